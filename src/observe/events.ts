@@ -1,0 +1,113 @@
+import { channel } from 'node:diagnostics_channel'
+import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/repository.ts'
+
+/** The facts that the agent makes known. Log, metrics and journal listen; nothing in the way of a byte waits for them. */
+export interface Events {
+  'request.ended': {
+    readonly route: string
+    readonly method: string
+    readonly code: number
+    readonly ms: number
+    readonly bytes: number
+    /** Where the body came from; undefined when there was none to come from anywhere. */
+    readonly source: 'local' | 'inflight' | 'peer' | 'upstream' | undefined
+    readonly repository: Repository | undefined
+    /** The tag or digest asked for. */
+    readonly reference: string | undefined
+    readonly cacheStatus: string | undefined
+    readonly protocol: 'http/1.1' | 'h2'
+    /** The client went away before the end. */
+    readonly aborted: boolean
+    readonly error: string | undefined
+  }
+  'flight.started': {
+    readonly digest: Digest
+    readonly kind: 'manifest' | 'blob'
+    readonly repository: Repository
+    readonly resumedAt: number
+  }
+  /** One source was tried within a flight and is done with. */
+  'flight.attempted': {
+    readonly digest: Digest
+    readonly source: string
+    readonly sourceKind: 'peer' | 'upstream'
+    readonly bytes: number
+    readonly ms: number
+    /** undefined when it brought all that was missing. */
+    readonly error: Error | undefined
+  }
+  'flight.ended': {
+    readonly digest: Digest
+    readonly kind: 'manifest' | 'blob'
+    readonly repository: Repository
+    readonly size: number
+    readonly ms: number
+    readonly waiters: number
+    /** Who brought the last byte. */
+    readonly source: string | undefined
+    readonly error: Error | undefined
+  }
+  'upstream.answered': {
+    readonly host: string
+    readonly kind: 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'ping'
+    readonly method: string
+    /** undefined when there was no answer. */
+    readonly status: number | undefined
+    readonly ms: number
+  }
+  'upstream.quota': {
+    readonly host: string
+    readonly limit: number | undefined
+    readonly remaining: number
+    readonly windowSeconds: number | undefined
+  }
+  'upstream.circuit': { readonly host: string; readonly open: boolean; readonly reason: string }
+  'verify.failed': {
+    readonly digest: Digest
+    readonly found: string
+    readonly source: string
+    readonly sourceKind: 'peer' | 'upstream' | 'disk'
+  }
+  'tag.revalidated': {
+    readonly repository: Repository
+    readonly tag: string
+    readonly outcome: 'same' | 'moved' | 'new' | 'stale-if-error' | 'gone'
+  }
+  'store.committed': { readonly digest: Digest; readonly size: number }
+  'store.recovered': {
+    readonly blobs: number
+    readonly bytes: number
+    readonly adopted: number
+    readonly dropped: number
+    readonly partials: number
+    readonly ms: number
+  }
+}
+
+const channels = new Map<string, ReturnType<typeof channel>>()
+
+function channelOf(name: string) {
+  let found = channels.get(name)
+  if (found === undefined) {
+    found = channel(`leat:${name}`)
+    channels.set(name, found)
+  }
+  return found
+}
+
+export function publish<Name extends keyof Events>(name: Name, fact: Events[Name]): void {
+  const target = channelOf(name)
+  if (target.hasSubscribers) target.publish(fact)
+}
+
+/** Gives back what ends the subscription. */
+export function subscribe<Name extends keyof Events>(
+  name: Name,
+  listener: (fact: Events[Name]) => void,
+): () => void {
+  const target = channelOf(name)
+  const onMessage = (fact: unknown): void => listener(fact as Events[Name])
+  target.subscribe(onMessage)
+  return () => target.unsubscribe(onMessage)
+}

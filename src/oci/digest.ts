@@ -1,0 +1,17 @@
+/** A checked content digest, `sha256:<64 hex>` or `sha512:<128 hex>`; made only by `parseDigest`. */
+export type Digest = string & { readonly __digest: true }
+export type Algorithm = 'sha256' | 'sha512'
+
+const SHAPE = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/
+
+export function parseDigest(text: string): Digest | undefined {
+  return SHAPE.test(text) ? (text as Digest) : undefined
+}
+
+export function algorithmOf(digest: Digest): Algorithm {
+  return digest.startsWith('sha512:') ? 'sha512' : 'sha256'
+}
+
+export function hexOf(digest: Digest): string {
+  return digest.slice(digest.indexOf(':') + 1)
+}
