@@ -1,0 +1,95 @@
+import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { isIPv4 } from 'node:net'
+
+/** A certificate authority made for one test, and what it signed. PEM throughout. */
+export interface Certificates {
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
+}
+
+const OID = {
+  commonName: '550403',
+  ecdsaWithSha256: '2a8648ce3d040302',
+  basicConstraints: '551d13',
+  subjectAltName: '551d11',
+} as const
+
+/** DER by hand (X.690): the few types that a certificate (RFC 5280) needs, so that tests need no openssl. */
+function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
+  const body = Buffer.concat(parts)
+  if (body.length < 0x80) return Buffer.concat([Buffer.from([tag, body.length]), body])
+  const length = Buffer.from(body.length.toString(16).padStart(4, '0'), 'hex')
+  return Buffer.concat([Buffer.from([tag, 0x80 | length.length]), length, body])
+}
+
+const sequence = (...parts: readonly Uint8Array[]): Buffer => der(0x30, ...parts)
+const oid = (hex: string): Buffer => der(0x06, Buffer.from(hex, 'hex'))
+const octets = (bytes: Uint8Array): Buffer => der(0x04, bytes)
+const bits = (bytes: Uint8Array): Buffer => der(0x03, Buffer.from([0]), bytes)
+const truth = (): Buffer => der(0x01, Buffer.from([0xff]))
+
+function nameOf(commonName: string): Buffer {
+  return sequence(der(0x31, sequence(oid(OID.commonName), der(0x0c, Buffer.from(commonName)))))
+}
+
+function time(at: Date): Buffer {
+  return der(0x18, Buffer.from(`${at.toISOString().replace(/[-:T]/g, '').slice(0, 14)}Z`))
+}
+
+function altNames(hosts: readonly string[]): Buffer {
+  const names = hosts.map((host) =>
+    isIPv4(host) ? der(0x87, Buffer.from(host.split('.').map(Number))) : der(0x82, Buffer.from(host)),
+  )
+  return sequence(oid(OID.subjectAltName), octets(sequence(...names)))
+}
+
+function certificate(options: {
+  subject: string
+  issuer: string
+  publicKey: KeyObject
+  signer: KeyObject
+  extension: Buffer
+}): string {
+  const algorithm = sequence(oid(OID.ecdsaWithSha256))
+  const now = Date.now()
+  const serial = randomBytes(8)
+  serial[0] = 0x40 // positive, and no needless leading zero
+  const toBeSigned = sequence(
+    der(0xa0, der(0x02, Buffer.from([2]))),
+    der(0x02, serial),
+    algorithm,
+    nameOf(options.issuer),
+    sequence(time(new Date(now - 86_400_000)), time(new Date(now + 86_400_000))),
+    nameOf(options.subject),
+    options.publicKey.export({ type: 'spki', format: 'der' }),
+    der(0xa3, sequence(options.extension)),
+  )
+  const whole = sequence(toBeSigned, algorithm, bits(sign('sha256', toBeSigned, options.signer)))
+  const lines = whole.toString('base64').match(/.{1,64}/g) ?? []
+  return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
+}
+
+/** A fresh authority and a server certificate signed by it, for these host names and IPv4 addresses. */
+export function makeCertificates(hosts: readonly string[] = ['127.0.0.1', 'localhost']): Certificates {
+  const authority = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const server = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const issuer = `test authority ${randomBytes(4).toString('hex')}`
+  return {
+    ca: certificate({
+      subject: issuer,
+      issuer,
+      publicKey: authority.publicKey,
+      signer: authority.privateKey,
+      extension: sequence(oid(OID.basicConstraints), truth(), octets(sequence(truth()))),
+    }),
+    cert: certificate({
+      subject: 'test server',
+      issuer,
+      publicKey: server.publicKey,
+      signer: authority.privateKey,
+      extension: altNames(hosts),
+    }),
+    key: server.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  }
+}
