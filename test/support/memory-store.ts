@@ -1,0 +1,324 @@
+import { createHash } from 'node:crypto'
+import { algorithmOf, type Digest, parseDigest } from '../../src/oci/digest.ts'
+import type { BlobFacts, BlobStore, Incoming } from '../../src/resolve/blob-store.ts'
+import type { Content } from '../../src/resolve/content.ts'
+import { Failure } from '../../src/resolve/failure.ts'
+import type { Want } from '../../src/resolve/source.ts'
+
+export function digestOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sha256'): Digest {
+  const digest = parseDigest(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`)
+  if (digest === undefined) throw new Error('unreachable: a hash is a digest')
+  return digest
+}
+
+interface Stored {
+  readonly bytes: Uint8Array
+  readonly facts: Omit<BlobFacts, 'lastUsedAt'>
+  readonly references: readonly Digest[]
+  readonly subject: Digest | undefined
+}
+
+/** The twin of the store on disk: same contract, no files. Writing is late by a turn of the event loop, as there. */
+export class MemoryStore implements BlobStore {
+  /** What was stored, by digest. */
+  readonly stored = new Map<Digest, Stored>()
+  /** What unfinished attempts have left. */
+  readonly partials = new Map<Digest, Uint8Array>()
+  /** What `restart` has put aside. */
+  readonly quarantined: { readonly digest: Digest; readonly bytes: Uint8Array }[] = []
+  /** Contents that were opened and not closed yet. */
+  openContents = 0
+  readonly bufferBytes: number
+  readonly roomBytes: number
+  readonly #lastUsed = new Map<Digest, number>()
+  readonly #incoming = new Map<Digest, MemoryIncoming>()
+  #held = false
+  #broken: Failure | undefined
+
+  /** `bufferBytes`: size of one buffer; `roomBytes`: how much may be taken before it is written. */
+  constructor({ bufferBytes = 65536, roomBytes = 4 * 65536 } = {}) {
+    this.bufferBytes = bufferBytes
+    this.roomBytes = roomBytes
+  }
+
+  /** Puts a blob in without the way through `begin`. */
+  seed(
+    bytes: Uint8Array,
+    facts: { kind?: 'manifest' | 'blob'; mediaType?: string; algorithm?: 'sha256' | 'sha512' } = {},
+  ): Digest {
+    const digest = digestOf(bytes, facts.algorithm)
+    this.keep(digest, {
+      bytes: Uint8Array.from(bytes),
+      facts: {
+        digest,
+        size: bytes.length,
+        kind: facts.kind ?? 'blob',
+        mediaType: facts.mediaType,
+        storedAt: Date.now(),
+        origin: 'test',
+      },
+      references: [],
+      subject: undefined,
+    })
+    return digest
+  }
+
+  /** Bytes stay in memory, unwritten, until `release`: a disk that is slow. */
+  hold(): void {
+    this.#held = true
+  }
+
+  release(): void {
+    this.#held = false
+    for (const incoming of this.#incoming.values()) incoming.write()
+  }
+
+  /** Every write from now on fails: a disk that is full. */
+  breakDisk(): void {
+    this.#broken = new Failure('disk', 'no space left on device')
+    for (const incoming of this.#incoming.values()) incoming.write()
+  }
+
+  get held(): boolean {
+    return this.#held
+  }
+
+  get broken(): Failure | undefined {
+    return this.#broken
+  }
+
+  /** How many are on their way in. */
+  get incoming(): number {
+    return this.#incoming.size
+  }
+
+  async open(digest: Digest): Promise<Content | undefined> {
+    const found = this.stored.get(digest)
+    if (found === undefined) return undefined
+    this.#lastUsed.set(digest, Date.now())
+    const { bytes, facts } = found
+    let closed = false
+    this.openContents += 1
+    return {
+      digest,
+      size: facts.size,
+      mediaType: facts.mediaType,
+      readable: () => bytes.length,
+      read: async (target, position) => {
+        if (closed) throw new Error('read after close')
+        const part = bytes.subarray(position, position + target.length)
+        target.set(part)
+        return part.length
+      },
+      close: async () => {
+        if (!closed) this.openContents -= 1
+        closed = true
+      },
+    }
+  }
+
+  async facts(digest: Digest): Promise<BlobFacts | undefined> {
+    const found = this.stored.get(digest)
+    if (found === undefined) return undefined
+    return { ...found.facts, lastUsedAt: this.#lastUsed.get(digest) ?? found.facts.storedAt }
+  }
+
+  async begin(want: Want): Promise<Incoming> {
+    if (this.#incoming.has(want.digest)) throw new Failure('disk', `${want.digest} is already on its way in`)
+    const incoming = new MemoryIncoming(this, want)
+    this.#incoming.set(want.digest, incoming)
+    return incoming
+  }
+
+  keep(digest: Digest, stored: Stored): void {
+    this.stored.set(digest, stored)
+    this.partials.delete(digest)
+  }
+
+  end(digest: Digest): void {
+    this.#incoming.delete(digest)
+  }
+}
+
+class MemoryIncoming implements Incoming {
+  readonly #store: MemoryStore
+  readonly #want: Want
+  #bytes: Uint8Array
+  #position: number
+  #written: number
+  #buffer: Uint8Array
+  #failure: Failure | undefined
+  #listener: ((failure: Error | undefined) => void) | undefined
+  #waiting: { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } | undefined
+  #scheduled = false
+  #whenWritten: (() => void)[] = []
+  #committed = false
+  #closed = false
+
+  constructor(store: MemoryStore, want: Want) {
+    this.#store = store
+    this.#want = want
+    this.#bytes = Uint8Array.from(store.partials.get(want.digest) ?? [])
+    this.#position = this.#bytes.length
+    this.#written = this.#position
+    this.#buffer = new Uint8Array(store.bufferBytes)
+  }
+
+  get position(): number {
+    return this.#position
+  }
+
+  get written(): number {
+    return this.#written
+  }
+
+  buffer(): Uint8Array {
+    return this.#buffer
+  }
+
+  filled(length: number): boolean {
+    if (length > this.#buffer.length) throw new RangeError('more filled than there was room')
+    if (this.#closed || this.#failure !== undefined) return false
+    if (length > 0) {
+      const end = this.#position + length
+      if (end > this.#bytes.length) {
+        const larger = new Uint8Array(Math.max(end, this.#bytes.length * 2))
+        larger.set(this.#bytes)
+        this.#bytes = larger
+      }
+      this.#bytes.set(this.#buffer.subarray(0, length), this.#position)
+      this.#position = end
+      this.#buffer = new Uint8Array(this.#store.bufferBytes)
+      this.#schedule()
+    }
+    return !this.#full
+  }
+
+  async drained(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    if (!this.#full) return
+    if (this.#waiting === undefined) {
+      let resolve = (): void => {}
+      let reject = (_: Error): void => {}
+      const promise = new Promise<void>((yes, no) => {
+        resolve = yes
+        reject = no
+      })
+      this.#waiting = { promise, resolve, reject }
+    }
+    await this.#waiting.promise
+  }
+
+  onProgress(listener: (failure: Error | undefined) => void): void {
+    this.#listener = listener
+    const failure = this.#failure
+    if (failure !== undefined) queueMicrotask(() => listener(failure))
+  }
+
+  async read(target: Uint8Array, position: number): Promise<number> {
+    if (this.#closed) throw new Error('read after close')
+    const part = this.#bytes.subarray(position, Math.min(position + target.length, this.#written))
+    target.set(part)
+    return part.length
+  }
+
+  async digest(): Promise<Digest> {
+    await this.#settled()
+    return digestOf(this.#bytes.subarray(0, this.#written), algorithmOf(this.#want.digest))
+  }
+
+  async commit(facts: {
+    mediaType: string | undefined
+    origin: string
+    references: readonly Digest[]
+    subject: Digest | undefined
+  }): Promise<void> {
+    const { digest, kind } = this.#want
+    const found = await this.digest()
+    if (found !== digest) {
+      throw new Failure('corrupt', 'only what was asked for is stored', { expected: digest, found })
+    }
+    this.#committed = true
+    const { mediaType, origin, references, subject } = facts
+    const bytes = this.#bytes.slice(0, this.#written)
+    this.#store.keep(digest, {
+      bytes,
+      facts: { digest, size: bytes.length, kind, mediaType, storedAt: Date.now(), origin },
+      references,
+      subject,
+    })
+  }
+
+  async restart(): Promise<void> {
+    const { digest } = this.#want
+    this.#store.quarantined.push({ digest, bytes: this.#bytes.slice(0, this.#position) })
+    this.#store.partials.delete(digest)
+    this.#bytes = new Uint8Array()
+    this.#position = 0
+    this.#written = 0
+    this.#buffer = new Uint8Array(this.#store.bufferBytes)
+    this.#settle()
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    const { digest } = this.#want
+    if (this.#failure !== undefined) this.#store.partials.delete(digest)
+    else if (!this.#committed && this.#position > 0) {
+      this.#store.partials.set(digest, this.#bytes.slice(0, this.#position))
+    }
+    this.#waiting?.reject(new Failure('disk', 'closed'))
+    this.#waiting = undefined
+    this.#store.end(digest)
+  }
+
+  /** Writes what was taken, as far as the disk lets it. */
+  write(): void {
+    if (this.#closed || this.#failure !== undefined) return
+    const failure = this.#store.broken
+    if (failure !== undefined) {
+      this.#failure = failure
+      this.#waiting?.promise.catch(() => {})
+      this.#waiting?.reject(failure)
+      this.#waiting = undefined
+      this.#settle()
+      this.#listener?.(failure)
+      return
+    }
+    if (this.#store.held || this.#written === this.#position) return
+    this.#written = this.#position
+    this.#settle()
+    this.#listener?.(undefined)
+  }
+
+  get #full(): boolean {
+    return this.#position - this.#written >= this.#store.roomBytes
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.write()
+    })
+  }
+
+  async #settled(): Promise<void> {
+    while (this.#failure === undefined && this.#written < this.#position) {
+      await new Promise<void>((resolve) => this.#whenWritten.push(resolve))
+    }
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  #settle(): void {
+    const done = this.#whenWritten
+    this.#whenWritten = []
+    for (const resolve of done) resolve()
+    if (!this.#full && this.#failure === undefined) {
+      this.#waiting?.resolve()
+      this.#waiting = undefined
+    }
+  }
+}
