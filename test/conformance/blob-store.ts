@@ -1,0 +1,354 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { after, before, describe, it } from 'node:test'
+import fc from 'fast-check'
+import type { Digest } from '../../src/oci/digest.ts'
+import type { BlobStore, Incoming } from '../../src/resolve/blob-store.ts'
+import type { Content } from '../../src/resolve/content.ts'
+import { Failure } from '../../src/resolve/failure.ts'
+import type { Want } from '../../src/resolve/source.ts'
+import { digestOf } from '../support/memory-store.ts'
+
+const repository = { registry: 'docker.io', name: 'library/alpine' }
+const facts = {
+  mediaType: 'application/octet-stream',
+  origin: 'upstream x',
+  references: [],
+  subject: undefined,
+}
+
+export function wanted(digest: Digest, kind: Want['kind'] = 'blob'): Want {
+  return { digest, kind, repository }
+}
+
+/** Feeds bytes as a socket does: into what `buffer` gives, at most `most` at a time, waiting when told to. */
+export async function feed(incoming: Incoming, bytes: Uint8Array, most = 65536): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const room = incoming.buffer()
+    assert.ok(room.length > 0, 'a buffer is never empty')
+    const part = bytes.subarray(at, at + Math.min(room.length, most))
+    room.set(part)
+    at += part.length
+    if (!incoming.filled(part.length)) {
+      assert.ok(incoming.buffer().length > 0, 'a buffer is never empty, not even when full')
+      await incoming.drained()
+    }
+  }
+}
+
+export async function readAll(content: Content): Promise<Buffer> {
+  const { signal } = new AbortController()
+  const bytes = Buffer.alloc(content.size)
+  for (let at = 0; at < bytes.length; ) {
+    assert.ok((await content.readable(at, { signal })) > at)
+    const count = await content.read(bytes.subarray(at), at)
+    assert.ok(count > 0)
+    at += count
+  }
+  return bytes
+}
+
+export async function stored(store: BlobStore, digest: Digest): Promise<Buffer | undefined> {
+  const content = await store.open(digest)
+  if (content === undefined) return undefined
+  try {
+    return await readAll(content)
+  } finally {
+    await content.close()
+  }
+}
+
+export async function keep(
+  store: BlobStore,
+  bytes: Uint8Array,
+  kind: Want['kind'] = 'blob',
+): Promise<Digest> {
+  const digest = digestOf(bytes)
+  const incoming = await store.begin(wanted(digest, kind))
+  try {
+    await feed(incoming, bytes)
+    assert.equal(await incoming.digest(), digest)
+    await incoming.commit(facts)
+  } finally {
+    await incoming.close()
+  }
+  return digest
+}
+
+/** Resolves once `written` has reached `position`. */
+export function writtenTo(incoming: Incoming, position: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = (failure: Error | undefined): void => {
+      if (failure !== undefined) reject(failure)
+      else if (incoming.written >= position) resolve()
+    }
+    incoming.onProgress(look)
+    look(undefined)
+  })
+}
+
+/** What every BlobStore does. `open` gives an empty one; `close` is called when it is done with. */
+export function blobStoreSuite(
+  name: string,
+  open: () => Promise<{ store: BlobStore; close: () => Promise<void> }>,
+): void {
+  describe(`${name} keeps the contract of a blob store`, () => {
+    let store: BlobStore
+    let close: () => Promise<void>
+
+    before(async () => {
+      ;({ store, close } = await open())
+    })
+    after(() => close())
+
+    it('does not know what was never stored', async () => {
+      const digest = digestOf(Buffer.from('never'))
+      assert.equal(await store.open(digest), undefined)
+      assert.equal(await store.facts(digest), undefined)
+    })
+
+    for (const size of [0, 1, 65535, 65536, 65537, 3_000_001]) {
+      it(`gives back ${size} bytes as they were taken`, async () => {
+        const bytes = randomBytes(size)
+        const earliest = Date.now()
+        const digest = await keep(store, bytes)
+        assert.deepEqual(await stored(store, digest), bytes)
+        const known = await store.facts(digest)
+        assert.equal(known?.size, size)
+        assert.equal(known?.kind, 'blob')
+        assert.equal(known?.mediaType, 'application/octet-stream')
+        assert.equal(known?.origin, 'upstream x')
+        assert.ok(known.storedAt >= earliest && known.lastUsedAt >= known.storedAt)
+      })
+    }
+
+    it('keeps a blob under a sha512 digest', async () => {
+      const bytes = randomBytes(200_000)
+      const digest = digestOf(bytes, 'sha512')
+      const incoming = await store.begin(wanted(digest))
+      await feed(incoming, bytes)
+      assert.equal(await incoming.digest(), digest)
+      await incoming.commit(facts)
+      await incoming.close()
+      assert.deepEqual(await stored(store, digest), bytes)
+    })
+
+    it('remembers that something is a manifest', async () => {
+      const digest = await keep(store, Buffer.from('{"schemaVersion":2}'), 'manifest')
+      assert.equal((await store.facts(digest))?.kind, 'manifest')
+    })
+
+    it('reads from any position', async () => {
+      const bytes = randomBytes(100_000)
+      const content = await store.open(await keep(store, bytes))
+      assert.ok(content)
+      const target = Buffer.alloc(10)
+      assert.equal(await content.read(target, 50_000), 10)
+      assert.deepEqual(target, bytes.subarray(50_000, 50_010))
+      assert.equal(await content.read(target, 99_995), 5)
+      await content.close()
+      await content.close()
+    })
+
+    it('answers without a promise that stored bytes are readable', async () => {
+      const content = await store.open(await keep(store, randomBytes(5000)))
+      assert.equal(content?.readable(0, { signal: new AbortController().signal }), 5000)
+      await content?.close()
+    })
+
+    it('marks a blob as used when it is opened, not when it is looked at', async () => {
+      const digest = await keep(store, randomBytes(100))
+      const before = (await store.facts(digest))?.lastUsedAt ?? Number.NaN
+      while (Date.now() <= before) await new Promise((resolve) => setImmediate(resolve))
+      assert.equal((await store.facts(digest))?.lastUsedAt, before)
+      await (await store.open(digest))?.close()
+      assert.ok(((await store.facts(digest))?.lastUsedAt ?? 0) > before)
+    })
+
+    it('lets what was written be read while more is coming', async () => {
+      const bytes = randomBytes(1_500_000)
+      const incoming = await store.begin(wanted(digestOf(bytes)))
+      try {
+        for (const end of [10, 70_000, 400_000, 1_500_000]) {
+          const start = incoming.position
+          await feed(incoming, bytes.subarray(start, end))
+          assert.equal(incoming.position, end)
+          await writtenTo(incoming, end)
+          assert.equal(incoming.written, end)
+          const target = Buffer.alloc(end)
+          let at = 0
+          while (at < end) at += await incoming.read(target.subarray(at), at)
+          assert.deepEqual(target, bytes.subarray(0, end))
+          assert.equal(await incoming.read(Buffer.alloc(10), end), 0)
+        }
+      } finally {
+        await incoming.close()
+      }
+    })
+
+    it('does not find a blob before it is committed', async () => {
+      const bytes = randomBytes(300_000)
+      const digest = digestOf(bytes)
+      const incoming = await store.begin(wanted(digest))
+      await feed(incoming, bytes)
+      await incoming.digest()
+      assert.equal(await store.open(digest), undefined)
+      assert.equal(await store.facts(digest), undefined)
+      await incoming.commit(facts)
+      assert.deepEqual(await stored(store, digest), bytes)
+      await incoming.close()
+    })
+
+    for (const size of [20_000, 2_000_000]) {
+      it(`reads on from an intake of ${size} bytes after its commit`, async () => {
+        const bytes = randomBytes(size)
+        const incoming = await store.begin(wanted(digestOf(bytes)))
+        await feed(incoming, bytes)
+        await incoming.commit(facts)
+        const target = Buffer.alloc(1000)
+        assert.equal(await incoming.read(target, size - 1000), 1000)
+        assert.deepEqual(target, bytes.subarray(size - 1000))
+        await incoming.close()
+        await incoming.close()
+      })
+
+      it(`refuses to commit ${size} bytes that are not the ones wanted`, async () => {
+        const bytes = randomBytes(size)
+        const digest = digestOf(bytes)
+        const wrong = Buffer.from(bytes)
+        wrong[size - 1] = (wrong[size - 1] ?? 0) ^ 1
+        const incoming = await store.begin(wanted(digest))
+        await feed(incoming, wrong)
+        assert.equal(await incoming.digest(), digestOf(wrong))
+        await assert.rejects(
+          incoming.commit(facts),
+          (error) => error instanceof Failure && error.code === 'corrupt',
+        )
+        assert.equal(await store.open(digest), undefined)
+        await incoming.restart()
+        assert.equal(incoming.position, 0)
+        assert.equal(incoming.written, 0)
+        await feed(incoming, bytes)
+        assert.equal(await incoming.digest(), digest)
+        await incoming.commit(facts)
+        await incoming.close()
+        assert.deepEqual(await stored(store, digest), bytes)
+      })
+    }
+
+    it('gives the digest of what was taken so far as often as asked', async () => {
+      const bytes = randomBytes(900_000)
+      const incoming = await store.begin(wanted(digestOf(bytes)))
+      await feed(incoming, bytes.subarray(0, 500_000))
+      assert.equal(await incoming.digest(), digestOf(bytes.subarray(0, 500_000)))
+      await feed(incoming, bytes.subarray(500_000))
+      assert.equal(await incoming.digest(), digestOf(bytes))
+      assert.equal(await incoming.digest(), digestOf(bytes))
+      await incoming.close()
+    })
+
+    it('goes on from what an earlier attempt has left', async () => {
+      const bytes = randomBytes(2_500_000)
+      const digest = digestOf(bytes)
+      const first = await store.begin(wanted(digest))
+      await feed(first, bytes.subarray(0, 1_300_000))
+      await first.close()
+      const second = await store.begin(wanted(digest))
+      assert.equal(second.position, 1_300_000)
+      await feed(second, bytes.subarray(1_300_000))
+      assert.equal(await second.digest(), digest)
+      await second.commit(facts)
+      await second.close()
+      assert.deepEqual(await stored(store, digest), bytes)
+    })
+
+    it('leaves nothing behind that was put aside as wrong', async () => {
+      const digest = digestOf(randomBytes(10))
+      const first = await store.begin(wanted(digest))
+      await feed(first, randomBytes(500_000))
+      await first.restart()
+      await first.close()
+      const second = await store.begin(wanted(digest))
+      assert.equal(second.position, 0)
+      await second.close()
+    })
+
+    it('takes one intake at a time for a digest', async () => {
+      const digest = digestOf(randomBytes(10))
+      const first = await store.begin(wanted(digest))
+      await assert.rejects(
+        store.begin(wanted(digest)),
+        (error) => error instanceof Failure && error.code === 'disk',
+      )
+      await first.close()
+      await (await store.begin(wanted(digest))).close()
+    })
+
+    it('takes a blob again that is stored already', async () => {
+      const bytes = randomBytes(150_000)
+      const digest = await keep(store, bytes)
+      const reader = await store.open(digest)
+      assert.ok(reader)
+      await keep(store, bytes)
+      assert.deepEqual(await readAll(reader), bytes)
+      await reader.close()
+      assert.deepEqual(await stored(store, digest), bytes)
+    })
+
+    it('keeps the same memory to be filled until it is filled', async () => {
+      const incoming = await store.begin(wanted(digestOf(randomBytes(10))))
+      await feed(incoming, randomBytes(100_000))
+      const first = incoming.buffer()
+      await incoming.digest()
+      const second = incoming.buffer()
+      assert.equal(first.buffer, second.buffer)
+      assert.equal(first.byteOffset, second.byteOffset)
+      assert.equal(first.length, second.length)
+      await incoming.close()
+    })
+
+    it('hashes and keeps many intakes at once, however their bytes are cut and interleaved', async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(
+            fc.array(fc.tuple(fc.integer({ min: 16, max: 300_000 }), fc.boolean()), {
+              minLength: 1,
+              maxLength: 6,
+            }),
+            { minLength: 1, maxLength: 5 },
+          ),
+          async (plans) => {
+            const flows = await Promise.all(
+              plans.map(async (cuts) => {
+                const bytes = randomBytes(cuts.reduce((sum, [length]) => sum + length, 0))
+                const incoming = await store.begin(wanted(digestOf(bytes)))
+                return { bytes, cuts: cuts.slice(), incoming }
+              }),
+            )
+            try {
+              for (let left = true; left; ) {
+                left = false
+                for (const { bytes, cuts, incoming } of flows) {
+                  const cut = cuts.shift()
+                  if (cut === undefined) continue
+                  left = true
+                  const start = incoming.position
+                  await feed(incoming, bytes.subarray(start, start + cut[0]), 100_000)
+                  if (cut[1]) await writtenTo(incoming, incoming.position)
+                }
+              }
+              for (const { bytes, incoming } of flows) {
+                assert.equal(await incoming.digest(), digestOf(bytes))
+                await incoming.commit(facts)
+                assert.deepEqual(await stored(store, digestOf(bytes)), bytes)
+              }
+            } finally {
+              await Promise.all(flows.map(({ incoming }) => incoming.close()))
+            }
+          },
+        ),
+        { numRuns: 15 },
+      )
+    })
+  })
+}

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import type { Catalog } from '../../src/resolve/catalog.ts'
+import { digestOf } from '../support/memory-store.ts'
+
+/** What every Catalog does. `open` gives an empty one; `close` is called when it is done with. */
+export function catalogSuite(
+  name: string,
+  open: () => Promise<{ catalog: Catalog; close: () => Promise<void> }>,
+): void {
+  describe(`${name} keeps the contract of a catalog`, () => {
+    let catalog: Catalog
+    let close: () => Promise<void>
+    const alpine = { registry: 'docker.io', name: 'library/alpine' }
+    const digest = digestOf(Buffer.from('one'))
+    const other = digestOf(Buffer.from('two'), 'sha512')
+
+    before(async () => {
+      ;({ catalog, close } = await open())
+    })
+    after(() => close())
+
+    it('knows nothing it was not told', async () => {
+      assert.equal(await catalog.tag(alpine, 'latest'), undefined)
+      assert.equal(await catalog.heard(alpine, 'tags'), undefined)
+      assert.deepEqual(await catalog.repositories(), [])
+    })
+
+    it('remembers what a tag is, and what it has become', async () => {
+      const first = { digest, mediaType: 'application/vnd.oci.image.index.v1+json', checkedAt: 17 }
+      const moved = { digest: other, mediaType: undefined, checkedAt: 18 }
+      await catalog.rememberTag(alpine, '3.20', first)
+      assert.deepEqual(await catalog.tag(alpine, '3.20'), first)
+      await catalog.rememberTag(alpine, '3.20', moved)
+      assert.deepEqual(await catalog.tag(alpine, '3.20'), moved)
+    })
+
+    it('does not take one tag or repository for another with a like name', async () => {
+      const record = { digest, mediaType: undefined, checkedAt: 1 }
+      await catalog.rememberTag({ registry: 'r', name: 'a/b' }, 'c', record)
+      assert.equal(await catalog.tag({ registry: 'r', name: 'a' }, 'b/c'), undefined)
+      assert.equal(await catalog.tag({ registry: 'r', name: 'a/b' }, 'C'), undefined)
+      assert.equal(await catalog.tag({ registry: 'r:1', name: 'a/b' }, 'c'), undefined)
+    })
+
+    it('forgets a tag', async () => {
+      await catalog.rememberTag(alpine, 'old', { digest, mediaType: undefined, checkedAt: 1 })
+      await catalog.forgetTag(alpine, 'old')
+      await catalog.forgetTag(alpine, 'old')
+      assert.equal(await catalog.tag(alpine, 'old'), undefined)
+    })
+
+    it('remembers byte by byte what it heard', async () => {
+      const body = Uint8Array.from([0, 255, 10, 13, 128])
+      await catalog.rememberHeard(alpine, 'tags', { body, checkedAt: 1_795_000_000_123 })
+      await catalog.rememberHeard(alpine, `referrers/${digest}`, { body: new Uint8Array(), checkedAt: 0 })
+      const heard = await catalog.heard(alpine, 'tags')
+      assert.deepEqual(Uint8Array.from(heard?.body ?? []), body)
+      assert.equal(heard?.checkedAt, 1_795_000_000_123)
+      assert.equal((await catalog.heard(alpine, `referrers/${digest}`))?.body.length, 0)
+      assert.equal(await catalog.heard(alpine, `referrers/${other}`), undefined)
+    })
+
+    it('lists every repository once, in ASCII order', async () => {
+      for (const name of ['b', 'a-b', 'a/b', 'a', 'a_b', 'a.b']) {
+        await catalog.rememberSeen({ registry: 'localhost:5000', name }, digest)
+        await catalog.rememberSeen({ registry: 'localhost:5000', name }, other)
+      }
+      const all = await catalog.repositories()
+      assert.deepEqual(
+        all.filter(({ registry }) => registry === 'localhost:5000').map(({ name }) => name),
+        ['a', 'a-b', 'a.b', 'a/b', 'a_b', 'b'],
+      )
+      const keys = all.map(({ registry, name }) => `${registry}/${name}`)
+      assert.deepEqual(keys, [...new Set(keys)].sort())
+      assert.ok(keys.includes('docker.io/library/alpine'))
+    })
+  })
+}
