@@ -1,0 +1,44 @@
+import { isIP, isIPv6 } from 'node:net'
+
+/** Where to listen, or whom to dial. */
+export interface Address {
+  /** An IP address without brackets, or a host name. */
+  readonly host: string
+  readonly port: number
+}
+
+const HOST_NAME =
+  /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i
+/** Looks like an IPv4 address; if it is not one, it is a slip and no host name. */
+const DOTTED_NUMBERS = /^[\d.]+$/
+
+/** `127.0.0.1:5050`, `[::1]:5050`, `localhost:5050`; port 0 is any free one. */
+export function parseAddress(text: string): Address | undefined {
+  const found = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
+  const port = Number(found?.[3])
+  if (found === null || port > 65_535) return undefined
+  const [, v6, other] = found
+  if (v6 !== undefined) return isIPv6(v6) ? { host: v6, port } : undefined
+  return other !== undefined && isHost(other) ? { host: other, port } : undefined
+}
+
+function isHost(text: string): boolean {
+  return DOTTED_NUMBERS.test(text) ? isIP(text) === 4 : HOST_NAME.test(text)
+}
+
+/** A registry's host, `registry-1.docker.io` or `localhost:5000` or `[::1]:5000`, in lower case; no scheme, no path. */
+export function parseRegistryHost(text: string): string | undefined {
+  const lower = text.toLowerCase()
+  if (isHost(lower)) return lower
+  const address = parseAddress(lower)
+  return address === undefined || address.port === 0 ? undefined : formatAddress(address)
+}
+
+export function formatAddress(address: Address): string {
+  return isIPv6(address.host) ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}
+
+/** Only this machine can reach it. */
+export function isLoopback(host: string): boolean {
+  return host.toLowerCase() === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+}

@@ -1,0 +1,26 @@
+const UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 7 * 86_400_000,
+}
+const PART = /(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d|w)/y
+
+/** `500ms`, `60s`, `1h30m`, `7d` → milliseconds. Only zero may stand without a unit. */
+export function parseDuration(text: string): number | undefined {
+  if (text === '0') return 0
+  let total = 0
+  let last = Number.POSITIVE_INFINITY
+  PART.lastIndex = 0
+  while (PART.lastIndex < text.length) {
+    const [, amount, name] = PART.exec(text) ?? []
+    const unit = name === undefined ? undefined : UNITS[name]
+    // Each part smaller than the one before it: `30m1h` is more likely a slip than a wish.
+    if (unit === undefined || unit >= last) return undefined
+    total += Number(amount) * unit
+    last = unit
+  }
+  return last === Number.POSITIVE_INFINITY || total > Number.MAX_SAFE_INTEGER ? undefined : Math.round(total)
+}

@@ -1,0 +1,44 @@
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+  ti: 2 ** 40,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+}
+
+/**
+ * `50GiB`, `1.5TB`, `512Mi`, `1073741824` → bytes. A bare `50G` is refused: half of the tools mean 10⁹ by it and half
+ * 2³⁰, and a limit should not depend on who reads it.
+ */
+export function parseSize(text: string): number | undefined {
+  const found = /^(\d{1,16}(?:\.\d{1,6})?) ?([a-z]*)$/i.exec(text)
+  const unit = UNITS[found?.[2]?.toLowerCase() ?? '?']
+  if (found?.[1] === undefined || unit === undefined) return undefined
+  const bytes = Number(found[1]) * unit
+  if (bytes > Number.MAX_SAFE_INTEGER) return undefined
+  if (!Number.isInteger(bytes) && unit === 1) return undefined
+  return Math.floor(bytes)
+}
+
+/** An amount of disk: absolute, or a share of the filesystem it lies on. */
+export type DiskLimit = { readonly bytes: number } | { readonly percent: number }
+
+/** `50GiB` or `80%`; never nothing at all. */
+export function parseDiskLimit(text: string): DiskLimit | undefined {
+  const share = /^(\d{1,3}(?:\.\d{1,6})?) ?%$/.exec(text)
+  if (share !== null) {
+    const percent = Number(share[1])
+    return percent > 0 && percent <= 100 ? { percent } : undefined
+  }
+  const bytes = parseSize(text)
+  return bytes === undefined || bytes === 0 ? undefined : { bytes }
+}

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { SettingsError } from '../../src/config/shape.ts'
+import { readYaml } from '../../src/config/yaml-file.ts'
+
+function problemOf(source: string): string {
+  try {
+    readYaml(source, 'c.yaml')
+  } catch (error) {
+    assert.ok(error instanceof SettingsError)
+    return error.message
+  }
+  return 'no problem'
+}
+
+test('scalars stay as they were written', () => {
+  const read = readYaml('a: 0123\nb: 1e3\nc: true\nd: "x # y"\ne: ~\nf:\n', 'c.yaml')
+  const values = [...read.values()].map(({ written }) => written.value)
+  assert.deepEqual(values, ['0123', '1e3', 'true', 'x # y', '~', ''])
+})
+
+test('every value knows the line it stands on, also inside lists', () => {
+  const read = readYaml('# first\n\na:\n  - b: 1\n\n    c: 2\n  - d\n', 'c.yaml')
+  const list = read.get('a')?.written.value
+  assert.ok(Array.isArray(list))
+  const [first, second] = list
+  assert.equal(first.value.get('c').written.place, 'c.yaml:6')
+  assert.equal(first.value.get('c').written.name, 'a[0].c')
+  assert.equal(second.place, 'c.yaml:7')
+})
+
+test('an empty file and one of comments have no settings', () => {
+  for (const source of ['', '\n', '# nothing\n', '---\n', '---\n# nothing\n']) {
+    assert.equal(readYaml(source, 'c.yaml').size, 0, JSON.stringify(source))
+  }
+})
+
+test('what YAML cannot be read is refused with its line', () => {
+  assert.match(problemOf('a: 1\nb: 2\na: 3\n'), /^c\.yaml:3: "a" is given twice/)
+  assert.match(problemOf('u:\n  - n: x\n    n: y\n'), /^c\.yaml:3: "n" is given twice/)
+  assert.match(problemOf('a: 1\n\tb: 2\n'), /^c\.yaml:2: .*Tabs are not allowed/)
+  assert.match(problemOf('a: 1\n---\nb: 2\n'), /^c\.yaml:2: a second YAML document/)
+  assert.match(problemOf('- a\n'), /^c\.yaml:1: expected "setting: value"/)
+  assert.match(problemOf('just words\n'), /^c\.yaml:1: expected "setting: value"/)
+  assert.match(problemOf('a: &x 1\nb: *x\n'), /^c\.yaml:1: a uses a YAML anchor or alias/)
+  assert.match(problemOf('a: 1\n[b]: 2\n'), /^c\.yaml:2: a key must be a plain word/)
+})
+
+test('a password that YAML stumbles over is not repeated in the error', () => {
+  for (const source of [
+    'password: *hunter2\n',
+    'password: @hunter2\n',
+    'password: `hunter2\n',
+    'password: !hunter2 x\n',
+    'password: %hunter2\n',
+    '%hunter2\n---\na: 1\n',
+    'password: "\\hunter2"\n',
+    'password: "hunter2\n',
+    'password: |hunter2\n  x\n',
+    'password: [hunter2\n',
+    'password: a: hunter2\n',
+    'password: {hunter2: ]\n',
+    'password: &hunter2 x\n',
+    'password: ]hunter2\n',
+  ]) {
+    const problem = problemOf(source)
+    assert.notEqual(problem, 'no problem', source)
+    assert.ok(!problem.includes('unter2'), `${source} → ${problem}`)
+    assert.match(problem, /^c\.yaml:\d+: /)
+  }
+})
+
+test('no text makes the reader fail in another way than with a sentence', () => {
+  const piece = fc.constantFrom(
+    'a',
+    ': ',
+    '\n',
+    '- ',
+    '  ',
+    '"',
+    "'",
+    '[',
+    ']',
+    '{',
+    '}',
+    '&a ',
+    '*a ',
+    '!t ',
+    '#',
+    '|',
+    '>',
+    '?',
+    ',',
+    '%',
+    '---',
+    '\t',
+    '<<',
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
+      const problem = problemOf(pieces.join(''))
+      assert.ok(problem === 'no problem' || /^c\.yaml:\d+: [^\n]+$/.test(problem), problem)
+    }),
+  )
+})
