@@ -1,0 +1,25 @@
+/** OCI distribution spec 1.1, "Error Codes"; `RANGE_INVALID` is what distribution registries say to a bad Range. */
+export type ErrorCode =
+  | 'BLOB_UNKNOWN'
+  | 'DIGEST_INVALID'
+  | 'MANIFEST_INVALID'
+  | 'MANIFEST_UNKNOWN'
+  | 'NAME_INVALID'
+  | 'NAME_UNKNOWN'
+  | 'PAGINATION_NUMBER_INVALID'
+  | 'RANGE_INVALID'
+  | 'SIZE_INVALID'
+  | 'TOOMANYREQUESTS'
+  | 'UNAVAILABLE'
+  | 'UNKNOWN'
+  | 'UNSUPPORTED'
+
+export function errorBody(
+  code: ErrorCode,
+  message: string,
+  detail?: Readonly<Record<string, unknown>>,
+): Buffer {
+  return Buffer.from(
+    JSON.stringify({ errors: [detail === undefined ? { code, message } : { code, message, detail }] }),
+  )
+}

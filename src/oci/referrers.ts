@@ -1,0 +1,18 @@
+import * as v from 'valibot'
+import { jsonObject } from './json.ts'
+import { type Parsed, parsed, refused } from './parsed.ts'
+
+// Loose all the way down: annotations and fields of later specs are passed on as they came.
+const IndexShape = v.looseObject({
+  manifests: v.nullish(v.array(v.looseObject({ artifactType: v.optional(v.string()) }))),
+})
+
+/** The index of referrers with only those of one artifact type left in it. */
+export function filterReferrers(index: Uint8Array, artifactType: string): Parsed<Buffer> {
+  const json = jsonObject(index)
+  if (json === undefined) return refused('the list of referrers is not a JSON object')
+  const checked = v.safeParse(IndexShape, json)
+  if (!checked.success) return refused('the list of referrers is not an image index')
+  const manifests = (checked.output.manifests ?? []).filter((one) => one.artifactType === artifactType)
+  return parsed(Buffer.from(JSON.stringify({ ...checked.output, manifests })))
+}

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { filterReferrers } from '../../src/oci/referrers.ts'
+
+function filtered(json: unknown, artifactType: string): unknown {
+  const found = filterReferrers(Buffer.from(JSON.stringify(json)), artifactType)
+  assert.ok(found.ok)
+  return JSON.parse(found.value.toString())
+}
+
+test('only referrers of the artifact type asked for are left, with everything said about them', () => {
+  const sbom = {
+    digest: 'sha256:x',
+    size: 1,
+    artifactType: 'application/sbom',
+    annotations: { a: 'b' },
+    later: [1],
+  }
+  const index = {
+    schemaVersion: 2,
+    mediaType: 'm',
+    manifests: [sbom, { artifactType: 'other' }, {}],
+    extra: 1,
+  }
+  assert.deepEqual(filtered(index, 'application/sbom'), { ...index, manifests: [sbom] })
+  assert.deepEqual(filtered(index, 'none'), { ...index, manifests: [] })
+  assert.deepEqual(filtered({ schemaVersion: 2 }, 'none'), { schemaVersion: 2, manifests: [] })
+})
+
+test('what is no index is refused, not taken for an empty one', () => {
+  for (const text of ['', '[]', '{"manifests":{}}', '{"manifests":[1]}']) {
+    assert.ok(!filterReferrers(Buffer.from(text), 'x').ok, text)
+  }
+})
