@@ -1,0 +1,4 @@
+import { containerd } from './containerd.ts'
+import { pullsThroughTheAgent } from './pulls.ts'
+
+pullsThroughTheAgent(containerd)

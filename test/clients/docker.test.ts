@@ -1,0 +1,4 @@
+import { docker } from './docker.ts'
+import { pullsThroughTheAgent } from './pulls.ts'
+
+pullsThroughTheAgent(docker)

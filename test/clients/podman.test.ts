@@ -1,0 +1,4 @@
+import { podman } from './podman.ts'
+import { pullsThroughTheAgent } from './pulls.ts'
+
+pullsThroughTheAgent(podman)

@@ -1,0 +1,4 @@
+import { pullsThroughTheAgent } from './pulls.ts'
+import { skopeo } from './skopeo.ts'
+
+pullsThroughTheAgent(skopeo)

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { mkdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { digestOf, type Image } from '../support/image.ts'
+import { run } from '../support/programs.ts'
+import { assertBlobsIn, type Client, type Kind, type Name, written } from './client.ts'
+
+/** Has no mirrors set up: the agent is the registry that is named, and the path says which one is meant. */
+export const skopeo: Kind = {
+  name: 'skopeo',
+  programs: ['skopeo'],
+  needsRoot: false,
+  registry: 'registry.test',
+  async start(programs, folder, address) {
+    await mkdir(folder, { recursive: true })
+    return new Skopeo(programs['skopeo'] ?? '', folder, `${address}/${this.registry}`)
+  },
+}
+
+class Skopeo implements Client {
+  readonly #program: string
+  readonly #folder: string
+  readonly #prefix: string
+
+  constructor(program: string, folder: string, prefix: string) {
+    this.#program = program
+    this.#folder = folder
+    this.#prefix = prefix
+  }
+
+  async pull(name: Name): Promise<void> {
+    const from = `docker://${written(this.#prefix, name)}`
+    const options = ['--insecure-policy', 'copy', '--quiet', '--src-tls-verify=false']
+    await run(this.#program, [...options, from, `dir:${this.#target(name)}`])
+  }
+
+  async check(name: Name, image: Image): Promise<void> {
+    const folder = this.#target(name)
+    assert.equal(digestOf(await readFile(join(folder, 'manifest.json'))), image.manifest.digest)
+    await assertBlobsIn(folder, image)
+  }
+
+  async forget(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true })
+    await mkdir(this.#folder)
+  }
+
+  async stop(): Promise<void> {}
+
+  #target(name: Name): string {
+    return join(this.#folder, encodeURIComponent(`${name.repository}@${name.reference}`).replaceAll('%', '_'))
+  }
+}

@@ -1,0 +1,75 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { answers, Daemon, freePort } from './daemon.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+
+/** The agent as users run it: a process of its own with a configuration file, on loopback ports that it keeps. */
+export class AgentProcess {
+  readonly folder: string
+  readonly port: number
+  readonly adminPort: number
+  #daemon: Daemon | undefined
+
+  static async start(folder: string, config: string): Promise<AgentProcess> {
+    await mkdir(folder, { recursive: true })
+    const agent = new AgentProcess(folder, await freePort(), await freePort())
+    await agent.start(config)
+    return agent
+  }
+
+  private constructor(folder: string, port: number, adminPort: number) {
+    this.folder = folder
+    this.port = port
+    this.adminPort = adminPort
+  }
+
+  /** `host:port` of the registry API. */
+  get address(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  get admin(): string {
+    return `http://127.0.0.1:${this.adminPort}`
+  }
+
+  /** The log, and whatever else it has said. */
+  get output(): string {
+    return this.#daemon?.output ?? ''
+  }
+
+  /** Again on the same ports and data, after `stop`. */
+  async start(config: string): Promise<void> {
+    const file = join(this.folder, 'config.yaml')
+    await writeFile(file, config)
+    this.#daemon = new Daemon(
+      'the agent',
+      process.execPath,
+      [
+        MAIN,
+        'serve',
+        ...['--listen', this.address],
+        ...['--admin', `127.0.0.1:${this.adminPort}`],
+        ...['--data', join(this.folder, 'data')],
+        ...['--config', file],
+        ...['--log-level', 'debug'],
+      ],
+      { env: withoutSettings() },
+    )
+    await this.#daemon.ready(() => answers(`${this.admin}/readyz`))
+  }
+
+  /** Drains it. Its exit code. */
+  async stop(): Promise<number | null | undefined> {
+    return await this.#daemon?.stop()
+  }
+}
+
+/** Settings of the shell that runs the tests are none of the agent's business. */
+function withoutSettings(): Record<string, undefined> {
+  const names = Object.keys(process.env).filter((name) => name.startsWith('LEAT_'))
+  return Object.fromEntries(
+    [...names, 'UPSTREAM_CREDENTIALS', 'NODE_OPTIONS'].map((name) => [name, undefined]),
+  )
+}

@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** A server of others, or the agent, run as a child process: started, watched and ended by its own pid. */
+export class Daemon {
+  readonly name: string
+  readonly #child: ChildProcess
+  readonly #exit: Promise<number | null>
+  #output = ''
+
+  constructor(
+    name: string,
+    path: string,
+    args: readonly string[],
+    options: { env?: Record<string, string | undefined>; cwd?: string; onLine?: (line: string) => void } = {},
+  ) {
+    this.name = name
+    this.#child = spawn(path, args, {
+      cwd: options.cwd,
+      env: { ...process.env, ...options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#exit = new Promise((resolve) => {
+      this.#child.once('error', (error) => {
+        this.#output += `${error.message}\n`
+        resolve(null)
+      })
+      this.#child.once('close', (code) => resolve(code))
+    })
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      let rest = ''
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.#output += text
+        const lines = (rest + text).split('\n')
+        rest = lines.pop() ?? ''
+        if (options.onLine !== undefined) for (const line of lines) options.onLine(line)
+      })
+    }
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  /** All it has said on both streams. */
+  get output(): string {
+    return this.#output
+  }
+
+  /** Asks `ready` again and again until it says true; a daemon that exits, or is not ready in time, throws what it said. */
+  async ready(ready: () => Promise<boolean>, deadlineMs = 30_000): Promise<void> {
+    const deadline = Date.now() + deadlineMs
+    while (!(await ready().catch(() => false))) {
+      if (this.#child.exitCode !== null || this.#child.pid === undefined) {
+        throw new Error(`${this.name} exited with ${this.#child.exitCode}:\n${this.#output}`)
+      }
+      if (Date.now() > deadline) {
+        await this.stop()
+        throw new Error(`${this.name} was not ready after ${deadlineMs} ms:\n${this.#output}`)
+      }
+      await delay(25)
+    }
+  }
+
+  /** Its exit code once it has ended by itself or by `stop`; null when a signal ended it. */
+  exited(): Promise<number | null> {
+    return this.#exit
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM', deadlineMs = 30_000): Promise<number | null> {
+    this.#child.kill(signal)
+    const force = setTimeout(() => this.#child.kill('SIGKILL'), deadlineMs)
+    try {
+      return await this.#exit
+    } finally {
+      clearTimeout(force)
+    }
+  }
+}
+
+/** A TCP port that was free a moment ago, for programs that cannot be told to choose one and say which. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('No TCP address.')
+  return address.port
+}
+
+/** Whether a GET is answered with `status`. */
+export async function answers(url: string, status = 200): Promise<boolean> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(2_000) })
+  await response.arrayBuffer()
+  return response.status === status
+}

@@ -1,0 +1,166 @@
+import { createCipheriv, createHash } from 'node:crypto'
+import { gzipSync } from 'node:zlib'
+
+/** Real images, the same bytes for the same seed: what containers are made of, without anything to run in them. */
+
+export interface Part {
+  readonly digest: string
+  readonly mediaType: string
+  readonly bytes: Buffer
+}
+
+export interface Image {
+  readonly manifest: Part
+  /** Config first, then the layers. */
+  readonly blobs: readonly Part[]
+  /** One file of each layer with its content, to look for in what a client has unpacked. */
+  readonly files: ReadonlyMap<string, Buffer>
+}
+
+export interface Index {
+  readonly manifest: Part
+  readonly images: readonly Image[]
+}
+
+const OCI = 'application/vnd.oci.image'
+const ARCHITECTURES: Record<string, string> = { x64: 'amd64', ia32: '386' }
+
+/** This machine's architecture as images name it. */
+export const architecture = ARCHITECTURES[process.arch] ?? process.arch
+
+export function buildImage(
+  seed: string,
+  options: { layerSizes?: readonly number[]; architecture?: string } = {},
+): Image {
+  const layerSizes = options.layerSizes ?? [512 * 1024, 64 * 1024, 100]
+  const files = new Map<string, Buffer>()
+  const layers: Part[] = []
+  const diffIds: string[] = []
+  for (const [number, size] of layerSizes.entries()) {
+    const name = `layer-${number}.bin`
+    const content = bytesFrom(`${seed}/${number}`, size)
+    const tar = tarOf(name, content)
+    files.set(name, content)
+    diffIds.push(digestOf(tar))
+    layers.push(partOf(gzipSync(tar, { level: 1 }), `${OCI}.layer.v1.tar+gzip`))
+  }
+  const config = jsonPart(`${OCI}.config.v1+json`, {
+    architecture: options.architecture ?? architecture,
+    os: 'linux',
+    config: { Cmd: ['/layer-0.bin'], Labels: { seed } },
+    rootfs: { type: 'layers', diff_ids: diffIds },
+    history: layers.map(() => ({ created: '2026-01-01T00:00:00Z', created_by: 'a test' })),
+  })
+  const manifest = jsonPart(`${OCI}.manifest.v1+json`, {
+    schemaVersion: 2,
+    mediaType: `${OCI}.manifest.v1+json`,
+    config: descriptorOf(config),
+    layers: layers.map(descriptorOf),
+  })
+  return { manifest, blobs: [config, ...layers], files }
+}
+
+/** One image for each architecture, this machine's among them. */
+export function buildIndex(seed: string, architectures: readonly string[] = ['amd64', 'arm64']): Index {
+  const names = [...new Set([architecture, ...architectures])]
+  const images = names.map((name) => buildImage(`${seed}/${name}`, { architecture: name }))
+  const manifest = jsonPart(`${OCI}.index.v1+json`, {
+    schemaVersion: 2,
+    mediaType: `${OCI}.index.v1+json`,
+    manifests: images.map((image, at) => ({
+      ...descriptorOf(image.manifest),
+      platform: { os: 'linux', architecture: names[at] },
+    })),
+  })
+  return { manifest, images }
+}
+
+/** Pushes by the registry API, so that no client's conversions get between the seed and the digest. */
+export async function push(
+  registry: string,
+  repository: string,
+  tag: string,
+  what: Image | Index,
+): Promise<void> {
+  const images = 'images' in what ? what.images : [what]
+  for (const image of images) {
+    for (const blob of image.blobs) await putBlob(registry, repository, blob)
+    if (image !== what) await putManifest(registry, repository, image.manifest.digest, image.manifest)
+  }
+  await putManifest(registry, repository, tag, what.manifest)
+}
+
+export function digestOf(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+}
+
+async function putBlob(registry: string, repository: string, blob: Part): Promise<void> {
+  const session = await fetch(`${registry}/v2/${repository}/blobs/uploads/`, { method: 'POST' })
+  await session.arrayBuffer()
+  const location = new URL(session.headers.get('location') ?? '', registry)
+  location.searchParams.set('digest', blob.digest)
+  await put(location, 'application/octet-stream', blob.bytes)
+}
+
+async function putManifest(
+  registry: string,
+  repository: string,
+  reference: string,
+  manifest: Part,
+): Promise<void> {
+  const url = new URL(`/v2/${repository}/manifests/${reference}`, registry)
+  await put(url, manifest.mediaType, manifest.bytes)
+}
+
+async function put(url: URL, type: string, bytes: Uint8Array): Promise<void> {
+  const response = await fetch(url, {
+    method: 'PUT',
+    headers: { 'content-type': type },
+    body: new Uint8Array(bytes),
+  })
+  if (response.status !== 201) throw new Error(`PUT ${url}: ${response.status} ${await response.text()}`)
+  await response.arrayBuffer()
+}
+
+function descriptorOf(part: Part) {
+  return { mediaType: part.mediaType, digest: part.digest, size: part.bytes.length }
+}
+
+function jsonPart(mediaType: string, value: unknown): Part {
+  return partOf(Buffer.from(JSON.stringify(value)), mediaType)
+}
+
+function partOf(bytes: Buffer, mediaType: string): Part {
+  return { digest: digestOf(bytes), mediaType, bytes }
+}
+
+/** As random as a cipher's stream, so that gzip cannot make it small. */
+function bytesFrom(seed: string, size: number): Buffer {
+  const key = createHash('sha256').update(seed).digest()
+  return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(size))
+}
+
+/** A ustar archive of one file (POSIX.1-1988): header, content, padding, two empty blocks. */
+function tarOf(name: string, content: Buffer): Buffer {
+  const header = Buffer.alloc(512)
+  const octal = (value: number, at: number, length: number): void => {
+    header.write(`${value.toString(8).padStart(length - 1, '0')}\0`, at, 'latin1')
+  }
+  header.write(name, 0, 'latin1')
+  octal(0o644, 100, 8)
+  octal(0, 108, 8)
+  octal(0, 116, 8)
+  octal(content.length, 124, 12)
+  octal(0, 136, 12)
+  header.fill(' ', 148, 156)
+  header.write('0', 156, 'latin1')
+  header.write('ustar\x0000', 257, 'latin1')
+  const sum = header.reduce((total, byte) => total + byte, 0)
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
+  return Buffer.concat([
+    header,
+    content,
+    Buffer.alloc((512 - (content.length % 512)) % 512),
+    Buffer.alloc(1024),
+  ])
+}

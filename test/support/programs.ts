@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import type { TestContext } from 'node:test'
+
+/** The Debian package that brings each program of others that a test uses. */
+const PACKAGES: Record<string, string> = {
+  containerd: 'containerd',
+  ctr: 'containerd',
+  docker: 'docker.io',
+  'docker-registry': 'docker-registry',
+  dockerd: 'docker.io',
+  git: 'git',
+  nginx: 'nginx-light',
+  podman: 'podman',
+  skopeo: 'skopeo',
+}
+
+/** Daemons live where an ordinary user's PATH does not look. */
+const ALSO = ['/usr/local/sbin', '/usr/sbin', '/sbin']
+
+export function findProgram(name: string): string | undefined {
+  for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), ...ALSO]) {
+    const path = join(folder, name)
+    try {
+      accessSync(path, constants.X_OK)
+      return path
+    } catch {
+      // not in this folder
+    }
+  }
+  return undefined
+}
+
+/**
+ * The paths of programs that a test cannot do without. When one is missing the test is skipped with the reason, or
+ * fails where every client must be there (`npm test -- --require-all`); undefined says: leave the test now.
+ */
+export function requirePrograms<Name extends string>(
+  t: TestContext,
+  names: readonly Name[],
+): Record<Name, string> | undefined {
+  const found: Partial<Record<Name, string>> = {}
+  for (const name of names) {
+    const path = findProgram(name)
+    if (path === undefined) {
+      const from = PACKAGES[name]
+      leave(t, `missing: ${name}${from === undefined ? '' : ` (Debian package ${from})`}`)
+      return undefined
+    }
+    found[name] = path
+  }
+  return found as Record<Name, string>
+}
+
+/** Daemons that mount and make namespaces need root. False says: leave the test now. */
+export function requireRoot(t: TestContext): boolean {
+  if (process.getuid?.() === 0) return true
+  leave(t, 'missing: root, which this client needs to unpack images')
+  return false
+}
+
+export function leave(t: TestContext, reason: string): void {
+  if (process.env['LEAT_REQUIRE_CLIENTS'] === '1') throw new Error(`${reason}, and every client is required`)
+  t.skip(reason)
+}
+
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a program to its end. Throws with all it said when it fails or takes longer than `deadlineMs`. */
+export async function run(
+  path: string,
+  args: readonly string[],
+  options: { env?: Record<string, string>; cwd?: string; deadlineMs?: number } = {},
+): Promise<Ended> {
+  const ended = await tryRun(path, args, options)
+  if (ended.code === 0) return ended
+  throw new Error(`${[path, ...args].join(' ')}\nexit code ${ended.code}\n${ended.stdout}${ended.stderr}`)
+}
+
+/** As `run`, for a program that is expected to fail. */
+export async function tryRun(
+  path: string,
+  args: readonly string[],
+  options: { env?: Record<string, string>; cwd?: string; deadlineMs?: number } = {},
+): Promise<Ended> {
+  const child = spawn(path, args, {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: options.deadlineMs ?? 120_000,
+    killSignal: 'SIGKILL',
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  return await new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code) => resolve({ code, stdout, stderr }))
+  })
+}
