@@ -1,0 +1,31 @@
+import type { Headers } from './jobs.ts'
+
+export function requestText(request: {
+  readonly port: number
+  readonly path: string
+  readonly headers?: Headers
+}): string {
+  const headers = Object.entries(request.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `GET ${request.path} HTTP/1.1\r\nHost: 127.0.0.1:${request.port}\r\n${headers.join('')}\r\n`
+}
+
+export interface Head {
+  readonly status: number
+  /** Content-Length; undefined when the answer has none. */
+  readonly length: number | undefined
+  /** Where the body starts. */
+  readonly end: number
+}
+
+/** The head of an HTTP/1.1 answer, once all of it is there. */
+export function headOf(text: string): Head | undefined {
+  const end = text.indexOf('\r\n\r\n')
+  if (end < 0) return undefined
+  const head = text.slice(0, end)
+  const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1]
+  return {
+    status: Number(head.slice(9, 12)),
+    length: length === undefined ? undefined : Number(length),
+    end: end + 4,
+  }
+}

@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { Content } from './content.ts'
+import type { Row } from './report.ts'
+import { Agent } from './servers/agent.ts'
+
+export interface Settings {
+  readonly quick: boolean
+  /** Everything that a run writes goes below this folder and is removed at the end. */
+  readonly folder: string
+  /** Undefined: rivals only, to try the bench itself. */
+  readonly agentEntry: string | undefined
+  readonly nodeArgs: readonly string[]
+}
+
+/** The most memory an agent had, and in which group of rows. */
+export interface Peak {
+  readonly group: string
+  readonly bytes: number
+}
+
+/** What a group of rows is given. */
+export class Context {
+  readonly group: string
+  readonly settings: Settings
+  readonly peaks: Peak[]
+  readonly #report: (row: Row) => void
+
+  constructor(group: string, settings: Settings, peaks: Peak[], report: (row: Row) => void) {
+    this.group = group
+    this.settings = settings
+    this.peaks = peaks
+    this.#report = report
+  }
+
+  get quick(): boolean {
+    return this.settings.quick
+  }
+
+  /** How often each side is measured. */
+  get repetitions(): number {
+    return this.quick ? 3 : 7
+  }
+
+  report(row: Omit<Row, 'group'>): void {
+    this.#report({ group: this.group, ...row })
+  }
+
+  /** An empty folder for one server or one set of content; `stop` removes it. */
+  folder(name: string): { readonly path: string; stop(): Promise<void> } {
+    const path = mkdtempSync(join(this.settings.folder, `${this.group}-${name}-`))
+    return { path, stop: async () => rmSync(path, { recursive: true, force: true }) }
+  }
+
+  /** A fresh agent in front of that upstream; undefined when the bench runs without one. */
+  async agent(folder: string, upstreamPort: number): Promise<Agent | undefined> {
+    const { agentEntry, nodeArgs } = this.settings
+    if (agentEntry === undefined) return undefined
+    return Agent.start(folder, { entry: agentEntry, nodeArgs, upstreamPort }, (agent) => {
+      this.peaks.push({ group: this.group, bytes: agent.program.peakRss() })
+    })
+  }
+
+  content(folder: string): Content {
+    return new Content(join(folder, 'content'))
+  }
+}

@@ -1,0 +1,105 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { Context, type Peak, type Settings } from './context.ts'
+import { machine, printMachine } from './machine.ts'
+import { killAll } from './program.ts'
+import { printRow, printSummary, type Row } from './report.ts'
+import { cold } from './rows/cold.ts'
+import { crowd } from './rows/crowd.ts'
+import { hits } from './rows/hits.ts'
+import { memory } from './rows/memory.ts'
+import { small } from './rows/small.ts'
+
+/** In this order: `memory` also looks back at the agents of all the groups before it. */
+const GROUPS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
+  hits,
+  cold,
+  crowd,
+  small,
+  memory,
+}
+
+/** Compiled to `<root>/<build folder>/bench/main.js`. */
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+const USAGE = `npm run bench -- [${Object.keys(GROUPS).join('|')} ...] [options]
+  --quick         fewer repetitions
+  --json FILE     write everything measured there
+  --dir FOLDER    keep all data below it (default: /dev/shm, so that no disk is measured)
+  --agent FILE    the agent's built entry point (default: dist/main.js)
+  --rivals-only   leave the agent out
+  --profile DIR   write CPU profiles of the agents there
+`
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'string' },
+    dir: { type: 'string', default: existsSync('/dev/shm') ? '/dev/shm' : tmpdir() },
+    agent: { type: 'string', default: join(ROOT, 'dist/main.js') },
+    'rivals-only': { type: 'boolean', default: false },
+    profile: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+})
+const chosen = positionals.length > 0 ? positionals : Object.keys(GROUPS)
+const unknown = chosen.find((name) => GROUPS[name] === undefined)
+if (flags.help || unknown !== undefined) {
+  process.stdout.write(unknown === undefined ? USAGE : `unknown rows: ${unknown}\n${USAGE}`)
+  process.exit(unknown === undefined ? 0 : 2)
+}
+const agentEntry = flags['rivals-only'] ? undefined : resolve(flags.agent)
+if (agentEntry !== undefined && !existsSync(agentEntry)) {
+  process.stderr.write(`${agentEntry} does not exist: npm run build first\n`)
+  process.exit(2)
+}
+
+const folder = mkdtempSync(join(resolve(flags.dir), 'leat-bench-'))
+const remove = (): void => rmSync(folder, { recursive: true, force: true })
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    killAll()
+    remove()
+    process.exit(130)
+  })
+}
+
+const settings: Settings = {
+  quick: flags.quick,
+  folder,
+  agentEntry,
+  nodeArgs: flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(flags.profile)}`],
+}
+const facts = machine(folder, tmpdir())
+process.stdout.write(`${printMachine(facts)}\n`)
+
+const rows: Row[] = []
+const peaks: Peak[] = []
+const failures: { readonly group: string; readonly message: string }[] = []
+try {
+  for (const [name, run] of Object.entries(GROUPS)) {
+    if (!chosen.includes(name)) continue
+    const report = (row: Row): void => {
+      rows.push(row)
+      process.stdout.write(`${printRow(row)}\n`)
+    }
+    try {
+      await run(new Context(name, settings, peaks, report))
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      failures.push({ group: name, message })
+      process.stdout.write(`${name}: could not be measured: ${message}\n\n`)
+    }
+  }
+} finally {
+  remove()
+}
+process.stdout.write(printSummary(rows))
+if (flags.json !== undefined) {
+  writeFileSync(flags.json, `${JSON.stringify({ machine: facts, rows, failures }, undefined, 2)}\n`)
+}
+process.exitCode = failures.length > 0 ? 1 : 0

@@ -1,0 +1,137 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { get } from 'node:http'
+import { createServer } from 'node:net'
+import { delimiter, join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+
+const TICKS_PER_SECOND = 100
+const READY_WITHIN_MS = 20_000
+const STOP_WITHIN_MS = 15_000
+
+const running = new Set<ChildProcess>()
+
+/** For the way out on a signal: what still runs is ended by its pid. */
+export function killAll(): void {
+  for (const child of running) child.kill('SIGKILL')
+}
+
+/** Daemons live in sbin, which is not in the path of an ordinary user. */
+export function findProgram(name: string): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path))
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  if (address === null || typeof address === 'string') throw new Error('no free port on 127.0.0.1')
+  return address.port
+}
+
+/** A server under measurement: one process, its children counted in. */
+export class Program {
+  readonly name: string
+  readonly #child: ChildProcess
+  #output = ''
+
+  static async start(
+    name: string,
+    command: string,
+    args: readonly string[],
+    readyUrl: string,
+  ): Promise<Program> {
+    const program = new Program(name, command, args)
+    try {
+      await program.#ready(readyUrl)
+    } catch (error) {
+      await program.stop()
+      throw error
+    }
+    return program
+  }
+
+  private constructor(name: string, command: string, args: readonly string[]) {
+    this.name = name
+    this.#child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    running.add(this.#child)
+    this.#child.once('close', () => running.delete(this.#child))
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.on('data', (bytes: Buffer) => {
+        this.#output = (this.#output + bytes.toString()).slice(-2000)
+      })
+    }
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
+  get ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  /** User and system time of all threads, in seconds. */
+  cpuSeconds(): number {
+    let ticks = 0
+    for (const pid of this.#pids()) {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      ticks += Number(fields[11]) + Number(fields[12])
+    }
+    return ticks / TICKS_PER_SECOND
+  }
+
+  /** Resident memory now, in bytes. */
+  rss(): number {
+    return this.#memory('VmRSS')
+  }
+
+  /** The most it ever had resident, in bytes. */
+  peakRss(): number {
+    return this.#memory('VmHWM')
+  }
+
+  async stop(): Promise<void> {
+    if (this.ended) return
+    const closed = new Promise((resolve) => this.#child.once('close', resolve))
+    this.#child.kill('SIGTERM')
+    const late = setTimeout(() => this.#child.kill('SIGKILL'), STOP_WITHIN_MS)
+    await closed
+    clearTimeout(late)
+  }
+
+  #pids(): number[] {
+    const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8')
+    return [this.pid, ...children.split(' ').filter(Boolean).map(Number)]
+  }
+
+  #memory(field: string): number {
+    return this.#pids().reduce((sum, pid) => {
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+      return sum + Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024
+    }, 0)
+  }
+
+  async #ready(url: string): Promise<void> {
+    const giveUpAt = performance.now() + READY_WITHIN_MS
+    while (!this.ended && performance.now() < giveUpAt) {
+      if ((await statusOf(url)) === 200) return
+      await wait(20)
+    }
+    throw new Error(`${this.name} did not get ready at ${url}: ${this.#output.trim() || 'it said nothing'}`)
+  }
+}
+
+function statusOf(url: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const request = get(url, { agent: false, timeout: 1000 }, (response) => {
+      response.resume()
+      resolve(response.statusCode)
+    })
+    request.on('timeout', () => request.destroy())
+    request.on('error', () => resolve(undefined))
+  })
+}

@@ -1,0 +1,90 @@
+import { median } from './stats.ts'
+
+/** One side of a row in absolute terms. */
+export interface Figure {
+  readonly side: string
+  readonly unit: string
+  /** One per repetition. */
+  readonly values: readonly number[]
+  readonly note?: string | undefined
+}
+
+/** What is held against a target. Without a target it is printed for context. */
+export interface Check {
+  readonly label: string
+  readonly unit: string
+  readonly values: readonly number[]
+  readonly atLeast?: number
+  readonly atMost?: number
+}
+
+export interface Row {
+  readonly group: string
+  readonly name: string
+  readonly figures: readonly Figure[]
+  readonly checks: readonly Check[]
+  /** What a reader should know to judge it: a rival that is missing, a thing that went otherwise than hoped. */
+  readonly notes: readonly string[]
+}
+
+export type Verdict = 'ok' | 'MISSED' | ''
+
+export function verdict(check: Check): Verdict {
+  if (check.atLeast === undefined && check.atMost === undefined) return ''
+  const value = median(check.values)
+  const met = value >= (check.atLeast ?? -Infinity) && value <= (check.atMost ?? Infinity)
+  return met ? 'ok' : 'MISSED'
+}
+
+export function printRow(row: Row): string {
+  const lines = [`${row.group}: ${row.name}`]
+  for (const figure of row.figures) {
+    lines.push(
+      `  ${figure.side.padEnd(42)}${spread(figure.values, figure.unit).padEnd(36)}${figure.note ?? ''}`,
+    )
+  }
+  for (const check of row.checks) {
+    const wanted = target(check)
+    lines.push(
+      `  ${check.label.padEnd(42)}${spread(check.values, check.unit).padEnd(36)}${wanted.padEnd(22)}${verdict(check)}`,
+    )
+  }
+  for (const note of row.notes) lines.push(`  (${note})`)
+  return `${lines.map((line) => line.trimEnd()).join('\n')}\n`
+}
+
+export function printSummary(rows: readonly Row[]): string {
+  const judged = rows.flatMap((row) => row.checks.map((check) => ({ row, check, verdict: verdict(check) })))
+  const held = judged.filter((one) => one.verdict !== '')
+  const missed = held.filter((one) => one.verdict === 'MISSED')
+  const lines = [`${held.length - missed.length} of ${held.length} targets met`]
+  for (const { row, check } of missed) {
+    lines.push(
+      `  MISSED  ${row.group}: ${row.name}: ${check.label} ${spread(check.values, check.unit)}, ${target(check)}`,
+    )
+  }
+  return `${lines.join('\n')}\n`
+}
+
+function target(check: Check): string {
+  if (check.atLeast !== undefined) return `target >= ${show(check.atLeast, check.unit)}`
+  if (check.atMost !== undefined) return `target <= ${show(check.atMost, check.unit)}`
+  return ''
+}
+
+function spread(values: readonly number[], unit: string): string {
+  if (values.length === 0) return 'nothing measured'
+  const middle = show(median(values), unit)
+  if (values.length === 1) return middle
+  return `${middle}  (${digits(Math.min(...values))}..${digits(Math.max(...values))})`
+}
+
+function show(value: number, unit: string): string {
+  return `${digits(value)}${unit === 'x' ? '' : ' '}${unit}`
+}
+
+function digits(value: number): string {
+  const size = Math.abs(value)
+  const places = size >= 100 ? 0 : size >= 10 ? 1 : 2
+  return value.toLocaleString('en-US', { maximumFractionDigits: places, minimumFractionDigits: places })
+}

@@ -1,0 +1,129 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { Client } from '../client/client.ts'
+import type { Download, LoadRequest } from '../client/jobs.ts'
+import { ACCEPT_MANIFEST, type Blob, type Content } from '../content.ts'
+import type { Context } from '../context.ts'
+import { owning } from '../owned.ts'
+import type { Agent } from '../servers/agent.ts'
+import { Nginx } from '../servers/nginx.ts'
+import { median, slope } from '../stats.ts'
+
+const MIB = 1 << 20
+const REQUESTS = 10_000
+
+/** How much memory the agent has resident: at rest, at most, and whether it grows. */
+export function memory(context: Context): Promise<void> {
+  return owning(async (owned) => {
+    const client = owned.add(new Client())
+    const folder = owned.add(context.folder('data'))
+    const content = context.content(folder.path)
+    const upstream = owned.add(await Nginx.start(`${folder.path}/nginx`, content))
+    const started = await context.agent(`${folder.path}/leat`, upstream.port)
+    if (started === undefined) {
+      context.report({
+        name: 'resident memory',
+        figures: [],
+        checks: [],
+        notes: ['only the agent is measured'],
+      })
+      return
+    }
+    const leat = owned.add(started)
+    await wait(2000)
+    const idle = leat.program.rss()
+    context.report({
+      name: 'at rest, two seconds after the start',
+      figures: [],
+      checks: [{ label: 'resident', unit: 'MiB', values: [idle / MIB], atMost: 100 }],
+      notes: [],
+    })
+
+    const large = await content.blob(256 * MIB)
+    const layers = await content.image(4, 64 * MIB)
+    const cold = [large, layers.config, ...layers.layers].map((blob) => get(leat, blob))
+    await all(client, cold)
+    await all(client, Array<Download>(16).fill(get(leat, large)))
+    await all(client, Array<Download>(20).fill(get(leat, await content.blob(256 * MIB))))
+    const here = leat.program.peakRss()
+
+    await growth(context, client, leat, await mixture(content, leat))
+    const peaks = [...context.peaks, { group: 'memory', bytes: leat.program.peakRss() }]
+    const highest = peaks.reduce((most, peak) => (peak.bytes > most.bytes ? peak : most))
+    context.report({
+      name: `at most, over ${peaks.length} agents`,
+      figures: [
+        { side: 'after cold, hot and crowded pulls', unit: 'MiB', values: [here / MIB] },
+        ...peaks.map((peak) => ({ side: `in ${peak.group}`, unit: 'MiB', values: [peak.bytes / MIB] })),
+      ],
+      checks: [
+        { label: `highest, in ${highest.group}`, unit: 'MiB', values: [highest.bytes / MIB], atMost: 160 },
+      ],
+      notes: ['groups of rows that were not chosen are not in it'],
+    })
+  })
+}
+
+/** What a node is asked in a day: manifests most, small blobs, parts of large ones. */
+async function mixture(content: Content, leat: Agent): Promise<LoadRequest[]> {
+  const image = await content.image(2, 4 * MIB)
+  const small = await content.blobs(4, 64 << 10)
+  const manifest = { path: leat.manifestPath(image.manifest.digest), headers: ACCEPT_MANIFEST }
+  const parts = image.layers.flatMap((layer) => [
+    { path: leat.blobPath(layer.digest), headers: { Range: 'bytes=1000000-1499999' } },
+    { path: leat.blobPath(layer.digest), headers: { Range: 'bytes=-65536' } },
+  ])
+  const whole = small.map((blob) => ({ path: leat.blobPath(blob.digest) }))
+  return [...whole, ...parts].flatMap((other) => [
+    manifest,
+    other,
+    { path: leat.blobPath(image.config.digest) },
+  ])
+}
+
+async function growth(
+  context: Context,
+  client: Client,
+  leat: Agent,
+  requests: readonly LoadRequest[],
+): Promise<void> {
+  const step = REQUESTS / 20
+  const ask = async (): Promise<number> => {
+    const until = { requests: step }
+    const got = await client.load({ port: leat.port, requests, connections: 8, protocol: 'http/1.1', until })
+    if (got.failed > 0) throw new Error(`${got.failed} of ${got.requests} requests failed`)
+    return leat.program.rss()
+  }
+  // Until the heap has found its size and everything is compiled.
+  let before: number[] = []
+  for (let round = 0; round < 20; round++) before = [...before.slice(-4), await ask()]
+  const samples: number[] = []
+  for (let round = 0; round < 20; round++) samples.push(await ask())
+  const perThousand = slope(samples.map((y, at) => ({ x: (at * step) / 1000, y }))) / 1024
+  context.report({
+    name: `over ${REQUESTS} requests for manifests, blobs and ranges, after as many to get warm`,
+    figures: [
+      { side: 'resident before', unit: 'MiB', values: before.map((bytes) => bytes / MIB) },
+      { side: 'resident after', unit: 'MiB', values: samples.slice(-5).map((bytes) => bytes / MIB) },
+      { side: 'slope', unit: 'KiB per 1,000 requests', values: [perThousand] },
+    ],
+    checks: [
+      {
+        label: 'growth',
+        unit: 'MiB',
+        values: [(median(samples.slice(-5)) - median(before)) / MIB],
+        atMost: 5,
+      },
+    ],
+    notes: [],
+  })
+}
+
+function get(leat: Agent, blob: Blob): Download {
+  return { port: leat.port, path: leat.blobPath(blob.digest) }
+}
+
+async function all(client: Client, downloads: readonly Download[]): Promise<void> {
+  const got = await client.download(downloads)
+  const wrong = got.find((one) => !one.whole || one.status !== 200)
+  if (wrong !== undefined) throw new Error(`a blob did not come whole: ${JSON.stringify(wrong)}`)
+}

@@ -1,0 +1,137 @@
+import { Client } from '../client/client.ts'
+import { ACCEPT_MANIFEST } from '../content.ts'
+import type { Context } from '../context.ts'
+import { owning } from '../owned.ts'
+import type { Check } from '../report.ts'
+import type { Agent } from '../servers/agent.ts'
+import { DockerRegistry, MISSING } from '../servers/docker-registry.ts'
+import { Nginx } from '../servers/nginx.ts'
+import type { Side } from '../servers/side.ts'
+import { median, ratios } from '../stats.ts'
+import { wrk, wrkInstalled } from '../wrk.ts'
+
+const CONNECTIONS = 16
+
+/** What a runtime does before it pulls anything: asks for a manifest that is there. */
+export function small(context: Context): Promise<void> {
+  return owning(async (owned) => {
+    const client = owned.add(new Client())
+    const folder = owned.add(context.folder('data'))
+    const content = context.content(folder.path)
+    const nginx = owned.add(await Nginx.start(`${folder.path}/nginx`, content))
+    const docker = await DockerRegistry.start(`${folder.path}/docker`)
+    if (docker !== undefined) owned.add(docker)
+    const leat = await context.agent(`${folder.path}/leat`, nginx.port)
+    if (leat !== undefined) owned.add(leat)
+
+    const image = await content.image(4, 4096)
+    const { digest } = image.manifest
+    await docker?.pushImage(image)
+    const sides: readonly Side[] = [leat, nginx, docker].filter((side) => side !== undefined)
+    const seconds = context.quick ? 3 : 5
+    const rates = new Map<string, number[]>()
+    const loader = wrkInstalled() ? 'wrk' : 'the own loader, as wrk is not installed'
+    for (let round = -1; round < 3; round++) {
+      for (const side of sides) {
+        const path = side.manifestPath(digest)
+        const rate = await requestRate(client, side.port, path, round < 0 ? 1 : seconds)
+        if (round >= 0) rates.set(side.name, [...(rates.get(side.name) ?? []), rate])
+      }
+    }
+    const leatRates = rates.get('leat') ?? []
+    const values = ratios(leatRates, rates.get('docker-registry') ?? [])
+    const checks: Check[] =
+      values.length > 0 ? [{ label: 'leat / docker-registry', unit: 'x', values, atLeast: 8 }] : []
+    context.report({
+      name: `manifest by digest, ${CONNECTIONS} kept-alive connections`,
+      figures: sides.map((side) => ({
+        side: side.name,
+        unit: 'requests/s',
+        values: rates.get(side.name) ?? [],
+      })),
+      checks,
+      notes: [`asked by ${loader}`, ...(docker === undefined ? [MISSING] : [])],
+    })
+    if (leat !== undefined) await halfLoad(context, client, leat, digest, median(leatRates))
+    if (leat !== undefined) await overHttp2(context, client, leat, digest)
+  })
+}
+
+async function requestRate(client: Client, port: number, path: string, seconds: number): Promise<number> {
+  if (wrkInstalled()) return wrk({ port, path, headers: ACCEPT_MANIFEST }, CONNECTIONS, seconds)
+  const got = await client.load({
+    port,
+    requests: [{ path, headers: ACCEPT_MANIFEST }],
+    connections: CONNECTIONS,
+    protocol: 'http/1.1',
+    until: { ms: seconds * 1000 },
+  })
+  if (got.failed > 0) throw new Error(`${got.failed} of ${got.requests} requests for ${path} failed`)
+  return (got.requests / got.ms) * 1000
+}
+
+async function halfLoad(
+  context: Context,
+  client: Client,
+  leat: Agent,
+  digest: string,
+  most: number,
+): Promise<void> {
+  const rate = Math.round(most / 2)
+  const runs = []
+  for (let round = 0; round < 3; round++) {
+    runs.push(
+      await client.load({
+        port: leat.port,
+        requests: [{ path: leat.manifestPath(digest), headers: ACCEPT_MANIFEST }],
+        connections: CONNECTIONS,
+        protocol: 'http/1.1',
+        until: { ms: context.quick ? 3000 : 5000 },
+        rate,
+      }),
+    )
+  }
+  const failed = runs.reduce((sum, run) => sum + run.failed, 0)
+  const p99 = runs.map((run) => run.latencyMs.p99)
+  context.report({
+    name: `manifest by digest at half load, ${rate} requests/s whatever the answers`,
+    figures: [
+      { side: 'median', unit: 'ms', values: runs.map((run) => run.latencyMs.p50) },
+      { side: '99.9th percentile', unit: 'ms', values: runs.map((run) => run.latencyMs.p999) },
+      { side: 'longest', unit: 'ms', values: runs.map((run) => run.latencyMs.max) },
+    ],
+    checks: [{ label: '99th percentile', unit: 'ms', values: p99, atMost: 5 }],
+    notes: [
+      'counted from when a request was due, not from when a connection was free',
+      ...(failed > 0 ? [`${failed} requests failed`] : []),
+    ],
+  })
+}
+
+async function overHttp2(context: Context, client: Client, leat: Agent, digest: string): Promise<void> {
+  const h1: number[] = []
+  const h2: number[] = []
+  for (let round = -1; round < 3; round++) {
+    for (const protocol of ['http/1.1', 'h2c'] as const) {
+      const got = await client.load({
+        port: leat.port,
+        requests: [{ path: leat.manifestPath(digest), headers: ACCEPT_MANIFEST }],
+        connections: protocol === 'h2c' ? CONNECTIONS / 4 : CONNECTIONS,
+        streams: 4,
+        protocol,
+        until: { ms: round < 0 ? 1000 : 3000 },
+      })
+      if (got.failed > 0) throw new Error(`${got.failed} of ${got.requests} requests over ${protocol} failed`)
+      if (round >= 0) (protocol === 'h2c' ? h2 : h1).push((got.requests / got.ms) * 1000)
+    }
+  }
+  context.report({
+    name: 'manifest by digest over HTTP/2, for context',
+    figures: [
+      { side: 'leat, HTTP/1.1, 16 connections', unit: 'requests/s', values: h1 },
+      { side: 'leat, h2c, 4 connections of 4', unit: 'requests/s', values: h2 },
+    ],
+    checks: [{ label: 'h2c / HTTP/1.1', unit: 'x', values: ratios(h2, h1) }],
+    notes: ["asked by the own loader; Node's HTTP/2 client costs as much as the server does"],
+  })
+}

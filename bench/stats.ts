@@ -1,0 +1,30 @@
+export function median(values: readonly number[]): number {
+  return percentile(values, 50)
+}
+
+/** Linear between the two nearest ranks; NaN when there are no values. */
+export function percentile(values: readonly number[], percent: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const rank = ((sorted.length - 1) * percent) / 100
+  const below = sorted[Math.floor(rank)] ?? Number.NaN
+  const above = sorted[Math.ceil(rank)] ?? Number.NaN
+  return below + (above - below) * (rank - Math.floor(rank))
+}
+
+/** Repetition by repetition, so that drift of the machine hits both sides of a pair alike. */
+export function ratios(over: readonly number[], under: readonly number[]): number[] {
+  return over.slice(0, under.length).map((value, at) => value / (under[at] ?? Number.NaN))
+}
+
+/** Least squares: how much `y` grows per step of `x`. */
+export function slope(points: readonly { readonly x: number; readonly y: number }[]): number {
+  const meanX = points.reduce((sum, point) => sum + point.x, 0) / points.length
+  const meanY = points.reduce((sum, point) => sum + point.y, 0) / points.length
+  let up = 0
+  let down = 0
+  for (const { x, y } of points) {
+    up += (x - meanX) * (y - meanY)
+    down += (x - meanX) ** 2
+  }
+  return down === 0 ? 0 : up / down
+}
