@@ -1,0 +1,141 @@
+import { publish } from '../observe/events.ts'
+import type { Incoming } from './blob-store.ts'
+import { Failure } from './failure.ts'
+import type { Head, Intake, Source, Want } from './source.ts'
+import { asFailure } from './verdict.ts'
+
+/** The largest manifest that is taken: what the distribution spec asks registries to accept. */
+export const MANIFEST_LIMIT = 4 * 1024 * 1024
+
+export interface AttemptOptions {
+  readonly want: Want
+  readonly source: Source
+  readonly incoming: Incoming
+  /** What the source says about the content; gives the size to hold it to. Throws a `Failure` to end the attempt. */
+  readonly expect: (head: Head) => number | undefined
+  readonly stallMs: number
+  readonly signal: AbortSignal
+}
+
+/** One source, once. Gives why it did not bring all that was missing; undefined when it did. */
+export async function attempt(options: AttemptOptions): Promise<Failure | undefined> {
+  const { want, source, incoming } = options
+  const startedAt = Date.now()
+  const before = incoming.position
+  const stall = new Stall(options.stallMs, source.name)
+  let limit = want.kind === 'manifest' ? MANIFEST_LIMIT : Number.POSITIVE_INFINITY
+  let size: number | undefined
+  const intake: Intake = {
+    get position() {
+      return incoming.position
+    },
+    expect: (head) => {
+      size = options.expect(head)
+      if (size !== undefined && size > limit) throw tooLarge(source.name, size)
+      limit = size ?? limit
+      stall.watch()
+    },
+    buffer: () => incoming.buffer(),
+    filled: (length) => {
+      if (incoming.position + length > limit) {
+        stall.giveUp(size === undefined ? tooLarge(source.name, limit) : overlong(source.name, size))
+        return false
+      }
+      const room = incoming.filled(length)
+      // While the disk is what is slow, the source is not to blame.
+      if (room) stall.watch()
+      else stall.rest()
+      return room
+    },
+    drained: async () => {
+      if (stall.failure !== undefined) throw stall.failure
+      await incoming.drained()
+      stall.watch()
+    },
+  }
+  let failure: Failure | undefined
+  try {
+    await source.bring(want, intake, { signal: AbortSignal.any([options.signal, stall.signal]) })
+    if (size !== undefined && incoming.position < size) failure = short(source.name, size, incoming.position)
+  } catch (thrown) {
+    failure = stall.failure ?? asFailure(options.signal.aborted ? options.signal.reason : thrown, source.name)
+  } finally {
+    stall.rest()
+  }
+  publish('flight.attempted', {
+    digest: want.digest,
+    source: source.name,
+    sourceKind: source.kind,
+    bytes: incoming.position - before,
+    ms: Date.now() - startedAt,
+    error: failure,
+  })
+  return failure
+}
+
+/** Gives a source up when it stops moving. */
+class Stall {
+  readonly #ms: number
+  readonly #source: string
+  readonly #controller = new AbortController()
+  #timer: NodeJS.Timeout | undefined
+  failure: Failure | undefined
+
+  constructor(ms: number, source: string) {
+    this.#ms = ms
+    this.#source = source
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Something moved: from now on again, `ms` may pass without a byte. */
+  watch(): void {
+    if (this.#timer !== undefined) {
+      this.#timer.refresh()
+      return
+    }
+    this.#timer = setTimeout(() => {
+      const message = `${this.#source} has sent nothing for ${this.#ms / 1000} s.`
+      this.giveUp(new Failure('stalled', message, { source: this.#source }))
+    }, this.#ms)
+  }
+
+  rest(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  giveUp(failure: Failure): void {
+    this.failure ??= failure
+    this.#controller.abort(failure)
+  }
+}
+
+function tooLarge(source: string, size: number): Failure {
+  return new Failure(
+    'too-large',
+    `${source} has a manifest of ${size} bytes or more; ${MANIFEST_LIMIT} is the limit.`,
+    {
+      source,
+      expected: MANIFEST_LIMIT,
+      found: size,
+    },
+  )
+}
+
+function overlong(source: string, size: number): Failure {
+  return new Failure('corrupt', `${source} sent more than the ${size} bytes it declared.`, {
+    source,
+    expected: size,
+  })
+}
+
+function short(source: string, size: number, position: number): Failure {
+  return new Failure('unavailable', `${source} ended after ${position} of ${size} bytes.`, {
+    source,
+    expected: size,
+    found: position,
+  })
+}

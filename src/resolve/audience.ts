@@ -1,0 +1,164 @@
+import { Failure } from './failure.ts'
+import { unlessAborted } from './wait.ts'
+
+export interface Told {
+  readonly size: number
+  readonly mediaType: string | undefined
+}
+
+/** One who reads a flight. What was promised and given decides whether the reader survives a new beginning. */
+export interface Reader {
+  /** The size that was promised; undefined while the head is awaited. */
+  size: number | undefined
+  /** Some bytes were released to this reader. */
+  taken: boolean
+  /** Why this reader gets nothing more, although others may. */
+  dismissed: Failure | undefined
+}
+
+interface Waiter {
+  readonly offset: number
+  readonly reader: Reader
+  readonly settle: (outcome: number | Failure) => void
+}
+
+/** Everyone who follows one flight: who waits for its head, who for more bytes, who is still reading. */
+export class Audience {
+  readonly #released: () => number
+  readonly #readers = new Set<Reader>()
+  readonly #waiters = new Set<Waiter>()
+  #told: Told | undefined
+  #failure: Failure | undefined
+  #head: { promise: Promise<Told>; resolve: (told: Told) => void; reject: (failure: Failure) => void }
+  #joined = 0
+
+  /** `released` tells how many bytes may be read at the moment. */
+  constructor(released: () => number) {
+    this.#released = released
+    this.#head = deferred()
+  }
+
+  get readers(): number {
+    return this.#readers.size
+  }
+
+  /** Everyone who ever came. */
+  get joined(): number {
+    return this.#joined
+  }
+
+  get told(): Told | undefined {
+    return this.#told
+  }
+
+  enter(): Reader {
+    const reader: Reader = { size: undefined, taken: false, dismissed: undefined }
+    this.#readers.add(reader)
+    this.#joined += 1
+    return reader
+  }
+
+  /** Size and type, as soon as they are known: a promise to this reader from then on. */
+  async head(reader: Reader, options: { signal: AbortSignal }): Promise<Told> {
+    for (;;) {
+      const told = await unlessAborted(this.#head.promise, options.signal)
+      // Otherwise it was begun anew in between.
+      if (told === this.#told) {
+        reader.size = told.size
+        return told
+      }
+    }
+  }
+
+  leave(reader: Reader): void {
+    this.#readers.delete(reader)
+    for (const waiter of this.#waiters) {
+      if (waiter.reader === reader) waiter.settle(new Failure('stopping', 'The reader has left.'))
+    }
+  }
+
+  tell(told: Told): void {
+    if (this.#told !== undefined) return
+    this.#told = told
+    this.#head.resolve(told)
+    // Readers of a content that was begun anew: the promise made to them must still hold.
+    for (const reader of this.#readers) {
+      const { size } = reader
+      if (size !== undefined && size !== told.size) this.#dismiss(reader, contradicted(size, told.size))
+    }
+  }
+
+  readable(reader: Reader, offset: number, signal: AbortSignal): number | Promise<number> {
+    if (reader.dismissed !== undefined) return Promise.reject(reader.dismissed)
+    const now = this.#released()
+    if (this.#enough(now, offset, reader)) {
+      reader.taken = true
+      return now
+    }
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    return new Promise<number>((resolve, reject) => {
+      const onAbort = (): void => waiter.settle(new Failure('stopping', 'The reader has left.'))
+      const waiter: Waiter = {
+        offset,
+        reader,
+        settle: (outcome) => {
+          this.#waiters.delete(waiter)
+          signal.removeEventListener('abort', onAbort)
+          if (outcome instanceof Failure) return reject(outcome)
+          reader.taken = true
+          resolve(outcome)
+        },
+      }
+      this.#waiters.add(waiter)
+      signal.addEventListener('abort', onAbort, { once: true })
+      if (signal.aborted) onAbort()
+    })
+  }
+
+  /** More has been released. */
+  wake(): void {
+    const now = this.#released()
+    for (const waiter of this.#waiters) {
+      if (this.#enough(now, waiter.offset, waiter.reader)) waiter.settle(now)
+    }
+  }
+
+  /** The end for everyone, and the same for everyone. */
+  fail(failure: Failure): void {
+    this.#failure = failure
+    this.#head.reject(failure)
+    for (const waiter of this.#waiters) waiter.settle(failure)
+  }
+
+  /** The bytes so far are void. Whoever has some of them is dismissed; whoever waits for the first may stay. */
+  startOver(failure: Failure): void {
+    if (this.#told !== undefined) this.#head = deferred()
+    this.#told = undefined
+    for (const reader of this.#readers) if (reader.taken) this.#dismiss(reader, failure)
+  }
+
+  #enough(now: number, offset: number, reader: Reader): boolean {
+    return now > offset || (reader.size !== undefined && now >= reader.size)
+  }
+
+  #dismiss(reader: Reader, failure: Failure): void {
+    reader.dismissed = failure
+    for (const waiter of this.#waiters) if (waiter.reader === reader) waiter.settle(failure)
+  }
+}
+
+function contradicted(expected: number, found: number): Failure {
+  const message = `The content has ${found} bytes, not the ${expected} that a source first said it had.`
+  return new Failure('corrupt', message, { expected, found })
+}
+
+function deferred() {
+  let resolve!: (told: Told) => void
+  let reject!: (failure: Failure) => void
+  const promise = new Promise<Told>((onResolve, onReject) => {
+    resolve = onResolve
+    reject = onReject
+  })
+  promise.catch(() => {})
+  return { promise, resolve, reject }
+}

@@ -1,0 +1,294 @@
+import { publish } from '../observe/events.ts'
+import type { Digest } from '../oci/digest.ts'
+import { attempt } from './attempt.ts'
+import { Audience } from './audience.ts'
+import type { BlobStore, Incoming } from './blob-store.ts'
+import { Failure } from './failure.ts'
+import { released } from './gate.ts'
+import type { Head, Source, Want } from './source.ts'
+import { asFailure, mayPass, verdict } from './verdict.ts'
+import { pause } from './wait.ts'
+
+export interface FlightPolicy {
+  /** Without a new byte for so long, the source is given up for the next one. */
+  readonly stallMs: number
+  /** Within this time some source must have said how large the content is. */
+  readonly headMs: number
+  /** How often in a row each source may fail without bringing `progressBytes`. */
+  readonly tries: number
+  readonly progressBytes: number
+  readonly backoffMs: number
+}
+
+export const DEFAULT_POLICY: FlightPolicy = {
+  stallMs: 10_000,
+  headMs: 25_000,
+  tries: 3,
+  progressBytes: 1024 * 1024,
+  backoffMs: 200,
+}
+
+/** However many sources lie, the same bytes are not fetched for ever. */
+const MOST_BEGINNINGS = 4
+
+/** What the catalog is to know of a content besides its bytes; found by looking into it once it is verified. */
+export interface Description {
+  readonly mediaType: string | undefined
+  readonly references: readonly Digest[]
+  readonly subject: Digest | undefined
+}
+
+export interface FlightOptions {
+  readonly want: Want
+  readonly store: BlobStore
+  readonly sources: readonly Source[]
+  readonly policy: FlightPolicy
+  /** Looks into a verified content. */
+  readonly describe: (incoming: Incoming, mediaType: string | undefined) => Promise<Description>
+  /** The flight is over, well or not, and must not be joined any more. */
+  readonly landed: () => void
+}
+
+/**
+ * One transfer of one digest from outside into the store, followed by everyone who wants it. It belongs to none of
+ * them: readers come and go, sources are tried one after another, and all readers learn the same end.
+ */
+export class Flight {
+  readonly want: Want
+  readonly startedAt = Date.now()
+  readonly audience = new Audience(() => this.#released())
+  readonly #options: FlightOptions
+  readonly #controller = new AbortController()
+  #sources: readonly Source[]
+  #source: Source | undefined
+  /** Who has brought bytes since the last beginning; `inherited` when some came from an earlier run. */
+  #contributors = new Set<Source>()
+  #inherited = false
+  #beginnings = 1
+  #incoming: Incoming | undefined
+  #size: number | undefined
+  #claimant: Source | undefined
+  #mediaType: string | undefined
+  #verified = false
+  #landed = false
+
+  constructor(options: FlightOptions) {
+    this.want = options.want
+    this.#options = options
+    this.#sources = options.sources
+  }
+
+  get size(): number | undefined {
+    return this.#size
+  }
+
+  get position(): number {
+    return this.#incoming?.position ?? 0
+  }
+
+  get source(): Source | undefined {
+    return this.#source
+  }
+
+  abort(failure: Failure): void {
+    this.#controller.abort(failure)
+  }
+
+  read(target: Uint8Array, position: number): Promise<number> {
+    if (this.#incoming === undefined) throw new Error('a flight was read before it released a byte')
+    return this.#incoming.read(target, position)
+  }
+
+  /** Carries it all out and never throws. Resolves when the content is stored, or will not be. */
+  async run(): Promise<void> {
+    const late = setTimeout(() => {
+      if (this.audience.told === undefined) this.abort(this.#tooLate())
+    }, this.#options.policy.headMs)
+    let error: Failure | undefined
+    try {
+      const incoming = await this.#begin()
+      await this.#bring(incoming)
+      const description = await this.#options.describe(incoming, this.#mediaType)
+      this.#release(incoming, description)
+      await incoming.commit({ ...description, origin: this.#origin() })
+    } catch (thrown) {
+      error = asFailure(thrown, 'the transfer')
+      if (!this.#verified) this.audience.fail(error)
+    } finally {
+      clearTimeout(late)
+      this.#landed = true
+      this.#options.landed()
+      await this.closeWhenDeserted()
+    }
+    publish('flight.ended', {
+      ...this.want,
+      size: this.#size ?? this.position,
+      ms: Date.now() - this.startedAt,
+      waiters: this.audience.joined,
+      source: this.#source?.name,
+      error,
+    })
+  }
+
+  /** The file stays open for those who still read it; the last one out closes it. */
+  async closeWhenDeserted(): Promise<void> {
+    if (!this.#landed || this.audience.readers > 0) return
+    const incoming = this.#incoming
+    this.#incoming = undefined
+    await incoming?.close().catch(() => {})
+  }
+
+  #released(): number {
+    return this.#incoming === undefined ? 0 : released(this.#incoming.written, this.#size, this.#verified)
+  }
+
+  async #begin(): Promise<Incoming> {
+    const incoming = await this.#options.store.begin(this.want)
+    this.#incoming = incoming
+    this.#inherited = incoming.position > 0
+    this.#controller.signal.throwIfAborted()
+    incoming.onProgress((failure) => {
+      if (failure === undefined) this.audience.wake()
+      else this.abort(asFailure(failure, 'the store'))
+    })
+    publish('flight.started', { ...this.want, resumedAt: incoming.position })
+    return incoming
+  }
+
+  #release(incoming: Incoming, description: Description): void {
+    this.#size = incoming.position
+    this.#mediaType = description.mediaType
+    this.#verified = true
+    this.audience.tell({ size: this.#size, mediaType: this.#mediaType })
+    this.audience.wake()
+  }
+
+  /** Until the bytes are the ones asked for. */
+  async #bring(incoming: Incoming): Promise<void> {
+    const { digest } = this.want
+    // An earlier run may have been cut off between the last byte and the commit.
+    if (this.#inherited && (await incoming.digest()) === digest) return
+    const failures: Failure[] = []
+    for (;;) {
+      await this.#bringAll(incoming, failures)
+      const found = await incoming.digest()
+      if (found === digest) return
+      this.#controller.signal.throwIfAborted()
+      const failure = this.#blame(found)
+      failures.push(failure)
+      await this.#startOver(incoming, failure)
+    }
+  }
+
+  /** Until nothing is missing: source after source, each from where the one before has stopped. */
+  async #bringAll(incoming: Incoming, failures: Failure[]): Promise<void> {
+    const { policy } = this.#options
+    const fruitless = new Map<Source, number>()
+    for (;;) {
+      const source = this.#sources[0]
+      if (source === undefined) throw verdict(`${this.want.kind} ${this.want.digest}`, failures)
+      const tried = fruitless.get(source) ?? 0
+      if (tried > 0) {
+        const backoffMs = policy.backoffMs * 2 ** tried * (0.5 + Math.random() / 2)
+        await pause(backoffMs, this.#controller.signal)
+      }
+      const before = incoming.position
+      const failure = await this.#attempt(source, incoming)
+      if (failure === undefined) return
+      this.#controller.signal.throwIfAborted()
+      failures.push(failure)
+      if (incoming.position - before >= policy.progressBytes) fruitless.clear()
+      else fruitless.set(source, tried + 1)
+      if (failure instanceof Contradiction) await this.#preferOver(source, incoming, failure)
+      else {
+        const again = mayPass(failure) && (fruitless.get(source) ?? 0) < policy.tries
+        this.#sources = [...this.#sources.slice(1), ...(again ? [source] : [])]
+      }
+    }
+  }
+
+  async #attempt(source: Source, incoming: Incoming): Promise<Failure | undefined> {
+    this.#source = source
+    const before = incoming.position
+    const failure = await attempt({
+      want: this.want,
+      source,
+      incoming,
+      expect: (head) => this.#expect(source, head),
+      stallMs: this.#options.policy.stallMs,
+      signal: this.#controller.signal,
+    })
+    if (failure === undefined || incoming.position > before) this.#contributors.add(source)
+    return failure
+  }
+
+  #expect(source: Source, head: Head): number | undefined {
+    const { size } = head
+    if (size !== undefined) {
+      if ((this.#size !== undefined && size !== this.#size) || size < this.position) {
+        throw new Contradiction(source.name, this.#size ?? this.position, size)
+      }
+      this.#size = size
+      this.#claimant ??= source
+      this.#mediaType ??= head.mediaType
+      this.audience.tell({ size, mediaType: this.#mediaType })
+    }
+    this.#mediaType ??= head.mediaType
+    return this.#size
+  }
+
+  /** Two sources name different sizes and only the digest can tell who is right: begin anew with the later one. */
+  async #preferOver(source: Source, incoming: Incoming, failure: Failure): Promise<void> {
+    const others = this.#sources.filter((other) => other !== source && other !== this.#claimant)
+    this.#sources = [source, ...others]
+    await this.#startOver(incoming, failure)
+  }
+
+  async #startOver(incoming: Incoming, failure: Failure): Promise<void> {
+    if (this.#beginnings === MOST_BEGINNINGS) throw failure
+    this.#beginnings += 1
+    this.#size = undefined
+    this.#claimant = undefined
+    this.#mediaType = undefined
+    this.#inherited = false
+    this.#contributors = new Set()
+    this.audience.startOver(failure)
+    await incoming.restart()
+  }
+
+  /** Whoever brought any of the wrong bytes is not asked again, unless an earlier run may have brought them. */
+  #blame(found: Digest): Failure {
+    const culprits = [...this.#contributors]
+    for (const culprit of culprits) {
+      const { name, kind } = culprit
+      publish('verify.failed', { digest: this.want.digest, found, source: name, sourceKind: kind })
+    }
+    if (!this.#inherited) this.#sources = this.#sources.filter((source) => !this.#contributors.has(source))
+    const names = culprits.map((culprit) => culprit.name).join(' and ')
+    return new Failure('corrupt', `${names} sent other bytes than those of ${this.want.digest}.`, {
+      source: names,
+      expected: this.want.digest,
+      found,
+    })
+  }
+
+  #origin(): string {
+    const names = [...this.#contributors].map((source) => `${source.kind} ${source.name}`)
+    return names.length === 0 ? 'an earlier run' : names.join(', ')
+  }
+
+  #tooLate(): Failure {
+    const who = this.#source?.name ?? 'nobody'
+    return new Failure('stalled', `${who} has not answered within ${this.#options.policy.headMs / 1000} s.`)
+  }
+}
+
+class Contradiction extends Failure {
+  constructor(source: string, expected: number, found: number) {
+    super('corrupt', `${source} says the content has ${found} bytes; so far it had ${expected}.`, {
+      source,
+      expected,
+      found,
+    })
+  }
+}

@@ -1,0 +1,73 @@
+import type { Digest } from '../oci/digest.ts'
+import type { BlobStore, Incoming } from './blob-store.ts'
+import { Failure } from './failure.ts'
+import { type Description, Flight, type FlightPolicy } from './flight.ts'
+import type { Source, Want } from './source.ts'
+
+export interface FlightsOptions {
+  readonly store: BlobStore
+  readonly sources: (want: Want) => readonly Source[]
+  readonly policy: FlightPolicy
+  readonly describe: (want: Want, incoming: Incoming, mediaType: string | undefined) => Promise<Description>
+  /** At most so many at once; whoever wants another is told to come back. */
+  readonly limit: number
+}
+
+/** All transfers under way on this node, at most one for a digest. */
+export class Flights {
+  readonly #options: FlightsOptions
+  readonly #flights = new Map<Digest, Flight>()
+  readonly #runs = new Set<Promise<void>>()
+  #ended = 0
+  #stopped: Failure | undefined
+
+  constructor(options: FlightsOptions) {
+    this.#options = options
+  }
+
+  /** Grows whenever a flight ends: whoever looked into the store meanwhile looks again. */
+  get ended(): number {
+    return this.#ended
+  }
+
+  get(digest: Digest): Flight | undefined {
+    return this.#flights.get(digest)
+  }
+
+  list(): Flight[] {
+    return [...this.#flights.values()]
+  }
+
+  /** The flight for this digest, started now if there is none. */
+  join(want: Want): { readonly flight: Flight; readonly collapsed: boolean } {
+    const running = this.#flights.get(want.digest)
+    if (running !== undefined) return { flight: running, collapsed: true }
+    if (this.#stopped !== undefined) throw this.#stopped
+    if (this.#flights.size >= this.#options.limit) {
+      throw new Failure('busy', `${this.#options.limit} transfers are under way already.`, {
+        retryAfterMs: 1000,
+      })
+    }
+    const flight = new Flight({
+      ...this.#options,
+      want,
+      sources: this.#options.sources(want),
+      describe: (incoming, mediaType) => this.#options.describe(want, incoming, mediaType),
+      landed: () => {
+        this.#flights.delete(want.digest)
+        this.#ended += 1
+      },
+    })
+    this.#flights.set(want.digest, flight)
+    const run = flight.run().finally(() => this.#runs.delete(run))
+    this.#runs.add(run)
+    return { flight, collapsed: false }
+  }
+
+  /** Ends them all; what has arrived stays as the start of a later attempt. */
+  async stop(): Promise<void> {
+    this.#stopped = new Failure('stopping', 'The agent is shutting down.')
+    for (const flight of this.#flights.values()) flight.abort(this.#stopped)
+    await Promise.all(this.#runs)
+  }
+}

@@ -1,0 +1,13 @@
+/**
+ * The end of every body is held back until the whole is verified, so that no client ever holds a complete body with a
+ * wrong digest: it sees a short one, and short bodies are retried while wrong ones are remembered (containerd keeps a
+ * bad ingest for a day).
+ */
+export const TAIL_BYTES = 64 * 1024
+
+/** How many bytes from the start may leave the agent. */
+export function released(written: number, size: number | undefined, verified: boolean): number {
+  if (verified) return written
+  if (size === undefined) return 0
+  return Math.max(0, Math.min(written, size - TAIL_BYTES))
+}

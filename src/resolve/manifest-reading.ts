@@ -1,0 +1,63 @@
+import type { Digest } from '../oci/digest.ts'
+import { childrenOf, parseManifest } from '../oci/manifest.ts'
+import { essence, isManifestType, isSchema1Type, OCI_INDEX, OCI_MANIFEST } from '../oci/media-types.ts'
+import { MANIFEST_LIMIT } from './attempt.ts'
+import type { Content } from './content.ts'
+import { Failure } from './failure.ts'
+import type { Description } from './flight.ts'
+import type { Manifest } from './manifest-memory.ts'
+
+/**
+ * What the catalog is to know of a manifest. Its type is what upstream has declared, for that is what must be sent to
+ * clients again; what the manifest says of itself stands in where upstream declared nothing of use.
+ */
+export function describeManifest(bytes: Uint8Array, declared: string | undefined): Description {
+  const declaredType = declared === undefined ? undefined : essence(declared)
+  if (declaredType !== undefined && isSchema1Type(declaredType)) {
+    throw new Failure(
+      'unsupported',
+      'This image has a schema 1 manifest, which no current client can use; ask its publisher to rebuild it.',
+    )
+  }
+  const manifest = parseManifest(bytes, declaredType)
+  // What is no manifest is not ours to judge: it has the right digest, and goes out as it came.
+  if (!manifest.ok) return { mediaType: declaredType, references: [], subject: undefined }
+  const { value } = manifest
+  const isDeclared = declaredType !== undefined && isManifestType(declaredType)
+  const inferred = value.mediaType ?? (value.kind === 'index' ? OCI_INDEX : OCI_MANIFEST)
+  return {
+    mediaType: isDeclared ? declaredType : inferred,
+    references: childrenOf(value).map((child) => child.digest),
+    subject: value.subject?.digest,
+  }
+}
+
+/** The whole of a stored or arriving manifest. */
+export async function readManifest(content: Content, options: { signal: AbortSignal }): Promise<Manifest> {
+  const { digest, size } = content
+  if (size > MANIFEST_LIMIT) throw notAManifest(digest)
+  for (let known = 0; known < size; ) known = await content.readable(known, options)
+  const bytes = await readAll((target, position) => content.read(target, position), size)
+  const mediaType = content.mediaType ?? describeManifest(bytes, undefined).mediaType
+  if (mediaType === undefined) throw notAManifest(digest)
+  return { digest, mediaType, bytes }
+}
+
+/** Exactly `size` bytes from the start. */
+export async function readAll(
+  read: (target: Uint8Array, position: number) => Promise<number>,
+  size: number,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size)
+  let position = 0
+  while (position < size) {
+    const length = await read(bytes.subarray(position), position)
+    if (length === 0) throw new Failure('disk', `The file ended after ${position} of ${size} bytes.`)
+    position += length
+  }
+  return bytes
+}
+
+function notAManifest(digest: Digest): Failure {
+  return new Failure('absent', `${digest} is not a manifest.`)
+}

@@ -1,0 +1,198 @@
+import { publish } from '../observe/events.ts'
+import type { Digest } from '../oci/digest.ts'
+import { type Repository, repositoryKey } from '../oci/repository.ts'
+import type { BlobAnswer, HeadAnswer, How, ManifestAnswer, Resolver } from './answer.ts'
+import type { BlobStore, Incoming } from './blob-store.ts'
+import type { Catalog, Heard, TagRecord } from './catalog.ts'
+import type { Description, FlightPolicy } from './flight.ts'
+import { Flights } from './flights.ts'
+import { follow } from './follow.ts'
+import { type FreshnessPolicy, Revalidation } from './freshness.ts'
+import { ManifestMemory } from './manifest-memory.ts'
+import { describeManifest, readAll, readManifest } from './manifest-reading.ts'
+import type { Registry } from './registry.ts'
+import type { Want } from './source.ts'
+
+export interface ResolutionOptions {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly registry: Registry
+  readonly flightPolicy: FlightPolicy
+  readonly freshnessPolicy: FreshnessPolicy
+  readonly manifestMemoryBytes: number
+  readonly flightLimit: number
+}
+
+/** Who has it: the store, then a transfer under way, then the sources. */
+export class Resolution implements Resolver {
+  readonly flights: Flights
+  readonly #store: BlobStore
+  readonly #catalog: Catalog
+  readonly #registry: Registry
+  readonly #revalidation: Revalidation
+  readonly #manifests: ManifestMemory
+
+  constructor(options: ResolutionOptions) {
+    this.#store = options.store
+    this.#catalog = options.catalog
+    this.#registry = options.registry
+    this.#revalidation = new Revalidation(options.freshnessPolicy)
+    this.#manifests = new ManifestMemory(options.manifestMemoryBytes)
+    this.flights = new Flights({
+      store: options.store,
+      sources: (want) => options.registry.sources(want),
+      policy: options.flightPolicy,
+      describe,
+      limit: options.flightLimit,
+    })
+  }
+
+  async blob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer> {
+    return this.#open({ kind: 'blob', repository, digest }, options)
+  }
+
+  async blobHead(
+    repository: Repository,
+    digest: Digest,
+    options: { signal: AbortSignal },
+  ): Promise<HeadAnswer> {
+    const facts = await this.#store.facts(digest)
+    if (facts !== undefined) return { size: facts.size, mediaType: facts.mediaType, how: { kind: 'hit' } }
+    const told = this.flights.get(digest)?.audience.told
+    if (told !== undefined) return { ...told, how: { kind: 'miss', from: 'upstream', collapsed: true } }
+    const head = await this.#registry.head({ kind: 'blob', repository, digest }, options)
+    return { ...head, how: { kind: 'miss', from: 'upstream', collapsed: false } }
+  }
+
+  async manifestByDigest(
+    repository: Repository,
+    digest: Digest,
+    options: { signal: AbortSignal },
+  ): Promise<ManifestAnswer> {
+    const remembered = this.#manifests.get(digest)
+    if (remembered !== undefined) {
+      return { ...remembered, how: { kind: 'hit' } }
+    }
+    const { content, how } = await this.#open({ kind: 'manifest', repository, digest }, options)
+    try {
+      const manifest = await readManifest(content, options)
+      this.#manifests.put(manifest)
+      return { ...manifest, how }
+    } finally {
+      await content.close()
+    }
+  }
+
+  async manifestByTag(
+    repository: Repository,
+    tag: string,
+    options: { signal: AbortSignal },
+  ): Promise<ManifestAnswer> {
+    const { value, how } = await this.#revalidation.get<TagRecord>(
+      {
+        key: `tag ${repositoryKey(repository)} ${tag}`,
+        freshness: this.#registry.freshness(repository),
+        recall: () => this.#catalog.tag(repository, tag),
+        renew: (renewal) => this.#renewTag(repository, tag, renewal),
+        forget: async () => {
+          await this.#catalog.forgetTag(repository, tag)
+          publish('tag.revalidated', { repository, tag, outcome: 'gone' })
+        },
+      },
+      options,
+    )
+    if (how.kind === 'stale-if-error') {
+      publish('tag.revalidated', { repository, tag, outcome: 'stale-if-error' })
+    }
+    const manifest = await this.manifestByDigest(repository, value.digest, options)
+    return how.kind === 'hit' ? manifest : { ...manifest, how }
+  }
+
+  async tags(
+    repository: Repository,
+    options: { signal: AbortSignal },
+  ): Promise<{ readonly tags: readonly string[]; readonly how: How }> {
+    const { body, how } = await this.#hear(repository, 'tags', options, async (renewal) => {
+      const tags = await this.#registry.tags(repository, renewal)
+      return Buffer.from(tags.join('\n'))
+    })
+    const text = Buffer.from(body).toString()
+    return { tags: text === '' ? [] : text.split('\n'), how }
+  }
+
+  async referrers(
+    repository: Repository,
+    subject: Digest,
+    options: { signal: AbortSignal },
+  ): Promise<{ readonly index: Uint8Array; readonly how: How }> {
+    const { body, how } = await this.#hear(repository, `referrers/${subject}`, options, (renewal) =>
+      this.#registry.referrers(repository, subject, renewal),
+    )
+    return { index: body, how }
+  }
+
+  repositories(): Promise<readonly Repository[]> {
+    return this.#catalog.repositories()
+  }
+
+  async #open(want: Want, options: { signal: AbortSignal }): Promise<BlobAnswer> {
+    const { digest } = want
+    while (!this.flights.get(digest)) {
+      const before = this.flights.ended
+      const content = await this.#store.open(digest)
+      if (content !== undefined) return { content, how: { kind: 'hit' } }
+      // A flight that ended meanwhile may have stored it just after the store was asked.
+      if (this.flights.ended === before) break
+    }
+    const { flight, collapsed } = this.flights.join(want)
+    const content = await follow(flight, options)
+    return { content, how: { kind: 'miss', from: flight.source?.kind ?? 'upstream', collapsed } }
+  }
+
+  async #renewTag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagRecord> {
+    const { digest } = await this.#registry.tag(repository, tag, options)
+    const before = await this.#catalog.tag(repository, tag)
+    // A tag is moved only to what this node can serve.
+    const { mediaType } = await this.manifestByDigest(repository, digest, options)
+    const record: TagRecord = { digest, mediaType, checkedAt: Date.now() }
+    await this.#catalog.rememberTag(repository, tag, record)
+    await this.#catalog.rememberSeen(repository, digest)
+    publish('tag.revalidated', { repository, tag, outcome: outcomeOf(before?.digest, digest) })
+    return record
+  }
+
+  async #hear(
+    repository: Repository,
+    topic: string,
+    options: { signal: AbortSignal },
+    ask: (renewal: { signal: AbortSignal }) => Promise<Uint8Array>,
+  ): Promise<{ readonly body: Uint8Array; readonly how: How }> {
+    const { value, how } = await this.#revalidation.get<Heard>(
+      {
+        key: `${topic} ${repositoryKey(repository)}`,
+        freshness: this.#registry.freshness(repository),
+        recall: () => this.#catalog.heard(repository, topic),
+        renew: async (renewal) => {
+          const heard: Heard = { body: await ask(renewal), checkedAt: Date.now() }
+          await this.#catalog.rememberHeard(repository, topic, heard)
+          return heard
+        },
+        forget: async () => {},
+      },
+      options,
+    )
+    return { body: value.body, how }
+  }
+}
+
+/** Looks into what has arrived and is verified, before it is stored. */
+async function describe(want: Want, incoming: Incoming, declared: string | undefined): Promise<Description> {
+  if (want.kind === 'blob') return { mediaType: undefined, references: [], subject: undefined }
+  const bytes = await readAll((target, position) => incoming.read(target, position), incoming.position)
+  return describeManifest(bytes, declared)
+}
+
+function outcomeOf(before: Digest | undefined, after: Digest): 'new' | 'same' | 'moved' {
+  if (before === undefined) return 'new'
+  return before === after ? 'same' : 'moved'
+}

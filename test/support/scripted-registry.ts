@@ -1,0 +1,92 @@
+import type { Digest } from '../../src/oci/digest.ts'
+import { type Repository, repositoryKey } from '../../src/oci/repository.ts'
+import { Failure } from '../../src/resolve/failure.ts'
+import type { Registry, TagHead } from '../../src/resolve/registry.ts'
+import type { Source, Want } from '../../src/resolve/source.ts'
+import { digestOf } from './memory-store.ts'
+import { ScriptedSource, sends } from './scripted-source.ts'
+
+/** A registry in memory that counts what it is asked and fails when told to. */
+export class ScriptedRegistry implements Registry {
+  readonly asked = { tag: 0, head: 0, tags: 0, referrers: 0, sources: 0 }
+  readonly fresh = { tagTtlMs: 60_000, staleIfErrorMs: 600_000 }
+  /** Every question fails with it while it is set. */
+  failure: Failure | undefined
+  /** Every question waits for it. */
+  gate: Promise<void> | undefined
+  referrersIndex: Uint8Array = Buffer.from('{}')
+  readonly #content = new Map<Digest, { bytes: Uint8Array; mediaType: string | undefined }>()
+  readonly #tags = new Map<string, Digest>()
+
+  add(bytes: Uint8Array, mediaType?: string): Digest {
+    const digest = digestOf(bytes)
+    this.#content.set(digest, { bytes, mediaType })
+    return digest
+  }
+
+  remove(digest: Digest): void {
+    this.#content.delete(digest)
+  }
+
+  setTag(repository: Repository, tag: string, digest: Digest | undefined): void {
+    const key = `${repositoryKey(repository)}:${tag}`
+    if (digest === undefined) this.#tags.delete(key)
+    else this.#tags.set(key, digest)
+  }
+
+  sources(want: Want): readonly Source[] {
+    const found = this.#content.get(want.digest)
+    return [
+      new ScriptedSource('registry.test', [
+        async (attempt) => {
+          this.asked.sources += 1
+          await this.#mood()
+          if (found === undefined) throw new Failure('absent', 'no such content')
+          await sends(found.bytes, found.mediaType)(attempt)
+        },
+      ]),
+    ]
+  }
+
+  async tag(repository: Repository, tag: string): Promise<TagHead> {
+    this.asked.tag += 1
+    await this.#mood()
+    const digest = this.#tags.get(`${repositoryKey(repository)}:${tag}`)
+    if (digest === undefined) throw new Failure('absent', 'no such tag')
+    const found = this.#content.get(digest)
+    return { digest, mediaType: found?.mediaType, size: found?.bytes.length }
+  }
+
+  async head(want: Want): Promise<{ size: number; mediaType: string | undefined }> {
+    this.asked.head += 1
+    await this.#mood()
+    const found = this.#content.get(want.digest)
+    if (found === undefined) throw new Failure('absent', 'no such content')
+    return { size: found.bytes.length, mediaType: found.mediaType }
+  }
+
+  async tags(repository: Repository): Promise<readonly string[]> {
+    this.asked.tags += 1
+    await this.#mood()
+    const prefix = `${repositoryKey(repository)}:`
+    return [...this.#tags.keys()]
+      .filter((key) => key.startsWith(prefix))
+      .map((key) => key.slice(prefix.length))
+      .sort()
+  }
+
+  async referrers(): Promise<Uint8Array> {
+    this.asked.referrers += 1
+    await this.#mood()
+    return this.referrersIndex
+  }
+
+  freshness(): { tagTtlMs: number; staleIfErrorMs: number } {
+    return this.fresh
+  }
+
+  async #mood(): Promise<void> {
+    await this.gate
+    if (this.failure !== undefined) throw this.failure
+  }
+}
