@@ -81,7 +81,11 @@ export function machine(folder: string, disk: string): Machine {
     folderIsTmpfs: files.type === TMPFS,
     freeBytes: files.bavail * files.bsize,
     disk: { folder: disk, fsync4MiBms: Math.round(fsyncMs(disk) * 100) / 100 },
-    programs: [version('nginx', ['-v']), version('docker-registry', ['--version']), version('wrk', ['-v'])],
+    programs: [
+      version('nginx', ['-v']),
+      version('docker-registry', ['--version']),
+      version('curl', ['--version']),
+    ],
   }
 }
 

@@ -9,11 +9,11 @@ const TICKS_PER_SECOND = 100
 const READY_WITHIN_MS = 20_000
 const STOP_WITHIN_MS = 15_000
 
-const running = new Set<ChildProcess>()
+const running = new Set<Program>()
 
 /** For the way out on a signal: what still runs is ended by its pid. */
 export function killAll(): void {
-  for (const child of running) child.kill('SIGKILL')
+  for (const program of running) program.kill()
 }
 
 /** Daemons live in sbin, which is not in the path of an ordinary user. */
@@ -56,8 +56,8 @@ export class Program {
   private constructor(name: string, command: string, args: readonly string[]) {
     this.name = name
     this.#child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-    running.add(this.#child)
-    this.#child.once('close', () => running.delete(this.#child))
+    running.add(this)
+    this.#child.once('close', () => running.delete(this))
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (bytes: Buffer) => {
         this.#output = (this.#output + bytes.toString()).slice(-2000)
@@ -98,12 +98,23 @@ export class Program {
     if (this.ended) return
     const closed = new Promise((resolve) => this.#child.once('close', resolve))
     this.#child.kill('SIGTERM')
-    const late = setTimeout(() => this.#child.kill('SIGKILL'), STOP_WITHIN_MS)
+    const late = setTimeout(() => this.kill(), STOP_WITHIN_MS)
     await closed
     clearTimeout(late)
   }
 
+  /** Its children too: nginx's would live on without it. */
+  kill(): void {
+    try {
+      for (const pid of this.#pids()) process.kill(pid, 'SIGKILL')
+    } catch {
+      // Gone between the look and the blow.
+    }
+  }
+
   #pids(): number[] {
+    if (this.ended)
+      throw new Error(`${this.name} has ended by itself: ${this.#output.trim() || 'it said nothing'}`)
     const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8')
     return [this.pid, ...children.split(' ').filter(Boolean).map(Number)]
   }

@@ -8,7 +8,6 @@ import { DockerRegistry, MISSING } from '../servers/docker-registry.ts'
 import { Nginx } from '../servers/nginx.ts'
 import type { Side } from '../servers/side.ts'
 import { median, ratios } from '../stats.ts'
-import { wrk, wrkInstalled } from '../wrk.ts'
 
 const CONNECTIONS = 16
 
@@ -30,7 +29,6 @@ export function small(context: Context): Promise<void> {
     const sides: readonly Side[] = [leat, nginx, docker].filter((side) => side !== undefined)
     const seconds = context.quick ? 3 : 5
     const rates = new Map<string, number[]>()
-    const loader = wrkInstalled() ? 'wrk' : 'the own loader, as wrk is not installed'
     for (let round = -1; round < 3; round++) {
       for (const side of sides) {
         const path = side.manifestPath(digest)
@@ -50,7 +48,7 @@ export function small(context: Context): Promise<void> {
         values: rates.get(side.name) ?? [],
       })),
       checks,
-      notes: [`asked by ${loader}`, ...(docker === undefined ? [MISSING] : [])],
+      notes: docker === undefined ? [MISSING] : [],
     })
     if (leat !== undefined) await halfLoad(context, client, leat, digest, median(leatRates))
     if (leat !== undefined) await overHttp2(context, client, leat, digest)
@@ -58,7 +56,6 @@ export function small(context: Context): Promise<void> {
 }
 
 async function requestRate(client: Client, port: number, path: string, seconds: number): Promise<number> {
-  if (wrkInstalled()) return wrk({ port, path, headers: ACCEPT_MANIFEST }, CONNECTIONS, seconds)
   const got = await client.load({
     port,
     requests: [{ path, headers: ACCEPT_MANIFEST }],
@@ -132,6 +129,6 @@ async function overHttp2(context: Context, client: Client, leat: Agent, digest: 
       { side: 'leat, h2c, 4 connections of 4', unit: 'requests/s', values: h2 },
     ],
     checks: [{ label: 'h2c / HTTP/1.1', unit: 'x', values: ratios(h2, h1) }],
-    notes: ["asked by the own loader; Node's HTTP/2 client costs as much as the server does"],
+    notes: ["Node's HTTP/2 client costs as much as the server does"],
   })
 }
