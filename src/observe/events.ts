@@ -74,6 +74,12 @@ export interface Events {
     readonly tag: string
     readonly outcome: 'same' | 'moved' | 'new' | 'stale-if-error' | 'gone'
   }
+  /** The index was damaged: what could be read of it was kept, or it was begun anew from the blobs on disk. */
+  'store.mended': {
+    readonly folder: string
+    readonly how: 'repaired' | 'rebuilt'
+    readonly reason: string
+  }
   'store.committed': { readonly digest: Digest; readonly size: number }
   'store.recovered': {
     readonly blobs: number

@@ -1,0 +1,38 @@
+import type { Digest } from '../oci/digest.ts'
+import type { Content } from '../resolve/content.ts'
+import { diskFailure } from './layout.ts'
+import type { OpenFile } from './open-file.ts'
+
+/** A stored blob, opened. Its file may be dropped from the store meanwhile: it stays readable until it is closed. */
+export class StoredContent implements Content {
+  readonly digest: Digest
+  readonly size: number
+  readonly mediaType: string | undefined
+  readonly #file: OpenFile
+
+  constructor(
+    facts: { readonly digest: Digest; readonly size: number; readonly mediaType: string | undefined },
+    file: OpenFile,
+  ) {
+    this.digest = facts.digest
+    this.size = facts.size
+    this.mediaType = facts.mediaType
+    this.#file = file
+  }
+
+  readable(): number {
+    return this.size
+  }
+
+  async read(target: Uint8Array, position: number): Promise<number> {
+    try {
+      return await this.#file.read(target, position)
+    } catch (cause) {
+      throw diskFailure(`cannot read ${this.digest}`, cause)
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#file.close()
+  }
+}

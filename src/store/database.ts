@@ -1,0 +1,108 @@
+import { mkdir, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Level } from 'level'
+import { publish } from '../observe/events.ts'
+import { Failure } from '../resolve/failure.ts'
+import { codeOf, diskFailure, FOLDER_MODE, type Layout } from './layout.ts'
+
+export type Database = Level<string, string>
+
+/** Keys of one kind start with its name and this; the character after it ends their range. */
+export const SEPARATOR = '!'
+const AFTER_SEPARATOR = '"'
+
+/** All keys that start with `parts`. */
+export function keysUnder(...parts: string[]): { gte: string; lt: string } {
+  const start = parts.join(SEPARATOR)
+  return { gte: start + SEPARATOR, lt: start + AFTER_SEPARATOR }
+}
+
+/** LevelDB's own defaults keep up to 16 MiB; the index is small and what is hot in it is remembered above. */
+const OPTIONS = { cacheSize: 2 * 1024 * 1024, writeBufferSize: 1024 * 1024 }
+
+// `level` re-exports classic-level in Node but types only what browsers have too.
+const repair = (Level as unknown as { repair(location: string): Promise<void> }).repair
+
+/** Opens the index. One that is damaged is repaired, or else put aside and begun anew: the blobs are all on disk. */
+export async function openDatabase(layout: Layout): Promise<Database> {
+  try {
+    return await tryOpen(layout)
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    return mendDatabase(layout, error)
+  }
+}
+
+/** For an index that has turned out to be damaged; it is closed. */
+export async function mendDatabase(layout: Layout, cause: unknown): Promise<Database> {
+  const reason = reasonOf(cause)
+  try {
+    await repair(layout.index)
+    const database = await tryOpen(layout)
+    await readThrough(database)
+    publish('store.mended', { folder: layout.index, how: 'repaired', reason })
+    return database
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    return beginAnew(layout, cause)
+  }
+}
+
+/** Puts the index aside, which is closed. */
+export async function beginAnew(layout: Layout, cause: unknown): Promise<Database> {
+  const aside = join(layout.quarantine, `index-${Date.now()}`)
+  await rename(layout.index, aside)
+  await mkdir(layout.index, { mode: FOLDER_MODE })
+  const database = await tryOpen(layout)
+  publish('store.mended', {
+    folder: layout.index,
+    how: 'rebuilt',
+    reason: `${reasonOf(cause)}; the old one is in ${aside}`,
+  })
+  return database
+}
+
+export function isDamage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = codeOf(error)
+  if (code === 'LEVEL_CORRUPTION' || code === 'LEVEL_INVALID_ARGUMENT') return true
+  if (code === 'LEVEL_IO_ERROR' && error.message.includes('No such file')) return true
+  return isDamage(error.cause)
+}
+
+async function tryOpen(layout: Layout): Promise<Database> {
+  const database: Database = new Level(layout.index, OPTIONS)
+  try {
+    await database.open()
+    return database
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined
+    if (codeOf(cause) === 'LEVEL_LOCKED') {
+      throw new Failure(
+        'disk',
+        `${layout.root} is in use by another agent: stop that one, or give this one another folder for its data`,
+        { cause },
+      )
+    }
+    if (isDamage(error)) throw error
+    throw diskFailure(`cannot open the index in ${layout.index}`, cause ?? error)
+  }
+}
+
+/** Damage inside of tables shows only when they are read. */
+async function readThrough(database: Database): Promise<void> {
+  const keys = database.keys()
+  try {
+    while ((await keys.nextv(1000)).length > 0);
+  } catch (error) {
+    await database.close()
+    throw error
+  } finally {
+    await keys.close()
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause === undefined ? error.message : reasonOf(error.cause)
+}

@@ -1,0 +1,415 @@
+import { createHash } from 'node:crypto'
+import { fdatasync } from 'node:fs'
+import { promisify } from 'node:util'
+import { publish } from '../observe/events.ts'
+import { algorithmOf, type Digest, parseDigest } from '../oci/digest.ts'
+import type { Incoming } from '../resolve/blob-store.ts'
+import { Failure } from '../resolve/failure.ts'
+import type { Want } from '../resolve/source.ts'
+import type { Entries } from './entries.ts'
+import { diskFailure } from './layout.ts'
+import type { OpenFile } from './open-file.ts'
+import type { Partials } from './partials.ts'
+import type { Quarantine } from './quarantine.ts'
+import { type Borrower, type SharedMemory, type Slot, UNIT } from './shared-memory.ts'
+import type { Shelves } from './shelves.ts'
+import type { Writers, WrittenFile } from './writer.ts'
+
+/** What a blob on its way in needs of the store. */
+export interface Yard {
+  readonly memory: SharedMemory
+  readonly writers: Writers
+  readonly partials: Partials
+  readonly shelves: Shelves
+  readonly quarantine: Quarantine
+  readonly entries: Entries
+}
+
+/** A piece of a slot that a writer thread has, or will have. */
+interface Handed {
+  readonly slot: Slot
+  readonly offset: number
+  readonly length: number
+  /** Position of its end in the blob. */
+  readonly end: number
+  /** The slot is given back when this piece is written. */
+  readonly last: boolean
+}
+
+/** A slot with less than this part of it left is as good as full: reads into what is left would be too small. */
+const WORTH_FILLING = 1 / 16
+/** Where bytes go that come in spite of everything after the intake has failed. */
+const SPILL_BYTES = 65536
+const sync = promisify(fdatasync)
+
+/**
+ * A blob on its way in. Until it outgrows its first slot it is in memory and has no file; small ones never have one before
+ * they are stored. After that a writer thread hashes and writes slot after slot: what has been filled is handed over at
+ * once when the thread has nothing else of this blob to do, and slot by slot when it has.
+ */
+export class DiskIncoming implements Incoming {
+  readonly #want: Want
+  readonly #yard: Yard
+  readonly #place: Borrower
+  readonly #onClosed: () => void
+  #position = 0
+  #written = 0
+  #current: Slot
+  /** Of the current slot: filled so far, and handed over so far. */
+  #filled = 0
+  #handedOver = 0
+  /** What the current slot is followed by. There is one whenever `filled` has answered true. */
+  #next: Slot | undefined
+  readonly #handed: Handed[] = []
+  /** Bytes that the thread has written. */
+  #onDisk = 0
+  /** Everything so far is at the start of the current slot, there is no file. */
+  #inMemory = true
+  #opening: Promise<void> | undefined
+  #file: OpenFile | undefined
+  #writing: WrittenFile | undefined
+  #failure: Failure | undefined
+  #listener: ((failure: Error | undefined) => void) | undefined
+  #waiter: { readonly promise: Promise<void>; resolve(): void; reject(failure: Failure): void } | undefined
+  #spill: Uint8Array | undefined
+  #verified: { readonly position: number; readonly digest: Digest } | undefined
+  #committing: Promise<void> | undefined
+  #committed = false
+  #closing: Promise<void> | undefined
+
+  static async begin(want: Want, yard: Yard, onClosed: () => void): Promise<DiskIncoming> {
+    // Called only when somebody else gives memory back, by which time there is an incoming to wake.
+    let begun: DiskIncoming | undefined
+    const place = await yard.memory.join(() => begun?.wake())
+    try {
+      const left = await yard.partials.resume(want.digest)
+      begun = new DiskIncoming(want, yard, place, onClosed)
+      if (left !== undefined) begun.#goOn(left.file, left.size)
+      return begun
+    } catch (cause) {
+      yard.memory.leave(place)
+      throw diskFailure(`cannot begin to take ${want.digest}`, cause)
+    }
+  }
+
+  private constructor(want: Want, yard: Yard, place: Borrower, onClosed: () => void) {
+    this.#want = want
+    this.#yard = yard
+    this.#place = place
+    this.#onClosed = onClosed
+    this.#current = this.#firstSlot()
+  }
+
+  get position(): number {
+    return this.#position
+  }
+
+  get written(): number {
+    return this.#written
+  }
+
+  buffer(): Uint8Array {
+    if (this.#failure === undefined && this.#closing === undefined) {
+      if (this.#filled < this.#current.bytes.length) return this.#current.bytes.subarray(this.#filled)
+      this.#fail(new Failure('disk', 'more bytes came than there was room for'))
+    }
+    this.#spill ??= new Uint8Array(SPILL_BYTES)
+    return this.#spill
+  }
+
+  filled(length: number): boolean {
+    if (this.#failure !== undefined || this.#closing !== undefined) return false
+    if (length > this.#current.bytes.length - this.#filled) {
+      throw new RangeError('more was filled than the buffer holds')
+    }
+    this.#filled += length
+    this.#position += length
+    this.#next ??= this.#yard.memory.take(this.#place)
+    const { bytes } = this.#current
+    const full = bytes.length - this.#filled < bytes.length * WORTH_FILLING
+    if (this.#inMemory && full && this.#next !== undefined) {
+      this.#inMemory = false
+      this.#opening = this.#open()
+    }
+    if (this.#inMemory) this.#advance(this.#position)
+    else if (full && this.#next !== undefined) this.#turn(this.#next)
+    else if (this.#handed.length === 0 && this.#writing !== undefined) this.#handOver(false)
+    return this.#next !== undefined
+  }
+
+  async drained(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#next !== undefined) return
+    this.#waiter ??= waiter()
+    await this.#waiter.promise
+  }
+
+  onProgress(listener: (failure: Error | undefined) => void): void {
+    this.#listener = listener
+    const failure = this.#failure
+    if (failure !== undefined) queueMicrotask(() => listener(failure))
+  }
+
+  async read(target: Uint8Array, position: number): Promise<number> {
+    const length = Math.min(target.length, this.#written - position)
+    if (length <= 0) return 0
+    if (position >= this.#onDisk || this.#file === undefined) {
+      // Beyond what is on disk `written` reaches only over the first slot.
+      const [first] = this.#handed
+      const { bytes } = first === undefined ? this.#current : first.slot
+      if (this.#closing !== undefined) throw new Error('the intake is closed')
+      target.set(bytes.subarray(position, position + length))
+      return length
+    }
+    const onDisk = Math.min(length, this.#onDisk - position)
+    try {
+      return await this.#file.read(target.subarray(0, onDisk), position)
+    } catch (cause) {
+      throw diskFailure(`cannot read what came of ${this.#want.digest}`, cause)
+    }
+  }
+
+  async digest(): Promise<Digest> {
+    const position = this.#position
+    if (this.#verified?.position === position) return this.#verified.digest
+    const digest = await this.#digest()
+    this.#verified = { position, digest }
+    return digest
+  }
+
+  commit(facts: {
+    mediaType: string | undefined
+    origin: string
+    references: readonly Digest[]
+    subject: Digest | undefined
+  }): Promise<void> {
+    this.#committing ??= this.#commit(facts).finally(() => {
+      this.#committing = undefined
+    })
+    return this.#committing
+  }
+
+  async restart(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    const { digest } = this.#want
+    if (this.#inMemory) {
+      const bytes = Uint8Array.from(this.#current.bytes.subarray(0, this.#filled))
+      if (bytes.length > 0) await this.#yard.quarantine.keep(digest, bytes).catch(() => {})
+    } else {
+      try {
+        await this.#letGoOfFile()
+        // Where it cannot be kept it is removed with the rest of the partial.
+        await this.#yard.quarantine.move(digest, this.#yard.partials.data(digest)).catch(() => {})
+        await this.#yard.partials.remove(digest)
+      } catch (cause) {
+        const failure = diskFailure(`cannot put aside what came of ${digest}`, cause)
+        this.#fail(failure)
+        throw failure
+      }
+    }
+    this.#giveSlotsBack()
+    this.#verified = undefined
+    this.#position = 0
+    this.#written = 0
+    this.#onDisk = 0
+    this.#inMemory = true
+    this.#current = this.#firstSlot()
+    this.wake()
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  /** There may be memory again. */
+  wake(): void {
+    if (this.#failure !== undefined || this.#closing !== undefined) return
+    this.#next ??= this.#yard.memory.take(this.#place)
+    if (this.#next === undefined) return
+    this.#waiter?.resolve()
+    this.#waiter = undefined
+  }
+
+  #firstSlot(): Slot {
+    const slot = this.#yard.memory.take(this.#place, UNIT)
+    if (slot === undefined) throw new Failure('disk', 'no memory for a blob that has a place')
+    return slot
+  }
+
+  /** What an earlier attempt has left is hashed by the thread, while new bytes come already. */
+  #goOn(file: OpenFile, size: number): void {
+    this.#inMemory = false
+    this.#position = size
+    this.#file = file
+    this.#writing = this.#startWriting(file, size)
+  }
+
+  async #open(): Promise<void> {
+    try {
+      this.#file = await this.#yard.partials.create(this.#want)
+    } catch (cause) {
+      this.#fail(diskFailure(`cannot make a file for ${this.#want.digest}`, cause))
+      return
+    }
+    if (this.#failure !== undefined) return
+    this.#writing = this.#startWriting(this.#file, 0)
+    for (const piece of this.#handed) this.#writing.write(piece.offset, piece.length)
+  }
+
+  #startWriting(file: OpenFile, from: number): WrittenFile {
+    return this.#yard.writers.open(file.fd, this.#want.digest, from, {
+      written: (position) => this.#onWritten(position),
+      failed: (failure) => this.#fail(failure),
+    })
+  }
+
+  /** Gives all that was filled to the thread, and goes on with the next slot. */
+  #turn(next: Slot): void {
+    this.#handOver(true)
+    this.#current = next
+    this.#filled = 0
+    this.#handedOver = 0
+    this.#next = this.#yard.memory.take(this.#place)
+  }
+
+  #handOver(last: boolean): void {
+    const length = this.#filled - this.#handedOver
+    if (length === 0 && !last) return
+    const offset = this.#current.offset + this.#handedOver
+    this.#handedOver = this.#filled
+    this.#handed.push({ slot: this.#current, offset, length, end: this.#position, last })
+    this.#writing?.write(offset, length)
+  }
+
+  #onWritten(position: number): void {
+    this.#onDisk = position
+    for (let [piece] = this.#handed; piece !== undefined && piece.end <= position; [piece] = this.#handed) {
+      this.#handed.shift()
+      if (piece.last) this.#yard.memory.giveBack(this.#place, piece.slot)
+    }
+    if (this.#handed.length === 0 && this.#closing === undefined) this.#handOver(false)
+    this.#advance(position)
+  }
+
+  #advance(position: number): void {
+    if (position <= this.#written) return
+    this.#written = position
+    // Not from within `filled`: who fills and who listens may be the same.
+    queueMicrotask(() => this.#listener?.(undefined))
+  }
+
+  #fail(failure: Failure): void {
+    if (this.#failure !== undefined) return
+    this.#failure = failure
+    this.#waiter?.reject(failure)
+    this.#waiter = undefined
+    queueMicrotask(() => this.#listener?.(failure))
+  }
+
+  async #digest(): Promise<Digest> {
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#inMemory) {
+      const algorithm = algorithmOf(this.#want.digest)
+      const hex = createHash(algorithm).update(this.#current.bytes.subarray(0, this.#filled)).digest('hex')
+      const digest = parseDigest(`${algorithm}:${hex}`)
+      if (digest === undefined) throw new Error('a hash is a digest')
+      return digest
+    }
+    this.#handOver(false)
+    await this.#opening
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#writing === undefined) throw new Failure('stopping', 'the intake was closed')
+    return this.#writing.digest()
+  }
+
+  async #commit(facts: {
+    mediaType: string | undefined
+    origin: string
+    references: readonly Digest[]
+    subject: Digest | undefined
+  }): Promise<void> {
+    const { digest, kind, repository } = this.#want
+    const found = await this.digest()
+    if (found !== digest) {
+      throw new Failure('corrupt', 'only what was asked for is stored', { expected: digest, found })
+    }
+    const size = this.#position
+    const { mediaType, origin, references, subject } = facts
+    try {
+      if (this.#inMemory) {
+        await this.#yard.shelves.putBytes(digest, this.#current.bytes.subarray(0, size))
+      } else {
+        if (this.#file === undefined) throw new Failure('stopping', 'the intake was closed')
+        await sync(this.#file.fd)
+        await this.#yard.shelves.put(digest, this.#yard.partials.data(digest))
+      }
+      this.#committed = true
+      await this.#yard.entries.put(
+        { digest, size, kind, mediaType, origin, storedAt: Date.now() },
+        { references, subject, repository },
+      )
+    } catch (cause) {
+      const failure = diskFailure(`cannot store ${digest}`, cause)
+      this.#fail(failure)
+      throw failure
+    }
+    publish('store.committed', { digest, size })
+  }
+
+  async #close(): Promise<void> {
+    const { digest } = this.#want
+    const { partials, memory } = this.#yard
+    try {
+      await this.#committing?.catch(() => {})
+      if (!this.#inMemory) {
+        if (!this.#committed && this.#failure === undefined) this.#handOver(false)
+        await this.#letGoOfFile()
+        // A full disk must get its room back, and after a failed sync nobody knows what is in the file.
+        if (this.#committed || this.#failure !== undefined || this.#position === 0)
+          await partials.remove(digest)
+        else partials.leave(digest)
+      }
+    } catch (cause) {
+      throw diskFailure(`cannot put away what came of ${digest}`, cause)
+    } finally {
+      this.#waiter?.reject(new Failure('stopping', 'the intake was closed'))
+      this.#waiter = undefined
+      this.#giveSlotsBack()
+      memory.leave(this.#place)
+      this.#onClosed()
+    }
+  }
+
+  async #letGoOfFile(): Promise<void> {
+    await this.#opening
+    await this.#writing?.end()
+    await this.#file?.close()
+    this.#opening = undefined
+    this.#writing = undefined
+    this.#file = undefined
+  }
+
+  /** Only when no thread reads them any more. */
+  #giveSlotsBack(): void {
+    for (const piece of this.#handed.splice(0)) {
+      if (piece.last) this.#yard.memory.giveBack(this.#place, piece.slot)
+    }
+    this.#yard.memory.giveBack(this.#place, this.#current)
+    if (this.#next !== undefined) this.#yard.memory.giveBack(this.#place, this.#next)
+    this.#next = undefined
+    this.#filled = 0
+    this.#handedOver = 0
+  }
+}
+
+function waiter(): { promise: Promise<void>; resolve(): void; reject(failure: Failure): void } {
+  let resolve = (): void => {}
+  let reject = (_: Failure): void => {}
+  const promise = new Promise<void>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  promise.catch(() => {})
+  return { promise, resolve, reject }
+}

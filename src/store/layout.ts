@@ -1,0 +1,149 @@
+import { constants } from 'node:fs'
+import { lstat, mkdir, open, readdir, readFile, realpath, rename } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import * as v from 'valibot'
+import { algorithmOf, type Digest, hexOf, parseDigest } from '../oci/digest.ts'
+import { Failure } from '../resolve/failure.ts'
+
+/** Version of everything below the store's folder; goes up when an older agent could no longer read it. */
+const VERSION = 1
+const FORMAT = 'format'
+const FORMAT_DRAFT = 'format.new'
+/** What a fresh volume may hold without being somebody else's folder. */
+const NOT_FOREIGN = new Set([FORMAT, FORMAT_DRAFT, 'lost+found'])
+const Format = v.object({ version: v.number() })
+
+/** Only the agent writes here; its group may look. Checked content is no secret, but private images are. */
+export const FOLDER_MODE = 0o750
+export const FILE_MODE = 0o640
+/** A symlink where a blob should be is nobody's doing of ours, and could point anywhere. */
+export const READ_PLAIN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW
+
+/** Where things are in the store's folder. */
+export class Layout {
+  readonly root: string
+  readonly blobs: string
+  readonly partial: string
+  readonly quarantine: string
+  readonly index: string
+
+  constructor(root: string) {
+    this.root = root
+    this.blobs = join(root, 'blobs')
+    this.partial = join(root, 'partial')
+    this.quarantine = join(root, 'quarantine')
+    this.index = join(root, 'index')
+  }
+
+  /** The folder of a blob. Blobs are spread over 256 of them for each algorithm. */
+  shelf(digest: Digest): string {
+    return join(this.blobs, algorithmOf(digest), hexOf(digest).slice(0, 2))
+  }
+
+  blob(digest: Digest): string {
+    return join(this.shelf(digest), hexOf(digest))
+  }
+
+  /** The folder of a blob on its way in. */
+  partialOf(digest: Digest): string {
+    return join(this.partial, partialName(digest))
+  }
+}
+
+export function partialName(digest: Digest): string {
+  return digest.replace(':', '-')
+}
+
+export function digestOfPartial(name: string): Digest | undefined {
+  return parseDigest(name.replace('-', ':'))
+}
+
+/**
+ * Makes the store's folder, or makes sure that it is one. Whatever else is found there stops the start: the store
+ * deletes files, and must never do that in a folder that was named by mistake.
+ */
+export async function prepareLayout(path: string): Promise<Layout> {
+  await mkdir(resolve(path), { recursive: true, mode: 0o700 })
+  const layout = new Layout(await realpath(path))
+  const version = await readVersion(layout.root)
+  if (version === undefined) {
+    const foreign = (await readdir(layout.root)).filter((name) => !NOT_FOREIGN.has(name))
+    if (foreign.length > 0) {
+      throw new Failure(
+        'disk',
+        `${layout.root} holds files that are not the agent's (${foreign[0]}): choose an empty folder for its data`,
+      )
+    }
+    await writeVersion(layout.root)
+  } else if (version > VERSION) {
+    throw new Failure(
+      'disk',
+      `${layout.root} was written by a newer agent (format ${version}, this one knows ${VERSION}): run that one, or choose another folder for the data`,
+      { expected: VERSION, found: version },
+    )
+  }
+  for (const folder of [layout.blobs, layout.partial, layout.quarantine, layout.index]) {
+    await mkdir(folder, { mode: FOLDER_MODE }).catch(ignore('EEXIST'))
+    if (!(await lstat(folder)).isDirectory()) {
+      throw new Failure('disk', `${folder} is not a folder: move it away, the agent makes its own`)
+    }
+  }
+  return layout
+}
+
+async function readVersion(root: string): Promise<number | undefined> {
+  const text = await readFile(join(root, FORMAT), 'utf8').catch(ignore('ENOENT'))
+  if (text === undefined) return undefined
+  try {
+    return v.parse(Format, JSON.parse(text)).version
+  } catch (cause) {
+    throw new Failure(
+      'disk',
+      `${join(root, FORMAT)} does not say a version: this is not the agent's folder, or it is damaged`,
+      { cause },
+    )
+  }
+}
+
+async function writeVersion(root: string): Promise<void> {
+  const draft = await open(join(root, FORMAT_DRAFT), 'w', FILE_MODE)
+  try {
+    await draft.writeFile(`${JSON.stringify({ version: VERSION })}\n`)
+    await draft.sync()
+  } finally {
+    await draft.close()
+  }
+  await rename(join(root, FORMAT_DRAFT), join(root, FORMAT))
+  await syncFolder(root)
+}
+
+/** Makes names in a folder durable: a file's own fsync says nothing about its name. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+/** For `catch`: the named errors of the file system are no failure here. */
+export function ignore(...codes: string[]): (error: unknown) => undefined {
+  return (error) => {
+    if (!codes.includes(codeOf(error) ?? '')) throw error
+    return undefined
+  }
+}
+
+/** `ENOSPC`, `LEVEL_LOCKED`, …: the code of an error, if it has one. */
+export function codeOf(error: unknown): string | undefined {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code
+  return undefined
+}
+
+/** An error of the disk, in the words of the rooms above. */
+export function diskFailure(doing: string, cause: unknown): Failure {
+  if (cause instanceof Failure) return cause
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new Failure('disk', `${doing}: ${why}`, { cause })
+}

@@ -1,0 +1,68 @@
+import { close, fstat, open, read, type Stats } from 'node:fs'
+import { FILE_MODE } from './layout.ts'
+
+/**
+ * A file descriptor that is closed only when no read is under way: the number of one that is closed too early soon
+ * belongs to another file, and a late read would give that file's bytes.
+ */
+export class OpenFile {
+  readonly fd: number
+  #reading = 0
+  #closing: Promise<void> | undefined
+  #lastRead: (() => void) | undefined
+
+  constructor(fd: number) {
+    this.fd = fd
+  }
+
+  static open(path: string, flags: number): Promise<OpenFile> {
+    return new Promise((resolve, reject) => {
+      open(path, flags, FILE_MODE, (error, fd) => {
+        if (error === null) resolve(new OpenFile(fd))
+        else reject(error)
+      })
+    })
+  }
+
+  stat(): Promise<Stats> {
+    return this.#using((done) => fstat(this.fd, done))
+  }
+
+  read(target: Uint8Array, position: number): Promise<number> {
+    return this.#using((done) => read(this.fd, target, 0, target.length, position, done))
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  #using<Result>(
+    call: (done: (error: NodeJS.ErrnoException | null, result: Result) => void) => void,
+  ): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      if (this.#closing !== undefined) {
+        reject(new Error('the file is closed'))
+        return
+      }
+      this.#reading += 1
+      call((error, result) => {
+        this.#reading -= 1
+        if (this.#reading === 0) this.#lastRead?.()
+        if (error === null) resolve(result)
+        else reject(error)
+      })
+    })
+  }
+
+  async #close(): Promise<void> {
+    if (this.#reading > 0) {
+      await new Promise<void>((resolve) => {
+        this.#lastRead = resolve
+      })
+    }
+    await new Promise<void>((resolve, reject) => {
+      close(this.fd, (error) => (error ? reject(error) : resolve()))
+    })
+  }
+}

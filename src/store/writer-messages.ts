@@ -1,0 +1,33 @@
+import type { Algorithm } from '../oci/digest.ts'
+
+/** What a writer thread is started with. */
+export interface WriterData {
+  readonly memory: SharedArrayBuffer
+}
+
+/** To a writer thread. `file` numbers what is open there; what is said about one is done in the order in which it is said. */
+export type Command =
+  /** `fd` stays the main thread's. `from` bytes are there already: they are read and hashed first. */
+  | {
+      readonly do: 'open'
+      readonly file: number
+      readonly fd: number
+      readonly algorithm: Algorithm
+      readonly from: number
+    }
+  | { readonly do: 'write'; readonly file: number; readonly offset: number; readonly length: number }
+  | { readonly do: 'digest'; readonly file: number }
+  /** Answered with `ended`; after that the thread no longer touches `fd`. */
+  | { readonly do: 'end'; readonly file: number }
+
+/** From a writer thread. */
+export type Report =
+  | { readonly is: 'written'; readonly file: number; readonly position: number }
+  | { readonly is: 'digest'; readonly file: number; readonly hex: string }
+  | {
+      readonly is: 'failed'
+      readonly file: number
+      readonly code: string | undefined
+      readonly message: string
+    }
+  | { readonly is: 'ended'; readonly file: number }

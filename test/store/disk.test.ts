@@ -1,0 +1,19 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openStore } from '../../src/store/open.ts'
+import { blobStoreSuite } from '../conformance/blob-store.ts'
+import { MemoryStore } from '../support/memory-store.ts'
+
+blobStoreSuite('the store in memory', async () => ({ store: new MemoryStore(), close: async () => {} }))
+blobStoreSuite('the store on disk', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'leat-store-'))
+  const store = await openStore({ path })
+  return {
+    store: store.blobs,
+    close: async () => {
+      await store.close()
+      await rm(path, { recursive: true })
+    },
+  }
+})
