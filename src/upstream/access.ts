@@ -1,0 +1,161 @@
+import { Failure } from '../resolve/failure.ts'
+import { ANYWHERE, type Reach } from './address.ts'
+import { type Challenge, chooseChallenge } from './challenge.ts'
+import { basicHeader, type Credential, fingerprint } from './credential.ts'
+import type { Credentials } from './credentials.ts'
+import type { Exchange, Reply, Request } from './exchange.ts'
+import { checkRealm } from './realm.ts'
+import { failureOfStatus } from './status.ts'
+import type { Grant, Tokens } from './tokens.ts'
+
+/** How long a refusal is believed. Short: credentials are often put right while a client keeps asking. */
+const REFUSED_MS = 5000
+const REFUSALS_KEPT = 256
+
+export interface AccessOptions {
+  /** `https://host/`. */
+  readonly registry: URL
+  readonly credentials: Credentials
+  readonly tokens: Tokens
+  /** Asks the registry itself; used for `/v2/`. */
+  readonly exchange: Exchange
+  /** How far inside the network token services may lie. */
+  readonly reach: () => Promise<Reach>
+  readonly realms: readonly string[]
+  readonly userAgent: string
+}
+
+/** How a request is authorized. `fresh`: with a token got just now. */
+interface Authorization {
+  readonly header: string | undefined
+  readonly token: string | undefined
+  readonly fresh: boolean
+}
+
+const NONE: Authorization = { header: undefined, token: undefined, fresh: false }
+
+/** Knows how one host wants to be asked, and asks so: Bearer, Basic or not at all. */
+export class Access {
+  readonly #options: AccessOptions
+  /** What the host asked for last: later requests bring it at once. */
+  #challenge: Challenge | undefined
+  readonly #refused = new Map<string, { until: number; failure: Failure }>()
+
+  constructor(options: AccessOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Makes a request for a repository with whatever it takes. An answer of 401 or 403 that is given back as a
+   * `Failure` was given to the newest credentials there are.
+   */
+  async send(exchange: Exchange, request: Request, name: string): Promise<Reply> {
+    const { signal } = request
+    const { credentials } = this.#options
+    let credential = await credentials.find(name, { signal })
+    this.#throwIfRefused(credential, name)
+    let used = await this.#authorize(credential, name, NONE, signal)
+    for (let renewed = false; ; renewed = true) {
+      const reply = await exchange(withHeader(request, used.header))
+      if (reply.status !== 401 && reply.status !== 403) return reply
+      const failure = failureOfStatus(reply, this.#options.registry.host)
+      const challenged = await this.#learn(reply, request)
+      // A 401 may have come with a challenge other than the one this token was got for; a 403 is an answer to it.
+      const final =
+        renewed || (used.fresh && reply.status === 403) || (used.header === undefined && !challenged)
+      if (final) throw this.#refuse(credential, name, failure)
+      if (used.header !== undefined) {
+        credentials.distrust()
+        credential = await credentials.find(name, { signal })
+      }
+      const next = await this.#authorize(credential, name, used, signal)
+      if (next.header === undefined || next.header === used.header) {
+        throw this.#refuse(credential, name, failure)
+      }
+      used = next
+    }
+  }
+
+  /** Takes up the challenge of an answer; a 401 without one is followed by a look at what `/v2/` asks for. */
+  async #learn(reply: Reply, request: Request): Promise<boolean> {
+    let challenge = chooseChallenge(reply.headers.all('www-authenticate'))
+    if (challenge === undefined && this.#challenge === undefined) {
+      const { registry, exchange, userAgent } = this.#options
+      const ping = await exchange({
+        method: 'GET',
+        url: new URL('/v2/', registry),
+        headers: { 'user-agent': userAgent },
+        kind: 'ping',
+        reach: ANYWHERE,
+        signal: request.signal,
+      })
+      challenge = chooseChallenge(ping.headers.all('www-authenticate'))
+      ping.body.dispose()
+    }
+    if (challenge !== undefined) this.#challenge = challenge
+    return this.#challenge !== undefined
+  }
+
+  async #authorize(
+    credential: Credential | undefined,
+    name: string,
+    refused: Authorization,
+    signal: AbortSignal,
+  ): Promise<Authorization> {
+    const challenge = this.#challenge
+    if (challenge === undefined) return NONE
+    if (challenge.scheme === 'basic') {
+      if (credential?.kind !== 'basic') return NONE
+      const header = basicHeader(credential.username, credential.password)
+      return { header, token: undefined, fresh: false }
+    }
+    const grant = await this.#grant(challenge, credential, name)
+    try {
+      const { token, fresh } = await this.#options.tokens.get(grant, { not: refused.token, signal })
+      return { header: `Bearer ${token}`, token, fresh }
+    } catch (error) {
+      if (error instanceof Failure && error.code === 'denied') throw this.#refuse(credential, name, error)
+      throw error
+    }
+  }
+
+  async #grant(challenge: Challenge, credential: Credential | undefined, name: string): Promise<Grant> {
+    const { parameters } = challenge
+    const { registry, realms } = this.#options
+    const reach = await this.#options.reach()
+    const realm = checkRealm(parameters.get('realm') ?? '', { registry, reach, realms })
+    const needed = `repository:${name}:pull`
+    // A remembered challenge may have been for another repository: only what is not about a repository is added.
+    const asked = (parameters.get('scope') ?? '').split(' ')
+    const others = asked.filter((scope) => scope !== '' && !scope.startsWith('repository:'))
+    const within = realm.host === registry.host ? ANYWHERE : reach
+    return {
+      realm,
+      reach: within,
+      service: parameters.get('service'),
+      scopes: [needed, ...others],
+      credential,
+    }
+  }
+
+  #refuse(credential: Credential | undefined, name: string, failure: Failure): Failure {
+    const key = `${fingerprint(credential)} ${name}`
+    this.#refused.delete(key)
+    this.#refused.set(key, { until: Date.now() + REFUSED_MS, failure })
+    const oldest = this.#refused.keys().next()
+    if (this.#refused.size > REFUSALS_KEPT && oldest.done !== true) this.#refused.delete(oldest.value)
+    return failure
+  }
+
+  #throwIfRefused(credential: Credential | undefined, name: string): void {
+    const known = this.#refused.get(`${fingerprint(credential)} ${name}`)
+    if (known === undefined) return
+    if (known.until > Date.now()) throw known.failure
+    this.#refused.delete(`${fingerprint(credential)} ${name}`)
+  }
+}
+
+function withHeader(request: Request, authorization: string | undefined): Request {
+  if (authorization === undefined) return request
+  return { ...request, headers: { ...request.headers, authorization } }
+}

@@ -1,0 +1,30 @@
+import { createHash } from 'node:crypto'
+
+/** What an upstream is told about who we are. */
+export type Credential =
+  | { readonly kind: 'basic'; readonly username: string; readonly password: string }
+  /** A refresh token of OAuth2; docker's config keeps it under the user `<token>` or as `identitytoken`. */
+  | { readonly kind: 'identity'; readonly username: string; readonly token: string }
+
+/** The user name under which credential helpers hand out identity tokens. */
+const TOKEN_USER = '<token>'
+
+export function credentialOf(username: string, secret: string): Credential {
+  if (username === TOKEN_USER) return { kind: 'identity', username: '', token: secret }
+  return { kind: 'basic', username, password: secret }
+}
+
+/** Tells credentials apart without showing them: tokens got with one are not used for another. */
+export function fingerprint(credential: Credential | undefined): string {
+  if (credential === undefined) return 'anonymous'
+  const { kind, username } = credential
+  const secret = kind === 'basic' ? credential.password : credential.token
+  return createHash('sha256')
+    .update(JSON.stringify([kind, username, secret]))
+    .digest('hex')
+    .slice(0, 16)
+}
+
+export function basicHeader(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+}

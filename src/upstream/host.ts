@@ -1,0 +1,166 @@
+import { publish } from '../observe/events.ts'
+import type { Intake, Source, Want } from '../resolve/source.ts'
+import { Access } from './access.ts'
+import { ANYWHERE, findReach, type Reach } from './address.ts'
+import { bringFrom, type Seen } from './bring.ts'
+import { Circuit, type CircuitState } from './circuit.ts'
+import { Credentials } from './credentials.ts'
+import type { Exchange, Kind, Reply, Request } from './exchange.ts'
+import type { Deadlines, Upstream } from './options.ts'
+import { type Quota, readQuota } from './quota.ts'
+import { followRedirects } from './redirect.ts'
+import { Tokens } from './tokens.ts'
+import type { Transport } from './transport.ts'
+
+const REACH_MS = 60_000
+
+/** A question to the registry API of one host. */
+export interface Question {
+  readonly method: 'GET' | 'HEAD'
+  readonly kind: Kind
+  /** Within `/v2/<name>/`, or the whole URL of a next page. */
+  readonly path: string | URL
+  readonly accept?: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** The repository's name there, without the upstream's prefix. */
+  readonly name: string
+  readonly signal: AbortSignal
+}
+
+export interface HostState {
+  readonly circuit: CircuitState
+  readonly lastError: { readonly message: string; readonly at: number } | undefined
+  readonly quota: (Quota & { readonly at: number }) | undefined
+}
+
+/** One registry host: asked with credentials, redirects followed, left alone for a while when it fails. */
+export class UpstreamHost implements Source {
+  readonly kind = 'upstream'
+  readonly name: string
+  readonly #upstream: Upstream
+  readonly #transport: Transport
+  readonly #base: URL
+  readonly #access: Access
+  readonly #circuit: Circuit
+  readonly #seen: Seen = new Map()
+  #reach: { readonly value: Promise<Reach>; readonly until: number } | undefined
+  #lastError: HostState['lastError']
+  #quota: HostState['quota']
+
+  constructor(options: {
+    upstream: Upstream
+    host: string
+    transport: Transport
+    deadlines: Deadlines
+    signal: AbortSignal
+  }) {
+    const { upstream, host, transport, signal } = options
+    this.name = host
+    this.#upstream = upstream
+    this.#transport = transport
+    this.#base = new URL(`${upstream.tls ? 'https' : 'http'}://${host}/`)
+    this.#circuit = new Circuit({
+      host,
+      onChange: (open, reason) => publish('upstream.circuit', { host, open, reason }),
+    })
+    const { userAgent, realms } = upstream
+    this.#access = new Access({
+      registry: this.#base,
+      credentials: new Credentials(upstream, host, { signal }),
+      tokens: new Tokens({
+        exchange: transport.small,
+        userAgent,
+        deadlineMs: options.deadlines.tokenMs,
+        signal,
+      }),
+      exchange: this.#guarded(transport.small),
+      reach: () => this.#findReach(),
+      realms,
+      userAgent,
+    })
+  }
+
+  get state(): HostState {
+    return { circuit: this.#circuit.state, lastError: this.#lastError, quota: this.#quota }
+  }
+
+  async bring(want: Want, intake: Intake, { signal }: { signal: AbortSignal }): Promise<void> {
+    await this.#noting(signal, () => bringFrom(this, this.#seen, want, intake, { signal }))
+  }
+
+  /** Any answer but 401 and 403, which are a `Failure`. */
+  async ask(question: Question): Promise<Reply> {
+    return this.#noting(question.signal, () => this.#ask(question))
+  }
+
+  /** Where something of a repository is. */
+  urlOf(name: string, path: string): URL {
+    return new URL(`/v2/${this.#fullName(name)}/${path}`, this.#base)
+  }
+
+  #fullName(name: string): string {
+    const { prefix } = this.#upstream
+    return prefix === '' ? name : `${prefix}/${name}`
+  }
+
+  async #ask({ method, kind, path, accept, headers, name, signal }: Question): Promise<Reply> {
+    const { userAgent } = this.#upstream
+    const request: Request = {
+      method,
+      kind,
+      url: path instanceof URL ? path : this.urlOf(name, path),
+      headers: {
+        'user-agent': userAgent,
+        accept: accept ?? '*/*',
+        // Anything else would have some servers compress what a digest is of.
+        'accept-encoding': 'identity',
+        ...headers,
+      },
+      reach: ANYWHERE,
+      signal,
+    }
+    const exchange = kind === 'blob' && method === 'GET' ? this.#transport.bulk : this.#transport.small
+    const registry = this.#guarded(exchange)
+    return followRedirects(request, {
+      registry: (next) => this.#access.send(registry, next, this.#fullName(name)),
+      elsewhere: exchange,
+      reach: () => this.#findReach(),
+    })
+  }
+
+  /** Through the circuit, with an eye on the quota. */
+  #guarded(exchange: Exchange): Exchange {
+    return async (request) => {
+      const reply = await this.#circuit.run(
+        () => exchange(request),
+        ({ status }) => (status >= 500 ? `it answered ${status}` : undefined),
+      )
+      const quota = readQuota(reply.headers)
+      if (quota !== undefined) {
+        this.#quota = { ...quota, at: Date.now() }
+        publish('upstream.quota', { host: this.name, ...quota })
+      }
+      return reply
+    }
+  }
+
+  async #noting<Result>(signal: AbortSignal, attempt: () => Promise<Result>): Promise<Result> {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!signal.aborted && error instanceof Error) {
+        this.#lastError = { message: error.message, at: Date.now() }
+      }
+      throw error
+    }
+  }
+
+  /** How far inside the network it lies, and may send us. */
+  #findReach(): Promise<Reach> {
+    if (this.#upstream.allowPrivateTargets) return Promise.resolve(ANYWHERE)
+    if (this.#reach === undefined || this.#reach.until <= Date.now()) {
+      this.#reach = { value: findReach(this.#base.hostname), until: Date.now() + REACH_MS }
+    }
+    return this.#reach.value
+  }
+}

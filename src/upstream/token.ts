@@ -1,0 +1,58 @@
+import * as v from 'valibot'
+
+/** A Bearer token and how long it is good for from now. */
+export interface Token {
+  readonly token: string
+  readonly lifetimeMs: number
+}
+
+const FLOOR_S = 60
+const CEILING_S = 24 * 60 * 60
+
+/** What may stand in a header after `Bearer` (RFC 6750, 2.1, generously). */
+const Word = v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,32768}$/))
+const Shape = v.object({
+  token: v.optional(v.union([Word, v.literal('')])),
+  access_token: v.optional(v.union([Word, v.literal('')])),
+  expires_in: v.optional(v.nullable(v.number())),
+  issued_at: v.optional(v.nullable(v.string())),
+})
+
+/**
+ * The answer of a token service. How old the token was when it came is told by that service's own clock where it sends
+ * `Date`: ours may differ.
+ */
+export function parseToken(text: string, serverTime: number): Token | undefined {
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Shape), text)
+  if (!parsed.success) return undefined
+  const { token, access_token, expires_in, issued_at } = parsed.output
+  const word = token || access_token
+  if (word === undefined || word === '') return undefined
+  const seconds = Math.min(Math.max(expires_in ?? FLOOR_S, FLOOR_S), CEILING_S)
+  const issuedAt = Date.parse(issued_at ?? '')
+  const ageMs = Number.isNaN(issuedAt) ? 0 : Math.max(0, serverTime - issuedAt)
+  return { token: word, lifetimeMs: seconds * 1000 - ageMs }
+}
+
+/** The address to GET a token from, the scope that is needed before the others. */
+export function tokenUrl(realm: URL, service: string | undefined, scopes: readonly string[]): URL {
+  const url = new URL(realm)
+  if (service !== undefined) url.searchParams.set('service', service)
+  for (const scope of scopes) url.searchParams.append('scope', scope)
+  return url
+}
+
+/** The form by which an identity token is exchanged (OAuth2, RFC 6749, 6). */
+export function refreshForm(
+  identity: string,
+  service: string | undefined,
+  scopes: readonly string[],
+): string {
+  return new URLSearchParams({
+    grant_type: 'refresh_token',
+    refresh_token: identity,
+    client_id: 'leat',
+    ...(service === undefined ? {} : { service }),
+    scope: scopes.join(' '),
+  }).toString()
+}

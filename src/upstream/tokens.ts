@@ -1,0 +1,153 @@
+import { Failure } from '../resolve/failure.ts'
+import type { Reach } from './address.ts'
+import { basicHeader, type Credential, fingerprint } from './credential.ts'
+import type { Exchange, Reply, Request } from './exchange.ts'
+import { tooLate } from './exchange-failure.ts'
+import { readWhole } from './gather.ts'
+import { failureOfStatus } from './status.ts'
+import { parseToken, refreshForm, type Token, tokenUrl } from './token.ts'
+import { pause, unlessAborted } from './wait.ts'
+
+const TRIES = 3
+const BACKOFF_MS = 100
+const ANSWER_LIMIT = 256 * 1024
+const KEPT = 512
+/** After the token service has failed several times, that much rest before anyone asks again. */
+const REST_MS = 2000
+/** On these, a token service does not know how to exchange identity tokens and is asked the older way. */
+const NO_EXCHANGE: ReadonlySet<number> = new Set([400, 401, 404, 405])
+
+/** What a token is asked for. */
+export interface Grant {
+  readonly realm: URL
+  readonly reach: Reach
+  readonly service: string | undefined
+  readonly scopes: readonly string[]
+  readonly credential: Credential | undefined
+}
+
+interface Kept {
+  readonly token: string
+  readonly refreshAt: number
+}
+
+function keyOf({ realm, service, scopes, credential }: Grant): string {
+  return JSON.stringify([realm.href, service, [...scopes].sort(), fingerprint(credential)])
+}
+
+/** Bearer tokens of one host: kept until shortly before they expire, one request at a time for each kind. */
+export class Tokens {
+  readonly #exchange: Exchange
+  readonly #userAgent: string
+  readonly #deadlineMs: number
+  readonly #stopping: AbortSignal
+  readonly #kept = new Map<string, Kept>()
+  readonly #underWay = new Map<string, Promise<string>>()
+
+  constructor(options: { exchange: Exchange; userAgent: string; deadlineMs: number; signal: AbortSignal }) {
+    this.#exchange = options.exchange
+    this.#userAgent = options.userAgent
+    this.#deadlineMs = options.deadlineMs
+    this.#stopping = options.signal
+  }
+
+  /**
+   * A token for this, kept or new. `not` is one that upstream has refused. `fresh` tells whether it is newer than this
+   * question.
+   */
+  async get(
+    grant: Grant,
+    { not, signal }: { not?: string | undefined; signal: AbortSignal },
+  ): Promise<{ token: string; fresh: boolean }> {
+    const key = keyOf(grant)
+    const kept = this.#kept.get(key)
+    if (kept !== undefined && kept.token !== not && kept.refreshAt > Date.now()) {
+      return { token: kept.token, fresh: false }
+    }
+    let request = this.#underWay.get(key)
+    if (request === undefined) {
+      request = this.#fetch(key, grant).finally(() => this.#underWay.delete(key))
+      this.#underWay.set(key, request)
+    }
+    return { token: await unlessAborted(request, signal), fresh: true }
+  }
+
+  /** Not tied to who asked first: others wait for the same token. */
+  async #fetch(key: string, grant: Grant): Promise<string> {
+    const deadline = AbortSignal.timeout(this.#deadlineMs)
+    const signal = AbortSignal.any([deadline, this.#stopping])
+    try {
+      for (let tried = 1; ; tried += 1) {
+        try {
+          const { token, lifetimeMs } = await this.#ask(grant, signal)
+          this.#keep(key, token, lifetimeMs)
+          return token
+        } catch (error) {
+          signal.throwIfAborted()
+          if (!(error instanceof Failure) || error.code !== 'unavailable') throw error
+          if (tried === TRIES) {
+            throw new Failure('unavailable', error.message, {
+              ...error.details,
+              retryAfterMs: REST_MS,
+              cause: error,
+            })
+          }
+          await pause(BACKOFF_MS * 2 ** (tried - 1) * (1 + Math.random()), { signal })
+        }
+      }
+    } catch (error) {
+      if (this.#stopping.aborted) throw new Failure('stopping', 'the agent is stopping')
+      if (deadline.aborted) throw tooLate(grant.realm, 'no token', this.#deadlineMs)
+      throw error
+    }
+  }
+
+  #keep(key: string, token: string, lifetimeMs: number): void {
+    this.#kept.delete(key)
+    // Refreshed early, so that none expires between here and upstream.
+    this.#kept.set(key, { token, refreshAt: Date.now() + lifetimeMs - Math.min(lifetimeMs / 4, 30_000) })
+    if (this.#kept.size <= KEPT) return
+    const oldest = this.#kept.keys().next()
+    if (oldest.done !== true) this.#kept.delete(oldest.value)
+  }
+
+  async #ask(grant: Grant, signal: AbortSignal): Promise<Token> {
+    const { credential, realm, service, scopes, reach } = grant
+    const common = { kind: 'token', reach, signal } as const
+    const headers = { 'user-agent': this.#userAgent, accept: 'application/json' }
+    if (credential?.kind === 'identity') {
+      const form = refreshForm(credential.token, service, scopes)
+      const reply = await this.#exchange({ ...common, method: 'POST', url: realm, headers, form })
+      if (!NO_EXCHANGE.has(reply.status)) return this.#read(reply, realm)
+      reply.body.dispose()
+    }
+    const secret = credential?.kind === 'identity' ? credential.token : credential?.password
+    const authorization = secret === undefined ? undefined : basicHeader(credential?.username ?? '', secret)
+    const request: Request = {
+      ...common,
+      method: 'GET',
+      url: tokenUrl(realm, service, scopes),
+      headers: authorization === undefined ? headers : { ...headers, authorization },
+    }
+    return this.#read(await this.#exchange(request), realm)
+  }
+
+  async #read(reply: Reply, realm: URL): Promise<Token> {
+    const source = realm.host
+    if (reply.status === 400) {
+      reply.body.dispose()
+      throw new Failure('denied', `${source} refuses a token (status 400)`, { source, status: 400 })
+    }
+    if (reply.status !== 200) {
+      const failure = failureOfStatus(reply, source)
+      // That there is no token service says nothing about whether the image exists.
+      if (failure.code !== 'absent') throw failure
+      throw new Failure('denied', `${source} gives no tokens (status ${reply.status})`, failure.details)
+    }
+    const date = Date.parse(reply.headers.get('date') ?? '')
+    const text = (await readWhole(reply.body, ANSWER_LIMIT)).toString()
+    const token = parseToken(text, Number.isNaN(date) ? Date.now() : date)
+    if (token === undefined) throw new Failure('unavailable', `${source} sent no token`, { source })
+    return token
+  }
+}

@@ -1,0 +1,148 @@
+import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/repository.ts'
+import { Failure } from '../resolve/failure.ts'
+import type { Registry, TagHead } from '../resolve/registry.ts'
+import type { Source, Want } from '../resolve/source.ts'
+import { headAt } from './head.ts'
+import { type HostState, UpstreamHost } from './host.ts'
+import {
+  canonicalNamespace,
+  DEADLINES,
+  describe,
+  parseHost,
+  type Upstream,
+  type UpstreamOptions,
+} from './options.ts'
+import { referrersAt } from './referrers.ts'
+import { inRounds } from './rounds.ts'
+import { tagAt } from './tag.ts'
+import { tagsAt } from './tags.ts'
+import { Transport } from './transport.ts'
+
+/** How many registries without an entry are kept in mind: clients may name any. */
+const PASSING = 256
+
+export interface UpstreamStatus extends HostState {
+  readonly host: string
+  readonly namespace: string
+}
+
+/** Every registry that clients ask for. */
+export interface Upstreams extends Registry {
+  status(): UpstreamStatus[]
+  close(): Promise<void>
+}
+
+interface Known {
+  readonly upstream: Upstream
+  readonly hosts: readonly UpstreamHost[]
+}
+
+export function createUpstreams(options: UpstreamOptions): Upstreams {
+  return new RegistryUpstreams(options)
+}
+
+class RegistryUpstreams implements Upstreams {
+  readonly #options: UpstreamOptions
+  readonly #stopping = new AbortController()
+  readonly #transports = new Map<string, Transport>()
+  readonly #configured = new Map<string, Known>()
+  readonly #passing = new Map<string, Known>()
+
+  constructor(options: UpstreamOptions) {
+    this.#options = options
+    for (const entry of options.entries ?? []) {
+      this.#configured.set(canonicalNamespace(entry.namespace), this.#make(describe(options, entry)))
+    }
+  }
+
+  sources({ repository }: Want): readonly Source[] {
+    return this.#hosts(repository)
+  }
+
+  async tag(repository: Repository, tag: string, { signal }: { signal: AbortSignal }): Promise<TagHead> {
+    return inRounds(this.#hosts(repository), (host, within) => tagAt(host, repository.name, tag, within), {
+      signal,
+    })
+  }
+
+  async head(
+    want: Want,
+    { signal }: { signal: AbortSignal },
+  ): Promise<{ size: number; mediaType: string | undefined }> {
+    return inRounds(this.#hosts(want.repository), (host, within) => headAt(host, want, within), { signal })
+  }
+
+  async tags(repository: Repository, { signal }: { signal: AbortSignal }): Promise<readonly string[]> {
+    return inRounds(this.#hosts(repository), (host, within) => tagsAt(host, repository.name, within), {
+      signal,
+    })
+  }
+
+  async referrers(
+    repository: Repository,
+    subject: Digest,
+    { signal }: { signal: AbortSignal },
+  ): Promise<Uint8Array> {
+    const ask = (host: UpstreamHost, within: { signal: AbortSignal }): Promise<Uint8Array> =>
+      referrersAt(host, repository.name, subject, within)
+    return inRounds(this.#hosts(repository), ask, { signal })
+  }
+
+  freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {
+    const namespace = canonicalNamespace(repository.registry)
+    const { tagTtlMs, staleIfErrorMs } =
+      this.#configured.get(namespace)?.upstream ?? describe(this.#options, { namespace })
+    return { tagTtlMs, staleIfErrorMs }
+  }
+
+  status(): UpstreamStatus[] {
+    return [...this.#configured.values(), ...this.#passing.values()].flatMap(({ upstream, hosts }) =>
+      hosts.map((host) => ({ host: host.name, namespace: upstream.namespace, ...host.state })),
+    )
+  }
+
+  async close(): Promise<void> {
+    this.#stopping.abort(new Failure('stopping', 'the agent is stopping'))
+    await Promise.all([...this.#transports.values()].map((transport) => transport.close()))
+  }
+
+  #hosts(repository: Repository): readonly UpstreamHost[] {
+    const namespace = canonicalNamespace(repository.registry)
+    const configured = this.#configured.get(namespace)
+    if (configured !== undefined) return configured.hosts
+    let known = this.#passing.get(namespace)
+    if (known === undefined) {
+      if (parseHost(namespace) === undefined) return []
+      known = this.#make(describe(this.#options, { namespace }))
+    }
+    // The one that was not asked for longest is forgotten.
+    this.#passing.delete(namespace)
+    this.#passing.set(namespace, known)
+    const oldest = this.#passing.keys().next()
+    if (this.#passing.size > PASSING && oldest.done !== true) this.#passing.delete(oldest.value)
+    return known.hosts
+  }
+
+  #make(upstream: Upstream): Known {
+    const deadlines = { ...DEADLINES, ...this.#options.deadlines }
+    const transport = this.#transport(upstream)
+    const { signal } = this.#stopping
+    const hosts = upstream.hosts.map(
+      (host) => new UpstreamHost({ upstream, host, transport, deadlines, signal }),
+    )
+    return { upstream, hosts }
+  }
+
+  #transport({ caFile, acceptInvalidCerts }: Upstream): Transport {
+    const key = JSON.stringify([caFile, acceptInvalidCerts])
+    let transport = this.#transports.get(key)
+    if (transport === undefined) {
+      const deadlines = { ...DEADLINES, ...this.#options.deadlines }
+      const { proxies } = this.#options
+      transport = new Transport({ caFile, acceptInvalidCerts, proxies, deadlines })
+      this.#transports.set(key, transport)
+    }
+    return transport
+  }
+}

@@ -1,0 +1,68 @@
+import { ReplyHeaders } from './exchange.ts'
+
+/** A response head that is not HTTP/1.1 as we are willing to read it. */
+export class BadHead extends Error {
+  constructor(why: string) {
+    super(`broken response head: ${why}`)
+    this.name = 'BadHead'
+  }
+}
+
+export interface WireHead {
+  readonly status: number
+  readonly headers: ReplyHeaders
+  /**
+   * How the body ends (RFC 9112, 6.3): after so many bytes, or `elsewise`: chunked, or with the connection.
+   */
+  readonly length: number | 'elsewise'
+  /** The connection can be used again after the body. */
+  readonly keepsAlive: boolean
+}
+
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [^\r\n]*)?$/
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+/** Visible characters, blanks, and bytes beyond ASCII (obs-text); no controls. */
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
+const MOST_HEADERS = 200
+
+/** Where the head ends: the index after the empty line, or -1. `from` is where new bytes begin. */
+export function endOfHead(bytes: Buffer, from: number): number {
+  const found = bytes.indexOf('\r\n\r\n', Math.max(0, from - 3), 'latin1')
+  return found < 0 ? -1 : found + 4
+}
+
+function lengthOf(headers: ReplyHeaders): number | 'elsewise' {
+  const codings = headers.all('transfer-encoding')
+  const lengths = headers.all('content-length')
+  // Both at once is how responses are smuggled (RFC 9112, 6.1).
+  if (codings.length > 0 && lengths.length > 0) throw new BadHead('two ways to end the body')
+  if (codings.length > 0 || lengths.length === 0) return 'elsewise'
+  const [first = ''] = lengths
+  if (lengths.some((other) => other !== first) || !/^\d{1,15}$/.test(first)) {
+    throw new BadHead('not a Content-Length')
+  }
+  return Number(first)
+}
+
+/** The answer to a GET, from its status line to the empty line, stricter than RFC 9112 allows: no folding, no bare LF. */
+export function parseHead(bytes: Buffer): WireHead {
+  const lines = bytes.toString('latin1').split('\r\n')
+  const match = STATUS_LINE.exec(lines[0] ?? '')
+  if (match === null) throw new BadHead('not a status line')
+  const fields = lines.slice(1, -2)
+  if (fields.length > MOST_HEADERS) throw new BadHead('too many headers')
+  const pairs = fields.map((line): [string, string] => {
+    const colon = line.indexOf(':')
+    const name = line.slice(0, colon)
+    const value = line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, '')
+    if (colon < 1 || !NAME.test(name) || !VALUE.test(value)) throw new BadHead('not a header')
+    return [name, value]
+  })
+  const headers = new ReplyHeaders(pairs)
+  const status = Number(match[2])
+  const bodiless = status < 200 || status === 204 || status === 304
+  const length = bodiless ? 0 : lengthOf(headers)
+  const connection = headers.all('connection').join(',').toLowerCase()
+  const closes = match[1] === '0' ? !/\bkeep-alive\b/.test(connection) : /\bclose\b/.test(connection)
+  return { status, headers, length, keepsAlive: !closes && length !== 'elsewise' }
+}
