@@ -1,0 +1,54 @@
+import { createServer, type Server, type ServerOptions } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { Socket } from 'node:net'
+import type { Certificate } from './certificate.ts'
+import type { Limits } from './limits.ts'
+
+/** The server that owns the port. It speaks HTTP/1.1, to those connections that are given to `speak`. */
+export interface Http1Front {
+  readonly server: Server & { setSecureContext?(certificate: Certificate): void }
+  speak(socket: Socket): void
+}
+
+/** `onConnection` gets every connection first, decrypted if there is a certificate, and decides who speaks to it. */
+export function createHttp1(
+  limits: Limits,
+  certificate: Certificate | undefined,
+  onConnection: (socket: Socket) => void,
+): Http1Front {
+  const options: ServerOptions & { httpAllowHalfOpen?: boolean } = {
+    maxHeaderSize: limits.maxHeaderBytes,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    connectionsCheckingInterval: Math.min(5000, limits.headersMs),
+    keepAliveTimeout: limits.keepAliveMs,
+    // Looked at in server.ts, where the answer can have a body that explains it.
+    requireHostHeader: false,
+    noDelay: true,
+  }
+  const server =
+    certificate === undefined
+      ? createServer(options)
+      : createTlsServer({
+          ...options,
+          ...certificate,
+          ALPNProtocols: ['h2', 'http/1.1'],
+          minVersion: 'TLSv1.2',
+          handshakeTimeout: limits.headersMs,
+        })
+  server.maxConnections = limits.maxConnections
+  // The socket's timer knows when a write moves on, however slowly.
+  server.timeout = limits.stallMs
+  // `printf 'GET …' | nc -N` says that it has nothing more to send, and still wants its answer.
+  Object.assign(server, { httpAllowHalfOpen: true })
+
+  // Node's own listener begins with HTTP/1.1 at once. Used as a function instead, it keeps all of Node's deadlines,
+  // which only work for the connections of a server that listens itself.
+  const event = certificate === undefined ? 'connection' : 'secureConnection'
+  const [speakHttp1] = server.listeners(event)
+  if (speakHttp1 === undefined)
+    throw new Error('this version of Node starts HTTP/1.1 in a way not known here')
+  server.removeAllListeners(event)
+  server.on(event, onConnection)
+  return { server, speak: (socket) => void speakHttp1.call(server, socket) }
+}

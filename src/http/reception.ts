@@ -1,0 +1,101 @@
+import { addressed } from '../oci/addressing.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { Resolver } from '../resolve/answer.ts'
+import { respondBase } from './base.ts'
+import { respondBlob } from './blobs.ts'
+import type { BodyBuffers } from './buffers.ts'
+import { respondCatalog } from './catalog.ts'
+import type { Exchange } from './exchange.ts'
+import { respondManifest } from './manifests.ts'
+import { parseQuery, type Query } from './query.ts'
+import { respondReferrers } from './referrers.ts'
+import { type Asked, fail, refuse } from './respond.ts'
+import { parseRoute, parseTarget, type Route } from './route.ts'
+import { respondTags } from './tags.ts'
+
+export interface Reception {
+  readonly resolver: Resolver
+  readonly buffers: BodyBuffers
+  readonly defaultNamespace: string
+  readonly allowed: (repository: Repository) => boolean
+  readonly firstByteMs: number
+}
+
+type NamedRoute = Extract<Route, { readonly name: string }>
+
+const ASKED: Readonly<Record<Route['kind'], Asked>> = {
+  base: 'repository',
+  catalog: 'repository',
+  manifest: 'manifest',
+  tagged: 'manifest',
+  blob: 'blob',
+  tags: 'repository',
+  referrers: 'referrers',
+  refused: 'repository',
+}
+
+/** Hears what a request wants and sends it to whoever answers that. Never throws. */
+export async function receive(exchange: Exchange, reception: Reception): Promise<void> {
+  const { path, query } = parseTarget(exchange.target)
+  const route = parseRoute(exchange.method, path)
+  exchange.findings.route = route.kind === 'tagged' ? 'manifest' : route.kind
+  try {
+    await answer(exchange, route, { path, query: parseQuery(query) }, reception)
+  } catch (error) {
+    fail(exchange, error, ASKED[route.kind])
+  }
+}
+
+async function answer(
+  exchange: Exchange,
+  route: Route,
+  asked: { path: string; query: Query },
+  reception: Reception,
+): Promise<void> {
+  switch (route.kind) {
+    case 'refused': {
+      const headers = route.status === 405 ? { Allow: 'GET, HEAD' } : {}
+      return refuse(exchange, { ...route, headers })
+    }
+    case 'base':
+      return respondBase(exchange)
+    case 'catalog':
+      return respondCatalog(exchange, asked, reception)
+    default:
+      return answerNamed(exchange, route, asked, reception)
+  }
+}
+
+async function answerNamed(
+  exchange: Exchange,
+  route: NamedRoute,
+  asked: { path: string; query: Query },
+  reception: Reception,
+): Promise<void> {
+  const { resolver, defaultNamespace } = reception
+  const { signal, findings } = exchange
+  const found = addressed({ name: route.name, ns: asked.query.ns, defaultNamespace })
+  if (!found.ok) return refuse(exchange, { status: 400, code: 'NAME_INVALID', message: found.problem })
+  const repository = found.value
+  findings.repository = repository
+  if (!reception.allowed(repository)) {
+    const message = 'this agent is set up not to serve this repository'
+    return refuse(exchange, { status: 404, code: 'NAME_UNKNOWN', message })
+  }
+  switch (route.kind) {
+    case 'manifest':
+      findings.reference = route.digest
+      return respondManifest(exchange, await resolver.manifestByDigest(repository, route.digest, { signal }))
+    case 'tagged':
+      findings.reference = route.tag
+      return respondManifest(exchange, await resolver.manifestByTag(repository, route.tag, { signal }))
+    case 'blob':
+      findings.reference = route.digest
+      return respondBlob(exchange, repository, route.digest, reception)
+    case 'tags':
+      return respondTags(exchange, repository, { ...asked, name: route.name }, resolver)
+    case 'referrers':
+      findings.reference = route.digest
+      return respondReferrers(exchange, repository, route.digest, { ...asked, resolver })
+  }
+}

@@ -1,0 +1,217 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { allowedBy } from '../oci/allow.ts'
+import type { Resolver } from '../resolve/answer.ts'
+import { BodyBuffers } from './buffers.ts'
+import { type CertificateFiles, followCertificate, readCertificate } from './certificate.ts'
+import { type Exchange, Http1Exchange, Http2Exchange } from './exchange.ts'
+import { createHttp1, type Http1Front } from './http1.ts'
+import { Http2Speaker } from './http2.ts'
+import { LIMITS, type Limits } from './limits.ts'
+import { answerMalformed } from './malformed.ts'
+import { Pipeline } from './pipeline.ts'
+import { listenFor, type Spoken } from './protocol.ts'
+import { type Reception, receive } from './reception.ts'
+import { dropBody } from './request-body.ts'
+import { refuse } from './respond.ts'
+
+export interface RegistryServerOptions {
+  readonly resolver: Resolver
+  readonly listen: { readonly host: string; readonly port: number }
+  /** With a certificate the port speaks TLS only. The files are read again when they change. */
+  readonly tls?: CertificateFiles | undefined
+  /** For requests that name no registry. */
+  readonly defaultNamespace: string
+  /** Patterns of oci/allow.ts; undefined allows everything. */
+  readonly allow?: readonly string[] | undefined
+  readonly limits?: Partial<Limits> | undefined
+}
+
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** The registry API on one port, in whatever protocol a client speaks. */
+export interface RegistryServer {
+  start(): Promise<ListenAddress>
+  /** No new connections; what is being answered may end until the time is over. Then, or before, everything is closed. */
+  drain(options: { timeoutMs: number }): Promise<void>
+  /** Ends everything at once. */
+  close(): Promise<void>
+}
+
+export function createRegistryServer(options: RegistryServerOptions): RegistryServer {
+  return new FrontDoor(options)
+}
+
+const FAREWELL_MS = 1000
+
+class FrontDoor implements RegistryServer {
+  readonly #options: RegistryServerOptions
+  readonly #limits: Limits
+  readonly #reception: Reception
+  readonly #http2: Http2Speaker
+  readonly #pipeline: Pipeline
+  /** Every connection, as accepted. */
+  readonly #sockets = new Set<Socket>()
+  /** Connections that have not said their protocol yet. */
+  readonly #fresh = new Set<Socket>()
+  readonly #open = new Set<Exchange>()
+  /** Connections of HTTP/1.1 with an answer under way, and what the parser said of connections it gave up on. */
+  readonly #busy = new WeakSet<Duplex>()
+  readonly #complaints = new WeakMap<Duplex, NodeJS.ErrnoException>()
+  #http1: Http1Front | undefined
+  #certificate: { stop(): void } | undefined
+  #draining = false
+  #onLess: (() => void) | undefined
+
+  constructor(options: RegistryServerOptions) {
+    const limits = { ...LIMITS, ...options.limits }
+    this.#options = options
+    this.#limits = limits
+    this.#reception = {
+      resolver: options.resolver,
+      buffers: new BodyBuffers(limits.memoryBytes),
+      defaultNamespace: options.defaultNamespace,
+      allowed: allowedBy(options.allow),
+      firstByteMs: limits.firstByteMs,
+    }
+    this.#pipeline = new Pipeline(limits.maxPipelined)
+    this.#http2 = new Http2Speaker(limits, (request, response) => this.#hearHttp2(request, response))
+  }
+
+  async start(): Promise<ListenAddress> {
+    const { tls, listen } = this.#options
+    const certificate = tls === undefined ? undefined : await readCertificate(tls)
+    const front = createHttp1(this.#limits, certificate, (socket) => this.#hear(socket))
+    this.#http1 = front
+    const { server } = front
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => {
+        this.#sockets.delete(socket)
+        this.#onLess?.()
+      })
+    })
+    server.on('request', (request, response) => this.#hearHttp1(request, response, false))
+    server.on('checkContinue', (request, response) => this.#hearHttp1(request, response, true))
+    server.on('checkExpectation', (request, response) => this.#hearHttp1(request, response, true))
+    server.on('clientError', (error, socket) => this.#onMalformed(error, socket))
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(listen.port, listen.host, () => {
+        server.off('error', reject)
+        resolve()
+      })
+    })
+    if (tls !== undefined) {
+      const apply = (fresh: Parameters<NonNullable<typeof server.setSecureContext>>[0]) =>
+        server.setSecureContext?.(fresh)
+      this.#certificate = followCertificate(tls, apply, { everyMs: this.#limits.certificateMs })
+    }
+    const address = server.address()
+    if (address === null || typeof address === 'string') throw new Error('the registry has no TCP address')
+    return { host: address.address, port: address.port }
+  }
+
+  async drain({ timeoutMs }: { timeoutMs: number }): Promise<void> {
+    this.#draining = true
+    this.#http1?.server.close()
+    for (const socket of this.#fresh) socket.destroy()
+    this.#http2.drain()
+    this.#http1?.server.closeIdleConnections()
+    await this.#until(() => this.#open.size === 0, timeoutMs)
+    // The last bytes are on their way; connections close themselves when they are out.
+    await this.#until(() => this.#sockets.size === 0, Math.min(timeoutMs, FAREWELL_MS))
+    await this.close()
+  }
+
+  async close(): Promise<void> {
+    this.#certificate?.stop()
+    const server = this.#http1?.server
+    if (server === undefined) return
+    const closed = server.listening ? new Promise((resolve) => server.close(resolve)) : undefined
+    const gone = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
+    for (const socket of this.#sockets) socket.destroy()
+    await Promise.all([closed, ...gone])
+  }
+
+  #hear(socket: Socket): void {
+    this.#fresh.add(socket)
+    socket.once('close', () => this.#fresh.delete(socket))
+    const spoken: Spoken = {
+      http1: () => this.#http1?.speak(socket),
+      http2: () => this.#http2.speak(socket),
+      // Go's clients open connections in advance, and would log a complaint if one of them brought them an answer.
+      silent: () => socket.destroy(),
+    }
+    listenFor(socket, this.#limits, (protocol) => {
+      this.#fresh.delete(socket)
+      spoken[protocol]()
+    })
+  }
+
+  #hearHttp1(request: IncomingMessage, response: ServerResponse, expectsWord: boolean): void {
+    this.#pipeline.enter(request, response, () => {
+      dropBody(request, this.#limits.maxBodyBytes)
+      const exchange = new Http1Exchange(request, response, {
+        onOver: () => {
+          this.#busy.delete(request.socket)
+          const error = this.#complaints.get(request.socket)
+          if (error !== undefined) answerMalformed(error, request.socket)
+          this.#over(exchange)
+        },
+        // A client that was not told to go on may send its body or not: after that the connection is of no use.
+        lastOnConnection: () => this.#draining || expectsWord,
+      })
+      this.#open.add(exchange)
+      this.#busy.add(request.socket)
+      if (request.headers.host === undefined && request.httpVersionMinor > 0) {
+        refuse(exchange, { status: 400, code: 'UNSUPPORTED', message: 'the request has no Host header' })
+        return
+      }
+      void receive(exchange, this.#reception)
+    })
+  }
+
+  #hearHttp2(request: Http2ServerRequest, response: Http2ServerResponse): void {
+    const exchange = new Http2Exchange(request, response, {
+      onOver: () => this.#over(exchange),
+      stallMs: this.#limits.stallMs,
+    })
+    this.#open.add(exchange)
+    void receive(exchange, this.#reception)
+  }
+
+  #over(exchange: Exchange): void {
+    this.#open.delete(exchange)
+    if (!this.#draining) return
+    this.#onLess?.()
+    // Its connection becomes idle only after this.
+    setImmediate(() => this.#http1?.server.closeIdleConnections())
+  }
+
+  async #until(reached: () => boolean, timeoutMs: number): Promise<void> {
+    if (reached()) return
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>((resolve) => {
+      this.#onLess = () => {
+        if (reached()) resolve()
+      }
+      timer = setTimeout(resolve, timeoutMs)
+    })
+    clearTimeout(timer)
+    this.#onLess = undefined
+  }
+
+  #onMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+    // The parser tells again for everything that comes after.
+    if (this.#complaints.has(socket)) return
+    this.#complaints.set(socket, error)
+    // An answer that is under way goes first.
+    if (!this.#busy.has(socket) || !socket.writable) answerMalformed(error, socket)
+  }
+}
