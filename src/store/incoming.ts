@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto'
-import { fdatasync } from 'node:fs'
-import { promisify } from 'node:util'
 import { publish } from '../observe/events.ts'
 import { algorithmOf, type Digest, parseDigest } from '../oci/digest.ts'
 import type { Incoming } from '../resolve/blob-store.ts'
@@ -40,7 +38,8 @@ interface Handed {
 const WORTH_FILLING = 1 / 16
 /** Where bytes go that come in spite of everything after the intake has failed. */
 const SPILL_BYTES = 65536
-const sync = promisify(fdatasync)
+/** After so much the disk is told to begin, so that the sync at the end of a large blob finds little left to do. */
+const SYNC_EVERY = 32 * 1024 * 1024
 
 /**
  * A blob on its way in. Until it outgrows its first slot it is in memory and has no file; small ones never have one before
@@ -63,6 +62,8 @@ export class DiskIncoming implements Incoming {
   readonly #handed: Handed[] = []
   /** Bytes that the thread has written. */
   #onDisk = 0
+  #syncedTo = 0
+  #syncing = false
   /** Everything so far is at the start of the current slot, there is no file. */
   #inMemory = true
   #opening: Promise<void> | undefined
@@ -84,6 +85,7 @@ export class DiskIncoming implements Incoming {
     try {
       const left = await yard.partials.resume(want.digest)
       begun = new DiskIncoming(want, yard, place, onClosed)
+      if (want.kind === 'blob') yard.writers.prepare()
       if (left !== undefined) begun.#goOn(left.file, left.size)
       return begun
     } catch (cause) {
@@ -130,6 +132,8 @@ export class DiskIncoming implements Incoming {
     if (this.#inMemory && full && this.#next !== undefined) {
       this.#inMemory = false
       this.#opening = this.#open()
+      // Stays readable in the slot until it is in the file.
+      this.#advance(this.#position)
     }
     if (this.#inMemory) this.#advance(this.#position)
     else if (full && this.#next !== undefined) this.#turn(this.#next)
@@ -212,6 +216,7 @@ export class DiskIncoming implements Incoming {
     this.#position = 0
     this.#written = 0
     this.#onDisk = 0
+    this.#syncedTo = 0
     this.#inMemory = true
     this.#current = this.#firstSlot()
     this.wake()
@@ -288,8 +293,26 @@ export class DiskIncoming implements Incoming {
       this.#handed.shift()
       if (piece.last) this.#yard.memory.giveBack(this.#place, piece.slot)
     }
-    if (this.#handed.length === 0 && this.#closing === undefined) this.#handOver(false)
+    if (this.#closing === undefined) {
+      if (this.#handed.length === 0) this.#handOver(false)
+      if (position - this.#syncedTo >= SYNC_EVERY && !this.#syncing && this.#file !== undefined) {
+        void this.#syncEarly(this.#file)
+      }
+    }
     this.#advance(position)
+  }
+
+  async #syncEarly(file: OpenFile): Promise<void> {
+    this.#syncing = true
+    this.#syncedTo = this.#onDisk
+    try {
+      await file.sync()
+    } catch (cause) {
+      // The next sync may not tell of it again: what was written is not to be trusted any more.
+      this.#fail(diskFailure(`cannot write ${this.#want.digest}`, cause))
+    } finally {
+      this.#syncing = false
+    }
   }
 
   #advance(position: number): void {
@@ -341,7 +364,7 @@ export class DiskIncoming implements Incoming {
         await this.#yard.shelves.putBytes(digest, this.#current.bytes.subarray(0, size))
       } else {
         if (this.#file === undefined) throw new Failure('stopping', 'the intake was closed')
-        await sync(this.#file.fd)
+        await this.#file.sync()
         await this.#yard.shelves.put(digest, this.#yard.partials.data(digest))
       }
       this.#committed = true

@@ -1,15 +1,15 @@
-import { close, fstat, open, read, type Stats } from 'node:fs'
+import { close, fdatasync, fstat, open, read, type Stats } from 'node:fs'
 import { FILE_MODE } from './layout.ts'
 
 /**
- * A file descriptor that is closed only when no read is under way: the number of one that is closed too early soon
+ * A file descriptor that is closed only when nobody uses it: the number of one that is closed too early soon
  * belongs to another file, and a late read would give that file's bytes.
  */
 export class OpenFile {
   readonly fd: number
-  #reading = 0
+  #busy = 0
   #closing: Promise<void> | undefined
-  #lastRead: (() => void) | undefined
+  #lastDone: (() => void) | undefined
 
   constructor(fd: number) {
     this.fd = fd
@@ -32,6 +32,11 @@ export class OpenFile {
     return this.#using((done) => read(this.fd, target, 0, target.length, position, done))
   }
 
+  /** Makes what was written durable. */
+  async sync(): Promise<void> {
+    await this.#using<undefined>((done) => fdatasync(this.fd, (error) => done(error, undefined)))
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -45,10 +50,10 @@ export class OpenFile {
         reject(new Error('the file is closed'))
         return
       }
-      this.#reading += 1
+      this.#busy += 1
       call((error, result) => {
-        this.#reading -= 1
-        if (this.#reading === 0) this.#lastRead?.()
+        this.#busy -= 1
+        if (this.#busy === 0) this.#lastDone?.()
         if (error === null) resolve(result)
         else reject(error)
       })
@@ -56,9 +61,9 @@ export class OpenFile {
   }
 
   async #close(): Promise<void> {
-    if (this.#reading > 0) {
+    if (this.#busy > 0) {
       await new Promise<void>((resolve) => {
-        this.#lastRead = resolve
+        this.#lastDone = resolve
       })
     }
     await new Promise<void>((resolve, reject) => {

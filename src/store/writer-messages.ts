@@ -7,14 +7,11 @@ export interface WriterData {
 
 /** To a writer thread. `file` numbers what is open there; what is said about one is done in the order in which it is said. */
 export type Command =
-  /** `fd` stays the main thread's. `from` bytes are there already: they are read and hashed first. */
-  | {
-      readonly do: 'open'
-      readonly file: number
-      readonly fd: number
-      readonly algorithm: Algorithm
-      readonly from: number
-    }
+  /** `fd` stays the main thread's. */
+  | { readonly do: 'open'; readonly file: number; readonly fd: number; readonly algorithm: Algorithm }
+  /** Reads and hashes the next bytes, which are in the file already. */
+  | { readonly do: 'hash'; readonly file: number; readonly length: number }
+  /** Hashes and appends a piece of the shared memory. */
   | { readonly do: 'write'; readonly file: number; readonly offset: number; readonly length: number }
   | { readonly do: 'digest'; readonly file: number }
   /** Answered with `ended`; after that the thread no longer touches `fd`. */
@@ -22,6 +19,7 @@ export type Command =
 
 /** From a writer thread. */
 export type Report =
+  /** So many bytes from the start of the file are hashed and in it. */
   | { readonly is: 'written'; readonly file: number; readonly position: number }
   | { readonly is: 'digest'; readonly file: number; readonly hex: string }
   | {

@@ -7,6 +7,9 @@ import type { Command, Report, WriterData } from './writer-messages.ts'
 /** A writer thread needs a hash, a file and a few messages; Node's own defaults would let it keep tens of MiB. */
 const LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 }
 
+/** How much of an earlier attempt is hashed before other files get their turn. */
+const CATCH_UP_BYTES = 4 * 1024 * 1024
+
 /** Told how the writing of one file goes. */
 export interface WriterListener {
   /** So much from the start of the file is hashed and written. */
@@ -38,6 +41,11 @@ export class Writers {
   /** Hashes the `from` bytes that `fd` has already, then what is written. `fd` is open for reading and writing. */
   open(fd: number, wanted: Digest, from: number, listener: WriterListener): WrittenFile {
     return this.#idlest().open(fd, wanted, from, listener)
+  }
+
+  /** Starts a thread if there is none: it takes tens of milliseconds, in which upstream can be asked. */
+  prepare(): void {
+    if (this.#threads.every((thread) => thread === undefined)) this.#idlest()
   }
 
   /** All files have been ended before. */
@@ -95,25 +103,14 @@ class Thread {
 
   open(fd: number, wanted: Digest, from: number, listener: WriterListener): WrittenFile {
     const number = this.#next++
-    const file = new ThreadFile(
-      number,
-      wanted,
-      (command) => this.#worker.postMessage(command),
-      listener,
-      () => {
-        this.#files.delete(number)
-        this.#rest()
-      },
-    )
+    const post = (command: Command): void => this.#worker.postMessage(command)
+    post({ do: 'open', file: number, fd, algorithm: algorithmOf(wanted) })
+    const file = new ThreadFile(number, wanted, from, post, listener, () => {
+      this.#files.delete(number)
+      this.#rest()
+    })
     this.#files.set(number, file)
     this.#worker.ref()
-    this.#worker.postMessage({
-      do: 'open',
-      file: number,
-      fd,
-      algorithm: algorithmOf(wanted),
-      from,
-    } satisfies Command)
     return file
   }
 
@@ -135,6 +132,10 @@ class ThreadFile implements WrittenFile {
   readonly #onEnded: () => void
   /** Asked and not answered yet, in the order of asking. */
   readonly #digests: { resolve: (digest: Digest) => void; reject: (failure: Failure) => void }[] = []
+  /** Bytes of an earlier attempt that are not hashed yet, and what is to be done once they are. */
+  #behind: number
+  #catchingUp = 0
+  readonly #held: Command[] = []
   #failure: Failure | undefined
   #ended: Promise<void> | undefined
   #resolveEnded: (() => void) | undefined
@@ -143,19 +144,22 @@ class ThreadFile implements WrittenFile {
   constructor(
     number: number,
     wanted: Digest,
+    from: number,
     post: (command: Command) => void,
     listener: WriterListener,
     onEnded: () => void,
   ) {
     this.#number = number
     this.#wanted = wanted
+    this.#behind = from
     this.#post = post
     this.#listener = listener
     this.#onEnded = onEnded
+    this.#catchUp()
   }
 
   write(offset: number, length: number): void {
-    if (this.#failure === undefined) this.#post({ do: 'write', file: this.#number, offset, length })
+    this.#say({ do: 'write', file: this.#number, offset, length })
   }
 
   digest(): Promise<Digest> {
@@ -165,7 +169,7 @@ class ThreadFile implements WrittenFile {
         return
       }
       this.#digests.push({ resolve, reject })
-      this.#post({ do: 'digest', file: this.#number })
+      this.#say({ do: 'digest', file: this.#number })
     })
   }
 
@@ -182,8 +186,10 @@ class ThreadFile implements WrittenFile {
   }
 
   receive(report: Report): void {
-    if (report.is === 'written') this.#listener.written(report.position)
-    else if (report.is === 'digest') {
+    if (report.is === 'written') {
+      if (this.#catchingUp > 0) this.#caughtUp()
+      this.#listener.written(report.position)
+    } else if (report.is === 'digest') {
       const digest = parseDigest(`${algorithmOf(this.#wanted)}:${report.hex}`)
       if (digest !== undefined) this.#digests.shift()?.resolve(digest)
     } else if (report.is === 'failed') {
@@ -194,6 +200,23 @@ class ThreadFile implements WrittenFile {
         }),
       )
     } else this.#end()
+  }
+
+  #say(command: Command): void {
+    if (this.#failure !== undefined) return
+    if (this.#behind > 0) this.#held.push(command)
+    else this.#post(command)
+  }
+
+  #catchUp(): void {
+    this.#catchingUp = Math.min(this.#behind, CATCH_UP_BYTES)
+    if (this.#catchingUp > 0) this.#post({ do: 'hash', file: this.#number, length: this.#catchingUp })
+  }
+
+  #caughtUp(): void {
+    this.#behind -= this.#catchingUp
+    this.#catchUp()
+    if (this.#behind === 0) for (const command of this.#held.splice(0)) this.#post(command)
   }
 
   /** The thread is no more. */
