@@ -66,7 +66,8 @@ export function isDamage(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = codeOf(error)
   if (code === 'LEVEL_CORRUPTION' || code === 'LEVEL_INVALID_ARGUMENT') return true
-  if (code === 'LEVEL_IO_ERROR' && error.message.includes('No such file')) return true
+  // A file of the index that is not there, or says that its parts are where nothing can be.
+  if (code === 'LEVEL_IO_ERROR' && /No such file|Invalid argument/.test(error.message)) return true
   return isDamage(error.cause)
 }
 

@@ -90,16 +90,18 @@ export class Entries {
     return this.#change(digest, async () => {
       const before = await this.get(digest)
       this.#remembered.delete(digest)
-      await this.#database
-        .batch()
-        .del(blobKey(digest))
-        .del(childrenKey(digest))
-        .del(usedKey(digest))
-        .write({ sync: true })
+      await this.removeAll([digest])
       if (before === undefined) return
       this.#bytes -= before.size
       this.#blobs -= 1
     })
+  }
+
+  /** The same for many, at the start: usage is told afterwards by `count`. */
+  async removeAll(digests: readonly Digest[]): Promise<void> {
+    const batch = this.#database.batch()
+    for (const digest of digests) batch.del(blobKey(digest)).del(childrenKey(digest)).del(usedKey(digest))
+    await batch.write({ sync: true })
   }
 
   /** Size of every blob whose digest starts so, by digest; undefined where the entry cannot be read. */

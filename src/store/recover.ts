@@ -48,8 +48,8 @@ export async function reconcile(entries: Entries, shelves: Shelves): Promise<Rec
       gone.push(...sizes.keys())
     }
   }
+  await entries.removeAll(gone)
   entries.count(bytes, blobs)
-  for (const digest of gone) await entries.remove(digest)
   return { dropped: gone.length, strays }
 }
 

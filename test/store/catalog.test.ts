@@ -7,6 +7,7 @@ import { openStore, type Store } from '../../src/store/open.ts'
 import { catalogSuite } from '../conformance/catalog.ts'
 import { MemoryCatalog } from '../support/memory-catalog.ts'
 import { digestOf } from '../support/memory-store.ts'
+import { all } from './folder.ts'
 
 catalogSuite('the catalog in memory', async () => ({ catalog: new MemoryCatalog(), close: async () => {} }))
 catalogSuite('the catalog in LevelDB', async () => {
@@ -63,9 +64,3 @@ describe('the catalog over a restart', () => {
     assert.deepEqual(ofMine, [{ repository: mine, tag: 'v1', digest, mediaType: undefined, checkedAt: 6 }])
   })
 })
-
-async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
-  const found: Item[] = []
-  for await (const item of items) found.push(item)
-  return found
-}
