@@ -3,11 +3,12 @@ import type { Digest } from '../oci/digest.ts'
 import { attempt } from './attempt.ts'
 import { Audience } from './audience.ts'
 import type { BlobStore, Incoming } from './blob-store.ts'
+import type { Content } from './content.ts'
 import { Failure } from './failure.ts'
 import { released } from './gate.ts'
 import type { Head, Source, Want } from './source.ts'
 import { asFailure, mayPass, verdict } from './verdict.ts'
-import { pause } from './wait.ts'
+import { pause, unlessAborted } from './wait.ts'
 
 export interface FlightPolicy {
   /** Without a new byte for so long, the source is given up for the next one. */
@@ -66,6 +67,7 @@ export class Flight {
   #inherited = false
   #beginnings = 1
   #incoming: Incoming | undefined
+  #stored: Content | undefined
   #size: number | undefined
   #claimant: Source | undefined
   #mediaType: string | undefined
@@ -95,8 +97,9 @@ export class Flight {
   }
 
   read(target: Uint8Array, position: number): Promise<number> {
-    if (this.#incoming === undefined) throw new Error('a flight was read before it released a byte')
-    return this.#incoming.read(target, position)
+    const from = this.#stored ?? this.#incoming
+    if (from === undefined) throw new Failure('stopping', 'The transfer is over.')
+    return from.read(target, position)
   }
 
   /** Carries it all out and never throws. Resolves when the content is stored, or will not be. */
@@ -111,14 +114,13 @@ export class Flight {
       const description = await this.#options.describe(incoming, this.#mediaType)
       this.#release(incoming, description)
       await incoming.commit({ ...description, origin: this.#origin() })
+      this.#stored = await this.#options.store.open(this.want.digest)
     } catch (thrown) {
       error = asFailure(thrown, 'the transfer')
       if (!this.#verified) this.audience.fail(error)
     } finally {
       clearTimeout(late)
-      this.#landed = true
-      this.#options.landed()
-      await this.closeWhenDeserted()
+      await this.#land()
     }
     publish('flight.ended', {
       ...this.want,
@@ -130,23 +132,47 @@ export class Flight {
     })
   }
 
-  /** The file stays open for those who still read it; the last one out closes it. */
+  /** The last reader out closes the file. */
   async closeWhenDeserted(): Promise<void> {
     if (!this.#landed || this.audience.readers > 0) return
-    const incoming = this.#incoming
+    const open = [this.#stored, this.#incoming]
+    this.#stored = undefined
     this.#incoming = undefined
-    await incoming?.close().catch(() => {})
+    for (const content of open) await content?.close().catch(() => {})
+  }
+
+  /**
+   * From here on readers read what is stored, so that a slow one keeps none of the memory that other transfers need.
+   * Only what is verified and could not be stored stays in the partial file until its last reader has left.
+   */
+  async #land(): Promise<void> {
+    if (this.#stored !== undefined || !this.#verified) {
+      const incoming = this.#incoming
+      this.#incoming = undefined
+      await incoming?.close().catch(() => {})
+    }
+    this.#landed = true
+    this.#options.landed()
+    await this.closeWhenDeserted()
   }
 
   #released(): number {
-    return this.#incoming === undefined ? 0 : released(this.#incoming.written, this.#size, this.#verified)
+    if (this.#verified && this.#size !== undefined) return this.#size
+    return this.#incoming === undefined ? 0 : released(this.#incoming.written, this.#size)
   }
 
   async #begin(): Promise<Incoming> {
-    const incoming = await this.#options.store.begin(this.want)
+    const { signal } = this.#controller
+    const beginning = this.#options.store.begin(this.want)
+    let incoming: Incoming
+    try {
+      incoming = await unlessAborted(beginning, signal)
+    } catch (error) {
+      void beginning.then((late) => late.close()).catch(() => {})
+      throw error
+    }
     this.#incoming = incoming
     this.#inherited = incoming.position > 0
-    this.#controller.signal.throwIfAborted()
     incoming.onProgress((failure) => {
       if (failure === undefined) this.audience.wake()
       else this.abort(asFailure(failure, 'the store'))

@@ -1,0 +1,171 @@
+import { createAdminServer } from './http/admin.ts'
+import type { CertificateFiles } from './http/certificate.ts'
+import { createRegistryServer, type ListenAddress } from './http/server.ts'
+import { contentViewOf } from './observe/content-view.ts'
+import { Reporter } from './observe/reporter.ts'
+import type { FlightView, NodeView } from './observe/view.ts'
+import { allowedBy } from './oci/allow.ts'
+import { DEFAULT_POLICY, type Flight } from './resolve/flight.ts'
+import { DEFAULT_FRESHNESS } from './resolve/freshness.ts'
+import { Resolution } from './resolve/resolver.ts'
+import { openStore, type Store } from './store/open.ts'
+import type { UpstreamOptions } from './upstream/options.ts'
+import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
+
+export interface AgentOptions {
+  /** Folder for everything that is kept. */
+  readonly data: string
+  /** Registry API; default 127.0.0.1:5050, port 0 for any. */
+  readonly listen?: ListenAddress
+  /** Metrics, health and the API of the other commands; none when left out. */
+  readonly admin?: ListenAddress
+  /** PEM files; the registry API then speaks TLS. Read again when they change. */
+  readonly tls?: CertificateFiles
+  /** Registries that need more than their name. */
+  readonly upstreams?: UpstreamOptions
+  /** Repositories that may be pulled, such as `docker.io/library/*`; default: all. */
+  readonly allow?: readonly string[]
+  /** Registry for requests that name none; default docker.io. */
+  readonly defaultNamespace?: string
+  /** Shown in reports. */
+  readonly version?: string
+}
+
+export interface Agent {
+  /** Resolves when clients are answered. */
+  start(): Promise<void>
+  /** Takes no more clients, lets bodies under way end for `drainMs`, and closes the store. */
+  stop(options?: { drainMs?: number }): Promise<void>
+  /** Where it listens, once it has started. */
+  readonly addresses: { readonly registry: ListenAddress; readonly admin: ListenAddress | undefined }
+}
+
+const DEFAULT_LISTEN: ListenAddress = { host: '127.0.0.1', port: 5050 }
+const DRAIN_MS = 25_000
+const FLIGHTS = 256
+const MANIFEST_MEMORY = 8 * 1024 * 1024
+
+export function createAgent(options: AgentOptions): Agent {
+  return new NodeAgent(options)
+}
+
+class NodeAgent implements Agent {
+  readonly #options: AgentOptions
+  readonly #startedAt = Date.now()
+  /** What undoes each step of the start, in the order of the steps. */
+  readonly #undo: ((drainMs: number) => Promise<void> | void)[] = []
+  #addresses: Agent['addresses'] | undefined
+  #draining = false
+  #stopping: Promise<void> | undefined
+
+  constructor(options: AgentOptions) {
+    this.#options = options
+  }
+
+  get addresses(): Agent['addresses'] {
+    if (this.#addresses === undefined) throw new Error('the agent listens nowhere before it has started')
+    return this.#addresses
+  }
+
+  async start(): Promise<void> {
+    try {
+      await this.#start()
+    } catch (error) {
+      await this.stop({ drainMs: 0 })
+      throw error
+    }
+  }
+
+  stop({ drainMs = DRAIN_MS }: { drainMs?: number } = {}): Promise<void> {
+    this.#stopping ??= this.#stop(drainMs)
+    return this.#stopping
+  }
+
+  async #start(): Promise<void> {
+    const { data, listen = DEFAULT_LISTEN, admin, defaultNamespace = 'docker.io' } = this.#options
+    const upstreams = createUpstreams(this.#options.upstreams ?? {})
+    this.#undo.push(() => upstreams.close())
+    const store = await openStore({ path: data })
+    this.#undo.push(() => store.close())
+    const resolution = new Resolution({
+      store: store.blobs,
+      catalog: store.catalog,
+      registry: upstreams,
+      flightPolicy: DEFAULT_POLICY,
+      freshnessPolicy: DEFAULT_FRESHNESS,
+      manifestMemoryBytes: MANIFEST_MEMORY,
+      flightLimit: FLIGHTS,
+    })
+    this.#undo.push(() => resolution.flights.stop())
+    const registry = createRegistryServer({
+      ...this.#options,
+      listen,
+      defaultNamespace,
+      resolver: resolution,
+    })
+    this.#undo.push((drainMs) => registry.drain({ timeoutMs: drainMs }))
+    const reporter = new Reporter(this.#view(store, upstreams, resolution))
+    this.#undo.push(() => reporter.close())
+    const adminServer =
+      admin === undefined ? undefined : createAdminServer({ listen: admin, reports: reporter })
+    this.#undo.push(() => adminServer?.stop())
+    const adminAddress = await adminServer?.start()
+    // Last, so that whoever gets an answer here gets one everywhere.
+    this.#addresses = { registry: await registry.start(), admin: adminAddress }
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    this.#draining = true
+    const failures: unknown[] = []
+    for (const undo of this.#undo.reverse()) {
+      try {
+        await undo(drainMs)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'The agent did not stop cleanly.')
+  }
+
+  #view(store: Store, upstreams: Upstreams, resolution: Resolution): NodeView {
+    const allowed = allowedBy(this.#options.allow)
+    return {
+      ...contentViewOf(store),
+      version: this.#options.version ?? 'unknown',
+      startedAt: this.#startedAt,
+      data: this.#options.data,
+      defaultNamespace: this.#options.defaultNamespace ?? 'docker.io',
+      addresses: () => ({
+        registry: written(this.addresses.registry),
+        admin: this.addresses.admin && written(this.addresses.admin),
+      }),
+      store: () => ({ ...store.usage(), limitBytes: undefined, evictedBytes: 0 }),
+      unready: () => {
+        if (this.#draining) return ['The agent is shutting down.']
+        return this.#addresses === undefined ? ['The registry listener is not up yet.'] : []
+      },
+      flights: () => resolution.flights.list().map(flightView),
+      flight: (digest) => {
+        const flight = resolution.flights.get(digest)
+        return flight && flightView(flight)
+      },
+      tag: async (repository, tag) => {
+        const record = await store.catalog.tag(repository, tag)
+        return record && { repository, tag, ...record }
+      },
+      seenIn: (digest) => store.holders(digest),
+      freshness: (repository) => upstreams.freshness(repository),
+      hosts: (repository) => (allowed(repository) ? upstreams.hosts(repository) : []),
+      allowed,
+    }
+  }
+}
+
+function flightView(flight: Flight): FlightView {
+  const { want, startedAt, position, size, audience, source } = flight
+  return { ...want, startedAt, position, size, waiters: audience.readers, source: source?.name }
+}
+
+function written({ host, port }: ListenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
