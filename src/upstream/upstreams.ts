@@ -29,6 +29,8 @@ export interface UpstreamStatus extends HostState {
 
 /** Every registry that clients ask for. */
 export interface Upstreams extends Registry {
+  /** Who would be asked for what is in it, in order. */
+  hosts(repository: Repository): readonly string[]
   status(): UpstreamStatus[]
   close(): Promise<void>
 }
@@ -58,6 +60,10 @@ class RegistryUpstreams implements Upstreams {
 
   sources({ repository }: Want): readonly Source[] {
     return this.#hosts(repository)
+  }
+
+  hosts(repository: Repository): readonly string[] {
+    return this.#hosts(repository).map(({ name }) => name)
   }
 
   async tag(repository: Repository, tag: string, { signal }: { signal: AbortSignal }): Promise<TagHead> {
