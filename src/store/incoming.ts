@@ -393,8 +393,8 @@ export class DiskIncoming implements Incoming {
           await partials.remove(digest)
         else partials.leave(digest)
       }
-    } catch (cause) {
-      throw diskFailure(`cannot put away what came of ${digest}`, cause)
+    } catch {
+      // Called in `finally`, where it must not hide what went wrong before. The next start sweeps what is left here.
     } finally {
       this.#waiter?.reject(new Failure('stopping', 'the intake was closed'))
       this.#waiter = undefined

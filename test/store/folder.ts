@@ -5,24 +5,43 @@ import type { TestContext } from 'node:test'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import { openStore, type Store, type StoreOptions } from '../../src/store/open.ts'
 
+const undoings = new WeakMap<TestContext, (() => unknown)[]>()
+
+/** Done when the test is over, last things first: Node's own `after` goes by the order of asking. */
+export function afterwards(t: TestContext, undo: () => unknown): void {
+  const known = undoings.get(t)
+  if (known !== undefined) {
+    known.push(undo)
+    return
+  }
+  const all = [undo]
+  undoings.set(t, all)
+  t.after(async () => {
+    for (const each of all.reverse()) await each()
+  })
+}
+
 /** An empty folder that is removed when the test is over. */
 export async function folder(t: TestContext, parent = tmpdir()): Promise<string> {
   const path = await mkdtemp(join(parent, 'leat-store-'))
-  t.after(() => rm(path, { recursive: true, force: true }))
+  afterwards(t, () => rm(path, { recursive: true, force: true }))
   return path
 }
 
 /** A store that is closed when the test is over. */
 export async function opened(t: TestContext, options: StoreOptions): Promise<Store> {
   const store = await openStore(options)
-  t.after(() => store.close())
+  afterwards(t, () => store.close())
   return store
 }
 
 /** What is published under this name while the test runs. */
 export function published<Name extends keyof Events>(t: TestContext, name: Name): Events[Name][] {
   const facts: Events[Name][] = []
-  t.after(subscribe(name, (fact) => facts.push(fact)))
+  afterwards(
+    t,
+    subscribe(name, (fact) => facts.push(fact)),
+  )
   return facts
 }
 

@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto'
+import { parseDigest } from '../../src/oci/digest.ts'
+import type { Incoming } from '../../src/resolve/blob-store.ts'
+import { openStore } from '../../src/store/open.ts'
+
+/** The same bytes in every process: block `n` of blob `name`. */
+export function block(name: string, n: number): Buffer {
+  return createHash('sha512').update(`${name} ${n}`).digest()
+}
+
+export function blob(name: string, blocks: number): Buffer {
+  return Buffer.concat(Array.from({ length: blocks }, (_, n) => block(name, n)))
+}
+
+// As a program: stores small blobs, telling of each, while one large blob is coming in; until it is killed.
+const [, , path, large] = process.argv
+if (process.send !== undefined && path !== undefined && large !== undefined) await run(path, large)
+
+async function run(folder: string, wanted: string): Promise<void> {
+  const store = await openStore({ path: folder })
+  const repository = { registry: 'docker.io', name: 'library/alpine' }
+  const digest = parseDigest(wanted)
+  if (digest === undefined) throw new Error('the digest of the large blob is needed')
+  const incoming = await store.blobs.begin({ digest, kind: 'blob', repository })
+  incoming.onProgress(() => process.send?.({ written: incoming.written }))
+  for (let n = 0; ; n++) {
+    for (let part = 0; part < 400; part++) await append(incoming, block('large', n * 400 + part))
+    const bytes = blob(`small ${n}`, 1 + (n % 4) * 1000)
+    const small = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`)
+    if (small === undefined) throw new Error('a hash is a digest')
+    const taking = await store.blobs.begin({ digest: small, kind: 'blob', repository })
+    await append(taking, bytes)
+    await taking.commit({ mediaType: undefined, origin: 'test', references: [], subject: undefined })
+    await taking.close()
+    process.send?.({ stored: small })
+  }
+}
+
+async function append(incoming: Incoming, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const room = incoming.buffer()
+    const part = bytes.subarray(at, at + room.length)
+    room.set(part)
+    at += part.length
+    if (!incoming.filled(part.length)) await incoming.drained()
+  }
+}
