@@ -5,7 +5,7 @@ import { contentViewOf } from './observe/content-view.ts'
 import { Reporter } from './observe/reporter.ts'
 import type { FlightView, NodeView } from './observe/view.ts'
 import { allowedBy } from './oci/allow.ts'
-import { DEFAULT_POLICY, type Flight } from './resolve/flight.ts'
+import { DEFAULT_POLICY, type Flight, type FlightPolicy } from './resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from './resolve/freshness.ts'
 import { Resolution } from './resolve/resolver.ts'
 import { openStore, type Store } from './store/open.ts'
@@ -27,6 +27,8 @@ export interface AgentOptions {
   readonly allow?: readonly string[]
   /** Registry for requests that name none; default docker.io. */
   readonly defaultNamespace?: string
+  /** How long sources are waited for and how often they are asked. */
+  readonly patience?: Partial<FlightPolicy>
   /** Shown in reports. */
   readonly version?: string
 }
@@ -91,7 +93,7 @@ class NodeAgent implements Agent {
       store: store.blobs,
       catalog: store.catalog,
       registry: upstreams,
-      flightPolicy: DEFAULT_POLICY,
+      flightPolicy: { ...DEFAULT_POLICY, ...this.#options.patience },
       freshnessPolicy: DEFAULT_FRESHNESS,
       manifestMemoryBytes: MANIFEST_MEMORY,
       flightLimit: FLIGHTS,
