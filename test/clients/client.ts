@@ -4,6 +4,9 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Image } from '../support/image.ts'
 
+/** Where users find the agent. */
+const USUAL = '127.0.0.1:5050'
+
 /** An image as a person would write it after the registry. */
 export interface Name {
   readonly repository: string
@@ -34,6 +37,13 @@ export interface Kind {
 
 export function written(registry: string, { repository, reference }: Name): string {
   return `${registry}/${repository}${reference.includes(':') ? '@' : ':'}${reference}`
+}
+
+/** What `deploy/` tells users to write, for an agent at `address`. */
+export async function deployed(file: string, address: string): Promise<string> {
+  const text = await readFile(new URL(`../../../deploy/${file}`, import.meta.url), 'utf8')
+  assert.ok(text.includes(USUAL), `deploy/${file} does not name the agent`)
+  return text.replaceAll(USUAL, address)
 }
 
 /** Every blob of the image lies in `folder` under the hex of its digest and is what it is called. */

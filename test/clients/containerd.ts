@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Daemon } from '../support/daemon.ts'
 import type { Image } from '../support/image.ts'
 import { run, tryRun } from '../support/programs.ts'
-import { assertBlobsIn, type Client, type Kind, type Name, written } from './client.ts'
+import { assertBlobsIn, type Client, deployed, type Kind, type Name, written } from './client.ts'
 
 const REGISTRY = 'registry.test'
 
@@ -19,11 +19,8 @@ export const containerd: Kind = {
   async start(programs, folder, address) {
     const hosts = join(folder, 'hosts')
     await mkdir(join(hosts, REGISTRY), { recursive: true })
-    // Without `server` the last resort is https://registry.test, which does not exist: all comes from the agent.
-    await writeFile(
-      join(hosts, REGISTRY, 'hosts.toml'),
-      `[host."http://${address}"]\n  capabilities = ["pull", "resolve"]\n  dial_timeout = "200ms"\n`,
-    )
+    // The last resort is https://registry.test, which does not exist: all comes from the agent.
+    await writeFile(join(hosts, REGISTRY, 'hosts.toml'), await deployed('containerd/hosts.toml', address))
     const socket = join(folder, 'containerd.sock')
     const config = join(folder, 'config.toml')
     await writeFile(

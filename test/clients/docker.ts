@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { Daemon } from '../support/daemon.ts'
 import type { Image } from '../support/image.ts'
 import { run, tryRun } from '../support/programs.ts'
-import { assertFilesIn, type Client, type Kind, type Name, written } from './client.ts'
+import { assertFilesIn, type Client, deployed, type Kind, type Name, written } from './client.ts'
 
 /** Its mirrors serve docker.io and nothing else. */
 const REGISTRY = 'docker.io'
@@ -16,7 +16,7 @@ export const docker: Kind = {
   async start(programs, folder, address) {
     await mkdir(folder, { recursive: true })
     const config = join(folder, 'daemon.json')
-    await writeFile(config, JSON.stringify({ 'registry-mirrors': [`http://${address}`] }))
+    await writeFile(config, await deployed('docker/daemon.json', address))
     const socket = `unix://${join(folder, 'docker.sock')}`
     const daemon = new Daemon('dockerd', programs['dockerd'] ?? '', [
       ...['--config-file', config],

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Image } from '../support/image.ts'
 import { run } from '../support/programs.ts'
-import { assertFilesIn, type Client, type Kind, type Name, written } from './client.ts'
+import { assertFilesIn, type Client, deployed, type Kind, type Name, written } from './client.ts'
 
 const REGISTRY = 'registry.test'
 
@@ -14,17 +14,8 @@ export const podman: Kind = {
   async start(programs, folder, address) {
     await mkdir(folder, { recursive: true })
     const registries = join(folder, 'registries.conf')
-    await writeFile(
-      registries,
-      `[[registry]]
-prefix = "${REGISTRY}"
-location = "${REGISTRY}"
-
-[[registry.mirror]]
-location = "${address}/${REGISTRY}"
-insecure = true
-`,
-    )
+    const text = await deployed('podman/registries.conf', address)
+    await writeFile(registries, text.replaceAll('docker.io', REGISTRY))
     const policy = join(folder, 'policy.json')
     await writeFile(policy, '{ "default": [{ "type": "insecureAcceptAnything" }] }')
     return new Podman(programs['podman'] ?? '', folder, registries, policy)

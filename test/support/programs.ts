@@ -12,6 +12,7 @@ const PACKAGES: Record<string, string> = {
   dockerd: 'docker.io',
   git: 'git',
   nginx: 'nginx-light',
+  npm: 'npm',
   podman: 'podman',
   skopeo: 'skopeo',
 }
@@ -75,7 +76,7 @@ export interface Ended {
 export async function run(
   path: string,
   args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string; deadlineMs?: number } = {},
+  options: { env?: Record<string, string | undefined>; cwd?: string; deadlineMs?: number } = {},
 ): Promise<Ended> {
   const ended = await tryRun(path, args, options)
   if (ended.code === 0) return ended
@@ -86,7 +87,7 @@ export async function run(
 export async function tryRun(
   path: string,
   args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string; deadlineMs?: number } = {},
+  options: { env?: Record<string, string | undefined>; cwd?: string; deadlineMs?: number } = {},
 ): Promise<Ended> {
   const child = spawn(path, args, {
     cwd: options.cwd,

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { answers, Daemon, freePort } from '../support/daemon.ts'
+import { run, tryRun } from '../support/programs.ts'
+import { argumentsOf, copyOf, environmentOf, readDockerfile, type Stage } from './dockerfile.ts'
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
+const MIB = 1024 * 1024
+
+test('what the Dockerfile builds is small, holds one native binary, and serves', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'leat-image-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const stages = readDockerfile(await readFile(join(ROOT, 'Dockerfile'), 'utf8'))
+  const last = stages.at(-1)
+  assert.ok(last)
+  for (const stage of stages) await replay(stage, folder, stage !== last)
+  const app = join(folder, last.name, 'app')
+
+  await t.test('it weighs little', async () => {
+    const files = await filesIn(app)
+    const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size))
+    const total = sizes.reduce((sum, size) => sum + size, 0)
+    t.diagnostic(`${(total / MIB).toFixed(1)} MiB in ${files.length} files besides Node`)
+    assert.ok(total < 16 * MIB, `${total} bytes`)
+  })
+
+  await t.test('no tool of the build and no binary of another platform is left', async () => {
+    const files = await filesIn(join(app, 'node_modules'))
+    const binaries = files.filter((file) => file.endsWith('.node'))
+    assert.deepEqual(
+      binaries.filter((file) => !file.includes(`linux-${process.arch}/`) || file.includes('musl')),
+      [],
+    )
+    assert.equal(binaries.length, 1)
+    assert.ok(!(await readdir(join(app, 'node_modules'))).includes('typescript'))
+  })
+
+  await t.test('it serves, is healthy, and ends with 0 on the stop signal', async () => {
+    const settings = environmentOf(last)
+    const registry = `127.0.0.1:${await freePort()}`
+    const admin = `127.0.0.1:${await freePort()}`
+    const env = {
+      ...settings,
+      LEAT_LISTEN: registry,
+      LEAT_ADMIN: admin,
+      LEAT_DATA: join(folder, 'data'),
+    }
+    assert.deepEqual(
+      Object.keys(env),
+      Object.keys(settings),
+      'the image sets where it listens and keeps data',
+    )
+    const [, main = '', ...rest] = [...argumentsOf(last, 'ENTRYPOINT'), ...argumentsOf(last, 'CMD')]
+    const agent = new Daemon('the agent', process.execPath, [join(app, '..', main), ...rest], {
+      env,
+      cwd: app,
+    })
+    try {
+      await agent.ready(() => answers(`http://${registry}/v2/`))
+      const [, ...check] = argumentsOf(last, 'HEALTHCHECK')
+      await run(process.execPath, check, { env })
+      assert.equal(await agent.stop(), 0)
+      assert.equal((await tryRun(process.execPath, check, { env })).code, 1, 'a dead agent is not healthy')
+    } finally {
+      await agent.stop()
+    }
+  })
+})
+
+test('the image does not run as root', async () => {
+  const last = readDockerfile(await readFile(join(ROOT, 'Dockerfile'), 'utf8')).at(-1)
+  const user = last?.instructions.find(({ word }) => word === 'USER')?.text ?? ''
+  assert.match(user, /^[1-9]\d+:[1-9]\d+$/, 'a number, as runAsNonRoot wants it')
+})
+
+/** Does what a stage says below a folder of its name. The commands of the last one would change this machine. */
+async function replay(stage: Stage, folder: string, runs: boolean): Promise<void> {
+  let cwd = join(folder, stage.name)
+  for (const { word, text } of stage.instructions) {
+    if (word === 'WORKDIR') {
+      cwd = join(folder, stage.name, text)
+      await mkdir(cwd, { recursive: true })
+    } else if (word === 'RUN' && runs) {
+      await run('/bin/sh', ['-ec', text], { cwd, deadlineMs: 300_000 })
+    } else if (word === 'COPY') {
+      const { from, sources, target } = copyOf(text)
+      for (const source of sources) {
+        const to = target.endsWith('/') ? join(cwd, target, basename(source)) : join(cwd, target)
+        await cp(from === undefined ? join(ROOT, source) : join(folder, from, source), to, {
+          recursive: true,
+        })
+      }
+    }
+  }
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+}
