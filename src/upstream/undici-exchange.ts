@@ -48,6 +48,8 @@ export class UndiciExchange {
         headers: form === undefined ? request.headers : { ...request.headers, 'content-type': FORM },
         ...(form === undefined ? {} : { body: form }),
         dispatcher: this.#dispatcherFor(request.reach),
+        // Else undici closes the connection after every HEAD.
+        reset: false,
         signal,
       })
       const replied = headersOf(headers)

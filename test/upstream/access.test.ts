@@ -1,0 +1,281 @@
+import assert from 'node:assert/strict'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { MemoryIntake } from '../support/memory-intake.ts'
+import { open } from './opened.ts'
+
+const BYTES = Buffer.alloc(10_000, 'x')
+const scopesOf = (path: string): string[] => new URL(path, 'http://x/').searchParams.getAll('scope')
+
+test('a Bearer challenge is answered with a token for this repository', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer({ service: 'the service' })
+  await bring(digest, new MemoryIntake())
+  const [first, token, second] = server.requests
+  assert.equal(first?.headers.authorization, undefined)
+  assert.deepEqual(scopesOf(token?.path ?? ''), ['repository:team/app:pull'])
+  assert.equal(new URL(token?.path ?? '', 'http://x/').searchParams.get('service'), 'the service')
+  assert.match(second?.headers.authorization ?? '', /^Bearer token-1-/)
+})
+
+test('later requests bring the token at once', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer({ expiresIn: 300 })
+  for (let i = 0; i < 3; i += 1) await bring(digest, new MemoryIntake())
+  assert.equal(server.tokensIssued, 1)
+  assert.equal(server.count(digest), 4)
+})
+
+test('requests at the same time ask for one token together', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer()
+  await Promise.all(Array.from({ length: 8 }, () => bring(digest, new MemoryIntake())))
+  assert.equal(server.tokensIssued, 1)
+})
+
+test('one who leaves does not take the token from the others', async (t) => {
+  const { server, source, want, signal } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer()
+  server.fault('/token', { stallAt: 0, drip: { bytes: 1, everyMs: 1 }, times: 0 })
+  const controller = new AbortController()
+  const leaver = source(digest).bring(want(digest), new MemoryIntake(), { signal: controller.signal })
+  const outcome = assert.rejects(leaver, /gone/)
+  const stayer = source(digest).bring(want(digest), new MemoryIntake(), { signal })
+  await server.asked('/token')
+  controller.abort(new Error('gone'))
+  await outcome
+  await stayer
+  assert.equal(server.tokensIssued, 1)
+})
+
+test('a token that expires in the middle of a pull is replaced', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer({ uses: 2 })
+  for (let i = 0; i < 5; i += 1) await bring(digest, new MemoryIntake())
+  assert.equal(server.tokensIssued, 3)
+})
+
+test('a token that expires with 403, as at ECR, is replaced as well', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer({ uses: 1 })
+  await bring(digest, new MemoryIntake())
+  server.fault(digest, { status: 403, times: 1, body: 'Your Authorization Token has expired' })
+  await bring(digest, new MemoryIntake())
+  assert.equal(server.tokensIssued, 2)
+})
+
+test('a fresh token that is refused is a denial, remembered for a moment', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer({ uses: 0 })
+  await assert.rejects(bring(digest, new MemoryIntake()), { code: 'denied' })
+  const asked = server.requests.length
+  assert.ok(asked <= 4, `${asked} requests`)
+  await assert.rejects(bring(digest, new MemoryIntake()), { code: 'denied' })
+  assert.equal(server.requests.length, asked)
+})
+
+test('a denial is remembered for its repository only', async (t) => {
+  const { server, source, want, signal, repository } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.fault(`/v2/team/app/blobs/${digest}`, { status: 403 })
+  const other = { ...want(digest), repository: { ...repository, name: 'other' } }
+  await assert.rejects(source(digest).bring(want(digest), new MemoryIntake(), { signal }), { code: 'denied' })
+  await source(digest).bring(other, new MemoryIntake(), { signal })
+})
+
+test('the token may be called access_token', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer({ field: 'access_token' })
+  await bring(digest, new MemoryIntake())
+})
+
+for (const [what, challenges] of [
+  ['Bearer after Basic', ['Basic realm="x"', 'Bearer realm="{realm}",service="s"']],
+  ['both in one header', ['Basic realm="x", Bearer realm="{realm}",service="s"']],
+  ['nothing quoted, all in capitals', ['BEARER REALM={realm},SERVICE=s']],
+] as const) {
+  test(`a challenge with ${what} is answered`, async (t) => {
+    const { server, bring } = await open(t)
+    const digest = server.addBlob(BYTES)
+    server.requireBearer({ challenges })
+    await bring(digest, new MemoryIntake())
+    assert.equal(server.tokensIssued, 1)
+  })
+}
+
+test('a 401 without a challenge is followed by a look at /v2/', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer()
+  server.fault(digest, { status: 401, times: 1 })
+  await bring(digest, new MemoryIntake())
+  assert.deepEqual(
+    server.requests.map(({ path }) => path.split('?', 1)[0]),
+    [`/v2/team/app/blobs/${digest}`, '/v2/', '/token', `/v2/team/app/blobs/${digest}`],
+  )
+})
+
+test('a 401 without a challenge anywhere is a denial', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer({ challenges: [] })
+  await assert.rejects(bring(digest, new MemoryIntake()), { code: 'denied' })
+})
+
+test('Basic is answered with Basic, and with nothing where there is no password', async (t) => {
+  const { server, bring } = await open(t, { username: 'u', password: 'p' })
+  const digest = server.addBlob(BYTES)
+  server.requireBasic('u', 'p')
+  await bring(digest, new MemoryIntake())
+  await bring(digest, new MemoryIntake())
+  assert.equal(server.count(digest), 3, 'the second time it is brought at once')
+  const anonymous = await open(t)
+  const other = anonymous.server.addBlob(BYTES)
+  anonymous.server.requireBasic('u', 'p')
+  await assert.rejects(anonymous.bring(other, new MemoryIntake()), { code: 'denied' })
+})
+
+test('a wrong password is asked with once', async (t) => {
+  const { server, bring } = await open(t, { username: 'u', password: 'wrong' })
+  const digest = server.addBlob(BYTES)
+  server.requireBasic('u', 'p')
+  for (let i = 0; i < 3; i += 1) await assert.rejects(bring(digest, new MemoryIntake()), { code: 'denied' })
+  assert.equal(server.count(digest), 2)
+})
+
+test('credentials go to the token service as Basic, and only there', async (t) => {
+  const { server, bring } = await open(t, {}, { credentials: {} })
+  const digest = server.addBlob(BYTES)
+  server.requireBearer({ basic: { username: 'u', password: 'p' } })
+  await assert.rejects(bring(digest, new MemoryIntake()), { code: 'denied' })
+
+  const known = await open(t, { username: 'u', password: 'p' })
+  const other = known.server.addBlob(BYTES)
+  known.server.requireBearer({ basic: { username: 'u', password: 'p' } })
+  await known.bring(other, new MemoryIntake())
+  for (const { path, headers } of known.server.requests) {
+    assert.equal(/^Basic /.test(headers.authorization ?? ''), path.startsWith('/token'))
+  }
+})
+
+test('an identity token is exchanged by POST', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'leat-access-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const dockerConfig = join(folder, 'config.json')
+  const { server, bring } = await open(t, { dockerConfig })
+  await writeFile(dockerConfig, JSON.stringify({ auths: { [server.host]: { identitytoken: 'refresh me' } } }))
+  const digest = server.addBlob(BYTES)
+  server.requireBearer({ refreshToken: 'refresh me' })
+  await bring(digest, new MemoryIntake())
+  const posted = server.requests.find(({ method }) => method === 'POST')
+  const form = new URLSearchParams(posted?.body)
+  assert.equal(form.get('grant_type'), 'refresh_token')
+  assert.equal(form.get('scope'), 'repository:team/app:pull')
+  assert.equal(posted?.headers['content-type'], 'application/x-www-form-urlencoded')
+})
+
+for (const status of [400, 401, 404, 405]) {
+  test(`where the exchange is answered ${status}, the identity token is sent by GET`, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'leat-access-'))
+    t.after(() => rm(folder, { recursive: true }))
+    const dockerConfig = join(folder, 'config.json')
+    const { server, bring } = await open(t, { dockerConfig })
+    const auths = { [server.host]: { username: 'u', identitytoken: 'p' } }
+    await writeFile(dockerConfig, JSON.stringify({ auths }))
+    const digest = server.addBlob(BYTES)
+    server.requireBearer({ basic: { username: 'u', password: 'p' } })
+    server.fault('/token', { method: 'POST', status })
+    await bring(digest, new MemoryIntake())
+    assert.equal(server.tokensIssued, 1)
+  })
+}
+
+test("a helper's credential that has expired is asked for again", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'leat-access-'))
+  const path = process.env['PATH']
+  t.after(async () => {
+    process.env['PATH'] = path
+    await rm(folder, { recursive: true })
+  })
+  process.env['PATH'] = `${folder}:${path}`
+  const write = (password: string): Promise<void> => writeFile(join(folder, 'password'), password)
+  const helper = join(folder, 'docker-credential-ecr')
+  await writeFile(
+    helper,
+    `#!/bin/sh\nprintf '{"Username":"AWS","Secret":"%s"}' "$(cat ${folder}/password)"\n`,
+  )
+  await chmod(helper, 0o755)
+  const dockerConfig = join(folder, 'config.json')
+  await writeFile(dockerConfig, JSON.stringify({ credsStore: 'ecr' }))
+
+  const { server, bring } = await open(t, { dockerConfig })
+  const digest = server.addBlob(BYTES)
+  server.requireBasic('AWS', 'one')
+  await write('one')
+  await bring(digest, new MemoryIntake())
+  server.requireBasic('AWS', 'two')
+  await write('two')
+  server.fault(digest, { status: 403, times: 1, body: 'Your Authorization Token has expired' })
+  await bring(digest, new MemoryIntake())
+})
+
+test('a token service that stumbles is asked again', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer()
+  server.fault('/token', { status: 503, times: 2 })
+  await bring(digest, new MemoryIntake())
+  assert.equal(server.count('/token'), 3)
+})
+
+for (const [what, fault, code] of [
+  ['is down', { status: 503 }, 'unavailable'],
+  ['is busy', { status: 429, headers: { 'retry-after': '7' } }, 'busy'],
+  ['does not exist', { status: 404 }, 'denied'],
+  ['sends something else', { status: 200, body: '<html>' }, 'unavailable'],
+  ['sends nothing', { silent: true }, 'unavailable'],
+  ['sends too much', { status: 200, body: 'x'.repeat(300_000) }, 'too-large'],
+] as const) {
+  test(`a token service that ${what} is a failure`, async (t) => {
+    const { server, bring } = await open(t, {}, { deadlines: { tokenMs: 700 } })
+    const digest = server.addBlob(BYTES)
+    server.requireBearer()
+    server.fault('/token', fault)
+    await assert.rejects(bring(digest, new MemoryIntake()), { code })
+    assert.ok(server.count('/token') <= 3)
+  })
+}
+
+test('a realm in our own network is not asked on a whim of the registry', async (t) => {
+  const stranger = await startFaultyUpstream()
+  t.after(() => stranger.close())
+  const { server, bring } = await open(t, { username: 'u', password: 'p' })
+  const digest = server.addBlob(BYTES)
+  const realm = `${stranger.url.replace('127.0.0.1', 'localhost')}/token`
+  server.requireBearer({ challenges: [`Bearer realm="${realm}"`] })
+  await assert.rejects(bring(digest, new MemoryIntake()), { code: 'denied' })
+  assert.equal(stranger.requests.length, 0)
+})
+
+test('a realm elsewhere is asked where the operator lists it', async (t) => {
+  const stranger = await startFaultyUpstream()
+  t.after(() => stranger.close())
+  const elsewhere = stranger.host.replace('127.0.0.1', 'localhost')
+  const { server, bring } = await open(t, { realms: [elsewhere] })
+  const digest = server.addBlob(BYTES)
+  server.requireBearer({ challenges: [`Bearer realm="http://${elsewhere}/token"`] })
+  // Its tokens are none of the registry's: what counts here is that it is asked.
+  await assert.rejects(bring(digest, new MemoryIntake()), { code: 'denied' })
+  assert.ok(stranger.count('/token') > 0)
+})

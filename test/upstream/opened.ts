@@ -1,0 +1,54 @@
+import type { TestContext } from 'node:test'
+import type { Digest } from '../../src/oci/digest.ts'
+import type { Repository } from '../../src/oci/repository.ts'
+import type { Intake, Source, Want } from '../../src/resolve/source.ts'
+import type { UpstreamEntry, UpstreamOptions } from '../../src/upstream/options.ts'
+import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
+
+export interface Opened {
+  readonly server: FaultyUpstream
+  readonly upstreams: Upstreams
+  readonly repository: Repository
+  readonly signal: AbortSignal
+  readonly abort: (reason: unknown) => void
+  want(digest: Digest, kind?: 'blob' | 'manifest'): Want
+  source(digest: Digest, kind?: 'blob' | 'manifest'): Source
+  bring(digest: Digest, intake: Intake, kind?: 'blob' | 'manifest'): Promise<void>
+}
+
+/** A faulty registry, and upstreams that have it as their one entry; both are closed after the test. */
+export async function open(
+  t: TestContext,
+  entry: Partial<UpstreamEntry> = {},
+  options: Omit<UpstreamOptions, 'entries'> & { tls?: boolean } = {},
+): Promise<Opened> {
+  const { tls = false, ...others } = options
+  const server = await startFaultyUpstream({ tls })
+  t.after(() => server.close())
+  const upstreams = createUpstreams({
+    ...others,
+    entries: [{ namespace: server.host, tls, acceptInvalidCerts: tls, ...entry }],
+  })
+  t.after(() => upstreams.close())
+  const repository = { registry: entry.namespace ?? server.host, name: 'team/app' }
+  const controller = new AbortController()
+  const { signal } = controller
+  const want = (digest: Digest, kind: 'blob' | 'manifest' = 'blob'): Want => ({ digest, kind, repository })
+  const source = (digest: Digest, kind: 'blob' | 'manifest' = 'blob'): Source => {
+    const [first] = upstreams.sources(want(digest, kind))
+    if (first === undefined) throw new Error('no source')
+    return first
+  }
+  return {
+    server,
+    upstreams,
+    repository,
+    signal,
+    abort: (reason) => controller.abort(reason),
+    want,
+    source,
+    bring: (digest, intake, kind = 'blob') =>
+      source(digest, kind).bring(want(digest, kind), intake, { signal }),
+  }
+}

@@ -1,0 +1,356 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { test } from 'node:test'
+import { subscribe } from '../../src/observe/events.ts'
+import { parseDigest } from '../../src/oci/digest.ts'
+import { Failure } from '../../src/resolve/failure.ts'
+import { createUpstreams } from '../../src/upstream/upstreams.ts'
+import {
+  type Fault,
+  OCI_INDEX,
+  OCI_MANIFEST,
+  sha256,
+  startFaultyUpstream,
+} from '../support/faulty-upstream.ts'
+import { MemoryIntake } from '../support/memory-intake.ts'
+import { open } from './opened.ts'
+
+const { signal } = new AbortController()
+const BLOB = Buffer.alloc(100_000, 'blob')
+
+test('a tag is asked for by HEAD', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  const { manifest } = server.addImage('team/app', 'v1')
+  const head = await upstreams.tag(repository, 'v1', { signal })
+  assert.equal(head.digest, manifest)
+  assert.equal(head.mediaType, OCI_MANIFEST)
+  assert.deepEqual(
+    server.requests.map(({ method }) => method),
+    ['HEAD'],
+  )
+  assert.match(server.requests[0]?.headers.accept ?? '', /oci\.image\.index/)
+})
+
+const HALFWAY: readonly Fault[] = [
+  { status: 405 },
+  { status: 400 },
+  { status: 501 },
+  { headers: { 'docker-content-digest': '' } },
+]
+for (const fault of HALFWAY) {
+  test(`where HEAD says ${JSON.stringify(fault)}, the manifest itself is hashed`, async (t) => {
+    const { server, upstreams, repository } = await open(t)
+    const { manifest } = server.addImage('team/app', 'v1')
+    server.fault('v1', { ...fault, method: 'HEAD' })
+    server.fault('v1', { headers: { 'docker-content-digest': sha256('a lie') }, method: 'GET' })
+    assert.equal((await upstreams.tag(repository, 'v1', { signal })).digest, manifest)
+  })
+}
+
+test('a digest that is none is a broken answer', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  server.addImage('team/app', 'v1')
+  server.fault('v1', { headers: { 'docker-content-digest': 'sha256:short' } })
+  await assert.rejects(upstreams.tag(repository, 'v1', { signal }), { code: 'unavailable' })
+})
+
+test('a tag that does not exist is absent, after one request', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  await assert.rejects(upstreams.tag(repository, 'v1', { signal }), { code: 'absent' })
+  assert.equal(server.requests.length, 1)
+})
+
+test('a tag that upstream has only as schema 1 is not supported', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  server.addManifest('team/app', 'old', '{}', 'application/vnd.docker.distribution.manifest.v1+prettyjws')
+  await assert.rejects(upstreams.tag(repository, 'old', { signal }), { code: 'unsupported' })
+})
+
+test('a question survives two failures of its host', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  server.addImage('team/app', 'v1')
+  server.fault('v1', { status: 500, times: 2 })
+  await upstreams.tag(repository, 'v1', { signal })
+  assert.equal(server.count('v1'), 3)
+})
+
+test('hosts are asked in order, and each is a source of its own', async (t) => {
+  const mirror = await startFaultyUpstream()
+  t.after(() => mirror.close())
+  const { server, upstreams, repository, want } = await open(t, { namespace: 'r.example', hosts: [] })
+  const both = createUpstreams({
+    entries: [{ namespace: 'r.example', tls: false, hosts: [mirror.host, server.host] }],
+  })
+  t.after(() => both.close())
+  const { manifest } = server.addImage('team/app', 'v1')
+  assert.equal((await both.tag(repository, 'v1', { signal })).digest, manifest)
+  assert.deepEqual([mirror.count('v1'), server.count('v1')], [1, 1])
+  assert.deepEqual(
+    both.sources(want(manifest)).map(({ name }) => name),
+    [mirror.host, server.host],
+  )
+  assert.deepEqual(
+    upstreams.sources(want(manifest)).map(({ name, kind }) => [name, kind]),
+    [['r.example', 'upstream']],
+  )
+})
+
+test('any registry has a source, but what is no host has none', async (t) => {
+  const upstreams = createUpstreams({})
+  t.after(() => upstreams.close())
+  const digest = sha256('x')
+  const names = (registry: string): string[] =>
+    upstreams.sources({ digest, kind: 'blob', repository: { registry, name: 'a' } }).map(({ name }) => name)
+  assert.deepEqual(names('ghcr.io'), ['ghcr.io'])
+  assert.deepEqual(names('index.docker.io'), ['registry-1.docker.io'])
+  assert.deepEqual(names('no host'), [])
+  await assert.rejects(upstreams.tag({ registry: 'a/b', name: 'x' }, 'v1', { signal }), { code: 'absent' })
+})
+
+test('registries that clients make up do not pile up', async (t) => {
+  const upstreams = createUpstreams({})
+  t.after(() => upstreams.close())
+  for (let i = 0; i < 1000; i += 1) {
+    upstreams.sources({
+      digest: sha256('x'),
+      kind: 'blob',
+      repository: { registry: `r${i}.example`, name: 'a' },
+    })
+  }
+  assert.equal(upstreams.status().length, 256)
+  assert.equal(upstreams.status().at(-1)?.host, 'r999.example')
+})
+
+test('a prefix stands before the name, also in the scope of the token', async (t) => {
+  const { server, bring } = await open(t, { prefix: 'mirror/team' })
+  const digest = server.addBlob(BLOB)
+  server.requireBearer()
+  await bring(digest, new MemoryIntake())
+  assert.equal(server.requests.at(-1)?.path, `/v2/mirror/team/team/app/blobs/${digest}`)
+  assert.ok(
+    server.requests.some(({ path }) => path.includes('repository%3Amirror%2Fteam%2Fteam%2Fapp%3Apull')),
+  )
+})
+
+test('an entry may have a user agent of its own', async (t) => {
+  const { server, upstreams, repository } = await open(t, { userAgent: 'containerd/2.1' })
+  server.addImage('team/app', 'v1')
+  await upstreams.tag(repository, 'v1', { signal })
+  assert.equal(server.requests[0]?.headers['user-agent'], 'containerd/2.1')
+})
+
+test('size and type are asked for by HEAD, or else from one byte', async (t) => {
+  const { server, upstreams, want } = await open(t)
+  const digest = server.addBlob(BLOB)
+  const expected = { size: BLOB.length, mediaType: 'application/octet-stream' }
+  assert.deepEqual(await upstreams.head(want(digest), { signal }), expected)
+  server.fault(digest, { method: 'HEAD', chunked: true })
+  assert.deepEqual(await upstreams.head(want(digest), { signal }), expected)
+  assert.equal(server.requests.at(-1)?.headers.range, 'bytes=0-0')
+  server.fault(digest, { method: 'GET', ignoreRange: true })
+  assert.deepEqual(await upstreams.head(want(digest), { signal }), expected)
+  await assert.rejects(upstreams.head(want(sha256('x')), { signal }), { code: 'absent' })
+})
+
+test('tags are read from all pages and come in ASCII order', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  const { manifest } = server.addImage('team/app', 'latest')
+  const names = Array.from({ length: 2500 }, (_, i) => `v${i}`)
+  for (const name of [...names, 'A', '_x']) server.addTag('team/app', name, manifest)
+  server.addTag('team/app', 'not/a tag', manifest)
+  const expected = [...names, 'A', '_x', 'latest'].sort()
+  assert.deepEqual(await upstreams.tags(repository, { signal }), expected)
+  assert.equal(server.requests.length, 3)
+})
+
+test('a list of tags that is none is a broken answer; null is an empty one', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  server.fault('tags/list', { status: 200, body: '{"tags": null}', times: 1 })
+  assert.deepEqual(await upstreams.tags(repository, { signal }), [])
+  for (const body of ['<html>', '{"tags": "a"}', '']) {
+    server.heal()
+    server.fault('tags/list', { status: 200, body })
+    await assert.rejects(upstreams.tags(repository, { signal }), { code: 'unavailable' })
+  }
+})
+
+test('a list of tags without end is cut off', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  server.addImage('team/app', 'v1')
+  let page = 0
+  const endless = createServer((_, res) => {
+    page += 1
+    res.setHeader('link', `</v2/team/app/tags/list?page=${page}>; rel="next"`)
+    res.end('{"tags": ["a"]}')
+  }).listen(0, '127.0.0.1')
+  await once(endless, 'listening')
+  t.after(() => endless.close())
+  const host = `127.0.0.1:${(endless.address() as AddressInfo).port}`
+  const others = createUpstreams({ entries: [{ namespace: host, tls: false }] })
+  t.after(() => others.close())
+  await assert.rejects(others.tags({ ...repository, registry: host }, { signal }), { code: 'too-large' })
+  assert.equal(page, 200)
+  await upstreams.tags(repository, { signal })
+})
+
+const descriptorsOf = (bytes: Uint8Array) => {
+  const index = JSON.parse(Buffer.from(bytes).toString())
+  assert.equal(index.schemaVersion, 2)
+  assert.equal(index.mediaType, OCI_INDEX)
+  return index.manifests
+}
+
+test('referrers come from the API where there is one', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  const { manifest } = server.addImage('team/app', 'v1')
+  const signature = server.addManifest(
+    'team/app',
+    undefined,
+    JSON.stringify({ schemaVersion: 2, artifactType: 'a/signature', subject: { digest: manifest } }),
+  )
+  const [descriptor] = descriptorsOf(await upstreams.referrers(repository, manifest, { signal }))
+  assert.deepEqual([descriptor.digest, descriptor.artifactType], [signature, 'a/signature'])
+})
+
+test('without the API they come from the fallback tag, or there are none', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  server.referrersApi = false
+  const { manifest } = server.addImage('team/app', 'v1')
+  assert.deepEqual(descriptorsOf(await upstreams.referrers(repository, manifest, { signal })), [])
+  const descriptor = { mediaType: OCI_MANIFEST, digest: sha256('s'), size: 1, annotations: { a: 'b' } }
+  server.addManifest(
+    'team/app',
+    manifest.replace(':', '-'),
+    JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [descriptor] }),
+    OCI_INDEX,
+  )
+  assert.deepEqual(descriptorsOf(await upstreams.referrers(repository, manifest, { signal })), [descriptor])
+})
+
+test('a sha512 subject has a fallback tag of 64 digits', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  server.referrersApi = false
+  const subject = parseDigest(`sha512:${'ab'.repeat(64)}`)
+  assert.ok(subject)
+  await upstreams.referrers(repository, subject, { signal })
+  assert.equal(server.count(`manifests/sha512-${'ab'.repeat(32)}`), 1)
+})
+
+for (const fault of [{ status: 500 }, { status: 429 }, { status: 403 }, { dieAt: 0 }] as Fault[]) {
+  test(`referrers that cannot be had (${JSON.stringify(fault)}) are a failure, not an empty list`, async (t) => {
+    const { server, upstreams, repository } = await open(t)
+    const { manifest } = server.addImage('team/app', 'v1')
+    server.fault(manifest, fault)
+    await assert.rejects(upstreams.referrers(repository, manifest, { signal }), Failure)
+    server.heal()
+    server.referrersApi = false
+    server.addManifest('team/app', manifest.replace(':', '-'), '{}', OCI_INDEX)
+    server.fault(manifest.replace(':', '-'), fault)
+    await assert.rejects(upstreams.referrers(repository, manifest, { signal }), Failure)
+  })
+}
+
+test('how fresh tags are is up to the entry, then to the defaults', async (t) => {
+  const upstreams = createUpstreams({
+    tagTtlMs: 1000,
+    entries: [{ namespace: 'registry-1.docker.io', tagTtlMs: 5, staleIfErrorMs: 6 }],
+  })
+  t.after(() => upstreams.close())
+  const of = (registry: string) => upstreams.freshness({ registry, name: 'a' })
+  assert.deepEqual(of('docker.io'), { tagTtlMs: 5, staleIfErrorMs: 6 })
+  assert.deepEqual(of('ghcr.io'), { tagTtlMs: 1000, staleIfErrorMs: 7 * 86_400_000 })
+})
+
+test('what is left of a quota is made known and shown', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  server.addImage('team/app', 'v1')
+  server.extraHeaders.set('ratelimit-limit', '100;w=21600')
+  server.extraHeaders.set('ratelimit-remaining', '42;w=21600')
+  const heard: unknown[] = []
+  t.after(subscribe('upstream.quota', (quota) => quota.host === server.host && heard.push(quota)))
+  await upstreams.tag(repository, 'v1', { signal })
+  const quota = { limit: 100, remaining: 42, windowSeconds: 21_600 }
+  assert.deepEqual(heard, [{ host: server.host, ...quota }])
+  const [status] = upstreams.status()
+  assert.deepEqual({ ...status?.quota, at: 0 }, { ...quota, at: 0 })
+})
+
+test('a host that keeps failing is left alone, says so, and is taken up again by nobody before its time', async (t) => {
+  const { server, upstreams, repository, bring, want } = await open(t)
+  server.addImage('team/app', 'v1')
+  const digest = server.addBlob(BLOB)
+  const heard: boolean[] = []
+  t.after(subscribe('upstream.circuit', ({ host, open }) => host === server.host && heard.push(open)))
+  server.fault(digest, { status: 502 })
+  for (let i = 0; i < 5; i += 1)
+    await assert.rejects(bring(digest, new MemoryIntake()), { code: 'unavailable' })
+  const asked = server.requests.length
+  const started = performance.now()
+  for (const attempt of [
+    () => bring(digest, new MemoryIntake()),
+    () => upstreams.tag(repository, 'v1', { signal }),
+    () => upstreams.head(want(digest), { signal }),
+  ]) {
+    await assert.rejects(attempt(), (error) => {
+      assert.ok(error instanceof Failure)
+      assert.equal(error.code, 'busy')
+      return (error.details.retryAfterMs ?? 0) > 4000
+    })
+  }
+  assert.ok(performance.now() - started < 100)
+  assert.equal(server.requests.length, asked)
+  assert.deepEqual(heard, [true])
+  const [status] = upstreams.status()
+  assert.equal(status?.circuit.state, 'open')
+  assert.match(status?.lastError?.message ?? '', /left alone/)
+})
+
+test('closing ends what is under way', async (t) => {
+  const { server, upstreams, bring } = await open(t)
+  const digest = server.addBlob(BLOB)
+  server.fault(digest, { stallAt: 10 })
+  const outcome = assert.rejects(bring(digest, new MemoryIntake()), Failure)
+  await server.stalled(digest)
+  await upstreams.close()
+  await outcome
+  await assert.rejects(bring(digest, new MemoryIntake()), { code: 'stopping' })
+})
+
+test('past a proxy everything goes through it, unless the host is an exception', async (t) => {
+  const server = await startFaultyUpstream()
+  t.after(() => server.close())
+  const digest = server.addBlob(BLOB)
+  const tunnels: string[] = []
+  const proxy = createServer((_, res) => res.writeHead(500).end())
+  proxy.on('connect', (req, socket) => {
+    tunnels.push(req.url ?? '')
+    const [host = '', port = ''] = (req.url ?? '').split(':')
+    const onward = connect(Number(port), host, () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      onward.pipe(socket).pipe(onward)
+    })
+    onward.on('error', () => socket.destroy())
+    socket.on('error', () => onward.destroy())
+  })
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  t.after(() => {
+    proxy.close()
+    proxy.closeAllConnections()
+  })
+  const http = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  const want = { digest, kind: 'blob', repository: { registry: server.host, name: 'a' } } as const
+  for (const exceptions of [undefined, '127.0.0.1']) {
+    const upstreams = createUpstreams({
+      proxies: { http, ...(exceptions === undefined ? {} : { exceptions }) },
+      entries: [{ namespace: server.host, tls: false }],
+    })
+    t.after(() => upstreams.close())
+    const intake = new MemoryIntake()
+    await upstreams.sources(want)[0]?.bring(want, intake, { signal })
+    assert.ok(intake.bytes.equals(BLOB))
+    assert.deepEqual(tunnels, [server.host])
+  }
+})
