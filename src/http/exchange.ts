@@ -136,6 +136,7 @@ export class Http1Exchange extends Exchange {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #lastOnConnection: () => boolean
+  #finished = false
 
   constructor(
     request: IncomingMessage,
@@ -146,15 +147,18 @@ export class Http1Exchange extends Exchange {
     this.#request = request
     this.#response = response
     this.#lastOnConnection = options.lastOnConnection
+    response.on('finish', () => {
+      this.#finished = true
+    })
   }
 
   flush(): void {
     this.#response.flushHeaders()
   }
 
-  /** With FIN: clients resume after an unexpected end, but not after a reset. */
+  /** With FIN, after what is written already: clients resume after an unexpected end, but not after a reset. */
   cutShort(): void {
-    this.#request.socket.destroy()
+    this.#request.socket.destroySoon()
   }
 
   protected adapted(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
@@ -162,7 +166,7 @@ export class Http1Exchange extends Exchange {
   }
 
   protected deliveredWhole(): boolean {
-    return this.#response.writableFinished
+    return this.#finished && this.#request.socket.errored === null
   }
 }
 

@@ -1,0 +1,146 @@
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
+import { connect as connectHttp2 } from 'node:http2'
+import { connect, type Socket } from 'node:net'
+import type { TestContext } from 'node:test'
+import type { Limits } from '../../src/http/limits.ts'
+import { createRegistryServer, type RegistryServer } from '../../src/http/server.ts'
+import { type Events, subscribe } from '../../src/observe/events.ts'
+import { MemoryResolver } from '../support/memory-resolver.ts'
+
+export interface Door {
+  readonly resolver: MemoryResolver
+  readonly server: RegistryServer
+  readonly port: number
+}
+
+export const ALPINE = { registry: 'docker.io', name: 'library/alpine' }
+
+/** A server before a resolver in memory, closed when the test is over. */
+export async function openDoor(
+  t: TestContext,
+  options: {
+    limits?: Partial<Limits>
+    allow?: readonly string[]
+    tls?: { certFile: string; keyFile: string }
+  } = {},
+): Promise<Door> {
+  const resolver = new MemoryResolver()
+  const listen = { host: '127.0.0.1', port: 0 }
+  const server = createRegistryServer({ resolver, listen, defaultNamespace: 'docker.io', ...options })
+  const { port } = await server.start()
+  t.after(() => server.close())
+  return { resolver, server, port }
+}
+
+export interface Got {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+  /** The answer ended before its Content-Length. */
+  readonly cut: boolean
+}
+
+export interface Ask {
+  readonly method?: string
+  readonly headers?: Record<string, string>
+}
+
+/** One request over HTTP/1.1, on a connection of its own. */
+export function ask(port: number, path: string, { method = 'GET', headers = {} }: Ask = {}): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest(
+      { host: '127.0.0.1', port, path, method, headers, agent: false },
+      (response) => {
+        const chunks: Buffer[] = []
+        const got = (cut: boolean) => {
+          const { statusCode: status = 0, headers } = response
+          resolve({ status, headers, body: Buffer.concat(chunks), cut })
+        }
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('end', () => got(false))
+        response.on('error', () => got(true))
+      },
+    )
+    request.on('error', reject)
+    request.end()
+  })
+}
+
+/** The same over HTTP/2 without TLS. */
+export function askHttp2(
+  port: number,
+  path: string,
+  { method = 'GET', headers = {} }: Ask = {},
+): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    const session = connectHttp2(`http://127.0.0.1:${port}`)
+    session.on('error', reject)
+    const stream = session.request({ ':path': path, ':method': method, ...headers })
+    const chunks: Buffer[] = []
+    let status = 0
+    let received: IncomingHttpHeaders = {}
+    stream.on('response', (all) => {
+      status = all[':status'] ?? 0
+      received = all
+    })
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+    stream.on('error', () => {})
+    stream.on('close', () => {
+      session.close()
+      resolve({ status, headers: received, body: Buffer.concat(chunks), cut: stream.rstCode !== 0 })
+    })
+    stream.end()
+  })
+}
+
+/** The code of an OCI error body. Fails on anything else. */
+export function codeOf({ headers, body }: Got): string {
+  if (headers['content-type'] !== 'application/json') throw new Error(`not JSON: ${headers['content-type']}`)
+  const { errors } = JSON.parse(body.toString()) as { errors: { code: string; message: string }[] }
+  const [error] = errors
+  if (error === undefined || error.message === '' || error.message.includes('\n    at '))
+    throw new Error('no error')
+  return error.code
+}
+
+export function dial(port: number, options: { allowHalfOpen?: boolean } = {}): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port, ...options }, () => resolve(socket))
+    socket.once('error', reject)
+  })
+}
+
+/** Everything that comes until the other side closes; `reset` when it did so with RST. */
+export function untilClosed(socket: Socket): Promise<{ text: string; reset: boolean }> {
+  return new Promise((resolve) => {
+    let text = ''
+    let reset = false
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1')
+    })
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      reset = error.code === 'ECONNRESET'
+    })
+    socket.on('close', () => resolve({ text, reset }))
+  })
+}
+
+/** Sends bytes as they are and gives everything that comes back. */
+export async function raw(port: number, bytes: string | Buffer): Promise<string> {
+  const socket = await dial(port)
+  const closed = untilClosed(socket)
+  socket.write(bytes)
+  return (await closed).text
+}
+
+type Ended = Events['request.ended']
+
+export function nextEnded(is: (fact: Ended) => boolean = () => true): Promise<Ended> {
+  return new Promise((resolve) => {
+    const end = subscribe('request.ended', (fact) => {
+      if (!is(fact)) return
+      end()
+      resolve(fact)
+    })
+  })
+}
