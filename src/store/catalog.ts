@@ -12,6 +12,8 @@ const StoredTag = v.object({
 })
 /** What was heard is kept as it came, behind the time at which it came. */
 const TIME_BYTES = 8
+/** How many pairs of repository and digest are known to be remembered without a look. */
+const SAID = 10_000
 
 /** A tag as it is listed for people. */
 export interface KnownTag extends TagRecord {
@@ -22,6 +24,8 @@ export interface KnownTag extends TagRecord {
 /** What is remembered about names, in LevelDB. Nothing of it is synced: what a power cut takes is asked for again. */
 export class LevelCatalog implements Catalog {
   readonly #database: Database
+  /** Said already: every request of a pull says it again. */
+  readonly #said = new Set<string>()
 
   constructor(database: Database) {
     this.#database = database
@@ -67,9 +71,13 @@ export class LevelCatalog implements Catalog {
   }
 
   async rememberSeen(repository: Repository, digest: Digest): Promise<void> {
+    const said = `${repositoryKey(repository)} ${digest}`
+    if (this.#said.has(said)) return
     const batch = this.#database.batch()
     putSeen(batch, repository, digest)
     await batch.write()
+    if (this.#said.size >= SAID) this.#said.clear()
+    this.#said.add(said)
   }
 
   async repositories(): Promise<readonly Repository[]> {

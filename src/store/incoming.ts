@@ -11,7 +11,8 @@ import type { Partials } from './partials.ts'
 import type { Quarantine } from './quarantine.ts'
 import { type Borrower, type SharedMemory, type Slot, UNIT } from './shared-memory.ts'
 import type { Shelves } from './shelves.ts'
-import type { Writers, WrittenFile } from './writer.ts'
+import type { Writers } from './writer.ts'
+import type { WrittenFile } from './written-file.ts'
 
 /** What a blob on its way in needs of the store. */
 export interface Yard {

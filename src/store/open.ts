@@ -57,7 +57,9 @@ export async function openStore({
   memoryBytes = MEMORY_BYTES,
 }: StoreOptions): Promise<Store> {
   const started = performance.now()
-  const layout = await prepareLayout(path)
+  const layout = await prepareLayout(path).catch((cause: unknown) => {
+    throw diskFailure(`cannot keep data in ${path}`, cause)
+  })
   const { database, entries, reconciled } = await openIndex(layout)
   const memory = new SharedMemory(memoryBytes)
   const yard: Yard = {

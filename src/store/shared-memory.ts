@@ -53,7 +53,7 @@ export class SharedMemory {
     this.#queueMs = queueMs
   }
 
-  /** Made when first needed: an agent that only serves hits does without. */
+  /** Made when first needed, and kept: a new one for every pull would wait for a garbage collection to go. */
   get buffer(): SharedArrayBuffer {
     this.#buffer ??= new SharedArrayBuffer(this.#units * UNIT)
     return this.#buffer

@@ -36,7 +36,7 @@ export async function feed(incoming: Incoming, bytes: Uint8Array, most = 65536):
   }
 }
 
-export async function readAll(content: Content): Promise<Buffer> {
+async function readAll(content: Content): Promise<Buffer> {
   const { signal } = new AbortController()
   const bytes = Buffer.alloc(content.size)
   for (let at = 0; at < bytes.length; ) {

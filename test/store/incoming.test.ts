@@ -145,12 +145,12 @@ async function smallDisk(t: TestContext, bytes: number): Promise<string | undefi
   }
   const path = await folder(t)
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', path], { stdio: 'ignore' })
+    execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', path], { stdio: 'ignore' })
   } catch {
     t.skip('this machine does not let a small disk be mounted')
     return undefined
   }
-  afterwards(t, () => execFileSync('umount', [path]))
+  afterwards(t, () => execFileSync('/bin/umount', [path]))
   return path
 }
 
