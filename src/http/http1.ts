@@ -42,6 +42,10 @@ export function createHttp1(
   // `printf 'GET …' | nc -N` says that it has nothing more to send, and still wants its answer.
   Object.assign(server, { httpAllowHalfOpen: true })
 
+  // Where TLS has failed there is nobody to whom an HTTP error would make sense.
+  server.removeAllListeners('tlsClientError')
+  server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy())
+
   // Node's own listener begins with HTTP/1.1 at once. Used as a function instead, it keeps all of Node's deadlines,
   // which only work for the connections of a server that listens itself.
   const event = certificate === undefined ? 'connection' : 'secureConnection'

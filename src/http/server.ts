@@ -140,6 +140,11 @@ class FrontDoor implements RegistryServer {
   }
 
   #hear(socket: Socket): void {
+    // Its handshake ended after draining had begun.
+    if (this.#draining) {
+      socket.destroy()
+      return
+    }
     this.#fresh.add(socket)
     socket.once('close', () => this.#fresh.delete(socket))
     const spoken: Spoken = {
