@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { lstat, mkdir, open, readdir, readFile, realpath, rename } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import * as v from 'valibot'
 import { algorithmOf, type Digest, hexOf, parseDigest } from '../oci/digest.ts'
 import { Failure } from '../resolve/failure.ts'
@@ -63,7 +63,7 @@ export function digestOfPartial(name: string): Digest | undefined {
  * deletes files, and must never do that in a folder that was named by mistake.
  */
 export async function prepareLayout(path: string): Promise<Layout> {
-  await mkdir(resolve(path), { recursive: true, mode: 0o700 })
+  await makeFolder(resolve(path), 0o700)
   const layout = new Layout(await realpath(path))
   const version = await readVersion(layout.root)
   if (version === undefined) {
@@ -89,6 +89,21 @@ export async function prepareLayout(path: string): Promise<Layout> {
     }
   }
   return layout
+}
+
+/** Not `recursive`: where nothing can be made, as in /proc, Node tries that for ever. */
+async function makeFolder(path: string, mode?: number): Promise<void> {
+  const isMade = await mkdir(path, { mode }).then(
+    () => true,
+    (error: unknown) => {
+      if (codeOf(error) === 'EEXIST') return true
+      if (codeOf(error) === 'ENOENT' && dirname(path) !== path) return false
+      throw error
+    },
+  )
+  if (isMade) return
+  await makeFolder(dirname(path))
+  await mkdir(path, { mode }).catch(ignore('EEXIST'))
 }
 
 async function readVersion(root: string): Promise<number | undefined> {

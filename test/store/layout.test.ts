@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/prom
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { digestOfPartial, partialName, prepareLayout } from '../../src/store/layout.ts'
+import { openStore } from '../../src/store/open.ts'
 import { digestOf } from '../support/memory-store.ts'
 import { folder } from './folder.ts'
 
@@ -13,6 +14,17 @@ it('a folder that is missing is made, readable for its owner only', async (t) =>
   assert.equal((await stat(layout.blobs)).mode & 0o007, 0)
   assert.deepEqual(JSON.parse(await readFile(join(path, 'format'), 'utf8')), { version: 1 })
   await prepareLayout(path)
+})
+
+it('where no folder can be made, the start ends with a sentence', { timeout: 5000 }, async (t) => {
+  if (process.platform !== 'linux') return t.skip('needs /proc')
+  await assert.rejects(openStore({ path: '/proc/leat/data' }), {
+    code: 'disk',
+    message: /cannot keep data in \/proc\/leat\/data: ENOENT/,
+  })
+  const file = join(await folder(t), 'file')
+  await writeFile(file, '')
+  await assert.rejects(openStore({ path: file }), { code: 'disk', message: /cannot keep data in .*file: / })
 })
 
 it('a fresh volume is taken, with what its file system and an interrupted start left there', async (t) => {
