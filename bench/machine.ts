@@ -48,7 +48,7 @@ function version(program: string, args: readonly string[]): string {
     const said = execFileSync('sh', ['-c', `"$0" ${args.join(' ')} 2>&1 | head -1`, path], {
       encoding: 'utf8',
     })
-    return said.trim()
+    return said.trim().slice(0, 80)
   } catch {
     return `${program}: version unknown`
   }
