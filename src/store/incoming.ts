@@ -5,11 +5,12 @@ import type { Incoming } from '../resolve/blob-store.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Want } from '../resolve/source.ts'
 import type { Entries } from './entries.ts'
+import { Filling, type Piece } from './filling.ts'
 import { diskFailure } from './layout.ts'
 import type { OpenFile } from './open-file.ts'
 import type { Partials } from './partials.ts'
 import type { Quarantine } from './quarantine.ts'
-import { type Borrower, type SharedMemory, type Slot, UNIT } from './shared-memory.ts'
+import type { Borrower, SharedMemory } from './shared-memory.ts'
 import type { Shelves } from './shelves.ts'
 import type { Writers } from './writer.ts'
 import type { WrittenFile } from './written-file.ts'
@@ -24,19 +25,6 @@ export interface Yard {
   readonly entries: Entries
 }
 
-/** A piece of a slot that a writer thread has, or will have. */
-interface Handed {
-  readonly slot: Slot
-  readonly offset: number
-  readonly length: number
-  /** Position of its end in the blob. */
-  readonly end: number
-  /** The slot is given back when this piece is written. */
-  readonly last: boolean
-}
-
-/** A slot with less than this part of it left is as good as full: reads into what is left would be too small. */
-const WORTH_FILLING = 1 / 16
 /** Where bytes go that come in spite of everything after the intake has failed. */
 const SPILL_BYTES = 65536
 /** After so much the disk is told to begin, so that the sync at the end of a large blob finds little left to do. */
@@ -52,20 +40,13 @@ export class DiskIncoming implements Incoming {
   readonly #yard: Yard
   readonly #place: Borrower
   readonly #onClosed: () => void
-  #position = 0
+  #filling: Filling
   #written = 0
-  #current: Slot
-  /** Of the current slot: filled so far, and handed over so far. */
-  #filled = 0
-  #handedOver = 0
-  /** What the current slot is followed by. There is one whenever `filled` has answered true. */
-  #next: Slot | undefined
-  readonly #handed: Handed[] = []
   /** Bytes that the thread has written. */
   #onDisk = 0
   #syncedTo = 0
   #syncing = false
-  /** Everything so far is at the start of the current slot, there is no file. */
+  /** Everything so far is in the first slot, there is no file. */
   #inMemory = true
   #opening: Promise<void> | undefined
   #file: OpenFile | undefined
@@ -85,9 +66,9 @@ export class DiskIncoming implements Incoming {
     const place = await yard.memory.join(() => begun?.wake())
     try {
       const left = await yard.partials.resume(want.digest)
-      begun = new DiskIncoming(want, yard, place, onClosed)
+      begun = new DiskIncoming(want, yard, place, left?.size ?? 0, onClosed)
       if (want.kind === 'blob') yard.writers.prepare()
-      if (left !== undefined) begun.#goOn(left.file, left.size)
+      if (left !== undefined) begun.#goOn(left.file)
       return begun
     } catch (cause) {
       yard.memory.leave(place)
@@ -95,16 +76,16 @@ export class DiskIncoming implements Incoming {
     }
   }
 
-  private constructor(want: Want, yard: Yard, place: Borrower, onClosed: () => void) {
+  private constructor(want: Want, yard: Yard, place: Borrower, position: number, onClosed: () => void) {
     this.#want = want
     this.#yard = yard
     this.#place = place
     this.#onClosed = onClosed
-    this.#current = this.#firstSlot()
+    this.#filling = new Filling(yard.memory, place, position)
   }
 
   get position(): number {
-    return this.#position
+    return this.#filling.position
   }
 
   get written(): number {
@@ -113,7 +94,8 @@ export class DiskIncoming implements Incoming {
 
   buffer(): Uint8Array {
     if (this.#failure === undefined && this.#closing === undefined) {
-      if (this.#filled < this.#current.bytes.length) return this.#current.bytes.subarray(this.#filled)
+      const { room } = this.#filling
+      if (room.length > 0) return room
       this.#fail(new Failure('disk', 'more bytes came than there was room for'))
     }
     this.#spill ??= new Uint8Array(SPILL_BYTES)
@@ -122,29 +104,23 @@ export class DiskIncoming implements Incoming {
 
   filled(length: number): boolean {
     if (this.#failure !== undefined || this.#closing !== undefined) return false
-    if (length > this.#current.bytes.length - this.#filled) {
-      throw new RangeError('more was filled than the buffer holds')
-    }
-    this.#filled += length
-    this.#position += length
-    this.#next ??= this.#yard.memory.take(this.#place)
-    const { bytes } = this.#current
-    const full = bytes.length - this.#filled < bytes.length * WORTH_FILLING
-    if (this.#inMemory && full && this.#next !== undefined) {
+    const filling = this.#filling
+    filling.fill(length)
+    if (this.#inMemory) {
+      // Stays readable in the slot until it is in a file.
+      this.#advance(filling.position)
+      if (!filling.isTurnDue) return filling.hasNext
       this.#inMemory = false
       this.#opening = this.#open()
-      // Stays readable in the slot until it is in the file.
-      this.#advance(this.#position)
     }
-    if (this.#inMemory) this.#advance(this.#position)
-    else if (full && this.#next !== undefined) this.#turn(this.#next)
-    else if (this.#handed.length === 0 && this.#writing !== undefined) this.#handOver(false)
-    return this.#next !== undefined
+    if (filling.isTurnDue) this.#write(filling.turn())
+    else if (filling.unwritten.length === 0) this.#write(filling.handOver())
+    return filling.hasNext
   }
 
   async drained(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
-    if (this.#next !== undefined) return
+    if (this.#filling.hasNext) return
     this.#waiter ??= waiter()
     await this.#waiter.promise
   }
@@ -160,10 +136,8 @@ export class DiskIncoming implements Incoming {
     if (length <= 0) return 0
     if (position >= this.#onDisk || this.#file === undefined) {
       // Beyond what is on disk `written` reaches only over the first slot.
-      const [first] = this.#handed
-      const { bytes } = first === undefined ? this.#current : first.slot
       if (this.#closing !== undefined) throw new Error('the intake is closed')
-      target.set(bytes.subarray(position, position + length))
+      target.set(this.#filling.oldest.subarray(position, position + length))
       return length
     }
     const onDisk = Math.min(length, this.#onDisk - position)
@@ -175,7 +149,7 @@ export class DiskIncoming implements Incoming {
   }
 
   async digest(): Promise<Digest> {
-    const position = this.#position
+    const { position } = this
     if (this.#verified?.position === position) return this.#verified.digest
     const digest = await this.#digest()
     this.#verified = { position, digest }
@@ -198,7 +172,7 @@ export class DiskIncoming implements Incoming {
     if (this.#failure !== undefined) throw this.#failure
     const { digest } = this.#want
     if (this.#inMemory) {
-      const bytes = Uint8Array.from(this.#current.bytes.subarray(0, this.#filled))
+      const bytes = Uint8Array.from(this.#inSlot())
       if (bytes.length > 0) await this.#yard.quarantine.keep(digest, bytes).catch(() => {})
     } else {
       try {
@@ -212,14 +186,13 @@ export class DiskIncoming implements Incoming {
         throw failure
       }
     }
-    this.#giveSlotsBack()
+    this.#filling.end()
+    this.#filling = new Filling(this.#yard.memory, this.#place, 0)
     this.#verified = undefined
-    this.#position = 0
     this.#written = 0
     this.#onDisk = 0
     this.#syncedTo = 0
     this.#inMemory = true
-    this.#current = this.#firstSlot()
     this.wake()
   }
 
@@ -231,24 +204,16 @@ export class DiskIncoming implements Incoming {
   /** There may be memory again. */
   wake(): void {
     if (this.#failure !== undefined || this.#closing !== undefined) return
-    this.#next ??= this.#yard.memory.take(this.#place)
-    if (this.#next === undefined) return
+    if (!this.#filling.reserve()) return
     this.#waiter?.resolve()
     this.#waiter = undefined
   }
 
-  #firstSlot(): Slot {
-    const slot = this.#yard.memory.take(this.#place, UNIT)
-    if (slot === undefined) throw new Failure('disk', 'no memory for a blob that has a place')
-    return slot
-  }
-
   /** What an earlier attempt has left is hashed by the thread, while new bytes come already. */
-  #goOn(file: OpenFile, size: number): void {
+  #goOn(file: OpenFile): void {
     this.#inMemory = false
-    this.#position = size
     this.#file = file
-    this.#writing = this.#startWriting(file, size)
+    this.#writing = this.#startWriting(file, this.position)
   }
 
   async #open(): Promise<void> {
@@ -260,7 +225,7 @@ export class DiskIncoming implements Incoming {
     }
     if (this.#failure !== undefined) return
     this.#writing = this.#startWriting(this.#file, 0)
-    for (const piece of this.#handed) this.#writing.write(piece.offset, piece.length)
+    for (const piece of this.#filling.unwritten) this.#write(piece)
   }
 
   #startWriting(file: OpenFile, from: number): WrittenFile {
@@ -270,37 +235,26 @@ export class DiskIncoming implements Incoming {
     })
   }
 
-  /** Gives all that was filled to the thread, and goes on with the next slot. */
-  #turn(next: Slot): void {
-    this.#handOver(true)
-    this.#current = next
-    this.#filled = 0
-    this.#handedOver = 0
-    this.#next = this.#yard.memory.take(this.#place)
-  }
-
-  #handOver(last: boolean): void {
-    const length = this.#filled - this.#handedOver
-    if (length === 0 && !last) return
-    const offset = this.#current.offset + this.#handedOver
-    this.#handedOver = this.#filled
-    this.#handed.push({ slot: this.#current, offset, length, end: this.#position, last })
-    this.#writing?.write(offset, length)
+  /** Until there is a file, what is handed over waits in its slots. */
+  #write(piece: Piece | undefined): void {
+    if (piece !== undefined) this.#writing?.write(piece.offset, piece.length)
   }
 
   #onWritten(position: number): void {
     this.#onDisk = position
-    for (let [piece] = this.#handed; piece !== undefined && piece.end <= position; [piece] = this.#handed) {
-      this.#handed.shift()
-      if (piece.last) this.#yard.memory.giveBack(this.#place, piece.slot)
-    }
+    this.#filling.written(position)
     if (this.#closing === undefined) {
-      if (this.#handed.length === 0) this.#handOver(false)
+      if (this.#filling.unwritten.length === 0) this.#write(this.#filling.handOver())
       if (position - this.#syncedTo >= SYNC_EVERY && !this.#syncing && this.#file !== undefined) {
         void this.#syncEarly(this.#file)
       }
     }
     this.#advance(position)
+  }
+
+  /** While everything is in memory: all of it. */
+  #inSlot(): Uint8Array {
+    return this.#filling.oldest.subarray(0, this.position)
   }
 
   async #syncEarly(file: OpenFile): Promise<void> {
@@ -335,12 +289,12 @@ export class DiskIncoming implements Incoming {
     if (this.#failure !== undefined) throw this.#failure
     if (this.#inMemory) {
       const algorithm = algorithmOf(this.#want.digest)
-      const hex = createHash(algorithm).update(this.#current.bytes.subarray(0, this.#filled)).digest('hex')
+      const hex = createHash(algorithm).update(this.#inSlot()).digest('hex')
       const digest = parseDigest(`${algorithm}:${hex}`)
       if (digest === undefined) throw new Error('a hash is a digest')
       return digest
     }
-    this.#handOver(false)
+    this.#write(this.#filling.handOver())
     await this.#opening
     if (this.#failure !== undefined) throw this.#failure
     if (this.#writing === undefined) throw new Failure('stopping', 'the intake was closed')
@@ -358,11 +312,11 @@ export class DiskIncoming implements Incoming {
     if (found !== digest) {
       throw new Failure('corrupt', 'only what was asked for is stored', { expected: digest, found })
     }
-    const size = this.#position
+    const size = this.position
     const { mediaType, origin, references, subject } = facts
     try {
       if (this.#inMemory) {
-        await this.#yard.shelves.putBytes(digest, this.#current.bytes.subarray(0, size))
+        await this.#yard.shelves.putBytes(digest, this.#inSlot())
       } else {
         if (this.#file === undefined) throw new Failure('stopping', 'the intake was closed')
         await this.#file.sync()
@@ -387,10 +341,10 @@ export class DiskIncoming implements Incoming {
     try {
       await this.#committing?.catch(() => {})
       if (!this.#inMemory) {
-        if (!this.#committed && this.#failure === undefined) this.#handOver(false)
+        if (!this.#committed && this.#failure === undefined) this.#write(this.#filling.handOver())
         await this.#letGoOfFile()
         // A full disk must get its room back, and after a failed sync nobody knows what is in the file.
-        if (this.#committed || this.#failure !== undefined || this.#position === 0)
+        if (this.#committed || this.#failure !== undefined || this.position === 0)
           await partials.remove(digest)
         else partials.leave(digest)
       }
@@ -399,7 +353,7 @@ export class DiskIncoming implements Incoming {
     } finally {
       this.#waiter?.reject(new Failure('stopping', 'the intake was closed'))
       this.#waiter = undefined
-      this.#giveSlotsBack()
+      this.#filling.end()
       memory.leave(this.#place)
       this.#onClosed()
     }
@@ -412,18 +366,6 @@ export class DiskIncoming implements Incoming {
     this.#opening = undefined
     this.#writing = undefined
     this.#file = undefined
-  }
-
-  /** Only when no thread reads them any more. */
-  #giveSlotsBack(): void {
-    for (const piece of this.#handed.splice(0)) {
-      if (piece.last) this.#yard.memory.giveBack(this.#place, piece.slot)
-    }
-    this.#yard.memory.giveBack(this.#place, this.#current)
-    if (this.#next !== undefined) this.#yard.memory.giveBack(this.#place, this.#next)
-    this.#next = undefined
-    this.#filled = 0
-    this.#handedOver = 0
   }
 }
 

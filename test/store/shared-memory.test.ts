@@ -25,6 +25,20 @@ it('64 borrowers get two slots each, whatever the first of them wanted', async (
   for (const borrower of borrowers) assert.ok(memory.take(borrower))
 })
 
+it('nobody takes what is owed to those who have not asked yet', async () => {
+  const memory = new SharedMemory(12 * UNIT)
+  const early = await memory.join(nothing)
+  for (let n = 0; n < 3; n++) assert.equal(memory.take(early)?.bytes.length, 2 * UNIT)
+  const [one, ...others] = [
+    await memory.join(nothing),
+    await memory.join(nothing),
+    await memory.join(nothing),
+  ]
+  assert.ok(one && memory.take(one) && memory.take(one))
+  assert.equal(memory.take(one), undefined, 'its share is three, but the rest is owed')
+  for (const other of others) assert.ok(memory.take(other) && memory.take(other))
+})
+
 it('who asked in vain is woken when there is memory again', async () => {
   let woken = 0
   const memory = new SharedMemory(4 * UNIT)
