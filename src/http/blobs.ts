@@ -57,7 +57,7 @@ async function respondContent(exchange: Exchange, content: Content, how: How, de
       status: 416,
       code: 'RANGE_INVALID',
       message: `this blob has ${size} bytes`,
-      headers: { ...headers, ...selection.headers },
+      headers: { 'Cache-Status': cacheStatus(how), ...selection.headers },
     })
   }
   const { status, parts } = selection

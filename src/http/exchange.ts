@@ -85,8 +85,9 @@ export abstract class Exchange {
 
   /** The status and headers, which wait for the first write unless flushed. */
   begin(status: number, headers: OutgoingHttpHeaders): void {
-    this.#status = status
     this.#outgoing.writeHead(status, this.adapted(headers))
+    // Only now: it throws on a header that cannot be sent, and then there is still an error to answer.
+    this.#status = status
   }
 
   /** `done` when the bytes have left this process, or never will. */

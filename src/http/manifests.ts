@@ -1,5 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http'
+import { isMediaType } from '../oci/media-types.ts'
 import type { ManifestAnswer } from '../resolve/answer.ts'
+import { Failure } from '../resolve/failure.ts'
 import { cacheStatus, sourceOf, staleWarning } from './cache-status.ts'
 import type { Exchange } from './exchange.ts'
 import { type Part, select } from './parts.ts'
@@ -10,6 +12,7 @@ const NOTHING = Buffer.alloc(0)
 /** Manifests are small and in memory: one write, headers and all. */
 export function respondManifest(exchange: Exchange, manifest: ManifestAnswer): void {
   const { digest, mediaType, bytes, how } = manifest
+  if (!isMediaType(mediaType)) throw new Failure('corrupt', 'the media type of this manifest is none')
   const status = cacheStatus(how)
   exchange.findings.cacheStatus = status
   exchange.findings.source = sourceOf(how)
@@ -36,7 +39,7 @@ export function respondManifest(exchange: Exchange, manifest: ManifestAnswer): v
         status: 416,
         code: 'RANGE_INVALID',
         message: `this manifest has ${bytes.length} bytes`,
-        headers: { ...about, ...selection.headers },
+        headers: { 'Cache-Status': status, ...selection.headers },
       })
       return
     default: {

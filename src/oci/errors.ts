@@ -2,16 +2,13 @@
 export type ErrorCode =
   | 'BLOB_UNKNOWN'
   | 'DIGEST_INVALID'
-  | 'MANIFEST_INVALID'
   | 'MANIFEST_UNKNOWN'
   | 'NAME_INVALID'
   | 'NAME_UNKNOWN'
   | 'PAGINATION_NUMBER_INVALID'
   | 'RANGE_INVALID'
   | 'SIZE_INVALID'
-  | 'TOOMANYREQUESTS'
   | 'UNAVAILABLE'
-  | 'UNKNOWN'
   | 'UNSUPPORTED'
 
 export function errorBody(

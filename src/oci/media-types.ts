@@ -35,6 +35,11 @@ export function isSchema1Type(mediaType: string): boolean {
   return SCHEMA1.has(mediaType)
 }
 
+/** RFC 9110 section 8.3.1, so that it can be sent in a header as it is. */
+export function isMediaType(text: string): boolean {
+  return /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+(?:;[\x20-\x7e]*)?$/.test(text)
+}
+
 /** `Application/JSON; charset=utf-8` without its parameters, in lower case. */
 export function essence(mediaType: string): string {
   const semicolon = mediaType.indexOf(';')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Failure, type FailureCode } from '../../src/resolve/failure.ts'
 import { digestOf } from '../support/memory-resolver.ts'
-import { ask, codeOf, nextEnded, openDoor } from './front-door.ts'
+import { ALPINE, ask, askHttp2, codeOf, nextEnded, openDoor } from './front-door.ts'
 
 const DIGEST = digestOf(Buffer.from('x'))
 
@@ -44,6 +44,16 @@ test('a busy upstream says when to come back', async (t) => {
   const { port, resolver } = await openDoor(t)
   resolver.failure = new Failure('busy', 'too many', { retryAfterMs: 1500 })
   assert.equal((await ask(port, '/v2/alpine/manifests/latest')).headers['retry-after'], '2')
+})
+
+test('a media type that cannot be a header is an error, not a hang or a crash', async (t) => {
+  const { port, resolver } = await openDoor(t)
+  resolver.putManifest(ALPINE, Buffer.from('{}'), 'a/b\r\nX: y', 'latest')
+  for (const speak of [ask, askHttp2]) {
+    const got = await speak(port, '/v2/alpine/manifests/latest')
+    assert.equal(got.status, 502)
+    assert.equal(codeOf(got), 'UNAVAILABLE')
+  }
 })
 
 test('a mistake of ours is 502 without a word about our insides', async (t) => {
