@@ -182,7 +182,7 @@ export class WireConnection {
   #onBytes(length: number): boolean {
     this.#heard = true
     if (this.#state === 'head') return this.#onHeadBytes(length)
-    if (this.#state === 'between' || (this.#state === 'body' && this.#paused)) {
+    if (this.#state === 'between') {
       this.#hold(this.#scratch.subarray(0, length))
       return false
     }

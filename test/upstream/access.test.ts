@@ -84,6 +84,18 @@ test('a fresh token that is refused is a denial, remembered for a moment', async
   assert.equal(server.requests.length, asked)
 })
 
+test('403 to a fresh token is an answer to it: no other token is asked for', async (t) => {
+  const { server, source, want, signal, repository, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer()
+  await bring(digest, new MemoryIntake())
+  const other = { ...want(digest), repository: { ...repository, name: 'other' } }
+  server.fault(`/v2/other/blobs/${digest}`, { status: 403 })
+  await assert.rejects(source(digest).bring(other, new MemoryIntake(), { signal }), { code: 'denied' })
+  assert.equal(server.count(`/v2/other/blobs/${digest}`), 1)
+  assert.equal(server.tokensIssued, 2)
+})
+
 test('a denial is remembered for its repository only', async (t) => {
   const { server, source, want, signal, repository } = await open(t)
   const digest = server.addBlob(BYTES)

@@ -102,6 +102,20 @@ test('a probe whose client leaves makes room for the next', async () => {
   assert.equal(await succeed(), 'answer')
 })
 
+test('what was under way when it opened does not make its rest longer', async () => {
+  const { circuit, fail } = make()
+  let finish = (_: Failure): void => {}
+  const late = circuit.run(
+    () => new Promise<never>((_, reject) => (finish = reject)),
+    () => undefined,
+  )
+  for (let i = 0; i < 5; i += 1) await fail()
+  const before = circuit.state
+  finish(new Failure('unavailable', 'too late'))
+  await assert.rejects(late)
+  assert.deepEqual(circuit.state, before)
+})
+
 test('rests grow up to half a minute', async () => {
   const { circuit, clock, fail } = make()
   for (let i = 0; i < 5; i += 1) await fail()

@@ -33,6 +33,19 @@ test('a tag is asked for by HEAD', async (t) => {
   assert.match(server.requests[0]?.headers.accept ?? '', /oci\.image\.index/)
 })
 
+test('HEADs share a connection', async (t) => {
+  const { server, upstreams, repository } = await open(t)
+  server.addImage('team/app', 'v1')
+  for (let i = 0; i < 3; i += 1) {
+    await upstreams.tag(repository, 'v1', { signal })
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.deepEqual(
+    server.requests.map(({ connection }) => connection),
+    [0, 0, 0],
+  )
+})
+
 const HALFWAY: readonly Fault[] = [
   { status: 405 },
   { status: 400 },

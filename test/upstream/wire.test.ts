@@ -3,10 +3,12 @@ import { randomBytes } from 'node:crypto'
 import { once, setMaxListeners } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { createServer as createTlsServer } from 'node:tls'
 import { Failure } from '../../src/resolve/failure.ts'
 import { ANYWHERE } from '../../src/upstream/address.ts'
 import type { Exchange, Reply } from '../../src/upstream/exchange.ts'
 import { Wire } from '../../src/upstream/wire.ts'
+import { makeCertificates } from '../support/certificates.ts'
 import { MemoryIntake } from '../support/memory-intake.ts'
 
 const ALL = { skip: 0, limit: Number.POSITIVE_INFINITY }
@@ -127,9 +129,7 @@ test('interim answers are passed over, also in one piece with the final one', as
 
 test('interim answers without end are not listened to', async (t) => {
   const { get } = await lab(t, (socket) => {
-    const send = (): boolean =>
-      socket.write('HTTP/1.1 100 Continue\r\n\r\n', () => socket.destroyed || send())
-    send()
+    socket.write('HTTP/1.1 100 Continue\r\n\r\n'.repeat(9))
   })
   await assert.rejects(get(), failure(/interim/))
 })
@@ -305,4 +305,42 @@ test('memory of the intake is never given out for more than the body', async (t)
   await new Promise((resolve) => setImmediate(resolve))
   const untouched = intake.buffer().subarray(content.length)
   assert.ok(!untouched.includes(0xee))
+})
+
+test('what a TLS socket has decrypted before anyone wants the body is kept', async (t) => {
+  const content = randomBytes(50_000)
+  const { cert, key } = makeCertificates()
+  const server = createTlsServer({ cert, key }, (socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => {
+      const head = Buffer.from(`HTTP/1.1 200 OK\r\nContent-Length: ${content.length}\r\n\r\n`)
+      // One write: several records that are read at once and decrypted one after another.
+      socket.write(Buffer.concat([head, content]))
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  const wire = new Wire({
+    secureContext: undefined,
+    rejectUnauthorized: false,
+    connectMs: 1000,
+    headerMs: 1000,
+    otherwise: () => Promise.reject(new Error('passed on')),
+  })
+  t.after(() => wire.close())
+  const url = new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+  const { signal } = new AbortController()
+  const reply = await wire.exchange({
+    method: 'GET',
+    url,
+    headers: {},
+    kind: 'blob',
+    reach: ANYWHERE,
+    signal,
+  })
+  await new Promise((resolve) => setImmediate(resolve))
+  const intake = new MemoryIntake({ window: 7000 })
+  await reply.body.pour(intake, ALL)
+  assert.ok(intake.bytes.equals(content))
 })
