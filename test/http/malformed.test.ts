@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { test } from 'node:test'
-import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
+import { digestOf } from '../support/memory-resolver.ts'
 import { ALPINE, ask, dial, openDoor, raw, untilClosed } from './front-door.ts'
 
 function assertOciError(text: string, status: RegExp): void {
@@ -63,11 +64,15 @@ test('a sender that is too slow is cut off with 400, not 408, which clients repe
 
 test('a client that has nothing more to send still gets its answer', async (t) => {
   const { port, resolver } = await openDoor(t)
-  resolver.putManifest(ALPINE, Buffer.from('{"a":1}'), OCI_MANIFEST, 'latest')
+  const body = Buffer.from('first and last')
+  const growing = resolver.growBlob(ALPINE, body)
+  growing.growTo(5)
   const whole = await dial(port)
   const answer = untilClosed(whole)
-  whole.end('GET /v2/alpine/manifests/latest HTTP/1.1\r\nHost: x\r\n\r\n')
-  assert.match((await answer).text, /^HTTP\/1\.1 200 OK\r\n[\s\S]*\{"a":1\}$/)
+  whole.end(`GET /v2/alpine/blobs/${digestOf(body)} HTTP/1.1\r\nHost: x\r\n\r\n`)
+  await once(whole, 'data')
+  growing.growTo(body.length)
+  assert.match((await answer).text, /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nfirst and last$/)
 
   const half = await dial(port)
   const complaint = untilClosed(half)
