@@ -1,0 +1,75 @@
+import { subscribe } from './events.ts'
+
+/** What was last heard of an upstream host. Times in milliseconds since the epoch. */
+export interface HostState {
+  readonly host: string
+  requests: number
+  /** No answer, or a 5xx or 429. */
+  failures: number
+  lastAt: number | undefined
+  lastStatus: number | undefined
+  circuit: { readonly open: boolean; readonly reason: string } | undefined
+  quota:
+    | {
+        readonly limit: number | undefined
+        readonly remaining: number
+        readonly windowSeconds: number | undefined
+      }
+    | undefined
+}
+
+/** Hosts are named by clients, so that there is no end of them. */
+const MOST_HOSTS = 256
+
+/** Keeps what is heard of upstream hosts, the most lately heard of last, from its making until `close`. */
+export class Hosts {
+  readonly #hosts = new Map<string, HostState>()
+  readonly #subscriptions: readonly (() => void)[]
+
+  constructor() {
+    this.#subscriptions = [
+      subscribe('upstream.answered', ({ host, status }) => {
+        const state = this.#of(host)
+        state.requests += 1
+        if (status === undefined || status >= 500 || status === 429) state.failures += 1
+        state.lastAt = Date.now()
+        state.lastStatus = status
+      }),
+      subscribe('upstream.circuit', ({ host, open, reason }) => {
+        this.#of(host).circuit = { open, reason }
+      }),
+      subscribe('upstream.quota', ({ host, limit, remaining, windowSeconds }) => {
+        this.#of(host).quota = { limit, remaining, windowSeconds }
+      }),
+    ]
+  }
+
+  close(): void {
+    for (const end of this.#subscriptions) end()
+  }
+
+  get(host: string): Readonly<HostState> | undefined {
+    return this.#hosts.get(host)
+  }
+
+  all(): readonly Readonly<HostState>[] {
+    return [...this.#hosts.values()]
+  }
+
+  #of(host: string): HostState {
+    const known = this.#hosts.get(host) ?? {
+      host,
+      requests: 0,
+      failures: 0,
+      lastAt: undefined,
+      lastStatus: undefined,
+      circuit: undefined,
+      quota: undefined,
+    }
+    this.#hosts.delete(host)
+    this.#hosts.set(host, known)
+    const [oldest] = this.#hosts.keys()
+    if (this.#hosts.size > MOST_HOSTS && oldest !== undefined) this.#hosts.delete(oldest)
+    return known
+  }
+}

@@ -1,0 +1,136 @@
+import type { Digest } from '../oci/digest.ts'
+import { type Repository, repositoryKey } from '../oci/repository.ts'
+import { type Events, subscribe } from './events.ts'
+
+/** A request for something that has a name; `at` is when it ended, in milliseconds since the epoch. */
+export type RequestEntry = Events['request.ended'] & {
+  readonly at: number
+  readonly repository: Repository
+  readonly reference: string
+}
+
+export interface FlightEntry {
+  readonly digest: Digest
+  readonly kind: 'manifest' | 'blob'
+  readonly repository: Repository
+  /** Bytes that an earlier attempt had left. */
+  readonly resumedAt: number
+  readonly startedAt: number
+  /** At most the last few. */
+  readonly attempts: Events['flight.attempted'][]
+  /** undefined while it is under way. */
+  ended: Events['flight.ended'] | undefined
+}
+
+const MOST_REQUESTS = 1000
+const MOST_FLIGHTS = 500
+const MOST_ATTEMPTS = 10
+
+/** The last so many of something; older ones are forgotten. */
+class Ring<Entry> {
+  readonly #entries: Entry[] = []
+  readonly #limit: number
+  #oldest = 0
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /** Gives back what had to be forgotten for it. */
+  add(entry: Entry): Entry | undefined {
+    if (this.#entries.length < this.#limit) {
+      this.#entries.push(entry)
+      return undefined
+    }
+    const forgotten = this.#entries[this.#oldest]
+    this.#entries[this.#oldest] = entry
+    this.#oldest = (this.#oldest + 1) % this.#limit
+    return forgotten
+  }
+
+  *newestFirst(): Iterable<Entry> {
+    const { length } = this.#entries
+    for (let i = 1; i <= length; i++) {
+      const entry = this.#entries[(this.#oldest - i + length) % length]
+      if (entry !== undefined) yield entry
+    }
+  }
+}
+
+/** The last requests and flights, so that it can be told afterwards why one went the way it did. */
+export class Journal {
+  readonly #requests: Ring<RequestEntry>
+  readonly #flights: Ring<FlightEntry>
+  readonly #underWay = new Map<Digest, FlightEntry>()
+  readonly #subscriptions: readonly (() => void)[]
+
+  constructor(limits: { readonly requests?: number; readonly flights?: number } = {}) {
+    this.#requests = new Ring(limits.requests ?? MOST_REQUESTS)
+    this.#flights = new Ring(limits.flights ?? MOST_FLIGHTS)
+    this.#subscriptions = [
+      subscribe('request.ended', (fact) => {
+        const { repository, reference } = fact
+        // The rest has nothing that anybody could ask about.
+        if (repository === undefined || reference === undefined) return
+        this.#requests.add({ ...fact, repository, reference, at: Date.now() })
+      }),
+      subscribe('flight.started', (fact) => this.#begin(fact, fact.resumedAt)),
+      subscribe('flight.attempted', (fact) => {
+        const attempts = this.#underWay.get(fact.digest)?.attempts
+        attempts?.push(fact)
+        if (attempts !== undefined && attempts.length > MOST_ATTEMPTS) attempts.shift()
+      }),
+      subscribe('flight.ended', (fact) => {
+        // One that found no room in the store ends without having begun.
+        const entry = this.#underWay.get(fact.digest) ?? this.#begin(fact, 0)
+        entry.ended = fact
+        this.#underWay.delete(fact.digest)
+      }),
+    ]
+  }
+
+  close(): void {
+    for (const end of this.#subscriptions) end()
+  }
+
+  /** Requests for any of these references, newest first; in one repository, or in all. */
+  requests(references: readonly string[], repository: Repository | undefined, most: number): RequestEntry[] {
+    const key = repository === undefined ? undefined : repositoryKey(repository)
+    const found: RequestEntry[] = []
+    for (const entry of this.#requests.newestFirst()) {
+      if (found.length === most) break
+      if (!references.includes(entry.reference)) continue
+      if (key === undefined || repositoryKey(entry.repository) === key) found.push(entry)
+    }
+    return found
+  }
+
+  /** Flights of this digest, newest first. */
+  flights(digest: Digest, most: number): FlightEntry[] {
+    const found: FlightEntry[] = []
+    for (const entry of this.#flights.newestFirst()) {
+      if (found.length === most) break
+      if (entry.digest === digest) found.push(entry)
+    }
+    return found
+  }
+
+  #begin(of: Pick<FlightEntry, 'digest' | 'kind' | 'repository'>, resumedAt: number): FlightEntry {
+    const { digest, kind, repository } = of
+    const entry: FlightEntry = {
+      digest,
+      kind,
+      repository,
+      resumedAt,
+      startedAt: Date.now(),
+      attempts: [],
+      ended: undefined,
+    }
+    this.#underWay.set(digest, entry)
+    const forgotten = this.#flights.add(entry)
+    if (forgotten !== undefined && this.#underWay.get(forgotten.digest) === forgotten) {
+      this.#underWay.delete(forgotten.digest)
+    }
+    return entry
+  }
+}

@@ -1,0 +1,70 @@
+import type { Digest } from '../oci/digest.ts'
+import { type Repository, repositoryKey } from '../oci/repository.ts'
+import type { Hosts } from './hosts.ts'
+import type { WhyReport } from './report.ts'
+import { scrub } from './scrub.ts'
+import type { FlightView, NodeView } from './view.ts'
+import { sizeText, spanText } from './words.ts'
+
+export interface Known {
+  readonly view: Pick<NodeView, 'allowed' | 'hosts'>
+  readonly hosts: Pick<Hosts, 'get'>
+  readonly repository: Repository | undefined
+  readonly tag: string | undefined
+  readonly digest: Digest | undefined
+  readonly tagRecord: WhyReport['tagRecord']
+  readonly stored: boolean
+  readonly flight: FlightView | undefined
+}
+
+/** What a request for it would meet now, in one sentence. */
+export function foretell(known: Known): string {
+  const { repository, tag, view } = known
+  if (repository !== undefined && !view.allowed(repository)) {
+    return `It would be answered with 404: ${repositoryKey(repository)} is not on the allow list.`
+  }
+  if (tag !== undefined && repository !== undefined) return `${foretellTag(known, repository)}.`
+  return `${foretellContent(known)}.`
+}
+
+function foretellTag(known: Known, repository: Repository): string {
+  const { tagRecord } = known
+  const who = whoWouldBeAsked(known, repository)
+  if (tagRecord === null)
+    return `The tag is not known here: ${who} would be asked for it and for its manifest`
+  const { ageMs, tagTtlMs, staleIfErrorMs, state } = tagRecord
+  if (state === 'fresh') {
+    const left = spanText(tagTtlMs - ageMs)
+    return `The tag is fresh for another ${left}, so nobody is asked about it; ${lower(foretellContent(known))}`
+  }
+  const asked = `The tag was last confirmed ${spanText(ageMs)} ago, so ${who} would be asked whether it has moved`
+  if (state === 'expired') return `${asked}; without an answer it is too old to be served`
+  const left = spanText(tagTtlMs + staleIfErrorMs - ageMs)
+  return `${asked}; without an answer the known one is served, for another ${left}`
+}
+
+function foretellContent(known: Known): string {
+  const { flight, repository, stored, digest } = known
+  if (stored) return 'It would be served from the store'
+  if (flight !== undefined) {
+    const of = flight.size === undefined ? '' : ` of ${sizeText(flight.size)}`
+    return `It would join the transfer under way, which has ${sizeText(flight.position)}${of}`
+  }
+  if (repository !== undefined)
+    return `It is not here: ${whoWouldBeAsked(known, repository)} would be asked for it`
+  return `${digest ?? 'It'} is not here: the registry of the repository in the request would be asked for it`
+}
+
+function whoWouldBeAsked({ view, hosts }: Known, repository: Repository): string {
+  const names = view.hosts(repository)
+  if (names.length === 0) return 'nobody'
+  const told = names.map((host) => {
+    const circuit = hosts.get(host)?.circuit
+    return circuit?.open === true ? `${host} (left alone at the moment: ${scrub(circuit.reason)})` : host
+  })
+  return told.join(', then ')
+}
+
+function lower(sentence: string): string {
+  return sentence.charAt(0).toLowerCase() + sentence.slice(1)
+}

@@ -1,0 +1,142 @@
+import * as v from 'valibot'
+
+/**
+ * The answers of the admin API under /api/v1, checked by whoever asks. Times are RFC 3339 in UTC, amounts are bytes,
+ * spans are milliseconds; what is not known is null, so that every key is always there.
+ */
+const bytes = v.pipe(v.number(), v.minValue(0))
+const span = v.number()
+const time = v.pipe(v.string(), v.isoTimestamp())
+
+const FlightReport = v.object({
+  digest: v.string(),
+  kind: v.picklist(['manifest', 'blob']),
+  repository: v.string(),
+  startedAt: time,
+  position: bytes,
+  size: v.nullable(bytes),
+  waiters: v.number(),
+  source: v.nullable(v.string()),
+})
+
+export const StatusReport = v.object({
+  version: v.string(),
+  startedAt: time,
+  addresses: v.object({ registry: v.string(), admin: v.nullable(v.string()) }),
+  data: v.string(),
+  ready: v.boolean(),
+  reasons: v.array(v.string()),
+  store: v.object({ blobs: v.number(), bytes, limitBytes: v.nullable(bytes), evictedBytes: bytes }),
+  flights: v.array(FlightReport),
+  requests: v.number(),
+  served: v.object({ local: bytes, inflight: bytes, peer: bytes, upstream: bytes }),
+  fetched: v.object({ peer: bytes, upstream: bytes }),
+  upstreams: v.array(
+    v.object({
+      host: v.string(),
+      requests: v.number(),
+      failures: v.number(),
+      lastAt: v.nullable(time),
+      lastStatus: v.nullable(v.number()),
+      /** Why it is left alone; null while it is not. */
+      resting: v.nullable(v.string()),
+      quota: v.nullable(
+        v.object({
+          remaining: v.number(),
+          limit: v.nullable(v.number()),
+          windowSeconds: v.nullable(v.number()),
+        }),
+      ),
+    }),
+  ),
+})
+export type StatusReport = v.InferOutput<typeof StatusReport>
+
+export const BlobReport = v.object({
+  digest: v.string(),
+  size: bytes,
+  kind: v.picklist(['manifest', 'blob']),
+  mediaType: v.nullable(v.string()),
+  storedAt: time,
+  lastUsedAt: time,
+  origin: v.string(),
+})
+export type BlobReport = v.InferOutput<typeof BlobReport>
+
+export const ImageReport = v.object({
+  repository: v.string(),
+  tag: v.string(),
+  digest: v.string(),
+  checkedAt: time,
+  /** Of everything it consists of, what is here. */
+  bytesHere: bytes,
+  /** Whole: it can be pulled with upstream away, for `platforms` if it has several. */
+  state: v.picklist(['whole', 'partial', 'absent']),
+  platforms: v.array(v.string()),
+})
+export type ImageReport = v.InferOutput<typeof ImageReport>
+
+const PartReport = v.object({
+  digest: v.string(),
+  role: v.picklist(['config', 'layer', 'manifest']),
+  size: bytes,
+  platform: v.nullable(v.string()),
+  state: v.picklist(['stored', 'in-flight', 'missing']),
+})
+export type PartReport = v.InferOutput<typeof PartReport>
+
+const RequestReport = v.object({
+  at: time,
+  method: v.string(),
+  repository: v.string(),
+  reference: v.string(),
+  code: v.number(),
+  ms: span,
+  bytes,
+  /** Where the body came from. */
+  source: v.nullable(v.picklist(['local', 'inflight', 'peer', 'upstream'])),
+  cacheStatus: v.nullable(v.string()),
+  aborted: v.boolean(),
+  error: v.nullable(v.string()),
+})
+
+const PastFlight = v.object({
+  startedAt: time,
+  resumedAt: bytes,
+  ms: v.nullable(span),
+  size: v.nullable(bytes),
+  waiters: v.nullable(v.number()),
+  source: v.nullable(v.string()),
+  error: v.nullable(v.string()),
+  attempts: v.array(v.object({ source: v.string(), bytes, ms: span, error: v.nullable(v.string()) })),
+})
+
+export const WhyReport = v.object({
+  subject: v.string(),
+  repository: v.nullable(v.string()),
+  tag: v.nullable(v.string()),
+  /** What the subject means now; null for a tag that is not known here. */
+  digest: v.nullable(v.string()),
+  tagRecord: v.nullable(
+    v.object({
+      checkedAt: time,
+      ageMs: span,
+      tagTtlMs: span,
+      staleIfErrorMs: span,
+      /** Fresh: served without asking. Stale: upstream is asked first. Expired: served only when upstream confirms it. */
+      state: v.picklist(['fresh', 'stale', 'expired']),
+    }),
+  ),
+  stored: v.nullable(v.omit(BlobReport, ['digest'])),
+  flight: v.nullable(FlightReport),
+  seenIn: v.array(v.string()),
+  /** What a manifest consists of; null when it is none, or not here. */
+  parts: v.nullable(v.array(PartReport)),
+  /** Parts beyond those. */
+  partsLeftOut: v.number(),
+  requests: v.array(RequestReport),
+  flights: v.array(PastFlight),
+  next: v.string(),
+})
+export type WhyReport = v.InferOutput<typeof WhyReport>
+export type FlightReport = v.InferOutput<typeof FlightReport>

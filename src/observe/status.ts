@@ -1,0 +1,59 @@
+import { repositoryKey } from '../oci/repository.ts'
+import type { HostState, Hosts } from './hosts.ts'
+import { rfc3339 } from './listing.ts'
+import type { Totals } from './metrics.ts'
+import type { FlightReport, StatusReport } from './report.ts'
+import type { FlightView, NodeView } from './view.ts'
+
+export function statusReport(view: NodeView, hosts: Hosts, totals: Totals): StatusReport {
+  const { registry, admin } = view.addresses()
+  const { blobs, bytes, limitBytes, evictedBytes } = view.store()
+  const reasons = [...view.unready()]
+  return {
+    version: view.version,
+    startedAt: rfc3339(view.startedAt),
+    addresses: { registry, admin: admin ?? null },
+    data: view.data,
+    ready: reasons.length === 0,
+    reasons,
+    store: { blobs, bytes, limitBytes: limitBytes ?? null, evictedBytes },
+    flights: view.flights().map(flightReport),
+    requests: totals.requests,
+    served: totals.served,
+    fetched: totals.fetched,
+    upstreams: hosts.all().map(hostReport),
+  }
+}
+
+export function flightReport(flight: FlightView): FlightReport {
+  return {
+    digest: flight.digest,
+    kind: flight.kind,
+    repository: repositoryKey(flight.repository),
+    startedAt: rfc3339(flight.startedAt),
+    position: flight.position,
+    size: flight.size ?? null,
+    waiters: flight.waiters,
+    source: flight.source ?? null,
+  }
+}
+
+function hostReport(state: Readonly<HostState>): StatusReport['upstreams'][number] {
+  const { quota, circuit } = state
+  return {
+    host: state.host,
+    requests: state.requests,
+    failures: state.failures,
+    lastAt: state.lastAt === undefined ? null : rfc3339(state.lastAt),
+    lastStatus: state.lastStatus ?? null,
+    resting: circuit?.open === true ? circuit.reason : null,
+    quota:
+      quota === undefined
+        ? null
+        : {
+            remaining: quota.remaining,
+            limit: quota.limit ?? null,
+            windowSeconds: quota.windowSeconds ?? null,
+          },
+  }
+}

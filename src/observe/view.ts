@@ -1,0 +1,74 @@
+import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/repository.ts'
+
+/** All times in milliseconds since the epoch. */
+export interface BlobView {
+  readonly digest: Digest
+  readonly size: number
+  readonly kind: 'manifest' | 'blob'
+  readonly mediaType: string | undefined
+  readonly storedAt: number
+  readonly lastUsedAt: number
+  readonly origin: string
+}
+
+export interface TagView {
+  readonly repository: Repository
+  readonly tag: string
+  readonly digest: Digest
+  readonly checkedAt: number
+}
+
+/** What is kept on the disk. Looking at it marks nothing as used. */
+export interface ContentView {
+  facts(digest: Digest): Promise<BlobView | undefined>
+  /** The bytes of a stored manifest. */
+  manifest(digest: Digest): Promise<Uint8Array | undefined>
+  /** In the order of their digests. */
+  blobs(): AsyncIterable<BlobView>
+  /** In the order of `registry/name`, then of the tag. */
+  tags(): AsyncIterable<TagView>
+}
+
+export interface FlightView {
+  readonly digest: Digest
+  readonly kind: 'manifest' | 'blob'
+  readonly repository: Repository
+  readonly startedAt: number
+  readonly position: number
+  /** undefined until a source has told. */
+  readonly size: number | undefined
+  /** Requests that follow it now. */
+  readonly waiters: number
+  /** Who is being asked. */
+  readonly source: string | undefined
+}
+
+/** What can be seen of a running node, for those who ask how it is doing. */
+export interface NodeView extends ContentView {
+  readonly version: string
+  readonly startedAt: number
+  /** Folder of the data. */
+  readonly data: string
+  /** What a reference without a registry means. */
+  readonly defaultNamespace: string
+  addresses(): { readonly registry: string; readonly admin: string | undefined }
+  /** `limitBytes` is the high-water mark in bytes; undefined while it is not known. */
+  store(): {
+    readonly blobs: number
+    readonly bytes: number
+    readonly limitBytes: number | undefined
+    readonly evictedBytes: number
+  }
+  /** Each a sentence about what keeps this node from serving; none when it is ready. */
+  unready(): readonly string[]
+  flights(): readonly FlightView[]
+  flight(digest: Digest): FlightView | undefined
+  tag(repository: Repository, tag: string): Promise<TagView | undefined>
+  /** Repositories in which this digest was asked for. */
+  seenIn(digest: Digest): Promise<readonly Repository[]>
+  freshness(repository: Repository): { readonly tagTtlMs: number; readonly staleIfErrorMs: number }
+  /** Hosts that would be asked, in order; empty when the repository is not allowed. */
+  hosts(repository: Repository): readonly string[]
+  allowed(repository: Repository): boolean
+}

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, test } from 'node:test'
+import { publish } from '../../src/observe/events.ts'
+import { Journal } from '../../src/observe/journal.ts'
+import { flightAttempted, flightEnded, flightStarted, requestEnded } from './facts.ts'
+import { ALPINE, digestOf } from './memory-node.ts'
+
+let journal: Journal
+
+beforeEach(() => {
+  journal = new Journal({ requests: 5, flights: 3 })
+})
+
+afterEach(() => journal.close())
+
+test('the last requests for something are found, newest first', () => {
+  for (const ms of [1, 2, 3]) publish('request.ended', requestEnded({ reference: 'latest', ms }))
+  publish('request.ended', requestEnded({ reference: 'other', ms: 4 }))
+  publish('request.ended', requestEnded({ reference: undefined, repository: undefined, ms: 5 }))
+  assert.deepEqual(
+    journal.requests(['latest'], ALPINE, 2).map(({ ms }) => ms),
+    [3, 2],
+  )
+  assert.deepEqual(
+    journal.requests(['latest', 'other'], undefined, 9).map(({ ms }) => ms),
+    [4, 3, 2, 1],
+  )
+  assert.deepEqual(journal.requests(['latest'], { registry: 'ghcr.io', name: 'a' }, 9), [])
+})
+
+test('only so many are remembered', () => {
+  for (let ms = 0; ms < 100; ms++) publish('request.ended', requestEnded({ reference: 'latest', ms }))
+  assert.deepEqual(
+    journal.requests(['latest'], ALPINE, 99).map(({ ms }) => ms),
+    [99, 98, 97, 96, 95],
+  )
+})
+
+test('a flight is remembered with what each source did', () => {
+  const error = new Error('cut off')
+  publish('flight.started', flightStarted({ resumedAt: 7 }))
+  assert.equal(journal.flights(digestOf('layer'), 9)[0]?.ended, undefined)
+  publish('flight.attempted', flightAttempted({ source: 'a', error }))
+  publish('flight.attempted', flightAttempted({ source: 'b' }))
+  publish('flight.attempted', flightAttempted({ digest: digestOf('another'), source: 'c' }))
+  publish('flight.ended', flightEnded({ source: 'b' }))
+  const [flight, ...more] = journal.flights(digestOf('layer'), 9)
+  assert.deepEqual(more, [])
+  assert.equal(flight?.resumedAt, 7)
+  assert.deepEqual(
+    flight.attempts.map(({ source }) => source),
+    ['a', 'b'],
+  )
+  assert.equal(flight.ended?.source, 'b')
+})
+
+test('a second flight of a digest is told from the first', () => {
+  publish('flight.started', flightStarted())
+  publish('flight.ended', flightEnded({ error: new Error('first') }))
+  publish('flight.started', flightStarted())
+  publish('flight.ended', flightEnded())
+  const [second, first] = journal.flights(digestOf('layer'), 9)
+  assert.equal(second?.ended?.error, undefined)
+  assert.equal(first?.ended?.error?.message, 'first')
+})
+
+test('a flight that never began has ended nevertheless', () => {
+  publish('flight.ended', flightEnded({ error: new Error('disk full') }))
+  assert.equal(journal.flights(digestOf('layer'), 9)[0]?.ended?.error?.message, 'disk full')
+})
+
+test('flights that were forgotten while under way do not come back', () => {
+  for (const name of ['a', 'b', 'c', 'd', 'e'])
+    publish('flight.started', flightStarted({ digest: digestOf(name) }))
+  assert.deepEqual(journal.flights(digestOf('a'), 9), [])
+  publish('flight.attempted', flightAttempted({ digest: digestOf('a') }))
+  assert.deepEqual(journal.flights(digestOf('a'), 9), [])
+  assert.equal(journal.flights(digestOf('e'), 9).length, 1)
+})
+
+test('many sources of one flight are remembered by their last', () => {
+  publish('flight.started', flightStarted())
+  for (let i = 0; i < 50; i++) publish('flight.attempted', flightAttempted({ source: `s${i}` }))
+  const attempts = journal.flights(digestOf('layer'), 1)[0]?.attempts
+  assert.equal(attempts?.length, 10)
+  assert.equal(attempts.at(-1)?.source, 's49')
+})

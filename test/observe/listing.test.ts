@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict'
+import { beforeEach, test } from 'node:test'
+import * as v from 'valibot'
+import { contentViewOf } from '../../src/observe/content-view.ts'
+import { listBlobs, listImages } from '../../src/observe/listing.ts'
+import { BlobReport, ImageReport } from '../../src/observe/report.ts'
+import { digestOf, MemoryNode } from './memory-node.ts'
+
+let node: MemoryNode
+
+beforeEach(() => {
+  node = new MemoryNode()
+})
+
+async function images(): Promise<ImageReport[]> {
+  const all: ImageReport[] = []
+  for await (const image of listImages(node)) all.push(v.parse(ImageReport, image))
+  return all
+}
+
+test('every blob is listed with what is known of it', async () => {
+  node.put('layer')
+  node.put('other')
+  const all: BlobReport[] = []
+  for await (const blob of listBlobs(node)) all.push(v.parse(BlobReport, blob))
+  assert.deepEqual(all.map(({ digest }) => digest).sort(), [digestOf('layer'), digestOf('other')].sort())
+  assert.equal(all[0]?.origin, 'upstream registry-1.docker.io')
+})
+
+test('an image is whole when all its parts are here', async () => {
+  const image = node.putImage(['one', 'two'])
+  node.tagAs('3.20', image.digest)
+  const [found] = await images()
+  assert.equal(found?.state, 'whole')
+  assert.equal(found.bytesHere, image.size + '{}'.length + 'one'.length + 'two'.length)
+})
+
+test('an image that lacks a layer is partial, one whose manifest is gone is absent', async () => {
+  node.tagAs('partial', node.putImage(['one', 'two'], ['two']).digest)
+  node.tagAs('absent', digestOf('gone'))
+  const [partial, absent] = await images()
+  assert.equal(partial?.state, 'partial')
+  assert.equal(absent?.state, 'absent')
+  assert.equal(absent.bytesHere, 0)
+})
+
+test('a layer that comes twice counts once', async () => {
+  const image = node.putImage(['same', 'same'])
+  node.tagAs('twice', image.digest)
+  assert.equal((await images())[0]?.bytesHere, image.size + '{}'.length + 'same'.length)
+})
+
+test('an index is whole when one of its platforms is, and says which', async () => {
+  const amd = node.putImage(['amd'])
+  const arm = node.putImage(['arm'], ['arm'])
+  const attestation = node.putImage(['sbom'])
+  const manifests = [
+    { ...amd, platform: { os: 'linux', architecture: 'amd64' } },
+    { ...arm, platform: { os: 'linux', architecture: 'arm64', variant: 'v8' } },
+    { ...attestation, platform: { os: 'unknown', architecture: 'unknown' } },
+    { digest: digestOf('elsewhere'), size: 5, platform: { os: 'windows', architecture: 'amd64' } },
+  ]
+  node.tagAs('multi', node.put(JSON.stringify({ schemaVersion: 2, manifests }), 'manifest').digest)
+  const [found] = await images()
+  assert.equal(found?.state, 'whole')
+  assert.deepEqual(found.platforms, ['linux/amd64'])
+})
+
+test('a manifest that is no manifest does not end the list', async () => {
+  node.tagAs('bad', node.put('not json', 'manifest').digest)
+  node.tagAs('good', node.putImage(['x']).digest)
+  assert.deepEqual(
+    (await images()).map(({ tag, state }) => [tag, state]),
+    [
+      ['bad', 'partial'],
+      ['good', 'whole'],
+    ],
+  )
+})
+
+test('a manifest is read whole from a store, and only a manifest', async () => {
+  const bytes = Buffer.from('{"schemaVersion":2}')
+  let closed = 0
+  const view = contentViewOf({
+    blobs: {
+      facts: async (digest) => {
+        const kind = digest === digestOf('manifest') ? 'manifest' : 'blob'
+        return {
+          digest,
+          kind,
+          size: bytes.length,
+          mediaType: undefined,
+          storedAt: 0,
+          lastUsedAt: 0,
+          origin: '',
+        }
+      },
+      open: async () => ({
+        size: bytes.length,
+        // A disk may give less than was asked for.
+        read: async (target, position) =>
+          bytes.copy(target, 0, position, Math.min(position + 4, bytes.length)),
+        close: async () => {
+          closed += 1
+        },
+      }),
+    },
+    list: () => node.blobs(),
+    tags: () => node.tags(),
+  })
+  assert.deepEqual(Buffer.from((await view.manifest(digestOf('manifest'))) ?? []), bytes)
+  assert.equal(closed, 1)
+  assert.equal(await view.manifest(digestOf('layer')), undefined)
+})

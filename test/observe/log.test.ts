@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { publish } from '../../src/observe/events.ts'
+import { type Log, startLog } from '../../src/observe/log.ts'
+import { flightAttempted, flightEnded, flightStarted, requestEnded } from './facts.ts'
+import { ALPINE, digestOf } from './memory-node.ts'
+
+type Line = Record<string, unknown>
+
+function logged(level: Parameters<typeof startLog>[0]['level'], act: (log: Log) => void): Line[] {
+  const lines: string[] = []
+  const log = startLog({ level, to: { write: (line: string) => lines.push(line) } })
+  try {
+    act(log)
+  } finally {
+    log.close()
+  }
+  return lines.map((line) => {
+    assert.ok(line.endsWith('\n') && line.indexOf('\n') === line.length - 1, 'one line for each')
+    return JSON.parse(line) as Line
+  })
+}
+
+test('a request is a line at debug and none at info', () => {
+  const act = (): void => publish('request.ended', requestEnded())
+  assert.equal(logged('info', act).length, 0)
+  const [line] = logged('debug', act)
+  assert.equal(line?.['level'], 'debug')
+  assert.equal(line['message'], 'request')
+  assert.equal(line['repository'], 'docker.io/library/alpine')
+  assert.equal(line['code'], 200)
+  assert.equal(line['cacheStatus'], 'leat; hit')
+  assert.match(String(line['time']), /^\d{4}-\d\d-\d\dT/)
+})
+
+test('a flight is one line at info, however it went', () => {
+  const [well, ...rest] = logged('info', () => {
+    publish('flight.started', flightStarted())
+    publish('flight.attempted', flightAttempted())
+    publish('flight.ended', flightEnded())
+  })
+  assert.deepEqual(rest, [])
+  assert.equal(well?.['level'], 'info')
+  assert.equal(well['size'], 1000)
+  assert.equal(well['source'], 'registry-1.docker.io')
+  const [badly] = logged('info', () => {
+    publish(
+      'flight.ended',
+      flightEnded({ error: new Error('nobody has it', { cause: new Error('ECONNRESET') }) }),
+    )
+  })
+  assert.equal(badly?.['level'], 'warn')
+  assert.equal(badly['error'], 'nobody has it: ECONNRESET')
+})
+
+test('trouble is a warning, quota is for those who debug', () => {
+  const lines = logged('warn', () => {
+    publish('verify.failed', { digest: digestOf('a'), found: 'x', source: 'ghcr.io', sourceKind: 'upstream' })
+    publish('upstream.circuit', { host: 'ghcr.io', open: true, reason: '503' })
+    publish('upstream.quota', { host: 'ghcr.io', limit: 200, remaining: 1, windowSeconds: 21600 })
+    publish('tag.revalidated', { repository: ALPINE, tag: 'latest', outcome: 'stale-if-error' })
+    publish('tag.revalidated', { repository: ALPINE, tag: 'latest', outcome: 'same' })
+    publish('store.mended', { folder: '/x', how: 'repaired', reason: 'torn' })
+    publish('store.recovered', { blobs: 1, bytes: 1, adopted: 1, dropped: 0, partials: 0, ms: 1 })
+    publish('store.recovered', { blobs: 1, bytes: 1, adopted: 0, dropped: 0, partials: 0, ms: 1 })
+  })
+  assert.equal(lines.length, 5)
+})
+
+test('silent is silent, and a closed log hears nothing', () => {
+  const act = (): void => publish('flight.ended', flightEnded({ error: new Error('x') }))
+  assert.deepEqual(logged('silent', act), [])
+  const lines: string[] = []
+  startLog({ level: 'trace', to: { write: (line: string) => lines.push(line) } }).close()
+  act()
+  assert.deepEqual(lines, [])
+})
+
+test('credentials in the neighbourhood of a fact never get into the log', () => {
+  class Refused extends Error {
+    readonly headers = { authorization: 'Bearer hunter2hunter2' }
+    readonly options = { auth: 'aaa:hunter2' }
+    readonly password = 'hunter2'
+  }
+  const error = new Refused('https://aaa:hunter2@ghcr.io/token?password=hunter2 answered 401', {
+    cause: new Refused('sent Authorization: Basic aaahunter2bbb'),
+  })
+  const lines = logged('trace', (log) => {
+    publish('request.ended', requestEnded({ error: error.message, reference: 'latest' }))
+    publish('flight.attempted', flightAttempted({ error }))
+    publish('flight.ended', flightEnded({ error }))
+    publish('upstream.circuit', { host: 'ghcr.io', open: true, reason: error.message })
+    log.warn(error.message, { password: 'hunter2', nested: { token: 'hunter2', authorization: 'hunter2' } })
+    log.info('hello', { headers: { 'x-key': 'hunter2' } })
+  })
+  assert.equal(lines.length, 6)
+  for (const line of lines) assert.ok(!JSON.stringify(line).includes('hunter2'), JSON.stringify(line))
+})
+
+test('a name from outside cannot begin a line of its own', () => {
+  const lines = logged('debug', () => {
+    publish('request.ended', requestEnded({ reference: 'x\n{"level":"fatal","message":"forged"}' }))
+  })
+  assert.equal(lines.length, 1)
+})

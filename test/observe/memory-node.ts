@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto'
+import type { BlobView, FlightView, NodeView, TagView } from '../../src/observe/view.ts'
+import { type Digest, parseDigest } from '../../src/oci/digest.ts'
+import { type Repository, repositoryKey } from '../../src/oci/repository.ts'
+
+export const ALPINE: Repository = { registry: 'docker.io', name: 'library/alpine' }
+
+export function digestOf(content: string | Uint8Array): Digest {
+  const digest = parseDigest(`sha256:${createHash('sha256').update(content).digest('hex')}`)
+  if (digest === undefined) throw new Error('a hash is a digest')
+  return digest
+}
+
+/** A node that holds what a test puts into it. */
+export class MemoryNode implements NodeView {
+  readonly version = '1.2.3'
+  readonly startedAt = Date.now() - 60_000
+  readonly data = '/var/lib/leat'
+  readonly defaultNamespace = 'docker.io'
+  readonly reasons: string[] = []
+  readonly underWay: FlightView[] = []
+  readonly remembered: TagView[] = []
+  readonly seen = new Map<Digest, Repository[]>()
+  readonly forbidden = new Set<string>()
+  readonly #blobs = new Map<Digest, BlobView>()
+  readonly #manifests = new Map<Digest, Uint8Array>()
+
+  put(content: string, kind: 'manifest' | 'blob' = 'blob'): { digest: Digest; size: number } {
+    const digest = digestOf(content)
+    const bytes = Buffer.from(content)
+    const now = Date.now()
+    this.#blobs.set(digest, {
+      digest,
+      kind,
+      size: bytes.length,
+      mediaType: kind === 'manifest' ? 'application/vnd.oci.image.manifest.v1+json' : undefined,
+      storedAt: now - 3_600_000,
+      lastUsedAt: now - 5_000,
+      origin: 'upstream registry-1.docker.io',
+    })
+    if (kind === 'manifest') this.#manifests.set(digest, bytes)
+    return { digest, size: bytes.length }
+  }
+
+  /** A manifest of a config and layers; what is named in `missing` is not here. */
+  putImage(layers: readonly string[], missing: readonly string[] = []): { digest: Digest; size: number } {
+    const described = ['{}', ...layers].map((content) =>
+      missing.includes(content)
+        ? { digest: digestOf(content), size: Buffer.byteLength(content) }
+        : this.put(content),
+    )
+    const [config, ...rest] = described
+    return this.put(JSON.stringify({ schemaVersion: 2, config, layers: rest }), 'manifest')
+  }
+
+  tagAs(tag: string, digest: Digest, ageMs = 20_000, repository: Repository = ALPINE): void {
+    this.remembered.push({ repository, tag, digest, checkedAt: Date.now() - ageMs })
+  }
+
+  addresses(): { registry: string; admin: string } {
+    return { registry: '127.0.0.1:5050', admin: '127.0.0.1:5051' }
+  }
+
+  store(): { blobs: number; bytes: number; limitBytes: number; evictedBytes: number } {
+    const bytes = [...this.#blobs.values()].reduce((sum, blob) => sum + blob.size, 0)
+    return { blobs: this.#blobs.size, bytes, limitBytes: 50 * 2 ** 30, evictedBytes: 7 }
+  }
+
+  unready(): readonly string[] {
+    return this.reasons
+  }
+
+  flights(): readonly FlightView[] {
+    return this.underWay
+  }
+
+  flight(digest: Digest): FlightView | undefined {
+    return this.underWay.find((flight) => flight.digest === digest)
+  }
+
+  async facts(digest: Digest): Promise<BlobView | undefined> {
+    return this.#blobs.get(digest)
+  }
+
+  async manifest(digest: Digest): Promise<Uint8Array | undefined> {
+    return this.#manifests.get(digest)
+  }
+
+  async *blobs(): AsyncGenerator<BlobView> {
+    yield* [...this.#blobs.values()].sort((a, b) => (a.digest < b.digest ? -1 : 1))
+  }
+
+  async *tags(): AsyncGenerator<TagView> {
+    yield* this.remembered
+  }
+
+  async tag(repository: Repository, tag: string): Promise<TagView | undefined> {
+    return this.remembered.find(
+      (record) => record.tag === tag && repositoryKey(record.repository) === repositoryKey(repository),
+    )
+  }
+
+  async seenIn(digest: Digest): Promise<readonly Repository[]> {
+    return this.seen.get(digest) ?? []
+  }
+
+  freshness(): { tagTtlMs: number; staleIfErrorMs: number } {
+    return { tagTtlMs: 60_000, staleIfErrorMs: 7 * 86_400_000 }
+  }
+
+  hosts(repository: Repository): readonly string[] {
+    return this.allowed(repository) ? ['mirror.example.com', 'registry-1.docker.io'] : []
+  }
+
+  allowed(repository: Repository): boolean {
+    return !this.forbidden.has(repositoryKey(repository))
+  }
+}
