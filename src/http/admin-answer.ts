@@ -1,0 +1,71 @@
+import type { BlobReport, ImageReport, StatusReport, WhyReport } from '../observe/report.ts'
+import type { Parsed } from '../oci/parsed.ts'
+import { ADMIN_PAGE } from './admin-page.ts'
+import type { AdminRoute } from './admin-route.ts'
+
+/** What an agent can be asked about itself. */
+export interface Reports {
+  status(): Promise<StatusReport>
+  blobs(): AsyncIterable<BlobReport>
+  images(): AsyncIterable<ImageReport>
+  /** Refused: the subject is neither an image nor a digest, and the sentence says why. */
+  why(subject: string): Promise<Parsed<WhyReport>>
+  /** Prometheus text. */
+  metrics(): string
+  /** Each reason is a sentence about what keeps the agent from serving. */
+  ready(): { readonly ready: boolean; readonly reasons: readonly string[] }
+}
+
+export interface Answer<Body = string | AsyncIterable<unknown>> {
+  readonly code: number
+  readonly type: string
+  /** Whole, or as values that make a line of JSON each. */
+  readonly body: Body
+}
+
+const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'
+const TEXT = 'text/plain; charset=utf-8'
+const LINES = 'application/x-ndjson'
+
+export async function answerTo(route: AdminRoute, reports: Reports): Promise<Answer> {
+  switch (route.kind) {
+    case 'page':
+      return { code: 200, type: 'text/html; charset=utf-8', body: ADMIN_PAGE }
+    case 'metrics':
+      return { code: 200, type: PROMETHEUS, body: reports.metrics() }
+    case 'healthz':
+      return { code: 200, type: TEXT, body: 'ok\n' }
+    case 'readyz':
+      return readiness(reports.ready())
+    case 'status':
+      return json(200, await reports.status())
+    case 'blobs':
+      return { code: 200, type: LINES, body: reports.blobs() }
+    case 'images':
+      return { code: 200, type: LINES, body: reports.images() }
+    case 'why':
+      return unlessRefused(await reports.why(route.subject))
+    case 'refused':
+      return problem(400, route.problem)
+    case 'unknown':
+      return problem(404, 'there is nothing here; / lists what there is')
+  }
+}
+
+export function problem(code: number, message: string): Answer<string> {
+  return json(code, { error: message })
+}
+
+function json(code: number, value: unknown): Answer<string> {
+  return { code, type: 'application/json', body: `${JSON.stringify(value)}\n` }
+}
+
+function unlessRefused(report: Parsed<unknown>): Answer {
+  return report.ok ? json(200, report.value) : problem(400, report.problem)
+}
+
+function readiness({ ready, reasons }: ReturnType<Reports['ready']>): Answer {
+  return ready
+    ? { code: 200, type: TEXT, body: 'ready\n' }
+    : { code: 503, type: TEXT, body: `not ready: ${reasons.join('; ')}\n` }
+}
