@@ -27,7 +27,7 @@ function isHost(text: string): boolean {
 }
 
 /** A registry's host, `registry-1.docker.io` or `localhost:5000` or `[::1]:5000`, in lower case; no scheme, no path. */
-export function parseRegistryHost(text: string): string | undefined {
+export function parseHost(text: string): string | undefined {
   const lower = text.toLowerCase()
   if (isHost(lower)) return lower
   const address = parseAddress(lower)

@@ -1,7 +1,8 @@
 import * as v from 'valibot'
+import { parseRegistryHost } from '../oci/registry-host.ts'
 import { Secret } from './secret.ts'
 import { SettingsError } from './shape.ts'
-import { parseNamespace, UPSTREAM_DEFAULTS, type UpstreamSettings } from './upstream.ts'
+import { UPSTREAM_DEFAULTS, type UpstreamSettings } from './upstream.ts'
 
 export const CREDENTIALS_VARIABLE = 'UPSTREAM_CREDENTIALS'
 
@@ -24,7 +25,7 @@ export function addCredentials(
   const byNamespace = new Map(upstreams.map((upstream) => [upstream.namespace, upstream]))
   const given = new Set<string>()
   for (const [name, { username, password }] of Object.entries(parse(variable))) {
-    const namespace = parseNamespace(name)
+    const namespace = parseRegistryHost(name)
     if (namespace === undefined || given.has(namespace)) return refuse()
     given.add(namespace)
     const known = byNamespace.get(namespace) ?? { ...UPSTREAM_DEFAULTS, namespace }

@@ -1,8 +1,9 @@
+import { parseRegistryHost } from '../oci/registry-host.ts'
 import { parseAddress } from './address.ts'
 import { parseDuration } from './duration.ts'
 import { listOf, oneOf, type Shape, text } from './shape.ts'
 import { type DiskLimit, parseDiskLimit } from './size.ts'
-import { parseNamespace, type UpstreamSettings, upstreams } from './upstream.ts'
+import { type UpstreamSettings, upstreams } from './upstream.ts'
 
 /** One setting: everything about it that is known anywhere. */
 export interface Setting<Value> {
@@ -106,7 +107,7 @@ export const SETTINGS = Object.freeze({
   }),
   defaultNamespace: setting({
     flag: 'default-namespace',
-    shape: text(parseNamespace, 'a registry such as docker.io or localhost:5000'),
+    shape: text(parseRegistryHost, 'a registry such as docker.io or localhost:5000'),
     fallback: 'docker.io',
     shown: 'docker.io',
     help: 'registry for requests that name none',

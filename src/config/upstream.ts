@@ -1,4 +1,5 @@
-import { parseRegistryHost } from './address.ts'
+import { parseRegistryHost } from '../oci/registry-host.ts'
+import { parseHost } from './address.ts'
 import { parseDuration } from './duration.ts'
 import { Secret } from './secret.ts'
 import { hidden, listOf, record, refuse, type Shape, text, yesOrNo } from './shape.ts'
@@ -24,6 +25,10 @@ export interface UpstreamSettings {
   readonly staleIfErrorMs: number
   /** Put before the repository's name upstream, without slashes at its ends. */
   readonly prefix: string | undefined
+  /** Where its token realm and redirects may lead: also to addresses of this network. */
+  readonly allowPrivateTargets: boolean
+  /** Hosts outside the registry's own domain that may give out its tokens. */
+  readonly realms: readonly string[]
 }
 
 /** What holds for a registry without an entry, and for what an entry leaves out. */
@@ -37,15 +42,9 @@ export const UPSTREAM_DEFAULTS = Object.freeze({
   tagTtlMs: 60_000,
   staleIfErrorMs: 7 * 86_400_000,
   prefix: undefined,
+  allowPrivateTargets: false,
+  realms: Object.freeze([]) as readonly string[],
 }) satisfies Omit<UpstreamSettings, 'namespace'>
-
-const DOCKER_HUB = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io'])
-
-/** A registry's name with Docker Hub's three names made one. */
-export function parseNamespace(given: string): string | undefined {
-  const host = parseRegistryHost(given)
-  return host !== undefined && DOCKER_HUB.has(host) ? 'docker.io' : host
-}
 
 const REPOSITORY_PREFIX =
   /^(?=.{1,200}$)[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
@@ -60,8 +59,8 @@ const path = text((given) => (given.includes('\0') ? undefined : given), 'a path
 const duration = text(parseDuration, 'a duration such as 60s, 1h30m or 7d')
 
 const fields = {
-  namespace: text(parseNamespace, 'a registry as clients name it, such as docker.io or localhost:5000'),
-  host: listOf(text(parseRegistryHost, 'host or host:port, such as registry-1.docker.io, without https://')),
+  namespace: text(parseRegistryHost, 'a registry as clients name it, such as docker.io or localhost:5000'),
+  host: listOf(text(parseHost, 'host or host:port, such as registry-1.docker.io, without https://')),
   tls: yesOrNo,
   acceptInvalidCerts: yesOrNo,
   caFile: path,
@@ -73,6 +72,8 @@ const fields = {
   tagTtl: duration,
   staleIfError: duration,
   prefix: text((given) => (REPOSITORY_PREFIX.test(given) ? given : undefined), 'a path such as mirror/team'),
+  allowPrivateTargets: yesOrNo,
+  realms: listOf(text(parseHost, 'a host such as auth.example.com, without https://')),
 }
 const entry = record(fields)
 
@@ -95,6 +96,8 @@ const upstream: Shape<UpstreamSettings> = (written) => {
     tagTtlMs: given.tagTtl ?? UPSTREAM_DEFAULTS.tagTtlMs,
     staleIfErrorMs: given.staleIfError ?? UPSTREAM_DEFAULTS.staleIfErrorMs,
     prefix: given.prefix,
+    allowPrivateTargets: given.allowPrivateTargets ?? UPSTREAM_DEFAULTS.allowPrivateTargets,
+    realms: given.realms ?? UPSTREAM_DEFAULTS.realms,
   })
 }
 

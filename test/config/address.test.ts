@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { formatAddress, isLoopback, parseAddress, parseRegistryHost } from '../../src/config/address.ts'
+import { formatAddress, isLoopback, parseAddress, parseHost } from '../../src/config/address.ts'
 
 test('addresses are read with names, IPv4 and bracketed IPv6', () => {
   assert.deepEqual(parseAddress('127.0.0.1:5050'), { host: '127.0.0.1', port: 5050 })
@@ -47,9 +47,9 @@ test('an address that was written is read back the same', () => {
 })
 
 test('a registry host may leave out its port and is made lower case', () => {
-  assert.equal(parseRegistryHost('Registry-1.docker.io'), 'registry-1.docker.io')
-  assert.equal(parseRegistryHost('localhost:5000'), 'localhost:5000')
-  assert.equal(parseRegistryHost('[::1]:5000'), '[::1]:5000')
+  assert.equal(parseHost('Registry-1.docker.io'), 'registry-1.docker.io')
+  assert.equal(parseHost('localhost:5000'), 'localhost:5000')
+  assert.equal(parseHost('[::1]:5000'), '[::1]:5000')
   for (const text of [
     'https://ghcr.io',
     'ghcr.io/acme',
@@ -59,7 +59,7 @@ test('a registry host may leave out its port and is made lower case', () => {
     'a b',
     'user:pw@ghcr.io',
   ]) {
-    assert.equal(parseRegistryHost(text), undefined, text)
+    assert.equal(parseHost(text), undefined, text)
   }
 })
 

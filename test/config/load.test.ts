@@ -100,6 +100,8 @@ upstreams:
     tagTtl: 0s
     staleIfError: 1d
     prefix: mirror/team
+    allowPrivateTargets: true
+    realms: [auth.example.com]
   - namespace: localhost:5000
   - namespace: ghcr.io
     host: ghcr.io
@@ -117,6 +119,8 @@ upstreams:
   assert.equal(hub.tagTtlMs, 0)
   assert.equal(hub.staleIfErrorMs, 86_400_000)
   assert.equal(hub.prefix, 'mirror/team')
+  assert.equal(hub.allowPrivateTargets, true)
+  assert.deepEqual(hub.realms, ['auth.example.com'])
   assert.ok(hub.credentials?.kind === 'password')
   assert.equal(hub.credentials.username, 'aaa')
   assert.equal(hub.credentials.password.reveal(), '0123', 'a password of digits keeps its zeros')
@@ -131,6 +135,8 @@ upstreams:
     tagTtlMs: 60_000,
     staleIfErrorMs: 604_800_000,
     prefix: undefined,
+    allowPrivateTargets: false,
+    realms: [],
   })
   assert.deepEqual(github?.hosts, ['ghcr.io'])
   assert.deepEqual(github.credentials, { kind: 'docker-config', file: '/root/.docker/config.json' })

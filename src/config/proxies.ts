@@ -1,0 +1,45 @@
+import { SettingsError } from './shape.ts'
+
+/** Through whom upstream is reached; URLs, which may hold credentials. */
+export interface Proxies {
+  readonly http?: string
+  readonly https?: string
+  /** As in `NO_PROXY`. */
+  readonly exceptions?: string
+}
+
+/** The proxies that the environment asks for, by the names that curl and Go know; small letters go first. */
+export function readProxies(env: Readonly<Record<string, string | undefined>>): Proxies | undefined {
+  const http = proxy('HTTP_PROXY', env)
+  const https = proxy('HTTPS_PROXY', env)
+  const exceptions = value('NO_PROXY', env)
+  if (http === undefined && https === undefined) return undefined
+  return Object.freeze({
+    ...(http === undefined ? {} : { http }),
+    ...(https === undefined ? {} : { https }),
+    ...(exceptions === undefined ? {} : { exceptions }),
+  })
+}
+
+function proxy(name: string, env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const given = value(name, env)
+  if (given === undefined) return undefined
+  // curl takes `proxy:3128` too.
+  const text = given.includes('://') ? given : `http://${given}`
+  if (!/^https?:$/.test(protocolOf(text) ?? '')) {
+    throw new SettingsError(`${name} must be a URL such as http://proxy.example.com:3128`)
+  }
+  return text
+}
+
+function protocolOf(url: string): string | undefined {
+  try {
+    return new URL(url).protocol
+  } catch {
+    return undefined // the error would repeat the URL
+  }
+}
+
+function value(name: string, env: Readonly<Record<string, string | undefined>>): string | undefined {
+  return env[name.toLowerCase()] || env[name] || undefined
+}
