@@ -1,0 +1,27 @@
+import type { Command } from './command.ts'
+
+export interface Offer {
+  readonly name: string
+  readonly summary: string
+  /** Only the command that is run is loaded, with all that it needs. */
+  readonly load: () => Promise<Command>
+}
+
+export const COMMANDS: readonly Offer[] = [
+  { name: 'serve', summary: 'run the node agent', load: async () => (await import('./serve.ts')).serve },
+  {
+    name: 'status',
+    summary: 'how the running agent is doing',
+    load: async () => (await import('./status.ts')).status,
+  },
+  {
+    name: 'ls',
+    summary: 'which images, or blobs, are cached',
+    load: async () => (await import('./ls.ts')).ls,
+  },
+  {
+    name: 'why',
+    summary: 'where an image or digest is and why',
+    load: async () => (await import('./why.ts')).why,
+  },
+]

@@ -1,0 +1,143 @@
+import { type IncomingMessage, request } from 'node:http'
+import * as v from 'valibot'
+import { type Address, formatAddress } from '../config/address.ts'
+import { plain } from '../observe/words.ts'
+import { CommandError } from './command.ts'
+
+/** Nothing that an agent answers whole comes near this. */
+const LARGEST_ANSWER = 64 * 1024 * 1024
+const LONGEST_LINE = 1024 * 1024
+/** Without a byte for so long, nobody is there. */
+const PATIENCE_MS = 20_000
+
+/** Asks the agent whose admin address this is, and checks what it says. Every failure is one sentence. */
+export async function ask<Schema extends v.GenericSchema>(
+  admin: Address,
+  path: string,
+  schema: Schema,
+): Promise<v.InferOutput<Schema>> {
+  const response = await get(admin, path)
+  const text = await whole(admin, response)
+  if (response.statusCode !== 200) throw refusal(admin, response.statusCode, text)
+  return checked(admin, text, schema)
+}
+
+/** As `ask`, for an answer that is a line of JSON for each thing. */
+export async function* askLines<Schema extends v.GenericSchema>(
+  admin: Address,
+  path: string,
+  schema: Schema,
+): AsyncGenerator<v.InferOutput<Schema>> {
+  const response = await get(admin, path)
+  if (response.statusCode !== 200) throw refusal(admin, response.statusCode, await whole(admin, response))
+  try {
+    let rest = ''
+    for await (const chunk of response.setEncoding('utf8')) {
+      const lines = `${rest}${chunk}`.split('\n')
+      rest = lines.pop() ?? ''
+      if (rest.length > LONGEST_LINE) throw stranger(admin)
+      for (const line of lines) yield checked(admin, line, schema)
+    }
+  } catch (cause) {
+    throw cutOff(admin, cause)
+  } finally {
+    response.destroy()
+  }
+}
+
+function get(admin: Address, path: string): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const asking = request(
+      {
+        host: dialled(admin.host),
+        port: admin.port,
+        path,
+        agent: false,
+        headers: { accept: 'application/json' },
+      },
+      resolve,
+    )
+    asking.setTimeout(PATIENCE_MS, () => asking.destroy(new Error('timeout')))
+    asking.on('error', (cause) => reject(unreachable(admin, cause)))
+    asking.end()
+  })
+}
+
+async function whole(admin: Address, response: IncomingMessage): Promise<string> {
+  try {
+    let text = ''
+    for await (const chunk of response.setEncoding('utf8')) {
+      text += chunk
+      if (text.length > LARGEST_ANSWER) throw stranger(admin)
+    }
+    return text
+  } catch (cause) {
+    throw cutOff(admin, cause)
+  }
+}
+
+function checked<Schema extends v.GenericSchema>(
+  admin: Address,
+  text: string,
+  schema: Schema,
+): v.InferOutput<Schema> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw stranger(admin)
+  }
+  const result = v.safeParse(schema, value)
+  if (!result.success) throw stranger(admin)
+  return result.output
+}
+
+/** An agent that listens on every address is dialled on this machine's own. */
+function dialled(host: string): string {
+  return host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+}
+
+function unreachable(admin: Address, cause: Error & { code?: string }): CommandError {
+  const where = formatAddress(admin)
+  if (cause.code === 'ECONNREFUSED') {
+    return new CommandError(
+      `no agent answers at ${where}; start one with agent serve, or say with --admin where it listens`,
+      { cause },
+    )
+  }
+  const why =
+    cause.message === 'timeout'
+      ? `no answer within ${PATIENCE_MS / 1000} s`
+      : (cause.code ?? 'no HTTP answer')
+  return new CommandError(`the agent at ${where} cannot be asked (${why}); is that its --admin address?`, {
+    cause,
+  })
+}
+
+function refusal(admin: Address, status: number | undefined, text: string): CommandError {
+  const said = v.safeParse(v.object({ error: v.string() }), parsed(text))
+  if (!said.success) return stranger(admin)
+  return new CommandError(plain(said.output.error.slice(0, 500)), { exitCode: status === 400 ? 2 : 1 })
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function stranger(admin: Address): CommandError {
+  return new CommandError(
+    `what answers at ${formatAddress(admin)} is not an agent of this version; say with --admin where it listens`,
+  )
+}
+
+function cutOff(admin: Address, cause: unknown): CommandError {
+  if (cause instanceof CommandError) return cause
+  return new CommandError(
+    `the agent at ${formatAddress(admin)} stopped in the middle of its answer; try again`,
+    { cause },
+  )
+}

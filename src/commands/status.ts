@@ -1,0 +1,82 @@
+import { loadSetting } from '../config/load.ts'
+import { StatusReport } from '../observe/report.ts'
+import { agoText, plain, plural, sizeText } from '../observe/words.ts'
+import { ask } from './client.ts'
+import { type Command, JSON_FLAG } from './command.ts'
+import { givenSettings, settingFlags } from './settings.ts'
+import { digestText, table } from './table.ts'
+
+/** `agent status`. */
+export const status: Command = {
+  words: [],
+  flags: [...settingFlags('admin', 'config'), JSON_FLAG],
+  examples: [
+    { line: 'agent status', what: 'store, transfers, upstreams and savings of the agent on this node' },
+    { line: 'agent status --json | jq .store', what: 'the same for programs' },
+  ],
+  async run(given, terminal) {
+    const admin = await loadSetting('admin', givenSettings(given, terminal))
+    const report = await ask(admin, '/api/v1/status', StatusReport)
+    await terminal.out(
+      given.switches.has('json')
+        ? `${JSON.stringify(report, undefined, 2)}\n`
+        : statusText(report, Date.now(), terminal.isInteractive),
+    )
+    return 0
+  },
+}
+
+export function statusText(report: StatusReport, now: number, isInteractive: boolean): string {
+  const { addresses, data, ready, reasons, requests, startedAt, store, version } = report
+  const limit = store.limitBytes === null ? '' : ` of at most ${sizeText(store.limitBytes)}`
+  const lines = [
+    `agent     ${plain(version)}, up since ${agoText(startedAt, now)}, serves ${plain(addresses.registry)}`,
+    `ready     ${ready ? 'yes' : `no: ${plain(reasons.join('; '))}`}`,
+    `store     ${sizeText(store.bytes)}${limit} in ${plural(store.blobs, 'blob')}, in ${plain(data)}`,
+    `requests  ${requests}`,
+    `served    ${served(report)}`,
+    `fetched   ${sizeText(report.fetched.upstream)} from upstream, ${sizeText(report.fetched.peer)} from peers`,
+    `saved     ${saved(report)}`,
+  ]
+  return `${lines.join('\n')}\n${flights(report, now, isInteractive)}${upstreams(report, now)}`
+}
+
+function served({ served: from }: StatusReport): string {
+  const here = `${sizeText(from.local)} from the store, ${sizeText(from.inflight)} from transfers under way`
+  return `${here}, ${sizeText(from.upstream)} from upstream, ${sizeText(from.peer)} from peers`
+}
+
+function saved({ served: given, fetched }: StatusReport): string {
+  const total = given.local + given.inflight + given.peer + given.upstream
+  if (total === 0) return 'nothing yet'
+  const kept = Math.max(0, total - fetched.upstream)
+  return `${sizeText(kept)}, ${Math.round((100 * kept) / total)}% of what was served did not come from upstream again`
+}
+
+function flights({ flights: all }: StatusReport, now: number, isInteractive: boolean): string {
+  if (all.length === 0) return ''
+  const rows = all.map((flight) => [
+    digestText(flight.digest, isInteractive),
+    flight.size === null
+      ? sizeText(flight.position)
+      : `${sizeText(flight.position)} of ${sizeText(flight.size)}`,
+    String(flight.waiters),
+    agoText(flight.startedAt, now),
+    flight.source ?? '',
+    flight.repository,
+  ])
+  return `\n${table(['COMING', 'HAS', 'WAITERS', 'BEGUN', 'FROM', 'REPOSITORY'], rows, [1, 2])}`
+}
+
+function upstreams({ upstreams: all }: StatusReport, now: number): string {
+  if (all.length === 0) return ''
+  const rows = all.map(({ host, requests, failures, lastAt, lastStatus, quota, resting }) => [
+    host,
+    String(requests),
+    String(failures),
+    lastAt === null ? '' : `${lastStatus ?? 'no answer'} ${agoText(lastAt, now)}`,
+    quota === null ? '' : `${quota.remaining}${quota.limit === null ? '' : ` of ${quota.limit}`}`,
+    resting === null ? 'asked' : `left alone: ${resting}`,
+  ])
+  return `\n${table(['UPSTREAM', 'REQUESTS', 'FAILED', 'LAST', 'QUOTA', 'STATE'], rows, [1, 2])}`
+}

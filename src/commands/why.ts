@@ -1,0 +1,25 @@
+import { loadSetting } from '../config/load.ts'
+import { WhyReport } from '../observe/report.ts'
+import { whyText } from '../observe/why-text.ts'
+import { ask } from './client.ts'
+import { type Command, JSON_FLAG } from './command.ts'
+import { givenSettings, settingFlags } from './settings.ts'
+
+/** `agent why REF-or-DIGEST`. */
+export const why: Command = {
+  words: [{ name: 'image-or-digest', help: 'an image such as alpine:3.20 or ghcr.io/acme/app, or a digest' }],
+  flags: [...settingFlags('admin', 'config'), JSON_FLAG],
+  examples: [
+    { line: 'agent why alpine:3.20', what: 'a tag: its record here, its parts, its last requests' },
+    { line: 'agent why sha256:4bcf…', what: 'a manifest or a blob by its digest' },
+  ],
+  async run(given, terminal) {
+    const admin = await loadSetting('admin', givenSettings(given, terminal))
+    const [subject = ''] = given.words
+    const report = await ask(admin, `/api/v1/why?subject=${encodeURIComponent(subject)}`, WhyReport)
+    await terminal.out(
+      given.switches.has('json') ? `${JSON.stringify(report, undefined, 2)}\n` : whyText(report, Date.now()),
+    )
+    return 0
+  },
+}

@@ -1,0 +1,87 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { readArguments } from './commands/arguments.ts'
+import { CommandError, type Terminal } from './commands/command.ts'
+import { SettingsError } from './config/shape.ts'
+
+/** The only file that touches the process: its arguments, streams, signals and exit code. */
+
+const WIDTH = { narrowest: 60, widest: 110, unknown: 100 }
+
+/** Whoever reads has had enough, as with `agent ls | head`: there is nobody left to tell, and that is no failure. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+process.stderr.on('error', () => {})
+
+process.exit(await main())
+
+async function main(): Promise<0 | 1 | 2> {
+  try {
+    const version = readVersion()
+    const request = await readArguments(process.argv.slice(2), { version, width: width() })
+    if (request.kind === 'run') return await request.command.run(request.given, terminal(version))
+    await written(process.stdout, `${request.text}\n`)
+    return 0
+  } catch (error) {
+    const [sentence, code] = told(error)
+    await written(process.stderr, `agent: ${sentence}\n`)
+    return code
+  }
+}
+
+function told(error: unknown): readonly [sentence: string, code: 1 | 2] {
+  if (error instanceof CommandError) return [error.message, error.exitCode]
+  if (error instanceof SettingsError) return [error.message, 2]
+  // Nobody expected this one: whoever reports it needs to say where it came from.
+  if (error instanceof Error) return [`this should not have happened: ${error.stack ?? error.message}`, 1]
+  return [String(error), 1]
+}
+
+function terminal(version: string): Terminal {
+  return {
+    out: (text) => written(process.stdout, text),
+    err: (text) => written(process.stderr, text),
+    isInteractive: process.stdout.isTTY === true,
+    env: process.env,
+    version,
+    stopped,
+  }
+}
+
+/** The first signal asks to end, the second one does not wait for it. */
+function stopped(): AbortSignal {
+  const controller = new AbortController()
+  const onSignal = (): void => {
+    if (controller.signal.aborted) process.exit(1)
+    controller.abort()
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  return controller.signal
+}
+
+/** Resolves when it is out: `process.exit` drops what a slow pipe has not taken yet. */
+function written(stream: NodeJS.WriteStream, text: string): Promise<void> {
+  return new Promise((resolve) => {
+    stream.write(text, () => resolve())
+  })
+}
+
+function width(): number {
+  const { columns } = process.stdout
+  return columns === undefined ? WIDTH.unknown : Math.min(Math.max(columns, WIDTH.narrowest), WIDTH.widest)
+}
+
+/** package.json lies beside the folder of the build, or one above when the tests have built it. */
+function readVersion(): string {
+  for (const above of ['..', '../..']) {
+    try {
+      const { name, version } = JSON.parse(
+        readFileSync(new URL(`${above}/package.json`, import.meta.url), 'utf8'),
+      )
+      if (name === 'leat') return String(version)
+    } catch {
+      // Not there: look further up.
+    }
+  }
+  return 'unknown'
+}
