@@ -3,9 +3,8 @@ import { agoText, plain, plural, sizeText, spanText } from './words.ts'
 
 /** A `WhyReport` for people. */
 export function whyText(report: WhyReport, now: number): string {
-  const title = report.repository === null ? report.subject : `${report.subject} (${report.repository})`
   const lines = [
-    plain(report.tag === null ? title : `${report.repository}:${report.tag}`),
+    plain(report.tag === null ? report.subject : `${report.repository}:${report.tag}`),
     ...identity(report, now),
     ...presence(report, now),
     ...parts(report),
