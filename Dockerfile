@@ -23,10 +23,8 @@ FROM node:24-slim
 LABEL org.opencontainers.image.title="leat" \
       org.opencontainers.image.description="A node agent that serves container images from a verified local cache and fetches each digest once" \
       org.opencontainers.image.licenses="Apache-2.0"
-# Numeric below, because Kubernetes checks runAsNonRoot by number; not 1000, which on a host is often a person.
-RUN groupadd --gid 65532 leat \
- && useradd --uid 65532 --gid 65532 --home-dir /var/lib/leat --no-create-home --shell /usr/sbin/nologin leat \
- && install --directory --owner=65532 --group=65532 --mode=0750 /var/lib/leat
+# A number and no name, because Kubernetes checks runAsNonRoot by number; not 1000, which on a host is often a person.
+RUN install --directory --owner=65532 --group=65532 --mode=0750 /var/lib/leat
 WORKDIR /app
 COPY LICENSE package.json ./
 COPY --from=libraries /app/node_modules ./node_modules

@@ -1,24 +1,28 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { answers } from '../support/daemon.ts'
+import { digestOf } from '../support/image.ts'
 import { leave, requirePrograms, run } from '../support/programs.ts'
+import { NpmStart } from './npm-start.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
+const PORTS = [5050, 5051]
 const REGISTRY = 'http://127.0.0.1:5050/v2/'
 
 test('a fresh clone serves after npm ci and npm start', async (t) => {
   const programs = requirePrograms(t, ['git', 'npm'])
   if (programs === undefined) return
   if (!existsSync(join(ROOT, '.git'))) return leave(t, 'missing: the git history to clone')
-  for (const port of [5050, 5051]) {
+  for (const port of PORTS) {
     if (!(await isFree(port))) return leave(t, `missing: port ${port}, which another program listens on`)
   }
   const folder = await mkdtemp(join(tmpdir(), 'leat-clone-'))
@@ -36,46 +40,97 @@ test('a fresh clone serves after npm ci and npm start', async (t) => {
   })
 
   for (const time of ['first', 'second']) {
-    await t.test(`the ${time} start serves until Ctrl-C, then drains and exits 0`, async () => {
-      const start = spawn(programs.npm, ['start'], {
-        cwd: clone,
-        env: { ...process.env, ...env },
-        // A process group of its own, which is what a terminal sends Ctrl-C to.
-        detached: true,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
-      let output = ''
-      for (const stream of [start.stdout, start.stderr]) {
-        stream.setEncoding('utf8').on('data', (text: string) => {
-          output += text
-        })
-      }
-      const exit = new Promise<number | null>((resolve) => start.once('close', resolve))
-      const group = -(start.pid ?? Number.NaN)
+    await t.test(`the ${time} start serves until Ctrl-C, and exits 0`, async () => {
+      const start = new NpmStart(programs.npm, clone, env)
       try {
-        const deadline = Date.now() + 120_000
-        while (!(await answers(REGISTRY).catch(() => false))) {
-          assert.equal(start.exitCode, null, `npm start ended early:\n${output}`)
-          assert.ok(Date.now() < deadline, `npm start serves nothing:\n${output}`)
-          await delay(50)
-        }
-        process.kill(group, 'SIGINT')
-        assert.equal(await exit, 0, output)
-        assert.ok((await isFree(5050)) && (await isFree(5051)), 'the agent still listens')
+        await start.serves(REGISTRY)
+        start.pressCtrlC()
+        assert.equal(await start.exited(), 0, start.output)
       } finally {
-        if (start.exitCode === null && start.signalCode === null) process.kill(group, 'SIGKILL')
+        start.kill()
       }
+      for (const port of PORTS) assert.ok(await isFree(port), `something still listens on ${port}`)
       assert.ok(existsSync(join(clone, '.leat')))
     })
   }
+
+  await t.test('Ctrl-C lets a transfer under way come to its end', async () => {
+    const blob = randomBytes(1024 * 1024)
+    const upstream = await startPausingUpstream(blob)
+    const config = join(folder, 'config.yaml')
+    await writeFile(
+      config,
+      `upstreams: [{ namespace: slow.test, host: "127.0.0.1:${upstream.port}", tls: false }]\n`,
+    )
+    const start = new NpmStart(programs.npm, clone, { ...env, LEAT_CONFIG: config })
+    try {
+      await start.serves(REGISTRY)
+      const signal = AbortSignal.timeout(60_000)
+      const response = await fetch(`${REGISTRY}slow.test/team/app/blobs/${digestOf(blob)}`, { signal })
+      start.pressCtrlC()
+      await nobodyListens(5050)
+      // npm passes on to the agent what the terminal has sent it already: wait until both have arrived.
+      await delay(500)
+      upstream.goOn()
+      assert.ok(blob.equals(Buffer.from(await response.arrayBuffer())), start.output)
+      assert.equal(await start.exited(), 0, start.output)
+    } finally {
+      start.kill()
+      await upstream.close()
+    }
+  })
 })
+
+/** A registry of one blob that stops in the middle of it until it is told to go on. */
+async function startPausingUpstream(blob: Buffer) {
+  const paused: ServerResponse[] = []
+  const middle = blob.length / 2
+  const server = createServer((request, response) => {
+    if (!request.url?.includes('/blobs/')) return response.writeHead(200).end()
+    response.writeHead(200, { 'content-length': blob.length }).write(blob.subarray(0, middle))
+    paused.push(response)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    goOn: () => {
+      for (const response of paused.splice(0)) response.end(blob.subarray(middle))
+    },
+    close: async () => {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    },
+  }
+}
 
 async function isFree(port: number): Promise<boolean> {
   return await new Promise((resolve) => {
-    const server = createServer()
+    const server = createTcpServer()
     server.once('error', () => resolve(false))
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
+}
+
+async function nobodyListens(port: number): Promise<void> {
+  const deadline = Date.now() + 10_000
+  while (await accepts(port)) {
+    assert.ok(Date.now() < deadline, `port ${port} still takes connections`)
+    await delay(20)
+  }
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
 }
 
 /** What npm told this process about the checkout it runs in is not true of the clone. */
