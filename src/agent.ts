@@ -9,8 +9,10 @@ import { DEFAULT_POLICY, type Flight, type FlightPolicy } from './resolve/flight
 import { DEFAULT_FRESHNESS } from './resolve/freshness.ts'
 import { Resolution } from './resolve/resolver.ts'
 import { openStore, type Store } from './store/open.ts'
-import type { UpstreamOptions } from './upstream/options.ts'
+import type { UpstreamEntry, UpstreamOptions } from './upstream/options.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
+
+export type { UpstreamEntry, UpstreamOptions }
 
 export interface AgentOptions {
   /** Folder for everything that is kept. */

@@ -1,3 +1,8 @@
 /** The library: the same agent that `agent serve` runs, in a program of your own. */
-export { type Agent, type AgentOptions, createAgent } from './agent.ts'
-export type { UpstreamEntry, UpstreamOptions } from './upstream/options.ts'
+export {
+  type Agent,
+  type AgentOptions,
+  createAgent,
+  type UpstreamEntry,
+  type UpstreamOptions,
+} from './agent.ts'

@@ -126,18 +126,3 @@ export function describe(options: UpstreamOptions, entry: UpstreamEntry): Upstre
     realms: (entry.realms ?? []).map((host) => host.toLowerCase()),
   })
 }
-
-/** The proxies that the environment asks for, by the names that curl and Go know. */
-export function proxiesFrom(environment: Readonly<Record<string, string | undefined>>): Proxies | undefined {
-  const read = (name: string): string | undefined =>
-    environment[name.toLowerCase()] || environment[name] || undefined
-  const http = read('HTTP_PROXY')
-  const https = read('HTTPS_PROXY')
-  const exceptions = read('NO_PROXY')
-  if (http === undefined && https === undefined) return undefined
-  return {
-    ...(http === undefined ? {} : { http }),
-    ...(https === undefined ? {} : { https }),
-    ...(exceptions === undefined ? {} : { exceptions }),
-  }
-}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { canonicalNamespace, describe, parseHost, proxiesFrom } from '../../src/upstream/options.ts'
+import { canonicalNamespace, describe, parseHost } from '../../src/upstream/options.ts'
 
 test('Docker Hub is one upstream under each of its names', () => {
   for (const name of ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'Docker.IO']) {
@@ -56,12 +56,3 @@ for (const host of [
 ]) {
   test(`${JSON.stringify(host)} is no host`, () => assert.equal(parseHost(host), undefined))
 }
-
-test('proxies come from the environment, in small letters or capitals', () => {
-  assert.equal(proxiesFrom({}), undefined)
-  assert.equal(proxiesFrom({ NO_PROXY: 'a' }), undefined)
-  assert.deepEqual(proxiesFrom({ https_proxy: 'http://p:1', HTTPS_PROXY: 'http://q:1', NO_PROXY: 'a,b' }), {
-    https: 'http://p:1',
-    exceptions: 'a,b',
-  })
-})
