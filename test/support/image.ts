@@ -26,7 +26,7 @@ const OCI = 'application/vnd.oci.image'
 const ARCHITECTURES: Record<string, string> = { x64: 'amd64', ia32: '386' }
 
 /** This machine's architecture as images name it. */
-export const architecture = ARCHITECTURES[process.arch] ?? process.arch
+const architecture = ARCHITECTURES[process.arch] ?? process.arch
 
 export function buildImage(
   seed: string,

@@ -20,7 +20,7 @@ const PACKAGES: Record<string, string> = {
 /** Daemons live where an ordinary user's PATH does not look. */
 const ALSO = ['/usr/local/sbin', '/usr/sbin', '/sbin']
 
-export function findProgram(name: string): string | undefined {
+function findProgram(name: string): string | undefined {
   for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), ...ALSO]) {
     const path = join(folder, name)
     try {
