@@ -102,19 +102,22 @@ function suiteOf(file: string): string {
 
 async function runSuite(suite: Suite, files: readonly string[], totals: Totals): Promise<void> {
   const sourceOf = new Map(files.map((file) => [join(compiled, file.replace(/\.ts$/, '.js')), file]))
-  const idle = new Set(files)
   console.log(`\n${suite.name}: ${files.length} files`)
   const stream = run({
     files: [...sourceOf.keys()],
     concurrency: suite.concurrency,
     signal: AbortSignal.timeout(suite.deadlineMs),
   })
+  const empty: string[] = []
   const count = (outcome: 'passed' | 'failed', fact: Fact): void => {
     if (fact.details.type === 'suite') return
-    const isFile = fact.name === fact.file
-    // A file that passes as a whole is one in which nothing was tested; Node says so only for those.
-    if (isFile && outcome === 'passed') return
-    idle.delete(sourceOf.get(fact.file ?? '') ?? '')
+    // Node makes a test of the file itself when nothing in it is one, or when it cannot be loaded.
+    const source = sourceOf.get(fact.name)
+    if (source !== undefined && outcome === 'passed') {
+      empty.push(source)
+      totals.failed += 1
+      return
+    }
     if (fact.skip === undefined && fact.todo === undefined) totals[outcome] += 1
     else totals.skipped += 1
     if (typeof fact.skip === 'string') totals.missing.add(fact.skip)
@@ -124,16 +127,12 @@ async function runSuite(suite: Suite, files: readonly string[], totals: Totals):
   const report = stream.compose(new spec())
   report.pipe(process.stdout)
   await once(report, 'end')
-  for (const file of idle) {
-    console.log(`${file} holds no test.`)
-    totals.failed += 1
-  }
+  for (const source of empty) console.log(`${source} holds no test.`)
 }
 
 /** What Node says about a test or a suite of tests that has ended. */
 interface Fact {
   readonly name: string
-  readonly file?: string | undefined
   readonly skip?: string | boolean | undefined
   readonly todo?: string | boolean | undefined
   readonly details: { readonly type?: string | undefined }

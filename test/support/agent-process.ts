@@ -66,8 +66,8 @@ export class AgentProcess {
   }
 }
 
-/** Settings of the shell that runs the tests are none of the agent's business. */
-function withoutSettings(): Record<string, undefined> {
+/** For the environment of an agent: what the shell that runs the tests has set for itself is none of its business. */
+export function withoutSettings(): Record<string, undefined> {
   const names = Object.keys(process.env).filter((name) => name.startsWith('LEAT_'))
   return Object.fromEntries(
     [...names, 'UPSTREAM_CREDENTIALS', 'NODE_OPTIONS'].map((name) => [name, undefined]),
