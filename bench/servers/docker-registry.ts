@@ -1,7 +1,6 @@
 import { createReadStream, mkdirSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { type Blob, type Image, MANIFEST_TYPE } from '../content.ts'
 import { findProgram, freePort, Program } from '../program.ts'
 import { hex, REPOSITORY, type Side } from './side.ts'
@@ -88,8 +87,14 @@ export class DockerRegistry implements Side {
         else resolve({ location: response.headers.location ?? '' })
       })
     })
-    if (body === undefined) call.end()
-    else await pipeline(createReadStream(body.file, { highWaterMark: 1 << 20 }), call)
+    if (body === undefined) {
+      call.end()
+    } else {
+      // Not `pipeline`: it takes an answer that comes before the request has closed for a failure.
+      const file = createReadStream(body.file, { highWaterMark: 1 << 20 })
+      file.on('error', (error) => call.destroy(error))
+      file.pipe(call)
+    }
     return answered
   }
 }
