@@ -10,7 +10,8 @@ import { parseArgs } from 'node:util'
 const USAGE = `npm test -- [WORD...] [--suite NAME]... [--require-all]
 
   WORD           run only test files whose path contains one of these words, e.g. store
-  --suite NAME   fast (no program but Node), clients (real container tools), start (a fresh clone); default: all
+  --suite NAME   fast (no program but Node), clients (real container tools), chaos (an agent that is killed, starved
+                 and run for long), start (a fresh clone); default: all
   --require-all  a missing client is a failure and not a skip; as LEAT_REQUIRE_CLIENTS=1`
 
 interface Suite {
@@ -26,6 +27,7 @@ interface Suite {
 const SUITES: readonly Suite[] = [
   { name: 'fast', folders: [], concurrency: Math.max(2, availableParallelism()), deadlineMs: 300_000 },
   { name: 'clients', folders: ['clients'], concurrency: 1, deadlineMs: 600_000 },
+  { name: 'chaos', folders: ['chaos'], concurrency: 1, deadlineMs: 600_000 },
   { name: 'start', folders: ['start'], concurrency: 1, deadlineMs: 600_000 },
 ]
 

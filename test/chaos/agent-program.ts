@@ -1,0 +1,68 @@
+import type { AgentOptions } from '../../src/agent.ts'
+import type { Digest } from '../../src/oci/digest.ts'
+import { watchSteps } from './steps.ts'
+
+/** To the child: begin, or end as on SIGTERM. */
+export type Order =
+  | {
+      readonly do: 'start'
+      readonly options: AgentOptions
+      /** Before this step towards the disk, counted from 1, it kills itself as `kill -9` would. */
+      readonly dieBefore?: number | undefined
+      readonly tellSteps?: boolean
+    }
+  | { readonly do: 'stop' }
+
+/** From the child. */
+export type News =
+  | { readonly is: 'loaded' }
+  | { readonly is: 'serving'; readonly port: number }
+  | { readonly is: 'stored'; readonly digest: Digest }
+  | { readonly is: 'flying'; readonly digest: Digest; readonly resumedAt: number }
+  | { readonly is: 'step'; readonly name: string }
+  | { readonly is: 'refused'; readonly message: string }
+
+// An agent in a process of its own that can be killed at any step. Everything is loaded before it is told to start, so that
+// a test may have the next one ready while this one is still being used.
+let steps = 0
+let dieBefore = Number.POSITIVE_INFINITY
+let tellSteps = false
+
+await watchSteps((name) => {
+  steps += 1
+  if (steps === dieBefore) process.kill(process.pid, 'SIGKILL')
+  if (tellSteps) tell({ is: 'step', name })
+})
+const { createAgent } = await import('../../src/agent.ts')
+const { subscribe } = await import('../../src/observe/events.ts')
+let agent: ReturnType<typeof createAgent> | undefined
+
+process.on('disconnect', () => process.exit(1))
+process.on('message', (order: Order) => void (order.do === 'start' ? start(order) : stop()))
+tell({ is: 'loaded' })
+
+async function start(order: Extract<Order, { do: 'start' }>): Promise<void> {
+  steps = 0
+  dieBefore = order.dieBefore ?? dieBefore
+  tellSteps = order.tellSteps ?? false
+  subscribe('store.committed', ({ digest }) => tell({ is: 'stored', digest }))
+  subscribe('flight.started', ({ digest, resumedAt }) => tell({ is: 'flying', digest, resumedAt }))
+  try {
+    agent = createAgent(order.options)
+    await agent.start()
+    tell({ is: 'serving', port: agent.addresses.registry.port })
+  } catch (error) {
+    tell({ is: 'refused', message: error instanceof Error ? error.message : String(error) })
+  }
+}
+
+async function stop(): Promise<void> {
+  await agent?.stop({ drainMs: 5000 })
+  // Nothing is left that keeps it running, or it does not end.
+  process.removeAllListeners('disconnect')
+  process.disconnect()
+}
+
+function tell(news: News): void {
+  process.send?.(news)
+}
