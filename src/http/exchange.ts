@@ -40,12 +40,14 @@ export abstract class Exchange {
   }
   protected abstract readonly protocol: 'http/1.1' | 'h2'
   readonly #outgoing: Outgoing
-  readonly #gone = new AbortController()
+  /** Made only for those who look at it: most answers are given before anyone could wait. */
+  #gone: AbortController | undefined
   readonly #startedAt = performance.now()
   readonly #onOver: () => void
   #status = 0
   #bytes = 0
   #ended = false
+  #aborted = false
 
   constructor(
     request: { method?: string | undefined; url?: string | undefined; headers: IncomingHttpHeaders },
@@ -63,7 +65,16 @@ export abstract class Exchange {
 
   /** Aborted when the client goes away before it has all of its answer. */
   get signal(): AbortSignal {
+    if (this.#gone === undefined) {
+      this.#gone = new AbortController()
+      if (this.#aborted) this.#gone.abort(new ClientGone())
+    }
     return this.#gone.signal
+  }
+
+  /** The client went away before it had all of its answer. */
+  get isGone(): boolean {
+    return this.#aborted
   }
 
   get state(): 'unanswered' | 'answering' | 'answered' {
@@ -109,16 +120,23 @@ export abstract class Exchange {
   protected abstract deliveredWhole(): boolean
 
   #over(): void {
-    const aborted = !this.#ended || !this.deliveredWhole()
-    if (aborted) this.#gone.abort(new ClientGone())
+    const { route, repository, reference, source, cacheStatus, error } = this.findings
+    this.#aborted = !this.#ended || !this.deliveredWhole()
+    if (this.#aborted) this.#gone?.abort(new ClientGone())
+    // Written out: spreading an object into a larger one makes it slow to create and to collect, and this is for every request.
     publish('request.ended', {
-      ...this.findings,
+      route,
+      repository,
+      reference,
+      source,
+      cacheStatus,
+      error,
       method: METHODS.has(this.method) ? this.method : 'OTHER',
       code: this.#status,
       ms: performance.now() - this.#startedAt,
       bytes: this.#bytes,
       protocol: this.protocol,
-      aborted,
+      aborted: this.#aborted,
     })
     this.#onOver()
   }

@@ -6,20 +6,25 @@ export interface Query {
   readonly artifactType: string | undefined
 }
 
+type Mutable = { -readonly [Key in keyof Query]: Query[Key] }
+
 const EMPTY: Query = { ns: undefined, n: undefined, last: undefined, artifactType: undefined }
 const KEYS: ReadonlySet<string> = new Set(Object.keys(EMPTY))
 
 /** The first of each counts. */
 export function parseQuery(query: string): Query {
   if (query === '') return EMPTY
-  const found: Record<string, string | undefined> = {}
+  const found: Mutable = { ns: undefined, n: undefined, last: undefined, artifactType: undefined }
   for (const pair of query.split('&')) {
     const equals = pair.indexOf('=')
     const key = equals < 0 ? pair : pair.slice(0, equals)
-    if (KEYS.has(key) && found[key] === undefined)
-      found[key] = equals < 0 ? '' : value(pair.slice(equals + 1))
+    if (isKey(key)) found[key] ??= equals < 0 ? '' : value(pair.slice(equals + 1))
   }
-  return { ...EMPTY, ...found }
+  return found
+}
+
+function isKey(key: string): key is keyof Query {
+  return KEYS.has(key)
 }
 
 function value(text: string): string {

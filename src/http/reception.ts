@@ -73,7 +73,7 @@ async function answerNamed(
   reception: Reception,
 ): Promise<void> {
   const { resolver, defaultNamespace } = reception
-  const { signal, findings } = exchange
+  const { findings } = exchange
   const found = addressed({ name: route.name, ns: asked.query.ns, defaultNamespace })
   if (!found.ok) return refuse(exchange, { status: 400, code: 'NAME_INVALID', message: found.problem })
   const repository = found.value
@@ -85,10 +85,10 @@ async function answerNamed(
   switch (route.kind) {
     case 'manifest':
       findings.reference = route.digest
-      return respondManifest(exchange, await resolver.manifestByDigest(repository, route.digest, { signal }))
+      return respondManifest(exchange, await resolver.manifestByDigest(repository, route.digest, exchange))
     case 'tagged':
       findings.reference = route.tag
-      return respondManifest(exchange, await resolver.manifestByTag(repository, route.tag, { signal }))
+      return respondManifest(exchange, await resolver.manifestByTag(repository, route.tag, exchange))
     case 'blob':
       findings.reference = route.digest
       return respondBlob(exchange, repository, route.digest, reception)

@@ -48,7 +48,7 @@ export function refuse(exchange: Exchange, { status, code, message, detail, head
 
 /** Ends an exchange that failed: with an OCI error, or by cutting it short when its body has begun. */
 export function fail(exchange: Exchange, error: unknown, asked: Asked): void {
-  if (error instanceof ClientGone || exchange.signal.aborted) return
+  if (error instanceof ClientGone || exchange.isGone) return
   if (exchange.state === 'answering') exchange.cutShort()
   if (exchange.state === 'unanswered') refuse(exchange, refusalOf(error, asked))
   // What a stranger's error says may be about paths and addresses of this machine: watchers learn it, clients do not.

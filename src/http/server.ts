@@ -6,7 +6,7 @@ import { allowedBy } from '../oci/allow.ts'
 import type { Resolver } from '../resolve/answer.ts'
 import { BodyBuffers } from './buffers.ts'
 import { type CertificateFiles, followCertificate, readCertificate } from './certificate.ts'
-import { type Exchange, Http1Exchange, Http2Exchange } from './exchange.ts'
+import { Http1Exchange, Http2Exchange } from './exchange.ts'
 import { createHttp1, type Http1Front } from './http1.ts'
 import { Http2Speaker } from './http2.ts'
 import { LIMITS, type Limits } from './limits.ts'
@@ -49,6 +49,14 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
 
 const FAREWELL_MS = 1000
 
+/** What is known of a connection of HTTP/1.1. */
+interface Talk {
+  /** An answer is under way. */
+  isBusy: boolean
+  /** What the parser said when it gave the connection up. */
+  complaint: NodeJS.ErrnoException | undefined
+}
+
 class FrontDoor implements RegistryServer {
   readonly #options: RegistryServerOptions
   readonly #limits: Limits
@@ -59,10 +67,9 @@ class FrontDoor implements RegistryServer {
   readonly #sockets = new Set<Socket>()
   /** Connections that have not said their protocol yet. */
   readonly #fresh = new Set<Socket>()
-  readonly #open = new Set<Exchange>()
-  /** Connections of HTTP/1.1 with an answer under way, and what the parser said of connections it gave up on. */
-  readonly #busy = new WeakSet<Duplex>()
-  readonly #complaints = new WeakMap<Duplex, NodeJS.ErrnoException>()
+  /** Answers under way. */
+  #open = 0
+  readonly #talks = new WeakMap<Duplex, Talk>()
   #http1: Http1Front | undefined
   #certificate: { stop(): void } | undefined
   #draining = false
@@ -123,7 +130,7 @@ class FrontDoor implements RegistryServer {
     for (const socket of this.#fresh) socket.destroy()
     this.#http2.drain()
     this.#http1?.server.closeIdleConnections()
-    await this.#until(() => this.#open.size === 0, timeoutMs)
+    await this.#until(() => this.#open === 0, timeoutMs)
     // The last bytes are on their way; connections close themselves when they are out.
     await this.#until(() => this.#sockets.size === 0, Math.min(timeoutMs, FAREWELL_MS))
     await this.close()
@@ -162,18 +169,18 @@ class FrontDoor implements RegistryServer {
   #hearHttp1(request: IncomingMessage, response: ServerResponse, expectsWord: boolean): void {
     this.#pipeline.enter(request, response, () => {
       dropBody(request, this.#limits.maxBodyBytes)
+      const talk = this.#talkOn(request.socket)
       const exchange = new Http1Exchange(request, response, {
         onOver: () => {
-          this.#busy.delete(request.socket)
-          const error = this.#complaints.get(request.socket)
-          if (error !== undefined) answerMalformed(error, request.socket)
-          this.#over(exchange)
+          talk.isBusy = false
+          if (talk.complaint !== undefined) answerMalformed(talk.complaint, request.socket)
+          this.#over()
         },
         // A client that was not told to go on may send its body or not: after that the connection is of no use.
         lastOnConnection: () => this.#draining || expectsWord,
       })
-      this.#open.add(exchange)
-      this.#busy.add(request.socket)
+      this.#open += 1
+      talk.isBusy = true
       if (request.headers.host === undefined && request.httpVersionMinor > 0) {
         refuse(exchange, { status: 400, code: 'UNSUPPORTED', message: 'the request has no Host header' })
         return
@@ -184,15 +191,15 @@ class FrontDoor implements RegistryServer {
 
   #hearHttp2(request: Http2ServerRequest, response: Http2ServerResponse): void {
     const exchange = new Http2Exchange(request, response, {
-      onOver: () => this.#over(exchange),
+      onOver: () => this.#over(),
       stallMs: this.#limits.stallMs,
     })
-    this.#open.add(exchange)
+    this.#open += 1
     void receive(exchange, this.#reception)
   }
 
-  #over(exchange: Exchange): void {
-    this.#open.delete(exchange)
+  #over(): void {
+    this.#open -= 1
     if (!this.#draining) return
     this.#onLess?.()
     // Its connection becomes idle only after this.
@@ -213,10 +220,20 @@ class FrontDoor implements RegistryServer {
   }
 
   #onMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+    const talk = this.#talkOn(socket)
     // The parser tells again for everything that comes after.
-    if (this.#complaints.has(socket)) return
-    this.#complaints.set(socket, error)
+    if (talk.complaint !== undefined) return
+    talk.complaint = error
     // An answer that is under way goes first.
-    if (!this.#busy.has(socket) || !socket.writable) answerMalformed(error, socket)
+    if (!talk.isBusy || !socket.writable) answerMalformed(error, socket)
+  }
+
+  #talkOn(socket: Duplex): Talk {
+    let talk = this.#talks.get(socket)
+    if (talk === undefined) {
+      talk = { isBusy: false, complaint: undefined }
+      this.#talks.set(socket, talk)
+    }
+    return talk
   }
 }

@@ -72,7 +72,7 @@ export class Journal {
         const { repository, reference } = fact
         // The rest has nothing that anybody could ask about.
         if (repository === undefined || reference === undefined) return
-        this.#requests.add({ ...fact, repository, reference, at: Date.now() })
+        this.#requests.add(Object.assign({ repository, reference, at: Date.now() }, fact))
       }),
       subscribe('flight.started', (fact) => this.#begin(fact, fact.resumedAt)),
       subscribe('flight.attempted', (fact) => {

@@ -6,10 +6,19 @@ export interface Manifest {
   readonly bytes: Uint8Array
 }
 
-/** The manifests used last, as long as they fit: they are asked for far more often than anything else. */
+interface Kept {
+  readonly manifest: Manifest
+  /** Asked for since eviction last came by. */
+  used: boolean
+}
+
+/**
+ * Manifests that are asked for, as long as they fit: nothing else is asked for as often. Whoever was used since
+ * eviction last came by gets a second chance, so that a hit costs a look and no reordering.
+ */
 export class ManifestMemory {
   readonly #limit: number
-  readonly #manifests = new Map<Digest, Manifest>()
+  readonly #kept = new Map<Digest, Kept>()
   #bytes = 0
 
   constructor(limitBytes: number) {
@@ -17,29 +26,33 @@ export class ManifestMemory {
   }
 
   get(digest: Digest): Manifest | undefined {
-    const manifest = this.#manifests.get(digest)
-    if (manifest !== undefined) {
-      this.#manifests.delete(digest)
-      this.#manifests.set(digest, manifest)
-    }
-    return manifest
+    const kept = this.#kept.get(digest)
+    if (kept === undefined) return undefined
+    kept.used = true
+    return kept.manifest
   }
 
   put(manifest: Manifest): void {
     if (manifest.bytes.length > this.#limit / 4) return
     this.drop(manifest.digest)
-    this.#manifests.set(manifest.digest, manifest)
+    this.#kept.set(manifest.digest, { manifest, used: false })
     this.#bytes += manifest.bytes.length
-    for (const oldest of this.#manifests.keys()) {
+    for (const [digest, kept] of this.#kept) {
       if (this.#bytes <= this.#limit) break
-      this.drop(oldest)
+      if (!kept.used) {
+        this.drop(digest)
+        continue
+      }
+      kept.used = false
+      this.#kept.delete(digest)
+      this.#kept.set(digest, kept)
     }
   }
 
   drop(digest: Digest): void {
-    const manifest = this.#manifests.get(digest)
-    if (manifest === undefined) return
-    this.#manifests.delete(digest)
-    this.#bytes -= manifest.bytes.length
+    const kept = this.#kept.get(digest)
+    if (kept === undefined) return
+    this.#kept.delete(digest)
+    this.#bytes -= kept.manifest.bytes.length
   }
 }
