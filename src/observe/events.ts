@@ -81,6 +81,12 @@ export interface Events {
     readonly reason: string
   }
   'store.committed': { readonly digest: Digest; readonly size: number }
+  /** A stored blob was let go of: to make room, because somebody asked for room, or asked for it to be removed. */
+  'store.evicted': {
+    readonly digest: Digest
+    readonly size: number
+    readonly reason: 'room' | 'gc' | 'removed'
+  }
   'store.recovered': {
     readonly blobs: number
     readonly bytes: number

@@ -9,15 +9,18 @@ export class StoredContent implements Content {
   readonly size: number
   readonly mediaType: string | undefined
   readonly #file: OpenFile
+  readonly #onClosed: () => void
 
   constructor(
     facts: { readonly digest: Digest; readonly size: number; readonly mediaType: string | undefined },
     file: OpenFile,
+    onClosed: () => void,
   ) {
     this.digest = facts.digest
     this.size = facts.size
     this.mediaType = facts.mediaType
     this.#file = file
+    this.#onClosed = onClosed
   }
 
   readable(): number {
@@ -32,7 +35,11 @@ export class StoredContent implements Content {
     }
   }
 
-  close(): Promise<void> {
-    return this.#file.close()
+  async close(): Promise<void> {
+    try {
+      await this.#file.close()
+    } finally {
+      this.#onClosed()
+    }
   }
 }

@@ -9,29 +9,45 @@ import type { Entry } from './entries.ts'
 import { DiskIncoming, type Yard } from './incoming.ts'
 import type { LastUse } from './last-use.ts'
 import { diskFailure, ignore } from './layout.ts'
+import { Readers } from './readers.ts'
+import type { Gone, Reason } from './room.ts'
 
 /** How many entries are listed between two looks at when they were used. */
 const PAGE = 500
 
 /** The blob store on disk. */
 export class DiskStore implements BlobStore {
+  readonly readers = new Readers()
   readonly #yard: Yard
   readonly #lastUse: LastUse
+  readonly #onDropped: (digest: Digest) => void
   readonly #incoming = new Map<Digest, Promise<DiskIncoming>>()
+  /** What is being dropped: only after that it may come in again. */
+  readonly #leaving = new Map<Digest, Promise<unknown>>()
   #closing = false
 
-  constructor(yard: Yard, lastUse: LastUse) {
+  constructor(yard: Yard, lastUse: LastUse, onDropped: (digest: Digest) => void) {
     this.#yard = yard
     this.#lastUse = lastUse
+    this.#onDropped = onDropped
   }
 
-  async open(digest: Digest): Promise<Content | undefined> {
-    try {
-      const entry = await this.#yard.entries.get(digest)
-      return entry === undefined ? undefined : await this.#open(entry)
-    } catch (cause) {
-      throw diskFailure(`cannot open ${digest}`, cause)
-    }
+  open(digest: Digest): Promise<Content | undefined> {
+    return this.#read(digest, () => this.#lastUse.mark(digest))
+  }
+
+  /** The blob, opened without being marked as used: for whoever looks after the store. */
+  peek(digest: Digest): Promise<Content | undefined> {
+    return this.#read(digest, () => {})
+  }
+
+  touch(digest: Digest): void {
+    this.#lastUse.mark(digest)
+  }
+
+  /** Somebody has it open, or it is on its way in or out. */
+  isBusy(digest: Digest): boolean {
+    return this.readers.has(digest) || this.#incoming.has(digest) || this.#leaving.has(digest)
   }
 
   async facts(digest: Digest): Promise<BlobFacts | undefined> {
@@ -49,7 +65,7 @@ export class DiskStore implements BlobStore {
     const { digest } = want
     if (this.#closing) throw new Failure('stopping', 'the store is closed')
     if (this.#incoming.has(digest)) throw new Failure('disk', `${digest} is already on its way in`)
-    const beginning = DiskIncoming.begin(want, this.#yard, () => this.#incoming.delete(digest))
+    const beginning = this.#begin(want)
     this.#incoming.set(digest, beginning)
     try {
       return await beginning
@@ -76,21 +92,110 @@ export class DiskStore implements BlobStore {
     await Promise.allSettled([...this.#incoming.values()].map(async (incoming) => (await incoming).close()))
   }
 
-  async #open(entry: Entry): Promise<Content | undefined> {
+  /** Drops those of them that are not busy. */
+  async drop(entries: readonly Entry[], reason: Reason): Promise<Gone> {
+    return this.#drop(
+      entries.filter(({ digest }) => !this.isBusy(digest)),
+      reason,
+    )
+  }
+
+  /** Drops it even while it is being read: who reads it keeps the file. False: it was not here. */
+  async remove(digest: Digest): Promise<boolean> {
+    const entry = await this.#yard.entries.get(digest)
+    if (entry === undefined || this.#leaving.has(digest)) return false
+    await this.#drop([entry], 'removed')
+    return true
+  }
+
+  /** Removes what a transfer has left. False: another one goes on with it. */
+  async dropPartial(digest: Digest): Promise<boolean> {
+    if (this.isBusy(digest)) return false
+    await this.#leave([digest], this.#yard.partials.remove(digest))
+    return true
+  }
+
+  /**
+   * The file goes first. A crash after that leaves an entry without a file, which the next start drops by a look at names;
+   * the other way round it would leave a file that nobody knows, to be hashed and taken in again.
+   */
+  async #drop(entries: readonly Entry[], reason: Reason): Promise<Gone> {
+    if (entries.length === 0) return { blobs: 0, bytes: 0 }
+    const digests = entries.map(({ digest }) => digest)
+    for (const digest of digests) this.#yard.entries.hide(digest)
+    return this.#leave(digests, this.#remove(entries, reason))
+  }
+
+  async #remove(entries: readonly Entry[], reason: Reason): Promise<Gone> {
+    const gone: Entry[] = []
+    try {
+      for (const entry of entries) {
+        await this.#yard.shelves.remove(entry.digest)
+        this.#lastUse.forget(entry.digest)
+        gone.push(entry)
+      }
+    } finally {
+      if (gone.length > 0) await this.#yard.entries.removeHidden(gone)
+      for (const { digest } of entries.slice(gone.length)) this.#yard.entries.show(digest)
+    }
+    for (const { digest, size } of gone) {
+      this.#onDropped(digest)
+      publish('store.evicted', { digest, size, reason })
+    }
+    return { blobs: gone.length, bytes: gone.reduce((sum, { size }) => sum + size, 0) }
+  }
+
+  async #leave<Result>(digests: readonly Digest[], leaving: Promise<Result>): Promise<Result> {
+    for (const digest of digests) this.#leaving.set(digest, leaving)
+    try {
+      return await leaving
+    } finally {
+      for (const digest of digests) this.#leaving.delete(digest)
+    }
+  }
+
+  async #begin(want: Want): Promise<DiskIncoming> {
+    const { digest } = want
+    await this.#leaving.get(digest)?.catch(() => {})
+    return DiskIncoming.begin(want, this.#yard, () => this.#incoming.delete(digest))
+  }
+
+  async #read(digest: Digest, onOpened: () => void): Promise<Content | undefined> {
+    const { entries } = this.#yard
+    let leave = (): void => {}
+    try {
+      const entry = await entries.get(digest)
+      if (entry === undefined) return undefined
+      // From here on it is not dropped, unless it was to be already.
+      leave = this.readers.enter(digest, entry.size)
+      const content = await this.#open(entry, leave)
+      if (content === undefined) leave()
+      else onOpened()
+      return content
+    } catch (cause) {
+      leave()
+      throw diskFailure(`cannot open ${digest}`, cause)
+    }
+  }
+
+  async #open(entry: Entry, onClosed: () => void): Promise<Content | undefined> {
     const { digest, size } = entry
-    const file = await this.#yard.shelves.open(digest)
+    const { shelves, entries } = this.#yard
+    let file = await shelves.open(digest)
     if (file === undefined) {
-      await this.#lose(digest, 'no file')
+      // Dropped meanwhile it is only not here; dropped and stored again it is.
+      if ((await entries.get(digest)) === undefined) return undefined
+      file = await shelves.open(digest)
+    }
+    if (file === undefined) {
+      await this.lose(digest, 'no file')
       return undefined
     }
     try {
       const stats = await file.stat()
-      if (stats.isFile() && stats.size === size) {
-        this.#lastUse.mark(digest)
-        return new StoredContent(entry, file)
-      }
+      if (stats.isFile() && stats.size === size) return new StoredContent(entry, file, onClosed)
       await this.#yard.quarantine.move(digest, this.#yard.shelves.path(digest)).catch(ignore('ENOENT'))
-      await this.#lose(digest, stats.isFile() ? `${stats.size} bytes instead of ${size}` : 'not a file')
+      await this.lose(digest, stats.isFile() ? `${stats.size} bytes instead of ${size}` : 'not a file')
     } catch (error) {
       await file.close()
       throw error
@@ -100,9 +205,10 @@ export class DiskStore implements BlobStore {
   }
 
   /** What is on disk is not what was stored there: from now on it is not here, and will be fetched again. */
-  async #lose(digest: Digest, found: string): Promise<void> {
+  async lose(digest: Digest, found: string): Promise<void> {
     this.#lastUse.forget(digest)
     await this.#yard.entries.remove(digest)
+    this.#onDropped(digest)
     publish('verify.failed', { digest, found, source: 'disk', sourceKind: 'disk' })
   }
 

@@ -3,6 +3,8 @@ import { type Digest, parseDigest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
 import type { BlobFacts } from '../resolve/blob-store.ts'
 import { type Database, keysUnder, SEPARATOR } from './database.ts'
+import { Line } from './line.ts'
+import { Pins } from './pins.ts'
 
 /** What the index says of a blob; when it was last used is kept apart, because that changes. */
 export type Entry = Omit<BlobFacts, 'lastUsedAt'>
@@ -33,15 +35,24 @@ const childrenKey = (digest: Digest): string => `children${SEPARATOR}${digest}`
 
 /** The index of blobs: digest → entry, manifest → children, subject → referrers, digest → repositories. */
 export class Entries {
+  /** Which blobs go first, and which must stay: kept in step with the entries. */
+  readonly line: Line
+  readonly pins: Pins
   readonly #database: Database
   readonly #remembered = new Map<Digest, Entry>()
   /** Changes of one digest wait for each other. */
   readonly #changing = new Map<Digest, Promise<unknown>>()
+  /** On their way out: not here any more for whoever asks. */
+  readonly #hidden = new Set<Digest>()
+  #removals = 0
   #bytes = 0
   #blobs = 0
 
   constructor(database: Database) {
     this.#database = database
+    this.pins = new Pins(database)
+    this.line = new Line(database)
+    this.line.completeFrom(() => this.list())
   }
 
   get usage(): { readonly bytes: number; readonly blobs: number } {
@@ -55,6 +66,7 @@ export class Entries {
   }
 
   async get(digest: Digest): Promise<Entry | undefined> {
+    if (this.#hidden.has(digest)) return undefined
     const known = this.#remembered.get(digest)
     if (known !== undefined) {
       // Moved to the end: the first in the map is the one that was not needed for longest.
@@ -62,10 +74,22 @@ export class Entries {
       this.#remembered.set(digest, known)
       return known
     }
-    const text: string | undefined = await this.#database.get(blobKey(digest))
-    const entry = text === undefined ? undefined : decodeEntry(digest, text)
-    if (entry !== undefined && !this.#changing.has(digest)) this.#remember(entry)
+    const removals = this.#removals
+    const entry = await this.#read(digest)
+    if (this.#hidden.has(digest)) return undefined
+    // Removed meanwhile, it must not be remembered.
+    if (entry !== undefined && !this.#changing.has(digest) && removals === this.#removals)
+      this.#remember(entry)
     return entry
+  }
+
+  /** Many at once, of which most will not be asked for again. */
+  async getMany(digests: readonly Digest[]): Promise<(Entry | undefined)[]> {
+    const texts: (string | undefined)[] = await this.#database.getMany(digests.map(blobKey))
+    return digests.map((digest, at) => {
+      const text = texts[at]
+      return text === undefined || this.#hidden.has(digest) ? undefined : decodeEntry(digest, text)
+    })
   }
 
   /** Durable when it resolves. */
@@ -73,7 +97,11 @@ export class Entries {
     return this.#change(entry.digest, async () => {
       const { digest, ...value } = entry
       const before = await this.get(digest)
+      const [use] = before === undefined ? [] : await this.line.uses([digest])
+      const keepers = await this.pins.keepersOf(digest)
       const batch = this.#database.batch().put(blobKey(digest), JSON.stringify(value))
+      this.line.enter(batch, entry, use)
+      this.pins.extend(batch, keepers, ties.references)
       if (ties.references.length > 0) batch.put(childrenKey(digest), JSON.stringify(ties.references))
       if (ties.subject !== undefined)
         batch.put(`referrer${SEPARATOR}${ties.subject}${SEPARATOR}${digest}`, '')
@@ -82,26 +110,56 @@ export class Entries {
       this.#remember(entry)
       this.#bytes += entry.size - (before?.size ?? 0)
       if (before === undefined) this.#blobs += 1
+      if (ties.references.length > 0) await this.#keepWhatItNeeds(digest, keepers, ties.references)
     })
   }
 
   /** Forgets the blob itself. Who has seen it, and what refers to it, stays true. */
   remove(digest: Digest): Promise<void> {
     return this.#change(digest, async () => {
-      const before = await this.get(digest)
-      this.#remembered.delete(digest)
+      const before = await this.#read(digest)
       await this.removeAll([digest])
-      if (before === undefined) return
-      this.#bytes -= before.size
-      this.#blobs -= 1
+      if (before !== undefined) this.#discount([before])
     })
   }
 
   /** The same for many, at the start: usage is told afterwards by `count`. */
-  async removeAll(digests: readonly Digest[]): Promise<void> {
+  async removeAll(digests: readonly Digest[], options = { sync: true }): Promise<void> {
+    const uses = await this.line.uses(digests)
     const batch = this.#database.batch()
-    for (const digest of digests) batch.del(blobKey(digest)).del(childrenKey(digest)).del(usedKey(digest))
-    await batch.write({ sync: true })
+    for (const [at, digest] of digests.entries()) {
+      this.#remembered.delete(digest)
+      batch.del(blobKey(digest)).del(childrenKey(digest))
+      this.line.leave(batch, digest, uses[at])
+    }
+    this.#removals += 1
+    await batch.write(options)
+    this.#removals += 1
+    for (const digest of digests) this.#remembered.delete(digest)
+  }
+
+  /** From now on it is not here, whatever the index says: its file is about to go. */
+  hide(digest: Digest): void {
+    this.#hidden.add(digest)
+    this.#remembered.delete(digest)
+  }
+
+  /** It is here after all. */
+  show(digest: Digest): void {
+    this.#hidden.delete(digest)
+  }
+
+  /**
+   * Forgets what was hidden and whose files are gone. Not synced: entries that a power cut brings back are dropped at the
+   * next start, because they have no files.
+   */
+  async removeHidden(entries: readonly Entry[]): Promise<void> {
+    await this.removeAll(
+      entries.map(({ digest }) => digest),
+      { sync: false },
+    )
+    this.#discount(entries)
+    for (const { digest } of entries) this.#hidden.delete(digest)
   }
 
   /** Size of every blob whose digest starts so, by digest; undefined where the entry cannot be read. */
@@ -141,6 +199,30 @@ export class Entries {
     return keys.map((key) => key.slice(key.lastIndexOf(SEPARATOR) + 1))
   }
 
+  async #read(digest: Digest): Promise<Entry | undefined> {
+    const text: string | undefined = await this.#database.get(blobKey(digest))
+    return text === undefined ? undefined : decodeEntry(digest, text)
+  }
+
+  #discount(entries: readonly Entry[]): void {
+    for (const { size } of entries) this.#bytes -= size
+    this.#blobs -= entries.length
+    this.pins.changed()
+  }
+
+  /** It was pinned while it was being stored. */
+  async #keepWhatItNeeds(
+    manifest: Digest,
+    before: readonly Digest[],
+    references: readonly Digest[],
+  ): Promise<void> {
+    const fresh = (await this.pins.keepersOf(manifest)).filter((pin) => !before.includes(pin))
+    if (fresh.length === 0) return
+    const batch = this.#database.batch()
+    this.pins.extend(batch, fresh, references)
+    await batch.write({ sync: true })
+  }
+
   #remember(entry: Entry): void {
     this.#remembered.delete(entry.digest)
     this.#remembered.set(entry.digest, entry)
@@ -161,10 +243,6 @@ export class Entries {
       if (this.#changing.get(digest) === change) this.#changing.delete(digest)
     }
   }
-}
-
-export function usedKey(digest: Digest): string {
-  return `used${SEPARATOR}${digest}`
 }
 
 /** The two keys that say that a repository has a digest. */

@@ -10,6 +10,7 @@ import { diskFailure } from './layout.ts'
 import type { OpenFile } from './open-file.ts'
 import type { Partials } from './partials.ts'
 import type { Quarantine } from './quarantine.ts'
+import type { Room } from './room.ts'
 import type { Borrower, SharedMemory } from './shared-memory.ts'
 import type { Shelves } from './shelves.ts'
 import type { Writers } from './writer.ts'
@@ -18,6 +19,7 @@ import type { WrittenFile } from './written-file.ts'
 /** What a blob on its way in needs of the store. */
 export interface Yard {
   readonly memory: SharedMemory
+  readonly room: Room
   readonly writers: Writers
   readonly partials: Partials
   readonly shelves: Shelves

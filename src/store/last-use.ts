@@ -1,6 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Database } from './database.ts'
-import { usedKey } from './entries.ts'
+import type { Line } from './line.ts'
 
 /** So many uses are remembered at most before they are written, however short the time since the last writing. */
 const MOST = 10_000
@@ -8,14 +8,16 @@ const MOST = 10_000
 /** When blobs were last used: kept in memory and written together now and then, never one write for each hit. */
 export class LastUse {
   readonly #database: Database
+  readonly #line: Line
   readonly #timer: NodeJS.Timeout
   /** Not written yet, or being written. */
   #fresh = new Map<Digest, number>()
   #writing: Map<Digest, number> | undefined
   #flushing: Promise<void> = Promise.resolve()
 
-  constructor(database: Database, { everyMs = 30_000 } = {}) {
+  constructor(database: Database, line: Line, { everyMs = 30_000 } = {}) {
     this.#database = database
+    this.#line = line
     this.#timer = setInterval(() => void this.flush().catch(() => {}), everyMs).unref()
   }
 
@@ -28,14 +30,19 @@ export class LastUse {
     this.#fresh.delete(digest)
   }
 
+  /** Used since its place in the line was written. */
+  isMarked(digest: Digest): boolean {
+    return this.#fresh.has(digest) || this.#writing?.has(digest) === true
+  }
+
   /** Milliseconds since the epoch, for each; undefined: not since it was stored. */
   async of(digests: readonly Digest[]): Promise<(number | undefined)[]> {
     const known = digests.map((digest) => this.#fresh.get(digest) ?? this.#writing?.get(digest))
     const unknown = digests.filter((_, at) => known[at] === undefined)
     if (unknown.length === 0) return known
-    const texts: (string | undefined)[] = await this.#database.getMany(unknown.map(usedKey))
+    const uses = await this.#line.uses(unknown)
     let next = 0
-    return known.map((time) => time ?? timeOf(texts[next++]))
+    return known.map((time) => time ?? uses[next++]?.time)
   }
 
   /** A failed writing is tried again with the next one. */
@@ -58,9 +65,7 @@ export class LastUse {
     this.#writing = writing
     this.#fresh = new Map()
     try {
-      const batch = this.#database.batch()
-      for (const [digest, time] of writing) batch.put(usedKey(digest), String(time))
-      await batch.write()
+      await this.#write(writing)
     } catch (error) {
       // Bounded by what was there: later uses of the same blobs replace the earlier ones.
       if (writing.size + this.#fresh.size <= MOST * 2) this.#fresh = new Map([...writing, ...this.#fresh])
@@ -69,9 +74,18 @@ export class LastUse {
       this.#writing = undefined
     }
   }
-}
 
-function timeOf(text: string | undefined): number | undefined {
-  const time = Number(text)
-  return text === undefined || Number.isNaN(time) ? undefined : time
+  async #write(marks: ReadonlyMap<Digest, number>): Promise<void> {
+    await this.#line.whole()
+    const digests = [...marks.keys()]
+    const uses = await this.#line.uses(digests)
+    const batch = this.#database.batch()
+    for (const [at, digest] of digests.entries()) {
+      const before = uses[at]
+      const time = marks.get(digest)
+      // What has no place is not here any more.
+      if (before !== undefined && time !== undefined) this.#line.move(batch, digest, time, before)
+    }
+    await batch.write()
+  }
 }

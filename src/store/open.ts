@@ -4,16 +4,22 @@ import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { BlobFacts, BlobStore } from '../resolve/blob-store.ts'
 import type { Catalog } from '../resolve/catalog.ts'
+import type { Content } from '../resolve/content.ts'
 import { type KnownTag, LevelCatalog, repositoryOf } from './catalog.ts'
 import { beginAnew, type Database, isDamage, mendDatabase, openDatabase } from './database.ts'
 import { DiskStore } from './disk.ts'
 import { Entries } from './entries.ts'
+import { Eviction } from './evict.ts'
 import type { Yard } from './incoming.ts'
 import { LastUse } from './last-use.ts'
 import { diskFailure, type Layout, prepareLayout } from './layout.ts'
+import { measure } from './measure.ts'
 import { Partials } from './partials.ts'
+import type { Pin } from './pins.ts'
 import { Quarantine } from './quarantine.ts'
 import { adopt, type Reconciled, reconcile } from './recover.ts'
+import { type DiskLimit, type Gone, Room } from './room.ts'
+import { Scrub, type Verified, type VerifyOptions } from './scrub.ts'
 import { SharedMemory } from './shared-memory.ts'
 import { Shelves } from './shelves.ts'
 import { Writers } from './writer.ts'
@@ -24,6 +30,10 @@ export interface StoreOptions {
   readonly writers?: number
   /** Memory for blobs on their way in, all together. */
   readonly memoryBytes?: number
+  /** How much it may hold; without it, whatever comes. */
+  readonly maxBytes?: DiskLimit
+  /** Called with each stored blob that was dropped: who remembers it must forget it. */
+  readonly onDropped?: (digest: Digest) => void
 }
 
 /** Everything that this node keeps. */
@@ -33,6 +43,29 @@ export interface Store {
   /** Resolves when files have been looked at that the index did not know; until then they are not found. */
   readonly recovered: Promise<void>
   usage(): { readonly bytes: number; readonly blobs: number }
+  /** The high mark, undefined without a limit; and what was let go of since the start, to make room. */
+  room(): { readonly limitBytes: number | undefined; readonly evictedBytes: number }
+  /** The blob, opened for reading without being marked as used. */
+  peek(digest: Digest): Promise<Content | undefined>
+  /** Evicts now, down to `toBytes`, or else to the low mark. Rejects with the signal's reason. */
+  gc(options: { toBytes?: number; signal: AbortSignal }): Promise<Gone>
+  /**
+   * From now on it is not evicted, and nothing of what it needs if it is a manifest; it need not be here yet. Durable when
+   * it resolves.
+   */
+  pin(digest: Digest): Promise<void>
+  unpin(digest: Digest): Promise<void>
+  isPinned(digest: Digest): Promise<boolean>
+  /** In the order of digests. */
+  pins(): AsyncIterable<Pin>
+  /** The pins because of which it is kept: itself, manifests that need it. */
+  pinsOf(digest: Digest): Promise<readonly Digest[]>
+  /** Drops a blob, also while it is being read. False: it is not here, or a pin keeps it. */
+  remove(digest: Digest): Promise<boolean>
+  /** The look at everything stored that goes on while nobody needs the disk, once it is started. */
+  readonly scrub: Pick<Scrub, 'start' | 'state'>
+  /** Re-hashes everything stored. What is rotten is put aside and dropped, to be fetched again at the next request. */
+  verify(options: VerifyOptions): AsyncIterable<Verified>
   list(): AsyncIterable<BlobFacts>
   /** Tags that are remembered: of one repository, or all. */
   tags(repository?: Repository): AsyncIterable<KnownTag>
@@ -55,6 +88,8 @@ export async function openStore({
   path,
   writers = Math.min(2, availableParallelism()),
   memoryBytes = MEMORY_BYTES,
+  maxBytes,
+  onDropped = () => {},
 }: StoreOptions): Promise<Store> {
   const started = performance.now()
   const layout = await prepareLayout(path).catch((cause: unknown) => {
@@ -62,17 +97,29 @@ export async function openStore({
   })
   const { database, entries, reconciled } = await openIndex(layout)
   const memory = new SharedMemory(memoryBytes)
+  const room: Room = new Room({
+    limit: maxBytes,
+    ground: {
+      stored: () => entries.usage.bytes,
+      held: () => eviction.held(),
+      measure: () => measure(layout),
+      evict: (bytes, reason, leftovers) => eviction.evict(bytes, reason, leftovers),
+    },
+  })
   const yard: Yard = {
     memory,
+    room,
     entries,
     writers: new Writers(memory, writers),
     shelves: new Shelves(layout),
     partials: new Partials(layout),
-    quarantine: new Quarantine(layout),
+    quarantine: new Quarantine(layout, () => room.limitBytes),
   }
-  const lastUse = new LastUse(database)
-  const blobs = new DiskStore(yard, lastUse)
+  const lastUse = new LastUse(database, entries.line)
+  const blobs = new DiskStore(yard, lastUse, onDropped)
+  const eviction = new Eviction(entries, lastUse, blobs)
   const catalog = new LevelCatalog(database)
+  const scrub = new Scrub(database, { ...yard, lose: (digest, found) => blobs.lose(digest, found) })
   const stopping = new AbortController()
   let recovered: Promise<void> | undefined
   let closing: Promise<void> | undefined
@@ -83,6 +130,8 @@ export async function openStore({
       async (digest) => (await entries.get(digest)) !== undefined,
       PARTIAL_MS,
     )
+    await room.look()
+    await yard.quarantine.prune()
     recovered = recover(kept)
     await within(ADOPTION_MS, recovered)
   } catch (cause) {
@@ -91,6 +140,7 @@ export async function openStore({
   }
 
   async function recover(partials: number): Promise<void> {
+    await entries.line.whole()
     let adopted = 0
     for (const digest of reconciled.strays) {
       if (await adopt(digest, yard, { signal: stopping.signal })) adopted += 1
@@ -98,11 +148,15 @@ export async function openStore({
     const { dropped } = reconciled
     const ms = Math.round(performance.now() - started)
     publish('store.recovered', { ...entries.usage, adopted, dropped, partials, ms })
+    // What was found may be more than there should be.
+    await room.look()
   }
 
   async function close(): Promise<void> {
     stopping.abort()
-    await recovered
+    await recovered?.catch(() => {})
+    await scrub.close()
+    await room.stop()
     await blobs.close()
     await yard.writers.stop()
     try {
@@ -117,6 +171,20 @@ export async function openStore({
     catalog,
     recovered,
     usage: () => entries.usage,
+    room: () => ({ limitBytes: room.limitBytes, evictedBytes: eviction.bytes }),
+    peek: (digest) => blobs.peek(digest),
+    gc: (options) => room.collect(options),
+    pin: (digest) => entries.pins.pin(digest, (manifest) => entries.children(manifest)),
+    unpin: async (digest) => {
+      await entries.pins.unpin(digest)
+      entries.line.rewind()
+    },
+    isPinned: (digest) => entries.pins.isPinned(digest),
+    pins: () => entries.pins.list(),
+    pinsOf: (digest) => entries.pins.keepersOf(digest),
+    remove: async (digest) => !(await entries.pins.isKept(digest)) && blobs.remove(digest),
+    scrub,
+    verify: (options) => scrub.verify(options),
     list: () => blobs.list(),
     tags: (repository) => catalog.tags(repository),
     holders: async (digest) => (await entries.holders(digest)).flatMap((key) => repositoryOf(key) ?? []),

@@ -93,6 +93,8 @@ export class Room {
   #settled = 0
   /** The high mark was crossed, the low mark is not reached yet. */
   #sinking = false
+  /** What should be free by what has gone: some filesystems give room back late, and must not be emptied meanwhile. */
+  #expected = Number.NEGATIVE_INFINITY
   #running: Promise<void> | undefined
   #stopped = false
 
@@ -173,9 +175,16 @@ export class Room {
     return new Map([...this.#measured.partials].filter(([digest]) => !this.#reservations.has(digest)))
   }
 
-  /** What a blob needs besides what it has already. */
+  /** Those that may go. */
+  #resting(): PartialSizes {
+    const asking = new Set(this.#waiting.map(({ digest }) => digest))
+    return new Map([...this.#leftovers()].filter(([digest]) => !asking.has(digest)))
+  }
+
+  /** What a blob needs besides what counts already: its reservation, or what an earlier attempt has left of it. */
   #lacking(digest: Digest, bytes: number): number {
-    return Math.max(0, bytes - (this.#reservations.get(digest)?.bytes ?? 0))
+    const has = this.#reservations.get(digest)?.bytes ?? this.#measured.partials.get(digest)?.bytes ?? 0
+    return Math.max(0, bytes - has)
   }
 
   #fits(digest: Digest, bytes: number): boolean {
@@ -184,8 +193,9 @@ export class Room {
   }
 
   #grant(digest: Digest, bytes: number): Reservation {
-    const lacking = this.#lacking(digest, bytes)
     let reserved = this.#reservations.get(digest)
+    const more = Math.max(0, bytes - (reserved?.bytes ?? 0))
+    this.#expected -= this.#lacking(digest, bytes)
     if (reserved === undefined) {
       reserved = new Reserved(() => {
         this.#reservations.delete(digest)
@@ -194,8 +204,8 @@ export class Room {
       })
       this.#reservations.set(digest, reserved)
     }
-    reserved.bytes += lacking
-    this.#reserved += lacking
+    reserved.bytes += more
+    this.#reserved += more
     return reserved
   }
 
@@ -222,11 +232,13 @@ export class Room {
         this.#grantWhatFits()
         this.#refuseTheHopeless(held)
         this.#endCollecting()
+        this.#expected = Math.max(this.#expected, this.#free)
         const bytes = Math.min(this.#tooMany(), this.#movable(held))
         if (bytes <= 0) break
         const reason = this.#waiting.length > 0 || this.#sinking ? 'room' : 'gc'
-        const gone = await this.#ground.evict(bytes, reason, this.#leftovers())
+        const gone = await this.#ground.evict(bytes, reason, this.#resting())
         if (gone.blobs === 0 && gone.bytes === 0) break
+        this.#expected += gone.bytes
         for (const each of this.#collecting) each.gone = sum(each.gone, gone)
       }
       if (this.#waiting.length > 0) await this.#measure()
@@ -238,6 +250,7 @@ export class Room {
       for (const { settle } of this.#waiting.splice(0)) settle(undefined)
       for (const { settle, gone } of this.#collecting.splice(0)) settle(gone)
       this.#sinking = false
+      this.#expected = Number.NEGATIVE_INFINITY
     }
   }
 
@@ -272,7 +285,7 @@ export class Room {
 
   #movable(held: number): number {
     let movable = Math.max(0, this.#ground.stored() - held)
-    for (const { bytes } of this.#leftovers().values()) movable += bytes
+    for (const { bytes } of this.#resting().values()) movable += bytes
     return movable
   }
 
@@ -290,7 +303,8 @@ export class Room {
     if (used + asked > high) this.#sinking = true
     const overMark = this.#sinking ? used + asked - high * LOW : 0
     const overGoal = Math.max(0, ...this.#collecting.map((each) => used - this.#goalOf(each)))
-    return Math.max(overMark, overGoal, asked - this.#free)
+    const overDisk = asked === 0 ? 0 : asked - this.#expected
+    return Math.max(overMark, overGoal, overDisk)
   }
 }
 

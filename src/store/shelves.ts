@@ -46,14 +46,23 @@ export class Shelves {
   async putBytes(digest: Digest, bytes: Uint8Array): Promise<void> {
     const path = join(this.#layout.partial, partialName(digest) + DRAFT)
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
-    const file = await open(path, flags, FILE_MODE)
     try {
-      await file.writeFile(bytes)
-      await file.datasync()
-    } finally {
-      await file.close()
+      const file = await open(path, flags, FILE_MODE)
+      try {
+        await file.writeFile(bytes)
+        await file.datasync()
+      } finally {
+        await file.close()
+      }
+      await this.put(digest, path)
+    } catch (error) {
+      await unlink(path).catch(() => {})
+      throw error
     }
-    await this.put(digest, path)
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    await unlink(this.#layout.blob(digest)).catch(ignore('ENOENT'))
   }
 
   /** What a crash has left of `putBytes`: worth nothing. */
