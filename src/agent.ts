@@ -5,10 +5,12 @@ import { contentViewOf } from './observe/content-view.ts'
 import { Reporter } from './observe/reporter.ts'
 import type { FlightView, NodeView } from './observe/view.ts'
 import { allowedBy } from './oci/allow.ts'
+import type { Digest } from './oci/digest.ts'
 import { DEFAULT_POLICY, type Flight, type FlightPolicy } from './resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from './resolve/freshness.ts'
 import { Resolution } from './resolve/resolver.ts'
 import { openStore, type Store } from './store/open.ts'
+import type { DiskLimit } from './store/room.ts'
 import type { UpstreamEntry, UpstreamOptions } from './upstream/options.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 
@@ -17,6 +19,8 @@ export type { UpstreamEntry, UpstreamOptions }
 export interface AgentOptions {
   /** Folder for everything that is kept. */
   readonly data: string
+  /** How much may be kept, in bytes or as a share of the filesystem; default: whatever comes. */
+  readonly maxBytes?: DiskLimit
   /** Registry API; default 127.0.0.1:5050, port 0 for any. */
   readonly listen?: ListenAddress
   /** Metrics, health and the API of the other commands; none when left out. */
@@ -86,10 +90,15 @@ class NodeAgent implements Agent {
   }
 
   async #start(): Promise<void> {
-    const { data, listen = DEFAULT_LISTEN, admin, defaultNamespace = 'docker.io' } = this.#options
+    const { data, maxBytes, listen = DEFAULT_LISTEN, admin, defaultNamespace = 'docker.io' } = this.#options
     const upstreams = createUpstreams(this.#options.upstreams ?? {})
     this.#undo.push(() => upstreams.close())
-    const store = await openStore({ path: data })
+    let forget = (_: Digest): void => {}
+    const store = await openStore({
+      path: data,
+      ...(maxBytes === undefined ? {} : { maxBytes }),
+      onDropped: (digest) => forget(digest),
+    })
     this.#undo.push(() => store.close())
     const resolution = new Resolution({
       store: store.blobs,
@@ -100,6 +109,7 @@ class NodeAgent implements Agent {
       manifestMemoryBytes: MANIFEST_MEMORY,
       flightLimit: FLIGHTS,
     })
+    forget = (digest) => resolution.forget(digest)
     this.#undo.push(() => resolution.flights.stop())
     const registry = createRegistryServer({
       ...this.#options,
@@ -143,7 +153,7 @@ class NodeAgent implements Agent {
         registry: written(this.addresses.registry),
         admin: this.addresses.admin && written(this.addresses.admin),
       }),
-      store: () => ({ ...store.usage(), limitBytes: undefined, evictedBytes: 0 }),
+      store: () => ({ ...store.usage(), ...store.room() }),
       unready: () => {
         if (this.#draining) return ['The agent is shutting down.']
         return this.#addresses === undefined ? ['The registry listener is not up yet.'] : []

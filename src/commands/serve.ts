@@ -52,6 +52,7 @@ export function agentOptions(
   const proxies = readProxies(env)
   return {
     data,
+    maxBytes: settings.maxBytes,
     listen,
     admin,
     defaultNamespace,

@@ -31,6 +31,8 @@ export class Resolution implements Resolver {
   readonly #registry: Registry
   readonly #revalidation: Revalidation
   readonly #manifests: ManifestMemory
+  /** Grows with everything that the store drops. */
+  #forgotten = 0
 
   constructor(options: ResolutionOptions) {
     this.#store = options.store
@@ -73,10 +75,12 @@ export class Resolution implements Resolver {
     if (remembered !== undefined) {
       return { ...remembered, how: { kind: 'hit' } }
     }
+    const forgotten = this.#forgotten
     const { content, how } = await this.#open({ kind: 'manifest', repository, digest }, options)
     try {
       const manifest = await readManifest(content, options)
-      this.#manifests.put(manifest)
+      // One that was dropped from the store while it was read must not come back from memory.
+      if (forgotten === this.#forgotten) this.#manifests.put(manifest)
       return { ...manifest, how }
     } finally {
       await content.close()
@@ -133,6 +137,12 @@ export class Resolution implements Resolver {
 
   repositories(): Promise<readonly Repository[]> {
     return this.#catalog.repositories()
+  }
+
+  /** The store has dropped it: it is no longer served from memory either. */
+  forget(digest: Digest): void {
+    this.#forgotten += 1
+    this.#manifests.drop(digest)
   }
 
   async #open(want: Want, options: { signal: AbortSignal }): Promise<BlobAnswer> {
