@@ -24,4 +24,9 @@ export const COMMANDS: readonly Offer[] = [
     summary: 'where an image or digest is and why',
     load: async () => (await import('./why.ts')).why,
   },
+  {
+    name: 'runtime',
+    summary: 'let containerd, CRI-O, podman or Docker ask the agent first, or no longer',
+    load: async () => (await import('./runtime.ts')).runtime,
+  },
 ]

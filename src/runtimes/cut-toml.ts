@@ -1,0 +1,13 @@
+import { RuntimeFailure } from './failure.ts'
+import { cutMarked } from './marks.ts'
+import type { CutOptions } from './plan.ts'
+
+export function cutToml(text: string, { path, before }: CutOptions): string | undefined {
+  const { text: rest, found, damaged } = cutMarked(text)
+  if (damaged) {
+    throw new RuntimeFailure(
+      `${path} has lost some of the comments that begin with "# leat:", so what was added cannot be told from the rest; take it out by hand, with its comments`,
+    )
+  }
+  return found && rest === '' && before === undefined ? undefined : rest
+}

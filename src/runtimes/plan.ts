@@ -1,0 +1,61 @@
+import type { Present } from './present.ts'
+
+export const RUNTIMES = ['containerd', 'crio', 'docker'] as const
+export type Runtime = (typeof RUNTIMES)[number]
+
+/** What the runtimes of a host are to be told. */
+export interface Wanted {
+  /** `host:port` at which the agent is reached from this host. */
+  readonly address: string
+  /** Nobody else can be there, so that plain HTTP is no risk. */
+  readonly isLoopback: boolean
+  /** Undefined: all. */
+  readonly registries: readonly string[] | undefined
+  /** containerd's own configuration. */
+  readonly containerdConfig: string
+  /** Settings that only that file can hold may be added to it. */
+  readonly writeConfig: boolean
+}
+
+/** A file as it should be. */
+export interface Edit {
+  readonly path: string
+  readonly text: string
+}
+
+/** What has to be written for one runtime, made from what is there without writing any of it. */
+export interface Plan {
+  readonly edits: readonly Edit[]
+  /** What others have to do, without which the runtime would not see its settings. */
+  readonly todo: readonly string[]
+  /** What is good to know. */
+  readonly notes: readonly string[]
+}
+
+/** One kind of runtime: where its settings are and what they look like. */
+export interface Kind {
+  readonly runtime: Runtime
+  /** As people call it. */
+  readonly name: string
+  /** Any of these on a host says that it is there. */
+  readonly signs: readonly string[]
+  plan(wanted: Wanted, present: Present): Promise<Plan>
+  /** Files in which something of ours may be, whether it was recorded or not. */
+  places(wanted: Wanted, present: Present): Promise<readonly string[]>
+  /** A file without our part; undefined when nothing else is left of it. */
+  cut(text: string, what: CutOptions): string | undefined
+  /** What has to be told to a running one, after these files have changed; undefined: it reads them at every pull. */
+  followUp(changed: readonly string[], present: Present): Promise<string | undefined>
+}
+
+export interface CutOptions {
+  readonly path: string
+  /** The mirror that was written; undefined when nobody remembers. */
+  readonly url: string | undefined
+  /** As it was before; undefined: not there, or not remembered. */
+  readonly before: string | undefined
+}
+
+export function urlOf({ address }: Pick<Wanted, 'address'>): string {
+  return `http://${address}`
+}

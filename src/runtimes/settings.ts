@@ -1,0 +1,241 @@
+import { containerd } from './containerd.ts'
+import { crio } from './crio.ts'
+import { docker } from './docker.ts'
+import { RuntimeFailure } from './failure.ts'
+import { HostFiles } from './host-files.ts'
+import { type Entry, hashOf, Ledger } from './ledger.ts'
+import { type Edit, type Kind, type Plan, RUNTIMES, type Runtime, urlOf, type Wanted } from './plan.ts'
+import { originalOf, Present } from './present.ts'
+
+const KINDS: readonly Kind[] = [containerd, crio, docker]
+
+export interface FileReport {
+  readonly path: string
+  /**
+   * created, changed: written now. current: as it should be. restored: as it was before, byte for byte. removed: it was
+   * not there before. cut: others have changed it since, so only our part is gone and theirs is kept. gone: others have
+   * removed it since, and so it stays.
+   */
+  readonly state: 'created' | 'changed' | 'current' | 'restored' | 'removed' | 'cut' | 'gone'
+}
+
+export interface RuntimeReport {
+  readonly runtime: Runtime
+  readonly name: string
+  readonly files: readonly FileReport[]
+  /** Undefined after an uninstall. */
+  readonly pointsHere: boolean | undefined
+  readonly todo: readonly string[]
+  readonly notes: readonly string[]
+  /** How a running one learns of it; undefined when it need not be told. */
+  readonly followUp: string | undefined
+  /** What could not be done for this one, and why. */
+  readonly failure: string | undefined
+}
+
+export interface Options {
+  readonly root: string
+  /** Undefined: those that are found. */
+  readonly runtimes: readonly Runtime[] | undefined
+  /** Nothing is written; the report says what would be. */
+  readonly isRehearsal: boolean
+}
+
+/** Lets the runtimes of a host ask the agent first. A second time changes nothing, or what has to be. */
+export async function install(wanted: Wanted, options: Options): Promise<readonly RuntimeReport[]> {
+  const files = new HostFiles(options.root)
+  const ledger = await Ledger.open(files)
+  return await each(await chosen(files, ledger, options), async (kind) => {
+    const present = new Present(files, ledger, kind)
+    const wish = { ...wanted, writeConfig: wanted.writeConfig || hasWrittenConfig(ledger.of(kind.runtime)) }
+    const plan = await kind.plan(wish, present)
+    const changes = await changesOf(plan, { kind, wanted: wish, ledger, present })
+    if (!options.isRehearsal) await apply(changes, files, ledger)
+    const isSet = !options.isRehearsal || changes.every(({ state }) => state === 'current')
+    return await reported(kind, changes, {
+      todo: plan.todo,
+      notes: plan.notes,
+      present,
+      pointsHere: isSet && plan.todo.length === 0 && plan.edits.length > 0,
+    })
+  })
+}
+
+/** How it is: what an install with the same wishes would still have to change. Nothing is written. */
+export async function show(
+  wanted: Wanted,
+  options: Omit<Options, 'isRehearsal'>,
+): Promise<readonly RuntimeReport[]> {
+  const ledger = await Ledger.open(new HostFiles(options.root))
+  const entry = RUNTIMES.flatMap((runtime) => ledger.of(runtime))[0]
+  const registries = wanted.registries ?? entry?.registries ?? undefined
+  return await install({ ...wanted, registries }, { ...options, isRehearsal: true })
+}
+
+/** Puts everything back. */
+export async function uninstall(wanted: Wanted, options: Options): Promise<readonly RuntimeReport[]> {
+  const files = new HostFiles(options.root)
+  const ledger = await Ledger.open(files)
+  return await each(await chosen(files, ledger, options), async (kind) => {
+    const present = new Present(files, ledger, kind)
+    const changes: Change[] = []
+    const failures: string[] = []
+    // A file that cannot be helped does not keep the others from being put back.
+    const attempt = async (work: () => Promise<void>): Promise<void> => {
+      try {
+        await work()
+      } catch (error) {
+        if (!(error instanceof RuntimeFailure)) throw error
+        failures.push(error.message)
+      }
+    }
+    const paths = new Set(ledger.of(kind.runtime).map(({ path }) => path))
+    await attempt(async () => {
+      for (const path of await kind.places(wanted, present)) paths.add(path)
+    })
+    for (const path of paths) {
+      await attempt(async () => {
+        const back = await backOf(path, { kind, ledger, present })
+        if (back === undefined) return
+        if (!options.isRehearsal) await apply([back], files, ledger)
+        changes.push(back)
+      })
+    }
+    const report = await reported(kind, changes, { todo: [], notes: [], present, pointsHere: undefined })
+    return failures.length === 0 ? report : { ...report, failure: [...new Set(failures)].join('; ') }
+  })
+}
+
+/** What was allowed once stays until an uninstall. */
+function hasWrittenConfig(entries: readonly Entry[]): boolean {
+  return entries.some(({ runtime, path }) => runtime === 'containerd' && !path.endsWith('/hosts.toml'))
+}
+
+/** A file, as it is and as it is to be. */
+interface Change {
+  readonly path: string
+  readonly state: FileReport['state']
+  /** Undefined: it is to be gone. */
+  readonly bytes: Buffer | undefined
+  /** What is to be remembered; undefined: nothing, any longer. */
+  readonly entry: Entry | undefined
+}
+
+interface Around {
+  readonly kind: Kind
+  readonly ledger: Ledger
+  readonly present: Present
+}
+
+async function changesOf(plan: Plan, around: Around & { wanted: Wanted }): Promise<readonly Change[]> {
+  const { kind, ledger } = around
+  const changes: Change[] = []
+  // What was written for other wishes, an earlier time, is wanted no longer.
+  for (const { path } of ledger.of(kind.runtime)) {
+    if (plan.edits.some((edit) => edit.path === path)) continue
+    const back = await backOf(path, around)
+    if (back !== undefined) changes.push(back)
+  }
+  for (const edit of plan.edits) changes.push(await changeOf(edit, around))
+  return changes
+}
+
+async function changeOf(
+  { path, text }: Edit,
+  { kind, wanted, present }: Around & { wanted: Wanted },
+): Promise<Change> {
+  const { files } = present
+  const [current, original] = [await files.read(path), await present.bytes(path)]
+  const bytes = Buffer.from(text)
+  const isCurrent = current?.equals(bytes) === true
+  const state = isCurrent ? 'current' : current === undefined ? 'created' : 'changed'
+  // Somebody has written what we would have: it is theirs, and stays when ours goes.
+  if (original?.equals(bytes) === true) return { path, state, bytes, entry: undefined }
+  const entry = {
+    runtime: kind.runtime,
+    path,
+    url: urlOf(wanted),
+    registries: wanted.registries === undefined ? null : [...wanted.registries],
+    original: original?.toString('base64') ?? null,
+    written: hashOf(bytes),
+  }
+  return { path, state, bytes, entry }
+}
+
+/** Undefined when nothing of ours is there. */
+async function backOf(path: string, { ledger, present }: Around): Promise<Change | undefined> {
+  const entry = ledger.get(path)
+  const [current, bytes] = [await present.files.read(path), await present.bytes(path)]
+  if (entry === undefined && (current === undefined || bytes?.equals(current) === true)) return undefined
+  const isOriginal = bytes !== undefined && originalOf(entry)?.equals(bytes) === true
+  const state =
+    current === undefined ? 'gone' : bytes === undefined ? 'removed' : isOriginal ? 'restored' : 'cut'
+  return { path, state, bytes, entry: undefined }
+}
+
+/** What is remembered is written first, so that whatever then happens can be undone. */
+async function apply(changes: readonly Change[], files: HostFiles, ledger: Ledger): Promise<void> {
+  for (const { entry } of changes) {
+    if (entry !== undefined) await ledger.put(entry)
+  }
+  await ledger.save()
+  for (const { path, bytes, entry } of changes) {
+    if (bytes === undefined) await files.remove(path)
+    else if ((await files.read(path))?.equals(bytes) !== true) await files.write(path, bytes)
+    if (entry === undefined) ledger.drop(path)
+  }
+  await ledger.save()
+}
+
+async function reported(
+  kind: Kind,
+  changes: readonly Change[],
+  more: Pick<RuntimeReport, 'todo' | 'notes' | 'pointsHere'> & { readonly present: Present },
+): Promise<RuntimeReport> {
+  const { present, ...rest } = more
+  const changed = changes.filter(({ state }) => state !== 'current').map(({ path }) => path)
+  return {
+    runtime: kind.runtime,
+    name: kind.name,
+    files: changes.map(({ path, state }) => ({ path, state })),
+    ...rest,
+    followUp: await kind.followUp(changed, present),
+    failure: undefined,
+  }
+}
+
+async function chosen(
+  files: HostFiles,
+  ledger: Ledger,
+  { root, runtimes }: Options,
+): Promise<readonly Kind[]> {
+  if (runtimes !== undefined) return KINDS.filter(({ runtime }) => runtimes.includes(runtime))
+  const found: Kind[] = []
+  for (const kind of KINDS) {
+    const there = await Promise.all(kind.signs.map((sign) => files.exists(sign)))
+    if (there.includes(true) || ledger.of(kind.runtime).length > 0) found.push(kind)
+  }
+  if (found.length > 0) return found
+  throw new RuntimeFailure(
+    `no container runtime is found ${root === '/' ? 'on this host' : `below ${root}`}; name one with --runtime`,
+  )
+}
+
+/** One that cannot be helped does not stop the others. */
+async function each(
+  kinds: readonly Kind[],
+  work: (kind: Kind) => Promise<RuntimeReport>,
+): Promise<readonly RuntimeReport[]> {
+  const reports: RuntimeReport[] = []
+  for (const kind of kinds) {
+    try {
+      reports.push(await work(kind))
+    } catch (error) {
+      if (!(error instanceof RuntimeFailure)) throw error
+      const { runtime, name } = kind
+      const nothing = { files: [], pointsHere: false, todo: [], notes: [], followUp: undefined }
+      reports.push({ runtime, name, ...nothing, failure: error.message })
+    }
+  }
+  return reports
+}

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { agent } from './cli.ts'
+
+let folder: string
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'leat-runtime-'))
+})
+
+after(() => rm(folder, { recursive: true }))
+
+async function host(name: string, ...signs: readonly string[]): Promise<string> {
+  const root = join(folder, name)
+  for (const sign of ['', ...signs]) await mkdir(join(root, sign), { recursive: true })
+  return root
+}
+
+test('install, show and uninstall say what they do', async () => {
+  const root = await host('one', 'etc/docker')
+  const daemon = join(root, 'etc/docker/daemon.json')
+  const shown = await agent(['runtime', 'show', '--root', root])
+  assert.deepEqual(
+    [shown.code, shown.out],
+    [
+      0,
+      'Docker: does not ask 127.0.0.1:5050\n  /etc/docker/daemon.json: would be written\n  after that: let Docker read it: systemctl reload docker\n',
+    ],
+  )
+  const installed = await agent(['runtime', 'install', '--root', root, '--listen', '0.0.0.0:6000'])
+  assert.match(
+    installed.out,
+    /^Docker: asks 127\.0\.0\.1:6000 first\n {2}\/etc\/docker\/daemon\.json: wrote\n {2}now: /,
+  )
+  assert.deepEqual(JSON.parse(await readFile(daemon, 'utf8')), {
+    'registry-mirrors': ['http://127.0.0.1:6000'],
+  })
+  const again = await agent(['runtime', 'show', '--root', root, '--json'], { LEAT_LISTEN: '127.0.0.1:6000' })
+  assert.deepEqual(JSON.parse(again.out), {
+    action: 'show',
+    dryRun: true,
+    runtimes: [
+      {
+        runtime: 'docker',
+        name: 'Docker',
+        files: [{ path: '/etc/docker/daemon.json', state: 'current' }],
+        todo: [],
+        notes: [],
+        pointsHere: true,
+      },
+    ],
+  })
+  const gone = await agent(['runtime', 'uninstall', '--root', root])
+  assert.match(gone.out, /^Docker\n {2}\/etc\/docker\/daemon\.json: removed\n/)
+  assert.deepEqual(await readdir(root, { recursive: true }), ['etc', 'etc/docker'])
+  const nothing = await agent(['runtime', 'uninstall', '--root', root])
+  assert.deepEqual([nothing.code, nothing.out], [0, 'Docker: nothing of ours is there\n'])
+})
+
+test('wrong usage ends with 2 and one sentence', async () => {
+  const table: readonly [readonly string[], RegExp][] = [
+    [[], /runtime needs install, uninstall or show/],
+    [['instal'], /runtime cannot "instal"; did you mean install\?/],
+    [['show', '--runtime', 'rkt'], /--runtime is "rkt"; expected containerd, crio, docker/],
+    [['show', '--registry', 'no host'], /--registry is "no host"; expected a registry/],
+    [['show', '--listen', '127.0.0.1:0'], /--listen has port 0/],
+    [['show', '--root', '/a', '--root', '/b'], /--root is given more than once/],
+    [['show', '--containerd-config', 'x'], /--containerd-config is "x"; expected a path/],
+  ]
+  const ended = await Promise.all(table.map(([args]) => agent(['runtime', ...args])))
+  for (const [i, { code, out, err }] of ended.entries()) {
+    const [args, expected] = table[i] ?? assert.fail()
+    assert.deepEqual([code, out], [2, ''], args.join(' '))
+    assert.match(err, expected)
+    assert.match(err, /^agent: [^\n]+\n$/)
+  }
+})
+
+test('what could not be done is a failure, after what could', async () => {
+  const root = await host('two', 'etc/docker/daemon.json', 'usr/bin/podman')
+  const { code, out, err } = await agent(['runtime', 'install', '--root', root])
+  assert.equal(code, 1)
+  assert.equal(err, 'agent: /etc/docker/daemon.json is a folder; expected a file\n')
+  assert.match(out, /CRI-O and podman: asks 127\.0\.0\.1:5050 first\n[\s\S]*Docker: nothing was done\n/)
+  const none = await agent(['runtime', 'show', '--root', await host('three')])
+  assert.deepEqual([none.code, none.out], [1, ''])
+  assert.match(none.err, /^agent: no container runtime is found below .*; name one with --runtime\n$/)
+})
