@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { lstat, mkdir, open, readdir, readFile, realpath, rename } from 'node:fs/promises'
+import { access, lstat, mkdir, open, readdir, readFile, realpath, rename } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import * as v from 'valibot'
 import { algorithmOf, type Digest, hexOf, parseDigest } from '../oci/digest.ts'
@@ -87,6 +87,13 @@ export async function prepareLayout(path: string): Promise<Layout> {
     if (!(await lstat(folder)).isDirectory()) {
       throw new Failure('disk', `${folder} is not a folder: move it away, the agent makes its own`)
     }
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK).catch((cause: unknown) => {
+      throw new Failure(
+        'disk',
+        `${folder} cannot be read and written by the agent's user (${codeOf(cause)}): change that, or choose another folder for the data`,
+        { cause },
+      )
+    })
   }
   return layout
 }
