@@ -141,7 +141,7 @@ export class Access {
   #refuse(credential: Credential | undefined, name: string, failure: Failure): Failure {
     const key = `${fingerprint(credential)} ${name}`
     this.#refused.delete(key)
-    this.#refused.set(key, { until: Date.now() + REFUSED_MS, failure })
+    this.#refused.set(key, { until: performance.now() + REFUSED_MS, failure })
     const oldest = this.#refused.keys().next()
     if (this.#refused.size > REFUSALS_KEPT && oldest.done !== true) this.#refused.delete(oldest.value)
     return failure
@@ -150,7 +150,7 @@ export class Access {
   #throwIfRefused(credential: Credential | undefined, name: string): void {
     const known = this.#refused.get(`${fingerprint(credential)} ${name}`)
     if (known === undefined) return
-    if (known.until > Date.now()) throw known.failure
+    if (known.until > performance.now()) throw known.failure
     this.#refused.delete(`${fingerprint(credential)} ${name}`)
   }
 }

@@ -31,7 +31,8 @@ export class Circuit {
   }) {
     this.#host = options.host
     this.#onChange = options.onChange
-    this.#now = options.now ?? Date.now
+    // Not the clock on the wall: set back, it would keep a host closed for as long as it was wrong.
+    this.#now = options.now ?? (() => performance.now())
     this.#random = options.random ?? Math.random
   }
 

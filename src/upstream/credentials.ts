@@ -56,9 +56,9 @@ export class Credentials {
 
   #ask(helper: string, server: string, { signal }: { signal: AbortSignal }): Promise<Credential | undefined> {
     let answered = this.#answered.get(helper)
-    if (answered === undefined || answered.until <= Date.now()) {
+    if (answered === undefined || answered.until <= performance.now()) {
       const credential = askHelper(helper, server, { signal: this.#stopping })
-      answered = { until: Date.now() + HELPER_MS, credential }
+      answered = { until: performance.now() + HELPER_MS, credential }
       this.#answered.set(helper, answered)
       const forget = answered
       credential.catch(() => {

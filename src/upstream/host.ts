@@ -158,8 +158,8 @@ export class UpstreamHost implements Source {
   /** How far inside the network it lies, and may send us. */
   #findReach(): Promise<Reach> {
     if (this.#upstream.allowPrivateTargets) return Promise.resolve(ANYWHERE)
-    if (this.#reach === undefined || this.#reach.until <= Date.now()) {
-      this.#reach = { value: findReach(this.#base.hostname), until: Date.now() + REACH_MS }
+    if (this.#reach === undefined || this.#reach.until <= performance.now()) {
+      this.#reach = { value: findReach(this.#base.hostname), until: performance.now() + REACH_MS }
     }
     return this.#reach.value
   }

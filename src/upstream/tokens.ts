@@ -61,7 +61,7 @@ export class Tokens {
   ): Promise<{ token: string; fresh: boolean }> {
     const key = keyOf(grant)
     const kept = this.#kept.get(key)
-    if (kept !== undefined && kept.token !== not && kept.refreshAt > Date.now()) {
+    if (kept !== undefined && kept.token !== not && kept.refreshAt > performance.now()) {
       return { token: kept.token, fresh: false }
     }
     let request = this.#underWay.get(key)
@@ -105,7 +105,10 @@ export class Tokens {
   #keep(key: string, token: string, lifetimeMs: number): void {
     this.#kept.delete(key)
     // Refreshed early, so that none expires between here and upstream.
-    this.#kept.set(key, { token, refreshAt: Date.now() + lifetimeMs - Math.min(lifetimeMs / 4, 30_000) })
+    this.#kept.set(key, {
+      token,
+      refreshAt: performance.now() + lifetimeMs - Math.min(lifetimeMs / 4, 30_000),
+    })
     if (this.#kept.size <= KEPT) return
     const oldest = this.#kept.keys().next()
     if (oldest.done !== true) this.#kept.delete(oldest.value)
