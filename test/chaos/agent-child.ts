@@ -77,6 +77,11 @@ export class AgentChild {
     return within(DEADLINE_MS, started, () => `an agent did not start:\n${this.#said}`)
   }
 
+  /** `ms` ahead of what it is, or behind. */
+  shiftClock(ms: number): void {
+    this.#order({ do: 'shift-clock', ms })
+  }
+
   /** As the machine would end it: nothing in it is told. Resolves when it is gone and all its news have been heard. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')

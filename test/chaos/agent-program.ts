@@ -2,7 +2,7 @@ import type { AgentOptions } from '../../src/agent.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { watchSteps } from './steps.ts'
 
-/** To the child: begin, or end as on SIGTERM. */
+/** To the child. */
 export type Order =
   | {
       readonly do: 'start'
@@ -12,6 +12,8 @@ export type Order =
       readonly tellSteps?: boolean
     }
   | { readonly do: 'stop' }
+  /** From now on its clock is wrong by so much; timers go on as before. */
+  | { readonly do: 'shift-clock'; readonly ms: number }
 
 /** From the child. */
 export type News =
@@ -19,6 +21,8 @@ export type News =
   | { readonly is: 'serving'; readonly port: number }
   | { readonly is: 'stored'; readonly digest: Digest }
   | { readonly is: 'flying'; readonly digest: Digest; readonly resumedAt: number }
+  | { readonly is: 'mended'; readonly how: string }
+  | { readonly is: 'failed'; readonly digest: Digest }
   | { readonly is: 'step'; readonly name: string }
   | { readonly is: 'refused'; readonly message: string }
 
@@ -27,7 +31,11 @@ export type News =
 let steps = 0
 let dieBefore = Number.POSITIVE_INFINITY
 let tellSteps = false
+let clockShift = 0
+const rightNow = Date.now
 
+// Before anything keeps the function for itself.
+Date.now = () => rightNow() + clockShift
 await watchSteps((name) => {
   steps += 1
   if (steps === dieBefore) process.kill(process.pid, 'SIGKILL')
@@ -38,7 +46,11 @@ const { subscribe } = await import('../../src/observe/events.ts')
 let agent: ReturnType<typeof createAgent> | undefined
 
 process.on('disconnect', () => process.exit(1))
-process.on('message', (order: Order) => void (order.do === 'start' ? start(order) : stop()))
+process.on('message', (order: Order) => {
+  if (order.do === 'start') void start(order)
+  else if (order.do === 'stop') void stop()
+  else clockShift = order.ms
+})
 tell({ is: 'loaded' })
 
 async function start(order: Extract<Order, { do: 'start' }>): Promise<void> {
@@ -47,6 +59,8 @@ async function start(order: Extract<Order, { do: 'start' }>): Promise<void> {
   tellSteps = order.tellSteps ?? false
   subscribe('store.committed', ({ digest }) => tell({ is: 'stored', digest }))
   subscribe('flight.started', ({ digest, resumedAt }) => tell({ is: 'flying', digest, resumedAt }))
+  subscribe('store.mended', ({ how }) => tell({ is: 'mended', how }))
+  subscribe('verify.failed', ({ digest }) => tell({ is: 'failed', digest }))
   try {
     agent = createAgent(order.options)
     await agent.start()

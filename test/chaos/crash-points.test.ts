@@ -33,8 +33,8 @@ after(async () => {
   await upstream.close()
 })
 
-it('killed before any step of a first start and a pull, the next agent goes on from there', async () => {
-  const root = await emptyFolder()
+it('killed before any step of a first start and a pull, the next agent goes on from there', async (t) => {
+  const root = await emptyFolder(t)
   const steps = await stepsOf(join(root, 'all'))
   // What a stored blob stands on, in the order in which it must come.
   for (const name of ['handle.datasync', 'fs.fdatasync', 'files.rename', 'handle.sync', 'index.write']) {

@@ -4,15 +4,13 @@ import { lstat, mkdtemp, readdir, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { after, type TestContext } from 'node:test'
+import type { TestContext } from 'node:test'
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 
-/** An empty folder that is removed when the test, or the file of tests, is over. */
-export async function emptyFolder(t?: TestContext): Promise<string> {
+/** An empty folder that is removed when the test is over. */
+export async function emptyFolder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'leat-chaos-'))
-  const remove = () => rm(path, { recursive: true, force: true })
-  if (t === undefined) after(remove)
-  else t.after(remove)
+  t.after(() => rm(path, { recursive: true, force: true }))
   return path
 }
 

@@ -32,9 +32,9 @@ after(async () => {
   await upstream.close()
 })
 
-it(`${CYCLES} times killed at any moment: nothing acknowledged is lost, nothing half-written is served`, async () => {
+it(`${CYCLES} times killed at any moment: nothing acknowledged is lost, nothing half-written is served`, async (t) => {
   const chance = dice('kill')
-  const run = new Run(await emptyFolder(), chance)
+  const run = new Run(await emptyFolder(t), chance)
   for (let cycle = 1; cycle <= CYCLES; cycle++) {
     try {
       await run.cycle(cycle)

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, it, type TestContext } from 'node:test'
+import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { AgentChild } from './agent-child.ts'
+import { Contents, type Item, isHit, judge, NAMESPACE } from './content.ts'
+import { Dice } from './dice.ts'
+import { emptyFolder } from './folder.ts'
+import { type Got, pull } from './pull.ts'
+
+/** A clock that is set: at boot, before the time server was reached, or by hand. */
+
+const HOUR_MS = 3_600_000
+const YEAR_MS = 365 * 24 * HOUR_MS
+/** `host.ts` opens the circuit of a host after so many failures in a row. */
+const FAILURES = 6
+
+let upstream: FaultyUpstream
+let contents: Contents
+let image: readonly Item[]
+let manifest: Item
+
+before(async () => {
+  upstream = await startFaultyUpstream()
+  contents = new Contents(upstream, new Dice(4))
+})
+
+beforeEach(() => {
+  upstream.heal()
+  image = contents.image(2, 1000, 200_000)
+  manifest = image[0] ?? assert.fail()
+})
+
+after(() => upstream.close())
+
+for (const [name, ms] of [
+  ['ten years ahead', 10 * YEAR_MS],
+  ['a day ahead', 24 * HOUR_MS],
+  ['a day back', -24 * HOUR_MS],
+  ['thirty years back', -30 * YEAR_MS],
+] as const) {
+  it(`a clock set ${name} between two runs loses no blob, and a tag is asked about again`, async (t) => {
+    const data = await emptyFolder(t)
+    const first = await started(t, data)
+    await pullAll(first)
+    assert.equal(await first.stop(), 0)
+    const second = await started(t, data, ms)
+    const before = upstream.requests.length
+    for (const item of image) assert.ok(isHit(await pullOne(second, item)), item.path)
+    assert.equal(upstream.requests.length, before)
+    const tag = await pull(second.address, manifest.tagPath ?? '')
+    assert.ok(judge(manifest, tag))
+    assert.match(String(tag.headers['cache-status']), /revalidated/)
+    assert.equal(await second.stop(), 0)
+  })
+
+  it(`a clock set ${name} under a running agent stops nothing`, async (t) => {
+    const agent = await started(t, await emptyFolder(t))
+    await pullAll(agent)
+    agent.shiftClock(ms)
+    await pullAll(agent)
+    const fresh = contents.blob(300_000, 300_000)
+    for (const _ of ['cold', 'warm']) await pullOne(agent, fresh)
+    assert.equal(upstream.count(fresh.digest, 'GET'), 1)
+    assert.equal(await agent.stop(), 0)
+  })
+}
+
+it('a clock set back does not keep an upstream from being asked that has recovered', async (t) => {
+  const agent = await started(t, await emptyFolder(t))
+  const blobs = Array.from({ length: FAILURES }, () => contents.blob(100, 200))
+  upstream.fault('/v2/', { status: 503 })
+  for (const blob of blobs) upstream.fault(blob.digest, { status: 503 })
+  for (const blob of blobs) assert.ok([502, 503].includes((await pull(agent.address, blob.path)).status))
+  const last = blobs.at(-1) ?? assert.fail()
+  upstream.heal()
+  const asked = upstream.requests.length
+  assert.equal((await pull(agent.address, last.path)).status, 503)
+  assert.equal(upstream.requests.length, asked, 'it should be left alone at first')
+  agent.shiftClock(-HOUR_MS)
+  let got: Got
+  const deadline = performance.now() + 20_000
+  do got = await pull(agent.address, last.path)
+  while (got.status !== 200 && performance.now() < deadline)
+  assert.ok(judge(last, got), `${got.status} after 20 s`)
+  await agent.stop()
+})
+
+async function started(t: TestContext, data: string, shift = 0): Promise<AgentChild> {
+  const agent = new AgentChild()
+  t.after(() => agent.kill())
+  if (shift !== 0) agent.shiftClock(shift)
+  await agent.start({
+    data,
+    listen: { host: '127.0.0.1', port: 0 },
+    upstreams: { entries: [{ namespace: NAMESPACE, hosts: [upstream.host], tls: false }] },
+  })
+  return agent
+}
+
+async function pullOne(agent: AgentChild, item: Item): Promise<Got> {
+  const got = await pull(agent.address, item.path)
+  assert.ok(judge(item, got), `${item.path}: ${got.status}`)
+  return got
+}
+
+async function pullAll(agent: AgentChild): Promise<void> {
+  for (const item of image) await pullOne(agent, item)
+  assert.ok(judge(manifest, await pull(agent.address, manifest.tagPath ?? '')))
+}
