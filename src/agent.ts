@@ -11,6 +11,7 @@ import { DEFAULT_FRESHNESS } from './resolve/freshness.ts'
 import { Resolution } from './resolve/resolver.ts'
 import { openStore, type Store } from './store/open.ts'
 import type { DiskLimit } from './store/room.ts'
+import { Upkeep } from './upkeep/upkeep.ts'
 import type { UpstreamEntry, UpstreamOptions } from './upstream/options.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 
@@ -19,6 +20,8 @@ export type { UpstreamEntry, UpstreamOptions }
 export interface AgentOptions {
   /** Folder for everything that is kept. */
   readonly data: string
+  /** How fast what is kept may be re-hashed while nobody pulls, in bytes per second; default: not at all. */
+  readonly scrubRate?: number
   /** How much may be kept, in bytes or as a share of the filesystem; default: whatever comes. */
   readonly maxBytes?: DiskLimit
   /** Registry API; default 127.0.0.1:5050, port 0 for any. */
@@ -51,6 +54,8 @@ export interface Agent {
 const DEFAULT_LISTEN: ListenAddress = { host: '127.0.0.1', port: 5050 }
 const DRAIN_MS = 25_000
 const FLIGHTS = 256
+/** While no more blobs than this are being read, nobody feels it when others are too. */
+const FEW_READS = 2
 const MANIFEST_MEMORY = 8 * 1024 * 1024
 
 export function createAgent(options: AgentOptions): Agent {
@@ -63,6 +68,7 @@ class NodeAgent implements Agent {
   /** What undoes each step of the start, in the order of the steps. */
   readonly #undo: ((drainMs: number) => Promise<void> | void)[] = []
   #addresses: Agent['addresses'] | undefined
+  #adminAddress: ListenAddress | undefined
   #draining = false
   #stopping: Promise<void> | undefined
 
@@ -90,7 +96,8 @@ class NodeAgent implements Agent {
   }
 
   async #start(): Promise<void> {
-    const { data, maxBytes, listen = DEFAULT_LISTEN, admin, defaultNamespace = 'docker.io' } = this.#options
+    const { data, maxBytes, scrubRate = 0, listen = DEFAULT_LISTEN, admin } = this.#options
+    const { defaultNamespace = 'docker.io' } = this.#options
     const upstreams = createUpstreams(this.#options.upstreams ?? {})
     this.#undo.push(() => upstreams.close())
     let forget = (_: Digest): void => {}
@@ -120,12 +127,15 @@ class NodeAgent implements Agent {
     this.#undo.push((drainMs) => registry.drain({ timeoutMs: drainMs }))
     const reporter = new Reporter(this.#view(store, upstreams, resolution))
     this.#undo.push(() => reporter.close())
+    const upkeep = new Upkeep(store, defaultNamespace)
     const adminServer =
-      admin === undefined ? undefined : createAdminServer({ listen: admin, reports: reporter })
+      admin === undefined ? undefined : createAdminServer({ listen: admin, reports: reporter, upkeep })
     this.#undo.push(() => adminServer?.stop())
-    const adminAddress = await adminServer?.start()
+    this.#adminAddress = await adminServer?.start()
     // Last, so that whoever gets an answer here gets one everywhere.
-    this.#addresses = { registry: await registry.start(), admin: adminAddress }
+    this.#addresses = { registry: await registry.start(), admin: this.#adminAddress }
+    const isQuiet = (): boolean => resolution.flights.list().length === 0 && store.reads() <= FEW_READS
+    if (scrubRate > 0) store.scrub.start({ bytesPerSecond: scrubRate, isQuiet })
   }
 
   async #stop(drainMs: number): Promise<void> {
@@ -150,10 +160,11 @@ class NodeAgent implements Agent {
       data: this.#options.data,
       defaultNamespace: this.#options.defaultNamespace ?? 'docker.io',
       addresses: () => ({
-        registry: written(this.addresses.registry),
-        admin: this.addresses.admin && written(this.addresses.admin),
+        registry: this.#addresses && written(this.#addresses.registry),
+        admin: this.#adminAddress && written(this.#adminAddress),
       }),
       store: () => ({ ...store.usage(), ...store.room() }),
+      scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: this.#options.scrubRate ?? 0 }),
       unready: () => {
         if (this.#draining) return ['The agent is shutting down.']
         return this.#addresses === undefined ? ['The registry listener is not up yet.'] : []

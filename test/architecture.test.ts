@@ -17,11 +17,22 @@ const EVENTS = 'observe/events.ts'
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['commands', 'config', 'resolve/failure.ts'],
   'index.ts': ['agent.ts', 'oci', 'resolve', EVENTS],
-  commands: ['agent.ts', 'config', 'oci', 'observe', 'resolve', 'store', 'runtimes'],
-  'agent.ts': ['config', 'http', 'resolve', 'store', 'upstream', 'peers', 'sources', 'observe', 'oci'],
+  commands: ['agent.ts', 'config', 'oci', 'observe', 'resolve', 'store', 'runtimes', 'upkeep'],
+  'agent.ts': [
+    'config',
+    'http',
+    'resolve',
+    'store',
+    'upstream',
+    'peers',
+    'sources',
+    'observe',
+    'oci',
+    'upkeep',
+  ],
   config: ['oci'],
   // Besides events: the shapes of the admin API's answers, which the CLI reads too.
-  http: ['resolve', 'oci', EVENTS, 'observe/report.ts'],
+  http: ['resolve', 'oci', EVENTS, 'observe/report.ts', 'observe/upkeep-report.ts'],
   resolve: ['oci', EVENTS],
   store: ['oci', EVENTS, ...INTERFACES],
   upstream: ['oci', EVENTS, ...INTERFACES],
@@ -29,6 +40,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   sources: ['oci', EVENTS, ...INTERFACES],
   runtimes: ['oci'],
   observe: ['oci', ...INTERFACES],
+  upkeep: ['observe', 'oci'],
   oci: [],
 }
 

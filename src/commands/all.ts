@@ -20,6 +20,31 @@ export const COMMANDS: readonly Offer[] = [
     load: async () => (await import('./ls.ts')).ls,
   },
   {
+    name: 'pin',
+    summary: 'keep images or blobs, whatever else has to go',
+    load: async () => (await import('./pin.ts')).pin,
+  },
+  {
+    name: 'unpin',
+    summary: 'let them be evicted again',
+    load: async () => (await import('./pin.ts')).unpin,
+  },
+  {
+    name: 'rm',
+    summary: 'forget images and drop what only they need',
+    load: async () => (await import('./rm.ts')).rm,
+  },
+  {
+    name: 'gc',
+    summary: 'evict down to the low-water mark now',
+    load: async () => (await import('./gc.ts')).gc,
+  },
+  {
+    name: 'verify',
+    summary: 're-hash everything that is kept',
+    load: async () => (await import('./verify.ts')).verify,
+  },
+  {
     name: 'why',
     summary: 'where an image or digest is and why',
     load: async () => (await import('./why.ts')).why,

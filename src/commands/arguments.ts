@@ -87,7 +87,7 @@ function offerCommand(
 }
 
 function describe(line: Argv, name: string, summary: string, command: Command): Argv {
-  const words = command.words.map((word) => `<${word.name}>`)
+  const words = command.words.map((word) => `<${word.name}>${word.isMany === true ? '...' : ''}`)
   const described = line
     .usage([`$0 ${[name, ...words].join(' ')} [options]`, '', summary].join('\n'))
     .hide('words')
@@ -112,7 +112,7 @@ function invocation(command: Command, given: Record<string, unknown>, name: stri
   if (missing !== undefined) {
     throw new CommandError(`${name} needs ${missing.help}; see agent ${name} --help`, { exitCode: 2 })
   }
-  const extra = words[command.words.length]
+  const extra = command.words.at(-1)?.isMany === true ? undefined : words[command.words.length]
   if (extra !== undefined) {
     throw new CommandError(
       `${name} does not know what to do with ${JSON.stringify(extra)}; see agent ${name} --help`,

@@ -10,13 +10,23 @@ const LONGEST_LINE = 1024 * 1024
 /** Without a byte for so long, nobody is there. */
 const PATIENCE_MS = 20_000
 
+/** A request: how and where, and what to say besides. */
+export interface Asking {
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly path: string
+  readonly body?: unknown
+  readonly signal?: AbortSignal
+  /** What else can be done when no agent answers; for commands that can do without one. */
+  readonly orElse?: string
+}
+
 /** Asks the agent whose admin address this is, and checks what it says. Every failure is one sentence. */
 export async function ask<Schema extends v.GenericSchema>(
   admin: Address,
-  path: string,
+  asking: Asking,
   schema: Schema,
 ): Promise<v.InferOutput<Schema>> {
-  const response = await get(admin, path)
+  const response = await send(admin, asking)
   const text = await whole(admin, response)
   if (response.statusCode !== 200) throw refusal(admin, response.statusCode, text)
   return checked(admin, text, schema)
@@ -25,10 +35,10 @@ export async function ask<Schema extends v.GenericSchema>(
 /** As `ask`, for an answer that is a line of JSON for each thing. */
 export async function* askLines<Schema extends v.GenericSchema>(
   admin: Address,
-  path: string,
+  asking: Asking,
   schema: Schema,
 ): AsyncGenerator<v.InferOutput<Schema>> {
-  const response = await get(admin, path)
+  const response = await send(admin, asking)
   if (response.statusCode !== 200) throw refusal(admin, response.statusCode, await whole(admin, response))
   try {
     let rest = ''
@@ -45,21 +55,29 @@ export async function* askLines<Schema extends v.GenericSchema>(
   }
 }
 
-function get(admin: Address, path: string): Promise<IncomingMessage> {
+function send(admin: Address, { method, path, body, signal, orElse }: Asking): Promise<IncomingMessage> {
+  const text = body === undefined ? undefined : JSON.stringify(body)
   return new Promise((resolve, reject) => {
     const asking = request(
       {
         host: dialled(admin.host),
         port: admin.port,
+        method,
         path,
         agent: false,
-        headers: { accept: 'application/json' },
+        ...(signal === undefined ? {} : { signal }),
+        headers: {
+          accept: 'application/json',
+          ...(text === undefined
+            ? {}
+            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+        },
       },
       resolve,
     )
     asking.setTimeout(PATIENCE_MS, () => asking.destroy(new Error('timeout')))
-    asking.on('error', (cause) => reject(unreachable(admin, cause)))
-    asking.end()
+    asking.on('error', (cause) => reject(unreachable(admin, cause, orElse)))
+    asking.end(text)
   })
 }
 
@@ -97,14 +115,16 @@ function dialled(host: string): string {
   return host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
 }
 
-function unreachable(admin: Address, cause: Error & { code?: string }): CommandError {
+function unreachable(admin: Address, cause: Error & { code?: string }, orElse?: string): CommandError {
   const where = formatAddress(admin)
   if (cause.code === 'ECONNREFUSED') {
+    const other = orElse === undefined ? '' : `, or ${orElse}`
     return new CommandError(
-      `no agent answers at ${where}; start one with agent serve, or say with --admin where it listens`,
+      `no agent answers at ${where}; start one with agent serve, or say with --admin where it listens${other}`,
       { cause },
     )
   }
+  if (cause.name === 'AbortError') return interrupted(cause)
   const why =
     cause.message === 'timeout'
       ? `no answer within ${PATIENCE_MS / 1000} s`
@@ -136,8 +156,14 @@ function stranger(admin: Address): CommandError {
 
 function cutOff(admin: Address, cause: unknown): CommandError {
   if (cause instanceof CommandError) return cause
+  if (cause instanceof Error && cause.name === 'AbortError') return interrupted(cause)
   return new CommandError(
     `the agent at ${formatAddress(admin)} stopped in the middle of its answer; try again`,
     { cause },
   )
+}
+
+/** The one who has asked wants no more answer. */
+export function interrupted(cause: unknown): CommandError {
+  return new CommandError('stopped before the end; what was done so far is done', { cause })
 }

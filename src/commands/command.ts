@@ -11,6 +11,8 @@ export interface Command {
 export interface Word {
   readonly name: string
   readonly help: string
+  /** One or more of them; only the last word may be so. */
+  readonly isMany?: boolean
 }
 
 export interface Flag {
@@ -60,6 +62,14 @@ export class CommandError extends Error {
     this.name = 'CommandError'
     this.exitCode = exitCode
   }
+}
+
+/** For commands that can do without an agent. */
+export const DATA_FLAG: Flag = {
+  name: 'data',
+  kind: 'text',
+  help: 'use this folder, with no agent running on it, instead of asking the agent',
+  shown: undefined,
 }
 
 export const JSON_FLAG: Flag = {

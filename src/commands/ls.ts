@@ -2,11 +2,41 @@ import { loadSetting } from '../config/load.ts'
 import { contentViewOf } from '../observe/content-view.ts'
 import { listBlobs, listImages } from '../observe/listing.ts'
 import { BlobReport, ImageReport } from '../observe/report.ts'
-import { agoText, plural, sizeText } from '../observe/words.ts'
+import { agoText, plain, plural, sizeText } from '../observe/words.ts'
 import { askLines } from './client.ts'
-import { type Command, type Invocation, JSON_FLAG, type Terminal } from './command.ts'
+import {
+  type Command,
+  CommandError,
+  DATA_FLAG,
+  type Invocation,
+  JSON_FLAG,
+  type Terminal,
+} from './command.ts'
 import { givenSettings, settingFlags } from './settings.ts'
 import { digestText, table } from './table.ts'
+import { OR_ELSE } from './upkeep.ts'
+
+interface Lists {
+  blobs(): AsyncIterable<BlobReport>
+  images(): AsyncIterable<ImageReport>
+}
+
+type Order<Item> = (one: Item, other: Item) => number
+
+/** Largest and latest first: that is what is looked for. */
+const IMAGE_ORDERS: Readonly<Record<string, Order<ImageReport>>> = {
+  name: (one, other) => compare(imageName(one), imageName(other)),
+  size: (one, other) => other.bytesHere - one.bytesHere,
+  unique: (one, other) => other.uniqueBytes - one.uniqueBytes,
+  used: (one, other) => compare(other.lastUsedAt ?? '', one.lastUsedAt ?? ''),
+}
+const BLOB_ORDERS: Readonly<Record<string, Order<BlobReport>>> = {
+  name: (one, other) => compare(one.digest, other.digest),
+  size: (one, other) => other.size - one.size,
+  used: (one, other) => compare(other.lastUsedAt, one.lastUsedAt),
+}
+/** Of the images that one shares something with. */
+const OTHERS_SHOWN = 2
 
 /** `agent ls`. */
 export const ls: Command = {
@@ -14,36 +44,39 @@ export const ls: Command = {
   flags: [
     { name: 'blobs', kind: 'switch', help: 'list blobs and manifests instead of images', shown: undefined },
     {
-      name: 'data',
+      name: 'sort',
       kind: 'text',
-      help: 'look into this folder, with no agent running on it, instead of asking the agent',
-      shown: undefined,
+      help: 'name, size (largest first), unique (what would be freed) or used (latest first)',
+      shown: 'name',
     },
+    DATA_FLAG,
     ...settingFlags('admin', 'config'),
     JSON_FLAG,
   ],
   examples: [
-    { line: 'agent ls', what: 'images by tag: how much of each is here' },
+    { line: 'agent ls', what: 'images by tag: how much of each is here, and what they share' },
+    { line: 'agent ls --sort unique', what: 'what agent rm would free most by' },
     { line: 'agent ls --blobs --json', what: 'a line of JSON for each blob' },
     { line: 'agent ls --data /var/lib/leat', what: 'the same while no agent is running' },
   ],
   async run(given, terminal) {
-    const folder = given.values['data']
-    if (folder !== undefined) {
+    checkOrder(given)
+    const settings = givenSettings(given, terminal)
+    if (given.values['data'] !== undefined) {
       // Whoever asks the agent needs no database.
       const { withStore } = await import('./stored.ts')
-      const path = await loadSetting('data', givenSettings(given, terminal))
-      await withStore(path, async (store) => {
+      await withStore(await loadSetting('data', settings), async (store) => {
         const view = contentViewOf(store)
         await print({ blobs: () => listBlobs(view), images: () => listImages(view) }, given, terminal)
       })
       return 0
     }
-    const admin = await loadSetting('admin', givenSettings(given, terminal))
+    const admin = await loadSetting('admin', settings)
+    const asking = (path: string) => ({ method: 'GET', path, orElse: OR_ELSE }) as const
     await print(
       {
-        blobs: () => askLines(admin, '/api/v1/blobs', BlobReport),
-        images: () => askLines(admin, '/api/v1/images', ImageReport),
+        blobs: () => askLines(admin, asking('/api/v1/blobs'), BlobReport),
+        images: () => askLines(admin, asking('/api/v1/images'), ImageReport),
       },
       given,
       terminal,
@@ -52,37 +85,75 @@ export const ls: Command = {
   },
 }
 
-interface Lists {
-  blobs(): AsyncIterable<BlobReport>
-  images(): AsyncIterable<ImageReport>
+function checkOrder({ values, switches }: Invocation): void {
+  const { sort } = values
+  const known = Object.keys(switches.has('blobs') ? BLOB_ORDERS : IMAGE_ORDERS)
+  if (sort === undefined || (typeof sort === 'string' && known.includes(sort))) return
+  const what = switches.has('blobs') ? ' for blobs' : ''
+  throw new CommandError(`--sort is ${JSON.stringify(sort)}; expected one of ${known.join(', ')}${what}`, {
+    exitCode: 2,
+  })
 }
 
-async function print(lists: Lists, { switches }: Invocation, terminal: Terminal): Promise<void> {
-  const wantsBlobs = switches.has('blobs')
-  if (switches.has('json')) {
-    for await (const item of wantsBlobs ? lists.blobs() : lists.images())
-      await terminal.out(`${JSON.stringify(item)}\n`)
-    return
-  }
+async function print(lists: Lists, given: Invocation, terminal: Terminal): Promise<void> {
+  const { isInteractive } = terminal
   const now = Date.now()
-  await terminal.out(
-    wantsBlobs
-      ? blobTable(await gathered(lists.blobs()), now, terminal.isInteractive)
-      : imageTable(await gathered(lists.images()), now, terminal.isInteractive),
-  )
+  if (given.switches.has('blobs')) {
+    await printItems(lists.blobs(), BLOB_ORDERS, given, terminal, (all) => blobTable(all, now, isInteractive))
+  } else {
+    await printItems(lists.images(), IMAGE_ORDERS, given, terminal, (all) =>
+      imageTable(all, now, isInteractive),
+    )
+  }
+}
+
+/** They come by name; as JSON they need not be gathered unless another order is wanted. */
+async function printItems<Item>(
+  items: AsyncIterable<Item>,
+  orders: Readonly<Record<string, Order<Item>>>,
+  { switches, values }: Invocation,
+  terminal: Terminal,
+  show: (items: readonly Item[]) => string,
+): Promise<void> {
+  const order = typeof values['sort'] === 'string' ? orders[values['sort']] : undefined
+  const isJson = switches.has('json')
+  const all = isJson && order === undefined ? items : await gathered(items, order)
+  if (isJson) for await (const item of all) await terminal.out(`${JSON.stringify(item)}\n`)
+  else await terminal.out(show(await gathered(all)))
 }
 
 function imageTable(images: readonly ImageReport[], now: number, isInteractive: boolean): string {
   if (images.length === 0) return 'No image is cached by tag; agent ls --blobs lists everything that is.\n'
   const rows = images.map((image) => [
-    `${image.repository}:${image.tag}`,
+    imageName(image),
     digestText(image.digest, isInteractive),
     sizeText(image.bytesHere),
+    sizeText(image.uniqueBytes),
     image.state,
+    image.pinned ? 'pinned' : '',
+    image.lastUsedAt === null ? '' : agoText(image.lastUsedAt, now),
     agoText(image.checkedAt, now),
     image.platforms.join(' '),
+    othersText(image.sharesWith),
   ])
-  return table(['IMAGE', 'DIGEST', 'HERE', 'STATE', 'CONFIRMED', 'PLATFORMS'], rows, [2])
+  const head = [
+    'IMAGE',
+    'DIGEST',
+    'HERE',
+    'UNIQUE',
+    'STATE',
+    'PIN',
+    'LAST USED',
+    'CONFIRMED',
+    'PLATFORMS',
+    'SHARES WITH',
+  ]
+  return table(head, rows, [2, 3])
+}
+
+function othersText(names: readonly string[]): string {
+  const more = names.length - OTHERS_SHOWN
+  return `${names.slice(0, OTHERS_SHOWN).map(plain).join(' ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
 function blobTable(blobs: readonly BlobReport[], now: number, isInteractive: boolean): string {
@@ -91,16 +162,28 @@ function blobTable(blobs: readonly BlobReport[], now: number, isInteractive: boo
     digestText(blob.digest, isInteractive),
     sizeText(blob.size),
     blob.kind,
+    blob.pinned ? 'pinned' : '',
     agoText(blob.lastUsedAt, now),
     blob.origin,
   ])
   const total = blobs.reduce((sum, blob) => sum + blob.size, 0)
   const summary = isInteractive ? `\n${plural(blobs.length, 'blob')}, ${sizeText(total)}\n` : ''
-  return `${table(['DIGEST', 'SIZE', 'KIND', 'LAST USED', 'FROM'], rows, [1])}${summary}`
+  return `${table(['DIGEST', 'SIZE', 'KIND', 'PIN', 'LAST USED', 'FROM'], rows, [1])}${summary}`
 }
 
-async function gathered<Item>(items: AsyncIterable<Item>): Promise<readonly Item[]> {
+function imageName({ repository, tag }: ImageReport): string {
+  return `${repository}:${tag}`
+}
+
+function compare(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0
+}
+
+async function gathered<Item>(
+  items: AsyncIterable<Item> | Iterable<Item>,
+  order?: Order<Item>,
+): Promise<readonly Item[]> {
   const all: Item[] = []
   for await (const item of items) all.push(item)
-  return all
+  return order === undefined ? all : all.sort(order)
 }

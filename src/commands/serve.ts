@@ -53,6 +53,7 @@ export function agentOptions(
   return {
     data,
     maxBytes: settings.maxBytes,
+    scrubRate: settings.scrubRate,
     listen,
     admin,
     defaultNamespace,
@@ -150,7 +151,7 @@ async function announce(agent: Agent, settings: Settings, log: Log, terminal: Te
     })
   }
   if (admin !== undefined && !isLoopback(admin.host)) {
-    log.warn('the admin address is open to other machines: they can read what is cached here', {
+    log.warn('the admin address is open to other machines: they can read and drop what is cached here', {
       admin: formatAddress(admin),
     })
   }

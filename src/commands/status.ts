@@ -16,7 +16,7 @@ export const status: Command = {
   ],
   async run(given, terminal) {
     const admin = await loadSetting('admin', givenSettings(given, terminal))
-    const report = await ask(admin, '/api/v1/status', StatusReport)
+    const report = await ask(admin, { method: 'GET', path: '/api/v1/status' }, StatusReport)
     await terminal.out(
       given.switches.has('json')
         ? `${JSON.stringify(report, undefined, 2)}\n`
@@ -30,15 +30,35 @@ export function statusText(report: StatusReport, now: number, isInteractive: boo
   const { addresses, data, ready, reasons, requests, startedAt, store, version } = report
   const limit = store.limitBytes === null ? '' : ` of at most ${sizeText(store.limitBytes)}`
   const lines = [
-    `agent     ${plain(version)}, up since ${agoText(startedAt, now)}, serves ${plain(addresses.registry)}`,
+    `agent     ${plain(version)}, up since ${agoText(startedAt, now)}, ${serves(addresses.registry)}`,
     `ready     ${ready ? 'yes' : `no: ${plain(reasons.join('; '))}`}`,
     `store     ${sizeText(store.bytes)}${limit} in ${plural(store.blobs, 'blob')}, in ${plain(data)}`,
+    ...(store.evictedBytes === 0 ? [] : [`evicted   ${sizeText(store.evictedBytes)} to make room`]),
+    `scrub     ${scrub(store.scrub, now)}`,
     `requests  ${requests}`,
     `served    ${served(report)}`,
     `fetched   ${sizeText(report.fetched.upstream)} from upstream, ${sizeText(report.fetched.peer)} from peers`,
     `saved     ${saved(report)}`,
   ]
   return `${lines.join('\n')}\n${flights(report, now, isInteractive)}${upstreams(report, now)}`
+}
+
+function serves(registry: string | null): string {
+  return registry === null ? 'serves nobody yet' : `serves ${plain(registry)}`
+}
+
+function scrub(report: StatusReport['store']['scrub'], now: number): string {
+  const { bytesPerSecond, state, found, lastRound } = report
+  const doing = {
+    resting: bytesPerSecond === 0 ? 'off' : 'resting',
+    'under-way': `under way at up to ${sizeText(bytesPerSecond)}/s, ${found} rotten so far`,
+    verifying: 'agent verify is under way',
+  }[state]
+  const before =
+    lastRound === null
+      ? 'no full round yet'
+      : `last full round ended ${agoText(lastRound.endedAt, now)} and found ${lastRound.found} rotten`
+  return `${doing}; ${before}`
 }
 
 function served({ served: from }: StatusReport): string {

@@ -1,15 +1,23 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { DiskLimit } from '../config/size.ts'
 import { Failure } from '../resolve/failure.ts'
 import { openStore, type Store } from '../store/open.ts'
 import { CommandError } from './command.ts'
 
-/** Lets `look` see the store in a folder on which no agent is running. Only one process can have it open. */
-export async function withStore(path: string, look: (store: Store) => Promise<void>): Promise<void> {
+/**
+ * Lets `work` have the store in a folder on which no agent is running. Only one process can have it open. Without
+ * `maxBytes` nothing is evicted meanwhile.
+ */
+export async function withStore<Result>(
+  path: string,
+  work: (store: Store) => Promise<Result>,
+  { maxBytes }: { maxBytes?: DiskLimit | undefined } = {},
+): Promise<Result> {
   await mustBeData(path)
-  const store = await opened(path)
+  const store = await opened(path, maxBytes)
   try {
-    await look(store)
+    return await work(store)
   } finally {
     await store.close()
   }
@@ -30,9 +38,9 @@ async function mustBeData(path: string): Promise<void> {
   }
 }
 
-async function opened(path: string): Promise<Store> {
+async function opened(path: string, maxBytes: DiskLimit | undefined): Promise<Store> {
   try {
-    return await openStore({ path })
+    return await openStore({ path, ...(maxBytes === undefined ? {} : { maxBytes }) })
   } catch (cause) {
     if (!(cause instanceof Failure)) throw cause
     const message = isLocked(cause)

@@ -16,7 +16,8 @@ export const why: Command = {
   async run(given, terminal) {
     const admin = await loadSetting('admin', givenSettings(given, terminal))
     const [subject = ''] = given.words
-    const report = await ask(admin, `/api/v1/why?subject=${encodeURIComponent(subject)}`, WhyReport)
+    const path = `/api/v1/why?subject=${encodeURIComponent(subject)}`
+    const report = await ask(admin, { method: 'GET', path }, WhyReport)
     await terminal.out(
       given.switches.has('json') ? `${JSON.stringify(report, undefined, 2)}\n` : whyText(report, Date.now()),
     )

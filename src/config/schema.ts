@@ -2,7 +2,7 @@ import { parseRegistryHost } from '../oci/registry-host.ts'
 import { parseAddress } from './address.ts'
 import { parseDuration } from './duration.ts'
 import { listOf, oneOf, type Shape, text } from './shape.ts'
-import { type DiskLimit, parseDiskLimit } from './size.ts'
+import { type DiskLimit, parseDiskLimit, parseSize } from './size.ts'
 import { type UpstreamSettings, upstreams } from './upstream.ts'
 
 /** One setting: everything about it that is known anywhere. */
@@ -74,6 +74,14 @@ export const SETTINGS = Object.freeze({
     shown: '80%',
     help: 'how much the store may hold, as a size or as a share of its filesystem',
     example: '50GiB',
+  }),
+  scrubRate: setting({
+    flag: 'scrub-rate',
+    shape: text(parseSize, 'bytes per second such as 16MiB, or 0 for none'),
+    fallback: 16 * 1024 * 1024,
+    shown: '16MiB',
+    help: 'how fast stored content may be re-hashed while nobody pulls; 0: only agent verify does it',
+    example: '64MiB',
   }),
   tlsCert: setting<string | undefined>({
     flag: 'tls-cert',

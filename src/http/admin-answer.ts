@@ -1,7 +1,7 @@
 import type { BlobReport, ImageReport, StatusReport, WhyReport } from '../observe/report.ts'
 import type { Parsed } from '../oci/parsed.ts'
 import { ADMIN_PAGE } from './admin-page.ts'
-import type { AdminRoute } from './admin-route.ts'
+import type { Look } from './admin-route.ts'
 
 /** What an agent can be asked about itself. */
 export interface Reports {
@@ -21,13 +21,17 @@ export interface Answer<Body = string | AsyncIterable<unknown>> {
   readonly type: string
   /** Whole, or as values that make a line of JSON each. */
   readonly body: Body
+  /** Each line is sent as soon as it is there. */
+  readonly eager?: boolean
+  /** For a 405: what may be done there instead. */
+  readonly allow?: string
 }
 
 const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'
 const TEXT = 'text/plain; charset=utf-8'
-const LINES = 'application/x-ndjson'
+export const LINES = 'application/x-ndjson'
 
-export async function answerTo(route: AdminRoute, reports: Reports): Promise<Answer> {
+export async function answerTo(route: Look, reports: Reports): Promise<Answer> {
   switch (route.kind) {
     case 'page':
       return { code: 200, type: 'text/html; charset=utf-8', body: ADMIN_PAGE }
@@ -56,7 +60,7 @@ export function problem(code: number, message: string): Answer<string> {
   return json(code, { error: message })
 }
 
-function json(code: number, value: unknown): Answer<string> {
+export function json(code: number, value: unknown): Answer<string> {
   return { code, type: 'application/json', body: `${JSON.stringify(value)}\n` }
 }
 

@@ -4,13 +4,15 @@ import type { ServerResponse } from 'node:http'
 const CHUNK = 64 * 1024
 
 /**
- * Sends each value as a line of JSON, no faster than it is read. When one cannot be had, or the other side is too slow,
+ * Sends each value as a line of JSON, no faster than it is read; `eager`: each at once, because somebody waits for it.
+ * When one cannot be had, or the other side is too slow,
  * the connection is cut: the chunk that ends the body is missing, and the list is known not to be whole.
  */
 export async function sendLines(
   response: ServerResponse,
   values: AsyncIterable<unknown>,
   patienceMs: number,
+  { eager = false } = {},
 ): Promise<void> {
   const gone = new AbortController()
   response.once('close', () => gone.abort())
@@ -21,7 +23,7 @@ export async function sendLines(
     for await (const value of values) {
       if (gone.signal.aborted) return
       chunk += `${JSON.stringify(value)}\n`
-      if (chunk.length < CHUNK) continue
+      if (chunk.length < CHUNK && !eager) continue
       if (!response.write(chunk)) await drained(response, gone.signal)
       chunk = ''
       late.refresh()

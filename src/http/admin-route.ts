@@ -1,17 +1,44 @@
-/** What was asked of the admin server. */
-export type AdminRoute =
+/** What a look is taken at. */
+export type Look =
   | { readonly kind: 'page' | 'metrics' | 'healthz' | 'readyz' | 'status' | 'blobs' | 'images' | 'unknown' }
   | { readonly kind: 'why'; readonly subject: string }
   | { readonly kind: 'refused'; readonly problem: string }
+
+export type Change = 'gc' | 'verify' | 'pin' | 'unpin' | 'remove'
+
+/** What was asked of the admin server. */
+export type AdminRoute =
+  | Look
+  | { readonly kind: 'change'; readonly change: Change }
+  /** There is something, but not to be had by this method. */
+  | { readonly kind: 'method'; readonly allow: string }
+
+const CHANGES: Readonly<Record<string, Readonly<Record<string, Change>>>> = {
+  '/api/v1/gc': { POST: 'gc' },
+  '/api/v1/verify': { POST: 'verify' },
+  '/api/v1/pins': { POST: 'pin', DELETE: 'unpin' },
+  '/api/v1/images': { DELETE: 'remove' },
+}
+const LOOKING = ['GET', 'HEAD']
 
 /** The longest reference that means something: host and name, tag, digest. */
 const LONGEST_SUBJECT = 255 + 1 + 128 + 1 + 7 + 128
 
 /** `target` is the request's target as it came. */
-export function adminRoute(target: string): AdminRoute {
+export function adminRoute(method: string, target: string): AdminRoute {
   const question = target.indexOf('?')
   const path = question < 0 ? target : target.slice(0, question)
-  const query = new URLSearchParams(question < 0 ? '' : target.slice(question + 1))
+  const changes = Object.hasOwn(CHANGES, path) ? CHANGES[path] : undefined
+  const change = changes !== undefined && Object.hasOwn(changes, method) ? changes[method] : undefined
+  if (change !== undefined) return { kind: 'change', change }
+  const look = lookAt(path, new URLSearchParams(question < 0 ? '' : target.slice(question + 1)))
+  const isLook = look.kind !== 'unknown'
+  if (LOOKING.includes(method) && (isLook || changes === undefined)) return look
+  const allowed = [...(isLook || changes === undefined ? LOOKING : []), ...Object.keys(changes ?? {})]
+  return { kind: 'method', allow: allowed.join(', ') }
+}
+
+function lookAt(path: string, query: URLSearchParams): Look {
   switch (path) {
     case '/':
       return { kind: 'page' }
@@ -34,7 +61,7 @@ export function adminRoute(target: string): AdminRoute {
   }
 }
 
-function why(query: URLSearchParams): AdminRoute {
+function why(query: URLSearchParams): Look {
   const subject = query.get('subject') ?? ''
   if (subject === '') return { kind: 'refused', problem: 'subject is missing: give an image or a digest' }
   if (subject.length > LONGEST_SUBJECT)

@@ -2,13 +2,15 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Answer, answerTo, problem, type Reports } from './admin-answer.ts'
+import { make, refuseChange, type Upkeep } from './admin-change.ts'
 import { isLoopbackHost, isMeantForLoopback } from './admin-host.ts'
 import { sendLines } from './admin-lines.ts'
-import { adminRoute } from './admin-route.ts'
+import { type AdminRoute, adminRoute } from './admin-route.ts'
 
 export interface AdminServerOptions {
   readonly listen: { readonly host: string; readonly port: number }
   readonly reports: Reports
+  readonly upkeep: Upkeep
   /** How long a report, or the next line of one, may take. */
   readonly patienceMs?: number
 }
@@ -24,9 +26,8 @@ const PATIENCE_MS = 15_000
 const FAREWELL_MS = 2_000
 const MOST_CONNECTIONS = 128
 const LONGEST_HEAD = 16 * 1024
-const ALLOWED = 'GET, HEAD'
 
-/** The agent's own little web server: metrics, health, and the API that the other commands use. It changes nothing. */
+/** The agent's own little web server: metrics, health, and the API that the other commands use. */
 export function createAdminServer(options: AdminServerOptions): AdminServer {
   const server = createServer({
     maxHeaderSize: LONGEST_HEAD,
@@ -53,23 +54,29 @@ async function respond(
   response: ServerResponse,
   options: AdminServerOptions,
 ): Promise<void> {
-  // A body was not asked for; reading it would only serve whoever sends it.
-  if (hasBody(request)) response.setHeader('Connection', 'close')
   const { patienceMs = PATIENCE_MS } = options
+  const leaving = new AbortController()
+  response.once('close', () => leaving.abort())
+  const { url = '/', method = 'GET' } = request
+  const route = adminRoute(method, url)
+  // A body was not asked for; reading it would only serve whoever sends it.
+  if (hasBody(request) && route.kind !== 'change') response.setHeader('Connection', 'close')
   const answer =
     refuse(request, options.listen.host) ??
-    (await within(patienceMs, answerTo(adminRoute(request.url ?? '/'), options.reports)))
+    (await within(patienceMs, answered(route, request, options, { signal: leaving.signal, patienceMs })))
   if (response.destroyed) return
   response.setHeader('Content-Type', answer.type)
   response.setHeader('Cache-Control', 'no-store')
   response.setHeader('X-Content-Type-Options', 'nosniff')
-  if (answer.code === 405) response.setHeader('Allow', ALLOWED)
-  if (request.method === 'HEAD') {
+  if (answer.allow !== undefined) response.setHeader('Allow', answer.allow)
+  // What was refused unread would be taken for the next request.
+  if (!request.complete) response.setHeader('Connection', 'close')
+  if (method === 'HEAD') {
     response.writeHead(answer.code).end()
   } else if (typeof answer.body === 'string') {
     response.writeHead(answer.code, { 'Content-Length': Buffer.byteLength(answer.body) }).end(answer.body)
   } else {
-    await sendLines(response.writeHead(answer.code), answer.body, patienceMs)
+    await sendLines(response.writeHead(answer.code), answer.body, patienceMs, answer)
   }
 }
 
@@ -80,21 +87,32 @@ function refuse(request: IncomingMessage, listenHost: string): Answer | undefine
       `this agent's admin address is to be asked as localhost or 127.0.0.1, not by another name`,
     )
   }
-  if (request.method !== 'GET' && request.method !== 'HEAD')
-    return problem(405, `only ${ALLOWED} are answered here`)
   return undefined
+}
+
+async function answered(
+  route: AdminRoute,
+  request: IncomingMessage,
+  { reports, upkeep }: AdminServerOptions,
+  options: { signal: AbortSignal; patienceMs: number },
+): Promise<Answer> {
+  if (route.kind === 'method') {
+    return { ...problem(405, `only ${route.allow} are answered here`), allow: route.allow }
+  }
+  if (route.kind !== 'change') return answerTo(route, reports)
+  return refuseChange(request) ?? (await make(route.change, request, upkeep, options))
 }
 
 async function within(ms: number, making: Promise<Answer>): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined
   const tooLong = new Promise<Answer>((resolve) => {
-    timer = setTimeout(() => resolve(problem(503, `the report took longer than ${ms / 1000} s`)), ms)
+    timer = setTimeout(() => resolve(problem(503, `the answer took longer than ${ms / 1000} s`)), ms)
   })
   try {
     return await Promise.race([making, tooLong])
   } catch {
     // What went wrong may quote anything; it is not for whoever can reach this port.
-    return problem(500, 'the report could not be made')
+    return problem(500, 'there is no answer: something went wrong')
   } finally {
     clearTimeout(timer)
   }

@@ -5,15 +5,18 @@ import type { BlobView, ContentView, TagView } from './view.ts'
 export interface Viewed {
   readonly blobs: {
     facts(digest: Digest): Promise<BlobView | undefined>
-    open(digest: Digest): Promise<
-      | {
-          readonly size: number
-          read(target: Uint8Array, position: number): Promise<number>
-          close(): Promise<void>
-        }
-      | undefined
-    >
   }
+  /** The blob, opened for reading without being marked as used. */
+  peek(digest: Digest): Promise<
+    | {
+        readonly size: number
+        read(target: Uint8Array, position: number): Promise<number>
+        close(): Promise<void>
+      }
+    | undefined
+  >
+  references(manifest: Digest): Promise<readonly Digest[]>
+  pins(): AsyncIterable<{ readonly digest: Digest; readonly pinnedAt: number }>
   list(): AsyncIterable<BlobView>
   tags(): AsyncIterable<TagView>
 }
@@ -24,12 +27,14 @@ const LARGEST_MANIFEST = 4 * 1024 * 1024
 export function contentViewOf(store: Viewed): ContentView {
   return {
     facts: (digest) => store.blobs.facts(digest),
+    references: (manifest) => store.references(manifest),
+    pins: () => store.pins(),
     blobs: () => store.list(),
     tags: () => store.tags(),
     async manifest(digest) {
       const facts = await store.blobs.facts(digest)
       if (facts === undefined || facts.kind !== 'manifest' || facts.size > LARGEST_MANIFEST) return undefined
-      const content = await store.blobs.open(digest)
+      const content = await store.peek(digest)
       if (content === undefined) return undefined
       try {
         const bytes = new Uint8Array(Math.min(content.size, LARGEST_MANIFEST))

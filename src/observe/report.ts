@@ -22,11 +22,25 @@ const FlightReport = v.object({
 export const StatusReport = v.object({
   version: v.string(),
   startedAt: time,
-  addresses: v.object({ registry: v.string(), admin: v.nullable(v.string()) }),
+  /** `registry` is null until clients are answered. */
+  addresses: v.object({ registry: v.nullable(v.string()), admin: v.nullable(v.string()) }),
   data: v.string(),
   ready: v.boolean(),
   reasons: v.array(v.string()),
-  store: v.object({ blobs: v.number(), bytes, limitBytes: v.nullable(bytes), evictedBytes: bytes }),
+  store: v.object({
+    blobs: v.number(),
+    bytes,
+    limitBytes: v.nullable(bytes),
+    evictedBytes: bytes,
+    scrub: v.object({
+      /** What the look at everything stored may read; 0: only `agent verify` looks. */
+      bytesPerSecond: bytes,
+      state: v.picklist(['resting', 'under-way', 'verifying']),
+      /** Rotten blobs in the round under way. */
+      found: v.number(),
+      lastRound: v.nullable(v.object({ endedAt: time, found: v.number() })),
+    }),
+  }),
   flights: v.array(FlightReport),
   requests: v.number(),
   served: v.object({ local: bytes, inflight: bytes, peer: bytes, upstream: bytes }),
@@ -60,6 +74,8 @@ export const BlobReport = v.object({
   storedAt: time,
   lastUsedAt: time,
   origin: v.string(),
+  /** It is not evicted: it was pinned, or a pinned manifest needs it. */
+  pinned: v.boolean(),
 })
 export type BlobReport = v.InferOutput<typeof BlobReport>
 
@@ -68,8 +84,15 @@ export const ImageReport = v.object({
   tag: v.string(),
   digest: v.string(),
   checkedAt: time,
-  /** Of everything it consists of, what is here. */
+  /** Of everything it consists of, what is here: `uniqueBytes` for it alone, `sharedBytes` for other tags too. */
   bytesHere: bytes,
+  uniqueBytes: bytes,
+  sharedBytes: bytes,
+  /** Other tags with which it has anything in common, the first few. */
+  sharesWith: v.array(v.string()),
+  /** When one of its manifests was; null when none is here. */
+  lastUsedAt: v.nullable(time),
+  pinned: v.boolean(),
   /** Whole: it can be pulled with upstream away, for `platforms` if it has several. */
   state: v.picklist(['whole', 'partial', 'absent']),
   platforms: v.array(v.string()),
@@ -127,7 +150,7 @@ export const WhyReport = v.object({
       state: v.picklist(['fresh', 'stale', 'expired']),
     }),
   ),
-  stored: v.nullable(v.omit(BlobReport, ['digest'])),
+  stored: v.nullable(v.omit(BlobReport, ['digest', 'pinned'])),
   flight: v.nullable(FlightReport),
   seenIn: v.array(v.string()),
   /** What a manifest consists of; null when it is none, or not here. */

@@ -3,25 +3,41 @@ import type { HostState, Hosts } from './hosts.ts'
 import { rfc3339 } from './listing.ts'
 import type { Totals } from './metrics.ts'
 import type { FlightReport, StatusReport } from './report.ts'
-import type { FlightView, NodeView } from './view.ts'
+import type { FlightView, NodeView, ScrubView } from './view.ts'
 
-export function statusReport(view: NodeView, hosts: Hosts, totals: Totals): StatusReport {
+export async function statusReport(view: NodeView, hosts: Hosts, totals: Totals): Promise<StatusReport> {
   const { registry, admin } = view.addresses()
   const { blobs, bytes, limitBytes, evictedBytes } = view.store()
   const reasons = [...view.unready()]
   return {
     version: view.version,
     startedAt: rfc3339(view.startedAt),
-    addresses: { registry, admin: admin ?? null },
+    addresses: { registry: registry ?? null, admin: admin ?? null },
     data: view.data,
     ready: reasons.length === 0,
     reasons,
-    store: { blobs, bytes, limitBytes: limitBytes ?? null, evictedBytes },
+    store: {
+      blobs,
+      bytes,
+      limitBytes: limitBytes ?? null,
+      evictedBytes,
+      scrub: scrubReport(await view.scrub()),
+    },
     flights: view.flights().map(flightReport),
     requests: totals.requests,
     served: totals.served,
     fetched: totals.fetched,
     upstreams: hosts.all().map(hostReport),
+  }
+}
+
+function scrubReport(scrub: ScrubView): StatusReport['store']['scrub'] {
+  const { bytesPerSecond, isVerifying, isUnderWay, found, lastRound } = scrub
+  return {
+    bytesPerSecond,
+    state: isVerifying ? 'verifying' : isUnderWay ? 'under-way' : 'resting',
+    found,
+    lastRound: lastRound === undefined ? null : { ...lastRound, endedAt: rfc3339(lastRound.endedAt) },
   }
 }
 

@@ -19,11 +19,26 @@ export interface TagView {
   readonly checkedAt: number
 }
 
+/** How the look at everything stored is doing. */
+export interface ScrubView {
+  /** What it may read; 0: only `agent verify` looks. */
+  readonly bytesPerSecond: number
+  readonly isVerifying: boolean
+  readonly isUnderWay: boolean
+  /** Rotten blobs in the round under way. */
+  readonly found: number
+  readonly lastRound: { readonly endedAt: number; readonly found: number } | undefined
+}
+
 /** What is kept on the disk. Looking at it marks nothing as used. */
 export interface ContentView {
   facts(digest: Digest): Promise<BlobView | undefined>
   /** The bytes of a stored manifest. */
   manifest(digest: Digest): Promise<Uint8Array | undefined>
+  /** What this manifest needs to be whole, and may be missing. */
+  references(manifest: Digest): Promise<readonly Digest[]>
+  /** What was pinned; what a pinned manifest needs is pinned with it. */
+  pins(): AsyncIterable<{ readonly digest: Digest; readonly pinnedAt: number }>
   /** In the order of their digests. */
   blobs(): AsyncIterable<BlobView>
   /** In the order of `registry/name`, then of the tag. */
@@ -52,7 +67,8 @@ export interface NodeView extends ContentView {
   readonly data: string
   /** What a reference without a registry means. */
   readonly defaultNamespace: string
-  addresses(): { readonly registry: string; readonly admin: string | undefined }
+  /** `registry` is undefined until clients are answered. */
+  addresses(): { readonly registry: string | undefined; readonly admin: string | undefined }
   /** `limitBytes` is the high-water mark in bytes; undefined while it is not known. */
   store(): {
     readonly blobs: number
@@ -60,6 +76,7 @@ export interface NodeView extends ContentView {
     readonly limitBytes: number | undefined
     readonly evictedBytes: number
   }
+  scrub(): Promise<ScrubView>
   /** Each a sentence about what keeps this node from serving; none when it is ready. */
   unready(): readonly string[]
   flights(): readonly FlightView[]

@@ -1,27 +1,20 @@
-import { type Digest, parseDigest } from '../oci/digest.ts'
+import type { Digest } from '../oci/digest.ts'
 import { childrenOf, type Descriptor } from '../oci/manifest.ts'
-import { type Parsed, parsed, refused } from '../oci/parsed.ts'
-import { parseReference } from '../oci/reference.ts'
-import { type Repository, repositoryKey } from '../oci/repository.ts'
+import { type Parsed, parsed } from '../oci/parsed.ts'
+import { repositoryKey } from '../oci/repository.ts'
 import type { Hosts } from './hosts.ts'
 import type { FlightEntry, Journal, RequestEntry } from './journal.ts'
-import { blobReport, platformText, readManifest, rfc3339 } from './listing.ts'
+import { blobFacts, platformText, readManifest, rfc3339 } from './listing.ts'
 import { foretell } from './next.ts'
 import type { PartReport, WhyReport } from './report.ts'
 import { scrub } from './scrub.ts'
 import { flightReport } from './status.ts'
+import { findSubject } from './subject.ts'
 import type { NodeView, TagView } from './view.ts'
 
 const MOST_REQUESTS = 10
 const MOST_FLIGHTS = 5
 const MOST_PARTS = 200
-
-/** A tag in a repository, a digest in one, or a digest alone. */
-interface Subject {
-  readonly repository: Repository | undefined
-  readonly tag: string | undefined
-  readonly digest: Digest | undefined
-}
 
 /** Everything this node knows about a tag or a digest, and what it would do if it were asked for it now. */
 export async function whyReport(
@@ -30,7 +23,7 @@ export async function whyReport(
   hosts: Hosts,
   text: string,
 ): Promise<Parsed<WhyReport>> {
-  const subject = await findSubject(view, text)
+  const subject = await findSubject(view, text, view.defaultNamespace)
   if (!subject.ok) return subject
   const { repository, tag } = subject.value
   const now = Date.now()
@@ -46,7 +39,7 @@ export async function whyReport(
     tag: tag ?? null,
     digest: digest ?? null,
     tagRecord,
-    stored: facts === undefined ? null : blobReport(facts),
+    stored: facts === undefined ? null : blobFacts(facts),
     flight: flight === undefined ? null : flightReport(flight),
     seenIn: digest === undefined ? [] : (await view.seenIn(digest)).map(repositoryKey),
     ...(digest === undefined || facts?.kind !== 'manifest'
@@ -56,33 +49,6 @@ export async function whyReport(
     flights: digest === undefined ? [] : journal.flights(digest, MOST_FLIGHTS).map(pastFlight),
     next: foretell({ view, hosts, ...subject.value, tagRecord, digest, stored: facts !== undefined, flight }),
   })
-}
-
-async function findSubject(view: NodeView, text: string): Promise<Parsed<Subject>> {
-  const digest = parseDigest(text)
-  if (digest !== undefined) return parsed({ repository: undefined, tag: undefined, digest })
-  if (/^sha(?:256|512):/.test(text)) return findAbbreviated(view, text)
-  const reference = parseReference(text, view.defaultNamespace)
-  if (!reference.ok) return reference
-  const { repository, tag, digest: pinned } = reference.value
-  return parsed({ repository, tag: pinned === undefined ? tag : undefined, digest: pinned })
-}
-
-/** A digest by its first digits, as lists for people show it. */
-async function findAbbreviated(view: NodeView, start: string): Promise<Parsed<Subject>> {
-  if (!/^sha\d+:[0-9a-f]{6,}$/.test(start)) {
-    return refused(
-      `"${start}" is not a digest: write sha256: and 64 hex digits, or at least the first 6 of them`,
-    )
-  }
-  let found: Digest | undefined
-  for await (const { digest } of view.blobs()) {
-    if (!digest.startsWith(start)) continue
-    if (found !== undefined) return refused(`several digests here begin with ${start}: write more of it`)
-    found = digest
-  }
-  if (found === undefined) return refused(`nothing here begins with ${start}: write the whole digest`)
-  return parsed({ repository: undefined, tag: undefined, digest: found })
 }
 
 function tagReport(view: NodeView, record: TagView, now: number): NonNullable<WhyReport['tagRecord']> {

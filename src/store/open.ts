@@ -62,6 +62,8 @@ export interface Store {
   pinsOf(digest: Digest): Promise<readonly Digest[]>
   /** Drops a blob, also while it is being read. False: it is not here, or a pin keeps it. */
   remove(digest: Digest): Promise<boolean>
+  /** How many stored blobs are being read. */
+  reads(): number
   /** The look at everything stored that goes on while nobody needs the disk, once it is started. */
   readonly scrub: Pick<Scrub, 'start' | 'state'>
   /** Re-hashes everything stored. What is rotten is put aside and dropped, to be fetched again at the next request. */
@@ -183,6 +185,7 @@ export async function openStore({
     pins: () => entries.pins.list(),
     pinsOf: (digest) => entries.pins.keepersOf(digest),
     remove: async (digest) => !(await entries.pins.isKept(digest)) && blobs.remove(digest),
+    reads: () => blobs.readers.list().length,
     scrub,
     verify: (options) => scrub.verify(options),
     list: () => blobs.list(),

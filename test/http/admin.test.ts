@@ -6,16 +6,20 @@ import { afterEach, beforeEach, test } from 'node:test'
 import { type AdminServer, createAdminServer } from '../../src/http/admin.ts'
 import type { Reports } from '../../src/http/admin-answer.ts'
 import { Reporter } from '../../src/observe/reporter.ts'
+import { Upkeep } from '../../src/upkeep/upkeep.ts'
 import { parseExposition } from '../observe/exposition.ts'
 import { digestOf, MemoryNode } from '../observe/memory-node.ts'
+import { MemoryKept } from '../upkeep/memory-kept.ts'
 
 let node: MemoryNode
 let reporter: Reporter
+let kept: MemoryKept
 let running: AdminServer[]
 
 beforeEach(() => {
   node = new MemoryNode()
   reporter = new Reporter(node)
+  kept = new MemoryKept()
   running = []
 })
 
@@ -25,7 +29,8 @@ afterEach(async () => {
 })
 
 async function serve(reports: Reports = reporter, patienceMs = 15_000, host = '127.0.0.1'): Promise<number> {
-  const server = createAdminServer({ listen: { host, port: 0 }, reports, patienceMs })
+  const upkeep = new Upkeep(kept, 'docker.io')
+  const server = createAdminServer({ listen: { host, port: 0 }, reports, upkeep, patienceMs })
   running.push(server)
   return (await server.start()).port
 }
@@ -37,8 +42,20 @@ interface Got {
   readonly whole: boolean
 }
 
-async function get(port: number, path: string, { method = 'GET', host = '', body = '' } = {}): Promise<Got> {
+interface Saying {
+  readonly method?: string
+  readonly host?: string
+  readonly body?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+async function get(
+  port: number,
+  path: string,
+  { method = 'GET', host = '', body = '', headers: more = {} }: Saying = {},
+): Promise<Got> {
   const headers = {
+    ...more,
     ...(host === '' ? {} : { host }),
     ...(body === '' ? {} : { 'content-length': body.length }),
   }
@@ -126,7 +143,168 @@ test('what makes no sense gets a sentence in JSON', async () => {
   }
 })
 
-test('only GET and HEAD are answered', async () => {
+const JSON_TYPE = { 'content-type': 'application/json' }
+
+/** As the command line does it. */
+function change(port: number, method: string, path: string, body: unknown, more: Saying = {}): Promise<Got> {
+  const text = typeof body === 'string' ? body : JSON.stringify(body)
+  return get(port, path, { ...more, method, body: text, headers: { ...JSON_TYPE, ...more.headers } })
+}
+
+function linesOf({ body }: Got): { is: string }[] {
+  return body
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+}
+
+test('what is kept can be changed', async () => {
+  kept.put('layer')
+  kept.put('image', ['layer'])
+  kept.put('other')
+  kept.tagAs('3', 'image')
+  const port = await serve()
+  const pinned = await change(port, 'POST', '/api/v1/pins', { subjects: ['alpine:3'] })
+  assert.deepEqual(JSON.parse(pinned.body), {
+    pins: [{ subject: 'alpine:3', digest: digestOf('image'), changed: true }],
+  })
+  const evicted = await change(port, 'POST', '/api/v1/gc', { toBytes: 0 })
+  assert.equal(evicted.headers['content-type'], 'application/x-ndjson')
+  assert.deepEqual(linesOf(evicted).at(-1), { is: 'done', blobs: 1, bytes: 5, leftBlobs: 2, leftBytes: 10 })
+  const refused = await change(port, 'DELETE', '/api/v1/images', { subjects: ['alpine:3'] })
+  assert.equal(refused.status, 409)
+  assert.match(JSON.parse(refused.body).error, /is pinned/)
+  assert.equal((await change(port, 'DELETE', '/api/v1/pins', { subjects: ['alpine:3'] })).status, 200)
+  assert.equal(linesOf(await change(port, 'POST', '/api/v1/verify', '')).at(-1)?.is, 'done')
+  const removed = await change(port, 'DELETE', '/api/v1/images', { subjects: ['alpine:3'] })
+  assert.equal(linesOf(removed).at(-1)?.is, 'done')
+  assert.equal(kept.held.size, 0)
+})
+
+test('a web page can change nothing, whatever it sends', async () => {
+  kept.put('layer')
+  const port = await serve()
+  const own = `127.0.0.1:${port}`
+  const table: readonly [number, Saying][] = [
+    [415, { headers: { 'content-type': 'text/plain' } }],
+    [415, { headers: { 'content-type': 'application/x-www-form-urlencoded' } }],
+    [415, { headers: { 'content-type': '' } }],
+    [403, { headers: { origin: 'http://evil.example' } }],
+    [403, { headers: { origin: 'null' } }],
+    [403, { headers: { origin: `http://${own}` } }],
+    [403, { headers: { 'sec-fetch-site': 'cross-site' } }],
+    [403, { host: 'evil.example' }],
+  ]
+  for (const [status, more] of table) {
+    for (const [method, path] of [
+      ['POST', '/api/v1/gc'],
+      ['DELETE', '/api/v1/images'],
+    ] as const) {
+      const got = await change(port, method, path, { toBytes: 0, subjects: [digestOf('layer')] }, more)
+      assert.equal(got.status, status, JSON.stringify(more))
+    }
+  }
+  // What a browser asks before it sends JSON across.
+  const preflight = await get(port, '/api/v1/gc', {
+    method: 'OPTIONS',
+    headers: { origin: 'http://evil.example' },
+  })
+  assert.equal(preflight.status, 405)
+  assert.equal(preflight.headers['access-control-allow-origin'], undefined)
+  assert.equal(kept.held.size, 1)
+})
+
+test('a change that makes no sense, or of what is not here, gets a sentence', async () => {
+  const port = await serve()
+  const large = JSON.stringify({ subjects: ['x'.repeat(300_000)] })
+  const table: readonly [string, string, unknown, number][] = [
+    ['POST', '/api/v1/gc', '{', 400],
+    ['POST', '/api/v1/gc', '[]', 400],
+    ['POST', '/api/v1/gc', { toBytes: -1 }, 400],
+    ['POST', '/api/v1/gc', { tobytes: 1 }, 400],
+    ['POST', '/api/v1/verify', { bytesPerSecond: 'fast' }, 400],
+    ['POST', '/api/v1/pins', {}, 400],
+    ['POST', '/api/v1/pins', { subjects: [] }, 400],
+    ['POST', '/api/v1/pins', { subjects: ['UPPER'] }, 400],
+    ['POST', '/api/v1/pins', { subjects: ['alpine:9'] }, 404],
+    ['DELETE', '/api/v1/pins', { subjects: ['alpine:9'] }, 404],
+    ['DELETE', '/api/v1/images', { subjects: ['alpine:9'] }, 404],
+    ['POST', '/api/v1/pins', large, 413],
+  ]
+  for (const [method, path, body, status] of table) {
+    const got = await change(port, method, path, body)
+    assert.equal(got.status, status, `${method} ${path} ${JSON.stringify(body).slice(0, 50)}`)
+    assert.ok(JSON.parse(got.body).error.length > 5)
+  }
+  for (const [path, allow] of [
+    ['/api/v1/gc', 'POST'],
+    ['/api/v1/pins', 'POST, DELETE'],
+    ['/api/v1/images', 'GET, HEAD, DELETE'],
+  ] as const) {
+    const got = await get(port, path, { method: 'PUT' })
+    assert.deepEqual([got.status, got.headers['allow']], [405, allow])
+  }
+  assert.equal((await get(port, '/api/v1/gc')).status, 405)
+})
+
+test('a body that does not come is not waited for', async () => {
+  const port = await serve(reporter, 50)
+  const answer = await say(
+    port,
+    'POST /api/v1/gc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{',
+  )
+  assert.ok(answer === '' || /^HTTP\/1\.1 50[03]/.test(answer), answer)
+})
+
+test('progress is told at once, one at a time, and a client who leaves ends it', async () => {
+  kept.put('layer')
+  let called: AbortSignal | undefined
+  let begun = 0
+  kept.onStep = (signal) => {
+    begun += 1
+    called = signal
+    return new Promise((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason))
+    })
+  }
+  const port = await serve()
+  const asking = request({
+    host: '127.0.0.1',
+    port,
+    path: '/api/v1/verify',
+    method: 'POST',
+    headers: JSON_TYPE,
+    agent: false,
+  })
+  asking.on('error', () => {})
+  asking.end()
+  const [response] = await once(asking, 'response')
+  response.on('error', () => {})
+  const [first] = await once(response.setEncoding('utf8'), 'data')
+  assert.equal(JSON.parse(first.split('\n')[0]).is, 'progress')
+  const other = await change(port, 'POST', '/api/v1/gc', {})
+  assert.equal(other.status, 409)
+  assert.match(JSON.parse(other.body).error, /under way already/)
+  while (begun === 0) await new Promise((resolve) => setImmediate(resolve))
+  const left = new Promise((resolve) => called?.addEventListener('abort', resolve))
+  asking.destroy()
+  await left
+  kept.onStep = () => {}
+  let again = await change(port, 'POST', '/api/v1/verify', {})
+  while (again.status === 409) again = await change(port, 'POST', '/api/v1/verify', {})
+  assert.equal(linesOf(again).at(-1)?.is, 'done')
+})
+
+test('what fails in the middle is told in a line, without what it quotes', async () => {
+  kept.put('layer')
+  kept.onStep = () => Promise.reject(new Error('hunter2'))
+  const port = await serve()
+  const got = await change(port, 'POST', '/api/v1/verify', {})
+  assert.equal(linesOf(got).at(-1)?.is, 'failed')
+  assert.ok(!got.body.includes('hunter2'))
+})
+
+test('only GET and HEAD are answered where nothing can be changed', async () => {
   const port = await serve()
   for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
     const got = await get(port, '/metrics', { method })
@@ -261,7 +439,8 @@ test('after the end nobody is answered, also not on connections kept open', asyn
 
 test('an address in use is an error with its code', async () => {
   const port = await serve()
-  const second = createAdminServer({ listen: { host: '127.0.0.1', port }, reports: reporter })
+  const upkeep = new Upkeep(kept, 'docker.io')
+  const second = createAdminServer({ listen: { host: '127.0.0.1', port }, reports: reporter, upkeep })
   await assert.rejects(second.start(), { code: 'EADDRINUSE' })
   await second.stop()
 })

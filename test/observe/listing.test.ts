@@ -66,6 +66,54 @@ test('an index is whole when one of its platforms is, and says which', async () 
   assert.deepEqual(found.platforms, ['linux/amd64'])
 })
 
+test('what images have in common is told from what each has alone', async () => {
+  const one = node.putImage(['base', 'mine'])
+  const other = node.putImage(['base', 'yours!'])
+  node.tagAs('one', one.digest)
+  node.tagAs('other', other.digest)
+  node.tagAs('alone', node.put('not json', 'manifest').digest)
+  const [first, second, third] = await images()
+  const shared = '{}'.length + 'base'.length
+  assert.deepEqual(
+    [first?.uniqueBytes, first?.sharedBytes, first?.sharesWith],
+    [one.size + 'mine'.length, shared, ['docker.io/library/alpine:other']],
+  )
+  assert.deepEqual([second?.uniqueBytes, second?.sharedBytes], [other.size + 'yours!'.length, shared])
+  assert.deepEqual([third?.uniqueBytes, third?.sharesWith], ['not json'.length, []])
+  assert.equal(first?.bytesHere, (first?.uniqueBytes ?? 0) + shared)
+})
+
+test('all of an image with two tags is shared: neither of them frees anything by going', async () => {
+  const image = node.putImage(['layer'])
+  node.tagAs('a', image.digest)
+  node.tagAs('b', image.digest)
+  for (const found of await images())
+    assert.deepEqual([found.uniqueBytes > 0, found.sharedBytes], [false, found.bytesHere])
+})
+
+test('a pin is shown on what it keeps, and nowhere else', async () => {
+  const image = node.putImage(['layer'])
+  node.put('other')
+  node.tagAs('pinned', image.digest)
+  node.tagAs('not', node.putImage(['more']).digest)
+  node.pinned.add(image.digest)
+  assert.deepEqual(
+    (await images()).map(({ tag, pinned }) => [tag, pinned]),
+    [
+      ['pinned', true],
+      ['not', false],
+    ],
+  )
+  const pinned = new Map<string, boolean>()
+  for await (const blob of listBlobs(node)) pinned.set(blob.digest, blob.pinned)
+  assert.deepEqual(
+    [image.digest, digestOf('layer'), digestOf('other'), digestOf('more')].map((digest) =>
+      pinned.get(digest),
+    ),
+    [true, true, false, false],
+  )
+})
+
 test('a manifest that is no manifest does not end the list', async () => {
   node.tagAs('bad', node.put('not json', 'manifest').digest)
   node.tagAs('good', node.putImage(['x']).digest)
@@ -95,16 +143,17 @@ test('a manifest is read whole from a store, and only a manifest', async () => {
           origin: '',
         }
       },
-      open: async () => ({
-        size: bytes.length,
-        // A disk may give less than was asked for.
-        read: async (target, position) =>
-          bytes.copy(target, 0, position, Math.min(position + 4, bytes.length)),
-        close: async () => {
-          closed += 1
-        },
-      }),
     },
+    peek: async () => ({
+      size: bytes.length,
+      // A disk may give less than was asked for.
+      read: async (target, position) => bytes.copy(target, 0, position, Math.min(position + 4, bytes.length)),
+      close: async () => {
+        closed += 1
+      },
+    }),
+    references: async () => [],
+    pins: () => node.pins(),
     list: () => node.blobs(),
     tags: () => node.tags(),
   })

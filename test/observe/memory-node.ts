@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import type { BlobView, FlightView, NodeView, TagView } from '../../src/observe/view.ts'
+import type { BlobView, FlightView, NodeView, ScrubView, TagView } from '../../src/observe/view.ts'
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
+import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/repository.ts'
 
 export const ALPINE: Repository = { registry: 'docker.io', name: 'library/alpine' }
@@ -22,6 +23,8 @@ export class MemoryNode implements NodeView {
   readonly remembered: TagView[] = []
   readonly seen = new Map<Digest, Repository[]>()
   readonly forbidden = new Set<string>()
+  readonly pinned = new Set<Digest>()
+  registry: string | undefined = '127.0.0.1:5050'
   readonly #blobs = new Map<Digest, BlobView>()
   readonly #manifests = new Map<Digest, Uint8Array>()
 
@@ -57,8 +60,13 @@ export class MemoryNode implements NodeView {
     this.remembered.push({ repository, tag, digest, checkedAt: Date.now() - ageMs })
   }
 
-  addresses(): { registry: string; admin: string } {
-    return { registry: '127.0.0.1:5050', admin: '127.0.0.1:5051' }
+  addresses(): { registry: string | undefined; admin: string } {
+    return { registry: this.registry, admin: '127.0.0.1:5051' }
+  }
+
+  async scrub(): Promise<ScrubView> {
+    const lastRound = { endedAt: Date.now() - 7_200_000, found: 2 }
+    return { bytesPerSecond: 16 * 2 ** 20, isVerifying: false, isUnderWay: true, found: 1, lastRound }
   }
 
   store(): { blobs: number; bytes: number; limitBytes: number; evictedBytes: number } {
@@ -84,6 +92,16 @@ export class MemoryNode implements NodeView {
 
   async manifest(digest: Digest): Promise<Uint8Array | undefined> {
     return this.#manifests.get(digest)
+  }
+
+  async references(manifest: Digest): Promise<readonly Digest[]> {
+    const bytes = this.#manifests.get(manifest)
+    const parsed = bytes === undefined ? undefined : parseManifest(bytes)
+    return parsed?.ok === true ? childrenOf(parsed.value).map((child) => child.digest) : []
+  }
+
+  async *pins(): AsyncGenerator<{ digest: Digest; pinnedAt: number }> {
+    for (const digest of this.pinned) yield { digest, pinnedAt: Date.now() }
   }
 
   async *blobs(): AsyncGenerator<BlobView> {

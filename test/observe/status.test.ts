@@ -31,7 +31,9 @@ test('a status tells what the node holds, what it does and whom it asks', async 
     const status = v.parse(StatusReport, JSON.parse(JSON.stringify(await reporter.status())))
     assert.equal(status.ready, false)
     assert.deepEqual(status.reasons, ['the store is still being put in order'])
-    assert.deepEqual(status.store, { blobs: 1, bytes: 5, limitBytes: 50 * 2 ** 30, evictedBytes: 7 })
+    const { scrub, ...store } = status.store
+    assert.deepEqual(store, { blobs: 1, bytes: 5, limitBytes: 50 * 2 ** 30, evictedBytes: 7 })
+    assert.deepEqual([scrub.state, scrub.found, scrub.lastRound?.found], ['under-way', 1, 2])
     assert.equal(status.flights[0]?.repository, 'docker.io/library/alpine')
     assert.equal(status.flights[0]?.size, null)
     assert.equal(status.served.local, 900)
@@ -41,6 +43,18 @@ test('a status tells what the node holds, what it does and whom it asks', async 
     const families = parseExposition(reporter.metrics())
     assert.equal(families.get('leat_flight_waiters')?.samples.get('leat_flight_waiters'), 3)
     assert.equal(families.get('leat_build_info')?.samples.get('leat_build_info{version="1.2.3"}'), 1)
+  } finally {
+    reporter.close()
+  }
+})
+
+test('a status can be had before clients are answered', async () => {
+  const node = new MemoryNode()
+  node.registry = undefined
+  const reporter = new Reporter(node)
+  try {
+    const status = v.parse(StatusReport, await reporter.status())
+    assert.deepEqual(status.addresses, { registry: null, admin: '127.0.0.1:5051' })
   } finally {
     reporter.close()
   }

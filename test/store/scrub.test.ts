@@ -2,14 +2,13 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { rmSync, writeFileSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
-import { it, type TestContext } from 'node:test'
-import { type Events, subscribe } from '../../src/observe/events.ts'
+import { it } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import { Layout } from '../../src/store/layout.ts'
 import { openStore, type Store } from '../../src/store/open.ts'
 import type { Verified } from '../../src/store/scrub.ts'
 import { keep, stored } from '../conformance/blob-store.ts'
-import { afterwards, all, folder, opened, published } from './folder.ts'
+import { all, folder, opened, published } from './folder.ts'
 
 const MIB = 1024 * 1024
 const { signal } = new AbortController()
@@ -23,20 +22,6 @@ async function flip(path: string, digest: Digest, at: number): Promise<void> {
 
 async function rotten(store: Store): Promise<Verified[]> {
   return (await all(store.verify({ signal }))).filter(({ ok }) => !ok)
-}
-
-/** The next fact of this name for which `isIt` holds. */
-function next<Name extends keyof Events>(
-  t: TestContext,
-  name: Name,
-  isIt: (fact: Events[Name]) => boolean = () => true,
-): Promise<Events[Name]> {
-  return new Promise((resolve) => {
-    const end = subscribe(name, (fact) => {
-      if (isIt(fact)) resolve(fact)
-    })
-    afterwards(t, end)
-  })
 }
 
 async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
@@ -179,7 +164,7 @@ it('when it is quiet everything is looked at, and what is rotten is found', asyn
   await flip(path, bad, 3)
   let isQuiet = false
   let asked = 0
-  const finding = next(t, 'verify.failed', ({ digest }) => digest === bad)
+  const failed = published(t, 'verify.failed')
   store.scrub.start({
     bytesPerSecond: 16 * MIB,
     lookMs: 5,
@@ -191,9 +176,12 @@ it('when it is quiet everything is looked at, and what is rotten is found', asyn
   await until(() => asked > 3)
   assert.equal(store.usage().blobs, 2, 'nothing is looked at while somebody needs the disk')
   isQuiet = true
-  await finding
   await until(async () => (await store.scrub.state()).lastRound !== undefined)
   const state = await store.scrub.state()
+  assert.deepEqual(
+    failed.map(({ digest }) => digest),
+    [bad],
+  )
   assert.equal(state.lastRound?.found, 1)
   assert.equal(state.isUnderWay, false)
 })
@@ -245,18 +233,15 @@ it('a store closes at once in the middle of a slow look, and leaves no thread be
   const path = await folder(t)
   const store = await openStore({ path })
   await keep(store.blobs, randomBytes(3 * MIB))
-  let isReading: (() => void) | undefined
-  const reading = new Promise<void>((resolve) => {
-    isReading = resolve
-  })
+  let isReading = false
   store.scrub.start({
     bytesPerSecond: 1000,
     isQuiet: () => {
-      isReading?.()
+      isReading = true
       return true
     },
   })
-  await reading
+  await until(() => isReading)
   const verifying = all(store.verify({ signal, bytesPerSecond: 1000 })).then(
     () => 'done',
     (error) => error.name,

@@ -1,0 +1,35 @@
+import type { Terminal } from './command.ts'
+
+/** How often a log is told. */
+const PLAIN_MS = 10_000
+const CLEAR_LINE = '\r\u001b[K'
+
+/** How far something is that takes long: a line that changes on a terminal, a line now and then elsewhere. */
+export class Progress {
+  readonly #terminal: Terminal
+  readonly #isSilent: boolean
+  #shown = false
+  #toldAt = performance.now()
+
+  constructor(terminal: Terminal, { isSilent }: { isSilent: boolean }) {
+    this.#terminal = terminal
+    this.#isSilent = isSilent
+  }
+
+  async show(text: string): Promise<void> {
+    if (this.#isSilent) return
+    if (this.#terminal.isInteractive) {
+      this.#shown = true
+      await this.#terminal.err(`${CLEAR_LINE}${text}`)
+    } else if (performance.now() - this.#toldAt >= PLAIN_MS) {
+      this.#toldAt = performance.now()
+      await this.#terminal.err(`${text}\n`)
+    }
+  }
+
+  /** Before anything else is written. */
+  async clear(): Promise<void> {
+    if (this.#shown) await this.#terminal.err(CLEAR_LINE)
+    this.#shown = false
+  }
+}
