@@ -1,5 +1,6 @@
 import { plain } from '../observe/words.ts'
-import type { FileReport, RuntimeReport } from '../runtimes/settings.ts'
+import type { FileState } from '../runtimes/changes.ts'
+import type { RuntimeReport } from '../runtimes/settings.ts'
 
 export type Action = 'install' | 'uninstall' | 'show'
 
@@ -9,7 +10,7 @@ interface Context {
   readonly address: string
 }
 
-const DONE: Readonly<Record<FileReport['state'], string>> = {
+const DONE: Readonly<Record<FileState, string>> = {
   created: 'wrote',
   changed: 'changed',
   current: 'unchanged',
@@ -18,7 +19,7 @@ const DONE: Readonly<Record<FileReport['state'], string>> = {
   cut: 'changed by others since: took out only what install had put in',
   gone: 'removed by others since: left so',
 }
-const WOULD: Readonly<Record<FileReport['state'], string>> = {
+const WOULD: Readonly<Record<FileState, string>> = {
   created: 'would be written',
   changed: 'would be changed',
   current: 'is as it should be',

@@ -1,3 +1,4 @@
+import { parseRegistryHost } from '../oci/registry-host.ts'
 import {
   type ContainerdConfig,
   readContainerdConfig,
@@ -17,7 +18,12 @@ const ALL = '_default'
 export const containerd: Kind = {
   runtime: 'containerd',
   name: 'containerd',
-  signs: ['/etc/containerd', '/usr/bin/containerd', '/usr/local/bin/containerd'],
+  signs: ({ containerdConfig }) => [
+    '/etc/containerd',
+    '/usr/bin/containerd',
+    '/usr/local/bin/containerd',
+    containerdConfig,
+  ],
 
   async plan(wanted, present) {
     const config = await readContainerdConfig(wanted.containerdConfig, present)
@@ -204,6 +210,7 @@ async function elsewhere(place: string, present: Present): Promise<string | unde
   const server = text === undefined ? undefined : readToml(text, path)['server']
   if (typeof server !== 'string' || place.endsWith(`/${ALL}`)) return undefined
   const host = place.slice(place.lastIndexOf('/') + 1).replace(/_(\d+)_$/, ':$1')
-  if (server.replace(/^https?:\/\//, '').replace(/\/.*$/, '') === host) return undefined
+  const asked = server.replace(/^https?:\/\//, '').replace(/\/.*$/, '')
+  if (parseRegistryHost(asked) === parseRegistryHost(host)) return undefined
   return `${path} has ${JSON.stringify(server)} as the server for ${host}; the agent asks ${host} itself unless its configuration names that host under upstreams`
 }

@@ -13,7 +13,7 @@ const CRIO_SIGNS = ['/etc/crio', '/usr/bin/crio', '/usr/local/bin/crio']
 export const crio: Kind = {
   runtime: 'crio',
   name: 'CRI-O and podman',
-  signs: [...CRIO_SIGNS, '/etc/containers', '/usr/bin/podman'],
+  signs: () => [...CRIO_SIGNS, '/etc/containers', '/usr/bin/podman'],
 
   async plan(wanted, present) {
     const files = await othersFiles(present)

@@ -52,7 +52,7 @@ export function withoutDockerMirror(
   return before === undefined && membersOf(rest).length === 0 ? undefined : rest
 }
 
-export function hasMirror(mirrors: unknown, url: string): boolean {
+function hasMirror(mirrors: unknown, url: string): boolean {
   return Array.isArray(mirrors) && mirrors.some((mirror) => sameMirror(mirror, url))
 }
 

@@ -16,7 +16,7 @@ const DROP_INS = '/etc/systemd/system/docker.service.d'
 export const docker: Kind = {
   runtime: 'docker',
   name: 'Docker',
-  signs: ['/etc/docker', '/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd'],
+  signs: () => ['/etc/docker', '/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd'],
 
   async plan(wanted, present) {
     if (wanted.registries !== undefined && !wanted.registries.includes('docker.io')) {

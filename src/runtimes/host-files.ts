@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import {
   chmod,
   chown,
@@ -19,6 +20,8 @@ const MAX_LINKS = 40
 const MAX_BYTES = 4 * 1024 * 1024
 const FILE_MODE = 0o644
 const FOLDER_MODE = 0o755
+/** One that a killed attempt has left is written over, a link is not followed. */
+const FRESH = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
 
 /**
  * The files of a host whose root is a folder here: `/`, or where it is mounted into a container. Paths are the host's;
@@ -93,8 +96,8 @@ export class HostFiles {
       const real = await this.#real(path)
       const before = await this.#stat(path)
       const fresh = `${real}.leat-${process.pid}`
+      const file = await open(fresh, FRESH, 0o600)
       try {
-        const file = await open(fresh, 'wx', 0o600)
         try {
           await file.writeFile(bytes)
           await file.sync()

@@ -53,7 +53,7 @@ export function withMirror(
 }
 
 /** The name under which this document has the agent already. */
-export function mirrorIn(hosts: Table, url: string): string | undefined {
+function mirrorIn(hosts: Table, url: string): string | undefined {
   return Object.keys(tableAt(hosts, 'host') ?? {}).find((name) => name.replace(/\/(?:v2\/?)?$/, '') === url)
 }
 

@@ -19,8 +19,8 @@ const Entry = v.strictObject({
   registries: v.nullable(v.array(v.string())),
   /** Base64 of the file as it was; null: there was none. */
   original: v.nullable(v.string()),
-  /** SHA-256 of the file as it was written. */
-  written: v.string(),
+  /** SHA-256 of the file as it was written; while that is still under way, of what it may be besides. */
+  written: v.array(v.string()),
 })
 const Document = v.strictObject({
   version: v.literal(VERSION),

@@ -38,9 +38,9 @@ export interface Kind {
   /** As people call it. */
   readonly name: string
   /** Any of these on a host says that it is there. */
-  readonly signs: readonly string[]
+  signs(wanted: Wanted): readonly string[]
   plan(wanted: Wanted, present: Present): Promise<Plan>
-  /** Files in which something of ours may be, whether it was recorded or not. */
+  /** Files in which something of ours may be that nobody remembers. */
   places(wanted: Wanted, present: Present): Promise<readonly string[]>
   /** A file without our part; undefined when nothing else is left of it. */
   cut(text: string, what: CutOptions): string | undefined

@@ -21,7 +21,7 @@ export class Present {
     if (current === undefined) return undefined
     const entry = this.#ledger.get(path)
     const original = originalOf(entry)
-    if (entry?.written === hashOf(current)) return original
+    if (entry?.written.includes(hashOf(current)) === true) return original
     if (original?.equals(current) === true) return original
     const text = textOf(current, path)
     const before = original === undefined ? undefined : textOf(original, path)

@@ -1,22 +1,18 @@
+import { apply, backOf, type Change, changesOf, type FileState } from './changes.ts'
 import { containerd } from './containerd.ts'
 import { crio } from './crio.ts'
 import { docker } from './docker.ts'
 import { RuntimeFailure } from './failure.ts'
 import { HostFiles } from './host-files.ts'
-import { type Entry, hashOf, Ledger } from './ledger.ts'
-import { type Edit, type Kind, type Plan, RUNTIMES, type Runtime, urlOf, type Wanted } from './plan.ts'
-import { originalOf, Present } from './present.ts'
+import { type Entry, Ledger } from './ledger.ts'
+import { type Kind, RUNTIMES, type Runtime, type Wanted } from './plan.ts'
+import { Present } from './present.ts'
 
 const KINDS: readonly Kind[] = [containerd, crio, docker]
 
 export interface FileReport {
   readonly path: string
-  /**
-   * created, changed: written now. current: as it should be. restored: as it was before, byte for byte. removed: it was
-   * not there before. cut: others have changed it since, so only our part is gone and theirs is kept. gone: others have
-   * removed it since, and so it stays.
-   */
-  readonly state: 'created' | 'changed' | 'current' | 'restored' | 'removed' | 'cut' | 'gone'
+  readonly state: FileState
 }
 
 export interface RuntimeReport {
@@ -45,7 +41,7 @@ export interface Options {
 export async function install(wanted: Wanted, options: Options): Promise<readonly RuntimeReport[]> {
   const files = new HostFiles(options.root)
   const ledger = await Ledger.open(files)
-  return await each(await chosen(files, ledger, options), async (kind) => {
+  return await each(await chosen(files, ledger, wanted, options), async (kind) => {
     const present = new Present(files, ledger, kind)
     const wish = { ...wanted, writeConfig: wanted.writeConfig || hasWrittenConfig(ledger.of(kind.runtime)) }
     const plan = await kind.plan(wish, present)
@@ -76,7 +72,7 @@ export async function show(
 export async function uninstall(wanted: Wanted, options: Options): Promise<readonly RuntimeReport[]> {
   const files = new HostFiles(options.root)
   const ledger = await Ledger.open(files)
-  return await each(await chosen(files, ledger, options), async (kind) => {
+  return await each(await chosen(files, ledger, wanted, options), async (kind) => {
     const present = new Present(files, ledger, kind)
     const changes: Change[] = []
     const failures: string[] = []
@@ -90,9 +86,11 @@ export async function uninstall(wanted: Wanted, options: Options): Promise<reado
       }
     }
     const paths = new Set(ledger.of(kind.runtime).map(({ path }) => path))
-    await attempt(async () => {
-      for (const path of await kind.places(wanted, present)) paths.add(path)
-    })
+    if (paths.size === 0) {
+      await attempt(async () => {
+        for (const path of await kind.places(wanted, present)) paths.add(path)
+      })
+    }
     for (const path of paths) {
       await attempt(async () => {
         const back = await backOf(path, { kind, ledger, present })
@@ -111,89 +109,15 @@ function hasWrittenConfig(entries: readonly Entry[]): boolean {
   return entries.some(({ runtime, path }) => runtime === 'containerd' && !path.endsWith('/hosts.toml'))
 }
 
-/** A file, as it is and as it is to be. */
-interface Change {
-  readonly path: string
-  readonly state: FileReport['state']
-  /** Undefined: it is to be gone. */
-  readonly bytes: Buffer | undefined
-  /** What is to be remembered; undefined: nothing, any longer. */
-  readonly entry: Entry | undefined
-}
-
-interface Around {
-  readonly kind: Kind
-  readonly ledger: Ledger
-  readonly present: Present
-}
-
-async function changesOf(plan: Plan, around: Around & { wanted: Wanted }): Promise<readonly Change[]> {
-  const { kind, ledger } = around
-  const changes: Change[] = []
-  // What was written for other wishes, an earlier time, is wanted no longer.
-  for (const { path } of ledger.of(kind.runtime)) {
-    if (plan.edits.some((edit) => edit.path === path)) continue
-    const back = await backOf(path, around)
-    if (back !== undefined) changes.push(back)
-  }
-  for (const edit of plan.edits) changes.push(await changeOf(edit, around))
-  return changes
-}
-
-async function changeOf(
-  { path, text }: Edit,
-  { kind, wanted, present }: Around & { wanted: Wanted },
-): Promise<Change> {
-  const { files } = present
-  const [current, original] = [await files.read(path), await present.bytes(path)]
-  const bytes = Buffer.from(text)
-  const isCurrent = current?.equals(bytes) === true
-  const state = isCurrent ? 'current' : current === undefined ? 'created' : 'changed'
-  // Somebody has written what we would have: it is theirs, and stays when ours goes.
-  if (original?.equals(bytes) === true) return { path, state, bytes, entry: undefined }
-  const entry = {
-    runtime: kind.runtime,
-    path,
-    url: urlOf(wanted),
-    registries: wanted.registries === undefined ? null : [...wanted.registries],
-    original: original?.toString('base64') ?? null,
-    written: hashOf(bytes),
-  }
-  return { path, state, bytes, entry }
-}
-
-/** Undefined when nothing of ours is there. */
-async function backOf(path: string, { ledger, present }: Around): Promise<Change | undefined> {
-  const entry = ledger.get(path)
-  const [current, bytes] = [await present.files.read(path), await present.bytes(path)]
-  if (entry === undefined && (current === undefined || bytes?.equals(current) === true)) return undefined
-  const isOriginal = bytes !== undefined && originalOf(entry)?.equals(bytes) === true
-  const state =
-    current === undefined ? 'gone' : bytes === undefined ? 'removed' : isOriginal ? 'restored' : 'cut'
-  return { path, state, bytes, entry: undefined }
-}
-
-/** What is remembered is written first, so that whatever then happens can be undone. */
-async function apply(changes: readonly Change[], files: HostFiles, ledger: Ledger): Promise<void> {
-  for (const { entry } of changes) {
-    if (entry !== undefined) await ledger.put(entry)
-  }
-  await ledger.save()
-  for (const { path, bytes, entry } of changes) {
-    if (bytes === undefined) await files.remove(path)
-    else if ((await files.read(path))?.equals(bytes) !== true) await files.write(path, bytes)
-    if (entry === undefined) ledger.drop(path)
-  }
-  await ledger.save()
-}
-
 async function reported(
   kind: Kind,
   changes: readonly Change[],
   more: Pick<RuntimeReport, 'todo' | 'notes' | 'pointsHere'> & { readonly present: Present },
 ): Promise<RuntimeReport> {
   const { present, ...rest } = more
-  const changed = changes.filter(({ state }) => state !== 'current').map(({ path }) => path)
+  const changed = changes
+    .filter(({ state }) => state !== 'current' && state !== 'gone')
+    .map(({ path }) => path)
   return {
     runtime: kind.runtime,
     name: kind.name,
@@ -207,12 +131,13 @@ async function reported(
 async function chosen(
   files: HostFiles,
   ledger: Ledger,
+  wanted: Wanted,
   { root, runtimes }: Options,
 ): Promise<readonly Kind[]> {
   if (runtimes !== undefined) return KINDS.filter(({ runtime }) => runtimes.includes(runtime))
   const found: Kind[] = []
   for (const kind of KINDS) {
-    const there = await Promise.all(kind.signs.map((sign) => files.exists(sign)))
+    const there = await Promise.all(kind.signs(wanted).map((sign) => files.exists(sign)))
     if (there.includes(true) || ledger.of(kind.runtime).length > 0) found.push(kind)
   }
   if (found.length > 0) return found

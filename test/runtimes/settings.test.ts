@@ -73,6 +73,7 @@ test('files of single registries, which hide the one for all, get the mirror too
     [CONFIG]: CONFIG_2,
     [`${CERTS}/corp_5000_/hosts.toml`]: single,
     [`${CERTS}/docker.io/hosts.toml`]: 'server = "https://mirror.corp"',
+    [`${CERTS}/index.docker.io/hosts.toml`]: 'server = "https://registry-1.docker.io"',
     [`${CERTS}/certs.only/ca.crt`]: 'PEM',
     [`${CERTS}/broken/hosts.toml`]: 'no toml',
   })
@@ -84,6 +85,7 @@ test('files of single registries, which hide the one for all, get the mirror too
     [`${CERTS}/corp_5000_/hosts.toml`]: 'changed',
     [`${CERTS}/docker.io/hosts.toml`]: 'changed',
     [`${CERTS}/empty/hosts.toml`]: 'created',
+    [`${CERTS}/index.docker.io/hosts.toml`]: 'changed',
     [ALL]: 'created',
   })
   assert.deepEqual(hostsIn(await host.read(`${CERTS}/corp_5000_/hosts.toml`)), [URL, 'https://near'])
@@ -93,6 +95,7 @@ test('files of single registries, which hide the one for all, get the mirror too
     report?.notes.join() ?? '',
     /"https:\/\/mirror\.corp" as the server for docker\.io; the agent asks docker\.io/,
   )
+  assert.equal(report?.notes.length, 1)
   await uninstall(WANTED, options(host))
   assert.deepEqual(await host.everything(), before)
 })
@@ -240,6 +243,32 @@ test('other hands may also have put it back, removed it, or spoiled our marks', 
   })
   assert.match(reports[0]?.failure ?? '', /_default\/hosts\.toml has lost some of the comments/)
   assert.equal(await host.read(ALL), spoiled)
+})
+
+test('what is remembered is put back even if containerd’s configuration can no longer be read', async (t) => {
+  const host = await Host.make(t, { [CONFIG]: 'version = 2\n' })
+  await install({ ...WANTED, writeConfig: true }, { ...options(host), runtimes: ['containerd'] })
+  await appendFile(host.at(CONFIG), 'oops\n')
+  const [report] = await uninstall(WANTED, options(host))
+  assert.deepEqual(report?.failure, undefined)
+  assert.equal(await host.read(CONFIG), 'version = 2\noops\n')
+  assert.equal(await host.read(ALL), undefined)
+})
+
+test('a write that was cut short is undone as well', async (t) => {
+  const host = await Host.make(t, { [DAEMON]: '{ "debug": true }' })
+  const before = await host.everything()
+  const only = { ...options(host), runtimes: ['docker'] as const }
+  await install(WANTED, only)
+  const first = (await host.read(DAEMON)) ?? ''
+  // A folder in the way of the new file: what it is to be is remembered, and the file is what it was.
+  await mkdir(`${host.at(DAEMON)}.leat-${process.pid}`)
+  const [failed] = await install({ ...WANTED, address: '127.0.0.1:6060' }, only)
+  assert.match(failed?.failure ?? '', /cannot write \/etc\/docker\/daemon\.json/)
+  await rm(`${host.at(DAEMON)}.leat-${process.pid}`, { recursive: true })
+  assert.equal(await host.read(DAEMON), first)
+  await uninstall(WANTED, only)
+  assert.deepEqual(await host.everything(), before)
 })
 
 test('what install has put in is found also when nobody remembers it', async (t) => {
