@@ -46,6 +46,10 @@ export interface Events {
     readonly waiters: number
     /** Who brought the last byte. */
     readonly source: string | undefined
+    /** It is stored. Without an error it has reached its readers all the same. */
+    readonly kept: boolean
+    /** Why it could not be kept. */
+    readonly obstacle: string | undefined
     readonly error: Error | undefined
   }
   'upstream.answered': {

@@ -65,9 +65,11 @@ function listenToTransfers(logger: Logger): readonly (() => void)[] {
       const level = error === undefined ? 'debug' : 'info'
       logger[level]({ ...rest, error: told(error) }, error === undefined ? 'source done' : 'source failed')
     }),
-    subscribe('flight.ended', ({ repository, error, ...rest }) => {
-      const fields = { ...rest, repository: named(repository), error: told(error) }
-      if (error === undefined) logger.info(fields, 'stored')
+    subscribe('flight.ended', ({ repository, error, obstacle, ...rest }) => {
+      const names = { repository: named(repository), obstacle: scrubbed(obstacle) }
+      const fields = { ...rest, ...names, error: told(error) }
+      if (rest.kept) logger.info(fields, 'stored')
+      else if (error === undefined) logger.warn(fields, 'passed through, not kept')
       else logger.warn(fields, 'not fetched')
     }),
     subscribe('upstream.answered', (fact) => logger.debug(fact, 'upstream')),

@@ -169,8 +169,9 @@ export class Metrics {
       subscribe('flight.attempted', ({ sourceKind, bytes }) =>
         this.#fetched.add(bytes, { source: sourceKind }),
       ),
-      subscribe('flight.ended', ({ kind, error }) => {
-        this.#flights.add(1, { kind, outcome: error === undefined ? 'stored' : 'failed' })
+      subscribe('flight.ended', ({ kind, kept, error }) => {
+        const passed = error === undefined ? 'passed' : 'failed'
+        this.#flights.add(1, { kind, outcome: kept ? 'stored' : passed })
       }),
       subscribe('upstream.answered', ({ host, kind, status }) => {
         this.#upstream.add(1, { host, kind })

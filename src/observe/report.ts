@@ -130,6 +130,9 @@ const PastFlight = v.object({
   size: v.nullable(bytes),
   waiters: v.nullable(v.number()),
   source: v.nullable(v.string()),
+  /** Stored; null while it is under way. Without an error it has reached its readers all the same. */
+  kept: v.nullable(v.boolean()),
+  obstacle: v.nullable(v.string()),
   error: v.nullable(v.string()),
   attempts: v.array(v.object({ source: v.string(), bytes, ms: span, error: v.nullable(v.string()) })),
 })

@@ -76,14 +76,16 @@ function requests({ requests: all }: WhyReport, now: number): string[] {
 
 function flights({ flights: all }: WhyReport, now: number): string[] {
   return all.flatMap((entry, i) => {
-    const { startedAt, ms, size, waiters, source, error, attempts, resumedAt } = entry
+    const { startedAt, ms, size, waiters, source, kept, obstacle, error, attempts, resumedAt } = entry
     const lead = i === 0 ? 'fetched: ' : '         '
     const from = resumedAt === 0 ? '' : `, going on from ${sizeText(resumedAt)}`
+    const lost =
+      kept === false ? `, passed through, not kept${obstacle === null ? '' : `: ${plain(obstacle)}`}` : ''
     const outcome =
       ms === null
         ? 'under way'
         : error === null
-          ? `${sizeText(size ?? 0)} from ${plain(source ?? 'an earlier run')} in ${spanText(ms)} for ${plural(waiters ?? 0, 'waiter')}`
+          ? `${sizeText(size ?? 0)} from ${plain(source ?? 'an earlier run')} in ${spanText(ms)} for ${plural(waiters ?? 0, 'waiter')}${lost}`
           : `failed after ${spanText(ms)}: ${plain(error)}`
     const failed = attempts.filter((attempt) => attempt.error !== null)
     return [

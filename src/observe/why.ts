@@ -109,6 +109,8 @@ function pastFlight(entry: FlightEntry): WhyReport['flights'][number] {
     size: ended?.size ?? null,
     waiters: ended?.waiters ?? null,
     source: ended?.source ?? null,
+    kept: ended?.kept ?? null,
+    obstacle: ended?.obstacle === undefined ? null : scrub(ended.obstacle),
     error: ended?.error === undefined ? null : scrub(ended.error.message),
     attempts: entry.attempts.map(({ source, bytes, ms, error }) => ({
       source,

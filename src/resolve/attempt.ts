@@ -3,6 +3,7 @@ import type { Incoming } from './blob-store.ts'
 import { Failure } from './failure.ts'
 import type { Head, Intake, Source, Want } from './source.ts'
 import { asFailure } from './verdict.ts'
+import { unlessAborted } from './wait.ts'
 
 /** The largest manifest that is taken: what the distribution spec asks registries to accept. */
 export const MANIFEST_LIMIT = 4 * 1024 * 1024
@@ -14,8 +15,13 @@ export interface AttemptOptions {
   /** What the source says about the content; gives the size to hold it to. Throws a `Failure` to end the attempt. */
   readonly expect: (head: Head) => number | undefined
   readonly stallMs: number
+  /** Called when the source has to wait for room, and when it need not any more. */
+  readonly onWaiting: (isWaiting: boolean) => void
   readonly signal: AbortSignal
 }
+
+/** How much is reserved at a time while nobody says how large it will be. */
+const STEP_BYTES = 64 * 1024 * 1024
 
 /** One source, once. Gives why it did not bring all that was missing; undefined when it did. */
 export async function attempt(options: AttemptOptions): Promise<Failure | undefined> {
@@ -24,7 +30,18 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
   const before = incoming.position
   const stall = new Stall(options.stallMs, source.name)
   let limit = want.kind === 'manifest' ? MANIFEST_LIMIT : Number.POSITIVE_INFINITY
+  const signal = AbortSignal.any([options.signal, stall.signal])
   let size: number | undefined
+  let reserved = 0
+  const reserve = (bytes: number): void => {
+    reserved = bytes
+    void incoming.reserve(bytes)
+  }
+  const drained = async (): Promise<void> => {
+    options.onWaiting(true)
+    await unlessAborted(incoming.drained(), signal)
+    options.onWaiting(false)
+  }
   const intake: Intake = {
     get position() {
       return incoming.position
@@ -32,6 +49,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     expect: (head) => {
       size = options.expect(head)
       if (size !== undefined && size > limit) throw tooLarge(source.name, size)
+      reserve(size ?? Math.min(limit, incoming.position + STEP_BYTES))
       limit = size ?? limit
       stall.watch()
     },
@@ -42,6 +60,9 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
         return false
       }
       const room = incoming.filled(length)
+      if (size === undefined && incoming.position > reserved - STEP_BYTES / 2 && reserved < limit) {
+        reserve(Math.min(limit, reserved * 2))
+      }
       // While the disk is what is slow, the source is not to blame.
       if (room) stall.watch()
       else stall.rest()
@@ -49,18 +70,20 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     },
     drained: async () => {
       if (stall.failure !== undefined) throw stall.failure
-      await incoming.drained()
+      await drained()
       stall.watch()
     },
   }
   let failure: Failure | undefined
   try {
-    await source.bring(want, intake, { signal: AbortSignal.any([options.signal, stall.signal]) })
+    if (!incoming.kept) await drained()
+    await source.bring(want, intake, { signal })
     if (size !== undefined && incoming.position < size) failure = short(source.name, size, incoming.position)
   } catch (thrown) {
     failure = stall.failure ?? asFailure(options.signal.aborted ? options.signal.reason : thrown, source.name)
   } finally {
     stall.rest()
+    options.onWaiting(false)
   }
   publish('flight.attempted', {
     digest: want.digest,

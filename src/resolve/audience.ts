@@ -12,6 +12,10 @@ export interface Reader {
   size: number | undefined
   /** Some bytes were released to this reader. */
   taken: boolean
+  /** It is past everything before that; bytes from there on must not go. */
+  offset: number
+  /** When it last got on, or was given something to get on with. */
+  movedAt: number
   /** Why this reader gets nothing more, although others may. */
   dismissed: Failure | undefined
 }
@@ -22,9 +26,19 @@ interface Waiter {
   readonly settle: (outcome: number | Failure) => void
 }
 
+/** What the flight tells those who follow it, and wants to know of them. */
+export interface Stage {
+  /** How many bytes may be read at the moment. */
+  released(): number
+  /** The first byte that can still be read. */
+  start(): number
+  /** Somebody has got on, has left or was dismissed. */
+  moved(): void
+}
+
 /** Everyone who follows one flight: who waits for its head, who for more bytes, who is still reading. */
 export class Audience {
-  readonly #released: () => number
+  readonly #stage: Stage
   readonly #readers = new Set<Reader>()
   readonly #waiters = new Set<Waiter>()
   #told: Told | undefined
@@ -32,14 +46,29 @@ export class Audience {
   #head: { promise: Promise<Told>; resolve: (told: Told) => void; reject: (failure: Failure) => void }
   #joined = 0
 
-  /** `released` tells how many bytes may be read at the moment. */
-  constructor(released: () => number) {
-    this.#released = released
+  constructor(stage: Stage) {
+    this.#stage = stage
     this.#head = deferred()
   }
 
   get readers(): number {
     return this.#readers.size
+  }
+
+  /** Those who have not been dismissed. */
+  get attentive(): number {
+    let count = 0
+    for (const reader of this.#readers) if (reader.dismissed === undefined) count += 1
+    return count
+  }
+
+  /** How far the one is that is furthest behind; undefined when nobody reads. */
+  get slowest(): number | undefined {
+    let slowest: number | undefined
+    for (const { offset, dismissed } of this.#readers) {
+      if (dismissed === undefined && offset < (slowest ?? Number.POSITIVE_INFINITY)) slowest = offset
+    }
+    return slowest
   }
 
   /** Everyone who ever came. */
@@ -52,7 +81,13 @@ export class Audience {
   }
 
   enter(): Reader {
-    const reader: Reader = { size: undefined, taken: false, dismissed: undefined }
+    const reader: Reader = {
+      size: undefined,
+      taken: false,
+      offset: 0,
+      movedAt: Date.now(),
+      dismissed: undefined,
+    }
     this.#readers.add(reader)
     this.#joined += 1
     return reader
@@ -75,6 +110,19 @@ export class Audience {
     for (const waiter of this.#waiters) {
       if (waiter.reader === reader) waiter.settle(new Failure('stopping', 'The reader has left.'))
     }
+    this.#stage.moved()
+  }
+
+  /** Sends away who is at `offset` at most, has more to read, and has not got on for `ms`, or since `since` if that is later. */
+  dismissIdle(offset: number, ms: number, since: number): void {
+    const busy = new Set<Reader>()
+    for (const { reader } of this.#waiters) busy.add(reader)
+    const released = this.#stage.released()
+    for (const reader of this.#readers) {
+      if (reader.dismissed !== undefined || busy.has(reader)) continue
+      if (reader.offset > offset || reader.offset >= released) continue
+      if (Date.now() - Math.max(reader.movedAt, since) >= ms) this.#dismiss(reader, idle(ms))
+    }
   }
 
   tell(told: Told): void {
@@ -90,7 +138,17 @@ export class Audience {
 
   readable(reader: Reader, offset: number, signal: AbortSignal): number | Promise<number> {
     if (reader.dismissed !== undefined) return Promise.reject(reader.dismissed)
-    const now = this.#released()
+    if (offset < this.#stage.start()) {
+      const failure = gone(offset)
+      this.#dismiss(reader, failure)
+      return Promise.reject(failure)
+    }
+    if (offset !== reader.offset) {
+      reader.offset = offset
+      reader.movedAt = Date.now()
+      this.#stage.moved()
+    }
+    const now = this.#stage.released()
     if (this.#enough(now, offset, reader)) {
       reader.taken = true
       return now
@@ -106,6 +164,7 @@ export class Audience {
           signal.removeEventListener('abort', onAbort)
           if (outcome instanceof Failure) return reject(outcome)
           reader.taken = true
+          reader.movedAt = Date.now()
           resolve(outcome)
         },
       }
@@ -117,7 +176,7 @@ export class Audience {
 
   /** More has been released. */
   wake(): void {
-    const now = this.#released()
+    const now = this.#stage.released()
     for (const waiter of this.#waiters) {
       if (this.#enough(now, waiter.offset, waiter.reader)) waiter.settle(now)
     }
@@ -144,7 +203,19 @@ export class Audience {
   #dismiss(reader: Reader, failure: Failure): void {
     reader.dismissed = failure
     for (const waiter of this.#waiters) if (waiter.reader === reader) waiter.settle(failure)
+    this.#stage.moved()
   }
+}
+
+/** 503: the runtime asks the registry itself. */
+function gone(offset: number): Failure {
+  const message = `This is passed on without being kept, and byte ${offset} has been passed on already.`
+  return new Failure('busy', message)
+}
+
+function idle(ms: number): Failure {
+  const message = `The reader has taken nothing for ${ms / 1000} s, and what it is to read cannot be kept for it.`
+  return new Failure('stalled', message)
 }
 
 function contradicted(expected: number, found: number): Failure {

@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Content } from './content.ts'
+import type { Failure } from './failure.ts'
 import type { Want } from './source.ts'
 
 /** What is known of a stored blob besides its bytes. */
@@ -21,35 +22,57 @@ export interface BlobStore {
   open(digest: Digest): Promise<Content | undefined>
   /** What is known about it, without opening or marking it. */
   facts(digest: Digest): Promise<BlobFacts | undefined>
+  /** Marks it as used, for whoever has answered with it from memory. Nothing when it is not here. */
+  touch(digest: Digest): void
   /** Room for a blob on its way in. Goes on from what an earlier attempt, even before a restart, has left. One at a time for a digest. */
   begin(want: Want): Promise<Incoming>
 }
 
-/** A blob on its way in: bytes are written and hashed in the order in which they are taken. */
+/**
+ * A blob on its way in: bytes are written and hashed in the order in which they are taken. When there is no room for it
+ * it turns *unkept*: it is only hashed from there on, and what is not in the file is a window that moves on as the bytes
+ * at its start are forgotten. It is full until they are, so readers set the pace.
+ */
 export interface Incoming {
   /** Bytes taken: they are in memory or in the file. */
   readonly position: number
-  /** Bytes written and hashed: they may be read. Never more than `position`. */
+  /** Bytes hashed, and written as long as it is kept: they may be read, from `start` on. Never more than `position`. */
   readonly written: number
+  /** The first byte that can be read: 0 until something was forgotten for good. */
+  readonly start: number
+  /** It will be stored if its digest is right. Once it is false it stays so until `restart`. */
+  readonly kept: boolean
+  /** Why it is not kept. */
+  readonly obstacle: Failure | undefined
+  /**
+   * Makes room for so much in all; what was reserved before counts. False: it is not kept. Bytes may be taken meanwhile,
+   * and are written when it is granted. Never rejects.
+   */
+  reserve(size: number): Promise<boolean>
+  /** Nobody will read before this position any more. Matters only while it is not kept. */
+  forget(position: number): void
   /** As `Intake`. */
   buffer(): Uint8Array
   filled(length: number): boolean
   drained(): Promise<void>
-  /** `listener` is called whenever `written` has grown, and once with a `Failure` if writing has failed. */
+  /** `listener` is called whenever `written` has grown or `kept` has changed, and once with a `Failure` if writing has failed. */
   onProgress(listener: (failure: Error | undefined) => void): void
-  /** Reads what has been written. */
+  /** Reads what has been written and not forgotten. */
   read(target: Uint8Array, position: number): Promise<number>
-  /** Waits until all that was taken is written; the digest of all of it, by the algorithm of the digest wanted. */
+  /** Waits until all that was taken is hashed; the digest of all of it, by the algorithm of the digest wanted. */
   digest(): Promise<Digest>
-  /** Makes it a stored blob: durable, found by `open` from now on, also after a crash. Only after `digest` was right. */
+  /**
+   * Makes it a stored blob: durable, found by `open` from now on, also after a crash. Only after `digest` was right.
+   * False: it is not kept, or could not be after all; what could be read before can still be read.
+   */
   commit(facts: {
     mediaType: string | undefined
     origin: string
     references: readonly Digest[]
     subject: Digest | undefined
-  }): Promise<void>
+  }): Promise<boolean>
   /** The bytes were wrong: keeps them aside for inspection where that is possible and starts from nothing. */
   restart(): Promise<void>
-  /** Frees memory and the file. What is not committed stays as the start of a later attempt. Always called, in `finally`. */
+  /** Frees memory and the file. What is not committed stays as the start of a later attempt, if it was kept. Always called, in `finally`. */
   close(): Promise<void>
 }

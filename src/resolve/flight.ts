@@ -29,6 +29,8 @@ export const DEFAULT_POLICY: FlightPolicy = {
   backoffMs: 200,
 }
 
+/** A reader that holds up nobody but itself is given more time. */
+const ALONE_FACTOR = 6
 /** However many sources lie, the same bytes are not fetched for ever. */
 const MOST_BEGINNINGS = 4
 
@@ -57,7 +59,11 @@ export interface FlightOptions {
 export class Flight {
   readonly want: Want
   readonly startedAt = Date.now()
-  readonly audience = new Audience(() => this.#released())
+  readonly audience = new Audience({
+    released: () => this.#released(),
+    start: () => this.#incoming?.start ?? 0,
+    moved: () => this.#onReaders(),
+  })
   readonly #options: FlightOptions
   readonly #controller = new AbortController()
   #sources: readonly Source[]
@@ -73,6 +79,11 @@ export class Flight {
   #mediaType: string | undefined
   #verified = false
   #landed = false
+  /** Since when the readers are what is waited for. */
+  #heldUpSince: number | undefined
+  #watch: NodeJS.Timeout | undefined
+  #describing = false
+  #whenDeserted: (() => void) | undefined
 
   constructor(options: FlightOptions) {
     this.want = options.want
@@ -108,18 +119,23 @@ export class Flight {
       if (this.audience.told === undefined) this.abort(this.#tooLate())
     }, this.#options.policy.headMs)
     let error: Failure | undefined
+    let kept = false
+    let obstacle: Failure | undefined
     try {
       const incoming = await this.#begin()
       await this.#bring(incoming)
-      const description = await this.#options.describe(incoming, this.#mediaType)
+      const description = await this.#describe(incoming)
       this.#release(incoming, description)
-      await incoming.commit({ ...description, origin: this.#origin() })
-      this.#stored = await this.#options.store.open(this.want.digest)
+      kept = await incoming.commit({ ...description, origin: this.#origin() })
+      if (kept) this.#stored = await this.#options.store.open(this.want.digest)
+      else await this.#passOn()
     } catch (thrown) {
       error = asFailure(thrown, 'the transfer')
       if (!this.#verified) this.audience.fail(error)
     } finally {
       clearTimeout(late)
+      clearInterval(this.#watch)
+      obstacle = this.#incoming?.obstacle
       await this.#land()
     }
     publish('flight.ended', {
@@ -128,6 +144,8 @@ export class Flight {
       ms: Date.now() - this.startedAt,
       waiters: this.audience.joined,
       source: this.#source?.name,
+      kept,
+      obstacle: obstacle?.message,
       error,
     })
   }
@@ -143,10 +161,10 @@ export class Flight {
 
   /**
    * From here on readers read what is stored, so that a slow one keeps none of the memory that other transfers need.
-   * Only what is verified and could not be stored stays in the partial file until its last reader has left.
+   * Only what is verified and could not be opened after that stays until its last reader has left.
    */
   async #land(): Promise<void> {
-    if (this.#stored !== undefined || !this.#verified) {
+    if (this.#stored !== undefined || !this.#verified || this.audience.attentive === 0) {
       const incoming = this.#incoming
       this.#incoming = undefined
       await incoming?.close().catch(() => {})
@@ -174,11 +192,61 @@ export class Flight {
     this.#incoming = incoming
     this.#inherited = incoming.position > 0
     incoming.onProgress((failure) => {
-      if (failure === undefined) this.audience.wake()
-      else this.abort(asFailure(failure, 'the store'))
+      if (failure !== undefined) return this.abort(asFailure(failure, 'the store'))
+      this.audience.wake()
+      this.#onReaders()
     })
     publish('flight.started', { ...this.want, resumedAt: incoming.position })
     return incoming
+  }
+
+  /**
+   * What is not kept goes on only as its readers do: what all are past is forgotten, and the one that holds up the rest
+   * is sent away.
+   */
+  #onReaders(): void {
+    const incoming = this.#incoming
+    if (incoming === undefined || incoming.kept) return
+    this.#watch ??= setInterval(() => this.#sendIdleAway(incoming), this.#options.policy.stallMs / 4)
+    const { slowest } = this.audience
+    if (slowest === undefined) {
+      if (this.#verified) this.#whenDeserted?.()
+      else this.abort(new Failure('disk', 'Nobody waits any more for what cannot be kept.'))
+      return
+    }
+    if (!this.#describing) incoming.forget(Math.min(slowest, incoming.written))
+    // Nothing can be let out before the size is known, so nothing will ever be forgotten.
+    if (this.#heldUpSince !== undefined && this.#size === undefined) this.abort(unbounded(incoming.obstacle))
+  }
+
+  #sendIdleAway(incoming: Incoming): void {
+    const { audience } = this
+    if (incoming.kept || this.#heldUpSince === undefined) return
+    const { stallMs } = this.#options.policy
+    const patienceMs = audience.attentive > 1 ? stallMs : stallMs * ALONE_FACTOR
+    const upTo = this.#verified ? Number.POSITIVE_INFINITY : (audience.slowest ?? 0)
+    audience.dismissIdle(upTo, patienceMs, this.#heldUpSince)
+  }
+
+  /** Of what is not kept, the start may be gone, and nobody will ask. */
+  async #describe(incoming: Incoming): Promise<Description> {
+    if (incoming.start > 0) return { mediaType: this.#mediaType, references: [], subject: undefined }
+    this.#describing = true
+    try {
+      return await this.#options.describe(incoming, this.#mediaType)
+    } finally {
+      this.#describing = false
+    }
+  }
+
+  /** Not stored, but verified: until those who read it have it whole. */
+  async #passOn(): Promise<void> {
+    this.#heldUpSince = Date.now()
+    const deserted = new Promise<void>((resolve) => {
+      this.#whenDeserted = resolve
+    })
+    this.#onReaders()
+    await unlessAborted(deserted, this.#controller.signal)
   }
 
   #release(incoming: Incoming, description: Description): void {
@@ -242,6 +310,10 @@ export class Flight {
       incoming,
       expect: (head) => this.#expect(source, head),
       stallMs: this.#options.policy.stallMs,
+      onWaiting: (isWaiting) => {
+        this.#heldUpSince = isWaiting ? Date.now() : undefined
+        this.#onReaders()
+      },
       signal: this.#controller.signal,
     })
     if (failure === undefined || incoming.position > before) this.#contributors.add(source)
@@ -280,6 +352,7 @@ export class Flight {
     this.#contributors = new Set()
     this.audience.startOver(failure)
     await incoming.restart()
+    this.#controller.signal.throwIfAborted()
   }
 
   /** Whoever brought any of the wrong bytes is not asked again, unless an earlier run may have brought them. */
@@ -307,6 +380,11 @@ export class Flight {
     const who = this.#source?.name ?? 'nobody'
     return new Failure('stalled', `${who} has not answered within ${this.#options.policy.headMs / 1000} s.`)
   }
+}
+
+function unbounded(cause: Failure | undefined): Failure {
+  const message = 'It cannot be kept, is more than memory holds, and nobody says how large it will be.'
+  return new Failure('disk', message, { cause })
 }
 
 class Contradiction extends Failure {

@@ -36,6 +36,7 @@ class Following implements Content {
   }
 
   async read(target: Uint8Array, position: number): Promise<number> {
+    if (this.#reader.dismissed !== undefined) throw this.#reader.dismissed
     const reading = this.#flight.read(target, position)
     this.#reading.add(reading)
     try {

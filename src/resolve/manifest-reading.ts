@@ -36,8 +36,10 @@ export function describeManifest(bytes: Uint8Array, declared: string | undefined
 export async function readManifest(content: Content, options: { signal: AbortSignal }): Promise<Manifest> {
   const { digest, size } = content
   if (size > MANIFEST_LIMIT) throw notAManifest(digest)
-  for (let known = 0; known < size; ) known = await content.readable(known, options)
-  const bytes = await readAll((target, position) => content.read(target, position), size)
+  const bytes = await readAll(async (target, position) => {
+    const readable = await content.readable(position, options)
+    return content.read(target.subarray(0, readable - position), position)
+  }, size)
   const mediaType = content.mediaType ?? describeManifest(bytes, undefined).mediaType
   if (mediaType === undefined) throw notAManifest(digest)
   return { digest, mediaType, bytes }

@@ -23,6 +23,8 @@ export interface ResolutionOptions {
   readonly flightLimit: number
 }
 
+const HIT: How = { kind: 'hit' }
+
 /** Who has it: the store, then a transfer under way, then the sources. */
 export class Resolution implements Resolver {
   readonly flights: Flights
@@ -73,7 +75,9 @@ export class Resolution implements Resolver {
   ): Promise<ManifestAnswer> {
     const remembered = this.#manifests.get(digest)
     if (remembered !== undefined) {
-      return { ...remembered, how: { kind: 'hit' } }
+      this.#store.touch(digest)
+      const { mediaType, bytes } = remembered
+      return { digest, mediaType, bytes, how: HIT }
     }
     const forgotten = this.#forgotten
     const { content, how } = await this.#open({ kind: 'manifest', repository, digest }, options)

@@ -8,28 +8,40 @@ export interface Piece {
 }
 
 interface Handed extends Piece {
-  readonly slot: Slot
   /** Position of its end in the blob. */
   readonly end: number
-  /** The slot is given back when this piece is written. */
-  readonly last: boolean
+}
+
+interface Lent {
+  readonly slot: Slot
+  /** Positions in the blob of its first byte, and of the end of what is filled. */
+  readonly start: number
+  end: number
+  /** Bytes from its start that have been given back. */
+  returned: number
 }
 
 /** A slot with less than this part of it left is as good as full: reads into what is left would be too small. */
 const WORTH_FILLING = 1 / 16
 
-/** The slots of one blob on its way in: one that is being filled, one in hand, and those that wait to be written. */
+/**
+ * The slots of one blob on its way in: one that is being filled, one in hand, and those that wait to be written, or to be
+ * read where reading is possible only from here.
+ */
 export class Filling {
   readonly #memory: SharedMemory
   readonly #place: Borrower
   #position: number
-  #current: Slot
-  /** Of the current slot: filled so far, and handed over so far. */
-  #filled = 0
-  #handedOver = 0
+  #current: Lent
+  /** Those before the current one, oldest first. */
+  readonly #full: Lent[] = []
   /** What the current slot is followed by; without one the source must stop, while there is still a slot to fill. */
   #next: Slot | undefined
+  #handedOver: number
   readonly #handed: Handed[] = []
+  #written: number
+  /** What is from here on is needed even when it is written; undefined: only until then. */
+  #needed: number | undefined
 
   /** `position`: where in the blob the first byte belongs. Whoever has a place can always have this. */
   constructor(memory: SharedMemory, place: Borrower, position: number) {
@@ -38,7 +50,9 @@ export class Filling {
     this.#memory = memory
     this.#place = place
     this.#position = position
-    this.#current = slot
+    this.#handedOver = position
+    this.#written = position
+    this.#current = { slot, start: position, end: position, returned: 0 }
   }
 
   get position(): number {
@@ -47,7 +61,8 @@ export class Filling {
 
   /** Empty only when the source went on although there was no slot in hand. */
   get room(): Uint8Array {
-    return this.#current.bytes.subarray(this.#filled)
+    const { slot, start, end } = this.#current
+    return slot.bytes.subarray(end - start)
   }
 
   get hasNext(): boolean {
@@ -56,8 +71,7 @@ export class Filling {
 
   /** The current slot is as good as full and there is another. */
   get isTurnDue(): boolean {
-    const { length } = this.#current.bytes
-    return this.#next !== undefined && length - this.#filled < length * WORTH_FILLING
+    return this.#next !== undefined && this.room.length < this.#current.slot.bytes.length * WORTH_FILLING
   }
 
   /** Handed over, and not written yet. */
@@ -65,17 +79,16 @@ export class Filling {
     return this.#handed
   }
 
-  /** What is at the start of the oldest slot that is still here. */
-  get oldest(): Uint8Array {
-    return (this.#handed[0]?.slot ?? this.#current).bytes
+  /** What is in the first slot, as long as that is the only one. */
+  get first(): Uint8Array {
+    const { slot, start, end } = this.#current
+    return slot.bytes.subarray(0, end - start)
   }
 
   fill(length: number): void {
-    if (length > this.#current.bytes.length - this.#filled) {
-      throw new RangeError('more was filled than the buffer holds')
-    }
-    this.#filled += length
+    if (length > this.room.length) throw new RangeError('more was filled than the buffer holds')
     this.#position += length
+    this.#current.end = this.#position
     this.reserve()
   }
 
@@ -88,41 +101,79 @@ export class Filling {
   /** Goes on with the slot in hand; gives what is left to be written of the one before. */
   turn(): Piece | undefined {
     if (this.#next === undefined) return undefined
-    const piece = this.#hand(true)
-    this.#current = this.#next
+    const piece = this.handOver()
+    this.#full.push(this.#current)
+    this.#current = { slot: this.#next, start: this.#position, end: this.#position, returned: 0 }
     this.#next = undefined
-    this.#filled = 0
-    this.#handedOver = 0
+    this.#giveBack()
     this.reserve()
     return piece
   }
 
   /** All that is filled and not handed over yet; the slot stays the current one. */
   handOver(): Piece | undefined {
-    return this.#filled === this.#handedOver ? undefined : this.#hand(false)
+    if (this.#handedOver === this.#position) return undefined
+    const { slot, start } = this.#current
+    const offset = slot.offset + this.#handedOver - start
+    const length = this.#position - this.#handedOver
+    this.#handedOver = this.#position
+    this.#handed.push({ offset, length, end: this.#position })
+    return { offset, length }
   }
 
-  /** The blob is written up to there: slots behind that are free again. */
+  /** The blob is written up to there: slots behind that are free again, unless they are needed. */
   written(position: number): void {
-    for (let [piece] = this.#handed; piece !== undefined && piece.end <= position; [piece] = this.#handed) {
-      this.#handed.shift()
-      if (piece.last) this.#memory.giveBack(this.#place, piece.slot)
+    this.#written = position
+    while ((this.#handed[0]?.end ?? Number.POSITIVE_INFINITY) <= position) this.#handed.shift()
+    this.#giveBack()
+  }
+
+  /** From now on what is written stays here from this position on, and only that. */
+  need(position: number): void {
+    this.#needed = position
+    this.#giveBack()
+  }
+
+  /** Copies what is here from `position` on, at most to the end of a slot; gives how many bytes. */
+  copy(target: Uint8Array, position: number): number {
+    for (const { slot, start, end, returned } of [...this.#full, this.#current]) {
+      if (position < start + returned || position >= end) continue
+      const length = Math.min(target.length, end - position)
+      target.set(slot.bytes.subarray(position - start, position - start + length))
+      return length
     }
+    return 0
   }
 
   /** Gives everything back, written or not: when nobody writes any more. */
   end(): void {
-    this.written(Number.POSITIVE_INFINITY)
-    this.#memory.giveBack(this.#place, this.#current)
+    for (const lent of [...this.#full.splice(0), this.#current])
+      this.#giveBackTo(lent, lent.slot.bytes.length)
+    this.#handed.length = 0
     if (this.#next !== undefined) this.#memory.giveBack(this.#place, this.#next)
     this.#next = undefined
   }
 
-  #hand(last: boolean): Piece {
-    const offset = this.#current.offset + this.#handedOver
-    const length = this.#filled - this.#handedOver
-    this.#handedOver = this.#filled
-    this.#handed.push({ slot: this.#current, offset, length, end: this.#position, last })
-    return { offset, length }
+  #giveBack(): void {
+    const free = Math.min(this.#written, this.#needed ?? Number.POSITIVE_INFINITY)
+    for (let [oldest] = this.#full; oldest !== undefined && oldest.end <= free; [oldest] = this.#full) {
+      this.#full.shift()
+      this.#giveBackTo(oldest, oldest.slot.bytes.length)
+    }
+    // What readers need moves on slowly, and may never leave the current slot: the rest of it must not wait for them.
+    const oldest = this.#full[0] ?? this.#current
+    if (this.#needed !== undefined && free > oldest.start) {
+      this.#giveBackTo(oldest, Math.floor((free - oldest.start) / UNIT) * UNIT)
+    }
+  }
+
+  #giveBackTo(lent: Lent, end: number): void {
+    const { slot, returned } = lent
+    if (end <= returned) return
+    lent.returned = end
+    this.#memory.giveBack(this.#place, {
+      offset: slot.offset + returned,
+      bytes: slot.bytes.subarray(returned, end),
+    })
   }
 }

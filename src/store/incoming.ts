@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { rm } from 'node:fs/promises'
 import { publish } from '../observe/events.ts'
 import { algorithmOf, type Digest, parseDigest } from '../oci/digest.ts'
 import type { Incoming } from '../resolve/blob-store.ts'
@@ -10,8 +11,8 @@ import { diskFailure } from './layout.ts'
 import type { OpenFile } from './open-file.ts'
 import type { Partials } from './partials.ts'
 import type { Quarantine } from './quarantine.ts'
-import type { Room } from './room.ts'
-import type { Borrower, SharedMemory } from './shared-memory.ts'
+import type { Reservation, Room } from './room.ts'
+import { type Borrower, type SharedMemory, UNIT } from './shared-memory.ts'
 import type { Shelves } from './shelves.ts'
 import type { Writers } from './writer.ts'
 import type { WrittenFile } from './written-file.ts'
@@ -35,7 +36,9 @@ const SYNC_EVERY = 32 * 1024 * 1024
 /**
  * A blob on its way in. Until it outgrows its first slot it is in memory and has no file; small ones never have one before
  * they are stored. After that a writer thread hashes and writes slot after slot: what has been filled is handed over at
- * once when the thread has nothing else of this blob to do, and slot by slot when it has.
+ * once when the thread has nothing else of this blob to do, and slot by slot when it has. What it is to write waits in the
+ * slots until there is a file and room for it on the disk. From where there is none, the thread only hashes, and the
+ * slots are what is read.
  */
 export class DiskIncoming implements Incoming {
   readonly #want: Want
@@ -53,12 +56,22 @@ export class DiskIncoming implements Incoming {
   #opening: Promise<void> | undefined
   #file: OpenFile | undefined
   #writing: WrittenFile | undefined
+  /** Handed over, but not yet said to the thread. */
+  #queued: Piece[] = []
+  #expected = 0
+  #reserving: Promise<boolean> | undefined
+  #reservation: Reservation | undefined
+  #obstacle: Failure | undefined
+  /** Up to here bytes are in the file, and none after that; undefined as long as all are, or will be. */
+  #keptTo: number | undefined
+  #forgotten = 0
+  #dropping: Promise<void> | undefined
   #failure: Failure | undefined
   #listener: ((failure: Error | undefined) => void) | undefined
   #waiter: { readonly promise: Promise<void>; resolve(): void; reject(failure: Failure): void } | undefined
   #spill: Uint8Array | undefined
   #verified: { readonly position: number; readonly digest: Digest } | undefined
-  #committing: Promise<void> | undefined
+  #committing: Promise<boolean> | undefined
   #committed = false
   #closing: Promise<void> | undefined
 
@@ -94,11 +107,41 @@ export class DiskIncoming implements Incoming {
     return this.#written
   }
 
+  get start(): number {
+    return this.#keptTo === undefined || this.#forgotten <= this.#keptTo ? 0 : this.#forgotten
+  }
+
+  get kept(): boolean {
+    return this.#obstacle === undefined
+  }
+
+  get obstacle(): Failure | undefined {
+    return this.#obstacle
+  }
+
+  reserve(size: number): Promise<boolean> {
+    this.#expected = size
+    const reserving: Promise<boolean> = this.#reserve(size, this.#reserving).finally(() => {
+      if (this.#reserving !== reserving) return
+      this.#reserving = undefined
+      this.#sayQueued()
+    })
+    this.#reserving = reserving
+    return reserving
+  }
+
+  forget(position: number): void {
+    this.#forgotten = Math.max(this.#forgotten, Math.min(position, this.#written))
+    if (this.#keptTo === undefined) return
+    this.#filling.need(Math.max(this.#keptTo, this.#forgotten))
+    if (this.#forgotten >= this.#keptTo && this.#file !== undefined) this.#dropping = this.#drop(this.#file)
+    this.wake()
+  }
+
   buffer(): Uint8Array {
     if (this.#failure === undefined && this.#closing === undefined) {
       const { room } = this.#filling
       if (room.length > 0) return room
-      this.#fail(new Failure('disk', 'more bytes came than there was room for'))
     }
     this.#spill ??= new Uint8Array(SPILL_BYTES)
     return this.#spill
@@ -107,22 +150,24 @@ export class DiskIncoming implements Incoming {
   filled(length: number): boolean {
     if (this.#failure !== undefined || this.#closing !== undefined) return false
     const filling = this.#filling
+    if (filling.room.length === 0) {
+      this.#fail(new Failure('disk', 'more bytes came than there was room for'))
+      return false
+    }
     filling.fill(length)
     if (this.#inMemory) {
       // Stays readable in the slot until it is in a file.
       this.#advance(filling.position)
-      if (!filling.isTurnDue) return filling.hasNext
-      this.#inMemory = false
-      this.#opening = this.#open()
+      if (!filling.isTurnDue) return this.#hasRoom
     }
-    if (filling.isTurnDue) this.#write(filling.turn())
+    if (filling.isTurnDue) this.#turn()
     else if (filling.unwritten.length === 0) this.#write(filling.handOver())
-    return filling.hasNext
+    return this.#hasRoom
   }
 
   async drained(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
-    if (this.#filling.hasNext) return
+    if (this.#hasRoom) return
     this.#waiter ??= waiter()
     await this.#waiter.promise
   }
@@ -137,10 +182,11 @@ export class DiskIncoming implements Incoming {
     const length = Math.min(target.length, this.#written - position)
     if (length <= 0) return 0
     if (position >= this.#onDisk || this.#file === undefined) {
-      // Beyond what is on disk `written` reaches only over the first slot.
       if (this.#closing !== undefined) throw new Error('the intake is closed')
-      target.set(this.#filling.oldest.subarray(position, position + length))
-      return length
+      const count = this.#filling.copy(target.subarray(0, length), position)
+      if (count === 0)
+        throw new Failure('disk', `byte ${position} of ${this.#want.digest} is not here any more`)
+      return count
     }
     const onDisk = Math.min(length, this.#onDisk - position)
     try {
@@ -163,7 +209,7 @@ export class DiskIncoming implements Incoming {
     origin: string
     references: readonly Digest[]
     subject: Digest | undefined
-  }): Promise<void> {
+  }): Promise<boolean> {
     this.#committing ??= this.#commit(facts).finally(() => {
       this.#committing = undefined
     })
@@ -171,16 +217,19 @@ export class DiskIncoming implements Incoming {
   }
 
   async restart(): Promise<void> {
+    await this.#reserving
     if (this.#failure !== undefined) throw this.#failure
     const { digest } = this.#want
     if (this.#inMemory) {
-      const bytes = Uint8Array.from(this.#inSlot())
-      if (bytes.length > 0) await this.#yard.quarantine.keep(digest, bytes).catch(() => {})
+      const bytes = Uint8Array.from(this.#filling.first)
+      if (this.kept && bytes.length > 0) await this.#yard.quarantine.keep(digest, bytes).catch(() => {})
     } else {
       try {
         await this.#letGoOfFile()
         // Where it cannot be kept it is removed with the rest of the partial.
-        await this.#yard.quarantine.move(digest, this.#yard.partials.data(digest)).catch(() => {})
+        if (this.kept) {
+          await this.#yard.quarantine.move(digest, this.#yard.partials.data(digest)).catch(() => {})
+        }
         await this.#yard.partials.remove(digest)
       } catch (cause) {
         const failure = diskFailure(`cannot put aside what came of ${digest}`, cause)
@@ -189,7 +238,12 @@ export class DiskIncoming implements Incoming {
       }
     }
     this.#filling.end()
+    this.#place.lasting = false
     this.#filling = new Filling(this.#yard.memory, this.#place, 0)
+    this.#release()
+    this.#obstacle = undefined
+    this.#keptTo = undefined
+    this.#forgotten = 0
     this.#verified = undefined
     this.#written = 0
     this.#onDisk = 0
@@ -205,8 +259,8 @@ export class DiskIncoming implements Incoming {
 
   /** There may be memory again. */
   wake(): void {
-    if (this.#failure !== undefined || this.#closing !== undefined) return
-    if (!this.#filling.reserve()) return
+    if (this.#failure !== undefined || this.#closing !== undefined || !this.#hasRoom) return
+    if (this.#filling.room.length === 0) this.#turn()
     this.#waiter?.resolve()
     this.#waiter = undefined
   }
@@ -218,45 +272,118 @@ export class DiskIncoming implements Incoming {
     this.#writing = this.#startWriting(file, this.position)
   }
 
-  async #open(): Promise<void> {
-    try {
-      this.#file = await this.#yard.partials.create(this.#want)
-    } catch (cause) {
-      this.#fail(diskFailure(`cannot make a file for ${this.#want.digest}`, cause))
-      return
+  /** On to the slot in hand; what has outgrown the first needs a file. */
+  #turn(): void {
+    if (this.#inMemory) {
+      this.#inMemory = false
+      this.#opening = this.#open()
     }
-    if (this.#failure !== undefined) return
-    this.#writing = this.#startWriting(this.#file, 0)
-    for (const piece of this.#filling.unwritten) this.#write(piece)
+    this.#write(this.#filling.turn())
   }
 
-  #startWriting(file: OpenFile, from: number): WrittenFile {
-    return this.#yard.writers.open(file.fd, this.#want.digest, from, {
+  /** Of what is not kept, the slot that is being filled may be all the memory there is for it. */
+  get #hasRoom(): boolean {
+    if (this.#filling.reserve()) return true
+    if (this.kept) return false
+    const room = this.#filling.room.length
+    return room >= UNIT || this.#expected - this.position <= room
+  }
+
+  async #reserve(size: number, before: Promise<boolean> | undefined): Promise<boolean> {
+    await before
+    if (!this.kept || this.#closing !== undefined) return false
+    try {
+      const reservation = await this.#yard.room.reserve(this.#want.digest, size)
+      if (reservation === undefined) throw new Failure('disk', `there is no room for ${size} bytes`)
+      this.#reservation = reservation
+    } catch (cause) {
+      this.#refuse(diskFailure(`cannot make room for ${this.#want.digest}`, cause))
+    }
+    return this.kept
+  }
+
+  /** It will not be kept. What the thread has been told to write may be in the file still. */
+  #refuse(failure: Failure): void {
+    if (this.#obstacle !== undefined) return
+    this.#obstacle = failure
+    this.#place.lasting = true
+    this.#writing?.pass()
+    queueMicrotask(() => this.#listener?.(undefined))
+  }
+
+  /** The file ends at `position`: what comes after that is only in the slots. */
+  #onFull(position: number, failure: Failure | undefined): void {
+    if (failure !== undefined) this.#refuse(diskFailure(`cannot keep ${this.#want.digest}`, failure))
+    this.#keptTo = position
+    this.#onDisk = position
+    this.#filling.need(position)
+    // The rest of what was reserved is for others.
+    this.#release()
+  }
+
+  #release(): void {
+    this.#reservation?.release()
+    this.#reservation = undefined
+  }
+
+  async #open(): Promise<void> {
+    await this.#reserving
+    if (this.kept && this.#failure === undefined) {
+      try {
+        this.#file = await this.#yard.partials.create(this.#want)
+      } catch (cause) {
+        this.#refuse(diskFailure(`cannot make a file for ${this.#want.digest}`, cause))
+      }
+    }
+    if (this.#failure !== undefined) return
+    if (this.#file === undefined) this.#onFull(0, undefined)
+    this.#writing = this.#startWriting(this.#file, 0)
+    if (!this.kept) this.#writing.pass()
+    this.#sayQueued()
+  }
+
+  #startWriting(file: OpenFile | undefined, from: number): WrittenFile {
+    return this.#yard.writers.open(file?.fd, this.#want.digest, from, {
       written: (position) => this.#onWritten(position),
+      full: (position, failure) => this.#onFull(position, failure),
       failed: (failure) => this.#fail(failure),
     })
   }
 
-  /** Until there is a file, what is handed over waits in its slots. */
+  /** Until there is a file, and room for it, what is handed over waits in its slots. */
   #write(piece: Piece | undefined): void {
-    if (piece !== undefined) this.#writing?.write(piece.offset, piece.length)
+    if (piece === undefined) return
+    this.#queued.push(piece)
+    this.#sayQueued()
+  }
+
+  #sayQueued(): void {
+    if (this.#writing === undefined || this.#reserving !== undefined) return
+    for (const { offset, length } of this.#queued.splice(0)) this.#writing.write(offset, length)
+  }
+
+  /** Everyone is past what is in the file: the disk gets its room back, long before the rest has come. */
+  async #drop(file: OpenFile): Promise<void> {
+    this.#file = undefined
+    await file.close().catch(() => {})
+    await this.#yard.partials.remove(this.#want.digest).catch(() => {})
   }
 
   #onWritten(position: number): void {
-    this.#onDisk = position
+    this.#onDisk = this.#keptTo ?? position
     this.#filling.written(position)
     if (this.#closing === undefined) {
       if (this.#filling.unwritten.length === 0) this.#write(this.#filling.handOver())
-      if (position - this.#syncedTo >= SYNC_EVERY && !this.#syncing && this.#file !== undefined) {
+      if (
+        this.kept &&
+        position - this.#syncedTo >= SYNC_EVERY &&
+        !this.#syncing &&
+        this.#file !== undefined
+      ) {
         void this.#syncEarly(this.#file)
       }
     }
     this.#advance(position)
-  }
-
-  /** While everything is in memory: all of it. */
-  #inSlot(): Uint8Array {
-    return this.#filling.oldest.subarray(0, this.position)
   }
 
   async #syncEarly(file: OpenFile): Promise<void> {
@@ -291,13 +418,14 @@ export class DiskIncoming implements Incoming {
     if (this.#failure !== undefined) throw this.#failure
     if (this.#inMemory) {
       const algorithm = algorithmOf(this.#want.digest)
-      const hex = createHash(algorithm).update(this.#inSlot()).digest('hex')
+      const hex = createHash(algorithm).update(this.#filling.first).digest('hex')
       const digest = parseDigest(`${algorithm}:${hex}`)
       if (digest === undefined) throw new Error('a hash is a digest')
       return digest
     }
     this.#write(this.#filling.handOver())
     await this.#opening
+    await this.#reserving
     if (this.#failure !== undefined) throw this.#failure
     if (this.#writing === undefined) throw new Failure('stopping', 'the intake was closed')
     return this.#writing.digest()
@@ -308,33 +436,42 @@ export class DiskIncoming implements Incoming {
     origin: string
     references: readonly Digest[]
     subject: Digest | undefined
-  }): Promise<void> {
+  }): Promise<boolean> {
     const { digest, kind, repository } = this.#want
     const found = await this.digest()
     if (found !== digest) {
       throw new Failure('corrupt', 'only what was asked for is stored', { expected: digest, found })
     }
+    await this.#reserving
+    if (!this.kept) return false
     const size = this.position
     const { mediaType, origin, references, subject } = facts
     try {
       if (this.#inMemory) {
-        await this.#yard.shelves.putBytes(digest, this.#inSlot())
+        await this.#yard.shelves.putBytes(digest, this.#filling.first)
       } else {
         if (this.#file === undefined) throw new Failure('stopping', 'the intake was closed')
         await this.#file.sync()
         await this.#yard.shelves.put(digest, this.#yard.partials.data(digest))
       }
-      this.#committed = true
-      await this.#yard.entries.put(
-        { digest, size, kind, mediaType, origin, storedAt: Date.now() },
-        { references, subject, repository },
-      )
+      try {
+        await this.#yard.entries.put(
+          { digest, size, kind, mediaType, origin, storedAt: Date.now() },
+          { references, subject, repository },
+        )
+        this.#committed = true
+      } catch (cause) {
+        // Nobody would know of it, or count it.
+        await rm(this.#yard.shelves.path(digest), { force: true }).catch(() => {})
+        throw cause
+      }
     } catch (cause) {
-      const failure = diskFailure(`cannot store ${digest}`, cause)
-      this.#fail(failure)
-      throw failure
+      this.#refuse(diskFailure(`cannot store ${digest}`, cause))
+      return false
     }
+    this.#release()
     publish('store.committed', { digest, size })
+    return true
   }
 
   async #close(): Promise<void> {
@@ -342,12 +479,14 @@ export class DiskIncoming implements Incoming {
     const { partials, memory } = this.#yard
     try {
       await this.#committing?.catch(() => {})
+      await this.#reserving
       if (!this.#inMemory) {
-        if (!this.#committed && this.#failure === undefined) this.#write(this.#filling.handOver())
+        if (!this.#committed && this.kept && this.#failure === undefined)
+          this.#write(this.#filling.handOver())
         await this.#letGoOfFile()
         // A full disk must get its room back, and after a failed sync nobody knows what is in the file.
-        if (this.#committed || this.#failure !== undefined || this.position === 0)
-          await partials.remove(digest)
+        const isOver = this.#committed || !this.kept || this.#failure !== undefined
+        if (isOver || this.position === 0) await partials.remove(digest)
         else partials.leave(digest)
       }
     } catch {
@@ -355,6 +494,7 @@ export class DiskIncoming implements Incoming {
     } finally {
       this.#waiter?.reject(new Failure('stopping', 'the intake was closed'))
       this.#waiter = undefined
+      this.#release()
       this.#filling.end()
       memory.leave(this.#place)
       this.#onClosed()
@@ -365,6 +505,9 @@ export class DiskIncoming implements Incoming {
     await this.#opening
     await this.#writing?.end()
     await this.#file?.close()
+    await this.#dropping
+    this.#dropping = undefined
+    this.#queued = []
     this.#opening = undefined
     this.#writing = undefined
     this.#file = undefined

@@ -17,7 +17,10 @@ const State = v.object({
 })
 const READ_AND_WRITE = constants.O_RDWR | constants.O_NOFOLLOW
 
-/** Blobs on their way in that have outgrown memory: `data` is what came so far, `state` says what it is meant to be. */
+/**
+ * Blobs on their way in that have outgrown memory: `data` is what came so far, `state` says what it is meant to be. No ETag
+ * is kept with it: what upstream sends after a restart is held to the digest, which finds a wrong continuation out.
+ */
 export class Partials {
   readonly #layout: Layout
   /** Left by earlier attempts; everything else need not be looked for on the disk. */

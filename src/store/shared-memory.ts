@@ -8,6 +8,8 @@ const LARGEST = 16
 const OWED = 2
 /** Pieces that a borrower should get out of its share: one being filled, one in hand, the others being written. */
 const PIECES = 4
+/** How much those who hold it for long may have of it together, beyond what they have a right to. */
+const LASTING_SHARE = 1 / 2
 /** How many may wait for a place. */
 const QUEUE = 1024
 
@@ -21,6 +23,8 @@ export interface Slot {
 export interface Borrower {
   /** In bytes. */
   held: number
+  /** It holds what it has until readers have read it, and they may be slow. */
+  lasting: boolean
   /** Called when one who asked in vain should ask again. */
   readonly wake: () => void
 }
@@ -61,7 +65,7 @@ export class SharedMemory {
 
   /** Waits for a place when there are more borrowers than memory for them; the queue is short, and not for ever. */
   async join(wake: () => void): Promise<Borrower> {
-    const borrower: Borrower = { held: 0, wake }
+    const borrower: Borrower = { held: 0, lasting: false, wake }
     if (this.#queue.size > 0 || !this.#admit(borrower)) {
       if (this.#queue.size >= QUEUE) throw new Failure('disk', 'too many blobs are on their way in')
       await new Promise<void>((resolve, reject) => {
@@ -94,7 +98,7 @@ export class SharedMemory {
     const held = borrower.held / UNIT
     const share = Math.max(OWED, Math.floor(this.#units / (this.#borrowers.size + this.#queue.size)))
     const spare = this.#free - this.#owed() + Math.max(0, OWED - held)
-    const room = Math.min(share - held, spare)
+    const room = Math.min(share - held, spare, borrower.lasting ? this.#lastingRoom(held) : LARGEST)
     let units = powerOfTwo(Math.min(most / UNIT, LARGEST, Math.max(1, share / PIECES), room))
     for (; units >= 1; units /= 2) {
       const start = this.#find(units)
@@ -109,6 +113,7 @@ export class SharedMemory {
     return undefined
   }
 
+  /** A slot, or a part of one that is whole units. */
   giveBack(borrower: Borrower, slot: Slot): void {
     const units = slot.bytes.length / UNIT
     const start = slot.offset / UNIT
@@ -122,6 +127,12 @@ export class SharedMemory {
     if (this.#free - this.#owed() < OWED) return false
     this.#borrowers.add(borrower)
     return true
+  }
+
+  #lastingRoom(held: number): number {
+    let all = 0
+    for (const borrower of this.#borrowers) if (borrower.lasting) all += borrower.held / UNIT
+    return Math.max(OWED - held, Math.floor(this.#units * LASTING_SHARE) - all)
   }
 
   /** What borrowers that hold less than they have a right to could still ask for. */

@@ -8,7 +8,8 @@ import type { Command, Report, WriterData } from './writer-messages.ts'
 // timers or callbacks of its own: while messages keep coming, Node does not get to them.
 
 interface OpenFile {
-  readonly fd: number
+  /** undefined: only hashed from here on. */
+  fd: number | undefined
   readonly hash: Hash
   position: number
   failed: boolean
@@ -38,25 +39,42 @@ port.on('message', (command: Command) => {
       report({ is: 'digest', file: number, hex: file.hash.copy().digest('hex') })
       return
     }
-    if (command.do === 'write') append(file, new Uint8Array(memory, command.offset, command.length))
+    if (command.do === 'pass') {
+      if (file.fd !== undefined)
+        report({ is: 'full', file: number, position: file.position, error: undefined })
+      file.fd = undefined
+      return
+    }
+    if (command.do === 'write') append(number, file, new Uint8Array(memory, command.offset, command.length))
     else catchUp(file, command.length)
     report({ is: 'written', file: number, position: file.position })
   } catch (error) {
     file.failed = true
-    const message = error instanceof Error ? error.message : String(error)
-    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
-    report({ is: 'failed', file: number, code, message })
+    report({ is: 'failed', file: number, ...told(error) })
   }
 })
+
+function told(error: unknown): { code: string | undefined; message: string } {
+  const message = error instanceof Error ? error.message : String(error)
+  const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+  return { code, message }
+}
 
 function report(message: Report): void {
   port?.postMessage(message)
 }
 
-function append(file: OpenFile, bytes: Uint8Array): void {
+/** Hashed first, and once: a file that cannot take it is no reason not to know what it was. */
+function append(number: number, file: OpenFile, bytes: Uint8Array): void {
   file.hash.update(bytes)
-  for (let done = 0; done < bytes.length; ) {
-    done += writeSync(file.fd, bytes, done, bytes.length - done, file.position + done)
+  let done = 0
+  try {
+    while (file.fd !== undefined && done < bytes.length) {
+      done += writeSync(file.fd, bytes, done, bytes.length - done, file.position + done)
+    }
+  } catch (error) {
+    file.fd = undefined
+    report({ is: 'full', file: number, position: file.position + done, error: told(error) })
   }
   file.position += bytes.length
 }
@@ -64,7 +82,7 @@ function append(file: OpenFile, bytes: Uint8Array): void {
 function catchUp(file: OpenFile, length: number): void {
   if (readBuffer.length < length) readBuffer = Buffer.allocUnsafeSlow(length)
   for (let left = length; left > 0; ) {
-    const count = readSync(file.fd, readBuffer, 0, left, file.position)
+    const count = file.fd === undefined ? 0 : readSync(file.fd, readBuffer, 0, left, file.position)
     if (count === 0) throw new Error('the file is shorter than it was')
     file.hash.update(readBuffer.subarray(0, count))
     file.position += count

@@ -23,8 +23,11 @@ export class Writers {
     this.#idleMs = idleMs
   }
 
-  /** Hashes the `from` bytes that `fd` has already, then what is written. `fd` is open for reading and writing. */
-  open(fd: number, wanted: Digest, from: number, listener: WriterListener): WrittenFile {
+  /**
+   * Hashes the `from` bytes that `fd` has already, then what is written. `fd` is open for reading and writing; without
+   * one, everything is only hashed.
+   */
+  open(fd: number | undefined, wanted: Digest, from: number, listener: WriterListener): WrittenFile {
     return this.#idlest().open(fd, wanted, from, listener)
   }
 
@@ -86,7 +89,7 @@ class Thread {
     return this.#files.size
   }
 
-  open(fd: number, wanted: Digest, from: number, listener: WriterListener): WrittenFile {
+  open(fd: number | undefined, wanted: Digest, from: number, listener: WriterListener): WrittenFile {
     clearTimeout(this.#idle)
     this.#worker.ref()
     const number = this.#next++

@@ -7,8 +7,13 @@ const CATCH_UP_BYTES = 4 * 1024 * 1024
 
 /** Told how the writing of one file goes. */
 export interface WriterListener {
-  /** So much from the start of the file is hashed and written. */
+  /** So much from the start is hashed, and in the file as far as it is not full. */
   written(position: number): void
+  /**
+   * Once, before the next `written`: so much is in the file, and what comes after is only hashed, because of `failure`
+   * or because `pass` said so.
+   */
+  full?(position: number, failure: Failure | undefined): void
   /** Once; nothing more is written. */
   failed(failure: Failure): void
 }
@@ -17,6 +22,8 @@ export interface WriterListener {
 export interface WrittenFile {
   /** Appends a piece of the shared memory, which stays untouched until `written` tells that it is done. */
   write(offset: number, length: number): void
+  /** What is appended from now on is only hashed. */
+  pass(): void
   /** Of everything appended so far. */
   digest(): Promise<Digest>
   /** Resolves when the thread has let go of the file: only then it may be closed. */
@@ -62,6 +69,10 @@ export class ThreadFile implements WrittenFile {
     this.#say({ do: 'write', file: this.#number, offset, length })
   }
 
+  pass(): void {
+    this.#say({ do: 'pass', file: this.#number })
+  }
+
   digest(): Promise<Digest> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) {
@@ -92,14 +103,11 @@ export class ThreadFile implements WrittenFile {
     } else if (report.is === 'digest') {
       const digest = parseDigest(`${algorithmOf(this.#wanted)}:${report.hex}`)
       if (digest !== undefined) this.#digests.shift()?.resolve(digest)
-    } else if (report.is === 'failed') {
-      const { code, message } = report
-      this.#fail(
-        new Failure('disk', `cannot write: ${message}`, {
-          cause: Object.assign(new Error(message), { code }),
-        }),
-      )
-    } else this.#end()
+    } else if (report.is === 'full') {
+      const { position, error } = report
+      this.#listener.full?.(position, error === undefined ? undefined : cannotWrite(error))
+    } else if (report.is === 'failed') this.#fail(cannotWrite(report))
+    else this.#end()
   }
 
   #say(command: Command): void {
@@ -139,4 +147,10 @@ export class ThreadFile implements WrittenFile {
     this.#onEnded()
     this.#resolveEnded?.()
   }
+}
+
+function cannotWrite({ code, message }: { code: string | undefined; message: string }): Failure {
+  return new Failure('disk', `cannot write: ${message}`, {
+    cause: Object.assign(new Error(message), { code }),
+  })
 }

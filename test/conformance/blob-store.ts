@@ -17,6 +17,10 @@ const facts = {
   subject: undefined,
 }
 
+const MEMORY = 1024 * 1024
+const LIMIT = 200_000
+const TOO_MUCH = 1_000_000_000
+
 export function wanted(digest: Digest, kind: Want['kind'] = 'blob'): Want {
   return { digest, kind, repository }
 }
@@ -87,11 +91,43 @@ export function writtenTo(incoming: Incoming, position: number): Promise<void> {
   })
 }
 
-/** What every BlobStore does. `open` gives an empty one; `close` is called when it is done with. */
+/** Reads all that can be read, as it comes, and forgets it; gives what it was. */
+export async function passOn(incoming: Incoming, size: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(size)
+  for (let at = 0; at < size; ) {
+    await writtenTo(incoming, at + 1)
+    const count = await incoming.read(bytes.subarray(at, Math.min(size, at + 50_000)), at)
+    assert.ok(count > 0)
+    at += count
+    incoming.forget(at)
+  }
+  return bytes
+}
+
+/** Feeds until it is told to wait; gives how much that was. */
+function fillUp(incoming: Incoming, bytes: Uint8Array): number {
+  const { position } = incoming
+  for (;;) {
+    const room = incoming.buffer()
+    const part = bytes.subarray(incoming.position, incoming.position + room.length)
+    assert.ok(part.length > 0, 'the window has no end')
+    room.set(part)
+    if (!incoming.filled(part.length)) return incoming.position - position
+  }
+}
+
+/**
+ * What every BlobStore does. `open` gives an empty one, with so little memory and such a limit as it is asked for;
+ * `close` is called when it is done with.
+ */
 export function blobStoreSuite(
   name: string,
-  open: () => Promise<{ store: BlobStore; close: () => Promise<void> }>,
+  open: (options?: { memoryBytes: number; limitBytes: number }) => Promise<{
+    store: BlobStore
+    close: () => Promise<void>
+  }>,
 ): void {
+  describeUnkept(name, () => open({ memoryBytes: MEMORY, limitBytes: LIMIT }))
   describe(`${name} keeps the contract of a blob store`, () => {
     let store: BlobStore
     let close: () => Promise<void>
@@ -163,6 +199,17 @@ export function blobStoreSuite(
       assert.equal((await store.facts(digest))?.lastUsedAt, before)
       await (await store.open(digest))?.close()
       assert.ok(((await store.facts(digest))?.lastUsedAt ?? 0) > before)
+    })
+
+    it('marks a blob as used when it is told to, and nothing that is not here', async () => {
+      const digest = await keep(store, randomBytes(100))
+      const before = (await store.facts(digest))?.lastUsedAt ?? Number.NaN
+      while (Date.now() <= before) await new Promise((resolve) => setImmediate(resolve))
+      store.touch(digest)
+      assert.ok(((await store.facts(digest))?.lastUsedAt ?? 0) > before)
+      const absent = digestOf(randomBytes(10))
+      store.touch(absent)
+      assert.equal(await store.facts(absent), undefined)
     })
 
     it('lets what was written be read while more is coming', async () => {
@@ -348,6 +395,185 @@ export function blobStoreSuite(
           },
         ),
         { numRuns: 15 },
+      )
+    })
+  })
+}
+
+function describeUnkept(
+  name: string,
+  open: () => Promise<{ store: BlobStore; close: () => Promise<void> }>,
+): void {
+  describe(`${name} passes on what it cannot keep`, () => {
+    let store: BlobStore
+    let close: () => Promise<void>
+
+    before(async () => {
+      ;({ store, close } = await open())
+    })
+    after(() => close())
+
+    it('keeps what has room', async () => {
+      const bytes = randomBytes(LIMIT / 2)
+      const incoming = await store.begin(wanted(digestOf(bytes)))
+      assert.equal(await incoming.reserve(bytes.length), true)
+      assert.equal(incoming.kept, true)
+      assert.equal(incoming.obstacle, undefined)
+      await feed(incoming, bytes)
+      incoming.forget(bytes.length)
+      assert.equal(incoming.start, 0, 'what is kept is not forgotten')
+      assert.equal(await incoming.commit(facts), true)
+      await incoming.close()
+      assert.deepEqual(await stored(store, digestOf(bytes)), bytes)
+    })
+
+    for (const size of [1, 65536, LIMIT + 1, 3_000_001]) {
+      it(`${size} bytes without room go through it, hashed, and leave nothing behind`, async () => {
+        const bytes = randomBytes(size)
+        const digest = digestOf(bytes)
+        const incoming = await store.begin(wanted(digest))
+        const reading = passOn(incoming, size)
+        assert.equal(await incoming.reserve(TOO_MUCH), false)
+        assert.equal(incoming.kept, false)
+        assert.match(String(incoming.obstacle?.message), /room/)
+        await incoming.reserve(size)
+        await feed(incoming, bytes)
+        assert.deepEqual(await reading, bytes)
+        assert.equal(await incoming.digest(), digest)
+        assert.equal(await incoming.commit(facts), false)
+        assert.equal(await store.open(digest), undefined)
+        await incoming.close()
+        const again = await store.begin(wanted(digest))
+        assert.equal(again.position, 0)
+        await again.close()
+      })
+    }
+
+    it('takes bytes before it is known whether they have room', async () => {
+      for (const size of [100, 70_000, 3_000_000]) {
+        const bytes = randomBytes(size)
+        const incoming = await store.begin(wanted(digestOf(bytes)))
+        const reserving = incoming.reserve(TOO_MUCH)
+        const reading = passOn(incoming, size)
+        await feed(incoming, bytes)
+        assert.equal(await reserving, false)
+        assert.deepEqual(await reading, bytes)
+        assert.equal(await incoming.digest(), digestOf(bytes))
+        assert.equal(await incoming.commit(facts), false)
+        await incoming.close()
+      }
+    })
+
+    it('turns unkept in the middle, and has all of it for who is behind', async () => {
+      const bytes = randomBytes(2_000_000)
+      const incoming = await store.begin(wanted(digestOf(bytes)))
+      assert.equal(await incoming.reserve(LIMIT), true)
+      await feed(incoming, bytes.subarray(0, LIMIT))
+      assert.equal(await incoming.reserve(TOO_MUCH), false)
+      const reading = passOn(incoming, bytes.length)
+      await feed(incoming, bytes.subarray(LIMIT))
+      assert.deepEqual(await reading, bytes)
+      assert.equal(await incoming.digest(), digestOf(bytes))
+      assert.equal(await incoming.commit(facts), false)
+      await incoming.close()
+    })
+
+    it('waits for its readers when its window is full, and goes on when they have', async () => {
+      const bytes = randomBytes(20_000_000)
+      const incoming = await store.begin(wanted(digestOf(bytes)))
+      await incoming.reserve(bytes.length)
+      const first = fillUp(incoming, bytes)
+      assert.ok(first <= MEMORY, `${first} bytes`)
+      await writtenTo(incoming, first)
+      let drained = false
+      const drain = incoming.drained().then(() => {
+        drained = true
+      })
+      await new Promise((resolve) => setImmediate(resolve))
+      assert.equal(drained, false)
+      const target = Buffer.alloc(first)
+      for (let at = 0; at < first; ) at += await incoming.read(target.subarray(at), at)
+      assert.deepEqual(target, bytes.subarray(0, first))
+      assert.equal(incoming.start, 0)
+      incoming.forget(first)
+      await drain
+      assert.equal(incoming.start, first)
+      await assert.rejects(async () => incoming.read(Buffer.alloc(1), 0), { code: 'disk' })
+      assert.ok(fillUp(incoming, bytes) > 0)
+      await incoming.close()
+    })
+
+    it('has room for the end of a body that nobody may read before all of it is there', async () => {
+      const bytes = randomBytes(5_000_000)
+      const others = await Promise.all(
+        Array.from({ length: 5 }, async () => {
+          const other = await store.begin(wanted(digestOf(randomBytes(10))))
+          await other.reserve(bytes.length)
+          return other
+        }),
+      )
+      const incoming = await store.begin(wanted(digestOf(bytes)))
+      await incoming.reserve(bytes.length)
+      for (const other of others) fillUp(other, bytes)
+      const gate = bytes.length - 65536
+      const reading = passOn(incoming, gate)
+      await feed(incoming, bytes, 40_001)
+      assert.deepEqual(await reading, bytes.subarray(0, gate))
+      assert.equal(await incoming.digest(), digestOf(bytes))
+      const end = Buffer.alloc(65536)
+      for (let at = 0; at < end.length; ) at += await incoming.read(end.subarray(at), gate + at)
+      assert.deepEqual(end, bytes.subarray(gate))
+      await Promise.all([incoming, ...others].map((each) => each.close()))
+    })
+
+    it('begins anew as one that may be kept', async () => {
+      const bytes = randomBytes(LIMIT - 1)
+      const incoming = await store.begin(wanted(digestOf(bytes)))
+      assert.equal(await incoming.reserve(TOO_MUCH), false)
+      const reading = passOn(incoming, 300_000)
+      await feed(incoming, randomBytes(300_000))
+      await reading
+      await incoming.restart()
+      assert.equal(incoming.position, 0)
+      assert.equal(incoming.start, 0)
+      assert.equal(incoming.kept, true)
+      assert.equal(await incoming.reserve(bytes.length), true)
+      await feed(incoming, bytes)
+      assert.equal(await incoming.commit(facts), true)
+      await incoming.close()
+      assert.deepEqual(await stored(store, digestOf(bytes)), bytes)
+    })
+
+    it('is read right, however bytes come, are read and are forgotten', async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.integer({ min: 1, max: 1_500_000 }),
+          fc.option(fc.integer({ min: 1, max: LIMIT })),
+          fc.array(fc.integer({ min: 1, max: 120_000 }), { minLength: 1, maxLength: 20 }),
+          async (size, keptFirst, cuts) => {
+            const bytes = randomBytes(size)
+            const incoming = await store.begin(wanted(digestOf(bytes)))
+            try {
+              if (keptFirst !== null) {
+                await incoming.reserve(keptFirst)
+                await feed(incoming, bytes.subarray(0, keptFirst))
+              }
+              const refused = incoming.reserve(TOO_MUCH)
+              const reading = passOn(incoming, size)
+              for (let turn = 0; incoming.position < size; turn++) {
+                const cut = cuts[turn % cuts.length] ?? 1
+                const { position } = incoming
+                await feed(incoming, bytes.subarray(position, position + cut), cut)
+              }
+              assert.equal(await refused, false)
+              assert.deepEqual(await reading, bytes)
+              assert.equal(await incoming.digest(), digestOf(bytes))
+            } finally {
+              await incoming.close()
+            }
+          },
+        ),
+        { numRuns: 40 },
       )
     })
   })

@@ -45,6 +45,8 @@ export function flightEnded(more: Partial<Events['flight.ended']> = {}): Events[
     ms: 40,
     waiters: 2,
     source: 'registry-1.docker.io',
+    kept: more.error === undefined,
+    obstacle: undefined,
     error: undefined,
     ...more,
   }

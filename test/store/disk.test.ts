@@ -5,10 +5,16 @@ import { openStore } from '../../src/store/open.ts'
 import { blobStoreSuite } from '../conformance/blob-store.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 
-blobStoreSuite('the store in memory', async () => ({ store: new MemoryStore(), close: async () => {} }))
-blobStoreSuite('the store on disk', async () => {
+blobStoreSuite('the store in memory', async (options) => ({
+  store: new MemoryStore(options === undefined ? {} : { limitBytes: options.limitBytes }),
+  close: async () => {},
+}))
+blobStoreSuite('the store on disk', async (options) => {
   const path = await mkdtemp(join(tmpdir(), 'leat-store-'))
-  const store = await openStore({ path })
+  const store = await openStore({
+    path,
+    ...(options && { memoryBytes: options.memoryBytes, maxBytes: { bytes: options.limitBytes } }),
+  })
   return {
     store: store.blobs,
     close: async () => {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,6 +26,23 @@ export function afterwards(t: TestContext, undo: () => unknown): void {
 export async function folder(t: TestContext, parent = tmpdir()): Promise<string> {
   const path = await mkdtemp(join(parent, 'leat-store-'))
   afterwards(t, () => rm(path, { recursive: true, force: true }))
+  return path
+}
+
+/** A file system of its own. Only root may have one. */
+export async function smallDisk(t: TestContext, bytes: number): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) {
+    t.skip('only root may mount a small disk')
+    return undefined
+  }
+  const path = await folder(t)
+  try {
+    execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', path], { stdio: 'ignore' })
+  } catch {
+    t.skip('this machine does not let a small disk be mounted')
+    return undefined
+  }
+  afterwards(t, () => execFileSync('/bin/umount', [path]))
   return path
 }
 

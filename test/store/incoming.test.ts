@@ -1,19 +1,20 @@
 import assert from 'node:assert/strict'
-import { execFileSync, fork } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { it, type TestContext } from 'node:test'
+import { join } from 'node:path'
+import { it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Worker } from 'node:worker_threads'
 import type { Digest } from '../../src/oci/digest.ts'
 import { parseDigest } from '../../src/oci/digest.ts'
 import type { Incoming } from '../../src/resolve/blob-store.ts'
 import { Layout } from '../../src/store/layout.ts'
-import { feed, keep, stored, wanted, writtenTo } from '../conformance/blob-store.ts'
+import { feed, keep, passOn, stored, wanted, writtenTo } from '../conformance/blob-store.ts'
 import { digestOf } from '../support/memory-store.ts'
-import { afterwards, folder, opened, published } from './folder.ts'
+import { afterwards, folder, opened, published, smallDisk } from './folder.ts'
 import { blob } from './writing-child.ts'
 
 const facts = { mediaType: undefined, origin: 'upstream x', references: [], subject: undefined }
@@ -26,16 +27,6 @@ function failureOf(incoming: Incoming): Promise<Error> {
       if (failure !== undefined) resolve(failure)
     })
   })
-}
-
-/** Fills for ever, as a socket would, until that is no longer possible. */
-async function fillUntilFailure(incoming: Incoming): Promise<unknown> {
-  const bytes = randomBytes(MIB)
-  try {
-    for (;;) await feed(incoming, bytes)
-  } catch (error) {
-    return error
-  }
 }
 
 it('the first bytes can be read at once, however large the blob', async (t) => {
@@ -117,50 +108,97 @@ it('a source that does not stop when told to does not make memory grow, nor thro
   await incoming.close()
 })
 
-it('a disk that is full fails the blob, gets its room back, and takes others later', async (t) => {
+it('a disk that fills up in the middle of a blob keeps nobody from reading it, and gets its room back', async (t) => {
   const path = await smallDisk(t, 6 * MIB)
   if (path === undefined) return
-  const store = await opened(t, { path })
-  const incoming = await store.blobs.begin(wanted(digestOf(Buffer.from('x'))))
-  const told = failureOf(incoming)
-  const error = await fillUntilFailure(incoming)
-  assert.equal(await told, error)
-  assert.match(String(error), /no space left on device/)
-  assert.ok(error instanceof Error && 'code' in error && error.code === 'disk')
-  await assert.rejects(incoming.digest(), { code: 'disk' })
-  assert.ok(incoming.buffer().length > 0, 'a socket may still ask')
-  assert.equal(incoming.filled(1), false)
+  const store = await opened(t, { path, memoryBytes: 2 * MIB })
+  const bytes = randomBytes(12 * MIB)
+  const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
+  assert.equal(await incoming.reserve(bytes.length), true, 'there is no limit but the disk')
+  const reading = passOn(incoming, bytes.length)
+  await feed(incoming, bytes)
+  assert.ok((await reading).equals(bytes))
+  assert.equal(incoming.kept, false)
+  assert.match(String(incoming.obstacle?.message), /no space left on device/)
+  assert.ok(incoming.start > 0)
+  assert.equal(await incoming.digest(), digestOf(bytes))
+  assert.equal(await incoming.commit(facts), false)
   await incoming.close()
   assert.deepEqual(await readdir(new Layout(path).partial), [])
-  const bytes = randomBytes(2 * MIB)
-  const digest = await keep(store.blobs, bytes)
-  assert.deepEqual(await stored(store.blobs, digest), bytes)
+  const small = randomBytes(2 * MIB)
+  const digest = await keep(store.blobs, small)
+  assert.deepEqual(await stored(store.blobs, digest), small)
 })
 
-/** A file system of its own. Only root may have one. */
-async function smallDisk(t: TestContext, bytes: number): Promise<string | undefined> {
-  if (process.getuid?.() !== 0) {
-    t.skip('only root may mount a small disk')
-    return undefined
+it('what a full disk has taken can be read by who is behind, and is given up when all are past it', async (t) => {
+  const path = await smallDisk(t, 6 * MIB)
+  if (path === undefined) return
+  const store = await opened(t, { path, memoryBytes: 2 * MIB })
+  const bytes = randomBytes(12 * MIB)
+  const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
+  await incoming.reserve(bytes.length)
+  const feeding = feed(incoming, bytes)
+  const target = Buffer.alloc(bytes.length)
+  const readTo = async (end: number, from: number): Promise<void> => {
+    for (let at = from; at < end; ) {
+      await writtenTo(incoming, at + 1)
+      at += await incoming.read(target.subarray(at, end), at)
+    }
   }
-  const path = await folder(t)
-  try {
-    execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', path], { stdio: 'ignore' })
-  } catch {
-    t.skip('this machine does not let a small disk be mounted')
-    return undefined
+  await readTo(6 * MIB, 0)
+  assert.equal(incoming.kept, false)
+  incoming.forget(MIB)
+  assert.equal(incoming.start, 0, 'who comes now can still read the file')
+  await readTo(6 * MIB, 0)
+  assert.deepEqual(target.subarray(0, 6 * MIB), bytes.subarray(0, 6 * MIB))
+  incoming.forget(6 * MIB)
+  assert.equal(incoming.start, 6 * MIB)
+  for (let at = 6 * MIB; at < bytes.length; at += 500_000) {
+    const end = Math.min(bytes.length, at + 500_000)
+    await readTo(end, at)
+    incoming.forget(end)
   }
-  afterwards(t, () => execFileSync('/bin/umount', [path]))
-  return path
-}
+  await feeding
+  assert.ok(target.equals(bytes))
+  assert.equal(await incoming.digest(), digestOf(bytes))
+  const deadline = Date.now() + 5_000
+  while ((await readdir(new Layout(path).partial)).length > 0) {
+    assert.ok(Date.now() < deadline, 'the file goes before the intake is closed')
+  }
+  await incoming.close()
+})
 
-it('a folder that cannot be written to fails the blob', async (t) => {
+it('a small blob that a full disk does not take is read from memory', async (t) => {
+  const path = await smallDisk(t, 4 * MIB)
+  if (path === undefined) return
+  const store = await opened(t, { path })
+  await writeFile(join(path, 'lost+found'), randomBytes(8 * MIB)).catch(() => {})
+  const bytes = randomBytes(50_000)
+  const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
+  await incoming.reserve(bytes.length)
+  await feed(incoming, bytes)
+  assert.equal(await incoming.commit(facts), false)
+  assert.match(String(incoming.obstacle?.message), /no space left on device/)
+  const target = Buffer.alloc(bytes.length)
+  assert.equal(await incoming.read(target, 0), bytes.length)
+  assert.deepEqual(target, bytes)
+  await incoming.close()
+  assert.deepEqual(await readdir(new Layout(path).partial), [])
+  assert.equal(await store.blobs.open(digestOf(bytes)), undefined)
+})
+
+it('a folder that cannot be written to keeps nobody from reading', async (t) => {
   const path = await folder(t)
   const store = await opened(t, { path })
-  const incoming = await store.blobs.begin(wanted(digestOf(Buffer.from('x'))))
+  const bytes = randomBytes(3 * MIB)
+  const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
   await rm(new Layout(path).partial, { recursive: true })
   await writeFile(new Layout(path).partial, 'not a folder')
-  assert.match(String(await fillUntilFailure(incoming)), /cannot make a file/)
+  const reading = passOn(incoming, bytes.length)
+  await feed(incoming, bytes)
+  assert.ok((await reading).equals(bytes))
+  assert.match(String(incoming.obstacle?.message), /cannot make a file/)
+  assert.equal(await incoming.commit(facts), false)
   await incoming.close()
 })
 

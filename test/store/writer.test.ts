@@ -5,11 +5,10 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import type { Worker } from 'node:worker_threads'
-import type { Failure } from '../../src/resolve/failure.ts'
 import { SharedMemory, type Slot } from '../../src/store/shared-memory.ts'
 import { Writers } from '../../src/store/writer.ts'
 import { digestOf } from '../support/memory-store.ts'
-import { afterwards, folder } from './folder.ts'
+import { afterwards, folder, smallDisk } from './folder.ts'
 
 const MIB = 1024 * 1024
 const wanted = digestOf(Buffer.from('x'))
@@ -71,25 +70,76 @@ it('a file that has become shorter than it was is a failure', async (t) => {
   await file.end()
 })
 
-it('one file that cannot be written does not disturb another', async (t) => {
-  const { memory, slot } = await memoryWith(10)
+it('a file that cannot be written is told of once and hashed on, and does not disturb another', async (t) => {
+  const { memory, slot } = await memoryWith(30)
   const writers = new Writers(memory, 1)
   afterwards(t, () => writers.stop())
   const path = join(await folder(t), 'file')
   const good = openSync(path, 'w+')
   const bad = openSync(path, 'r')
   afterwards(t, () => [good, bad].forEach(closeSync))
-  const failures: Failure[] = []
-  const one = writers.open(bad, wanted, 0, { ...deaf, failed: (failure) => failures.push(failure) })
+  const told: unknown[] = []
+  const one = writers.open(bad, wanted, 0, {
+    ...deaf,
+    full: (position, failure) => told.push(['full', position, failure?.code]),
+    written: (position) => told.push(['written', position]),
+  })
   const other = writers.open(good, wanted, 0, deaf)
   for (let n = 0; n < 3; n++) {
-    one.write(slot.offset, 10)
+    one.write(slot.offset + n * 10, 10)
     other.write(slot.offset, 10)
   }
-  await assert.rejects(one.digest(), { code: 'disk', message: /cannot write/ })
+  one.pass()
+  const bytes = slot.bytes.slice(0, 30)
+  assert.equal(await one.digest(), digestOf(bytes))
   assert.equal((await other.digest()).length, wanted.length)
   await Promise.all([one.end(), other.end()])
-  assert.equal(failures.length, 1, 'told once')
+  assert.deepEqual(told, [
+    ['full', 0, 'disk'],
+    ['written', 10],
+    ['written', 20],
+    ['written', 30],
+  ])
+})
+
+it('a file of limited size takes what fits, and the rest is hashed once', async (t) => {
+  const { memory, slot } = await memoryWith(3000)
+  const writers = new Writers(memory, 1)
+  afterwards(t, () => writers.stop())
+  const path = await smallDisk(t, 4096)
+  if (path === undefined) return
+  writeFileSync(join(path, 'start'), randomBytes(2000))
+  const fd = openSync(join(path, 'start'), 'r+')
+  afterwards(t, () => closeSync(fd))
+  let full = 0
+  const file = writers.open(fd, wanted, 2000, { ...deaf, full: (position) => (full = position) })
+  const start = readFileSync(join(path, 'start'))
+  file.write(slot.offset, 3000)
+  assert.equal(await file.digest(), digestOf(Buffer.concat([start, slot.bytes.slice(0, 3000)])))
+  await file.end()
+  assert.equal(full, 4096)
+  assert.deepEqual(readFileSync(join(path, 'start')), Buffer.concat([start, slot.bytes.slice(0, 2096)]))
+})
+
+it('told to pass, or without a file, it only hashes', async (t) => {
+  const { memory, slot } = await memoryWith(20)
+  const writers = new Writers(memory, 1)
+  afterwards(t, () => writers.stop())
+  const path = join(await folder(t), 'file')
+  const fd = openSync(path, 'w+')
+  afterwards(t, () => closeSync(fd))
+  const full: number[] = []
+  const one = writers.open(fd, wanted, 0, { ...deaf, full: (position) => full.push(position) })
+  const other = writers.open(undefined, wanted, 0, deaf)
+  one.write(slot.offset, 10)
+  one.pass()
+  one.write(slot.offset + 10, 10)
+  other.write(slot.offset, 20)
+  assert.equal(await one.digest(), digestOf(slot.bytes.slice(0, 20)))
+  assert.equal(await other.digest(), digestOf(slot.bytes.slice(0, 20)))
+  await Promise.all([one.end(), other.end()])
+  assert.deepEqual(full, [10])
+  assert.equal(readFileSync(path).length, 10)
 })
 
 it('a second thread is started only when the first is busy, and idle ones go', async (t) => {

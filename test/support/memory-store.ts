@@ -30,13 +30,27 @@ export class MemoryStore implements BlobStore {
   openContents = 0
   readonly bufferBytes: number
   readonly roomBytes: number
+  /** Blobs larger than this are not kept. */
+  limitBytes: number
+  /** What the disk takes before it is full, all blobs together. */
+  diskBytes = Number.POSITIVE_INFINITY
+  /** What was reserved and not released. */
+  readonly reserved = new Map<Digest, number>()
   readonly #lastUsed = new Map<Digest, number>()
   readonly #incoming = new Map<Digest, MemoryIncoming>()
   #held = false
   #broken: Failure | undefined
 
-  /** `bufferBytes`: size of one buffer; `roomBytes`: how much may be taken before it is written. */
-  constructor({ bufferBytes = 65536, roomBytes = 4 * 65536 } = {}) {
+  /**
+   * `bufferBytes`: size of one buffer; `roomBytes`: how much may be taken before it is written, or forgotten where it is
+   * not kept.
+   */
+  constructor({
+    bufferBytes = 65536,
+    roomBytes = 4 * 65536,
+    limitBytes = Number.POSITIVE_INFINITY,
+  }: { bufferBytes?: number; roomBytes?: number; limitBytes?: number } = {}) {
+    this.limitBytes = limitBytes
     this.bufferBytes = bufferBytes
     this.roomBytes = roomBytes
   }
@@ -77,6 +91,14 @@ export class MemoryStore implements BlobStore {
   breakDisk(): void {
     this.#broken = new Failure('disk', 'no space left on device')
     for (const incoming of this.#incoming.values()) incoming.write()
+  }
+
+  /** How much more the disk takes. */
+  get space(): number {
+    let used = 0
+    for (const { bytes } of this.stored.values()) used += bytes.length
+    for (const incoming of this.#incoming.values()) used += incoming.onDisk
+    return Math.max(0, this.diskBytes - used)
   }
 
   get held(): boolean {
@@ -123,6 +145,10 @@ export class MemoryStore implements BlobStore {
     return { ...found.facts, lastUsedAt: this.#lastUsed.get(digest) ?? found.facts.storedAt }
   }
 
+  touch(digest: Digest): void {
+    if (this.stored.has(digest)) this.#lastUsed.set(digest, Date.now())
+  }
+
   async begin(want: Want): Promise<Incoming> {
     if (this.#incoming.has(want.digest)) throw new Failure('disk', `${want.digest} is already on its way in`)
     const incoming = new MemoryIncoming(this, want)
@@ -148,6 +174,12 @@ class MemoryIncoming implements Incoming {
   #written: number
   #buffer: Uint8Array
   #failure: Failure | undefined
+  #obstacle: Failure | undefined
+  /** Up to here it is on the disk; what follows is only in memory. */
+  #keptTo = Number.POSITIVE_INFINITY
+  #forgotten = 0
+  #expected = 0
+  #reserving: Promise<boolean> | undefined
   #listener: ((failure: Error | undefined) => void) | undefined
   #waiting: { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } | undefined
   #scheduled = false
@@ -170,6 +202,45 @@ class MemoryIncoming implements Incoming {
 
   get written(): number {
     return this.#written
+  }
+
+  get start(): number {
+    return this.#forgotten <= this.#keptTo ? 0 : this.#forgotten
+  }
+
+  get kept(): boolean {
+    return this.#obstacle === undefined
+  }
+
+  get obstacle(): Failure | undefined {
+    return this.#obstacle
+  }
+
+  /** What the disk has of it. */
+  get onDisk(): number {
+    return this.start === 0 ? Math.min(this.#written, this.#keptTo) : 0
+  }
+
+  reserve(size: number): Promise<boolean> {
+    this.#expected = size
+    this.#reserving = this.#reserve(size)
+    return this.#reserving
+  }
+
+  async #reserve(size: number): Promise<boolean> {
+    await new Promise((resolve) => setImmediate(resolve))
+    if (!this.kept || this.#closed) return false
+    if (size > this.#store.limitBytes) {
+      this.#refuse(this.#written, new Failure('disk', `there is no room for ${size} bytes`))
+      return false
+    }
+    this.#store.reserved.set(this.#want.digest, size)
+    return true
+  }
+
+  forget(position: number): void {
+    this.#forgotten = Math.max(this.#forgotten, Math.min(position, this.#written))
+    this.#settle()
   }
 
   buffer(): Uint8Array {
@@ -217,6 +288,7 @@ class MemoryIncoming implements Incoming {
 
   async read(target: Uint8Array, position: number): Promise<number> {
     if (this.#closed) throw new Error('read after close')
+    if (position < this.start) throw new Failure('disk', `byte ${position} is not here any more`)
     const part = this.#bytes.subarray(position, Math.min(position + target.length, this.#written))
     target.set(part)
     return part.length
@@ -232,12 +304,14 @@ class MemoryIncoming implements Incoming {
     origin: string
     references: readonly Digest[]
     subject: Digest | undefined
-  }): Promise<void> {
+  }): Promise<boolean> {
     const { digest, kind } = this.#want
     const found = await this.digest()
     if (found !== digest) {
       throw new Failure('corrupt', 'only what was asked for is stored', { expected: digest, found })
     }
+    await this.#reserving
+    if (!this.kept) return false
     this.#committed = true
     const { mediaType, origin, references, subject } = facts
     const bytes = this.#bytes.slice(0, this.#written)
@@ -247,15 +321,22 @@ class MemoryIncoming implements Incoming {
       references,
       subject,
     })
+    this.#store.reserved.delete(digest)
+    return true
   }
 
   async restart(): Promise<void> {
+    await this.#reserving
     const { digest } = this.#want
-    this.#store.quarantined.push({ digest, bytes: this.#bytes.slice(0, this.#position) })
+    if (this.kept) this.#store.quarantined.push({ digest, bytes: this.#bytes.slice(0, this.#position) })
     this.#store.partials.delete(digest)
+    this.#store.reserved.delete(digest)
     this.#bytes = new Uint8Array()
     this.#position = 0
     this.#written = 0
+    this.#obstacle = undefined
+    this.#keptTo = Number.POSITIVE_INFINITY
+    this.#forgotten = 0
     this.#buffer = new Uint8Array(this.#store.bufferBytes)
     this.#settle()
   }
@@ -263,13 +344,15 @@ class MemoryIncoming implements Incoming {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    await this.#reserving
     const { digest } = this.#want
-    if (this.#failure !== undefined) this.#store.partials.delete(digest)
+    if (this.#failure !== undefined || !this.kept) this.#store.partials.delete(digest)
     else if (!this.#committed && this.#position > 0) {
       this.#store.partials.set(digest, this.#bytes.slice(0, this.#position))
     }
     this.#waiting?.reject(new Failure('disk', 'closed'))
     this.#waiting = undefined
+    this.#store.reserved.delete(digest)
     this.#store.end(digest)
   }
 
@@ -287,13 +370,27 @@ class MemoryIncoming implements Incoming {
       return
     }
     if (this.#store.held || this.#written === this.#position) return
+    const { space } = this.#store
+    if (this.kept && this.#position - this.#written > space) {
+      this.#refuse(this.#written + space, new Failure('disk', 'no space left on device'))
+    }
     this.#written = this.#position
     this.#settle()
     this.#listener?.(undefined)
   }
 
   get #full(): boolean {
-    return this.#position - this.#written >= this.#store.roomBytes
+    const unread = this.#position - Math.max(this.#forgotten, Math.min(this.#written, this.#keptTo))
+    const window = this.kept ? this.#position - this.#written : unread
+    const rest = this.#expected - this.#position
+    return window >= this.#store.roomBytes && (this.kept || rest > this.#buffer.length)
+  }
+
+  #refuse(keptTo: number, failure: Failure): void {
+    this.#obstacle = failure
+    this.#keptTo = keptTo
+    this.#store.reserved.delete(this.#want.digest)
+    queueMicrotask(() => this.#listener?.(undefined))
   }
 
   #schedule(): void {
