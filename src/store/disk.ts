@@ -135,12 +135,13 @@ export class DiskStore implements BlobStore {
         gone.push(entry)
       }
     } finally {
-      if (gone.length > 0) await this.#yard.entries.removeHidden(gone)
       for (const { digest } of entries.slice(gone.length)) this.#yard.entries.show(digest)
-    }
-    for (const { digest, size } of gone) {
-      this.#onDropped(digest)
-      publish('store.evicted', { digest, size, reason })
+      // On a full disk the index may take no writes, and room must be made all the same.
+      await this.#yard.entries.removeHidden(gone).catch(() => {})
+      for (const { digest, size } of gone) {
+        this.#onDropped(digest)
+        publish('store.evicted', { digest, size, reason })
+      }
     }
     return { blobs: gone.length, bytes: gone.reduce((sum, { size }) => sum + size, 0) }
   }

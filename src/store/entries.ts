@@ -51,8 +51,7 @@ export class Entries {
   constructor(database: Database) {
     this.#database = database
     this.pins = new Pins(database)
-    this.line = new Line(database)
-    this.line.completeFrom(() => this.list())
+    this.line = new Line(database, this)
   }
 
   get usage(): { readonly bytes: number; readonly blobs: number } {
@@ -97,16 +96,17 @@ export class Entries {
     return this.#change(entry.digest, async () => {
       const { digest, ...value } = entry
       const before = await this.get(digest)
-      const [use] = before === undefined ? [] : await this.line.uses([digest])
+      const [place] = await this.line.places([before])
       const keepers = await this.pins.keepersOf(digest)
       const batch = this.#database.batch().put(blobKey(digest), JSON.stringify(value))
-      this.line.enter(batch, entry, use)
+      this.line.enter(batch, entry, place)
       this.pins.extend(batch, keepers, ties.references)
       if (ties.references.length > 0) batch.put(childrenKey(digest), JSON.stringify(ties.references))
       if (ties.subject !== undefined)
         batch.put(`referrer${SEPARATOR}${ties.subject}${SEPARATOR}${digest}`, '')
       if (ties.repository !== undefined) putSeen(batch, ties.repository, digest)
       await batch.write({ sync: true })
+      this.#hidden.delete(digest)
       this.#remember(entry)
       this.#bytes += entry.size - (before?.size ?? 0)
       if (before === undefined) this.#blobs += 1
@@ -118,24 +118,15 @@ export class Entries {
   remove(digest: Digest): Promise<void> {
     return this.#change(digest, async () => {
       const before = await this.#read(digest)
-      await this.removeAll([digest])
+      await this.#removeAll([digest], [before], { sync: true })
       if (before !== undefined) this.#discount([before])
+      this.pins.changed()
     })
   }
 
   /** The same for many, at the start: usage is told afterwards by `count`. */
-  async removeAll(digests: readonly Digest[], options = { sync: true }): Promise<void> {
-    const uses = await this.line.uses(digests)
-    const batch = this.#database.batch()
-    for (const [at, digest] of digests.entries()) {
-      this.#remembered.delete(digest)
-      batch.del(blobKey(digest)).del(childrenKey(digest))
-      this.line.leave(batch, digest, uses[at])
-    }
-    this.#removals += 1
-    await batch.write(options)
-    this.#removals += 1
-    for (const digest of digests) this.#remembered.delete(digest)
+  async removeAll(digests: readonly Digest[]): Promise<void> {
+    await this.#removeAll(digests, await this.getMany(digests), { sync: true })
   }
 
   /** From now on it is not here, whatever the index says: its file is about to go. */
@@ -150,16 +141,15 @@ export class Entries {
   }
 
   /**
-   * Forgets what was hidden and whose files are gone. Not synced: entries that a power cut brings back are dropped at the
-   * next start, because they have no files.
+   * Forgets what was hidden and whose files are gone; no pin keeps any of it. Not synced: entries that a power cut brings
+   * back are dropped at the next start, because they have no files. So are those that an index which cannot be written to
+   * keeps; they stay hidden until then.
    */
   async removeHidden(entries: readonly Entry[]): Promise<void> {
-    await this.removeAll(
-      entries.map(({ digest }) => digest),
-      { sync: false },
-    )
+    const digests = entries.map(({ digest }) => digest)
     this.#discount(entries)
-    for (const { digest } of entries) this.#hidden.delete(digest)
+    await this.#removeAll(digests, entries, { sync: false })
+    for (const digest of digests) this.#hidden.delete(digest)
   }
 
   /** Size of every blob whose digest starts so, by digest; undefined where the entry cannot be read. */
@@ -204,10 +194,28 @@ export class Entries {
     return text === undefined ? undefined : decodeEntry(digest, text)
   }
 
+  async #removeAll(
+    digests: readonly Digest[],
+    entries: readonly (Entry | undefined)[],
+    options: { sync: boolean },
+  ): Promise<void> {
+    const places = await this.line.places(entries)
+    const batch = this.#database.batch()
+    for (const [at, digest] of digests.entries()) {
+      this.#remembered.delete(digest)
+      batch.del(blobKey(digest)).del(childrenKey(digest))
+      this.line.leave(batch, digest, places[at])
+    }
+    this.#removals += 1
+    await batch.write(options)
+    // Also what was read meanwhile.
+    this.#removals += 1
+    for (const digest of digests) this.#remembered.delete(digest)
+  }
+
   #discount(entries: readonly Entry[]): void {
     for (const { size } of entries) this.#bytes -= size
     this.#blobs -= entries.length
-    this.pins.changed()
   }
 
   /** It was pinned while it was being stored. */

@@ -48,11 +48,14 @@ export class Eviction {
   async evict(bytes: number, reason: Reason, leftovers: PartialSizes): Promise<Gone> {
     const { line } = this.#entries
     await line.whole()
+    // One write for all uses so far; those that come while it goes on are skipped, for nothing was used later. Where it
+    // fails, as on a full disk, all that was used since the last one is skipped.
+    await this.#lastUse.flush().catch(() => {})
     const resting = [...leftovers].sort(([, one], [, other]) => one.at - other.at)
     let gone = await this.#go(bytes, reason, resting)
     if (isNothing(gone)) {
       // Whoever was being read when it was passed may be free by now.
-      await this.#lastUse.flush()
+      await this.#lastUse.flush().catch(() => {})
       line.rewind()
       gone = await this.#go(bytes, reason, resting)
     }
@@ -94,7 +97,8 @@ export class Eviction {
   async #choose(page: readonly Stand[], bytes: number, before = Number.POSITIVE_INFINITY): Promise<Entry[]> {
     const { line, pins } = this.#entries
     const digests = page.map(({ digest }) => digest)
-    const [entries, uses] = await Promise.all([this.#entries.getMany(digests), line.uses(digests)])
+    const entries = await this.#entries.getMany(digests)
+    const places = await line.places(entries)
     const chosen: Entry[] = []
     const untrue: Stand[] = []
     let sum = 0
@@ -102,7 +106,7 @@ export class Eviction {
       if (sum >= bytes || chosen.length === MOST || stand.place >= before) break
       line.pass(stand)
       const entry = entries[at]
-      if (entry === undefined || uses[at]?.place !== stand.place) untrue.push(stand)
+      if (entry === undefined || places[at] !== stand.place) untrue.push(stand)
       else if (this.#lastUse.isMarked(stand.digest)) continue
       else if (this.#blobs.isBusy(stand.digest)) this.#lastUse.mark(stand.digest)
       else if (!(await pins.isKept(stand.digest))) {
@@ -110,7 +114,7 @@ export class Eviction {
         sum += entry.size
       }
     }
-    await line.forget(untrue)
+    await line.clear(untrue).catch(() => {})
     return chosen
   }
 

@@ -1,5 +1,4 @@
 import type { Digest } from '../oci/digest.ts'
-import type { Database } from './database.ts'
 import type { Line } from './line.ts'
 
 /** So many uses are remembered at most before they are written, however short the time since the last writing. */
@@ -7,7 +6,6 @@ const MOST = 10_000
 
 /** When blobs were last used: kept in memory and written together now and then, never one write for each hit. */
 export class LastUse {
-  readonly #database: Database
   readonly #line: Line
   readonly #timer: NodeJS.Timeout
   /** Not written yet, or being written. */
@@ -15,8 +13,7 @@ export class LastUse {
   #writing: Map<Digest, number> | undefined
   #flushing: Promise<void> = Promise.resolve()
 
-  constructor(database: Database, line: Line, { everyMs = 30_000 } = {}) {
-    this.#database = database
+  constructor(line: Line, { everyMs = 30_000 } = {}) {
     this.#line = line
     this.#timer = setInterval(() => void this.flush().catch(() => {}), everyMs).unref()
   }
@@ -40,9 +37,9 @@ export class LastUse {
     const known = digests.map((digest) => this.#fresh.get(digest) ?? this.#writing?.get(digest))
     const unknown = digests.filter((_, at) => known[at] === undefined)
     if (unknown.length === 0) return known
-    const uses = await this.#line.uses(unknown)
+    const times = await this.#line.times(unknown)
     let next = 0
-    return known.map((time) => time ?? uses[next++]?.time)
+    return known.map((time) => time ?? times[next++])
   }
 
   /** A failed writing is tried again with the next one. */
@@ -65,7 +62,8 @@ export class LastUse {
     this.#writing = writing
     this.#fresh = new Map()
     try {
-      await this.#write(writing)
+      await this.#line.whole()
+      await this.#line.move(writing)
     } catch (error) {
       // Bounded by what was there: later uses of the same blobs replace the earlier ones.
       if (writing.size + this.#fresh.size <= MOST * 2) this.#fresh = new Map([...writing, ...this.#fresh])
@@ -73,19 +71,5 @@ export class LastUse {
     } finally {
       this.#writing = undefined
     }
-  }
-
-  async #write(marks: ReadonlyMap<Digest, number>): Promise<void> {
-    await this.#line.whole()
-    const digests = [...marks.keys()]
-    const uses = await this.#line.uses(digests)
-    const batch = this.#database.batch()
-    for (const [at, digest] of digests.entries()) {
-      const before = uses[at]
-      const time = marks.get(digest)
-      // What has no place is not here any more.
-      if (before !== undefined && time !== undefined) this.#line.move(batch, digest, time, before)
-    }
-    await batch.write()
   }
 }

@@ -1,12 +1,6 @@
 import { type Digest, parseDigest } from '../oci/digest.ts'
 import { type Database, keysUnder, SEPARATOR } from './database.ts'
 
-/** When a blob was last used, and its place in the line: from when on it may go before one that was used then. */
-export interface Use {
-  readonly time: number
-  readonly place: number
-}
-
 /** What stands in the line. */
 export interface Stand {
   readonly digest: Digest
@@ -20,6 +14,12 @@ export interface Placed {
   readonly size: number
   readonly kind: 'manifest' | 'blob'
   readonly storedAt: number
+}
+
+/** Where blobs are looked up to know their place. */
+export interface Places {
+  list(): AsyncIterable<Placed>
+  getMany(digests: readonly Digest[]): Promise<readonly (Placed | undefined)[]>
 }
 
 /** Of a batch. */
@@ -42,23 +42,20 @@ const WHOLE = 'idle'
 
 /**
  * All stored blobs in the order in which they may go, the one that was not used for longest first. It is kept in the
- * index, as a key that begins with the place, so that it needs no memory and no search. A key that is left by changes at
- * the same time does no harm: only the one that agrees with `used` counts.
+ * index, as a key that begins with the place, so that it needs no memory and no search. The place follows from the entry
+ * and from `used!<digest>`, the time of the last use if it was used since it was stored: a key that does not agree with
+ * them, left by changes at the same time, says nothing and is cleared away when it is met.
  */
 export class Line {
   readonly #database: Database
-  #list: (() => AsyncIterable<Placed>) | undefined
+  readonly #blobs: Places
   #whole: Promise<void> | undefined
   /** What stands before this was looked at, and stays: it is not looked at again with every blob that goes. */
   #passed = lowest()
 
-  constructor(database: Database) {
+  constructor(database: Database, blobs: Places) {
     this.#database = database
-  }
-
-  /** Where blobs are found that have no place yet. */
-  completeFrom(list: () => AsyncIterable<Placed>): void {
-    this.#list = list
+    this.#blobs = blobs
   }
 
   /** Resolves when every blob has its place. Until then no use is written, and nothing goes. */
@@ -70,24 +67,43 @@ export class Line {
     return this.#whole
   }
 
-  async uses(digests: readonly Digest[]): Promise<(Use | undefined)[]> {
+  /** When they were last used; undefined: not since they were stored. */
+  async times(digests: readonly Digest[]): Promise<(number | undefined)[]> {
     const texts: (string | undefined)[] = await this.#database.getMany(digests.map(usedKey))
-    return texts.map(useOf)
+    return texts.map(timeOf)
   }
 
-  /** Gives a blob its place when it is stored. */
-  enter(changes: Changes, blob: Placed, before: Use | undefined): void {
-    this.#place(changes, blob.digest, useAt(blob, blob.storedAt), before)
+  /** Where they stand, given what is known of them; undefined for what is not here. */
+  async places(blobs: readonly (Placed | undefined)[]): Promise<(number | undefined)[]> {
+    const here = blobs.filter((blob) => blob !== undefined)
+    const times = await this.times(here.map(({ digest }) => digest))
+    let next = 0
+    return blobs.map((blob) => blob && placeOf(blob, times[next++] ?? blob.storedAt))
   }
 
-  /** Moves what is in the line already. */
-  move(changes: Changes, digest: Digest, time: number, before: Use): void {
-    this.#place(changes, digest, { time, place: time + before.place - before.time }, before)
+  /** Gives a blob its place when it is stored; `before`: the one it had. */
+  enter(changes: Changes, blob: Placed, before: number | undefined): void {
+    changes.del(usedKey(blob.digest))
+    this.#place(changes, blob, blob.storedAt, before)
   }
 
-  leave(changes: Changes, digest: Digest, before: Use | undefined): void {
+  /** For blobs that were used: their places move. Nothing for those that are not here. */
+  async move(uses: ReadonlyMap<Digest, number>): Promise<void> {
+    const blobs = await this.#blobs.getMany([...uses.keys()])
+    const places = await this.places(blobs)
+    const batch = this.#database.batch()
+    for (const [at, blob] of blobs.entries()) {
+      const time = blob && uses.get(blob.digest)
+      if (blob === undefined || time === undefined) continue
+      batch.put(usedKey(blob.digest), String(time))
+      this.#place(batch, blob, time, places[at])
+    }
+    await batch.write()
+  }
+
+  leave(changes: Changes, digest: Digest, before: number | undefined): void {
     changes.del(usedKey(digest))
-    if (before !== undefined) changes.del(placeKey(digest, before.place))
+    if (before !== undefined) changes.del(placeKey(digest, before))
   }
 
   /** The next ones that were not passed yet, the first to go first. */
@@ -106,27 +122,21 @@ export class Line {
     this.#passed = lowest()
   }
 
-  /** Clears away keys that say nothing true any more. */
-  async forget(stands: readonly Stand[]): Promise<void> {
-    if (stands.length === 0) return
-    await this.#database.batch(stands.map(({ key }) => ({ type: 'del' as const, key })))
+  /** Clears away keys that say nothing true. */
+  async clear(stands: readonly Stand[]): Promise<void> {
+    if (stands.length > 0) await this.#database.batch(stands.map(({ key }) => ({ type: 'del', key })))
   }
 
-  /** Gives every blob its place again: for an index that has lost some. */
+  /** Gives every blob its place: for an index that has none, or has lost some. */
   async complete(): Promise<void> {
-    const now = Date.now()
     let page: Placed[] = []
     const placePage = async (): Promise<void> => {
-      const uses = await this.uses(page.map(({ digest }) => digest))
-      const batch = this.#database.batch()
-      for (const [at, blob] of page.entries()) {
-        const before = uses[at]
-        this.#place(batch, blob.digest, useAt(blob, Math.min(before?.time ?? blob.storedAt, now)), before)
-      }
-      await batch.write()
+      const times = await this.times(page.map(({ digest }) => digest))
+      const keys = page.map((blob, at) => placeKey(blob.digest, placeOf(blob, times[at] ?? blob.storedAt)))
+      await this.#database.batch(keys.map((key) => ({ type: 'put', key, value: '' })))
       page = []
     }
-    for await (const blob of this.#list?.() ?? []) {
+    for await (const blob of this.#blobs.list()) {
       page.push(blob)
       if (page.length === PAGE) await placePage()
     }
@@ -138,7 +148,7 @@ export class Line {
   async #makeWhole(): Promise<void> {
     const said: string | undefined = await this.#database.get(WHOLE)
     if (said === undefined) await this.complete()
-    else await this.#mendFuture()
+    await this.#mendFuture()
   }
 
   /** What was used in the future, when the clock was wrong, counts as used now: else it would never go. */
@@ -150,28 +160,23 @@ export class Line {
       const keys = await this.#database.keys({ gte, lt, limit: PAGE }).all()
       if (keys.length === 0) return
       const stands = keys.flatMap((key) => standAt(key) ?? [])
-      const uses = await this.uses(stands.map(({ digest }) => digest))
-      const batch = this.#database.batch()
-      for (const key of keys) batch.del(key)
-      for (const [at, { digest, place }] of stands.entries()) {
-        const use = uses[at]
-        if (use?.place === place) this.move(batch, digest, now, use)
-      }
-      await batch.write()
+      await this.move(new Map(stands.map(({ digest }) => [digest, now])))
+      // Those that have moved are not there any more; the others said nothing true.
+      await this.#database.batch(keys.map((key) => ({ type: 'del', key })))
     }
   }
 
-  #place(changes: Changes, digest: Digest, { time, place }: Use, before: Use | undefined): void {
-    const key = placeKey(digest, place)
-    if (before !== undefined) changes.del(placeKey(digest, before.place))
+  #place(changes: Changes, blob: Placed, time: number, before: number | undefined): void {
+    const key = placeKey(blob.digest, placeOf(blob, time))
+    if (before !== undefined) changes.del(placeKey(blob.digest, before))
     changes.put(key, '')
-    changes.put(usedKey(digest), `${time} ${place}`)
     if (key <= this.#passed) this.rewind()
   }
 }
 
-function useAt({ kind, size }: Placed, time: number): Use {
-  return { time, place: kind === 'manifest' && size <= SMALL_BYTES ? time + MANIFEST_MS : time }
+function placeOf({ kind, size }: Placed, time: number): number {
+  const later = kind === 'manifest' && size <= SMALL_BYTES ? MANIFEST_MS : 0
+  return Math.max(0, Math.floor(time) + later)
 }
 
 function usedKey(digest: Digest): string {
@@ -180,7 +185,7 @@ function usedKey(digest: Digest): string {
 
 function placeKey(digest: string, place: number): string {
   // As many digits as the largest safe integer has, so that keys are in the order of their numbers.
-  return ['idle', String(Math.max(0, place)).padStart(16, '0'), digest].join(SEPARATOR)
+  return ['idle', String(place).padStart(16, '0'), digest].join(SEPARATOR)
 }
 
 function lowest(): string {
@@ -193,9 +198,7 @@ function standAt(key: string): Stand | undefined {
   return digest === undefined ? undefined : { digest, place: Number(place), key }
 }
 
-/** The first version wrote the time alone. */
-function useOf(text: string | undefined): Use | undefined {
-  if (text === undefined) return undefined
-  const [time = Number.NaN, place = time] = text.split(' ').map(Number)
-  return Number.isSafeInteger(time) && Number.isSafeInteger(place) ? { time, place } : undefined
+function timeOf(text: string | undefined): number | undefined {
+  const time = Number(text)
+  return text === undefined || !Number.isSafeInteger(time) ? undefined : time
 }

@@ -117,13 +117,14 @@ export async function openStore({
     partials: new Partials(layout),
     quarantine: new Quarantine(layout, () => room.limitBytes),
   }
-  const lastUse = new LastUse(database, entries.line)
+  const lastUse = new LastUse(entries.line)
   const blobs = new DiskStore(yard, lastUse, onDropped)
   const eviction = new Eviction(entries, lastUse, blobs)
   const catalog = new LevelCatalog(database)
   const scrub = new Scrub(database, { ...yard, lose: (digest, found) => blobs.lose(digest, found) })
   const stopping = new AbortController()
   let recovered: Promise<void> | undefined
+  let placed: Promise<void> | undefined
   let closing: Promise<void> | undefined
 
   try {
@@ -136,13 +137,14 @@ export async function openStore({
     await yard.quarantine.prune()
     recovered = recover(kept)
     await within(ADOPTION_MS, recovered)
+    // Tried again by the first who needs it.
+    placed = entries.line.whole().catch(() => {})
   } catch (cause) {
     await close()
     throw diskFailure(`cannot put ${layout.root} in order`, cause)
   }
 
   async function recover(partials: number): Promise<void> {
-    await entries.line.whole()
     let adopted = 0
     for (const digest of reconciled.strays) {
       if (await adopt(digest, yard, { signal: stopping.signal })) adopted += 1
@@ -159,6 +161,7 @@ export async function openStore({
     await recovered?.catch(() => {})
     await scrub.close()
     await room.stop()
+    await placed
     await blobs.close()
     await yard.writers.stop()
     try {

@@ -41,7 +41,7 @@ export class Pins {
         const batch = this.#database.batch().put(pinKey(digest), String(Date.now()))
         for (const each of fresh) keep(batch, each, digest)
         await batch.write({ sync: true })
-        this.changed()
+        this.#forgetCount()
         fresh = await reach(digest, childrenOf, known)
       }
     })
@@ -90,10 +90,9 @@ export class Pins {
     if (pins.length > 0) this.changed()
   }
 
-  /** Blobs were stored or removed: how much is kept is to be found out anew. */
+  /** Something that is kept was stored or removed: how much it is must be found out anew. */
   changed(): void {
     this.#changes += 1
-    this.#count = undefined
     this.#bytes = undefined
   }
 
@@ -123,6 +122,11 @@ export class Pins {
     return bytes
   }
 
+  #forgetCount(): void {
+    this.#count = undefined
+    this.changed()
+  }
+
   async #number(): Promise<number> {
     if (this.#count !== undefined) return this.#count
     const before = this.#changes
@@ -132,7 +136,7 @@ export class Pins {
   }
 
   #change(make: () => Promise<void>): Promise<void> {
-    const change = this.#changing.then(make, make).finally(() => this.changed())
+    const change = this.#changing.then(make, make).finally(() => this.#forgetCount())
     this.#changing = change
     return change
   }

@@ -14,40 +14,42 @@ async function database(t: TestContext): Promise<Level<string, string>> {
   return level
 }
 
-/** Blobs that were stored long ago. */
-async function placed(level: Level<string, string>, line: Line, count: number): Promise<Digest[]> {
-  const digests = Array.from({ length: count }, (_, n) => digestOf(Buffer.from(String(n))))
-  const batch = level.batch()
-  for (const digest of digests) line.enter(batch, { digest, size: 1, kind: 'blob', storedAt: 5 }, undefined)
-  await batch.write()
-  return digests
+/** A line of blobs that were stored long ago. */
+async function lineOf(level: Level<string, string>, ...digests: Digest[]): Promise<Line> {
+  const blobs = digests.map((digest) => ({ digest, size: 1, kind: 'blob' as const, storedAt: 5 }))
+  const line = new Line(level, {
+    async *list() {
+      yield* blobs
+    },
+    getMany: async (wanted) => wanted.map((digest) => blobs.find((blob) => blob.digest === digest)),
+  })
+  await line.whole()
+  return line
 }
 
 it('uses are written together, and not before it is time', async (t) => {
   const level = await database(t)
-  const line = new Line(level)
-  const digests = await placed(level, line, 500)
-  await line.whole()
+  const digests = Array.from({ length: 500 }, (_, n) => digestOf(Buffer.from(String(n))))
+  const line = await lineOf(level, ...digests)
   let writes = 0
   level.on('write', () => {
     writes += 1
   })
-  const lastUse = new LastUse(level, line)
+  const lastUse = new LastUse(line)
   for (let round = 0; round < 10; round++) for (const digest of digests) lastUse.mark(digest)
   assert.equal(writes, 0)
   const times = await lastUse.of(digests)
   assert.ok(times.every((time) => time !== undefined && time > 5))
   await lastUse.stop()
   assert.equal(writes, 1)
-  assert.deepEqual(await new LastUse(level, line, { everyMs: 1_000_000 }).of(digests), times)
+  assert.deepEqual(await new LastUse(line, { everyMs: 1_000_000 }).of(digests), times)
 })
 
 it('what cannot be written is kept for the next time', async (t) => {
   const level = await database(t)
-  const line = new Line(level)
-  const [digest] = await placed(level, line, 1)
-  assert.ok(digest)
-  const lastUse = new LastUse(level, line)
+  const digest = digestOf(Buffer.from('x'))
+  const line = await lineOf(level, digest)
+  const lastUse = new LastUse(line)
   lastUse.mark(digest)
   const [time] = await lastUse.of([digest])
   await level.close()
@@ -55,14 +57,13 @@ it('what cannot be written is kept for the next time', async (t) => {
   await level.open()
   assert.deepEqual(await lastUse.of([digest]), [time])
   await lastUse.stop()
-  assert.deepEqual(await new LastUse(level, line).of([digest]), [time])
+  assert.deepEqual(await new LastUse(line).of([digest]), [time])
 })
 
 it('of what is not here any more, no use is written', async (t) => {
   const level = await database(t)
-  const line = new Line(level)
-  await line.whole()
-  const lastUse = new LastUse(level, line)
+  const line = await lineOf(level)
+  const lastUse = new LastUse(line)
   lastUse.mark(digestOf(Buffer.from('gone')))
   await lastUse.stop()
   assert.deepEqual(await level.keys().all(), ['idle'])
