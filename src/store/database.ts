@@ -1,11 +1,42 @@
 import { mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Level } from 'level'
+import { type BatchOperation, type GetOptions, type IteratorOptions, Level, type PutOptions } from 'level'
 import { publish } from '../observe/events.ts'
 import { Failure } from '../resolve/failure.ts'
+import { LastingLevel } from './lasting-level.ts'
 import { codeOf, diskFailure, FOLDER_MODE, type Layout } from './layout.ts'
 
-export type Database = Level<string, string>
+/** The index as the rest of the store uses it: what `LastingLevel` does, in the words of LevelDB. */
+export interface Database {
+  get(key: string): Promise<string | undefined>
+  get<K, V>(key: K, options: GetOptions<K, V>): Promise<V | undefined>
+  getMany(keys: string[]): Promise<(string | undefined)[]>
+  put(key: string, value: string): Promise<void>
+  del(key: string): Promise<void>
+  /** Changes that are made together: those given, or those added until `write`. */
+  batch(operations: Operation[]): Promise<void>
+  batch(): Changes
+  keys(range?: Range): Walk<string>
+  iterator(range: Range): Walk<[string, string]>
+  close(): Promise<void>
+}
+
+export type Operation = BatchOperation<Level<string, string>, string, string>
+export type Range = IteratorOptions<string, string>
+
+export interface Changes {
+  put(key: string, value: string): this
+  put<K, V>(key: K, value: V, options: PutOptions<K, V>): this
+  del(key: string): this
+  /** With `sync` they are durable when it resolves. */
+  write(options?: { sync?: boolean }): Promise<void>
+}
+
+export interface Walk<Item> {
+  nextv(size: number): Promise<Item[]>
+  all(): Promise<Item[]>
+  close(): Promise<void>
+}
 
 /** Keys of one kind start with its name and this; the character after it ends their range. */
 export const SEPARATOR = '!'
@@ -16,9 +47,6 @@ export function keysUnder(...parts: string[]): { gte: string; lt: string } {
   const start = parts.join(SEPARATOR)
   return { gte: start + SEPARATOR, lt: start + AFTER_SEPARATOR }
 }
-
-/** LevelDB's own defaults keep up to 16 MiB; the index is small and what is hot in it is remembered above. */
-const OPTIONS = { cacheSize: 2 * 1024 * 1024, writeBufferSize: 1024 * 1024 }
 
 // `level` re-exports classic-level in Node but types only what browsers have too.
 const repair = (Level as unknown as { repair(location: string): Promise<void> }).repair
@@ -72,7 +100,7 @@ export function isDamage(error: unknown): boolean {
 }
 
 async function tryOpen(layout: Layout): Promise<Database> {
-  const database: Database = new Level(layout.index, OPTIONS)
+  const database = new LastingLevel(layout.index)
   try {
     await database.open()
     return database

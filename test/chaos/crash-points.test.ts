@@ -37,7 +37,7 @@ it('killed before any step of a first start and a pull, the next agent goes on f
   const root = await emptyFolder(t)
   const steps = await stepsOf(join(root, 'all'))
   // What a stored blob stands on, in the order in which it must come.
-  for (const name of ['handle.datasync', 'fs.fdatasync', 'files.rename', 'handle.sync', 'index.write']) {
+  for (const name of ['handle.datasync', 'fs.fdatasync', 'files.rename', 'handle.sync', 'index.batch']) {
     assert.ok(steps.includes(name), `${name} is not among ${steps.join(' ')}`)
   }
   const large = image.at(-1)?.digest ?? assert.fail()

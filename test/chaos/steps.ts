@@ -21,14 +21,7 @@ export async function watchSteps(onStep: (name: string) => void): Promise<void> 
   const handle = await files.open('/dev/null')
   watch(Object.getPrototypeOf(handle), BY_HANDLE, 'handle', onStep)
   await handle.close()
-  const level = Level.prototype as unknown as Callbacks
-  const batch = level['batch']
-  if (batch === undefined) throw new Error('the index has no batch to watch')
-  level['batch'] = function (this: unknown, ...given: unknown[]) {
-    const chain = batch.apply(this, given)
-    if (given.length === 0) watch(chain as Callbacks, ['write'], 'index', onStep)
-    return chain
-  }
+  watch(Level.prototype as unknown as Callbacks, ['batch'], 'index', onStep)
   // Without this the names that modules import would still mean what they meant before.
   syncBuiltinESMExports()
 }
