@@ -22,7 +22,6 @@ export class Present {
     const entry = this.#ledger.get(path)
     const original = originalOf(entry)
     if (entry?.written.includes(hashOf(current)) === true) return original
-    if (original?.equals(current) === true) return original
     const text = textOf(current, path)
     const before = original === undefined ? undefined : textOf(original, path)
     const rest = this.#kind.cut(text, { path, url: entry?.url, before })

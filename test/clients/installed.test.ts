@@ -247,7 +247,7 @@ test('Docker pulls through the agent after an install and a reload, and no longe
   assert.equal((await mirrors()).length, 1)
 })
 
-const ROUNDS = 7
+const ROUNDS = 9
 const MOST_ADDED_MS = 300
 
 function median(values: readonly number[]): number {

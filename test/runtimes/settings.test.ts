@@ -161,6 +161,38 @@ test('of several folders the first that has a host is looked into, so the one fo
   ])
 })
 
+test('the file for podman and CRI-O is read after each whose entries it replaces, and moves when it must', async (t) => {
+  const folder = '/etc/containers/registries.conf.d'
+  const theirs = '[[registry]]\nlocation = "docker.io"\nmirror-by-digest-only = true\n'
+  const host = await Host.make(t, {
+    [`${folder}/10-a.conf`]: theirs,
+    [`${folder}/99-b.conf`]: '# nothing\n',
+    '/etc/crio/x': '',
+  })
+  const before = await host.everything()
+  const only = { ...options(host), runtimes: ['crio'] as const }
+  const [report] = await install(WANTED, only)
+  assert.deepEqual(states(report === undefined ? [] : [report]), { [DROP_IN]: 'created' })
+  assert.match(report?.followUp ?? '', /systemctl reload crio/)
+  await host.write(`${folder}/99-b.conf`, theirs)
+  assert.deepEqual(states(await install(WANTED, only)), {
+    [DROP_IN]: 'removed',
+    [`${folder}/99-b.leat.conf`]: 'created',
+  })
+  assert.equal((await show(WANTED, only))[0]?.pointsHere, true)
+  await uninstall(WANTED, only)
+  await host.write(`${folder}/99-b.conf`, '# nothing\n')
+  assert.deepEqual(await host.everything(), before)
+})
+
+test('podman and CRI-O cannot speak plain HTTP to another machine, and that is said', async (t) => {
+  const host = await Host.make(t)
+  const far = { ...WANTED, address: '10.0.0.7:5050', isLoopback: false }
+  const [report] = await install(far, { ...options(host), runtimes: ['crio'] })
+  assert.match(report?.todo.join() ?? '', /only TLS to 10\.0\.0\.7:5050.*--tls-cert/)
+  assert.ok(!(await host.read(DROP_IN))?.includes('insecure'))
+})
+
 test('the list that containerd 2.x takes for one folder is found, and made one on demand', async (t) => {
   const config = `version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\n  config_path = '${CERTS}:/etc/docker/certs.d' # default\n`
   const host = await Host.make(t, { [CONFIG]: config })
