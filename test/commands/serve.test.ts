@@ -32,7 +32,10 @@ test('an agent serves, is asked how it does, and ends with 0 when told to', asyn
     agent(['why', 'NOT AN IMAGE', '--admin', admin]),
     agent(['ls', '--data', data]),
   ])
-  assert.match(status.out, new RegExp(`serves ${registry}\nready {5}yes\nstore {5}0 B in 0 blobs`))
+  assert.match(
+    status.out,
+    new RegExp(`serves ${registry}\nready {5}yes\nstore {5}0 B of at most [\\d.]+ \\w+ in 0 blobs`),
+  )
   assert.equal(JSON.parse(json.out).addresses.registry, registry)
   assert.match(ls.out, /^No image is cached by tag/)
   assert.deepEqual([blobs.code, blobs.out], [0, ''])

@@ -41,6 +41,7 @@ test('without anything given, the embedded defaults hold', async () => {
     admin: { host: '127.0.0.1', port: 5051 },
     data: './.leat',
     maxBytes: { percent: 80 },
+    scrubRate: 16 * 1024 * 1024,
     tlsCert: undefined,
     tlsKey: undefined,
     allow: undefined,
