@@ -29,7 +29,10 @@ export async function startLab(t: TestContext, kinds: readonly Kind[]): Promise<
     () => rm(folder, { recursive: true, force: true, maxRetries: 3 }),
   ]
   t.after(async () => {
-    for (const stop of stops.reverse()) await stop()
+    // One that fails to stop must not leave the others running.
+    const failures: unknown[] = []
+    for (const stop of stops.reverse()) await stop().catch((error: unknown) => failures.push(error))
+    if (failures.length > 0) throw new AggregateError(failures, 'not everything could be stopped')
   })
 
   const upstream = await UpstreamRegistry.start(programs['docker-registry'] ?? '', join(folder, 'upstream'))
