@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
-import { type Agent, createAgent } from '../src/index.ts'
+import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
+import { subscribe } from '../src/observe/events.ts'
 import type { Digest } from '../src/oci/digest.ts'
 import { type FaultyUpstream, sha256, startFaultyUpstream } from './support/faulty-upstream.ts'
 
@@ -48,8 +49,20 @@ afterEach(async () => {
   await rm(data, { recursive: true })
 })
 
-async function startAgent(): Promise<Agent> {
+async function bytesBelow(path: string): Promise<number> {
+  let bytes = 0
+  for (const entry of await readdir(path, { withFileTypes: true, recursive: true })) {
+    const stats = entry.isFile()
+      ? await stat(join(entry.parentPath, entry.name)).catch(() => undefined)
+      : undefined
+    bytes += stats?.size ?? 0
+  }
+  return bytes
+}
+
+async function startAgent(more: Partial<AgentOptions> = {}): Promise<Agent> {
   const made = createAgent({
+    ...more,
     data,
     listen: { host: '127.0.0.1', port: 0 },
     patience: { stallMs: 200, backoffMs: 5 },
@@ -256,6 +269,43 @@ describe('of many clients on one cold blob', () => {
     )
     assert.equal(upstream.bytesSent(digest), bytes.length)
     assert.equal(sha256((await get(blob(digest))).body), digest)
+  })
+})
+
+describe('an agent with a limit', () => {
+  it('keeps within it and serves what was used last, while everything that is pulled arrives whole', async () => {
+    await agent.stop()
+    const limit = 4 * MIB
+    const evicted: Digest[] = []
+    const landed = new Set<Digest>()
+    const ends = [
+      subscribe('store.evicted', ({ digest }) => evicted.push(digest)),
+      subscribe('flight.ended', ({ digest }) => landed.add(digest)),
+    ]
+    agent = await startAgent({ maxBytes: { bytes: limit }, admin: { host: '127.0.0.1', port: 0 } })
+    try {
+      const digests = Array.from({ length: 12 }, (_, n) => upstream.addBlob(randomBytes(MIB - 50 - n)))
+      for (const digest of digests) {
+        assert.equal(sha256((await get(blob(digest))).body), digest)
+        while (!landed.has(digest)) await new Promise((resolve) => setImmediate(resolve))
+        assert.ok((await bytesBelow(join(data, 'blobs'))) <= limit)
+      }
+      const last = digests.at(-1)
+      assert.ok(last && !evicted.includes(last) && evicted.length >= 8)
+      assert.deepEqual(evicted, digests.slice(0, evicted.length))
+      assert.equal((await get(blob(last))).headers['cache-status'], 'leat; hit')
+      assert.equal(sha256((await get(blob(digests[0] ?? last))).body), digests[0])
+      const larger = upstream.addBlob(randomBytes(limit + 1))
+      assert.equal(sha256((await get(blob(larger))).body), larger)
+      assert.ok((await bytesBelow(join(data, 'blobs'))) <= limit)
+      const { admin } = agent.addresses
+      const status = await fetch(`http://127.0.0.1:${admin?.port}/api/v1/status`)
+      const { store } = (await status.json()) as { store: { limitBytes: number; evictedBytes: number } }
+      assert.equal(store.limitBytes, limit)
+      assert.ok(store.evictedBytes > 8 * (MIB - 100))
+    } finally {
+      for (const end of ends) end()
+    }
   })
 })
 

@@ -125,6 +125,31 @@ describe('a manifest', () => {
     assert.equal(store.openContents, 0)
   })
 
+  it('that the store has dropped is not answered from memory', async () => {
+    const { registry, resolution, store } = setUp()
+    const digest = registry.add(manifestOf(randomBytes(10)), OCI_MANIFEST)
+    await resolution.manifestByDigest(alpine, digest, { signal })
+    await until(() => store.stored.has(digest) && resolution.flights.list().length === 0)
+    await resolution.manifestByDigest(alpine, digest, { signal })
+    store.stored.delete(digest)
+    resolution.forget(digest)
+    const again = await resolution.manifestByDigest(alpine, digest, { signal })
+    assert.equal(again.how.kind, 'miss')
+  })
+
+  it('that is dropped while it is read does not come back from memory', async () => {
+    const { registry, resolution, store } = setUp()
+    const bytes = manifestOf(randomBytes(10))
+    const digest = store.seed(bytes, { kind: 'manifest', mediaType: OCI_MANIFEST })
+    const reading = resolution.manifestByDigest(alpine, digest, { signal })
+    await until(() => store.openContents === 1)
+    store.stored.delete(digest)
+    resolution.forget(digest)
+    assert.deepEqual(Buffer.from((await reading).bytes), bytes)
+    registry.failure = new Failure('absent', 'upstream has lost it too')
+    await assert.rejects(resolution.manifestByDigest(alpine, digest, { signal }), { code: 'absent' })
+  })
+
   it('is stored with what it points at', async () => {
     const { registry, resolution, store } = setUp()
     const layer = randomBytes(10)
