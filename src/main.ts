@@ -9,6 +9,8 @@ import { SettingsError } from './config/shape.ts'
 
 const WIDTH = { narrowest: 60, widest: 110, unknown: 100 }
 
+const ONE_KEY_PRESS_MS = 500
+
 /** Whoever reads has had enough, as with `agent ls | head`: there is nobody left to tell, and that is no failure. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
 process.stderr.on('error', () => {})
@@ -58,11 +60,17 @@ function terminal(version: string): Terminal {
   }
 }
 
-/** The first signal asks to end, the second one does not wait for it. */
+/**
+ * The first signal asks to end; a second one does not wait for it, unless it comes at once: `npm start` passes on to the
+ * agent a Ctrl-C that the terminal has sent it already.
+ */
 function stopped(): AbortSignal {
   const controller = new AbortController()
+  let firstAt = 0
   const onSignal = (): void => {
-    if (controller.signal.aborted) process.exit(1)
+    if (controller.signal.aborted && performance.now() - firstAt > ONE_KEY_PRESS_MS) process.exit(1)
+    if (controller.signal.aborted) return
+    firstAt = performance.now()
     controller.abort()
   }
   process.on('SIGTERM', onSignal)
