@@ -29,6 +29,8 @@ export const DEFAULT_POLICY: FlightPolicy = {
   backoffMs: 200,
 }
 
+/** Nothing is forgotten for so long: clients that want the same at once do not come in the same millisecond. */
+const GATHERING_MS = 250
 /** A reader that holds up nobody but itself is given more time. */
 const ALONE_FACTOR = 6
 /** However many sources lie, the same bytes are not fetched for ever. */
@@ -82,6 +84,8 @@ export class Flight {
   /** Since when the readers are what is waited for. */
   #heldUpSince: number | undefined
   #watch: NodeJS.Timeout | undefined
+  #gathering: NodeJS.Timeout | undefined
+  #isGathered = false
   #describing = false
   #whenDeserted: (() => void) | undefined
 
@@ -135,6 +139,7 @@ export class Flight {
     } finally {
       clearTimeout(late)
       clearInterval(this.#watch)
+      clearTimeout(this.#gathering)
       obstacle = this.#incoming?.obstacle
       await this.#land()
     }
@@ -208,13 +213,17 @@ export class Flight {
     const incoming = this.#incoming
     if (incoming === undefined || incoming.kept) return
     this.#watch ??= setInterval(() => this.#sendIdleAway(incoming), this.#options.policy.stallMs / 4)
+    this.#gathering ??= setTimeout(() => {
+      this.#isGathered = true
+      this.#onReaders()
+    }, GATHERING_MS)
     const { slowest } = this.audience
     if (slowest === undefined) {
       if (this.#verified) this.#whenDeserted?.()
       else this.abort(new Failure('disk', 'Nobody waits any more for what cannot be kept.'))
       return
     }
-    if (!this.#describing) incoming.forget(Math.min(slowest, incoming.written))
+    if (this.#isGathered && !this.#describing) incoming.forget(Math.min(slowest, incoming.written))
     // Nothing can be let out before the size is known, so nothing will ever be forgotten.
     if (this.#heldUpSince !== undefined && this.#size === undefined) this.abort(unbounded(incoming.obstacle))
   }

@@ -60,6 +60,12 @@ export interface Recorded {
   readonly connection: number
 }
 
+export interface Transfer {
+  readonly digest: string
+  readonly from: number
+  to: number | undefined
+}
+
 export interface BearerRules {
   /** Requests that one token is good for; default: any number. */
   readonly uses?: number
@@ -123,6 +129,8 @@ export interface FaultyUpstream {
   referrersApi: boolean
   /** Body bytes sent under a digest, over all requests. */
   bytesSent(target: string): number
+  /** When bytes of which digest were on their way, by `performance.now()`; no end: they still are. */
+  readonly transfers: readonly Transfer[]
   /** How many requests there were for the target. */
   count(target: string, method?: string): number
   close(): Promise<void>
@@ -155,6 +163,7 @@ export async function startFaultyUpstream(options: { tls?: boolean } = {}): Prom
   const referrers = new Map<string, { digest: Digest; item: Item; artifactType: unknown }[]>()
   const requests: Recorded[] = []
   const sent = new Map<string, number>()
+  const transfers: Transfer[] = []
   const extraHeaders = new Map<string, string>()
   const tokens = new Map<string, number>()
   const tickets = new Map<string, { path: string; left: number; fault: Fault | undefined }>()
@@ -319,6 +328,11 @@ export async function startFaultyUpstream(options: { tls?: boolean } = {}): Prom
     for (const [name, value] of Object.entries(all)) if (value === '') delete all[name]
     res.writeHead(status, all)
     if (req.method === 'HEAD') return void res.end()
+    const transfer: Transfer = { digest: key, from: performance.now(), to: undefined }
+    transfers.push(transfer)
+    res.once('close', () => {
+      transfer.to = performance.now()
+    })
     res.flushHeaders()
     const stop = fault.chunked === true ? end : Math.min(end, start + declared)
     let at = start
@@ -331,7 +345,8 @@ export async function startFaultyUpstream(options: { tls?: boolean } = {}): Prom
       if (fault.dieAt !== undefined) next = Math.min(next, fault.dieAt)
       let piece = whole.subarray(at, next)
       if (fault.corruptAt !== undefined && fault.corruptAt >= at && fault.corruptAt < next) {
-        piece = piece.slice()
+        // Not `slice`: of a Buffer it is no copy, and the content itself would be wrong from then on.
+        piece = Uint8Array.from(piece)
         piece[fault.corruptAt - at] = (piece[fault.corruptAt - at] ?? 0) ^ 1
       }
       sent.set(key, (sent.get(key) ?? 0) + piece.length)
@@ -479,6 +494,7 @@ export async function startFaultyUpstream(options: { tls?: boolean } = {}): Prom
       return tokensIssued
     },
     extraHeaders,
+    transfers,
     referrersApi: true,
     addBlob(bytes) {
       const digest = sha256(bytes)

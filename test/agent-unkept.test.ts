@@ -1,0 +1,281 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
+import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http'
+import { join } from 'node:path'
+import { after, afterEach, before, describe, it, type TestContext } from 'node:test'
+import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
+import { type Events, subscribe } from '../src/observe/events.ts'
+import type { Digest } from '../src/oci/digest.ts'
+import { afterwards, folder, smallDisk } from './store/folder.ts'
+import { type FaultyUpstream, sha256, startFaultyUpstream } from './support/faulty-upstream.ts'
+
+/** One agent with less room than it is asked for, between real sockets and real files. */
+
+interface Got {
+  readonly status: number
+  readonly body: Buffer
+  /** The body ended as declared. */
+  readonly complete: boolean
+}
+
+const MIB = 1024 * 1024
+const LIMIT = { bytes: 8 * MIB }
+const http = new HttpAgent({ keepAlive: true })
+let upstream: FaultyUpstream
+
+before(async () => {
+  upstream = await startFaultyUpstream()
+})
+
+after(async () => {
+  http.destroy()
+  await upstream.close()
+})
+
+afterEach(() => {
+  upstream.release()
+  upstream.heal()
+})
+
+async function startAgent(t: TestContext, data: string, options: Partial<AgentOptions> = {}): Promise<Agent> {
+  const agent = createAgent({
+    data,
+    listen: { host: '127.0.0.1', port: 0 },
+    patience: { stallMs: 5_000, backoffMs: 5 },
+    upstreams: { entries: [{ namespace: 'up.test', hosts: [upstream.host], tls: false }] },
+    ...options,
+  })
+  await agent.start()
+  afterwards(t, () => agent.stop({ drainMs: 0 }))
+  return agent
+}
+
+function ask(agent: Agent, digest: Digest, range?: string): Promise<IncomingMessage> {
+  const { port } = agent.addresses.registry
+  return new Promise((resolve, reject) => {
+    const headers = range === undefined ? {} : { range }
+    const path = `/v2/up.test/app/blobs/${digest}`
+    const asking = request({ host: '127.0.0.1', port, path, agent: http, headers }, resolve)
+    asking.on('error', reject)
+    asking.end()
+  })
+}
+
+async function take(response: IncomingMessage): Promise<Got> {
+  const parts: Buffer[] = []
+  try {
+    for await (const part of response) parts.push(part)
+  } catch {
+    // Cut off: `complete` says so.
+  }
+  return { status: response.statusCode ?? 0, body: Buffer.concat(parts), complete: response.complete }
+}
+
+async function get(agent: Agent, digest: Digest, range?: string): Promise<Got> {
+  return take(await ask(agent, digest, range))
+}
+
+function ended(digest: Digest): Promise<Events['flight.ended']> {
+  return new Promise((resolve) => {
+    const stop = subscribe('flight.ended', (fact) => {
+      if (fact.digest !== digest) return
+      stop()
+      resolve(fact)
+    })
+  })
+}
+
+async function filesIn(data: string): Promise<string[]> {
+  const found: string[] = []
+  for (const place of ['partial', 'blobs', 'quarantine']) {
+    const entries = await readdir(join(data, place), { recursive: true, withFileTypes: true })
+    found.push(...entries.filter((entry) => entry.isFile()).map((entry) => `${place}/${entry.name}`))
+  }
+  return found
+}
+
+describe('a blob larger than the limit', () => {
+  for (const clients of [1, 20]) {
+    it(`reaches ${clients} ${clients === 1 ? 'client' : 'clients'} whole, and upstream sends it once`, async (t) => {
+      const data = await folder(t)
+      const agent = await startAgent(t, data, { maxBytes: LIMIT })
+      const digest = upstream.addBlob(randomBytes(24 * MIB + clients))
+      const end = ended(digest)
+      upstream.fault(digest, { stallAt: 0, times: 1 })
+      const pulls = Array.from({ length: clients }, async () => {
+        const { status, body } = await get(agent, digest)
+        return status === 200 ? sha256(body) : status
+      })
+      await upstream.stalled(digest)
+      // Answered after those that were asked before.
+      await get(agent, sha256('nowhere'))
+      upstream.release()
+      for (const found of await Promise.all(pulls)) assert.equal(found, digest)
+      assert.equal(upstream.bytesSent(digest), 24 * MIB + clients)
+      const { kept, obstacle, error } = await end
+      assert.deepEqual([kept, error], [false, undefined])
+      assert.match(String(obstacle), /room/)
+      assert.deepEqual(await filesIn(data), [])
+    })
+  }
+
+  it('leaves what is stored where it is', async (t) => {
+    const data = await folder(t)
+    const agent = await startAgent(t, data, { maxBytes: LIMIT })
+    const small = upstream.addBlob(randomBytes(MIB))
+    assert.equal(sha256((await get(agent, small)).body), small)
+    const large = upstream.addBlob(randomBytes(20 * MIB))
+    assert.equal(sha256((await get(agent, large)).body), large)
+    assert.equal(sha256((await get(agent, small)).body), small)
+    assert.equal(upstream.bytesSent(small), MIB)
+  })
+
+  it('does not wait for a client that stops reading', async (t) => {
+    const agent = await startAgent(t, await folder(t), {
+      maxBytes: LIMIT,
+      patience: { stallMs: 600, backoffMs: 5 },
+    })
+    const digest = upstream.addBlob(randomBytes(48 * MIB))
+    const stuck = await ask(agent, digest)
+    stuck.on('error', () => {})
+    stuck.pause()
+    const all = await Promise.all([get(agent, digest), get(agent, digest)])
+    for (const { body } of all) assert.equal(sha256(body), digest)
+    assert.equal(upstream.bytesSent(digest), 48 * MIB)
+    const cut = await take(stuck)
+    assert.equal(cut.complete, false)
+  })
+
+  it('loses nothing for the others when a client leaves, and is given up when all have', async (t) => {
+    const data = await folder(t)
+    const agent = await startAgent(t, data, { maxBytes: LIMIT })
+    const digest = upstream.addBlob(randomBytes(40 * MIB))
+    const [leaving, staying] = await Promise.all([ask(agent, digest), ask(agent, digest)])
+    await once(leaving, 'readable')
+    leaving.destroy()
+    assert.equal(sha256((await take(staying)).body), digest)
+    const other = upstream.addBlob(randomBytes(40 * MIB + 5))
+    const end = ended(other)
+    const only = await ask(agent, other)
+    await once(only, 'readable')
+    only.destroy()
+    assert.match(String((await end).error), /Nobody waits/)
+    assert.ok(upstream.bytesSent(other) < 40 * MIB)
+    assert.deepEqual(await filesIn(data), [])
+  })
+
+  it('turns away who comes when its start is gone, but gives a range that is still to come', async (t) => {
+    const agent = await startAgent(t, await folder(t), { maxBytes: LIMIT })
+    const bytes = randomBytes(40 * MIB + 6)
+    const digest = upstream.addBlob(bytes)
+    upstream.fault(digest, { stallAt: 30 * MIB, times: 1 })
+    const first = get(agent, digest)
+    await upstream.stalled(digest)
+    let late = await get(agent, digest)
+    // Its reader may be a little behind.
+    for (let turn = 0; late.status !== 503 && turn < 20; turn++) late = await get(agent, digest)
+    assert.equal(late.status, 503)
+    const range = get(agent, digest, `bytes=${35 * MIB}-${36 * MIB - 1}`)
+    upstream.release()
+    assert.ok((await range).body.equals(bytes.subarray(35 * MIB, 36 * MIB)))
+    assert.equal(sha256((await first).body), digest)
+    assert.equal(upstream.count(digest), 1)
+  })
+
+  it('goes on where a source broke off', async (t) => {
+    const agent = await startAgent(t, await folder(t), { maxBytes: LIMIT })
+    const digest = upstream.addBlob(randomBytes(40 * MIB + 7))
+    upstream.fault(digest, { dieAt: 25 * MIB, times: 1 })
+    assert.equal(sha256((await get(agent, digest)).body), digest)
+    assert.equal(upstream.bytesSent(digest), 40 * MIB + 7)
+  })
+
+  it('with a wrong byte ends short, and leaves nothing', async (t) => {
+    const data = await folder(t)
+    const agent = await startAgent(t, data, { maxBytes: LIMIT })
+    const digest = upstream.addBlob(randomBytes(20 * MIB + 8))
+    upstream.fault(digest, { corruptAt: 1_000_000 })
+    const all = await Promise.all([get(agent, digest), get(agent, digest)])
+    for (const { complete } of all) assert.equal(complete, false)
+    assert.deepEqual(await filesIn(data), [])
+  })
+
+  it('without a declared length is refused in time', async (t) => {
+    const agent = await startAgent(t, await folder(t), { maxBytes: LIMIT })
+    const digest = upstream.addBlob(randomBytes(70 * MIB))
+    upstream.fault(digest, { chunked: true })
+    assert.equal((await get(agent, digest)).status, 502)
+  })
+
+  it('lets the agent stop in the middle', async (t) => {
+    const data = await folder(t)
+    const agent = await startAgent(t, data, { maxBytes: LIMIT })
+    const digest = upstream.addBlob(randomBytes(40 * MIB + 9))
+    upstream.fault(digest, { stallAt: 30 * MIB })
+    const pulling = get(agent, digest)
+    await upstream.stalled(digest)
+    await agent.stop({ drainMs: 0 })
+    assert.equal((await pulling).complete, false)
+    assert.deepEqual(await filesIn(data), [])
+  })
+})
+
+describe('a disk that fills up in the middle of a pull', () => {
+  it('is noticed by no client, gets its room back, and takes what fits afterwards', async (t) => {
+    const data = await smallDisk(t, 8 * MIB)
+    if (data === undefined) return
+    const agent = await startAgent(t, data)
+    const digest = upstream.addBlob(randomBytes(32 * MIB))
+    const end = ended(digest)
+    const all = await Promise.all(
+      Array.from({ length: 8 }, async () => sha256((await get(agent, digest)).body)),
+    )
+    for (const found of all) assert.equal(found, digest)
+    assert.equal(upstream.bytesSent(digest), 32 * MIB)
+    const { kept, obstacle, error } = await end
+    assert.deepEqual([kept, error], [false, undefined])
+    assert.match(String(obstacle), /no space left/)
+    assert.deepEqual(await filesIn(data), [])
+    const small = upstream.addBlob(randomBytes(MIB))
+    const stored = ended(small)
+    assert.equal(sha256((await get(agent, small)).body), small)
+    assert.equal((await stored).kept, true)
+    upstream.fault(small, { status: 500 })
+    assert.equal(sha256((await get(agent, small)).body), small)
+  })
+})
+
+describe('what came before a restart', () => {
+  it('is gone on with, and found out when it goes on with other bytes', async (t) => {
+    const data = await folder(t)
+    const bytes = randomBytes(12 * MIB)
+    const digest = upstream.addBlob(bytes)
+    upstream.fault(digest, { stallAt: 6 * MIB, times: 1 })
+    const first = await startAgent(t, data)
+    const pulling = get(first, digest)
+    await upstream.stalled(digest)
+    await first.stop({ drainMs: 0 })
+    await pulling
+    upstream.release()
+    const blamed: string[] = []
+    afterwards(
+      t,
+      subscribe('verify.failed', ({ source }) => blamed.push(source)),
+    )
+    upstream.fault(digest, { corruptAt: 9 * MIB, times: 1 })
+    const second = await startAgent(t, data)
+    const end = ended(digest)
+    const got = await get(second, digest)
+    assert.equal(got.complete, false, 'it had some of the bytes already')
+    assert.equal((await end).error, undefined)
+    assert.deepEqual(blamed, [upstream.host])
+    const ranges = upstream.requests
+      .filter(({ path }) => path.includes(digest))
+      .map(({ headers }) => headers.range)
+    assert.deepEqual([ranges[0], ranges[2]], [undefined, undefined], 'the last one from the start')
+    assert.match(String(ranges[1]), /^bytes=\d+-$/)
+    assert.equal(sha256((await get(second, digest)).body), digest)
+  })
+})
