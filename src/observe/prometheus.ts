@@ -1,6 +1,4 @@
-/** Prometheus text exposition, version 0.0.4: the little of it that an agent needs. */
-export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
-
+/** In Prometheus' text exposition, version 0.0.4: the little of it that an agent needs. */
 export interface Metric {
   readonly name: string
   readonly help: string

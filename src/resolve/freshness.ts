@@ -35,18 +35,18 @@ export const DEFAULT_FRESHNESS: FreshnessPolicy = {
 }
 
 /** A record from the future (the clock was set back) is not fresh: nobody knows how old it is. */
-export function isFresh(checkedAt: number, now: number, freshness: Freshness): boolean {
+function isFresh(checkedAt: number, now: number, freshness: Freshness): boolean {
   const age = now - checkedAt
   return age >= 0 && age < freshness.tagTtlMs
 }
 
 /** Whether what was known still serves when upstream cannot be asked. */
-export function mayOutlive(checkedAt: number, now: number, freshness: Freshness): boolean {
+function mayOutlive(checkedAt: number, now: number, freshness: Freshness): boolean {
   return now - checkedAt < freshness.tagTtlMs + freshness.staleIfErrorMs
 }
 
 /** Upstream could not be asked; after any other failure it has answered, and the old answer is a wrong one. */
-export function isAway(failure: Failure): boolean {
+function isAway(failure: Failure): boolean {
   return failure.code === 'unavailable' || failure.code === 'stalled' || failure.code === 'busy'
 }
 

@@ -3,8 +3,8 @@ import { Failure } from '../resolve/failure.ts'
 import type { Intake, Want } from '../resolve/source.ts'
 import { parseContentRange } from './content-range.ts'
 import type { Reply } from './exchange.ts'
-import type { Question } from './host.ts'
 import { MANIFEST_ACCEPT, parseMediaType, refuseSchema1 } from './media-type.ts'
+import type { Question } from './question.ts'
 import { failureOfStatus } from './status.ts'
 
 export const MANIFEST_LIMIT = 4 * 1024 * 1024

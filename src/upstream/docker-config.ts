@@ -24,7 +24,7 @@ export type Found =
   | undefined
 
 /** Docker Hub's key since the days of the first index. */
-export const HUB_KEY = 'https://index.docker.io/v1/'
+const HUB_KEY = 'https://index.docker.io/v1/'
 const HUB_HOSTS: ReadonlySet<string> = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io'])
 
 export function parseDockerConfig(text: string, path: string): DockerConfig {

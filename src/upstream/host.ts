@@ -5,27 +5,15 @@ import { ANYWHERE, findReach, type Reach } from './address.ts'
 import { bringFrom, type Seen } from './bring.ts'
 import { Circuit, type CircuitState } from './circuit.ts'
 import { Credentials } from './credentials.ts'
-import type { Exchange, Kind, Reply, Request } from './exchange.ts'
+import type { Exchange, Reply, Request } from './exchange.ts'
 import type { Deadlines, Upstream } from './options.ts'
+import type { Question } from './question.ts'
 import { type Quota, readQuota } from './quota.ts'
 import { followRedirects } from './redirect.ts'
 import { Tokens } from './tokens.ts'
 import type { Transport } from './transport.ts'
 
 const REACH_MS = 60_000
-
-/** A question to the registry API of one host. */
-export interface Question {
-  readonly method: 'GET' | 'HEAD'
-  readonly kind: Kind
-  /** Within `/v2/<name>/`, or the whole URL of a next page. */
-  readonly path: string | URL
-  readonly accept?: string
-  readonly headers?: Readonly<Record<string, string>>
-  /** The repository's name there, without the upstream's prefix. */
-  readonly name: string
-  readonly signal: AbortSignal
-}
 
 export interface HostState {
   readonly circuit: CircuitState

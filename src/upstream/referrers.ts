@@ -20,13 +20,13 @@ const NO_API: ReadonlySet<number> = new Set([400, 404, 405, 406])
 class NoReferrersApi extends Error {}
 
 /** The descriptors in an image index; undefined when it is none. */
-export function parseIndex(text: string): readonly unknown[] | undefined {
+function parseIndex(text: string): readonly unknown[] | undefined {
   const index = v.safeParse(v.pipe(v.string(), v.parseJson(), Index), text)
   return index.success ? (index.output.manifests ?? []) : undefined
 }
 
 /** The tag under which registries without the API keep the same list (distribution spec, Referrers Tag Schema). */
-export function fallbackTag(subject: Digest): string {
+function fallbackTag(subject: Digest): string {
   return `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}`
 }
 

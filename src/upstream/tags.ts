@@ -8,7 +8,7 @@ const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
 const Page = v.object({ tags: v.optional(v.nullable(v.array(v.unknown()))) })
 
 /** The tags of one page of `tags/list`; undefined when it is no such page. What is not a tag is left out. */
-export function parseTagPage(text: string): readonly string[] | undefined {
+function parseTagPage(text: string): readonly string[] | undefined {
   const page = v.safeParse(v.pipe(v.string(), v.parseJson(), Page), text)
   if (!page.success) return undefined
   return (page.output.tags ?? []).filter((tag): tag is string => typeof tag === 'string' && TAG.test(tag))

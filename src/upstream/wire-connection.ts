@@ -11,7 +11,7 @@ const MOST_INTERIM = 8
 const HELD_LIMIT = 1024 * 1024
 const NOTHING = Buffer.alloc(0)
 
-export class WireEnded extends Error {
+class WireEnded extends Error {
   constructor(why: string) {
     super(why)
     this.name = 'WireEnded'
