@@ -133,7 +133,12 @@ test('a swap of symlinks, as Kubernetes does it, is seen; half a pair never is',
     },
     { everyMs: 2 },
   )
-  t.after(() => following.stop())
+  // The looking itself keeps no process alive.
+  const awake = setInterval(() => {}, 1000)
+  t.after(() => {
+    following.stop()
+    clearInterval(awake)
+  })
   const next = () =>
     new Promise<void>((resolve) => {
       wake = resolve
