@@ -50,6 +50,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   undici: 'upstream',
   hyperswarm: 'peers',
   pino: 'observe',
+  'smol-toml': 'runtimes',
   yargs: 'commands',
   yaml: 'config',
 }
