@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -53,6 +53,18 @@ test('a fresh clone serves after npm ci and npm start', async (t) => {
       assert.ok(existsSync(join(clone, '.leat')))
     })
   }
+
+  await t.test('a program starts an agent and stops it, as the README shows', async () => {
+    const readme = await readFile(join(clone, 'README.md'), 'utf8')
+    const example = /^```js\n(.+?)^```/ms.exec(readme)?.[1] ?? assert.fail('no example in the README')
+    const program = example.replace('/var/lib/leat', join(folder, 'library'))
+    assert.notEqual(program, example)
+    // Inside the package, as inside one that depends on it, the name leads to what was built.
+    await writeFile(join(clone, 'example.mjs'), program)
+    const { stdout } = await run(process.execPath, ['example.mjs'], { cwd: clone, env, deadlineMs: 30_000 })
+    assert.match(stdout, /host: '127\.0\.0\.1', port: 5050/)
+    assert.ok(await isFree(5050), 'something still listens on 5050')
+  })
 
   await t.test('Ctrl-C lets a transfer under way come to its end', async () => {
     const blob = randomBytes(1024 * 1024)
