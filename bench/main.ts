@@ -12,6 +12,7 @@ import { crowd } from './rows/crowd.ts'
 import { hits } from './rows/hits.ts'
 import { memory } from './rows/memory.ts'
 import { small } from './rows/small.ts'
+import { store } from './rows/store.ts'
 
 /** In this order: `memory` also looks back at the agents of all the groups before it. */
 const GROUPS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
@@ -19,6 +20,7 @@ const GROUPS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   cold,
   crowd,
   small,
+  store,
   memory,
 }
 

@@ -1,0 +1,15 @@
+import type { Context } from '../context.ts'
+import { entries } from './store/entries.ts'
+import { pressure } from './store/pressure.ts'
+import { start } from './store/start.ts'
+
+/** The store when much is going on in it, and when there is much in it. */
+export async function store(context: Context): Promise<void> {
+  if (context.settings.agentEntry === undefined) {
+    context.report({ name: 'the store', figures: [], checks: [], notes: ['only the agent is measured'] })
+    return
+  }
+  await pressure(context)
+  await start(context)
+  await entries(context)
+}

@@ -1,0 +1,167 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { openStore, type Store } from '../../../src/store/open.ts'
+import { Client } from '../../client/client.ts'
+import { now } from '../../client/jobs.ts'
+import type { Context } from '../../context.ts'
+import { owning } from '../../owned.ts'
+import type { Agent } from '../../servers/agent.ts'
+import { Nginx } from '../../servers/nginx.ts'
+import { median, percentile } from '../../stats.ts'
+import { kept } from './admin.ts'
+import { BLOB_BYTES, digestOf, Filled } from './filled.ts'
+import { agentSet, NO_SCRUB } from './set.ts'
+
+const MIB = 1 << 20
+const FEW = 10_000
+const LOOKUPS = 20_000
+const REQUESTS = 20_000
+const STEPS = 200
+/** What eviction lets go of between two looks at who waits for room. */
+const PER_STEP = 32
+
+/** What an index with very many entries costs. */
+export function entries(context: Context): Promise<void> {
+  return owning(async (owned) => {
+    const client = owned.add(new Client())
+    const folder = owned.add(context.folder('entries'))
+    const content = context.content(folder.path)
+    const upstream = owned.add(await Nginx.start(`${folder.path}/nginx`, content))
+    const many = context.quick ? 250_000 : 1_000_000
+    const sides: Side[] = []
+    for (const count of [FEW, many]) {
+      const where = `${folder.path}/${count}`
+      const filled = owned.add(await Filled.make(`${where}/data`, count, 'shared'))
+      const memory = await owning(async (stays) => {
+        const startedAt = now()
+        const agent = await agentSet(context, stays, where, upstream.port, NO_SCRUB)
+        return { startMs: now() - startedAt, ...(await residentIn(agent, count, client)) }
+      })
+      const times = await timesIn(`${where}/data`, count)
+      sides.push({ count, ...memory, ...times })
+      await filled.stop()
+    }
+    tell(context, sides)
+  })
+}
+
+interface Resident {
+  readonly atRest: number
+  readonly afterRequests: number
+  readonly atMost: number
+}
+
+interface Times {
+  readonly lookups: readonly number[]
+  readonly steps: readonly number[]
+}
+
+interface Side extends Resident, Times {
+  readonly count: number
+  readonly startMs: number
+}
+
+async function residentIn(agent: Agent, count: number, client: Client): Promise<Resident> {
+  const { blobs } = await kept(agent)
+  if (blobs !== count) throw new Error(`the agent has ${blobs} blobs instead of ${count}`)
+  await wait(2000)
+  const atRest = agent.program.rss()
+  const requests = Array.from({ length: REQUESTS }, () => ({ path: agent.blobPath(anyOf(count)) }))
+  const until = { requests: REQUESTS }
+  const got = await client.load({ port: agent.port, requests, connections: 8, protocol: 'http/1.1', until })
+  if (got.failed > 0) throw new Error(`${got.failed} of ${got.requests} requests failed`)
+  return { atRest, afterRequests: agent.program.rss(), atMost: agent.program.peakRss() }
+}
+
+/** In this process, without HTTP in between. */
+async function timesIn(path: string, count: number): Promise<Times> {
+  const store = await openStore({ path })
+  try {
+    await store.recovered
+    const lookups = await lookedUp(store, count)
+    // So that not everything in the index lies in the order in which it was written.
+    for (let at = 0; at < LOOKUPS; at++) store.blobs.touch(anyOf(count))
+    return { lookups, steps: await evicted(store) }
+  } finally {
+    await store.close()
+  }
+}
+
+async function lookedUp(store: Store, count: number): Promise<number[]> {
+  const times: number[] = []
+  for (let at = 0; at < LOOKUPS; at++) {
+    const digest = anyOf(count)
+    const startedAt = now()
+    const facts = await store.blobs.facts(digest)
+    times.push(now() - startedAt)
+    if (facts?.size !== BLOB_BYTES) throw new Error(`the store does not know ${digest}`)
+  }
+  return times
+}
+
+async function evicted(store: Store): Promise<number[]> {
+  const times: number[] = []
+  for (let at = 0; at < STEPS; at++) {
+    const toBytes = store.usage().bytes - PER_STEP * BLOB_BYTES
+    const startedAt = now()
+    const { blobs } = await store.gc({ toBytes, signal: AbortSignal.timeout(10_000) })
+    times.push(now() - startedAt)
+    if (blobs !== PER_STEP) throw new Error(`${blobs} blobs were evicted instead of ${PER_STEP}`)
+  }
+  return times
+}
+
+function anyOf(count: number): ReturnType<typeof digestOf> {
+  return digestOf(Math.floor(Math.random() * count))
+}
+
+function tell(context: Context, sides: readonly Side[]): void {
+  const [few, many] = sides
+  if (few === undefined || many === undefined) return
+  const name = (side: Side): string => side.count.toLocaleString('en-US')
+  const added = (of: (side: Side) => number): number[] => [(of(many) - of(few)) / MIB]
+  context.report({
+    name: `index of ${name(many)} entries: resident memory of the agent`,
+    figures: sides.flatMap((side) => [
+      { side: `${name(side)} entries, at rest`, unit: 'MiB', values: [side.atRest / MIB] },
+      {
+        side: `${name(side)}, after ${REQUESTS} random hits`,
+        unit: 'MiB',
+        values: [side.afterRequests / MIB],
+      },
+      { side: `${name(side)}, at most`, unit: 'MiB', values: [side.atMost / MIB] },
+      { side: `${name(side)}, start`, unit: 's', values: [side.startMs / 1000] },
+    ]),
+    checks: [
+      { label: 'added at rest', unit: 'MiB', values: added(({ atRest }) => atRest) },
+      { label: 'added after the hits', unit: 'MiB', values: added(({ afterRequests }) => afterRequests) },
+    ],
+    notes: ['the blobs of a shelf are names of one file: an agent looks at names when it starts'],
+  })
+  const figures = (
+    of: (side: Side) => readonly number[],
+  ): { side: string; unit: string; values: number[] }[] =>
+    sides.flatMap((side) =>
+      [50, 99].map((percent) => ({
+        side: `${name(side)} entries, ${percent === 50 ? 'median' : '99th percentile'}`,
+        unit: 'ms',
+        values: [percentile(of(side), percent)],
+      })),
+    )
+  const ratio = (of: (side: Side) => readonly number[]): number[] => [median(of(many)) / median(of(few))]
+  context.report({
+    name: `index of ${name(many)} entries: what is known of a blob, ${LOOKUPS} digests at random`,
+    figures: figures(({ lookups }) => lookups),
+    checks: [
+      { label: `${name(many)} / ${name(few)}, median`, unit: 'x', values: ratio(({ lookups }) => lookups) },
+    ],
+    notes: ['one after the other, in a process of its own without HTTP'],
+  })
+  context.report({
+    name: `index of ${name(many)} entries: one step of an eviction, ${PER_STEP} blobs, ${STEPS} times`,
+    figures: figures(({ steps }) => steps),
+    checks: [
+      { label: `${name(many)} / ${name(few)}, median`, unit: 'x', values: ratio(({ steps }) => steps) },
+    ],
+    notes: [`after ${LOOKUPS} blobs at random were used`],
+  })
+}
