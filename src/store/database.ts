@@ -1,4 +1,4 @@
-import { mkdir, rename } from 'node:fs/promises'
+import { mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BatchOperation, type GetOptions, type IteratorOptions, Level, type PutOptions } from 'level'
 import { publish } from '../observe/events.ts'
@@ -48,6 +48,9 @@ export function keysUnder(...parts: string[]): { gte: string; lt: string } {
   return { gte: start + SEPARATOR, lt: start + AFTER_SEPARATOR }
 }
 
+/** Names of LevelDB's tables and logs. */
+const HOLDS_CHANGES = /\.(?:ldb|sst|log)$/
+
 // `level` re-exports classic-level in Node but types only what browsers have too.
 const repair = (Level as unknown as { repair(location: string): Promise<void> }).repair
 
@@ -92,14 +95,19 @@ export async function beginAnew(layout: Layout, cause: unknown): Promise<Databas
 
 export function isDamage(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  const code = codeOf(error)
-  if (code === 'LEVEL_CORRUPTION' || code === 'LEVEL_INVALID_ARGUMENT') return true
+  const code = codeOf(error) ?? ''
+  if (['corrupt', 'LEVEL_CORRUPTION', 'LEVEL_INVALID_ARGUMENT'].includes(code)) return true
   // A file of the index that is not there, or says that its parts are where nothing can be.
   if (code === 'LEVEL_IO_ERROR' && /No such file|Invalid argument/.test(error.message)) return true
   return isDamage(error.cause)
 }
 
 async function tryOpen(layout: Layout): Promise<Database> {
+  const names = await readdir(layout.index)
+  if (!names.includes('CURRENT') && names.some((name) => HOLDS_CHANGES.test(name))) {
+    // LevelDB would take it for a new one, and delete what is there.
+    throw new Failure('corrupt', 'CURRENT is missing')
+  }
   const database = new LastingLevel(layout.index)
   try {
     await database.open()

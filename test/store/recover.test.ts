@@ -271,6 +271,26 @@ it('an index that is lost is made again from the blobs', async (t) => {
   for (const [at, digest] of digests.entries()) assert.deepEqual(await stored(store.blobs, digest), blobs[at])
 })
 
+it('an index without CURRENT is repaired: pins and tags are there as before', async (t) => {
+  const path = await folder(t)
+  const [digest] = await filled(path, randomBytes(10))
+  assert.ok(digest)
+  const repository = { registry: 'docker.io', name: 'library/alpine' }
+  const first = await openStore({ path })
+  await first.pin(digest)
+  await first.catalog.rememberTag(repository, 'latest', { digest, mediaType: undefined, checkedAt: 1 })
+  await first.close()
+  await rm(join(new Layout(path).index, 'CURRENT'))
+  const mended = published(t, 'store.mended')
+  const second = await opened(t, { path })
+  assert.deepEqual(
+    mended.map(({ how }) => how),
+    ['repaired'],
+  )
+  assert.ok(await second.isPinned(digest))
+  assert.equal((await second.catalog.tag(repository, 'latest'))?.digest, digest)
+})
+
 for (const victim of [/^CURRENT$/, /^MANIFEST-/, /\.log$/, /\.ldb$/]) {
   it(`an index in which ${victim} is overwritten is mended, and no blob is lost`, async (t) => {
     const path = await folder(t)
