@@ -5,6 +5,7 @@ import { publish } from '../observe/events.ts'
 import { Failure } from '../resolve/failure.ts'
 import { LastingLevel } from './lasting-level.ts'
 import { codeOf, diskFailure, FOLDER_MODE, type Layout } from './layout.ts'
+import { makeRoom, setAside, spend } from './reserve.ts'
 
 /** The index as the rest of the store uses it: what `LastingLevel` does, in the words of LevelDB. */
 export interface Database {
@@ -67,6 +68,8 @@ export async function openDatabase(layout: Layout): Promise<Database> {
 /** For an index that has turned out to be damaged; it is closed. */
 export async function mendDatabase(layout: Layout, cause: unknown): Promise<Database> {
   const reason = reasonOf(cause)
+  // A repair throws away what it has no room to write.
+  if (!(await makeRoom(layout))) throw noRoom(layout, cause)
   try {
     await repair(layout.index)
     const database = await tryOpen(layout)
@@ -102,7 +105,38 @@ export function isDamage(error: unknown): boolean {
   return isDamage(error.cause)
 }
 
+/** On a disk that is full, with what was set aside for that. */
 async function tryOpen(layout: Layout): Promise<Database> {
+  let database: Database
+  try {
+    database = await openOnce(layout)
+  } catch (error) {
+    if (!isFull(error)) throw error
+    await spend(layout)
+    return openOnce(layout).catch((cause: unknown) => {
+      throw isFull(cause) ? noRoom(layout, cause) : cause
+    })
+  }
+  // Where nothing can be set aside now, the next start tries again.
+  await setAside(layout).catch(() => {})
+  return database
+}
+
+function isFull(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (codeOf(error) === 'LEVEL_IO_ERROR' && /No space left|quota exceeded/i.test(error.message)) return true
+  return isFull(error.cause)
+}
+
+function noRoom(layout: Layout, cause: unknown): Failure {
+  return new Failure(
+    'disk',
+    `the disk is too full to open the index in ${layout.index} (${reasonOf(cause)}): make room for a few MiB`,
+    { cause },
+  )
+}
+
+async function openOnce(layout: Layout): Promise<Database> {
   const names = await readdir(layout.index)
   if (!names.includes('CURRENT') && names.some((name) => HOLDS_CHANGES.test(name))) {
     // LevelDB would take it for a new one, and delete what is there.

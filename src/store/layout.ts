@@ -26,6 +26,8 @@ export class Layout {
   readonly partial: string
   readonly quarantine: string
   readonly index: string
+  /** Room on the disk, and nothing else. */
+  readonly reserve: string
 
   constructor(root: string) {
     this.root = root
@@ -33,6 +35,7 @@ export class Layout {
     this.partial = join(root, 'partial')
     this.quarantine = join(root, 'quarantine')
     this.index = join(root, 'index')
+    this.reserve = join(root, 'reserve')
   }
 
   /** The folder of a blob. Blobs are spread over 256 of them for each algorithm. */
