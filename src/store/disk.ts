@@ -208,7 +208,8 @@ export class DiskStore implements BlobStore {
   /** What is on disk is not what was stored there: from now on it is not here, and will be fetched again. */
   async lose(digest: Digest, found: string): Promise<void> {
     this.#lastUse.forget(digest)
-    await this.#yard.entries.remove(digest)
+    // Where the disk is full it is only hidden, and that is enough.
+    await this.#yard.entries.remove(digest).catch(() => {})
     this.#onDropped(digest)
     publish('verify.failed', { digest, found, source: 'disk', sourceKind: 'disk' })
   }

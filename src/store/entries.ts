@@ -114,13 +114,16 @@ export class Entries {
     })
   }
 
-  /** Forgets the blob itself. Who has seen it, and what refers to it, stays true. */
+  /** Forgets the blob itself. Who has seen it, and what refers to it, stays true. What a full disk keeps of it stays hidden. */
   remove(digest: Digest): Promise<void> {
     return this.#change(digest, async () => {
+      if (this.#hidden.has(digest)) return
       const before = await this.#read(digest)
-      await this.#removeAll([digest], [before], { sync: true })
+      this.hide(digest)
       if (before !== undefined) this.#discount([before])
       this.pins.changed()
+      await this.#removeAll([digest], [before], { sync: true })
+      this.#hidden.delete(digest)
     })
   }
 
@@ -166,7 +169,8 @@ export class Entries {
   async *list(): AsyncGenerator<Entry> {
     for await (const [key, text] of pages(this.#database, keysUnder('blob'))) {
       const digest = parseDigest(key.slice(key.indexOf(SEPARATOR) + 1))
-      const entry = digest === undefined ? undefined : decodeEntry(digest, text)
+      if (digest === undefined || this.#hidden.has(digest)) continue
+      const entry = decodeEntry(digest, text)
       if (entry !== undefined) yield entry
     }
   }

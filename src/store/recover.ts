@@ -2,6 +2,7 @@ import { publish } from '../observe/events.ts'
 import type { Algorithm, Digest } from '../oci/digest.ts'
 import { childrenOf, type Manifest, parseManifest } from '../oci/manifest.ts'
 import { isManifestType, OCI_INDEX, OCI_MANIFEST } from '../oci/media-types.ts'
+import { isDamage } from './database.ts'
 import type { Entries, Ties } from './entries.ts'
 import type { Yard } from './incoming.ts'
 import type { OpenFile } from './open-file.ts'
@@ -48,9 +49,19 @@ export async function reconcile(entries: Entries, shelves: Shelves): Promise<Rec
       gone.push(...sizes.keys())
     }
   }
-  await entries.removeAll(gone)
+  await forgetAll(entries, gone)
   entries.count(bytes, blobs)
   return { dropped: gone.length, strays }
+}
+
+/** A full disk keeps its entries; what has no file is not here all the same. */
+async function forgetAll(entries: Entries, gone: readonly Digest[]): Promise<void> {
+  try {
+    await entries.removeAll(gone)
+  } catch (error) {
+    if (isDamage(error)) throw error
+    for (const digest of gone) entries.hide(digest)
+  }
 }
 
 /**

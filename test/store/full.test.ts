@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { rm, truncate } from 'node:fs/promises'
+import { join } from 'node:path'
+import { it } from 'node:test'
+import { Level } from 'level'
+import { Layout } from '../../src/store/layout.ts'
+import { openStore, type Store } from '../../src/store/open.ts'
+import { keep, stored } from '../conformance/blob-store.ts'
+import { digestOf } from '../support/memory-store.ts'
+import { SmallDisk } from '../support/small-disk.ts'
+import { all, published } from './folder.ts'
+
+/** A store whose index cannot be written to, because the disk is full: what is not here any more is not here all the same. */
+
+const REPOSITORY = { registry: 'docker.io', name: 'library/alpine' }
+const NOWHERE = digestOf(Buffer.from('nowhere'))
+/** Opening the index takes less, and to forget so many entries takes more. */
+const ROOM_TO_OPEN_BYTES = 64 * 1024
+const ENTRIES = 600
+
+it('a store on a full disk is closed, though it cannot say any more what was used last', async (t) => {
+  const disk = await SmallDisk.mount(t, 16)
+  if (disk === undefined) return
+  const path = join(disk.path, 'data')
+  const store = await openStore({ path })
+  const digest = await keep(store.blobs, randomBytes(1000))
+  await fill(store, disk)
+  assert.ok(await stored(store.blobs, digest))
+  await store.close()
+  const again = await openStore({ path })
+  try {
+    assert.ok(await stored(again.blobs, digest))
+  } finally {
+    await again.close()
+  }
+})
+
+it('entries without files are not here, though the index keeps them, until it can be written to', async (t) => {
+  const disk = await SmallDisk.mount(t, 16)
+  if (disk === undefined) return
+  const path = join(disk.path, 'data')
+  const first = await openStore({ path })
+  const kept = await keep(first.blobs, randomBytes(1000))
+  for (let n = 0; n < ENTRIES; n++) {
+    const digest = await keep(first.blobs, randomBytes(100))
+    await rm(new Layout(path).blob(digest))
+  }
+  await first.close()
+  // Its log becomes a table while there is room for one.
+  const index = new Level(new Layout(path).index)
+  await index.open()
+  await index.close()
+  const recovered = published(t, 'store.recovered')
+  disk.crowd(ROOM_TO_OPEN_BYTES)
+  const store = await openStore({ path })
+  try {
+    assert.deepEqual(store.usage(), { bytes: 1000, blobs: 1 })
+    assert.deepEqual(
+      (await all(store.list())).map((facts) => facts.digest),
+      [kept],
+    )
+  } finally {
+    await store.close()
+  }
+  await disk.clear()
+  for (const _ of ['with room', 'after that']) await (await openStore({ path })).close()
+  assert.deepEqual(
+    recovered.map(({ dropped }) => dropped),
+    [ENTRIES, ENTRIES, 0],
+  )
+})
+
+it('a blob that was cut short on a full disk is not here, is told, and can be stored again', async (t) => {
+  const disk = await SmallDisk.mount(t, 16)
+  if (disk === undefined) return
+  const path = join(disk.path, 'data')
+  const failed = published(t, 'verify.failed')
+  const store = await openStore({ path })
+  const bytes = randomBytes(100_000)
+  try {
+    const digest = await keep(store.blobs, bytes)
+    await truncate(new Layout(path).blob(digest), 10)
+    await fill(store, disk)
+    assert.equal(await stored(store.blobs, digest), undefined)
+    assert.equal(await store.blobs.facts(digest), undefined)
+    assert.deepEqual(await all(store.list()), [])
+    assert.deepEqual(store.usage(), { bytes: 0, blobs: 0 })
+    assert.deepEqual(
+      failed.map((fact) => fact.digest),
+      [digest],
+    )
+    await disk.clear()
+    await keep(store.blobs, bytes)
+    assert.ok((await stored(store.blobs, digest))?.equals(bytes))
+    assert.deepEqual(store.usage(), { bytes: 100_000, blobs: 1 })
+    assert.equal((await all(store.list())).length, 1)
+  } finally {
+    await store.close()
+  }
+})
+
+/** Until the index has no room even behind what it wrote last. */
+async function fill(store: Store, disk: SmallDisk): Promise<void> {
+  disk.crowd()
+  const remember = (n: number): Promise<void> =>
+    store.catalog.rememberTag(REPOSITORY, `t${n}`, { digest: NOWHERE, mediaType: undefined, checkedAt: n })
+  await assert.rejects(async () => {
+    for (let n = 0; n < 10_000; n++) await remember(n)
+  })
+}
