@@ -103,7 +103,7 @@ export class Resolution implements Resolver {
         recall: () => this.#catalog.tag(repository, tag),
         renew: (renewal) => this.#renewTag(repository, tag, renewal),
         forget: async () => {
-          await this.#catalog.forgetTag(repository, tag)
+          await ifPossible(this.#catalog.forgetTag(repository, tag))
           publish('tag.revalidated', { repository, tag, outcome: 'gone' })
         },
       },
@@ -169,8 +169,8 @@ export class Resolution implements Resolver {
     // A tag is moved only to what this node can serve.
     const { mediaType } = await this.manifestByDigest(repository, digest, options)
     const record: TagRecord = { digest, mediaType, checkedAt: Date.now() }
-    await this.#catalog.rememberTag(repository, tag, record)
-    await this.#catalog.rememberSeen(repository, digest)
+    await ifPossible(this.#catalog.rememberTag(repository, tag, record))
+    await ifPossible(this.#catalog.rememberSeen(repository, digest))
     publish('tag.revalidated', { repository, tag, outcome: outcomeOf(before?.digest, digest) })
     return record
   }
@@ -188,7 +188,7 @@ export class Resolution implements Resolver {
         recall: () => this.#catalog.heard(repository, topic),
         renew: async (renewal) => {
           const heard: Heard = { body: await ask(renewal), checkedAt: Date.now() }
-          await this.#catalog.rememberHeard(repository, topic, heard)
+          await ifPossible(this.#catalog.rememberHeard(repository, topic, heard))
           return heard
         },
         forget: async () => {},
@@ -204,6 +204,11 @@ async function describe(want: Want, incoming: Incoming, declared: string | undef
   if (want.kind === 'blob') return { mediaType: undefined, references: [], subject: undefined }
   const bytes = await readAll((target, position) => incoming.read(target, position), incoming.position)
   return describeManifest(bytes, declared)
+}
+
+/** A full disk remembers nothing new. It is asked for again, then; the client gets its answer. */
+async function ifPossible(remembering: Promise<void>): Promise<void> {
+  await remembering.catch(() => {})
 }
 
 function outcomeOf(before: Digest | undefined, after: Digest): 'new' | 'same' | 'moved' {

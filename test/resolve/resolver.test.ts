@@ -17,9 +17,8 @@ const alpine = { registry: 'docker.io', name: 'library/alpine' }
 const signal = new AbortController().signal
 setMaxListeners(0, signal)
 
-function setUp(freshness = DEFAULT_FRESHNESS) {
+function setUp(freshness = DEFAULT_FRESHNESS, catalog = new MemoryCatalog()) {
   const store = new MemoryStore()
-  const catalog = new MemoryCatalog()
   const registry = new ScriptedRegistry()
   const resolution = new Resolution({
     store,
@@ -350,5 +349,55 @@ describe('lists', () => {
     registry.failure = new Failure('unavailable', 'away')
     const subject = digestOf(Buffer.from('subject'))
     await assert.rejects(resolution.referrers(alpine, subject, { signal }), { code: 'unavailable' })
+  })
+})
+
+describe('a catalog that cannot be written to', () => {
+  class FullCatalog extends MemoryCatalog {
+    isFull = true
+
+    override rememberTag(...given: Parameters<MemoryCatalog['rememberTag']>): Promise<void> {
+      return this.#write(() => super.rememberTag(...given))
+    }
+
+    override forgetTag(...given: Parameters<MemoryCatalog['forgetTag']>): Promise<void> {
+      return this.#write(() => super.forgetTag(...given))
+    }
+
+    override rememberHeard(...given: Parameters<MemoryCatalog['rememberHeard']>): Promise<void> {
+      return this.#write(() => super.rememberHeard(...given))
+    }
+
+    override rememberSeen(...given: Parameters<MemoryCatalog['rememberSeen']>): Promise<void> {
+      return this.#write(() => super.rememberSeen(...given))
+    }
+
+    async #write(write: () => Promise<void>): Promise<void> {
+      if (this.isFull) throw new Error('No space left on device')
+      await write()
+    }
+  }
+
+  it('fails no answer: upstream is asked again each time, and its no is a no', async () => {
+    const catalog = new FullCatalog()
+    const { registry, resolution } = setUp(DEFAULT_FRESHNESS, catalog)
+    const digest = registry.add(manifestOf(Buffer.from('any')), OCI_MANIFEST)
+    registry.setTag(alpine, 'latest', digest)
+    for (let times = 1; times <= 2; times++) {
+      assert.equal((await resolution.manifestByTag(alpine, 'latest', { signal })).digest, digest)
+      assert.deepEqual((await resolution.tags(alpine, { signal })).tags, ['latest'])
+      assert.equal(
+        Buffer.from((await resolution.referrers(alpine, digest, { signal })).index).toString(),
+        '{}',
+      )
+      const { tag, tags, referrers } = registry.asked
+      assert.deepEqual([tag, tags, referrers], [times, times, times])
+    }
+    catalog.isFull = false
+    await resolution.manifestByTag(alpine, 'latest', { signal })
+    catalog.isFull = true
+    registry.fresh.tagTtlMs = 0
+    registry.setTag(alpine, 'latest', undefined)
+    await assert.rejects(resolution.manifestByTag(alpine, 'latest', { signal }), { code: 'absent' })
   })
 })
