@@ -104,11 +104,7 @@ export class AgentChild {
 }
 
 /** What a promise comes to, or an error with `why` when it takes longer. */
-export async function within<Result>(
-  ms: number,
-  promise: Promise<Result>,
-  why: () => string,
-): Promise<Result> {
+async function within<Result>(ms: number, promise: Promise<Result>, why: () => string): Promise<Result> {
   const late = new AbortController()
   const timer = setTimeout(() => late.abort(), ms)
   try {

@@ -74,7 +74,7 @@ export class Contents {
   }
 }
 
-export function pathOf(digest: Digest, kind: 'manifest' | 'blob'): string {
+function pathOf(digest: Digest, kind: 'manifest' | 'blob'): string {
   return `/v2/${NAMESPACE}/${REPOSITORY}/${kind === 'blob' ? 'blobs' : 'manifests'}/${digest}`
 }
 
