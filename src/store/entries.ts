@@ -15,6 +15,7 @@ export interface Ties {
   readonly subject: Digest | undefined
   /** undefined for one that was found on disk: nobody knows any more who asked for it. */
   readonly repository: Repository | undefined
+  readonly marks?: Uint8Array | undefined
 }
 
 const StoredEntry = v.object({
@@ -32,6 +33,7 @@ const PAGE = 1000
 
 const blobKey = (digest: Digest): string => `blob${SEPARATOR}${digest}`
 const childrenKey = (digest: Digest): string => `children${SEPARATOR}${digest}`
+const marksKey = (digest: Digest): string => `marks${SEPARATOR}${digest}`
 
 /** The index of blobs: digest → entry, manifest → children, subject → referrers, digest → repositories. */
 export class Entries {
@@ -100,17 +102,21 @@ export class Entries {
       const keepers = await this.pins.keepersOf(digest)
       const batch = this.#database.batch().put(blobKey(digest), JSON.stringify(value))
       this.line.enter(batch, entry, place)
-      this.pins.extend(batch, keepers, ties.references)
+      await this.pins.extend(batch, keepers, ties.references, (manifest) => this.children(manifest))
       if (ties.references.length > 0) batch.put(childrenKey(digest), JSON.stringify(ties.references))
       if (ties.subject !== undefined)
         batch.put(`referrer${SEPARATOR}${ties.subject}${SEPARATOR}${digest}`, '')
       if (ties.repository !== undefined) putSeen(batch, ties.repository, digest)
+      if (ties.marks !== undefined)
+        batch.put<string, Uint8Array>(marksKey(digest), ties.marks, { valueEncoding: 'view' })
       await batch.write({ sync: true })
       this.#hidden.delete(digest)
       this.#remember(entry)
       this.#bytes += entry.size - (before?.size ?? 0)
       if (before === undefined) this.#blobs += 1
-      if (ties.references.length > 0) await this.#keepWhatItNeeds(digest, keepers, ties.references)
+      if (keepers.length > 0) this.pins.changed()
+      if (ties.references.length === 0) return
+      await this.pins.settle(digest, keepers, (manifest) => this.children(manifest))
     })
   }
 
@@ -182,6 +188,11 @@ export class Entries {
     return parsed.success ? parsed.output.flatMap((each) => parseDigest(each) ?? []) : []
   }
 
+  async marks(digest: Digest): Promise<Uint8Array | undefined> {
+    if ((await this.get(digest)) === undefined) return undefined
+    return this.#database.get<string, Uint8Array>(marksKey(digest), { valueEncoding: 'view' })
+  }
+
   async referrersOf(subject: Digest): Promise<readonly Digest[]> {
     const keys = await this.#database.keys(keysUnder('referrer', subject)).all()
     return keys.flatMap((key) => parseDigest(key.slice(key.lastIndexOf(SEPARATOR) + 1)) ?? [])
@@ -207,7 +218,7 @@ export class Entries {
     const batch = this.#database.batch()
     for (const [at, digest] of digests.entries()) {
       this.#remembered.delete(digest)
-      batch.del(blobKey(digest)).del(childrenKey(digest))
+      batch.del(blobKey(digest)).del(childrenKey(digest)).del(marksKey(digest))
       this.line.leave(batch, digest, places[at])
     }
     this.#removals += 1
@@ -220,19 +231,6 @@ export class Entries {
   #discount(entries: readonly Entry[]): void {
     for (const { size } of entries) this.#bytes -= size
     this.#blobs -= entries.length
-  }
-
-  /** It was pinned while it was being stored. */
-  async #keepWhatItNeeds(
-    manifest: Digest,
-    before: readonly Digest[],
-    references: readonly Digest[],
-  ): Promise<void> {
-    const fresh = (await this.pins.keepersOf(manifest)).filter((pin) => !before.includes(pin))
-    if (fresh.length === 0) return
-    const batch = this.#database.batch()
-    this.pins.extend(batch, fresh, references)
-    await batch.write({ sync: true })
   }
 
   #remember(entry: Entry): void {

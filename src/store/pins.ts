@@ -35,28 +35,14 @@ export class Pins {
   pin(digest: Digest, childrenOf: ChildrenOf): Promise<void> {
     return this.#change(async () => {
       if (await this.isPinned(digest)) return
-      const known = new Set<Digest>()
-      // Told before it is looked again: a manifest that is stored at this moment is found by one of the two.
-      for (let fresh = await reach(digest, childrenOf, known); fresh.length > 0; ) {
-        const batch = this.#database.batch().put(pinKey(digest), String(Date.now()))
-        for (const each of fresh) keep(batch, each, digest)
-        await batch.write({ sync: true })
-        this.#forgetCount()
-        fresh = await reach(digest, childrenOf, known)
-      }
+      const batch = this.#database.batch().put(pinKey(digest), String(Date.now()))
+      await this.#keepAll(digest, digest, new Set(), childrenOf, batch)
     })
   }
 
   /** Durable when it resolves. */
   unpin(digest: Digest): Promise<void> {
-    return this.#change(async () => {
-      const batch = this.#database.batch().del(pinKey(digest))
-      for (const key of await this.#database.keys(keysUnder('keeps', digest)).all()) {
-        const kept = key.slice(key.lastIndexOf(SEPARATOR) + 1)
-        batch.del(key).del(['kept', kept, digest].join(SEPARATOR))
-      }
-      await batch.write({ sync: true })
-    })
+    return this.#change(() => this.#letGo(digest))
   }
 
   async isPinned(digest: Digest): Promise<boolean> {
@@ -84,10 +70,27 @@ export class Pins {
     return keys.length > 0
   }
 
-  /** What these pins keep grows by what a manifest needs that they keep. */
-  extend(changes: Changes, pins: readonly Digest[], references: readonly Digest[]): void {
-    for (const pin of pins) for (const reference of references) keep(changes, reference, pin)
-    if (pins.length > 0) this.changed()
+  /** What these pins keep grows by what a manifest needs that they keep: all that is known of it. */
+  async extend(
+    changes: Changes,
+    pins: readonly Digest[],
+    references: readonly Digest[],
+    childrenOf: ChildrenOf,
+  ): Promise<void> {
+    if (pins.length === 0) return
+    const needed = await reach(references, childrenOf, new Set())
+    for (const pin of pins) for (const each of needed) keep(changes, each, pin)
+  }
+
+  /** After it was stored, and `before` with it: pins, and what it needs, may have come and gone meanwhile. */
+  async settle(manifest: Digest, before: readonly Digest[], childrenOf: ChildrenOf): Promise<void> {
+    if (before.length === 0 && (await this.keepersOf(manifest)).length === 0) return
+    await this.#change(async () => {
+      for (const pin of before) if (!(await this.isPinned(pin))) await this.#letGo(pin)
+      for (const pin of await this.keepersOf(manifest)) {
+        await this.#keepAll(pin, manifest, await this.#keptBy(pin), childrenOf)
+      }
+    })
   }
 
   /** Something that is kept was stored or removed: how much it is must be found out anew. */
@@ -122,6 +125,35 @@ export class Pins {
     return bytes
   }
 
+  /** Told before it is looked again: a manifest that is stored at this moment is found by one of the two. */
+  async #keepAll(
+    pin: Digest,
+    from: Digest,
+    known: Set<Digest>,
+    childrenOf: ChildrenOf,
+    batch = this.#database.batch(),
+  ): Promise<void> {
+    const fresh = await reach([from], childrenOf, known)
+    if (fresh.length === 0) return
+    for (const each of fresh) keep(batch, each, pin)
+    await batch.write({ sync: true })
+    this.#forgetCount()
+    await this.#keepAll(pin, from, known, childrenOf)
+  }
+
+  async #letGo(pin: Digest): Promise<void> {
+    const batch = this.#database.batch().del(pinKey(pin))
+    for (const kept of await this.#keptBy(pin)) {
+      batch.del(['keeps', pin, kept].join(SEPARATOR)).del(['kept', kept, pin].join(SEPARATOR))
+    }
+    await batch.write({ sync: true })
+  }
+
+  async #keptBy(pin: Digest): Promise<Set<Digest>> {
+    const keys = await this.#database.keys(keysUnder('keeps', pin)).all()
+    return new Set(keys.flatMap((key) => parseDigest(key.slice(key.lastIndexOf(SEPARATOR) + 1)) ?? []))
+  }
+
   #forgetCount(): void {
     this.#count = undefined
     this.changed()
@@ -143,10 +175,10 @@ export class Pins {
 }
 
 /** What is reached from there and not known yet; known from now on. */
-async function reach(digest: Digest, childrenOf: ChildrenOf, known: Set<Digest>): Promise<Digest[]> {
+async function reach(from: readonly Digest[], childrenOf: ChildrenOf, known: Set<Digest>): Promise<Digest[]> {
   const fresh: Digest[] = []
   const looked = new Set<Digest>()
-  const toLook = [digest]
+  const toLook = [...from]
   for (let next = toLook.pop(); next !== undefined; next = toLook.pop()) {
     if (looked.has(next)) continue
     looked.add(next)

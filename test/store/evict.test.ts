@@ -233,6 +233,20 @@ it('manifests that are stored while what needs them is pinned are kept with all 
   }
 })
 
+it('what is pinned before it is here keeps all it needs, also what was here long before', async (t) => {
+  const store = await opened(t, { path: await folder(t) })
+  const layer = await keep(store.blobs, randomBytes(1000))
+  const image = await keepManifest(store.blobs, layer)
+  const bytes = Buffer.from(JSON.stringify({ image }))
+  await store.pin(digestOf(bytes))
+  const incoming = await store.blobs.begin(wanted(digestOf(bytes), 'manifest'))
+  await feed(incoming, bytes)
+  await incoming.commit({ mediaType: OCI_MANIFEST, origin: 'x', references: [image], subject: undefined })
+  await incoming.close()
+  await store.gc({ toBytes: 0, signal })
+  assert.deepEqual(await here(store), [layer, image, digestOf(bytes)].sort())
+})
+
 it('removing drops a blob at once, tells who remembers it, and leaves those who read it their file', async (t) => {
   const dropped: Digest[] = []
   const store = await opened(t, { path: await folder(t), onDropped: (digest) => dropped.push(digest) })
