@@ -1,0 +1,423 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { it } from 'node:test'
+import fc from 'fast-check'
+import type { Digest } from '../../src/oci/digest.ts'
+import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
+import { Layout } from '../../src/store/layout.ts'
+import { openStore, type Store } from '../../src/store/open.ts'
+import { feed, stored, wanted } from '../conformance/blob-store.ts'
+import { digestOf, MemoryStore } from '../support/memory-store.ts'
+import { all } from './folder.ts'
+
+/**
+ * The store on disk beside its twin in memory: whatever is done to both, in any order, with crashes and restarts between,
+ * they have the same blobs. A crash is the folder as it lies there at that moment, opened by somebody else.
+ */
+
+const { signal } = new AbortController()
+const SIZES = [0, 100, 65_536, 70_000, 300_000]
+const BLOBS = 8
+const MANIFESTS = 3
+const RUNS = 40
+const STEPS = 60
+
+interface Piece {
+  readonly digest: Digest
+  readonly bytes: Uint8Array
+  readonly kind: 'manifest' | 'blob'
+  readonly references: readonly Digest[]
+}
+
+const blobs: readonly Piece[] = Array.from({ length: BLOBS }, (_, n) => {
+  const bytes = Buffer.alloc(SIZES[n % SIZES.length] ?? 0, createHash('sha256').update(`blob ${n}`).digest())
+  const unlike = Buffer.concat([bytes, Buffer.from(`${n}`)])
+  return { digest: digestOf(unlike), bytes: unlike, kind: 'blob', references: [] }
+})
+/** Each needs two of the blobs; the last one needs the other manifests, as an index does. */
+const manifests: readonly Piece[] = Array.from({ length: MANIFESTS }, (_, n) => {
+  const references =
+    n < MANIFESTS - 1
+      ? blobs.slice(n * 2, n * 2 + 2).map(({ digest }) => digest)
+      : Array.from({ length: n }, (__, other) => digestOf(manifestBytes(other)))
+  return { digest: digestOf(manifestBytes(n)), bytes: manifestBytes(n), kind: 'manifest', references }
+})
+const pieces = [...blobs, ...manifests]
+
+function manifestBytes(n: number): Buffer {
+  return Buffer.from(JSON.stringify({ schemaVersion: 2, number: n }))
+}
+
+class Model {
+  /** The same operations on the twin. */
+  readonly twin = new MemoryStore()
+  /** What each pin keeps: itself and what it needs, once that was known. */
+  readonly pins = new Map<Digest, Set<Digest>>()
+  /** How much the last attempt has left of what did not come whole. */
+  readonly left = new Map<Digest, number>()
+
+  pin(digest: Digest): void {
+    if (this.pins.has(digest)) return
+    this.pins.set(digest, new Set([digest]))
+    this.learn()
+  }
+
+  /** Follows what is kept to what that needs. */
+  learn(): void {
+    for (const kept of this.pins.values()) {
+      // Goes on to what is added meanwhile.
+      for (const digest of kept) {
+        for (const child of this.twin.stored.get(digest)?.references ?? []) kept.add(child)
+      }
+    }
+  }
+
+  pinsOf(digest: Digest): Digest[] {
+    return [...this.pins].flatMap(([pin, kept]) => (kept.has(digest) ? pin : [])).sort()
+  }
+
+  isKept(digest: Digest): boolean {
+    return this.pinsOf(digest).length > 0
+  }
+}
+
+class Real {
+  readonly root: string
+  store: Store
+  #path: string
+  #lives = 0
+
+  static async begin(root: string): Promise<Real> {
+    const path = join(root, '0')
+    return new Real(root, path, await openStore({ path }))
+  }
+
+  private constructor(root: string, path: string, store: Store) {
+    this.root = root
+    this.#path = path
+    this.store = store
+  }
+
+  /** With one file less, if it says so. */
+  async restart(loses?: Digest): Promise<void> {
+    await this.store.close()
+    if (loses !== undefined) await rm(new Layout(this.#path).blob(loses), { force: true })
+    this.store = await openStore({ path: this.#path })
+    await this.store.recovered
+  }
+
+  /** The folder as it is now, taken over by another store while this one knows nothing of its end. */
+  async crash(): Promise<void> {
+    this.#lives += 1
+    const next = join(this.root, `${this.#lives}`)
+    await cp(this.#path, next, { recursive: true })
+    await this.store.close()
+    await rm(this.#path, { recursive: true })
+    this.#path = next
+    this.store = await openStore({ path: next })
+    await this.store.recovered
+  }
+}
+
+type Step = fc.AsyncCommand<Model, Real>
+
+/** All of it, in two parts, or the first part only: that is left lying there. */
+class Put implements Step {
+  readonly #piece: Piece
+  readonly #upTo: number
+
+  constructor(piece: Piece, part: number) {
+    this.#piece = piece
+    this.#upTo = Math.floor(piece.bytes.length * part)
+  }
+
+  check(): boolean {
+    return true
+  }
+
+  async run(model: Model, real: Real): Promise<void> {
+    const { digest, bytes, kind, references } = this.#piece
+    for (const store of [model.twin, real.store.blobs]) {
+      const incoming = await store.begin(wanted(digest, kind))
+      try {
+        assert.ok([0, model.left.get(digest)].includes(incoming.position), `goes on at ${incoming.position}`)
+        if (incoming.position < this.#upTo)
+          await feed(incoming, bytes.subarray(incoming.position, this.#upTo))
+        if (this.#upTo < bytes.length) continue
+        assert.equal(await incoming.digest(), digest)
+        const facts = {
+          mediaType: kind === 'manifest' ? OCI_MANIFEST : undefined,
+          origin: 'a test',
+          subject: undefined,
+        }
+        assert.equal(await incoming.commit({ ...facts, references }), true)
+      } finally {
+        await incoming.close()
+      }
+    }
+    if (this.#upTo < bytes.length) model.left.set(digest, Math.max(this.#upTo, model.left.get(digest) ?? 0))
+    else model.left.delete(digest)
+    model.learn()
+  }
+
+  toString(): string {
+    return `put ${this.#piece.digest.slice(7, 15)} up to ${this.#upTo} of ${this.#piece.bytes.length}`
+  }
+}
+
+/** A body with wrong bytes leaves nothing behind. */
+class PutWrong implements Step {
+  readonly #piece: Piece
+
+  constructor(piece: Piece) {
+    this.#piece = piece
+  }
+
+  check(): boolean {
+    return true
+  }
+
+  async run(model: Model, real: Real): Promise<void> {
+    const { digest, bytes, kind } = this.#piece
+    for (const store of [model.twin, real.store.blobs]) {
+      const incoming = await store.begin(wanted(digest, kind))
+      try {
+        await feed(incoming, Buffer.alloc(bytes.length + 1, 'wrong'))
+        assert.notEqual(await incoming.digest(), digest)
+        await incoming.restart()
+        assert.equal(incoming.position, 0)
+      } finally {
+        await incoming.close()
+      }
+    }
+    model.left.delete(digest)
+  }
+
+  toString(): string {
+    return `put wrong bytes for ${this.#piece.digest.slice(7, 15)}`
+  }
+}
+
+class Read implements Step {
+  readonly #piece: Piece
+
+  constructor(piece: Piece) {
+    this.#piece = piece
+  }
+
+  check(): boolean {
+    return true
+  }
+
+  async run(model: Model, real: Real): Promise<void> {
+    const { digest, bytes } = this.#piece
+    const expected = await stored(model.twin, digest)
+    const found = await stored(real.store.blobs, digest)
+    assert.equal(found === undefined, expected === undefined, `${this}: ${found?.length} ${expected?.length}`)
+    if (found !== undefined) assert.ok(found.equals(bytes))
+  }
+
+  toString(): string {
+    return `read ${this.#piece.digest.slice(7, 15)}`
+  }
+}
+
+class SetPin implements Step {
+  readonly #piece: Piece
+  readonly #pinned: boolean
+
+  constructor(piece: Piece, pinned: boolean) {
+    this.#piece = piece
+    this.#pinned = pinned
+  }
+
+  check(): boolean {
+    return true
+  }
+
+  async run(model: Model, real: Real): Promise<void> {
+    const { digest } = this.#piece
+    if (this.#pinned) {
+      model.pin(digest)
+      await real.store.pin(digest)
+    } else {
+      model.pins.delete(digest)
+      await real.store.unpin(digest)
+    }
+    assert.deepEqual(
+      (await all(real.store.pins())).map((pin) => pin.digest),
+      [...model.pins.keys()].sort(),
+    )
+  }
+
+  toString(): string {
+    return `${this.#pinned ? 'pin' : 'unpin'} ${this.#piece.digest.slice(7, 15)}`
+  }
+}
+
+class Remove implements Step {
+  readonly #piece: Piece
+
+  constructor(piece: Piece) {
+    this.#piece = piece
+  }
+
+  check(): boolean {
+    return true
+  }
+
+  async run(model: Model, real: Real): Promise<void> {
+    const { digest } = this.#piece
+    const free = model.twin.stored.has(digest) && !model.isKept(digest)
+    assert.equal(await real.store.remove(digest), free)
+    if (free) model.twin.stored.delete(digest)
+  }
+
+  toString(): string {
+    return `remove ${this.#piece.digest.slice(7, 15)}`
+  }
+}
+
+/** Down to so much: what goes is the store's to choose, but nothing that is kept, and not more than is asked for. */
+class Evict implements Step {
+  readonly #toBytes: number
+
+  constructor(toBytes: number) {
+    this.#toBytes = toBytes
+  }
+
+  check(): boolean {
+    return true
+  }
+
+  async run(model: Model, real: Real): Promise<void> {
+    const before = model.twin.stored
+    const kept = new Set([...before.keys()].filter((digest) => model.isKept(digest)))
+    await real.store.gc({ toBytes: this.#toBytes, signal })
+    const left = new Set((await all(real.store.list())).map(({ digest }) => digest))
+    for (const digest of [...before.keys()]) {
+      if (left.has(digest)) continue
+      assert.ok(!kept.has(digest), `${digest} is pinned and went`)
+      before.delete(digest)
+    }
+    const stuck = [...before.keys()].every((digest) => kept.has(digest))
+    assert.ok(
+      stuck || real.store.usage().bytes <= this.#toBytes,
+      `${real.store.usage().bytes} bytes are left`,
+    )
+  }
+
+  toString(): string {
+    return `evict to ${this.#toBytes}`
+  }
+}
+
+class Restart implements Step {
+  readonly #how: 'restart' | 'crash'
+
+  constructor(how: 'restart' | 'crash') {
+    this.#how = how
+  }
+
+  check(): boolean {
+    return true
+  }
+
+  async run(_model: Model, real: Real): Promise<void> {
+    if (this.#how === 'crash') await real.crash()
+    else await real.restart()
+  }
+
+  toString(): string {
+    return this.#how
+  }
+}
+
+/** Between two runs somebody deletes a file. */
+class Lose implements Step {
+  readonly #piece: Piece
+
+  constructor(piece: Piece) {
+    this.#piece = piece
+  }
+
+  check(): boolean {
+    return true
+  }
+
+  async run(model: Model, real: Real): Promise<void> {
+    await real.restart(this.#piece.digest)
+    model.twin.stored.delete(this.#piece.digest)
+  }
+
+  toString(): string {
+    return `lose ${this.#piece.digest.slice(7, 15)} and restart`
+  }
+}
+
+/** After every step both say the same of everything. */
+class Checked implements Step {
+  readonly #step: Step
+
+  constructor(step: Step) {
+    this.#step = step
+  }
+
+  check(): boolean {
+    return true
+  }
+
+  async run(model: Model, real: Real): Promise<void> {
+    await this.#step.run(model, real)
+    const here = [...model.twin.stored.keys()].sort()
+    assert.deepEqual(
+      (await all(real.store.list())).map(({ digest }) => digest),
+      here,
+    )
+    const bytes = [...model.twin.stored.values()].reduce((sum, each) => sum + each.bytes.length, 0)
+    assert.deepEqual(real.store.usage(), { bytes, blobs: here.length })
+    for (const { digest } of pieces) {
+      assert.deepEqual(await real.store.pinsOf(digest), model.pinsOf(digest), `the pins of ${digest}`)
+    }
+  }
+
+  toString(): string {
+    return this.#step.toString()
+  }
+}
+
+it('whatever is put, read, pinned, removed and evicted, in whichever order, with crashes between: as in memory', async () => {
+  const any = fc.constantFrom(...pieces)
+  const step = fc.oneof(
+    {
+      weight: 8,
+      arbitrary: fc.tuple(any, fc.constantFrom(1, 1, 1, 0.6)).map(([piece, part]) => new Put(piece, part)),
+    },
+    { weight: 1, arbitrary: any.map((piece) => new PutWrong(piece)) },
+    { weight: 4, arbitrary: any.map((piece) => new Read(piece)) },
+    { weight: 3, arbitrary: fc.tuple(any, fc.boolean()).map(([piece, pinned]) => new SetPin(piece, pinned)) },
+    { weight: 2, arbitrary: any.map((piece) => new Remove(piece)) },
+    { weight: 2, arbitrary: fc.constantFrom(0, 100_000, 400_000).map((bytes) => new Evict(bytes)) },
+    { weight: 2, arbitrary: fc.constantFrom('restart', 'crash').map((how) => new Restart(how)) },
+    { weight: 1, arbitrary: any.map((piece) => new Lose(piece)) },
+  )
+  await fc.assert(
+    fc.asyncProperty(
+      fc.commands([step.map((each) => new Checked(each))], { maxCommands: STEPS, size: 'max' }),
+      async (steps) => {
+        const root = await mkdtemp(join(tmpdir(), 'leat-model-'))
+        const real = await Real.begin(root)
+        try {
+          await fc.asyncModelRun(() => ({ model: new Model(), real }), steps)
+        } finally {
+          await real.store.close()
+          await rm(root, { recursive: true })
+        }
+      },
+    ),
+    { numRuns: RUNS },
+  )
+})
