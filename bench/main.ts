@@ -63,7 +63,8 @@ if (agentEntry !== undefined && !existsSync(agentEntry)) {
 const folder = mkdtempSync(join(resolve(flags.dir), 'leat-bench-'))
 const remove = (): void => rmSync(folder, { recursive: true, force: true })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
+  // Stays: under npm one Ctrl-C is two signals, and the second is not to end the removal half-way.
+  process.on(signal, () => {
     killAll()
     remove()
     process.exit(130)

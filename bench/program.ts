@@ -89,6 +89,11 @@ export class Program {
     return this.#memory('VmRSS')
   }
 
+  /** Of that without files that are mapped into memory, in bytes. */
+  ownRss(): number {
+    return this.#memory('RssAnon')
+  }
+
   /** The most it ever had resident, in bytes. */
   peakRss(): number {
     return this.#memory('VmHWM')

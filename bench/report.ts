@@ -27,9 +27,9 @@ export interface Row {
   readonly notes: readonly string[]
 }
 
-export type Verdict = 'ok' | 'MISSED' | ''
+type Verdict = 'ok' | 'MISSED' | ''
 
-export function verdict(check: Check): Verdict {
+function verdict(check: Check): Verdict {
   if (check.atLeast === undefined && check.atMost === undefined) return ''
   const value = median(check.values)
   const met = value >= (check.atLeast ?? -Infinity) && value <= (check.atMost ?? Infinity)

@@ -10,8 +10,8 @@ import { FILE_MODE, FOLDER_MODE, type Layout, prepareLayout } from '../../../src
 export const BLOB_BYTES = 32
 const BATCH = 2000
 const REPOSITORY = { registry: 'bench.local', name: 'bench/image' }
-/** The oldest was stored then, and each other one some time after the one before it. */
-const SINCE = Date.UTC(2026, 0, 1)
+/** The first was stored then, a month ago, and each other one some time after the one before it. */
+const SINCE = Date.now() - 30 * 24 * 60 * 60 * 1000
 const EVERY_MS = 1000
 
 /**
