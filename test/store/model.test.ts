@@ -22,7 +22,7 @@ const { signal } = new AbortController()
 const SIZES = [0, 100, 65_536, 70_000, 300_000]
 const BLOBS = 8
 const MANIFESTS = 3
-const RUNS = 40
+const RUNS = 25
 const STEPS = 60
 
 interface Piece {
