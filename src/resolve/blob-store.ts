@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
+import type { Marks } from '../oci/marks.ts'
 import type { Content } from './content.ts'
 import type { Failure } from './failure.ts'
 import type { Want } from './source.ts'
@@ -22,6 +23,8 @@ export interface BlobStore {
   open(digest: Digest): Promise<Content | undefined>
   /** What is known about it, without opening or marking it. */
   facts(digest: Digest): Promise<BlobFacts | undefined>
+  /** Those of a stored blob of more than 64 KiB; undefined when it is not here, or nobody has kept them. */
+  marks(digest: Digest): Promise<Uint8Array | undefined>
   /** Marks it as used, for whoever has answered with it from memory. Nothing when it is not here. */
   touch(digest: Digest): void
   /** Room for a blob on its way in. Goes on from what an earlier attempt, even before a restart, has left. One at a time for a digest. */
@@ -38,6 +41,8 @@ export interface Incoming {
   readonly position: number
   /** Bytes hashed, and written as long as it is kept: they may be read, from `start` on. Never more than `position`. */
   readonly written: number
+  /** Those of what is `written`. What has never been more than 64 KiB may have none. */
+  readonly marks: Marks
   /** The first byte that can be read: 0 until something was forgotten for good. */
   readonly start: number
   /** It will be stored if its digest is right. Once it is false it stays so until `restart`. */
@@ -71,6 +76,11 @@ export interface Incoming {
     references: readonly Digest[]
     subject: Digest | undefined
   }): Promise<boolean>
+  /**
+   * Takes back what came after `position`, a multiple of 64 KiB; nobody fills meanwhile. What is before it can be read
+   * all the time. Where that cannot be done it is a `restart`, and `position` is 0 then.
+   */
+  cutTo(position: number): Promise<void>
   /** The bytes were wrong: keeps them aside for inspection where that is possible and starts from nothing. */
   restart(): Promise<void>
   /** Frees memory and the file. What is not committed stays as the start of a later attempt, if it was kept. Always called, in `finally`. */

@@ -61,6 +61,14 @@ export class DiskStore implements BlobStore {
     }
   }
 
+  async marks(digest: Digest): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#yard.entries.marks(digest)
+    } catch (cause) {
+      throw diskFailure(`cannot look up the marks of ${digest}`, cause)
+    }
+  }
+
   async begin(want: Want): Promise<Incoming> {
     const { digest } = want
     if (this.#closing) throw new Failure('stopping', 'the store is closed')

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { publish } from '../observe/events.ts'
 import { algorithmOf, type Digest, parseDigest } from '../oci/digest.ts'
+import { MARK_BYTES, MARK_EVERY, Marks } from '../oci/marks.ts'
 import type { Incoming } from '../resolve/blob-store.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Want } from '../resolve/source.ts'
@@ -41,6 +42,7 @@ const SYNC_EVERY = 32 * 1024 * 1024
  * slots are what is read.
  */
 export class DiskIncoming implements Incoming {
+  readonly marks = new Marks()
   readonly #want: Want
   readonly #yard: Yard
   readonly #place: Borrower
@@ -73,6 +75,7 @@ export class DiskIncoming implements Incoming {
   #verified: { readonly position: number; readonly digest: Digest } | undefined
   #committing: Promise<boolean> | undefined
   #committed = false
+  #cutting: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
   static async begin(want: Want, yard: Yard, onClosed: () => void): Promise<DiskIncoming> {
@@ -216,6 +219,17 @@ export class DiskIncoming implements Incoming {
     return this.#committing
   }
 
+  cutTo(position: number): Promise<void> {
+    if (position % MARK_EVERY !== 0 || position < 0 || position > this.position) {
+      return Promise.reject(new RangeError(`cannot cut at ${position} of ${this.position}`))
+    }
+    const cutting = this.#cutTo(position).finally(() => {
+      this.#cutting = undefined
+    })
+    this.#cutting = cutting
+    return cutting
+  }
+
   async restart(): Promise<void> {
     await this.#reserving
     if (this.#failure !== undefined) throw this.#failure
@@ -245,6 +259,7 @@ export class DiskIncoming implements Incoming {
     this.#keptTo = undefined
     this.#forgotten = 0
     this.#verified = undefined
+    this.marks.cut(0)
     this.#written = 0
     this.#onDisk = 0
     this.#syncedTo = 0
@@ -344,7 +359,7 @@ export class DiskIncoming implements Incoming {
 
   #startWriting(file: OpenFile | undefined, from: number): WrittenFile {
     return this.#yard.writers.open(file?.fd, this.#want.digest, from, {
-      written: (position) => this.#onWritten(position),
+      written: (position, marks) => this.#onWritten(position, marks),
       full: (position, failure) => this.#onFull(position, failure),
       failed: (failure) => this.#fail(failure),
     })
@@ -369,8 +384,10 @@ export class DiskIncoming implements Incoming {
     await this.#yard.partials.remove(this.#want.digest).catch(() => {})
   }
 
-  #onWritten(position: number): void {
-    this.#onDisk = this.#keptTo ?? position
+  #onWritten(position: number, marks: Uint8Array | undefined): void {
+    if (marks !== undefined) this.#appendMarks(position, marks)
+    // What is hashed once more after a cut is on the disk all the time.
+    this.#onDisk = this.#keptTo ?? Math.max(this.#onDisk, position)
     this.#filling.written(position)
     if (this.#closing === undefined) {
       if (this.#filling.unwritten.length === 0) this.#write(this.#filling.handOver())
@@ -384,6 +401,13 @@ export class DiskIncoming implements Incoming {
       }
     }
     this.#advance(position)
+  }
+
+  /** Those up to `position`, of which the first may be known already. */
+  #appendMarks(position: number, marks: Uint8Array): void {
+    const first = Math.floor(position / MARK_EVERY) - marks.length / MARK_BYTES
+    const known = this.marks.count - first
+    if (known >= 0) this.marks.append(marks.subarray(known * MARK_BYTES))
   }
 
   async #syncEarly(file: OpenFile): Promise<void> {
@@ -431,6 +455,33 @@ export class DiskIncoming implements Incoming {
     return this.#writing.digest()
   }
 
+  async #cutTo(position: number): Promise<void> {
+    if (this.#closing !== undefined) throw new Failure('stopping', 'the intake was closed')
+    if (position === this.position) return
+    if (position === 0 || this.#inMemory || !this.kept) return this.restart()
+    // Also for the thread to be past all that it was told to write.
+    await this.#digest()
+    if (!this.kept || this.#file === undefined) return this.restart()
+    try {
+      await this.#writing?.end()
+      await this.#file.truncate(position)
+    } catch (cause) {
+      const failure = diskFailure(`cannot take back what came of ${this.#want.digest}`, cause)
+      this.#fail(failure)
+      throw failure
+    }
+    this.#filling.end()
+    this.#filling = new Filling(this.#yard.memory, this.#place, position)
+    this.#queued = []
+    this.#verified = undefined
+    this.marks.cut(position / MARK_EVERY)
+    this.#written = position
+    this.#onDisk = position
+    this.#syncedTo = Math.min(this.#syncedTo, position)
+    this.#writing = this.#startWriting(this.#file, position)
+    this.wake()
+  }
+
   async #commit(facts: {
     mediaType: string | undefined
     origin: string
@@ -457,7 +508,7 @@ export class DiskIncoming implements Incoming {
       try {
         await this.#yard.entries.put(
           { digest, size, kind, mediaType, origin, storedAt: Date.now() },
-          { references, subject, repository },
+          { references, subject, repository, marks: size > MARK_EVERY ? this.marks.since(0) : undefined },
         )
         this.#committed = true
       } catch (cause) {
@@ -479,6 +530,7 @@ export class DiskIncoming implements Incoming {
     const { partials, memory } = this.#yard
     try {
       await this.#committing?.catch(() => {})
+      await this.#cutting?.catch(() => {})
       await this.#reserving
       if (!this.#inMemory) {
         if (!this.#committed && this.kept && this.#failure === undefined)

@@ -1,4 +1,4 @@
-import { close, fdatasync, fstat, open, read, type Stats } from 'node:fs'
+import { close, fdatasync, fstat, ftruncate, open, read, type Stats } from 'node:fs'
 import { FILE_MODE } from './layout.ts'
 
 /**
@@ -30,6 +30,10 @@ export class OpenFile {
 
   read(target: Uint8Array, position: number): Promise<number> {
     return this.#using((done) => read(this.fd, target, 0, target.length, position, done))
+  }
+
+  async truncate(length: number): Promise<void> {
+    await this.#using<undefined>((done) => ftruncate(this.fd, length, (error) => done(error, undefined)))
   }
 
   /** Makes what was written durable. */

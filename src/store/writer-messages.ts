@@ -27,7 +27,13 @@ export type Command =
 /** From a writer thread. */
 export type Report =
   /** So many bytes from the start are hashed, and in the file as far as it was not `full` before. */
-  | { readonly is: 'written'; readonly file: number; readonly position: number }
+  | {
+      readonly is: 'written'
+      readonly file: number
+      readonly position: number
+      /** Those that have come since it was told before. */
+      readonly marks: Uint8Array | undefined
+    }
   /** So many bytes are in the file and no more will be: the thread no longer touches it. Told before the next `written`. */
   | {
       readonly is: 'full'

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { readSync, writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
+import { MARK_BYTES, MARK_EVERY } from '../oci/marks.ts'
 import type { Command, Report, WriterData } from './writer-messages.ts'
 
 // Hashes and writes what the main thread has put into the shared memory. Synchronous on purpose: the thread has nothing
@@ -12,6 +13,9 @@ interface OpenFile {
   fd: number | undefined
   readonly hash: Hash
   position: number
+  /** Bytes hashed. */
+  hashed: number
+  marks: Uint8Array | undefined
   failed: boolean
 }
 
@@ -24,7 +28,8 @@ let readBuffer = Buffer.alloc(0)
 port.on('message', (command: Command) => {
   const { file: number } = command
   if (command.do === 'open') {
-    files.set(number, { fd: command.fd, hash: createHash(command.algorithm), position: 0, failed: false })
+    const hash = createHash(command.algorithm)
+    files.set(number, { fd: command.fd, hash, position: 0, hashed: 0, marks: undefined, failed: false })
     return
   }
   if (command.do === 'end') {
@@ -47,7 +52,9 @@ port.on('message', (command: Command) => {
     }
     if (command.do === 'write') append(number, file, new Uint8Array(memory, command.offset, command.length))
     else catchUp(file, command.length)
-    report({ is: 'written', file: number, position: file.position })
+    const { position, marks } = file
+    report({ is: 'written', file: number, position, marks })
+    file.marks = undefined
   } catch (error) {
     file.failed = true
     report({ is: 'failed', file: number, ...told(error) })
@@ -64,9 +71,31 @@ function report(message: Report): void {
   port?.postMessage(message)
 }
 
+/** Up to each mark by itself: what the hash is there is the mark. */
+function hash(file: OpenFile, bytes: Uint8Array): void {
+  const passed = Math.floor(((file.hashed % MARK_EVERY) + bytes.length) / MARK_EVERY)
+  const before = file.marks?.length ?? 0
+  let end = before
+  if (passed > 0) {
+    const marks = new Uint8Array(before + passed * MARK_BYTES)
+    if (file.marks !== undefined) marks.set(file.marks)
+    file.marks = marks
+  }
+  for (let at = 0; at < bytes.length; ) {
+    const toMark = MARK_EVERY - (file.hashed % MARK_EVERY)
+    const piece = bytes.subarray(at, at + toMark)
+    file.hash.update(piece)
+    file.hashed += piece.length
+    at += piece.length
+    if (piece.length < toMark) return
+    file.marks?.set(file.hash.copy().digest().subarray(0, MARK_BYTES), end)
+    end += MARK_BYTES
+  }
+}
+
 /** Hashed first, and once: a file that cannot take it is no reason not to know what it was. */
 function append(number: number, file: OpenFile, bytes: Uint8Array): void {
-  file.hash.update(bytes)
+  hash(file, bytes)
   let done = 0
   try {
     while (file.fd !== undefined && done < bytes.length) {
@@ -84,7 +113,7 @@ function catchUp(file: OpenFile, length: number): void {
   for (let left = length; left > 0; ) {
     const count = file.fd === undefined ? 0 : readSync(file.fd, readBuffer, 0, left, file.position)
     if (count === 0) throw new Error('the file is shorter than it was')
-    file.hash.update(readBuffer.subarray(0, count))
+    hash(file, readBuffer.subarray(0, count))
     file.position += count
     left -= count
   }

@@ -7,8 +7,8 @@ const CATCH_UP_BYTES = 4 * 1024 * 1024
 
 /** Told how the writing of one file goes. */
 export interface WriterListener {
-  /** So much from the start is hashed, and in the file as far as it is not full. */
-  written(position: number): void
+  /** So much from the start is hashed, and in the file as far as it is not full; `marks`: those on the way there. */
+  written(position: number, marks: Uint8Array | undefined): void
   /**
    * Once, before the next `written`: so much is in the file, and what comes after is only hashed, because of `failure`
    * or because `pass` said so.
@@ -99,7 +99,7 @@ export class ThreadFile implements WrittenFile {
   receive(report: Report): void {
     if (report.is === 'written') {
       if (this.#catchingUp > 0) this.#caughtUp()
-      this.#listener.written(report.position)
+      this.#listener.written(report.position, report.marks)
     } else if (report.is === 'digest') {
       const digest = parseDigest(`${algorithmOf(this.#wanted)}:${report.hex}`)
       if (digest !== undefined) this.#digests.shift()?.resolve(digest)

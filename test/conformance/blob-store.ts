@@ -7,7 +7,7 @@ import type { BlobStore, Incoming } from '../../src/resolve/blob-store.ts'
 import type { Content } from '../../src/resolve/content.ts'
 import { Failure } from '../../src/resolve/failure.ts'
 import type { Want } from '../../src/resolve/source.ts'
-import { digestOf } from '../support/memory-store.ts'
+import { digestOf, marksOf } from '../support/memory-store.ts'
 
 const repository = { registry: 'docker.io', name: 'library/alpine' }
 const facts = {
@@ -309,6 +309,130 @@ export function blobStoreSuite(
       assert.deepEqual(await stored(store, digest), bytes)
     })
 
+    it('marks every 64 KiB of what came, however it came', async () => {
+      const bytes = randomBytes(1_000_000)
+      const incoming = await store.begin(wanted(digestOf(bytes)))
+      await feed(incoming, bytes.subarray(0, 70_000), 1000)
+      await writtenTo(incoming, 70_000)
+      assert.deepEqual(incoming.marks.since(0), marksOf(bytes.subarray(0, 70_000)))
+      await feed(incoming, bytes.subarray(70_000), 100_003)
+      await writtenTo(incoming, bytes.length)
+      assert.deepEqual(incoming.marks.since(0), marksOf(bytes))
+      await incoming.restart()
+      assert.equal(incoming.marks.count, 0)
+      await feed(incoming, bytes)
+      await writtenTo(incoming, bytes.length)
+      assert.deepEqual(incoming.marks.since(0), marksOf(bytes))
+      await incoming.close()
+    })
+
+    it('marks what an earlier attempt has left', async () => {
+      const bytes = randomBytes(10_000_000)
+      const digest = digestOf(bytes, 'sha512')
+      const first = await store.begin(wanted(digest))
+      await feed(first, bytes.subarray(0, 9_000_001))
+      await first.close()
+      const second = await store.begin(wanted(digest))
+      await feed(second, bytes.subarray(9_000_001))
+      assert.equal(await second.digest(), digest)
+      assert.deepEqual(second.marks.since(0), marksOf(bytes, 'sha512'))
+      await second.close()
+    })
+
+    it('keeps the marks of what is stored and more than 64 KiB', async () => {
+      const small = await keep(store, randomBytes(65536))
+      assert.equal(await store.marks(small), undefined)
+      const bytes = randomBytes(300_000)
+      const digest = await keep(store, bytes)
+      assert.deepEqual(Uint8Array.from((await store.marks(digest)) ?? []), marksOf(bytes))
+      assert.equal(await store.marks(digestOf(randomBytes(10))), undefined)
+    })
+
+    for (const [kept, cut] of [
+      [900_000, 196_608],
+      [900_000, 851_968],
+      [2_000_000, 524_288],
+      [70_000, 65536],
+      [20_000, 0],
+      [900_000, 0],
+    ] as const) {
+      it(`takes all but ${cut} of ${kept} bytes back, and goes on from there`, async () => {
+        const bytes = randomBytes(1_300_000)
+        const digest = digestOf(bytes)
+        const incoming = await store.begin(wanted(digest))
+        await incoming.reserve(bytes.length)
+        const wrong = Buffer.alloc(kept)
+        bytes.copy(wrong, 0, 0, cut)
+        await feed(incoming, wrong)
+        await incoming.cutTo(cut)
+        assert.equal(incoming.position, cut)
+        assert.equal(incoming.written, cut)
+        assert.deepEqual(incoming.marks.since(0), marksOf(bytes.subarray(0, cut)))
+        const target = Buffer.alloc(cut)
+        for (let at = 0; at < cut; ) at += await incoming.read(target.subarray(at), at)
+        assert.deepEqual(target, bytes.subarray(0, cut))
+        assert.equal(await incoming.read(Buffer.alloc(10), cut), 0)
+        await feed(incoming, bytes.subarray(cut))
+        assert.equal(await incoming.digest(), digest)
+        assert.deepEqual(incoming.marks.since(0), marksOf(bytes))
+        assert.equal(await incoming.commit(facts), true)
+        await incoming.close()
+        assert.deepEqual(await stored(store, digest), bytes)
+      })
+    }
+
+    it('takes back what came after what an earlier attempt has left, and some of that', async () => {
+      const bytes = randomBytes(9_500_000)
+      const digest = digestOf(bytes)
+      const first = await store.begin(wanted(digest))
+      await feed(first, bytes.subarray(0, 9_000_000))
+      await first.close()
+      const second = await store.begin(wanted(digest))
+      await feed(second, randomBytes(100_000))
+      await second.cutTo(8_978_432)
+      assert.equal(second.position, 8_978_432)
+      await second.cutTo(8_978_432)
+      await feed(second, randomBytes(100))
+      await second.cutTo(131_072)
+      await feed(second, bytes.subarray(131_072))
+      assert.equal(await second.digest(), digest)
+      await second.close()
+    })
+
+    it('cuts only at a mark, and only what is there', async () => {
+      const incoming = await store.begin(wanted(digestOf(randomBytes(10))))
+      await feed(incoming, randomBytes(100_000))
+      for (const position of [-65536, 1000, 131_072]) {
+        await assert.rejects(incoming.cutTo(position), RangeError)
+      }
+      assert.equal(incoming.position, 100_000)
+      await incoming.close()
+    })
+
+    it('gives right bytes to who reads what stays while the rest is taken back', async () => {
+      const bytes = randomBytes(9_000_000)
+      const incoming = await store.begin(wanted(digestOf(bytes)))
+      await feed(incoming, bytes)
+      await writtenTo(incoming, bytes.length)
+      const cut = 130 * 65536
+      let reading = true
+      const readers = Array.from({ length: 4 }, async (_, n) => {
+        const target = Buffer.alloc(50_000)
+        for (let at = n * 2_000_000; reading; at = (at + 77_777) % (cut - 50_000)) {
+          const count = await incoming.read(target, at)
+          assert.ok(count > 0, `nothing to read at ${at}`)
+          assert.deepEqual(target.subarray(0, count), bytes.subarray(at, at + count))
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+      })
+      await incoming.cutTo(cut)
+      await feed(incoming, bytes.subarray(cut))
+      assert.equal(await incoming.digest(), digestOf(bytes))
+      reading = false
+      await Promise.all(readers)
+      await incoming.close()
+    })
+
     it('leaves nothing behind that was put aside as wrong', async () => {
       const digest = digestOf(randomBytes(10))
       const first = await store.begin(wanted(digest))
@@ -524,6 +648,34 @@ function describeUnkept(
       for (let at = 0; at < end.length; ) at += await incoming.read(end.subarray(at), gate + at)
       assert.deepEqual(end, bytes.subarray(gate))
       await Promise.all([incoming, ...others].map((each) => each.close()))
+    })
+
+    it('cannot take a part back, and says so: it begins anew', async () => {
+      const bytes = randomBytes(LIMIT - 1)
+      const incoming = await store.begin(wanted(digestOf(bytes)))
+      assert.equal(await incoming.reserve(TOO_MUCH), false)
+      const reading = passOn(incoming, 300_000)
+      await feed(incoming, randomBytes(300_000))
+      await reading
+      await incoming.cutTo(65536)
+      assert.equal(incoming.position, 0)
+      assert.equal(incoming.start, 0)
+      assert.equal(incoming.marks.count, 0)
+      assert.equal(incoming.kept, true)
+      await feed(incoming, bytes)
+      assert.equal(await incoming.digest(), digestOf(bytes))
+      await incoming.close()
+    })
+
+    it('marks what goes through it without being kept', async () => {
+      const bytes = randomBytes(3_000_000)
+      const incoming = await store.begin(wanted(digestOf(bytes)))
+      await incoming.reserve(TOO_MUCH)
+      const reading = passOn(incoming, bytes.length)
+      await feed(incoming, bytes)
+      await reading
+      assert.deepEqual(incoming.marks.since(0), marksOf(bytes))
+      await incoming.close()
     })
 
     it('begins anew as one that may be kept', async () => {

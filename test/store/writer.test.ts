@@ -7,7 +7,7 @@ import { it } from 'node:test'
 import type { Worker } from 'node:worker_threads'
 import { SharedMemory, type Slot } from '../../src/store/shared-memory.ts'
 import { Writers } from '../../src/store/writer.ts'
-import { digestOf } from '../support/memory-store.ts'
+import { digestOf, marksOf } from '../support/memory-store.ts'
 import { afterwards, folder, smallDisk } from './folder.ts'
 
 const MIB = 1024 * 1024
@@ -55,6 +55,34 @@ it('what is in the file already is hashed before what is written', async (t) => 
   assert.equal(await file.digest(), digestOf(Buffer.concat([there, slot.bytes.slice(0, 10)])))
   await file.end()
   assert.deepEqual(positions, [4 * MIB, 8 * MIB, there.length, there.length + 10])
+})
+
+it('each mark is told of with the bytes it comes with, also of what is in the file already', async (t) => {
+  const { memory, slot } = await memoryWith(500_000)
+  const writers = new Writers(memory, 1)
+  afterwards(t, () => writers.stop())
+  const path = join(await folder(t), 'file')
+  const there = randomBytes(4 * MIB + 65536 + 5)
+  writeFileSync(path, there)
+  const fd = openSync(path, 'r+')
+  afterwards(t, () => closeSync(fd))
+  const told: number[] = []
+  const marks: Uint8Array[] = []
+  const file = writers.open(fd, wanted, there.length, {
+    ...deaf,
+    written: (_, more) => {
+      told.push((more?.length ?? 0) / 16)
+      if (more !== undefined) marks.push(more)
+    },
+  })
+  file.write(slot.offset, 65530)
+  file.write(slot.offset + 65530, 1)
+  file.write(slot.offset + 65531, 434_469)
+  await file.digest()
+  await file.end()
+  const bytes = Buffer.concat([there, slot.bytes.slice(0, 500_000)])
+  assert.deepEqual(told, [64, 1, 0, 1, 6])
+  assert.deepEqual(Buffer.concat(marks), Buffer.from(marksOf(bytes)))
 })
 
 it('a file that has become shorter than it was is a failure', async (t) => {

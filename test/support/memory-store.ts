@@ -1,5 +1,6 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { algorithmOf, type Digest, parseDigest } from '../../src/oci/digest.ts'
+import { MARK_BYTES, MARK_EVERY, Marks } from '../../src/oci/marks.ts'
 import type { BlobFacts, BlobStore, Incoming } from '../../src/resolve/blob-store.ts'
 import type { Content } from '../../src/resolve/content.ts'
 import { Failure } from '../../src/resolve/failure.ts'
@@ -11,11 +12,24 @@ export function digestOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sh
   return digest
 }
 
+/** As many as there are in these bytes. */
+export function marksOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sha256'): Uint8Array {
+  const count = Math.floor(bytes.length / MARK_EVERY)
+  const marks = new Uint8Array(count * MARK_BYTES)
+  const hash = createHash(algorithm)
+  for (let k = 0; k < count; k++) {
+    hash.update(bytes.subarray(k * MARK_EVERY, (k + 1) * MARK_EVERY))
+    marks.set(hash.copy().digest().subarray(0, MARK_BYTES), k * MARK_BYTES)
+  }
+  return marks
+}
+
 interface Stored {
   readonly bytes: Uint8Array
   readonly facts: Omit<BlobFacts, 'lastUsedAt'>
   readonly references: readonly Digest[]
   readonly subject: Digest | undefined
+  readonly marks: Uint8Array | undefined
 }
 
 /** The twin of the store on disk: same contract, no files. Writing is late by a turn of the event loop, as there. */
@@ -73,6 +87,7 @@ export class MemoryStore implements BlobStore {
       },
       references: [],
       subject: undefined,
+      marks: bytes.length > MARK_EVERY ? marksOf(bytes, facts.algorithm) : undefined,
     })
     return digest
   }
@@ -145,6 +160,10 @@ export class MemoryStore implements BlobStore {
     return { ...found.facts, lastUsedAt: this.#lastUsed.get(digest) ?? found.facts.storedAt }
   }
 
+  async marks(digest: Digest): Promise<Uint8Array | undefined> {
+    return this.stored.get(digest)?.marks
+  }
+
   touch(digest: Digest): void {
     if (this.stored.has(digest)) this.#lastUsed.set(digest, Date.now())
   }
@@ -167,11 +186,14 @@ export class MemoryStore implements BlobStore {
 }
 
 class MemoryIncoming implements Incoming {
+  readonly marks = new Marks()
   readonly #store: MemoryStore
   readonly #want: Want
   #bytes: Uint8Array
   #position: number
   #written: number
+  /** Of all that there are marks of. */
+  #hash: Hash | undefined
   #buffer: Uint8Array
   #failure: Failure | undefined
   #obstacle: Failure | undefined
@@ -194,6 +216,7 @@ class MemoryIncoming implements Incoming {
     this.#position = this.#bytes.length
     this.#written = this.#position
     this.#buffer = new Uint8Array(store.bufferBytes)
+    this.#mark()
   }
 
   get position(): number {
@@ -320,9 +343,27 @@ class MemoryIncoming implements Incoming {
       facts: { digest, size: bytes.length, kind, mediaType, storedAt: Date.now(), origin },
       references,
       subject,
+      marks: bytes.length > MARK_EVERY ? this.marks.since(0) : undefined,
     })
     this.#store.reserved.delete(digest)
     return true
+  }
+
+  async cutTo(position: number): Promise<void> {
+    if (position % MARK_EVERY !== 0 || position < 0 || position > this.#position) {
+      throw new RangeError(`cannot cut at ${position} of ${this.#position}`)
+    }
+    if (position === this.#position) return
+    if (position === 0 || !this.kept) return this.restart()
+    await this.#settled()
+    if (!this.kept) return this.restart()
+    this.#position = position
+    this.#written = position
+    this.#bytes = this.#bytes.slice(0, position)
+    this.marks.cut(position / MARK_EVERY)
+    this.#hash = undefined
+    this.#buffer = new Uint8Array(this.#store.bufferBytes)
+    this.#settle()
   }
 
   async restart(): Promise<void> {
@@ -334,6 +375,8 @@ class MemoryIncoming implements Incoming {
     this.#bytes = new Uint8Array()
     this.#position = 0
     this.#written = 0
+    this.marks.cut(0)
+    this.#hash = undefined
     this.#obstacle = undefined
     this.#keptTo = Number.POSITIVE_INFINITY
     this.#forgotten = 0
@@ -375,8 +418,18 @@ class MemoryIncoming implements Incoming {
       this.#refuse(this.#written + space, new Failure('disk', 'no space left on device'))
     }
     this.#written = this.#position
+    this.#mark()
     this.#settle()
     this.#listener?.(undefined)
+  }
+
+  #mark(): void {
+    while (this.marks.reach + MARK_EVERY <= this.#written) {
+      const { reach } = this.marks
+      this.#hash ??= createHash(algorithmOf(this.#want.digest)).update(this.#bytes.subarray(0, reach))
+      this.#hash.update(this.#bytes.subarray(reach, reach + MARK_EVERY))
+      this.marks.append(this.#hash.copy().digest().subarray(0, MARK_BYTES))
+    }
   }
 
   get #full(): boolean {

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { MARK_BYTES, MARK_EVERY, Marks } from '../../src/oci/marks.ts'
+
+const numbered = (from: number, count: number): Uint8Array =>
+  Uint8Array.from({ length: count * MARK_BYTES }, (_, at) => from + Math.floor(at / MARK_BYTES))
+
+test('marks are given as they were appended, however many at a time', () => {
+  const marks = new Marks()
+  assert.equal(marks.count, 0)
+  assert.equal(marks.since(0).length, 0)
+  marks.append(numbered(0, 3))
+  marks.append(numbered(3, 1))
+  marks.append(numbered(4, 100))
+  assert.equal(marks.count, 104)
+  assert.equal(marks.reach, 104 * MARK_EVERY)
+  assert.deepEqual(marks.since(0), numbered(0, 104))
+  assert.deepEqual(marks.since(100), numbered(100, 4))
+  assert.deepEqual(marks.since(2, 4), numbered(2, 2))
+  assert.equal(marks.since(104).length, 0)
+  assert.equal(marks.since(500).length, 0)
+  assert.deepEqual(Uint8Array.from(marks.at(103)), numbered(103, 1))
+  assert.throws(() => marks.at(104), RangeError)
+})
+
+test('what is cut off is followed by other marks', () => {
+  const marks = new Marks()
+  marks.append(numbered(0, 10))
+  const before = marks.since(0)
+  marks.cut(20)
+  assert.equal(marks.count, 10)
+  marks.cut(4)
+  marks.append(numbered(50, 2))
+  assert.deepEqual(marks.since(0), new Uint8Array([...numbered(0, 4), ...numbered(50, 2)]))
+  assert.deepEqual(before, numbered(0, 10), 'what was given out is a copy')
+  marks.cut(0)
+  assert.equal(marks.count, 0)
+})
+
+test('half a mark is none, and there is an end to how many are kept', () => {
+  const marks = new Marks()
+  marks.append(new Uint8Array(MARK_BYTES + 5))
+  assert.equal(marks.count, 1)
+  marks.append(new Uint8Array(2 ** 20 * MARK_BYTES))
+  assert.equal(marks.count, 2 ** 20)
+  marks.append(new Uint8Array(MARK_BYTES))
+  assert.equal(marks.count, 2 ** 20)
+})

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { truncate } from 'node:fs/promises'
+import { it } from 'node:test'
+import { Level } from 'level'
+import type { Digest } from '../../src/oci/digest.ts'
+import { Layout } from '../../src/store/layout.ts'
+import { openStore } from '../../src/store/open.ts'
+import { feed, keep, passOn, stored, wanted, writtenTo } from '../conformance/blob-store.ts'
+import { digestOf, marksOf } from '../support/memory-store.ts'
+import { folder, opened, smallDisk } from './folder.ts'
+
+const MIB = 1024 * 1024
+const facts = { mediaType: undefined, origin: 'x', references: [], subject: undefined }
+
+/** Digests that the index of a closed store has marks of. */
+async function marked(path: string): Promise<string[]> {
+  const level = new Level(new Layout(path).index)
+  try {
+    const keys = await level.keys({ gt: 'marks!', lt: 'marks"' }).all()
+    return keys.map((key) => key.slice('marks!'.length))
+  } finally {
+    await level.close()
+  }
+}
+
+it('marks last as long as the blob does, and go with it', async (t) => {
+  const path = await folder(t)
+  const first = await openStore({ path })
+  const digests: Digest[] = []
+  const blobs = [200_000, 300_000, 400_000].map((size) => randomBytes(size))
+  for (const bytes of blobs) digests.push(await keep(first.blobs, bytes))
+  await first.close()
+  assert.deepEqual(await marked(path), [...digests].sort())
+  const [removed, lost, left] = digests as [Digest, Digest, Digest]
+  await truncate(new Layout(path).blob(lost), 10)
+
+  const second = await openStore({ path })
+  assert.equal(await second.remove(removed), true)
+  assert.equal(await second.blobs.open(lost), undefined)
+  const marks = (await second.blobs.marks(left)) ?? new Uint8Array()
+  assert.deepEqual(Buffer.from(marks), Buffer.from(marksOf(blobs[2] ?? Buffer.alloc(0))))
+  assert.equal(await second.blobs.marks(removed), undefined)
+  await second.close()
+  assert.deepEqual(await marked(path), [left])
+})
+
+it('a blob that is half here when the disk turns out full begins anew instead of being cut', async (t) => {
+  const path = await smallDisk(t, 6 * MIB)
+  if (path === undefined) return
+  const store = await opened(t, { path, memoryBytes: 2 * MIB })
+  const bytes = randomBytes(12 * MIB)
+  const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
+  await incoming.reserve(bytes.length)
+  const reading = passOn(incoming, 8 * MIB)
+  await feed(incoming, bytes.subarray(0, 8 * MIB))
+  await reading
+  assert.equal(incoming.kept, false)
+  await incoming.cutTo(4 * MIB)
+  assert.equal(incoming.position, 0)
+  assert.equal(incoming.kept, true)
+  const small = bytes.subarray(0, 2 * MIB)
+  await feed(incoming, small)
+  assert.equal(await incoming.digest(), digestOf(small))
+  await incoming.close()
+})
+
+it('an intake that is closed while it is cut leaves what is right, and no cut comes after its end', async (t) => {
+  const path = await folder(t)
+  const store = await opened(t, { path })
+  const bytes = randomBytes(5 * MIB)
+  const first = await store.blobs.begin(wanted(digestOf(bytes)))
+  await feed(first, bytes.subarray(0, 2 * MIB))
+  await feed(first, randomBytes(2 * MIB))
+  const cutting = first.cutTo(2 * MIB)
+  await first.close()
+  await cutting
+  await assert.rejects(first.cutTo(MIB), { code: 'stopping' })
+  const second = await store.blobs.begin(wanted(digestOf(bytes)))
+  assert.equal(second.position, 2 * MIB)
+  await feed(second, bytes.subarray(2 * MIB))
+  await writtenTo(second, bytes.length)
+  await second.commit(facts)
+  await second.close()
+  assert.deepEqual(await stored(store.blobs, digestOf(bytes)), bytes)
+})
+
+it('memory comes back from what is cut off', async (t) => {
+  const store = await opened(t, { path: await folder(t), memoryBytes: MIB })
+  const bytes = randomBytes(3 * MIB)
+  const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
+  for (let round = 0; round < 40; round++) {
+    await feed(incoming, bytes.subarray(incoming.position))
+    await incoming.cutTo(MIB + (round % 5) * 65536)
+  }
+  await feed(incoming, bytes.subarray(incoming.position))
+  assert.equal(await incoming.digest(), digestOf(bytes))
+  await incoming.close()
+})
