@@ -5,8 +5,6 @@ import { BLOBS_PER_SECOND, type Hits, MANIFESTS_PER_SECOND, SETTLE_MS } from './
 
 /** How much slower a hit may become. */
 const WITHIN = 1.5
-const ROUNDS = 8
-const QUICK_ROUNDS = 4
 const ROUND_MS = 1500
 const WARM_MS = 500
 const KINDS = [
@@ -28,8 +26,8 @@ export interface State {
 }
 
 /** How many turns each state gets, the one that only makes everything warm counted in. */
-export function turnsOf({ quick }: Context): number {
-  return 1 + (quick ? QUICK_ROUNDS : ROUNDS)
+export function turnsOf({ repetitions }: Context): number {
+  return 1 + repetitions
 }
 
 /** How long something goes on in the longest turn. */

@@ -49,7 +49,7 @@ export function start(context: Context): Promise<void> {
     }
 
     const times = { empty: [] as number[], clean: [] as number[], unclean: [] as number[] }
-    const rounds = Math.min(context.repetitions, 5)
+    const rounds = Math.min(context.repetitions, 4)
     for (let round = -1; round < rounds; round++) {
       const nothing = await owning(async (stays) => (await started(empty, stays)).ms)
       const clean = await owning(async (stays) => {
