@@ -14,8 +14,10 @@ import type { DiskLimit } from './store/room.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
 import type { UpstreamEntry, UpstreamOptions } from './upstream/options.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
+import type { Place } from './warm/place.ts'
+import { type WarmEntry, Warming } from './warm/warming.ts'
 
-export type { UpstreamEntry, UpstreamOptions }
+export type { UpstreamEntry, UpstreamOptions, WarmEntry }
 
 export interface AgentOptions {
   /** Folder for everything that is kept. */
@@ -32,6 +34,8 @@ export interface AgentOptions {
   readonly tls?: CertificateFiles
   /** Registries that need more than their name. */
   readonly upstreams?: UpstreamOptions
+  /** Images that are here before anybody pulls them, and stay so when their tags move. */
+  readonly warm?: readonly WarmEntry[]
   /** Repositories that may be pulled, such as `docker.io/library/*`; default: all. */
   readonly allow?: readonly string[]
   /** Registry for requests that name none; default docker.io. */
@@ -52,6 +56,7 @@ export interface Agent {
 }
 
 const DEFAULT_LISTEN: ListenAddress = { host: '127.0.0.1', port: 5050 }
+const DEFAULT_NAMESPACE = 'docker.io'
 const DRAIN_MS = 25_000
 const FLIGHTS = 256
 /** While no more blobs than this are being read, nobody feels it when others are too. */
@@ -62,11 +67,89 @@ export function createAgent(options: AgentOptions): Agent {
   return new NodeAgent(options)
 }
 
+/** Lets `work` warm images into a folder on which no agent is running, without listening anywhere. */
+export async function withWarming<Result>(
+  options: AgentOptions,
+  work: (warming: Pick<Warming, 'warm'>) => Promise<Result>,
+): Promise<Result> {
+  const undo: Undo[] = []
+  try {
+    const warming = new Warming(placeOf(await openCore(options, undo), options))
+    undo.push(() => warming.stop())
+    return await work(warming)
+  } finally {
+    await undone(undo, 0)
+  }
+}
+
+type Undo = (drainMs: number) => Promise<void> | void
+
+async function undone(steps: Undo[], drainMs: number): Promise<void> {
+  const failures: unknown[] = []
+  for (const step of steps.reverse()) {
+    try {
+      await step(drainMs)
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'The agent did not stop cleanly.')
+}
+
+/** What an agent is without its listeners. */
+interface Core {
+  readonly upstreams: Upstreams
+  readonly store: Store
+  readonly resolution: Resolution
+}
+
+/** Adds to `undo` what undoes each step. */
+async function openCore(options: AgentOptions, undo: Undo[]): Promise<Core> {
+  const { data, maxBytes, patience } = options
+  const upstreams = createUpstreams(options.upstreams ?? {})
+  undo.push(() => upstreams.close())
+  let forget = (_: Digest): void => {}
+  const store = await openStore({
+    path: data,
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+    onDropped: (digest) => forget(digest),
+  })
+  undo.push(() => store.close())
+  const resolution = new Resolution({
+    store: store.blobs,
+    catalog: store.catalog,
+    registry: upstreams,
+    flightPolicy: { ...DEFAULT_POLICY, ...patience },
+    freshnessPolicy: DEFAULT_FRESHNESS,
+    manifestMemoryBytes: MANIFEST_MEMORY,
+    flightLimit: FLIGHTS,
+  })
+  forget = (digest) => resolution.forget(digest)
+  undo.push(() => resolution.flights.stop())
+  return { upstreams, store, resolution }
+}
+
+function placeOf({ upstreams, store, resolution }: Core, options: AgentOptions): Place {
+  return {
+    resolver: resolution,
+    defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
+    allowed: allowedBy(options.allow),
+    stored: (digest) => store.blobs.facts(digest),
+    coming: (digest) => resolution.flights.get(digest),
+    forget: (digest) => resolution.forget(digest),
+    tag: (repository, tag) => store.catalog.tag(repository, tag),
+    tagTtlMs: (repository) => upstreams.freshness(repository).tagTtlMs,
+    limitBytes: () => store.room().limitBytes,
+    pin: (digest) => store.pin(digest),
+    unpin: (digest) => store.unpin(digest),
+  }
+}
+
 class NodeAgent implements Agent {
   readonly #options: AgentOptions
   readonly #startedAt = Date.now()
   /** What undoes each step of the start, in the order of the steps. */
-  readonly #undo: ((drainMs: number) => Promise<void> | void)[] = []
+  readonly #undo: Undo[] = []
   #addresses: Agent['addresses'] | undefined
   #adminAddress: ListenAddress | undefined
   #draining = false
@@ -96,28 +179,14 @@ class NodeAgent implements Agent {
   }
 
   async #start(): Promise<void> {
-    const { data, maxBytes, scrubRate = 0, listen = DEFAULT_LISTEN, admin } = this.#options
-    const { defaultNamespace = 'docker.io' } = this.#options
-    const upstreams = createUpstreams(this.#options.upstreams ?? {})
-    this.#undo.push(() => upstreams.close())
-    let forget = (_: Digest): void => {}
-    const store = await openStore({
-      path: data,
-      ...(maxBytes === undefined ? {} : { maxBytes }),
-      onDropped: (digest) => forget(digest),
-    })
-    this.#undo.push(() => store.close())
-    const resolution = new Resolution({
-      store: store.blobs,
-      catalog: store.catalog,
-      registry: upstreams,
-      flightPolicy: { ...DEFAULT_POLICY, ...this.#options.patience },
-      freshnessPolicy: DEFAULT_FRESHNESS,
-      manifestMemoryBytes: MANIFEST_MEMORY,
-      flightLimit: FLIGHTS,
-    })
-    forget = (digest) => resolution.forget(digest)
-    this.#undo.push(() => resolution.flights.stop())
+    const {
+      scrubRate = 0,
+      listen = DEFAULT_LISTEN,
+      admin,
+      defaultNamespace = DEFAULT_NAMESPACE,
+    } = this.#options
+    const core = await openCore(this.#options, this.#undo)
+    const { upstreams, store, resolution } = core
     const registry = createRegistryServer({
       ...this.#options,
       listen,
@@ -128,27 +197,24 @@ class NodeAgent implements Agent {
     const reporter = new Reporter(this.#view(store, upstreams, resolution))
     this.#undo.push(() => reporter.close())
     const upkeep = new Upkeep(store, defaultNamespace)
+    const warming = new Warming(placeOf(core, this.#options), this.#options.warm)
     const adminServer =
-      admin === undefined ? undefined : createAdminServer({ listen: admin, reports: reporter, upkeep })
+      admin === undefined
+        ? undefined
+        : createAdminServer({ listen: admin, reports: reporter, upkeep, warming })
     this.#undo.push(() => adminServer?.stop())
+    this.#undo.push(() => warming.stop())
     this.#adminAddress = await adminServer?.start()
     // Last, so that whoever gets an answer here gets one everywhere.
     this.#addresses = { registry: await registry.start(), admin: this.#adminAddress }
     const isQuiet = (): boolean => resolution.flights.list().length === 0 && store.reads() <= FEW_READS
     if (scrubRate > 0) store.scrub.start({ bytesPerSecond: scrubRate, isQuiet })
+    warming.start()
   }
 
   async #stop(drainMs: number): Promise<void> {
     this.#draining = true
-    const failures: unknown[] = []
-    for (const undo of this.#undo.reverse()) {
-      try {
-        await undo(drainMs)
-      } catch (error) {
-        failures.push(error)
-      }
-    }
-    if (failures.length > 0) throw new AggregateError(failures, 'The agent did not stop cleanly.')
+    await undone(this.#undo, drainMs)
   }
 
   #view(store: Store, upstreams: Upstreams, resolution: Resolution): NodeView {
@@ -158,7 +224,7 @@ class NodeAgent implements Agent {
       version: this.#options.version ?? 'unknown',
       startedAt: this.#startedAt,
       data: this.#options.data,
-      defaultNamespace: this.#options.defaultNamespace ?? 'docker.io',
+      defaultNamespace: this.#options.defaultNamespace ?? DEFAULT_NAMESPACE,
       addresses: () => ({
         registry: this.#addresses && written(this.#addresses.registry),
         admin: this.#adminAddress && written(this.#adminAddress),

@@ -5,4 +5,5 @@ export {
   createAgent,
   type UpstreamEntry,
   type UpstreamOptions,
+  type WarmEntry,
 } from './agent.ts'

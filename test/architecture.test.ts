@@ -29,10 +29,11 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'observe',
     'oci',
     'upkeep',
+    'warm',
   ],
   config: ['oci'],
   // Besides events: the shapes of the admin API's answers, which the CLI reads too.
-  http: ['resolve', 'oci', EVENTS, 'observe/report.ts', 'observe/upkeep-report.ts'],
+  http: ['resolve', 'oci', EVENTS, 'observe/report.ts', 'observe/upkeep-report.ts', 'observe/warm-report.ts'],
   resolve: ['oci', EVENTS],
   store: ['oci', EVENTS, ...INTERFACES],
   upstream: ['oci', EVENTS, ...INTERFACES],
@@ -41,6 +42,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   runtimes: ['oci'],
   observe: ['oci', ...INTERFACES],
   upkeep: ['observe', 'oci'],
+  warm: [
+    'oci',
+    EVENTS,
+    'observe/warm-report.ts',
+    'observe/words.ts',
+    'upkeep/refusal.ts',
+    'upkeep/ticking.ts',
+    ...INTERFACES,
+  ],
   oci: [],
 }
 

@@ -57,6 +57,7 @@ export function agentOptions(
     listen,
     admin,
     defaultNamespace,
+    warm: settings.warm,
     version,
     upstreams: {
       entries: upstreams.map(upstreamEntry),

@@ -4,6 +4,7 @@ import { parseDuration } from './duration.ts'
 import { listOf, oneOf, type Shape, text } from './shape.ts'
 import { type DiskLimit, parseDiskLimit, parseSize } from './size.ts'
 import { type UpstreamSettings, upstreams } from './upstream.ts'
+import { type WarmSettings, warm } from './warm.ts'
 
 /** One setting: everything about it that is known anywhere. */
 export interface Setting<Value> {
@@ -147,6 +148,14 @@ export const SETTINGS = Object.freeze({
     shown: 'every registry, anonymously',
     help: 'how single registries are reached: hosts, TLS, credentials, freshness of tags',
     example: '[{ namespace: docker.io, host: mirror.example.com }]',
+  }),
+  warm: setting<readonly WarmSettings[]>({
+    flag: undefined,
+    shape: warm,
+    fallback: Object.freeze([]),
+    shown: 'none',
+    help: 'images that the agent keeps here before anybody pulls them',
+    example: '[docker.io/library/alpine:3]',
   }),
 })
 

@@ -16,6 +16,12 @@ export interface Reports {
   ready(): { readonly ready: boolean; readonly reasons: readonly string[] }
 }
 
+/** What is to be kept warm. */
+export interface Warmth {
+  /** Each reason is a sentence about an image that is not all here. */
+  lacking(): Promise<readonly string[]>
+}
+
 export interface Answer<Body = string | AsyncIterable<unknown>> {
   readonly code: number
   readonly type: string
@@ -31,7 +37,7 @@ const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'
 const TEXT = 'text/plain; charset=utf-8'
 export const LINES = 'application/x-ndjson'
 
-export async function answerTo(route: Look, reports: Reports): Promise<Answer> {
+export async function answerTo(route: Look, reports: Reports, warmth: Warmth): Promise<Answer> {
   switch (route.kind) {
     case 'page':
       return { code: 200, type: 'text/html; charset=utf-8', body: ADMIN_PAGE }
@@ -40,7 +46,7 @@ export async function answerTo(route: Look, reports: Reports): Promise<Answer> {
     case 'healthz':
       return { code: 200, type: TEXT, body: 'ok\n' }
     case 'readyz':
-      return readiness(reports.ready())
+      return readiness(reports.ready().reasons, route.warm ? await warmth.lacking() : [])
     case 'status':
       return json(200, await reports.status())
     case 'blobs':
@@ -68,8 +74,9 @@ function unlessRefused(report: Parsed<unknown>): Answer {
   return report.ok ? json(200, report.value) : problem(400, report.problem)
 }
 
-function readiness({ ready, reasons }: ReturnType<Reports['ready']>): Answer {
-  return ready
+function readiness(...all: readonly (readonly string[])[]): Answer {
+  const reasons = all.flat()
+  return reasons.length === 0
     ? { code: 200, type: TEXT, body: 'ready\n' }
     : { code: 503, type: TEXT, body: `not ready: ${reasons.join('; ')}\n` }
 }

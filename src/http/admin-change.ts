@@ -10,6 +10,7 @@ import {
   type VerifyLine,
   VerifyRequest,
 } from '../observe/upkeep-report.ts'
+import { type WarmLine, WarmRequest } from '../observe/warm-report.ts'
 import { type Answer, json, LINES, problem } from './admin-answer.ts'
 import { LARGEST_BODY, parseBody, readBody } from './admin-body.ts'
 import type { Change } from './admin-route.ts'
@@ -28,6 +29,17 @@ export interface Upkeep {
     force: boolean
     signal: AbortSignal
   }): AsyncIterable<RemovalLine>
+}
+
+/** What has images here before anybody pulls them. Refuses as `Upkeep` does. */
+export interface Warming {
+  warm(options: WarmRequest & { signal: AbortSignal }): AsyncIterable<WarmLine>
+}
+
+/** Who carries changes out. */
+export interface Changes {
+  readonly upkeep: Upkeep
+  readonly warming: Warming
 }
 
 const STATUS = { malformed: 400, unknown: 404, conflict: 409 } as const
@@ -51,13 +63,13 @@ export function refuseChange(request: IncomingMessage): Answer<string> | undefin
 export async function make(
   change: Change,
   request: IncomingMessage,
-  upkeep: Upkeep,
+  changes: Changes,
   { signal, patienceMs }: { signal: AbortSignal; patienceMs: number },
 ): Promise<Answer> {
   const body = await readBody(request, { signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]) })
   if (body === undefined) return problem(413, `a body may have ${LARGEST_BODY} bytes`)
   try {
-    return await begin(change, body, upkeep, signal)
+    return await begin(change, body, changes, signal)
   } catch (error) {
     const status = refusalStatus(error)
     if (status === undefined || !(error instanceof Error)) throw error
@@ -65,7 +77,12 @@ export async function make(
   }
 }
 
-async function begin(change: Change, body: Buffer, upkeep: Upkeep, signal: AbortSignal): Promise<Answer> {
+async function begin(
+  change: Change,
+  body: Buffer,
+  { upkeep, warming }: Changes,
+  signal: AbortSignal,
+): Promise<Answer> {
   switch (change) {
     case 'gc':
       return withBody(body, GcRequest, ({ toBytes }) => lines(upkeep.gc({ toBytes, signal }), signal))
@@ -73,6 +90,8 @@ async function begin(change: Change, body: Buffer, upkeep: Upkeep, signal: Abort
       return withBody(body, VerifyRequest, ({ bytesPerSecond }) =>
         lines(upkeep.verify({ bytesPerSecond, signal }), signal),
       )
+    case 'warm':
+      return withBody(body, WarmRequest, (given) => lines(warming.warm({ ...given, signal }), signal))
     case 'pin':
       return withBody(body, PinsRequest, async ({ subjects }) => json(200, await upkeep.pin(subjects)))
     case 'unpin':

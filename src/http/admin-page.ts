@@ -12,8 +12,10 @@ export const ADMIN_PAGE = `<!doctype html>
 <li>/api/v1/why?subject=REF-or-DIGEST: where something is and where it came from (<code>agent why</code>)
 <li>POST /api/v1/gc, POST /api/v1/verify, POST and DELETE /api/v1/pins, DELETE /api/v1/images: what
 <code>agent gc</code>, <code>verify</code>, <code>pin</code>, <code>unpin</code> and <code>rm</code> ask for, in JSON
+<li>POST /api/v1/warm: images that are to be here before anybody pulls them (<code>agent warm</code>)
 <li><a href="/metrics">/metrics</a>: for Prometheus
-<li><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>: for whoever watches over it
+<li><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>,
+<a href="/readyz?warm=1">/readyz?warm=1</a>: for whoever watches over it
 </ul>
 </html>
 `

@@ -1,10 +1,12 @@
 /** What a look is taken at. */
 export type Look =
-  | { readonly kind: 'page' | 'metrics' | 'healthz' | 'readyz' | 'status' | 'blobs' | 'images' | 'unknown' }
+  | { readonly kind: 'page' | 'metrics' | 'healthz' | 'status' | 'blobs' | 'images' | 'unknown' }
+  /** `warm`: only when all that is to be kept warm is here, too. */
+  | { readonly kind: 'readyz'; readonly warm: boolean }
   | { readonly kind: 'why'; readonly subject: string }
   | { readonly kind: 'refused'; readonly problem: string }
 
-export type Change = 'gc' | 'verify' | 'pin' | 'unpin' | 'remove'
+export type Change = 'gc' | 'verify' | 'warm' | 'pin' | 'unpin' | 'remove'
 
 /** What was asked of the admin server. */
 export type AdminRoute =
@@ -16,6 +18,7 @@ export type AdminRoute =
 const CHANGES: Readonly<Record<string, Readonly<Record<string, Change>>>> = {
   '/api/v1/gc': { POST: 'gc' },
   '/api/v1/verify': { POST: 'verify' },
+  '/api/v1/warm': { POST: 'warm' },
   '/api/v1/pins': { POST: 'pin', DELETE: 'unpin' },
   '/api/v1/images': { DELETE: 'remove' },
 }
@@ -47,7 +50,7 @@ function lookAt(path: string, query: URLSearchParams): Look {
     case '/healthz':
       return { kind: 'healthz' }
     case '/readyz':
-      return { kind: 'readyz' }
+      return { kind: 'readyz', warm: ['', '1', 'true'].includes(query.get('warm') ?? '0') }
     case '/api/v1/status':
       return { kind: 'status' }
     case '/api/v1/blobs':

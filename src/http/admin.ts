@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type Answer, answerTo, problem, type Reports } from './admin-answer.ts'
-import { make, refuseChange, type Upkeep } from './admin-change.ts'
+import { type Answer, answerTo, problem, type Reports, type Warmth } from './admin-answer.ts'
+import { make, refuseChange, type Upkeep, type Warming } from './admin-change.ts'
 import { isLoopbackHost, isMeantForLoopback } from './admin-host.ts'
 import { sendLines } from './admin-lines.ts'
 import { type AdminRoute, adminRoute } from './admin-route.ts'
@@ -11,6 +11,7 @@ export interface AdminServerOptions {
   readonly listen: { readonly host: string; readonly port: number }
   readonly reports: Reports
   readonly upkeep: Upkeep
+  readonly warming: Warming & Warmth
   /** How long a report, or the next line of one, may take. */
   readonly patienceMs?: number
 }
@@ -93,14 +94,14 @@ function refuse(request: IncomingMessage, listenHost: string): Answer | undefine
 async function answered(
   route: AdminRoute,
   request: IncomingMessage,
-  { reports, upkeep }: AdminServerOptions,
+  { reports, upkeep, warming }: AdminServerOptions,
   options: { signal: AbortSignal; patienceMs: number },
 ): Promise<Answer> {
   if (route.kind === 'method') {
     return { ...problem(405, `only ${route.allow} are answered here`), allow: route.allow }
   }
-  if (route.kind !== 'change') return answerTo(route, reports)
-  return refuseChange(request) ?? (await make(route.change, request, upkeep, options))
+  if (route.kind !== 'change') return answerTo(route, reports, warming)
+  return refuseChange(request) ?? (await make(route.change, request, { upkeep, warming }, options))
 }
 
 async function within(ms: number, making: Promise<Answer>): Promise<Answer> {

@@ -91,6 +91,14 @@ export interface Events {
     readonly size: number
     readonly reason: 'room' | 'gc' | 'removed'
   }
+  /** An image that was to be warmed is all here, or `error` says why not. */
+  'warm.ended': {
+    readonly image: string
+    readonly digest: Digest | undefined
+    readonly bytes: number
+    readonly ms: number
+    readonly error: string | undefined
+  }
   'store.recovered': {
     readonly blobs: number
     readonly bytes: number

@@ -78,6 +78,10 @@ function listenToTransfers(logger: Logger): readonly (() => void)[] {
       const level = rest.outcome === 'stale-if-error' ? 'warn' : 'debug'
       logger[level]({ ...rest, repository: named(repository) }, 'tag')
     }),
+    subscribe('warm.ended', ({ error, ...rest }) => {
+      if (error === undefined) logger.info(rest, 'warmed')
+      else logger.warn({ ...rest, error: scrub(error) }, 'not warmed')
+    }),
     subscribe('store.committed', (fact) => logger.trace(fact, 'committed')),
   ]
 }

@@ -49,6 +49,7 @@ test('without anything given, the embedded defaults hold', async () => {
     drainTimeout: 25_000,
     logLevel: 'info',
     upstreams: [],
+    warm: [],
   })
 })
 

@@ -7,19 +7,23 @@ import { type AdminServer, createAdminServer } from '../../src/http/admin.ts'
 import type { Reports } from '../../src/http/admin-answer.ts'
 import { Reporter } from '../../src/observe/reporter.ts'
 import { Upkeep } from '../../src/upkeep/upkeep.ts'
+import { Warming } from '../../src/warm/warming.ts'
 import { parseExposition } from '../observe/exposition.ts'
 import { digestOf, MemoryNode } from '../observe/memory-node.ts'
 import { MemoryKept } from '../upkeep/memory-kept.ts'
+import { MemoryPlace } from '../warm/memory-place.ts'
 
 let node: MemoryNode
 let reporter: Reporter
 let kept: MemoryKept
+let place: MemoryPlace
 let running: AdminServer[]
 
 beforeEach(() => {
   node = new MemoryNode()
   reporter = new Reporter(node)
   kept = new MemoryKept()
+  place = new MemoryPlace()
   running = []
 })
 
@@ -30,7 +34,8 @@ afterEach(async () => {
 
 async function serve(reports: Reports = reporter, patienceMs = 15_000, host = '127.0.0.1'): Promise<number> {
   const upkeep = new Upkeep(kept, 'docker.io')
-  const server = createAdminServer({ listen: { host, port: 0 }, reports, upkeep, patienceMs })
+  const warming = new Warming(place)
+  const server = createAdminServer({ listen: { host, port: 0 }, reports, upkeep, warming, patienceMs })
   running.push(server)
   return (await server.start()).port
 }
@@ -440,7 +445,12 @@ test('after the end nobody is answered, also not on connections kept open', asyn
 test('an address in use is an error with its code', async () => {
   const port = await serve()
   const upkeep = new Upkeep(kept, 'docker.io')
-  const second = createAdminServer({ listen: { host: '127.0.0.1', port }, reports: reporter, upkeep })
+  const second = createAdminServer({
+    listen: { host: '127.0.0.1', port },
+    reports: reporter,
+    upkeep,
+    warming: new Warming(place),
+  })
   await assert.rejects(second.start(), { code: 'EADDRINUSE' })
   await second.stop()
 })

@@ -1,0 +1,81 @@
+import type { Platform } from './manifest.ts'
+import { type Parsed, parsed, refused } from './parsed.ts'
+
+const PART = /^[a-z0-9][a-z0-9_.-]{0,31}$/
+const ARCHITECTURES: Readonly<Record<string, readonly [architecture: string, variant?: string]>> = {
+  x86_64: ['amd64'],
+  'x86-64': ['amd64'],
+  aarch64: ['arm64'],
+  armhf: ['arm', 'v7'],
+  armel: ['arm', 'v6'],
+  i386: ['386'],
+}
+/** What no variant means, and the least that there is. */
+const LEVELS: Readonly<Record<string, { readonly usual: number; readonly least: number }>> = {
+  amd64: { usual: 1, least: 1 },
+  arm: { usual: 7, least: 5 },
+  arm64: { usual: 8, least: 8 },
+}
+/** As Node names architectures, where images name them differently. */
+const OF_NODE: Readonly<Record<string, string>> = {
+  x64: 'amd64',
+  ia32: '386',
+  ppc64: 'ppc64le',
+  loong64: 'loong64',
+}
+
+/** `linux/amd64`, `linux/arm/v7`. */
+export function parsePlatform(text: string): Parsed<Platform> {
+  const [os = '', architecture = '', variant, ...more] = text.toLowerCase().split('/')
+  const parts = variant === undefined ? [os, architecture] : [os, architecture, variant]
+  if (more.length > 0 || !parts.every((part) => PART.test(part))) {
+    return refused(`"${text}" is not a platform: write os/architecture, such as linux/arm64 or linux/arm/v7`)
+  }
+  return parsed(usualNames({ os, architecture, variant }))
+}
+
+export function platformText({ os, architecture, variant }: Platform): string {
+  return variant === undefined ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`
+}
+
+/** What containers are run as on a machine like this one. */
+export function platformOfNode({ arch, platform }: { arch: string; platform: string } = process): Platform {
+  const os = platform === 'win32' ? 'windows' : 'linux'
+  return { os, architecture: OF_NODE[arch] ?? arch, variant: undefined }
+}
+
+/** Of what is on offer, what a node of this platform runs: its own variant, or else the next lower one. */
+export function fitting<Offer extends { readonly platform: Platform | undefined }>(
+  offers: readonly Offer[],
+  wanted: Platform,
+): readonly Offer[] {
+  const { os, architecture, variant } = usualNames(wanted)
+  const same = offers.filter(({ platform }) => {
+    const named = platform && usualNames(platform)
+    return named?.os === os && named.architecture === architecture
+  })
+  const level = levelOf(architecture, variant)
+  if (level === undefined) {
+    return same.filter(({ platform }) => platform && usualNames(platform).variant === variant)
+  }
+  const { least = level } = LEVELS[architecture] ?? {}
+  for (let next = level; next >= least; next -= 1) {
+    const found = same.filter(
+      ({ platform }) => platform && levelOf(architecture, usualNames(platform).variant) === next,
+    )
+    if (found.length > 0) return found
+  }
+  return []
+}
+
+function levelOf(architecture: string, variant: string | undefined): number | undefined {
+  if (variant === undefined) return LEVELS[architecture]?.usual
+  const level = /^v?(\d)$/.exec(variant)?.[1]
+  return level === undefined ? undefined : Number(level)
+}
+
+/** Builders and people write the same machine in several ways. */
+function usualNames({ os, architecture, variant }: Platform): Platform {
+  const [name, its] = ARCHITECTURES[architecture] ?? [architecture]
+  return { os: os === 'macos' ? 'darwin' : os, architecture: name, variant: (variant || undefined) ?? its }
+}

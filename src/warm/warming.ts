@@ -1,0 +1,80 @@
+import { setMaxListeners } from 'node:events'
+import type { WarmLine, WarmRequest } from '../observe/warm-report.ts'
+import { Failure } from '../resolve/failure.ts'
+import { Refusal } from '../upkeep/refusal.ts'
+import { Fetching } from './fetching.ts'
+import { Keeper } from './keeper.ts'
+import { type Order, parseOrder, type WarmEntry } from './order.ts'
+import type { Place } from './place.ts'
+import { Run } from './run.ts'
+
+export type { WarmEntry }
+
+/** Of those that somebody waits for. */
+const MOST_RUNS = 16
+
+/** Has images here before anybody pulls them: those that are asked for now, and those that are to be kept so. */
+export class Warming {
+  readonly #place: Place
+  readonly #fetching: Fetching
+  readonly #keepers: readonly Keeper[]
+  readonly #stopping = new AbortController()
+  readonly #running = new Set<Promise<unknown>>()
+  #runs = 0
+
+  /** Throws a `Refusal` when what is to be kept makes no sense. */
+  constructor(place: Place, keep: readonly WarmEntry[] = []) {
+    this.#place = place
+    this.#fetching = new Fetching(place)
+    // As many as all that is to be kept has parts.
+    setMaxListeners(0, this.#stopping.signal)
+    this.#keepers = keep.map((entry) => new Keeper(place, this.#fetching, this.#order(entry)))
+  }
+
+  /** Begins to keep what is to be kept. */
+  start(): void {
+    for (const keeper of this.#keepers) void this.#track(keeper.run(this.#stopping))
+  }
+
+  /** Told in lines that end with `done`. What is refused is thrown by the first step. */
+  async *warm({ images, signal, ...how }: WarmRequest & { signal: AbortSignal }): AsyncGenerator<WarmLine> {
+    const orders = [...new Set(images)].map((image) => this.#order({ image, ...how }))
+    if (this.#runs >= MOST_RUNS) {
+      throw new Refusal(
+        'conflict',
+        `${MOST_RUNS} others are warming images already; try again when they have ended`,
+      )
+    }
+    this.#runs += 1
+    try {
+      const track = <Result>(work: Promise<Result>): Promise<Result> => this.#track(work)
+      const run = new Run(this.#place, this.#fetching, { orders, track })
+      yield* run.lines({ signal: AbortSignal.any([signal, this.#stopping.signal]) })
+    } finally {
+      this.#runs -= 1
+    }
+  }
+
+  /** Why not all that is to be kept warm is so: a sentence for each image. */
+  async lacking(): Promise<readonly string[]> {
+    const reasons = await Promise.all(this.#keepers.map((keeper) => keeper.lacking()))
+    return reasons.filter((reason) => reason !== undefined)
+  }
+
+  /** Resolves when nothing of the node is used any more. Transfers under way are not waited for. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Failure('stopping', 'the agent is shutting down'))
+    await Promise.allSettled(this.#running)
+  }
+
+  #order(entry: WarmEntry): Order {
+    const order = parseOrder(entry, this.#place.defaultNamespace)
+    if (!order.ok) throw new Refusal('malformed', order.problem)
+    return order.value
+  }
+
+  #track<Result>(work: Promise<Result>): Promise<Result> {
+    this.#running.add(work)
+    return work.finally(() => this.#running.delete(work))
+  }
+}

@@ -1,0 +1,49 @@
+import type { Digest } from '../../src/oci/digest.ts'
+import { type Repository, repositoryKey } from '../../src/oci/repository.ts'
+import type { Place } from '../../src/warm/place.ts'
+import { MemoryResolver } from '../support/memory-resolver.ts'
+
+/** A node whose store is what its resolver has given out, without what a test has lost of it. */
+export class MemoryPlace implements Place {
+  readonly resolver = new MemoryResolver()
+  readonly defaultNamespace = 'docker.io'
+  readonly lost = new Set<Digest>()
+  readonly tags = new Map<string, Digest>()
+  readonly pinned = new Set<Digest>()
+  limit: number | undefined
+
+  allowed({ registry }: Repository): boolean {
+    return registry !== 'forbidden.test'
+  }
+
+  async stored(digest: Digest): Promise<{ readonly size: number } | undefined> {
+    return this.lost.has(digest) ? undefined : { size: 1 }
+  }
+
+  coming(): undefined {
+    return undefined
+  }
+
+  forget(): void {}
+
+  async tag(repository: Repository, tag: string): Promise<{ readonly digest: Digest } | undefined> {
+    const digest = this.tags.get(`${repositoryKey(repository)}:${tag}`)
+    return digest && { digest }
+  }
+
+  tagTtlMs(): number {
+    return 60_000
+  }
+
+  limitBytes(): number | undefined {
+    return this.limit
+  }
+
+  async pin(digest: Digest): Promise<void> {
+    this.pinned.add(digest)
+  }
+
+  async unpin(digest: Digest): Promise<void> {
+    this.pinned.delete(digest)
+  }
+}

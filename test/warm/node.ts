@@ -1,0 +1,99 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import * as v from 'valibot'
+import { type Agent, type AgentOptions, createAgent } from '../../src/index.ts'
+import { BlobReport } from '../../src/observe/report.ts'
+import { type WarmedImage, WarmLine, type WarmRequest } from '../../src/observe/warm-report.ts'
+import type { FaultyUpstream } from '../support/faulty-upstream.ts'
+
+type Done = Extract<WarmLine, { is: 'done' }>
+
+/** A real agent in this process, told through its admin address what to warm. */
+export class Node {
+  readonly agent: Agent
+  readonly admin: string
+
+  static async start(
+    t: TestContext,
+    upstream: FaultyUpstream,
+    more: Partial<AgentOptions> = {},
+  ): Promise<Node> {
+    const data = more.data ?? (await mkdtemp(join(tmpdir(), 'leat-warm-')))
+    const agent = createAgent({
+      listen: { host: '127.0.0.1', port: 0 },
+      admin: { host: '127.0.0.1', port: 0 },
+      patience: { stallMs: 2_000, backoffMs: 5 },
+      upstreams: { entries: [{ namespace: 'up.test', hosts: [upstream.host], tls: false }] },
+      ...more,
+      data,
+    })
+    await agent.start()
+    t.after(async () => {
+      await agent.stop({ drainMs: 0 })
+      if (more.data === undefined) await rm(data, { recursive: true })
+    })
+    return new Node(agent)
+  }
+
+  private constructor(agent: Agent) {
+    this.agent = agent
+    this.admin = `http://127.0.0.1:${agent.addresses.admin?.port}`
+  }
+
+  post(request: Partial<WarmRequest>, { signal }: { signal?: AbortSignal } = {}): Promise<Response> {
+    return fetch(`${this.admin}/api/v1/warm`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(request),
+      ...(signal === undefined ? {} : { signal }),
+    })
+  }
+
+  async warm(
+    request: Partial<WarmRequest>,
+  ): Promise<{ images: WarmedImage[]; done: Done; lines: WarmLine[] }> {
+    const response = await this.post(request)
+    const text = await response.text()
+    if (response.status !== 200) throw new Error(`${response.status} ${text}`)
+    const lines = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => v.parse(WarmLine, JSON.parse(line)))
+    const done = lines.at(-1)
+    if (done?.is !== 'done') throw new Error(`it did not end: ${JSON.stringify(done)}`)
+    return { images: lines.filter((line) => line.is === 'image'), done, lines }
+  }
+
+  /** Of one image: why it is not warm. */
+  async refused(image: string, more: Partial<WarmRequest> = {}): Promise<string> {
+    const { images, done } = await this.warm({ images: [image], ...more })
+    if (done.failed !== 1) throw new Error(`${image} is warm`)
+    return images.at(-1)?.error ?? 'no error'
+  }
+
+  async blobs(): Promise<BlobReport[]> {
+    const text = await (await fetch(`${this.admin}/api/v1/blobs`)).text()
+    return text.split('\n').flatMap((line) => (line === '' ? [] : v.parse(BlobReport, JSON.parse(line))))
+  }
+
+  async held(): Promise<string[]> {
+    return (await this.blobs()).map(({ digest }) => digest)
+  }
+
+  /** Status and body of /readyz?warm=1. */
+  async readiness(): Promise<[number, string]> {
+    const response = await fetch(`${this.admin}/readyz?warm=1`)
+    return [response.status, await response.text()]
+  }
+
+  /** Until all that is to be kept warm is. */
+  async ready(): Promise<void> {
+    for (const late = AbortSignal.timeout(10_000); ; ) {
+      const [status, text] = await this.readiness()
+      if (status === 200) return
+      if (late.aborted) throw new Error(text)
+    }
+  }
+}
