@@ -21,7 +21,8 @@ const CLIENTS = 12
 const SAMPLE_MS = 250
 /** Two requests for a digest may meet when one has just been given up. */
 const OVERLAP_MS = 500
-const GROWTH_BYTES = 25 * MIB
+/** Collecting garbage falls behind on a machine that is busy with other things. */
+const GROWTH_BYTES = 40 * MIB
 const LATE_EXIT_MS = 10_000
 
 interface Sample {
