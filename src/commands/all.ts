@@ -10,6 +10,11 @@ export interface Offer {
 export const COMMANDS: readonly Offer[] = [
   { name: 'serve', summary: 'run the node agent', load: async () => (await import('./serve.ts')).serve },
   {
+    name: 'warm',
+    summary: 'have images here before anybody pulls them',
+    load: async () => (await import('./warm.ts')).warm,
+  },
+  {
     name: 'status',
     summary: 'how the running agent is doing',
     load: async () => (await import('./status.ts')).status,

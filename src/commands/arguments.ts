@@ -87,7 +87,10 @@ function offerCommand(
 }
 
 function describe(line: Argv, name: string, summary: string, command: Command): Argv {
-  const words = command.words.map((word) => `<${word.name}>${word.isMany === true ? '...' : ''}`)
+  const words = command.words.map((word) => {
+    const shown = `<${word.name}>${word.isMany === true ? '...' : ''}`
+    return word.isOptional === true ? `[${shown}]` : shown
+  })
   const described = line
     .usage([`$0 ${[name, ...words].join(' ')} [options]`, '', summary].join('\n'))
     .hide('words')
@@ -109,7 +112,7 @@ function option({ kind, help, shown }: Flag): Options {
 function invocation(command: Command, given: Record<string, unknown>, name: string): Invocation {
   const words = Array.isArray(given['words']) ? given['words'].map(String) : []
   const missing = command.words[words.length]
-  if (missing !== undefined) {
+  if (missing !== undefined && missing.isOptional !== true) {
     throw new CommandError(`${name} needs ${missing.help}; see agent ${name} --help`, { exitCode: 2 })
   }
   const extra = command.words.at(-1)?.isMany === true ? undefined : words[command.words.length]

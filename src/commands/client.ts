@@ -49,7 +49,8 @@ export async function* askLines<Schema extends v.GenericSchema>(
       for (const line of lines) yield checked(admin, line, schema)
     }
   } catch (cause) {
-    throw cutOff(admin, cause)
+    // The stream may have been cut before it has heard why.
+    throw asking.signal?.aborted === true ? interrupted(cause) : cutOff(admin, cause)
   } finally {
     response.destroy()
   }

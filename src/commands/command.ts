@@ -1,6 +1,6 @@
 /** One command of the command line: what it takes, and what it does. Adding one is a file and a line in all.ts. */
 export interface Command {
-  /** Words after the command's name, all of them needed. */
+  /** Words after the command's name, all of them needed unless they say otherwise. */
   readonly words: readonly Word[]
   readonly flags: readonly Flag[]
   readonly examples: readonly Example[]
@@ -13,6 +13,8 @@ export interface Word {
   readonly help: string
   /** One or more of them; only the last word may be so. */
   readonly isMany?: boolean
+  /** Only the last word may be so. */
+  readonly isOptional?: boolean
 }
 
 export interface Flag {
@@ -46,6 +48,8 @@ export interface Terminal {
   err(text: string): Promise<void>
   /** A person is looking at stdout. */
   readonly isInteractive: boolean
+  /** How wide it is now; something usual where nobody is looking. */
+  readonly columns: number
   readonly env: Readonly<Record<string, string | undefined>>
   readonly version: string
   /** Aborted when the command is asked to end; from the first call on it is up to the command to do so. */

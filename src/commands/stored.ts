@@ -42,12 +42,17 @@ async function opened(path: string, maxBytes: DiskLimit | undefined): Promise<St
   try {
     return await openStore({ path, ...(maxBytes === undefined ? {} : { maxBytes }) })
   } catch (cause) {
-    if (!(cause instanceof Failure)) throw cause
-    const message = isLocked(cause)
-      ? `an agent is running on ${path}; leave --data out to ask it, with --admin if it does not listen on 127.0.0.1:5051`
-      : cause.message
-    throw new CommandError(message, { cause })
+    throw openingFailure(cause, path)
   }
+}
+
+/** Why a store cannot be opened, in a sentence where that can be said. */
+export function openingFailure(cause: unknown, path: string): unknown {
+  if (!(cause instanceof Failure)) return cause
+  const message = isLocked(cause)
+    ? `an agent is running on ${path}; leave --data out to ask it, with --admin if it does not listen on 127.0.0.1:5051`
+    : cause.message
+  return new CommandError(message, { cause })
 }
 
 function isLocked(error: unknown): boolean {

@@ -74,7 +74,8 @@ async function withFolder(
   return withStore(path, (store) => work(new Upkeep(store, defaultNamespace)), { maxBytes })
 }
 
-function explained(error: unknown): unknown {
+/** Every failure in one sentence. */
+export function explained(error: unknown): unknown {
   if (error instanceof Failure) return new CommandError(error.message, { cause: error })
   if (!(error instanceof Error)) return error
   if (error.name === 'AbortError') return interrupted(error)
