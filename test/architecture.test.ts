@@ -17,7 +17,17 @@ const EVENTS = 'observe/events.ts'
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['commands', 'config', 'resolve/failure.ts'],
   'index.ts': ['agent.ts', 'oci', 'resolve', EVENTS],
-  commands: ['agent.ts', 'config', 'oci', 'observe', 'resolve', 'store', 'runtimes', 'upkeep'],
+  commands: [
+    'agent.ts',
+    'config',
+    'oci',
+    'observe',
+    'resolve',
+    'store',
+    'runtimes',
+    'upkeep',
+    'peers/bootstrap.ts',
+  ],
   'agent.ts': [
     'config',
     'http',
@@ -58,6 +68,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, string>> = {
   level: 'store',
   undici: 'upstream',
+  hyperdht: 'peers',
   hyperswarm: 'peers',
   pino: 'observe',
   'smol-toml': 'runtimes',

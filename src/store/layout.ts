@@ -10,7 +10,7 @@ const VERSION = 1
 const FORMAT = 'format'
 const FORMAT_DRAFT = 'format.new'
 /** What a fresh volume may hold without being somebody else's folder. */
-const NOT_FOREIGN = new Set([FORMAT, FORMAT_DRAFT, 'lost+found'])
+const NOT_FOREIGN = new Set([FORMAT, FORMAT_DRAFT, 'identity', 'lost+found'])
 const Format = v.object({ version: v.number() })
 
 /** Only the agent writes here; its group may look. Checked content is no secret, but private images are. */

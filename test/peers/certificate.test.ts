@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { before, test } from 'node:test'
+import { connect, createServer, type TLSSocket } from 'node:tls'
+import { authorityCertificate, issueCredentials } from '../../src/peers/certificate.ts'
+import { fingerprintOf, type PeerCredentials, secure } from '../../src/peers/credentials.ts'
+import { deriveSecret, type SwarmSecret } from '../../src/peers/secret.ts'
+
+let one: SwarmSecret
+let two: SwarmSecret
+
+before(async () => {
+  one = await deriveSecret('the secret of one swarm')
+  two = await deriveSecret('the secret of another swarm')
+})
+
+interface Meeting {
+  /** Whom each of the two has seen, by fingerprint, over which protocol; or why it would not go on. */
+  readonly server: string
+  readonly client: string
+}
+
+async function meeting(server: PeerCredentials, client: PeerCredentials): Promise<Meeting> {
+  const listener = createServer({ ...secure(server), requestCert: true })
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const { port } = listener.address() as AddressInfo
+  const socket = connect({ ...secure(client), host: '127.0.0.1', port, servername: 'peer' })
+  socket.on('error', () => {})
+  const atServer = new Promise<string>((resolve) => {
+    listener.once('tlsClientError', (error: NodeJS.ErrnoException) => resolve(String(error.code)))
+    listener.once('connection', (raw) => raw.once('close', () => resolve('closed')))
+    listener.once('secureConnection', (accepted: TLSSocket) => {
+      accepted.on('error', () => {})
+      accepted.write('hello')
+      resolve(`${fingerprintOf(accepted)} ${accepted.getProtocol()}`)
+    })
+  })
+  const atClient = new Promise<string>((resolve) => {
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)))
+    socket.once('close', () => resolve('closed'))
+    socket.once('data', () => resolve(`${fingerprintOf(socket)} ${socket.getProtocol()}`))
+  })
+  try {
+    return { server: await atServer, client: await atClient }
+  } finally {
+    socket.destroy()
+    listener.close()
+  }
+}
+
+function fine(server: PeerCredentials, client: PeerCredentials): Meeting {
+  return { server: `${client.fingerprint} TLSv1.3`, client: `${server.fingerprint} TLSv1.3` }
+}
+
+test('the authority of a secret is the same to the last byte wherever it is made', async () => {
+  const again = await deriveSecret('the secret of one swarm')
+  assert.ok(authorityCertificate(one).equals(authorityCertificate(again)))
+  assert.ok(!authorityCertificate(one).equals(authorityCertificate(two)))
+})
+
+test('a certificate is signed by the authority, good for both roles, neutral, and not older than it has to be', () => {
+  const now = Date.now()
+  const { cert, ca, fingerprint } = issueCredentials([one], now)
+  const [leaf, authority] = [new X509Certificate(cert), new X509Certificate(String(ca[0]))]
+  assert.ok(authority.ca && authority.verify(authority.publicKey) && authority.checkIssued(authority))
+  assert.ok(!leaf.ca && leaf.verify(authority.publicKey) && leaf.checkIssued(authority))
+  assert.equal(leaf.checkHost('peer'), 'peer')
+  assert.deepEqual([leaf.subject, leaf.issuer, leaf.subjectAltName], ['CN=peer', 'CN=peers', 'DNS:peer'])
+  assert.deepEqual(leaf.keyUsage, ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2'])
+  assert.equal(leaf.fingerprint256.replaceAll(':', '').toLowerCase(), fingerprint)
+  const days = [leaf.validFrom, leaf.validTo].map((at) => Math.round((Date.parse(at) - now) / 86_400_000))
+  assert.deepEqual(days, [-7, 730])
+  assert.equal(Date.parse(authority.validTo), Date.parse('9999-12-31T23:59:59Z'))
+  assert.notEqual(issueCredentials([one]).fingerprint, fingerprint)
+})
+
+test('two agents of one secret meet over TLS 1.3 and know each other by fingerprint', async () => {
+  const [server, client] = [issueCredentials([one]), issueCredentials([one])]
+  assert.deepEqual(await meeting(server, client), fine(server, client))
+})
+
+test('a certificate of another secret is refused', async () => {
+  const [ours, foreign] = [issueCredentials([one]), issueCredentials([two])]
+  const trusting = { ...foreign, ca: [...foreign.ca, ...ours.ca] }
+  assert.equal((await meeting(ours, trusting)).server, 'closed')
+  assert.match(
+    (await meeting(trusting, ours)).client,
+    /^(UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED_CERT_IN_CHAIN)$/,
+  )
+})
+
+test('while the secret is being changed both are accepted, whoever calls', async () => {
+  const [old, oldFirst, newFirst, fresh] = [[two], [two, one], [one, two], [one]].map((secrets) =>
+    issueCredentials(secrets),
+  ) as [PeerCredentials, PeerCredentials, PeerCredentials, PeerCredentials]
+  for (const [a, b] of [
+    [old, oldFirst],
+    [oldFirst, newFirst],
+    [newFirst, fresh],
+  ] as const) {
+    for (const [server, client] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      assert.deepEqual(await meeting(server, client), fine(server, client))
+    }
+  }
+})
+
+test('a certificate is good before and after its making, for clocks that differ, and not for ever', async () => {
+  const YEAR = 365 * 86_400_000
+  const server = issueCredentials([one])
+  const [ahead, behind, old, early] = [6 * 86_400_000, -YEAR, -3 * YEAR, YEAR].map((by) =>
+    issueCredentials([one], Date.now() + by),
+  ) as [PeerCredentials, PeerCredentials, PeerCredentials, PeerCredentials]
+  assert.deepEqual(await meeting(server, ahead), fine(server, ahead))
+  assert.deepEqual(await meeting(server, behind), fine(server, behind))
+  assert.equal((await meeting(old, server)).client, 'CERT_HAS_EXPIRED')
+  assert.equal((await meeting(early, server)).client, 'CERT_NOT_YET_VALID')
+  assert.equal((await meeting(server, old)).server, 'closed')
+})
