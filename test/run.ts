@@ -11,12 +11,13 @@ const USAGE = `npm test -- [WORD...] [--suite NAME]... [--require-all]
 
   WORD           run only test files whose path contains one of these words, e.g. store
   --suite NAME   fast (no program but Node), clients (real container tools), chaos (an agent that is killed, starved
-                 and run for long), start (a fresh clone); default: all
+                 and run for long), cluster (many agents, each in a network of its own), start (a fresh clone);
+                 default: all
   --require-all  a missing client is a failure and not a skip; as LEAT_REQUIRE_CLIENTS=1`
 
 interface Suite {
   readonly name: string
-  /** Folders of test/ that are its own. */
+  /** Folders of test/ that are its own, unless they are an earlier one's. */
   readonly folders: readonly string[]
   /** Files at a time. Clients share two cores with the daemons that they start. */
   readonly concurrency: number
@@ -25,9 +26,15 @@ interface Suite {
 }
 
 const SUITES: readonly Suite[] = [
-  { name: 'fast', folders: [], concurrency: Math.max(2, availableParallelism()), deadlineMs: 300_000 },
+  {
+    name: 'fast',
+    folders: ['cluster/simulation'],
+    concurrency: Math.max(2, availableParallelism()),
+    deadlineMs: 300_000,
+  },
   { name: 'clients', folders: ['clients'], concurrency: 1, deadlineMs: 600_000 },
   { name: 'chaos', folders: ['chaos'], concurrency: 1, deadlineMs: 600_000 },
+  { name: 'cluster', folders: ['cluster'], concurrency: 1, deadlineMs: 600_000 },
   { name: 'start', folders: ['start'], concurrency: 1, deadlineMs: 600_000 },
 ]
 
@@ -98,8 +105,8 @@ function testFiles(): string[] {
 }
 
 function suiteOf(file: string): string {
-  const folder = file.split('/')[1] ?? ''
-  return SUITES.find((suite) => suite.folders.includes(folder))?.name ?? 'fast'
+  const isOf = (suite: Suite): boolean => suite.folders.some((folder) => file.startsWith(`test/${folder}/`))
+  return SUITES.find(isOf)?.name ?? 'fast'
 }
 
 async function runSuite(suite: Suite, files: readonly string[], totals: Totals): Promise<void> {

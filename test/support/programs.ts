@@ -11,10 +11,12 @@ const PACKAGES: Record<string, string> = {
   'docker-registry': 'docker-registry',
   dockerd: 'docker.io',
   git: 'git',
+  ip: 'iproute2',
   nginx: 'nginx-light',
   npm: 'npm',
   podman: 'podman',
   skopeo: 'skopeo',
+  tc: 'iproute2',
 }
 
 /** Daemons live where an ordinary user's PATH does not look. */
