@@ -1,5 +1,5 @@
 /** Who an agent is among its peers: stays the same when it starts again on the same data. */
-export type MemberId = string & { readonly __memberId: unique symbol }
+export type MemberId = string & { readonly __memberId: true }
 
 /** What an agent makes known of itself. */
 export interface Member {
