@@ -7,16 +7,21 @@ import type { Place } from './place.ts'
 import { Shortfall } from './shortfall.ts'
 import { Tally } from './tally.ts'
 
-/** How often it is looked whether a tag has moved, whatever its time to live is. */
-const OFTEN_MS = 10_000
-const SELDOM_MS = 5 * 60_000
-const FIRST_RETRY_MS = 5_000
+/** How often it is looked whether a tag has moved, whatever its time to live is, and tried again what has failed. */
+export interface Rhythm {
+  readonly oftenMs: number
+  readonly seldomMs: number
+  readonly firstRetryMs: number
+}
+
+const RHYTHM: Rhythm = { oftenMs: 10_000, seldomMs: 5 * 60_000, firstRetryMs: 5_000 }
 
 /** Keeps one image warm: has it all here at the start, and again when its tag has moved or a part of it has gone. */
 export class Keeper {
   readonly #place: Place
   readonly #fetching: Fetching
   readonly #order: Order
+  readonly #rhythm: Rhythm
   /** What it consisted of when it was last whole. */
   #parts: ReadonlySet<Digest> | undefined
   #digest: Digest | undefined
@@ -24,10 +29,11 @@ export class Keeper {
   #failures = 0
   #wake: (() => void) | undefined
 
-  constructor(place: Place, fetching: Fetching, order: Order) {
+  constructor(place: Place, fetching: Fetching, order: Order, rhythm = RHYTHM) {
     this.#place = place
     this.#fetching = fetching
     this.#order = order
+    this.#rhythm = rhythm
   }
 
   /** Until the signal is aborted. Never throws. */
@@ -103,8 +109,9 @@ export class Keeper {
   /** Never at the same moment on every node. */
   #pauseMs(): number {
     const ttlMs = this.#place.tagTtlMs(this.#order.reference.repository)
-    const usualMs = Math.min(Math.max(ttlMs, OFTEN_MS), SELDOM_MS)
-    const retryMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10), SELDOM_MS)
+    const { oftenMs, seldomMs, firstRetryMs } = this.#rhythm
+    const usualMs = Math.min(Math.max(ttlMs, oftenMs), seldomMs)
+    const retryMs = Math.min(firstRetryMs * 2 ** Math.min(this.#failures - 1, 10), seldomMs)
     return (this.#failures > 0 ? retryMs : usualMs) * (1 + Math.random() / 5)
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -11,6 +11,7 @@ import * as v from 'valibot'
 import { WarmLine } from '../../src/observe/warm-report.ts'
 import { openStore } from '../../src/store/open.ts'
 import { type FaultyUpstream, type ImageAdded, startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { requirePrograms } from '../support/programs.ts'
 import { Node } from '../warm/node.ts'
 import { agent as cli, type Ended } from './cli.ts'
 
@@ -219,16 +220,13 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
 }
 
 test('on a terminal bars are drawn for the images under way, and give way to what has come', async (t) => {
-  try {
-    execFileSync('script', ['--version'])
-  } catch {
-    return t.skip('missing: script, to have a terminal (Debian package bsdutils)')
-  }
+  const programs = requirePrograms(t, ['script'])
+  if (programs === undefined) return
   const node = await Node.start(t, upstream)
   const slow = upstream.addImage('drawn', 'v1', [randomBytes(1024 * KIB)])
   upstream.fault(slow.layers[0] ?? '', { drip: { bytes: 64 * KIB, everyMs: 80 } })
   const line = [process.execPath, MAIN, 'warm', 'up.test/drawn:v1', ...at(node)].join(' ')
-  const child = spawn('script', ['-qec', `stty cols 100; ${line}`, '/dev/null'], {
+  const child = spawn(programs.script, ['-qec', `stty cols 100; ${line}`, '/dev/null'], {
     env: { PATH: process.env['PATH'], TERM: 'xterm' },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
