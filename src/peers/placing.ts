@@ -1,0 +1,94 @@
+import { type Party, reachOf } from './party.ts'
+import { allBehind, isGrounded } from './shape.ts'
+
+export const PIECE = 65_536
+/** A child may be ahead of its parent by so much: the parent is soon there. */
+export const SLACK = 16 * PIECE
+const MOST_CHILDREN = 8
+const FEW_CHILDREN = 4
+const SHORTEST_CHAIN = 16
+/** Of a chain's length, the upper part in which it may branch. */
+const CROWN = 4
+
+/**
+ * How long a chain may get before another is begun beside it. Each step costs the time of one piece, and a branch costs
+ * the one who gives twice the half of its speed, if upstream is as fast as its link and it takes nothing else at the
+ * time. So a chain may cost about a quarter more than its content does.
+ */
+export function longestChain(size: number | undefined): number {
+  if (size === undefined) return SHORTEST_CHAIN
+  return Math.max(SHORTEST_CHAIN, Math.floor(size / PIECE / 4))
+}
+
+/** Why one is better than another, the gravest reason first. */
+type Reasons = readonly [isForeign: number, isBehind: number, crowd: number, depth: number, draw: number]
+
+export interface Ground {
+  readonly parties: Iterable<Party>
+  /** Whether `child` may be given to `parent` now, as far as their past goes. */
+  readonly mayTake: (child: Party, parent: Party) => boolean
+  readonly chain: number
+}
+
+/**
+ * The best parent for a party, if there is any: of its zone, at or ahead of it, with nobody behind it yet. Chains grow at
+ * their ends; those that have become long branch, near the root, where the lot says.
+ */
+export function chooseParent(child: Party, { parties, mayTake, chain }: Ground): Party | undefined {
+  const own = child.children.size > 0 ? allBehind(child) : undefined
+  let best: Party | undefined
+  let reasons: Reasons | undefined
+  for (const party of parties) {
+    if (party === child || !isGrounded(party) || party.children.size >= MOST_CHILDREN) continue
+    if (own?.has(party) || !mayTake(child, party)) continue
+    const those = reasonsFor(child, party, chain)
+    if (reasons !== undefined && !areLess(those, reasons)) continue
+    best = party
+    reasons = those
+  }
+  return best
+}
+
+/**
+ * Who take from `parent` over the border of its zone and can as well take from `child`, who is of that zone and has just
+ * got that parent: so a zone is left at its end only, and once.
+ */
+export function displacedBy(child: Party, parent: Party, { mayTake }: Ground): Party[] {
+  if (child.zone !== parent.zone || child.children.size > 0) return []
+  return [...parent.children].filter((other) => isDisplaceable(other, child, parent) && mayTake(other, child))
+}
+
+function isDisplaceable(other: Party, child: Party, parent: Party): boolean {
+  return other !== child && other.zone !== parent.zone && other.position <= child.position + SLACK
+}
+
+function reasonsFor(child: Party, party: Party, chain: number): Reasons {
+  const isForeign = party.zone === child.zone ? 0 : 1
+  const isLate = reachOf(party) + SLACK < child.position ? 1 : 0
+  let load = 0
+  for (const other of party.children) {
+    if (other === child || other.isSlow) continue
+    if (isForeign === 0 && isDisplaceable(other, child, party) && child.children.size === 0) continue
+    load += 1
+  }
+  const crowd = crowdOf(party, load, chain)
+  // Where a chain branches the lot decides, so that it is not the same member for all digests.
+  const depth = crowd === 1 ? Math.max(0, party.depth - chain / CROWN) : party.depth
+  return [isForeign, isLate, crowd, depth, party.draw]
+}
+
+/** 0: the end of a chain; 1: may branch; 2: the end of a chain that is long already; then those that are busy or slow. */
+function crowdOf(party: Party, load: number, chain: number): number {
+  if (party.isSlow) return 5
+  if (load === 0) return party.depth < chain ? 0 : 2
+  if (load === 1 && party.depth < chain) return 1
+  return load < FEW_CHILDREN ? 3 : 4
+}
+
+function areLess(these: Reasons, those: Reasons): boolean {
+  for (let at = 0; at < these.length; at += 1) {
+    const difference = (these[at] as number) - (those[at] as number)
+    if (difference !== 0) return difference < 0
+  }
+  return false
+}

@@ -1,0 +1,88 @@
+import type { MemberId } from './member.ts'
+import { type Party, reachOf } from './party.ts'
+import { PIECE } from './placing.ts'
+
+/** Who says nothing for so long is not there. */
+const SILENT_MS = 3000
+const STALL_MS = 4000
+/** A head may have to wait for its upstream; it has a deadline of its own for that. */
+const HEAD_STALL_MS = 8000
+const STUCK_MS = 10_000
+/** A party creeps when it is so much behind its parent, at less than so much of its parent's speed. */
+const LAG_MS = 3000
+const CREEP = 0.4
+const MEASURE_MS = 1000
+/** So often its speed was taken, and it is to be counted on. */
+const STEADY = 4
+
+export function isSilent({ id, pace }: Party, now: number, self: MemberId): boolean {
+  return id !== self && now - pace.heardAt > SILENT_MS
+}
+
+/** To be called now and then: takes the speed of those who have begun to get something. */
+export function measure({ pace, position, root }: Party, now: number): void {
+  const ms = now - pace.measuredAt
+  if (ms < MEASURE_MS || root === 'holder') return
+  const bytes = position - pace.measuredFrom
+  if (bytes > 0 || pace.measured > 0) {
+    const rate = (bytes * 1000) / ms
+    pace.rate = pace.measured === 0 ? rate : (pace.rate + rate) / 2
+    pace.measured += 1
+  }
+  pace.measuredAt = now
+  pace.measuredFrom = position
+}
+
+/** To be called whenever a party may have got another parent, or its parent more: notes since when there is something to be had. */
+export function noteOffer({ parent, position, pace }: Party, now: number): void {
+  if (parent === undefined) return
+  if (reachOf(parent) < position + PIECE) pace.offeredAt = undefined
+  else pace.offeredAt ??= now
+}
+
+/** It could get on, but does not. */
+export function isStalled({ root, parent, pace }: Party, now: number): boolean {
+  const since = Math.max(pace.movedAt, pace.placedAt)
+  if (root === 'head') return now - since > HEAD_STALL_MS
+  if (parent === undefined || pace.offeredAt === undefined) return false
+  return now - Math.max(since, pace.offeredAt) > STALL_MS
+}
+
+/**
+ * It has not got on for so long that it needs other help than from those who are here: it has no parent, or nothing of
+ * what its parents had, or all that are ahead of it stand still too.
+ */
+export function isStuck({ root, parent, pace }: Party, now: number): boolean {
+  if (root !== undefined || now - pace.movedAt <= STUCK_MS) return false
+  if (pace.offeredAt !== undefined) return now - pace.offeredAt > STUCK_MS
+  if (parent === undefined) return now - pace.placedAt > STUCK_MS
+  for (let at: Party | undefined = parent; at !== undefined; at = at.parent) {
+    if (now - at.pace.movedAt <= STUCK_MS) return false
+    // It is the one that needs help, and those behind it are helped with it.
+    if (at.root === undefined && (at.parent === undefined || at.pace.offeredAt !== undefined)) return false
+  }
+  return true
+}
+
+/**
+ * Those who hold up who is behind them: they take much more slowly than their parent did, although nothing is wrong with
+ * the parent; or all who take from them do.
+ */
+export function creepersAmong(parties: Iterable<Party>, now: number): Party[] {
+  const found: Party[] = []
+  for (const party of parties) {
+    if (party.children.size === 0 || party.pace.measured < STEADY) continue
+    const lagging = [...party.children].filter((child) => isLagging(child, party, now))
+    if (lagging.length === 0) continue
+    if (lagging.length > 1 && lagging.length === party.children.size) {
+      if (!party.isSlow && party.root !== 'head') found.push(party)
+    } else found.push(...lagging.filter(({ isSlow }) => !isSlow))
+  }
+  return found
+}
+
+function isLagging({ position, pace }: Party, parent: Party, now: number): boolean {
+  const { rate } = parent.pace
+  if (now - pace.placedAt < LAG_MS || pace.rate > CREEP * rate) return false
+  return reachOf(parent) - position > (LAG_MS * rate) / 1000
+}
