@@ -5,9 +5,16 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 /** What the adapters (the disk, upstream, later peers) are to know of `resolve`: the interfaces that they fulfil. */
-const INTERFACES = ['answer', 'blob-store', 'catalog', 'content', 'failure', 'registry', 'source'].map(
-  (name) => `resolve/${name}.ts`,
-)
+const INTERFACES = [
+  'answer',
+  'blob-store',
+  'catalog',
+  'content',
+  'failure',
+  'holdings',
+  'registry',
+  'source',
+].map((name) => `resolve/${name}.ts`)
 const EVENTS = 'observe/events.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { publish } from '../observe/events.ts'
 import type { Incoming } from './blob-store.ts'
 import { Failure } from './failure.ts'
-import type { Head, Intake, Source, Want } from './source.ts'
+import type { Head, Source, VouchedIntake, Want } from './source.ts'
 import { asFailure } from './verdict.ts'
 import { unlessAborted } from './wait.ts'
 
@@ -14,6 +14,9 @@ export interface AttemptOptions {
   readonly incoming: Incoming
   /** What the source says about the content; gives the size to hold it to. Throws a `Failure` to end the attempt. */
   readonly expect: (head: Head) => number | undefined
+  /** As `VouchedIntake`, as long as the attempt goes on. */
+  readonly from: (peer: string) => void
+  readonly vouch: (first: number, marks: Uint8Array) => void
   readonly stallMs: number
   /** Called when the source has to wait for room, and when it need not any more. */
   readonly onWaiting: (isWaiting: boolean) => void
@@ -42,7 +45,8 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     await unlessAborted(incoming.drained(), signal)
     options.onWaiting(false)
   }
-  const intake: Intake = {
+  let over = false
+  const intake: VouchedIntake = {
     get position() {
       return incoming.position
     },
@@ -73,6 +77,12 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
       await drained()
       stall.watch()
     },
+    from: (peer) => {
+      if (!over) options.from(peer)
+    },
+    vouch: (first, marks) => {
+      if (!over) options.vouch(first, marks)
+    },
   }
   let failure: Failure | undefined
   try {
@@ -82,6 +92,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
   } catch (thrown) {
     failure = stall.failure ?? asFailure(options.signal.aborted ? options.signal.reason : thrown, source.name)
   } finally {
+    over = true
     stall.rest()
     options.onWaiting(false)
   }

@@ -10,8 +10,8 @@ export interface Told {
 export interface Reader {
   /** The size that was promised; undefined while the head is awaited. */
   size: number | undefined
-  /** Some bytes were released to this reader. */
-  taken: boolean
+  /** So many bytes from the start were released to this reader. */
+  taken: number
   /** It is past everything before that; bytes from there on must not go. */
   offset: number
   /** When it last got on, or was given something to get on with. */
@@ -83,7 +83,7 @@ export class Audience {
   enter(): Reader {
     const reader: Reader = {
       size: undefined,
-      taken: false,
+      taken: 0,
       offset: 0,
       movedAt: Date.now(),
       dismissed: undefined,
@@ -150,7 +150,7 @@ export class Audience {
     }
     const now = this.#stage.released()
     if (this.#enough(now, offset, reader)) {
-      reader.taken = true
+      reader.taken = Math.max(reader.taken, now)
       return now
     }
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
@@ -163,7 +163,7 @@ export class Audience {
           this.#waiters.delete(waiter)
           signal.removeEventListener('abort', onAbort)
           if (outcome instanceof Failure) return reject(outcome)
-          reader.taken = true
+          reader.taken = Math.max(reader.taken, outcome)
           reader.movedAt = Date.now()
           resolve(outcome)
         },
@@ -193,7 +193,12 @@ export class Audience {
   startOver(failure: Failure): void {
     if (this.#told !== undefined) this.#head = deferred()
     this.#told = undefined
-    for (const reader of this.#readers) if (reader.taken) this.#dismiss(reader, failure)
+    this.cutBack(0, failure)
+  }
+
+  /** The bytes from `position` on are void. Whoever may have some of them is dismissed. */
+  cutBack(position: number, failure: Failure): void {
+    for (const reader of this.#readers) if (reader.taken > position) this.#dismiss(reader, failure)
   }
 
   #enough(now: number, offset: number, reader: Reader): boolean {

@@ -1,5 +1,6 @@
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
+import { MARK_EVERY, type Marks } from '../oci/marks.ts'
 import { attempt } from './attempt.ts'
 import { Audience } from './audience.ts'
 import type { BlobStore, Incoming } from './blob-store.ts'
@@ -7,6 +8,7 @@ import type { Content } from './content.ts'
 import { Failure } from './failure.ts'
 import { released } from './gate.ts'
 import type { Head, Source, Want } from './source.ts'
+import { type Dispute, Trust } from './trust.ts'
 import { asFailure, mayPass, verdict } from './verdict.ts'
 import { pause, unlessAborted } from './wait.ts'
 
@@ -36,6 +38,9 @@ const ALONE_FACTOR = 6
 /** However many sources lie, the same bytes are not fetched for ever. */
 const MOST_BEGINNINGS = 4
 
+/** Suspect bytes fill all the memory there is, and can be let out neither now nor later: peers cannot help. */
+const NOBODY_VOUCHES: Dispute = { good: 0, culprits: [] }
+
 /** What the catalog is to know of a content besides its bytes; found by looking into it once it is verified. */
 export interface Description {
   readonly mediaType: string | undefined
@@ -52,6 +57,8 @@ export interface FlightOptions {
   readonly describe: (incoming: Incoming, mediaType: string | undefined) => Promise<Description>
   /** The flight is over, well or not, and must not be joined any more. */
   readonly landed: () => void
+  /** There may be more of it now, or less, or it is over. */
+  readonly changed: () => void
 }
 
 /**
@@ -62,10 +69,12 @@ export class Flight {
   readonly want: Want
   readonly startedAt = Date.now()
   readonly audience = new Audience({
-    released: () => this.#released(),
+    released: () => this.released,
     start: () => this.#incoming?.start ?? 0,
     moved: () => this.#onReaders(),
   })
+  /** Resolves when it is over; with why, if it has failed. */
+  readonly ended: Promise<Failure | undefined>
   readonly #options: FlightOptions
   readonly #controller = new AbortController()
   #sources: readonly Source[]
@@ -88,11 +97,20 @@ export class Flight {
   #isGathered = false
   #describing = false
   #whenDeserted: (() => void) | undefined
+  readonly #trust = new Trust()
+  #dispute: Dispute | undefined
+  /** Ends the attempt under way, and only that. */
+  #attempting: AbortController | undefined
+  #marks: Marks | undefined
+  #onEnded: (error: Failure | undefined) => void = () => {}
 
   constructor(options: FlightOptions) {
     this.want = options.want
     this.#options = options
     this.#sources = options.sources
+    this.ended = new Promise((resolve) => {
+      this.#onEnded = resolve
+    })
   }
 
   get size(): number | undefined {
@@ -105,6 +123,19 @@ export class Flight {
 
   get source(): Source | undefined {
     return this.#source
+  }
+
+  /** How many bytes from the start may be passed on. */
+  get released(): number {
+    if (this.#verified && this.#size !== undefined) return this.#size
+    if (this.#incoming === undefined) return 0
+    return Math.min(released(this.#incoming.written, this.#size), this.#trust.limit)
+  }
+
+  /** Marks of bytes that can be relied on, from this number on. */
+  marks(first = 0): Uint8Array {
+    const end = this.#verified ? undefined : Math.floor(this.#trust.limit / MARK_EVERY)
+    return this.#marks?.since(first, end) ?? new Uint8Array()
   }
 
   abort(failure: Failure): void {
@@ -153,6 +184,8 @@ export class Flight {
       obstacle: obstacle?.message,
       error,
     })
+    this.#onEnded(error)
+    this.#options.changed()
   }
 
   /** The last reader out closes the file. */
@@ -179,11 +212,6 @@ export class Flight {
     await this.closeWhenDeserted()
   }
 
-  #released(): number {
-    if (this.#verified && this.#size !== undefined) return this.#size
-    return this.#incoming === undefined ? 0 : released(this.#incoming.written, this.#size)
-  }
-
   async #begin(): Promise<Incoming> {
     const { signal } = this.#controller
     const beginning = this.#options.store.begin(this.want)
@@ -195,10 +223,13 @@ export class Flight {
       throw error
     }
     this.#incoming = incoming
+    this.#marks = incoming.marks
     this.#inherited = incoming.position > 0
+    // It may be that peers have brought it.
+    this.#trust.takes(0, undefined, this.#inherited && this.#sources.some(isPeer))
     incoming.onProgress((failure) => {
       if (failure !== undefined) return this.abort(asFailure(failure, 'the store'))
-      this.audience.wake()
+      this.#examine(incoming)
       this.#onReaders()
     })
     publish('flight.started', { ...this.want, resumedAt: incoming.position })
@@ -232,6 +263,12 @@ export class Flight {
     const { audience } = this
     if (incoming.kept || this.#heldUpSince === undefined) return
     const { stallMs } = this.#options.policy
+    const { limit } = this.#trust
+    if (!this.#verified && limit < incoming.written && (audience.slowest ?? 0) >= limit) {
+      // It is no reader that is waited for.
+      if (Date.now() - this.#heldUpSince >= stallMs) this.#endAttempt(NOBODY_VOUCHES)
+      return
+    }
     const patienceMs = audience.attentive > 1 ? stallMs : stallMs * ALONE_FACTOR
     const upTo = this.#verified ? Number.POSITIVE_INFINITY : (audience.slowest ?? 0)
     audience.dismissIdle(upTo, patienceMs, this.#heldUpSince)
@@ -264,6 +301,7 @@ export class Flight {
     this.#verified = true
     this.audience.tell({ size: this.#size, mediaType: this.#mediaType })
     this.audience.wake()
+    this.#options.changed()
   }
 
   /** Until the bytes are the ones asked for. */
@@ -277,6 +315,11 @@ export class Flight {
       const found = await incoming.digest()
       if (found === digest) return
       this.#controller.signal.throwIfAborted()
+      const dispute = this.#dispute ?? this.#trust.doubt()
+      if (dispute !== undefined) {
+        failures.push(await this.#takeBack(incoming, dispute))
+        continue
+      }
       const failure = this.#blame(found)
       failures.push(failure)
       await this.#startOver(incoming, failure)
@@ -295,10 +338,23 @@ export class Flight {
         const backoffMs = policy.backoffMs * 2 ** tried * (0.5 + Math.random() / 2)
         await pause(backoffMs, this.#controller.signal)
       }
+      if (this.#dispute !== undefined) {
+        failures.push(await this.#takeBack(incoming, this.#dispute))
+        continue
+      }
       const before = incoming.position
       const failure = await this.#attempt(source, incoming)
       if (failure === undefined) return
       this.#controller.signal.throwIfAborted()
+      const dispute = this.#dispute
+      if (dispute !== undefined) {
+        failures.push(await this.#takeBack(incoming, dispute))
+        if (incoming.position - before >= policy.progressBytes) fruitless.clear()
+        // It asks another peer now; a source that others have led astray is not to blame.
+        else if (isPeer(source)) fruitless.set(source, tried + 1)
+        if ((fruitless.get(source) ?? 0) >= policy.tries) this.#sources = this.#sources.slice(1)
+        continue
+      }
       failures.push(failure)
       if (incoming.position - before >= policy.progressBytes) fruitless.clear()
       else fruitless.set(source, tried + 1)
@@ -313,18 +369,28 @@ export class Flight {
   async #attempt(source: Source, incoming: Incoming): Promise<Failure | undefined> {
     this.#source = source
     const before = incoming.position
+    const attempting = new AbortController()
+    this.#attempting = attempting
+    const from = (name: string): void => this.#trust.takes(incoming.position, name, isPeer(source))
+    from(source.name)
     const failure = await attempt({
       want: this.want,
       source,
       incoming,
       expect: (head) => this.#expect(source, head),
+      from,
+      vouch: (first, marks) => {
+        this.#trust.vouch(first, marks)
+        this.#examine(incoming)
+      },
       stallMs: this.#options.policy.stallMs,
       onWaiting: (isWaiting) => {
         this.#heldUpSince = isWaiting ? Date.now() : undefined
         this.#onReaders()
       },
-      signal: this.#controller.signal,
+      signal: AbortSignal.any([this.#controller.signal, attempting.signal]),
     })
+    this.#attempting = undefined
     if (failure === undefined || incoming.position > before) this.#contributors.add(source)
     return failure
   }
@@ -339,6 +405,7 @@ export class Flight {
       this.#claimant ??= source
       this.#mediaType ??= head.mediaType
       this.audience.tell({ size, mediaType: this.#mediaType })
+      this.#options.changed()
     }
     this.#mediaType ??= head.mediaType
     return this.#size
@@ -346,8 +413,13 @@ export class Flight {
 
   /** Two sources name different sizes and only the digest can tell who is right: begin anew with the later one. */
   async #preferOver(source: Source, incoming: Incoming, failure: Failure): Promise<void> {
-    const others = this.#sources.filter((other) => other !== source && other !== this.#claimant)
-    this.#sources = [source, ...others]
+    const others = this.#sources.filter((other) => other !== source)
+    if (isPeer(source) && (this.#claimant === undefined || !isPeer(this.#claimant))) {
+      // A peer is not believed more than upstream, or what is here already.
+      this.#sources = others
+      return
+    }
+    this.#sources = [source, ...others.filter((other) => other !== this.#claimant)]
     await this.#startOver(incoming, failure)
   }
 
@@ -359,25 +431,67 @@ export class Flight {
     this.#mediaType = undefined
     this.#inherited = false
     this.#contributors = new Set()
+    this.#dispute = undefined
+    this.#trust.startOver()
     this.audience.startOver(failure)
     await incoming.restart()
+    this.#options.changed()
     this.#controller.signal.throwIfAborted()
   }
 
-  /** Whoever brought any of the wrong bytes is not asked again, unless an earlier run may have brought them. */
-  #blame(found: Digest): Failure {
-    const culprits = [...this.#contributors]
-    for (const culprit of culprits) {
-      const { name, kind } = culprit
-      publish('verify.failed', { digest: this.want.digest, found, source: name, sourceKind: kind })
+  /** There is more to be seen of the bytes, or to compare them with. */
+  #examine(incoming: Incoming): void {
+    const dispute = this.#dispute === undefined ? this.#trust.check(incoming.marks) : undefined
+    if (dispute !== undefined) this.#endAttempt(dispute)
+    this.audience.wake()
+    this.#options.changed()
+  }
+
+  /** Bytes that have come are to be taken back, which is done when no more of them come. */
+  #endAttempt(dispute: Dispute): void {
+    this.#dispute ??= dispute
+    this.#attempting?.abort(disputed(this.want.digest, this.#dispute))
+  }
+
+  /** What is not what was vouched for is asked for again, from others than those who brought it. */
+  async #takeBack(incoming: Incoming, dispute: Dispute): Promise<Failure> {
+    const { culprits } = dispute
+    const { digest } = this.want
+    const failure = disputed(digest, dispute)
+    for (const source of culprits) {
+      const found = `other bytes after ${dispute.good}`
+      publish('verify.failed', { digest, found, source, sourceKind: 'peer' })
     }
-    if (!this.#inherited) this.#sources = this.#sources.filter((source) => !this.#contributors.has(source))
-    const names = culprits.map((culprit) => culprit.name).join(' and ')
-    return new Failure('corrupt', `${names} sent other bytes than those of ${this.want.digest}.`, {
-      source: names,
-      expected: this.want.digest,
-      found,
-    })
+    const isOut = (source: Source): boolean => dispute === NOBODY_VOUCHES || culprits.includes(source.name)
+    this.#sources = this.#sources.filter((source) => !(isPeer(source) && isOut(source)))
+    this.audience.cutBack(incoming.kept ? dispute.good : 0, failure)
+    await incoming.cutTo(dispute.good)
+    this.audience.cutBack(incoming.position, failure)
+    if (incoming.position === 0) this.#inherited = false
+    this.#trust.cut(incoming.position)
+    this.#dispute = undefined
+    this.#options.changed()
+    this.#controller.signal.throwIfAborted()
+    return failure
+  }
+
+  /**
+   * Whoever brought any of the wrong bytes is not asked again, unless an earlier run may have brought them. Where peers
+   * have, upstream is not suspected.
+   */
+  #blame(found: Digest): Failure {
+    const { suspects } = this.#trust
+    const culprits = [...this.#contributors].filter((source) => suspects.length === 0 || isPeer(source))
+    const { digest } = this.want
+    for (const source of suspects) publish('verify.failed', { digest, found, source, sourceKind: 'peer' })
+    if (suspects.length === 0) {
+      for (const { name, kind } of culprits) {
+        publish('verify.failed', { digest, found, source: name, sourceKind: kind })
+      }
+    }
+    if (!this.#inherited) this.#sources = this.#sources.filter((source) => !culprits.includes(source))
+    const names = suspects.length === 0 ? culprits.map(({ name }) => name) : suspects
+    return corrupt(digest, names, found)
   }
 
   #origin(): string {
@@ -389,6 +503,26 @@ export class Flight {
     const who = this.#source?.name ?? 'nobody'
     return new Failure('stalled', `${who} has not answered within ${this.#options.policy.headMs / 1000} s.`)
   }
+}
+
+function isPeer(source: Source): boolean {
+  return source.kind === 'peer'
+}
+
+function corrupt(digest: Digest, sources: readonly string[], found: string): Failure {
+  const names = sources.join(' and ')
+  return new Failure('corrupt', `${names} sent other bytes than those of ${digest}.`, {
+    source: names,
+    expected: digest,
+    found,
+  })
+}
+
+function disputed(digest: Digest, dispute: Dispute): Failure {
+  const { good, culprits } = dispute
+  const message = 'It cannot be kept, and nobody vouches for what peers bring of it.'
+  if (dispute === NOBODY_VOUCHES) return new Failure('stalled', message)
+  return corrupt(digest, culprits.length > 0 ? culprits : ['an earlier run'], `other bytes after ${good}`)
 }
 
 function unbounded(cause: Failure | undefined): Failure {

@@ -18,6 +18,7 @@ export class Flights {
   readonly #options: FlightsOptions
   readonly #flights = new Map<Digest, Flight>()
   readonly #runs = new Set<Promise<void>>()
+  readonly #watchers = new Map<Digest, Set<() => void>>()
   #ended = 0
   #stopped: Failure | undefined
 
@@ -57,11 +58,27 @@ export class Flights {
         this.#flights.delete(want.digest)
         this.#ended += 1
       },
+      changed: () => {
+        for (const watcher of this.#watchers.get(want.digest) ?? []) watcher()
+      },
     })
     this.#flights.set(want.digest, flight)
     const run = flight.run().finally(() => this.#runs.delete(run))
     this.#runs.add(run)
     return { flight, collapsed: false }
+  }
+
+  /** `listener` is called when there may be more or less of this digest than before, and at the end of its flight. */
+  watch(digest: Digest, listener: () => void): () => void {
+    const watchers = this.#watchers.get(digest) ?? new Set()
+    this.#watchers.set(digest, watchers)
+    // One that is given twice is two.
+    const watcher = (): void => listener()
+    watchers.add(watcher)
+    return () => {
+      watchers.delete(watcher)
+      if (watchers.size === 0 && this.#watchers.get(digest) === watchers) this.#watchers.delete(digest)
+    }
   }
 
   /** Ends them all; what has arrived stays as the start of a later attempt. */

@@ -7,6 +7,8 @@ export interface TagHead {
   readonly digest: Digest
   readonly mediaType: string | undefined
   readonly size: number | undefined
+  /** How long ago upstream has said so, in milliseconds; just now when it is left out. */
+  readonly ageMs?: number
 }
 
 /** What only upstream can tell: everything about an image that may change, and who can bring its bytes. */

@@ -8,6 +8,8 @@ import type { Description, FlightPolicy } from './flight.ts'
 import { Flights } from './flights.ts'
 import { follow } from './follow.ts'
 import { type FreshnessPolicy, Revalidation } from './freshness.ts'
+import { Held } from './held.ts'
+import type { Holdings } from './holdings.ts'
 import { ManifestMemory } from './manifest-memory.ts'
 import { describeManifest, readAll, readManifest } from './manifest-reading.ts'
 import type { Registry } from './registry.ts'
@@ -28,6 +30,7 @@ const HIT: How = { kind: 'hit' }
 /** Who has it: the store, then a transfer under way, then the sources. */
 export class Resolution implements Resolver {
   readonly flights: Flights
+  readonly holdings: Holdings
   readonly #store: BlobStore
   readonly #catalog: Catalog
   readonly #registry: Registry
@@ -49,6 +52,7 @@ export class Resolution implements Resolver {
       describe,
       limit: options.flightLimit,
     })
+    this.holdings = new Held(options.store, this.flights)
   }
 
   async blob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer> {
@@ -164,11 +168,12 @@ export class Resolution implements Resolver {
   }
 
   async #renewTag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagRecord> {
-    const { digest } = await this.#registry.tag(repository, tag, options)
+    const { digest, ageMs = 0 } = await this.#registry.tag(repository, tag, options)
+    const checkedAt = Date.now() - Math.max(0, ageMs)
     const before = await this.#catalog.tag(repository, tag)
     // A tag is moved only to what this node can serve.
     const { mediaType } = await this.manifestByDigest(repository, digest, options)
-    const record: TagRecord = { digest, mediaType, checkedAt: Date.now() }
+    const record: TagRecord = { digest, mediaType, checkedAt }
     await ifPossible(this.#catalog.rememberTag(repository, tag, record))
     await ifPossible(this.#catalog.rememberSeen(repository, digest))
     publish('tag.revalidated', { repository, tag, outcome: outcomeOf(before?.digest, digest) })

@@ -17,9 +17,9 @@ export interface Source {
    * One attempt to bring the bytes from `intake.position` to the end. Returns when the other side has sent all it
    * declared, throws a `Failure` otherwise; whatever reached the intake before that stays and the next attempt goes on
    * from there. A source has deadlines for connecting and for the first header; progress after that is watched by the
-   * flight, which aborts `signal`. Nothing a source says about the content is believed: the flight verifies it.
+   * flight, which aborts `signal`; its reason is a `Failure` that names who is to blame. Nothing a source says about the content is believed: the flight verifies it.
    */
-  bring(want: Want, intake: Intake, options: { signal: AbortSignal }): Promise<void>
+  bring(want: Want, intake: VouchedIntake, options: { signal: AbortSignal }): Promise<void>
 }
 
 /** What the other side says about the content before its first byte. */
@@ -41,4 +41,15 @@ export interface Intake {
   filled(length: number): boolean
   /** Resolves when there is room again; rejects when the bytes can no longer be taken. */
   drained(): Promise<void>
+}
+
+/**
+ * Where peers put bytes, too. They are relied on only as far as somebody vouches for them, or when all of them are
+ * verified; when they turn out to be others, the attempt is ended and what is wrong is asked for again.
+ */
+export interface VouchedIntake extends Intake {
+  /** What comes from here on is brought by this peer, the name to blame. Before the first call it is the source's. */
+  from(peer: string): void
+  /** Somebody who knows what the content is says that these are its marks from number `first` on. */
+  vouch(first: number, marks: Uint8Array): void
 }

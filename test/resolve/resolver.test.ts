@@ -275,6 +275,23 @@ describe('a tag', () => {
     assert.equal(registry.asked.tag, 1)
   })
 
+  it('is as old as what is known of upstream: what was heard from others may be confirmed for less long', async () => {
+    const { registry, resolution, catalog, old } = tagged()
+    registry.ageMs = 50_000
+    const before = Date.now()
+    await resolution.manifestByTag(alpine, 'latest', { signal })
+    const record = await catalog.tag(alpine, 'latest')
+    assert.equal(record?.digest, old)
+    assert.ok(record.checkedAt >= before - 50_000 && record.checkedAt <= Date.now() - 50_000)
+    await resolution.manifestByTag(alpine, 'latest', { signal })
+    assert.equal(registry.asked.tag, 1)
+    registry.ageMs = -1000
+    registry.fresh.tagTtlMs = 40_000
+    await resolution.manifestByTag(alpine, 'latest', { signal })
+    assert.equal(registry.asked.tag, 2)
+    assert.ok(((await catalog.tag(alpine, 'latest'))?.checkedAt ?? 0) <= Date.now(), 'not from the future')
+  })
+
   it('does not ask an upstream that has just failed with every pull', async () => {
     const { registry, resolution } = tagged()
     await resolution.manifestByTag(alpine, 'latest', { signal })

@@ -1,5 +1,5 @@
 import { Failure } from '../../src/resolve/failure.ts'
-import type { Head, Intake } from '../../src/resolve/source.ts'
+import type { Head, VouchedIntake } from '../../src/resolve/source.ts'
 
 export interface MemoryIntakeOptions {
   /** Bytes of memory handed out at a time; default 16 KiB. */
@@ -11,8 +11,11 @@ export interface MemoryIntakeOptions {
 }
 
 /** An intake that keeps what it is given. Memory, as in the real one, is shared. */
-export class MemoryIntake implements Intake {
+export class MemoryIntake implements VouchedIntake {
   readonly heads: Head[] = []
+  /** What was said of the bytes. */
+  readonly peers: { readonly position: number; readonly name: string }[] = []
+  readonly vouched: { readonly first: number; readonly marks: Uint8Array }[] = []
   readonly #window: Uint8Array
   #taken: Uint8Array[] = []
   #position: number
@@ -69,6 +72,14 @@ export class MemoryIntake implements Intake {
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject }
     })
+  }
+
+  from(name: string): void {
+    this.peers.push({ position: this.#position, name })
+  }
+
+  vouch(first: number, marks: Uint8Array): void {
+    this.vouched.push({ first, marks })
   }
 
   /** Resolves once `filled` has said stop. */

@@ -12,6 +12,8 @@ export class ScriptedRegistry implements Registry {
   readonly fresh = { tagTtlMs: 60_000, staleIfErrorMs: 600_000 }
   /** Every question fails with it while it is set. */
   failure: Failure | undefined
+  /** How long ago upstream has said what a tag is; just now while it is not set. */
+  ageMs: number | undefined
   /** Every question waits for it. */
   gate: Promise<void> | undefined
   referrersIndex: Uint8Array = Buffer.from('{}')
@@ -54,7 +56,8 @@ export class ScriptedRegistry implements Registry {
     const digest = this.#tags.get(`${repositoryKey(repository)}:${tag}`)
     if (digest === undefined) throw new Failure('absent', 'no such tag')
     const found = this.#content.get(digest)
-    return { digest, mediaType: found?.mediaType, size: found?.bytes.length }
+    const head = { digest, mediaType: found?.mediaType, size: found?.bytes.length }
+    return this.ageMs === undefined ? head : { ...head, ageMs: this.ageMs }
   }
 
   async head(want: Want): Promise<{ size: number; mediaType: string | undefined }> {

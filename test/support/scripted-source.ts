@@ -1,9 +1,9 @@
 import { Failure } from '../../src/resolve/failure.ts'
-import type { Intake, Source, Want } from '../../src/resolve/source.ts'
+import type { Intake, Source, VouchedIntake, Want } from '../../src/resolve/source.ts'
 
 export interface Attempt {
   readonly want: Want
-  readonly intake: Intake
+  readonly intake: VouchedIntake
   readonly signal: AbortSignal
 }
 
@@ -25,7 +25,7 @@ export class ScriptedSource implements Source {
     this.#steps = steps
   }
 
-  async bring(want: Want, intake: Intake, options: { signal: AbortSignal }): Promise<void> {
+  async bring(want: Want, intake: VouchedIntake, options: { signal: AbortSignal }): Promise<void> {
     const step = this.#steps[Math.min(this.attempts.length, this.#steps.length - 1)]
     this.attempts.push(intake.position)
     if (step === undefined) throw new Error(`${this.name} has no script`)

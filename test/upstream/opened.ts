@@ -1,7 +1,7 @@
 import type { TestContext } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Repository } from '../../src/oci/repository.ts'
-import type { Intake, Source, Want } from '../../src/resolve/source.ts'
+import type { Source, VouchedIntake, Want } from '../../src/resolve/source.ts'
 import type { UpstreamEntry, UpstreamOptions } from '../../src/upstream/options.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
@@ -14,7 +14,7 @@ export interface Opened {
   readonly abort: (reason: unknown) => void
   want(digest: Digest, kind?: 'blob' | 'manifest'): Want
   source(digest: Digest, kind?: 'blob' | 'manifest'): Source
-  bring(digest: Digest, intake: Intake, kind?: 'blob' | 'manifest'): Promise<void>
+  bring(digest: Digest, intake: VouchedIntake, kind?: 'blob' | 'manifest'): Promise<void>
 }
 
 /** A faulty registry, and upstreams that have it as their one entry; both are closed after the test. */
