@@ -295,6 +295,48 @@ test('what cannot be kept although it should fit says so, and is not fetched to 
   assert.ok(digestsOf(first).every((digest) => held.includes(digest)))
 })
 
+test('a manifest that cannot be kept says so, also when it is in memory', async (t) => {
+  const app = upstream.addImage('tiny', 'v1')
+  const node = await Node.start(t, upstream, { maxBytes: { bytes: 200 } })
+  const { port } = node.agent.addresses.registry
+  const pulled = await fetch(`http://127.0.0.1:${port}/v2/up.test/tiny/manifests/${app.manifest}`)
+  assert.equal(pulled.status, 200)
+  await pulled.arrayBuffer()
+  assert.match(await node.refused('up.test/tiny:v1'), /^up\.test\/tiny:v1 cannot be kept: there is no room/)
+})
+
+test('while upstream is away, an image that is here is warm as it was', async (t) => {
+  upstream.addImage('away', 'v1')
+  const entry = { namespace: 'up.test', hosts: [upstream.host], tls: false, tagTtlMs: 0 }
+  const node = await Node.start(t, upstream, { upstreams: { entries: [entry] } })
+  assert.equal((await node.warm({ images: ['up.test/away:v1'] })).images[0]?.stale, false)
+  upstream.fault('v1', { status: 503 })
+  const { images, done } = await node.warm({ images: ['up.test/away:v1'] })
+  assert.deepEqual([done.failed, images[0]?.stale, done.hereBytes], [0, true, done.bytes])
+})
+
+test('layers that no registry has are left to the runtime, and told', async (t) => {
+  const own = upstream.addBlob(randomBytes(100))
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: OCI_MANIFEST,
+    layers: [
+      { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: own, size: 100 },
+      {
+        mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+        digest: `sha256:${'1'.repeat(64)}`,
+        size: 1_000_000,
+        urls: ['https://example.com/base'],
+      },
+    ],
+  }
+  const digest = upstream.addManifest('foreign', 'v1', JSON.stringify(manifest))
+  const node = await Node.start(t, upstream)
+  const { images } = await node.warm({ images: ['up.test/foreign:v1'] })
+  assert.deepEqual([images[0]?.error, images[0]?.foreign], [null, 1])
+  assert.deepEqual(new Set(await node.held()), new Set([digest, own]))
+})
+
 test('whoever leaves stops the walk, what is under way comes to its end, and the next run goes on', async (t) => {
   const node = await Node.start(t, upstream)
   const app = upstream.addImage(
