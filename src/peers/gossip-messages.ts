@@ -1,0 +1,86 @@
+import * as v from 'valibot'
+import { type Member, type MemberId, parseMemberId } from './member.ts'
+import type { Sign } from './members.ts'
+
+/** What members tell each other of the others, over their links. Parsed where it arrives; anything else ends the link. */
+
+/** In one message, which stays below the limit by a wide margin. */
+export const RECORDS_AT_ONCE = 20
+export const SIGNS_AT_ONCE = 400
+/** Of a message in bytes. */
+export const MOST_BYTES = 64 * 1024
+
+const memberId = v.custom<MemberId>((value) => parseMemberId(value) !== undefined)
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(2 ** 52))
+/** For people and for dialing: neither control characters nor what JSON has to write in another way. */
+const text = (length: number) => v.pipe(v.string(), v.maxLength(length), v.regex(/^[^\p{C}"\\]*$/u))
+
+const member = v.pipe(
+  v.object({
+    id: memberId,
+    incarnation: count,
+    name: text(255),
+    host: v.pipe(v.string(), v.maxLength(255), v.regex(/^[\w.:-]+$/)),
+    port: v.pipe(count, v.minValue(1), v.maxValue(65_535)),
+    fingerprint: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+    zone: v.optional(text(255)),
+    version: text(64),
+    protocol: count,
+  }),
+  v.transform((record): Member => ({ ...record, zone: record.zone })),
+)
+const sign = v.pipe(
+  v.tuple([memberId, count, count]),
+  v.transform(([id, incarnation, beat]): Sign => ({ id, incarnation, beat })),
+)
+const signs = v.optional(v.pipe(v.array(sign), v.maxLength(SIGNS_AT_ONCE)), [])
+
+const Message = v.object({
+  /** Members, each with its beat. */
+  records: v.optional(v.pipe(v.array(v.tuple([member, count])), v.maxLength(RECORDS_AT_ONCE)), []),
+  /** These were alive. */
+  beats: signs,
+  /** Nothing was heard of these since. */
+  doubts: signs,
+  /** These have said goodbye. */
+  goodbyes: signs,
+  /** Records of these are asked for. */
+  wanted: v.optional(v.pipe(v.array(memberId), v.maxLength(SIGNS_AT_ONCE)), []),
+  /** Of all who the sender knows, and how many they are. */
+  digest: v.optional(v.tuple([count, count, count])),
+  /** All who the sender knows from one id up to, but not including, another: it is to be told of the others. */
+  summary: v.optional(v.object({ from: v.string(), to: v.string(), signs })),
+})
+export type Message = v.InferOutput<typeof Message>
+
+export const NOTHING: Message = { records: [], beats: [], doubts: [], goodbyes: [], wanted: [] }
+
+export function encodeMessage(message: Message): Buffer {
+  const { records, beats, doubts, goodbyes, wanted, digest, summary } = message
+  return Buffer.from(
+    JSON.stringify({
+      ...(records.length === 0 ? {} : { records }),
+      ...(beats.length === 0 ? {} : { beats: beats.map(told) }),
+      ...(doubts.length === 0 ? {} : { doubts: doubts.map(told) }),
+      ...(goodbyes.length === 0 ? {} : { goodbyes: goodbyes.map(told) }),
+      ...(wanted.length === 0 ? {} : { wanted }),
+      digest,
+      summary: summary && { ...summary, signs: summary.signs.map(told) },
+    }),
+  )
+}
+
+function told({ id, incarnation, beat }: Sign): readonly [MemberId, number, number] {
+  return [id, incarnation, beat]
+}
+
+/** Undefined for what is no message. */
+export function parseMessage(bytes: Uint8Array): Message | undefined {
+  if (bytes.length > MOST_BYTES) return undefined
+  try {
+    const parsed = v.safeParse(Message, JSON.parse(Buffer.from(bytes).toString('utf8')))
+    return parsed.success ? parsed.output : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,359 @@
+import { type Message, NOTHING, RECORDS_AT_ONCE, SIGNS_AT_ONCE } from './gossip-messages.ts'
+import type { Member, MemberId } from './member.ts'
+import { digestOf, type Heard, isLater, Members, type Sign } from './members.ts'
+import { Rumours } from './rumours.ts'
+
+/**
+ * Who is there is watched by links, and told by rumours. Whoever loses the link to a member doubts it aloud; the member,
+ * if it is alive, hears of that and shows a later beat; if none comes within seconds it is dropped by all. Rumours cost
+ * only when something happens, where heartbeats of all members, told to all, would cost the more the larger the swarm
+ * is. For a member whose links all ended together with those they led to there are slow beats, as many per second in a
+ * large swarm as in a small one; and who misses a rumour finds out by comparing digests with others now and then.
+ *
+ * Pure: time is given, chance too, and what is to be sent is taken by whoever has the links.
+ */
+
+export const TICK_MS = 250
+/** How many links are told each rumour in one round, and for how many rounds. */
+const FANOUT = 3
+const NEWS_ROUNDS = 4
+const BEAT_ROUNDS = 1
+const SWEEP_MS = 1000
+const BEAT_MS = { least: 5000, perMember: 200 }
+/** As many beats may be missed. */
+const MISSED_BEATS = 3
+/** Without any link all is hearsay. */
+const ALONE_MS = 9000
+const DIGEST_MS = { calm: 5000, unequal: 2000 }
+const UNEQUAL_MS = 10_000
+/** Between two comparisons of all that is known. */
+const COMPARE_MS = 500
+/** A record from further in the future is nobody's: clocks do not differ as much. */
+const FUTURE_MS = 24 * 60 * 60_000
+/** Two agents with one identity would otherwise outdo each other without end. */
+const REBIRTH_MS = 5000
+
+export interface Outgoing {
+  readonly to: MemberId
+  readonly message: Message
+}
+
+export class Gossip {
+  readonly members = new Members()
+  readonly #rumours = new Rumours()
+  readonly #random: () => number
+  readonly #links: MemberId[] = []
+  /** Links whose other end has not told of itself yet. */
+  readonly #ungreeted = new Set<MemberId>()
+  #self: Member
+  #beat = 0
+  #outgoing: Outgoing[] = []
+  #isChanged = false
+  #bornAt = Number.NEGATIVE_INFINITY
+  #beatAt: number
+  #sweptAt: number
+  #digestAt: number
+  #aloneSince: number
+  #comparedAt = Number.NEGATIVE_INFINITY
+  #unequalAt = Number.NEGATIVE_INFINITY
+
+  constructor(self: Member, { now, random }: { now: number; random: () => number }) {
+    this.#self = self
+    this.#random = random
+    this.#beatAt = now
+    this.#sweptAt = now
+    this.#digestAt = now
+    this.#aloneSince = now
+  }
+
+  get self(): Member {
+    return this.#self
+  }
+
+  /** True once after the members, or what they say of themselves, have changed. */
+  takeChange(): boolean {
+    const isChanged = this.#isChanged
+    this.#isChanged = false
+    return isChanged
+  }
+
+  takeOutgoing(): readonly Outgoing[] {
+    const outgoing = this.#outgoing
+    this.#outgoing = []
+    return outgoing
+  }
+
+  /** The other end has proven that it knows the secret. */
+  link(id: MemberId, now: number): void {
+    // Whom it did not hear while it was alone may have been there all the time.
+    if (this.#isAlone(now)) this.members.forgetSilent()
+    if (!this.#links.includes(id)) this.#links.push(id)
+    this.#ungreeted.add(id)
+    this.members.link(id)
+    this.#send(id, { records: [[this.#self, this.#beat]] })
+  }
+
+  unlink(id: MemberId, now: number): void {
+    const at = this.#links.indexOf(id)
+    if (at === -1) return
+    this.#links.splice(at, 1)
+    this.#ungreeted.delete(id)
+    this.members.unlink(id, now)
+    if (this.#links.length === 0) this.#aloneSince = now
+  }
+
+  /** The last that a link is told. */
+  goodbye(): Message {
+    return { ...NOTHING, goodbyes: [this.#ownSign()] }
+  }
+
+  receive(from: MemberId, message: Message, now: number): void {
+    const wanted: MemberId[] = [
+      ...message.records.flatMap(([member, beat]) => this.#hearRecord(member, beat, from, now)),
+      ...message.beats.flatMap((sign) => this.#hearBeat(sign, from, now)),
+    ]
+    if (wanted.length > 0) this.#send(from, { wanted: wanted.slice(0, SIGNS_AT_ONCE) })
+    for (const sign of message.doubts) this.#hearDoubt(sign, from, now)
+    for (const sign of message.goodbyes) this.#hearGoodbye(sign, from, now)
+    this.#sendRecords(from, message.wanted)
+    if (message.digest !== undefined) this.#compare(from, message.digest, now)
+    if (message.summary !== undefined) this.#complete(from, message.summary)
+  }
+
+  tick(now: number): void {
+    if (now - this.#beatAt >= this.#beatMs()) this.#showLife(now, this.#beat + 1, BEAT_ROUNDS)
+    if (now - this.#sweptAt >= SWEEP_MS) this.#sweep(now)
+    if (this.#rumours.size > 0) this.#spread()
+    const isUnequal = now - this.#unequalAt < UNEQUAL_MS
+    if (now - this.#digestAt >= (isUnequal ? DIGEST_MS.unequal : DIGEST_MS.calm)) {
+      this.#digestAt = now
+      const [to] = this.#someLinks(1)
+      if (to !== undefined) this.#send(to, { digest: this.#digest() })
+    }
+  }
+
+  #beatMs(): number {
+    return Math.max(BEAT_MS.least, BEAT_MS.perMember * this.members.size)
+  }
+
+  #isAlone(now: number): boolean {
+    return this.#links.length === 0 && now - this.#aloneSince >= ALONE_MS
+  }
+
+  #showLife(now: number, beat: number, rounds: number): void {
+    this.#beat = beat
+    this.#beatAt = now
+    this.#rumours.add(this.#self.id, 'beat', rounds)
+  }
+
+  #sweep(now: number): void {
+    this.#sweptAt = now
+    for (const sign of this.members.doubtful(now, this.#isAlone(now) ? 0 : MISSED_BEATS * this.#beatMs())) {
+      this.#doubt(sign, undefined, now)
+    }
+    if (this.members.expire(now)) this.#isChanged = true
+  }
+
+  #doubt(sign: Sign, from: MemberId | undefined, now: number): void {
+    if (this.members.doubt(sign, now)) this.#rumours.add(sign.id, 'doubt', NEWS_ROUNDS, from)
+  }
+
+  /** Gives whose record is to be asked for. */
+  #hearRecord(member: Member, beat: number, from: MemberId, now: number): MemberId[] {
+    if (member.id === this.#self.id) {
+      this.#hearOfSelf(member, now)
+      return []
+    }
+    if (member.incarnation > now + FUTURE_MS) return []
+    const isDirect = member.id === from
+    // Of a life that it has a link to, only the link tells.
+    if (!isDirect && this.members.isLinked(member.id) && !this.#isLaterLife(member)) return []
+    const heard = this.members.hear(member, beat, now)
+    if (isDirect && heard !== 'outdated') {
+      this.members.link(from)
+      if (this.#ungreeted.delete(from)) this.#send(from, { digest: this.#digest() })
+    }
+    return this.#pass({ id: member.id, incarnation: member.incarnation, beat }, heard, from)
+  }
+
+  #isLaterLife({ id, incarnation }: Member): boolean {
+    return incarnation > (this.members.get(id)?.incarnation ?? 0)
+  }
+
+  #hearBeat(sign: Sign, from: MemberId, now: number): MemberId[] {
+    if (sign.id === this.#self.id) {
+      this.#hearOfSelf(sign, now)
+      return []
+    }
+    return this.#pass(sign, this.members.hearSign(sign, now), from)
+  }
+
+  #pass(sign: Sign, heard: Heard, from: MemberId): MemberId[] {
+    switch (heard) {
+      case 'member':
+        this.#isChanged = true
+        this.#rumours.add(sign.id, 'record', NEWS_ROUNDS, from)
+        break
+      case 'alive':
+        this.#rumours.add(sign.id, 'beat', BEAT_ROUNDS, from)
+        break
+      case 'refuted':
+        this.#rumours.add(sign.id, 'beat', NEWS_ROUNDS, from)
+        break
+      case 'outdated':
+        this.#sendGone(from, sign.id)
+        break
+      case 'unknown':
+        return [sign.id]
+    }
+    return []
+  }
+
+  /** To one who has not heard of it. What was only silent may be alive after all: it has to show a later beat. */
+  #sendGone(to: MemberId, id: MemberId): void {
+    const gone = this.members.gone(id)
+    if (gone !== undefined) this.#send(to, gone.hasLeft ? { goodbyes: [gone] } : { doubts: [gone] })
+  }
+
+  #hearDoubt(sign: Sign, from: MemberId, now: number): void {
+    if (sign.id === this.#self.id) {
+      this.#hearOfSelf(sign, now)
+      if (!isLater(this.#ownSign(), sign)) this.#showLife(now, sign.beat + 1, NEWS_ROUNDS)
+      return
+    }
+    const known = this.members.sign(sign.id)
+    if (known === undefined) return
+    if (isLater(known, sign)) this.#send(from, { beats: [known] })
+    // It is there: it shall answer for itself.
+    else if (this.members.isLinked(sign.id)) this.#send(sign.id, { doubts: [sign] })
+    else this.#doubt(sign, from, now)
+  }
+
+  #hearGoodbye(sign: Sign, from: MemberId, now: number): void {
+    if (sign.id === this.#self.id) this.#hearOfSelf(sign, now)
+    if (sign.id !== from && this.members.isLinked(sign.id)) return
+    if (!this.members.leave(sign, now)) return
+    this.#isChanged = true
+    this.#rumours.add(sign.id, 'goodbye', NEWS_ROUNDS, from)
+  }
+
+  /** Told of a later life of its own, such as one before its clock was set back, it begins a still later one. */
+  #hearOfSelf({ incarnation }: { readonly incarnation: number }, now: number): void {
+    if (incarnation <= this.#self.incarnation || incarnation > now + FUTURE_MS) return
+    if (now - this.#bornAt < REBIRTH_MS) return
+    this.#bornAt = now
+    this.#self = { ...this.#self, incarnation: incarnation + 1 }
+    this.#beat = 0
+    this.#isChanged = true
+    this.#rumours.add(this.#self.id, 'record', NEWS_ROUNDS)
+  }
+
+  #ownSign(): Sign {
+    return { id: this.#self.id, incarnation: this.#self.incarnation, beat: this.#beat }
+  }
+
+  #spread(): void {
+    const links = this.#someLinks(FANOUT)
+    if (links.length === 0) return
+    const round = this.#rumours.round()
+    for (const to of links) {
+      const [beats, doubts, goodbyes]: [Sign[], Sign[], Sign[]] = [[], [], []]
+      const records: MemberId[] = []
+      for (const { id, kind, from } of round) {
+        if (from === to || id === to) continue
+        const sign = id === this.#self.id ? this.#ownSign() : this.members.sign(id)
+        const gone = this.members.gone(id)
+        if (kind === 'goodbye' && gone !== undefined) goodbyes.push(gone)
+        else if (kind === 'record') records.push(id)
+        else if (kind === 'beat' && sign !== undefined) beats.push(sign)
+        else if (kind === 'doubt' && sign !== undefined && this.members.isDoubted(id)) doubts.push(sign)
+      }
+      this.#sendRecords(to, records)
+      this.#send(to, { beats, doubts, goodbyes })
+    }
+  }
+
+  #someLinks(count: number): MemberId[] {
+    const all = this.#links
+    for (let at = 0; at < Math.min(count, all.length); at += 1) {
+      const other = at + Math.floor(this.#random() * (all.length - at))
+      const [one, two] = [all[at], all[other]]
+      if (one === undefined || two === undefined) break
+      all[at] = two
+      all[other] = one
+    }
+    return all.slice(0, count)
+  }
+
+  #digest(): [number, number, number] {
+    const [one, two] = digestOf(this.#self)
+    const others = this.members.digest
+    return [(others[0] ^ one) >>> 0, (others[1] ^ two) >>> 0, this.members.size + 1]
+  }
+
+  /** If the two differ, the one who knows fewer tells whom, and is told of the others. */
+  #compare(from: MemberId, [one, two, count]: readonly [number, number, number], now: number): void {
+    const own = this.#digest()
+    if (own[0] === one && own[1] === two) return
+    this.#unequalAt = now
+    if (now - this.#comparedAt < COMPARE_MS) return
+    this.#comparedAt = now
+    const isFewer = own[2] < count || (own[2] === count && this.#self.id < from)
+    if (isFewer) this.#summarize(from)
+    else this.#send(from, { digest: own })
+  }
+
+  #summarize(to: MemberId): void {
+    const signs = [...this.members.all()].flatMap(({ id }) => this.members.sign(id) ?? [])
+    signs.push(this.#ownSign())
+    signs.sort((a, b) => (a.id < b.id ? -1 : 1))
+    for (let at = 0; at < signs.length; at += SIGNS_AT_ONCE) {
+      const part = signs.slice(at, at + SIGNS_AT_ONCE)
+      const after = signs[at + SIGNS_AT_ONCE]
+      const summary = { from: at === 0 ? '' : (part[0]?.id ?? ''), to: after?.id ?? 'g', signs: part }
+      this.#send(to, { summary })
+    }
+  }
+
+  #complete(to: MemberId, { from, to: end, signs }: NonNullable<Message['summary']>): void {
+    const theirs = new Map(signs.map((sign) => [sign.id, sign]))
+    const [wanted, missing]: [MemberId[], MemberId[]] = [[], []]
+    const [beats, doubts, goodbyes]: [Sign[], Sign[], Sign[]] = [[], [], []]
+    for (const { id } of this.members.all()) {
+      if (id < from || id >= end || id === to) continue
+      const [sign, known] = [theirs.get(id), this.members.sign(id)]
+      if (sign === undefined || (known !== undefined && known.incarnation > sign.incarnation))
+        missing.push(id)
+      else if (known !== undefined && isLater(known, sign)) beats.push(known)
+    }
+    for (const sign of signs) {
+      if (sign.id === this.#self.id) continue
+      const gone = this.members.gone(sign.id)
+      if (gone !== undefined && !isLater(sign, gone)) (gone.hasLeft ? goodbyes : doubts).push(gone)
+      else if (sign.incarnation > (this.members.get(sign.id)?.incarnation ?? 0)) wanted.push(sign.id)
+    }
+    this.#sendRecords(to, missing)
+    this.#send(to, { wanted })
+    this.#send(to, { beats })
+    this.#send(to, { doubts, goodbyes })
+  }
+
+  #sendRecords(to: MemberId, ids: readonly MemberId[]): void {
+    const records = ids.flatMap((id): [Member, number][] => {
+      if (id === this.#self.id) return [[this.#self, this.#beat]]
+      const [member, sign] = [this.members.get(id), this.members.sign(id)]
+      return member === undefined || sign === undefined ? [] : [[member, sign.beat]]
+    })
+    for (let at = 0; at < records.length; at += RECORDS_AT_ONCE) {
+      this.#send(to, { records: records.slice(at, at + RECORDS_AT_ONCE) })
+    }
+  }
+
+  #send(to: MemberId, said: Partial<Message>): void {
+    const message = { ...NOTHING, ...said }
+    const { records, beats, doubts, goodbyes, wanted, digest, summary } = message
+    const lists: readonly (readonly unknown[])[] = [records, beats, doubts, goodbyes, wanted]
+    if (lists.every((list) => list.length === 0) && digest === undefined && summary === undefined) return
+    this.#outgoing.push({ to, message })
+  }
+}

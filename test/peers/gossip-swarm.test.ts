@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Simulation } from './simulation.ts'
+
+const seed = Number(process.env['LEAT_SEED'] ?? 7)
+
+/** All start within two seconds. */
+function storm(nodes: number): Simulation {
+  const swarm = new Simulation(seed)
+  for (let at = 0; at < nodes; at += 1) {
+    swarm.after(swarm.random() * 2000, () => swarm.dial(swarm.add(`node-${at}`)))
+  }
+  return swarm
+}
+
+function quietly(swarm: Simulation, ms: number): { missing: number } {
+  let missing = 0
+  for (let at = 0; at < ms; at += 1000) {
+    swarm.run(1000)
+    missing = Math.max(missing, swarm.errors().missing)
+  }
+  return { missing }
+}
+
+test('two hundred that start together know each other in seconds, and cost next to nothing then', (t) => {
+  const swarm = storm(200)
+  swarm.run(2500)
+  assert.equal(swarm.nodes.length, 200)
+  const known = swarm.until(() => swarm.isRight(), 15_000)
+  quietly(swarm, 30_000)
+  const { mean, most } = swarm.measure(60_000)
+  t.diagnostic(
+    `seed ${seed}: all known ${known} ms after the last start; idle ${mean} B/s, at most ${most} B/s`,
+  )
+  assert.ok(known !== undefined && known < 8000, `${known} ms`)
+  assert.ok(most < 2048, `${most} B/s`)
+  assert.ok(swarm.isRight())
+})
+
+test('when a third of them vanish without a word they are dropped, and nobody else is', (t) => {
+  const swarm = storm(200)
+  swarm.run(20_000)
+  assert.ok(swarm.isRight())
+  for (const node of swarm.nodes.filter((_, at) => at % 10 < 3)) swarm.vanish(node)
+  let missing = 0
+  const dropped = swarm.until(() => {
+    missing = Math.max(missing, swarm.errors().missing)
+    return swarm.isRight()
+  }, 25_000)
+  t.diagnostic(`seed ${seed}: dropped by all after ${dropped} ms`)
+  assert.ok(dropped !== undefined && dropped <= 20_000, `${dropped} ms`)
+  assert.equal(missing, 0)
+  assert.equal(quietly(swarm, 20_000).missing, 0)
+})
+test('one who says goodbye is gone for all at once, and one who comes back with a new life is seen at once', (t) => {
+  const swarm = storm(100)
+  swarm.run(15_000)
+  const [first] = swarm.nodes
+  assert.ok(first)
+  swarm.leave(first)
+  const gone = swarm.until(() => swarm.isRight(), 10_000)
+  swarm.dial(swarm.add('node-0'))
+  const back = swarm.until(() => swarm.isRight(), 10_000)
+  t.diagnostic(`seed ${seed}: gone after ${gone} ms, back after ${back} ms`)
+  assert.ok(gone !== undefined && gone <= 3000, `${gone} ms`)
+  assert.ok(back !== undefined && back <= 7000, `${back} ms`)
+})
+
+test('links that break and come back cost nobody its place', () => {
+  const swarm = storm(100)
+  swarm.run(15_000)
+  for (const node of swarm.nodes) {
+    for (const other of [...node.links]) {
+      if (swarm.random() > 0.3) continue
+      swarm.unlink(node, other)
+      swarm.after(500 + swarm.random() * 6000, () => swarm.link(node, other))
+    }
+  }
+  assert.deepEqual(quietly(swarm, 30_000), { missing: 0 })
+  assert.ok(swarm.isRight())
+})
+
+test('two halves that lost each other drop each other, and are one again when they meet', (t) => {
+  const swarm = storm(60)
+  swarm.run(15_000)
+  const half = (id: string): boolean => id < '8'
+  const cut = swarm.nodes.flatMap((node) =>
+    [...node.links]
+      .filter((other) => half(node.id) && !half(other.id))
+      .map((other) => [node, other] as const),
+  )
+  for (const [one, two] of cut) swarm.unlink(one, two)
+  const apart = swarm.until(
+    () =>
+      swarm.nodes.every(({ id, gossip }) => [...gossip.members.all()].every((m) => half(m.id) === half(id))),
+    70_000,
+  )
+  for (const [one, two] of cut.slice(0, 20)) swarm.link(one, two)
+  const together = swarm.until(() => swarm.isRight(), 20_000)
+  t.diagnostic(`seed ${seed}: apart after ${apart} ms, together again after ${together} ms`)
+  assert.ok(apart !== undefined)
+  assert.ok(together !== undefined && together <= 10_000, `${together} ms`)
+})
+
+test('who is left alone drops all, and knows all again soon after it has found one', () => {
+  const swarm = storm(30)
+  swarm.run(10_000)
+  const [lonely, other] = swarm.nodes
+  assert.ok(lonely && other)
+  for (const linked of [...lonely.links]) swarm.unlink(lonely, linked)
+  const alone = swarm.until(() => lonely.gossip.members.size === 0, 20_000)
+  assert.ok(alone !== undefined, 'it still believes what it was told long ago')
+  swarm.link(lonely, other)
+  assert.ok(swarm.until(() => swarm.isRight(), 4000) !== undefined)
+})
+
+test('a thousand know each other in seconds, too', (t) => {
+  const swarm = storm(1000)
+  swarm.run(2500)
+  const known = swarm.until(() => swarm.isRight(), 30_000)
+  swarm.run(15_000)
+  const { mean, most } = swarm.measure(10_000)
+  t.diagnostic(`seed ${seed}: all known after ${known} ms; idle ${mean} B/s, at most ${most} B/s`)
+  assert.ok(known !== undefined && known <= 20_000, `${known} ms`)
+  assert.ok(mean < 2048, `${mean} B/s`)
+})
