@@ -70,26 +70,38 @@ function certificate(options: {
   return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
 }
 
+/** A fresh authority that signs as many certificates as are asked for. */
+export interface Authority {
+  readonly ca: string
+  /** For these host names and IPv4 addresses. */
+  issue(hosts: readonly string[]): { readonly cert: string; readonly key: string }
+}
+
+export function makeAuthority(): Authority {
+  const authority = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const issuer = `test authority ${randomBytes(4).toString('hex')}`
+  const ca = certificate({
+    subject: issuer,
+    issuer,
+    publicKey: authority.publicKey,
+    signer: authority.privateKey,
+    extension: sequence(oid(OID.basicConstraints), truth(), octets(sequence(truth()))),
+  })
+  return {
+    ca,
+    issue(hosts) {
+      const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      const signed = { subject: 'test server', issuer, publicKey, signer: authority.privateKey }
+      return {
+        cert: certificate({ ...signed, extension: altNames(hosts) }),
+        key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      }
+    },
+  }
+}
+
 /** A fresh authority and a server certificate signed by it, for these host names and IPv4 addresses. */
 export function makeCertificates(hosts: readonly string[] = ['127.0.0.1', 'localhost']): Certificates {
-  const authority = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const server = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const issuer = `test authority ${randomBytes(4).toString('hex')}`
-  return {
-    ca: certificate({
-      subject: issuer,
-      issuer,
-      publicKey: authority.publicKey,
-      signer: authority.privateKey,
-      extension: sequence(oid(OID.basicConstraints), truth(), octets(sequence(truth()))),
-    }),
-    cert: certificate({
-      subject: 'test server',
-      issuer,
-      publicKey: server.publicKey,
-      signer: authority.privateKey,
-      extension: altNames(hosts),
-    }),
-    key: server.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-  }
+  const { ca, issue } = makeAuthority()
+  return { ca, ...issue(hosts) }
 }
