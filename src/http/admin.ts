@@ -72,6 +72,8 @@ async function respond(
   if (answer.allow !== undefined) response.setHeader('Allow', answer.allow)
   // What was refused unread would be taken for the next request.
   if (!request.complete) response.setHeader('Connection', 'close')
+  // What is told step by step may end because the agent ends, which need not wait for the connection then.
+  if (answer.eager === true) response.setHeader('Connection', 'close')
   if (method === 'HEAD') {
     response.writeHead(answer.code).end()
   } else if (typeof answer.body === 'string') {
