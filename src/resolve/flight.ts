@@ -315,7 +315,7 @@ export class Flight {
       const found = await incoming.digest()
       if (found === digest) return
       this.#controller.signal.throwIfAborted()
-      const dispute = this.#dispute ?? this.#trust.doubt()
+      const dispute = this.#dispute ?? this.#trust.doubt(incoming.position)
       if (dispute !== undefined) {
         failures.push(await this.#takeBack(incoming, dispute))
         continue

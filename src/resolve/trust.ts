@@ -100,10 +100,10 @@ export class Trust {
     return undefined
   }
 
-  /** All of it is wrong in the end; but not necessarily what was vouched for. */
-  doubt(): Dispute | undefined {
-    const culprits = this.#between(this.#sure, Number.POSITIVE_INFINITY)
-    return this.#sure === 0 || culprits.length === 0 ? undefined : { good: this.#sure, culprits }
+  /** All of it up to `position` is wrong in the end; but not necessarily what was vouched for. */
+  doubt(position: number): Dispute | undefined {
+    if (this.#sure === 0 || this.limit >= position) return undefined
+    return { good: this.#sure, culprits: this.#between(this.#sure, position) }
   }
 
   /** What came after `position` was taken back. */

@@ -145,11 +145,12 @@ test('after the second dispute nothing is believed, and what was vouched for bef
 test('when all of it is wrong, what nobody has vouched for is doubted first', () => {
   const trust = new Trust()
   trust.takes(0, 'one', true)
-  assert.equal(trust.doubt(), undefined)
+  assert.equal(trust.doubt(at(3)), undefined)
   trust.takes(at(2), 'two', true)
   trust.vouch(0, marks(1, 2))
   trust.check(own(1, 2))
-  assert.deepEqual(trust.doubt(), { good: at(2), culprits: ['two'] })
+  assert.deepEqual(trust.doubt(at(3)), { good: at(2), culprits: ['two'] })
+  assert.equal(trust.doubt(at(2)), undefined, 'there is nothing else')
 })
 
 test('when all of it is wrong and vouched for, the vouching was a lie', () => {

@@ -377,6 +377,34 @@ describe('what peers bring', () => {
     assert.ok(facts.length > 0 && facts.every(({ source }) => source === 'liar'))
   })
 
+  it('is not relied on for what was vouched for before all of it turned out wrong', async () => {
+    const bytes = randomBytes(10 * MARK_EVERY)
+    const wrong = spoilt(bytes, 100_000)
+    const hold = gate()
+    const liar = peer('liar', async ({ intake }) => {
+      intake.expect({ size: bytes.length, mediaType: undefined })
+      intake.vouch(0, marksOf(wrong))
+      await pour(intake, wrong)
+    })
+    const second = peer('second', async ({ intake }) => {
+      intake.expect({ size: bytes.length, mediaType: undefined })
+      intake.vouch(0, marksOf(bytes))
+      await pour(intake, bytes, 600_000)
+      await hold.opened
+      await pour(intake, bytes)
+    })
+    const { flights } = setUp([liar, second])
+    const { flight } = flights.join(wantOf(bytes))
+    await until(flights, flight, () => second.attempts.length > 0 && flight.position === 600_000)
+    await new Promise((resolve) => setImmediate(resolve))
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(second.attempts, [0])
+    assert.equal(flight.released, 0)
+    const body = pull(flight)
+    hold.open()
+    assert.ok((await body).equals(bytes))
+  })
+
   it('is cut at the last mark when only what comes after that is wrong', async (t) => {
     const bytes = randomBytes(5 * MARK_EVERY + 20_000)
     const honest = upstream(sends(bytes))
