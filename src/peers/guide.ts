@@ -1,0 +1,151 @@
+import type { Want } from '../resolve/source.ts'
+import type { MemberId } from './member.ts'
+import type { Contact, Guidance, News } from './messages.ts'
+import type { Coming, Place, Table } from './table.ts'
+
+/** What to do to get a digest: take it from this peer; ask upstream, for all or because nobody here can help; or wait. */
+export type Course =
+  | { readonly do: 'take'; readonly parent: Contact }
+  | { readonly do: 'fetch' }
+  | { readonly do: 'wait' }
+
+export interface GuideOptions {
+  readonly want: Want
+  /** Owners of what is wanted, the likeliest first, as far as is known now. */
+  readonly tables: () => readonly Table[]
+  /** Called for each owner: it knows nothing of what the one before was told. */
+  readonly coming: () => Coming
+  readonly onMarks: (first: number, marks: Uint8Array) => void
+}
+
+/** When so many owners of one digest are gone or cannot be reached, one is left to oneself. */
+const MOST_TABLES = 4
+
+/** Keeps whoever wants a digest at the table of its owner, and when that is gone, at the next one's. */
+export class Guide {
+  readonly #options: GuideOptions
+  readonly #closing = new AbortController()
+  readonly #tried = new Set<MemberId>()
+  #place: Place | undefined
+  #owner: MemberId | undefined
+  #course: Course | undefined
+  /** Nobody says anything any more. */
+  #isLeft = false
+  readonly #waiting = new Set<() => void>()
+
+  constructor(options: GuideOptions) {
+    this.#options = options
+    void this.#run()
+  }
+
+  /** At whose table this is. */
+  get owner(): MemberId | undefined {
+    return this.#owner
+  }
+
+  /** The course in force, as soon as there is one other than `known`. Rejects with the signal's reason. */
+  async next(known: Course | undefined, signal: AbortSignal): Promise<Course> {
+    for (;;) {
+      signal.throwIfAborted()
+      if (this.#course !== undefined && this.#course !== known) return this.#course
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          signal.removeEventListener('abort', wake)
+          this.#waiting.delete(wake)
+          resolve()
+        }
+        signal.addEventListener('abort', wake, { once: true })
+        this.#waiting.add(wake)
+      })
+    }
+  }
+
+  /** The course in force has come to nothing: only what the owner says from now on counts. */
+  renounce(): void {
+    this.#course = undefined
+    if (this.#isLeft) this.#set({ do: 'fetch' })
+  }
+
+  tell(news: News): void {
+    this.#place?.tell(news)
+  }
+
+  close(): void {
+    this.#closing.abort()
+    this.#place?.leave()
+    this.#place = undefined
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing
+    while (!signal.aborted && !this.#isLeft && this.#tried.size < MOST_TABLES) {
+      const table = this.#options.tables().find(({ id }) => !this.#tried.has(id))
+      if (table === undefined) break
+      this.#tried.add(table.id)
+      this.#owner = table.id
+      await this.#sitAt(table, signal)
+    }
+    if (!signal.aborted) this.#end()
+  }
+
+  /** Until the table is gone. */
+  async #sitAt(table: Table, signal: AbortSignal): Promise<void> {
+    const { want, coming } = this.#options
+    let abandon = (): void => {}
+    const abandoned = new Promise<void>((resolve) => {
+      abandon = resolve
+    })
+    const guest = { guided: (guidance: Guidance) => this.#hear(guidance), abandoned: () => abandon() }
+    try {
+      const place = await table.sit(want, coming(), guest, { signal })
+      this.#place = place
+      if (signal.aborted) place.leave()
+      else await abandoned
+    } catch {
+      // It cannot be reached: on to the next one.
+    } finally {
+      this.#place = undefined
+    }
+  }
+
+  #hear(guidance: Guidance): void {
+    switch (guidance.is) {
+      case 'marks':
+        this.#options.onMarks(guidance.first, Buffer.from(guidance.marks, 'base64'))
+        break
+      case 'take':
+        this.#follow(guidance.parent)
+        break
+      case 'fetch':
+      case 'alone':
+        this.#set({ do: 'fetch' })
+        break
+      case 'end':
+        this.#end()
+        break
+      case 'wait':
+        this.#set({ do: 'wait' })
+        break
+      case 'beat':
+      // The end of the table comes after it.
+      case 'refused':
+    }
+  }
+
+  /** A new owner may know of no better parent than the one there is. */
+  #follow(parent: Contact): void {
+    const isSame = this.#course?.do === 'take' && this.#course.parent.id === parent.id
+    if (!isSame) this.#set({ do: 'take', parent })
+  }
+
+  #end(): void {
+    this.#isLeft = true
+    this.#owner = undefined
+    this.#set({ do: 'fetch' })
+  }
+
+  #set(course: Course): void {
+    this.#course = course
+    for (const wake of [...this.#waiting]) wake()
+  }
+}

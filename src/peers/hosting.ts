@@ -1,0 +1,310 @@
+import type { Digest } from '../oci/digest.ts'
+import { MARK_BYTES, Marks } from '../oci/marks.ts'
+import type { Holdings } from '../resolve/holdings.ts'
+import type { Want } from '../resolve/source.ts'
+import { Gathering, type Order } from './gathering.ts'
+import type { MemberId } from './member.ts'
+import { type Contact, MARKS_AT_ONCE, type News } from './messages.ts'
+import type { Coming, Guest, Place } from './table.ts'
+
+/** How often every gathering is looked at. */
+const TICK_MS = 250
+/** A guest that has said nothing for so long is gone, and is told so often that its host is not. */
+const SILENCE_MS = 6000
+const BEAT_MS = 2000
+/** One in which nobody waits any more is kept for those who come later: who has it all need not be found out again. */
+const KEPT_MS = 10 * 60_000
+const MOST_KEPT = 2000
+/** Marks are passed on in batches: the first hop is later by this, the ones after it are not. */
+const PASS_ON_MS = 25
+/** How long others wait for the owner to begin. */
+const HERE_MS = 1000
+
+/** One who may have it because it was its owner before. */
+export interface Holder {
+  readonly contact: Contact
+  readonly zone: string | undefined
+  readonly position: number
+  readonly whole: boolean
+}
+
+export interface HostingOptions {
+  readonly self: { readonly contact: Contact; readonly zone: string | undefined }
+  readonly holdings: Holdings
+  /** Who has it, of those who may have been its owner before. */
+  readonly holders: (digest: Digest) => Promise<readonly Holder[]>
+}
+
+/** The gatherings of the digests that this node is asked for as their owner. */
+export class Hosting {
+  readonly #options: HostingOptions
+  readonly #hosted = new Map<Digest, Hosted>()
+  readonly #timer: NodeJS.Timeout
+
+  constructor(options: HostingOptions) {
+    this.#options = options
+    this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
+  }
+
+  has(digest: Digest): boolean {
+    return this.#hosted.has(digest)
+  }
+
+  /** A place for one who wants this; the first one begins the gathering. */
+  async sit(want: Want, coming: Coming, guest: Guest): Promise<Place> {
+    let hosted = this.#hosted.get(want.digest)
+    if (hosted === undefined) {
+      hosted = new Hosted(want, this.#options, coming.from !== undefined || coming.position > 0)
+      this.#hosted.set(want.digest, hosted)
+    }
+    await (coming.contact.id === this.#options.self.contact.id ? hosted.asked : hosted.ready)
+    return hosted.sit(coming, guest)
+  }
+
+  /** All others are not among us any more. */
+  keepOnly(isLive: (id: MemberId) => boolean): void {
+    for (const hosted of this.#hosted.values()) hosted.keepOnly(isLive)
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    for (const hosted of this.#hosted.values()) hosted.close()
+    this.#hosted.clear()
+  }
+
+  #tick(): void {
+    const now = performance.now()
+    for (const [digest, hosted] of this.#hosted) {
+      hosted.tick(now)
+      const isOld = hosted.isIdle && (now - hosted.usedAt > KEPT_MS || this.#hosted.size > MOST_KEPT)
+      if (!isOld) continue
+      hosted.close()
+      this.#hosted.delete(digest)
+    }
+  }
+}
+
+interface Sitting {
+  readonly guest: Guest
+  heardAt: number
+  /** Marks told so far. */
+  told: number
+  isWhole: boolean
+}
+
+/** One gathering, and the lines to those who are in it. */
+class Hosted {
+  /** Whoever may have had it before has been asked. */
+  readonly asked: Promise<void>
+  /** And this node is at it, so that it comes first, or is not going to be. */
+  readonly ready: Promise<void>
+  usedAt = performance.now()
+  readonly #want: Want
+  readonly #self: MemberId
+  readonly #options: HostingOptions
+  readonly #gathering: Gathering
+  readonly #places = new Map<MemberId, Sitting>()
+  readonly #contacts = new Map<MemberId, Contact>()
+  /** As the head has them: from upstream's bytes. */
+  readonly #marks = new Marks()
+  readonly #isHere: () => void
+  #unwatch = (): void => {}
+  #beatAt = 0
+  #passing: NodeJS.Timeout | undefined
+  #looking: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(want: Want, options: HostingOptions, takeover: boolean) {
+    this.#want = want
+    this.#options = options
+    this.#self = options.self.contact.id
+    this.#gathering = new Gathering({
+      digest: want.digest,
+      self: this.#self,
+      takeover,
+      now: () => performance.now(),
+    })
+    let isHere = (): void => {}
+    const here = new Promise<void>((resolve) => {
+      isHere = resolve
+    })
+    this.#isHere = isHere
+    this.asked = this.#open()
+    this.ready = this.asked.then(() => here)
+    setTimeout(isHere, HERE_MS).unref()
+  }
+
+  get isIdle(): boolean {
+    return this.#gathering.wanting === 0
+  }
+
+  sit({ contact, zone, position, from }: Coming, guest: Guest): Place {
+    const { id } = contact
+    this.usedAt = performance.now()
+    const place: Sitting = { guest, heardAt: this.usedAt, told: 0, isWhole: false }
+    this.#places.get(id)?.guest.abandoned()
+    this.#places.set(id, place)
+    this.#contacts.set(id, contact)
+    this.#carryOut(this.#gathering.on({ is: 'joined', id, zone, position, whole: false, from }))
+    if (id === this.#self) {
+      this.#watch()
+      this.#isHere()
+    }
+    this.#passMarksOn()
+    return {
+      tell: (news) => {
+        if (this.#places.get(id) === place) this.#hear(id, place, news)
+      },
+      leave: () => {
+        if (this.#places.get(id) !== place) return
+        // Who has it all goes on being there for others.
+        if (place.isWhole) this.#places.delete(id)
+        else this.#leave(id)
+      },
+    }
+  }
+
+  /** Who sits here is heard itself; who only has it is known by membership. */
+  keepOnly(isLive: (id: MemberId) => boolean): void {
+    for (const id of [...this.#contacts.keys()]) {
+      if (!this.#places.has(id) && !isLive(id)) this.#leave(id)
+    }
+  }
+
+  tick(now: number): void {
+    if (this.isIdle && this.#places.size === 0) return
+    for (const [id, { heardAt }] of this.#places) {
+      if (now - heardAt > SILENCE_MS && id !== this.#self) this.#leave(id)
+    }
+    if (now - this.#beatAt > BEAT_MS) {
+      this.#beatAt = now
+      for (const { guest } of this.#places.values()) guest.guided({ is: 'beat' })
+    }
+    this.#carryOut(this.#gathering.tick())
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#unwatch()
+    clearTimeout(this.#passing)
+    clearTimeout(this.#looking)
+    for (const { guest } of this.#places.values()) guest.abandoned()
+    this.#places.clear()
+  }
+
+  /** This node comes first, and those who may have had it before. */
+  async #open(): Promise<void> {
+    const { self, holdings, holders } = this.#options
+    const { contact, zone } = self
+    const held = await holdings.look(this.#want.digest)
+    if (held?.whole !== true) {
+      for (const holder of await holders(this.#want.digest)) {
+        const { id } = holder.contact
+        this.#contacts.set(id, holder.contact)
+        const { position, whole } = holder
+        this.#carryOut(this.#gathering.on({ is: 'joined', id, zone: holder.zone, position, whole }))
+      }
+    }
+    this.#contacts.set(contact.id, contact)
+    if (held !== undefined) {
+      const { position, whole } = held
+      const from = whole ? undefined : 'upstream'
+      this.#carryOut(this.#gathering.on({ is: 'joined', id: contact.id, zone, position, whole, from }))
+      this.#watch()
+      this.#isHere()
+    }
+    const look = (): void => {
+      this.#isHere()
+      this.#lookSoon()
+    }
+    void holdings.fetch(this.#want).then(look, look)
+  }
+
+  /** From the first of its transfer on, if there is one under way. */
+  #watch(): void {
+    this.#unwatch()
+    this.#unwatch = this.#options.holdings.watch(this.#want.digest, () => this.#lookSoon())
+  }
+
+  #lookSoon(): void {
+    if (this.#closed) return
+    this.#looking ??= setTimeout(() => {
+      this.#looking = undefined
+      this.#lookAtSelf().catch(() => {})
+    }, PASS_ON_MS)
+  }
+
+  #leave(id: MemberId): void {
+    const place = this.#places.get(id)
+    this.#places.delete(id)
+    if (id !== this.#self) this.#contacts.delete(id)
+    place?.guest.abandoned()
+    this.#carryOut(this.#gathering.on({ is: 'left', id }))
+  }
+
+  #hear(id: MemberId, place: Sitting, news: News): void {
+    place.heardAt = performance.now()
+    this.usedAt = place.heardAt
+    if (news.is === 'whole') place.isWhole = true
+    if (news.is === 'marks') this.#learn(id, news.first, Buffer.from(news.marks, 'base64'))
+    else this.#carryOut(this.#gathering.on({ ...news, id }))
+  }
+
+  #carryOut(orders: readonly Order[]): void {
+    for (const order of orders) {
+      const place = this.#places.get(order.to)
+      if (place === undefined) continue
+      if (order.do === 'end') {
+        place.guest.guided({ is: 'end' })
+        this.#places.delete(order.to)
+        place.guest.abandoned()
+      } else if (order.do !== 'take') place.guest.guided({ is: order.do })
+      else {
+        const parent = this.#contacts.get(order.from)
+        if (parent !== undefined) place.guest.guided({ is: 'take', parent })
+      }
+    }
+  }
+
+  /** How this node gets on with it itself. */
+  async #lookAtSelf(): Promise<void> {
+    const { holdings } = this.#options
+    const held = await holdings.look(this.#want.digest)
+    if (this.#closed) return
+    const id = this.#self
+    if (held === undefined) return this.#carryOut(this.#gathering.on({ is: 'left', id }))
+    if (held.size !== undefined) this.#carryOut(this.#gathering.on({ is: 'sized', size: held.size }))
+    if (held.whole) this.#carryOut(this.#gathering.on({ is: 'whole', id }))
+    else this.#carryOut(this.#gathering.on({ is: 'at', id, position: held.position }))
+    if (held.whole || this.#gathering.head === id) {
+      const first = this.#marks.count
+      const marks = await holdings.marks(this.#want.digest, first)
+      if (marks !== undefined) this.#learn(id, first, marks)
+    }
+  }
+
+  /** Only what the head has is upstream's own, or what was vouched for before. */
+  #learn(id: MemberId, first: number, marks: Uint8Array): void {
+    const { head } = this.#gathering
+    if (head !== undefined && head !== id) return
+    const known = this.#marks.count - first
+    if (known < 0 || marks.length <= known * MARK_BYTES) return
+    this.#marks.append(marks.subarray(known * MARK_BYTES))
+    this.#passing ??= setTimeout(() => {
+      this.#passing = undefined
+      this.#passMarksOn()
+    }, PASS_ON_MS)
+  }
+
+  #passMarksOn(): void {
+    for (const [id, place] of this.#places) {
+      if (id === this.#gathering.head) continue
+      while (place.told < this.#marks.count) {
+        const first = place.told
+        const marks = this.#marks.since(first, first + MARKS_AT_ONCE)
+        place.told += marks.length / MARK_BYTES
+        place.guest.guided({ is: 'marks', first, marks: Buffer.from(marks).toString('base64') })
+      }
+    }
+  }
+}

@@ -1,0 +1,288 @@
+import type { Digest } from '../oci/digest.ts'
+import { type Repository, repositoryKey } from '../oci/repository.ts'
+import { Failure } from '../resolve/failure.ts'
+import type { Holdings } from '../resolve/holdings.ts'
+import type { TagHead } from '../resolve/registry.ts'
+import type { Want } from '../resolve/source.ts'
+import type { Traffic } from './connection.ts'
+import type { PeerCredentials } from './credentials.ts'
+import { Dialer } from './dial.ts'
+import { Door } from './door.ts'
+import { type Holder, Hosting } from './hosting.ts'
+import type { Line } from './line.ts'
+import { type Member, type Membership, PEER_PROTOCOL } from './member.ts'
+import { Ask, type Contact, HasAnswer, News, parse, refusal, refusedBy, TagAnswer } from './messages.ts'
+import { Ranks } from './owner.ts'
+import { Participation } from './participation.ts'
+import { ownTable, type Table, tableOf } from './table.ts'
+import { takeFrom } from './taking.ts'
+
+/** What peers may ask of this node. */
+export interface Node {
+  readonly holdings: Holdings
+  /** What a tag is now, as this node serves it; asks upstream where it must. */
+  tag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagHead>
+  /** It may be pulled through this node. */
+  allowed(repository: Repository): boolean
+}
+
+export interface PeerNetworkOptions {
+  readonly credentials: PeerCredentials
+  readonly listen: { readonly host: string; readonly port: number }
+  readonly traffic: Traffic
+  readonly node: Node
+}
+
+/** So many ranks below the owner are asked whether they have it, before upstream is: they were the owner before the last changes. */
+const FORMER_OWNERS = 2
+const HAS_MS = 500
+/** So many owners are tried for one digest. */
+const OWNERS = 4
+/** For a tag the owner may have to ask upstream first. */
+const TAG_MS = 8000
+const SILENCE_MS = 6000
+
+/** What there is once this agent is one of a swarm. */
+interface Joined {
+  readonly membership: Membership
+  readonly hosting: Hosting
+  readonly unlisten: () => void
+}
+
+/** The other agents of the swarm, as a place to get content and tags from, and this agent as it serves them. */
+export class PeerNetwork {
+  readonly #node: Node
+  readonly #dialer: Dialer
+  readonly #door: Door
+  #joined: Joined | undefined
+  #ranks: Ranks | undefined
+  /** Transfers under way. */
+  readonly #participations = new Map<Digest, Participation>()
+  /** Tags that are being asked for elsewhere. */
+  readonly #asking = new Set<string>()
+
+  constructor({ credentials, listen, traffic, node }: PeerNetworkOptions) {
+    this.#node = node
+    this.#dialer = new Dialer({ credentials, traffic })
+    this.#door = new Door({
+      listen,
+      credentials,
+      traffic,
+      memberOf: (fingerprint) =>
+        this.#joined?.membership.others().find((member) => member.fingerprint === fingerprint),
+      onExchange: (first, line) => this.#answer(first, line),
+    })
+  }
+
+  /** Where it listens, which is what others are to be told by membership. */
+  listen(): Promise<{ host: string; port: number }> {
+    return this.#door.start()
+  }
+
+  join(membership: Membership): void {
+    const { self } = membership
+    const hosting = new Hosting({
+      self: { contact: contactOf(self), zone: self.zone },
+      holdings: this.#node.holdings,
+      holders: (digest) => this.#formerOwners(digest),
+    })
+    const unlisten = membership.onChange(() => {
+      this.#ranks = undefined
+      hosting.keepOnly((id) => id === self.id || membership.get(id) !== undefined)
+    })
+    this.#joined = { membership, hosting, unlisten }
+  }
+
+  async stop({ drainMs }: { drainMs: number }): Promise<void> {
+    this.#joined?.unlisten()
+    this.#joined?.hosting.close()
+    await this.#door.stop({ drainMs })
+    this.#dialer.close()
+  }
+
+  /** Undefined while there is nobody else. */
+  participate(want: Want): Participation | undefined {
+    const joined = this.#joined
+    if (joined === undefined || this.#peers(joined).length === 0) return undefined
+    const { self } = joined.membership
+    const participation: Participation = new Participation({
+      want,
+      self: { contact: contactOf(self), zone: self.zone },
+      holdings: this.#node.holdings,
+      tables: () => this.#tables(joined, want.digest),
+      take: (parent, intake, signal) =>
+        takeFrom(parent, want.digest, intake, { dialer: this.#dialer, signal }),
+      onBegun: () => this.#participations.set(want.digest, participation),
+      onEnded: () => {
+        if (this.#participations.get(want.digest) === participation) this.#participations.delete(want.digest)
+      },
+    })
+    return participation
+  }
+
+  /** What the owner of a tag says that it is; undefined when that is this node, or nobody who answers. */
+  async tag(
+    repository: Repository,
+    tag: string,
+    { signal }: { signal: AbortSignal },
+  ): Promise<TagHead | undefined> {
+    const key = tagKey(repository, tag)
+    const owner = this.#owners(key, 1)[0]
+    if (owner === undefined || owner.id === this.#joined?.membership.self.id) return undefined
+    this.#asking.add(key)
+    try {
+      const asked = { ask: 'tag', repository, tag }
+      const answer = parse(TagAnswer, await this.#ask(owner, asked, TAG_MS, signal), owner.name)
+      if (answer.is === 'refused') {
+        if (answer.code === 'absent' || answer.code === 'denied') throw refusedBy(owner.name, answer)
+        return undefined
+      }
+      const { digest, mediaType, ageMs } = answer
+      return { digest, mediaType: mediaType ?? undefined, size: undefined, ageMs }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof Failure && error.code === 'absent') throw error
+      return undefined
+    } finally {
+      this.#asking.delete(key)
+    }
+  }
+
+  /** Those who speak as this one does. */
+  #peers({ membership }: Joined): readonly Member[] {
+    return membership.others().filter(({ protocol }) => protocol === PEER_PROTOCOL)
+  }
+
+  #owners(key: string, count: number): readonly Member[] {
+    const joined = this.#joined
+    if (joined === undefined) return []
+    const { self } = joined.membership
+    this.#ranks ??= new Ranks([self.id, ...this.#peers(joined).map(({ id }) => id)])
+    return this.#ranks
+      .first(key, count)
+      .flatMap((id) => (id === self.id ? self : (joined.membership.get(id) ?? [])))
+  }
+
+  #tables({ membership, hosting }: Joined, digest: Digest): readonly Table[] {
+    const { id } = membership.self
+    const own = ownTable(hosting, id)
+    // Who is asked as the owner is it, whatever it thinks of that itself.
+    if (hosting.has(digest)) return [own]
+    return this.#owners(digest, OWNERS).map((owner) =>
+      owner.id === id ? own : tableOf(contactOf(owner), this.#dialer),
+    )
+  }
+
+  async #formerOwners(digest: Digest): Promise<readonly Holder[]> {
+    const self = this.#joined?.membership.self.id
+    const former = this.#owners(digest, FORMER_OWNERS + 1).filter(({ id }) => id !== self)
+    const signal = AbortSignal.timeout(HAS_MS)
+    const found = await Promise.allSettled(
+      former.map(async (member): Promise<Holder[]> => {
+        const answer = parse(
+          HasAnswer,
+          await this.#ask(member, { ask: 'has', digest }, HAS_MS, signal),
+          member.name,
+        )
+        if (answer.is === 'refused' || !answer.whole) return []
+        return [{ contact: contactOf(member), zone: member.zone, position: answer.position, whole: true }]
+      }),
+    )
+    return found.flatMap((each) => (each.status === 'fulfilled' ? each.value : []))
+  }
+
+  /** One question, one answer. */
+  async #ask(member: Member, question: object, ms: number, signal: AbortSignal): Promise<unknown> {
+    const { answer, line } = await this.#dialer.ask(contactOf(member), question, { signal, ms })
+    line.end()
+    return answer
+  }
+
+  async #answer(first: unknown, line: Line): Promise<void> {
+    const ask = parse(Ask, first, line.who)
+    try {
+      switch (ask.ask) {
+        case 'take':
+          return await this.#serve(ask, line)
+        case 'follow':
+          return await this.#host(ask, line)
+        case 'has':
+          return await this.#tellHeld(ask.digest, line)
+        case 'tag':
+          return await this.#tellTag(ask, line)
+      }
+    } catch (error) {
+      line.send(refusal(error))
+    }
+  }
+
+  async #serve({ digest, from }: Ask & { ask: 'take' }, line: Line): Promise<void> {
+    const { holdings } = this.#node
+    const content = await holdings.open(digest, { signal: line.gone })
+    if (content === undefined) throw new Failure('absent', 'it is not here')
+    try {
+      const { size, mediaType } = content
+      if (from > size) throw new Failure('unavailable', `it has ${size} bytes`)
+      line.send({ is: 'content', size, mediaType: mediaType ?? null })
+      await line.sendContent(content, from, { signal: line.gone })
+    } finally {
+      await content.close()
+    }
+  }
+
+  async #host(ask: Ask & { ask: 'follow' }, line: Line): Promise<void> {
+    const { digest, kind, repository, position, self, zone, from } = ask
+    const joined = this.#joined
+    if (joined === undefined) throw new Failure('busy', 'it is not there yet')
+    if (!this.#node.allowed(repository)) throw new Failure('denied', 'not through this node')
+    // Two that take each other for the owner would wait for each other: one of them has to be it.
+    const isOwn = this.#participations.get(digest)?.owner === self.id
+    if (isOwn && joined.membership.self.id > self.id) throw new Failure('busy', 'it follows you')
+    const coming = { contact: self, zone: zone ?? undefined, position, from: from ?? undefined }
+    const left = new AbortController()
+    line.send({ is: 'beat' })
+    const place = await joined.hosting.sit({ digest, kind, repository }, coming, {
+      guided: (guidance) => {
+        try {
+          line.send(guidance)
+        } catch {
+          left.abort(new Failure('stopping', 'it does not listen'))
+        }
+      },
+      abandoned: () => left.abort(new Failure('stopping', 'the table is gone')),
+    })
+    try {
+      for (;;) {
+        const message = await line.receive({ signal: left.signal, ms: SILENCE_MS })
+        if (message === undefined) return
+        place.tell(parse(News, message, line.who))
+      }
+    } catch {
+      // It has gone, or is sent away.
+    } finally {
+      place.leave()
+    }
+  }
+
+  async #tellHeld(digest: Digest, line: Line): Promise<void> {
+    const held = await this.#node.holdings.look(digest)
+    line.send({ is: 'held', position: held?.position ?? 0, whole: held?.whole ?? false })
+  }
+
+  async #tellTag({ repository, tag }: Ask & { ask: 'tag' }, line: Line): Promise<void> {
+    const node = this.#node
+    if (!node.allowed(repository)) throw new Failure('denied', 'not through this node')
+    // The two take each other for the owner, and would wait for each other.
+    if (this.#asking.has(tagKey(repository, tag))) throw new Failure('busy', 'it is being asked for')
+    const { digest, mediaType, ageMs = 0 } = await node.tag(repository, tag, { signal: line.gone })
+    line.send({ is: 'tag', digest, mediaType: mediaType ?? null, ageMs })
+  }
+}
+
+function tagKey(repository: Repository, tag: string): string {
+  return `${repositoryKey(repository)}:${tag}`
+}
+
+function contactOf({ id, name, host, port, fingerprint }: Member): Contact {
+  return { id, name, host, port, fingerprint }
+}

@@ -1,0 +1,187 @@
+import { MARK_BYTES, Marks } from '../oci/marks.ts'
+import { Failure } from '../resolve/failure.ts'
+import type { Holdings } from '../resolve/holdings.ts'
+import type { Source, VouchedIntake, Want } from '../resolve/source.ts'
+import { type Course, Guide } from './guide.ts'
+import { type Contact, MARKS_AT_ONCE } from './messages.ts'
+import type { Table } from './table.ts'
+
+export interface ParticipationOptions {
+  readonly want: Want
+  readonly self: { readonly contact: Contact; readonly zone: string | undefined }
+  readonly holdings: Holdings
+  /** Owners of what is wanted, the likeliest first. */
+  readonly tables: () => readonly Table[]
+  readonly take: (parent: Contact, intake: VouchedIntake, signal: AbortSignal) => Promise<void>
+  readonly onBegun: () => void
+  readonly onEnded: () => void
+}
+
+/** The owner is told so often, at most, how far one has got. */
+const NEWS_MS = 25
+/** And at least so often. */
+const BEAT_MS = 1000
+
+/**
+ * One transfer as this node's peers take part in it. `first` asks them before upstream is asked, `last` once more after
+ * upstream has failed; either ends with `absent` when it falls to this node to ask upstream. As long as the transfer is
+ * under way its owner hears how it gets on, whoever brings the bytes.
+ */
+export class Participation {
+  readonly first: Source
+  readonly last: Source
+  readonly #options: ParticipationOptions
+  #guide: Guide | undefined
+  #intake: VouchedIntake | undefined
+  #course: Course | undefined
+  /** As the owner vouches for them. */
+  readonly #vouched = new Marks()
+  #toldPosition = -1
+  #toldMarks = 0
+  #unwatch: (() => void) | undefined
+  #soon: NodeJS.Timeout | undefined
+  #beat: NodeJS.Timeout | undefined
+
+  constructor(options: ParticipationOptions) {
+    this.#options = options
+    this.first = sourceOf((intake, signal) => this.#bring(intake, signal))
+    this.last = sourceOf((intake, signal) => {
+      this.#guide?.renounce()
+      this.#guide?.tell({ is: 'failed' })
+      return this.#bring(intake, signal)
+    })
+  }
+
+  /** Where it is told what to do. */
+  get owner(): Table['id'] | undefined {
+    return this.#guide?.owner
+  }
+
+  async #bring(intake: VouchedIntake, signal: AbortSignal): Promise<void> {
+    this.#intake = intake
+    const guide = this.#begin()
+    intake.vouch(0, this.#vouched.since(0))
+    let course: Course | undefined
+    for (;;) {
+      course = await guide.next(course, signal)
+      this.#course = course
+      if (course.do === 'fetch') throw new Failure('absent', 'It falls to this node to ask upstream.')
+      if (course.do === 'take' && (await this.#take(course, guide, intake, signal))) return
+    }
+  }
+
+  /** From this parent until all is here; false when that ends before, or when there is another course to take. */
+  async #take(
+    course: Course & { do: 'take' },
+    guide: Guide,
+    intake: VouchedIntake,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { parent } = course
+    const turning = new AbortController()
+    const turn = new Failure('unavailable', `${parent.name} is no longer the one to ask`, {
+      source: parent.name,
+    })
+    void guide
+      .next(course, AbortSignal.any([signal, turning.signal]))
+      .then(() => turning.abort(turn))
+      .catch(() => {})
+    try {
+      await this.#options.take(parent, intake, AbortSignal.any([signal, turning.signal]))
+      return true
+    } catch (error) {
+      if (signal.aborted) {
+        if (isCorrupt(signal.reason)) {
+          guide.tell({ is: 'blamed', parent: parent.id })
+          guide.renounce()
+        }
+        throw error
+      }
+      if (error !== turn) {
+        guide.tell({ is: 'lost', parent: parent.id })
+        guide.renounce()
+      }
+      return false
+    } finally {
+      turning.abort(turn)
+    }
+  }
+
+  #begin(): Guide {
+    if (this.#guide !== undefined) return this.#guide
+    this.#options.onBegun()
+    const { want, self, holdings, tables } = this.#options
+    this.#guide = new Guide({
+      want,
+      tables,
+      coming: () => {
+        this.#toldMarks = 0
+        this.#toldPosition = -1
+        return { ...self, position: this.#intake?.position ?? 0, from: this.#from }
+      },
+      onMarks: (first, marks) => this.#vouch(first, marks),
+    })
+    this.#unwatch = holdings.watch(want.digest, () => {
+      this.#soon ??= setTimeout(() => this.#report(), NEWS_MS)
+    })
+    this.#beat = setInterval(() => {
+      this.#toldPosition = -1
+      this.#report()
+    }, BEAT_MS)
+    return this.#guide
+  }
+
+  get #from(): Contact['id'] | 'upstream' | undefined {
+    if (this.#course?.do === 'take') return this.#course.parent.id
+    return this.#course?.do === 'fetch' ? 'upstream' : undefined
+  }
+
+  #vouch(first: number, marks: Uint8Array): void {
+    if (first === this.#vouched.count) this.#vouched.append(marks)
+    this.#intake?.vouch(first, marks)
+  }
+
+  #report(): void {
+    clearTimeout(this.#soon)
+    this.#soon = undefined
+    this.#tell().catch(() => {})
+  }
+
+  /** How far it is; and what comes from upstream here, for all others to hold theirs against. */
+  async #tell(): Promise<void> {
+    const { want, holdings } = this.#options
+    const held = await holdings.look(want.digest)
+    if (this.#course?.do === 'fetch') await this.#tellMarks()
+    if (held === undefined || held.whole) return this.#end(held?.whole === true)
+    if (held.position === this.#toldPosition) return
+    this.#toldPosition = held.position
+    this.#guide?.tell({ is: 'at', position: held.position })
+  }
+
+  async #tellMarks(): Promise<void> {
+    const { want, holdings } = this.#options
+    const marks = await holdings.marks(want.digest, this.#toldMarks)
+    for (let at = 0; marks !== undefined && at < marks.length; at += MARKS_AT_ONCE * MARK_BYTES) {
+      const some = marks.subarray(at, at + MARKS_AT_ONCE * MARK_BYTES)
+      this.#guide?.tell({ is: 'marks', first: this.#toldMarks, marks: Buffer.from(some).toString('base64') })
+      this.#toldMarks += some.length / MARK_BYTES
+    }
+  }
+
+  #end(isWhole: boolean): void {
+    clearInterval(this.#beat)
+    clearTimeout(this.#soon)
+    this.#unwatch?.()
+    if (isWhole) this.#guide?.tell({ is: 'whole' })
+    this.#guide?.close()
+    this.#options.onEnded()
+  }
+}
+
+function sourceOf(bring: (intake: VouchedIntake, signal: AbortSignal) => Promise<void>): Source {
+  return { name: 'peers', kind: 'peer', bring: (_, intake, { signal }) => bring(intake, signal) }
+}
+
+function isCorrupt(reason: unknown): boolean {
+  return reason instanceof Failure && reason.code === 'corrupt'
+}

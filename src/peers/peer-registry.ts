@@ -1,0 +1,46 @@
+import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { Registry, TagHead } from '../resolve/registry.ts'
+import type { Source, Want } from '../resolve/source.ts'
+import type { PeerNetwork } from './network.ts'
+
+/** Upstream, with this node's peers asked before it: for content, and for what a tag is. */
+export class PeerRegistry implements Registry {
+  readonly #upstream: Registry
+  readonly #network: () => PeerNetwork | undefined
+
+  constructor(upstream: Registry, network: () => PeerNetwork | undefined) {
+    this.#upstream = upstream
+    this.#network = network
+  }
+
+  sources(want: Want): readonly Source[] {
+    const upstream = this.#upstream.sources(want)
+    const participation = this.#network()?.participate(want)
+    return participation === undefined ? upstream : [participation.first, ...upstream, participation.last]
+  }
+
+  async tag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagHead> {
+    const known = await this.#network()?.tag(repository, tag, options)
+    return known ?? this.#upstream.tag(repository, tag, options)
+  }
+
+  head(
+    want: Want,
+    options: { signal: AbortSignal },
+  ): Promise<{ size: number; mediaType: string | undefined }> {
+    return this.#upstream.head(want, options)
+  }
+
+  tags(repository: Repository, options: { signal: AbortSignal }): Promise<readonly string[]> {
+    return this.#upstream.tags(repository, options)
+  }
+
+  referrers(repository: Repository, subject: Digest, options: { signal: AbortSignal }): Promise<Uint8Array> {
+    return this.#upstream.referrers(repository, subject, options)
+  }
+
+  freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {
+    return this.#upstream.freshness(repository)
+  }
+}

@@ -1,0 +1,97 @@
+import { Failure } from '../resolve/failure.ts'
+import type { Want } from '../resolve/source.ts'
+import type { Dialer } from './dial.ts'
+import type { Hosting } from './hosting.ts'
+import type { Line } from './line.ts'
+import type { MemberId } from './member.ts'
+import { type Contact, Guidance, type News, parse } from './messages.ts'
+
+/** A place at an owner's table: whoever has one is told whom to take a digest from, and tells how it gets on. */
+export interface Place {
+  tell(news: News): void
+  leave(): void
+}
+
+/** Who sits there. */
+export interface Guest {
+  guided(guidance: Guidance): void
+  /** The table is gone. */
+  abandoned(): void
+}
+
+/** Who one is, where one is, and what one is at already by order of another owner. */
+export interface Coming {
+  readonly contact: Contact
+  readonly zone: string | undefined
+  readonly position: number
+  readonly from: MemberId | 'upstream' | undefined
+}
+
+/** The owner of a digest, here or elsewhere: it says who brings it from upstream, and who takes it from whom. */
+export interface Table {
+  readonly id: MemberId
+  /** Rejects when the owner cannot be reached. */
+  sit(want: Want, coming: Coming, guest: Guest, options: { signal: AbortSignal }): Promise<Place>
+}
+
+/** An owner says something at once, and then at least every other second. */
+const ANSWER_MS = 3000
+const SILENCE_MS = 6000
+
+export function ownTable(hosting: Hosting, id: MemberId): Table {
+  return { id, sit: (want, coming, guest) => hosting.sit(want, coming, guest) }
+}
+
+export function tableOf(owner: Contact, dialer: Dialer): Table {
+  return {
+    id: owner.id,
+    sit: async (want, { contact, zone, position, from }, guest, { signal }) => {
+      const { digest, kind, repository } = want
+      const ask = {
+        ask: 'follow',
+        digest,
+        kind,
+        repository,
+        position,
+        from: from ?? null,
+        self: contact,
+        zone: zone ?? null,
+      }
+      const { answer, line } = await dialer.ask(owner, ask, { signal, ms: ANSWER_MS })
+      const left = new AbortController()
+      void listen(owner.name, line, answer, guest, left.signal)
+      return {
+        tell: (news) => {
+          try {
+            line.send(news)
+          } catch {
+            line.destroy()
+          }
+        },
+        leave: () => left.abort(new Failure('stopping', 'it is not wanted any more')),
+      }
+    },
+  }
+}
+
+/** Hands on what the owner says until one of the two has had enough. */
+async function listen(
+  who: string,
+  line: Line,
+  first: unknown,
+  guest: Guest,
+  left: AbortSignal,
+): Promise<void> {
+  try {
+    for (let message = first; message !== undefined; ) {
+      guest.guided(parse(Guidance, message, who))
+      message = await line.receive({ signal: left, ms: SILENCE_MS })
+    }
+    line.end()
+  } catch {
+    if (left.aborted) line.end()
+    else line.destroy()
+  } finally {
+    guest.abandoned()
+  }
+}

@@ -1,0 +1,31 @@
+import type { Digest } from '../oci/digest.ts'
+import type { VouchedIntake } from '../resolve/source.ts'
+import type { Dialer } from './dial.ts'
+import { type Contact, parse, refusedBy, TakeAnswer } from './messages.ts'
+
+/** How long a parent may take to say how large it is: it may be waiting for that itself. */
+const ANSWER_MS = 15_000
+
+/** Brings what is missing from one parent, which may still be getting it itself. Throws a `Failure` where it stops. */
+export async function takeFrom(
+  parent: Contact,
+  digest: Digest,
+  intake: VouchedIntake,
+  { dialer, signal }: { dialer: Dialer; signal: AbortSignal },
+): Promise<void> {
+  const { name } = parent
+  const asked = { ask: 'take', digest, from: intake.position }
+  const { answer, line } = await dialer.ask(parent, asked, { signal, ms: ANSWER_MS })
+  let isDone = false
+  try {
+    const content = parse(TakeAnswer, answer, name)
+    if (content.is === 'refused') throw refusedBy(name, content)
+    intake.from(name)
+    intake.expect({ size: content.size, mediaType: content.mediaType ?? undefined })
+    await line.pour(intake, content.size - intake.position, { signal })
+    isDone = true
+  } finally {
+    if (isDone) line.end()
+    else line.destroy()
+  }
+}

@@ -1,0 +1,170 @@
+import { createHash } from 'node:crypto'
+import type { Digest } from '../../src/oci/digest.ts'
+import type { Repository } from '../../src/oci/repository.ts'
+import { issueCredentials } from '../../src/peers/certificate.ts'
+import { identityOf } from '../../src/peers/identity.ts'
+import type { Member, MemberId, Membership } from '../../src/peers/member.ts'
+import { PeerNetwork } from '../../src/peers/network.ts'
+import { Pace } from '../../src/peers/pace.ts'
+import { PeerRegistry } from '../../src/peers/peer-registry.ts'
+import { Pieces } from '../../src/peers/pieces.ts'
+import { deriveSecret, type SwarmSecret } from '../../src/peers/secret.ts'
+import { DEFAULT_POLICY, type FlightPolicy } from '../../src/resolve/flight.ts'
+import { DEFAULT_FRESHNESS } from '../../src/resolve/freshness.ts'
+import { Held } from '../../src/resolve/held.ts'
+import { readAll } from '../../src/resolve/manifest-reading.ts'
+import { Resolution } from '../../src/resolve/resolver.ts'
+import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
+import { MemoryCatalog } from '../support/memory-catalog.ts'
+import { MemoryStore } from '../support/memory-store.ts'
+
+export const REPOSITORY: Repository = { registry: 'up.test', name: 'app' }
+
+/** Agents in this process, each with a memory of its own, that know each other because the test says so. */
+export class Cluster {
+  readonly nodes: Node[] = []
+  readonly #secret: SwarmSecret
+  readonly #listeners = new Set<() => void>()
+
+  private constructor(secret: SwarmSecret) {
+    this.#secret = secret
+  }
+
+  static async start(count: number, host: string, options: NodeOptions = {}): Promise<Cluster> {
+    const cluster = new Cluster(await deriveSecret('only for the tests of peers'))
+    await Promise.all(Array.from({ length: count }, () => cluster.add(host, options)))
+    return cluster
+  }
+
+  async add(host: string, options: NodeOptions = {}): Promise<Node> {
+    const node = new Node(`node-${this.nodes.length}`, this.#secret, host, options)
+    this.nodes.push(node)
+    await node.start((self) => this.#membershipOf(self))
+    this.#changed()
+    return node
+  }
+
+  /** Gone without a word. */
+  async kill(node: Node): Promise<void> {
+    node.isLive = false
+    await node.stop()
+    this.#changed()
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.filter(({ isLive }) => isLive).map((node) => this.kill(node)))
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener()
+  }
+
+  #membershipOf(self: Member): Membership {
+    const live = () => this.nodes.flatMap(({ isLive, member }) => (isLive && member ? member : []))
+    return {
+      self,
+      others: () => live().filter(({ id }) => id !== self.id),
+      get: (id) => live().find((member) => member.id === id && id !== self.id),
+      onChange: (listener) => {
+        this.#listeners.add(listener)
+        return () => this.#listeners.delete(listener)
+      },
+    }
+  }
+}
+
+export interface NodeOptions {
+  readonly zone?: string
+  readonly policy?: Partial<FlightPolicy>
+  readonly uploadBytesPerSecond?: number
+}
+
+export class Node {
+  readonly name: string
+  readonly store = new MemoryStore()
+  readonly catalog = new MemoryCatalog()
+  readonly resolution: Resolution
+  member: Member | undefined
+  isLive = true
+  readonly #zone: string | undefined
+  readonly #upstreams: Upstreams
+  readonly #network: PeerNetwork
+  readonly #fingerprint: string
+
+  constructor(name: string, secret: SwarmSecret, host: string, options: NodeOptions) {
+    this.name = name
+    this.#zone = options.zone
+    const credentials = issueCredentials([secret])
+    this.#fingerprint = credentials.fingerprint
+    this.#upstreams = createUpstreams({
+      entries: [{ namespace: REPOSITORY.registry, hosts: [host], tls: false }],
+    })
+    let network: PeerNetwork | undefined
+    this.resolution = new Resolution({
+      store: this.store,
+      catalog: this.catalog,
+      registry: new PeerRegistry(this.#upstreams, () => network),
+      flightPolicy: { ...DEFAULT_POLICY, backoffMs: 5, ...options.policy },
+      freshnessPolicy: DEFAULT_FRESHNESS,
+      manifestMemoryBytes: 1024 * 1024,
+      flightLimit: 100,
+    })
+    network = new PeerNetwork({
+      credentials,
+      listen: { host: '127.0.0.1', port: 0 },
+      traffic: {
+        upload: new Pace(options.uploadBytesPerSecond),
+        download: new Pace(undefined),
+        pieces: new Pieces(16 * 1024 * 1024),
+        stallMs: 10_000,
+        lingerMs: 1000,
+      },
+      node: {
+        holdings: new Held(this.store, this.resolution.flights),
+        tag: async (repository, tag, { signal }) => {
+          const { digest, mediaType } = await this.resolution.manifestByTag(repository, tag, { signal })
+          const record = await this.catalog.tag(repository, tag)
+          return { digest, mediaType, size: undefined, ageMs: Date.now() - (record?.checkedAt ?? Date.now()) }
+        },
+        allowed: () => true,
+      },
+    })
+    this.#network = network
+  }
+
+  async start(membershipOf: (self: Member) => Membership): Promise<void> {
+    const { host, port } = await this.#network.listen()
+    const seed = createHash('sha256').update(`${this.name} ${port}`).digest()
+    const self: Member = {
+      id: identityOf(seed).id as MemberId,
+      incarnation: Date.now(),
+      name: this.name,
+      host,
+      port,
+      fingerprint: this.#fingerprint,
+      zone: this.#zone,
+      version: 'test',
+      protocol: 1,
+    }
+    this.member = self
+    this.#network.join(membershipOf(self))
+  }
+
+  async stop(): Promise<void> {
+    await this.resolution.flights.stop()
+    await this.#network.stop({ drainMs: 0 })
+    await this.#upstreams.close()
+  }
+
+  async pull(digest: Digest): Promise<{ bytes: Buffer; from: string }> {
+    const signal = AbortSignal.timeout(30_000)
+    const { content, how } = await this.resolution.blob(REPOSITORY, digest, { signal })
+    try {
+      for (let known = 0; known < content.size; ) known = await content.readable(known, { signal })
+      const bytes = await readAll((target, position) => content.read(target, position), content.size)
+      return { bytes: Buffer.from(bytes), from: how.kind === 'miss' ? how.from : how.kind }
+    } finally {
+      await content.close()
+    }
+  }
+}

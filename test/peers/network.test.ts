@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Digest } from '../../src/oci/digest.ts'
+import { Failure } from '../../src/resolve/failure.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { digestOf } from '../support/memory-store.ts'
+import { Cluster, type Node, REPOSITORY } from './cluster.ts'
+
+const MIB = 1024 * 1024
+
+let upstream: FaultyUpstream
+
+before(async () => {
+  upstream = await startFaultyUpstream()
+})
+
+after(() => upstream.close())
+
+async function clusterOf(t: { after(fn: () => Promise<void>): void }, count: number): Promise<Cluster> {
+  const cluster = await Cluster.start(count, upstream.host)
+  t.after(() => cluster.stop())
+  return cluster
+}
+
+function spoilt(bytes: Uint8Array, at: number): Uint8Array {
+  const other = Uint8Array.from(bytes)
+  other[at] = (other[at] ?? 0) ^ 1
+  return other
+}
+
+/** Some of these may fail before anybody looks. */
+function pullAll({ nodes }: Cluster, digest: Digest): Promise<{ bytes: Buffer }>[] {
+  const pulls = nodes.map((node) => node.pull(digest))
+  for (const pull of pulls) pull.catch(() => {})
+  return pulls
+}
+
+function sent(digest: Digest): number {
+  return upstream.requests.filter(({ method, path }) => method === 'GET' && path.endsWith(digest)).length
+}
+
+describe('a blob that many members want at once', () => {
+  for (const [what, size] of [
+    ['nothing', 0],
+    ['a few bytes', 1000],
+    ['a few pieces', 300_000],
+    ['many pieces', 9 * MIB + 17],
+  ] as const) {
+    it(`${what}: leaves upstream once and reaches all`, async (t) => {
+      const cluster = await clusterOf(t, 8)
+      const bytes = randomBytes(size)
+      const digest = upstream.addBlob(bytes)
+      const got = await Promise.all(cluster.nodes.map((node) => node.pull(digest)))
+      for (const each of got) assert.ok(each.bytes.equals(bytes))
+      assert.equal(sent(digest), 1)
+    })
+  }
+
+  it('is not asked of upstream by those who come later', async (t) => {
+    const cluster = await clusterOf(t, 5)
+    const bytes = randomBytes(2 * MIB)
+    const digest = upstream.addBlob(bytes)
+    for (const node of cluster.nodes) {
+      const got = await node.pull(digest)
+      assert.ok(got.bytes.equals(bytes))
+    }
+    const late = await cluster.add(upstream.host)
+    const got = await late.pull(digest)
+    assert.ok(got.bytes.equals(bytes))
+    assert.equal(sent(digest), 1)
+  })
+})
+
+describe('when something goes wrong', () => {
+  it('a member that dies in the middle is done without', async (t) => {
+    const cluster = await clusterOf(t, 6)
+    const bytes = randomBytes(12 * MIB)
+    const digest = upstream.addBlob(bytes)
+    upstream.fault(digest, { drip: { bytes: 256 * 1024, everyMs: 10 } })
+    const dying = cluster.nodes.slice(0, 2)
+    const pulls = pullAll(cluster, digest)
+    const flight = () => cluster.nodes[5]?.resolution.flights.get(digest)
+    while ((flight()?.position ?? 0) < 3 * MIB) await delay(5)
+    await Promise.all(dying.map((node) => cluster.kill(node)))
+    const got = await Promise.allSettled(pulls)
+    for (const [at, each] of got.entries()) {
+      if (at < dying.length) continue
+      assert.ok(each.status === 'fulfilled', `node-${at}: ${each.status === 'rejected' ? each.reason : ''}`)
+      assert.ok(each.value.bytes.equals(bytes))
+    }
+    const taken = upstream.bytesSent(digest)
+    assert.ok(taken <= bytes.length * 1.5, `upstream sent ${taken} of ${bytes.length} bytes`)
+  })
+
+  it('the owner that dies in the middle is followed by another, which goes on from what there is', async (t) => {
+    const cluster = await clusterOf(t, 6)
+    const bytes = randomBytes(12 * MIB)
+    const digest = upstream.addBlob(bytes)
+    upstream.fault(digest, { drip: { bytes: 256 * 1024, everyMs: 10 } })
+    const pulls = pullAll(cluster, digest)
+    const isHead = ({ resolution }: Node) => resolution.flights.get(digest)?.source?.kind === 'upstream'
+    while (
+      !cluster.nodes.every(({ resolution }) => (resolution.flights.get(digest)?.position ?? 0) > 2 * MIB)
+    )
+      await delay(5)
+    const owner = cluster.nodes.find(isHead) ?? assert.fail('nobody asks upstream')
+    await cluster.kill(owner)
+    for (const [at, node] of cluster.nodes.entries()) {
+      if (node === owner) await pulls[at]?.catch(() => {})
+      else assert.ok((await pulls[at])?.bytes.equals(bytes))
+    }
+    const taken = upstream.bytesSent(digest)
+    assert.ok(taken <= bytes.length * 1.25, `upstream sent ${taken} of ${bytes.length} bytes`)
+  })
+
+  it('what upstream does not have is absent for all, soon', async (t) => {
+    const cluster = await clusterOf(t, 4)
+    const digest = digestOf(randomBytes(8))
+    const began = performance.now()
+    const got = await Promise.allSettled(cluster.nodes.map((node) => node.pull(digest)))
+    for (const each of got) {
+      assert.ok(each.status === 'rejected' && each.reason instanceof Failure)
+      assert.equal(each.reason.code, 'absent')
+    }
+    assert.ok(performance.now() - began < 5000)
+  })
+
+  it('when upstream fails only the owner, another one asks it', async (t) => {
+    const cluster = await clusterOf(t, 4)
+    const bytes = randomBytes(3 * MIB)
+    const digest = upstream.addBlob(bytes)
+    upstream.fault(digest, { status: 503, times: 1 })
+    const got = await Promise.all(cluster.nodes.map((node) => node.pull(digest)))
+    for (const each of got) assert.ok(each.bytes.equals(bytes))
+    assert.ok(upstream.bytesSent(digest) <= bytes.length * 1.1)
+  })
+
+  it('a member that gives other bytes is found out, and nobody is given them', async (t) => {
+    const cluster = await clusterOf(t, 3)
+    const bytes = randomBytes(4 * MIB)
+    const digest = upstream.addBlob(bytes)
+    const [first, liar] = cluster.nodes
+    await first?.pull(digest)
+    await liar?.pull(digest)
+    const stored = liar?.store.stored.get(digest) ?? assert.fail('it is stored')
+    liar?.store.keep(digest, { ...stored, bytes: spoilt(stored.bytes, 2 * MIB) })
+    const late = await cluster.add(upstream.host)
+    const other = await cluster.add(upstream.host)
+    for (const node of [late, other]) assert.ok((await node.pull(digest)).bytes.equals(bytes))
+    assert.ok(sent(digest) <= 2)
+  })
+})
+
+describe('a tag', () => {
+  it('costs upstream one question for all', async (t) => {
+    const cluster = await clusterOf(t, 6)
+    const { manifest } = upstream.addImage('app', 'v1', [randomBytes(1000)])
+    const signal = AbortSignal.timeout(20_000)
+    const asked = () => upstream.requests.filter(({ path }) => path.endsWith('/manifests/v1')).length
+    const got = await Promise.all(
+      cluster.nodes.map((node) => node.resolution.manifestByTag(REPOSITORY, 'v1', { signal })),
+    )
+    for (const each of got) assert.equal(each.digest, manifest)
+    assert.equal(asked(), 1)
+    assert.equal(sent(manifest), 1)
+  })
+})
