@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect, type TLSSocket } from 'node:tls'
+import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import { Failure } from '../resolve/failure.ts'
 import { Connection, type Traffic } from './connection.ts'
 import { fingerprintOf, type PeerCredentials, secure } from './credentials.ts'
@@ -31,7 +31,8 @@ const REMEMBERED_SESSIONS = 256
 
 /** Asks other members, over connections that are kept for a while. */
 export class Dialer {
-  readonly #credentials: PeerCredentials
+  /** Made once: the certificates are not read anew for every connection. */
+  readonly #secureContext: SecureContext
   readonly #traffic: Traffic
   readonly #limits: DialLimits
   readonly #pool: Pool
@@ -42,7 +43,7 @@ export class Dialer {
   readonly #closing = new AbortController()
 
   constructor({ credentials, traffic, limits }: DialerOptions) {
-    this.#credentials = credentials
+    this.#secureContext = createSecureContext(secure(credentials))
     this.#traffic = traffic
     this.#limits = { ...DIAL_LIMITS, ...limits }
     this.#pool = new Pool(this.#limits)
@@ -124,7 +125,8 @@ export class Dialer {
     const connection = new Connection({ who: name, member: { id, name }, traffic: this.#traffic })
     const session = this.#sessions.get(key)
     const options = {
-      ...secure(this.#credentials),
+      secureContext: this.#secureContext,
+      rejectUnauthorized: true,
       host: member.host,
       port: member.port,
       // Whom it has to be is known by its fingerprint; the names in a certificate say nothing.

@@ -66,6 +66,7 @@ export class Door {
     this.#tls = createTlsServer({
       ...secure(options.credentials),
       requestCert: true,
+      rejectUnauthorized: true,
       handshakeTimeout: this.#limits.handshakeMs,
     })
     this.#tls.on('secureConnection', (socket: TLSSocket) => this.#welcome(socket))
