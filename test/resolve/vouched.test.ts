@@ -289,6 +289,58 @@ describe('what peers bring', () => {
     )
   })
 
+  it('takes wrong bytes back also when they are found out while nobody is asked', async (t) => {
+    const bytes = randomBytes(1_000_000)
+    const store = new MemoryStore({ roomBytes: 2_000_000 })
+    store.hold()
+    t.after(subscribe('flight.attempted', () => setImmediate(() => store.release())))
+    const network = peer(
+      'network',
+      async ({ intake }) => {
+        intake.expect({ size: bytes.length, mediaType: undefined })
+        intake.vouch(0, marksOf(bytes))
+        intake.from('bad')
+        await pour(intake, spoilt(bytes, 300_000), 700_000)
+        throw new Failure('unavailable', 'the connection broke')
+      },
+      sends(bytes),
+    )
+    const { flights } = setUp([network], store, { ...PATIENT, backoffMs: 50 })
+    const want = wantOf(bytes)
+    const facts = blamed(t, want.digest)
+    assert.ok((await pull(flights.join(want).flight)).equals(bytes))
+    assert.deepEqual(network.attempts, [0, 4 * MARK_EVERY])
+    assert.deepEqual(
+      facts.map(({ source }) => source),
+      ['bad'],
+    )
+  })
+
+  it('is not what a peer says that is done with', async () => {
+    const bytes = randomBytes(500_000)
+    const hold = gate()
+    let late: Attempt['intake'] | undefined
+    const { flights } = setUp([
+      peer('one', async ({ intake }) => {
+        late = intake
+        throw new Failure('absent', 'not here')
+      }),
+      upstream(async ({ intake }) => {
+        intake.expect({ size: bytes.length, mediaType: undefined })
+        late?.from('ghost')
+        late?.vouch(0, marksOf(randomBytes(500_000)))
+        await pour(intake, bytes, 400_000)
+        await hold.opened
+        await pour(intake, bytes)
+      }),
+    ])
+    const { flight } = flights.join(wantOf(bytes))
+    const body = pull(flight)
+    await until(flights, flight, () => flight.released === 400_000)
+    hold.open()
+    assert.ok((await body).equals(bytes))
+  })
+
   it('is right although what was vouched for was not: upstream is believed more', async (t) => {
     const bytes = randomBytes(1_000_000)
     const lie = Buffer.from(marksOf(bytes))
