@@ -7,6 +7,7 @@ import type { BlobStore, Incoming } from './blob-store.ts'
 import type { Content } from './content.ts'
 import { Failure } from './failure.ts'
 import { released } from './gate.ts'
+import { Contradiction, corrupt, disputed, isPeer, NOBODY_VOUCHES, unbounded } from './misgiving.ts'
 import type { Head, Source, Want } from './source.ts'
 import { type Dispute, Trust } from './trust.ts'
 import { asFailure, mayPass, verdict } from './verdict.ts'
@@ -37,9 +38,6 @@ const GATHERING_MS = 250
 const ALONE_FACTOR = 6
 /** However many sources lie, the same bytes are not fetched for ever. */
 const MOST_BEGINNINGS = 4
-
-/** Suspect bytes fill all the memory there is, and can be let out neither now nor later: peers cannot help. */
-const NOBODY_VOUCHES: Dispute = { good: 0, culprits: [] }
 
 /** What the catalog is to know of a content besides its bytes; found by looking into it once it is verified. */
 export interface Description {
@@ -502,40 +500,5 @@ export class Flight {
   #tooLate(): Failure {
     const who = this.#source?.name ?? 'nobody'
     return new Failure('stalled', `${who} has not answered within ${this.#options.policy.headMs / 1000} s.`)
-  }
-}
-
-function isPeer(source: Source): boolean {
-  return source.kind === 'peer'
-}
-
-function corrupt(digest: Digest, sources: readonly string[], found: string): Failure {
-  const names = sources.join(' and ')
-  return new Failure('corrupt', `${names} sent other bytes than those of ${digest}.`, {
-    source: names,
-    expected: digest,
-    found,
-  })
-}
-
-function disputed(digest: Digest, dispute: Dispute): Failure {
-  const { good, culprits } = dispute
-  const message = 'It cannot be kept, and nobody vouches for what peers bring of it.'
-  if (dispute === NOBODY_VOUCHES) return new Failure('stalled', message)
-  return corrupt(digest, culprits.length > 0 ? culprits : ['an earlier run'], `other bytes after ${good}`)
-}
-
-function unbounded(cause: Failure | undefined): Failure {
-  const message = 'It cannot be kept, is more than memory holds, and nobody says how large it will be.'
-  return new Failure('disk', message, { cause })
-}
-
-class Contradiction extends Failure {
-  constructor(source: string, expected: number, found: number) {
-    super('corrupt', `${source} says the content has ${found} bytes; so far it had ${expected}.`, {
-      source,
-      expected,
-      found,
-    })
   }
 }
