@@ -6,8 +6,12 @@ import { Reporter } from './observe/reporter.ts'
 import type { FlightView, NodeView } from './observe/view.ts'
 import { allowedBy } from './oci/allow.ts'
 import type { Digest } from './oci/digest.ts'
+import { joinPeers, type PeerOptions } from './peers/join.ts'
+import type { PeerNetwork } from './peers/network.ts'
+import { PeerRegistry } from './peers/peer-registry.ts'
 import { DEFAULT_POLICY, type Flight, type FlightPolicy } from './resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from './resolve/freshness.ts'
+import { Held } from './resolve/held.ts'
 import { Resolution } from './resolve/resolver.ts'
 import { openStore, type Store } from './store/open.ts'
 import type { DiskLimit } from './store/room.ts'
@@ -17,7 +21,7 @@ import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 import type { Place } from './warm/place.ts'
 import { type WarmEntry, Warming } from './warm/warming.ts'
 
-export type { UpstreamEntry, UpstreamOptions, WarmEntry }
+export type { PeerOptions, UpstreamEntry, UpstreamOptions, WarmEntry }
 
 export interface AgentOptions {
   /** Folder for everything that is kept. */
@@ -36,6 +40,8 @@ export interface AgentOptions {
   readonly upstreams?: UpstreamOptions
   /** Images that are here before anybody pulls them, and stay so when their tags move. */
   readonly warm?: readonly WarmEntry[]
+  /** Other agents that know the same secret are asked before upstream is; none when left out. */
+  readonly peers?: PeerOptions
   /** Repositories that may be pulled, such as `docker.io/library/*`; default: all. */
   readonly allow?: readonly string[]
   /** Registry for requests that name none; default docker.io. */
@@ -53,6 +59,8 @@ export interface Agent {
   stop(options?: { drainMs?: number }): Promise<void>
   /** Where it listens, once it has started. */
   readonly addresses: { readonly registry: ListenAddress; readonly admin: ListenAddress | undefined }
+  /** Each a sentence about what should be changed, once it has started. */
+  readonly warnings: readonly string[]
 }
 
 const DEFAULT_LISTEN: ListenAddress = { host: '127.0.0.1', port: 5050 }
@@ -82,7 +90,7 @@ export async function withWarming<Result>(
   }
 }
 
-type Undo = (drainMs: number) => Promise<void> | void
+type Undo = (drainMs: number) => unknown
 
 async function undone(steps: Undo[], drainMs: number): Promise<void> {
   const failures: unknown[] = []
@@ -101,6 +109,8 @@ interface Core {
   readonly upstreams: Upstreams
   readonly store: Store
   readonly resolution: Resolution
+  /** From here on these are asked before upstream is. */
+  setPeers(network: PeerNetwork | undefined): void
 }
 
 /** Adds to `undo` what undoes each step. */
@@ -115,10 +125,11 @@ async function openCore(options: AgentOptions, undo: Undo[]): Promise<Core> {
     onDropped: (digest) => forget(digest),
   })
   undo.push(() => store.close())
+  let peers: PeerNetwork | undefined
   const resolution = new Resolution({
     store: store.blobs,
     catalog: store.catalog,
-    registry: upstreams,
+    registry: options.peers === undefined ? upstreams : new PeerRegistry(upstreams, () => peers),
     flightPolicy: { ...DEFAULT_POLICY, ...patience },
     freshnessPolicy: DEFAULT_FRESHNESS,
     manifestMemoryBytes: MANIFEST_MEMORY,
@@ -126,7 +137,14 @@ async function openCore(options: AgentOptions, undo: Undo[]): Promise<Core> {
   })
   forget = (digest) => resolution.forget(digest)
   undo.push(() => resolution.flights.stop())
-  return { upstreams, store, resolution }
+  return {
+    upstreams,
+    store,
+    resolution,
+    setPeers: (network) => {
+      peers = network
+    },
+  }
 }
 
 function placeOf({ upstreams, store, resolution }: Core, options: AgentOptions): Place {
@@ -153,6 +171,8 @@ class NodeAgent implements Agent {
   #addresses: Agent['addresses'] | undefined
   #adminAddress: ListenAddress | undefined
   #draining = false
+  readonly #warnings: string[] = []
+  #leavePeers = async (_: { drainMs: number }): Promise<void> => {}
   #stopping: Promise<void> | undefined
 
   constructor(options: AgentOptions) {
@@ -162,6 +182,10 @@ class NodeAgent implements Agent {
   get addresses(): Agent['addresses'] {
     if (this.#addresses === undefined) throw new Error('the agent listens nowhere before it has started')
     return this.#addresses
+  }
+
+  get warnings(): readonly string[] {
+    return this.#warnings
   }
 
   async start(): Promise<void> {
@@ -187,13 +211,17 @@ class NodeAgent implements Agent {
     } = this.#options
     const core = await openCore(this.#options, this.#undo)
     const { upstreams, store, resolution } = core
+    await this.#joinPeers(core)
     const registry = createRegistryServer({
       ...this.#options,
       listen,
       defaultNamespace,
       resolver: resolution,
     })
-    this.#undo.push((drainMs) => registry.drain({ timeoutMs: drainMs }))
+    // At the same time, so that all of it is over when the time is.
+    this.#undo.push((drainMs) =>
+      Promise.all([registry.drain({ timeoutMs: drainMs }), this.#leavePeers({ drainMs })]),
+    )
     const reporter = new Reporter(this.#view(store, upstreams, resolution))
     this.#undo.push(() => reporter.close())
     const upkeep = new Upkeep(store, defaultNamespace)
@@ -210,6 +238,29 @@ class NodeAgent implements Agent {
     const isQuiet = (): boolean => resolution.flights.list().length === 0 && store.reads() <= FEW_READS
     if (scrubRate > 0) store.scrub.start({ bytesPerSecond: scrubRate, isQuiet })
     warming.start()
+  }
+
+  async #joinPeers({ store, resolution, setPeers }: Core): Promise<void> {
+    const { peers, data, version = 'unknown', allow } = this.#options
+    if (peers === undefined) return
+    const { network, warning, leave, close } = await joinPeers(peers, {
+      data,
+      version,
+      node: {
+        holdings: new Held(store.blobs, resolution.flights),
+        allowed: allowedBy(allow),
+        tag: async (repository, tag, options) => {
+          const { digest, mediaType } = await resolution.manifestByTag(repository, tag, options)
+          const record = await store.catalog.tag(repository, tag)
+          const ageMs = record === undefined ? 0 : Math.max(0, Date.now() - record.checkedAt)
+          return { digest, mediaType, size: undefined, ageMs }
+        },
+      },
+    })
+    this.#undo.push(close)
+    this.#leavePeers = leave
+    setPeers(network)
+    if (warning !== undefined) this.#warnings.push(warning)
   }
 
   async #stop(drainMs: number): Promise<void> {

@@ -3,6 +3,7 @@ export {
   type Agent,
   type AgentOptions,
   createAgent,
+  type PeerOptions,
   type UpstreamEntry,
   type UpstreamOptions,
   type WarmEntry,

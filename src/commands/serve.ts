@@ -1,4 +1,4 @@
-import { type Agent, type AgentOptions, createAgent } from '../agent.ts'
+import { type Agent, type AgentOptions, createAgent, type PeerOptions } from '../agent.ts'
 import { type Address, formatAddress, isLoopback } from '../config/address.ts'
 import { loadSettings } from '../config/load.ts'
 import { readProxies } from '../config/proxies.ts'
@@ -66,6 +66,24 @@ export function agentOptions(
     },
     ...(allow === undefined ? {} : { allow }),
     ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
+    ...(settings.peersSecretFile === undefined
+      ? {}
+      : { peers: peerOptions(settings, settings.peersSecretFile) }),
+  }
+}
+
+function peerOptions(settings: Settings, secretFile: string): PeerOptions {
+  const { peerListen, advertise, dht, bootstrap, publicDht, zone, maxUpload, maxDownload } = settings
+  return {
+    secretFile,
+    listen: peerListen,
+    dht,
+    bootstrap,
+    publicDht,
+    ...(advertise === undefined ? {} : { advertise }),
+    ...(zone === undefined ? {} : { zone }),
+    ...(maxUpload === undefined ? {} : { maxUpload }),
+    ...(maxDownload === undefined ? {} : { maxDownload }),
   }
 }
 
@@ -100,11 +118,11 @@ async function started(agent: Agent, settings: Settings): Promise<void> {
 }
 
 /** Why it cannot start, in a sentence, where the reason lies outside of it. */
-function startFailure(cause: unknown, { listen, admin }: Settings): unknown {
+function startFailure(cause: unknown, settings: Settings): unknown {
   if (cause instanceof Failure) return new CommandError(cause.message, { cause })
   if (!(cause instanceof Error)) return cause
   const { code, port, path } = cause as NodeJS.ErrnoException & { port?: number }
-  const [flag, address]: [string, Address] = port === admin.port ? ['--admin', admin] : ['--listen', listen]
+  const [flag, address] = listenerAt(port, settings)
   const where = formatAddress(address)
   switch (code) {
     case 'EADDRINUSE':
@@ -135,6 +153,15 @@ function startFailure(cause: unknown, { listen, admin }: Settings): unknown {
   }
 }
 
+function listenerAt(
+  port: number | undefined,
+  { listen, admin, peerListen, peersSecretFile }: Settings,
+): readonly [flag: string, address: Address] {
+  if (port === admin.port) return ['--admin', admin]
+  if (port === peerListen.port && peersSecretFile !== undefined) return ['--peer-listen', peerListen]
+  return ['--listen', listen]
+}
+
 async function announce(agent: Agent, settings: Settings, log: Log, terminal: Terminal): Promise<void> {
   const { registry, admin } = agent.addresses
   const where = formatAddress(registry)
@@ -156,6 +183,7 @@ async function announce(agent: Agent, settings: Settings, log: Log, terminal: Te
       admin: formatAddress(admin),
     })
   }
+  for (const warning of agent.warnings) log.warn(warning)
   for (const { namespace } of settings.upstreams.filter((upstream) => upstream.acceptInvalidCerts)) {
     log.warn('certificates of this upstream are not checked', { namespace })
   }

@@ -5,8 +5,9 @@ import type { Flag, Invocation, Terminal } from './command.ts'
 /** The flags of these settings, in this order. */
 export function settingFlags(...names: readonly SettingName[]): readonly Flag[] {
   return names.flatMap((name): readonly Flag[] => {
-    const { flag, help, shown, repeatable, example }: Setting<unknown> = SETTINGS[name]
+    const { flag, help, shown, repeatable, isSwitch, example }: Setting<unknown> = SETTINGS[name]
     if (flag === undefined) return []
+    if (isSwitch) return [{ name: flag, kind: 'switch', help, shown: undefined }]
     const kind = repeatable ? 'list' : 'text'
     return [{ name: flag, kind, help: example === shown ? help : `${help}; such as ${example}`, shown }]
   })
@@ -18,5 +19,6 @@ export function allSettingFlags(): readonly Flag[] {
 }
 
 export function givenSettings(given: Invocation, terminal: Terminal): Given {
-  return { flags: given.values, env: terminal.env, usualFile: USUAL_FILE }
+  const switches = Object.fromEntries([...given.switches].map((name) => [name, 'true']))
+  return { flags: { ...given.values, ...switches }, env: terminal.env, usualFile: USUAL_FILE }
 }

@@ -26,6 +26,11 @@ function isHost(text: string): boolean {
   return DOTTED_NUMBERS.test(text) ? isIP(text) === 4 : HOST_NAME.test(text)
 }
 
+/** An IP address without brackets, or a host name, without a port. */
+export function parseHostName(text: string): string | undefined {
+  return isIP(text) !== 0 || isHost(text) ? text : undefined
+}
+
 /** A registry's host, `registry-1.docker.io` or `localhost:5000` or `[::1]:5000`, in lower case; no scheme, no path. */
 export function parseHost(text: string): string | undefined {
   const lower = text.toLowerCase()

@@ -1,7 +1,7 @@
 import { parseRegistryHost } from '../oci/registry-host.ts'
-import { parseAddress } from './address.ts'
+import { type Address, parseAddress, parseHostName } from './address.ts'
 import { parseDuration } from './duration.ts'
-import { listOf, oneOf, type Shape, text } from './shape.ts'
+import { listOf, oneOf, type Shape, text, yesOrNo } from './shape.ts'
 import { type DiskLimit, parseDiskLimit, parseSize } from './size.ts'
 import { type UpstreamSettings, upstreams } from './upstream.ts'
 import { type WarmSettings, warm } from './warm.ts'
@@ -21,10 +21,17 @@ export interface Setting<Value> {
   readonly example: string
   /** A flag that may be given several times. */
   readonly repeatable: boolean
+  /** A flag that has no value: given, it means `true`. */
+  readonly isSwitch: boolean
 }
 
 const address = text(parseAddress, 'host:port, such as 127.0.0.1:5050, 0.0.0.0:5050 or [::1]:5050')
 const path = text((given) => (given.includes('\0') ? undefined : given), 'a path')
+const rate = text((given) => {
+  const bytes = parseSize(given)
+  return bytes !== undefined && bytes >= LEAST_RATE ? bytes : undefined
+}, 'bytes per second such as 100MiB, at least 64KiB')
+const LEAST_RATE = 64 * 1024
 const ALLOW = /^(?=.{1,255}$)[a-z0-9.*-]+(?::\d{1,5})?(?:\/[a-z0-9._*-]+)+$/
 const DRAIN_LIMIT_MS = 3_600_000
 
@@ -133,6 +140,83 @@ export const SETTINGS = Object.freeze({
     help: 'how long transfers under way may go on after SIGTERM',
     example: '2m',
   }),
+  peersSecretFile: setting<string | undefined>({
+    flag: 'peers-secret-file',
+    shape: path,
+    fallback: undefined,
+    shown: 'none',
+    help: 'file with the secret of the swarm; turns peers on. Two lines: the first is used, both are accepted',
+    example: '/etc/leat/swarm-secret',
+  }),
+  bootstrap: setting<readonly Address[]>({
+    flag: 'bootstrap',
+    shape: listOf(address),
+    fallback: Object.freeze([]),
+    shown: 'none',
+    help: 'DHT nodes through which peers find each other: agent dht, or the --dht address of any other agent',
+    example: 'leat-dht.leat.svc:49737',
+    repeatable: true,
+  }),
+  publicDht: setting({
+    flag: 'public-dht',
+    shape: yesOrNo,
+    fallback: false,
+    shown: 'false',
+    help: 'find peers through the public DHT of hyperswarm when there is no --bootstrap',
+    example: 'true',
+    isSwitch: true,
+  }),
+  dht: setting({
+    flag: 'dht',
+    shape: address,
+    fallback: Object.freeze({ host: '0.0.0.0', port: 49_737 }),
+    shown: '0.0.0.0:49737',
+    help: 'UDP address of the DHT, over which peers find each other',
+    example: '10.0.0.7:49737',
+  }),
+  peerListen: setting({
+    flag: 'peer-listen',
+    shape: address,
+    fallback: Object.freeze({ host: '0.0.0.0', port: 5052 }),
+    shown: '0.0.0.0:5052',
+    help: 'TCP address at which peers are given content, over TLS with proof of the secret',
+    example: '10.0.0.7:5052',
+  }),
+  advertise: setting<string | undefined>({
+    flag: 'advertise',
+    shape: text(parseHostName, 'an IP address or a host name'),
+    fallback: undefined,
+    shown: 'guessed',
+    help: 'host at which peers reach this agent; in Kubernetes the IP of the pod or the node',
+    example: '10.0.0.7',
+  }),
+  zone: setting<string | undefined>({
+    flag: 'zone',
+    shape: text(
+      (given) => (/^[\w.:/-]{1,63}$/.test(given) ? given : undefined),
+      'up to 63 letters, digits and . _ : / -',
+    ),
+    fallback: undefined,
+    shown: 'none',
+    help: 'peers of the same zone are preferred; one copy crosses to each other zone',
+    example: 'eu-west-1a',
+  }),
+  maxUpload: setting<number | undefined>({
+    flag: 'max-upload',
+    shape: rate,
+    fallback: undefined,
+    shown: 'none',
+    help: 'bytes per second towards all peers together',
+    example: '100MiB',
+  }),
+  maxDownload: setting<number | undefined>({
+    flag: 'max-download',
+    shape: rate,
+    fallback: undefined,
+    shown: 'none',
+    help: 'bytes per second from all peers together',
+    example: '200MiB',
+  }),
   logLevel: setting<LogLevel>({
     flag: 'log-level',
     shape: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
@@ -171,8 +255,8 @@ export const SERVICE_LINK =
 
 function setting<Value>(
   given: Pick<Setting<Value>, 'flag' | 'shape' | 'fallback' | 'shown' | 'help' | 'example'> &
-    Partial<Pick<Setting<Value>, 'inFile' | 'repeatable'>>,
+    Partial<Pick<Setting<Value>, 'inFile' | 'repeatable' | 'isSwitch'>>,
 ): Setting<Value> {
   const env = given.flag === undefined ? undefined : `LEAT_${given.flag.toUpperCase().replaceAll('-', '_')}`
-  return Object.freeze({ inFile: true, repeatable: false, env, ...given })
+  return Object.freeze({ inFile: true, repeatable: false, isSwitch: false, env, ...given })
 }

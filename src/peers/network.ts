@@ -93,10 +93,15 @@ export class PeerNetwork {
     this.#joined = { membership, hosting, unlisten }
   }
 
-  async stop({ drainMs }: { drainMs: number }): Promise<void> {
+  /** Answers no more, but what it has begun. */
+  async leave({ drainMs }: { drainMs: number }): Promise<void> {
     this.#joined?.unlisten()
     this.#joined?.hosting.close()
     await this.#door.stop({ drainMs })
+  }
+
+  /** Asks no more. */
+  close(): void {
     this.#dialer.close()
   }
 

@@ -152,7 +152,8 @@ export class Node {
 
   async stop(): Promise<void> {
     await this.resolution.flights.stop()
-    await this.#network.stop({ drainMs: 0 })
+    await this.#network.leave({ drainMs: 0 })
+    this.#network.close()
     await this.#upstreams.close()
   }
 
