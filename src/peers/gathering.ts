@@ -61,6 +61,7 @@ const TAKEOVER_MS = 300
 /** So many may be failed by upstream one after the other, without a byte of progress, before it is the end for all. */
 const MOST_FAILURES = 3
 const MOST_ALONE = 2
+const PATIENCE_MS = 3000
 /** A head gives way to one that is ahead of it by so much: what is here already need not come from upstream. */
 const RELIEF = 4 * 2 ** 20
 
@@ -368,10 +369,7 @@ export class Gathering {
     const reach = Math.min(reachOf(party), this.#size ?? Number.POSITIVE_INFINITY)
     if (reach < head.position + RELIEF) return
     this.#uphold(head)
-    if (isWanting(party)) {
-      this.#lead(party)
-      this.#order({ to: party.id, do: 'fetch' })
-    }
+    if (isWanting(party)) this.#send(party)
     this.#place(head)
   }
 
@@ -380,6 +378,12 @@ export class Gathering {
     this.#head = party
     party.pace.placedAt = this.#now()
     party.pace.movedAt = this.#now()
+  }
+
+  /** To upstream. */
+  #send(party: Party): void {
+    this.#lead(party)
+    this.#order({ to: party.id, do: 'fetch' })
   }
 
   #holder(): Party | undefined {
@@ -401,20 +405,18 @@ export class Gathering {
       this.#head = isAtIt
       return
     }
-    const next = this.#failures < MOST_FAILURES ? this.#nextHead() : undefined
-    if (next !== undefined) {
-      this.#lead(next)
-      this.#order({ to: next.id, do: 'fetch' })
-    } else if (this.#failures > 0) this.#end()
+    const next = this.#failures < MOST_FAILURES ? this.#nextHead(this.#parties.values()) : undefined
+    if (next !== undefined) this.#send(next)
+    else if (this.#failures > 0) this.#end()
   }
 
   /** Who has most of it; of those the owner, then whom the lot says. */
-  #nextHead(): Party | undefined {
+  #nextHead(among: Iterable<Party>): Party | undefined {
     const now = this.#now()
     const isFit = (party: Party): boolean =>
       isWanting(party) && !party.hasFailed && !party.suspicions.isOutcast && !isSilent(party, now, this.#self)
     let next: Party | undefined
-    for (const party of this.#parties.values()) {
+    for (const party of among) {
       if (!isFit(party)) continue
       if (next === undefined || party.position > next.position) next = party
       else if (party.position < next.position || next.id === this.#self) continue
@@ -472,6 +474,7 @@ export class Gathering {
         left.push(party)
     }
     this.#rearrange([...new Set(left)])
+    this.#volunteer(now)
     this.#help(now)
   }
 
@@ -490,6 +493,17 @@ export class Gathering {
     // Another parent was no help, so it is not the parents.
     party.isSlow = true
     return this.#scatter([party, ...party.children])
+  }
+
+  /** There are those who have it, and no head; but somebody cannot take it from any of them. */
+  #volunteer(now: number): void {
+    if (this.#head !== undefined) return
+    const without = [...this.#parties.values()].filter(
+      ({ root, parent, pace }) =>
+        root === undefined && parent === undefined && now - pace.placedAt > PATIENCE_MS,
+    )
+    const next = this.#nextHead(without)
+    if (next !== undefined) this.#send(next)
   }
 
   /** Upstream is there for whom nobody here can help; but only for a few, or it would be asked by all. */

@@ -32,12 +32,12 @@ export class Crowd {
   brought = 0
   now = 1000
 
-  constructor(options: { size?: number; sized?: boolean; takeover?: boolean; digest?: string } = {}) {
-    const { size = 64 * PIECE, sized = true, takeover = false, digest = 'sha256:1' } = options
+  constructor(options: { size?: number; sized?: boolean; takeover?: boolean; self?: string } = {}) {
+    const { size = 64 * PIECE, sized = true, takeover = false, self = '0' } = options
     this.size = size
     this.gathering = new Gathering({
-      digest,
-      self: named('0'),
+      digest: 'sha256:1',
+      self: named(self),
       ...(sized ? { size } : {}),
       takeover,
       now: () => this.now,
@@ -75,7 +75,8 @@ export class Crowd {
   }
 
   tell(event: Event): Order[] {
-    if (event.is === 'blamed' && this.members.has(event.parent))
+    const isHeard = 'id' in event && this.gathering.has(event.id)
+    if (event.is === 'blamed' && isHeard && this.gathering.has(event.parent))
       this.blamed.add(`${event.id} ${event.parent}`)
     return this.#obey(this.gathering.on(event))
   }

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Simulation, simulate } from '../cluster/simulation/simulate.ts'
+
+const MIB = 2 ** 20
+const LINK = 8_000_000
+const LAYERS = [16 * MIB, 16 * MIB, 16 * MIB, 16 * MIB]
+/** In milliseconds, over one link. */
+const IMAGE = (1000 * 64 * MIB) / LINK
+const SEEDS = [1, 2, 3]
+
+const pull = (more: Partial<Simulation> = {}) =>
+  simulate({
+    members: 16,
+    linkBytesPerSecond: LINK,
+    upstreamBytesPerSecond: LINK,
+    layers: LAYERS,
+    seed: 1,
+    ...more,
+  })
+
+/** Of each member: its speed in parts of its link's. */
+const speeds = (perMember: ReturnType<typeof pull>['perMember']): number[] =>
+  perMember.map(({ joinedMs, doneMs = Number.POSITIVE_INFINITY }) => IMAGE / (doneMs - joinedMs))
+
+for (const seed of SEEDS) {
+  test(`16 have the image soon after upstream has given it once, seed ${seed}`, () => {
+    const slow = pull({ seed, upstreamBytesPerSecond: LINK / 4 })
+    assert.ok(slow.lastMs <= 1.15 * 4 * IMAGE, `${slow.lastMs} ms`)
+    const fast = pull({ seed })
+    assert.ok(fast.lastMs <= 1.15 * IMAGE, `${fast.lastMs} ms`)
+    for (const { egressRatio } of [slow, fast]) assert.ok(Math.abs(egressRatio - 1) < 0.001, `${egressRatio}`)
+  })
+
+  test(`when 30 % are killed, owners among them, the others go on from where they are, seed ${seed}`, () => {
+    const undisturbed = pull({ seed }).lastMs
+    for (const atMs of [500, 4000, 7500]) {
+      const { lastMs, egressRatio } = pull({ seed, kills: [{ atMs, share: 0.3, owners: 2 }] })
+      assert.ok(lastMs <= 1.35 * undisturbed, `${lastMs} ms`)
+      assert.ok(egressRatio <= 1.1, `${egressRatio}`)
+    }
+  })
+
+  test(`when 30 % fall silent, that costs the time until it is noticed, seed ${seed}`, () => {
+    const undisturbed = pull({ seed }).lastMs
+    const { lastMs, egressRatio } = pull({
+      seed,
+      kills: [{ atMs: 4000, share: 0.3, owners: 1, silent: true }],
+    })
+    assert.ok(lastMs <= undisturbed + 7000, `${lastMs} ms`)
+    assert.ok(egressRatio <= 1.1, `${egressRatio}`)
+  })
+}
+
+test('who comes later gets it at the speed of its link, one by one or all at once', () => {
+  const rolling = pull({ joinsAtMs: (member) => member * 3000 })
+  for (const speed of speeds(rolling.perMember)) assert.ok(speed > 0.9, `${speed}`)
+  const burst = pull({ members: 32, joinsAtMs: (member) => (member < 16 ? 0 : 20_000) })
+  for (const speed of speeds(burst.perMember)) assert.ok(speed > 0.9, `${speed}`)
+  for (const { egressRatio } of [rolling, burst]) assert.ok(egressRatio < 1.001)
+})
+
+test('what is of another zone comes over once for each zone', () => {
+  const { lastMs, crossings } = pull({ members: 15, zones: 3 })
+  assert.ok(lastMs <= 1.15 * IMAGE, `${lastMs} ms`)
+  assert.ok(crossings < 2.01, `${crossings}`)
+})
+
+test('a slow member soon holds up nobody but itself', () => {
+  const { perMember, egressRatio } = pull({ speed: (member) => (member === 5 ? 1 / 8 : 1) })
+  const others = perMember.filter((_, member) => member !== 5).map(({ doneMs = 0 }) => doneMs)
+  assert.ok(Math.max(...others) < IMAGE + 6000, `${others}`)
+  assert.ok(egressRatio < 1.01, `${egressRatio}`)
+})
+
+test('64 of which some have a small image and some a large one', () => {
+  for (const layers of [LAYERS, [MIB, MIB, MIB, MIB], [64 * MIB]]) {
+    const { lastMs, boundMs, egressRatio } = pull({ members: 64, layers })
+    assert.ok(lastMs <= 2.5 * boundMs, `${lastMs} ms`)
+    assert.ok(egressRatio < 1.001, `${egressRatio}`)
+  }
+})
