@@ -5,6 +5,7 @@ import type { Want } from '../resolve/source.ts'
 import { Gathering, type Order } from './gathering.ts'
 import type { MemberId } from './member.ts'
 import { type Contact, MARKS_AT_ONCE, type News } from './messages.ts'
+import { Paced } from './paced.ts'
 import type { Coming, Guest, Place } from './table.ts'
 
 /** How often every gathering is looked at. */
@@ -110,8 +111,8 @@ class Hosted {
   readonly #isHere: () => void
   #unwatch = (): void => {}
   #beatAt = 0
-  #passing: NodeJS.Timeout | undefined
-  #looking: NodeJS.Timeout | undefined
+  readonly #passing = new Paced(PASS_ON_MS, () => this.#passMarksOn())
+  readonly #looking = new Paced(PASS_ON_MS, () => void this.#lookAtSelf().catch(() => {}))
   #closed = false
 
   constructor(want: Want, options: HostingOptions, takeover: boolean) {
@@ -186,8 +187,8 @@ class Hosted {
   close(): void {
     this.#closed = true
     this.#unwatch()
-    clearTimeout(this.#passing)
-    clearTimeout(this.#looking)
+    this.#passing.stop()
+    this.#looking.stop()
     for (const { guest } of this.#places.values()) guest.abandoned()
     this.#places.clear()
   }
@@ -227,11 +228,7 @@ class Hosted {
   }
 
   #lookSoon(): void {
-    if (this.#closed) return
-    this.#looking ??= setTimeout(() => {
-      this.#looking = undefined
-      this.#lookAtSelf().catch(() => {})
-    }, PASS_ON_MS)
+    if (!this.#closed) this.#looking.call()
   }
 
   #leave(id: MemberId): void {
@@ -290,10 +287,7 @@ class Hosted {
     const known = this.#marks.count - first
     if (known < 0 || marks.length <= known * MARK_BYTES) return
     this.#marks.append(marks.subarray(known * MARK_BYTES))
-    this.#passing ??= setTimeout(() => {
-      this.#passing = undefined
-      this.#passMarksOn()
-    }, PASS_ON_MS)
+    this.#passing.call()
   }
 
   #passMarksOn(): void {

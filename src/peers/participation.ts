@@ -4,6 +4,7 @@ import type { Holdings } from '../resolve/holdings.ts'
 import type { Source, VouchedIntake, Want } from '../resolve/source.ts'
 import { type Course, Guide } from './guide.ts'
 import { type Contact, MARKS_AT_ONCE } from './messages.ts'
+import { Paced } from './paced.ts'
 import type { Table } from './table.ts'
 
 export interface ParticipationOptions {
@@ -39,7 +40,7 @@ export class Participation {
   #toldPosition = -1
   #toldMarks = 0
   #unwatch: (() => void) | undefined
-  #soon: NodeJS.Timeout | undefined
+  readonly #news = new Paced(NEWS_MS, () => void this.#tell().catch(() => {}))
   #beat: NodeJS.Timeout | undefined
 
   constructor(options: ParticipationOptions) {
@@ -121,12 +122,10 @@ export class Participation {
       },
       onMarks: (first, marks) => this.#vouch(first, marks),
     })
-    this.#unwatch = holdings.watch(want.digest, () => {
-      this.#soon ??= setTimeout(() => this.#report(), NEWS_MS)
-    })
+    this.#unwatch = holdings.watch(want.digest, () => this.#news.call())
     this.#beat = setInterval(() => {
       this.#toldPosition = -1
-      this.#report()
+      this.#news.call()
     }, BEAT_MS)
     return this.#guide
   }
@@ -139,12 +138,6 @@ export class Participation {
   #vouch(first: number, marks: Uint8Array): void {
     if (first === this.#vouched.count) this.#vouched.append(marks)
     this.#intake?.vouch(first, marks)
-  }
-
-  #report(): void {
-    clearTimeout(this.#soon)
-    this.#soon = undefined
-    this.#tell().catch(() => {})
   }
 
   /** How far it is; and what comes from upstream here, for all others to hold theirs against. */
@@ -170,7 +163,7 @@ export class Participation {
 
   #end(isWhole: boolean): void {
     clearInterval(this.#beat)
-    clearTimeout(this.#soon)
+    this.#news.stop()
     this.#unwatch?.()
     if (isWhole) this.#guide?.tell({ is: 'whole' })
     this.#guide?.close()
