@@ -149,6 +149,10 @@ export class ClusterNode {
     return this.#hand.ask('knock', door)
   }
 
+  get pid(): number | undefined {
+    return this.#agent?.pid
+  }
+
   usage(): Usage {
     return usageOf(this.#agent?.pid)
   }

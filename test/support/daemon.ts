@@ -53,8 +53,9 @@ export class Daemon {
   async ready(ready: () => Promise<boolean>, deadlineMs = 30_000): Promise<void> {
     const deadline = Date.now() + deadlineMs
     while (!(await ready().catch(() => false))) {
-      if (this.#child.exitCode !== null || this.#child.pid === undefined) {
-        throw new Error(`${this.name} exited with ${this.#child.exitCode}:\n${this.#output}`)
+      const { exitCode, signalCode, pid } = this.#child
+      if (exitCode !== null || signalCode !== null || pid === undefined) {
+        throw new Error(`${this.name} ended with ${exitCode ?? signalCode}:\n${this.#output}`)
       }
       if (Date.now() > deadline) {
         await this.stop()

@@ -1,0 +1,58 @@
+import { availableParallelism } from 'node:os'
+import { knowsPeers, Lab } from '../../test/cluster/lab.ts'
+import { namespacesRefused } from '../../test/cluster/namespaces.ts'
+import type { Context } from '../context.ts'
+import { owning } from '../owned.ts'
+import { findProgram } from '../program.ts'
+import { killed } from './cluster/killed.ts'
+import { late } from './cluster/late.ts'
+import { manifests } from './cluster/manifests.ts'
+import { rolling } from './cluster/rolling.ts'
+import type { Cluster } from './cluster/run.ts'
+import { together } from './cluster/together.ts'
+
+const NODES = 16
+const MBIT = 1e6
+const LINK = 64 * MBIT
+/** What all nodes take in at once at the speed of a link keeps so many cores busy. */
+const CORES_FOR_ALL = 8
+
+/** Many nodes that want the same image, each with a link of its own, in network namespaces of this machine. */
+export function cluster(context: Context): Promise<void> {
+  const missing = whatIsMissing(context)
+  if (missing !== undefined) {
+    context.report({ name: `${NODES} nodes`, figures: [], checks: [], notes: [missing] })
+    return Promise.resolve()
+  }
+  return owning(async (owned) => {
+    const folder = owned.add(context.folder('lab'))
+    const lab = await Lab.open({
+      nodes: NODES,
+      entry: context.settings.agentEntry ?? '',
+      folder: `${folder.path}/lab`,
+      rate: LINK,
+      peers: true,
+      flags: ['--log-level', 'warn', '--max-bytes', '256MiB'],
+    })
+    owned.add({ stop: () => lab.close() })
+    const slow = LINK * Math.min(1, availableParallelism() / CORES_FOR_ALL)
+    const run: Cluster = { context, lab, link: LINK, slowLink: slow }
+
+    await together(run, { link: LINK, upstream: LINK / 4, atMost: 1.15 })
+    const undisturbed = await together(run, { link: slow, upstream: slow, atMost: 1.4 })
+    await rolling(run)
+    await late(run)
+    await manifests(run)
+    await killed(run, undisturbed)
+  })
+}
+
+function whatIsMissing({ settings }: Context): string | undefined {
+  if (settings.agentEntry === undefined) return 'only the agent is measured'
+  if (findProgram('ip') === undefined || findProgram('tc') === undefined) {
+    return 'missing: ip and tc (Debian package iproute2)'
+  }
+  const refused = namespacesRefused()
+  if (refused !== undefined) return `missing: the right to make network namespaces (root has it): ${refused}`
+  return knowsPeers(settings.agentEntry) ? undefined : 'missing: agents of this build know no peers'
+}

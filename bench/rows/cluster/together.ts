@@ -1,0 +1,41 @@
+import type { Rate } from '../../../test/cluster/network.ts'
+import { about, atBest, type Cluster, mbit, type Outcome, runWith, UNCHECKED } from './run.ts'
+
+/** All nodes want the same new image in the same moment. Seconds of each run until the last node had it. */
+export async function together(
+  run: Cluster,
+  { link, upstream, atMost }: { readonly link: Rate; readonly upstream: Rate; readonly atMost: number },
+): Promise<readonly number[]> {
+  const { context, lab } = run
+  const outcomes: Outcome[] = []
+  const repetitions = context.quick ? 1 : 3
+  while (outcomes.length < repetitions) {
+    const pull = runWith(run, { link, upstream }, (image) =>
+      Promise.all(lab.nodes.map((node) => node.pull(image, UNCHECKED))),
+    )
+    outcomes.push(await pull)
+  }
+  const seconds = outcomes.map((outcome) => outcome.seconds)
+  const ratios = outcomes.map((outcome) => outcome.seconds / atBest(outcome.bytes, upstream))
+  const { figures, notes } = about(outcomes)
+  const peak = Math.max(...lab.nodes.map((node) => node.usage().peak))
+  context.report({
+    name: `${lab.nodes.length} nodes at once, links ${mbit(link)}, upstream ${mbit(upstream)}`,
+    figures: [
+      { side: 'until the last node has it', unit: 's', values: seconds },
+      ...figures,
+      { side: 'most memory of an agent', unit: 'MiB', values: [peak / 2 ** 20] },
+    ],
+    checks: [
+      {
+        label: 'sent by upstream',
+        unit: 'x',
+        values: outcomes.map((outcome) => outcome.egress),
+        atMost: 1,
+      },
+      { label: 'time / size over rate of upstream', unit: 'x', values: ratios, atMost },
+    ],
+    notes: ['the rate is that of frames: 1.05 is what one plain download takes', ...notes],
+  })
+  return seconds
+}
