@@ -59,4 +59,9 @@ export const COMMANDS: readonly Offer[] = [
     summary: 'let containerd, CRI-O, podman or Docker ask the agent first, or no longer',
     load: async () => (await import('./runtime.ts')).runtime,
   },
+  {
+    name: 'dht',
+    summary: 'run a DHT bootstrap node, through which agents find each other',
+    load: async () => (await import('./dht.ts')).dht,
+  },
 ]

@@ -8,7 +8,7 @@ import type { Sign } from './members.ts'
 export const RECORDS_AT_ONCE = 20
 export const SIGNS_AT_ONCE = 400
 /** Of a message in bytes. */
-export const MOST_BYTES = 64 * 1024
+const MOST_BYTES = 64 * 1024
 
 const memberId = v.custom<MemberId>((value) => parseMemberId(value) !== undefined)
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(2 ** 52))

@@ -28,8 +28,6 @@ const DIGEST_MS = { calm: 5000, unequal: 2000 }
 const UNEQUAL_MS = 10_000
 /** Between two comparisons of all that is known. */
 const COMPARE_MS = 500
-/** A record from further in the future is nobody's: clocks do not differ as much. */
-const FUTURE_MS = 24 * 60 * 60_000
 /** Two agents with one identity would otherwise outdo each other without end. */
 const REBIRTH_MS = 5000
 
@@ -164,7 +162,6 @@ export class Gossip {
       this.#hearOfSelf(member, now)
       return []
     }
-    if (member.incarnation > now + FUTURE_MS) return []
     const isDirect = member.id === from
     // Of a life that it has a link to, only the link tells.
     if (!isDirect && this.members.isLinked(member.id) && !this.#isLaterLife(member)) return []
@@ -239,7 +236,7 @@ export class Gossip {
 
   /** Told of a later life of its own, such as one before its clock was set back, it begins a still later one. */
   #hearOfSelf({ incarnation }: { readonly incarnation: number }, now: number): void {
-    if (incarnation <= this.#self.incarnation || incarnation > now + FUTURE_MS) return
+    if (incarnation <= this.#self.incarnation) return
     if (now - this.#bornAt < REBIRTH_MS) return
     this.#bornAt = now
     this.#self = { ...this.#self, incarnation: incarnation + 1 }

@@ -1,7 +1,7 @@
 /** Of two packages that come without types: what is used of them here. */
 
 declare module 'hyperdht' {
-  import type { KeyPair } from 'hyperswarm'
+  import type { KeyPair, NoiseStream } from 'hyperswarm'
 
   export interface NodeOptions {
     host?: string
@@ -13,6 +13,8 @@ declare module 'hyperdht' {
     ephemeral?: boolean
     firewalled?: boolean
     connectionKeepAlive?: number
+    /** How long an answer is waited for: by what was measured, or by how often it was asked. */
+    adaptiveTimeout?: { min: number; max: number; jitter: number; fallback: number[] }
   }
 
   class DHT {
@@ -21,11 +23,16 @@ declare module 'hyperdht' {
     /** A node that knows from the start under which address it is seen. */
     static bootstrapper(port: number, host: string, options?: NodeOptions): DHT
     constructor(options?: NodeOptions)
-    /** Not a full node, which keeps records for others and is told to others. */
-    readonly ephemeral: boolean
-    readonly bootstrapped: boolean
+    /** Where others see it, once one has told. */
+    readonly host: string | null
+    once(event: 'nat-update', listener: () => void): this
     bind(): Promise<void>
     fullyBootstrapped(): Promise<void>
+    connect(publicKey: Buffer): NoiseStream
+    lookup(
+      topic: Buffer,
+      options: { nodes: { host: string; port: number }[] },
+    ): AsyncIterable<{ peers: { publicKey: Buffer }[] }>
     address(): { host: string; port: number } | null
     destroy(options?: { force?: boolean }): Promise<void>
   }
@@ -63,6 +70,9 @@ declare module 'hyperswarm' {
   class Hyperswarm {
     constructor(options: { keyPair: KeyPair; dht: DHT; maxPeers: number })
     on(event: 'connection', listener: (stream: NoiseStream) => void): this
+    /** Dials it even when it was found in another way; until `leavePeer` over and over. */
+    joinPeer(publicKey: Buffer): void
+    leavePeer(publicKey: Buffer): void
     join(topic: Buffer, options?: { client?: boolean; server?: boolean }): Discovery
     destroy(options?: { force?: boolean }): Promise<void>
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Member, MemberId } from './member.ts'
 
 /** Far more than a swarm has: what is said beyond is not kept. */
-export const MOST_MEMBERS = 10_000
+const MOST_MEMBERS = 10_000
 /** A link that breaks may be made anew, and the doubt about a member is given time to be answered. */
 const RELINK_MS = 1000
 const DOUBT_MS = 5000
