@@ -31,8 +31,8 @@ export type Report =
       readonly is: 'written'
       readonly file: number
       readonly position: number
-      /** Those that have come since it was told before. */
-      readonly marks: Uint8Array | undefined
+      /** Those that have come since it was told before, a character for a byte: strings cost least to send. */
+      readonly marks: string
     }
   /** So many bytes are in the file and no more will be: the thread no longer touches it. Told before the next `written`. */
   | {

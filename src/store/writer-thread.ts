@@ -15,7 +15,8 @@ interface OpenFile {
   position: number
   /** Bytes hashed. */
   hashed: number
-  marks: Uint8Array | undefined
+  /** Not told yet. */
+  marks: string
   failed: boolean
 }
 
@@ -29,7 +30,7 @@ port.on('message', (command: Command) => {
   const { file: number } = command
   if (command.do === 'open') {
     const hash = createHash(command.algorithm)
-    files.set(number, { fd: command.fd, hash, position: 0, hashed: 0, marks: undefined, failed: false })
+    files.set(number, { fd: command.fd, hash, position: 0, hashed: 0, marks: '', failed: false })
     return
   }
   if (command.do === 'end') {
@@ -54,7 +55,7 @@ port.on('message', (command: Command) => {
     else catchUp(file, command.length)
     const { position, marks } = file
     report({ is: 'written', file: number, position, marks })
-    file.marks = undefined
+    file.marks = ''
   } catch (error) {
     file.failed = true
     report({ is: 'failed', file: number, ...told(error) })
@@ -73,14 +74,6 @@ function report(message: Report): void {
 
 /** Up to each mark by itself: what the hash is there is the mark. */
 function hash(file: OpenFile, bytes: Uint8Array): void {
-  const passed = Math.floor(((file.hashed % MARK_EVERY) + bytes.length) / MARK_EVERY)
-  const before = file.marks?.length ?? 0
-  let end = before
-  if (passed > 0) {
-    const marks = new Uint8Array(before + passed * MARK_BYTES)
-    if (file.marks !== undefined) marks.set(file.marks)
-    file.marks = marks
-  }
   for (let at = 0; at < bytes.length; ) {
     const toMark = MARK_EVERY - (file.hashed % MARK_EVERY)
     const piece = bytes.subarray(at, at + toMark)
@@ -88,8 +81,7 @@ function hash(file: OpenFile, bytes: Uint8Array): void {
     file.hashed += piece.length
     at += piece.length
     if (piece.length < toMark) return
-    file.marks?.set(file.hash.copy().digest().subarray(0, MARK_BYTES), end)
-    end += MARK_BYTES
+    file.marks += file.hash.copy().digest('binary').slice(0, MARK_BYTES)
   }
 }
 

@@ -99,7 +99,8 @@ export class ThreadFile implements WrittenFile {
   receive(report: Report): void {
     if (report.is === 'written') {
       if (this.#catchingUp > 0) this.#caughtUp()
-      this.#listener.written(report.position, report.marks)
+      const { position, marks } = report
+      this.#listener.written(position, marks === '' ? undefined : Buffer.from(marks, 'latin1'))
     } else if (report.is === 'digest') {
       const digest = parseDigest(`${algorithmOf(this.#wanted)}:${report.hex}`)
       if (digest !== undefined) this.#digests.shift()?.resolve(digest)
