@@ -17,7 +17,8 @@ COPY package.json package-lock.json ./
 RUN npm ci
 COPY tsconfig.json ./
 COPY src ./src
-RUN npm run build
+# The command, as npm would put it on the path.
+RUN npm run build && chmod 0755 dist/main.js
 
 FROM node:24-slim
 LABEL org.opencontainers.image.title="leat" \
@@ -29,6 +30,8 @@ WORKDIR /app
 COPY LICENSE package.json ./
 COPY --from=libraries /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
+# So that `docker exec` and `kubectl exec` find it by its name.
+RUN ln -s /app/dist/main.js /usr/local/bin/agent
 # Inside a container of its own network the default, loopback, would reach nobody. Who may connect is decided where the
 # ports are published (`-p 127.0.0.1:5050:5050`); with the host's network, set both back to 127.0.0.1.
 ENV NODE_ENV=production \

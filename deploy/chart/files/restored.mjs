@@ -1,0 +1,30 @@
+// Waits until the settings of every node's runtime are restored: until each pod of the DaemonSet is ready.
+import { readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+
+const { KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, TOKEN_FILE, NAMESPACE, DAEMONSET, WAIT_SECONDS } =
+  process.env
+const host = KUBERNETES_SERVICE_HOST.includes(':') ? `[${KUBERNETES_SERVICE_HOST}]` : KUBERNETES_SERVICE_HOST
+const url = `https://${host}:${KUBERNETES_SERVICE_PORT}/apis/apps/v1/namespaces/${NAMESPACE}/daemonsets/${DAEMONSET}`
+const deadline = Date.now() + Number(WAIT_SECONDS) * 1000
+
+let last = 'nothing is known'
+for (;;) {
+  try {
+    const headers = { authorization: `Bearer ${readFileSync(TOKEN_FILE, 'utf8').trim()}` }
+    const response = await fetch(url, { headers, signal: AbortSignal.timeout(10_000) })
+    if (!response.ok) throw new Error(`the API server answers ${response.status}`)
+    const { metadata, status } = await response.json()
+    last = `${status.numberReady} of ${status.desiredNumberScheduled} nodes are restored`
+    const isSeen = (status.observedGeneration ?? 0) >= metadata.generation
+    if (isSeen && status.numberReady === status.desiredNumberScheduled) break
+  } catch (error) {
+    last = `${error.message}${error.cause === undefined ? '' : `: ${error.cause.message}`}`
+  }
+  if (Date.now() > deadline) {
+    console.error(`${last}; see which: kubectl -n ${NAMESPACE} get pods -o wide`)
+    process.exit(1)
+  }
+  await delay(1000)
+}
+console.log(last)

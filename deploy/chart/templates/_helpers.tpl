@@ -1,0 +1,149 @@
+{{- define "leat.name" -}}
+{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{/* (list . "agent") */}}
+{{- define "leat.selector" -}}
+app.kubernetes.io/name: leat
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{- define "leat.labels" -}}
+{{ include "leat.selector" . }}
+app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
+{{- end }}
+
+{{- define "leat.image" -}}
+image: {{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- end }}
+
+{{- define "leat.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The user of the image; what a container must be to differ from it, it says itself. */}}
+{{- define "leat.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+{{- /* Makes the swarm's secret readable for this user and nobody else. Folders of the node are not touched by it. */}}
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- with .Values.seLinuxType }}
+seLinuxOptions:
+  type: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "leat.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/* Root, because the runtime's settings are root's; without any capability. */}}
+{{- define "leat.rootSecurity" -}}
+runAsUser: 0
+runAsGroup: 0
+runAsNonRoot: false
+{{ include "leat.containerSecurity" . }}
+{{- end }}
+
+{{- define "leat.secretName" -}}
+{{ .Values.peers.existingSecret | default (printf "%s-swarm" (include "leat.name" .)) }}
+{{- end }}
+
+{{- define "leat.priorityClass" -}}
+{{- if .Values.priorityClass.create -}}
+{{ include "leat.name" . }}-node
+{{- else -}}
+{{ .Values.priorityClass.name }}
+{{- end -}}
+{{- end }}
+
+{{/* Whole names, because ndots is 1: see below. */}}
+{{- define "leat.bootstrap" -}}
+{{- $flags := list }}
+{{- if .Values.dht.enabled }}
+{{- $name := include "leat.name" . }}
+{{- range $index := until (int .Values.dht.replicas) }}
+{{- $flags = append $flags (printf "--bootstrap=%s-dht-%d.%s-dht.%s.svc.%s:%v" $name $index $name $.Release.Namespace $.Values.clusterDomain $.Values.dht.port) }}
+{{- end }}
+{{- end }}
+{{- range .Values.peers.bootstrap }}
+{{- $flags = append $flags (printf "--bootstrap=%s" .) }}
+{{- end }}
+{{- toYaml $flags }}
+{{- end }}
+
+{{/*
+On the node's network a pod gets the node's resolver unless it asks for the cluster's. The names of the DHT nodes are
+the cluster's. ndots 1 and short waits: while the cluster has no DNS yet, a name of the outside must fail soon, so that
+the runtime goes on by itself.
+*/}}
+{{- define "leat.dns" -}}
+{{- if and .Values.peers.enabled .Values.dht.enabled -}}
+dnsPolicy: ClusterFirstWithHostNet
+dnsConfig:
+  options:
+    - { name: ndots, value: "1" }
+    - { name: timeout, value: "2" }
+    - { name: attempts, value: "2" }
+{{- else -}}
+dnsPolicy: Default
+{{- end }}
+{{- end }}
+
+{{/* All that the runtime's settings need of the node: their folder, and the one that remembers what was there before. */}}
+{{- define "leat.runtimeMounts" -}}
+- name: runtime-settings
+  mountPath: /host{{ .Values.runtime.folder }}
+- name: runtime-memory
+  mountPath: /host/var/lib/leat/runtime
+{{- end }}
+
+{{- define "leat.runtimeVolumes" -}}
+- name: runtime-settings
+  hostPath:
+    path: {{ .Values.runtime.folder }}
+    type: Directory
+- name: runtime-memory
+  hostPath:
+    path: /var/lib/leat/runtime
+    type: DirectoryOrCreate
+{{- end }}
+
+{{- define "leat.runtimeArgs" -}}
+- --root=/host
+- --runtime={{ .Values.runtime.name }}
+{{- if eq .Values.runtime.name "containerd" }}
+- --containerd-config={{ .Values.runtime.config }}
+{{- end }}
+{{- end }}
+
+{{- define "leat.check" -}}
+{{- if and .Values.serviceMonitor.enabled (ne .Values.admin.listen "node") }}
+{{- fail "serviceMonitor.enabled needs admin.listen: node, because Prometheus cannot reach the loopback of a node" }}
+{{- end }}
+{{- if and .Values.peers.secret .Values.peers.existingSecret }}
+{{- fail "peers.secret and peers.existingSecret exclude each other" }}
+{{- end }}
+{{- if and .Values.peers.enabled (not .Values.dht.enabled) (not .Values.peers.bootstrap) }}
+{{- fail "peers find each other through DHT nodes: set dht.enabled, or name some in peers.bootstrap" }}
+{{- end }}
+{{- if and .Values.runtime.install (eq .Values.runtime.name "crio") (ne .Values.runtime.folder "/etc/containers") }}
+{{- fail "runtime.name crio needs runtime.folder: /etc/containers" }}
+{{- end }}
+{{- if and .Values.runtime.install (eq .Values.runtime.name "containerd") (not (hasPrefix (printf "%s/" .Values.runtime.folder) .Values.runtime.config)) }}
+{{- fail "runtime.config is not within runtime.folder, which is all that is mounted of the node" }}
+{{- end }}
+{{- end }}
