@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { type Event, Gathering, type Order } from '../../../src/peers/gathering.ts'
+import { Gathering } from '../../../src/peers/gathering.ts'
 import type { MemberId } from '../../../src/peers/member.ts'
+import type { Event, Order } from '../../../src/peers/order.ts'
 import { Ranks } from '../../../src/peers/owner.ts'
 import { Clock } from './clock.ts'
 import {

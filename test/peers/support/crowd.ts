@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { type Event, Gathering, type Order } from '../../../src/peers/gathering.ts'
+import { Gathering } from '../../../src/peers/gathering.ts'
 import type { MemberId } from '../../../src/peers/member.ts'
+import type { Event, Order } from '../../../src/peers/order.ts'
 
 export const PIECE = 65_536
 export const TICK_MS = 250
