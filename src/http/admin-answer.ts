@@ -1,11 +1,12 @@
-import type { BlobReport, ImageReport, StatusReport, WhyReport } from '../observe/report.ts'
+import type { BlobReport, ImageReport, PullsReport, StatusReport, WhyReport } from '../observe/report.ts'
 import type { Parsed } from '../oci/parsed.ts'
-import { ADMIN_PAGE } from './admin-page.ts'
+import { pageFile } from './admin-page.ts'
 import type { Look } from './admin-route.ts'
 
 /** What an agent can be asked about itself. */
 export interface Reports {
   status(): Promise<StatusReport>
+  pulls(): PullsReport
   blobs(): AsyncIterable<BlobReport>
   images(): AsyncIterable<ImageReport>
   /** Refused: the subject is neither an image nor a digest, and the sentence says why. */
@@ -40,7 +41,7 @@ export const LINES = 'application/x-ndjson'
 export async function answerTo(route: Look, reports: Reports, warmth: Warmth): Promise<Answer> {
   switch (route.kind) {
     case 'page':
-      return { code: 200, type: 'text/html; charset=utf-8', body: ADMIN_PAGE }
+      return { code: 200, ...(await pageFile(route.path)) }
     case 'metrics':
       return { code: 200, type: PROMETHEUS, body: reports.metrics() }
     case 'healthz':
@@ -49,6 +50,8 @@ export async function answerTo(route: Look, reports: Reports, warmth: Warmth): P
       return readiness(reports.ready().reasons, route.warm ? await warmth.lacking() : [])
     case 'status':
       return json(200, await reports.status())
+    case 'pulls':
+      return json(200, reports.pulls())
     case 'blobs':
       return { code: 200, type: LINES, body: reports.blobs() }
     case 'images':

@@ -1,6 +1,9 @@
+import { isPagePath, type PagePath } from './admin-page.ts'
+
 /** What a look is taken at. */
 export type Look =
-  | { readonly kind: 'page' | 'metrics' | 'healthz' | 'status' | 'blobs' | 'images' | 'unknown' }
+  | { readonly kind: 'metrics' | 'healthz' | 'status' | 'pulls' | 'blobs' | 'images' | 'unknown' }
+  | { readonly kind: 'page'; readonly path: PagePath }
   /** `warm`: only when all that is to be kept warm is here, too. */
   | { readonly kind: 'readyz'; readonly warm: boolean }
   | { readonly kind: 'why'; readonly subject: string }
@@ -42,9 +45,8 @@ export function adminRoute(method: string, target: string): AdminRoute {
 }
 
 function lookAt(path: string, query: URLSearchParams): Look {
+  if (isPagePath(path)) return { kind: 'page', path }
   switch (path) {
-    case '/':
-      return { kind: 'page' }
     case '/metrics':
       return { kind: 'metrics' }
     case '/healthz':
@@ -53,6 +55,8 @@ function lookAt(path: string, query: URLSearchParams): Look {
       return { kind: 'readyz', warm: ['', '1', 'true'].includes(query.get('warm') ?? '0') }
     case '/api/v1/status':
       return { kind: 'status' }
+    case '/api/v1/pulls':
+      return { kind: 'pulls' }
     case '/api/v1/blobs':
       return { kind: 'blobs' }
     case '/api/v1/images':

@@ -28,6 +28,17 @@ const FAREWELL_MS = 2_000
 const MOST_CONNECTIONS = 128
 const LONGEST_HEAD = 16 * 1024
 
+/** Names come from outside: a browser shows them as text, runs and loads nothing but this server's, in no other's frame. */
+const GUARDS = {
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  'X-Content-Type-Options': 'nosniff',
+}
+
 /** The agent's own little web server: metrics, health, and the API that the other commands use. */
 export function createAdminServer(options: AdminServerOptions): AdminServer {
   const server = createServer({
@@ -68,7 +79,7 @@ async function respond(
   if (response.destroyed) return
   response.setHeader('Content-Type', answer.type)
   response.setHeader('Cache-Control', 'no-store')
-  response.setHeader('X-Content-Type-Options', 'nosniff')
+  for (const [name, value] of Object.entries(GUARDS)) response.setHeader(name, value)
   if (answer.allow !== undefined) response.setHeader('Allow', answer.allow)
   // What was refused unread would be taken for the next request.
   if (!request.complete) response.setHeader('Connection', 'close')

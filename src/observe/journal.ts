@@ -93,6 +93,11 @@ export class Journal {
     for (const end of this.#subscriptions) end()
   }
 
+  /** All that are remembered, newest first. */
+  lastRequests(): Iterable<RequestEntry> {
+    return this.#requests.newestFirst()
+  }
+
   /** Requests for any of these references, newest first; in one repository, or in all. */
   requests(references: readonly string[], repository: Repository | undefined, most: number): RequestEntry[] {
     const key = repository === undefined ? undefined : repositoryKey(repository)

@@ -99,6 +99,24 @@ export const ImageReport = v.object({
 })
 export type ImageReport = v.InferOutput<typeof ImageReport>
 
+const PullReport = v.object({
+  repository: v.string(),
+  /** The tags asked for, the first few; for want of any the first digest. */
+  references: v.array(v.string()),
+  startedAt: time,
+  endedAt: time,
+  requests: v.number(),
+  /** Of those, the ones whose answer was a refusal or did not get to its end. */
+  failed: v.number(),
+  /** Given to clients, by where they came from. */
+  bytes: v.object({ local: bytes, inflight: bytes, peer: bytes, upstream: bytes }),
+})
+export type PullReport = v.InferOutput<typeof PullReport>
+
+/** What was asked for last, as far as it is remembered: requests for one repository in close succession are one pull. */
+export const PullsReport = v.object({ pulls: v.array(PullReport) })
+export type PullsReport = v.InferOutput<typeof PullsReport>
+
 const PartReport = v.object({
   digest: v.string(),
   role: v.picklist(['config', 'layer', 'manifest']),

@@ -3,7 +3,8 @@ import { Hosts } from './hosts.ts'
 import { Journal } from './journal.ts'
 import { listBlobs, listImages } from './listing.ts'
 import { type Levels, Metrics } from './metrics.ts'
-import type { BlobReport, ImageReport, StatusReport, WhyReport } from './report.ts'
+import { pullsOf } from './pulls.ts'
+import type { BlobReport, ImageReport, PullsReport, StatusReport, WhyReport } from './report.ts'
 import { statusReport } from './status.ts'
 import type { NodeView } from './view.ts'
 import { whyReport } from './why.ts'
@@ -25,6 +26,10 @@ export class Reporter {
 
   async status(): Promise<StatusReport> {
     return statusReport(this.#view, this.#hosts, this.#metrics.totals())
+  }
+
+  pulls(): PullsReport {
+    return { pulls: pullsOf(this.#journal.lastRequests()) }
   }
 
   blobs(): AsyncIterable<BlobReport> {

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import * as v from 'valibot'
 import { type AdminServer, createAdminServer } from '../../src/http/admin.ts'
 import type { Reports } from '../../src/http/admin-answer.ts'
+import { PullsReport } from '../../src/observe/report.ts'
 import { Reporter } from '../../src/observe/reporter.ts'
 import { Upkeep } from '../../src/upkeep/upkeep.ts'
 import { Warming } from '../../src/warm/warming.ts'
@@ -110,6 +114,8 @@ test('the API answers in JSON', async () => {
   assert.equal(JSON.parse(status.body).store.blobs, 3)
   const why = await get(port, '/api/v1/why?subject=alpine%3A3.20')
   assert.equal(JSON.parse(why.body).tagRecord.state, 'fresh')
+  const pulls = await get(port, '/api/v1/pulls')
+  assert.deepEqual(v.parse(PullsReport, JSON.parse(pulls.body)), { pulls: [] })
   const blobs = (await get(port, '/api/v1/blobs')).body.trimEnd().split('\n')
   assert.equal(blobs.map((line) => JSON.parse(line)).length, 3)
   const images = (await get(port, '/api/v1/images')).body.trimEnd().split('\n')
@@ -124,6 +130,39 @@ test('a person who opens the address is told what there is', async () => {
   assert.match(String(page.headers['content-type']), /^text\/html/)
   for (const path of ['/metrics', '/healthz', '/readyz', '/api/v1/status', '/api/v1/why'])
     assert.ok(page.body.includes(path))
+})
+
+const PAGE = fileURLToPath(new URL('../../../src/page/', import.meta.url))
+
+test('the page is all there, and what its scripts import is served', async () => {
+  const port = await serve()
+  const names = (await readdir(PAGE)).map((name) => (name === 'index.html' ? '/' : `/page/${name}`))
+  assert.ok(names.length > 10)
+  for (const path of names) {
+    const got = await get(port, path)
+    const [, kind = 'html'] = path.split('.')
+    assert.equal(got.status, 200, path)
+    assert.match(String(got.headers['content-type']), new RegExp({ js: 'javascript' }[kind] ?? kind), path)
+    for (const [, name = ''] of got.body.matchAll(/^import .* from '(.+)'$/gm))
+      assert.equal((await get(port, new URL(name, `http://localhost${path}`).pathname)).status, 200, name)
+  }
+  for (const path of ['/page/', '/page/index.html', '/page/../admin.ts', '/observe/report.js'])
+    assert.equal((await get(port, path)).status, 404, path)
+})
+
+test('every answer forbids a browser to run, load or frame anything of others', async () => {
+  const port = await serve()
+  for (const path of ['/', '/page/main.js', '/api/v1/status', '/nothing']) {
+    const { headers } = await get(port, path)
+    const policy = String(headers['content-security-policy'])
+    assert.match(policy, /default-src 'none'/)
+    assert.match(policy, /frame-ancestors 'none'/)
+    assert.doesNotMatch(policy, /unsafe|\*|http|data:/)
+    assert.equal(headers['x-content-type-options'], 'nosniff')
+    assert.equal(headers['cross-origin-resource-policy'], 'same-origin')
+  }
+  const page = await get(port, '/')
+  assert.doesNotMatch(page.body, /<script>|<style|style=|\son\w+=|https?:/)
 })
 
 test('what makes no sense gets a sentence in JSON', async () => {
@@ -366,6 +405,7 @@ test('a report that fails is a 500 that tells nothing of it, one that hangs is a
       throw new Error('hunter2')
     },
     status: () => Promise.reject(new Error('hunter2')),
+    pulls: () => reporter.pulls(),
     why: () => new Promise(() => {}),
     blobs: () => reporter.blobs(),
     images: async function* () {
@@ -460,6 +500,7 @@ function parts(): Reports {
     ready: () => reporter.ready(),
     metrics: () => reporter.metrics(),
     status: () => reporter.status(),
+    pulls: () => reporter.pulls(),
     why: (subject) => reporter.why(subject),
     blobs: () => reporter.blobs(),
     images: () => reporter.images(),

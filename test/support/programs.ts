@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test'
 
 /** The Debian package that brings each program of others that a test uses. */
 const PACKAGES: Record<string, string> = {
+  chromium: 'chromium',
   containerd: 'containerd',
   ctr: 'containerd',
   docker: 'docker.io',

@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { type Agent, createAgent } from '../../src/index.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { misdeeds, startBrowser } from './browser.ts'
+
+/** The page of a real agent in a real browser. */
+
+const AUDIT = fileURLToPath(new URL('../../../test/page/audit.js', import.meta.url))
+const MIB = 1024 * 1024
+
+interface Lab {
+  readonly browser: Browser
+  readonly upstream: FaultyUpstream
+  readonly agent: Agent
+  /** Of the admin address. */
+  readonly origin: string
+  readonly folder: string
+}
+
+async function startLab(t: TestContext): Promise<Lab | undefined> {
+  const browser = await startBrowser(t)
+  if (browser === undefined) return undefined
+  const folder = await mkdtemp(join(tmpdir(), 'leat-page-'))
+  const upstream = await startFaultyUpstream()
+  const local = { host: '127.0.0.1', port: 0 }
+  const agent = createAgent({
+    data: join(folder, 'data'),
+    listen: local,
+    admin: local,
+    maxBytes: { bytes: 64 * MIB },
+    upstreams: { entries: [{ namespace: 'up.test', hosts: [upstream.host], tls: false }] },
+  })
+  t.after(async () => {
+    await agent.stop({ drainMs: 0 })
+    await upstream.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+  await agent.start()
+  return { browser, upstream, agent, origin: `http://127.0.0.1:${agent.addresses.admin?.port}`, folder }
+}
+
+interface Opened {
+  readonly page: Page
+  /** What it did that it must not. */
+  readonly wrong: readonly string[]
+}
+
+async function open({ browser, origin }: Lab, options: BrowserContextOptions = {}): Promise<Opened> {
+  const context = await browser.newContext(options)
+  await context.addInitScript({ path: AUDIT })
+  const page = await context.newPage()
+  page.setDefaultTimeout(15_000)
+  const wrong = misdeeds(page, origin)
+  await page.goto(origin)
+  await page.getByText('Ready: clients are answered.').first().waitFor()
+  return { page, wrong }
+}
+
+function blobUrl({ agent }: Lab, digest: string): string {
+  return `http://127.0.0.1:${agent.addresses.registry.port}/v2/up.test/team/app/blobs/${digest}`
+}
+
+/** As a client does it. */
+async function pull(lab: Lab, tag: string): Promise<void> {
+  const { port } = lab.agent.addresses.registry
+  const manifest = await fetch(`http://127.0.0.1:${port}/v2/up.test/team/app/manifests/${tag}`)
+  const { config, layers } = JSON.parse(await manifest.text())
+  for (const { digest } of [config, ...layers]) {
+    const response = await fetch(blobUrl(lab, digest))
+    assert.equal(response.status, 200)
+    await response.arrayBuffer()
+  }
+}
+
+test('the page tells what is kept, saved, pulled and asked for, and follows it', async (t) => {
+  const lab = await startLab(t)
+  if (lab === undefined) return
+  const { page, wrong } = await open(lab)
+  await page.getByText('Nothing was pulled since the agent was started.').waitFor()
+  assert.equal(await page.locator('#peers-section').isVisible(), false)
+
+  lab.upstream.extraHeaders.set('ratelimit-limit', '100;w=21600').set('ratelimit-remaining', '76;w=21600')
+  lab.upstream.addImage('team/app', 'v1', [randomBytes(2 * MIB)])
+  await pull(lab, 'v1')
+  const pulls = page.locator('#pulls > li')
+  await pulls.getByText(/3 requests, 2\.0 MiB from upstream/).waitFor()
+  await pull(lab, 'v1')
+  await pulls.getByText(/6 requests, 4\.0 MiB: 2\.0 MiB from the store, 2\.0 MiB from upstream/).waitFor()
+  await page.getByText('50% of what was served did not come from upstream again').waitFor()
+  await page.locator('#glance').getByText('in 3 blobs of at most 64.0 MiB').waitFor()
+  const row = page.getByRole('row', { name: /up\.test\/team\/app:v1/ })
+  await row.getByText('whole').waitFor()
+  await page
+    .getByRole('row', { name: new RegExp(lab.upstream.host) })
+    .getByText('76 of 100 in 6h')
+    .waitFor()
+  assert.deepEqual(wrong, [])
+})
+
+test('a transfer under way is there, moves, and is gone when it has ended', async (t) => {
+  const lab = await startLab(t)
+  if (lab === undefined) return
+  const digest = lab.upstream.addBlob(randomBytes(4 * MIB))
+  lab.upstream.fault(digest, { stallAt: MIB, drip: { bytes: 64 * 1024, everyMs: 50 } })
+  const { page, wrong } = await open(lab)
+  const getting = fetch(blobUrl(lab, digest)).then((response) => response.arrayBuffer())
+  const flights = page.locator('#flights')
+  await flights.getByRole('progressbar', { name: /^blob sha256:\w{12}… of up\.test\/team\/app$/ }).waitFor()
+  await flights.getByText(/^1\.0 MiB of 4\.0 MiB \(25%\), .* for 1 client, begun/).waitFor()
+  const link = flights.getByRole('link')
+  await link.focus()
+  const value = 'document.querySelector("#flights progress").value'
+  assert.equal(await page.evaluate(value), MIB)
+  lab.upstream.release()
+  await flights.getByText(beyond(25)).waitFor()
+  const moved = Number(await page.evaluate(value))
+  assert.ok(moved > MIB, `${moved} bytes`)
+  await flights.getByText(beyond(Math.floor((100 * moved) / (4 * MIB)))).waitFor()
+  assert.equal(await page.evaluate('document.activeElement.closest("#flights") !== null'), true)
+  await getting
+  await page.getByText('Nothing is being fetched.').waitFor()
+  assert.equal(await flights.locator('> li').count(), 0)
+  assert.deepEqual(wrong, [])
+})
+
+function beyond(percent: number): RegExp {
+  const more = Array.from({ length: 100 - percent }, (_, at) => percent + 1 + at)
+  return new RegExp(`\\((${more.join('|')})%\\)`)
+}
+
+/** Goes on by the tabulator until this has the focus. */
+async function tabTo(page: Page, selector: string): Promise<void> {
+  for (let steps = 0; steps < 30; steps++) {
+    await page.keyboard.press('Tab')
+    if (await page.locator(`${selector}:focus`).count()) return
+  }
+  assert.fail(`${selector} cannot be reached by the keyboard`)
+}
+
+test('an image, a digest or nonsense is searched for by the keyboard alone', async (t) => {
+  const lab = await startLab(t)
+  if (lab === undefined) return
+  const { manifest, layers } = lab.upstream.addImage('team/app', 'v1', [randomBytes(1000)])
+  await pull(lab, 'v1')
+  const { page, wrong } = await open(lab)
+  await page.keyboard.press('Tab')
+  assert.equal(await page.locator(':focus').textContent(), 'Skip to what is told')
+  assert.notEqual(await page.evaluate('getComputedStyle(document.activeElement).outlineStyle'), 'none')
+  await tabTo(page, '#subject')
+  await page.keyboard.type('up.test/team/app:v1')
+  await page.keyboard.press('Enter')
+  const why = page.locator('#why')
+  await why.getByText(manifest).first().waitFor()
+  await page.locator('#why-title:focus').waitFor()
+  assert.match(page.url(), /#why=up\.test%2Fteam%2Fapp%3Av1$/)
+  await why.getByText('Parts: 2 of 2 are here').waitFor()
+
+  await tabTo(page, `#why-more a[href*="${layers[0]?.slice(7)}"]`)
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { name: layers[0] ?? '' }).waitFor()
+  await why.getByText(/^1000 B \(blob.* from upstream/).waitFor()
+  await page.goBack()
+  await page.getByRole('heading', { name: 'up.test/team/app:v1' }).waitFor()
+
+  await page.locator('#subject').focus()
+  await page.keyboard.press('Control+A')
+  await page.keyboard.type('NO <b>SUCH</b>')
+  const refused = page.waitForEvent('console', (message) => message.text().includes('400'))
+  await page.keyboard.press('Enter')
+  await why.getByText('No answer').waitFor()
+  await page.getByRole('heading', { name: 'NO <b>SUCH</b>' }).waitFor()
+  await refused
+  await tabTo(page, '#why-close')
+  await page.keyboard.press('Enter')
+  await why.waitFor({ state: 'hidden' })
+  await page.locator('#subject:focus').waitFor()
+  // The browser itself notes that an answer was 400.
+  assert.deepEqual(
+    wrong.filter((one) => !one.includes('400 (Bad Request)')),
+    [],
+  )
+})
+
+test('in light, in dark and on a narrow screen it can be read, and all of it has a name', async (t) => {
+  const lab = await startLab(t)
+  if (lab === undefined) return
+  lab.upstream.addImage('team/app', 'v1', [randomBytes(1000)])
+  await pull(lab, 'v1')
+  const digest = lab.upstream.addBlob(randomBytes(4 * MIB))
+  lab.upstream.fault(digest, { stallAt: MIB })
+  const getting = fetch(blobUrl(lab, digest)).then((response) => response.arrayBuffer())
+  for (const colorScheme of ['light', 'dark'] as const) {
+    for (const width of [1100, 320]) {
+      const { page, wrong } = await open(lab, { colorScheme, viewport: { width, height: 900 } })
+      await page.locator('#flights progress').waitFor()
+      await page.locator('#images a').first().click()
+      await page.getByText('Parts: 2 of 2 are here').waitFor()
+      assert.deepEqual(await page.evaluate('audit()'), [], `${colorScheme}, ${width}`)
+      const path = join(lab.folder, `${colorScheme}-${width}.png`)
+      const picture = await page.screenshot({ path, fullPage: true })
+      t.diagnostic(`${path}: ${picture.length} bytes`)
+      assert.deepEqual(wrong, [])
+      await page.context().close()
+    }
+  }
+  lab.upstream.release()
+  await getting
+})
+
+test('nobody is asked while nobody looks, and an agent that is gone is said to be', async (t) => {
+  const lab = await startLab(t)
+  if (lab === undefined) return
+  const { page } = await open(lab)
+  const look = async (hidden: boolean): Promise<void> => {
+    await page.evaluate(
+      `Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true })
+       document.dispatchEvent(new Event('visibilitychange'))`,
+    )
+  }
+  await page.clock.install()
+  await page.waitForRequest(/status/)
+  await look(true)
+  let asked = 0
+  page.on('request', () => {
+    asked += 1
+  })
+  await page.clock.runFor(60_000)
+  assert.equal(asked, 0)
+  const again = page.waitForRequest(/status/)
+  await look(false)
+  await again
+  await lab.agent.stop({ drainMs: 0 })
+  await page.clock.runFor(10_000)
+  await page.getByText('The agent does not answer; what is shown is how it was.').first().waitFor()
+})
