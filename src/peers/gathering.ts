@@ -151,12 +151,14 @@ export class Gathering {
 
   #failed(party: Party): void {
     party.hasFailed = true
+    if (this.#claims?.get(party) === 'upstream') this.#claims.delete(party)
     if (party.root !== 'head' && party.root !== 'alone') return
     this.#turns.failed(party)
     this.#arrange([party])
   }
 
   #accused(party: Party, event: Event & { is: 'lost' | 'blamed' }): void {
+    if (this.#claims?.get(party) === event.parent) this.#claims.delete(party)
     const parent = this.#parties.get(event.parent)
     if (parent === undefined) return
     const { suspicions } = parent

@@ -1,5 +1,5 @@
 import { type Party, reachOf } from './party.ts'
-import { allBehind, isGrounded } from './shape.ts'
+import { isGrounded } from './shape.ts'
 
 export const PIECE = 65_536
 /** A child may be ahead of its parent by so much: the parent is soon there. */
@@ -35,16 +35,16 @@ export interface Ground {
 }
 
 /**
- * The best parent for a party, if there is any: of its zone, at or ahead of it, with nobody behind it yet. Chains grow at
- * their ends; those that have become long branch, near the root, where the lot says.
+ * The best parent, if there is any, for a party that waits (so nobody behind it is at a root): of its zone, at or ahead
+ * of it, with nobody behind it yet. Chains grow at their ends; those that have become long branch, near the root, where
+ * the lot says.
  */
 export function chooseParent(child: Party, { parties, mayTake, chain }: Ground): Party | undefined {
-  const own = child.children.size > 0 ? allBehind(child) : undefined
   let best: Party | undefined
   let reasons: Reasons | undefined
   for (const party of parties) {
     if (party === child || !isGrounded(party) || party.children.size >= MOST_CHILDREN) continue
-    if (own?.has(party) || !mayTake(child, party)) continue
+    if (!mayTake(child, party)) continue
     const those = reasonsFor(child, party, chain)
     if (reasons !== undefined && !areLess(those, reasons)) continue
     best = party

@@ -32,7 +32,7 @@ export function isBehind(party: Party, ancestor: Party): boolean {
 }
 
 /** The party and all that follow it. */
-export function allBehind(party: Party): Set<Party> {
+function allBehind(party: Party): Set<Party> {
   const found = new Set([party])
   for (const one of found) for (const child of one.children) found.add(child)
   return found

@@ -97,9 +97,9 @@ test('no event makes a storm of orders', () => {
     { numRuns: 300 },
   )
   const crowd = new Crowd({ size: 1000 * PIECE })
-  for (let at = 0; at < 1000; at += 1) assert.ok(crowd.join(`${at}`).length <= 2)
+  for (let at = 0; at < 400; at += 1) assert.ok(crowd.join(`${at}`).length <= 2)
   crowd.live()
-  for (let at = 0; at < 1000; at += 3) assert.ok(crowd.leave(`${at}`).length <= 9)
+  for (let at = 0; at < 400; at += 3) assert.ok(crowd.leave(`${at}`).length <= 9)
   for (let at = 0; at < 20; at += 1) crowd.live()
   const before = crowd.orders.length
   for (let at = 0; at < 20; at += 1) crowd.live()

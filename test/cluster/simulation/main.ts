@@ -1,5 +1,6 @@
 import { type Simulation, simulate } from './simulate.ts'
 
+/** Prints how long clusters take, by simulation; words choose the cases. After `npm run build:test`. */
 const MIB = 2 ** 20
 const LINK = 8_000_000
 const four = (mebibytes: number): number[] => Array.from({ length: 4 }, () => mebibytes * MIB)

@@ -4,7 +4,7 @@ import type { MemberId } from '../../../src/peers/member.ts'
 import type { Event, Order } from '../../../src/peers/order.ts'
 
 export const PIECE = 65_536
-export const TICK_MS = 250
+const TICK_MS = 250
 
 interface Model {
   readonly id: MemberId
