@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { test } from 'node:test'
+import * as v from 'valibot'
+import { parse } from 'yaml'
+import { SETTINGS, type SettingName } from '../../src/config/schema.ts'
+import { Metrics } from '../../src/observe/metrics.ts'
+import { run, tryRun } from '../support/programs.ts'
+import { DEPLOY, named, resourcesIn, workloadsOf } from './manifests.ts'
+import { assertSound, settingsOf } from './soundness.ts'
+
+const CHART = join(DEPLOY, 'chart')
+
+const Shape = v.looseObject({
+  properties: v.optional(v.record(v.string(), v.unknown()), {}),
+  additionalProperties: v.optional(v.unknown()),
+})
+const Table = v.record(v.string(), v.unknown())
+
+test('every value of the chart is in its schema, and nothing else is', async () => {
+  const values: unknown = parse(await readFile(join(CHART, 'values.yaml'), 'utf8'), { version: '1.1' })
+  const schema: unknown = JSON.parse(await readFile(join(CHART, 'values.schema.json'), 'utf8'))
+  compare(values, schema, '')
+})
+
+/** `global` is Helm's own; what `config` may hold is the settings file's. */
+function compare(values: unknown, schema: unknown, path: string): void {
+  const shape = v.safeParse(Shape, schema)
+  if (!shape.success || shape.output.additionalProperties !== false || path === '.config') return
+  const known = Object.keys(shape.output.properties).filter((key) => key !== 'global')
+  const given = v.parse(Table, values)
+  assert.deepEqual(Object.keys(given).sort(), known.sort(), path)
+  for (const key of known) compare(given[key], shape.output.properties[key], `${path}.${key}`)
+}
+
+test('the settings file of the chart takes what the agent takes and the chart has no value for', async () => {
+  const schema: unknown = JSON.parse(await readFile(join(CHART, 'values.schema.json'), 'utf8'))
+  const config = v.parse(Shape, v.parse(Shape, schema).properties['config'])
+  const inChart: readonly SettingName[] = [
+    'listen',
+    'admin',
+    'data',
+    'maxBytes',
+    'drainTimeout',
+    'peersSecretFile',
+    'bootstrap',
+    'dht',
+    'peerListen',
+    'advertise',
+    'zone',
+    'maxUpload',
+    'maxDownload',
+    'logLevel',
+  ]
+  const names = (Object.keys(SETTINGS) as SettingName[]).filter((name) => SETTINGS[name].inFile)
+  assert.deepEqual(
+    Object.keys(config.properties).sort(),
+    names.filter((name) => !inChart.includes(name)).sort(),
+  )
+})
+
+test('the chart has the version of the program', async () => {
+  const program: unknown = JSON.parse(await readFile(join(DEPLOY, '../package.json'), 'utf8'))
+  const chart: unknown = parse(await readFile(join(CHART, 'Chart.yaml'), 'utf8'))
+  const { version } = v.parse(v.looseObject({ version: v.string() }), program)
+  const told = v.parse(v.looseObject({ version: v.string(), appVersion: v.string() }), chart)
+  assert.deepEqual([told.version, told.appVersion], [version, version])
+})
+
+test('the dashboard asks for metrics that there are', async () => {
+  const text = await readFile(join(CHART, 'files/dashboard.json'), 'utf8')
+  const levels = {
+    flightsActive: 0,
+    flightWaiters: 0,
+    storeBytes: 0,
+    storeBlobs: 0,
+    evictedBytes: 0,
+    peersConnected: 0,
+  }
+  const metrics = new Metrics({ version: '0', levels: () => levels })
+  try {
+    const told = metrics.text()
+    const asked = new Set(text.match(/\b(?:leat|process)_[a-z_]+/g))
+    assert.ok(asked.size > 15)
+    for (const name of asked)
+      assert.match(told, new RegExp(`^# TYPE ${name.replace(/_bucket$/, '')} `, 'm'), name)
+  } finally {
+    metrics.close()
+  }
+})
+
+test('what Helm makes of the chart is sound, and the manifests are that', async (t) => {
+  const helm = findHelm()
+  if (helm === undefined)
+    return t.skip('missing: helm (go install helm.sh/helm/v3/cmd/helm@latest), which renders the chart')
+  const folder = await mkdtemp(join(tmpdir(), 'leat-chart-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const render = async (values: string, ...more: string[]): Promise<string> => {
+    await writeFile(join(folder, 'values.yaml'), values)
+    const args = ['template', 'leat', CHART, '--namespace', 'leat', '--kube-version', '1.31.0', '--values']
+    const { stdout } = await run(helm, [...args, join(folder, 'values.yaml'), ...more])
+    return stdout
+  }
+
+  await t.test('the manifests are what deploy/render.sh makes of it', async () => {
+    const values = await readFile(join(DEPLOY, 'manifests.values.yaml'), 'utf8')
+    const read = (path: string): Promise<string> => readFile(join(DEPLOY, 'manifests', path), 'utf8')
+    assert.equal(await render(values, '--no-hooks'), await read('10-leat.yaml'))
+    assert.equal(
+      await render(values, '--show-only', 'templates/restore.yaml'),
+      await read('uninstall/restore.yaml'),
+    )
+  })
+
+  const ways: Readonly<Record<string, string>> = {
+    'as it is': '',
+    'without peers': 'peers: { enabled: false }',
+    'for CRI-O': 'runtime: { name: crio, folder: /etc/containers, registries: [ghcr.io] }',
+    'for k3s':
+      'runtime: { folder: /var/lib/rancher/k3s/agent/etc/containerd, config: /var/lib/rancher/k3s/agent/etc/containerd/config.toml, writeConfig: true }',
+    'without touching the runtime': 'runtime: { install: false }',
+    watched:
+      'admin: { listen: node }\nserviceMonitor: { enabled: true, labels: { a: b } }\ndashboard: { enabled: true }',
+    'with much of its own':
+      'peers: { secret: 0123456789abcdef, zone: eu-1a, maxUpload: 100MiB, maxDownload: 1GiB, listen: any, bootstrap: ["10.0.0.1:49737"] }\ndht: { enabled: false }\ncredentialsSecret: hub\nseLinuxType: spc_t\nconfig: { warm: [alpine:3] }\nimage: { repository: r.corp/leat, tag: "1", pullSecrets: [pull] }\nnodeSelector: { a: b }\nextraEnv: [{ name: HTTPS_PROXY, value: "http://proxy:3128" }]\npriorityClass: { create: false, name: system-node-critical }\nnetworkPolicy: { from: [{ ipBlock: { cidr: 10.0.0.0/8 } }] }',
+  }
+  for (const [way, values] of Object.entries(ways))
+    await t.test(way, async () => assertSound(resourcesIn(await render(values))))
+
+  await t.test('a longer drain gives the pod longer', async () => {
+    const { template } = named(workloadsOf(resourcesIn(await render('drainSeconds: 120'))), 'leat')
+    assert.equal(template.spec.terminationGracePeriodSeconds, 130)
+    assert.equal((await settingsOf(named(template.spec.containers, 'agent'))).drainTimeout, 120_000)
+  })
+
+  const refused: Readonly<Record<string, RegExp>> = {
+    'registri: { port: 1 }': /additional propert/i,
+    'peers: { secret: short }': /peers\/secret|peers\.secret/,
+    'serviceMonitor: { enabled: true }': /admin\.listen: node/,
+    'dht: { enabled: false }': /peers\.bootstrap/,
+    'runtime: { name: crio }': /\/etc\/containers/,
+    'runtime: { config: /etc/other.toml }': /runtime\.folder/,
+    'peers: { secret: 0123456789abcdef, existingSecret: x }': /exclude each other/,
+  }
+  for (const [values, why] of Object.entries(refused)) {
+    await t.test(`${values} is refused`, async () => {
+      await writeFile(join(folder, 'values.yaml'), values)
+      const args = [
+        'template',
+        'leat',
+        CHART,
+        '--kube-version',
+        '1.31.0',
+        '--values',
+        join(folder, 'values.yaml'),
+      ]
+      const { code, stderr } = await tryRun(helm, args)
+      assert.notEqual(code, 0)
+      assert.match(stderr, why)
+    })
+  }
+})
+
+function findHelm(): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), join(homedir(), 'go/bin')]
+  return folders.map((folder) => join(folder, 'helm')).find((path) => existsSync(path))
+}

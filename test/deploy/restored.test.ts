@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { makeCertificates } from '../support/certificates.ts'
+import { tryRun } from '../support/programs.ts'
+import { DEPLOY } from './manifests.ts'
+
+interface DaemonSetStatus {
+  readonly observedGeneration?: number
+  readonly numberReady: number
+  readonly desiredNumberScheduled: number
+}
+
+test('an uninstall waits until every node is restored', async (t) => {
+  const steps: readonly (DaemonSetStatus | number)[] = [
+    { numberReady: 0, desiredNumberScheduled: 0 },
+    503,
+    { observedGeneration: 2, numberReady: 1, desiredNumberScheduled: 2 },
+    { observedGeneration: 2, numberReady: 2, desiredNumberScheduled: 2 },
+  ]
+  const { ended, asked } = await waiting(t, steps, '20')
+  assert.equal(ended.code, 0, ended.stderr)
+  assert.match(ended.stdout, /2 of 2 nodes are restored/)
+  assert.deepEqual(
+    asked,
+    Array(steps.length).fill('/apis/apps/v1/namespaces/ns/daemonsets/leat-restore Bearer token'),
+  )
+})
+
+test('an uninstall says how many nodes are not restored in time', async (t) => {
+  const { ended } = await waiting(
+    t,
+    [{ observedGeneration: 2, numberReady: 1, desiredNumberScheduled: 3 }],
+    '0',
+  )
+  assert.equal(ended.code, 1)
+  assert.match(ended.stderr, /^1 of 3 nodes are restored; see which: kubectl -n ns get pods/)
+})
+
+/** The script of the chart, asking an API server that answers these, the last one again and again. */
+async function waiting(t: TestContext, steps: readonly (DaemonSetStatus | number)[], seconds: string) {
+  const folder = await mkdtemp(join(tmpdir(), 'leat-restored-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const { ca, cert, key } = makeCertificates()
+  await writeFile(join(folder, 'ca.crt'), ca)
+  await writeFile(join(folder, 'token'), 'token\n')
+  const asked: string[] = []
+  const server = createServer({ cert, key }, (request, response) => {
+    const step = steps[Math.min(asked.length, steps.length - 1)]
+    asked.push(`${request.url} ${request.headers.authorization}`)
+    if (typeof step === 'number') return response.writeHead(step).end()
+    response.end(JSON.stringify({ metadata: { generation: 2 }, status: step }))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  try {
+    const script = await readFile(join(DEPLOY, 'chart/files/restored.mjs'), 'utf8')
+    const ended = await tryRun(process.execPath, ['--input-type=module', '-e', script], {
+      env: {
+        KUBERNETES_SERVICE_HOST: '127.0.0.1',
+        KUBERNETES_SERVICE_PORT: String((server.address() as AddressInfo).port),
+        NODE_EXTRA_CA_CERTS: join(folder, 'ca.crt'),
+        TOKEN_FILE: join(folder, 'token'),
+        NAMESPACE: 'ns',
+        DAEMONSET: 'leat-restore',
+        WAIT_SECONDS: seconds,
+      },
+    })
+    return { ended, asked }
+  } finally {
+    server.close()
+    server.closeAllConnections()
+  }
+}
