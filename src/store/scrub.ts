@@ -164,6 +164,8 @@ export class Scrub {
       }
       const lastRound = { endedAt: Date.now(), found: this.#progress.found }
       this.#progress = { position: undefined, found: 0, lastRound }
+      // Only writing that down is left.
+      this.#isUnderWay = false
     } finally {
       await this.#save(this.#progress)
     }
