@@ -30,7 +30,7 @@ const SUITES: readonly Suite[] = [
     name: 'fast',
     folders: ['cluster/simulation'],
     concurrency: Math.max(2, availableParallelism()),
-    deadlineMs: 300_000,
+    deadlineMs: 600_000,
   },
   { name: 'clients', folders: ['clients'], concurrency: 1, deadlineMs: 600_000 },
   { name: 'chaos', folders: ['chaos'], concurrency: 1, deadlineMs: 600_000 },
