@@ -11,7 +11,6 @@ import type { PeerNetwork } from './peers/network.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import { DEFAULT_POLICY, type Flight, type FlightPolicy } from './resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from './resolve/freshness.ts'
-import { Held } from './resolve/held.ts'
 import { Resolution } from './resolve/resolver.ts'
 import { openStore, type Store } from './store/open.ts'
 import type { DiskLimit } from './store/room.ts'
@@ -247,7 +246,7 @@ class NodeAgent implements Agent {
       data,
       version,
       node: {
-        holdings: new Held(store.blobs, resolution.flights),
+        holdings: resolution.holdings,
         allowed: allowedBy(allow),
         tag: async (repository, tag, options) => {
           const { digest, mediaType } = await resolution.manifestByTag(repository, tag, options)
