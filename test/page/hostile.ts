@@ -1,0 +1,158 @@
+import type { Reports } from '../../src/http/admin-answer.ts'
+import type { FlightReport, ImageReport, StatusReport, WhyReport } from '../../src/observe/report.ts'
+
+/** What a repository, a registry or an error of theirs could be called by who wants a browser to do something. */
+export const HOSTILE = [
+  '"><img src=x onerror=alert(1)>',
+  '<script>alert(2)</script>',
+  '</script><svg onload=alert(3)>',
+  'javascript:alert(4)',
+  "' autofocus onfocus=alert(5) x='",
+  '{{constructor.constructor("alert(6)")()}}',
+  '\u202egnp.exe\u0007',
+  'a'.repeat(5000),
+] as const
+
+const AT = '2024-05-01T10:00:00.000Z'
+const MIB = 1024 * 1024
+
+/** Reports that say it in every place where a text can stand. */
+export function hostileReports(): Reports {
+  return {
+    status: async () => status(),
+    pulls: () => ({
+      pulls: HOSTILE.map((text, at) => ({
+        repository: text,
+        references: [text, `sha256:${text}`],
+        startedAt: AT,
+        endedAt: AT,
+        requests: 3,
+        failed: 1,
+        bytes: { local: at, inflight: 2, peer: 3, upstream: 4 },
+      })),
+    }),
+    blobs: async function* () {},
+    images: async function* () {
+      for (const text of HOSTILE) yield image(text)
+    },
+    why: async (subject) => ({ ok: true, value: why(subject) }),
+    metrics: () => '',
+    ready: () => ({ ready: false, reasons: [...HOSTILE] }),
+  }
+}
+
+function status(): StatusReport {
+  const peers = {
+    zone: HOSTILE[0],
+    bytes: { in: MIB, out: 2 * MIB },
+    members: HOSTILE.map((text, at) => ({ name: text, zone: at > 3 ? null : text, connected: at % 2 === 0 })),
+  }
+  const report: StatusReport & { peers: typeof peers } = {
+    version: HOSTILE[0],
+    startedAt: AT,
+    addresses: { registry: HOSTILE[1], admin: HOSTILE[1] },
+    data: HOSTILE[1],
+    ready: false,
+    reasons: [...HOSTILE],
+    store: {
+      blobs: 1,
+      bytes: MIB,
+      limitBytes: null,
+      evictedBytes: MIB,
+      scrub: { bytesPerSecond: 1, state: 'under-way', found: 0, lastRound: { endedAt: AT, found: 1 } },
+    },
+    flights: HOSTILE.map(flight),
+    requests: 1,
+    served: { local: 1, inflight: 1, peer: 1, upstream: 1 },
+    fetched: { peer: 1, upstream: 1 },
+    upstreams: HOSTILE.map((text) => ({
+      host: text,
+      requests: 1,
+      failures: 1,
+      lastAt: AT,
+      lastStatus: 500,
+      resting: text,
+      quota: { remaining: 1, limit: null, windowSeconds: 60 },
+    })),
+    peers,
+  }
+  return report
+}
+
+function flight(text: string): FlightReport {
+  return {
+    digest: text,
+    kind: 'blob',
+    repository: text,
+    startedAt: AT,
+    position: 1,
+    size: null,
+    waiters: 1,
+    source: text,
+  }
+}
+
+function image(text: string): ImageReport {
+  return {
+    repository: text,
+    tag: text,
+    digest: text,
+    checkedAt: AT,
+    bytesHere: 1,
+    uniqueBytes: 1,
+    sharedBytes: 0,
+    sharesWith: [text],
+    lastUsedAt: AT,
+    pinned: true,
+    state: 'whole',
+    platforms: [text, text],
+  }
+}
+
+function why(subject: string): WhyReport {
+  const [text] = HOSTILE
+  return {
+    subject,
+    repository: subject,
+    tag: subject,
+    digest: subject,
+    tagRecord: { checkedAt: AT, ageMs: 1, tagTtlMs: 1, staleIfErrorMs: 1, state: 'fresh' },
+    stored: { size: 1, kind: 'blob', mediaType: text, storedAt: AT, lastUsedAt: AT, origin: text },
+    flight: flight(text),
+    seenIn: [...HOSTILE],
+    parts: HOSTILE.map((digest) => ({
+      digest,
+      role: 'layer',
+      size: 1,
+      platform: digest,
+      state: 'missing',
+    })),
+    partsLeftOut: 1,
+    requests: HOSTILE.map((reference) => ({
+      at: AT,
+      method: reference,
+      repository: reference,
+      reference,
+      code: 500,
+      ms: 1,
+      bytes: 1,
+      source: 'local',
+      cacheStatus: reference,
+      aborted: true,
+      error: reference,
+    })),
+    flights: HOSTILE.map((source) => ({
+      startedAt: AT,
+      resumedAt: 1,
+      ms: 1,
+      size: 1,
+      waiters: 1,
+      source,
+      kept: false,
+      obstacle: source,
+      error: null,
+      attempts: [{ source, bytes: 1, ms: 1, error: source }],
+    })),
+    next: text,
+  }
+}
