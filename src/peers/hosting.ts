@@ -2,9 +2,10 @@ import type { Digest } from '../oci/digest.ts'
 import { MARK_BYTES, Marks } from '../oci/marks.ts'
 import type { Holdings } from '../resolve/holdings.ts'
 import type { Want } from '../resolve/source.ts'
-import { Gathering, type Order } from './gathering.ts'
+import { Gathering } from './gathering.ts'
 import type { MemberId } from './member.ts'
 import { type Contact, MARKS_AT_ONCE, type News } from './messages.ts'
+import type { Order } from './order.ts'
 import { Paced } from './paced.ts'
 import type { Coming, Guest, Place } from './table.ts'
 
@@ -12,7 +13,7 @@ import type { Coming, Guest, Place } from './table.ts'
 const TICK_MS = 250
 /** A guest that has said nothing for so long is gone, and is told so often that its host is not. */
 const SILENCE_MS = 6000
-const BEAT_MS = 2000
+const BEAT_MS = 1000
 /** One in which nobody waits any more is kept for those who come later: who has it all need not be found out again. */
 const KEPT_MS = 10 * 60_000
 const MOST_KEPT = 2000
@@ -146,6 +147,7 @@ class Hosted {
     this.#places.get(id)?.guest.abandoned()
     this.#places.set(id, place)
     this.#contacts.set(id, contact)
+    this.#vouchForHolders()
     this.#carryOut(this.#gathering.on({ is: 'joined', id, zone, position, whole: false, from }))
     if (id === this.#self) {
       this.#watch()
@@ -179,6 +181,7 @@ class Hosted {
     }
     if (now - this.#beatAt > BEAT_MS) {
       this.#beatAt = now
+      this.#vouchForHolders()
       for (const { guest } of this.#places.values()) guest.guided({ is: 'beat' })
     }
     this.#carryOut(this.#gathering.tick())
@@ -191,6 +194,13 @@ class Hosted {
     this.#looking.stop()
     for (const { guest } of this.#places.values()) guest.abandoned()
     this.#places.clear()
+  }
+
+  /** Who has it all has no line to here any more; that it is there is known by membership. */
+  #vouchForHolders(): void {
+    for (const id of this.#contacts.keys()) {
+      if (!this.#places.has(id)) this.#carryOut(this.#gathering.on({ is: 'at', id, position: 0 }))
+    }
   }
 
   /** This node comes first, and those who may have had it before. */
