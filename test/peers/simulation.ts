@@ -171,7 +171,7 @@ export class Simulation {
   }
 }
 
-function memberOf(name: string, incarnation: number): Member {
+export function memberOf(name: string, incarnation: number): Member {
   const fingerprint = createHash('sha256').update(name).digest('hex')
   return {
     id: fingerprint.slice(0, 32) as MemberId,

@@ -1,0 +1,27 @@
+import { parseAddress } from '../../src/config/address.ts'
+import { identityOf } from '../../src/peers/identity.ts'
+import { deriveSecret } from '../../src/peers/secret.ts'
+import { createSwarm } from '../../src/peers/swarm.ts'
+
+/** A member in a process of its own, which can be killed: `SECRET BOOTSTRAP SEED`. */
+const [secret = '', bootstrap = '', seed = ''] = process.argv.slice(2)
+const address = parseAddress(bootstrap)
+if (address === undefined) throw new Error('where is the DHT?')
+const swarm = await createSwarm({
+  secrets: [await deriveSecret(secret)],
+  identity: identityOf(Buffer.from(seed, 'hex')),
+  self: {
+    incarnation: Date.now(),
+    name: 'child',
+    host: '127.0.0.1',
+    port: 5052,
+    fingerprint: 'cd'.repeat(32),
+    zone: undefined,
+    version: '0.1.0',
+    protocol: 1,
+  },
+  dht: { host: '127.0.0.1', port: 0 },
+  bootstrap: [address],
+  publicDht: false,
+})
+await swarm.start()

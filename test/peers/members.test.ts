@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Members, type Sign } from '../../src/peers/members.ts'
+import { memberOf } from './simulation.ts'
+
+const LIFE = 1000
+const ann = memberOf('ann', LIFE)
+
+function signOf(beat: number, incarnation = LIFE): Sign {
+  return { id: ann.id, incarnation, beat }
+}
+
+/** With ann in it, at beat 5. */
+function table(): Members {
+  const members = new Members()
+  assert.equal(members.hear(ann, 5, 0), 'member')
+  return members
+}
+
+test('of two signs of life the later one counts, and a later life counts more than any beat', () => {
+  const members = table()
+  assert.equal(members.hear(ann, 5, 1), 'known')
+  assert.equal(members.hearSign(signOf(4), 1), 'known')
+  assert.equal(members.hearSign(signOf(6), 1), 'alive')
+  assert.equal(members.hearSign(signOf(0, LIFE + 1), 2), 'unknown')
+  assert.equal(members.hear({ ...memberOf('ann', LIFE + 1), port: 6 }, 0, 2), 'member')
+  assert.equal(members.get(ann.id)?.port, 6)
+  assert.equal(members.hear(ann, 99, 3), 'known')
+  assert.equal(members.get(ann.id)?.port, 6)
+})
+
+test('who is doubted stays for some seconds, and longer only with a later sign of life', () => {
+  const members = table()
+  assert.ok(members.doubt(signOf(5), 0))
+  assert.ok(!members.doubt(signOf(5), 1), 'it is no news the second time')
+  assert.equal(members.hearSign(signOf(5), 100), 'known')
+  assert.ok(!members.expire(4999))
+  assert.equal(members.hearSign(signOf(6), 4999), 'refuted')
+  assert.ok(!members.expire(60_000))
+  assert.ok(!members.doubt(signOf(5), 60_000), 'a doubt that is older than the sign')
+  assert.ok(members.doubt(signOf(6), 60_000))
+  assert.ok(members.expire(65_000))
+  assert.equal(members.get(ann.id), undefined)
+  assert.equal(members.hear(ann, 6, 65_000), 'outdated')
+  assert.equal(members.hear(ann, 7, 65_000), 'member')
+})
+
+test('who said goodbye is gone at once and not brought back by what was said before', () => {
+  const members = table()
+  assert.ok(members.leave(signOf(5), 0))
+  assert.ok(!members.leave(signOf(5), 1))
+  assert.equal(members.get(ann.id), undefined)
+  assert.equal(members.hear(ann, 5, 1), 'outdated')
+  assert.equal(members.hearSign(signOf(4), 1), 'outdated')
+  members.forgetSilent()
+  assert.equal(members.hear(ann, 5, 100_000), 'outdated')
+  const again = memberOf('ann', LIFE + 1)
+  assert.equal(members.hear(again, 0, 100_000), 'member')
+  assert.ok(!members.leave(signOf(9), 100_000), 'a goodbye of the life before')
+  assert.equal(members.get(ann.id), again)
+})
+
+test('who has a link is not doubted on hearsay; when the link breaks and is not made anew, it is', () => {
+  const members = table()
+  members.link(ann.id)
+  assert.ok(!members.doubt(signOf(5), 0))
+  assert.deepEqual(members.doubtful(1_000_000, 0), [])
+  members.unlink(ann.id, 1_000_000)
+  assert.deepEqual(members.doubtful(1_000_999, 60_000), [])
+  members.link(ann.id)
+  assert.deepEqual(members.doubtful(1_002_000, 60_000), [])
+  members.unlink(ann.id, 1_003_000)
+  assert.deepEqual(members.doubtful(1_004_000, 60_000), [signOf(5)])
+  assert.deepEqual(members.doubtful(1_005_000, 60_000), [], 'once is enough')
+})
+
+test('who is not heard of in any way is doubted after a while', () => {
+  const members = table()
+  members.hearSign(signOf(6), 10_000)
+  assert.deepEqual(members.doubtful(24_999, 15_000), [])
+  assert.deepEqual(members.doubtful(25_000, 15_000), [signOf(6)])
+})
+
+test('two tables that hold the same lives have the same digest, in whichever order they came', () => {
+  const [bob, again] = [memberOf('bob', LIFE), memberOf('ann', LIFE + 1)]
+  const [one, two] = [table(), new Members()]
+  one.hear(bob, 1, 0)
+  two.hear(bob, 7, 0)
+  assert.notDeepEqual(one.digest, two.digest)
+  two.hear(ann, 9, 0)
+  assert.deepEqual(one.digest, two.digest)
+  one.hear(again, 0, 0)
+  assert.notDeepEqual(one.digest, two.digest)
+  one.leave({ id: again.id, incarnation: again.incarnation, beat: 0 }, 0)
+  two.leave(signOf(9), 0)
+  assert.deepEqual(one.digest, two.digest)
+})
+
+test('no more than ten thousand are kept, those that have gone included', () => {
+  const members = new Members()
+  for (let at = 0; at < 10_000; at += 1) assert.equal(members.hear(memberOf(`n${at}`, LIFE), 0, 0), 'member')
+  assert.equal(members.hear(ann, 0, 0), 'full')
+  const first = memberOf('n0', LIFE)
+  assert.equal(members.hear(memberOf('n0', LIFE + 1), 0, 0), 'member')
+  members.leave({ id: first.id, incarnation: LIFE + 1, beat: 0 }, 0)
+  assert.equal(members.hear(ann, 0, 0), 'full')
+  members.expire(120_000)
+  assert.equal(members.hear(ann, 0, 120_000), 'member')
+})
