@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { test } from 'node:test'
+import { readArguments } from '../../src/commands/arguments.ts'
+import { DEPLOY, resourcesIn, workloadsOf } from './manifests.ts'
+
+const ROOT = join(DEPLOY, '..')
+
+interface Page {
+  readonly path: string
+  readonly text: string
+}
+
+async function pages(): Promise<readonly Page[]> {
+  const docs = (await readdir(join(ROOT, 'docs'))).map((name) => join('docs', name))
+  const paths = ['README.md', 'CONTRIBUTING.md', join('deploy', 'README.md'), ...docs]
+  return await Promise.all(
+    paths.map(async (path) => ({ path, text: await readFile(join(ROOT, path), 'utf8') })),
+  )
+}
+
+/** In blocks of shell and between backticks; without comments, prompts and what a shell would make of the rest. */
+function agentLines(text: string): string[] {
+  const blocks = [...text.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block = '']) =>
+    block.replaceAll('\\\n', ' ').split('\n'),
+  )
+  const spans = [...text.matchAll(/`([^`\n]+)`/g)].map(([, span = '']) => span)
+  const commands = [...blocks, ...spans].map((line) => line.replace(/\s+#.*$/, '').trim())
+  return commands.flatMap((line) => {
+    const found = /^(?:sudo |kubectl [^|]* -- )?agent (?=[a-z])(.*)$/.exec(line)?.[1]
+    return found === undefined ? [] : [found]
+  })
+}
+
+test('every command that the documentation gives is one', async () => {
+  let count = 0
+  for (const { path, text } of await pages()) {
+    for (const line of agentLines(text)) {
+      count += 1
+      // What is named but not shown with its words, as `agent pin` in a table.
+      const args = line.split(/\s+/)
+      const isNamed = args.length === 1
+      const request = await readArguments(isNamed ? [...args, '--help'] : args, {
+        version: '0',
+        width: 100,
+      }).catch((error: unknown) => error)
+      assert.ok(!(request instanceof Error), `${path}: agent ${line}: ${request}`)
+    }
+  }
+  assert.ok(count > 30, `only ${count} were found`)
+})
+
+test('every link of the documentation leads somewhere', async () => {
+  for (const { path, text } of await pages()) {
+    for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)/g)) {
+      if (target === '') continue
+      assert.ok(existsSync(join(ROOT, dirname(path), target)), `${path} links to ${target}`)
+    }
+  }
+})
+
+test('every value of the chart that the documentation sets is there', async () => {
+  const values = await readFile(join(DEPLOY, 'chart/values.yaml'), 'utf8')
+  const known = new Set<string>()
+  let section = ''
+  for (const [, indent = '', key = ''] of values.matchAll(/^( {0,2})([A-Za-z]+):/gm)) {
+    if (indent === '') section = key
+    known.add(indent === '' ? key : `${section}.${key}`)
+  }
+  for (const { path, text } of await pages()) {
+    for (const [, value = ''] of text.matchAll(/--set ([A-Za-z.]+)=/g))
+      assert.ok(known.has(value), `${path}: ${value}`)
+  }
+})
+
+test('what the documentation calls a container, a pod has', async () => {
+  const text = await readFile(join(DEPLOY, 'manifests/10-leat.yaml'), 'utf8')
+  const agent = workloadsOf(resourcesIn(text)).find(({ name }) => name === 'leat')
+  const names = [...(agent?.template.spec.initContainers ?? []), ...(agent?.template.spec.containers ?? [])]
+  for (const page of await pages())
+    for (const [, name = ''] of page.text.matchAll(/daemonset\/leat -c ([a-z-]+)/g))
+      assert.ok(
+        names.some((one) => one.name === name),
+        `${page.path}: ${name}`,
+      )
+})
