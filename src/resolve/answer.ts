@@ -5,6 +5,7 @@ import type { Content } from './content.ts'
 /** Where an answer came from; becomes `Cache-Status`, a metric and a line in `agent why`. */
 export type How =
   | { readonly kind: 'hit' }
+  /** `from`: who has brought most of what is here when the answer begins, or is asked, while nothing is. */
   | { readonly kind: 'miss'; readonly from: 'upstream' | 'peer'; readonly collapsed: boolean }
   /** A tag older than its TTL that upstream has confirmed, or moved, just now. */
   | { readonly kind: 'revalidated' }

@@ -8,6 +8,7 @@ import type { Content } from './content.ts'
 import { Failure } from './failure.ts'
 import { released } from './gate.ts'
 import { Contradiction, corrupt, disputed, isPeer, NOBODY_VOUCHES, unbounded } from './misgiving.ts'
+import { type Bringer, originText, Provenance } from './provenance.ts'
 import type { Head, Source, Want } from './source.ts'
 import { type Dispute, Trust } from './trust.ts'
 import { asFailure, mayPass, verdict } from './verdict.ts'
@@ -77,6 +78,7 @@ export class Flight {
   readonly #controller = new AbortController()
   #sources: readonly Source[]
   #source: Source | undefined
+  readonly #provenance = new Provenance()
   /** Who has brought bytes since the last beginning; `inherited` when some came from an earlier run. */
   #contributors = new Set<Source>()
   #inherited = false
@@ -119,8 +121,15 @@ export class Flight {
     return this.#incoming?.position ?? 0
   }
 
-  get source(): Source | undefined {
-    return this.#source
+  /** Who is asked now, or was last: an upstream host, a peer. */
+  get source(): Bringer | undefined {
+    return this.#provenance.last ?? this.#source
+  }
+
+  /** Who has brought most of what is here; who is asked, while nothing is. */
+  get mainKind(): Source['kind'] | undefined {
+    const end = this.#verified ? this.#size : undefined
+    return this.#provenance.mainKind(end ?? this.position)
   }
 
   /** How many bytes from the start may be passed on. */
@@ -177,7 +186,7 @@ export class Flight {
       size: this.#size ?? this.position,
       ms: Date.now() - this.startedAt,
       waiters: this.audience.joined,
-      source: this.#source?.name,
+      source: this.source?.name,
       kept,
       obstacle: obstacle?.message,
       error,
@@ -223,6 +232,7 @@ export class Flight {
     this.#incoming = incoming
     this.#marks = incoming.marks
     this.#inherited = incoming.position > 0
+    this.#provenance.takes(0, undefined)
     // It may be that peers have brought it.
     this.#trust.takes(0, undefined, this.#inherited && this.#sources.some(isPeer))
     incoming.onProgress((failure) => {
@@ -369,7 +379,10 @@ export class Flight {
     const before = incoming.position
     const attempting = new AbortController()
     this.#attempting = attempting
-    const from = (name: string): void => this.#trust.takes(incoming.position, name, isPeer(source))
+    const from = (name: string): void => {
+      this.#trust.takes(incoming.position, name, isPeer(source))
+      this.#provenance.takes(incoming.position, { name, kind: source.kind })
+    }
     from(source.name)
     const failure = await attempt({
       want: this.want,
@@ -431,6 +444,7 @@ export class Flight {
     this.#contributors = new Set()
     this.#dispute = undefined
     this.#trust.startOver()
+    this.#provenance.cut(0)
     this.audience.startOver(failure)
     await incoming.restart()
     this.#options.changed()
@@ -467,6 +481,7 @@ export class Flight {
     this.audience.cutBack(incoming.position, failure)
     if (incoming.position === 0) this.#inherited = false
     this.#trust.cut(incoming.position)
+    this.#provenance.cut(incoming.position)
     this.#dispute = undefined
     this.#options.changed()
     this.#controller.signal.throwIfAborted()
@@ -493,8 +508,11 @@ export class Flight {
   }
 
   #origin(): string {
-    const names = [...this.#contributors].map((source) => `${source.kind} ${source.name}`)
-    return names.length === 0 ? 'an earlier run' : names.join(', ')
+    const { source } = this
+    if (source === undefined || this.#contributors.size === 0) return 'an earlier run'
+    const bringers = this.#provenance.bringers(this.position)
+    // Of nothing, whoever has said that it is nothing.
+    return originText(bringers.length > 0 ? bringers : [source])
   }
 
   #tooLate(): Failure {

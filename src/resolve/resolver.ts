@@ -66,8 +66,11 @@ export class Resolution implements Resolver {
   ): Promise<HeadAnswer> {
     const facts = await this.#store.facts(digest)
     if (facts !== undefined) return { size: facts.size, mediaType: facts.mediaType, how: { kind: 'hit' } }
-    const told = this.flights.get(digest)?.audience.told
-    if (told !== undefined) return { ...told, how: { kind: 'miss', from: 'upstream', collapsed: true } }
+    const flight = this.flights.get(digest)
+    const told = flight?.audience.told
+    if (told !== undefined) {
+      return { ...told, how: { kind: 'miss', from: flight?.mainKind ?? 'upstream', collapsed: true } }
+    }
     const head = await this.#registry.head({ kind: 'blob', repository, digest }, options)
     return { ...head, how: { kind: 'miss', from: 'upstream', collapsed: false } }
   }
@@ -164,7 +167,7 @@ export class Resolution implements Resolver {
     }
     const { flight, collapsed } = this.flights.join(want)
     const content = await follow(flight, options)
-    return { content, how: { kind: 'miss', from: flight.source?.kind ?? 'upstream', collapsed } }
+    return { content, how: { kind: 'miss', from: flight.mainKind ?? 'upstream', collapsed } }
   }
 
   async #renewTag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagRecord> {
