@@ -56,6 +56,7 @@ test('what the Dockerfile builds is small, holds one native binary, and serves',
       await agent.ready(() => answers(`http://${registry}/v2/`))
       const [, ...check] = argumentsOf(last, 'HEALTHCHECK')
       await run(process.execPath, check, { env })
+      for (const path of ['/', '/page/main.js']) assert.ok(await answers(`http://${admin}${path}`), path)
       assert.equal(await agent.stop(), 0)
       assert.equal((await tryRun(process.execPath, check, { env })).code, 1, 'a dead agent is not healthy')
     } finally {
