@@ -106,13 +106,10 @@ async function bound(node: DHT, host: string, port: number): Promise<void> {
 async function ipv4Of(host: string): Promise<string> {
   if (isIPv4(host)) return host
   if (host === '::') return ANY
-  try {
-    return (await lookup(host, { family: 4 })).address
-  } catch (cause) {
-    throw new Failure('unavailable', `${host} is no IPv4 address, which the DHT needs: name another one`, {
-      cause,
-    })
-  }
+  // An IPv6 address is given back as it is.
+  const found = await lookup(host, { family: 4 }).catch(() => undefined)
+  if (found?.family === 4) return found.address
+  throw new Failure('unavailable', `${host} is no IPv4 address, which the DHT needs: name another one`)
 }
 
 async function freePort(host: string): Promise<number> {

@@ -23,6 +23,7 @@ declare module 'hyperdht' {
     /** A node that knows from the start under which address it is seen. */
     static bootstrapper(port: number, host: string, options?: NodeOptions): DHT
     constructor(options?: NodeOptions)
+    readonly bootstrapNodes: readonly { host: string; port: number }[]
     /** Where others see it, once one has told. */
     readonly host: string | null
     once(event: 'nat-update', listener: () => void): this

@@ -5,7 +5,7 @@ import type { Discovery, NoiseStream } from 'hyperswarm'
 import type { Address } from './dht-node.ts'
 import { Gossip, TICK_MS } from './gossip.ts'
 import type { Message } from './gossip-messages.ts'
-import type { Identity } from './identity.ts'
+import { type Identity, memberIdOf } from './identity.ts'
 import { KEEP_ALIVE_MS, Link, type LinkEvents } from './link.ts'
 import type { Member, MemberId, Membership } from './member.ts'
 import type { SwarmSecret } from './secret.ts'
@@ -159,10 +159,6 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
   proven(link: Link): void {
     this.#unproven.delete(link)
     const before = this.#links.get(link.id)
-    if (before === undefined && this.#links.size >= MOST_LINKS) {
-      link.close()
-      return
-    }
     this.#links.set(link.id, link)
     before?.close()
     this.#gossip.link(link.id, performance.now())
@@ -197,7 +193,10 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
   }
 
   #accept(stream: NoiseStream): void {
-    if (this.#unproven.size >= MOST_UNPROVEN || this.#stopping.signal.aborted) {
+    const isKnown = this.#links.has(memberIdOf(stream.remotePublicKey))
+    const isFull = this.#links.size + this.#unproven.size >= MOST_LINKS && !isKnown
+    // Before anything is said: who is sent away is not to take it for a link that broke.
+    if (isFull || this.#unproven.size >= MOST_UNPROVEN || this.#stopping.signal.aborted) {
       stream.on('error', () => {})
       stream.destroy()
       return

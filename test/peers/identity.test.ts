@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { identityOf, loadIdentity } from '../../src/peers/identity.ts'
 import { parseMemberId } from '../../src/peers/member.ts'
+import { prepareLayout } from '../../src/store/layout.ts'
 
 let folder: string
 
@@ -47,4 +48,11 @@ test('a damaged identity is told in a sentence, and left as it is', async () => 
     assert.equal(await readFile(path, 'latin1'), damage)
   }
   await chmod(path, 0o600)
+})
+
+test('a folder with nothing but an identity is one that the agent keeps its data in', async () => {
+  const other = await mkdtemp(join(folder, 'kept-'))
+  const { id } = await loadIdentity(other)
+  await prepareLayout(other)
+  assert.equal((await loadIdentity(other)).id, id)
 })
