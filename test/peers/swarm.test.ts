@@ -12,7 +12,7 @@ import { Proof } from '../../src/peers/proof.ts'
 import { deriveSecret, type SwarmSecret } from '../../src/peers/secret.ts'
 import { createSwarm, type Swarm, type SwarmOptions } from '../../src/peers/swarm.ts'
 
-const CHILD = fileURLToPath(new URL('member-child.js', import.meta.url))
+const CHILD = fileURLToPath(new URL('./member-child.js', import.meta.url))
 const LOCAL = { host: '127.0.0.1', port: 0 }
 let secret: SwarmSecret
 let otherSecret: SwarmSecret
