@@ -1,13 +1,14 @@
-# Debian, not Alpine: of the native modules that peers will need, two have no musl build.
+# Debian, not Alpine: of the native modules that peers need, two have no musl build.
 FROM node:24-slim AS libraries
 WORKDIR /app
 COPY package.json package-lock.json ./
 # Optional peers are left out too: valibot's is the TypeScript compiler.
 RUN npm ci --omit=dev --omit=optional --omit=peer
-# Native modules bring binaries for every platform, and the C++ they were made from; one binary is loaded.
+# Native modules bring binaries for every platform and for another runtime, Bare, and the C++ they were made from; of
+# each one binary is loaded.
 RUN find node_modules -path '*/prebuilds/*' -name '*.node' \
       ! -path "*/prebuilds/linux-$(node -p process.arch)/*" -delete \
- && find node_modules -path '*/prebuilds/*' -name '*.musl.node' -delete \
+ && find node_modules -path '*/prebuilds/*' \( -name '*.musl.node' -o -name '*.bare' \) -delete \
  && find node_modules -path '*/prebuilds/*' -type d -empty -delete \
  && rm -r node_modules/classic-level/deps
 
