@@ -21,7 +21,7 @@ export interface LabOptions {
   readonly upstreamRate?: Rate | undefined
   /** Whether the agents find each other. Without it each is by itself. */
   readonly peers: boolean
-  /** The zone of the node of that number. */
+  /** The zone of the node of that number, which is also its site in the network. */
   readonly zoneOf?: ((number: number) => string) | undefined
   readonly tagTtl?: string | undefined
   readonly flags?: readonly string[] | undefined
@@ -84,13 +84,14 @@ export class Lab {
     const { entry, folder, rate, peers, tagTtl = '60s', flags = [] } = this.#options
     const number = this.nodes.length
     const label = `node-${number}`
-    const node = new ClusterNode(this.network.join(label, rate), {
+    const zone = this.#options.zoneOf?.(number)
+    const node = new ClusterNode(this.network.join(label, rate, zone), {
       entry,
       folder: join(folder, label),
       upstream: this.upstream.address,
       tagTtl,
       flags,
-      swarm: peers ? { secret, bootstrap: this.#bootstrap, zone: this.#options.zoneOf?.(number) } : undefined,
+      swarm: peers ? { secret, bootstrap: this.#bootstrap, zone } : undefined,
     })
     this.nodes.push(node)
     return node

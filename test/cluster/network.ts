@@ -17,6 +17,9 @@ export interface Traffic {
   readonly received: number
 }
 
+/** The switch that upstream is at. */
+const CORE = 'core'
+/** Of each switch: what is sent to it goes no further. */
 const SWITCH_MAC = '02:00:00:00:00:01'
 /** Packets of the kernel's own offloading are not larger than this, so that they wait for tokens only briefly. */
 const LARGEST = 16_384
@@ -32,21 +35,21 @@ export class Network {
   readonly #namespaces = new Namespaces()
   readonly #switch: string
   readonly #places: Place[] = []
+  readonly #sites = new Set<string>()
 
   constructor() {
     try {
       this.#switch = this.#namespaces.add('switch')
-      configure(this.#switch, [
-        `link add bridge address ${SWITCH_MAC} type bridge forward_delay 0 mcast_snooping 0`,
-        'link set bridge up',
-      ])
+      this.#addBridge(CORE)
     } catch (error) {
       this.#namespaces.close()
       throw error
     }
   }
 
-  join(label: string, rate?: Rate): Place {
+  /** `site`: at a switch of its own, which is joined to the others' by one line. */
+  join(label: string, rate?: Rate, site?: string): Place {
+    const bridge = site === undefined ? CORE : this.#bridgeOf(site)
     const address = `10.77.0.${this.#places.length + 1}`
     const namespace = this.#namespaces.add(label)
     const place = { label, namespace, address }
@@ -54,7 +57,7 @@ export class Network {
     const port = portOf(place)
     const large = `gso_max_size ${LARGEST}`
     ip(['-n', this.#switch, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'cable', 'netns', namespace])
-    configure(this.#switch, [`link set ${port} master bridge ${large}`, `link set ${port} up`])
+    configure(this.#switch, [`link set ${port} master ${bridge} ${large}`, `link set ${port} up`])
     configure(namespace, [
       `address add ${address}/24 dev cable`,
       `link set cable ${large}`,
@@ -62,6 +65,26 @@ export class Network {
     ])
     if (rate !== undefined) this.setRate(place, rate)
     return place
+  }
+
+  #bridgeOf(site: string): string {
+    const bridge = `site-${site}`
+    if (this.#sites.has(site)) return bridge
+    this.#sites.add(site)
+    this.#addBridge(bridge)
+    configure(this.#switch, [
+      `link add in-${site} type veth peer name out-${site}`,
+      `link set in-${site} master ${bridge} up`,
+      `link set out-${site} master ${CORE} up`,
+    ])
+    return bridge
+  }
+
+  #addBridge(name: string): void {
+    configure(this.#switch, [
+      `link add ${name} address ${SWITCH_MAC} type bridge forward_delay 0 mcast_snooping 0`,
+      `link set ${name} up`,
+    ])
   }
 
   /** Of its cable, both ways, from now on. */
@@ -103,13 +126,22 @@ export class Network {
 
   /** Counted at the place's end of its cable, headers and all. */
   traffic(place: Place): Traffic {
-    const [link] = JSON.parse(ip(['-n', place.namespace, '-json', '-stats', 'link', 'show', 'dev', 'cable']))
-    return { sent: link.stats64.tx.bytes, received: link.stats64.rx.bytes }
+    return countedAt(place.namespace, 'cable')
+  }
+
+  /** What a whole site has sent to the rest, and received from there. */
+  trafficOf(site: string): Traffic {
+    return countedAt(this.#switch, `in-${site}`)
   }
 
   close(): void {
     this.#namespaces.close()
   }
+}
+
+function countedAt(namespace: string, device: string): Traffic {
+  const [link] = JSON.parse(ip(['-n', namespace, '-json', '-stats', 'link', 'show', 'dev', device]))
+  return { sent: link.stats64.tx.bytes, received: link.stats64.rx.bytes }
 }
 
 function portOf(place: Place): string {
