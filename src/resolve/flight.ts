@@ -37,6 +37,8 @@ export const DEFAULT_POLICY: FlightPolicy = {
 const GATHERING_MS = 250
 /** A reader that holds up nobody but itself is given more time. */
 const ALONE_FACTOR = 6
+/** When upstream stalls, its peers are to look for another way first, or all of them would ask upstream at once. */
+const PEERS_FACTOR = 2.5
 /** However many sources lie, the same bytes are not fetched for ever. */
 const MOST_BEGINNINGS = 4
 
@@ -394,7 +396,7 @@ export class Flight {
         this.#trust.vouch(first, marks)
         this.#examine(incoming)
       },
-      stallMs: this.#options.policy.stallMs,
+      stallMs: this.#options.policy.stallMs * (isPeer(source) ? PEERS_FACTOR : 1),
       onWaiting: (isWaiting) => {
         this.#heldUpSince = isWaiting ? Date.now() : undefined
         this.#onReaders()

@@ -137,6 +137,20 @@ describe('a flight', () => {
     assert.deepEqual(source.attempts, [0, 100_000, 300_000])
   })
 
+  it('has more patience with peers, who look for another way first', async () => {
+    const bytes = randomBytes(300_000)
+    const { flights } = setUp(
+      [
+        new ScriptedSource('peers', [stallsAt(bytes, 123_456)], 'peer'),
+        new ScriptedSource('upstream', [sends(bytes)]),
+      ],
+      { ...QUICK, stallMs: 60 },
+    )
+    const began = performance.now()
+    assert.ok((await pull(flights, wantOf(bytes))).equals(bytes))
+    assert.ok(performance.now() - began >= 2.5 * 60)
+  })
+
   it('gives a source that stalls up for the next one', async () => {
     const bytes = randomBytes(500_000)
     const first = new ScriptedSource('first', [stallsAt(bytes, 123_456)])
