@@ -67,6 +67,37 @@ export interface Events {
     readonly windowSeconds: number | undefined
   }
   'upstream.circuit': { readonly host: string; readonly open: boolean; readonly reason: string }
+  /** Another agent of the swarm has come; its peers reach it at `address`. */
+  'peer.joined': {
+    readonly id: string
+    readonly name: string
+    readonly address: string
+    readonly zone: string | undefined
+    readonly version: string
+  }
+  'peer.left': {
+    readonly id: string
+    readonly name: string
+    readonly zone: string | undefined
+    /** It has said so, was not heard of any more, or has begun a new life; undefined when that is not known. */
+    readonly reason: 'left' | 'silent' | 'restarted' | undefined
+  }
+  /** A peer has taken bytes from this node; `id` is undefined when it was not known as a member. */
+  'peer.served': PeerTransfer
+  /** Bytes were taken from a peer. One flight may take from several, one after another. */
+  'peer.taken': PeerTransfer
+  /** How this node is to get what it wants: as the owner of the digest says, undefined when none can be reached. */
+  'peer.guided': {
+    readonly digest: Digest
+    readonly owner: string | undefined
+    /**
+     * `take` it from a peer; `fetch` it from upstream for all others; ask upstream `alone`, as nobody here can help; or
+     * `wait` for either. `end`: those who asked upstream were failed by it. `unguided`: there is no owner to be asked.
+     */
+    readonly course: 'take' | 'fetch' | 'alone' | 'wait' | 'end' | 'unguided'
+    /** Whom to take it from. */
+    readonly from: string | undefined
+  }
   'verify.failed': {
     readonly digest: Digest
     readonly found: string
@@ -107,6 +138,16 @@ export interface Events {
     readonly partials: number
     readonly ms: number
   }
+}
+
+export interface PeerTransfer {
+  readonly digest: Digest
+  readonly id: string | undefined
+  readonly name: string
+  readonly bytes: number
+  readonly ms: number
+  /** undefined when it went to the end. */
+  readonly error: Error | undefined
 }
 
 const channels = new Map<string, ReturnType<typeof channel>>()

@@ -1,3 +1,4 @@
+import { type Events, publish } from '../observe/events.ts'
 import type { Want } from '../resolve/source.ts'
 import type { MemberId } from './member.ts'
 import type { Contact, Guidance, News } from './messages.ts'
@@ -27,7 +28,7 @@ export class Guide {
   readonly #closing = new AbortController()
   readonly #tried = new Set<MemberId>()
   #place: Place | undefined
-  #owner: MemberId | undefined
+  #owner: Pick<Table, 'id' | 'name'> | undefined
   #course: Course | undefined
   /** Nobody says anything any more. */
   #isLeft = false
@@ -40,7 +41,7 @@ export class Guide {
 
   /** At whose table this is. */
   get owner(): MemberId | undefined {
-    return this.#owner
+    return this.#owner?.id
   }
 
   /** The course in force, as soon as there is one other than `known`. Rejects with the signal's reason. */
@@ -82,10 +83,12 @@ export class Guide {
       const table = this.#options.tables().find(({ id }) => !this.#tried.has(id))
       if (table === undefined) break
       this.#tried.add(table.id)
-      this.#owner = table.id
+      this.#owner = table
       await this.#sitAt(table, signal)
     }
-    if (!signal.aborted) this.#end()
+    if (signal.aborted) return
+    this.#owner = undefined
+    this.#end('unguided')
   }
 
   /** Until the table is gone. */
@@ -118,12 +121,14 @@ export class Guide {
         break
       case 'fetch':
       case 'alone':
+        this.#tell(guidance.is)
         this.#set({ do: 'fetch' })
         break
       case 'end':
-        this.#end()
+        this.#end('end')
         break
       case 'wait':
+        this.#tell('wait')
         this.#set({ do: 'wait' })
         break
       case 'beat':
@@ -135,13 +140,21 @@ export class Guide {
   /** A new owner may know of no better parent than the one there is. */
   #follow(parent: Contact): void {
     const isSame = this.#course?.do === 'take' && this.#course.parent.id === parent.id
-    if (!isSame) this.#set({ do: 'take', parent })
+    if (isSame) return
+    this.#tell('take', parent.name)
+    this.#set({ do: 'take', parent })
   }
 
-  #end(): void {
+  #end(why: 'end' | 'unguided'): void {
+    if (this.#isLeft) return
+    this.#tell(why)
     this.#isLeft = true
     this.#owner = undefined
     this.#set({ do: 'fetch' })
+  }
+
+  #tell(course: Events['peer.guided']['course'], from?: string): void {
+    publish('peer.guided', { digest: this.#options.want.digest, owner: this.#owner?.name, course, from })
   }
 
   #set(course: Course): void {

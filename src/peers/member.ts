@@ -25,6 +25,8 @@ export interface Membership {
   /** All but this one. */
   others(): readonly Member[]
   get(id: MemberId): Member | undefined
+  /** Why it is not there any more, while that is remembered: it has said so, or was silent. */
+  departure(id: MemberId): 'left' | 'silent' | undefined
   /** Gives back what ends the listening. */
   onChange(listener: () => void): () => void
 }

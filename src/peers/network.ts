@@ -3,7 +3,7 @@ import { type Repository, repositoryKey } from '../oci/repository.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Holdings } from '../resolve/holdings.ts'
 import type { TagHead } from '../resolve/registry.ts'
-import type { Want } from '../resolve/source.ts'
+import type { VouchedIntake, Want } from '../resolve/source.ts'
 import type { Traffic } from './connection.ts'
 import type { PeerCredentials } from './credentials.ts'
 import { Dialer } from './dial.ts'
@@ -14,6 +14,8 @@ import { type Member, type Membership, PEER_PROTOCOL } from './member.ts'
 import { Ask, type Contact, HasAnswer, News, parse, refusal, refusedBy, TagAnswer } from './messages.ts'
 import { Ranks } from './owner.ts'
 import { Participation } from './participation.ts'
+import { Roster } from './roster.ts'
+import { serve } from './serving.ts'
 import { ownTable, type Table, tableOf } from './table.ts'
 import { takeFrom } from './taking.ts'
 
@@ -54,6 +56,7 @@ export class PeerNetwork {
   readonly #node: Node
   readonly #dialer: Dialer
   readonly #door: Door
+  readonly #roster = new Roster()
   #joined: Joined | undefined
   #ranks: Ranks | undefined
   /** Transfers under way. */
@@ -86,8 +89,10 @@ export class PeerNetwork {
       holdings: this.#node.holdings,
       holders: (digest) => this.#formerOwners(digest),
     })
+    this.#roster.look(membership)
     const unlisten = membership.onChange(() => {
       this.#ranks = undefined
+      this.#roster.look(membership)
       hosting.keepOnly((id) => id === self.id || membership.get(id) !== undefined)
     })
     this.#joined = { membership, hosting, unlisten }
@@ -115,8 +120,7 @@ export class PeerNetwork {
       self: { contact: contactOf(self), zone: self.zone },
       holdings: this.#node.holdings,
       tables: () => this.#tables(joined, want.digest),
-      take: (parent, intake, signal) =>
-        takeFrom(parent, want.digest, intake, { dialer: this.#dialer, signal }),
+      take: (parent, intake, signal) => this.#take(parent, want.digest, intake, signal),
       onBegun: () => this.#participations.set(want.digest, participation),
       onEnded: () => {
         if (this.#participations.get(want.digest) === participation) this.#participations.delete(want.digest)
@@ -153,6 +157,15 @@ export class PeerNetwork {
     }
   }
 
+  #take(parent: Contact, digest: Digest, intake: VouchedIntake, signal: AbortSignal): Promise<void> {
+    const { id, name } = parent
+    const before = intake.position
+    const dealing = { digest, id, name, bytes: () => intake.position - before }
+    return this.#roster.deal('taken', dealing, () =>
+      takeFrom(parent, digest, intake, { dialer: this.#dialer, signal }),
+    )
+  }
+
   /** Those who speak as this one does. */
   #peers({ membership }: Joined): readonly Member[] {
     return membership.others().filter(({ protocol }) => protocol === PEER_PROTOCOL)
@@ -170,7 +183,7 @@ export class PeerNetwork {
 
   #tables({ membership, hosting }: Joined, digest: Digest): readonly Table[] {
     const { id } = membership.self
-    const own = ownTable(hosting, id)
+    const own = ownTable(hosting, membership.self)
     // Who is asked as the owner is it, whatever it thinks of that itself.
     if (hosting.has(digest)) return [own]
     return this.#owners(digest, OWNERS).map((owner) =>
@@ -208,7 +221,7 @@ export class PeerNetwork {
     try {
       switch (ask.ask) {
         case 'take':
-          return await this.#serve(ask, line)
+          return await serve(ask, line, { holdings: this.#node.holdings, roster: this.#roster })
         case 'follow':
           return await this.#host(ask, line)
         case 'has':
@@ -218,20 +231,6 @@ export class PeerNetwork {
       }
     } catch (error) {
       line.send(refusal(error))
-    }
-  }
-
-  async #serve({ digest, from }: Ask & { ask: 'take' }, line: Line): Promise<void> {
-    const { holdings } = this.#node
-    const content = await holdings.open(digest, { signal: line.gone })
-    if (content === undefined) throw new Failure('absent', 'it is not here')
-    try {
-      const { size, mediaType } = content
-      if (from > size) throw new Failure('unavailable', `it has ${size} bytes`)
-      line.send({ is: 'content', size, mediaType: mediaType ?? null })
-      await line.sendContent(content, from, { signal: line.gone })
-    } finally {
-      await content.close()
     }
   }
 

@@ -116,6 +116,12 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
     return this.#gossip.members.get(id)
   }
 
+  departure(id: MemberId): 'left' | 'silent' | undefined {
+    const gone = this.#gossip.members.gone(id)
+    if (gone === undefined) return undefined
+    return gone.hasLeft ? 'left' : 'silent'
+  }
+
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)

@@ -30,6 +30,7 @@ export interface Coming {
 /** The owner of a digest, here or elsewhere: it says who brings it from upstream, and who takes it from whom. */
 export interface Table {
   readonly id: MemberId
+  readonly name: string
   /** Rejects when the owner cannot be reached. */
   sit(want: Want, coming: Coming, guest: Guest, options: { signal: AbortSignal }): Promise<Place>
 }
@@ -38,13 +39,14 @@ export interface Table {
 const ANSWER_MS = 3000
 const SILENCE_MS = 6000
 
-export function ownTable(hosting: Hosting, id: MemberId): Table {
-  return { id, sit: (want, coming, guest) => hosting.sit(want, coming, guest) }
+export function ownTable(hosting: Hosting, { id, name }: Pick<Table, 'id' | 'name'>): Table {
+  return { id, name, sit: (want, coming, guest) => hosting.sit(want, coming, guest) }
 }
 
 export function tableOf(owner: Contact, dialer: Dialer): Table {
   return {
     id: owner.id,
+    name: owner.name,
     sit: async (want, { contact, zone, position, from }, guest, { signal }) => {
       const { digest, kind, repository } = want
       const ask = {

@@ -51,6 +51,12 @@ export class Cluster {
     this.#changed()
   }
 
+  /** As it would be after a start on the same data. */
+  revive(node: Node): void {
+    if (node.member !== undefined) node.member = { ...node.member, incarnation: node.member.incarnation + 1 }
+    this.#changed()
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.nodes.filter(({ isLive }) => isLive).map((node) => this.kill(node)))
   }
@@ -64,6 +70,7 @@ export class Cluster {
     return {
       self,
       others: () => live().filter(({ id }) => id !== self.id),
+      departure: () => 'silent',
       get: (id) => live().find((member) => member.id === id && id !== self.id),
       onChange: (listener) => {
         this.#listeners.add(listener)

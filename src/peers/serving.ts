@@ -1,0 +1,46 @@
+import type { Digest } from '../oci/digest.ts'
+import type { Content } from '../resolve/content.ts'
+import { Failure } from '../resolve/failure.ts'
+import type { Holdings } from '../resolve/holdings.ts'
+import type { Line } from './line.ts'
+import type { Roster } from './roster.ts'
+
+export interface Giving {
+  readonly holdings: Holdings
+  readonly roster: Roster
+}
+
+/** Gives a peer what it wants to take, from an offset on, as it is here or comes. Throws a `Failure` where it stops. */
+export async function serve(
+  { digest, from }: { readonly digest: Digest; readonly from: number },
+  line: Line,
+  { holdings, roster }: Giving,
+): Promise<void> {
+  let given = 0
+  const counted = (content: Content): Content => ({
+    digest,
+    size: content.size,
+    mediaType: content.mediaType,
+    readable: (offset, options) => content.readable(offset, options),
+    read: async (target, position) => {
+      const length = await content.read(target, position)
+      given += length
+      return length
+    },
+    close: () => content.close(),
+  })
+  const { member, who } = line
+  const dealing = { digest, id: member?.id, name: member?.name ?? who, bytes: () => given }
+  await roster.deal('served', dealing, async () => {
+    const content = await holdings.open(digest, { signal: line.gone })
+    if (content === undefined) throw new Failure('absent', 'it is not here')
+    try {
+      const { size, mediaType } = content
+      if (from > size) throw new Failure('unavailable', `it has ${size} bytes`)
+      line.send({ is: 'content', size, mediaType: mediaType ?? null })
+      await line.sendContent(counted(content), from, { signal: line.gone })
+    } finally {
+      await content.close()
+    }
+  })
+}

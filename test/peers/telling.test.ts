@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { after, before, describe, it, type TestContext } from 'node:test'
+import { type Events, subscribe } from '../../src/observe/events.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { digestOf } from '../support/memory-store.ts'
+import { Cluster, type Node } from './cluster.ts'
+
+const MIB = 1024 * 1024
+
+let upstream: FaultyUpstream
+
+before(async () => {
+  upstream = await startFaultyUpstream()
+})
+
+after(() => upstream.close())
+
+async function clusterOf(t: TestContext, count: number): Promise<Cluster> {
+  const cluster = await Cluster.start(count, upstream.host)
+  t.after(() => cluster.stop())
+  return cluster
+}
+
+/** Everything of this kind that is published during a test. */
+function heard<Name extends keyof Events>(t: TestContext, name: Name): Events[Name][] {
+  const facts: Events[Name][] = []
+  t.after(subscribe(name, (fact) => facts.push(fact)))
+  return facts
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve))
+}
+
+describe('what peers do is made known', () => {
+  it('who comes, and who goes and why', async (t) => {
+    const joined = heard(t, 'peer.joined')
+    const left = heard(t, 'peer.left')
+    const cluster = await clusterOf(t, 2)
+    const [one, other] = cluster.nodes as [Node, Node]
+    assert.deepEqual(joined.map(({ name }) => name).sort(), ['node-0', 'node-1'])
+    const { id, host, port } = other.member ?? assert.fail('it has started')
+    const fact = joined.find(({ name }) => name === other.name)
+    assert.deepEqual(fact, {
+      id,
+      name: 'node-1',
+      address: `${host}:${port}`,
+      zone: undefined,
+      version: 'test',
+    })
+    await cluster.kill(other)
+    assert.deepEqual(
+      left.filter(({ name }) => name !== one.name),
+      [{ id, name: 'node-1', zone: undefined, reason: 'silent' }],
+    )
+  })
+
+  it('a member that begins a new life is another one', async (t) => {
+    const cluster = await clusterOf(t, 2)
+    const [, other] = cluster.nodes as [Node, Node]
+    const joined = heard(t, 'peer.joined')
+    const left = heard(t, 'peer.left')
+    cluster.revive(other)
+    assert.deepEqual(
+      left.map(({ name, reason }) => [name, reason]),
+      [['node-1', 'restarted']],
+    )
+    assert.deepEqual(
+      joined.map(({ name }) => name),
+      ['node-1'],
+    )
+  })
+
+  it('who is told what, what is taken, and what is given', async (t) => {
+    const cluster = await clusterOf(t, 3)
+    const guided = heard(t, 'peer.guided')
+    const taken = heard(t, 'peer.taken')
+    const served = heard(t, 'peer.served')
+    const bytes = randomBytes(3 * MIB)
+    const digest = upstream.addBlob(bytes)
+    await Promise.all(cluster.nodes.map((node) => node.pull(digest)))
+    await until(() => served.length >= 2)
+    const fetching = guided.filter(({ course }) => course === 'fetch')
+    assert.equal(fetching.length, 1)
+    const { owner } = fetching[0] ?? assert.fail('nobody was told to ask upstream')
+    assert.ok(guided.every((fact) => fact.owner === owner && fact.digest === digest))
+    const told = guided.filter(({ course }) => course === 'take').map(({ from }) => from)
+    assert.deepEqual(taken.map(({ name }) => name).sort(), told.sort())
+    for (const all of [taken, served]) {
+      assert.equal(all.length, 2)
+      for (const fact of all) {
+        assert.equal(fact.bytes, bytes.length)
+        assert.equal(fact.error, undefined)
+        assert.equal(cluster.nodes.find(({ name }) => name === fact.name)?.member?.id, fact.id)
+        assert.ok(fact.ms >= 0 && fact.ms < 30_000)
+      }
+    }
+  })
+
+  it('that a parent broke off, with what it had brought', async (t) => {
+    const cluster = await clusterOf(t, 2)
+    const bytes = randomBytes(8 * MIB)
+    const digest = upstream.addBlob(bytes)
+    upstream.fault(digest, { drip: { bytes: 256 * 1024, everyMs: 10 } })
+    const taken = heard(t, 'peer.taken')
+    const guided = heard(t, 'peer.guided')
+    const pulls = cluster.nodes.map((node) => node.pull(digest))
+    for (const pull of pulls) pull.catch(() => {})
+    await until(() =>
+      cluster.nodes.every((node) => (node.resolution.flights.get(digest)?.position ?? 0) > MIB),
+    )
+    const parent = cluster.nodes.find(
+      ({ resolution }) => resolution.flights.get(digest)?.source?.kind === 'upstream',
+    )
+    assert.ok(parent !== undefined)
+    const child = cluster.nodes.findIndex((node) => node !== parent)
+    assert.equal(cluster.nodes[child]?.resolution.flights.get(digest)?.source?.name, parent.name)
+    await cluster.kill(parent)
+    assert.equal((await pulls[child])?.from, 'peer')
+    assert.deepEqual(
+      taken.map(({ name }) => name),
+      [parent.name],
+    )
+    const [broken] = taken
+    assert.ok(broken !== undefined && broken.bytes > MIB && broken.bytes < bytes.length)
+    assert.match(broken.error?.message ?? '', /^node-\d: /)
+    assert.deepEqual(
+      guided.slice(-1).map(({ owner, course }) => [owner, course]),
+      [[cluster.nodes[child]?.name, 'fetch']],
+    )
+    const facts = await cluster.nodes[child]?.store.facts(digest)
+    assert.equal(facts?.origin, `peer ${parent.name}, upstream ${upstream.host}`)
+  })
+
+  it('that nobody has it', async (t) => {
+    const cluster = await clusterOf(t, 2)
+    const guided = heard(t, 'peer.guided')
+    const digest = digestOf(randomBytes(8))
+    await Promise.allSettled(cluster.nodes.map((node) => node.pull(digest)))
+    assert.ok(guided.some(({ course, owner }) => course === 'end' && owner !== undefined))
+  })
+
+  it('where an answer came from, to the client, too', async (t) => {
+    const cluster = await clusterOf(t, 4)
+    const digest = upstream.addBlob(randomBytes(MIB))
+    const from: string[] = []
+    for (const node of cluster.nodes) from.push((await node.pull(digest)).from)
+    assert.ok(from.filter((each) => each === 'peer').length >= 2, from.join())
+    assert.ok(from.every((each) => each === 'peer' || each === 'upstream' || each === 'hit'))
+  })
+})
