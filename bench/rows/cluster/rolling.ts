@@ -23,6 +23,6 @@ export async function rolling(run: Cluster): Promise<void> {
       { label: 'sent by upstream', unit: 'x', values: [outcome.egress], atMost: 1 },
       { label: 'the slowest node', unit: 'x', values: [Math.min(...shares)], atLeast: 0.8 },
     ],
-    notes,
+    notes: ['more than 1 where a node had fetched something for others before it was asked for', ...notes],
   })
 }

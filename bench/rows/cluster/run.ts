@@ -84,7 +84,7 @@ export function about(outcomes: readonly Outcome[]) {
       { side: 'processors busy', unit: '%', values: outcomes.map((one) => one.busy) },
     ],
     notes: outcomes.some((one) => one.busy > 85)
-      ? ['the processors were what limits: these times are not the network’s']
+      ? ['the processors were busy nearly all the time: with more of them it may well be faster']
       : [],
   }
 }
