@@ -169,6 +169,7 @@ class NodeAgent implements Agent {
   readonly #undo: Undo[] = []
   #addresses: Agent['addresses'] | undefined
   #adminAddress: ListenAddress | undefined
+  #network: PeerNetwork | undefined
   #draining = false
   readonly #warnings: string[] = []
   #leavePeers = async (_: { drainMs: number }): Promise<void> => {}
@@ -259,6 +260,7 @@ class NodeAgent implements Agent {
     this.#undo.push(close)
     this.#leavePeers = leave
     setPeers(network)
+    this.#network = network
     if (warning !== undefined) this.#warnings.push(warning)
   }
 
@@ -298,6 +300,9 @@ class NodeAgent implements Agent {
       freshness: (repository) => upstreams.freshness(repository),
       hosts: (repository) => (allowed(repository) ? upstreams.hosts(repository) : []),
       allowed,
+      peers: () => this.#network?.view(),
+      whoHas: async (digest) => this.#network?.whoHas(digest),
+      tagOwner: (repository, tag) => this.#network?.tagOwner(repository, tag),
     }
   }
 }

@@ -1,17 +1,23 @@
 import { loadSetting } from '../config/load.ts'
 import { StatusReport } from '../observe/report.ts'
-import { agoText, plain, plural, sizeText } from '../observe/words.ts'
+import { agoText, plain, plural, sizeText, spanText } from '../observe/words.ts'
 import { ask } from './client.ts'
 import { type Command, JSON_FLAG } from './command.ts'
 import { givenSettings, settingFlags } from './settings.ts'
 import { digestText, table } from './table.ts'
+
+/** Of a swarm; the whole of it is in the JSON. */
+const MOST_PEERS = 20
 
 /** `agent status`. */
 export const status: Command = {
   words: [],
   flags: [...settingFlags('admin', 'config'), JSON_FLAG],
   examples: [
-    { line: 'agent status', what: 'store, transfers, upstreams and savings of the agent on this node' },
+    {
+      line: 'agent status',
+      what: 'store, transfers, upstreams, peers and savings of the agent on this node',
+    },
     { line: 'agent status --json | jq .store', what: 'the same for programs' },
   ],
   async run(given, terminal) {
@@ -39,8 +45,17 @@ export function statusText(report: StatusReport, now: number, isInteractive: boo
     `served    ${served(report)}`,
     `fetched   ${sizeText(report.fetched.upstream)} from upstream, ${sizeText(report.fetched.peer)} from peers`,
     `saved     ${saved(report)}`,
+    `peers     ${peersLine(report)}`,
   ]
-  return `${lines.join('\n')}\n${flights(report, now, isInteractive)}${upstreams(report, now)}`
+  return `${lines.join('\n')}\n${flights(report, now, isInteractive)}${upstreams(report, now)}${peers(report, now)}`
+}
+
+function peersLine({ peers: swarm }: StatusReport): string {
+  if (swarm === null) return 'off'
+  const { bytes, count, self } = swarm
+  const where = self.zone === null ? '' : ` in zone ${plain(self.zone)}`
+  const given = `${sizeText(bytes.in)} taken from them, ${sizeText(bytes.out)} given to them`
+  return `${count}, this is ${plain(self.name)} at ${plain(self.address)}${where}; ${given}`
 }
 
 function serves(registry: string | null): string {
@@ -99,4 +114,21 @@ function upstreams({ upstreams: all }: StatusReport, now: number): string {
     resting === null ? 'asked' : `left alone: ${resting}`,
   ])
   return `\n${table(['UPSTREAM', 'REQUESTS', 'FAILED', 'LAST', 'QUOTA', 'STATE'], rows, [1, 2])}`
+}
+
+function peers({ peers: swarm }: StatusReport, now: number): string {
+  if (swarm === null || swarm.count === 0) return ''
+  const shown = swarm.members.slice(0, MOST_PEERS)
+  const rows = shown.map(({ name, address, zone, version, understood, since, taken, given }) => [
+    name,
+    address,
+    zone ?? '',
+    understood ? version : `${version}, not understood`,
+    spanText(now - Date.parse(since)),
+    sizeText(taken),
+    sizeText(given),
+  ])
+  const left = swarm.count - shown.length
+  const more = left === 0 ? '' : `and ${left} more\n`
+  return `\n${table(['PEER', 'ADDRESS', 'ZONE', 'VERSION', 'SINCE', 'TAKEN', 'GIVEN'], rows, [5, 6])}${more}`
 }

@@ -18,13 +18,20 @@ export interface FlightEntry {
   readonly startedAt: number
   /** At most the last few. */
   readonly attempts: Events['flight.attempted'][]
+  /** What went on with peers, at most the last of it. */
+  readonly steps: PeerEntry[]
   /** undefined while it is under way. */
   ended: Events['flight.ended'] | undefined
 }
 
+export type PeerEntry =
+  | { readonly is: 'guided'; readonly afterMs: number; readonly fact: Events['peer.guided'] }
+  | { readonly is: 'taken'; readonly afterMs: number; readonly fact: Events['peer.taken'] }
+
 const MOST_REQUESTS = 1000
 const MOST_FLIGHTS = 500
 const MOST_ATTEMPTS = 10
+const MOST_STEPS = 20
 
 /** The last so many of something; older ones are forgotten. */
 class Ring<Entry> {
@@ -80,6 +87,12 @@ export class Journal {
         attempts?.push(fact)
         if (attempts !== undefined && attempts.length > MOST_ATTEMPTS) attempts.shift()
       }),
+      subscribe('peer.guided', (fact) =>
+        this.#step(fact.digest, (afterMs) => ({ is: 'guided', afterMs, fact })),
+      ),
+      subscribe('peer.taken', (fact) =>
+        this.#step(fact.digest, (afterMs) => ({ is: 'taken', afterMs, fact })),
+      ),
       subscribe('flight.ended', (fact) => {
         // One that found no room in the store ends without having begun.
         const entry = this.#underWay.get(fact.digest) ?? this.#begin(fact, 0)
@@ -120,6 +133,13 @@ export class Journal {
     return found
   }
 
+  #step(digest: Digest, told: (afterMs: number) => PeerEntry): void {
+    const entry = this.#underWay.get(digest)
+    if (entry === undefined) return
+    entry.steps.push(told(Date.now() - entry.startedAt))
+    if (entry.steps.length > MOST_STEPS) entry.steps.shift()
+  }
+
   #begin(of: Pick<FlightEntry, 'digest' | 'kind' | 'repository'>, resumedAt: number): FlightEntry {
     const { digest, kind, repository } = of
     const entry: FlightEntry = {
@@ -129,6 +149,7 @@ export class Journal {
       resumedAt,
       startedAt: Date.now(),
       attempts: [],
+      steps: [],
       ended: undefined,
     }
     this.#underWay.set(digest, entry)

@@ -48,7 +48,21 @@ export function startLog({ level, to }: LogOptions): Log {
 }
 
 function listen(logger: Logger): readonly (() => void)[] {
-  return [...listenToTransfers(logger), ...listenToTroubles(logger)]
+  return [...listenToTransfers(logger), ...listenToPeers(logger), ...listenToTroubles(logger)]
+}
+
+function listenToPeers(logger: Logger): readonly (() => void)[] {
+  return [
+    subscribe('peer.joined', (fact) => logger.info(fact, 'peer joined')),
+    subscribe('peer.left', (fact) => logger.info(fact, 'peer left')),
+    subscribe('peer.served', ({ error, ...rest }) =>
+      logger.debug({ ...rest, error: told(error) }, 'served to peer'),
+    ),
+    subscribe('peer.taken', ({ error, ...rest }) =>
+      logger.debug({ ...rest, error: told(error) }, 'taken from peer'),
+    ),
+    subscribe('peer.guided', (fact) => logger.debug(fact, 'told by owner')),
+  ]
 }
 
 function listenToTransfers(logger: Logger): readonly (() => void)[] {
@@ -62,7 +76,8 @@ function listenToTransfers(logger: Logger): readonly (() => void)[] {
       logger.debug({ ...rest, repository: named(repository) }, 'flight started')
     }),
     subscribe('flight.attempted', ({ error, ...rest }) => {
-      const level = error === undefined ? 'debug' : 'info'
+      // That a peer failed is an everyday thing, and told of each by itself.
+      const level = error === undefined || rest.sourceKind === 'peer' ? 'debug' : 'info'
       logger[level]({ ...rest, error: told(error) }, error === undefined ? 'source done' : 'source failed')
     }),
     subscribe('flight.ended', ({ repository, error, obstacle, ...rest }) => {

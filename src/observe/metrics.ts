@@ -1,3 +1,4 @@
+import { Failure } from '../resolve/failure.ts'
 import { subscribe } from './events.ts'
 import { ProcessMetrics } from './process-metrics.ts'
 import {
@@ -30,6 +31,7 @@ export interface Totals {
     readonly upstream: number
   }
   readonly fetched: { readonly peer: number; readonly upstream: number }
+  readonly peers: { readonly in: number; readonly out: number }
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
@@ -99,8 +101,13 @@ export class Metrics {
   })
   readonly #peerBytes = new Counter({
     name: 'leat_peer_bytes_total',
-    help: 'Bytes exchanged with peers.',
+    help: 'Bytes of content taken from peers, and given to them.',
     labels: ['direction'],
+  })
+  readonly #peerTakes = new Counter({
+    name: 'leat_peer_takes_total',
+    help: 'Transfers from peers, each from one, by how they ended: done, or why not.',
+    labels: ['outcome'],
   })
   readonly #process = new ProcessMetrics()
   readonly #standing: readonly Metric[]
@@ -112,6 +119,7 @@ export class Metrics {
     for (const source of FETCHED_FROM) this.#fetched.add(0, { source })
     for (const source of ['peer', 'upstream', 'disk']) this.#wrong.add(0, { source })
     for (const direction of ['in', 'out']) this.#peerBytes.add(0, { direction })
+    this.#peerTakes.add(0, { outcome: 'done' })
     this.#standing = [...this.#own(options.version), ...levelMetrics(options.levels)]
     this.#subscriptions = this.#listen()
   }
@@ -128,6 +136,7 @@ export class Metrics {
   totals(): Totals {
     const served = (source: string): number => this.#served.value({ source })
     const fetched = (source: string): number => this.#fetched.value({ source })
+    const peers = (direction: string): number => this.#peerBytes.value({ direction })
     return {
       requests: this.#requestCount,
       served: {
@@ -137,6 +146,7 @@ export class Metrics {
         upstream: served('upstream'),
       },
       fetched: { peer: fetched('peer'), upstream: fetched('upstream') },
+      peers: { in: peers('in'), out: peers('out') },
     }
   }
 
@@ -155,6 +165,7 @@ export class Metrics {
       this.#wrong,
       this.#tags,
       this.#peerBytes,
+      this.#peerTakes,
     ]
   }
 
@@ -181,9 +192,19 @@ export class Metrics {
       subscribe('upstream.quota', ({ host, remaining }) => this.#quota.set(remaining, { host })),
       subscribe('upstream.circuit', ({ host, open }) => this.#circuit.set(open ? 1 : 0, { host })),
       subscribe('verify.failed', ({ sourceKind }) => this.#wrong.add(1, { source: sourceKind })),
+      subscribe('peer.taken', ({ bytes, error }) => {
+        this.#peerBytes.add(bytes, { direction: 'in' })
+        this.#peerTakes.add(1, { outcome: outcomeOf(error) })
+      }),
+      subscribe('peer.served', ({ bytes }) => this.#peerBytes.add(bytes, { direction: 'out' })),
       subscribe('tag.revalidated', ({ outcome }) => this.#tags.add(1, { outcome })),
     ]
   }
+}
+
+function outcomeOf(error: Error | undefined): string {
+  if (error === undefined) return 'done'
+  return error instanceof Failure ? error.code : 'unavailable'
 }
 
 function levelMetrics(levels: () => Levels): readonly Metric[] {
@@ -194,7 +215,7 @@ function levelMetrics(levels: () => Levels): readonly Metric[] {
     gauge('leat_flight_waiters', 'Requests that follow a transfer under way.', (now) => now.flightWaiters),
     gauge('leat_store_bytes', 'Bytes of verified content in the store.', (now) => now.storeBytes),
     gauge('leat_store_blobs', 'Blobs and manifests in the store.', (now) => now.storeBlobs),
-    gauge('leat_peers_connected', 'Peers that are connected and proven.', (now) => now.peersConnected),
+    gauge('leat_peers_connected', 'Other agents of the swarm that are there.', (now) => now.peersConnected),
     readWhenScraped(
       'counter',
       'leat_evicted_bytes_total',

@@ -1,13 +1,14 @@
 import type { Digest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
 import type { Hosts } from './hosts.ts'
+import type { HoldersReport } from './peer-report.ts'
 import type { WhyReport } from './report.ts'
 import { scrub } from './scrub.ts'
 import type { FlightView, NodeView } from './view.ts'
 import { sizeText, spanText } from './words.ts'
 
 export interface Known {
-  readonly view: Pick<NodeView, 'allowed' | 'hosts'>
+  readonly view: Pick<NodeView, 'allowed' | 'hosts' | 'tagOwner'>
   readonly hosts: Pick<Hosts, 'get'>
   readonly repository: Repository | undefined
   readonly tag: string | undefined
@@ -15,6 +16,8 @@ export interface Known {
   readonly tagRecord: WhyReport['tagRecord']
   readonly stored: boolean
   readonly flight: FlightView | undefined
+  /** Of the digest, among peers. */
+  readonly owner: HoldersReport['owner'] | undefined
 }
 
 /** What a request for it would meet now, in one sentence. */
@@ -23,13 +26,15 @@ export function foretell(known: Known): string {
   if (repository !== undefined && !view.allowed(repository)) {
     return `It would be answered with 404: ${repositoryKey(repository)} is not on the allow list.`
   }
-  if (tag !== undefined && repository !== undefined) return `${foretellTag(known, repository)}.`
+  if (tag !== undefined && repository !== undefined) return `${foretellTag(known, repository, tag)}.`
   return `${foretellContent(known)}.`
 }
 
-function foretellTag(known: Known, repository: Repository): string {
+function foretellTag(known: Known, repository: Repository, tag: string): string {
   const { tagRecord } = known
-  const who = whoWouldBeAsked(known, repository)
+  const owner = known.view.tagOwner(repository, tag)
+  const hosts = whoWouldBeAsked(known, repository)
+  const who = owner === undefined || owner.isSelf ? hosts : `${owner.name} for all its peers, then ${hosts}`
   if (tagRecord === null)
     return `The tag is not known here: ${who} would be asked for it and for its manifest`
   const { ageMs, tagTtlMs, staleIfErrorMs, state } = tagRecord
@@ -50,9 +55,17 @@ function foretellContent(known: Known): string {
     const of = flight.size === undefined ? '' : ` of ${sizeText(flight.size)}`
     return `It would join the transfer under way, which has ${sizeText(flight.position)}${of}`
   }
-  if (repository !== undefined)
-    return `It is not here: ${whoWouldBeAsked(known, repository)} would be asked for it`
-  return `${digest ?? 'It'} is not here: the registry of the repository in the request would be asked for it`
+  const hosts =
+    repository === undefined
+      ? 'the registry of the repository in the request'
+      : whoWouldBeAsked(known, repository)
+  const lead = repository === undefined ? `${digest ?? 'It'} is not here` : 'It is not here'
+  const { owner } = known
+  if (owner === undefined) return `${lead}: ${hosts} would be asked for it`
+  if (owner.self) {
+    return `${lead}: this node owns it among its peers, so unless one of them has it ${hosts} would be asked for it, by this node for all`
+  }
+  return `${lead}: ${owner.name}, which owns it among the peers, would be asked whom to take it from, and ${hosts} only if there is nobody`
 }
 
 function whoWouldBeAsked({ view, hosts }: Known, repository: Repository): string {

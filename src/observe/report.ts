@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { HoldersReport, PeerStep, PeersReport } from './peer-report.ts'
 
 /**
  * The answers of the admin API under /api/v1, checked by whoever asks. Times are RFC 3339 in UTC, amounts are bytes,
@@ -63,6 +64,8 @@ export const StatusReport = v.object({
       ),
     }),
   ),
+  /** null while this node is not one of a swarm. */
+  peers: v.nullable(PeersReport),
 })
 export type StatusReport = v.InferOutput<typeof StatusReport>
 
@@ -153,6 +156,7 @@ const PastFlight = v.object({
   obstacle: v.nullable(v.string()),
   error: v.nullable(v.string()),
   attempts: v.array(v.object({ source: v.string(), bytes, ms: span, error: v.nullable(v.string()) })),
+  peers: v.array(PeerStep),
 })
 
 export const WhyReport = v.object({
@@ -174,6 +178,8 @@ export const WhyReport = v.object({
   stored: v.nullable(v.omit(BlobReport, ['digest', 'pinned'])),
   flight: v.nullable(FlightReport),
   seenIn: v.array(v.string()),
+  /** Who else has it, asked just now; null when nobody could be asked. */
+  peers: v.nullable(HoldersReport),
   /** What a manifest consists of; null when it is none, or not here. */
   parts: v.nullable(v.array(PartReport)),
   /** Parts beyond those. */

@@ -69,6 +69,8 @@ function levels(view: NodeView): Levels {
     storeBytes: store.bytes,
     storeBlobs: store.blobs,
     evictedBytes: store.evictedBytes,
-    peersConnected: 0,
+    get peersConnected() {
+      return view.peers()?.members.length ?? 0
+    },
   }
 }

@@ -2,6 +2,7 @@ import { repositoryKey } from '../oci/repository.ts'
 import type { HostState, Hosts } from './hosts.ts'
 import { rfc3339 } from './listing.ts'
 import type { Totals } from './metrics.ts'
+import { peersReport } from './peers.ts'
 import type { FlightReport, StatusReport } from './report.ts'
 import type { FlightView, NodeView, ScrubView } from './view.ts'
 
@@ -9,6 +10,7 @@ export async function statusReport(view: NodeView, hosts: Hosts, totals: Totals)
   const { registry, admin } = view.addresses()
   const { blobs, bytes, limitBytes, evictedBytes } = view.store()
   const reasons = [...view.unready()]
+  const peers = view.peers()
   return {
     version: view.version,
     startedAt: rfc3339(view.startedAt),
@@ -28,6 +30,7 @@ export async function statusReport(view: NodeView, hosts: Hosts, totals: Totals)
     served: totals.served,
     fetched: totals.fetched,
     upstreams: hosts.all().map(hostReport),
+    peers: peers === undefined ? null : peersReport(peers, totals.peers),
   }
 }
 

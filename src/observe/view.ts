@@ -59,6 +59,45 @@ export interface FlightView {
   readonly source: string | undefined
 }
 
+/** An agent of the swarm, this one or another; its peers reach it at `address`. */
+export interface PeerPlace {
+  readonly name: string
+  readonly address: string
+  readonly zone: string | undefined
+}
+
+export interface PeerView extends PeerPlace {
+  readonly id: string
+  readonly version: string
+  /** It speaks as this node does. */
+  readonly isUnderstood: boolean
+  readonly since: number
+  /** Bytes that it has given to this node, and was given by it, since then. */
+  readonly taken: number
+  readonly given: number
+}
+
+export interface PeersView {
+  readonly self: PeerPlace
+  /** Who else is there. */
+  readonly members: readonly PeerView[]
+}
+
+/** Who says who takes a content from whom, or what a tag is. */
+export interface OwnerView {
+  readonly name: string
+  readonly isSelf: boolean
+}
+
+export interface HoldersView {
+  readonly owner: OwnerView
+  /** So many others were asked whether they have it. */
+  readonly asked: number
+  readonly answered: number
+  /** Who has some of it, and how much from its start. */
+  readonly holders: readonly (PeerPlace & { readonly position: number; readonly isWhole: boolean })[]
+}
+
 /** What can be seen of a running node, for those who ask how it is doing. */
 export interface NodeView extends ContentView {
   readonly version: string
@@ -88,4 +127,10 @@ export interface NodeView extends ContentView {
   /** Hosts that would be asked, in order; empty when the repository is not allowed. */
   hosts(repository: Repository): readonly string[]
   allowed(repository: Repository): boolean
+  /** undefined while it is not one of a swarm. */
+  peers(): PeersView | undefined
+  /** Asks them, within a second. undefined when there is nobody to be asked. */
+  whoHas(digest: Digest): Promise<HoldersView | undefined>
+  /** undefined when there is nobody to be asked. */
+  tagOwner(repository: Repository, tag: string): OwnerView | undefined
 }

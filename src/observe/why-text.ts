@@ -1,3 +1,4 @@
+import type { PeerStep } from './peer-report.ts'
 import type { PartReport, WhyReport } from './report.ts'
 import { agoText, plain, plural, sizeText, spanText } from './words.ts'
 
@@ -9,6 +10,7 @@ export function whyText(report: WhyReport, now: number): string {
     ...presence(report, now),
     ...parts(report),
     ...requests(report, now),
+    ...peers(report),
     ...flights(report, now),
     `next:     ${plain(report.next)}`,
   ]
@@ -48,6 +50,19 @@ function presence({ digest, stored, flight }: WhyReport, now: number): string[] 
   return lines
 }
 
+function peers({ peers: found }: WhyReport): string[] {
+  if (found === null) return []
+  const { answered, asked, holders, owner } = found
+  const who = owner.self ? 'this node' : plain(owner.name)
+  const silent = answered === asked ? '' : `, of ${asked} that were asked`
+  const lines = holders.map(({ name, address, zone, position, whole }) => {
+    const where = zone === null ? '' : `, zone ${plain(zone)}`
+    const much = whole ? '' : `, ${sizeText(position)} so far`
+    return `          ${plain(name)} at ${plain(address)}${where}${much}`
+  })
+  return [`owner:    ${who}`, `peers:    ${holders.length} of ${answered} have it${silent}`, ...lines]
+}
+
 function parts({ parts: all, partsLeftOut }: WhyReport): string[] {
   if (all === null) return []
   const missing = all.filter((part) => part.state !== 'stored')
@@ -76,7 +91,19 @@ function requests({ requests: all }: WhyReport, now: number): string[] {
 
 function flights({ flights: all }: WhyReport, now: number): string[] {
   return all.flatMap((entry, i) => {
-    const { startedAt, ms, size, waiters, source, kept, obstacle, error, attempts, resumedAt } = entry
+    const {
+      startedAt,
+      ms,
+      size,
+      waiters,
+      source,
+      kept,
+      obstacle,
+      error,
+      attempts,
+      resumedAt,
+      peers: steps,
+    } = entry
     const lead = i === 0 ? 'fetched: ' : '         '
     const from = resumedAt === 0 ? '' : `, going on from ${sizeText(resumedAt)}`
     const lost =
@@ -94,6 +121,24 @@ function flights({ flights: all }: WhyReport, now: number): string[] {
         (attempt) =>
           `            ${plain(attempt.source)} brought ${sizeText(attempt.bytes)} in ${spanText(attempt.ms)}, then: ${plain(attempt.error ?? '')}`,
       ),
+      ...steps.map((step) => `            after ${spanText(step.afterMs)} ${plain(stepText(step))}`),
     ]
   })
+}
+
+function stepText(step: PeerStep): string {
+  if (step.is === 'taken') {
+    const end = step.error === null ? '' : `, then: ${step.error}`
+    return `${step.from} had given ${sizeText(step.bytes)} in ${spanText(step.ms)}${end}`
+  }
+  const { owner, from } = step
+  const said = {
+    take: `take it from ${from}`,
+    fetch: 'ask upstream, for all who want it',
+    alone: 'ask upstream, as no peer can help',
+    wait: 'wait',
+    end: 'upstream failed those who asked it',
+    unguided: 'no owner can be reached, so upstream is to be asked',
+  }[step.course]
+  return owner === null ? said : `${owner} said: ${said}`
 }

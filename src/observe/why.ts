@@ -6,6 +6,7 @@ import type { Hosts } from './hosts.ts'
 import type { FlightEntry, Journal, RequestEntry } from './journal.ts'
 import { blobFacts, platformText, readManifest, rfc3339 } from './listing.ts'
 import { foretell } from './next.ts'
+import { holdersReport, peerSteps } from './peers.ts'
 import type { PartReport, WhyReport } from './report.ts'
 import { scrub } from './scrub.ts'
 import { flightReport } from './status.ts'
@@ -32,6 +33,7 @@ export async function whyReport(
   const facts = digest === undefined ? undefined : await view.facts(digest)
   const flight = digest === undefined ? undefined : view.flight(digest)
   const tagRecord = record === undefined ? null : tagReport(view, record, now)
+  const peers = digest === undefined ? null : await holdersReport(view, digest)
   const references = [tag, digest].filter((reference) => reference !== undefined)
   return parsed({
     subject: text,
@@ -42,12 +44,22 @@ export async function whyReport(
     stored: facts === undefined ? null : blobFacts(facts),
     flight: flight === undefined ? null : flightReport(flight),
     seenIn: digest === undefined ? [] : (await view.seenIn(digest)).map(repositoryKey),
+    peers,
     ...(digest === undefined || facts?.kind !== 'manifest'
       ? { parts: null, partsLeftOut: 0 }
       : await partsOf(view, digest)),
     requests: journal.requests(references, repository, MOST_REQUESTS).map(requestReport),
     flights: digest === undefined ? [] : journal.flights(digest, MOST_FLIGHTS).map(pastFlight),
-    next: foretell({ view, hosts, ...subject.value, tagRecord, digest, stored: facts !== undefined, flight }),
+    next: foretell({
+      view,
+      hosts,
+      ...subject.value,
+      tagRecord,
+      digest,
+      stored: facts !== undefined,
+      flight,
+      owner: peers?.owner,
+    }),
   })
 }
 
@@ -118,5 +130,6 @@ function pastFlight(entry: FlightEntry): WhyReport['flights'][number] {
       ms,
       error: error === undefined ? null : scrub(error.message),
     })),
+    peers: peerSteps(entry),
   }
 }

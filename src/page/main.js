@@ -12,7 +12,6 @@ import { hideWhy, showWhy } from './why.js'
 
 /** @typedef {import('../observe/report.ts').StatusReport} StatusReport */
 /** @typedef {import('../observe/report.ts').PullsReport} PullsReport */
-/** @typedef {import('./peers.js').Peers} Peers */
 
 const state = byId('state')
 const search = byId('search')
@@ -25,9 +24,7 @@ let pullsState = ''
 
 whileSeen(
   async ({ signal }) => {
-    const report = /** @type {StatusReport & { peers?: Peers | null }} */ (
-      await ask('api/v1/status', { signal })
-    )
+    const report = /** @type {StatusReport} */ (await ask('api/v1/status', { signal }))
     showState(report)
     showGlance(report)
     showFlights(report.flights)

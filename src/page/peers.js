@@ -1,9 +1,9 @@
 import { plural, sizeText } from '../observe/words.js'
 import { byId, keeper, make, say, sayOrHide, tableRow } from './dom.js'
 
-/** @typedef {{ name: string, zone: string | null, connected: boolean }} Peer */
-/** @typedef {{ zone: string | null, bytes: { in: number, out: number }, members: readonly Peer[] }} Peers */
-/** @typedef {{ zone: string | null, peers: number, connected: number }} Zone */
+/** @typedef {import('../observe/peer-report.ts').PeersReport} Peers */
+/** @typedef {Peers['members'][number]} Peer */
+/** @typedef {{ zone: string | null, peers: number, taken: number, given: number }} Zone */
 
 const MOST = 500
 
@@ -11,26 +11,25 @@ const section = byId('peers-section')
 const sum = byId('peers-sum')
 const more = byId('peers-more')
 const showZones = keeper(byId('zones'), ({ zone }) => zone ?? '', beginZone)
-const showMembers = keeper(byId('peers'), ({ name }) => name, beginPeer)
+const showMembers = keeper(byId('peers'), ({ id }) => id, beginPeer)
 
 /**
  * Left out when the agent has no peers to tell of.
  *
- * @param {Peers | null | undefined} peers
+ * @param {Peers | null} peers
  */
 export function showPeers(peers) {
-  section.hidden = peers === null || peers === undefined
-  if (peers === null || peers === undefined) return
-  const { bytes, members, zone } = peers
-  const connected = members.filter((member) => member.connected).length
-  const where = zone === null ? 'This node has no zone' : `This node is in zone ${zone}`
+  section.hidden = peers === null
+  if (peers === null) return
+  const { bytes, count, members, self } = peers
+  const where = self.zone === null ? 'which has no zone' : `in zone ${self.zone}`
   say(
     sum,
-    `${where}; it knows ${plural(members.length, 'peer')}, is connected to ${connected}, has had ${sizeText(bytes.in)} from them and given them ${sizeText(bytes.out)}.`,
+    `This node is ${self.name}, ${where}; it has ${plural(count, 'peer')}, has had ${sizeText(bytes.in)} from them and given them ${sizeText(bytes.out)}.`,
   )
-  showZones(zonesOf(members, zone))
+  showZones(zonesOf(members, self.zone))
   showMembers(members.slice(0, MOST))
-  sayOrHide(more, members.length > MOST ? `and ${members.length - MOST} more` : '')
+  sayOrHide(more, count > MOST ? `and ${count - MOST} more` : '')
 }
 
 /**
@@ -42,10 +41,11 @@ export function showPeers(peers) {
 function zonesOf(members, own) {
   /** @type {Map<string | null, Zone>} */
   const zones = new Map()
-  for (const { zone, connected } of members) {
-    const found = zones.get(zone) ?? { zone, peers: 0, connected: 0 }
+  for (const { zone, taken, given } of members) {
+    const found = zones.get(zone) ?? { zone, peers: 0, taken: 0, given: 0 }
     found.peers += 1
-    if (connected) found.connected += 1
+    found.taken += taken
+    found.given += given
     zones.set(zone, found)
   }
   return [...zones.values()].sort(
@@ -55,12 +55,12 @@ function zonesOf(members, own) {
 
 /** @param {Zone} zone */
 function beginZone({ zone }) {
-  const { element, fill } = tableRow(zone ?? 'none', ['number', 'number'])
+  const { element, fill } = tableRow(zone ?? 'none', ['number', 'number', 'number'])
   return {
     element,
     /** @param {Zone} now */
-    update({ peers, connected }) {
-      fill([String(peers), String(connected)])
+    update({ peers, taken, given }) {
+      fill([String(peers), sizeText(taken), sizeText(given)])
     },
   }
 }
@@ -70,8 +70,10 @@ function beginPeer() {
   return {
     element,
     /** @param {Peer} peer */
-    update({ name, zone, connected }) {
-      say(element, `${name}${zone === null ? '' : `, zone ${zone}`}, ${connected ? '' : 'not '}connected`)
+    update({ name, address, zone, version, understood }) {
+      const where = zone === null ? '' : `, zone ${zone}`
+      const what = understood ? version : `${version}, which is not understood here`
+      say(element, `${name} at ${address}${where}, ${what}`)
     },
   }
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Digest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
 import { Failure } from '../resolve/failure.ts'
@@ -14,7 +15,7 @@ import { type Member, type Membership, PEER_PROTOCOL } from './member.ts'
 import { Ask, type Contact, HasAnswer, News, parse, refusal, refusedBy, TagAnswer } from './messages.ts'
 import { Ranks } from './owner.ts'
 import { Participation } from './participation.ts'
-import { Roster } from './roster.ts'
+import { addressOf, Roster } from './roster.ts'
 import { serve } from './serving.ts'
 import { ownTable, type Table, tableOf } from './table.ts'
 import { takeFrom } from './taking.ts'
@@ -38,6 +39,8 @@ export interface PeerNetworkOptions {
 /** So many ranks below the owner are asked whether they have it, before upstream is: they were the owner before the last changes. */
 const FORMER_OWNERS = 2
 const HAS_MS = 500
+/** When a person wants to know who has it. */
+const MOST_ASKED = 64
 /** So many owners are tried for one digest. */
 const OWNERS = 4
 /** For a tag the owner may have to ask upstream first. */
@@ -157,6 +160,44 @@ export class PeerNetwork {
     }
   }
 
+  /** Who this agent is to its peers, and who they are. */
+  view() {
+    const self = this.#joined?.membership.self
+    if (self === undefined) return undefined
+    const members = this.#roster.all().map(({ member, since, taken, given }) => {
+      const { id, version, protocol } = member
+      const isUnderstood = protocol === PEER_PROTOCOL
+      return { id, ...placeOf(member), version, isUnderstood, since, taken, given }
+    })
+    return { self: placeOf(self), members }
+  }
+
+  /** Who owns it, and who has some of it, by the word of those who are asked now. undefined when there is nobody. */
+  async whoHas(digest: Digest) {
+    const owner = this.#ownerOf(digest)
+    if (owner === undefined) return undefined
+    const asked = this.#ranked(digest, MOST_ASKED)
+    const { answered, found } = await this.#askWhoHas(digest, asked)
+    const holders = found.map(({ member, position, whole }) => ({
+      ...placeOf(member),
+      position,
+      isWhole: whole,
+    }))
+    return { owner, asked: asked.length, answered, holders }
+  }
+
+  tagOwner(repository: Repository, tag: string) {
+    return this.#ownerOf(tagKey(repository, tag))
+  }
+
+  /** undefined while there is nobody else. */
+  #ownerOf(key: string): { name: string; isSelf: boolean } | undefined {
+    const joined = this.#joined
+    const [owner] = this.#owners(key, 1)
+    if (joined === undefined || owner === undefined || this.#peers(joined).length === 0) return undefined
+    return { name: owner.name, isSelf: owner.id === joined.membership.self.id }
+  }
+
   #take(parent: Contact, digest: Digest, intake: VouchedIntake, signal: AbortSignal): Promise<void> {
     const { id, name } = parent
     const before = intake.position
@@ -192,21 +233,38 @@ export class PeerNetwork {
   }
 
   async #formerOwners(digest: Digest): Promise<readonly Holder[]> {
+    const { found } = await this.#askWhoHas(digest, this.#ranked(digest, FORMER_OWNERS))
+    return found.flatMap(({ member, position, whole }) =>
+      whole ? [{ contact: contactOf(member), zone: member.zone, position, whole }] : [],
+    )
+  }
+
+  /** Others, the likeliest to have it first. */
+  #ranked(digest: Digest, count: number): readonly Member[] {
     const self = this.#joined?.membership.self.id
-    const former = this.#owners(digest, FORMER_OWNERS + 1).filter(({ id }) => id !== self)
+    return this.#owners(digest, count + 1)
+      .filter(({ id }) => id !== self)
+      .slice(0, count)
+  }
+
+  async #askWhoHas(
+    digest: Digest,
+    members: readonly Member[],
+  ): Promise<{ answered: number; found: { member: Member; position: number; whole: boolean }[] }> {
     const signal = AbortSignal.timeout(HAS_MS)
-    const found = await Promise.allSettled(
-      former.map(async (member): Promise<Holder[]> => {
-        const answer = parse(
-          HasAnswer,
-          await this.#ask(member, { ask: 'has', digest }, HAS_MS, signal),
-          member.name,
-        )
-        if (answer.is === 'refused' || !answer.whole) return []
-        return [{ contact: contactOf(member), zone: member.zone, position: answer.position, whole: true }]
+    setMaxListeners(0, signal)
+    const answers = await Promise.allSettled(
+      members.map(async (member) => {
+        const answer = await this.#ask(member, { ask: 'has', digest }, HAS_MS, signal)
+        return { member, answer: parse(HasAnswer, answer, member.name) }
       }),
     )
-    return found.flatMap((each) => (each.status === 'fulfilled' ? each.value : []))
+    const given = answers.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+    const found = given.flatMap(({ member, answer }) => {
+      if (answer.is === 'refused' || (answer.position === 0 && !answer.whole)) return []
+      return [{ member, position: answer.position, whole: answer.whole }]
+    })
+    return { answered: given.length, found }
   }
 
   /** One question, one answer. */
@@ -217,8 +275,8 @@ export class PeerNetwork {
   }
 
   async #answer(first: unknown, line: Line): Promise<void> {
-    const ask = parse(Ask, first, line.who)
     try {
+      const ask = parse(Ask, first, line.who)
       switch (ask.ask) {
         case 'take':
           return await serve(ask, line, { holdings: this.#node.holdings, roster: this.#roster })
@@ -285,6 +343,10 @@ export class PeerNetwork {
 
 function tagKey(repository: Repository, tag: string): string {
   return `${repositoryKey(repository)}:${tag}`
+}
+
+function placeOf(member: Member): { name: string; address: string; zone: string | undefined } {
+  return { name: member.name, address: addressOf(member), zone: member.zone }
 }
 
 function contactOf({ id, name, host, port, fingerprint }: Member): Contact {

@@ -36,6 +36,22 @@ export function flightAttempted(more: Partial<Events['flight.attempted']> = {}):
   }
 }
 
+export function peerTransfer(more: Partial<Events['peer.taken']> = {}): Events['peer.taken'] {
+  return {
+    digest: digestOf('layer'),
+    id: 'f00d',
+    name: 'node-3',
+    bytes: 1000,
+    ms: 30,
+    error: undefined,
+    ...more,
+  }
+}
+
+export function peerGuided(more: Partial<Events['peer.guided']> = {}): Events['peer.guided'] {
+  return { digest: digestOf('layer'), owner: 'node-5', course: 'take', from: 'node-3', ...more }
+}
+
 export function flightEnded(more: Partial<Events['flight.ended']> = {}): Events['flight.ended'] {
   return {
     digest: digestOf('layer'),

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { publish } from '../../src/observe/events.ts'
 import { Journal } from '../../src/observe/journal.ts'
-import { flightAttempted, flightEnded, flightStarted, requestEnded } from './facts.ts'
+import {
+  flightAttempted,
+  flightEnded,
+  flightStarted,
+  peerGuided,
+  peerTransfer,
+  requestEnded,
+} from './facts.ts'
 import { ALPINE, digestOf } from './memory-node.ts'
 
 let journal: Journal
@@ -84,4 +91,26 @@ test('many sources of one flight are remembered by their last', () => {
   const attempts = journal.flights(digestOf('layer'), 1)[0]?.attempts
   assert.equal(attempts?.length, 10)
   assert.equal(attempts.at(-1)?.source, 's49')
+})
+
+test('a flight is remembered with what went on among peers, at most the last of it', () => {
+  publish('peer.guided', peerGuided())
+  publish('flight.started', flightStarted())
+  publish('peer.guided', peerGuided())
+  publish('peer.guided', peerGuided({ digest: digestOf('another') }))
+  publish('peer.taken', peerTransfer({ bytes: 7, error: new Error('gone') }))
+  const steps = journal.flights(digestOf('layer'), 1)[0]?.steps ?? []
+  assert.deepEqual(
+    steps.map(({ is, fact }) => [is, fact.digest]),
+    [
+      ['guided', digestOf('layer')],
+      ['taken', digestOf('layer')],
+    ],
+  )
+  for (let bytes = 0; bytes < 50; bytes++) publish('peer.taken', peerTransfer({ bytes }))
+  publish('flight.ended', flightEnded())
+  publish('peer.guided', peerGuided({ course: 'wait' }))
+  assert.equal(steps.length, 20)
+  const last = steps.at(-1)
+  assert.ok(last?.is === 'taken' && last.fact.bytes === 49 && last.afterMs >= 0)
 })

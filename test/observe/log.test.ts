@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { publish } from '../../src/observe/events.ts'
 import { type Log, startLog } from '../../src/observe/log.ts'
-import { flightAttempted, flightEnded, flightStarted, requestEnded } from './facts.ts'
+import {
+  flightAttempted,
+  flightEnded,
+  flightStarted,
+  peerGuided,
+  peerTransfer,
+  requestEnded,
+} from './facts.ts'
 import { ALPINE, digestOf } from './memory-node.ts'
 
 type Line = Record<string, unknown>
@@ -102,4 +109,28 @@ test('a name from outside cannot begin a line of its own', () => {
     publish('request.ended', requestEnded({ reference: 'x\n{"level":"fatal","message":"forged"}' }))
   })
   assert.equal(lines.length, 1)
+})
+
+test('who comes and goes is told, what goes between peers is for those who debug', () => {
+  const act = (): void => {
+    publish('peer.joined', { id: 'f00d', name: 'node-3', address: 'a:1', zone: 'z', version: '1' })
+    publish('peer.served', peerTransfer({ error: new Error('at https://u:hunter2@m/') }))
+    publish('peer.taken', peerTransfer())
+    publish('peer.guided', peerGuided())
+    publish('flight.attempted', flightAttempted({ sourceKind: 'peer', error: new Error('none has it') }))
+    publish('peer.left', { id: 'f00d', name: 'node-3', zone: 'z', reason: 'left' })
+  }
+  const told = (lines: Line[]): unknown[] => lines.map(({ message }) => message)
+  assert.deepEqual(told(logged('info', act)), ['peer joined', 'peer left'])
+  const lines = logged('debug', act)
+  assert.deepEqual(told(lines), [
+    'peer joined',
+    'served to peer',
+    'taken from peer',
+    'told by owner',
+    'source failed',
+    'peer left',
+  ])
+  assert.equal(lines[1]?.['name'], 'node-3')
+  assert.ok(!JSON.stringify(lines).includes('hunter2'))
 })

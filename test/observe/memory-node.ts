@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto'
-import type { BlobView, FlightView, NodeView, ScrubView, TagView } from '../../src/observe/view.ts'
+import type {
+  BlobView,
+  FlightView,
+  HoldersView,
+  NodeView,
+  OwnerView,
+  PeersView,
+  ScrubView,
+  TagView,
+} from '../../src/observe/view.ts'
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/repository.ts'
@@ -24,6 +33,9 @@ export class MemoryNode implements NodeView {
   readonly seen = new Map<Digest, Repository[]>()
   readonly forbidden = new Set<string>()
   readonly pinned = new Set<Digest>()
+  swarm: PeersView | undefined
+  readonly held = new Map<Digest, HoldersView>()
+  owner: OwnerView | undefined
   registry: string | undefined = '127.0.0.1:5050'
   readonly #blobs = new Map<Digest, BlobView>()
   readonly #manifests = new Map<Digest, Uint8Array>()
@@ -128,6 +140,18 @@ export class MemoryNode implements NodeView {
 
   hosts(repository: Repository): readonly string[] {
     return this.allowed(repository) ? ['mirror.example.com', 'registry-1.docker.io'] : []
+  }
+
+  peers(): PeersView | undefined {
+    return this.swarm
+  }
+
+  async whoHas(digest: Digest): Promise<HoldersView | undefined> {
+    return this.held.get(digest)
+  }
+
+  tagOwner(): OwnerView | undefined {
+    return this.owner
   }
 
   allowed(repository: Repository): boolean {

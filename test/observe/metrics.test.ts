@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { publish } from '../../src/observe/events.ts'
 import { Metrics } from '../../src/observe/metrics.ts'
+import { Failure } from '../../src/resolve/failure.ts'
 import { parseExposition } from './exposition.ts'
-import { flightAttempted, flightEnded, requestEnded } from './facts.ts'
+import { flightAttempted, flightEnded, peerTransfer, requestEnded } from './facts.ts'
 import { digestOf } from './memory-node.ts'
 
 const LEVELS = {
@@ -123,6 +124,7 @@ test('what is published is counted', () => {
       requests: 3,
       served: { local: 1000, inflight: 500, peer: 0, upstream: 0 },
       fetched: { peer: 0, upstream: 1000 },
+      peers: { in: 0, out: 0 },
     })
   })
 })
@@ -141,4 +143,25 @@ test('nothing is counted after the end', () => {
   metrics.close()
   publish('request.ended', requestEnded())
   assert.equal(metrics.totals().requests, 0)
+})
+
+test('what goes from and to peers is counted, and how it ended', () => {
+  withMetrics((metrics, read) => {
+    assert.equal(read().get('leat_peer_takes_total')?.samples.get('leat_peer_takes_total{outcome="done"}'), 0)
+    publish('peer.taken', peerTransfer({ bytes: 700 }))
+    publish('peer.taken', peerTransfer({ bytes: 20, error: new Failure('stalled', 'nothing came') }))
+    publish('peer.taken', peerTransfer({ bytes: 3, error: new Error('a mistake') }))
+    publish('peer.served', peerTransfer({ bytes: 50, id: undefined, error: new Error('gone') }))
+    publish('flight.attempted', flightAttempted({ source: 'peers', sourceKind: 'peer', bytes: 723 }))
+    const families = read()
+    const value = (name: string, labels: string): number | undefined =>
+      families.get(name)?.samples.get(`${name}{${labels}}`)
+    assert.equal(value('leat_peer_bytes_total', 'direction="in"'), 723)
+    assert.equal(value('leat_peer_bytes_total', 'direction="out"'), 50)
+    assert.equal(value('leat_fetched_bytes_total', 'source="peer"'), 723)
+    for (const outcome of ['done', 'stalled', 'unavailable']) {
+      assert.equal(value('leat_peer_takes_total', `outcome="${outcome}"`), 1, outcome)
+    }
+    assert.deepEqual(metrics.totals().peers, { in: 723, out: 50 })
+  })
 })

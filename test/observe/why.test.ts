@@ -7,7 +7,14 @@ import { Journal } from '../../src/observe/journal.ts'
 import { WhyReport } from '../../src/observe/report.ts'
 import { whyReport } from '../../src/observe/why.ts'
 import { whyText } from '../../src/observe/why-text.ts'
-import { flightAttempted, flightEnded, flightStarted, requestEnded } from './facts.ts'
+import {
+  flightAttempted,
+  flightEnded,
+  flightStarted,
+  peerGuided,
+  peerTransfer,
+  requestEnded,
+} from './facts.ts'
 import { ALPINE, digestOf, MemoryNode } from './memory-node.ts'
 
 let node: MemoryNode
@@ -185,4 +192,97 @@ test('what is neither an image nor a digest is refused with a sentence', async (
     const report = await whyReport(node, journal, hosts, subject)
     assert.ok(!report.ok && report.problem.length > 10, subject)
   }
+})
+
+function swarm(): void {
+  node.swarm = { self: { name: 'node-0', address: '10.0.0.9:5052', zone: undefined }, members: [] }
+}
+
+test('who owns it and who has it is told, and that peers would be asked first', async () => {
+  swarm()
+  const digest = digestOf('far')
+  node.held.set(digest, {
+    owner: { name: 'node-5', isSelf: false },
+    asked: 4,
+    answered: 3,
+    holders: [
+      { name: 'node-5', address: '10.0.0.5:5052', zone: undefined, position: 5, isWhole: true },
+      { name: 'no\u001bde', address: '10.0.0.6:5052', zone: 'east', position: 2048, isWhole: false },
+    ],
+  })
+  const { report, text } = await why(digest)
+  assert.deepEqual(report.peers?.owner, { name: 'node-5', self: false })
+  assert.deepEqual(
+    report.peers.holders.map(({ zone, whole }) => [zone, whole]),
+    [
+      [null, true],
+      ['east', false],
+    ],
+  )
+  assert.match(text, /^owner: {4}node-5\npeers: {4}2 of 3 have it, of 4 that were asked\n/m)
+  assert.match(text, /^ {10}node-5 at 10\.0\.0\.5:5052\n {10}no\?de at .*, zone east, 2\.0 KiB so far\n/m)
+  assert.equal(
+    report.next,
+    `${digest} is not here: node-5, which owns it among the peers, would be asked whom to take it from, and the registry of the repository in the request only if there is nobody.`,
+  )
+  assert.match(
+    (await why(`alpine@${digest}`)).report.next,
+    /^It is not here: node-5, .* from, and mirror\.example\.com, then registry-1\.docker\.io only if there is nobody\.$/,
+  )
+})
+
+test('a node that owns it says that it asks upstream for all', async () => {
+  swarm()
+  const digest = digestOf('near')
+  const owner = { name: 'node-0', isSelf: true }
+  node.held.set(digest, { owner, asked: 1, answered: 1, holders: [] })
+  node.owner = owner
+  const { report, text } = await why(`alpine@${digest}`)
+  assert.match(text, /^owner: {4}this node\npeers: {4}0 of 1 have it\n/m)
+  assert.equal(
+    report.next,
+    'It is not here: this node owns it among its peers, so unless one of them has it mirror.example.com, then registry-1.docker.io would be asked for it, by this node for all.',
+  )
+  assert.match(
+    (await why('alpine:none')).report.next,
+    /^The tag is not known here: mirror\.example\.com, then/,
+  )
+})
+
+test('a tag that a peer owns would be asked of that peer first', async () => {
+  swarm()
+  node.owner = { name: 'node-5', isSelf: false }
+  assert.equal(
+    (await why('alpine:none')).report.next,
+    'The tag is not known here: node-5 for all its peers, then mirror.example.com, then registry-1.docker.io would be asked for it and for its manifest.',
+  )
+})
+
+test('the last transfer is told with whom the owner named, and what each gave', async () => {
+  publish('flight.started', flightStarted())
+  publish('peer.guided', peerGuided())
+  publish('peer.taken', peerTransfer({ bytes: 2048, error: new Error('broke at https://u:hunter2@m/') }))
+  publish('peer.guided', peerGuided({ course: 'wait', from: undefined }))
+  publish('peer.guided', peerGuided({ course: 'take', from: 'no\u001bde' }))
+  publish('peer.taken', peerTransfer({ name: 'no\u001bde', bytes: 4096 }))
+  publish('peer.guided', peerGuided({ course: 'fetch', from: undefined }))
+  publish('peer.guided', peerGuided({ course: 'alone', from: undefined }))
+  publish('peer.guided', peerGuided({ course: 'end', from: undefined }))
+  publish('peer.guided', peerGuided({ course: 'unguided', owner: undefined, from: undefined }))
+  publish('flight.ended', flightEnded())
+  const { report, text } = await why(digestOf('layer'))
+  assert.equal(report.flights[0]?.peers.length, 9)
+  assert.ok(!JSON.stringify(report).includes('hunter2'))
+  const story = text.split('\n').flatMap((line) => /^ {12}after \d+ms (.*)$/.exec(line)?.[1] ?? [])
+  assert.deepEqual(story, [
+    'node-5 said: take it from node-3',
+    'node-3 had given 2.0 KiB in 30ms, then: broke at https://***@m/',
+    'node-5 said: wait',
+    'node-5 said: take it from no?de',
+    'no?de had given 4.0 KiB in 30ms',
+    'node-5 said: ask upstream, for all who want it',
+    'node-5 said: ask upstream, as no peer can help',
+    'node-5 said: upstream failed those who asked it',
+    'no owner can be reached, so upstream is to be asked',
+  ])
 })

@@ -42,12 +42,7 @@ export function hostileReports(): Reports {
 }
 
 function status(): StatusReport {
-  const peers = {
-    zone: HOSTILE[0],
-    bytes: { in: MIB, out: 2 * MIB },
-    members: HOSTILE.map((text, at) => ({ name: text, zone: at > 3 ? null : text, connected: at % 2 === 0 })),
-  }
-  const report: StatusReport & { peers: typeof peers } = {
+  const report: StatusReport = {
     version: HOSTILE[0],
     startedAt: AT,
     addresses: { registry: HOSTILE[1], admin: HOSTILE[1] },
@@ -74,7 +69,22 @@ function status(): StatusReport {
       resting: text,
       quota: { remaining: 1, limit: null, windowSeconds: 60 },
     })),
-    peers,
+    peers: {
+      self: { name: HOSTILE[0], address: HOSTILE[1], zone: HOSTILE[0] },
+      bytes: { in: MIB, out: 2 * MIB },
+      count: HOSTILE.length,
+      members: HOSTILE.map((text, at) => ({
+        id: text,
+        name: text,
+        address: text,
+        zone: at > 3 ? null : text,
+        version: text,
+        understood: at % 2 === 0,
+        since: AT,
+        taken: 1,
+        given: 1,
+      })),
+    },
   }
   return report
 }
@@ -152,7 +162,18 @@ function why(subject: string): WhyReport {
       obstacle: source,
       error: null,
       attempts: [{ source, bytes: 1, ms: 1, error: source }],
+      peers: [
+        { is: 'guided', afterMs: 1, owner: source, course: 'take', from: source },
+        { is: 'taken', afterMs: 1, from: source, bytes: 1, ms: 1, error: source },
+      ],
     })),
+    peers: {
+      self: text,
+      owner: { name: text, self: false },
+      asked: 1,
+      answered: 1,
+      holders: [{ name: text, address: text, zone: text, position: 1, whole: false }],
+    },
     next: text,
   }
 }

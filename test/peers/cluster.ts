@@ -51,6 +51,12 @@ export class Cluster {
     this.#changed()
   }
 
+  /** All others believe it to be at another port. */
+  move(node: Node, port: number): void {
+    if (node.member !== undefined) node.member = { ...node.member, port }
+    this.#changed()
+  }
+
   /** As it would be after a start on the same data. */
   revive(node: Node): void {
     if (node.member !== undefined) node.member = { ...node.member, incarnation: node.member.incarnation + 1 }
@@ -137,6 +143,10 @@ export class Node {
       },
     })
     this.#network = network
+  }
+
+  get network(): PeerNetwork {
+    return this.#network
   }
 
   async start(membershipOf: (self: Member) => Membership): Promise<void> {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
 import { digestOf } from '../support/memory-store.ts'
-import { Cluster, type Node } from './cluster.ts'
+import { Cluster, type Node, REPOSITORY } from './cluster.ts'
 
 const MIB = 1024 * 1024
 
@@ -148,5 +150,79 @@ describe('what peers do is made known', () => {
     for (const node of cluster.nodes) from.push((await node.pull(digest)).from)
     assert.ok(from.filter((each) => each === 'peer').length >= 2, from.join())
     assert.ok(from.every((each) => each === 'peer' || each === 'upstream' || each === 'hit'))
+  })
+})
+
+describe('a node tells of its peers', () => {
+  it('who it is, who they are, and what was exchanged with each', async (t) => {
+    const cluster = await clusterOf(t, 2)
+    const [one, other] = cluster.nodes as [Node, Node]
+    const bytes = randomBytes(MIB)
+    const digest = upstream.addBlob(bytes)
+    const began = Date.now()
+    await one.pull(digest)
+    await other.pull(digest)
+    const [here, there] = [one, other].map((node) => node.network.view() ?? assert.fail('it has joined'))
+    const { host, port } = one.member ?? assert.fail('it has started')
+    assert.deepEqual(here?.self, { name: 'node-0', address: `${host}:${port}`, zone: undefined })
+    const [mine] = here.members
+    const [its] = there?.members ?? []
+    assert.equal(mine?.name, 'node-1')
+    assert.equal(mine.isUnderstood, true)
+    assert.ok(mine.since <= began)
+    // Whoever of the two has asked upstream, the other has it from there.
+    await until(
+      () => (one.network.view()?.members[0]?.given ?? 0) + (other.network.view()?.members[0]?.given ?? 0) > 0,
+    )
+    assert.equal(mine.taken + (its?.taken ?? 0), bytes.length)
+  })
+
+  it('who owns a digest, and who has it whole or in part', async (t) => {
+    const cluster = await clusterOf(t, 4)
+    const bytes = randomBytes(8 * MIB)
+    const digest = upstream.addBlob(bytes)
+    const [asking, ...others] = cluster.nodes as [Node, ...Node[]]
+    const nobody = (await asking.network.whoHas(digest)) ?? assert.fail('there are peers')
+    assert.deepEqual(
+      { ...nobody, owner: undefined },
+      { owner: undefined, asked: 3, answered: 3, holders: [] },
+    )
+    for (const node of others) {
+      const { owner } = (await node.network.whoHas(digest)) ?? {}
+      assert.equal(owner?.name, nobody.owner.name)
+      assert.equal(owner.isSelf, node.name === owner.name)
+    }
+    upstream.fault(digest, { drip: { bytes: 256 * 1024, everyMs: 10 } })
+    const pulling = others[0]?.pull(digest)
+    const position = () => others[0]?.resolution.flights.get(digest)?.position ?? 0
+    await until(() => position() > 2 * MIB)
+    const during = await asking.network.whoHas(digest)
+    const part = during?.holders.find(({ name }) => name === others[0]?.name)
+    assert.ok(part !== undefined && part.position > MIB && !part.isWhole, JSON.stringify(during))
+    await pulling
+    const after = await asking.network.whoHas(digest)
+    const whole = after?.holders.find(({ name }) => name === others[0]?.name)
+    assert.deepEqual([whole?.isWhole, whole?.position], [true, bytes.length])
+  })
+
+  it('in time, when some do not answer', async (t) => {
+    const cluster = await clusterOf(t, 3)
+    const [asking, mute] = cluster.nodes as [Node, Node]
+    const silent = createServer((socket) => socket.on('error', () => {}).resume())
+    await once(silent.listen(0, '127.0.0.1'), 'listening')
+    t.after(() => silent.close())
+    cluster.move(mute, (silent.address() as AddressInfo).port)
+    const began = performance.now()
+    const found = await asking.network.whoHas(digestOf(randomBytes(8)))
+    assert.ok(performance.now() - began < 1500)
+    assert.deepEqual([found?.asked, found?.answered], [2, 1])
+  })
+
+  it('nothing of an owner, when there is nobody else', async (t) => {
+    const cluster = await clusterOf(t, 1)
+    const [alone] = cluster.nodes as [Node]
+    assert.equal(await alone.network.whoHas(digestOf(randomBytes(8))), undefined)
+    assert.equal(alone.network.tagOwner(REPOSITORY, 'v1'), undefined)
+    assert.deepEqual(alone.network.view()?.members, [])
   })
 })
