@@ -9,6 +9,7 @@ import type { Digest } from './oci/digest.ts'
 import { joinPeers, type PeerOptions } from './peers/join.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
+import { Failure } from './resolve/failure.ts'
 import { DEFAULT_POLICY, type Flight, type FlightPolicy } from './resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from './resolve/freshness.ts'
 import { Resolution } from './resolve/resolver.ts'
@@ -172,6 +173,8 @@ class NodeAgent implements Agent {
   #network: PeerNetwork | undefined
   #draining = false
   readonly #warnings: string[] = []
+  /** Once the agent can be told to warm images. */
+  #warming: Warming | undefined
   #leavePeers = async (_: { drainMs: number }): Promise<void> => {}
   #stopping: Promise<void> | undefined
 
@@ -225,13 +228,16 @@ class NodeAgent implements Agent {
     const reporter = new Reporter(this.#view(store, upstreams, resolution))
     this.#undo.push(() => reporter.close())
     const upkeep = new Upkeep(store, defaultNamespace)
-    const warming = new Warming(placeOf(core, this.#options), this.#options.warm)
+    const warming = new Warming(placeOf(core, this.#options), this.#options.warm, () =>
+      this.#network?.warmers(),
+    )
     const adminServer =
       admin === undefined
         ? undefined
         : createAdminServer({ listen: admin, reports: reporter, upkeep, warming })
     this.#undo.push(() => adminServer?.stop())
     this.#undo.push(() => warming.stop())
+    this.#warming = warming
     this.#adminAddress = await adminServer?.start()
     // Last, so that whoever gets an answer here gets one everywhere.
     this.#addresses = { registry: await registry.start(), admin: this.#adminAddress }
@@ -254,6 +260,10 @@ class NodeAgent implements Agent {
           const record = await store.catalog.tag(repository, tag)
           const ageMs = record === undefined ? 0 : Math.max(0, Date.now() - record.checkedAt)
           return { digest, mediaType, size: undefined, ageMs }
+        },
+        warm: (wish, { signal }) => {
+          if (this.#warming === undefined) throw new Failure('busy', 'it is still starting')
+          return this.#warming.warm({ ...wish, signal })
         },
       },
     })

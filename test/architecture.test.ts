@@ -54,7 +54,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   resolve: ['oci', EVENTS],
   store: ['oci', EVENTS, ...INTERFACES],
   upstream: ['oci', EVENTS, ...INTERFACES],
-  peers: ['oci', EVENTS, ...INTERFACES],
+  // Agents tell each other how warming goes in the words in which the admin API does.
+  peers: ['oci', EVENTS, 'observe/warm-report.ts', ...INTERFACES],
   sources: ['oci', EVENTS, ...INTERFACES],
   runtimes: ['oci'],
   observe: ['oci', ...INTERFACES],

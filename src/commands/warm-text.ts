@@ -1,13 +1,11 @@
-import type { ImageProgress, WarmedImage, WarmLine, WarmProgress } from '../observe/warm-report.ts'
+import type { ImageProgress, WarmDone, WarmedImage, WarmProgress } from '../observe/warm-report.ts'
 import { plain, plural, sizeText, spanText } from '../observe/words.ts'
 import { digestText } from './table.ts'
-
-type Done = Extract<WarmLine, { is: 'done' }>
 
 const WIDEST_BAR = 30
 /** Below that a bar says nothing. */
 const NARROWEST_BAR = 8
-const MOST_NAME = 48
+export const MOST_NAME = 48
 
 export function imageText(line: WarmedImage, isInteractive: boolean): string {
   const { image, digest, parts, bytes, pinned, stale, foreign, referrers } = line
@@ -24,7 +22,7 @@ export function imageText(line: WarmedImage, isInteractive: boolean): string {
   return `stored  ${plain(image)}  ${digestText(digest ?? '', isInteractive)}  ${what}\n`
 }
 
-export function doneText(done: Done): string {
+export function doneText(done: WarmDone): string {
   const { images, failed, bytes, ms } = done
   const which = failed === 0 ? plural(images, 'image') : `${images - failed} of ${plural(images, 'image')}`
   return `Warmed ${which} with ${sizeText(bytes)} in ${spanText(ms)}: ${originText(done)}.\n`
@@ -32,14 +30,18 @@ export function doneText(done: Done): string {
 
 /** How far all of it is. */
 export function totalText(progress: WarmProgress): string {
-  const { images, ofImages, bytes, ofBytes, bytesPerSecond, secondsLeft, fetched } = progress
+  const { images, ofImages } = progress
+  return [`${images} of ${plural(ofImages, 'image')}`, ...amountTexts(progress)].join(', ')
+}
+
+export function amountTexts(progress: Omit<WarmProgress, 'is' | 'under' | 'images' | 'ofImages'>): string[] {
+  const { bytes, ofBytes, bytesPerSecond, secondsLeft, fetched } = progress
   return [
-    `${images} of ${plural(ofImages, 'image')}`,
     `${sizeText(bytes)} of ${sizeText(ofBytes)}`,
     `${sizeText(bytesPerSecond)}/s`,
     ...(secondsLeft === null ? [] : [`${spanText(secondsLeft * 1000)} left`]),
     ...fetchedText(fetched),
-  ].join(', ')
+  ]
 }
 
 /** A line for each image under way and one for all, none of them wider than the terminal. */
@@ -50,30 +52,39 @@ export function barLines(progress: WarmProgress, columns: number): readonly stri
   return [...lines, totalText(progress)].map((line) => line.slice(0, columns - 1))
 }
 
-function barLine(
-  { image, isPlanned, bytes, ofBytes, fetched }: ImageProgress,
-  nameWidth: number,
+function barLine(image: ImageProgress, nameWidth: number, columns: number): string {
+  const shown = named(image.image, nameWidth)
+  if (!image.isPlanned) return `${shown}  looking what it consists of`
+  return bar(shown, image, columns)
+}
+
+/** In so many characters. */
+export function named(name: string, width: number): string {
+  const text = plain(name)
+  return text.length > width ? `…${text.slice(1 - width)}` : text.padEnd(width)
+}
+
+export function bar(
+  name: string,
+  { bytes, ofBytes, fetched }: Pick<WarmProgress, 'bytes' | 'ofBytes' | 'fetched'>,
   columns: number,
 ): string {
-  const name = plain(image)
-  const shown = name.length > nameWidth ? `…${name.slice(1 - nameWidth)}` : name.padEnd(nameWidth)
-  if (!isPlanned) return `${shown}  looking what it consists of`
   const part = ofBytes === 0 ? 1 : Math.min(1, bytes / ofBytes)
   const percent = `${String(Math.floor(100 * part)).padStart(3)}%`
   const amount = [`${sizeText(bytes)} of ${sizeText(ofBytes)}`, ...fetchedText(fetched)].join(', ')
-  const room = Math.min(WIDEST_BAR, columns - shown.length - percent.length - amount.length - 7)
-  if (room < NARROWEST_BAR) return `${shown} ${percent}  ${amount}`
+  const room = Math.min(WIDEST_BAR, columns - name.length - percent.length - amount.length - 7)
+  if (room < NARROWEST_BAR) return `${name} ${percent}  ${amount}`
   const filled = Math.floor(room * part)
-  const bar = `${'='.repeat(filled)}${filled < room ? '>' : ''}`.padEnd(room)
-  return `${shown}  [${bar}] ${percent}  ${amount}`
+  const drawn = `${'='.repeat(filled)}${filled < room ? '>' : ''}`.padEnd(room)
+  return `${name}  [${drawn}] ${percent}  ${amount}`
 }
 
-function originText({ hereBytes, fetched }: Pick<Done, 'hereBytes' | 'fetched'>): string {
+export function originText({ hereBytes, fetched }: Pick<WarmDone, 'hereBytes' | 'fetched'>): string {
   const parts = [...(hereBytes === 0 ? [] : [`${sizeText(hereBytes)} here already`]), ...fetchedText(fetched)]
   return parts.join(', ') || 'nothing was fetched'
 }
 
-function fetchedText({ peer, upstream }: Done['fetched']): readonly string[] {
+export function fetchedText({ peer, upstream }: WarmDone['fetched']): readonly string[] {
   return [
     ...(peer === 0 ? [] : [`${sizeText(peer)} from peers`]),
     ...(upstream === 0 ? [] : [`${sizeText(upstream)} from upstream`]),

@@ -1,14 +1,19 @@
 import { loadSetting, loadSettings } from '../config/load.ts'
-import { WarmLine, type WarmProgress, type WarmRequest } from '../observe/warm-report.ts'
-import { plain } from '../observe/words.ts'
-import { Bars } from './bars.ts'
+import { WarmLine, type WarmRequest } from '../observe/warm-report.ts'
 import { askLines } from './client.ts'
-import { type Command, DATA_FLAG, type Invocation, JSON_FLAG, type Terminal } from './command.ts'
-import { Progress } from './progress.ts'
+import {
+  type Command,
+  CommandError,
+  DATA_FLAG,
+  type Invocation,
+  JSON_FLAG,
+  type Terminal,
+} from './command.ts'
 import { givenSettings, settingFlags } from './settings.ts'
 import { explained, OR_ELSE, outcome } from './upkeep.ts'
 import { namedImages, namedPlatforms } from './warm-list.ts'
-import { barLines, doneText, imageText, totalText } from './warm-text.ts'
+import { TellingNodes } from './warm-nodes.ts'
+import { TellingImages, TellingPrograms } from './warm-telling.ts'
 
 /** Who has images here before anybody pulls them: the agent, or this process. */
 interface Warming {
@@ -45,6 +50,12 @@ export const warm: Command = {
       help: 'a list with one image on a line; # begins a comment',
       shown: undefined,
     },
+    {
+      name: 'all-nodes',
+      kind: 'switch',
+      help: 'here and on every other agent of the swarm',
+      shown: undefined,
+    },
     DATA_FLAG,
     ...settingFlags('admin', 'config'),
     JSON_FLAG,
@@ -56,6 +67,10 @@ export const warm: Command = {
       line: 'agent warm --file images.txt --referrers --pin',
       what: 'a list of them, with signatures, for good',
     },
+    {
+      line: 'agent warm --all-nodes ghcr.io/acme/app:v1',
+      what: 'on every node, with one copy from upstream',
+    },
     { line: 'agent warm alpine --data /var/lib/leat', what: 'while no agent is running, as in a node image' },
   ],
   async run(given, terminal) {
@@ -65,11 +80,20 @@ export const warm: Command = {
       platforms: [...namedPlatforms(given)],
       referrers: given.switches.has('referrers'),
       pin: given.switches.has('pin'),
+      allNodes: given.switches.has('all-nodes'),
+    }
+    if (request.allNodes && given.values['data'] !== undefined) {
+      throw new CommandError('--all-nodes is for the running agent to ask the others; leave --data out', {
+        exitCode: 2,
+      })
     }
     const signal = terminal.stopped()
     try {
       return await withWarming(given, terminal, (warming) =>
-        show(warming.warm({ ...request, signal }), terminal, { isJson: given.switches.has('json') }),
+        show(warming.warm({ ...request, signal }), terminal, {
+          isJson: given.switches.has('json'),
+          allNodes: request.allNodes,
+        }),
       )
     } catch (error) {
       throw explained(error)
@@ -107,44 +131,18 @@ async function withWarming(
 async function show(
   lines: AsyncIterable<WarmLine>,
   terminal: Terminal,
-  { isJson }: { isJson: boolean },
+  { isJson, allNodes }: { isJson: boolean; allNodes: boolean },
 ): Promise<0 | 1> {
-  const foot = footOf(terminal, isJson)
-  let failed = 0
+  const telling = isJson
+    ? new TellingPrograms(terminal)
+    : allNodes
+      ? new TellingNodes(terminal)
+      : new TellingImages(terminal)
   try {
-    const done = await outcome(lines, async (line) => {
-      if (isJson) await terminal.out(`${JSON.stringify(line)}\n`)
-      else if (line.is === 'progress') await foot.show(line)
-      else {
-        await foot.clear()
-        if (line.error === null) await terminal.out(imageText(line, terminal.isInteractive))
-        else await terminal.err(`agent: ${plain(line.error)}\n`)
-      }
-    })
-    failed = done.failed
-    await foot.clear()
-    // Of one image that could not be had there is nothing more to say.
-    if (isJson) await terminal.out(`${JSON.stringify(done)}\n`)
-    else if (done.images > failed) await terminal.out(doneText(done))
-    return failed === 0 ? 0 : 1
+    const done = await outcome(lines, (line) => telling.line(line))
+    await telling.done(done)
+    return done.failed === 0 ? 0 : 1
   } finally {
-    await foot.clear()
+    await telling.end()
   }
-}
-
-interface Foot {
-  show(progress: WarmProgress): Promise<void>
-  clear(): Promise<void>
-}
-
-function footOf(terminal: Terminal, isJson: boolean): Foot {
-  if (terminal.isInteractive && !isJson) {
-    const bars = new Bars(terminal)
-    return {
-      show: (progress) => bars.draw(barLines(progress, terminal.columns)),
-      clear: () => bars.clear(),
-    }
-  }
-  const progress = new Progress(terminal, { isSilent: isJson })
-  return { show: (line) => progress.show(totalText(line)), clear: () => progress.clear() }
 }

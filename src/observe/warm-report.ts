@@ -14,8 +14,18 @@ export const WarmRequest = v.strictObject({
   /** Also signatures, attestations and whatever else refers to the image. */
   referrers: v.optional(v.boolean(), false),
   pin: v.optional(v.boolean(), false),
+  /** Every other agent of the swarm is asked to do the same. */
+  allNodes: v.optional(v.boolean(), false),
 })
 export type WarmRequest = v.InferOutput<typeof WarmRequest>
+
+/** Of several, the one that a line is about. */
+const WarmNode = v.object({
+  id: v.string(),
+  /** For people; no two in one answer have the same. */
+  name: v.string(),
+})
+export type WarmNode = v.InferOutput<typeof WarmNode>
 
 const ImageProgress = v.object({
   image: v.string(),
@@ -29,8 +39,9 @@ const ImageProgress = v.object({
 })
 export type ImageProgress = v.InferOutput<typeof ImageProgress>
 
-const WarmProgress = v.object({
+export const WarmProgress = v.object({
   is: v.literal('progress'),
+  node: v.optional(WarmNode),
   /** Those under way now. */
   under: v.array(ImageProgress),
   images: count,
@@ -45,8 +56,9 @@ const WarmProgress = v.object({
 })
 export type WarmProgress = v.InferOutput<typeof WarmProgress>
 
-const WarmedImage = v.object({
+export const WarmedImage = v.object({
   is: v.literal('image'),
+  node: v.optional(WarmNode),
   /** As it was asked for. */
   image: v.string(),
   digest: v.nullable(v.string()),
@@ -68,18 +80,41 @@ const WarmedImage = v.object({
 })
 export type WarmedImage = v.InferOutput<typeof WarmedImage>
 
+/** What it came to. Of several nodes: their bytes together, and as failed what not all of them have. */
+export const WarmDone = v.object({
+  is: v.literal('done'),
+  images: count,
+  failed: count,
+  bytes,
+  hereBytes: bytes,
+  fetched: Fetched,
+  ms: count,
+  nodes: v.optional(count),
+  /** Those that do not have all. */
+  failedNodes: v.optional(count),
+})
+export type WarmDone = v.InferOutput<typeof WarmDone>
+
+/** What it came to on one of several nodes. */
+const WarmedNode = v.object({
+  is: v.literal('node'),
+  node: WarmNode,
+  /** Why it could not be asked, or has not told to the end; null: what failed there is told by image. */
+  error: v.nullable(v.string()),
+  images: count,
+  failed: count,
+  bytes,
+  hereBytes: bytes,
+  fetched: Fetched,
+  ms: count,
+})
+export type WarmedNode = v.InferOutput<typeof WarmedNode>
+
 export const WarmLine = v.variant('is', [
   WarmProgress,
   WarmedImage,
-  v.object({
-    is: v.literal('done'),
-    images: count,
-    failed: count,
-    bytes,
-    hereBytes: bytes,
-    fetched: Fetched,
-    ms: count,
-  }),
+  WarmedNode,
+  WarmDone,
   v.object({ is: v.literal('failed'), error: v.string() }),
 ])
 export type WarmLine = v.InferOutput<typeof WarmLine>

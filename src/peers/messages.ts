@@ -1,6 +1,9 @@
 import * as v from 'valibot'
+import { MOST_IMAGES, WarmDone, WarmedImage, WarmProgress } from '../observe/warm-report.ts'
 import { type Digest, parseDigest } from '../oci/digest.ts'
 import { isRepositoryName, isTag } from '../oci/names.ts'
+import { parsePlatform } from '../oci/platform.ts'
+import { parseReference } from '../oci/reference.ts'
 import { parseRegistryHost } from '../oci/registry-host.ts'
 import { Failure } from '../resolve/failure.ts'
 import { type MemberId, parseMemberId } from './member.ts'
@@ -21,6 +24,12 @@ const repository = v.object({
 })
 const amount = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const mediaType = v.nullable(v.pipe(v.string(), v.maxLength(255)))
+const platform = v.pipe(
+  v.string(),
+  v.maxLength(100),
+  v.check((text) => text === 'all' || parsePlatform(text).ok),
+)
+const beat = v.object({ is: v.literal('beat') })
 /** As much of a member as it takes to reach it, and to know that it is the one. */
 export const Contact = v.object({
   id: memberId,
@@ -58,6 +67,14 @@ export const Ask = v.variant('ask', [
   v.object({ ask: v.literal('has'), digest }),
   /** To the owner of a tag. Answered with `tag`. */
   v.object({ ask: v.literal('tag'), repository, tag: v.pipe(v.string(), v.check(isTag)) }),
+  /** Have so many images there, which follow in messages of their own. Answered with how that goes, until it is done. */
+  v.object({
+    ask: v.literal('warm'),
+    images: v.pipe(amount, v.minValue(1), v.maxValue(MOST_IMAGES)),
+    platforms: v.pipe(v.array(platform), v.maxLength(32)),
+    referrers: v.boolean(),
+    pin: v.boolean(),
+  }),
 ])
 export type Ask = v.InferOutput<typeof Ask>
 
@@ -90,7 +107,7 @@ export const Guidance = v.variant('is', [
   /** Do nothing for now: whoever you could take it from is not ahead of you. */
   v.object({ is: v.literal('wait') }),
   /** Nothing new; I am still here. */
-  v.object({ is: v.literal('beat') }),
+  beat,
   marks,
   refused,
 ])
@@ -120,6 +137,35 @@ export const HasAnswer = v.variant('is', [
 
 export const TagAnswer = v.variant('is', [
   v.object({ is: v.literal('tag'), digest, mediaType, ageMs: v.pipe(v.number(), v.minValue(0)) }),
+  refused,
+])
+
+/** From one who wants images warm elsewhere. */
+export const WarmNews = v.variant('is', [
+  v.object({
+    is: v.literal('images'),
+    images: v.pipe(
+      v.array(
+        v.pipe(
+          v.string(),
+          v.maxLength(600),
+          v.check((text) => parseReference(text).ok),
+        ),
+      ),
+      v.minLength(1),
+    ),
+  }),
+  /** I still want to know. */
+  beat,
+])
+
+/** To that: the first is `ready`, for the images. */
+export const WarmAnswer = v.variant('is', [
+  v.object({ is: v.literal('ready') }),
+  WarmProgress,
+  WarmedImage,
+  WarmDone,
+  beat,
   refused,
 ])
 

@@ -19,6 +19,7 @@ import { addressOf, Roster } from './roster.ts'
 import { serve } from './serving.ts'
 import { ownTable, type Table, tableOf } from './table.ts'
 import { takeFrom } from './taking.ts'
+import { tellWarming, type Warm, type Warmers, warmersOf } from './warming.ts'
 
 /** What peers may ask of this node. */
 export interface Node {
@@ -27,6 +28,8 @@ export interface Node {
   tag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagHead>
   /** It may be pulled through this node. */
   allowed(repository: Repository): boolean
+  /** As far as this node allows it. */
+  readonly warm: Warm
 }
 
 export interface PeerNetworkOptions {
@@ -198,6 +201,11 @@ export class PeerNetwork {
     return { name: owner.name, isSelf: owner.id === joined.membership.self.id }
   }
 
+  /** Who can be asked to warm images; undefined before this agent is one of a swarm. */
+  warmers(): Warmers | undefined {
+    return this.#joined && warmersOf(this.#joined.membership, this.#dialer)
+  }
+
   #take(parent: Contact, digest: Digest, intake: VouchedIntake, signal: AbortSignal): Promise<void> {
     const { id, name } = parent
     const before = intake.position
@@ -286,6 +294,8 @@ export class PeerNetwork {
           return await this.#tellHeld(ask.digest, line)
         case 'tag':
           return await this.#tellTag(ask, line)
+        case 'warm':
+          return await tellWarming(ask, line, this.#node.warm)
       }
     } catch (error) {
       line.send(refusal(error))

@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events'
-import type { WarmLine, WarmRequest } from '../observe/warm-report.ts'
+import type { WarmLine } from '../observe/warm-report.ts'
 import { Failure } from '../resolve/failure.ts'
 import { Refusal } from '../upkeep/refusal.ts'
+import { type Fleet, type Wish, warmEverywhere } from './everywhere.ts'
 import { Fetching } from './fetching.ts'
 import { Keeper } from './keeper.ts'
 import { type Order, parseOrder, type WarmEntry } from './order.ts'
@@ -13,6 +14,12 @@ export type { WarmEntry }
 /** Of those that somebody waits for. */
 const MOST_RUNS = 16
 
+export interface Wanting extends Wish {
+  /** Here, and on every other node. */
+  readonly allNodes?: boolean
+  readonly signal: AbortSignal
+}
+
 /** Has images here before anybody pulls them: those that are asked for now, and those that are to be kept so. */
 export class Warming {
   readonly #place: Place
@@ -20,11 +27,17 @@ export class Warming {
   readonly #keepers: readonly Keeper[]
   readonly #stopping = new AbortController()
   readonly #running = new Set<Promise<unknown>>()
+  readonly #fleet: () => Fleet | undefined
   #runs = 0
 
-  /** Throws a `Refusal` when what is to be kept makes no sense. */
-  constructor(place: Place, keep: readonly WarmEntry[] = []) {
+  /** `fleet` is undefined for a node without others. Throws a `Refusal` when what is to be kept makes no sense. */
+  constructor(
+    place: Place,
+    keep: readonly WarmEntry[] = [],
+    fleet: () => Fleet | undefined = () => undefined,
+  ) {
     this.#place = place
+    this.#fleet = fleet
     this.#fetching = new Fetching(place)
     // As many as all that is to be kept has parts.
     setMaxListeners(0, this.#stopping.signal)
@@ -37,8 +50,9 @@ export class Warming {
   }
 
   /** Told in lines that end with `done`. What is refused is thrown by the first step. */
-  async *warm({ images, signal, ...how }: WarmRequest & { signal: AbortSignal }): AsyncGenerator<WarmLine> {
+  async *warm({ images, signal, allNodes, ...how }: Wanting): AsyncGenerator<WarmLine> {
     const orders = [...new Set(images)].map((image) => this.#order({ image, ...how }))
+    const fleet = allNodes === true ? this.#others() : undefined
     if (this.#runs >= MOST_RUNS) {
       throw new Refusal(
         'conflict',
@@ -47,9 +61,10 @@ export class Warming {
     }
     this.#runs += 1
     try {
-      const track = <Result>(work: Promise<Result>): Promise<Result> => this.#track(work)
-      const run = new Run(this.#place, this.#fetching, { orders, track })
-      yield* run.lines({ signal: AbortSignal.any([signal, this.#stopping.signal]) })
+      const until = AbortSignal.any([signal, this.#stopping.signal])
+      const here = (signal: AbortSignal): AsyncIterable<WarmLine> => this.#run(orders, signal)
+      if (fleet === undefined) yield* here(until)
+      else yield* warmEverywhere({ fleet, orders, platforms: how.platforms, here, signal: until })
     } finally {
       this.#runs -= 1
     }
@@ -65,6 +80,22 @@ export class Warming {
   async stop(): Promise<void> {
     this.#stopping.abort(new Failure('stopping', 'the agent is shutting down'))
     await Promise.allSettled(this.#running)
+  }
+
+  #run(orders: readonly Order[], signal: AbortSignal): AsyncIterable<WarmLine> {
+    const track = <Result>(work: Promise<Result>): Promise<Result> => this.#track(work)
+    return new Run(this.#place, this.#fetching, { orders, track }).lines({ signal })
+  }
+
+  #others(): Fleet {
+    const fleet = this.#fleet()
+    if (fleet === undefined) {
+      throw new Refusal(
+        'conflict',
+        'this agent has no peers to ask; leave --all-nodes out, or start all of them with --peers-secret-file',
+      )
+    }
+    return fleet
   }
 
   #order(entry: WarmEntry): Order {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
+import { allowedBy } from '../../src/oci/allow.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Repository } from '../../src/oci/repository.ts'
 import { issueCredentials } from '../../src/peers/certificate.ts'
 import { identityOf } from '../../src/peers/identity.ts'
-import type { Member, MemberId, Membership } from '../../src/peers/member.ts'
+import { type Member, type MemberId, type Membership, PEER_PROTOCOL } from '../../src/peers/member.ts'
 import { PeerNetwork } from '../../src/peers/network.ts'
 import { Pace } from '../../src/peers/pace.ts'
 import { PeerRegistry } from '../../src/peers/peer-registry.ts'
@@ -15,6 +16,7 @@ import { Held } from '../../src/resolve/held.ts'
 import { readAll } from '../../src/resolve/manifest-reading.ts'
 import { Resolution } from '../../src/resolve/resolver.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
+import { type Wanting, Warming } from '../../src/warm/warming.ts'
 import { MemoryCatalog } from '../support/memory-catalog.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 
@@ -90,6 +92,8 @@ export interface NodeOptions {
   readonly zone?: string
   readonly policy?: Partial<FlightPolicy>
   readonly uploadBytesPerSecond?: number
+  readonly allow?: readonly string[]
+  readonly protocol?: number
 }
 
 export class Node {
@@ -97,9 +101,14 @@ export class Node {
   readonly store = new MemoryStore()
   readonly catalog = new MemoryCatalog()
   readonly resolution: Resolution
+  readonly warming: Warming
+  /** What peers wanted warm. */
+  readonly wishes: Wanting[] = []
+  readonly pinned = new Set<Digest>()
   member: Member | undefined
   isLive = true
   readonly #zone: string | undefined
+  readonly #protocol: number
   readonly #upstreams: Upstreams
   readonly #network: PeerNetwork
   readonly #fingerprint: string
@@ -107,11 +116,13 @@ export class Node {
   constructor(name: string, secret: SwarmSecret, host: string, options: NodeOptions) {
     this.name = name
     this.#zone = options.zone
+    this.#protocol = options.protocol ?? PEER_PROTOCOL
     const credentials = issueCredentials([secret])
     this.#fingerprint = credentials.fingerprint
     this.#upstreams = createUpstreams({
       entries: [{ namespace: REPOSITORY.registry, hosts: [host], tls: false }],
     })
+    const allowed = allowedBy(options.allow)
     let network: PeerNetwork | undefined
     this.resolution = new Resolution({
       store: this.store,
@@ -139,10 +150,31 @@ export class Node {
           const record = await this.catalog.tag(repository, tag)
           return { digest, mediaType, size: undefined, ageMs: Date.now() - (record?.checkedAt ?? Date.now()) }
         },
-        allowed: () => true,
+        allowed,
+        warm: (wish, { signal }) => {
+          this.wishes.push({ ...wish, signal })
+          return this.warming.warm({ ...wish, signal })
+        },
       },
     })
     this.#network = network
+    this.warming = new Warming(
+      {
+        resolver: this.resolution,
+        defaultNamespace: REPOSITORY.registry,
+        allowed,
+        stored: (digest) => this.store.facts(digest),
+        coming: (digest) => this.resolution.flights.get(digest),
+        forget: (digest) => this.resolution.forget(digest),
+        tag: (repository, tag) => this.catalog.tag(repository, tag),
+        tagTtlMs: () => 60_000,
+        limitBytes: () => undefined,
+        pin: async (digest) => void this.pinned.add(digest),
+        unpin: async (digest) => void this.pinned.delete(digest),
+      },
+      [],
+      () => network?.warmers(),
+    )
   }
 
   get network(): PeerNetwork {
@@ -161,15 +193,16 @@ export class Node {
       fingerprint: this.#fingerprint,
       zone: this.#zone,
       version: 'test',
-      protocol: 1,
+      protocol: this.#protocol,
     }
     this.member = self
     this.#network.join(membershipOf(self))
   }
 
   async stop(): Promise<void> {
-    await this.resolution.flights.stop()
     await this.#network.leave({ drainMs: 0 })
+    await this.warming.stop()
+    await this.resolution.flights.stop()
     this.#network.close()
     await this.#upstreams.close()
   }

@@ -1,0 +1,153 @@
+import type { WarmDone, WarmedNode, WarmProgress } from '../observe/warm-report.ts'
+import { plain, plural, sizeText, spanText } from '../observe/words.ts'
+import type { Terminal } from './command.ts'
+import { Foot, type WarmEvent } from './warm-telling.ts'
+import { amountTexts, bar, MOST_NAME, named, originText } from './warm-text.ts'
+
+type Ended = Pick<WarmedNode, 'failed' | 'error'>
+
+/** So many nodes are shown at once. */
+const MOST_SHOWN = 12
+/** So many nodes are named to whom the same has happened. */
+const MOST_NAMED = 3
+/** Many nodes tell more often than anybody can read. */
+const DRAW_MS = 200
+
+/** A line for each node, and at the end what has failed, each reason once. */
+export class TellingNodes {
+  readonly #terminal: Terminal
+  readonly #foot: Foot
+  readonly #names = new Map<string, string>()
+  readonly #under = new Map<string, WarmProgress>()
+  readonly #ended = new Map<string, Ended>()
+  /** Of images, by what it was: the nodes it happened to. */
+  readonly #failures = new Map<string, string[]>()
+  #drawnAt = Number.NEGATIVE_INFINITY
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal
+    this.#foot = new Foot(terminal)
+  }
+
+  async line(line: WarmEvent): Promise<void> {
+    const { node } = line
+    if (node === undefined) return
+    const name = plain(node.name)
+    this.#names.set(node.id, name)
+    switch (line.is) {
+      case 'progress':
+        this.#under.set(node.id, line)
+        return this.#draw()
+      case 'image':
+        if (line.error === null) return
+        this.#failures.set(line.error, [...(this.#failures.get(line.error) ?? []), name])
+        return
+      case 'node':
+        this.#ended.set(node.id, line)
+        await this.#foot.clear()
+        if (line.error !== null) await this.#terminal.err(`agent: ${plain(line.error)}\n`)
+        else await this.#terminal.out(nodeText(line, name))
+    }
+  }
+
+  async done(done: WarmDone): Promise<void> {
+    await this.end()
+    const { nodes = 1, failedNodes = 0 } = done
+    if (nodes > failedNodes) await this.#terminal.out(doneText(done, nodes, failedNodes))
+  }
+
+  async end(): Promise<void> {
+    await this.#foot.clear()
+    for (const [error, names] of this.#failures) {
+      await this.#terminal.err(`agent: ${plain(error)} (${nodesText(names)})\n`)
+    }
+    this.#failures.clear()
+  }
+
+  async #draw(): Promise<void> {
+    const now = performance.now()
+    if (now - this.#drawnAt < DRAW_MS) return
+    this.#drawnAt = now
+    await this.#foot.show(
+      () => this.#lines(this.#terminal.columns - 1),
+      () => this.#total(),
+    )
+  }
+
+  /** None wider than the terminal. Those that failed and those under way come first, the furthest behind before others. */
+  #lines(columns: number): readonly string[] {
+    const nodes = [...this.#names].map(([id, name]) => ({
+      name,
+      ended: this.#ended.get(id),
+      progress: this.#under.get(id),
+    }))
+    nodes.sort((one, two) => rank(one) - rank(two))
+    const shown = nodes.slice(0, MOST_SHOWN)
+    const width = Math.min(MOST_NAME, Math.max(...shown.map(({ name }) => name.length)))
+    const lines = shown.map(({ name, ended, progress }) =>
+      nodeLine(named(name, width), ended, progress, columns),
+    )
+    const more = nodes.length - shown.length
+    const rest = more === 0 ? [] : [`and ${plural(more, 'node')} more`]
+    return [...lines, ...rest, this.#total()].map((line) => line.slice(0, columns))
+  }
+
+  #total(): string {
+    const all = { bytes: 0, ofBytes: 0, fetched: { peer: 0, upstream: 0 }, bytesPerSecond: 0 }
+    let secondsLeft: number | null = 0
+    for (const [id, progress] of this.#under) {
+      all.bytes += progress.bytes
+      all.ofBytes += progress.ofBytes
+      all.fetched.peer += progress.fetched.peer
+      all.fetched.upstream += progress.fetched.upstream
+      if (this.#ended.has(id)) continue
+      all.bytesPerSecond += progress.bytesPerSecond
+      // All are done when the last one is.
+      const own = progress.secondsLeft
+      secondsLeft = own === null || secondsLeft === null ? null : Math.max(secondsLeft, own)
+    }
+    const nodes = `${this.#ended.size} of ${plural(this.#names.size, 'node')}`
+    return [nodes, ...amountTexts({ ...all, secondsLeft })].join(', ')
+  }
+}
+
+interface Shown {
+  readonly ended: Ended | undefined
+  readonly progress: WarmProgress | undefined
+}
+
+function rank({ ended, progress }: Shown): number {
+  if (ended !== undefined) return ended.failed > 0 ? -1 : 2
+  const { bytes = 0, ofBytes = 0 } = progress ?? {}
+  return ofBytes === 0 ? 0 : bytes / ofBytes
+}
+
+function nodeLine(
+  name: string,
+  ended: Ended | undefined,
+  progress: WarmProgress | undefined,
+  columns: number,
+): string {
+  if (ended !== undefined) return `${name}  ${ended.failed === 0 ? 'has all' : 'failed'}`
+  if (progress === undefined || progress.ofBytes === 0) return `${name}  looking what is to come`
+  return bar(name, progress, columns)
+}
+
+function nodeText(line: WarmedNode, name: string): string {
+  const { images, failed, bytes, ms } = line
+  const which = failed === 0 ? plural(images, 'image') : `${images - failed} of ${plural(images, 'image')}`
+  return `${failed < images ? 'warmed' : 'failed'}  ${name}  ${which}, ${sizeText(bytes)} in ${spanText(ms)} (${originText(line)})\n`
+}
+
+function doneText(done: WarmDone, nodes: number, failedNodes: number): string {
+  const which =
+    failedNodes === 0 ? plural(nodes, 'node') : `${nodes - failedNodes} of ${plural(nodes, 'node')}`
+  const images = plural(done.images, 'image')
+  return `Warmed ${images} on ${which} with ${sizeText(done.bytes)} in ${spanText(done.ms)}: ${originText(done)}.\n`
+}
+
+function nodesText(names: readonly string[]): string {
+  const more = names.length - MOST_NAMED
+  if (more > 1) return `${names.slice(0, MOST_NAMED).join(', ')} and ${more} other nodes`
+  return names.join(', ')
+}
