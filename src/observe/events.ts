@@ -89,7 +89,7 @@ export interface Events {
   /** How this node is to get what it wants: as the owner of the digest says, undefined when none can be reached. */
   'peer.guided': {
     readonly digest: Digest
-    readonly owner: string | undefined
+    readonly owner: { readonly name: string; readonly isSelf: boolean } | undefined
     /**
      * `take` it from a peer; `fetch` it from upstream for all others; ask upstream `alone`, as nobody here can help; or
      * `wait` for either. `end`: those who asked upstream were failed by it. `unguided`: there is no owner to be asked.

@@ -8,6 +8,9 @@ const time = v.pipe(v.string(), v.isoTimestamp())
 /** `address` is where its peers reach it. */
 const place = { name: v.string(), address: v.string(), zone: v.nullable(v.string()) }
 
+/** Who says who takes a content from whom. */
+const Owner = v.object({ name: v.string(), self: v.boolean() })
+
 export const PeersReport = v.object({
   self: v.object(place),
   /** Taken from peers, and given to them, since the start. */
@@ -32,10 +35,7 @@ export const PeersReport = v.object({
 export type PeersReport = v.InferOutput<typeof PeersReport>
 
 export const HoldersReport = v.object({
-  /** What this node is called by its peers. */
-  self: v.string(),
-  /** Who says who takes it from whom. */
-  owner: v.object({ name: v.string(), self: v.boolean() }),
+  owner: Owner,
   /** Of the others, so many were asked just now whether they have it, those first who are likeliest to. */
   asked: v.number(),
   answered: v.number(),
@@ -50,7 +50,7 @@ export const PeerStep = v.variant('is', [
     is: v.literal('guided'),
     afterMs: span,
     /** null: none could be reached. */
-    owner: v.nullable(v.string()),
+    owner: v.nullable(Owner),
     course: v.picklist(['take', 'fetch', 'alone', 'wait', 'end', 'unguided']),
     /** Whom to take it from. */
     from: v.nullable(v.string()),

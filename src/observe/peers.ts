@@ -4,7 +4,7 @@ import { rfc3339 } from './listing.ts'
 import type { Totals } from './metrics.ts'
 import type { HoldersReport, PeerStep, PeersReport } from './peer-report.ts'
 import { scrub } from './scrub.ts'
-import type { NodeView, PeersView, PeerView } from './view.ts'
+import type { NodeView, OwnerView, PeersView, PeerView } from './view.ts'
 
 /** A swarm may be larger than anybody wants to read. */
 const MOST_MEMBERS = 1000
@@ -31,16 +31,14 @@ export function peersReport({ self, members }: PeersView, bytes: Totals['peers']
 
 /** null when there are no peers that could be asked. */
 export async function holdersReport(
-  view: Pick<NodeView, 'peers' | 'whoHas'>,
+  view: Pick<NodeView, 'whoHas'>,
   digest: Digest,
 ): Promise<HoldersReport | null> {
-  const self = view.peers()?.self.name
-  const found = self === undefined ? undefined : await view.whoHas(digest)
-  if (self === undefined || found === undefined) return null
+  const found = await view.whoHas(digest)
+  if (found === undefined) return null
   const { owner, asked, answered, holders } = found
   return {
-    self,
-    owner: { name: owner.name, self: owner.isSelf },
+    owner: ownerReport(owner),
     asked,
     answered,
     holders: holders.map(({ name, address, zone, position, isWhole }) => ({
@@ -58,7 +56,13 @@ export function peerSteps({ steps }: FlightEntry): PeerStep[] {
     const { afterMs } = step
     if (step.is === 'guided') {
       const { owner, course, from } = step.fact
-      return { is: 'guided', afterMs, owner: owner ?? null, course, from: from ?? null }
+      return {
+        is: 'guided',
+        afterMs,
+        owner: owner === undefined ? null : ownerReport(owner),
+        course,
+        from: from ?? null,
+      }
     }
     const { name, bytes, ms, error } = step.fact
     return {
@@ -70,6 +74,10 @@ export function peerSteps({ steps }: FlightEntry): PeerStep[] {
       error: error === undefined ? null : scrub(error.message),
     }
   })
+}
+
+function ownerReport({ name, isSelf }: OwnerView): HoldersReport['owner'] {
+  return { name, self: isSelf }
 }
 
 function dealings({ taken, given }: PeerView): number {

@@ -1,4 +1,4 @@
-import type { PeerStep } from './peer-report.ts'
+import type { HoldersReport, PeerStep } from './peer-report.ts'
 import type { PartReport, WhyReport } from './report.ts'
 import { agoText, plain, plural, sizeText, spanText } from './words.ts'
 
@@ -53,7 +53,7 @@ function presence({ digest, stored, flight }: WhyReport, now: number): string[] 
 function peers({ peers: found }: WhyReport): string[] {
   if (found === null) return []
   const { answered, asked, holders, owner } = found
-  const who = owner.self ? 'this node' : plain(owner.name)
+  const who = plain(ownerText(owner))
   const silent = answered === asked ? '' : `, of ${asked} that were asked`
   const lines = holders.map(({ name, address, zone, position, whole }) => {
     const where = zone === null ? '' : `, zone ${plain(zone)}`
@@ -117,13 +117,17 @@ function flights({ flights: all }: WhyReport, now: number): string[] {
     const failed = attempts.filter((attempt) => attempt.error !== null)
     return [
       `${lead} ${agoText(startedAt, now)}: ${outcome}${from}`,
+      ...steps.map((step) => `            after ${spanText(step.afterMs)} ${plain(stepText(step))}`),
       ...failed.map(
         (attempt) =>
           `            ${plain(attempt.source)} brought ${sizeText(attempt.bytes)} in ${spanText(attempt.ms)}, then: ${plain(attempt.error ?? '')}`,
       ),
-      ...steps.map((step) => `            after ${spanText(step.afterMs)} ${plain(stepText(step))}`),
     ]
   })
+}
+
+function ownerText({ name, self }: HoldersReport['owner']): string {
+  return self ? 'this node' : name
 }
 
 function stepText(step: PeerStep): string {
@@ -140,5 +144,5 @@ function stepText(step: PeerStep): string {
     end: 'upstream failed those who asked it',
     unguided: 'no owner can be reached, so upstream is to be asked',
   }[step.course]
-  return owner === null ? said : `${owner} said: ${said}`
+  return owner === null ? said : `${ownerText(owner)} said: ${said}`
 }

@@ -28,7 +28,7 @@ export class Guide {
   readonly #closing = new AbortController()
   readonly #tried = new Set<MemberId>()
   #place: Place | undefined
-  #owner: Pick<Table, 'id' | 'name'> | undefined
+  #owner: Pick<Table, 'id' | 'name' | 'isSelf'> | undefined
   #course: Course | undefined
   /** Nobody says anything any more. */
   #isLeft = false
@@ -154,7 +154,9 @@ export class Guide {
   }
 
   #tell(course: Events['peer.guided']['course'], from?: string): void {
-    publish('peer.guided', { digest: this.#options.want.digest, owner: this.#owner?.name, course, from })
+    const { digest } = this.#options.want
+    const owner = this.#owner && { name: this.#owner.name, isSelf: this.#owner.isSelf }
+    publish('peer.guided', { digest, owner, course, from })
   }
 
   #set(course: Course): void {

@@ -31,6 +31,8 @@ export interface Coming {
 export interface Table {
   readonly id: MemberId
   readonly name: string
+  /** It is this node's own. */
+  readonly isSelf: boolean
   /** Rejects when the owner cannot be reached. */
   sit(want: Want, coming: Coming, guest: Guest, options: { signal: AbortSignal }): Promise<Place>
 }
@@ -40,13 +42,14 @@ const ANSWER_MS = 3000
 const SILENCE_MS = 6000
 
 export function ownTable(hosting: Hosting, { id, name }: Pick<Table, 'id' | 'name'>): Table {
-  return { id, name, sit: (want, coming, guest) => hosting.sit(want, coming, guest) }
+  return { id, name, isSelf: true, sit: (want, coming, guest) => hosting.sit(want, coming, guest) }
 }
 
 export function tableOf(owner: Contact, dialer: Dialer): Table {
   return {
     id: owner.id,
     name: owner.name,
+    isSelf: false,
     sit: async (want, { contact, zone, position, from }, guest, { signal }) => {
       const { digest, kind, repository } = want
       const ask = {

@@ -49,7 +49,8 @@ export function peerTransfer(more: Partial<Events['peer.taken']> = {}): Events['
 }
 
 export function peerGuided(more: Partial<Events['peer.guided']> = {}): Events['peer.guided'] {
-  return { digest: digestOf('layer'), owner: 'node-5', course: 'take', from: 'node-3', ...more }
+  const owner = { name: 'node-5', isSelf: false }
+  return { digest: digestOf('layer'), owner, course: 'take', from: 'node-3', ...more }
 }
 
 export function flightEnded(more: Partial<Events['flight.ended']> = {}): Events['flight.ended'] {

@@ -194,12 +194,7 @@ test('what is neither an image nor a digest is refused with a sentence', async (
   }
 })
 
-function swarm(): void {
-  node.swarm = { self: { name: 'node-0', address: '10.0.0.9:5052', zone: undefined }, members: [] }
-}
-
 test('who owns it and who has it is told, and that peers would be asked first', async () => {
-  swarm()
   const digest = digestOf('far')
   node.held.set(digest, {
     owner: { name: 'node-5', isSelf: false },
@@ -232,7 +227,6 @@ test('who owns it and who has it is told, and that peers would be asked first', 
 })
 
 test('a node that owns it says that it asks upstream for all', async () => {
-  swarm()
   const digest = digestOf('near')
   const owner = { name: 'node-0', isSelf: true }
   node.held.set(digest, { owner, asked: 1, answered: 1, holders: [] })
@@ -250,7 +244,6 @@ test('a node that owns it says that it asks upstream for all', async () => {
 })
 
 test('a tag that a peer owns would be asked of that peer first', async () => {
-  swarm()
   node.owner = { name: 'node-5', isSelf: false }
   assert.equal(
     (await why('alpine:none')).report.next,
@@ -265,7 +258,8 @@ test('the last transfer is told with whom the owner named, and what each gave', 
   publish('peer.guided', peerGuided({ course: 'wait', from: undefined }))
   publish('peer.guided', peerGuided({ course: 'take', from: 'no\u001bde' }))
   publish('peer.taken', peerTransfer({ name: 'no\u001bde', bytes: 4096 }))
-  publish('peer.guided', peerGuided({ course: 'fetch', from: undefined }))
+  const own = { name: 'node-0', isSelf: true }
+  publish('peer.guided', peerGuided({ owner: own, course: 'fetch', from: undefined }))
   publish('peer.guided', peerGuided({ course: 'alone', from: undefined }))
   publish('peer.guided', peerGuided({ course: 'end', from: undefined }))
   publish('peer.guided', peerGuided({ course: 'unguided', owner: undefined, from: undefined }))
@@ -280,7 +274,7 @@ test('the last transfer is told with whom the owner named, and what each gave', 
     'node-5 said: wait',
     'node-5 said: take it from no?de',
     'no?de had given 4.0 KiB in 30ms',
-    'node-5 said: ask upstream, for all who want it',
+    'this node said: ask upstream, for all who want it',
     'node-5 said: ask upstream, as no peer can help',
     'node-5 said: upstream failed those who asked it',
     'no owner can be reached, so upstream is to be asked',

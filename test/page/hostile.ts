@@ -163,12 +163,11 @@ function why(subject: string): WhyReport {
       error: null,
       attempts: [{ source, bytes: 1, ms: 1, error: source }],
       peers: [
-        { is: 'guided', afterMs: 1, owner: source, course: 'take', from: source },
+        { is: 'guided', afterMs: 1, owner: { name: source, self: false }, course: 'take', from: source },
         { is: 'taken', afterMs: 1, from: source, bytes: 1, ms: 1, error: source },
       ],
     })),
     peers: {
-      self: text,
       owner: { name: text, self: false },
       asked: 1,
       answered: 1,

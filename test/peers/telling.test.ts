@@ -86,7 +86,8 @@ describe('what peers do is made known', () => {
     const fetching = guided.filter(({ course }) => course === 'fetch')
     assert.equal(fetching.length, 1)
     const { owner } = fetching[0] ?? assert.fail('nobody was told to ask upstream')
-    assert.ok(guided.every((fact) => fact.owner === owner && fact.digest === digest))
+    assert.equal(owner?.isSelf, true)
+    assert.ok(guided.every((fact) => fact.owner?.name === owner.name && fact.digest === digest))
     const told = guided.filter(({ course }) => course === 'take').map(({ from }) => from)
     assert.deepEqual(taken.map(({ name }) => name).sort(), told.sort())
     for (const all of [taken, served]) {
@@ -129,7 +130,7 @@ describe('what peers do is made known', () => {
     assert.match(broken.error?.message ?? '', /^node-\d: /)
     assert.deepEqual(
       guided.slice(-1).map(({ owner, course }) => [owner, course]),
-      [[cluster.nodes[child]?.name, 'fetch']],
+      [[{ name: cluster.nodes[child]?.name, isSelf: true }, 'fetch']],
     )
     const facts = await cluster.nodes[child]?.store.facts(digest)
     assert.equal(facts?.origin, `peer ${parent.name}, upstream ${upstream.host}`)
