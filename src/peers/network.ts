@@ -1,10 +1,10 @@
-import { setMaxListeners } from 'node:events'
 import type { Digest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Holdings } from '../resolve/holdings.ts'
 import type { TagHead } from '../resolve/registry.ts'
 import type { VouchedIntake, Want } from '../resolve/source.ts'
+import { askOnce, askWhoHas } from './asking.ts'
 import type { Traffic } from './connection.ts'
 import type { PeerCredentials } from './credentials.ts'
 import { Dialer } from './dial.ts'
@@ -12,13 +12,14 @@ import { Door } from './door.ts'
 import { type Holder, Hosting } from './hosting.ts'
 import type { Line } from './line.ts'
 import { type Member, type Membership, PEER_PROTOCOL } from './member.ts'
-import { Ask, type Contact, HasAnswer, News, parse, refusal, refusedBy, TagAnswer } from './messages.ts'
+import { Ask, type Contact, News, parse, refusal, refusedBy, TagAnswer } from './messages.ts'
 import { Ranks } from './owner.ts'
 import { Participation } from './participation.ts'
-import { addressOf, Roster } from './roster.ts'
+import { Roster } from './roster.ts'
 import { serve } from './serving.ts'
 import { ownTable, type Table, tableOf } from './table.ts'
 import { takeFrom } from './taking.ts'
+import { type HoldersTold, type OwnerTold, type PeersTold, tellFound, tellPeers } from './telling.ts'
 import { tellWarming, type Warm, type Warmers, warmersOf } from './warming.ts'
 
 /** What peers may ask of this node. */
@@ -41,7 +42,6 @@ export interface PeerNetworkOptions {
 
 /** So many ranks below the owner are asked whether they have it, before upstream is: they were the owner before the last changes. */
 const FORMER_OWNERS = 2
-const HAS_MS = 500
 /** When a person wants to know who has it. */
 const MOST_ASKED = 64
 /** So many owners are tried for one digest. */
@@ -93,6 +93,7 @@ export class PeerNetwork {
     const hosting = new Hosting({
       self: { contact: contactOf(self), zone: self.zone },
       holdings: this.#node.holdings,
+      isSeated: (digest) => this.#participations.has(digest),
       holders: (digest) => this.#formerOwners(digest),
     })
     this.#roster.look(membership)
@@ -147,7 +148,11 @@ export class PeerNetwork {
     this.#asking.add(key)
     try {
       const asked = { ask: 'tag', repository, tag }
-      const answer = parse(TagAnswer, await this.#ask(owner, asked, TAG_MS, signal), owner.name)
+      const answer = parse(
+        TagAnswer,
+        await askOnce(this.#dialer, owner, asked, { signal, ms: TAG_MS }),
+        owner.name,
+      )
       if (answer.is === 'refused') {
         if (answer.code === 'absent' || answer.code === 'denied') throw refusedBy(owner.name, answer)
         return undefined
@@ -164,37 +169,25 @@ export class PeerNetwork {
   }
 
   /** Who this agent is to its peers, and who they are. */
-  view() {
-    const self = this.#joined?.membership.self
-    if (self === undefined) return undefined
-    const members = this.#roster.all().map(({ member, since, taken, given }) => {
-      const { id, version, protocol } = member
-      const isUnderstood = protocol === PEER_PROTOCOL
-      return { id, ...placeOf(member), version, isUnderstood, since, taken, given }
-    })
-    return { self: placeOf(self), members }
+  view(): PeersTold | undefined {
+    return this.#joined && tellPeers(this.#joined.membership.self, this.#roster)
   }
 
   /** Who owns it, and who has some of it, by the word of those who are asked now. undefined when there is nobody. */
-  async whoHas(digest: Digest) {
+  async whoHas(digest: Digest): Promise<HoldersTold | undefined> {
     const owner = this.#ownerOf(digest)
     if (owner === undefined) return undefined
     const asked = this.#ranked(digest, MOST_ASKED)
-    const { answered, found } = await this.#askWhoHas(digest, asked)
-    const holders = found.map(({ member, position, whole }) => ({
-      ...placeOf(member),
-      position,
-      isWhole: whole,
-    }))
-    return { owner, asked: asked.length, answered, holders }
+    const { answered, found } = await askWhoHas(this.#dialer, digest, asked)
+    return { owner, asked: asked.length, answered, holders: tellFound(found) }
   }
 
-  tagOwner(repository: Repository, tag: string) {
+  tagOwner(repository: Repository, tag: string): OwnerTold | undefined {
     return this.#ownerOf(tagKey(repository, tag))
   }
 
   /** undefined while there is nobody else. */
-  #ownerOf(key: string): { name: string; isSelf: boolean } | undefined {
+  #ownerOf(key: string): OwnerTold | undefined {
     const joined = this.#joined
     const [owner] = this.#owners(key, 1)
     if (joined === undefined || owner === undefined || this.#peers(joined).length === 0) return undefined
@@ -241,7 +234,7 @@ export class PeerNetwork {
   }
 
   async #formerOwners(digest: Digest): Promise<readonly Holder[]> {
-    const { found } = await this.#askWhoHas(digest, this.#ranked(digest, FORMER_OWNERS))
+    const { found } = await askWhoHas(this.#dialer, digest, this.#ranked(digest, FORMER_OWNERS))
     return found.flatMap(({ member, position, whole }) =>
       whole ? [{ contact: contactOf(member), zone: member.zone, position, whole }] : [],
     )
@@ -253,33 +246,6 @@ export class PeerNetwork {
     return this.#owners(digest, count + 1)
       .filter(({ id }) => id !== self)
       .slice(0, count)
-  }
-
-  async #askWhoHas(
-    digest: Digest,
-    members: readonly Member[],
-  ): Promise<{ answered: number; found: { member: Member; position: number; whole: boolean }[] }> {
-    const signal = AbortSignal.timeout(HAS_MS)
-    setMaxListeners(0, signal)
-    const answers = await Promise.allSettled(
-      members.map(async (member) => {
-        const answer = await this.#ask(member, { ask: 'has', digest }, HAS_MS, signal)
-        return { member, answer: parse(HasAnswer, answer, member.name) }
-      }),
-    )
-    const given = answers.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
-    const found = given.flatMap(({ member, answer }) => {
-      if (answer.is === 'refused' || (answer.position === 0 && !answer.whole)) return []
-      return [{ member, position: answer.position, whole: answer.whole }]
-    })
-    return { answered: given.length, found }
-  }
-
-  /** One question, one answer. */
-  async #ask(member: Member, question: object, ms: number, signal: AbortSignal): Promise<unknown> {
-    const { answer, line } = await this.#dialer.ask(contactOf(member), question, { signal, ms })
-    line.end()
-    return answer
   }
 
   async #answer(first: unknown, line: Line): Promise<void> {
@@ -353,10 +319,6 @@ export class PeerNetwork {
 
 function tagKey(repository: Repository, tag: string): string {
   return `${repositoryKey(repository)}:${tag}`
-}
-
-function placeOf(member: Member): { name: string; address: string; zone: string | undefined } {
-  return { name: member.name, address: addressOf(member), zone: member.zone }
 }
 
 function contactOf({ id, name, host, port, fingerprint }: Member): Contact {

@@ -1,0 +1,48 @@
+import { setMaxListeners } from 'node:events'
+import type { Digest } from '../oci/digest.ts'
+import type { Dialer } from './dial.ts'
+import type { Member } from './member.ts'
+import { HasAnswer, parse } from './messages.ts'
+
+const HAS_MS = 500
+
+/** A member that has some of a digest, by its own word. */
+export interface Found {
+  readonly member: Member
+  readonly position: number
+  readonly whole: boolean
+}
+
+/** One question, one answer. */
+export async function askOnce(
+  dialer: Dialer,
+  member: Member,
+  question: object,
+  options: { signal: AbortSignal; ms: number },
+): Promise<unknown> {
+  const { answer, line } = await dialer.ask(member, question, options)
+  line.end()
+  return answer
+}
+
+/** Asks all of these at once; who has not answered in time has it not. */
+export async function askWhoHas(
+  dialer: Dialer,
+  digest: Digest,
+  members: readonly Member[],
+): Promise<{ readonly answered: number; readonly found: readonly Found[] }> {
+  const signal = AbortSignal.timeout(HAS_MS)
+  setMaxListeners(0, signal)
+  const answers = await Promise.allSettled(
+    members.map(async (member) => {
+      const answer = await askOnce(dialer, member, { ask: 'has', digest }, { signal, ms: HAS_MS })
+      return { member, answer: parse(HasAnswer, answer, member.name) }
+    }),
+  )
+  const given = answers.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  const found = given.flatMap(({ member, answer }) => {
+    if (answer.is === 'refused' || (answer.position === 0 && !answer.whole)) return []
+    return [{ member, position: answer.position, whole: answer.whole }]
+  })
+  return { answered: given.length, found }
+}

@@ -1,0 +1,61 @@
+import type { Found } from './asking.ts'
+import { type Member, PEER_PROTOCOL } from './member.ts'
+import { addressOf, type Roster } from './roster.ts'
+
+/** An agent of the swarm, as people are told of it. */
+export interface PlaceTold {
+  readonly name: string
+  readonly address: string
+  readonly zone: string | undefined
+}
+
+export interface PeerTold extends PlaceTold {
+  readonly id: string
+  readonly version: string
+  readonly isUnderstood: boolean
+  readonly since: number
+  readonly taken: number
+  readonly given: number
+}
+
+export interface PeersTold {
+  readonly self: PlaceTold
+  readonly members: readonly PeerTold[]
+}
+
+export interface OwnerTold {
+  readonly name: string
+  readonly isSelf: boolean
+}
+
+export interface HoldersTold {
+  readonly owner: OwnerTold
+  readonly asked: number
+  readonly answered: number
+  readonly holders: readonly (PlaceTold & { readonly position: number; readonly isWhole: boolean })[]
+}
+
+export function tellPeers(self: Member, roster: Roster): PeersTold {
+  const members = roster.all().map(({ member, since, taken, given }) => {
+    const { id, version, protocol } = member
+    return {
+      ...placeOf(member),
+      id,
+      version,
+      isUnderstood: protocol === PEER_PROTOCOL,
+      since,
+      taken,
+      given,
+    }
+  })
+  return { self: placeOf(self), members }
+}
+
+export function tellFound(found: readonly Found[]): HoldersTold['holders'] {
+  return found.map(({ member, position, whole }) => ({ ...placeOf(member), position, isWhole: whole }))
+}
+
+function placeOf(member: Member): PlaceTold {
+  const { name, zone } = member
+  return { name, address: addressOf(member), zone }
+}
