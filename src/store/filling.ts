@@ -74,6 +74,11 @@ export class Filling {
     return this.#next !== undefined && this.room.length < this.#current.slot.bytes.length * WORTH_FILLING
   }
 
+  /** Bytes that are filled and not handed over. */
+  get waiting(): number {
+    return this.#position - this.#handedOver
+  }
+
   /** Handed over, and not written yet. */
   get unwritten(): readonly Piece[] {
     return this.#handed

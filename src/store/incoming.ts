@@ -31,6 +31,9 @@ export interface Yard {
 
 /** Where bytes go that come in spite of everything after the intake has failed. */
 const SPILL_BYTES = 65536
+/** Over a slow line bytes come in hundreds of small pieces a second, each of which would wake both threads. */
+const WORTH_A_MESSAGE = 65536
+const SOON_MS = 4
 /** After so much the disk is told to begin, so that the sync at the end of a large blob finds little left to do. */
 const SYNC_EVERY = 32 * 1024 * 1024
 
@@ -56,6 +59,7 @@ export class DiskIncoming implements Incoming {
   /** Everything so far is in the first slot, there is no file. */
   #inMemory = true
   #opening: Promise<void> | undefined
+  #soon: NodeJS.Timeout | undefined
   #file: OpenFile | undefined
   #writing: WrittenFile | undefined
   /** Handed over, but not yet said to the thread. */
@@ -164,7 +168,7 @@ export class DiskIncoming implements Incoming {
       if (!filling.isTurnDue) return this.#hasRoom
     }
     if (filling.isTurnDue) this.#turn()
-    else if (filling.unwritten.length === 0) this.#write(filling.handOver())
+    else this.#handOver()
     return this.#hasRoom
   }
 
@@ -365,6 +369,20 @@ export class DiskIncoming implements Incoming {
     })
   }
 
+  /** When the thread has nothing else of this blob to do: at once what is worth a message, and soon what is less. */
+  #handOver(): void {
+    const filling = this.#filling
+    if (filling.unwritten.length > 0) return
+    if (filling.waiting >= WORTH_A_MESSAGE) this.#write(filling.handOver())
+    else if (filling.waiting > 0) {
+      this.#soon ??= setTimeout(() => {
+        this.#soon = undefined
+        const isIdle = this.#filling.unwritten.length === 0
+        if (this.#closing === undefined && !this.#inMemory && isIdle) this.#write(this.#filling.handOver())
+      }, SOON_MS)
+    }
+  }
+
   /** Until there is a file, and room for it, what is handed over waits in its slots. */
   #write(piece: Piece | undefined): void {
     if (piece === undefined) return
@@ -390,7 +408,7 @@ export class DiskIncoming implements Incoming {
     this.#onDisk = this.#keptTo ?? Math.max(this.#onDisk, position)
     this.#filling.written(position)
     if (this.#closing === undefined) {
-      if (this.#filling.unwritten.length === 0) this.#write(this.#filling.handOver())
+      this.#handOver()
       if (
         this.kept &&
         position - this.#syncedTo >= SYNC_EVERY &&
@@ -526,6 +544,7 @@ export class DiskIncoming implements Incoming {
   }
 
   async #close(): Promise<void> {
+    clearTimeout(this.#soon)
     const { digest } = this.#want
     const { partials, memory } = this.#yard
     try {
