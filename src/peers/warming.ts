@@ -37,10 +37,11 @@ const BATCH_CHARACTERS = 32 * 1024
 /** What is wrong with an image may quote a list from upstream. */
 const LONGEST_ERROR = 2000
 
-export function warmersOf({ self, others }: Membership, dialer: Dialer): Warmers {
+export function warmersOf(membership: Membership, dialer: Dialer): Warmers {
+  const { self } = membership
   return {
     self: { id: self.id, name: self.name },
-    others: others().map((member) => ({
+    others: membership.others().map((member) => ({
       node: { id: member.id, name: member.name },
       warm: (wish, { signal }) => elsewhere(member, wish, dialer, signal),
     })),
