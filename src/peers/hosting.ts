@@ -1,6 +1,7 @@
 import type { Digest } from '../oci/digest.ts'
 import { MARK_BYTES, Marks } from '../oci/marks.ts'
-import type { Holdings } from '../resolve/holdings.ts'
+import { Failure } from '../resolve/failure.ts'
+import type { Holding, Holdings } from '../resolve/holdings.ts'
 import type { Want } from '../resolve/source.ts'
 import { Gathering } from './gathering.ts'
 import type { MemberId } from './member.ts'
@@ -20,7 +21,7 @@ const MOST_KEPT = 2000
 /** Marks are passed on in batches: the first hop is later by this, the ones after it are not. */
 const PASS_ON_MS = 25
 /** How long others wait for the owner to begin. */
-const HERE_MS = 1000
+const BEGIN_MS = 1000
 
 /** One who may have it because it was its owner before. */
 export interface Holder {
@@ -33,6 +34,8 @@ export interface Holder {
 export interface HostingOptions {
   readonly self: { readonly contact: Contact; readonly zone: string | undefined }
   readonly holdings: Holdings
+  /** This node is told at some table how to get it, which will soon be this one. */
+  readonly isSeated: (digest: Digest) => boolean
   /** Who has it, of those who may have been its owner before. */
   readonly holders: (digest: Digest) => Promise<readonly Holder[]>
 }
@@ -41,7 +44,9 @@ export interface HostingOptions {
 export class Hosting {
   readonly #options: HostingOptions
   readonly #hosted = new Map<Digest, Hosted>()
+  readonly #opening = new Map<Digest, Promise<Hosted>>()
   readonly #timer: NodeJS.Timeout
+  #isClosed = false
 
   constructor(options: HostingOptions) {
     this.#options = options
@@ -49,18 +54,36 @@ export class Hosting {
   }
 
   has(digest: Digest): boolean {
-    return this.#hosted.has(digest)
+    return this.#hosted.has(digest) || this.#opening.has(digest)
   }
 
   /** A place for one who wants this; the first one begins the gathering. */
   async sit(want: Want, coming: Coming, guest: Guest): Promise<Place> {
-    let hosted = this.#hosted.get(want.digest)
-    if (hosted === undefined) {
-      hosted = new Hosted(want, this.#options, coming.from !== undefined || coming.position > 0)
-      this.#hosted.set(want.digest, hosted)
-    }
-    await (coming.contact.id === this.#options.self.contact.id ? hosted.asked : hosted.ready)
+    const hosted = this.#hosted.get(want.digest) ?? (await this.#open(want, coming))
+    if (coming.contact.id !== this.#options.self.contact.id) await hosted.isBegun
     return hosted.sit(coming, guest)
+  }
+
+  /** Whoever may have had it before is asked first. */
+  #open(want: Want, { from, position }: Coming): Promise<Hosted> {
+    const { digest } = want
+    const opening = this.#opening.get(digest)
+    if (opening !== undefined) return opening
+    const isTakeover = from !== undefined || position > 0
+    const begun = this.#begin(want, isTakeover).finally(() => this.#opening.delete(digest))
+    this.#opening.set(digest, begun)
+    return begun
+  }
+
+  async #begin(want: Want, isTakeover: boolean): Promise<Hosted> {
+    const { holdings, holders } = this.#options
+    const isHere = (await holdings.look(want.digest))?.whole === true
+    const found = isHere ? [] : await holders(want.digest)
+    const held = await holdings.look(want.digest)
+    if (this.#isClosed) throw new Failure('stopping', 'the agent is stopping')
+    const hosted = new Hosted(want, this.#options, { isTakeover, held, holders: found })
+    this.#hosted.set(want.digest, hosted)
+    return hosted
   }
 
   /** All others are not among us any more. */
@@ -69,6 +92,7 @@ export class Hosting {
   }
 
   close(): void {
+    this.#isClosed = true
     clearInterval(this.#timer)
     for (const hosted of this.#hosted.values()) hosted.close()
     this.#hosted.clear()
@@ -86,6 +110,14 @@ export class Hosting {
   }
 }
 
+/** What there is when a gathering begins. */
+interface Found {
+  readonly isTakeover: boolean
+  /** Of this node. */
+  readonly held: Holding | undefined
+  readonly holders: readonly Holder[]
+}
+
 interface Sitting {
   readonly guest: Guest
   heardAt: number
@@ -96,10 +128,8 @@ interface Sitting {
 
 /** One gathering, and the lines to those who are in it. */
 class Hosted {
-  /** Whoever may have had it before has been asked. */
-  readonly asked: Promise<void>
-  /** And this node is at it, so that it comes first, or is not going to be. */
-  readonly ready: Promise<void>
+  /** This node is at it, so that it comes before all others, or is not going to be. */
+  readonly isBegun: Promise<void>
   usedAt = performance.now()
   readonly #want: Want
   readonly #self: MemberId
@@ -109,31 +139,44 @@ class Hosted {
   readonly #contacts = new Map<MemberId, Contact>()
   /** As the head has them: from upstream's bytes. */
   readonly #marks = new Marks()
-  readonly #isHere: () => void
+  readonly #begin: () => void
+  readonly #late: NodeJS.Timeout
   #unwatch = (): void => {}
   #beatAt = 0
   readonly #passing = new Paced(PASS_ON_MS, () => this.#passMarksOn())
   readonly #looking = new Paced(PASS_ON_MS, () => void this.#lookAtSelf().catch(() => {}))
   #closed = false
 
-  constructor(want: Want, options: HostingOptions, takeover: boolean) {
+  constructor(want: Want, options: HostingOptions, { isTakeover, held, holders }: Found) {
     this.#want = want
     this.#options = options
-    this.#self = options.self.contact.id
+    const { contact } = options.self
+    this.#self = contact.id
     this.#gathering = new Gathering({
       digest: want.digest,
       self: this.#self,
-      takeover,
+      takeover: isTakeover,
       now: () => performance.now(),
     })
-    let isHere = (): void => {}
-    const here = new Promise<void>((resolve) => {
-      isHere = resolve
+    let begin = (): void => {}
+    this.isBegun = new Promise<void>((resolve) => {
+      begin = resolve
     })
-    this.#isHere = isHere
-    this.asked = this.#open()
-    this.ready = this.asked.then(() => here)
-    setTimeout(isHere, HERE_MS).unref()
+    this.#begin = begin
+    this.#contacts.set(this.#self, contact)
+    for (const holder of holders) {
+      const { id } = holder.contact
+      this.#contacts.set(id, holder.contact)
+      const { zone, position, whole } = holder
+      this.#carryOut(this.#gathering.on({ is: 'joined', id, zone, position, whole }))
+    }
+    if (held?.whole === true || !options.isSeated(want.digest)) this.#takePart(held)
+    this.#late = setTimeout(() => void this.#takePartAfterAll(), BEGIN_MS).unref()
+    const look = (): void => {
+      this.#begin()
+      this.#looking.call()
+    }
+    void options.holdings.fetch(want).then(look, look)
   }
 
   get isIdle(): boolean {
@@ -151,7 +194,7 @@ class Hosted {
     this.#carryOut(this.#gathering.on({ is: 'joined', id, zone, position, whole: false, from }))
     if (id === this.#self) {
       this.#watch()
-      this.#isHere()
+      this.#begin()
     }
     this.#passMarksOn()
     return {
@@ -192,6 +235,7 @@ class Hosted {
     this.#unwatch()
     this.#passing.stop()
     this.#looking.stop()
+    clearTimeout(this.#late)
     for (const { guest } of this.#places.values()) guest.abandoned()
     this.#places.clear()
   }
@@ -203,42 +247,28 @@ class Hosted {
     }
   }
 
-  /** This node comes first, and those who may have had it before. */
-  async #open(): Promise<void> {
-    const { self, holdings, holders } = this.#options
-    const { contact, zone } = self
-    const held = await holdings.look(this.#want.digest)
-    if (held?.whole !== true) {
-      for (const holder of await holders(this.#want.digest)) {
-        const { id } = holder.contact
-        this.#contacts.set(id, holder.contact)
-        const { position, whole } = holder
-        this.#carryOut(this.#gathering.on({ is: 'joined', id, zone: holder.zone, position, whole }))
-      }
-    }
-    this.#contacts.set(contact.id, contact)
-    if (held !== undefined) {
-      const { position, whole } = held
-      const from = whole ? undefined : 'upstream'
-      this.#carryOut(this.#gathering.on({ is: 'joined', id: contact.id, zone, position, whole, from }))
-      this.#watch()
-      this.#isHere()
-    }
-    const look = (): void => {
-      this.#isHere()
-      this.#lookSoon()
-    }
-    void holdings.fetch(this.#want).then(look, look)
+  /** With what this node has already, or is getting without having been told so here. */
+  #takePart(held: Holding | undefined): void {
+    if (held === undefined) return
+    const { contact, zone } = this.#options.self
+    const { position, whole } = held
+    const from = whole ? undefined : 'upstream'
+    this.#carryOut(this.#gathering.on({ is: 'joined', id: contact.id, zone, position, whole, from }))
+    this.#watch()
+    this.#begin()
+  }
+
+  /** It is told elsewhere, by one that it takes for the owner, and still is. */
+  async #takePartAfterAll(): Promise<void> {
+    const held = await this.#options.holdings.look(this.#want.digest)
+    if (!this.#closed && !this.#gathering.has(this.#self)) this.#takePart(held)
+    this.#begin()
   }
 
   /** From the first of its transfer on, if there is one under way. */
   #watch(): void {
     this.#unwatch()
-    this.#unwatch = this.#options.holdings.watch(this.#want.digest, () => this.#lookSoon())
-  }
-
-  #lookSoon(): void {
-    if (!this.#closed) this.#looking.call()
+    this.#unwatch = this.#options.holdings.watch(this.#want.digest, () => this.#looking.call())
   }
 
   #leave(id: MemberId): void {

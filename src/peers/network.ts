@@ -93,6 +93,7 @@ export class PeerNetwork {
     const hosting = new Hosting({
       self: { contact: contactOf(self), zone: self.zone },
       holdings: this.#node.holdings,
+      isSeated: (digest) => this.#participations.has(digest),
       holders: (digest) => this.#formerOwners(digest),
     })
     this.#roster.look(membership)
