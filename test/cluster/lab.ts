@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -126,12 +125,6 @@ export class Lab {
       await remove(this.#options.folder)
     }
   }
-}
-
-/** Whether agents of this build can be told of peers. */
-export function knowsPeers(entry: string): boolean {
-  const help = execFileSync(process.execPath, [entry, 'serve', '--help'], { encoding: 'utf8' })
-  return help.includes('--peers-secret-file')
 }
 
 async function light(place: Place): Promise<string> {
