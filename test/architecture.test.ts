@@ -33,6 +33,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'store',
     'runtimes',
     'upkeep',
+    'doctor',
     'peers/bootstrap.ts',
   ],
   'agent.ts': [
@@ -60,6 +61,18 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   runtimes: ['oci'],
   observe: ['oci', ...INTERFACES],
   upkeep: ['observe', 'oci'],
+  // Looks at what each of them has to do with, through what they export for it.
+  doctor: [
+    'runtimes',
+    'observe/report.ts',
+    'observe/words.ts',
+    'upstream/examine.ts',
+    'upstream/options.ts',
+    'peers/join.ts',
+    'peers/knock.ts',
+    'peers/ping.ts',
+    'resolve/failure.ts',
+  ],
   warm: [
     'oci',
     EVENTS,

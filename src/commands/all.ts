@@ -55,6 +55,11 @@ export const COMMANDS: readonly Offer[] = [
     load: async () => (await import('./why.ts')).why,
   },
   {
+    name: 'doctor',
+    summary: 'what is wrong on this node, and what to do about it',
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
+  {
     name: 'runtime',
     summary: 'let containerd, CRI-O, podman or Docker ask the agent first, or no longer',
     load: async () => (await import('./runtime.ts')).runtime,

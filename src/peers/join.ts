@@ -106,7 +106,7 @@ export async function joinPeers(
 }
 
 /** Where peers most likely reach what listens there. */
-function guessHost(listen: string): string {
+export function guessHost(listen: string): string {
   if (listen !== '0.0.0.0' && listen !== '::') return listen
   const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
   return own.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1'

@@ -191,9 +191,12 @@ function isAbsent(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR'
 }
 
+/** How it is said that another user could. */
+export const NOT_ALLOWED = 'this user may not; run it as root'
+
 const REASONS: Readonly<Record<string, string>> = {
-  EACCES: 'this user may not; run it as root',
-  EPERM: 'this user may not; run it as root',
+  EACCES: NOT_ALLOWED,
+  EPERM: NOT_ALLOWED,
   EROFS:
     'the file system is read-only; mount it writable, or write the settings where the image of this host is built',
   ENOSPC: 'no space is left; make room and run it again',

@@ -15,8 +15,10 @@ export interface Ended {
 export async function agent(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  user: { readonly uid?: number; readonly gid?: number } = {},
 ): Promise<Ended> {
   const child = spawn(process.execPath, [MAIN, ...args], {
+    ...user,
     env: { ...env, PATH: process.env['PATH'] },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 20_000,

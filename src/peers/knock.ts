@@ -1,0 +1,46 @@
+import { once } from 'node:events'
+import { connect } from 'node:tls'
+import { Failure } from '../resolve/failure.ts'
+import { issueCredentials } from './certificate.ts'
+import { secure } from './credentials.ts'
+import type { Address } from './dht-node.ts'
+import { readSecretFile } from './secret.ts'
+
+/** What is to be known about the secret, and how to find out who else knows it. */
+export interface Knocker {
+  /** Of the file. */
+  readonly warning: string | undefined
+  /** Resolves when an agent with the same secret answers there; throws a `Failure` otherwise. */
+  knock(address: Address, options: { signal: AbortSignal }): Promise<void>
+}
+
+/** Throws a `Failure` in one sentence when the file is not right; it never tells what is in it. */
+export async function readKnocker(secretFile: string): Promise<Knocker> {
+  const { secrets, warning } = await readSecretFile(secretFile)
+  const options = {
+    ...secure(issueCredentials(secrets)),
+    servername: '',
+    checkServerIdentity: () => undefined,
+  }
+  return {
+    warning,
+    async knock({ host, port }, { signal }) {
+      const socket = connect({ ...options, host, port })
+      try {
+        await once(socket, 'secureConnect', { signal })
+      } catch (cause) {
+        throw new Failure('unavailable', whyNot(cause, signal), { cause })
+      } finally {
+        socket.destroy()
+      }
+    },
+  }
+}
+
+function whyNot(cause: unknown, signal: AbortSignal): string {
+  if (signal.aborted) return 'no answer in time'
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'
+  if (code === 'ECONNREFUSED') return 'nobody listens there'
+  const isAnswered = code === 'ECONNRESET' || code === 'EPROTO' || !/^E[A-Z]+$/.test(code)
+  return isAnswered ? `who answers there has another secret (${code})` : code
+}

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { agent, serving } from './cli.ts'
+
+const PASSWORD = 'correct-horse-battery'
+let folder: string
+let upstream: FaultyUpstream
+let config: string
+let root: string
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'leat-doctor-'))
+  upstream = await startFaultyUpstream()
+  upstream.requireBasic('ada', PASSWORD)
+  config = join(folder, 'config.yaml')
+  root = join(folder, 'host')
+  await mkdir(join(root, 'etc/docker'), { recursive: true })
+  await writeFile(
+    config,
+    `upstreams:\n  - { namespace: docker.io, host: "${upstream.host}", tls: false, username: ada, password: ${PASSWORD} }\n`,
+  )
+})
+
+after(async () => {
+  await upstream.close()
+  await rm(folder, { recursive: true })
+})
+
+test('a node that is well is told so, and what is wrong is told with what to do', async () => {
+  const data = join(folder, 'data')
+  const running = await serving(['--config', config, '--data', data])
+  try {
+    const settings = [
+      '--listen',
+      running.registry,
+      '--admin',
+      running.admin,
+      '--config',
+      config,
+      '--root',
+      root,
+    ]
+    const ill = await agent(['doctor', ...settings])
+    assert.equal(ill.code, 1)
+    assert.match(ill.out, /^ok {13}agent {6}the agent answers at 127\.0\.0\.1:\d+ and is ready/)
+    assert.match(
+      ill.out,
+      /\nproblem {8}runtimes {3}the settings of Docker do not name .*\n {26}means: .*\n {26}do: {4}agent runtime install\n/,
+    )
+    assert.match(ill.out, /\n\n1 problem\n$/)
+    const installed = await agent(['runtime', 'install', '--root', root, '--listen', running.registry])
+    assert.equal(installed.code, 0)
+    const well = await agent(['doctor', ...settings])
+    assert.deepEqual([well.code, well.err], [0, ''])
+    assert.match(well.out, /\n\nnothing is wrong\n$/)
+    assert.match(well.out, /upstreams {2}docker\.io \(.*\) answers, and accepts the credentials\n/)
+    const { findings, healthy } = JSON.parse((await agent(['doctor', '--json', ...settings])).out)
+    assert.equal(healthy, true)
+    const order = ['agent', 'registry', 'runtimes', 'data', 'clock', 'peers', 'upstreams']
+    assert.deepEqual([...new Set(findings.map(({ check }: { check: string }) => check))], order)
+    for (const finding of findings)
+      assert.deepEqual(Object.keys(finding), ['check', 'state', 'found', 'means', 'todo'])
+    assert.ok(!`${ill.out}${well.out}${JSON.stringify(findings)}`.includes(PASSWORD))
+  } finally {
+    running.signal('SIGTERM')
+    await running.ended()
+  }
+})
+
+test('without an agent all that can be looked at still is', async () => {
+  const { code, out, err } = await agent([
+    ...['doctor', '--admin', '127.0.0.1:1', '--listen', '127.0.0.1:1', '--config', config],
+    ...['--root', root, '--data', join(folder, 'none')],
+  ])
+  assert.deepEqual([code, err], [1, ''])
+  assert.match(out, /^problem {8}agent {6}no agent answers at 127\.0\.0\.1:1 \(nobody listens there\)\n/)
+  assert.match(out, /accepts the credentials/)
+})
+
+test('a file of settings that cannot be used is a problem of its own, wrong flags are wrong usage', async () => {
+  const wrong = join(folder, 'wrong.yaml')
+  await writeFile(wrong, 'listne: 127.0.0.1:5050\n')
+  // Docker Hub would be looked at without the file: its name is not to be asked of anybody.
+  const credentials = { HTTPS_PROXY: 'http://127.0.0.1:1' }
+  const common = ['doctor', '--admin', '127.0.0.1:1', '--listen', '127.0.0.1:1', '--root', root]
+  const told = await agent([...common, '--config', wrong], credentials)
+  assert.equal(told.code, 1)
+  assert.match(
+    told.out,
+    /^problem {8}settings {3}.*wrong\.yaml:1: unknown setting "listne"; did you mean listen\?\n/,
+  )
+  assert.match(told.out, /no agent answers/)
+  const [flag, path] = await Promise.all([
+    agent([...common, '--max-bytes', 'lots']),
+    agent([...common, '--containerd-config', 'config.toml']),
+  ])
+  assert.deepEqual([flag.code, path.code], [2, 2])
+  assert.match(path.err, /--containerd-config is "config\.toml"; expected a path/)
+})
+
+test('what an ordinary user may not see is said not to be looked at', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root can become another user')
+  const closed = join(folder, 'closed')
+  await mkdir(join(closed, 'etc/docker'), { recursive: true })
+  await writeFile(join(closed, 'secret'), 'a secret of more than sixteen bytes\n', { mode: 0o600 })
+  await writeFile(join(closed, 'etc/docker/daemon.json'), '{}', { mode: 0o600 })
+  await mkdir(join(closed, 'data/below'), { recursive: true })
+  await chmod(join(closed, 'data'), 0o700)
+  for (const path of [folder, closed, config]) await chmod(path, 0o755)
+  const { code, out } = await agent(
+    [
+      ...['doctor', '--admin', '127.0.0.1:1', '--listen', '127.0.0.1:1', '--config', config],
+      ...['--root', closed, '--data', join(closed, 'data/below')],
+      ...['--peers-secret-file', join(closed, 'secret')],
+    ],
+    {},
+    { uid: 65_534, gid: 65_534 },
+  )
+  assert.equal(code, 1)
+  assert.match(
+    out,
+    /\nnot looked at {2}runtimes {3}Docker: cannot read \/etc\/docker\/daemon\.json: this user may not/,
+  )
+  assert.match(out, /\nnot looked at {2}data {7}.* is closed to this user\n/)
+  assert.match(out, /\nnot looked at {2}peers {6}the file of the peers’ secret is closed to this user\n/)
+})

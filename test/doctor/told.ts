@@ -1,0 +1,6 @@
+import type { Finding } from '../../src/doctor/finding.ts'
+
+/** Findings as `state: what was found`. */
+export function told(findings: readonly Finding[]): readonly string[] {
+  return findings.map(({ state, found }) => `${state}: ${found}`)
+}
