@@ -43,8 +43,11 @@ export async function* merged<Item>(
       if (failure !== undefined) throw failure.error
       const offer = offers.shift()
       if (offer !== undefined) {
-        yield offer.item
-        offer.taken()
+        try {
+          yield offer.item
+        } finally {
+          offer.taken()
+        }
       } else if (running === 0) {
         return
       } else {

@@ -94,6 +94,7 @@ export interface NodeOptions {
   readonly uploadBytesPerSecond?: number
   readonly allow?: readonly string[]
   readonly protocol?: number
+  readonly defaultNamespace?: string
 }
 
 export class Node {
@@ -161,7 +162,7 @@ export class Node {
     this.warming = new Warming(
       {
         resolver: this.resolution,
-        defaultNamespace: REPOSITORY.registry,
+        defaultNamespace: options.defaultNamespace ?? REPOSITORY.registry,
         allowed,
         stored: (digest) => this.store.facts(digest),
         coming: (digest) => this.resolution.flights.get(digest),

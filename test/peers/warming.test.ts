@@ -118,6 +118,20 @@ test('a member warms only what it may itself serve, and says so by image', async
   assert.equal(nodeOf(cluster, 1).store.stored.size, 0)
 })
 
+test('an image is on all nodes what it is where it was asked for, by the name that it was given there', async (t) => {
+  const cluster = await clusterOf(t, {}, { defaultNamespace: 'elsewhere.test' })
+  const app = upstream.addImage('app', 'short', [randomBytes(KIB)])
+  const { done, lines } = await warmed(
+    nodeOf(cluster, 0).warming.warm({ ...wish(), images: ['app:short'], signal: signal() }),
+  )
+  assert.equal(done.failed, 0)
+  const images = lines.flatMap((line) => (line.is === 'image' ? [line] : []))
+  assert.deepEqual(
+    images.map(({ image, digest }) => [image, digest]),
+    Array(2).fill(['app:short', app.manifest]),
+  )
+})
+
 test('a member of another protocol is told as failed, without being asked', async (t) => {
   const cluster = await clusterOf(t, {}, { protocol: 99 }, {})
   upstream.addImage('app', 'versions', [randomBytes(KIB)])
