@@ -12,7 +12,7 @@ import { doctorText } from './doctor-text.ts'
 import { agentOptions } from './serve.ts'
 import { allSettingFlags, givenSettings } from './settings.ts'
 
-const DEADLINE_MS = 10_000
+const DEADLINE_MS = 15_000
 /** Has no settings. */
 const NO_FILE = '/dev/null'
 

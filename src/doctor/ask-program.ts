@@ -20,11 +20,11 @@ export function askProgram(
     execFile(program, [...args], options, (error, out, complaint) => {
       if (error === null) resolve({ kind: 'text', text: out })
       else if (error.code === 'ENOENT') resolve({ kind: 'absent' })
-      else resolve({ kind: 'failed', why: lastLine(complaint) ?? 'it did not end in time' })
+      else resolve({ kind: 'failed', why: firstLine(complaint) ?? 'it did not end in time' })
     })
   })
 }
 
-function lastLine(text: string): string | undefined {
-  return text.trim().split('\n').at(-1)?.slice(0, 200) || undefined
+function firstLine(text: string): string | undefined {
+  return text.trim().split('\n')[0]?.slice(0, 200) || undefined
 }

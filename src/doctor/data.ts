@@ -118,7 +118,8 @@ function spaceFindings(
   { where, agent, maxBytes }: { where: string; agent: AgentSeen; maxBytes: Patient['maxBytes'] },
 ): readonly Finding[] {
   const room = `${sizeText(free)} of ${sizeText(total)} are free at ${where}`
-  const few = inodes > 0 && freeInodes < inodes * NEARLY_FULL
+  // Zero of zero where they are not counted.
+  const few = freeInodes < inodes * NEARLY_FULL
   const full = {
     means: 'little can be kept: what does not fit is passed on to clients without being stored',
     todo: 'make room on that filesystem, or lower --max-bytes; agent gc --to SIZE evicts now',

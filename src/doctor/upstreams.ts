@@ -21,7 +21,7 @@ function judgeHost(host: HostExamined, { hasAnother }: { hasAnother: boolean }):
 }
 
 function judgeSilence(
-  { namespace, host, status, why, isConfigured }: HostExamined,
+  { namespace, host, url, status, why, isConfigured }: HostExamined,
   hasAnother: boolean,
 ): Finding {
   const name = nameOf(namespace, host)
@@ -31,7 +31,7 @@ function judgeSilence(
     means: hasAnother
       ? 'the other hosts of this registry are asked instead'
       : 'of its images only what is cached here, or at peers, can be pulled through the agent',
-    todo: `see what this node gets from it: curl -v https://${host}/v2/ (name resolution, firewall, HTTPS_PROXY, caFile)`,
+    todo: `see what this node gets from it: curl -v ${url} (name resolution, firewall, HTTPS_PROXY, caFile)`,
   }
   const found = `${name} ${what}`
   return isConfigured && !hasAnother ? problem(found, more) : warning(found, more)

@@ -24,6 +24,8 @@ export type Welcome = 'open' | 'anonymous' | 'accepted' | 'refused' | 'wanted' |
 export interface HostExamined {
   readonly namespace: string
   readonly host: string
+  /** What was asked of it. */
+  readonly url: string
   /** There is an entry for it. */
   readonly isConfigured: boolean
   /** Of its answer to `/v2/`; undefined when there was none. */
@@ -67,7 +69,7 @@ async function examineUpstream(
     const examined = upstream.hosts.map(async (host): Promise<Found> => {
       const visit = new Visit({ upstream, host, transport, tokenMs: deadlines.tokenMs, signal })
       const found = await visit.examine()
-      return { namespace: upstream.namespace, host, ...found }
+      return { namespace: upstream.namespace, host, url: visit.url.href, ...found }
     })
     return await Promise.all(examined)
   } finally {
@@ -75,7 +77,7 @@ async function examineUpstream(
   }
 }
 
-type Said = Omit<Found, 'namespace' | 'host'>
+type Said = Omit<Found, 'namespace' | 'host' | 'url'>
 
 /** A look at one host. */
 class Visit {
@@ -105,6 +107,10 @@ class Visit {
       deadlineMs: tokenMs,
       signal,
     })
+  }
+
+  get url(): URL {
+    return new URL('/v2/', this.#base)
   }
 
   async examine(): Promise<Said> {

@@ -75,7 +75,7 @@ test('a configured registry that is away is a problem, one of several hosts is a
   const [dead] = await findings([NOBODY])
   assert.equal(dead?.state, 'problem')
   assert.equal(dead.found, `docker.io (${NOBODY}) does not answer: ${NOBODY}: ECONNREFUSED`)
-  assert.match(dead.todo ?? '', /curl -v/)
+  assert.match(dead.todo ?? '', /curl -v http:\/\/127\.0\.0\.1:1\/v2\/ /)
   assert.deepEqual(
     (await findings([NOBODY, upstream.host])).map(({ state }) => state),
     ['warning', 'ok'],
@@ -103,6 +103,7 @@ test('Docker Hub without an entry is only a warning when it is away', () => {
   const hub = {
     namespace: 'docker.io',
     host: 'registry-1.docker.io',
+    url: 'https://registry-1.docker.io/v2/',
     isConfigured: false,
     status: undefined,
     aheadMs: undefined,
