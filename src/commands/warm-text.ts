@@ -84,7 +84,7 @@ export function originText({ hereBytes, fetched }: Pick<WarmDone, 'hereBytes' | 
   return parts.join(', ') || 'nothing was fetched'
 }
 
-export function fetchedText({ peer, upstream }: WarmDone['fetched']): readonly string[] {
+function fetchedText({ peer, upstream }: WarmDone['fetched']): readonly string[] {
   return [
     ...(peer === 0 ? [] : [`${sizeText(peer)} from peers`]),
     ...(upstream === 0 ? [] : [`${sizeText(upstream)} from upstream`]),
