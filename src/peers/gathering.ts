@@ -5,6 +5,7 @@ import { isWanting, newPace, type Party, reachOf } from './party.ts'
 import { SLACK } from './placing.ts'
 import { creepersAmong, isStalled, measure, noteOffer } from './pulse.ts'
 import { attach, isBehind } from './shape.ts'
+import { starvingBesideIdle } from './starving.ts'
 import { UpstreamTurns } from './upstream-turns.ts'
 
 export interface GatheringOptions extends PartiesOptions {
@@ -218,6 +219,7 @@ export class Gathering {
       for (const child of party.children) child.isSlow = false
       leave(party.children)
     }
+    leave(starvingBesideIdle(this.#parties, this.#parties.bytes, now))
     for (const party of this.#parties) {
       if (this.#parties.isWaiting(party) && !this.#parties.isSilent(party)) left.add(party)
     }

@@ -269,3 +269,13 @@ test('whom nobody can help asks upstream itself after ten seconds, two at most',
   for (let at = 0; at < 80; at += 1) crowd.live(0)
   assert.equal(alone().length, 2)
 })
+
+test('who has all that its parent has takes from one that has it all and gives to nobody', () => {
+  const crowd = chain(3, { size: 400 * PIECE })
+  crowd.live(1)
+  crowd.join('has', { whole: true })
+  crowd.join('idle', { whole: true })
+  for (let at = 0; at < 8; at += 1) crowd.live(1)
+  assert.deepEqual(parents(crowd, '0', '1', '2'), ['has', 'idle', '1'])
+  crowd.untilWhole()
+})
