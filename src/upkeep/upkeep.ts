@@ -24,7 +24,7 @@ const MOST_OWNERS = 10
 export class Upkeep {
   readonly #kept: Kept
   readonly #defaultNamespace: string
-  #underWay: string | undefined
+  #underWay: { readonly what: string } | undefined
 
   constructor(kept: Kept, defaultNamespace: string) {
     this.#kept = kept
@@ -49,6 +49,7 @@ export class Upkeep {
         if ('is' in item) yield item
         else {
           const { blobs: leftBlobs, bytes: leftBytes } = kept.usage()
+          end()
           yield { is: 'done', ...item, leftBlobs, leftBytes }
         }
       }
@@ -89,6 +90,7 @@ export class Upkeep {
         }
         if (performance.now() - toldAt >= TICK_MS) yield progress()
       }
+      end()
       yield { is: 'done', blobs, bytes, found }
     } finally {
       end()
@@ -149,6 +151,7 @@ export class Upkeep {
         tags: (tags.get(subject) ?? []).map(tagText),
       }))
       const { blobs: keptBlobs = 0, bytes: keptBytes = 0 } = staying ?? {}
+      end()
       yield { is: 'done', removed, ...gone, keptBlobs, keptBytes }
     } finally {
       end()
@@ -243,14 +246,18 @@ export class Upkeep {
     return { is: 'rotten', digest, size, found, partOf: owners.slice(0, MOST_OWNERS) }
   }
 
-  /** Gives back what says that it is over. */
+  /** Gives back what says that it is over: before the last line, so that whoever has read that may ask for the next. */
   #begin(what: string): () => void {
     if (this.#underWay !== undefined) {
-      throw new Refusal('conflict', `${this.#underWay} is under way already; try again when it has ended`)
+      throw new Refusal(
+        'conflict',
+        `${this.#underWay.what} is under way already; try again when it has ended`,
+      )
     }
-    this.#underWay = what
+    const own = { what }
+    this.#underWay = own
     return () => {
-      this.#underWay = undefined
+      if (this.#underWay === own) this.#underWay = undefined
     }
   }
 }

@@ -209,6 +209,19 @@ test('what is rotten is named with the images that it was part of', async () => 
   assert.deepEqual(lines.at(-1), { is: 'done', blobs: 7, bytes: 30, found: 2 })
 })
 
+test('whoever has read the last line may ask for the next thing at once', async () => {
+  putTwo()
+  const begun = upkeep.verify({ bytesPerSecond: undefined, signal })
+  let line = await begun.next()
+  while (line.value.is !== 'done') line = await begun.next()
+  const other = upkeep.verify({ bytesPerSecond: undefined, signal })
+  assert.equal((await other.next()).value.is, 'progress')
+  // The end of the one that is over does not end the other.
+  await begun.next()
+  await assert.rejects(upkeep.gc({ toBytes: 0, signal }).next(), { why: 'conflict' })
+  await other.return(undefined)
+})
+
 test('one at a time, and another one when it has ended or was left', async () => {
   putTwo()
   const begun = upkeep.verify({ bytesPerSecond: undefined, signal })
