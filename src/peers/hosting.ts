@@ -171,7 +171,9 @@ class Hosted {
       this.#carryOut(this.#gathering.on({ is: 'joined', id, zone, position, whole }))
     }
     if (held?.whole === true || !options.isSeated(want.digest)) this.#takePart(held)
-    this.#late = setTimeout(() => void this.#takePartAfterAll(), BEGIN_MS).unref()
+    this.#late = setTimeout(() => {
+      this.#takePartAfterAll().catch(this.#begin)
+    }, BEGIN_MS).unref()
     const look = (): void => {
       this.#begin()
       this.#looking.call()

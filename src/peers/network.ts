@@ -114,6 +114,7 @@ export class PeerNetwork {
 
   /** Asks no more. */
   close(): void {
+    for (const participation of [...this.#participations.values()]) participation.close()
     this.#dialer.close()
   }
 

@@ -58,6 +58,11 @@ export class Participation {
     return this.#guide?.owner
   }
 
+  /** Its owner hears no more of it. */
+  close(): void {
+    this.#end(false)
+  }
+
   async #bring(intake: VouchedIntake, signal: AbortSignal): Promise<void> {
     this.#intake = intake
     const guide = this.#begin()
