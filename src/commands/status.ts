@@ -119,10 +119,11 @@ function upstreams({ upstreams: all }: StatusReport, now: number): string {
 function peers({ peers: swarm }: StatusReport, now: number): string {
   if (swarm === null || swarm.count === 0) return ''
   const shown = swarm.members.slice(0, MOST_PEERS)
-  const rows = shown.map(({ name, address, zone, version, understood, since, taken, given }) => [
+  const rows = shown.map(({ name, address, zone, load, version, understood, since, taken, given }) => [
     name,
     address,
     zone ?? '',
+    load === 0 ? '' : `${load}+`,
     understood ? version : `${version}, not understood`,
     spanText(now - Date.parse(since)),
     sizeText(taken),
@@ -130,5 +131,5 @@ function peers({ peers: swarm }: StatusReport, now: number): string {
   ])
   const left = swarm.count - shown.length
   const more = left === 0 ? '' : `and ${left} more\n`
-  return `\n${table(['PEER', 'ADDRESS', 'ZONE', 'VERSION', 'SINCE', 'TAKEN', 'GIVEN'], rows, [5, 6])}${more}`
+  return `\n${table(['PEER', 'ADDRESS', 'ZONE', 'GIVING', 'VERSION', 'SINCE', 'TAKEN', 'GIVEN'], rows, [3, 6, 7])}${more}`
 }

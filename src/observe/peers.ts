@@ -22,6 +22,7 @@ export function peersReport({ self, members }: PeersView, bytes: Totals['peers']
       zone: peer.zone ?? null,
       version: peer.version,
       understood: peer.isUnderstood,
+      load: peer.load,
       since: rfc3339(peer.since),
       taken: peer.taken,
       given: peer.given,

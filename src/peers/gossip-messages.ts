@@ -7,6 +7,8 @@ import type { Sign } from './members.ts'
 /** In one message, which stays below the limit by a wide margin. */
 export const RECORDS_AT_ONCE = 20
 export const SIGNS_AT_ONCE = 400
+/** More than anybody gives to at once. */
+const MOST_LOAD = 2 ** 16
 /** Of a message in bytes. */
 const MOST_BYTES = 64 * 1024
 
@@ -15,6 +17,7 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(2 **
 /** For people and for dialing: neither control characters nor what JSON has to write in another way. */
 const text = (length: number) => v.pipe(v.string(), v.maxLength(length), v.regex(/^[^\p{C}"\\]*$/u))
 
+const load = v.pipe(count, v.maxValue(MOST_LOAD))
 const member = v.pipe(
   v.object({
     id: memberId,
@@ -26,12 +29,15 @@ const member = v.pipe(
     zone: v.optional(text(255)),
     version: text(64),
     protocol: count,
+    load: v.optional(load, 0),
   }),
   v.transform((record): Member => ({ ...record, zone: record.zone })),
 )
 const sign = v.pipe(
-  v.tuple([memberId, count, count]),
-  v.transform(([id, incarnation, beat]): Sign => ({ id, incarnation, beat })),
+  v.tuple([memberId, count, count, v.optional(load, 0)]),
+  v.transform(
+    ([id, incarnation, beat, load]): Sign => ({ id, incarnation, beat, ...(load > 0 && { load }) }),
+  ),
 )
 const signs = v.optional(v.pipe(v.array(sign), v.maxLength(SIGNS_AT_ONCE)), [])
 
@@ -70,8 +76,8 @@ export function encodeMessage(message: Message): Buffer {
   )
 }
 
-function told({ id, incarnation, beat }: Sign): readonly [MemberId, number, number] {
-  return [id, incarnation, beat]
+function told({ id, incarnation, beat, load }: Sign): readonly (MemberId | number)[] {
+  return load === undefined ? [id, incarnation, beat] : [id, incarnation, beat, load]
 }
 
 /** Undefined for what is no message. */

@@ -1,6 +1,7 @@
+import { differenceTo, summaries } from './comparing.ts'
 import { type Message, NOTHING, RECORDS_AT_ONCE, SIGNS_AT_ONCE } from './gossip-messages.ts'
 import type { Member, MemberId } from './member.ts'
-import { digestOf, type Heard, isLater, Members, type Sign } from './members.ts'
+import { digestOf, type Heard, isLater, Members, type Sign, signOf } from './members.ts'
 import { Rumours } from './rumours.ts'
 
 /**
@@ -22,6 +23,8 @@ const SWEEP_MS = 1000
 const BEAT_MS = { least: 5000, perMember: 200 }
 /** As many beats may be missed. */
 const MISSED_BEATS = 3
+/** A beat that tells of another load comes earlier, but not by more than this. */
+const EARLIER = 4
 /** Without any link all is hearsay. */
 const ALONE_MS = 9000
 const DIGEST_MS = { calm: 5000, unequal: 2000 }
@@ -44,6 +47,7 @@ export class Gossip {
   /** Links whose other end has not told of itself yet. */
   readonly #ungreeted = new Set<MemberId>()
   #self: Member
+  #load: number
   #beat = 0
   #outgoing: Outgoing[] = []
   #isChanged = false
@@ -57,6 +61,7 @@ export class Gossip {
 
   constructor(self: Member, { now, random }: { now: number; random: () => number }) {
     this.#self = self
+    this.#load = self.load
     this.#random = random
     this.#beatAt = now
     this.#sweptAt = now
@@ -100,6 +105,11 @@ export class Gossip {
     if (this.#links.length === 0) this.#aloneSince = now
   }
 
+  /** Of this node. It is told with a beat, since it is no news that everybody has to hear at once. */
+  set load(load: number) {
+    this.#load = load
+  }
+
   /** The last that a link is told. */
   goodbye(): Message {
     return { ...NOTHING, goodbyes: [this.#ownSign()] }
@@ -119,7 +129,8 @@ export class Gossip {
   }
 
   tick(now: number): void {
-    if (now - this.#beatAt >= this.#beatMs()) this.#showLife(now, this.#beat + 1, BEAT_ROUNDS)
+    const restMs = this.#beatMs() / (this.#load === this.#self.load ? 1 : EARLIER)
+    if (now - this.#beatAt >= restMs) this.#showLife(now, this.#beat + 1, BEAT_ROUNDS)
     if (now - this.#sweptAt >= SWEEP_MS) this.#sweep(now)
     if (this.#rumours.size > 0) this.#spread()
     const isUnequal = now - this.#unequalAt < UNEQUAL_MS
@@ -139,6 +150,7 @@ export class Gossip {
   }
 
   #showLife(now: number, beat: number, rounds: number): void {
+    if (this.#load !== this.#self.load) this.#self = { ...this.#self, load: this.#load }
     this.#beat = beat
     this.#beatAt = now
     this.#rumours.add(this.#self.id, 'beat', rounds)
@@ -246,7 +258,7 @@ export class Gossip {
   }
 
   #ownSign(): Sign {
-    return { id: this.#self.id, incarnation: this.#self.incarnation, beat: this.#beat }
+    return signOf(this.#self, this.#beat)
   }
 
   #spread(): void {
@@ -302,37 +314,16 @@ export class Gossip {
 
   #summarize(to: MemberId): void {
     const signs = [...this.members.all()].flatMap(({ id }) => this.members.sign(id) ?? [])
-    signs.push(this.#ownSign())
-    signs.sort((a, b) => (a.id < b.id ? -1 : 1))
-    for (let at = 0; at < signs.length; at += SIGNS_AT_ONCE) {
-      const part = signs.slice(at, at + SIGNS_AT_ONCE)
-      const after = signs[at + SIGNS_AT_ONCE]
-      const summary = { from: at === 0 ? '' : (part[0]?.id ?? ''), to: after?.id ?? 'g', signs: part }
-      this.#send(to, { summary })
-    }
+    for (const summary of summaries([...signs, this.#ownSign()])) this.#send(to, { summary })
   }
 
-  #complete(to: MemberId, { from, to: end, signs }: NonNullable<Message['summary']>): void {
-    const theirs = new Map(signs.map((sign) => [sign.id, sign]))
-    const [wanted, missing]: [MemberId[], MemberId[]] = [[], []]
-    const [beats, doubts, goodbyes]: [Sign[], Sign[], Sign[]] = [[], [], []]
-    for (const { id } of this.members.all()) {
-      if (id < from || id >= end || id === to) continue
-      const [sign, known] = [theirs.get(id), this.members.sign(id)]
-      if (sign === undefined || (known !== undefined && known.incarnation > sign.incarnation))
-        missing.push(id)
-      else if (known !== undefined && isLater(known, sign)) beats.push(known)
-    }
-    for (const sign of signs) {
-      if (sign.id === this.#self.id) continue
-      const gone = this.members.gone(sign.id)
-      if (gone !== undefined && !isLater(sign, gone)) (gone.hasLeft ? goodbyes : doubts).push(gone)
-      else if (sign.incarnation > (this.members.get(sign.id)?.incarnation ?? 0)) wanted.push(sign.id)
-    }
+  #complete(to: MemberId, summary: NonNullable<Message['summary']>): void {
+    const who = { self: this.#self.id, sender: to }
+    const { missing, wanted, beats, doubts, goodbyes } = differenceTo(summary, this.members, who)
     this.#sendRecords(to, missing)
-    this.#send(to, { wanted })
-    this.#send(to, { beats })
-    this.#send(to, { doubts, goodbyes })
+    this.#send(to, { wanted: [...wanted] })
+    this.#send(to, { beats: [...beats] })
+    this.#send(to, { doubts: [...doubts], goodbyes: [...goodbyes] })
   }
 
   #sendRecords(to: MemberId, ids: readonly MemberId[]): void {

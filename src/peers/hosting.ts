@@ -36,6 +36,8 @@ export interface HostingOptions {
   readonly holdings: Holdings
   /** This node is told at some table how to get it, which will soon be this one. */
   readonly isSeated: (digest: Digest) => boolean
+  /** How many peers a member gives to. */
+  readonly loadOf: (id: MemberId) => number
   /** Who has it, of those who may have been its owner before. */
   readonly holders: (digest: Digest) => Promise<readonly Holder[]>
 }
@@ -156,6 +158,7 @@ class Hosted {
       digest: want.digest,
       self: this.#self,
       takeover: isTakeover,
+      loadOf: options.loadOf,
       now: () => performance.now(),
     })
     let begin = (): void => {}

@@ -17,7 +17,16 @@ export interface Member {
   readonly version: string
   /** Of the language it speaks with its peers; a member of another one is shown, but not asked. */
   readonly protocol: number
+  /** How many peers it is giving content to, rounded as `loadOf` does. */
+  readonly load: number
 }
+
+/** Where it makes a difference to others: a few are none, more are told as the power of two below. */
+export function loadOf(uploads: number): number {
+  return uploads < FEW ? 0 : 2 ** Math.floor(Math.log2(uploads))
+}
+
+const FEW = 4
 
 /** The agents that know the secret of the swarm and are there now. */
 export interface Membership {

@@ -14,6 +14,8 @@ export interface Sign {
   readonly id: MemberId
   readonly incarnation: number
   readonly beat: number
+  /** Of the member then; left out while that is none. */
+  readonly load?: number
 }
 
 interface Living {
@@ -67,7 +69,7 @@ export class Members {
 
   sign(id: MemberId): Sign | undefined {
     const living = this.#living.get(id)
-    return living && { id, incarnation: living.member.incarnation, beat: living.beat }
+    return living && signOf(living.member, living.beat)
   }
 
   gone(id: MemberId): Gone | undefined {
@@ -93,7 +95,7 @@ export class Members {
     if (gone !== undefined && !isLater({ incarnation, beat }, gone)) return 'outdated'
     const living = this.#living.get(id)
     if (living !== undefined && incarnation <= living.member.incarnation) {
-      return this.hearSign({ id, incarnation, beat }, now)
+      return this.hearSign(signOf(member, beat), now)
     }
     if (living === undefined && this.#living.size + this.#gone.size >= MOST_MEMBERS) return 'full'
     if (living !== undefined) this.#mix(living.member)
@@ -117,6 +119,8 @@ export class Members {
     if (living === undefined || sign.incarnation > living.member.incarnation) return 'unknown'
     if (sign.incarnation < living.member.incarnation || sign.beat <= living.beat) return 'known'
     const wasDoubted = living.doubtedAt !== undefined
+    const { load = 0 } = sign
+    if (load !== living.member.load) living.member = { ...living.member, load }
     living.beat = sign.beat
     living.heardAt = now
     living.doubtedAt = undefined
@@ -168,7 +172,7 @@ export class Members {
       const isBroken = living.unlinkedAt !== undefined && now - living.unlinkedAt >= RELINK_MS
       if (!isBroken && now - living.heardAt < silentMs) continue
       living.unlinkedAt = undefined
-      found.push({ id: living.member.id, incarnation: living.member.incarnation, beat: living.beat })
+      found.push(signOf(living.member, living.beat))
     }
     return found
   }
@@ -206,6 +210,10 @@ export class Members {
     const [one, two] = digestOf(member)
     this.#digest = [(this.#digest[0] ^ one) >>> 0, (this.#digest[1] ^ two) >>> 0]
   }
+}
+
+export function signOf({ id, incarnation, load }: Member, beat: number): Sign {
+  return load === 0 ? { id, incarnation, beat } : { id, incarnation, beat, load }
 }
 
 const digests = new WeakMap<Member, readonly [number, number]>()

@@ -11,7 +11,7 @@ import { Dialer } from './dial.ts'
 import { Door } from './door.ts'
 import { type Holder, Hosting } from './hosting.ts'
 import type { Line } from './line.ts'
-import { type Member, type Membership, PEER_PROTOCOL } from './member.ts'
+import { loadOf, type Member, type Membership, PEER_PROTOCOL } from './member.ts'
 import { Ask, type Contact, News, parse, refusal, refusedBy, TagAnswer } from './messages.ts'
 import { Ranks } from './owner.ts'
 import { Participation } from './participation.ts'
@@ -94,6 +94,7 @@ export class PeerNetwork {
       self: { contact: contactOf(self), zone: self.zone },
       holdings: this.#node.holdings,
       isSeated: (digest) => this.#participations.has(digest),
+      loadOf: (id) => (id === self.id ? loadOf(this.uploads) : (membership.get(id)?.load ?? 0)),
       holders: (digest) => this.#formerOwners(digest),
     })
     this.#roster.look(membership)
@@ -169,9 +170,14 @@ export class PeerNetwork {
     }
   }
 
+  /** How many peers are being given content now. */
+  get uploads(): number {
+    return this.#roster.serving
+  }
+
   /** Who this agent is to its peers, and who they are. */
   view(): PeersTold | undefined {
-    return this.#joined && tellPeers(this.#joined.membership.self, this.#roster)
+    return this.#joined && tellPeers(this.#joined.membership, this.#roster)
   }
 
   /** Who owns it, and who has some of it, by the word of those who are asked now. undefined when there is nobody. */

@@ -13,6 +13,8 @@ export interface PartiesOptions {
   readonly self: MemberId
   /** Milliseconds, of a clock that does not jump. */
   readonly now: () => number
+  /** How much each gives elsewhere, too; default: nothing. */
+  readonly loadOf?: (id: MemberId) => number
 }
 
 /** Who is in a gathering, who takes from whom, and what is to be said to whom about that. */
@@ -23,6 +25,7 @@ export class Parties {
   readonly #all = new Map<MemberId, Party>()
   /** Also of those who have left: by coming again nobody becomes trustworthy. */
   readonly #suspicions = new Map<MemberId, Suspicions>()
+  readonly #loadOf: (id: MemberId) => number
   readonly #orders = new Map<MemberId, Order>()
   /** Those who are to stop what they are at. */
   readonly #stopped = new Set<Party>()
@@ -30,10 +33,11 @@ export class Parties {
   /** Of the content, when it is known. */
   bytes: number | undefined
 
-  constructor({ digest, self, now }: PartiesOptions) {
+  constructor({ digest, self, now, loadOf = () => 0 }: PartiesOptions) {
     this.#digest = digest
     this.self = self
     this.#now = now
+    this.#loadOf = loadOf
   }
 
   get head(): Party | undefined {
@@ -129,6 +133,7 @@ export class Parties {
       parties: this,
       mayTake: (child, parent) => this.mayTake(child, parent),
       chain: longestChain(this.bytes),
+      loadOf: this.#loadOf,
     }
     const parent = chooseParent(party, ground)
     if (parent === undefined) return

@@ -1,3 +1,4 @@
+import type { MemberId } from './member.ts'
 import { type Party, reachOf } from './party.ts'
 import { isGrounded } from './shape.ts'
 
@@ -25,13 +26,22 @@ export function longestChain(size: number | undefined): number {
 }
 
 /** Why one is better than another, the gravest reason first. */
-type Reasons = readonly [isForeign: number, isBehind: number, crowd: number, depth: number, draw: number]
+type Reasons = readonly [
+  isForeign: number,
+  isBehind: number,
+  crowd: number,
+  depth: number,
+  load: number,
+  draw: number,
+]
 
 export interface Ground {
   readonly parties: Iterable<Party>
   /** Whether `child` may be given to `parent` now, as far as their past goes. */
   readonly mayTake: (child: Party, parent: Party) => boolean
   readonly chain: number
+  /** How much a member gives elsewhere, too. */
+  readonly loadOf: (id: MemberId) => number
 }
 
 /**
@@ -39,13 +49,13 @@ export interface Ground {
  * of it, with nobody behind it yet. Chains grow at their ends; those that have become long branch, near the root, where
  * the lot says.
  */
-export function chooseParent(child: Party, { parties, mayTake, chain }: Ground): Party | undefined {
+export function chooseParent(child: Party, { parties, mayTake, chain, loadOf }: Ground): Party | undefined {
   let best: Party | undefined
   let reasons: Reasons | undefined
   for (const party of parties) {
     if (party === child || !isGrounded(party) || party.children.size >= MOST_CHILDREN) continue
     if (!mayTake(child, party)) continue
-    const those = reasonsFor(child, party, chain)
+    const those = reasonsFor(child, party, chain, loadOf(party.id))
     if (reasons !== undefined && !areLess(those, reasons)) continue
     best = party
     reasons = those
@@ -66,7 +76,7 @@ function isDisplaceable(other: Party, child: Party, parent: Party): boolean {
   return other !== child && other.zone !== parent.zone && other.position <= child.position + SLACK
 }
 
-function reasonsFor(child: Party, party: Party, chain: number): Reasons {
+function reasonsFor(child: Party, party: Party, chain: number, elsewhere: number): Reasons {
   const isForeign = party.zone === child.zone ? 0 : 1
   const isLate = reachOf(party) + SLACK < child.position ? 1 : 0
   let load = 0
@@ -78,7 +88,7 @@ function reasonsFor(child: Party, party: Party, chain: number): Reasons {
   const crowd = crowdOf(party, load, chain)
   // Where a chain branches the lot decides, so that it is not the same member for all digests.
   const depth = crowd === 1 ? Math.max(0, party.depth - chain / CROWN) : party.depth
-  return [isForeign, isLate, crowd, depth, party.draw]
+  return [isForeign, isLate, crowd, depth, elsewhere, party.draw]
 }
 
 /** 0: the end of a chain; 1: may branch; 2: the end of a chain that is long already; then those that are busy or slow. */

@@ -23,6 +23,12 @@ export interface Dealing {
 /** Who is there. Makes known who comes and goes, and what is exchanged with each. */
 export class Roster {
   readonly #entries = new Map<MemberId, Entry>()
+  #serving = 0
+
+  /** Transfers to peers under way. */
+  get serving(): number {
+    return this.#serving
+  }
 
   all(): readonly Entry[] {
     return [...this.#entries.values()]
@@ -47,12 +53,14 @@ export class Roster {
     const { digest, id, name } = dealing
     const startedAt = performance.now()
     let error: Error | undefined
+    if (what === 'served') this.#serving += 1
     try {
       await work()
     } catch (thrown) {
       error = thrown instanceof Error ? thrown : new Error(String(thrown))
       throw thrown
     } finally {
+      if (what === 'served') this.#serving -= 1
       const bytes = dealing.bytes()
       const entry = id === undefined ? undefined : this.#entries.get(id)
       if (entry !== undefined) entry[what === 'taken' ? 'taken' : 'given'] += bytes

@@ -7,7 +7,7 @@ import { Gossip, TICK_MS } from './gossip.ts'
 import type { Message } from './gossip-messages.ts'
 import { type Identity, memberIdOf } from './identity.ts'
 import { KEEP_ALIVE_MS, Link, type LinkEvents } from './link.ts'
-import type { Member, MemberId, Membership } from './member.ts'
+import { loadOf, type Member, type MemberId, type Membership } from './member.ts'
 import type { SwarmSecret } from './secret.ts'
 
 /** So many are dialed. Those that others dialed come on top; there has to be a place for whoever comes last. */
@@ -25,7 +25,9 @@ export interface SwarmOptions {
   /** The first is used, all are accepted. */
   readonly secrets: readonly SwarmSecret[]
   readonly identity: Identity
-  readonly self: Omit<Member, 'id'>
+  readonly self: Omit<Member, 'id' | 'load'>
+  /** How many peers are being given content now. */
+  readonly uploads: () => number
   /** Where its node of the DHT listens. */
   readonly dht: Address
   readonly bootstrap: readonly Address[]
@@ -100,7 +102,7 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
     this.#options = options
     this.#libraries = libraries
     this.#proofKeys = options.secrets.map(({ proofKey }) => proofKey)
-    const self = { ...options.self, id: options.identity.id }
+    const self = { ...options.self, id: options.identity.id, load: 0 }
     this.#gossip = new Gossip(self, { now: performance.now(), random: Math.random })
   }
 
@@ -227,6 +229,7 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
   }
 
   #tick(): void {
+    this.#gossip.load = loadOf(this.#options.uploads())
     this.#gossip.tick(performance.now())
     this.#pass()
   }

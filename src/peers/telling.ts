@@ -1,5 +1,5 @@
 import type { Found } from './asking.ts'
-import { type Member, PEER_PROTOCOL } from './member.ts'
+import { type Member, type Membership, PEER_PROTOCOL } from './member.ts'
 import { addressOf, type Roster } from './roster.ts'
 
 /** An agent of the swarm, as people are told of it. */
@@ -13,6 +13,8 @@ export interface PeerTold extends PlaceTold {
   readonly id: string
   readonly version: string
   readonly isUnderstood: boolean
+  /** As it said last. */
+  readonly load: number
   readonly since: number
   readonly taken: number
   readonly given: number
@@ -35,7 +37,7 @@ export interface HoldersTold {
   readonly holders: readonly (PlaceTold & { readonly position: number; readonly isWhole: boolean })[]
 }
 
-export function tellPeers(self: Member, roster: Roster): PeersTold {
+export function tellPeers(membership: Membership, roster: Roster): PeersTold {
   const members = roster.all().map(({ member, since, taken, given }) => {
     const { id, version, protocol } = member
     return {
@@ -43,12 +45,13 @@ export function tellPeers(self: Member, roster: Roster): PeersTold {
       id,
       version,
       isUnderstood: protocol === PEER_PROTOCOL,
+      load: membership.get(id)?.load ?? 0,
       since,
       taken,
       given,
     }
   })
-  return { self: placeOf(self), members }
+  return { self: placeOf(membership.self), members }
 }
 
 export function tellFound(found: readonly Found[]): HoldersTold['holders'] {

@@ -72,6 +72,7 @@ function peerOf(number: number, more: Partial<PeerView> = {}): PeerView {
     zone: undefined,
     version: '1.2.3',
     isUnderstood: true,
+    load: 0,
     since: Date.now() - 120_000,
     taken: 0,
     given: 0,
@@ -86,7 +87,7 @@ test('a status tells who the peers are, those first that most was exchanged with
     members: [
       ...Array.from({ length: 29 }, (_, at) => peerOf(100 + at)),
       peerOf(1, { given: 2048 }),
-      peerOf(2, { taken: 4096, zone: 'we\u001bst', version: '9', isUnderstood: false }),
+      peerOf(2, { taken: 4096, zone: 'we\u001bst', load: 8, version: '9', isUnderstood: false }),
     ],
   }
   const reporter = new Reporter(node)
@@ -108,8 +109,8 @@ test('a status tells who the peers are, those first that most was exchanged with
     )
     const text = statusText(status, Date.now(), true)
     assert.match(text, /^peers {5}31, this is node-0 at 10\.0\.0\.9:5052 in zone east; 4\.0 KiB taken/m)
-    assert.match(text, /^PEER +ADDRESS +ZONE +VERSION +SINCE +TAKEN +GIVEN$/m)
-    assert.match(text, /^node-2 +10\.0\.0\.2:5052 +we\?st +9, not understood +2m +4\.0 KiB +0 B$/m)
+    assert.match(text, /^PEER +ADDRESS +ZONE +GIVING +VERSION +SINCE +TAKEN +GIVEN$/m)
+    assert.match(text, /^node-2 +10\.0\.0\.2:5052 +we\?st +8\+ +9, not understood +2m +4\.0 KiB +0 B$/m)
     assert.match(text, /^node-117 .*\nand 11 more\n/m)
     const families = parseExposition(reporter.metrics())
     assert.equal(families.get('leat_peers_connected')?.samples.get('leat_peers_connected'), 31)

@@ -30,6 +30,19 @@ test('what is said is understood', () => {
   )
 })
 
+test('a record and a sign tell of a load; where it is left out it is none', () => {
+  const busy = { ...sign, load: 16 }
+  const said: Message = { ...NOTHING, records: [[{ ...ann, load: 16 }, 3]], beats: [busy, sign] }
+  assert.deepEqual(parseMessage(encodeMessage(said)), said)
+  const { load: _, ...older } = ann
+  assert.deepEqual(parsed({ records: [[older, 3]] })?.records, [[ann, 3]])
+  assert.deepEqual(parsed({ beats: [[ann.id, 1, 2, 0]] })?.beats, [sign])
+  for (const load of [-1, 1.5, 2 ** 17, '8', null]) {
+    assert.equal(parsed({ records: [[{ ...ann, load }, 3]] }), undefined)
+    assert.equal(parsed({ beats: [[ann.id, 1, 2, load]] }), undefined)
+  }
+})
+
 test('a record with a field that is missing, too large or of another kind is refused', () => {
   assert.ok(parsed({ records: [[ann, 0]] }))
   for (const wrong of [

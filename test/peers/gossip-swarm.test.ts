@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { loadOf } from '../../src/peers/member.ts'
 import { Simulation } from './simulation.ts'
 
 const seed = Number(process.env['LEAT_SEED'] ?? 7)
@@ -35,6 +36,38 @@ test('two hundred that start together know each other in seconds, and cost next 
   assert.ok(known !== undefined && known < 8000, `${known} ms`)
   assert.ok(most < 2048, `${most} B/s`)
   assert.ok(swarm.isRight())
+})
+
+test('that a member has become busy reaches all with its next beats, and a few transfers are not told', (t) => {
+  const swarm = storm(100)
+  swarm.run(15_000)
+  const busy = swarm.nodes.slice(0, 50)
+  for (const { gossip } of busy) gossip.load = loadOf(9)
+  for (const { gossip } of swarm.nodes.slice(50)) gossip.load = loadOf(3)
+  const isKnown = (): boolean =>
+    swarm.nodes.every(({ gossip, id: own }) =>
+      busy.every(({ id }) => id === own || gossip.members.get(id)?.load === 8),
+    )
+  const known = swarm.until(isKnown, 80_000)
+  const { mean } = swarm.measure(10_000)
+  t.diagnostic(`seed ${seed}: known after ${known} ms; then ${mean} B/s`)
+  assert.ok(known !== undefined && known < 70_000, `${known} ms`)
+  assert.ok(swarm.nodes.slice(50).every(({ id }) => swarm.nodes[0]?.gossip.members.get(id)?.load === 0))
+})
+
+test('members whose load goes up and down cost no more than a few times what they cost at rest', (t) => {
+  const swarm = storm(200)
+  swarm.run(30_000)
+  let turn = 0
+  const change = (): void => {
+    turn += 1
+    for (const { gossip } of swarm.nodes) gossip.load = turn % 2 === 0 ? 0 : 64
+    swarm.after(1000, change)
+  }
+  change()
+  const { mean, most } = swarm.measure(40_000)
+  t.diagnostic(`seed ${seed}: all busy and idle by turns cost ${mean} B/s, at most ${most} B/s`)
+  assert.ok(most < 4096, `${most} B/s`)
 })
 
 test('when a third of them vanish without a word they are dropped, and nobody else is', (t) => {

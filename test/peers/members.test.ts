@@ -74,6 +74,19 @@ test('who has a link is not doubted on hearsay; when the link breaks and is not 
   assert.deepEqual(members.doubtful(1_005_000, 60_000), [], 'once is enough')
 })
 
+test('how much a member gives is what it said last, and an earlier sign does not change it', () => {
+  const members = table()
+  assert.equal(members.hearSign({ ...signOf(7), load: 8 }, 1), 'alive')
+  assert.equal(members.get(ann.id)?.load, 8)
+  assert.deepEqual(members.sign(ann.id), { ...signOf(7), load: 8 })
+  members.hearSign({ ...signOf(6), load: 32 }, 2)
+  assert.equal(members.get(ann.id)?.load, 8)
+  const known = members.digest
+  members.hearSign(signOf(8), 3)
+  assert.equal(members.get(ann.id)?.load, 0)
+  assert.deepEqual(members.digest, known, 'two tables that differ in nothing else hold the same lives')
+})
+
 test('who is not heard of in any way is doubted after a while', () => {
   const members = table()
   members.hearSign(signOf(6), 10_000)

@@ -125,6 +125,7 @@ export function memberAt({ fingerprint }: PeerCredentials, host: string, port: n
     zone: undefined,
     version: '1.0.0',
     protocol: 1,
+    load: 0,
   }
 }
 
