@@ -2,6 +2,7 @@ import type { Digest } from '../oci/digest.ts'
 import { type Descriptor, type Manifest, parseManifest } from '../oci/manifest.ts'
 import { platformText } from '../oci/platform.ts'
 import { referenceText } from '../oci/reference.ts'
+import { Bringers } from './bringers.ts'
 import { choose } from './choice.ts'
 import type { Fetching } from './fetching.ts'
 import type { Order, Wanted } from './order.ts'
@@ -86,14 +87,14 @@ export class Walk {
     }
     const before = await this.#place.tag(repository, tag)
     const wasHere = before !== undefined && (await this.#place.stored(before.digest)) !== undefined
-    const { digest, bytes, how } = await this.#fetching.manifest(
-      repository,
-      { tag },
-      { signal: this.#signal },
-    )
+    const bringers = new Bringers()
+    const { digest, bytes, how } = await this.#fetching
+      .manifest(repository, { tag }, { signal: this.#signal })
+      .finally(() => bringers.close())
     this.#add(digest, bytes.length)
     const isSame = wasHere && before.digest === digest
-    if (!isSame) this.#tally.brought(digest, how.kind === 'miss' ? how.from : 'upstream')
+    // Without a transfer it came along with upstream's answer about the tag.
+    if (!isSame) this.#tally.brought(digest, bringers.of(digest) ?? 'upstream')
     this.#tally.here(digest, { wasHere: isSame })
     return { digest, stale: how.kind === 'stale-if-error' }
   }
