@@ -47,8 +47,13 @@ function section(report: RuntimeReport, context: Context): string {
   return `${lines.map(plain).join('\n')}\n`
 }
 
-function headline({ failure, files, pointsHere }: RuntimeReport, { action, address }: Context): string {
+function headline(
+  { failure, files, pointsHere, byOthers }: RuntimeReport,
+  { action, address }: Context,
+): string {
   if (failure !== undefined) return files.length === 0 ? ': nothing was done' : ': not all could be done'
   if (action === 'uninstall') return files.length === 0 ? ': nothing of ours is there' : ''
-  return pointsHere === true ? `: asks ${address} first` : `: does not ask ${address}`
+  if (pointsHere === true) return `: asks ${address} first`
+  if (byOthers.length > 0) return `: asks ${address} first, but only for ${byOthers.join(', ')}`
+  return `: does not ask ${address}`
 }

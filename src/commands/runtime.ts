@@ -4,10 +4,11 @@ import { nearest } from '../config/nearest.ts'
 import { parseRegistryHost } from '../oci/registry-host.ts'
 import { USUAL_CONFIG } from '../runtimes/containerd-config.ts'
 import { RuntimeFailure } from '../runtimes/failure.ts'
-import { RUNTIMES, type Runtime, type Wanted } from '../runtimes/plan.ts'
+import { RUNTIMES, type Runtime, type Tls, urlOf, type Wanted } from '../runtimes/plan.ts'
 import { install, type Options, type RuntimeReport, show, uninstall } from '../runtimes/settings.ts'
 import { type Command, CommandError, type Invocation, JSON_FLAG, type Terminal } from './command.ts'
 import { type Action, runtimeText } from './runtime-text.ts'
+import { agentTls } from './runtime-tls.ts'
 import { givenSettings, settingFlags } from './settings.ts'
 
 const WORK = { install, uninstall, show }
@@ -53,7 +54,13 @@ export const runtime: Command = {
       help: 'say what would be written, and write nothing',
       shown: undefined,
     },
-    ...settingFlags('listen', 'config'),
+    ...settingFlags('listen', 'tlsCert', 'config'),
+    {
+      name: 'ca-file',
+      kind: 'text',
+      help: 'PEM file, here, with who has signed the certificate of --tls-cert; the runtimes get a copy',
+      shown: 'nobody, unless the certificate is signed by itself',
+    },
     JSON_FLAG,
   ],
   examples: [
@@ -68,12 +75,16 @@ export const runtime: Command = {
   async run(given, terminal) {
     const action = actionOf(given)
     const options = optionsOf(action, given)
-    const wanted = await wantedOf(given, terminal)
+    const wanted = await wantedOf(action, given, terminal)
     const reports = await told(() => WORK[action](wanted, options))
     await terminal.out(
       given.switches.has('json')
         ? `${JSON.stringify({ action, dryRun: options.isRehearsal, runtimes: reports }, undefined, 2)}\n`
-        : runtimeText(reports, { action, isRehearsal: options.isRehearsal, address: wanted.address }),
+        : runtimeText(reports, {
+            action,
+            isRehearsal: options.isRehearsal,
+            address: wanted.tls === undefined ? wanted.address : urlOf(wanted),
+          }),
     )
     const failures = reports.flatMap(({ failure }) => failure ?? [])
     if (failures.length > 0) throw new CommandError(failures.join('; '))
@@ -113,7 +124,7 @@ function optionsOf(action: Action, given: Invocation): Options {
   }
 }
 
-async function wantedOf(given: Invocation, terminal: Terminal): Promise<Wanted> {
+async function wantedOf(action: Action, given: Invocation, terminal: Terminal): Promise<Wanted> {
   const listen = await loadSetting('listen', givenSettings(given, terminal))
   if (listen.port === 0)
     throw wrong('--listen has port 0, which is any; give the port that the agent listens on')
@@ -131,10 +142,27 @@ async function wantedOf(given: Invocation, terminal: Terminal): Promise<Wanted> 
   return {
     address: formatAddress({ host, port: listen.port }),
     isLoopback: isLoopback(host),
+    tls: await tlsOf(action, host, { given, terminal }),
     registries: registries.length === 0 ? undefined : registries,
     containerdConfig: absolute(textOf(given, 'containerd-config') ?? USUAL_CONFIG),
     writeConfig: given.switches.has('write-config'),
   }
+}
+
+async function tlsOf(
+  action: Action,
+  host: string,
+  { given, terminal }: { given: Invocation; terminal: Terminal },
+): Promise<Tls | undefined> {
+  const certFile = await loadSetting('tlsCert', givenSettings(given, terminal))
+  const caFile = textOf(given, 'ca-file')
+  if (certFile === undefined) {
+    if (caFile === undefined) return undefined
+    throw wrong('--ca-file is for an agent that speaks TLS; give its --tls-cert too')
+  }
+  if (action === 'install') return await agentTls(certFile, { host, caFile })
+  // What is there can be told, and taken back, also by who may not read the certificate.
+  return await agentTls(certFile, { host, caFile }).catch(() => ({ ca: undefined }))
 }
 
 function absolute(path: string): string {

@@ -1,7 +1,7 @@
 import { plain } from '../observe/words.ts'
 import { RuntimeFailure } from '../runtimes/failure.ts'
 import { NOT_ALLOWED } from '../runtimes/host-files.ts'
-import type { Wanted } from '../runtimes/plan.ts'
+import { urlOf, type Wanted } from '../runtimes/plan.ts'
 import { type RuntimeReport, show } from '../runtimes/settings.ts'
 import { judgeContainerd, seeContainerd } from './containerd.ts'
 import { judgeDocker, seeDocker } from './docker.ts'
@@ -20,6 +20,7 @@ export async function lookAtRuntimes(
   const wanted = {
     address: written(asked),
     isLoopback: LOOPBACK.test(asked.host),
+    tls: isTls ? { ca: undefined } : undefined,
     registries: undefined,
     containerdConfig,
     writeConfig: false,
@@ -32,8 +33,7 @@ export async function lookAtRuntimes(
     return [notLookedAt(plain(error.message))]
   }
   const context = {
-    address: wanted.address,
-    isTls,
+    address: isTls ? urlOf(wanted) : wanted.address,
     isAnyPointed: reports.some((report) => partOf(report) !== 'none'),
   }
   const findings: Finding[] = []
@@ -60,19 +60,19 @@ async function itsOwnWords(
 }
 
 /** How much of what an install would write is there. */
-function partOf({ failure, files, todo, notes, runtime }: RuntimeReport): 'all' | 'some' | 'none' {
+function partOf({ failure, files, todo, pointsHere, byOthers }: RuntimeReport): 'all' | 'some' | 'none' {
   if (failure !== undefined) return 'none'
+  if (pointsHere === true) return 'all'
   const there = files.filter(({ state }) => state === 'current').length
   if (there > 0) return there === files.length && todo.length === 0 ? 'all' : 'some'
-  // Others have written all that would be written: nothing is left to write.
-  return runtime === 'crio' && files.length + todo.length + notes.length === 0 ? 'all' : 'none'
+  return byOthers.length > 0 ? 'some' : 'none'
 }
 
 function judgeRuntime(
   report: RuntimeReport,
-  { address, isTls, isAnyPointed }: { address: string; isTls: boolean; isAnyPointed: boolean },
+  { address, isAnyPointed }: { address: string; isAnyPointed: boolean },
 ): readonly Finding[] {
-  const { name, runtime, failure, todo } = report
+  const { name, failure, todo } = report
   if (failure !== undefined) return [failed(name, plain(failure))]
   const part = partOf(report)
   if (part === 'none') return [unpointed(report, { address, isAnyPointed })]
@@ -83,14 +83,6 @@ function judgeRuntime(
     }),
   )
   findings.push(...shadows(report, address))
-  if (isTls && runtime !== 'crio') {
-    findings.push(
-      problem(`the settings of ${name} name http://${address}, where the agent speaks TLS`, {
-        means: 'its pulls fail there and go to the registry itself',
-        todo: 'serve loopback without --tls-cert, or write https:// into the settings of the runtime, with the CA',
-      }),
-    )
-  }
   return findings.length > 0 ? findings : [ok(`the settings of ${name} name ${address} first`)]
 }
 

@@ -55,6 +55,7 @@ async function changeOf(
     path,
     url: urlOf(wanted),
     registries: wanted.registries === undefined ? null : [...wanted.registries],
+    ca: wanted.tls?.ca ?? null,
     original: original?.toString('base64') ?? null,
     written: [hashOf(bytes)],
   }

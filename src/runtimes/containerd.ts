@@ -1,4 +1,5 @@
 import { parseRegistryHost } from '../oci/registry-host.ts'
+import { caEdits, caPath, trustNotes } from './certificates.ts'
 import {
   type ContainerdConfig,
   readContainerdConfig,
@@ -6,7 +7,7 @@ import {
   USUAL_FOLDER,
   withConfigPath,
 } from './containerd-config.ts'
-import { cutToml } from './cut-toml.ts'
+import { cutOurs } from './cut-ours.ts'
 import { RuntimeFailure } from './failure.ts'
 import { certificatesIn, withMirror } from './hosts-toml.ts'
 import { type Edit, type Kind, type Plan, urlOf, type Wanted } from './plan.ts'
@@ -31,25 +32,32 @@ export const containerd: Kind = {
     const folders = own.folders ?? config.folders ?? [USUAL_FOLDER]
     const hosts = await hostEdits(folders, wanted, present)
     const todo = [...own.todo, ...hosts.todo]
-    return { edits: [...own.edits, ...hosts.edits], todo, notes: [...own.notes, ...hosts.notes] }
+    const edits = [...own.edits, ...(await caEdits(caFolder(folders), wanted, present)), ...hosts.edits]
+    return { edits, todo, notes: [...own.notes, ...hosts.notes, ...trustNotes(wanted)] }
   },
 
   async places(wanted, present) {
     const config = await readContainerdConfig(wanted.containerdConfig, present)
     const places = [config.file, wanted.containerdConfig]
     for (const folder of new Set([...(config.folders ?? []), USUAL_FOLDER])) {
+      places.push(caPath(folder))
       for (const name of await present.files.folders(folder)) places.push(`${folder}/${name}/hosts.toml`)
     }
     return places
   },
 
-  cut: cutToml,
+  cut: cutOurs,
 
   async followUp(changed) {
-    return changed.some((path) => !path.endsWith('/hosts.toml'))
+    return changed.some(isOwnConfig)
       ? 'restart containerd for the change of its own configuration: systemctl restart containerd'
       : undefined
   },
+}
+
+/** Whether a file of ours is containerd's own configuration, and none of those that are read at every pull. */
+export function isOwnConfig(path: string): boolean {
+  return !path.endsWith('/hosts.toml') && !path.endsWith('.crt')
 }
 
 /** What has to be so in containerd's own configuration, which decides whether any mirror is looked for at all. */
@@ -131,7 +139,7 @@ async function hostEdits(folders: readonly string[], wanted: Wanted, present: Pr
   const notes: string[] = []
   for (const place of places) {
     try {
-      edits.push(await hostsEdit(place, wanted, present))
+      edits.push(await hostsEdit(place, folders, wanted, present))
       const note = await elsewhere(place, present)
       if (note !== undefined) notes.push(note)
     } catch (error) {
@@ -197,10 +205,21 @@ function hostFolders(registry: string): readonly string[] {
   return withPort === registry ? [registry] : [withPort, registry]
 }
 
-async function hostsEdit(place: string, wanted: Wanted, present: Present): Promise<Edit> {
+async function hostsEdit(
+  place: string,
+  folders: readonly string[],
+  wanted: Wanted,
+  present: Present,
+): Promise<Edit> {
   const path = `${place}/hosts.toml`
   const certificates = certificatesIn(await present.files.names(place))
-  return { path, text: withMirror(await present.text(path), urlOf(wanted), { path, certificates }) }
+  const ca = wanted.tls?.ca === undefined ? undefined : caPath(caFolder(folders))
+  return { path, text: withMirror(await present.text(path), urlOf(wanted), { path, certificates, ca }) }
+}
+
+/** Beside the folders of the hosts: within one of them it would count as a certificate of that host. */
+function caFolder(folders: readonly string[]): string {
+  return folders.at(-1) ?? USUAL_FOLDER
 }
 
 /** The agent asks the registry that the image names; who has sent containerd elsewhere may want to tell the agent. */

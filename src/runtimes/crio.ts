@@ -1,4 +1,5 @@
-import { cutToml } from './cut-toml.ts'
+import { caEdits, caPlaces, trustNotes } from './certificates.ts'
+import { cutOurs } from './cut-ours.ts'
 import { insertAt } from './marks.ts'
 import type { Kind } from './plan.ts'
 import type { Present } from './present.ts'
@@ -6,6 +7,7 @@ import { mirrorsFor, type RegistryFile } from './registries-conf.ts'
 
 const MAIN = '/etc/containers/registries.conf'
 const FOLDER = '/etc/containers/registries.conf.d'
+const CERTIFICATES = '/etc/containers/certs.d'
 const USUAL_NAME = '50-leat.conf'
 const CRIO_SIGNS = ['/etc/crio', '/usr/bin/crio', '/usr/local/bin/crio']
 
@@ -17,23 +19,37 @@ export const crio: Kind = {
 
   async plan(wanted, present) {
     const files = await othersFiles(present)
-    const { text, replaced, notes } = mirrorsFor(files, wanted)
+    const { address, isLoopback, tls, registries } = wanted
+    const isPlain = tls === undefined
+    const { text, replaced, notes, standing } = mirrorsFor(files, {
+      address,
+      registries,
+      isInsecure: isPlain && isLoopback,
+    })
     const path = `${FOLDER}/${nameAfter(replaced)}`
     const theirs = (await present.text(path)) ?? ''
-    const tls = wanted.isLoopback
-      ? []
-      : [
-          `podman and CRI-O speak only TLS to ${wanted.address}, because it is not this machine: give the agent --tls-cert and --tls-key`,
-        ]
-    const edits = text === '' ? [] : [{ path, text: insertAt(theirs, theirs.length, text) }]
-    return { edits, todo: tls, notes }
+    const todo =
+      isLoopback || !isPlain
+        ? []
+        : [
+            `podman and CRI-O speak only TLS to ${address}, because it is not this machine: give the agent --tls-cert and --tls-key`,
+          ]
+    const edits =
+      text === ''
+        ? []
+        : [
+            { path, text: insertAt(theirs, theirs.length, text) },
+            ...(await caEdits(`${CERTIFICATES}/${address}`, wanted, present)),
+          ]
+    return { edits, todo, notes: [...notes, ...trustNotes(wanted)], byOthers: standing }
   },
 
   async places(_wanted, present) {
-    return (await dropIns(present)).map((name) => `${FOLDER}/${name}`)
+    const files = (await dropIns(present)).map((name) => `${FOLDER}/${name}`)
+    return [...files, ...(await caPlaces(CERTIFICATES, present))]
   },
 
-  cut: cutToml,
+  cut: cutOurs,
 
   async followUp(changed, present) {
     if (changed.length === 0) return undefined

@@ -1,8 +1,11 @@
+import { caEdits, caPlaces, trustNotes } from './certificates.ts'
+import { cutOurs } from './cut-ours.ts'
 import { readSettings, withDockerMirror, withoutDockerMirror } from './daemon-json.ts'
 import { type Kind, urlOf } from './plan.ts'
 import type { Present } from './present.ts'
 
 const PATH = '/etc/docker/daemon.json'
+const CERTIFICATES = '/etc/docker/certs.d'
 /** Where distributions and people put dockerd's command line. */
 const COMMAND_LINES = [
   '/etc/default/docker',
@@ -30,21 +33,27 @@ export const docker: Kind = {
       return { edits: [], todo: [todo], notes: [] }
     }
     const text = withDockerMirror(await present.text(PATH), urlOf(wanted), PATH)
-    return { edits: [{ path: PATH, text }], todo: [], notes: [] }
+    const edits = [
+      { path: PATH, text },
+      ...(await caEdits(`${CERTIFICATES}/${wanted.address}`, wanted, present)),
+    ]
+    return { edits, todo: [], notes: trustNotes(wanted) }
   },
 
-  async places() {
-    return [PATH]
+  async places(_wanted, present) {
+    return [PATH, ...(await caPlaces(CERTIFICATES, present))]
   },
 
-  cut(text, { path, url, before }) {
+  cut(text, what) {
+    const { path, url, before } = what
+    if (path !== PATH) return cutOurs(text, what)
     if (url !== undefined) return withoutDockerMirror(text, url, { path, before })
     readSettings(text, path)
     return text
   },
 
   async followUp(changed) {
-    return changed.length > 0 ? 'let Docker read it: systemctl reload docker' : undefined
+    return changed.includes(PATH) ? 'let Docker read it: systemctl reload docker' : undefined
   },
 }
 

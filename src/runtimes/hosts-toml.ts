@@ -27,19 +27,21 @@ export function certificatesIn(names: readonly string[]): Certificates {
 
 /**
  * A hosts.toml in which the agent is asked first; all that was in it stays, and comes after. There is no `server` in
- * what is added, so the last resort remains the registry itself, or whatever `server` says already.
+ * what is added, so the last resort remains the registry itself, or whatever `server` says already. `ca` is the path of
+ * who has signed the agent's certificate.
  */
 export function withMirror(
   text: string | undefined,
   url: string,
-  { path, certificates }: { path: string; certificates: Certificates },
+  { path, certificates, ca }: { path: string; certificates: Certificates; ca: string | undefined },
 ): string {
-  const block = `[host.${quoted(url)}]\n  capabilities = ${JSON.stringify(CAPABILITIES).replace(',', ', ')}\n  dial_timeout = "${DIAL_TIMEOUT}"\n`
+  const trusted = ca === undefined ? '' : `  ca = ${quoted(ca)}\n`
+  const block = `[host.${quoted(url)}]\n  capabilities = ${JSON.stringify(CAPABILITIES).replace(',', ', ')}\n  dial_timeout = "${DIAL_TIMEOUT}"\n${trusted}`
   if (text === undefined || text === '') return marked(`${inherited(certificates)}${block}`)
   const before = readToml(text, path)
   if (mirrorIn(before, url) !== undefined) return text
   const hosts = tableAt(before, 'host') ?? {}
-  const ours = { capabilities: CAPABILITIES, dial_timeout: DIAL_TIMEOUT }
+  const ours = { capabilities: CAPABILITIES, dial_timeout: DIAL_TIMEOUT, ...(ca === undefined ? {} : { ca }) }
   const after = { ...before, host: { ...hosts, [url]: ours } }
   const found = firstThatMeans(
     places(text).map((offset) => insertAt(text, offset, marked(block))),

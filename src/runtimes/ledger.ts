@@ -17,6 +17,8 @@ const Entry = v.strictObject({
   url: v.string(),
   /** For which it was asked; null: all. */
   registries: v.nullable(v.array(v.string())),
+  /** Who has signed the agent's certificate, in PEM; null: nobody who had to be named. */
+  ca: v.optional(v.nullable(v.string()), null),
   /** Base64 of the file as it was; null: there was none. */
   original: v.nullable(v.string()),
   /** SHA-256 of the file as it was written; while that is still under way, of what it may be besides. */

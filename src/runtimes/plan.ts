@@ -9,12 +9,20 @@ export interface Wanted {
   readonly address: string
   /** Nobody else can be there, so that plain HTTP is no risk. */
   readonly isLoopback: boolean
+  /** Undefined: the agent speaks plain HTTP. */
+  readonly tls: Tls | undefined
   /** Undefined: all. */
   readonly registries: readonly string[] | undefined
   /** containerd's own configuration. */
   readonly containerdConfig: string
   /** Settings that only that file can hold may be added to it. */
   readonly writeConfig: boolean
+}
+
+/** What runtimes have to know of an agent that speaks TLS. */
+export interface Tls {
+  /** Who has signed its certificate, in PEM; undefined: somebody whom the host trusts. */
+  readonly ca: string | undefined
 }
 
 /** A file as it should be. */
@@ -30,6 +38,8 @@ export interface Plan {
   readonly todo: readonly string[]
   /** What is good to know. */
   readonly notes: readonly string[]
+  /** What others have pointed here themselves, so that nothing is to be edited for it. */
+  readonly byOthers?: readonly string[]
 }
 
 /** One kind of runtime: where its settings are and what they look like. */
@@ -56,6 +66,6 @@ export interface CutOptions {
   readonly before: string | undefined
 }
 
-export function urlOf({ address }: Pick<Wanted, 'address'>): string {
-  return `http://${address}`
+export function urlOf({ address, tls }: Pick<Wanted, 'address' | 'tls'>): string {
+  return `${tls === undefined ? 'http' : 'https'}://${address}`
 }

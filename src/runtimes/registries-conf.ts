@@ -44,6 +44,8 @@ export interface Mirrored {
   /** Files, besides ours, whose entries ours must replace. */
   readonly replaced: readonly string[]
   readonly notes: readonly string[]
+  /** Prefixes that others have given this mirror already. */
+  readonly standing: readonly string[]
 }
 
 /**
@@ -54,9 +56,9 @@ export function mirrorsFor(
   files: readonly RegistryFile[],
   {
     address,
-    isLoopback,
+    isInsecure,
     registries,
-  }: { address: string; isLoopback: boolean; registries: readonly string[] | undefined },
+  }: { address: string; isInsecure: boolean; registries: readonly string[] | undefined },
 ): Mirrored {
   const documents = files.map(({ name, text }) => ({ name, table: readToml(text, name) }))
   const entries = entriesOf(documents)
@@ -68,6 +70,7 @@ export function mirrorsFor(
   const blocks: string[] = []
   const replaced = new Set<string>()
   const notes: string[] = []
+  const standing: string[] = []
   for (const prefix of prefixes) {
     const entry = entries.get(prefix)
     const table = entry?.table ?? { prefix }
@@ -81,11 +84,19 @@ export function mirrorsFor(
       continue
     }
     const mirror = `${address}/${path}`
-    if (mirrorsOf(table).some((one) => one['location'] === mirror)) continue
-    blocks.push(entryText({ prefix, table: { ...table, prefix, location }, mirror, insecure: isLoopback }))
+    if (mirrorsOf(table).some((one) => one['location'] === mirror)) {
+      standing.push(prefix)
+      continue
+    }
+    blocks.push(entryText({ prefix, table: { ...table, prefix, location }, mirror, insecure: isInsecure }))
     if (entry !== undefined) replaced.add(entry.file)
   }
-  return { text: blocks.length === 0 ? '' : marked(blocks.join('\n')), replaced: [...replaced], notes }
+  return {
+    text: blocks.length === 0 ? '' : marked(blocks.join('\n')),
+    replaced: [...replaced],
+    notes,
+    standing,
+  }
 }
 
 function entryText({

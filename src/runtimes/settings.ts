@@ -1,5 +1,5 @@
 import { apply, backOf, type Change, changesOf, type FileState } from './changes.ts'
-import { containerd } from './containerd.ts'
+import { containerd, isOwnConfig } from './containerd.ts'
 import { crio } from './crio.ts'
 import { docker } from './docker.ts'
 import { RuntimeFailure } from './failure.ts'
@@ -9,6 +9,7 @@ import { type Kind, RUNTIMES, type Runtime, type Wanted } from './plan.ts'
 import { Present } from './present.ts'
 
 const KINDS: readonly Kind[] = [containerd, crio, docker]
+const NOTHING = { todo: [], notes: [], byOthers: [] }
 
 export interface FileReport {
   readonly path: string
@@ -21,6 +22,8 @@ export interface RuntimeReport {
   readonly files: readonly FileReport[]
   /** Undefined after an uninstall. */
   readonly pointsHere: boolean | undefined
+  /** What others have pointed here, without an install. */
+  readonly byOthers: readonly string[]
   readonly todo: readonly string[]
   readonly notes: readonly string[]
   /** How a running one learns of it; undefined when it need not be told. */
@@ -47,12 +50,14 @@ export async function install(wanted: Wanted, options: Options): Promise<readonl
     const plan = await kind.plan(wish, present)
     const changes = await changesOf(plan, { kind, wanted: wish, ledger, present })
     if (!options.isRehearsal) await apply(changes, files, ledger)
+    const { byOthers = [] } = plan
     const isSet = !options.isRehearsal || changes.every(({ state }) => state === 'current')
     return await reported(kind, changes, {
       todo: plan.todo,
       notes: plan.notes,
       present,
-      pointsHere: isSet && plan.todo.length === 0 && plan.edits.length > 0,
+      pointsHere: isSet && plan.todo.length === 0 && plan.edits.length + byOthers.length > 0,
+      byOthers,
     })
   })
 }
@@ -65,7 +70,8 @@ export async function show(
   const ledger = await Ledger.open(new HostFiles(options.root))
   const entry = RUNTIMES.flatMap((runtime) => ledger.of(runtime))[0]
   const registries = wanted.registries ?? entry?.registries ?? undefined
-  return await install({ ...wanted, registries }, { ...options, isRehearsal: true })
+  const tls = wanted.tls && { ca: wanted.tls.ca ?? entry?.ca ?? undefined }
+  return await install({ ...wanted, registries, tls }, { ...options, isRehearsal: true })
 }
 
 /** Puts everything back. */
@@ -99,20 +105,20 @@ export async function uninstall(wanted: Wanted, options: Options): Promise<reado
         changes.push(back)
       })
     }
-    const report = await reported(kind, changes, { todo: [], notes: [], present, pointsHere: undefined })
+    const report = await reported(kind, changes, { ...NOTHING, present, pointsHere: undefined })
     return failures.length === 0 ? report : { ...report, failure: [...new Set(failures)].join('; ') }
   })
 }
 
 /** What was allowed once stays until an uninstall. */
 function hasWrittenConfig(entries: readonly Entry[]): boolean {
-  return entries.some(({ runtime, path }) => runtime === 'containerd' && !path.endsWith('/hosts.toml'))
+  return entries.some(({ runtime, path }) => runtime === 'containerd' && isOwnConfig(path))
 }
 
 async function reported(
   kind: Kind,
   changes: readonly Change[],
-  more: Pick<RuntimeReport, 'todo' | 'notes' | 'pointsHere'> & { readonly present: Present },
+  more: Pick<RuntimeReport, 'todo' | 'notes' | 'pointsHere' | 'byOthers'> & { readonly present: Present },
 ): Promise<RuntimeReport> {
   const { present, ...rest } = more
   const changed = changes
@@ -158,7 +164,7 @@ async function each(
     } catch (error) {
       if (!(error instanceof RuntimeFailure)) throw error
       const { runtime, name } = kind
-      const nothing = { files: [], pointsHere: false, todo: [], notes: [], followUp: undefined }
+      const nothing = { ...NOTHING, files: [], pointsHere: false, followUp: undefined }
       reports.push({ runtime, name, ...nothing, failure: error.message })
     }
   }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { X509Certificate } from 'node:crypto'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { makeCertificates } from '../support/certificates.ts'
 import { agent } from './cli.ts'
 
 let folder: string
@@ -50,6 +52,7 @@ test('install, show and uninstall say what they do', async () => {
         todo: [],
         notes: [],
         pointsHere: true,
+        byOthers: [],
       },
     ],
   })
@@ -68,6 +71,7 @@ test('wrong usage ends with 2 and one sentence', async () => {
     [['show', '--registry', 'no host'], /--registry is "no host"; expected a registry/],
     [['show', '--listen', '127.0.0.1:0'], /--listen has port 0/],
     [['show', '--root', '/a', '--root', '/b'], /--root is given more than once/],
+    [['show', '--ca-file', 'ca.crt'], /--ca-file is for an agent that speaks TLS; give its --tls-cert too/],
     [['show', '--containerd-config', 'x'], /--containerd-config is "x"; expected a path/],
   ]
   const ended = await Promise.all(table.map(([args]) => agent(['runtime', ...args])))
@@ -77,6 +81,62 @@ test('wrong usage ends with 2 and one sentence', async () => {
     assert.match(err, expected)
     assert.match(err, /^agent: [^\n]+\n$/)
   }
+})
+
+test('an agent that speaks TLS is named so, and who has signed its certificate is copied without what is beside it', async () => {
+  const root = await host('tls', 'etc/docker')
+  const { ca, cert, key } = makeCertificates(['127.0.0.1', 'node.corp'])
+  const at = (name: string) => join(folder, name)
+  await writeFile(at('tls.crt'), cert)
+  await writeFile(at('chain.crt'), `${cert}${ca}`)
+  await writeFile(at('ca.pem'), `${key}${ca}`)
+  await writeFile(at('none.pem'), key)
+  const install = (...more: readonly string[]) => agent(['runtime', 'install', '--root', root, ...more])
+  const copy = () => readFile(join(root, 'etc/docker/certs.d/127.0.0.1:5050/leat-ca.crt'), 'utf8')
+
+  const told = await install('--tls-cert', at('tls.crt'))
+  assert.match(told.out, /^Docker: asks https:\/\/127\.0\.0\.1:5050 first\n[\s\S]*note: .* give --ca-file\n$/)
+  for (const more of [
+    ['--tls-cert', at('tls.crt'), '--ca-file', at('ca.pem')],
+    ['--tls-cert', at('chain.crt')],
+  ]) {
+    assert.equal((await install(...more)).code, 0)
+    assert.equal(new X509Certificate(await copy()).fingerprint256, new X509Certificate(ca).fingerprint256)
+    assert.doesNotMatch(await copy(), /KEY/)
+    await agent(['runtime', 'uninstall', '--root', root])
+    await assert.rejects(copy())
+  }
+  // By a variable, as a service has it, and by a name.
+  const named = await agent(['runtime', 'install', '--root', root, '--listen', 'node.corp:5050'], {
+    LEAT_TLS_CERT: at('chain.crt'),
+  })
+  assert.match(named.out, /^Docker: asks https:\/\/node\.corp:5050 first\n/)
+
+  const refused: readonly [readonly string[], RegExp][] = [
+    [['--listen', '10.0.0.7:5050', '--tls-cert', at('tls.crt')], /tls\.crt is not for 10\.0\.0\.7, so/],
+    [['--tls-cert', at('absent.crt')], /absent\.crt cannot be read \(ENOENT\); give --tls-cert a PEM file/],
+    [
+      ['--tls-cert', at('tls.crt'), '--ca-file', at('none.pem')],
+      /none\.pem holds no certificate; give --ca-file/,
+    ],
+  ]
+  for (const [more, expected] of refused) {
+    const { code, err } = await install(...more)
+    assert.equal(code, 1)
+    assert.match(err, expected)
+    assert.match(err, /^agent: [^\n]+\n$/)
+  }
+})
+
+test('mirrors that others have written for some registries are told', async () => {
+  const root = await host('some', 'etc/containers')
+  const mirror =
+    '[[registry]]\nlocation = "ghcr.io"\n[[registry.mirror]]\nlocation = "127.0.0.1:5050/ghcr.io"\n'
+  await writeFile(join(root, 'etc/containers/registries.conf'), mirror)
+  const all = await agent(['runtime', 'show', '--root', root])
+  assert.match(all.out, /^CRI-O and podman: asks 127\.0\.0\.1:5050 first, but only for ghcr\.io\n/)
+  const one = await agent(['runtime', 'show', '--root', root, '--registry', 'ghcr.io'])
+  assert.equal(one.out, 'CRI-O and podman: asks 127.0.0.1:5050 first\n')
 })
 
 test('what could not be done is a failure, after what could', async () => {

@@ -5,6 +5,7 @@ import { judgePodman } from '../../src/doctor/podman.ts'
 import { lookAtRuntimes } from '../../src/doctor/runtimes.ts'
 import { install } from '../../src/runtimes/settings.ts'
 import { Host, WANTED } from '../runtimes/host.ts'
+import { makeAuthority } from '../support/certificates.ts'
 import { told } from './told.ts'
 
 const AGENT = { host: '127.0.0.1', port: 5050 }
@@ -84,12 +85,26 @@ test('a file for one registry hides the one for all', async (t) => {
   assert.deepEqual(told(await find()), [`ok: the settings of containerd name ${ADDRESS} first`])
 })
 
-test('a runtime that speaks HTTP to an agent that speaks TLS is a problem', async (t) => {
-  const { find, install: all } = await host(t, { [CONFIG]: WITH_PATH, '/etc/containers/policy.json': '{}' })
+test('a runtime that speaks HTTP to an agent that speaks TLS is a problem, until it is told again', async (t) => {
+  const { find, made, install: all } = await host(t, { [CONFIG]: WITH_PATH, '/etc/docker/x': '' })
   await all()
   assert.deepEqual(told(await find({ isTls: true })), [
-    `problem: the settings of containerd name http://${ADDRESS}, where the agent speaks TLS`,
-    `ok: the settings of CRI-O and podman name ${ADDRESS} first`,
+    `problem: the settings of containerd do not name https://${ADDRESS}`,
+    `problem: the settings of Docker do not name https://${ADDRESS}`,
+  ])
+  const tls = { ca: makeAuthority().ca }
+  await install({ ...WANTED, tls }, { root: made.root, runtimes: undefined, isRehearsal: false })
+  assert.deepEqual(told(await find({ isTls: true })), [
+    `ok: the settings of containerd name https://${ADDRESS} first`,
+    `ok: the settings of Docker name https://${ADDRESS} first`,
+  ])
+})
+
+test('mirrors that others have named themselves count, and those that they have not are missed', async (t) => {
+  const mirror = `[[registry]]\nlocation = "ghcr.io"\n[[registry.mirror]]\nlocation = "${ADDRESS}/ghcr.io"\n`
+  const { find } = await host(t, { '/etc/containers/registries.conf': mirror })
+  assert.deepEqual(told(await find()), [
+    `problem: /etc/containers/registries.conf.d/50-leat.conf does not point at ${ADDRESS}, where others of CRI-O and podman do`,
   ])
 })
 

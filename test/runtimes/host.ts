@@ -10,6 +10,7 @@ export const URL = 'http://127.0.0.1:5050'
 export const WANTED: Wanted = {
   address: '127.0.0.1:5050',
   isLoopback: true,
+  tls: undefined,
   registries: undefined,
   containerdConfig: '/etc/containerd/config.toml',
   writeConfig: false,

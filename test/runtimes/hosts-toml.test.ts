@@ -7,7 +7,7 @@ import { cutMarked } from '../../src/runtimes/marks.ts'
 import { parsed } from './parsed.ts'
 
 const URL = 'http://127.0.0.1:5050'
-const NONE = { path: '/certs.d/a/hosts.toml', certificates: { ca: [], client: [] } }
+const NONE = { path: '/certs.d/a/hosts.toml', certificates: { ca: [], client: [] }, ca: undefined }
 const OURS = { capabilities: ['pull', 'resolve'], dial_timeout: '200ms' }
 
 test('an empty file becomes one with the mirror and nothing else', () => {
@@ -26,6 +26,16 @@ test('certificates that containerd found by itself are named, because it looks n
     ],
     host: { [URL]: OURS },
   })
+})
+
+test('who has signed the certificate of the agent is named for the agent only', () => {
+  const url = 'https://10.0.0.7:5050'
+  const ca = '/etc/containerd/certs.d/leat-ca.crt'
+  for (const text of [undefined, 'ca = "theirs.crt"\n[host."https://y"]\n']) {
+    const made = parsed(withMirror(text, url, { ...NONE, ca }))
+    assert.deepEqual((made['host'] as Record<string, unknown>)[url], { ...OURS, ca })
+    assert.equal(made['ca'], text === undefined ? undefined : 'theirs.crt')
+  }
 })
 
 test('the mirror comes first and all that was there stays', () => {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { mirrorsFor, WELL_KNOWN } from '../../src/runtimes/registries-conf.ts'
 import { parsed } from './parsed.ts'
 
-const WANTED = { address: '127.0.0.1:5050', isLoopback: true, registries: undefined }
+const WANTED = { address: '127.0.0.1:5050', isInsecure: true, registries: undefined }
 
 function file(text: string, name = '/etc/containers/registries.conf') {
   return { name, text }
@@ -23,7 +23,7 @@ test('every well-known registry gets the agent as its mirror, over HTTP only on 
     mirror: [{ location: '127.0.0.1:5050/docker.io', insecure: true }],
   })
   assert.deepEqual([replaced, notes], [[], []])
-  const far = mirrorsFor([], { address: '10.0.0.7:5050', isLoopback: false, registries: ['docker.io'] })
+  const far = mirrorsFor([], { address: '10.0.0.7:5050', isInsecure: false, registries: ['docker.io'] })
   assert.deepEqual(entries(far.text)['docker.io'], {
     prefix: 'docker.io',
     location: 'docker.io',
@@ -105,5 +105,6 @@ test('the old form of the file counts too', () => {
 test('an entry that has the agent already is left alone, and nothing to say is nothing written', () => {
   const theirs =
     '[[registry]]\nlocation = "ghcr.io"\n[[registry.mirror]]\nlocation = "127.0.0.1:5050/ghcr.io"\ninsecure = true\n'
-  assert.equal(mirrorsFor([file(theirs)], { ...WANTED, registries: ['ghcr.io'] }).text, '')
+  const { text, standing } = mirrorsFor([file(theirs)], { ...WANTED, registries: ['ghcr.io'] })
+  assert.deepEqual([text, standing], ['', ['ghcr.io']])
 })

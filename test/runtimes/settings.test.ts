@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { RuntimeFailure } from '../../src/runtimes/failure.ts'
 import { LEDGER_PATH } from '../../src/runtimes/ledger.ts'
 import { RUNTIMES, type Wanted } from '../../src/runtimes/plan.ts'
+import { WELL_KNOWN } from '../../src/runtimes/registries-conf.ts'
 import { install, type RuntimeReport, show, uninstall } from '../../src/runtimes/settings.ts'
 import { Host, URL, WANTED } from './host.ts'
 import { parsed } from './parsed.ts'
@@ -336,6 +337,25 @@ test('settings that others have made for the agent stay theirs', async (t) => {
   assert.deepEqual(await host.everything(), before)
 })
 
+test('mirrors that others have named themselves count, for all and for some', async (t) => {
+  const mirror = (registry: string) =>
+    `[[registry]]\nlocation = "${registry}"\n[[registry.mirror]]\nlocation = "127.0.0.1:5050/${registry}"\ninsecure = true\n`
+  const all = WELL_KNOWN.map(mirror).join('')
+  const host = await Host.make(t, { '/etc/containers/registries.conf': all })
+  const before = await host.everything()
+  const only = { ...options(host), runtimes: ['crio'] as const }
+  const [whole] = await show(WANTED, only)
+  assert.deepEqual([whole?.pointsHere, whole?.files, whole?.byOthers], [true, [], WELL_KNOWN])
+  await install(WANTED, only)
+  assert.deepEqual(await host.everything(), before)
+  await host.write('/etc/containers/registries.conf', mirror('ghcr.io'))
+  const [some] = await show(WANTED, only)
+  assert.deepEqual([some?.pointsHere, some?.byOthers], [false, ['ghcr.io']])
+  await host.write('/etc/containers/registries.conf', mirror('ghcr.io').replaceAll(':5050', ':5055'))
+  const [none] = await show({ ...WANTED, registries: ['ghcr.io'] }, only)
+  assert.deepEqual([none?.pointsHere, none?.byOthers], [false, []])
+})
+
 test('links are followed inside the root, and mode and owner stay', async (t) => {
   const host = await Host.make(t, { '/data/containerd/config.toml': CONFIG_2, '/data/daemon.json': '{}' })
   await mkdir(host.at('/etc/docker'), { recursive: true })
@@ -437,6 +457,7 @@ test('whatever was there, install and uninstall together change nothing', async 
       const before = await host.everything()
       await install({ ...WANTED, writeConfig }, options(host))
       await install({ ...WANTED, writeConfig, address: '127.0.0.1:1' }, options(host))
+      await install({ ...WANTED, writeConfig, tls: { ca: 'PEM\n' } }, options(host))
       await uninstall(WANTED, options(host))
       assert.deepEqual(await host.everything(), before)
       await rm(host.root, { recursive: true })

@@ -2,7 +2,8 @@ import { RuntimeFailure } from './failure.ts'
 import { cutMarked } from './marks.ts'
 import type { CutOptions } from './plan.ts'
 
-export function cutToml(text: string, { path, before }: CutOptions): string | undefined {
+/** For files in which `#` begins a comment, or which may hold any text between their parts, as PEM may. */
+export function cutOurs(text: string, { path, before }: CutOptions): string | undefined {
   const { text: rest, found, damaged } = cutMarked(text)
   if (damaged) {
     throw new RuntimeFailure(
