@@ -18,6 +18,7 @@ const PACKAGES: Record<string, string> = {
   podman: 'podman',
   skopeo: 'skopeo',
   tc: 'iproute2',
+  tmux: 'tmux',
 }
 
 /** Daemons live where an ordinary user's PATH does not look. */

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, type TestContext, test } from 'node:test'
+import { agent as cli } from '../commands/cli.ts'
+import { AgentProcess } from '../support/agent-process.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { requirePrograms } from '../support/programs.ts'
+import { PROMPT, Terminal } from './tmux.ts'
+
+/** What a person sees who warms a node, and what a log is told. */
+
+const KIB = 1024
+const COLUMNS = 100
+
+interface Lab {
+  readonly upstream: FaultyUpstream
+  /** `host:port` of the agent's admin address. */
+  readonly admin: string
+}
+
+async function startLab(t: TestContext): Promise<Lab> {
+  const folder = await mkdtemp(join(tmpdir(), 'leat-warm-'))
+  const upstream = await startFaultyUpstream()
+  const stops = [() => rm(folder, { recursive: true }), () => upstream.close()]
+  t.after(async () => {
+    for (const stop of stops.reverse()) await stop()
+  })
+  const config = `upstreams:\n  - {namespace: up.test, host: "${upstream.host}", tls: false}\n`
+  const agent = await AgentProcess.start(folder, config)
+  stops.push(async () => {
+    await agent.stop()
+  })
+  return { upstream, admin: new URL(agent.admin).host }
+}
+
+async function startWithTerminal(
+  t: TestContext,
+): Promise<(Lab & { readonly terminal: Terminal }) | undefined> {
+  const programs = requirePrograms(t, ['tmux'])
+  if (programs === undefined) return undefined
+  const lab = await startLab(t)
+  return { ...lab, terminal: await Terminal.open(t, programs.tmux, { columns: COLUMNS, rows: 30 }) }
+}
+
+/** An image whose layer comes for a second and then no further than to its middle. */
+function stuck(upstream: FaultyUpstream, repository: string): string {
+  const { layers } = upstream.addImage(repository, 'v1', [randomBytes(1024 * KIB)])
+  const [layer] = layers
+  assert.ok(layer)
+  upstream.fault(layer, { drip: { bytes: 32 * KIB, everyMs: 60 }, stallAt: 512 * KIB, times: 1 })
+  return layer
+}
+
+const UNDER_WAY = /^up\.test\/\w+:v1 +\[=+> +\] {2}50% {2}512\.\d KiB of 1\.0 MiB, 512\.\d KiB from upstream$/
+const TOTAL =
+  /^(\d) of (\d) images?, \d\S+ [KM]iB of \d\S+ [KM]iB, \d\S+ KiB\/s, \d+m?s left, \d\S+ [KM]iB from upstream$/
+const STORED = /^stored {2}up\.test\/(\w+):v1 {2}sha256:[0-9a-f]{12} {2}3 parts, \d\S+ [KM]iB \((.*)\)$/
+
+describe('warming a node', { concurrency: true }, () => {
+  test('on a terminal shows how far each image is and all of them, and leaves what it came to', async (t) => {
+    const lab = await startWithTerminal(t)
+    if (lab === undefined) return
+    const { upstream, admin, terminal } = lab
+    upstream.addImage('quick', 'v1', [randomBytes(50 * KIB)])
+    const layers = [stuck(upstream, 'large'), stuck(upstream, 'other')]
+    const typed = `agent warm up.test/quick:v1 up.test/large:v1 up.test/other:v1 --admin ${admin}`
+    await terminal.type(typed)
+
+    await t.test('while they come', async () => {
+      await Promise.all(layers.map((layer) => upstream.stalled(layer)))
+      const isUnderWay = (line: string | undefined): boolean =>
+        UNDER_WAY.test(line ?? '') && (line ?? '').length < COLUMNS
+      const screen = await terminal.until((lines) => lines.filter(isUnderWay).length === 2)
+      t.diagnostic(screen.join('\n'))
+      const [first, quick, one, two, total, ...more] = screen
+      assert.equal(first, `${PROMPT} ${typed}`)
+      assert.deepEqual(STORED.exec(quick ?? '')?.slice(1, 2), ['quick'])
+      assert.ok(isUnderWay(one) && isUnderWay(two))
+      assert.match(total ?? '', TOTAL)
+      assert.deepEqual(TOTAL.exec(total ?? '')?.slice(1), ['1', '3'])
+      assert.deepEqual(more, [], 'and nothing that was drawn before')
+    })
+
+    await t.test('when they are here', async () => {
+      upstream.release()
+      const [first, ...screen] = await terminal.done()
+      assert.equal(first, `${PROMPT} ${typed}`)
+      const stored = screen.slice(0, 3).map((line) => STORED.exec(line)?.slice(1) ?? [line])
+      assert.deepEqual(stored.map(([name]) => name).sort(), ['large', 'other', 'quick'])
+      for (const [, origin] of stored) assert.match(origin ?? '', /^\d\S+ [KM]iB from upstream$/)
+      assert.match(screen[3] ?? '', /^Warmed 3 images with 2\.1 MiB in \d\S*s: 2\.1 MiB from upstream\.$/)
+      assert.deepEqual(screen.slice(4), [PROMPT])
+    })
+
+    await t.test('and into a pipe writes plain lines only', async () => {
+      await terminal.clear()
+      await terminal.type(`agent warm up.test/quick:v1 --admin ${admin} | cat -v`)
+      const [, stored, all, ...rest] = await terminal.done()
+      assert.match(
+        stored ?? '',
+        /^stored {2}up\.test\/quick:v1 {2}sha256:[0-9a-f]{64} {2}3 parts, .* here already\)$/,
+      )
+      assert.match(all ?? '', /^Warmed 1 image with .* here already\.$/)
+      assert.deepEqual(rest, [PROMPT])
+    })
+  })
+
+  test('and Ctrl-C leave a terminal as it was, and the next run goes on', async (t) => {
+    const lab = await startWithTerminal(t)
+    if (lab === undefined) return
+    const { upstream, admin, terminal } = lab
+    const layer = stuck(upstream, 'large')
+    const typed = `agent warm up.test/large:v1 --admin ${admin}`
+    await terminal.type(typed)
+    await terminal.until((lines) => UNDER_WAY.test(lines[1] ?? ''))
+    await terminal.press('C-c')
+    const told = ['agent: stopped before the end; what was done so far is done', PROMPT]
+    assert.deepEqual(await terminal.done(), [`${PROMPT} ${typed}`, ...told])
+    await terminal.type('echo $?')
+    await terminal.until((lines) => lines.at(-2) === '1')
+
+    await terminal.clear()
+    await terminal.type(typed)
+    await terminal.until((lines) => UNDER_WAY.test(lines[1] ?? ''))
+    upstream.release()
+    const [, stored, all, ...rest] = await terminal.done()
+    assert.equal(STORED.exec(stored ?? '')?.[1], 'large')
+    assert.match(all ?? '', /^Warmed 1 image with 1\.0 MiB in /)
+    assert.deepEqual(rest, [PROMPT])
+    assert.equal(upstream.bytesSent(layer), 1024 * KIB, 'upstream has sent every byte once')
+  })
+
+  test('without a terminal says every ten seconds how far it is', async (t) => {
+    const { upstream, admin } = await startLab(t)
+    const { layers } = upstream.addImage('slow', 'v1', [randomBytes(300 * KIB)])
+    upstream.fault(layers[0] ?? '', { drip: { bytes: 5 * KIB, everyMs: 180 } })
+    const { code, out, err } = await cli(['warm', 'up.test/slow:v1', '--admin', admin])
+    assert.equal(code, 0)
+    assert.match(
+      err,
+      /^0 of 1 image, \S+ KiB of 300\.\d KiB, \S+ KiB\/s, \d+m?s left, \S+ KiB from upstream\n$/,
+    )
+    assert.match(out, /^stored {2}up\.test\/slow:v1 {2}sha256:[0-9a-f]{64} {2}.*\nWarmed 1 image .*\.\n$/)
+  })
+})
