@@ -2,11 +2,16 @@ import type { Digest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
 import { type Events, subscribe } from './events.ts'
 
-/** A request for something that has a name; `at` is when it ended, in milliseconds since the epoch. */
-export type RequestEntry = Events['request.ended'] & {
-  readonly at: number
+/** Requests for something that has a name, all alike and soon after each other: mostly it is one. */
+export type RequestEntry = Omit<Events['request.ended'], 'ms'> & {
   readonly repository: Repository
   readonly reference: string
+  /** When the first of them ended, in milliseconds since the epoch. */
+  readonly firstAt: number
+  /** When the last of them ended, and how long it took. */
+  at: number
+  ms: number
+  times: number
 }
 
 export interface FlightEntry {
@@ -29,6 +34,7 @@ export type PeerEntry =
   | { readonly is: 'taken'; readonly afterMs: number; readonly fact: Events['peer.taken'] }
 
 const MOST_REQUESTS = 1000
+const ALIKE_WITHIN_MS = 1000
 const MOST_FLIGHTS = 500
 const MOST_ATTEMPTS = 10
 const MOST_STEPS = 20
@@ -67,6 +73,8 @@ class Ring<Entry> {
 /** The last requests and flights, so that it can be told afterwards why one went the way it did. */
 export class Journal {
   readonly #requests: Ring<RequestEntry>
+  /** The newest of each reference. */
+  readonly #newest = new Map<string, RequestEntry>()
   readonly #flights: Ring<FlightEntry>
   readonly #underWay = new Map<Digest, FlightEntry>()
   readonly #subscriptions: readonly (() => void)[]
@@ -78,8 +86,7 @@ export class Journal {
       subscribe('request.ended', (fact) => {
         const { repository, reference } = fact
         // The rest has nothing that anybody could ask about.
-        if (repository === undefined || reference === undefined) return
-        this.#requests.add(Object.assign({ repository, reference, at: Date.now() }, fact))
+        if (repository !== undefined && reference !== undefined) this.#note(fact, repository, reference)
       }),
       subscribe('flight.started', (fact) => this.#begin(fact, fact.resumedAt)),
       subscribe('flight.attempted', (fact) => {
@@ -133,6 +140,27 @@ export class Journal {
     return found
   }
 
+  /**
+   * What is kept for a while and then forgotten is what a collector of garbage is worst at. A thousand times a second
+   * the same thing is therefore one entry; and it does not drive out what else there was.
+   */
+  #note(fact: Events['request.ended'], repository: Repository, reference: string): void {
+    const now = Date.now()
+    const newest = this.#newest.get(reference)
+    if (newest !== undefined && now - newest.firstAt < ALIKE_WITHIN_MS && areAlike(newest, fact)) {
+      newest.times += 1
+      newest.at = now
+      newest.ms = fact.ms
+      return
+    }
+    const entry = Object.assign({ repository, reference, firstAt: now, at: now, times: 1 }, fact)
+    this.#newest.set(reference, entry)
+    const forgotten = this.#requests.add(entry)
+    if (forgotten !== undefined && this.#newest.get(forgotten.reference) === forgotten) {
+      this.#newest.delete(forgotten.reference)
+    }
+  }
+
   #step(digest: Digest, told: (afterMs: number) => PeerEntry): void {
     const entry = this.#underWay.get(digest)
     if (entry === undefined) return
@@ -159,4 +187,18 @@ export class Journal {
     }
     return entry
   }
+}
+
+function areAlike(entry: RequestEntry, fact: Events['request.ended']): boolean {
+  return (
+    entry.code === fact.code &&
+    entry.bytes === fact.bytes &&
+    entry.source === fact.source &&
+    entry.method === fact.method &&
+    entry.cacheStatus === fact.cacheStatus &&
+    entry.aborted === fact.aborted &&
+    entry.error === fact.error &&
+    entry.repository.name === fact.repository?.name &&
+    entry.repository.registry === fact.repository.registry
+  )
 }

@@ -51,12 +51,13 @@ function begin(repository: string, { at, reference }: RequestEntry): Pull {
   }
 }
 
-function add(pull: Pull, { at, ms, code, bytes, source, reference, aborted, error }: RequestEntry): void {
+function add(pull: Pull, entry: RequestEntry): void {
+  const { firstAt, ms, times, code, bytes, source, reference, aborted, error } = entry
   // One that took long may have been begun before others that ended before it.
-  pull.startedAt = Math.min(pull.startedAt, at - ms)
-  pull.requests += 1
-  if (code >= 400 || aborted || error !== undefined) pull.failed += 1
-  if (source !== undefined) pull.bytes[source] += bytes
+  pull.startedAt = Math.min(pull.startedAt, firstAt - ms)
+  pull.requests += times
+  if (code >= 400 || aborted || error !== undefined) pull.failed += times
+  if (source !== undefined) pull.bytes[source] += bytes * times
   pull.firstReference = reference
   if (parseDigest(reference) === undefined && pull.tags.size < MOST_REFERENCES) pull.tags.add(reference)
 }

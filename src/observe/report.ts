@@ -136,6 +136,8 @@ const RequestReport = v.object({
   reference: v.string(),
   code: v.number(),
   ms: span,
+  /** So many alike within a second; `at` and `ms` are of the last. */
+  times: v.number(),
   bytes,
   /** Where the body came from. */
   source: v.nullable(v.picklist(['local', 'inflight', 'peer', 'upstream'])),

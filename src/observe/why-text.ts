@@ -80,12 +80,14 @@ function requests({ requests: all }: WhyReport, now: number): string[] {
   if (all.length === 0)
     return ['requests: none since the agent was started, or too long ago to be remembered']
   return all.map((entry, i) => {
-    const { at, method, reference, repository, code, ms, bytes, source, cacheStatus, aborted, error } = entry
+    const { at, method, reference, repository, code, ms, times, bytes, source, cacheStatus, aborted, error } =
+      entry
     const from = source === null ? '' : ` from ${source}`
     const why = [cacheStatus, error, aborted ? 'the client left' : null].filter((reason) => reason !== null)
     const because = why.length === 0 ? '' : ` (${plain(why.join('; '))})`
+    const often = times === 1 ? '' : `, ${times} times within a second`
     const what = plain(`${method} ${repository} ${reference.slice(0, 19)}`)
-    return `${i === 0 ? 'requests:' : '         '} ${agoText(at, now)}: ${what} → ${code}, ${sizeText(bytes)}${from} in ${spanText(ms)}${because}`
+    return `${i === 0 ? 'requests:' : '         '} ${agoText(at, now)}: ${what} → ${code}, ${sizeText(bytes)}${from} in ${spanText(ms)}${often}${because}`
   })
 }
 

@@ -104,6 +104,7 @@ function requestReport(entry: RequestEntry): WhyReport['requests'][number] {
     reference: entry.reference,
     code: entry.code,
     ms: entry.ms,
+    times: entry.times,
     bytes: entry.bytes,
     source: entry.source ?? null,
     cacheStatus: entry.cacheStatus ?? null,

@@ -21,7 +21,7 @@ beforeEach(() => {
 afterEach(() => journal.close())
 
 test('the last requests for something are found, newest first', () => {
-  for (const ms of [1, 2, 3]) publish('request.ended', requestEnded({ reference: 'latest', ms }))
+  for (const ms of [1, 2, 3]) publish('request.ended', requestEnded({ reference: 'latest', ms, bytes: ms }))
   publish('request.ended', requestEnded({ reference: 'other', ms: 4 }))
   publish('request.ended', requestEnded({ reference: undefined, repository: undefined, ms: 5 }))
   assert.deepEqual(
@@ -36,10 +36,44 @@ test('the last requests for something are found, newest first', () => {
 })
 
 test('only so many are remembered', () => {
-  for (let ms = 0; ms < 100; ms++) publish('request.ended', requestEnded({ reference: 'latest', ms }))
+  for (let ms = 0; ms < 100; ms++) publish('request.ended', requestEnded({ reference: `v${ms}`, ms }))
+  const all = Array.from({ length: 100 }, (_, at) => `v${at}`)
   assert.deepEqual(
-    journal.requests(['latest'], ALPINE, 99).map(({ ms }) => ms),
+    journal.requests(all, ALPINE, 99).map(({ ms }) => ms),
     [99, 98, 97, 96, 95],
+  )
+})
+
+test('the same again soon after is counted, and drives nothing else out', (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 50_000 })
+  publish('request.ended', requestEnded({ reference: 'rare', ms: 1 }))
+  for (let ms = 1; ms <= 100; ms++) publish('request.ended', requestEnded({ reference: 'latest', ms }))
+  const [entry, ...more] = journal.requests(['latest'], ALPINE, 9)
+  assert.deepEqual(more, [])
+  assert.deepEqual([entry?.times, entry?.ms, entry?.at], [100, 100, 50_000])
+  assert.equal(journal.requests(['rare'], ALPINE, 9).length, 1)
+})
+
+test('what was answered otherwise, or later, or in another repository, stands by itself', (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 50_000 })
+  const ask = (more: Parameters<typeof requestEnded>[0] = {}): void =>
+    publish('request.ended', requestEnded({ reference: 'latest', ...more }))
+  const elsewhere = { code: 503, repository: { registry: 'ghcr.io', name: 'library/alpine' } }
+  ask()
+  ask({ code: 503 })
+  ask(elsewhere)
+  t.mock.timers.tick(999)
+  ask(elsewhere)
+  t.mock.timers.tick(1)
+  ask(elsewhere)
+  assert.deepEqual(
+    journal.requests(['latest'], undefined, 9).map(({ code, times }) => [code, times]),
+    [
+      [503, 1],
+      [503, 2],
+      [503, 1],
+      [200, 1],
+    ],
   )
 })
 

@@ -12,7 +12,9 @@ function entry(second: number, more: Partial<RequestEntry> = {}): RequestEntry {
     ...requestEnded({ ms: 0 }),
     repository: ALPINE,
     reference: digestOf('layer'),
+    firstAt: START + 1000 * second,
     at: START + 1000 * second,
+    times: 1,
     ...more,
   }
 }
@@ -20,7 +22,7 @@ function entry(second: number, more: Partial<RequestEntry> = {}): RequestEntry {
 test('requests for one repository that follow each other closely are one pull', () => {
   const requests = [
     entry(1, { reference: '3.20', bytes: 10, source: 'upstream' }),
-    entry(2, { bytes: 500 }),
+    entry(2, { bytes: 250, times: 2 }),
     entry(3, { repository: { registry: 'ghcr.io', name: 'acme/app' }, reference: 'v1', source: undefined }),
     entry(29, { bytes: 70, source: 'peer' }),
     entry(40, { code: 503, source: undefined }),
@@ -31,7 +33,7 @@ test('requests for one repository that follow each other closely are one pull', 
       references: ['3.20'],
       startedAt: '2024-05-01T10:00:01.000Z',
       endedAt: '2024-05-01T10:00:40.000Z',
-      requests: 4,
+      requests: 5,
       failed: 1,
       bytes: { local: 500, inflight: 0, peer: 70, upstream: 10 },
     },

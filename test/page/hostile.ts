@@ -146,6 +146,7 @@ function why(subject: string): WhyReport {
       reference,
       code: 500,
       ms: 1,
+      times: 1,
       bytes: 1,
       source: 'local',
       cacheStatus: reference,
