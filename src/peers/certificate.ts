@@ -6,15 +6,17 @@ import {
   randomBytes,
   sign,
 } from 'node:crypto'
-import type { PeerCredentials } from './credentials.ts'
+import { idOfKey, type PeerCredentials } from './credentials.ts'
 import { bits, boolean, explicit, implicit, integer, octets, oid, sequence, set, time, utf8 } from './der.ts'
 import { privateKeyOf } from './ed25519.ts'
+import { type Identity, signingKeyOf } from './identity.ts'
 import type { SwarmSecret } from './secret.ts'
 
 /**
  * Who knows the secret has the key of the authority, and therefore a certificate of it: nothing is handed out. The
  * authority's own certificate has to be the same everywhere to the last byte, so nothing in it is drawn or depends on
- * the time; its names, and those of the agents', tell nothing.
+ * the time; its names, and those of the agents', tell nothing. The key of an agent's certificate is the one of its
+ * identity: nobody can be another member, not even with the secret.
  */
 
 const OID = {
@@ -41,15 +43,20 @@ const AUTHORITY = {
   name: 'peers',
 }
 
-/** A certificate by the first secret, and the authorities of all. */
-export function issueCredentials(secrets: readonly SwarmSecret[], now = Date.now()): PeerCredentials {
+/** A certificate by the first secret, and the authorities of all. Without an identity it is one for the moment. */
+export function issueCredentials(
+  secrets: readonly SwarmSecret[],
+  { identity, now = Date.now() }: { readonly identity?: Identity; readonly now?: number } = {},
+): PeerCredentials {
   const [first] = secrets
   if (first === undefined) throw new RangeError('there is no secret')
-  const own = generateKeyPairSync('ed25519')
-  const leaf = issueLeaf(own.publicKey, privateKeyOf(first.authoritySeed), now)
+  const own = identity === undefined ? generateKeyPairSync('ed25519').privateKey : signingKeyOf(identity)
+  const publicKey = createPublicKey(own)
+  const leaf = issueLeaf(publicKey, privateKeyOf(first.authoritySeed), now)
   return {
+    id: idOfKey(publicKey),
     cert: pem(leaf),
-    key: own.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    key: own.export({ type: 'pkcs8', format: 'pem' }).toString(),
     ca: secrets.map((secret) => pem(authorityCertificate(secret))),
     fingerprint: createHash('sha256').update(leaf).digest('hex'),
   }

@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls'
 import { Failure } from '../resolve/failure.ts'
+import type { Shown } from './credentials.ts'
 import { Inbound } from './inbound.ts'
 import type { MemberId } from './member.ts'
 import type { Pace } from './pace.ts'
@@ -29,6 +30,7 @@ export interface Partner {
 export interface ConnectionOptions {
   readonly who: string
   readonly member: Partner | undefined
+  readonly shown: Shown
   readonly traffic: Traffic
 }
 
@@ -36,6 +38,7 @@ export interface ConnectionOptions {
 export class Connection {
   readonly who: string
   readonly member: Partner | undefined
+  readonly shown: Shown
   readonly traffic: Traffic
   readonly inbound: Inbound
   #socket: TLSSocket | undefined
@@ -44,9 +47,10 @@ export class Connection {
   #failure: { readonly reason: unknown } | undefined
   readonly #mourners = new Set<(reason: unknown) => void>()
 
-  constructor({ who, member, traffic }: ConnectionOptions) {
+  constructor({ who, member, shown, traffic }: ConnectionOptions) {
     this.who = who
     this.member = member
+    this.shown = shown
     this.traffic = traffic
     this.inbound = new Inbound({
       who,

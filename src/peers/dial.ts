@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import { Failure } from '../resolve/failure.ts'
 import { Connection, type Traffic } from './connection.ts'
-import { fingerprintOf, type PeerCredentials, secure } from './credentials.ts'
+import { type PeerCredentials, secure, shownBy } from './credentials.ts'
 import { Line } from './line.ts'
 import type { Member } from './member.ts'
 import { Pool, type PoolLimits } from './pool.ts'
@@ -68,7 +68,8 @@ export class Dialer {
     message: object,
     { signal, ms }: { signal: AbortSignal; ms: number },
   ): Promise<Answered> {
-    const key = `${member.fingerprint} ${member.host}:${member.port}`
+    // What is kept for one member is not used for another that is said to have the same certificate.
+    const key = `${member.id} ${member.fingerprint} ${member.host}:${member.port}`
     signal.throwIfAborted()
     const kept = this.#pool.take(key)
     if (kept !== undefined) {
@@ -121,8 +122,13 @@ export class Dialer {
   async #connect(key: string, member: Callee, signal: AbortSignal): Promise<Connection> {
     const { connectMs } = this.#limits
     this.#closing.signal.throwIfAborted()
-    const { id, name } = member
-    const connection = new Connection({ who: name, member: { id, name }, traffic: this.#traffic })
+    const { id, name, fingerprint } = member
+    const connection = new Connection({
+      who: name,
+      member: { id, name },
+      shown: { id, fingerprint },
+      traffic: this.#traffic,
+    })
     const session = this.#sessions.get(key)
     const options = {
       secureContext: this.#secureContext,
@@ -153,7 +159,8 @@ export class Dialer {
     // A session is gone on with only by the one whose certificate was seen when it began; it is not shown again.
     const isResumed = socket.isSessionReused()
     if (isResumed) this.#resumed += 1
-    const isExpected = isResumed || fingerprintOf(socket) === member.fingerprint
+    const shown = isResumed ? { id, fingerprint } : shownBy(socket)
+    const isExpected = shown?.id === id && shown.fingerprint === fingerprint
     if (!isExpected) {
       const failure = connection.failure('answers with a certificate that is not its own')
       connection.die(failure)

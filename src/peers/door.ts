@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import { Connection, type Partner, type Traffic } from './connection.ts'
-import { fingerprintOf, type PeerCredentials, secure } from './credentials.ts'
+import { type PeerCredentials, secure, shownBy } from './credentials.ts'
 import { Crowd, type CrowdLimits, type Guest } from './crowd.ts'
 import { Line } from './line.ts'
 
@@ -124,16 +124,16 @@ export class Door {
   #welcome(socket: TLSSocket): void {
     const place = `${socket.remoteAddress} ${socket.remotePort}`
     const guest = this.#unknown.get(place)
-    const fingerprint = fingerprintOf(socket)
-    if (guest === undefined || fingerprint === undefined || this.#isStopping) {
+    const shown = shownBy(socket)
+    if (guest === undefined || shown === undefined || this.#isStopping) {
       socket.destroy()
       return
     }
     this.#unknown.delete(place)
     guest.known()
-    const member = this.#options.memberOf(fingerprint)
+    const member = this.#options.memberOf(shown.fingerprint)
     const who = member?.name ?? socket.remoteAddress ?? 'a peer'
-    const connection = new Connection({ who, member, traffic: this.#options.traffic })
+    const connection = new Connection({ who, member, shown, traffic: this.#options.traffic })
     connection.attach(socket)
     connection.listen(socket)
     this.#next(connection, this.#limits.firstMs)

@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, randomBytes } from 'node:crypto'
+import { createHash, createPublicKey, type KeyObject, randomBytes } from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../resolve/failure.ts'
@@ -9,6 +9,7 @@ import type { MemberId } from './member.ts'
 const FILE = 'identity'
 const DRAFT = 'identity.new'
 const SEED = /^[0-9a-f]{64}\n$/
+const SEED_BYTES = 32
 
 /** The key pair by which an agent is known to its peers, also when it starts again. */
 export interface Identity {
@@ -41,12 +42,17 @@ export function identityOf(seed: Buffer): Identity {
   return { id: memberIdOf(publicKey), publicKey, secretKey: Buffer.concat([seed, publicKey]) }
 }
 
+/** With which an agent proves to others that it is the one. */
+export function signingKeyOf({ secretKey }: Identity): KeyObject {
+  return privateKeyOf(secretKey.subarray(0, SEED_BYTES))
+}
+
 export function memberIdOf(publicKey: Uint8Array): MemberId {
   return createHash('sha256').update(publicKey).digest('hex').slice(0, 32) as MemberId
 }
 
 async function makeIdentity(folder: string): Promise<Identity> {
-  const seed = randomBytes(32)
+  const seed = randomBytes(SEED_BYTES)
   const draft = await open(join(folder, DRAFT), 'w', 0o600)
   try {
     await draft.chmod(0o600)

@@ -54,7 +54,7 @@ export async function joinPeers(
 ): Promise<Peers> {
   const { secrets, warning } = await readSecretFile(options.secretFile)
   const identity = await loadIdentity(data)
-  const credentials = issueCredentials(secrets)
+  const credentials = issueCredentials(secrets, { identity })
   const network = new PeerNetwork({
     credentials,
     listen: options.listen ?? LISTEN,

@@ -3,6 +3,7 @@ import type { Content } from '../resolve/content.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Intake } from '../resolve/source.ts'
 import type { Connection, Partner } from './connection.ts'
+import type { Shown } from './credentials.ts'
 import { messageFrame, overFrame } from './frames.ts'
 import { refusal } from './messages.ts'
 import { Untaken, upload } from './upload.ts'
@@ -33,6 +34,11 @@ export class Line {
   /** Who the other is; undefined when membership does not know it (yet). */
   get member(): Partner | undefined {
     return this.#connection.member
+  }
+
+  /** Who the other is by its certificate, whatever it says and whether membership knows it or not. */
+  get shown(): Shown {
+    return this.#connection.shown
   }
 
   /** The other, for people. */

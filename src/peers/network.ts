@@ -280,6 +280,9 @@ export class PeerNetwork {
     const joined = this.#joined
     if (joined === undefined) throw new Failure('busy', 'it is not there yet')
     if (!this.#node.allowed(repository)) throw new Failure('denied', 'not through this node')
+    if (self.id !== line.shown.id || self.fingerprint !== line.shown.fingerprint) {
+      throw new Failure('denied', 'it is somebody else')
+    }
     // Two that take each other for the owner would wait for each other: one of them has to be it.
     const isOwn = this.#participations.get(digest)?.owner === self.id
     if (isOwn && joined.membership.self.id > self.id) throw new Failure('busy', 'it follows you')

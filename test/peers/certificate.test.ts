@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { before, test } from 'node:test'
 import { connect, createServer, type TLSSocket } from 'node:tls'
 import { authorityCertificate, issueCredentials } from '../../src/peers/certificate.ts'
-import { fingerprintOf, type PeerCredentials, secure } from '../../src/peers/credentials.ts'
+import { type PeerCredentials, secure, shownBy } from '../../src/peers/credentials.ts'
+import { identityOf } from '../../src/peers/identity.ts'
 import { deriveSecret, type SwarmSecret } from '../../src/peers/secret.ts'
 
 let one: SwarmSecret
@@ -17,7 +18,7 @@ before(async () => {
 })
 
 interface Meeting {
-  /** Whom each of the two has seen, by fingerprint, over which protocol; or why it would not go on. */
+  /** Whom each of the two has seen, over which protocol; or why it would not go on. */
   readonly server: string
   readonly client: string
 }
@@ -35,13 +36,13 @@ async function meeting(server: PeerCredentials, client: PeerCredentials): Promis
     listener.once('secureConnection', (accepted: TLSSocket) => {
       accepted.on('error', () => {})
       accepted.write('hello')
-      resolve(`${fingerprintOf(accepted)} ${accepted.getProtocol()}`)
+      resolve(`${nameOf(accepted)} ${accepted.getProtocol()}`)
     })
   })
   const atClient = new Promise<string>((resolve) => {
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)))
     socket.once('close', () => resolve('closed'))
-    socket.once('data', () => resolve(`${fingerprintOf(socket)} ${socket.getProtocol()}`))
+    socket.once('data', () => resolve(`${nameOf(socket)} ${socket.getProtocol()}`))
   })
   try {
     return { server: await atServer, client: await atClient }
@@ -51,8 +52,14 @@ async function meeting(server: PeerCredentials, client: PeerCredentials): Promis
   }
 }
 
+function nameOf(socket: TLSSocket): string {
+  const { id, fingerprint } = shownBy(socket) ?? assert.fail('it has shown nothing')
+  return `${id} ${fingerprint}`
+}
+
 function fine(server: PeerCredentials, client: PeerCredentials): Meeting {
-  return { server: `${client.fingerprint} TLSv1.3`, client: `${server.fingerprint} TLSv1.3` }
+  const seen = ({ id, fingerprint }: PeerCredentials) => `${id} ${fingerprint} TLSv1.3`
+  return { server: seen(client), client: seen(server) }
 }
 
 test('the authority of a secret is the same to the last byte wherever it is made', async () => {
@@ -63,7 +70,7 @@ test('the authority of a secret is the same to the last byte wherever it is made
 
 test('a certificate is signed by the authority, good for both roles, neutral, and not older than it has to be', () => {
   const now = Date.now()
-  const { cert, ca, fingerprint } = issueCredentials([one], now)
+  const { cert, ca, fingerprint } = issueCredentials([one], { now })
   const [leaf, authority] = [new X509Certificate(cert), new X509Certificate(String(ca[0]))]
   assert.ok(authority.ca && authority.verify(authority.publicKey) && authority.checkIssued(authority))
   assert.ok(!leaf.ca && leaf.verify(authority.publicKey) && leaf.checkIssued(authority))
@@ -77,9 +84,19 @@ test('a certificate is signed by the authority, good for both roles, neutral, an
   assert.notEqual(issueCredentials([one]).fingerprint, fingerprint)
 })
 
-test('two agents of one secret meet over TLS 1.3 and know each other by fingerprint', async () => {
+test('two agents of one secret meet over TLS 1.3 and know each other by key and fingerprint', async () => {
   const [server, client] = [issueCredentials([one]), issueCredentials([one])]
+  assert.notEqual(server.id, client.id)
   assert.deepEqual(await meeting(server, client), fine(server, client))
+})
+
+test('an agent that makes itself another certificate is the same member', async () => {
+  const identity = identityOf(Buffer.alloc(32, 1))
+  const [before, after] = [issueCredentials([one], { identity }), issueCredentials([two, one], { identity })]
+  assert.deepEqual([before.id, after.id], [identity.id, identity.id])
+  assert.notEqual(before.fingerprint, after.fingerprint)
+  const other = issueCredentials([one, two])
+  assert.deepEqual(await meeting(other, after), fine(other, after))
 })
 
 test('a certificate of another secret is refused', async () => {
@@ -114,7 +131,7 @@ test('a certificate is good before and after its making, for clocks that differ,
   const YEAR = 365 * 86_400_000
   const server = issueCredentials([one])
   const [ahead, behind, old, early] = [6 * 86_400_000, -YEAR, -3 * YEAR, YEAR].map((by) =>
-    issueCredentials([one], Date.now() + by),
+    issueCredentials([one], { now: Date.now() + by }),
   ) as [PeerCredentials, PeerCredentials, PeerCredentials, PeerCredentials]
   assert.deepEqual(await meeting(server, ahead), fine(server, ahead))
   assert.deepEqual(await meeting(server, behind), fine(server, behind))

@@ -1,11 +1,13 @@
-import { createHash } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { allowedBy } from '../../src/oci/allow.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Repository } from '../../src/oci/repository.ts'
 import { issueCredentials } from '../../src/peers/certificate.ts'
+import type { PeerCredentials } from '../../src/peers/credentials.ts'
 import { identityOf } from '../../src/peers/identity.ts'
 import { type Member, type MemberId, type Membership, PEER_PROTOCOL } from '../../src/peers/member.ts'
 import { PeerNetwork } from '../../src/peers/network.ts'
+import { Ranks } from '../../src/peers/owner.ts'
 import { Pace } from '../../src/peers/pace.ts'
 import { PeerRegistry } from '../../src/peers/peer-registry.ts'
 import { Pieces } from '../../src/peers/pieces.ts'
@@ -18,13 +20,15 @@ import { Resolution } from '../../src/resolve/resolver.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
 import { type Wanting, Warming } from '../../src/warm/warming.ts'
 import { MemoryCatalog } from '../support/memory-catalog.ts'
-import { MemoryStore } from '../support/memory-store.ts'
+import { digestOf, MemoryStore } from '../support/memory-store.ts'
+import { Rogue } from './support/rogue.ts'
 
 export const REPOSITORY: Repository = { registry: 'up.test', name: 'app' }
 
 /** Agents in this process, each with a memory of its own, that know each other because the test says so. */
 export class Cluster {
   readonly nodes: Node[] = []
+  readonly #rogues: Rogue[] = []
   readonly #secret: SwarmSecret
   readonly #listeners = new Set<() => void>()
 
@@ -44,6 +48,23 @@ export class Cluster {
     await node.start((self) => this.#membershipOf(self))
     this.#changed()
     return node
+  }
+
+  /** One that all others take for one of them. */
+  async addRogue(name = 'rogue'): Promise<Rogue> {
+    const rogue = await Rogue.start(this.#secret, name)
+    this.#rogues.push(rogue)
+    this.#changed()
+    return rogue
+  }
+
+  /** Bytes whose digest this member owns. */
+  bytesOwnedBy({ id }: { readonly id: MemberId }, size: number): Buffer {
+    const ranks = new Ranks(this.#live().map((member) => member.id))
+    for (;;) {
+      const bytes = randomBytes(size)
+      if (ranks.owner(digestOf(bytes)) === id) return bytes
+    }
   }
 
   /** Gone without a word. */
@@ -72,14 +93,20 @@ export class Cluster {
 
   async stop(): Promise<void> {
     await Promise.all(this.nodes.filter(({ isLive }) => isLive).map((node) => this.kill(node)))
+    await Promise.all(this.#rogues.map((rogue) => rogue.stop()))
   }
 
   #changed(): void {
     for (const listener of this.#listeners) listener()
   }
 
+  #live(): Member[] {
+    const honest = this.nodes.flatMap(({ isLive, member }) => (isLive && member ? member : []))
+    return [...honest, ...this.#rogues.map(({ member }) => member)]
+  }
+
   #membershipOf(self: Member): Membership {
-    const live = () => this.nodes.flatMap(({ isLive, member }) => (isLive && member ? member : []))
+    const live = () => this.#live()
     return {
       self,
       others: () => live().filter(({ id }) => id !== self.id),
@@ -104,6 +131,7 @@ export interface NodeOptions {
 
 export class Node {
   readonly name: string
+  readonly credentials: PeerCredentials
   readonly store = new MemoryStore()
   readonly catalog = new MemoryCatalog()
   readonly resolution: Resolution
@@ -117,14 +145,13 @@ export class Node {
   readonly #protocol: number
   readonly #upstreams: Upstreams
   readonly #network: PeerNetwork
-  readonly #fingerprint: string
 
   constructor(name: string, secret: SwarmSecret, host: string, options: NodeOptions) {
     this.name = name
     this.#zone = options.zone
     this.#protocol = options.protocol ?? PEER_PROTOCOL
-    const credentials = issueCredentials([secret])
-    this.#fingerprint = credentials.fingerprint
+    const credentials = issueCredentials([secret], { identity: identityOf(randomBytes(32)) })
+    this.credentials = credentials
     this.#upstreams = createUpstreams({
       entries: [{ namespace: REPOSITORY.registry, hosts: [host], tls: false }],
     })
@@ -189,14 +216,14 @@ export class Node {
 
   async start(membershipOf: (self: Member) => Membership): Promise<void> {
     const { host, port } = await this.#network.listen()
-    const seed = createHash('sha256').update(`${this.name} ${port}`).digest()
+    const { id, fingerprint } = this.credentials
     const self: Member = {
-      id: identityOf(seed).id as MemberId,
+      id,
       incarnation: Date.now(),
       name: this.name,
       host,
       port,
-      fingerprint: this.#fingerprint,
+      fingerprint,
       zone: this.#zone,
       version: 'test',
       protocol: this.#protocol,

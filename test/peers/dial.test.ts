@@ -83,6 +83,21 @@ test('who answers with another certificate of the swarm gets no byte', async (t)
   assert.equal(heard, 0)
 })
 
+test('who is said to be another member gets no byte, not even after it was dialed as itself', async (t) => {
+  let heard = 0
+  const { dialer, member, authority } = await scripted(t, (socket) => {
+    socket.on('data', (chunk: Buffer) => {
+      heard += chunk.length
+      socket.write(ANSWER)
+    })
+  })
+  await whole(await dialer.ask(member, HELLO, wait))
+  const before = heard
+  const victim = { ...member, id: issue(authority).id }
+  await assert.rejects(dialer.ask(victim, HELLO, wait), failure('unavailable', /not its own/))
+  assert.equal(heard, before + overFrame().length)
+})
+
 test('who answers with a certificate of another swarm gets no byte', async (t) => {
   let heard = 0
   const { member } = await scripted(t, (socket) => {

@@ -22,7 +22,7 @@ function sending(content: GrowingContent) {
 
 test('both sides may speak at any time until one ends it', async (t) => {
   const heard: unknown[] = []
-  const { ask } = await peerLab(t, {
+  const { ask, asking } = await peerLab(t, {
     onExchange: async (first, line) => {
       heard.push(first, line.member)
       line.send({ n: 1 })
@@ -38,7 +38,7 @@ test('both sides may speak at any time until one ends it', async (t) => {
   line.end()
   assert.throws(() => line.send({}), /the exchange is over/)
   await assert.rejects(line.receive(wait), /the exchange is over/)
-  const member = { name: 'asker', id: 'a'.repeat(32) }
+  const member = { name: 'asker', id: asking.id }
   // The second exchange begins when the first has been answered to its end.
   await ask({ ask: 'again' })
   assert.deepEqual(heard.slice(0, 3), [{ ask: 'follow' }, member, { news: 'ä'.repeat(1000) }])

@@ -70,11 +70,16 @@ function certificate(options: {
   return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
 }
 
+interface Keys {
+  readonly publicKey: KeyObject
+  readonly privateKey: KeyObject
+}
+
 /** A fresh authority that signs as many certificates as are asked for. */
 export interface Authority {
   readonly ca: string
   /** For these host names and IPv4 addresses. */
-  issue(hosts: readonly string[]): { readonly cert: string; readonly key: string }
+  issue(hosts: readonly string[], keys?: Keys): { readonly cert: string; readonly key: string }
 }
 
 export function makeAuthority(): Authority {
@@ -89,8 +94,8 @@ export function makeAuthority(): Authority {
   })
   return {
     ca,
-    issue(hosts) {
-      const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    issue(hosts, keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })) {
+      const { publicKey, privateKey } = keys
       const signed = { subject: 'test server', issuer, publicKey, signer: authority.privateKey }
       return {
         cert: certificate({ ...signed, extension: altNames(hosts) }),

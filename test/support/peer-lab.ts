@@ -1,15 +1,15 @@
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { connect, type TLSSocket } from 'node:tls'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Partner, Traffic } from '../../src/peers/connection.ts'
-import type { PeerCredentials } from '../../src/peers/credentials.ts'
+import { idOfKey, type PeerCredentials } from '../../src/peers/credentials.ts'
 import { Dialer, type DialLimits } from '../../src/peers/dial.ts'
 import { Door, type DoorLimits } from '../../src/peers/door.ts'
 import type { Line } from '../../src/peers/line.ts'
-import type { Member, MemberId } from '../../src/peers/member.ts'
+import type { Member } from '../../src/peers/member.ts'
 import { Pace } from '../../src/peers/pace.ts'
 import { Pieces } from '../../src/peers/pieces.ts'
 import type { Content } from '../../src/resolve/content.ts'
@@ -17,9 +17,10 @@ import type { Failure, FailureCode } from '../../src/resolve/failure.ts'
 import { type Authority, makeAuthority } from './certificates.ts'
 
 export function issue(authority: Authority): PeerCredentials {
-  const { cert, key } = authority.issue(['neutral'])
+  const keys = generateKeyPairSync('ed25519')
+  const { cert, key } = authority.issue(['neutral'], keys)
   const fingerprint = new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase()
-  return { cert, key, ca: [authority.ca], fingerprint }
+  return { cert, key, ca: [authority.ca], fingerprint, id: idOfKey(keys.publicKey) }
 }
 
 export function traffic(given: Partial<Traffic> = {}): Traffic {
@@ -64,7 +65,7 @@ export async function peerLab(t: TestContext, options: PeerLabOptions): Promise<
   const authority = options.authority ?? makeAuthority()
   const answering = options.answering ?? issue(authority)
   const asking = issue(authority)
-  const asker: Partner = { name: 'asker', id: 'a'.repeat(32) as MemberId }
+  const asker: Partner = { name: 'asker', id: asking.id }
   const door = new Door({
     listen: { host: '127.0.0.1', port: 0 },
     credentials: answering,
@@ -114,9 +115,9 @@ export async function peerLab(t: TestContext, options: PeerLabOptions): Promise<
   }
 }
 
-export function memberAt({ fingerprint }: PeerCredentials, host: string, port: number): Member {
+export function memberAt({ id, fingerprint }: PeerCredentials, host: string, port: number): Member {
   return {
-    id: 'b'.repeat(32) as MemberId,
+    id,
     incarnation: 1,
     name: 'answerer',
     host,

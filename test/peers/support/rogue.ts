@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto'
+import { issueCredentials } from '../../../src/peers/certificate.ts'
+import type { PeerCredentials } from '../../../src/peers/credentials.ts'
+import { type Answered, Dialer } from '../../../src/peers/dial.ts'
+import { Door } from '../../../src/peers/door.ts'
+import { type Identity, identityOf } from '../../../src/peers/identity.ts'
+import type { Line } from '../../../src/peers/line.ts'
+import { type Member, PEER_PROTOCOL } from '../../../src/peers/member.ts'
+import type { Contact } from '../../../src/peers/messages.ts'
+import type { SwarmSecret } from '../../../src/peers/secret.ts'
+import { traffic } from '../../support/peer-lab.ts'
+
+export type Misdeed = (first: Asked, line: Line) => Promise<void>
+
+/** The first message of an exchange, not looked into. */
+export interface Asked {
+  readonly ask: string
+  readonly digest: string
+  readonly from: number
+  readonly self: Contact
+}
+
+/** A member that knows the secret, listens where others find it, and does whatever the test says. */
+export class Rogue {
+  readonly identity: Identity
+  readonly credentials: PeerCredentials
+  readonly #door: Door
+  readonly #dialer: Dialer
+  #misdeed: Misdeed = async () => {}
+  member: Member
+
+  private constructor(secret: SwarmSecret, name: string) {
+    this.identity = identityOf(randomBytes(32))
+    this.credentials = issueCredentials([secret], { identity: this.identity })
+    this.#dialer = new Dialer({ credentials: this.credentials, traffic: traffic() })
+    this.#door = new Door({
+      listen: { host: '127.0.0.1', port: 0 },
+      credentials: this.credentials,
+      traffic: traffic(),
+      memberOf: () => undefined,
+      onExchange: (first, line) => this.#misdeed(first as Asked, line),
+    })
+    const { id, fingerprint } = this.credentials
+    this.member = {
+      id,
+      incarnation: Date.now(),
+      name,
+      host: '127.0.0.1',
+      port: 1,
+      fingerprint,
+      zone: undefined,
+      version: 'test',
+      protocol: PEER_PROTOCOL,
+      load: 0,
+    }
+  }
+
+  static async start(secret: SwarmSecret, name: string): Promise<Rogue> {
+    const rogue = new Rogue(secret, name)
+    const { host, port } = await rogue.#door.start()
+    rogue.member = { ...rogue.member, host, port }
+    return rogue
+  }
+
+  get contact(): Contact {
+    const { id, name, host, port, fingerprint } = this.member
+    return { id, name, host, port, fingerprint }
+  }
+
+  /** Answers every exchange from now on. */
+  answers(misdeed: Misdeed): void {
+    this.#misdeed = misdeed
+  }
+
+  ask(member: Member, message: object, ms = 5000): Promise<Answered> {
+    return this.#dialer.ask(member, message, { signal: AbortSignal.timeout(60_000), ms })
+  }
+
+  async stop(): Promise<void> {
+    this.#dialer.close()
+    await this.#door.stop({ drainMs: 0 })
+  }
+}
