@@ -9,7 +9,7 @@ import { parse } from 'yaml'
 import { SETTINGS, type SettingName } from '../../src/config/schema.ts'
 import { Metrics } from '../../src/observe/metrics.ts'
 import { run, tryRun } from '../support/programs.ts'
-import { DEPLOY, named, resourcesIn, workloadsOf } from './manifests.ts'
+import { containersOf, DEPLOY, named, resourcesIn, workloadsOf } from './manifests.ts'
 import { assertSound, settingsOf } from './soundness.ts'
 
 const CHART = join(DEPLOY, 'chart')
@@ -124,6 +124,10 @@ test('what Helm makes of the chart is sound, and the manifests are that', async 
     'without touching the runtime': 'runtime: { install: false }',
     watched:
       'admin: { listen: node }\nserviceMonitor: { enabled: true, labels: { a: b } }\ndashboard: { enabled: true }',
+    'with nodes that start warm':
+      'startupTaint: { enabled: true, key: corp/x }\nconfig: { warm: [alpine:3] }\ntolerations: []\nadmin: { listen: node }',
+    'over TLS':
+      'config: { tlsCert: /tls/tls.crt, tlsKey: /tls/tls.key }\nruntime: { caFile: /tls/ca.crt }\nextraVolumes: [{ name: tls, secret: { secretName: tls } }]\nextraVolumeMounts: [{ name: tls, mountPath: /tls }]',
     'with much of its own':
       'peers: { secret: 0123456789abcdef, zone: eu-1a, maxUpload: 100MiB, maxDownload: 1GiB, listen: any, bootstrap: ["10.0.0.1:49737"] }\ndht: { enabled: false }\ncredentialsSecret: hub\nseLinuxType: spc_t\nconfig: { warm: [alpine:3] }\nimage: { repository: r.corp/leat, tag: "1", pullSecrets: [pull] }\nnodeSelector: { a: b }\nextraEnv: [{ name: HTTPS_PROXY, value: "http://proxy:3128" }]\npriorityClass: { create: false, name: system-node-critical }\nnetworkPolicy: { from: [{ ipBlock: { cidr: 10.0.0.0/8 } }] }',
   }
@@ -136,6 +140,44 @@ test('what Helm makes of the chart is sound, and the manifests are that', async 
     assert.equal((await settingsOf(named(template.spec.containers, 'agent'))).drainTimeout, 120_000)
   })
 
+  await t.test(
+    'only what takes the taint off has a token, and everything of the chart bears the taint',
+    async () => {
+      const values = 'startupTaint: { enabled: true, key: corp/x, mostSeconds: 60 }\ntolerations: []\n'
+      const text = await render(values)
+      const resources = resourcesIn(text)
+      for (const workload of workloadsOf(resources)) {
+        if (workload.kind === 'Job') continue
+        const { tolerations } = workload.template.spec
+        assert.deepEqual(tolerations, [{ key: 'corp/x', operator: 'Exists' }], workload.name)
+        for (const { name, volumeMounts } of containersOf(workload))
+          assert.equal(
+            volumeMounts.some((mount) => mount.name === 'node-token'),
+            name === 'startup-taint',
+            name,
+          )
+      }
+      const { template } = named(workloadsOf(resources), 'leat')
+      const { env } = named(template.spec.containers, 'startup-taint')
+      const given = Object.fromEntries(env.map(({ name, value }) => [name, value]))
+      assert.deepEqual(
+        [given['TAINT_KEY'], given['MOST_SECONDS'], given['LEAT_ADMIN']],
+        ['corp/x', '60', '127.0.0.1:5051'],
+      )
+      assert.match(text, /request\.userInfo\.username == "system:serviceaccount:leat:leat"\n/)
+      assert.match(text, /filter\(taint, taint\.key != "corp\/x"\)/)
+    },
+  )
+
+  await t.test('what tells the runtime has the certificate of an agent that speaks TLS', async () => {
+    const values =
+      'config: { tlsCert: /tls/a, tlsKey: /tls/b }\nextraVolumes: [{ name: tls }]\nextraVolumeMounts: [{ name: tls, mountPath: /tls }]\n'
+    const { template } = named(workloadsOf(resourcesIn(await render(values))), 'leat')
+    const install = named(template.spec.initContainers, 'runtime-install')
+    assert.ok(install.args.includes('--tls-cert=/tls/a'))
+    assert.equal(named(install.volumeMounts, 'tls').mountPath, '/tls')
+  })
+
   const refused: Readonly<Record<string, RegExp>> = {
     'registri: { port: 1 }': /additional propert/i,
     'peers: { secret: short }': /peers\/secret|peers\.secret/,
@@ -143,6 +185,8 @@ test('what Helm makes of the chart is sound, and the manifests are that', async 
     'dht: { enabled: false }': /peers\.bootstrap/,
     'runtime: { name: crio }': /\/etc\/containers/,
     'runtime: { config: /etc/other.toml }': /runtime\.folder/,
+    'runtime: { caFile: /ca.crt }': /config\.tlsCert/,
+    'startupTaint: { key: "no key" }': /startupTaint/,
     'peers: { secret: 0123456789abcdef, existingSecret: x }': /exclude each other/,
   }
   for (const [values, why] of Object.entries(refused)) {
@@ -162,6 +206,15 @@ test('what Helm makes of the chart is sound, and the manifests are that', async 
       assert.match(stderr, why)
     })
   }
+})
+
+test('a cluster that cannot keep agents to their own nodes gets no such agents', async (t) => {
+  const helm = findHelm()
+  if (helm === undefined) return t.skip('missing: helm')
+  const at = (version: string) =>
+    tryRun(helm, ['template', 'leat', CHART, '--kube-version', version, '--set', 'startupTaint.enabled=true'])
+  assert.match((await at('1.29.9')).stderr, /startupTaint\.enabled needs Kubernetes 1\.30/)
+  assert.equal((await at('1.30.0-eks-1')).code, 0)
 })
 
 function findHelm(): string | undefined {

@@ -54,6 +54,7 @@ const Pod = v.looseObject({
   automountServiceAccountToken: v.boolean(),
   hostNetwork: v.optional(v.boolean(), false),
   priorityClassName: v.optional(v.string()),
+  tolerations: v.optional(v.array(Labels), []),
   terminationGracePeriodSeconds: v.optional(v.number()),
   securityContext: v.looseObject({
     runAsNonRoot: v.boolean(),

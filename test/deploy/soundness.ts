@@ -14,6 +14,9 @@ const OF_THE_NODE: Readonly<Record<string, readonly string[]>> = {
   'runtime-uninstall': ['runtime-settings', 'runtime-memory'],
 }
 
+const OF_THE_CLUSTER =
+  /^(?:Namespace|PriorityClass|ClusterRole(?:Binding)?|ValidatingAdmissionPolicy(?:Binding)?)$/
+
 /** All that must hold for anything that the chart renders or that lies here rendered. */
 export async function assertSound(resources: readonly Resource[]): Promise<void> {
   assertNames(resources)
@@ -30,7 +33,7 @@ function assertNames(resources: readonly Resource[]): void {
   assert.deepEqual(names, [...new Set(names)], 'no two of one name')
   for (const { kind, metadata } of resources) {
     assert.match(metadata.name, /^[a-z0-9-]{1,63}$/)
-    const isOfCluster = ['Namespace', 'PriorityClass'].includes(kind)
+    const isOfCluster = OF_THE_CLUSTER.test(kind)
     assert.equal(metadata.namespace === undefined, isOfCluster, `the namespace of ${kind}/${metadata.name}`)
   }
 }

@@ -130,7 +130,30 @@ dnsPolicy: Default
 {{- end }}
 {{- end }}
 
+{{- define "leat.admin" -}}
+{{ eq .Values.admin.listen "node" | ternary "$(HOST_IP)" "127.0.0.1" }}:{{ .Values.admin.port }}
+{{- end }}
+
+{{/* (list . tolerations): what a pod of the chart has to bear besides, so that it is on a node before others. */}}
+{{- define "leat.tolerations" -}}
+{{- $all := index . 1 }}
+{{- with (index . 0).Values.startupTaint }}
+{{- if .enabled }}
+{{- $all = append $all (dict "key" .key "operator" "Exists") }}
+{{- end }}
+{{- end }}
+{{- if $all }}
+{{- toYaml $all }}
+{{- end }}
+{{- end }}
+
 {{- define "leat.check" -}}
+{{- if and .Values.startupTaint.enabled (semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version) }}
+{{- fail "startupTaint.enabled needs Kubernetes 1.30: before that an agent cannot be kept from changing other nodes than its own" }}
+{{- end }}
+{{- if and .Values.runtime.caFile (not .Values.config.tlsCert) }}
+{{- fail "runtime.caFile is for an agent that speaks TLS: set config.tlsCert and config.tlsKey too" }}
+{{- end }}
 {{- if and .Values.serviceMonitor.enabled (ne .Values.admin.listen "node") }}
 {{- fail "serviceMonitor.enabled needs admin.listen: node, because Prometheus cannot reach the loopback of a node" }}
 {{- end }}

@@ -1,0 +1,62 @@
+// Takes a taint off this node once the agent here is warm, and nothing else.
+import { readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+
+const { KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, TOKEN_FILE, NODE_NAME, TAINT_KEY, LEAT_ADMIN } =
+  process.env
+const host = KUBERNETES_SERVICE_HOST.includes(':') ? `[${KUBERNETES_SERVICE_HOST}]` : KUBERNETES_SERVICE_HOST
+const node = `https://${host}:${KUBERNETES_SERVICE_PORT}/api/v1/nodes/${NODE_NAME}`
+const patience = Number(process.env.PATIENCE_MS ?? 10_000)
+const mostSeconds = Number(process.env.MOST_SECONDS)
+const LONGEST_PAUSE_MS = 15_000
+
+const started = Date.now()
+await until('the node is held back no longer', async () => {
+  if (mostSeconds > 0 && Date.now() - started >= mostSeconds * 1000)
+    return console.log(`it is not warm after ${mostSeconds} s`)
+  const response = await fetch(`http://${LEAT_ADMIN}/readyz?warm=1`, {
+    signal: AbortSignal.timeout(patience),
+  })
+  const text = (await response.text()).trim()
+  if (!response.ok) throw new Error(text)
+})
+await until(`the taint ${TAINT_KEY} is off ${NODE_NAME}`, async () => {
+  const taints = (await ask('GET')).spec.taints ?? []
+  // From the last one on, so that the places of those before stay; each must still be what was read.
+  const steps = taints.flatMap((value, index) => {
+    const path = `/spec/taints/${index}`
+    return value.key === TAINT_KEY
+      ? [
+          { op: 'remove', path },
+          { op: 'test', path, value },
+        ]
+      : []
+  })
+  if (steps.length > 0) await ask('PATCH', steps.reverse())
+})
+
+async function until(goal, attempt) {
+  let last
+  for (let pause = patience / 20; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    try {
+      await attempt()
+      return console.log(goal)
+    } catch (error) {
+      const why = `${error.message}${error.cause === undefined ? '' : `: ${error.cause.message}`}`
+      if (why !== last) console.log(`not yet: ${why}`)
+      last = why
+    }
+    await delay(pause)
+  }
+}
+
+async function ask(method, steps) {
+  // The token is renewed in its file.
+  const headers = { authorization: `Bearer ${readFileSync(TOKEN_FILE, 'utf8').trim()}` }
+  if (steps !== undefined) headers['content-type'] = 'application/json-patch+json'
+  const body = steps === undefined ? undefined : JSON.stringify(steps)
+  const response = await fetch(node, { method, headers, body, signal: AbortSignal.timeout(patience) })
+  if (response.ok) return await response.json()
+  const said = (await response.text()).slice(0, 300)
+  throw new Error(`the API server answers ${response.status} to ${method}: ${said}`)
+}

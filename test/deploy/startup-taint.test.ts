@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '../support/daemon.ts'
+import { startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { Node } from '../warm/node.ts'
+import { ApiServer, type Taint } from './api-server.ts'
+import { DEPLOY } from './manifests.ts'
+
+const OURS: Taint = { key: 'leat/warming', effect: 'NoSchedule' }
+const THEIRS: Taint = { key: 'other/starting', effect: 'NoExecute', value: 'x' }
+const ALSO_OURS: Taint = { key: 'leat/warming', effect: 'NoExecute' }
+const WARM = /the node is held back no longer\n/
+const DONE = /the taint leat\/warming is off node-1\n/
+
+/** The container of the chart, as it is started there. */
+class Untaint {
+  readonly #child: ChildProcess
+  #said = ''
+
+  static async start(
+    t: TestContext,
+    api: ApiServer,
+    { admin, ...more }: { admin: string } & Readonly<Record<string, string>>,
+  ): Promise<Untaint> {
+    const file = (name: string) => readFile(join(DEPLOY, 'chart/files', name), 'utf8')
+    const words = [
+      '-c',
+      await file('then-stay.sh'),
+      'then-stay',
+      process.execPath,
+      '--input-type=module',
+      '-e',
+    ]
+    const child = spawn('sh', [...words, await file('untaint.mjs')], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        PATH: process.env['PATH'],
+        ...api.env,
+        LEAT_ADMIN: new URL(admin).host,
+        TAINT_KEY: 'leat/warming',
+        MOST_SECONDS: '0',
+        PATIENCE_MS: '400',
+        ...more,
+      },
+    })
+    const untaint = new Untaint(child)
+    t.after(() => untaint.end())
+    return untaint
+  }
+
+  private constructor(child: ChildProcess) {
+    this.#child = child
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.#said += text
+      })
+    }
+  }
+
+  async says(expected: RegExp): Promise<string> {
+    const late = AbortSignal.timeout(20_000)
+    while (!expected.test(this.#said)) {
+      if (this.#child.exitCode !== null) assert.fail(`it ended: ${this.#said}`)
+      await once(this.#child.stdout ?? assert.fail(), 'data', { signal: late }).catch((cause: unknown) => {
+        throw new Error(`it does not say ${expected}, but: ${this.#said}`, { cause })
+      })
+    }
+    return this.#said
+  }
+
+  /** Until nothing is left of it but a shell that sleeps. */
+  async sleeps(): Promise<void> {
+    const { pid } = this.#child
+    for (const late = AbortSignal.timeout(10_000); ; await delay(10)) {
+      const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ')
+      const names = await Promise.all(
+        children.map((child) => readFile(`/proc/${child}/comm`, 'utf8').catch(() => '')),
+      )
+      if (names.join() === 'sleep\n') return
+      late.throwIfAborted()
+    }
+  }
+
+  async end(): Promise<number | null> {
+    if (this.#child.exitCode === null && this.#child.kill('SIGTERM')) await once(this.#child, 'close')
+    return this.#child.exitCode
+  }
+}
+
+test('a node keeps the taint until all is here that is to be kept warm, and then loses that one only', async (t) => {
+  const upstream = await startFaultyUpstream()
+  t.after(() => upstream.close())
+  const { layers } = upstream.addImage('app', 'v1', [randomBytes(200_000)])
+  upstream.fault(layers[0] ?? assert.fail(), { stallAt: 100_000 })
+  const node = await Node.start(t, upstream, { warm: [{ image: 'up.test/app:v1' }] })
+  const api = await ApiServer.start(t, [OURS, THEIRS, ALSO_OURS])
+  const untaint = await Untaint.start(t, api, { admin: node.admin })
+  await untaint.says(/not yet: not ready: up\.test\/app:v1/)
+  assert.deepEqual(api.asked, [], 'the API server is asked for nothing before')
+  upstream.release()
+  await untaint.says(DONE)
+  assert.deepEqual(api.taints, [THEIRS])
+  assert.deepEqual(api.asked, ['GET /api/v1/nodes/node-1', 'PATCH /api/v1/nodes/node-1'])
+  await untaint.sleeps()
+  assert.equal(await untaint.end(), 0)
+})
+
+async function warmNode(t: TestContext): Promise<Node> {
+  const upstream = await startFaultyUpstream()
+  t.after(() => upstream.close())
+  return await Node.start(t, upstream)
+}
+
+test('whatever the API server does, the taint goes in the end and no other does', async (t) => {
+  const { admin } = await warmNode(t)
+  const api = await ApiServer.start(t, [OURS])
+  const later: Taint = { key: 'later', effect: 'NoSchedule' }
+  api.troubles.push(
+    'silence',
+    503,
+    // The token has run out, and the next one is in the file a moment later.
+    () => {
+      api.token = 'renewed'
+    },
+    () => api.giveToken('renewed'),
+    () => undefined,
+    409,
+    () => undefined,
+    // Somebody puts one before ours after it has been read.
+    () => {
+      api.taints = [later, OURS]
+    },
+  )
+  const untaint = await Untaint.start(t, api, { admin })
+  const said = await untaint.says(DONE)
+  for (const why of [/aborted due to timeout/, /503 to GET/, /401 to GET/, /409 to PATCH/, /422 to PATCH/])
+    assert.match(said, why)
+  assert.deepEqual(api.taints, [later])
+})
+
+test('a node without the taint is left alone', async (t) => {
+  const { admin } = await warmNode(t)
+  for (const taints of [undefined, [THEIRS]]) {
+    const api = await ApiServer.start(t, taints)
+    const untaint = await Untaint.start(t, api, { admin })
+    await untaint.says(DONE)
+    assert.deepEqual([api.taints, api.asked], [taints, ['GET /api/v1/nodes/node-1']])
+    await untaint.end()
+  }
+})
+
+test('a node that is never warm is held back for so long and no longer', async (t) => {
+  const api = await ApiServer.start(t, [OURS])
+  const admin = `http://127.0.0.1:${await freePort()}`
+  const untaint = await Untaint.start(t, api, { admin, MOST_SECONDS: '1' })
+  await untaint.says(/not yet: fetch failed: connect ECONNREFUSED/)
+  const said = await untaint.says(DONE)
+  assert.match(said, /it is not warm after 1 s\n/)
+  assert.match(said, WARM)
+  assert.equal(api.taints, undefined)
+})
+
+test('it ends when it is told to, also while it waits', async (t) => {
+  const api = await ApiServer.start(t, [OURS])
+  const admin = `http://127.0.0.1:${await freePort()}`
+  const untaint = await Untaint.start(t, api, { admin })
+  await untaint.says(/not yet/)
+  assert.equal(await untaint.end(), 0)
+  assert.deepEqual(api.taints, [OURS])
+})
