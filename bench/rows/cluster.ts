@@ -7,9 +7,11 @@ import { findProgram } from '../program.ts'
 import { killed } from './cluster/killed.ts'
 import { late } from './cluster/late.ts'
 import { manifests } from './cluster/manifests.ts'
+import { members } from './cluster/members.ts'
 import { rolling } from './cluster/rolling.ts'
 import type { Cluster } from './cluster/run.ts'
 import { together } from './cluster/together.ts'
+import { transfer } from './cluster/transfer.ts'
 
 const NODES = 16
 const MBIT = 1e6
@@ -17,18 +19,26 @@ const LINK = 64 * MBIT
 /** What all nodes take in at once at the speed of a link keeps so many cores busy. */
 const CORES_FOR_ALL = 8
 
-/** Many nodes that want the same image, each with a link of its own, in network namespaces of this machine. */
-export function cluster(context: Context): Promise<void> {
-  const missing = whatIsMissing(context)
-  if (missing !== undefined) {
-    context.report({ name: `${NODES} nodes`, figures: [], checks: [], notes: [missing] })
-    return Promise.resolve()
+/** What agents are to each other: two of them, very many of them, and a cluster in namespaces of this machine. */
+export async function cluster(context: Context): Promise<void> {
+  if (context.settings.agentEntry === undefined) {
+    context.report({ name: 'peers', figures: [], checks: [], notes: ['only the agent is measured'] })
+    return
   }
+  await transfer(context)
+  await members(context)
+  const missing = whatIsMissing()
+  if (missing === undefined) await inNamespaces(context, context.settings.agentEntry)
+  else context.report({ name: `${NODES} nodes`, figures: [], checks: [], notes: [missing] })
+}
+
+/** Many nodes that want the same image, each with a link of its own. */
+function inNamespaces(context: Context, entry: string): Promise<void> {
   return owning(async (owned) => {
     const folder = owned.add(context.folder('lab'))
     const lab = await Lab.open({
       nodes: NODES,
-      entry: context.settings.agentEntry ?? '',
+      entry,
       folder: `${folder.path}/lab`,
       rate: LINK,
       peers: true,
@@ -47,8 +57,7 @@ export function cluster(context: Context): Promise<void> {
   })
 }
 
-function whatIsMissing({ settings }: Context): string | undefined {
-  if (settings.agentEntry === undefined) return 'only the agent is measured'
+function whatIsMissing(): string | undefined {
   if (findProgram('ip') === undefined || findProgram('tc') === undefined) {
     return 'missing: ip and tc (Debian package iproute2)'
   }

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
 import type { Pulled } from '../../../test/cluster/hand-program.ts'
 import type { Lab } from '../../../test/cluster/lab.ts'
 import type { Rate } from '../../../test/cluster/network.ts'
 import type { ClusterNode } from '../../../test/cluster/node.ts'
 import type { MadeImage } from '../../../test/cluster/upstream-program.ts'
 import type { Context } from '../../context.ts'
+import { busyBetween, processors } from './processors.ts'
 
 export interface Cluster {
   readonly context: Context
@@ -48,8 +48,7 @@ export async function runWith(
   const sentBefore = network.traffic(upstream.place).sent
   const before = processors()
   const pulls = await pull(image)
-  const after = processors()
-  const busy = (100 * (after.busy - before.busy)) / (after.all - before.all)
+  const busy = busyBetween(before, processors())
   const egress = (await upstream.accounts()).egress(image)
   const wire = (network.traffic(upstream.place).sent - sentBefore) / bytes
   for (const node of whole()) await node.pull(image)
@@ -87,14 +86,4 @@ export function about(outcomes: readonly Outcome[]) {
       ? ['the processors were busy nearly all the time: with more of them it may well be faster']
       : [],
   }
-}
-
-function processors(): { readonly busy: number; readonly all: number } {
-  const line = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0] ?? ''
-  const [user = 0, nice = 0, system = 0, idle = 0, waiting = 0, hard = 0, soft = 0] = line
-    .split(/ +/)
-    .slice(1)
-    .map(Number)
-  const busy = user + nice + system + hard + soft
-  return { busy, all: busy + idle + waiting }
 }
