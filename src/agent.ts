@@ -8,6 +8,7 @@ import { allowedBy } from './oci/allow.ts'
 import type { Digest } from './oci/digest.ts'
 import { joinPeers, type PeerOptions } from './peers/join.ts'
 import type { PeerNetwork } from './peers/network.ts'
+import { PeerCommons } from './peers/peer-commons.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import { Failure } from './resolve/failure.ts'
 import { DEFAULT_POLICY, type Flight, type FlightPolicy } from './resolve/flight.ts'
@@ -116,7 +117,9 @@ interface Core {
 /** Adds to `undo` what undoes each step. */
 async function openCore(options: AgentOptions, undo: Undo[]): Promise<Core> {
   const { data, maxBytes, patience } = options
-  const upstreams = createUpstreams(options.upstreams ?? {})
+  let peers: PeerNetwork | undefined
+  const commons = options.peers === undefined ? undefined : new PeerCommons(() => peers)
+  const upstreams = createUpstreams(options.upstreams ?? {}, commons)
   undo.push(() => upstreams.close())
   let forget = (_: Digest): void => {}
   const store = await openStore({
@@ -125,7 +128,6 @@ async function openCore(options: AgentOptions, undo: Undo[]): Promise<Core> {
     onDropped: (digest) => forget(digest),
   })
   undo.push(() => store.close())
-  let peers: PeerNetwork | undefined
   const resolution = new Resolution({
     store: store.blobs,
     catalog: store.catalog,
@@ -246,7 +248,7 @@ class NodeAgent implements Agent {
     warming.start()
   }
 
-  async #joinPeers({ store, resolution, setPeers }: Core): Promise<void> {
+  async #joinPeers({ upstreams, store, resolution, setPeers }: Core): Promise<void> {
     const { peers, data, version = 'unknown', allow } = this.#options
     if (peers === undefined) return
     const { network, warning, leave, close } = await joinPeers(peers, {
@@ -261,6 +263,7 @@ class NodeAgent implements Agent {
           const ageMs = record === undefined ? 0 : Math.max(0, Date.now() - record.checkedAt)
           return { digest, mediaType, size: undefined, ageMs }
         },
+        lend: (terms, isSame, options) => upstreams.lend(terms, isSame, options),
         warm: (wish, { signal }) => {
           if (this.#warming === undefined) throw new Failure('busy', 'it is still starting')
           return this.#warming.warm({ ...wish, signal })

@@ -5,6 +5,7 @@ import { PEER_PROTOCOL } from './member.ts'
 import { type Node, PeerNetwork } from './network.ts'
 import { Pace } from './pace.ts'
 import { Pieces } from './pieces.ts'
+import { Pseudonyms } from './pseudonyms.ts'
 import { readSecretFile } from './secret.ts'
 import { createSwarm } from './swarm.ts'
 
@@ -57,6 +58,7 @@ export async function joinPeers(
   const credentials = issueCredentials(secrets, { identity })
   const network = new PeerNetwork({
     credentials,
+    pseudonyms: new Pseudonyms(secrets),
     listen: options.listen ?? LISTEN,
     traffic: {
       upload: new Pace(options.maxUpload),

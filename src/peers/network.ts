@@ -10,11 +10,13 @@ import type { PeerCredentials } from './credentials.ts'
 import { Dialer } from './dial.ts'
 import { Door } from './door.ts'
 import { type Holder, Hosting } from './hosting.ts'
+import { type Lend, Lending, type Loan, type LoanTerms } from './lending.ts'
 import type { Line } from './line.ts'
 import { loadOf, type Member, type Membership, PEER_PROTOCOL } from './member.ts'
 import { Ask, type Contact, News, parse, refusal, refusedBy, TagAnswer } from './messages.ts'
 import { Ranks } from './owner.ts'
 import { Participation } from './participation.ts'
+import type { Pseudonyms } from './pseudonyms.ts'
 import { Roster } from './roster.ts'
 import { serve } from './serving.ts'
 import { ownTable, type Table, tableOf } from './table.ts'
@@ -29,12 +31,14 @@ export interface Node {
   tag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagHead>
   /** It may be pulled through this node. */
   allowed(repository: Repository): boolean
+  readonly lend: Lend
   /** As far as this node allows it. */
   readonly warm: Warm
 }
 
 export interface PeerNetworkOptions {
   readonly credentials: PeerCredentials
+  readonly pseudonyms: Pseudonyms
   readonly listen: { readonly host: string; readonly port: number }
   readonly traffic: Traffic
   readonly node: Node
@@ -63,6 +67,7 @@ export class PeerNetwork {
   readonly #dialer: Dialer
   readonly #door: Door
   readonly #roster = new Roster()
+  readonly #lending: Lending
   #joined: Joined | undefined
   #ranks: Ranks | undefined
   /** Transfers under way. */
@@ -70,9 +75,18 @@ export class PeerNetwork {
   /** Tags that are being asked for elsewhere. */
   readonly #asking = new Set<string>()
 
-  constructor({ credentials, listen, traffic, node }: PeerNetworkOptions) {
+  constructor({ credentials, pseudonyms, listen, traffic, node }: PeerNetworkOptions) {
     this.#node = node
     this.#dialer = new Dialer({ credentials, traffic })
+    this.#lending = new Lending({
+      pseudonyms,
+      dialer: this.#dialer,
+      owners: (key, count) => this.#owners(key, count),
+      lend: async (terms, isSame, options) => {
+        if (!node.allowed(terms.repository)) throw new Failure('denied', 'not through this node')
+        return node.lend(terms, isSame, options)
+      },
+    })
     this.#door = new Door({
       listen,
       credentials,
@@ -168,6 +182,17 @@ export class PeerNetwork {
     } finally {
       this.#asking.delete(key)
     }
+  }
+
+  /** For a registry, of one who has the same credential; undefined when none is to be had within a moment. */
+  async token(
+    terms: LoanTerms,
+    identity: () => Promise<string>,
+    { signal }: { signal: AbortSignal },
+  ): Promise<Loan | undefined> {
+    const joined = this.#joined
+    if (joined === undefined || this.#peers(joined).length === 0) return undefined
+    return this.#lending.borrow(terms, await identity(), { self: joined.membership.self.id, signal })
   }
 
   /** How many peers are being given content now. */
@@ -267,6 +292,8 @@ export class PeerNetwork {
           return await this.#tellHeld(ask.digest, line)
         case 'tag':
           return await this.#tellTag(ask, line)
+        case 'token':
+          return await this.#lending.tell(ask, line)
         case 'warm':
           return await tellWarming(ask, line, this.#node.warm)
       }

@@ -34,6 +34,11 @@ export class SwarmSecret {
     return this.#derive('authority')
   }
 
+  /** Under which they name to each other what only some of them know. */
+  get pseudonymKey(): Buffer {
+    return this.#derive('pseudonym')
+  }
+
   #derive(purpose: string): Buffer {
     return Buffer.from(hkdfSync('sha256', this.#root, '', purpose, 32))
   }

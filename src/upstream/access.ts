@@ -4,8 +4,10 @@ import { type Challenge, chooseChallenge } from './challenge.ts'
 import { basicHeader, type Credential, fingerprint } from './credential.ts'
 import type { Credentials } from './credentials.ts'
 import type { Exchange, Reply, Request } from './exchange.ts'
+import { Identities } from './identity.ts'
 import { checkRealm } from './realm.ts'
 import { failureOfStatus } from './status.ts'
+import type { Token } from './token.ts'
 import type { Grant, Tokens } from './tokens.ts'
 
 /** How long a refusal is believed. Short: credentials are often put right while a client keeps asking. */
@@ -23,22 +25,40 @@ export interface AccessOptions {
   readonly reach: () => Promise<Reach>
   readonly realms: readonly string[]
   readonly userAgent: string
+  /** Asks others for a token; undefined when they have none. */
+  readonly borrow?: Borrow | undefined
 }
 
-/** How a request is authorized. `fresh`: with a token got just now. */
+/** What a token is for: to pull from the repository `name`, and for `scopes`. */
+export interface TokenTerms {
+  readonly name: string
+  readonly realm: string
+  readonly service: string | undefined
+  readonly scopes: readonly string[]
+}
+
+export type Borrow = (
+  terms: TokenTerms,
+  identity: () => Promise<string>,
+  options: { signal: AbortSignal },
+) => Promise<Token | undefined>
+
+/** How a request is authorized. `fresh`: with a token got just now; `isLent`: with one that others have got. */
 interface Authorization {
   readonly header: string | undefined
   readonly token: string | undefined
   readonly fresh: boolean
+  readonly isLent: boolean
 }
 
-const NONE: Authorization = { header: undefined, token: undefined, fresh: false }
+const NONE: Authorization = { header: undefined, token: undefined, fresh: false, isLent: false }
 
 /** Knows how one host wants to be asked, and asks so: Bearer, Basic or not at all. */
 export class Access {
   readonly #options: AccessOptions
   /** What the host asked for last: later requests bring it at once. */
   #challenge: Challenge | undefined
+  readonly #identities = new Identities()
   readonly #refused = new Map<string, { until: number; failure: Failure }>()
 
   constructor(options: AccessOptions) {
@@ -62,7 +82,9 @@ export class Access {
       const challenged = await this.#learn(reply, request)
       // A 401 may have come with a challenge other than the one this token was got for; a 403 is an answer to it.
       const final =
-        renewed || (used.fresh && reply.status === 403) || (used.header === undefined && !challenged)
+        (renewed && !used.isLent) ||
+        (used.fresh && reply.status === 403) ||
+        (used.header === undefined && !challenged)
       if (final) throw this.#refuse(credential, name, failure)
       if (used.header !== undefined) {
         credentials.distrust()
@@ -107,35 +129,66 @@ export class Access {
     if (challenge.scheme === 'basic') {
       if (credential?.kind !== 'basic') return NONE
       const header = basicHeader(credential.username, credential.password)
-      return { header, token: undefined, fresh: false }
+      return { ...NONE, header }
     }
-    const grant = await this.#grant(challenge, credential, name)
+    const asked = termsOf(challenge, name)
+    const grant = await this.#grant(asked, credential)
+    const terms = { ...asked, realm: grant.realm.href }
+    const { tokens, borrow } = this.#options
+    return this.#unlessDenied(credential, name, async () => {
+      const { token, fresh, isOwn } = await tokens.get(grant, {
+        not: refused.token,
+        borrow: borrow && ((within) => borrow(terms, () => this.#identity(terms, credential), within)),
+        signal,
+      })
+      return { header: `Bearer ${token}`, token, fresh, isLent: !isOwn }
+    })
+  }
+
+  /** A token for another agent, if `isSame` says that it would get it, too. */
+  async lend(
+    terms: TokenTerms,
+    isSame: (identity: string) => boolean,
+    { signal }: { signal: AbortSignal },
+  ): Promise<Token | undefined> {
+    const { name } = terms
+    const credential = await this.#options.credentials.find(name, { signal })
+    if (!isSame(await this.#identity(terms, credential))) return undefined
+    this.#throwIfRefused(credential, name)
+    const grant = await this.#grant(terms, credential)
+    return this.#unlessDenied(credential, name, () => this.#options.tokens.lend(grant, { signal }))
+  }
+
+  #identity(
+    { name, realm, service, scopes }: TokenTerms,
+    credential: Credential | undefined,
+  ): Promise<string> {
+    const { registry } = this.#options
+    return this.#identities.of(credential, ['token', registry.href, realm, service ?? null, name, scopes])
+  }
+
+  async #unlessDenied<Result>(
+    credential: Credential | undefined,
+    name: string,
+    ask: () => Promise<Result>,
+  ): Promise<Result> {
     try {
-      const { token, fresh } = await this.#options.tokens.get(grant, { not: refused.token, signal })
-      return { header: `Bearer ${token}`, token, fresh }
+      return await ask()
     } catch (error) {
       if (error instanceof Failure && error.code === 'denied') throw this.#refuse(credential, name, error)
       throw error
     }
   }
 
-  async #grant(challenge: Challenge, credential: Credential | undefined, name: string): Promise<Grant> {
-    const { parameters } = challenge
+  async #grant(
+    { name, realm: given, service, scopes }: TokenTerms,
+    credential: Credential | undefined,
+  ): Promise<Grant> {
     const { registry, realms } = this.#options
     const reach = await this.#options.reach()
-    const realm = checkRealm(parameters.get('realm') ?? '', { registry, reach, realms })
-    const needed = `repository:${name}:pull`
-    // A remembered challenge may have been for another repository: only what is not about a repository is added.
-    const asked = (parameters.get('scope') ?? '').split(' ')
-    const others = asked.filter((scope) => scope !== '' && !scope.startsWith('repository:'))
+    const realm = checkRealm(given, { registry, reach, realms })
     const within = realm.host === registry.host ? ANYWHERE : reach
-    return {
-      realm,
-      reach: within,
-      service: parameters.get('service'),
-      scopes: [needed, ...others],
-      credential,
-    }
+    return { realm, reach: within, service, scopes: [`repository:${name}:pull`, ...scopes], credential }
   }
 
   #refuse(credential: Credential | undefined, name: string, failure: Failure): Failure {
@@ -158,4 +211,11 @@ export class Access {
 function withHeader(request: Request, authorization: string | undefined): Request {
   if (authorization === undefined) return request
   return { ...request, headers: { ...request.headers, authorization } }
+}
+
+function termsOf({ parameters }: Challenge, name: string): TokenTerms {
+  // A remembered challenge may have been for another repository: only what is not about a repository is added.
+  const asked = (parameters.get('scope') ?? '').split(' ')
+  const scopes = asked.filter((scope) => scope !== '' && !scope.startsWith('repository:'))
+  return { name, realm: parameters.get('realm') ?? '', service: parameters.get('service'), scopes }
 }

@@ -1,15 +1,18 @@
 import { publish } from '../observe/events.ts'
+import type { Repository } from '../oci/repository.ts'
 import type { Intake, Source, Want } from '../resolve/source.ts'
 import { Access } from './access.ts'
 import { ANYWHERE, findReach, type Reach } from './address.ts'
 import { bringFrom, type Seen } from './bring.ts'
 import { Circuit, type CircuitState } from './circuit.ts'
+import type { Commons, TokenWish } from './commons.ts'
 import { Credentials } from './credentials.ts'
 import type { Exchange, Reply, Request } from './exchange.ts'
 import type { Deadlines, Upstream } from './options.ts'
 import type { Question } from './question.ts'
 import { type Quota, readQuota } from './quota.ts'
 import { followRedirects } from './redirect.ts'
+import type { Token } from './token.ts'
 import { Tokens } from './tokens.ts'
 import type { Transport } from './transport.ts'
 
@@ -40,9 +43,10 @@ export class UpstreamHost implements Source {
     host: string
     transport: Transport
     deadlines: Deadlines
+    commons: Commons | undefined
     signal: AbortSignal
   }) {
-    const { upstream, host, transport, signal } = options
+    const { upstream, host, transport, commons, signal } = options
     this.name = host
     this.#upstream = upstream
     this.#transport = transport
@@ -65,6 +69,10 @@ export class UpstreamHost implements Source {
       reach: () => this.#findReach(),
       realms,
       userAgent,
+      borrow:
+        commons &&
+        (({ name, ...terms }, identity, within) =>
+          commons.token({ ...terms, host, repository: this.#repository(name) }, identity, within)),
     })
   }
 
@@ -81,6 +89,16 @@ export class UpstreamHost implements Source {
     return this.#noting(question.signal, () => this.#ask(question))
   }
 
+  /** A token for another agent, if `isSame` says that it would get it, too. */
+  lend(
+    { repository, realm, service, scopes }: TokenWish,
+    isSame: (identity: string) => boolean,
+    options: { signal: AbortSignal },
+  ): Promise<Token | undefined> {
+    const name = this.#fullName(repository.name)
+    return this.#access.lend({ name, realm, service, scopes }, isSame, options)
+  }
+
   /** Where something of a repository is. */
   urlOf(name: string, path: string): URL {
     return new URL(`/v2/${this.#fullName(name)}/${path}`, this.#base)
@@ -89,6 +107,12 @@ export class UpstreamHost implements Source {
   #fullName(name: string): string {
     const { prefix } = this.#upstream
     return prefix === '' ? name : `${prefix}/${name}`
+  }
+
+  /** As clients name it. */
+  #repository(fullName: string): Repository {
+    const { namespace, prefix } = this.#upstream
+    return { registry: namespace, name: prefix === '' ? fullName : fullName.slice(prefix.length + 1) }
   }
 
   async #ask({ method, kind, path, accept, headers, name, signal }: Question): Promise<Reply> {

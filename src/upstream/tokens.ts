@@ -29,7 +29,13 @@ export interface Grant {
 interface Kept {
   readonly token: string
   readonly refreshAt: number
+  readonly expiresAt: number
+  /** Got from the token service by this agent. */
+  readonly isOwn: boolean
 }
+
+/** Asks others for a token; never fails but with the signal's reason. */
+type Borrow = (options: { signal: AbortSignal }) => Promise<Token | undefined>
 
 function keyOf({ realm, service, scopes, credential }: Grant): string {
   return JSON.stringify([realm.href, service, [...scopes].sort(), fingerprint(credential)])
@@ -42,7 +48,8 @@ export class Tokens {
   readonly #deadlineMs: number
   readonly #stopping: AbortSignal
   readonly #kept = new Map<string, Kept>()
-  readonly #underWay = new Map<string, Promise<string>>()
+  readonly #underWay = new Map<string, Promise<Kept>>()
+  readonly #borrowing = new Map<string, Promise<Kept>>()
 
   constructor(options: { exchange: Exchange; userAgent: string; deadlineMs: number; signal: AbortSignal }) {
     this.#exchange = options.exchange
@@ -52,36 +59,57 @@ export class Tokens {
   }
 
   /**
-   * A token for this, kept or new. `not` is one that upstream has refused. `fresh` tells whether it is newer than this
-   * question.
+   * A token for this: kept, of others (by `borrow`), or new. `not` is one that upstream has refused; others are not asked
+   * then. `fresh` tells whether the token service has given it since this question, `isOwn` whether to this agent.
    */
   async get(
     grant: Grant,
-    { not, signal }: { not?: string | undefined; signal: AbortSignal },
-  ): Promise<{ token: string; fresh: boolean }> {
+    { not, borrow, signal }: { not?: string | undefined; borrow?: Borrow | undefined; signal: AbortSignal },
+  ): Promise<{ token: string; fresh: boolean; isOwn: boolean }> {
     const key = keyOf(grant)
+    const kept = this.#good(key)
+    if (kept !== undefined && kept.token !== not) return { ...kept, fresh: false }
+    const request =
+      borrow === undefined || not !== undefined
+        ? this.#own(key, grant)
+        : once(this.#borrowing, key, () => this.#borrow(key, grant, borrow))
+    const { token, isOwn } = await unlessAborted(request, signal)
+    return { token, fresh: isOwn, isOwn }
+  }
+
+  /** For another agent: one that this one has got itself, and nobody else's. */
+  async lend(grant: Grant, { signal }: { signal: AbortSignal }): Promise<Token> {
+    const key = keyOf(grant)
+    const kept = this.#good(key)
+    const { token, expiresAt } =
+      kept?.isOwn === true ? kept : await unlessAborted(this.#own(key, grant), signal)
+    return { token, lifetimeMs: Math.max(0, Math.floor(expiresAt - performance.now())) }
+  }
+
+  #good(key: string): Kept | undefined {
     const kept = this.#kept.get(key)
-    if (kept !== undefined && kept.token !== not && kept.refreshAt > performance.now()) {
-      return { token: kept.token, fresh: false }
-    }
-    let request = this.#underWay.get(key)
-    if (request === undefined) {
-      request = this.#fetch(key, grant).finally(() => this.#underWay.delete(key))
-      this.#underWay.set(key, request)
-    }
-    return { token: await unlessAborted(request, signal), fresh: true }
+    return kept !== undefined && kept.refreshAt > performance.now() ? kept : undefined
+  }
+
+  #own(key: string, grant: Grant): Promise<Kept> {
+    return once(this.#underWay, key, () => this.#fetch(key, grant))
+  }
+
+  async #borrow(key: string, grant: Grant, borrow: Borrow): Promise<Kept> {
+    const lent = await borrow({ signal: this.#stopping })
+    if (lent === undefined) return this.#own(key, grant)
+    const kept = this.#good(key)
+    return kept?.isOwn === true ? kept : this.#keep(key, lent, { isOwn: false })
   }
 
   /** Not tied to who asked first: others wait for the same token. */
-  async #fetch(key: string, grant: Grant): Promise<string> {
+  async #fetch(key: string, grant: Grant): Promise<Kept> {
     const deadline = AbortSignal.timeout(this.#deadlineMs)
     const signal = AbortSignal.any([deadline, this.#stopping])
     try {
       for (let tried = 1; ; tried += 1) {
         try {
-          const { token, lifetimeMs } = await this.#ask(grant, signal)
-          this.#keep(key, token, lifetimeMs)
-          return token
+          return this.#keep(key, await this.#ask(grant, signal), { isOwn: true })
         } catch (error) {
           signal.throwIfAborted()
           if (!(error instanceof Failure) || error.code !== 'unavailable') throw error
@@ -102,16 +130,15 @@ export class Tokens {
     }
   }
 
-  #keep(key: string, token: string, lifetimeMs: number): void {
-    this.#kept.delete(key)
+  #keep(key: string, { token, lifetimeMs }: Token, { isOwn }: { isOwn: boolean }): Kept {
+    const expiresAt = performance.now() + lifetimeMs
     // Refreshed early, so that none expires between here and upstream.
-    this.#kept.set(key, {
-      token,
-      refreshAt: performance.now() + lifetimeMs - Math.min(lifetimeMs / 4, 30_000),
-    })
-    if (this.#kept.size <= KEPT) return
+    const kept = { token, refreshAt: expiresAt - Math.min(lifetimeMs / 4, 30_000), expiresAt, isOwn }
+    this.#kept.delete(key)
+    this.#kept.set(key, kept)
     const oldest = this.#kept.keys().next()
-    if (oldest.done !== true) this.#kept.delete(oldest.value)
+    if (this.#kept.size > KEPT && oldest.done !== true) this.#kept.delete(oldest.value)
+    return kept
   }
 
   async #ask(grant: Grant, signal: AbortSignal): Promise<Token> {
@@ -153,4 +180,17 @@ export class Tokens {
     if (token === undefined) throw new Failure('unavailable', `${source} sent no token`, { source })
     return token
   }
+}
+
+/** Whoever asks while it is under way gets the same. */
+function once<Result>(
+  underWay: Map<string, Promise<Result>>,
+  key: string,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const joined = underWay.get(key)
+  if (joined !== undefined) return joined
+  const begun = work().finally(() => underWay.delete(key))
+  underWay.set(key, begun)
+  return begun
 }

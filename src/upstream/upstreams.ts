@@ -3,6 +3,7 @@ import type { Repository } from '../oci/repository.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Registry, TagHead } from '../resolve/registry.ts'
 import type { Source, Want } from '../resolve/source.ts'
+import type { Commons, TokenWish } from './commons.ts'
 import { headAt } from './head.ts'
 import { type HostState, UpstreamHost } from './host.ts'
 import {
@@ -17,6 +18,7 @@ import { referrersAt } from './referrers.ts'
 import { inRounds } from './rounds.ts'
 import { tagAt } from './tag.ts'
 import { tagsAt } from './tags.ts'
+import type { Token } from './token.ts'
 import { Transport } from './transport.ts'
 
 /** How many registries without an entry are kept in mind: clients may name any. */
@@ -32,6 +34,12 @@ export interface Upstreams extends Registry {
   /** Who would be asked for what is in it, in order. */
   hosts(repository: Repository): readonly string[]
   status(): UpstreamStatus[]
+  /** A token for another agent, if `isSame` says that it would get it, too; got from the token service if need be. */
+  lend(
+    wish: TokenWish,
+    isSame: (identity: string) => boolean,
+    options: { signal: AbortSignal },
+  ): Promise<Token | undefined>
   close(): Promise<void>
 }
 
@@ -40,19 +48,21 @@ interface Known {
   readonly hosts: readonly UpstreamHost[]
 }
 
-export function createUpstreams(options: UpstreamOptions): Upstreams {
-  return new RegistryUpstreams(options)
+export function createUpstreams(options: UpstreamOptions, commons?: Commons): Upstreams {
+  return new RegistryUpstreams(options, commons)
 }
 
 class RegistryUpstreams implements Upstreams {
   readonly #options: UpstreamOptions
+  readonly #commons: Commons | undefined
   readonly #stopping = new AbortController()
   readonly #transports = new Map<string, Transport>()
   readonly #configured = new Map<string, Known>()
   readonly #passing = new Map<string, Known>()
 
-  constructor(options: UpstreamOptions) {
+  constructor(options: UpstreamOptions, commons: Commons | undefined) {
     this.#options = options
+    this.#commons = commons
     for (const entry of options.entries ?? []) {
       this.#configured.set(canonicalNamespace(entry.namespace), this.#make(describe(options, entry)))
     }
@@ -108,6 +118,15 @@ class RegistryUpstreams implements Upstreams {
     )
   }
 
+  async lend(
+    wish: TokenWish,
+    isSame: (identity: string) => boolean,
+    options: { signal: AbortSignal },
+  ): Promise<Token | undefined> {
+    const host = this.#hosts(wish.repository).find(({ name }) => name === wish.host)
+    return host?.lend(wish, isSame, options)
+  }
+
   async close(): Promise<void> {
     this.#stopping.abort(new Failure('stopping', 'the agent is stopping'))
     await Promise.all([...this.#transports.values()].map((transport) => transport.close()))
@@ -133,9 +152,10 @@ class RegistryUpstreams implements Upstreams {
   #make(upstream: Upstream): Known {
     const deadlines = { ...DEADLINES, ...this.#options.deadlines }
     const transport = this.#transport(upstream)
+    const commons = this.#commons
     const { signal } = this.#stopping
     const hosts = upstream.hosts.map(
-      (host) => new UpstreamHost({ upstream, host, transport, deadlines, signal }),
+      (host) => new UpstreamHost({ upstream, host, transport, deadlines, commons, signal }),
     )
     return { upstream, hosts }
   }

@@ -5,18 +5,22 @@ import type { Repository } from '../../src/oci/repository.ts'
 import { issueCredentials } from '../../src/peers/certificate.ts'
 import type { PeerCredentials } from '../../src/peers/credentials.ts'
 import { identityOf } from '../../src/peers/identity.ts'
+import type { Lend } from '../../src/peers/lending.ts'
 import { type Member, type MemberId, type Membership, PEER_PROTOCOL } from '../../src/peers/member.ts'
 import { PeerNetwork } from '../../src/peers/network.ts'
 import { Ranks } from '../../src/peers/owner.ts'
 import { Pace } from '../../src/peers/pace.ts'
+import { PeerCommons } from '../../src/peers/peer-commons.ts'
 import { PeerRegistry } from '../../src/peers/peer-registry.ts'
 import { Pieces } from '../../src/peers/pieces.ts'
+import { Pseudonyms } from '../../src/peers/pseudonyms.ts'
 import { deriveSecret, type SwarmSecret } from '../../src/peers/secret.ts'
 import { DEFAULT_POLICY, type FlightPolicy } from '../../src/resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/resolve/freshness.ts'
 import { Held } from '../../src/resolve/held.ts'
 import { readAll } from '../../src/resolve/manifest-reading.ts'
 import { Resolution } from '../../src/resolve/resolver.ts'
+import type { UpstreamEntry } from '../../src/upstream/options.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
 import { type Wanting, Warming } from '../../src/warm/warming.ts'
 import { MemoryCatalog } from '../support/memory-catalog.ts'
@@ -122,6 +126,9 @@ export class Cluster {
 
 export interface NodeOptions {
   readonly zone?: string
+  readonly upstream?: Partial<UpstreamEntry>
+  /** In place of what it would lend to others. */
+  readonly lend?: Lend
   readonly policy?: Partial<FlightPolicy>
   readonly uploadBytesPerSecond?: number
   readonly allow?: readonly string[]
@@ -143,7 +150,7 @@ export class Node {
   isLive = true
   readonly #zone: string | undefined
   readonly #protocol: number
-  readonly #upstreams: Upstreams
+  readonly upstreams: Upstreams
   readonly #network: PeerNetwork
 
   constructor(name: string, secret: SwarmSecret, host: string, options: NodeOptions) {
@@ -152,15 +159,16 @@ export class Node {
     this.#protocol = options.protocol ?? PEER_PROTOCOL
     const credentials = issueCredentials([secret], { identity: identityOf(randomBytes(32)) })
     this.credentials = credentials
-    this.#upstreams = createUpstreams({
-      entries: [{ namespace: REPOSITORY.registry, hosts: [host], tls: false }],
-    })
-    const allowed = allowedBy(options.allow)
     let network: PeerNetwork | undefined
+    this.upstreams = createUpstreams(
+      { entries: [{ namespace: REPOSITORY.registry, hosts: [host], tls: false, ...options.upstream }] },
+      new PeerCommons(() => network),
+    )
+    const allowed = allowedBy(options.allow)
     this.resolution = new Resolution({
       store: this.store,
       catalog: this.catalog,
-      registry: new PeerRegistry(this.#upstreams, () => network),
+      registry: new PeerRegistry(this.upstreams, () => network),
       flightPolicy: { ...DEFAULT_POLICY, backoffMs: 5, ...options.policy },
       freshnessPolicy: DEFAULT_FRESHNESS,
       manifestMemoryBytes: 1024 * 1024,
@@ -168,6 +176,7 @@ export class Node {
     })
     network = new PeerNetwork({
       credentials,
+      pseudonyms: new Pseudonyms([secret]),
       listen: { host: '127.0.0.1', port: 0 },
       traffic: {
         upload: new Pace(options.uploadBytesPerSecond),
@@ -184,6 +193,7 @@ export class Node {
           return { digest, mediaType, size: undefined, ageMs: Date.now() - (record?.checkedAt ?? Date.now()) }
         },
         allowed,
+        lend: options.lend ?? ((terms, isSame, within) => this.upstreams.lend(terms, isSame, within)),
         warm: (wish, { signal }) => {
           this.wishes.push({ ...wish, signal })
           return this.warming.warm({ ...wish, signal })
@@ -238,7 +248,7 @@ export class Node {
     await this.warming.stop()
     await this.resolution.flights.stop()
     this.#network.close()
-    await this.#upstreams.close()
+    await this.upstreams.close()
   }
 
   async pull(digest: Digest): Promise<{ bytes: Buffer; from: string }> {

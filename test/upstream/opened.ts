@@ -2,6 +2,7 @@ import type { TestContext } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Repository } from '../../src/oci/repository.ts'
 import type { Source, VouchedIntake, Want } from '../../src/resolve/source.ts'
+import type { Commons } from '../../src/upstream/commons.ts'
 import type { UpstreamEntry, UpstreamOptions } from '../../src/upstream/options.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
@@ -21,15 +22,13 @@ export interface Opened {
 export async function open(
   t: TestContext,
   entry: Partial<UpstreamEntry> = {},
-  options: Omit<UpstreamOptions, 'entries'> & { tls?: boolean } = {},
+  options: Omit<UpstreamOptions, 'entries'> & { tls?: boolean; commons?: Commons } = {},
 ): Promise<Opened> {
-  const { tls = false, ...others } = options
+  const { tls = false, commons, ...others } = options
   const server = await startFaultyUpstream({ tls })
   t.after(() => server.close())
-  const upstreams = createUpstreams({
-    ...others,
-    entries: [{ namespace: server.host, tls, acceptInvalidCerts: tls, ...entry }],
-  })
+  const entries = [{ namespace: server.host, tls, acceptInvalidCerts: tls, ...entry }]
+  const upstreams = createUpstreams({ ...others, entries }, commons)
   t.after(() => upstreams.close())
   const repository = { registry: entry.namespace ?? server.host, name: 'team/app' }
   const controller = new AbortController()
