@@ -1,9 +1,10 @@
+import { creepingAmong } from './creeping.ts'
 import type { MemberId } from './member.ts'
 import type { Event, Order } from './order.ts'
 import { Parties, type PartiesOptions } from './parties.ts'
 import { isWanting, newPace, type Party, reachOf } from './party.ts'
 import { SLACK } from './placing.ts'
-import { creepersAmong, isStalled, measure, noteOffer } from './pulse.ts'
+import { isStalled, measure, measureEnd, noteOffer } from './pulse.ts'
 import { attach, isBehind } from './shape.ts'
 import { starvingBesideIdle } from './starving.ts'
 import { UpstreamTurns } from './upstream-turns.ts'
@@ -141,6 +142,7 @@ export class Gathering {
   #hasAll(party: Party): void {
     if (party.root === 'holder') return
     party.isSlow = false
+    if (this.#parties.bytes !== undefined) measureEnd(party, this.#parties.bytes, this.#now())
     this.#parties.raise(party, 'holder')
     this.#turns.succeeded()
   }
@@ -203,6 +205,7 @@ export class Gathering {
   #look(): void {
     const now = this.#now()
     const left = new Set<Party>()
+    const last: Party[] = []
     const leave = (parties: Iterable<Party>): void => {
       for (const party of this.#parties.scatter(parties)) left.add(party)
     }
@@ -213,17 +216,21 @@ export class Gathering {
       else if (isStalled(party, now)) leave(this.#stalled(party))
       if (this.#parties.isSilent(party) && party === this.#parties.head) this.#parties.stop(party)
     }
-    for (const party of creepersAmong(this.#parties, now)) {
+    const { slow, cleared } = creepingAmong(this.#parties, this.#parties.bytes, now)
+    for (const party of slow) {
       party.isSlow = true
-      // It need not have been their fault.
-      for (const child of party.children) child.isSlow = false
+      if (party.root === undefined && party.children.size > 0) last.push(party)
       leave(party.children)
     }
+    for (const party of cleared) party.isSlow = false
+    leave(cleared.filter(({ root, children }) => root === undefined && children.size === 0))
     leave(starvingBesideIdle(this.#parties, this.#parties.bytes, now))
     for (const party of this.#parties) {
       if (this.#parties.isWaiting(party) && !this.#parties.isSilent(party)) left.add(party)
     }
     this.#arrange(left)
+    // Where it was, those who were behind it are now.
+    this.#arrange(this.#parties.scatter(last))
     this.#turns.volunteer()
     this.#turns.help()
   }

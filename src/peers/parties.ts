@@ -71,6 +71,7 @@ export class Parties {
       isSlow: false,
       hasFailed: false,
       suspicions,
+      passedOver: [],
       pace: newPace(this.#now(), position),
     }
     this.#all.set(id, party)

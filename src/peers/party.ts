@@ -26,6 +26,8 @@ export interface Party {
   /** Upstream failed it. */
   hasFailed: boolean
   readonly suspicions: Suspicions
+  /** Those who took from it, and were passed over as slow: until another has shown whether it was their fault. */
+  passedOver: { readonly party: Party; readonly rate: number }[]
   readonly pace: Pace
 }
 
@@ -40,8 +42,8 @@ export interface Pace {
   offeredAt: number | undefined
   /** Bytes per second of late; of a holder: when it last took. 0 when nothing is known. */
   rate: number
-  /** How often that was taken. */
-  measured: number
+  /** What it gives at most, as tries have shown; undefined: as much as it takes, as far as anybody knows. */
+  gives: number | undefined
   measuredAt: number
   measuredFrom: number
   /** How often it stood still, since it last got on. */
@@ -55,7 +57,7 @@ export function newPace(now: number, position: number): Pace {
     placedAt: now,
     offeredAt: undefined,
     rate: 0,
-    measured: 0,
+    gives: undefined,
     measuredAt: now,
     measuredFrom: position,
     stalls: 0,

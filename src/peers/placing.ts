@@ -68,7 +68,7 @@ export function chooseParent(child: Party, { parties, mayTake, chain, loadOf }: 
  * got that parent: so a zone is left at its end only, and once.
  */
 export function displacedBy(child: Party, parent: Party, { mayTake }: Ground): Party[] {
-  if (child.zone !== parent.zone || child.children.size > 0) return []
+  if (child.zone !== parent.zone || child.children.size > 0 || child.isSlow) return []
   return [...parent.children].filter((other) => isDisplaceable(other, child, parent) && mayTake(other, child))
 }
 
@@ -77,12 +77,13 @@ function isDisplaceable(other: Party, child: Party, parent: Party): boolean {
 }
 
 function reasonsFor(child: Party, party: Party, chain: number, elsewhere: number): Reasons {
-  const isForeign = party.zone === child.zone ? 0 : 1
+  const isForeign = party.zone === child.zone && !party.isSlow ? 0 : 1
   const isLate = reachOf(party) + SLACK < child.position ? 1 : 0
+  const canDisplace = isForeign === 0 && child.children.size === 0 && !child.isSlow
   let load = 0
   for (const other of party.children) {
     if (other === child || other.isSlow) continue
-    if (isForeign === 0 && isDisplaceable(other, child, party) && child.children.size === 0) continue
+    if (canDisplace && isDisplaceable(other, child, party)) continue
     load += 1
   }
   const crowd = crowdOf(party, load, chain)

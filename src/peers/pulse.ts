@@ -8,12 +8,7 @@ const STALL_MS = 4000
 /** A head may have to wait for its upstream; it has a deadline of its own for that. */
 const HEAD_STALL_MS = 8000
 const STUCK_MS = 10_000
-/** A party creeps when it is so much behind its parent, at less than so much of its parent's speed. */
-const LAG_MS = 3000
-const CREEP = 0.4
-const MEASURE_MS = 1000
-/** So often its speed was taken, and it is to be counted on. */
-const STEADY = 4
+const MEASURE_MS = 500
 
 export function isSilent({ id, pace }: Party, now: number, self: MemberId): boolean {
   return id !== self && now - pace.heardAt > SILENT_MS
@@ -24,13 +19,19 @@ export function measure({ pace, position, root }: Party, now: number): void {
   const ms = now - pace.measuredAt
   if (ms < MEASURE_MS || root === 'holder') return
   const bytes = position - pace.measuredFrom
-  if (bytes > 0 || pace.measured > 0) {
+  if (bytes > 0 || pace.rate > 0) {
     const rate = (bytes * 1000) / ms
-    pace.rate = pace.measured === 0 ? rate : (pace.rate + rate) / 2
-    pace.measured += 1
+    pace.rate = pace.rate === 0 ? rate : (pace.rate + rate) / 2
   }
   pace.measuredAt = now
   pace.measuredFrom = position
+}
+
+/** To be called when it has all of it: that may have taken less time than there is between two measurements. */
+export function measureEnd({ pace, position }: Party, bytes: number, now: number): void {
+  const ms = now - pace.measuredAt
+  if (position === 0 || ms <= 0 || (pace.rate > 0 && ms < MEASURE_MS / 2)) return
+  pace.rate = Math.max(pace.rate, ((bytes - pace.measuredFrom) * 1000) / ms)
 }
 
 /** To be called whenever a party may have got another parent, or its parent more: notes since when there is something to be had. */
@@ -62,27 +63,4 @@ export function isStuck({ root, parent, pace }: Party, now: number): boolean {
     if (at.root === undefined && (at.parent === undefined || at.pace.offeredAt !== undefined)) return false
   }
   return true
-}
-
-/**
- * Those who hold up who is behind them: they take much more slowly than their parent did, although nothing is wrong with
- * the parent; or all who take from them do.
- */
-export function creepersAmong(parties: Iterable<Party>, now: number): Party[] {
-  const found: Party[] = []
-  for (const party of parties) {
-    if (party.children.size === 0 || party.pace.measured < STEADY) continue
-    const lagging = [...party.children].filter((child) => isLagging(child, party, now))
-    if (lagging.length === 0) continue
-    if (lagging.length > 1 && lagging.length === party.children.size) {
-      if (!party.isSlow && party.root !== 'head') found.push(party)
-    } else found.push(...lagging.filter(({ isSlow }) => !isSlow))
-  }
-  return found
-}
-
-function isLagging({ position, pace }: Party, parent: Party, now: number): boolean {
-  const { rate } = parent.pace
-  if (now - pace.placedAt < LAG_MS || pace.rate > CREEP * rate) return false
-  return reachOf(parent) - position > (LAG_MS * rate) / 1000
 }

@@ -73,6 +73,66 @@ test('a slow member soon holds up nobody but itself', () => {
   assert.ok(egressRatio < 1.01, `${egressRatio}`)
 })
 
+/** Milliseconds that all but the slow ones of eight need beyond what one link takes. */
+function heldUp(mebibytes: number, slow: readonly number[], more: Partial<Simulation> = {}): number {
+  const { perMember, egressRatio } = pull({
+    members: 8,
+    layers: [mebibytes * MIB],
+    speed: (member) => (slow.includes(member) ? 0.15 : 1),
+    ...more,
+  })
+  assert.ok(egressRatio < 1.001, `${egressRatio}`)
+  const others = perMember.filter((_, member) => !slow.includes(member))
+  const last = Math.max(...others.map(({ doneMs = 0 }) => doneMs))
+  return last - (1000 * mebibytes * MIB) / LINK
+}
+
+/** With the seed of these tests this one is the owner, and brings the first layer from upstream. */
+const FIRST = 3
+/** Those behind it, one after the other. */
+const BEHIND = [6, 0, 4, 5, 1, 7, 2]
+
+test('wherever in the chain a slow member stands, it holds up the others for two seconds at most', () => {
+  for (const mebibytes of [8, 24, 96]) {
+    for (const slow of BEHIND) {
+      const ms = heldUp(mebibytes, [slow])
+      assert.ok(ms < 2100, `${slow}, ${mebibytes} MiB: ${ms} ms`)
+    }
+  }
+})
+
+test('so do two of them, each for itself', () => {
+  for (const [at, slow] of BEHIND.entries()) {
+    for (const other of BEHIND.slice(at + 1)) {
+      const ms = heldUp(24, [slow, other])
+      assert.ok(ms < 4500, `${slow} and ${other}: ${ms} ms`)
+    }
+  }
+})
+
+test('also at the head of a zone', () => {
+  for (const slow of BEHIND) {
+    const ms = heldUp(24, [slow], { zones: 2 })
+    assert.ok(ms < 3000, `${slow}: ${ms} ms`)
+  }
+})
+
+test('also behind one that has had it all for long', () => {
+  for (const slow of BEHIND) {
+    const joinsAtMs = (member: number): number => (member === FIRST ? 0 : member === slow ? 39_900 : 40_000)
+    const ms = heldUp(24, [slow], { joinsAtMs }) - 40_000
+    assert.ok(ms < 2500, `${slow}: ${ms} ms`)
+  }
+})
+
+test('where it is the one before them that is faster than all others, these stay behind each other', () => {
+  const ms = heldUp(96, [], {
+    speed: (member) => (member === FIRST ? 4 : 1),
+    upstreamBytesPerSecond: 4 * LINK,
+  })
+  assert.ok(ms < 2500, `${ms} ms`)
+})
+
 test('64 of which some have a small image and some a large one', () => {
   for (const layers of [LAYERS, [MIB, MIB, MIB, MIB], [64 * MIB]]) {
     const { lastMs, boundMs, egressRatio } = pull({ members: 64, layers })

@@ -279,3 +279,39 @@ test('who has all that its parent has takes from one that has it all and gives t
   assert.deepEqual(parents(crowd, '0', '1', '2'), ['has', 'idle', '1'])
   crowd.untilWhole()
 })
+
+test('who takes more slowly than those behind it could is passed over and becomes the last', () => {
+  const crowd = new Crowd({ size: 400 * PIECE })
+  crowd.join('has', { whole: true })
+  for (const name of ['slow', '1', '2']) crowd.join(name)
+  const slow = crowd.members.get(named('slow'))
+  assert.ok(slow)
+  slow.most = 1
+  assert.deepEqual(parents(crowd, 'slow', '1', '2'), ['has', 'slow', '1'])
+  for (let at = 0; at < 7; at += 1) crowd.live()
+  assert.deepEqual(parents(crowd, '1', '2', 'slow'), ['has', '1', '2'])
+  crowd.join('late')
+  assert.notEqual(crowd.gathering.parentOf(named('late')), 'slow')
+  crowd.untilWhole()
+})
+
+test('who takes as much as those behind it do is not passed over again and again', () => {
+  const crowd = new Crowd({ size: 1000 * PIECE })
+  crowd.join('has', { whole: true })
+  for (const name of ['0', '1', '2', '3']) crowd.join(name)
+  const before = crowd.orders.length
+  crowd.untilWhole()
+  assert.ok(crowd.orders.length - before <= 6, `${crowd.orders.length - before} orders`)
+})
+
+test('who gives more slowly than it takes is passed over when others get no more from it', () => {
+  const crowd = chain(6, { size: 2000 * PIECE })
+  const isBehindOne = (name: string): boolean => crowd.gathering.parentOf(named(name)) === '1'
+  for (let at = 0; at < 60 && ['2', '3', '4', '5'].some(isBehindOne); at += 1) {
+    for (const [id, member] of crowd.members) {
+      member.most = isBehindOne(id) ? 1 : Number.POSITIVE_INFINITY
+    }
+    crowd.live()
+  }
+  assert.ok(!['2', '3', '4', '5'].some(isBehindOne))
+})

@@ -16,6 +16,8 @@ interface Model {
   isBroken: boolean
   /** Brings it from upstream by another owner's order. */
   isLeftOver: boolean
+  /** In a quarter of a second it takes no more pieces. */
+  most: number
 }
 
 /** A gathering and, in memory, the members that do what it says: parents deliver, time passes by hand. */
@@ -65,6 +67,7 @@ export class Crowd {
       isWhole: whole,
       isBroken: false,
       isLeftOver: from === 'upstream',
+      most: Number.POSITIVE_INFINITY,
     })
     this.ended.delete(id)
     return this.tell({ is: 'joined', id, zone, position, whole, from })
@@ -93,7 +96,7 @@ export class Crowd {
     for (const member of [...this.members.values()]) {
       const { doing, id } = member
       if (!this.members.has(id) || member.isWhole) continue
-      const enough = member.position + pieces * PIECE
+      const enough = member.position + Math.min(pieces, member.most) * PIECE
       if (doing?.do === 'fetch' || doing?.do === 'alone') {
         if (this.isUpstreamDown) {
           this.tell({ is: 'failed', id })
