@@ -1,18 +1,14 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { homedir, tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import * as v from 'valibot'
 import { parse } from 'yaml'
 import { SETTINGS, type SettingName } from '../../src/config/schema.ts'
 import { Metrics } from '../../src/observe/metrics.ts'
-import { run, tryRun } from '../support/programs.ts'
+import { CHART, openChart, WAYS } from './helm.ts'
 import { containersOf, DEPLOY, named, resourcesIn, workloadsOf } from './manifests.ts'
 import { assertSound, settingsOf } from './soundness.ts'
-
-const CHART = join(DEPLOY, 'chart')
 
 const Shape = v.looseObject({
   properties: v.optional(v.record(v.string(), v.unknown()), {}),
@@ -93,17 +89,9 @@ test('the dashboard asks for metrics that there are', async () => {
 })
 
 test('what Helm makes of the chart is sound, and the manifests are that', async (t) => {
-  const helm = findHelm()
-  if (helm === undefined)
-    return t.skip('missing: helm (go install helm.sh/helm/v3/cmd/helm@latest), which renders the chart')
-  const folder = await mkdtemp(join(tmpdir(), 'leat-chart-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
-  const render = async (values: string, ...more: string[]): Promise<string> => {
-    await writeFile(join(folder, 'values.yaml'), values)
-    const args = ['template', 'leat', CHART, '--namespace', 'leat', '--kube-version', '1.31.0', '--values']
-    const { stdout } = await run(helm, [...args, join(folder, 'values.yaml'), ...more])
-    return stdout
-  }
+  const chart = await openChart(t)
+  if (chart === undefined) return
+  const render = (values: string, ...more: string[]): Promise<string> => chart.render(values, { more })
 
   await t.test('the manifests are what deploy/render.sh makes of it', async () => {
     const values = await readFile(join(DEPLOY, 'manifests.values.yaml'), 'utf8')
@@ -115,23 +103,7 @@ test('what Helm makes of the chart is sound, and the manifests are that', async 
     )
   })
 
-  const ways: Readonly<Record<string, string>> = {
-    'as it is': '',
-    'without peers': 'peers: { enabled: false }',
-    'for CRI-O': 'runtime: { name: crio, folder: /etc/containers, registries: [ghcr.io] }',
-    'for k3s':
-      'runtime: { folder: /var/lib/rancher/k3s/agent/etc/containerd, config: /var/lib/rancher/k3s/agent/etc/containerd/config.toml, writeConfig: true }',
-    'without touching the runtime': 'runtime: { install: false }',
-    watched:
-      'admin: { listen: node }\nserviceMonitor: { enabled: true, labels: { a: b } }\ndashboard: { enabled: true }',
-    'with nodes that start warm':
-      'startupTaint: { enabled: true, key: corp/x }\nconfig: { warm: [alpine:3] }\ntolerations: []\nadmin: { listen: node }',
-    'over TLS':
-      'config: { tlsCert: /tls/tls.crt, tlsKey: /tls/tls.key }\nruntime: { caFile: /tls/ca.crt }\nextraVolumes: [{ name: tls, secret: { secretName: tls } }]\nextraVolumeMounts: [{ name: tls, mountPath: /tls }]',
-    'with much of its own':
-      'peers: { secret: 0123456789abcdef, zone: eu-1a, maxUpload: 100MiB, maxDownload: 1GiB, listen: any, bootstrap: ["10.0.0.1:49737"] }\ndht: { enabled: false }\ncredentialsSecret: hub\nseLinuxType: spc_t\nconfig: { warm: [alpine:3] }\nimage: { repository: r.corp/leat, tag: "1", pullSecrets: [pull] }\nnodeSelector: { a: b }\nextraEnv: [{ name: HTTPS_PROXY, value: "http://proxy:3128" }]\npriorityClass: { create: false, name: system-node-critical }\nnetworkPolicy: { from: [{ ipBlock: { cidr: 10.0.0.0/8 } }] }',
-  }
-  for (const [way, values] of Object.entries(ways))
+  for (const [way, values] of Object.entries(WAYS))
     await t.test(way, async () => assertSound(resourcesIn(await render(values))))
 
   await t.test('a longer drain gives the pod longer', async () => {
@@ -191,17 +163,7 @@ test('what Helm makes of the chart is sound, and the manifests are that', async 
   }
   for (const [values, why] of Object.entries(refused)) {
     await t.test(`${values} is refused`, async () => {
-      await writeFile(join(folder, 'values.yaml'), values)
-      const args = [
-        'template',
-        'leat',
-        CHART,
-        '--kube-version',
-        '1.31.0',
-        '--values',
-        join(folder, 'values.yaml'),
-      ]
-      const { code, stderr } = await tryRun(helm, args)
+      const { code, stderr } = await chart.tryRender(values)
       assert.notEqual(code, 0)
       assert.match(stderr, why)
     })
@@ -209,15 +171,9 @@ test('what Helm makes of the chart is sound, and the manifests are that', async 
 })
 
 test('a cluster that cannot keep agents to their own nodes gets no such agents', async (t) => {
-  const helm = findHelm()
-  if (helm === undefined) return t.skip('missing: helm')
-  const at = (version: string) =>
-    tryRun(helm, ['template', 'leat', CHART, '--kube-version', version, '--set', 'startupTaint.enabled=true'])
+  const chart = await openChart(t)
+  if (chart === undefined) return
+  const at = (version: string) => chart.tryRender('startupTaint: { enabled: true }', { version })
   assert.match((await at('1.29.9')).stderr, /startupTaint\.enabled needs Kubernetes 1\.30/)
   assert.equal((await at('1.30.0-eks-1')).code, 0)
 })
-
-function findHelm(): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), join(homedir(), 'go/bin')]
-  return folders.map((folder) => join(folder, 'helm')).find((path) => existsSync(path))
-}

@@ -24,8 +24,9 @@ const PACKAGES: Record<string, string> = {
 /** Daemons live where an ordinary user's PATH does not look. */
 const ALSO = ['/usr/local/sbin', '/usr/sbin', '/sbin']
 
-function findProgram(name: string): string | undefined {
-  for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), ...ALSO]) {
+/** `also`: more folders to look in. */
+export function findProgram(name: string, also: readonly string[] = ALSO): string | undefined {
+  for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), ...also]) {
     const path = join(folder, name)
     try {
       accessSync(path, constants.X_OK)

@@ -1,0 +1,59 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { type Ended, findProgram, run, tryRun } from '../support/programs.ts'
+import { DEPLOY } from './manifests.ts'
+
+export const CHART = join(DEPLOY, 'chart')
+
+/** Values that somebody may give to the chart. */
+export const WAYS: Readonly<Record<string, string>> = {
+  'as it is': '',
+  'without peers': 'peers: { enabled: false }',
+  'for CRI-O': 'runtime: { name: crio, folder: /etc/containers, registries: [ghcr.io] }',
+  'for k3s':
+    'runtime: { folder: /var/lib/rancher/k3s/agent/etc/containerd, config: /var/lib/rancher/k3s/agent/etc/containerd/config.toml, writeConfig: true }',
+  'without touching the runtime': 'runtime: { install: false }',
+  watched:
+    'admin: { listen: node }\nserviceMonitor: { enabled: true, labels: { a: b } }\ndashboard: { enabled: true }',
+  'with nodes that start warm':
+    'startupTaint: { enabled: true, key: corp/x }\nconfig: { warm: [alpine:3] }\ntolerations: []\nadmin: { listen: node }',
+  'over TLS':
+    'config: { tlsCert: /tls/tls.crt, tlsKey: /tls/tls.key }\nruntime: { caFile: /tls/ca.crt }\nextraVolumes: [{ name: tls, secret: { secretName: tls } }]\nextraVolumeMounts: [{ name: tls, mountPath: /tls }]',
+  'with much of its own':
+    'peers: { secret: 0123456789abcdef, zone: eu-1a, maxUpload: 100MiB, maxDownload: 1GiB, listen: any, bootstrap: ["10.0.0.1:49737"] }\ndht: { enabled: false }\ncredentialsSecret: hub\nseLinuxType: spc_t\nconfig: { warm: [alpine:3] }\nimage: { repository: r.corp/leat, tag: "1", pullSecrets: [pull] }\nnodeSelector: { a: b }\nextraEnv: [{ name: HTTPS_PROXY, value: "http://proxy:3128" }]\npriorityClass: { create: false, name: system-node-critical }\nnetworkPolicy: { from: [{ ipBlock: { cidr: 10.0.0.0/8 } }] }',
+}
+
+interface Chart {
+  /** What Helm makes of it with these values, hooks and all. */
+  render(values: string, options?: RenderOptions): Promise<string>
+  tryRender(values: string, options?: RenderOptions): Promise<Ended>
+}
+
+interface RenderOptions {
+  /** Of Kubernetes. */
+  readonly version?: string
+  readonly more?: readonly string[]
+}
+
+/** Undefined, with the test skipped, without Helm. No Debian package brings it, so it is never required. */
+export async function openChart(t: TestContext): Promise<Chart | undefined> {
+  const helm = findProgram('helm', [join(homedir(), 'go/bin')])
+  if (helm === undefined) {
+    t.skip('missing: helm (go install helm.sh/helm/v3/cmd/helm@latest), which renders the chart')
+    return undefined
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'leat-chart-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const file = join(folder, 'values.yaml')
+  const options = ['--namespace', 'leat', '--values', file]
+  const given = async (values: string, { version = '1.31.0', more = [] }: RenderOptions) => {
+    await writeFile(file, values)
+    return ['template', 'leat', CHART, ...options, '--kube-version', version, ...more]
+  }
+  return {
+    render: async (values, more = {}) => (await run(helm, await given(values, more))).stdout,
+    tryRender: async (values, more = {}) => await tryRun(helm, await given(values, more)),
+  }
+}
