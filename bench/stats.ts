@@ -2,6 +2,10 @@ export function median(values: readonly number[]): number {
   return percentile(values, 50)
 }
 
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
 /** Linear between the two nearest ranks; NaN when there are no values. */
 export function percentile(values: readonly number[], percent: number): number {
   const sorted = [...values].sort((a, b) => a - b)

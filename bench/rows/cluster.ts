@@ -9,6 +9,7 @@ import { late } from './cluster/late.ts'
 import { manifests } from './cluster/manifests.ts'
 import { members } from './cluster/members.ts'
 import { rolling } from './cluster/rolling.ts'
+import { rollout } from './cluster/rollout.ts'
 import type { Cluster } from './cluster/run.ts'
 import { together } from './cluster/together.ts'
 import { transfer } from './cluster/transfer.ts'
@@ -28,8 +29,12 @@ export async function cluster(context: Context): Promise<void> {
   await transfer(context)
   await members(context)
   const missing = whatIsMissing()
-  if (missing === undefined) await inNamespaces(context, context.settings.agentEntry)
-  else context.report({ name: `${NODES} nodes`, figures: [], checks: [], notes: [missing] })
+  if (missing !== undefined) {
+    context.report({ name: `${NODES} nodes`, figures: [], checks: [], notes: [missing] })
+    return
+  }
+  await inNamespaces(context, context.settings.agentEntry)
+  await rollout(context, context.settings.agentEntry)
 }
 
 /** Many nodes that want the same image, each with a link of its own. */

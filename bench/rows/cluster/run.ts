@@ -75,6 +75,11 @@ export function mbit(rate: Rate): string {
   return `${Math.round(rate / 1e6)} Mbit/s`
 }
 
+export const BUSY = {
+  percent: 85,
+  note: 'the processors were busy nearly all the time: with more of them it may well be faster',
+}
+
 /** For every row: whether its figures are of the network. */
 export function about(outcomes: readonly Outcome[]) {
   return {
@@ -82,8 +87,6 @@ export function about(outcomes: readonly Outcome[]) {
       { side: 'sent over the link of upstream', unit: 'x', values: outcomes.map((one) => one.wire) },
       { side: 'processors busy', unit: '%', values: outcomes.map((one) => one.busy) },
     ],
-    notes: outcomes.some((one) => one.busy > 85)
-      ? ['the processors were busy nearly all the time: with more of them it may well be faster']
-      : [],
+    notes: outcomes.some((one) => one.busy > BUSY.percent) ? [BUSY.note] : [],
   }
 }
