@@ -1,130 +1,24 @@
 import assert from 'node:assert/strict'
-import { appendFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { appendFile, mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { answersCri, pullByCri, removeByCri } from '../runtimes/cri.ts'
+import { test } from 'node:test'
+import { pullByCri, removeByCri } from '../runtimes/cri.ts'
 import { Host } from '../runtimes/host.ts'
-import { AgentProcess } from '../support/agent-process.ts'
 import { Daemon, freePort } from '../support/daemon.ts'
-import { buildImage, type Image, push } from '../support/image.ts'
-import { requirePrograms, requireRoot, run, tryRun } from '../support/programs.ts'
-import { UpstreamRegistry } from '../support/registry.ts'
-
-/** Real runtimes that are told of the agent by `agent runtime install` and by nothing else. */
-
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
-/** Exists only for the agent: what is pulled from it has come through the agent. */
-const REGISTRY = 'registry.test'
-const POLICY = '{ "default": [{ "type": "insecureAcceptAnything" }] }'
-
-interface Lab {
-  readonly programs: Readonly<Record<string, string>>
-  readonly folder: string
-  readonly upstream: UpstreamRegistry
-  readonly agent: AgentProcess
-  readonly image: Image
-  later(stop: () => Promise<unknown>): void
-}
-
-async function startLab(t: TestContext, ...names: readonly string[]): Promise<Lab | undefined> {
-  const programs: Record<string, string> | undefined = requirePrograms(t, [
-    'docker-registry',
-    'unshare',
-    ...names,
-  ])
-  if (programs === undefined || !requireRoot(t)) return undefined
-  const folder = await mkdtemp(join(tmpdir(), 'leat-'))
-  const stops = [() => rm(folder, { recursive: true, force: true, maxRetries: 3 })]
-  t.after(async () => {
-    for (const stop of stops.reverse()) await stop()
-  })
-  const later = (stop: () => Promise<unknown>): void => {
-    stops.push(async () => {
-      await stop()
-    })
-  }
-  const upstream = await UpstreamRegistry.start(programs['docker-registry'] ?? '', join(folder, 'upstream'))
-  later(() => upstream.stop())
-  const entry = (name: string) =>
-    `  - namespace: ${name}\n    host: 127.0.0.1:${upstream.port}\n    tls: false\n`
-  const config = `upstreams:\n${entry(REGISTRY)}${entry('docker.io')}`
-  const agent = await AgentProcess.start(join(folder, 'agent'), config)
-  later(() => agent.stop())
-  const image = buildImage('installed', { layerSizes: [64 * 1024, 100] })
-  await push(upstream.url, 'library/app', 'v1', image)
-  return { programs, folder, upstream, agent, image, later }
-}
-
-async function runtime(
-  action: string,
-  host: Host,
-  address: string,
-  ...more: readonly string[]
-): Promise<string> {
-  const args = [MAIN, 'runtime', action, '--root', host.root, '--listen', address, ...more]
-  return (await run(process.execPath, args)).stdout
-}
-
-/** A command in a mount namespace of its own, in which these folders of the host's are where the program looks. */
-function onHost(host: Host, folders: readonly string[], command: readonly string[]): readonly string[] {
-  const binds = folders.map((folder) => `mount --bind '${host.at(folder)}' '${folder}' && `).join('')
-  return ['--mount', 'sh', '-c', `${binds}exec "$@"`, 'sh', ...command]
-}
-
-async function assertPulledThroughAgent(
-  { upstream, agent, image }: Lab,
-  pull: () => Promise<unknown>,
-): Promise<void> {
-  await upstream.forget()
-  await pull()
-  for (const { digest } of [image.manifest, ...image.blobs]) assert.equal(await upstream.fetches(digest), 1)
-  const metrics = await (await fetch(`${agent.admin}/metrics`)).text()
-  assert.match(metrics, /^leat_served_bytes_total\{source="\w+"\} [1-9]/m)
-}
-
-interface Containerd {
-  readonly host: Host
-  readonly socket: string
-}
-
-async function startContainerd(
-  t: TestContext,
-  lab: Lab,
-  tell: (host: Host) => Promise<unknown>,
-): Promise<Containerd> {
-  const { programs, folder } = lab
-  const socket = join(folder, 'containerd.sock')
-  const config = `# written by the distribution
-version = 2
-root = "${join(folder, 'root')}"
-state = "${join(folder, 'state')}"
-[grpc]
-  address = "${socket}"
-[plugins]
-  [plugins."io.containerd.grpc.v1.cri"]
-    # pulls go through here
-    [plugins."io.containerd.grpc.v1.cri".containerd]
-      snapshotter = "native"
-  [plugins."io.containerd.internal.v1.opt"]
-    path = "${join(folder, 'opt')}"
-`
-  const host = await Host.make(t, { '/etc/containerd/config.toml': config })
-  await tell(host)
-  const command = [programs['containerd'] ?? '', '--log-level', 'warn']
-  const daemon = new Daemon(
-    'containerd',
-    programs['unshare'] ?? '',
-    onHost(host, ['/etc/containerd'], command),
-  )
-  lab.later(() => daemon.stop())
-  await daemon.ready(() => answersCri(socket))
-  return { host, socket }
-}
+import { run, tryRun } from '../support/programs.ts'
+import {
+  assertPulledThroughAgent,
+  onHost,
+  POLICY,
+  podman,
+  REGISTRY,
+  runtime,
+  startContainerd,
+  startLab,
+} from './installed-lab.ts'
 
 test('containerd pulls through the agent after an install, by its CRI socket and by ctr, and no longer after an uninstall', async (t) => {
-  const lab = await startLab(t, 'containerd', 'ctr')
+  const lab = await startLab(t, ['containerd', 'ctr'])
   if (lab === undefined) return
   const { agent, programs } = lab
   let before: object = {}
@@ -158,23 +52,8 @@ test('containerd pulls through the agent after an install, by its CRI socket and
   assert.deepEqual(await host.everything(), before)
 })
 
-function podman(lab: Lab, host: Host): (...args: readonly string[]) => Promise<string> {
-  const { programs, folder } = lab
-  const at = join(folder, 'podman')
-  const command = [
-    programs['podman'] ?? '',
-    ...['--root', join(at, 'root'), '--runroot', join(at, 'run'), '--tmpdir', join(at, 'tmp')],
-    ...['--storage-driver', 'vfs', '--events-backend', 'none', '--cgroup-manager', 'cgroupfs'],
-  ]
-  return async (...args) => {
-    const wrapped = onHost(host, ['/etc/containers'], [...command, ...args])
-    return (await run(programs['unshare'] ?? '', wrapped, { env: { CONTAINERS_REGISTRIES_CONF: undefined } }))
-      .stdout
-  }
-}
-
 test('podman pulls through the agent after an install, and no longer after an uninstall', async (t) => {
-  const lab = await startLab(t, 'podman')
+  const lab = await startLab(t, ['podman'])
   if (lab === undefined) return
   const host = await Host.make(t, {
     '/etc/containers/policy.json': POLICY,
@@ -206,7 +85,7 @@ test('podman pulls through the agent after an install, and no longer after an un
 })
 
 test('Docker pulls through the agent after an install and a reload, and no longer after an uninstall', async (t) => {
-  const lab = await startLab(t, 'dockerd', 'docker', 'containerd')
+  const lab = await startLab(t, ['dockerd', 'docker', 'containerd'])
   if (lab === undefined) return
   const { programs, folder } = lab
   const theirs = '{\n\t"debug": false,\n\t"registry-mirrors": [ "http://127.0.0.1:1" ]\n}'
@@ -282,7 +161,7 @@ async function addedByDeadAgent(
 }
 
 test('an agent that is gone adds at most 0.3 s to a pull of containerd', async (t) => {
-  const lab = await startLab(t, 'containerd')
+  const lab = await startLab(t, ['containerd'])
   if (lab === undefined) return
   const { host, socket } = await startContainerd(t, lab, async (fresh) => {
     const path = '/etc/containerd/config.toml'
@@ -303,7 +182,7 @@ test('an agent that is gone adds at most 0.3 s to a pull of containerd', async (
 })
 
 test('an agent that is gone adds at most 0.3 s to a pull of podman', async (t) => {
-  const lab = await startLab(t, 'podman')
+  const lab = await startLab(t, ['podman'])
   if (lab === undefined) return
   const registry = `127.0.0.1:${lab.upstream.port}`
   const host = await Host.make(t, {
