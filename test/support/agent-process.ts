@@ -60,6 +60,11 @@ export class AgentProcess {
     await this.#daemon.ready(() => answers(`${this.admin}/readyz`))
   }
 
+  signal(name: NodeJS.Signals): void {
+    const pid = this.#daemon?.pid
+    if (pid !== undefined) process.kill(pid, name)
+  }
+
   /** Drains it. Its exit code. */
   async stop(): Promise<number | null | undefined> {
     return await this.#daemon?.stop()
