@@ -20,7 +20,13 @@ export interface Guest {
 
 interface Address {
   all: number
-  unknown: number
+  /** Those who have not shown who they are, in the order in which they came. */
+  readonly unknown: Set<Unknown>
+}
+
+interface Unknown {
+  /** Sends it away. */
+  readonly dismiss: () => void
 }
 
 interface Strangers {
@@ -29,6 +35,8 @@ interface Strangers {
 }
 
 const REMEMBERED = 1024
+/** Of an address at which there are members, too, so many times as many strangers are put up with. */
+const LENIENCE = 8
 
 /** Counts who is at the door, and says who may not even ask. */
 export class Crowd {
@@ -44,54 +52,74 @@ export class Crowd {
     this.#now = now
   }
 
-  /** Undefined: not now. */
-  enter(from: string): Guest | undefined {
+  /** Undefined: not now. `dismiss` may be called while it has not shown who it is: others need the room more. */
+  enter(from: string, dismiss: () => void = () => {}): Guest | undefined {
     const name = network(from)
-    const address = this.#addresses.get(name) ?? { all: 0, unknown: 0 }
-    if (this.#isFull(address) || this.#isTiresome(name)) return undefined
+    const address = this.#addresses.get(name) ?? { all: 0, unknown: new Set() }
+    if (this.#isFull(address) || this.#isTiresome(name, address) || !this.#hasRoomFor(address))
+      return undefined
     this.#addresses.set(name, address)
     address.all += 1
-    address.unknown += 1
     this.#all += 1
     this.#unknown += 1
-    let isKnown = false
+    let isHere = true
     const known = (): void => {
-      isKnown = true
-      address.unknown -= 1
-      this.#unknown -= 1
+      if (address.unknown.delete(unknown)) this.#unknown -= 1
     }
+    const gone = (): void => {
+      isHere = false
+      known()
+      address.all -= 1
+      this.#all -= 1
+      if (address.all === 0) this.#addresses.delete(name)
+    }
+    const unknown: Unknown = {
+      dismiss: () => {
+        gone()
+        dismiss()
+      },
+    }
+    address.unknown.add(unknown)
     return {
       known,
       leave: () => {
-        if (!isKnown) {
-          known()
-          this.#wasStranger(name)
-        }
-        address.all -= 1
-        this.#all -= 1
-        if (address.all === 0) this.#addresses.delete(name)
+        if (!isHere) return
+        if (address.unknown.has(unknown)) this.#wasStranger(name)
+        gone()
       },
     }
   }
 
   #isFull(address: Address): boolean {
-    const limits = this.#limits
+    const { maxConnections, maxPerAddress, maxUnknownPerAddress } = this.#limits
     return (
-      this.#all >= limits.maxConnections ||
-      this.#unknown >= limits.maxUnknown ||
-      address.all >= limits.maxPerAddress ||
-      address.unknown >= limits.maxUnknownPerAddress
+      this.#all >= maxConnections ||
+      address.all >= maxPerAddress ||
+      address.unknown.size >= maxUnknownPerAddress
     )
   }
 
-  #isTiresome(name: string): boolean {
+  /** Where all room for the unknown is taken, whoever has waited longest at the address with most of them has to go. */
+  #hasRoomFor(address: Address): boolean {
+    if (this.#unknown < this.#limits.maxUnknown) return true
+    let fullest = address
+    for (const other of this.#addresses.values())
+      if (other.unknown.size > fullest.unknown.size) fullest = other
+    if (fullest === address) return false
+    const [oldest] = fullest.unknown
+    oldest?.dismiss()
+    return oldest !== undefined
+  }
+
+  #isTiresome(name: string, { all, unknown }: Address): boolean {
     const strangers = this.#strangers.get(name)
     if (strangers === undefined) return false
     if (strangers.until <= this.#now()) {
       this.#strangers.delete(name)
       return false
     }
-    return strangers.count >= this.#limits.maxStrangers
+    const { maxStrangers } = this.#limits
+    return strangers.count >= (all > unknown.size ? LENIENCE * maxStrangers : maxStrangers)
   }
 
   #wasStranger(name: string): void {

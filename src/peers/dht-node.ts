@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram'
 import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
-import { isIPv4 } from 'node:net'
+import { isIPv4, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import DHT, { type NodeOptions } from 'hyperdht'
 import { Failure } from '../resolve/failure.ts'
@@ -35,6 +35,11 @@ export interface DhtNodeOptions {
  * without punching holes, and whoever knows one of them can join through it.
  */
 export async function openDhtNode(options: DhtNodeOptions): Promise<{ node: DHT; ready: Promise<DHT> }> {
+  for (const { host, port } of options.bootstrap) {
+    if (!isIPv6(host)) continue
+    const why = `the bootstrap node [${host}]:${port} cannot be asked, since the DHT speaks only IPv4`
+    throw new Failure('unavailable', `${why}: name its IPv4 address`)
+  }
   const host = await ipv4Of(options.listen.host)
   const port = options.listen.port === 0 ? await freePort(host) : options.listen.port
   const where: NodeOptions = {

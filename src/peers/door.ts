@@ -103,7 +103,10 @@ export class Door {
   /** Before a byte is read: whoever comes too often costs no handshake. */
   #admit(socket: Socket): void {
     const { remoteAddress, remotePort } = socket
-    const guest = remoteAddress === undefined ? undefined : this.#crowd.enter(remoteAddress)
+    const guest =
+      remoteAddress === undefined
+        ? undefined
+        : this.#crowd.enter(remoteAddress, () => socket.resetAndDestroy())
     if (guest === undefined) {
       socket.resetAndDestroy()
       return

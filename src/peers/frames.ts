@@ -16,7 +16,8 @@ const BYTES = 1
 const OVER = 2
 
 export type Frame =
-  | { readonly is: 'message'; readonly message: unknown }
+  /** `length`: of what it was before it was read, in bytes. */
+  | { readonly is: 'message'; readonly message: unknown; readonly length: number }
   /** So many bytes of content follow. */
   | { readonly is: 'bytes'; readonly length: number }
   | { readonly is: 'over' }
@@ -117,7 +118,7 @@ export class FrameReader {
     this.#textLength += part.length
     if (this.#textLength < text.length) return { used: part.length, frame: undefined }
     this.#text = undefined
-    return { used: part.length, frame: { is: 'message', message: parseJson(text) } }
+    return { used: part.length, frame: { is: 'message', message: parseJson(text), length: text.length } }
   }
 }
 

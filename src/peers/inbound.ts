@@ -6,6 +6,8 @@ import type { Pace } from './pace.ts'
 
 /** Messages that nobody has asked for yet; beyond it the other side has to wait. */
 const INBOX = 64
+/** What they may have come to, before the last of them. */
+const INBOX_BYTES = 64 * 1024
 /** More than one TLS read can hold back after a pause. */
 const HELD_LIMIT = 1024 * 1024
 const NOTHING = Buffer.alloc(0)
@@ -21,6 +23,11 @@ export interface InboundOptions {
   readonly resume: () => void
   /** What came was not what may come, or cannot be taken: nothing more is to be heard. */
   readonly broke: (reason: unknown) => void
+}
+
+interface Kept {
+  readonly message: unknown
+  readonly length: number
 }
 
 interface Receiver {
@@ -50,7 +57,8 @@ interface Pouring {
 export class Inbound {
   readonly #options: InboundOptions
   readonly #frames = new FrameReader()
-  readonly #inbox: unknown[] = []
+  readonly #inbox: Kept[] = []
+  #inboxBytes = 0
   /** What came while it could not be dealt with. */
   #held: Buffer = NOTHING
   /** Of the frame of bytes that is at the front. */
@@ -82,6 +90,7 @@ export class Inbound {
     return (
       this.#mustWait ||
       this.#inbox.length >= INBOX ||
+      this.#inboxBytes >= INBOX_BYTES ||
       (this.#bytesLeft > 0 && this.#pouring === undefined) ||
       this.#broken !== undefined
     )
@@ -103,6 +112,7 @@ export class Inbound {
   finish(onOver: () => void): void {
     this.#isDeaf = true
     this.#inbox.length = 0
+    this.#inboxBytes = 0
     this.#onOver = onOver
     if (this.#isOver) this.#tellOver()
     else this.#goOn()
@@ -154,7 +164,7 @@ export class Inbound {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason)
       if (this.#inbox.length > 0) {
-        resolve(this.#inbox.shift())
+        resolve(this.#oldest())
         this.#goOn()
         return
       }
@@ -186,7 +196,7 @@ export class Inbound {
   /** Puts exactly so many bytes into the intake. The signal is for the waiting on the cap; a break ends it, too. */
   pour(intake: Intake, length: number, { signal }: { signal: AbortSignal }): Promise<void> {
     return new Promise((done, reject) => {
-      if (this.#inbox.length > 0) return reject(this.#insteadOfContent(this.#inbox.shift()))
+      if (this.#inbox.length > 0) return reject(this.#insteadOfContent(this.#oldest()))
       if (this.#broken !== undefined) return reject(this.#broken.reason)
       if (length === 0) return done()
       if (this.#isOver) return reject(this.#tooShort(length))
@@ -205,6 +215,12 @@ export class Inbound {
     this.#endPouring()?.reject(reason)
   }
 
+  #oldest(): unknown {
+    const kept = this.#inbox.shift()
+    this.#inboxBytes -= kept?.length ?? 0
+    return kept?.message
+  }
+
   /** Gives how much it has used. */
   #step(bytes: Uint8Array): number {
     if (this.#isOver) throw this.#complaint('more after the end')
@@ -220,7 +236,10 @@ export class Inbound {
       if (this.#isDeaf) return
       if (pouring !== undefined) this.#endPouring()?.reject(this.#insteadOfContent(frame.message))
       else if (this.#receiver !== undefined) this.#receiver.resolve(frame.message)
-      else this.#inbox.push(frame.message)
+      else {
+        this.#inbox.push(frame)
+        this.#inboxBytes += frame.length
+      }
     } else if (frame.is === 'bytes') {
       if (this.#receiver !== undefined || this.#isDeaf) throw this.#complaint('content that nobody asked for')
       if (pouring !== undefined && frame.length > pouring.left) throw this.#complaint('more than it had said')

@@ -44,13 +44,43 @@ test('one with an IPv6 network is one address', () => {
 })
 
 test('those who have not shown who they are have little room', () => {
-  const door = crowd({ maxUnknown: 2, maxUnknownPerAddress: 1 })
+  const door = crowd({ maxUnknownPerAddress: 1 })
   const first = door.enter('10.0.0.1')
   assert.equal(door.enter('10.0.0.1'), undefined)
   assert.ok(door.enter('10.0.0.2'))
-  assert.equal(door.enter('10.0.0.3'), undefined)
   first?.known()
   assert.ok(door.enter('10.0.0.1'))
+})
+
+test('when the room for the unknown is taken, those who crowd it most make way, the one who came first first', () => {
+  const door = crowd({ maxUnknown: 4 })
+  const dismissed: string[] = []
+  const enter = (from: string, name: string) => door.enter(from, () => dismissed.push(name))
+  const early = enter('10.0.0.1', 'early')
+  for (const name of ['a', 'b', 'c']) enter('10.0.0.2', name)
+  assert.ok(enter('10.0.0.3', 'new'))
+  assert.deepEqual(dismissed, ['a'])
+  assert.equal(enter('10.0.0.2', 'd'), undefined)
+  assert.ok(enter('10.0.0.4', 'newer'))
+  assert.deepEqual(dismissed, ['a', 'b'])
+  // Where all are even, it is whoever has waited longest.
+  assert.ok(enter('10.0.0.5', 'newest'))
+  assert.deepEqual(dismissed, ['a', 'b', 'early'])
+  early?.leave()
+  assert.equal(enter('10.0.0.2', 'e'), undefined)
+})
+
+test('at an address of members strangers are put up with for longer, but not for ever', () => {
+  const door = crowd({})
+  door.enter('10.0.0.1')?.known()
+  let strangers = 0
+  for (;;) {
+    const guest = door.enter('10.0.0.1')
+    if (guest === undefined) break
+    guest.leave()
+    strangers += 1
+  }
+  assert.equal(strangers, 24)
 })
 
 test('an address that only brings strangers is not listened to for a while', () => {

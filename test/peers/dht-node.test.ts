@@ -33,6 +33,17 @@ test('when nobody answers, it becomes the first node by itself, at the same addr
   }
 })
 
+test('a bootstrap node with an IPv6 address is told in a sentence', async () => {
+  const bootstrap = [
+    { host: '10.0.0.1', port: 49_737 },
+    { host: 'fd00::1', port: 49_737 },
+  ]
+  await assert.rejects(
+    openDhtNode({ ...PRIVATE, bootstrap }),
+    /the bootstrap node \[fd00::1\]:49737 cannot be asked, since the DHT speaks only IPv4: name its IPv4 address/,
+  )
+})
+
 test('a host that is no IPv4 address, and has none, is told in a sentence', async () => {
   const listen = { host: '2001:db8::1', port: 0 }
   await assert.rejects(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { connect as connectPlain, type Socket } from 'node:net'
+import { type AddressInfo, connect as connectPlain, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { messageFrame, overFrame, putBytesHead } from '../../src/peers/frames.ts'
 import type { Line } from '../../src/peers/line.ts'
@@ -129,6 +129,43 @@ test('a flood of connections from one address takes nothing from others', async 
   await until(() => gone === 192)
   await stillOpen(lab)
   assert.equal(gone, 192)
+})
+
+test('a flood of connections from many addresses keeps no member out', async (t) => {
+  const lab = await guarded(t, { maxUnknown: 32, maxUnknownPerAddress: 8, handshakeMs: 60_000 })
+  const flood = Array.from({ length: 30 }, (_, n) =>
+    Array.from({ length: 8 }, () => plain(t, lab.port, `127.0.1.${n + 1}`)),
+  ).flat()
+  let gone = 0
+  for (const socket of flood) void closeOf(socket).then(() => (gone += 1))
+  await until(() => gone >= flood.length - 32)
+  await stillOpen(lab)
+  assert.ok(gone <= flood.length - 30, `${gone} of ${flood.length} were sent away`)
+})
+
+test('what a member has said is of no use to one who repeats it', async (t) => {
+  const lab = await guarded(t)
+  const said: Buffer[] = []
+  const relay = createServer((near) => {
+    const far = plain(t, lab.port)
+    near.on('data', (bytes: Buffer) => said.push(bytes)).pipe(far)
+    far.pipe(near)
+    near.on('error', () => far.destroy())
+    far.on('close', () => near.destroy())
+  })
+  await once(relay.listen(0, '127.0.0.1'), 'listening')
+  t.after(() => relay.close())
+  const member = lab.speak(lab.asking, { port: (relay.address() as AddressInfo).port })
+  member.write(messageFrame({ ask: 'open?' }))
+  await once(member, 'data')
+  member.destroy()
+  assert.equal(lab.asked.length, 1)
+  const repeating = plain(t, lab.port)
+  repeating.write(Buffer.concat(said))
+  const heard = await heardBy(repeating)
+  // What the door shows anybody: its part of a handshake, that it asks for a certificate, and an alert.
+  assert.ok(!heard.includes('something') && heard.length < 4096)
+  assert.equal(lab.asked.length, 1)
 })
 
 test('an address of which only strangers come is not even shaken hands with', async (t) => {

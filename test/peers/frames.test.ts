@@ -53,7 +53,11 @@ test('frames are the same in whatever pieces they come', () => {
   const one = fc.oneof(
     fc.record({ text: fc.string() }).map((message) => ({
       wire: messageFrame(message),
-      frame: { is: 'message' as const, message: JSON.parse(JSON.stringify(message)) as unknown },
+      frame: {
+        is: 'message' as const,
+        message: JSON.parse(JSON.stringify(message)) as unknown,
+        length: Buffer.byteLength(JSON.stringify(message)),
+      },
     })),
     fc.integer({ min: 1, max: 100 }).map((length) => ({
       wire: Buffer.concat([bytesHead(length), Buffer.alloc(length, 7)]),
@@ -75,7 +79,9 @@ test('frames are the same in whatever pieces they come', () => {
 
 test('a message may be as long as the limit and no longer', () => {
   const longest = { text: 'x'.repeat(MESSAGE_LIMIT - '{"text":""}'.length) }
-  assert.deepEqual(readAll(messageFrame(longest), [1000]), [{ is: 'message', message: longest }])
+  assert.deepEqual(readAll(messageFrame(longest), [1000]), [
+    { is: 'message', message: longest, length: MESSAGE_LIMIT },
+  ])
   assert.throws(() => messageFrame({ text: `${longest.text}x` }), RangeError)
   assert.throws(() => new FrameReader().take(head(MESSAGE_LIMIT + 1, 0)), BadFrame)
 })

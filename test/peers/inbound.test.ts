@@ -153,6 +153,20 @@ test('messages that nobody receives stop the reading', async () => {
   assert.equal(lab.inbound.isBlocked, false)
 })
 
+test('large messages that nobody receives stop the reading sooner', async () => {
+  const lab = fed()
+  const large = 'x'.repeat(30_000)
+  for (let n = 0; n < 3; n += 1) {
+    assert.equal(lab.inbound.isBlocked, false)
+    lab.inbound.hear(messageFrame({ n, large }))
+  }
+  assert.equal(lab.inbound.isBlocked, true)
+  for (let n = 0; n < 3; n += 1) {
+    assert.deepEqual(await lab.inbound.receive({ signal, ms: 1000 }), { n, large })
+    assert.equal(lab.inbound.isBlocked, false)
+  }
+})
+
 test('an intake that can take no more ends the connection', async () => {
   const intake = new MemoryIntake({ window: 100, room: 100 })
   const lab = fed(intake)
