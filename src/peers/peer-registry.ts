@@ -1,6 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
-import type { Registry, TagHead } from '../resolve/registry.ts'
+import type { Registry, TagAsking, TagHead } from '../resolve/registry.ts'
 import type { Source, Want } from '../resolve/source.ts'
 import type { PeerNetwork } from './network.ts'
 
@@ -20,8 +20,8 @@ export class PeerRegistry implements Registry {
     return participation === undefined ? upstream : [participation.first, ...upstream, participation.last]
   }
 
-  async tag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagHead> {
-    const known = await this.#network()?.tag(repository, tag, options)
+  async tag(repository: Repository, tag: string, options: TagAsking): Promise<TagHead> {
+    const known = options.isFirsthand ? undefined : await this.#network()?.tag(repository, tag, options)
     return known ?? this.#upstream.tag(repository, tag, options)
   }
 

@@ -18,6 +18,10 @@ export interface AttemptOptions {
   readonly from: (peer: string) => void
   readonly vouch: (first: number, marks: Uint8Array) => void
   readonly stallMs: number
+  /** So many bytes have to come in that time, or all that are left. */
+  readonly leastBytes: number
+  /** How long the source may take to say how large it is; undefined: it has a deadline of its own. */
+  readonly answerMs: number | undefined
   /** Called when the source has to wait for room, and when it need not any more. */
   readonly onWaiting: (isWaiting: boolean) => void
   readonly signal: AbortSignal
@@ -31,7 +35,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
   const { want, source, incoming } = options
   const startedAt = Date.now()
   const before = incoming.position
-  const stall = new Stall(options.stallMs, source.name)
+  const stall = new Stall(options.stallMs, options.leastBytes, source.name)
   let limit = want.kind === 'manifest' ? MANIFEST_LIMIT : Number.POSITIVE_INFINITY
   const signal = AbortSignal.any([options.signal, stall.signal])
   let size: number | undefined
@@ -55,6 +59,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
       if (size !== undefined && size > limit) throw tooLarge(source.name, size)
       reserve(size ?? Math.min(limit, incoming.position + STEP_BYTES))
       limit = size ?? limit
+      clearTimeout(unanswered)
       stall.watch()
     },
     buffer: () => incoming.buffer(),
@@ -68,7 +73,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
         reserve(Math.min(limit, reserved * 2))
       }
       // While the disk is what is slow, the source is not to blame.
-      if (room) stall.watch()
+      if (room) stall.moved(length)
       else stall.rest()
       return room
     },
@@ -85,6 +90,11 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     },
   }
   let failure: Failure | undefined
+  const { answerMs } = options
+  const unanswered =
+    answerMs === undefined
+      ? undefined
+      : setTimeout(() => stall.giveUp(tooLate(source.name, answerMs)), answerMs)
   try {
     if (!incoming.kept) await drained()
     await source.bring(want, intake, { signal })
@@ -93,6 +103,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     failure = stall.failure ?? asFailure(options.signal.aborted ? options.signal.reason : thrown, source.name)
   } finally {
     over = true
+    clearTimeout(unanswered)
     stall.rest()
     options.onWaiting(false)
   }
@@ -110,13 +121,16 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
 /** Gives a source up when it stops moving. */
 class Stall {
   readonly #ms: number
+  readonly #leastBytes: number
   readonly #source: string
+  #bytes = 0
   readonly #controller = new AbortController()
   #timer: NodeJS.Timeout | undefined
   failure: Failure | undefined
 
-  constructor(ms: number, source: string) {
+  constructor(ms: number, leastBytes: number, source: string) {
     this.#ms = ms
+    this.#leastBytes = leastBytes
     this.#source = source
   }
 
@@ -124,14 +138,21 @@ class Stall {
     return this.#controller.signal
   }
 
-  /** Something moved: from now on again, `ms` may pass without a byte. */
+  moved(bytes: number): void {
+    this.#bytes += bytes
+    if (this.#timer === undefined || this.#bytes >= this.#leastBytes) this.watch()
+  }
+
+  /** Something moved: from now on again, `ms` may pass. */
   watch(): void {
+    this.#bytes = 0
     if (this.#timer !== undefined) {
       this.#timer.refresh()
       return
     }
     this.#timer = setTimeout(() => {
-      const message = `${this.#source} has sent nothing for ${this.#ms / 1000} s.`
+      const amount = this.#bytes === 0 ? 'nothing' : `only ${this.#bytes} bytes`
+      const message = `${this.#source} has sent ${amount} for ${this.#ms / 1000} s.`
       this.giveUp(new Failure('stalled', message, { source: this.#source }))
     }, this.#ms)
   }
@@ -145,6 +166,10 @@ class Stall {
     this.failure ??= failure
     this.#controller.abort(failure)
   }
+}
+
+function tooLate(source: string, ms: number): Failure {
+  return new Failure('stalled', `${source} has not answered within ${ms / 1000} s.`, { source })
 }
 
 function tooLarge(source: string, size: number): Failure {

@@ -1,7 +1,7 @@
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
 import { MARK_EVERY, type Marks } from '../oci/marks.ts'
-import { attempt } from './attempt.ts'
+import { type AttemptOptions, attempt } from './attempt.ts'
 import { Audience } from './audience.ts'
 import type { BlobStore, Incoming } from './blob-store.ts'
 import type { Content } from './content.ts'
@@ -39,6 +39,10 @@ const GATHERING_MS = 250
 const ALONE_FACTOR = 6
 /** When upstream stalls, its peers are to look for another way first, or all of them would ask upstream at once. */
 const PEERS_FACTOR = 2.5
+/** Peers may tell each other to wait, but not for so long that upstream has no time left to say how large it is. */
+const PEERS_ANSWER_FACTOR = 1.5
+/** Who sends a byte now and then is no better than one who sends nothing. */
+const PEERS_LEAST_BYTES = 65_536
 /** However many sources lie, the same bytes are not fetched for ever. */
 const MOST_BEGINNINGS = 4
 
@@ -368,7 +372,8 @@ export class Flight {
       failures.push(failure)
       if (incoming.position - before >= policy.progressBytes) fruitless.clear()
       else fruitless.set(source, tried + 1)
-      if (failure instanceof Contradiction) await this.#preferOver(source, incoming, failure)
+      if (failure instanceof Contradiction || this.#isBeyond(source, failure))
+        await this.#preferOver(source, incoming, failure)
       else {
         const again = mayPass(failure) && (fruitless.get(source) ?? 0) < policy.tries
         this.#sources = [...this.#sources.slice(1), ...(again ? [source] : [])]
@@ -396,7 +401,7 @@ export class Flight {
         this.#trust.vouch(first, marks)
         this.#examine(incoming)
       },
-      stallMs: this.#options.policy.stallMs * (isPeer(source) ? PEERS_FACTOR : 1),
+      ...this.#patience(source),
       onWaiting: (isWaiting) => {
         this.#heldUpSince = isWaiting ? Date.now() : undefined
         this.#onReaders()
@@ -406,6 +411,16 @@ export class Flight {
     this.#attempting = undefined
     if (failure === undefined || incoming.position > before) this.#contributors.add(source)
     return failure
+  }
+
+  #patience(source: Source): Pick<AttemptOptions, 'stallMs' | 'leastBytes' | 'answerMs'> {
+    const { stallMs } = this.#options.policy
+    if (!isPeer(source)) return { stallMs, leastBytes: 1, answerMs: undefined }
+    return {
+      stallMs: stallMs * PEERS_FACTOR,
+      leastBytes: PEERS_LEAST_BYTES,
+      answerMs: stallMs * PEERS_ANSWER_FACTOR,
+    }
   }
 
   #expect(source: Source, head: Head): number | undefined {
@@ -422,6 +437,12 @@ export class Flight {
     }
     this.#mediaType ??= head.mediaType
     return this.#size
+  }
+
+  /** What is here, by the word of peers or of an earlier run, reaches further than what upstream has (RFC 9110, 15.5.17). */
+  #isBeyond(source: Source, { details }: Failure): boolean {
+    const isHearsay = this.#claimant === undefined || isPeer(this.#claimant)
+    return !isPeer(source) && details.status === 416 && isHearsay && this.position > 0
   }
 
   /** Two sources name different sizes and only the digest can tell who is right: begin anew with the later one. */

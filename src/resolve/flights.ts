@@ -31,6 +31,11 @@ export class Flights {
     return this.#ended
   }
 
+  /** What is wanted for others, too, leaves half of them to those who ask here. */
+  get isForOthers(): boolean {
+    return this.#flights.size < this.#options.limit / 2
+  }
+
   get(digest: Digest): Flight | undefined {
     return this.#flights.get(digest)
   }

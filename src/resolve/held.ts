@@ -2,6 +2,7 @@ import type { Digest } from '../oci/digest.ts'
 import { MARK_BYTES } from '../oci/marks.ts'
 import type { BlobStore } from './blob-store.ts'
 import type { Content } from './content.ts'
+import { Failure } from './failure.ts'
 import type { Flight } from './flight.ts'
 import type { Flights } from './flights.ts'
 import { follow } from './follow.ts'
@@ -54,6 +55,9 @@ export class Held implements Holdings {
 
   async fetch(want: Want): Promise<void> {
     if ((await this.look(want.digest))?.whole === true) return
+    if (this.#flights.get(want.digest) === undefined && !this.#flights.isForOthers) {
+      throw new Failure('busy', 'Too many transfers are under way already.')
+    }
     const failure = await this.#flights.join(want).flight.ended
     if (failure !== undefined) throw failure
   }

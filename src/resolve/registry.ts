@@ -7,8 +7,14 @@ export interface TagHead {
   readonly digest: Digest
   readonly mediaType: string | undefined
   readonly size: number | undefined
-  /** How long ago upstream has said so, in milliseconds; just now when it is left out. */
+  /** How long ago upstream has said so to somebody else, in milliseconds. Left out: just now, to this node. */
   readonly ageMs?: number
+}
+
+export interface TagAsking {
+  readonly signal: AbortSignal
+  /** Of upstream itself, not of others who have asked it. */
+  readonly isFirsthand?: boolean
 }
 
 /** What only upstream can tell: everything about an image that may change, and who can bring its bytes. */
@@ -16,7 +22,7 @@ export interface Registry {
   /** Who can bring this, best first. Empty when nobody is configured for it. */
   sources(want: Want): readonly Source[]
   /** Asked with HEAD, so that it costs no quota. Throws a `Failure`; `absent` when upstream knows no such tag. */
-  tag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagHead>
+  tag(repository: Repository, tag: string, options: TagAsking): Promise<TagHead>
   /** Size and type of something that is not here, with HEAD. */
   head(want: Want, options: { signal: AbortSignal }): Promise<{ size: number; mediaType: string | undefined }>
   /** Every tag upstream has, in ASCII order. */

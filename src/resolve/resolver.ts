@@ -4,6 +4,7 @@ import { type Repository, repositoryKey } from '../oci/repository.ts'
 import type { BlobAnswer, HeadAnswer, How, ManifestAnswer, Resolver } from './answer.ts'
 import type { BlobStore, Incoming } from './blob-store.ts'
 import type { Catalog, Heard, TagRecord } from './catalog.ts'
+import type { Content } from './content.ts'
 import type { Description, FlightPolicy } from './flight.ts'
 import { Flights } from './flights.ts'
 import { follow } from './follow.ts'
@@ -12,8 +13,9 @@ import { Held } from './held.ts'
 import type { Holdings } from './holdings.ts'
 import { ManifestMemory } from './manifest-memory.ts'
 import { describeManifest, readAll, readManifest } from './manifest-reading.ts'
-import type { Registry } from './registry.ts'
+import type { Registry, TagHead } from './registry.ts'
 import type { Want } from './source.ts'
+import { unlessAborted } from './wait.ts'
 
 export interface ResolutionOptions {
   readonly store: BlobStore
@@ -26,6 +28,8 @@ export interface ResolutionOptions {
 }
 
 const HIT: How = { kind: 'hit' }
+/** So many flights of others may fail before one who joined them is told that it failed. */
+const MOST_OTHERS = 3
 
 /** Who has it: the store, then a transfer under way, then the sources. */
 export class Resolution implements Resolver {
@@ -158,20 +162,52 @@ export class Resolution implements Resolver {
 
   async #open(want: Want, options: { signal: AbortSignal }): Promise<BlobAnswer> {
     const { digest } = want
+    for (let others = 0; ; others += 1) {
+      const content = await this.#stored(digest)
+      if (content !== undefined) return { content, how: HIT }
+      const { flight, collapsed } = this.flights.join(want)
+      try {
+        const content = await follow(flight, options)
+        return { content, how: { kind: 'miss', from: flight.mainKind ?? 'upstream', collapsed } }
+      } catch (error) {
+        // Somebody else wanted it by another name, or as what it is not: that says nothing of this one.
+        const mayBeHad = others < MOST_OTHERS && collapsed && isElsewhere(flight.want, want)
+        if (!mayBeHad || options.signal.aborted) throw error
+        await unlessAborted(flight.ended, options.signal)
+      }
+    }
+  }
+
+  /** Undefined when it is not stored, or there is a flight for it. */
+  async #stored(digest: Digest): Promise<Content | undefined> {
     while (!this.flights.get(digest)) {
       const before = this.flights.ended
       const content = await this.#store.open(digest)
-      if (content !== undefined) return { content, how: { kind: 'hit' } }
       // A flight that ended meanwhile may have stored it just after the store was asked.
-      if (this.flights.ended === before) break
+      if (content !== undefined || this.flights.ended === before) return content
     }
-    const { flight, collapsed } = this.flights.join(want)
-    const content = await follow(flight, options)
-    return { content, how: { kind: 'miss', from: flight.mainKind ?? 'upstream', collapsed } }
+    return undefined
   }
 
   async #renewTag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagRecord> {
-    const { digest, ageMs = 0 } = await this.#registry.tag(repository, tag, options)
+    const head = await this.#registry.tag(repository, tag, options)
+    try {
+      return await this.#moveTag(repository, tag, head, options)
+    } catch (error) {
+      // What was only heard from others may be what nobody can bring: then upstream is asked itself.
+      if (head.ageMs === undefined || options.signal.aborted) throw error
+      const own = await this.#registry.tag(repository, tag, { ...options, isFirsthand: true })
+      if (own.digest === head.digest) throw error
+      return this.#moveTag(repository, tag, own, options)
+    }
+  }
+
+  async #moveTag(
+    repository: Repository,
+    tag: string,
+    { digest, ageMs = 0 }: TagHead,
+    options: { signal: AbortSignal },
+  ): Promise<TagRecord> {
     const checkedAt = Date.now() - Math.max(0, ageMs)
     const before = await this.#catalog.tag(repository, tag)
     // A tag is moved only to what this node can serve.
@@ -205,6 +241,10 @@ export class Resolution implements Resolver {
     )
     return { body: value.body, how }
   }
+}
+
+function isElsewhere(one: Want, other: Want): boolean {
+  return one.kind !== other.kind || repositoryKey(one.repository) !== repositoryKey(other.repository)
 }
 
 /** Looks into what has arrived and is verified, before it is stored. */
