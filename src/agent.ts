@@ -264,6 +264,7 @@ class NodeAgent implements Agent {
           return { digest, mediaType, size: undefined, ageMs }
         },
         lend: (terms, isSame, options) => upstreams.lend(terms, isSame, options),
+        heard: (host) => upstreams.listen(host),
         warm: (wish, { signal }) => {
           if (this.#warming === undefined) throw new Failure('busy', 'it is still starting')
           return this.#warming.warm({ ...wish, signal })

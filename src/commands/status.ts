@@ -110,10 +110,16 @@ function upstreams({ upstreams: all }: StatusReport, now: number): string {
     String(requests),
     String(failures),
     lastAt === null ? '' : `${lastStatus ?? 'no answer'} ${agoText(lastAt, now)}`,
-    quota === null ? '' : `${quota.remaining}${quota.limit === null ? '' : ` of ${quota.limit}`}`,
+    quotaText(quota),
     resting === null ? 'asked' : `left alone: ${resting}`,
   ])
   return `\n${table(['UPSTREAM', 'REQUESTS', 'FAILED', 'LAST', 'QUOTA', 'STATE'], rows, [1, 2])}`
+}
+
+function quotaText(quota: StatusReport['upstreams'][number]['quota']): string {
+  if (quota === null) return ''
+  const of = quota.limit === null ? '' : ` of ${quota.limit}`
+  return `${quota.remaining}${of}${quota.hearsay ? ', says a peer' : ''}`
 }
 
 function peers({ peers: swarm }: StatusReport, now: number): string {

@@ -65,6 +65,15 @@ export interface Events {
     readonly limit: number | undefined
     readonly remaining: number
     readonly windowSeconds: number | undefined
+    /** Not to this node: a peer says so. */
+    readonly isHearsay?: boolean
+  }
+  /** A host is not asked for content of this kind for so long, as it has answered 429 to this node, or to a peer. */
+  'upstream.limited': {
+    readonly host: string
+    readonly kind: string
+    readonly forMs: number
+    readonly isHearsay: boolean
   }
   'upstream.circuit': { readonly host: string; readonly open: boolean; readonly reason: string }
   /** Another agent of the swarm has come; its peers reach it at `address`. */

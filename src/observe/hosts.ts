@@ -9,13 +9,17 @@ export interface HostState {
   lastAt: number | undefined
   lastStatus: number | undefined
   circuit: { readonly open: boolean; readonly reason: string } | undefined
+  /** As it has told a peer, which has told this node, when `isHearsay`. */
   quota:
     | {
         readonly limit: number | undefined
         readonly remaining: number
         readonly windowSeconds: number | undefined
+        readonly isHearsay: boolean
       }
     | undefined
+  /** It has asked for a rest. */
+  limited: { readonly kind: string; readonly until: number; readonly isHearsay: boolean } | undefined
 }
 
 /** Hosts are named by clients, so that there is no end of them. */
@@ -38,8 +42,11 @@ export class Hosts {
       subscribe('upstream.circuit', ({ host, open, reason }) => {
         this.#of(host).circuit = { open, reason }
       }),
-      subscribe('upstream.quota', ({ host, limit, remaining, windowSeconds }) => {
-        this.#of(host).quota = { limit, remaining, windowSeconds }
+      subscribe('upstream.quota', ({ host, limit, remaining, windowSeconds, isHearsay = false }) => {
+        this.#of(host).quota = { limit, remaining, windowSeconds, isHearsay }
+      }),
+      subscribe('upstream.limited', ({ host, kind, forMs, isHearsay }) => {
+        this.#of(host).limited = { kind, until: Date.now() + forMs, isHearsay }
       }),
     ]
   }
@@ -65,6 +72,7 @@ export class Hosts {
       lastStatus: undefined,
       circuit: undefined,
       quota: undefined,
+      limited: undefined,
     }
     this.#hosts.delete(host)
     this.#hosts.set(host, known)

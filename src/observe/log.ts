@@ -89,6 +89,7 @@ function listenToTransfers(logger: Logger): readonly (() => void)[] {
     }),
     subscribe('upstream.answered', (fact) => logger.debug(fact, 'upstream')),
     subscribe('upstream.quota', (fact) => logger.debug(fact, 'upstream quota')),
+    subscribe('upstream.limited', (fact) => logger.warn(fact, 'upstream asks for a rest')),
     subscribe('tag.revalidated', ({ repository, ...rest }) => {
       const level = rest.outcome === 'stale-if-error' ? 'warn' : 'debug'
       logger[level]({ ...rest, repository: named(repository) }, 'tag')

@@ -60,6 +60,8 @@ export const StatusReport = v.object({
           remaining: v.number(),
           limit: v.nullable(v.number()),
           windowSeconds: v.nullable(v.number()),
+          /** It was told to a peer, which has told this node. */
+          hearsay: v.boolean(),
         }),
       ),
     }),

@@ -58,14 +58,14 @@ export function flightReport(flight: FlightView): FlightReport {
 }
 
 function hostReport(state: Readonly<HostState>): StatusReport['upstreams'][number] {
-  const { quota, circuit } = state
+  const { quota } = state
   return {
     host: state.host,
     requests: state.requests,
     failures: state.failures,
     lastAt: state.lastAt === undefined ? null : rfc3339(state.lastAt),
     lastStatus: state.lastStatus ?? null,
-    resting: circuit?.open === true ? circuit.reason : null,
+    resting: restingOf(state),
     quota:
       quota === undefined
         ? null
@@ -73,6 +73,15 @@ function hostReport(state: Readonly<HostState>): StatusReport['upstreams'][numbe
             remaining: quota.remaining,
             limit: quota.limit ?? null,
             windowSeconds: quota.windowSeconds ?? null,
+            hearsay: quota.isHearsay,
           },
   }
+}
+
+function restingOf({ circuit, limited }: Readonly<HostState>): string | null {
+  if (circuit?.open === true) return circuit.reason
+  const leftMs = (limited?.until ?? 0) - Date.now()
+  if (limited === undefined || leftMs <= 0) return null
+  const whom = limited.isHearsay ? 'a peer' : 'us'
+  return `it has answered 429 to ${whom} for a ${limited.kind}; ${Math.ceil(leftMs / 1000)} s to go`
 }

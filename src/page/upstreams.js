@@ -33,7 +33,8 @@ function begin({ host }) {
 }
 
 /** @param {NonNullable<Upstream['quota']>} quota */
-function quotaText({ remaining, limit, windowSeconds }) {
+function quotaText({ remaining, limit, windowSeconds, hearsay }) {
   const of = limit === null ? '' : ` of ${limit}`
-  return `${remaining}${of}${windowSeconds === null ? '' : ` in ${spanText(1000 * windowSeconds)}`}`
+  const span = windowSeconds === null ? '' : ` in ${spanText(1000 * windowSeconds)}`
+  return `${remaining}${of}${span}${hearsay ? ', says a peer' : ''}`
 }

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { type Member, type MemberId, parseMemberId } from './member.ts'
 import type { Sign } from './members.ts'
+import { LONGEST_CLOSED_MS, OLDEST_MS, type Quota, WORDS_AT_ONCE, type Word } from './tidings.ts'
 
 /** What members tell each other of the others, over their links. Parsed where it arrives; anything else ends the link. */
 
@@ -39,6 +40,21 @@ const sign = v.pipe(
     ([id, incarnation, beat, load]): Sign => ({ id, incarnation, beat, ...(load > 0 && { load }) }),
   ),
 )
+const word = v.pipe(
+  v.object({
+    who: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
+    host: v.pipe(v.string(), v.maxLength(255), v.regex(/^[\w.:[\]-]+$/)),
+    closedMs: v.pipe(count, v.maxValue(LONGEST_CLOSED_MS)),
+    quota: v.optional(
+      v.pipe(
+        v.object({ limit: v.optional(count), remaining: count, windowSeconds: v.optional(count) }),
+        v.transform(({ limit, remaining, windowSeconds }): Quota => ({ limit, remaining, windowSeconds })),
+      ),
+    ),
+    ageMs: v.pipe(count, v.maxValue(OLDEST_MS)),
+  }),
+  v.transform((told): Word => ({ ...told, quota: told.quota })),
+)
 const signs = v.optional(v.pipe(v.array(sign), v.maxLength(SIGNS_AT_ONCE)), [])
 
 const Message = v.object({
@@ -54,15 +70,24 @@ const Message = v.object({
   wanted: v.optional(v.pipe(v.array(memberId), v.maxLength(SIGNS_AT_ONCE)), []),
   /** Of all who the sender knows, and how many they are. */
   digest: v.optional(v.tuple([count, count, count])),
+  /** What registries have told members. */
+  words: v.optional(v.pipe(v.array(word), v.maxLength(WORDS_AT_ONCE)), []),
   /** All who the sender knows from one id up to, but not including, another: it is to be told of the others. */
   summary: v.optional(v.object({ from: v.string(), to: v.string(), signs })),
 })
 export type Message = v.InferOutput<typeof Message>
 
-export const NOTHING: Message = { records: [], beats: [], doubts: [], goodbyes: [], wanted: [] }
+export const NOTHING: Message = {
+  records: [],
+  beats: [],
+  doubts: [],
+  goodbyes: [],
+  wanted: [],
+  words: [],
+}
 
 export function encodeMessage(message: Message): Buffer {
-  const { records, beats, doubts, goodbyes, wanted, digest, summary } = message
+  const { records, beats, doubts, goodbyes, wanted, words, digest, summary } = message
   return Buffer.from(
     JSON.stringify({
       ...(records.length === 0 ? {} : { records }),
@@ -70,6 +95,7 @@ export function encodeMessage(message: Message): Buffer {
       ...(doubts.length === 0 ? {} : { doubts: doubts.map(told) }),
       ...(goodbyes.length === 0 ? {} : { goodbyes: goodbyes.map(told) }),
       ...(wanted.length === 0 ? {} : { wanted }),
+      ...(words.length === 0 ? {} : { words }),
       digest,
       summary: summary && { ...summary, signs: summary.signs.map(told) },
     }),

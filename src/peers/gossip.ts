@@ -3,6 +3,7 @@ import { type Message, NOTHING, RECORDS_AT_ONCE, SIGNS_AT_ONCE } from './gossip-
 import type { Member, MemberId } from './member.ts'
 import { digestOf, type Heard, isLater, Members, type Sign, signOf } from './members.ts'
 import { Rumours } from './rumours.ts'
+import { Tidings, type Word } from './tidings.ts'
 
 /**
  * Who is there is watched by links, and told by rumours. Whoever loses the link to a member doubts it aloud; the member,
@@ -41,6 +42,7 @@ export interface Outgoing {
 
 export class Gossip {
   readonly members = new Members()
+  readonly tidings = new Tidings()
   readonly #rumours = new Rumours()
   readonly #random: () => number
   readonly #links: MemberId[] = []
@@ -50,6 +52,7 @@ export class Gossip {
   #load: number
   #beat = 0
   #outgoing: Outgoing[] = []
+  readonly #hosts = new Set<string>()
   #isChanged = false
   #bornAt = Number.NEGATIVE_INFINITY
   #beatAt: number
@@ -93,7 +96,7 @@ export class Gossip {
     if (!this.#links.includes(id)) this.#links.push(id)
     this.#ungreeted.add(id)
     this.members.link(id)
-    this.#send(id, { records: [[this.#self, this.#beat]] })
+    this.#send(id, { records: [[this.#self, this.#beat]], words: [...this.tidings.closed(now)] })
   }
 
   unlink(id: MemberId, now: number): void {
@@ -110,6 +113,18 @@ export class Gossip {
     this.#load = load
   }
 
+  /** A registry has told this node so: all members are to know. */
+  tell(word: Word, now: number): void {
+    this.tidings.hear(word, now)
+  }
+
+  /** Hosts of which something was heard since the last time. */
+  takeHosts(): readonly string[] {
+    const hosts = [...this.#hosts]
+    this.#hosts.clear()
+    return hosts
+  }
+
   /** The last that a link is told. */
   goodbye(): Message {
     return { ...NOTHING, goodbyes: [this.#ownSign()] }
@@ -123,6 +138,7 @@ export class Gossip {
     if (wanted.length > 0) this.#send(from, { wanted: wanted.slice(0, SIGNS_AT_ONCE) })
     for (const sign of message.doubts) this.#hearDoubt(sign, from, now)
     for (const sign of message.goodbyes) this.#hearGoodbye(sign, from, now)
+    for (const word of message.words) if (this.tidings.hear(word, now, from)) this.#hosts.add(word.host)
     this.#sendRecords(from, message.wanted)
     if (message.digest !== undefined) this.#compare(from, message.digest, now)
     if (message.summary !== undefined) this.#complete(from, message.summary)
@@ -132,7 +148,7 @@ export class Gossip {
     const restMs = this.#beatMs() / (this.#load === this.#self.load ? 1 : EARLIER)
     if (now - this.#beatAt >= restMs) this.#showLife(now, this.#beat + 1, BEAT_ROUNDS)
     if (now - this.#sweptAt >= SWEEP_MS) this.#sweep(now)
-    if (this.#rumours.size > 0) this.#spread()
+    if (this.#rumours.size > 0 || this.tidings.hasNews) this.#spread(now)
     const isUnequal = now - this.#unequalAt < UNEQUAL_MS
     if (now - this.#digestAt >= (isUnequal ? DIGEST_MS.unequal : DIGEST_MS.calm)) {
       this.#digestAt = now
@@ -162,6 +178,7 @@ export class Gossip {
       this.#doubt(sign, undefined, now)
     }
     if (this.members.expire(now)) this.#isChanged = true
+    this.tidings.expire(now)
   }
 
   #doubt(sign: Sign, from: MemberId | undefined, now: number): void {
@@ -261,10 +278,11 @@ export class Gossip {
     return signOf(this.#self, this.#beat)
   }
 
-  #spread(): void {
+  #spread(now: number): void {
     const links = this.#someLinks(FANOUT)
     if (links.length === 0) return
     const round = this.#rumours.round()
+    const told = this.tidings.round(now)
     for (const to of links) {
       const [beats, doubts, goodbyes]: [Sign[], Sign[], Sign[]] = [[], [], []]
       const records: MemberId[] = []
@@ -278,7 +296,8 @@ export class Gossip {
         else if (kind === 'doubt' && sign !== undefined && this.members.isDoubted(id)) doubts.push(sign)
       }
       this.#sendRecords(to, records)
-      this.#send(to, { beats, doubts, goodbyes })
+      const words = told.flatMap(({ from, ...word }) => (from === to ? [] : word))
+      this.#send(to, { beats, doubts, goodbyes, words })
     }
   }
 
@@ -339,8 +358,8 @@ export class Gossip {
 
   #send(to: MemberId, said: Partial<Message>): void {
     const message = { ...NOTHING, ...said }
-    const { records, beats, doubts, goodbyes, wanted, digest, summary } = message
-    const lists: readonly (readonly unknown[])[] = [records, beats, doubts, goodbyes, wanted]
+    const { records, beats, doubts, goodbyes, wanted, words, digest, summary } = message
+    const lists: readonly (readonly unknown[])[] = [records, beats, doubts, goodbyes, wanted, words]
     if (lists.every((list) => list.length === 0) && digest === undefined && summary === undefined) return
     this.#outgoing.push({ to, message })
   }

@@ -1,3 +1,5 @@
+import type { Word } from './tidings.ts'
+
 /** Who an agent is among its peers: stays the same when it starts again on the same data. */
 export type MemberId = string & { readonly __memberId: true }
 
@@ -38,6 +40,16 @@ export interface Membership {
   departure(id: MemberId): 'left' | 'silent' | undefined
   /** Gives back what ends the listening. */
   onChange(listener: () => void): () => void
+  readonly hearsay: Hearsay
+}
+
+/** What members tell each other of registries. */
+export interface Hearsay {
+  /** To all. */
+  tell(word: Word): void
+  heard(who: string): Word | undefined
+  /** Something was heard of a host. Gives back what ends the listening. */
+  onHeard(listener: (host: string) => void): () => void
 }
 
 export const PEER_PROTOCOL = 1

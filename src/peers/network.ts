@@ -13,7 +13,7 @@ import { type Holder, Hosting } from './hosting.ts'
 import { type Lend, Lending, type Loan, type LoanTerms } from './lending.ts'
 import type { Line } from './line.ts'
 import { loadOf, type Member, type Membership, PEER_PROTOCOL } from './member.ts'
-import { Ask, type Contact, News, parse, refusal, TagAnswer } from './messages.ts'
+import { Ask, type Contact, News, parse, refusal, refusedBy, TagAnswer } from './messages.ts'
 import { Ranks } from './owner.ts'
 import { Participation } from './participation.ts'
 import type { Pseudonyms } from './pseudonyms.ts'
@@ -23,6 +23,7 @@ import { ownTable, type Table, tableOf } from './table.ts'
 import { takeFrom } from './taking.ts'
 import { type HoldersTold, type OwnerTold, type PeersTold, tellFound, tellPeers } from './telling.ts'
 import { tellWarming, type Warm, type Warmers, warmersOf } from './warming.ts'
+import { WordOfMouth } from './word-of-mouth.ts'
 
 /** What peers may ask of this node. */
 export interface Node {
@@ -32,6 +33,8 @@ export interface Node {
   /** It may be pulled through this node. */
   allowed(repository: Repository): boolean
   readonly lend: Lend
+  /** Peers have told something of this host: see `words`. */
+  heard(host: string): void
   /** As far as this node allows it. */
   readonly warm: Warm
 }
@@ -68,6 +71,8 @@ export class PeerNetwork {
   readonly #door: Door
   readonly #roster = new Roster()
   readonly #lending: Lending
+  /** Of what registries allow. */
+  readonly words: WordOfMouth
   #joined: Joined | undefined
   #ranks: Ranks | undefined
   /** Transfers under way. */
@@ -78,6 +83,7 @@ export class PeerNetwork {
   constructor({ credentials, pseudonyms, listen, traffic, node }: PeerNetworkOptions) {
     this.#node = node
     this.#dialer = new Dialer({ credentials, traffic })
+    this.words = new WordOfMouth(pseudonyms, () => this.#joined?.membership.hearsay)
     this.#lending = new Lending({
       pseudonyms,
       dialer: this.#dialer,
@@ -117,7 +123,15 @@ export class PeerNetwork {
       this.#roster.look(membership)
       hosting.keepOnly((id) => id === self.id || membership.get(id) !== undefined)
     })
-    this.#joined = { membership, hosting, unlisten }
+    const unhear = membership.hearsay.onHeard((host) => this.#node.heard(host))
+    this.#joined = {
+      membership,
+      hosting,
+      unlisten: () => {
+        unlisten()
+        unhear()
+      },
+    }
   }
 
   /** Answers no more, but what it has begun. */
@@ -169,12 +183,15 @@ export class PeerNetwork {
         await askOnce(this.#dialer, owner, asked, { signal, ms: TAG_MS }),
         owner.name,
       )
-      // Also when it says that there is no such tag: upstream may tell this node another thing.
-      if (answer.is === 'refused') return undefined
+      if (answer.is === 'refused') {
+        if (answer.code === 'absent' || answer.code === 'denied') throw refusedBy(owner.name, answer)
+        return undefined
+      }
       const { digest, mediaType, ageMs } = answer
       return { digest, mediaType: mediaType ?? undefined, size: undefined, ageMs }
-    } catch {
+    } catch (error) {
       signal.throwIfAborted()
+      if (error instanceof Failure && error.code === 'absent') throw error
       return undefined
     } finally {
       this.#asking.delete(key)

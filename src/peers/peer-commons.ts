@@ -1,5 +1,6 @@
 import type { Loan, LoanTerms } from './lending.ts'
 import type { PeerNetwork } from './network.ts'
+import type { Told } from './word-of-mouth.ts'
 
 /** What this node's peers know of registries, for whoever asks those. */
 export class PeerCommons {
@@ -15,5 +16,13 @@ export class PeerCommons {
     options: { signal: AbortSignal },
   ): Promise<Loan | undefined> {
     return this.#network()?.token(terms, identity, options)
+  }
+
+  tell(told: Told, identity: string): void {
+    this.#network()?.words.tell(told, identity)
+  }
+
+  heard(identity: string): Told | undefined {
+    return this.#network()?.words.heard(identity)
   }
 }

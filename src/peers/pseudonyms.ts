@@ -17,6 +17,11 @@ export class Pseudonyms {
     return named(key, what).toString('hex')
   }
 
+  /** All by which it may be named. */
+  all(what: string): string[] {
+    return this.#keys.map((key) => named(key, what).toString('hex'))
+  }
+
   isOf(pseudonym: string, what: string): boolean {
     const given = Buffer.from(pseudonym, 'hex')
     return this.#keys.some((key) => {

@@ -7,7 +7,7 @@ import { Gossip, TICK_MS } from './gossip.ts'
 import type { Message } from './gossip-messages.ts'
 import { type Identity, memberIdOf } from './identity.ts'
 import { KEEP_ALIVE_MS, Link, type LinkEvents } from './link.ts'
-import { loadOf, type Member, type MemberId, type Membership } from './member.ts'
+import { type Hearsay, loadOf, type Member, type MemberId, type Membership } from './member.ts'
 import type { SwarmSecret } from './secret.ts'
 
 /** So many are dialed. Those that others dialed come on top; there has to be a place for whoever comes last. */
@@ -88,6 +88,7 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
   readonly #links = new Map<MemberId, Link>()
   readonly #unproven = new Set<Link>()
   readonly #listeners = new Set<() => void>()
+  readonly #hearers = new Set<(host: string) => void>()
   readonly #stopping = new AbortController()
   #others: readonly Member[] = []
   #address: Address | undefined
@@ -127,6 +128,15 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  readonly hearsay: Hearsay = {
+    tell: (word) => this.#gossip.tell(word, performance.now()),
+    heard: (who) => this.#gossip.tidings.heard(who, performance.now()),
+    onHeard: (listener) => {
+      this.#hearers.add(listener)
+      return () => this.#hearers.delete(listener)
+    },
   }
 
   status(): SwarmStatus {
@@ -236,6 +246,7 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
 
   #pass(): void {
     for (const { to, message } of this.#gossip.takeOutgoing()) this.#links.get(to)?.say(message)
+    for (const host of this.#gossip.takeHosts()) for (const hearer of this.#hearers) hearer(host)
     if (!this.#gossip.takeChange()) return
     this.#others = [...this.#gossip.members.all()]
     for (const listener of this.#listeners) listener()

@@ -5,6 +5,7 @@ import { basicHeader, type Credential, fingerprint } from './credential.ts'
 import type { Credentials } from './credentials.ts'
 import type { Exchange, Reply, Request } from './exchange.ts'
 import { Identities } from './identity.ts'
+import type { Account, Limits } from './limits.ts'
 import { checkRealm } from './realm.ts'
 import { failureOfStatus } from './status.ts'
 import type { Token } from './token.ts'
@@ -19,6 +20,7 @@ export interface AccessOptions {
   readonly registry: URL
   readonly credentials: Credentials
   readonly tokens: Tokens
+  readonly limits: Limits
   /** Asks the registry itself; used for `/v2/`. */
   readonly exchange: Exchange
   /** How far inside the network token services may lie. */
@@ -74,9 +76,13 @@ export class Access {
     const { credentials } = this.#options
     let credential = await credentials.find(name, { signal })
     this.#throwIfRefused(credential, name)
+    const { limits } = this.#options
+    let account = await this.#account(request, credential)
+    limits.check(account)
     let used = await this.#authorize(credential, name, NONE, signal)
     for (let renewed = false; ; renewed = true) {
       const reply = await exchange(withHeader(request, used.header))
+      limits.note(account, reply)
       if (reply.status !== 401 && reply.status !== 403) return reply
       const failure = failureOfStatus(reply, this.#options.registry.host)
       const challenged = await this.#learn(reply, request)
@@ -89,6 +95,7 @@ export class Access {
       if (used.header !== undefined) {
         credentials.distrust()
         credential = await credentials.find(name, { signal })
+        account = await this.#account(request, credential)
       }
       const next = await this.#authorize(credential, name, used, signal)
       if (next.header === undefined || next.header === used.header) {
@@ -157,6 +164,11 @@ export class Access {
     this.#throwIfRefused(credential, name)
     const grant = await this.#grant(terms, credential)
     return this.#unlessDenied(credential, name, () => this.#options.tokens.lend(grant, { signal }))
+  }
+
+  async #account({ kind }: Request, credential: Credential | undefined): Promise<Account> {
+    const { registry } = this.#options
+    return { kind, identity: await this.#identities.of(credential, ['limit', registry.href, kind]) }
   }
 
   #identity(

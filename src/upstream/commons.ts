@@ -1,4 +1,5 @@
 import type { Repository } from '../oci/repository.ts'
+import type { Quota } from './quota.ts'
 import type { Token } from './token.ts'
 
 /** What a token is to be good for besides to pull, and where it is given out. */
@@ -9,6 +10,16 @@ export interface TokenWish {
   readonly service: string | undefined
   /** Others than the one to pull. */
   readonly scopes: readonly string[]
+}
+
+/** How much a registry lets itself be asked, as it has told one of them. */
+export interface LimitWord {
+  readonly host: string
+  /** It is not to be asked for so long; 0: it may be. */
+  readonly closedMs: number
+  readonly quota: Quota | undefined
+  /** How long ago it has said so. */
+  readonly ageMs: number
 }
 
 /** Others who use the same registries, and spare them what one of them has asked already. */
@@ -22,4 +33,8 @@ export interface Commons {
     identity: () => Promise<string>,
     options: { signal: AbortSignal },
   ): Promise<Token | undefined>
+  /** Tells them what a registry has told this agent, for all who have the same identity. */
+  tell(word: LimitWord, identity: string): void
+  /** What they have told last. */
+  heard(identity: string): LimitWord | undefined
 }

@@ -8,9 +8,10 @@ import { Circuit, type CircuitState } from './circuit.ts'
 import type { Commons, TokenWish } from './commons.ts'
 import { Credentials } from './credentials.ts'
 import type { Exchange, Reply, Request } from './exchange.ts'
+import { Limits } from './limits.ts'
 import type { Deadlines, Upstream } from './options.ts'
 import type { Question } from './question.ts'
-import { type Quota, readQuota } from './quota.ts'
+import type { Quota } from './quota.ts'
 import { followRedirects } from './redirect.ts'
 import type { Token } from './token.ts'
 import { Tokens } from './tokens.ts'
@@ -35,8 +36,8 @@ export class UpstreamHost implements Source {
   readonly #circuit: Circuit
   readonly #seen: Seen = new Map()
   #reach: { readonly value: Promise<Reach>; readonly until: number } | undefined
+  readonly #limits: Limits
   #lastError: HostState['lastError']
-  #quota: HostState['quota']
 
   constructor(options: {
     upstream: Upstream
@@ -55,6 +56,7 @@ export class UpstreamHost implements Source {
       host,
       onChange: (open, reason) => publish('upstream.circuit', { host, open, reason }),
     })
+    this.#limits = new Limits({ host, commons })
     const { userAgent, realms } = upstream
     this.#access = new Access({
       registry: this.#base,
@@ -65,6 +67,7 @@ export class UpstreamHost implements Source {
         deadlineMs: options.deadlines.tokenMs,
         signal,
       }),
+      limits: this.#limits,
       exchange: this.#guarded(transport.small),
       reach: () => this.#findReach(),
       realms,
@@ -77,7 +80,7 @@ export class UpstreamHost implements Source {
   }
 
   get state(): HostState {
-    return { circuit: this.#circuit.state, lastError: this.#lastError, quota: this.#quota }
+    return { circuit: this.#circuit.state, lastError: this.#lastError, quota: this.#limits.quota }
   }
 
   async bring(want: Want, intake: Intake, { signal }: { signal: AbortSignal }): Promise<void> {
@@ -97,6 +100,11 @@ export class UpstreamHost implements Source {
   ): Promise<Token | undefined> {
     const name = this.#fullName(repository.name)
     return this.#access.lend({ name, realm, service, scopes }, isSame, options)
+  }
+
+  /** Others have told something of it. */
+  listen(): void {
+    this.#limits.listen()
   }
 
   /** Where something of a repository is. */
@@ -140,20 +148,13 @@ export class UpstreamHost implements Source {
     })
   }
 
-  /** Through the circuit, with an eye on the quota. */
+  /** Through the circuit. */
   #guarded(exchange: Exchange): Exchange {
-    return async (request) => {
-      const reply = await this.#circuit.run(
+    return (request) =>
+      this.#circuit.run(
         () => exchange(request),
         ({ status }) => (status >= 500 ? `it answered ${status}` : undefined),
       )
-      const quota = readQuota(reply.headers)
-      if (quota !== undefined) {
-        this.#quota = { ...quota, at: Date.now() }
-        publish('upstream.quota', { host: this.name, ...quota })
-      }
-      return reply
-    }
   }
 
   async #noting<Result>(signal: AbortSignal, attempt: () => Promise<Result>): Promise<Result> {

@@ -40,6 +40,8 @@ export interface Upstreams extends Registry {
     isSame: (identity: string) => boolean,
     options: { signal: AbortSignal },
   ): Promise<Token | undefined>
+  /** Others have told something of this host. */
+  listen(host: string): void
   close(): Promise<void>
 }
 
@@ -125,6 +127,12 @@ class RegistryUpstreams implements Upstreams {
   ): Promise<Token | undefined> {
     const host = this.#hosts(wish.repository).find(({ name }) => name === wish.host)
     return host?.lend(wish, isSame, options)
+  }
+
+  listen(host: string): void {
+    for (const { hosts } of [...this.#configured.values(), ...this.#passing.values()]) {
+      for (const each of hosts) if (each.name === host) each.listen()
+    }
   }
 
   async close(): Promise<void> {

@@ -18,7 +18,17 @@ test('what is heard of a host is kept together', () => {
     assert.equal(state.failures, 2)
     assert.equal(state.lastStatus, undefined)
     assert.deepEqual(state.circuit, { open: true, reason: 'no answer' })
-    assert.equal(state.quota?.remaining, 5)
+    assert.deepEqual([state.quota?.remaining, state.quota?.isHearsay], [5, false])
+    publish('upstream.quota', {
+      host: 'ghcr.io',
+      limit: 200,
+      remaining: 4,
+      windowSeconds: 60,
+      isHearsay: true,
+    })
+    assert.deepEqual([state.quota?.remaining, state.quota?.isHearsay], [4, true])
+    publish('upstream.limited', { host: 'ghcr.io', kind: 'blob', forMs: 5000, isHearsay: true })
+    assert.ok((state.limited?.until ?? 0) > Date.now())
   } finally {
     hosts.close()
   }

@@ -6,7 +6,13 @@ import { issueCredentials } from '../../src/peers/certificate.ts'
 import type { PeerCredentials } from '../../src/peers/credentials.ts'
 import { identityOf } from '../../src/peers/identity.ts'
 import type { Lend } from '../../src/peers/lending.ts'
-import { type Member, type MemberId, type Membership, PEER_PROTOCOL } from '../../src/peers/member.ts'
+import {
+  type Hearsay,
+  type Member,
+  type MemberId,
+  type Membership,
+  PEER_PROTOCOL,
+} from '../../src/peers/member.ts'
 import { PeerNetwork } from '../../src/peers/network.ts'
 import { Ranks } from '../../src/peers/owner.ts'
 import { Pace } from '../../src/peers/pace.ts'
@@ -15,6 +21,7 @@ import { PeerRegistry } from '../../src/peers/peer-registry.ts'
 import { Pieces } from '../../src/peers/pieces.ts'
 import { Pseudonyms } from '../../src/peers/pseudonyms.ts'
 import { deriveSecret, type SwarmSecret } from '../../src/peers/secret.ts'
+import { Tidings, type Word } from '../../src/peers/tidings.ts'
 import { DEFAULT_POLICY, type FlightPolicy } from '../../src/resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/resolve/freshness.ts'
 import { Held } from '../../src/resolve/held.ts'
@@ -35,6 +42,7 @@ export class Cluster {
   readonly #rogues: Rogue[] = []
   readonly #secret: SwarmSecret
   readonly #listeners = new Set<() => void>()
+  readonly #hears = new Map<MemberId, (word: Word) => void>()
 
   private constructor(secret: SwarmSecret) {
     this.#secret = secret
@@ -120,6 +128,27 @@ export class Cluster {
         this.#listeners.add(listener)
         return () => this.#listeners.delete(listener)
       },
+      hearsay: this.#hearsayOf(self),
+    }
+  }
+
+  /** Whatever one tells reaches all at once. */
+  #hearsayOf(self: Member): Hearsay {
+    const tidings = new Tidings()
+    const hearers = new Set<(host: string) => void>()
+    this.#hears.set(self.id, (word) => {
+      if (tidings.hear(word, performance.now(), self.id)) for (const hearer of hearers) hearer(word.host)
+    })
+    return {
+      tell: (word) => {
+        tidings.hear(word, performance.now())
+        for (const [id, hear] of this.#hears) if (id !== self.id) hear(word)
+      },
+      heard: (who) => tidings.heard(who, performance.now()),
+      onHeard: (listener) => {
+        hearers.add(listener)
+        return () => hearers.delete(listener)
+      },
     }
   }
 }
@@ -193,6 +222,7 @@ export class Node {
           return { digest, mediaType, size: undefined, ageMs: Date.now() - (record?.checkedAt ?? Date.now()) }
         },
         allowed,
+        heard: (host) => this.upstreams.listen(host),
         lend: options.lend ?? ((terms, isSame, within) => this.upstreams.lend(terms, isSame, within)),
         warm: (wish, { signal }) => {
           this.wishes.push({ ...wish, signal })

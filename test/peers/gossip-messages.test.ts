@@ -7,6 +7,14 @@ import { memberOf } from './simulation.ts'
 const ann = memberOf('ann', 1)
 const sign = { id: ann.id, incarnation: 1, beat: 2 }
 
+const word = {
+  who: 'ab'.repeat(16),
+  host: 'registry-1.docker.io',
+  closedMs: 1000,
+  quota: { limit: undefined, remaining: 7, windowSeconds: 21_600 },
+  ageMs: 5,
+}
+
 function parsed(value: unknown): Message | undefined {
   return parseMessage(Buffer.from(JSON.stringify(value)))
 }
@@ -18,6 +26,7 @@ test('what is said is understood', () => {
     doubts: [sign],
     goodbyes: [sign],
     wanted: [ann.id],
+    words: [word],
     digest: [1, 2, 3],
     summary: { from: '', to: 'g', signs: [sign] },
   }
@@ -41,6 +50,27 @@ test('a record and a sign tell of a load; where it is left out it is none', () =
     assert.equal(parsed({ records: [[{ ...ann, load }, 3]] }), undefined)
     assert.equal(parsed({ beats: [[ann.id, 1, 2, load]] }), undefined)
   }
+})
+
+test('a word of a registry with a field that is missing, too large or of another kind is refused', () => {
+  const { quota: _, ...told } = word
+  assert.deepEqual(parsed({ words: [told] })?.words, [{ ...told, quota: undefined }])
+  for (const wrong of [
+    { who: 'ab' },
+    { who: 'AB'.repeat(16) },
+    { host: 'two words' },
+    { host: 'x'.repeat(256) },
+    { closedMs: 10 * 60_000 + 1 },
+    { closedMs: -1 },
+    { ageMs: 10 * 60_000 + 1 },
+    { quota: {} },
+    { quota: { remaining: -1 } },
+    { quota: { remaining: 1, limit: 'many' } },
+    { quota: null },
+  ]) {
+    assert.equal(parsed({ words: [{ ...word, ...wrong }] }), undefined, JSON.stringify(wrong))
+  }
+  assert.equal(parsed({ words: Array(5).fill(word) }), undefined)
 })
 
 test('a record with a field that is missing, too large or of another kind is refused', () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { NOTHING } from '../../src/peers/gossip-messages.ts'
 import { loadOf } from '../../src/peers/member.ts'
+import type { Word } from '../../src/peers/tidings.ts'
 import { Simulation } from './simulation.ts'
 
 const seed = Number(process.env['LEAT_SEED'] ?? 7)
@@ -68,6 +70,71 @@ test('members whose load goes up and down cost no more than a few times what the
   const { mean, most } = swarm.measure(40_000)
   t.diagnostic(`seed ${seed}: all busy and idle by turns cost ${mean} B/s, at most ${most} B/s`)
   assert.ok(most < 4096, `${most} B/s`)
+})
+
+const LIMITED: Word = {
+  who: 'ab'.repeat(16),
+  host: 'registry.test',
+  closedMs: 60_000,
+  quota: undefined,
+  ageMs: 0,
+}
+
+test('what a registry has told one, or all at once, all know in seconds and pass on a few times', (t) => {
+  const swarm = storm(200)
+  swarm.run(30_000)
+  const isKnown = (who: string): boolean =>
+    swarm.nodes.every(({ gossip }) => (gossip.tidings.heard(who, swarm.now)?.closedMs ?? 0) > 0)
+  swarm.nodes[0]?.gossip.tell(LIMITED, swarm.now)
+  const known = swarm.until(() => isKnown(LIMITED.who), 10_000)
+  const left = swarm.nodes.map(({ gossip }) => gossip.tidings.heard(LIMITED.who, swarm.now)?.closedMs ?? 0)
+  assert.ok(
+    left.every((ms) => ms <= 60_000 && ms > 55_000),
+    'nobody keeps it closed for longer than who was told',
+  )
+  const who = 'cd'.repeat(16)
+  for (const { gossip } of swarm.nodes) gossip.tell({ ...LIMITED, who }, swarm.now)
+  const { most } = swarm.measure(10_000)
+  t.diagnostic(
+    `seed ${seed}: known after ${known} ms; told by all at once it costs ${most} B/s for ten seconds`,
+  )
+  assert.ok(known !== undefined && known <= 4000, `${known} ms`)
+  assert.ok(isKnown(who))
+  assert.ok(most < 4096, `${most} B/s`)
+})
+
+test('one who comes later is told which registries are closed', () => {
+  const swarm = storm(20)
+  swarm.run(15_000)
+  swarm.nodes[0]?.gossip.tell(LIMITED, swarm.now)
+  swarm.run(20_000)
+  const late = swarm.add('late')
+  swarm.link(late, swarm.nodes[3] ?? assert.fail('there are twenty'))
+  swarm.run(1000)
+  const ms = late.gossip.tidings.heard(LIMITED.who, swarm.now)?.closedMs ?? 0
+  assert.ok(ms > 30_000 && ms < 40_000, `${ms} ms`)
+})
+
+test('a member that makes up one registry after the other does not make the others flood', (t) => {
+  const swarm = storm(100)
+  swarm.run(20_000)
+  const [liar] = swarm.nodes
+  let made = 0
+  const lie = (): void => {
+    for (let at = 0; at < 20; at += 1) {
+      made += 1
+      const who = made.toString(16).padStart(32, '0')
+      for (const to of liar?.links ?? []) {
+        const word = { ...LIMITED, who, closedMs: 600_000 }
+        to.gossip.receive(liar?.id ?? to.id, { ...NOTHING, words: [word] }, swarm.now)
+      }
+    }
+    swarm.after(100, lie)
+  }
+  lie()
+  const { most } = swarm.measure(20_000)
+  t.diagnostic(`seed ${seed}: ${made} made up cost each at most ${most} B/s`)
+  assert.ok(most < 16_384, `${most} B/s`)
 })
 
 test('when a third of them vanish without a word they are dropped, and nobody else is', (t) => {

@@ -27,6 +27,7 @@ function membershipOf(other: Member): Membership {
     get: () => other,
     departure: () => undefined,
     onChange: () => () => {},
+    hearsay: { tell: () => {}, heard: () => undefined, onHeard: () => () => {} },
   }
 }
 

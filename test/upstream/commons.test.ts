@@ -18,6 +18,8 @@ function others(lends: () => Promise<Token | undefined>): { commons: Commons; qu
       questions.push({ ...wish, identity: await identity() })
       return lends()
     },
+    tell: () => {},
+    heard: () => undefined,
   }
   return { commons, questions }
 }
