@@ -43,6 +43,8 @@ const PEERS_FACTOR = 2.5
 const PEERS_ANSWER_FACTOR = 1.5
 /** Who sends a byte now and then is no better than one who sends nothing. */
 const PEERS_LEAST_BYTES = 65_536
+/** As much as peers may bring before the marks for it come. */
+const UNVOUCHED_BYTES = 1024 * 1024
 /** However many sources lie, the same bytes are not fetched for ever. */
 const MOST_BEGINNINGS = 4
 
@@ -356,6 +358,8 @@ export class Flight {
         failures.push(await this.#takeBack(incoming, this.#dispute))
         continue
       }
+      if (!isPeer(source)) await this.#giveUpUnvouched(incoming)
+      if (this.#dispute !== undefined) continue
       const before = incoming.position
       const failure = await this.#attempt(source, incoming)
       if (failure === undefined) return
@@ -486,6 +490,24 @@ export class Flight {
   #endAttempt(dispute: Dispute): void {
     this.#dispute ??= dispute
     this.#attempting?.abort(disputed(this.want.digest, this.#dispute))
+  }
+
+  /**
+   * The last that peers have brought, and nobody has vouched for, would keep all from the readers that upstream brings
+   * after it: it is asked for again when it is only that.
+   */
+  async #giveUpUnvouched(incoming: Incoming): Promise<void> {
+    const { limit } = this.#trust
+    const unvouched = incoming.position - limit
+    if (unvouched <= 0 || unvouched > UNVOUCHED_BYTES) return
+    if (!incoming.kept || limit === 0 || limit % MARK_EVERY !== 0) return
+    await incoming.cutTo(limit)
+    this.audience.cutBack(incoming.position, new Failure('disk', 'What came could not be kept.'))
+    if (incoming.position === 0) this.#inherited = false
+    this.#trust.forget(incoming.position)
+    this.#provenance.cut(incoming.position)
+    this.#options.changed()
+    this.#controller.signal.throwIfAborted()
   }
 
   /** What is not what was vouched for is asked for again, from others than those who brought it. */

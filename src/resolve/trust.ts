@@ -106,13 +106,18 @@ export class Trust {
     return { good: this.#sure, culprits: this.#between(this.#sure, position) }
   }
 
-  /** What came after `position` was taken back. */
+  /** What came after `position` was taken back, as it was not what was vouched for. */
   cut(position: number): void {
+    this.forget(position)
+    this.#disputes += 1
+    if (this.#disputes >= MOST_DISPUTES) this.#disbelieve()
+  }
+
+  /** What came after `position` was given up. */
+  forget(position: number): void {
     this.#stretches = this.#stretches.filter(({ start }) => start < position)
     this.#sure = Math.min(this.#sure, position)
     if (position <= (this.#firstSuspect ?? 0)) this.#firstSuspect = undefined
-    this.#disputes += 1
-    if (this.#disputes >= MOST_DISPUTES) this.#disbelieve()
   }
 
   /** Everything was wrong, and what was vouched for with it. */

@@ -152,6 +152,40 @@ describe('what peers bring', () => {
     assert.ok((await body).equals(bytes))
   })
 
+  it('is asked for again from upstream where the last of it was not vouched for, so that the rest can be passed on', async () => {
+    const bytes = randomBytes(800_000)
+    const hold = gate()
+    const registry = upstream(async ({ intake }) => {
+      intake.expect({ size: bytes.length, mediaType: undefined })
+      await pour(intake, bytes, 600_000)
+      await hold.opened
+      await pour(intake, bytes)
+    })
+    const { flights } = setUp([
+      peer('one', async ({ intake }) => {
+        intake.expect({ size: bytes.length, mediaType: undefined })
+        intake.vouch(0, marksOf(bytes).subarray(0, 64))
+        await pour(intake, bytes, 300_000)
+        throw new Failure('absent', 'It falls to this node to ask upstream.')
+      }),
+      registry,
+    ])
+    const { flight } = flights.join(wantOf(bytes))
+    const body = pull(flight)
+    await until(flights, flight, () => flight.released === 600_000)
+    assert.deepEqual(registry.attempts, [4 * MARK_EVERY])
+    hold.open()
+    assert.ok((await body).equals(bytes))
+  })
+
+  it('is kept where nobody has vouched for any of it', async () => {
+    const bytes = randomBytes(800_000)
+    const registry = upstream(sends(bytes))
+    const { flights } = setUp([peer('one', diesAt(bytes, 300_000)), registry])
+    assert.ok((await pull(flights.join(wantOf(bytes)).flight)).equals(bytes))
+    assert.deepEqual(registry.attempts, [300_000])
+  })
+
   it('is held back behind what upstream has brought, and holds back what upstream brings after it', async () => {
     const bytes = randomBytes(800_000)
     const hold = gate()
