@@ -141,6 +141,27 @@ test('what Helm makes of the chart is sound, and the manifests are that', async 
     },
   )
 
+  await t.test(
+    'who may reach the admin port can be narrowed without narrowing who may be a peer',
+    async () => {
+      const values =
+        'admin: { listen: node }\nnetworkPolicy: { adminFrom: [{ ipBlock: { cidr: 10.9.0.0/16 } }] }\n'
+      const policy = resourcesIn(await render(values)).find(
+        ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'leat',
+      )
+      const { ingress } = v.parse(v.looseObject({ ingress: v.array(v.looseObject({})) }), policy?.spec)
+      assert.deepEqual(ingress, [
+        {
+          ports: [
+            { port: 5052, protocol: 'TCP' },
+            { port: 49_737, protocol: 'UDP' },
+          ],
+        },
+        { ports: [{ port: 5051, protocol: 'TCP' }], from: [{ ipBlock: { cidr: '10.9.0.0/16' } }] },
+      ])
+    },
+  )
+
   await t.test('what tells the runtime has the certificate of an agent that speaks TLS', async () => {
     const values =
       'config: { tlsCert: /tls/a, tlsKey: /tls/b }\nextraVolumes: [{ name: tls }]\nextraVolumeMounts: [{ name: tls, mountPath: /tls }]\n'

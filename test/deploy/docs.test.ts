@@ -52,6 +52,19 @@ test('every command that the documentation gives is one', async () => {
   assert.ok(count > 30, `only ${count} were found`)
 })
 
+test('what the documentation has the doctor say, it can say', async () => {
+  const folder = join(ROOT, 'src/doctor')
+  const names = await readdir(folder)
+  const source = (await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))).join('\n')
+  const text = await readFile(join(ROOT, 'docs/troubleshooting.md'), 'utf8')
+  const table = /\| what it says \| when \|\n\|---\|---\|\n((?:\|.*\n)+)/.exec(text)?.[1] ?? assert.fail()
+  const lines = table.split('\n').flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(/`([^`]+)`/g)])
+  assert.ok(lines.length > 20)
+  for (const [, line = ''] of lines)
+    for (const part of line.split('…').map((one) => one.trim()))
+      assert.ok(source.includes(part), `${line}: ${part}`)
+})
+
 test('every link of the documentation leads somewhere', async () => {
   for (const { path, text } of await pages()) {
     for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)/g)) {
