@@ -36,8 +36,9 @@ const beat = v.object({ is: v.literal('beat') })
 /** As much of a member as it takes to reach it, and to know that it is the one. */
 export const Contact = v.object({
   id: memberId,
-  name: v.pipe(v.string(), v.maxLength(255)),
-  host: v.pipe(v.string(), v.minLength(1), v.maxLength(255)),
+  /** As in a record of membership: it is shown to people, and dialed. */
+  name: v.pipe(v.string(), v.maxLength(255), v.regex(/^[^\p{C}"\\]*$/u)),
+  host: v.pipe(v.string(), v.maxLength(255), v.regex(/^[\w.:-]+$/)),
   port: v.pipe(amount, v.minValue(1), v.maxValue(65_535)),
   fingerprint: v.pipe(v.string(), v.hexadecimal(), v.length(64)),
 })

@@ -208,12 +208,14 @@ describe('at an owner’s table', () => {
       const { answer } = await rogue.ask(owner, follow)
       assert.deepEqual(answer, { is: 'refused', code: 'denied', message: 'it is somebody else' })
       const { id: own, fingerprint: shown } = rogue.member
-      for (const self of [
-        { ...follow.self, id: own },
-        { ...follow.self, fingerprint: shown },
-      ]) {
+      for (const [self, code] of [
+        [{ ...follow.self, id: own }, 'denied'],
+        [{ ...follow.self, fingerprint: shown }, 'denied'],
+        [{ ...rogue.contact, name: 'a\u001b[2Jnode' }, 'unavailable'],
+        [{ ...rogue.contact, host: 'a host\n' }, 'unavailable'],
+      ] as const) {
         const half = await rogue.ask(owner, { ...follow, self })
-        assert.equal((half.answer as { code?: string }).code, 'denied')
+        assert.equal((half.answer as { code?: string }).code, code)
       }
     }
   })
