@@ -8,6 +8,7 @@ import { SettingsError } from './config/shape.ts'
 /** The only file that touches the process: its arguments, streams, signals and exit code. */
 
 const WIDTH = { narrowest: 60, widest: 110, unknown: 100 }
+const UNKNOWN_HEIGHT = 24
 
 const ONE_KEY_PRESS_MS = 500
 
@@ -61,6 +62,9 @@ function terminal(version: string): Terminal {
     get columns() {
       // Some terminals say that they have none.
       return process.stdout.columns || WIDTH.unknown
+    },
+    get rows() {
+      return process.stdout.rows || UNKNOWN_HEIGHT
     },
     env: process.env,
     version,

@@ -50,6 +50,8 @@ export interface Terminal {
   readonly isInteractive: boolean
   /** How wide it is now; something usual where nobody is looking. */
   readonly columns: number
+  /** How high, likewise. */
+  readonly rows: number
   readonly env: Readonly<Record<string, string | undefined>>
   readonly version: string
   /** Aborted when the command is asked to end; from the first call on it is up to the command to do so. */

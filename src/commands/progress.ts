@@ -20,7 +20,8 @@ export class Progress {
     if (this.#isSilent) return
     if (this.#terminal.isInteractive) {
       this.#shown = true
-      await this.#terminal.err(`${CLEAR_LINE}${text}`)
+      // A line that is wider than the terminal goes on in the next, and only that one would be cleared.
+      await this.#terminal.err(`${CLEAR_LINE}${text.slice(0, Math.max(0, this.#terminal.columns - 1))}`)
     } else if (performance.now() - this.#toldAt >= PLAIN_MS) {
       this.#toldAt = performance.now()
       await this.#terminal.err(`${text}\n`)

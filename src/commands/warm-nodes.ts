@@ -1,13 +1,14 @@
 import type { WarmDone, WarmedNode, WarmProgress } from '../observe/warm-report.ts'
 import { plain, plural, sizeText, spanText } from '../observe/words.ts'
+import { fitting, type Room } from './bars.ts'
 import type { Terminal } from './command.ts'
 import { Foot, type WarmEvent } from './warm-telling.ts'
 import { amountTexts, bar, MOST_NAME, named, originText } from './warm-text.ts'
 
-type Ended = Pick<WarmedNode, 'failed' | 'error'>
+type Ended = Pick<WarmedNode, 'failed'>
 
-/** So many nodes are shown at once. */
-const MOST_SHOWN = 12
+/** So many lines about nodes are shown at once. */
+const MOST_SHOWN = 13
 /** So many nodes are named to whom the same has happened. */
 const MOST_NAMED = 3
 /** Many nodes tell more often than anybody can read. */
@@ -69,27 +70,17 @@ export class TellingNodes {
     if (now - this.#drawnAt < DRAW_MS) return
     this.#drawnAt = now
     await this.#foot.show(
-      () => this.#lines(this.#terminal.columns - 1),
+      (room) => nodeLines(this.#nodes(), this.#total(), room),
       () => this.#total(),
     )
   }
 
-  /** None wider than the terminal. Those that failed and those under way come first, the furthest behind before others. */
-  #lines(columns: number): readonly string[] {
-    const nodes = [...this.#names].map(([id, name]) => ({
+  #nodes(): NodeShown[] {
+    return [...this.#names].map(([id, name]) => ({
       name,
       ended: this.#ended.get(id),
       progress: this.#under.get(id),
     }))
-    nodes.sort((one, two) => rank(one) - rank(two))
-    const shown = nodes.slice(0, MOST_SHOWN)
-    const width = Math.min(MOST_NAME, Math.max(...shown.map(({ name }) => name.length)))
-    const lines = shown.map(({ name, ended, progress }) =>
-      nodeLine(named(name, width), ended, progress, columns),
-    )
-    const more = nodes.length - shown.length
-    const rest = more === 0 ? [] : [`and ${plural(more, 'node')} more`]
-    return [...lines, ...rest, this.#total()].map((line) => line.slice(0, columns))
   }
 
   #total(): string {
@@ -111,23 +102,34 @@ export class TellingNodes {
   }
 }
 
-interface Shown {
+interface NodeShown {
+  readonly name: string
   readonly ended: Ended | undefined
-  readonly progress: WarmProgress | undefined
+  readonly progress: Pick<WarmProgress, 'bytes' | 'ofBytes' | 'fetched'> | undefined
 }
 
-function rank({ ended, progress }: Shown): number {
-  if (ended !== undefined) return ended.failed > 0 ? -1 : 2
+/** Where there is no room for all, those that move come first, the furthest behind before others. */
+export function nodeLines(
+  nodes: readonly NodeShown[],
+  total: string,
+  { columns, rows }: Room,
+): readonly string[] {
+  const width = Math.min(MOST_NAME, Math.max(...nodes.map(({ name }) => name.length)))
+  const lines = [...nodes]
+    .sort((one, two) => rank(one) - rank(two))
+    .map((node) => nodeLine(named(node.name, width), node, columns))
+  const most = Math.min(MOST_SHOWN, rows - 1)
+  return [...fitting(lines, most, (count) => `and ${plural(count, 'node')} more`), total]
+}
+
+/** What has failed stands above already. */
+function rank({ ended, progress }: NodeShown): number {
+  if (ended !== undefined) return ended.failed > 0 ? 2 : 3
   const { bytes = 0, ofBytes = 0 } = progress ?? {}
-  return ofBytes === 0 ? 0 : bytes / ofBytes
+  return ofBytes === 0 ? 1 : Math.min(1, bytes / ofBytes)
 }
 
-function nodeLine(
-  name: string,
-  ended: Ended | undefined,
-  progress: WarmProgress | undefined,
-  columns: number,
-): string {
+function nodeLine(name: string, { ended, progress }: NodeShown, columns: number): string {
   if (ended !== undefined) return `${name}  ${ended.failed === 0 ? 'has all' : 'failed'}`
   if (progress === undefined || progress.ofBytes === 0) return `${name}  looking what is to come`
   return bar(name, progress, columns)

@@ -1,6 +1,6 @@
-import type { WarmDone, WarmLine, WarmProgress } from '../observe/warm-report.ts'
+import type { WarmDone, WarmLine } from '../observe/warm-report.ts'
 import { plain } from '../observe/words.ts'
-import { Bars } from './bars.ts'
+import { Bars, type Room } from './bars.ts'
 import type { Terminal } from './command.ts'
 import { Progress } from './progress.ts'
 import { barLines, doneText, imageText, totalText } from './warm-text.ts'
@@ -46,8 +46,10 @@ export class TellingImages implements Telling {
 
   async line(line: WarmEvent): Promise<void> {
     if (line.is === 'progress') {
-      const bars = (progress: WarmProgress) => () => barLines(progress, this.#terminal.columns)
-      await this.#foot.show(bars(line), () => totalText(line))
+      await this.#foot.show(
+        (room) => barLines(line, room),
+        () => totalText(line),
+      )
       return
     }
     if (line.is === 'node') return
@@ -77,9 +79,9 @@ export class Foot {
     this.#progress = new Progress(terminal, { isSilent: false })
   }
 
-  async show(lines: () => readonly string[], text: () => string): Promise<void> {
+  async show(lines: (room: Room) => readonly string[], text: () => string): Promise<void> {
     if (this.#bars === undefined) await this.#progress.show(text())
-    else await this.#bars.draw(lines())
+    else await this.#bars.draw(lines)
   }
 
   /** Before anything else is written. */

@@ -1,5 +1,6 @@
 import type { ImageProgress, WarmDone, WarmedImage, WarmProgress } from '../observe/warm-report.ts'
 import { plain, plural, sizeText, spanText } from '../observe/words.ts'
+import { fitting, type Room } from './bars.ts'
 import { digestText } from './table.ts'
 
 const WIDEST_BAR = 30
@@ -44,12 +45,18 @@ export function amountTexts(progress: Omit<WarmProgress, 'is' | 'under' | 'image
   ]
 }
 
-/** A line for each image under way and one for all, none of them wider than the terminal. */
-export function barLines(progress: WarmProgress, columns: number): readonly string[] {
+/** A line for each image under way, those that have begun before others where there is no room for all, and one for all. */
+export function barLines(progress: WarmProgress, { columns, rows }: Room): readonly string[] {
   const { under } = progress
   const nameWidth = Math.min(MOST_NAME, Math.max(...under.map(({ image }) => image.length), 0))
-  const lines = under.map((image) => barLine(image, nameWidth, columns - 1))
-  return [...lines, totalText(progress)].map((line) => line.slice(0, columns - 1))
+  const images =
+    under.length < rows ? under : [...under].sort((one, two) => Number(hasBegun(two)) - Number(hasBegun(one)))
+  const lines = images.map((image) => barLine(image, nameWidth, columns))
+  return [...fitting(lines, rows - 1, (count) => `and ${plural(count, 'image')} more`), totalText(progress)]
+}
+
+function hasBegun({ isPlanned, bytes }: ImageProgress): boolean {
+  return isPlanned && bytes > 0
 }
 
 function barLine(image: ImageProgress, nameWidth: number, columns: number): string {

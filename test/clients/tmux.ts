@@ -57,7 +57,16 @@ export class Terminal {
 
   /** What is to be seen now, without the empty lines below it. What takes more than one row is one line. */
   async lines(): Promise<readonly string[]> {
-    const screen = await this.#run('capture-pane', '-p', '-J')
+    return await this.#captured()
+  }
+
+  /** The same, and before it what has left the screen at the top. */
+  async history(): Promise<readonly string[]> {
+    return await this.#captured('-S', '-')
+  }
+
+  async #captured(...options: readonly string[]): Promise<readonly string[]> {
+    const screen = await this.#run('capture-pane', '-p', '-J', ...options)
     return screen
       .trimEnd()
       .split('\n')

@@ -38,11 +38,12 @@ async function startLab(t: TestContext): Promise<Lab> {
 
 async function startWithTerminal(
   t: TestContext,
+  { rows = 30 } = {},
 ): Promise<(Lab & { readonly terminal: Terminal }) | undefined> {
   const programs = requirePrograms(t, ['tmux'])
   if (programs === undefined) return undefined
   const lab = await startLab(t)
-  return { ...lab, terminal: await Terminal.open(t, programs.tmux, { columns: COLUMNS, rows: 30 }) }
+  return { ...lab, terminal: await Terminal.open(t, programs.tmux, { columns: COLUMNS, rows }) }
 }
 
 /** An image whose layer comes for a second and then no further than to its middle. */
@@ -56,7 +57,7 @@ function stuck(upstream: FaultyUpstream, repository: string): string {
 
 const UNDER_WAY = /^up\.test\/\w+:v1 +\[=+> +\] {2}50% {2}512\.\d KiB of 1\.0 MiB, 512\.\d KiB from upstream$/
 const TOTAL =
-  /^(\d) of (\d) images?, \d\S+ [KM]iB of \d\S+ [KM]iB, \d\S+ KiB\/s, \d+m?s left, \d\S+ [KM]iB from upstream$/
+  /^(\d) of (\d) images?, \d\S+ [KM]iB of \d\S+ [KM]iB, \d\S+ [KM]iB\/s, \d+m?s left, \d\S+ [KM]iB from upstream$/
 const STORED = /^stored {2}up\.test\/(\w+):v1 {2}sha256:[0-9a-f]{12} {2}3 parts, \d\S+ [KM]iB \((.*)\)$/
 
 describe('warming a node', { concurrency: true }, () => {
@@ -131,6 +132,33 @@ describe('warming a node', { concurrency: true }, () => {
     assert.match(all ?? '', /^Warmed 1 image with 1\.0 MiB in /)
     assert.deepEqual(rest, [PROMPT])
     assert.equal(upstream.bytesSent(layer), 1024 * KIB, 'upstream has sent every byte once')
+  })
+
+  test('on a terminal of four rows shows what there is room for, and leaves nothing of it above', async (t) => {
+    const lab = await startWithTerminal(t, { rows: 4 })
+    if (lab === undefined) return
+    const { upstream, admin, terminal } = lab
+    const repositories = ['four', 'one', 'three', 'two']
+    const layers = repositories.map((repository) => stuck(upstream, repository))
+    const typed = `agent warm ${repositories.map((name) => `up.test/${name}:v1`).join(' ')} --admin ${admin}`
+    await terminal.type(typed)
+    await Promise.all(layers.map((layer) => upstream.stalled(layer)))
+    await terminal.until((lines) => lines.slice(0, 2).every((line) => UNDER_WAY.test(line)))
+    const [first, one, two, total, ...more] = await terminal.history()
+    assert.equal(first, `${PROMPT} ${typed}`)
+    assert.match(one ?? '', UNDER_WAY)
+    assert.match(two ?? '', UNDER_WAY)
+    assert.deepEqual(TOTAL.exec(total ?? '')?.slice(1), ['0', '4'])
+    assert.deepEqual(more, [])
+
+    upstream.release()
+    await terminal.done()
+    const [again, ...told] = await terminal.history()
+    assert.equal(again, first)
+    const stored = told.slice(0, 4).map((line) => STORED.exec(line)?.[1] ?? line)
+    assert.deepEqual(stored.sort(), repositories)
+    assert.match(told[4] ?? '', /^Warmed 4 images with /)
+    assert.deepEqual(told.slice(5), [PROMPT])
   })
 
   test('without a terminal says every ten seconds how far it is', async (t) => {

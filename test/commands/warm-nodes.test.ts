@@ -129,7 +129,9 @@ test('on a terminal each node has a line while it is under way', async (t) => {
   })
   const [code] = await once(child, 'close')
   assert.equal(code, 0, out)
-  const frames = out.split('\u001b[J').map((text) => text.split('\r\u001b')[0]?.split('\r\n') ?? [])
+  const frames = out
+    .split('\u001b[J\u001b[A\u001b[K')
+    .map((text) => text.split('\r\u001b')[0]?.split('\r\n') ?? [])
   const both = frames.find((frame) => frame.filter((text) => /\[=*> *\] +\d+%/.test(text)).length === 2)
   assert.match(both?.at(2) ?? '', /^0 of 2 nodes, \S+ \S+ of 2\.0 MiB, \S+ [KM]iB\/s, /)
   for (const text of frames.slice(0, -1).flat()) assert.ok(text.length < 100, text)
