@@ -115,6 +115,7 @@ export function guessHost(listen: string): string {
   const outward = own.filter(({ internal }) => !internal)
   const v4 = outward.find(({ family }) => family === 'IPv4')
   // Of one that holds for a link only, others could not make use; and what listens for IPv4 is not at IPv6.
-  const v6 = listen === '::' ? outward.find(({ family, scopeid }) => family === 'IPv6' && !scopeid) : undefined
+  const v6 =
+    listen === '::' ? outward.find(({ family, scopeid }) => family === 'IPv6' && !scopeid) : undefined
   return (v4 ?? v6)?.address ?? '127.0.0.1'
 }

@@ -13,7 +13,7 @@ import { type Holder, Hosting } from './hosting.ts'
 import { type Lend, Lending, type Loan, type LoanTerms } from './lending.ts'
 import type { Line } from './line.ts'
 import { loadOf, type Member, type Membership, PEER_PROTOCOL } from './member.ts'
-import { Ask, type Contact, News, parse, refusal, refusedBy, TagAnswer } from './messages.ts'
+import { Ask, type Contact, News, parse, refusal, TagAnswer } from './messages.ts'
 import { Ranks } from './owner.ts'
 import { Participation } from './participation.ts'
 import type { Pseudonyms } from './pseudonyms.ts'
@@ -183,15 +183,12 @@ export class PeerNetwork {
         await askOnce(this.#dialer, owner, asked, { signal, ms: TAG_MS }),
         owner.name,
       )
-      if (answer.is === 'refused') {
-        if (answer.code === 'absent' || answer.code === 'denied') throw refusedBy(owner.name, answer)
-        return undefined
-      }
+      // Also when it says that there is no such tag: upstream may tell this node another thing.
+      if (answer.is === 'refused') return undefined
       const { digest, mediaType, ageMs } = answer
       return { digest, mediaType: mediaType ?? undefined, size: undefined, ageMs }
-    } catch (error) {
+    } catch {
       signal.throwIfAborted()
-      if (error instanceof Failure && error.code === 'absent') throw error
       return undefined
     } finally {
       this.#asking.delete(key)
