@@ -80,7 +80,7 @@ function status(): StatusReport {
         zone: at > 3 ? null : text,
         version: text,
         understood: at % 2 === 0,
-        load: at,
+        load: 8,
         since: AT,
         taken: 1,
         given: 1,
