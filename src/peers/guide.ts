@@ -61,8 +61,9 @@ export class Guide {
     }
   }
 
-  /** The course in force has come to nothing: only what the owner says from now on counts. */
-  renounce(): void {
+  /** This course, where it is still in force, has come to nothing: only what the owner says from now on counts. */
+  renounce(course = this.#course): void {
+    if (this.#course !== course) return
     this.#course = undefined
     if (this.#isLeft) this.#set({ do: 'fetch' })
   }

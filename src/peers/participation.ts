@@ -1,8 +1,9 @@
 import { MARK_BYTES, Marks } from '../oci/marks.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Holdings } from '../resolve/holdings.ts'
-import type { Source, VouchedIntake, Want } from '../resolve/source.ts'
+import type { Giver, Source, VouchedIntake, Want } from '../resolve/source.ts'
 import { type Course, Guide } from './guide.ts'
+import { parseMemberId } from './member.ts'
 import { type Contact, MARKS_AT_ONCE } from './messages.ts'
 import { Paced } from './paced.ts'
 import type { Table } from './table.ts'
@@ -45,7 +46,10 @@ export class Participation {
 
   constructor(options: ParticipationOptions) {
     this.#options = options
-    this.first = sourceOf((intake, signal) => this.#bring(intake, signal))
+    this.first = {
+      ...sourceOf((intake, signal) => this.#bring(intake, signal)),
+      blame: (culprits) => this.#blame(culprits),
+    }
     this.last = sourceOf((intake, signal) => {
       this.#guide?.renounce()
       this.#guide?.tell({ is: 'failed' })
@@ -96,20 +100,25 @@ export class Participation {
       await this.#options.take(parent, intake, AbortSignal.any([signal, turning.signal]))
       return true
     } catch (error) {
-      if (signal.aborted) {
-        if (isCorrupt(signal.reason)) {
-          guide.tell({ is: 'blamed', parent: parent.id })
-          guide.renounce()
-        }
-        throw error
-      }
+      signal.throwIfAborted()
       if (error !== turn) {
         guide.tell({ is: 'lost', parent: parent.id })
-        guide.renounce()
+        guide.renounce(course)
       }
       return false
     } finally {
       turning.abort(turn)
+    }
+  }
+
+  /** Not necessarily the one that is taken from now. */
+  #blame(culprits: readonly Giver[]): void {
+    for (const { id } of culprits) {
+      const parent = parseMemberId(id)
+      if (parent === undefined) continue
+      this.#guide?.tell({ is: 'blamed', parent })
+      const course = this.#course
+      if (course?.do === 'take' && course.parent.id === parent) this.#guide?.renounce(course)
     }
   }
 
@@ -178,8 +187,4 @@ export class Participation {
 
 function sourceOf(bring: (intake: VouchedIntake, signal: AbortSignal) => Promise<void>): Source {
   return { name: 'peers', kind: 'peer', bring: (_, intake, { signal }) => bring(intake, signal) }
-}
-
-function isCorrupt(reason: unknown): boolean {
-  return reason instanceof Failure && reason.code === 'corrupt'
 }

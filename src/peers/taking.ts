@@ -13,14 +13,14 @@ export async function takeFrom(
   intake: VouchedIntake,
   { dialer, signal }: { dialer: Dialer; signal: AbortSignal },
 ): Promise<void> {
-  const { name } = parent
+  const { id, name } = parent
   const asked = { ask: 'take', digest, from: intake.position }
   const { answer, line } = await dialer.ask(parent, asked, { signal, ms: ANSWER_MS })
   let isDone = false
   try {
     const content = parse(TakeAnswer, answer, name)
     if (content.is === 'refused') throw refusedBy(name, content)
-    intake.from(name)
+    intake.from({ id, name })
     intake.expect({ size: content.size, mediaType: content.mediaType ?? undefined })
     await line.pour(intake, content.size - intake.position, { signal })
     isDone = true

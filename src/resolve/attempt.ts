@@ -1,7 +1,7 @@
 import { publish } from '../observe/events.ts'
 import type { Incoming } from './blob-store.ts'
 import { Failure } from './failure.ts'
-import type { Head, Source, VouchedIntake, Want } from './source.ts'
+import type { Giver, Head, Source, VouchedIntake, Want } from './source.ts'
 import { asFailure } from './verdict.ts'
 import { unlessAborted } from './wait.ts'
 
@@ -15,7 +15,7 @@ export interface AttemptOptions {
   /** What the source says about the content; gives the size to hold it to. Throws a `Failure` to end the attempt. */
   readonly expect: (head: Head) => number | undefined
   /** As `VouchedIntake`, as long as the attempt goes on. */
-  readonly from: (peer: string) => void
+  readonly from: (peer: Giver) => void
   readonly vouch: (first: number, marks: Uint8Array) => void
   readonly stallMs: number
   /** So many bytes have to come in that time, or all that are left. */

@@ -9,7 +9,7 @@ import { Failure } from './failure.ts'
 import { released } from './gate.ts'
 import { Contradiction, corrupt, disputed, isPeer, NOBODY_VOUCHES, unbounded } from './misgiving.ts'
 import { type Bringer, originText, Provenance } from './provenance.ts'
-import type { Head, Source, Want } from './source.ts'
+import type { Giver, Head, Source, Want } from './source.ts'
 import { type Dispute, Trust } from './trust.ts'
 import { asFailure, mayPass, verdict } from './verdict.ts'
 import { pause, unlessAborted } from './wait.ts'
@@ -390,11 +390,11 @@ export class Flight {
     const before = incoming.position
     const attempting = new AbortController()
     this.#attempting = attempting
-    const from = (name: string): void => {
-      this.#trust.takes(incoming.position, name, isPeer(source))
-      this.#provenance.takes(incoming.position, { name, kind: source.kind })
+    const from = (giver: Giver): void => {
+      this.#trust.takes(incoming.position, giver, isPeer(source))
+      this.#provenance.takes(incoming.position, { ...giver, kind: source.kind })
     }
-    from(source.name)
+    from({ id: source.name, name: source.name })
     const failure = await attempt({
       want: this.want,
       source,
@@ -515,14 +515,15 @@ export class Flight {
     const { culprits } = dispute
     const { digest } = this.want
     const failure = disputed(digest, dispute)
-    for (const source of culprits) {
-      const found = `other bytes after ${dispute.good}`
-      publish('verify.failed', { digest, found, source, sourceKind: 'peer' })
-    }
-    const isOut = (source: Source): boolean => dispute === NOBODY_VOUCHES || culprits.includes(source.name)
+    this.#tellOf(culprits, `other bytes after ${dispute.good}`)
+    this.#accuse(culprits)
+    const isCulprit = ({ name }: Source): boolean => culprits.some(({ id }) => id === name)
+    const isOut = (source: Source): boolean => dispute === NOBODY_VOUCHES || isCulprit(source)
     this.#sources = this.#sources.filter((source) => !(isPeer(source) && isOut(source)))
-    this.audience.cutBack(incoming.kept ? dispute.good : 0, failure)
-    await incoming.cutTo(dispute.good)
+    // Some of it may have been given up before it was found to be wrong.
+    const good = Math.min(dispute.good, incoming.position)
+    this.audience.cutBack(incoming.kept ? good : 0, failure)
+    await incoming.cutTo(good)
     this.audience.cutBack(incoming.position, failure)
     if (incoming.position === 0) this.#inherited = false
     this.#trust.cut(incoming.position)
@@ -541,15 +542,27 @@ export class Flight {
     const { suspects } = this.#trust
     const culprits = [...this.#contributors].filter((source) => suspects.length === 0 || isPeer(source))
     const { digest } = this.want
-    for (const source of suspects) publish('verify.failed', { digest, found, source, sourceKind: 'peer' })
+    this.#tellOf(suspects, found)
+    // Of several, or of what an earlier run has left, only some may be wrong.
+    if (suspects.length === 1 && !this.#inherited) this.#accuse(suspects)
     if (suspects.length === 0) {
       for (const { name, kind } of culprits) {
         publish('verify.failed', { digest, found, source: name, sourceKind: kind })
       }
     }
     if (!this.#inherited) this.#sources = this.#sources.filter((source) => !culprits.includes(source))
-    const names = suspects.length === 0 ? culprits.map(({ name }) => name) : suspects
-    return corrupt(digest, names, found)
+    return corrupt(digest, suspects.length === 0 ? culprits : suspects, found)
+  }
+
+  #tellOf(culprits: readonly Giver[], found: string): void {
+    const { digest } = this.want
+    for (const { name } of culprits) {
+      publish('verify.failed', { digest, found, source: name, sourceKind: 'peer' })
+    }
+  }
+
+  #accuse(culprits: readonly Giver[]): void {
+    for (const source of this.#options.sources) source.blame?.(culprits)
   }
 
   #origin(): string {

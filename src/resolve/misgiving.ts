@@ -1,6 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
 import { Failure } from './failure.ts'
-import type { Source } from './source.ts'
+import type { Giver, Source } from './source.ts'
 import type { Dispute } from './trust.ts'
 
 /** Suspect bytes fill all the memory there is, and can be let out neither now nor later: peers cannot help. */
@@ -10,8 +10,8 @@ export function isPeer(source: Source): boolean {
   return source.kind === 'peer'
 }
 
-export function corrupt(digest: Digest, sources: readonly string[], found: string): Failure {
-  const names = sources.join(' and ')
+export function corrupt(digest: Digest, sources: readonly Pick<Giver, 'name'>[], found: string): Failure {
+  const names = sources.map(({ name }) => name).join(' and ')
   return new Failure('corrupt', `${names} sent other bytes than those of ${digest}.`, {
     source: names,
     expected: digest,
@@ -23,7 +23,11 @@ export function disputed(digest: Digest, dispute: Dispute): Failure {
   const { good, culprits } = dispute
   const message = 'It cannot be kept, and nobody vouches for what peers bring of it.'
   if (dispute === NOBODY_VOUCHES) return new Failure('stalled', message)
-  return corrupt(digest, culprits.length > 0 ? culprits : ['an earlier run'], `other bytes after ${good}`)
+  return corrupt(
+    digest,
+    culprits.length > 0 ? culprits : [{ name: 'an earlier run' }],
+    `other bytes after ${good}`,
+  )
 }
 
 export function unbounded(cause: Failure | undefined): Failure {

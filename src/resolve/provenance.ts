@@ -1,7 +1,10 @@
 import type { Source } from './source.ts'
 
 /** Who brings bytes. */
-export type Bringer = Pick<Source, 'name' | 'kind'>
+export interface Bringer extends Pick<Source, 'name' | 'kind'> {
+  /** Where names may be alike. */
+  readonly id?: string
+}
 
 interface Stretch {
   readonly start: number
@@ -72,7 +75,7 @@ export class Provenance {
 
 function add(shares: Map<string, Share>, { start, from }: Stretch, end: number): void {
   if (from === undefined || end <= start) return
-  const key = `${from.kind} ${from.name}`
+  const key = `${from.kind} ${from.id ?? from.name}`
   const known = shares.get(key) ?? (shares.size < MOST_SHARES ? undefined : alike(shares, from))
   if (known === undefined) shares.set(key, { from, bytes: end - start })
   else known.bytes += end - start

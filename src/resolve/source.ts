@@ -8,6 +8,12 @@ export interface Want {
   readonly repository: Repository
 }
 
+/** One who gives bytes: known by its id, as names may be alike; the name is shown. */
+export interface Giver {
+  readonly id: string
+  readonly name: string
+}
+
 /** Someone who may have a digest: one upstream host, one peer. */
 export interface Source {
   /** Shown to users: a host, a peer's name. */
@@ -20,6 +26,8 @@ export interface Source {
    * flight, which aborts `signal`; its reason is a `Failure` that names who is to blame. Nothing a source says about the content is believed: the flight verifies it.
    */
   bring(want: Want, intake: VouchedIntake, options: { signal: AbortSignal }): Promise<void>
+  /** These of those who gave it what it brought gave other bytes than those asked for. Said while it brings nothing. */
+  blame?(culprits: readonly Giver[]): void
 }
 
 /** What the other side says about the content before its first byte. */
@@ -48,8 +56,8 @@ export interface Intake {
  * verified; when they turn out to be others, the attempt is ended and what is wrong is asked for again.
  */
 export interface VouchedIntake extends Intake {
-  /** What comes from here on is brought by this peer, the name to blame. Before the first call it is the source's. */
-  from(peer: string): void
+  /** What comes from here on is brought by this peer, the one to blame. Before the first call it is the source. */
+  from(peer: Giver): void
   /** Somebody who knows what the content is says that these are its marks from number `first` on. */
   vouch(first: number, marks: Uint8Array): void
 }

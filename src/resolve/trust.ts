@@ -1,10 +1,11 @@
 import { MARK_BYTES, MARK_EVERY, Marks } from '../oci/marks.ts'
+import type { Giver } from './source.ts'
 
 /** Bytes that one has brought, up to the start of the next stretch. */
 interface Stretch {
   readonly start: number
   /** undefined: nobody knows any more. */
-  readonly from: string | undefined
+  readonly from: Giver | undefined
   readonly suspect: boolean
 }
 
@@ -13,7 +14,7 @@ export interface Dispute {
   /** Up to here they are. */
   readonly good: number
   /** Whoever may have brought the first that are not, as far as that is known. */
-  readonly culprits: readonly string[]
+  readonly culprits: readonly Giver[]
 }
 
 /** Who has brought so little each that it takes more to bring the whole is told apart no longer. */
@@ -34,7 +35,7 @@ export class Trust {
   #sure = 0
   /** Of stretches that are all sure. */
   #firstSuspect: number | undefined
-  readonly #past = new Set<string>()
+  readonly #past = new Map<string, Giver>()
   #disputes = 0
   #believes = true
 
@@ -48,16 +49,16 @@ export class Trust {
   }
 
   /** Those who have brought what is suspect, or was until it was vouched for. */
-  get suspects(): readonly string[] {
+  get suspects(): readonly Giver[] {
     return this.#between(0, Number.POSITIVE_INFINITY, this.#past)
   }
 
   /** What comes from `position` on is from this one. */
-  takes(position: number, from: string | undefined, suspect: boolean): void {
+  takes(position: number, from: Giver | undefined, suspect: boolean): void {
     const last = this.#stretches.at(-1)
     if (last?.start === position) this.#stretches.pop()
     const before = this.#stretches.at(-1)
-    if (before?.from === from && before?.suspect === suspect) return
+    if (before?.from?.id === from?.id && before?.suspect === suspect) return
     this.#stretches.push({ start: position, from, suspect })
     if (this.#stretches.length > MOST_STRETCHES) this.#merge()
   }
@@ -133,13 +134,14 @@ export class Trust {
     return this.#stretches[at + 1]?.start ?? Number.POSITIVE_INFINITY
   }
 
-  #between(start: number, end: number, more: Iterable<string> = []): readonly string[] {
-    const names = new Set<string>(more)
+  #between(start: number, end: number, more?: ReadonlyMap<string, Giver>): readonly Giver[] {
+    const found = new Map(more)
     for (const [at, stretch] of this.#stretches.entries()) {
       const { from, suspect } = stretch
-      if (suspect && from !== undefined && stretch.start < end && this.#endOf(at) > start) names.add(from)
+      if (suspect && from !== undefined && stretch.start < end && this.#endOf(at) > start)
+        found.set(from.id, from)
     }
-    return [...names]
+    return [...found.values()]
   }
 
   #agrees(own: Marks, number: number): boolean {
@@ -156,7 +158,7 @@ export class Trust {
       this.#stretches.shift()
       if (!next.suspect) continue
       this.#firstSuspect ??= next.start
-      if (next.from !== undefined && this.#past.size < MOST_STRETCHES) this.#past.add(next.from)
+      if (next.from !== undefined && this.#past.size < MOST_STRETCHES) this.#past.set(next.from.id, next.from)
     }
     if (this.#first + this.#vouched.count > position / MARK_EVERY) return
     this.#vouched = new Marks()

@@ -109,7 +109,7 @@ const peers = (step: (attempt: Attempt) => Promise<void>) => new ScriptedSource(
 
 /** Takes up to `end` from a peer, all vouched for, and says so. */
 async function from(name: string, { intake }: Attempt, bytes: Uint8Array, end: number): Promise<void> {
-  intake.from(name)
+  intake.from({ id: name, name })
   intake.expect({ size: bytes.length, mediaType: undefined })
   intake.vouch(0, marksOf(bytes))
   await pour(intake, bytes, end)

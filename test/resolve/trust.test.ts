@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MARK_BYTES, MARK_EVERY, Marks } from '../../src/oci/marks.ts'
+import type { Giver } from '../../src/resolve/source.ts'
 import { Trust } from '../../src/resolve/trust.ts'
 
 const FREE = Number.POSITIVE_INFINITY
+/** Its name is not its own. */
+const giver = (id: string): Giver => ({ id, name: 'node' })
+const ids = (givers: readonly Giver[]): string[] => givers.map(({ id }) => id)
 const at = (number: number): number => number * MARK_EVERY
 
 /** Marks that are told apart by these numbers. */
@@ -23,28 +27,28 @@ function own(...numbers: number[]): Marks {
 test('what upstream brings is relied on, what a peer brings is not', () => {
   const trust = new Trust()
   assert.equal(trust.limit, FREE)
-  trust.takes(0, 'upstream', false)
+  trust.takes(0, giver('upstream'), false)
   assert.equal(trust.limit, FREE)
-  trust.takes(100_000, 'peer', true)
+  trust.takes(100_000, giver('peer'), true)
   assert.equal(trust.limit, 100_000)
-  trust.takes(200_000, 'upstream', false)
+  trust.takes(200_000, giver('upstream'), false)
   assert.equal(trust.limit, 100_000)
-  assert.deepEqual(trust.suspects, ['peer'])
+  assert.deepEqual(ids(trust.suspects), ['peer'])
 })
 
 test('a peer that has brought nothing keeps nothing back', () => {
   const trust = new Trust()
-  trust.takes(0, 'peer', true)
-  trust.takes(0, 'upstream', false)
-  trust.takes(50, 'peer', true)
-  trust.takes(50, 'upstream', false)
+  trust.takes(0, giver('peer'), true)
+  trust.takes(0, giver('upstream'), false)
+  trust.takes(50, giver('peer'), true)
+  trust.takes(50, giver('upstream'), false)
   assert.equal(trust.limit, FREE)
-  assert.deepEqual(trust.suspects, [])
+  assert.deepEqual(ids(trust.suspects), [])
 })
 
 test('the latest mark that both have vouches for everything before it', () => {
   const trust = new Trust()
-  trust.takes(0, 'peer', true)
+  trust.takes(0, giver('peer'), true)
   trust.vouch(0, marks(1, 2, 3, 4))
   assert.equal(trust.limit, 0)
   assert.equal(trust.check(own(1, 2)), undefined)
@@ -59,7 +63,7 @@ test('the latest mark that both have vouches for everything before it', () => {
 
 test('one who comes late needs no earlier marks', () => {
   const trust = new Trust()
-  trust.takes(0, 'peer', true)
+  trust.takes(0, giver('peer'), true)
   trust.vouch(5, marks(6, 7))
   assert.equal(trust.check(own(1, 2, 3)), undefined)
   assert.equal(trust.limit, 0)
@@ -72,7 +76,7 @@ test('one who comes late needs no earlier marks', () => {
 
 test('a gap in what is vouched for is passed over', () => {
   const trust = new Trust()
-  trust.takes(0, 'peer', true)
+  trust.takes(0, giver('peer'), true)
   trust.vouch(0, marks(1, 2))
   trust.vouch(10, marks(11))
   assert.equal(trust.check(own(1, 2, 3)), undefined)
@@ -83,14 +87,14 @@ test('a gap in what is vouched for is passed over', () => {
 
 test('whoever brought the first wrong piece is to blame, and nobody else', () => {
   const trust = new Trust()
-  trust.takes(0, 'one', true)
-  trust.takes(at(2) + 5, 'two', true)
-  trust.takes(at(4), 'three', true)
+  trust.takes(0, giver('one'), true)
+  trust.takes(at(2) + 5, giver('two'), true)
+  trust.takes(at(4), giver('three'), true)
   trust.vouch(0, marks(1, 2, 3, 4, 5, 6))
   assert.equal(trust.check(own(1, 2)), undefined)
-  assert.deepEqual(trust.check(own(1, 2, 3, 9, 9)), { good: at(3), culprits: ['two'] })
+  assert.deepEqual(trust.check(own(1, 2, 3, 9, 9)), { good: at(3), culprits: [giver('two')] })
   trust.cut(at(3))
-  trust.takes(at(3), 'four', true)
+  trust.takes(at(3), giver('four'), true)
   assert.equal(trust.limit, at(3))
   assert.equal(trust.check(own(1, 2, 3, 4, 5, 6)), undefined)
   assert.equal(trust.limit, at(6))
@@ -98,16 +102,16 @@ test('whoever brought the first wrong piece is to blame, and nobody else', () =>
 
 test('of a piece that two have brought, both may be to blame', () => {
   const trust = new Trust()
-  trust.takes(0, 'one', true)
-  trust.takes(at(1) + 5, 'two', true)
+  trust.takes(0, giver('one'), true)
+  trust.takes(at(1) + 5, giver('two'), true)
   trust.vouch(0, marks(1, 2))
-  assert.deepEqual(trust.check(own(1, 9)), { good: at(1), culprits: ['one', 'two'] })
+  assert.deepEqual(trust.check(own(1, 9)), { good: at(1), culprits: [giver('one'), giver('two')] })
 })
 
 test('what contradicts upstream is a lie, and is not believed any more', () => {
   const trust = new Trust()
-  trust.takes(0, 'peer', true)
-  trust.takes(at(2), 'upstream', false)
+  trust.takes(0, giver('peer'), true)
+  trust.takes(at(2), giver('upstream'), false)
   trust.vouch(0, marks(1, 2, 7, 8))
   assert.equal(trust.check(own(1, 2)), undefined)
   assert.equal(trust.limit, FREE)
@@ -120,7 +124,7 @@ test('what contradicts upstream is a lie, and is not believed any more', () => {
 
 test('what contradicts itself is not believed any more', () => {
   const trust = new Trust()
-  trust.takes(0, 'peer', true)
+  trust.takes(0, giver('peer'), true)
   trust.vouch(0, marks(1, 2, 3))
   trust.vouch(1, marks(2, 4))
   assert.equal(trust.check(own(1)), undefined)
@@ -129,37 +133,37 @@ test('what contradicts itself is not believed any more', () => {
 
 test('after the second dispute nothing is believed, and what was vouched for before is suspect again', () => {
   const trust = new Trust()
-  trust.takes(0, 'one', true)
+  trust.takes(0, giver('one'), true)
   trust.vouch(0, marks(1, 2, 3, 4))
-  assert.deepEqual(trust.check(own(1, 9)), { good: at(1), culprits: ['one'] })
+  assert.deepEqual(trust.check(own(1, 9)), { good: at(1), culprits: [giver('one')] })
   trust.cut(at(1))
-  trust.takes(at(1), 'two', true)
-  assert.deepEqual(trust.check(own(1, 2, 9)), { good: at(2), culprits: ['two'] })
+  trust.takes(at(1), giver('two'), true)
+  assert.deepEqual(trust.check(own(1, 2, 9)), { good: at(2), culprits: [giver('two')] })
   trust.cut(at(2))
-  trust.takes(at(2), 'three', true)
+  trust.takes(at(2), giver('three'), true)
   assert.equal(trust.limit, 0)
   assert.equal(trust.check(own(1, 2, 8)), undefined)
-  assert.deepEqual([...trust.suspects].sort(), ['one', 'three', 'two'])
+  assert.deepEqual(ids(trust.suspects).sort(), ['one', 'three', 'two'])
 })
 
 test('when all of it is wrong, what nobody has vouched for is doubted first', () => {
   const trust = new Trust()
-  trust.takes(0, 'one', true)
+  trust.takes(0, giver('one'), true)
   assert.equal(trust.doubt(at(3)), undefined)
-  trust.takes(at(2), 'two', true)
+  trust.takes(at(2), giver('two'), true)
   trust.vouch(0, marks(1, 2))
   trust.check(own(1, 2))
-  assert.deepEqual(trust.doubt(at(3)), { good: at(2), culprits: ['two'] })
+  assert.deepEqual(trust.doubt(at(3)), { good: at(2), culprits: [giver('two')] })
   assert.equal(trust.doubt(at(2)), undefined, 'there is nothing else')
 })
 
 test('when all of it is wrong and vouched for, the vouching was a lie', () => {
   const trust = new Trust()
-  trust.takes(0, 'one', true)
+  trust.takes(0, giver('one'), true)
   trust.vouch(0, marks(1, 2))
   trust.check(own(1, 2))
   trust.startOver()
-  trust.takes(0, 'two', true)
+  trust.takes(0, giver('two'), true)
   trust.vouch(0, marks(1, 2))
   trust.check(own(1, 2))
   assert.equal(trust.limit, 0)
@@ -167,7 +171,7 @@ test('when all of it is wrong and vouched for, the vouching was a lie', () => {
 
 test('nonsense is no vouching, and peers that change all the time fill no memory', () => {
   const trust = new Trust()
-  for (let n = 0; n < 10_000; n++) trust.takes(n * 10, `peer ${n}`, true)
+  for (let n = 0; n < 10_000; n++) trust.takes(n * 10, giver(`peer ${n}`), true)
   assert.equal(trust.limit, 0)
   assert.ok(trust.suspects.length <= 256)
   trust.vouch(-1, marks(1))

@@ -12,7 +12,7 @@ import { DEFAULT_POLICY, type Flight } from '../../src/resolve/flight.ts'
 import { Flights } from '../../src/resolve/flights.ts'
 import { follow } from '../../src/resolve/follow.ts'
 import { TAIL_BYTES } from '../../src/resolve/gate.ts'
-import type { Source, Want } from '../../src/resolve/source.ts'
+import type { Giver, Source, Want } from '../../src/resolve/source.ts'
 import { digestOf, MemoryStore, marksOf } from '../support/memory-store.ts'
 import { type Attempt, aborted, diesAt, pour, ScriptedSource, sends } from '../support/scripted-source.ts'
 
@@ -41,6 +41,8 @@ function wantOf(bytes: Uint8Array): Want {
 
 const peer = (name: string, ...steps: ((attempt: Attempt) => Promise<void>)[]) =>
   new ScriptedSource(name, steps, 'peer')
+/** Its name is not its own. */
+const giver = (id: string): Giver => ({ id, name: 'node' })
 const upstream = (...steps: ((attempt: Attempt) => Promise<void>)[]) => new ScriptedSource('registry', steps)
 
 /** Its bytes from `from` on are others. */
@@ -260,7 +262,7 @@ describe('what peers bring', () => {
     assert.deepEqual(store.stored.get(want.digest)?.marks, marksOf(bytes))
   })
 
-  it('names the parent that was wrong, and asks the same source again for another', async (t) => {
+  it('tells which of two that are named alike was wrong, and asks the same source again for another', async (t) => {
     const bytes = randomBytes(1_000_000)
     const signals: AbortSignal[] = []
     const network = peer(
@@ -269,18 +271,20 @@ describe('what peers bring', () => {
         intake.expect({ size: bytes.length, mediaType: undefined })
         intake.vouch(0, marksOf(bytes))
         signals.push(signal)
-        intake.from('good')
+        intake.from(giver('good'))
         await pour(intake, bytes, 300_000)
-        intake.from('bad')
+        intake.from(giver('bad'))
         await pour(intake, spoilt(bytes, 400_000), 600_000)
         await aborted(signal)
       },
       async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
-        intake.from('good')
+        intake.from(giver('good'))
         await pour(intake, bytes)
       },
     )
+    const accused: Giver[] = []
+    network.blame = (culprits) => void accused.push(...culprits)
     const spare = upstream(sends(bytes))
     const { flights } = setUp([network, spare])
     const want = wantOf(bytes)
@@ -290,10 +294,11 @@ describe('what peers bring', () => {
     assert.deepEqual(spare.attempts, [])
     assert.deepEqual(
       facts.map(({ source }) => source),
-      ['bad'],
+      ['node'],
     )
+    assert.deepEqual(accused, [giver('bad')])
     const reason: unknown = signals[0]?.reason
-    assert.ok(reason instanceof Failure && reason.code === 'corrupt' && reason.details.source === 'bad')
+    assert.ok(reason instanceof Failure && reason.code === 'corrupt' && reason.details.source === 'node')
   })
 
   it('takes wrong bytes back also when they are found out only while upstream goes on from them', async (t) => {
@@ -333,7 +338,7 @@ describe('what peers bring', () => {
       async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
         intake.vouch(0, marksOf(bytes))
-        intake.from('bad')
+        intake.from(giver('bad'))
         await pour(intake, spoilt(bytes, 300_000), 700_000)
         throw new Failure('unavailable', 'the connection broke')
       },
@@ -346,7 +351,7 @@ describe('what peers bring', () => {
     assert.deepEqual(network.attempts, [0, 4 * MARK_EVERY])
     assert.deepEqual(
       facts.map(({ source }) => source),
-      ['bad'],
+      ['node'],
     )
   })
 
@@ -361,7 +366,7 @@ describe('what peers bring', () => {
       }),
       upstream(async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
-        late?.from('ghost')
+        late?.from(giver('ghost'))
         late?.vouch(0, marksOf(randomBytes(500_000)))
         await pour(intake, bytes, 400_000)
         await hold.opened
@@ -637,6 +642,11 @@ describe('what peers bring', () => {
       endsAt: fc.nat(900_000),
       vouches: fc.constantFrom('honest', 'honest', 'nothing', 'lie', 'along'),
     })
+    // What is wrong is found out while the last that nobody vouches for is given up.
+    const foundLate = [
+      { kind: 'peer' as const, wrongFrom: null, endsAt: 327_680, vouches: 'honest' as const },
+      { kind: 'peer' as const, wrongFrom: 0, endsAt: 393_216, vouches: 'honest' as const },
+    ]
     await fc.assert(
       fc.asyncProperty(fc.array(act, { maxLength: 6 }), fc.nat(3), async (acts, readers) => {
         const bytes = randomBytes(600_000)
@@ -670,7 +680,7 @@ describe('what peers bring', () => {
         assert.equal(store.incoming, 0)
         assert.equal(store.openContents, 0)
       }),
-      { numRuns: 60 },
+      { numRuns: 60, examples: [[foundLate, 0]] },
     )
   })
 })

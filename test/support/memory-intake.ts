@@ -1,5 +1,5 @@
 import { Failure } from '../../src/resolve/failure.ts'
-import type { Head, VouchedIntake } from '../../src/resolve/source.ts'
+import type { Giver, Head, VouchedIntake } from '../../src/resolve/source.ts'
 
 export interface MemoryIntakeOptions {
   /** Bytes of memory handed out at a time; default 16 KiB. */
@@ -74,7 +74,7 @@ export class MemoryIntake implements VouchedIntake {
     })
   }
 
-  from(name: string): void {
+  from({ name }: Giver): void {
     this.peers.push({ position: this.#position, name })
   }
 

@@ -1,5 +1,5 @@
 import { Failure } from '../../src/resolve/failure.ts'
-import type { Intake, Source, VouchedIntake, Want } from '../../src/resolve/source.ts'
+import type { Giver, Intake, Source, VouchedIntake, Want } from '../../src/resolve/source.ts'
 
 export interface Attempt {
   readonly want: Want
@@ -14,6 +14,7 @@ export class ScriptedSource implements Source {
   /** The offset at which each attempt began. */
   readonly attempts: number[] = []
   readonly #steps: readonly ((attempt: Attempt) => Promise<void>)[]
+  blame?: (culprits: readonly Giver[]) => void
 
   constructor(
     name: string,

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { MARK_EVERY } from '../../src/oci/marks.ts'
+import type { Contact, Guidance, News } from '../../src/peers/messages.ts'
+import { Participation } from '../../src/peers/participation.ts'
+import type { Guest, Table } from '../../src/peers/table.ts'
+import { Failure } from '../../src/resolve/failure.ts'
+import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
+import { Flights } from '../../src/resolve/flights.ts'
+import { Held } from '../../src/resolve/held.ts'
+import type { VouchedIntake, Want } from '../../src/resolve/source.ts'
+import { digestOf, MemoryStore, marksOf } from '../support/memory-store.ts'
+import { aborted, pour } from '../support/scripted-source.ts'
+
+/** All of them are named alike. */
+function contactOf(digit: string): Contact {
+  const fingerprint = digit.repeat(64)
+  return { id: digit.repeat(32) as Contact['id'], name: 'node', host: '127.0.0.1', port: 1, fingerprint }
+}
+
+const [SELF, LIAR, HONEST, THIRD] = [contactOf('0'), contactOf('a'), contactOf('b'), contactOf('c')]
+
+/** What each parent does when it is taken from. */
+type Gives = (intake: VouchedIntake, signal: AbortSignal) => Promise<void>
+
+/** A transfer at whose table the owner says first this and then, to each news, what `replies` says. */
+async function transfer(
+  bytes: Uint8Array,
+  parents: ReadonlyMap<Contact['id'], Gives>,
+  first: Guidance,
+  replies: (news: News) => Guidance | undefined,
+): Promise<{ news: News[]; failure: Failure | undefined; taken: Contact['id'][] }> {
+  const store = new MemoryStore()
+  const news: News[] = []
+  const taken: Contact['id'][] = []
+  const want: Want = {
+    digest: digestOf(bytes),
+    kind: 'blob',
+    repository: { registry: 'up.test', name: 'app' },
+  }
+  const table: Table = {
+    id: THIRD.id,
+    name: THIRD.name,
+    isSelf: false,
+    sit: async (_want, _coming, guest: Guest) => {
+      queueMicrotask(() => guest.guided(first))
+      return {
+        tell: (one) => {
+          news.push(one)
+          const reply = replies(one)
+          if (reply !== undefined) guest.guided(reply)
+        },
+        leave: () => guest.abandoned(),
+      }
+    },
+  }
+  const flights: Flights = new Flights({
+    store,
+    sources: () => [participation.first],
+    policy: { ...DEFAULT_POLICY, backoffMs: 1 },
+    describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
+    limit: 10,
+  })
+  const participation: Participation = new Participation({
+    want,
+    self: { contact: SELF, zone: undefined },
+    holdings: new Held(store, flights),
+    tables: () => [table],
+    take: async ({ id, name }, intake, signal) => {
+      taken.push(id)
+      intake.from({ id, name })
+      intake.expect({ size: bytes.length, mediaType: undefined })
+      await parents.get(id)?.(intake, signal)
+    },
+    onBegun: () => {},
+    onEnded: () => {},
+  })
+  const failure = await flights.join(want).flight.ended
+  participation.close()
+  return { news, failure, taken }
+}
+
+function spoilt(bytes: Uint8Array, from: number): Buffer {
+  const wrong = Buffer.from(bytes)
+  for (let at = from; at < wrong.length; at += 1) wrong[at] = (wrong[at] ?? 0) ^ 0x55
+  return wrong
+}
+
+const blamedIn = (news: readonly News[]) => news.flatMap((one) => (one.is === 'blamed' ? [one.parent] : []))
+
+test('who gave the wrong bytes is blamed, not who is taken from when they are found out', async () => {
+  const bytes = randomBytes(12 * MARK_EVERY)
+  const parents = new Map<Contact['id'], Gives>([
+    [
+      LIAR.id,
+      async (intake) => {
+        await pour(intake, spoilt(bytes, 3 * MARK_EVERY), 6 * MARK_EVERY)
+        throw new Failure('unavailable', 'it broke off')
+      },
+    ],
+    [
+      HONEST.id,
+      async (intake, signal) => {
+        const isFirst = intake.position > 3 * MARK_EVERY
+        await pour(intake, bytes, isFirst ? 8 * MARK_EVERY : bytes.length)
+        if (!isFirst) return
+        intake.vouch(0, marksOf(bytes))
+        await aborted(signal)
+      },
+    ],
+  ])
+  const { news, failure, taken } = await transfer(bytes, parents, { is: 'take', parent: LIAR }, (one) =>
+    one.is === 'lost' ? { is: 'take', parent: HONEST } : undefined,
+  )
+  assert.equal(failure, undefined)
+  assert.deepEqual(blamedIn(news), [LIAR.id])
+  assert.deepEqual(taken, [LIAR.id, HONEST.id, HONEST.id])
+})
+
+test('who is taken from when its bytes turn out to be wrong is left for whom the owner says', async () => {
+  const bytes = randomBytes(12 * MARK_EVERY)
+  const parents = new Map<Contact['id'], Gives>([
+    [
+      LIAR.id,
+      async (intake, signal) => {
+        intake.vouch(0, marksOf(bytes))
+        await pour(intake, spoilt(bytes, 3 * MARK_EVERY), 6 * MARK_EVERY)
+        await aborted(signal)
+      },
+    ],
+    [HONEST.id, (intake) => pour(intake, bytes)],
+  ])
+  const { news, failure, taken } = await transfer(bytes, parents, { is: 'take', parent: LIAR }, (one) =>
+    one.is === 'blamed' ? { is: 'take', parent: HONEST } : undefined,
+  )
+  assert.equal(failure, undefined)
+  assert.deepEqual(blamedIn(news), [LIAR.id])
+  assert.deepEqual(taken, [LIAR.id, HONEST.id])
+})
+
+test('the only one who gave what turns out wrong at the end is blamed', async () => {
+  const bytes = randomBytes(2 * MARK_EVERY)
+  const parents = new Map<Contact['id'], Gives>([
+    [LIAR.id, (intake) => pour(intake, spoilt(bytes, 2 * MARK_EVERY - 1))],
+  ])
+  const { news, failure } = await transfer(bytes, parents, { is: 'take', parent: LIAR }, () => undefined)
+  assert.equal(failure?.code, 'corrupt')
+  assert.deepEqual(blamedIn(news), [LIAR.id])
+})
