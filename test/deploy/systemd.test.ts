@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { readArguments } from '../../src/commands/arguments.ts'
+import { formatAddress } from '../../src/config/address.ts'
 import { loadSettings } from '../../src/config/load.ts'
+import { AgentProcess } from '../support/agent-process.ts'
+import { freePort } from '../support/daemon.ts'
 import { tryRun } from '../support/programs.ts'
 import { DEPLOY } from './manifests.ts'
 
-const UNIT = join(DEPLOY, 'systemd/leat.service')
+const FOLDER = join(DEPLOY, 'systemd')
+const UNIT = join(FOLDER, 'leat.service')
+const HANGS = join(FOLDER, 'leat-hangs.service')
 
 test('the unit starts the agent with flags that it has, and lets transfers end', async () => {
   const text = await readFile(UNIT, 'utf8')
@@ -24,16 +30,62 @@ test('the unit starts the agent with flags that it has, and lets transfers end',
   assert.equal(setting(text, 'DynamicUser'), 'yes')
 })
 
-test('systemd understands the unit', async (t) => {
+test('an agent that hangs is told from one that runs, and from none at all', async (t) => {
+  const text = await readFile(HANGS, 'utf8')
+  const condition = /^\/usr\/bin\/node --eval "([^"\\$%]*)" \$\{LEAT_ADMIN\} (\d+)$/.exec(
+    setting(text, 'ExecCondition'),
+  )
+  const [, program = '', seconds = ''] = condition ?? assert.fail('systemd would read it otherwise')
+  assert.ok(Number(seconds) < Number.parseInt(setting(text, 'TimeoutStartSec'), 10))
+  /** Whether it would be ended. */
+  const hangs = async (admin: string, after = seconds): Promise<boolean> => {
+    const { code, stderr } = await tryRun(process.execPath, ['--eval', program, admin, after])
+    assert.equal(stderr, '')
+    return code === 0
+  }
+  assert.equal(await hangs(`127.0.0.1:${await freePort()}`), false)
+
+  const folder = await mkdtemp(join(tmpdir(), 'leat-hangs-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const agent = await AgentProcess.start(folder, '')
+  const admin = new URL(agent.admin).host
+  try {
+    assert.equal(await hangs(admin), false)
+    agent.signal('SIGSTOP')
+    assert.equal(await hangs(admin, '1'), true)
+    agent.signal('SIGCONT')
+    assert.equal(await hangs(admin), false)
+  } finally {
+    agent.signal('SIGCONT')
+    await agent.stop()
+  }
+})
+
+test('what ends an agent that hangs is about the one that the unit starts, while that runs', async () => {
+  const [text, timer, agent] = await Promise.all(
+    [HANGS, join(FOLDER, 'leat-hangs.timer'), UNIT].map((path) => readFile(path, 'utf8')),
+  )
+  const { admin } = await loadSettings({ flags: {}, env: {}, usualFile: '/nowhere' })
+  assert.equal(setting(text ?? '', 'Environment'), `LEAT_ADMIN=${formatAddress(admin)}`)
+  assert.equal(setting(text ?? '', 'ExecStart'), '+/usr/bin/systemctl kill --signal=KILL leat.service')
+  assert.equal(setting(timer ?? '', 'PartOf'), 'leat.service')
+  assert.equal(setting(agent ?? '', 'Wants', 2), 'leat-hangs.timer')
+  assert.equal(setting(agent ?? '', 'Restart'), 'always')
+})
+
+test('systemd understands the units', async (t) => {
   const version = await tryRun('systemd-analyze', ['--version']).catch(() => undefined)
   if (version === undefined) return t.skip('missing: systemd-analyze (Debian package systemd)')
-  const { code, stdout, stderr } = await tryRun('systemd-analyze', ['verify', UNIT])
+  const units = (await readdir(FOLDER)).map((name) => join(FOLDER, name))
+  const { code, stdout, stderr } = await tryRun('systemd-analyze', ['verify', ...units])
   // That Node is not at /usr/bin here says nothing about the unit.
-  const complaints = (stdout + stderr).split('\n').filter((line) => line.includes('leat.service'))
+  const complaints = (stdout + stderr).split('\n').filter((line) => /leat(?:-hangs)?\./.test(line))
   const own = complaints.filter((line) => !/is not executable/.test(line))
   assert.deepEqual(own, [], `exit code ${code}`)
 })
 
-function setting(text: string, key: string): string {
-  return new RegExp(`^${key}=(.*)$`, 'm').exec(text)?.[1] ?? assert.fail(`there is no ${key}`)
+/** The value where it stands for the first, or for the `which`th, time. */
+function setting(text: string, key: string, which = 1): string {
+  const values = [...text.matchAll(new RegExp(`^${key}=(.*)$`, 'gm'))].map(([, value]) => value)
+  return values[which - 1] ?? assert.fail(`there is no ${key}`)
 }
