@@ -79,6 +79,13 @@ export class Cluster {
     }
   }
 
+  ownerOf(digest: Digest): Node {
+    const owner = new Ranks(this.#live().map(({ id }) => id)).owner(digest)
+    const found = this.nodes.find(({ member }) => member?.id === owner)
+    if (found === undefined) throw new Error(`no node owns ${digest}`)
+    return found
+  }
+
   /** Gone without a word. */
   async kill(node: Node): Promise<void> {
     node.isLive = false

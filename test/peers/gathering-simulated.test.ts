@@ -41,6 +41,19 @@ for (const seed of SEEDS) {
     }
   })
 
+  test(`when half of them vanish, all owners among them, the others go on from where they are, seed ${seed}`, () => {
+    const undisturbed = pull({ seed }).lastMs
+    for (const atMs of [500, 4000, 7500]) {
+      for (const silent of [false, true]) {
+        const kills = [{ atMs, share: 0.5, owners: LAYERS.length, silent }]
+        const { lastMs, egressRatio, perMember } = pull({ seed, kills })
+        assert.equal(perMember.filter(({ doneMs }) => doneMs !== undefined).length, 8)
+        assert.ok(lastMs <= 1.15 * undisturbed + (silent ? 4000 : 0), `${lastMs} ms`)
+        assert.ok(egressRatio <= 1.02, `${egressRatio}`)
+      }
+    }
+  })
+
   test(`when 30 % fall silent, that costs the time until it is noticed, seed ${seed}`, () => {
     const undisturbed = pull({ seed }).lastMs
     const { lastMs, egressRatio } = pull({

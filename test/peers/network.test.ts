@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Digest } from '../../src/oci/digest.ts'
 import { Failure } from '../../src/resolve/failure.ts'
+import { dice } from '../chaos/dice.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
 import { digestOf } from '../support/memory-store.ts'
 import { Cluster, type Node, REPOSITORY } from './cluster.ts'
@@ -110,6 +111,27 @@ describe('when something goes wrong', () => {
     for (const [at, node] of cluster.nodes.entries()) {
       if (node === owner) await pulls[at]?.catch(() => {})
       else assert.ok((await pulls[at])?.bytes.equals(bytes))
+    }
+    const taken = upstream.bytesSent(digest)
+    assert.ok(taken <= bytes.length * 1.25, `upstream sent ${taken} of ${bytes.length} bytes`)
+  })
+
+  it('half of the members that vanish, the owner among them, are done without', async (t) => {
+    const cluster = await clusterOf(t, 16)
+    const bytes = randomBytes(8 * MIB)
+    const digest = upstream.addBlob(bytes)
+    upstream.fault(digest, { drip: { bytes: 128 * 1024, everyMs: 20 } })
+    const pulls = pullAll(cluster, digest)
+    const positionOf = ({ resolution }: Node) => resolution.flights.get(digest)?.position ?? 0
+    while (!cluster.nodes.every((node) => positionOf(node) > 2 * MIB)) await delay(5)
+    const owner = cluster.ownerOf(digest)
+    const drawn = dice('peers')
+    const gone = new Set([owner])
+    while (gone.size < 8) gone.add(drawn.pick(cluster.nodes))
+    await Promise.all([...gone].map((node) => cluster.kill(node)))
+    for (const [at, node] of cluster.nodes.entries()) {
+      if (gone.has(node)) await pulls[at]?.catch(() => {})
+      else assert.ok((await pulls[at])?.bytes.equals(bytes), node.name)
     }
     const taken = upstream.bytesSent(digest)
     assert.ok(taken <= bytes.length * 1.25, `upstream sent ${taken} of ${bytes.length} bytes`)
