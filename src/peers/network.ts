@@ -172,9 +172,29 @@ export class PeerNetwork {
     tag: string,
     { signal }: { signal: AbortSignal },
   ): Promise<TagHead | undefined> {
+    const [owner] = this.#owners(tagKey(repository, tag), 1)
+    return owner && this.#askTag(owner, repository, tag, signal)
+  }
+
+  /** The same from who would be its owner if there were neither the owner nor this node. */
+  async tagOfAnother(
+    repository: Repository,
+    tag: string,
+    { signal }: { signal: AbortSignal },
+  ): Promise<TagHead | undefined> {
+    const [owner, ...others] = this.#owners(tagKey(repository, tag), 3)
+    const another = others.find(({ id }) => id !== this.#joined?.membership.self.id)
+    return owner && another && this.#askTag(another, repository, tag, signal)
+  }
+
+  async #askTag(
+    owner: Member,
+    repository: Repository,
+    tag: string,
+    signal: AbortSignal,
+  ): Promise<TagHead | undefined> {
     const key = tagKey(repository, tag)
-    const owner = this.#owners(key, 1)[0]
-    if (owner === undefined || owner.id === this.#joined?.membership.self.id) return undefined
+    if (owner.id === this.#joined?.membership.self.id) return undefined
     this.#asking.add(key)
     try {
       const asked = { ask: 'tag', repository, tag }

@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
+import { Failure } from '../resolve/failure.ts'
 import type { Registry, TagAsking, TagHead } from '../resolve/registry.ts'
 import type { Source, Want } from '../resolve/source.ts'
 import type { PeerNetwork } from './network.ts'
@@ -21,8 +22,17 @@ export class PeerRegistry implements Registry {
   }
 
   async tag(repository: Repository, tag: string, options: TagAsking): Promise<TagHead> {
-    const known = options.isFirsthand ? undefined : await this.#network()?.tag(repository, tag, options)
-    return known ?? this.#upstream.tag(repository, tag, options)
+    const network = options.isFirsthand ? undefined : this.#network()
+    const known = await network?.tag(repository, tag, options)
+    if (known !== undefined) return known
+    try {
+      return await this.#upstream.tag(repository, tag, options)
+    } catch (error) {
+      // It may be this node alone that does not reach upstream, and it may be the owner.
+      const heard = isOutOfReach(error) ? await network?.tagOfAnother(repository, tag, options) : undefined
+      if (heard === undefined) throw error
+      return heard
+    }
   }
 
   head(
@@ -43,4 +53,8 @@ export class PeerRegistry implements Registry {
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {
     return this.#upstream.freshness(repository)
   }
+}
+
+function isOutOfReach(error: unknown): boolean {
+  return error instanceof Failure && ['unavailable', 'stalled', 'busy'].includes(error.code)
 }

@@ -40,8 +40,9 @@ test('one command warms three nodes with one copy from upstream, and each then h
   const wanted = image.blobs.reduce((sum, { size }) => sum + size, manifest)
   t.diagnostic(`upstream has sent ${accounts.bytes} bytes of ${wanted}`)
   assert.equal(accounts.bytes, wanted, 'and nothing else')
-  assert.equal(done.fetched.upstream, wanted)
-  assert.equal(done.fetched.peer, 2 * wanted)
+  // What a node fetches for others before its own turn comes is there already when it does.
+  assert.ok(done.fetched.upstream <= wanted && done.hereBytes < MIB, JSON.stringify(done))
+  assert.equal(done.fetched.upstream + done.fetched.peer + done.hereBytes, 3 * wanted)
 
   await upstream.pause()
   await upstream.forget()

@@ -208,4 +208,17 @@ describe('a tag', () => {
     assert.equal(asked(), 1)
     assert.equal(sent(manifest), 1)
   })
+
+  it('is known to who is alone in not reaching upstream, also where he would have to tell all others', async (t) => {
+    const cluster = await clusterOf(t, 3)
+    const outcast = await cluster.add('127.0.0.1:9')
+    const tags = Array.from({ length: 24 }, (_, at) => `v${at}`)
+    const { manifest } = upstream.addImage('app', tags[0] ?? '', [randomBytes(1000)])
+    for (const tag of tags) upstream.addTag('app', tag, manifest)
+    const signal = AbortSignal.timeout(20_000)
+    for (const tag of tags) {
+      const got = await outcast.resolution.manifestByTag(REPOSITORY, tag, { signal })
+      assert.equal(got.digest, manifest, tag)
+    }
+  })
 })
