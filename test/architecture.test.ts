@@ -4,7 +4,7 @@ import { join, posix, sep } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-/** What the adapters (the disk, upstream, later peers) are to know of `resolve`: the interfaces that they fulfil. */
+/** What the adapters (the disk, upstream, peers) are to know of `resolve`: the interfaces that they fulfil. */
 const INTERFACES = [
   'answer',
   'blob-store',
@@ -22,8 +22,8 @@ const EVENTS = 'observe/events.ts'
  * not be imported: a new room, or a new direction, is a decision to be made here and told in ARCHITECTURE.md.
  */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
-  'main.ts': ['commands', 'config', 'resolve/failure.ts'],
-  'index.ts': ['agent.ts', 'oci', 'resolve', EVENTS],
+  'main.ts': ['commands', 'config'],
+  'index.ts': ['agent.ts'],
   commands: [
     'agent.ts',
     'config',
@@ -36,19 +36,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'doctor',
     'peers/bootstrap.ts',
   ],
-  'agent.ts': [
-    'config',
-    'http',
-    'resolve',
-    'store',
-    'upstream',
-    'peers',
-    'sources',
-    'observe',
-    'oci',
-    'upkeep',
-    'warm',
-  ],
+  'agent.ts': ['http', 'resolve', 'store', 'upstream', 'peers', 'observe', 'oci', 'upkeep', 'warm'],
   config: ['oci'],
   // Besides events: the shapes of the admin API's answers, which the CLI reads too.
   http: ['resolve', 'oci', EVENTS, 'observe/report.ts', 'observe/upkeep-report.ts', 'observe/warm-report.ts'],
@@ -57,7 +45,6 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   upstream: ['oci', EVENTS, ...INTERFACES],
   // Agents tell each other how warming goes in the words in which the admin API does.
   peers: ['oci', EVENTS, 'observe/warm-report.ts', ...INTERFACES],
-  sources: ['oci', EVENTS, ...INTERFACES],
   runtimes: ['oci'],
   observe: ['oci', ...INTERFACES],
   upkeep: ['observe', 'oci'],
@@ -162,6 +149,18 @@ test('imports point down only', () => {
     return !allowed.some((one) => isWithin(to, one))
   })
   assert.deepEqual(told(wrong), [])
+})
+
+test('no direction is open that nothing goes in, nor a room that is not there', () => {
+  const unused = Object.entries(ROOMS).flatMap(([room, allowed]) => {
+    const own = imports.filter(({ from }) => roomOf(from) === room)
+    const idle = allowed.filter(
+      (one) => !INTERFACES.includes(one) && !own.some(({ to }) => isWithin(to, one)),
+    )
+    const isThere = files.some(({ path }) => roomOf(path) === room)
+    return [...(isThere ? [] : [room]), ...idle.map((one) => `${room} imports nothing of ${one}`)]
+  })
+  assert.deepEqual(unused, [])
 })
 
 test('a package behind a seam is known to one room', () => {
