@@ -64,7 +64,7 @@ export const SETTINGS = Object.freeze({
     shape: address,
     fallback: Object.freeze({ host: '127.0.0.1', port: 5051 }),
     shown: '127.0.0.1:5051',
-    help: 'address of /metrics, /healthz, /readyz and /api/v1',
+    help: 'address of a page for people, /metrics, /healthz, /readyz and /api/v1',
     example: '127.0.0.1:5051',
   }),
   data: setting({

@@ -2,7 +2,7 @@ import type { Events } from '../observe/events.ts'
 import type { How } from '../resolve/answer.ts'
 import type { Failure } from '../resolve/failure.ts'
 
-/** RFC 9211, as CONTRACT words it. */
+/** RFC 9211. */
 export function cacheStatus(how: How): string {
   switch (how.kind) {
     case 'hit':

@@ -10,7 +10,7 @@ import type { Shelves } from './shelves.ts'
 import type { Writers } from './writer.ts'
 
 const ALGORITHMS: readonly Algorithm[] = ['sha256', 'sha512']
-/** PROTOCOL: a manifest has at most 4 MiB. */
+/** A manifest has no more. */
 const MANIFEST_BYTES = 4 * 1024 * 1024
 const ORIGIN = 'found on disk'
 
