@@ -14,6 +14,8 @@ export interface AttemptOptions {
   readonly incoming: Incoming
   /** What the source says about the content; gives the size to hold it to. Throws a `Failure` to end the attempt. */
   readonly expect: (head: Head) => number | undefined
+  /** Only peers say how large it is: nothing is to go from the disk for what has not come. */
+  readonly isHearsay: () => boolean
   /** As `VouchedIntake`, as long as the attempt goes on. */
   readonly from: (peer: Giver) => void
   readonly vouch: (first: number, marks: Uint8Array) => void
@@ -29,6 +31,8 @@ export interface AttemptOptions {
 
 /** How much is reserved at a time while nobody says how large it will be. */
 const STEP_BYTES = 64 * 1024 * 1024
+/** And while nobody says it who can be relied on. */
+const HEARSAY_STEP_BYTES = 16 * 1024 * 1024
 
 /** One source, once. Gives why it did not bring all that was missing; undefined when it did. */
 export async function attempt(options: AttemptOptions): Promise<Failure | undefined> {
@@ -41,8 +45,13 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
   let size: number | undefined
   let reserved = 0
   const reserve = (bytes: number): void => {
-    reserved = bytes
-    void incoming.reserve(bytes)
+    reserved = Math.min(limit, bytes)
+    void incoming.reserve(reserved, size ?? reserved)
+  }
+  const reserveMore = (): void => {
+    if (reserved >= limit) return
+    const step = size === undefined ? STEP_BYTES : HEARSAY_STEP_BYTES
+    if (incoming.position > reserved - step / 2) reserve(size === undefined ? reserved * 2 : reserved + step)
   }
   const drained = async (): Promise<void> => {
     options.onWaiting(true)
@@ -57,8 +66,9 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     expect: (head) => {
       size = options.expect(head)
       if (size !== undefined && size > limit) throw tooLarge(source.name, size)
-      reserve(size ?? Math.min(limit, incoming.position + STEP_BYTES))
       limit = size ?? limit
+      if (size === undefined) reserve(incoming.position + STEP_BYTES)
+      else reserve(options.isHearsay() ? incoming.position + HEARSAY_STEP_BYTES : size)
       clearTimeout(unanswered)
       stall.watch()
     },
@@ -69,9 +79,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
         return false
       }
       const room = incoming.filled(length)
-      if (size === undefined && incoming.position > reserved - STEP_BYTES / 2 && reserved < limit) {
-        reserve(Math.min(limit, reserved * 2))
-      }
+      reserveMore()
       // While the disk is what is slow, the source is not to blame.
       if (room) stall.moved(length)
       else stall.rest()

@@ -50,10 +50,11 @@ export interface Incoming {
   /** Why it is not kept. */
   readonly obstacle: Failure | undefined
   /**
-   * Makes room for so much in all; what was reserved before counts. False: it is not kept. Bytes may be taken meanwhile,
-   * and are written when it is granted. Never rejects.
+   * Makes room for so much in all; what was reserved before counts. `total`, where that is more, is what it may come to:
+   * nothing has to go for it yet, but where there never could be room for it, there is none now. False: it is not kept.
+   * Bytes may be taken meanwhile, and are written when it is granted. Never rejects.
    */
-  reserve(size: number): Promise<boolean>
+  reserve(size: number, total?: number): Promise<boolean>
   /** Nobody will read before this position any more. Matters only while it is not kept. */
   forget(position: number): void
   /** As `Intake`. */

@@ -400,6 +400,7 @@ export class Flight {
       source,
       incoming,
       expect: (head) => this.#expect(source, head),
+      isHearsay: () => this.#claimant !== undefined && isPeer(this.#claimant),
       from,
       vouch: (first, marks) => {
         this.#trust.vouch(first, marks)
@@ -434,7 +435,7 @@ export class Flight {
         throw new Contradiction(source.name, this.#size ?? this.position, size)
       }
       this.#size = size
-      this.#claimant ??= source
+      if (this.#claimant === undefined || (isPeer(this.#claimant) && !isPeer(source))) this.#claimant = source
       this.#mediaType ??= head.mediaType
       this.audience.tell({ size, mediaType: this.#mediaType })
       this.#options.changed()

@@ -126,9 +126,9 @@ export class DiskIncoming implements Incoming {
     return this.#obstacle
   }
 
-  reserve(size: number): Promise<boolean> {
-    this.#expected = size
-    const reserving: Promise<boolean> = this.#reserve(size, this.#reserving).finally(() => {
+  reserve(size: number, total = size): Promise<boolean> {
+    this.#expected = total
+    const reserving: Promise<boolean> = this.#reserve(size, total, this.#reserving).finally(() => {
       if (this.#reserving !== reserving) return
       this.#reserving = undefined
       this.#sayQueued()
@@ -308,12 +308,12 @@ export class DiskIncoming implements Incoming {
     return room >= UNIT || this.#expected - this.position <= room
   }
 
-  async #reserve(size: number, before: Promise<boolean> | undefined): Promise<boolean> {
+  async #reserve(size: number, total: number, before: Promise<boolean> | undefined): Promise<boolean> {
     await before
     if (!this.kept || this.#closing !== undefined) return false
     try {
-      const reservation = await this.#yard.room.reserve(this.#want.digest, size)
-      if (reservation === undefined) throw new Failure('disk', `there is no room for ${size} bytes`)
+      const reservation = await this.#yard.room.reserve(this.#want.digest, size, total)
+      if (reservation === undefined) throw new Failure('disk', `there is no room for ${total} bytes`)
       this.#reservation = reservation
     } catch (cause) {
       this.#refuse(diskFailure(`cannot make room for ${this.#want.digest}`, cause))

@@ -63,6 +63,8 @@ const MEASURED_MS = 1000
 interface Waiting {
   readonly digest: Digest
   readonly bytes: number
+  /** What it may come to. */
+  readonly total: number
   readonly settle: (reservation: Reservation | undefined) => void
 }
 
@@ -114,17 +116,17 @@ export class Room {
 
   /**
    * Room for `bytes` of this blob in all, made by eviction where it must be. Asked again for the same blob, its
-   * reservation grows. undefined when there is none and will be none: the blob is larger than the limit, or everything
-   * else is pinned, being read or on its way in. Never rejects.
+   * reservation grows. undefined when there is none and will be none, not even for `total`, for which nothing goes yet:
+   * the blob is larger than the limit, or everything else is pinned, being read or on its way in. Never rejects.
    */
-  reserve(digest: Digest, bytes: number): Promise<Reservation | undefined> {
+  reserve(digest: Digest, bytes: number, total = bytes): Promise<Reservation | undefined> {
     if (this.#stopped) return Promise.resolve(undefined)
     const isFresh = performance.now() - this.#measuredAt < MEASURED_MS
-    if (this.#limit === undefined || (isFresh && this.#waiting.length === 0 && this.#fits(digest, bytes))) {
+    if (this.#limit === undefined || (isFresh && this.#waiting.length === 0 && this.#fits(digest, total))) {
       return Promise.resolve(this.#grant(digest, bytes))
     }
     return new Promise((settle) => {
-      this.#waiting.push({ digest, bytes, settle })
+      this.#waiting.push({ digest, bytes, total, settle })
       this.#wake()
     })
   }
@@ -229,8 +231,8 @@ export class Room {
       while (!this.#stopped) {
         await this.#measure()
         const held = await this.#ground.held()
-        this.#grantWhatFits()
         this.#refuseTheHopeless(held)
+        this.#grantWhatFits()
         this.#endCollecting()
         this.#expected = Math.max(this.#expected, this.#free)
         const bytes = Math.min(this.#tooMany(), this.#movable(held))
@@ -266,7 +268,7 @@ export class Room {
   #refuseTheHopeless(held: number): void {
     const most = Math.min(this.#high - this.#used, this.#free) + this.#movable(held)
     for (const each of this.#waiting.splice(0)) {
-      if (this.#lacking(each.digest, each.bytes) > most) each.settle(undefined)
+      if (this.#lacking(each.digest, each.total) > most) each.settle(undefined)
       else this.#waiting.push(each)
     }
   }

@@ -17,6 +17,7 @@ import { diesAt, pour, ScriptedSource, sends, stallsAt } from '../support/script
 
 const QUICK: FlightPolicy = { ...DEFAULT_POLICY, stallMs: 100, headMs: 5_000, backoffMs: 1 }
 const LIMIT = 100_000
+const MIB = 1024 * 1024
 const never = new AbortController().signal
 setMaxListeners(0, never)
 
@@ -450,6 +451,42 @@ describe('a blob that is kept', () => {
     assert.equal((await end).kept, true)
     assert.equal(reserved, bytes.length)
     assert.equal(store.reserved.size, 0)
+  })
+
+  it('has room reserved for all that upstream says there is, of what peers say only as it comes', async () => {
+    const bytes = randomBytes(20 * MIB)
+    const store = new MemoryStore()
+    const want = wantOf(bytes)
+    const reserved: (number | undefined)[] = []
+    const notes = async () => {
+      await new Promise((resolve) => setImmediate(resolve))
+      reserved.push(store.reserved.get(want.digest))
+    }
+    const peers = new ScriptedSource(
+      'peers',
+      [
+        async ({ intake }) => {
+          intake.expect({ size: bytes.length, mediaType: undefined })
+          await notes()
+          await pour(intake, bytes, 9 * MIB)
+          await notes()
+          throw new Failure('absent', 'there is no more')
+        },
+      ],
+      'peer',
+    )
+    const registry = new ScriptedSource('registry', [
+      async ({ intake }) => {
+        intake.expect({ size: bytes.length, mediaType: undefined })
+        await notes()
+        await pour(intake, bytes)
+      },
+    ])
+    const { flights } = setUp([peers, registry], store)
+    const end = ended(want.digest)
+    assert.ok((await pull(flights, want)).equals(bytes))
+    assert.equal((await end).kept, true)
+    assert.deepEqual(reserved, [16 * MIB, bytes.length, bytes.length])
   })
 
   it('does not wait for its readers, however slow', async () => {

@@ -8,13 +8,18 @@ import { Level } from 'level'
 import type { Digest } from '../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import type { BlobStore } from '../../src/resolve/blob-store.ts'
+import { Failure } from '../../src/resolve/failure.ts'
+import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
+import { Flights } from '../../src/resolve/flights.ts'
 import { Layout } from '../../src/store/layout.ts'
 import { openStore, type Store } from '../../src/store/open.ts'
 import { feed, keep, stored, wanted } from '../conformance/blob-store.ts'
 import { digestOf } from '../support/memory-store.ts'
+import { type Attempt, pour, ScriptedSource, sends } from '../support/scripted-source.ts'
 import { all, folder, opened, published } from './folder.ts'
 
 const { signal } = new AbortController()
+const MIB = 1024 * 1024
 
 /** A manifest that needs these. */
 async function keepManifest(store: BlobStore, ...references: Digest[]): Promise<Digest> {
@@ -50,6 +55,33 @@ async function keepInTurn(store: Store, ...sizes: number[]): Promise<Digest[]> {
   }
   return digests
 }
+
+it('nothing goes for what a peer only says that it has', async (t) => {
+  const store = await opened(t, { path: await folder(t), maxBytes: { bytes: 40 * MIB } })
+  const kept = await keepInTurn(store, 5 * MIB, 5 * MIB)
+  const evicted = published(t, 'store.evicted')
+  const bytes = randomBytes(MIB)
+  const claims = async ({ intake }: Attempt): Promise<void> => {
+    intake.expect({ size: 38 * MIB, mediaType: undefined })
+    await pour(intake, bytes, 300_000)
+    // Room is made by now, if any is.
+    await store.gc({ toBytes: 40 * MIB, signal })
+    throw new Failure('absent', 'there is no more')
+  }
+  const flights = new Flights({
+    store: store.blobs,
+    sources: () => [
+      new ScriptedSource('peers', [claims], 'peer'),
+      new ScriptedSource('registry', [sends(bytes)]),
+    ],
+    policy: DEFAULT_POLICY,
+    describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
+    limit: 10,
+  })
+  assert.equal(await flights.join(wanted(digestOf(bytes))).flight.ended, undefined)
+  assert.deepEqual(evicted, [])
+  assert.deepEqual(await here(store), [...kept, digestOf(bytes)].sort())
+})
 
 it('what was not used for longest goes first, over a restart too', async (t) => {
   const path = await folder(t)

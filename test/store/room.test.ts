@@ -90,6 +90,19 @@ it('what is larger than the limit is refused at once, and nothing goes for it', 
   assert.equal(ground.stored(), 0)
 })
 
+it('for what something may come to nothing goes, but where there never could be room there is none now', async () => {
+  const ground = new Numbers([300, 300])
+  const room = roomOn(ground, { bytes: 1000 })
+  assert.equal((await room.reserve(name('a'), 100, 1000))?.bytes, 100)
+  assert.equal(ground.stored(), 600)
+  assert.equal((await room.reserve(name('a'), 350, 1000))?.bytes, 350)
+  assert.equal(ground.stored(), 600)
+  assert.equal(await room.reserve(name('b'), 100, 1001), undefined)
+  assert.equal(ground.stored(), 600)
+  assert.equal((await room.reserve(name('a'), 1000, 1000))?.bytes, 1000)
+  assert.equal(ground.stored(), 0)
+})
+
 it('what would not fit if everything went that can go is refused, and nothing goes for it', async () => {
   const ground = new Numbers([300])
   ground.heldBytes = 500

@@ -244,17 +244,17 @@ class MemoryIncoming implements Incoming {
     return this.start === 0 ? Math.min(this.#written, this.#keptTo) : 0
   }
 
-  reserve(size: number): Promise<boolean> {
-    this.#expected = size
-    this.#reserving = this.#reserve(size)
+  reserve(size: number, total = size): Promise<boolean> {
+    this.#expected = total
+    this.#reserving = this.#reserve(size, total)
     return this.#reserving
   }
 
-  async #reserve(size: number): Promise<boolean> {
+  async #reserve(size: number, total: number): Promise<boolean> {
     await new Promise((resolve) => setImmediate(resolve))
     if (!this.kept || this.#closed) return false
-    if (size > this.#store.limitBytes) {
-      this.#refuse(this.#written, new Failure('disk', `there is no room for ${size} bytes`))
+    if (total > this.#store.limitBytes) {
+      this.#refuse(this.#written, new Failure('disk', `there is no room for ${total} bytes`))
       return false
     }
     this.#store.reserved.set(this.#want.digest, size)
