@@ -1,6 +1,7 @@
 import { type Message, SIGNS_AT_ONCE } from './gossip-messages.ts'
 import type { MemberId } from './member.ts'
-import { isLater, type Members, type Sign } from './members.ts'
+import type { Members } from './members.ts'
+import { isLater, type Sign, type SignedSign } from './testimony.ts'
 
 /** All who one knows, in parts that each fit into a message. */
 type Summary = NonNullable<Message['summary']>
@@ -21,9 +22,9 @@ export interface Difference {
   /** Whose records it is to be sent. */
   readonly missing: readonly MemberId[]
   readonly wanted: readonly MemberId[]
-  readonly beats: readonly Sign[]
-  readonly doubts: readonly Sign[]
-  readonly goodbyes: readonly Sign[]
+  readonly beats: readonly SignedSign[]
+  readonly doubts: readonly SignedSign[]
+  readonly goodbyes: readonly SignedSign[]
 }
 
 export function differenceTo(
@@ -33,7 +34,7 @@ export function differenceTo(
 ): Difference {
   const theirs = new Map(signs.map((sign) => [sign.id, sign]))
   const [wanted, missing]: [MemberId[], MemberId[]] = [[], []]
-  const [beats, doubts, goodbyes]: [Sign[], Sign[], Sign[]] = [[], [], []]
+  const [beats, doubts, goodbyes]: [SignedSign[], SignedSign[], SignedSign[]] = [[], [], []]
   for (const { id } of members.all()) {
     if (id < from || id >= to || id === who.sender) continue
     const [sign, known] = [theirs.get(id), members.sign(id)]

@@ -1,44 +1,64 @@
 import * as v from 'valibot'
-import { type Member, type MemberId, parseMemberId } from './member.ts'
-import type { Sign } from './members.ts'
+import { type MemberId, parseMemberId } from './member.ts'
+import {
+  count,
+  life,
+  load,
+  parseTestimony,
+  type Sign,
+  type SignedSign,
+  signOf,
+  type Testimony,
+} from './testimony.ts'
 import { LONGEST_CLOSED_MS, OLDEST_MS, type Quota, WORDS_AT_ONCE, type Word } from './tidings.ts'
 
 /** What members tell each other of the others, over their links. Parsed where it arrives; anything else ends the link. */
 
 /** In one message, which stays below the limit by a wide margin. */
 export const RECORDS_AT_ONCE = 20
-export const SIGNS_AT_ONCE = 400
-/** More than anybody gives to at once. */
-const MOST_LOAD = 2 ** 16
+export const SIGNS_AT_ONCE = 300
 /** Of a message in bytes. */
 const MOST_BYTES = 64 * 1024
 
 const memberId = v.custom<MemberId>((value) => parseMemberId(value) !== undefined)
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(2 ** 52))
-/** For people and for dialing: neither control characters nor what JSON has to write in another way. */
-const text = (length: number) => v.pipe(v.string(), v.maxLength(length), v.regex(/^[^\p{C}"\\]*$/u))
+const key = v.pipe(v.string(), v.regex(/^[\w-]{43}$/))
+const signature = v.pipe(v.string(), v.regex(/^[\w-]{86}$/))
 
-const load = v.pipe(count, v.maxValue(MOST_LOAD))
-const member = v.pipe(
-  v.object({
-    id: memberId,
-    incarnation: count,
-    name: text(255),
-    host: v.pipe(v.string(), v.maxLength(255), v.regex(/^[\w.:-]+$/)),
-    port: v.pipe(count, v.minValue(1), v.maxValue(65_535)),
-    fingerprint: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
-    zone: v.optional(text(255)),
-    version: text(64),
-    protocol: count,
-    load: v.optional(load, 0),
+/** A member as it tells of itself, and its last sign of life. */
+export interface Account {
+  readonly testimony: Testimony
+  readonly sign: SignedSign
+}
+
+const record = v.pipe(
+  v.tuple([key, signature, v.string(), count, signature, v.optional(load, 0)]),
+  v.rawTransform(({ dataset, addIssue, NEVER }): Account => {
+    const [key, signature, statement, beat, signed, load] = dataset.value
+    const testimony = parseTestimony(key, signature, statement)
+    if (testimony === undefined) {
+      addIssue({ message: 'it states nothing' })
+      return NEVER
+    }
+    const sign = { ...signOf({ ...testimony.member, load }, beat), signature: signed }
+    return { testimony, sign }
   }),
-  v.transform((record): Member => ({ ...record, zone: record.zone })),
 )
 const sign = v.pipe(
-  v.tuple([memberId, count, count, v.optional(load, 0)]),
+  v.tuple([memberId, life, count, signature, v.optional(load, 0)]),
   v.transform(
-    ([id, incarnation, beat, load]): Sign => ({ id, incarnation, beat, ...(load > 0 && { load }) }),
+    ([id, incarnation, beat, signature, load]): SignedSign => ({
+      id,
+      incarnation,
+      beat,
+      signature,
+      ...(load > 0 && { load }),
+    }),
   ),
+)
+/** Nothing is believed for it: it only shows what else is to be told. */
+const bareSign = v.pipe(
+  v.tuple([memberId, life, count]),
+  v.transform(([id, incarnation, beat]): Sign => ({ id, incarnation, beat })),
 )
 const word = v.pipe(
   v.object({
@@ -58,8 +78,7 @@ const word = v.pipe(
 const signs = v.optional(v.pipe(v.array(sign), v.maxLength(SIGNS_AT_ONCE)), [])
 
 const Message = v.object({
-  /** Members, each with its beat. */
-  records: v.optional(v.pipe(v.array(v.tuple([member, count])), v.maxLength(RECORDS_AT_ONCE)), []),
+  records: v.optional(v.pipe(v.array(record), v.maxLength(RECORDS_AT_ONCE)), []),
   /** These were alive. */
   beats: signs,
   /** Nothing was heard of these since. */
@@ -73,7 +92,13 @@ const Message = v.object({
   /** What registries have told members. */
   words: v.optional(v.pipe(v.array(word), v.maxLength(WORDS_AT_ONCE)), []),
   /** All who the sender knows from one id up to, but not including, another: it is to be told of the others. */
-  summary: v.optional(v.object({ from: v.string(), to: v.string(), signs })),
+  summary: v.optional(
+    v.object({
+      from: v.string(),
+      to: v.string(),
+      signs: v.pipe(v.array(bareSign), v.maxLength(SIGNS_AT_ONCE)),
+    }),
+  ),
 })
 export type Message = v.InferOutput<typeof Message>
 
@@ -90,20 +115,30 @@ export function encodeMessage(message: Message): Buffer {
   const { records, beats, doubts, goodbyes, wanted, words, digest, summary } = message
   return Buffer.from(
     JSON.stringify({
-      ...(records.length === 0 ? {} : { records }),
+      ...(records.length === 0 ? {} : { records: records.map(written) }),
       ...(beats.length === 0 ? {} : { beats: beats.map(told) }),
       ...(doubts.length === 0 ? {} : { doubts: doubts.map(told) }),
       ...(goodbyes.length === 0 ? {} : { goodbyes: goodbyes.map(told) }),
       ...(wanted.length === 0 ? {} : { wanted }),
       ...(words.length === 0 ? {} : { words }),
       digest,
-      summary: summary && { ...summary, signs: summary.signs.map(told) },
+      summary: summary && {
+        ...summary,
+        signs: summary.signs.map(({ id, incarnation, beat }) => [id, incarnation, beat]),
+      },
     }),
   )
 }
 
-function told({ id, incarnation, beat, load }: Sign): readonly (MemberId | number)[] {
-  return load === undefined ? [id, incarnation, beat] : [id, incarnation, beat, load]
+function told({ id, incarnation, beat, signature, load }: SignedSign): readonly (string | number)[] {
+  return load === undefined ? [id, incarnation, beat, signature] : [id, incarnation, beat, signature, load]
+}
+
+function written({ testimony, sign }: Account): readonly (string | number)[] {
+  const { key, signature, statement } = testimony
+  const { beat, load } = sign
+  const record = [key, signature, statement, beat, sign.signature]
+  return load === undefined ? record : [...record, load]
 }
 
 /** Undefined for what is no message. */

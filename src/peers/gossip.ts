@@ -1,8 +1,23 @@
 import { differenceTo, summaries } from './comparing.ts'
-import { type Message, NOTHING, RECORDS_AT_ONCE, SIGNS_AT_ONCE } from './gossip-messages.ts'
+import { type Account, type Message, NOTHING, RECORDS_AT_ONCE, SIGNS_AT_ONCE } from './gossip-messages.ts'
+import type { Identity } from './identity.ts'
 import type { Member, MemberId } from './member.ts'
-import { digestOf, type Heard, isLater, Members, type Sign, signOf } from './members.ts'
+import { digestOf, type Heard, Members } from './members.ts'
 import { Rumours } from './rumours.ts'
+import {
+  Hand,
+  isLater,
+  isSignRight,
+  isTestimonyRight,
+  type Kind,
+  LATEST_LIFE,
+  type Sign,
+  type SignedSign,
+  signOf,
+  type Testimony,
+  type Verify,
+  verifies,
+} from './testimony.ts'
 import { Tidings, type Word } from './tidings.ts'
 
 /**
@@ -11,6 +26,10 @@ import { Tidings, type Word } from './tidings.ts'
  * only when something happens, where heartbeats of all members, told to all, would cost the more the larger the swarm
  * is. For a member whose links all ended together with those they led to there are slow beats, as many per second in a
  * large swarm as in a small one; and who misses a rumour finds out by comparing digests with others now and then.
+ *
+ * That a member is there, where, since when, and that it leaves, only it can say: that is signed, and whoever passes on
+ * what is not signed rightly is a liar, since everybody looks before passing it on. A doubt is anybody's: to refute it, a
+ * member signs a later beat.
  *
  * Pure: time is given, chance too, and what is to be sent is taken by whoever has the links.
  */
@@ -21,17 +40,19 @@ const FANOUT = 3
 const NEWS_ROUNDS = 4
 const BEAT_ROUNDS = 1
 const SWEEP_MS = 1000
-const BEAT_MS = { least: 5000, perMember: 200 }
+const BEAT_MS = { least: 5000, perMember: 300 }
 /** As many beats may be missed. */
 const MISSED_BEATS = 3
 /** A beat that tells of another load comes earlier, but not by more than this. */
-const EARLIER = 4
+const EARLIER = 3
 /** Without any link all is hearsay. */
 const ALONE_MS = 9000
 const DIGEST_MS = { calm: 5000, unequal: 2000 }
 const UNEQUAL_MS = 10_000
 /** Between two comparisons of all that is known. */
 const COMPARE_MS = 500
+/** However often it is doubted. */
+const REFUTE_MS = 1000
 /** Two agents with one identity would otherwise outdo each other without end. */
 const REBIRTH_MS = 5000
 
@@ -40,17 +61,30 @@ export interface Outgoing {
   readonly message: Message
 }
 
+export interface GossipOptions {
+  readonly identity: Identity
+  readonly now: number
+  readonly random: () => number
+  readonly verify?: Verify | undefined
+}
+
 export class Gossip {
-  readonly members = new Members()
+  readonly members: Members
   readonly tidings = new Tidings()
   readonly #rumours = new Rumours()
   readonly #random: () => number
   readonly #links: MemberId[] = []
   /** Links whose other end has not told of itself yet. */
   readonly #ungreeted = new Set<MemberId>()
+  readonly #hand: Hand
+  readonly #verifies: Verify
   #self: Member
+  #testimony: Testimony
+  #sign: SignedSign
   #load: number
-  #beat = 0
+  #isDoubted = false
+  /** Members that have started together do not go on in step. */
+  #patience: number
   #outgoing: Outgoing[] = []
   readonly #hosts = new Set<string>()
   #isChanged = false
@@ -62,10 +96,16 @@ export class Gossip {
   #comparedAt = Number.NEGATIVE_INFINITY
   #unequalAt = Number.NEGATIVE_INFINITY
 
-  constructor(self: Member, { now, random }: { now: number; random: () => number }) {
+  constructor(self: Member, { identity, now, random, verify = verifies }: GossipOptions) {
+    this.members = new Members(verify)
+    this.#verifies = verify
+    this.#hand = new Hand(identity)
     this.#self = self
+    this.#testimony = this.#hand.testify(self)
+    this.#sign = this.#hand.sign('alive', signOf(self, 0))
     this.#load = self.load
     this.#random = random
+    this.#patience = random()
     this.#beatAt = now
     this.#sweptAt = now
     this.#digestAt = now
@@ -96,7 +136,7 @@ export class Gossip {
     if (!this.#links.includes(id)) this.#links.push(id)
     this.#ungreeted.add(id)
     this.members.link(id)
-    this.#send(id, { records: [[this.#self, this.#beat]], words: [...this.tidings.closed(now)] })
+    this.#send(id, { records: [this.#ownAccount()], words: [...this.tidings.closed(now)] })
   }
 
   unlink(id: MemberId, now: number): void {
@@ -127,26 +167,34 @@ export class Gossip {
 
   /** The last that a link is told. */
   goodbye(): Message {
-    return { ...NOTHING, goodbyes: [this.#ownSign()] }
+    return { ...NOTHING, goodbyes: [this.#hand.sign('goodbye', signOf(this.#self, this.#sign.beat))] }
   }
 
-  receive(from: MemberId, message: Message, now: number): void {
-    const wanted: MemberId[] = [
-      ...message.records.flatMap(([member, beat]) => this.#hearRecord(member, beat, from, now)),
-      ...message.beats.flatMap((sign) => this.#hearBeat(sign, from, now)),
-    ]
+  /** False when something in it is forged. */
+  receive(from: MemberId, message: Message, now: number): boolean {
+    const wanted: MemberId[] = []
+    const hear = (id: MemberId, heard: Heard | undefined): boolean => {
+      if (heard === 'unknown') wanted.push(id)
+      return heard !== 'forged'
+    }
+    for (const account of message.records) {
+      if (!hear(account.sign.id, this.#hearAccount(account, from, now))) return false
+    }
+    for (const sign of message.beats) if (!hear(sign.id, this.#hearBeat(sign, from, now))) return false
+    for (const sign of message.goodbyes) if (!this.#hearGoodbye(sign, from, now)) return false
     if (wanted.length > 0) this.#send(from, { wanted: wanted.slice(0, SIGNS_AT_ONCE) })
     for (const sign of message.doubts) this.#hearDoubt(sign, from, now)
-    for (const sign of message.goodbyes) this.#hearGoodbye(sign, from, now)
     for (const word of message.words) if (this.tidings.hear(word, now, from)) this.#hosts.add(word.host)
     this.#sendRecords(from, message.wanted)
     if (message.digest !== undefined) this.#compare(from, message.digest, now)
     if (message.summary !== undefined) this.#complete(from, message.summary)
+    return true
   }
 
   tick(now: number): void {
-    const restMs = this.#beatMs() / (this.#load === this.#self.load ? 1 : EARLIER)
-    if (now - this.#beatAt >= restMs) this.#showLife(now, this.#beat + 1, BEAT_ROUNDS)
+    const restMs = (this.#beatMs() * this.#patience) / (this.#load === this.#self.load ? 1 : EARLIER)
+    if (this.#isDoubted && now - this.#beatAt >= REFUTE_MS) this.#showLife(now, NEWS_ROUNDS)
+    if (now - this.#beatAt >= restMs) this.#showLife(now, BEAT_ROUNDS)
     if (now - this.#sweptAt >= SWEEP_MS) this.#sweep(now)
     if (this.#rumours.size > 0 || this.tidings.hasNews) this.#spread(now)
     const isUnequal = now - this.#unequalAt < UNEQUAL_MS
@@ -165,10 +213,12 @@ export class Gossip {
     return this.#links.length === 0 && now - this.#aloneSince >= ALONE_MS
   }
 
-  #showLife(now: number, beat: number, rounds: number): void {
+  #showLife(now: number, rounds: number): void {
     if (this.#load !== this.#self.load) this.#self = { ...this.#self, load: this.#load }
-    this.#beat = beat
+    this.#sign = this.#hand.sign('alive', signOf(this.#self, this.#sign.beat + 1))
     this.#beatAt = now
+    this.#patience = 0.75 + this.#random() / 2
+    this.#isDoubted = false
     this.#rumours.add(this.#self.id, 'beat', rounds)
   }
 
@@ -181,58 +231,57 @@ export class Gossip {
     this.tidings.expire(now)
   }
 
-  #doubt(sign: Sign, from: MemberId | undefined, now: number): void {
+  #doubt(sign: SignedSign, from: MemberId | undefined, now: number): void {
     if (this.members.doubt(sign, now)) this.#rumours.add(sign.id, 'doubt', NEWS_ROUNDS, from)
   }
 
-  /** Gives whose record is to be asked for. */
-  #hearRecord(member: Member, beat: number, from: MemberId, now: number): MemberId[] {
+  #hearAccount({ testimony, sign }: Account, from: MemberId, now: number): Heard | undefined {
+    const { member } = testimony
     if (member.id === this.#self.id) {
-      this.#hearOfSelf(member, now)
-      return []
+      const isOwn = (): boolean => isTestimonyRight(testimony, this.#verifies)
+      return this.#hearOfSelf(member, isOwn, now) ? undefined : 'forged'
     }
     const isDirect = member.id === from
     // Of a life that it has a link to, only the link tells.
-    if (!isDirect && this.members.isLinked(member.id) && !this.#isLaterLife(member)) return []
-    const heard = this.members.hear(member, beat, now)
-    if (isDirect && heard !== 'outdated') {
+    if (!isDirect && this.members.isLinked(member.id) && !this.#isLaterLife(member)) return undefined
+    const heard = this.members.hear(testimony, sign, now)
+    if (isDirect && heard !== 'outdated' && heard !== 'forged') {
       this.members.link(from)
       if (this.#ungreeted.delete(from)) this.#send(from, { digest: this.#digest() })
     }
-    return this.#pass({ id: member.id, incarnation: member.incarnation, beat }, heard, from)
+    this.#pass(sign, heard, from)
+    return heard
   }
 
   #isLaterLife({ id, incarnation }: Member): boolean {
     return incarnation > (this.members.get(id)?.incarnation ?? 0)
   }
 
-  #hearBeat(sign: Sign, from: MemberId, now: number): MemberId[] {
+  #hearBeat(sign: SignedSign, from: MemberId, now: number): Heard | undefined {
     if (sign.id === this.#self.id) {
-      this.#hearOfSelf(sign, now)
-      return []
+      return this.#hearOfSelf(sign, () => this.#isOwn('alive', sign), now) ? undefined : 'forged'
     }
-    return this.#pass(sign, this.members.hearSign(sign, now), from)
+    const heard = this.members.hearSign(sign, now)
+    this.#pass(sign, heard, from)
+    return heard
   }
 
-  #pass(sign: Sign, heard: Heard, from: MemberId): MemberId[] {
+  #pass({ id }: Sign, heard: Heard, from: MemberId): void {
     switch (heard) {
       case 'member':
         this.#isChanged = true
-        this.#rumours.add(sign.id, 'record', NEWS_ROUNDS, from)
+        this.#rumours.add(id, 'record', NEWS_ROUNDS, from)
         break
       case 'alive':
-        this.#rumours.add(sign.id, 'beat', BEAT_ROUNDS, from)
+        this.#rumours.add(id, 'beat', BEAT_ROUNDS, from)
         break
       case 'refuted':
-        this.#rumours.add(sign.id, 'beat', NEWS_ROUNDS, from)
+        this.#rumours.add(id, 'beat', NEWS_ROUNDS, from)
         break
       case 'outdated':
-        this.#sendGone(from, sign.id)
+        this.#sendGone(from, id)
         break
-      case 'unknown':
-        return [sign.id]
     }
-    return []
   }
 
   /** To one who has not heard of it. What was only silent may be alive after all: it has to show a later beat. */
@@ -241,10 +290,11 @@ export class Gossip {
     if (gone !== undefined) this.#send(to, gone.hasLeft ? { goodbyes: [gone] } : { doubts: [gone] })
   }
 
-  #hearDoubt(sign: Sign, from: MemberId, now: number): void {
+  #hearDoubt(sign: SignedSign, from: MemberId, now: number): void {
     if (sign.id === this.#self.id) {
-      this.#hearOfSelf(sign, now)
-      if (!isLater(this.#ownSign(), sign)) this.#showLife(now, sign.beat + 1, NEWS_ROUNDS)
+      // Who doubts need not have signed it: it may be said of any sign, and any later beat refutes it.
+      this.#hearOfSelf(sign, () => this.#isOwn('alive', sign), now)
+      if (!isLater(this.#sign, sign)) this.#isDoubted = true
       return
     }
     const known = this.members.sign(sign.id)
@@ -255,27 +305,43 @@ export class Gossip {
     else this.#doubt(sign, from, now)
   }
 
-  #hearGoodbye(sign: Sign, from: MemberId, now: number): void {
-    if (sign.id === this.#self.id) this.#hearOfSelf(sign, now)
-    if (sign.id !== from && this.members.isLinked(sign.id)) return
-    if (!this.members.leave(sign, now)) return
-    this.#isChanged = true
-    this.#rumours.add(sign.id, 'goodbye', NEWS_ROUNDS, from)
+  /** False when the member has not said it. */
+  #hearGoodbye(sign: SignedSign, from: MemberId, now: number): boolean {
+    if (sign.id === this.#self.id) {
+      return this.#hearOfSelf(sign, () => this.#isOwn('goodbye', sign), now)
+    }
+    if (sign.id !== from && this.members.isLinked(sign.id)) return true
+    const heard = this.members.leave(sign, now)
+    if (heard === 'left') {
+      this.#isChanged = true
+      this.#rumours.add(sign.id, 'goodbye', NEWS_ROUNDS, from)
+    }
+    return heard !== 'forged'
   }
 
-  /** Told of a later life of its own, such as one before its clock was set back, it begins a still later one. */
-  #hearOfSelf({ incarnation }: { readonly incarnation: number }, now: number): void {
-    if (incarnation <= this.#self.incarnation) return
-    if (now - this.#bornAt < REBIRTH_MS) return
+  /**
+   * Told of a later life of its own, such as one before its clock was set back, it begins a still later one. False when
+   * there was none.
+   */
+  #hearOfSelf({ incarnation }: Pick<Sign, 'incarnation'>, isOwn: () => boolean, now: number): boolean {
+    if (incarnation <= this.#self.incarnation || now - this.#bornAt < REBIRTH_MS) return true
+    if (!isOwn()) return false
+    if (incarnation === LATEST_LIFE) return true
     this.#bornAt = now
     this.#self = { ...this.#self, incarnation: incarnation + 1 }
-    this.#beat = 0
+    this.#testimony = this.#hand.testify(this.#self)
+    this.#sign = this.#hand.sign('alive', signOf(this.#self, 0))
     this.#isChanged = true
     this.#rumours.add(this.#self.id, 'record', NEWS_ROUNDS)
+    return true
   }
 
-  #ownSign(): Sign {
-    return signOf(this.#self, this.#beat)
+  #isOwn(kind: Kind, sign: SignedSign): boolean {
+    return isSignRight(kind, this.#testimony.key, sign, this.#verifies)
+  }
+
+  #ownAccount(): Account {
+    return { testimony: this.#testimony, sign: this.#sign }
   }
 
   #spread(now: number): void {
@@ -284,11 +350,11 @@ export class Gossip {
     const round = this.#rumours.round()
     const told = this.tidings.round(now)
     for (const to of links) {
-      const [beats, doubts, goodbyes]: [Sign[], Sign[], Sign[]] = [[], [], []]
+      const [beats, doubts, goodbyes]: [SignedSign[], SignedSign[], SignedSign[]] = [[], [], []]
       const records: MemberId[] = []
       for (const { id, kind, from } of round) {
         if (from === to || id === to) continue
-        const sign = id === this.#self.id ? this.#ownSign() : this.members.sign(id)
+        const sign = id === this.#self.id ? this.#sign : this.members.sign(id)
         const gone = this.members.gone(id)
         if (kind === 'goodbye' && gone !== undefined) goodbyes.push(gone)
         else if (kind === 'record') records.push(id)
@@ -333,7 +399,7 @@ export class Gossip {
 
   #summarize(to: MemberId): void {
     const signs = [...this.members.all()].flatMap(({ id }) => this.members.sign(id) ?? [])
-    for (const summary of summaries([...signs, this.#ownSign()])) this.#send(to, { summary })
+    for (const summary of summaries([...signs, this.#sign])) this.#send(to, { summary })
   }
 
   #complete(to: MemberId, summary: NonNullable<Message['summary']>): void {
@@ -346,10 +412,10 @@ export class Gossip {
   }
 
   #sendRecords(to: MemberId, ids: readonly MemberId[]): void {
-    const records = ids.flatMap((id): [Member, number][] => {
-      if (id === this.#self.id) return [[this.#self, this.#beat]]
-      const [member, sign] = [this.members.get(id), this.members.sign(id)]
-      return member === undefined || sign === undefined ? [] : [[member, sign.beat]]
+    const records = ids.flatMap((id): Account[] => {
+      if (id === this.#self.id) return [this.#ownAccount()]
+      const [testimony, sign] = [this.members.testimony(id), this.members.sign(id)]
+      return testimony === undefined || sign === undefined ? [] : [{ testimony, sign }]
     })
     for (let at = 0; at < records.length; at += RECORDS_AT_ONCE) {
       this.#send(to, { records: records.slice(at, at + RECORDS_AT_ONCE) })

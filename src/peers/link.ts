@@ -18,7 +18,8 @@ const MOST_BACKLOG = 8 * 2 ** 20
 
 export interface LinkEvents {
   proven(link: Link): void
-  said(link: Link, message: Message): void
+  /** False when it has lied: it is closed. */
+  said(link: Link, message: Message): boolean
   /** `isRefused`: it was closed because of what the other end did. */
   closed(link: Link, isRefused: boolean): void
 }
@@ -93,8 +94,7 @@ export class Link {
   #hearMessage(bytes: Uint8Array): boolean {
     const message = parseMessage(bytes)
     if (message === undefined || !this.#messages.take(1) || !this.#bytes.take(bytes.length)) return false
-    this.#events.said(this, message)
-    return true
+    return this.#events.said(this, message)
   }
 
   #hearProof(bytes: Uint8Array): boolean {

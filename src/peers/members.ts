@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto'
 import type { Member, MemberId } from './member.ts'
+import {
+  isLater,
+  isSignRight,
+  isTestimonyRight,
+  type Sign,
+  type SignedSign,
+  type Testimony,
+  type Verify,
+  verifies,
+} from './testimony.ts'
 
 /** Far more than a swarm has: what is said beyond is not kept. */
 const MOST_MEMBERS = 10_000
@@ -9,18 +19,10 @@ const DOUBT_MS = 5000
 /** For so long it is remembered who has gone: an old rumour must not bring them back. */
 const GONE_MS = 120_000
 
-/** That a member was alive: of two signs the one of the later life, then with the later beat, is the later one. */
-export interface Sign {
-  readonly id: MemberId
-  readonly incarnation: number
-  readonly beat: number
-  /** Of the member then; left out while that is none. */
-  readonly load?: number
-}
-
 interface Living {
+  readonly testimony: Testimony
   member: Member
-  beat: number
+  sign: SignedSign
   heardAt: number
   isLinked: boolean
   /** Since when there is no link to it any more, until that is either mended or told. */
@@ -28,7 +30,8 @@ interface Living {
   doubtedAt: number | undefined
 }
 
-interface Gone extends Sign {
+interface Gone extends SignedSign {
+  readonly key: string
   /** It has said so itself; otherwise it was silent. */
   readonly hasLeft: boolean
   readonly at: number
@@ -47,13 +50,24 @@ export type Heard =
   /** There is no record that the sign could belong to. */
   | 'unknown'
   | 'full'
+  /** The member has not said that. */
+  | 'forged'
 
-/** Who the other members are, by what is heard of them. A member that one has a link to is not doubted on hearsay. */
+/**
+ * Who the other members are, by what is heard of them, of which only what they have signed is believed. A member that
+ * one has a link to is not doubted on hearsay.
+ */
 export class Members {
+  readonly #verifies: Verify
   readonly #living = new Map<MemberId, Living>()
   readonly #gone = new Map<MemberId, Gone>()
   /** Of all who are known: two tables with the same one hold the same lives. */
   #digest: readonly [number, number] = [0, 0]
+
+  /** Signatures are looked at only where they would change something. */
+  constructor(verify: Verify = verifies) {
+    this.#verifies = verify
+  }
 
   get size(): number {
     return this.#living.size
@@ -67,9 +81,12 @@ export class Members {
     return this.#living.get(id)?.member
   }
 
-  sign(id: MemberId): Sign | undefined {
-    const living = this.#living.get(id)
-    return living && signOf(living.member, living.beat)
+  testimony(id: MemberId): Testimony | undefined {
+    return this.#living.get(id)?.testimony
+  }
+
+  sign(id: MemberId): SignedSign | undefined {
+    return this.#living.get(id)?.sign
   }
 
   gone(id: MemberId): Gone | undefined {
@@ -88,22 +105,24 @@ export class Members {
     for (const { member } of this.#living.values()) yield member
   }
 
-  /** A record, of whoever tells it. */
-  hear(member: Member, beat: number, now: number): Heard {
+  /** Whoever tells it. */
+  hear(testimony: Testimony, sign: SignedSign, now: number): Heard {
+    const { member, key } = testimony
     const { id, incarnation } = member
     const gone = this.#gone.get(id)
-    if (gone !== undefined && !isLater({ incarnation, beat }, gone)) return 'outdated'
+    if (gone !== undefined && !isLater(sign, gone)) return 'outdated'
     const living = this.#living.get(id)
-    if (living !== undefined && incarnation <= living.member.incarnation) {
-      return this.hearSign(signOf(member, beat), now)
-    }
+    if (living !== undefined && incarnation <= living.member.incarnation) return this.hearSign(sign, now)
     if (living === undefined && this.#living.size + this.#gone.size >= MOST_MEMBERS) return 'full'
+    if (!isTestimonyRight(testimony, this.#verifies)) return 'forged'
+    if (!isSignRight('alive', key, sign, this.#verifies)) return 'forged'
     if (living !== undefined) this.#mix(living.member)
     this.#gone.delete(id)
     this.#mix(member)
     this.#living.set(id, {
-      member,
-      beat,
+      testimony,
+      member: withLoadOf(member, sign),
+      sign,
       heardAt: now,
       isLinked: living?.isLinked === true,
       unlinkedAt: undefined,
@@ -112,16 +131,16 @@ export class Members {
     return 'member'
   }
 
-  hearSign(sign: Sign, now: number): Heard {
+  hearSign(sign: SignedSign, now: number): Heard {
     const gone = this.#gone.get(sign.id)
     if (gone !== undefined) return isLater(sign, gone) ? 'unknown' : 'outdated'
     const living = this.#living.get(sign.id)
     if (living === undefined || sign.incarnation > living.member.incarnation) return 'unknown'
-    if (sign.incarnation < living.member.incarnation || sign.beat <= living.beat) return 'known'
+    if (!isLater(sign, living.sign)) return 'known'
+    if (!isSignRight('alive', living.testimony.key, sign, this.#verifies)) return 'forged'
     const wasDoubted = living.doubtedAt !== undefined
-    const { load = 0 } = sign
-    if (load !== living.member.load) living.member = { ...living.member, load }
-    living.beat = sign.beat
+    living.member = withLoadOf(living.member, sign)
+    living.sign = sign
     living.heardAt = now
     living.doubtedAt = undefined
     return wasDoubted ? 'refuted' : 'alive'
@@ -131,21 +150,27 @@ export class Members {
   doubt(sign: Sign, now: number): boolean {
     const living = this.#living.get(sign.id)
     if (living === undefined || living.isLinked || living.doubtedAt !== undefined) return false
-    if (isLater({ incarnation: living.member.incarnation, beat: living.beat }, sign)) return false
+    if (isLater(living.sign, sign)) return false
     living.doubtedAt = now
     return true
   }
 
-  /** True when it was there until now. */
-  leave(sign: Sign, now: number): boolean {
-    const living = this.#living.get(sign.id)
-    if (living !== undefined && living.member.incarnation > sign.incarnation) return false
-    const known = this.#gone.get(sign.id)
-    if (living !== undefined) this.#remove(living, { ...sign, hasLeft: true, at: now })
-    else if (known !== undefined && !isLater(known, sign)) {
-      this.#gone.set(sign.id, { ...sign, hasLeft: true, at: now })
+  /** By its own word. */
+  leave(goodbye: SignedSign, now: number): 'left' | 'known' | 'forged' {
+    const { id } = goodbye
+    const living = this.#living.get(id)
+    const known = this.#gone.get(id)
+    const key = living?.testimony.key ?? known?.key
+    const isOutdated = (living?.member.incarnation ?? known?.incarnation ?? 0) > goodbye.incarnation
+    if (key === undefined || isOutdated || known?.hasLeft === true) return 'known'
+    if (!isSignRight('goodbye', key, goodbye, this.#verifies)) return 'forged'
+    const gone: Gone = { ...goodbye, key, hasLeft: true, at: now }
+    if (living !== undefined) {
+      this.#remove(living, gone)
+      return 'left'
     }
-    return living !== undefined
+    this.#bury(gone)
+    return 'known'
   }
 
   link(id: MemberId): void {
@@ -165,14 +190,14 @@ export class Members {
   }
 
   /** Who is to be doubted now: the link to it broke, or nothing was heard of it for `silentMs`. */
-  doubtful(now: number, silentMs: number): Sign[] {
-    const found: Sign[] = []
+  doubtful(now: number, silentMs: number): SignedSign[] {
+    const found: SignedSign[] = []
     for (const living of this.#living.values()) {
       if (living.isLinked || living.doubtedAt !== undefined) continue
       const isBroken = living.unlinkedAt !== undefined && now - living.unlinkedAt >= RELINK_MS
       if (!isBroken && now - living.heardAt < silentMs) continue
       living.unlinkedAt = undefined
-      found.push(signOf(living.member, living.beat))
+      found.push(living.sign)
     }
     return found
   }
@@ -182,8 +207,7 @@ export class Members {
     let isChanged = false
     for (const living of this.#living.values()) {
       if (living.doubtedAt === undefined || now - living.doubtedAt < DOUBT_MS) continue
-      const { id, incarnation } = living.member
-      this.#remove(living, { id, incarnation, beat: living.beat, hasLeft: false, at: now })
+      this.#remove(living, { ...living.sign, key: living.testimony.key, hasLeft: false, at: now })
       isChanged = true
     }
     for (const gone of this.#gone.values()) {
@@ -201,9 +225,13 @@ export class Members {
   #remove({ member }: Living, gone: Gone): void {
     this.#mix(member)
     this.#living.delete(member.id)
-    // The oldest come first.
-    this.#gone.delete(member.id)
-    this.#gone.set(member.id, gone)
+    this.#bury(gone)
+  }
+
+  /** The oldest come first. */
+  #bury(gone: Gone): void {
+    this.#gone.delete(gone.id)
+    this.#gone.set(gone.id, gone)
   }
 
   #mix(member: Member): void {
@@ -212,8 +240,8 @@ export class Members {
   }
 }
 
-export function signOf({ id, incarnation, load }: Member, beat: number): Sign {
-  return load === 0 ? { id, incarnation, beat } : { id, incarnation, beat, load }
+function withLoadOf(member: Member, { load = 0 }: Sign): Member {
+  return load === member.load ? member : { ...member, load }
 }
 
 const digests = new WeakMap<Member, readonly [number, number]>()
@@ -226,10 +254,4 @@ export function digestOf(member: Member): readonly [number, number] {
   const made = [hash.readUInt32BE(0), hash.readUInt32BE(4)] as const
   digests.set(member, made)
   return made
-}
-
-type Life = Pick<Sign, 'incarnation' | 'beat'>
-
-export function isLater(one: Life, two: Life): boolean {
-  return one.incarnation > two.incarnation || (one.incarnation === two.incarnation && one.beat > two.beat)
 }

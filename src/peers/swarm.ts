@@ -104,7 +104,8 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
     this.#libraries = libraries
     this.#proofKeys = options.secrets.map(({ proofKey }) => proofKey)
     const self = { ...options.self, id: options.identity.id, load: 0 }
-    this.#gossip = new Gossip(self, { now: performance.now(), random: Math.random })
+    const { identity } = options
+    this.#gossip = new Gossip(self, { identity, now: performance.now(), random: Math.random })
   }
 
   get self(): Member {
@@ -183,10 +184,11 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
     this.#pass()
   }
 
-  said(link: Link, message: Message): void {
-    if (this.#links.get(link.id) !== link) return
-    this.#gossip.receive(link.id, message, performance.now())
+  said(link: Link, message: Message): boolean {
+    if (this.#links.get(link.id) !== link) return true
+    const isTrue = this.#gossip.receive(link.id, message, performance.now())
     this.#pass()
+    return isTrue
   }
 
   closed(link: Link, isRefused: boolean): void {

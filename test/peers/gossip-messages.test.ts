@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { encodeMessage, type Message, NOTHING, parseMessage } from '../../src/peers/gossip-messages.ts'
-import { memberOf } from './simulation.ts'
+import { accountOf, memberOf } from './simulation.ts'
 
 const ann = memberOf('ann', 1)
-const sign = { id: ann.id, incarnation: 1, beat: 2 }
+const { testimony, sign } = accountOf('ann', ann, 2)
+const { key, signature } = testimony
+const bare = { id: ann.id, incarnation: 1, beat: 2 }
 
 const word = {
   who: 'ab'.repeat(16),
@@ -21,36 +23,38 @@ function parsed(value: unknown): Message | undefined {
 
 test('what is said is understood', () => {
   const said: Message = {
-    records: [[ann, 3]],
+    records: [{ testimony, sign }],
     beats: [sign],
     doubts: [sign],
     goodbyes: [sign],
     wanted: [ann.id],
     words: [word],
     digest: [1, 2, 3],
-    summary: { from: '', to: 'g', signs: [sign] },
+    summary: { from: '', to: 'g', signs: [bare] },
   }
   assert.deepEqual(parseMessage(encodeMessage(said)), said)
   assert.deepEqual(parseMessage(encodeMessage(NOTHING)), NOTHING)
-  const withoutZone = { ...ann, zone: undefined }
-  assert.deepEqual(
-    parseMessage(encodeMessage({ ...NOTHING, records: [[withoutZone, 0]] }))?.records[0]?.[0],
+  const withoutZone = accountOf('ann', { ...ann, zone: undefined })
+  assert.deepEqual(parseMessage(encodeMessage({ ...NOTHING, records: [withoutZone] }))?.records, [
     withoutZone,
-  )
+  ])
 })
 
 test('a record and a sign tell of a load; where it is left out it is none', () => {
-  const busy = { ...sign, load: 16 }
-  const said: Message = { ...NOTHING, records: [[{ ...ann, load: 16 }, 3]], beats: [busy, sign] }
+  const busy = accountOf('ann', { ...ann, load: 16 }, 3)
+  const said: Message = { ...NOTHING, records: [busy], beats: [busy.sign, sign] }
   assert.deepEqual(parseMessage(encodeMessage(said)), said)
-  const { load: _, ...older } = ann
-  assert.deepEqual(parsed({ records: [[older, 3]] })?.records, [[ann, 3]])
-  assert.deepEqual(parsed({ beats: [[ann.id, 1, 2, 0]] })?.beats, [sign])
+  assert.deepEqual(parsed({ beats: [[ann.id, 1, 2, sign.signature, 0]] })?.beats, [sign])
   for (const load of [-1, 1.5, 2 ** 17, '8', null]) {
-    assert.equal(parsed({ records: [[{ ...ann, load }, 3]] }), undefined)
-    assert.equal(parsed({ beats: [[ann.id, 1, 2, load]] }), undefined)
+    assert.equal(parsed({ records: [[...told(ann), load]] }), undefined)
+    assert.equal(parsed({ beats: [[ann.id, 1, 2, sign.signature, load]] }), undefined)
   }
 })
+
+/** A record as it is written, whether it is right or not. */
+function told(stated: object, beat: number = 2): unknown[] {
+  return [key, signature, JSON.stringify(stated), beat, sign.signature]
+}
 
 test('a word of a registry with a field that is missing, too large or of another kind is refused', () => {
   const { quota: _, ...told } = word
@@ -74,13 +78,11 @@ test('a word of a registry with a field that is missing, too large or of another
 })
 
 test('a record with a field that is missing, too large or of another kind is refused', () => {
-  assert.ok(parsed({ records: [[ann, 0]] }))
+  assert.ok(parsed({ records: [told(ann)] }))
   for (const wrong of [
-    { id: 'AB'.repeat(16) },
-    { id: `${ann.id}0` },
     { incarnation: -1 },
     { incarnation: 1.5 },
-    { incarnation: 2 ** 53 },
+    { incarnation: 2 ** 48 + 1 },
     { incarnation: '1' },
     { name: 'n'.repeat(256) },
     { name: 'two\nlines' },
@@ -96,16 +98,31 @@ test('a record with a field that is missing, too large or of another kind is ref
     { version: '\u001b[31m' },
     { protocol: undefined },
   ]) {
-    assert.equal(parsed({ records: [[{ ...ann, ...wrong }, 0]] }), undefined, JSON.stringify(wrong))
+    assert.equal(parsed({ records: [told({ ...ann, ...wrong })] }), undefined, JSON.stringify(wrong))
   }
+  assert.equal(parsed({ records: [told(ann, -1)] }), undefined)
+  for (const at of [0, 1, 2, 4]) {
+    for (const wrong of ['', 'a'.repeat(85), `${'a'.repeat(85)}=`, null]) {
+      assert.equal(parsed({ records: [told(ann).with(at, wrong)] }), undefined, `${at}: ${wrong}`)
+    }
+  }
+  assert.equal(parsed({ beats: [[ann.id, 2 ** 48 + 1, 2, sign.signature]] }), undefined)
+  assert.equal(parsed({ beats: [[ann.id, 1, 2]] }), undefined)
+})
+
+test('what a later version states besides is kept as it was signed', () => {
+  const statement = JSON.stringify({ ...ann, colour: 'blue' })
+  const [heard] = parsed({ records: [[key, signature, statement, 2, sign.signature]] })?.records ?? []
+  assert.deepEqual(heard?.testimony, { ...testimony, statement })
 })
 
 test('lists that are too long, and messages that are too large, are refused', () => {
-  const tuple = [ann.id, 1, 2]
-  assert.ok(parsed({ beats: Array(400).fill(tuple) }))
-  assert.equal(parsed({ beats: Array(401).fill(tuple) }), undefined)
-  assert.equal(parsed({ records: Array(21).fill([ann, 0]) }), undefined)
-  assert.equal(parsed({ wanted: Array(401).fill(ann.id) }), undefined)
+  const tuple = [ann.id, 1, 2, sign.signature]
+  assert.ok(parsed({ beats: Array(300).fill(tuple) }))
+  assert.equal(parsed({ beats: Array(301).fill(tuple) }), undefined)
+  assert.equal(parsed({ records: Array(21).fill(told(ann)) }), undefined)
+  assert.equal(parsed({ wanted: Array(301).fill(ann.id) }), undefined)
+  assert.equal(parsed({ records: [told({ ...ann, colour: 'b'.repeat(2560) })] }), undefined)
   assert.ok(parseMessage(Buffer.from(`{}${' '.repeat(65_534)}`)))
   assert.equal(parseMessage(Buffer.from(`{}${' '.repeat(65_535)}`)), undefined)
 })
@@ -118,14 +135,13 @@ test('the largest message that an agent sends is below the limit', () => {
     zone: '界'.repeat(255),
     version: '界'.repeat(64),
   }
-  const records = encodeMessage({ ...NOTHING, records: Array(20).fill([largest, 2 ** 52]) })
+  const account = accountOf('ann', { ...largest, incarnation: 2 ** 48, load: 2 ** 16 }, 2 ** 52)
+  const records = encodeMessage({ ...NOTHING, records: Array(20).fill(account) })
   assert.ok(parseMessage(records))
-  const most = { id: ann.id, incarnation: 2 ** 52, beat: 2 ** 52 }
-  assert.ok(parseMessage(encodeMessage({ ...NOTHING, beats: Array(400).fill(most) })))
+  const most = { ...account.sign }
+  assert.ok(parseMessage(encodeMessage({ ...NOTHING, beats: Array(300).fill(most) })))
   assert.ok(
-    parseMessage(
-      encodeMessage({ ...NOTHING, doubts: Array(400).fill(most), goodbyes: Array(400).fill(most) }),
-    ),
+    parseMessage(encodeMessage({ ...NOTHING, summary: { from: '', to: 'g', signs: Array(300).fill(most) } })),
   )
 })
 

@@ -31,7 +31,7 @@ test('two hundred that start together know each other in seconds, and cost next 
   assert.equal(swarm.nodes.length, 200)
   const known = swarm.until(() => swarm.isRight(), 15_000)
   quietly(swarm, 15_000)
-  const { mean, most } = swarm.measure(40_000)
+  const { mean, most } = swarm.measure(60_000)
   t.diagnostic(
     `seed ${seed}: all known ${known} ms after the last start; idle ${mean} B/s, at most ${most} B/s`,
   )
@@ -50,10 +50,10 @@ test('that a member has become busy reaches all with its next beats, and a few t
     swarm.nodes.every(({ gossip, id: own }) =>
       busy.every(({ id }) => id === own || gossip.members.get(id)?.load === 8),
     )
-  const known = swarm.until(isKnown, 80_000)
+  const known = swarm.until(isKnown, 160_000)
   const { mean } = swarm.measure(10_000)
   t.diagnostic(`seed ${seed}: known after ${known} ms; then ${mean} B/s`)
-  assert.ok(known !== undefined && known < 70_000, `${known} ms`)
+  assert.ok(known !== undefined && known < 150_000, `${known} ms`)
   assert.ok(swarm.nodes.slice(50).every(({ id }) => swarm.nodes[0]?.gossip.members.get(id)?.load === 0))
 })
 
@@ -69,7 +69,7 @@ test('members whose load goes up and down cost no more than a few times what the
   change()
   const { mean, most } = swarm.measure(40_000)
   t.diagnostic(`seed ${seed}: all busy and idle by turns cost ${mean} B/s, at most ${most} B/s`)
-  assert.ok(most < 4096, `${most} B/s`)
+  assert.ok(most < 6144, `${most} B/s`)
 })
 
 const LIMITED: Word = {

@@ -1,31 +1,52 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Members, type Sign } from '../../src/peers/members.ts'
-import { memberOf } from './simulation.ts'
+import type { Account } from '../../src/peers/gossip-messages.ts'
+import type { Member } from '../../src/peers/member.ts'
+import { type Heard, Members } from '../../src/peers/members.ts'
+import { Hand, type Kind, type SignedSign } from '../../src/peers/testimony.ts'
+import { accountOf, identityNamed, memberOf } from './simulation.ts'
 
 const LIFE = 1000
 const ann = memberOf('ann', LIFE)
 
-function signOf(beat: number, incarnation = LIFE): Sign {
-  return { id: ann.id, incarnation, beat }
+const hand = new Hand(identityNamed('ann'))
+
+function signOf(
+  beat: number,
+  incarnation = LIFE,
+  { load, kind = 'alive' }: { load?: number; kind?: Kind } = {},
+): SignedSign {
+  return hand.sign(kind, { id: ann.id, incarnation, beat, ...(load !== undefined && { load }) })
+}
+
+function goodbyeOf(beat: number, incarnation = LIFE): SignedSign {
+  return signOf(beat, incarnation, { kind: 'goodbye' })
+}
+
+function hears(members: Members, { testimony, sign }: Account, now: number): Heard {
+  return members.hear(testimony, sign, now)
+}
+
+function hear(members: Members, member: Member, beat: number, now: number): Heard {
+  return hears(members, accountOf(member.name, member, beat), now)
 }
 
 /** With ann in it, at beat 5. */
 function table(): Members {
   const members = new Members()
-  assert.equal(members.hear(ann, 5, 0), 'member')
+  assert.equal(hear(members, ann, 5, 0), 'member')
   return members
 }
 
 test('of two signs of life the later one counts, and a later life counts more than any beat', () => {
   const members = table()
-  assert.equal(members.hear(ann, 5, 1), 'known')
+  assert.equal(hear(members, ann, 5, 1), 'known')
   assert.equal(members.hearSign(signOf(4), 1), 'known')
   assert.equal(members.hearSign(signOf(6), 1), 'alive')
   assert.equal(members.hearSign(signOf(0, LIFE + 1), 2), 'unknown')
-  assert.equal(members.hear({ ...memberOf('ann', LIFE + 1), port: 6 }, 0, 2), 'member')
+  assert.equal(hear(members, { ...memberOf('ann', LIFE + 1), port: 6 }, 0, 2), 'member')
   assert.equal(members.get(ann.id)?.port, 6)
-  assert.equal(members.hear(ann, 99, 3), 'known')
+  assert.equal(hear(members, ann, 99, 3), 'known')
   assert.equal(members.get(ann.id)?.port, 6)
 })
 
@@ -41,23 +62,23 @@ test('who is doubted stays for some seconds, and longer only with a later sign o
   assert.ok(members.doubt(signOf(6), 60_000))
   assert.ok(members.expire(65_000))
   assert.equal(members.get(ann.id), undefined)
-  assert.equal(members.hear(ann, 6, 65_000), 'outdated')
-  assert.equal(members.hear(ann, 7, 65_000), 'member')
+  assert.equal(hear(members, ann, 6, 65_000), 'outdated')
+  assert.equal(hear(members, ann, 7, 65_000), 'member')
 })
 
 test('who said goodbye is gone at once and not brought back by what was said before', () => {
   const members = table()
-  assert.ok(members.leave(signOf(5), 0))
-  assert.ok(!members.leave(signOf(5), 1))
+  assert.equal(members.leave(goodbyeOf(5), 0), 'left')
+  assert.equal(members.leave(goodbyeOf(5), 1), 'known')
   assert.equal(members.get(ann.id), undefined)
-  assert.equal(members.hear(ann, 5, 1), 'outdated')
+  assert.equal(hear(members, ann, 5, 1), 'outdated')
   assert.equal(members.hearSign(signOf(4), 1), 'outdated')
   members.forgetSilent()
-  assert.equal(members.hear(ann, 5, 100_000), 'outdated')
+  assert.equal(hear(members, ann, 5, 100_000), 'outdated')
   const again = memberOf('ann', LIFE + 1)
-  assert.equal(members.hear(again, 0, 100_000), 'member')
-  assert.ok(!members.leave(signOf(9), 100_000), 'a goodbye of the life before')
-  assert.equal(members.get(ann.id), again)
+  assert.equal(hear(members, again, 0, 100_000), 'member')
+  assert.equal(members.leave(goodbyeOf(9), 100_000), 'known', 'a goodbye of the life before')
+  assert.deepEqual(members.get(ann.id), again)
 })
 
 test('who has a link is not doubted on hearsay; when the link breaks and is not made anew, it is', () => {
@@ -76,10 +97,10 @@ test('who has a link is not doubted on hearsay; when the link breaks and is not 
 
 test('how much a member gives is what it said last, and an earlier sign does not change it', () => {
   const members = table()
-  assert.equal(members.hearSign({ ...signOf(7), load: 8 }, 1), 'alive')
+  assert.equal(members.hearSign(signOf(7, LIFE, { load: 8 }), 1), 'alive')
   assert.equal(members.get(ann.id)?.load, 8)
-  assert.deepEqual(members.sign(ann.id), { ...signOf(7), load: 8 })
-  members.hearSign({ ...signOf(6), load: 32 }, 2)
+  assert.deepEqual(members.sign(ann.id), signOf(7, LIFE, { load: 8 }))
+  members.hearSign(signOf(6, LIFE, { load: 32 }), 2)
   assert.equal(members.get(ann.id)?.load, 8)
   const known = members.digest
   members.hearSign(signOf(8), 3)
@@ -97,26 +118,29 @@ test('who is not heard of in any way is doubted after a while', () => {
 test('two tables that hold the same lives have the same digest, in whichever order they came', () => {
   const [bob, again] = [memberOf('bob', LIFE), memberOf('ann', LIFE + 1)]
   const [one, two] = [table(), new Members()]
-  one.hear(bob, 1, 0)
-  two.hear(bob, 7, 0)
+  hear(one, bob, 1, 0)
+  hear(two, bob, 7, 0)
   assert.notDeepEqual(one.digest, two.digest)
-  two.hear(ann, 9, 0)
+  hear(two, ann, 9, 0)
   assert.deepEqual(one.digest, two.digest)
-  one.hear(again, 0, 0)
+  hear(one, again, 0, 0)
   assert.notDeepEqual(one.digest, two.digest)
-  one.leave({ id: again.id, incarnation: again.incarnation, beat: 0 }, 0)
-  two.leave(signOf(9), 0)
+  one.leave(goodbyeOf(0, LIFE + 1), 0)
+  two.leave(goodbyeOf(9), 0)
   assert.deepEqual(one.digest, two.digest)
 })
 
 test('no more than ten thousand are kept, those that have gone included', () => {
   const members = new Members()
-  for (let at = 0; at < 10_000; at += 1) assert.equal(members.hear(memberOf(`n${at}`, LIFE), 0, 0), 'member')
-  assert.equal(members.hear(ann, 0, 0), 'full')
+  for (let at = 0; at < 10_000; at += 1) assert.equal(hear(members, memberOf(`n${at}`, LIFE), 0, 0), 'member')
+  assert.equal(hear(members, ann, 0, 0), 'full')
   const first = memberOf('n0', LIFE)
-  assert.equal(members.hear(memberOf('n0', LIFE + 1), 0, 0), 'member')
-  members.leave({ id: first.id, incarnation: LIFE + 1, beat: 0 }, 0)
-  assert.equal(members.hear(ann, 0, 0), 'full')
+  assert.equal(hear(members, memberOf('n0', LIFE + 1), 0, 0), 'member')
+  members.leave(
+    new Hand(identityNamed('n0')).sign('goodbye', { id: first.id, incarnation: LIFE + 1, beat: 0 }),
+    0,
+  )
+  assert.equal(hear(members, ann, 0, 0), 'full')
   members.expire(120_000)
-  assert.equal(members.hear(ann, 0, 120_000), 'member')
+  assert.equal(hear(members, ann, 0, 120_000), 'member')
 })

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { Gossip, TICK_MS } from '../../src/peers/gossip.ts'
-import { encodeMessage, type Message } from '../../src/peers/gossip-messages.ts'
+import { type Account, encodeMessage, type Message, NOTHING } from '../../src/peers/gossip-messages.ts'
+import { type Identity, identityOf } from '../../src/peers/identity.ts'
 import type { Member, MemberId } from '../../src/peers/member.ts'
+import { Hand, signOf, verifies } from '../../src/peers/testimony.ts'
 
 /** A swarm of many in one process, in a time of its own: only what is said over links is real. */
 
@@ -40,7 +42,12 @@ export class Simulation {
     const member = memberOf(name, this.now)
     const node: Node = {
       id: member.id,
-      gossip: new Gossip(member, { now: this.now, random: this.random }),
+      gossip: new Gossip(member, {
+        identity: identityNamed(name),
+        now: this.now,
+        random: this.random,
+        verify: verifiesOnce,
+      }),
       links: new Set(),
       phase: Math.floor(this.random() * STEPS_PER_TICK),
       isThere: true,
@@ -87,6 +94,11 @@ export class Simulation {
       const ms = NOTICED_MS.from + this.random() * (NOTICED_MS.to - NOTICED_MS.from)
       this.after(ms, () => this.unlink(node, other))
     }
+  }
+
+  /** Whatever the node itself would say. */
+  say(from: Node, message: Partial<Message>): void {
+    for (const to of from.links) this.#post(from, to, { ...NOTHING, ...message })
   }
 
   leave(node: Node): void {
@@ -154,7 +166,8 @@ export class Simulation {
     const arriving = this.#underWay
     this.#underWay = []
     for (const { from, to, message } of arriving) {
-      if (to.isThere && to.links.has(from)) to.gossip.receive(from.id, message, this.now)
+      if (!to.isThere || !to.links.has(from)) continue
+      if (!to.gossip.receive(from.id, message, this.now)) this.unlink(to, from)
     }
     for (const node of this.nodes) {
       if (!node.isThere) continue
@@ -171,10 +184,30 @@ export class Simulation {
   }
 }
 
+/** All in this process hear the same, and what is right for one is right for all. */
+const verified = new Map<string, boolean>()
+
+function verifiesOnce(key: string, said: string, signature: string): boolean {
+  const name = `${key} ${signature} ${said}`
+  const known = verified.get(name) ?? verifies(key, said, signature)
+  verified.set(name, known)
+  return known
+}
+
+export function identityNamed(name: string): Identity {
+  return identityOf(createHash('sha256').update(name).digest())
+}
+
+/** What the member says of itself. */
+export function accountOf(name: string, member: Member, beat = 0): Account {
+  const hand = new Hand(identityNamed(name))
+  return { testimony: hand.testify(member), sign: hand.sign('alive', signOf(member, beat)) }
+}
+
 export function memberOf(name: string, incarnation: number): Member {
   const fingerprint = createHash('sha256').update(name).digest('hex')
   return {
-    id: fingerprint.slice(0, 32) as MemberId,
+    id: identityNamed(name).id,
     incarnation,
     name,
     host: '10.0.0.1',

@@ -7,10 +7,12 @@ import { fileURLToPath } from 'node:url'
 import DHT from 'hyperdht'
 import type { NoiseStream } from 'hyperswarm'
 import { type Bootstrap, startBootstrap } from '../../src/peers/bootstrap.ts'
+import { encodeMessage, NOTHING } from '../../src/peers/gossip-messages.ts'
 import { type Identity, identityOf } from '../../src/peers/identity.ts'
 import { Proof } from '../../src/peers/proof.ts'
 import { deriveSecret, type SwarmSecret } from '../../src/peers/secret.ts'
 import { createSwarm, type Swarm, type SwarmOptions } from '../../src/peers/swarm.ts'
+import { Hand, signOf } from '../../src/peers/testimony.ts'
 
 const CHILD = fileURLToPath(new URL('./member-child.js', import.meta.url))
 const LOCAL = { host: '127.0.0.1', port: 0 }
@@ -199,17 +201,22 @@ describe('a swarm', { concurrency: true }, () => {
   })
 
   swarmTest(
-    'one who knows the secret, but sends garbage or far too much, is cut off',
+    'one who knows the secret, but sends garbage, far too much or what another is to have signed, is cut off',
     async ({ dht, start }) => {
-      const identity = newIdentity()
-      const [one, two] = await Promise.all([start({ identity }), start()])
+      const [identity, other] = [newIdentity(), newIdentity()]
+      const [one, two] = await Promise.all([start({ identity }), start({ identity: other })])
       await until([one, two], () => knowEachOther([one, two]), 10_000)
       const message = Buffer.from('{}')
+      const hand = new Hand(newIdentity())
+      const moved = { ...two.self, incarnation: two.self.incarnation + 1, port: 6666 }
+      const testimony = { ...hand.testify(moved), key: other.publicKey.toString('base64url') }
+      const forged = { testimony, sign: hand.sign('alive', signOf(moved, 0)) }
       const misdeeds = [
         [Buffer.from('garbage')],
         [Buffer.alloc(65_537, ' ')],
         Array<Buffer>(3000).fill(message),
         [Buffer.from('{"records":[[{"id":"x"},1]]}')],
+        [encodeMessage({ ...NOTHING, records: [forged] })],
       ]
       for (const [at, misdeed] of misdeeds.entries()) {
         await withStranger(dht, identity, async (stream) => {

@@ -1,13 +1,10 @@
-import { createHash } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import Hyperswarm from 'hyperswarm'
 import { openDhtNode } from '../../../src/peers/dht-node.ts'
-import { NOTHING, RECORDS_AT_ONCE } from '../../../src/peers/gossip-messages.ts'
-import { identityOf } from '../../../src/peers/identity.ts'
+import { type Account, NOTHING, RECORDS_AT_ONCE } from '../../../src/peers/gossip-messages.ts'
 import { KEEP_ALIVE_MS, Link, type LinkEvents } from '../../../src/peers/link.ts'
-import type { Member } from '../../../src/peers/member.ts'
 import { deriveSecret, type SwarmSecret } from '../../../src/peers/secret.ts'
-import { memberOf } from '../../../test/peers/simulation.ts'
+import { accountOf, identityNamed, memberOf } from '../../../test/peers/simulation.ts'
 import { HERE, SECRET } from './peers.ts'
 
 // A swarm in one process, as an agent sees it: some whom it has a link to, and many whom they tell of. Started with the
@@ -31,19 +28,20 @@ const dht = await ready
 const links = new Set<Link>()
 let agent: Buffer | undefined
 let linked = 0
-let known: Member[] = []
+let known: Account[] = []
 
 function appear({ proofKey, topic }: SwarmSecret): void {
-  const identity = identityOf(createHash('sha256').update(`linked ${linked++}`).digest())
-  const self = { ...memberOf(`linked-${linked}`, bornAt), id: identity.id }
-  const { publicKey, secretKey } = identity
+  linked += 1
+  const name = `linked-${linked}`
+  const self = accountOf(name, memberOf(name, bornAt))
+  const { publicKey, secretKey } = identityNamed(name)
   const events: LinkEvents = {
     proven: (link) => {
       links.add(link)
-      link.say({ ...NOTHING, records: [[self, 0]] })
+      link.say({ ...NOTHING, records: [self] })
       tell(link, known)
     },
-    said: () => {},
+    said: () => true,
     closed: (link) => links.delete(link),
   }
   const swarm = new Hyperswarm({ keyPair: { publicKey, secretKey }, dht, maxPeers: 1 })
@@ -56,17 +54,19 @@ function appear({ proofKey, topic }: SwarmSecret): void {
   else swarm.joinPeer(agent)
 }
 
-function tell(link: Link, members: readonly Member[]): void {
+function tell(link: Link, members: readonly Account[]): void {
   for (let at = 0; at < members.length; at += RECORDS_AT_ONCE) {
-    const records = members.slice(at, at + RECORDS_AT_ONCE).map((member): [Member, number] => [member, 0])
-    link.say({ ...NOTHING, records })
+    link.say({ ...NOTHING, records: members.slice(at, at + RECORDS_AT_ONCE) })
   }
 }
 
 process.on('message', ([wantedLinks, wantedMembers]: readonly [number, number]) => {
   while (linked < wantedLinks) appear(secret)
   const hearsay = wantedMembers - wantedLinks
-  known = Array.from({ length: hearsay }, (_, at) => memberOf(`told-of-${at}`, bornAt))
+  known = Array.from({ length: hearsay }, (_, at) => {
+    const name = `told-of-${at}`
+    return accountOf(name, memberOf(name, bornAt))
+  })
   for (const link of links) tell(link, known)
 })
 process.on('disconnect', () => process.exit(0))
