@@ -70,7 +70,8 @@ export class Tally {
     const part = this.#parts.get(digest)
     if (part === undefined || part.state === 'here') return
     part.state = 'here'
-    part.wasHere = wasHere
+    // Or it came for others, just before its turn.
+    part.wasHere = wasHere || part.fetched.peer + part.fetched.upstream === 0
   }
 
   /** For what became known only when it had come. */
