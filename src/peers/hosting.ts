@@ -38,6 +38,8 @@ export interface HostingOptions {
   readonly isSeated: (digest: Digest) => boolean
   /** How many peers a member gives to. */
   readonly loadOf: (id: MemberId) => number
+  /** By membership; one that is new may not be known yet. */
+  readonly isMember: (id: MemberId) => boolean
   /** Who has it, of those who may have been its owner before. */
   readonly holders: (digest: Digest) => Promise<readonly Holder[]>
 }
@@ -88,9 +90,9 @@ export class Hosting {
     return hosted
   }
 
-  /** All others are not among us any more. */
-  keepOnly(isLive: (id: MemberId) => boolean): void {
-    for (const hosted of this.#hosted.values()) hosted.keepOnly(isLive)
+  /** Membership has changed. */
+  keepMembers(): void {
+    for (const hosted of this.#hosted.values()) hosted.keepMembers()
   }
 
   close(): void {
@@ -208,17 +210,17 @@ class Hosted {
       },
       leave: () => {
         if (this.#places.get(id) !== place) return
-        // Who has it all goes on being there for others.
-        if (place.isWhole) this.#places.delete(id)
+        // Who has it all goes on being there for others, as long as membership tells whether it is there.
+        if (place.isWhole && this.#options.isMember(id)) this.#places.delete(id)
         else this.#leave(id)
       },
     }
   }
 
   /** Who sits here is heard itself; who only has it is known by membership. */
-  keepOnly(isLive: (id: MemberId) => boolean): void {
+  keepMembers(): void {
     for (const id of [...this.#contacts.keys()]) {
-      if (!this.#places.has(id) && !isLive(id)) this.#leave(id)
+      if (!this.#places.has(id) && !this.#options.isMember(id)) this.#leave(id)
     }
   }
 
@@ -299,6 +301,7 @@ class Hosted {
       if (order.do === 'end') {
         place.guest.guided({ is: 'end' })
         this.#places.delete(order.to)
+        if (order.to !== this.#self) this.#contacts.delete(order.to)
         place.guest.abandoned()
       } else if (order.do !== 'take') place.guest.guided({ is: order.do })
       else {

@@ -72,13 +72,21 @@ export class Line {
    */
   async sendContent(content: Content, from: number, { signal }: { signal: AbortSignal }): Promise<void> {
     this.#mustGoOn()
-    const { who, traffic } = this.#connection
+    const { who, shown, traffic } = this.#connection
     const { pieces, upload: pace, stallMs } = traffic
     const write = (bytes: Uint8Array, done: () => void) => this.#connection.write(bytes, done)
     this.#isSending = true
     try {
       await this.#whileWanted(signal, () =>
-        upload(content, from, { who, pieces, pace, stallMs, signal: this.gone, write }),
+        upload(content, from, {
+          who,
+          taker: shown.id ?? shown.fingerprint,
+          pieces,
+          pace,
+          stallMs,
+          signal: this.gone,
+          write,
+        }),
       )
       this.#isSending = false
     } catch (error) {

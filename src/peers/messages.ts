@@ -106,7 +106,12 @@ const refused = v.object({
     'stopping',
     'disk',
   ]),
-  message: v.pipe(v.string(), v.maxLength(1000)),
+  /** Shown to people, and logged. */
+  message: v.pipe(
+    v.string(),
+    v.maxLength(1000),
+    v.transform((text) => text.replace(/\p{C}+/gu, ' ')),
+  ),
 })
 
 /** From the owner to one who follows. */

@@ -115,13 +115,14 @@ export class PeerNetwork {
       holdings: this.#node.holdings,
       isSeated: (digest) => this.#participations.has(digest),
       loadOf: (id) => (id === self.id ? loadOf(this.uploads) : (membership.get(id)?.load ?? 0)),
+      isMember: (id) => id === self.id || membership.get(id) !== undefined,
       holders: (digest) => this.#formerOwners(digest),
     })
     this.#roster.look(membership)
     const unlisten = membership.onChange(() => {
       this.#ranks = undefined
       this.#roster.look(membership)
-      hosting.keepOnly((id) => id === self.id || membership.get(id) !== undefined)
+      hosting.keepMembers()
     })
     const unhear = membership.hearsay.onHeard((host) => this.#node.heard(host))
     this.#joined = {

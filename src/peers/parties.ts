@@ -17,14 +17,17 @@ export interface PartiesOptions {
   readonly loadOf?: (id: MemberId) => number
 }
 
+/** Of those who have left, so many are remembered for what there is against them, the latest. */
+const MOST_REMEMBERED = 256
+
 /** Who is in a gathering, who takes from whom, and what is to be said to whom about that. */
 export class Parties {
   readonly self: MemberId
   readonly #digest: string
   readonly #now: () => number
   readonly #all = new Map<MemberId, Party>()
-  /** Also of those who have left: by coming again nobody becomes trustworthy. */
-  readonly #suspicions = new Map<MemberId, Suspicions>()
+  /** Against those who have left: by coming again nobody becomes trustworthy. */
+  readonly #remembered = new Map<MemberId, Suspicions>()
   readonly #loadOf: (id: MemberId) => number
   readonly #orders = new Map<MemberId, Order>()
   /** Those who are to stop what they are at. */
@@ -48,6 +51,11 @@ export class Parties {
     return this.#all.size
   }
 
+  /** How many are who have left and have something against them. */
+  get remembered(): number {
+    return this.#remembered.size
+  }
+
   get(id: MemberId): Party | undefined {
     return this.#all.get(id)
   }
@@ -57,8 +65,8 @@ export class Parties {
   }
 
   add(id: MemberId, position: number): Party {
-    const suspicions = this.#suspicions.get(id) ?? new Suspicions()
-    this.#suspicions.set(id, suspicions)
+    const suspicions = this.#remembered.get(id) ?? new Suspicions()
+    this.#remembered.delete(id)
     const party: Party = {
       id,
       draw: drawOf(this.#digest, id),
@@ -82,7 +90,17 @@ export class Parties {
   remove(party: Party): Party[] {
     this.stop(party)
     this.#all.delete(party.id)
+    this.#remember(party)
     return this.scatter(party.children)
+  }
+
+  #remember({ id, suspicions }: Party): void {
+    if (suspicions.size === 0) return
+    this.#remembered.set(id, suspicions)
+    for (const oldest of this.#remembered.keys()) {
+      if (this.#remembered.size <= MOST_REMEMBERED) break
+      this.#remembered.delete(oldest)
+    }
   }
 
   isSilent(party: Party): boolean {

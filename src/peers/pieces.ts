@@ -7,14 +7,27 @@ const MOST_EACH = 3
 /** Kept when nobody needs them. */
 const KEPT = 4
 
+/** Those who give to one member, which may not hold all the memory. */
+interface Taker {
+  seats: number
+  held: number
+}
+
+interface Turn {
+  readonly taker: Taker
+  readonly begin: (piece: Uint8Array) => void
+}
+
 /**
  * The memory that all content goes through on its way to other members. While there are many transfers each may hold
- * less of it; who finds none waits, first come first served.
+ * less of it; one member, by however many transfers, no more than half, or than its share when there are more of them.
+ * Who finds none waits, first come first served.
  */
 export class Pieces {
   readonly #most: number
   readonly #free: Uint8Array[] = []
-  readonly #waiting = new Set<(piece: Uint8Array) => void>()
+  readonly #waiting = new Set<Turn>()
+  readonly #takers = new Map<string, Taker>()
   #made = 0
   #seats = 0
 
@@ -32,24 +45,30 @@ export class Pieces {
     return this.#free.length
   }
 
-  seat(): Seat {
+  /** For a transfer to this member. */
+  seat(member: string): Seat {
+    const taker = this.#takers.get(member) ?? { seats: 0, held: 0 }
+    this.#takers.set(member, taker)
+    taker.seats += 1
     this.#seats += 1
     return new Seat({
       share: () => Math.max(1, Math.min(MOST_EACH, Math.floor(this.#most / this.#seats))),
-      take: (options) => this.#take(options),
-      giveBack: (piece) => this.#giveBack(piece),
+      take: (options) => this.#take(taker, options),
+      giveBack: (piece) => this.#giveBack(member, taker, piece),
       leave: () => {
         this.#seats -= 1
+        taker.seats -= 1
+        this.#forget(member, taker)
+        this.#serve()
       },
     })
   }
 
-  #take({ signal }: { signal: AbortSignal }): Uint8Array | Promise<Uint8Array> {
-    const free = this.#free.pop()
-    if (free !== undefined) return free
-    if (this.#made < this.#most) {
-      this.#made += 1
-      return Buffer.allocUnsafeSlow(HEAD_BYTES + PIECE_BYTES)
+  #take(taker: Taker, { signal }: { signal: AbortSignal }): Uint8Array | Promise<Uint8Array> {
+    const piece = this.#mayHold(taker) ? this.#spare() : undefined
+    if (piece !== undefined) {
+      taker.held += 1
+      return piece
     }
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason)
@@ -57,23 +76,53 @@ export class Pieces {
         this.#waiting.delete(turn)
         reject(signal.reason)
       }
-      const turn = (piece: Uint8Array): void => {
+      const begin = (given: Uint8Array): void => {
         signal.removeEventListener('abort', leave)
-        resolve(piece)
+        resolve(given)
       }
+      const turn: Turn = { taker, begin }
       signal.addEventListener('abort', leave, { once: true })
       this.#waiting.add(turn)
     })
   }
 
-  #giveBack(piece: Uint8Array): void {
+  /** Also who is alone leaves something to whoever comes. */
+  #mayHold({ held }: Taker): boolean {
+    const takers = this.#takers.size
+    const least = takers > 1 ? 1 : Math.min(MOST_EACH, this.#most - 1)
+    return held < Math.max(1, least, Math.floor(this.#most / Math.max(2, takers)))
+  }
+
+  #spare(): Uint8Array | undefined {
+    const free = this.#free.pop()
+    if (free !== undefined || this.#made >= this.#most) return free
+    this.#made += 1
+    return Buffer.allocUnsafeSlow(HEAD_BYTES + PIECE_BYTES)
+  }
+
+  #giveBack(member: string, taker: Taker, piece: Uint8Array): void {
+    taker.held -= 1
+    this.#free.push(piece)
+    this.#forget(member, taker)
+    this.#serve()
+    if (this.#seats > 0 || this.#free.length <= KEPT) return
+    this.#free.pop()
+    this.#made -= 1
+  }
+
+  #forget(member: string, { seats, held }: Taker): void {
+    if (seats === 0 && held === 0) this.#takers.delete(member)
+  }
+
+  #serve(): void {
     for (const turn of this.#waiting) {
+      if (!this.#mayHold(turn.taker)) continue
+      const piece = this.#spare()
+      if (piece === undefined) return
       this.#waiting.delete(turn)
-      turn(piece)
-      return
+      turn.taker.held += 1
+      turn.begin(piece)
     }
-    if (this.#seats === 0 && this.#free.length >= KEPT) this.#made -= 1
-    else this.#free.push(piece)
   }
 }
 

@@ -2,6 +2,8 @@ import type { MemberId } from './member.ts'
 
 const FIRST_AVOIDANCE_MS = 1000
 const LONGEST_AVOIDANCE_MS = 30_000
+/** Whose losses are known one by one, the latest. */
+const MOST_LOSERS = 64
 
 /** What others have against one member as their parent. */
 export class Suspicions {
@@ -9,6 +11,11 @@ export class Suspicions {
   readonly #blamers = new Set<MemberId>()
   #isOutcast = false
   #until = 0
+
+  /** How many have something against it. */
+  get size(): number {
+    return this.#losses.size + this.#blamers.size
+  }
 
   /** Nobody is to take from it any more. */
   get isOutcast(): boolean {
@@ -22,12 +29,18 @@ export class Suspicions {
    */
   lose(child: MemberId, now: number): void {
     const times = (this.#losses.get(child)?.times ?? 0) + 1
+    this.#losses.delete(child)
     this.#losses.set(child, { times, until: now + avoidance(times) })
+    for (const oldest of this.#losses.keys()) {
+      if (this.#losses.size <= MOST_LOSERS) break
+      this.#losses.delete(oldest)
+    }
     if (this.#losses.size > 1) this.#until = now + avoidance(this.#losses.size - 1)
   }
 
   /** It gave wrong bytes to this child, which will not take from it again. What two say, or one who must know, holds for all. */
   blame(child: MemberId, isCertain: boolean): void {
+    if (this.#isOutcast) return
     this.#blamers.add(child)
     if (isCertain || this.#blamers.size > 1) this.#isOutcast = true
   }

@@ -7,6 +7,8 @@ import { PIECE_BYTES, type Pieces, type Seat } from './pieces.ts'
 export interface UploadOptions {
   /** Who gets it, for people. */
   readonly who: string
+  /** Whose share of the memory it takes. */
+  readonly taker: string
   readonly pieces: Pieces
   /** Of all uploads together. */
   readonly pace: Pace
@@ -34,8 +36,8 @@ export class Untaken extends Error {
  * piece is read while the one before it is being written.
  */
 export async function upload(content: Content, from: number, options: UploadOptions): Promise<void> {
-  const { pieces, pace, signal, write } = options
-  const seat = pieces.seat()
+  const { taker, pieces, pace, signal, write } = options
+  const seat = pieces.seat(taker)
   try {
     let offset = from
     while (offset < content.size) {
