@@ -59,7 +59,7 @@ export const runtime: Command = {
       name: 'ca-file',
       kind: 'text',
       help: 'PEM file, here, with who has signed the certificate of --tls-cert; the runtimes get a copy',
-      shown: 'nobody, unless the certificate is signed by itself',
+      shown: 'nobody, unless the end of its chain has signed itself',
     },
     JSON_FLAG,
   ],
