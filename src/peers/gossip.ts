@@ -244,7 +244,7 @@ export class Gossip {
     const isDirect = member.id === from
     // Of a life that it has a link to, only the link tells.
     if (!isDirect && this.members.isLinked(member.id) && !this.#isLaterLife(member)) return undefined
-    const heard = this.members.hear(testimony, sign, now)
+    const heard = this.members.hear(testimony, sign, now, { isDirect })
     if (isDirect && heard !== 'outdated' && heard !== 'forged') {
       this.members.link(from)
       if (this.#ungreeted.delete(from)) this.#send(from, { digest: this.#digest() })

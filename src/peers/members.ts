@@ -105,17 +105,24 @@ export class Members {
     for (const { member } of this.#living.values()) yield member
   }
 
-  /** Whoever tells it. */
-  hear(testimony: Testimony, sign: SignedSign, now: number): Heard {
+  /** Whoever tells it; for who tells it of itself there is always room. */
+  hear(
+    testimony: Testimony,
+    sign: SignedSign,
+    now: number,
+    { isDirect = false }: { isDirect?: boolean } = {},
+  ): Heard {
     const { member, key } = testimony
     const { id, incarnation } = member
     const gone = this.#gone.get(id)
     if (gone !== undefined && !isLater(sign, gone)) return 'outdated'
     const living = this.#living.get(id)
     if (living !== undefined && incarnation <= living.member.incarnation) return this.hearSign(sign, now)
-    if (living === undefined && this.#living.size + this.#gone.size >= MOST_MEMBERS) return 'full'
+    const isFull = living === undefined && this.#living.size + this.#gone.size >= MOST_MEMBERS
+    if (isFull && !isDirect) return 'full'
     if (!isTestimonyRight(testimony, this.#verifies)) return 'forged'
     if (!isSignRight('alive', key, sign, this.#verifies)) return 'forged'
+    if (isFull) this.#makeRoom()
     if (living !== undefined) this.#mix(living.member)
     this.#gone.delete(id)
     this.#mix(member)
@@ -220,6 +227,16 @@ export class Members {
   /** Who was dropped for nothing being heard may come back with any sign of life. */
   forgetSilent(): void {
     for (const gone of this.#gone.values()) if (!gone.hasLeft) this.#gone.delete(gone.id)
+  }
+
+  /** Who is known by hearsay only, and came last, gives way. */
+  #makeRoom(): void {
+    let last: Living | undefined
+    for (const living of this.#living.values()) if (!living.isLinked) last = living
+    if (last !== undefined) {
+      this.#mix(last.member)
+      this.#living.delete(last.member.id)
+    } else for (const id of [...this.#gone.keys()].slice(0, 1)) this.#gone.delete(id)
   }
 
   #remove({ member }: Living, gone: Gone): void {

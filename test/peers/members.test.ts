@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Account } from '../../src/peers/gossip-messages.ts'
-import type { Member } from '../../src/peers/member.ts'
+import type { Member, MemberId } from '../../src/peers/member.ts'
 import { type Heard, Members } from '../../src/peers/members.ts'
 import { Hand, type Kind, type SignedSign } from '../../src/peers/testimony.ts'
 import { accountOf, identityNamed, memberOf } from './simulation.ts'
@@ -130,16 +130,42 @@ test('two tables that hold the same lives have the same digest, in whichever ord
   assert.deepEqual(one.digest, two.digest)
 })
 
+/** As many as there is room for, by one who can sign for all of them. */
+function full(): Members {
+  const members = new Members(() => true)
+  for (let at = 0; at < 10_000; at += 1) assert.equal(hears(members, madeUp(at), 0), 'member')
+  return members
+}
+
+function madeUp(at: number, incarnation = LIFE): Account {
+  const id = at.toString(16).padStart(32, '0') as MemberId
+  const { testimony, sign } = madeUpOnce
+  return {
+    testimony: { ...testimony, member: { ...testimony.member, id, incarnation } },
+    sign: { ...sign, id, incarnation },
+  }
+}
+
+const madeUpOnce = accountOf('ann', ann)
+
+test('however many members are made up, there is room for one that speaks for itself', () => {
+  const members = full()
+  const { testimony, sign } = accountOf('ann', ann)
+  assert.equal(members.hear(testimony, sign, 0), 'full')
+  assert.equal(members.hear(testimony, sign, 0, { isDirect: true }), 'member')
+  members.link(ann.id)
+  const bob = accountOf('bob', memberOf('bob', LIFE))
+  assert.equal(members.hear(bob.testimony, bob.sign, 0, { isDirect: true }), 'member')
+  assert.ok(members.get(ann.id), 'whom it is linked to does not give way')
+  assert.equal(members.size, 10_000)
+})
+
 test('no more than ten thousand are kept, those that have gone included', () => {
-  const members = new Members()
-  for (let at = 0; at < 10_000; at += 1) assert.equal(hear(members, memberOf(`n${at}`, LIFE), 0, 0), 'member')
+  const members = full()
   assert.equal(hear(members, ann, 0, 0), 'full')
-  const first = memberOf('n0', LIFE)
-  assert.equal(hear(members, memberOf('n0', LIFE + 1), 0, 0), 'member')
-  members.leave(
-    new Hand(identityNamed('n0')).sign('goodbye', { id: first.id, incarnation: LIFE + 1, beat: 0 }),
-    0,
-  )
+  const again = madeUp(0, LIFE + 1)
+  assert.equal(hears(members, again, 0), 'member')
+  assert.equal(members.leave(again.sign, 0), 'left')
   assert.equal(hear(members, ann, 0, 0), 'full')
   members.expire(120_000)
   assert.equal(hear(members, ann, 0, 120_000), 'member')
