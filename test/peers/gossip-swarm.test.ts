@@ -159,7 +159,7 @@ test('one who says goodbye is gone for all at once, and one who comes back with 
   assert.ok(first)
   swarm.leave(first)
   const gone = swarm.until(() => swarm.isRight(), 10_000)
-  swarm.dial(swarm.add('node-0'))
+  swarm.dial(swarm.add(first.gossip.self.name))
   const back = swarm.until(() => swarm.isRight(), 10_000)
   t.diagnostic(`seed ${seed}: gone after ${gone} ms, back after ${back} ms`)
   assert.ok(gone !== undefined && gone <= 3000, `${gone} ms`)
