@@ -5,6 +5,7 @@ import { Parties, type PartiesOptions } from './parties.ts'
 import { isWanting, newPace, type Party, reachOf } from './party.ts'
 import { SLACK } from './placing.ts'
 import { isStalled, measure, measureEnd, noteOffer } from './pulse.ts'
+import { Reluctant } from './reluctant.ts'
 import { attach, isBehind } from './shape.ts'
 import { starvingBesideIdle } from './starving.ts'
 import { UpstreamTurns } from './upstream-turns.ts'
@@ -28,6 +29,7 @@ export class Gathering {
   readonly #now: () => number
   readonly #parties: Parties
   readonly #turns: UpstreamTurns
+  readonly #reluctant: Reluctant
   readonly #opensAt: number
   /** What those who came before that were at. */
   #claims: Map<Party, MemberId | 'upstream'> | undefined
@@ -38,6 +40,7 @@ export class Gathering {
     this.#parties = new Parties(options)
     this.#parties.bytes = size
     this.#turns = new UpstreamTurns(this.#parties, now)
+    this.#reluctant = new Reluctant(this.#parties, this.#turns, now)
     this.#opensAt = now() + TAKEOVER_MS
     if (takeover) this.#claims = new Map()
   }
@@ -224,6 +227,7 @@ export class Gathering {
     }
     for (const party of cleared) party.isSlow = false
     leave(cleared.filter(({ root, children }) => root === undefined && children.size === 0))
+    for (const party of this.#reluctant.look()) left.add(party)
     leave(starvingBesideIdle(this.#parties, this.#parties.bytes, now))
     for (const party of this.#parties) {
       if (this.#parties.isWaiting(party) && !this.#parties.isSilent(party)) left.add(party)

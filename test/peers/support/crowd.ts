@@ -18,6 +18,8 @@ interface Model {
   isLeftOver: boolean
   /** In a quarter of a second it takes no more pieces. */
   most: number
+  /** Nor gives it more to each. */
+  gives: number
 }
 
 /** A gathering and, in memory, the members that do what it says: parents deliver, time passes by hand. */
@@ -68,6 +70,7 @@ export class Crowd {
       isBroken: false,
       isLeftOver: from === 'upstream',
       most: Number.POSITIVE_INFINITY,
+      gives: Number.POSITIVE_INFINITY,
     })
     this.ended.delete(id)
     return this.tell({ is: 'joined', id, zone, position, whole, from })
@@ -111,7 +114,8 @@ export class Crowd {
           continue
         }
         const there = before.get(parent.id) ?? 0
-        member.position = Math.max(member.position, Math.min(this.size, enough, there))
+        const given = Math.min(enough, member.position + parent.gives * PIECE)
+        member.position = Math.max(member.position, Math.min(this.size, given, there))
       }
       if (member.position === this.size) {
         member.isWhole = true
