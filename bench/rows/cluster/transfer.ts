@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Client } from '../../client/client.ts'
+import type { Headers } from '../../client/jobs.ts'
 import type { Blob } from '../../content.ts'
 import type { Context } from '../../context.ts'
 import { owning } from '../../owned.ts'
@@ -20,6 +21,8 @@ const MIB = 1 << 20
 /** The giver's, the taker's, the one that hashes and writes, and the client's. */
 const THREADS = 4
 const FORGOTTEN_MS = 5000
+/** Of whoever wants the taker to have it, and does not take it itself. */
+const FIRST_BYTE = { range: 'bytes=0-0' }
 
 /** A stored blob from one agent to another, beside what the connection between them could carry at most. */
 export function transfer(context: Context): Promise<void> {
@@ -45,45 +48,60 @@ export function transfer(context: Context): Promise<void> {
     const { bytes: sentBefore } = await upstream.sent(blob.digest)
 
     const sides = {
-      agents: new Side('two agents'),
+      agents: new Side('two agents and a client'),
+      alone: new Side('two agents'),
       bare: new Side('two bare processes'),
       keeping: new Side('the same, and what comes is kept'),
     }
     const busy: number[] = []
-    // The first round only makes everything warm.
-    for (let round = -1; round < context.repetitions; round++) {
+    const taken = async (headers?: Headers): Promise<Moved> => {
       const before = [giver.program.cpuSeconds(), taker.program.cpuSeconds()] as const
-      const idleBefore = processors()
-      const ms = await pulled(client, taker, blob)
-      const busyNow = busyBetween(idleBefore, processors())
+      const ms = await pulled(client, taker, blob, headers)
       const sendingCpu = giver.program.cpuSeconds() - before[0]
       const receivingCpu = taker.program.cpuSeconds() - before[1]
+      return { ms, sendingCpu, receivingCpu }
+    }
+    // The first round only makes everything warm.
+    for (let round = -1; round < context.repetitions; round++) {
+      const idleBefore = processors()
+      const passedOn = await taken()
+      const busyNow = busyBetween(idleBefore, processors())
+      await forget(taker, blob)
+      const storedOnly = await taken(FIRST_BYTE)
       await forget(taker, blob)
       const forgotten = await bare.move(blob.size)
       const kept = await bare.move(blob.size, `${folder.path}/kept`)
       if (round < 0) continue
       busy.push(busyNow)
-      sides.agents.add(blob.size, { ms, sendingCpu, receivingCpu })
+      sides.agents.add(blob.size, passedOn)
+      sides.alone.add(blob.size, storedOnly)
       sides.bare.add(blob.size, forgotten)
       sides.keeping.add(blob.size, kept)
     }
     const foreign = ((await upstream.sent(blob.digest)).bytes - sentBefore) / blob.size
-    const { agents, keeping } = sides
+    const { agents, alone, keeping } = sides
     context.report({
       name,
       figures: [
         ...Object.values(sides).map((side) => side.figure),
-        { side: 'processors busy, with agents', unit: '%', values: busy },
+        { side: 'processors busy, with the client', unit: '%', values: busy },
       ],
       checks: [
         { label: 'agents / bare', unit: 'x', values: ratios(agents.rates, sides.bare.rates), atLeast: 0.5 },
         { label: 'agents / bare, and kept', unit: 'x', values: ratios(agents.rates, keeping.rates) },
+        {
+          label: 'agents without client / bare, and kept',
+          unit: 'x',
+          values: ratios(alone.rates, keeping.rates),
+          atLeast: 0.8,
+        },
         { label: 'sent by upstream meanwhile', unit: 'x', values: [foreign], atMost: 0 },
       ],
       notes: [
         `bare: node:tls, one connection, ${bare.cipher}, out of memory and forgotten on arrival`,
         'kept: hashed and written before it is read on, in the same thread',
         'agents: from the question of a client at the taker until that has all of it and it is stored',
+        'agents without client: it asks for one byte, and the taker goes on without it until all is stored',
         ...(availableParallelism() < THREADS
           ? [`${THREADS} threads are at work for the agents, and share ${availableParallelism()} processors`]
           : []),
@@ -128,11 +146,12 @@ async function forget(agent: Agent, blob: Blob): Promise<void> {
   }
 }
 
-/** Milliseconds until the client has it and it is stored. */
-async function pulled(client: Client, agent: Agent, blob: Blob): Promise<number> {
-  const [got] = await client.download([{ port: agent.port, path: agent.blobPath(blob.digest) }])
-  if (got?.status !== 200 || got.bytes !== blob.size) {
-    throw new Error(`the agent did not give the blob whole: ${JSON.stringify(got)}`)
+/** Milliseconds until the client has what it asked for, and all of the blob is stored. */
+async function pulled(client: Client, agent: Agent, blob: Blob, headers: Headers = {}): Promise<number> {
+  const [status, bytes] = headers === FIRST_BYTE ? [206, 1] : [200, blob.size]
+  const [got] = await client.download([{ port: agent.port, path: agent.blobPath(blob.digest), headers }])
+  if (got?.status !== status || got.bytes !== bytes) {
+    throw new Error(`the agent did not give what was asked for: ${JSON.stringify(got)}`)
   }
   const storedAt = await stored([agent.storedFile(blob.digest)])
   if (storedAt === undefined) throw new Error('the agent has not stored the blob')
