@@ -79,6 +79,13 @@ export class Cluster {
     }
   }
 
+  /** The owner of this digest, and who would be it if there were none of those before. */
+  ranked(digest: Digest): readonly Node[] {
+    const ids = this.#live().map(({ id }) => id)
+    const order = new Ranks(ids).first(digest, ids.length)
+    return order.flatMap((id) => this.nodes.find(({ member }) => member?.id === id) ?? [])
+  }
+
   ownerOf(digest: Digest): Node {
     const owner = new Ranks(this.#live().map(({ id }) => id)).owner(digest)
     const found = this.nodes.find(({ member }) => member?.id === owner)
