@@ -248,7 +248,7 @@ class NodeAgent implements Agent {
     warming.start()
   }
 
-  async #joinPeers({ upstreams, store, resolution, setPeers }: Core): Promise<void> {
+  async #joinPeers({ upstreams, resolution, setPeers }: Core): Promise<void> {
     const { peers, data, version = 'unknown', allow } = this.#options
     if (peers === undefined) return
     const { network, warning, leave, close } = await joinPeers(peers, {
@@ -257,12 +257,7 @@ class NodeAgent implements Agent {
       node: {
         holdings: resolution.holdings,
         allowed: allowedBy(allow),
-        tag: async (repository, tag, options) => {
-          const { digest, mediaType } = await resolution.manifestByTag(repository, tag, options)
-          const record = await store.catalog.tag(repository, tag)
-          const ageMs = record === undefined ? 0 : Math.max(0, Date.now() - record.checkedAt)
-          return { digest, mediaType, size: undefined, ageMs }
-        },
+        tag: (repository, tag, asking) => resolution.tagHead(repository, tag, asking),
         lend: (terms, isSame, options) => upstreams.lend(terms, isSame, options),
         heard: (host) => upstreams.listen(host),
         warm: (wish, { signal }) => {

@@ -32,11 +32,15 @@ export class Guide {
   #course: Course | undefined
   /** Nobody says anything any more. */
   #isLeft = false
+  #hasMovedOn = false
+  /** What every owner is to know from the start. */
+  #arrival: News | undefined
+  #running: Promise<void>
   readonly #waiting = new Set<() => void>()
 
   constructor(options: GuideOptions) {
     this.#options = options
-    void this.#run()
+    this.#running = this.#run()
   }
 
   /** At whose table this is. */
@@ -72,6 +76,17 @@ export class Guide {
     this.#place?.tell(news)
   }
 
+  /** Once, when nobody here can bring it: to the next owner, who is told this news. False when there is none. */
+  moveOn(news: News): boolean {
+    if (!this.#isLeft || this.#hasMovedOn || this.#next() === undefined) return false
+    this.#hasMovedOn = true
+    this.#isLeft = false
+    this.#course = undefined
+    this.#arrival = news
+    this.#running = this.#running.then(() => this.#run())
+    return true
+  }
+
   close(): void {
     this.#closing.abort()
     this.#place?.leave()
@@ -81,7 +96,7 @@ export class Guide {
   async #run(): Promise<void> {
     const { signal } = this.#closing
     while (!signal.aborted && !this.#isLeft && this.#tried.size < MOST_TABLES) {
-      const table = this.#options.tables().find(({ id }) => !this.#tried.has(id))
+      const table = this.#next()
       if (table === undefined) break
       this.#tried.add(table.id)
       this.#owner = table
@@ -90,6 +105,10 @@ export class Guide {
     if (signal.aborted) return
     this.#owner = undefined
     this.#end('unguided')
+  }
+
+  #next(): Table | undefined {
+    return this.#options.tables().find(({ id }) => !this.#tried.has(id))
   }
 
   /** Until the table is gone. */
@@ -103,6 +122,7 @@ export class Guide {
     try {
       const place = await table.sit(want, coming(), guest, { signal })
       this.#place = place
+      if (this.#arrival !== undefined) place.tell(this.#arrival)
       if (signal.aborted) place.leave()
       else await abandoned
     } catch {

@@ -64,7 +64,7 @@ export class Hosting {
   /** A place for one who wants this; the first one begins the gathering. */
   async sit(want: Want, coming: Coming, guest: Guest): Promise<Place> {
     const hosted = this.#hosted.get(want.digest) ?? (await this.#open(want, coming))
-    if (coming.contact.id !== this.#options.self.contact.id) await hosted.isBegun
+    if (coming.contact.id !== this.#options.self.contact.id) await hosted.begun()
     return hosted.sit(coming, guest)
   }
 
@@ -132,9 +132,8 @@ interface Sitting {
 
 /** One gathering, and the lines to those who are in it. */
 class Hosted {
-  /** This node is at it, so that it comes before all others, or is not going to be. */
-  readonly isBegun: Promise<void>
   usedAt = performance.now()
+  readonly #isBegun: Promise<void>
   readonly #want: Want
   readonly #self: MemberId
   readonly #options: HostingOptions
@@ -164,7 +163,7 @@ class Hosted {
       now: () => performance.now(),
     })
     let begin = (): void => {}
-    this.isBegun = new Promise<void>((resolve) => {
+    this.#isBegun = new Promise<void>((resolve) => {
       begin = resolve
     })
     this.#begin = begin
@@ -188,6 +187,12 @@ class Hosted {
 
   get isIdle(): boolean {
     return this.#gathering.wanting === 0
+  }
+
+  /** This node is at it, so that it comes before all others, or is not going to be; or it has all of it from elsewhere. */
+  async begun(): Promise<void> {
+    await this.#isBegun
+    if (!this.#gathering.has(this.#self)) await this.#lookAtSelf()
   }
 
   sit({ contact, zone, position, from }: Coming, guest: Guest): Place {
@@ -318,6 +323,8 @@ class Hosted {
     if (this.#closed) return
     const id = this.#self
     if (held === undefined) return this.#carryOut(this.#gathering.on({ is: 'left', id }))
+    // Nobody here could bring it, but somebody elsewhere.
+    if (held.whole && !this.#gathering.has(id)) return this.#takePart(held)
     if (held.size !== undefined) this.#carryOut(this.#gathering.on({ is: 'sized', size: held.size }))
     if (held.whole) this.#carryOut(this.#gathering.on({ is: 'whole', id }))
     else this.#carryOut(this.#gathering.on({ is: 'at', id, position: held.position }))

@@ -69,8 +69,13 @@ export const Ask = v.variant('ask', [
   v.object({ ask: v.literal('take'), digest, from: amount }),
   /** Answered with `held`. */
   v.object({ ask: v.literal('has'), digest }),
-  /** To the owner of a tag. Answered with `tag`. */
-  v.object({ ask: v.literal('tag'), repository, tag: v.pipe(v.string(), v.check(isTag)) }),
+  /** To the owner of a tag, or to another when the owner does not reach upstream. Answered with `tag`. */
+  v.object({
+    ask: v.literal('tag'),
+    repository,
+    tag: v.pipe(v.string(), v.check(isTag)),
+    firsthand: v.optional(v.boolean()),
+  }),
   /** A token to pull from there and for these scopes, for one who is known to the registry as `pseudonym` says. Answered with `token`. */
   v.object({
     ask: v.literal('token'),

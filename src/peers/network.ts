@@ -2,7 +2,7 @@ import type { Digest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Holdings } from '../resolve/holdings.ts'
-import type { TagHead } from '../resolve/registry.ts'
+import type { TagAsking, TagHead } from '../resolve/registry.ts'
 import type { VouchedIntake, Want } from '../resolve/source.ts'
 import { askOnce, askWhoHas } from './asking.ts'
 import type { Traffic } from './connection.ts'
@@ -29,7 +29,7 @@ import { WordOfMouth } from './word-of-mouth.ts'
 export interface Node {
   readonly holdings: Holdings
   /** What a tag is now, as this node serves it; asks upstream where it must. */
-  tag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagHead>
+  tag(repository: Repository, tag: string, asking: TagAsking): Promise<TagHead>
   /** It may be pulled through this node. */
   allowed(repository: Repository): boolean
   readonly lend: Lend
@@ -174,10 +174,10 @@ export class PeerNetwork {
     { signal }: { signal: AbortSignal },
   ): Promise<TagHead | undefined> {
     const [owner] = this.#owners(tagKey(repository, tag), 1)
-    return owner && this.#askTag(owner, repository, tag, signal)
+    return owner && this.#askTag(owner, repository, tag, { signal })
   }
 
-  /** The same from who would be its owner if there were neither the owner nor this node. */
+  /** The same from who would be its owner if there were neither the owner nor this node, and who may be waiting for either. */
   async tagOfAnother(
     repository: Repository,
     tag: string,
@@ -185,20 +185,21 @@ export class PeerNetwork {
   ): Promise<TagHead | undefined> {
     const [owner, ...others] = this.#owners(tagKey(repository, tag), 3)
     const another = others.find(({ id }) => id !== this.#joined?.membership.self.id)
-    return owner && another && this.#askTag(another, repository, tag, signal)
+    return owner && another && this.#askTag(another, repository, tag, { signal, isFirsthand: true })
   }
 
   async #askTag(
     owner: Member,
     repository: Repository,
     tag: string,
-    signal: AbortSignal,
+    { signal, isFirsthand }: TagAsking,
   ): Promise<TagHead | undefined> {
     const key = tagKey(repository, tag)
     if (owner.id === this.#joined?.membership.self.id) return undefined
-    this.#asking.add(key)
+    // Who asks upstream for this node waits for nobody.
+    if (!isFirsthand) this.#asking.add(key)
     try {
-      const asked = { ask: 'tag', repository, tag }
+      const asked = { ask: 'tag', repository, tag, firsthand: isFirsthand }
       const answer = parse(
         TagAnswer,
         await askOnce(this.#dialer, owner, asked, { signal, ms: TAG_MS }),
@@ -290,11 +291,11 @@ export class PeerNetwork {
   #tables({ membership, hosting }: Joined, digest: Digest): readonly Table[] {
     const { id } = membership.self
     const own = ownTable(hosting, membership.self)
-    // Who is asked as the owner is it, whatever it thinks of that itself.
-    if (hosting.has(digest)) return [own]
-    return this.#owners(digest, OWNERS).map((owner) =>
+    const tables = this.#owners(digest, OWNERS).map((owner) =>
       owner.id === id ? own : tableOf(contactOf(owner), this.#dialer),
     )
+    // Who is asked as the owner is it, whatever it thinks of that itself.
+    return hosting.has(digest) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
   }
 
   async #formerOwners(digest: Digest): Promise<readonly Holder[]> {
@@ -376,12 +377,14 @@ export class PeerNetwork {
     line.send({ is: 'held', position: held?.position ?? 0, whole: held?.whole ?? false })
   }
 
-  async #tellTag({ repository, tag }: Ask & { ask: 'tag' }, line: Line): Promise<void> {
+  async #tellTag({ repository, tag, firsthand }: Ask & { ask: 'tag' }, line: Line): Promise<void> {
     const node = this.#node
     if (!node.allowed(repository)) throw new Failure('denied', 'not through this node')
     // The two take each other for the owner, and would wait for each other.
-    if (this.#asking.has(tagKey(repository, tag))) throw new Failure('busy', 'it is being asked for')
-    const { digest, mediaType, ageMs = 0 } = await node.tag(repository, tag, { signal: line.gone })
+    if (!firsthand && this.#asking.has(tagKey(repository, tag)))
+      throw new Failure('busy', 'it is being asked for')
+    const asking = { signal: line.gone, isFirsthand: firsthand }
+    const { digest, mediaType, ageMs = 0 } = await node.tag(repository, tag, asking)
     line.send({ is: 'tag', digest, mediaType: mediaType ?? null, ageMs })
   }
 }

@@ -4,7 +4,7 @@ import type { Holdings } from '../resolve/holdings.ts'
 import type { Giver, Source, VouchedIntake, Want } from '../resolve/source.ts'
 import { type Course, Guide } from './guide.ts'
 import { parseMemberId } from './member.ts'
-import { type Contact, MARKS_AT_ONCE } from './messages.ts'
+import { type Contact, MARKS_AT_ONCE, type News } from './messages.ts'
 import { Paced } from './paced.ts'
 import type { Table } from './table.ts'
 
@@ -23,6 +23,8 @@ export interface ParticipationOptions {
 const NEWS_MS = 25
 /** And at least so often. */
 const BEAT_MS = 1000
+/** Upstream has failed this node. */
+const FAILED: News = { is: 'failed' }
 
 /**
  * One transfer as this node's peers take part in it. `first` asks them before upstream is asked, `last` once more after
@@ -52,8 +54,8 @@ export class Participation {
     }
     this.last = sourceOf((intake, signal) => {
       this.#guide?.renounce()
-      this.#guide?.tell({ is: 'failed' })
-      return this.#bring(intake, signal)
+      this.#guide?.tell(FAILED)
+      return this.#bring(intake, signal, () => this.#guide?.moveOn(FAILED) === true)
     })
   }
 
@@ -67,7 +69,11 @@ export class Participation {
     this.#end(false)
   }
 
-  async #bring(intake: VouchedIntake, signal: AbortSignal): Promise<void> {
+  async #bring(
+    intake: VouchedIntake,
+    signal: AbortSignal,
+    mayGoElsewhere = (): boolean => false,
+  ): Promise<void> {
     this.#intake = intake
     const guide = this.#begin()
     intake.vouch(0, this.#vouched.since(0))
@@ -75,7 +81,10 @@ export class Participation {
     for (;;) {
       course = await guide.next(course, signal)
       this.#course = course
-      if (course.do === 'fetch') throw new Failure('absent', 'It falls to this node to ask upstream.')
+      if (course.do === 'fetch') {
+        if (mayGoElsewhere()) continue
+        throw new Failure('absent', 'It falls to this node to ask upstream.')
+      }
       if (course.do === 'take' && (await this.#take(course, guide, intake, signal))) return
     }
   }

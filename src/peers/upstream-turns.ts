@@ -32,7 +32,7 @@ export class UpstreamTurns {
     const next = this.#failures < MOST_FAILURES ? this.#best(this.#parties) : undefined
     if (isAtIt !== undefined) this.#parties.raise(isAtIt, 'head')
     else if (next !== undefined) this.send(next)
-    else if (this.#failures > 0) this.#end()
+    else if (this.#failures > 0 || this.#haveAllFailed()) this.#end()
   }
 
   send(party: Party): void {
@@ -117,6 +117,12 @@ export class UpstreamTurns {
   #isFit(party: Party): boolean {
     const { hasFailed, suspicions } = party
     return isWanting(party) && !hasFailed && !suspicions.isOutcast && !this.#parties.isSilent(party)
+  }
+
+  /** Also those who were failed before they came here. */
+  #haveAllFailed(): boolean {
+    const wanting = [...this.#parties].filter(isWanting)
+    return wanting.length > 0 && wanting.every(({ hasFailed }) => hasFailed)
   }
 
   #end(): void {

@@ -35,7 +35,7 @@ export const DEFAULT_FRESHNESS: FreshnessPolicy = {
 }
 
 /** A record from the future (the clock was set back) is not fresh: nobody knows how old it is. */
-function isFresh(checkedAt: number, now: number, freshness: Freshness): boolean {
+export function isFresh(checkedAt: number, now: number, freshness: Freshness): boolean {
   const age = now - checkedAt
   return age >= 0 && age < freshness.tagTtlMs
 }

@@ -14,7 +14,7 @@ export interface TagHead {
 export interface TagAsking {
   readonly signal: AbortSignal
   /** Of upstream itself, not of others who have asked it. */
-  readonly isFirsthand?: boolean
+  readonly isFirsthand?: boolean | undefined
 }
 
 /** What only upstream can tell: everything about an image that may change, and who can bring its bytes. */

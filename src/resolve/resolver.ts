@@ -8,14 +8,14 @@ import type { Content } from './content.ts'
 import type { Description, FlightPolicy } from './flight.ts'
 import { Flights } from './flights.ts'
 import { follow } from './follow.ts'
-import { type FreshnessPolicy, Revalidation } from './freshness.ts'
+import { type FreshnessPolicy, isFresh, Revalidation } from './freshness.ts'
 import { Held } from './held.ts'
 import type { Holdings } from './holdings.ts'
 import { ManifestMemory } from './manifest-memory.ts'
 import { describeManifest, readAll, readManifest } from './manifest-reading.ts'
-import type { Registry, TagHead } from './registry.ts'
+import type { Registry, TagAsking, TagHead } from './registry.ts'
 import type { Want } from './source.ts'
-import { unlessAborted } from './wait.ts'
+import { Shared, unlessAborted } from './wait.ts'
 
 export interface ResolutionOptions {
   readonly store: BlobStore
@@ -39,6 +39,9 @@ export class Resolution implements Resolver {
   readonly #catalog: Catalog
   readonly #registry: Registry
   readonly #revalidation: Revalidation
+  /** Tags that are asked of upstream for another node. */
+  readonly #firsthand = new Shared<TagHead>()
+  readonly #patienceMs: number
   readonly #manifests: ManifestMemory
   /** Grows with everything that the store drops. */
   #forgotten = 0
@@ -48,6 +51,7 @@ export class Resolution implements Resolver {
     this.#catalog = options.catalog
     this.#registry = options.registry
     this.#revalidation = new Revalidation(options.freshnessPolicy)
+    this.#patienceMs = options.freshnessPolicy.patienceMs
     this.#manifests = new ManifestMemory(options.manifestMemoryBytes)
     this.flights = new Flights({
       store: options.store,
@@ -125,6 +129,26 @@ export class Resolution implements Resolver {
     }
     const manifest = await this.manifestByDigest(repository, value.digest, options)
     return how.kind === 'hit' ? manifest : { ...manifest, how }
+  }
+
+  /** What a tag is, as another node is told it. Firsthand: without asking other nodes, who may be waiting for that one. */
+  async tagHead(repository: Repository, tag: string, { signal, isFirsthand }: TagAsking): Promise<TagHead> {
+    if (!isFirsthand) {
+      const { digest, mediaType } = await this.manifestByTag(repository, tag, { signal })
+      const record = await this.#catalog.tag(repository, tag)
+      return { digest, mediaType, size: undefined, ageMs: ageOf(record) }
+    }
+    const known = await this.#catalog.tag(repository, tag)
+    if (known !== undefined && isFresh(known.checkedAt, Date.now(), this.#registry.freshness(repository))) {
+      return { digest: known.digest, mediaType: known.mediaType, size: undefined, ageMs: ageOf(known) }
+    }
+    const { promise } = this.#firsthand.run(`${repositoryKey(repository)}:${tag}`, () =>
+      this.#registry.tag(repository, tag, {
+        signal: AbortSignal.timeout(this.#patienceMs),
+        isFirsthand: true,
+      }),
+    )
+    return { ...(await unlessAborted(promise, signal)), ageMs: 0 }
   }
 
   async tags(
@@ -257,6 +281,11 @@ async function describe(want: Want, incoming: Incoming, declared: string | undef
 /** A full disk remembers nothing new. It is asked for again, then; the client gets its answer. */
 async function ifPossible(remembering: Promise<void>): Promise<void> {
   await remembering.catch(() => {})
+}
+
+/** A clock that was set back makes nothing younger than just now. */
+function ageOf(record: TagRecord | undefined): number {
+  return record === undefined ? 0 : Math.max(0, Date.now() - record.checkedAt)
 }
 
 function outcomeOf(before: Digest | undefined, after: Digest): 'new' | 'same' | 'moved' {

@@ -230,11 +230,7 @@ export class Node {
       },
       node: {
         holdings: new Held(this.store, this.resolution.flights),
-        tag: async (repository, tag, { signal }) => {
-          const { digest, mediaType } = await this.resolution.manifestByTag(repository, tag, { signal })
-          const record = await this.catalog.tag(repository, tag)
-          return { digest, mediaType, size: undefined, ageMs: Date.now() - (record?.checkedAt ?? Date.now()) }
-        },
+        tag: (repository, tag, asking) => this.resolution.tagHead(repository, tag, asking),
         allowed,
         heard: (host) => this.upstreams.listen(host),
         lend: options.lend ?? ((terms, isSame, within) => this.upstreams.lend(terms, isSame, within)),

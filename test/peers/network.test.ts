@@ -149,6 +149,21 @@ describe('when something goes wrong', () => {
     assert.ok(performance.now() - began < 5000)
   })
 
+  it('who alone does not reach upstream gets what nobody else wants, also what it owns', async (t) => {
+    const cluster = await clusterOf(t, 5)
+    const outcast = await cluster.add('127.0.0.1:9')
+    let owned = 0
+    for (let n = 0; n < 12 || owned < 3; n += 1) {
+      const bytes = randomBytes(100_000)
+      const digest = upstream.addBlob(bytes)
+      if (cluster.ownerOf(digest) === outcast) owned += 1
+      assert.ok((await outcast.pull(digest)).bytes.equals(bytes))
+      const others = await Promise.all(cluster.nodes.map((node) => node.pull(digest)))
+      assert.ok(others.every((got) => got.bytes.equals(bytes)))
+      assert.equal(sent(digest), 1)
+    }
+  })
+
   it('when upstream fails only the owner, another one asks it', async (t) => {
     const cluster = await clusterOf(t, 4)
     const bytes = randomBytes(3 * MIB)
@@ -220,6 +235,26 @@ describe('a tag', () => {
     for (const tag of tags) {
       const got = await outcast.resolution.manifestByTag(REPOSITORY, tag, { signal })
       assert.equal(got.digest, manifest, tag)
+    }
+  })
+
+  it('is known to him also while those whom he could ask wait for his answer', async (t) => {
+    const cluster = await clusterOf(t, 3)
+    const outcast = await cluster.add('127.0.0.1:9')
+    const { manifest } = upstream.addImage('app', 'v0', [randomBytes(1000)])
+    let owned = 0
+    for (let n = 0; owned < 4; n += 1) {
+      const tag = `at-once-${n}`
+      if (outcast.network.tagOwner(REPOSITORY, tag)?.isSelf !== true) continue
+      owned += 1
+      upstream.addTag('app', tag, manifest)
+      const signal = AbortSignal.timeout(20_000)
+      const asking = [...cluster.nodes].map((node) =>
+        node.resolution.manifestByTag(REPOSITORY, tag, { signal }),
+      )
+      for (const got of await Promise.all(asking)) assert.equal(got.digest, manifest, tag)
+      const heads = upstream.requests.filter(({ method, path }) => method === 'HEAD' && path.endsWith(tag))
+      assert.equal(heads.length, 1, `how often upstream was asked for ${tag}`)
     }
   })
 })
