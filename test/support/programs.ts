@@ -98,9 +98,9 @@ export async function tryRun(
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: options.deadlineMs ?? 120_000,
-    killSignal: 'SIGKILL',
   })
+  // The `timeout` of `spawn` would keep this process for as long where there is no such program.
+  const late = setTimeout(() => child.kill('SIGKILL'), options.deadlineMs ?? 120_000)
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -109,8 +109,12 @@ export async function tryRun(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
   })
-  return await new Promise((resolve, reject) => {
-    child.once('error', reject)
-    child.once('close', (code) => resolve({ code, stdout, stderr }))
-  })
+  try {
+    return await new Promise((resolve, reject) => {
+      child.once('error', reject)
+      child.once('close', (code) => resolve({ code, stdout, stderr }))
+    })
+  } finally {
+    clearTimeout(late)
+  }
 }
