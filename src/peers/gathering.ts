@@ -1,4 +1,6 @@
 import { creepingAmong } from './creeping.ts'
+import { Excused } from './excused.ts'
+import { Handovers } from './handovers.ts'
 import type { MemberId } from './member.ts'
 import type { Event, Order } from './order.ts'
 import { Parties, type PartiesOptions } from './parties.ts'
@@ -14,6 +16,8 @@ export interface GatheringOptions extends PartiesOptions {
   readonly size?: number | undefined
   /** Another owner is gone, and those who were with it come one by one: they are heard out before anything is begun. */
   readonly takeover?: boolean | undefined
+  /** As known from other gatherings. */
+  readonly excused?: Excused | undefined
 }
 
 const TAKEOVER_MS = 300
@@ -30,17 +34,19 @@ export class Gathering {
   readonly #parties: Parties
   readonly #turns: UpstreamTurns
   readonly #reluctant: Reluctant
+  readonly #handovers: Handovers
   readonly #opensAt: number
   /** What those who came before that were at. */
   #claims: Map<Party, MemberId | 'upstream'> | undefined
 
   constructor(options: GatheringOptions) {
-    const { now, size, takeover = false } = options
+    const { now, size, takeover = false, excused = new Excused() } = options
     this.#now = now
     this.#parties = new Parties(options)
     this.#parties.bytes = size
     this.#turns = new UpstreamTurns(this.#parties, now)
     this.#reluctant = new Reluctant(this.#parties, this.#turns, now)
+    this.#handovers = new Handovers(this.#parties, this.#turns, excused, now)
     this.#opensAt = now() + TAKEOVER_MS
     if (takeover) this.#claims = new Map()
   }
@@ -93,11 +99,12 @@ export class Gathering {
   }
 
   #joined(event: Joined): void {
-    const { id, zone, position, whole, from } = event
+    const { id, zone, position, whole, from, best } = event
     const known = this.#parties.get(id)
     const left = known === undefined ? [] : this.#returned(known, event)
     const party = known ?? this.#parties.add(id, position)
     party.zone = zone
+    party.word.best ??= best
     if (whole) this.#hasAll(party)
     else if (from !== undefined && this.#claims !== undefined) this.#claims.set(party, from)
     else if (from !== undefined) this.#adopt(party, from)
@@ -123,8 +130,10 @@ export class Gathering {
 
   #told(party: Party, event: Exclude<Event, { is: 'sized' | 'joined' }>): void {
     party.pace.heardAt = this.#now()
-    if (event.is === 'at') this.#moved(party, event.position)
-    else if (event.is === 'whole') this.#hasAll(party)
+    if (event.is === 'at') {
+      party.word.now = event.receives ?? party.word.now
+      this.#moved(party, event.position)
+    } else if (event.is === 'whole') this.#hasAll(party)
     else if (event.is === 'left') this.#left(party)
     else if (event.is === 'failed') this.#failed(party)
     else this.#accused(party, event)
@@ -235,6 +244,7 @@ export class Gathering {
     this.#arrange(left)
     // Where it was, those who were behind it are now.
     this.#arrange(this.#parties.scatter(last))
+    this.#handovers.look()
     this.#turns.volunteer()
     this.#turns.help()
   }

@@ -16,9 +16,16 @@ export type Event =
       readonly position: number
       readonly whole: boolean
       readonly from?: MemberId | 'upstream' | undefined
+      /** By its own word: the fastest that it has received anything of late, in bytes per second. */
+      readonly best?: number | undefined
     }
-  /** It has got on; also at least once a second when it has not. */
-  | { readonly is: 'at'; readonly id: MemberId; readonly position: number }
+  /** It has got on; also at least once a second when it has not. `receives`: bytes per second now, whatever else it gets with it. */
+  | {
+      readonly is: 'at'
+      readonly id: MemberId
+      readonly position: number
+      readonly receives?: number | undefined
+    }
   /** The parent cannot be reached, broke off, is silent or has not got it. */
   | { readonly is: 'lost'; readonly id: MemberId; readonly parent: MemberId }
   /** The parent sent wrong bytes. */

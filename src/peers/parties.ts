@@ -81,6 +81,7 @@ export class Parties {
       suspicions,
       passedOver: [],
       pace: newPace(this.#now(), position),
+      word: { best: undefined, now: undefined },
     }
     this.#all.set(id, party)
     return party

@@ -29,6 +29,15 @@ export interface Party {
   /** Those who took from it, and were passed over as slow: until another has shown whether it was their fault. */
   passedOver: { readonly party: Party; readonly rate: number }[]
   readonly pace: Pace
+  /** By its own word, and as long as that has not proved wrong. */
+  readonly word: Word
+}
+
+/** How fast a member receives, all that it gets together, in bytes per second. */
+export interface Word {
+  /** At best, before it came here. */
+  best: number | undefined
+  now: number | undefined
 }
 
 /** When a party did what, in milliseconds, and how fast it gets on. */

@@ -40,6 +40,12 @@ export class UpstreamTurns {
     this.#parties.order({ to: party.id, do: 'fetch' })
   }
 
+  /** It may be sent. */
+  isFit(party: Party): boolean {
+    const { hasFailed, suspicions } = party
+    return isWanting(party) && !hasFailed && !suspicions.isOutcast && !this.#parties.isSilent(party)
+  }
+
   hasHolder(): boolean {
     for (const party of this.#parties) {
       if (party.root === 'holder' && !party.suspicions.isOutcast && !this.#parties.isSilent(party))
@@ -101,22 +107,17 @@ export class UpstreamTurns {
   #best(among: Iterable<Party>): Party | undefined {
     let best: Party | undefined
     for (const party of among) {
-      if (!this.#isFit(party)) continue
+      if (!this.isFit(party)) continue
       if (best === undefined || party.position > best.position) best = party
       else if (party.position < best.position || best.id === this.#parties.self) continue
       else if (party.id === this.#parties.self || party.draw < best.draw) best = party
     }
     // What is known is a moment old. Its parent has had whatever it has.
     for (let next = best?.parent; next !== undefined && best !== undefined; next = next.parent) {
-      if (!this.#isFit(next) || next.position + SLACK < best.position) break
+      if (!this.isFit(next) || next.position + SLACK < best.position) break
       best = next
     }
     return best
-  }
-
-  #isFit(party: Party): boolean {
-    const { hasFailed, suspicions } = party
-    return isWanting(party) && !hasFailed && !suspicions.isOutcast && !this.#parties.isSilent(party)
   }
 
   /** Also those who were failed before they came here. */

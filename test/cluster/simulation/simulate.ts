@@ -40,6 +40,8 @@ export interface Simulation {
   readonly joinsAtMs?: (member: number) => number
   /** Part of the link's speed that a member has; 1 for most. */
   readonly speed?: (member: number) => number
+  /** Bytes per second that a member says it has received at best. */
+  readonly best?: (member: number) => number | undefined
   readonly seed: number
 }
 
@@ -58,6 +60,8 @@ export interface Simulated {
   /** Bytes over the borders of zones, in times of the image. */
   readonly crossings: number
   readonly orders: number
+  /** How often somebody was told to bring a layer from upstream. */
+  readonly sent: number
   readonly events: number
   /** The longest way from upstream, in steps, that was seen. */
   readonly depth: number
@@ -96,6 +100,7 @@ export function simulate(simulation: Simulation): Simulated {
     egressRatio: swarm.brought / bytes,
     crossings: swarm.crossed / bytes,
     orders: swarm.orders,
+    sent: swarm.sent,
     events: swarm.events,
     depth: swarm.depth,
     perMember,

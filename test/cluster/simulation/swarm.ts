@@ -50,6 +50,7 @@ export class Swarm {
   readonly lastJoinMs: number
   #left: number
   orders = 0
+  sent = 0
   events = 0
   crossed = 0
   depth = 0
@@ -200,6 +201,7 @@ export class Swarm {
       whole: this.#wires.position[flow] === layer.size,
       from:
         source === UPSTREAM ? 'upstream' : source === NOBODY ? undefined : (this.#ids[source] as MemberId),
+      best: this.#simulation.best?.(member),
     }
   }
 
@@ -221,6 +223,7 @@ export class Swarm {
     this.orders += orders.length
     const { term } = layer
     for (const order of orders) {
+      if (order.do === 'fetch') this.sent += 1
       const member = this.#index.get(order.to) as number
       this.#clock.after(member === layer.owner ? 0 : this.#latencyMs, () => {
         if (term === layer.term) this.#obey(layer, member, order)
@@ -276,20 +279,29 @@ export class Swarm {
   #report(member: number): void {
     if (this.#isReporting[member] === 1) return
     this.#isReporting[member] = 1
+    let before = this.#received(member)
     const say = (): void => {
       if (this.#isAlive[member] !== 1) return
-      for (const layer of this.#layers) this.#say(layer, member)
+      const received = this.#received(member)
+      const receives = ((received - before) * 1000) / this.#overheads.reportMs
+      before = received
+      for (const layer of this.#layers) this.#say(layer, member, receives)
       this.#clock.after(this.#overheads.reportMs, say)
     }
     this.#clock.after(this.#overheads.reportMs, say)
   }
 
-  #say(layer: Layer, member: number): void {
+  #received(member: number): number {
+    const flows = this.#layers.map(({ at }) => at * this.#ids.length + member)
+    return flows.reduce((sum, flow) => sum + (this.#wires.position[flow] as number), 0)
+  }
+
+  #say(layer: Layer, member: number, receives: number): void {
     const flow = layer.at * this.#ids.length + member
     if (this.#isHere[flow] !== 1) return
     this.#count(flow, layer)
     const position = this.#wires.given(flow)
-    this.#send(layer, member, { is: 'at', id: this.#ids[member] as MemberId, position })
+    this.#send(layer, member, { is: 'at', id: this.#ids[member] as MemberId, position, receives })
   }
 
   #tickLater(): void {

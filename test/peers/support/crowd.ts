@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Excused } from '../../../src/peers/excused.ts'
 import { Gathering } from '../../../src/peers/gathering.ts'
 import type { MemberId } from '../../../src/peers/member.ts'
 import type { Event, Order } from '../../../src/peers/order.ts'
@@ -20,6 +21,8 @@ interface Model {
   most: number
   /** Nor gives it more to each. */
   gives: number
+  /** Nor brings it more from upstream. */
+  brings: number
 }
 
 /** A gathering and, in memory, the members that do what it says: parents deliver, time passes by hand. */
@@ -37,24 +40,39 @@ export class Crowd {
   brought = 0
   now = 1000
 
-  constructor(options: { size?: number; sized?: boolean; takeover?: boolean; self?: string } = {}) {
-    const { size = 64 * PIECE, sized = true, takeover = false, self = '0' } = options
+  constructor(
+    options: {
+      size?: number
+      sized?: boolean
+      takeover?: boolean
+      self?: string
+      excused?: Excused
+    } = {},
+  ) {
+    const { size = 64 * PIECE, sized = true, takeover = false, self = '0', excused } = options
     this.size = size
     this.gathering = new Gathering({
       digest: 'sha256:1',
       self: named(self),
       ...(sized ? { size } : {}),
       takeover,
+      excused,
       now: () => this.now,
     })
   }
 
   join(
     name: string,
-    options: { position?: number; whole?: boolean; zone?: string; from?: MemberId | 'upstream' } = {},
+    options: {
+      position?: number
+      whole?: boolean
+      zone?: string
+      from?: MemberId | 'upstream'
+      best?: number
+    } = {},
   ): Order[] {
     const id = named(name)
-    const { position = 0, whole = false, zone, from } = options
+    const { position = 0, whole = false, zone, from, best } = options
     const doing: Order | undefined =
       from === undefined
         ? undefined
@@ -71,9 +89,10 @@ export class Crowd {
       isLeftOver: from === 'upstream',
       most: Number.POSITIVE_INFINITY,
       gives: Number.POSITIVE_INFINITY,
+      brings: Number.POSITIVE_INFINITY,
     })
     this.ended.delete(id)
-    return this.tell({ is: 'joined', id, zone, position, whole, from })
+    return this.tell({ is: 'joined', id, zone, position, whole, from, best })
   }
 
   leave(name: string): Order[] {
@@ -105,8 +124,9 @@ export class Crowd {
           this.tell({ is: 'failed', id })
           continue
         }
-        this.brought += Math.min(this.size, enough) - member.position
-        member.position = Math.min(this.size, enough)
+        const brought = Math.min(enough, member.position + member.brings * PIECE)
+        this.brought += Math.min(this.size, brought) - member.position
+        member.position = Math.min(this.size, brought)
       } else if (doing?.do === 'take') {
         const parent = this.members.get(doing.from)
         if (parent === undefined || parent.isBroken) {
