@@ -8,7 +8,8 @@ import { after, afterEach, before, describe, it, type TestContext } from 'node:t
 import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
 import { type Events, subscribe } from '../src/observe/events.ts'
 import type { Digest } from '../src/oci/digest.ts'
-import { afterwards, folder, smallDisk } from './store/folder.ts'
+import { folder, smallDisk } from './store/folder.ts'
+import { afterwards } from './support/afterwards.ts'
 import { type FaultyUpstream, sha256, startFaultyUpstream } from './support/faulty-upstream.ts'
 
 /** One agent with less room than it is asked for, between real sockets and real files. */

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { afterwards } from '../support/afterwards.ts'
 import { AgentProcess } from '../support/agent-process.ts'
 import { requirePrograms, requireRoot } from '../support/programs.ts'
 import { UpstreamRegistry } from '../support/registry.ts'
@@ -25,25 +26,17 @@ export async function startLab(t: TestContext, kinds: readonly Kind[]): Promise<
 
   // Short, because the path of a Unix socket has at most 107 bytes.
   const folder = await mkdtemp(join(tmpdir(), 'leat-'))
-  const stops: (() => Promise<unknown>)[] = [
-    () => rm(folder, { recursive: true, force: true, maxRetries: 3 }),
-  ]
-  t.after(async () => {
-    // One that fails to stop must not leave the others running.
-    const failures: unknown[] = []
-    for (const stop of stops.reverse()) await stop().catch((error: unknown) => failures.push(error))
-    if (failures.length > 0) throw new AggregateError(failures, 'not everything could be stopped')
-  })
+  afterwards(t, () => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
 
   const upstream = await UpstreamRegistry.start(programs['docker-registry'] ?? '', join(folder, 'upstream'))
-  stops.push(() => upstream.stop())
+  afterwards(t, () => upstream.stop())
   const registries = [...new Set(kinds.map((kind) => kind.registry))]
   const agent = await AgentProcess.start(join(folder, 'agent'), configOf(registries, upstream.port, '60s'))
-  stops.push(() => agent.stop())
+  afterwards(t, () => agent.stop())
   const clients: Client[] = []
   for (const [at, kind] of kinds.entries()) {
     const client = await kind.start(programs, join(folder, `client-${at}`), agent.address)
-    stops.push(() => client.stop())
+    afterwards(t, () => client.stop())
     clients.push(client)
   }
   return {

@@ -5,22 +5,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import { openStore, type Store, type StoreOptions } from '../../src/store/open.ts'
-
-const undoings = new WeakMap<TestContext, (() => unknown)[]>()
-
-/** Done when the test is over, last things first: Node's own `after` goes by the order of asking. */
-export function afterwards(t: TestContext, undo: () => unknown): void {
-  const known = undoings.get(t)
-  if (known !== undefined) {
-    known.push(undo)
-    return
-  }
-  const all = [undo]
-  undoings.set(t, all)
-  t.after(async () => {
-    for (const each of all.reverse()) await each()
-  })
-}
+import { afterwards } from '../support/afterwards.ts'
 
 /** An empty folder that is removed when the test is over. */
 export async function folder(t: TestContext, parent = tmpdir()): Promise<string> {

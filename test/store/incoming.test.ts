@@ -13,8 +13,9 @@ import { parseDigest } from '../../src/oci/digest.ts'
 import type { Incoming } from '../../src/resolve/blob-store.ts'
 import { Layout } from '../../src/store/layout.ts'
 import { feed, keep, passOn, stored, wanted, writtenTo } from '../conformance/blob-store.ts'
+import { afterwards } from '../support/afterwards.ts'
 import { digestOf } from '../support/memory-store.ts'
-import { afterwards, folder, opened, published, smallDisk } from './folder.ts'
+import { folder, opened, published, smallDisk } from './folder.ts'
 import { blob } from './writing-child.ts'
 
 const facts = { mediaType: undefined, origin: 'upstream x', references: [], subject: undefined }

@@ -4,8 +4,9 @@ import { Level } from 'level'
 import type { Digest } from '../../src/oci/digest.ts'
 import { LastUse } from '../../src/store/last-use.ts'
 import { Line } from '../../src/store/line.ts'
+import { afterwards } from '../support/afterwards.ts'
 import { digestOf } from '../support/memory-store.ts'
-import { afterwards, folder } from './folder.ts'
+import { folder } from './folder.ts'
 
 async function database(t: TestContext): Promise<Level<string, string>> {
   const level = new Level<string, string>(await folder(t))

@@ -17,7 +17,8 @@ import { SharedMemory } from '../../src/store/shared-memory.ts'
 import { Shelves } from '../../src/store/shelves.ts'
 import { Writers } from '../../src/store/writer.ts'
 import { keep } from '../conformance/blob-store.ts'
-import { afterwards, all, folder, opened } from './folder.ts'
+import { afterwards } from '../support/afterwards.ts'
+import { all, folder, opened } from './folder.ts'
 
 const { signal } = new AbortController()
 

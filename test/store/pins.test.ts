@@ -5,8 +5,9 @@ import type { Digest } from '../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import { Entries } from '../../src/store/entries.ts'
 import { LastingLevel } from '../../src/store/lasting-level.ts'
+import { afterwards } from '../support/afterwards.ts'
 import { digestOf } from '../support/memory-store.ts'
-import { afterwards, all, folder } from './folder.ts'
+import { all, folder } from './folder.ts'
 
 /** Pins that come and go while what they keep is being stored, each time a little later. */
 

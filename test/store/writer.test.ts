@@ -7,8 +7,9 @@ import { it } from 'node:test'
 import type { Worker } from 'node:worker_threads'
 import { SharedMemory, type Slot } from '../../src/store/shared-memory.ts'
 import { Writers } from '../../src/store/writer.ts'
+import { afterwards } from '../support/afterwards.ts'
 import { digestOf, marksOf } from '../support/memory-store.ts'
-import { afterwards, folder, smallDisk } from './folder.ts'
+import { folder, smallDisk } from './folder.ts'
 
 const MIB = 1024 * 1024
 const wanted = digestOf(Buffer.from('x'))
