@@ -8,6 +8,21 @@ import { assertFilesIn, type Client, deployed, type Kind, type Name, written } f
 /** Its mirrors serve docker.io and nothing else. */
 const REGISTRY = 'docker.io'
 
+/** With all that it keeps in this folder. */
+export function dockerdIn(folder: string) {
+  const socket = `unix://${join(folder, 'docker.sock')}`
+  const options = [
+    ...['--host', socket],
+    ...['--pidfile', join(folder, 'docker.pid')],
+    ...['--data-root', join(folder, 'root')],
+    ...['--exec-root', join(folder, 'exec')],
+    // Nothing runs here, so the machine's network stays as it is. Overlay may not be mountable; vfs copies.
+    ...['--iptables=false', '--ip6tables=false', '--bridge=none'],
+    ...['--storage-driver', 'vfs'],
+  ]
+  return { socket, options }
+}
+
 export const docker: Kind = {
   name: 'Docker',
   programs: ['dockerd', 'docker', 'containerd'],
@@ -17,17 +32,8 @@ export const docker: Kind = {
     await mkdir(folder, { recursive: true })
     const config = join(folder, 'daemon.json')
     await writeFile(config, await deployed('docker/daemon.json', address))
-    const socket = `unix://${join(folder, 'docker.sock')}`
-    const daemon = new Daemon('dockerd', programs['dockerd'] ?? '', [
-      ...['--config-file', config],
-      ...['--host', socket],
-      ...['--pidfile', join(folder, 'docker.pid')],
-      ...['--data-root', join(folder, 'root')],
-      ...['--exec-root', join(folder, 'exec')],
-      // Nothing runs here, so the machine's network stays as it is. Overlay may not be mountable; vfs copies.
-      ...['--iptables=false', '--ip6tables=false', '--bridge=none'],
-      ...['--storage-driver', 'vfs'],
-    ])
+    const { socket, options } = dockerdIn(folder)
+    const daemon = new Daemon('dockerd', programs['dockerd'] ?? '', ['--config-file', config, ...options])
     const program = programs['docker'] ?? ''
     await daemon.ready(async () => (await tryRun(program, ['--host', socket, 'version'])).code === 0)
     return new Docker(daemon, program, socket, folder)

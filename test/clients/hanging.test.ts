@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pullByCri } from '../runtimes/cri.ts'
-import { runtime, startContainerd, startLab } from './installed-lab.ts'
+import { runtime, startLab } from './installed-lab.ts'
+import { readHostsFiles, startContainerd } from './installed-runtimes.ts'
 
 /** Whoever dials an agent that is stopped is connected by the kernel, and then waits. */
 
@@ -23,13 +24,7 @@ test('a pull that waits for an agent that hangs goes to the registry when that a
   const lab = await startLab(t, ['containerd'])
   if (lab === undefined) return
   const { agent, image, upstream } = lab
-  const { host, socket } = await startContainerd(t, lab, async (fresh) => {
-    const path = '/etc/containerd/config.toml'
-    const registry =
-      '[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n'
-    await fresh.write(path, `${await fresh.read(path)}${registry}`)
-    await mkdir(fresh.at('/etc/containerd/certs.d'))
-  })
+  const { host, socket } = await startContainerd(t, lab, readHostsFiles)
   await runtime('install', host, agent.address)
   await upstream.forget()
   agent.signal('SIGSTOP')

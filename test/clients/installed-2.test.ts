@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { pullByCri, removeByCri } from '../runtimes/cri.ts'
 import { tryRun } from '../support/programs.ts'
-import { assertPulledThroughAgent, REGISTRY, runtime, startContainerd, startLab } from './installed-lab.ts'
+import { assertPulledThroughAgent, type Lab, REF, runtime, startLab } from './installed-lab.ts'
+import { startContainerd } from './installed-runtimes.ts'
 
+const LACKING =
+  'missing: containerd 2.x (CGO_ENABLED=0 go install -tags no_btrfs github.com/containerd/containerd/v2/cmd/containerd@latest)'
 const LIST = '/etc/containerd/certs.d:/etc/docker/certs.d'
-const REF = `${REGISTRY}/library/app:v1`
 
 /** Debian has none yet, so it is looked for where Go puts it, too. */
 async function containerd2(): Promise<string | undefined> {
@@ -16,6 +18,17 @@ async function containerd2(): Promise<string | undefined> {
     if (said !== undefined && / v?2\.\d+\.\d+/.test(said.stdout)) return path
   }
   return undefined
+}
+
+/** Undefined, with the test skipped, where there is no containerd 2.x. */
+async function startLabWith2(t: TestContext): Promise<Lab | undefined> {
+  const containerd = await containerd2()
+  if (containerd === undefined) {
+    t.skip(LACKING)
+    return undefined
+  }
+  const lab = await startLab(t, [])
+  return lab && { ...lab, programs: { ...lab.programs, containerd } }
 }
 
 /** What `containerd config default` of 2.x writes about mirrors, and where all the rest is. */
@@ -39,17 +52,13 @@ ${more}  [plugins.'io.containerd.cri.v1.images'.registry]
 }
 
 test('containerd 2.x ignores mirrors in a list of folders, and no longer after an install that may write its configuration', async (t) => {
-  const program = await containerd2()
-  if (program === undefined) return t.skip(LACKING)
-  const lab = await startLab(t, [])
+  const lab = await startLabWith2(t)
   if (lab === undefined) return
   const { agent } = lab
-  let before: object = {}
-  const { host, socket, restart } = await startContainerd(
+  const { host, socket, before, restart } = await startContainerd(
     t,
-    { ...lab, programs: { ...lab.programs, containerd: program } },
+    lab,
     async (fresh) => {
-      before = await fresh.everything()
       const said = await runtime('install', fresh, agent.address)
       assert.match(said, /^containerd: does not ask [\s\S]*to do: config_path in .* names 2 folders, which/)
     },
@@ -65,13 +74,11 @@ test('containerd 2.x ignores mirrors in a list of folders, and no longer after a
 })
 
 test('containerd 2.x that pulls by itself looks into all folders of a list', async (t) => {
-  const program = await containerd2()
-  if (program === undefined) return t.skip(LACKING)
-  const lab = await startLab(t, [])
+  const lab = await startLabWith2(t)
   if (lab === undefined) return
   const { socket } = await startContainerd(
     t,
-    { ...lab, programs: { ...lab.programs, containerd: program } },
+    lab,
     async (fresh) => {
       assert.match(await runtime('install', fresh, lab.agent.address), /^containerd: asks /)
     },
@@ -79,6 +86,3 @@ test('containerd 2.x that pulls by itself looks into all folders of a list', asy
   )
   await assertPulledThroughAgent(lab, () => pullByCri(socket, REF))
 })
-
-const LACKING =
-  'missing: containerd 2.x (CGO_ENABLED=0 go install -tags no_btrfs github.com/containerd/containerd/v2/cmd/containerd@latest)'

@@ -4,19 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { pullByCri, removeByCri } from '../runtimes/cri.ts'
-import { Host } from '../runtimes/host.ts'
 import { makeCertificates } from '../support/certificates.ts'
-import {
-  assertPulledThroughAgent,
-  POLICY,
-  podman,
-  REGISTRY,
-  runtime,
-  startContainerd,
-  startLab,
-} from './installed-lab.ts'
-
-const REF = `${REGISTRY}/library/app:v1`
+import { assertPulledThroughAgent, REF, runtime, startLab } from './installed-lab.ts'
+import { FOR_PODMAN, setUpPodman, startContainerd } from './installed-runtimes.ts'
 
 /** An agent that speaks TLS, and what an install is told of it: truly, and so that its certificate is nobody's. */
 async function startTlsLab(t: TestContext, names: readonly string[]) {
@@ -48,16 +38,12 @@ test('podman pulls over TLS from an agent whose certificate is signed by whom in
   const started = await startTlsLab(t, ['podman'])
   if (started === undefined) return
   const { lab, right, wrong } = started
-  const host = await Host.make(t, { '/etc/containers/policy.json': POLICY })
-  const run = podman(lab, host)
-  await run('images')
-  const before = await host.everything()
-  const only = ['--runtime', 'crio', '--registry', REGISTRY]
-  await runtime('install', host, lab.agent.address, ...only, ...wrong)
-  await assert.rejects(run('pull', '--quiet', REF), 'signed by somebody else')
-  await runtime('install', host, lab.agent.address, ...only, ...right)
-  await assertPulledThroughAgent(lab, () => run('pull', '--quiet', REF))
-  await run('rmi', '--all', '--force')
+  const { host, before, podman } = await setUpPodman(t, lab)
+  await runtime('install', host, lab.agent.address, ...FOR_PODMAN, ...wrong)
+  await assert.rejects(podman('pull', '--quiet', REF), 'signed by somebody else')
+  await runtime('install', host, lab.agent.address, ...FOR_PODMAN, ...right)
+  await assertPulledThroughAgent(lab, () => podman('pull', '--quiet', REF))
+  await podman('rmi', '--all', '--force')
   await runtime('uninstall', host, lab.agent.address)
   assert.deepEqual(await host.everything(), before)
 })

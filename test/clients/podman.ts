@@ -5,6 +5,20 @@ import { run } from '../support/programs.ts'
 import { assertFilesIn, type Client, deployed, type Kind, type Name, written } from './client.ts'
 
 const REGISTRY = 'registry.test'
+export const POLICY = '{ "default": [{ "type": "insecureAcceptAnything" }] }'
+
+/** The options by which all that it keeps is in this folder. */
+export function podmanIn(folder: string): readonly string[] {
+  return [
+    ...['--root', join(folder, 'root')],
+    ...['--runroot', join(folder, 'run')],
+    ...['--tmpdir', join(folder, 'tmp')],
+    // Overlay may not be mountable where tests run; vfs copies.
+    ...['--storage-driver', 'vfs'],
+    ...['--events-backend', 'none'],
+    ...['--cgroup-manager', 'cgroupfs'],
+  ]
+}
 
 export const podman: Kind = {
   name: 'podman',
@@ -17,7 +31,7 @@ export const podman: Kind = {
     const text = await deployed('podman/registries.conf', address)
     await writeFile(registries, text.replaceAll('docker.io', REGISTRY))
     const policy = join(folder, 'policy.json')
-    await writeFile(policy, '{ "default": [{ "type": "insecureAcceptAnything" }] }')
+    await writeFile(policy, POLICY)
     return new Podman(programs['podman'] ?? '', folder, registries, policy)
   },
 }
@@ -32,15 +46,7 @@ class Podman implements Client {
     this.#program = program
     this.#registries = registries
     this.#policy = policy
-    this.#common = [
-      ...['--root', join(folder, 'root')],
-      ...['--runroot', join(folder, 'run')],
-      ...['--tmpdir', join(folder, 'tmp')],
-      // Overlay may not be mountable where tests run; vfs copies.
-      ...['--storage-driver', 'vfs'],
-      ...['--events-backend', 'none'],
-      ...['--cgroup-manager', 'cgroupfs'],
-    ]
+    this.#common = podmanIn(folder)
   }
 
   async pull(name: Name): Promise<void> {

@@ -17,6 +17,11 @@ export const skopeo: Kind = {
   },
 }
 
+export async function assertCopied(image: Image, folder: string): Promise<void> {
+  assert.equal(digestOf(await readFile(join(folder, 'manifest.json'))), image.manifest.digest)
+  await assertBlobsIn(folder, image)
+}
+
 class Skopeo implements Client {
   readonly #program: string
   readonly #folder: string
@@ -35,9 +40,7 @@ class Skopeo implements Client {
   }
 
   async check(name: Name, image: Image): Promise<void> {
-    const folder = this.#target(name)
-    assert.equal(digestOf(await readFile(join(folder, 'manifest.json'))), image.manifest.digest)
-    await assertBlobsIn(folder, image)
+    await assertCopied(image, this.#target(name))
   }
 
   async forget(): Promise<void> {
