@@ -5,36 +5,23 @@ import { type AddressInfo, createServer } from 'node:net'
 import { beforeEach, describe, it, type TestContext } from 'node:test'
 import { startLog } from '../../src/observe/log.ts'
 import type { Lend } from '../../src/peers/lending.ts'
-import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
-import { MemoryIntake } from '../support/memory-intake.ts'
-import { Cluster, type Node, type NodeOptions, REPOSITORY } from './cluster.ts'
+import type { FaultyUpstream } from '../support/faulty-upstream.ts'
+import { type Node, type NodeOptions, REPOSITORY } from './cluster.ts'
+import { ALICE, BOB, bringFromUpstream, customersOf, upstreamFor } from './support/customers.ts'
 
-const ALICE = { username: 'alice', password: 'the password of alice' }
-const BOB = { username: 'bob', password: 'the password of bob' }
 const BYTES = randomBytes(1000)
 
 let upstream: FaultyUpstream
 
 beforeEach(async (t) => {
-  upstream = await startFaultyUpstream()
-  ;(t as TestContext).after(() => upstream.close())
+  upstream = await upstreamFor(t as TestContext)
 })
 
-async function clusterOf(t: TestContext, members: readonly NodeOptions[]): Promise<Cluster> {
-  const cluster = await Cluster.start(0, upstream.host)
-  t.after(() => cluster.stop())
-  await Promise.all(members.map((options) => cluster.add(upstream.host, options)))
-  return cluster
-}
+const clusterOf = (t: TestContext, members: readonly NodeOptions[]) => customersOf(upstream, t, members)
 
-/** From upstream, whatever peers have of it. */
 async function bring(node: Node, name: string): Promise<void> {
-  const digest = upstream.addBlob(BYTES)
-  const want = { kind: 'blob', digest, repository: { ...REPOSITORY, name } } as const
-  const [host] = node.upstreams.sources(want)
-  const intake = new MemoryIntake()
-  await host?.bring(want, intake, { signal: AbortSignal.timeout(10_000) })
-  assert.equal(intake.position, BYTES.length)
+  const { position } = await bringFromUpstream(node, upstream.addBlob(BYTES), name)
+  assert.equal(position, BYTES.length)
 }
 
 /** Repositories until there is one for which `done`: who is asked for its token is drawn by lot. */

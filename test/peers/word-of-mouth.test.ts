@@ -3,35 +3,24 @@ import { randomBytes } from 'node:crypto'
 import { beforeEach, describe, it, type TestContext } from 'node:test'
 import { Hosts } from '../../src/observe/hosts.ts'
 import { Failure } from '../../src/resolve/failure.ts'
-import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
-import { MemoryIntake } from '../support/memory-intake.ts'
-import { Cluster, type Node, type NodeOptions, REPOSITORY } from './cluster.ts'
+import type { FaultyUpstream } from '../support/faulty-upstream.ts'
+import { type Node, type NodeOptions, REPOSITORY } from './cluster.ts'
+import { ALICE, BOB, bringFromUpstream, customersOf, upstreamFor } from './support/customers.ts'
 
-const ALICE = { username: 'alice', password: 'the password of alice' }
-const BOB = { username: 'bob', password: 'the password of bob' }
 const BUSY = { status: 429, headers: { 'retry-after': '60' } }
 
 let upstream: FaultyUpstream
 
 beforeEach(async (t) => {
-  upstream = await startFaultyUpstream()
-  ;(t as TestContext).after(() => upstream.close())
+  upstream = await upstreamFor(t as TestContext)
 })
 
-async function clusterOf(t: TestContext, members: readonly NodeOptions[]): Promise<Cluster> {
-  const cluster = await Cluster.start(0, upstream.host)
-  t.after(() => cluster.stop())
-  await Promise.all(members.map((options) => cluster.add(upstream.host, options)))
-  return cluster
-}
+const clusterOf = (t: TestContext, members: readonly NodeOptions[]) => customersOf(upstream, t, members)
 
-/** From upstream, whatever peers have of it. Gives the failure, if that is what comes of it. */
-async function bring(node: Node, size = 100): Promise<Failure | undefined> {
-  const digest = upstream.addBlob(randomBytes(size))
-  const want = { kind: 'blob', digest, repository: REPOSITORY } as const
-  const [host] = node.upstreams.sources(want)
+/** Gives the failure, if that is what comes of it. */
+async function bring(node: Node): Promise<Failure | undefined> {
   try {
-    await host?.bring(want, new MemoryIntake(), { signal: AbortSignal.timeout(10_000) })
+    await bringFromUpstream(node, upstream.addBlob(randomBytes(100)))
     return undefined
   } catch (error) {
     assert.ok(error instanceof Failure)
@@ -109,15 +98,7 @@ describe('that a registry has answered 429 to one', () => {
     for (const fault of [{ status: 401 }, { status: 403 }, { status: 503 }, { dieAt: 0 }]) {
       const digest = upstream.addBlob(randomBytes(100))
       upstream.fault(digest, fault)
-      const want = {
-        kind: 'blob',
-        digest,
-        repository: { ...REPOSITORY, name: `app-${fault.status}` },
-      } as const
-      const [host] = first.upstreams.sources(want)
-      await assert.rejects(async () =>
-        host?.bring(want, new MemoryIntake(), { signal: AbortSignal.timeout(10_000) }),
-      )
+      await assert.rejects(bringFromUpstream(first, digest, `app-${fault.status}`), Failure)
       assert.equal(await bring(second), undefined)
     }
   })
