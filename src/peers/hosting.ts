@@ -3,6 +3,7 @@ import { MARK_BYTES, Marks } from '../oci/marks.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Holding, Holdings } from '../resolve/holdings.ts'
 import type { Want } from '../resolve/source.ts'
+import { Excused } from './excused.ts'
 import { Gathering } from './gathering.ts'
 import type { MemberId } from './member.ts'
 import { type Contact, MARKS_AT_ONCE, type News } from './messages.ts'
@@ -49,6 +50,7 @@ export class Hosting {
   readonly #options: HostingOptions
   readonly #hosted = new Map<Digest, Hosted>()
   readonly #opening = new Map<Digest, Promise<Hosted>>()
+  readonly #excused = new Excused()
   readonly #timer: NodeJS.Timeout
   #isClosed = false
 
@@ -85,7 +87,12 @@ export class Hosting {
     const found = isHere ? [] : await holders(want.digest)
     const held = await holdings.look(want.digest)
     if (this.#isClosed) throw new Failure('stopping', 'the agent is stopping')
-    const hosted = new Hosted(want, this.#options, { isTakeover, held, holders: found })
+    const hosted = new Hosted(want, this.#options, {
+      isTakeover,
+      held,
+      holders: found,
+      excused: this.#excused,
+    })
     this.#hosted.set(want.digest, hosted)
     return hosted
   }
@@ -120,6 +127,7 @@ interface Found {
   /** Of this node. */
   readonly held: Holding | undefined
   readonly holders: readonly Holder[]
+  readonly excused: Excused
 }
 
 interface Sitting {
@@ -150,7 +158,7 @@ class Hosted {
   readonly #looking = new Paced(PASS_ON_MS, () => void this.#lookAtSelf().catch(() => {}))
   #closed = false
 
-  constructor(want: Want, options: HostingOptions, { isTakeover, held, holders }: Found) {
+  constructor(want: Want, options: HostingOptions, { isTakeover, held, holders, excused }: Found) {
     this.#want = want
     this.#options = options
     const { contact } = options.self
@@ -159,6 +167,7 @@ class Hosted {
       digest: want.digest,
       self: this.#self,
       takeover: isTakeover,
+      excused,
       loadOf: options.loadOf,
       now: () => performance.now(),
     })
@@ -195,7 +204,7 @@ class Hosted {
     if (!this.#gathering.has(this.#self)) await this.#lookAtSelf()
   }
 
-  sit({ contact, zone, position, from }: Coming, guest: Guest): Place {
+  sit({ contact, zone, position, from, best }: Coming, guest: Guest): Place {
     const { id } = contact
     this.usedAt = performance.now()
     const place: Sitting = { guest, heardAt: this.usedAt, told: 0, isWhole: false }
@@ -203,7 +212,7 @@ class Hosted {
     this.#places.set(id, place)
     this.#contacts.set(id, contact)
     this.#vouchForHolders()
-    this.#carryOut(this.#gathering.on({ is: 'joined', id, zone, position, whole: false, from }))
+    this.#carryOut(this.#gathering.on({ is: 'joined', id, zone, position, whole: false, from, best }))
     if (id === this.#self) {
       this.#watch()
       this.#begin()

@@ -26,6 +26,8 @@ const repository = v.object({
   name: v.pipe(v.string(), v.check(isRepositoryName)),
 })
 const amount = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+/** Bytes per second. */
+const rate = v.optional(v.pipe(amount, v.maxValue(1e12)))
 const mediaType = v.nullable(v.pipe(v.string(), v.maxLength(255)))
 const platform = v.pipe(
   v.string(),
@@ -64,6 +66,8 @@ export const Ask = v.variant('ask', [
     /** Who asks: the owner may not have heard of it yet. */
     self: Contact,
     zone: v.nullable(v.pipe(v.string(), v.maxLength(255))),
+    /** The fastest that it has received anything of late. */
+    best: rate,
   }),
   /** To a parent: the bytes from there on. Answered with `content` and the bytes. */
   v.object({ ask: v.literal('take'), digest, from: amount }),
@@ -139,7 +143,8 @@ export type Guidance = v.InferOutput<typeof Guidance>
 
 /** From one who follows to the owner. */
 export const News = v.variant('is', [
-  v.object({ is: v.literal('at'), position: amount }),
+  /** `receives`: now, whatever else it gets with it; of one who asks upstream. */
+  v.object({ is: v.literal('at'), position: amount, receives: rate }),
   v.object({ is: v.literal('lost'), parent: memberId }),
   v.object({ is: v.literal('blamed'), parent: memberId }),
   /** Upstream has not given it to me. */

@@ -17,6 +17,7 @@ import { Ask, type Contact, News, parse, refusal, TagAnswer } from './messages.t
 import { Ranks } from './owner.ts'
 import { Participation } from './participation.ts'
 import type { Pseudonyms } from './pseudonyms.ts'
+import { Reception } from './reception.ts'
 import { Roster } from './roster.ts'
 import { serve } from './serving.ts'
 import { ownTable, type Table, tableOf } from './table.ts'
@@ -70,6 +71,7 @@ export class PeerNetwork {
   readonly #dialer: Dialer
   readonly #door: Door
   readonly #roster = new Roster()
+  readonly #reception = new Reception()
   readonly #lending: Lending
   /** Of what registries allow. */
   readonly words: WordOfMouth
@@ -159,6 +161,7 @@ export class PeerNetwork {
       holdings: this.#node.holdings,
       tables: () => this.#tables(joined, want.digest),
       take: (parent, intake, signal) => this.#take(parent, want.digest, intake, signal),
+      reception: this.#reception,
       onBegun: () => this.#participations.set(want.digest, participation),
       onEnded: () => {
         if (this.#participations.get(want.digest) === participation) this.#participations.delete(want.digest)
@@ -336,7 +339,7 @@ export class PeerNetwork {
   }
 
   async #host(ask: Ask & { ask: 'follow' }, line: Line): Promise<void> {
-    const { digest, kind, repository, position, self, zone, from } = ask
+    const { digest, kind, repository, position, self, zone, from, best } = ask
     const joined = this.#joined
     if (joined === undefined) throw new Failure('busy', 'it is not there yet')
     if (!this.#node.allowed(repository)) throw new Failure('denied', 'not through this node')
@@ -346,7 +349,7 @@ export class PeerNetwork {
     // Two that take each other for the owner would wait for each other: one of them has to be it.
     const isOwn = this.#participations.get(digest)?.owner === self.id
     if (isOwn && joined.membership.self.id > self.id) throw new Failure('busy', 'it follows you')
-    const coming = { contact: self, zone: zone ?? undefined, position, from: from ?? undefined }
+    const coming = { contact: self, zone: zone ?? undefined, position, from: from ?? undefined, best }
     const left = new AbortController()
     line.send({ is: 'beat' })
     const place = await joined.hosting.sit({ digest, kind, repository }, coming, {

@@ -2,10 +2,12 @@ import { MARK_BYTES, Marks } from '../oci/marks.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Holdings } from '../resolve/holdings.ts'
 import type { Giver, Source, VouchedIntake, Want } from '../resolve/source.ts'
+import { givingWay, noted } from './giving-way.ts'
 import { type Course, Guide } from './guide.ts'
 import { parseMemberId } from './member.ts'
 import { type Contact, MARKS_AT_ONCE, type News } from './messages.ts'
 import { Paced } from './paced.ts'
+import type { Reception } from './reception.ts'
 import type { Table } from './table.ts'
 
 export interface ParticipationOptions {
@@ -15,6 +17,8 @@ export interface ParticipationOptions {
   /** Owners of what is wanted, the likeliest first. */
   readonly tables: () => readonly Table[]
   readonly take: (parent: Contact, intake: VouchedIntake, signal: AbortSignal) => Promise<void>
+  /** Of this node, whatever it gets. */
+  readonly reception: Reception
   readonly onBegun: () => void
   readonly onEnded: () => void
 }
@@ -23,13 +27,15 @@ export interface ParticipationOptions {
 const NEWS_MS = 25
 /** And at least so often. */
 const BEAT_MS = 1000
+/** So often an owner may call a transfer back from upstream. */
+const MOST_TURNS = 4
 /** Upstream has failed this node. */
 const FAILED: News = { is: 'failed' }
 
 /**
  * One transfer as this node's peers take part in it. `first` asks them before upstream is asked, `last` once more after
- * upstream has failed; either ends with `absent` when it falls to this node to ask upstream. As long as the transfer is
- * under way its owner hears how it gets on, whoever brings the bytes.
+ * upstream has failed; either ends with `absent` when it falls to this node to ask upstream. `heeding` is upstream, until
+ * the owner says otherwise. As long as the transfer is under way its owner hears how it gets on, whoever brings the bytes.
  */
 export class Participation {
   readonly first: Source
@@ -40,6 +46,7 @@ export class Participation {
   #course: Course | undefined
   /** As the owner vouches for them. */
   readonly #vouched = new Marks()
+  #turns = 0
   #toldPosition = -1
   #toldMarks = 0
   #unwatch: (() => void) | undefined
@@ -59,6 +66,17 @@ export class Participation {
     })
   }
 
+  /** The same upstream, which is left for `first` when somebody is to be taken from instead. */
+  heeding(upstream: Source): Source {
+    const { name, kind } = upstream
+    const counted: Source = {
+      name,
+      kind,
+      bring: (want, intake, options) => upstream.bring(want, this.#counted(intake), options),
+    }
+    return givingWay(counted, { to: this.first, turned: (signal) => this.#turned(signal) })
+  }
+
   /** Where it is told what to do. */
   get owner(): Table['id'] | undefined {
     return this.#guide?.owner
@@ -74,7 +92,8 @@ export class Participation {
     signal: AbortSignal,
     mayGoElsewhere = (): boolean => false,
   ): Promise<void> {
-    this.#intake = intake
+    const counted = this.#counted(intake)
+    this.#intake = counted
     const guide = this.#begin()
     intake.vouch(0, this.#vouched.since(0))
     let course: Course | undefined
@@ -85,8 +104,12 @@ export class Participation {
         if (mayGoElsewhere()) continue
         throw new Failure('absent', 'It falls to this node to ask upstream.')
       }
-      if (course.do === 'take' && (await this.#take(course, guide, intake, signal))) return
+      if (course.do === 'take' && (await this.#take(course, guide, counted, signal))) return
     }
+  }
+
+  #counted(intake: VouchedIntake): VouchedIntake {
+    return noted(intake, (bytes) => this.#options.reception.add(bytes))
   }
 
   /** From this parent until all is here; false when that ends before, or when there is another course to take. */
@@ -120,6 +143,18 @@ export class Participation {
     }
   }
 
+  /** The owner has sent this node upstream, and now to a peer. Who has come there without its word is not called back. */
+  #turned(signal: AbortSignal): Promise<void> | undefined {
+    if (this.#course?.do !== 'fetch' || this.#turns === MOST_TURNS) return undefined
+    return this.#calledBack(this.#course, signal)
+  }
+
+  async #calledBack(sent: Course, signal: AbortSignal): Promise<void> {
+    let course: Course | undefined = sent
+    while (course?.do !== 'take') course = await this.#guide?.next(course, signal)
+    this.#turns += 1
+  }
+
   /** Not necessarily the one that is taken from now. */
   #blame(culprits: readonly Giver[]): void {
     for (const { id } of culprits) {
@@ -134,14 +169,15 @@ export class Participation {
   #begin(): Guide {
     if (this.#guide !== undefined) return this.#guide
     this.#options.onBegun()
-    const { want, self, holdings, tables } = this.#options
+    const { want, self, holdings, tables, reception } = this.#options
     this.#guide = new Guide({
       want,
       tables,
       coming: () => {
         this.#toldMarks = 0
         this.#toldPosition = -1
-        return { ...self, position: this.#intake?.position ?? 0, from: this.#from }
+        const position = this.#intake?.position ?? 0
+        return { ...self, position, from: this.#from, best: reception.best }
       },
       onMarks: (first, marks) => this.#vouch(first, marks),
     })
@@ -165,13 +201,14 @@ export class Participation {
 
   /** How far it is; and what comes from upstream here, for all others to hold theirs against. */
   async #tell(): Promise<void> {
-    const { want, holdings } = this.#options
+    const { want, holdings, reception } = this.#options
     const held = await holdings.look(want.digest)
-    if (this.#course?.do === 'fetch') await this.#tellMarks()
+    const isSent = this.#course?.do === 'fetch'
+    if (isSent) await this.#tellMarks()
     if (held === undefined || held.whole) return this.#end(held?.whole === true)
     if (held.position === this.#toldPosition) return
     this.#toldPosition = held.position
-    this.#guide?.tell({ is: 'at', position: held.position })
+    this.#guide?.tell({ is: 'at', position: held.position, receives: isSent ? reception.now : undefined })
   }
 
   async #tellMarks(): Promise<void> {

@@ -18,7 +18,9 @@ export class PeerRegistry implements Registry {
   sources(want: Want): readonly Source[] {
     const upstream = this.#upstream.sources(want)
     const participation = this.#network()?.participate(want)
-    return participation === undefined ? upstream : [participation.first, ...upstream, participation.last]
+    if (participation === undefined) return upstream
+    const heeding = upstream.map((source) => participation.heeding(source))
+    return [participation.first, ...heeding, participation.last]
   }
 
   async tag(repository: Repository, tag: string, options: TagAsking): Promise<TagHead> {

@@ -25,6 +25,8 @@ export interface Coming {
   readonly zone: string | undefined
   readonly position: number
   readonly from: MemberId | 'upstream' | undefined
+  /** The fastest that one has received anything of late, in bytes per second. */
+  readonly best?: number | undefined
 }
 
 /** The owner of a digest, here or elsewhere: it says who brings it from upstream, and who takes it from whom. */
@@ -50,7 +52,7 @@ export function tableOf(owner: Contact, dialer: Dialer): Table {
     id: owner.id,
     name: owner.name,
     isSelf: false,
-    sit: async (want, { contact, zone, position, from }, guest, { signal }) => {
+    sit: async (want, { contact, zone, position, from, best }, guest, { signal }) => {
       const { digest, kind, repository } = want
       const ask = {
         ask: 'follow',
@@ -61,6 +63,7 @@ export function tableOf(owner: Contact, dialer: Dialer): Table {
         from: from ?? null,
         self: contact,
         zone: zone ?? null,
+        best,
       }
       const { answer, line } = await dialer.ask(owner, ask, { signal, ms: ANSWER_MS })
       const left = new AbortController()

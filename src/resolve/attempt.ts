@@ -1,7 +1,7 @@
 import { publish } from '../observe/events.ts'
 import type { Incoming } from './blob-store.ts'
 import { Failure } from './failure.ts'
-import type { Giver, Head, Source, VouchedIntake, Want } from './source.ts'
+import { GaveWay, type Giver, type Head, type Source, type VouchedIntake, type Want } from './source.ts'
 import { asFailure } from './verdict.ts'
 import { unlessAborted } from './wait.ts'
 
@@ -121,7 +121,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     sourceKind: source.kind,
     bytes: incoming.position - before,
     ms: Date.now() - startedAt,
-    error: failure,
+    error: failure instanceof GaveWay ? undefined : failure,
   })
   return failure
 }

@@ -9,7 +9,7 @@ import { Failure } from './failure.ts'
 import { released } from './gate.ts'
 import { Contradiction, corrupt, disputed, isPeer, NOBODY_VOUCHES, unbounded } from './misgiving.ts'
 import { type Bringer, originText, Provenance } from './provenance.ts'
-import type { Giver, Head, Source, Want } from './source.ts'
+import { GaveWay, type Giver, type Head, type Source, type Want } from './source.ts'
 import { type Dispute, Trust } from './trust.ts'
 import { asFailure, mayPass, verdict } from './verdict.ts'
 import { pause, unlessAborted } from './wait.ts'
@@ -371,6 +371,12 @@ export class Flight {
         // It asks another peer now; a source that others have led astray is not to blame.
         else if (isPeer(source)) fruitless.set(source, tried + 1)
         if ((fruitless.get(source) ?? 0) >= policy.tries) this.#sources = this.#sources.slice(1)
+        continue
+      }
+      if (failure instanceof GaveWay) {
+        const { to } = failure
+        this.#sources = [to, ...this.#sources.filter((other) => other !== to)]
+        if (incoming.position > before) fruitless.clear()
         continue
       }
       failures.push(failure)

@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
+import { Failure } from './failure.ts'
 
 /** One thing to fetch. Its digest alone says what it is; the repository says where upstream keeps it. */
 export interface Want {
@@ -28,6 +29,16 @@ export interface Source {
   bring(want: Want, intake: VouchedIntake, options: { signal: AbortSignal }): Promise<void>
   /** These of those who gave it what it brought gave other bytes than those asked for. Said while it brings nothing. */
   blame?(culprits: readonly Giver[]): void
+}
+
+/** Thrown by a source that is well, but is not to go on: what is missing is asked of `to`, and of this one after it. */
+export class GaveWay extends Failure {
+  readonly to: Source
+
+  constructor(source: string, to: Source) {
+    super('unavailable', `${source} is left for ${to.name}.`, { source })
+    this.to = to
+  }
 }
 
 /** What the other side says about the content before its first byte. */

@@ -173,6 +173,7 @@ test('where it is the first one that is slow, the others have it as soon as that
 
 test('so it is with an image of some layers', () => {
   const { perMember, egressRatio } = pull({
+    members: 8,
     speed: (member) => (member === FIRST ? 0.15 : 1),
     ...withPast([FIRST]),
   })

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { MARK_EVERY } from '../../src/oci/marks.ts'
 import type { Contact, Guidance, News } from '../../src/peers/messages.ts'
 import { Participation } from '../../src/peers/participation.ts'
+import { Reception } from '../../src/peers/reception.ts'
 import type { Guest, Table } from '../../src/peers/table.ts'
 import { Failure } from '../../src/resolve/failure.ts'
 import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
@@ -73,6 +74,7 @@ async function transfer(
       intake.expect({ size: bytes.length, mediaType: undefined })
       await parents.get(id)?.(intake, signal)
     },
+    reception: new Reception(),
     onBegun: () => {},
     onEnded: () => {},
   })
