@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { WhyReport } from '../../src/observe/report.ts'
 import { withoutSettings } from '../support/agent-process.ts'
 import { Daemon } from '../support/daemon.ts'
 import { type Hand, handAt } from './hand.ts'
@@ -142,6 +143,13 @@ export class ClusterNode {
   /** How many others it knows to be there. */
   async peers(): Promise<number> {
     return await this.metric('leat_peers_connected')
+  }
+
+  /** It is the one to say who brings this to whom. */
+  async owns(digest: string): Promise<boolean> {
+    const { body } = await this.ask(`/api/v1/why?subject=${encodeURIComponent(digest)}`)
+    const { peers } = JSON.parse(body?.toString() ?? '') as WhyReport
+    return peers?.owner.self === true
   }
 
   /** What a stranger at this place hears at the door of another. */
