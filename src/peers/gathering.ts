@@ -99,12 +99,13 @@ export class Gathering {
   }
 
   #joined(event: Joined): void {
-    const { id, zone, position, whole, from, best } = event
+    const { id, zone, position, whole, from, hasFailed, best } = event
     const known = this.#parties.get(id)
     const left = known === undefined ? [] : this.#returned(known, event)
     const party = known ?? this.#parties.add(id, position)
     party.zone = zone
     party.word.best ??= best
+    if (hasFailed) party.hasFailed = true
     if (whole) this.#hasAll(party)
     else if (from !== undefined && this.#claims !== undefined) this.#claims.set(party, from)
     else if (from !== undefined) this.#adopt(party, from)

@@ -33,8 +33,6 @@ export class Guide {
   /** Nobody says anything any more. */
   #isLeft = false
   #hasMovedOn = false
-  /** What every owner is to know from the start. */
-  #arrival: News | undefined
   #running: Promise<void>
   readonly #waiting = new Set<() => void>()
 
@@ -46,6 +44,11 @@ export class Guide {
   /** At whose table this is. */
   get owner(): MemberId | undefined {
     return this.#owner?.id
+  }
+
+  /** Nobody at the first owner's table could bring it. */
+  get hasMovedOn(): boolean {
+    return this.#hasMovedOn
   }
 
   /** The course in force, as soon as there is one other than `known`. Rejects with the signal's reason. */
@@ -76,13 +79,12 @@ export class Guide {
     this.#place?.tell(news)
   }
 
-  /** Once, when nobody here can bring it: to the next owner, who is told this news. False when there is none. */
-  moveOn(news: News): boolean {
+  /** Once, when nobody here can bring it: to the next owner. False when there is none. */
+  moveOn(): boolean {
     if (!this.#isLeft || this.#hasMovedOn || this.#next() === undefined) return false
     this.#hasMovedOn = true
     this.#isLeft = false
     this.#course = undefined
-    this.#arrival = news
     this.#running = this.#running.then(() => this.#run())
     return true
   }
@@ -122,7 +124,6 @@ export class Guide {
     try {
       const place = await table.sit(want, coming(), guest, { signal })
       this.#place = place
-      if (this.#arrival !== undefined) place.tell(this.#arrival)
       if (signal.aborted) place.leave()
       else await abandoned
     } catch {

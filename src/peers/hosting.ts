@@ -204,7 +204,7 @@ class Hosted {
     if (!this.#gathering.has(this.#self)) await this.#lookAtSelf()
   }
 
-  sit({ contact, zone, position, from, best }: Coming, guest: Guest): Place {
+  sit({ contact, zone, position, from, hasFailed, best }: Coming, guest: Guest): Place {
     const { id } = contact
     this.usedAt = performance.now()
     const place: Sitting = { guest, heardAt: this.usedAt, told: 0, isWhole: false }
@@ -212,7 +212,8 @@ class Hosted {
     this.#places.set(id, place)
     this.#contacts.set(id, contact)
     this.#vouchForHolders()
-    this.#carryOut(this.#gathering.on({ is: 'joined', id, zone, position, whole: false, from, best }))
+    const joined = { is: 'joined', id, zone, position, whole: false, from, hasFailed, best } as const
+    this.#carryOut(this.#gathering.on(joined))
     if (id === this.#self) {
       this.#watch()
       this.#begin()

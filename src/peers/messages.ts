@@ -66,6 +66,8 @@ export const Ask = v.variant('ask', [
     /** Who asks: the owner may not have heard of it yet. */
     self: Contact,
     zone: v.nullable(v.pipe(v.string(), v.maxLength(255))),
+    /** Upstream has failed it already: it has gone on from an owner who could not help. */
+    failed: v.optional(v.boolean()),
     /** The fastest that it has received anything of late. */
     best: rate,
   }),

@@ -339,17 +339,27 @@ export class PeerNetwork {
   }
 
   async #host(ask: Ask & { ask: 'follow' }, line: Line): Promise<void> {
-    const { digest, kind, repository, position, self, zone, from, best } = ask
+    const { digest, kind, repository, position, self, zone, from, failed, best } = ask
     const joined = this.#joined
     if (joined === undefined) throw new Failure('busy', 'it is not there yet')
     if (!this.#node.allowed(repository)) throw new Failure('denied', 'not through this node')
     if (self.id !== line.shown.id || self.fingerprint !== line.shown.fingerprint) {
       throw new Failure('denied', 'it is somebody else')
     }
-    // Two that take each other for the owner would wait for each other: one of them has to be it.
-    const isOwn = this.#participations.get(digest)?.owner === self.id
+    const own = this.#participations.get(digest)
+    // All come together where it has gone itself.
+    if (own?.isElsewhere) throw new Failure('busy', 'it asks the next owner')
+    // Two that take each other for the owner would wait for each other: one of them has to be it, and not the one that has given it up.
+    const isOwn = own?.owner === self.id && !failed
     if (isOwn && joined.membership.self.id > self.id) throw new Failure('busy', 'it follows you')
-    const coming = { contact: self, zone: zone ?? undefined, position, from: from ?? undefined, best }
+    const coming = {
+      contact: self,
+      zone: zone ?? undefined,
+      position,
+      from: from ?? undefined,
+      hasFailed: failed,
+      best,
+    }
     const left = new AbortController()
     line.send({ is: 'beat' })
     const place = await joined.hosting.sit({ digest, kind, repository }, coming, {

@@ -16,6 +16,8 @@ export type Event =
       readonly position: number
       readonly whole: boolean
       readonly from?: MemberId | 'upstream' | undefined
+      /** Upstream has failed it, at another's table. */
+      readonly hasFailed?: boolean | undefined
       /** By its own word: the fastest that it has received anything of late, in bytes per second. */
       readonly best?: number | undefined
     }

@@ -5,7 +5,7 @@ import type { Giver, Source, VouchedIntake, Want } from '../resolve/source.ts'
 import { givingWay, noted } from './giving-way.ts'
 import { type Course, Guide } from './guide.ts'
 import { parseMemberId } from './member.ts'
-import { type Contact, MARKS_AT_ONCE, type News } from './messages.ts'
+import { type Contact, MARKS_AT_ONCE } from './messages.ts'
 import { Paced } from './paced.ts'
 import type { Reception } from './reception.ts'
 import type { Table } from './table.ts'
@@ -29,8 +29,6 @@ const NEWS_MS = 25
 const BEAT_MS = 1000
 /** So often an owner may call a transfer back from upstream. */
 const MOST_TURNS = 4
-/** Upstream has failed this node. */
-const FAILED: News = { is: 'failed' }
 
 /**
  * One transfer as this node's peers take part in it. `first` asks them before upstream is asked, `last` once more after
@@ -46,6 +44,8 @@ export class Participation {
   #course: Course | undefined
   /** As the owner vouches for them. */
   readonly #vouched = new Marks()
+  /** Upstream has failed this node. */
+  #hasFailed = false
   #turns = 0
   #toldPosition = -1
   #toldMarks = 0
@@ -61,8 +61,10 @@ export class Participation {
     }
     this.last = sourceOf((intake, signal) => {
       this.#guide?.renounce()
-      this.#guide?.tell(FAILED)
-      return this.#bring(intake, signal, () => this.#guide?.moveOn(FAILED) === true)
+      this.#guide?.tell({ is: 'failed' })
+      this.#course = undefined
+      this.#hasFailed = true
+      return this.#bring(intake, signal, () => this.#guide?.moveOn() === true)
     })
   }
 
@@ -82,6 +84,11 @@ export class Participation {
     return this.#guide?.owner
   }
 
+  /** At another's table than the first owner's. */
+  get isElsewhere(): boolean {
+    return this.#guide?.hasMovedOn === true
+  }
+
   /** Its owner hears no more of it. */
   close(): void {
     this.#end(false)
@@ -99,11 +106,9 @@ export class Participation {
     let course: Course | undefined
     for (;;) {
       course = await guide.next(course, signal)
+      if (course.do === 'fetch' && mayGoElsewhere()) continue
       this.#course = course
-      if (course.do === 'fetch') {
-        if (mayGoElsewhere()) continue
-        throw new Failure('absent', 'It falls to this node to ask upstream.')
-      }
+      if (course.do === 'fetch') throw new Failure('absent', 'It falls to this node to ask upstream.')
       if (course.do === 'take' && (await this.#take(course, guide, counted, signal))) return
     }
   }
@@ -177,7 +182,7 @@ export class Participation {
         this.#toldMarks = 0
         this.#toldPosition = -1
         const position = this.#intake?.position ?? 0
-        return { ...self, position, from: this.#from, best: reception.best }
+        return { ...self, position, from: this.#from, hasFailed: this.#hasFailed, best: reception.best }
       },
       onMarks: (first, marks) => this.#vouch(first, marks),
     })

@@ -25,6 +25,8 @@ export interface Coming {
   readonly zone: string | undefined
   readonly position: number
   readonly from: MemberId | 'upstream' | undefined
+  /** Upstream has failed one already. */
+  readonly hasFailed?: boolean | undefined
   /** The fastest that one has received anything of late, in bytes per second. */
   readonly best?: number | undefined
 }
@@ -52,7 +54,7 @@ export function tableOf(owner: Contact, dialer: Dialer): Table {
     id: owner.id,
     name: owner.name,
     isSelf: false,
-    sit: async (want, { contact, zone, position, from, best }, guest, { signal }) => {
+    sit: async (want, { contact, zone, position, from, hasFailed, best }, guest, { signal }) => {
       const { digest, kind, repository } = want
       const ask = {
         ask: 'follow',
@@ -63,6 +65,7 @@ export function tableOf(owner: Contact, dialer: Dialer): Table {
         from: from ?? null,
         self: contact,
         zone: zone ?? null,
+        failed: hasFailed,
         best,
       }
       const { answer, line } = await dialer.ask(owner, ask, { signal, ms: ANSWER_MS })
