@@ -373,15 +373,15 @@ export class Flight {
         if ((fruitless.get(source) ?? 0) >= policy.tries) this.#sources = this.#sources.slice(1)
         continue
       }
+      const hasProgressed = incoming.position - before >= policy.progressBytes
+      if (hasProgressed) fruitless.clear()
       if (failure instanceof GaveWay) {
         const { to } = failure
         this.#sources = [to, ...this.#sources.filter((other) => other !== to)]
-        if (incoming.position > before) fruitless.clear()
         continue
       }
       failures.push(failure)
-      if (incoming.position - before >= policy.progressBytes) fruitless.clear()
-      else fruitless.set(source, tried + 1)
+      if (!hasProgressed) fruitless.set(source, tried + 1)
       if (failure instanceof Contradiction || this.#isBeyond(source, failure))
         await this.#preferOver(source, incoming, failure)
       else {
