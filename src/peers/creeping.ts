@@ -1,5 +1,6 @@
 import { type Party, reachOf } from './party.ts'
 import { PIECE } from './placing.ts'
+import { usualRate } from './pulse.ts'
 
 /** One that is so much behind its parent, at less than so much of the parent's speed, creeps. */
 const LAG_MS = 1500
@@ -79,7 +80,7 @@ function isLagging(child: Party, parent: Party, bytes: number, now: number): boo
   const { position, pace } = child
   const missing = bytes - position
   if (now - pace.placedAt < LAG_MS || missing < MUCH || missing < (pace.rate * SOON_MS) / 1000) return false
-  const expected = parent.pace.gives ?? (parent.pace.rate || fastest(settled(parent, now)))
+  const expected = parent.pace.gives ?? (usualRate(parent.pace) || fastest(settled(parent, now)))
   const isSole = parent.children.size === 1 && child.children.size > 0
   // How fast one can give that had it all before has to be tried.
   if (parent.pace.gives === undefined && parent.pace.rate === 0 && isSole) return parent.root === 'holder'

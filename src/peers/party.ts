@@ -55,6 +55,9 @@ export interface Pace {
   gives: number | undefined
   measuredAt: number
   measuredFrom: number
+  /** When it was first measured to get anything, and where it was then. */
+  begunAt: number
+  begunFrom: number
   /** How often it stood still, since it last got on. */
   stalls: number
 }
@@ -69,6 +72,8 @@ export function newPace(now: number, position: number): Pace {
     gives: undefined,
     measuredAt: now,
     measuredFrom: position,
+    begunAt: now,
+    begunFrom: position,
     stalls: 0,
   }
 }

@@ -1,5 +1,5 @@
 import type { MemberId } from './member.ts'
-import { type Party, reachOf } from './party.ts'
+import { type Pace, type Party, reachOf } from './party.ts'
 import { PIECE } from './placing.ts'
 
 /** Who says nothing for so long is not there. */
@@ -19,9 +19,14 @@ export function measure({ pace, position, root }: Party, now: number): void {
   const ms = now - pace.measuredAt
   if (ms < MEASURE_MS || root === 'holder') return
   const bytes = position - pace.measuredFrom
-  if (bytes > 0 || pace.rate > 0) {
+  const isFirst = pace.rate === 0
+  if (bytes > 0 || !isFirst) {
     const rate = (bytes * 1000) / ms
-    pace.rate = pace.rate === 0 ? rate : (pace.rate + rate) / 2
+    pace.rate = isFirst ? rate : (pace.rate + rate) / 2
+  }
+  if (isFirst && bytes > 0) {
+    pace.begunAt = now
+    pace.begunFrom = position
   }
   pace.measuredAt = now
   pace.measuredFrom = position
@@ -32,6 +37,15 @@ export function measureEnd({ pace, position }: Party, bytes: number, now: number
   const ms = now - pace.measuredAt
   if (position === 0 || ms <= 0 || (pace.rate > 0 && ms < MEASURE_MS / 2)) return
   pace.rate = Math.max(pace.rate, ((bytes - pace.measuredFrom) * 1000) / ms)
+}
+
+/**
+ * What whoever takes it, too, can be expected to get: no more than this one has had from its beginning on. Of late it may
+ * have had its link to itself, when other contents that it took beside were there.
+ */
+export function usualRate({ rate, measuredAt, measuredFrom, begunAt, begunFrom }: Pace): number {
+  const bytes = measuredFrom - begunFrom
+  return bytes > 0 ? Math.min(rate, (bytes * 1000) / (measuredAt - begunAt)) : rate
 }
 
 /** To be called whenever a party may have got another parent, or its parent more: notes since when there is something to be had. */

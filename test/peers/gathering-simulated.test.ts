@@ -73,6 +73,14 @@ test('who comes later gets it at the speed of its link, one by one or all at onc
   for (const { egressRatio } of [rolling, burst]) assert.ok(egressRatio < 1.001)
 })
 
+test('who takes layers of different sizes beside each other is not taken for slow by those that follow', () => {
+  const layers = [28 * MIB, 20 * MIB, 12 * MIB, 4 * MIB]
+  for (const seed of SEEDS) {
+    const rolling = pull({ seed, layers, joinsAtMs: (member) => member * 4000 })
+    for (const speed of speeds(rolling.perMember)) assert.ok(speed > 0.75, `seed ${seed}: ${speed}`)
+  }
+})
+
 test('what is of another zone comes over once for each zone', () => {
   const { lastMs, crossings } = pull({ members: 15, zones: 3 })
   assert.ok(lastMs <= 1.15 * IMAGE, `${lastMs} ms`)
