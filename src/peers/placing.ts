@@ -31,6 +31,7 @@ type Reasons = readonly [
   isBehind: number,
   crowd: number,
   depth: number,
+  slow: number,
   load: number,
   draw: number,
 ]
@@ -81,15 +82,16 @@ function reasonsFor(child: Party, party: Party, chain: number, elsewhere: number
   const isLate = reachOf(party) + SLACK < child.position ? 1 : 0
   const canDisplace = isForeign === 0 && child.children.size === 0 && !child.isSlow
   let load = 0
+  let slow = 0
   for (const other of party.children) {
-    if (other === child || other.isSlow) continue
-    if (canDisplace && isDisplaceable(other, child, party)) continue
-    load += 1
+    if (other === child) continue
+    if (other.isSlow) slow += 1
+    else if (!canDisplace || !isDisplaceable(other, child, party)) load += 1
   }
   const crowd = crowdOf(party, load, chain)
   // Where a chain branches the lot decides, so that it is not the same member for all digests.
   const depth = crowd === 1 ? Math.max(0, party.depth - chain / CROWN) : party.depth
-  return [isForeign, isLate, crowd, depth, elsewhere, party.draw]
+  return [isForeign, isLate, crowd, depth, slow, elsewhere, party.draw]
 }
 
 /** 0: the end of a chain; 1: may branch; 2: the end of a chain that is long already; then those that are busy or slow. */

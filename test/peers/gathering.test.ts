@@ -295,6 +295,18 @@ test('who takes more slowly than those behind it could is passed over and become
   crowd.untilWhole()
 })
 
+test('one that gives to nobody but a slow one is not as good as one that gives to nobody', () => {
+  const crowd = chain(3, { size: 400 * PIECE })
+  crowd.untilWhole()
+  crowd.join('slow')
+  const slow = crowd.members.get(named('slow'))
+  assert.ok(slow)
+  slow.most = 1
+  for (let at = 0; at < 12; at += 1) crowd.live()
+  for (const name of ['3', '4']) crowd.join(name)
+  assert.equal(new Set(parents(crowd, 'slow', '3', '4')).size, 3)
+})
+
 test('who takes as much as those behind it do is not passed over again and again', () => {
   const crowd = new Crowd({ size: 1000 * PIECE })
   crowd.join('has', { whole: true })
