@@ -25,7 +25,7 @@ export const PeersReport = v.object({
       version: v.string(),
       /** It speaks as this node does; who does not is not asked. */
       understood: v.boolean(),
-      /** To how many peers it gives content, as it said last, rounded down: 0 are fewer than 4, then 4, 8, 16 and so on. */
+      /** To how many peers it gives content, as it said last, rounded down to a power of two. */
       load: v.number(),
       since: time,
       /** What this node was given by it, and gave to it, since then. */

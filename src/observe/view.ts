@@ -71,7 +71,7 @@ export interface PeerView extends PeerPlace {
   readonly version: string
   /** It speaks as this node does. */
   readonly isUnderstood: boolean
-  /** To how many peers it gives content, as it said last; a few are none. */
+  /** To how many peers it gives content, as it said last, rounded down to a power of two. */
   readonly load: number
   readonly since: number
   /** Bytes that it has given to this node, and was given by it, since then. */

@@ -23,12 +23,10 @@ export interface Member {
   readonly load: number
 }
 
-/** Where it makes a difference to others: a few are none, more are told as the power of two below. */
+/** As it is told to others: the power of two below, so that what makes no difference to them is not told. */
 export function loadOf(uploads: number): number {
-  return uploads < FEW ? 0 : 2 ** Math.floor(Math.log2(uploads))
+  return uploads === 0 ? 0 : 2 ** Math.floor(Math.log2(uploads))
 }
-
-const FEW = 4
 
 /** The agents that know the secret of the swarm and are there now. */
 export interface Membership {
