@@ -107,6 +107,7 @@ export class Flight {
   #whenDeserted: (() => void) | undefined
   readonly #trust = new Trust()
   #dispute: Dispute | undefined
+  #isCutting = false
   /** Ends the attempt under way, and only that. */
   #attempting: AbortController | undefined
   #marks: Marks | undefined
@@ -487,7 +488,9 @@ export class Flight {
 
   /** There is more to be seen of the bytes, or to compare them with. */
   #examine(incoming: Incoming): void {
-    const dispute = this.#dispute === undefined ? this.#trust.check(incoming.marks) : undefined
+    // What is being cut off is not found to be good any more, or readers would have some of it.
+    const isOpen = this.#dispute === undefined && !this.#isCutting
+    const dispute = isOpen ? this.#trust.check(incoming.marks) : undefined
     if (dispute !== undefined) this.#endAttempt(dispute)
     this.audience.wake()
     this.#options.changed()
@@ -508,7 +511,12 @@ export class Flight {
     const unvouched = incoming.position - limit
     if (unvouched <= 0 || unvouched > UNVOUCHED_BYTES) return
     if (!incoming.kept || limit === 0 || limit % MARK_EVERY !== 0) return
-    await incoming.cutTo(limit)
+    this.#isCutting = true
+    try {
+      await incoming.cutTo(limit)
+    } finally {
+      this.#isCutting = false
+    }
     this.audience.cutBack(incoming.position, new Failure('disk', 'What came could not be kept.'))
     if (incoming.position === 0) this.#inherited = false
     this.#trust.forget(incoming.position)

@@ -97,6 +97,24 @@ function blamed(t: TestContext, digest: Digest): Events['verify.failed'][] {
 }
 
 describe('what peers bring', () => {
+  it('is not passed on while it is given up', async () => {
+    const bytes = randomBytes(30 * MARK_EVERY)
+    const { flights } = setUp([
+      peer('one', async ({ intake }) => {
+        intake.expect({ size: bytes.length, mediaType: undefined })
+        intake.vouch(0, marksOf(bytes))
+        await pour(intake, bytes, 3 * MARK_EVERY)
+        const { flight } = flights.join(wantOf(bytes))
+        await until(flights, flight, () => flight.released === 3 * MARK_EVERY)
+        await pour(intake, bytes, 9 * MARK_EVERY)
+        throw new Failure('absent', 'it falls to upstream')
+      }),
+      upstream(sends(bytes)),
+    ])
+    const { flight } = flights.join(wantOf(bytes))
+    assert.deepEqual(await pull(flight), bytes)
+  })
+
   it('is not passed on before it is vouched for, or all of it is verified', async () => {
     const bytes = randomBytes(500_000)
     const hold = gate()
