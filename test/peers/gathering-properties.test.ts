@@ -16,6 +16,7 @@ const joining = fc.record({
   whole: fc.nat({ max: 9 }).map((drawn) => drawn === 0),
   from: fc.option(fc.oneof(name, fc.constant('upstream')), { nil: undefined }),
   best: fc.constantFrom(undefined, 1000, 1e12),
+  hasFailed: fc.nat({ max: 9 }).map((drawn) => drawn === 0),
 })
 const step = fc.oneof(
   joining,
@@ -34,10 +35,11 @@ function take(crowd: Crowd, one: Step): void {
   if (one.do === 'pass') crowd.tick(one.ms)
   else if (one.do === 'live') for (let at = 0; at < one.rounds; at += 1) crowd.live(1 + (at % 5))
   else if (one.do === 'join') {
-    const { who, pieces: has, zone, whole, from, best } = one
+    const { who, pieces: has, zone, whole, from, best, hasFailed } = one
     crowd.join(who, {
       position: has * PIECE,
       whole,
+      hasFailed,
       ...(zone === undefined ? {} : { zone }),
       ...(best === undefined ? {} : { best }),
       ...(from === undefined ? {} : { from: from === 'upstream' ? from : named(from) }),

@@ -256,6 +256,17 @@ test('when upstream fails one after the other, all are told that it is the end',
   assert.equal(crowd.gathering.size, 0)
 })
 
+test('whom upstream has failed elsewhere is not sent there, and where all are such it is the end at once', () => {
+  const crowd = new Crowd()
+  assert.deepEqual(crowd.join('0', { hasFailed: true }), [{ to: '0', do: 'end' }])
+  crowd.join('1')
+  crowd.join('2', { hasFailed: true })
+  crowd.untilWhole()
+  crowd.join('3', { hasFailed: true })
+  crowd.untilWhole()
+  assert.ok(crowd.orders.every(({ to, do: what }) => what !== 'fetch' || to === '1'))
+})
+
 test('whom nobody can help asks upstream itself after ten seconds, two at most', () => {
   const crowd = chain(6)
   for (const name of ['0', '1', '2', '3', '4', '5']) {

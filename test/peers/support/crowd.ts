@@ -69,10 +69,11 @@ export class Crowd {
       zone?: string
       from?: MemberId | 'upstream'
       best?: number
+      hasFailed?: boolean
     } = {},
   ): Order[] {
     const id = named(name)
-    const { position = 0, whole = false, zone, from, best } = options
+    const { position = 0, whole = false, zone, from, best, hasFailed } = options
     const doing: Order | undefined =
       from === undefined
         ? undefined
@@ -92,7 +93,7 @@ export class Crowd {
       brings: Number.POSITIVE_INFINITY,
     })
     this.ended.delete(id)
-    return this.tell({ is: 'joined', id, zone, position, whole, from, best })
+    return this.tell({ is: 'joined', id, zone, position, whole, from, best, hasFailed })
   }
 
   leave(name: string): Order[] {
