@@ -22,10 +22,12 @@ export interface Waygiving {
   readonly to: Source
   /** Called in each attempt, once something has come; it gives way when that resolves. Undefined: it does not. */
   readonly turned: (signal: AbortSignal) => Promise<void> | undefined
+  /** So many bytes have come. */
+  readonly note: (bytes: number) => void
 }
 
 /** A source that is left for another; but not before it has answered, as it may be all the others who do not. */
-export function givingWay(source: Source, { to, turned }: Waygiving): Source {
+export function givingWay(source: Source, { to, turned, note }: Waygiving): Source {
   const { name, kind } = source
   return {
     name,
@@ -35,7 +37,8 @@ export function givingWay(source: Source, { to, turned }: Waygiving): Source {
       const leaving = new AbortController()
       const within = AbortSignal.any([signal, leaving.signal])
       let isListening = false
-      const listen = (): void => {
+      const hear = (bytes: number): void => {
+        note(bytes)
         if (isListening) return
         isListening = true
         turned(within)?.then(
@@ -44,7 +47,7 @@ export function givingWay(source: Source, { to, turned }: Waygiving): Source {
         )
       }
       try {
-        await source.bring(want, noted(intake, listen), { signal: within })
+        await source.bring(want, noted(intake, hear), { signal: within })
       } catch (error) {
         throw leaving.signal.aborted && !signal.aborted ? gaveWay : error
       } finally {

@@ -349,7 +349,8 @@ export class PeerNetwork {
     const own = this.#participations.get(digest)
     // All come together where it has gone itself.
     if (own?.isElsewhere) throw new Failure('busy', 'it asks the next owner')
-    // Two that take each other for the owner would wait for each other: one of them has to be it, and not the one that has given it up.
+    // Two that take each other for the owner would wait for each other: one of them has to be it,
+    // and not the one that has given it up.
     const isOwn = own?.owner === self.id && !failed
     if (isOwn && joined.membership.self.id > self.id) throw new Failure('busy', 'it follows you')
     const coming = {

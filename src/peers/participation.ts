@@ -64,19 +64,17 @@ export class Participation {
       this.#guide?.tell({ is: 'failed' })
       this.#course = undefined
       this.#hasFailed = true
-      return this.#bring(intake, signal, () => this.#guide?.moveOn() === true)
+      return this.#bring(intake, signal)
     })
   }
 
   /** The same upstream, which is left for `first` when somebody is to be taken from instead. */
   heeding(upstream: Source): Source {
-    const { name, kind } = upstream
-    const counted: Source = {
-      name,
-      kind,
-      bring: (want, intake, options) => upstream.bring(want, this.#counted(intake), options),
-    }
-    return givingWay(counted, { to: this.first, turned: (signal) => this.#turned(signal) })
+    return givingWay(upstream, {
+      to: this.first,
+      turned: (signal) => this.#turned(signal),
+      note: (bytes) => this.#options.reception.add(bytes),
+    })
   }
 
   /** Where it is told what to do. */
@@ -94,27 +92,19 @@ export class Participation {
     this.#end(false)
   }
 
-  async #bring(
-    intake: VouchedIntake,
-    signal: AbortSignal,
-    mayGoElsewhere = (): boolean => false,
-  ): Promise<void> {
-    const counted = this.#counted(intake)
+  async #bring(intake: VouchedIntake, signal: AbortSignal): Promise<void> {
+    const counted = noted(intake, (bytes) => this.#options.reception.add(bytes))
     this.#intake = counted
     const guide = this.#begin()
     intake.vouch(0, this.#vouched.since(0))
     let course: Course | undefined
     for (;;) {
       course = await guide.next(course, signal)
-      if (course.do === 'fetch' && mayGoElsewhere()) continue
+      if (course.do === 'fetch' && this.#hasFailed && guide.moveOn()) continue
       this.#course = course
       if (course.do === 'fetch') throw new Failure('absent', 'It falls to this node to ask upstream.')
       if (course.do === 'take' && (await this.#take(course, guide, counted, signal))) return
     }
-  }
-
-  #counted(intake: VouchedIntake): VouchedIntake {
-    return noted(intake, (bytes) => this.#options.reception.add(bytes))
   }
 
   /** From this parent until all is here; false when that ends before, or when there is another course to take. */

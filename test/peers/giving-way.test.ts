@@ -2,89 +2,32 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { MARK_EVERY } from '../../src/oci/marks.ts'
-import type { Contact, Guidance, News } from '../../src/peers/messages.ts'
-import { Participation } from '../../src/peers/participation.ts'
-import { Reception } from '../../src/peers/reception.ts'
-import type { Guest, Table } from '../../src/peers/table.ts'
-import type { Failure } from '../../src/resolve/failure.ts'
+import type { Contact } from '../../src/peers/messages.ts'
 import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
-import { Flights } from '../../src/resolve/flights.ts'
-import { Held } from '../../src/resolve/held.ts'
-import type { VouchedIntake, Want } from '../../src/resolve/source.ts'
+import type { VouchedIntake } from '../../src/resolve/source.ts'
 import { startFaultyUpstream } from '../support/faulty-upstream.ts'
-import { digestOf, MemoryStore, marksOf } from '../support/memory-store.ts'
+import { marksOf } from '../support/memory-store.ts'
 import { type Attempt, aborted, pour, ScriptedSource, sends, stallsAt } from '../support/scripted-source.ts'
 import { Cluster } from './cluster.ts'
+import { contactOf, type Seat, seated } from './support/seated.ts'
 
 const MIB = 1024 * 1024
 const QUICK = { ...DEFAULT_POLICY, stallMs: 40, backoffMs: 1 }
 
-function contactOf(digit: string): Contact {
-  const fingerprint = digit.repeat(64)
-  return { id: digit.repeat(32) as Contact['id'], name: digit, host: '127.0.0.1', port: 1, fingerprint }
-}
+const [ONE, OTHER] = [contactOf('a'), contactOf('b')]
 
-const [SELF, OWNER, ONE, OTHER] = [contactOf('0'), contactOf('f'), contactOf('a'), contactOf('b')]
-
-interface Told {
-  say(guidance: Guidance): void
-  die(): void
-}
-
-interface Setting {
+interface Setting extends Pick<Seat, 'take' | 'hears' | 'policy'> {
   readonly bytes: Buffer
   readonly upstream: ScriptedSource
-  readonly take: (parent: Contact, intake: VouchedIntake, signal: AbortSignal) => Promise<void>
-  readonly hears?: (news: News) => void
-  readonly policy?: typeof QUICK
 }
 
-/** A transfer at the table of an owner that says what the test says, fetched from upstream at first. */
-function begin({ bytes, upstream, take, hears = () => {}, policy = DEFAULT_POLICY }: Setting) {
-  const store = new MemoryStore()
-  let guest: Guest | undefined
-  const want: Want = {
-    digest: digestOf(bytes),
-    kind: 'blob',
-    repository: { registry: 'up.test', name: 'app' },
-  }
-  const table: Table = {
-    id: OWNER.id,
-    name: OWNER.name,
-    isSelf: false,
-    sit: async (_want, _coming, who) => {
-      guest = who
-      queueMicrotask(() => who.guided({ is: 'fetch' }))
-      return { tell: hears, leave: () => who.abandoned() }
-    },
-  }
-  const flights: Flights = new Flights({
-    store,
-    sources: () => [participation.first, participation.heeding(upstream), participation.last],
-    policy,
-    describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
-    limit: 10,
+/** Fetched from upstream at first, as the owner says. */
+function begin({ upstream, ...setting }: Setting) {
+  return seated({
+    ...setting,
+    first: { is: 'fetch' },
+    sources: (participation) => [participation.first, participation.heeding(upstream), participation.last],
   })
-  const participation: Participation = new Participation({
-    want,
-    self: { contact: SELF, zone: undefined },
-    holdings: new Held(store, flights),
-    tables: () => [table],
-    take,
-    reception: new Reception(),
-    onBegun: () => {},
-    onEnded: () => {},
-  })
-  const owner: Told = {
-    say: (guidance) => guest?.guided(guidance),
-    die: () => guest?.abandoned(),
-  }
-  const ended = async (): Promise<Failure | undefined> => {
-    const failure = await flights.join(want).flight.ended
-    participation.close()
-    return failure
-  }
-  return { owner, ended, store, want }
 }
 
 const source = (...steps: ((attempt: Attempt) => Promise<void>)[]) => new ScriptedSource('registry', steps)

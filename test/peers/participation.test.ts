@@ -3,24 +3,15 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { MARK_EVERY } from '../../src/oci/marks.ts'
 import type { Contact, Guidance, News } from '../../src/peers/messages.ts'
-import { Participation } from '../../src/peers/participation.ts'
-import { Reception } from '../../src/peers/reception.ts'
-import type { Guest, Table } from '../../src/peers/table.ts'
 import { Failure } from '../../src/resolve/failure.ts'
 import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
-import { Flights } from '../../src/resolve/flights.ts'
-import { Held } from '../../src/resolve/held.ts'
-import type { VouchedIntake, Want } from '../../src/resolve/source.ts'
-import { digestOf, MemoryStore, marksOf } from '../support/memory-store.ts'
+import type { VouchedIntake } from '../../src/resolve/source.ts'
+import { marksOf } from '../support/memory-store.ts'
 import { aborted, pour } from '../support/scripted-source.ts'
+import { contactOf, seated } from './support/seated.ts'
 
 /** All of them are named alike. */
-function contactOf(digit: string): Contact {
-  const fingerprint = digit.repeat(64)
-  return { id: digit.repeat(32) as Contact['id'], name: 'node', host: '127.0.0.1', port: 1, fingerprint }
-}
-
-const [SELF, LIAR, HONEST, THIRD] = [contactOf('0'), contactOf('a'), contactOf('b'), contactOf('c')]
+const [LIAR, HONEST] = [contactOf('a', 'node'), contactOf('b', 'node')]
 
 /** What each parent does when it is taken from. */
 type Gives = (intake: VouchedIntake, signal: AbortSignal) => Promise<void>
@@ -32,54 +23,26 @@ async function transfer(
   first: Guidance,
   replies: (news: News) => Guidance | undefined,
 ): Promise<{ news: News[]; failure: Failure | undefined; taken: Contact['id'][] }> {
-  const store = new MemoryStore()
   const news: News[] = []
   const taken: Contact['id'][] = []
-  const want: Want = {
-    digest: digestOf(bytes),
-    kind: 'blob',
-    repository: { registry: 'up.test', name: 'app' },
-  }
-  const table: Table = {
-    id: THIRD.id,
-    name: THIRD.name,
-    isSelf: false,
-    sit: async (_want, _coming, guest: Guest) => {
-      queueMicrotask(() => guest.guided(first))
-      return {
-        tell: (one) => {
-          news.push(one)
-          const reply = replies(one)
-          if (reply !== undefined) guest.guided(reply)
-        },
-        leave: () => guest.abandoned(),
-      }
+  const { owner, ended } = seated({
+    bytes,
+    first,
+    hears: (one) => {
+      news.push(one)
+      const reply = replies(one)
+      if (reply !== undefined) owner.say(reply)
     },
-  }
-  const flights: Flights = new Flights({
-    store,
-    sources: () => [participation.first],
+    sources: (participation) => [participation.first],
     policy: { ...DEFAULT_POLICY, backoffMs: 1 },
-    describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
-    limit: 10,
-  })
-  const participation: Participation = new Participation({
-    want,
-    self: { contact: SELF, zone: undefined },
-    holdings: new Held(store, flights),
-    tables: () => [table],
     take: async ({ id, name }, intake, signal) => {
       taken.push(id)
       intake.from({ id, name })
       intake.expect({ size: bytes.length, mediaType: undefined })
       await parents.get(id)?.(intake, signal)
     },
-    reception: new Reception(),
-    onBegun: () => {},
-    onEnded: () => {},
   })
-  const failure = await flights.join(want).flight.ended
-  participation.close()
+  const failure = await ended()
   return { news, failure, taken }
 }
 

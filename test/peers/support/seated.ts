@@ -1,0 +1,80 @@
+import type { Contact, Guidance, News } from '../../../src/peers/messages.ts'
+import { Participation } from '../../../src/peers/participation.ts'
+import { Reception } from '../../../src/peers/reception.ts'
+import type { Guest, Table } from '../../../src/peers/table.ts'
+import type { Failure } from '../../../src/resolve/failure.ts'
+import { DEFAULT_POLICY } from '../../../src/resolve/flight.ts'
+import { Flights } from '../../../src/resolve/flights.ts'
+import { Held } from '../../../src/resolve/held.ts'
+import type { Source, VouchedIntake, Want } from '../../../src/resolve/source.ts'
+import { digestOf, MemoryStore } from '../../support/memory-store.ts'
+
+export function contactOf(digit: string, name = digit): Contact {
+  const fingerprint = digit.repeat(64)
+  return { id: digit.repeat(32) as Contact['id'], name, host: '127.0.0.1', port: 1, fingerprint }
+}
+
+const [SELF, OWNER] = [contactOf('0'), contactOf('f')]
+
+export interface Owner {
+  say(guidance: Guidance): void
+  die(): void
+}
+
+export interface Seat {
+  readonly bytes: Uint8Array
+  /** What the owner says at first. */
+  readonly first: Guidance
+  readonly hears?: (news: News) => void
+  readonly sources: (participation: Participation) => readonly Source[]
+  readonly take: (parent: Contact, intake: VouchedIntake, signal: AbortSignal) => Promise<void>
+  readonly policy?: typeof DEFAULT_POLICY
+}
+
+/** A transfer at the table of an owner that says what the test says. */
+export function seated({ bytes, first, hears = () => {}, sources, take, policy = DEFAULT_POLICY }: Seat) {
+  const store = new MemoryStore()
+  let guest: Guest | undefined
+  const want: Want = {
+    digest: digestOf(bytes),
+    kind: 'blob',
+    repository: { registry: 'up.test', name: 'app' },
+  }
+  const table: Table = {
+    id: OWNER.id,
+    name: OWNER.name,
+    isSelf: false,
+    sit: async (_want, _coming, who) => {
+      guest = who
+      queueMicrotask(() => who.guided(first))
+      return { tell: hears, leave: () => who.abandoned() }
+    },
+  }
+  const flights: Flights = new Flights({
+    store,
+    sources: () => sources(participation),
+    policy,
+    describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
+    limit: 10,
+  })
+  const participation: Participation = new Participation({
+    want,
+    self: { contact: SELF, zone: undefined },
+    holdings: new Held(store, flights),
+    tables: () => [table],
+    take,
+    reception: new Reception(),
+    onBegun: () => {},
+    onEnded: () => {},
+  })
+  const owner: Owner = {
+    say: (guidance) => guest?.guided(guidance),
+    die: () => guest?.abandoned(),
+  }
+  const ended = async (): Promise<Failure | undefined> => {
+    const failure = await flights.join(want).flight.ended
+    participation.close()
+    return failure
+  }
+  return { owner, ended, store, want }
+}
