@@ -67,6 +67,8 @@ export function printSummary(rows: readonly Row[]): string {
 }
 
 function target(check: Check): string {
+  if (check.atLeast !== undefined && check.atMost !== undefined)
+    return `target ${show(check.atLeast, check.unit)} to ${show(check.atMost, check.unit)}`
   if (check.atLeast !== undefined) return `target >= ${show(check.atLeast, check.unit)}`
   if (check.atMost !== undefined) return `target <= ${show(check.atMost, check.unit)}`
   return ''

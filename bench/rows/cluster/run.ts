@@ -15,7 +15,7 @@ export interface Cluster {
 }
 
 const MIB = 1 << 20
-const LAYERS = [28 * MIB, 20 * MIB, 12 * MIB, 4 * MIB]
+export const LAYERS = [28 * MIB, 20 * MIB, 12 * MIB, 4 * MIB]
 
 /** What a run of pulls of one new image has come to. */
 export interface Outcome {
