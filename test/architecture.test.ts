@@ -40,7 +40,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   config: ['oci'],
   // Besides events: the shapes of the admin API's answers, which the CLI reads too.
   http: ['resolve', 'oci', EVENTS, 'observe/report.ts', 'observe/upkeep-report.ts', 'observe/warm-report.ts'],
-  resolve: ['oci', EVENTS],
+  resolve: ['lib', 'oci', EVENTS],
   store: ['oci', EVENTS, ...INTERFACES],
   upstream: ['oci', EVENTS, ...INTERFACES],
   // Agents tell each other how warming goes in the words in which the admin API does.
@@ -61,15 +61,18 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'resolve/failure.ts',
   ],
   warm: [
+    'lib',
     'oci',
     EVENTS,
     'observe/warm-report.ts',
     'observe/words.ts',
     'upkeep/refusal.ts',
     'upkeep/ticking.ts',
+    'resolve/manifest-body.ts',
     ...INTERFACES,
   ],
   oci: [],
+  lib: [],
 }
 
 /** Packages that stand behind a seam, and the one room that knows them. */

@@ -2,6 +2,37 @@ import { channel } from 'node:diagnostics_channel'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
 
+/**
+ * Why a client of the registry API was refused, or cut off, for what it takes of this agent:
+ *
+ * - `connections`: there were too many, and its own was idle, or the newest
+ * - `answers`: too many answers were under way
+ * - `seats`: too many bodies were being sent, and none ended in time
+ * - `slow`: it took its body too slowly while others waited
+ * - `stalled`: it took nothing for too long
+ * - `streams`: it opened more HTTP/2 streams at once than it may
+ * - `resets`: it reset most of the HTTP/2 streams that it opened
+ * - `frames`: it sent more HTTP/2 frames than its requests need
+ * - `pipelined`: it sent too many requests ahead of their answers
+ * - `malformed`: it sent what is not HTTP
+ * - `body`: it sent a request body that is too large
+ */
+export const REJECTIONS = [
+  'connections',
+  'answers',
+  'seats',
+  'slow',
+  'stalled',
+  'streams',
+  'resets',
+  'frames',
+  'pipelined',
+  'malformed',
+  'body',
+] as const
+
+export type Rejection = (typeof REJECTIONS)[number]
+
 /** The facts that the agent makes known. Log, metrics and journal listen; nothing in the way of a byte waits for them. */
 export interface Events {
   'request.ended': {
@@ -21,6 +52,7 @@ export interface Events {
     readonly aborted: boolean
     readonly error: string | undefined
   }
+  'http.rejected': { readonly reason: Rejection }
   'flight.started': {
     readonly digest: Digest
     readonly kind: 'manifest' | 'blob'

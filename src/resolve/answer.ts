@@ -20,7 +20,9 @@ export interface BlobAnswer {
 export interface ManifestAnswer {
   readonly digest: Digest
   readonly mediaType: string
-  readonly bytes: Uint8Array
+  readonly size: number
+  /** Small manifests are in memory. A large one is read where it is stored, and closed by whoever is given it. */
+  readonly body: Uint8Array | Content
   readonly how: How
 }
 

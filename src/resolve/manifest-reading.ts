@@ -5,6 +5,7 @@ import { MANIFEST_LIMIT } from './attempt.ts'
 import type { Content } from './content.ts'
 import { Failure } from './failure.ts'
 import type { Description } from './flight.ts'
+import { readContent } from './manifest-body.ts'
 import type { Manifest } from './manifest-memory.ts'
 
 /**
@@ -36,28 +37,19 @@ export function describeManifest(bytes: Uint8Array, declared: string | undefined
 export async function readManifest(content: Content, options: { signal: AbortSignal }): Promise<Manifest> {
   const { digest, size } = content
   if (size > MANIFEST_LIMIT) throw notAManifest(digest)
-  const bytes = await readAll(async (target, position) => {
-    const readable = await content.readable(position, options)
-    return content.read(target.subarray(0, readable - position), position)
-  }, size)
-  const mediaType = content.mediaType ?? describeManifest(bytes, undefined).mediaType
-  if (mediaType === undefined) throw notAManifest(digest)
-  return { digest, mediaType, bytes }
+  const bytes = await readContent(content, options)
+  return { digest, mediaType: typeIn(content, bytes), bytes }
 }
 
-/** Exactly `size` bytes from the start. */
-export async function readAll(
-  read: (target: Uint8Array, position: number) => Promise<number>,
-  size: number,
-): Promise<Uint8Array> {
-  const bytes = new Uint8Array(size)
-  let position = 0
-  while (position < size) {
-    const length = await read(bytes.subarray(position), position)
-    if (length === 0) throw new Failure('disk', `The file ended after ${position} of ${size} bytes.`)
-    position += length
-  }
-  return bytes
+export async function typeOf(content: Content, options: { signal: AbortSignal }): Promise<string> {
+  if (content.size > MANIFEST_LIMIT) throw notAManifest(content.digest)
+  return content.mediaType ?? typeIn(content, await readContent(content, options))
+}
+
+function typeIn(content: Content, bytes: Uint8Array): string {
+  const mediaType = content.mediaType ?? describeManifest(bytes, undefined).mediaType
+  if (mediaType === undefined) throw notAManifest(content.digest)
+  return mediaType
 }
 
 function notAManifest(digest: Digest): Failure {

@@ -1,3 +1,4 @@
+import { Slots } from '../lib/slots.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
@@ -11,8 +12,9 @@ import { follow } from './follow.ts'
 import { type FreshnessPolicy, isFresh, Revalidation } from './freshness.ts'
 import { Held } from './held.ts'
 import type { Holdings } from './holdings.ts'
+import { readAll, settled } from './manifest-body.ts'
 import { ManifestMemory } from './manifest-memory.ts'
-import { describeManifest, readAll, readManifest } from './manifest-reading.ts'
+import { describeManifest, readManifest, typeOf } from './manifest-reading.ts'
 import type { Registry, TagAsking, TagHead } from './registry.ts'
 import type { Want } from './source.ts'
 import { Shared, unlessAborted } from './wait.ts'
@@ -28,6 +30,10 @@ export interface ResolutionOptions {
 }
 
 const HIT: How = { kind: 'hit' }
+/** A larger manifest is never in memory whole, but for a moment to be described. */
+const IN_MEMORY = 64 * 1024
+const LARGE_AT_ONCE = 2
+const NEVER = new AbortController().signal
 /** So many flights of others may fail before one who joined them is told that it failed. */
 const MOST_OTHERS = 3
 
@@ -43,6 +49,7 @@ export class Resolution implements Resolver {
   readonly #firsthand = new Shared<TagHead>()
   readonly #patienceMs: number
   readonly #manifests: ManifestMemory
+  readonly #largeManifests = new Slots(LARGE_AT_ONCE)
   /** Grows with everything that the store drops. */
   #forgotten = 0
 
@@ -57,7 +64,10 @@ export class Resolution implements Resolver {
       store: options.store,
       sources: (want) => options.registry.sources(want),
       policy: options.flightPolicy,
-      describe,
+      describe: (want, incoming, declared) =>
+        want.kind === 'manifest' && incoming.position > IN_MEMORY
+          ? this.#largeManifests.use(NEVER, () => describe(want, incoming, declared))
+          : describe(want, incoming, declared),
       limit: options.flightLimit,
     })
     this.holdings = new Held(options.store, this.flights)
@@ -92,17 +102,25 @@ export class Resolution implements Resolver {
     if (remembered !== undefined) {
       this.#store.touch(digest)
       const { mediaType, bytes } = remembered
-      return { digest, mediaType, bytes, how: HIT }
+      return { digest, mediaType, size: bytes.length, body: bytes, how: HIT }
     }
     const forgotten = this.#forgotten
     const { content, how } = await this.#open({ kind: 'manifest', repository, digest }, options)
+    const { size } = content
+    let isGiven = false
     try {
+      if (size > IN_MEMORY) {
+        const mediaType = await this.#largeManifests.use(options.signal, () => typeOf(content, options))
+        isGiven = true
+        return { digest, mediaType, size, body: content, how }
+      }
       const manifest = await readManifest(content, options)
       // One that was dropped from the store while it was read must not come back from memory.
       if (forgotten === this.#forgotten) this.#manifests.put(manifest)
-      return { ...manifest, how }
+      const { mediaType, bytes } = manifest
+      return { digest, mediaType, size, body: bytes, how }
     } finally {
-      await content.close()
+      if (!isGiven) await content.close()
     }
   }
 
@@ -134,7 +152,9 @@ export class Resolution implements Resolver {
   /** What a tag is, as another node is told it. Firsthand: without asking other nodes, who may be waiting for that one. */
   async tagHead(repository: Repository, tag: string, { signal, isFirsthand }: TagAsking): Promise<TagHead> {
     if (!isFirsthand) {
-      const { digest, mediaType } = await this.manifestByTag(repository, tag, { signal })
+      const { digest, mediaType } = await settled(await this.manifestByTag(repository, tag, { signal }), {
+        signal,
+      })
       const record = await this.#catalog.tag(repository, tag)
       return { digest, mediaType, size: undefined, ageMs: ageOf(record) }
     }
@@ -235,7 +255,7 @@ export class Resolution implements Resolver {
     const checkedAt = Date.now() - Math.max(0, ageMs)
     const before = await this.#catalog.tag(repository, tag)
     // A tag is moved only to what this node can serve.
-    const { mediaType } = await this.manifestByDigest(repository, digest, options)
+    const { mediaType } = await settled(await this.manifestByDigest(repository, digest, options), options)
     const record: TagRecord = { digest, mediaType, checkedAt }
     await ifPossible(this.#catalog.rememberTag(repository, tag, record))
     await ifPossible(this.#catalog.rememberSeen(repository, digest))

@@ -1,11 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { Slots } from '../lib/slots.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { ManifestAnswer } from '../resolve/answer.ts'
 import { Failure } from '../resolve/failure.ts'
+import { bytesOf, settled } from '../resolve/manifest-body.ts'
 import { Landing } from './landing.ts'
 import type { Place } from './place.ts'
-import { Slots } from './slots.ts'
 
 /** More blobs at once bring no more bytes, and take the registry's patience. */
 const BLOBS = 6
@@ -41,14 +42,15 @@ export class Fetching {
     repository: Repository,
     reference: Digest | { tag: string },
     options: Options,
-  ): Promise<ManifestAnswer> {
+  ): Promise<Omit<ManifestAnswer, 'body'> & { readonly bytes: Uint8Array }> {
     const { resolver } = this.#place
     return this.ask(async () => {
       const answer = await (typeof reference === 'string'
         ? resolver.manifestByDigest(repository, reference, options)
         : resolver.manifestByTag(repository, reference.tag, options))
+      const bytes = await bytesOf(answer, options)
       await this.#keep(repository, answer.digest, options)
-      return answer
+      return { ...answer, bytes }
     }, options)
   }
 
@@ -80,7 +82,8 @@ export class Fetching {
       while (this.#place.coming(digest) !== undefined) await landing.next(options.signal)
       if ((await this.#place.stored(digest)) !== undefined) return
       this.#place.forget(digest)
-      const { how } = await this.#place.resolver.manifestByDigest(repository, digest, options)
+      const again = await this.#place.resolver.manifestByDigest(repository, digest, options)
+      const { how } = await settled(again, options)
       if (how.kind !== 'hit') await this.#landed(digest, landing, options.signal)
       else if ((await this.#place.stored(digest)) === undefined) throw new Failure('disk', LET_GO)
     } finally {

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import { asDone } from '../lib/slots.ts'
 import { publish } from '../observe/events.ts'
 import type { WarmedImage, WarmLine, WarmProgress } from '../observe/warm-report.ts'
 import { ticking } from '../upkeep/ticking.ts'
@@ -7,7 +8,6 @@ import { countMissing, WarmingImage } from './image.ts'
 import type { Order } from './order.ts'
 import type { Place } from './place.ts'
 import { Shortfall } from './shortfall.ts'
-import { asDone } from './slots.ts'
 import { Tally } from './tally.ts'
 import type { Found } from './walk.ts'
 

@@ -7,7 +7,7 @@ import type { BlobAnswer } from '../../src/resolve/answer.ts'
 import { Failure } from '../../src/resolve/failure.ts'
 import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/resolve/freshness.ts'
-import { readAll } from '../../src/resolve/manifest-reading.ts'
+import { bytesOf, readAll } from '../../src/resolve/manifest-body.ts'
 import { Resolution } from '../../src/resolve/resolver.ts'
 import { MemoryCatalog } from '../support/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../support/memory-store.ts'
@@ -116,7 +116,7 @@ describe('a manifest', () => {
     const bytes = manifestOf(randomBytes(10))
     const digest = registry.add(bytes, OCI_MANIFEST)
     const first = await resolution.manifestByDigest(alpine, digest, { signal })
-    assert.ok(Buffer.from(first.bytes).equals(bytes))
+    assert.ok(Buffer.from(await bytesOf(first, { signal })).equals(bytes))
     assert.equal(first.mediaType, OCI_MANIFEST)
     await until(() => store.stored.has(digest))
     const second = await resolution.manifestByDigest(alpine, digest, { signal })
@@ -144,7 +144,7 @@ describe('a manifest', () => {
     await until(() => store.openContents === 1)
     store.stored.delete(digest)
     resolution.forget(digest)
-    assert.deepEqual(Buffer.from((await reading).bytes), bytes)
+    assert.deepEqual(Buffer.from(await bytesOf(await reading, { signal })), bytes)
     registry.failure = new Failure('absent', 'upstream has lost it too')
     await assert.rejects(resolution.manifestByDigest(alpine, digest, { signal }), { code: 'absent' })
   })
