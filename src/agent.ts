@@ -1,6 +1,6 @@
 import { createAdminServer } from './http/admin.ts'
 import type { CertificateFiles } from './http/certificate.ts'
-import { createRegistryServer, type ListenAddress } from './http/server.ts'
+import { createRegistryServer, type ListenAddress, type RegistryServer } from './http/server.ts'
 import { contentViewOf } from './observe/content-view.ts'
 import { Reporter } from './observe/reporter.ts'
 import type { FlightView, NodeView } from './observe/view.ts'
@@ -215,7 +215,7 @@ class NodeAgent implements Agent {
       defaultNamespace = DEFAULT_NAMESPACE,
     } = this.#options
     const core = await openCore(this.#options, this.#undo)
-    const { upstreams, store, resolution } = core
+    const { store, resolution } = core
     await this.#joinPeers(core)
     const registry = createRegistryServer({
       ...this.#options,
@@ -227,7 +227,7 @@ class NodeAgent implements Agent {
     this.#undo.push((drainMs) =>
       Promise.all([registry.drain({ timeoutMs: drainMs }), this.#leavePeers({ drainMs })]),
     )
-    const reporter = new Reporter(this.#view(store, upstreams, resolution))
+    const reporter = new Reporter(this.#view(core, registry))
     this.#undo.push(() => reporter.close())
     const upkeep = new Upkeep(store, defaultNamespace)
     const warming = new Warming(placeOf(core, this.#options), this.#options.warm, () =>
@@ -278,7 +278,7 @@ class NodeAgent implements Agent {
     await undone(this.#undo, drainMs)
   }
 
-  #view(store: Store, upstreams: Upstreams, resolution: Resolution): NodeView {
+  #view({ store, upstreams, resolution }: Core, registry: RegistryServer): NodeView {
     const allowed = allowedBy(this.#options.allow)
     return {
       ...contentViewOf(store),
@@ -291,6 +291,7 @@ class NodeAgent implements Agent {
         admin: this.#adminAddress && written(this.#adminAddress),
       }),
       store: () => ({ ...store.usage(), ...store.room() }),
+      clients: () => ({ ...registry.usage(), files: store.reads() }),
       scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: this.#options.scrubRate ?? 0 }),
       unready: () => {
         if (this.#draining) return ['The agent is shutting down.']

@@ -3,8 +3,7 @@ import { OCTET_STREAM } from '../oci/media-types.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { How, Resolver } from '../resolve/answer.ts'
 import type { Content } from '../resolve/content.ts'
-import { firstByte, sendBody } from './body.ts'
-import type { BodyBuffers } from './buffers.ts'
+import { type BodyDesk, sendSelected } from './body.ts'
 import { cacheStatus } from './cache-status.ts'
 import { contentHeaders, etagOf } from './content-headers.ts'
 import type { Exchange } from './exchange.ts'
@@ -13,10 +12,8 @@ import { refuse } from './respond.ts'
 
 const NOTHING = Buffer.alloc(0)
 
-export interface BlobDesk {
+export interface BlobDesk extends BodyDesk {
   readonly resolver: Resolver
-  readonly buffers: BodyBuffers
-  readonly firstByteMs: number
 }
 
 export async function respondBlob(
@@ -47,7 +44,6 @@ function respondHead(exchange: Exchange, digest: Digest, size: number, how: How)
 }
 
 async function respondContent(exchange: Exchange, content: Content, how: How, desk: BlobDesk): Promise<void> {
-  const { signal } = exchange
   const { digest, size } = content
   const selection = selectFrom(exchange, digest, size)
   const headers = contentHeaders(exchange, digest, how)
@@ -63,12 +59,7 @@ async function respondContent(exchange: Exchange, content: Content, how: How, de
   const { status, parts } = selection
   Object.assign(headers, selection.headers)
   if (size === 0) return exchange.answer(status, headers, NOTHING)
-  // A transfer that fails before its first byte can still be told as an error, so the status line waits for that.
-  const start = parts[0]?.range?.start ?? 0
-  await firstByte(content, start, { patienceMs: desk.firstByteMs, signal })
-  signal.throwIfAborted()
-  exchange.begin(status, headers)
-  await sendBody(exchange, content, parts, { buffers: desk.buffers, signal })
+  await sendSelected(exchange, content, { status, headers, parts }, desk)
 }
 
 function selectFrom(exchange: Exchange, digest: Digest, size: number): Selection {

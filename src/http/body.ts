@@ -1,23 +1,53 @@
 import type { ByteRange } from '../oci/range.ts'
 import type { Content } from '../resolve/content.ts'
 import { Failure } from '../resolve/failure.ts'
-import type { BodyBuffers, Piece, Seat } from './buffers.ts'
+import type { BodyBuffers, Loan, Piece } from './buffers.ts'
 import { ClientGone, type Exchange } from './exchange.ts'
-import type { Part } from './parts.ts'
+import type { Part, Selection } from './parts.ts'
+import type { Seat, Seats } from './seats.ts'
+
+/** What bodies are read from. */
+export type Readable = Pick<Content, 'size' | 'readable' | 'read'>
+
+/** What bodies are sent with. */
+export interface BodyDesk {
+  readonly buffers: BodyBuffers
+  readonly seats: Seats
+  /** How long the status line waits for the first byte of content that is on its way. */
+  readonly firstByteMs: number
+}
+
+/** Answers with the parts of a content that were asked for. */
+export async function sendSelected(
+  exchange: Exchange,
+  content: Readable,
+  { status, headers, parts }: Extract<Selection, { readonly parts: unknown }>,
+  { buffers, seats, firstByteMs }: BodyDesk,
+): Promise<void> {
+  const { signal } = exchange
+  // A transfer that fails before its first byte can still be told as an error, so the status line waits for that.
+  const start = parts[0]?.range?.start ?? 0
+  await firstByte(content, start, { patienceMs: firstByteMs, signal })
+  const seat = await seats.take(exchange, { signal })
+  try {
+    exchange.begin(status, headers)
+    await sendBody(exchange, content, parts, { buffers, seat, signal })
+  } finally {
+    seat.leave()
+  }
+}
 
 /**
  * Sends parts of a content as the body of an exchange whose headers are set. The next piece is read while the ones
  * before it are being written, which is as fast as sendfile; a piece goes back to the pool when the kernel has it.
  */
-export async function sendBody(
+async function sendBody(
   exchange: Exchange,
-  content: Content,
+  content: Readable,
   parts: readonly Part[],
-  options: { buffers: BodyBuffers; signal: AbortSignal },
+  { buffers, seat, signal }: { buffers: BodyBuffers; seat: Seat; signal: AbortSignal },
 ): Promise<void> {
-  const { signal } = options
-  const seat = await options.buffers.seat({ signal })
-  const outlet = new Outlet(exchange, seat, signal)
+  const outlet = new Outlet(exchange, buffers.open(), seat, signal)
   try {
     for (const { text, range } of parts) {
       if (text !== undefined) outlet.text(text)
@@ -26,13 +56,12 @@ export async function sendBody(
     exchange.finish()
   } finally {
     outlet.close()
-    seat.leave()
   }
 }
 
 /** Until the first byte is there, but not much longer than clients wait for a status line. Fails if it will not come. */
-export async function firstByte(
-  content: Content,
+async function firstByte(
+  content: Readable,
   offset: number,
   { patienceMs, signal }: { patienceMs: number; signal: AbortSignal },
 ): Promise<void> {
@@ -54,7 +83,7 @@ export async function firstByte(
 
 async function sendRange(
   outlet: Outlet,
-  content: Content,
+  content: Readable,
   { start, end }: ByteRange,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
@@ -64,7 +93,7 @@ async function sendRange(
     let readable = content.readable(offset, { signal })
     if (typeof readable !== 'number') {
       outlet.flush()
-      readable = await readable
+      readable = await outlet.without(readable)
     }
     const length = Math.min(readable, end) - offset
     const piece = outlet.take(length) ?? (await outlet.nextPiece(length))
@@ -74,7 +103,7 @@ async function sendRange(
   }
 }
 
-async function fill(content: Content, piece: Piece, length: number, offset: number): Promise<number> {
+async function fill(content: Readable, piece: Piece, length: number, offset: number): Promise<number> {
   let filled = 0
   try {
     const target = length < piece.bytes.length ? piece.bytes.subarray(0, length) : piece.bytes
@@ -94,6 +123,7 @@ async function fill(content: Content, piece: Piece, length: number, offset: numb
 /** Where pieces leave for the client and come back from. */
 class Outlet {
   readonly #exchange: Exchange
+  readonly #loan: Loan
   readonly #seat: Seat
   readonly #signal: AbortSignal
   readonly #onAbort = () => this.#moved()
@@ -101,15 +131,16 @@ class Outlet {
   #broken = false
   #flushed = false
 
-  constructor(exchange: Exchange, seat: Seat, signal: AbortSignal) {
+  constructor(exchange: Exchange, loan: Loan, seat: Seat, signal: AbortSignal) {
     this.#exchange = exchange
+    this.#loan = loan
     this.#seat = seat
     this.#signal = signal
     signal.addEventListener('abort', this.#onAbort)
   }
 
   take(most: number): Piece | undefined {
-    return this.#seat.take(most)
+    return this.#loan.take(most)
   }
 
   async nextPiece(most: number): Promise<Piece> {
@@ -119,7 +150,7 @@ class Outlet {
       })
       if (this.#broken) throw new ClientGone()
       this.#signal.throwIfAborted()
-      const piece = this.#seat.take(most)
+      const piece = this.#loan.take(most)
       if (piece !== undefined) return piece
     }
   }
@@ -127,15 +158,11 @@ class Outlet {
   write(piece: Piece, length: number): void {
     this.#flushed = true
     const { bytes } = piece
-    this.#exchange.write(length < bytes.length ? bytes.subarray(0, length) : bytes, (error) => {
-      piece.release()
-      if (error) this.#broken = true
-      this.#moved()
-    })
+    this.#send(length < bytes.length ? bytes.subarray(0, length) : bytes, () => piece.release())
   }
 
   text(text: Buffer): void {
-    this.#exchange.write(text, () => {})
+    this.#send(text, () => {})
   }
 
   /** The headers need not wait for the first byte. */
@@ -145,8 +172,27 @@ class Outlet {
     this.#exchange.flush()
   }
 
+  /** While there is nothing to send, another may have the seat. */
+  async without<Result>(waited: Promise<Result>): Promise<Result> {
+    this.#seat.rest()
+    const result = await waited
+    await this.#seat.resume()
+    return result
+  }
+
   close(): void {
     this.#signal.removeEventListener('abort', this.#onAbort)
+    this.#loan.close()
+  }
+
+  #send(bytes: Uint8Array, taken: () => void): void {
+    this.#seat.sending()
+    this.#exchange.write(bytes, (error) => {
+      taken()
+      this.#seat.taken(bytes.length)
+      if (error) this.#broken = true
+      this.#moved()
+    })
   }
 
   #moved(): void {

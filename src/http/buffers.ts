@@ -4,6 +4,11 @@ const SPARE = 16 * 1024
 const SPARE_SHARE = 1 / 4
 const MOST_AT_ONCE = 3
 
+/** How many bodies can be sent at once through so much memory, and each still move on. */
+export function mostBodies(totalBytes: number): number {
+  return Math.max(1, Math.floor((totalBytes * SPARE_SHARE) / SPARE))
+}
+
 /** Memory lent for one read and the write after it. */
 export interface Piece {
   readonly bytes: Uint8Array
@@ -12,66 +17,44 @@ export interface Piece {
 }
 
 /**
- * The memory that all bodies together go through. Most of it is shared, in big pieces while few responses are under
- * way and in small ones when there are many. The rest is cut into spares, one for every seat: clients that stall may
- * hold all that is shared, and whoever has a seat still moves on. Who finds no seat waits for one, first come first
- * served.
+ * The memory that all bodies together go through. Most of it is shared, in big pieces while few bodies are sent and in
+ * small ones when there are many. The rest is cut into spares, one for each body: clients that stall may hold all that
+ * is shared, and every body still moves on.
  */
 export class BodyBuffers {
   readonly #maxSlabs: number
-  readonly #maxSeats: number
   readonly #slabs: Slab[] = []
   readonly #spares: Uint8Array[] = []
-  readonly #waiting: (() => void)[] = []
-  #seated = 0
+  #loans = 0
+  #pieces = 0
 
   constructor(totalBytes: number) {
-    this.#maxSeats = Math.max(1, Math.floor((totalBytes * SPARE_SHARE) / SPARE))
     this.#maxSlabs = Math.floor((totalBytes * (1 - SPARE_SHARE)) / SLAB)
   }
 
-  /** How many responses hold memory or may. */
-  get seated(): number {
-    return this.#seated
+  /** Pieces that are lent now. */
+  get pieces(): number {
+    return this.#pieces
   }
 
-  async seat({ signal }: { signal: AbortSignal }): Promise<Seat> {
-    if (this.#seated < this.#maxSeats) this.#seated += 1
-    else await this.#turn(signal)
-    const lender = {
-      shared: (most: number) => this.#takeShared(most),
+  /** For one body. There may be as many as `mostBodies` says; seats.ts sees to that. */
+  open(): Loan {
+    this.#loans += 1
+    return new Loan({
+      shared: (most) => this.#takeShared(most),
       spare: () => this.#spares.pop() ?? Buffer.allocUnsafeSlow(SPARE),
-      left: (spare: Uint8Array | undefined) => this.#leave(spare),
-    }
-    return new Seat(lender)
-  }
-
-  /** The seat of whoever leaves is handed over, not freed: nobody can come in between. */
-  #leave(spare: Uint8Array | undefined): void {
-    if (spare !== undefined) this.#spares.push(spare)
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#seated -= 1
-    else next()
-  }
-
-  #turn(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason)
-      const turn = () => {
-        signal.removeEventListener('abort', leave)
-        resolve()
-      }
-      const leave = () => {
-        this.#waiting.splice(this.#waiting.indexOf(turn), 1)
-        reject(signal.reason)
-      }
-      signal.addEventListener('abort', leave, { once: true })
-      this.#waiting.push(turn)
+      counted: (change) => {
+        this.#pieces += change
+      },
+      closed: (spare) => {
+        this.#loans -= 1
+        if (spare !== undefined) this.#spares.push(spare)
+      },
     })
   }
 
   #takeShared(most: number): Piece | undefined {
-    const fair = (this.#maxSlabs * SLAB) / (MOST_AT_ONCE * this.#seated)
+    const fair = (this.#maxSlabs * SLAB) / (MOST_AT_ONCE * this.#loans)
     const wanted = SIZES.find((size) => size <= fair && size < 2 * most) ?? SIZES[2]
     const slab = this.#slabFor(wanted)
     return slab?.lend()
@@ -94,22 +77,23 @@ export class BodyBuffers {
 interface Lender {
   shared(most: number): Piece | undefined
   spare(): Uint8Array
-  left(spare: Uint8Array | undefined): void
+  counted(change: 1 | -1): void
+  closed(spare: Uint8Array | undefined): void
 }
 
-/** One response's right to memory. */
-export class Seat {
+/** The memory of one body. */
+export class Loan {
   readonly #lender: Lender
   #held = 0
   #spare: Uint8Array | undefined
   #spareIsOut = false
-  #leaving = false
+  #isClosed = false
 
   constructor(lender: Lender) {
     this.#lender = lender
   }
 
-  /** Undefined: this response holds all it may; it gets more when it has released a piece. */
+  /** Undefined: this body holds all it may; it gets more when it has released a piece. */
   take(most: number): Piece | undefined {
     if (this.#held === MOST_AT_ONCE) return undefined
     const shared = this.#lender.shared(most)
@@ -123,19 +107,21 @@ export class Seat {
   }
 
   /** Given back for others once the last piece is. */
-  leave(): void {
-    this.#leaving = true
-    if (this.#held === 0) this.#lender.left(this.#spare)
+  close(): void {
+    this.#isClosed = true
+    if (this.#held === 0) this.#lender.closed(this.#spare)
   }
 
   #lent(bytes: Uint8Array, giveBack: () => void): Piece {
     this.#held += 1
+    this.#lender.counted(1)
     return {
       bytes,
       release: () => {
         giveBack()
         this.#held -= 1
-        if (this.#leaving && this.#held === 0) this.#lender.left(this.#spare)
+        this.#lender.counted(-1)
+        if (this.#isClosed && this.#held === 0) this.#lender.closed(this.#spare)
       },
     }
   }

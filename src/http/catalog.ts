@@ -1,6 +1,7 @@
 import { registryInPath } from '../oci/registry-host.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { Resolver } from '../resolve/answer.ts'
+import type { BodyDesk } from './body.ts'
 import type { Exchange } from './exchange.ts'
 import { respondPage } from './lists.ts'
 import type { Query } from './query.ts'
@@ -9,11 +10,19 @@ import type { Query } from './query.ts'
 export async function respondCatalog(
   exchange: Exchange,
   asked: { path: string; query: Query },
-  { resolver, allowed }: { resolver: Resolver; allowed: (repository: Repository) => boolean },
+  {
+    resolver,
+    allowed,
+    lists,
+  }: {
+    resolver: Resolver
+    allowed: (repository: Repository) => boolean
+    lists: BodyDesk
+  },
 ): Promise<void> {
   const repositories = (await resolver.repositories()).filter(allowed)
   const names = repositories.map(({ registry, name }) => `${registryInPath(registry)}/${name}`)
   // Writing `:` as `__` has changed the order.
   names.sort()
-  respondPage(exchange, names, asked, (items) => ({ repositories: items }))
+  await respondPage(exchange, names, { ...asked, desk: lists }, (items) => ({ repositories: items }))
 }

@@ -1,7 +1,9 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import { constants, type ServerHttp2Stream } from 'node:http2'
 import { type Events, publish } from '../observe/events.ts'
 import type { Repository } from '../oci/repository.ts'
+import type { Client } from './client.ts'
+import type { Sender } from './seats.ts'
 
 /** What the endpoints find out about a request, for whoever watches. */
 export interface Findings {
@@ -22,14 +24,22 @@ interface Outgoing {
   on(event: 'close' | 'error', listener: () => void): unknown
 }
 
+/** Who asks, and over which connection. */
+export interface Origin {
+  readonly client: Client
+  readonly connection: object
+}
+
 // Node's parser knows its methods, but HTTP/2 takes any word, and each would become a metric of its own.
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'CONNECT', 'TRACE'])
 
 /** One request and its answer, the same for HTTP/1.1 and HTTP/2. Publishes `request.ended`, once, when it is over. */
-export abstract class Exchange {
+export abstract class Exchange implements Sender {
   readonly method: string
   readonly target: string
   readonly headers: IncomingHttpHeaders
+  readonly client: Client
+  readonly connection: object
   readonly findings: Findings = {
     route: 'unknown',
     repository: undefined,
@@ -43,20 +53,23 @@ export abstract class Exchange {
   /** Made only for those who look at it: most answers are given before anyone could wait. */
   #gone: AbortController | undefined
   readonly #startedAt = performance.now()
-  readonly #onOver: () => void
+  readonly #onOver: (exchange: Exchange) => void
   #status = 0
   #bytes = 0
-  #ended = false
+  #answeredAt: number | undefined
   #aborted = false
 
   constructor(
     request: { method?: string | undefined; url?: string | undefined; headers: IncomingHttpHeaders },
     outgoing: Outgoing,
-    onOver: () => void,
+    { client, connection }: Origin,
+    onOver: (exchange: Exchange) => void,
   ) {
     this.method = request.method ?? ''
     this.target = request.url ?? ''
     this.headers = request.headers
+    this.client = client
+    this.connection = connection
     this.#outgoing = outgoing
     this.#onOver = onOver
     outgoing.on('error', ignore)
@@ -78,14 +91,19 @@ export abstract class Exchange {
   }
 
   get state(): 'unanswered' | 'answering' | 'answered' {
-    if (this.#ended) return 'answered'
+    if (this.#answeredAt !== undefined) return 'answered'
     return this.#status === 0 ? 'unanswered' : 'answering'
+  }
+
+  /** When all of the answer was given, which the client may not have taken yet. */
+  get answeredAt(): number | undefined {
+    return this.#answeredAt
   }
 
   /** A whole answer at once. A body is left out for HEAD, as its length is not. */
   answer(status: number, headers: OutgoingHttpHeaders, body: Uint8Array): void {
     this.begin(status, headers)
-    this.#ended = true
+    this.#answeredAt = performance.now()
     if (this.method === 'HEAD' || body.length === 0) {
       this.#outgoing.end()
     } else {
@@ -108,20 +126,22 @@ export abstract class Exchange {
   }
 
   finish(): void {
-    this.#ended = true
+    this.#answeredAt = performance.now()
     this.#outgoing.end()
   }
 
   /** Sends the headers now if they are still waiting. */
   abstract flush(): void
-  /** Ends the answer so that nobody can take what came of it for the whole. */
+  /** Ends the answer so that nobody can take what came of it for the whole. What was written before it is still sent. */
   abstract cutShort(): void
+  /** Ends the answer at once, whatever of it the client has not taken yet. */
+  abstract evict(): void
   protected abstract adapted(headers: OutgoingHttpHeaders): OutgoingHttpHeaders
   protected abstract deliveredWhole(): boolean
 
   #over(): void {
     const { route, repository, reference, source, cacheStatus, error } = this.findings
-    this.#aborted = !this.#ended || !this.deliveredWhole()
+    this.#aborted = this.#answeredAt === undefined || !this.deliveredWhole()
     if (this.#aborted) this.#gone?.abort(new ClientGone())
     // Written out: spreading an object into a larger one makes it slow to create and to collect, and this is for every request.
     publish('request.ended', {
@@ -138,7 +158,7 @@ export abstract class Exchange {
       protocol: this.protocol,
       aborted: this.#aborted,
     })
-    this.#onOver()
+    this.#onOver(this)
   }
 }
 
@@ -160,9 +180,9 @@ export class Http1Exchange extends Exchange {
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
-    options: { onOver: () => void; lastOnConnection: () => boolean },
+    options: { origin: Origin; onOver: (exchange: Exchange) => void; lastOnConnection: () => boolean },
   ) {
-    super(request, response, options.onOver)
+    super(request, response, options.origin, options.onOver)
     this.#request = request
     this.#response = response
     this.#lastOnConnection = options.lastOnConnection
@@ -180,6 +200,10 @@ export class Http1Exchange extends Exchange {
     this.#request.socket.destroySoon()
   }
 
+  evict(): void {
+    this.#request.socket.destroy()
+  }
+
   protected adapted(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
     return this.#lastOnConnection() ? { ...headers, Connection: 'close' } : headers
   }
@@ -191,24 +215,43 @@ export class Http1Exchange extends Exchange {
 
 export class Http2Exchange extends Exchange {
   protected readonly protocol = 'h2'
-  readonly #stream: Http2ServerResponse['stream']
+  readonly #stream: ServerHttp2Stream
 
   constructor(
-    request: Http2ServerRequest,
-    response: Http2ServerResponse,
-    options: { onOver: () => void; stallMs: number },
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    options: {
+      origin: Origin
+      onOver: (exchange: Exchange) => void
+      stallMs: number
+      onStalled: () => void
+    },
   ) {
-    super(request, response, options.onOver)
-    this.#stream = response.stream
+    const request = {
+      method: pseudo(headers, ':method'),
+      url: pseudo(headers, ':path'),
+      headers,
+    }
+    super(request, new Http2Outgoing(stream), options.origin, options.onOver)
+    this.#stream = stream
     // HTTP/1.1 has one timer for the whole socket; here each stream has its own.
-    response.setTimeout(options.stallMs, () => this.cutShort())
+    stream.setTimeout(options.stallMs, () => {
+      options.onStalled()
+      this.evict()
+    })
   }
 
   /** HTTP/2 never holds headers back. */
   flush(): void {}
 
+  /** Not `close`, which ends the body first, as if that were all of it. */
   cutShort(): void {
-    this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    this.#stream.destroy(new Error('the answer ends before its time'))
+  }
+
+  /** Destroying a stream gives back what waits behind a closed window; closing it would wait for the client. */
+  evict(): void {
+    this.#stream.destroy(new Error('the client takes nothing'))
   }
 
   protected adapted(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
@@ -218,6 +261,42 @@ export class Http2Exchange extends Exchange {
   protected deliveredWhole(): boolean {
     return !this.#stream.aborted && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR
   }
+}
+
+/** A stream of HTTP/2, written to as if it were a response of HTTP/1.1. */
+class Http2Outgoing implements Outgoing {
+  readonly #stream: ServerHttp2Stream
+
+  constructor(stream: ServerHttp2Stream) {
+    this.#stream = stream
+  }
+
+  writeHead(status: number, headers: OutgoingHttpHeaders): void {
+    if (this.#isOver) return
+    this.#stream.respond(Object.assign({ ':status': status }, headers))
+  }
+
+  write(chunk: Uint8Array, done: (error: Error | null | undefined) => void): boolean {
+    return this.#stream.write(chunk, done)
+  }
+
+  end(chunk?: Uint8Array): void {
+    if (chunk !== undefined && !this.#isOver) this.#stream.end(chunk)
+    else this.#stream.end()
+  }
+
+  on(event: 'close' | 'error', listener: () => void): void {
+    this.#stream.on(event, listener)
+  }
+
+  get #isOver(): boolean {
+    return this.#stream.closed || this.#stream.destroyed
+  }
+}
+
+function pseudo(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name]
+  return typeof value === 'string' ? value : undefined
 }
 
 // What goes wrong with a response is told by `close` and by the callbacks of its writes.

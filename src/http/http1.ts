@@ -10,11 +10,17 @@ export interface Http1Front {
   speak(socket: Socket): void
 }
 
-/** `onConnection` gets every connection first, decrypted if there is a certificate, and decides who speaks to it. */
+export interface Arrivals {
+  /** Whether there is room for a connection, as it is accepted. */
+  accept(socket: Socket): boolean
+  /** Gets every connection, decrypted if there is a certificate, and decides who speaks to it. */
+  hear(socket: Socket): void
+}
+
 export function createHttp1(
   limits: Limits,
   certificate: Certificate | undefined,
-  onConnection: (socket: Socket) => void,
+  { accept, hear }: Arrivals,
 ): Http1Front {
   const options: ServerOptions & { httpAllowHalfOpen?: boolean } = {
     maxHeaderSize: limits.maxHeaderBytes,
@@ -36,7 +42,6 @@ export function createHttp1(
           minVersion: 'TLSv1.2',
           handshakeTimeout: limits.headersMs,
         })
-  server.maxConnections = limits.maxConnections
   // The socket's timer knows when a write moves on, however slowly.
   server.timeout = limits.stallMs
   // `printf 'GET …' | nc -N` says that it has nothing more to send, and still wants its answer.
@@ -48,11 +53,20 @@ export function createHttp1(
 
   // Node's own listener begins with HTTP/1.1 at once. Used as a function instead, it keeps all of Node's deadlines,
   // which only work for the connections of a server that listens itself.
-  const event = certificate === undefined ? 'connection' : 'secureConnection'
-  const [speakHttp1] = server.listeners(event)
-  if (speakHttp1 === undefined)
-    throw new Error('this version of Node starts HTTP/1.1 in a way not known here')
-  server.removeAllListeners(event)
-  server.on(event, onConnection)
+  const isTls = certificate !== undefined
+  const speakHttp1 = takeListener(server, isTls ? 'secureConnection' : 'connection')
+  const welcome = isTls ? takeListener(server, 'connection') : hear
+  server.on('connection', (socket: Socket) => {
+    if (accept(socket)) welcome.call(server, socket)
+  })
+  if (isTls) server.on('secureConnection', hear)
   return { server, speak: (socket) => void speakHttp1.call(server, socket) }
+}
+
+/** Node's own listener, which is called no longer. */
+function takeListener(server: Server, event: string): (this: Server, socket: Socket) => void {
+  const [own] = server.listeners(event)
+  if (own === undefined) throw new Error('this version of Node starts connections in a way not known here')
+  server.removeAllListeners(event)
+  return own as (socket: Socket) => void
 }

@@ -1,8 +1,19 @@
+import type { AnswerLimits } from './answers.ts'
+import { mostBodies } from './buffers.ts'
+import type { ConnectionLimits } from './connections.ts'
+import type { SeatLimits } from './seats.ts'
+
 /** What a client may take of this agent's time and memory. */
 export interface Limits {
   /** For the buffers that bodies go through, all responses together. */
   readonly memoryBytes: number
   readonly maxConnections: number
+  /** Under way at once, over all connections. */
+  readonly maxAnswers: number
+  /** How long a body waits for its turn before its client is told to come back. */
+  readonly waitMs: number
+  /** While others wait, a client may take nothing for so long. */
+  readonly slowMs: number
   /** Request line and headers together. */
   readonly maxHeaderBytes: number
   /** From the first byte of a request to the end of its headers; also for the TLS handshake. */
@@ -29,6 +40,9 @@ export interface Limits {
 export const LIMITS: Limits = {
   memoryBytes: 16 * 1024 * 1024,
   maxConnections: 4096,
+  maxAnswers: 1024,
+  waitMs: 2500,
+  slowMs: 1500,
   maxHeaderBytes: 16 * 1024,
   headersMs: 20_000,
   requestMs: 60_000,
@@ -40,4 +54,30 @@ export const LIMITS: Limits = {
   maxStreams: 128,
   maxBodyBytes: 1024 * 1024,
   certificateMs: 10_000,
+}
+
+/** A large list is in memory as long as it is sent. */
+const LISTS_AT_ONCE = 8
+
+/** A quarter of everything is for clients on this machine; half is the most that one address may have. */
+function shared(total: number): { total: number; perAddress: number; forLocal: number } {
+  return { total, perAddress: Math.ceil(total / 2), forLocal: Math.floor(total / 4) }
+}
+
+export function connectionLimits({ maxConnections }: Limits): ConnectionLimits {
+  return shared(maxConnections)
+}
+
+export function answerLimits({ maxAnswers, maxStreams, slowMs }: Limits): AnswerLimits {
+  return { ...shared(maxAnswers), perConnection: maxStreams, slowMs }
+}
+
+export function bodyLimits({ memoryBytes, maxAnswers, waitMs, slowMs }: Limits): SeatLimits {
+  const total = mostBodies(memoryBytes)
+  return { ...shared(total), perConnection: Math.ceil(total / 4), maxWaiting: maxAnswers, waitMs, slowMs }
+}
+
+export function listLimits({ waitMs, slowMs }: Limits): SeatLimits {
+  const total = LISTS_AT_ONCE
+  return { ...shared(total), perConnection: total / 2, maxWaiting: 2 * total, waitMs, slowMs }
 }

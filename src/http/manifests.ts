@@ -1,6 +1,7 @@
 import { isMediaType } from '../oci/media-types.ts'
 import type { ManifestAnswer } from '../resolve/answer.ts'
 import { Failure } from '../resolve/failure.ts'
+import { type BodyDesk, sendSelected } from './body.ts'
 import { cacheStatus } from './cache-status.ts'
 import { contentHeaders, etagOf } from './content-headers.ts'
 import type { Exchange } from './exchange.ts'
@@ -9,13 +10,26 @@ import { refuse } from './respond.ts'
 
 const NOTHING = Buffer.alloc(0)
 
-/** Manifests are small and in memory: one write, headers and all. */
-export function respondManifest(exchange: Exchange, manifest: ManifestAnswer): void {
-  const { digest, mediaType, bytes, how } = manifest
+/** Most manifests are small and in memory: one write, headers and all. A large one is sent as a blob is. */
+export async function respondManifest(
+  exchange: Exchange,
+  manifest: ManifestAnswer,
+  desk: BodyDesk,
+): Promise<void> {
+  const { body } = manifest
+  try {
+    await respond(exchange, manifest, desk)
+  } finally {
+    if (!(body instanceof Uint8Array)) await body.close()
+  }
+}
+
+async function respond(exchange: Exchange, manifest: ManifestAnswer, desk: BodyDesk): Promise<void> {
+  const { digest, mediaType, size, body, how } = manifest
   if (!isMediaType(mediaType)) throw new Failure('corrupt', 'the media type of this manifest is none')
   const headers = contentHeaders(exchange, digest, how)
   const selection = select(exchange.method, exchange.headers, {
-    size: bytes.length,
+    size,
     contentType: mediaType,
     etag: etagOf(digest),
   })
@@ -27,15 +41,16 @@ export function respondManifest(exchange: Exchange, manifest: ManifestAnswer): v
       refuse(exchange, {
         status: 416,
         code: 'RANGE_INVALID',
-        message: `this manifest has ${bytes.length} bytes`,
+        message: `this manifest has ${size} bytes`,
         headers: { 'Cache-Status': cacheStatus(how), ...selection.headers },
       })
       return
-    default: {
-      const body = assembled(bytes, selection.parts)
-      exchange.answer(selection.status, Object.assign(headers, selection.headers), body)
-    }
   }
+  const { status, parts } = selection
+  Object.assign(headers, selection.headers)
+  if (exchange.method === 'HEAD') exchange.answer(status, headers, NOTHING)
+  else if (body instanceof Uint8Array) exchange.answer(status, headers, assembled(body, parts))
+  else await sendSelected(exchange, body, { status, headers, parts }, desk)
 }
 
 function assembled(bytes: Uint8Array, parts: readonly Part[]): Uint8Array {

@@ -3,7 +3,7 @@ import type { Repository } from '../oci/repository.ts'
 import type { Resolver } from '../resolve/answer.ts'
 import { respondBase } from './base.ts'
 import { respondBlob } from './blobs.ts'
-import type { BodyBuffers } from './buffers.ts'
+import type { BodyDesk } from './body.ts'
 import { respondCatalog } from './catalog.ts'
 import type { Exchange } from './exchange.ts'
 import { respondManifest } from './manifests.ts'
@@ -15,10 +15,11 @@ import { respondTags } from './tags.ts'
 
 export interface Reception {
   readonly resolver: Resolver
-  readonly buffers: BodyBuffers
+  readonly bodies: BodyDesk
+  /** For lists, which are in memory while they are sent. */
+  readonly lists: BodyDesk
   readonly defaultNamespace: string
   readonly allowed: (repository: Repository) => boolean
-  readonly firstByteMs: number
 }
 
 type NamedRoute = Extract<Route, { readonly name: string }>
@@ -72,7 +73,7 @@ async function answerNamed(
   asked: { path: string; query: Query },
   reception: Reception,
 ): Promise<void> {
-  const { resolver, defaultNamespace } = reception
+  const { resolver, bodies, lists, defaultNamespace } = reception
   const { findings } = exchange
   const found = addressed({ name: route.name, ns: asked.query.ns, defaultNamespace })
   if (!found.ok) return refuse(exchange, { status: 400, code: 'NAME_INVALID', message: found.problem })
@@ -85,17 +86,21 @@ async function answerNamed(
   switch (route.kind) {
     case 'manifest':
       findings.reference = route.digest
-      return respondManifest(exchange, await resolver.manifestByDigest(repository, route.digest, exchange))
+      return respondManifest(
+        exchange,
+        await resolver.manifestByDigest(repository, route.digest, exchange),
+        bodies,
+      )
     case 'tagged':
       findings.reference = route.tag
-      return respondManifest(exchange, await resolver.manifestByTag(repository, route.tag, exchange))
+      return respondManifest(exchange, await resolver.manifestByTag(repository, route.tag, exchange), bodies)
     case 'blob':
       findings.reference = route.digest
-      return respondBlob(exchange, repository, route.digest, reception)
+      return respondBlob(exchange, repository, route.digest, { resolver, ...bodies })
     case 'tags':
-      return respondTags(exchange, repository, { ...asked, name: route.name }, resolver)
+      return respondTags(exchange, repository, { ...asked, name: route.name }, reception)
     case 'referrers':
       findings.reference = route.digest
-      return respondReferrers(exchange, repository, route.digest, { ...asked, resolver })
+      return respondReferrers(exchange, repository, route.digest, { ...asked, resolver, lists })
   }
 }

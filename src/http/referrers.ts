@@ -4,10 +4,11 @@ import { filterReferrers } from '../oci/referrers.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { How, Resolver } from '../resolve/answer.ts'
 import { Failure } from '../resolve/failure.ts'
+import type { BodyDesk } from './body.ts'
 import { cacheStatus, sourceOf, staleWarning } from './cache-status.ts'
 import type { Exchange } from './exchange.ts'
+import { respondList } from './lists.ts'
 import type { Query } from './query.ts'
-import { respondJson } from './respond.ts'
 
 const NONE = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] }))
 
@@ -16,7 +17,7 @@ export async function respondReferrers(
   exchange: Exchange,
   repository: Repository,
   subject: Digest,
-  asked: { query: Query; resolver: Resolver },
+  asked: { query: Query; resolver: Resolver; lists: BodyDesk },
 ): Promise<void> {
   const { index, how } = await referrersOf(exchange, repository, subject, asked.resolver)
   const status = cacheStatus(how)
@@ -24,10 +25,12 @@ export async function respondReferrers(
   exchange.findings.source = sourceOf(how)
   const about = { 'Content-Type': OCI_INDEX, 'Cache-Status': status, ...staleWarning(how) }
   const { artifactType } = asked.query
-  if (artifactType === undefined || artifactType === '') return respondJson(exchange, about, index)
+  if (artifactType === undefined || artifactType === '')
+    return respondList(exchange, about, index, asked.lists)
   const filtered = filterReferrers(index, artifactType)
   if (!filtered.ok) throw new Failure('unavailable', filtered.problem)
-  respondJson(exchange, { ...about, 'OCI-Filters-Applied': 'artifactType' }, filtered.value)
+  const headers = { ...about, 'OCI-Filters-Applied': 'artifactType' }
+  await respondList(exchange, headers, filtered.value, asked.lists)
 }
 
 async function referrersOf(

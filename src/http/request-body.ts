@@ -1,13 +1,16 @@
 import type { IncomingMessage } from 'node:http'
+import type { Reject } from './rejections.ts'
 
 /** Nobody here reads a request's body. A small one is let in and dropped, a large one ends the connection. */
-export function dropBody(request: IncomingMessage, maxBytes: number): void {
+export function dropBody(request: IncomingMessage, maxBytes: number, reject: Reject): void {
   const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
   if (encoding === undefined && (length === undefined || length === '0')) return
   let dropped = 0
   request.on('data', (chunk: Buffer) => {
     dropped += chunk.length
-    if (dropped > maxBytes) request.socket.destroySoon()
+    if (dropped <= maxBytes || request.socket.destroyed) return
+    reject('body')
+    request.socket.destroySoon()
   })
   request.on('error', () => {})
 }

@@ -21,11 +21,11 @@ const ABSENT: Readonly<Record<Asked, ErrorCode>> = {
 }
 
 export function respondJson(exchange: Exchange, headers: OutgoingHttpHeaders, body: Uint8Array): void {
-  exchange.answer(
-    200,
-    { ...COMMON, 'Content-Type': 'application/json', 'Content-Length': body.length, ...headers },
-    body,
-  )
+  exchange.answer(200, jsonHeaders(headers, body.length), body)
+}
+
+export function jsonHeaders(headers: OutgoingHttpHeaders, length: number): OutgoingHttpHeaders {
+  return { ...COMMON, 'Content-Type': 'application/json', 'Content-Length': length, ...headers }
 }
 
 export interface Refusal {
@@ -39,11 +39,7 @@ export interface Refusal {
 export function refuse(exchange: Exchange, { status, code, message, detail, headers }: Refusal): void {
   exchange.findings.error = message
   const body = errorBody(code, message, detail)
-  exchange.answer(
-    status,
-    { ...COMMON, 'Content-Type': 'application/json', 'Content-Length': body.length, ...headers },
-    body,
-  )
+  exchange.answer(status, jsonHeaders(headers ?? {}, body.length), body)
 }
 
 /** Ends an exchange that failed: with an OCI error, or by cutting it short when its body has begun. */

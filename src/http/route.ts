@@ -37,6 +37,7 @@ export function parseTarget(target: string): Target {
 
 /** Read from the right: a name may contain `manifests` and `blobs`. */
 export function parseRoute(method: string, path: string): Route {
+  if (method === 'CONNECT') return refused(405, 'UNSUPPORTED', 'this is a registry, not a proxy')
   const text = decoded(path)
   if (text === undefined)
     return refused(400, 'NAME_INVALID', 'the path is not percent-encoded as it should be')

@@ -1,21 +1,25 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { allowedBy } from '../oci/allow.ts'
 import type { Resolver } from '../resolve/answer.ts'
+import { Answers } from './answers.ts'
 import { BodyBuffers } from './buffers.ts'
 import { type CertificateFiles, followCertificate, readCertificate } from './certificate.ts'
-import { Http1Exchange, Http2Exchange } from './exchange.ts'
+import { clientOf } from './client.ts'
+import { type Connection, Connections } from './connections.ts'
+import { type Exchange, Http1Exchange, Http2Exchange, type Origin } from './exchange.ts'
 import { createHttp1, type Http1Front } from './http1.ts'
-import { Http2Speaker } from './http2.ts'
-import { LIMITS, type Limits } from './limits.ts'
+import { type Http2Request, Http2Speaker } from './http2.ts'
+import { answerLimits, bodyLimits, connectionLimits, LIMITS, type Limits, listLimits } from './limits.ts'
 import { answerMalformed } from './malformed.ts'
 import { Pipeline } from './pipeline.ts'
 import { listenFor, type Spoken } from './protocol.ts'
 import { type Reception, receive } from './reception.ts'
+import { reject } from './rejections.ts'
 import { dropBody } from './request-body.ts'
 import { refuse } from './respond.ts'
+import { Seats } from './seats.ts'
 
 export interface RegistryServerOptions {
   readonly resolver: Resolver
@@ -34,9 +38,21 @@ export interface ListenAddress {
   readonly port: number
 }
 
+/** How much of what is limited clients hold now. All of it is zero when no client is there. */
+export interface Usage {
+  readonly connections: number
+  readonly sessions: number
+  readonly answers: number
+  readonly pipelined: number
+  readonly seats: number
+  readonly waiting: number
+  readonly pieces: number
+}
+
 /** The registry API on one port, in whatever protocol a client speaks. */
 export interface RegistryServer {
   start(): Promise<ListenAddress>
+  usage(): Usage
   /** No new connections; what is being answered may end until the time is over. Then, or before, everything is closed. */
   drain(options: { timeoutMs: number }): Promise<void>
   /** Ends everything at once. */
@@ -61,14 +77,15 @@ class FrontDoor implements RegistryServer {
   readonly #options: RegistryServerOptions
   readonly #limits: Limits
   readonly #reception: Reception
+  readonly #buffers: BodyBuffers
+  readonly #bodySeats: Seats
+  readonly #listSeats: Seats
   readonly #http2: Http2Speaker
   readonly #pipeline: Pipeline
-  /** Every connection, as accepted. */
-  readonly #sockets = new Set<Socket>()
+  readonly #connections: Connections
+  readonly #answers: Answers
   /** Connections that have not said their protocol yet. */
   readonly #fresh = new Set<Socket>()
-  /** Answers under way. */
-  #open = 0
   readonly #talks = new WeakMap<Duplex, Talk>()
   #http1: Http1Front | undefined
   #certificate: { stop(): void } | undefined
@@ -77,31 +94,53 @@ class FrontDoor implements RegistryServer {
 
   constructor(options: RegistryServerOptions) {
     const limits = { ...LIMITS, ...options.limits }
+    const { firstByteMs } = limits
     this.#options = options
     this.#limits = limits
+    this.#buffers = new BodyBuffers(limits.memoryBytes)
+    this.#bodySeats = new Seats(bodyLimits(limits), reject)
+    this.#listSeats = new Seats(listLimits(limits), reject)
+    const buffers = this.#buffers
     this.#reception = {
       resolver: options.resolver,
-      buffers: new BodyBuffers(limits.memoryBytes),
+      bodies: { buffers, seats: this.#bodySeats, firstByteMs },
+      lists: { buffers, seats: this.#listSeats, firstByteMs },
       defaultNamespace: options.defaultNamespace,
       allowed: allowedBy(options.allow),
-      firstByteMs: limits.firstByteMs,
     }
-    this.#pipeline = new Pipeline(limits.maxPipelined)
-    this.#http2 = new Http2Speaker(limits, (request, response) => this.#hearHttp2(request, response))
+    this.#answers = new Answers(answerLimits(limits), reject)
+    this.#connections = new Connections(connectionLimits(limits), {
+      reject,
+      onClosed: () => this.#onLess?.(),
+    })
+    this.#pipeline = new Pipeline(limits, reject)
+    this.#http2 = new Http2Speaker(limits, reject, (request) => this.#hearHttp2(request))
+  }
+
+  usage(): Usage {
+    return {
+      connections: this.#connections.size,
+      sessions: this.#http2.sessions,
+      answers: this.#answers.size,
+      pipelined: this.#pipeline.waiting,
+      seats: this.#bodySeats.held + this.#listSeats.held,
+      waiting: this.#bodySeats.waiting + this.#listSeats.waiting,
+      pieces: this.#buffers.pieces,
+    }
   }
 
   async start(): Promise<ListenAddress> {
     const { tls, listen } = this.#options
     const certificate = tls === undefined ? undefined : await readCertificate(tls)
-    const front = createHttp1(this.#limits, certificate, (socket) => this.#hear(socket))
+    const front = createHttp1(this.#limits, certificate, {
+      accept: (socket) => this.#connections.accept(socket),
+      hear: (socket) => this.#hear(socket),
+    })
     this.#http1 = front
     const { server } = front
-    server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket)
-      socket.once('close', () => {
-        this.#sockets.delete(socket)
-        this.#onLess?.()
-      })
+    server.on('timeout', (socket) => {
+      if (this.#talkOn(socket).isBusy) reject('stalled')
+      socket.destroy()
     })
     server.on('request', (request, response) => this.#hearHttp1(request, response, false))
     server.on('checkContinue', (request, response) => this.#hearHttp1(request, response, true))
@@ -130,9 +169,9 @@ class FrontDoor implements RegistryServer {
     for (const socket of this.#fresh) socket.destroy()
     this.#http2.drain()
     this.#http1?.server.closeIdleConnections()
-    await this.#until(() => this.#open === 0, timeoutMs)
+    await this.#until(() => this.#answers.size === 0, timeoutMs)
     // The last bytes are on their way; connections close themselves when they are out.
-    await this.#until(() => this.#sockets.size === 0, Math.min(timeoutMs, FAREWELL_MS))
+    await this.#until(() => this.#connections.size === 0, Math.min(timeoutMs, FAREWELL_MS))
     await this.close()
   }
 
@@ -141,14 +180,15 @@ class FrontDoor implements RegistryServer {
     const server = this.#http1?.server
     if (server === undefined) return
     const closed = server.listening ? new Promise((resolve) => server.close(resolve)) : undefined
-    const gone = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
-    for (const socket of this.#sockets) socket.destroy()
+    const sockets = this.#connections.sockets()
+    const gone = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)))
+    for (const socket of sockets) socket.destroy()
     await Promise.all([closed, ...gone])
   }
 
   #hear(socket: Socket): void {
-    // Its handshake ended after draining had begun.
-    if (this.#draining) {
+    // Its handshake ended after draining had begun, or after it had to make room for another.
+    if (this.#draining || socket.destroyed) {
       socket.destroy()
       return
     }
@@ -168,38 +208,66 @@ class FrontDoor implements RegistryServer {
 
   #hearHttp1(request: IncomingMessage, response: ServerResponse, expectsWord: boolean): void {
     this.#pipeline.enter(request, response, () => {
-      dropBody(request, this.#limits.maxBodyBytes)
-      const talk = this.#talkOn(request.socket)
+      const { socket } = request
+      const connection = this.#connections.of(socket)
+      dropBody(request, this.#limits.maxBodyBytes, reject)
+      const talk = this.#talkOn(socket)
       const exchange = new Http1Exchange(request, response, {
+        origin: originOf(socket, connection),
         onOver: () => {
           talk.isBusy = false
-          if (talk.complaint !== undefined) answerMalformed(talk.complaint, request.socket)
-          this.#over()
+          if (talk.complaint !== undefined) answerMalformed(talk.complaint, socket)
+          this.#over(exchange, connection)
         },
         // A client that was not told to go on may send its body or not: after that the connection is of no use.
         lastOnConnection: () => this.#draining || expectsWord,
       })
-      this.#open += 1
       talk.isBusy = true
       if (request.headers.host === undefined && request.httpVersionMinor > 0) {
-        refuse(exchange, { status: 400, code: 'UNSUPPORTED', message: 'the request has no Host header' })
+        this.#begin(exchange, connection, () =>
+          refuse(exchange, { status: 400, code: 'UNSUPPORTED', message: 'the request has no Host header' }),
+        )
         return
       }
-      void receive(exchange, this.#reception)
+      this.#begin(exchange, connection, () => void receive(exchange, this.#reception))
     })
   }
 
-  #hearHttp2(request: Http2ServerRequest, response: Http2ServerResponse): void {
-    const exchange = new Http2Exchange(request, response, {
-      onOver: () => this.#over(),
+  #hearHttp2({ stream, headers, socket, wasReset }: Http2Request): void {
+    const connection = this.#connections.of(socket)
+    const exchange = new Http2Exchange(stream, headers, {
+      origin: originOf(socket, connection),
+      onOver: () => {
+        if (exchange.state === 'unanswered') wasReset()
+        this.#over(exchange, connection)
+      },
       stallMs: this.#limits.stallMs,
+      onStalled: () => reject('stalled'),
     })
-    this.#open += 1
-    void receive(exchange, this.#reception)
+    this.#begin(exchange, connection, () => void receive(exchange, this.#reception))
   }
 
-  #over(): void {
-    this.#open -= 1
+  #begin(exchange: Exchange, connection: Connection | undefined, answer: () => void): void {
+    if (connection !== undefined) connection.answers += 1
+    const outcome = this.#answers.begin(exchange)
+    if (outcome === 'welcome') answer()
+    if (outcome === 'refused') {
+      refuse(exchange, {
+        status: 503,
+        code: 'UNAVAILABLE',
+        message: 'this agent is answering as many requests as it may; ask again in a moment',
+        headers: { 'Retry-After': 1 },
+      })
+    }
+  }
+
+  #over(exchange: Exchange, connection: Connection | undefined): void {
+    this.#answers.end(exchange)
+    if (connection !== undefined) {
+      connection.answers -= 1
+      connection.answered += 1
+      connection.idleSince = performance.now()
+    }
     if (!this.#draining) return
     this.#onLess?.()
     // Its connection becomes idle only after this.
@@ -224,6 +292,7 @@ class FrontDoor implements RegistryServer {
     // The parser tells again for everything that comes after.
     if (talk.complaint !== undefined) return
     talk.complaint = error
+    if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reject('malformed')
     // An answer that is under way goes first.
     if (!talk.isBusy || !socket.writable) answerMalformed(error, socket)
   }
@@ -236,4 +305,8 @@ class FrontDoor implements RegistryServer {
     }
     return talk
   }
+}
+
+function originOf(socket: Socket, connection: Connection | undefined): Origin {
+  return { client: connection?.client ?? clientOf(socket.remoteAddress), connection: connection ?? socket }
 }

@@ -1,6 +1,7 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
 import { subscribe } from './events.ts'
+import { summarizeRejections } from './rejections.ts'
 import { scrub } from './scrub.ts'
 
 export interface LogOptions {
@@ -109,6 +110,7 @@ function listenToTroubles(logger: Logger): readonly (() => void)[] {
       if (open) logger.warn(fields, 'upstream is left alone for a while')
       else logger.info(fields, 'upstream is asked again')
     }),
+    summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or cut off')),
     subscribe('verify.failed', (fact) => logger.warn(fact, 'content is not what its digest says')),
     subscribe('store.mended', (fact) => logger.warn(fact, 'the damaged index of the store was mended')),
     subscribe('store.recovered', (fact) => {

@@ -1,5 +1,5 @@
 import { Failure } from '../resolve/failure.ts'
-import { subscribe } from './events.ts'
+import { REJECTIONS, subscribe } from './events.ts'
 import { ProcessMetrics } from './process-metrics.ts'
 import {
   Counter,
@@ -53,6 +53,11 @@ export class Metrics {
     labels: ['route'],
     bounds: SECONDS,
     limit: 30,
+  })
+  readonly #rejected = new Counter({
+    name: 'leat_http_rejected_total',
+    help: 'Clients that were refused or cut off for what they take or send, by reason.',
+    labels: ['reason'],
   })
   readonly #served = new Counter({
     name: 'leat_served_bytes_total',
@@ -115,6 +120,7 @@ export class Metrics {
   #requestCount = 0
 
   constructor(options: { readonly version: string; readonly levels: () => Levels }) {
+    for (const reason of REJECTIONS) this.#rejected.add(0, { reason })
     for (const source of SERVED_FROM) this.#served.add(0, { source })
     for (const source of FETCHED_FROM) this.#fetched.add(0, { source })
     for (const source of ['peer', 'upstream', 'disk']) this.#wrong.add(0, { source })
@@ -155,6 +161,7 @@ export class Metrics {
       constant('leat_build_info', 'Which version this is.', { version }),
       this.#requests,
       this.#seconds,
+      this.#rejected,
       this.#served,
       this.#fetched,
       this.#upstream,
@@ -177,6 +184,7 @@ export class Metrics {
         this.#seconds.observe(ms / 1000, { route })
         if (source !== undefined) this.#served.add(bytes, { source })
       }),
+      subscribe('http.rejected', ({ reason }) => this.#rejected.add(1, { reason })),
       subscribe('flight.attempted', ({ sourceKind, bytes }) =>
         this.#fetched.add(bytes, { source: sourceKind }),
       ),

@@ -45,6 +45,24 @@ export const StatusReport = v.object({
   flights: v.array(FlightReport),
   requests: v.number(),
   served: v.object({ local: bytes, inflight: bytes, peer: bytes, upstream: bytes }),
+  /** What clients of the registry API hold now of what is limited. */
+  clients: v.object({
+    connections: v.number(),
+    /** Of those, the ones that speak HTTP/2. */
+    sessions: v.number(),
+    /** Requests whose answers are under way. */
+    answers: v.number(),
+    /** Requests that were sent ahead of the answers to those before them. */
+    pipelined: v.number(),
+    /** Bodies that are being sent. */
+    seats: v.number(),
+    /** Bodies that wait until they may be sent. */
+    waiting: v.number(),
+    /** Buffers that hold a part of a body. */
+    pieces: v.number(),
+    /** Stored blobs that are open for reading. */
+    files: v.number(),
+  }),
   fetched: v.object({ peer: bytes, upstream: bytes }),
   upstreams: v.array(
     v.object({

@@ -28,6 +28,7 @@ export async function statusReport(view: NodeView, hosts: Hosts, totals: Totals)
     flights: view.flights().map(flightReport),
     requests: totals.requests,
     served: totals.served,
+    clients: view.clients(),
     fetched: totals.fetched,
     upstreams: hosts.all().map(hostReport),
     peers: peers === undefined ? null : peersReport(peers, totals.peers),

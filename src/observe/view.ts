@@ -100,6 +100,18 @@ export interface HoldersView {
   readonly holders: readonly (PeerPlace & { readonly position: number; readonly isWhole: boolean })[]
 }
 
+/** What clients of the registry API hold of what is limited; the report says what each is. */
+export interface ClientsView {
+  readonly connections: number
+  readonly sessions: number
+  readonly answers: number
+  readonly pipelined: number
+  readonly seats: number
+  readonly waiting: number
+  readonly pieces: number
+  readonly files: number
+}
+
 /** What can be seen of a running node, for those who ask how it is doing. */
 export interface NodeView extends ContentView {
   readonly version: string
@@ -117,6 +129,8 @@ export interface NodeView extends ContentView {
     readonly limitBytes: number | undefined
     readonly evictedBytes: number
   }
+  /** What clients of the registry API hold now. */
+  clients(): ClientsView
   scrub(): Promise<ScrubView>
   /** Each a sentence about what keeps this node from serving; none when it is ready. */
   unready(): readonly string[]

@@ -1,112 +1,75 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { BodyBuffers, type Piece, type Seat } from '../../src/http/buffers.ts'
+import { BodyBuffers, type Loan, mostBodies, type Piece } from '../../src/http/buffers.ts'
 
 const MIB = 1024 * 1024
-const forever = new AbortController().signal
 
-function takeAll(seat: Seat, most = 10 * MIB): Piece[] {
+function takeAll(loan: Loan, most = 10 * MIB): Piece[] {
   const pieces: Piece[] = []
-  for (let piece = seat.take(most); piece !== undefined; piece = seat.take(most)) pieces.push(piece)
+  for (let piece = loan.take(most); piece !== undefined; piece = loan.take(most)) pieces.push(piece)
   return pieces
 }
 
-test('a lone response gets three big pieces', async () => {
-  const seat = await new BodyBuffers(16 * MIB).seat({ signal: forever })
+test('a lone body gets three big pieces', () => {
+  const loan = new BodyBuffers(16 * MIB).open()
   assert.deepEqual(
-    takeAll(seat).map((piece) => piece.bytes.length),
+    takeAll(loan).map((piece) => piece.bytes.length),
     [MIB, MIB, MIB],
   )
 })
 
-test('a small body gets a small piece', async () => {
-  const seat = await new BodyBuffers(16 * MIB).seat({ signal: forever })
-  assert.equal(seat.take(1000)?.bytes.length, 64 * 1024)
+test('a small body gets a small piece', () => {
+  assert.equal(new BodyBuffers(16 * MIB).open().take(1000)?.bytes.length, 64 * 1024)
 })
 
-test('pieces get smaller when responses get more', async () => {
+test('pieces get smaller when there are more bodies', () => {
   const buffers = new BodyBuffers(16 * MIB)
-  const seats: Seat[] = []
-  for (let i = 0; i < 16; i += 1) seats.push(await buffers.seat({ signal: forever }))
+  const loans = Array.from({ length: 16 }, () => buffers.open())
   assert.deepEqual(
-    seats.flatMap((seat) => takeAll(seat)).map((piece) => piece.bytes.length),
+    loans.flatMap((loan) => takeAll(loan)).map((piece) => piece.bytes.length),
     new Array(48).fill(256 * 1024),
   )
 })
 
-test('whoever has a seat moves on, whatever the others hold', async () => {
+test('each body moves on, whatever the others hold', () => {
   const buffers = new BodyBuffers(2 * MIB)
-  const hogs: Piece[] = []
-  const seats = Math.floor((2 * MIB) / 4 / (16 * 1024))
-  for (let i = 0; i < seats - 1; i += 1) hogs.push(...takeAll(await buffers.seat({ signal: forever })))
-  const seat = await buffers.seat({ signal: forever })
+  for (let i = 0; i < mostBodies(2 * MIB) - 1; i += 1) takeAll(buffers.open())
+  const loan = buffers.open()
   for (let round = 0; round < 5; round += 1) {
-    const piece = seat.take(MIB)
+    const piece = loan.take(MIB)
     assert.ok(piece !== undefined)
     piece.release()
   }
 })
 
-test('who finds no seat waits, and they come in the order they came', async () => {
-  const buffers = new BodyBuffers(32 * 1024)
-  const first = await buffers.seat({ signal: forever })
-  const order: number[] = []
-  const second = buffers.seat({ signal: forever }).then((seat) => {
-    order.push(2)
-    return seat
-  })
-  const third = buffers.seat({ signal: forever }).then((seat) => {
-    order.push(3)
-    return seat
-  })
-  first.leave()
-  ;(await second).leave()
-  ;(await third).leave()
-  assert.deepEqual(order, [2, 3])
-  assert.equal(buffers.seated, 0)
-})
-
-test('who gives up waiting takes nobody a seat', async () => {
-  const buffers = new BodyBuffers(32 * 1024)
-  const first = await buffers.seat({ signal: forever })
-  const impatient = new AbortController()
-  const waiting = buffers.seat({ signal: impatient.signal })
-  impatient.abort(new Error('enough'))
-  await assert.rejects(waiting, /enough/)
-  await assert.rejects(buffers.seat({ signal: impatient.signal }), /enough/)
-  first.leave()
-  assert.equal(buffers.seated, 0)
-})
-
-test('a seat is free only when its last piece is back', async () => {
+test('pieces are counted until they are back, also after their body has ended', () => {
   const buffers = new BodyBuffers(16 * MIB)
-  const seat = await buffers.seat({ signal: forever })
-  const [first, ...others] = takeAll(seat)
-  seat.leave()
+  const loan = buffers.open()
+  const [first, ...others] = takeAll(loan)
+  loan.close()
   for (const piece of others) piece.release()
-  assert.equal(buffers.seated, 1)
+  assert.equal(buffers.pieces, 1)
   first?.release()
-  assert.equal(buffers.seated, 0)
+  assert.equal(buffers.pieces, 0)
 })
 
-test('no two pieces overlap, nobody holds more than three, and all together stay within the limit', async () => {
+test('no two pieces overlap, nobody holds more than three, and all together stay within the limit', () => {
   const act = fc.record({
-    seat: fc.nat(9),
+    loan: fc.nat(9),
     most: fc.integer({ min: 1, max: 2 * MIB }),
     release: fc.boolean(),
   })
-  await fc.assert(
-    fc.asyncProperty(fc.array(act, { maxLength: 120 }), async (acts) => {
+  fc.assert(
+    fc.property(fc.array(act, { maxLength: 120 }), (acts) => {
       const buffers = new BodyBuffers(4 * MIB)
-      const seats: Seat[] = []
-      for (let i = 0; i < 10; i += 1) seats.push(await buffers.seat({ signal: forever }))
-      const held: Piece[][] = seats.map(() => [])
-      for (const { seat, most, release } of acts) {
-        const mine = held[seat] ?? []
+      const loans = Array.from({ length: 10 }, () => buffers.open())
+      const held: Piece[][] = loans.map(() => [])
+      for (const { loan, most, release } of acts) {
+        const mine = held[loan] ?? []
         if (release) mine.shift()?.release()
         else {
-          const piece = seats[seat]?.take(most)
+          const piece = loans[loan]?.take(most)
           if (piece !== undefined) mine.push(piece)
         }
         assert.ok(mine.length <= 3)
@@ -121,9 +84,9 @@ test('no two pieces overlap, nobody holds more than three, and all together stay
             assert.ok(a.buffer !== b.buffer || a.to <= b.from || b.to <= a.from)
         }
       }
-      for (const seat of seats) seat.leave()
+      for (const loan of loans) loan.close()
       for (const piece of held.flat()) piece.release()
-      assert.equal(buffers.seated, 0)
+      assert.equal(buffers.pieces, 0)
     }),
     { numRuns: 50 },
   )

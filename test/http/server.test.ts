@@ -4,6 +4,7 @@ import { Agent, get, type IncomingMessage } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { test } from 'node:test'
 import { createRegistryServer } from '../../src/http/server.ts'
+import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import { digestOf, MemoryResolver } from '../support/memory-resolver.ts'
 import { ALPINE, ask, dial, openDoor, untilClosed } from './front-door.ts'
 
@@ -44,16 +45,36 @@ test('a connection is kept for the next request', async (t) => {
   socket.destroy()
 })
 
-test('more connections than there is room for are closed, the others go on', async (t) => {
+test('when there are too many connections, the one that has been idle for longest makes room', async (t) => {
   const { port } = await openDoor(t, { limits: { maxConnections: 2 } })
   const first = await dial(port)
+  const firstClosed = untilClosed(first)
   const second = await dial(port)
   const third = await dial(port)
-  await untilClosed(third)
-  const closed = untilClosed(first)
-  first.write('GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
-  assert.match((await closed).text, /^HTTP\/1\.1 200 /)
-  second.destroy()
+  await firstClosed
+  for (const socket of [second, third]) {
+    const closed = untilClosed(socket)
+    socket.write('GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    assert.match((await closed).text, /^HTTP\/1\.1 200 /)
+  }
+})
+
+test('connections with an answer under way stay, and more are closed', async (t) => {
+  const { port, resolver } = await openDoor(t, { limits: { maxConnections: 2 } })
+  let go = (): void => {}
+  resolver.held = new Promise((resolve) => {
+    go = resolve
+  })
+  resolver.putManifest(ALPINE, Buffer.from('{}'), OCI_MANIFEST, 'latest')
+  const busy = await Promise.all([dial(port), dial(port)])
+  const answers = busy.map(untilClosed)
+  for (const socket of busy) {
+    socket.write('GET /v2/alpine/manifests/latest HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+  }
+  while (resolver.asked.length < 2) await new Promise((resolve) => setImmediate(resolve))
+  await untilClosed(await dial(port))
+  go()
+  for (const { text } of await Promise.all(answers)) assert.match(text, /^HTTP\/1\.1 200 /)
 })
 
 test('draining lets a body end and closes everything idle at once', async (t) => {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type {
   BlobView,
+  ClientsView,
   FlightView,
   HoldersView,
   NodeView,
@@ -74,6 +75,19 @@ export class MemoryNode implements NodeView {
 
   addresses(): { registry: string | undefined; admin: string } {
     return { registry: this.registry, admin: '127.0.0.1:5051' }
+  }
+
+  clients(): ClientsView {
+    return {
+      connections: 2,
+      sessions: 1,
+      answers: 3,
+      pipelined: 0,
+      seats: 1,
+      waiting: 0,
+      pieces: 2,
+      files: 1,
+    }
   }
 
   async scrub(): Promise<ScrubView> {

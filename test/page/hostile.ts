@@ -59,6 +59,16 @@ function status(): StatusReport {
     flights: HOSTILE.map(flight),
     requests: 1,
     served: { local: 1, inflight: 1, peer: 1, upstream: 1 },
+    clients: {
+      connections: 1,
+      sessions: 1,
+      answers: 1,
+      pipelined: 1,
+      seats: 1,
+      waiting: 1,
+      pieces: 1,
+      files: 1,
+    },
     fetched: { peer: 1, upstream: 1 },
     upstreams: HOSTILE.map((text) => ({
       host: text,

@@ -12,6 +12,9 @@ export function digestOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sh
   return digest
 }
 
+/** A larger manifest is read like a blob. */
+const IN_MEMORY = 64 * 1024
+
 /** Bytes that come when a test says so. */
 export class Growing {
   readonly bytes: Buffer
@@ -159,7 +162,10 @@ export class MemoryResolver implements Resolver {
     options: { signal: AbortSignal },
   ): Promise<ManifestAnswer> {
     await this.#ready('manifest', at, reference, options)
-    return { ...this.#found(this.#manifests, at, reference), how: this.how }
+    const { digest, bytes, mediaType } = this.#found(this.#manifests, at, reference)
+    const size = bytes.length
+    const body = size > IN_MEMORY ? this.#opened(digest, this.#grown(bytes)) : bytes
+    return { digest, mediaType, size, body, how: this.how }
   }
 
   async #ready(what: string, at: Repository, reference: string, { signal }: { signal: AbortSignal }) {
@@ -178,6 +184,12 @@ export class MemoryResolver implements Resolver {
     const found = from.get(`${repositoryKey(at)} ${reference}`)
     if (found === undefined) throw new Failure('absent', 'upstream does not have it', { source: at.registry })
     return found
+  }
+
+  #grown(bytes: Uint8Array): Growing {
+    const growing = new Growing(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
+    growing.growTo(bytes.length)
+    return growing
   }
 
   #key(at: Repository): string {
