@@ -20,6 +20,9 @@ export interface Selectable {
   readonly etag: string
 }
 
+/** For what stands before the parts of one answer, all of them together. Media types come from upstream, of any length. */
+const MOST_PART_HEADERS = 64 * 1024
+
 /** Preconditions and ranges, in the order of RFC 9110 section 13.2.2. Range means nothing for HEAD. */
 export function select(method: string, headers: IncomingHttpHeaders, of: Selectable): Selection {
   if (notModified(headers['if-none-match'], of.etag)) return { status: 304 }
@@ -65,7 +68,9 @@ function single(range: ByteRange, { size, contentType }: Selectable): Selection 
 }
 
 /** RFC 9110 section 14.6. The boundary is random, so that no content can have it inside. */
-function multiple(ranges: readonly ByteRange[], { size, contentType }: Selectable): Selection {
+function multiple(ranges: readonly ByteRange[], of: Selectable): Selection {
+  const { size, contentType } = of
+  if (ranges.length * longestPartHeader(of) > MOST_PART_HEADERS) return whole(of)
   const boundary = randomBytes(18).toString('hex')
   const parts: Part[] = ranges.map((range, index) => {
     const opening = `${index === 0 ? '' : '\r\n'}--${boundary}\r\n`
@@ -78,6 +83,11 @@ function multiple(ranges: readonly ByteRange[], { size, contentType }: Selectabl
     'Content-Length': lengthOf(parts),
   }
   return { status: 206, headers, parts }
+}
+
+/** An upper bound, so that nothing is written before it is known to fit. */
+function longestPartHeader({ size, contentType }: Selectable): number {
+  return 96 + contentType.length + 3 * String(size).length
 }
 
 function lengthOf(parts: readonly Part[]): number {
