@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { type ByteRange, contentRange, parseRange, rangeApplies, unsatisfiedRange } from '../oci/range.ts'
+import { isMatched } from './preconditions.ts'
 
 /** Some text, then a range of the content; both may be missing. */
 export interface Part {
@@ -12,6 +13,7 @@ export interface Part {
 export type Selection =
   | { readonly status: 200 | 206; readonly headers: OutgoingHttpHeaders; readonly parts: readonly Part[] }
   | { readonly status: 304 }
+  | { readonly status: 412 }
   | { readonly status: 416; readonly headers: OutgoingHttpHeaders }
 
 export interface Selectable {
@@ -25,6 +27,7 @@ const MOST_PART_HEADERS = 64 * 1024
 
 /** Preconditions and ranges, in the order of RFC 9110 section 13.2.2. Range means nothing for HEAD. */
 export function select(method: string, headers: IncomingHttpHeaders, of: Selectable): Selection {
+  if (!isMatched(headers['if-match'], of.etag)) return { status: 412 }
   if (notModified(headers['if-none-match'], of.etag)) return { status: 304 }
   if (
     headers.range === undefined ||

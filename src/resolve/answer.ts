@@ -35,6 +35,8 @@ export interface Resolver {
   blob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer>
   /** As `blob`, but fetches nothing: upstream is only asked about it. */
   blobHead(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<HeadAnswer>
+  /** As `blobHead`, of a manifest. */
+  manifestHead(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<HeadAnswer>
   manifestByDigest(
     repository: Repository,
     digest: Digest,

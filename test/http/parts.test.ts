@@ -24,6 +24,25 @@ test('preconditions come before ranges, and ranges are only for GET', () => {
   })
 })
 
+test('If-Match comes first of all', () => {
+  assert.equal(selected({ 'if-match': '"x"' }).status, 412)
+  assert.equal(selected({ 'if-match': '"x"' }, 'HEAD').status, 412)
+  assert.equal(selected({ 'if-match': '"x"', 'if-none-match': '"e"' }).status, 412)
+  assert.equal(selected({ 'if-match': '"x"', range: 'bytes=100-' }).status, 412)
+  assert.equal(selected({ 'if-match': '"e"', 'if-none-match': '"e"' }).status, 304)
+  assert.equal(selected({ 'if-match': '"e"', range: 'bytes=0-1' }).status, 206)
+  assert.equal(selected({ 'if-match': '*' }).status, 200)
+})
+
+test('dates are no conditions, as no answer has a Last-Modified', () => {
+  const past = 'Sat, 01 Jan 2000 00:00:00 GMT'
+  const future = 'Fri, 01 Jan 2100 00:00:00 GMT'
+  for (const date of [past, future]) {
+    assert.equal(selected({ 'if-unmodified-since': date }).status, 200)
+    assert.equal(selected({ 'if-modified-since': date }).status, 200)
+  }
+})
+
 test('If-None-Match is a list, compared weakly', () => {
   for (const value of ['"e"', 'W/"e"', '"a", "e"', '*', ' "e" ']) assert.ok(notModified(value, '"e"'), value)
   for (const value of [undefined, '', '"a"', 'e', '"E"']) assert.ok(!notModified(value, '"e"'), value)

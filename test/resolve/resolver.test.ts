@@ -124,6 +124,20 @@ describe('a manifest', () => {
     assert.equal(store.openContents, 0)
   })
 
+  it('is asked about without being fetched, and by the type it has', async () => {
+    const { registry, resolution, store } = setUp()
+    const bytes = manifestOf(randomBytes(10))
+    const digest = registry.add(bytes, OCI_MANIFEST)
+    const head = await resolution.manifestHead(alpine, digest, { signal })
+    assert.deepEqual([head.size, head.mediaType], [bytes.length, OCI_MANIFEST])
+    assert.equal(head.how.kind, 'miss')
+    assert.equal(registry.asked.sources, 0)
+    assert.equal(store.stored.size, 0)
+    const stored = store.seed(manifestOf(randomBytes(10)), { kind: 'manifest', mediaType: OCI_MANIFEST })
+    assert.deepEqual((await resolution.manifestHead(alpine, stored, { signal })).how, { kind: 'hit' })
+    assert.equal(registry.asked.head, 1)
+  })
+
   it('that the store has dropped is not answered from memory', async () => {
     const { registry, resolution, store } = setUp()
     const digest = registry.add(manifestOf(randomBytes(10)), OCI_MANIFEST)

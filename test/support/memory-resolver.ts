@@ -123,6 +123,12 @@ export class MemoryResolver implements Resolver {
     return { size: bytes.length, mediaType: undefined, how: this.how }
   }
 
+  async manifestHead(at: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<HeadAnswer> {
+    await this.#ready('manifestHead', at, digest, options)
+    const { bytes, mediaType } = this.#found(this.#manifests, at, digest)
+    return { size: bytes.length, mediaType, how: this.how }
+  }
+
   manifestByDigest(
     at: Repository,
     digest: Digest,
