@@ -36,6 +36,8 @@ export function createHttp1(
           minVersion: 'TLSv1.2',
           handshakeTimeout: limits.headersMs,
         })
+  // `maxHeaderSize` bounds them. With a bound on their number Node drops the rest, and a second Host could be among them.
+  server.maxHeadersCount = 0
   server.maxConnections = limits.maxConnections
   // The socket's timer knows when a write moves on, however slowly.
   server.timeout = limits.stallMs

@@ -7,6 +7,7 @@ import type { Resolver } from '../resolve/answer.ts'
 import { BodyBuffers } from './buffers.ts'
 import { type CertificateFiles, followCertificate, readCertificate } from './certificate.ts'
 import { Http1Exchange, Http2Exchange } from './exchange.ts'
+import { authorityProblem, hostProblem } from './host.ts'
 import { createHttp1, type Http1Front } from './http1.ts'
 import { Http2Speaker } from './http2.ts'
 import { LIMITS, type Limits } from './limits.ts'
@@ -48,6 +49,7 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
 }
 
 const FAREWELL_MS = 1000
+const WRONG_HOST = { status: 400, code: 'UNSUPPORTED' } as const
 
 /** What is known of a connection of HTTP/1.1. */
 interface Talk {
@@ -181,11 +183,9 @@ class FrontDoor implements RegistryServer {
       })
       this.#open += 1
       talk.isBusy = true
-      if (request.headers.host === undefined && request.httpVersionMinor > 0) {
-        refuse(exchange, { status: 400, code: 'UNSUPPORTED', message: 'the request has no Host header' })
-        return
-      }
-      void receive(exchange, this.#reception)
+      const problem = hostProblem(request.rawHeaders, request.httpVersionMinor)
+      if (problem === undefined) void receive(exchange, this.#reception)
+      else refuse(exchange, { ...WRONG_HOST, message: problem, headers: { Connection: 'close' } })
     })
   }
 
@@ -195,7 +195,9 @@ class FrontDoor implements RegistryServer {
       stallMs: this.#limits.stallMs,
     })
     this.#open += 1
-    void receive(exchange, this.#reception)
+    const problem = authorityProblem(request.rawHeaders)
+    if (problem === undefined) void receive(exchange, this.#reception)
+    else refuse(exchange, { ...WRONG_HOST, message: problem })
   }
 
   #over(): void {
