@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerR
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
 import { type Events, publish } from '../observe/events.ts'
 import type { Repository } from '../oci/repository.ts'
+import type { Client } from './client.ts'
 
 /** What the endpoints find out about a request, for whoever watches. */
 export interface Findings {
@@ -30,6 +31,7 @@ export abstract class Exchange {
   readonly method: string
   readonly target: string
   readonly headers: IncomingHttpHeaders
+  readonly client: Client
   readonly findings: Findings = {
     route: 'unknown',
     repository: undefined,
@@ -52,11 +54,12 @@ export abstract class Exchange {
   constructor(
     request: { method?: string | undefined; url?: string | undefined; headers: IncomingHttpHeaders },
     outgoing: Outgoing,
-    onOver: () => void,
+    { client, onOver }: { client: Client; onOver: () => void },
   ) {
     this.method = request.method ?? ''
     this.target = request.url ?? ''
     this.headers = request.headers
+    this.client = client
     this.#outgoing = outgoing
     this.#onOver = onOver
     outgoing.on('error', ignore)
@@ -160,9 +163,9 @@ export class Http1Exchange extends Exchange {
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
-    options: { onOver: () => void; lastOnConnection: () => boolean },
+    options: { client: Client; onOver: () => void; lastOnConnection: () => boolean },
   ) {
-    super(request, response, options.onOver)
+    super(request, response, options)
     this.#request = request
     this.#response = response
     this.#lastOnConnection = options.lastOnConnection
@@ -196,9 +199,9 @@ export class Http2Exchange extends Exchange {
   constructor(
     request: Http2ServerRequest,
     response: Http2ServerResponse,
-    options: { onOver: () => void; stallMs: number },
+    options: { client: Client; onOver: () => void; stallMs: number },
   ) {
-    super(request, response, options.onOver)
+    super(request, response, options)
     this.#stream = response.stream
     // HTTP/1.1 has one timer for the whole socket; here each stream has its own.
     response.setTimeout(options.stallMs, () => this.cutShort())

@@ -6,6 +6,7 @@ import { allowedBy } from '../oci/allow.ts'
 import type { Resolver } from '../resolve/answer.ts'
 import { BodyBuffers } from './buffers.ts'
 import { type CertificateFiles, followCertificate, readCertificate } from './certificate.ts'
+import { clientOf, clientOnStream } from './client.ts'
 import { Http1Exchange, Http2Exchange } from './exchange.ts'
 import { authorityProblem, hostProblem } from './host.ts'
 import { createHttp1, type Http1Front } from './http1.ts'
@@ -173,6 +174,7 @@ class FrontDoor implements RegistryServer {
       dropBody(request, this.#limits.maxBodyBytes)
       const talk = this.#talkOn(request.socket)
       const exchange = new Http1Exchange(request, response, {
+        client: clientOf(request.socket.remoteAddress),
         onOver: () => {
           talk.isBusy = false
           if (talk.complaint !== undefined) answerMalformed(talk.complaint, request.socket)
@@ -191,6 +193,7 @@ class FrontDoor implements RegistryServer {
 
   #hearHttp2(request: Http2ServerRequest, response: Http2ServerResponse): void {
     const exchange = new Http2Exchange(request, response, {
+      client: clientOnStream(request),
       onOver: () => this.#over(),
       stallMs: this.#limits.stallMs,
     })

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, createServer, type Http2ServerRequest } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { clientOf, clientOnStream } from '../../src/http/client.ts'
+
+test('a client is on this machine when its address is one of the loopback', () => {
+  for (const address of [
+    '127.0.0.1',
+    '127.255.255.254',
+    '127.1.2.3',
+    '::1',
+    '::ffff:127.0.0.1',
+    '::ffff:127.9.9.9',
+  ]) {
+    assert.deepEqual(clientOf(address), { address, isLocal: true })
+  }
+  for (const address of [
+    '10.0.0.1',
+    '128.0.0.1',
+    '12.7.0.1',
+    '1.127.0.0',
+    '0.0.0.0',
+    '::',
+    '::2',
+    '::10',
+    '1::1',
+    '::127.0.0.1',
+    '::ffff:10.0.0.1',
+    '::ffff:1.127.0.1',
+    '::fffe:127.0.0.1',
+    'fe80::1',
+    'localhost',
+    '',
+  ]) {
+    assert.deepEqual(clientOf(address), { address, isLocal: false })
+  }
+  assert.deepEqual(clientOf(undefined), { address: '', isLocal: false })
+})
+
+test('of all IPv4 addresses only those of 127.0.0.0/8 are on this machine', () => {
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.ipV4(),
+        fc.ipV4().map((text) => text.replace(/^\d+/, '127')),
+      ),
+      (address) => {
+        const isLocal = address.split('.')[0] === '127'
+        assert.equal(clientOf(address).isLocal, isLocal)
+        assert.equal(clientOf(`::ffff:${address}`).isLocal, isLocal)
+      },
+    ),
+  )
+})
+
+test('a client of HTTP/2 has the address of its session, and none when that has ended', async (t) => {
+  const server = createServer()
+  t.after(() => server.close())
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const session = connect(`http://127.0.0.1:${port}`)
+  session.on('error', () => {})
+  t.after(() => session.destroy())
+  session.request({ ':path': '/' }).on('error', () => {})
+  const [request] = (await once(server, 'request')) as [Http2ServerRequest]
+  assert.deepEqual(clientOnStream(request), clientOf('127.0.0.1'))
+  request.stream.on('error', () => {})
+  request.stream.session?.destroy()
+  assert.deepEqual(clientOnStream(request), clientOf(undefined))
+  await once(session, 'close')
+  assert.deepEqual(clientOnStream(request), clientOf(undefined))
+})
