@@ -60,4 +60,6 @@ export interface Resolver {
   ): Promise<{ readonly index: Uint8Array; readonly how: How }>
   /** Every repository this node has served, in ASCII order. */
   repositories(): Promise<readonly Repository[]>
+  /** Whether what this agent has of a repository may have been got with credentials of its own. */
+  isPrivate(repository: Repository): Promise<boolean>
 }

@@ -178,6 +178,10 @@ export class Resolution implements Resolver {
     return this.#catalog.repositories()
   }
 
+  isPrivate(repository: Repository): Promise<boolean> {
+    return this.#registry.isPrivate(repository)
+  }
+
   /** The store has dropped it: it is no longer served from memory either. */
   forget(digest: Digest): void {
     this.#forgotten += 1

@@ -102,6 +102,13 @@ describe('a blob', () => {
     assert.equal(store.stored.size, 0)
   })
 
+  it('is of a private repository when the registry says that it is', async () => {
+    const { registry, resolution } = setUp()
+    assert.equal(await resolution.isPrivate(alpine), false)
+    registry.privateRegistries.add(alpine.registry)
+    assert.equal(await resolution.isPrivate(alpine), true)
+  })
+
   it('is absent when upstream says so', async () => {
     const { resolution } = setUp()
     const nowhere = digestOf(randomBytes(8))

@@ -69,6 +69,8 @@ export class MemoryResolver implements Resolver {
   held: Promise<void> | undefined
   /** Contents that were given out and not closed. */
   open = 0
+  /** Registries for which there are credentials. */
+  readonly privateRegistries = new Set<string>()
   readonly asked: string[] = []
   readonly #manifests = new Map<string, { digest: Digest; bytes: Uint8Array; mediaType: string }>()
   readonly #blobs = new Map<string, Growing>()
@@ -157,6 +159,10 @@ export class MemoryResolver implements Resolver {
     if (this.failure !== undefined) throw this.failure
     const sorted = [...this.#repositories].sort(([a], [b]) => (a < b ? -1 : 1))
     return sorted.map(([, repository]) => repository)
+  }
+
+  async isPrivate(repository: Repository): Promise<boolean> {
+    return this.privateRegistries.has(repository.registry)
   }
 
   async #manifest(
