@@ -8,6 +8,7 @@ import { cacheStatus } from './cache-status.ts'
 import { contentHeaders, etagOf } from './content-headers.ts'
 import type { Exchange } from './exchange.ts'
 import { notModified, type Selection, select } from './parts.ts'
+import { isMatched, refuseUnmatched } from './preconditions.ts'
 import { refuse } from './respond.ts'
 
 const NOTHING = Buffer.alloc(0)
@@ -24,7 +25,7 @@ export async function respondBlob(
 ): Promise<void> {
   const { signal } = exchange
   // Whoever has this digest has these bytes: no need to open them, let alone to fetch them, to say so.
-  if (exchange.method === 'HEAD' || notModified(exchange.headers['if-none-match'], etagOf(digest))) {
+  if (exchange.method === 'HEAD' || !isWanted(exchange, digest)) {
     const { size, how } = await desk.resolver.blobHead(repository, digest, { signal })
     return respondHead(exchange, digest, size, how)
   }
@@ -36,8 +37,17 @@ export async function respondBlob(
   }
 }
 
+function isWanted({ headers }: Exchange, digest: Digest): boolean {
+  const etag = etagOf(digest)
+  return isMatched(headers['if-match'], etag) && !notModified(headers['if-none-match'], etag)
+}
+
 function respondHead(exchange: Exchange, digest: Digest, size: number, how: How): void {
   const selection = selectFrom(exchange, digest, size)
+  if (selection.status === 412) {
+    refuseUnmatched(exchange, digest, how)
+    return
+  }
   const headers = contentHeaders(exchange, digest, how)
   if (selection.status !== 304) Object.assign(headers, selection.headers)
   exchange.answer(selection.status, headers, NOTHING)
@@ -46,6 +56,7 @@ function respondHead(exchange: Exchange, digest: Digest, size: number, how: How)
 async function respondContent(exchange: Exchange, content: Content, how: How, desk: BlobDesk): Promise<void> {
   const { digest, size } = content
   const selection = selectFrom(exchange, digest, size)
+  if (selection.status === 412) return refuseUnmatched(exchange, digest, how)
   const headers = contentHeaders(exchange, digest, how)
   if (selection.status === 304) return exchange.answer(304, headers, NOTHING)
   if (selection.status === 416) {

@@ -3,10 +3,11 @@ import type { Repository } from '../oci/repository.ts'
 import type { Resolver } from '../resolve/answer.ts'
 import type { BodyDesk } from './body.ts'
 import type { Exchange } from './exchange.ts'
+import { listable } from './listable.ts'
 import { respondPage } from './lists.ts'
 import type { Query } from './query.ts'
 
-/** Every repository that this agent has served, named so that the name works in a path here. */
+/** Every repository that this agent has served and may tell this client of, named so that the name works in a path here. */
 export async function respondCatalog(
   exchange: Exchange,
   asked: { path: string; query: Query },
@@ -20,7 +21,8 @@ export async function respondCatalog(
     lists: BodyDesk
   },
 ): Promise<void> {
-  const repositories = (await resolver.repositories()).filter(allowed)
+  const all = (await resolver.repositories()).filter(allowed)
+  const repositories = await listable(all, exchange.client, resolver)
   const names = repositories.map(({ registry, name }) => `${registryInPath(registry)}/${name}`)
   // Writing `:` as `__` has changed the order.
   names.sort()

@@ -42,6 +42,8 @@ export function createHttp1(
           minVersion: 'TLSv1.2',
           handshakeTimeout: limits.headersMs,
         })
+  // `maxHeaderSize` bounds them. With a bound on their number Node drops the rest, and a second Host could be among them.
+  server.maxHeadersCount = 0
   // The socket's timer knows when a write moves on, however slowly.
   server.timeout = limits.stallMs
   // `printf 'GET …' | nc -N` says that it has nothing more to send, and still wants its answer.

@@ -16,6 +16,7 @@ const LOOK_MS = 250
 export interface Http2Request {
   readonly stream: ServerHttp2Stream
   readonly headers: IncomingHttpHeaders
+  readonly rawHeaders: readonly string[]
   readonly socket: Socket
   /** To be called when the client has reset it before its answer began. */
   wasReset(): void
@@ -72,13 +73,19 @@ export class Http2Speaker {
     session.once('close', () => this.#sessions.delete(session))
     // What is still under way on it may end.
     session.setTimeout(this.#limits.keepAliveMs, () => session.close())
-    session.on('stream', (stream, headers) => {
+    const onStream = (
+      stream: ServerHttp2Stream,
+      headers: IncomingHttpHeaders,
+      _flags: number,
+      rawHeaders: readonly string[],
+    ): void => {
       stream.on('error', ignore)
       if (!guard.opened()) return
       const wasReset = (): void => guard.wasReset()
       if (stream.closed || stream.destroyed) wasReset()
-      else this.#onRequest({ stream, headers, socket, wasReset })
-    })
+      else this.#onRequest({ stream, headers, rawHeaders, socket, wasReset })
+    }
+    session.on('stream', onStream)
   }
 
   #look(): void {

@@ -6,6 +6,7 @@ import { cacheStatus } from './cache-status.ts'
 import { contentHeaders, etagOf } from './content-headers.ts'
 import type { Exchange } from './exchange.ts'
 import { type Part, select } from './parts.ts'
+import { refuseUnmatched } from './preconditions.ts'
 import { refuse } from './respond.ts'
 
 const NOTHING = Buffer.alloc(0)
@@ -34,6 +35,9 @@ async function respond(exchange: Exchange, manifest: ManifestAnswer, desk: BodyD
     etag: etagOf(digest),
   })
   switch (selection.status) {
+    case 412:
+      refuseUnmatched(exchange, digest, how)
+      return
     case 304:
       exchange.answer(304, headers, NOTHING)
       return

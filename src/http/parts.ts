@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { type ByteRange, contentRange, parseRange, rangeApplies, unsatisfiedRange } from '../oci/range.ts'
+import { isMatched } from './preconditions.ts'
 
 /** Some text, then a range of the content; both may be missing. */
 export interface Part {
@@ -12,6 +13,7 @@ export interface Part {
 export type Selection =
   | { readonly status: 200 | 206; readonly headers: OutgoingHttpHeaders; readonly parts: readonly Part[] }
   | { readonly status: 304 }
+  | { readonly status: 412 }
   | { readonly status: 416; readonly headers: OutgoingHttpHeaders }
 
 export interface Selectable {
@@ -20,8 +22,12 @@ export interface Selectable {
   readonly etag: string
 }
 
+/** For what stands before the parts of one answer, all of them together. Media types come from upstream, of any length. */
+const MOST_PART_HEADERS = 64 * 1024
+
 /** Preconditions and ranges, in the order of RFC 9110 section 13.2.2. Range means nothing for HEAD. */
 export function select(method: string, headers: IncomingHttpHeaders, of: Selectable): Selection {
+  if (!isMatched(headers['if-match'], of.etag)) return { status: 412 }
   if (notModified(headers['if-none-match'], of.etag)) return { status: 304 }
   if (
     headers.range === undefined ||
@@ -65,7 +71,9 @@ function single(range: ByteRange, { size, contentType }: Selectable): Selection 
 }
 
 /** RFC 9110 section 14.6. The boundary is random, so that no content can have it inside. */
-function multiple(ranges: readonly ByteRange[], { size, contentType }: Selectable): Selection {
+function multiple(ranges: readonly ByteRange[], of: Selectable): Selection {
+  const { size, contentType } = of
+  if (ranges.length * longestPartHeader(of) > MOST_PART_HEADERS) return whole(of)
   const boundary = randomBytes(18).toString('hex')
   const parts: Part[] = ranges.map((range, index) => {
     const opening = `${index === 0 ? '' : '\r\n'}--${boundary}\r\n`
@@ -78,6 +86,11 @@ function multiple(ranges: readonly ByteRange[], { size, contentType }: Selectabl
     'Content-Length': lengthOf(parts),
   }
   return { status: 206, headers, parts }
+}
+
+/** An upper bound, so that nothing is written before it is known to fit. */
+function longestPartHeader({ size, contentType }: Selectable): number {
+  return 96 + contentType.length + 3 * String(size).length
 }
 
 function lengthOf(parts: readonly Part[]): number {

@@ -5,8 +5,10 @@ import { respondBase } from './base.ts'
 import { respondBlob } from './blobs.ts'
 import type { BodyDesk } from './body.ts'
 import { respondCatalog } from './catalog.ts'
+import { etagOf } from './content-headers.ts'
 import type { Exchange } from './exchange.ts'
 import { respondManifest } from './manifests.ts'
+import { isMatched, respondUnmatched } from './preconditions.ts'
 import { parseQuery, type Query } from './query.ts'
 import { respondReferrers } from './referrers.ts'
 import { type Asked, fail, refuse } from './respond.ts'
@@ -86,6 +88,8 @@ async function answerNamed(
   switch (route.kind) {
     case 'manifest':
       findings.reference = route.digest
+      if (!isMatched(exchange.headers['if-match'], etagOf(route.digest)))
+        return respondUnmatched(exchange, repository, route.digest, resolver)
       return respondManifest(
         exchange,
         await resolver.manifestByDigest(repository, route.digest, exchange),

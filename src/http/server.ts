@@ -9,6 +9,7 @@ import { type CertificateFiles, followCertificate, readCertificate } from './cer
 import { clientOf } from './client.ts'
 import { type Connection, Connections } from './connections.ts'
 import { type Exchange, Http1Exchange, Http2Exchange, type Origin } from './exchange.ts'
+import { authorityProblem, hostProblem } from './host.ts'
 import { createHttp1, type Http1Front } from './http1.ts'
 import { type Http2Request, Http2Speaker } from './http2.ts'
 import { answerLimits, bodyLimits, connectionLimits, LIMITS, type Limits, listLimits } from './limits.ts'
@@ -64,6 +65,7 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
 }
 
 const FAREWELL_MS = 1000
+const WRONG_HOST = { status: 400, code: 'UNSUPPORTED' } as const
 
 /** What is known of a connection of HTTP/1.1. */
 interface Talk {
@@ -223,17 +225,15 @@ class FrontDoor implements RegistryServer {
         lastOnConnection: () => this.#draining || expectsWord,
       })
       talk.isBusy = true
-      if (request.headers.host === undefined && request.httpVersionMinor > 0) {
-        this.#begin(exchange, connection, () =>
-          refuse(exchange, { status: 400, code: 'UNSUPPORTED', message: 'the request has no Host header' }),
-        )
-        return
-      }
-      this.#begin(exchange, connection, () => void receive(exchange, this.#reception))
+      this.#begin(exchange, connection, () => {
+        const problem = hostProblem(request.rawHeaders, request.httpVersionMinor)
+        if (problem === undefined) void receive(exchange, this.#reception)
+        else refuse(exchange, { ...WRONG_HOST, message: problem, headers: { Connection: 'close' } })
+      })
     })
   }
 
-  #hearHttp2({ stream, headers, socket, wasReset }: Http2Request): void {
+  #hearHttp2({ stream, headers, rawHeaders, socket, wasReset }: Http2Request): void {
     const connection = this.#connections.of(socket)
     const exchange = new Http2Exchange(stream, headers, {
       origin: originOf(socket, connection),
@@ -244,7 +244,11 @@ class FrontDoor implements RegistryServer {
       stallMs: this.#limits.stallMs,
       onStalled: () => reject('stalled'),
     })
-    this.#begin(exchange, connection, () => void receive(exchange, this.#reception))
+    this.#begin(exchange, connection, () => {
+      const problem = authorityProblem(rawHeaders)
+      if (problem === undefined) void receive(exchange, this.#reception)
+      else refuse(exchange, { ...WRONG_HOST, message: problem })
+    })
   }
 
   #begin(exchange: Exchange, connection: Connection | undefined, answer: () => void): void {

@@ -3,8 +3,10 @@ import type { Resolver } from '../resolve/answer.ts'
 import type { BodyDesk } from './body.ts'
 import { cacheStatus, sourceOf, staleWarning } from './cache-status.ts'
 import type { Exchange } from './exchange.ts'
+import { listable } from './listable.ts'
 import { respondPage } from './lists.ts'
 import type { Query } from './query.ts'
+import { refuse } from './respond.ts'
 
 export async function respondTags(
   exchange: Exchange,
@@ -12,6 +14,11 @@ export async function respondTags(
   asked: { name: string; path: string; query: Query },
   { resolver, lists }: { resolver: Resolver; lists: BodyDesk },
 ): Promise<void> {
+  const [shown] = await listable([repository], exchange.client, resolver)
+  if (shown === undefined) {
+    const message = 'tags of private repositories are listed only to clients on this machine'
+    return refuse(exchange, { status: 404, code: 'NAME_UNKNOWN', message })
+  }
   const { tags, how } = await resolver.tags(repository, { signal: exchange.signal })
   const status = cacheStatus(how)
   exchange.findings.cacheStatus = status

@@ -13,30 +13,34 @@ export type Ranges =
   | { readonly kind: 'single'; readonly range: ByteRange }
   | { readonly kind: 'multiple'; readonly ranges: readonly ByteRange[] }
 
-const MAX_RANGES = 16
+/** More of them are answered with the whole content: RFC 9110 section 14.2 lets a server ignore such a header. */
+const MAX_RANGES = 256
+/** A request's headers have no more together; a longer text is not from a request. */
+const LONGEST_HEADER = 16 * 1024
 const WHOLE: Ranges = { kind: 'whole' }
 const UNSATISFIABLE: Ranges = { kind: 'unsatisfiable' }
 
 export function parseRange(header: string | undefined, size: number): Ranges {
   // Some clients send `bytes=0-` with every request; for nothing at all that is the whole of it, as in Go's file server.
-  if (header === undefined || size === 0) return WHOLE
+  if (header === undefined || size === 0 || header.length > LONGEST_HEADER) return WHOLE
   const specs = /^\s*bytes\s*=(.*)$/i.exec(header)?.[1]?.split(',')
   if (specs === undefined) return WHOLE
-  const ranges: ByteRange[] = []
-  let asked = 0
+  const asked: ByteRange[] = []
+  let isAsked = false
   for (const spec of specs) {
     const text = spec.trim()
     if (text === '') continue
-    asked += 1
+    isAsked = true
     const range = parseSpec(text, size)
     if (range === 'malformed') return WHOLE
-    if (range !== undefined) ranges.push(range)
+    if (range !== undefined) asked.push(range)
   }
-  if (asked === 0) return WHOLE
-  const [first, ...more] = withoutOverlaps(ranges)
+  if (!isAsked) return WHOLE
+  const ranges = withoutOverlaps(asked)
+  const [first] = ranges
   if (first === undefined) return UNSATISFIABLE
-  if (more.length === 0) return { kind: 'single', range: first }
-  return more.length < MAX_RANGES ? { kind: 'multiple', ranges: [first, ...more] } : WHOLE
+  if (ranges.length === 1) return { kind: 'single', range: first }
+  return ranges.length <= MAX_RANGES ? { kind: 'multiple', ranges } : WHOLE
 }
 
 /** If-Range, RFC 9110 section 13.1.5: only a strong match keeps the Range header alive, and only entity tags are known here. */

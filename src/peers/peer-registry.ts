@@ -52,6 +52,10 @@ export class PeerRegistry implements Registry {
     return this.#upstream.referrers(repository, subject, options)
   }
 
+  isPrivate(repository: Repository): Promise<boolean> {
+    return this.#upstream.isPrivate(repository)
+  }
+
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {
     return this.#upstream.freshness(repository)
   }

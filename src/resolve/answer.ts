@@ -37,6 +37,8 @@ export interface Resolver {
   blob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer>
   /** As `blob`, but fetches nothing: upstream is only asked about it. */
   blobHead(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<HeadAnswer>
+  /** As `blobHead`, of a manifest. */
+  manifestHead(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<HeadAnswer>
   manifestByDigest(
     repository: Repository,
     digest: Digest,
@@ -60,4 +62,6 @@ export interface Resolver {
   ): Promise<{ readonly index: Uint8Array; readonly how: How }>
   /** Every repository this node has served, in ASCII order. */
   repositories(): Promise<readonly Repository[]>
+  /** Whether what this agent has of a repository may have been got with credentials of its own. */
+  isPrivate(repository: Repository): Promise<boolean>
 }

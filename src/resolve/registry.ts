@@ -29,6 +29,8 @@ export interface Registry {
   tags(repository: Repository, options: { signal: AbortSignal }): Promise<readonly string[]>
   /** Upstream's image index of what refers to `subject`, from its API or the fallback tag; empty index when there is none. */
   referrers(repository: Repository, subject: Digest, options: { signal: AbortSignal }): Promise<Uint8Array>
+  /** Whether credentials of this agent's own would be used for it. No registry or credential helper is asked. */
+  isPrivate(repository: Repository): Promise<boolean>
   /** How long this repository's tags are taken as fresh, and how long after that they still serve when upstream fails. */
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number }
 }

@@ -82,15 +82,15 @@ export class Resolution implements Resolver {
     digest: Digest,
     options: { signal: AbortSignal },
   ): Promise<HeadAnswer> {
-    const facts = await this.#store.facts(digest)
-    if (facts !== undefined) return { size: facts.size, mediaType: facts.mediaType, how: { kind: 'hit' } }
-    const flight = this.flights.get(digest)
-    const told = flight?.audience.told
-    if (told !== undefined) {
-      return { ...told, how: { kind: 'miss', from: flight?.mainKind ?? 'upstream', collapsed: true } }
-    }
-    const head = await this.#registry.head({ kind: 'blob', repository, digest }, options)
-    return { ...head, how: { kind: 'miss', from: 'upstream', collapsed: false } }
+    return this.#head({ kind: 'blob', repository, digest }, options)
+  }
+
+  async manifestHead(
+    repository: Repository,
+    digest: Digest,
+    options: { signal: AbortSignal },
+  ): Promise<HeadAnswer> {
+    return this.#head({ kind: 'manifest', repository, digest }, options)
   }
 
   async manifestByDigest(
@@ -198,10 +198,26 @@ export class Resolution implements Resolver {
     return this.#catalog.repositories()
   }
 
+  isPrivate(repository: Repository): Promise<boolean> {
+    return this.#registry.isPrivate(repository)
+  }
+
   /** The store has dropped it: it is no longer served from memory either. */
   forget(digest: Digest): void {
     this.#forgotten += 1
     this.#manifests.drop(digest)
+  }
+
+  async #head(want: Want, options: { signal: AbortSignal }): Promise<HeadAnswer> {
+    const facts = await this.#store.facts(want.digest)
+    if (facts !== undefined) return { size: facts.size, mediaType: facts.mediaType, how: { kind: 'hit' } }
+    const flight = this.flights.get(want.digest)
+    const told = flight?.audience.told
+    if (told !== undefined) {
+      return { ...told, how: { kind: 'miss', from: flight?.mainKind ?? 'upstream', collapsed: true } }
+    }
+    const head = await this.#registry.head(want, options)
+    return { ...head, how: { kind: 'miss', from: 'upstream', collapsed: false } }
   }
 
   async #open(want: Want, options: { signal: AbortSignal }): Promise<BlobAnswer> {

@@ -9,7 +9,7 @@ import type { Commons, TokenWish } from './commons.ts'
 import { Credentials } from './credentials.ts'
 import type { Exchange, Reply, Request } from './exchange.ts'
 import { Limits } from './limits.ts'
-import type { Deadlines, Upstream } from './options.ts'
+import { type Deadlines, nameAtHosts, type Upstream } from './options.ts'
 import type { Question } from './question.ts'
 import type { Quota } from './quota.ts'
 import { followRedirects } from './redirect.ts'
@@ -113,8 +113,7 @@ export class UpstreamHost implements Source {
   }
 
   #fullName(name: string): string {
-    const { prefix } = this.#upstream
-    return prefix === '' ? name : `${prefix}/${name}`
+    return nameAtHosts(this.#upstream, name)
   }
 
   /** As clients name it. */

@@ -126,3 +126,8 @@ export function describe(options: UpstreamOptions, entry: UpstreamEntry): Upstre
     realms: (entry.realms ?? []).map((host) => host.toLowerCase()),
   })
 }
+
+/** What a repository is called at the hosts of its upstream. */
+export function nameAtHosts({ prefix }: Upstream, name: string): string {
+  return prefix === '' ? name : `${prefix}/${name}`
+}

@@ -14,6 +14,7 @@ import {
   type Upstream,
   type UpstreamOptions,
 } from './options.ts'
+import { Privacy } from './privacy.ts'
 import { referrersAt } from './referrers.ts'
 import { inRounds } from './rounds.ts'
 import { tagAt } from './tag.ts'
@@ -59,6 +60,7 @@ class RegistryUpstreams implements Upstreams {
   readonly #commons: Commons | undefined
   readonly #stopping = new AbortController()
   readonly #transports = new Map<string, Transport>()
+  readonly #privacy = new Privacy()
   readonly #configured = new Map<string, Known>()
   readonly #passing = new Map<string, Known>()
 
@@ -107,10 +109,12 @@ class RegistryUpstreams implements Upstreams {
     return inRounds(this.#hosts(repository), ask, { signal })
   }
 
+  isPrivate(repository: Repository): Promise<boolean> {
+    return this.#privacy.isPrivate(this.#described(repository), repository.name)
+  }
+
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {
-    const namespace = canonicalNamespace(repository.registry)
-    const { tagTtlMs, staleIfErrorMs } =
-      this.#configured.get(namespace)?.upstream ?? describe(this.#options, { namespace })
+    const { tagTtlMs, staleIfErrorMs } = this.#described(repository)
     return { tagTtlMs, staleIfErrorMs }
   }
 
@@ -138,6 +142,11 @@ class RegistryUpstreams implements Upstreams {
   async close(): Promise<void> {
     this.#stopping.abort(new Failure('stopping', 'the agent is stopping'))
     await Promise.all([...this.#transports.values()].map((transport) => transport.close()))
+  }
+
+  #described({ registry }: Repository): Upstream {
+    const namespace = canonicalNamespace(registry)
+    return this.#configured.get(namespace)?.upstream ?? describe(this.#options, { namespace })
   }
 
   #hosts(repository: Repository): readonly UpstreamHost[] {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { digestOf } from '../support/memory-resolver.ts'
-import { ALPINE, ask, askHttp2, codeOf, openDoor } from './front-door.ts'
+import { ALPINE, ask, askHttp2, codeOf, type Got, openDoor } from './front-door.ts'
 
 const BYTES = randomBytes(3_000_000)
 const PATH = `/v2/alpine/blobs/${digestOf(BYTES)}`
@@ -92,6 +92,58 @@ test('several ranges come as parts, in the order asked for', async (t) => {
     ])
   const expected = [part(1_000_000, 2_200_001), part(0, 5), part(5, 10), Buffer.from(`--${boundary}--\r\n`)]
   assert.ok(got.body.equals(Buffer.concat(expected)))
+})
+
+/** The parts of a multipart answer, in their order. */
+function partsOf({ headers, body }: Got): { range: string; bytes: Buffer }[] {
+  const boundary = /^multipart\/byteranges; boundary=(\w+)$/.exec(String(headers['content-type']))?.[1]
+  const text = body.toString('latin1')
+  assert.ok(text.endsWith(`\r\n--${boundary}--\r\n`))
+  const parts = text
+    .slice(0, text.lastIndexOf(`\r\n--${boundary}--`))
+    .split(`--${boundary}\r\n`)
+    .slice(1)
+  return parts.map((part, at) => {
+    const start = part.indexOf('\r\n\r\n') + 4
+    const range = /Content-Range: bytes (\d+-\d+)\//.exec(part.slice(0, start))?.[1] ?? ''
+    const end = at === parts.length - 1 ? part.length : part.length - 2
+    return { range, bytes: Buffer.from(part.slice(start, end), 'latin1') }
+  })
+}
+
+test('256 ranges of a blob come as 256 parts, one more is the whole blob', async (t) => {
+  const { port, resolver } = await openDoor(t)
+  resolver.putBlob(ALPINE, BYTES)
+  // From the end to the start, and as long as to touch the one before.
+  const asked = Array.from(
+    { length: 257 },
+    (_, i) => [(256 - i) * 10_000, (256 - i) * 10_000 + 9_999] as const,
+  )
+  const header = (count: number) =>
+    `bytes=${asked
+      .slice(0, count)
+      .map(([first, last]) => `${first}-${last}`)
+      .join(',')}`
+  for (const speak of [ask, askHttp2]) {
+    const got = await speak(port, PATH, { headers: { range: header(256) } })
+    assert.equal(got.status, 206)
+    assert.equal(got.headers['content-length'], String(got.body.length))
+    const parts = partsOf(got)
+    assert.deepEqual(
+      parts.map(({ range }) => range),
+      asked.slice(0, 256).map(([first, last]) => `${first}-${last}`),
+    )
+    assert.ok(
+      asked
+        .slice(0, 256)
+        .every(([first, last], at) => parts[at]?.bytes.equals(BYTES.subarray(first, last + 1))),
+    )
+
+    const whole = await speak(port, PATH, { headers: { range: header(257) } })
+    assert.equal(whole.status, 200)
+    assert.ok(whole.body.equals(BYTES))
+  }
+  await resolver.quiet()
 })
 
 test('If-Range keeps a range only for this very blob', async (t) => {

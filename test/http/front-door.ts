@@ -1,6 +1,7 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect, type Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import type { TestContext } from 'node:test'
 import type { Limits } from '../../src/http/limits.ts'
 import { createRegistryServer, type RegistryServer } from '../../src/http/server.ts'
@@ -22,11 +23,13 @@ export async function openDoor(
     limits?: Partial<Limits>
     allow?: readonly string[]
     tls?: { certFile: string; keyFile: string }
+    host?: string
   } = {},
 ): Promise<Door> {
+  const { host = '127.0.0.1', ...others } = options
   const resolver = new MemoryResolver()
-  const listen = { host: '127.0.0.1', port: 0 }
-  const server = createRegistryServer({ resolver, listen, defaultNamespace: 'docker.io', ...options })
+  const listen = { host, port: 0 }
+  const server = createRegistryServer({ resolver, listen, defaultNamespace: 'docker.io', ...others })
   const { port } = await server.start()
   t.after(() => server.close())
   return { resolver, server, port }
@@ -40,27 +43,37 @@ export interface Got {
   readonly cut: boolean
 }
 
+/** An address of this machine that is not of its loopback: whoever asks there seems to be on another. */
+export function outsideAddress(): string | undefined {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .find(({ family, internal }) => family === 'IPv4' && !internal)?.address
+}
+
 export interface Ask {
+  /** Where the server is asked. */
+  readonly host?: string
   readonly method?: string
   readonly headers?: Record<string, string>
 }
 
 /** One request over HTTP/1.1, on a connection of its own. */
-export function ask(port: number, path: string, { method = 'GET', headers = {} }: Ask = {}): Promise<Got> {
+export function ask(
+  port: number,
+  path: string,
+  { host = '127.0.0.1', method = 'GET', headers = {} }: Ask = {},
+): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest(
-      { host: '127.0.0.1', port, path, method, headers, agent: false },
-      (response) => {
-        const chunks: Buffer[] = []
-        const got = (cut: boolean) => {
-          const { statusCode: status = 0, headers } = response
-          resolve({ status, headers, body: Buffer.concat(chunks), cut })
-        }
-        response.on('data', (chunk: Buffer) => chunks.push(chunk))
-        response.on('end', () => got(false))
-        response.on('error', () => got(true))
-      },
-    )
+    const request = httpRequest({ host, port, path, method, headers, agent: false }, (response) => {
+      const chunks: Buffer[] = []
+      const got = (cut: boolean) => {
+        const { statusCode: status = 0, headers } = response
+        resolve({ status, headers, body: Buffer.concat(chunks), cut })
+      }
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('end', () => got(false))
+      response.on('error', () => got(true))
+    })
     request.on('error', reject)
     request.end()
   })
@@ -70,10 +83,10 @@ export function ask(port: number, path: string, { method = 'GET', headers = {} }
 export function askHttp2(
   port: number,
   path: string,
-  { method = 'GET', headers = {} }: Ask = {},
+  { host = '127.0.0.1', method = 'GET', headers = {} }: Ask = {},
 ): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const session = connectHttp2(`http://127.0.0.1:${port}`)
+    const session = connectHttp2(`http://${host}:${port}`)
     session.on('error', reject)
     const stream = session.request({ ':path': path, ':method': method, ...headers })
     const chunks: Buffer[] = []

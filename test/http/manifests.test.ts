@@ -73,6 +73,20 @@ test('ranges of a manifest are honoured as those of a blob', async (t) => {
   assert.equal(codeOf(beyond), 'RANGE_INVALID')
 })
 
+test('as many ranges of a manifest are answered as of a blob', async (t) => {
+  const { port, resolver } = await openDoor(t)
+  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, text: 'a manifest '.repeat(100) }))
+  resolver.putManifest(ALPINE, bytes, OCI_MANIFEST, 'latest')
+  const range = (count: number) => `bytes=${Array.from({ length: count }, (_, i) => `${i * 2}-${i * 2}`)}`
+  const many = await ask(port, '/v2/alpine/manifests/latest', { headers: { range: range(256) } })
+  assert.equal(many.status, 206)
+  assert.equal(many.headers['content-length'], String(many.body.length))
+  assert.equal(many.body.toString().match(/Content-Range: bytes /g)?.length, 256)
+  const more = await ask(port, '/v2/alpine/manifests/latest', { headers: { range: range(257) } })
+  assert.equal(more.status, 200)
+  assert.deepEqual(more.body, bytes)
+})
+
 test('a stale manifest says that it is stale', async (t) => {
   const { port, resolver } = await openDoor(t)
   resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')

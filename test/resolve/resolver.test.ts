@@ -102,6 +102,13 @@ describe('a blob', () => {
     assert.equal(store.stored.size, 0)
   })
 
+  it('is of a private repository when the registry says that it is', async () => {
+    const { registry, resolution } = setUp()
+    assert.equal(await resolution.isPrivate(alpine), false)
+    registry.privateRegistries.add(alpine.registry)
+    assert.equal(await resolution.isPrivate(alpine), true)
+  })
+
   it('is absent when upstream says so', async () => {
     const { resolution } = setUp()
     const nowhere = digestOf(randomBytes(8))
@@ -122,6 +129,20 @@ describe('a manifest', () => {
     const second = await resolution.manifestByDigest(alpine, digest, { signal })
     assert.deepEqual(second.how, { kind: 'hit' })
     assert.equal(store.openContents, 0)
+  })
+
+  it('is asked about without being fetched, and by the type it has', async () => {
+    const { registry, resolution, store } = setUp()
+    const bytes = manifestOf(randomBytes(10))
+    const digest = registry.add(bytes, OCI_MANIFEST)
+    const head = await resolution.manifestHead(alpine, digest, { signal })
+    assert.deepEqual([head.size, head.mediaType], [bytes.length, OCI_MANIFEST])
+    assert.equal(head.how.kind, 'miss')
+    assert.equal(registry.asked.sources, 0)
+    assert.equal(store.stored.size, 0)
+    const stored = store.seed(manifestOf(randomBytes(10)), { kind: 'manifest', mediaType: OCI_MANIFEST })
+    assert.deepEqual((await resolution.manifestHead(alpine, stored, { signal })).how, { kind: 'hit' })
+    assert.equal(registry.asked.head, 1)
   })
 
   it('that the store has dropped is not answered from memory', async () => {

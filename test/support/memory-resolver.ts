@@ -72,6 +72,8 @@ export class MemoryResolver implements Resolver {
   held: Promise<void> | undefined
   /** Contents that were given out and not closed. */
   open = 0
+  /** Registries for which there are credentials. */
+  readonly privateRegistries = new Set<string>()
   readonly asked: string[] = []
   readonly #manifests = new Map<string, { digest: Digest; bytes: Uint8Array; mediaType: string }>()
   readonly #blobs = new Map<string, Growing>()
@@ -126,6 +128,12 @@ export class MemoryResolver implements Resolver {
     return { size: bytes.length, mediaType: undefined, how: this.how }
   }
 
+  async manifestHead(at: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<HeadAnswer> {
+    await this.#ready('manifestHead', at, digest, options)
+    const { bytes, mediaType } = this.#found(this.#manifests, at, digest)
+    return { size: bytes.length, mediaType, how: this.how }
+  }
+
   manifestByDigest(
     at: Repository,
     digest: Digest,
@@ -154,6 +162,10 @@ export class MemoryResolver implements Resolver {
     if (this.failure !== undefined) throw this.failure
     const sorted = [...this.#repositories].sort(([a], [b]) => (a < b ? -1 : 1))
     return sorted.map(([, repository]) => repository)
+  }
+
+  async isPrivate(repository: Repository): Promise<boolean> {
+    return this.privateRegistries.has(repository.registry)
   }
 
   async #manifest(

@@ -16,6 +16,7 @@ export class ScriptedRegistry implements Registry {
   ageMs: number | undefined
   /** Every question waits for it. */
   gate: Promise<void> | undefined
+  readonly privateRegistries = new Set<string>()
   referrersIndex: Uint8Array = Buffer.from('{}')
   readonly #content = new Map<Digest, { bytes: Uint8Array; mediaType: string | undefined }>()
   readonly #tags = new Map<string, Digest>()
@@ -82,6 +83,10 @@ export class ScriptedRegistry implements Registry {
     this.asked.referrers += 1
     await this.#mood()
     return this.referrersIndex
+  }
+
+  async isPrivate(repository: Repository): Promise<boolean> {
+    return this.privateRegistries.has(repository.registry)
   }
 
   freshness(): { tagTtlMs: number; staleIfErrorMs: number } {

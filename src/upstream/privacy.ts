@@ -1,0 +1,46 @@
+import { type DockerConfig, findInDockerConfig, parseDockerConfig } from './docker-config.ts'
+import { nameAtHosts, type Upstream } from './options.ts'
+import { WatchedFile } from './watched-file.ts'
+
+/**
+ * Which repositories would be asked for with credentials. That there are some, or a helper that may have some, is enough:
+ * a helper is a process, and others than the operator could have it started as often as they like.
+ */
+export class Privacy {
+  readonly #files = new Map<string, WatchedFile<DockerConfig>>()
+  /** A list of many repositories looks into a file once. */
+  readonly #reading = new Map<string, Promise<DockerConfig | undefined>>()
+
+  async isPrivate(upstream: Upstream, name: string): Promise<boolean> {
+    const { basic, dockerConfig, hosts } = upstream
+    if (basic !== undefined) return true
+    if (dockerConfig === undefined) return false
+    const config = await this.#read(dockerConfig)
+    // What cannot be read may hold credentials.
+    if (config === undefined) return true
+    const fullName = nameAtHosts(upstream, name)
+    return hosts.some((host) => findInDockerConfig(config, host, fullName) !== undefined)
+  }
+
+  /** Undefined when it cannot be. */
+  #read(path: string): Promise<DockerConfig | undefined> {
+    let reading = this.#reading.get(path)
+    if (reading === undefined) {
+      reading = this.#file(path)
+        .read()
+        .catch(() => undefined)
+        .finally(() => this.#reading.delete(path))
+      this.#reading.set(path, reading)
+    }
+    return reading
+  }
+
+  #file(path: string): WatchedFile<DockerConfig> {
+    let file = this.#files.get(path)
+    if (file === undefined) {
+      file = new WatchedFile(path, (text) => parseDockerConfig(text, path))
+      this.#files.set(path, file)
+    }
+    return file
+  }
+}
