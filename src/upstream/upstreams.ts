@@ -66,7 +66,8 @@ class RegistryUpstreams implements Upstreams {
     this.#options = options
     this.#commons = commons
     for (const entry of options.entries ?? []) {
-      this.#configured.set(canonicalNamespace(entry.namespace), this.#make(describe(options, entry)))
+      const { namespace } = entry
+      this.#configured.set(canonicalNamespace(namespace), this.#make(describe(options, namespace)))
     }
   }
 
@@ -110,7 +111,7 @@ class RegistryUpstreams implements Upstreams {
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {
     const namespace = canonicalNamespace(repository.registry)
     const { tagTtlMs, staleIfErrorMs } =
-      this.#configured.get(namespace)?.upstream ?? describe(this.#options, { namespace })
+      this.#configured.get(namespace)?.upstream ?? describe(this.#options, namespace)
     return { tagTtlMs, staleIfErrorMs }
   }
 
@@ -147,7 +148,7 @@ class RegistryUpstreams implements Upstreams {
     let known = this.#passing.get(namespace)
     if (known === undefined) {
       if (parseHost(namespace) === undefined) return []
-      known = this.#make(describe(this.#options, { namespace }))
+      known = this.#make(describe(this.#options, namespace))
     }
     // The one that was not asked for longest is forgotten.
     this.#passing.delete(namespace)
@@ -161,9 +162,10 @@ class RegistryUpstreams implements Upstreams {
     const deadlines = { ...DEADLINES, ...this.#options.deadlines }
     const transport = this.#transport(upstream)
     const commons = this.#commons
+    const { lookup } = this.#options
     const { signal } = this.#stopping
     const hosts = upstream.hosts.map(
-      (host) => new UpstreamHost({ upstream, host, transport, deadlines, commons, signal }),
+      (host) => new UpstreamHost({ upstream, host, transport, lookup, deadlines, commons, signal }),
     )
     return { upstream, hosts }
   }
@@ -173,8 +175,8 @@ class RegistryUpstreams implements Upstreams {
     let transport = this.#transports.get(key)
     if (transport === undefined) {
       const deadlines = { ...DEADLINES, ...this.#options.deadlines }
-      const { proxies } = this.#options
-      transport = new Transport({ caFile, acceptInvalidCerts, proxies, deadlines })
+      const { proxies, lookup } = this.#options
+      transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
       this.#transports.set(key, transport)
     }
     return transport
