@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import { type ErrorCode, errorBody } from '../oci/errors.ts'
-import { Failure } from '../resolve/failure.ts'
+import { Failure, UNLISTED } from '../resolve/failure.ts'
 import { failedCacheStatus } from './cache-status.ts'
 import { ClientGone, type Exchange } from './exchange.ts'
 
@@ -46,30 +46,33 @@ export function refuse(exchange: Exchange, { status, code, message, detail, head
 export function fail(exchange: Exchange, error: unknown, asked: Asked): void {
   if (error instanceof ClientGone || exchange.isGone) return
   if (exchange.state === 'answering') exchange.cutShort()
-  if (exchange.state === 'unanswered') refuse(exchange, refusalOf(error, asked))
-  // What a stranger's error says may be about paths and addresses of this machine: watchers learn it, clients do not.
+  if (exchange.state === 'unanswered') {
+    refuse(exchange, refusalOf(error, asked, exchange.findings.repository?.registry))
+  }
+  // What an error says may be about paths and addresses of this machine and its network: only watchers learn it.
   exchange.findings.error = sentence(error)
 }
 
 /**
  * The one place where failures become HTTP. Clients go on to the next host on any 4xx and 5xx, except that 408 and 429
- * make them ask again at once, and 401 and 403 make some give up: those are never sent.
+ * make them ask again at once, and 401 and 403 make some give up: those are never sent. `registry` is the one that the
+ * client has named.
  */
-function refusalOf(error: unknown, asked: Asked): Refusal {
+function refusalOf(error: unknown, asked: Asked, registry: string | undefined): Refusal {
   if (!(error instanceof Failure)) return { status: 502, code: 'UNAVAILABLE', message: 'the agent failed' }
-  const detail = detailOf(error)
+  const detail = detailOf(error, registry)
   const cached = asked === 'manifest' || asked === 'blob'
   const headers: OutgoingHttpHeaders = cached ? { 'Cache-Status': failedCacheStatus(error) } : {}
-  const refusal = { message: error.message, detail, headers }
+  const message = messageFor(error, registry)
+  const refusal = { message, detail, headers }
   switch (error.code) {
     case 'absent':
       return { ...refusal, status: 404, code: ABSENT[asked] }
-    case 'denied': {
-      const message = `upstream refused the credentials that this agent has: ${error.message}`
+    case 'denied':
+    case 'unlisted':
       // Not found would be taken for "nothing is signed" by who looks for signatures.
-      if (asked === 'referrers') return { ...refusal, message, status: 502, code: 'UNAVAILABLE' }
-      return { ...refusal, message, status: 404, code: ABSENT[asked] }
-    }
+      if (asked === 'referrers') return { ...refusal, status: 502, code: 'UNAVAILABLE' }
+      return { ...refusal, status: 404, code: ABSENT[asked] }
     case 'unsupported':
       return { ...refusal, status: asked === 'referrers' ? 502 : 404, code: 'UNSUPPORTED' }
     case 'busy':
@@ -85,9 +88,60 @@ function refusalOf(error: unknown, asked: Asked): Refusal {
   }
 }
 
-function detailOf(failure: Failure): Record<string, unknown> {
-  const { source, expected, found, status } = failure.details
-  return { reason: failure.code, source, expected, found, upstreamStatus: status }
+/**
+ * What a client is told. It may be anybody on this node, and may name any host, so it does not learn how a connection
+ * failed, nor any other host that was asked: it could find out what listens where. What the agent says of itself, and
+ * what the registry that the client has named has answered, may be repeated.
+ */
+function messageFor(failure: Failure, named: string | undefined): string {
+  const { code, message } = failure
+  const registry = named ?? 'upstream'
+  const mayRepeat = isOwnWord(failure) || isAnswerOf(failure, named)
+  switch (code) {
+    case 'unlisted':
+      return UNLISTED
+    case 'unavailable':
+    case 'stalled':
+      if (isAnswerOf(failure, named)) return message
+      return `${registry} gives no usable answer just now; ${LOOK}`
+    case 'denied':
+      return `upstream refused the credentials that this agent has${mayRepeat ? `: ${message}` : ''}`
+    case 'busy':
+      return mayRepeat ? message : `${registry} is left alone for now; ${LOOK}`
+    case 'absent':
+      return mayRepeat ? message : `${registry} does not have it`
+    case 'corrupt':
+      return mayRepeat ? message : `what came was not what was asked for; ${LOOK}`
+    case 'too-large':
+      return mayRepeat ? message : `it is larger than this agent takes; ${LOOK}`
+    case 'unsupported':
+      return mayRepeat ? message : `${registry} has it only in a form that this agent does not serve`
+    case 'stopping':
+    case 'disk':
+      return message
+  }
+}
+
+const LOOK = "the agent's log and `agent why` say why"
+
+function isOwnWord({ details }: Failure): boolean {
+  return details.source === undefined
+}
+
+/** Whether it says no more than the status that the named registry has answered. */
+function isAnswerOf({ details }: Failure, named: string | undefined): boolean {
+  return details.status !== undefined && details.source !== undefined && details.source === named
+}
+
+function detailOf(failure: Failure, named: string | undefined): Record<string, unknown> {
+  const { code: reason, details } = failure
+  if (reason === 'unlisted') return { reason }
+  const source = details.source === named ? named : undefined
+  if (reason === 'unavailable' || reason === 'stalled') {
+    return { reason, source, upstreamStatus: details.status }
+  }
+  const { expected, found, status } = details
+  return { reason, source, expected, found, upstreamStatus: status }
 }
 
 function retryAfter({ details: { retryAfterMs } }: Failure): OutgoingHttpHeaders {

@@ -108,6 +108,7 @@ const refused = v.object({
   code: v.picklist([
     'absent',
     'denied',
+    'unlisted',
     'busy',
     'unavailable',
     'stalled',

@@ -3,6 +3,7 @@
  *
  * - `absent`: whoever was asked knows that it does not exist
  * - `denied`: upstream wants other credentials than the ones it was given
+ * - `unlisted`: the settings do not list this registry, and where it lies only a listed one is asked
  * - `busy`: upstream asks to come back later (429, or its circuit is open)
  * - `unavailable`: no answer, a broken answer, or a 5xx
  * - `stalled`: an answer that stopped making progress
@@ -15,6 +16,7 @@
 export type FailureCode =
   | 'absent'
   | 'denied'
+  | 'unlisted'
   | 'busy'
   | 'unavailable'
   | 'stalled'
@@ -23,6 +25,10 @@ export type FailureCode =
   | 'unsupported'
   | 'stopping'
   | 'disk'
+
+/** The words of `unlisted`: the same for every registry, so that they tell nothing of where it lies. */
+export const UNLISTED =
+  'this agent asks registries at special-purpose addresses only if its settings list them (upstreams)'
 
 export interface FailureDetails {
   readonly cause?: unknown

@@ -4,6 +4,7 @@ import { Failure, type FailureCode } from './failure.ts'
 const WEIGHT: readonly FailureCode[] = [
   'absent',
   'denied',
+  'unlisted',
   'unsupported',
   'too-large',
   'corrupt',

@@ -1,5 +1,5 @@
 import { Failure } from '../resolve/failure.ts'
-import { ANYWHERE, type Reach } from './address.ts'
+import type { Reach } from './address.ts'
 import { type Challenge, chooseChallenge } from './challenge.ts'
 import { basicHeader, type Credential, fingerprint } from './credential.ts'
 import type { Credentials } from './credentials.ts'
@@ -23,6 +23,8 @@ export interface AccessOptions {
   readonly limits: Limits
   /** Asks the registry itself; used for `/v2/`. */
   readonly exchange: Exchange
+  /** How far inside the network the registry itself may lie. */
+  readonly ownReach: Reach
   /** How far inside the network token services may lie. */
   readonly reach: () => Promise<Reach>
   readonly realms: readonly string[]
@@ -109,13 +111,13 @@ export class Access {
   async #learn(reply: Reply, request: Request): Promise<boolean> {
     let challenge = chooseChallenge(reply.headers.all('www-authenticate'))
     if (challenge === undefined && this.#challenge === undefined) {
-      const { registry, exchange, userAgent } = this.#options
+      const { registry, exchange, ownReach, userAgent } = this.#options
       const ping = await exchange({
         method: 'GET',
         url: new URL('/v2/', registry),
         headers: { 'user-agent': userAgent },
         kind: 'ping',
-        reach: ANYWHERE,
+        reach: ownReach,
         signal: request.signal,
       })
       challenge = chooseChallenge(ping.headers.all('www-authenticate'))
@@ -196,10 +198,10 @@ export class Access {
     { name, realm: given, service, scopes }: TokenTerms,
     credential: Credential | undefined,
   ): Promise<Grant> {
-    const { registry, realms } = this.#options
+    const { registry, ownReach, realms } = this.#options
     const reach = await this.#options.reach()
     const realm = checkRealm(given, { registry, reach, realms })
-    const within = realm.host === registry.host ? ANYWHERE : reach
+    const within = realm.host === registry.host ? ownReach : reach
     return { realm, reach: within, service, scopes: [`repository:${name}:pull`, ...scopes], credential }
   }
 

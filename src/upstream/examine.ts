@@ -1,9 +1,10 @@
 import { Failure } from '../resolve/failure.ts'
-import { ANYWHERE, findReach } from './address.ts'
+import { type Lookup, reachFrom } from './address.ts'
 import { type Challenge, chooseChallenge } from './challenge.ts'
 import { basicHeader, type Credential } from './credential.ts'
 import { Credentials } from './credentials.ts'
 import type { Reply } from './exchange.ts'
+import { sayingUnlisted } from './exchange-failure.ts'
 import { canonicalNamespace, DEADLINES, describe, type Upstream, type UpstreamOptions } from './options.ts'
 import { type Quota, readQuota } from './quota.ts'
 import { checkRealm } from './realm.ts'
@@ -45,8 +46,10 @@ export async function examineUpstreams(
 ): Promise<readonly HostExamined[]> {
   const entries = options.entries ?? []
   const isHubConfigured = entries.some(({ namespace }) => canonicalNamespace(namespace) === HUB)
-  const configured = entries.map((entry) => examineUpstream(describe(options, entry), options, { signal }))
-  const hub = isHubConfigured ? [] : [describe(options, { namespace: HUB })]
+  const configured = entries.map((entry) =>
+    examineUpstream(describe(options, entry.namespace), options, { signal }),
+  )
+  const hub = isHubConfigured ? [] : [describe(options, HUB)]
   const passing = hub.map((upstream) => examineUpstream(upstream, options, { signal }))
   const all = [
     ...(await Promise.all(configured)).flat().map((host) => ({ ...host, isConfigured: true })),
@@ -63,11 +66,12 @@ async function examineUpstream(
   { signal }: { signal: AbortSignal },
 ): Promise<readonly Found[]> {
   const { caFile, acceptInvalidCerts } = upstream
+  const { proxies, lookup } = options
   const deadlines = { ...DEADLINES, ...options.deadlines }
-  const transport = new Transport({ caFile, acceptInvalidCerts, proxies: options.proxies, deadlines })
+  const transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
   try {
     const examined = upstream.hosts.map(async (host): Promise<Found> => {
-      const visit = new Visit({ upstream, host, transport, tokenMs: deadlines.tokenMs, signal })
+      const visit = new Visit({ upstream, host, transport, lookup, tokenMs: deadlines.tokenMs, signal })
       const found = await visit.examine()
       return { namespace: upstream.namespace, host, url: visit.url.href, ...found }
     })
@@ -84,6 +88,7 @@ class Visit {
   readonly #upstream: Upstream
   readonly #base: URL
   readonly #transport: Transport
+  readonly #lookup: Lookup | undefined
   readonly #credentials: Credentials
   readonly #tokens: Tokens
   readonly #signal: AbortSignal
@@ -92,13 +97,15 @@ class Visit {
     upstream: Upstream
     host: string
     transport: Transport
+    lookup: Lookup | undefined
     tokenMs: number
     signal: AbortSignal
   }) {
-    const { upstream, host, transport, tokenMs, signal } = options
+    const { upstream, host, transport, lookup, tokenMs, signal } = options
     this.#upstream = upstream
     this.#base = new URL(`${upstream.tls ? 'https' : 'http'}://${host}/`)
     this.#transport = transport
+    this.#lookup = lookup
     this.#signal = signal
     this.#credentials = new Credentials(upstream, host, { signal })
     this.#tokens = new Tokens({
@@ -136,12 +143,12 @@ class Visit {
 
   async #ask(method: 'GET' | 'HEAD', path: string, authorization: string | undefined): Promise<Reply> {
     const common = { 'user-agent': this.#upstream.userAgent, accept: '*/*' }
-    const reply = await this.#transport.small({
+    const reply = await sayingUnlisted(this.#transport.small)({
       method,
       url: new URL(path, this.#base),
       headers: authorization === undefined ? common : { ...common, authorization },
       kind: 'ping',
-      reach: ANYWHERE,
+      reach: this.#upstream.reach,
       signal: this.#signal,
     })
     reply.body.dispose()
@@ -178,11 +185,11 @@ class Visit {
     credential: Credential | undefined,
     scopes: readonly string[],
   ): Promise<string> {
-    const { allowPrivateTargets, realms } = this.#upstream
+    const { allowPrivateTargets, realms, reach: own } = this.#upstream
     const { parameters } = challenge
-    const reach = allowPrivateTargets ? ANYWHERE : await findReach(this.#base.hostname)
+    const reach = allowPrivateTargets ? own : await reachFrom(this.#base.hostname, own, this.#lookup)
     const realm = checkRealm(parameters.get('realm') ?? '', { registry: this.#base, reach, realms })
-    const within = realm.host === this.#base.host ? ANYWHERE : reach
+    const within = realm.host === this.#base.host ? own : reach
     const grant = { realm, reach: within, service: parameters.get('service'), scopes, credential }
     const { token } = await this.#tokens.get(grant, { signal: this.#signal })
     return token

@@ -1,5 +1,6 @@
-import { Failure } from '../resolve/failure.ts'
+import { Failure, UNLISTED } from '../resolve/failure.ts'
 import { AddressRefused } from './address.ts'
+import type { Exchange } from './exchange.ts'
 
 function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error'
@@ -13,10 +14,29 @@ function codeOf(error: unknown): string {
 export function failureOf(error: unknown, url: URL): Failure {
   if (error instanceof Failure) return error
   const source = url.host
-  const refused =
-    error instanceof AddressRefused || (error instanceof Error && error.cause instanceof AddressRefused)
-  const why = refused ? 'refused, its address is a private one (see allowPrivateTargets)' : codeOf(error)
+  const why = isAddressRefused(error)
+    ? 'refused, its address is a private one (see allowPrivateTargets)'
+    : codeOf(error)
   return new Failure('unavailable', `${source}: ${why}`, { source, cause: error })
+}
+
+function isAddressRefused(error: unknown): boolean {
+  return error instanceof AddressRefused || (error instanceof Error && isAddressRefused(error.cause))
+}
+
+/**
+ * For requests to the registry itself: only one without an entry has an address that is refused. The words are the same
+ * for all of them, so that they tell nothing of what a name resolves to.
+ */
+export function sayingUnlisted(exchange: Exchange): Exchange {
+  return async (request) => {
+    try {
+      return await exchange(request)
+    } catch (error) {
+      if (!isAddressRefused(error)) throw error
+      throw new Failure('unlisted', UNLISTED, { cause: error })
+    }
+  }
 }
 
 export function tooLate(url: URL, what: string, ms: number): Failure {

@@ -2,12 +2,13 @@ import { publish } from '../observe/events.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { Intake, Source, Want } from '../resolve/source.ts'
 import { Access } from './access.ts'
-import { ANYWHERE, findReach, type Reach } from './address.ts'
+import { type Lookup, type Reach, reachFrom } from './address.ts'
 import { bringFrom, type Seen } from './bring.ts'
 import { Circuit, type CircuitState } from './circuit.ts'
 import type { Commons, TokenWish } from './commons.ts'
 import { Credentials } from './credentials.ts'
 import type { Exchange, Reply, Request } from './exchange.ts'
+import { sayingUnlisted } from './exchange-failure.ts'
 import { Limits } from './limits.ts'
 import { type Deadlines, nameAtHosts, type Upstream } from './options.ts'
 import type { Question } from './question.ts'
@@ -31,6 +32,7 @@ export class UpstreamHost implements Source {
   readonly name: string
   readonly #upstream: Upstream
   readonly #transport: Transport
+  readonly #lookup: Lookup | undefined
   readonly #base: URL
   readonly #access: Access
   readonly #circuit: Circuit
@@ -43,21 +45,23 @@ export class UpstreamHost implements Source {
     upstream: Upstream
     host: string
     transport: Transport
+    lookup: Lookup | undefined
     deadlines: Deadlines
     commons: Commons | undefined
     signal: AbortSignal
   }) {
-    const { upstream, host, transport, commons, signal } = options
+    const { upstream, host, transport, lookup, commons, signal } = options
     this.name = host
     this.#upstream = upstream
     this.#transport = transport
+    this.#lookup = lookup
     this.#base = new URL(`${upstream.tls ? 'https' : 'http'}://${host}/`)
     this.#circuit = new Circuit({
       host,
       onChange: (open, reason) => publish('upstream.circuit', { host, open, reason }),
     })
     this.#limits = new Limits({ host, commons })
-    const { userAgent, realms } = upstream
+    const { userAgent, realms, reach } = upstream
     this.#access = new Access({
       registry: this.#base,
       credentials: new Credentials(upstream, host, { signal }),
@@ -69,6 +73,7 @@ export class UpstreamHost implements Source {
       }),
       limits: this.#limits,
       exchange: this.#guarded(transport.small),
+      ownReach: reach,
       reach: () => this.#findReach(),
       realms,
       userAgent,
@@ -123,7 +128,7 @@ export class UpstreamHost implements Source {
   }
 
   async #ask({ method, kind, path, accept, headers, name, signal }: Question): Promise<Reply> {
-    const { userAgent } = this.#upstream
+    const { userAgent, reach } = this.#upstream
     const request: Request = {
       method,
       kind,
@@ -135,7 +140,7 @@ export class UpstreamHost implements Source {
         'accept-encoding': 'identity',
         ...headers,
       },
-      reach: ANYWHERE,
+      reach,
       signal,
     }
     const exchange = kind === 'blob' && method === 'GET' ? this.#transport.bulk : this.#transport.small
@@ -149,9 +154,10 @@ export class UpstreamHost implements Source {
 
   /** Through the circuit. */
   #guarded(exchange: Exchange): Exchange {
+    const asking = sayingUnlisted(exchange)
     return (request) =>
       this.#circuit.run(
-        () => exchange(request),
+        () => asking(request),
         ({ status }) => (status >= 500 ? `it answered ${status}` : undefined),
       )
   }
@@ -169,9 +175,11 @@ export class UpstreamHost implements Source {
 
   /** How far inside the network it lies, and may send us. */
   #findReach(): Promise<Reach> {
-    if (this.#upstream.allowPrivateTargets) return Promise.resolve(ANYWHERE)
+    const { allowPrivateTargets, reach } = this.#upstream
+    if (allowPrivateTargets) return Promise.resolve(reach)
     if (this.#reach === undefined || this.#reach.until <= performance.now()) {
-      this.#reach = { value: findReach(this.#base.hostname), until: performance.now() + REACH_MS }
+      const value = reachFrom(this.#base.hostname, reach, this.#lookup)
+      this.#reach = { value, until: performance.now() + REACH_MS }
     }
     return this.#reach.value
   }

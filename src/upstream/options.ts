@@ -1,3 +1,5 @@
+import { ANYWHERE, type Lookup, type Reach, reachUnlisted } from './address.ts'
+
 /** One upstream as the operator describes it. Everything but `namespace` may be left out. */
 export interface UpstreamEntry {
   /** The registry as users name it: `docker.io`, `ghcr.io`, `localhost:5000`. */
@@ -54,9 +56,11 @@ export interface UpstreamOptions {
   readonly tagTtlMs?: number
   readonly staleIfErrorMs?: number
   readonly deadlines?: Partial<Deadlines>
+  /** Resolves the names of hosts; default: as the system does. */
+  readonly lookup?: Lookup
 }
 
-/** An entry with nothing left open. */
+/** What holds for one registry, with nothing left open. */
 export interface Upstream {
   readonly namespace: string
   readonly hosts: readonly string[]
@@ -71,6 +75,8 @@ export interface Upstream {
   readonly prefix: string
   readonly allowPrivateTargets: boolean
   readonly realms: readonly string[]
+  /** How far inside the network its hosts may lie, and send us at most. */
+  readonly reach: Reach
 }
 
 const MINUTE = 60_000
@@ -103,9 +109,20 @@ function basicOf(entry: UpstreamEntry, fromEnvironment: BasicPair | undefined): 
   return fromEnvironment
 }
 
-/** What holds for a namespace: its entry's settings over the defaults. */
-export function describe(options: UpstreamOptions, entry: UpstreamEntry): Upstream {
-  const namespace = canonicalNamespace(entry.namespace)
+/** Where a registry that the settings do not list may lie. */
+function reachOfUnlisted(host: string): Reach {
+  const parsed = parseHost(host)
+  return parsed === undefined ? 'public' : reachUnlisted(new URL(`https://${parsed}`).hostname)
+}
+
+/**
+ * What holds for a registry: the settings of its entry over the defaults. The entry is looked up here, so that only
+ * one that is really listed may lie anywhere.
+ */
+export function describe(options: UpstreamOptions, registry: string): Upstream {
+  const namespace = canonicalNamespace(registry)
+  const listed = options.entries?.findLast((each) => canonicalNamespace(each.namespace) === namespace)
+  const entry: UpstreamEntry = listed ?? { namespace }
   const credentials = Object.entries(options.credentials ?? {}).find(
     ([name]) => canonicalNamespace(name) === namespace,
   )?.[1]
@@ -124,6 +141,7 @@ export function describe(options: UpstreamOptions, entry: UpstreamEntry): Upstre
     prefix: (entry.prefix ?? '').replace(/^\/+|\/+$/g, ''),
     allowPrivateTargets: entry.allowPrivateTargets ?? false,
     realms: (entry.realms ?? []).map((host) => host.toLowerCase()),
+    reach: listed === undefined ? reachOfUnlisted(ownHost) : ANYWHERE,
   })
 }
 

@@ -1,5 +1,5 @@
 import { Failure } from '../resolve/failure.ts'
-import { ANYWHERE, mayReach, type Reach, reachOfHostname } from './address.ts'
+import { mayReach, type Reach, reachOfHostname } from './address.ts'
 import type { Exchange, Reply, Request } from './exchange.ts'
 
 const MOST = 5
@@ -30,7 +30,7 @@ export function checkLocation(from: URL, location: string | undefined, reach: Re
 }
 
 /**
- * Follows redirects by hand. `registry` makes requests with credentials, `elsewhere` without: once a redirect has left
+ * Follows redirects by hand. The request's own reach is for the registry itself. `registry` makes requests with credentials, `elsewhere` without: once a redirect has left
  * the registry's origin, credentials stay behind, also when a later one leads back.
  */
 export async function followRedirects(
@@ -43,7 +43,7 @@ export async function followRedirects(
   for (let followed = 0; ; followed += 1) {
     const reply = left
       ? await exchanges.elsewhere({ ...request, url, reach: await exchanges.reach() })
-      : await exchanges.registry({ ...request, url, reach: ANYWHERE })
+      : await exchanges.registry({ ...request, url })
     if (!REDIRECTS.has(reply.status)) return left ? withoutVerdict(reply, url) : reply
     reply.body.dispose()
     if (followed === MOST) {

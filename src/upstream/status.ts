@@ -13,6 +13,7 @@ const CODES: Readonly<Record<number, FailureCode>> = {
 const MEANING: Readonly<Record<FailureCode, string>> = {
   absent: 'does not have it',
   denied: 'wants other credentials',
+  unlisted: '',
   busy: 'asks to come back later',
   unavailable: 'cannot answer',
   stalled: '',

@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises'
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
 import { publish } from '../observe/events.ts'
 import { Failure } from '../resolve/failure.ts'
+import { checkHostname, type Lookup } from './address.ts'
 import type { Exchange } from './exchange.ts'
+import { failureOf } from './exchange-failure.ts'
 import type { Deadlines, Proxies } from './options.ts'
 import { UndiciExchange } from './undici-exchange.ts'
 import { Wire } from './wire.ts'
@@ -11,6 +13,8 @@ export interface TransportOptions {
   readonly caFile: string | undefined
   readonly acceptInvalidCerts: boolean
   readonly proxies: Proxies | undefined
+  /** Resolves names; undefined: as the system does. */
+  readonly lookup: Lookup | undefined
   readonly deadlines: Deadlines
 }
 
@@ -31,12 +35,12 @@ export class Transport {
 
   /** For whatever is small. */
   readonly small: Exchange = (request) =>
-    published(request, async () => (await this.#open()).undici.exchange(request))
+    checked(request, async () => (await this.#open()).undici.exchange(request))
 
   /** For blobs: over sockets of our own, but not past a proxy. */
   readonly bulk: Exchange = (request) =>
     this.#options.proxies === undefined
-      ? published(request, async () => (await this.#open()).wire.exchange(request))
+      ? checked(request, async () => (await this.#open()).wire.exchange(request))
       : this.small(request)
 
   async close(): Promise<void> {
@@ -60,10 +64,10 @@ export class Transport {
   }
 
   async #make(): Promise<Parts> {
-    const { caFile, acceptInvalidCerts, proxies, deadlines } = this.#options
+    const { caFile, acceptInvalidCerts, proxies, lookup, deadlines } = this.#options
     const secureContext = caFile === undefined ? undefined : await trusting(caFile)
     const { connectMs, headerMs } = deadlines
-    const common = { secureContext, rejectUnauthorized: !acceptInvalidCerts, connectMs, headerMs }
+    const common = { secureContext, rejectUnauthorized: !acceptInvalidCerts, connectMs, headerMs, lookup }
     const undici = new UndiciExchange({ ...common, proxies })
     return { undici, wire: new Wire({ ...common, otherwise: undici.exchange }) }
   }
@@ -92,4 +96,15 @@ const published = async (
     const { url, kind, method } = request
     publish('upstream.answered', { host: url.host, kind, method, status, ms: performance.now() - started })
   }
+}
+
+/** Every request passes here before a connection is looked for. */
+const checked: typeof published = async (request, exchange) => {
+  const { url, reach } = request
+  try {
+    checkHostname(url.hostname, reach)
+  } catch (error) {
+    throw failureOf(error, url)
+  }
+  return published(request, exchange)
 }

@@ -2,7 +2,7 @@ import type { SecureContext } from 'node:tls'
 import { Agent, type Dispatcher, EnvHttpProxyAgent, errors, request as send } from 'undici'
 import { Failure } from '../resolve/failure.ts'
 import type { Intake } from '../resolve/source.ts'
-import { ANYWHERE, lookupWithin, type Reach } from './address.ts'
+import { type Lookup, lookupWithin, type Reach } from './address.ts'
 import { type Exchange, type Reply, type ReplyBody, ReplyHeaders, type Request } from './exchange.ts'
 import { failureOf, tooLate, tooLong } from './exchange-failure.ts'
 import type { Proxies } from './options.ts'
@@ -18,6 +18,7 @@ export interface UndiciOptions {
   readonly rejectUnauthorized: boolean
   readonly connectMs: number
   readonly headerMs: number
+  readonly lookup: Lookup | undefined
   readonly proxies: Proxies | undefined
 }
 
@@ -85,7 +86,7 @@ export class UndiciExchange {
   }
 
   #makeDispatcher(reach: Reach): Dispatcher {
-    const { secureContext, rejectUnauthorized, connectMs, headerMs, proxies } = this.#options
+    const { secureContext, rejectUnauthorized, connectMs, headerMs, lookup, proxies } = this.#options
     const tls = { rejectUnauthorized, ...(secureContext === undefined ? {} : { secureContext }) }
     const settings: Agent.Options = {
       allowH2: false,
@@ -96,10 +97,11 @@ export class UndiciExchange {
       connect: {
         ...tls,
         timeout: connectMs,
-        ...(reach === ANYWHERE ? {} : { lookup: lookupWithin(reach) }),
+        lookup: lookupWithin(reach, lookup),
       },
     }
     if (proxies === undefined) return new Agent(settings)
+    // A proxy resolves names itself: of what goes through one, only addresses and names such as localhost are checked.
     return new EnvHttpProxyAgent({
       ...settings,
       requestTls: tls,

@@ -68,7 +68,8 @@ class RegistryUpstreams implements Upstreams {
     this.#options = options
     this.#commons = commons
     for (const entry of options.entries ?? []) {
-      this.#configured.set(canonicalNamespace(entry.namespace), this.#make(describe(options, entry)))
+      const { namespace } = entry
+      this.#configured.set(canonicalNamespace(namespace), this.#make(describe(options, namespace)))
     }
   }
 
@@ -146,7 +147,7 @@ class RegistryUpstreams implements Upstreams {
 
   #described({ registry }: Repository): Upstream {
     const namespace = canonicalNamespace(registry)
-    return this.#configured.get(namespace)?.upstream ?? describe(this.#options, { namespace })
+    return this.#configured.get(namespace)?.upstream ?? describe(this.#options, namespace)
   }
 
   #hosts(repository: Repository): readonly UpstreamHost[] {
@@ -156,7 +157,7 @@ class RegistryUpstreams implements Upstreams {
     let known = this.#passing.get(namespace)
     if (known === undefined) {
       if (parseHost(namespace) === undefined) return []
-      known = this.#make(describe(this.#options, { namespace }))
+      known = this.#make(describe(this.#options, namespace))
     }
     // The one that was not asked for longest is forgotten.
     this.#passing.delete(namespace)
@@ -170,9 +171,10 @@ class RegistryUpstreams implements Upstreams {
     const deadlines = { ...DEADLINES, ...this.#options.deadlines }
     const transport = this.#transport(upstream)
     const commons = this.#commons
+    const { lookup } = this.#options
     const { signal } = this.#stopping
     const hosts = upstream.hosts.map(
-      (host) => new UpstreamHost({ upstream, host, transport, deadlines, commons, signal }),
+      (host) => new UpstreamHost({ upstream, host, transport, lookup, deadlines, commons, signal }),
     )
     return { upstream, hosts }
   }
@@ -182,8 +184,8 @@ class RegistryUpstreams implements Upstreams {
     let transport = this.#transports.get(key)
     if (transport === undefined) {
       const deadlines = { ...DEADLINES, ...this.#options.deadlines }
-      const { proxies } = this.#options
-      transport = new Transport({ caFile, acceptInvalidCerts, proxies, deadlines })
+      const { proxies, lookup } = this.#options
+      transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
       this.#transports.set(key, transport)
     }
     return transport

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
 import type { Intake } from '../resolve/source.ts'
-import { ANYWHERE, lookupWithin, type Reach } from './address.ts'
+import { type Lookup, lookupWithin, type Reach } from './address.ts'
 import { BadHead, endOfHead, parseHead, type WireHead } from './wire-head.ts'
 
 const HEAD_LIMIT = 64 * 1024
@@ -21,6 +21,7 @@ class WireEnded extends Error {
 export interface WireTarget {
   readonly url: URL
   readonly reach: Reach
+  readonly lookup: Lookup | undefined
   readonly secureContext: SecureContext | undefined
   readonly rejectUnauthorized: boolean
 }
@@ -69,7 +70,7 @@ export class WireConnection {
     const options = {
       host: hostname,
       port: url.port === '' ? (tls ? 443 : 80) : Number(url.port),
-      ...(target.reach === ANYWHERE ? {} : { lookup: lookupWithin(target.reach) }),
+      lookup: lookupWithin(target.reach, target.lookup),
       onread: { buffer: () => this.#nextBuffer(), callback: (length: number) => this.#onBytes(length) },
     }
     this.#socket = tls

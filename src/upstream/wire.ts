@@ -1,6 +1,7 @@
 import type { SecureContext } from 'node:tls'
 import { Failure } from '../resolve/failure.ts'
 import type { Intake } from '../resolve/source.ts'
+import type { Lookup } from './address.ts'
 import type { Exchange, Reply, ReplyBody, Request } from './exchange.ts'
 import { failureOf, tooLate, tooLong } from './exchange-failure.ts'
 import { WireConnection, type WireTarget } from './wire-connection.ts'
@@ -16,6 +17,7 @@ export interface WireOptions {
   readonly rejectUnauthorized: boolean
   readonly connectMs: number
   readonly headerMs: number
+  readonly lookup?: Lookup | undefined
   /** Takes over where the body's length is not declared. */
   readonly otherwise: Exchange
   readonly idleMs?: number
@@ -96,8 +98,9 @@ export class Wire {
 
   async #connect(request: Request): Promise<WireConnection> {
     if (this.#closed) throw new Failure('stopping', 'the agent is stopping')
-    const { secureContext, rejectUnauthorized, connectMs } = this.#options
-    const target: WireTarget = { url: request.url, reach: request.reach, secureContext, rejectUnauthorized }
+    const { secureContext, rejectUnauthorized, connectMs, lookup } = this.#options
+    const { url, reach } = request
+    const target: WireTarget = { url, reach, lookup, secureContext, rejectUnauthorized }
     const deadline = AbortSignal.timeout(connectMs)
     let connection: WireConnection
     try {

@@ -11,6 +11,7 @@ test('every failure has its status, and none that makes a client insist or give 
   const table: Record<FailureCode, [status: number, manifest: string, blob: string, tags: string]> = {
     absent: [404, 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN', 'NAME_UNKNOWN'],
     denied: [404, 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN', 'NAME_UNKNOWN'],
+    unlisted: [404, 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN', 'NAME_UNKNOWN'],
     unsupported: [404, 'UNSUPPORTED', 'UNSUPPORTED', 'UNSUPPORTED'],
     busy: [503, 'UNAVAILABLE', 'UNAVAILABLE', 'UNAVAILABLE'],
     stopping: [503, 'UNAVAILABLE', 'UNAVAILABLE', 'UNAVAILABLE'],
@@ -21,13 +22,13 @@ test('every failure has its status, and none that makes a client insist or give 
     'too-large': [502, 'SIZE_INVALID', 'SIZE_INVALID', 'SIZE_INVALID'],
   }
   for (const [code, [status, ...codes]] of Object.entries(table)) {
-    resolver.failure = new Failure(code as FailureCode, 'it went wrong', { source: 'reg', status: 401 })
+    resolver.failure = new Failure(code as FailureCode, 'it went wrong', { source: 'docker.io', status: 401 })
     const paths = [`manifests/${DIGEST}`, `blobs/${DIGEST}`, 'tags/list']
     for (const [index, path] of paths.entries()) {
       const got = await ask(port, `/v2/alpine/${path}`)
       assert.equal(got.status, status, `${code} ${path}`)
       assert.equal(codeOf(got), codes[index], `${code} ${path}`)
-      assert.match(got.body.toString(), /it went wrong/)
+      assert.match(got.body.toString(), code === 'unlisted' ? /only if its settings list/ : /it went wrong/)
       assert.equal(got.headers['www-authenticate'], undefined)
     }
   }

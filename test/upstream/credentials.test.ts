@@ -23,7 +23,7 @@ const asked = async (name: string): Promise<string[]> =>
   (await readFile(join(folder, `${name}.asked`), 'utf8')).trim().split('\n')
 
 const credentialsFor = (entry: Omit<UpstreamEntry, 'namespace'>): Credentials =>
-  new Credentials(describe({}, { namespace: 'r.io', ...entry }), 'r.io', { signal })
+  new Credentials(describe({ entries: [{ namespace: 'r.io', ...entry }] }, 'r.io'), 'r.io', { signal })
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'leat-credentials-'))

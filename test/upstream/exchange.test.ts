@@ -42,6 +42,7 @@ async function lab(t: TestContext, name: 'small' | 'bulk', tls: boolean): Promis
     caFile,
     acceptInvalidCerts: false,
     proxies: undefined,
+    lookup: undefined,
     deadlines: DEADLINES,
   })
   t.after(() => transport.close())
@@ -294,6 +295,7 @@ for (const [name, tls] of [
       caFile: undefined,
       acceptInvalidCerts: true,
       proxies: undefined,
+      lookup: undefined,
       deadlines: DEADLINES,
     })
     const digest = server.addBlob(BYTES)
@@ -323,6 +325,7 @@ for (const name of ['small', 'bulk'] as const) {
         caFile: undefined,
         acceptInvalidCerts,
         proxies: undefined,
+        lookup: undefined,
         deadlines: DEADLINES,
       })
       t.after(() => transport.close())
@@ -350,6 +353,7 @@ test('a certificate authority that cannot be read is a failure that names the fi
     caFile,
     acceptInvalidCerts: false,
     proxies: undefined,
+    lookup: undefined,
     deadlines: DEADLINES,
   })
   t.after(() => transport.close())

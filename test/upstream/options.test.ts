@@ -5,12 +5,12 @@ import { canonicalNamespace, describe, parseHost } from '../../src/upstream/opti
 test('Docker Hub is one upstream under each of its names', () => {
   for (const name of ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'Docker.IO']) {
     assert.equal(canonicalNamespace(name), 'docker.io')
-    assert.deepEqual(describe({}, { namespace: name }).hosts, ['registry-1.docker.io'])
+    assert.deepEqual(describe({}, name).hosts, ['registry-1.docker.io'])
   }
 })
 
 test('a registry without an entry is asked at its own host, over TLS', () => {
-  const upstream = describe({}, { namespace: 'localhost:5000' })
+  const upstream = describe({}, 'localhost:5000')
   assert.deepEqual(upstream.hosts, ['localhost:5000'])
   assert.ok(upstream.tls)
   assert.ok(!upstream.acceptInvalidCerts)
@@ -20,21 +20,31 @@ test('a registry without an entry is asked at its own host, over TLS', () => {
 
 test('an entry wins over the defaults for all', () => {
   const options = { tagTtlMs: 5, staleIfErrorMs: 6 }
-  assert.equal(describe(options, { namespace: 'a.io' }).tagTtlMs, 5)
-  assert.equal(describe(options, { namespace: 'a.io', tagTtlMs: 0 }).tagTtlMs, 0)
-  assert.equal(describe(options, { namespace: 'a.io', staleIfErrorMs: 0 }).staleIfErrorMs, 0)
+  const entries = [
+    { namespace: 'a.io', tagTtlMs: 0 },
+    { namespace: 'b.io', staleIfErrorMs: 0 },
+  ]
+  assert.equal(describe(options, 'a.io').tagTtlMs, 5)
+  assert.equal(describe({ ...options, entries }, 'a.io').tagTtlMs, 0)
+  assert.equal(describe({ ...options, entries }, 'b.io').staleIfErrorMs, 0)
 })
 
 test('credentials of the environment serve entries that bring none, by any name of Docker Hub', () => {
   const options = { credentials: { 'index.docker.io': { username: 'env', password: 'e' } } }
-  assert.deepEqual(describe(options, { namespace: 'docker.io' }).basic, { username: 'env', password: 'e' })
-  const own = describe(options, { namespace: 'docker.io', username: 'own', password: 'o' })
+  assert.deepEqual(describe(options, 'docker.io').basic, { username: 'env', password: 'e' })
+  const own = describe(
+    { ...options, entries: [{ namespace: 'docker.io', username: 'own', password: 'o' }] },
+    'docker.io',
+  )
   assert.deepEqual(own.basic, { username: 'own', password: 'o' })
-  assert.equal(describe(options, { namespace: 'a.io' }).basic, undefined)
+  assert.equal(describe(options, 'a.io').basic, undefined)
 })
 
 test('a prefix has no slashes at its ends', () => {
-  assert.equal(describe({}, { namespace: 'a.io', prefix: '/mirror/team/' }).prefix, 'mirror/team')
+  assert.equal(
+    describe({ entries: [{ namespace: 'a.io', prefix: '/mirror/team/' }] }, 'a.io').prefix,
+    'mirror/team',
+  )
 })
 
 for (const host of ['a.io', 'a.io:5000', 'localhost', '10.0.0.1:80', '[::1]:5000', 'under_score.example']) {

@@ -142,7 +142,7 @@ test('without helpers, what is private is exactly what is asked for with a crede
   const { signal } = new AbortController()
   for (const registry of ['a', 'b', 'c', 'd', 'e', 'f'].map((letter) => `${letter}.example`)) {
     for (const name of ['team/app', 'app']) {
-      const credentials = new Credentials(describe(options, { namespace: registry }), registry, { signal })
+      const credentials = new Credentials(describe(options, registry), registry, { signal })
       const found = await credentials.find(name, { signal })
       assert.equal(
         await isPrivate(t, options, { registry, name }),

@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { createServer as createHttpServer } from 'node:http'
+import { createServer, type Server, type Socket } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import { createRegistryServer } from '../../src/http/server.ts'
+import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
+import { DEFAULT_FRESHNESS } from '../../src/resolve/freshness.ts'
+import { Resolution } from '../../src/resolve/resolver.ts'
+import { createUpstreams } from '../../src/upstream/upstreams.ts'
+import { startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { MemoryCatalog } from '../support/memory-catalog.ts'
+import { MemoryStore } from '../support/memory-store.ts'
+import { ask, type Got, nextEnded } from './front-door.ts'
+
+/** What a client learns of an upstream that has failed: that it has, and nothing of how. */
+
+const DIGEST = `sha256:${'a'.repeat(64)}`
+const ABOUT = {
+  manifest: 'manifests/v1',
+  'manifest by digest': `manifests/${DIGEST}`,
+  blob: `blobs/${DIGEST}`,
+  tags: 'tags/list',
+  referrers: `referrers/${DIGEST}`,
+}
+
+async function listen(t: TestContext, server: Server): Promise<string> {
+  const open = new Set<Socket>()
+  server.on('connection', (socket) => {
+    open.add(socket)
+    socket.on('error', () => {})
+    socket.on('close', () => open.delete(socket))
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  t.after(() => {
+    for (const socket of open) socket.destroy()
+    server.close()
+  })
+  const address = server.address()
+  assert.ok(address !== null && typeof address === 'object')
+  return `127.0.0.1:${address.port}`
+}
+
+/** An agent without a disk whose registries are these. */
+async function agent(
+  t: TestContext,
+  registries: Readonly<Record<string, { host: string; tls: boolean }>>,
+): Promise<{ port: number }> {
+  const entries = Object.entries(registries).map(([namespace, { host, tls }]) => ({
+    namespace,
+    hosts: [host],
+    tls,
+  }))
+  const upstreams = createUpstreams({ entries, deadlines: { connectMs: 150, headerMs: 150, tokenMs: 150 } })
+  const resolver = new Resolution({
+    store: new MemoryStore(),
+    catalog: new MemoryCatalog(),
+    registry: upstreams,
+    flightPolicy: { ...DEFAULT_POLICY, backoffMs: 1 },
+    freshnessPolicy: DEFAULT_FRESHNESS,
+    manifestMemoryBytes: 1024,
+    flightLimit: 100,
+  })
+  const listening = { host: '127.0.0.1', port: 0 }
+  const server = createRegistryServer({ resolver, listen: listening, defaultNamespace: 'docker.io' })
+  t.after(async () => {
+    await server.close()
+    await upstreams.close()
+  })
+  return server.start()
+}
+
+/** All that an answer tells, but for the name by which the registry was asked for. */
+function told({ status, headers, body }: Got, registry: string): string {
+  const { date: _, ...others } = headers
+  return JSON.stringify({ status, others, body: body.toString().replaceAll(registry, 'REGISTRY') })
+}
+
+test('why an upstream cannot be reached is not told to clients, and is told to watchers', async (t) => {
+  const gone = createServer()
+  const closed = await listen(t, gone)
+  await new Promise((done) => gone.close(done))
+  const secret = await startFaultyUpstream({ tls: true })
+  t.after(() => secret.close())
+  const resetting = createServer((socket) => socket.once('data', () => socket.resetAndDestroy()))
+  const garbled = createServer((socket) => socket.end('SSH-2.0-OpenSSH_9.2\r\n'))
+  const leading = createHttpServer((_, response) => {
+    response.writeHead(307, { location: 'http://169.254.169.254/latest' }).end()
+  })
+  const registries = {
+    'refuses.test': { host: closed, tls: false },
+    'refused.test': { host: closed, tls: true },
+    'resets0.test': { host: await listen(t, resetting), tls: false },
+    'garbles.test': { host: await listen(t, garbled), tls: false },
+    'nohttps.test': {
+      host: await listen(
+        t,
+        createServer((socket) => socket.end('x')),
+      ),
+      tls: true,
+    },
+    'invalid.test': { host: secret.host, tls: true },
+    'silent0.test': { host: await listen(t, createServer()), tls: false },
+    'silent1.test': { host: await listen(t, createServer()), tls: true },
+    'unknown.test': { host: 'no-such-host.invalid', tls: true },
+    'leading.test': { host: await listen(t, leading), tls: false },
+  }
+  for (const [what, path] of Object.entries(ABOUT)) {
+    // One for each, so that no circuit opens before the last.
+    const { port } = await agent(t, registries)
+    const answers = new Map<string, string>()
+    for (const registry of Object.keys(registries)) {
+      const ended = nextEnded(({ repository }) => repository?.registry === registry)
+      const got = await ask(port, `/v2/${registry}/x/${path}`)
+      assert.equal(got.status, 502, `${what} of ${registry}`)
+      assert.doesNotMatch(got.body.toString(), /127\.0|169\.254|E[A-Z]{5,}|invalid"|\d{4,5}|CERT|TLS/)
+      assert.match((await ended).error ?? '', /127\.0\.0\.1|169\.254|no-such-host/, registry)
+      answers.set(told(got, registry), registry)
+    }
+    assert.deepEqual([...answers.values()], [Object.keys(registries).at(-1)], [...answers.keys()].join('\n'))
+  }
+})
+
+test('a host that a client did not name is not told to it, whatever that host has said', async (t) => {
+  const mirror = await startFaultyUpstream()
+  t.after(() => mirror.close())
+  const { port } = await agent(t, { 'r.test': { host: mirror.host, tls: false } })
+  for (const status of [400, 401, 403, 404, 418, 429, 500, 503]) {
+    mirror.heal()
+    for (const path of Object.values(ABOUT)) mirror.fault(path, { status })
+    for (const path of Object.values(ABOUT)) {
+      const got = await ask(port, `/v2/r.test/x/${path}`)
+      assert.ok(!got.body.toString().includes(mirror.host), `${status}: ${got.body}`)
+      assert.ok(!JSON.stringify(got.headers).includes(mirror.host))
+    }
+  }
+})
+
+test('every address that is refused is answered alike, by name and by number', async (t) => {
+  const { port } = await agent(t, {})
+  const server = await startFaultyUpstream()
+  t.after(() => server.close())
+  const code = {
+    manifest: 'MANIFEST_UNKNOWN',
+    'manifest by digest': 'MANIFEST_UNKNOWN',
+    blob: 'BLOB_UNKNOWN',
+    tags: 'NAME_UNKNOWN',
+    referrers: 'UNAVAILABLE',
+  } as const
+  const listening = server.host.replace(':', '__')
+  const names = [listening, '127.0.0.1__1', 'localhost__1', '169.254.169.254', '10.0.0.1', 'a.localhost']
+  for (const [what, path] of Object.entries(ABOUT)) {
+    const answers = new Set<string>()
+    for (const name of names) {
+      const got = await ask(port, `/v2/${name}/x/${path}`)
+      assert.equal(got.status, what === 'referrers' ? 502 : 404)
+      assert.match(got.body.toString(), /only if its settings list them \(upstreams\)/)
+      assert.ok(got.body.toString().includes(code[what as keyof typeof code]))
+      answers.add(told(got, name))
+    }
+    assert.equal(answers.size, 1)
+  }
+  assert.equal(server.requests.length, 0)
+})

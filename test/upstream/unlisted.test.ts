@@ -1,0 +1,295 @@
+import assert from 'node:assert/strict'
+import type { LookupAddress } from 'node:dns'
+import { createServer } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import type { Repository } from '../../src/oci/repository.ts'
+import { ANYWHERE, type Lookup, mayReach } from '../../src/upstream/address.ts'
+import { examineUpstreams } from '../../src/upstream/examine.ts'
+import { type Exchange, type Reply, ReplyHeaders, type Request } from '../../src/upstream/exchange.ts'
+import { UpstreamHost } from '../../src/upstream/host.ts'
+import { DEADLINES, describe, type UpstreamOptions } from '../../src/upstream/options.ts'
+import { Transport } from '../../src/upstream/transport.ts'
+import { createUpstreams } from '../../src/upstream/upstreams.ts'
+import { sha256, startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { MemoryIntake } from '../support/memory-intake.ts'
+
+/** What the agent does for registries that its settings do not list. */
+
+const { signal } = new AbortController()
+const DIGEST = sha256('x')
+
+interface Listener {
+  readonly port: number
+  /** Connections that it has seen. */
+  readonly seen: () => number
+}
+
+async function listener(t: TestContext): Promise<Listener> {
+  let seen = 0
+  const server = createServer((socket) => {
+    seen += 1
+    socket.destroy()
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  t.after(() => server.close())
+  const address = server.address()
+  assert.ok(address !== null && typeof address === 'object')
+  return { port: address.port, seen: () => seen }
+}
+
+/** Answers each question with the next list of addresses, and all later ones with the last. */
+function answering(...answers: readonly (readonly string[])[]): { lookup: Lookup; asked: () => number } {
+  let asked = 0
+  const lookup: Lookup = (_hostname, _options, callback) => {
+    const answer = answers[Math.min(asked, answers.length - 1)] ?? []
+    asked += 1
+    const found = answer.map((address): LookupAddress => ({ address, family: address.includes(':') ? 6 : 4 }))
+    setImmediate(() => callback(null, found))
+  }
+  return { lookup, asked: () => asked }
+}
+
+/** Every kind of question to a registry, each to its end; the failures' codes and words. */
+async function askEverything(registry: string, options: UpstreamOptions = {}) {
+  const upstreams = createUpstreams({ deadlines: { connectMs: 500 }, ...options })
+  const repository: Repository = { registry, name: 'x' }
+  const want = { digest: DIGEST, kind: 'blob', repository } as const
+  const bring = (kind: 'blob' | 'manifest'): Promise<void> => {
+    const [source] = upstreams.sources({ ...want, kind })
+    assert.ok(source)
+    return source.bring({ ...want, kind }, new MemoryIntake(), { signal })
+  }
+  const failures: { code: unknown; message: unknown; source: unknown }[] = []
+  try {
+    for (const ask of [
+      () => upstreams.tag(repository, 'v1', { signal }),
+      () => upstreams.head(want, { signal }),
+      () => upstreams.tags(repository, { signal }),
+      () => upstreams.referrers(repository, DIGEST, { signal }),
+      () => bring('blob'),
+      () => bring('manifest'),
+    ]) {
+      await assert.rejects(ask, (error: Error & { code?: unknown; details?: { source?: unknown } }) => {
+        failures.push({ code: error.code, message: error.message, source: error.details?.source })
+        return true
+      })
+    }
+  } finally {
+    await upstreams.close()
+  }
+  return failures
+}
+
+const REFUSED = {
+  code: 'unlisted',
+  message:
+    'this agent asks registries at special-purpose addresses only if its settings list them (upstreams)',
+  source: undefined,
+}
+
+test('a loopback address is not contacted, however it is written', async (t) => {
+  const { port, seen } = await listener(t)
+  const names = ['127.0.0.1', '127.1', '0x7f.1', '2130706433', '0177.0.0.1', '[::ffff:127.0.0.1]', '[::1]']
+  for (const name of [...names, 'localhost', 'LOCALHOST', 'a.localhost', '0.0.0.0', '[::]']) {
+    const failures = await askEverything(`${name}:${port}`)
+    assert.deepEqual(failures, Array(6).fill(REFUSED), name)
+  }
+  assert.equal(seen(), 0)
+})
+
+test('an address that a name may lead to is not contacted when it is itself the name', async () => {
+  for (const name of ['10.0.0.1', '172.16.0.1', '192.168.0.1', '100.64.0.1', '[fd12::1]']) {
+    assert.deepEqual(await askEverything(`${name}:1`), Array(6).fill(REFUSED), name)
+  }
+})
+
+test('a name that leads to loopback is not contacted, and is told the same', async (t) => {
+  const { port, seen } = await listener(t)
+  const { lookup, asked } = answering(['127.0.0.1'])
+  assert.deepEqual(await askEverything(`inside.example:${port}`, { lookup }), Array(6).fill(REFUSED))
+  assert.ok(asked() >= 6)
+  assert.equal(seen(), 0)
+})
+
+test('a name that leads elsewhere the second time is not followed', async (t) => {
+  const { port, seen } = await listener(t)
+  // Of the global unicast addresses that nobody has been given.
+  const { lookup, asked } = answering(['2e00::1'], ['127.0.0.1'])
+  const [first, ...later] = await askEverything(`rebound.example:${port}`, { lookup })
+  assert.deepEqual(first, REFUSED, 'the first question is asked in rounds, and its second is refused')
+  assert.deepEqual(later, Array(5).fill(REFUSED))
+  assert.ok(asked() > 1)
+  assert.equal(seen(), 0)
+})
+
+test('of several addresses only those that may be are contacted', async (t) => {
+  const { port, seen } = await listener(t)
+  const { lookup } = answering(['127.0.0.1', '2e00::1'])
+  for (const { code } of await askEverything(`both.example:${port}`, { lookup })) {
+    assert.ok(code === 'unavailable' || code === 'busy', String(code))
+  }
+  assert.equal(seen(), 0)
+})
+
+test('where a proxy resolves names, those that say by themselves where they lie are refused', async (t) => {
+  const proxy = await listener(t)
+  const proxies = { http: `http://127.0.0.1:${proxy.port}`, https: `http://127.0.0.1:${proxy.port}` }
+  for (const name of ['127.0.0.1', 'localhost', '169.254.169.254', '10.0.0.1']) {
+    assert.deepEqual(await askEverything(`${name}:1`, { proxies }), Array(6).fill(REFUSED), name)
+  }
+  assert.equal(proxy.seen(), 0)
+  const exempt = { ...proxies, exceptions: 'inside.example' }
+  const { lookup } = answering(['127.0.0.1'])
+  assert.deepEqual(
+    await askEverything('inside.example:1', { proxies: exempt, lookup }),
+    Array(6).fill(REFUSED),
+    'a name that the agent resolves itself is checked',
+  )
+})
+
+test('an entry may lie anywhere, by its namespace, by its hosts, and by what they resolve to', async (t) => {
+  const server = await startFaultyUpstream()
+  t.after(() => server.close())
+  const { manifest } = server.addImage('team/app', 'v1')
+  const port = server.host.split(':').at(-1)
+  const { lookup } = answering(['127.0.0.1'])
+  for (const entry of [
+    { namespace: server.host },
+    { namespace: 'r.example', hosts: [server.host] },
+    { namespace: `r.example:${port}` },
+    { namespace: `localhost:${port}` },
+  ]) {
+    const upstreams = createUpstreams({ entries: [{ ...entry, tls: false }], lookup })
+    t.after(() => upstreams.close())
+    const repository = { registry: entry.namespace, name: 'team/app' }
+    assert.equal((await upstreams.tag(repository, 'v1', { signal })).digest, manifest)
+  }
+})
+
+test('settings that are not an entry do not list a registry', () => {
+  const credentials = { 'localhost:5000': { username: 'a', password: 'b' } }
+  const entries = [{ namespace: 'localhost:5001' }]
+  const options = { credentials, entries, dockerConfig: '/etc/docker.json' }
+  assert.equal(describe(options, 'localhost:5000').reach, 'public')
+  assert.equal(describe(options, 'r.example').reach, 'private')
+  assert.equal(describe(options, 'localhost:5001').reach, ANYWHERE)
+  assert.equal(describe({}, 'no host').reach, 'public')
+})
+
+test('what doctor asks of a registry without an entry goes by the same rule', async (t) => {
+  const { seen } = await listener(t)
+  const { lookup } = answering(['127.0.0.1'])
+  const [hub] = await examineUpstreams({ lookup }, { signal })
+  assert.equal(hub?.isConfigured, false)
+  assert.match(hub?.why ?? '', /only if its settings list them/)
+  assert.equal(seen(), 0)
+})
+
+/** Answers every request of a host, and writes them down. */
+class ScriptedTransport extends Transport {
+  readonly requests: Request[] = []
+  readonly #answer: (request: Request) => { status: number; headers: Record<string, string> }
+  override readonly small: Exchange
+  override readonly bulk: Exchange
+
+  constructor(answer: (request: Request) => { status: number; headers: Record<string, string> }) {
+    super({
+      caFile: undefined,
+      acceptInvalidCerts: false,
+      proxies: undefined,
+      lookup: undefined,
+      deadlines: DEADLINES,
+    })
+    this.#answer = answer
+    this.small = (request) => this.#reply(request)
+    this.bulk = this.small
+  }
+
+  async #reply(request: Request): Promise<Reply> {
+    this.requests.push(request)
+    const { status, headers } = this.#answer(request)
+    const body = { length: 0, pour: async () => {}, dispose: () => {} }
+    return { status, headers: new ReplyHeaders(Object.entries(headers)), body }
+  }
+}
+
+interface Led {
+  readonly requests: readonly Request[]
+  readonly failure: unknown
+}
+
+/** Asks a registry that answers once with these headers, and with success after that. */
+async function led(
+  options: UpstreamOptions,
+  namespace: string,
+  status: number,
+  headers: Record<string, string>,
+): Promise<Led> {
+  let isFirst = true
+  const transport = new ScriptedTransport(() => {
+    if (!isFirst) return { status: 404, headers: {} }
+    isFirst = false
+    return { status, headers }
+  })
+  const upstream = describe(options, namespace)
+  const [host = ''] = upstream.hosts
+  const { lookup } = options
+  const asked = new UpstreamHost({
+    upstream,
+    host,
+    transport,
+    lookup,
+    deadlines: DEADLINES,
+    commons: undefined,
+    signal,
+  })
+  const question = { method: 'GET', kind: 'manifest', path: 'manifests/v1', name: 'x', signal } as const
+  const failure = await asked.ask(question).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  return { requests: transport.requests, failure }
+}
+
+const SPECIAL = ['127.0.0.1', '169.254.169.254', '[fd00:ec2::254]', '240.0.0.1', '198.18.0.1', 'localhost']
+const WHERE = [['2600::1'], ['10.0.0.1'], ['127.0.0.1'], ['2600::1', '127.0.0.1'], ['169.254.1.1']]
+
+for (const where of WHERE) {
+  test(`a registry without an entry at ${where.join(' and ')} cannot send the agent to special addresses`, async () => {
+    const { lookup } = answering(where)
+    for (const target of SPECIAL) {
+      const redirect = { location: `https://${target}/x` }
+      const redirected = await led({ lookup }, 'r.example', 307, redirect)
+      assert.equal(redirected.requests.length, 1, `redirect to ${target}`)
+      assert.ok(redirected.failure)
+      const realm = { 'www-authenticate': `Bearer realm="https://${target}/token"` }
+      const challenged = await led({ lookup }, 'r.example', 401, realm)
+      assert.equal(challenged.requests.length, 1, `realm at ${target}`)
+      assert.ok(challenged.failure)
+    }
+    const { requests } = await led({ lookup }, 'r.example', 307, { location: 'https://storage.example/x' })
+    assert.equal(requests.length, 2)
+    for (const { reach } of requests) assert.ok(mayReach(reach, 'private'), reach)
+    const own = { 'www-authenticate': 'Bearer realm="https://auth.r.example/token"' }
+    for (const { reach } of (await led({ lookup }, 'r.example', 401, own)).requests) {
+      assert.ok(mayReach(reach, 'private'), reach)
+    }
+  })
+}
+
+test('a registry with an entry sends the agent as far inside as it lies itself', async () => {
+  const entries = [{ namespace: 'r.example' }]
+  const follows = async (where: readonly string[], target: string): Promise<boolean> => {
+    const { lookup } = answering(where)
+    const location = `https://${target}/x`
+    return (await led({ entries, lookup }, 'r.example', 307, { location })).requests.length === 2
+  }
+  assert.ok(!(await follows(['2600::1'], '10.0.0.1')))
+  assert.ok(!(await follows(['2600::1'], '127.0.0.1')))
+  assert.ok(await follows(['10.0.0.1'], '10.0.0.2'))
+  assert.ok(await follows(['10.0.0.1'], '198.18.0.1'), 'some clusters number their networks so')
+  assert.ok(!(await follows(['10.0.0.1'], '127.0.0.1')))
+  assert.ok(await follows(['127.0.0.1'], '10.0.0.1'))
+  assert.ok(await follows(['127.0.0.1'], '127.0.0.2'))
+  assert.ok(!(await follows(['127.0.0.1'], '169.254.169.254')))
+})
