@@ -1,5 +1,6 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
+import { request as httpsRequest } from 'node:https'
 import { connect, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import type { Limits } from '../../src/http/limits.ts'
@@ -43,13 +44,22 @@ export interface Got {
 export interface Ask {
   readonly method?: string
   readonly headers?: Record<string, string>
+  /** The authority behind the server's certificate: with one the request goes over TLS. */
+  readonly ca?: string | undefined
+  /** Ends the request, which then fails. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** One request over HTTP/1.1, on a connection of its own. */
-export function ask(port: number, path: string, { method = 'GET', headers = {} }: Ask = {}): Promise<Got> {
+export function ask(
+  port: number,
+  path: string,
+  { method = 'GET', headers = {}, ca, signal }: Ask = {},
+): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest(
-      { host: '127.0.0.1', port, path, method, headers, agent: false },
+    const send = ca === undefined ? httpRequest : httpsRequest
+    const request = send(
+      { host: '127.0.0.1', port, path, method, headers, agent: false, ca, signal },
       (response) => {
         const chunks: Buffer[] = []
         const got = (cut: boolean) => {
@@ -66,15 +76,24 @@ export function ask(port: number, path: string, { method = 'GET', headers = {} }
   })
 }
 
-/** The same over HTTP/2 without TLS. */
+/** The same over HTTP/2. */
 export function askHttp2(
   port: number,
   path: string,
-  { method = 'GET', headers = {} }: Ask = {},
+  { method = 'GET', headers = {}, ca, signal }: Ask = {},
 ): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const session = connectHttp2(`http://127.0.0.1:${port}`)
+    const session =
+      ca === undefined
+        ? connectHttp2(`http://127.0.0.1:${port}`)
+        : connectHttp2(`https://127.0.0.1:${port}`, { ca })
+    const end = (): void => session.destroy(new Error('the request was ended'))
+    signal?.addEventListener('abort', end)
     session.on('error', reject)
+    session.on('close', () => {
+      signal?.removeEventListener('abort', end)
+      reject(new Error('the connection was closed before an answer'))
+    })
     const stream = session.request({ ':path': path, ':method': method, ...headers })
     const chunks: Buffer[] = []
     let status = 0
@@ -91,6 +110,17 @@ export function askHttp2(
     })
     stream.end()
   })
+}
+
+/** What of a server is in use: connections, sessions of HTTP/2, answers under way, and the memory that bodies go through. */
+export type Usage = Readonly<
+  Partial<Record<'connections' | 'sessions' | 'answers' | 'seats' | 'waiting' | 'pieces', number>>
+>
+
+/** Empty while the server does not tell. */
+export function usageOf(server: RegistryServer): Usage {
+  const telling: RegistryServer & { usage?: () => Usage } = server
+  return telling.usage?.() ?? {}
 }
 
 /** The code of an OCI error body. Fails on anything else. */

@@ -116,7 +116,7 @@ export class RawSocket {
   }
 
   /** Reads so many bytes each time. */
-  readSlowly(bytes: number, everyMs: number): void {
+  readSlowly({ bytes, everyMs }: { bytes: number; everyMs: number }): void {
     this.stopReading()
     this.#trickle = setInterval(() => {
       const there = Math.min(bytes, this.#stream.readableLength)

@@ -1,34 +1,35 @@
 import { TYPE } from '../http2-frames.ts'
-import { RawHttp1 } from '../raw-http1.ts'
-import { RawHttp2 } from '../raw-http2.ts'
-import type { RawSocket } from '../raw-socket.ts'
+import { requestFor } from '../raw-http1.ts'
+import type { RawHttp2 } from '../raw-http2.ts'
 import { type AttackTarget, type HoldOptions, hold, type Report, repeat } from './attack.ts'
+import { Crowd } from './crowd.ts'
 
 const AT_ONCE = 16
 
 /** `fin` and `rst` close the connection, `cancel` the stream; `vanish` reads nothing more and says nothing. */
 export type Leaving = 'fin' | 'rst' | 'cancel' | 'vanish'
 
-/** Downloads over HTTP/2 that are left after a few bytes of the body. */
+/** Downloads over HTTP/2 that are left after the first bytes of the body. */
 export async function abandonStreams(
   target: AttackTarget,
   options: HoldOptions & { times?: number; leaving: Leaving },
 ): Promise<Report> {
   const { times = 300, leaving, signal } = options
-  const vanished: RawSocket[] = []
+  const crowd = new Crowd(target, signal)
+  let refused = 0
   try {
     const { done, failed } = await repeat({ times, atOnce: AT_ONCE, signal }, async () => {
-      const client = await RawHttp2.open(target)
-      vanished.push(client.socket)
+      const client = await crowd.http2()
       const stream = client.get(target.blob)
-      await client.nextFrame(TYPE.data, stream)
+      if ((await client.status(stream)) === 200) await client.nextFrame(TYPE.data, stream)
+      else refused += 1
       await leave(client, stream, leaving)
     })
     if (leaving === 'vanish') await hold(options)
     else options.onInPlace?.()
-    return { done, failed }
+    return { done, failed, refused }
   } finally {
-    for (const socket of vanished) socket.close()
+    crowd.close()
   }
 }
 
@@ -36,7 +37,7 @@ async function leave(client: RawHttp2, stream: number, leaving: Leaving): Promis
   const { socket } = client
   switch (leaving) {
     case 'fin':
-      // What was not read would make the kernel send RST: the server must have sent all that it may.
+      // With bytes that were not read the kernel would send RST: first comes all that the server may send.
       await client.settled()
       socket.halfClose()
       return
@@ -53,19 +54,18 @@ async function leave(client: RawHttp2, stream: number, leaving: Leaving): Promis
   }
 }
 
-/** The same over HTTP/1.1, where only the connection can be left. */
+/** The same over HTTP/1.1, where only the connection can be left; `fin` leaves it with bytes that were not read. */
 export async function abandonConnections(
   target: AttackTarget,
   options: HoldOptions & { times?: number; leaving: Exclude<Leaving, 'cancel'> },
 ): Promise<Report> {
   const { times = 300, leaving, signal } = options
-  const opened: RawSocket[] = []
+  const crowd = new Crowd(target, signal)
   try {
     const { done, failed } = await repeat({ times, atOnce: AT_ONCE, signal }, async () => {
-      const { socket } = await RawHttp1.open(target, { reads: false })
-      opened.push(socket)
+      const socket = await crowd.socket('http/1.1')
       const first = new Promise<void>((resolve) => socket.onBytes(() => resolve()))
-      await socket.send(`GET ${target.blob} HTTP/1.1\r\nHost: x\r\n\r\n`)
+      await socket.send(requestFor(target.blob))
       socket.readAll()
       await Promise.race([first, socket.ended])
       socket.stopReading()
@@ -76,6 +76,6 @@ export async function abandonConnections(
     else options.onInPlace?.()
     return { done, failed }
   } finally {
-    for (const socket of opened) socket.close()
+    crowd.close()
   }
 }
