@@ -38,9 +38,8 @@ export class RawHttp2 {
   readonly #kept: Frame[] = []
   readonly #waiting = new Set<{ is: (frame: Frame) => boolean; resolve: (frame: Frame) => void }>()
   readonly #counts = new Map<number, number>()
-  #dataBytes = 0
+  #onFrame: (frame: Frame) => void = () => {}
   #nextStream = 1
-  #maxStreams: number | undefined
 
   /** Resolves when the server has sent its SETTINGS. */
   static async open(target: Target, opening: Opening = {}): Promise<RawHttp2> {
@@ -76,14 +75,9 @@ export class RawHttp2 {
     socket.readAll()
   }
 
-  /** Of bodies, with padding. */
-  get dataBytes(): number {
-    return this.#dataBytes
-  }
-
-  /** What the server has announced; undefined until it has. */
-  get maxStreams(): number | undefined {
-    return this.#maxStreams
+  /** Told of every frame that comes. */
+  onFrame(listener: (frame: Frame) => void): void {
+    this.#onFrame = listener
   }
 
   /** How many frames of this type have come. */
@@ -176,9 +170,9 @@ export class RawHttp2 {
   #took(frame: Frame): void {
     const { type, flags, payload } = frame
     this.#counts.set(type, this.count(type) + 1)
-    if (type === TYPE.data) this.#dataBytes += payload.length
+    this.#onFrame(frame)
     const isAck = (flags & FLAG.ack) !== 0
-    if (type === TYPE.settings && !isAck) this.#heardSettings(payload)
+    if (type === TYPE.settings && !isAck && this.#polite) void this.socket.send(settingsAck())
     if (type === TYPE.ping && !isAck && this.#polite) void this.socket.send(ping(payload, { ack: true }))
     for (const waiter of this.#waiting) {
       if (!waiter.is(frame)) continue
@@ -190,14 +184,5 @@ export class RawHttp2 {
     if (type !== TYPE.data && this.#kept.length < MOST_KEPT) {
       this.#kept.push({ ...frame, payload: Buffer.from(payload) })
     }
-  }
-
-  #heardSettings(payload: Buffer): void {
-    for (let at = 0; at + 6 <= payload.length; at += 6) {
-      if (payload.readUInt16BE(at) === SETTING.maxConcurrentStreams) {
-        this.#maxStreams = payload.readUInt32BE(at + 2)
-      }
-    }
-    if (this.#polite) void this.socket.send(settingsAck())
   }
 }

@@ -10,6 +10,7 @@ export class Crowd {
   readonly #clients: RawHttp2[] = []
   readonly #onAbort = (): void => this.#closeAll()
   #received = 0
+  #isClosed = false
 
   constructor(target: Target, signal: AbortSignal) {
     this.#target = target
@@ -61,13 +62,14 @@ export class Crowd {
   }
 
   close(): void {
+    this.#isClosed = true
     this.#signal.removeEventListener('abort', this.#onAbort)
     this.#closeAll()
   }
 
   #take(socket: RawSocket): void {
     this.#sockets.add(socket)
-    if (this.#signal.aborted) socket.close()
+    if (this.#isClosed || this.#signal.aborted) socket.close()
   }
 
   #closeAll(): void {

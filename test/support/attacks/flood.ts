@@ -24,6 +24,8 @@ export async function flood(
   const count = { sent: 0, connections: 0, failed: 0 }
   const until = performance.now() + ms
   const isOver = (): boolean => signal.aborted || performance.now() >= until || count.sent >= most
+  // A server that has stopped reading would hold it up for longer.
+  const timer = setTimeout(() => crowd.close(), ms)
   onInPlace?.()
   while (!isOver() && count.connections + count.failed < connections) {
     let client: RawHttp2
@@ -44,6 +46,7 @@ export async function flood(
     }
     socket.close()
   }
+  clearTimeout(timer)
   crowd.close()
   return count
 }
