@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { type Client, clientOf } from './client.ts'
+import type { Client } from './client.ts'
 import { FairShare, type Holder } from './fair-share.ts'
 import type { Reject } from './rejections.ts'
 
@@ -26,13 +26,22 @@ export interface ConnectionLimits {
 /** Every open connection. When there are too many, those that are idle go first. */
 export class Connections {
   readonly #share: FairShare
+  readonly #clientOf: (remoteAddress: string | undefined) => Client
   readonly #reject: Reject
   readonly #onClosed: () => void
   readonly #bySocket = new Map<Socket, Connection>()
   readonly #byPeer = new Map<string, Connection>()
   readonly #hidden = new WeakMap<Socket, Connection>()
 
-  constructor(limits: ConnectionLimits, options: { reject: Reject; onClosed: () => void }) {
+  constructor(
+    limits: ConnectionLimits,
+    options: {
+      clientOf: (remoteAddress: string | undefined) => Client
+      reject: Reject
+      onClosed: () => void
+    },
+  ) {
+    this.#clientOf = options.clientOf
     this.#share = new FairShare({ ...limits, perConnection: 1 })
     this.#reject = options.reject
     this.#onClosed = options.onClosed
@@ -50,7 +59,7 @@ export class Connections {
   accept(socket: Socket): boolean {
     const connection: Connection = {
       socket,
-      client: clientOf(socket.remoteAddress),
+      client: this.#clientOf(socket.remoteAddress),
       answers: 0,
       answered: 0,
       idleSince: performance.now(),

@@ -6,7 +6,7 @@ import type { Resolver } from '../resolve/answer.ts'
 import { Answers } from './answers.ts'
 import { BodyBuffers } from './buffers.ts'
 import { type CertificateFiles, followCertificate, readCertificate } from './certificate.ts'
-import { clientOf } from './client.ts'
+import { type Client, clientOf } from './client.ts'
 import { type Connection, Connections } from './connections.ts'
 import { type Exchange, Http1Exchange, Http2Exchange, type Origin } from './exchange.ts'
 import { authorityProblem, hostProblem } from './host.ts'
@@ -32,6 +32,8 @@ export interface RegistryServerOptions {
   /** Patterns of oci/allow.ts; undefined allows everything. */
   readonly allow?: readonly string[] | undefined
   readonly limits?: Partial<Limits> | undefined
+  /** Which clients are on this machine; default: those of its loopback. */
+  readonly clientOf?: ((remoteAddress: string | undefined) => Client) | undefined
 }
 
 export interface ListenAddress {
@@ -112,6 +114,7 @@ class FrontDoor implements RegistryServer {
     }
     this.#answers = new Answers(answerLimits(limits), reject)
     this.#connections = new Connections(connectionLimits(limits), {
+      clientOf: options.clientOf ?? clientOf,
       reject,
       onClosed: () => this.#onLess?.(),
     })

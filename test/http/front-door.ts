@@ -1,8 +1,9 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
+import { request as httpsRequest } from 'node:https'
 import { connect, type Socket } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import type { TestContext } from 'node:test'
+import type { Client } from '../../src/http/client.ts'
 import type { Limits } from '../../src/http/limits.ts'
 import { createRegistryServer, type RegistryServer } from '../../src/http/server.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
@@ -23,16 +24,38 @@ export async function openDoor(
     limits?: Partial<Limits>
     allow?: readonly string[]
     tls?: { certFile: string; keyFile: string }
-    host?: string
   } = {},
 ): Promise<Door> {
-  const { host = '127.0.0.1', ...others } = options
   const resolver = new MemoryResolver()
-  const listen = { host, port: 0 }
-  const server = createRegistryServer({ resolver, listen, defaultNamespace: 'docker.io', ...others })
+  const listen = { host: '127.0.0.1', port: 0 }
+  const clientOf = (address = ''): Client => ({ address, isLocal: address === '127.0.0.1' })
+  const server = createRegistryServer({
+    resolver,
+    listen,
+    clientOf,
+    defaultNamespace: 'docker.io',
+    ...options,
+  })
   const { port } = await server.start()
-  t.after(() => server.close())
+  t.after(async () => {
+    await server.close()
+    await unused(server)
+  })
   return { resolver, server, port }
+}
+
+const UNUSED_MS = 5000
+
+/** Nothing that is limited is held by a client any more, or the test has failed. */
+export async function unused(server: RegistryServer): Promise<void> {
+  const deadline = performance.now() + UNUSED_MS
+  for (;;) {
+    const used = Object.entries(server.usage()).filter(([, count]) => count !== 0)
+    if (used.length === 0) return
+    const told = used.map(([name, count]) => `${name} ${count}`).join(', ')
+    if (performance.now() > deadline) throw new Error(`still held by clients that are gone: ${told}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
 }
 
 export interface Got {
@@ -43,51 +66,60 @@ export interface Got {
   readonly cut: boolean
 }
 
-/** An address of this machine that is not of its loopback: whoever asks there seems to be on another. */
-export function outsideAddress(): string | undefined {
-  return Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .find(({ family, internal }) => family === 'IPv4' && !internal)?.address
-}
-
 export interface Ask {
-  /** Where the server is asked. */
-  readonly host?: string
+  /** The address that the client has; default 127.0.0.1, the only one that a server of `openDoor` takes for this machine. */
+  readonly from?: string
   readonly method?: string
   readonly headers?: Record<string, string>
+  /** The authority behind the server's certificate: with one the request goes over TLS. */
+  readonly ca?: string | undefined
+  /** Ends the request, which then fails. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** One request over HTTP/1.1, on a connection of its own. */
 export function ask(
   port: number,
   path: string,
-  { host = '127.0.0.1', method = 'GET', headers = {} }: Ask = {},
+  { from = '127.0.0.1', method = 'GET', headers = {}, ca, signal }: Ask = {},
 ): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ host, port, path, method, headers, agent: false }, (response) => {
-      const chunks: Buffer[] = []
-      const got = (cut: boolean) => {
-        const { statusCode: status = 0, headers } = response
-        resolve({ status, headers, body: Buffer.concat(chunks), cut })
-      }
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('end', () => got(false))
-      response.on('error', () => got(true))
-    })
+    const send = ca === undefined ? httpRequest : httpsRequest
+    const request = send(
+      { host: '127.0.0.1', localAddress: from, port, path, method, headers, agent: false, ca, signal },
+      (response) => {
+        const chunks: Buffer[] = []
+        const got = (cut: boolean) => {
+          const { statusCode: status = 0, headers } = response
+          resolve({ status, headers, body: Buffer.concat(chunks), cut })
+        }
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('end', () => got(false))
+        response.on('error', () => got(true))
+      },
+    )
     request.on('error', reject)
     request.end()
   })
 }
 
-/** The same over HTTP/2 without TLS. */
+/** The same over HTTP/2. */
 export function askHttp2(
   port: number,
   path: string,
-  { host = '127.0.0.1', method = 'GET', headers = {} }: Ask = {},
+  { from = '127.0.0.1', method = 'GET', headers = {}, ca, signal }: Ask = {},
 ): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const session = connectHttp2(`http://${host}:${port}`)
+    const scheme = ca === undefined ? 'http' : 'https'
+    const options = { ca, localAddress: from }
+    const session = connectHttp2(`${scheme}://127.0.0.1:${port}`, options)
+    const end = (): void => session.destroy(new Error('the request was ended'))
+    signal?.addEventListener('abort', end)
     session.on('error', reject)
+    session.on('close', () => {
+      signal?.removeEventListener('abort', end)
+      reject(new Error('the connection was closed before an answer'))
+    })
     const stream = session.request({ ':path': path, ':method': method, ...headers })
     const chunks: Buffer[] = []
     let status = 0

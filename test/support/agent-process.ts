@@ -34,6 +34,12 @@ export class AgentProcess {
     return `http://127.0.0.1:${this.adminPort}`
   }
 
+  get pid(): number {
+    const pid = this.#daemon?.pid
+    if (pid === undefined) throw new Error('the agent does not run')
+    return pid
+  }
+
   /** The log, and whatever else it has said. */
   get output(): string {
     return this.#daemon?.output ?? ''

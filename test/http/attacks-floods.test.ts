@@ -1,0 +1,34 @@
+import { floodFrames } from '../support/attacks/frames.ts'
+import { bombHeaders } from '../support/attacks/headers.ts'
+import { floodStreams } from '../support/attacks/streams.ts'
+import { testBoth, withstandsFlood } from './attacked-door.ts'
+
+const MS = 500
+
+const STREAMS = {
+  cancel: 'streams that are cancelled at once',
+  zero: 'streams that the server is made to reset by an update of the window by nothing',
+  overflow: 'streams that the server is made to reset by a window that is too large',
+  body: 'streams with a body',
+  unending: 'streams that do not end, more than there may be,',
+} as const
+
+for (const kind of ['cancel', 'zero', 'overflow', 'body', 'unending'] as const) {
+  testBoth(`a flood of ${STREAMS[kind]} leaves the agent serving`, {}, async (door) => {
+    await withstandsFlood(door, (options) => floodStreams(door, { ...options, kind, ms: MS }))
+  })
+}
+
+const FRAMES = ['ping', 'settings', 'priority', 'window-update', 'empty-data', 'continuation'] as const
+
+for (const kind of FRAMES) {
+  testBoth(`a flood of ${kind} frames leaves the agent serving`, {}, async (door) => {
+    await withstandsFlood(door, (options) => floodFrames(door, { ...options, kind, ms: MS }))
+  })
+}
+
+for (const bomb of ['indexed', 'literal', 'cookies'] as const) {
+  testBoth(`HTTP/2 requests with large headers (${bomb}) leave the agent serving`, {}, async (door) => {
+    await withstandsFlood(door, (options) => bombHeaders(door, { ...options, bomb }))
+  })
+}

@@ -1,0 +1,18 @@
+import { idleConnections } from '../support/attacks/idle.ts'
+import { testBoth, withstands } from './attacked-door.ts'
+
+const LIMITS = { maxConnections: 64 }
+
+const WHAT = {
+  silent: 'have sent nothing',
+  half: 'have sent half a request',
+  kept: 'are kept after a request',
+  preface: 'have sent a part of the preface of HTTP/2',
+  settings: 'have opened HTTP/2 and ask for nothing',
+} as const
+
+for (const idle of ['silent', 'half', 'kept', 'preface', 'settings'] as const) {
+  testBoth(`as many connections as there may be that ${WHAT[idle]} keep nobody out`, LIMITS, async (door) => {
+    await withstands(door, (options) => idleConnections(door, { ...options, idle, connections: 96 }))
+  })
+}
