@@ -9,8 +9,6 @@ export interface Connection {
   readonly client: Client
   /** Answers under way on it. */
   answers: number
-  /** Answers that it was given so far. */
-  answered: number
   /** When its last answer ended, or it was accepted. */
   idleSince: number
   /** Its other end, by which TLS' own socket is found to belong to it. */
@@ -61,7 +59,6 @@ export class Connections {
       socket,
       client: this.#clientOf(socket.remoteAddress),
       answers: 0,
-      answered: 0,
       idleSince: performance.now(),
       peer: peerOf(socket),
     }
@@ -113,8 +110,6 @@ export class Connections {
   #goesBefore(one: Connection, other: Connection): boolean {
     const [held, heldByOther] = [this.#share.heldBy(one.client), this.#share.heldBy(other.client)]
     if (held !== heldByOther) return held > heldByOther
-    const isUnused = one.answered === 0
-    if (isUnused !== (other.answered === 0)) return isUnused
     return one.idleSince < other.idleSince
   }
 

@@ -191,6 +191,12 @@ export class Http1Exchange extends Exchange {
     })
   }
 
+  /** A response whose socket has been destroyed, but not closed yet, would keep the bytes and never call `done`. */
+  override write(bytes: Uint8Array, done: (error: Error | null | undefined) => void): void {
+    if (this.#request.socket.writable) super.write(bytes, done)
+    else setImmediate(done, new ClientGone())
+  }
+
   flush(): void {
     this.#response.flushHeaders()
   }

@@ -272,7 +272,6 @@ class FrontDoor implements RegistryServer {
     this.#answers.end(exchange)
     if (connection !== undefined) {
       connection.answers -= 1
-      connection.answered += 1
       connection.idleSince = performance.now()
     }
     if (!this.#draining) return
