@@ -71,7 +71,7 @@ export function targets({ blob, manifest, digests }: Names): fc.Arbitrary<string
   )
   const kind = fc.constantFrom('blobs', 'manifests', 'referrers', 'tags', 'uploads')
   return fc.oneof(
-    { weight: 4, arbitrary: fc.constantFrom(blob, manifest) },
+    { weight: 12, arbitrary: fc.constantFrom(blob, manifest) },
     fc.constantFrom(
       '/v2/',
       '/v2',
@@ -127,9 +127,9 @@ export function fields({ digests }: Names): fc.Arbitrary<readonly [string, strin
   const named = (name: string, value: fc.Arbitrary<string>): fc.Arbitrary<readonly [string, string]> =>
     value.map((text) => [name, text] as const)
   return fc.oneof(
-    { weight: 4, arbitrary: named('Range', range) },
-    named('If-None-Match', tag(digests)),
-    named('If-Match', tag(digests)),
+    { weight: 12, arbitrary: named('Range', range) },
+    { weight: 2, arbitrary: named('If-None-Match', tag(digests)) },
+    { weight: 2, arbitrary: named('If-Match', tag(digests)) },
     named('If-Range', tag(digests)),
     named('If-Modified-Since', fc.constantFrom('Thu, 01 Jan 1970 00:00:00 GMT', 'x')),
     named('Host', fc.oneof(fc.constantFrom('x', 'x:99999', '', '[::1]', 'a b', '@', 'x/y'), bytes(8))),
@@ -146,8 +146,8 @@ export function fields({ digests }: Names): fc.Arbitrary<readonly [string, strin
 /** Requests of one connection, one after another, as bytes. */
 export function conversations(names: Names): fc.Arbitrary<string> {
   const method = fc.oneof(
-    { weight: 8, arbitrary: fc.constant('GET') },
-    { weight: 3, arbitrary: fc.constant('HEAD') },
+    { weight: 24, arbitrary: fc.constant('GET') },
+    { weight: 6, arbitrary: fc.constant('HEAD') },
     fc.constantFrom(
       'POST',
       'PUT',
@@ -163,12 +163,12 @@ export function conversations(names: Names): fc.Arbitrary<string> {
     bytes(5),
   )
   const version = fc.oneof(
-    { weight: 12, arbitrary: fc.constant('HTTP/1.1') },
+    { weight: 40, arbitrary: fc.constant('HTTP/1.1') },
     fc.constantFrom('HTTP/1.0', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/1.1 ', 'http/1.1', ''),
   )
-  const host = fc.oneof({ weight: 6, arbitrary: fc.constant('Host: x\r\n') }, fc.constant(''))
+  const host = fc.oneof({ weight: 30, arbitrary: fc.constant('Host: x\r\n') }, fc.constant(''))
   const body = fc.oneof(
-    { weight: 6, arbitrary: fc.constant('') },
+    { weight: 30, arbitrary: fc.constant('') },
     fc.constantFrom('5\r\nhello\r\n0\r\n\r\n', 'hello', '0\r\n\r\n', 'ffffffffffffffff\r\n'),
     bytes(30),
   )
@@ -182,6 +182,6 @@ export function conversations(names: Names): fc.Arbitrary<string> {
     const place = at % text.length
     return text.slice(0, place) + String.fromCharCode(byte) + text.slice(place + 1)
   })
-  const any = fc.oneof({ weight: 6, arbitrary: request }, mutated, bytes(100))
+  const any = fc.oneof({ weight: 20, arbitrary: request }, mutated, bytes(100))
   return fc.array(any, { minLength: 1, maxLength: 4 }).map((requests) => requests.join(''))
 }

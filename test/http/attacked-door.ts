@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Limits } from '../../src/http/limits.ts'
+import { subscribe } from '../../src/observe/events.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import type { AttackOptions, AttackTarget, Report } from '../support/attacks/attack.ts'
 import { makeCertificates } from '../support/certificates.ts'
@@ -26,7 +27,14 @@ const SMALL = Buffer.alloc(300_000, 'small')
 const HONEST_MANIFEST = Buffer.from('{"honest":true}')
 
 export interface AttackedDoor extends Door, AttackTarget {
+  /** What the server has turned away so far, by its reason. */
+  readonly rejected: ReadonlyMap<string, number>
   readonly honest: { readonly blob: string; readonly manifest: string }
+}
+
+interface Rejection {
+  readonly reason: string
+  readonly protocol: string
 }
 
 const TRANSPORTS = ['plain', 'TLS'] as const
@@ -54,6 +62,7 @@ async function openAttackedDoor(
   const { resolver } = door
   return {
     ...door,
+    rejected: countRejections(t),
     ca: certificates?.ca,
     blob: `/v2/alpine/blobs/${resolver.putBlob(ALPINE, LARGE)}`,
     manifest: `/v2/alpine/manifests/${resolver.putManifest(ALPINE, MANIFEST, OCI_MANIFEST)}`,
@@ -62,6 +71,22 @@ async function openAttackedDoor(
       manifest: `/v2/alpine/manifests/${resolver.putManifest(ALPINE, HONEST_MANIFEST, OCI_MANIFEST)}`,
     },
   }
+}
+
+/** Told of when the test is over. */
+function countRejections(t: TestContext): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>()
+  // Nothing is heard while there is no such event.
+  const hear: (name: string, listener: (fact: Rejection) => void) => () => void = subscribe as never
+  const end = hear('http.rejected', ({ reason, protocol }) => {
+    const what = `${reason} (${protocol})`
+    counts.set(what, (counts.get(what) ?? 0) + 1)
+  })
+  t.after(() => {
+    end()
+    for (const [what, count] of counts) t.diagnostic(`rejected: ${count} times ${what}`)
+  })
+  return counts
 }
 
 async function written(

@@ -1,4 +1,6 @@
 import { idleConnections } from '../support/attacks/idle.ts'
+import { within } from '../support/deadline.ts'
+import { RawHttp2 } from '../support/raw-http2.ts'
 import { testBoth, withstands } from './attacked-door.ts'
 
 const LIMITS = { maxConnections: 64 }
@@ -16,3 +18,13 @@ for (const idle of ['silent', 'half', 'kept', 'preface', 'settings'] as const) {
     await withstands(door, (options) => idleConnections(door, { ...options, idle, connections: 96 }))
   })
 }
+
+testBoth('a connection of HTTP/2 is closed when its client has nothing more to send', {}, async (door) => {
+  const { socket } = await RawHttp2.open(door)
+  try {
+    socket.halfClose()
+    await within(2000, 'the end of the connection', socket.ended)
+  } finally {
+    socket.close()
+  }
+})

@@ -16,7 +16,8 @@ import { type Ask, ask, askHttp2, type Got } from './front-door.ts'
 const MIB = 1024 * 1024
 const GROWTH_BYTES = 96 * MIB
 const HONEST_MS = 3000
-const HOLD_MS = 2000
+/** Until it is told to leave, and longer than honest clients wait. */
+const HOLD_MS = 20_000
 const IN_PLACE_MS = 3000
 const LEFT_MS = 5000
 /** Connections that honest clients leave open for a moment, and the index's own files. */

@@ -60,7 +60,11 @@ export async function startAttackedAgent(
     config = { ...config, ...files }
   }
   const agent = await AgentProcess.start(folder, JSON.stringify(config))
-  afterwards(t, () => agent.stop())
+  afterwards(t, () => {
+    // What it is in the middle of is not waited for.
+    agent.signal('SIGKILL')
+    return agent.stop()
+  })
   const attacked = {
     port: agent.port,
     ca: certificates?.ca,

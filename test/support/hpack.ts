@@ -78,7 +78,12 @@ export function fieldBlock(fields: readonly Field[]): Buffer {
 export function statusOf(block: Uint8Array): number | undefined {
   let at = 0
   // An update of the table's size (section 6.3).
-  while (((block[at] ?? 0) & 0xe0) === 0x20) at += (block[at] ?? 0) === 0x3f ? 2 : 1
+  while (((block[at] ?? 0) & 0xe0) === 0x20) {
+    if (block[at] === 0x3f)
+      do at += 1
+      while (((block[at] ?? 0) & 0x80) !== 0)
+    at += 1
+  }
   const first = block[at] ?? 0
   if ((first & 0x80) !== 0) return STATUSES[(first & 0x7f) - FIRST_STATUS]
   const name = first & ((first & 0x40) !== 0 ? 0x3f : 0x0f)

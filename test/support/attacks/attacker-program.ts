@@ -1,4 +1,9 @@
 import { ATTACKS } from './all.ts'
+import { attackWithEverything } from './everything.ts'
+
+/** The name of all of them. */
+const EVERYTHING = 'everything'
+
 import type { AttackTarget, Report } from './attack.ts'
 
 /** To the attacker, who ends by itself after that. */
@@ -19,7 +24,7 @@ const [name, port, blob, manifest, holdMs = '10000'] = process.argv.slice(2)
 
 if (process.send === undefined) {
   if (name === undefined || port === undefined || blob === undefined || manifest === undefined) {
-    console.log([...ATTACKS.keys()].join('\n'))
+    console.log([...ATTACKS.keys(), EVERYTHING].join('\n'))
   } else {
     const ended = new AbortController()
     process.once('SIGINT', () => ended.abort())
@@ -45,7 +50,7 @@ async function obey(order: AttackOrder, signal: AbortSignal): Promise<void> {
 }
 
 async function attack(order: AttackOrder, signal: AbortSignal, onInPlace: () => void): Promise<Report> {
-  const found = ATTACKS.get(order.name)
+  const found = order.name === EVERYTHING ? attackWithEverything : ATTACKS.get(order.name)
   if (found === undefined) throw new Error(`there is no attack ${order.name}`)
   return await found(order.target, { signal, onInPlace, holdMs: order.holdMs })
 }

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { ask, askHttp2 } from '../http/front-door.ts'
+import { type AttackedAgent, type Sample, sampleOf, startAttackedAgent } from '../support/attacked-agent.ts'
+import { Attacker } from '../support/attacks/attacker.ts'
+import { within } from '../support/deadline.ts'
+import { numberFrom } from './dice.ts'
+
+/** Every attack again and again on an agent that speaks plain HTTP and on one that speaks TLS, while others pull. */
+
+const SECONDS = numberFrom('LEAT_SOAK_SECONDS') ?? 60
+const QUIET_SECONDS = 5
+const MIB = 1024 * 1024
+const MOST_RSS = 512 * MIB
+const MOST_RSS_AFTER_MORE = 96 * MIB
+const HANG_MS = 10_000
+const SAMPLE_MS = 100
+const RETURN_MS = 30_000
+const SPARE_DESCRIPTORS = 20
+/** What of a server may be in use, as its metrics tell where they do. */
+const IN_USE = /^leat_http_(?:connections|sessions|answers|seats|waiting|pieces)(?:\{[^}]*\})? ([\d.e+]+)$/gm
+
+test(`${SECONDS} s of all attacks at once leave the agent serving, small and as it was`, {
+  timeout: (SECONDS + 180) * 1000,
+}, async (t) => {
+  if (process.platform !== 'linux') return t.skip('missing: /proc, to look at the memory of an agent')
+  const agents = [await startAttackedAgent(t), await startAttackedAgent(t, { tls: true })]
+  const quiet = await pullFor(agents, QUIET_SECONDS * 1000)
+  assert.equal(quiet.refused, 0, 'somebody was refused with nobody there')
+  const before = await Promise.all(agents.map(sampleOf))
+
+  const attackers = await Promise.all(agents.map(() => Attacker.start(t)))
+  await Promise.all(
+    agents.map((agent, index) =>
+      attackers[index]?.attack('everything', agent, { holdMs: SECONDS * 1000, inPlaceMs: HANG_MS }),
+    ),
+  )
+  const attacked = await pullFor(agents, SECONDS * 1000)
+  const reports = await Promise.all(attackers.map((attacker) => attacker.leave()))
+
+  console.log(`quiet: ${told(quiet)}\nattacked: ${told(attacked)}`)
+  console.log(`attacks: ${JSON.stringify(reports[0])}`)
+  for (const [index, agent] of agents.entries()) await returns(t, agent, before[index])
+  const after = await pullFor(agents, 1000)
+  assert.equal(after.refused, 0, 'somebody is still refused')
+})
+
+interface Pulls {
+  readonly times: number[]
+  refused: number
+  mostRss: number
+}
+
+/** Two clients for each agent pull for so long; everything they get is right. Ends at once when an agent is too large. */
+async function pullFor(agents: readonly AttackedAgent[], ms: number): Promise<Pulls> {
+  const pulls: Pulls = { times: [], refused: 0, mostRss: 0 }
+  const over = new AbortController()
+  const failures: unknown[] = []
+  const fail = (error: unknown): void => {
+    failures.push(error)
+    over.abort()
+  }
+  const timer = setTimeout(() => over.abort(), ms)
+  const clients = agents.flatMap((agent) =>
+    [ask, askHttp2].map((by) => client(agent, by, pulls, over.signal)),
+  )
+  const watchers = agents.map((agent) => watch(agent, pulls, over.signal))
+  await Promise.all([...clients, ...watchers].map((each) => each.catch(fail)))
+  clearTimeout(timer)
+  if (failures.length > 0) {
+    console.log(`until it failed: ${told(pulls)}`)
+    throw failures[0]
+  }
+  return pulls
+}
+
+async function client(
+  { port, ca, honest }: AttackedAgent,
+  by: typeof ask,
+  pulls: Pulls,
+  over: AbortSignal,
+): Promise<void> {
+  for (let next = 0; !over.aborted; next += 1) {
+    const { path, bytes } = honest[next % honest.length] ?? assert.fail('nothing to pull')
+    const what = `${by === ask ? 'HTTP/1.1' : 'HTTP/2'}${ca === undefined ? '' : ' over TLS'}: ${path.slice(0, 40)}`
+    const hung = new AbortController()
+    const from = performance.now()
+    try {
+      const got = await within(HANG_MS, what, by(port, path, { ca, signal: hung.signal }))
+      assert.ok(got.status === 200 || got.status === 503, `${what}: ${got.status}`)
+      assert.equal(got.cut, false, what)
+      if (got.status === 503) pulls.refused += 1
+      else assert.ok(got.body.equals(bytes), `${what}: other bytes`)
+    } catch (error) {
+      throw new Error(`${what} failed after ${Math.round(performance.now() - from)} ms`, { cause: error })
+    } finally {
+      hung.abort()
+    }
+    pulls.times.push(performance.now() - from)
+    // Who is refused comes again a little later.
+    await delay(10)
+  }
+}
+
+async function watch(agent: AttackedAgent, pulls: Pulls, over: AbortSignal): Promise<void> {
+  while (!over.aborted) {
+    const { rss } = await sampleOf(agent)
+    pulls.mostRss = Math.max(pulls.mostRss, rss)
+    assert.ok(rss < MOST_RSS, `an agent has ${Math.round(rss / MIB)} MiB`)
+    await delay(SAMPLE_MS)
+  }
+}
+
+/** Descriptors and memory come back, and nothing is in use. */
+async function returns(t: TestContext, agent: AttackedAgent, before: Sample | undefined): Promise<void> {
+  assert.ok(before !== undefined)
+  const deadline = performance.now() + RETURN_MS
+  for (;;) {
+    const { rss, descriptors } = await sampleOf(agent)
+    const used = await usedBy(agent)
+    const isBack =
+      descriptors <= before.descriptors + SPARE_DESCRIPTORS &&
+      rss <= before.rss + MOST_RSS_AFTER_MORE &&
+      used === 0
+    const now = `${descriptors} descriptors and ${Math.round(rss / MIB)} MiB, ${used} things in use`
+    if (isBack) {
+      t.diagnostic(`afterwards: ${now}`)
+      return
+    }
+    const then = `${before.descriptors} descriptors and ${Math.round(before.rss / MIB)} MiB`
+    assert.ok(performance.now() < deadline, `${now}; before there were ${then}`)
+    await delay(SAMPLE_MS)
+  }
+}
+
+async function usedBy({ admin }: AttackedAgent): Promise<number> {
+  const response = await fetch(`${admin}/metrics`, { signal: AbortSignal.timeout(HANG_MS) })
+  const text = await response.text()
+  return [...text.matchAll(IN_USE)].reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
+function told({ times, refused, mostRss }: Pulls): string {
+  const sorted = times.toSorted((a, b) => a - b)
+  const at = (share: number): number => Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? 0)
+  const memory = `at most ${Math.round(mostRss / MIB)} MiB`
+  return `${times.length} pulls, ${refused} refused, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, ${memory}`
+}

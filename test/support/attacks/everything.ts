@@ -1,0 +1,30 @@
+import { ATTACKS } from './all.ts'
+import type { AttackTarget, HoldOptions, Report } from './attack.ts'
+
+/** Under way at the same time. */
+const LANES = 8
+const MOST_ROUNDS = 1000
+const EACH_HOLD_MS = 3000
+
+/** All attacks again and again, some at a time, for so long. Gives how often each was made. */
+export async function attackWithEverything(
+  target: AttackTarget,
+  { signal, onInPlace, holdMs = 10_000 }: HoldOptions,
+): Promise<Report> {
+  const ended = AbortSignal.any([signal, AbortSignal.timeout(holdMs)])
+  const attacks = [...ATTACKS]
+  const made: Record<string, number> = {}
+  let next = 0
+  const lane = async (): Promise<void> => {
+    while (!ended.aborted && next < attacks.length * MOST_ROUNDS) {
+      const [name, attack] = attacks[next % attacks.length] ?? []
+      next += 1
+      if (name === undefined || attack === undefined) return
+      await attack(target, { signal: ended, holdMs: EACH_HOLD_MS })
+      made[name] = (made[name] ?? 0) + 1
+    }
+  }
+  onInPlace?.()
+  await Promise.all(Array.from({ length: LANES }, lane))
+  return made
+}
