@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import * as v from 'valibot'
+import { StatusReport } from '../../src/observe/report.ts'
 import { ask, askHttp2 } from '../http/front-door.ts'
 import { type AttackedAgent, type Sample, sampleOf, startAttackedAgent } from '../support/attacked-agent.ts'
 import { Attacker } from '../support/attacks/attacker.ts'
@@ -18,8 +20,6 @@ const HANG_MS = 10_000
 const SAMPLE_MS = 100
 const RETURN_MS = 30_000
 const SPARE_DESCRIPTORS = 20
-/** What of a server may be in use, as its metrics tell where they do. */
-const IN_USE = /^leat_http_(?:connections|sessions|answers|seats|waiting|pieces)(?:\{[^}]*\})? ([\d.e+]+)$/gm
 
 test(`${SECONDS} s of all attacks at once leave the agent serving, small and as it was`, {
   timeout: (SECONDS + 180) * 1000,
@@ -135,9 +135,9 @@ async function returns(t: TestContext, agent: AttackedAgent, before: Sample | un
 }
 
 async function usedBy({ admin }: AttackedAgent): Promise<number> {
-  const response = await fetch(`${admin}/metrics`, { signal: AbortSignal.timeout(HANG_MS) })
-  const text = await response.text()
-  return [...text.matchAll(IN_USE)].reduce((sum, [, count]) => sum + Number(count), 0)
+  const response = await fetch(`${admin}/api/v1/status`, { signal: AbortSignal.timeout(HANG_MS) })
+  const { clients } = v.parse(StatusReport, await response.json())
+  return Object.values(clients).reduce((sum, count) => sum + count, 0)
 }
 
 function told({ times, refused, mostRss }: Pulls): string {

@@ -3,14 +3,23 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Limits } from '../../src/http/limits.ts'
 import { subscribe } from '../../src/observe/events.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import type { AttackOptions, AttackTarget, Report } from '../support/attacks/attack.ts'
 import { makeCertificates } from '../support/certificates.ts'
 import { pause, within } from '../support/deadline.ts'
-import { ALPINE, type Ask, ask, askHttp2, codeOf, type Door, type Got, openDoor } from './front-door.ts'
+import {
+  ALPINE,
+  type Ask,
+  ask,
+  askHttp2,
+  codeOf,
+  type Door,
+  type Got,
+  openDoor,
+  unused,
+} from './front-door.ts'
 
 const MIB = 1024 * 1024
 /** An honest client has the whole of its answer by then, or is told to come again. */
@@ -30,11 +39,6 @@ export interface AttackedDoor extends Door, AttackTarget {
   /** What the server has turned away so far, by its reason. */
   readonly rejected: ReadonlyMap<string, number>
   readonly honest: { readonly blob: string; readonly manifest: string }
-}
-
-interface Rejection {
-  readonly reason: string
-  readonly protocol: string
 }
 
 const TRANSPORTS = ['plain', 'TLS'] as const
@@ -76,12 +80,7 @@ async function openAttackedDoor(
 /** Told of when the test is over. */
 function countRejections(t: TestContext): ReadonlyMap<string, number> {
   const counts = new Map<string, number>()
-  // Nothing is heard while there is no such event.
-  const hear: (name: string, listener: (fact: Rejection) => void) => () => void = subscribe as never
-  const end = hear('http.rejected', ({ reason, protocol }) => {
-    const what = `${reason} (${protocol})`
-    counts.set(what, (counts.get(what) ?? 0) + 1)
-  })
+  const end = subscribe('http.rejected', ({ reason }) => counts.set(reason, (counts.get(reason) ?? 0) + 1))
   t.after(() => {
     end()
     for (const [what, count] of counts) t.diagnostic(`rejected: ${count} times ${what}`)
@@ -119,9 +118,9 @@ async function during(attack: Attack, work: (attacking: Promise<Report>) => Prom
 
 /** Everything is served again, and nothing of the server is in use. */
 async function expectRecovered(door: AttackedDoor): Promise<void> {
-  await untilUnused(door)
+  await unused(door.server)
   await pull(door, [200])
-  await untilUnused(door)
+  await unused(door.server)
   await within(LEFT_MS, 'the closing of all contents', door.resolver.quiet())
 }
 
@@ -175,17 +174,5 @@ async function answered(
     else assert.equal(codeOf(got), 'UNAVAILABLE', what)
   } finally {
     over.abort()
-  }
-}
-
-async function untilUnused({ server }: AttackedDoor): Promise<void> {
-  const deadline = performance.now() + LEFT_MS
-  for (;;) {
-    const used = Object.entries(server.usage()).filter(([, count]) => count !== 0)
-    if (used.length === 0) return
-    if (performance.now() > deadline) {
-      assert.fail(`still in use: ${used.map(([what, count]) => `${count} ${what}`).join(', ')}`)
-    }
-    await delay(10)
   }
 }
