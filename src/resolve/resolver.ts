@@ -1,7 +1,8 @@
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
-import { type Repository, repositoryKey } from '../oci/repository.ts'
+import { isSameRepository, type Repository, repositoryKey } from '../oci/repository.ts'
 import type { BlobAnswer, HeadAnswer, How, ManifestAnswer, Resolver } from './answer.ts'
+import { Belonging } from './belonging.ts'
 import type { BlobStore, Incoming } from './blob-store.ts'
 import type { Catalog, Heard, TagRecord } from './catalog.ts'
 import type { Content } from './content.ts'
@@ -12,7 +13,7 @@ import { type FreshnessPolicy, isFresh, Revalidation } from './freshness.ts'
 import { Held } from './held.ts'
 import type { Holdings } from './holdings.ts'
 import { ManifestMemory } from './manifest-memory.ts'
-import { describeManifest, readAll, readManifest } from './manifest-reading.ts'
+import { describeManifest, grantedBy, manifestsIn, readAll, readManifest } from './manifest-reading.ts'
 import type { Registry, TagAsking, TagHead } from './registry.ts'
 import type { Want } from './source.ts'
 import { Shared, unlessAborted } from './wait.ts'
@@ -38,6 +39,7 @@ export class Resolution implements Resolver {
   readonly #store: BlobStore
   readonly #catalog: Catalog
   readonly #registry: Registry
+  readonly #belonging: Belonging
   readonly #revalidation: Revalidation
   /** Tags that are asked of upstream for another node. */
   readonly #firsthand = new Shared<TagHead>()
@@ -53,14 +55,21 @@ export class Resolution implements Resolver {
     this.#revalidation = new Revalidation(options.freshnessPolicy)
     this.#patienceMs = options.freshnessPolicy.patienceMs
     this.#manifests = new ManifestMemory(options.manifestMemoryBytes)
+    this.#belonging = new Belonging({ ...options, patienceMs: this.#patienceMs })
     this.flights = new Flights({
       store: options.store,
       sources: (want) => options.registry.sources(want),
       policy: options.flightPolicy,
-      describe,
+      confirm: (want) => this.#belonging.check(want),
+      describe: async (want, incoming, declared) => {
+        const description = await describe(want, incoming, declared)
+        // Before clients have the manifest, who then ask for what it references.
+        this.#belonging.note(want.repository, [want.digest, ...grantedBy(description)])
+        return description
+      },
       limit: options.flightLimit,
     })
-    this.holdings = new Held(options.store, this.flights)
+    this.holdings = new Held(options.store, this.flights, this.#belonging)
   }
 
   async blob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer> {
@@ -72,14 +81,19 @@ export class Resolution implements Resolver {
     digest: Digest,
     options: { signal: AbortSignal },
   ): Promise<HeadAnswer> {
+    const want: Want = { kind: 'blob', repository, digest }
     const facts = await this.#store.facts(digest)
-    if (facts !== undefined) return { size: facts.size, mediaType: facts.mediaType, how: { kind: 'hit' } }
+    if (facts !== undefined) {
+      await this.#belonging.check(want, options)
+      return { size: facts.size, mediaType: facts.mediaType, how: { kind: 'hit' } }
+    }
     const flight = this.flights.get(digest)
     const told = flight?.audience.told
-    if (told !== undefined) {
-      return { ...told, how: { kind: 'miss', from: flight?.mainKind ?? 'upstream', collapsed: true } }
+    if (flight !== undefined && told !== undefined) {
+      if (!isSameRepository(flight.want.repository, repository)) await this.#belonging.check(want, options)
+      return { ...told, how: { kind: 'miss', from: flight.mainKind ?? 'upstream', collapsed: true } }
     }
-    const head = await this.#registry.head({ kind: 'blob', repository, digest }, options)
+    const head = await this.#registry.head(want, options)
     return { ...head, how: { kind: 'miss', from: 'upstream', collapsed: false } }
   }
 
@@ -90,6 +104,9 @@ export class Resolution implements Resolver {
   ): Promise<ManifestAnswer> {
     const remembered = this.#manifests.get(digest)
     if (remembered !== undefined) {
+      if (!this.#belonging.isKnown(repository, digest)) {
+        await this.#belonging.check({ kind: 'manifest', repository, digest }, options)
+      }
       this.#store.touch(digest)
       const { mediaType, bytes } = remembered
       return { digest, mediaType, bytes, how: HIT }
@@ -127,6 +144,8 @@ export class Resolution implements Resolver {
     if (how.kind === 'stale-if-error') {
       publish('tag.revalidated', { repository, tag, outcome: 'stale-if-error' })
     }
+    // Upstream has said what the tag is; or a peer that had it from there.
+    this.#belonging.note(repository, [value.digest])
     const manifest = await this.manifestByDigest(repository, value.digest, options)
     return how.kind === 'hit' ? manifest : { ...manifest, how }
   }
@@ -171,6 +190,7 @@ export class Resolution implements Resolver {
     const { body, how } = await this.#hear(repository, `referrers/${subject}`, options, (renewal) =>
       this.#registry.referrers(repository, subject, renewal),
     )
+    this.#belonging.note(repository, manifestsIn(body))
     return { index: body, how }
   }
 
@@ -182,13 +202,26 @@ export class Resolution implements Resolver {
   forget(digest: Digest): void {
     this.#forgotten += 1
     this.#manifests.drop(digest)
+    this.#belonging.forget(digest)
   }
 
   async #open(want: Want, options: { signal: AbortSignal }): Promise<BlobAnswer> {
     const { digest } = want
+    let isChecked = false
     for (let others = 0; ; others += 1) {
       const content = await this.#stored(digest)
-      if (content !== undefined) return { content, how: HIT }
+      if (content !== undefined) return { content: await this.#permitted(content, want, options), how: HIT }
+      const running = this.flights.get(digest)
+      if (
+        !isChecked &&
+        running !== undefined &&
+        !isSameRepository(running.want.repository, want.repository)
+      ) {
+        // It may be over by then.
+        await this.#belonging.check(want, options)
+        isChecked = true
+        continue
+      }
       const { flight, collapsed } = this.flights.join(want)
       try {
         const content = await follow(flight, options)
@@ -199,6 +232,18 @@ export class Resolution implements Resolver {
         if (!mayBeHad || options.signal.aborted) throw error
         await unlessAborted(flight.ended, options.signal)
       }
+    }
+  }
+
+  /** What is stored, unless it is not known to be in that repository: then it is closed. */
+  async #permitted(content: Content, want: Want, options: { signal: AbortSignal }): Promise<Content> {
+    if (this.#belonging.isKnown(want.repository, want.digest)) return content
+    try {
+      await this.#belonging.check(want, options)
+      return content
+    } catch (error) {
+      await content.close()
+      throw error
     }
   }
 
@@ -234,6 +279,7 @@ export class Resolution implements Resolver {
   ): Promise<TagRecord> {
     const checkedAt = Date.now() - Math.max(0, ageMs)
     const before = await this.#catalog.tag(repository, tag)
+    this.#belonging.note(repository, [digest])
     // A tag is moved only to what this node can serve.
     const { mediaType } = await this.manifestByDigest(repository, digest, options)
     const record: TagRecord = { digest, mediaType, checkedAt }
@@ -268,7 +314,7 @@ export class Resolution implements Resolver {
 }
 
 function isElsewhere(one: Want, other: Want): boolean {
-  return one.kind !== other.kind || repositoryKey(one.repository) !== repositoryKey(other.repository)
+  return one.kind !== other.kind || !isSameRepository(one.repository, other.repository)
 }
 
 /** Looks into what has arrived and is verified, before it is stored. */
