@@ -8,3 +8,7 @@ export interface Repository {
 export function repositoryKey(repository: Repository): string {
   return `${repository.registry}/${repository.name}`
 }
+
+export function isSameRepository(one: Repository, other: Repository): boolean {
+  return one.name === other.name && one.registry === other.registry
+}

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import type { Digest } from '../oci/digest.ts'
+import type { Want } from '../resolve/source.ts'
 import type { Dialer } from './dial.ts'
 import type { Member } from './member.ts'
 import { HasAnswer, parse } from './messages.ts'
@@ -29,13 +30,15 @@ export async function askOnce(
 export async function askWhoHas(
   dialer: Dialer,
   digest: Digest,
+  as: Pick<Want, 'kind' | 'repository'> | undefined,
   members: readonly Member[],
 ): Promise<{ readonly answered: number; readonly found: readonly Found[] }> {
   const signal = AbortSignal.timeout(HAS_MS)
   setMaxListeners(0, signal)
   const answers = await Promise.allSettled(
     members.map(async (member) => {
-      const answer = await askOnce(dialer, member, { ask: 'has', digest }, { signal, ms: HAS_MS })
+      const question = { ask: 'has', digest, as: as ?? null }
+      const answer = await askOnce(dialer, member, question, { signal, ms: HAS_MS })
       return { member, answer: parse(HasAnswer, answer, member.name) }
     }),
   )

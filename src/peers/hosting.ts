@@ -1,5 +1,5 @@
-import type { Digest } from '../oci/digest.ts'
 import { MARK_BYTES, Marks } from '../oci/marks.ts'
+import { repositoryKey } from '../oci/repository.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Holding, Holdings } from '../resolve/holdings.ts'
 import type { Want } from '../resolve/source.ts'
@@ -36,20 +36,23 @@ export interface HostingOptions {
   readonly self: { readonly contact: Contact; readonly zone: string | undefined }
   readonly holdings: Holdings
   /** This node is told at some table how to get it, which will soon be this one. */
-  readonly isSeated: (digest: Digest) => boolean
+  readonly isSeated: (want: Want) => boolean
   /** How many peers a member gives to. */
   readonly loadOf: (id: MemberId) => number
   /** By membership; one that is new may not be known yet. */
   readonly isMember: (id: MemberId) => boolean
   /** Who has it, of those who may have been its owner before. */
-  readonly holders: (digest: Digest) => Promise<readonly Holder[]>
+  readonly holders: (want: Want) => Promise<readonly Holder[]>
 }
 
-/** The gatherings of the digests that this node is asked for as their owner. */
+/**
+ * The gatherings of what this node is asked for as the owner of its digest. Each name of a digest has one of its own: who
+ * gets it under one name may not know it to be there under another, and gives it to nobody then.
+ */
 export class Hosting {
   readonly #options: HostingOptions
-  readonly #hosted = new Map<Digest, Hosted>()
-  readonly #opening = new Map<Digest, Promise<Hosted>>()
+  readonly #hosted = new Map<string, Hosted>()
+  readonly #opening = new Map<string, Promise<Hosted>>()
   readonly #excused = new Excused()
   readonly #timer: NodeJS.Timeout
   #isClosed = false
@@ -59,33 +62,34 @@ export class Hosting {
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
   }
 
-  has(digest: Digest): boolean {
-    return this.#hosted.has(digest) || this.#opening.has(digest)
+  has(want: Want): boolean {
+    const key = keyOf(want)
+    return this.#hosted.has(key) || this.#opening.has(key)
   }
 
   /** A place for one who wants this; the first one begins the gathering. */
   async sit(want: Want, coming: Coming, guest: Guest): Promise<Place> {
-    const hosted = this.#hosted.get(want.digest) ?? (await this.#open(want, coming))
+    const hosted = this.#hosted.get(keyOf(want)) ?? (await this.#open(want, coming))
     if (coming.contact.id !== this.#options.self.contact.id) await hosted.begun()
     return hosted.sit(coming, guest)
   }
 
   /** Whoever may have had it before is asked first. */
   #open(want: Want, { from, position }: Coming): Promise<Hosted> {
-    const { digest } = want
-    const opening = this.#opening.get(digest)
+    const key = keyOf(want)
+    const opening = this.#opening.get(key)
     if (opening !== undefined) return opening
     const isTakeover = from !== undefined || position > 0
-    const begun = this.#begin(want, isTakeover).finally(() => this.#opening.delete(digest))
-    this.#opening.set(digest, begun)
+    const begun = this.#begin(want, isTakeover).finally(() => this.#opening.delete(key))
+    this.#opening.set(key, begun)
     return begun
   }
 
   async #begin(want: Want, isTakeover: boolean): Promise<Hosted> {
     const { holdings, holders } = this.#options
-    const isHere = (await holdings.look(want.digest))?.whole === true
-    const found = isHere ? [] : await holders(want.digest)
-    const held = await holdings.look(want.digest)
+    const isHere = (await holdings.look(want))?.whole === true
+    const found = isHere ? [] : await holders(want)
+    const held = await holdings.look(want)
     if (this.#isClosed) throw new Failure('stopping', 'the agent is stopping')
     const hosted = new Hosted(want, this.#options, {
       isTakeover,
@@ -93,7 +97,7 @@ export class Hosting {
       holders: found,
       excused: this.#excused,
     })
-    this.#hosted.set(want.digest, hosted)
+    this.#hosted.set(keyOf(want), hosted)
     return hosted
   }
 
@@ -111,12 +115,12 @@ export class Hosting {
 
   #tick(): void {
     const now = performance.now()
-    for (const [digest, hosted] of this.#hosted) {
+    for (const [key, hosted] of this.#hosted) {
       hosted.tick(now)
       const isOld = hosted.isIdle && (now - hosted.usedAt > KEPT_MS || this.#hosted.size > MOST_KEPT)
       if (!isOld) continue
       hosted.close()
-      this.#hosted.delete(digest)
+      this.#hosted.delete(key)
     }
   }
 }
@@ -183,7 +187,7 @@ class Hosted {
       const { zone, position, whole } = holder
       this.#carryOut(this.#gathering.on({ is: 'joined', id, zone, position, whole }))
     }
-    if (held?.whole === true || !options.isSeated(want.digest)) this.#takePart(held)
+    if (held?.whole === true || !options.isSeated(want)) this.#takePart(held)
     this.#late = setTimeout(() => {
       this.#takePartAfterAll().catch(this.#begin)
     }, BEGIN_MS).unref()
@@ -282,7 +286,7 @@ class Hosted {
 
   /** It is told elsewhere, by one that it takes for the owner, and still is. */
   async #takePartAfterAll(): Promise<void> {
-    const held = await this.#options.holdings.look(this.#want.digest)
+    const held = await this.#options.holdings.look(this.#want)
     if (!this.#closed && !this.#gathering.has(this.#self)) this.#takePart(held)
     this.#begin()
   }
@@ -329,7 +333,7 @@ class Hosted {
   /** How this node gets on with it itself. */
   async #lookAtSelf(): Promise<void> {
     const { holdings } = this.#options
-    const held = await holdings.look(this.#want.digest)
+    const held = await holdings.look(this.#want)
     if (this.#closed) return
     const id = this.#self
     if (held === undefined) return this.#carryOut(this.#gathering.on({ is: 'left', id }))
@@ -366,4 +370,8 @@ class Hosted {
       }
     }
   }
+}
+
+function keyOf({ digest, repository }: Want): string {
+  return `${digest} ${repositoryKey(repository)}`
 }

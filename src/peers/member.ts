@@ -50,7 +50,7 @@ export interface Hearsay {
   onHeard(listener: (host: string) => void): () => void
 }
 
-export const PEER_PROTOCOL = 1
+export const PEER_PROTOCOL = 2
 
 export function parseMemberId(text: unknown): MemberId | undefined {
   return typeof text === 'string' && /^[0-9a-f]{32}$/.test(text) ? (text as MemberId) : undefined

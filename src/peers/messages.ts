@@ -25,6 +25,7 @@ const repository = v.object({
   ),
   name: v.pipe(v.string(), v.check(isRepositoryName)),
 })
+const kind = v.picklist(['manifest', 'blob'])
 const amount = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 /** Bytes per second. */
 const rate = v.optional(v.pipe(amount, v.maxValue(1e12)))
@@ -58,7 +59,7 @@ export const Ask = v.variant('ask', [
   v.object({
     ask: v.literal('follow'),
     digest,
-    kind: v.picklist(['manifest', 'blob']),
+    kind,
     repository,
     position: amount,
     /** What it is at already, by order of another owner. */
@@ -71,10 +72,10 @@ export const Ask = v.variant('ask', [
     /** The fastest that it has received anything of late. */
     best: rate,
   }),
-  /** To a parent: the bytes from there on. Answered with `content` and the bytes. */
-  v.object({ ask: v.literal('take'), digest, from: amount }),
-  /** Answered with `held`. */
-  v.object({ ask: v.literal('has'), digest }),
+  /** To a parent: the bytes from there on, if it knows them to be in that repository. Answered with `content` and the bytes. */
+  v.object({ ask: v.literal('take'), digest, repository, from: amount }),
+  /** What is held as this, after a question to upstream if need be; as anything, where a person wants to know. Answered with `held`. */
+  v.object({ ask: v.literal('has'), digest, as: v.nullable(v.object({ kind, repository })) }),
   /** To the owner of a tag, or to another when the owner does not reach upstream. Answered with `tag`. */
   v.object({
     ask: v.literal('tag'),

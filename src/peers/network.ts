@@ -1,5 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
-import { type Repository, repositoryKey } from '../oci/repository.ts'
+import { isSameRepository, type Repository, repositoryKey } from '../oci/repository.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Holdings } from '../resolve/holdings.ts'
 import type { TagAsking, TagHead } from '../resolve/registry.ts'
@@ -115,10 +115,10 @@ export class PeerNetwork {
     const hosting = new Hosting({
       self: { contact: contactOf(self), zone: self.zone },
       holdings: this.#node.holdings,
-      isSeated: (digest) => this.#participations.has(digest),
+      isSeated: (want) => this.#isSeated(want),
       loadOf: (id) => (id === self.id ? loadOf(this.uploads) : (membership.get(id)?.load ?? 0)),
       isMember: (id) => id === self.id || membership.get(id) !== undefined,
-      holders: (digest) => this.#formerOwners(digest),
+      holders: (want) => this.#formerOwners(want),
     })
     this.#roster.look(membership)
     const unlisten = membership.onChange(() => {
@@ -159,8 +159,8 @@ export class PeerNetwork {
       want,
       self: { contact: contactOf(self), zone: self.zone },
       holdings: this.#node.holdings,
-      tables: () => this.#tables(joined, want.digest),
-      take: (parent, intake, signal) => this.#take(parent, want.digest, intake, signal),
+      tables: () => this.#tables(joined, want),
+      take: (parent, intake, signal) => this.#take(parent, want, intake, signal),
       reception: this.#reception,
       onBegun: () => this.#participations.set(want.digest, participation),
       onEnded: () => {
@@ -246,7 +246,7 @@ export class PeerNetwork {
     const owner = this.#ownerOf(digest)
     if (owner === undefined) return undefined
     const asked = this.#ranked(digest, MOST_ASKED)
-    const { answered, found } = await askWhoHas(this.#dialer, digest, asked)
+    const { answered, found } = await askWhoHas(this.#dialer, digest, undefined, asked)
     return { owner, asked: asked.length, answered, holders: tellFound(found) }
   }
 
@@ -267,12 +267,13 @@ export class PeerNetwork {
     return this.#joined && warmersOf(this.#joined.membership, this.#dialer)
   }
 
-  #take(parent: Contact, digest: Digest, intake: VouchedIntake, signal: AbortSignal): Promise<void> {
+  #take(parent: Contact, want: Want, intake: VouchedIntake, signal: AbortSignal): Promise<void> {
     const { id, name } = parent
+    const { digest } = want
     const before = intake.position
     const dealing = { digest, id, name, bytes: () => intake.position - before }
     return this.#roster.deal('taken', dealing, () =>
-      takeFrom(parent, digest, intake, { dialer: this.#dialer, signal }),
+      takeFrom(parent, want, intake, { dialer: this.#dialer, signal }),
     )
   }
 
@@ -291,18 +292,24 @@ export class PeerNetwork {
       .flatMap((id) => (id === self.id ? self : (joined.membership.get(id) ?? [])))
   }
 
-  #tables({ membership, hosting }: Joined, digest: Digest): readonly Table[] {
+  #isSeated({ digest, repository }: Want): boolean {
+    const own = this.#participations.get(digest)
+    return own !== undefined && isSameRepository(own.want.repository, repository)
+  }
+
+  #tables({ membership, hosting }: Joined, want: Want): readonly Table[] {
     const { id } = membership.self
     const own = ownTable(hosting, membership.self)
-    const tables = this.#owners(digest, OWNERS).map((owner) =>
+    const tables = this.#owners(want.digest, OWNERS).map((owner) =>
       owner.id === id ? own : tableOf(contactOf(owner), this.#dialer),
     )
     // Who is asked as the owner is it, whatever it thinks of that itself.
-    return hosting.has(digest) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
+    return hosting.has(want) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
   }
 
-  async #formerOwners(digest: Digest): Promise<readonly Holder[]> {
-    const { found } = await askWhoHas(this.#dialer, digest, this.#ranked(digest, FORMER_OWNERS))
+  async #formerOwners({ digest, kind, repository }: Want): Promise<readonly Holder[]> {
+    const asked = this.#ranked(digest, FORMER_OWNERS)
+    const { found } = await askWhoHas(this.#dialer, digest, { kind, repository }, asked)
     return found.flatMap(({ member, position, whole }) =>
       whole ? [{ contact: contactOf(member), zone: member.zone, position, whole }] : [],
     )
@@ -325,7 +332,7 @@ export class PeerNetwork {
         case 'follow':
           return await this.#host(ask, line)
         case 'has':
-          return await this.#tellHeld(ask.digest, line)
+          return await this.#tellHeld(ask, line)
         case 'tag':
           return await this.#tellTag(ask, line)
         case 'token':
@@ -386,8 +393,13 @@ export class PeerNetwork {
     }
   }
 
-  async #tellHeld(digest: Digest, line: Line): Promise<void> {
-    const held = await this.#node.holdings.look(digest)
+  async #tellHeld({ digest, as }: Ask & { ask: 'has' }, line: Line): Promise<void> {
+    const { holdings, allowed } = this.#node
+    if (as !== null) {
+      if (!allowed(as.repository)) throw new Failure('denied', 'not through this node')
+      await holdings.confirm({ digest, ...as })
+    }
+    const held = await holdings.look({ digest, repository: as?.repository })
     line.send({ is: 'held', position: held?.position ?? 0, whole: held?.whole ?? false })
   }
 

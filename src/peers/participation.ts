@@ -87,6 +87,10 @@ export class Participation {
     return this.#guide?.hasMovedOn === true
   }
 
+  get want(): Want {
+    return this.#options.want
+  }
+
   /** Its owner hears no more of it. */
   close(): void {
     this.#end(false)
@@ -197,7 +201,7 @@ export class Participation {
   /** How far it is; and what comes from upstream here, for all others to hold theirs against. */
   async #tell(): Promise<void> {
     const { want, holdings, reception } = this.#options
-    const held = await holdings.look(want.digest)
+    const held = await holdings.look(want)
     const isSent = this.#course?.do === 'fetch'
     if (isSent) await this.#tellMarks()
     if (held === undefined || held.whole) return this.#end(held?.whole === true)

@@ -1,8 +1,8 @@
-import type { Digest } from '../oci/digest.ts'
 import type { Content } from '../resolve/content.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Holdings } from '../resolve/holdings.ts'
 import type { Line } from './line.ts'
+import type { Ask } from './messages.ts'
 import type { Roster } from './roster.ts'
 
 export interface Giving {
@@ -10,9 +10,9 @@ export interface Giving {
   readonly roster: Roster
 }
 
-/** Gives a peer what it wants to take, from an offset on, as it is here or comes. Throws a `Failure` where it stops. */
+/** Gives a peer what it wants to take, from an offset on, as it is here or comes under that name. Throws a `Failure` where it stops. */
 export async function serve(
-  { digest, from }: { readonly digest: Digest; readonly from: number },
+  { digest, repository, from }: Ask & { ask: 'take' },
   line: Line,
   { holdings, roster }: Giving,
 ): Promise<void> {
@@ -32,8 +32,9 @@ export async function serve(
   const { member, who } = line
   const dealing = { digest, id: member?.id, name: member?.name ?? who, bytes: () => given }
   await roster.deal('served', dealing, async () => {
-    const content = await holdings.open(digest, { signal: line.gone })
-    if (content === undefined) throw new Failure('absent', 'it is not here')
+    const content = await holdings.open({ digest, repository }, { signal: line.gone })
+    if (content === undefined)
+      throw new Failure('absent', 'it is not here, or not known to be in that repository')
     try {
       const { size, mediaType } = content
       if (from > size) throw new Failure('unavailable', `it has ${size} bytes`)

@@ -1,5 +1,4 @@
-import type { Digest } from '../oci/digest.ts'
-import type { VouchedIntake } from '../resolve/source.ts'
+import type { VouchedIntake, Want } from '../resolve/source.ts'
 import type { Dialer } from './dial.ts'
 import { type Contact, parse, refusedBy, TakeAnswer } from './messages.ts'
 
@@ -9,12 +8,12 @@ const ANSWER_MS = 15_000
 /** Brings what is missing from one parent, which may still be getting it itself. Throws a `Failure` where it stops. */
 export async function takeFrom(
   parent: Contact,
-  digest: Digest,
+  { digest, repository }: Want,
   intake: VouchedIntake,
   { dialer, signal }: { dialer: Dialer; signal: AbortSignal },
 ): Promise<void> {
   const { id, name } = parent
-  const asked = { ask: 'take', digest, from: intake.position }
+  const asked = { ask: 'take', digest, repository, from: intake.position }
   const { answer, line } = await dialer.ask(parent, asked, { signal, ms: ANSWER_MS })
   let isDone = false
   try {

@@ -27,6 +27,8 @@ export interface BlobStore {
   marks(digest: Digest): Promise<Uint8Array | undefined>
   /** Marks it as used, for whoever has answered with it from memory. Nothing when it is not here. */
   touch(digest: Digest): void
+  /** Stored manifests that reference it, whether it is here or not; at most so many of them. */
+  neededBy(digest: Digest, most: number): Promise<readonly Digest[]>
   /** Room for a blob on its way in. Goes on from what an earlier attempt, even before a restart, has left. One at a time for a digest. */
   begin(want: Want): Promise<Incoming>
 }

@@ -22,8 +22,10 @@ export interface Catalog {
   /** `topic` is e.g. `tags` or `referrers/<digest>`. */
   heard(repository: Repository, topic: string): Promise<Heard | undefined>
   rememberHeard(repository: Repository, topic: string, heard: Heard): Promise<void>
-  /** This repository was asked for this digest and upstream had it there. */
+  /** Upstream, or a peer that answers for it, has this digest in this repository. Forgotten when the store drops the digest. */
   rememberSeen(repository: Repository, digest: Digest): Promise<void>
+  /** Those of them that were seen in this repository. */
+  seen(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]>
   /** Every repository seen, in ASCII order of `repositoryKey`. */
   repositories(): Promise<readonly Repository[]>
 }

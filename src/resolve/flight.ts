@@ -52,6 +52,8 @@ const MOST_BEGINNINGS = 4
 export interface Description {
   readonly mediaType: string | undefined
   readonly references: readonly Digest[]
+  /** Those of the references that the registry need not have. */
+  readonly foreign?: readonly Digest[]
   readonly subject: Digest | undefined
 }
 
@@ -60,6 +62,8 @@ export interface FlightOptions {
   readonly store: BlobStore
   readonly sources: readonly Source[]
   readonly policy: FlightPolicy
+  /** Called when all of it is here from an earlier run, so that no source is asked: throws unless it is in the repository. */
+  readonly confirm: () => Promise<void>
   /** Looks into a verified content. */
   readonly describe: (incoming: Incoming, mediaType: string | undefined) => Promise<Description>
   /** The flight is over, well or not, and must not be joined any more. */
@@ -325,7 +329,7 @@ export class Flight {
   async #bring(incoming: Incoming): Promise<void> {
     const { digest } = this.want
     // An earlier run may have been cut off between the last byte and the commit.
-    if (this.#inherited && (await incoming.digest()) === digest) return
+    if (this.#inherited && (await incoming.digest()) === digest) return this.#options.confirm()
     const failures: Failure[] = []
     for (;;) {
       await this.#bringAll(incoming, failures)

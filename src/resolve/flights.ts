@@ -8,6 +8,8 @@ export interface FlightsOptions {
   readonly store: BlobStore
   readonly sources: (want: Want) => readonly Source[]
   readonly policy: FlightPolicy
+  /** Throws unless it is in the repository that it is wanted from. */
+  readonly confirm: (want: Want) => Promise<void>
   readonly describe: (want: Want, incoming: Incoming, mediaType: string | undefined) => Promise<Description>
   /** At most so many at once; whoever wants another is told to come back. */
   readonly limit: number
@@ -58,6 +60,7 @@ export class Flights {
       ...this.#options,
       want,
       sources: this.#options.sources(want),
+      confirm: () => this.#options.confirm(want),
       describe: (incoming, mediaType) => this.#options.describe(want, incoming, mediaType),
       landed: () => {
         this.#flights.delete(want.digest)

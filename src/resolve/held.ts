@@ -1,27 +1,32 @@
 import type { Digest } from '../oci/digest.ts'
 import { MARK_BYTES } from '../oci/marks.ts'
+import { isSameRepository, type Repository } from '../oci/repository.ts'
+import type { Belonging } from './belonging.ts'
 import type { BlobStore } from './blob-store.ts'
 import type { Content } from './content.ts'
 import { Failure } from './failure.ts'
 import type { Flight } from './flight.ts'
 import type { Flights } from './flights.ts'
 import { follow } from './follow.ts'
-import type { Holding, Holdings } from './holdings.ts'
+import type { Holding, Holdings, Named } from './holdings.ts'
 import type { Want } from './source.ts'
 
 /** What is in the store, and the transfers under way. */
 export class Held implements Holdings {
   readonly #store: BlobStore
   readonly #flights: Flights
+  readonly #belonging: Belonging
 
-  constructor(store: BlobStore, flights: Flights) {
+  constructor(store: BlobStore, flights: Flights, belonging: Belonging) {
     this.#store = store
     this.#flights = flights
+    this.#belonging = belonging
   }
 
-  look(digest: Digest): Promise<Holding | undefined> {
+  look(named: Named): Promise<Holding | undefined> {
+    const { digest } = named
     return this.#find<Holding>(
-      digest,
+      named,
       ({ released, audience, size }) => ({
         whole: false,
         position: released,
@@ -37,24 +42,34 @@ export class Held implements Holdings {
     )
   }
 
-  open(digest: Digest, options: { signal: AbortSignal }): Promise<Content | undefined> {
+  open(named: Named, options: { signal: AbortSignal }): Promise<Content | undefined> {
     return this.#find<Content>(
-      digest,
+      named,
       (flight) => follow(flight, options),
-      () => this.#store.open(digest),
+      () => this.#store.open(named.digest),
     )
   }
 
   marks(digest: Digest, first = 0): Promise<Uint8Array | undefined> {
     return this.#find<Uint8Array>(
-      digest,
+      { digest, repository: undefined },
       (flight) => flight.marks(first),
       async () => (await this.#store.marks(digest))?.subarray(first * MARK_BYTES),
     )
   }
 
+  async confirm(want: Want): Promise<void> {
+    const { digest, repository } = want
+    const flight = this.#flights.get(digest)
+    if (flight !== undefined && isOf(flight, repository)) return
+    const isHere = flight !== undefined || (await this.#store.facts(digest)) !== undefined
+    if (isHere) await this.#belonging.check(want)
+  }
+
   async fetch(want: Want): Promise<void> {
-    if ((await this.look(want.digest))?.whole === true) return
+    if ((await this.look(want))?.whole === true) return
+    await this.confirm(want)
+    if ((await this.look(want))?.whole === true) return
     if (this.#flights.get(want.digest) === undefined && !this.#flights.isForOthers) {
       throw new Failure('busy', 'Too many transfers are under way already.')
     }
@@ -67,17 +82,29 @@ export class Held implements Holdings {
   }
 
   async #find<Found>(
-    digest: Digest,
+    { digest, repository }: Named,
     underWay: (flight: Flight) => Found | Promise<Found>,
     stored: () => Promise<Found | undefined>,
   ): Promise<Found | undefined> {
+    let isKnown = repository === undefined
     for (;;) {
       const flight = this.#flights.get(digest)
-      if (flight !== undefined) return underWay(flight)
+      if (flight !== undefined && (isKnown || isOf(flight, repository))) return underWay(flight)
       const before = this.#flights.ended
-      const found = await stored()
+      let found: Found | undefined
+      if (repository === undefined || isKnown) found = await stored()
+      else {
+        // Names are looked up only for what is here.
+        const isHere = flight !== undefined || (await this.#store.facts(digest)) !== undefined
+        isKnown = isHere && (await this.#belonging.knows({ repository, digest }))
+        if (isKnown) continue
+      }
       // A flight that ended meanwhile may have stored it just after the store was asked.
       if (found !== undefined || this.#flights.ended === before) return found
     }
   }
+}
+
+function isOf({ want }: Flight, repository: Repository | undefined): boolean {
+  return repository !== undefined && isSameRepository(want.repository, repository)
 }

@@ -29,8 +29,23 @@ export function describeManifest(bytes: Uint8Array, declared: string | undefined
   return {
     mediaType: isDeclared ? declaredType : inferred,
     references: childrenOf(value).map((child) => child.digest),
+    foreign: childrenOf(value).flatMap(({ digest, foreign }) => (foreign ? digest : [])),
     subject: value.subject?.digest,
   }
+}
+
+/**
+ * What the manifest shows to be in its repository. A registry takes a manifest only when it has what that references, but
+ * for foreign layers and the subject, which may be anywhere.
+ */
+export function grantedBy({ references, foreign = [] }: Description): readonly Digest[] {
+  return foreign.length === 0 ? references : references.filter((digest) => !foreign.includes(digest))
+}
+
+/** The manifests that an image index lists; none in what is no index. */
+export function manifestsIn(index: Uint8Array): readonly Digest[] {
+  const parsed = parseManifest(index)
+  return parsed.ok ? parsed.value.manifests.map(({ digest }) => digest) : []
 }
 
 /** The whole of a stored or arriving manifest. */

@@ -1,8 +1,9 @@
 import { Slots } from '../lib/slots.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
-import { type Repository, repositoryKey } from '../oci/repository.ts'
+import { isSameRepository, type Repository, repositoryKey } from '../oci/repository.ts'
 import type { BlobAnswer, HeadAnswer, How, ManifestAnswer, Resolver } from './answer.ts'
+import { Belonging } from './belonging.ts'
 import type { BlobStore, Incoming } from './blob-store.ts'
 import type { Catalog, Heard, TagRecord } from './catalog.ts'
 import type { Content } from './content.ts'
@@ -14,7 +15,7 @@ import { Held } from './held.ts'
 import type { Holdings } from './holdings.ts'
 import { readAll, settled } from './manifest-body.ts'
 import { ManifestMemory } from './manifest-memory.ts'
-import { describeManifest, readManifest, typeOf } from './manifest-reading.ts'
+import { describeManifest, grantedBy, manifestsIn, readManifest, typeOf } from './manifest-reading.ts'
 import type { Registry, TagAsking, TagHead } from './registry.ts'
 import type { Want } from './source.ts'
 import { Shared, unlessAborted } from './wait.ts'
@@ -44,6 +45,7 @@ export class Resolution implements Resolver {
   readonly #store: BlobStore
   readonly #catalog: Catalog
   readonly #registry: Registry
+  readonly #belonging: Belonging
   readonly #revalidation: Revalidation
   /** Tags that are asked of upstream for another node. */
   readonly #firsthand = new Shared<TagHead>()
@@ -60,17 +62,21 @@ export class Resolution implements Resolver {
     this.#revalidation = new Revalidation(options.freshnessPolicy)
     this.#patienceMs = options.freshnessPolicy.patienceMs
     this.#manifests = new ManifestMemory(options.manifestMemoryBytes)
+    this.#belonging = new Belonging({ ...options, patienceMs: this.#patienceMs })
     this.flights = new Flights({
       store: options.store,
       sources: (want) => options.registry.sources(want),
       policy: options.flightPolicy,
-      describe: (want, incoming, declared) =>
-        want.kind === 'manifest' && incoming.position > IN_MEMORY
-          ? this.#largeManifests.use(NEVER, () => describe(want, incoming, declared))
-          : describe(want, incoming, declared),
+      confirm: (want) => this.#belonging.check(want),
+      describe: async (want, incoming, declared) => {
+        const description = await this.#describe(want, incoming, declared)
+        // Before clients have the manifest, who then ask for what it references.
+        this.#belonging.note(want.repository, [want.digest, ...grantedBy(description)])
+        return description
+      },
       limit: options.flightLimit,
     })
-    this.holdings = new Held(options.store, this.flights)
+    this.holdings = new Held(options.store, this.flights, this.#belonging)
   }
 
   async blob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer> {
@@ -100,6 +106,9 @@ export class Resolution implements Resolver {
   ): Promise<ManifestAnswer> {
     const remembered = this.#manifests.get(digest)
     if (remembered !== undefined) {
+      if (!this.#belonging.isKnown(repository, digest)) {
+        await this.#belonging.check({ kind: 'manifest', repository, digest }, options)
+      }
       this.#store.touch(digest)
       const { mediaType, bytes } = remembered
       return { digest, mediaType, size: bytes.length, body: bytes, how: HIT }
@@ -145,6 +154,8 @@ export class Resolution implements Resolver {
     if (how.kind === 'stale-if-error') {
       publish('tag.revalidated', { repository, tag, outcome: 'stale-if-error' })
     }
+    // Upstream has said what the tag is; or a peer that had it from there.
+    this.#belonging.note(repository, [value.digest])
     const manifest = await this.manifestByDigest(repository, value.digest, options)
     return how.kind === 'hit' ? manifest : { ...manifest, how }
   }
@@ -191,6 +202,7 @@ export class Resolution implements Resolver {
     const { body, how } = await this.#hear(repository, `referrers/${subject}`, options, (renewal) =>
       this.#registry.referrers(repository, subject, renewal),
     )
+    this.#belonging.note(repository, manifestsIn(body))
     return { index: body, how }
   }
 
@@ -206,25 +218,50 @@ export class Resolution implements Resolver {
   forget(digest: Digest): void {
     this.#forgotten += 1
     this.#manifests.drop(digest)
+    this.#belonging.forget(digest)
   }
 
   async #head(want: Want, options: { signal: AbortSignal }): Promise<HeadAnswer> {
-    const facts = await this.#store.facts(want.digest)
-    if (facts !== undefined) return { size: facts.size, mediaType: facts.mediaType, how: { kind: 'hit' } }
-    const flight = this.flights.get(want.digest)
+    const { digest, repository } = want
+    const facts = await this.#store.facts(digest)
+    if (facts !== undefined) {
+      await this.#belonging.check(want, options)
+      return { size: facts.size, mediaType: facts.mediaType, how: HIT }
+    }
+    const flight = this.flights.get(digest)
     const told = flight?.audience.told
-    if (told !== undefined) {
-      return { ...told, how: { kind: 'miss', from: flight?.mainKind ?? 'upstream', collapsed: true } }
+    if (flight !== undefined && told !== undefined) {
+      if (!isSameRepository(flight.want.repository, repository)) await this.#belonging.check(want, options)
+      return { ...told, how: { kind: 'miss', from: flight.mainKind ?? 'upstream', collapsed: true } }
     }
     const head = await this.#registry.head(want, options)
     return { ...head, how: { kind: 'miss', from: 'upstream', collapsed: false } }
   }
 
+  /** Large manifests are described a few at a time, because each is in memory whole then. */
+  #describe(want: Want, incoming: Incoming, declared: string | undefined): Promise<Description> {
+    const describing = (): Promise<Description> => describe(want, incoming, declared)
+    const isLarge = want.kind === 'manifest' && incoming.position > IN_MEMORY
+    return isLarge ? this.#largeManifests.use(NEVER, describing) : describing()
+  }
+
   async #open(want: Want, options: { signal: AbortSignal }): Promise<BlobAnswer> {
     const { digest } = want
+    let isChecked = false
     for (let others = 0; ; others += 1) {
       const content = await this.#stored(digest)
-      if (content !== undefined) return { content, how: HIT }
+      if (content !== undefined) return { content: await this.#permitted(content, want, options), how: HIT }
+      const running = this.flights.get(digest)
+      if (
+        !isChecked &&
+        running !== undefined &&
+        !isSameRepository(running.want.repository, want.repository)
+      ) {
+        // It may be over by then.
+        await this.#belonging.check(want, options)
+        isChecked = true
+        continue
+      }
       const { flight, collapsed } = this.flights.join(want)
       try {
         const content = await follow(flight, options)
@@ -235,6 +272,18 @@ export class Resolution implements Resolver {
         if (!mayBeHad || options.signal.aborted) throw error
         await unlessAborted(flight.ended, options.signal)
       }
+    }
+  }
+
+  /** What is stored, unless it is not known to be in that repository: then it is closed. */
+  async #permitted(content: Content, want: Want, options: { signal: AbortSignal }): Promise<Content> {
+    if (this.#belonging.isKnown(want.repository, want.digest)) return content
+    try {
+      await this.#belonging.check(want, options)
+      return content
+    } catch (error) {
+      await content.close()
+      throw error
     }
   }
 
@@ -270,6 +319,7 @@ export class Resolution implements Resolver {
   ): Promise<TagRecord> {
     const checkedAt = Date.now() - Math.max(0, ageMs)
     const before = await this.#catalog.tag(repository, tag)
+    this.#belonging.note(repository, [digest])
     // A tag is moved only to what this node can serve.
     const { mediaType } = await settled(await this.manifestByDigest(repository, digest, options), options)
     const record: TagRecord = { digest, mediaType, checkedAt }
@@ -304,7 +354,7 @@ export class Resolution implements Resolver {
 }
 
 function isElsewhere(one: Want, other: Want): boolean {
-  return one.kind !== other.kind || repositoryKey(one.repository) !== repositoryKey(other.repository)
+  return one.kind !== other.kind || !isSameRepository(one.repository, other.repository)
 }
 
 /** Looks into what has arrived and is verified, before it is stored. */

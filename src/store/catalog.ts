@@ -3,7 +3,7 @@ import { type Digest, parseDigest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
 import type { Catalog, Heard, TagRecord } from '../resolve/catalog.ts'
 import { type Database, keysUnder, SEPARATOR } from './database.ts'
-import { pages, parseJson, putSeen } from './entries.ts'
+import { holderKey, pages, parseJson, putSeen } from './entries.ts'
 
 const StoredTag = v.object({
   digest: v.string(),
@@ -12,8 +12,6 @@ const StoredTag = v.object({
 })
 /** What was heard is kept as it came, behind the time at which it came. */
 const TIME_BYTES = 8
-/** How many pairs of repository and digest are known to be remembered without a look. */
-const SAID = 10_000
 
 /** A tag as it is listed for people. */
 export interface KnownTag extends TagRecord {
@@ -24,8 +22,6 @@ export interface KnownTag extends TagRecord {
 /** What is remembered about names, in LevelDB. Nothing of it is synced: what a power cut takes is asked for again. */
 export class LevelCatalog implements Catalog {
   readonly #database: Database
-  /** Said already: every request of a pull says it again. */
-  readonly #said = new Set<string>()
 
   constructor(database: Database) {
     this.#database = database
@@ -71,13 +67,16 @@ export class LevelCatalog implements Catalog {
   }
 
   async rememberSeen(repository: Repository, digest: Digest): Promise<void> {
-    const said = `${repositoryKey(repository)} ${digest}`
-    if (this.#said.has(said)) return
     const batch = this.#database.batch()
     putSeen(batch, repository, digest)
     await batch.write()
-    if (this.#said.size >= SAID) this.#said.clear()
-    this.#said.add(said)
+  }
+
+  async seen(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
+    if (digests.length === 0) return []
+    const name = repositoryKey(repository)
+    const said = await this.#database.getMany(digests.map((digest) => holderKey(digest, name)))
+    return digests.filter((_, at) => said[at] !== undefined)
   }
 
   async repositories(): Promise<readonly Repository[]> {

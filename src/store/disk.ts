@@ -69,6 +69,14 @@ export class DiskStore implements BlobStore {
     }
   }
 
+  async neededBy(digest: Digest, most: number): Promise<readonly Digest[]> {
+    try {
+      return await this.#yard.entries.needs.of(digest, most)
+    } catch (cause) {
+      throw diskFailure(`cannot look up what needs ${digest}`, cause)
+    }
+  }
+
   async begin(want: Want): Promise<Incoming> {
     const { digest } = want
     if (this.#closing) throw new Failure('stopping', 'the store is closed')

@@ -4,6 +4,7 @@ import { type Repository, repositoryKey } from '../oci/repository.ts'
 import type { BlobFacts } from '../resolve/blob-store.ts'
 import { type Database, keysUnder, SEPARATOR } from './database.ts'
 import { Line } from './line.ts'
+import { Needs } from './needs.ts'
 import { Pins } from './pins.ts'
 
 /** What the index says of a blob; when it was last used is kept apart, because that changes. */
@@ -30,16 +31,19 @@ const StoredDigests = v.array(v.string())
 /** How many entries are remembered, so that a hit on a blob in use needs no look into the index. */
 const REMEMBERED = 4096
 const PAGE = 1000
+/** More repositories than have one digest, as a rule. */
+const FEW = 32
 
 const blobKey = (digest: Digest): string => `blob${SEPARATOR}${digest}`
 const childrenKey = (digest: Digest): string => `children${SEPARATOR}${digest}`
 const marksKey = (digest: Digest): string => `marks${SEPARATOR}${digest}`
 
-/** The index of blobs: digest → entry, manifest → children, subject → referrers, digest → repositories. */
+/** The index of blobs: digest → entry, manifest → children and back, subject → referrers, digest → repositories. */
 export class Entries {
   /** Which blobs go first, and which must stay: kept in step with the entries. */
   readonly line: Line
   readonly pins: Pins
+  readonly needs: Needs
   readonly #database: Database
   readonly #remembered = new Map<Digest, Entry>()
   /** Changes of one digest wait for each other. */
@@ -53,6 +57,7 @@ export class Entries {
   constructor(database: Database) {
     this.#database = database
     this.pins = new Pins(database)
+    this.needs = new Needs(database, (manifest) => this.children(manifest))
     this.line = new Line(database, this)
   }
 
@@ -104,6 +109,7 @@ export class Entries {
       this.line.enter(batch, entry, place)
       await this.pins.extend(batch, keepers, ties.references, (manifest) => this.children(manifest))
       if (ties.references.length > 0) batch.put(childrenKey(digest), JSON.stringify(ties.references))
+      this.needs.enter(batch, digest, ties.references)
       if (ties.subject !== undefined)
         batch.put(`referrer${SEPARATOR}${ties.subject}${SEPARATOR}${digest}`, '')
       if (ties.repository !== undefined) putSeen(batch, ties.repository, digest)
@@ -120,7 +126,10 @@ export class Entries {
     })
   }
 
-  /** Forgets the blob itself. Who has seen it, and what refers to it, stays true. What a full disk keeps of it stays hidden. */
+  /**
+   * Forgets the blob itself, which is not what was stored and will be fetched again. Who has seen it, and what refers to
+   * it, stays true. What a full disk keeps of it stays hidden.
+   */
   remove(digest: Digest): Promise<void> {
     return this.#change(digest, async () => {
       if (this.#hidden.has(digest)) return
@@ -128,14 +137,14 @@ export class Entries {
       this.hide(digest)
       if (before !== undefined) this.#discount([before])
       this.pins.changed()
-      await this.#removeAll([digest], [before], { sync: true })
+      await this.#removeAll([digest], [before], { sync: true, isGone: false })
       this.#hidden.delete(digest)
     })
   }
 
-  /** The same for many, at the start: usage is told afterwards by `count`. */
+  /** Forgets many, and who has seen them, at the start: usage is told afterwards by `count`. */
   async removeAll(digests: readonly Digest[]): Promise<void> {
-    await this.#removeAll(digests, await this.getMany(digests), { sync: true })
+    await this.#removeAll(digests, await this.getMany(digests), { sync: true, isGone: true })
   }
 
   /** From now on it is not here, whatever the index says: its file is about to go. */
@@ -150,14 +159,14 @@ export class Entries {
   }
 
   /**
-   * Forgets what was hidden and whose files are gone; no pin keeps any of it. Not synced: entries that a power cut brings
+   * Forgets what was hidden and whose files are gone, and who has seen it; no pin keeps any of it. Not synced: entries that a power cut brings
    * back are dropped at the next start, because they have no files. So are those that an index which cannot be written to
    * keeps; they stay hidden until then.
    */
   async removeHidden(entries: readonly Entry[]): Promise<void> {
     const digests = entries.map(({ digest }) => digest)
     this.#discount(entries)
-    await this.#removeAll(digests, entries, { sync: false })
+    await this.#removeAll(digests, entries, { sync: false, isGone: true })
     for (const digest of digests) this.#hidden.delete(digest)
   }
 
@@ -212,20 +221,35 @@ export class Entries {
   async #removeAll(
     digests: readonly Digest[],
     entries: readonly (Entry | undefined)[],
-    options: { sync: boolean },
+    { sync, isGone }: { sync: boolean; isGone: boolean },
   ): Promise<void> {
     const places = await this.line.places(entries)
     const batch = this.#database.batch()
     for (const [at, digest] of digests.entries()) {
       this.#remembered.delete(digest)
       batch.del(blobKey(digest)).del(childrenKey(digest)).del(marksKey(digest))
+      if (entries[at]?.kind !== 'blob') await this.needs.leave(batch, digest)
+      if (isGone) await this.#leaveHolders(batch, digest)
       this.line.leave(batch, digest, places[at])
     }
     this.#removals += 1
-    await batch.write(options)
+    await batch.write({ sync })
     // Also what was read meanwhile.
     this.#removals += 1
     for (const digest of digests) this.#remembered.delete(digest)
+  }
+
+  /** Kept for what is gone, they would only ever become more. */
+  async #leaveHolders(changes: { del(key: string): unknown }, digest: Digest): Promise<void> {
+    const { gte: start, lt } = keysUnder('holder', digest)
+    let gte = start
+    for (let isMore = true; isMore; ) {
+      const keys = await this.#database.keys({ gte, lt, limit: FEW }).all()
+      for (const key of keys) changes.del(key)
+      isMore = keys.length === FEW
+      // The first key after the last one.
+      gte = `${keys.at(-1)}${SEPARATOR}`
+    }
   }
 
   #discount(entries: readonly Entry[]): void {
@@ -262,8 +286,13 @@ export function putSeen(
   digest: Digest,
 ): void {
   const key = repositoryKey(repository)
-  batch.put(`holder${SEPARATOR}${digest}${SEPARATOR}${key}`, '')
+  batch.put(holderKey(digest, key), '')
   batch.put(`repository${SEPARATOR}${key}`, '')
+}
+
+/** Says that this repository, as `repositoryKey` writes it, has this digest. */
+export function holderKey(digest: Digest, repository: string): string {
+  return ['holder', digest, repository].join(SEPARATOR)
 }
 
 /** Everything in a range, fetched a page at a time: one promise for each entry would cost more than reading it. */

@@ -124,7 +124,7 @@ export async function openStore({
   const scrub = new Scrub(database, { ...yard, lose: (digest, found) => blobs.lose(digest, found) })
   const stopping = new AbortController()
   let recovered: Promise<void> | undefined
-  let placed: Promise<void> | undefined
+  let placed: Promise<unknown> | undefined
   let closing: Promise<void> | undefined
 
   try {
@@ -138,7 +138,7 @@ export async function openStore({
     recovered = recover(kept)
     await within(ADOPTION_MS, recovered)
     // Tried again by the first who needs it.
-    placed = entries.line.whole().catch(() => {})
+    placed = Promise.allSettled([entries.line.whole(), entries.needs.whole()])
   } catch (cause) {
     await close()
     throw diskFailure(`cannot put ${layout.root} in order`, cause)

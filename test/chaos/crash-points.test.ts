@@ -63,7 +63,10 @@ it('killed before any step of a first start and a pull, the next agent goes on f
       if (stored.has(item.digest)) assert.ok(isHit(got), `${what}: ${item.digest} was stored and is lost`)
       else if (shelved.has(item.digest) && isHit(got)) adopted += 1
     }
-    const again = upstream.requests.slice(asked).filter(({ path }) => path.endsWith(large))
+    // Of a file that was taken in nobody knows whose it was, so upstream is asked by HEAD.
+    const again = upstream.requests
+      .slice(asked)
+      .filter(({ method, path }) => method === 'GET' && path.endsWith(large))
     if (left !== undefined) {
       for (const { headers } of again) assert.equal(headers.range, `bytes=${left}-`, what)
       resumed += 1

@@ -184,7 +184,7 @@ async function started(data: string, news: (news: News) => void = () => {}): Pro
   return agent
 }
 
-/** Everything by a new agent; what upstream was asked for meanwhile. */
+/** Everything by a new agent; what was fetched from upstream meanwhile. By HEAD it is asked whose a blob is, where that is lost. */
 async function pullAll(data: string): Promise<{ asked: Digest[]; answers: Got[] }> {
   const agent = await started(data)
   const before = upstream.requests.length
@@ -195,7 +195,7 @@ async function pullAll(data: string): Promise<{ asked: Digest[]; answers: Got[] 
     answers.push(got)
   }
   assert.equal(await agent.stop(), 0)
-  const paths = upstream.requests.slice(before).map(({ path }) => path)
-  const asked = items.filter(({ digest }) => paths.some((path) => path.endsWith(digest)))
+  const fetches = upstream.requests.slice(before).filter(({ method }) => method === 'GET')
+  const asked = items.filter(({ digest }) => fetches.some(({ path }) => path.endsWith(digest)))
   return { asked: asked.map(({ digest }) => digest), answers }
 }

@@ -192,6 +192,30 @@ export function blobStoreSuite(
       await content?.close()
     })
 
+    it('tells which manifests need a digest, whether it is here or not', async () => {
+      const [layer, config, neither] = ['layer', 'config', 'neither'].map((text) =>
+        digestOf(Buffer.from(text)),
+      )
+      assert.ok(layer && config && neither)
+      const manifests: Digest[] = []
+      for (const references of [[layer, config], [layer]]) {
+        const bytes = randomBytes(100)
+        manifests.push(digestOf(bytes))
+        const incoming = await store.begin(wanted(digestOf(bytes), 'manifest'))
+        try {
+          await feed(incoming, bytes)
+          await incoming.commit({ ...facts, references })
+        } finally {
+          await incoming.close()
+        }
+      }
+      assert.deepEqual([...(await store.neededBy(layer, 10))].sort(), [...manifests].sort())
+      assert.equal((await store.neededBy(layer, 1)).length, 1)
+      assert.deepEqual(await store.neededBy(layer, 0), [])
+      assert.deepEqual(await store.neededBy(config, 10), manifests.slice(0, 1))
+      assert.deepEqual(await store.neededBy(neither, 10), [])
+    })
+
     it('marks a blob as used when it is opened, not when it is looked at', async () => {
       const digest = await keep(store, randomBytes(100))
       const before = (await store.facts(digest))?.lastUsedAt ?? Number.NaN

@@ -61,6 +61,25 @@ export function catalogSuite(
       assert.equal(await catalog.heard(alpine, `referrers/${other}`), undefined)
     })
 
+    it('knows where a digest was seen, and takes no like name or digest for it', async () => {
+      const app = { registry: 'r.test', name: 'team/app' }
+      assert.deepEqual(await catalog.seen(app, [digest, other]), [])
+      await catalog.rememberSeen(app, other)
+      await catalog.rememberSeen(app, other)
+      assert.deepEqual(await catalog.seen({ ...app }, [digest, other]), [other])
+      assert.deepEqual(await catalog.seen(app, []), [])
+      for (const [registry, name] of [
+        ['r.test', 'team'],
+        ['r.test', 'team/app/x'],
+        ['r.test/team', 'app2'],
+        ['r.test:443', 'team/app'],
+      ] as const) {
+        assert.deepEqual(await catalog.seen({ registry, name }, [other]), [])
+      }
+      await catalog.rememberSeen(app, digest)
+      assert.deepEqual(await catalog.seen(app, [other, digest]), [other, digest])
+    })
+
     it('lists every repository once, in ASCII order', async () => {
       for (const name of ['b', 'a-b', 'a/b', 'a', 'a_b', 'a.b']) {
         await catalog.rememberSeen({ registry: 'localhost:5000', name }, digest)

@@ -8,6 +8,7 @@ import { Suspicions } from '../../src/peers/suspicion.ts'
 import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
 import { Flights } from '../../src/resolve/flights.ts'
 import { Held } from '../../src/resolve/held.ts'
+import { belongingOf } from '../support/belonging.ts'
 import { digestOf, MemoryStore } from '../support/memory-store.ts'
 import { named } from './support/crowd.ts'
 
@@ -60,13 +61,14 @@ for (const isKnown of [true, false]) {
       store,
       sources: () => [],
       policy: DEFAULT_POLICY,
+      confirm: async () => {},
       describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
       limit: 0,
     })
     const [self, holder, comer] = ['0', '1', '2'].map(contactOf) as [Contact, Contact, Contact]
     const hosting = new Hosting({
       self: { contact: self, zone: undefined },
-      holdings: new Held(store, flights),
+      holdings: new Held(store, flights, belongingOf(store)),
       isSeated: () => false,
       isMember: () => isKnown,
       loadOf: () => 0,

@@ -24,7 +24,6 @@ import { deriveSecret, type SwarmSecret } from '../../src/peers/secret.ts'
 import { Tidings, type Word } from '../../src/peers/tidings.ts'
 import { DEFAULT_POLICY, type FlightPolicy } from '../../src/resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/resolve/freshness.ts'
-import { Held } from '../../src/resolve/held.ts'
 import { readAll } from '../../src/resolve/manifest-body.ts'
 import { Resolution } from '../../src/resolve/resolver.ts'
 import type { UpstreamEntry } from '../../src/upstream/options.ts'
@@ -182,8 +181,8 @@ export interface NodeOptions {
 export class Node {
   readonly name: string
   readonly credentials: PeerCredentials
-  readonly store = new MemoryStore()
   readonly catalog = new MemoryCatalog()
+  readonly store = new MemoryStore({ catalog: this.catalog })
   readonly resolution: Resolution
   readonly warming: Warming
   /** What peers wanted warm. */
@@ -229,7 +228,7 @@ export class Node {
         lingerMs: 1000,
       },
       node: {
-        holdings: new Held(this.store, this.resolution.flights),
+        holdings: this.resolution.holdings,
         tag: (repository, tag, asking) => this.resolution.tagHead(repository, tag, asking),
         allowed,
         heard: (host) => this.upstreams.listen(host),
@@ -291,9 +290,9 @@ export class Node {
     await this.upstreams.close()
   }
 
-  async pull(digest: Digest): Promise<{ bytes: Buffer; from: string }> {
+  async pull(digest: Digest, repository = REPOSITORY): Promise<{ bytes: Buffer; from: string }> {
     const signal = AbortSignal.timeout(30_000)
-    const { content, how } = await this.resolution.blob(REPOSITORY, digest, { signal })
+    const { content, how } = await this.resolution.blob(repository, digest, { signal })
     try {
       for (let known = 0; known < content.size; ) known = await content.readable(known, { signal })
       const bytes = await readAll((target, position) => content.read(target, position), content.size)

@@ -23,6 +23,7 @@ function setUp(sources: readonly Source[], policy: FlightPolicy = QUICK, store =
     store,
     sources: () => sources,
     policy,
+    confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 100,
   })
@@ -445,6 +446,7 @@ describe('a flight', () => {
       store,
       sources: () => [new ScriptedSource('silent', [({ signal }) => aborted(signal)])],
       policy: QUICK,
+      confirm: async () => {},
       describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
       limit: 2,
     })

@@ -6,28 +6,33 @@ import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
 import { Flights } from '../../src/resolve/flights.ts'
 import { Held } from '../../src/resolve/held.ts'
 import type { Source, Want } from '../../src/resolve/source.ts'
+import { belongingOf } from '../support/belonging.ts'
+import { MemoryCatalog } from '../support/memory-catalog.ts'
 import { digestOf, MemoryStore, marksOf } from '../support/memory-store.ts'
 import { fails, pour, ScriptedSource, sends } from '../support/scripted-source.ts'
 
 const { signal } = new AbortController()
 
 function setUp(...sources: readonly Source[]) {
-  const store = new MemoryStore()
+  const store = new MemoryStore({ catalog: new MemoryCatalog() })
   const flights = new Flights({
     store,
     sources: () => sources,
     policy: { ...DEFAULT_POLICY, backoffMs: 1 },
+    confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 10,
   })
-  return { store, flights, held: new Held(store, flights) }
+  return { store, flights, held: new Held(store, flights, belongingOf(store)) }
 }
+
+const repository = { registry: 'docker.io', name: 'library/alpine' }
 
 function wantOf(bytes: Uint8Array): Want {
   return {
     digest: digestOf(bytes),
     kind: 'blob',
-    repository: { registry: 'docker.io', name: 'library/alpine' },
+    repository,
   }
 }
 
@@ -52,7 +57,8 @@ it('what is stored is whole, can be opened, and has its marks', async () => {
   const { store, held } = setUp()
   const bytes = randomBytes(300_000)
   const digest = store.seed(bytes, { mediaType: 'text/plain' })
-  assert.deepEqual(await held.look(digest), {
+  await store.catalog?.rememberSeen(repository, digest)
+  assert.deepEqual(await held.look({ digest, repository }), {
     whole: true,
     position: 300_000,
     size: 300_000,
@@ -61,7 +67,7 @@ it('what is stored is whole, can be opened, and has its marks', async () => {
   assert.deepEqual(await held.marks(digest), marksOf(bytes))
   assert.deepEqual(await held.marks(digest, 3), marksOf(bytes).subarray(48))
   assert.equal((await held.marks(digest, 100))?.length, 0)
-  const content = await held.open(digest, { signal })
+  const content = await held.open({ digest, repository }, { signal })
   assert.equal(await content?.readable(0, { signal }), 300_000)
   await content?.close()
   await held.fetch(wantOf(bytes))
@@ -72,9 +78,9 @@ it('what is not here is not begun by looking at it', async () => {
   const source = new ScriptedSource('registry', [sends(bytes)])
   const { held, flights } = setUp(source)
   const digest = digestOf(bytes)
-  assert.equal(await held.look(digest), undefined)
+  assert.equal(await held.look({ digest, repository }), undefined)
   assert.equal(await held.marks(digest), undefined)
-  assert.equal(await held.open(digest, { signal }), undefined)
+  assert.equal(await held.open({ digest, repository }, { signal }), undefined)
   held.watch(digest, () => assert.fail('there is nothing to tell of'))()
   assert.equal(flights.list().length, 0)
   assert.deepEqual(source.attempts, [])
@@ -96,7 +102,7 @@ it('what is under way is told of as it comes, can be followed, and is told of on
     })
   })
   await half
-  assert.deepEqual(await held.look(digest), {
+  assert.deepEqual(await held.look({ digest, repository }), {
     whole: false,
     position: 200_000,
     size: 500_000,
@@ -104,7 +110,7 @@ it('what is under way is told of as it comes, can be followed, and is told of on
   })
   assert.deepEqual(await held.marks(digest), marksOf(bytes).subarray(0, 48))
   assert.deepEqual(await held.marks(digest, 2), marksOf(bytes).subarray(32, 48))
-  const content = await held.open(digest, { signal })
+  const content = await held.open({ digest, repository }, { signal })
   assert.equal(await content?.readable(0, { signal }), 200_000)
   const order: string[] = []
   held.watch(digest, () => {
@@ -114,7 +120,7 @@ it('what is under way is told of as it comes, can be followed, and is told of on
   await Promise.all([fetched, again])
   await content?.close()
   assert.deepEqual(order, ['told'])
-  assert.equal((await held.look(digest))?.whole, true)
+  assert.equal((await held.look({ digest, repository }))?.whole, true)
   assert.deepEqual(source.attempts, [0])
 })
 
@@ -134,8 +140,8 @@ it('a size that is not known yet is not told', async () => {
   const want = wantOf(randomBytes(10))
   const fetched = held.fetch(want)
   // Joined only after the store was looked into.
-  while ((await held.look(want.digest)) === undefined);
-  assert.deepEqual(await held.look(want.digest), {
+  while ((await held.look(want)) === undefined);
+  assert.deepEqual(await held.look(want), {
     whole: false,
     position: 0,
     size: undefined,
@@ -159,13 +165,13 @@ it('who looks while it is being stored finds it one way or the other', async () 
     const { held } = setUp(new ScriptedSource('registry', [sends(bytes)]))
     const want = wantOf(bytes)
     const fetched = held.fetch(want)
-    while ((await held.look(want.digest)) === undefined);
+    while ((await held.look(want)) === undefined);
     let over = false
     void fetched.then(() => {
       over = true
     })
     while (!over) {
-      assert.notEqual(await held.look(want.digest), undefined)
+      assert.notEqual(await held.look(want), undefined)
       await new Promise((resolve) => setImmediate(resolve))
     }
   }

@@ -18,7 +18,7 @@ const signal = new AbortController().signal
 setMaxListeners(0, signal)
 
 function setUp(freshness = DEFAULT_FRESHNESS, catalog = new MemoryCatalog()) {
-  const store = new MemoryStore()
+  const store = new MemoryStore({ catalog })
   const registry = new ScriptedRegistry()
   const resolution = new Resolution({
     store,
@@ -158,9 +158,10 @@ describe('a manifest', () => {
   })
 
   it('that is dropped while it is read does not come back from memory', async () => {
-    const { registry, resolution, store } = setUp()
+    const { catalog, registry, resolution, store } = setUp()
     const bytes = manifestOf(randomBytes(10))
     const digest = store.seed(bytes, { kind: 'manifest', mediaType: OCI_MANIFEST })
+    await catalog.rememberSeen(alpine, digest)
     const reading = resolution.manifestByDigest(alpine, digest, { signal })
     await until(() => store.openContents === 1)
     store.stored.delete(digest)

@@ -26,6 +26,7 @@ function setUp(sources: readonly Source[], store = new MemoryStore({ limitBytes:
     store,
     sources: () => sources,
     policy,
+    confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 100,
   })

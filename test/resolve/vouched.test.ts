@@ -25,6 +25,7 @@ function setUp(sources: readonly Source[], store = new MemoryStore(), policy = P
     store,
     sources: () => sources,
     policy,
+    confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 100,
   })

@@ -110,6 +110,8 @@ export interface FaultyUpstream {
   readonly extraHeaders: Map<string, string>
   /** Served in every repository. */
   addBlob(bytes: Uint8Array): Digest
+  /** Serves these blobs in this repository alone. */
+  keepIn(repo: string, ...digests: readonly Digest[]): void
   addManifest(repo: string, tag: string | undefined, bytes: Uint8Array | string, mediaType?: string): Digest
   addTag(repo: string, tag: string, digest: Digest): void
   /** A config, these layers and a manifest of them. */
@@ -160,6 +162,7 @@ export async function startFaultyUpstream(options: { tls?: boolean } = {}): Prom
   const certificates = options.tls === true ? makeCertificates() : undefined
   const scheme = certificates === undefined ? 'http' : 'https'
   const blobs = new Map<string, Item>()
+  const keptIn = new Map<string, string>()
   const manifests = new Map<string, Item>()
   const tags = new Map<string, Map<string, Digest>>()
   const referrers = new Map<string, { digest: Digest; item: Item; artifactType: unknown }[]>()
@@ -445,7 +448,7 @@ export async function startFaultyUpstream(options: { tls?: boolean } = {}): Prom
       return send(req, res, digest, item, fault, headers)
     }
     const blob = blobs.get(last)
-    if (blob === undefined) return refuse(res, 404, 'BLOB_UNKNOWN')
+    if (blob === undefined || (keptIn.get(last) ?? repo) !== repo) return refuse(res, 404, 'BLOB_UNKNOWN')
     return send(req, res, last, blob, fault, headers)
   }
 
@@ -503,6 +506,9 @@ export async function startFaultyUpstream(options: { tls?: boolean } = {}): Prom
       const digest = sha256(bytes)
       blobs.set(digest, { bytes, mediaType: 'application/octet-stream' })
       return digest
+    },
+    keepIn(repo, ...digests) {
+      for (const digest of digests) keptIn.set(digest, repo)
     },
     addManifest(repo, tag, content, mediaType = OCI_MANIFEST) {
       const bytes = typeof content === 'string' ? Buffer.from(content) : content

@@ -5,7 +5,7 @@ import type { Catalog, Heard, TagRecord } from '../../src/resolve/catalog.ts'
 /** The twin of the catalog in LevelDB. */
 export class MemoryCatalog implements Catalog {
   /** `docker.io/library/alpine` → digests seen there. */
-  readonly seen = new Map<string, Set<Digest>>()
+  readonly seenIn = new Map<string, Set<Digest>>()
   readonly #tags = new Map<string, TagRecord>()
   readonly #heard = new Map<string, Heard>()
   readonly #repositories = new Map<string, Repository>()
@@ -35,7 +35,12 @@ export class MemoryCatalog implements Catalog {
 
   async rememberSeen(repository: Repository, digest: Digest): Promise<void> {
     this.#visit(repository)
-    this.seen.get(repositoryKey(repository))?.add(digest)
+    this.seenIn.get(repositoryKey(repository))?.add(digest)
+  }
+
+  async seen(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
+    const seen = this.seenIn.get(repositoryKey(repository))
+    return digests.filter((digest) => seen?.has(digest))
   }
 
   async repositories(): Promise<readonly Repository[]> {
@@ -47,6 +52,6 @@ export class MemoryCatalog implements Catalog {
     const key = repositoryKey(repository)
     if (this.#repositories.has(key)) return
     this.#repositories.set(key, { registry: repository.registry, name: repository.name })
-    this.seen.set(key, new Set())
+    this.seenIn.set(key, new Set())
   }
 }

@@ -5,6 +5,7 @@ import type { BlobFacts, BlobStore, Incoming } from '../../src/resolve/blob-stor
 import type { Content } from '../../src/resolve/content.ts'
 import { Failure } from '../../src/resolve/failure.ts'
 import type { Want } from '../../src/resolve/source.ts'
+import type { MemoryCatalog } from './memory-catalog.ts'
 
 export function digestOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sha256'): Digest {
   const digest = parseDigest(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`)
@@ -44,6 +45,8 @@ export class MemoryStore implements BlobStore {
   openContents = 0
   readonly bufferBytes: number
   readonly roomBytes: number
+  /** Where it is said who has asked for what is stored, as the store on disk does in its index. */
+  readonly catalog: MemoryCatalog | undefined
   /** Blobs larger than this are not kept. */
   limitBytes: number
   /** What the disk takes before it is full, all blobs together. */
@@ -63,7 +66,9 @@ export class MemoryStore implements BlobStore {
     bufferBytes = 65536,
     roomBytes = 4 * 65536,
     limitBytes = Number.POSITIVE_INFINITY,
-  }: { bufferBytes?: number; roomBytes?: number; limitBytes?: number } = {}) {
+    catalog,
+  }: { bufferBytes?: number; roomBytes?: number; limitBytes?: number; catalog?: MemoryCatalog } = {}) {
+    this.catalog = catalog
     this.limitBytes = limitBytes
     this.bufferBytes = bufferBytes
     this.roomBytes = roomBytes
@@ -72,7 +77,12 @@ export class MemoryStore implements BlobStore {
   /** Puts a blob in without the way through `begin`. */
   seed(
     bytes: Uint8Array,
-    facts: { kind?: 'manifest' | 'blob'; mediaType?: string; algorithm?: 'sha256' | 'sha512' } = {},
+    facts: {
+      kind?: 'manifest' | 'blob'
+      mediaType?: string
+      algorithm?: 'sha256' | 'sha512'
+      references?: readonly Digest[]
+    } = {},
   ): Digest {
     const digest = digestOf(bytes, facts.algorithm)
     this.keep(digest, {
@@ -85,7 +95,7 @@ export class MemoryStore implements BlobStore {
         storedAt: Date.now(),
         origin: 'test',
       },
-      references: [],
+      references: facts.references ?? [],
       subject: undefined,
       marks: bytes.length > MARK_EVERY ? marksOf(bytes, facts.algorithm) : undefined,
     })
@@ -166,6 +176,11 @@ export class MemoryStore implements BlobStore {
 
   touch(digest: Digest): void {
     if (this.stored.has(digest)) this.#lastUsed.set(digest, Date.now())
+  }
+
+  async neededBy(digest: Digest, most: number): Promise<readonly Digest[]> {
+    const needing = [...this.stored].filter(([, { references }]) => references.includes(digest))
+    return needing.map(([manifest]) => manifest).slice(0, most)
   }
 
   async begin(want: Want): Promise<Incoming> {
@@ -336,6 +351,7 @@ class MemoryIncoming implements Incoming {
     await this.#reserving
     if (!this.kept) return false
     this.#committed = true
+    void this.#store.catalog?.rememberSeen(this.#want.repository, digest).catch(() => {})
     const { mediaType, origin, references, subject } = facts
     const bytes = this.#bytes.slice(0, this.#written)
     this.#store.keep(digest, {

@@ -9,7 +9,7 @@ import { idOfKey, type PeerCredentials } from '../../src/peers/credentials.ts'
 import { Dialer, type DialLimits } from '../../src/peers/dial.ts'
 import { Door, type DoorLimits } from '../../src/peers/door.ts'
 import type { Line } from '../../src/peers/line.ts'
-import type { Member } from '../../src/peers/member.ts'
+import { type Member, PEER_PROTOCOL } from '../../src/peers/member.ts'
 import { Pace } from '../../src/peers/pace.ts'
 import { Pieces } from '../../src/peers/pieces.ts'
 import type { Content } from '../../src/resolve/content.ts'
@@ -125,7 +125,7 @@ export function memberAt({ id, fingerprint }: PeerCredentials, host: string, por
     fingerprint,
     zone: undefined,
     version: '1.0.0',
-    protocol: 1,
+    protocol: PEER_PROTOCOL,
     load: 0,
   }
 }

@@ -19,6 +19,7 @@ export class ScriptedRegistry implements Registry {
   readonly privateRegistries = new Set<string>()
   referrersIndex: Uint8Array = Buffer.from('{}')
   readonly #content = new Map<Digest, { bytes: Uint8Array; mediaType: string | undefined }>()
+  readonly #keptIn = new Map<Digest, string>()
   readonly #tags = new Map<string, Digest>()
 
   add(bytes: Uint8Array, mediaType?: string): Digest {
@@ -31,6 +32,11 @@ export class ScriptedRegistry implements Registry {
     this.#content.delete(digest)
   }
 
+  /** Has it in this repository alone. */
+  keepIn(repository: Repository, digest: Digest): void {
+    this.#keptIn.set(digest, repositoryKey(repository))
+  }
+
   setTag(repository: Repository, tag: string, digest: Digest | undefined): void {
     const key = `${repositoryKey(repository)}:${tag}`
     if (digest === undefined) this.#tags.delete(key)
@@ -38,7 +44,7 @@ export class ScriptedRegistry implements Registry {
   }
 
   sources(want: Want): readonly Source[] {
-    const found = this.#content.get(want.digest)
+    const found = this.#find(want)
     return [
       new ScriptedSource('registry.test', [
         async (attempt) => {
@@ -64,7 +70,7 @@ export class ScriptedRegistry implements Registry {
   async head(want: Want): Promise<{ size: number; mediaType: string | undefined }> {
     this.asked.head += 1
     await this.#mood()
-    const found = this.#content.get(want.digest)
+    const found = this.#find(want)
     if (found === undefined) throw new Failure('absent', 'no such content')
     return { size: found.bytes.length, mediaType: found.mediaType }
   }
@@ -91,6 +97,11 @@ export class ScriptedRegistry implements Registry {
 
   freshness(): { tagTtlMs: number; staleIfErrorMs: number } {
     return this.fresh
+  }
+
+  #find({ digest, repository }: Want): { bytes: Uint8Array; mediaType: string | undefined } | undefined {
+    const key = repositoryKey(repository)
+    return (this.#keptIn.get(digest) ?? key) === key ? this.#content.get(digest) : undefined
   }
 
   async #mood(): Promise<void> {

@@ -80,8 +80,9 @@ async function writeIndex(layout: Layout, blobs: readonly Stored[]): Promise<voi
   const database = await openDatabase(layout)
   try {
     const entries = new Entries(database)
-    // Says, while there is none yet, that every blob has its place in the line.
+    // Says, while there is none yet, that every blob has its place in the line, and which manifests need it.
     await entries.line.whole()
+    await entries.needs.whole()
     const byDigest = blobs.toSorted((one, other) => (one.digest < other.digest ? -1 : 1))
     await write(database, 'blob', byDigest, (changes, blob) => {
       const { digest, ...value } = entryOf(blob)

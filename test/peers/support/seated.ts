@@ -7,6 +7,8 @@ import { DEFAULT_POLICY } from '../../../src/resolve/flight.ts'
 import { Flights } from '../../../src/resolve/flights.ts'
 import { Held } from '../../../src/resolve/held.ts'
 import type { Source, VouchedIntake, Want } from '../../../src/resolve/source.ts'
+import { belongingOf } from '../../support/belonging.ts'
+import { MemoryCatalog } from '../../support/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../../support/memory-store.ts'
 
 export function contactOf(digit: string, name = digit): Contact {
@@ -33,7 +35,7 @@ export interface Seat {
 
 /** A transfer at the table of an owner that says what the test says. */
 export function seated({ bytes, first, hears = () => {}, sources, take, policy = DEFAULT_POLICY }: Seat) {
-  const store = new MemoryStore()
+  const store = new MemoryStore({ catalog: new MemoryCatalog() })
   let guest: Guest | undefined
   const want: Want = {
     digest: digestOf(bytes),
@@ -54,13 +56,14 @@ export function seated({ bytes, first, hears = () => {}, sources, take, policy =
     store,
     sources: () => sources(participation),
     policy,
+    confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 10,
   })
   const participation: Participation = new Participation({
     want,
     self: { contact: SELF, zone: undefined },
-    holdings: new Held(store, flights),
+    holdings: new Held(store, flights, belongingOf(store)),
     tables: () => [table],
     take,
     reception: new Reception(),
