@@ -7,46 +7,47 @@ export interface AnswerLimits extends ShareLimits {
   readonly slowMs: number
 }
 
-/** How many may be told that there are too many. */
-const REFUSALS_SHARE = 1 / 8
+/** How many may be told at once that there are too many. */
+const MOST_REFUSALS = 64
 
 /**
  * The answers under way. There are only so many, because each holds a request and at most a small body in memory, also
  * while its client takes nothing of it.
  */
 export class Answers {
-  readonly #most: number
   readonly #slowMs: number
   readonly #share: FairShare
   readonly #reject: Reject
   readonly #exchanges = new Set<Exchange>()
+  readonly #refused = new Set<Exchange>()
 
   constructor(limits: AnswerLimits, reject: Reject) {
-    this.#most = limits.total
     this.#slowMs = limits.slowMs
     this.#share = new FairShare(limits)
     this.#reject = reject
   }
 
   get size(): number {
-    return this.#exchanges.size
+    return this.#exchanges.size + this.#refused.size
   }
 
-  /** `refused`: it is to be told to come back. `dropped`: there is not even room to tell it, and its end has been made. */
-  begin(exchange: Exchange): 'welcome' | 'refused' | 'dropped' {
+  /** False when there is no room for it, and its client is to be told to come back. */
+  begin(exchange: Exchange): boolean {
     if (this.#share.isFull) this.#dropSlowest()
-    const isWelcome = this.#share.mayTake(exchange)
-    if (!isWelcome) this.#reject('answers')
-    if (!isWelcome && this.#exchanges.size >= this.#most * (1 + REFUSALS_SHARE)) {
-      exchange.evict()
-      return 'dropped'
+    if (this.#share.mayTake(exchange)) {
+      this.#share.take(exchange)
+      this.#exchanges.add(exchange)
+      return true
     }
-    this.#share.take(exchange)
-    this.#exchanges.add(exchange)
-    return isWelcome ? 'welcome' : 'refused'
+    this.#reject('answers')
+    const [oldest] = this.#refused
+    if (oldest !== undefined && this.#refused.size >= MOST_REFUSALS) this.#drop(oldest)
+    this.#refused.add(exchange)
+    return false
   }
 
   end(exchange: Exchange): void {
+    this.#refused.delete(exchange)
     if (this.#exchanges.delete(exchange)) this.#share.giveBack(exchange)
   }
 
@@ -55,10 +56,13 @@ export class Answers {
     const since = performance.now() - this.#slowMs
     for (const exchange of this.#exchanges) {
       if (exchange.answeredAt === undefined || exchange.answeredAt > since) continue
-      this.end(exchange)
       this.#reject('slow')
-      exchange.evict()
-      return
+      return this.#drop(exchange)
     }
+  }
+
+  #drop(exchange: Exchange): void {
+    this.end(exchange)
+    exchange.evict()
   }
 }

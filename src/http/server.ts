@@ -256,16 +256,13 @@ class FrontDoor implements RegistryServer {
 
   #begin(exchange: Exchange, connection: Connection | undefined, answer: () => void): void {
     if (connection !== undefined) connection.answers += 1
-    const outcome = this.#answers.begin(exchange)
-    if (outcome === 'welcome') answer()
-    if (outcome === 'refused') {
-      refuse(exchange, {
-        status: 503,
-        code: 'UNAVAILABLE',
-        message: 'this agent is answering as many requests as it may; ask again in a moment',
-        headers: { 'Retry-After': 1 },
-      })
-    }
+    if (this.#answers.begin(exchange)) return answer()
+    refuse(exchange, {
+      status: 503,
+      code: 'UNAVAILABLE',
+      message: 'this agent is answering as many requests as it may; ask again in a moment',
+      headers: { 'Retry-After': 1 },
+    })
   }
 
   #over(exchange: Exchange, connection: Connection | undefined): void {

@@ -132,7 +132,7 @@ describe('a manifest', () => {
   })
 
   it('is asked about without being fetched, and by the type it has', async () => {
-    const { registry, resolution, store } = setUp()
+    const { registry, resolution, store, catalog } = setUp()
     const bytes = manifestOf(randomBytes(10))
     const digest = registry.add(bytes, OCI_MANIFEST)
     const head = await resolution.manifestHead(alpine, digest, { signal })
@@ -141,6 +141,7 @@ describe('a manifest', () => {
     assert.equal(registry.asked.sources, 0)
     assert.equal(store.stored.size, 0)
     const stored = store.seed(manifestOf(randomBytes(10)), { kind: 'manifest', mediaType: OCI_MANIFEST })
+    await catalog.rememberSeen(alpine, stored)
     assert.deepEqual((await resolution.manifestHead(alpine, stored, { signal })).how, { kind: 'hit' })
     assert.equal(registry.asked.head, 1)
   })
