@@ -57,6 +57,9 @@ export abstract class Exchange implements Sender {
   #status = 0
   #bytes = 0
   #answeredAt: number | undefined
+  /** Writes that the client has not taken yet. */
+  #out = 0
+  #movedAt = 0
   #aborted = false
 
   constructor(
@@ -100,6 +103,12 @@ export abstract class Exchange implements Sender {
     return this.#answeredAt
   }
 
+  /** Since when the client has taken nothing of what it was sent; undefined while nothing waits for it. */
+  get waitsSince(): number | undefined {
+    if (this.#answeredAt !== undefined) return Math.max(this.#answeredAt, this.#movedAt)
+    return this.#out > 0 ? this.#movedAt : undefined
+  }
+
   /** A whole answer at once. A body is left out for HEAD, as its length is not. */
   answer(status: number, headers: OutgoingHttpHeaders, body: Uint8Array): void {
     this.begin(status, headers)
@@ -122,7 +131,13 @@ export abstract class Exchange implements Sender {
   /** `done` when the bytes have left this process, or never will. */
   write(bytes: Uint8Array, done: (error: Error | null | undefined) => void): void {
     this.#bytes += bytes.length
-    this.#outgoing.write(bytes, done)
+    if (this.#out === 0) this.#movedAt = performance.now()
+    this.#out += 1
+    this.#outgoing.write(bytes, (error) => {
+      this.#out -= 1
+      this.#movedAt = performance.now()
+      done(error)
+    })
   }
 
   finish(): void {
@@ -226,12 +241,7 @@ export class Http2Exchange extends Exchange {
   constructor(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
-    options: {
-      origin: Origin
-      onOver: (exchange: Exchange) => void
-      stallMs: number
-      onStalled: () => void
-    },
+    options: { origin: Origin; onOver: (exchange: Exchange) => void },
   ) {
     const request = {
       method: pseudo(headers, ':method'),
@@ -240,11 +250,6 @@ export class Http2Exchange extends Exchange {
     }
     super(request, new Http2Outgoing(stream), options.origin, options.onOver)
     this.#stream = stream
-    // HTTP/1.1 has one timer for the whole socket; here each stream has its own.
-    stream.setTimeout(options.stallMs, () => {
-      options.onStalled()
-      this.evict()
-    })
   }
 
   /** HTTP/2 never holds headers back. */

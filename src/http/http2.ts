@@ -12,6 +12,8 @@ import { SessionGuard } from './session-guard.ts'
 
 /** How often each connection is looked at for what its client sends. */
 const LOOK_MS = 250
+/** How long a connection that was said goodbye to may stay. */
+const FAREWELL_MS = 5000
 
 export interface Http2Request {
   readonly stream: ServerHttp2Stream
@@ -22,13 +24,22 @@ export interface Http2Request {
   wasReset(): void
 }
 
+interface Watched {
+  readonly guard: SessionGuard
+  readonly socket: Socket
+  /** Streams that are open. */
+  open: number
+  /** When its last stream ended, or it began. */
+  idleSince: number
+}
+
 /** Speaks HTTP/2 on connections that someone else has accepted. */
 export class Http2Speaker {
   readonly #limits: Limits
   readonly #reject: Reject
   readonly #onRequest: (request: Http2Request) => void
   readonly #server: Http2Server
-  readonly #sessions = new Map<ServerHttp2Session, SessionGuard>()
+  readonly #sessions = new Map<ServerHttp2Session, Watched>()
   #looking: NodeJS.Timeout | undefined
 
   constructor(limits: Limits, reject: Reject, onRequest: (request: Http2Request) => void) {
@@ -53,6 +64,10 @@ export class Http2Speaker {
   }
 
   speak(socket: Socket): void {
+    if (this.#sessions.size >= this.#limits.maxSessions && !this.#dropIdle()) {
+      socket.destroy()
+      return
+    }
     // A client that has closed its half takes no more answers either; without this the connection would stay for good.
     socket.allowHalfOpen = false
     socket.once('end', () => socket.destroy())
@@ -65,14 +80,25 @@ export class Http2Speaker {
     for (const session of this.#sessions.keys()) session.close()
   }
 
+  /** The one that has been idle for longest makes room. False when none is idle. */
+  #dropIdle(): boolean {
+    this.#reject('connections')
+    for (const [session, { socket, open }] of this.#sessions) {
+      if (open > 0) continue
+      this.#sessions.delete(session)
+      socket.destroy()
+      return true
+    }
+    return false
+  }
+
   #follow(session: ServerHttp2Session, socket: Socket): void {
     const guard = new SessionGuard(socket, this.#limits, this.#reject)
-    this.#sessions.set(session, guard)
+    const watched: Watched = { guard, socket, open: 0, idleSince: performance.now() }
+    this.#sessions.set(session, watched)
     this.#look()
     session.on('error', ignore)
     session.once('close', () => this.#sessions.delete(session))
-    // What is still under way on it may end.
-    session.setTimeout(this.#limits.keepAliveMs, () => session.close())
     const onStream = (
       stream: ServerHttp2Stream,
       headers: IncomingHttpHeaders,
@@ -80,6 +106,13 @@ export class Http2Speaker {
       rawHeaders: readonly string[],
     ): void => {
       stream.on('error', ignore)
+      watched.open += 1
+      stream.once('close', () => {
+        watched.open -= 1
+        watched.idleSince = performance.now()
+        // The one that was used last is the last in the map.
+        if (this.#sessions.delete(session)) this.#sessions.set(session, watched)
+      })
       if (!guard.opened()) return
       const wasReset = (): void => guard.wasReset()
       if (stream.closed || stream.destroyed) wasReset()
@@ -91,9 +124,19 @@ export class Http2Speaker {
   #look(): void {
     this.#looking ??= setTimeout(() => {
       this.#looking = undefined
-      for (const guard of this.#sessions.values()) guard.look()
+      for (const [session, watched] of this.#sessions) {
+        watched.guard.look()
+        this.#endIdle(session, watched)
+      }
       if (this.#sessions.size > 0) this.#look()
     }, LOOK_MS).unref()
+  }
+
+  #endIdle(session: ServerHttp2Session, { socket, open, idleSince }: Watched): void {
+    const idleMs = performance.now() - idleSince
+    if (open > 0 || idleMs < this.#limits.keepAliveMs) return
+    if (!session.closed) session.close()
+    else if (idleMs > this.#limits.keepAliveMs + FAREWELL_MS) socket.destroy()
   }
 }
 

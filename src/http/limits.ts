@@ -8,6 +8,8 @@ export interface Limits {
   /** For the buffers that bodies go through, all responses together. */
   readonly memoryBytes: number
   readonly maxConnections: number
+  /** Of those, the ones that speak HTTP/2, which cost more memory. */
+  readonly maxSessions: number
   /** Under way at once, over all connections. */
   readonly maxAnswers: number
   /** How long a body waits for its turn before its client is told to come back. */
@@ -39,10 +41,11 @@ export interface Limits {
 
 export const LIMITS: Limits = {
   memoryBytes: 16 * 1024 * 1024,
-  maxConnections: 4096,
+  maxConnections: 2048,
+  maxSessions: 512,
   maxAnswers: 1024,
   waitMs: 2500,
-  slowMs: 1500,
+  slowMs: 500,
   maxHeaderBytes: 16 * 1024,
   headersMs: 20_000,
   requestMs: 60_000,
@@ -68,8 +71,8 @@ export function connectionLimits({ maxConnections }: Limits): ConnectionLimits {
   return shared(maxConnections)
 }
 
-export function answerLimits({ maxAnswers, maxStreams, slowMs }: Limits): AnswerLimits {
-  return { ...shared(maxAnswers), perConnection: maxStreams, slowMs }
+export function answerLimits({ maxAnswers, maxStreams, slowMs, stallMs }: Limits): AnswerLimits {
+  return { ...shared(maxAnswers), perConnection: maxStreams, slowMs, stallMs }
 }
 
 export function bodyLimits({ memoryBytes, maxAnswers, waitMs, slowMs }: Limits): SeatLimits {

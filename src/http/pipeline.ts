@@ -9,6 +9,11 @@ export interface PipelineLimits {
   readonly maxAnswers: number
 }
 
+/** The requests of one connection that wait for their turn. */
+interface Queue {
+  waiting: number
+}
+
 /**
  * Requests that were sent before the answers to the ones before them. Node hands them over all at once; here each
  * waits until the connection is its own, so that its answer never waits in memory. A client that sends too many ahead
@@ -17,8 +22,8 @@ export interface PipelineLimits {
 export class Pipeline {
   readonly #limits: PipelineLimits
   readonly #reject: Reject
-  readonly #waiting = new WeakMap<Socket, number>()
-  #all = 0
+  readonly #queues = new WeakMap<Socket, Queue>()
+  #waiting = 0
 
   constructor(limits: PipelineLimits, reject: Reject) {
     this.#limits = limits
@@ -27,7 +32,7 @@ export class Pipeline {
 
   /** Requests that wait for their turn. */
   get waiting(): number {
-    return this.#all
+    return this.#waiting
   }
 
   /** Calls `go` when it is the request's turn; never if its connection closes before that. */
@@ -37,26 +42,33 @@ export class Pipeline {
       return
     }
     const { socket } = request
-    const ahead = this.#waiting.get(socket) ?? 0
+    // Its connection has been cut off, and its other requests still come out of the parser.
+    if (socket.destroyed) return
+    const queue = this.#queueOf(socket)
     const { maxPipelined, maxAnswers } = this.#limits
-    if (ahead >= maxPipelined || this.#all >= maxAnswers) {
+    if (queue.waiting >= maxPipelined || this.#waiting >= maxAnswers) {
       this.#reject('pipelined')
       socket.destroy()
       return
     }
-    this.#waiting.set(socket, ahead + 1)
-    this.#all += 1
-    const leave = (): void => {
-      response.off('socket', onTurn)
-      socket.off('close', leave)
-      this.#all -= 1
-      this.#waiting.set(socket, (this.#waiting.get(socket) ?? 1) - 1)
-    }
-    const onTurn = (): void => {
-      leave()
+    this.#change(queue, 1)
+    response.once('socket', () => {
+      this.#change(queue, -1)
       go()
-    }
-    response.once('socket', onTurn)
-    socket.once('close', leave)
+    })
+  }
+
+  #queueOf(socket: Socket): Queue {
+    const known = this.#queues.get(socket)
+    if (known !== undefined) return known
+    const queue: Queue = { waiting: 0 }
+    this.#queues.set(socket, queue)
+    socket.once('close', () => this.#change(queue, -queue.waiting))
+    return queue
+  }
+
+  #change(queue: Queue, by: number): void {
+    queue.waiting += by
+    this.#waiting += by
   }
 }

@@ -6,11 +6,13 @@ export function dropBody(request: IncomingMessage, maxBytes: number, reject: Rej
   const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
   if (encoding === undefined && (length === undefined || length === '0')) return
   let dropped = 0
-  request.on('data', (chunk: Buffer) => {
+  const onData = (chunk: Buffer): void => {
     dropped += chunk.length
-    if (dropped <= maxBytes || request.socket.destroyed) return
+    if (dropped <= maxBytes) return
+    request.off('data', onData)
     reject('body')
     request.socket.destroySoon()
-  })
+  }
+  request.on('data', onData)
   request.on('error', () => {})
 }

@@ -244,8 +244,6 @@ class FrontDoor implements RegistryServer {
         if (exchange.state === 'unanswered') wasReset()
         this.#over(exchange, connection)
       },
-      stallMs: this.#limits.stallMs,
-      onStalled: () => reject('stalled'),
     })
     this.#begin(exchange, connection, () => {
       const problem = authorityProblem(rawHeaders)

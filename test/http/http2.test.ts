@@ -82,3 +82,24 @@ test('CONNECT is not for us', async (t) => {
   assert.equal(headers[':status'], 405)
   stream.close()
 })
+
+test('when there are too many HTTP/2 connections, the one that has been idle for longest makes room', async (t) => {
+  const { port } = await openDoor(t, { limits: { maxSessions: 2 } })
+  const connected = async (): Promise<ClientHttp2Session> => {
+    const session = connect(`http://127.0.0.1:${port}`)
+    t.after(() => session.destroy())
+    session.on('error', () => {})
+    await once(session, 'remoteSettings')
+    return session
+  }
+  const first = await connected()
+  const second = await connected()
+  const used = first.request({ ':path': '/v2/' })
+  used.resume()
+  await once(used, 'close')
+  const secondClosed = once(second, 'close')
+  const third = await connected()
+  await secondClosed
+  assert.equal(first.closed, false)
+  assert.equal(third.closed, false)
+})

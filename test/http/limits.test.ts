@@ -12,6 +12,7 @@ test('the table of limits in the documentation tells those that hold', async () 
   const lists = listLimits(LIMITS)
   const rows: [string, string][] = [
     ['connections', `${LIMITS.maxConnections}`],
+    ['HTTP/2 connections', `${LIMITS.maxSessions}`],
     [
       'answers under way',
       `${answerLimits(LIMITS).total}, of one HTTP/2 connection ${answerLimits(LIMITS).perConnection}`,

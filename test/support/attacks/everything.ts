@@ -11,7 +11,11 @@ export async function attackWithEverything(
   target: AttackTarget,
   { signal, onInPlace, holdMs = 10_000 }: HoldOptions,
 ): Promise<Report> {
-  const ended = AbortSignal.any([signal, AbortSignal.timeout(holdMs)])
+  const over = new AbortController()
+  const end = (): void => over.abort()
+  const timer = setTimeout(end, holdMs)
+  signal.addEventListener('abort', end)
+  const ended = over.signal
   const attacks = [...ATTACKS]
   const made: Record<string, number> = {}
   let next = 0
@@ -25,6 +29,11 @@ export async function attackWithEverything(
     }
   }
   onInPlace?.()
-  await Promise.all(Array.from({ length: LANES }, lane))
+  try {
+    await Promise.all(Array.from({ length: LANES }, lane))
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', end)
+  }
   return made
 }
