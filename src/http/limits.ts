@@ -41,11 +41,11 @@ export interface Limits {
 
 export const LIMITS: Limits = {
   memoryBytes: 16 * 1024 * 1024,
-  maxConnections: 2048,
-  maxSessions: 512,
+  maxConnections: 1024,
+  maxSessions: 256,
   maxAnswers: 1024,
   waitMs: 2500,
-  slowMs: 500,
+  slowMs: 300,
   maxHeaderBytes: 16 * 1024,
   headersMs: 20_000,
   requestMs: 60_000,

@@ -16,8 +16,8 @@ export interface SeatLimits extends ShareLimits {
 }
 
 /** A client that takes so many bytes has moved on. */
-const STEP = 64 * 1024
-const SWEEP_MS = 200
+const STEP = 16 * 1024
+const SWEEP_MS = 50
 /** How long a body that has begun waits for its seat again. */
 const RESUME_MS = 10_000
 

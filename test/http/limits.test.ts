@@ -23,7 +23,7 @@ test('the table of limits in the documentation tells those that hold', async () 
       `${lists.total}, of one connection ${lists.perConnection}`,
     ],
     ['memory that bodies go through', `${LIMITS.memoryBytes / MIB} MiB`],
-    ['time in which a client takes less than 64 KiB while others wait', `${LIMITS.slowMs / 1000} s`],
+    ['time in which a client takes less than 16 KiB while others wait', `${LIMITS.slowMs / 1000} s`],
     ['time in which a client takes nothing', `${LIMITS.stallMs / 1000} s`],
     ['time until the first byte of a body that is on its way', `${LIMITS.firstByteMs / 1000} s`],
     ['headers of a request', `${LIMITS.maxHeaderBytes / KIB} KiB`],

@@ -1,10 +1,10 @@
+import { constants, setPriority } from 'node:os'
 import { ATTACKS } from './all.ts'
+import type { AttackTarget, Report } from './attack.ts'
 import { attackWithEverything } from './everything.ts'
 
 /** The name of all of them. */
 const EVERYTHING = 'everything'
-
-import type { AttackTarget, Report } from './attack.ts'
 
 /** To the attacker, who ends by itself after that. */
 export interface AttackOrder {
@@ -17,6 +17,9 @@ export interface AttackOrder {
 export type AttackNews =
   | { readonly is: 'ready' | 'in place' }
   | { readonly is: 'over'; readonly report: Report }
+
+// An attacker has a machine of its own: here it gets only the processors that the agent and honest clients leave.
+setPriority(constants.priority.PRIORITY_LOW)
 
 // An attacker in a process of its own, so that its work is not the server's. Started by `attacker.ts`, or by hand:
 // node .build/test/support/attacks/attacker-program.js NAME PORT BLOB-PATH MANIFEST-PATH [HOLD-MS]
