@@ -30,10 +30,10 @@ const SUITES: readonly Suite[] = [
     name: 'fast',
     folders: ['cluster/simulation'],
     concurrency: Math.max(2, availableParallelism()),
-    deadlineMs: 600_000,
+    deadlineMs: 1_200_000,
   },
   { name: 'clients', folders: ['clients'], concurrency: 1, deadlineMs: 600_000 },
-  { name: 'chaos', folders: ['chaos'], concurrency: 1, deadlineMs: 600_000 },
+  { name: 'chaos', folders: ['chaos'], concurrency: 1, deadlineMs: 1_200_000 },
   { name: 'cluster', folders: ['cluster'], concurrency: 1, deadlineMs: 600_000 },
   { name: 'start', folders: ['start'], concurrency: 1, deadlineMs: 600_000 },
 ]

@@ -79,7 +79,8 @@ export class Answers {
     for (const exchange of this.#exchanges) {
       if (exchange.answeredAt === undefined || exchange.answeredAt > since) continue
       this.#reject('slow')
-      return this.#drop(exchange)
+      this.#drop(exchange)
+      return
     }
   }
 

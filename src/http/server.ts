@@ -67,6 +67,12 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
 }
 
 const FAREWELL_MS = 1000
+const TOO_MANY = {
+  status: 503,
+  code: 'UNAVAILABLE',
+  message: 'this agent is answering as many requests as it may; ask again in a moment',
+  headers: { 'Retry-After': 1 },
+} as const
 const WRONG_HOST = { status: 400, code: 'UNSUPPORTED' } as const
 
 /** What is known of a connection of HTTP/1.1. */
@@ -254,13 +260,8 @@ class FrontDoor implements RegistryServer {
 
   #begin(exchange: Exchange, connection: Connection | undefined, answer: () => void): void {
     if (connection !== undefined) connection.answers += 1
-    if (this.#answers.begin(exchange)) return answer()
-    refuse(exchange, {
-      status: 503,
-      code: 'UNAVAILABLE',
-      message: 'this agent is answering as many requests as it may; ask again in a moment',
-      headers: { 'Retry-After': 1 },
-    })
+    if (this.#answers.begin(exchange)) answer()
+    else refuse(exchange, TOO_MANY)
   }
 
   #over(exchange: Exchange, connection: Connection | undefined): void {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { constants, setPriority } from 'node:os'
 import { ATTACKS } from './all.ts'
 import type { AttackTarget, Report } from './attack.ts'
@@ -36,6 +37,8 @@ if (process.send === undefined) {
   }
 } else {
   const ended = new AbortController()
+  // Every connection of an attack listens to it.
+  setMaxListeners(0, ended.signal)
   process.on('disconnect', () => {
     ended.abort()
     process.exit(0)
