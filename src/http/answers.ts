@@ -41,7 +41,7 @@ export class Answers {
   /** False when there is no room for it, and its client is to be told to come back. */
   begin(exchange: Exchange): boolean {
     this.#look()
-    if (this.#share.isFull) this.#dropSlowest()
+    if (!this.#share.mayTake(exchange) && this.#share.isWithinOwn(exchange)) this.#makeRoom(exchange)
     if (this.#share.mayTake(exchange)) {
       this.#share.take(exchange)
       this.#exchanges.add(exchange)
@@ -65,7 +65,9 @@ export class Answers {
       this.#looking = undefined
       const since = performance.now() - this.#stallMs
       for (const exchange of [...this.#exchanges, ...this.#refused]) {
-        if ((exchange.waitsSince ?? Number.POSITIVE_INFINITY) > since) continue
+        // The socket's own timer sees to HTTP/1.1, and sees a part of a write move on.
+        if (exchange.protocol === 'http/1.1' || (exchange.waitsSince ?? Number.POSITIVE_INFINITY) > since)
+          continue
         this.#reject('stalled')
         this.#drop(exchange)
       }
@@ -73,15 +75,27 @@ export class Answers {
     }, this.#stallMs / LOOKS).unref()
   }
 
-  /** One that has been given whole, and that its client does not take. */
-  #dropSlowest(): void {
+  /** An answer that was given whole and is not taken, or else one of whoever has many, makes room for a newcomer. */
+  #makeRoom(newcomer: Exchange): void {
     const since = performance.now() - this.#slowMs
+    // Some may be free for clients on this machine only: then it takes an answer of another to make room for another.
+    const isFull = this.#share.isFull
+    let most = this.#share.manyFor(newcomer)
+    let found: Exchange | undefined
     for (const exchange of this.#exchanges) {
-      if (exchange.answeredAt === undefined || exchange.answeredAt > since) continue
-      this.#reject('slow')
-      this.#drop(exchange)
-      return
+      if (!isFull && exchange.client.isLocal) continue
+      if (exchange.state === 'answered' && (exchange.waitsSince ?? since) < since) {
+        found = exchange
+        break
+      }
+      const share = this.#share.shareOf(exchange)
+      if (share < most) continue
+      found = exchange
+      most = share + 1
     }
+    if (found === undefined) return
+    this.#reject('slow')
+    this.#drop(found)
   }
 
   #drop(exchange: Exchange): void {

@@ -175,8 +175,10 @@ class Outlet {
   /** While there is nothing to send, another may have the seat. */
   async without<Result>(waited: Promise<Result>): Promise<Result> {
     this.#seat.rest()
+    this.#loan.rest()
     const result = await waited
     await this.#seat.resume()
+    this.#loan.resume()
     return result
   }
 
@@ -186,10 +188,10 @@ class Outlet {
   }
 
   #send(bytes: Uint8Array, taken: () => void): void {
-    this.#seat.sending()
+    this.#seat.sending(bytes.length)
     this.#exchange.write(bytes, (error) => {
       taken()
-      this.#seat.taken(bytes.length)
+      this.#seat.taken()
       if (error) this.#broken = true
       this.#moved()
     })

@@ -37,10 +37,12 @@ export class BodyBuffers {
     return this.#pieces
   }
 
-  /** For one body. There may be as many as `mostBodies` says; seats.ts sees to that. */
+  /** For one body. There may be as many at once as `mostBodies` says, besides those that rest; seats.ts sees to that. */
   open(): Loan {
-    this.#loans += 1
     return new Loan({
+      opened: () => {
+        this.#loans += 1
+      },
       shared: (most) => this.#takeShared(most),
       spare: () => this.#spares.pop() ?? Buffer.allocUnsafeSlow(SPARE),
       counted: (change) => {
@@ -75,6 +77,7 @@ export class BodyBuffers {
 }
 
 interface Lender {
+  opened(): void
   shared(most: number): Piece | undefined
   spare(): Uint8Array
   counted(change: 1 | -1): void
@@ -87,10 +90,13 @@ export class Loan {
   #held = 0
   #spare: Uint8Array | undefined
   #spareIsOut = false
-  #isClosed = false
+  #isOpen = false
+  /** Nothing more is taken, for now or for good. */
+  #isDone = false
 
   constructor(lender: Lender) {
     this.#lender = lender
+    this.resume()
   }
 
   /** Undefined: this body holds all it may; it gets more when it has released a piece. */
@@ -106,10 +112,29 @@ export class Loan {
     })
   }
 
-  /** Given back for others once the last piece is. */
+  /** There is nothing to send for now: what it has is given back for others once the last piece is. */
+  rest(): void {
+    this.#isDone = true
+    if (this.#held === 0) this.#giveBack()
+  }
+
+  resume(): void {
+    this.#isDone = false
+    if (this.#isOpen) return
+    this.#isOpen = true
+    this.#lender.opened()
+  }
+
   close(): void {
-    this.#isClosed = true
-    if (this.#held === 0) this.#lender.closed(this.#spare)
+    this.rest()
+  }
+
+  #giveBack(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    const spare = this.#spare
+    this.#spare = undefined
+    this.#lender.closed(spare)
   }
 
   #lent(bytes: Uint8Array, giveBack: () => void): Piece {
@@ -121,7 +146,7 @@ export class Loan {
         giveBack()
         this.#held -= 1
         this.#lender.counted(-1)
-        if (this.#isClosed && this.#held === 0) this.#lender.closed(this.#spare)
+        if (this.#isDone && this.#held === 0) this.#giveBack()
       },
     }
   }

@@ -23,6 +23,7 @@ export interface ConnectionLimits {
 
 /** Every open connection. When there are too many, those that are idle go first. */
 export class Connections {
+  readonly #forLocal: number
   readonly #share: FairShare
   readonly #clientOf: (remoteAddress: string | undefined) => Client
   readonly #reject: Reject
@@ -40,6 +41,7 @@ export class Connections {
     },
   ) {
     this.#clientOf = options.clientOf
+    this.#forLocal = limits.forLocal
     this.#share = new FairShare({ ...limits, perConnection: 1 })
     this.#reject = options.reject
     this.#onClosed = options.onClosed
@@ -93,13 +95,14 @@ export class Connections {
   /** Of the address that holds the most, the one that has been idle for longest. */
   #dropIdlest(newcomer: Holder): void {
     const isGreedy = this.#share.isGreedy(newcomer)
+    // What clients on this machine hold beyond their part is for whoever comes.
+    const mayTakeLocal = this.#share.isFull && this.#share.heldOnThisMachine > this.#forLocal
     let found: Connection | undefined
     for (const connection of this.#bySocket.values()) {
       const { client, answers } = connection
       if (answers > 0) continue
       if (isGreedy && client.address !== newcomer.client.address) continue
-      // Whatever clients on this machine hold is no reason to refuse others.
-      if (client.isLocal && !newcomer.client.isLocal) continue
+      if (client.isLocal && !newcomer.client.isLocal && !mayTakeLocal) continue
       if (found === undefined || this.#goesBefore(connection, found)) found = connection
     }
     if (found === undefined) return

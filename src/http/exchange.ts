@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { constants, type ServerHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
 import { type Events, publish } from '../observe/events.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { Client } from './client.ts'
+import { whenDrained } from './drained.ts'
 import type { Sender } from './seats.ts'
 
 /** What the endpoints find out about a request, for whoever watches. */
@@ -48,7 +50,7 @@ export abstract class Exchange implements Sender {
     cacheStatus: undefined,
     error: undefined,
   }
-  protected abstract readonly protocol: 'http/1.1' | 'h2'
+  abstract readonly protocol: 'http/1.1' | 'h2'
   readonly #outgoing: Outgoing
   /** Made only for those who look at it: most answers are given before anyone could wait. */
   #gone: AbortController | undefined
@@ -60,6 +62,7 @@ export abstract class Exchange implements Sender {
   /** Writes that the client has not taken yet. */
   #out = 0
   #movedAt = 0
+  #onTaken: (() => void) | undefined
   #aborted = false
 
   constructor(
@@ -98,11 +101,6 @@ export abstract class Exchange implements Sender {
     return this.#status === 0 ? 'unanswered' : 'answering'
   }
 
-  /** When all of the answer was given, which the client may not have taken yet. */
-  get answeredAt(): number | undefined {
-    return this.#answeredAt
-  }
-
   /** Since when the client has taken nothing of what it was sent; undefined while nothing waits for it. */
   get waitsSince(): number | undefined {
     if (this.#answeredAt !== undefined) return Math.max(this.#answeredAt, this.#movedAt)
@@ -137,7 +135,14 @@ export abstract class Exchange implements Sender {
       this.#out -= 1
       this.#movedAt = performance.now()
       done(error)
+      if (this.#out === 0) this.#onTaken?.()
     })
+  }
+
+  /** Calls back once the client has taken all that was written so far. */
+  protected whenTaken(then: () => void): void {
+    if (this.#out === 0) then()
+    else this.#onTaken = then
   }
 
   finish(): void {
@@ -147,7 +152,7 @@ export abstract class Exchange implements Sender {
 
   /** Sends the headers now if they are still waiting. */
   abstract flush(): void
-  /** Ends the answer so that nobody can take what came of it for the whole. What was written before it is still sent. */
+  /** Ends the answer so that nobody can take what came of it for the whole. */
   abstract cutShort(): void
   /** Ends the answer at once, whatever of it the client has not taken yet. */
   abstract evict(): void
@@ -186,11 +191,12 @@ export class ClientGone extends Error {
 }
 
 export class Http1Exchange extends Exchange {
-  protected readonly protocol = 'http/1.1'
+  readonly protocol = 'http/1.1'
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #lastOnConnection: () => boolean
   #finished = false
+  #isEvicted = false
 
   constructor(
     request: IncomingMessage,
@@ -222,6 +228,7 @@ export class Http1Exchange extends Exchange {
   }
 
   evict(): void {
+    this.#isEvicted = true
     this.#request.socket.destroy()
   }
 
@@ -230,26 +237,28 @@ export class Http1Exchange extends Exchange {
   }
 
   protected deliveredWhole(): boolean {
-    return this.#finished && this.#request.socket.errored === null
+    return this.#finished && !this.#isEvicted && this.#request.socket.errored === null
   }
 }
 
 export class Http2Exchange extends Exchange {
-  protected readonly protocol = 'h2'
+  readonly protocol = 'h2'
   readonly #stream: ServerHttp2Stream
+  readonly #socket: Socket
 
   constructor(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
-    options: { origin: Origin; onOver: (exchange: Exchange) => void },
+    options: { origin: Origin; socket: Socket; onOver: (exchange: Exchange) => void },
   ) {
     const request = {
       method: pseudo(headers, ':method'),
       url: pseudo(headers, ':path'),
       headers,
     }
-    super(request, new Http2Outgoing(stream), options.origin, options.onOver)
+    super(request, new Http2Outgoing(stream, options.socket), options.origin, options.onOver)
     this.#stream = stream
+    this.#socket = options.socket
   }
 
   /** HTTP/2 never holds headers back. */
@@ -257,11 +266,12 @@ export class Http2Exchange extends Exchange {
 
   /** Not `close`, which ends the body first, as if that were all of it. */
   cutShort(): void {
-    this.#stream.destroy(new Error('the answer ends before its time'))
+    this.whenTaken(() => this.#stream.destroy(new Error('the answer ends before its time')))
   }
 
-  /** Destroying a stream gives back what waits behind a closed window; closing it would wait for the client. */
+  /** What its connection has taken of a stream stays in memory until it is sent, so the connection goes with it. */
   evict(): void {
+    if (this.waitsSince !== undefined) this.#socket.destroy()
     this.#stream.destroy(new Error('the client takes nothing'))
   }
 
@@ -277,9 +287,11 @@ export class Http2Exchange extends Exchange {
 /** A stream of HTTP/2, written to as if it were a response of HTTP/1.1. */
 class Http2Outgoing implements Outgoing {
   readonly #stream: ServerHttp2Stream
+  readonly #socket: Socket
 
-  constructor(stream: ServerHttp2Stream) {
+  constructor(stream: ServerHttp2Stream, socket: Socket) {
     this.#stream = stream
+    this.#socket = socket
   }
 
   writeHead(status: number, headers: OutgoingHttpHeaders): void {
@@ -288,12 +300,22 @@ class Http2Outgoing implements Outgoing {
   }
 
   write(chunk: Uint8Array, done: (error: Error | null | undefined) => void): boolean {
-    return this.#stream.write(chunk, done)
+    return this.#stream.write(chunk, (error) => {
+      if (error) whenDrained(this.#socket, () => done(error))
+      else done(error)
+    })
   }
 
   end(chunk?: Uint8Array): void {
-    if (chunk !== undefined && !this.#isOver) this.#stream.end(chunk)
-    else this.#stream.end()
+    if (chunk === undefined || this.#isOver) {
+      this.#stream.end()
+      return
+    }
+    this.#stream.end(chunk)
+    this.#stream.once('close', () => {
+      // Until then `chunk` must not be collected.
+      if (this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) whenDrained(this.#socket, () => void chunk)
+    })
   }
 
   on(event: 'close' | 'error', listener: () => void): void {

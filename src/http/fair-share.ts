@@ -17,11 +17,22 @@ export interface ShareLimits {
   readonly forLocal: number
 }
 
+/** Counts of addresses that hold nothing are kept up to so many, because most of them come again. */
+const MOST_ADDRESSES = 1024
+
+/** So many times what another would have. */
+const MANY = 4
+const MANY_AT_LEAST = 16
+
+interface Count {
+  held: number
+}
+
 /** Counts who holds how much, so that nobody takes everything from the others. */
 export class FairShare {
   readonly #limits: ShareLimits
-  readonly #byConnection = new Map<object, number>()
-  readonly #byAddress = new Map<string, number>()
+  readonly #byConnection = new WeakMap<object, Count>()
+  readonly #byAddress = new Map<string, Count>()
   #held = 0
   #heldByOthers = 0
 
@@ -33,29 +44,39 @@ export class FairShare {
     return this.#held
   }
 
+  get heldOnThisMachine(): number {
+    return this.#held - this.#heldByOthers
+  }
+
   get isFull(): boolean {
     return this.#held >= this.#limits.total
   }
 
   mayTake(holder: Holder): boolean {
-    return this.#held < this.#limits.total && this.isWithinOwn(holder)
+    if (this.isFull || !this.isWithinOwn(holder)) return false
+    const { total, forLocal } = this.#limits
+    return holder.client.isLocal || this.#heldByOthers < total - forLocal
   }
 
-  /** Its own limits leave room, whether or not the total does. */
+  /** What its connection and its address may hold leaves room, whatever others hold. */
   isWithinOwn({ client, connection }: Holder): boolean {
-    const { total, perConnection, perAddress, forLocal } = this.#limits
-    if ((this.#byConnection.get(connection) ?? 0) >= perConnection) return false
-    if (client.isLocal) return true
-    return this.#heldByOthers < total - forLocal && (this.#byAddress.get(client.address) ?? 0) < perAddress
+    const { perConnection, perAddress } = this.#limits
+    if ((this.#byConnection.get(connection)?.held ?? 0) >= perConnection) return false
+    return client.isLocal || this.heldBy(client) < perAddress
   }
 
   /** How much its rival share is: of its connection on this machine, of its address elsewhere. */
   shareOf({ client, connection }: Holder): number {
-    return (client.isLocal ? this.#byConnection.get(connection) : this.#byAddress.get(client.address)) ?? 0
+    return client.isLocal ? (this.#byConnection.get(connection)?.held ?? 0) : this.heldBy(client)
+  }
+
+  /** Who holds so much may lose some of it to this one, though it makes good use of it. */
+  manyFor(holder: Holder): number {
+    return Math.max(MANY_AT_LEAST, MANY * (this.shareOf(holder) + 1))
   }
 
   heldBy({ address }: Client): number {
-    return this.#byAddress.get(address) ?? 0
+    return this.#byAddress.get(address)?.held ?? 0
   }
 
   /** It has taken all that its own address may hold. */
@@ -63,23 +84,29 @@ export class FairShare {
     return !client.isLocal && this.heldBy(client) >= this.#limits.perAddress
   }
 
-  take({ client, connection }: Holder): void {
-    this.#held += 1
-    if (!client.isLocal) this.#heldByOthers += 1
-    this.#byConnection.set(connection, (this.#byConnection.get(connection) ?? 0) + 1)
-    this.#byAddress.set(client.address, (this.#byAddress.get(client.address) ?? 0) + 1)
+  take(holder: Holder): void {
+    this.#change(holder, 1)
   }
 
-  giveBack({ client, connection }: Holder): void {
-    this.#held -= 1
-    if (!client.isLocal) this.#heldByOthers -= 1
-    less(this.#byConnection, connection)
-    less(this.#byAddress, client.address)
+  giveBack(holder: Holder): void {
+    this.#change(holder, -1)
   }
-}
 
-function less<Key>(counts: Map<Key, number>, key: Key): void {
-  const left = (counts.get(key) ?? 0) - 1
-  if (left > 0) counts.set(key, left)
-  else counts.delete(key)
+  #change({ client, connection }: Holder, by: 1 | -1): void {
+    this.#held += by
+    if (!client.isLocal) this.#heldByOthers += by
+    const ofConnection = this.#byConnection.get(connection)
+    if (ofConnection === undefined) this.#byConnection.set(connection, { held: by })
+    else ofConnection.held += by
+    const ofAddress = this.#byAddress.get(client.address)
+    if (ofAddress !== undefined) ofAddress.held += by
+    else this.#addAddress(client.address, by)
+  }
+
+  #addAddress(address: string, held: number): void {
+    if (this.#byAddress.size >= MOST_ADDRESSES) {
+      for (const [other, count] of this.#byAddress) if (count.held === 0) this.#byAddress.delete(other)
+    }
+    this.#byAddress.set(address, { held })
+  }
 }

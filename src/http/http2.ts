@@ -6,12 +6,16 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { Socket } from 'node:net'
-import type { Limits } from './limits.ts'
+import type { Client } from './client.ts'
+import { FairShare, type Holder } from './fair-share.ts'
+import { type Limits, sessionLimits } from './limits.ts'
 import type { Reject } from './rejections.ts'
 import { SessionGuard } from './session-guard.ts'
 
 /** How often each connection is looked at for what its client sends. */
 const LOOK_MS = 250
+/** A client that has taken nothing for so long makes room for another. */
+const QUIET_MS = 1000
 /** How long a connection that was said goodbye to may stay. */
 const FAREWELL_MS = 5000
 
@@ -27,10 +31,13 @@ export interface Http2Request {
 interface Watched {
   readonly guard: SessionGuard
   readonly socket: Socket
+  readonly client: Client
   /** Streams that are open. */
   open: number
-  /** When its last stream ended, or it began. */
-  idleSince: number
+  /** Bytes that its client had taken when it was looked at last. */
+  sent: number
+  /** When a stream ended, or its client was seen to have taken more. */
+  movedAt: number
 }
 
 /** Speaks HTTP/2 on connections that someone else has accepted. */
@@ -39,11 +46,13 @@ export class Http2Speaker {
   readonly #reject: Reject
   readonly #onRequest: (request: Http2Request) => void
   readonly #server: Http2Server
+  readonly #share: FairShare
   readonly #sessions = new Map<ServerHttp2Session, Watched>()
   #looking: NodeJS.Timeout | undefined
 
   constructor(limits: Limits, reject: Reject, onRequest: (request: Http2Request) => void) {
     this.#limits = limits
+    this.#share = new FairShare(sessionLimits(limits))
     this.#reject = reject
     this.#onRequest = onRequest
     this.#server = createServer({
@@ -63,16 +72,29 @@ export class Http2Speaker {
     return this.#sessions.size
   }
 
-  speak(socket: Socket): void {
-    if (this.#sessions.size >= this.#limits.maxSessions && !this.#dropIdle()) {
+  speak(socket: Socket, client: Client): void {
+    // Without ALPN Node would take it for HTTP/1.1, and begin no session.
+    if ('alpnProtocol' in socket && socket.alpnProtocol !== 'h2') {
+      this.#reject('malformed')
+      socket.destroy()
+      return
+    }
+    const holder = { client, connection: socket }
+    if (!this.#share.mayTake(holder)) {
+      this.#reject('connections')
+      this.#dropOne(holder)
+    }
+    if (!this.#share.mayTake(holder)) {
       socket.destroy()
       return
     }
     // A client that has closed its half takes no more answers either; without this the connection would stay for good.
     socket.allowHalfOpen = false
     socket.once('end', () => socket.destroy())
-    this.#server.once('session', (session) => this.#follow(session, socket))
+    const onSession = (session: ServerHttp2Session): void => this.#follow(session, socket, client)
+    this.#server.once('session', onSession)
     this.#server.emit('connection', socket)
+    this.#server.off('session', onSession)
   }
 
   /** GOAWAY: open streams end, no new ones begin. */
@@ -80,25 +102,45 @@ export class Http2Speaker {
     for (const session of this.#sessions.keys()) session.close()
   }
 
-  /** The one that has been idle for longest makes room. False when none is idle. */
-  #dropIdle(): boolean {
-    this.#reject('connections')
-    for (const [session, { socket, open }] of this.#sessions) {
-      if (open > 0) continue
-      this.#sessions.delete(session)
-      socket.destroy()
-      return true
+  /** Of the address that has the most, one that is idle makes room, or else one whose client has taken nothing of late. */
+  #dropOne(newcomer: Holder): void {
+    const isGreedy = this.#share.isGreedy(newcomer)
+    const isFull = this.#share.isFull
+    let found: ServerHttp2Session | undefined
+    let best: Watched | undefined
+    for (const [session, watched] of this.#sessions) {
+      const { client, open, movedAt } = watched
+      if (open > 0 && performance.now() - movedAt < QUIET_MS) continue
+      if (isGreedy ? client.address !== newcomer.client.address : client.isLocal && !isFull) continue
+      if (best !== undefined && !this.#goesBefore(watched, best)) continue
+      found = session
+      best = watched
     }
-    return false
+    if (found === undefined || best === undefined) return
+    this.#forget(found, best)
+    best.socket.destroy()
   }
 
-  #follow(session: ServerHttp2Session, socket: Socket): void {
+  #goesBefore(one: Watched, other: Watched): boolean {
+    if ((one.open === 0) !== (other.open === 0)) return one.open === 0
+    const [held, heldByOther] = [this.#share.heldBy(one.client), this.#share.heldBy(other.client)]
+    if (held !== heldByOther) return held > heldByOther
+    return one.movedAt < other.movedAt
+  }
+
+  #forget(session: ServerHttp2Session, { client, socket }: Watched): void {
+    if (this.#sessions.delete(session)) this.#share.giveBack({ client, connection: socket })
+  }
+
+  #follow(session: ServerHttp2Session, socket: Socket, client: Client): void {
     const guard = new SessionGuard(socket, this.#limits, this.#reject)
-    const watched: Watched = { guard, socket, open: 0, idleSince: performance.now() }
+    const now = performance.now()
+    const watched: Watched = { guard, socket, client, open: 0, sent: 0, movedAt: now }
     this.#sessions.set(session, watched)
+    this.#share.take({ client, connection: socket })
     this.#look()
     session.on('error', ignore)
-    session.once('close', () => this.#sessions.delete(session))
+    session.once('close', () => this.#forget(session, watched))
     const onStream = (
       stream: ServerHttp2Stream,
       headers: IncomingHttpHeaders,
@@ -107,11 +149,14 @@ export class Http2Speaker {
     ): void => {
       stream.on('error', ignore)
       watched.open += 1
+      // Node keeps a stream that is reset without an error until all of its answer has been sent, which it never is.
+      stream.once('aborted', () => stream.destroy())
+      stream.once('end', () => {
+        if (stream.closed) stream.destroy()
+      })
       stream.once('close', () => {
         watched.open -= 1
-        watched.idleSince = performance.now()
-        // The one that was used last is the last in the map.
-        if (this.#sessions.delete(session)) this.#sessions.set(session, watched)
+        watched.movedAt = performance.now()
       })
       if (!guard.opened()) return
       const wasReset = (): void => guard.wasReset()
@@ -126,14 +171,17 @@ export class Http2Speaker {
       this.#looking = undefined
       for (const [session, watched] of this.#sessions) {
         watched.guard.look()
+        const { bytesWritten } = watched.socket
+        if (bytesWritten !== watched.sent) watched.movedAt = performance.now()
+        watched.sent = bytesWritten
         this.#endIdle(session, watched)
       }
       if (this.#sessions.size > 0) this.#look()
     }, LOOK_MS).unref()
   }
 
-  #endIdle(session: ServerHttp2Session, { socket, open, idleSince }: Watched): void {
-    const idleMs = performance.now() - idleSince
+  #endIdle(session: ServerHttp2Session, { socket, open, movedAt }: Watched): void {
+    const idleMs = performance.now() - movedAt
     if (open > 0 || idleMs < this.#limits.keepAliveMs) return
     if (!session.closed) session.close()
     else if (idleMs > this.#limits.keepAliveMs + FAREWELL_MS) socket.destroy()

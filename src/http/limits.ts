@@ -1,6 +1,7 @@
 import type { AnswerLimits } from './answers.ts'
 import { mostBodies } from './buffers.ts'
 import type { ConnectionLimits } from './connections.ts'
+import type { ShareLimits } from './fair-share.ts'
 import type { SeatLimits } from './seats.ts'
 
 /** What a client may take of this agent's time and memory. */
@@ -59,6 +60,8 @@ export const LIMITS: Limits = {
   certificateMs: 10_000,
 }
 
+/** So long a body waits before it gets the seat of another who has many. */
+const FAIR_MS = 1000
 /** A large list is in memory as long as it is sent. */
 const LISTS_AT_ONCE = 8
 
@@ -71,16 +74,34 @@ export function connectionLimits({ maxConnections }: Limits): ConnectionLimits {
   return shared(maxConnections)
 }
 
+export function sessionLimits({ maxSessions }: Limits): ShareLimits {
+  return { ...shared(maxSessions), perConnection: 1 }
+}
+
 export function answerLimits({ maxAnswers, maxStreams, slowMs, stallMs }: Limits): AnswerLimits {
   return { ...shared(maxAnswers), perConnection: maxStreams, slowMs, stallMs }
 }
 
 export function bodyLimits({ memoryBytes, maxAnswers, waitMs, slowMs }: Limits): SeatLimits {
   const total = mostBodies(memoryBytes)
-  return { ...shared(total), perConnection: Math.ceil(total / 4), maxWaiting: maxAnswers, waitMs, slowMs }
+  return {
+    ...shared(total),
+    perConnection: Math.ceil(total / 4),
+    maxWaiting: maxAnswers,
+    waitMs,
+    slowMs,
+    fairMs: FAIR_MS,
+  }
 }
 
 export function listLimits({ waitMs, slowMs }: Limits): SeatLimits {
   const total = LISTS_AT_ONCE
-  return { ...shared(total), perConnection: total / 2, maxWaiting: 2 * total, waitMs, slowMs }
+  return {
+    ...shared(total),
+    perConnection: total / 2,
+    maxWaiting: 2 * total,
+    waitMs,
+    slowMs,
+    fairMs: FAIR_MS,
+  }
 }

@@ -45,7 +45,16 @@ export async function receive(exchange: Exchange, reception: Reception): Promise
   try {
     await answer(exchange, route, { path, query: parseQuery(query) }, reception)
   } catch (error) {
-    fail(exchange, error, ASKED[route.kind])
+    failAtLast(exchange, error, ASKED[route.kind])
+  }
+}
+
+function failAtLast(...failed: Parameters<typeof fail>): void {
+  try {
+    fail(...failed)
+  } catch {
+    const [exchange] = failed
+    exchange.evict()
   }
 }
 

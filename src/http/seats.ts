@@ -12,18 +12,22 @@ export interface SeatLimits extends ShareLimits {
   readonly waitMs: number
   /** While others wait, a client that takes less than `STEP` in this time loses its seat. */
   readonly slowMs: number
+  /** Who has waited for so long gets the seat of another who has many, though that one moves. */
+  readonly fairMs: number
   readonly maxWaiting: number
 }
 
-/** A client that takes so many bytes has moved on. */
-const STEP = 16 * 1024
+/** So many bytes are to be taken in `slowMs`; a larger write may take as much longer. */
+const STEP = 64 * 1024
 const SWEEP_MS = 50
 /** How long a body that has begun waits for its seat again. */
 const RESUME_MS = 10_000
 
 interface Waiting {
   readonly sender: Sender
+  readonly since: number
   readonly seated: () => void
+  readonly refused: () => void
 }
 
 /**
@@ -74,7 +78,9 @@ export class Seats {
       this.#share.take(sender)
       return Promise.resolve()
     }
-    if (this.#waiting.length >= this.#limits.maxWaiting) return Promise.reject(this.#refused())
+    if (this.#waiting.length >= this.#limits.maxWaiting && !this.#dropWaiting(sender)) {
+      return Promise.reject(this.#refused())
+    }
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         clearTimeout(timer)
@@ -87,16 +93,18 @@ export class Seats {
       }
       const waiting: Waiting = {
         sender,
+        since: performance.now(),
+        refused: () => {
+          leave()
+          reject(this.#refused())
+        },
         seated: () => {
           leave()
           this.#share.take(sender)
           resolve()
         },
       }
-      const timer = setTimeout(() => {
-        leave()
-        reject(this.#refused())
-      }, waitMs)
+      const timer = setTimeout(() => waiting.refused(), waitMs)
       signal.addEventListener('abort', onAbort, { once: true })
       this.#waiting.push(waiting)
       this.#makeRoom()
@@ -106,6 +114,20 @@ export class Seats {
   #refused(): Failure {
     this.#reject('seats')
     return new Failure('busy', 'This agent is sending as many bodies as it may.', { retryAfterMs: 1000 })
+  }
+
+  /** Of those that wait, one that holds more than a newcomer does makes room for it. */
+  #dropWaiting(newcomer: Sender): boolean {
+    let found: Waiting | undefined
+    let most = this.#share.shareOf(newcomer)
+    for (const waiting of this.#waiting) {
+      const share = this.#share.shareOf(waiting.sender)
+      if (share <= most) continue
+      found = waiting
+      most = share
+    }
+    found?.refused()
+    return found !== undefined
   }
 
   /** A seat has become free: it goes to a client on this machine first, then to who holds the least. */
@@ -128,18 +150,23 @@ export class Seats {
 
   /** Takes seats from who does not need them now, then from the slowest; looks again while somebody waits. */
   #makeRoom(): void {
-    const wanted = this.#waiting.filter(({ sender }) => this.#share.isWithinOwn(sender)).length
     let leaving = 0
-    for (const seat of this.#seats) if (seat.isLeaving) leaving += 1
-    for (const seat of [...this.#seats]) {
-      if (leaving >= wanted) break
-      if (seat.yieldIfResting()) leaving += 1
-    }
-    for (; leaving < wanted; leaving += 1) {
-      const slowest = this.#slowest()
-      if (slowest === undefined) break
+    for (const seat of this.#seats) if (seat.isEvicted) leaving += 1
+    // Some may be free for those on this machine only: then it takes a seat of another to make room for another.
+    const isFull = this.#share.isFull
+    for (const waiting of [...this.#waiting]) {
+      const { sender } = waiting
+      if (!this.#waiting.includes(waiting) || !this.#share.isWithinOwn(sender)) continue
+      if (leaving > 0) {
+        leaving -= 1
+        continue
+      }
+      const mayLeave = (seat: Seat): boolean => isFull || !seat.sender.client.isLocal
+      if (this.#lent(mayLeave)) continue
+      const found = this.#slowest(mayLeave) ?? this.#greediest(waiting, mayLeave)
+      if (found === undefined) continue
       this.#reject('slow')
-      slowest.evict()
+      found.evict()
     }
     if (this.#waiting.length === 0) return
     this.#sweep ??= setTimeout(() => {
@@ -148,17 +175,36 @@ export class Seats {
     }, SWEEP_MS)
   }
 
-  #slowest(): Seat | undefined {
-    const since = performance.now() - this.#limits.slowMs
+  #lent(mayLeave: (seat: Seat) => boolean): boolean {
+    for (const seat of this.#seats) if (mayLeave(seat) && seat.yieldIfResting()) return true
+    return false
+  }
+
+  #slowest(mayLeave: (seat: Seat) => boolean): Seat | undefined {
+    const now = performance.now()
     let found: Seat | undefined
     let share = 0
     for (const seat of this.#seats) {
-      if (seat.isLeaving || seat.waitsSince > since) continue
+      if (seat.isEvicted || !seat.isSlow(now, this.#limits.slowMs) || !mayLeave(seat)) continue
       const own = this.#share.shareOf(seat.sender)
       if (found !== undefined && (own < share || (own === share && seat.waitsSince >= found.waitsSince)))
         continue
       found = seat
       share = own
+    }
+    return found
+  }
+
+  /** One of whoever has many, for who has waited long and has few. */
+  #greediest({ sender, since }: Waiting, mayLeave: (seat: Seat) => boolean): Seat | undefined {
+    if (performance.now() - since < this.#limits.fairMs) return undefined
+    let found: Seat | undefined
+    let most = this.#share.manyFor(sender)
+    for (const seat of this.#seats) {
+      const own = this.#share.shareOf(seat.sender)
+      if (seat.isEvicted || own < most || !mayLeave(seat)) continue
+      found = seat
+      most = own + 1
     }
     return found
   }
@@ -175,9 +221,8 @@ interface Room {
 export class Seat {
   readonly sender: Sender
   readonly #room: Room
-  /** Writes that the client has not taken yet. */
-  #out = 0
-  #sinceStep = 0
+  /** The sizes of the writes that the client has not taken yet. */
+  readonly #out: number[] = []
   #movedAt = 0
   #isHeld = true
   #isResting = false
@@ -192,27 +237,28 @@ export class Seat {
 
   /** Since when the client has not moved on; never, while nothing waits for it. */
   get waitsSince(): number {
-    return this.#out === 0 ? Number.POSITIVE_INFINITY : this.#movedAt
+    return this.#out.length === 0 ? Number.POSITIVE_INFINITY : this.#movedAt
   }
 
-  get isLeaving(): boolean {
-    return this.#isLeft || this.#isEvicted
+  get isEvicted(): boolean {
+    return this.#isEvicted
   }
 
-  sending(): void {
-    if (this.#out === 0) this.#movedAt = performance.now()
-    this.#out += 1
+  isSlow(now: number, slowMs: number): boolean {
+    const [next] = this.#out
+    return next !== undefined && now - this.#movedAt >= slowMs * Math.max(1, next / STEP)
   }
 
-  /** The client, or nobody any more, has taken what was sent. */
-  taken(bytes: number): void {
-    this.#out -= 1
-    this.#sinceStep += bytes
-    if (this.#sinceStep >= STEP) {
-      this.#sinceStep = 0
-      this.#movedAt = performance.now()
-    }
-    if (this.#out > 0) return
+  sending(bytes: number): void {
+    if (this.#out.length === 0) this.#movedAt = performance.now()
+    this.#out.push(bytes)
+  }
+
+  /** The client, or nobody any more, has taken what was sent first of what it had not taken yet. */
+  taken(): void {
+    this.#out.shift()
+    this.#movedAt = performance.now()
+    if (this.#out.length > 0) return
     if (this.#isLeft) this.#free()
     else if (this.#room.isWanted()) this.yieldIfResting()
   }
@@ -234,7 +280,7 @@ export class Seat {
 
   /** Whether it has given its seat up for now. */
   yieldIfResting(): boolean {
-    if (!this.#isResting || this.#out > 0 || !this.#isHeld) return false
+    if (!this.#isResting || this.#out.length > 0 || !this.#isHeld) return false
     this.#free()
     return true
   }
@@ -246,7 +292,7 @@ export class Seat {
 
   leave(): void {
     this.#isLeft = true
-    if (this.#out === 0) this.#free()
+    if (this.#out.length === 0) this.#free()
   }
 
   #free(): void {

@@ -207,7 +207,7 @@ class FrontDoor implements RegistryServer {
     socket.once('close', () => this.#fresh.delete(socket))
     const spoken: Spoken = {
       http1: () => this.#http1?.speak(socket),
-      http2: () => this.#http2.speak(socket),
+      http2: () => this.#http2.speak(socket, originOf(socket, this.#connections.of(socket)).client),
       // Go's clients open connections in advance, and would log a complaint if one of them brought them an answer.
       silent: () => socket.destroy(),
     }
@@ -246,6 +246,7 @@ class FrontDoor implements RegistryServer {
     const connection = this.#connections.of(socket)
     const exchange = new Http2Exchange(stream, headers, {
       origin: originOf(socket, connection),
+      socket,
       onOver: () => {
         if (exchange.state === 'unanswered') wasReset()
         this.#over(exchange, connection)

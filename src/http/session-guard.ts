@@ -13,6 +13,8 @@ const CREDIT_EACH_SECOND = 4 * 1024
 const CREDIT_EACH_STREAM = 8 * 1024
 /** A client opens its windows again for what it has received: by 26 bytes for each few KiB. */
 const CREDIT_EACH_BYTE_SENT = 1 / 16
+/** So many times the streams that may be open at once may be opened in one turn of the event loop. */
+const TIMES_IN_TURN = 4
 /** So many streams may be reset before their answers, whatever the others do. */
 const RESETS_AT_LEAST = 100
 /** Of what happened longer ago, less counts. */
@@ -48,10 +50,10 @@ export class SessionGuard {
     if (this.#isOver) return false
     this.#credit += CREDIT_EACH_STREAM
     this.#streams += 1
-    // Nothing is sent within a turn of the event loop, so an honest client cannot know that a stream has ended in it.
+    // Within a turn of the event loop an honest client sees the ends of few streams, if of any.
     if (this.#openedInTurn === 0) setImmediate(() => (this.#openedInTurn = 0))
     this.#openedInTurn += 1
-    if (this.#openedInTurn > this.#limits.maxStreams) return this.#end('streams')
+    if (this.#openedInTurn > TIMES_IN_TURN * this.#limits.maxStreams) return this.#end('streams')
     return this.look()
   }
 

@@ -102,7 +102,7 @@ export class Belonging {
     try {
       const { size } = await unlessAborted(this.#registry.head(want, { signal }), signal)
       const facts = await this.#store.facts(want.digest)
-      if (facts !== undefined && facts.size !== size) throw otherSize(want.digest, facts.size, size)
+      if (facts !== undefined && facts.size !== size) throw otherContent()
     } catch (thrown) {
       const failure = asFailure(thrown, 'upstream')
       if (failure.code === 'absent' || failure.code === 'denied') this.#refuse(key, failure)
@@ -177,7 +177,7 @@ export class Belonging {
   }
 }
 
-function otherSize(digest: Digest, expected: number, found: number): Failure {
-  const message = `Upstream says that ${digest} has ${found} bytes; it has ${expected}.`
-  return new Failure('corrupt', message, { expected, found })
+/** Its size is not told: it would say that this content is here, to who has no right to it. */
+function otherContent(): Failure {
+  return new Failure('absent', 'Upstream has other content there.')
 }

@@ -119,7 +119,7 @@ export class Resolution implements Resolver {
     let isGiven = false
     try {
       if (size > IN_MEMORY) {
-        const mediaType = await this.#largeManifests.use(options.signal, () => typeOf(content, options))
+        const mediaType = content.mediaType ?? (await this.#readType(content, options))
         isGiven = true
         return { digest, mediaType, size, body: content, how }
       }
@@ -236,6 +236,12 @@ export class Resolution implements Resolver {
     }
     const head = await this.#registry.head(want, options)
     return { ...head, how: { kind: 'miss', from: 'upstream', collapsed: false } }
+  }
+
+  /** Waits for all of it first: whoever has a slot must not wait for a transfer, which needs one to end. */
+  async #readType(content: Content, options: { signal: AbortSignal }): Promise<string> {
+    await content.readable(content.size - 1, options)
+    return this.#largeManifests.use(options.signal, () => typeOf(content, options))
   }
 
   /** Large manifests are described a few at a time, because each is in memory whole then. */

@@ -17,6 +17,7 @@ function seatsOf(limits: Partial<SeatLimits> = {}) {
       forLocal: 1,
       waitMs: 10_000,
       slowMs: 0,
+      fairMs: 60_000,
       maxWaiting: 3,
       ...limits,
     },
@@ -80,10 +81,10 @@ test('who gives up waiting takes nobody a seat', async () => {
 test('a seat is free only when its client has taken all that was sent', async () => {
   const { seats } = seatsOf()
   const [seat] = await fill(seats, 1)
-  seat?.sending()
+  seat?.sending(100)
   seat?.leave()
   assert.equal(seats.held, 1)
-  seat?.taken(100)
+  seat?.taken()
   assert.equal(seats.held, 0)
 })
 
@@ -123,13 +124,13 @@ test('while others wait, the slowest of those that hold the most is sent away', 
   const greedy = sender()
   const [only] = await fill(seats, 1, modest)
   const [slowest, ...rest] = await fill(seats, 3, greedy)
-  for (const seat of [only, slowest, ...rest]) seat?.sending()
+  for (const seat of [only, slowest, ...rest]) seat?.sending(100)
   const waiting = seats.take(sender(), forever)
   assert.equal(greedy.isEvicted, true)
   assert.equal(modest.isEvicted, false)
   assert.deepEqual(rejected, ['slow'])
   slowest?.leave()
-  slowest?.taken(0)
+  slowest?.taken()
   await waiting
 })
 
@@ -137,9 +138,9 @@ test('a client that takes what it is sent is not sent away', async () => {
   const { seats, rejected } = seatsOf({ slowMs: 60_000, waitMs: 1 })
   const honest = sender()
   for (const seat of await fill(seats, 4, honest)) {
-    seat.sending()
-    seat.sending()
-    seat.taken(64 * 1024)
+    seat.sending(100)
+    seat.sending(100)
+    seat.taken()
   }
   await assert.rejects(seats.take(sender(), forever), { code: 'busy' })
   assert.equal(honest.isEvicted, false)
@@ -162,7 +163,7 @@ test('a body that has nothing to send lends its seat, and gets one again', async
 test('a body that rests keeps its seat until its client has taken what was sent', async () => {
   const { seats } = seatsOf({ total: 1, forLocal: 0, slowMs: 60_000 })
   const [resting] = await fill(seats, 1)
-  resting?.sending()
+  resting?.sending(10)
   resting?.rest()
   let isSeated = false
   const waiting = seats.take(sender(), forever).then((seat) => {
@@ -171,7 +172,7 @@ test('a body that rests keeps its seat until its client has taken what was sent'
   })
   await new Promise(setImmediate)
   assert.equal(isSeated, false)
-  resting?.taken(10)
+  resting?.taken()
   ;(await waiting).leave()
   resting?.leave()
   assert.equal(seats.held, 0)
@@ -186,4 +187,56 @@ test('a body that ends while it lends its seat gives back nothing twice', async 
   assert.equal(seats.held, 1)
   other.leave()
   assert.equal(seats.held, 0)
+})
+
+test('a slow client elsewhere makes room for another elsewhere when their part is taken', async () => {
+  const { seats, rejected } = seatsOf()
+  const slow = sender('10.0.0.1')
+  const [seat] = await fill(seats, 2, slow)
+  await fill(seats, 1, sender('10.0.0.2'))
+  seat?.sending(100)
+  const waiting = seats.take(sender('10.0.0.3'), forever)
+  assert.equal(slow.isEvicted, true)
+  assert.deepEqual(rejected, ['slow'])
+  seat?.leave()
+  seat?.taken()
+  ;(await waiting).leave()
+})
+
+test('a body that was given whole, and is not taken, makes room too', async () => {
+  const { seats } = seatsOf()
+  const slow = sender()
+  for (const seat of await fill(seats, 4, slow)) {
+    seat.sending(100)
+    seat.leave()
+  }
+  const over = new AbortController()
+  const waiting = seats.take(sender(), { signal: over.signal })
+  assert.equal(slow.isEvicted, true)
+  over.abort(new Error('enough'))
+  await assert.rejects(waiting, /enough/)
+})
+
+test('who holds many seats loses one to who has waited long, though it moves', async () => {
+  const { seats } = seatsOf({ total: 20, perConnection: 20, slowMs: 60_000, fairMs: 0 })
+  const greedy = sender()
+  const taken = await fill(seats, 20, greedy)
+  for (const seat of taken) seat.sending(100)
+  const waiting = seats.take(sender(), forever)
+  assert.equal(greedy.isEvicted, true)
+  const [left] = taken
+  left?.leave()
+  left?.taken()
+  ;(await waiting).leave()
+})
+
+test('when there is no more room to wait, who holds the most stops waiting', async () => {
+  const { seats } = seatsOf({ slowMs: 60_000 })
+  const greedy = sender()
+  await fill(seats, 4, greedy)
+  const given = Array.from({ length: 3 }, () => assert.rejects(seats.take(greedy, forever), { code: 'busy' }))
+  const modest = seats.take(sender(), { signal: AbortSignal.timeout(100) })
+  await given[0]
+  await assert.rejects(modest)
+  assert.equal(seats.waiting, 2)
 })
