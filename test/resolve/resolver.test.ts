@@ -146,6 +146,23 @@ describe('a manifest', () => {
     assert.equal(registry.asked.head, 1)
   })
 
+  it('that is large and has no declared type is given to all who ask while it comes', {
+    timeout: 30_000,
+  }, async () => {
+    const { registry, resolution } = setUp()
+    const annotations = { filling: 'f'.repeat(300_000) }
+    const bytes = Buffer.from(JSON.stringify({ ...JSON.parse(manifestOf().toString()), annotations }))
+    const digest = registry.add(bytes)
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, () => resolution.manifestByDigest(alpine, digest, { signal })),
+    )
+    for (const answer of answers) {
+      assert.equal(answer.mediaType, OCI_MANIFEST)
+      assert.ok(!(answer.body instanceof Uint8Array), 'it is in memory')
+      assert.ok(Buffer.from(await bytesOf(answer, { signal })).equals(bytes))
+    }
+  })
+
   it('that the store has dropped is not answered from memory', async () => {
     const { registry, resolution, store } = setUp()
     const digest = registry.add(manifestOf(randomBytes(10)), OCI_MANIFEST)
