@@ -46,7 +46,7 @@ export const LIMITS: Limits = {
   maxSessions: 256,
   maxAnswers: 1024,
   waitMs: 2500,
-  slowMs: 300,
+  slowMs: 500,
   maxHeaderBytes: 16 * 1024,
   headersMs: 20_000,
   requestMs: 60_000,
