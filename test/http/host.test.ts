@@ -194,8 +194,10 @@ test('a request whose Host is right is answered, in every form of its target', a
 
 test('over HTTP/2 a wrong authority gets a clear 400, and the right one is answered', async (t) => {
   const { port } = await openDoor(t)
+  // Some versions of Node reset such a stream themselves, before anybody here sees it.
+  const user = await askHttp2(port, '/v2/', { headers: { ':authority': 'user@x' } })
+  assert.ok(user.status === 400 || (user.status === 0 && user.cut), `${user.status}`)
   for (const headers of [
-    { ':authority': 'user@x' },
     { ':authority': 'x:port' },
     { ':authority': '[::1' },
     { ':authority': 'x', host: 'y' },
