@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { floodFrames } from '../support/attacks/frames.ts'
 import { bombHeaders } from '../support/attacks/headers.ts'
 import { floodStreams } from '../support/attacks/streams.ts'
@@ -16,6 +17,7 @@ const STREAMS = {
 for (const kind of ['cancel', 'zero', 'overflow', 'body', 'unending'] as const) {
   testBoth(`a flood of ${STREAMS[kind]} leaves the agent serving`, {}, async (door) => {
     await withstandsFlood(door, (options) => floodStreams(door, { ...options, kind, ms: MS }))
+    if (kind === 'cancel') assert.ok(door.rejected.size > 0, 'the flood was not cut off')
   })
 }
 
@@ -24,6 +26,7 @@ const FRAMES = ['ping', 'settings', 'priority', 'window-update', 'empty-data', '
 for (const kind of FRAMES) {
   testBoth(`a flood of ${kind} frames leaves the agent serving`, {}, async (door) => {
     await withstandsFlood(door, (options) => floodFrames(door, { ...options, kind, ms: MS }))
+    if (kind === 'priority') assert.ok((door.rejected.get('frames') ?? 0) > 0, 'the flood was not cut off')
   })
 }
 

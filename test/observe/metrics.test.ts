@@ -31,6 +31,7 @@ test('every metric that the contract names is there from the first scrape on', (
     const promised: readonly [string, string][] = [
       ['leat_http_requests_total', 'counter'],
       ['leat_http_request_seconds', 'histogram'],
+      ['leat_http_rejected_total', 'counter'],
       ['leat_served_bytes_total', 'counter'],
       ['leat_fetched_bytes_total', 'counter'],
       ['leat_upstream_requests_total', 'counter'],
@@ -163,5 +164,19 @@ test('what goes from and to peers is counted, and how it ended', () => {
       assert.equal(value('leat_peer_takes_total', `outcome="${outcome}"`), 1, outcome)
     }
     assert.deepEqual(metrics.totals().peers, { in: 723, out: 50 })
+  })
+})
+
+test('clients that are refused or cut off are counted by reason, from zero on', () => {
+  withMetrics((_, read) => {
+    const count = (reason: string) =>
+      read().get('leat_http_rejected_total')?.samples.get(`leat_http_rejected_total{reason="${reason}"}`)
+    assert.equal(count('seats'), 0)
+    publish('http.rejected', { reason: 'seats' })
+    publish('http.rejected', { reason: 'seats' })
+    publish('http.rejected', { reason: 'frames' })
+    assert.equal(count('seats'), 2)
+    assert.equal(count('frames'), 1)
+    assert.equal(count('slow'), 0)
   })
 })
