@@ -45,11 +45,12 @@ export async function receive(exchange: Exchange, reception: Reception): Promise
   try {
     await answer(exchange, route, { path, query: parseQuery(query) }, reception)
   } catch (error) {
-    failAtLast(exchange, error, ASKED[route.kind])
+    failOrEvict(exchange, error, ASKED[route.kind])
   }
 }
 
-function failAtLast(...failed: Parameters<typeof fail>): void {
+/** Whoever cannot even be told of a failure is cut off. */
+function failOrEvict(...failed: Parameters<typeof fail>): void {
   try {
     fail(...failed)
   } catch {

@@ -1,6 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { StatusReport } from '../observe/report.ts'
 import { allowedBy } from '../oci/allow.ts'
 import type { Resolver } from '../resolve/answer.ts'
 import { Answers } from './answers.ts'
@@ -42,15 +43,7 @@ export interface ListenAddress {
 }
 
 /** How much of what is limited clients hold now. All of it is zero when no client is there. */
-export interface Usage {
-  readonly connections: number
-  readonly sessions: number
-  readonly answers: number
-  readonly pipelined: number
-  readonly seats: number
-  readonly waiting: number
-  readonly pieces: number
-}
+export type Usage = Omit<StatusReport['clients'], 'files'>
 
 /** The registry API on one port, in whatever protocol a client speaks. */
 export interface RegistryServer {
@@ -234,11 +227,8 @@ class FrontDoor implements RegistryServer {
         lastOnConnection: () => this.#draining || expectsWord,
       })
       talk.isBusy = true
-      this.#begin(exchange, connection, () => {
-        const problem = hostProblem(request.rawHeaders, request.httpVersionMinor)
-        if (problem === undefined) void receive(exchange, this.#reception)
-        else refuse(exchange, { ...WRONG_HOST, message: problem, headers: { Connection: 'close' } })
-      })
+      const problem = hostProblem(request.rawHeaders, request.httpVersionMinor)
+      this.#begin(exchange, connection, problem, { Connection: 'close' })
     })
   }
 
@@ -252,17 +242,20 @@ class FrontDoor implements RegistryServer {
         this.#over(exchange, connection)
       },
     })
-    this.#begin(exchange, connection, () => {
-      const problem = authorityProblem(rawHeaders)
-      if (problem === undefined) void receive(exchange, this.#reception)
-      else refuse(exchange, { ...WRONG_HOST, message: problem })
-    })
+    this.#begin(exchange, connection, authorityProblem(rawHeaders), {})
   }
 
-  #begin(exchange: Exchange, connection: Connection | undefined, answer: () => void): void {
+  /** `problem`: what is wrong with the host that it names. */
+  #begin(
+    exchange: Exchange,
+    connection: Connection | undefined,
+    problem: string | undefined,
+    headers: OutgoingHttpHeaders,
+  ): void {
     if (connection !== undefined) connection.answers += 1
-    if (this.#answers.begin(exchange)) answer()
-    else refuse(exchange, TOO_MANY)
+    if (!this.#answers.begin(exchange)) refuse(exchange, TOO_MANY)
+    else if (problem !== undefined) refuse(exchange, { ...WRONG_HOST, message: problem, headers })
+    else void receive(exchange, this.#reception)
   }
 
   #over(exchange: Exchange, connection: Connection | undefined): void {

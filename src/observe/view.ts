@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
+import type { StatusReport } from './report.ts'
 
 /** All times in milliseconds since the epoch. */
 export interface BlobView {
@@ -100,18 +101,6 @@ export interface HoldersView {
   readonly holders: readonly (PeerPlace & { readonly position: number; readonly isWhole: boolean })[]
 }
 
-/** What clients of the registry API hold of what is limited; the report says what each is. */
-export interface ClientsView {
-  readonly connections: number
-  readonly sessions: number
-  readonly answers: number
-  readonly pipelined: number
-  readonly seats: number
-  readonly waiting: number
-  readonly pieces: number
-  readonly files: number
-}
-
 /** What can be seen of a running node, for those who ask how it is doing. */
 export interface NodeView extends ContentView {
   readonly version: string
@@ -130,7 +119,7 @@ export interface NodeView extends ContentView {
     readonly evictedBytes: number
   }
   /** What clients of the registry API hold now. */
-  clients(): ClientsView
+  clients(): StatusReport['clients']
   scrub(): Promise<ScrubView>
   /** Each a sentence about what keeps this node from serving; none when it is ready. */
   unready(): readonly string[]

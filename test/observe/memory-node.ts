@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
+import type { StatusReport } from '../../src/observe/report.ts'
 import type {
   BlobView,
-  ClientsView,
   FlightView,
   HoldersView,
   NodeView,
@@ -77,7 +77,7 @@ export class MemoryNode implements NodeView {
     return { registry: this.registry, admin: '127.0.0.1:5051' }
   }
 
-  clients(): ClientsView {
+  clients(): StatusReport['clients'] {
     return {
       connections: 2,
       sessions: 1,

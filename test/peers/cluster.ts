@@ -86,10 +86,15 @@ export class Cluster {
   }
 
   ownerOf(digest: Digest): Node {
-    const owner = new Ranks(this.#live().map(({ id }) => id)).owner(digest)
-    const found = this.nodes.find(({ member }) => member?.id === owner)
-    if (found === undefined) throw new Error(`no node owns ${digest}`)
-    return found
+    const [owner] = this.ownersOf(digest, 1)
+    if (owner === undefined) throw new Error(`no node owns ${digest}`)
+    return owner
+  }
+
+  /** The first so many in rank. */
+  ownersOf(digest: Digest, count: number): readonly Node[] {
+    const ids = new Ranks(this.#live().map(({ id }) => id)).first(digest, count)
+    return ids.flatMap((id) => this.nodes.find(({ member }) => member?.id === id) ?? [])
   }
 
   /** Gone without a word. */
