@@ -5,14 +5,13 @@ import { describe, it } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import type { Repository } from '../../src/oci/repository.ts'
-import type { BlobAnswer } from '../../src/resolve/answer.ts'
 import { Failure } from '../../src/resolve/failure.ts'
 import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/resolve/freshness.ts'
-import { readAll } from '../../src/resolve/manifest-body.ts'
 import { Resolution } from '../../src/resolve/resolver.ts'
 import { MemoryCatalog } from '../support/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../support/memory-store.ts'
+import { bodyOf, until } from '../support/resolved.ts'
 import { ScriptedRegistry } from '../support/scripted-registry.ts'
 
 const mine: Repository = { registry: 'private.test', name: 'mine' }
@@ -58,19 +57,6 @@ function manifestOf(layers: readonly Uint8Array[], more: object = {}): Buffer {
 function indexOf(...manifests: Uint8Array[]): Buffer {
   const of = manifests.map((manifest) => descriptor(manifest, OCI_MANIFEST))
   return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: of }))
-}
-
-async function bodyOf({ content }: BlobAnswer): Promise<Buffer> {
-  try {
-    for (let known = 0; known < content.size; ) known = await content.readable(known, { signal })
-    return Buffer.from(await readAll((target, position) => content.read(target, position), content.size))
-  } finally {
-    await content.close()
-  }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve))
 }
 
 describe('what is stored under one name', () => {

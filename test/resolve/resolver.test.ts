@@ -3,14 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it } from 'node:test'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
-import type { BlobAnswer } from '../../src/resolve/answer.ts'
 import { Failure } from '../../src/resolve/failure.ts'
 import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/resolve/freshness.ts'
-import { bytesOf, readAll } from '../../src/resolve/manifest-body.ts'
+import { bytesOf } from '../../src/resolve/manifest-body.ts'
 import { Resolution } from '../../src/resolve/resolver.ts'
 import { MemoryCatalog } from '../support/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../support/memory-store.ts'
+import { bodyOf, until } from '../support/resolved.ts'
 import { ScriptedRegistry } from '../support/scripted-registry.ts'
 
 const alpine = { registry: 'docker.io', name: 'library/alpine' }
@@ -39,19 +39,6 @@ function manifestOf(...layers: Uint8Array[]): Buffer {
     size: layer.length,
   }))
   return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, layers: descriptors }))
-}
-
-async function bodyOf({ content }: BlobAnswer): Promise<Buffer> {
-  try {
-    for (let known = 0; known < content.size; ) known = await content.readable(known, { signal })
-    return Buffer.from(await readAll((target, position) => content.read(target, position), content.size))
-  } finally {
-    await content.close()
-  }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve))
 }
 
 describe('a blob', () => {
