@@ -1,73 +1,45 @@
-import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { dirname, join, sep } from 'node:path'
-import { run } from 'node:test'
-import { spec } from 'node:test/reporters'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { killAll, runFile } from './runner/file-process.ts'
+import { noTotals, SuiteReport, type Totals } from './runner/report.ts'
+import { SUITES, type Suite, suiteOf } from './runner/suites.ts'
 
 const USAGE = `npm test -- [WORD...] [--suite NAME]... [--require-all]
 
   WORD           run only test files whose path contains one of these words, e.g. store
-  --suite NAME   fast (no program but Node), clients (real container tools), chaos (an agent that is killed, starved
-                 and run for long), cluster (many agents, each in a network of its own), start (a fresh clone);
-                 default: all
+  --suite NAME   run only this suite; default: all
+${SUITES.map(({ name, about }) => `                   ${name.padEnd(8)} ${about}`).join('\n')}
   --require-all  a missing client is a failure and not a skip; as LEAT_REQUIRE_CLIENTS=1`
 
-interface Suite {
-  readonly name: string
-  /** Folders of test/ that are its own, unless they are an earlier one's. */
-  readonly folders: readonly string[]
-  /** Files at a time. Clients share two cores with the daemons that they start. */
-  readonly concurrency: number
-  /** For all of them; what still runs then is ended and has failed. */
-  readonly deadlineMs: number
-}
-
-const SUITES: readonly Suite[] = [
-  {
-    name: 'fast',
-    folders: ['cluster/simulation'],
-    concurrency: Math.max(2, availableParallelism()),
-    deadlineMs: 1_200_000,
-  },
-  { name: 'clients', folders: ['clients'], concurrency: 1, deadlineMs: 600_000 },
-  { name: 'chaos', folders: ['chaos'], concurrency: 1, deadlineMs: 1_200_000 },
-  { name: 'cluster', folders: ['cluster'], concurrency: 1, deadlineMs: 600_000 },
-  { name: 'start', folders: ['start'], concurrency: 1, deadlineMs: 600_000 },
-]
+/** How many lines of a failure are told once more at the end. */
+const REASON_LINES = 12
 
 const compiled = join(dirname(fileURLToPath(import.meta.url)), '..')
 const sources = join(compiled, '../test')
-
-interface Totals {
-  passed: number
-  failed: number
-  skipped: number
-  readonly missing: Set<string>
-}
 
 async function main(): Promise<number> {
   const asked = questions()
   if (asked === undefined) return 2
   if (asked.requireAll) process.env['LEAT_REQUIRE_CLIENTS'] = '1'
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      killAll()
+      process.exit(1)
+    })
+  }
   const files = testFiles().filter(
     (file) => asked.words.length === 0 || asked.words.some((word) => file.includes(word)),
   )
-  const totals: Totals = { passed: 0, failed: 0, skipped: 0, missing: new Set() }
+  const totals = noTotals()
   for (const suite of SUITES) {
     if (asked.suites.length > 0 && !asked.suites.includes(suite.name)) continue
-    const own = files.filter((file) => suiteOf(file) === suite.name)
+    const own = files.filter((file) => suiteOf(file) === suite)
     if (own.length > 0) await runSuite(suite, own, totals)
   }
-  if (totals.missing.size > 0) {
-    console.log('\nNot everything could be tested on this machine:')
-    for (const reason of totals.missing) console.log(`  ${reason}`)
-  }
-  if (totals.passed + totals.failed === 0) console.log('\nNo test ran.')
-  console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)
-  return totals.failed > 0 || totals.passed === 0 ? 1 : 0
+  tell(totals)
+  return totals.failures.length > 0 || totals.passed === 0 ? 1 : 0
 }
 
 interface Asked {
@@ -104,47 +76,38 @@ function testFiles(): string[] {
     .sort()
 }
 
-function suiteOf(file: string): string {
-  const isOf = (suite: Suite): boolean => suite.folders.some((folder) => file.startsWith(`test/${folder}/`))
-  return SUITES.find(isOf)?.name ?? 'fast'
-}
-
 async function runSuite(suite: Suite, files: readonly string[], totals: Totals): Promise<void> {
-  const sourceOf = new Map(files.map((file) => [join(compiled, file.replace(/\.ts$/, '.js')), file]))
   console.log(`\n${suite.name}: ${files.length} files`)
-  const stream = run({
-    files: [...sourceOf.keys()],
-    concurrency: suite.concurrency,
-    signal: AbortSignal.timeout(suite.deadlineMs),
-  })
-  const empty: string[] = []
-  const count = (outcome: 'passed' | 'failed', fact: Fact): void => {
-    if (fact.details.type === 'suite') return
-    // Node makes a test of the file itself when nothing in it is one, or when it cannot be loaded.
-    const source = sourceOf.get(fact.name)
-    if (source !== undefined && outcome === 'passed') {
-      empty.push(source)
-      totals.failed += 1
-      return
+  const startedAt = performance.now()
+  const before = { passed: totals.passed, failed: totals.failures.length }
+  const report = new SuiteReport(totals, { isLive: suite.concurrency === 1 })
+  const waiting = files.values()
+  const runWaiting = async (): Promise<void> => {
+    for (const file of waiting) {
+      const told = report.file(file)
+      const { silenceMs } = suite
+      const path = join(compiled, file.replace(/\.ts$/, '.js'))
+      told.end(await runFile(path, { silenceMs, onEvent: told.event }))
     }
-    if (fact.skip === undefined && fact.todo === undefined) totals[outcome] += 1
-    else totals.skipped += 1
-    if (typeof fact.skip === 'string') totals.missing.add(fact.skip)
   }
-  stream.on('test:pass', (fact) => count('passed', fact))
-  stream.on('test:fail', (fact) => count('failed', fact))
-  const report = stream.compose(new spec())
-  report.pipe(process.stdout)
-  await once(report, 'end')
-  for (const source of empty) console.log(`${source} holds no test.`)
+  await Promise.all(Array.from({ length: suite.concurrency }, runWaiting))
+  await report.end()
+  const seconds = Math.round((performance.now() - startedAt) / 1000)
+  const [passed, failed] = [totals.passed - before.passed, totals.failures.length - before.failed]
+  console.log(`${suite.name}: ${passed} passed, ${failed} failed, ${seconds} s`)
 }
 
-/** What Node says about a test or a suite of tests that has ended. */
-interface Fact {
-  readonly name: string
-  readonly skip?: string | boolean | undefined
-  readonly todo?: string | boolean | undefined
-  readonly details: { readonly type?: string | undefined }
+function tell({ passed, skipped, failures, missing }: Totals): void {
+  if (missing.size > 0) {
+    console.log('\nNot everything could be tested on this machine:')
+    for (const reason of missing) console.log(`  ${reason}`)
+  }
+  for (const { file, name, reason } of failures) {
+    console.log(`\nfailed: ${file}${name === file ? '' : `: ${name}`}`)
+    for (const line of reason.split('\n').slice(0, REASON_LINES)) console.log(`  ${line}`)
+  }
+  if (passed + failures.length === 0) console.log('\nNo test ran.')
+  console.log(`\n${passed} passed, ${failures.length} failed, ${skipped} skipped`)
 }
 
 process.exitCode = await main()

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { type FileResult, runFile } from './file-process.ts'
+import type { TestEvent } from './test-event.ts'
+
+async function runOwn(
+  name: string,
+  silenceMs = 60_000,
+): Promise<{ result: FileResult; events: TestEvent[]; output: string }> {
+  const events: TestEvent[] = []
+  const file = fileURLToPath(new URL(`./files/${name}.js`, import.meta.url))
+  const result = await runFile(file, { silenceMs, onEvent: (event) => events.push(event) })
+  const output = events.filter(({ type }) => type === 'test:stdout').map(({ data }) => data.message)
+  return { result, events, output: output.join('') }
+}
+
+function ended(events: readonly TestEvent[], type: 'test:pass' | 'test:fail'): (string | undefined)[] {
+  return events.filter((event) => event.type === type).map(({ data }) => data.name)
+}
+
+/** A process that was killed may still be listed, as one that nobody has asked about. */
+async function isRunning(pid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
+  return /^State:/m.test(status) && !/^State:\s+[ZX]/m.test(status)
+}
+
+test('a test that hangs is named, and its file ends', async () => {
+  const { result, events } = await runOwn('hangs', 5000)
+  assert.match(result.failure ?? '', /^no test of the file ended for 5 s; under way: “one that hangs”$/)
+  assert.deepEqual(ended(events, 'test:pass'), ['one that ends'])
+})
+
+test('a child that a test has left behind is killed, and its output does not hold up the file', async () => {
+  const { result, output } = await runOwn('leaves-a-child')
+  assert.equal(result.failure, undefined)
+  const pid = Number(/^child (\d+)$/m.exec(output)?.[1])
+  assert.ok(pid > 0)
+  assert.equal(await isRunning(pid), false)
+})
+
+test('a file whose process ends before its tests has failed', async () => {
+  const { result } = await runOwn('crashes')
+  assert.equal(result.failure, 'the process ended with 3, though no test failed')
+})
+
+test('a file without a test has failed', async () => {
+  const { result } = await runOwn('empty')
+  assert.equal(result.failure, 'the file holds no test')
+})
+
+test('what passed, failed and was skipped is told, with the error', async () => {
+  const { result, events } = await runOwn('fails')
+  assert.equal(result.failure, undefined)
+  assert.deepEqual(ended(events, 'test:fail'), ['one that fails', 'a suite'])
+  assert.deepEqual(ended(events, 'test:pass'), ['one that is skipped', 'one that passes'])
+  const failed = events.find(({ type, data }) => type === 'test:fail' && data.name === 'one that fails')
+  assert.match(String(failed?.data.details?.error?.cause), /1 !== 2/)
+})

@@ -1,0 +1,3 @@
+import { describe } from 'node:test'
+
+describe('a suite without a test', () => {})

@@ -1,0 +1,21 @@
+/** One event of Node's test runner, as a reporter receives it. Only what is read here is declared. */
+export interface TestEvent {
+  readonly type: string
+  readonly data: {
+    readonly name?: string
+    readonly nesting: number
+    readonly skip?: string | boolean | undefined
+    readonly todo?: string | boolean | undefined
+    readonly details?: {
+      /** Node 20 leaves it out for a test. */
+      readonly type?: string | undefined
+      readonly duration_ms?: number
+      readonly error?: Error
+    }
+    readonly message?: string
+  }
+}
+
+export function isOfSuite({ data }: TestEvent): boolean {
+  return data.details?.type === 'suite'
+}
