@@ -2,12 +2,20 @@ import { createServer, type Server, type ServerOptions } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Certificate } from './certificate.ts'
-import type { Limits } from './limits.ts'
 
 /** The server that owns the port. It speaks HTTP/1.1, to those connections that are given to `speak`. */
 export interface Http1Front {
   readonly server: Server & { setSecureContext?(certificate: Certificate): void }
   speak(socket: Socket): void
+}
+
+/** Deadlines and bounds of one connection; `Limits` says what they are for. */
+export interface Http1Limits {
+  readonly maxHeaderBytes: number
+  readonly headersMs: number
+  readonly requestMs: number
+  readonly keepAliveMs: number
+  readonly stallMs: number
 }
 
 export interface Arrivals {
@@ -18,7 +26,7 @@ export interface Arrivals {
 }
 
 export function createHttp1(
-  limits: Limits,
+  limits: Http1Limits,
   certificate: Certificate | undefined,
   { accept, hear }: Arrivals,
 ): Http1Front {

@@ -7,8 +7,7 @@ import {
 } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Client } from './client.ts'
-import { FairShare, type Holder } from './fair-share.ts'
-import { type Limits, sessionLimits } from './limits.ts'
+import { FairShare, type Holder, type ShareLimits } from './fair-share.ts'
 import type { Reject } from './rejections.ts'
 import { SessionGuard } from './session-guard.ts'
 
@@ -40,9 +39,17 @@ interface Watched {
   movedAt: number
 }
 
+/** Bounds of HTTP/2 connections; `Limits` says what they are for. */
+export interface Http2Limits {
+  readonly sessions: ShareLimits
+  readonly maxStreams: number
+  readonly maxHeaderBytes: number
+  readonly keepAliveMs: number
+}
+
 /** Speaks HTTP/2 on connections that someone else has accepted. */
 export class Http2Speaker {
-  readonly #limits: Limits
+  readonly #limits: Http2Limits
   readonly #reject: Reject
   readonly #onRequest: (request: Http2Request) => void
   readonly #server: Http2Server
@@ -50,9 +57,9 @@ export class Http2Speaker {
   readonly #sessions = new Map<ServerHttp2Session, Watched>()
   #looking: NodeJS.Timeout | undefined
 
-  constructor(limits: Limits, reject: Reject, onRequest: (request: Http2Request) => void) {
+  constructor(limits: Http2Limits, reject: Reject, onRequest: (request: Http2Request) => void) {
     this.#limits = limits
-    this.#share = new FairShare(sessionLimits(limits))
+    this.#share = new FairShare(limits.sessions)
     this.#reject = reject
     this.#onRequest = onRequest
     this.#server = createServer({

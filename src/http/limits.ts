@@ -1,7 +1,7 @@
 import type { AnswerLimits } from './answers.ts'
 import { mostBodies } from './buffers.ts'
 import type { ConnectionLimits } from './connections.ts'
-import type { ShareLimits } from './fair-share.ts'
+import type { Http2Limits } from './http2.ts'
 import type { SeatLimits } from './seats.ts'
 
 /** What a client may take of this agent's time and memory. */
@@ -74,8 +74,9 @@ export function connectionLimits({ maxConnections }: Limits): ConnectionLimits {
   return shared(maxConnections)
 }
 
-export function sessionLimits({ maxSessions }: Limits): ShareLimits {
-  return { ...shared(maxSessions), perConnection: 1 }
+export function http2Limits({ maxSessions, maxStreams, maxHeaderBytes, keepAliveMs }: Limits): Http2Limits {
+  const sessions = { ...shared(maxSessions), perConnection: 1 }
+  return { sessions, maxStreams, maxHeaderBytes, keepAliveMs }
 }
 
 export function answerLimits({ maxAnswers, maxStreams, slowMs, stallMs }: Limits): AnswerLimits {

@@ -13,7 +13,15 @@ import { type Exchange, Http1Exchange, Http2Exchange, type Origin } from './exch
 import { authorityProblem, hostProblem } from './host.ts'
 import { createHttp1, type Http1Front } from './http1.ts'
 import { type Http2Request, Http2Speaker } from './http2.ts'
-import { answerLimits, bodyLimits, connectionLimits, LIMITS, type Limits, listLimits } from './limits.ts'
+import {
+  answerLimits,
+  bodyLimits,
+  connectionLimits,
+  http2Limits,
+  LIMITS,
+  type Limits,
+  listLimits,
+} from './limits.ts'
 import { answerMalformed } from './malformed.ts'
 import { Pipeline } from './pipeline.ts'
 import { listenFor, type Spoken } from './protocol.ts'
@@ -118,7 +126,7 @@ class FrontDoor implements RegistryServer {
       onClosed: () => this.#onLess?.(),
     })
     this.#pipeline = new Pipeline(limits, reject)
-    this.#http2 = new Http2Speaker(limits, reject, (request) => this.#hearHttp2(request))
+    this.#http2 = new Http2Speaker(http2Limits(limits), reject, (request) => this.#hearHttp2(request))
   }
 
   usage(): Usage {

@@ -8,3 +8,12 @@ export function jsonObject(bytes: Uint8Array): object | undefined {
     return undefined
   }
 }
+
+/** undefined for what is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -2,7 +2,8 @@ import { type Events, publish } from '../observe/events.ts'
 import type { Want } from '../resolve/source.ts'
 import type { MemberId } from './member.ts'
 import type { Contact, Guidance, News } from './messages.ts'
-import type { Coming, Place, Table } from './table.ts'
+import type { Coming, Place } from './session.ts'
+import type { Table } from './table.ts'
 
 /** What to do to get a digest: take it from this peer; ask upstream, for all or because nobody here can help; or wait. */
 export type Course =

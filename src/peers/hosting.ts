@@ -9,7 +9,7 @@ import type { MemberId } from './member.ts'
 import { type Contact, MARKS_AT_ONCE, type News } from './messages.ts'
 import type { Order } from './order.ts'
 import { Paced } from './paced.ts'
-import type { Coming, Guest, Place } from './table.ts'
+import type { Coming, Guest, Place } from './session.ts'
 
 /** How often every gathering is looked at. */
 const TICK_MS = 250

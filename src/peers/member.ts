@@ -1,5 +1,3 @@
-import type { Word } from './tidings.ts'
-
 /** Who an agent is among its peers: stays the same when it starts again on the same data. */
 export type MemberId = string & { readonly __memberId: true }
 
@@ -26,28 +24,6 @@ export interface Member {
 /** As it is told to others: the power of two below, so that what makes no difference to them is not told. */
 export function loadOf(uploads: number): number {
   return uploads === 0 ? 0 : 2 ** Math.floor(Math.log2(uploads))
-}
-
-/** The agents that know the secret of the swarm and are there now. */
-export interface Membership {
-  readonly self: Member
-  /** All but this one. */
-  others(): readonly Member[]
-  get(id: MemberId): Member | undefined
-  /** Why it is not there any more, while that is remembered: it has said so, or was silent. */
-  departure(id: MemberId): 'left' | 'silent' | undefined
-  /** Gives back what ends the listening. */
-  onChange(listener: () => void): () => void
-  readonly hearsay: Hearsay
-}
-
-/** What members tell each other of registries. */
-export interface Hearsay {
-  /** To all. */
-  tell(word: Word): void
-  heard(who: string): Word | undefined
-  /** Something was heard of a host. Gives back what ends the listening. */
-  onHeard(listener: (host: string) => void): () => void
 }
 
 export const PEER_PROTOCOL = 2

@@ -1,6 +1,7 @@
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Member, MemberId, Membership } from './member.ts'
+import type { Member, MemberId } from './member.ts'
+import type { Membership } from './membership.ts'
 
 /** A member, since when it is there, and how many bytes it has given to this node and was given by it since. */
 export interface Entry {

@@ -7,8 +7,10 @@ import { Gossip, TICK_MS } from './gossip.ts'
 import type { Message } from './gossip-messages.ts'
 import { type Identity, memberIdOf } from './identity.ts'
 import { KEEP_ALIVE_MS, Link, type LinkEvents } from './link.ts'
-import { type Hearsay, loadOf, type Member, type MemberId, type Membership } from './member.ts'
+import { loadOf, type Member, type MemberId } from './member.ts'
+import type { Membership } from './membership.ts'
 import type { SwarmSecret } from './secret.ts'
+import type { Hearsay } from './tidings.ts'
 
 /** So many are dialed. Those that others dialed come on top; there has to be a place for whoever comes last. */
 const LINKS_TO_MAKE = 24

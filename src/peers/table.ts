@@ -4,32 +4,8 @@ import type { Dialer } from './dial.ts'
 import type { Hosting } from './hosting.ts'
 import type { Line } from './line.ts'
 import type { MemberId } from './member.ts'
-import { type Contact, Guidance, type News, parse } from './messages.ts'
-
-/** A place at an owner's table: whoever has one is told whom to take a digest from, and tells how it gets on. */
-export interface Place {
-  tell(news: News): void
-  leave(): void
-}
-
-/** Who sits there. */
-export interface Guest {
-  guided(guidance: Guidance): void
-  /** The table is gone. */
-  abandoned(): void
-}
-
-/** Who one is, where one is, and what one is at already by order of another owner. */
-export interface Coming {
-  readonly contact: Contact
-  readonly zone: string | undefined
-  readonly position: number
-  readonly from: MemberId | 'upstream' | undefined
-  /** Upstream has failed one already. */
-  readonly hasFailed?: boolean | undefined
-  /** The fastest that one has received anything of late, in bytes per second. */
-  readonly best?: number | undefined
-}
+import { type Contact, Guidance, parse } from './messages.ts'
+import type { Coming, Guest, Place } from './session.ts'
 
 /** The owner of a digest, here or elsewhere: it says who brings it from upstream, and who takes it from whom. */
 export interface Table {

@@ -1,5 +1,6 @@
 import type { Found } from './asking.ts'
-import { type Member, type Membership, PEER_PROTOCOL } from './member.ts'
+import { type Member, PEER_PROTOCOL } from './member.ts'
+import type { Membership } from './membership.ts'
 import { addressOf, type Roster } from './roster.ts'
 
 /** An agent of the swarm, as people are told of it. */

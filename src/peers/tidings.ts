@@ -18,6 +18,15 @@ export interface Quota {
   readonly windowSeconds: number | undefined
 }
 
+/** What members tell each other of registries. */
+export interface Hearsay {
+  /** To all. */
+  tell(word: Word): void
+  heard(who: string): Word | undefined
+  /** Something was heard of a host. Gives back what ends the listening. */
+  onHeard(listener: (host: string) => void): () => void
+}
+
 /** In one message. */
 export const WORDS_AT_ONCE = 4
 /** Nobody keeps a registry closed for others for longer by one word. */

@@ -2,7 +2,8 @@ import type { WarmLine } from '../observe/warm-report.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Dialer } from './dial.ts'
 import type { Line } from './line.ts'
-import { type Member, type Membership, PEER_PROTOCOL } from './member.ts'
+import { type Member, PEER_PROTOCOL } from './member.ts'
+import type { Membership } from './membership.ts'
 import { type Ask, parse, refusedBy, WarmAnswer, WarmNews } from './messages.ts'
 
 /** Images that are wanted warm, each named with its registry, and how. */

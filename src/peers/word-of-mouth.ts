@@ -1,6 +1,5 @@
-import type { Hearsay } from './member.ts'
 import type { Pseudonyms } from './pseudonyms.ts'
-import type { Word } from './tidings.ts'
+import type { Hearsay, Word } from './tidings.ts'
 
 /** Of a pseudonym: enough to be nobody else's. */
 const WHO_LENGTH = 32

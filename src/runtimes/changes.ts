@@ -1,6 +1,7 @@
 import type { HostFiles } from './host-files.ts'
+import type { Kind } from './kind.ts'
 import { type Entry, hashOf, type Ledger } from './ledger.ts'
-import { type Edit, type Kind, type Plan, urlOf, type Wanted } from './plan.ts'
+import { type Edit, type Plan, urlOf, type Wanted } from './plan.ts'
 import { originalOf, type Present } from './present.ts'
 
 /**

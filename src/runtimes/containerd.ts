@@ -10,7 +10,8 @@ import {
 import { cutOurs } from './cut-ours.ts'
 import { RuntimeFailure } from './failure.ts'
 import { certificatesIn, withMirror } from './hosts-toml.ts'
-import { type Edit, type Kind, type Plan, urlOf, type Wanted } from './plan.ts'
+import type { Kind } from './kind.ts'
+import { type Edit, type Plan, urlOf, type Wanted } from './plan.ts'
 import type { Present } from './present.ts'
 import { readToml } from './toml.ts'
 

@@ -1,7 +1,7 @@
 import { caEdits, caPlaces, trustNotes } from './certificates.ts'
 import { cutOurs } from './cut-ours.ts'
+import type { Kind } from './kind.ts'
 import { insertAt } from './marks.ts'
-import type { Kind } from './plan.ts'
 import type { Present } from './present.ts'
 import { mirrorsFor, type RegistryFile } from './registries-conf.ts'
 

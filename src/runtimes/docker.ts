@@ -1,7 +1,8 @@
 import { caEdits, caPlaces, trustNotes } from './certificates.ts'
 import { cutOurs } from './cut-ours.ts'
 import { readSettings, withDockerMirror, withoutDockerMirror } from './daemon-json.ts'
-import { type Kind, urlOf } from './plan.ts'
+import type { Kind } from './kind.ts'
+import { urlOf } from './plan.ts'
 import type { Present } from './present.ts'
 
 const PATH = '/etc/docker/daemon.json'

@@ -1,5 +1,3 @@
-import type { Present } from './present.ts'
-
 export const RUNTIMES = ['containerd', 'crio', 'docker'] as const
 export type Runtime = (typeof RUNTIMES)[number]
 
@@ -42,20 +40,10 @@ export interface Plan {
   readonly byOthers?: readonly string[]
 }
 
-/** One kind of runtime: where its settings are and what they look like. */
-export interface Kind {
-  readonly runtime: Runtime
-  /** As people call it. */
-  readonly name: string
-  /** Any of these on a host says that it is there. */
-  signs(wanted: Wanted): readonly string[]
-  plan(wanted: Wanted, present: Present): Promise<Plan>
-  /** Files in which something of ours may be that nobody remembers. */
-  places(wanted: Wanted, present: Present): Promise<readonly string[]>
+/** Takes our part out of a file that others have changed since. */
+export interface Cutter {
   /** A file without our part; undefined when nothing else is left of it. */
   cut(text: string, what: CutOptions): string | undefined
-  /** What has to be told to a running one, after these files have changed; undefined: it reads them at every pull. */
-  followUp(changed: readonly string[], present: Present): Promise<string | undefined>
 }
 
 export interface CutOptions {

@@ -1,15 +1,15 @@
 import { RuntimeFailure } from './failure.ts'
 import type { HostFiles } from './host-files.ts'
 import { type Entry, hashOf, type Ledger } from './ledger.ts'
-import type { Kind } from './plan.ts'
+import type { Cutter } from './plan.ts'
 
 /** The files of a host as they would be without us: what others have written, and what is planned on. */
 export class Present {
   readonly files: HostFiles
   readonly #ledger: Ledger
-  readonly #kind: Pick<Kind, 'cut'>
+  readonly #kind: Cutter
 
-  constructor(files: HostFiles, ledger: Ledger, kind: Pick<Kind, 'cut'>) {
+  constructor(files: HostFiles, ledger: Ledger, kind: Cutter) {
     this.files = files
     this.#ledger = ledger
     this.#kind = kind

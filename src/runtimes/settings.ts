@@ -4,8 +4,9 @@ import { crio } from './crio.ts'
 import { docker } from './docker.ts'
 import { RuntimeFailure } from './failure.ts'
 import { HostFiles } from './host-files.ts'
+import type { Kind } from './kind.ts'
 import { type Entry, Ledger } from './ledger.ts'
-import { type Kind, RUNTIMES, type Runtime, type Wanted } from './plan.ts'
+import { RUNTIMES, type Runtime, type Wanted } from './plan.ts'
 import { Present } from './present.ts'
 
 const KINDS: readonly Kind[] = [containerd, crio, docker]

@@ -1,9 +1,10 @@
 import * as v from 'valibot'
 import { type Digest, parseDigest } from '../oci/digest.ts'
+import { parseJson } from '../oci/json.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
 import type { Catalog, Heard, TagRecord } from '../resolve/catalog.ts'
 import { type Database, keysUnder, SEPARATOR } from './database.ts'
-import { holderKey, pages, parseJson, putSeen } from './entries.ts'
+import { holderKey, pages, putSeen } from './entries.ts'
 
 const StoredTag = v.object({
   digest: v.string(),

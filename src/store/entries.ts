@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { type Digest, parseDigest } from '../oci/digest.ts'
+import { parseJson } from '../oci/json.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
 import type { BlobFacts } from '../resolve/blob-store.ts'
 import { type Database, keysUnder, SEPARATOR } from './database.ts'
@@ -317,13 +318,4 @@ function decodeEntry(digest: Digest, text: string): Entry | undefined {
   if (!parsed.success) return undefined
   const { size, kind, mediaType, storedAt, origin } = parsed.output
   return { digest, size, kind, mediaType, storedAt, origin }
-}
-
-/** undefined for what is not JSON. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

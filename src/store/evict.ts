@@ -1,13 +1,24 @@
 import type { Digest } from '../oci/digest.ts'
-import type { DiskStore } from './disk.ts'
 import type { Entries, Entry } from './entries.ts'
 import type { LastUse } from './last-use.ts'
 import type { Stand } from './line.ts'
+import type { Readers } from './readers.ts'
 import type { Gone, PartialSizes, Reason } from './room.ts'
 
 /** So many blobs go at a time: then whoever waits for room is asked whether it is enough. */
 const MOST = 32
 const PAGE = 64
+
+/** The blobs of the store, as far as eviction needs them. */
+interface Evictable {
+  readonly readers: Readers
+  /** Drops those of them that are not busy. */
+  drop(entries: readonly Entry[], reason: Reason): Promise<Gone>
+  /** Somebody has it open, or it is on its way in or out. */
+  isBusy(digest: Digest): boolean
+  /** Removes what a transfer has left. False: another one goes on with it. */
+  dropPartial(digest: Digest): Promise<boolean>
+}
 
 /**
  * Chooses what goes: the blobs that were not used for longest, in their order, but nothing that is pinned or needed by
@@ -17,11 +28,11 @@ const PAGE = 64
 export class Eviction {
   readonly #entries: Entries
   readonly #lastUse: LastUse
-  readonly #blobs: DiskStore
+  readonly #blobs: Evictable
   #bytes = 0
   #isCompleted = false
 
-  constructor(entries: Entries, lastUse: LastUse, blobs: DiskStore) {
+  constructor(entries: Entries, lastUse: LastUse, blobs: Evictable) {
     this.#entries = entries
     this.#lastUse = lastUse
     this.#blobs = blobs

@@ -172,3 +172,16 @@ export function diskFailure(doing: string, cause: unknown): Failure {
   const why = cause instanceof Error ? cause.message : String(cause)
   return new Failure('disk', `${doing}: ${why}`, { cause })
 }
+
+/** Of all files in a folder and the folders in it. */
+export async function bytesIn(folder: string): Promise<number> {
+  const found = await readdir(folder, { withFileTypes: true }).catch(ignore('ENOENT', 'ENOTDIR'))
+  let bytes = 0
+  for (const entry of found ?? []) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) bytes += await bytesIn(path)
+    // Gone meanwhile is nothing.
+    else bytes += (await lstat(path).catch(ignore('ENOENT')))?.size ?? 0
+  }
+  return bytes
+}

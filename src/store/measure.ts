@@ -1,7 +1,7 @@
 import { lstat, readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '../oci/digest.ts'
-import { digestOfPartial, ignore, type Layout } from './layout.ts'
+import { bytesIn, digestOfPartial, ignore, type Layout } from './layout.ts'
 import type { Measured } from './room.ts'
 
 /** Looks at the disk: the filesystem, partials and quarantine. What is stored is known to the index. */
@@ -12,19 +12,6 @@ export async function measure(layout: Layout): Promise<Measured> {
     partialsIn(layout),
   ])
   return { total: blocks * bsize, free: bavail * bsize, quarantine, partials }
-}
-
-/** Of all files in a folder and the folders in it. */
-export async function bytesIn(folder: string): Promise<number> {
-  const found = await readdir(folder, { withFileTypes: true }).catch(ignore('ENOENT', 'ENOTDIR'))
-  let bytes = 0
-  for (const entry of found ?? []) {
-    const path = join(folder, entry.name)
-    if (entry.isDirectory()) bytes += await bytesIn(path)
-    // Gone meanwhile is nothing.
-    else bytes += (await lstat(path).catch(ignore('ENOENT')))?.size ?? 0
-  }
-  return bytes
 }
 
 async function partialsIn(layout: Layout): Promise<Measured['partials']> {

@@ -3,8 +3,8 @@ import { lstat, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path'
 import * as v from 'valibot'
 import type { Digest } from '../oci/digest.ts'
+import { parseJson } from '../oci/json.ts'
 import type { Want } from '../resolve/source.ts'
-import { parseJson } from './entries.ts'
 import { digestOfPartial, FILE_MODE, FOLDER_MODE, ignore, type Layout } from './layout.ts'
 import { OpenFile } from './open-file.ts'
 

@@ -1,8 +1,7 @@
 import { lstat, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '../oci/digest.ts'
-import { FILE_MODE, ignore, type Layout, partialName } from './layout.ts'
-import { bytesIn } from './measure.ts'
+import { bytesIn, FILE_MODE, ignore, type Layout, partialName } from './layout.ts'
 
 /** Whoever sends wrong bytes must not fill the disk with them. */
 const FILES = 8

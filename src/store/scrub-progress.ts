@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { type Digest, parseDigest } from '../oci/digest.ts'
+import { parseJson } from '../oci/json.ts'
 import type { Database } from './database.ts'
-import { parseJson } from './entries.ts'
 
 const KEY = 'scrub'
 const Stored = v.object({

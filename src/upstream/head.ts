@@ -3,8 +3,8 @@ import type { Want } from '../resolve/source.ts'
 import { pathOf } from './bring.ts'
 import { parseContentRange } from './content-range.ts'
 import type { Reply } from './exchange.ts'
-import type { UpstreamHost } from './host.ts'
 import { MANIFEST_ACCEPT, parseMediaType, refuseSchema1 } from './media-type.ts'
+import type { RegistryHost } from './question.ts'
 import { failureOfStatus } from './status.ts'
 
 /** What an answer says about the content it is for. */
@@ -20,7 +20,7 @@ export function describeReply(
 
 /** Size and type of a blob or manifest: by HEAD, else from the answer to a GET of one byte. */
 export async function headAt(
-  host: UpstreamHost,
+  host: RegistryHost,
   want: Want,
   { signal }: { signal: AbortSignal },
 ): Promise<{ size: number; mediaType: string | undefined }> {

@@ -1,4 +1,4 @@
-import type { Kind } from './exchange.ts'
+import type { Kind, Reply } from './exchange.ts'
 
 /** A question to the registry API of one host. */
 export interface Question {
@@ -11,4 +11,13 @@ export interface Question {
   /** The repository's name there, without the upstream's prefix. */
   readonly name: string
   readonly signal: AbortSignal
+}
+
+/** One registry host, as far as those need it who ask it something. */
+export interface RegistryHost {
+  readonly name: string
+  /** Any answer but 401 and 403, which are a `Failure`. */
+  ask(question: Question): Promise<Reply>
+  /** Where something of a repository is. */
+  urlOf(name: string, path: string): URL
 }

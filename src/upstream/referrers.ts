@@ -4,9 +4,9 @@ import { Failure } from '../resolve/failure.ts'
 import { MANIFEST_LIMIT } from './bring.ts'
 import type { Reply } from './exchange.ts'
 import { readWhole } from './gather.ts'
-import type { UpstreamHost } from './host.ts'
 import { MANIFEST_ACCEPT, parseMediaType } from './media-type.ts'
 import { readPages } from './pages.ts'
+import type { RegistryHost } from './question.ts'
 import { failureOfStatus } from './status.ts'
 
 const OCI_INDEX = 'application/vnd.oci.image.index.v1+json'
@@ -32,7 +32,7 @@ function fallbackTag(subject: Digest): string {
 
 /** An image index of what refers to `subject`; descriptors are kept as upstream wrote them. */
 export async function referrersAt(
-  host: UpstreamHost,
+  host: RegistryHost,
   name: string,
   subject: Digest,
   { signal }: { signal: AbortSignal },
@@ -48,7 +48,7 @@ export async function referrersAt(
 }
 
 async function fromApi(
-  host: UpstreamHost,
+  host: RegistryHost,
   name: string,
   subject: Digest,
   { signal }: { signal: AbortSignal },
@@ -75,7 +75,7 @@ async function fromApi(
 }
 
 async function fromTag(
-  host: UpstreamHost,
+  host: RegistryHost,
   name: string,
   subject: Digest,
   { signal }: { signal: AbortSignal },

@@ -5,8 +5,8 @@ import type { TagHead } from '../resolve/registry.ts'
 import { MANIFEST_LIMIT } from './bring.ts'
 import { readWhole } from './gather.ts'
 import { describeReply } from './head.ts'
-import type { UpstreamHost } from './host.ts'
 import { MANIFEST_ACCEPT } from './media-type.ts'
+import type { RegistryHost } from './question.ts'
 import { failureOfStatus } from './status.ts'
 
 /** Answers of registries that know HEAD only halfway. */
@@ -14,7 +14,7 @@ const NO_HEAD: ReadonlySet<number> = new Set([200, 400, 405, 501])
 
 /** What a tag is now: by HEAD, which costs no quota; by GET where HEAD does not tell. */
 export async function tagAt(
-  host: UpstreamHost,
+  host: RegistryHost,
   name: string,
   tag: string,
   { signal }: { signal: AbortSignal },
@@ -44,6 +44,6 @@ export async function tagAt(
   return { digest, mediaType, size: bytes.length }
 }
 
-function broken(host: UpstreamHost, what: string): Failure {
+function broken(host: RegistryHost, what: string): Failure {
   return new Failure('unavailable', `${host.name} ${what}`, { source: host.name })
 }

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { Failure } from '../resolve/failure.ts'
-import type { UpstreamHost } from './host.ts'
 import { readPages } from './pages.ts'
+import type { RegistryHost } from './question.ts'
 import { failureOfStatus } from './status.ts'
 
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
@@ -16,7 +16,7 @@ function parseTagPage(text: string): readonly string[] | undefined {
 
 /** Every tag of a repository, in ASCII order. */
 export async function tagsAt(
-  host: UpstreamHost,
+  host: RegistryHost,
   name: string,
   { signal }: { signal: AbortSignal },
 ): Promise<readonly string[]> {

@@ -6,13 +6,8 @@ import { issueCredentials } from '../../src/peers/certificate.ts'
 import type { PeerCredentials } from '../../src/peers/credentials.ts'
 import { identityOf } from '../../src/peers/identity.ts'
 import type { Lend } from '../../src/peers/lending.ts'
-import {
-  type Hearsay,
-  type Member,
-  type MemberId,
-  type Membership,
-  PEER_PROTOCOL,
-} from '../../src/peers/member.ts'
+import { type Member, type MemberId, PEER_PROTOCOL } from '../../src/peers/member.ts'
+import type { Membership } from '../../src/peers/membership.ts'
 import { PeerNetwork } from '../../src/peers/network.ts'
 import { Ranks } from '../../src/peers/owner.ts'
 import { Pace } from '../../src/peers/pace.ts'
@@ -21,6 +16,7 @@ import { PeerRegistry } from '../../src/peers/peer-registry.ts'
 import { Pieces } from '../../src/peers/pieces.ts'
 import { Pseudonyms } from '../../src/peers/pseudonyms.ts'
 import { deriveSecret, type SwarmSecret } from '../../src/peers/secret.ts'
+import type { Hearsay } from '../../src/peers/tidings.ts'
 import { Tidings, type Word } from '../../src/peers/tidings.ts'
 import { DEFAULT_POLICY, type FlightPolicy } from '../../src/resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/resolve/freshness.ts'
