@@ -8,8 +8,8 @@ import type { AttackTarget, Report } from './attack.ts'
 import type { AttackNews, AttackOrder } from './attacker-program.ts'
 
 const PROGRAM = fileURLToPath(new URL('./attacker-program.js', import.meta.url))
-const READY_MS = 10_000
-const END_MS = 10_000
+const READY_MS = 60_000
+const END_MS = 60_000
 
 /** A process that makes one attack. Ended with the test. */
 export class Attacker {
