@@ -8,6 +8,7 @@ import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/resolve/freshness.ts'
 import { Resolution } from '../../src/resolve/resolver.ts'
 import type { Lookup } from '../../src/upstream/address.ts'
+import type { UpstreamOptions } from '../../src/upstream/options.ts'
 import { createUpstreams } from '../../src/upstream/upstreams.ts'
 import { startFaultyUpstream } from '../support/faulty-upstream.ts'
 import { MemoryCatalog } from '../support/memory-catalog.ts'
@@ -51,13 +52,13 @@ const unknownToAll: Lookup = (hostname, _options, callback) => {
 async function agent(
   t: TestContext,
   registries: Readonly<Record<string, { host: string; tls: boolean }>>,
+  deadlines: UpstreamOptions['deadlines'] = {},
 ): Promise<{ port: number }> {
   const entries = Object.entries(registries).map(([namespace, { host, tls }]) => ({
     namespace,
     hosts: [host],
     tls,
   }))
-  const deadlines = { connectMs: 150, headerMs: 150, tokenMs: 150 }
   const upstreams = createUpstreams({ entries, deadlines, backoffMs: 1, lookup: unknownToAll })
   const resolver = new Resolution({
     store: new MemoryStore(),
@@ -114,7 +115,7 @@ test('why an upstream cannot be reached is not told to clients, and is told to w
   // All at once, since most of it is waiting for deadlines.
   const asking = Object.entries(ABOUT).map(async ([what, path], at) => {
     // One for each, so that no circuit opens before the last.
-    const { port } = await agent(t, registries)
+    const { port } = await agent(t, registries, { connectMs: 150, headerMs: 150 })
     const name = `x${at}`
     const answering = Object.keys(registries).map(async (registry) => {
       const isAbout = (repository?: Repository): boolean =>
