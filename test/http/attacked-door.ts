@@ -28,7 +28,7 @@ const HONEST_MS = 60_000
 /** Longer than honest clients wait: no attack ends before it is told to, and no deadline of the server ends it. */
 const HOLD_MS = 600_000
 /** An attack that is not in place by then, because it is turned away or held up, goes on as it is. */
-const IN_PLACE_MS = 1500
+const IN_PLACE_MS = 30_000
 /** When it is told to end, or ends by itself. */
 const ATTACK_END_MS = 60_000
 const LEFT_MS = 60_000

@@ -15,7 +15,11 @@ import { within } from '../support/deadline.ts'
 import { type Ask, ask, askHttp2, type Got } from './front-door.ts'
 
 const MIB = 1024 * 1024
-const GROWTH_BYTES = 96 * MIB
+/**
+ * Of attacks that would take 400 MiB to 2 GiB if each got what it asks for. Over TLS all that is written is there once
+ * more, encrypted, and how soon the allocator of the C library gives it back depends on how busy the machine is.
+ */
+const GROWTH_BYTES = { plain: 96 * MIB, tls: 256 * MIB }
 const HONEST_MS = 60_000
 /** Until it is told to leave, and longer than honest clients wait. */
 const HOLD_MS = 600_000
@@ -58,13 +62,13 @@ async function costsLittle(t: TestContext, name: string, { tls }: { tls: boolean
   try {
     await attacker.attack(name, agent, { holdMs: HOLD_MS, inPlaceMs: IN_PLACE_MS })
     await pull(agent, [200, 503])
-    await attacker.leave()
+    await attacker.kill()
   } finally {
     most = await watch.stop()
     t.diagnostic(`${mebibytes(before)}, at most ${mebibytes(most)}`)
   }
   const growth = most.rss - before.rss
-  assert.ok(growth <= GROWTH_BYTES, `${Math.round(growth / MIB)} MiB more`)
+  assert.ok(growth <= GROWTH_BYTES[tls ? 'tls' : 'plain'], `${Math.round(growth / MIB)} MiB more`)
   await descriptorsReturn(agent, before)
   await pull(agent, [200])
 }
