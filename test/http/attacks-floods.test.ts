@@ -4,7 +4,7 @@ import { bombHeaders } from '../support/attacks/headers.ts'
 import { floodStreams } from '../support/attacks/streams.ts'
 import { testBoth, withstandsFlood } from './attacked-door.ts'
 
-const MS = 500
+const MS = 300
 
 const STREAMS = {
   cancel: 'streams that are cancelled at once',
