@@ -5,7 +5,14 @@ import { basicHeader, type Credential } from './credential.ts'
 import { Credentials } from './credentials.ts'
 import type { Reply } from './exchange.ts'
 import { sayingUnlisted } from './exchange-failure.ts'
-import { canonicalNamespace, DEADLINES, describe, type Upstream, type UpstreamOptions } from './options.ts'
+import {
+  BACKOFF_MS,
+  canonicalNamespace,
+  DEADLINES,
+  describe,
+  type Upstream,
+  type UpstreamOptions,
+} from './options.ts'
 import { type Quota, readQuota } from './quota.ts'
 import { checkRealm } from './realm.ts'
 import { Tokens } from './tokens.ts'
@@ -112,6 +119,7 @@ class Visit {
       exchange: transport.small,
       userAgent: upstream.userAgent,
       deadlineMs: tokenMs,
+      backoffMs: BACKOFF_MS,
       signal,
     })
   }

@@ -47,6 +47,7 @@ export class UpstreamHost implements Source {
     transport: Transport
     lookup: Lookup | undefined
     deadlines: Deadlines
+    backoffMs: number
     commons: Commons | undefined
     signal: AbortSignal
   }) {
@@ -69,6 +70,7 @@ export class UpstreamHost implements Source {
         exchange: transport.small,
         userAgent,
         deadlineMs: options.deadlines.tokenMs,
+        backoffMs: options.backoffMs,
         signal,
       }),
       limits: this.#limits,

@@ -56,6 +56,8 @@ export interface UpstreamOptions {
   readonly tagTtlMs?: number
   readonly staleIfErrorMs?: number
   readonly deadlines?: Partial<Deadlines>
+  /** Before what has failed is asked for again, and twice as long each time after that; default: `BACKOFF_MS`. */
+  readonly backoffMs?: number
   /** Resolves the names of hosts; default: as the system does. */
   readonly lookup?: Lookup
 }
@@ -85,6 +87,8 @@ const HUB = 'docker.io'
 const HUB_NAMES: ReadonlySet<string> = new Set([HUB, 'index.docker.io', 'registry-1.docker.io'])
 
 export const DEADLINES: Deadlines = { connectMs: 5000, headerMs: 10_000, tokenMs: 10_000 }
+
+export const BACKOFF_MS = 100
 
 /** Docker Hub goes by three names and is one upstream. */
 export function canonicalNamespace(registry: string): string {

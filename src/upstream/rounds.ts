@@ -2,7 +2,6 @@ import { Failure } from '../resolve/failure.ts'
 import { pause } from './wait.ts'
 
 const ROUNDS = 3
-const BACKOFF_MS = 100
 /** A client waits for this: what takes longer is for its next request. */
 const LONGEST_WAIT_MS = 1000
 /** After that much time no further round is begun. */
@@ -22,7 +21,7 @@ function isWorthARound({ code, details }: Failure): boolean {
 export async function inRounds<Host, Answer>(
   hosts: readonly Host[],
   ask: (host: Host, options: { signal: AbortSignal }) => Promise<Answer>,
-  { signal: outer }: { signal: AbortSignal },
+  { signal: outer, backoffMs }: { signal: AbortSignal; backoffMs: number },
 ): Promise<Answer> {
   const deadline = AbortSignal.timeout(DEADLINE_MS)
   const signal = AbortSignal.any([outer, deadline])
@@ -46,7 +45,7 @@ export async function inRounds<Host, Answer>(
     const spent = performance.now() - started
     if (hopeful.length === 0 || round === ROUNDS || spent > BUDGET_MS) throw worst
     const asked = Math.max(...hopeful.map(({ details }) => details.retryAfterMs ?? 0))
-    const backoff = BACKOFF_MS * 2 ** (round - 1) * (1 + Math.random())
+    const backoff = backoffMs * 2 ** (round - 1) * (1 + Math.random())
     await pause(Math.max(asked, backoff), { signal })
   }
 }

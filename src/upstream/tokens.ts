@@ -9,7 +9,6 @@ import { parseToken, refreshForm, type Token, tokenUrl } from './token.ts'
 import { pause, unlessAborted } from './wait.ts'
 
 const TRIES = 3
-const BACKOFF_MS = 100
 const ANSWER_LIMIT = 256 * 1024
 const KEPT = 512
 /** After the token service has failed several times, that much rest before anyone asks again. */
@@ -46,15 +45,23 @@ export class Tokens {
   readonly #exchange: Exchange
   readonly #userAgent: string
   readonly #deadlineMs: number
+  readonly #backoffMs: number
   readonly #stopping: AbortSignal
   readonly #kept = new Map<string, Kept>()
   readonly #underWay = new Map<string, Promise<Kept>>()
   readonly #borrowing = new Map<string, Promise<Kept>>()
 
-  constructor(options: { exchange: Exchange; userAgent: string; deadlineMs: number; signal: AbortSignal }) {
+  constructor(options: {
+    exchange: Exchange
+    userAgent: string
+    deadlineMs: number
+    backoffMs: number
+    signal: AbortSignal
+  }) {
     this.#exchange = options.exchange
     this.#userAgent = options.userAgent
     this.#deadlineMs = options.deadlineMs
+    this.#backoffMs = options.backoffMs
     this.#stopping = options.signal
   }
 
@@ -120,7 +127,7 @@ export class Tokens {
               cause: error,
             })
           }
-          await pause(BACKOFF_MS * 2 ** (tried - 1) * (1 + Math.random()), { signal })
+          await pause(this.#backoffMs * 2 ** (tried - 1) * (1 + Math.random()), { signal })
         }
       }
     } catch (error) {

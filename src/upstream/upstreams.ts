@@ -7,6 +7,7 @@ import type { Commons, TokenWish } from './commons.ts'
 import { headAt } from './head.ts'
 import { type HostState, UpstreamHost } from './host.ts'
 import {
+  BACKOFF_MS,
   canonicalNamespace,
   DEADLINES,
   describe,
@@ -58,6 +59,7 @@ export function createUpstreams(options: UpstreamOptions, commons?: Commons): Up
 class RegistryUpstreams implements Upstreams {
   readonly #options: UpstreamOptions
   readonly #commons: Commons | undefined
+  readonly #backoffMs: number
   readonly #stopping = new AbortController()
   readonly #transports = new Map<string, Transport>()
   readonly #privacy = new Privacy()
@@ -67,6 +69,7 @@ class RegistryUpstreams implements Upstreams {
   constructor(options: UpstreamOptions, commons: Commons | undefined) {
     this.#options = options
     this.#commons = commons
+    this.#backoffMs = options.backoffMs ?? BACKOFF_MS
     for (const entry of options.entries ?? []) {
       const { namespace } = entry
       this.#configured.set(canonicalNamespace(namespace), this.#make(describe(options, namespace)))
@@ -82,22 +85,18 @@ class RegistryUpstreams implements Upstreams {
   }
 
   async tag(repository: Repository, tag: string, { signal }: { signal: AbortSignal }): Promise<TagHead> {
-    return inRounds(this.#hosts(repository), (host, within) => tagAt(host, repository.name, tag, within), {
-      signal,
-    })
+    return this.#ask(repository, (host, within) => tagAt(host, repository.name, tag, within), { signal })
   }
 
   async head(
     want: Want,
     { signal }: { signal: AbortSignal },
   ): Promise<{ size: number; mediaType: string | undefined }> {
-    return inRounds(this.#hosts(want.repository), (host, within) => headAt(host, want, within), { signal })
+    return this.#ask(want.repository, (host, within) => headAt(host, want, within), { signal })
   }
 
   async tags(repository: Repository, { signal }: { signal: AbortSignal }): Promise<readonly string[]> {
-    return inRounds(this.#hosts(repository), (host, within) => tagsAt(host, repository.name, within), {
-      signal,
-    })
+    return this.#ask(repository, (host, within) => tagsAt(host, repository.name, within), { signal })
   }
 
   async referrers(
@@ -105,9 +104,9 @@ class RegistryUpstreams implements Upstreams {
     subject: Digest,
     { signal }: { signal: AbortSignal },
   ): Promise<Uint8Array> {
-    const ask = (host: UpstreamHost, within: { signal: AbortSignal }): Promise<Uint8Array> =>
-      referrersAt(host, repository.name, subject, within)
-    return inRounds(this.#hosts(repository), ask, { signal })
+    return this.#ask(repository, (host, within) => referrersAt(host, repository.name, subject, within), {
+      signal,
+    })
   }
 
   isPrivate(repository: Repository): Promise<boolean> {
@@ -145,6 +144,14 @@ class RegistryUpstreams implements Upstreams {
     await Promise.all([...this.#transports.values()].map((transport) => transport.close()))
   }
 
+  #ask<Answer>(
+    repository: Repository,
+    ask: (host: UpstreamHost, options: { signal: AbortSignal }) => Promise<Answer>,
+    { signal }: { signal: AbortSignal },
+  ): Promise<Answer> {
+    return inRounds(this.#hosts(repository), ask, { signal, backoffMs: this.#backoffMs })
+  }
+
   #described({ registry }: Repository): Upstream {
     const namespace = canonicalNamespace(registry)
     return this.#configured.get(namespace)?.upstream ?? describe(this.#options, namespace)
@@ -171,10 +178,12 @@ class RegistryUpstreams implements Upstreams {
     const deadlines = { ...DEADLINES, ...this.#options.deadlines }
     const transport = this.#transport(upstream)
     const commons = this.#commons
+    const backoffMs = this.#backoffMs
     const { lookup } = this.#options
     const { signal } = this.#stopping
     const hosts = upstream.hosts.map(
-      (host) => new UpstreamHost({ upstream, host, transport, lookup, deadlines, commons, signal }),
+      (host) =>
+        new UpstreamHost({ upstream, host, transport, lookup, deadlines, backoffMs, commons, signal }),
     )
     return { upstream, hosts }
   }

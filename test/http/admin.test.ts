@@ -36,7 +36,7 @@ afterEach(async () => {
   reporter.close()
 })
 
-async function serve(reports: Reports = reporter, patienceMs = 15_000, host = '127.0.0.1'): Promise<number> {
+async function serve(reports: Reports = reporter, patienceMs = 60_000, host = '127.0.0.1'): Promise<number> {
   const upkeep = new Upkeep(kept, 'docker.io')
   const warming = new Warming(place)
   const server = createAdminServer({ listen: { host, port: 0 }, reports, upkeep, warming, patienceMs })
@@ -381,7 +381,7 @@ test('a page that a browser believes to come from elsewhere is refused on loopba
 })
 
 test('when it listens for others, it may be asked by any name', async () => {
-  const port = await serve(reporter, 15_000, '0.0.0.0')
+  const port = await serve(reporter, 60_000, '0.0.0.0')
   assert.equal((await get(port, '/healthz', { host: 'node-7.cluster.local:5051' })).status, 200)
 })
 
@@ -412,13 +412,13 @@ test('a report that fails is a 500 that tells nothing of it, one that hangs is a
       yield await Promise.reject(new Error('hunter2'))
     },
   }
-  const port = await serve(failing, 50)
+  const port = await serve(failing)
   for (const path of ['/metrics', '/api/v1/status']) {
     const got = await get(port, path)
     assert.equal(got.status, 500)
     assert.ok(!got.body.includes('hunter2'))
   }
-  assert.equal((await get(port, '/api/v1/why?subject=alpine')).status, 503)
+  assert.equal((await get(await serve(failing, 50), '/api/v1/why?subject=alpine')).status, 503)
   assert.equal((await get(port, '/healthz')).status, 200)
 })
 
@@ -435,10 +435,9 @@ test('a list that breaks in the middle is known not to be whole', async () => {
       yield await new Promise<never>(() => {})
     },
   }
-  const port = await serve(reports, 50)
-  const broken = await get(port, '/api/v1/blobs')
+  const broken = await get(await serve(reports), '/api/v1/blobs')
   assert.deepEqual([broken.status, broken.whole], [200, false])
-  const hanging = await get(port, '/api/v1/images').catch(() => undefined)
+  const hanging = await get(await serve(reports, 50), '/api/v1/images').catch(() => undefined)
   assert.ok(hanging === undefined || !hanging.whole)
 })
 

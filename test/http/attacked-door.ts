@@ -6,7 +6,8 @@ import { type TestContext, test } from 'node:test'
 import type { Limits } from '../../src/http/limits.ts'
 import { subscribe } from '../../src/observe/events.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
-import type { AttackOptions, AttackTarget, Report } from '../support/attacks/attack.ts'
+import type { AttackTarget, HoldOptions, Report } from '../support/attacks/attack.ts'
+import { wholeAnswer } from '../support/attacks/honest.ts'
 import { makeCertificates } from '../support/certificates.ts'
 import { pause, within } from '../support/deadline.ts'
 import {
@@ -22,13 +23,23 @@ import {
 } from './front-door.ts'
 
 const MIB = 1024 * 1024
-/** An honest client has the whole of its answer by then, or is told to come again. */
-const HONEST_MS = 10_000
+/** An honest client has the whole of its answer by then, or is told to come again: it has not been kept out. */
+const HONEST_MS = 60_000
+/** Longer than honest clients wait: no attack ends before it is told to, and no deadline of the server ends it. */
+const HOLD_MS = 600_000
 /** An attack that is not in place by then, because it is turned away or held up, goes on as it is. */
-const IN_PLACE_MS = 1500
+const IN_PLACE_MS = 30_000
 /** When it is told to end, or ends by itself. */
-const ATTACK_END_MS = 10_000
-const LEFT_MS = 10_000
+const ATTACK_END_MS = 60_000
+const LEFT_MS = 60_000
+
+const DEADLINES = {
+  headersMs: HOLD_MS,
+  requestMs: HOLD_MS,
+  silentMs: HOLD_MS,
+  keepAliveMs: HOLD_MS,
+  stallMs: HOLD_MS,
+} satisfies Partial<Limits>
 
 const LARGE = Buffer.alloc(8 * MIB, 'large')
 const MANIFEST = Buffer.alloc(3_900_000, ' ')
@@ -50,7 +61,7 @@ export function testBoth(
   body: (door: AttackedDoor) => Promise<void>,
 ): void {
   for (const transport of TRANSPORTS) {
-    test(`${name} (${transport})`, { timeout: 30_000 }, async (t) => {
+    test(`${name} (${transport})`, { timeout: 240_000 }, async (t) => {
       await body(await openAttackedDoor(t, { transport, limits }))
     })
   }
@@ -62,7 +73,10 @@ async function openAttackedDoor(
 ): Promise<AttackedDoor> {
   const certificates = transport === 'TLS' ? makeCertificates() : undefined
   const tls = certificates === undefined ? undefined : await written(t, certificates)
-  const door = await openDoor(t, { limits, ...(tls === undefined ? {} : { tls }) })
+  const door = await openDoor(t, {
+    limits: { ...DEADLINES, ...limits },
+    ...(tls === undefined ? {} : { tls }),
+  })
   const { resolver } = door
   return {
     ...door,
@@ -100,13 +114,13 @@ async function written(
   return files
 }
 
-type Attack = (options: AttackOptions) => Promise<Report>
+type Attack = (options: HoldOptions) => Promise<Report>
 
 /** Attacks, and once that is in place does `work`; then the attacker leaves. */
 async function during(attack: Attack, work: (attacking: Promise<Report>) => Promise<void>): Promise<void> {
   const over = new AbortController()
   const inPlace = new AbortController()
-  const attacking = attack({ signal: over.signal, onInPlace: () => inPlace.abort() })
+  const attacking = attack({ signal: over.signal, holdMs: HOLD_MS, onInPlace: () => inPlace.abort() })
   try {
     await Promise.race([pause(IN_PLACE_MS, inPlace.signal), attacking])
     await work(attacking)
@@ -177,17 +191,5 @@ async function answered(
     else assert.equal(codeOf(got), 'UNAVAILABLE', what)
   } finally {
     over.abort()
-  }
-}
-
-/** On a busy machine an honest client may look slow, and be cut off: it asks again. */
-async function wholeAnswer(pull: () => Promise<Got>): Promise<Got> {
-  for (let left = 3; ; left -= 1) {
-    try {
-      const got = await pull()
-      if (!got.cut || left === 0) return got
-    } catch (error) {
-      if (left === 0) throw error
-    }
   }
 }

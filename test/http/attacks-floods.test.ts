@@ -4,7 +4,7 @@ import { bombHeaders } from '../support/attacks/headers.ts'
 import { floodStreams } from '../support/attacks/streams.ts'
 import { testBoth, withstandsFlood } from './attacked-door.ts'
 
-const MS = 500
+const MS = 300
 
 const STREAMS = {
   cancel: 'streams that are cancelled at once',
@@ -16,10 +16,11 @@ const STREAMS = {
 
 for (const kind of ['cancel', 'zero', 'overflow', 'body', 'unending'] as const) {
   testBoth(`a flood of ${STREAMS[kind]} leaves the agent serving`, {}, async (door) => {
-    await withstandsFlood(door, (options) => floodStreams(door, { ...options, kind, ms: MS }))
     // Over TLS Node hands over the streams one record at a time, and answers each before it sees that it is cancelled.
     const isSeen = kind === 'cancel' && door.ca === undefined
-    if (isSeen) assert.ok(door.rejected.size > 0, 'the flood was not cut off')
+    const isEnough = (): boolean => !isSeen || door.rejected.size > 0
+    await withstandsFlood(door, (options) => floodStreams(door, { ...options, kind, ms: MS, isEnough }))
+    assert.ok(isEnough(), 'the flood was not cut off')
   })
 }
 
@@ -27,8 +28,9 @@ const FRAMES = ['ping', 'settings', 'priority', 'window-update', 'empty-data', '
 
 for (const kind of FRAMES) {
   testBoth(`a flood of ${kind} frames leaves the agent serving`, {}, async (door) => {
-    await withstandsFlood(door, (options) => floodFrames(door, { ...options, kind, ms: MS }))
-    if (kind === 'priority') assert.ok((door.rejected.get('frames') ?? 0) > 0, 'the flood was not cut off')
+    const isEnough = (): boolean => kind !== 'priority' || (door.rejected.get('frames') ?? 0) > 0
+    await withstandsFlood(door, (options) => floodFrames(door, { ...options, kind, ms: MS, isEnough }))
+    assert.ok(isEnough(), 'the flood was not cut off')
   })
 }
 

@@ -10,16 +10,21 @@ import {
   watchProcess,
 } from '../support/attacked-agent.ts'
 import { Attacker } from '../support/attacks/attacker.ts'
+import { wholeAnswer } from '../support/attacks/honest.ts'
 import { within } from '../support/deadline.ts'
 import { type Ask, ask, askHttp2, type Got } from './front-door.ts'
 
 const MIB = 1024 * 1024
-const GROWTH_BYTES = 96 * MIB
-const HONEST_MS = 3000
+/**
+ * Of attacks that would take 400 MiB to 2 GiB if each got what it asks for. Over TLS all that is written is there once
+ * more, encrypted, and how soon the allocator of the C library gives it back depends on how busy the machine is.
+ */
+const GROWTH_BYTES = { plain: 96 * MIB, tls: 256 * MIB }
+const HONEST_MS = 60_000
 /** Until it is told to leave, and longer than honest clients wait. */
-const HOLD_MS = 20_000
+const HOLD_MS = 600_000
 const IN_PLACE_MS = 3000
-const LEFT_MS = 5000
+const LEFT_MS = 60_000
 /** Connections that honest clients leave open for a moment, and the index's own files. */
 const SPARE_DESCRIPTORS = 10
 
@@ -39,7 +44,7 @@ for (const tls of [false, true]) {
     test(
       `the attack ${name} costs the agent little memory and no descriptor (${tls ? 'TLS' : 'plain'})`,
       {
-        timeout: 60_000,
+        timeout: 240_000,
       },
       (t) => costsLittle(t, name, { tls }),
     )
@@ -57,13 +62,13 @@ async function costsLittle(t: TestContext, name: string, { tls }: { tls: boolean
   try {
     await attacker.attack(name, agent, { holdMs: HOLD_MS, inPlaceMs: IN_PLACE_MS })
     await pull(agent, [200, 503])
-    await attacker.leave()
+    await attacker.kill()
   } finally {
     most = await watch.stop()
     t.diagnostic(`${mebibytes(before)}, at most ${mebibytes(most)}`)
   }
   const growth = most.rss - before.rss
-  assert.ok(growth <= GROWTH_BYTES, `${Math.round(growth / MIB)} MiB more`)
+  assert.ok(growth <= GROWTH_BYTES[tls ? 'tls' : 'plain'], `${Math.round(growth / MIB)} MiB more`)
   await descriptorsReturn(agent, before)
   await pull(agent, [200])
 }
@@ -83,7 +88,11 @@ async function answered(
   const over = new AbortController()
   const what = `${by === ask ? 'HTTP/1.1' : 'HTTP/2'} ${path.slice(0, 35)}`
   try {
-    const got = await within(HONEST_MS, what, by(port, path, { ca, signal: over.signal }))
+    const got = await within(
+      HONEST_MS,
+      what,
+      wholeAnswer(() => by(port, path, { ca, signal: over.signal })),
+    )
     assert.ok(allowed.includes(got.status) && !got.cut, `${what}: ${got.status}, cut ${got.cut}`)
     if (got.status === 200) assert.ok(got.body.equals(bytes), what)
   } finally {

@@ -44,7 +44,7 @@ export async function openDoor(
   return { resolver, server, port }
 }
 
-const UNUSED_MS = 10_000
+const UNUSED_MS = 60_000
 
 /** Nothing that is limited is held by a client any more, or the test has failed. */
 export async function unused(server: RegistryServer): Promise<void> {

@@ -44,7 +44,7 @@ test('a stream that is reset without an error gives back all that it had', async
     assert.equal(await client.status(stream), 200)
     await client.socket.send(rstStream(stream, 0))
     await client.settled()
-    const deadline = performance.now() + 10_000
+    const deadline = performance.now() + 60_000
     while (server.usage().answers + server.usage().seats + server.usage().pieces > 0) {
       assert.ok(performance.now() < deadline, JSON.stringify(server.usage()))
       await new Promise((resolve) => setImmediate(resolve))

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type ClientHttp2Session, connect, constants } from 'node:http2'
 import { type TestContext, test } from 'node:test'
-import type { Limits } from '../../src/http/limits.ts'
 import { ALPINE, askHttp2, nextEnded, openDoor } from './front-door.ts'
 
-async function openSession(t: TestContext, limits: Partial<Limits> = {}) {
-  const door = await openDoor(t, { limits })
+async function openSession(t: TestContext) {
+  const door = await openDoor(t)
   const session: ClientHttp2Session = connect(`http://127.0.0.1:${door.port}`)
   session.on('error', () => {})
   t.after(() => session.destroy())
@@ -71,7 +70,9 @@ test('a flood of streams that are opened and reset leaves the agent serving', as
 })
 
 test('an idle connection is said goodbye to', async (t) => {
-  const { session } = await openSession(t, { keepAliveMs: 20 })
+  const { port } = await openDoor(t, { limits: { keepAliveMs: 20 } })
+  const session = connect(`http://127.0.0.1:${port}`)
+  t.after(() => session.destroy())
   await once(session, 'goaway')
 })
 

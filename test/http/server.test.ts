@@ -90,7 +90,7 @@ test('draining lets a body end and closes everything idle at once', async (t) =>
   const fresh = await dial(port)
   const closings = Promise.all([untilClosed(idle), untilClosed(fresh)])
 
-  const drained = server.drain({ timeoutMs: 10_000 })
+  const drained = server.drain({ timeoutMs: 60_000 })
   await closings
   await assert.rejects(dial(port), { code: 'ECONNREFUSED' })
   growing.growTo(BYTES.length)
@@ -107,7 +107,7 @@ test('draining over HTTP/2 says goodbye and lets a body end', async (t) => {
   const stream = session.request({ ':path': PATH })
   await once(stream, 'response')
   const goodbye = once(session, 'goaway')
-  const drained = server.drain({ timeoutMs: 10_000 })
+  const drained = server.drain({ timeoutMs: 60_000 })
   await goodbye
   growing.growTo(BYTES.length)
   assert.equal(await sizeOf(stream), BYTES.length)

@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { answers, Daemon, freePort } from './daemon.ts'
 
+/** How often new ports are tried when another process has taken one since it was found to be free. */
+const MOST_STARTS = 5
+
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 
 /** The agent as users run it: a process of its own with a configuration file, on loopback ports that it keeps. */
@@ -14,9 +17,15 @@ export class AgentProcess {
 
   static async start(folder: string, config: string): Promise<AgentProcess> {
     await mkdir(folder, { recursive: true })
-    const agent = new AgentProcess(folder, await freePort(), await freePort())
-    await agent.start(config)
-    return agent
+    for (let left = MOST_STARTS - 1; ; left -= 1) {
+      const agent = new AgentProcess(folder, await freePort(), await freePort())
+      try {
+        await agent.start(config)
+        return agent
+      } catch (error) {
+        if (left === 0 || !agent.output.includes('is in use already')) throw error
+      }
+    }
   }
 
   private constructor(folder: string, port: number, adminPort: number) {

@@ -476,6 +476,8 @@ export async function startFaultyUpstream(options: { tls?: boolean } = {}): Prom
       certificates === undefined
         ? createHttp(onRequest)
         : createHttps({ key: certificates.key, cert: certificates.cert }, onRequest)
+    // A client that stands still for a moment finds the connections that it has kept.
+    server.keepAliveTimeout = 120_000
     server.on(certificates === undefined ? 'connection' : 'secureConnection', (socket: object) => {
       connectionIds.set(socket, connections)
       connections += 1

@@ -7,8 +7,11 @@ export class RawHttp1 {
   readonly #keeps: boolean
 
   /** It reads all that comes unless told otherwise; with `keep` it remembers what. */
-  static async open(target: Target, options: { reads?: boolean; keep?: boolean } = {}): Promise<RawHttp1> {
-    return new RawHttp1(await RawSocket.dial(target, 'http/1.1'), options)
+  static async open(
+    target: Target,
+    options: { reads?: boolean; keep?: boolean; patienceMs?: number } = {},
+  ): Promise<RawHttp1> {
+    return new RawHttp1(await RawSocket.dial(target, 'http/1.1', options), options)
   }
 
   private constructor(

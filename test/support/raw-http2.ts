@@ -16,7 +16,7 @@ import {
 } from './http2-frames.ts'
 import { RawSocket, type Target } from './raw-socket.ts'
 
-const FRAME_MS = 5000
+const PATIENCE_MS = 60_000
 /** Of frames that nobody has asked for yet. */
 const MOST_KEPT = 10_000
 
@@ -27,6 +27,8 @@ export interface Opening {
   readonly connectionWindow?: number | undefined
   /** Whether SETTINGS and PING are answered as they must be. */
   readonly polite?: boolean
+  /** How long the connection, and each frame that is waited for, may take. */
+  readonly patienceMs?: number
 }
 
 /** A client that says in HTTP/2 what it is told to, right or wrong, and gives no window unless it is told to. */
@@ -34,6 +36,7 @@ export class RawHttp2 {
   readonly socket: RawSocket
   readonly #target: Target
   readonly #polite: boolean
+  readonly #patienceMs: number
   readonly #reader = new FrameReader()
   readonly #kept: Frame[] = []
   readonly #waiting = new Set<{ is: (frame: Frame) => boolean; resolve: (frame: Frame) => void }>()
@@ -55,7 +58,7 @@ export class RawHttp2 {
 
   /** Sends preface and SETTINGS, and waits for nothing. */
   static async begin(target: Target, opening: Opening = {}): Promise<RawHttp2> {
-    const client = new RawHttp2(target, await RawSocket.dial(target, 'h2'), opening)
+    const client = new RawHttp2(target, await RawSocket.dial(target, 'h2', opening), opening)
     const { window, connectionWindow } = opening
     const values: Record<number, number> = { [SETTING.headerTableSize]: 0 }
     if (window !== undefined) values[SETTING.initialWindowSize] = window
@@ -65,9 +68,14 @@ export class RawHttp2 {
     return client
   }
 
-  private constructor(target: Target, socket: RawSocket, { polite = true }: Opening) {
+  private constructor(
+    target: Target,
+    socket: RawSocket,
+    { polite = true, patienceMs = PATIENCE_MS }: Opening,
+  ) {
     this.#target = target
     this.#polite = polite
+    this.#patienceMs = patienceMs
     this.socket = socket
     socket.onBytes((bytes) => {
       for (const frame of this.#reader.read(bytes)) this.#took(frame)
@@ -162,7 +170,7 @@ export class RawHttp2 {
     const gone = this.socket.ended.then(() => {
       throw new Error(`the connection was closed before ${what}`)
     })
-    return within(FRAME_MS, what, Promise.race([came, gone])).finally(() => {
+    return within(this.#patienceMs, what, Promise.race([came, gone])).finally(() => {
       if (waiter !== undefined) this.#waiting.delete(waiter)
     })
   }

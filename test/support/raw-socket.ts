@@ -3,7 +3,8 @@ import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { within } from './deadline.ts'
 
-const DIAL_MS = 5000
+/** A connection that takes longer fails. */
+const DIAL_MS = 60_000
 
 /** Where a server listens on 127.0.0.1. With an authority it speaks TLS. */
 export interface Target {
@@ -24,10 +25,14 @@ export class RawSocket {
   #error: NodeJS.ErrnoException | undefined
 
   /** Fails when the server does not take the connection. */
-  static async dial(target: Target, protocol: 'h2' | 'http/1.1'): Promise<RawSocket> {
+  static async dial(
+    target: Target,
+    protocol: 'h2' | 'http/1.1',
+    { patienceMs = DIAL_MS }: { patienceMs?: number | undefined } = {},
+  ): Promise<RawSocket> {
     const tcp = connect({ host: '127.0.0.1', port: target.port, allowHalfOpen: true, noDelay: true })
     try {
-      await within(DIAL_MS, 'a connection', once(tcp, 'connect'))
+      await within(patienceMs, 'a connection', once(tcp, 'connect'))
       if (target.ca === undefined) return new RawSocket(tcp, tcp)
       const tls = connectTls({
         socket: tcp,
@@ -37,7 +42,7 @@ export class RawSocket {
       })
       // It says that it is broken once more while the handshake is given up.
       tls.on('error', () => {})
-      await within(DIAL_MS, 'a TLS handshake', Promise.race([once(tls, 'secureConnect'), failed(tls)]))
+      await within(patienceMs, 'a TLS handshake', Promise.race([once(tls, 'secureConnect'), failed(tls)]))
       return new RawSocket(tcp, tls)
     } catch (error) {
       tcp.on('error', () => {})

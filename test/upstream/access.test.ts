@@ -256,11 +256,10 @@ for (const [what, fault, code] of [
   ['is busy', { status: 429, headers: { 'retry-after': '7' } }, 'busy'],
   ['does not exist', { status: 404 }, 'denied'],
   ['sends something else', { status: 200, body: '<html>' }, 'unavailable'],
-  ['sends nothing', { silent: true }, 'unavailable'],
   ['sends too much', { status: 200, body: 'x'.repeat(300_000) }, 'too-large'],
 ] as const) {
   test(`a token service that ${what} is a failure`, async (t) => {
-    const { server, bring } = await open(t, {}, { deadlines: { tokenMs: 700 } })
+    const { server, bring } = await open(t)
     const digest = server.addBlob(BYTES)
     server.requireBearer()
     server.fault('/token', fault)
@@ -268,6 +267,17 @@ for (const [what, fault, code] of [
     assert.ok(server.count('/token') <= 3)
   })
 }
+
+test('a token service that sends nothing is a failure at the deadline', async (t) => {
+  const { server, bring } = await open(t, {}, { deadlines: { tokenMs: 50 } })
+  const digest = server.addBlob(BYTES)
+  server.requireBearer()
+  server.fault('/token', { silent: true })
+  await assert.rejects(bring(digest, new MemoryIntake()), {
+    code: 'unavailable',
+    message: /no token within 50 ms/,
+  })
+})
 
 test('a realm in our own network is not asked on a whim of the registry', async (t) => {
   const stranger = await startFaultyUpstream()

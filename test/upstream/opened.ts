@@ -28,7 +28,7 @@ export async function open(
   const server = await startFaultyUpstream({ tls })
   t.after(() => server.close())
   const entries = [{ namespace: server.host, tls, acceptInvalidCerts: tls, ...entry }]
-  const upstreams = createUpstreams({ ...others, entries }, commons)
+  const upstreams = createUpstreams({ backoffMs: 1, ...others, entries }, commons)
   t.after(() => upstreams.close())
   const repository = { registry: entry.namespace ?? server.host, name: 'team/app' }
   const controller = new AbortController()

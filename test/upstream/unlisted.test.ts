@@ -3,11 +3,12 @@ import type { LookupAddress } from 'node:dns'
 import { createServer } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import type { Repository } from '../../src/oci/repository.ts'
+import { Failure } from '../../src/resolve/failure.ts'
 import { ANYWHERE, type Lookup, mayReach } from '../../src/upstream/address.ts'
 import { examineUpstreams } from '../../src/upstream/examine.ts'
 import { type Exchange, type Reply, ReplyHeaders, type Request } from '../../src/upstream/exchange.ts'
 import { UpstreamHost } from '../../src/upstream/host.ts'
-import { DEADLINES, describe, type UpstreamOptions } from '../../src/upstream/options.ts'
+import { BACKOFF_MS, DEADLINES, describe, type UpstreamOptions } from '../../src/upstream/options.ts'
 import { Transport } from '../../src/upstream/transport.ts'
 import { createUpstreams } from '../../src/upstream/upstreams.ts'
 import { sha256, startFaultyUpstream } from '../support/faulty-upstream.ts'
@@ -44,14 +45,24 @@ function answering(...answers: readonly (readonly string[])[]): { lookup: Lookup
     const answer = answers[Math.min(asked, answers.length - 1)] ?? []
     asked += 1
     const found = answer.map((address): LookupAddress => ({ address, family: address.includes(':') ? 6 : 4 }))
-    setImmediate(() => callback(null, found))
+    // Before any timer, so that no deadline for the connection runs out first.
+    process.nextTick(() => callback(null, found))
   }
   return { lookup, asked: () => asked }
 }
 
-/** Every kind of question to a registry, each to its end; the failures' codes and words. */
-async function askEverything(registry: string, options: UpstreamOptions = {}) {
-  const upstreams = createUpstreams({ deadlines: { connectMs: 500 }, ...options })
+interface Refusal {
+  readonly code: unknown
+  readonly message: unknown
+  readonly source: unknown
+}
+
+/** Every kind of question to a registry, each to its end or all `atOnce`; the failures' codes and words, in order. */
+async function askEverything(
+  registry: string,
+  { atOnce = false, ...options }: UpstreamOptions & { atOnce?: boolean } = {},
+): Promise<readonly Refusal[]> {
+  const upstreams = createUpstreams({ deadlines: { connectMs: 50 }, backoffMs: 1, ...options })
   const repository: Repository = { registry, name: 'x' }
   const want = { digest: DIGEST, kind: 'blob', repository } as const
   const bring = (kind: 'blob' | 'manifest'): Promise<void> => {
@@ -59,25 +70,32 @@ async function askEverything(registry: string, options: UpstreamOptions = {}) {
     assert.ok(source)
     return source.bring({ ...want, kind }, new MemoryIntake(), { signal })
   }
-  const failures: { code: unknown; message: unknown; source: unknown }[] = []
+  const questions = [
+    () => upstreams.tag(repository, 'v1', { signal }),
+    () => upstreams.head(want, { signal }),
+    () => upstreams.tags(repository, { signal }),
+    () => upstreams.referrers(repository, DIGEST, { signal }),
+    () => bring('blob'),
+    () => bring('manifest'),
+  ]
   try {
-    for (const ask of [
-      () => upstreams.tag(repository, 'v1', { signal }),
-      () => upstreams.head(want, { signal }),
-      () => upstreams.tags(repository, { signal }),
-      () => upstreams.referrers(repository, DIGEST, { signal }),
-      () => bring('blob'),
-      () => bring('manifest'),
-    ]) {
-      await assert.rejects(ask, (error: Error & { code?: unknown; details?: { source?: unknown } }) => {
-        failures.push({ code: error.code, message: error.message, source: error.details?.source })
-        return true
-      })
-    }
+    if (atOnce) return await Promise.all(questions.map(refusalOf))
+    const refusals: Refusal[] = []
+    for (const ask of questions) refusals.push(await refusalOf(ask))
+    return refusals
   } finally {
     await upstreams.close()
   }
-  return failures
+}
+
+async function refusalOf(ask: () => Promise<unknown>): Promise<Refusal> {
+  try {
+    await ask()
+  } catch (error) {
+    assert.ok(error instanceof Failure, String(error))
+    return { code: error.code, message: error.message, source: error.details.source }
+  }
+  return assert.fail('it was answered')
 }
 
 const REFUSED = {
@@ -125,7 +143,7 @@ test('a name that leads elsewhere the second time is not followed', async (t) =>
 test('of several addresses only those that may be are contacted', async (t) => {
   const { port, seen } = await listener(t)
   const { lookup } = answering(['127.0.0.1', '2e00::1'])
-  for (const { code } of await askEverything(`both.example:${port}`, { lookup })) {
+  for (const { code } of await askEverything(`both.example:${port}`, { lookup, atOnce: true })) {
     assert.ok(code === 'unavailable' || code === 'busy', String(code))
   }
   assert.equal(seen(), 0)
@@ -240,6 +258,7 @@ async function led(
     transport,
     lookup,
     deadlines: DEADLINES,
+    backoffMs: BACKOFF_MS,
     commons: undefined,
     signal,
   })

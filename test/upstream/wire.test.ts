@@ -58,8 +58,8 @@ async function lab(
   const wire = new Wire({
     secureContext: undefined,
     rejectUnauthorized: true,
-    connectMs: 1000,
-    headerMs: 1000,
+    connectMs: 60_000,
+    headerMs: 60_000,
     otherwise,
     ...options,
   })
@@ -324,8 +324,8 @@ test('what a TLS socket has decrypted before anyone wants the body is kept', asy
   const wire = new Wire({
     secureContext: undefined,
     rejectUnauthorized: false,
-    connectMs: 1000,
-    headerMs: 1000,
+    connectMs: 60_000,
+    headerMs: 60_000,
     otherwise: () => Promise.reject(new Error('passed on')),
   })
   t.after(() => wire.close())

@@ -8,8 +8,8 @@ import type { AttackTarget, Report } from './attack.ts'
 import type { AttackNews, AttackOrder } from './attacker-program.ts'
 
 const PROGRAM = fileURLToPath(new URL('./attacker-program.js', import.meta.url))
-const READY_MS = 10_000
-const END_MS = 10_000
+const READY_MS = 60_000
+const END_MS = 60_000
 
 /** A process that makes one attack. Ended with the test. */
 export class Attacker {
@@ -19,7 +19,7 @@ export class Attacker {
 
   static async start(t: TestContext): Promise<Attacker> {
     const attacker = new Attacker()
-    afterwards(t, () => attacker.#kill())
+    afterwards(t, () => attacker.kill())
     await within(READY_MS, 'the start of an attacker', attacker.#hear('ready'))
     return attacker
   }
@@ -56,11 +56,12 @@ export class Attacker {
     try {
       return await within(END_MS, 'the end of the attack', this.#over)
     } finally {
-      await this.#kill()
+      await this.kill()
     }
   }
 
-  async #kill(): Promise<void> {
+  /** Ends the process at once, so that nothing of it is waited for: it runs only when nobody else wants to. */
+  async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.#exit
   }

@@ -2,6 +2,9 @@ import { RawHttp1 } from '../raw-http1.ts'
 import { type Opening, RawHttp2 } from '../raw-http2.ts'
 import { RawSocket, type Target } from '../raw-socket.ts'
 
+/** An attacker that is kept waiting for longer goes on without: it is no reason for a test to fail. */
+const PATIENCE_MS = 5000
+
 /** The connections of one attack. All of them are closed when its signal is aborted, whatever they were waiting for. */
 export class Crowd {
   readonly #target: Target
@@ -34,20 +37,20 @@ export class Crowd {
   }
 
   async socket(protocol: 'h2' | 'http/1.1'): Promise<RawSocket> {
-    const socket = await RawSocket.dial(this.#target, protocol)
+    const socket = await RawSocket.dial(this.#target, protocol, { patienceMs: PATIENCE_MS })
     this.#take(socket)
     return socket
   }
 
   async http1(options: { reads?: boolean } = {}): Promise<RawHttp1> {
-    const client = await RawHttp1.open(this.#target, options)
+    const client = await RawHttp1.open(this.#target, { ...options, patienceMs: PATIENCE_MS })
     this.#take(client.socket)
     return client
   }
 
   /** Resolves when the server has sent its SETTINGS. */
   async http2(opening: Opening = {}): Promise<RawHttp2> {
-    const client = await RawHttp2.open(this.#target, opening)
+    const client = await RawHttp2.open(this.#target, { ...opening, patienceMs: PATIENCE_MS })
     this.#take(client.socket)
     this.#clients.push(client)
     return client
@@ -55,7 +58,7 @@ export class Crowd {
 
   /** Waits for nothing of the server. */
   async hastyHttp2(opening: Opening = {}): Promise<RawHttp2> {
-    const client = await RawHttp2.begin(this.#target, opening)
+    const client = await RawHttp2.begin(this.#target, { ...opening, patienceMs: PATIENCE_MS })
     this.#take(client.socket)
     this.#clients.push(client)
     return client

@@ -7,7 +7,12 @@ export interface FloodOptions extends AttackOptions {
   readonly ms?: number | undefined
   readonly most?: number | undefined
   readonly connections?: number | undefined
+  /** While it says false, a flood that has lasted for long enough or sent enough goes on, for a minute at most. */
+  readonly isEnough?: (() => boolean) | undefined
 }
+
+const LONGEST_MS = 60_000
+const LOOK_MS = 20
 
 /**
  * Sends batch after batch as fast as the connection takes them, on a new connection when the server has closed one.
@@ -15,17 +20,23 @@ export interface FloodOptions extends AttackOptions {
  */
 export async function flood(
   crowd: Crowd,
-  { signal, onInPlace, ms = 1000, most = 200_000, connections = 200 }: FloodOptions,
+  { signal, onInPlace, ms = 1000, most = 200_000, connections = 200, isEnough = () => true }: FloodOptions,
   one: {
     open(): Promise<RawHttp2>
     batch(client: RawHttp2): { bytes: Buffer; things: number }
   },
 ): Promise<{ sent: number; connections: number; failed: number }> {
   const count = { sent: 0, connections: 0, failed: 0 }
-  const until = performance.now() + ms
-  const isOver = (): boolean => signal.aborted || performance.now() >= until || count.sent >= most
+  const begun = performance.now()
+  const isSpent = (): boolean => {
+    const lasted = performance.now() - begun
+    return lasted >= LONGEST_MS || (lasted >= ms && isEnough())
+  }
+  const isOver = (): boolean => signal.aborted || isSpent() || (count.sent >= most && isEnough())
   // A server that has stopped reading would hold it up for longer.
-  const timer = setTimeout(() => crowd.close(), ms)
+  const timer = setInterval(() => {
+    if (isSpent()) crowd.close()
+  }, LOOK_MS)
   onInPlace?.()
   while (!isOver() && count.connections + count.failed < connections) {
     let client: RawHttp2
@@ -46,7 +57,7 @@ export async function flood(
     }
     socket.close()
   }
-  clearTimeout(timer)
+  clearInterval(timer)
   crowd.close()
   return count
 }
