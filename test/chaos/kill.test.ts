@@ -13,9 +13,13 @@ import { breakOnce } from './upstream-faults.ts'
 
 /** One data folder, used by one agent after another, each killed at another moment of its work. */
 
-const CYCLES = numberFrom('LEAT_CHAOS_CYCLES') ?? 200
+const CYCLES = numberFrom('LEAT_CHAOS_CYCLES') ?? 70
 const CLIENTS = 6
 const MIB = 1024 * 1024
+/** One in so many is killed while it starts. */
+const AT_START_EACH = 10
+/** Towards the disk, at least. */
+const STEPS_OF_A_START = 6
 /** Asked for at each start, besides what was stored last. */
 const LOOKED_AFTER = 6
 
@@ -28,7 +32,7 @@ before(async () => {
 })
 
 after(async () => {
-  await spare.kill()
+  await AgentChild.endAll()
   await upstream.close()
 })
 
@@ -47,7 +51,7 @@ it(`${CYCLES} times killed at any moment: nothing acknowledged is lost, nothing 
   }
   console.log(run.summary)
   assert.ok(run.resumed > 0, 'no blob was ever gone on with')
-  assert.ok(run.killedAtStart > 0 || CYCLES < 100, 'no agent was ever killed while it started')
+  assert.ok(run.killedAtStart > 0 || CYCLES < AT_START_EACH, 'no agent was ever killed while it started')
   await run.inspect()
 })
 
@@ -94,7 +98,7 @@ class Run {
       if (news.is === 'stored') stored.push(news.digest)
       if (news.is === 'flying' && !beginnings.has(news.digest)) beginnings.set(news.digest, news.resumedAt)
     })
-    const { dieBefore, enough } = this.#moment()
+    const { dieBefore, enough } = this.#moment(number)
     if (await agent.start(this.#options, { dieBefore })) {
       await this.#lookAfter(agent)
       await this.#load(agent, left, enough)
@@ -135,7 +139,8 @@ class Run {
   }
 
   /** Before a step towards the disk, some of which belong to the start; or when clients have got so many bytes. */
-  #moment(): { dieBefore: number | undefined; enough: number } {
+  #moment(number: number): { dieBefore: number | undefined; enough: number } {
+    if (number % AT_START_EACH === 0) return { dieBefore: this.#dice.between(1, STEPS_OF_A_START), enough: 0 }
     const kind = this.#dice.fraction()
     if (kind < 0.5) return { dieBefore: undefined, enough: this.#dice.between(0, 6 * MIB) }
     return { dieBefore: this.#dice.between(1, kind < 0.6 ? 12 : 120), enough: 8 * MIB }
