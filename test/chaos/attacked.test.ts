@@ -12,7 +12,7 @@ import { numberFrom } from './dice.ts'
 /** Every attack again and again on an agent that speaks plain HTTP and on one that speaks TLS, while others pull. */
 
 const SECONDS = numberFrom('LEAT_SOAK_SECONDS') ?? 25
-const QUIET_SECONDS = 5
+const QUIET_SECONDS = 2
 const MIB = 1024 * 1024
 const MOST_RSS = 512 * MIB
 /** What the allocators of V8 and the C library keep of their peak. */
@@ -112,7 +112,7 @@ async function inTheEnd(
   size: number,
   pulls: Pulls,
 ): Promise<Buffer> {
-  let body = Buffer.alloc(0)
+  let body: Buffer = Buffer.alloc(0)
   for (;;) {
     const got = await orClosed(pull(body.length === 0 ? {} : { range: `bytes=${body.length}-` }))
     if (got?.status === 503) pulls.refused += 1
