@@ -4,7 +4,7 @@ import { namespacesRefused } from '../../test/cluster/namespaces.ts'
 import type { Context } from '../context.ts'
 import { owning } from '../owned.ts'
 import { findProgram } from '../program.ts'
-import { halves, slow as slowLink, zones } from './cluster/apart.ts'
+import { apart } from './cluster/apart.ts'
 import { killed } from './cluster/killed.ts'
 import { late } from './cluster/late.ts'
 import { links } from './cluster/links.ts'
@@ -37,7 +37,7 @@ export async function cluster(context: Context): Promise<void> {
   }
   await links(context)
   await inNamespaces(context, context.settings.agentEntry)
-  await zones(context, context.settings.agentEntry, LINK / 4)
+  await apart(context, context.settings.agentEntry, LINK / 4)
   await rollout(context, context.settings.agentEntry)
 }
 
@@ -62,8 +62,6 @@ function inNamespaces(context: Context, entry: string): Promise<void> {
     await rolling(run)
     await late(run)
     await manifests(run)
-    await halves(run)
-    await slowLink(run)
     await killed(run, undisturbed)
   })
 }

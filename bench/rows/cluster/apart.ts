@@ -1,16 +1,52 @@
 import type { Pulled } from '../../../test/cluster/hand-program.ts'
-import { Lab } from '../../../test/cluster/lab.ts'
+import { Lab, type LabOptions } from '../../../test/cluster/lab.ts'
+import type { Rate } from '../../../test/cluster/network.ts'
 import type { Context } from '../../context.ts'
 import { owning } from '../../owned.ts'
-import { about, atBest, type Cluster, mbit, type Outcome, runWith, UNCHECKED } from './run.ts'
+import { about, atBest, type Cluster, mbit, runWith, UNCHECKED } from './run.ts'
 
 /** Of the speed that the others' links have. */
 const SLOW = 0.15
 const ZONES = ['east', 'west'] as const
-const NODES_IN_ZONES = 8
+const NODES = 8
+const MIB = 1 << 20
+
+/** Clusters that are not whole, or not the same everywhere. */
+export async function apart(context: Context, entry: string, link: Rate): Promise<void> {
+  // What a node has received at best is remembered, so the slow one is slow from the start.
+  await inLab(context, entry, link, {}, async (run) => {
+    await slow(run)
+    await halves(run)
+  })
+  const zoneOf = (number: number): string => ZONES[number % ZONES.length] ?? ZONES[0]
+  await inLab(context, entry, link, { zoneOf }, zones)
+}
+
+function inLab(
+  context: Context,
+  entry: string,
+  link: Rate,
+  more: Pick<LabOptions, 'zoneOf'>,
+  measure: (run: Cluster) => Promise<void>,
+): Promise<void> {
+  return owning(async (owned) => {
+    const folder = owned.add(context.folder('apart'))
+    const lab = await Lab.open({
+      nodes: NODES,
+      entry,
+      folder: `${folder.path}/lab`,
+      rate: link,
+      peers: true,
+      flags: ['--log-level', 'warn', '--max-bytes', '256MiB'],
+      ...more,
+    })
+    owned.add({ stop: () => lab.close() })
+    await measure({ context, lab, link, slowLink: link })
+  })
+}
 
 /** Two halves that do not reach each other: one copy for each is what it takes. */
-export async function halves(run: Cluster): Promise<void> {
+async function halves(run: Cluster): Promise<void> {
   const { context, lab, slowLink } = run
   const places = lab.nodes.map((node) => node.place)
   const half = places.length / 2
@@ -33,10 +69,13 @@ export async function halves(run: Cluster): Promise<void> {
 }
 
 /** One has a slow link. The others do not wait for it, whoever says who takes what from whom. */
-export async function slow(run: Cluster): Promise<void> {
+async function slow(run: Cluster): Promise<void> {
   const { context, lab, slowLink } = run
   const [one, ...others] = lab.nodes
   if (one === undefined) return
+  lab.network.setRate(one.place, SLOW * slowLink)
+  const first = await lab.upstream.image([2 * MIB])
+  await Promise.all(lab.nodes.map((node) => node.pull(first, UNCHECKED)))
   const outcome = await runWith(run, { link: slowLink, upstream: slowLink }, async (image) => {
     lab.network.setRate(one.place, SLOW * slowLink)
     const last = one.pull(image, UNCHECKED)
@@ -66,43 +105,25 @@ export async function slow(run: Cluster): Promise<void> {
 }
 
 /** Two zones, each joined to the rest by one line, over which one copy comes. */
-export function zones(context: Context, entry: string, link: number): Promise<void> {
-  return owning(async (owned) => {
-    const folder = owned.add(context.folder('zones'))
-    const zoneOf = (number: number): string => ZONES[number % ZONES.length] ?? ZONES[0]
-    const lab = await Lab.open({
-      nodes: NODES_IN_ZONES,
-      entry,
-      folder: `${folder.path}/lab`,
-      rate: link,
-      peers: true,
-      zoneOf,
-      flags: ['--log-level', 'warn', '--max-bytes', '256MiB'],
-    })
-    owned.add({ stop: () => lab.close() })
-    const received = (): number[] => ZONES.map((zone) => lab.network.trafficOf(zone).received)
-    let crossed: number[] = []
-    const run: Cluster = { context, lab, link, slowLink: link }
-    const outcome: Outcome = await runWith(run, { link, upstream: link }, async (image) => {
-      const before = received()
-      const pulls = await Promise.all(lab.nodes.map((node) => node.pull(image, UNCHECKED)))
-      crossed = received().map((after, at) => after - (before[at] ?? 0))
-      return pulls
-    })
-    const { figures, notes } = about([outcome])
-    context.report({
-      name: `${lab.nodes.length} nodes in ${ZONES.length} zones, links ${mbit(link)}`,
-      figures,
-      checks: [
-        {
-          label: 'copies over the line to a zone',
-          unit: 'x',
-          values: crossed.map((bytes) => bytes / outcome.bytes),
-          atMost: 1.3,
-        },
-        { label: 'sent by upstream', unit: 'x', values: [outcome.egress], atMost: 1 },
-      ],
-      notes,
-    })
+async function zones(run: Cluster): Promise<void> {
+  const { context, lab, link } = run
+  const received = (): number[] => ZONES.map((zone) => lab.network.trafficOf(zone).received)
+  let crossed: number[] = []
+  const outcome = await runWith(run, { link, upstream: link }, async (image) => {
+    const before = received()
+    const pulls = await Promise.all(lab.nodes.map((node) => node.pull(image, UNCHECKED)))
+    crossed = received().map((after, at) => after - (before[at] ?? 0))
+    return pulls
+  })
+  const { figures, notes } = about([outcome])
+  const copies = crossed.map((bytes) => bytes / outcome.bytes)
+  context.report({
+    name: `${lab.nodes.length} nodes in ${ZONES.length} zones, links ${mbit(link)}`,
+    figures,
+    checks: [
+      { label: 'copies over the line to a zone', unit: 'x', values: copies, atMost: 1.3 },
+      { label: 'sent by upstream', unit: 'x', values: [outcome.egress], atMost: 1 },
+    ],
+    notes,
   })
 }
