@@ -21,7 +21,7 @@ const MOST_RSS_AFTER_MORE = 192 * MIB
 const HANG_MS = 120_000
 const IN_PLACE_MS = 10_000
 const SAMPLE_MS = 100
-const RETURN_MS = 120_000
+const RETURN_MS = 60_000
 const SPARE_DESCRIPTORS = 20
 
 test(`${SECONDS} s of all attacks at once leave the agent serving, small and as it was`, {
