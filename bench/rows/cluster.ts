@@ -4,8 +4,10 @@ import { namespacesRefused } from '../../test/cluster/namespaces.ts'
 import type { Context } from '../context.ts'
 import { owning } from '../owned.ts'
 import { findProgram } from '../program.ts'
+import { apart } from './cluster/apart.ts'
 import { killed } from './cluster/killed.ts'
 import { late } from './cluster/late.ts'
+import { links } from './cluster/links.ts'
 import { manifests } from './cluster/manifests.ts'
 import { members } from './cluster/members.ts'
 import { rolling } from './cluster/rolling.ts'
@@ -33,7 +35,9 @@ export async function cluster(context: Context): Promise<void> {
     context.report({ name: `${NODES} nodes`, figures: [], checks: [], notes: [missing] })
     return
   }
+  await links(context)
   await inNamespaces(context, context.settings.agentEntry)
+  await apart(context, context.settings.agentEntry, LINK / 4)
   await rollout(context, context.settings.agentEntry)
 }
 

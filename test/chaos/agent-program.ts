@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { AgentOptions } from '../../src/agent.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { watchSteps } from './steps.ts'
@@ -12,15 +14,19 @@ export type Order =
       readonly tellSteps?: boolean
     }
   | { readonly do: 'stop' }
+  | { readonly do: 'count-memory' }
   /** From now on its clock is wrong by so much; timers go on as before. */
   | { readonly do: 'shift-clock'; readonly ms: number }
 
 /** From the child. */
 export type News =
   | { readonly is: 'loaded' }
-  | { readonly is: 'serving'; readonly port: number }
+  | { readonly is: 'serving'; readonly port: number; readonly adminPort: number | undefined }
   | { readonly is: 'stored'; readonly digest: Digest }
   | { readonly is: 'flying'; readonly digest: Digest; readonly resumedAt: number }
+  /** One source was tried within a flight and is done with. */
+  | { readonly is: 'attempted'; readonly digest: Digest }
+  | { readonly is: 'memory'; readonly bytes: number }
   | { readonly is: 'mended'; readonly how: string }
   | { readonly is: 'failed'; readonly digest: Digest }
   | { readonly is: 'step'; readonly name: string }
@@ -49,6 +55,7 @@ process.on('disconnect', () => process.exit(1))
 process.on('message', (order: Order) => {
   if (order.do === 'start') void start(order)
   else if (order.do === 'stop') void stop()
+  else if (order.do === 'count-memory') countMemory()
   else clockShift = order.ms
 })
 tell({ is: 'loaded' })
@@ -59,12 +66,14 @@ async function start(order: Extract<Order, { do: 'start' }>): Promise<void> {
   tellSteps = order.tellSteps ?? false
   subscribe('store.committed', ({ digest }) => tell({ is: 'stored', digest }))
   subscribe('flight.started', ({ digest, resumedAt }) => tell({ is: 'flying', digest, resumedAt }))
+  subscribe('flight.attempted', ({ digest }) => tell({ is: 'attempted', digest }))
   subscribe('store.mended', ({ how }) => tell({ is: 'mended', how }))
   subscribe('verify.failed', ({ digest }) => tell({ is: 'failed', digest }))
   try {
     agent = createAgent(order.options)
     await agent.start()
-    tell({ is: 'serving', port: agent.addresses.registry.port })
+    const { registry, admin } = agent.addresses
+    tell({ is: 'serving', port: registry.port, adminPort: admin?.port })
   } catch (error) {
     tell({ is: 'refused', message: error instanceof Error ? error.message : String(error) })
   }
@@ -75,6 +84,15 @@ async function stop(): Promise<void> {
   // Nothing is left that keeps it running, or it does not end.
   process.removeAllListeners('disconnect')
   process.disconnect()
+}
+
+function countMemory(): void {
+  // The flag makes the collector a global of contexts that are made after it.
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  collect()
+  const { heapUsed, external } = process.memoryUsage()
+  tell({ is: 'memory', bytes: heapUsed + external })
 }
 
 function tell(news: News): void {

@@ -51,7 +51,7 @@ before(async () => {
 })
 
 after(async () => {
-  await spare.kill()
+  await AgentChild.endAll()
   await upstream.close()
   await rm(root, { recursive: true })
 })

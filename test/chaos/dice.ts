@@ -33,9 +33,14 @@ export class Dice {
   }
 }
 
-/** `LEAT_CHAOS_SEED`, or one of its own that is printed, so that a run that failed can be had again. */
+const USUAL_SEED = 1
+
+/** `LEAT_CHAOS_SEED`, where `any` is a new one each time. It is printed, so that a run that failed can be had again. */
 export function dice(suite: string): Dice {
-  const seed = numberFrom('LEAT_CHAOS_SEED') ?? Math.floor(Math.random() * 2 ** 32)
+  const seed =
+    process.env['LEAT_CHAOS_SEED'] === 'any'
+      ? Math.floor(Math.random() * 2 ** 32)
+      : (numberFrom('LEAT_CHAOS_SEED') ?? USUAL_SEED)
   console.log(`${suite}: LEAT_CHAOS_SEED=${seed}`)
   return new Dice(seed)
 }

@@ -14,12 +14,14 @@ import { dice, numberFrom } from './dice.ts'
 import { frameSequences } from './fuzz-frames.ts'
 import { conversations, type Names } from './fuzz-requests.ts'
 
-const SECONDS = numberFrom('LEAT_FUZZ_SECONDS') ?? 30
-const HANG_MS = 5000
+const SECONDS = numberFrom('LEAT_FUZZ_SECONDS') ?? 12
+/** For all that must happen, on a machine however busy. */
+const HANG_MS = 60_000
 /** What is not answered within this is not waited for: frames may leave the server waiting for more of them. */
 const SETTLE_MS = 100
 const ALLOWED = [200, 206, 304, 400, 404, 405, 412, 413, 416, 417, 431, 501, 502, 503, 505]
-const LIMITS = { headersMs: 300, requestMs: 600, silentMs: 600, keepAliveMs: 600 }
+/** Longer than a machine stands still, so that no good request is taken for a slow one. */
+const LIMITS = { headersMs: 20_000, requestMs: 20_000, silentMs: 20_000, keepAliveMs: 20_000 }
 
 /** So long that some answers take more than one write. */
 const BLOB = Buffer.concat(
@@ -30,7 +32,7 @@ const MANIFEST = Buffer.from(JSON.stringify({ schemaVersion: 2, filling: 'f'.rep
 const seed = dice('fuzz').seed | 0
 
 test(`whatever is sent over HTTP/1.1, for ${SECONDS / 2} s, is answered as it should be`, {
-  timeout: (SECONDS + 60) * 1000,
+  timeout: (SECONDS + 180) * 1000,
 }, async (t) => {
   const { port, names, known } = await openKnown(t)
   const cuts = fc.array(fc.nat(2000), { maxLength: 5 })
@@ -52,7 +54,7 @@ test(`whatever is sent over HTTP/1.1, for ${SECONDS / 2} s, is answered as it sh
 })
 
 test(`whatever frames are sent over HTTP/2, for ${SECONDS / 2} s, the right ones are answered as they should be`, {
-  timeout: (SECONDS + 60) * 1000,
+  timeout: (SECONDS + 180) * 1000,
 }, async (t) => {
   const { port, names, known } = await openKnown(t)
   let runs = 0
@@ -205,13 +207,9 @@ async function exchange(
 }
 
 async function stillServes(port: number, { manifest }: Names): Promise<void> {
-  const [one, two] = await within(
-    HANG_MS,
-    'a good request',
-    Promise.all([ask(port, manifest), askHttp2(port, manifest)]),
-  )
-  assert.equal(one.status, 200)
-  assert.ok(one.body.equals(MANIFEST))
-  assert.equal(two.status, 200)
-  assert.ok(two.body.equals(MANIFEST))
+  for (const by of [ask, askHttp2]) {
+    const got = await within(HANG_MS, 'a good request', by(port, manifest))
+    assert.equal(got.status, 200)
+    assert.ok(got.body.equals(MANIFEST))
+  }
 }

@@ -20,7 +20,7 @@ export interface Asking {
 }
 
 /** An answer that does not come for so long is no answer: nothing may hang. */
-const PATIENCE_MS = 40_000
+const PATIENCE_MS = 120_000
 const connections = new Agent({ keepAlive: true, maxFreeSockets: 64 })
 
 /** Asks for it as a runtime does. Never throws: agents die here. */

@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { agent as command, serving } from '../commands/cli.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
 import { leave, run } from '../support/programs.ts'
 import { AgentChild } from './agent-child.ts'
@@ -21,6 +20,8 @@ import { pull } from './pull.ts'
  */
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+/** An agent that has not refused by then never will. */
+const HUNG_MS = 120_000
 const NOBODY = 65534
 const NOT_ALLOWED = /permission denied|EACCES/i
 const SENTENCE = /^agent: [^\n]+\n$/
@@ -46,6 +47,7 @@ before(async () => {
 })
 
 after(async () => {
+  await AgentChild.endAll()
   await upstream.close()
   await rm(root, { recursive: true })
 })
@@ -119,9 +121,9 @@ describe('an agent refuses, and changes nothing in', () => {
   it('a file in place of the folder', async () => {
     const data = await another()
     await writeFile(data, 'a file')
-    const { code, err } = await command(['serve', ...ANY_PORT, '--data', data])
-    assert.deepEqual([code, SENTENCE.test(err)], [1, true], err)
-    assert.ok(err.includes(data), err)
+    const { code, stderr } = await serve(data)
+    assert.deepEqual([code, SENTENCE.test(stderr)], [1, true], stderr)
+    assert.ok(stderr.includes(data), stderr)
   })
 })
 
@@ -197,27 +199,20 @@ it('files of others that come later stay as they are, and are no obstacle', asyn
 it('a second agent on one folder refuses, and the first serves on', async () => {
   const data = await another()
   await cp(original, data, { recursive: true })
-  const config = join(root, 'config.yaml')
-  const entry = { namespace: NAMESPACE, host: upstream.host, tls: false }
-  await writeFile(config, JSON.stringify({ upstreams: [entry] }))
-  const first = await serving(['--data', data, '--config', config])
-  try {
-    for (const _ of [1, 2, 3]) {
-      const { code, err } = await command(['serve', ...ANY_PORT, '--data', data])
-      assert.equal(code, 1)
-      assert.match(err, SENTENCE)
-      assert.match(err, /is in use by another agent: stop that one, or give this one another folder/)
-      for (const item of image) {
-        const got = await pull(first.registry, item.path)
-        assert.ok(judge(item, got) && isHit(got))
-      }
+  const first = await started(data)
+  for (const _ of [1, 2, 3]) {
+    const { code, stderr } = await serve(data)
+    assert.equal(code, 1)
+    assert.match(stderr, SENTENCE)
+    assert.match(stderr, /is in use by another agent: stop that one, or give this one another folder/)
+    for (const item of image) {
+      const got = await pull(first.address, item.path)
+      assert.ok(judge(item, got) && isHit(got))
     }
-    const fresh = new Contents(upstream, new Dice(7)).blob(300_000, 300_000)
-    assert.ok(judge(fresh, await pull(first.registry, fresh.path)))
-  } finally {
-    first.signal('SIGTERM')
-    assert.equal(await first.ended(), 0)
   }
+  const fresh = new Contents(upstream, new Dice(7)).blob(300_000, 300_000)
+  assert.ok(judge(fresh, await pull(first.address, fresh.path)))
+  assert.equal(await first.stop(), 0)
 })
 
 async function another(): Promise<string> {
@@ -233,19 +228,33 @@ async function started(data: string): Promise<AgentChild> {
   return agent
 }
 
-async function refused(data: string, sentence: RegExp, { uid }: { uid?: number } = {}): Promise<void> {
-  const before = await listing(root)
+interface User {
+  readonly uid?: number | undefined
+}
+
+/** The agent as it is run by a user, until it ends by itself. */
+async function serve(
+  data: string,
+  { uid }: User = {},
+): Promise<{ readonly code: number | null; readonly stderr: string }> {
   const child = spawn(process.execPath, [MAIN, 'serve', ...ANY_PORT, '--data', data], {
     env: { PATH: process.env['PATH'] },
     stdio: ['ignore', 'ignore', 'pipe'],
-    timeout: 20_000,
+    timeout: HUNG_MS,
+    killSignal: 'SIGKILL',
     ...(uid === undefined ? {} : { uid, gid: uid }),
   })
-  let err = ''
+  let stderr = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    err += text
+    stderr += text
   })
   const [code] = await once(child, 'close')
+  return { code, stderr }
+}
+
+async function refused(data: string, sentence: RegExp, { uid }: User = {}): Promise<void> {
+  const before = await listing(root)
+  const { code, stderr: err } = await serve(data, { uid })
   assert.match(err, SENTENCE)
   assert.match(err, sentence)
   assert.ok(!/this should not have happened/.test(err), err)

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { after, before, it, type TestContext } from 'node:test'
+import { after, before, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { freePort } from '../support/daemon.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
 import { AgentChild } from './agent-child.ts'
 import { Contents, type Item, isHit, judge, NAMESPACE } from './content.ts'
@@ -14,16 +13,18 @@ import { breakOnce } from './upstream-faults.ts'
 
 /** A long life in short: everything at once on a store that is too small, with restarts, and then a look at what is left. */
 
-const SECONDS = numberFrom('LEAT_SOAK_SECONDS') ?? 75
+const SECONDS = numberFrom('LEAT_SOAK_SECONDS') ?? 30
 const MIB = 1024 * 1024
 const LIMIT_BYTES = 40 * MIB
 const CLIENTS = 12
 const SAMPLE_MS = 250
-/** Two requests for a digest may meet when one has just been given up. */
-const OVERLAP_MS = 500
-/** Collecting garbage falls behind on a machine that is busy with other things. */
-const GROWTH_BYTES = 40 * MIB
-const LATE_EXIT_MS = 10_000
+/** On a slow machine it goes on for so much longer, until everything has happened. */
+const LONGER_MS = 120_000
+/** What caches and pools may keep of all that has gone through. */
+const KEPT_BYTES = 40 * MIB
+const MOST_RSS = 512 * MIB
+const WAIT_MS = 60_000
+const KINDS = ['hits', 'misses', 'partial', 'left', 'failed'] as const
 
 interface Sample {
   readonly rss: number
@@ -36,10 +37,13 @@ before(async () => {
   upstream = await startFaultyUpstream()
 })
 
-after(() => upstream.close())
+after(async () => {
+  await AgentChild.endAll()
+  await upstream.close()
+})
 
 it(`${SECONDS} s of everything at once leave nothing behind`, {
-  timeout: (SECONDS + 120) * 1000,
+  timeout: SECONDS * 1000 + LONGER_MS + 4 * WAIT_MS,
 }, async (t) => {
   if (process.platform !== 'linux') return t.skip('missing: /proc, to look at the memory of an agent')
   const chance = dice('soak')
@@ -50,17 +54,22 @@ it(`${SECONDS} s of everything at once leave nothing behind`, {
   ]).flat()
   const load = new Load(items, chance)
   const data = join(await emptyFolder(t), 'data')
-  const adminPort = await freePort()
 
-  const first = await startAgent(t, data, adminPort)
+  const first = await startAgent(data)
   await load.run(first.address, SECONDS * 150, () => first.stop())
   assert.deepEqual(await first.exited(), { code: 0, signal: null }, 'asked to end in the middle of it')
 
-  const second = await startAgent(t, data, adminPort)
+  const second = await startAgent(data)
   await load.run(second.address, SECONDS * 50, () => second.kill())
 
-  const third = await startAgent(t, data, adminPort)
+  const third = await startAgent(data)
+  let attempts = 0
+  third.onNews((news) => {
+    if (news.is === 'attempted') attempts += 1
+  })
+  const transfersBefore = upstream.transfers.length
   const idle = await sample(third)
+  const memoryBefore = await third.memory()
   const samples: Sample[] = []
   await load.run(
     third.address,
@@ -68,23 +77,24 @@ it(`${SECONDS} s of everything at once leave nothing behind`, {
     async () => {},
     async () => {
       samples.push(await sample(third))
-      const stored = await metric(adminPort, 'leat_store_bytes')
+      const stored = await metric(third, 'leat_store_bytes')
       assert.ok(stored <= LIMIT_BYTES, `${stored} bytes are stored`)
     },
+    async () =>
+      KINDS.every((kind) => load.count[kind] > 0) &&
+      (await metric(third, 'leat_evicted_bytes_total')) > LIMIT_BYTES,
   )
   console.log(load.summary)
   upstream.heal()
   upstream.release()
 
-  await until('all flights to end', async () => (await metric(adminPort, 'leat_flights_active')) === 0)
-  for (const kind of ['hits', 'misses', 'partial', 'left', 'failed'] as const) {
+  await until('all flights to end', async () => (await metric(third, 'leat_flights_active')) === 0)
+  for (const kind of KINDS) {
     assert.ok(load.count[kind] > 0, `there were no ${kind}: ${load.summary}`)
   }
-  assert.ok(
-    (await metric(adminPort, 'leat_evicted_bytes_total')) > LIMIT_BYTES,
-    'next to nothing was evicted',
-  )
-  checkMemory(samples)
+  assert.ok((await metric(third, 'leat_evicted_bytes_total')) > LIMIT_BYTES, 'next to nothing was evicted')
+  const rss = Math.max(...samples.map((each) => each.rss))
+  assert.ok(rss < MOST_RSS, `it had ${Math.round(rss / MIB)} MiB`)
   const most = Math.max(...samples.map(({ descriptors }) => descriptors))
   assert.ok(most < idle.descriptors + 20 * CLIENTS, `${most} descriptors were open`)
   // What was interrupted is kept for the next request, and gone when that has come.
@@ -92,19 +102,23 @@ it(`${SECONDS} s of everything at once leave nothing behind`, {
     const item = items.find((each) => each.digest === digest) ?? assert.fail(`a partial file of ${digest}`)
     assert.ok(judge(item, await pull(third.address, item.path)))
   }
-  await until('all flights to end', async () => (await metric(adminPort, 'leat_flights_active')) === 0)
+  await until('all flights to end', async () => (await metric(third, 'leat_flights_active')) === 0)
   await until('partial files to go', async () => (await readdir(join(data, 'partial'))).length === 0)
   await until('descriptors to be closed', async () => {
     // Connections that clients and upstream keep for later, and the index's own tables.
     return (await sample(third)).descriptors <= idle.descriptors + CLIENTS + 30
   })
-  checkTransfers()
+  const kept = (await third.memory()) - memoryBefore
+  console.log(
+    `at most ${Math.round(rss / MIB)} MiB resident, ${Math.round(kept / 1024)} KiB more referred to`,
+  )
+  assert.ok(kept < KEPT_BYTES, `${kept} bytes more are referred to than before`)
+  // There is one flight at a time for a digest, and it asks again only when an attempt of its own is over.
+  const transfers = upstream.transfers.length - transfersBefore
+  assert.ok(transfers <= attempts, `${transfers} transfers in ${attempts} attempts`)
 
-  const asked = performance.now()
   // Nobody makes it exit: it ends when nothing is left that it could wait for.
   assert.equal(await third.stop(), 0)
-  const took = performance.now() - asked
-  assert.ok(took < LATE_EXIT_MS, `it took ${Math.round(took)} ms to end with nothing to do`)
   for (const { said } of [first, second, third]) assert.equal(said, '')
 })
 
@@ -125,19 +139,21 @@ class Load {
       .join(', ')
   }
 
-  /** For so long; then `end`, while they still ask, and they stop. */
+  /** For so long, and longer until it is enough; then `end`, while they still ask, and they stop. */
   async run(
     address: string,
     ms: number,
     end: () => Promise<unknown>,
     look: () => Promise<void> = async () => {},
+    isEnough: () => Promise<boolean> = async () => true,
   ): Promise<void> {
     const stopped = new AbortController()
     const clients = Array.from({ length: CLIENTS }, () =>
       this.#client(address, new Dice(this.#dice.between(0, 2 ** 31)), stopped.signal),
     )
     try {
-      for (const until = performance.now() + ms; performance.now() < until; ) {
+      const until = performance.now() + ms
+      while (performance.now() < until || (performance.now() < until + LONGER_MS && !(await isEnough()))) {
         await delay(SAMPLE_MS)
         // Whoever sent nothing for a while goes on.
         upstream.release()
@@ -180,14 +196,13 @@ class Load {
   }
 }
 
-async function startAgent(t: TestContext, data: string, adminPort: number): Promise<AgentChild> {
+async function startAgent(data: string): Promise<AgentChild> {
   const agent = new AgentChild()
-  t.after(() => agent.kill())
   const started = await agent.start({
     data,
     maxBytes: { bytes: LIMIT_BYTES },
     listen: { host: '127.0.0.1', port: 0 },
-    admin: { host: '127.0.0.1', port: adminPort },
+    admin: { host: '127.0.0.1', port: 0 },
     upstreams: { entries: [{ namespace: NAMESPACE, hosts: [upstream.host], tls: false }] },
   })
   assert.ok(started, agent.said)
@@ -200,38 +215,16 @@ async function sample({ pid }: AgentChild): Promise<Sample> {
   return { rss: Number(kibibytes) * 1024, descriptors: (await readdir(`/proc/${pid}/fd`)).length }
 }
 
-async function metric(adminPort: number, name: string): Promise<number> {
-  const response = await fetch(`http://127.0.0.1:${adminPort}/metrics`)
+async function metric({ admin }: AgentChild, name: string): Promise<number> {
+  const response = await fetch(`${admin}/metrics`)
   const line = (await response.text()).split('\n').find((each) => each.startsWith(`${name} `))
   return Number(line?.slice(name.length + 1) ?? assert.fail(`no ${name}`))
 }
 
-/** In the first third it warms up. */
-function checkMemory(samples: readonly Sample[]): void {
-  const third = Math.floor(samples.length / 3)
-  const [middle = 0, last = 0] = [samples.slice(third, 2 * third), samples.slice(2 * third)].map(
-    (part) => part.reduce((sum, { rss }) => sum + rss, 0) / part.length,
-  )
-  console.log(
-    `${Math.round(middle / MIB)} MiB in the second third, ${Math.round(last / MIB)} MiB in the last`,
-  )
-  assert.ok(last - middle < GROWTH_BYTES, `from ${middle} to ${last} bytes`)
-}
-
-/** Upstream is never asked for a digest by two transfers at a time. */
-function checkTransfers(): void {
-  const latest = new Map<string, number>()
-  for (const { digest, from, to = Number.POSITIVE_INFINITY } of upstream.transfers) {
-    const before = latest.get(digest) ?? 0
-    assert.ok(before - from < OVERLAP_MS, `${digest} was on its way twice for ${before - from} ms`)
-    latest.set(digest, Math.max(before, to))
-  }
-}
-
 async function until(what: string, done: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 30_000
+  const deadline = performance.now() + WAIT_MS
   while (!(await done())) {
-    assert.ok(performance.now() < deadline, `waited 30 s in vain for ${what}`)
+    assert.ok(performance.now() < deadline, `waited a minute in vain for ${what}`)
     await delay(100)
   }
 }

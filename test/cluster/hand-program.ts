@@ -6,6 +6,9 @@ import { obey } from './remote.ts'
 
 /** A pair of hands at a place: pulls as a container runtime on that machine would, and asks what a person would. */
 
+/** Who is not connected by then never will be. */
+const CONNECTED_MS = 60_000
+
 const MANIFEST_TYPES = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.manifest.v1+json',
@@ -95,7 +98,26 @@ const skills = {
     return now() - startedAt
   },
 
-  /** Connects and says `bytes`, by TLS if asked to. What comes back within `ms`; undefined when nobody listens. */
+  /** Whether a connection to there comes about within `ms`. */
+  async reach(where: {
+    readonly host: string
+    readonly port: number
+    readonly ms: number
+  }): Promise<boolean> {
+    const socket = connect({ host: where.host, port: where.port })
+    const late = setTimeout(() => socket.destroy(), where.ms)
+    let reached = false
+    socket.once('connect', () => {
+      reached = true
+      socket.destroy()
+    })
+    socket.on('error', () => {})
+    await new Promise<void>((resolve) => socket.once('close', () => resolve()))
+    clearTimeout(late)
+    return reached
+  },
+
+  /** Connects and says `bytes`, by TLS if asked to. What comes back within `ms` after that, if somebody listens. */
   async knock(door: {
     readonly host: string
     readonly port: number
@@ -108,8 +130,11 @@ const skills = {
     const heard: Buffer[] = []
     let connected = false
     let secure = false
+    let late = setTimeout(() => raw.destroy(), CONNECTED_MS)
     raw.once('connect', () => {
       connected = true
+      clearTimeout(late)
+      late = setTimeout(() => socket.destroy(), door.ms)
     })
     const socket = door.tls ? connectTls({ socket: raw, rejectUnauthorized: false }) : raw
     socket.once('secureConnect', () => {
@@ -119,7 +144,6 @@ const skills = {
     const closed = new Promise<void>((resolve) => socket.once('close', resolve))
     socket.on('error', () => {})
     raw.on('error', () => socket.destroy())
-    const late = setTimeout(() => socket.destroy(), door.ms)
     socket.write(door.bytes)
     await closed
     clearTimeout(late)

@@ -13,6 +13,9 @@ import { type Usage, usageOf } from './usage.ts'
 const HERE = '127.0.0.1'
 const PORT = 5050
 const ADMIN_PORT = 5051
+/** Only what hangs takes so long, however busy the machine is. */
+const READY_MS = 180_000
+const ANSWER_MS = 60_000
 const DHT_PORT = 49737
 export const PEER_PORT = 5052
 /** Exists only for the agents: what is pulled from it has come through them. */
@@ -45,6 +48,7 @@ export class ClusterNode {
   readonly #options: NodeOptions
   readonly #hand: Hand
   #agent: Daemon | undefined
+  #isUp = false
 
   constructor(place: Place, options: NodeOptions) {
     this.place = place
@@ -74,7 +78,8 @@ export class ClusterNode {
       ],
       { env: withoutSettings() },
     )
-    await this.#agent.ready(async () => (await this.ask('/readyz')).status === 200, 60_000)
+    await this.#agent.ready(async () => (await this.ask('/readyz')).status === 200, READY_MS)
+    this.#isUp = true
   }
 
   async #peerFlags({ secret, bootstrap, zone }: Swarm): Promise<string[]> {
@@ -125,7 +130,7 @@ export class ClusterNode {
 
   /** Asks the agent's admin address. */
   async ask(path: string): Promise<Received> {
-    return await this.#hand.ask('ask', { host: HERE, port: ADMIN_PORT, path, keep: true }, 10_000)
+    return await this.#hand.ask('ask', { host: HERE, port: ADMIN_PORT, path, keep: true }, ANSWER_MS)
   }
 
   /** Asks the agent's registry API for something, timed. */
@@ -161,17 +166,24 @@ export class ClusterNode {
     return this.#agent?.pid
   }
 
+  /** The agent was started and neither stopped nor killed since. */
+  get isUp(): boolean {
+    return this.#isUp
+  }
+
   usage(): Usage {
     return usageOf(this.#agent?.pid)
   }
 
   /** Without a chance to say goodbye. */
   async kill(): Promise<void> {
+    this.#isUp = false
     await this.#agent?.stop('SIGKILL')
   }
 
   /** Drains the agent. Its exit code. */
   async drain(): Promise<number | null | undefined> {
+    this.#isUp = false
     return await this.#agent?.stop()
   }
 

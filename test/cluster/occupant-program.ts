@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { Network } from './network.ts'
 
 /** A process with a small lab, to see what becomes of that when it ends. */
@@ -10,15 +11,15 @@ const occupant = spawn('ip', sleep, { stdio: 'ignore' })
 const prefix = place.namespace.split('.').slice(0, -1).join('.')
 process.stdout.write(`${JSON.stringify({ prefix, pid: occupant.pid })}\n`)
 
+// Not before whoever started it has looked.
+await once(process.stdin, 'data')
 switch (process.argv[2]) {
   case 'close':
     network.close()
+    process.stdin.destroy()
     break
   case 'fail':
-    setTimeout(() => {
-      throw Object.assign(new Error('as it was told to'), { stack: '' })
-    }, 100)
-    break
+    throw Object.assign(new Error('as it was told to'), { stack: '' })
   default:
     setTimeout(() => {}, 60_000)
 }

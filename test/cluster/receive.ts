@@ -28,7 +28,7 @@ export interface Received {
   readonly error: string | undefined
 }
 
-const SILENT_AT_MOST_MS = 60_000
+const SILENT_AT_MOST_MS = 120_000
 const HEAD_AT_MOST = 32_768
 /** All sockets read into the same memory: a piece is done with before the next one is read. */
 const buffer = Buffer.allocUnsafeSlow(256 * 1024)
@@ -73,7 +73,7 @@ export function receive(asking: Asking): Promise<Received> {
     }
 
     const socket = connect({ host: asking.host, port: asking.port, onread: { buffer, callback: take } })
-    socket.setTimeout(SILENT_AT_MOST_MS, () => socket.destroy(new Error('nothing came for a minute')))
+    socket.setTimeout(SILENT_AT_MOST_MS, () => socket.destroy(new Error('nothing came for two minutes')))
     socket.on('connect', () => socket.write(requestText(asking, method)))
     socket.on('error', (failure) => {
       error = failure.message

@@ -1,6 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Place } from './network.ts'
 
+/** Only what hangs takes so long, however busy the machine is. */
+const DEADLINE_MS = 300_000
+
 /** What a process can be asked to do. */
 export type Skills = Readonly<Record<string, (what: never) => Promise<unknown>>>
 
@@ -67,7 +70,7 @@ export class Remote<Taught extends Skills> {
   async ask<Name extends keyof Taught & string>(
     name: Name,
     what: Parameters<Taught[Name]>[0],
-    deadlineMs = 120_000,
+    deadlineMs = DEADLINE_MS,
   ): Promise<Awaited<ReturnType<Taught[Name]>>> {
     const number = this.#orders++
     let late: NodeJS.Timeout | undefined

@@ -105,8 +105,6 @@ const skills = {
   },
 
   async accounts(): Promise<readonly Account[]> {
-    // Whoever asks may have had the last byte before this process was told that the kernel took it.
-    await new Promise((resolve) => setTimeout(resolve, 20))
     return [...accounts.values()]
   },
 

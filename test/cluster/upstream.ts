@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Place } from './network.ts'
 import { Remote } from './remote.ts'
@@ -5,6 +6,8 @@ import type { Account, MadeImage, UpstreamSkills } from './upstream-program.ts'
 
 const PROGRAM = fileURLToPath(new URL('./upstream-program.js', import.meta.url))
 const PORT = 5000
+/** Who has got a body may know it before the kernel has told who sent it. */
+const SENT_MS = 30_000
 const MIB = 1 << 20
 let images = 0
 
@@ -63,6 +66,17 @@ export class Upstream {
 
   async accounts(): Promise<Accounts> {
     return new Accounts(await this.#remote.ask('accounts', undefined))
+  }
+
+  /** As soon as all bytes of that image's blobs were sent so often. */
+  async accountsOf(image: MadeImage, times = 1): Promise<Accounts> {
+    const deadline = Date.now() + SENT_MS
+    for (;;) {
+      const accounts = await this.accounts()
+      const isSent = image.blobs.every(({ digest, size }) => accounts.bytesOf(digest) >= times * size)
+      if (isSent || Date.now() > deadline) return accounts
+      await delay(20)
+    }
   }
 
   forget(): Promise<void> {

@@ -6,50 +6,64 @@ import { MAIN } from '../commands/cli.ts'
 import { run } from '../support/programs.ts'
 import type { ClusterNode } from './node.ts'
 import { REGISTRY } from './node.ts'
+import { assertSentOnce } from './sent-once.ts'
 import { startLab } from './setting.ts'
+import type { MadeImage } from './upstream-program.ts'
 
 const MIB = 1 << 20
+const MANIFEST_AT_MOST = 65_536
 
 /** The command, run on that node, and what it has told. */
 async function warmEverywhere({ place }: ClusterNode, reference: string): Promise<WarmLine[]> {
   const args = ['netns', 'exec', place.namespace, process.execPath, MAIN]
-  const { stdout } = await run('ip', [...args, 'warm', '--all-nodes', reference, '--json'])
+  const { stdout } = await run('ip', [...args, 'warm', '--all-nodes', reference, '--json'], {
+    deadlineMs: 300_000,
+  })
   return stdout
     .trimEnd()
     .split('\n')
     .map((line) => v.parse(WarmLine, JSON.parse(line)))
 }
 
-test('one command warms three nodes with one copy from upstream, and each then has it by itself', async (t) => {
-  const lab = await startLab(t, { nodes: 3, rate: 100e6, peers: true })
+test('one command warms three nodes with one copy from upstream, and each then has it by itself', {
+  timeout: 900_000,
+}, async (t) => {
+  const lab = await startLab(t, { nodes: 3, rate: 100e6, peers: true, tagTtl: '1h' })
   if (lab === undefined) return
-  const { nodes, upstream } = lab
-  const image = await upstream.image([5 * MIB, 2 * MIB + 17, 1000])
+  const { nodes, upstream, network } = lab
   const [, node] = nodes
   assert.ok(node)
 
-  const lines = await warmEverywhere(node, `${REGISTRY}/${image.repository}:${image.tag}`)
-  const done = lines.at(-1)
-  assert.ok(done?.is === 'done', JSON.stringify(done))
-  assert.deepEqual([done.nodes, done.failedNodes, done.failed], [3, 0, 0])
-
-  const accounts = await upstream.accounts()
-  for (const { digest, size } of image.blobs) assert.equal(accounts.bytesOf(digest), size, digest)
-  const manifest = accounts.bytesOf(image.manifest) + accounts.bytesOf(image.tag)
-  assert.equal(accounts.sent(image.manifest) + accounts.sent(image.tag), 1, 'how often it sent the manifest')
-  const wanted = image.blobs.reduce((sum, { size }) => sum + size, manifest)
-  t.diagnostic(`upstream has sent ${accounts.bytes} bytes of ${wanted}`)
-  assert.equal(accounts.bytes, wanted, 'and nothing else')
-  // What a node fetches for others before its own turn comes is there already when it does.
-  assert.ok(done.fetched.upstream <= wanted && done.hereBytes < MIB, JSON.stringify(done))
-  assert.equal(done.fetched.upstream + done.fetched.peer + done.hereBytes, 3 * wanted)
+  const warm = async (): Promise<MadeImage> => {
+    const image = await upstream.image([5 * MIB, 2 * MIB + 17, 1000])
+    const lines = await warmEverywhere(node, `${REGISTRY}/${image.repository}:${image.tag}`)
+    const done = lines.at(-1)
+    assert.ok(done?.is === 'done', JSON.stringify(done))
+    assert.deepEqual([done.nodes, done.failedNodes, done.failed], [3, 0, 0])
+    const accounts = await upstream.accountsOf(image)
+    const wanted = image.blobs.reduce((sum, { size }) => sum + size, 0)
+    t.diagnostic(`upstream has sent ${accounts.bytes} bytes for ${wanted} of blobs`)
+    // What a node has fetched for others before its own turn came is there already when it does.
+    const { upstream: brought, peer } = done.fetched
+    const fetched = brought + peer + done.hereBytes
+    const manifests = fetched - 3 * wanted
+    assert.ok(manifests > 0 && manifests < 3 * MANIFEST_AT_MOST, JSON.stringify(done))
+    return image
+  }
+  let image: MadeImage | undefined
+  await assertSentOnce(lab, async () => {
+    image = await warm()
+    return image
+  })
+  assert.ok(image)
 
   await upstream.pause()
   await upstream.forget()
+  await Promise.all(nodes.map((one) => one.kill()))
+  await Promise.all(nodes.map((one) => one.start()))
+  // Nobody else is there to have it from.
+  for (const { place } of nodes) network.cut(place)
   for (const one of nodes) {
-    // Nobody else is there to have it from.
-    await Promise.all(nodes.map((other) => other.kill()))
-    await one.start()
     for (const reference of [image.tag, image.manifest]) {
       const { parts } = await one.pull(image, { reference })
       assert.deepEqual(
