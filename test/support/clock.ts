@@ -1,7 +1,5 @@
 import type { TestContext } from 'node:test'
 
-type Api = 'setTimeout' | 'setInterval' | 'Date'
-
 /**
  * Time as timers and `Date` tell it, which stands still but for what a test lets pass of it. It passes a little with each
  * turn of the event loop, so that whatever moves has moved before a deadline comes, on a machine of any speed.
@@ -10,13 +8,16 @@ export class Clock {
   readonly #timers: TestContext['mock']['timers']
   readonly #turn: () => Promise<void>
 
-  /** Without `setTimeout` among `apis`, a turn takes a millisecond: for what sockets and threads have a part in. */
-  constructor(t: TestContext, apis: Api[] = ['setTimeout', 'setInterval', 'Date']) {
+  /** `turnMs`: for what sockets and threads have a part in, a turn is to take so long. */
+  constructor(t: TestContext, { turnMs = 0 } = {}) {
+    const { setTimeout: later } = globalThis
+    this.#turn = () =>
+      new Promise((resolve) => {
+        if (turnMs === 0) setImmediate(resolve)
+        else later(resolve, turnMs)
+      })
     this.#timers = t.mock.timers
-    this.#turn = apis.includes('setTimeout')
-      ? () => new Promise((resolve) => setImmediate(resolve))
-      : () => new Promise((resolve) => setTimeout(resolve, 1))
-    this.#timers.enable({ apis, now: Date.now() })
+    this.#timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: Date.now() })
   }
 
   async pass(ms: number): Promise<void> {
