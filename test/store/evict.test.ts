@@ -254,7 +254,7 @@ it('what two pins need stays until both are taken away', async (t) => {
 
 it('manifests that are stored while what needs them is pinned are kept with all they need', async (t) => {
   const store = await opened(t, { path: await folder(t) })
-  for (let round = 0; round < 20; round++) {
+  for (let round = 0; round < 8; round++) {
     const layer = await keep(store.blobs, randomBytes(10))
     const image = Buffer.from(JSON.stringify({ round, layer }))
     const index = await keepManifest(store.blobs, digestOf(image))
@@ -308,15 +308,15 @@ it('removing drops a blob at once, tells who remembers it, and leaves those who 
 it('a limit smaller than what is stored is reached in the background, and is durable', async (t) => {
   const path = await folder(t)
   const first = await openStore({ path })
-  const digests = await keepInTurn(first, ...Array.from({ length: 100 }, () => 1000))
+  const digests = await keepInTurn(first, ...Array.from({ length: 20 }, () => 1000))
   await first.close()
-  const store = await openStore({ path, maxBytes: { bytes: 50_000 } })
+  const store = await openStore({ path, maxBytes: { bytes: 10_000 } })
   await store.gc({ signal })
-  assert.deepEqual(store.usage(), { bytes: 45_000, blobs: 45 })
-  assert.equal(store.room().limitBytes, 50_000)
+  assert.deepEqual(store.usage(), { bytes: 9_000, blobs: 9 })
+  assert.equal(store.room().limitBytes, 10_000)
   await store.close()
   const second = await opened(t, { path })
-  assert.deepEqual(await here(second), digests.slice(55).sort())
+  assert.deepEqual(await here(second), digests.slice(11).sort())
 })
 
 it('a share of the filesystem is a limit', async (t) => {
