@@ -48,7 +48,8 @@ async function startAgent(): Promise<Agent> {
   const made = createAgent({
     data,
     listen: { host: '127.0.0.1', port: 0 },
-    patience: { stallMs: 200, backoffMs: 5 },
+    // No source is given up for a test that is slow.
+    patience: { stallMs: 60_000, headMs: 60_000, backoffMs: 5 },
     upstreams: { entries: [{ namespace: 'up.test', hosts: [upstream.host], tls: false }] },
   })
   await made.start()

@@ -23,6 +23,8 @@ export interface FlightPolicy {
   readonly tries: number
   readonly progressBytes: number
   readonly backoffMs: number
+  /** Of what is not kept nothing is forgotten for so long: clients that want the same at once do not come in the same millisecond. */
+  readonly gatheringMs: number
 }
 
 export const DEFAULT_POLICY: FlightPolicy = {
@@ -31,10 +33,9 @@ export const DEFAULT_POLICY: FlightPolicy = {
   tries: 3,
   progressBytes: 1024 * 1024,
   backoffMs: 200,
+  gatheringMs: 250,
 }
 
-/** Nothing is forgotten for so long: clients that want the same at once do not come in the same millisecond. */
-const GATHERING_MS = 250
 /** A reader that holds up nobody but itself is given more time. */
 const ALONE_FACTOR = 6
 /** When upstream stalls, its peers are to look for another way first, or all of them would ask upstream at once. */
@@ -268,7 +269,7 @@ export class Flight {
     this.#gathering ??= setTimeout(() => {
       this.#isGathered = true
       this.#onReaders()
-    }, GATHERING_MS)
+    }, this.#options.policy.gatheringMs)
     const { slowest } = this.audience
     if (slowest === undefined) {
       if (this.#verified) this.#whenDeserted?.()

@@ -9,6 +9,7 @@ import { Failure } from '../../src/resolve/failure.ts'
 import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/resolve/freshness.ts'
 import { Resolution } from '../../src/resolve/resolver.ts'
+import { Clock } from '../support/clock.ts'
 import { MemoryCatalog } from '../support/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../support/memory-store.ts'
 import { bodyOf, until } from '../support/resolved.ts'
@@ -27,7 +28,7 @@ function setUp(catalog = new MemoryCatalog(), store = new MemoryStore({ catalog 
     catalog,
     registry,
     flightPolicy: { ...DEFAULT_POLICY, backoffMs: 1 },
-    freshnessPolicy: { ...DEFAULT_FRESHNESS, patienceMs: 300 },
+    freshnessPolicy: DEFAULT_FRESHNESS,
     manifestMemoryBytes: 1024 * 1024,
     flightLimit: 100,
   })
@@ -110,8 +111,9 @@ describe('what is stored under one name', () => {
     })
   }
 
-  it('is not served under another when upstream does not answer, and who leaves waits no longer', async () => {
+  it('is not served under another when upstream does not answer, and who leaves waits no longer', async (t) => {
     const { resolution, registry, digest } = await stored()
+    const clock = new Clock(t)
     registry.gate = new Promise(() => {})
     const leaving = new AbortController()
     const left = resolution.blob(other, digest, { signal: leaving.signal })
@@ -119,7 +121,7 @@ describe('what is stored under one name', () => {
     await until(() => registry.asked.head === 1)
     leaving.abort(new Error('gone'))
     await assert.rejects(left, { message: 'gone' })
-    await assert.rejects(stayed, { code: 'stalled' })
+    await clock.until(assert.rejects(stayed, { code: 'stalled' }))
   })
 
   it('is not served under another where upstream has something of another size', async () => {

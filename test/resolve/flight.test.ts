@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
-import { describe, it } from 'node:test'
+import { afterEach, describe, it } from 'node:test'
 import { subscribe } from '../../src/observe/events.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Content } from '../../src/resolve/content.ts'
@@ -11,14 +11,23 @@ import { Flights } from '../../src/resolve/flights.ts'
 import { follow } from '../../src/resolve/follow.ts'
 import { TAIL_BYTES } from '../../src/resolve/gate.ts'
 import type { Source, Want } from '../../src/resolve/source.ts'
+import { Clock } from '../support/clock.ts'
 import { digestOf, MemoryStore } from '../support/memory-store.ts'
+import { until } from '../support/resolved.ts'
 import { aborted, diesAt, fails, pour, ScriptedSource, sends, stallsAt } from '../support/scripted-source.ts'
 
-const QUICK: FlightPolicy = { ...DEFAULT_POLICY, stallMs: 60, headMs: 2_000, backoffMs: 1 }
+/** No source is given up for a test that is slow. */
+const PATIENT: FlightPolicy = { ...DEFAULT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1 }
 const never = new AbortController().signal
 setMaxListeners(0, never)
+const begun: Flights[] = []
 
-function setUp(sources: readonly Source[], policy: FlightPolicy = QUICK, store = new MemoryStore()) {
+afterEach(async () => {
+  // A timer of a transfer that is still ending would outlive a clock that the next test mocks.
+  for (const flights of begun.splice(0)) await flights.stop()
+})
+
+function setUp(sources: readonly Source[], policy: FlightPolicy = PATIENT, store = new MemoryStore()) {
   const flights = new Flights({
     store,
     sources: () => sources,
@@ -27,6 +36,7 @@ function setUp(sources: readonly Source[], policy: FlightPolicy = QUICK, store =
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 100,
   })
+  begun.push(flights)
   return { store, flights }
 }
 
@@ -108,7 +118,7 @@ describe('a flight', () => {
         await pour(intake, bytes)
       },
     ])
-    const { flights } = setUp([source], { ...QUICK, stallMs: 5_000 })
+    const { flights } = setUp([source])
     const content = await follow(flights.join(wantOf(bytes)).flight, { signal: never })
     const atMost = bytes.length - TAIL_BYTES
     let readable = 0
@@ -138,38 +148,41 @@ describe('a flight', () => {
     assert.deepEqual(source.attempts, [0, 100_000, 300_000])
   })
 
-  it('has more patience with peers, who look for another way first', async () => {
+  it('has more patience with peers, who look for another way first', async (t) => {
+    const clock = new Clock(t)
     const bytes = randomBytes(300_000)
     const { flights } = setUp(
       [
         new ScriptedSource('peers', [stallsAt(bytes, 123_456)], 'peer'),
         new ScriptedSource('upstream', [sends(bytes)]),
       ],
-      { ...QUICK, stallMs: 60 },
+      { ...PATIENT, stallMs: 60 },
     )
-    const began = performance.now()
-    assert.ok((await pull(flights, wantOf(bytes))).equals(bytes))
-    assert.ok(performance.now() - began >= 2.5 * 60)
+    const began = Date.now()
+    assert.ok((await clock.until(pull(flights, wantOf(bytes)))).equals(bytes))
+    assert.ok(Date.now() - began >= 2.5 * 60)
   })
 
-  it('gives a source that stalls up for the next one', async () => {
+  it('gives a source that stalls up for the next one', async (t) => {
+    const clock = new Clock(t)
     const bytes = randomBytes(500_000)
     const first = new ScriptedSource('first', [stallsAt(bytes, 123_456)])
     const second = new ScriptedSource('second', [sends(bytes)])
-    const { flights } = setUp([first, second])
-    assert.ok((await pull(flights, wantOf(bytes))).equals(bytes))
+    const { flights } = setUp([first, second], { ...PATIENT, stallMs: 60 })
+    assert.ok((await clock.until(pull(flights, wantOf(bytes)))).equals(bytes))
     assert.deepEqual(second.attempts, [123_456])
   })
 
-  it('does not blame the source while it is the disk that is slow', async () => {
+  it('does not blame the source while it is the disk that is slow', async (t) => {
+    const clock = new Clock(t)
     const bytes = randomBytes(1_000_000)
     const store = new MemoryStore()
     const source = new ScriptedSource('registry', [sends(bytes)])
-    const { flights } = setUp([source], { ...QUICK, stallMs: 20 }, store)
+    const { flights } = setUp([source], { ...PATIENT, stallMs: 20 }, store)
     store.hold()
     const pulled = pull(flights, wantOf(bytes))
-    // Longer than the stall limit: time itself is the event here.
-    await new Promise((resolve) => setTimeout(resolve, 80))
+    await until(() => (flights.get(digestOf(bytes))?.position ?? 0) >= store.roomBytes)
+    await clock.pass(80)
     store.release()
     assert.ok((await pulled).equals(bytes))
     assert.deepEqual(source.attempts, [0])
@@ -331,19 +344,16 @@ describe('a flight', () => {
     const held = new Promise<void>((resolve) => {
       goOn = resolve
     })
-    const { flights, store } = setUp(
-      [
-        new ScriptedSource('registry', [
-          async ({ intake }) => {
-            intake.expect({ size: bytes.length, mediaType: undefined })
-            await pour(intake, bytes, 100_000)
-            await held
-            await pour(intake, bytes)
-          },
-        ]),
-      ],
-      { ...QUICK, stallMs: 5_000 },
-    )
+    const { flights, store } = setUp([
+      new ScriptedSource('registry', [
+        async ({ intake }) => {
+          intake.expect({ size: bytes.length, mediaType: undefined })
+          await pour(intake, bytes, 100_000)
+          await held
+          await pour(intake, bytes)
+        },
+      ]),
+    ])
     const want = wantOf(bytes)
     const end = ended(want.digest)
     const leaving = new AbortController()
@@ -366,7 +376,7 @@ describe('a flight', () => {
     const store = new MemoryStore()
     store.partials.set(want.digest, bytes.subarray(0, 120_000))
     const source = new ScriptedSource('registry', [sends(bytes)])
-    assert.ok((await pull(setUp([source], QUICK, store).flights, want)).equals(bytes))
+    assert.ok((await pull(setUp([source], PATIENT, store).flights, want)).equals(bytes))
     assert.deepEqual(source.attempts, [120_000])
   })
 
@@ -376,7 +386,7 @@ describe('a flight', () => {
     const store = new MemoryStore()
     store.partials.set(want.digest, bytes)
     const source = new ScriptedSource('registry', [sends(bytes)])
-    assert.ok((await pull(setUp([source], QUICK, store).flights, want)).equals(bytes))
+    assert.ok((await pull(setUp([source], PATIENT, store).flights, want)).equals(bytes))
     assert.deepEqual(source.attempts, [])
   })
 
@@ -386,7 +396,7 @@ describe('a flight', () => {
     const store = new MemoryStore()
     store.partials.set(want.digest, randomBytes(120_000))
     const source = new ScriptedSource('registry', [sends(bytes)])
-    const { flights } = setUp([source], QUICK, store)
+    const { flights } = setUp([source], PATIENT, store)
     const end = ended(want.digest)
     await pull(flights, want).catch(() => {})
     assert.equal((await end).error, undefined)
@@ -396,7 +406,7 @@ describe('a flight', () => {
 
   it('fails in time when no source says anything', async () => {
     const { flights } = setUp([new ScriptedSource('silent', [({ signal }) => aborted(signal)])], {
-      ...QUICK,
+      ...PATIENT,
       headMs: 50,
     })
     await assert.rejects(pull(flights, wantOf(randomBytes(10))), { code: 'stalled' })
@@ -405,7 +415,7 @@ describe('a flight', () => {
   it('fails for everyone when the disk does, and leaves nothing open', async () => {
     const bytes = randomBytes(500_000)
     const store = new MemoryStore()
-    const { flights } = setUp([new ScriptedSource('registry', [sends(bytes)])], QUICK, store)
+    const { flights } = setUp([new ScriptedSource('registry', [sends(bytes)])], PATIENT, store)
     store.breakDisk()
     await assert.rejects(pull(flights, wantOf(bytes)), { code: 'disk' })
     assert.equal(store.incoming, 0)
@@ -425,10 +435,7 @@ describe('a flight', () => {
 
   it('ends with stopping when the agent stops, keeps what came, and starts no other', async () => {
     const bytes = randomBytes(500_000)
-    const { flights, store } = setUp([new ScriptedSource('registry', [stallsAt(bytes, 200_000)])], {
-      ...QUICK,
-      stallMs: 5_000,
-    })
+    const { flights, store } = setUp([new ScriptedSource('registry', [stallsAt(bytes, 200_000)])])
     const want = wantOf(bytes)
     const content = await follow(flights.join(want).flight, { signal: never })
     await content.readable(0, { signal: never })
@@ -445,7 +452,7 @@ describe('a flight', () => {
     const flights = new Flights({
       store,
       sources: () => [new ScriptedSource('silent', [({ signal }) => aborted(signal)])],
-      policy: QUICK,
+      policy: PATIENT,
       confirm: async () => {},
       describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
       limit: 2,

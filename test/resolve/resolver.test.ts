@@ -134,7 +134,7 @@ describe('a manifest', () => {
   })
 
   it('that is large and has no declared type is given to all who ask while it comes', {
-    timeout: 30_000,
+    timeout: 60_000,
   }, async () => {
     const { registry, resolution } = setUp()
     const annotations = { filling: 'f'.repeat(300_000) }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
-import { describe, it, type TestContext } from 'node:test'
+import { afterEach, describe, it, type TestContext } from 'node:test'
 import fc from 'fast-check'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import type { Digest } from '../../src/oci/digest.ts'
@@ -13,12 +13,21 @@ import { Flights } from '../../src/resolve/flights.ts'
 import { follow } from '../../src/resolve/follow.ts'
 import { TAIL_BYTES } from '../../src/resolve/gate.ts'
 import type { Giver, Source, Want } from '../../src/resolve/source.ts'
+import { Clock } from '../support/clock.ts'
 import { digestOf, MemoryStore, marksOf } from '../support/memory-store.ts'
+import { runs } from '../support/runs.ts'
 import { type Attempt, aborted, diesAt, pour, ScriptedSource, sends } from '../support/scripted-source.ts'
 
-const PATIENT = { ...DEFAULT_POLICY, backoffMs: 1 }
+/** No source is given up for a test that is slow. */
+const PATIENT = { ...DEFAULT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1, gatheringMs: 1 }
 const never = new AbortController().signal
 setMaxListeners(0, never)
+const begun: Flights[] = []
+
+afterEach(async () => {
+  // A timer of a transfer that is still ending would outlive a clock that the next test mocks.
+  for (const flights of begun.splice(0)) await flights.stop()
+})
 
 function setUp(sources: readonly Source[], store = new MemoryStore(), policy = PATIENT) {
   const flights = new Flights({
@@ -29,6 +38,7 @@ function setUp(sources: readonly Source[], store = new MemoryStore(), policy = P
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 100,
   })
+  begun.push(flights)
   return { store, flights }
 }
 
@@ -348,10 +358,12 @@ describe('what peers bring', () => {
   })
 
   it('takes wrong bytes back also when they are found out while nobody is asked', async (t) => {
+    const clock = new Clock(t)
     const bytes = randomBytes(1_000_000)
     const store = new MemoryStore({ roomBytes: 2_000_000 })
     store.hold()
-    t.after(subscribe('flight.attempted', () => setImmediate(() => store.release())))
+    const given = gate()
+    t.after(subscribe('flight.attempted', given.open))
     const network = peer(
       'network',
       async ({ intake }) => {
@@ -366,7 +378,10 @@ describe('what peers bring', () => {
     const { flights } = setUp([network], store, { ...PATIENT, backoffMs: 50 })
     const want = wantOf(bytes)
     const facts = blamed(t, want.digest)
-    assert.ok((await pull(flights.join(want).flight)).equals(bytes))
+    const body = pull(flights.join(want).flight)
+    await given.opened
+    store.release()
+    assert.ok((await clock.until(body)).equals(bytes))
     assert.deepEqual(network.attempts, [0, 4 * MARK_EVERY])
     assert.deepEqual(
       facts.map(({ source }) => source),
@@ -619,13 +634,14 @@ describe('what peers bring', () => {
     assert.ok((await pull(flights.join(wantOf(bytes)).flight)).equals(bytes))
   })
 
-  it('and can neither be kept nor is vouched for is brought by upstream instead', async () => {
+  it('and can neither be kept nor is vouched for is brought by upstream instead', async (t) => {
+    const clock = new Clock(t)
     const bytes = randomBytes(3_000_000)
     const one = peer('one', sends(bytes))
     const registry = upstream(sends(bytes))
     const policy = { ...PATIENT, stallMs: 40 }
     const { flights } = setUp([one, registry], new MemoryStore({ limitBytes: 1000 }), policy)
-    assert.ok((await pull(flights.join(wantOf(bytes)).flight)).equals(bytes))
+    assert.ok((await clock.until(pull(flights.join(wantOf(bytes)).flight))).equals(bytes))
     assert.deepEqual(registry.attempts, [0])
     assert.equal(one.attempts.length, 1)
   })
@@ -699,7 +715,7 @@ describe('what peers bring', () => {
         assert.equal(store.incoming, 0)
         assert.equal(store.openContents, 0)
       }),
-      { numRuns: 60, examples: [[foundLate, 0]] },
+      { ...runs(30), examples: [[foundLate, 0]] },
     )
   })
 })

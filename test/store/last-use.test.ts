@@ -36,7 +36,7 @@ it('uses are written together, and not before it is time', async (t) => {
   level.on('write', () => {
     writes += 1
   })
-  const lastUse = new LastUse(line)
+  const lastUse = new LastUse(line, { everyMs: 1_000_000 })
   for (let round = 0; round < 10; round++) for (const digest of digests) lastUse.mark(digest)
   assert.equal(writes, 0)
   const times = await lastUse.of(digests)

@@ -16,7 +16,7 @@ it('a folder that is missing is made, readable for its owner only', async (t) =>
   await prepareLayout(path)
 })
 
-it('where no folder can be made, the start ends with a sentence', { timeout: 5000 }, async (t) => {
+it('where no folder can be made, the start ends with a sentence', { timeout: 60_000 }, async (t) => {
   if (process.platform !== 'linux') return t.skip('needs /proc')
   await assert.rejects(openStore({ path: '/proc/leat/data' }), {
     code: 'disk',

@@ -11,6 +11,7 @@ import { Layout } from '../../src/store/layout.ts'
 import { openStore, type Store } from '../../src/store/open.ts'
 import { feed, stored, wanted } from '../conformance/blob-store.ts'
 import { digestOf, MemoryStore } from '../support/memory-store.ts'
+import { runs } from '../support/runs.ts'
 import { all } from './folder.ts'
 
 /**
@@ -22,7 +23,7 @@ const { signal } = new AbortController()
 const SIZES = [0, 100, 65_536, 70_000, 300_000]
 const BLOBS = 8
 const MANIFESTS = 3
-const RUNS = 25
+const RUNS = 6
 const STEPS = 60
 
 interface Piece {
@@ -418,6 +419,6 @@ it('whatever is put, read, pinned, removed and evicted, in whichever order, with
         }
       },
     ),
-    { numRuns: RUNS },
+    runs(RUNS),
   )
 })

@@ -191,10 +191,10 @@ it('a second thread is started only when the first is busy, and idle ones go', a
   await Promise.all([two.digest(), three.digest()])
   assert.equal(threads.length, 2)
   const gone = Promise.all(threads.map((thread) => once(thread, 'exit')))
-  const alive = setTimeout(() => {}, 10_000)
+  const alive = setInterval(() => {}, 1000)
   await Promise.all([one, two, three].map((file) => file.end()))
   await gone
-  clearTimeout(alive)
+  clearInterval(alive)
   const again = writers.open(fd, wanted, 0, deaf)
   again.write(slot.offset, 10)
   assert.equal(await again.digest(), digestOf(slot.bytes.slice(0, 10)))

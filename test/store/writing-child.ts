@@ -1,16 +1,19 @@
-import { createHash } from 'node:crypto'
+import { createCipheriv, createHash } from 'node:crypto'
 import { parseDigest } from '../../src/oci/digest.ts'
 import type { Incoming } from '../../src/resolve/blob-store.ts'
 import { openStore } from '../../src/store/open.ts'
 
-/** The same bytes in every process: block `n` of blob `name`. */
-export function block(name: string, n: number): Buffer {
-  return createHash('sha512').update(`${name} ${n}`).digest()
+/** More than the program writes before it is killed, however late that is. */
+export const LARGE_BYTES = 32 * 1024 * 1024
+
+/** The same bytes in every process. */
+export function blob(name: string, bytes: number): Buffer {
+  const key = createHash('sha256').update(name).digest()
+  return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(bytes))
 }
 
-export function blob(name: string, blocks: number): Buffer {
-  return Buffer.concat(Array.from({ length: blocks }, (_, n) => block(name, n)))
-}
+/** As much of the large blob comes between two small ones. */
+const STEP_BYTES = 25_600
 
 // As a program: stores small blobs, telling of each, while one large blob is coming in; until it is killed.
 const [, , path, large] = process.argv
@@ -23,9 +26,10 @@ async function run(folder: string, wanted: string): Promise<void> {
   if (digest === undefined) throw new Error('the digest of the large blob is needed')
   const incoming = await store.blobs.begin({ digest, kind: 'blob', repository })
   incoming.onProgress(() => process.send?.({ written: incoming.written }))
+  const bytesOfLarge = blob('large', LARGE_BYTES)
   for (let n = 0; ; n++) {
-    for (let part = 0; part < 400; part++) await append(incoming, block('large', n * 400 + part))
-    const bytes = blob(`small ${n}`, 1 + (n % 4) * 1000)
+    await append(incoming, bytesOfLarge.subarray(n * STEP_BYTES, (n + 1) * STEP_BYTES))
+    const bytes = blob(`small ${n}`, 64 + (n % 4) * 64_000)
     const small = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`)
     if (small === undefined) throw new Error('a hash is a digest')
     const taking = await store.blobs.begin({ digest: small, kind: 'blob', repository })

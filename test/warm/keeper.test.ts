@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, afterEach, before, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
@@ -74,7 +75,7 @@ test('what cannot be kept warm is named with its reason, beside what can', async
   const node = await Node.start(t, upstream, {
     warm: [{ image: 'up.test/there:v1' }, { image: 'up.test/there:v9' }],
   })
-  for (;;) {
+  for (; ; await pause(5)) {
     const [status, text] = await node.readiness()
     assert.equal(status, 503)
     if (text === 'not ready: up.test/there has no tag v9; check the tag\n') break
@@ -108,6 +109,9 @@ test('when a tag has moved, what it means now is fetched, and its pin moves alon
   })
   await node.ready()
   const now = upstream.addImage('moved', 'v1')
+  const [layer] = now.layers
+  assert.ok(layer)
+  upstream.fault(layer, { stallAt: 10, times: 1 })
   const fetched = next('up.test/moved:v1')
   // A client hears of it first.
   await pull(node, 'moved/manifests/v1')
@@ -115,6 +119,8 @@ test('when a tag has moved, what it means now is fetched, and its pin moves alon
     503,
     'not ready: up.test/moved:v1 has moved and is not all here yet\n',
   ])
+  await upstream.stalled(layer)
+  upstream.release()
   assert.deepEqual([(await fetched).digest, (await fetched).error], [now.manifest, undefined])
   await node.ready()
   const pinned = (await node.blobs()).filter((blob) => blob.pinned).map(({ digest }) => digest)

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import * as v from 'valibot'
 import { type Agent, type AgentOptions, createAgent } from '../../src/index.ts'
 import { BlobReport } from '../../src/observe/report.ts'
@@ -24,7 +25,8 @@ export class Node {
     const agent = createAgent({
       listen: { host: '127.0.0.1', port: 0 },
       admin: { host: '127.0.0.1', port: 0 },
-      patience: { stallMs: 2_000, backoffMs: 5 },
+      // No source is given up for a test that is slow.
+      patience: { stallMs: 60_000, headMs: 60_000, backoffMs: 5 },
       upstreams: { entries: [{ namespace: 'up.test', hosts: [upstream.host], tls: false }] },
       ...more,
       data,
@@ -53,14 +55,21 @@ export class Node {
 
   async warm(
     request: Partial<WarmRequest>,
+    onLine: (line: WarmLine) => void = () => {},
   ): Promise<{ images: WarmedImage[]; done: Done; lines: WarmLine[] }> {
     const response = await this.post(request)
-    const text = await response.text()
-    if (response.status !== 200) throw new Error(`${response.status} ${text}`)
-    const lines = text
-      .trimEnd()
-      .split('\n')
-      .map((line) => v.parse(WarmLine, JSON.parse(line)))
+    if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`)
+    const lines: WarmLine[] = []
+    let text = ''
+    for await (const part of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      text += part
+      for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+        const line = v.parse(WarmLine, JSON.parse(text.slice(0, end)))
+        text = text.slice(end + 1)
+        lines.push(line)
+        onLine(line)
+      }
+    }
     const done = lines.at(-1)
     if (done?.is !== 'done') throw new Error(`it did not end: ${JSON.stringify(done)}`)
     return { images: lines.filter((line) => line.is === 'image'), done, lines }
@@ -90,7 +99,7 @@ export class Node {
 
   /** Until all that is to be kept warm is. */
   async ready(): Promise<void> {
-    for (const late = AbortSignal.timeout(10_000); ; ) {
+    for (const late = AbortSignal.timeout(60_000); ; await pause(5)) {
       const [status, text] = await this.readiness()
       if (status === 200) return
       if (late.aborted) throw new Error(text)
