@@ -49,7 +49,7 @@ export function ownTable(hosting: Hosting, { id, name }: Pick<Table, 'id' | 'nam
   return { id, name, isSelf: true, sit: (want, coming, guest) => hosting.sit(want, coming, guest) }
 }
 
-export function tableOf(owner: Contact, dialer: Dialer): Table {
+export function tableOf(owner: Contact, dialer: Dialer, answerMs = ANSWER_MS): Table {
   return {
     id: owner.id,
     name: owner.name,
@@ -68,7 +68,7 @@ export function tableOf(owner: Contact, dialer: Dialer): Table {
         failed: hasFailed,
         best,
       }
-      const { answer, line } = await dialer.ask(owner, ask, { signal, ms: ANSWER_MS })
+      const { answer, line } = await dialer.ask(owner, ask, { signal, ms: answerMs })
       const left = new AbortController()
       void listen(owner.name, line, answer, guest, left.signal)
       return {

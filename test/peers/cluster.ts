@@ -13,7 +13,7 @@ import {
   type Membership,
   PEER_PROTOCOL,
 } from '../../src/peers/member.ts'
-import { PeerNetwork } from '../../src/peers/network.ts'
+import { type Patience, PeerNetwork } from '../../src/peers/network.ts'
 import { Ranks } from '../../src/peers/owner.ts'
 import { Pace } from '../../src/peers/pace.ts'
 import { PeerCommons } from '../../src/peers/peer-commons.ts'
@@ -32,6 +32,16 @@ import { type Wanting, Warming } from '../../src/warm/warming.ts'
 import { MemoryCatalog } from '../support/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../support/memory-store.ts'
 import { Rogue } from './support/rogue.ts'
+import { runningTime } from './support/running-clock.ts'
+
+/** Nobody takes another for gone because the machine is busy: who is waited for in vain is of no use to any test. */
+const PATIENT: Patience = {
+  dial: { connectMs: 60_000 },
+  sitMs: 60_000,
+  hasMs: 60_000,
+  lendMs: 60_000,
+  now: runningTime,
+}
 
 export const REPOSITORY: Repository = { registry: 'up.test', name: 'app' }
 
@@ -177,6 +187,8 @@ export interface NodeOptions {
   /** In place of what it would lend to others. */
   readonly lend?: Lend
   readonly policy?: Partial<FlightPolicy>
+  readonly patience?: Patience
+  readonly flightLimit?: number
   readonly uploadBytesPerSecond?: number
   readonly allow?: readonly string[]
   readonly protocol?: number
@@ -219,12 +231,13 @@ export class Node {
       flightPolicy: { ...DEFAULT_POLICY, backoffMs: 5, ...options.policy },
       freshnessPolicy: DEFAULT_FRESHNESS,
       manifestMemoryBytes: 1024 * 1024,
-      flightLimit: 100,
+      flightLimit: options.flightLimit ?? 100,
     })
     network = new PeerNetwork({
       credentials,
       pseudonyms: new Pseudonyms([secret]),
       listen: { host: '127.0.0.1', port: 0 },
+      patience: { ...PATIENT, ...options.patience },
       traffic: {
         upload: new Pace(options.uploadBytesPerSecond),
         download: new Pace(undefined),
@@ -296,7 +309,7 @@ export class Node {
   }
 
   async pull(digest: Digest, repository = REPOSITORY): Promise<{ bytes: Buffer; from: string }> {
-    const signal = AbortSignal.timeout(30_000)
+    const signal = AbortSignal.timeout(60_000)
     const { content, how } = await this.resolution.blob(repository, digest, { signal })
     try {
       for (let known = 0; known < content.size; ) known = await content.readable(known, { signal })
