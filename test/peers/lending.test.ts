@@ -96,7 +96,10 @@ describe('a token of a registry', () => {
       return lent
     }
     const patience = { lendMs: LEND_MS }
-    const cluster = await clusterOf(t, [{ upstream: ALICE, patience }, { upstream: BOB, lend }])
+    const cluster = await clusterOf(t, [
+      { upstream: ALICE, patience },
+      { upstream: BOB, lend },
+    ])
     const [node, other] = cluster.nodes as [Node, Node]
     const began = performance.now()
     const name = await bringUntil(node, () => refused > 0)
