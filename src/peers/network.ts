@@ -58,7 +58,7 @@ export interface Patience {
   readonly hasMs?: number | undefined
   /** For who is asked for a token. */
   readonly lendMs?: number | undefined
-  /** The clock by which members at an owner's table are found to be silent or slow. */
+  /** The clock by which members are found to be silent or slow, and this node how fast it receives. */
   readonly now?: (() => number) | undefined
 }
 
@@ -85,7 +85,7 @@ export class PeerNetwork {
   readonly #dialer: Dialer
   readonly #door: Door
   readonly #roster = new Roster()
-  readonly #reception = new Reception()
+  readonly #reception: Reception
   readonly #lending: Lending
   readonly #patience: Patience
   /** Of what registries allow. */
@@ -100,6 +100,7 @@ export class PeerNetwork {
   constructor({ credentials, pseudonyms, listen, traffic, node, patience = {} }: PeerNetworkOptions) {
     this.#node = node
     this.#patience = patience
+    this.#reception = new Reception(patience.now)
     this.#dialer = new Dialer({ credentials, traffic, limits: patience.dial })
     this.words = new WordOfMouth(pseudonyms, () => this.#joined?.membership.hearsay)
     this.#lending = new Lending({

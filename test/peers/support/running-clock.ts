@@ -1,5 +1,5 @@
-const LOOK_MS = 20
-const MOST_MS = 100
+const LOOK_MS = 10
+const MOST_MS = 50
 
 let passed = 0
 let lookedAt = performance.now()
