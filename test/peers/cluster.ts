@@ -114,6 +114,15 @@ export class Cluster {
     this.#changed()
   }
 
+  /** All others do not know of it for as long as this takes. */
+  async without(node: Node, work: () => Promise<unknown>): Promise<void> {
+    node.isLive = false
+    this.#changed()
+    await work()
+    node.isLive = true
+    this.#changed()
+  }
+
   /** All others believe it to be at another port. */
   move(node: Node, port: number): void {
     if (node.member !== undefined) node.member = { ...node.member, port }
