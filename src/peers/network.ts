@@ -54,6 +54,8 @@ export interface Patience {
   readonly dial?: Partial<DialLimits> | undefined
   /** For the first word of an owner. */
   readonly sitMs?: number | undefined
+  /** Between two words of an owner, or of who sits at its table. */
+  readonly silenceMs?: number | undefined
   /** For who is asked whether it has something. */
   readonly hasMs?: number | undefined
   /** For who is asked for a token. */
@@ -319,8 +321,9 @@ export class PeerNetwork {
   #tables({ membership, hosting }: Joined, want: Want): readonly Table[] {
     const { id } = membership.self
     const own = ownTable(hosting, membership.self)
+    const patience = { answerMs: this.#patience.sitMs, silenceMs: this.#patience.silenceMs }
     const tables = this.#owners(want.digest, OWNERS).map((owner) =>
-      owner.id === id ? own : tableOf(contactOf(owner), this.#dialer, this.#patience.sitMs),
+      owner.id === id ? own : tableOf(contactOf(owner), this.#dialer, patience),
     )
     // Who is asked as the owner is it, whatever it thinks of that itself.
     return hosting.has(want) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
@@ -388,6 +391,7 @@ export class PeerNetwork {
       best,
     }
     const left = new AbortController()
+    const ms = this.#patience.silenceMs ?? SILENCE_MS
     line.send({ is: 'beat' })
     const place = await joined.hosting.sit({ digest, kind, repository }, coming, {
       guided: (guidance) => {
@@ -401,7 +405,7 @@ export class PeerNetwork {
     })
     try {
       for (;;) {
-        const message = await line.receive({ signal: left.signal, ms: SILENCE_MS })
+        const message = await line.receive({ signal: left.signal, ms })
         if (message === undefined) return
         place.tell(parse(News, message, line.who))
       }

@@ -49,7 +49,14 @@ export function ownTable(hosting: Hosting, { id, name }: Pick<Table, 'id' | 'nam
   return { id, name, isSelf: true, sit: (want, coming, guest) => hosting.sit(want, coming, guest) }
 }
 
-export function tableOf(owner: Contact, dialer: Dialer, answerMs = ANSWER_MS): Table {
+export function tableOf(
+  owner: Contact,
+  dialer: Dialer,
+  {
+    answerMs = ANSWER_MS,
+    silenceMs = SILENCE_MS,
+  }: { answerMs?: number | undefined; silenceMs?: number | undefined } = {},
+): Table {
   return {
     id: owner.id,
     name: owner.name,
@@ -70,7 +77,7 @@ export function tableOf(owner: Contact, dialer: Dialer, answerMs = ANSWER_MS): T
       }
       const { answer, line } = await dialer.ask(owner, ask, { signal, ms: answerMs })
       const left = new AbortController()
-      void listen(owner.name, line, answer, guest, left.signal)
+      void listen(owner.name, line, answer, guest, { left: left.signal, silenceMs })
       return {
         tell: (news) => {
           try {
@@ -91,12 +98,12 @@ async function listen(
   line: Line,
   first: unknown,
   guest: Guest,
-  left: AbortSignal,
+  { left, silenceMs }: { left: AbortSignal; silenceMs: number },
 ): Promise<void> {
   try {
     for (let message = first; message !== undefined; ) {
       guest.guided(parse(Guidance, message, who))
-      message = await line.receive({ signal: left, ms: SILENCE_MS })
+      message = await line.receive({ signal: left, ms: silenceMs })
     }
     line.end()
   } catch {

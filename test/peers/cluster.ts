@@ -38,6 +38,7 @@ import { runningTime } from './support/running-clock.ts'
 const PATIENT: Patience = {
   dial: { connectMs: 60_000 },
   sitMs: 60_000,
+  silenceMs: 60_000,
   hasMs: 60_000,
   lendMs: 60_000,
   now: runningTime,
