@@ -32,13 +32,14 @@ export async function askWhoHas(
   digest: Digest,
   as: Pick<Want, 'kind' | 'repository'> | undefined,
   members: readonly Member[],
+  ms = HAS_MS,
 ): Promise<{ readonly answered: number; readonly found: readonly Found[] }> {
-  const signal = AbortSignal.timeout(HAS_MS)
+  const signal = AbortSignal.timeout(ms)
   setMaxListeners(0, signal)
   const answers = await Promise.allSettled(
     members.map(async (member) => {
       const question = { ask: 'has', digest, as: as ?? null }
-      const answer = await askOnce(dialer, member, question, { signal, ms: HAS_MS })
+      const answer = await askOnce(dialer, member, question, { signal, ms })
       return { member, answer: parse(HasAnswer, answer, member.name) }
     }),
   )

@@ -43,6 +43,7 @@ export interface HostingOptions {
   readonly isMember: (id: MemberId) => boolean
   /** Who has it, of those who may have been its owner before. */
   readonly holders: (want: Want) => Promise<readonly Holder[]>
+  readonly now?: (() => number) | undefined
 }
 
 /**
@@ -54,11 +55,13 @@ export class Hosting {
   readonly #hosted = new Map<string, Hosted>()
   readonly #opening = new Map<string, Promise<Hosted>>()
   readonly #excused = new Excused()
+  readonly #now: () => number
   readonly #timer: NodeJS.Timeout
   #isClosed = false
 
   constructor(options: HostingOptions) {
     this.#options = options
+    this.#now = options.now ?? (() => performance.now())
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
   }
 
@@ -96,6 +99,7 @@ export class Hosting {
       held,
       holders: found,
       excused: this.#excused,
+      now: this.#now,
     })
     this.#hosted.set(keyOf(want), hosted)
     return hosted
@@ -114,7 +118,7 @@ export class Hosting {
   }
 
   #tick(): void {
-    const now = performance.now()
+    const now = this.#now()
     for (const [key, hosted] of this.#hosted) {
       hosted.tick(now)
       const isOld = hosted.isIdle && (now - hosted.usedAt > KEPT_MS || this.#hosted.size > MOST_KEPT)
@@ -132,6 +136,7 @@ interface Found {
   readonly held: Holding | undefined
   readonly holders: readonly Holder[]
   readonly excused: Excused
+  readonly now: () => number
 }
 
 interface Sitting {
@@ -144,7 +149,8 @@ interface Sitting {
 
 /** One gathering, and the lines to those who are in it. */
 class Hosted {
-  usedAt = performance.now()
+  usedAt: number
+  readonly #now: () => number
   readonly #isBegun: Promise<void>
   readonly #want: Want
   readonly #self: MemberId
@@ -162,7 +168,9 @@ class Hosted {
   readonly #looking = new Paced(PASS_ON_MS, () => void this.#lookAtSelf().catch(() => {}))
   #closed = false
 
-  constructor(want: Want, options: HostingOptions, { isTakeover, held, holders, excused }: Found) {
+  constructor(want: Want, options: HostingOptions, { isTakeover, held, holders, excused, now }: Found) {
+    this.#now = now
+    this.usedAt = now()
     this.#want = want
     this.#options = options
     const { contact } = options.self
@@ -173,7 +181,7 @@ class Hosted {
       takeover: isTakeover,
       excused,
       loadOf: options.loadOf,
-      now: () => performance.now(),
+      now,
     })
     let begin = (): void => {}
     this.#isBegun = new Promise<void>((resolve) => {
@@ -210,7 +218,7 @@ class Hosted {
 
   sit({ contact, zone, position, from, hasFailed, best }: Coming, guest: Guest): Place {
     const { id } = contact
-    this.usedAt = performance.now()
+    this.usedAt = this.#now()
     const place: Sitting = { guest, heardAt: this.usedAt, told: 0, isWhole: false }
     this.#places.get(id)?.guest.abandoned()
     this.#places.set(id, place)
@@ -306,7 +314,7 @@ class Hosted {
   }
 
   #hear(id: MemberId, place: Sitting, news: News): void {
-    place.heardAt = performance.now()
+    place.heardAt = this.#now()
     this.usedAt = place.heardAt
     if (news.is === 'whole') place.isWhole = true
     if (news.is === 'marks') this.#learn(id, news.first, Buffer.from(news.marks, 'base64'))

@@ -7,7 +7,6 @@ import type { Member, MemberId } from './member.ts'
 import { type Ask, parse, TokenAnswer } from './messages.ts'
 import type { Pseudonyms } from './pseudonyms.ts'
 
-/** Of all questions for one token: then the token service is asked. */
 const ASK_MS = 1000
 /** So many owners are asked, since the first may have another credential or be about to go. */
 const LENDERS = 2
@@ -43,6 +42,8 @@ export type Lend = (
 export interface LendingOptions {
   readonly pseudonyms: Pseudonyms
   readonly dialer: Dialer
+  /** Of all questions for one token: then the token service is asked. */
+  readonly askMs?: number | undefined
   /** The first members in the order of the key. */
   readonly owners: (key: string, count: number) => readonly Member[]
   readonly lend: Lend
@@ -54,11 +55,13 @@ export interface LendingOptions {
  */
 export class Lending {
   readonly #options: LendingOptions
+  readonly #askMs: number
   readonly #silentUntil = new Map<MemberId, number>()
   #loans = 0
 
   constructor(options: LendingOptions) {
     this.#options = options
+    this.#askMs = options.askMs ?? ASK_MS
   }
 
   /** Undefined when this node is to ask the token service itself. Fails with the signal's reason only. */
@@ -69,7 +72,7 @@ export class Lending {
   ): Promise<Loan | undefined> {
     const { pseudonyms, owners } = this.#options
     const pseudonym = pseudonyms.of(identity)
-    const deadline = AbortSignal.timeout(ASK_MS)
+    const deadline = AbortSignal.timeout(this.#askMs)
     const within = AbortSignal.any([signal, deadline])
     for (const owner of owners(pseudonym, LENDERS)) {
       if (owner.id === self) return undefined
@@ -105,7 +108,7 @@ export class Lending {
   }
 
   async #ask(owner: Member, question: object, signal: AbortSignal): Promise<Loan | undefined> {
-    const answer = await askOnce(this.#options.dialer, owner, question, { signal, ms: ASK_MS })
+    const answer = await askOnce(this.#options.dialer, owner, question, { signal, ms: this.#askMs })
     const told = parse(TokenAnswer, answer, owner.name)
     return told.is === 'refused' ? undefined : { token: told.token, lifetimeMs: told.lifetimeMs }
   }

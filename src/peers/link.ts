@@ -5,9 +5,18 @@ import type { MemberId } from './member.ts'
 import { Proof } from './proof.ts'
 
 export const KEEP_ALIVE_MS = 3000
+
+export interface LinkLimits {
+  /** A sign of life is given so often. */
+  readonly keepAliveMs: number
+  /** Without one for so long the other end is given up. */
+  readonly silentMs: number
+  /** For the other end to prove that it knows the secret. */
+  readonly proofMs: number
+}
+
 /** Two signs of life may be lost. */
-const SILENT_MS = 8000
-const PROOF_MS = 5000
+export const LINK_LIMITS: LinkLimits = { keepAliveMs: KEEP_ALIVE_MS, silentMs: 8000, proofMs: 5000 }
 /** Far more than there is to say in a large swarm; who says more floods. */
 const ALLOWED = {
   messages: { burst: 2000, perSecond: 500 },
@@ -30,6 +39,7 @@ export class Link {
   readonly #stream: NoiseStream
   readonly #events: LinkEvents
   readonly #proof: Proof
+  readonly #limits: LinkLimits
   readonly #deadline: NodeJS.Timeout
   readonly #messages = new Allowance(ALLOWED.messages)
   readonly #bytes = new Allowance(ALLOWED.bytes)
@@ -37,12 +47,18 @@ export class Link {
   #isRefused = false
   #backlog = 0
 
-  constructor(stream: NoiseStream, keys: readonly Uint8Array[], events: LinkEvents) {
+  constructor(
+    stream: NoiseStream,
+    keys: readonly Uint8Array[],
+    events: LinkEvents,
+    limits: LinkLimits = LINK_LIMITS,
+  ) {
     this.#stream = stream
     this.#events = events
+    this.#limits = limits
     this.id = memberIdOf(stream.remotePublicKey)
     this.#proof = new Proof(stream, keys)
-    this.#deadline = setTimeout(() => this.#refuse(), PROOF_MS)
+    this.#deadline = setTimeout(() => this.#refuse(), limits.proofMs)
     stream.on('data', (bytes: Uint8Array) => this.#hear(bytes))
     stream.on('drain', () => {
       this.#backlog = 0
@@ -103,8 +119,8 @@ export class Link {
     if (send !== undefined) this.#stream.write(send)
     clearTimeout(this.#deadline)
     this.#isProven = true
-    this.#stream.setKeepAlive(KEEP_ALIVE_MS)
-    this.#stream.setTimeout(SILENT_MS)
+    this.#stream.setKeepAlive(this.#limits.keepAliveMs)
+    this.#stream.setTimeout(this.#limits.silentMs)
     this.#events.proven(this)
     return true
   }

@@ -7,7 +7,7 @@ import type { VouchedIntake, Want } from '../resolve/source.ts'
 import { askOnce, askWhoHas } from './asking.ts'
 import type { Traffic } from './connection.ts'
 import type { PeerCredentials } from './credentials.ts'
-import { Dialer } from './dial.ts'
+import { Dialer, type DialLimits } from './dial.ts'
 import { Door } from './door.ts'
 import { type Holder, Hosting } from './hosting.ts'
 import { type Lend, Lending, type Loan, type LoanTerms } from './lending.ts'
@@ -47,6 +47,22 @@ export interface PeerNetworkOptions {
   readonly listen: { readonly host: string; readonly port: number }
   readonly traffic: Traffic
   readonly node: Node
+  readonly patience?: Patience | undefined
+}
+
+/** How long other members are waited for, where that is not as usual. */
+export interface Patience {
+  readonly dial?: Partial<DialLimits> | undefined
+  /** For the first word of an owner. */
+  readonly sitMs?: number | undefined
+  /** Between two words of an owner, or of who sits at its table. */
+  readonly silenceMs?: number | undefined
+  /** For who is asked whether it has something. */
+  readonly hasMs?: number | undefined
+  /** For who is asked for a token. */
+  readonly lendMs?: number | undefined
+  /** The clock by which members are found to be silent or slow, and this node how fast it receives. */
+  readonly now?: (() => number) | undefined
 }
 
 /** So many ranks below the owner are asked whether they have it, before upstream is: they were the owner before the last changes. */
@@ -72,8 +88,9 @@ export class PeerNetwork {
   readonly #dialer: Dialer
   readonly #door: Door
   readonly #roster = new Roster()
-  readonly #reception = new Reception()
+  readonly #reception: Reception
   readonly #lending: Lending
+  readonly #patience: Patience
   /** Of what registries allow. */
   readonly words: WordOfMouth
   #joined: Joined | undefined
@@ -83,13 +100,16 @@ export class PeerNetwork {
   /** Tags that are being asked for elsewhere. */
   readonly #asking = new Set<string>()
 
-  constructor({ credentials, pseudonyms, listen, traffic, node }: PeerNetworkOptions) {
+  constructor({ credentials, pseudonyms, listen, traffic, node, patience = {} }: PeerNetworkOptions) {
     this.#node = node
-    this.#dialer = new Dialer({ credentials, traffic })
+    this.#patience = patience
+    this.#reception = new Reception(patience.now)
+    this.#dialer = new Dialer({ credentials, traffic, limits: patience.dial })
     this.words = new WordOfMouth(pseudonyms, () => this.#joined?.membership.hearsay)
     this.#lending = new Lending({
       pseudonyms,
       dialer: this.#dialer,
+      askMs: patience.lendMs,
       owners: (key, count) => this.#owners(key, count),
       lend: async (terms, isSame, options) => {
         if (!node.allowed(terms.repository)) throw new Failure('denied', 'not through this node')
@@ -120,6 +140,7 @@ export class PeerNetwork {
       loadOf: (id) => (id === self.id ? loadOf(this.uploads) : (membership.get(id)?.load ?? 0)),
       isMember: (id) => id === self.id || membership.get(id) !== undefined,
       holders: (want) => this.#formerOwners(want),
+      now: this.#patience.now,
     })
     this.#roster.look(membership)
     const unlisten = membership.onChange(() => {
@@ -247,7 +268,7 @@ export class PeerNetwork {
     const owner = this.#ownerOf(digest)
     if (owner === undefined) return undefined
     const asked = this.#ranked(digest, MOST_ASKED)
-    const { answered, found } = await askWhoHas(this.#dialer, digest, undefined, asked)
+    const { answered, found } = await askWhoHas(this.#dialer, digest, undefined, asked, this.#patience.hasMs)
     return { owner, asked: asked.length, answered, holders: tellFound(found) }
   }
 
@@ -301,8 +322,9 @@ export class PeerNetwork {
   #tables({ membership, hosting }: Joined, want: Want): readonly Table[] {
     const { id } = membership.self
     const own = ownTable(hosting, membership.self)
+    const patience = { answerMs: this.#patience.sitMs, silenceMs: this.#patience.silenceMs }
     const tables = this.#owners(want.digest, OWNERS).map((owner) =>
-      owner.id === id ? own : tableOf(contactOf(owner), this.#dialer),
+      owner.id === id ? own : tableOf(contactOf(owner), this.#dialer, patience),
     )
     // Who is asked as the owner is it, whatever it thinks of that itself.
     return hosting.has(want) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
@@ -310,7 +332,7 @@ export class PeerNetwork {
 
   async #formerOwners({ digest, kind, repository }: Want): Promise<readonly Holder[]> {
     const asked = this.#ranked(digest, FORMER_OWNERS)
-    const { found } = await askWhoHas(this.#dialer, digest, { kind, repository }, asked)
+    const { found } = await askWhoHas(this.#dialer, digest, { kind, repository }, asked, this.#patience.hasMs)
     return found.flatMap(({ member, position, whole }) =>
       whole ? [{ contact: contactOf(member), zone: member.zone, position, whole }] : [],
     )
@@ -370,6 +392,7 @@ export class PeerNetwork {
       best,
     }
     const left = new AbortController()
+    const ms = this.#patience.silenceMs ?? SILENCE_MS
     line.send({ is: 'beat' })
     const place = await joined.hosting.sit({ digest, kind, repository }, coming, {
       guided: (guidance) => {
@@ -383,7 +406,7 @@ export class PeerNetwork {
     })
     try {
       for (;;) {
-        const message = await line.receive({ signal: left.signal, ms: SILENCE_MS })
+        const message = await line.receive({ signal: left.signal, ms })
         if (message === undefined) return
         place.tell(parse(News, message, line.who))
       }

@@ -6,7 +6,7 @@ import type { Address } from './dht-node.ts'
 import { Gossip, TICK_MS } from './gossip.ts'
 import type { Message } from './gossip-messages.ts'
 import { type Identity, memberIdOf } from './identity.ts'
-import { KEEP_ALIVE_MS, Link, type LinkEvents } from './link.ts'
+import { LINK_LIMITS, Link, type LinkEvents, type LinkLimits } from './link.ts'
 import { loadOf, type Member, type MemberId } from './member.ts'
 import type { Membership } from './membership.ts'
 import type { SwarmSecret } from './secret.ts'
@@ -34,6 +34,9 @@ export interface SwarmOptions {
   readonly dht: Address
   readonly bootstrap: readonly Address[]
   readonly publicDht: boolean
+  readonly limits?: Partial<LinkLimits>
+  /** The clock of what members tell each other. */
+  readonly now?: () => number
 }
 
 export interface SwarmStatus {
@@ -68,7 +71,7 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
         bootstrap: options.bootstrap,
         advertise: options.self.host,
         publicDht: options.publicDht,
-        keepAliveMs: KEEP_ALIVE_MS,
+        keepAliveMs: options.limits?.keepAliveMs ?? LINK_LIMITS.keepAliveMs,
       }),
     openSwarm: (dht) => {
       const { publicKey, secretKey } = options.identity
@@ -86,6 +89,8 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
   readonly #options: SwarmOptions
   readonly #libraries: Libraries
   readonly #proofKeys: readonly Buffer[]
+  readonly #limits: LinkLimits
+  readonly #now: () => number
   readonly #gossip: Gossip
   readonly #links = new Map<MemberId, Link>()
   readonly #unproven = new Set<Link>()
@@ -105,9 +110,11 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
     this.#options = options
     this.#libraries = libraries
     this.#proofKeys = options.secrets.map(({ proofKey }) => proofKey)
+    this.#limits = { ...LINK_LIMITS, ...options.limits }
+    this.#now = options.now ?? (() => performance.now())
     const self = { ...options.self, id: options.identity.id, load: 0 }
     const { identity } = options
-    this.#gossip = new Gossip(self, { identity, now: performance.now(), random: Math.random })
+    this.#gossip = new Gossip(self, { identity, now: this.#now(), random: Math.random })
   }
 
   get self(): Member {
@@ -134,8 +141,8 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
   }
 
   readonly hearsay: Hearsay = {
-    tell: (word) => this.#gossip.tell(word, performance.now()),
-    heard: (who) => this.#gossip.tidings.heard(who, performance.now()),
+    tell: (word) => this.#gossip.tell(word, this.#now()),
+    heard: (who) => this.#gossip.tidings.heard(who, this.#now()),
     onHeard: (listener) => {
       this.#hearers.add(listener)
       return () => this.#hearers.delete(listener)
@@ -182,13 +189,13 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
     const before = this.#links.get(link.id)
     this.#links.set(link.id, link)
     before?.close()
-    this.#gossip.link(link.id, performance.now())
+    this.#gossip.link(link.id, this.#now())
     this.#pass()
   }
 
   said(link: Link, message: Message): boolean {
     if (this.#links.get(link.id) !== link) return true
-    const isTrue = this.#gossip.receive(link.id, message, performance.now())
+    const isTrue = this.#gossip.receive(link.id, message, this.#now())
     this.#pass()
     return isTrue
   }
@@ -198,7 +205,7 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
     this.#unproven.delete(link)
     if (this.#links.get(link.id) !== link) return
     this.#links.delete(link.id)
-    this.#gossip.unlink(link.id, performance.now())
+    this.#gossip.unlink(link.id, this.#now())
   }
 
   async #join(dht: DHT): Promise<void> {
@@ -223,7 +230,7 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
       stream.destroy()
       return
     }
-    this.#unproven.add(new Link(stream, this.#proofKeys, this))
+    this.#unproven.add(new Link(stream, this.#proofKeys, this, this.#limits))
   }
 
   async #look(topics: readonly Discovery[], atHome: () => Promise<void>): Promise<void> {
@@ -244,7 +251,7 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
 
   #tick(): void {
     this.#gossip.load = loadOf(this.#options.uploads())
-    this.#gossip.tick(performance.now())
+    this.#gossip.tick(this.#now())
     this.#pass()
   }
 

@@ -25,7 +25,14 @@ export function ownTable(hosting: Hosting, { id, name }: Pick<Table, 'id' | 'nam
   return { id, name, isSelf: true, sit: (want, coming, guest) => hosting.sit(want, coming, guest) }
 }
 
-export function tableOf(owner: Contact, dialer: Dialer): Table {
+export function tableOf(
+  owner: Contact,
+  dialer: Dialer,
+  {
+    answerMs = ANSWER_MS,
+    silenceMs = SILENCE_MS,
+  }: { answerMs?: number | undefined; silenceMs?: number | undefined } = {},
+): Table {
   return {
     id: owner.id,
     name: owner.name,
@@ -44,9 +51,9 @@ export function tableOf(owner: Contact, dialer: Dialer): Table {
         failed: hasFailed,
         best,
       }
-      const { answer, line } = await dialer.ask(owner, ask, { signal, ms: ANSWER_MS })
+      const { answer, line } = await dialer.ask(owner, ask, { signal, ms: answerMs })
       const left = new AbortController()
-      void listen(owner.name, line, answer, guest, left.signal)
+      void listen(owner.name, line, answer, guest, { left: left.signal, silenceMs })
       return {
         tell: (news) => {
           try {
@@ -67,12 +74,12 @@ async function listen(
   line: Line,
   first: unknown,
   guest: Guest,
-  left: AbortSignal,
+  { left, silenceMs }: { left: AbortSignal; silenceMs: number },
 ): Promise<void> {
   try {
     for (let message = first; message !== undefined; ) {
       guest.guided(parse(Guidance, message, who))
-      message = await line.receive({ signal: left, ms: SILENCE_MS })
+      message = await line.receive({ signal: left, ms: silenceMs })
     }
     line.end()
   } catch {

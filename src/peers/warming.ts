@@ -38,13 +38,13 @@ const BATCH_CHARACTERS = 32 * 1024
 /** What is wrong with an image may quote a list from upstream. */
 const LONGEST_ERROR = 2000
 
-export function warmersOf(membership: Membership, dialer: Dialer): Warmers {
+export function warmersOf(membership: Membership, dialer: Dialer, silenceMs = SILENCE_MS): Warmers {
   const { self } = membership
   return {
     self: { id: self.id, name: self.name },
     others: membership.others().map((member) => ({
       node: { id: member.id, name: member.name },
-      warm: (wish, { signal }) => elsewhere(member, wish, dialer, signal),
+      warm: (wish, { signal }) => elsewhere(member, wish, dialer, { signal, silenceMs }),
     })),
   }
 }
@@ -54,14 +54,14 @@ async function* elsewhere(
   member: Member,
   wish: WarmWish,
   dialer: Dialer,
-  signal: AbortSignal,
+  { signal, silenceMs }: { signal: AbortSignal; silenceMs: number },
 ): AsyncGenerator<WarmLine> {
   const { name, version, protocol } = member
   try {
     if (protocol !== PEER_PROTOCOL) {
       throw new Failure('unsupported', `it runs version ${version}, which does not understand this one`)
     }
-    yield* asked(member, wish, dialer, signal)
+    yield* asked(member, wish, dialer, { signal, silenceMs })
   } catch (error) {
     signal.throwIfAborted()
     const code = error instanceof Failure ? error.code : 'unavailable'
@@ -76,7 +76,7 @@ async function* asked(
   member: Member,
   { images, platforms, referrers, pin }: WarmWish,
   dialer: Dialer,
-  signal: AbortSignal,
+  { signal, silenceMs }: { signal: AbortSignal; silenceMs: number },
 ): AsyncGenerator<WarmLine> {
   const { name } = member
   const ask = { ask: 'warm', images: images.length, platforms, referrers, pin }
@@ -87,7 +87,7 @@ async function* asked(
     if (heard(answer, name).is !== 'ready') throw new Failure('unavailable', 'it is not ready for images')
     for (const batch of batches(images)) line.send({ is: 'images', images: batch })
     while (!isDone) {
-      const message = await line.receive({ signal, ms: SILENCE_MS })
+      const message = await line.receive({ signal, ms: silenceMs })
       if (message === undefined) throw new Failure('unavailable', 'it has not said what it came to')
       const told = heard(message, name)
       if (told.is === 'ready' || told.is === 'beat') continue
@@ -124,7 +124,12 @@ function* batches(images: readonly string[]): Generator<readonly string[]> {
 }
 
 /** Warms what another agent asks for, for as long as that one wants to know. */
-export async function tellWarming(ask: Ask & { ask: 'warm' }, line: Line, warm: Warm): Promise<void> {
+export async function tellWarming(
+  ask: Ask & { ask: 'warm' },
+  line: Line,
+  warm: Warm,
+  silenceMs = SILENCE_MS,
+): Promise<void> {
   const { platforms, referrers, pin } = ask
   line.send({ is: 'ready' })
   const stopBeating = beating(line)
@@ -132,7 +137,7 @@ export async function tellWarming(ask: Ask & { ask: 'warm' }, line: Line, warm: 
   let listening: Promise<void> | undefined
   try {
     const images = await receiveImages(line, ask.images)
-    listening = untilSilent(line, over)
+    listening = untilSilent(line, over, silenceMs)
     let toldAt = Number.NEGATIVE_INFINITY
     for await (const told of warm({ images, platforms, referrers, pin }, { signal: over.signal })) {
       if (told.is === 'progress') {
@@ -161,10 +166,10 @@ async function receiveImages(line: Line, count: number): Promise<readonly string
 }
 
 /** Aborts `over` when the other side leaves. */
-async function untilSilent(line: Line, over: AbortController): Promise<void> {
+async function untilSilent(line: Line, over: AbortController, silenceMs: number): Promise<void> {
   try {
     for (;;) {
-      const message = await line.receive({ signal: over.signal, ms: SILENCE_MS })
+      const message = await line.receive({ signal: over.signal, ms: silenceMs })
       if (message === undefined) break
       parse(WarmNews, message, line.who)
     }

@@ -8,7 +8,7 @@ import { identityOf } from '../../src/peers/identity.ts'
 import type { Lend } from '../../src/peers/lending.ts'
 import { type Member, type MemberId, PEER_PROTOCOL } from '../../src/peers/member.ts'
 import type { Membership } from '../../src/peers/membership.ts'
-import { PeerNetwork } from '../../src/peers/network.ts'
+import { type Patience, PeerNetwork } from '../../src/peers/network.ts'
 import { Ranks } from '../../src/peers/owner.ts'
 import { Pace } from '../../src/peers/pace.ts'
 import { PeerCommons } from '../../src/peers/peer-commons.ts'
@@ -28,6 +28,17 @@ import { type Wanting, Warming } from '../../src/warm/warming.ts'
 import { MemoryCatalog } from '../support/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../support/memory-store.ts'
 import { Rogue } from './support/rogue.ts'
+import { runningTime } from './support/running-clock.ts'
+
+/** Nobody takes another for gone because the machine is busy: who is waited for in vain is of no use to any test. */
+const PATIENT: Patience = {
+  dial: { connectMs: 60_000 },
+  sitMs: 60_000,
+  silenceMs: 60_000,
+  hasMs: 60_000,
+  lendMs: 60_000,
+  now: runningTime,
+}
 
 export const REPOSITORY: Repository = { registry: 'up.test', name: 'app' }
 
@@ -97,6 +108,15 @@ export class Cluster {
   async kill(node: Node): Promise<void> {
     node.isLive = false
     await node.stop()
+    this.#changed()
+  }
+
+  /** All others do not know of it for as long as this takes. */
+  async without(node: Node, work: () => Promise<unknown>): Promise<void> {
+    node.isLive = false
+    this.#changed()
+    await work()
+    node.isLive = true
     this.#changed()
   }
 
@@ -173,6 +193,8 @@ export interface NodeOptions {
   /** In place of what it would lend to others. */
   readonly lend?: Lend
   readonly policy?: Partial<FlightPolicy>
+  readonly patience?: Patience
+  readonly flightLimit?: number
   readonly uploadBytesPerSecond?: number
   readonly allow?: readonly string[]
   readonly protocol?: number
@@ -215,12 +237,13 @@ export class Node {
       flightPolicy: { ...DEFAULT_POLICY, backoffMs: 5, ...options.policy },
       freshnessPolicy: DEFAULT_FRESHNESS,
       manifestMemoryBytes: 1024 * 1024,
-      flightLimit: 100,
+      flightLimit: options.flightLimit ?? 100,
     })
     network = new PeerNetwork({
       credentials,
       pseudonyms: new Pseudonyms([secret]),
       listen: { host: '127.0.0.1', port: 0 },
+      patience: { ...PATIENT, ...options.patience },
       traffic: {
         upload: new Pace(options.uploadBytesPerSecond),
         download: new Pace(undefined),
@@ -292,7 +315,7 @@ export class Node {
   }
 
   async pull(digest: Digest, repository = REPOSITORY): Promise<{ bytes: Buffer; from: string }> {
-    const signal = AbortSignal.timeout(30_000)
+    const signal = AbortSignal.timeout(60_000)
     const { content, how } = await this.resolution.blob(repository, digest, { signal })
     try {
       for (let known = 0; known < content.size; ) known = await content.readable(known, { signal })

@@ -106,8 +106,8 @@ test('a beat that another has made up silences no member', () => {
 test('doubts about all, of beats that nobody has heard, drop nobody and cost little', (t) => {
   const setting = setUp()
   const { swarm, liar } = setting
+  const doubts = swarm.nodes.map((node): SignedSign => forged('alive', node, { beat: 2 ** 52 }))
   const doubt = (): void => {
-    const doubts = swarm.nodes.map((node): SignedSign => forged('alive', node, { beat: 2 ** 52 }))
     swarm.say(liar, { doubts })
     swarm.after(1000, doubt)
   }

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, connect as connectPlain, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { messageFrame, overFrame, putBytesHead } from '../../src/peers/frames.ts'
 import type { Line } from '../../src/peers/line.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { closeOf, failure, heardBy, issue, type PeerLab, peerLab, unending } from '../support/peer-lab.ts'
 
 const signal = unending()
-const wait = { signal, ms: 5000 }
+const wait = { signal, ms: 60_000 }
 const NOBODY = { key: undefined, cert: undefined } as never
 
 /** A door at which nobody is expected to get as far as to ask. */
@@ -35,9 +36,14 @@ async function until(reached: () => boolean): Promise<void> {
   while (!reached()) await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** Shows that those who belong here still get in. */
-async function stillOpen({ ask, asked }: PeerLab & { asked: unknown[] }): Promise<void> {
-  const { answer, line } = await ask({ ask: 'open?' })
+/** Shows that those who belong here still get in: where the door waits only for a moment, after some tries. */
+async function stillOpen(lab: PeerLab & { asked: unknown[] }, tries = 1): Promise<void> {
+  const { ask, asked } = lab
+  const found = await ask({ ask: 'open?' }).catch((error: unknown) => {
+    if (tries === 1) throw error
+  })
+  if (found === undefined) return stillOpen(lab, tries - 1)
+  const { answer, line } = found
   assert.deepEqual(answer, { secret: 'something' })
   assert.deepEqual(asked, [{ ask: 'open?' }])
   line.end()
@@ -114,7 +120,7 @@ test('who says nothing, or not enough, is not waited for', async (t) => {
     heard.map(({ length }) => length),
     [0, 0, 0],
   )
-  await stillOpen(lab)
+  await stillOpen(lab, 20)
 })
 
 test('a flood of connections from one address takes nothing from others', async (t) => {
@@ -126,7 +132,7 @@ test('a flood of connections from one address takes nothing from others', async 
       gone += 1
     })
   }
-  await until(() => gone === 192)
+  await until(() => gone >= 192)
   await stillOpen(lab)
   assert.equal(gone, 192)
 })
@@ -173,8 +179,12 @@ test('an address of which only strangers come is not even shaken hands with', as
   for (let n = 0; n < 3; n += 1) {
     await heardBy(lab.speak(NOBODY, { localAddress: '127.0.0.9' }))
   }
-  const refused = plain(t, lab.port, '127.0.0.9')
-  await closeOf(refused)
+  // The door may not have seen yet that the last of them has gone.
+  for (let isRefused = false; !isRefused; ) {
+    const socket = plain(t, lab.port, '127.0.0.9')
+    isRefused = await Promise.race([closeOf(socket).then(() => true), delay(500, false)])
+    socket.destroy()
+  }
   await stillOpen(lab)
 })
 
@@ -239,7 +249,7 @@ test('a member that goes on after its own end is sent away', async (t) => {
     onExchange: async (_first, line) => {
       ended = line.receive(wait)
       await ended
-      await once(line.gone, 'abort')
+      if (!line.gone.aborted) await once(line.gone, 'abort')
     },
   })
   const socket = lab.speak()

@@ -5,14 +5,18 @@ import { MARK_EVERY } from '../../src/oci/marks.ts'
 import type { Contact } from '../../src/peers/messages.ts'
 import { DEFAULT_POLICY } from '../../src/resolve/flight.ts'
 import type { VouchedIntake } from '../../src/resolve/source.ts'
-import { startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { type Fault, type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
 import { marksOf } from '../support/memory-store.ts'
 import { type Attempt, aborted, pour, ScriptedSource, sends, stallsAt } from '../support/scripted-source.ts'
-import { Cluster } from './cluster.ts'
+import { Cluster, type Node } from './cluster.ts'
+import { runningTime } from './support/running-clock.ts'
 import { contactOf, type Seat, seated } from './support/seated.ts'
 
 const MIB = 1024 * 1024
-const QUICK = { ...DEFAULT_POLICY, stallMs: 40, backoffMs: 1 }
+/** Between two attempts nothing is waited for. */
+const AT_ONCE = { ...DEFAULT_POLICY, backoffMs: 1 }
+/** Who brings nothing is soon given up; who brings something never is so slow. */
+const QUICK = { ...AT_ONCE, stallMs: 400 }
 
 const [ONE, OTHER] = [contactOf('a'), contactOf('b')]
 
@@ -24,6 +28,7 @@ interface Setting extends Pick<Seat, 'take' | 'hears' | 'policy'> {
 /** Fetched from upstream at first, as the owner says. */
 function begin({ upstream, ...setting }: Setting) {
   return seated({
+    policy: AT_ONCE,
     ...setting,
     first: { is: 'fetch' },
     sources: (participation) => [participation.first, participation.heeding(upstream), participation.last],
@@ -171,7 +176,7 @@ test('when peers were no help and upstream is asked without the owner’s word, 
     },
   )
   const take = (_parent: Contact, _intake: VouchedIntake, signal: AbortSignal) => aborted(signal)
-  const { owner, ended } = begin({ bytes, upstream, take, policy: QUICK })
+  const { owner, ended } = begin({ bytes, upstream, take, policy: { ...QUICK, tries: 1 } })
   assert.equal(await ended(), undefined)
   assert.deepEqual(upstream.attempts, [0, 2 * MARK_EVERY])
 })
@@ -212,7 +217,8 @@ test('one that brings it slowly ends its request when somebody has come who has 
   const bytes = cluster.bytesOwnedBy(head.member, 12 * MIB)
   const digest = slow.addBlob(bytes)
   fast.addBlob(bytes)
-  slow.fault(digest, { drip: { bytes: 65_536, everyMs: 20 } })
+  // At this pace all of it would take a minute.
+  slow.fault(digest, { drip: { bytes: 4096, everyMs: 20 } })
   other.store.partials.set(digest, Uint8Array.from(bytes.subarray(0, 10 * MIB)))
   const first = head.pull(digest)
   await new Promise<void>((resolve) => {
@@ -236,29 +242,30 @@ test('one whose link is slow hands over to one that has shown to be faster, and 
   t.after(() => Promise.all([slow.close(), fast.close()]))
   const cluster = await Cluster.start(0, '')
   t.after(() => cluster.stop())
+  // A head is judged in half of the time.
+  const patience = { now: () => 2 * runningTime() }
   // What each has of late, when it was there by itself.
-  const head = await cluster.add(slow.host)
-  const drip = { drip: { bytes: 16_384, everyMs: 20 } }
+  const head = await cluster.add(slow.host, { patience })
+  const drip = { drip: { bytes: 8192, everyMs: 20 } }
   const others = []
-  for (let at = 0; at < 3; at += 1) others.push(await cluster.add(fast.host))
+  for (let at = 0; at < 3; at += 1) others.push(await cluster.add(fast.host, { patience }))
   assert.ok(head.member)
-  for (const [node, upstream, pace] of [
-    [head, slow, drip],
-    ...others.map((node) => [node, fast, { drip: { bytes: 262_144, everyMs: 20 } }] as const),
-  ] as const) {
+  const pullBefore = async (node: Node, upstream: FaultyUpstream, pace: Fault): Promise<void> => {
     assert.ok(node.member)
-    const before = cluster.bytesOwnedBy(node.member, node === head ? MIB : 5 * MIB)
+    const before = cluster.bytesOwnedBy(node.member, node === head ? MIB / 2 : 5 * MIB)
     const digest = upstream.addBlob(before)
     upstream.fault(digest, pace)
     await node.pull(digest)
   }
-  const bytes = cluster.bytesOwnedBy(head.member, 12 * MIB)
+  const quick = { drip: { bytes: 262_144, everyMs: 20 } }
+  await Promise.all([pullBefore(head, slow, drip), ...others.map((node) => pullBefore(node, fast, quick))])
+  const bytes = cluster.bytesOwnedBy(head.member, 8 * MIB)
   const digest = slow.addBlob(bytes)
   fast.addBlob(bytes)
   slow.fault(digest, drip)
   const got = await Promise.all([head, ...others].map((node) => node.pull(digest)))
   for (const one of got) assert.ok(one.bytes.equals(bytes))
-  assert.ok(slow.bytesSent(digest) < 6 * MIB, `${slow.bytesSent(digest)}`)
+  assert.ok(slow.bytesSent(digest) < 4 * MIB, `${slow.bytesSent(digest)}`)
   const sent = slow.bytesSent(digest) + fast.bytesSent(digest)
   assert.ok(sent < bytes.length + 2 * MIB, `${sent / bytes.length}`)
   assert.equal(slow.count(digest, 'GET'), 1)

@@ -10,6 +10,8 @@ import { type Node, type NodeOptions, REPOSITORY } from './cluster.ts'
 import { ALICE, BOB, bringFromUpstream, customersOf, upstreamFor } from './support/customers.ts'
 
 const BYTES = randomBytes(1000)
+/** Longer than anything takes here. */
+const LEND_MS = 45_000
 
 let upstream: FaultyUpstream
 
@@ -85,7 +87,7 @@ describe('a token of a registry', () => {
     }
   })
 
-  it('is got by a node itself, soon, when whoever is asked has another credential', async (t) => {
+  it('is got by a node itself, at once, when whoever is asked has another credential', async (t) => {
     upstream.requireBearer()
     let refused = 0
     const lend: Lend = async (terms, isSame, options) => {
@@ -93,17 +95,22 @@ describe('a token of a registry', () => {
       if (lent === undefined) refused += 1
       return lent
     }
-    const cluster = await clusterOf(t, [{ upstream: ALICE }, { upstream: BOB, lend }])
+    const patience = { lendMs: LEND_MS }
+    const cluster = await clusterOf(t, [
+      { upstream: ALICE, patience },
+      { upstream: BOB, lend },
+    ])
     const [node, other] = cluster.nodes as [Node, Node]
     const began = performance.now()
     const name = await bringUntil(node, () => refused > 0)
-    assert.ok(performance.now() - began < 5000)
+    assert.ok(performance.now() - began < LEND_MS, 'it waits for no more than the refusal')
     assert.deepEqual(tokensOf(name), [basicOf(ALICE)])
   })
 
-  it('is got by a node itself a second later when whoever is asked is silent, who is then left alone', async (t) => {
+  it('is got by a node itself a while later when whoever is asked is silent, who is then left alone', async (t) => {
     upstream.requireBearer()
-    const cluster = await clusterOf(t, [{}, {}])
+    const lendMs = 300
+    const cluster = await clusterOf(t, [{ patience: { lendMs } }, {}])
     const [node, mute] = cluster.nodes as [Node, Node]
     let connections = 0
     const silent = createServer((socket) => {
@@ -117,7 +124,7 @@ describe('a token of a registry', () => {
     const began = performance.now()
     await bringUntil(node, () => connections > 0)
     const ms = performance.now() - began
-    assert.ok(ms > 900 && ms < 1900, `${ms} ms`)
+    assert.ok(ms >= lendMs - 1, `${ms} ms`)
     for (let at = 100; at < 110; at += 1) await bring(node, `app-${at}`)
     assert.equal(connections, 1)
   })
@@ -130,12 +137,9 @@ describe('a token of a registry', () => {
       upstream.fault('/token', { silent: true, times: 1 })
       return other.upstreams.lend(terms, isSame, options)
     }
-    const cluster = await clusterOf(t, [{}, { lend }])
+    const cluster = await clusterOf(t, [{ patience: { lendMs: 1000 } }, { lend }])
     const [node, other] = cluster.nodes as [Node, Node]
-    const began = performance.now()
     const name = await bringUntil(node, () => lent > 0)
-    const ms = performance.now() - began
-    assert.ok(ms < 3000, `${ms} ms`)
     assert.equal(tokensOf(name).length, 2)
     upstream.release()
   })

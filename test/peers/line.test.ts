@@ -10,7 +10,7 @@ import { MemoryIntake } from '../support/memory-intake.ts'
 import { failure, GrowingContent, peerLab, unending } from '../support/peer-lab.ts'
 
 const signal = unending()
-const wait = { signal, ms: 5000 }
+const wait = { signal, ms: 60_000 }
 
 /** Answers with a content from the start. */
 function sending(content: GrowingContent) {
@@ -233,7 +233,6 @@ test('who takes nothing of what it asked for is given up, and its memory is free
   const intake = new MemoryIntake({ window: 1024 * 1024, room: 1 })
   const poured = line.pour(intake, content.size, { signal })
   poured.catch(() => {})
-  await intake.full()
   await assert.rejects(sent ?? Promise.resolve(), failure('stalled', /takes nothing/, 'asker'))
   // What was still to be written is given back when the socket has been closed.
   while (pieces.lent > 0) await new Promise((resolve) => setImmediate(resolve))
@@ -305,6 +304,7 @@ test('many transfers go over a door at the same time', async (t) => {
       assert.ok(intake.bytes.equals(bytes))
     }),
   )
-  assert.equal(pieces.lent, 0)
   assert.equal(dialer.idle, 8)
+  // Who sends may not have heard yet that it was all taken.
+  while (pieces.lent > 0) await new Promise((resolve) => setImmediate(resolve))
 })

@@ -24,5 +24,6 @@ const swarm = await createSwarm({
   dht: { host: '127.0.0.1', port: 0 },
   bootstrap: [address],
   publicDht: false,
+  limits: { keepAliveMs: 200 },
 })
 await swarm.start()

@@ -62,13 +62,14 @@ describe('what members have under one name', () => {
     const cluster = await clusterOf(t, 4)
     const digest = upstream.addBlob(randomBytes(8 * MIB))
     upstream.keepIn(REPOSITORY.name, digest)
-    upstream.fault(digest, { drip: { bytes: 256 * 1024, everyMs: 30 }, method: 'GET' })
+    upstream.fault(digest, { stallAt: 4 * MIB, method: 'GET', times: 1 })
     const [one, two, ...others] = cluster.ranked(digest) as [Node, Node, ...Node[]]
     const pulls = [one, two].map((node) => node.pull(digest))
     const positionOf = ({ resolution }: Node) => resolution.flights.get(digest)?.position ?? 0
     while (![one, two].every((node) => positionOf(node) > MIB)) await delay(5)
     await Promise.all([one, ...others].map((node) => assertAbsent(node.pull(digest, OTHER))))
     for (const node of others) assert.equal(node.store.partials.has(digest), false)
+    upstream.release()
     await Promise.all(pulls)
     const name = asked('GET', digest).filter((path) => path.includes(`/${REPOSITORY.name}/`))
     assert.equal(name.length, 1)
@@ -134,7 +135,7 @@ describe('what members have under one name', () => {
     for (const node of cluster.nodes) await node.pull(shared)
     const sent = upstream.bytesSent(shared)
     const { manifest, config, layers } = upstream.addImage(OTHER.name, 'v1', [base, own])
-    const signal = AbortSignal.timeout(20_000)
+    const signal = AbortSignal.timeout(60_000)
     await Promise.all(
       cluster.nodes.map(async (node) => {
         await node.resolution.manifestByTag(OTHER, 'v1', { signal })

@@ -47,7 +47,7 @@ describe('a blob that many members want at once', () => {
     ['nothing', 0],
     ['a few bytes', 1000],
     ['a few pieces', 300_000],
-    ['many pieces', 9 * MIB + 17],
+    ['many pieces', 5 * MIB + 17],
   ] as const) {
     it(`${what}: leaves upstream once and reaches all`, async (t) => {
       const cluster = await clusterOf(t, 8)
@@ -77,14 +77,16 @@ describe('a blob that many members want at once', () => {
 describe('when something goes wrong', () => {
   it('a member that dies in the middle is done without', async (t) => {
     const cluster = await clusterOf(t, 6)
-    const bytes = randomBytes(12 * MIB)
+    const bytes = randomBytes(8 * MIB)
     const digest = upstream.addBlob(bytes)
-    upstream.fault(digest, { drip: { bytes: 256 * 1024, everyMs: 10 } })
+    // It is still under way when it is to go on without some, however late that is.
+    upstream.fault(digest, { stallAt: 5 * MIB, times: 1 })
     const dying = cluster.nodes.slice(0, 2)
     const pulls = pullAll(cluster, digest)
     const flight = () => cluster.nodes[5]?.resolution.flights.get(digest)
     while ((flight()?.position ?? 0) < 3 * MIB) await delay(5)
     await Promise.all(dying.map((node) => cluster.kill(node)))
+    upstream.release()
     const got = await Promise.allSettled(pulls)
     for (const [at, each] of got.entries()) {
       if (at < dying.length) continue
@@ -97,9 +99,10 @@ describe('when something goes wrong', () => {
 
   it('the owner that dies in the middle is followed by another, which goes on from what there is', async (t) => {
     const cluster = await clusterOf(t, 6)
-    const bytes = randomBytes(12 * MIB)
+    const bytes = randomBytes(8 * MIB)
     const digest = upstream.addBlob(bytes)
-    upstream.fault(digest, { drip: { bytes: 256 * 1024, everyMs: 10 } })
+    // It is still under way when it is to go on without some, however late that is.
+    upstream.fault(digest, { stallAt: 5 * MIB, times: 1 })
     const pulls = pullAll(cluster, digest)
     const isHead = ({ resolution }: Node) => resolution.flights.get(digest)?.source?.kind === 'upstream'
     while (
@@ -108,6 +111,7 @@ describe('when something goes wrong', () => {
       await delay(5)
     const owner = cluster.nodes.find(isHead) ?? assert.fail('nobody asks upstream')
     await cluster.kill(owner)
+    upstream.release()
     for (const [at, node] of cluster.nodes.entries()) {
       if (node === owner) await pulls[at]?.catch(() => {})
       else assert.ok((await pulls[at])?.bytes.equals(bytes))
@@ -119,21 +123,22 @@ describe('when something goes wrong', () => {
   /** Owners that are tried for one digest. */
   const TRIED = 4
 
-  /** Half of 16 members vanish, these among them; all others get everything. Gives how often upstream has sent it. */
+  /** Half of ten members vanish, these among them; all others get everything. Gives how often upstream has sent it. */
   async function sentWithout(t: TestContext, choose: (owners: readonly Node[]) => readonly Node[]) {
-    const cluster = await clusterOf(t, 16)
-    const bytes = randomBytes(8 * MIB)
+    const cluster = await clusterOf(t, 10)
+    const bytes = randomBytes(6 * MIB)
     const digest = upstream.addBlob(bytes)
-    upstream.fault(digest, { drip: { bytes: 128 * 1024, everyMs: 20 } })
+    upstream.fault(digest, { stallAt: 3 * MIB, times: 1 })
     const pulls = pullAll(cluster, digest)
     const positionOf = ({ resolution }: Node) => resolution.flights.get(digest)?.position ?? 0
-    while (!cluster.nodes.every((node) => positionOf(node) > 2 * MIB)) await delay(5)
+    while (!cluster.nodes.every((node) => positionOf(node) > MIB)) await delay(5)
     const owners = cluster.ownersOf(digest, TRIED)
     const gone = new Set(choose(owners))
     const drawn = dice('peers')
     const others = cluster.nodes.filter((node) => !owners.includes(node))
-    while (gone.size < 8) gone.add(drawn.pick(others))
+    while (gone.size < 5) gone.add(drawn.pick(others))
     await Promise.all([...gone].map((node) => cluster.kill(node)))
+    upstream.release()
     for (const [at, node] of cluster.nodes.entries()) {
       if (gone.has(node)) await pulls[at]?.catch(() => {})
       else assert.ok((await pulls[at])?.bytes.equals(bytes), node.name)
@@ -148,20 +153,19 @@ describe('when something goes wrong', () => {
 
   it('when all owners that are tried vanish, nobody who is left asks upstream twice', async (t) => {
     const sent = await sentWithout(t, (owners) => owners)
-    assert.ok(sent <= 9, `upstream sent ${sent.toFixed(2)} times the blob`)
+    assert.ok(sent <= 6, `upstream sent ${sent.toFixed(2)} times the blob`)
     t.diagnostic(`upstream sent ${sent.toFixed(2)} times the blob`)
   })
 
-  it('what upstream does not have is absent for all, soon', async (t) => {
+  it('what upstream does not have is absent for all, and asked for a few times', async (t) => {
     const cluster = await clusterOf(t, 4)
     const digest = digestOf(randomBytes(8))
-    const began = performance.now()
     const got = await Promise.allSettled(cluster.nodes.map((node) => node.pull(digest)))
     for (const each of got) {
       assert.ok(each.status === 'rejected' && each.reason instanceof Failure)
       assert.equal(each.reason.code, 'absent')
     }
-    assert.ok(performance.now() - began < 5000)
+    assert.ok(sent(digest) > 0 && sent(digest) <= 3 * cluster.nodes.length, `${sent(digest)} times`)
   })
 
   it('who alone does not reach upstream gets everything, also what it owns, and it is asked for once', async (t) => {
@@ -234,7 +238,7 @@ describe('a tag', () => {
   it('costs upstream one question for all', async (t) => {
     const cluster = await clusterOf(t, 6)
     const { manifest } = upstream.addImage('app', 'v1', [randomBytes(1000)])
-    const signal = AbortSignal.timeout(20_000)
+    const signal = AbortSignal.timeout(60_000)
     const asked = () => upstream.requests.filter(({ path }) => path.endsWith('/manifests/v1')).length
     const got = await Promise.all(
       cluster.nodes.map((node) => node.resolution.manifestByTag(REPOSITORY, 'v1', { signal })),
@@ -250,7 +254,7 @@ describe('a tag', () => {
     const tags = Array.from({ length: 24 }, (_, at) => `v${at}`)
     const { manifest } = upstream.addImage('app', tags[0] ?? '', [randomBytes(1000)])
     for (const tag of tags) upstream.addTag('app', tag, manifest)
-    const signal = AbortSignal.timeout(20_000)
+    const signal = AbortSignal.timeout(60_000)
     for (const tag of tags) {
       const got = await outcast.resolution.manifestByTag(REPOSITORY, tag, { signal })
       assert.equal(got.digest, manifest, tag)
@@ -267,7 +271,7 @@ describe('a tag', () => {
       if (outcast.network.tagOwner(REPOSITORY, tag)?.isSelf !== true) continue
       owned += 1
       upstream.addTag('app', tag, manifest)
-      const signal = AbortSignal.timeout(20_000)
+      const signal = AbortSignal.timeout(60_000)
       const asking = [...cluster.nodes].map((node) =>
         node.resolution.manifestByTag(REPOSITORY, tag, { signal }),
       )

@@ -82,7 +82,7 @@ describe('that a registry has answered 429 to one', () => {
       [{}, {}, {}].map(() => ({ upstream: { tagTtlMs: 0 } })),
     )
     const { manifest } = upstream.addImage('app', 'v1', [randomBytes(100)])
-    const signal = AbortSignal.timeout(20_000)
+    const signal = AbortSignal.timeout(60_000)
     const tagOf = (node: Node) => node.resolution.manifestByTag(REPOSITORY, 'v1', { signal })
     for (const node of cluster.nodes) assert.equal((await tagOf(node)).digest, manifest)
     upstream.fault('v1', BUSY)

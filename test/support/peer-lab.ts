@@ -16,6 +16,9 @@ import type { Content } from '../../src/resolve/content.ts'
 import type { Failure, FailureCode } from '../../src/resolve/failure.ts'
 import { type Authority, makeAuthority } from './certificates.ts'
 
+/** Longer than anything takes on a busy machine, where a test says nothing else. */
+const PATIENCE_MS = 60_000
+
 export function issue(authority: Authority): PeerCredentials {
   const keys = generateKeyPairSync('ed25519')
   const { cert, key } = authority.issue(['neutral'], keys)
@@ -28,8 +31,8 @@ export function traffic(given: Partial<Traffic> = {}): Traffic {
     upload: new Pace(undefined),
     download: new Pace(undefined),
     pieces: new Pieces(4 * 1024 * 1024),
-    stallMs: 10_000,
-    lingerMs: 5000,
+    stallMs: PATIENCE_MS,
+    lingerMs: PATIENCE_MS,
     ...given,
   }
 }
@@ -72,13 +75,13 @@ export async function peerLab(t: TestContext, options: PeerLabOptions): Promise<
     traffic: traffic(options.traffic),
     memberOf: (fingerprint) => (fingerprint === asking.fingerprint ? asker : undefined),
     onExchange: options.onExchange,
-    limits: options.door,
+    limits: { handshakeMs: PATIENCE_MS, firstMs: PATIENCE_MS, ...options.door },
   })
   const { host, port } = await door.start()
   const dialer = new Dialer({
     credentials: asking,
     traffic: traffic(options.asking),
-    limits: options.dial,
+    limits: { connectMs: PATIENCE_MS, ...options.dial },
   })
   const sockets: TLSSocket[] = []
   t.after(async () => {
@@ -95,7 +98,8 @@ export async function peerLab(t: TestContext, options: PeerLabOptions): Promise<
     answering,
     asking,
     member,
-    ask: (message = { ask: 'anything' }) => dialer.ask(member, message, { signal: unending(), ms: 5000 }),
+    ask: (message = { ask: 'anything' }) =>
+      dialer.ask(member, message, { signal: unending(), ms: PATIENCE_MS }),
     speak(credentials = asking, more = {}) {
       const { key, cert, ca } = credentials
       const socket = connect({

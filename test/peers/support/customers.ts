@@ -38,6 +38,6 @@ export async function bringFromUpstream(
   const want = { kind: 'blob', digest, repository: { ...REPOSITORY, name } } as const
   const [host = assert.fail('there is no upstream')] = upstreams.sources(want)
   const intake = new MemoryIntake()
-  await host.bring(want, intake, { signal: AbortSignal.timeout(10_000) })
+  await host.bring(want, intake, { signal: AbortSignal.timeout(60_000) })
   return intake
 }

@@ -32,7 +32,11 @@ export class Rogue {
   private constructor(secret: SwarmSecret, name: string) {
     this.identity = identityOf(randomBytes(32))
     this.credentials = issueCredentials([secret], { identity: this.identity })
-    this.#dialer = new Dialer({ credentials: this.credentials, traffic: traffic() })
+    this.#dialer = new Dialer({
+      credentials: this.credentials,
+      traffic: traffic(),
+      limits: { connectMs: 60_000 },
+    })
     this.#door = new Door({
       listen: { host: '127.0.0.1', port: 0 },
       credentials: this.credentials,
@@ -72,7 +76,7 @@ export class Rogue {
     this.#misdeed = misdeed
   }
 
-  ask(member: Member, message: object, ms = 5000): Promise<Answered> {
+  ask(member: Member, message: object, ms = 60_000): Promise<Answered> {
     return this.#dialer.ask(member, message, { signal: AbortSignal.timeout(60_000), ms })
   }
 
