@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -40,8 +41,6 @@ class Untaint {
       '-e',
     ]
     const child = spawn('sh', [...words, await file('untaint.mjs')], {
-      // A process group of its own, by which all that the shell has started can be ended.
-      detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PATH: process.env['PATH'],
@@ -77,13 +76,11 @@ class Untaint {
     return this.#said
   }
 
-  /** Until nothing is left of it but a shell that sleeps. */
+  /** Until nothing is left of it but a shell that sleeps. A signal before that may come to what is not sleep yet, and be lost. */
   async sleeps(): Promise<void> {
-    const { pid } = this.#child
     for (const deadline = Date.now() + DEADLINE_MS; ; await delay(5)) {
-      const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ')
       const names = await Promise.all(
-        children.map((child) => readFile(`/proc/${child}/comm`, 'utf8').catch(() => '')),
+        this.#children().map((child) => readFile(`/proc/${child}/comm`, 'utf8').catch(() => '')),
       )
       if (names.join() === 'sleep\n') return
       assert.ok(Date.now() < deadline, `it does not sleep, but runs ${names.join()}`)
@@ -96,15 +93,23 @@ class Untaint {
     return this.#child.exitCode
   }
 
-  /** A signal that reaches what the shell has forked before that is the program it is to be is lost. */
+  /** With what the shell has started. */
   kill(): void {
+    for (const child of this.#children()) process.kill(child, 'SIGKILL')
+    this.#child.kill('SIGKILL')
+    this.#child.stdout?.destroy()
+    this.#child.stderr?.destroy()
+  }
+
+  /** The ids of its processes. */
+  #children(): readonly number[] {
     const { pid } = this.#child
-    if (pid === undefined) return
-    try {
-      process.kill(-pid, 'SIGKILL')
-    } catch {
-      // Nothing of it is left.
-    }
+    if (this.#hasEnded) return []
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+      .trim()
+      .split(' ')
+      .filter(Boolean)
+      .map(Number)
   }
 
   get #hasEnded(): boolean {
@@ -179,7 +184,6 @@ test('a node without the taint is left alone', async (t) => {
     const untaint = await Untaint.start(t, api, { admin })
     await untaint.says(DONE)
     assert.deepEqual([api.taints, api.asked], [taints, ['GET /api/v1/nodes/node-1']])
-    await untaint.end()
   }
 })
 
