@@ -17,6 +17,7 @@ const { version } = v.parse(
 export async function here(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  { now, onErr }: { now?: () => number; onErr?: (text: string) => void } = {},
 ): Promise<Ended> {
   let out = ''
   let err = ''
@@ -29,6 +30,7 @@ export async function here(
       },
       err: async (text) => {
         err += text
+        onErr?.(text)
       },
       isInteractive: false,
       columns: 100,
@@ -36,6 +38,7 @@ export async function here(
       env,
       version,
       stopped: () => new AbortController().signal,
+      ...(now === undefined ? {} : { now }),
     })
     return { code, out, err }
   } catch (error) {

@@ -226,6 +226,39 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
   })
 }
 
+test('without a terminal it is said every ten seconds how far it is', async (t) => {
+  const node = await Node.start(t, upstream, { patience: PATIENCE })
+  const [layer] = upstream.addImage('held', 'v1', [randomBytes(300 * KIB)]).layers
+  upstream.fault(layer ?? '', { stallAt: 150 * KIB })
+  let seconds = 0
+  const told: number[] = []
+  const lines: string[] = []
+  const clock = {
+    /** Six seconds later each time that it is asked. */
+    now: () => {
+      seconds += 6
+      return seconds * 1000
+    },
+    onErr: (text: string) => {
+      told.push(seconds)
+      lines.push(text)
+      if (text.includes(' KiB of 300.')) upstream.release()
+    },
+  }
+  const { code, out } = await here(['warm', 'up.test/held:v1', ...at(node)], {}, clock)
+  assert.equal(code, 0)
+  assert.deepEqual(
+    told,
+    told.map((_, i) => 18 + 12 * i),
+  )
+  // Where nothing has come for long, the speed is 0 and no time can be told.
+  assert.match(
+    lines.at(-1) ?? '',
+    /^0 of 1 image, \S+ KiB of 300\.\d KiB, \S+ \w*B\/s, (?:\d+m?s left, )?\S+ KiB from upstream\n$/,
+  )
+  assert.match(out, /^stored {2}up\.test\/held:v1 {2}sha256:[0-9a-f]{64} {2}.*\nWarmed 1 image .*\.\n$/)
+})
+
 test('on a terminal bars are drawn for the images under way, and give way to what has come', async (t) => {
   const programs = requirePrograms(t, ['script'])
   if (programs === undefined) return

@@ -95,7 +95,13 @@ class Untaint {
 
   /** With what the shell has started. */
   kill(): void {
-    for (const child of this.#children()) process.kill(child, 'SIGKILL')
+    for (const child of this.#children()) {
+      try {
+        process.kill(child, 'SIGKILL')
+      } catch {
+        // It has ended by itself.
+      }
+    }
     this.#child.kill('SIGKILL')
     this.#child.stdout?.destroy()
     this.#child.stderr?.destroy()
