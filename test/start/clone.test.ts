@@ -41,14 +41,16 @@ test('a fresh clone serves after npm ci and npm start', async (t) => {
 
   for (const time of ['first', 'second']) {
     await t.test(`the ${time} start serves until Ctrl-C, and exits 0`, async () => {
-      const start = new NpmStart(programs.npm, clone, env)
-      try {
-        await start.serves(REGISTRY)
-        start.pressCtrlC()
-        assert.equal(await start.exited(), 0, start.output)
-      } finally {
-        start.kill()
-      }
+      await endedWithZero(async () => {
+        const start = new NpmStart(programs.npm, clone, env)
+        try {
+          await start.serves(REGISTRY)
+          start.pressCtrlC()
+          return { code: await start.exited(), output: start.output }
+        } finally {
+          start.kill()
+        }
+      })
       for (const port of PORTS) assert.ok(await isFree(port), `something still listens on ${port}`)
       assert.ok(existsSync(join(clone, '.leat')))
     })
@@ -67,31 +69,46 @@ test('a fresh clone serves after npm ci and npm start', async (t) => {
   })
 
   await t.test('Ctrl-C lets a transfer under way come to its end', async () => {
-    const blob = randomBytes(1024 * 1024)
-    const upstream = await startPausingUpstream(blob)
-    const config = join(folder, 'config.yaml')
-    await writeFile(
-      config,
-      `upstreams: [{ namespace: slow.test, host: "127.0.0.1:${upstream.port}", tls: false }]\n`,
-    )
-    const start = new NpmStart(programs.npm, clone, { ...env, LEAT_CONFIG: config })
-    try {
-      await start.serves(REGISTRY)
-      const signal = AbortSignal.timeout(60_000)
-      const response = await fetch(`${REGISTRY}slow.test/team/app/blobs/${digestOf(blob)}`, { signal })
-      start.pressCtrlC()
-      await nobodyListens(5050)
-      // npm passes on to the agent what the terminal has sent it already: wait until both have arrived.
-      await delay(500)
-      upstream.goOn()
-      assert.ok(blob.equals(Buffer.from(await response.arrayBuffer())), start.output)
-      assert.equal(await start.exited(), 0, start.output)
-    } finally {
-      start.kill()
-      await upstream.close()
-    }
+    await endedWithZero(async () => {
+      const blob = randomBytes(1024 * 1024)
+      const upstream = await startPausingUpstream(blob)
+      const config = join(folder, 'config.yaml')
+      await writeFile(
+        config,
+        `upstreams: [{ namespace: slow.test, host: "127.0.0.1:${upstream.port}", tls: false }]\n`,
+      )
+      const start = new NpmStart(programs.npm, clone, { ...env, LEAT_CONFIG: config })
+      try {
+        await start.serves(REGISTRY)
+        const response = await fetch(`${REGISTRY}slow.test/team/app/blobs/${digestOf(blob)}`)
+        start.pressCtrlC()
+        await nobodyListens(5050)
+        // So that, but on a very slow machine, what npm passes on has arrived, too.
+        await delay(500)
+        upstream.goOn()
+        const bytes = await response.arrayBuffer().then(Buffer.from, () => undefined)
+        const ended = { code: await start.exited(), output: start.output }
+        if (ended.code === 0) assert.ok(bytes !== undefined && blob.equals(bytes), ended.output)
+        return ended
+      } finally {
+        start.kill()
+        await upstream.close()
+      }
+    })
   })
 })
+
+/**
+ * npm passes on to the agent a Ctrl-C that the terminal has sent it already. When npm stands still for so long that the
+ * agent takes that for a second Ctrl-C, which ends it at once and with 1, it is started again.
+ */
+async function endedWithZero(
+  start: () => Promise<{ readonly code: number | null; readonly output: string }>,
+): Promise<void> {
+  let ended = await start()
+  for (let more = 2; ended.code === 1 && more > 0; more--) ended = await start()
+  assert.equal(ended.code, 0, ended.output)
+}
 
 /** A registry of one blob that stops in the middle of it until it is told to go on. */
 async function startPausingUpstream(blob: Buffer) {
