@@ -54,6 +54,8 @@ export interface Terminal {
   readonly rows: number
   readonly env: Readonly<Record<string, string | undefined>>
   readonly version: string
+  /** Milliseconds; default: of a monotonic clock. */
+  now?(): number
   /** Aborted when the command is asked to end; from the first call on it is up to the command to do so. */
   stopped(): AbortSignal
 }

@@ -8,12 +8,15 @@ const CLEAR_LINE = '\r\u001b[K'
 export class Progress {
   readonly #terminal: Terminal
   readonly #isSilent: boolean
+  readonly #now: () => number
   #shown = false
-  #toldAt = performance.now()
+  #toldAt: number
 
   constructor(terminal: Terminal, { isSilent }: { isSilent: boolean }) {
     this.#terminal = terminal
     this.#isSilent = isSilent
+    this.#now = () => terminal.now?.() ?? performance.now()
+    this.#toldAt = this.#now()
   }
 
   async show(text: string): Promise<void> {
@@ -22,8 +25,10 @@ export class Progress {
       this.#shown = true
       // A line that is wider than the terminal goes on in the next, and only that one would be cleared.
       await this.#terminal.err(`${CLEAR_LINE}${text.slice(0, Math.max(0, this.#terminal.columns - 1))}`)
-    } else if (performance.now() - this.#toldAt >= PLAIN_MS) {
-      this.#toldAt = performance.now()
+    } else {
+      const now = this.#now()
+      if (now - this.#toldAt < PLAIN_MS) return
+      this.#toldAt = now
       await this.#terminal.err(`${text}\n`)
     }
   }

@@ -2,13 +2,16 @@ import type { TestContext } from 'node:test'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { requirePrograms } from '../support/programs.ts'
 
+/** For whatever a browser or a page is waited for. */
+export const DEADLINE_MS = 120_000
+
 /** A real browser; undefined, with the test skipped or failed, where there is none. It ends with the test. */
 export async function startBrowser(t: TestContext): Promise<Browser | undefined> {
   const programs = requirePrograms(t, ['chromium'])
   if (programs === undefined) return undefined
   // As root it has no sandbox, in a container often no /dev/shm; both are nothing to a page of ours.
   const args = ['--no-sandbox', '--disable-dev-shm-usage']
-  const browser = await chromium.launch({ executablePath: programs.chromium, args })
+  const browser = await chromium.launch({ executablePath: programs.chromium, args, timeout: DEADLINE_MS })
   t.after(() => browser.close())
   return browser
 }

@@ -14,7 +14,7 @@ const ESTABLISHED = '01'
 async function dialled(port: number): Promise<void> {
   const hex = port.toString(16).toUpperCase().padStart(4, '0')
   const line = new RegExp(`^ *\\d+: 0100007F:${hex} \\S+ ${ESTABLISHED} `, 'm')
-  for (const deadline = Date.now() + 20_000; ; await delay(20)) {
+  for (const deadline = Date.now() + 120_000; ; await delay(20)) {
     if (line.test(await readFile('/proc/net/tcp', 'latin1'))) return
     if (Date.now() > deadline) throw new Error(`nobody has dialled ${port}`)
   }

@@ -3,9 +3,8 @@ import { appendFile, readFile, rm } from 'node:fs/promises'
 import { type TestContext, test } from 'node:test'
 import { pullByCri, removeByCri } from '../runtimes/cri.ts'
 import { Host } from '../runtimes/host.ts'
-import { freePort } from '../support/daemon.ts'
 import { run } from '../support/programs.ts'
-import { assertPulledThroughAgent, REF, REGISTRY, runtime, startLab } from './installed-lab.ts'
+import { assertPulledThroughAgent, type Lab, REF, REGISTRY, runtime, startLab } from './installed-lab.ts'
 import {
   CORP,
   DAEMON_JSON,
@@ -89,45 +88,51 @@ test('Docker pulls through the agent after an install and a reload, and no longe
   assert.equal((await mirrors()).length, 1)
 })
 
-const ROUNDS = 9
+const LEAST_ROUNDS = 3
 const MOST_ADDED_MS = 300
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-}
+/** On a machine that is busy it takes some rounds until one of each kind was left alone. */
+const ROUNDS_MS = 120_000
 
 interface Steps {
   readonly pull: () => Promise<unknown>
   readonly forget: () => Promise<unknown>
 }
 
-/** A pull with an agent that is gone is compared with one without its mirror. `more`: what else an install is told. */
+/**
+ * The quickest pull with an agent that is gone is compared with the quickest without its mirror: whatever else the
+ * machine does makes single pulls slower, and none quicker. `more`: what else an install is told.
+ */
 async function assertDeadAgentAddsLittle(
   t: TestContext,
-  host: Host,
-  more: readonly string[],
+  { image, upstream }: Lab,
+  { host, more = [] }: { host: Host; more?: readonly string[] },
   { pull, forget }: Steps,
 ): Promise<void> {
-  const dead = `127.0.0.1:${await freePort()}`
+  // No program is given that port.
+  const dead = '127.0.0.1:2'
   const took = async (): Promise<number> => {
+    await upstream.forget()
     const start = performance.now()
     await pull()
     const ms = performance.now() - start
+    for (const { digest } of image.blobs) assert.equal(await upstream.fetches(digest), 1)
     await forget()
     return ms
   }
   await took()
-  const [mirrored, plain]: [number[], number[]] = [[], []]
+  let [mirrored, plain] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+  const deadline = performance.now() + ROUNDS_MS
   // In turns, so that whatever else the machine does meets both.
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 1; ; round++) {
     await runtime('install', host, dead, ...more)
-    mirrored.push(await took())
+    mirrored = Math.min(mirrored, await took())
     await runtime('uninstall', host, dead)
-    plain.push(await took())
+    plain = Math.min(plain, await took())
+    const ms = mirrored - plain
+    if (round < LEAST_ROUNDS || (ms > MOST_ADDED_MS && performance.now() < deadline)) continue
+    t.diagnostic(`added: ${ms.toFixed(0)} ms, after ${round} rounds`)
+    return assert.ok(ms <= MOST_ADDED_MS, `${ms} ms`)
   }
-  const ms = median(mirrored) - median(plain)
-  t.diagnostic(`added: ${ms.toFixed(0)} ms`)
-  assert.ok(ms <= MOST_ADDED_MS, `${ms} ms`)
 }
 
 test('an agent that is gone adds at most 0.3 s to a pull of containerd', async (t) => {
@@ -135,10 +140,15 @@ test('an agent that is gone adds at most 0.3 s to a pull of containerd', async (
   if (lab === undefined) return
   const { host, socket } = await startContainerd(t, lab, readHostsFiles)
   const ref = `127.0.0.1:${lab.upstream.port}/library/app:v1`
-  await assertDeadAgentAddsLittle(t, host, [], {
-    pull: () => pullByCri(socket, ref),
-    forget: () => removeByCri(socket, ref),
-  })
+  await assertDeadAgentAddsLittle(
+    t,
+    lab,
+    { host },
+    {
+      pull: () => pullByCri(socket, ref),
+      forget: () => removeByCri(socket, ref),
+    },
+  )
 })
 
 test('an agent that is gone adds at most 0.3 s to a pull of podman', async (t) => {
@@ -148,8 +158,13 @@ test('an agent that is gone adds at most 0.3 s to a pull of podman', async (t) =
   const { host, podman } = await setUpPodman(t, lab, {
     '/etc/containers/registries.conf': `[[registry]]\nlocation = "${registry}"\ninsecure = true\n`,
   })
-  await assertDeadAgentAddsLittle(t, host, ['--runtime', 'crio'], {
-    pull: () => podman('pull', '--quiet', `${registry}/library/app:v1`),
-    forget: () => podman('rmi', '--all', '--force'),
-  })
+  await assertDeadAgentAddsLittle(
+    t,
+    lab,
+    { host, more: ['--runtime', 'crio'] },
+    {
+      pull: () => podman('pull', '--quiet', `${registry}/library/app:v1`),
+      forget: () => podman('rmi', '--all', '--force'),
+    },
+  )
 })

@@ -31,7 +31,7 @@ export async function startLab(t: TestContext, kinds: readonly Kind[]): Promise<
   const upstream = await UpstreamRegistry.start(programs['docker-registry'] ?? '', join(folder, 'upstream'))
   afterwards(t, () => upstream.stop())
   const registries = [...new Set(kinds.map((kind) => kind.registry))]
-  const agent = await AgentProcess.start(join(folder, 'agent'), configOf(registries, upstream.port, '60s'))
+  const agent = await AgentProcess.start(join(folder, 'agent'), configOf(registries, upstream.port, '1h'))
   afterwards(t, () => agent.stop())
   const clients: Client[] = []
   for (const [at, kind] of kinds.entries()) {

@@ -8,7 +8,7 @@ import { Warming } from '../../src/warm/warming.ts'
 import { HOSTILE, hostileReports } from '../page/hostile.ts'
 import { MemoryKept } from '../upkeep/memory-kept.ts'
 import { MemoryPlace } from '../warm/memory-place.ts'
-import { misdeeds, startBrowser } from './browser.ts'
+import { DEADLINE_MS, misdeeds, startBrowser } from './browser.ts'
 
 const AUDIT = fileURLToPath(new URL('../../../test/page/audit.js', import.meta.url))
 
@@ -30,7 +30,7 @@ async function open(
   const context = await browser.newContext(options)
   await context.addInitScript({ path: AUDIT })
   const page = await context.newPage()
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(DEADLINE_MS)
   const wrong = misdeeds(page, origin)
   await page.goto(origin)
   await page

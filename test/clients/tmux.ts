@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { MAIN } from '../commands/cli.ts'
 import { run } from '../support/programs.ts'
 
-const DEADLINE_MS = 20_000
+const DEADLINE_MS = 120_000
 export const PROMPT = 'node$'
 
 /** A person's terminal: a shell in it that knows the command `agent`, and nothing of whoever runs the tests. */

@@ -3,6 +3,9 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
+/** For a command that hangs. */
+const DEADLINE_MS = 120_000
+
 export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 
 export interface Ended {
@@ -21,7 +24,8 @@ export async function agent(
     ...user,
     env: { ...env, PATH: process.env['PATH'] },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 20_000,
+    timeout: DEADLINE_MS,
+    killSignal: 'SIGKILL',
   })
   let out = ''
   let err = ''
@@ -42,6 +46,8 @@ export interface Serving {
   readonly lines: readonly Readonly<Record<string, unknown>>[]
   signal(name: NodeJS.Signals): void
   ended(): Promise<number | null>
+  /** For what follows a test: it runs no longer, whatever has become of it. */
+  kill(): Promise<void>
 }
 
 /** `agent serve` on free ports, once it says that it serves. */
@@ -52,7 +58,12 @@ export async function serving(
   const child = spawn(
     process.execPath,
     [MAIN, 'serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', ...args],
-    { env: { ...env, PATH: process.env['PATH'] }, stdio: ['ignore', 'ignore', 'pipe'], timeout: 30_000 },
+    {
+      env: { ...env, PATH: process.env['PATH'] },
+      stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: DEADLINE_MS,
+      killSignal: 'SIGKILL',
+    },
   )
   const closed = once(child, 'close')
   const lines: Record<string, unknown>[] = []
@@ -73,5 +84,9 @@ export async function serving(
       child.kill(name)
     },
     ended: async () => (await closed)[0],
+    kill: async () => {
+      child.kill('SIGKILL')
+      await closed
+    },
   }
 }

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { makeCertificates } from '../support/certificates.ts'
-import { agent } from './cli.ts'
+import { agent as cli } from './cli.ts'
+import { here as agent } from './here.ts'
 
 let folder: string
 
@@ -32,7 +33,7 @@ test('install, show and uninstall say what they do', async () => {
       'Docker: does not ask 127.0.0.1:5050\n  /etc/docker/daemon.json: would be written\n  after that: let Docker read it: systemctl reload docker\n',
     ],
   )
-  const installed = await agent(['runtime', 'install', '--root', root, '--listen', '0.0.0.0:6000'])
+  const installed = await cli(['runtime', 'install', '--root', root, '--listen', '0.0.0.0:6000'])
   assert.match(
     installed.out,
     /^Docker: asks 127\.0\.0\.1:6000 first\n {2}\/etc\/docker\/daemon\.json: wrote\n {2}now: /,
@@ -141,7 +142,7 @@ test('mirrors that others have written for some registries are told', async () =
 
 test('what could not be done is a failure, after what could', async () => {
   const root = await host('two', 'etc/docker/daemon.json', 'usr/bin/podman')
-  const { code, out, err } = await agent(['runtime', 'install', '--root', root])
+  const { code, out, err } = await cli(['runtime', 'install', '--root', root])
   assert.equal(code, 1)
   assert.equal(err, 'agent: /etc/docker/daemon.json is a folder; expected a file\n')
   assert.match(out, /CRI-O and podman: asks 127\.0\.0\.1:5050 first\n[\s\S]*Docker: nothing was done\n/)

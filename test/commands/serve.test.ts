@@ -8,7 +8,8 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { agentOptions } from '../../src/commands/serve.ts'
 import { loadSettings } from '../../src/config/load.ts'
-import { agent, serving } from './cli.ts'
+import { agent as cli, serving } from './cli.ts'
+import { here as agent } from './here.ts'
 
 let folder: string
 
@@ -18,13 +19,14 @@ before(async () => {
 
 after(() => rm(folder, { recursive: true }))
 
-test('an agent serves, is asked how it does, and ends with 0 when told to', async () => {
+test('an agent serves, is asked how it does, and ends with 0 when told to', async (t) => {
   const data = join(folder, 'one')
   const running = await serving(['--data', data])
+  t.after(() => running.kill())
   const { admin, registry } = running
   assert.equal((await fetch(`http://${registry}/v2/`)).status, 200)
   const [status, json, ls, blobs, why, wrong, locked] = await Promise.all([
-    agent(['status', '--admin', admin]),
+    cli(['status', '--admin', admin]),
     agent(['status', '--json'], { LEAT_ADMIN: admin }),
     agent(['ls', '--admin', admin]),
     agent(['ls', '--blobs', '--json', '--admin', admin]),
@@ -55,11 +57,12 @@ test('an agent serves, is asked how it does, and ends with 0 when told to', asyn
   assert.deepEqual([stopped.code, stopped.out.slice(0, 8)], [0, 'No image'])
 })
 
-test('a port in use, and a folder in use, are one sentence each', async () => {
+test('a port in use, and a folder in use, are one sentence each', async (t) => {
   const data = join(folder, 'two')
   const running = await serving(['--data', data])
+  t.after(() => running.kill())
   const [port, admin, store] = await Promise.all([
-    agent([
+    cli([
       'serve',
       '--listen',
       running.registry,
@@ -70,7 +73,7 @@ test('a port in use, and a folder in use, are one sentence each', async () => {
       '--log-level',
       'silent',
     ]),
-    agent([
+    cli([
       'serve',
       '--listen',
       '127.0.0.1:0',
@@ -81,7 +84,7 @@ test('a port in use, and a folder in use, are one sentence each', async () => {
       '--log-level',
       'silent',
     ]),
-    agent(['serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--data', data]),
+    cli(['serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--data', data]),
   ])
   assert.deepEqual([port.code, admin.code, store.code], [1, 1, 1])
   assert.match(port.err, new RegExp(`^agent: ${running.registry} is in use already.*--listen\n$`))

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import { type Agent, createAgent } from '../../src/index.ts'
 import { contentViewOf } from '../../src/observe/content-view.ts'
@@ -14,8 +15,9 @@ import { Layout } from '../../src/store/layout.ts'
 import { openStore } from '../../src/store/open.ts'
 import { type FaultyUpstream, type ImageAdded, startFaultyUpstream } from '../support/faulty-upstream.ts'
 import { agent as cli, type Ended } from './cli.ts'
+import { here as command } from './here.ts'
 
-/** The command line as child processes, on what a real agent has pulled: while it runs, and after it has stopped. */
+/** The command line on what a real agent has pulled: while it runs, and after it has stopped. */
 
 const KIB = 1024
 const base = randomBytes(50 * KIB)
@@ -73,11 +75,14 @@ async function pull(name: string, { config, layers }: ImageAdded): Promise<void>
     assert.equal((await get(`${name}/${path}`)).status, 200)
 }
 
-/** Asks the running agent, or when there is none looks into its folder. */
-function run(...args: string[]): Promise<Ended> {
+/** The running agent, or when there is none its folder. */
+function where(): readonly string[] {
   const admin = node?.addresses.admin
-  const where = admin === undefined ? ['--data', data] : ['--admin', `127.0.0.1:${admin.port}`]
-  return cli([...args, ...where])
+  return admin === undefined ? ['--data', data] : ['--admin', `127.0.0.1:${admin.port}`]
+}
+
+function run(...args: string[]): Promise<Ended> {
+  return command([...args, ...where()])
 }
 
 async function json(...args: string[]): Promise<ReturnType<typeof JSON.parse>[]> {
@@ -111,7 +116,7 @@ async function blobs(): Promise<BlobReport[]> {
 /** A client has its last byte before the transfer has come to its end. */
 async function landed(): Promise<void> {
   const port = node?.addresses.admin?.port
-  for (let flights = 1; flights > 0; ) {
+  for (let flights = 1; flights > 0; await delay(5)) {
     const status = await (await fetch(`http://127.0.0.1:${port}/api/v1/status`)).json()
     flights = v.parse(StatusReport, status).flights.length
   }
@@ -147,7 +152,7 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
     assert.deepEqual([first?.state, first?.sharedBytes], ['whole', 50 * KIB])
     assert.ok((first?.uniqueBytes ?? 0) > 30 * KIB && (first?.uniqueBytes ?? 0) < 32 * KIB)
     assert.deepEqual(first?.sharesWith, ['up.test/other:v1'])
-    const { out } = await run('ls')
+    const { out } = await cli(['ls', ...where()])
     assert.match(
       out,
       /^IMAGE +DIGEST +HERE +UNIQUE +STATE +PIN +LAST USED +CONFIRMED +PLATFORMS +SHARES WITH\n/,
@@ -252,7 +257,7 @@ test('what is rotten is found while nobody pulls, and the status tells of it', a
   await start(16 * KIB * KIB)
   const scrub = async () => JSON.parse((await run('status', '--json')).out).store.scrub
   let state = await scrub()
-  while (state.lastRound === null) state = await scrub()
+  for (; state.lastRound === null; await delay(20)) state = await scrub()
   assert.deepEqual([state.lastRound.found, state.state, state.bytesPerSecond], [1, 'resting', 16 * KIB * KIB])
   assert.match(
     (await run('status')).out,
@@ -286,21 +291,24 @@ test('where there is neither agent nor folder, one sentence says so', async () =
   await mkdir(foreign)
   await writeFile(join(foreign, 'mine.txt'), 'mine')
   const commands = [['gc'], ['verify'], ['pin', 'alpine'], ['unpin', 'alpine'], ['rm', 'alpine'], ['ls']]
-  const nobody = await Promise.all(commands.map((args) => cli([...args, '--admin', '127.0.0.1:1'])))
-  for (const { code, err } of nobody) {
+  const all = async (...at: readonly string[]): Promise<readonly Ended[]> => {
+    const [first = []] = commands
+    // Before the others: an attempt to open a database of this process ends its lock against other processes.
+    const asProcess = await cli([...first, ...at])
+    return [asProcess, ...(await Promise.all(commands.map((args) => command([...args, ...at]))))]
+  }
+  for (const { code, err } of await all('--admin', '127.0.0.1:1')) {
     assert.equal(code, 1)
     assert.match(
       err,
       /^agent: no agent answers at 127\.0\.0\.1:1; start one .*, or give with --data the folder[^\n]+\n$/,
     )
   }
-  const elsewhere = await Promise.all(commands.map((args) => cli([...args, '--data', foreign])))
-  for (const { code, err } of elsewhere) {
+  for (const { code, err } of await all('--data', foreign)) {
     assert.equal(code, 1)
     assert.match(err, /^agent: .* is not an agent's data folder; give --data [^\n]+\n$/)
   }
-  const busy = await Promise.all(commands.map((args) => cli([...args, '--data', data])))
-  for (const { code, err } of busy) {
+  for (const { code, err } of await all('--data', data)) {
     assert.equal(code, 1)
     assert.match(err, /^agent: an agent is running on [^\n]+; leave --data out to ask it[^\n]*\n$/)
   }

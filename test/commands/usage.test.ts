@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { COMMANDS } from '../../src/commands/all.ts'
 import { agent } from './cli.ts'
+import { here } from './here.ts'
 
 test('wrong usage ends with 2 and one sentence that says what was meant', async () => {
   const table: readonly [readonly string[], RegExp][] = [
@@ -18,9 +19,11 @@ test('wrong usage ends with 2 and one sentence that says what was meant', async 
     [['why', 'a', 'b'], /why does not know what to do with "b"/],
     [['status', '--no-json'], /status has no option --no-json/],
   ]
-  const ended = await Promise.all(table.map(([args]) => agent(args)))
+  const [first = assert.fail()] = table
+  const asked = [first, ...table]
+  const ended = await Promise.all(asked.map(([args], i) => (i === 0 ? agent(args) : here(args))))
   for (const [i, { code, out, err }] of ended.entries()) {
-    const [args, expected] = table[i] ?? assert.fail()
+    const [args, expected] = asked[i] ?? assert.fail()
     assert.equal(code, 2, `${args.join(' ')}: ${err}`)
     assert.match(err, expected)
     assert.match(err, /^agent: [^\n]+\n$/, 'one line')
@@ -30,7 +33,7 @@ test('wrong usage ends with 2 and one sentence that says what was meant', async 
 
 test('a mistake in the environment or a secret in it is told without the secret', async () => {
   const [unknown, credentials] = await Promise.all([
-    agent(['serve'], { LEAT_MAXBYTES: '1GiB' }),
+    here(['serve'], { LEAT_MAXBYTES: '1GiB' }),
     agent(['serve'], { UPSTREAM_CREDENTIALS: '{"docker.io": hunter2}' }),
   ])
   assert.deepEqual([unknown.code, credentials.code], [2, 2])
@@ -43,7 +46,7 @@ test('every command has help with an example, and ends with 0', async () => {
   const [top, version, ...each] = await Promise.all([
     agent(['--help']),
     agent(['--version']),
-    ...COMMANDS.map(({ name }) => agent([name, '--help'])),
+    ...COMMANDS.map(({ name }) => here([name, '--help'])),
   ])
   assert.deepEqual([top.code, version.code], [0, 0])
   assert.match(version.out, /^\d+\.\d+\.\d+\n$/)
@@ -57,8 +60,12 @@ test('every command has help with an example, and ends with 0', async () => {
 })
 
 test('nobody there is a failure that says where and what to do', async () => {
-  for (const args of [['status'], ['ls'], ['why', 'alpine']]) {
-    const { code, err } = await agent([...args, '--admin', '127.0.0.1:1'])
+  const at = ['--admin', '127.0.0.1:1']
+  const ended = await Promise.all([
+    agent(['status', ...at]),
+    ...[['status'], ['ls'], ['why', 'alpine']].map((args) => here([...args, ...at])),
+  ])
+  for (const { code, err } of ended) {
     assert.equal(code, 1)
     assert.match(
       err,

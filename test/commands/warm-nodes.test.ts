@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,12 +12,16 @@ import { startBootstrap } from '../../src/peers/bootstrap.ts'
 import { type FaultyUpstream, type ImageAdded, startFaultyUpstream } from '../support/faulty-upstream.ts'
 import { requirePrograms } from '../support/programs.ts'
 import { Node } from '../warm/node.ts'
-import { agent as cli, MAIN } from './cli.ts'
+import { agent as cli } from './cli.ts'
+import { here } from './here.ts'
+import { OnTerminal } from './on-terminal.ts'
 
-/** The command line as child processes, and agents that have found each other by themselves. */
+/** The command line, and agents that have found each other by themselves. */
 
 const LOCAL = { host: '127.0.0.1', port: 0 }
 const KIB = 1024
+/** No source is given up: what stalls here does so until it is told to go on. */
+const PATIENCE = { stallMs: 600_000, headMs: 600_000, backoffMs: 5 }
 let upstream: FaultyUpstream
 let folder: string
 
@@ -38,10 +40,17 @@ async function swarm(t: TestContext, ...options: readonly Partial<AgentOptions>[
   const secretFile = join(folder, randomBytes(4).toString('hex'))
   await writeFile(secretFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })
   const dht = await startBootstrap({ listen: LOCAL, bootstrap: [], advertise: undefined })
-  t.after(() => dht.stop())
+  const nodes: Node[] = []
+  t.after(async () => {
+    // They say goodbye to the DHT, and would wait for its answer.
+    await Promise.all(nodes.map(({ agent }) => agent.stop({ drainMs: 0 })))
+    await dht.stop()
+  })
   const met = allMet(t, options.length)
   const peers = { secretFile, listen: LOCAL, advertise: LOCAL.host, dht: LOCAL, bootstrap: [dht.address] }
-  const nodes = await Promise.all(options.map((more) => Node.start(t, upstream, { peers, ...more })))
+  const start = async (more: Partial<AgentOptions>): Promise<Node> =>
+    await Node.start(t, upstream, { patience: PATIENCE, peers, ...more })
+  nodes.push(...(await Promise.all(options.map(start))))
   await met
   return nodes
 }
@@ -92,7 +101,7 @@ test('three agents have an image after one command, and upstream has sent every 
   )
   const done = events.at(-1)
   assert.ok(done?.is === 'done' && done.nodes === 3 && done.failedNodes === 0 && done.failed === 0)
-  const again = await cli(['warm', 'up.test/app:v1', ...at(nodes[0])])
+  const again = await here(['warm', 'up.test/app:v1', ...at(nodes[0])])
   assert.deepEqual([again.code, again.err], [0, ''])
   const lines = again.out.trimEnd().split('\n')
   assert.equal(lines.length, 4)
@@ -116,34 +125,30 @@ test('on a terminal each node has a line while it is under way', async (t) => {
   const programs = requirePrograms(t, ['script'])
   if (programs === undefined) return
   const nodes = await swarm(t, {}, {})
-  const drawn = upstream.addImage('drawn', 'v1', [randomBytes(1024 * KIB)])
-  upstream.fault(drawn.layers[0] ?? '', { drip: { bytes: 32 * KIB, everyMs: 80 } })
-  const line = [process.execPath, MAIN, 'warm', 'up.test/drawn:v1', ...at(nodes[0])].join(' ')
-  const child = spawn(programs.script, ['-qec', `stty cols 100; ${line}`, '/dev/null'], {
-    env: { PATH: process.env['PATH'], TERM: 'xterm' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let out = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    out += text
-  })
-  const [code] = await once(child, 'close')
-  assert.equal(code, 0, out)
-  const frames = out
-    .split('\u001b[J\u001b[A\u001b[K')
-    .map((text) => text.split('\r\u001b')[0]?.split('\r\n') ?? [])
-  const both = frames.find((frame) => frame.filter((text) => /\[=*> *\] +\d+%/.test(text)).length === 2)
-  assert.match(both?.at(2) ?? '', /^0 of 2 nodes, \S+ \S+ of 2\.0 MiB, \S+ [KM]iB\/s, /)
-  for (const text of frames.slice(0, -1).flat()) assert.ok(text.length < 100, text)
-  assert.match(out, /\r\nWarmed 1 image on 2 nodes with 2\.0 MiB .*\r\n$/)
+  const [layer] = upstream.addImage('drawn', 'v1', [randomBytes(1024 * KIB)]).layers
+  upstream.fault(layer ?? '', { stallAt: 512 * KIB })
+  const terminal = new OnTerminal(t, programs.script, ['warm', 'up.test/drawn:v1', ...at(nodes[0])])
+  const framesOf = (text: string) =>
+    text.split('\u001b[J\u001b[A\u001b[K').map((frame) => frame.split('\r\u001b')[0]?.split('\r\n') ?? [])
+  const total = /^0 of 2 nodes, \S+ \S+ of 2\.0 MiB, \S+ [KM]iB\/s, /
+  await terminal.until((text) =>
+    framesOf(text).some(
+      (frame) =>
+        frame.filter((line) => /\[=*> *\] +\d+%/.test(line)).length === 2 && total.test(frame[2] ?? ''),
+    ),
+  )
+  upstream.release()
+  assert.equal(await terminal.ended(), 0, terminal.out)
+  for (const line of framesOf(terminal.out).slice(0, -1).flat()) assert.ok(line.length < 100, line)
+  assert.match(terminal.out, /\r\nWarmed 1 image on 2 nodes with 2\.0 MiB .*\r\n$/)
 })
 
 test('without peers it is one clear sentence, and with --data wrong usage', async (t) => {
   const node = await Node.start(t, upstream)
-  const alone = await cli(['warm', 'up.test/app:v1', ...at(node)])
+  const alone = await here(['warm', 'up.test/app:v1', ...at(node)])
   assert.deepEqual([alone.code, alone.out], [1, ''])
   assert.match(alone.err, /^agent: this agent has no peers to ask; leave --all-nodes out, or [^\n]+\n$/)
-  const data = await cli(['warm', 'up.test/app:v1', '--all-nodes', '--data', folder])
+  const data = await here(['warm', 'up.test/app:v1', '--all-nodes', '--data', folder])
   assert.equal(data.code, 2)
   assert.match(data.err, /^agent: --all-nodes [^\n]*; leave --data out\n$/)
 })

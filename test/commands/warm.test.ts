@@ -6,18 +6,20 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import * as v from 'valibot'
 import { WarmLine } from '../../src/observe/warm-report.ts'
 import { openStore } from '../../src/store/open.ts'
 import { type FaultyUpstream, type ImageAdded, startFaultyUpstream } from '../support/faulty-upstream.ts'
 import { requirePrograms } from '../support/programs.ts'
 import { Node } from '../warm/node.ts'
-import { agent as cli, type Ended } from './cli.ts'
+import { agent as cli, type Ended, MAIN } from './cli.ts'
+import { here } from './here.ts'
+import { OnTerminal } from './on-terminal.ts'
 
-/** The command line as child processes, with a real agent behind it or none. */
+/** The command line, with a real agent behind it or none. */
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+/** No source is given up: what stalls here does so until it is told to go on. */
+const PATIENCE = { stallMs: 600_000, headMs: 600_000, backoffMs: 5 }
 const KIB = 1024
 let upstream: FaultyUpstream
 let app: ImageAdded
@@ -68,7 +70,7 @@ test('without a terminal there is a plain line for each image, and one for all',
     /^stored {2}up\.test\/app:v1 {2}sha256:[0-9a-f]{64} {2}4 parts, .* from upstream\)$/,
   )
   assert.match(one ?? '', /^Warmed 2 images with 201\.\d KiB in \d+m?s: 201\.\d KiB from upstream\.$/)
-  const again = await cli(['warm', 'up.test/app:v1', '--pin', ...at(node)])
+  const again = await here(['warm', 'up.test/app:v1', '--pin', ...at(node)])
   assert.match(
     again.out,
     /\(1\S+ KiB here already\), pinned\nWarmed 1 image with .*: 1\S+ KiB here already\.\n$/,
@@ -95,7 +97,7 @@ test('a list is taken from a file, with its comments left out', async (t) => {
   const node = await Node.start(t, upstream)
   const file = join(folder, 'images.txt')
   await writeFile(file, '# what we run\nup.test/app:v1   # the app\n\n  up.test/other:v1\n')
-  const { code, out } = await cli(['warm', '--file', file, ...at(node)])
+  const { code, out } = await here(['warm', '--file', file, ...at(node)])
   assert.equal(code, 0)
   assert.match(out, /Warmed 2 images/)
 })
@@ -111,7 +113,7 @@ test('each failure is one clear sentence and ends with 1, beside what could be h
     ],
   ]
   for (const [args, expected] of table) {
-    const { code, out, err } = await cli(['warm', ...args, ...at(node)])
+    const { code, out, err } = await here(['warm', ...args, ...at(node)])
     assert.deepEqual([code, out], [1, ''])
     assert.match(err.trimEnd(), expected)
     assert.equal(err.trimEnd().split('\n').length, 1)
@@ -123,7 +125,7 @@ test('each failure is one clear sentence and ends with 1, beside what could be h
 })
 
 test('no agent is a sentence that says what else can be done', async () => {
-  const { code, err } = await cli(['warm', 'up.test/app:v1', '--admin', '127.0.0.1:1'])
+  const { code, err } = await here(['warm', 'up.test/app:v1', '--admin', '127.0.0.1:1'])
   assert.equal(code, 1)
   assert.match(
     err,
@@ -144,14 +146,14 @@ test('wrong usage ends with 2 and says what is wrong', async () => {
     [['a', '--platform', 'linux'], /--platform: "linux" is not a platform.*, or all/],
     [['a', '--platform', 'all', '--platform', 'linux/amd64'], /keep one of the two/],
   ]
-  const all = await Promise.all(table.map(([args]) => cli(['warm', ...args])))
+  const all = await Promise.all(table.map(([args]) => here(['warm', ...args])))
   for (const [i, { code, err }] of all.entries()) {
     const [, expected] = table[i] ?? assert.fail()
     assert.equal(code, 2, err)
     assert.match(err, expected)
     assert.match(err, /^agent: [^\n]+\n$/)
   }
-  const missing = await cli(['warm', '--file', join(folder, 'none')])
+  const missing = await here(['warm', '--file', join(folder, 'none')])
   assert.equal(missing.code, 1)
   assert.match(missing.err, /none cannot be read: it does not exist\n$/)
 })
@@ -169,16 +171,16 @@ test('with --data and no agent running it does the same by itself, into a new fo
   } finally {
     await store.close()
   }
-  assert.match((await cli(args)).out, /here already\.\n$/)
+  assert.match((await here(args)).out, /here already\.\n$/)
   await Node.start(t, upstream, { data })
-  const locked = await cli(args)
+  const locked = await here(args)
   assert.equal(locked.code, 1)
   assert.match(locked.err, /^agent: an agent is running on .*; leave --data out to ask it/)
 })
 
 test('with --data, what does not fit is told in one sentence', async () => {
   const data = join(folder, 'small')
-  const { code, err } = await cli(['warm', 'up.test/app:v1', '--data', data, '--config', config], {
+  const { code, err } = await here(['warm', 'up.test/app:v1', '--data', data, '--config', config], {
     LEAT_MAX_BYTES: '100KiB',
   })
   assert.equal(code, 1)
@@ -190,19 +192,20 @@ test('with --data, what does not fit is told in one sentence', async () => {
 
 for (const way of ['a running agent', 'a folder without one'] as const) {
   test(`Ctrl-C leaves nothing broken, and the next run goes on: ${way}`, async (t) => {
-    const slow = upstream.addImage('slow', way === 'a running agent' ? 'v1' : 'v2', [randomBytes(400 * KIB)])
-    const [layer] = slow.layers
+    const repository = way === 'a running agent' ? 'slow' : 'slower'
+    const [layer] = upstream.addImage(repository, 'v1', [randomBytes(400 * KIB)]).layers
     assert.ok(layer)
     upstream.fault(layer, { stallAt: 200 * KIB, times: 1 })
     const where =
       way === 'a running agent'
-        ? at(await Node.start(t, upstream))
+        ? at(await Node.start(t, upstream, { patience: PATIENCE }))
         : ['--data', join(folder, 'interrupted'), '--config', config]
-    const args = ['warm', `up.test/slow:${way === 'a running agent' ? 'v1' : 'v2'}`, ...where]
+    const args = ['warm', `up.test/${repository}:v1`, ...where]
     const child = spawn(process.execPath, [MAIN, ...args], {
       env: { PATH: process.env['PATH'] },
       stdio: ['ignore', 'ignore', 'pipe'],
     })
+    t.after(() => child.kill('SIGKILL'))
     let err = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       err += text
@@ -211,33 +214,64 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
     child.kill('SIGINT')
     const [code] = await once(child, 'close')
     assert.equal(code, 1)
-    assert.equal(err, 'agent: stopped before the end; what was done so far is done\n')
+    // Where that took long it has said how far it was.
+    assert.match(
+      err,
+      /^(?:0 of 1 image, .*\n)*agent: stopped before the end; what was done so far is done\n$/,
+    )
     upstream.release()
-    const again = await cli(args)
+    const again = await here(args)
     assert.equal(again.code, 0, again.err)
-    assert.ok(upstream.bytesSent(layer) < 800 * KIB, 'it went on where it was')
+    assert.ok(upstream.bytesSent(layer) < 600 * KIB, 'it went on where it was')
   })
 }
+
+test('without a terminal it is said every ten seconds how far it is', async (t) => {
+  const node = await Node.start(t, upstream, { patience: PATIENCE })
+  const [layer] = upstream.addImage('held', 'v1', [randomBytes(300 * KIB)]).layers
+  upstream.fault(layer ?? '', { stallAt: 150 * KIB })
+  let seconds = 0
+  const told: number[] = []
+  const lines: string[] = []
+  const clock = {
+    /** Six seconds later each time that it is asked. */
+    now: () => {
+      seconds += 6
+      return seconds * 1000
+    },
+    onErr: (text: string) => {
+      told.push(seconds)
+      lines.push(text)
+      if (text.includes(' KiB of 300.')) upstream.release()
+    },
+  }
+  const { code, out } = await here(['warm', 'up.test/held:v1', ...at(node)], {}, clock)
+  assert.equal(code, 0)
+  assert.deepEqual(
+    told,
+    told.map((_, i) => 18 + 12 * i),
+  )
+  // Where nothing has come for long, the speed is 0 and no time can be told.
+  assert.match(
+    lines.at(-1) ?? '',
+    /^0 of 1 image, \S+ KiB of 300\.\d KiB, \S+ \w*B\/s, (?:\d+m?s left, )?\S+ KiB from upstream\n$/,
+  )
+  assert.match(out, /^stored {2}up\.test\/held:v1 {2}sha256:[0-9a-f]{64} {2}.*\nWarmed 1 image .*\.\n$/)
+})
 
 test('on a terminal bars are drawn for the images under way, and give way to what has come', async (t) => {
   const programs = requirePrograms(t, ['script'])
   if (programs === undefined) return
-  const node = await Node.start(t, upstream)
-  const slow = upstream.addImage('drawn', 'v1', [randomBytes(1024 * KIB)])
-  upstream.fault(slow.layers[0] ?? '', { drip: { bytes: 64 * KIB, everyMs: 80 } })
-  const line = [process.execPath, MAIN, 'warm', 'up.test/drawn:v1', ...at(node)].join(' ')
-  const child = spawn(programs.script, ['-qec', `stty cols 100; ${line}`, '/dev/null'], {
-    env: { PATH: process.env['PATH'], TERM: 'xterm' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let out = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    out += text
-  })
-  const [code] = await once(child, 'close')
-  assert.equal(code, 0, out)
-  assert.match(out, /up\.test\/drawn:v1 {2}\[=*> *\] +\d+% {2}\d\S* KiB of 1\.0 MiB, \S+ KiB from upstream/)
-  assert.match(out, /0 of 1 image, .* of 1\.0 MiB, \S+ [KM]iB\/s, \S+ left/)
+  const node = await Node.start(t, upstream, { patience: PATIENCE })
+  const [layer] = upstream.addImage('drawn', 'v1', [randomBytes(1024 * KIB)]).layers
+  upstream.fault(layer ?? '', { stallAt: 512 * KIB })
+  const terminal = new OnTerminal(t, programs.script, ['warm', 'up.test/drawn:v1', ...at(node)])
+  const bar = /up\.test\/drawn:v1 {2}\[=*> *\] +\d+% {2}\d\S* KiB of 1\.0 MiB, \S+ KiB from upstream/
+  const total = /0 of 1 image, .* of 1\.0 MiB, \S+ [KM]iB\/s, \S+ left/
+  await terminal.until((text) => bar.test(text) && total.test(text))
+  upstream.release()
+  assert.equal(await terminal.ended(), 0, terminal.out)
+  const { out } = terminal
   const after = out.slice(out.lastIndexOf('\u001b[K') + 3)
   assert.match(after, /^stored {2}up\.test\/drawn:v1 {2}sha256:[0-9a-f]{12} {2}.*\r\nWarmed 1 image .*\r\n$/)
   const drawn = out.split(/\r|\n/).map((text) => text.slice(text.lastIndexOf('\u001b[K') + 3))

@@ -51,7 +51,7 @@ export async function openKubeconform(
       for (const [name, text] of Object.entries(files)) await writeFile(join(at, `${name}.yaml`), text)
       const options = ['-strict', '-summary', '-output', 'json', '-kubernetes-version', version]
       const where = ['-schema-location', join(folder, LOCATION), '-skip', FOREIGN]
-      const { stdout, stderr } = await tryRun(program, [...options, ...where, at], { deadlineMs: 20_000 })
+      const { stdout, stderr } = await tryRun(program, [...options, ...where, at])
       if (stdout === '') throw new Error(stderr)
       return v.parse(Report, JSON.parse(stdout))
     },

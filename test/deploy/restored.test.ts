@@ -23,7 +23,7 @@ test('an uninstall waits until every node is restored', async (t) => {
     { observedGeneration: 2, numberReady: 1, desiredNumberScheduled: 2 },
     { observedGeneration: 2, numberReady: 2, desiredNumberScheduled: 2 },
   ]
-  const { ended, asked } = await waiting(t, steps, '20')
+  const { ended, asked } = await waiting(t, steps, '600')
   assert.equal(ended.code, 0, ended.stderr)
   assert.match(ended.stdout, /2 of 2 nodes are restored/)
   assert.deepEqual(
@@ -69,6 +69,7 @@ async function waiting(t: TestContext, steps: readonly (DaemonSetStatus | number
         NAMESPACE: 'ns',
         DAEMONSET: 'leat-restore',
         WAIT_SECONDS: seconds,
+        PAUSE_MS: '5',
       },
     })
     return { ended, asked }

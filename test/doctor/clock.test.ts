@@ -10,9 +10,9 @@ const HOUR = 3_600_000
 test('the clock is compared with what a registry says in its answer', async (t) => {
   const upstream = await startFaultyUpstream()
   t.after(() => upstream.close())
-  upstream.extraHeaders.set('date', new Date(Date.now() + 2 * HOUR + 30_000).toUTCString())
+  upstream.extraHeaders.set('date', new Date(Date.now() + 2.5 * HOUR).toUTCString())
   const entries = [{ namespace: 'docker.io', hosts: [upstream.host], tls: false }]
-  const [seen] = await examineUpstreams({ entries }, { signal: AbortSignal.timeout(10_000) })
+  const [seen] = await examineUpstreams({ entries }, { signal: new AbortController().signal })
   const aheadMs = seen?.aheadMs ?? 0
   assert.deepEqual(told(judgeClock(0, [{ host: 'registry', aheadMs }])), [
     'problem: the clock of registry is 2h ahead of this one',

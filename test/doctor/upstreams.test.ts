@@ -19,7 +19,7 @@ async function server(t: TestContext): Promise<FaultyUpstream> {
 /** What is found of Docker Hub, reached at these hosts instead of its own. */
 async function findings(hosts: readonly string[], entry: Partial<UpstreamEntry> = {}) {
   const entries = [{ namespace: 'docker.io', hosts, tls: false, allowPrivateTargets: true, ...entry }]
-  const examined = await examineUpstreams({ entries }, { signal: AbortSignal.timeout(10_000) })
+  const examined = await examineUpstreams({ entries }, { signal: new AbortController().signal })
   const found = judgeUpstreams(examined)
   assert.ok(!JSON.stringify([examined, found]).includes('hunter2'), 'a password was told')
   return found

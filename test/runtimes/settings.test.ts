@@ -17,6 +17,10 @@ const DROP_IN = '/etc/containers/registries.conf.d/50-leat.conf'
 const DAEMON = '/etc/docker/daemon.json'
 const CONFIG_2 = `version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "${CERTS}"\n`
 
+/** Each writes some dozen files through to the disk. More of them, or others: LEAT_RUNS=500 LEAT_SEED=8. */
+const RUNS = Number(process.env['LEAT_RUNS'] ?? 15)
+const SEED = Number(process.env['LEAT_SEED'] ?? 7)
+
 function options(host: Host) {
   return { root: host.root, runtimes: RUNTIMES, isRehearsal: false }
 }
@@ -462,6 +466,6 @@ test('whatever was there, install and uninstall together change nothing', async 
       assert.deepEqual(await host.everything(), before)
       await rm(host.root, { recursive: true })
     }),
-    { numRuns: 60 },
+    { numRuns: RUNS, seed: SEED },
   )
 })

@@ -43,7 +43,11 @@ export class NpmStart {
 
   /** For `finally`: nothing of it is left. */
   kill(): void {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#signal('SIGKILL')
+    try {
+      this.#signal('SIGKILL')
+    } catch {
+      // Nothing of it was left.
+    }
   }
 
   #signal(signal: NodeJS.Signals): void {

@@ -3,6 +3,12 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
+/** A slow machine needs them; others are far quicker. */
+const READY_MS = 120_000
+const END_MS = 90_000
+/** For its last words, once it has ended. */
+const HELD_MS = 5_000
+
 /** A server of others, or the agent, run as a child process: started, watched and ended by its own pid. */
 export class Daemon {
   readonly name: string
@@ -28,6 +34,13 @@ export class Daemon {
         resolve(null)
       })
       this.#child.once('close', (code) => resolve(code))
+      // What it has started itself may hold its pipes for as long as it likes.
+      this.#child.once('exit', () => {
+        setTimeout(() => {
+          this.#child.stdout?.destroy()
+          this.#child.stderr?.destroy()
+        }, HELD_MS).unref()
+      })
     })
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       let rest = ''
@@ -50,7 +63,7 @@ export class Daemon {
   }
 
   /** Asks `ready` again and again until it says true; a daemon that exits, or is not ready in time, throws what it said. */
-  async ready(ready: () => Promise<boolean>, deadlineMs = 30_000): Promise<void> {
+  async ready(ready: () => Promise<boolean>, deadlineMs = READY_MS): Promise<void> {
     const deadline = Date.now() + deadlineMs
     while (!(await ready().catch(() => false))) {
       const { exitCode, signalCode, pid } = this.#child
@@ -70,7 +83,7 @@ export class Daemon {
     return this.#exit
   }
 
-  async stop(signal: NodeJS.Signals = 'SIGTERM', deadlineMs = 30_000): Promise<number | null> {
+  async stop(signal: NodeJS.Signals = 'SIGTERM', deadlineMs = END_MS): Promise<number | null> {
     this.#child.kill(signal)
     const force = setTimeout(() => this.#child.kill('SIGKILL'), deadlineMs)
     try {

@@ -100,7 +100,12 @@ export async function tryRun(
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   // The `timeout` of `spawn` would keep this process for as long where there is no such program.
-  const late = setTimeout(() => child.kill('SIGKILL'), options.deadlineMs ?? 120_000)
+  const late = setTimeout(() => {
+    child.kill('SIGKILL')
+    // What it has started itself may still hold its pipes.
+    child.stdout.destroy()
+    child.stderr.destroy()
+  }, options.deadlineMs ?? 120_000)
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

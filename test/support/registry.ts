@@ -4,6 +4,8 @@ import { join } from 'node:path'
 
 import { answers, Daemon, freePort } from './daemon.ts'
 
+const DEADLINE_MS = 60_000
+
 export interface Access {
   readonly method: string
   readonly path: string
@@ -84,8 +86,9 @@ export class UpstreamRegistry {
   async #settled(): Promise<void> {
     if (this.#daemon === undefined) return
     const mark = `/v2/mark-${this.#marks++}/tags/list`
-    const seen = once(this.#seen, mark, { signal: AbortSignal.timeout(10_000) })
-    await Promise.all([seen, answers(`${this.url}${mark}`, 404)])
+    const signal = AbortSignal.timeout(DEADLINE_MS)
+    const asked = fetch(`${this.url}${mark}`, { signal }).then((response) => response.arrayBuffer())
+    await Promise.all([once(this.#seen, mark, { signal }), asked])
   }
 
   #took(line: string): void {

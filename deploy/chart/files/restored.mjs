@@ -6,6 +6,7 @@ const { KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, TOKEN_FILE, NAMESPACE,
   process.env
 const host = KUBERNETES_SERVICE_HOST.includes(':') ? `[${KUBERNETES_SERVICE_HOST}]` : KUBERNETES_SERVICE_HOST
 const url = `https://${host}:${KUBERNETES_SERVICE_PORT}/apis/apps/v1/namespaces/${NAMESPACE}/daemonsets/${DAEMONSET}`
+const pause = Number(process.env.PAUSE_MS ?? 1000)
 const deadline = Date.now() + Number(WAIT_SECONDS) * 1000
 
 let last = 'nothing is known'
@@ -25,6 +26,6 @@ for (;;) {
     console.error(`${last}; see which: kubectl -n ${NAMESPACE} get pods -o wide`)
     process.exit(1)
   }
-  await delay(1000)
+  await delay(pause)
 }
 console.log(last)

@@ -7,6 +7,7 @@ const { KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, TOKEN_FILE, NODE_NAME,
 const host = KUBERNETES_SERVICE_HOST.includes(':') ? `[${KUBERNETES_SERVICE_HOST}]` : KUBERNETES_SERVICE_HOST
 const node = `https://${host}:${KUBERNETES_SERVICE_PORT}/api/v1/nodes/${NODE_NAME}`
 const patience = Number(process.env.PATIENCE_MS ?? 10_000)
+const firstPause = Number(process.env.PAUSE_MS ?? patience / 20)
 const mostSeconds = Number(process.env.MOST_SECONDS)
 const LONGEST_PAUSE_MS = 15_000
 
@@ -37,7 +38,7 @@ await until(`the taint ${TAINT_KEY} is off ${NODE_NAME}`, async () => {
 
 async function until(goal, attempt) {
   let last
-  for (let pause = patience / 20; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+  for (let pause = firstPause; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {
       await attempt()
       return console.log(goal)
