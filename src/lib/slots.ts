@@ -1,3 +1,5 @@
+import { onAbort } from './abort.ts'
+
 /** So much at once, and no more; the others wait in the order in which they came. */
 export class Slots {
   #free: number
@@ -23,16 +25,15 @@ export class Slots {
       return Promise.resolve()
     }
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        this.#waiting.delete(enter)
-        reject(signal.reason)
-      }
       const enter = (): void => {
-        signal.removeEventListener('abort', onAbort)
+        stop()
         resolve()
       }
       this.#waiting.add(enter)
-      signal.addEventListener('abort', onAbort, { once: true })
+      const stop = onAbort(signal, () => {
+        this.#waiting.delete(enter)
+        reject(signal.reason)
+      })
     })
   }
 

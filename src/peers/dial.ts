@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
+import { onAbort } from '../lib/abort.ts'
 import { Failure } from '../resolve/failure.ts'
 import { Connection, type Traffic } from './connection.ts'
 import { type PeerCredentials, secure, shownBy } from './credentials.ts'
@@ -148,13 +149,12 @@ export class Dialer {
       () => connection.die(connection.failure(`no connection within ${connectMs} ms`)),
       connectMs,
     )
-    const leave = (): void => connection.die(signal.reason)
-    signal.addEventListener('abort', leave, { once: true })
+    const stop = onAbort(signal, () => connection.die(signal.reason))
     try {
       await this.#secured(socket, connection)
     } finally {
       clearTimeout(late)
-      signal.removeEventListener('abort', leave)
+      stop()
     }
     // A session is gone on with only by the one whose certificate was seen when it began; it is not shown again.
     const isResumed = socket.isSessionReused()

@@ -1,3 +1,4 @@
+import { onAbort } from '../lib/abort.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Intake } from '../resolve/source.ts'
 import { BadFrame, type Frame, FrameReader } from './frames.ts'
@@ -174,15 +175,14 @@ export class Inbound {
       const settle = (): void => {
         this.#receiver = undefined
         clearTimeout(timer)
-        signal.removeEventListener('abort', onAbort)
+        stop()
       }
       const fail = (reason: unknown): void => {
         settle()
         reject(reason)
       }
-      const onAbort = (): void => fail(signal.reason)
       const timer = setTimeout(() => fail(this.#complaint(`nothing within ${ms} ms`)), ms)
-      signal.addEventListener('abort', onAbort, { once: true })
+      const stop = onAbort(signal, () => fail(signal.reason))
       this.#receiver = {
         resolve: (message) => {
           settle()

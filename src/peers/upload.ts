@@ -1,3 +1,4 @@
+import { onAbort } from '../lib/abort.ts'
 import type { Content } from '../resolve/content.ts'
 import { Failure } from '../resolve/failure.ts'
 import { HEAD_BYTES, putBytesHead } from './frames.ts'
@@ -80,19 +81,18 @@ function nextBack(seat: Seat, { who, stallMs, signal }: UploadOptions): Promise<
     if (signal.aborted) return reject(signal.reason)
     const settle = (): void => {
       clearTimeout(timer)
-      signal.removeEventListener('abort', onAbort)
+      stop()
       seat.onBack(undefined)
-    }
-    const onAbort = (): void => {
-      settle()
-      reject(signal.reason)
     }
     const timer = setTimeout(() => {
       settle()
       const why = `${who}: takes nothing of what it asked for`
       reject(new Untaken(new Failure('stalled', why, { source: who })))
     }, stallMs)
-    signal.addEventListener('abort', onAbort, { once: true })
+    const stop = onAbort(signal, () => {
+      settle()
+      reject(signal.reason)
+    })
     seat.onBack(() => {
       settle()
       resolve()

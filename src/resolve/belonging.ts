@@ -1,3 +1,5 @@
+import { unlessAborted } from '../lib/abort.ts'
+import { SharedWork } from '../lib/shared-work.ts'
 import { Slots } from '../lib/slots.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
@@ -11,7 +13,6 @@ import { describeManifest, grantedBy } from './manifest-reading.ts'
 import type { Registry } from './registry.ts'
 import type { Want } from './source.ts'
 import { asFailure } from './verdict.ts'
-import { Shared, unlessAborted } from './wait.ts'
 
 export interface BelongingOptions {
   readonly store: BlobStore
@@ -44,7 +45,7 @@ export class Belonging {
   readonly #patienceMs: number
   readonly #known = new KnownNames()
   readonly #reading = new Slots(MANIFESTS_AT_ONCE)
-  readonly #checks = new Shared<void>()
+  readonly #checks = new SharedWork<void>()
   readonly #refused = new Map<string, { readonly until: number; readonly failure: Failure }>()
 
   constructor({ store, catalog, registry, patienceMs }: BelongingOptions) {

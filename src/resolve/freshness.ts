@@ -1,7 +1,8 @@
+import { unlessAborted } from '../lib/abort.ts'
+import { SharedWork } from '../lib/shared-work.ts'
 import type { How } from './answer.ts'
 import { Failure } from './failure.ts'
 import { asFailure } from './verdict.ts'
-import { Shared, unlessAborted } from './wait.ts'
 
 export interface Freshness {
   readonly tagTtlMs: number
@@ -53,7 +54,7 @@ function isAway(failure: Failure): boolean {
 /** Answers from memory while that is fresh, asks upstream when it is not, once for all who wait, and lives through its absence. */
 export class Revalidation {
   readonly #policy: FreshnessPolicy
-  readonly #asking = new Shared<{ readonly value: { readonly checkedAt: number }; readonly how: How }>()
+  readonly #asking = new SharedWork<{ readonly value: { readonly checkedAt: number }; readonly how: How }>()
   readonly #away = new Map<string, number>()
 
   constructor(policy: FreshnessPolicy) {

@@ -1,4 +1,4 @@
-import { setTimeout as wait } from 'node:timers/promises'
+import { pause } from '../lib/abort.ts'
 import type { Algorithm, Digest } from '../oci/digest.ts'
 import type { Database } from './database.ts'
 import { Inspection, type Shelved } from './inspection.ts'
@@ -147,7 +147,7 @@ export class Scrub {
     const { signal } = this.#closing
     const pace = new Pace(bytesPerSecond)
     const turn = async (bytes: number): Promise<void> => {
-      while (this.#verifying > 0 || !isQuiet()) await wait(lookMs, undefined, { signal, ref: false })
+      while (this.#verifying > 0 || !isQuiet()) await pause(lookMs, { signal, ref: false })
       await pace.take(bytes, { signal })
     }
     const { lastRound: before, position } = this.#progress
@@ -203,5 +203,5 @@ export class Scrub {
 
 /** Resolves when it is over or aborted; does not keep the program running. */
 async function paused(ms: number, signal: AbortSignal): Promise<void> {
-  await wait(ms, undefined, { signal, ref: false }).catch(() => {})
+  await pause(ms, { signal, ref: false }).catch(() => {})
 }

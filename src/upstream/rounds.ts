@@ -1,5 +1,5 @@
+import { pause } from '../lib/abort.ts'
 import { Failure } from '../resolve/failure.ts'
-import { pause } from './wait.ts'
 
 const ROUNDS = 3
 /** A client waits for this: what takes longer is for its next request. */

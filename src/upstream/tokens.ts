@@ -1,3 +1,5 @@
+import { pause, unlessAborted } from '../lib/abort.ts'
+import { SharedWork } from '../lib/shared-work.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Reach } from './address.ts'
 import { basicHeader, type Credential, fingerprint } from './credential.ts'
@@ -6,7 +8,6 @@ import { tooLate } from './exchange-failure.ts'
 import { readWhole } from './gather.ts'
 import { failureOfStatus } from './status.ts'
 import { parseToken, refreshForm, type Token, tokenUrl } from './token.ts'
-import { pause, unlessAborted } from './wait.ts'
 
 const TRIES = 3
 const ANSWER_LIMIT = 256 * 1024
@@ -48,8 +49,8 @@ export class Tokens {
   readonly #backoffMs: number
   readonly #stopping: AbortSignal
   readonly #kept = new Map<string, Kept>()
-  readonly #underWay = new Map<string, Promise<Kept>>()
-  readonly #borrowing = new Map<string, Promise<Kept>>()
+  readonly #fetching = new SharedWork<Kept>()
+  readonly #borrowing = new SharedWork<Kept>()
 
   constructor(options: {
     exchange: Exchange
@@ -79,7 +80,7 @@ export class Tokens {
     const request =
       borrow === undefined || not !== undefined
         ? this.#own(key, grant)
-        : once(this.#borrowing, key, () => this.#borrow(key, grant, borrow))
+        : this.#borrowing.run(key, () => this.#borrow(key, grant, borrow)).promise
     const { token, isOwn } = await unlessAborted(request, signal)
     return { token, fresh: isOwn, isOwn }
   }
@@ -99,7 +100,7 @@ export class Tokens {
   }
 
   #own(key: string, grant: Grant): Promise<Kept> {
-    return once(this.#underWay, key, () => this.#fetch(key, grant))
+    return this.#fetching.run(key, () => this.#fetch(key, grant)).promise
   }
 
   async #borrow(key: string, grant: Grant, borrow: Borrow): Promise<Kept> {
@@ -187,17 +188,4 @@ export class Tokens {
     if (token === undefined) throw new Failure('unavailable', `${source} sent no token`, { source })
     return token
   }
-}
-
-/** Whoever asks while it is under way gets the same. */
-function once<Result>(
-  underWay: Map<string, Promise<Result>>,
-  key: string,
-  work: () => Promise<Result>,
-): Promise<Result> {
-  const joined = underWay.get(key)
-  if (joined !== undefined) return joined
-  const begun = work().finally(() => underWay.delete(key))
-  underWay.set(key, begun)
-  return begun
 }

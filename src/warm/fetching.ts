@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { pause } from '../lib/abort.ts'
 import { Slots } from '../lib/slots.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
@@ -110,7 +110,7 @@ async function patiently<Result>(work: () => Promise<Result>, signal: AbortSigna
       if (turn === TURNS || !(error instanceof Failure) || error.code !== 'busy') throw error
       const ms = error.details.retryAfterMs ?? 1000 * 2 ** turn
       if (ms > LONGEST_PAUSE_MS) throw error
-      await pause(ms * (1 + Math.random() / 4), undefined, { signal })
+      await pause(ms * (1 + Math.random() / 4), { signal })
     }
   }
 }

@@ -1,3 +1,5 @@
+import { onAbort } from '../lib/abort.ts'
+import { Deferred } from '../lib/deferred.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Fetching } from './fetching.ts'
@@ -115,18 +117,14 @@ export class Keeper {
     return (this.#failures > 0 ? retryMs : usualMs) * (1 + Math.random() / 5)
   }
 
-  #pause(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', end)
-        this.#wake = undefined
-        resolve()
-      }
-      const timer = setTimeout(end, ms)
-      signal.addEventListener('abort', end, { once: true })
-      this.#wake = end
-      if (signal.aborted) end()
-    })
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = new Deferred<void>()
+    this.#wake = resolve
+    const timer = setTimeout(resolve, ms)
+    const stop = onAbort(signal, resolve)
+    await promise
+    clearTimeout(timer)
+    stop()
+    this.#wake = undefined
   }
 }
