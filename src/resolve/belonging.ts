@@ -1,6 +1,6 @@
 import { unlessAborted } from '../lib/abort.ts'
+import { Semaphore } from '../lib/semaphore.ts'
 import { SharedWork } from '../lib/shared-work.ts'
-import { Slots } from '../lib/slots.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
 import { MANIFEST_LIMIT } from './attempt.ts'
@@ -44,7 +44,7 @@ export class Belonging {
   readonly #registry: Registry
   readonly #patienceMs: number
   readonly #known = new KnownNames()
-  readonly #reading = new Slots(MANIFESTS_AT_ONCE)
+  readonly #reading = new Semaphore(MANIFESTS_AT_ONCE)
   readonly #checks = new SharedWork<void>()
   readonly #refused = new Map<string, { readonly until: number; readonly failure: Failure }>()
 

@@ -1,6 +1,6 @@
 import { unlessAborted } from '../lib/abort.ts'
+import { Semaphore } from '../lib/semaphore.ts'
 import { SharedWork } from '../lib/shared-work.ts'
-import { Slots } from '../lib/slots.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isSameRepository, type Repository, repositoryKey } from '../oci/repository.ts'
@@ -52,7 +52,7 @@ export class Resolution implements Resolver {
   readonly #firsthand = new SharedWork<TagHead>()
   readonly #patienceMs: number
   readonly #manifests: ManifestMemory
-  readonly #largeManifests = new Slots(LARGE_AT_ONCE)
+  readonly #largeManifests = new Semaphore(LARGE_AT_ONCE)
   /** Grows with everything that the store drops. */
   #forgotten = 0
 

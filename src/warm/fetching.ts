@@ -1,5 +1,5 @@
 import { pause } from '../lib/abort.ts'
-import { Slots } from '../lib/slots.ts'
+import { Semaphore } from '../lib/semaphore.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { ManifestAnswer } from '../resolve/answer.ts'
@@ -26,8 +26,8 @@ interface Options {
  */
 export class Fetching {
   readonly #place: Place
-  readonly #blobs = new Slots(BLOBS)
-  readonly #manifests = new Slots(MANIFESTS)
+  readonly #blobs = new Semaphore(BLOBS)
+  readonly #manifests = new Semaphore(MANIFESTS)
 
   constructor(place: Place) {
     this.#place = place
