@@ -1,5 +1,6 @@
 import { Deferred } from '../lib/deferred.ts'
 import { SharedWork } from '../lib/shared-work.ts'
+import { Throttle } from '../lib/throttle.ts'
 import { MARK_BYTES, Marks } from '../oci/marks.ts'
 import { repositoryKey } from '../oci/repository.ts'
 import { Failure } from '../resolve/failure.ts'
@@ -10,7 +11,6 @@ import { Gathering } from './gathering.ts'
 import type { MemberId } from './member.ts'
 import { type Contact, MARKS_AT_ONCE, type News } from './messages.ts'
 import type { Order } from './order.ts'
-import { Paced } from './paced.ts'
 import type { Coming, Guest, Place } from './session.ts'
 
 /** How often every gathering is looked at. */
@@ -160,8 +160,8 @@ class Hosted {
   readonly #late: NodeJS.Timeout
   #unwatch = (): void => {}
   #beatAt = 0
-  readonly #passing = new Paced(PASS_ON_MS, () => this.#passMarksOn())
-  readonly #looking = new Paced(PASS_ON_MS, () => void this.#lookAtSelf().catch(() => {}))
+  readonly #passing = new Throttle(PASS_ON_MS, () => this.#passMarksOn())
+  readonly #looking = new Throttle(PASS_ON_MS, () => void this.#lookAtSelf().catch(() => {}))
   #closed = false
 
   constructor(want: Want, options: HostingOptions, { isTakeover, held, holders, excused, now }: Found) {
