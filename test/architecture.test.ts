@@ -68,7 +68,6 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'observe/warm-report.ts',
     'observe/words.ts',
     'upkeep/refusal.ts',
-    'upkeep/ticking.ts',
     'resolve/manifest-body.ts',
     ...INTERFACES,
   ],
