@@ -1,9 +1,9 @@
 import type { TLSSocket } from 'node:tls'
+import type { RateLimiter } from '../lib/rate-limiter.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Shown } from './credentials.ts'
 import { Inbound } from './inbound.ts'
 import type { MemberId } from './member.ts'
-import type { Pace } from './pace.ts'
 import type { Pieces } from './pieces.ts'
 
 /** For messages and their frames: more than this is not kept for somebody who does not read. */
@@ -12,8 +12,8 @@ const TCP_KEEPALIVE_MS = 15_000
 
 /** What all connections of a node share. */
 export interface Traffic {
-  readonly upload: Pace
-  readonly download: Pace
+  readonly upload: RateLimiter
+  readonly download: RateLimiter
   readonly pieces: Pieces
   /** How long somebody may take for one piece of what it asked for. */
   readonly stallMs: number

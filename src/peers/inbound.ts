@@ -1,9 +1,9 @@
 import { onAbort } from '../lib/abort.ts'
+import type { RateLimiter } from '../lib/rate-limiter.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Intake } from '../resolve/source.ts'
 import { BadFrame, type Frame, FrameReader } from './frames.ts'
 import { parse, refusedBy, TakeAnswer } from './messages.ts'
-import type { Pace } from './pace.ts'
 
 /** Messages that nobody has asked for yet; beyond it the other side has to wait. */
 const INBOX = 64
@@ -19,7 +19,7 @@ export interface InboundOptions {
   /** Who is heard, for people. */
   readonly who: string
   /** Of all downloads together. */
-  readonly pace: Pace
+  readonly pace: RateLimiter
   /** After a pause: the socket may be read again. */
   readonly resume: () => void
   /** What came was not what may come, or cannot be taken: nothing more is to be heard. */

@@ -1,8 +1,8 @@
 import { onAbort } from '../lib/abort.ts'
+import type { RateLimiter } from '../lib/rate-limiter.ts'
 import type { Content } from '../resolve/content.ts'
 import { Failure } from '../resolve/failure.ts'
 import { HEAD_BYTES, putBytesHead } from './frames.ts'
-import type { Pace } from './pace.ts'
 import { PIECE_BYTES, type Pieces, type Seat } from './pieces.ts'
 
 export interface UploadOptions {
@@ -12,7 +12,7 @@ export interface UploadOptions {
   readonly taker: string
   readonly pieces: Pieces
   /** Of all uploads together. */
-  readonly pace: Pace
+  readonly pace: RateLimiter
   /** The other side takes at least one piece in this time, or is given up. */
   readonly stallMs: number
   /** Aborted when nobody will take any more. */

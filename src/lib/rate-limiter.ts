@@ -28,10 +28,10 @@ interface Turn {
 }
 
 /**
- * Keeps all transfers of this node in one direction together to so many bytes per second; undefined: as fast as it goes.
- * Whoever asks first is served first. A transfer asks for one quantum after the other, and so they take turns.
+ * Keeps all who ask it together to so many bytes per second; undefined: as fast as it goes. Whoever asks first is served
+ * first. A transfer asks for one quantum after the other, and so they take turns.
  */
-export class Pace {
+export class RateLimiter {
   /** How much to ask for at a time, at most. */
   readonly quantum: number
   readonly #bytesPerMs: number | undefined
