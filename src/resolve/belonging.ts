@@ -1,4 +1,5 @@
 import { unlessAborted } from '../lib/abort.ts'
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import { SharedWork } from '../lib/shared-work.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -46,7 +47,7 @@ export class Belonging {
   readonly #known = new KnownNames()
   readonly #reading = new Semaphore(MANIFESTS_AT_ONCE)
   readonly #checks = new SharedWork<void>()
-  readonly #refused = new Map<string, { readonly until: number; readonly failure: Failure }>()
+  readonly #refused = new BoundedMap<string, Failure>(MOST_REFUSED, { ageMs: REFUSED_MS })
 
   constructor({ store, catalog, registry, patienceMs }: BelongingOptions) {
     this.#store = store
@@ -106,7 +107,7 @@ export class Belonging {
       if (facts !== undefined && facts.size !== size) throw otherContent()
     } catch (thrown) {
       const failure = asFailure(thrown, 'upstream')
-      if (failure.code === 'absent' || failure.code === 'denied') this.#refuse(key, failure)
+      if (failure.code === 'absent' || failure.code === 'denied') this.#refused.set(key, failure)
       throw failure
     } finally {
       clearTimeout(timer)
@@ -163,18 +164,9 @@ export class Belonging {
     }
   }
 
-  #refuse(key: string, failure: Failure): void {
-    this.#refused.delete(key)
-    this.#refused.set(key, { until: performance.now() + REFUSED_MS, failure })
-    const oldest = this.#refused.keys().next()
-    if (this.#refused.size > MOST_REFUSED && oldest.done !== true) this.#refused.delete(oldest.value)
-  }
-
   #throwIfRefused(key: string): void {
     const refused = this.#refused.get(key)
-    if (refused === undefined) return
-    if (refused.until > performance.now()) throw refused.failure
-    this.#refused.delete(key)
+    if (refused !== undefined) throw refused
   }
 }
 

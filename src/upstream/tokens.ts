@@ -1,4 +1,6 @@
 import { pause, unlessAborted } from '../lib/abort.ts'
+import { backoffMs } from '../lib/backoff.ts'
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { SharedWork } from '../lib/shared-work.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Reach } from './address.ts'
@@ -48,7 +50,7 @@ export class Tokens {
   readonly #deadlineMs: number
   readonly #backoffMs: number
   readonly #stopping: AbortSignal
-  readonly #kept = new Map<string, Kept>()
+  readonly #kept = new BoundedMap<string, Kept>(KEPT)
   readonly #fetching = new SharedWork<Kept>()
   readonly #borrowing = new SharedWork<Kept>()
 
@@ -128,7 +130,7 @@ export class Tokens {
               cause: error,
             })
           }
-          await pause(this.#backoffMs * 2 ** (tried - 1) * (1 + Math.random()), { signal })
+          await pause(backoffMs(tried, { firstMs: this.#backoffMs, jitter: 1 }), { signal })
         }
       }
     } catch (error) {
@@ -142,10 +144,7 @@ export class Tokens {
     const expiresAt = performance.now() + lifetimeMs
     // Refreshed early, so that none expires between here and upstream.
     const kept = { token, refreshAt: expiresAt - Math.min(lifetimeMs / 4, 30_000), expiresAt, isOwn }
-    this.#kept.delete(key)
     this.#kept.set(key, kept)
-    const oldest = this.#kept.keys().next()
-    if (this.#kept.size > KEPT && oldest.done !== true) this.#kept.delete(oldest.value)
     return kept
   }
 

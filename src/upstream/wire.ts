@@ -1,5 +1,6 @@
 import type { SecureContext } from 'node:tls'
 import { onAbort } from '../lib/abort.ts'
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Intake } from '../resolve/source.ts'
 import type { Lookup } from './address.ts'
@@ -46,7 +47,7 @@ export class Wire {
   readonly #idle = new Map<string, Idle[]>()
   readonly #busy = new Set<WireConnection>()
   /** Origins that do not declare the length of what they send. */
-  readonly #undeclared = new Set<string>()
+  readonly #undeclared = new BoundedMap<string, true>(REMEMBERED_ORIGINS)
   #idleCount = 0
   #closed = false
 
@@ -62,8 +63,7 @@ export class Wire {
     const good = head.status === 200 || head.status === 206
     if (good && head.length === 'elsewise') {
       connection.destroy()
-      if (this.#undeclared.size >= REMEMBERED_ORIGINS) this.#undeclared.clear()
-      this.#undeclared.add(url.origin)
+      this.#undeclared.set(url.origin, true)
       return this.#options.otherwise(request)
     }
     const body = new WireBody(connection, head, request, () => this.#release(key, connection))
