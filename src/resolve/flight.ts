@@ -1,4 +1,5 @@
 import { pause, unlessAborted } from '../lib/abort.ts'
+import { backoffMs } from '../lib/backoff.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -354,8 +355,8 @@ export class Flight {
       if (source === undefined) throw verdict(`${this.want.kind} ${this.want.digest}`, failures)
       const tried = fruitless.get(source) ?? 0
       if (tried > 0) {
-        const backoffMs = policy.backoffMs * 2 ** tried * (0.5 + Math.random() / 2)
-        await pause(backoffMs, { signal: this.#controller.signal })
+        const ms = backoffMs(tried, { firstMs: policy.backoffMs, jitter: 1 })
+        await pause(ms, { signal: this.#controller.signal })
       }
       if (this.#dispute !== undefined) {
         failures.push(await this.#takeBack(incoming, this.#dispute))

@@ -1,4 +1,5 @@
 import { pause } from '../lib/abort.ts'
+import { backoffMs } from '../lib/backoff.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
@@ -13,6 +14,7 @@ const BLOBS = 6
 const MANIFESTS = 8
 /** How often, and how long at most, is waited for who asks to come back later. */
 const TURNS = 4
+const FIRST_PAUSE_MS = 2000
 const LONGEST_PAUSE_MS = 30_000
 const LET_GO = 'it was let go of as soon as it was here'
 
@@ -108,7 +110,7 @@ async function patiently<Result>(work: () => Promise<Result>, signal: AbortSigna
       return await work()
     } catch (error) {
       if (turn === TURNS || !(error instanceof Failure) || error.code !== 'busy') throw error
-      const ms = error.details.retryAfterMs ?? 1000 * 2 ** turn
+      const ms = error.details.retryAfterMs ?? backoffMs(turn, { firstMs: FIRST_PAUSE_MS })
       if (ms > LONGEST_PAUSE_MS) throw error
       await pause(ms * (1 + Math.random() / 4), { signal })
     }

@@ -1,4 +1,5 @@
 import { onAbort } from '../lib/abort.ts'
+import { backoffMs } from '../lib/backoff.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -113,7 +114,7 @@ export class Keeper {
     const ttlMs = this.#place.tagTtlMs(this.#order.reference.repository)
     const { oftenMs, seldomMs, firstRetryMs } = this.#rhythm
     const usualMs = Math.min(Math.max(ttlMs, oftenMs), seldomMs)
-    const retryMs = Math.min(firstRetryMs * 2 ** Math.min(this.#failures - 1, 10), seldomMs)
+    const retryMs = backoffMs(this.#failures, { firstMs: firstRetryMs, mostMs: seldomMs })
     return (this.#failures > 0 ? retryMs : usualMs) * (1 + Math.random() / 5)
   }
 
