@@ -1,4 +1,5 @@
 import type { TLSSocket } from 'node:tls'
+import { errorCode } from '../lib/error-code.ts'
 import type { RateLimiter } from '../lib/rate-limiter.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Shown } from './credentials.ts'
@@ -77,7 +78,7 @@ export class Connection {
     this.#socket = socket
     socket.setNoDelay(true)
     socket.setKeepAlive(true, TCP_KEEPALIVE_MS)
-    socket.on('error', (error: NodeJS.ErrnoException) => this.die(this.failure(wordsOf(error), error)))
+    socket.on('error', (error) => this.die(this.failure(errorCode(error) ?? error.message, error)))
     socket.on('end', () => this.die(this.failure('the connection ended')))
     socket.on('close', () => this.die(this.failure('the connection was closed')))
   }
@@ -152,8 +153,4 @@ export class Connection {
     for (const mourn of [...this.#mourners]) mourn(reason)
     this.#mourners.clear()
   }
-}
-
-function wordsOf(error: NodeJS.ErrnoException): string {
-  return error.code ?? error.message
 }
