@@ -1,4 +1,5 @@
 import { type Address, formatAddress, parseAddress } from '../config/address.ts'
+import { whenAborted } from '../lib/abort.ts'
 import { startBootstrap } from '../peers/bootstrap.ts'
 import { Failure } from '../resolve/failure.ts'
 import { type Command, CommandError, type Invocation } from './command.ts'
@@ -43,7 +44,7 @@ export const dht: Command = {
     })
     try {
       await terminal.err(`the DHT is served at ${formatAddress(bootstrap.address)} (UDP)\n`)
-      await aborted(stopped)
+      await whenAborted(stopped)
       return 0
     } finally {
       await bootstrap.stop()
@@ -76,9 +77,4 @@ function addressOf(flag: string, text: string | readonly string[]): Address {
   throw new CommandError(`--${flag} is ${JSON.stringify(text)}; expected host:port, such as 0.0.0.0:49737`, {
     exitCode: 2,
   })
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -5,6 +5,7 @@ import { checksOf } from '../doctor/checks.ts'
 import { type Diagnosis, examine } from '../doctor/examine.ts'
 import { notLookedAt, problem } from '../doctor/finding.ts'
 import type { Patient } from '../doctor/patient.ts'
+import { errorCode } from '../lib/error-code.ts'
 import { plain } from '../observe/words.ts'
 import { USUAL_CONFIG } from '../runtimes/containerd-config.ts'
 import { type Command, CommandError, type Invocation, JSON_FLAG, type Terminal } from './command.ts'
@@ -69,7 +70,7 @@ async function settingsOf(given: Given): Promise<{ settings: Settings; diagnoses
 
 function judged(error: SettingsError) {
   const { cause } = error
-  if (cause instanceof Error && 'code' in cause && cause.code === 'EACCES') {
+  if (errorCode(cause) === 'EACCES') {
     return notLookedAt(
       `${plain(error.message)}; what follows is about an agent without that file`,
       'run the doctor as root, or as the agent’s user',

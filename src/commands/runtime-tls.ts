@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
+import { errorCode } from '../lib/error-code.ts'
 import type { Tls } from '../runtimes/plan.ts'
 import { CommandError } from './command.ts'
 
@@ -32,7 +33,7 @@ async function certificatesIn(path: string, flag: string): Promise<readonly X509
     const text = await readFile(path, 'utf8')
     found = [...text.matchAll(CERTIFICATE)].map(([pem]) => new X509Certificate(pem))
   } catch (cause) {
-    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'no certificate'
+    const why = errorCode(cause) ?? 'no certificate'
     throw new CommandError(`${path} cannot be read (${why}); give ${flag} a PEM file with certificates`, {
       cause,
     })

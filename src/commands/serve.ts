@@ -4,6 +4,7 @@ import { loadSettings } from '../config/load.ts'
 import { readProxies } from '../config/proxies.ts'
 import type { Settings } from '../config/schema.ts'
 import type { UpstreamCredentials, UpstreamSettings } from '../config/upstream.ts'
+import { whenAborted } from '../lib/abort.ts'
 import { type Log, startLog } from '../observe/log.ts'
 import { Failure } from '../resolve/failure.ts'
 import { type Command, CommandError, type Terminal } from './command.ts'
@@ -29,10 +30,10 @@ export const serve: Command = {
       const agent = createAgent(agentOptions(settings, terminal))
       const starting = started(agent, settings)
       // A start may take its time, on a slow disk or after a crash; whoever wants it to end need not wait for it.
-      await Promise.race([starting, aborted(stopped)])
+      await Promise.race([starting, whenAborted(stopped)])
       if (!stopped.aborted) {
         await announce(agent, settings, log, terminal)
-        await aborted(stopped)
+        await whenAborted(stopped)
       }
       log.info('stopping', { drainMs: settings.drainTimeout })
       await agent.stop({ drainMs: settings.drainTimeout })
@@ -201,9 +202,4 @@ function greeting(registry: Address, tls: boolean): string {
     `  docker pull ${image}`,
     '',
   ].join('\n')
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DiskLimit } from '../config/size.ts'
+import { errorCode } from '../lib/error-code.ts'
 import { Failure } from '../resolve/failure.ts'
 import { openStore, type Store } from '../store/open.ts'
 import { CommandError } from './command.ts'
@@ -28,7 +29,7 @@ async function mustBeData(path: string): Promise<void> {
   try {
     await stat(join(path, 'format'))
   } catch (cause) {
-    const denied = codeOf(cause) === 'EACCES'
+    const denied = errorCode(cause) === 'EACCES'
     throw new CommandError(
       denied
         ? `${path} may not be read by this user; try again as the one that runs the agent`
@@ -56,9 +57,5 @@ export function openingFailure(cause: unknown, path: string): unknown {
 }
 
 function isLocked(error: unknown): boolean {
-  return codeOf(error) === 'LEVEL_LOCKED' || (error instanceof Error && isLocked(error.cause))
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
+  return errorCode(error) === 'LEVEL_LOCKED' || (error instanceof Error && isLocked(error.cause))
 }

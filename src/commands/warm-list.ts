@@ -1,4 +1,5 @@
 import { readFile, stat } from 'node:fs/promises'
+import { errorCode } from '../lib/error-code.ts'
 import { MOST_IMAGES } from '../observe/warm-report.ts'
 import { plain } from '../observe/words.ts'
 import { parsePlatform } from '../oci/platform.ts'
@@ -51,7 +52,7 @@ async function read(file: string): Promise<string> {
     return await readFile(file, 'utf8')
   } catch (cause) {
     if (cause instanceof CommandError) throw cause
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+    const code = errorCode(cause) ?? ''
     const why =
       { ENOENT: 'it does not exist', EACCES: 'this user may not', EISDIR: 'it is a folder' }[code] ?? code
     throw new CommandError(`${file} cannot be read: ${why}`, { cause })

@@ -1,4 +1,5 @@
 import { readFile, stat } from 'node:fs/promises'
+import { errorCode } from '../lib/error-code.ts'
 import { addCredentials, CREDENTIALS_VARIABLE } from './credentials.ts'
 import { SERVICE_LINK, SETTINGS, type Setting, type SettingName, type Settings } from './schema.ts'
 import { type Entry, refuseUnknown, SettingsError, type Written } from './shape.ts'
@@ -106,7 +107,7 @@ async function readSource(file: string, required: boolean): Promise<string | und
     return await readFile(file, 'utf8')
   } catch (cause) {
     if (cause instanceof SettingsError) throw cause
-    const code = (cause as NodeJS.ErrnoException).code
+    const code = errorCode(cause)
     if (code === 'ENOENT' && !required) return undefined
     if (code === 'ENOENT') {
       throw new SettingsError(`${file} does not exist; give --config the path of a YAML file`, { cause })

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { access, stat, statfs } from 'node:fs/promises'
 import { isAbsolute, resolve } from 'node:path'
+import { errorCode } from '../lib/error-code.ts'
 import { plain, sizeText } from '../observe/words.ts'
 import type { AgentSeen } from './agent.ts'
 import { type Finding, notLookedAt, ok, problem, warning } from './finding.ts'
@@ -37,7 +38,7 @@ export async function seeFolder(path: string): Promise<FolderSeen> {
     const space = { total: blocks * bsize, free: bavail * bsize, inodes: files, freeInodes: ffree }
     return { kind: 'folder', access: await accessTo(path), space }
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    const code = errorCode(error)
     if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'absent' }
     if (code === 'EACCES' || code === 'EPERM') return { kind: 'hidden' }
     throw error
@@ -50,7 +51,7 @@ async function accessTo(path: string): Promise<'writable' | 'read-only' | 'unkno
     await access(path, constants.W_OK | constants.X_OK)
     return 'writable'
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EROFS' ? 'read-only' : 'unknown'
+    return errorCode(error) === 'EROFS' ? 'read-only' : 'unknown'
   }
 }
 

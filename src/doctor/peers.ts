@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { errorCode } from '../lib/error-code.ts'
 import { plain, plural } from '../observe/words.ts'
 import { guessHost, type PeerOptions } from '../peers/join.ts'
 import { type Knocker, readKnocker } from '../peers/knock.ts'
@@ -74,7 +75,7 @@ function advertised(agent: AgentSeen, { advertise, listen = LISTEN }: PeerOption
 
 function unreadable(failure: Failure): Finding {
   const { cause } = failure
-  if (cause instanceof Error && 'code' in cause && cause.code === 'EACCES') {
+  if (errorCode(cause) === 'EACCES') {
     return notLookedAt(
       'the file of the peers’ secret is closed to this user',
       'run it as root, or as the agent’s user',

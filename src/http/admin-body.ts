@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import * as v from 'valibot'
+import { onAbort } from '../lib/abort.ts'
 import { type Parsed, parsed, refused } from '../oci/parsed.ts'
 
 /** A thousand references fit. */
@@ -13,8 +14,7 @@ export async function readBody(
   if (Number(request.headers['content-length'] ?? 0) > LARGEST_BODY) return undefined
   const parts: Buffer[] = []
   let length = 0
-  const stop = (): void => void request.destroy()
-  signal.addEventListener('abort', stop)
+  const stop = onAbort(signal, () => request.destroy())
   try {
     signal.throwIfAborted()
     for await (const part of request.iterator({ destroyOnReturn: false })) {
@@ -24,7 +24,7 @@ export async function readBody(
     }
     return Buffer.concat(parts)
   } finally {
-    signal.removeEventListener('abort', stop)
+    stop()
   }
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type * as v from 'valibot'
+import { onAbort } from '../lib/abort.ts'
 import {
   type GcLine,
   GcRequest,
@@ -114,8 +115,7 @@ async function withBody<Schema extends v.GenericSchema>(
 async function lines(steps: AsyncIterable<unknown>, signal: AbortSignal): Promise<Answer> {
   const iterator = steps[Symbol.asyncIterator]()
   // Also when the client has left before its answer was begun, and nobody follows.
-  const end = (): void => void iterator.return?.()?.catch(() => {})
-  signal.addEventListener('abort', end, { once: true })
+  onAbort(signal, () => void iterator.return?.()?.catch(() => {}))
   const first = await iterator.next()
   return { code: 200, type: LINES, body: follow(first, iterator), eager: true }
 }

@@ -1,4 +1,6 @@
 import type { ServerResponse } from 'node:http'
+import { onAbort } from '../lib/abort.ts'
+import { Deferred } from '../lib/deferred.ts'
 
 /** Lines are gathered up to about this much before they are sent. */
 const CHUNK = 64 * 1024
@@ -37,15 +39,11 @@ export async function sendLines(
   }
 }
 
-function drained(response: ServerResponse, gone: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.off('drain', done)
-      gone.removeEventListener('abort', done)
-      resolve()
-    }
-    response.once('drain', done)
-    gone.addEventListener('abort', done)
-    if (gone.aborted) done()
-  })
+async function drained(response: ServerResponse, gone: AbortSignal): Promise<void> {
+  const { promise, resolve } = new Deferred<void>()
+  response.once('drain', resolve)
+  const stop = onAbort(gone, resolve)
+  await promise
+  response.off('drain', resolve)
+  stop()
 }

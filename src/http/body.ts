@@ -1,3 +1,4 @@
+import { onAbort } from '../lib/abort.ts'
 import type { ByteRange } from '../oci/range.ts'
 import type { Content } from '../resolve/content.ts'
 import { Failure } from '../resolve/failure.ts'
@@ -126,7 +127,7 @@ class Outlet {
   readonly #loan: Loan
   readonly #seat: Seat
   readonly #signal: AbortSignal
-  readonly #onAbort = () => this.#moved()
+  readonly #stopListening: () => void
   #waiting: (() => void) | undefined
   #broken = false
   #flushed = false
@@ -136,7 +137,7 @@ class Outlet {
     this.#loan = loan
     this.#seat = seat
     this.#signal = signal
-    signal.addEventListener('abort', this.#onAbort)
+    this.#stopListening = onAbort(signal, () => this.#moved())
   }
 
   take(most: number): Piece | undefined {
@@ -183,7 +184,7 @@ class Outlet {
   }
 
   close(): void {
-    this.#signal.removeEventListener('abort', this.#onAbort)
+    this.#stopListening()
     this.#loan.close()
   }
 

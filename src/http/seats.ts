@@ -1,3 +1,4 @@
+import { onAbort } from '../lib/abort.ts'
 import { Failure } from '../resolve/failure.ts'
 import { FairShare, type Holder, type ShareLimits } from './fair-share.ts'
 import type { Reject } from './rejections.ts'
@@ -84,12 +85,8 @@ export class Seats {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         clearTimeout(timer)
-        signal.removeEventListener('abort', onAbort)
+        stop()
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1)
-      }
-      const onAbort = (): void => {
-        leave()
-        reject(signal.reason)
       }
       const waiting: Waiting = {
         sender,
@@ -105,7 +102,10 @@ export class Seats {
         },
       }
       const timer = setTimeout(() => waiting.refused(), waitMs)
-      signal.addEventListener('abort', onAbort, { once: true })
+      const stop = onAbort(signal, () => {
+        leave()
+        reject(signal.reason)
+      })
       this.#waiting.push(waiting)
       this.#makeRoom()
     })

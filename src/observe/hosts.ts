@@ -1,3 +1,4 @@
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { subscribe } from './events.ts'
 
 /** What was last heard of an upstream host. Times in milliseconds since the epoch. */
@@ -27,7 +28,7 @@ const MOST_HOSTS = 256
 
 /** Keeps what is heard of upstream hosts, the most lately heard of last, from its making until `close`. */
 export class Hosts {
-  readonly #hosts = new Map<string, HostState>()
+  readonly #hosts = new BoundedMap<string, HostState>(MOST_HOSTS)
   readonly #subscriptions: readonly (() => void)[]
 
   constructor() {
@@ -74,10 +75,7 @@ export class Hosts {
       quota: undefined,
       limited: undefined,
     }
-    this.#hosts.delete(host)
     this.#hosts.set(host, known)
-    const [oldest] = this.#hosts.keys()
-    if (this.#hosts.size > MOST_HOSTS && oldest !== undefined) this.#hosts.delete(oldest)
     return known
   }
 }

@@ -1,9 +1,10 @@
 import type { TLSSocket } from 'node:tls'
+import { errorCode } from '../lib/error-code.ts'
+import type { RateLimiter } from '../lib/rate-limiter.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Shown } from './credentials.ts'
 import { Inbound } from './inbound.ts'
 import type { MemberId } from './member.ts'
-import type { Pace } from './pace.ts'
 import type { Pieces } from './pieces.ts'
 
 /** For messages and their frames: more than this is not kept for somebody who does not read. */
@@ -12,8 +13,8 @@ const TCP_KEEPALIVE_MS = 15_000
 
 /** What all connections of a node share. */
 export interface Traffic {
-  readonly upload: Pace
-  readonly download: Pace
+  readonly upload: RateLimiter
+  readonly download: RateLimiter
   readonly pieces: Pieces
   /** How long somebody may take for one piece of what it asked for. */
   readonly stallMs: number
@@ -77,7 +78,7 @@ export class Connection {
     this.#socket = socket
     socket.setNoDelay(true)
     socket.setKeepAlive(true, TCP_KEEPALIVE_MS)
-    socket.on('error', (error: NodeJS.ErrnoException) => this.die(this.failure(wordsOf(error), error)))
+    socket.on('error', (error) => this.die(this.failure(errorCode(error) ?? error.message, error)))
     socket.on('end', () => this.die(this.failure('the connection ended')))
     socket.on('close', () => this.die(this.failure('the connection was closed')))
   }
@@ -152,8 +153,4 @@ export class Connection {
     for (const mourn of [...this.#mourners]) mourn(reason)
     this.#mourners.clear()
   }
-}
-
-function wordsOf(error: NodeJS.ErrnoException): string {
-  return error.code ?? error.message
 }

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../lib/bounded-map.ts'
 export interface CrowdLimits {
   readonly maxConnections: number
   /** From one address. Members may share one behind a NAT. */
@@ -31,7 +32,6 @@ interface Unknown {
 
 interface Strangers {
   count: number
-  readonly until: number
 }
 
 const REMEMBERED = 1024
@@ -41,15 +41,14 @@ const LENIENCE = 8
 /** Counts who is at the door, and says who may not even ask. */
 export class Crowd {
   readonly #limits: CrowdLimits
-  readonly #now: () => number
   readonly #addresses = new Map<string, Address>()
-  readonly #strangers = new Map<string, Strangers>()
+  readonly #strangers: BoundedMap<string, Strangers>
   #all = 0
   #unknown = 0
 
   constructor(limits: CrowdLimits, now: () => number = () => performance.now()) {
     this.#limits = limits
-    this.#now = now
+    this.#strangers = new BoundedMap(REMEMBERED, { ageMs: limits.strangerMs, now })
   }
 
   /** Undefined: not now. `dismiss` may be called while it has not shown who it is: others need the room more. */
@@ -114,26 +113,14 @@ export class Crowd {
   #isTiresome(name: string, { all, unknown }: Address): boolean {
     const strangers = this.#strangers.get(name)
     if (strangers === undefined) return false
-    if (strangers.until <= this.#now()) {
-      this.#strangers.delete(name)
-      return false
-    }
     const { maxStrangers } = this.#limits
     return strangers.count >= (all > unknown.size ? LENIENCE * maxStrangers : maxStrangers)
   }
 
   #wasStranger(name: string): void {
     const strangers = this.#strangers.get(name)
-    if (strangers !== undefined && strangers.until > this.#now()) {
-      strangers.count += 1
-      return
-    }
-    this.#strangers.delete(name)
-    for (const oldest of this.#strangers.keys()) {
-      if (this.#strangers.size < REMEMBERED) break
-      this.#strangers.delete(oldest)
-    }
-    this.#strangers.set(name, { count: 1, until: this.#now() + this.#limits.strangerMs })
+    if (strangers === undefined) this.#strangers.set(name, { count: 1 })
+    else strangers.count += 1
   }
 }
 

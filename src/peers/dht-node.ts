@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { isIPv4, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import DHT, { type NodeOptions } from 'hyperdht'
+import { errorCode } from '../lib/error-code.ts'
 import { Failure } from '../resolve/failure.ts'
 
 const ANY = '0.0.0.0'
@@ -98,7 +99,7 @@ async function bound(node: DHT, host: string, port: number): Promise<void> {
     await node.bind()
   } catch (cause) {
     await node.destroy({ force: true }).catch(() => {})
-    const code = cause instanceof Error && 'code' in cause ? cause.code : cause
+    const code = errorCode(cause) ?? cause
     throw new Failure(
       'unavailable',
       `the DHT cannot listen on ${host}:${port} (${code}): end what does, or choose another address for it`,

@@ -1,5 +1,7 @@
 import { once } from 'node:events'
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
+import { onAbort } from '../lib/abort.ts'
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { Failure } from '../resolve/failure.ts'
 import { Connection, type Traffic } from './connection.ts'
 import { type PeerCredentials, secure, shownBy } from './credentials.ts'
@@ -38,7 +40,7 @@ export class Dialer {
   readonly #pool: Pool
   readonly #busy = new Set<Connection>()
   /** TLS sessions to go on with: a handshake without signatures. */
-  readonly #sessions = new Map<string, Buffer>()
+  readonly #sessions = new BoundedMap<string, Buffer>(REMEMBERED_SESSIONS)
   #resumed = 0
   readonly #closing = new AbortController()
 
@@ -148,13 +150,12 @@ export class Dialer {
       () => connection.die(connection.failure(`no connection within ${connectMs} ms`)),
       connectMs,
     )
-    const leave = (): void => connection.die(signal.reason)
-    signal.addEventListener('abort', leave, { once: true })
+    const stop = onAbort(signal, () => connection.die(signal.reason))
     try {
       await this.#secured(socket, connection)
     } finally {
       clearTimeout(late)
-      signal.removeEventListener('abort', leave)
+      stop()
     }
     // A session is gone on with only by the one whose certificate was seen when it began; it is not shown again.
     const isResumed = socket.isSessionReused()
@@ -166,7 +167,7 @@ export class Dialer {
       connection.die(failure)
       throw failure
     }
-    socket.on('session', (fresh) => this.#remember(key, fresh))
+    socket.on('session', (fresh) => this.#sessions.set(key, fresh))
     return connection
   }
 
@@ -184,14 +185,5 @@ export class Dialer {
 
   #throwReason(connection: Connection, error: unknown): never {
     throw connection.isAlive ? error : connection.reason
-  }
-
-  #remember(key: string, session: Buffer): void {
-    this.#sessions.delete(key)
-    for (const oldest of this.#sessions.keys()) {
-      if (this.#sessions.size < REMEMBERED_SESSIONS) break
-      this.#sessions.delete(oldest)
-    }
-    this.#sessions.set(key, session)
   }
 }

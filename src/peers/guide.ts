@@ -1,3 +1,5 @@
+import { onAbort } from '../lib/abort.ts'
+import { Deferred } from '../lib/deferred.ts'
 import { type Events, publish } from '../observe/events.ts'
 import type { Want } from '../resolve/source.ts'
 import type { MemberId } from './member.ts'
@@ -59,11 +61,11 @@ export class Guide {
       if (this.#course !== undefined && this.#course !== known) return this.#course
       await new Promise<void>((resolve) => {
         const wake = (): void => {
-          signal.removeEventListener('abort', wake)
+          stop()
           this.#waiting.delete(wake)
           resolve()
         }
-        signal.addEventListener('abort', wake, { once: true })
+        const stop = onAbort(signal, wake)
         this.#waiting.add(wake)
       })
     }
@@ -117,16 +119,13 @@ export class Guide {
   /** Until the table is gone. */
   async #sitAt(table: Table, signal: AbortSignal): Promise<void> {
     const { want, coming } = this.#options
-    let abandon = (): void => {}
-    const abandoned = new Promise<void>((resolve) => {
-      abandon = resolve
-    })
-    const guest = { guided: (guidance: Guidance) => this.#hear(guidance), abandoned: () => abandon() }
+    const abandoned = new Deferred<void>()
+    const guest = { guided: (guidance: Guidance) => this.#hear(guidance), abandoned: abandoned.resolve }
     try {
       const place = await table.sit(want, coming(), guest, { signal })
       this.#place = place
       if (signal.aborted) place.leave()
-      else await abandoned
+      else await abandoned.promise
     } catch {
       // It cannot be reached: on to the next one.
     } finally {

@@ -1,3 +1,6 @@
+import { Deferred } from '../lib/deferred.ts'
+import { SharedWork } from '../lib/shared-work.ts'
+import { Throttle } from '../lib/throttle.ts'
 import { MARK_BYTES, Marks } from '../oci/marks.ts'
 import { repositoryKey } from '../oci/repository.ts'
 import { Failure } from '../resolve/failure.ts'
@@ -8,7 +11,6 @@ import { Gathering } from './gathering.ts'
 import type { MemberId } from './member.ts'
 import { type Contact, MARKS_AT_ONCE, type News } from './messages.ts'
 import type { Order } from './order.ts'
-import { Paced } from './paced.ts'
 import type { Coming, Guest, Place } from './session.ts'
 
 /** How often every gathering is looked at. */
@@ -53,7 +55,7 @@ export interface HostingOptions {
 export class Hosting {
   readonly #options: HostingOptions
   readonly #hosted = new Map<string, Hosted>()
-  readonly #opening = new Map<string, Promise<Hosted>>()
+  readonly #opening = new SharedWork<Hosted>()
   readonly #excused = new Excused()
   readonly #now: () => number
   readonly #timer: NodeJS.Timeout
@@ -79,13 +81,8 @@ export class Hosting {
 
   /** Whoever may have had it before is asked first. */
   #open(want: Want, { from, position }: Coming): Promise<Hosted> {
-    const key = keyOf(want)
-    const opening = this.#opening.get(key)
-    if (opening !== undefined) return opening
     const isTakeover = from !== undefined || position > 0
-    const begun = this.#begin(want, isTakeover).finally(() => this.#opening.delete(key))
-    this.#opening.set(key, begun)
-    return begun
+    return this.#opening.run(keyOf(want), () => this.#begin(want, isTakeover)).promise
   }
 
   async #begin(want: Want, isTakeover: boolean): Promise<Hosted> {
@@ -151,7 +148,7 @@ interface Sitting {
 class Hosted {
   usedAt: number
   readonly #now: () => number
-  readonly #isBegun: Promise<void>
+  readonly #begun = new Deferred<void>()
   readonly #want: Want
   readonly #self: MemberId
   readonly #options: HostingOptions
@@ -160,12 +157,11 @@ class Hosted {
   readonly #contacts = new Map<MemberId, Contact>()
   /** As the head has them: from upstream's bytes. */
   readonly #marks = new Marks()
-  readonly #begin: () => void
   readonly #late: NodeJS.Timeout
   #unwatch = (): void => {}
   #beatAt = 0
-  readonly #passing = new Paced(PASS_ON_MS, () => this.#passMarksOn())
-  readonly #looking = new Paced(PASS_ON_MS, () => void this.#lookAtSelf().catch(() => {}))
+  readonly #passing = new Throttle(PASS_ON_MS, () => this.#passMarksOn())
+  readonly #looking = new Throttle(PASS_ON_MS, () => void this.#lookAtSelf().catch(() => {}))
   #closed = false
 
   constructor(want: Want, options: HostingOptions, { isTakeover, held, holders, excused, now }: Found) {
@@ -183,11 +179,6 @@ class Hosted {
       loadOf: options.loadOf,
       now,
     })
-    let begin = (): void => {}
-    this.#isBegun = new Promise<void>((resolve) => {
-      begin = resolve
-    })
-    this.#begin = begin
     this.#contacts.set(this.#self, contact)
     for (const holder of holders) {
       const { id } = holder.contact
@@ -197,10 +188,10 @@ class Hosted {
     }
     if (held?.whole === true || !options.isSeated(want)) this.#takePart(held)
     this.#late = setTimeout(() => {
-      this.#takePartAfterAll().catch(this.#begin)
+      this.#takePartAfterAll().catch(this.#begun.resolve)
     }, BEGIN_MS).unref()
     const look = (): void => {
-      this.#begin()
+      this.#begun.resolve()
       this.#looking.call()
     }
     void options.holdings.fetch(want).then(look, look)
@@ -212,7 +203,7 @@ class Hosted {
 
   /** This node is at it, so that it comes before all others, or is not going to be; or it has all of it from elsewhere. */
   async begun(): Promise<void> {
-    await this.#isBegun
+    await this.#begun.promise
     if (!this.#gathering.has(this.#self)) await this.#lookAtSelf()
   }
 
@@ -228,7 +219,7 @@ class Hosted {
     this.#carryOut(this.#gathering.on(joined))
     if (id === this.#self) {
       this.#watch()
-      this.#begin()
+      this.#begun.resolve()
     }
     this.#passMarksOn()
     return {
@@ -289,14 +280,14 @@ class Hosted {
     const from = whole ? undefined : 'upstream'
     this.#carryOut(this.#gathering.on({ is: 'joined', id: contact.id, zone, position, whole, from }))
     this.#watch()
-    this.#begin()
+    this.#begun.resolve()
   }
 
   /** It is told elsewhere, by one that it takes for the owner, and still is. */
   async #takePartAfterAll(): Promise<void> {
     const held = await this.#options.holdings.look(this.#want)
     if (!this.#closed && !this.#gathering.has(this.#self)) this.#takePart(held)
-    this.#begin()
+    this.#begun.resolve()
   }
 
   /** From the first of its transfer on, if there is one under way. */

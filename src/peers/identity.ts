@@ -1,6 +1,7 @@
 import { createHash, createPublicKey, type KeyObject, randomBytes } from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { errorCode } from '../lib/error-code.ts'
 import { Failure } from '../resolve/failure.ts'
 import { privateKeyOf } from './ed25519.ts'
 import type { MemberId } from './member.ts'
@@ -22,11 +23,12 @@ export interface Identity {
 /** Reads it from the folder, or makes one there. */
 export async function loadIdentity(folder: string): Promise<Identity> {
   const path = join(folder, FILE)
-  const text = await readFile(path, 'latin1').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
+  const text = await readFile(path, 'latin1').catch((error: unknown) => {
+    const code = errorCode(error)
+    if (code === 'ENOENT') return undefined
     throw new Failure(
       'disk',
-      `${path} cannot be read (${error.code}): let the agent's user read it, or remove it and the agent joins its peers as a new one`,
+      `${path} cannot be read (${code}): let the agent's user read it, or remove it and the agent joins its peers as a new one`,
       { cause: error },
     )
   })

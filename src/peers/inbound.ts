@@ -1,24 +1,21 @@
+import { onAbort } from '../lib/abort.ts'
+import { DirectReader } from '../lib/direct-reader.ts'
+import type { RateLimiter } from '../lib/rate-limiter.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Intake } from '../resolve/source.ts'
 import { BadFrame, type Frame, FrameReader } from './frames.ts'
 import { parse, refusedBy, TakeAnswer } from './messages.ts'
-import type { Pace } from './pace.ts'
 
 /** Messages that nobody has asked for yet; beyond it the other side has to wait. */
 const INBOX = 64
 /** What they may have come to, before the last of them. */
 const INBOX_BYTES = 64 * 1024
-/** More than one TLS read can hold back after a pause. */
-const HELD_LIMIT = 1024 * 1024
-const NOTHING = Buffer.alloc(0)
-/** For all connections: what is read into it is looked at before anything else can be read. */
-const scratch = Buffer.allocUnsafeSlow(64 * 1024)
 
 export interface InboundOptions {
   /** Who is heard, for people. */
   readonly who: string
   /** Of all downloads together. */
-  readonly pace: Pace
+  readonly pace: RateLimiter
   /** After a pause: the socket may be read again. */
   readonly resume: () => void
   /** What came was not what may come, or cannot be taken: nothing more is to be heard. */
@@ -50,20 +47,22 @@ interface Pouring {
  * The half of a connection that is heard. Messages are kept until somebody receives them; bytes of content are read by
  * the socket straight into the intake's memory: it asks for `room`, fills it and says how far.
  *
- * Room of the intake is only given out up to the end of a frame and of what the cap allows, since whatever is given out
- * may be filled to the brim; it is never empty, which the socket would take for the end of memory; and a TLS socket
- * hands over what it has decrypted even when it was told to pause, for which there is memory of our own.
+ * Room of the intake is only given out up to the end of a frame and of what the cap allows: see `DirectReader`.
  */
 export class Inbound {
   readonly #options: InboundOptions
   readonly #frames = new FrameReader()
+  readonly #reader = new DirectReader({
+    isBlocked: () => this.isBlocked,
+    room: () => this.#room(),
+    filled: (length) => this.#poured(length),
+    take: (bytes) => this.#step(bytes),
+    tooMuch: () => this.#complaint('more than it was asked for'),
+  })
   readonly #inbox: Kept[] = []
   #inboxBytes = 0
-  /** What came while it could not be dealt with. */
-  #held: Buffer = NOTHING
   /** Of the frame of bytes that is at the front. */
   #bytesLeft = 0
-  #isDirect = false
   /** The intake is full, or the cap is reached. */
   #mustWait = false
   /** The other side has said the last of this exchange. */
@@ -120,43 +119,19 @@ export class Inbound {
 
   /** Memory for the next read. */
   room(): Uint8Array {
-    this.#isDirect = false
-    const pouring = this.#pouring
-    if (pouring === undefined || this.isBlocked) return scratch
-    if (this.#bytesLeft === 0) return scratch.subarray(0, this.#frames.missingHead || scratch.length)
-    try {
-      const memory = pouring.intake.buffer()
-      const most = Math.min(this.#bytesLeft, pouring.allowed)
-      this.#isDirect = true
-      return memory.length <= most ? memory : memory.subarray(0, most)
-    } catch (error) {
-      this.#break(error)
-      return scratch
-    }
+    return this.#reader.room()
   }
 
   /** So much of the last `room` was filled. */
   filled(length: number): void {
-    if (this.#isDirect) {
-      this.#heard = true
-      this.#attempt(() => this.#poured(length))
-    } else this.hear(scratch.subarray(0, length))
+    this.#heard = true
+    this.#attempt(() => this.#reader.filled(length))
   }
 
   /** Bytes in memory that will be used again. */
-  hear(bytes: Uint8Array): void {
+  hear(bytes: Buffer): void {
     this.#heard = true
-    this.#attempt(() => {
-      let rest = bytes
-      if (this.#held.length > 0) {
-        rest = Buffer.concat([this.#held, bytes])
-        this.#held = NOTHING
-      }
-      while (rest.length > 0 && !this.isBlocked) rest = rest.subarray(this.#step(rest))
-      // A copy: the memory is used again at once.
-      this.#held = Buffer.from(rest)
-      if (rest.length > HELD_LIMIT) throw this.#complaint('more than it was asked for')
-    })
+    this.#attempt(() => this.#reader.hear(bytes))
   }
 
   /** One at a time. Undefined when the other side has said it all. What came before a break is still given. */
@@ -174,15 +149,14 @@ export class Inbound {
       const settle = (): void => {
         this.#receiver = undefined
         clearTimeout(timer)
-        signal.removeEventListener('abort', onAbort)
+        stop()
       }
       const fail = (reason: unknown): void => {
         settle()
         reject(reason)
       }
-      const onAbort = (): void => fail(signal.reason)
       const timer = setTimeout(() => fail(this.#complaint(`nothing within ${ms} ms`)), ms)
-      signal.addEventListener('abort', onAbort, { once: true })
+      const stop = onAbort(signal, () => fail(signal.reason))
       this.#receiver = {
         resolve: (message) => {
           settle()
@@ -210,7 +184,7 @@ export class Inbound {
   close(reason: unknown): void {
     if (this.#broken !== undefined) return
     this.#broken = { reason }
-    this.#held = NOTHING
+    this.#reader.forgetHeld()
     this.#receiver?.reject(reason)
     this.#endPouring()?.reject(reason)
   }
@@ -219,6 +193,21 @@ export class Inbound {
     const kept = this.#inbox.shift()
     this.#inboxBytes -= kept?.length ?? 0
     return kept?.message
+  }
+
+  /** As much as belongs to the intake; of what stands between two pieces of content no more than the head of a frame. */
+  #room(): Uint8Array | number {
+    const pouring = this.#pouring
+    if (pouring === undefined) return Number.POSITIVE_INFINITY
+    if (this.#bytesLeft === 0) return this.#frames.missingHead || Number.POSITIVE_INFINITY
+    try {
+      const memory = pouring.intake.buffer()
+      const most = Math.min(this.#bytesLeft, pouring.allowed)
+      return memory.length <= most ? memory : memory.subarray(0, most)
+    } catch (error) {
+      this.#break(error)
+      return Number.POSITIVE_INFINITY
+    }
   }
 
   /** Gives how much it has used. */
@@ -308,7 +297,10 @@ export class Inbound {
 
   /** After a pause: first what was held, then the socket. */
   #goOn(): void {
-    if (this.#held.length > 0) this.hear(NOTHING)
+    if (this.#reader.heldBytes > 0) {
+      this.#heard = true
+      this.#attempt(() => this.#reader.goOn())
+    }
     if (!this.isBlocked) this.#options.resume()
   }
 

@@ -1,9 +1,9 @@
 import { hostname, networkInterfaces } from 'node:os'
+import { RateLimiter } from '../lib/rate-limiter.ts'
 import { issueCredentials } from './certificate.ts'
 import { loadIdentity } from './identity.ts'
 import { PEER_PROTOCOL } from './member.ts'
 import { type Node, PeerNetwork } from './network.ts'
-import { Pace } from './pace.ts'
 import { Pieces } from './pieces.ts'
 import { Pseudonyms } from './pseudonyms.ts'
 import { readSecretFile } from './secret.ts'
@@ -61,8 +61,8 @@ export async function joinPeers(
     pseudonyms: new Pseudonyms(secrets),
     listen: options.listen ?? LISTEN,
     traffic: {
-      upload: new Pace(options.maxUpload),
-      download: new Pace(options.maxDownload),
+      upload: new RateLimiter(options.maxUpload),
+      download: new RateLimiter(options.maxDownload),
       pieces: new Pieces(PIECES_BYTES),
       stallMs: STALL_MS,
       lingerMs: LINGER_MS,

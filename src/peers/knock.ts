@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect } from 'node:tls'
+import { errorCode } from '../lib/error-code.ts'
 import { Failure } from '../resolve/failure.ts'
 import { issueCredentials } from './certificate.ts'
 import { secure } from './credentials.ts'
@@ -39,7 +40,7 @@ export async function readKnocker(secretFile: string): Promise<Knocker> {
 
 function whyNot(cause: unknown, signal: AbortSignal): string {
   if (signal.aborted) return 'no answer in time'
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'
+  const code = errorCode(cause) ?? 'unknown error'
   if (code === 'ECONNREFUSED') return 'nobody listens there'
   const isAnswered = code === 'ECONNRESET' || code === 'EPROTO' || !/^E[A-Z]+$/.test(code)
   return isAnswered ? `who answers there has another secret (${code})` : code

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../lib/bounded-map.ts'
 import type { Repository } from '../oci/repository.ts'
 import { Failure } from '../resolve/failure.ts'
 import { askOnce } from './asking.ts'
@@ -56,7 +57,7 @@ export interface LendingOptions {
 export class Lending {
   readonly #options: LendingOptions
   readonly #askMs: number
-  readonly #silentUntil = new Map<MemberId, number>()
+  readonly #silent = new BoundedMap<MemberId, true>(MOST_SILENT, { ageMs: SILENT_MS })
   #loans = 0
 
   constructor(options: LendingOptions) {
@@ -76,13 +77,13 @@ export class Lending {
     const within = AbortSignal.any([signal, deadline])
     for (const owner of owners(pseudonym, LENDERS)) {
       if (owner.id === self) return undefined
-      if (this.#isSilent(owner)) continue
+      if (this.#silent.has(owner.id)) continue
       try {
         const loan = await this.#ask(owner, { ask: 'token', pseudonym, ...terms }, within)
         if (loan !== undefined) return loan
       } catch {
         signal.throwIfAborted()
-        this.#noteSilence(owner)
+        this.#silent.set(owner.id, true)
         if (deadline.aborted) return undefined
       }
     }
@@ -111,18 +112,5 @@ export class Lending {
     const answer = await askOnce(this.#options.dialer, owner, question, { signal, ms: this.#askMs })
     const told = parse(TokenAnswer, answer, owner.name)
     return told.is === 'refused' ? undefined : { token: told.token, lifetimeMs: told.lifetimeMs }
-  }
-
-  #isSilent({ id }: Member): boolean {
-    const until = this.#silentUntil.get(id)
-    if (until === undefined) return false
-    if (until > performance.now()) return true
-    this.#silentUntil.delete(id)
-    return false
-  }
-
-  #noteSilence({ id }: Member): void {
-    if (this.#silentUntil.size >= MOST_SILENT) this.#silentUntil.clear()
-    this.#silentUntil.set(id, performance.now() + SILENT_MS)
   }
 }

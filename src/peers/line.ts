@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import { onAbort } from '../lib/abort.ts'
 import type { Content } from '../resolve/content.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Intake } from '../resolve/source.ts'
@@ -142,12 +143,11 @@ export class Line {
   /** What is no longer wanted in the middle takes the connection with it. */
   async #whileWanted(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     signal.throwIfAborted()
-    const leave = (): void => this.#connection.die(signal.reason)
-    signal.addEventListener('abort', leave, { once: true })
+    const stop = onAbort(signal, () => this.#connection.die(signal.reason))
     try {
       await work()
     } finally {
-      signal.removeEventListener('abort', leave)
+      stop()
     }
   }
 

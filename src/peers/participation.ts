@@ -1,3 +1,4 @@
+import { Throttle } from '../lib/throttle.ts'
 import { MARK_BYTES, Marks } from '../oci/marks.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Holdings } from '../resolve/holdings.ts'
@@ -6,7 +7,6 @@ import { givingWay, noted } from './giving-way.ts'
 import { type Course, Guide } from './guide.ts'
 import { parseMemberId } from './member.ts'
 import { type Contact, MARKS_AT_ONCE } from './messages.ts'
-import { Paced } from './paced.ts'
 import type { Reception } from './reception.ts'
 import type { Table } from './table.ts'
 
@@ -50,7 +50,7 @@ export class Participation {
   #toldPosition = -1
   #toldMarks = 0
   #unwatch: (() => void) | undefined
-  readonly #news = new Paced(NEWS_MS, () => void this.#tell().catch(() => {}))
+  readonly #news = new Throttle(NEWS_MS, () => void this.#tell().catch(() => {}))
   #beat: NodeJS.Timeout | undefined
 
   constructor(options: ParticipationOptions) {

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../lib/bounded-map.ts'
 import type { MemberId } from './member.ts'
 import type { Order } from './order.ts'
 import { drawOf } from './owner.ts'
@@ -27,7 +28,7 @@ export class Parties {
   readonly #now: () => number
   readonly #all = new Map<MemberId, Party>()
   /** Against those who have left: by coming again nobody becomes trustworthy. */
-  readonly #remembered = new Map<MemberId, Suspicions>()
+  readonly #remembered = new BoundedMap<MemberId, Suspicions>(MOST_REMEMBERED)
   readonly #loadOf: (id: MemberId) => number
   readonly #orders = new Map<MemberId, Order>()
   /** Those who are to stop what they are at. */
@@ -98,10 +99,6 @@ export class Parties {
   #remember({ id, suspicions }: Party): void {
     if (suspicions.size === 0) return
     this.#remembered.set(id, suspicions)
-    for (const oldest of this.#remembered.keys()) {
-      if (this.#remembered.size <= MOST_REMEMBERED) break
-      this.#remembered.delete(oldest)
-    }
   }
 
   isSilent(party: Party): boolean {

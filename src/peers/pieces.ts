@@ -1,3 +1,4 @@
+import { onAbort } from '../lib/abort.ts'
 import { HEAD_BYTES } from './frames.ts'
 
 /** Content in one frame: larger ones do not make a transfer faster, and smaller ones are fairer. */
@@ -72,16 +73,15 @@ export class Pieces {
     }
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason)
-      const leave = (): void => {
-        this.#waiting.delete(turn)
-        reject(signal.reason)
-      }
       const begin = (given: Uint8Array): void => {
-        signal.removeEventListener('abort', leave)
+        stop()
         resolve(given)
       }
       const turn: Turn = { taker, begin }
-      signal.addEventListener('abort', leave, { once: true })
+      const stop = onAbort(signal, () => {
+        this.#waiting.delete(turn)
+        reject(signal.reason)
+      })
       this.#waiting.add(turn)
     })
   }

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises'
 import { isIPv4 } from 'node:net'
+import { unlessAborted } from '../lib/abort.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Address } from './dht-node.ts'
 
@@ -38,21 +39,6 @@ async function pinged(
       )
   if (ip === undefined) return new Failure('absent', `${host} has no IPv4 address, which the DHT needs`)
   const silence = new Failure('unavailable', `${ip}:${port} does not answer over UDP`)
-  let leave = (): void => {}
-  const late = new Promise<Failure>((resolve) => {
-    leave = () => resolve(silence)
-    if (signal.aborted) leave()
-    signal.addEventListener('abort', leave, { once: true })
-  })
-  try {
-    return await Promise.race([
-      node.ping({ host: ip, port }).then(
-        () => undefined,
-        () => silence,
-      ),
-      late,
-    ])
-  } finally {
-    signal.removeEventListener('abort', leave)
-  }
+  const answered = node.ping({ host: ip, port }).then(() => undefined)
+  return unlessAborted(answered, signal).catch(() => silence)
 }

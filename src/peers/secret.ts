@@ -1,6 +1,7 @@
 import { hkdfSync, scrypt } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { promisify } from 'node:util'
+import { errorCode } from '../lib/error-code.ts'
 import { Failure } from '../resolve/failure.ts'
 
 const LEAST_BYTES = 16
@@ -95,7 +96,7 @@ async function readText(path: string): Promise<{ text: string; mode: number }> {
     return { text: buffer.toString('utf8', 0, bytesRead), mode }
   } catch (cause) {
     if (cause instanceof Failure) throw cause
-    const why = cause instanceof Error && 'code' in cause ? cause.code : cause
+    const why = errorCode(cause) ?? cause
     throw refusal(path, `cannot be read (${why}): name a file that the agent's user may read`, cause)
   } finally {
     await file?.close()

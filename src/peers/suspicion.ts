@@ -1,3 +1,5 @@
+import { backoffMs } from '../lib/backoff.ts'
+import { BoundedMap } from '../lib/bounded-map.ts'
 import type { MemberId } from './member.ts'
 
 const FIRST_AVOIDANCE_MS = 1000
@@ -7,7 +9,7 @@ const MOST_LOSERS = 64
 
 /** What others have against one member as their parent. */
 export class Suspicions {
-  readonly #losses = new Map<MemberId, { times: number; until: number }>()
+  readonly #losses = new BoundedMap<MemberId, { times: number; until: number }>(MOST_LOSERS)
   readonly #blamers = new Set<MemberId>()
   #isOutcast = false
   #until = 0
@@ -29,12 +31,7 @@ export class Suspicions {
    */
   lose(child: MemberId, now: number): void {
     const times = (this.#losses.get(child)?.times ?? 0) + 1
-    this.#losses.delete(child)
     this.#losses.set(child, { times, until: now + avoidance(times) })
-    for (const oldest of this.#losses.keys()) {
-      if (this.#losses.size <= MOST_LOSERS) break
-      this.#losses.delete(oldest)
-    }
     if (this.#losses.size > 1) this.#until = now + avoidance(this.#losses.size - 1)
   }
 
@@ -60,5 +57,5 @@ export class Suspicions {
 }
 
 function avoidance(times: number): number {
-  return Math.min(LONGEST_AVOIDANCE_MS, FIRST_AVOIDANCE_MS * 2 ** (times - 1))
+  return backoffMs(times, { firstMs: FIRST_AVOIDANCE_MS, mostMs: LONGEST_AVOIDANCE_MS })
 }

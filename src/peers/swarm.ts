@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type DHT from 'hyperdht'
 import type Hyperswarm from 'hyperswarm'
 import type { Discovery, NoiseStream } from 'hyperswarm'
+import { pause } from '../lib/abort.ts'
 import type { Address } from './dht-node.ts'
 import { Gossip, TICK_MS } from './gossip.ts'
 import type { Message } from './gossip-messages.ts'
@@ -238,7 +238,7 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
     const startedAt = performance.now()
     let lookedAt = startedAt
     while (!signal.aborted) {
-      await sleep(LOOK.everyMs, undefined, { signal }).catch(() => {})
+      await pause(LOOK.everyMs, { signal }).catch(() => {})
       const now = performance.now()
       const isEager = now - startedAt < LOOK.eagerMs
       const isLonely = this.#links.size < Math.min(ENOUGH_LINKS, Math.max(1, this.#others.length))
@@ -282,9 +282,6 @@ async function lookAtHome(dht: DHT, swarm: Hyperswarm, topic: Buffer): Promise<v
 
 async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const deadline = new AbortController()
-  await Promise.race([
-    work.catch(() => {}),
-    sleep(ms, undefined, { signal: deadline.signal }).catch(() => {}),
-  ])
+  await Promise.race([work.catch(() => {}), pause(ms, { signal: deadline.signal }).catch(() => {})])
   deadline.abort()
 }

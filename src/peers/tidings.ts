@@ -1,3 +1,4 @@
+import { BoundedMap } from '../lib/bounded-map.ts'
 import type { MemberId } from './member.ts'
 
 /** How much a registry lets somebody ask of it, as it has told one member. */
@@ -52,7 +53,7 @@ interface Kept {
 
 /** What members have heard of registries, and what of that is still to be passed on. */
 export class Tidings {
-  readonly #kept = new Map<string, Kept>()
+  readonly #kept = new BoundedMap<string, Kept>(MOST_KEPT)
 
   get hasNews(): boolean {
     for (const { rounds } of this.#kept.values()) if (rounds > 0) return true
@@ -79,10 +80,7 @@ export class Tidings {
       kept.from = from
     }
     // The one that nothing was heard of for longest is forgotten.
-    this.#kept.delete(word.who)
     this.#kept.set(word.who, kept)
-    const [oldest] = this.#kept.keys()
-    if (this.#kept.size > MOST_KEPT && oldest !== undefined) this.#kept.delete(oldest)
     return isNews
   }
 
@@ -97,7 +95,6 @@ export class Tidings {
     for (const kept of round) {
       kept.rounds -= 1
       // Others come first the next time.
-      this.#kept.delete(kept.who)
       this.#kept.set(kept.who, kept)
     }
     return round.map((kept) => ({ ...wordOf(kept, now), from: kept.from }))

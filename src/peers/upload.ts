@@ -1,7 +1,8 @@
+import { onAbort } from '../lib/abort.ts'
+import type { RateLimiter } from '../lib/rate-limiter.ts'
 import type { Content } from '../resolve/content.ts'
 import { Failure } from '../resolve/failure.ts'
 import { HEAD_BYTES, putBytesHead } from './frames.ts'
-import type { Pace } from './pace.ts'
 import { PIECE_BYTES, type Pieces, type Seat } from './pieces.ts'
 
 export interface UploadOptions {
@@ -11,7 +12,7 @@ export interface UploadOptions {
   readonly taker: string
   readonly pieces: Pieces
   /** Of all uploads together. */
-  readonly pace: Pace
+  readonly pace: RateLimiter
   /** The other side takes at least one piece in this time, or is given up. */
   readonly stallMs: number
   /** Aborted when nobody will take any more. */
@@ -80,19 +81,18 @@ function nextBack(seat: Seat, { who, stallMs, signal }: UploadOptions): Promise<
     if (signal.aborted) return reject(signal.reason)
     const settle = (): void => {
       clearTimeout(timer)
-      signal.removeEventListener('abort', onAbort)
+      stop()
       seat.onBack(undefined)
-    }
-    const onAbort = (): void => {
-      settle()
-      reject(signal.reason)
     }
     const timer = setTimeout(() => {
       settle()
       const why = `${who}: takes nothing of what it asked for`
       reject(new Untaken(new Failure('stalled', why, { source: who })))
     }, stallMs)
-    signal.addEventListener('abort', onAbort, { once: true })
+    const stop = onAbort(signal, () => {
+      settle()
+      reject(signal.reason)
+    })
     seat.onBack(() => {
       settle()
       resolve()

@@ -1,9 +1,9 @@
+import { unlessAborted } from '../lib/abort.ts'
 import { publish } from '../observe/events.ts'
 import type { Incoming } from './blob-store.ts'
 import { Failure } from './failure.ts'
 import { GaveWay, type Giver, type Head, type Source, type VouchedIntake, type Want } from './source.ts'
 import { asFailure } from './verdict.ts'
-import { unlessAborted } from './wait.ts'
 
 /** The largest manifest that is taken: what the distribution spec asks registries to accept. */
 export const MANIFEST_LIMIT = 4 * 1024 * 1024

@@ -1,5 +1,6 @@
+import { onAbort, unlessAborted } from '../lib/abort.ts'
+import { Deferred } from '../lib/deferred.ts'
 import { Failure } from './failure.ts'
-import { unlessAborted } from './wait.ts'
 
 export interface Told {
   readonly size: number
@@ -43,12 +44,12 @@ export class Audience {
   readonly #waiters = new Set<Waiter>()
   #told: Told | undefined
   #failure: Failure | undefined
-  #head: { promise: Promise<Told>; resolve: (told: Told) => void; reject: (failure: Failure) => void }
+  #head: Deferred<Told>
   #joined = 0
 
   constructor(stage: Stage) {
     this.#stage = stage
-    this.#head = deferred()
+    this.#head = awaitedHead()
   }
 
   get readers(): number {
@@ -154,14 +155,14 @@ export class Audience {
       return now
     }
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    if (signal.aborted) return Promise.reject(left())
     return new Promise<number>((resolve, reject) => {
-      const onAbort = (): void => waiter.settle(new Failure('stopping', 'The reader has left.'))
       const waiter: Waiter = {
         offset,
         reader,
         settle: (outcome) => {
           this.#waiters.delete(waiter)
-          signal.removeEventListener('abort', onAbort)
+          stop()
           if (outcome instanceof Failure) return reject(outcome)
           reader.taken = Math.max(reader.taken, outcome)
           reader.movedAt = Date.now()
@@ -169,8 +170,7 @@ export class Audience {
         },
       }
       this.#waiters.add(waiter)
-      signal.addEventListener('abort', onAbort, { once: true })
-      if (signal.aborted) onAbort()
+      const stop = onAbort(signal, () => waiter.settle(left()))
     })
   }
 
@@ -191,7 +191,7 @@ export class Audience {
 
   /** The bytes so far are void. Whoever has some of them is dismissed; whoever waits for the first may stay. */
   startOver(failure: Failure): void {
-    if (this.#told !== undefined) this.#head = deferred()
+    if (this.#told !== undefined) this.#head = awaitedHead()
     this.#told = undefined
     this.cutBack(0, failure)
   }
@@ -218,6 +218,10 @@ function gone(offset: number): Failure {
   return new Failure('busy', message)
 }
 
+function left(): Failure {
+  return new Failure('stopping', 'The reader has left.')
+}
+
 function idle(ms: number): Failure {
   const message = `The reader has taken nothing for ${ms / 1000} s, and what it is to read cannot be kept for it.`
   return new Failure('stalled', message)
@@ -228,13 +232,9 @@ function contradicted(expected: number, found: number): Failure {
   return new Failure('corrupt', message, { expected, found })
 }
 
-function deferred() {
-  let resolve!: (told: Told) => void
-  let reject!: (failure: Failure) => void
-  const promise = new Promise<Told>((onResolve, onReject) => {
-    resolve = onResolve
-    reject = onReject
-  })
-  promise.catch(() => {})
-  return { promise, resolve, reject }
+function awaitedHead(): Deferred<Told> {
+  const head = new Deferred<Told>()
+  // Nobody may wait for it by the time it fails.
+  head.promise.catch(() => {})
+  return head
 }

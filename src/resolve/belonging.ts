@@ -1,4 +1,7 @@
-import { Slots } from '../lib/slots.ts'
+import { unlessAborted } from '../lib/abort.ts'
+import { BoundedMap } from '../lib/bounded-map.ts'
+import { Semaphore } from '../lib/semaphore.ts'
+import { SharedWork } from '../lib/shared-work.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
 import { MANIFEST_LIMIT } from './attempt.ts'
@@ -11,7 +14,6 @@ import { describeManifest, grantedBy } from './manifest-reading.ts'
 import type { Registry } from './registry.ts'
 import type { Want } from './source.ts'
 import { asFailure } from './verdict.ts'
-import { Shared, unlessAborted } from './wait.ts'
 
 export interface BelongingOptions {
   readonly store: BlobStore
@@ -43,9 +45,9 @@ export class Belonging {
   readonly #registry: Registry
   readonly #patienceMs: number
   readonly #known = new KnownNames()
-  readonly #reading = new Slots(MANIFESTS_AT_ONCE)
-  readonly #checks = new Shared<void>()
-  readonly #refused = new Map<string, { readonly until: number; readonly failure: Failure }>()
+  readonly #reading = new Semaphore(MANIFESTS_AT_ONCE)
+  readonly #checks = new SharedWork<void>()
+  readonly #refused = new BoundedMap<string, Failure>(MOST_REFUSED, { ageMs: REFUSED_MS })
 
   constructor({ store, catalog, registry, patienceMs }: BelongingOptions) {
     this.#store = store
@@ -105,7 +107,7 @@ export class Belonging {
       if (facts !== undefined && facts.size !== size) throw otherContent()
     } catch (thrown) {
       const failure = asFailure(thrown, 'upstream')
-      if (failure.code === 'absent' || failure.code === 'denied') this.#refuse(key, failure)
+      if (failure.code === 'absent' || failure.code === 'denied') this.#refused.set(key, failure)
       throw failure
     } finally {
       clearTimeout(timer)
@@ -162,18 +164,9 @@ export class Belonging {
     }
   }
 
-  #refuse(key: string, failure: Failure): void {
-    this.#refused.delete(key)
-    this.#refused.set(key, { until: performance.now() + REFUSED_MS, failure })
-    const oldest = this.#refused.keys().next()
-    if (this.#refused.size > MOST_REFUSED && oldest.done !== true) this.#refused.delete(oldest.value)
-  }
-
   #throwIfRefused(key: string): void {
     const refused = this.#refused.get(key)
-    if (refused === undefined) return
-    if (refused.until > performance.now()) throw refused.failure
-    this.#refused.delete(key)
+    if (refused !== undefined) throw refused
   }
 }
 

@@ -1,3 +1,6 @@
+import { pause, unlessAborted } from '../lib/abort.ts'
+import { backoffMs } from '../lib/backoff.ts'
+import { Deferred } from '../lib/deferred.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
 import { MARK_EVERY, type Marks } from '../oci/marks.ts'
@@ -12,7 +15,6 @@ import { type Bringer, originText, Provenance } from './provenance.ts'
 import { GaveWay, type Giver, type Head, type Source, type Want } from './source.ts'
 import { type Dispute, Trust } from './trust.ts'
 import { asFailure, mayPass, verdict } from './verdict.ts'
-import { pause, unlessAborted } from './wait.ts'
 
 export interface FlightPolicy {
   /** Without a new byte for so long, the source is given up for the next one. */
@@ -109,22 +111,20 @@ export class Flight {
   #gathering: NodeJS.Timeout | undefined
   #isGathered = false
   #describing = false
-  #whenDeserted: (() => void) | undefined
+  #deserted: Deferred<void> | undefined
   readonly #trust = new Trust()
   #dispute: Dispute | undefined
   #isCutting = false
   /** Ends the attempt under way, and only that. */
   #attempting: AbortController | undefined
   #marks: Marks | undefined
-  #onEnded: (error: Failure | undefined) => void = () => {}
+  readonly #end = new Deferred<Failure | undefined>()
 
   constructor(options: FlightOptions) {
     this.want = options.want
     this.#options = options
     this.#sources = options.sources
-    this.ended = new Promise((resolve) => {
-      this.#onEnded = resolve
-    })
+    this.ended = this.#end.promise
   }
 
   get size(): number | undefined {
@@ -205,7 +205,7 @@ export class Flight {
       obstacle: obstacle?.message,
       error,
     })
-    this.#onEnded(error)
+    this.#end.resolve(error)
     this.#options.changed()
   }
 
@@ -272,7 +272,7 @@ export class Flight {
     }, this.#options.policy.gatheringMs)
     const { slowest } = this.audience
     if (slowest === undefined) {
-      if (this.#verified) this.#whenDeserted?.()
+      if (this.#verified) this.#deserted?.resolve()
       else this.abort(new Failure('disk', 'Nobody waits any more for what cannot be kept.'))
       return
     }
@@ -310,11 +310,9 @@ export class Flight {
   /** Not stored, but verified: until those who read it have it whole. */
   async #passOn(): Promise<void> {
     this.#heldUpSince = Date.now()
-    const deserted = new Promise<void>((resolve) => {
-      this.#whenDeserted = resolve
-    })
+    this.#deserted = new Deferred()
     this.#onReaders()
-    await unlessAborted(deserted, this.#controller.signal)
+    await unlessAborted(this.#deserted.promise, this.#controller.signal)
   }
 
   #release(incoming: Incoming, description: Description): void {
@@ -357,8 +355,8 @@ export class Flight {
       if (source === undefined) throw verdict(`${this.want.kind} ${this.want.digest}`, failures)
       const tried = fruitless.get(source) ?? 0
       if (tried > 0) {
-        const backoffMs = policy.backoffMs * 2 ** tried * (0.5 + Math.random() / 2)
-        await pause(backoffMs, this.#controller.signal)
+        const ms = backoffMs(tried, { firstMs: policy.backoffMs, jitter: 1 })
+        await pause(ms, { signal: this.#controller.signal })
       }
       if (this.#dispute !== undefined) {
         failures.push(await this.#takeBack(incoming, this.#dispute))

@@ -1,7 +1,9 @@
+import { unlessAborted } from '../lib/abort.ts'
+import { BoundedMap } from '../lib/bounded-map.ts'
+import { SharedWork } from '../lib/shared-work.ts'
 import type { How } from './answer.ts'
 import { Failure } from './failure.ts'
 import { asFailure } from './verdict.ts'
-import { Shared, unlessAborted } from './wait.ts'
 
 export interface Freshness {
   readonly tagTtlMs: number
@@ -50,14 +52,18 @@ function isAway(failure: Failure): boolean {
   return failure.code === 'unavailable' || failure.code === 'stalled' || failure.code === 'busy'
 }
 
+const MOST_AWAY = 10_000
+
 /** Answers from memory while that is fresh, asks upstream when it is not, once for all who wait, and lives through its absence. */
 export class Revalidation {
   readonly #policy: FreshnessPolicy
-  readonly #asking = new Shared<{ readonly value: { readonly checkedAt: number }; readonly how: How }>()
-  readonly #away = new Map<string, number>()
+  readonly #asking = new SharedWork<{ readonly value: { readonly checkedAt: number }; readonly how: How }>()
+  /** What upstream has failed to tell. */
+  readonly #away: BoundedMap<string, true>
 
   constructor(policy: FreshnessPolicy) {
     this.#policy = policy
+    this.#away = new BoundedMap(MOST_AWAY, { ageMs: policy.respiteMs })
   }
 
   async get<T extends { readonly checkedAt: number }>(
@@ -77,14 +83,7 @@ export class Revalidation {
   }
 
   #inRespite<T extends { readonly checkedAt: number }>(changeable: Changeable<T>, known: T): boolean {
-    const until = this.#away.get(changeable.key)
-    if (until === undefined) return false
-    const now = Date.now()
-    if (now < until && until - now <= this.#policy.respiteMs) {
-      return mayOutlive(known.checkedAt, now, changeable.freshness)
-    }
-    this.#away.delete(changeable.key)
-    return false
+    return this.#away.has(changeable.key) && mayOutlive(known.checkedAt, Date.now(), changeable.freshness)
   }
 
   async #renew<T extends { readonly checkedAt: number }>(
@@ -109,13 +108,10 @@ export class Revalidation {
       const failure = asFailure(thrown, 'upstream')
       if (failure.code === 'absent') await changeable.forget()
       if (!isAway(failure) || known === undefined || !outlives) throw failure
-      if (this.#away.size >= MOST_AWAY) this.#away.clear()
-      this.#away.set(changeable.key, Date.now() + this.#policy.respiteMs)
+      this.#away.set(changeable.key, true)
       return { value: known, how: { kind: 'stale-if-error' } }
     } finally {
       clearTimeout(timer)
     }
   }
 }
-
-const MOST_AWAY = 10_000

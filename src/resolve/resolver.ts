@@ -1,4 +1,6 @@
-import { Slots } from '../lib/slots.ts'
+import { unlessAborted } from '../lib/abort.ts'
+import { Semaphore } from '../lib/semaphore.ts'
+import { SharedWork } from '../lib/shared-work.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isSameRepository, type Repository, repositoryKey } from '../oci/repository.ts'
@@ -18,7 +20,6 @@ import { ManifestMemory } from './manifest-memory.ts'
 import { describeManifest, grantedBy, manifestsIn, readManifest, typeOf } from './manifest-reading.ts'
 import type { Registry, TagAsking, TagHead } from './registry.ts'
 import type { Want } from './source.ts'
-import { Shared, unlessAborted } from './wait.ts'
 
 export interface ResolutionOptions {
   readonly store: BlobStore
@@ -48,10 +49,10 @@ export class Resolution implements Resolver {
   readonly #belonging: Belonging
   readonly #revalidation: Revalidation
   /** Tags that are asked of upstream for another node. */
-  readonly #firsthand = new Shared<TagHead>()
+  readonly #firsthand = new SharedWork<TagHead>()
   readonly #patienceMs: number
   readonly #manifests: ManifestMemory
-  readonly #largeManifests = new Slots(LARGE_AT_ONCE)
+  readonly #largeManifests = new Semaphore(LARGE_AT_ONCE)
   /** Grows with everything that the store drops. */
   #forgotten = 0
 

@@ -5,7 +5,3 @@ export class RuntimeFailure extends Error {
     this.name = 'RuntimeFailure'
   }
 }
-
-export function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-}

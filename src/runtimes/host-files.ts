@@ -14,7 +14,8 @@ import {
   stat,
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { codeOf, RuntimeFailure } from './failure.ts'
+import { errorCode } from '../lib/error-code.ts'
+import { RuntimeFailure } from './failure.ts'
 
 const MAX_LINKS = 40
 const MAX_BYTES = 4 * 1024 * 1024
@@ -128,7 +129,7 @@ export class HostFiles {
     try {
       await rmdir(await this.#real(path))
     } catch (cause) {
-      const code = codeOf(cause)
+      const code = errorCode(cause)
       if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && !isAbsent(cause))
         throw explained('remove', path, cause)
     }
@@ -187,7 +188,7 @@ async function owned(path: string, { uid, gid }: { uid: number; gid: number }): 
 }
 
 function isAbsent(error: unknown): boolean {
-  const code = codeOf(error)
+  const code = errorCode(error)
   return code === 'ENOENT' || code === 'ENOTDIR'
 }
 
@@ -206,7 +207,7 @@ const REASONS: Readonly<Record<string, string>> = {
 
 function explained(verb: string, path: string, cause: unknown): Error {
   if (cause instanceof RuntimeFailure) return cause
-  const code = codeOf(cause)
+  const code = errorCode(cause)
   return new RuntimeFailure(`cannot ${verb} ${path}: ${REASONS[code ?? ''] ?? code ?? String(cause)}`, {
     cause,
   })

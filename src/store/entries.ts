@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { type Digest, parseDigest } from '../oci/digest.ts'
 import { parseJson } from '../oci/json.ts'
 import { type Repository, repositoryKey } from '../oci/repository.ts'
@@ -46,7 +47,7 @@ export class Entries {
   readonly pins: Pins
   readonly needs: Needs
   readonly #database: Database
-  readonly #remembered = new Map<Digest, Entry>()
+  readonly #remembered = new BoundedMap<Digest, Entry>(REMEMBERED)
   /** Changes of one digest wait for each other. */
   readonly #changing = new Map<Digest, Promise<unknown>>()
   /** On their way out: not here any more for whoever asks. */
@@ -77,7 +78,6 @@ export class Entries {
     const known = this.#remembered.get(digest)
     if (known !== undefined) {
       // Moved to the end: the first in the map is the one that was not needed for longest.
-      this.#remembered.delete(digest)
       this.#remembered.set(digest, known)
       return known
     }
@@ -86,7 +86,7 @@ export class Entries {
     if (this.#hidden.has(digest)) return undefined
     // Removed meanwhile, it must not be remembered.
     if (entry !== undefined && !this.#changing.has(digest) && removals === this.#removals)
-      this.#remember(entry)
+      this.#remembered.set(digest, entry)
     return entry
   }
 
@@ -118,7 +118,7 @@ export class Entries {
         batch.put<string, Uint8Array>(marksKey(digest), ties.marks, { valueEncoding: 'view' })
       await batch.write({ sync: true })
       this.#hidden.delete(digest)
-      this.#remember(entry)
+      this.#remembered.set(entry.digest, entry)
       this.#bytes += entry.size - (before?.size ?? 0)
       if (before === undefined) this.#blobs += 1
       if (keepers.length > 0) this.pins.changed()
@@ -256,16 +256,6 @@ export class Entries {
   #discount(entries: readonly Entry[]): void {
     for (const { size } of entries) this.#bytes -= size
     this.#blobs -= entries.length
-  }
-
-  #remember(entry: Entry): void {
-    this.#remembered.delete(entry.digest)
-    this.#remembered.set(entry.digest, entry)
-    if (this.#remembered.size <= REMEMBERED) return
-    for (const oldest of this.#remembered.keys()) {
-      this.#remembered.delete(oldest)
-      return
-    }
   }
 
   async #change(digest: Digest, make: () => Promise<void>): Promise<void> {

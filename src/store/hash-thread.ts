@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { Deferred } from '../lib/deferred.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { HashAnswer, HashPiece } from './scrub-messages.ts'
 
@@ -11,7 +12,7 @@ export class HashThread {
   readonly #idleMs: number
   #worker: Worker | undefined
   #idle: NodeJS.Timeout | undefined
-  #asked: { resolve: (answer: HashAnswer) => void; reject: (failure: Failure) => void } | undefined
+  #asked: Deferred<HashAnswer> | undefined
 
   constructor({ idleMs = IDLE_MS } = {}) {
     this.#idleMs = idleMs
@@ -26,10 +27,9 @@ export class HashThread {
     clearTimeout(this.#idle)
     const worker = this.#worker ?? this.#start()
     worker.ref()
-    return new Promise<HashAnswer>((resolve, reject) => {
-      this.#asked = { resolve, reject }
-      worker.postMessage(piece)
-    }).finally(() => this.#rest())
+    this.#asked = new Deferred()
+    worker.postMessage(piece)
+    return this.#asked.promise.finally(() => this.#rest())
   }
 
   async stop(): Promise<void> {

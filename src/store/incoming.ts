@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
+import { Deferred } from '../lib/deferred.ts'
 import { publish } from '../observe/events.ts'
 import { algorithmOf, type Digest, parseDigest } from '../oci/digest.ts'
 import { MARK_BYTES, MARK_EVERY, Marks } from '../oci/marks.ts'
@@ -74,7 +75,7 @@ export class DiskIncoming implements Incoming {
   #dropping: Promise<void> | undefined
   #failure: Failure | undefined
   #listener: ((failure: Error | undefined) => void) | undefined
-  #waiter: { readonly promise: Promise<void>; resolve(): void; reject(failure: Failure): void } | undefined
+  #waiter: Deferred<void> | undefined
   #spill: Uint8Array | undefined
   #verified: { readonly position: number; readonly digest: Digest } | undefined
   #committing: Promise<boolean> | undefined
@@ -585,13 +586,8 @@ export class DiskIncoming implements Incoming {
   }
 }
 
-function waiter(): { promise: Promise<void>; resolve(): void; reject(failure: Failure): void } {
-  let resolve = (): void => {}
-  let reject = (_: Failure): void => {}
-  const promise = new Promise<void>((yes, no) => {
-    resolve = yes
-    reject = no
-  })
-  promise.catch(() => {})
-  return { promise, resolve, reject }
+function waiter(): Deferred<void> {
+  const waiting = new Deferred<void>()
+  waiting.promise.catch(() => {})
+  return waiting
 }

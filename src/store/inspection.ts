@@ -1,10 +1,11 @@
 import type { Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
+import { errorCode } from '../lib/error-code.ts'
 import { algorithmOf, type Digest, parseDigest } from '../oci/digest.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Entries } from './entries.ts'
 import { HashThread } from './hash-thread.ts'
-import { codeOf, diskFailure, ignore } from './layout.ts'
+import { diskFailure, ignore } from './layout.ts'
 import type { OpenFile } from './open-file.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { Shelves } from './shelves.ts'
@@ -112,7 +113,7 @@ function isSameFile(one: Stats, other: Stats | undefined): boolean {
 }
 
 function unreadable(digest: Digest, error: unknown): string {
-  if (error instanceof Failure || NOT_THE_BLOBS_FAULT.includes(codeOf(error) ?? '')) {
+  if (error instanceof Failure || NOT_THE_BLOBS_FAULT.includes(errorCode(error) ?? '')) {
     throw diskFailure(`cannot read ${digest}`, error)
   }
   return `unreadable: ${error instanceof Error ? error.message : String(error)}`

@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import { type GetOptions, Level, type PutOptions } from 'level'
+import { errorCode } from '../lib/error-code.ts'
 import type { Changes, Database, Operation, Range, Walk } from './database.ts'
-import { codeOf } from './layout.ts'
 
 /** LevelDB's own defaults keep up to 16 MiB; the index is small and what is hot in it is remembered above. */
 const OPTIONS = { cacheSize: 2 * 1024 * 1024, writeBufferSize: 1024 * 1024 }
@@ -81,7 +81,7 @@ export class LastingLevel implements Database {
         // Not so if another write has failed meanwhile: this one may stand behind it in the log.
         if (this.#doubt === undefined && renewals === this.#renewals) return
       } catch (error) {
-        if (codeOf(error) !== 'LEVEL_IO_ERROR') throw error
+        if (errorCode(error) !== 'LEVEL_IO_ERROR') throw error
         this.#doubt = error
       }
       if (last) throw this.#doubt ?? new Error('the index was opened again twice during one write')

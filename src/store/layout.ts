@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { access, lstat, mkdir, open, readdir, readFile, realpath, rename } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import * as v from 'valibot'
+import { errorCode } from '../lib/error-code.ts'
 import { algorithmOf, type Digest, hexOf, parseDigest } from '../oci/digest.ts'
 import { Failure } from '../resolve/failure.ts'
 
@@ -93,7 +94,7 @@ export async function prepareLayout(path: string): Promise<Layout> {
     await access(folder, constants.R_OK | constants.W_OK | constants.X_OK).catch((cause: unknown) => {
       throw new Failure(
         'disk',
-        `${folder} cannot be read and written by the agent's user (${codeOf(cause)}): change that, or choose another folder for the data`,
+        `${folder} cannot be read and written by the agent's user (${errorCode(cause)}): change that, or choose another folder for the data`,
         { cause },
       )
     })
@@ -106,8 +107,8 @@ async function makeFolder(path: string, mode?: number): Promise<void> {
   const isMade = await mkdir(path, { mode }).then(
     () => true,
     (error: unknown) => {
-      if (codeOf(error) === 'EEXIST') return true
-      if (codeOf(error) === 'ENOENT' && dirname(path) !== path) return false
+      if (errorCode(error) === 'EEXIST') return true
+      if (errorCode(error) === 'ENOENT' && dirname(path) !== path) return false
       throw error
     },
   )
@@ -155,15 +156,9 @@ export async function syncFolder(path: string): Promise<void> {
 /** For `catch`: the named errors of the file system are no failure here. */
 export function ignore(...codes: string[]): (error: unknown) => undefined {
   return (error) => {
-    if (!codes.includes(codeOf(error) ?? '')) throw error
+    if (!codes.includes(errorCode(error) ?? '')) throw error
     return undefined
   }
-}
-
-/** `ENOSPC`, `LEVEL_LOCKED`, …: the code of an error, if it has one. */
-export function codeOf(error: unknown): string | undefined {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code
-  return undefined
 }
 
 /** An error of the disk, in the words of the rooms above. */

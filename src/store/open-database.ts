@@ -1,11 +1,12 @@
 import { mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Level } from 'level'
+import { errorCode } from '../lib/error-code.ts'
 import { publish } from '../observe/events.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Database } from './database.ts'
 import { LastingLevel } from './lasting-level.ts'
-import { codeOf, diskFailure, FOLDER_MODE, type Layout } from './layout.ts'
+import { diskFailure, FOLDER_MODE, type Layout } from './layout.ts'
 import { makeRoom, setAside, spend } from './reserve.ts'
 
 /** Names of LevelDB's tables and logs. */
@@ -57,7 +58,7 @@ export async function beginAnew(layout: Layout, cause: unknown): Promise<Databas
 
 export function isDamage(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  const code = codeOf(error) ?? ''
+  const code = errorCode(error) ?? ''
   if (['corrupt', 'LEVEL_CORRUPTION', 'LEVEL_INVALID_ARGUMENT'].includes(code)) return true
   // A file of the index that is not there, or says that its parts are where nothing can be.
   if (code === 'LEVEL_IO_ERROR' && /No such file|Invalid argument/.test(error.message)) return true
@@ -83,7 +84,8 @@ async function tryOpen(layout: Layout): Promise<Database> {
 
 function isFull(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  if (codeOf(error) === 'LEVEL_IO_ERROR' && /No space left|quota exceeded/i.test(error.message)) return true
+  if (errorCode(error) === 'LEVEL_IO_ERROR' && /No space left|quota exceeded/i.test(error.message))
+    return true
   return isFull(error.cause)
 }
 
@@ -107,7 +109,7 @@ async function openOnce(layout: Layout): Promise<Database> {
     return database
   } catch (error) {
     const cause = error instanceof Error ? error.cause : undefined
-    if (codeOf(cause) === 'LEVEL_LOCKED') {
+    if (errorCode(cause) === 'LEVEL_LOCKED') {
       throw new Failure(
         'disk',
         `${layout.root} is in use by another agent: stop that one, or give this one another folder for its data`,

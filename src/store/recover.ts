@@ -1,3 +1,4 @@
+import { onAbort } from '../lib/abort.ts'
 import { publish } from '../observe/events.ts'
 import type { Algorithm, Digest } from '../oci/digest.ts'
 import { childrenOf, type Manifest, parseManifest } from '../oci/manifest.ts'
@@ -116,13 +117,13 @@ async function hashOf(
   writers: Writers,
   signal: AbortSignal,
 ): Promise<Digest> {
+  signal.throwIfAborted()
   const hashing = writers.open(file.fd, wanted, size, { written: () => {}, failed: () => {} })
-  const stop = (): void => void hashing.end()
-  signal.addEventListener('abort', stop)
+  const stop = onAbort(signal, () => void hashing.end())
   try {
     return await hashing.digest()
   } finally {
-    signal.removeEventListener('abort', stop)
+    stop()
     await hashing.end()
   }
 }

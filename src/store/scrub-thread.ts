@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
+import { errorCode } from '../lib/error-code.ts'
 import type { HashAnswer, HashPiece } from './scrub-messages.ts'
 
 // Reads and hashes stored files, one at a time, so that neither happens where clients are served.
@@ -26,7 +27,7 @@ function answer({ fd, algorithm, position, length, isLast }: HashPiece): HashAns
     return isLast ? { is: 'digest', hex: hash.digest('hex') } : { is: 'read' }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+    const code = errorCode(error)
     return { is: 'failed', code, message }
   }
 }

@@ -1,8 +1,8 @@
-import { setTimeout as wait } from 'node:timers/promises'
+import { pause } from '../lib/abort.ts'
+import { RateLimiter } from '../lib/rate-limiter.ts'
 import type { Algorithm, Digest } from '../oci/digest.ts'
 import type { Database } from './database.ts'
 import { Inspection, type Shelved } from './inspection.ts'
-import { Pace } from './pace.ts'
 import { NOTHING_YET, readProgress, type ScrubProgress, writeProgress } from './scrub-progress.ts'
 
 /** A blob that was re-hashed. */
@@ -48,6 +48,31 @@ const LOOK_MS = 5_000
 const SAVE_MS = 10_000
 /** After a round that could not be gone on with, and longest between two looks at the clock, which may be set. */
 const PAUSE_MS = 60 * 60 * 1000
+
+/** A small file takes its time too: to be found, opened and closed. */
+const LEAST_BYTES = 64 * 1024
+
+/** How one look at the disk keeps to so many bytes per second; undefined: as fast as it goes. */
+class Pace {
+  /** How much to take at a time, for steps that are neither felt nor too many. */
+  readonly piece: number
+  /** At a rate at which this would take long, a small file is not to take longer than a piece of a large one. */
+  readonly #least: number
+  readonly #limiter: RateLimiter
+
+  constructor(rate: number | undefined) {
+    this.piece =
+      rate === undefined ? 4 * 1024 * 1024 : Math.min(Math.max(Math.ceil(rate / 8), 1024), 1024 * 1024)
+    this.#least = Math.min(LEAST_BYTES, this.piece)
+    this.#limiter = new RateLimiter(rate)
+  }
+
+  /** Resolves when it is time for so many bytes. Rejects when aborted. */
+  async take(bytes: number, { signal }: { signal: AbortSignal }): Promise<void> {
+    signal.throwIfAborted()
+    await this.#limiter.take(Math.max(bytes, this.#least), { signal })
+  }
+}
 
 /** Re-hashes what is stored: when nobody needs the disk, a little at a time, or all of it now. */
 export class Scrub {
@@ -147,7 +172,7 @@ export class Scrub {
     const { signal } = this.#closing
     const pace = new Pace(bytesPerSecond)
     const turn = async (bytes: number): Promise<void> => {
-      while (this.#verifying > 0 || !isQuiet()) await wait(lookMs, undefined, { signal, ref: false })
+      while (this.#verifying > 0 || !isQuiet()) await pause(lookMs, { signal, ref: false })
       await pace.take(bytes, { signal })
     }
     const { lastRound: before, position } = this.#progress
@@ -203,5 +228,5 @@ export class Scrub {
 
 /** Resolves when it is over or aborted; does not keep the program running. */
 async function paused(ms: number, signal: AbortSignal): Promise<void> {
-  await wait(ms, undefined, { signal, ref: false }).catch(() => {})
+  await pause(ms, { signal, ref: false }).catch(() => {})
 }

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { readSync, writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
+import { errorCode } from '../lib/error-code.ts'
 import { MARK_BYTES, MARK_EVERY } from '../oci/marks.ts'
 import type { Command, Report, WriterData } from './writer-messages.ts'
 
@@ -64,7 +65,7 @@ port.on('message', (command: Command) => {
 
 function told(error: unknown): { code: string | undefined; message: string } {
   const message = error instanceof Error ? error.message : String(error)
-  const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+  const code = errorCode(error)
   return { code, message }
 }
 

@@ -1,3 +1,4 @@
+import { Deferred } from '../lib/deferred.ts'
 import { algorithmOf, type Digest, parseDigest } from '../oci/digest.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Command, Report } from './writer-messages.ts'
@@ -38,7 +39,7 @@ export class ThreadFile implements WrittenFile {
   readonly #listener: WriterListener
   readonly #onEnded: () => void
   /** Asked and not answered yet, in the order of asking. */
-  readonly #digests: { resolve: (digest: Digest) => void; reject: (failure: Failure) => void }[] = []
+  readonly #digests: Deferred<Digest>[] = []
   /** Bytes of an earlier attempt that are not hashed yet, and what is to be done once they are. */
   #behind: number
   #catchingUp = 0
@@ -74,14 +75,11 @@ export class ThreadFile implements WrittenFile {
   }
 
   digest(): Promise<Digest> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) {
-        reject(this.#failure)
-        return
-      }
-      this.#digests.push({ resolve, reject })
-      this.#say({ do: 'digest', file: this.#number })
-    })
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    const digest = new Deferred<Digest>()
+    this.#digests.push(digest)
+    this.#say({ do: 'digest', file: this.#number })
+    return digest.promise
   }
 
   end(): Promise<void> {

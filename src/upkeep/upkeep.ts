@@ -1,3 +1,4 @@
+import { withTicks } from '../lib/with-ticks.ts'
 import { Sharing, tagText } from '../observe/sharing.ts'
 import type { GcLine, PinsReport, RemovalLine, Rotten, VerifyLine } from '../observe/upkeep-report.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -6,7 +7,6 @@ import type { Kept } from './kept.ts'
 import { findNamed, type Named, notHere, type Tag } from './naming.ts'
 import { Refusal } from './refusal.ts'
 import { planRemoval } from './removal.ts'
-import { ticking } from './ticking.ts'
 
 interface Amount {
   blobs: number
@@ -45,7 +45,7 @@ export class Upkeep {
     try {
       yield soFar()
       const going = kept.gc({ signal, ...(toBytes === undefined ? {} : { toBytes }) })
-      for await (const item of ticking(one(going), TICK_MS, soFar)) {
+      for await (const item of withTicks(one(going), TICK_MS, soFar)) {
         if ('is' in item) yield item
         else {
           const { blobs: leftBlobs, bytes: leftBytes } = kept.usage()
@@ -77,7 +77,7 @@ export class Upkeep {
     try {
       yield progress()
       const looking = this.#kept.verify({ ...options, onProgress })
-      for await (const item of ticking(looking, TICK_MS, progress)) {
+      for await (const item of withTicks(looking, TICK_MS, progress)) {
         if ('is' in item) {
           yield item
           continue
@@ -137,7 +137,7 @@ export class Upkeep {
         unpinned,
       })
       let staying: Amount | undefined
-      for await (const step of ticking(
+      for await (const step of withTicks(
         this.#carryOut(planning, unpinned, tags, gone, signal),
         TICK_MS,
         progress,

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Reach } from './address.ts'
 import { type Challenge, chooseChallenge } from './challenge.ts'
@@ -63,7 +64,7 @@ export class Access {
   /** What the host asked for last: later requests bring it at once. */
   #challenge: Challenge | undefined
   readonly #identities = new Identities()
-  readonly #refused = new Map<string, { until: number; failure: Failure }>()
+  readonly #refused = new BoundedMap<string, Failure>(REFUSALS_KEPT, { ageMs: REFUSED_MS })
 
   constructor(options: AccessOptions) {
     this.#options = options
@@ -206,19 +207,13 @@ export class Access {
   }
 
   #refuse(credential: Credential | undefined, name: string, failure: Failure): Failure {
-    const key = `${fingerprint(credential)} ${name}`
-    this.#refused.delete(key)
-    this.#refused.set(key, { until: performance.now() + REFUSED_MS, failure })
-    const oldest = this.#refused.keys().next()
-    if (this.#refused.size > REFUSALS_KEPT && oldest.done !== true) this.#refused.delete(oldest.value)
+    this.#refused.set(`${fingerprint(credential)} ${name}`, failure)
     return failure
   }
 
   #throwIfRefused(credential: Credential | undefined, name: string): void {
     const known = this.#refused.get(`${fingerprint(credential)} ${name}`)
-    if (known === undefined) return
-    if (known.until > performance.now()) throw known.failure
-    this.#refused.delete(`${fingerprint(credential)} ${name}`)
+    if (known !== undefined) throw known
   }
 }
 

@@ -1,3 +1,4 @@
+import type { BoundedMap } from '../lib/bounded-map.ts'
 import type { Digest } from '../oci/digest.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Intake, Want } from '../resolve/source.ts'
@@ -8,10 +9,10 @@ import type { Question } from './question.ts'
 import { failureOfStatus } from './status.ts'
 
 export const MANIFEST_LIMIT = 4 * 1024 * 1024
-const REMEMBERED = 256
+export const MOST_SEEN = 256
 
 /** Strong ETags under which content was begun, for `If-Range` when it is gone on with. */
-export type Seen = Map<Digest, string>
+export type Seen = BoundedMap<Digest, string>
 
 interface Asked {
   readonly name: string
@@ -107,6 +108,4 @@ function remember(seen: Seen, digest: Digest, etag: string | undefined): void {
   // Weak ones do not promise the same bytes, and cannot be used here (RFC 9110, 13.1.5).
   if (etag === undefined || !/^"[\x21\x23-\x7e]{0,256}"$/.test(etag)) return
   seen.set(digest, etag)
-  const oldest = seen.keys().next()
-  if (seen.size > REMEMBERED && oldest.done !== true) seen.delete(oldest.value)
 }

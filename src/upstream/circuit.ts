@@ -1,3 +1,4 @@
+import { backoffMs } from '../lib/backoff.ts'
 import { Failure } from '../resolve/failure.ts'
 
 const FAILURES_TO_OPEN = 5
@@ -92,8 +93,8 @@ export class Circuit {
     if (wasOpen && !probing) return
     this.#failures += 1
     if (!wasOpen && this.#failures < FAILURES_TO_OPEN) return
-    const rest = FIRST_REST_MS * 2 ** this.#rests * (1 + this.#random() * 0.25)
     this.#rests += 1
+    const rest = backoffMs(this.#rests, { firstMs: FIRST_REST_MS, jitter: 0.25, random: this.#random })
     this.#reason = reason
     this.#openUntil = this.#now() + Math.min(rest, LONGEST_REST_MS)
     if (!wasOpen) this.#onChange(true, reason)

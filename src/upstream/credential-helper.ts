@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import * as v from 'valibot'
+import { onAbort } from '../lib/abort.ts'
 import { Failure } from '../resolve/failure.ts'
 import { type Credential, credentialOf } from './credential.ts'
 
@@ -32,8 +33,7 @@ export async function askHelper(
       reject(fail(why))
     }
     const timer = setTimeout(() => end(`gave no answer within ${deadlineMs} ms`), deadlineMs)
-    const leave = (): void => end('was not waited for')
-    signal.addEventListener('abort', leave, { once: true })
+    const stop = onAbort(signal, () => end('was not waited for'))
     const chunks: Buffer[] = []
     let length = 0
     child.stdout.on('data', (chunk: Buffer) => {
@@ -45,7 +45,7 @@ export async function askHelper(
     child.on('close', (code) => resolve({ output: Buffer.concat(chunks).toString(), code }))
     child.on('exit', () => {
       clearTimeout(timer)
-      signal.removeEventListener('abort', leave)
+      stop()
     })
     child.on('error', () => clearTimeout(timer))
     // It may end without reading what it is asked.

@@ -1,8 +1,8 @@
+import { unlessAborted } from '../lib/abort.ts'
 import type { Credential } from './credential.ts'
 import { askHelper } from './credential-helper.ts'
 import { type DockerConfig, findInDockerConfig, parseDockerConfig } from './docker-config.ts'
 import type { Upstream } from './options.ts'
-import { unlessAborted } from './wait.ts'
 import { WatchedFile } from './watched-file.ts'
 
 /** A helper is a process: its answer is kept for a while, unless upstream refuses it. */

@@ -1,13 +1,13 @@
+import { errorCode } from '../lib/error-code.ts'
 import { Failure, UNLISTED } from '../resolve/failure.ts'
 import { AddressRefused } from './address.ts'
 import type { Exchange } from './exchange.ts'
 
-function codeOf(error: unknown): string {
+function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error'
-  if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0])
-  const { code } = error as { code?: unknown }
+  if (error instanceof AggregateError && error.errors.length > 0) return wordsOf(error.errors[0])
   // Messages of system errors carry addresses, not secrets, but the code is what can be looked up.
-  return typeof code === 'string' ? code : error.message
+  return errorCode(error) ?? error.message
 }
 
 /** Whatever broke an exchange, as a `Failure` of the host. Never shows more of the URL: a presigned one is a secret. */
@@ -16,7 +16,7 @@ export function failureOf(error: unknown, url: URL): Failure {
   const source = url.host
   const why = isAddressRefused(error)
     ? 'refused, its address is a private one (see allowPrivateTargets)'
-    : codeOf(error)
+    : wordsOf(error)
   return new Failure('unavailable', `${source}: ${why}`, { source, cause: error })
 }
 

@@ -1,9 +1,10 @@
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { publish } from '../observe/events.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { Intake, Source, Want } from '../resolve/source.ts'
 import { Access } from './access.ts'
 import { type Lookup, type Reach, reachFrom } from './address.ts'
-import { bringFrom, type Seen } from './bring.ts'
+import { bringFrom, MOST_SEEN, type Seen } from './bring.ts'
 import { Circuit, type CircuitState } from './circuit.ts'
 import type { Commons, TokenWish } from './commons.ts'
 import { Credentials } from './credentials.ts'
@@ -36,7 +37,7 @@ export class UpstreamHost implements Source {
   readonly #base: URL
   readonly #access: Access
   readonly #circuit: Circuit
-  readonly #seen: Seen = new Map()
+  readonly #seen: Seen = new BoundedMap(MOST_SEEN)
   #reach: { readonly value: Promise<Reach>; readonly until: number } | undefined
   readonly #limits: Limits
   #lastError: HostState['lastError']

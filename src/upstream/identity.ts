@@ -1,5 +1,6 @@
 import { type BinaryLike, createHash, type ScryptOptions, scrypt } from 'node:crypto'
 import { promisify } from 'node:util'
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { type Credential, fingerprint } from './credential.ts'
 
 const SALT = 'leat credential 1'
@@ -13,7 +14,7 @@ const hardened = promisify<BinaryLike, BinaryLike, number, ScryptOptions, Buffer
  * from it costs as much for each guess as a password's hash should.
  */
 export class Identities {
-  readonly #kept = new Map<string, Promise<Buffer>>()
+  readonly #kept = new BoundedMap<string, Promise<Buffer>>(KEPT)
 
   /** Of this credential, in this matter. */
   async of(credential: Credential | undefined, matter: readonly unknown[]): Promise<string> {
@@ -30,7 +31,6 @@ export class Identities {
     const secret = credential.kind === 'basic' ? credential.password : credential.token
     const text = JSON.stringify([credential.kind, credential.username, secret])
     const made = hardened(text, SALT, 32, COST)
-    if (this.#kept.size >= KEPT) this.#kept.clear()
     this.#kept.set(key, made)
     return made
   }

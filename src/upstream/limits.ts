@@ -1,3 +1,4 @@
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { publish } from '../observe/events.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Commons } from './commons.ts'
@@ -31,9 +32,9 @@ export class Limits {
   readonly #host: string
   readonly #commons: Commons | undefined
   readonly #now: () => number
-  readonly #closedUntil = new Map<string, number>()
-  readonly #silences = new Map<string, Silence>()
-  readonly #asked = new Map<string, Account>()
+  readonly #closedUntil = new BoundedMap<string, number>(KEPT)
+  readonly #silences = new BoundedMap<string, Silence>(KEPT)
+  readonly #asked = new BoundedMap<string, Account>(KEPT)
   #quota: (Quota & { readonly at: number }) | undefined
 
   constructor(options: { host: string; commons: Commons | undefined; now?: () => number }) {
@@ -48,7 +49,7 @@ export class Limits {
 
   /** Throws a `Failure` while upstream is not to be asked for this. */
   check(account: Account): void {
-    put(this.#asked, account.identity, account)
+    this.#asked.set(account.identity, account)
     const now = this.#now()
     const own = (this.#closedUntil.get(account.identity) ?? now) - now
     if (own > 0) throw this.#busy(own, 'has asked for a rest')
@@ -68,7 +69,7 @@ export class Limits {
       closedMs = asked <= SHORT_MS ? 0 : Math.min(asked, LONGEST_MS)
     }
     if (closedMs > 0) {
-      put(this.#closedUntil, identity, now + closedMs)
+      this.#closedUntil.set(identity, now + closedMs)
       publish('upstream.limited', { host: this.#host, kind, forMs: closedMs, isHearsay: false })
     }
     if (closedMs > 0 || quota !== undefined) {
@@ -94,7 +95,7 @@ export class Limits {
     const since = isNew ? now : before.since
     const until = Math.min(now + heard.closedMs, since + LONGEST_MS)
     if (until <= now) return 0
-    put(this.#silences, identity, { since, until })
+    this.#silences.set(identity, { since, until })
     if (isNew) {
       publish('upstream.limited', { host: this.#host, kind, forMs: until - now, isHearsay: true })
     }
@@ -110,12 +111,4 @@ export class Limits {
     const message = `${this.#host} ${why}: it is asked again in ${Math.ceil(ms / 1000)} s`
     return new Failure('busy', message, { source: this.#host, retryAfterMs: Math.ceil(ms) })
   }
-}
-
-/** The oldest is forgotten. */
-function put<Value>(map: Map<string, Value>, key: string, value: Value): void {
-  map.delete(key)
-  map.set(key, value)
-  const [oldest] = map.keys()
-  if (map.size > KEPT && oldest !== undefined) map.delete(oldest)
 }

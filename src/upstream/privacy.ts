@@ -1,3 +1,4 @@
+import { SharedWork } from '../lib/shared-work.ts'
 import { type DockerConfig, findInDockerConfig, parseDockerConfig } from './docker-config.ts'
 import { nameAtHosts, type Upstream } from './options.ts'
 import { WatchedFile } from './watched-file.ts'
@@ -9,7 +10,7 @@ import { WatchedFile } from './watched-file.ts'
 export class Privacy {
   readonly #files = new Map<string, WatchedFile<DockerConfig>>()
   /** A list of many repositories looks into a file once. */
-  readonly #reading = new Map<string, Promise<DockerConfig | undefined>>()
+  readonly #reading = new SharedWork<DockerConfig | undefined>()
 
   async isPrivate(upstream: Upstream, name: string): Promise<boolean> {
     const { basic, dockerConfig, hosts } = upstream
@@ -24,15 +25,11 @@ export class Privacy {
 
   /** Undefined when it cannot be. */
   #read(path: string): Promise<DockerConfig | undefined> {
-    let reading = this.#reading.get(path)
-    if (reading === undefined) {
-      reading = this.#file(path)
+    const read = (): Promise<DockerConfig | undefined> =>
+      this.#file(path)
         .read()
         .catch(() => undefined)
-        .finally(() => this.#reading.delete(path))
-      this.#reading.set(path, reading)
-    }
-    return reading
+    return this.#reading.run(path, read).promise
   }
 
   #file(path: string): WatchedFile<DockerConfig> {

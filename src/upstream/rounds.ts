@@ -1,5 +1,6 @@
+import { pause } from '../lib/abort.ts'
+import { backoffMs } from '../lib/backoff.ts'
 import { Failure } from '../resolve/failure.ts'
-import { pause } from './wait.ts'
 
 const ROUNDS = 3
 /** A client waits for this: what takes longer is for its next request. */
@@ -21,7 +22,7 @@ function isWorthARound({ code, details }: Failure): boolean {
 export async function inRounds<Host, Answer>(
   hosts: readonly Host[],
   ask: (host: Host, options: { signal: AbortSignal }) => Promise<Answer>,
-  { signal: outer, backoffMs }: { signal: AbortSignal; backoffMs: number },
+  { signal: outer, backoffMs: firstMs }: { signal: AbortSignal; backoffMs: number },
 ): Promise<Answer> {
   const deadline = AbortSignal.timeout(DEADLINE_MS)
   const signal = AbortSignal.any([outer, deadline])
@@ -45,7 +46,7 @@ export async function inRounds<Host, Answer>(
     const spent = performance.now() - started
     if (hopeful.length === 0 || round === ROUNDS || spent > BUDGET_MS) throw worst
     const asked = Math.max(...hopeful.map(({ details }) => details.retryAfterMs ?? 0))
-    const backoff = backoffMs * 2 ** (round - 1) * (1 + Math.random())
-    await pause(Math.max(asked, backoff), { signal })
+    const ownMs = backoffMs(round, { firstMs, jitter: 1 })
+    await pause(Math.max(asked, ownMs), { signal })
   }
 }

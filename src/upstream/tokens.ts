@@ -1,3 +1,7 @@
+import { pause, unlessAborted } from '../lib/abort.ts'
+import { backoffMs } from '../lib/backoff.ts'
+import { BoundedMap } from '../lib/bounded-map.ts'
+import { SharedWork } from '../lib/shared-work.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Reach } from './address.ts'
 import { basicHeader, type Credential, fingerprint } from './credential.ts'
@@ -6,7 +10,6 @@ import { tooLate } from './exchange-failure.ts'
 import { readWhole } from './gather.ts'
 import { failureOfStatus } from './status.ts'
 import { parseToken, refreshForm, type Token, tokenUrl } from './token.ts'
-import { pause, unlessAborted } from './wait.ts'
 
 const TRIES = 3
 const ANSWER_LIMIT = 256 * 1024
@@ -47,9 +50,9 @@ export class Tokens {
   readonly #deadlineMs: number
   readonly #backoffMs: number
   readonly #stopping: AbortSignal
-  readonly #kept = new Map<string, Kept>()
-  readonly #underWay = new Map<string, Promise<Kept>>()
-  readonly #borrowing = new Map<string, Promise<Kept>>()
+  readonly #kept = new BoundedMap<string, Kept>(KEPT)
+  readonly #fetching = new SharedWork<Kept>()
+  readonly #borrowing = new SharedWork<Kept>()
 
   constructor(options: {
     exchange: Exchange
@@ -79,7 +82,7 @@ export class Tokens {
     const request =
       borrow === undefined || not !== undefined
         ? this.#own(key, grant)
-        : once(this.#borrowing, key, () => this.#borrow(key, grant, borrow))
+        : this.#borrowing.run(key, () => this.#borrow(key, grant, borrow)).promise
     const { token, isOwn } = await unlessAborted(request, signal)
     return { token, fresh: isOwn, isOwn }
   }
@@ -99,7 +102,7 @@ export class Tokens {
   }
 
   #own(key: string, grant: Grant): Promise<Kept> {
-    return once(this.#underWay, key, () => this.#fetch(key, grant))
+    return this.#fetching.run(key, () => this.#fetch(key, grant)).promise
   }
 
   async #borrow(key: string, grant: Grant, borrow: Borrow): Promise<Kept> {
@@ -127,7 +130,7 @@ export class Tokens {
               cause: error,
             })
           }
-          await pause(this.#backoffMs * 2 ** (tried - 1) * (1 + Math.random()), { signal })
+          await pause(backoffMs(tried, { firstMs: this.#backoffMs, jitter: 1 }), { signal })
         }
       }
     } catch (error) {
@@ -141,10 +144,7 @@ export class Tokens {
     const expiresAt = performance.now() + lifetimeMs
     // Refreshed early, so that none expires between here and upstream.
     const kept = { token, refreshAt: expiresAt - Math.min(lifetimeMs / 4, 30_000), expiresAt, isOwn }
-    this.#kept.delete(key)
     this.#kept.set(key, kept)
-    const oldest = this.#kept.keys().next()
-    if (this.#kept.size > KEPT && oldest.done !== true) this.#kept.delete(oldest.value)
     return kept
   }
 
@@ -187,17 +187,4 @@ export class Tokens {
     if (token === undefined) throw new Failure('unavailable', `${source} sent no token`, { source })
     return token
   }
-}
-
-/** Whoever asks while it is under way gets the same. */
-function once<Result>(
-  underWay: Map<string, Promise<Result>>,
-  key: string,
-  work: () => Promise<Result>,
-): Promise<Result> {
-  const joined = underWay.get(key)
-  if (joined !== undefined) return joined
-  const begun = work().finally(() => underWay.delete(key))
-  underWay.set(key, begun)
-  return begun
 }

@@ -1,12 +1,12 @@
 import type { SecureContext } from 'node:tls'
 import { Agent, type Dispatcher, EnvHttpProxyAgent, errors, request as send } from 'undici'
+import { unlessAborted } from '../lib/abort.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Intake } from '../resolve/source.ts'
 import { type Lookup, lookupWithin, type Reach } from './address.ts'
 import { type Exchange, type Reply, type ReplyBody, ReplyHeaders, type Request } from './exchange.ts'
 import { failureOf, tooLate, tooLong } from './exchange-failure.ts'
 import type { Proxies } from './options.ts'
-import { unlessAborted } from './wait.ts'
 
 const CONNECTIONS_EACH = 16
 const KEEP_ALIVE_MS = 30_000

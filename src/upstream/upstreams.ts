@@ -1,3 +1,4 @@
+import { BoundedMap } from '../lib/bounded-map.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
 import { Failure } from '../resolve/failure.ts'
@@ -64,7 +65,7 @@ class RegistryUpstreams implements Upstreams {
   readonly #transports = new Map<string, Transport>()
   readonly #privacy = new Privacy()
   readonly #configured = new Map<string, Known>()
-  readonly #passing = new Map<string, Known>()
+  readonly #passing = new BoundedMap<string, Known>(PASSING)
 
   constructor(options: UpstreamOptions, commons: Commons | undefined) {
     this.#options = options
@@ -167,10 +168,7 @@ class RegistryUpstreams implements Upstreams {
       known = this.#make(describe(this.#options, namespace))
     }
     // The one that was not asked for longest is forgotten.
-    this.#passing.delete(namespace)
     this.#passing.set(namespace, known)
-    const oldest = this.#passing.keys().next()
-    if (this.#passing.size > PASSING && oldest.done !== true) this.#passing.delete(oldest.value)
     return known.hosts
   }
 

@@ -1,4 +1,5 @@
 import { readFile, stat } from 'node:fs/promises'
+import { errorCode } from '../lib/error-code.ts'
 import { Failure } from '../resolve/failure.ts'
 
 const LIMIT = 1024 * 1024
@@ -25,7 +26,7 @@ export class WatchedFile<Value> {
       return this.#known.value
     } catch (error) {
       if (error instanceof Failure) throw error
-      const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
+      const code = errorCode(error) ?? 'unknown error'
       throw new Failure('unavailable', `${this.#path} cannot be read: ${code}`, { cause: error })
     }
   }

@@ -1,15 +1,13 @@
 import { once } from 'node:events'
 import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
+import { DirectReader } from '../lib/direct-reader.ts'
 import type { Intake } from '../resolve/source.ts'
 import { type Lookup, lookupWithin, type Reach } from './address.ts'
 import { BadHead, endOfHead, parseHead, type WireHead } from './wire-head.ts'
 
 const HEAD_LIMIT = 64 * 1024
 const MOST_INTERIM = 8
-/** More than one TLS read can hold back after a pause. */
-const HELD_LIMIT = 1024 * 1024
-const NOTHING = Buffer.alloc(0)
 
 class WireEnded extends Error {
   constructor(why: string) {
@@ -34,26 +32,24 @@ interface Pouring {
 }
 
 /**
- * One HTTP/1.1 connection whose body bytes are read by the kernel straight into the intake's memory (`onread`): no stream
- * buffers, no copies. Requests on it follow one another.
- *
- * Three traps: Node asks for the next buffer after every callback, also after one that paused, and takes an empty one
- * as the end of memory (ENOBUFS). Whatever it is given may be filled to the brim, so that memory of the intake is only
- * given out for bytes that the body still has. And a TLS socket hands over what it has decrypted already even when the
- * callback has paused it: while paused only memory of our own is given out, and what comes is held.
+ * One HTTP/1.1 connection whose body bytes are read by the kernel straight into the intake's memory: see `DirectReader`.
+ * Requests on it follow one another.
  */
 export class WireConnection {
   readonly #socket: Socket
-  /** Heads, the bytes around them, and everything that no intake is to see. Never given out empty. */
-  readonly #scratch = Buffer.allocUnsafeSlow(HEAD_LIMIT + 1024)
+  /** What has come of the body before the intake would have it, with the head or while paused, is held there. */
+  readonly #reader = new DirectReader({
+    isBlocked: () => this.#isBlocked,
+    room: () => this.#room(),
+    filled: (length) => this.#filled(length),
+    take: (bytes) => this.#take(bytes),
+    tooMuch: () => new WireEnded('more bytes than were asked for'),
+  })
   #state: 'idle' | 'head' | 'between' | 'body' | 'dead' = 'idle'
-  /** How much of a head is in `#scratch`. */
+  /** The beginning of a head that has not come in one piece. */
+  #head: Buffer | undefined
   #headLength = 0
   #interim = 0
-  /** The intake's memory, when the next read goes there. */
-  #direct = false
-  /** Body bytes that came before the intake would have them: with the head, or while paused. */
-  #held: Buffer = NOTHING
   #paused = false
   #remaining = 0
   #pouring: Pouring | undefined
@@ -71,7 +67,7 @@ export class WireConnection {
       host: hostname,
       port: url.port === '' ? (tls ? 443 : 80) : Number(url.port),
       lookup: lookupWithin(target.reach, target.lookup),
-      onread: { buffer: () => this.#nextBuffer(), callback: (length: number) => this.#onBytes(length) },
+      onread: { buffer: () => this.#reader.room(), callback: (length: number) => this.#onBytes(length) },
     }
     this.#socket = tls
       ? connectTls({
@@ -152,100 +148,108 @@ export class WireConnection {
       this.#state = 'body'
       this.#reject = reject
       this.#pouring = { intake, skip, done }
-      this.#pump()
+      if (this.#remaining === 0) this.#bodyOver()
+      this.#goOn()
     })
   }
 
   /** Passes over a body that has come already; otherwise the connection is of no more use. */
   dismiss(): void {
-    if (this.#state !== 'between' || this.#held.length < this.#remaining) {
+    if (this.#state !== 'between' || this.#reader.heldBytes < this.#remaining) {
       this.destroy()
       return
     }
     this.#state = 'body'
-    if (this.#held.length > this.#remaining) this.#keepsAlive = false
-    this.#held = NOTHING
+    if (this.#reader.heldBytes > this.#remaining) this.#keepsAlive = false
+    this.#reader.forgetHeld()
     this.#bodyOver()
   }
 
-  #nextBuffer(): Uint8Array {
-    this.#direct = false
-    if (this.#state === 'head') return this.#scratch.subarray(this.#headLength)
+  get #isBlocked(): boolean {
+    return this.#state === 'between' || this.#state === 'dead' || this.#paused
+  }
+
+  /** As much as the body still has. */
+  #room(): Uint8Array | number {
     const pouring = this.#pouring
-    if (pouring === undefined || this.#paused || pouring.skip > 0 || this.#remaining === 0)
-      return this.#scratch
-    this.#direct = true
-    const memory = pouring.intake.buffer()
-    return memory.length <= this.#remaining ? memory : memory.subarray(0, this.#remaining)
+    if (pouring === undefined || pouring.skip > 0 || this.#remaining === 0) return Number.POSITIVE_INFINITY
+    try {
+      const memory = pouring.intake.buffer()
+      return memory.length <= this.#remaining ? memory : memory.subarray(0, this.#remaining)
+    } catch (error) {
+      this.#die(error)
+      return Number.POSITIVE_INFINITY
+    }
   }
 
   /** False: read no more until the socket is resumed. */
   #onBytes(length: number): boolean {
     this.#heard = true
-    if (this.#state === 'head') return this.#onHeadBytes(length)
-    if (this.#state === 'between') {
-      this.#hold(this.#scratch.subarray(0, length))
-      return false
-    }
-    if (this.#state === 'body') {
-      try {
-        if (this.#direct) this.#filled(length)
-        else this.#absorb(this.#scratch.subarray(0, length))
-      } catch (error) {
-        this.#die(error)
-      }
-      return !this.#paused
-    }
+    this.#attempt(() => this.#reader.filled(length))
+    return !this.#isBlocked
+  }
+
+  #take(bytes: Buffer): number {
+    if (this.#state === 'head') return this.#takeHead(bytes)
+    if (this.#state === 'body') return this.#takeBody(bytes)
     // Nobody has asked for anything: bytes after the end of a body, or before a request.
     this.destroy()
-    return false
+    return bytes.length
   }
 
-  #onHeadBytes(length: number): boolean {
+  #takeHead(bytes: Buffer): number {
     const before = this.#headLength
-    this.#headLength += length
-    let start = 0
-    try {
-      for (;;) {
-        const bytes = this.#scratch.subarray(start, this.#headLength)
-        const end = endOfHead(bytes, start === 0 ? before : 0)
-        if (end < 0 || end > HEAD_LIMIT) {
-          if (bytes.length > HEAD_LIMIT || end > HEAD_LIMIT) throw new BadHead('too long')
-          if (start > 0) this.#scratch.copyWithin(0, start, this.#headLength)
-          this.#headLength -= start
-          return true
-        }
-        const head = parseHead(bytes.subarray(0, end))
-        if (head.status >= 200) {
-          this.#onWholeHead(head, bytes.subarray(end))
-          return false
-        }
-        this.#interim += 1
-        if (head.status === 101 || this.#interim > MOST_INTERIM)
-          throw new BadHead('an interim answer too many')
-        start += end
-      }
-    } catch (error) {
-      this.#die(error)
-      return false
+    const text = before === 0 ? bytes : this.#joined(bytes)
+    const end = endOfHead(text, before)
+    if (end > HEAD_LIMIT || (end < 0 && text.length > HEAD_LIMIT)) throw new BadHead('too long')
+    if (end < 0) {
+      if (before === 0) this.#joined(bytes)
+      return bytes.length
     }
+    this.#headLength = 0
+    this.#head = undefined
+    this.#onHeadEnd(parseHead(text.subarray(0, end)))
+    return end - before
   }
 
-  #onWholeHead(head: WireHead, rest: Buffer): void {
+  /** With what has come of the head before, in memory of its own; of both no more than what is certainly too long. */
+  #joined(bytes: Buffer): Buffer {
+    this.#head ??= Buffer.allocUnsafeSlow(HEAD_LIMIT + 1)
+    this.#headLength += bytes.copy(this.#head, this.#headLength)
+    return this.#head.subarray(0, this.#headLength)
+  }
+
+  #onHeadEnd(head: WireHead): void {
+    if (head.status < 200) {
+      this.#interim += 1
+      if (head.status === 101 || this.#interim > MOST_INTERIM) throw new BadHead('an interim answer too many')
+      return
+    }
     this.#state = 'between'
     this.#keepsAlive = head.keepsAlive
     this.#remaining = head.length === 'elsewise' ? 0 : head.length
-    this.#hold(rest)
     const resolve = this.#onHead
     this.#onHead = undefined
     this.#reject = undefined
     resolve?.(head)
   }
 
-  /** Keeps a copy: the scratch memory is given out again at once. */
-  #hold(bytes: Buffer): void {
-    this.#held = Buffer.concat([this.#held, bytes])
-    if (this.#held.length > HELD_LIMIT) this.#die(new WireEnded('more bytes than were asked for'))
+  /** Bytes in memory of the reader: copied to the intake as far as it takes them now. */
+  #takeBody(bytes: Buffer): number {
+    const pouring = this.#pouring
+    if (pouring === undefined) return bytes.length
+    const skipped = Math.min(pouring.skip, bytes.length, this.#remaining)
+    if (skipped > 0) {
+      pouring.skip -= skipped
+      this.#remaining -= skipped
+      if (this.#remaining === 0) this.#bodyOver()
+      return skipped
+    }
+    const memory = pouring.intake.buffer()
+    const length = Math.min(memory.length, bytes.length, this.#remaining)
+    memory.set(bytes.subarray(0, length))
+    this.#filled(length)
+    return length
   }
 
   #filled(length: number): void {
@@ -257,53 +261,29 @@ export class WireConnection {
     else if (!more) this.#pause(pouring)
   }
 
-  /** Bytes in memory of our own: copied to the intake as far as it takes them now. */
-  #absorb(bytes: Buffer): void {
-    const pouring = this.#pouring
-    if (pouring === undefined) return
-    const skipped = Math.min(pouring.skip, bytes.length, this.#remaining)
-    pouring.skip -= skipped
-    this.#remaining -= skipped
-    let rest = bytes.subarray(skipped)
-    while (rest.length > 0 && this.#remaining > 0 && !this.#paused) {
-      const memory = pouring.intake.buffer()
-      const length = Math.min(memory.length, rest.length, this.#remaining)
-      memory.set(rest.subarray(0, length))
-      rest = rest.subarray(length)
-      this.#remaining -= length
-      const more = pouring.intake.filled(length)
-      if (!more && this.#remaining > 0) this.#pause(pouring)
-    }
-    if (this.#remaining > 0) {
-      if (rest.length > 0) this.#hold(rest)
-      return
-    }
-    // Bytes after the end: the body is whole, but what follows cannot be trusted.
-    if (rest.length > 0) this.#keepsAlive = false
-    this.#bodyOver()
-  }
-
   #pause(pouring: Pouring): void {
     this.#paused = true
     pouring.intake.drained().then(
       () => {
         this.#paused = false
-        if (this.#pouring === pouring) this.#pump()
+        if (this.#pouring === pouring) this.#goOn()
       },
       (error: unknown) => this.#die(error),
     )
   }
 
-  /** Goes on after a pause: first what was held, then the socket. */
-  #pump(): void {
+  /** After a pause: first what was held, then the socket. */
+  #goOn(): void {
+    this.#attempt(() => this.#reader.goOn())
+    if (this.#state === 'body' && !this.#paused) this.#socket.resume()
+  }
+
+  #attempt(step: () => void): void {
     try {
-      const held = this.#held
-      this.#held = NOTHING
-      this.#absorb(held)
+      step()
     } catch (error) {
       this.#die(error)
     }
-    if (this.#state === 'body' && !this.#paused) this.#socket.resume()
   }
 
   #bodyOver(): void {

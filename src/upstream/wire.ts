@@ -1,4 +1,6 @@
 import type { SecureContext } from 'node:tls'
+import { onAbort } from '../lib/abort.ts'
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { Failure } from '../resolve/failure.ts'
 import type { Intake } from '../resolve/source.ts'
 import type { Lookup } from './address.ts'
@@ -45,7 +47,7 @@ export class Wire {
   readonly #idle = new Map<string, Idle[]>()
   readonly #busy = new Set<WireConnection>()
   /** Origins that do not declare the length of what they send. */
-  readonly #undeclared = new Set<string>()
+  readonly #undeclared = new BoundedMap<string, true>(REMEMBERED_ORIGINS)
   #idleCount = 0
   #closed = false
 
@@ -61,8 +63,7 @@ export class Wire {
     const good = head.status === 200 || head.status === 206
     if (good && head.length === 'elsewise') {
       connection.destroy()
-      if (this.#undeclared.size >= REMEMBERED_ORIGINS) this.#undeclared.clear()
-      this.#undeclared.add(url.origin)
+      this.#undeclared.set(url.origin, true)
       return this.#options.otherwise(request)
     }
     const body = new WireBody(connection, head, request, () => this.#release(key, connection))
@@ -117,8 +118,7 @@ export class Wire {
   async #answer(connection: WireConnection, text: string, request: Request): Promise<WireHead> {
     const { headerMs } = this.#options
     const timer = setTimeout(() => connection.abort(tooLate(request.url, 'no answer', headerMs)), headerMs)
-    const leave = (): void => connection.abort(request.signal.reason)
-    request.signal.addEventListener('abort', leave, { once: true })
+    const stop = onAbort(request.signal, () => connection.abort(request.signal.reason))
     try {
       return await connection.ask(text)
     } catch (error) {
@@ -126,7 +126,7 @@ export class Wire {
       throw error
     } finally {
       clearTimeout(timer)
-      request.signal.removeEventListener('abort', leave)
+      stop()
     }
   }
 
@@ -184,8 +184,7 @@ class WireBody implements ReplyBody {
   async pour(intake: Intake, { skip, limit }: { skip: number; limit: number }): Promise<void> {
     const { signal, url } = this.#request
     this.#used = true
-    const leave = (): void => this.#connection.abort(signal.reason)
-    signal.addEventListener('abort', leave, { once: true })
+    const stop = onAbort(signal, () => this.#connection.abort(signal.reason))
     try {
       signal.throwIfAborted()
       if (this.length !== undefined && this.length - skip > limit) throw tooLong(url, limit)
@@ -196,7 +195,7 @@ class WireBody implements ReplyBody {
       if (signal.aborted) throw signal.reason
       throw failureOf(error, url)
     } finally {
-      signal.removeEventListener('abort', leave)
+      stop()
     }
   }
 

@@ -1,5 +1,6 @@
-import { setTimeout as pause } from 'node:timers/promises'
-import { Slots } from '../lib/slots.ts'
+import { pause } from '../lib/abort.ts'
+import { backoffMs } from '../lib/backoff.ts'
+import { Semaphore } from '../lib/semaphore.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { ManifestAnswer } from '../resolve/answer.ts'
@@ -13,6 +14,7 @@ const BLOBS = 6
 const MANIFESTS = 8
 /** How often, and how long at most, is waited for who asks to come back later. */
 const TURNS = 4
+const FIRST_PAUSE_MS = 2000
 const LONGEST_PAUSE_MS = 30_000
 const LET_GO = 'it was let go of as soon as it was here'
 
@@ -26,8 +28,8 @@ interface Options {
  */
 export class Fetching {
   readonly #place: Place
-  readonly #blobs = new Slots(BLOBS)
-  readonly #manifests = new Slots(MANIFESTS)
+  readonly #blobs = new Semaphore(BLOBS)
+  readonly #manifests = new Semaphore(MANIFESTS)
 
   constructor(place: Place) {
     this.#place = place
@@ -108,9 +110,9 @@ async function patiently<Result>(work: () => Promise<Result>, signal: AbortSigna
       return await work()
     } catch (error) {
       if (turn === TURNS || !(error instanceof Failure) || error.code !== 'busy') throw error
-      const ms = error.details.retryAfterMs ?? 1000 * 2 ** turn
+      const ms = error.details.retryAfterMs ?? backoffMs(turn, { firstMs: FIRST_PAUSE_MS })
       if (ms > LONGEST_PAUSE_MS) throw error
-      await pause(ms * (1 + Math.random() / 4), undefined, { signal })
+      await pause(ms * (1 + Math.random() / 4), { signal })
     }
   }
 }

@@ -1,3 +1,6 @@
+import { onAbort } from '../lib/abort.ts'
+import { backoffMs } from '../lib/backoff.ts'
+import { Deferred } from '../lib/deferred.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Fetching } from './fetching.ts'
@@ -111,22 +114,18 @@ export class Keeper {
     const ttlMs = this.#place.tagTtlMs(this.#order.reference.repository)
     const { oftenMs, seldomMs, firstRetryMs } = this.#rhythm
     const usualMs = Math.min(Math.max(ttlMs, oftenMs), seldomMs)
-    const retryMs = Math.min(firstRetryMs * 2 ** Math.min(this.#failures - 1, 10), seldomMs)
+    const retryMs = backoffMs(this.#failures, { firstMs: firstRetryMs, mostMs: seldomMs })
     return (this.#failures > 0 ? retryMs : usualMs) * (1 + Math.random() / 5)
   }
 
-  #pause(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', end)
-        this.#wake = undefined
-        resolve()
-      }
-      const timer = setTimeout(end, ms)
-      signal.addEventListener('abort', end, { once: true })
-      this.#wake = end
-      if (signal.aborted) end()
-    })
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = new Deferred<void>()
+    this.#wake = resolve
+    const timer = setTimeout(resolve, ms)
+    const stop = onAbort(signal, resolve)
+    await promise
+    clearTimeout(timer)
+    stop()
+    this.#wake = undefined
   }
 }

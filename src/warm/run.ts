@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events'
-import { asDone } from '../lib/slots.ts'
+import { asDone } from '../lib/as-done.ts'
+import { withTicks } from '../lib/with-ticks.ts'
 import { publish } from '../observe/events.ts'
 import type { WarmedImage, WarmLine, WarmProgress } from '../observe/warm-report.ts'
-import { ticking } from '../upkeep/ticking.ts'
 import type { Fetching } from './fetching.ts'
 import { countMissing, WarmingImage } from './image.ts'
 import type { Order } from './order.ts'
@@ -54,7 +54,7 @@ export class Run {
     // As many as an image has parts.
     setMaxListeners(0, either)
     const images = asDone(this.#orders, IMAGES_AT_ONCE, (order) => this.#track(this.#warm(order, either)))
-    const steps = ticking(images, TICK_MS, () => this.#progress())
+    const steps = withTicks(images, TICK_MS, () => this.#progress())
     const whole: Ended[] = []
     let failed = 0
     try {

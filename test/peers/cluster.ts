@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { RateLimiter } from '../../src/lib/rate-limiter.ts'
 import { allowedBy } from '../../src/oci/allow.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Repository } from '../../src/oci/repository.ts'
@@ -10,7 +11,6 @@ import { type Member, type MemberId, PEER_PROTOCOL } from '../../src/peers/membe
 import type { Membership } from '../../src/peers/membership.ts'
 import { type Patience, PeerNetwork } from '../../src/peers/network.ts'
 import { Ranks } from '../../src/peers/owner.ts'
-import { Pace } from '../../src/peers/pace.ts'
 import { PeerCommons } from '../../src/peers/peer-commons.ts'
 import { PeerRegistry } from '../../src/peers/peer-registry.ts'
 import { Pieces } from '../../src/peers/pieces.ts'
@@ -245,8 +245,8 @@ export class Node {
       listen: { host: '127.0.0.1', port: 0 },
       patience: { ...PATIENT, ...options.patience },
       traffic: {
-        upload: new Pace(options.uploadBytesPerSecond),
-        download: new Pace(undefined),
+        upload: new RateLimiter(options.uploadBytesPerSecond),
+        download: new RateLimiter(undefined),
         pieces: new Pieces(16 * 1024 * 1024),
         stallMs: 10_000,
         lingerMs: 1000,

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { RateLimiter } from '../../src/lib/rate-limiter.ts'
 import { messageFrame, overFrame, putBytesHead } from '../../src/peers/frames.ts'
 import { Inbound } from '../../src/peers/inbound.ts'
-import { Pace } from '../../src/peers/pace.ts'
 import { MemoryIntake } from '../support/memory-intake.ts'
 
 const { signal } = new AbortController()
@@ -29,7 +29,7 @@ function fed(intake?: MemoryIntake): Fed {
   const lab: Fed = {
     inbound: new Inbound({
       who: 'peer',
-      pace: new Pace(undefined),
+      pace: new RateLimiter(undefined),
       resume: () => resume(),
       broke: (reason) => {
         lab.broken = reason

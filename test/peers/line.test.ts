@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { RateLimiter } from '../../src/lib/rate-limiter.ts'
 import type { Line } from '../../src/peers/line.ts'
-import { Pace } from '../../src/peers/pace.ts'
 import { Pieces } from '../../src/peers/pieces.ts'
 import { Failure } from '../../src/resolve/failure.ts'
 import { MemoryIntake } from '../support/memory-intake.ts'
@@ -266,7 +266,7 @@ test('all transfers together keep to the caps, in both directions', async (t) =>
   const rate = 4_000_000
   const bytes = randomBytes(600_000)
   for (const direction of ['upload', 'download'] as const) {
-    const capped = { [direction]: new Pace(rate) }
+    const capped = { [direction]: new RateLimiter(rate) }
     const { ask } = await peerLab(t, {
       ...(direction === 'upload' ? { traffic: capped } : { asking: capped }),
       onExchange: sending(new GrowingContent(bytes)),

@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { connect, type TLSSocket } from 'node:tls'
+import { RateLimiter } from '../../src/lib/rate-limiter.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Partner, Traffic } from '../../src/peers/connection.ts'
 import { idOfKey, type PeerCredentials } from '../../src/peers/credentials.ts'
@@ -10,7 +11,6 @@ import { Dialer, type DialLimits } from '../../src/peers/dial.ts'
 import { Door, type DoorLimits } from '../../src/peers/door.ts'
 import type { Line } from '../../src/peers/line.ts'
 import { type Member, PEER_PROTOCOL } from '../../src/peers/member.ts'
-import { Pace } from '../../src/peers/pace.ts'
 import { Pieces } from '../../src/peers/pieces.ts'
 import type { Content } from '../../src/resolve/content.ts'
 import type { Failure, FailureCode } from '../../src/resolve/failure.ts'
@@ -28,8 +28,8 @@ export function issue(authority: Authority): PeerCredentials {
 
 export function traffic(given: Partial<Traffic> = {}): Traffic {
   return {
-    upload: new Pace(undefined),
-    download: new Pace(undefined),
+    upload: new RateLimiter(undefined),
+    download: new RateLimiter(undefined),
     pieces: new Pieces(4 * 1024 * 1024),
     stallMs: PATIENCE_MS,
     lingerMs: PATIENCE_MS,

@@ -1,3 +1,5 @@
+import { onAbort } from '../lib/abort.ts'
+
 /** What was not used in this time is not saved up for later. */
 const MOST_SAVED_MS = 100
 const LARGEST_QUANTUM = 256 * 1024
@@ -26,10 +28,10 @@ interface Turn {
 }
 
 /**
- * Keeps all transfers of this node in one direction together to so many bytes per second; undefined: as fast as it goes.
- * Whoever asks first is served first. A transfer asks for one quantum after the other, and so they take turns.
+ * Keeps all who ask it together to so many bytes per second; undefined: as fast as it goes. Whoever asks first is served
+ * first. A transfer asks for one quantum after the other, and so they take turns.
  */
-export class Pace {
+export class RateLimiter {
   /** How much to ask for at a time, at most. */
   readonly quantum: number
   readonly #bytesPerMs: number | undefined
@@ -59,17 +61,16 @@ export class Pace {
     }
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason)
-      const leave = (): void => {
-        this.#waiting.delete(turn)
-        if (this.#waiting.size === 0) this.#stop()
-        reject(signal.reason)
-      }
       const begin = (): void => {
-        signal.removeEventListener('abort', leave)
+        stop()
         resolve()
       }
       const turn: Turn = { bytes, begin }
-      signal.addEventListener('abort', leave, { once: true })
+      const stop = onAbort(signal, () => {
+        this.#waiting.delete(turn)
+        if (this.#waiting.size === 0) this.#stop()
+        reject(signal.reason)
+      })
       this.#waiting.add(turn)
       this.#serve()
     })

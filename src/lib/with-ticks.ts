@@ -2,7 +2,7 @@
  * What `items` gives, and between it, when it lets wait for so long, what `tick` tells: whoever listens should see that
  * it goes on, and not take it for dead.
  */
-export async function* ticking<Item, Tick>(
+export async function* withTicks<Item, Tick>(
   items: AsyncIterable<Item>,
   everyMs: number,
   tick: () => Tick,

@@ -1,5 +1,5 @@
 /** Work that is done at once when it is called for, but not more often than every so many milliseconds. */
-export class Paced {
+export class Throttle {
   readonly #work: () => void
   readonly #everyMs: number
   #doneAt = Number.NEGATIVE_INFINITY

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
+import { test } from 'node:test'
+import { DirectReader } from '../../src/lib/direct-reader.ts'
+
+const HELD_LIMIT = 1024 * 1024
+
+/** Takes bytes as text, and gives memory for as many as it is told belong there. */
+class Listener {
+  readonly reader: DirectReader
+  isBlocked = false
+  /** How many of the next bytes are to go to memory of its own. */
+  wanted = 0
+  /** At most so many others are to be read at a time. */
+  most = Number.POSITIVE_INFINITY
+  /** It takes at most so many in one step. */
+  step = Number.POSITIVE_INFINITY
+  taken = ''
+  direct = ''
+  readonly #memory = Buffer.alloc(16)
+
+  constructor() {
+    this.reader = new DirectReader({
+      isBlocked: () => this.isBlocked,
+      room: () => (this.wanted === 0 ? this.most : this.#memory.subarray(0, this.wanted)),
+      filled: (length) => {
+        this.wanted -= length
+        this.direct += this.#memory.toString('latin1', 0, length)
+      },
+      take: (bytes) => {
+        const length = Math.min(bytes.length, this.step)
+        this.taken += bytes.toString('latin1', 0, length)
+        return length
+      },
+      tooMuch: () => new Error('too much'),
+    })
+  }
+
+  /** As a socket does. */
+  read(text: string): void {
+    const room = this.reader.room()
+    const bytes = Buffer.from(text, 'latin1')
+    assert.ok(room.length >= bytes.length)
+    room.set(bytes)
+    this.reader.filled(bytes.length)
+  }
+}
+
+test('bytes go where they belong, and all others to memory of the reader', () => {
+  const listener = new Listener()
+  listener.read('head')
+  listener.wanted = 4
+  listener.read('bo')
+  listener.read('dy')
+  listener.read('tail')
+  assert.deepEqual([listener.taken, listener.direct], ['headtail', 'body'])
+})
+
+test('no more is read at a time than is asked for, and the room is never empty', () => {
+  const listener = new Listener()
+  listener.wanted = 3
+  assert.equal(listener.reader.room().length, 3)
+  listener.wanted = 0
+  listener.most = 5
+  assert.equal(listener.reader.room().length, 5)
+  listener.most = Number.POSITIVE_INFINITY
+  assert.ok(listener.reader.room().length > 5)
+  listener.isBlocked = true
+  listener.wanted = 3
+  assert.ok(listener.reader.room().length > 5, 'while it is blocked none of its memory is given out')
+})
+
+test('what comes while it is blocked is held, and comes first when it goes on', () => {
+  const listener = new Listener()
+  listener.isBlocked = true
+  listener.wanted = 4
+  listener.read('one ')
+  // The same memory is used again.
+  listener.read('two ')
+  assert.deepEqual([listener.taken, listener.reader.heldBytes], ['', 8])
+  listener.isBlocked = false
+  listener.wanted = 0
+  listener.reader.goOn()
+  listener.read('three')
+  assert.deepEqual([listener.taken, listener.reader.heldBytes], ['one two three', 0])
+})
+
+test('it takes step by step, until it is blocked', () => {
+  const listener = new Listener()
+  const { reader } = listener
+  listener.step = 2
+  reader.hear(Buffer.from('abcde'))
+  assert.equal(listener.taken, 'abcde')
+  const once = new DirectReader({
+    isBlocked: () => listener.isBlocked,
+    room: () => 1,
+    filled: () => {},
+    take: () => {
+      listener.isBlocked = true
+      return 2
+    },
+    tooMuch: () => new Error('too much'),
+  })
+  once.hear(Buffer.from('abcde'))
+  assert.equal(once.heldBytes, 3)
+  once.forgetHeld()
+  assert.equal(once.heldBytes, 0)
+})
+
+test('no more is held than a socket may hold back', () => {
+  const listener = new Listener()
+  listener.isBlocked = true
+  listener.reader.hear(Buffer.alloc(HELD_LIMIT))
+  assert.throws(() => listener.reader.hear(Buffer.alloc(1)), /too much/)
+})
+
+test('a socket reads with it, whatever pieces the bytes come in', async (t) => {
+  const bytes = 'x'.repeat(40) + 'y'.repeat(200_000)
+  const server = createServer((socket) => void socket.end(bytes)).listen(0, '127.0.0.1')
+  t.after(() => server.close())
+  await once(server, 'listening')
+  const listener = new Listener()
+  listener.wanted = 10
+  const { port } = server.address() as { port: number }
+  const socket = connect({
+    host: '127.0.0.1',
+    port,
+    onread: {
+      buffer: () => listener.reader.room(),
+      callback: (length: number) => {
+        listener.reader.filled(length)
+        return true
+      },
+    },
+  })
+  await once(socket, 'close')
+  assert.equal(listener.direct, 'x'.repeat(10))
+  assert.ok(listener.taken === bytes.slice(10))
+})
