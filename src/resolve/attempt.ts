@@ -112,7 +112,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
   } finally {
     over = true
     clearTimeout(unanswered)
-    stall.rest()
+    stall.end()
     options.onWaiting(false)
   }
   publish('flight.attempted', {
@@ -134,6 +134,7 @@ class Stall {
   #bytes = 0
   readonly #controller = new AbortController()
   #timer: NodeJS.Timeout | undefined
+  #isOver = false
   failure: Failure | undefined
 
   constructor(ms: number, leastBytes: number, source: string) {
@@ -153,6 +154,7 @@ class Stall {
 
   /** Something moved: from now on again, `ms` may pass. */
   watch(): void {
+    if (this.#isOver) return
     this.#bytes = 0
     if (this.#timer !== undefined) {
       this.#timer.refresh()
@@ -168,6 +170,12 @@ class Stall {
   rest(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
+  }
+
+  /** Also when its source, that has not heard of the end yet, says more: a timer would keep the process running. */
+  end(): void {
+    this.#isOver = true
+    this.rest()
   }
 
   giveUp(failure: Failure): void {

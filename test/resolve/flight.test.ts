@@ -463,3 +463,26 @@ describe('a flight', () => {
     await flights.stop()
   })
 })
+
+describe('a source whose attempt is over', () => {
+  it('keeps no timer running when it goes on', async () => {
+    const bytes = randomBytes(200_000)
+    let goOn = (): void => {}
+    const source = new ScriptedSource('slow', [
+      async ({ intake, signal }) => {
+        intake.expect({ size: bytes.length, mediaType: undefined })
+        await pour(intake, bytes, 100_000)
+        goOn = () => intake.expect({ size: bytes.length, mediaType: undefined })
+        await aborted(signal)
+      },
+    ])
+    const { flights } = setUp([source])
+    const { flight } = flights.join(wantOf(bytes))
+    await until(() => flight.position === 100_000)
+    await flights.stop()
+    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+    const before = timers()
+    goOn()
+    assert.equal(timers(), before)
+  })
+})
