@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
-import { readArguments } from './commands/arguments.ts'
-import { CommandError, type Terminal } from './commands/command.ts'
-import { SettingsError } from './config/shape.ts'
+import { readArguments } from './cli/arguments.ts'
+import { CommandError, type Terminal } from './cli/context/command.ts'
+import { SettingsError } from './config/values/shape.ts'
 
 /** The only file that touches the process: its arguments, streams, signals and exit code. */
 

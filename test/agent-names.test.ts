@@ -12,7 +12,7 @@ import {
   type ImageAdded,
   sha256,
   startFaultyUpstream,
-} from './support/faulty-upstream.ts'
+} from '../testkit/registries/faulty-upstream.ts'
 
 /** A digest that one repository has, asked for under the name of another. */
 

@@ -8,11 +8,11 @@ import { after, afterEach, before, describe, it, type TestContext } from 'node:t
 import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
 import { type Events, subscribe } from '../src/observe/events.ts'
 import type { Digest } from '../src/oci/digest.ts'
+import { afterwards } from '../testkit/afterwards.ts'
+import { Clock } from '../testkit/clock.ts'
+import { type FaultyUpstream, sha256, startFaultyUpstream } from '../testkit/registries/faulty-upstream.ts'
+import { underWay } from '../testkit/under-way.ts'
 import { folder, smallDisk } from './store/folder.ts'
-import { afterwards } from './support/afterwards.ts'
-import { Clock } from './support/clock.ts'
-import { type FaultyUpstream, sha256, startFaultyUpstream } from './support/faulty-upstream.ts'
-import { underWay } from './support/under-way.ts'
 
 /** One agent with less room than it is asked for, between real sockets and real files. */
 

@@ -1,79 +1,118 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join, posix, sep } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, posix, sep } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-/** What the adapters (the disk, upstream, peers) are to know of `resolve`: the interfaces that they fulfil. */
-const INTERFACES = [
-  'answer',
-  'blob-store',
-  'catalog',
-  'content',
-  'failure',
-  'holdings',
-  'registry',
-  'source',
-].map((name) => `resolve/${name}.ts`)
 const EVENTS = 'observe/events.ts'
-/** Tools that know nothing of the rooms, which every one of them may use. */
-const TOOLS = 'lib'
+const TEXT = 'observe/text.ts'
 
 /**
- * Each room of src and the rooms, or single files of them, that it may import besides its own. What is not listed may
- * not be imported: a new room, or a new direction, is a decision to be made here and told in ARCHITECTURE.md.
+ * Each room of src, and the rooms, folders or files that it may import besides its own. What is not listed may not be
+ * imported: a new room, or a new direction, is a decision to be made here and told in ARCHITECTURE.md.
  */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
-  'main.ts': ['commands', 'config'],
+  'main.ts': ['cli', 'config'],
   'index.ts': ['agent.ts'],
-  commands: [
+  'agent.ts': [
+    'registry-api',
+    'admin-api',
+    'fetch',
+    'store',
+    'upstream',
+    'peers',
+    'observe',
+    'oci',
+    'ports',
+    'upkeep',
+    'warm',
+  ],
+  cli: [
     'agent.ts',
     'config',
-    'oci',
-    'observe',
-    'resolve',
-    'store',
-    'runtimes',
-    'upkeep',
     'doctor',
-    'peers/bootstrap.ts',
-  ],
-  'agent.ts': ['http', 'resolve', 'store', 'upstream', 'peers', 'observe', 'oci', 'upkeep', 'warm'],
-  config: ['oci'],
-  // Besides events: the shapes of the admin API's answers, which the CLI reads too.
-  http: ['resolve', 'oci', EVENTS, 'observe/report.ts', 'observe/upkeep-report.ts', 'observe/warm-report.ts'],
-  resolve: ['oci', EVENTS],
-  store: ['oci', EVENTS, ...INTERFACES],
-  upstream: ['oci', EVENTS, ...INTERFACES],
-  // Agents tell each other how warming goes in the words in which the admin API does.
-  peers: ['oci', EVENTS, 'observe/warm-report.ts', ...INTERFACES],
-  runtimes: ['oci'],
-  observe: ['oci', ...INTERFACES],
-  upkeep: ['observe', 'oci'],
-  // Looks at what each of them has to do with, through what they export for it.
-  doctor: [
-    'runtimes',
-    'observe/report.ts',
-    'observe/words.ts',
-    'upstream/examine.ts',
-    'upstream/options.ts',
-    'peers/join.ts',
-    'peers/knock.ts',
-    'peers/ping.ts',
-    'resolve/failure.ts',
-  ],
-  warm: [
+    'lib',
+    'observe',
     'oci',
-    EVENTS,
-    'observe/warm-report.ts',
-    'observe/words.ts',
-    'upkeep/refusal.ts',
-    'resolve/manifest-body.ts',
-    ...INTERFACES,
+    'peers/dht/bootstrap.ts',
+    'ports/failure.ts',
+    'runtimes',
+    'schemas',
+    'store',
+    'upkeep',
   ],
-  oci: [],
-  [TOOLS]: [],
+  // Each check looks at one part of a node, through what that part exports for it.
+  doctor: [
+    'lib',
+    'runtimes',
+    'schemas/report.ts',
+    TEXT,
+    'upstream/examine.ts',
+    'upstream/options',
+    'peers/join.ts',
+    'peers/probe.ts',
+    'peers/dht/ping.ts',
+    'ports/failure.ts',
+  ],
+  'registry-api': ['lib', 'oci', 'ports', EVENTS, 'schemas/report.ts'],
+  'admin-api': ['lib', 'schemas'],
+  warm: [
+    'lib',
+    'oci',
+    'ports',
+    EVENTS,
+    TEXT,
+    'schemas/warm-report.ts',
+    'upkeep/refusal.ts',
+    'fetch/manifests',
+  ],
+  upkeep: ['lib', 'observe', 'oci', 'schemas'],
+  fetch: ['lib', 'oci', 'ports', EVENTS],
+  store: ['lib', 'oci', 'ports', EVENTS],
+  upstream: ['lib', 'oci', 'ports', EVENTS],
+  // Agents report the progress of warming to each other as the admin API does to its clients.
+  peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/warm-report.ts'],
+  observe: ['lib', 'oci', 'ports/failure.ts', 'schemas'],
+  runtimes: ['lib', 'oci'],
+  config: ['lib', 'oci'],
+  ports: ['oci'],
+  schemas: [],
+  oci: ['lib'],
+  lib: [],
 }
+
+/** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
+const FOLDERS: Readonly<Record<string, readonly string[]>> = {
+  cli: ['context', 'terminal', 'warm', 'commands', '.'],
+  config: ['values', '.'],
+  doctor: ['tools', 'checks', '.'],
+  fetch: ['flight', 'manifests', '.'],
+  observe: ['.', 'metrics', 'records', 'reports'],
+  lib: ['.', 'async'],
+  oci: ['.', 'names'],
+  peers: [
+    'identity',
+    'dht',
+    'membership',
+    'wire',
+    'tracker/tree',
+    'tracker/stragglers',
+    'tracker',
+    'transfer',
+    'sharing',
+    '.',
+  ],
+  'registry-api': ['connections', 'answer', 'endpoints', '.'],
+  runtimes: ['files', 'kinds', '.'],
+  store: ['files', 'index', 'space', 'writing', 'care', '.'],
+  upstream: ['options', 'headers', 'http', 'auth', 'limits', 'requests', '.'],
+  warm: ['images', '.'],
+}
+
+/** A folder with more files than this gets folders inside. */
+const MOST_FILES = 12
+/** A folder with more files than this has a README. */
+const MOST_WITHOUT_README = 8
 
 /** Packages that stand behind a seam, and the one room that knows them. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -83,12 +122,12 @@ const PACKAGES: Readonly<Record<string, string>> = {
   hyperswarm: 'peers',
   pino: 'observe',
   'smol-toml': 'runtimes',
-  yargs: 'commands',
+  yargs: 'cli',
   yaml: 'config',
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */
-const ENTRIES = ['main.ts', 'store/writer-thread.ts']
+const ENTRIES = ['main.ts', 'store/writing/writer-thread.ts']
 
 interface Import {
   readonly from: string
@@ -97,10 +136,14 @@ interface Import {
 }
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url))
-const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+const everything = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).map((file) =>
+  file.split(sep).join('/'),
+)
+const files = everything
   .filter((file) => file.endsWith('.ts'))
-  .map((file) => ({ path: file.split(sep).join('/'), text: readFileSync(join(SRC, file), 'utf8') }))
+  .map((path) => ({ path, text: readFileSync(join(SRC, path), 'utf8') }))
 const imports: readonly Import[] = files.flatMap(({ path, text }) => importsOf(path, text))
+const inside = imports.filter(({ to }) => to.endsWith('.ts'))
 
 function importsOf(from: string, text: string): Import[] {
   const named = text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^'\n]+)'/g)
@@ -116,6 +159,12 @@ function packageOf(name: string): string {
 
 function roomOf(path: string): string {
   return path.split('/')[0] ?? ''
+}
+
+/** The folder of a file inside its room, as in `FOLDERS`. */
+function folderOf(path: string): string {
+  const folder = posix.dirname(path)
+  return folder === roomOf(path) ? '.' : folder.slice(roomOf(path).length + 1)
 }
 
 function isWithin(path: string, allowed: string): boolean {
@@ -140,30 +189,90 @@ const g = await import('undici')`
   assert.ok(imports.length > files.length, 'hardly any imports were found in src')
 })
 
-test('every file is in a room that has its rules', () => {
-  const homeless = files.map(({ path }) => path).filter((path) => ROOMS[roomOf(path)] === undefined)
+test('every file is in a room and a folder that have their rules', () => {
+  const homeless = files
+    .map(({ path }) => path)
+    .filter((path) => {
+      const room = roomOf(path)
+      const folders = FOLDERS[room] ?? ['.']
+      return ROOMS[room] === undefined || !(path === room || folders.includes(folderOf(path)))
+    })
   assert.deepEqual(homeless, [])
 })
 
-test('imports point down only', () => {
-  const inside = imports.filter(({ to }) => /\.ts$/.test(to))
+test('imports of other rooms point down only', () => {
   const wrong = inside.filter(({ from, to }) => {
-    const allowed = [roomOf(from), TOOLS, ...(ROOMS[roomOf(from)] ?? [])]
+    const allowed = [roomOf(from), ...(ROOMS[roomOf(from)] ?? [])]
     return !allowed.some((one) => isWithin(to, one))
   })
   assert.deepEqual(told(wrong), [])
 })
 
-test('no direction is open that nothing goes in, nor a room that is not there', () => {
+test('imports inside a room point down only', () => {
+  const wrong = inside.filter(({ from, to }) => {
+    if (roomOf(from) !== roomOf(to)) return false
+    const order = FOLDERS[roomOf(from)] ?? ['.']
+    return order.indexOf(folderOf(to)) > order.indexOf(folderOf(from))
+  })
+  assert.deepEqual(told(wrong), [])
+})
+
+test('no files import each other in a circle, not even their types', () => {
+  const next = new Map<string, string[]>()
+  for (const { from, to } of inside) next.set(from, [...(next.get(from) ?? []), to])
+  assert.deepEqual(circlesIn(next), [])
+  assert.deepEqual(
+    circlesIn(
+      new Map([
+        ['a', ['b']],
+        ['b', ['c']],
+        ['c', ['b']],
+      ]),
+    ),
+    [['b', 'c', 'b']],
+  )
+})
+
+/** The first circle that is met from each start. */
+function circlesIn(next: ReadonlyMap<string, readonly string[]>): string[][] {
+  const done = new Set<string>()
+  const circles: string[][] = []
+  const follow = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file])
+    if (path.includes(file) || done.has(file)) return
+    for (const to of next.get(file) ?? []) follow(to, [...path, file])
+    done.add(file)
+  }
+  for (const file of next.keys()) follow(file, [])
+  return circles
+}
+
+test('no rule is left over', () => {
   const unused = Object.entries(ROOMS).flatMap(([room, allowed]) => {
     const own = imports.filter(({ from }) => roomOf(from) === room)
-    const idle = allowed.filter(
-      (one) => !INTERFACES.includes(one) && !own.some(({ to }) => isWithin(to, one)),
-    )
+    const idle = allowed.filter((one) => !own.some(({ to }) => isWithin(to, one)))
     const isThere = files.some(({ path }) => roomOf(path) === room)
     return [...(isThere ? [] : [room]), ...idle.map((one) => `${room} imports nothing of ${one}`)]
   })
-  assert.deepEqual(unused, [])
+  const empty = Object.entries(FOLDERS).flatMap(([room, folders]) =>
+    folders
+      .filter((folder) => !files.some(({ path }) => roomOf(path) === room && folderOf(path) === folder))
+      .map((folder) => `${room}/${folder} has no files`),
+  )
+  assert.deepEqual([...unused, ...empty], [])
+})
+
+test('a folder has few files, and one with more than a handful says what it is for', () => {
+  const sizes = new Map<string, number>()
+  for (const path of everything.filter((file) => /\.\w+$/.test(file) && !file.endsWith('.md'))) {
+    sizes.set(dirname(path), (sizes.get(dirname(path)) ?? 0) + 1)
+  }
+  const wrong = [...sizes].flatMap(([folder, size]) => {
+    if (size > MOST_FILES) return [`${folder} has ${size} files`]
+    const isTold = size <= MOST_WITHOUT_README || existsSync(join(SRC, folder, 'README.md'))
+    return isTold ? [] : [`${folder} has no README.md`]
+  })
+  assert.deepEqual(wrong, [])
 })
 
 test('a package behind a seam is known to one room', () => {

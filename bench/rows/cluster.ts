@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
-import { Lab } from '../../test/cluster/lab.ts'
-import { namespacesRefused } from '../../test/cluster/namespaces.ts'
+import { Lab } from '../../testkit/lab/lab.ts'
+import { namespacesRefused } from '../../testkit/lab/namespaces.ts'
 import type { Context } from '../context.ts'
 import { owning } from '../owned.ts'
 import { findProgram } from '../program.ts'

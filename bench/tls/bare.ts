@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { issueCredentials } from '../../src/peers/certificate.ts'
-import { deriveSecret } from '../../src/peers/secret.ts'
+import { issueCredentials } from '../../src/peers/identity/certificate.ts'
+import { deriveSecret } from '../../src/peers/identity/secret.ts'
 import type { Order, Reply, Told } from './messages.ts'
 
 const WITHIN_MS = 60_000

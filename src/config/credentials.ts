@@ -1,8 +1,8 @@
 import * as v from 'valibot'
-import { parseRegistryHost } from '../oci/registry-host.ts'
-import { Secret } from './secret.ts'
-import { SettingsError } from './shape.ts'
-import { UPSTREAM_DEFAULTS, type UpstreamSettings } from './upstream.ts'
+import { parseRegistryHost } from '../oci/names/registry-host.ts'
+import { Secret } from './values/secret.ts'
+import { SettingsError } from './values/shape.ts'
+import { UPSTREAM_DEFAULTS, type UpstreamSettings } from './values/upstream.ts'
 
 export const CREDENTIALS_VARIABLE = 'UPSTREAM_CREDENTIALS'
 

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { errorCode } from '../lib/error-code.ts'
 import { addCredentials, CREDENTIALS_VARIABLE } from './credentials.ts'
 import { SERVICE_LINK, SETTINGS, type Setting, type SettingName, type Settings } from './schema.ts'
-import { type Entry, refuseUnknown, SettingsError, type Written } from './shape.ts'
+import { type Entry, refuseUnknown, SettingsError, type Written } from './values/shape.ts'
 import { readYaml } from './yaml-file.ts'
 
 /** Where settings can come from. */

@@ -1,10 +1,10 @@
-import { parseRegistryHost } from '../oci/registry-host.ts'
-import { type Address, parseAddress, parseHostName } from './address.ts'
-import { parseDuration } from './duration.ts'
-import { listOf, oneOf, type Shape, text, yesOrNo } from './shape.ts'
-import { type DiskLimit, parseDiskLimit, parseSize } from './size.ts'
-import { type UpstreamSettings, upstreams } from './upstream.ts'
-import { type WarmSettings, warm } from './warm.ts'
+import { parseRegistryHost } from '../oci/names/registry-host.ts'
+import { type Address, parseAddress, parseHostName } from './values/address.ts'
+import { parseDuration } from './values/duration.ts'
+import { listOf, oneOf, type Shape, text, yesOrNo } from './values/shape.ts'
+import { type DiskLimit, parseDiskLimit, parseSize } from './values/size.ts'
+import { type UpstreamSettings, upstreams } from './values/upstream.ts'
+import { type WarmSettings, warm } from './values/warm.ts'
 
 /** One setting: everything about it that is known anywhere. */
 export interface Setting<Value> {

@@ -1,5 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument } from 'yaml'
-import { type Entry, quote, SettingsError, type Written } from './shape.ts'
+import { type Entry, quote, SettingsError, type Written } from './values/shape.ts'
 
 /** Whose messages quote the file, and so perhaps a password that begins with a character that YAML keeps for itself. */
 const QUOTING = new Set([

@@ -1,13 +1,13 @@
 import { examineUpstreams } from '../upstream/examine.ts'
-import { type AgentSeen, judgeAgent, seeAgent } from './agent.ts'
-import { judgeClock } from './clock.ts'
-import { dataFolder, judgeData, seeFolder } from './data.ts'
+import { type AgentSeen, judgeAgent, seeAgent } from './checks/agent.ts'
+import { judgeClock } from './checks/clock.ts'
+import { dataFolder, judgeData, seeFolder } from './checks/data.ts'
+import { lookAtPeers } from './checks/peers.ts'
+import { judgeRegistry, registryAddress, seeRegistry } from './checks/registry.ts'
+import { lookAtRuntimes } from './checks/runtimes.ts'
+import { judgeUpstreams } from './checks/upstreams.ts'
 import type { Check } from './examine.ts'
-import type { Patient } from './patient.ts'
-import { lookAtPeers } from './peers.ts'
-import { judgeRegistry, registryAddress, seeRegistry } from './registry.ts'
-import { lookAtRuntimes } from './runtimes.ts'
-import { judgeUpstreams } from './upstreams.ts'
+import type { Patient } from './tools/node-settings.ts'
 
 const AGENT_MS = 4_000
 const REGISTRY_MS = 4_000

@@ -1,4 +1,4 @@
-import { type Finding, notLookedAt } from './finding.ts'
+import { type Finding, notLookedAt } from './tools/finding.ts'
 
 /** One thing that is looked at. */
 export interface Check {

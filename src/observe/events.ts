@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Digest } from '../oci/digest.ts'
-import type { Repository } from '../oci/repository.ts'
+import type { Repository } from '../oci/names/repository.ts'
 
 /**
  * Why a client of the registry API was refused, or cut off, for what it takes of this agent:

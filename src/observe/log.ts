@@ -1,8 +1,8 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
-import { type Repository, repositoryKey } from '../oci/repository.ts'
+import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import { subscribe } from './events.ts'
+import { scrub } from './redact.ts'
 import { summarizeRejections } from './rejections.ts'
-import { scrub } from './scrub.ts'
 
 export interface LogOptions {
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'

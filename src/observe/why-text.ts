@@ -1,6 +1,6 @@
-import type { HoldersReport, PeerStep } from './peer-report.ts'
-import type { PartReport, WhyReport } from './report.ts'
-import { agoText, plain, plural, sizeText, spanText } from './words.ts'
+import type { HoldersReport, PeerStep } from '../schemas/peer-report.ts'
+import type { PartReport, WhyReport } from '../schemas/report.ts'
+import { agoText, plain, plural, sizeText, spanText } from './text.ts'
 
 /** A `WhyReport` for people. */
 export function whyText(report: WhyReport, now: number): string {

@@ -1,8 +1,8 @@
 import * as v from 'valibot'
+import { jsonObject } from '../lib/json.ts'
+import { type Parsed, parsed, refused } from '../lib/parsed.ts'
 import { type Digest, parseDigest } from './digest.ts'
-import { jsonObject } from './json.ts'
 import { essence, isIndexType, isManifestType, isSchema1Type } from './media-types.ts'
-import { type Parsed, parsed, refused } from './parsed.ts'
 
 export interface Platform {
   readonly os: string

@@ -1,4 +1,4 @@
-import { type Parsed, parsed, refused } from './parsed.ts'
+import { type Parsed, parsed, refused } from '../lib/parsed.ts'
 
 /** Which part of a list is asked for; OCI distribution spec 1.1, "Listing Tags". */
 export interface PageRequest {

@@ -1,5 +1,5 @@
+import { type Parsed, parsed, refused } from '../lib/parsed.ts'
 import type { Platform } from './manifest.ts'
-import { type Parsed, parsed, refused } from './parsed.ts'
 
 const PART = /^[a-z0-9][a-z0-9_.-]{0,31}$/
 const ARCHITECTURES: Readonly<Record<string, readonly [architecture: string, variant?: string]>> = {

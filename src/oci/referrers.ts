@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import { jsonObject } from './json.ts'
-import { type Parsed, parsed, refused } from './parsed.ts'
+import { jsonObject } from '../lib/json.ts'
+import { type Parsed, parsed, refused } from '../lib/parsed.ts'
 
 // Loose all the way down: annotations and fields of later specs are passed on as they came.
 const IndexShape = v.looseObject({

@@ -1,4 +1,4 @@
-import { plain } from '../observe/words.js'
+import { plain } from '../observe/text.js'
 
 // Everything that is shown goes through here, as text: a name from outside can never become markup.
 

@@ -1,17 +1,17 @@
 import { ask } from './ask.js'
 import { byId, say } from './dom.js'
-import { showFlights } from './flights.js'
-import { showGlance } from './glance.js'
-import { showImages } from './images.js'
 import { whileSeen } from './live.js'
 import { tell } from './news.js'
-import { showPeers } from './peers.js'
-import { showPulls } from './pulls.js'
-import { showUpstreams } from './upstreams.js'
-import { hideWhy, showWhy } from './why.js'
+import { showFlights } from './sections/flights.js'
+import { showGlance } from './sections/glance.js'
+import { showImages } from './sections/images.js'
+import { showPeers } from './sections/peers.js'
+import { showPulls } from './sections/pulls.js'
+import { showUpstreams } from './sections/upstreams.js'
+import { hideWhy, showWhy } from './sections/why.js'
 
-/** @typedef {import('../observe/report.ts').StatusReport} StatusReport */
-/** @typedef {import('../observe/report.ts').PullsReport} PullsReport */
+/** @typedef {import('../schemas/report.ts').StatusReport} StatusReport */
+/** @typedef {import('../schemas/report.ts').PullsReport} PullsReport */
 
 const state = byId('state')
 const search = byId('search')

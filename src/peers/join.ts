@@ -1,13 +1,13 @@
 import { hostname, networkInterfaces } from 'node:os'
-import { RateLimiter } from '../lib/rate-limiter.ts'
-import { issueCredentials } from './certificate.ts'
-import { loadIdentity } from './identity.ts'
-import { PEER_PROTOCOL } from './member.ts'
+import { RateLimiter } from '../lib/async/rate-limiter.ts'
+import { issueCredentials } from './identity/certificate.ts'
+import { loadIdentity } from './identity/identity.ts'
+import { PEER_PROTOCOL } from './identity/member.ts'
+import { Pseudonyms } from './identity/pseudonyms.ts'
+import { readSecretFile } from './identity/secret.ts'
+import { createSwarm } from './membership/swarm.ts'
 import { type Node, PeerNetwork } from './network.ts'
-import { Pieces } from './pieces.ts'
-import { Pseudonyms } from './pseudonyms.ts'
-import { readSecretFile } from './secret.ts'
-import { createSwarm } from './swarm.ts'
+import { Pieces } from './wire/send-buffers.ts'
 
 interface Address {
   readonly host: string

@@ -1,6 +1,6 @@
-import type { Loan, LoanTerms } from './lending.ts'
 import type { PeerNetwork } from './network.ts'
-import type { Told } from './word-of-mouth.ts'
+import type { Loan, LoanTerms } from './sharing/lending.ts'
+import type { Told } from './sharing/share-rate-limits.ts'
 
 /** What this node's peers know of registries, for whoever asks those. */
 export class PeerCommons {

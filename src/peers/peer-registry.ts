@@ -1,8 +1,8 @@
 import type { Digest } from '../oci/digest.ts'
-import type { Repository } from '../oci/repository.ts'
-import { Failure } from '../resolve/failure.ts'
-import type { Registry, TagAsking, TagHead } from '../resolve/registry.ts'
-import type { Source, Want } from '../resolve/source.ts'
+import type { Repository } from '../oci/names/repository.ts'
+import { Failure } from '../ports/failure.ts'
+import type { Registry, TagAsking, TagHead } from '../ports/registry.ts'
+import type { Source, Want } from '../ports/source.ts'
 import type { PeerNetwork } from './network.ts'
 
 /** Upstream, with this node's peers asked before it: for content, and for what a tag is. */

@@ -1,7 +1,7 @@
-import type { Found } from './asking.ts'
-import { type Member, PEER_PROTOCOL } from './member.ts'
-import type { Membership } from './membership.ts'
-import { addressOf, type Roster } from './roster.ts'
+import { type Member, PEER_PROTOCOL } from './identity/member.ts'
+import type { Membership } from './membership/membership.ts'
+import { addressOf, type Roster } from './transfer/peer-stats.ts'
+import type { Found } from './transfer/who-has.ts'
 
 /** An agent of the swarm, as people are told of it. */
 export interface PlaceTold {

@@ -1,8 +1,8 @@
-import type { HostFiles } from './host-files.ts'
-import type { Kind } from './kind.ts'
-import { type Entry, hashOf, type Ledger } from './ledger.ts'
-import { type Edit, type Plan, urlOf, type Wanted } from './plan.ts'
-import { originalOf, type Present } from './present.ts'
+import type { HostFiles } from './files/host-files.ts'
+import type { Kind } from './files/kind.ts'
+import { type Entry, hashOf, type Ledger } from './files/ledger.ts'
+import { type Edit, type Plan, urlOf, type Wanted } from './files/plan.ts'
+import { originalOf, type Present } from './files/present.ts'
 
 /**
  * created, changed: written now. current: as it should be. restored: as it was before, byte for byte. removed: it was

@@ -1,13 +1,13 @@
 import { apply, backOf, type Change, changesOf, type FileState } from './changes.ts'
-import { containerd, isOwnConfig } from './containerd.ts'
-import { crio } from './crio.ts'
-import { docker } from './docker.ts'
-import { RuntimeFailure } from './failure.ts'
-import { HostFiles } from './host-files.ts'
-import type { Kind } from './kind.ts'
-import { type Entry, Ledger } from './ledger.ts'
-import { RUNTIMES, type Runtime, type Wanted } from './plan.ts'
-import { Present } from './present.ts'
+import { RuntimeFailure } from './files/failure.ts'
+import { HostFiles } from './files/host-files.ts'
+import type { Kind } from './files/kind.ts'
+import { type Entry, Ledger } from './files/ledger.ts'
+import { RUNTIMES, type Runtime, type Wanted } from './files/plan.ts'
+import { Present } from './files/present.ts'
+import { containerd, isOwnConfig } from './kinds/containerd.ts'
+import { crio } from './kinds/crio.ts'
+import { docker } from './kinds/docker.ts'
 
 const KINDS: readonly Kind[] = [containerd, crio, docker]
 const NOTHING = { todo: [], notes: [], byOthers: [] }

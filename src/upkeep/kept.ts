@@ -1,5 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
-import type { Repository } from '../oci/repository.ts'
+import type { Repository } from '../oci/names/repository.ts'
 
 /** As much of a store as it takes to keep it in order. */
 export interface Kept {

@@ -1,6 +1,6 @@
-import { findSubject } from '../observe/subject.ts'
+import { findSubject } from '../observe/reports/subject.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Repository } from '../oci/repository.ts'
+import type { Repository } from '../oci/names/repository.ts'
 import type { Kept } from './kept.ts'
 import { Refusal } from './refusal.ts'
 

@@ -1,4 +1,4 @@
-import { tagText, withReferences } from '../observe/sharing.ts'
+import { tagText, withReferences } from '../observe/reports/sharing.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Kept } from './kept.ts'
 

@@ -1,10 +1,14 @@
-import { Failure } from '../resolve/failure.ts'
-import { type Lookup, reachFrom } from './address.ts'
-import { type Challenge, chooseChallenge } from './challenge.ts'
-import { basicHeader, type Credential } from './credential.ts'
-import { Credentials } from './credentials.ts'
-import type { Reply } from './exchange.ts'
-import { sayingUnlisted } from './exchange-failure.ts'
+import { Failure } from '../ports/failure.ts'
+import { basicHeader, type Credential } from './auth/credential.ts'
+import { Credentials } from './auth/credentials.ts'
+import { checkRealm } from './auth/realm.ts'
+import { Tokens } from './auth/tokens.ts'
+import { type Challenge, chooseChallenge } from './headers/challenge.ts'
+import type { Reply } from './http/exchange.ts'
+import { sayingUnlisted } from './http/exchange-failure.ts'
+import { Transport } from './http/transport.ts'
+import { type Quota, readQuota } from './limits/quota.ts'
+import { type Lookup, reachFrom } from './options/address.ts'
 import {
   BACKOFF_MS,
   canonicalNamespace,
@@ -12,11 +16,7 @@ import {
   describe,
   type Upstream,
   type UpstreamOptions,
-} from './options.ts'
-import { type Quota, readQuota } from './quota.ts'
-import { checkRealm } from './realm.ts'
-import { Tokens } from './tokens.ts'
-import { Transport } from './transport.ts'
+} from './options/options.ts'
 
 const HUB = 'docker.io'
 /** Docker Hub tells there how many pulls are left; to ask with HEAD costs none. */

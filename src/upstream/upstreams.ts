@@ -1,12 +1,15 @@
 import { BoundedMap } from '../lib/bounded-map.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Repository } from '../oci/repository.ts'
-import { Failure } from '../resolve/failure.ts'
-import type { Registry, TagHead } from '../resolve/registry.ts'
-import type { Source, Want } from '../resolve/source.ts'
-import type { Commons, TokenWish } from './commons.ts'
-import { headAt } from './head.ts'
+import type { Repository } from '../oci/names/repository.ts'
+import { Failure } from '../ports/failure.ts'
+import type { Registry, TagHead } from '../ports/registry.ts'
+import type { Source, Want } from '../ports/source.ts'
+import { Privacy } from './auth/privacy.ts'
+import type { Token } from './auth/token.ts'
 import { type HostState, UpstreamHost } from './host.ts'
+import { Transport } from './http/transport.ts'
+import type { Commons, TokenWish } from './limits/commons.ts'
+import { inRounds } from './limits/rounds.ts'
 import {
   BACKOFF_MS,
   canonicalNamespace,
@@ -15,14 +18,11 @@ import {
   parseHost,
   type Upstream,
   type UpstreamOptions,
-} from './options.ts'
-import { Privacy } from './privacy.ts'
-import { referrersAt } from './referrers.ts'
-import { inRounds } from './rounds.ts'
-import { tagAt } from './tag.ts'
-import { tagsAt } from './tags.ts'
-import type { Token } from './token.ts'
-import { Transport } from './transport.ts'
+} from './options/options.ts'
+import { headAt } from './requests/head.ts'
+import { referrersAt } from './requests/referrers.ts'
+import { tagAt } from './requests/tag.ts'
+import { tagsAt } from './requests/tags.ts'
 
 /** How many registries without an entry are kept in mind: clients may name any. */
 const PASSING = 256

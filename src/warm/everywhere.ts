@@ -1,10 +1,10 @@
 import { setMaxListeners } from 'node:events'
-import type { WarmDone, WarmedNode, WarmLine, WarmNode } from '../observe/warm-report.ts'
-import { referenceText } from '../oci/reference.ts'
-import { Failure } from '../resolve/failure.ts'
+import { referenceText } from '../oci/names/reference.ts'
+import { Failure } from '../ports/failure.ts'
+import type { WarmDone, WarmedNode, WarmLine, WarmNode } from '../schemas/warm-report.ts'
 import { Refusal } from '../upkeep/refusal.ts'
+import type { Order } from './images/order.ts'
 import { merged } from './merged.ts'
-import type { Order } from './order.ts'
 
 /** What another node is asked for: images named with their registry, since not all nodes need have the same default. */
 export interface Wish {

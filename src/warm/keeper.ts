@@ -1,14 +1,14 @@
-import { onAbort } from '../lib/abort.ts'
-import { backoffMs } from '../lib/backoff.ts'
-import { Deferred } from '../lib/deferred.ts'
+import { onAbort } from '../lib/async/abort.ts'
+import { backoffMs } from '../lib/async/backoff.ts'
+import { Deferred } from '../lib/async/deferred.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Fetching } from './fetching.ts'
-import { countMissing, WarmingImage } from './image.ts'
-import type { Order } from './order.ts'
-import type { Place } from './place.ts'
-import { Shortfall } from './shortfall.ts'
-import { Tally } from './tally.ts'
+import type { Fetching } from './images/fetching.ts'
+import { countMissing, WarmingImage } from './images/image.ts'
+import type { Order } from './images/order.ts'
+import type { Place } from './images/place.ts'
+import { Shortfall } from './images/shortfall.ts'
+import { Tally } from './images/tally.ts'
 
 /** How often it is looked whether a tag has moved, whatever its time to live is, and tried again what has failed. */
 export interface Rhythm {

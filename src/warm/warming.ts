@@ -1,12 +1,12 @@
 import { setMaxListeners } from 'node:events'
-import type { WarmLine } from '../observe/warm-report.ts'
-import { Failure } from '../resolve/failure.ts'
+import { Failure } from '../ports/failure.ts'
+import type { WarmLine } from '../schemas/warm-report.ts'
 import { Refusal } from '../upkeep/refusal.ts'
 import { type Fleet, type Wish, warmEverywhere } from './everywhere.ts'
-import { Fetching } from './fetching.ts'
+import { Fetching } from './images/fetching.ts'
+import { type Order, parseOrder, type WarmEntry } from './images/order.ts'
+import type { Place } from './images/place.ts'
 import { Keeper } from './keeper.ts'
-import { type Order, parseOrder, type WarmEntry } from './order.ts'
-import type { Place } from './place.ts'
 import { Run } from './run.ts'
 
 export type { WarmEntry }

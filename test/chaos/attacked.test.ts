@@ -2,11 +2,16 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
-import { StatusReport } from '../../src/observe/report.ts'
-import { ask, askHttp2, type Got } from '../http/front-door.ts'
-import { type AttackedAgent, type Sample, sampleOf, startAttackedAgent } from '../support/attacked-agent.ts'
-import { Attacker } from '../support/attacks/attacker.ts'
-import { within } from '../support/deadline.ts'
+import { StatusReport } from '../../src/schemas/report.ts'
+import {
+  type AttackedAgent,
+  type Sample,
+  sampleOf,
+  startAttackedAgent,
+} from '../../testkit/attacked-agent.ts'
+import { Attacker } from '../../testkit/attacks/attacker.ts'
+import { within } from '../../testkit/deadline.ts'
+import { ask, askHttp2, type Got } from '../registry-api/front-door.ts'
 import { numberFrom } from './dice.ts'
 
 /** Every attack again and again on an agent that speaks plain HTTP and on one that speaks TLS, while others pull. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, it, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { AgentChild } from './agent-child.ts'
 import { Contents, type Item, isHit, judge, NAMESPACE } from './content.ts'
 import { Dice } from './dice.ts'

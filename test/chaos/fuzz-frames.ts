@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { type Field, fieldBlock } from '../support/hpack.ts'
+import { type Field, fieldBlock } from '../../testkit/raw-http/hpack.ts'
 import {
   continuation,
   data,
@@ -11,7 +11,7 @@ import {
   rstStream,
   settings,
   windowUpdate,
-} from '../support/http2-frames.ts'
+} from '../../testkit/raw-http/http2-frames.ts'
 import { fields, type Names, targets } from './fuzz-requests.ts'
 
 /** A frame for a stream that is named by its place: `fresh` was not used yet, `known` was, or is another's. */

@@ -1,4 +1,4 @@
-import type { FaultyUpstream } from '../support/faulty-upstream.ts'
+import type { FaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import type { Item } from './content.ts'
 import type { Dice } from './dice.ts'
 

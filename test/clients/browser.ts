@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test'
 import { type Browser, chromium, type Page } from 'playwright-core'
-import { requirePrograms } from '../support/programs.ts'
+import { requirePrograms } from '../../testkit/programs.ts'
 
 /** For whatever a browser or a page is waited for. */
 export const DEADLINE_MS = 120_000

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Image } from '../support/image.ts'
+import type { Image } from '../../testkit/registries/image.ts'
 
 /** Where users find the agent. */
 const USUAL = '127.0.0.1:5050'

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Daemon } from '../support/daemon.ts'
-import type { Image } from '../support/image.ts'
-import { run, tryRun } from '../support/programs.ts'
+import { Daemon } from '../../testkit/daemon.ts'
+import { run, tryRun } from '../../testkit/programs.ts'
+import type { Image } from '../../testkit/registries/image.ts'
 import { assertBlobsIn, type Client, deployed, type Kind, type Name, written } from './client.ts'
 
 const REGISTRY = 'registry.test'

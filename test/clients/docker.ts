@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Daemon } from '../support/daemon.ts'
-import type { Image } from '../support/image.ts'
-import { run, tryRun } from '../support/programs.ts'
+import { Daemon } from '../../testkit/daemon.ts'
+import { run, tryRun } from '../../testkit/programs.ts'
+import type { Image } from '../../testkit/registries/image.ts'
 import { assertFilesIn, type Client, deployed, type Kind, type Name, written } from './client.ts'
 
 /** Its mirrors serve docker.io and nothing else. */

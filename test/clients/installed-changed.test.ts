@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { appendFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { Image } from '../../testkit/registries/image.ts'
 import { Host } from '../runtimes/host.ts'
-import type { Image } from '../support/image.ts'
 import { assertPulledThroughAgent, type Lab, REF, runtime, startLab } from './installed-lab.ts'
 import {
   CORP,

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { afterwards } from '../../testkit/afterwards.ts'
+import { AgentProcess } from '../../testkit/agent-process.ts'
+import { requirePrograms, requireRoot, run } from '../../testkit/programs.ts'
+import { buildImage, type Image, push } from '../../testkit/registries/image.ts'
+import { UpstreamRegistry } from '../../testkit/registries/registry.ts'
 import type { Host } from '../runtimes/host.ts'
-import { afterwards } from '../support/afterwards.ts'
-import { AgentProcess } from '../support/agent-process.ts'
-import { buildImage, type Image, push } from '../support/image.ts'
-import { requirePrograms, requireRoot, run } from '../support/programs.ts'
-import { UpstreamRegistry } from '../support/registry.ts'
 
 /** What runtimes pull from that are told of the agent by `agent runtime install` and by nothing else. */
 

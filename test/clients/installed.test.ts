@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { appendFile, readFile, rm } from 'node:fs/promises'
 import { type TestContext, test } from 'node:test'
+import { run } from '../../testkit/programs.ts'
 import { pullByCri, removeByCri } from '../runtimes/cri.ts'
 import { Host } from '../runtimes/host.ts'
-import { run } from '../support/programs.ts'
 import { assertPulledThroughAgent, type Lab, REF, REGISTRY, runtime, startLab } from './installed-lab.ts'
 import {
   CORP,

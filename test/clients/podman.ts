@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Image } from '../support/image.ts'
-import { run } from '../support/programs.ts'
+import { run } from '../../testkit/programs.ts'
+import type { Image } from '../../testkit/registries/image.ts'
 import { assertFilesIn, type Client, deployed, type Kind, type Name, written } from './client.ts'
 
 const REGISTRY = 'registry.test'

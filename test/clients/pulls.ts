@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { buildImage, buildIndex, type Image, push } from '../support/image.ts'
-import type { UpstreamRegistry } from '../support/registry.ts'
+import { buildImage, buildIndex, type Image, push } from '../../testkit/registries/image.ts'
+import type { UpstreamRegistry } from '../../testkit/registries/registry.ts'
 import type { Kind } from './client.ts'
 import { startLab } from './lab.ts'
 

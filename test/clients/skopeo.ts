@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { digestOf, type Image } from '../support/image.ts'
-import { run } from '../support/programs.ts'
+import { run } from '../../testkit/programs.ts'
+import { digestOf, type Image } from '../../testkit/registries/image.ts'
 import { assertBlobsIn, type Client, type Kind, type Name, written } from './client.ts'
 
 /** Has no mirrors set up: the agent is the registry that is named, and the path says which one is meant. */

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { MAIN } from '../commands/cli.ts'
-import { run } from '../support/programs.ts'
+import { run } from '../../testkit/programs.ts'
+import { MAIN } from '../cli/cli.ts'
 
 const DEADLINE_MS = 120_000
 export const PROMPT = 'node$'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { buildImage, push } from '../support/image.ts'
+import { buildImage, push } from '../../testkit/registries/image.ts'
 import type { Kind } from './client.ts'
 import { containerd } from './containerd.ts'
 import { docker } from './docker.ts'

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, type TestContext, test } from 'node:test'
-import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
-import { requirePrograms } from '../support/programs.ts'
+import { requirePrograms } from '../../testkit/programs.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../warm/node.ts'
 import { PROMPT, Terminal } from './tmux.ts'
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { MadeImage } from '../../testkit/lab/programs/upstream-program.ts'
+import { startLab } from '../../testkit/lab/setting.ts'
 import { assertSentOnce, assertShared } from './sent-once.ts'
-import { startLab } from './setting.ts'
-import type { MadeImage } from './upstream-program.ts'
 
 const MIB = 1 << 20
 const MBIT = 1e6

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Lab } from './lab.ts'
-import type { ClusterNode } from './node.ts'
+import type { Lab } from '../../testkit/lab/lab.ts'
+import type { ClusterNode } from '../../testkit/lab/node.ts'
+import type { MadeImage } from '../../testkit/lab/programs/upstream-program.ts'
+import { startLab } from '../../testkit/lab/setting.ts'
 import { assertShared } from './sent-once.ts'
-import { startLab } from './setting.ts'
-import type { MadeImage } from './upstream-program.ts'
 
 const MIB = 1 << 20
 const MBIT = 1e6

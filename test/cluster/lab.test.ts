@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ClusterNode } from './node.ts'
-import { startLab } from './setting.ts'
+import type { ClusterNode } from '../../testkit/lab/node.ts'
+import { startLab } from '../../testkit/lab/setting.ts'
 
 const MIB = 1 << 20
 

@@ -5,12 +5,12 @@ import { readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type Hand, handAt } from './hand.ts'
-import { namesOf, sweep } from './namespaces.ts'
-import { Network, type Place, type Rate } from './network.ts'
-import { requireNamespaces } from './setting.ts'
+import { type Hand, handAt } from '../../testkit/lab/hand.ts'
+import { namesOf, sweep } from '../../testkit/lab/namespaces.ts'
+import { Network, type Place, type Rate } from '../../testkit/lab/network.ts'
+import { requireNamespaces } from '../../testkit/lab/setting.ts'
 
-const OCCUPANT = fileURLToPath(new URL('./occupant-program.js', import.meta.url))
+const OCCUPANT = fileURLToPath(new URL('../../testkit/lab/programs/occupant-program.js', import.meta.url))
 const PORT = 7000
 const MBIT = 1e6
 const MISSED_MS = 500

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import type { Lab } from './lab.ts'
-import type { Accounts } from './upstream.ts'
-import type { MadeImage } from './upstream-program.ts'
+import type { Lab } from '../../testkit/lab/lab.ts'
+import type { MadeImage } from '../../testkit/lab/programs/upstream-program.ts'
+import type { Accounts } from '../../testkit/lab/upstream.ts'
 
 /** On a machine that stands still for seconds a node that lives is taken for dead, and another asks upstream as well. */
 const ATTEMPTS = 4

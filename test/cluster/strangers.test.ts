@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Hand, handAt } from './hand.ts'
-import { ip } from './namespaces.ts'
-import type { Place } from './network.ts'
-import { PEER_PORT } from './node.ts'
-import { startLab } from './setting.ts'
+import { type Hand, handAt } from '../../testkit/lab/hand.ts'
+import { ip } from '../../testkit/lab/namespaces.ts'
+import type { Place } from '../../testkit/lab/network.ts'
+import { PEER_PORT } from '../../testkit/lab/node.ts'
+import { startLab } from '../../testkit/lab/setting.ts'
 
 const MIB = 1 << 20
 const TLS_ALERT = 0x15

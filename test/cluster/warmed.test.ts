@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as v from 'valibot'
-import { WarmLine } from '../../src/observe/warm-report.ts'
-import { MAIN } from '../commands/cli.ts'
-import { run } from '../support/programs.ts'
-import type { ClusterNode } from './node.ts'
-import { REGISTRY } from './node.ts'
+import { WarmLine } from '../../src/schemas/warm-report.ts'
+import type { ClusterNode } from '../../testkit/lab/node.ts'
+import { REGISTRY } from '../../testkit/lab/node.ts'
+import type { MadeImage } from '../../testkit/lab/programs/upstream-program.ts'
+import { startLab } from '../../testkit/lab/setting.ts'
+import { run } from '../../testkit/programs.ts'
+import { MAIN } from '../cli/cli.ts'
 import { assertSentOnce } from './sent-once.ts'
-import { startLab } from './setting.ts'
-import type { MadeImage } from './upstream-program.ts'
 
 const MIB = 1 << 20
 const MANIFEST_AT_MOST = 65_536

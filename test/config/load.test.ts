@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { inspect } from 'node:util'
 import { type Given, loadSetting, loadSettings } from '../../src/config/load.ts'
-import { SettingsError } from '../../src/config/shape.ts'
+import { SettingsError } from '../../src/config/values/shape.ts'
 
 let folder: string
 let file: string

@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { Digest } from '../../src/oci/digest.ts'
-import type { BlobStore, Incoming } from '../../src/resolve/blob-store.ts'
-import type { Content } from '../../src/resolve/content.ts'
-import { Failure } from '../../src/resolve/failure.ts'
-import type { Want } from '../../src/resolve/source.ts'
-import { digestOf, marksOf } from '../support/memory-store.ts'
+import type { BlobStore, Incoming } from '../../src/ports/blob-store.ts'
+import type { Content } from '../../src/ports/content.ts'
+import { Failure } from '../../src/ports/failure.ts'
+import type { Want } from '../../src/ports/source.ts'
+import { digestOf, marksOf } from '../../testkit/memory/memory-store.ts'
 
 const repository = { registry: 'docker.io', name: 'library/alpine' }
 const facts = {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import { readArguments } from '../../src/commands/arguments.ts'
+import { readArguments } from '../../src/cli/arguments.ts'
 import { DEPLOY, resourcesIn, workloadsOf } from './manifests.ts'
 
 const ROOT = join(DEPLOY, '..')

@@ -3,7 +3,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import * as v from 'valibot'
-import { findProgram, tryRun } from '../support/programs.ts'
+import { findProgram, tryRun } from '../../testkit/programs.ts'
 
 /** One schema for each kind of resource, as `{{ }}` of kubeconform names them. */
 const LOCATION =

@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { makeCertificates } from '../support/certificates.ts'
-import { tryRun } from '../support/programs.ts'
+import { makeCertificates } from '../../testkit/certificates.ts'
+import { tryRun } from '../../testkit/programs.ts'
 import { DEPLOY } from './manifests.ts'
 
 interface DaemonSetStatus {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readArguments } from '../../src/commands/arguments.ts'
+import { readArguments } from '../../src/cli/arguments.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import type { Settings } from '../../src/config/schema.ts'
 import { type Container, containersOf, type Resource, type Workload, workloadsOf } from './manifests.ts'

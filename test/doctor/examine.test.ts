@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { type Check, examine } from '../../src/doctor/examine.ts'
-import { ok } from '../../src/doctor/finding.ts'
+import { ok } from '../../src/doctor/tools/finding.ts'
 
 test('all are looked at at once, and told in their order', async () => {
   const order: string[] = []

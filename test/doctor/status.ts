@@ -1,4 +1,4 @@
-import type { Status } from '../../src/doctor/agent.ts'
+import type { Status } from '../../src/doctor/checks/agent.ts'
 
 /** An agent that is well. */
 export function statusOf(given: Partial<Status> = {}): Status {

@@ -1,4 +1,4 @@
-import type { Finding } from '../../src/doctor/finding.ts'
+import type { Finding } from '../../src/doctor/tools/finding.ts'
 
 /** Findings as `state: what was found`. */
 export function told(findings: readonly Finding[]): readonly string[] {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import type { StatusReport } from '../../src/observe/report.ts'
 import type {
   BlobView,
   FlightView,
@@ -9,10 +8,11 @@ import type {
   PeersView,
   ScrubView,
   TagView,
-} from '../../src/observe/view.ts'
+} from '../../src/observe/reports/view.ts'
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
-import { type Repository, repositoryKey } from '../../src/oci/repository.ts'
+import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
+import type { StatusReport } from '../../src/schemas/report.ts'
 
 export const ALPINE: Repository = { registry: 'docker.io', name: 'library/alpine' }
 

@@ -1,5 +1,5 @@
-import type { Reports } from '../../src/http/admin-answer.ts'
-import type { FlightReport, ImageReport, StatusReport, WhyReport } from '../../src/observe/report.ts'
+import type { Reports } from '../../src/admin-api/answer.ts'
+import type { FlightReport, ImageReport, StatusReport, WhyReport } from '../../src/schemas/report.ts'
 
 /** What a repository, a registry or an error of theirs could be called by who wants a browser to do something. */
 export const HOSTILE = [

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Message } from '../../src/peers/gossip-messages.ts'
-import { Hand, LATEST_LIFE, type SignedSign } from '../../src/peers/testimony.ts'
-import { accountOf, identityNamed, memberOf, type Node, Simulation } from './simulation.ts'
+import { Hand, LATEST_LIFE, type SignedSign } from '../../src/peers/identity/signed-record.ts'
+import type { Message } from '../../src/peers/membership/gossip-messages.ts'
+import { accountOf, identityNamed, memberOf, type Node, Simulation } from '../../testkit/simulation/plan.ts'
 
 const seed = Number(process.env['LEAT_SEED'] ?? 7)
 

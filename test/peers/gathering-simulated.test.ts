@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Simulation, simulate } from '../cluster/simulation/simulate.ts'
+import { type Simulation, simulate } from '../../testkit/simulation/simulate.ts'
 
 const MIB = 2 ** 20
 const LINK = 8_000_000

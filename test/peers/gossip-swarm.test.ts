@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { NOTHING } from '../../src/peers/gossip-messages.ts'
-import { loadOf } from '../../src/peers/member.ts'
-import type { Word } from '../../src/peers/tidings.ts'
-import { Simulation } from './simulation.ts'
+import { loadOf } from '../../src/peers/identity/member.ts'
+import { NOTHING } from '../../src/peers/membership/gossip-messages.ts'
+import type { Word } from '../../src/peers/membership/rate-limit-notices.ts'
+import { Simulation } from '../../testkit/simulation/plan.ts'
 
 const seed = Number(process.env['LEAT_SEED'] ?? 7)
 /** Twice as many hold to the same bounds, but take four times as long. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Excused } from '../../src/peers/excused.ts'
+import { Excused } from '../../src/peers/tracker/stragglers/excused.ts'
 import { Crowd, named, PIECE } from './support/crowd.ts'
 
 const PIECES = 2000

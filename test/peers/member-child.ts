@@ -1,7 +1,7 @@
-import { parseAddress } from '../../src/config/address.ts'
-import { identityOf } from '../../src/peers/identity.ts'
-import { deriveSecret } from '../../src/peers/secret.ts'
-import { createSwarm } from '../../src/peers/swarm.ts'
+import { parseAddress } from '../../src/config/values/address.ts'
+import { identityOf } from '../../src/peers/identity/identity.ts'
+import { deriveSecret } from '../../src/peers/identity/secret.ts'
+import { createSwarm } from '../../src/peers/membership/swarm.ts'
 
 /** A member in a process of its own, which can be killed: `SECRET BOOTSTRAP SEED`. */
 const [secret = '', bootstrap = '', seed = ''] = process.argv.slice(2)

@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Digest } from '../../src/oci/digest.ts'
-import type { Repository } from '../../src/oci/repository.ts'
-import { Failure } from '../../src/resolve/failure.ts'
-import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
+import type { Repository } from '../../src/oci/names/repository.ts'
+import { Failure } from '../../src/ports/failure.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { Cluster, type Node, REPOSITORY } from './cluster.ts'
 
 /** Digests that members have under one name, asked for under another. */

@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Digest } from '../../src/oci/digest.ts'
-import { Failure } from '../../src/resolve/failure.ts'
+import { Failure } from '../../src/ports/failure.ts'
+import { digestOf } from '../../testkit/memory/memory-store.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { dice } from '../chaos/dice.ts'
-import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
-import { digestOf } from '../support/memory-store.ts'
 import { Cluster, type Node, REPOSITORY } from './cluster.ts'
 
 const MIB = 1024 * 1024

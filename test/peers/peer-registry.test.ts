@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PeerRegistry } from '../../src/peers/peer-registry.ts'
-import { ScriptedRegistry } from '../support/scripted-registry.ts'
+import { ScriptedRegistry } from '../../testkit/registries/scripted-registry.ts'
 
 test('what is private upstream is so with peers, whatever their credentials are', async () => {
   const upstream = new ScriptedRegistry()

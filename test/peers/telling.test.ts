@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { type Events, subscribe } from '../../src/observe/events.ts'
-import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
-import { digestOf } from '../support/memory-store.ts'
+import { digestOf } from '../../testkit/memory/memory-store.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { Cluster, type Node, REPOSITORY } from './cluster.ts'
 
 const MIB = 1024 * 1024

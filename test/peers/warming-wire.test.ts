@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, it, type TestContext } from 'node:test'
-import type { WarmLine } from '../../src/observe/warm-report.ts'
-import type { Line } from '../../src/peers/line.ts'
-import type { Member, MemberId } from '../../src/peers/member.ts'
-import type { Membership } from '../../src/peers/membership.ts'
-import { Ask, parse } from '../../src/peers/messages.ts'
-import { tellWarming, type Warm, warmersOf } from '../../src/peers/warming.ts'
-import { peerLab, unending } from '../support/peer-lab.ts'
+import type { Member, MemberId } from '../../src/peers/identity/member.ts'
+import type { Membership } from '../../src/peers/membership/membership.ts'
+import { tellWarming, type Warm, warmersOf } from '../../src/peers/sharing/warming.ts'
+import type { Line } from '../../src/peers/wire/exchange.ts'
+import { Ask, parse } from '../../src/peers/wire/messages.ts'
+import type { WarmLine } from '../../src/schemas/warm-report.ts'
+import { peerLab, unending } from '../../testkit/peer-lab.ts'
 
 const WISH = { images: ['up.test/app:v1'], platforms: [], referrers: false, pin: false }
 const ASK = { ask: 'warm', images: 1, platforms: [], referrers: false, pin: false }

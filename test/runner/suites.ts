@@ -16,7 +16,7 @@ export interface Suite {
 const FAST: Suite = {
   name: 'fast',
   about: 'needs no program but Node',
-  paths: ['cluster/simulation/'],
+  paths: [],
   // Many of these tests wait for a socket or a timer.
   concurrency: 2 * availableParallelism(),
   silenceMs: 120_000,
@@ -27,7 +27,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'attacks',
     about: 'hostile clients against one agent',
-    paths: ['http/attacks-'],
+    paths: ['attacks/'],
     concurrency: Math.max(2, availableParallelism()),
     silenceMs: 180_000,
   },

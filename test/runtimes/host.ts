@@ -3,7 +3,7 @@ import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } fro
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
-import type { Wanted } from '../../src/runtimes/plan.ts'
+import type { Wanted } from '../../src/runtimes/files/plan.ts'
 
 export const URL = 'http://127.0.0.1:5050'
 

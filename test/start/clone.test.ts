@@ -10,8 +10,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { digestOf } from '../support/image.ts'
-import { leave, requirePrograms, run } from '../support/programs.ts'
+import { leave, requirePrograms, run } from '../../testkit/programs.ts'
+import { digestOf } from '../../testkit/registries/image.ts'
 import { NpmStart } from './npm-start.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { withoutSettings } from '../support/agent-process.ts'
-import { answers, Daemon, freePort } from '../support/daemon.ts'
-import { run, tryRun } from '../support/programs.ts'
+import { withoutSettings } from '../../testkit/agent-process.ts'
+import { answers, Daemon, freePort } from '../../testkit/daemon.ts'
+import { run, tryRun } from '../../testkit/programs.ts'
 import { argumentsOf, copyOf, environmentOf, readDockerfile, type Stage } from './dockerfile.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
-import { answers } from '../support/daemon.ts'
+import { answers } from '../../testkit/daemon.ts'
 
 /** `npm start` in a checkout, as in a terminal: Ctrl-C goes to npm, to its shell and to the agent. */
 export class NpmStart {

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openStore } from '../../src/store/open.ts'
+import { MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { blobStoreSuite } from '../conformance/blob-store.ts'
-import { MemoryStore } from '../support/memory-store.ts'
 
 blobStoreSuite('the store in memory', async (options) => ({
   store: new MemoryStore(options === undefined ? {} : { limitBytes: options.limitBytes }),

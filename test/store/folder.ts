@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import { openStore, type Store, type StoreOptions } from '../../src/store/open.ts'
-import { afterwards } from '../support/afterwards.ts'
+import { afterwards } from '../../testkit/afterwards.ts'
 
 /** An empty folder that is removed when the test is over. */
 export async function folder(t: TestContext, parent = tmpdir()): Promise<string> {

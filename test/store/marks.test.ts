@@ -4,10 +4,10 @@ import { truncate } from 'node:fs/promises'
 import { it } from 'node:test'
 import { Level } from 'level'
 import type { Digest } from '../../src/oci/digest.ts'
-import { Layout } from '../../src/store/layout.ts'
+import { Layout } from '../../src/store/files/layout.ts'
 import { openStore } from '../../src/store/open.ts'
+import { digestOf, marksOf } from '../../testkit/memory/memory-store.ts'
 import { feed, keep, passOn, stored, wanted, writtenTo } from '../conformance/blob-store.ts'
-import { digestOf, marksOf } from '../support/memory-store.ts'
 import { folder, opened, smallDisk } from './folder.ts'
 
 const MIB = 1024 * 1024

@@ -1,6 +1,6 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import { parseDigest } from '../../src/oci/digest.ts'
-import type { Incoming } from '../../src/resolve/blob-store.ts'
+import type { Incoming } from '../../src/ports/blob-store.ts'
 import { openStore } from '../../src/store/open.ts'
 
 /** More than the program writes before it is killed, however late that is. */

@@ -1,5 +1,5 @@
 import type { Digest } from '../../src/oci/digest.ts'
-import { type Repository, repositoryKey } from '../../src/oci/repository.ts'
+import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
 import type { Kept } from '../../src/upkeep/kept.ts'
 import { ALPINE, digestOf } from '../observe/memory-node.ts'
 

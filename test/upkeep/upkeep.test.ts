@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 import * as v from 'valibot'
-import { GcLine, PinsReport, RemovalLine, VerifyLine } from '../../src/observe/upkeep-report.ts'
+import { GcLine, PinsReport, RemovalLine, VerifyLine } from '../../src/schemas/upkeep-report.ts'
 import { Upkeep } from '../../src/upkeep/upkeep.ts'
 import { ALPINE, digestOf } from '../observe/memory-node.ts'
 import { MemoryKept } from './memory-kept.ts'

@@ -3,8 +3,8 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { startFaultyUpstream } from '../support/faulty-upstream.ts'
-import { MemoryIntake } from '../support/memory-intake.ts'
+import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
+import { startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { open } from './opened.ts'
 
 const BYTES = Buffer.alloc(10_000, 'x')

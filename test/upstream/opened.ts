@@ -1,11 +1,11 @@
 import type { TestContext } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
-import type { Repository } from '../../src/oci/repository.ts'
-import type { Source, VouchedIntake, Want } from '../../src/resolve/source.ts'
-import type { Commons } from '../../src/upstream/commons.ts'
-import type { UpstreamEntry, UpstreamOptions } from '../../src/upstream/options.ts'
+import type { Repository } from '../../src/oci/names/repository.ts'
+import type { Source, VouchedIntake, Want } from '../../src/ports/source.ts'
+import type { Commons } from '../../src/upstream/limits/commons.ts'
+import type { UpstreamEntry, UpstreamOptions } from '../../src/upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
-import { type FaultyUpstream, startFaultyUpstream } from '../support/faulty-upstream.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 
 export interface Opened {
   readonly server: FaultyUpstream

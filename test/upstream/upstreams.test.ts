@@ -5,16 +5,16 @@ import { type AddressInfo, connect } from 'node:net'
 import { test } from 'node:test'
 import { subscribe } from '../../src/observe/events.ts'
 import { parseDigest } from '../../src/oci/digest.ts'
-import { Failure } from '../../src/resolve/failure.ts'
+import { Failure } from '../../src/ports/failure.ts'
 import { createUpstreams } from '../../src/upstream/upstreams.ts'
+import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
 import {
   type Fault,
   OCI_INDEX,
   OCI_MANIFEST,
   sha256,
   startFaultyUpstream,
-} from '../support/faulty-upstream.ts'
-import { MemoryIntake } from '../support/memory-intake.ts'
+} from '../../testkit/registries/faulty-upstream.ts'
 import { open } from './opened.ts'
 
 const { signal } = new AbortController()

@@ -1,7 +1,7 @@
 import type { Digest } from '../../src/oci/digest.ts'
-import { type Repository, repositoryKey } from '../../src/oci/repository.ts'
-import type { Place } from '../../src/warm/place.ts'
-import { MemoryResolver } from '../support/memory-resolver.ts'
+import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
+import type { Place } from '../../src/warm/images/place.ts'
+import { MemoryResolver } from '../../testkit/memory/memory-resolver.ts'
 
 /** A node whose store is what its resolver has given out, without what a test has lost of it. */
 export class MemoryPlace implements Place {

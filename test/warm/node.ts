@@ -5,9 +5,9 @@ import type { TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import * as v from 'valibot'
 import { type Agent, type AgentOptions, createAgent } from '../../src/index.ts'
-import { BlobReport } from '../../src/observe/report.ts'
-import { type WarmedImage, WarmLine, type WarmRequest } from '../../src/observe/warm-report.ts'
-import type { FaultyUpstream } from '../support/faulty-upstream.ts'
+import { BlobReport } from '../../src/schemas/report.ts'
+import { type WarmedImage, WarmLine, type WarmRequest } from '../../src/schemas/warm-report.ts'
+import type { FaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 
 type Done = Extract<WarmLine, { is: 'done' }>
 

@@ -2,16 +2,16 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, afterEach, before, test } from 'node:test'
 import { subscribe } from '../../src/observe/events.ts'
-import type { WarmProgress } from '../../src/observe/warm-report.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { platformOfNode } from '../../src/oci/platform.ts'
+import type { WarmProgress } from '../../src/schemas/warm-report.ts'
 import {
   type FaultyUpstream,
   type ImageAdded,
   OCI_INDEX,
   OCI_MANIFEST,
   startFaultyUpstream,
-} from '../support/faulty-upstream.ts'
+} from '../../testkit/registries/faulty-upstream.ts'
 import { Node } from './node.ts'
 
 const KIB = 1024

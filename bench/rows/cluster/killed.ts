@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { ClusterNode } from '../../../test/cluster/node.ts'
-import type { MadeImage } from '../../../test/cluster/upstream-program.ts'
+import type { ClusterNode } from '../../../testkit/lab/node.ts'
+import type { MadeImage } from '../../../testkit/lab/programs/upstream-program.ts'
 import { median } from '../../stats.ts'
 import { about, atBest, type Cluster, mbit, runWith, UNCHECKED } from './run.ts'
 

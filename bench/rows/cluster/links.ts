@@ -1,5 +1,5 @@
-import { type Hand, handAt } from '../../../test/cluster/hand.ts'
-import { Network, type Rate } from '../../../test/cluster/network.ts'
+import { type Hand, handAt } from '../../../testkit/lab/hand.ts'
+import { Network, type Rate } from '../../../testkit/lab/network.ts'
 import type { Context } from '../../context.ts'
 import { owning } from '../../owned.ts'
 import { mbit } from './run.ts'

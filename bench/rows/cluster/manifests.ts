@@ -1,4 +1,4 @@
-import { REGISTRY } from '../../../test/cluster/node.ts'
+import { REGISTRY } from '../../../testkit/lab/node.ts'
 import { percentile } from '../../stats.ts'
 import type { Cluster } from './run.ts'
 

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
-import { run } from '../../../test/support/programs.ts'
+import { run } from '../../../testkit/programs.ts'
 import type { Context } from '../../context.ts'
 import { owning } from '../../owned.ts'
 import { findProgram } from '../../program.ts'

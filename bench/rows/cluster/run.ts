@@ -1,8 +1,8 @@
-import type { Pulled } from '../../../test/cluster/hand-program.ts'
-import type { Lab } from '../../../test/cluster/lab.ts'
-import type { Rate } from '../../../test/cluster/network.ts'
-import type { ClusterNode } from '../../../test/cluster/node.ts'
-import type { MadeImage } from '../../../test/cluster/upstream-program.ts'
+import type { Lab } from '../../../testkit/lab/lab.ts'
+import type { Rate } from '../../../testkit/lab/network.ts'
+import type { ClusterNode } from '../../../testkit/lab/node.ts'
+import type { Pulled } from '../../../testkit/lab/programs/hand-program.ts'
+import type { MadeImage } from '../../../testkit/lab/programs/upstream-program.ts'
 import type { Context } from '../../context.ts'
 import { busyBetween, processors } from './processors.ts'
 

@@ -1,5 +1,5 @@
-import type { Rate } from '../../../test/cluster/network.ts'
-import { simulate } from '../../../test/cluster/simulation/simulate.ts'
+import type { Rate } from '../../../testkit/lab/network.ts'
+import { simulate } from '../../../testkit/simulation/simulate.ts'
 import { about, atBest, type Cluster, LAYERS, mbit, type Outcome, runWith, UNCHECKED } from './run.ts'
 
 /** What one plain download takes of a link, over the bytes that it brings. */

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { linkSync, mkdirSync, readdirSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Digest, parseDigest } from '../../../src/oci/digest.ts'
-import { type Database, SEPARATOR } from '../../../src/store/database.ts'
-import { Entries, type Entry, putSeen } from '../../../src/store/entries.ts'
-import { FILE_MODE, FOLDER_MODE, type Layout, prepareLayout } from '../../../src/store/layout.ts'
-import { openDatabase } from '../../../src/store/open-database.ts'
+import { FILE_MODE, FOLDER_MODE, type Layout, prepareLayout } from '../../../src/store/files/layout.ts'
+import { type Database, SEPARATOR } from '../../../src/store/index/database.ts'
+import { Entries, type Entry, putSeen } from '../../../src/store/index/entries.ts'
+import { openDatabase } from '../../../src/store/index/open-database.ts'
 
 /** Every blob has so many bytes. */
 export const BLOB_BYTES = 32

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import type { Excused } from '../../../src/peers/excused.ts'
-import { Gathering } from '../../../src/peers/gathering.ts'
-import type { MemberId } from '../../../src/peers/member.ts'
-import type { Event, Order } from '../../../src/peers/order.ts'
+import type { MemberId } from '../../../src/peers/identity/member.ts'
+import { Gathering } from '../../../src/peers/tracker/delivery-plan.ts'
+import type { Excused } from '../../../src/peers/tracker/stragglers/excused.ts'
+import type { Event, Order } from '../../../src/peers/tracker/tree/plan-events.ts'
 
 export const PIECE = 65_536
 const TICK_MS = 250

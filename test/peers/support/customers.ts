@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { Digest } from '../../../src/oci/digest.ts'
-import { type FaultyUpstream, startFaultyUpstream } from '../../support/faulty-upstream.ts'
-import { MemoryIntake } from '../../support/memory-intake.ts'
+import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { Cluster, type Node, type NodeOptions, REPOSITORY } from '../cluster.ts'
 
 /** Members that ask the same registry, some of them with a credential. */

@@ -1,0 +1,205 @@
+import { type Agent, type AgentOptions, createAgent, type PeerOptions } from '../../agent.ts'
+import { loadSettings } from '../../config/load.ts'
+import type { Settings } from '../../config/schema.ts'
+import { type Address, formatAddress, isLoopback } from '../../config/values/address.ts'
+import { readProxies } from '../../config/values/proxies.ts'
+import type { UpstreamCredentials, UpstreamSettings } from '../../config/values/upstream.ts'
+import { whenAborted } from '../../lib/async/abort.ts'
+import { type Log, startLog } from '../../observe/log.ts'
+import { Failure } from '../../ports/failure.ts'
+import { type Command, CommandError, type Terminal } from '../context/command.ts'
+import { allSettingFlags, givenSettings } from '../context/settings.ts'
+
+type UpstreamEntry = NonNullable<NonNullable<AgentOptions['upstreams']>['entries']>[number]
+
+/** `agent serve`: runs until it is asked to end. */
+export const serve: Command = {
+  words: [],
+  flags: allSettingFlags(),
+  examples: [
+    { line: 'agent serve', what: 'serve 127.0.0.1:5050 and keep images in ./.leat' },
+    { line: 'agent serve --data /var/lib/leat --max-bytes 50GiB', what: 'as a service would' },
+    { line: 'agent serve --config leat.yaml', what: 'with upstreams of your own' },
+    { line: 'LEAT_LOG_LEVEL=debug agent serve', what: 'every flag is a variable too' },
+  ],
+  async run(given, terminal) {
+    const stopped = terminal.stopped()
+    const settings = await loadSettings(givenSettings(given, terminal))
+    const log = startLog({ level: settings.logLevel })
+    try {
+      const agent = createAgent(agentOptions(settings, terminal))
+      const starting = started(agent, settings)
+      // A start may take its time, on a slow disk or after a crash; whoever wants it to end need not wait for it.
+      await Promise.race([starting, whenAborted(stopped)])
+      if (!stopped.aborted) {
+        await announce(agent, settings, log, terminal)
+        await whenAborted(stopped)
+      }
+      log.info('stopping', { drainMs: settings.drainTimeout })
+      await agent.stop({ drainMs: settings.drainTimeout })
+      log.info('stopped')
+      return 0
+    } finally {
+      log.close()
+    }
+  },
+}
+
+export function agentOptions(
+  settings: Settings,
+  { env, version }: Pick<Terminal, 'env' | 'version'>,
+): AgentOptions {
+  const { data, listen, admin, allow, defaultNamespace, tlsCert, tlsKey, upstreams } = settings
+  const proxies = readProxies(env)
+  return {
+    data,
+    maxBytes: settings.maxBytes,
+    scrubRate: settings.scrubRate,
+    listen,
+    admin,
+    defaultNamespace,
+    warm: settings.warm,
+    version,
+    upstreams: {
+      entries: upstreams.map(upstreamEntry),
+      userAgent: `leat/${version}`,
+      ...(proxies === undefined ? {} : { proxies }),
+    },
+    ...(allow === undefined ? {} : { allow }),
+    ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
+    ...(settings.peersSecretFile === undefined
+      ? {}
+      : { peers: peerOptions(settings, settings.peersSecretFile) }),
+  }
+}
+
+function peerOptions(settings: Settings, secretFile: string): PeerOptions {
+  const { peerListen, advertise, dht, bootstrap, publicDht, zone, maxUpload, maxDownload } = settings
+  return {
+    secretFile,
+    listen: peerListen,
+    dht,
+    bootstrap,
+    publicDht,
+    ...(advertise === undefined ? {} : { advertise }),
+    ...(zone === undefined ? {} : { zone }),
+    ...(maxUpload === undefined ? {} : { maxUpload }),
+    ...(maxDownload === undefined ? {} : { maxDownload }),
+  }
+}
+
+function upstreamEntry(settings: UpstreamSettings): UpstreamEntry {
+  const { caFile, credentials, prefix, userAgent, ...rest } = settings
+  return {
+    ...rest,
+    ...(caFile === undefined ? {} : { caFile }),
+    ...(prefix === undefined ? {} : { prefix }),
+    ...(userAgent === undefined ? {} : { userAgent }),
+    ...(credentials === undefined ? {} : revealed(credentials)),
+  }
+}
+
+function revealed(credentials: UpstreamCredentials): Partial<UpstreamEntry> {
+  switch (credentials.kind) {
+    case 'password':
+      return { username: credentials.username, password: credentials.password.reveal() }
+    case 'password-file':
+      return { username: credentials.username, passwordFile: credentials.file }
+    case 'docker-config':
+      return { dockerConfig: credentials.file }
+  }
+}
+
+async function started(agent: Agent, settings: Settings): Promise<void> {
+  try {
+    await agent.start()
+  } catch (cause) {
+    throw startFailure(cause, settings)
+  }
+}
+
+/** Why it cannot start, in a sentence, where the reason lies outside of it. */
+function startFailure(cause: unknown, settings: Settings): unknown {
+  if (cause instanceof Failure) return new CommandError(cause.message, { cause })
+  if (!(cause instanceof Error)) return cause
+  const { code, port, path } = cause as NodeJS.ErrnoException & { port?: number }
+  const [flag, address] = listenerAt(port, settings)
+  const where = formatAddress(address)
+  switch (code) {
+    case 'EADDRINUSE':
+      return new CommandError(
+        `${where} is in use already, perhaps by another agent; end that one, or choose another address with ${flag}`,
+        { cause },
+      )
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return new CommandError(`${where} is not an address of this machine; choose another one with ${flag}`, {
+        cause,
+      })
+    case 'EACCES':
+    case 'EPERM':
+    case 'ENOENT':
+    case 'ENOTDIR':
+    case 'EROFS':
+    case 'ENOSPC':
+      return new CommandError(
+        path === undefined
+          ? `${where} may not be listened on by this user; choose a port above 1023 with ${flag}`
+          : `${path} cannot be used (${code}); give the agent files and a folder that its user may use`,
+        { cause },
+      )
+    default:
+      return cause
+  }
+}
+
+function listenerAt(
+  port: number | undefined,
+  { listen, admin, peerListen, peersSecretFile }: Settings,
+): readonly [flag: string, address: Address] {
+  if (port === admin.port) return ['--admin', admin]
+  if (port === peerListen.port && peersSecretFile !== undefined) return ['--peer-listen', peerListen]
+  return ['--listen', listen]
+}
+
+async function announce(agent: Agent, settings: Settings, log: Log, terminal: Terminal): Promise<void> {
+  const { registry, admin } = agent.addresses
+  const where = formatAddress(registry)
+  const tls = settings.tlsCert !== undefined
+  log.info('serving', {
+    version: terminal.version,
+    registry: where,
+    admin: admin === undefined ? undefined : formatAddress(admin),
+    tls,
+    data: settings.data,
+  })
+  if (!isLoopback(registry.host) && !tls) {
+    log.warn('the registry API is open to other machines without TLS; give --tls-cert and --tls-key', {
+      registry: where,
+    })
+  }
+  if (admin !== undefined && !isLoopback(admin.host)) {
+    log.warn('the admin address is open to other machines: they can read and drop what is cached here', {
+      admin: formatAddress(admin),
+    })
+  }
+  for (const warning of agent.warnings) log.warn(warning)
+  for (const { namespace } of settings.upstreams.filter((upstream) => upstream.acceptInvalidCerts)) {
+    log.warn('certificates of this upstream are not checked', { namespace })
+  }
+  if (terminal.isInteractive) await terminal.out(greeting(registry, tls))
+}
+
+/** How to try it, for a person who has just started it. */
+function greeting(registry: Address, tls: boolean): string {
+  const host = registry.host === '0.0.0.0' || registry.host === '::' ? '127.0.0.1' : registry.host
+  const at = formatAddress({ host, port: registry.port })
+  const image = `${at}/docker.io/library/alpine`
+  return [
+    `Leat serves images at ${tls ? 'https' : 'http'}://${at} (Ctrl-C ends it). Try it from another terminal:`,
+    `  podman pull ${tls ? '' : '--tls-verify=false '}${image}`,
+    `  docker pull ${image}`,
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,141 @@
+import { parseRegistryHost } from '../../oci/names/registry-host.ts'
+import { parseHost } from './address.ts'
+import { parseDuration } from './duration.ts'
+import { Secret } from './secret.ts'
+import { hidden, listOf, record, refuse, type Shape, text, yesOrNo } from './shape.ts'
+
+/** Who this agent is to an upstream registry. */
+export type UpstreamCredentials =
+  | { readonly kind: 'password'; readonly username: string; readonly password: Secret }
+  | { readonly kind: 'password-file'; readonly username: string; readonly file: string }
+  | { readonly kind: 'docker-config'; readonly file: string }
+
+/** How one registry is reached, where that differs from the defaults below. */
+export interface UpstreamSettings {
+  /** The registry as clients name it. */
+  readonly namespace: string
+  /** `host[:port]`, tried in order; empty: the namespace itself. */
+  readonly hosts: readonly string[]
+  readonly tls: boolean
+  readonly acceptInvalidCerts: boolean
+  readonly caFile: string | undefined
+  readonly userAgent: string | undefined
+  readonly credentials: UpstreamCredentials | undefined
+  readonly tagTtlMs: number
+  readonly staleIfErrorMs: number
+  /** Put before the repository's name upstream, without slashes at its ends. */
+  readonly prefix: string | undefined
+  /** Where its token realm and redirects may lead: also to addresses of this network. */
+  readonly allowPrivateTargets: boolean
+  /** Hosts outside the registry's own domain that may give out its tokens. */
+  readonly realms: readonly string[]
+}
+
+/** What holds for a registry without an entry, and for what an entry leaves out. */
+export const UPSTREAM_DEFAULTS = Object.freeze({
+  hosts: Object.freeze([]) as readonly string[],
+  tls: true,
+  acceptInvalidCerts: false,
+  caFile: undefined,
+  userAgent: undefined,
+  credentials: undefined,
+  tagTtlMs: 60_000,
+  staleIfErrorMs: 7 * 86_400_000,
+  prefix: undefined,
+  allowPrivateTargets: false,
+  realms: Object.freeze([]) as readonly string[],
+}) satisfies Omit<UpstreamSettings, 'namespace'>
+
+const REPOSITORY_PREFIX =
+  /^(?=.{1,200}$)[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
+
+const anyText = text((given) => given, 'a text')
+/** Goes into a request's header, where a line break would begin another one. */
+const headerText = text(
+  (given) => (/^[\x20-\x7e]{1,200}$/.test(given) ? given : undefined),
+  'printable ASCII',
+)
+const path = text((given) => (given.includes('\0') ? undefined : given), 'a path')
+const duration = text(parseDuration, 'a duration such as 60s, 1h30m or 7d')
+
+const fields = {
+  namespace: text(parseRegistryHost, 'a registry as clients name it, such as docker.io or localhost:5000'),
+  host: listOf(text(parseHost, 'host or host:port, such as registry-1.docker.io, without https://')),
+  tls: yesOrNo,
+  acceptInvalidCerts: yesOrNo,
+  caFile: path,
+  userAgent: headerText,
+  username: anyText,
+  password: hidden((given) => new Secret(given)),
+  passwordFile: path,
+  dockerConfig: path,
+  tagTtl: duration,
+  staleIfError: duration,
+  prefix: text((given) => (REPOSITORY_PREFIX.test(given) ? given : undefined), 'a path such as mirror/team'),
+  allowPrivateTargets: yesOrNo,
+  realms: listOf(text(parseHost, 'a host such as auth.example.com, without https://')),
+}
+const entry = record(fields)
+
+/** One item of `upstreams`. */
+const upstream: Shape<UpstreamSettings> = (written) => {
+  const given = entry(written)
+  if (given.namespace === undefined) {
+    return refuse(written, 'has no namespace; expected the registry that clients ask for, such as docker.io')
+  }
+  if (given.host?.length === 0)
+    return refuse(written, 'has an empty list of hosts; give one or leave host out')
+  return Object.freeze({
+    namespace: given.namespace,
+    hosts: given.host ?? UPSTREAM_DEFAULTS.hosts,
+    tls: given.tls ?? UPSTREAM_DEFAULTS.tls,
+    acceptInvalidCerts: given.acceptInvalidCerts ?? UPSTREAM_DEFAULTS.acceptInvalidCerts,
+    caFile: given.caFile,
+    userAgent: given.userAgent,
+    credentials: credentials(given, (problem) => refuse(written, problem)),
+    tagTtlMs: given.tagTtl ?? UPSTREAM_DEFAULTS.tagTtlMs,
+    staleIfErrorMs: given.staleIfError ?? UPSTREAM_DEFAULTS.staleIfErrorMs,
+    prefix: given.prefix,
+    allowPrivateTargets: given.allowPrivateTargets ?? UPSTREAM_DEFAULTS.allowPrivateTargets,
+    realms: given.realms ?? UPSTREAM_DEFAULTS.realms,
+  })
+}
+
+function credentials(
+  given: ReturnType<typeof entry>,
+  refuseEntry: (problem: string) => never,
+): UpstreamCredentials | undefined {
+  const { username, password, passwordFile, dockerConfig } = given
+  const ways = [password, passwordFile, dockerConfig].filter((way) => way !== undefined)
+  if (ways.length > 1) {
+    return refuseEntry(
+      'gives credentials in more than one way; keep one of password, passwordFile, dockerConfig',
+    )
+  }
+  if (dockerConfig !== undefined) {
+    if (username !== undefined) return refuseEntry('gives a username beside dockerConfig; keep one of them')
+    return Object.freeze({ kind: 'docker-config', file: dockerConfig })
+  }
+  if (username === undefined) {
+    return ways.length === 0 ? undefined : refuseEntry('gives a password without a username')
+  }
+  if (password !== undefined) return Object.freeze({ kind: 'password', username, password })
+  if (passwordFile !== undefined)
+    return Object.freeze({ kind: 'password-file', username, file: passwordFile })
+  return refuseEntry('gives a username without a password or passwordFile')
+}
+
+/** The `upstreams` setting: each namespace once. */
+export const upstreams: Shape<readonly UpstreamSettings[]> = (written) => {
+  if (typeof written.value === 'string') return refuse(written, 'has no value; expected a list of upstreams')
+  const found = listOf(upstream)(written)
+  const seen = new Set<string>()
+  for (const [index, { namespace }] of found.entries()) {
+    if (seen.has(namespace)) {
+      const items = written.value as readonly { place: string | undefined; name: string }[]
+      return refuse(items[index] ?? written, `is a second entry for ${namespace}; keep one`)
+    }
+    seen.add(namespace)
+  }
+  return found
+}

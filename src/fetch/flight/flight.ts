@@ -1,0 +1,598 @@
+import { pause, unlessAborted } from '../../lib/async/abort.ts'
+import { backoffMs } from '../../lib/async/backoff.ts'
+import { Deferred } from '../../lib/async/deferred.ts'
+import { publish } from '../../observe/events.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { MARK_EVERY, type Marks } from '../../oci/marks.ts'
+import type { BlobStore, Incoming } from '../../ports/blob-store.ts'
+import type { Content } from '../../ports/content.ts'
+import { Failure } from '../../ports/failure.ts'
+import { GaveWay, type Giver, type Head, type Source, type Want } from '../../ports/source.ts'
+import { type AttemptOptions, attempt } from './attempt.ts'
+import { Contradiction, corrupt, disputed, isPeer, NOBODY_VOUCHES, unbounded } from './dispute-errors.ts'
+import { asFailure, mayPass, verdict } from './pick-failure.ts'
+import { type Bringer, originText, Provenance } from './provenance.ts'
+import { Audience } from './readers.ts'
+import { released } from './tail-gate.ts'
+import { type Dispute, Trust } from './vouching.ts'
+
+export interface FlightPolicy {
+  /** Without a new byte for so long, the source is given up for the next one. */
+  readonly stallMs: number
+  /** Within this time some source must have said how large the content is. */
+  readonly headMs: number
+  /** How often in a row each source may fail without bringing `progressBytes`. */
+  readonly tries: number
+  readonly progressBytes: number
+  readonly backoffMs: number
+  /** Of what is not kept nothing is forgotten for so long: clients that want the same at once do not come in the same millisecond. */
+  readonly gatheringMs: number
+}
+
+export const DEFAULT_POLICY: FlightPolicy = {
+  stallMs: 10_000,
+  headMs: 25_000,
+  tries: 3,
+  progressBytes: 1024 * 1024,
+  backoffMs: 200,
+  gatheringMs: 250,
+}
+
+/** A reader that holds up nobody but itself is given more time. */
+const ALONE_FACTOR = 6
+/** When upstream stalls, its peers are to look for another way first, or all of them would ask upstream at once. */
+const PEERS_FACTOR = 2.5
+/** Peers may tell each other to wait, but not for so long that upstream has no time left to say how large it is. */
+const PEERS_ANSWER_FACTOR = 1.5
+/** Who sends a byte now and then is no better than one who sends nothing. */
+const PEERS_LEAST_BYTES = 65_536
+/** As much as peers may bring before the marks for it come. */
+const UNVOUCHED_BYTES = 1024 * 1024
+/** However many sources lie, the same bytes are not fetched for ever. */
+const MOST_BEGINNINGS = 4
+
+/** What the catalog is to know of a content besides its bytes; found by looking into it once it is verified. */
+export interface Description {
+  readonly mediaType: string | undefined
+  readonly references: readonly Digest[]
+  /** Those of the references that the registry need not have. */
+  readonly foreign?: readonly Digest[]
+  readonly subject: Digest | undefined
+}
+
+export interface FlightOptions {
+  readonly want: Want
+  readonly store: BlobStore
+  readonly sources: readonly Source[]
+  readonly policy: FlightPolicy
+  /** Called when all of it is here from an earlier run, so that no source is asked: throws unless it is in the repository. */
+  readonly confirm: () => Promise<void>
+  /** Looks into a verified content. */
+  readonly describe: (incoming: Incoming, mediaType: string | undefined) => Promise<Description>
+  /** The flight is over, well or not, and must not be joined any more. */
+  readonly landed: () => void
+  /** There may be more of it now, or less, or it is over. */
+  readonly changed: () => void
+}
+
+/**
+ * One transfer of one digest from outside into the store, followed by everyone who wants it. It belongs to none of
+ * them: readers come and go, sources are tried one after another, and all readers learn the same end.
+ */
+export class Flight {
+  readonly want: Want
+  readonly startedAt = Date.now()
+  readonly audience = new Audience({
+    released: () => this.released,
+    start: () => this.#incoming?.start ?? 0,
+    moved: () => this.#onReaders(),
+  })
+  /** Resolves when it is over; with why, if it has failed. */
+  readonly ended: Promise<Failure | undefined>
+  readonly #options: FlightOptions
+  readonly #controller = new AbortController()
+  #sources: readonly Source[]
+  #source: Source | undefined
+  readonly #provenance = new Provenance()
+  /** Who has brought bytes since the last beginning; `inherited` when some came from an earlier run. */
+  #contributors = new Set<Source>()
+  #inherited = false
+  #beginnings = 1
+  #incoming: Incoming | undefined
+  #stored: Content | undefined
+  #size: number | undefined
+  #claimant: Source | undefined
+  #mediaType: string | undefined
+  #verified = false
+  #landed = false
+  /** Since when the readers are what is waited for. */
+  #heldUpSince: number | undefined
+  #watch: NodeJS.Timeout | undefined
+  #gathering: NodeJS.Timeout | undefined
+  #isGathered = false
+  #describing = false
+  #deserted: Deferred<void> | undefined
+  readonly #trust = new Trust()
+  #dispute: Dispute | undefined
+  #isCutting = false
+  /** Ends the attempt under way, and only that. */
+  #attempting: AbortController | undefined
+  #marks: Marks | undefined
+  readonly #end = new Deferred<Failure | undefined>()
+
+  constructor(options: FlightOptions) {
+    this.want = options.want
+    this.#options = options
+    this.#sources = options.sources
+    this.ended = this.#end.promise
+  }
+
+  get size(): number | undefined {
+    return this.#size
+  }
+
+  get position(): number {
+    return this.#incoming?.position ?? 0
+  }
+
+  /** Who is asked now, or was last: an upstream host, a peer. */
+  get source(): Bringer | undefined {
+    return this.#provenance.last ?? this.#source
+  }
+
+  /** Who has brought most of what is here; who is asked, while nothing is. */
+  get mainKind(): Source['kind'] | undefined {
+    const end = this.#verified ? this.#size : undefined
+    return this.#provenance.mainKind(end ?? this.position)
+  }
+
+  /** How many bytes from the start may be passed on. */
+  get released(): number {
+    if (this.#verified && this.#size !== undefined) return this.#size
+    if (this.#incoming === undefined) return 0
+    return Math.min(released(this.#incoming.written, this.#size), this.#trust.limit)
+  }
+
+  /** Marks of bytes that can be relied on, from this number on. */
+  marks(first = 0): Uint8Array {
+    const end = this.#verified ? undefined : Math.floor(this.#trust.limit / MARK_EVERY)
+    return this.#marks?.since(first, end) ?? new Uint8Array()
+  }
+
+  abort(failure: Failure): void {
+    this.#controller.abort(failure)
+  }
+
+  read(target: Uint8Array, position: number): Promise<number> {
+    const from = this.#stored ?? this.#incoming
+    if (from === undefined) throw new Failure('stopping', 'The transfer is over.')
+    return from.read(target, position)
+  }
+
+  /** Carries it all out and never throws. Resolves when the content is stored, or will not be. */
+  async run(): Promise<void> {
+    const late = setTimeout(() => {
+      if (this.audience.told === undefined) this.abort(this.#tooLate())
+    }, this.#options.policy.headMs)
+    let error: Failure | undefined
+    let kept = false
+    let obstacle: Failure | undefined
+    try {
+      const incoming = await this.#begin()
+      await this.#bring(incoming)
+      const description = await this.#describe(incoming)
+      this.#release(incoming, description)
+      kept = await incoming.commit({ ...description, origin: this.#origin() })
+      if (kept) this.#stored = await this.#options.store.open(this.want.digest)
+      else await this.#passOn()
+    } catch (thrown) {
+      error = asFailure(thrown, 'the transfer')
+      if (!this.#verified) this.audience.fail(error)
+    } finally {
+      clearTimeout(late)
+      clearInterval(this.#watch)
+      clearTimeout(this.#gathering)
+      obstacle = this.#incoming?.obstacle
+      await this.#land()
+    }
+    publish('flight.ended', {
+      ...this.want,
+      size: this.#size ?? this.position,
+      ms: Date.now() - this.startedAt,
+      waiters: this.audience.joined,
+      source: this.source?.name,
+      kept,
+      obstacle: obstacle?.message,
+      error,
+    })
+    this.#end.resolve(error)
+    this.#options.changed()
+  }
+
+  /** The last reader out closes the file. */
+  async closeWhenDeserted(): Promise<void> {
+    if (!this.#landed || this.audience.readers > 0) return
+    const open = [this.#stored, this.#incoming]
+    this.#stored = undefined
+    this.#incoming = undefined
+    for (const content of open) await content?.close().catch(() => {})
+  }
+
+  /**
+   * From here on readers read what is stored, so that a slow one keeps none of the memory that other transfers need.
+   * Only what is verified and could not be opened after that stays until its last reader has left.
+   */
+  async #land(): Promise<void> {
+    if (this.#stored !== undefined || !this.#verified || this.audience.attentive === 0) {
+      const incoming = this.#incoming
+      this.#incoming = undefined
+      await incoming?.close().catch(() => {})
+    }
+    this.#landed = true
+    this.#options.landed()
+    await this.closeWhenDeserted()
+  }
+
+  async #begin(): Promise<Incoming> {
+    const { signal } = this.#controller
+    const beginning = this.#options.store.begin(this.want)
+    let incoming: Incoming
+    try {
+      incoming = await unlessAborted(beginning, signal)
+    } catch (error) {
+      void beginning.then((late) => late.close()).catch(() => {})
+      throw error
+    }
+    this.#incoming = incoming
+    this.#marks = incoming.marks
+    this.#inherited = incoming.position > 0
+    this.#provenance.takes(0, undefined)
+    // It may be that peers have brought it.
+    this.#trust.takes(0, undefined, this.#inherited && this.#sources.some(isPeer))
+    incoming.onProgress((failure) => {
+      if (failure !== undefined) return this.abort(asFailure(failure, 'the store'))
+      this.#examine(incoming)
+      this.#onReaders()
+    })
+    publish('flight.started', { ...this.want, resumedAt: incoming.position })
+    return incoming
+  }
+
+  /**
+   * What is not kept goes on only as its readers do: what all are past is forgotten, and the one that holds up the rest
+   * is sent away.
+   */
+  #onReaders(): void {
+    const incoming = this.#incoming
+    if (incoming === undefined || incoming.kept) return
+    this.#watch ??= setInterval(() => this.#sendIdleAway(incoming), this.#options.policy.stallMs / 4)
+    this.#gathering ??= setTimeout(() => {
+      this.#isGathered = true
+      this.#onReaders()
+    }, this.#options.policy.gatheringMs)
+    const { slowest } = this.audience
+    if (slowest === undefined) {
+      if (this.#verified) this.#deserted?.resolve()
+      else this.abort(new Failure('disk', 'Nobody waits any more for what cannot be kept.'))
+      return
+    }
+    if (this.#isGathered && !this.#describing) incoming.forget(Math.min(slowest, incoming.written))
+    // Nothing can be let out before the size is known, so nothing will ever be forgotten.
+    if (this.#heldUpSince !== undefined && this.#size === undefined) this.abort(unbounded(incoming.obstacle))
+  }
+
+  #sendIdleAway(incoming: Incoming): void {
+    const { audience } = this
+    if (incoming.kept || this.#heldUpSince === undefined) return
+    const { stallMs } = this.#options.policy
+    const { limit } = this.#trust
+    if (!this.#verified && limit < incoming.written && (audience.slowest ?? 0) >= limit) {
+      // It is no reader that is waited for.
+      if (Date.now() - this.#heldUpSince >= stallMs) this.#endAttempt(NOBODY_VOUCHES)
+      return
+    }
+    const patienceMs = audience.attentive > 1 ? stallMs : stallMs * ALONE_FACTOR
+    const upTo = this.#verified ? Number.POSITIVE_INFINITY : (audience.slowest ?? 0)
+    audience.dismissIdle(upTo, patienceMs, this.#heldUpSince)
+  }
+
+  /** Of what is not kept, the start may be gone, and nobody will ask. */
+  async #describe(incoming: Incoming): Promise<Description> {
+    if (incoming.start > 0) return { mediaType: this.#mediaType, references: [], subject: undefined }
+    this.#describing = true
+    try {
+      return await this.#options.describe(incoming, this.#mediaType)
+    } finally {
+      this.#describing = false
+    }
+  }
+
+  /** Not stored, but verified: until those who read it have it whole. */
+  async #passOn(): Promise<void> {
+    this.#heldUpSince = Date.now()
+    this.#deserted = new Deferred()
+    this.#onReaders()
+    await unlessAborted(this.#deserted.promise, this.#controller.signal)
+  }
+
+  #release(incoming: Incoming, description: Description): void {
+    this.#size = incoming.position
+    this.#mediaType = description.mediaType
+    this.#verified = true
+    this.audience.tell({ size: this.#size, mediaType: this.#mediaType })
+    this.audience.wake()
+    this.#options.changed()
+  }
+
+  /** Until the bytes are the ones asked for. */
+  async #bring(incoming: Incoming): Promise<void> {
+    const { digest } = this.want
+    // An earlier run may have been cut off between the last byte and the commit.
+    if (this.#inherited && (await incoming.digest()) === digest) return this.#options.confirm()
+    const failures: Failure[] = []
+    for (;;) {
+      await this.#bringAll(incoming, failures)
+      const found = await incoming.digest()
+      if (found === digest) return
+      this.#controller.signal.throwIfAborted()
+      const dispute = this.#dispute ?? this.#trust.doubt(incoming.position)
+      if (dispute !== undefined) {
+        failures.push(await this.#takeBack(incoming, dispute))
+        continue
+      }
+      const failure = this.#blame(found)
+      failures.push(failure)
+      await this.#startOver(incoming, failure)
+    }
+  }
+
+  /** Until nothing is missing: source after source, each from where the one before has stopped. */
+  async #bringAll(incoming: Incoming, failures: Failure[]): Promise<void> {
+    const { policy } = this.#options
+    const fruitless = new Map<Source, number>()
+    for (;;) {
+      const source = this.#sources[0]
+      if (source === undefined) throw verdict(`${this.want.kind} ${this.want.digest}`, failures)
+      const tried = fruitless.get(source) ?? 0
+      if (tried > 0) {
+        const ms = backoffMs(tried, { firstMs: policy.backoffMs, jitter: 1 })
+        await pause(ms, { signal: this.#controller.signal })
+      }
+      if (this.#dispute !== undefined) {
+        failures.push(await this.#takeBack(incoming, this.#dispute))
+        continue
+      }
+      if (!isPeer(source)) await this.#giveUpUnvouched(incoming)
+      if (this.#dispute !== undefined) continue
+      const before = incoming.position
+      const failure = await this.#attempt(source, incoming)
+      if (failure === undefined) return
+      this.#controller.signal.throwIfAborted()
+      const dispute = this.#dispute
+      if (dispute !== undefined) {
+        failures.push(await this.#takeBack(incoming, dispute))
+        if (incoming.position - before >= policy.progressBytes) fruitless.clear()
+        // It asks another peer now; a source that others have led astray is not to blame.
+        else if (isPeer(source)) fruitless.set(source, tried + 1)
+        if ((fruitless.get(source) ?? 0) >= policy.tries) this.#sources = this.#sources.slice(1)
+        continue
+      }
+      const hasProgressed = incoming.position - before >= policy.progressBytes
+      if (hasProgressed) fruitless.clear()
+      if (failure instanceof GaveWay) {
+        const { to } = failure
+        this.#sources = [to, ...this.#sources.filter((other) => other !== to)]
+        continue
+      }
+      failures.push(failure)
+      if (!hasProgressed) fruitless.set(source, tried + 1)
+      if (failure instanceof Contradiction || this.#isBeyond(source, failure))
+        await this.#preferOver(source, incoming, failure)
+      else {
+        const again = mayPass(failure) && (fruitless.get(source) ?? 0) < policy.tries
+        this.#sources = [...this.#sources.slice(1), ...(again ? [source] : [])]
+      }
+    }
+  }
+
+  async #attempt(source: Source, incoming: Incoming): Promise<Failure | undefined> {
+    this.#source = source
+    const before = incoming.position
+    const attempting = new AbortController()
+    this.#attempting = attempting
+    const from = (giver: Giver): void => {
+      this.#trust.takes(incoming.position, giver, isPeer(source))
+      this.#provenance.takes(incoming.position, { ...giver, kind: source.kind })
+    }
+    from({ id: source.name, name: source.name })
+    const failure = await attempt({
+      want: this.want,
+      source,
+      incoming,
+      expect: (head) => this.#expect(source, head),
+      isHearsay: () => this.#claimant !== undefined && isPeer(this.#claimant),
+      from,
+      vouch: (first, marks) => {
+        this.#trust.vouch(first, marks)
+        this.#examine(incoming)
+      },
+      ...this.#patience(source),
+      onWaiting: (isWaiting) => {
+        this.#heldUpSince = isWaiting ? Date.now() : undefined
+        this.#onReaders()
+      },
+      signal: AbortSignal.any([this.#controller.signal, attempting.signal]),
+    })
+    this.#attempting = undefined
+    if (failure === undefined || incoming.position > before) this.#contributors.add(source)
+    return failure
+  }
+
+  #patience(source: Source): Pick<AttemptOptions, 'stallMs' | 'leastBytes' | 'answerMs'> {
+    const { stallMs } = this.#options.policy
+    if (!isPeer(source)) return { stallMs, leastBytes: 1, answerMs: undefined }
+    return {
+      stallMs: stallMs * PEERS_FACTOR,
+      leastBytes: PEERS_LEAST_BYTES,
+      answerMs: stallMs * PEERS_ANSWER_FACTOR,
+    }
+  }
+
+  #expect(source: Source, head: Head): number | undefined {
+    const { size } = head
+    if (size !== undefined) {
+      if ((this.#size !== undefined && size !== this.#size) || size < this.position) {
+        throw new Contradiction(source.name, this.#size ?? this.position, size)
+      }
+      this.#size = size
+      if (this.#claimant === undefined || (isPeer(this.#claimant) && !isPeer(source))) this.#claimant = source
+      this.#mediaType ??= head.mediaType
+      this.audience.tell({ size, mediaType: this.#mediaType })
+      this.#options.changed()
+    }
+    this.#mediaType ??= head.mediaType
+    return this.#size
+  }
+
+  /** What is here, by the word of peers or of an earlier run, reaches further than what upstream has (RFC 9110, 15.5.17). */
+  #isBeyond(source: Source, { details }: Failure): boolean {
+    const isHearsay = this.#claimant === undefined || isPeer(this.#claimant)
+    return !isPeer(source) && details.status === 416 && isHearsay && this.position > 0
+  }
+
+  /** Two sources name different sizes and only the digest can tell who is right: begin anew with the later one. */
+  async #preferOver(source: Source, incoming: Incoming, failure: Failure): Promise<void> {
+    const others = this.#sources.filter((other) => other !== source)
+    if (isPeer(source) && (this.#claimant === undefined || !isPeer(this.#claimant))) {
+      // A peer is not believed more than upstream, or what is here already.
+      this.#sources = others
+      return
+    }
+    this.#sources = [source, ...others.filter((other) => other !== this.#claimant)]
+    await this.#startOver(incoming, failure)
+  }
+
+  async #startOver(incoming: Incoming, failure: Failure): Promise<void> {
+    if (this.#beginnings === MOST_BEGINNINGS) throw failure
+    this.#beginnings += 1
+    this.#size = undefined
+    this.#claimant = undefined
+    this.#mediaType = undefined
+    this.#inherited = false
+    this.#contributors = new Set()
+    this.#dispute = undefined
+    this.#trust.startOver()
+    this.#provenance.cut(0)
+    this.audience.startOver(failure)
+    await incoming.restart()
+    this.#options.changed()
+    this.#controller.signal.throwIfAborted()
+  }
+
+  /** There is more to be seen of the bytes, or to compare them with. */
+  #examine(incoming: Incoming): void {
+    // What is being cut off is not found to be good any more, or readers would have some of it.
+    const isOpen = this.#dispute === undefined && !this.#isCutting
+    const dispute = isOpen ? this.#trust.check(incoming.marks) : undefined
+    if (dispute !== undefined) this.#endAttempt(dispute)
+    this.audience.wake()
+    this.#options.changed()
+  }
+
+  /** Bytes that have come are to be taken back, which is done when no more of them come. */
+  #endAttempt(dispute: Dispute): void {
+    this.#dispute ??= dispute
+    this.#attempting?.abort(disputed(this.want.digest, this.#dispute))
+  }
+
+  /**
+   * The last that peers have brought, and nobody has vouched for, would keep all from the readers that upstream brings
+   * after it: it is asked for again when it is only that.
+   */
+  async #giveUpUnvouched(incoming: Incoming): Promise<void> {
+    const { limit } = this.#trust
+    const unvouched = incoming.position - limit
+    if (unvouched <= 0 || unvouched > UNVOUCHED_BYTES) return
+    if (!incoming.kept || limit === 0 || limit % MARK_EVERY !== 0) return
+    this.#isCutting = true
+    try {
+      await incoming.cutTo(limit)
+    } finally {
+      this.#isCutting = false
+    }
+    this.audience.cutBack(incoming.position, new Failure('disk', 'What came could not be kept.'))
+    if (incoming.position === 0) this.#inherited = false
+    this.#trust.forget(incoming.position)
+    this.#provenance.cut(incoming.position)
+    this.#options.changed()
+    this.#controller.signal.throwIfAborted()
+  }
+
+  /** What is not what was vouched for is asked for again, from others than those who brought it. */
+  async #takeBack(incoming: Incoming, dispute: Dispute): Promise<Failure> {
+    const { culprits } = dispute
+    const { digest } = this.want
+    const failure = disputed(digest, dispute)
+    this.#tellOf(culprits, `other bytes after ${dispute.good}`)
+    this.#accuse(culprits)
+    const isCulprit = ({ name }: Source): boolean => culprits.some(({ id }) => id === name)
+    const isOut = (source: Source): boolean => dispute === NOBODY_VOUCHES || isCulprit(source)
+    this.#sources = this.#sources.filter((source) => !(isPeer(source) && isOut(source)))
+    // Some of it may have been given up before it was found to be wrong.
+    const good = Math.min(dispute.good, incoming.position)
+    this.audience.cutBack(incoming.kept ? good : 0, failure)
+    await incoming.cutTo(good)
+    this.audience.cutBack(incoming.position, failure)
+    if (incoming.position === 0) this.#inherited = false
+    this.#trust.cut(incoming.position)
+    this.#provenance.cut(incoming.position)
+    this.#dispute = undefined
+    this.#options.changed()
+    this.#controller.signal.throwIfAborted()
+    return failure
+  }
+
+  /**
+   * Whoever brought any of the wrong bytes is not asked again, unless an earlier run may have brought them. Where peers
+   * have, upstream is not suspected.
+   */
+  #blame(found: Digest): Failure {
+    const { suspects } = this.#trust
+    const culprits = [...this.#contributors].filter((source) => suspects.length === 0 || isPeer(source))
+    const { digest } = this.want
+    this.#tellOf(suspects, found)
+    // Of several, or of what an earlier run has left, only some may be wrong.
+    if (suspects.length === 1 && !this.#inherited) this.#accuse(suspects)
+    if (suspects.length === 0) {
+      for (const { name, kind } of culprits) {
+        publish('verify.failed', { digest, found, source: name, sourceKind: kind })
+      }
+    }
+    if (!this.#inherited) this.#sources = this.#sources.filter((source) => !culprits.includes(source))
+    return corrupt(digest, suspects.length === 0 ? culprits : suspects, found)
+  }
+
+  #tellOf(culprits: readonly Giver[], found: string): void {
+    const { digest } = this.want
+    for (const { name } of culprits) {
+      publish('verify.failed', { digest, found, source: name, sourceKind: 'peer' })
+    }
+  }
+
+  #accuse(culprits: readonly Giver[]): void {
+    for (const source of this.#options.sources) source.blame?.(culprits)
+  }
+
+  #origin(): string {
+    const { source } = this
+    if (source === undefined || this.#contributors.size === 0) return 'an earlier run'
+    const bringers = this.#provenance.bringers(this.position)
+    // Of nothing, whoever has said that it is nothing.
+    return originText(bringers.length > 0 ? bringers : [source])
+  }
+
+  #tooLate(): Failure {
+    const who = this.#source?.name ?? 'nobody'
+    return new Failure('stalled', `${who} has not answered within ${this.#options.policy.headMs / 1000} s.`)
+  }
+}

@@ -1,0 +1,110 @@
+import type { Digest } from '../oci/digest.ts'
+import { MARK_BYTES } from '../oci/marks.ts'
+import { isSameRepository, type Repository } from '../oci/names/repository.ts'
+import type { BlobStore } from '../ports/blob-store.ts'
+import type { Content } from '../ports/content.ts'
+import { Failure } from '../ports/failure.ts'
+import type { Holding, Holdings, Named } from '../ports/holdings.ts'
+import type { Want } from '../ports/source.ts'
+import type { Belonging } from './belonging.ts'
+import type { Flight } from './flight/flight.ts'
+import type { Flights } from './flight/flights.ts'
+import { follow } from './flight/follow.ts'
+
+/** What is in the store, and the transfers under way. */
+export class Held implements Holdings {
+  readonly #store: BlobStore
+  readonly #flights: Flights
+  readonly #belonging: Belonging
+
+  constructor(store: BlobStore, flights: Flights, belonging: Belonging) {
+    this.#store = store
+    this.#flights = flights
+    this.#belonging = belonging
+  }
+
+  look(named: Named): Promise<Holding | undefined> {
+    const { digest } = named
+    return this.#find<Holding>(
+      named,
+      ({ released, audience, size }) => ({
+        whole: false,
+        position: released,
+        size: audience.told?.size ?? size,
+        mediaType: audience.told?.mediaType,
+      }),
+      async () => {
+        const facts = await this.#store.facts(digest)
+        if (facts === undefined) return undefined
+        const { size, mediaType } = facts
+        return { whole: true, position: size, size, mediaType }
+      },
+    )
+  }
+
+  open(named: Named, options: { signal: AbortSignal }): Promise<Content | undefined> {
+    return this.#find<Content>(
+      named,
+      (flight) => follow(flight, options),
+      () => this.#store.open(named.digest),
+    )
+  }
+
+  marks(digest: Digest, first = 0): Promise<Uint8Array | undefined> {
+    return this.#find<Uint8Array>(
+      { digest, repository: undefined },
+      (flight) => flight.marks(first),
+      async () => (await this.#store.marks(digest))?.subarray(first * MARK_BYTES),
+    )
+  }
+
+  async confirm(want: Want): Promise<void> {
+    const { digest, repository } = want
+    const flight = this.#flights.get(digest)
+    if (flight !== undefined && isOf(flight, repository)) return
+    const isHere = flight !== undefined || (await this.#store.facts(digest)) !== undefined
+    if (isHere) await this.#belonging.check(want)
+  }
+
+  async fetch(want: Want): Promise<void> {
+    if ((await this.look(want))?.whole === true) return
+    await this.confirm(want)
+    if ((await this.look(want))?.whole === true) return
+    if (this.#flights.get(want.digest) === undefined && !this.#flights.isForOthers) {
+      throw new Failure('busy', 'Too many transfers are under way already.')
+    }
+    const failure = await this.#flights.join(want).flight.ended
+    if (failure !== undefined) throw failure
+  }
+
+  watch(digest: Digest, listener: () => void): () => void {
+    return this.#flights.watch(digest, listener)
+  }
+
+  async #find<Found>(
+    { digest, repository }: Named,
+    underWay: (flight: Flight) => Found | Promise<Found>,
+    stored: () => Promise<Found | undefined>,
+  ): Promise<Found | undefined> {
+    let isKnown = repository === undefined
+    for (;;) {
+      const flight = this.#flights.get(digest)
+      if (flight !== undefined && (isKnown || isOf(flight, repository))) return underWay(flight)
+      const before = this.#flights.ended
+      let found: Found | undefined
+      if (repository === undefined || isKnown) found = await stored()
+      else {
+        // Names are looked up only for what is here.
+        const isHere = flight !== undefined || (await this.#store.facts(digest)) !== undefined
+        isKnown = isHere && (await this.#belonging.knows({ repository, digest }))
+        if (isKnown) continue
+      }
+      // A flight that ended meanwhile may have stored it just after the store was asked.
+      if (found !== undefined || this.#flights.ended === before) return found
+    }
+  }
+}
+
+function isOf({ want }: Flight, repository: Repository | undefined): boolean {
+  return repository !== undefined && isSameRepository(want.repository, repository)
+}

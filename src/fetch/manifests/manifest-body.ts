@@ -1,0 +1,62 @@
+import type { ManifestAnswer } from '../../ports/answer.ts'
+import type { Content } from '../../ports/content.ts'
+import { Failure } from '../../ports/failure.ts'
+
+const SCRATCH = 64 * 1024
+
+/** All of a manifest that was answered with, which is closed then. */
+export async function bytesOf(
+  { body }: Pick<ManifestAnswer, 'body'>,
+  options: { signal: AbortSignal },
+): Promise<Uint8Array> {
+  if (body instanceof Uint8Array) return body
+  try {
+    return await readContent(body, options)
+  } finally {
+    await body.close()
+  }
+}
+
+/** Resolves when all of a manifest is here and verified, and closes it. */
+export async function settled(
+  answer: ManifestAnswer,
+  options: { signal: AbortSignal },
+): Promise<Omit<ManifestAnswer, 'body'>> {
+  const { body } = answer
+  if (body instanceof Uint8Array) return answer
+  try {
+    const scratch = new Uint8Array(SCRATCH)
+    for (let position = 0; position < body.size; ) {
+      const readable = await body.readable(position, options)
+      const length = await body.read(scratch.subarray(0, readable - position), position)
+      if (length === 0) throw new Failure('disk', `The file ended after ${position} of ${body.size} bytes.`)
+      position += length
+    }
+    return answer
+  } finally {
+    await body.close()
+  }
+}
+
+/** All of a content. */
+export function readContent(content: Content, options: { signal: AbortSignal }): Promise<Uint8Array> {
+  return readAll(async (target, position) => {
+    const readable = await content.readable(position, options)
+    return content.read(target.subarray(0, readable - position), position)
+  }, content.size)
+}
+
+/** Exactly `size` bytes from the start. */
+export async function readAll(
+  read: (target: Uint8Array, position: number) => Promise<number>,
+  size: number,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size)
+  let position = 0
+  while (position < size) {
+    const length = await read(bytes.subarray(position), position)
+    if (length === 0) throw new Failure('disk', `The file ended after ${position} of ${size} bytes.`)
+    position += length
+  }
+  return bytes
+}

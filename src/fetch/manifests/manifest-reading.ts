@@ -1,0 +1,72 @@
+import type { Digest } from '../../oci/digest.ts'
+import { childrenOf, parseManifest } from '../../oci/manifest.ts'
+import { essence, isManifestType, isSchema1Type, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
+import type { Content } from '../../ports/content.ts'
+import { Failure } from '../../ports/failure.ts'
+import { MANIFEST_LIMIT } from '../flight/attempt.ts'
+import type { Description } from '../flight/flight.ts'
+import { readContent } from './manifest-body.ts'
+import type { Manifest } from './manifest-memory.ts'
+
+/**
+ * What the catalog is to know of a manifest. Its type is what upstream has declared, for that is what must be sent to
+ * clients again; what the manifest says of itself stands in where upstream declared nothing of use.
+ */
+export function describeManifest(bytes: Uint8Array, declared: string | undefined): Description {
+  const declaredType = declared === undefined ? undefined : essence(declared)
+  if (declaredType !== undefined && isSchema1Type(declaredType)) {
+    throw new Failure(
+      'unsupported',
+      'This image has a schema 1 manifest, which no current client can use; ask its publisher to rebuild it.',
+    )
+  }
+  const manifest = parseManifest(bytes, declaredType)
+  // What is no manifest is not ours to judge: it has the right digest, and goes out as it came.
+  if (!manifest.ok) return { mediaType: declaredType, references: [], subject: undefined }
+  const { value } = manifest
+  const isDeclared = declaredType !== undefined && isManifestType(declaredType)
+  const inferred = value.mediaType ?? (value.kind === 'index' ? OCI_INDEX : OCI_MANIFEST)
+  return {
+    mediaType: isDeclared ? declaredType : inferred,
+    references: childrenOf(value).map((child) => child.digest),
+    foreign: childrenOf(value).flatMap(({ digest, foreign }) => (foreign ? digest : [])),
+    subject: value.subject?.digest,
+  }
+}
+
+/**
+ * What the manifest shows to be in its repository. A registry takes a manifest only when it has what that references, but
+ * for foreign layers and the subject, which may be anywhere.
+ */
+export function grantedBy({ references, foreign = [] }: Description): readonly Digest[] {
+  return foreign.length === 0 ? references : references.filter((digest) => !foreign.includes(digest))
+}
+
+/** The manifests that an image index lists; none in what is no index. */
+export function manifestsIn(index: Uint8Array): readonly Digest[] {
+  const parsed = parseManifest(index)
+  return parsed.ok ? parsed.value.manifests.map(({ digest }) => digest) : []
+}
+
+/** The whole of a stored or arriving manifest. */
+export async function readManifest(content: Content, options: { signal: AbortSignal }): Promise<Manifest> {
+  const { digest, size } = content
+  if (size > MANIFEST_LIMIT) throw notAManifest(digest)
+  const bytes = await readContent(content, options)
+  return { digest, mediaType: typeIn(content, bytes), bytes }
+}
+
+export async function typeOf(content: Content, options: { signal: AbortSignal }): Promise<string> {
+  if (content.size > MANIFEST_LIMIT) throw notAManifest(content.digest)
+  return content.mediaType ?? typeIn(content, await readContent(content, options))
+}
+
+function typeIn(content: Content, bytes: Uint8Array): string {
+  const mediaType = content.mediaType ?? describeManifest(bytes, undefined).mediaType
+  if (mediaType === undefined) throw notAManifest(content.digest)
+  return mediaType
+}
+
+function notAManifest(digest: Digest): Failure {
+  return new Failure('absent', `${digest} is not a manifest.`)
+}

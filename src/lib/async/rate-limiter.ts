@@ -1,0 +1,105 @@
+import { onAbort } from './abort.ts'
+
+/** What was not used in this time is not saved up for later. */
+const MOST_SAVED_MS = 100
+const LARGEST_QUANTUM = 256 * 1024
+const SMALLEST_QUANTUM = 1024
+/** At a low cap a quantum takes no longer than this part of a second, so that all get on steadily. */
+const QUANTA_A_SECOND = 16
+
+export interface Clock {
+  /** In milliseconds. */
+  now(): number
+  /** Calls `then` after so long; what it gives back ends the waiting. */
+  after(ms: number, then: () => void): () => void
+}
+
+const clock: Clock = {
+  now: () => performance.now(),
+  after(ms, then) {
+    const timer = setTimeout(then, ms)
+    return () => clearTimeout(timer)
+  },
+}
+
+interface Turn {
+  readonly bytes: number
+  readonly begin: () => void
+}
+
+/**
+ * Keeps all who ask it together to so many bytes per second; undefined: as fast as it goes. Whoever asks first is served
+ * first. A transfer asks for one quantum after the other, and so they take turns.
+ */
+export class RateLimiter {
+  /** How much to ask for at a time, at most. */
+  readonly quantum: number
+  readonly #bytesPerMs: number | undefined
+  readonly #clock: Clock
+  readonly #waiting = new Set<Turn>()
+  /** When all that was given out will have been paid for. */
+  #paidAt = Number.NEGATIVE_INFINITY
+  #stopWaiting: (() => void) | undefined
+
+  constructor(bytesPerSecond: number | undefined, time: Clock = clock) {
+    this.#clock = time
+    if (bytesPerSecond === undefined) {
+      this.quantum = Number.POSITIVE_INFINITY
+      return
+    }
+    this.#bytesPerMs = bytesPerSecond / 1000
+    const fair = Math.floor(bytesPerSecond / QUANTA_A_SECOND)
+    this.quantum = Math.min(LARGEST_QUANTUM, Math.max(SMALLEST_QUANTUM, fair))
+  }
+
+  /** Undefined: now. Otherwise resolves when it is time; rejects with the signal's reason. */
+  take(bytes: number, { signal }: { signal: AbortSignal }): Promise<void> | undefined {
+    if (this.#bytesPerMs === undefined) return undefined
+    if (this.#waiting.size === 0 && this.#paidAt <= this.#clock.now()) {
+      this.#pay(bytes, this.#bytesPerMs)
+      return undefined
+    }
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason)
+      const begin = (): void => {
+        stop()
+        resolve()
+      }
+      const turn: Turn = { bytes, begin }
+      const stop = onAbort(signal, () => {
+        this.#waiting.delete(turn)
+        if (this.#waiting.size === 0) this.#stop()
+        reject(signal.reason)
+      })
+      this.#waiting.add(turn)
+      this.#serve()
+    })
+  }
+
+  #pay(bytes: number, bytesPerMs: number): void {
+    this.#paidAt = Math.max(this.#paidAt, this.#clock.now() - MOST_SAVED_MS) + bytes / bytesPerMs
+  }
+
+  #serve(): void {
+    const bytesPerMs = this.#bytesPerMs
+    if (bytesPerMs === undefined || this.#stopWaiting !== undefined) return
+    for (const turn of this.#waiting) {
+      const early = this.#paidAt - this.#clock.now()
+      if (early > 0) {
+        this.#stopWaiting = this.#clock.after(Math.ceil(early), () => {
+          this.#stopWaiting = undefined
+          this.#serve()
+        })
+        return
+      }
+      this.#waiting.delete(turn)
+      this.#pay(turn.bytes, bytesPerMs)
+      turn.begin()
+    }
+  }
+
+  #stop(): void {
+    this.#stopWaiting?.()
+    this.#stopWaiting = undefined
+  }
+}

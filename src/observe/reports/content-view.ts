@@ -1,0 +1,53 @@
+import type { Digest } from '../../oci/digest.ts'
+import type { BlobView, ContentView, TagView } from './view.ts'
+
+/** As much of a store as it takes to look into it. */
+export interface Viewed {
+  readonly blobs: {
+    facts(digest: Digest): Promise<BlobView | undefined>
+  }
+  /** The blob, opened for reading without being marked as used. */
+  peek(digest: Digest): Promise<
+    | {
+        readonly size: number
+        read(target: Uint8Array, position: number): Promise<number>
+        close(): Promise<void>
+      }
+    | undefined
+  >
+  references(manifest: Digest): Promise<readonly Digest[]>
+  pins(): AsyncIterable<{ readonly digest: Digest; readonly pinnedAt: number }>
+  list(): AsyncIterable<BlobView>
+  tags(): AsyncIterable<TagView>
+}
+
+/** OCI distribution spec 1.1 lets registries refuse larger ones; nothing that is stored as a manifest exceeds it. */
+const LARGEST_MANIFEST = 4 * 1024 * 1024
+
+export function contentViewOf(store: Viewed): ContentView {
+  return {
+    facts: (digest) => store.blobs.facts(digest),
+    references: (manifest) => store.references(manifest),
+    pins: () => store.pins(),
+    blobs: () => store.list(),
+    tags: () => store.tags(),
+    async manifest(digest) {
+      const facts = await store.blobs.facts(digest)
+      if (facts === undefined || facts.kind !== 'manifest' || facts.size > LARGEST_MANIFEST) return undefined
+      const content = await store.peek(digest)
+      if (content === undefined) return undefined
+      try {
+        const bytes = new Uint8Array(Math.min(content.size, LARGEST_MANIFEST))
+        let filled = 0
+        while (filled < bytes.length) {
+          const read = await content.read(bytes.subarray(filled), filled)
+          if (read === 0) return undefined
+          filled += read
+        }
+        return bytes
+      } finally {
+        await content.close()
+      }
+    },
+  }
+}

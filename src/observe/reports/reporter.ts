@@ -1,0 +1,76 @@
+import type { Parsed } from '../../lib/parsed.ts'
+import type { BlobReport, ImageReport, PullsReport, StatusReport, WhyReport } from '../../schemas/report.ts'
+import { type Levels, Metrics } from '../metrics/metrics.ts'
+import { Hosts } from '../records/hosts.ts'
+import { Journal } from '../records/journal.ts'
+import { listBlobs, listImages } from './listing.ts'
+import { pullsOf } from './pulls.ts'
+import { statusReport } from './status.ts'
+import type { NodeView } from './view.ts'
+import { whyReport } from './why.ts'
+
+/**
+ * Answers whoever asks how this node is doing, from what can be seen of it and from what it has published since this was
+ * made. To be closed by whoever made it.
+ */
+export class Reporter {
+  readonly #view: NodeView
+  readonly #journal = new Journal()
+  readonly #hosts = new Hosts()
+  readonly #metrics: Metrics
+
+  constructor(view: NodeView) {
+    this.#view = view
+    this.#metrics = new Metrics({ version: view.version, levels: () => levels(view) })
+  }
+
+  async status(): Promise<StatusReport> {
+    return statusReport(this.#view, this.#hosts, this.#metrics.totals())
+  }
+
+  pulls(): PullsReport {
+    return { pulls: pullsOf(this.#journal.lastRequests()) }
+  }
+
+  blobs(): AsyncIterable<BlobReport> {
+    return listBlobs(this.#view)
+  }
+
+  images(): AsyncIterable<ImageReport> {
+    return listImages(this.#view)
+  }
+
+  why(subject: string): Promise<Parsed<WhyReport>> {
+    return whyReport(this.#view, this.#journal, this.#hosts, subject)
+  }
+
+  metrics(): string {
+    return this.#metrics.text()
+  }
+
+  ready(): { readonly ready: boolean; readonly reasons: readonly string[] } {
+    const reasons = this.#view.unready()
+    return { ready: reasons.length === 0, reasons }
+  }
+
+  close(): void {
+    this.#metrics.close()
+    this.#hosts.close()
+    this.#journal.close()
+  }
+}
+
+function levels(view: NodeView): Levels {
+  const flights = view.flights()
+  const store = view.store()
+  return {
+    flightsActive: flights.length,
+    flightWaiters: flights.reduce((sum, flight) => sum + flight.waiters, 0),
+    storeBytes: store.bytes,
+    storeBlobs: store.blobs,
+    evictedBytes: store.evictedBytes,
+    get peersConnected() {
+      return view.peers()?.members.length ?? 0
+    },
+  }
+}

@@ -1,0 +1,33 @@
+import { createHash, type Hash } from 'node:crypto'
+import { readSync } from 'node:fs'
+import { parentPort } from 'node:worker_threads'
+import { errorCode } from '../../lib/error-code.ts'
+import type { HashAnswer, HashPiece } from './scrub-messages.ts'
+
+// Reads and hashes stored files, one at a time, so that neither happens where clients are served.
+
+const BUFFER_BYTES = 1024 * 1024
+
+const port = parentPort
+if (port === null) throw new Error('this file is the program of a thread')
+const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
+let hash: Hash | undefined
+
+port.on('message', (piece: HashPiece) => port.postMessage(answer(piece)))
+
+function answer({ fd, algorithm, position, length, isLast }: HashPiece): HashAnswer {
+  try {
+    if (position === 0 || hash === undefined) hash = createHash(algorithm)
+    for (let done = 0; done < length; ) {
+      const count = readSync(fd, buffer, 0, Math.min(length - done, BUFFER_BYTES), position + done)
+      if (count === 0) return { is: 'short', size: position + done }
+      hash.update(buffer.subarray(0, count))
+      done += count
+    }
+    return isLast ? { is: 'digest', hex: hash.digest('hex') } : { is: 'read' }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    const code = errorCode(error)
+    return { is: 'failed', code, message }
+  }
+}

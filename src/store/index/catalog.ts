@@ -1,0 +1,125 @@
+import * as v from 'valibot'
+import { parseJson } from '../../lib/json.ts'
+import { type Digest, parseDigest } from '../../oci/digest.ts'
+import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
+import type { Catalog, Heard, TagRecord } from '../../ports/catalog.ts'
+import { type Database, keysUnder, SEPARATOR } from './database.ts'
+import { holderKey, pages, putSeen } from './entries.ts'
+
+const StoredTag = v.object({
+  digest: v.string(),
+  mediaType: v.optional(v.string()),
+  checkedAt: v.number(),
+})
+/** What was heard is kept as it came, behind the time at which it came. */
+const TIME_BYTES = 8
+
+/** A tag as it is listed for people. */
+export interface KnownTag extends TagRecord {
+  readonly repository: Repository
+  readonly tag: string
+}
+
+/** What is remembered about names, in LevelDB. Nothing of it is synced: what a power cut takes is asked for again. */
+export class LevelCatalog implements Catalog {
+  readonly #database: Database
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  async tag(repository: Repository, tag: string): Promise<TagRecord | undefined> {
+    const text: string | undefined = await this.#database.get(tagKey(repository, tag))
+    return text === undefined ? undefined : decodeTag(text)
+  }
+
+  async rememberTag(repository: Repository, tag: string, record: TagRecord): Promise<void> {
+    const { digest, mediaType, checkedAt } = record
+    await this.#database
+      .batch()
+      .put(tagKey(repository, tag), JSON.stringify({ digest, mediaType, checkedAt }))
+      .put(visitKey(repository), '')
+      .write()
+  }
+
+  async forgetTag(repository: Repository, tag: string): Promise<void> {
+    await this.#database.del(tagKey(repository, tag))
+  }
+
+  async heard(repository: Repository, topic: string): Promise<Heard | undefined> {
+    const stored: Uint8Array | undefined = await this.#database.get<string, Uint8Array>(
+      heardKey(repository, topic),
+      { valueEncoding: 'view' },
+    )
+    if (stored === undefined || stored.length < TIME_BYTES) return undefined
+    const checkedAt = new DataView(stored.buffer, stored.byteOffset).getFloat64(0)
+    return { body: stored.subarray(TIME_BYTES), checkedAt }
+  }
+
+  async rememberHeard(repository: Repository, topic: string, heard: Heard): Promise<void> {
+    const value = new Uint8Array(TIME_BYTES + heard.body.length)
+    new DataView(value.buffer).setFloat64(0, heard.checkedAt)
+    value.set(heard.body, TIME_BYTES)
+    await this.#database
+      .batch()
+      .put<string, Uint8Array>(heardKey(repository, topic), value, { valueEncoding: 'view' })
+      .put(visitKey(repository), '')
+      .write()
+  }
+
+  async rememberSeen(repository: Repository, digest: Digest): Promise<void> {
+    const batch = this.#database.batch()
+    putSeen(batch, repository, digest)
+    await batch.write()
+  }
+
+  async seen(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
+    if (digests.length === 0) return []
+    const name = repositoryKey(repository)
+    const said = await this.#database.getMany(digests.map((digest) => holderKey(digest, name)))
+    return digests.filter((_, at) => said[at] !== undefined)
+  }
+
+  async repositories(): Promise<readonly Repository[]> {
+    const keys = await this.#database.keys(keysUnder('repository')).all()
+    return keys.flatMap((key) => repositoryOf(key.slice(key.indexOf(SEPARATOR) + 1)) ?? [])
+  }
+
+  /** Every tag that is remembered, or those of one repository. */
+  async *tags(repository?: Repository): AsyncGenerator<KnownTag> {
+    const range = repository === undefined ? keysUnder('tag') : keysUnder('tag', repositoryKey(repository))
+    for await (const [key, text] of pages(this.#database, range)) {
+      const [, name = '', tag = ''] = key.split(SEPARATOR)
+      const record = decodeTag(text)
+      const of = repositoryOf(name)
+      if (record !== undefined && of !== undefined) yield { repository: of, tag, ...record }
+    }
+  }
+}
+
+function tagKey(repository: Repository, tag: string): string {
+  return ['tag', repositoryKey(repository), tag].join(SEPARATOR)
+}
+
+function heardKey(repository: Repository, topic: string): string {
+  return ['heard', repositoryKey(repository), topic].join(SEPARATOR)
+}
+
+function visitKey(repository: Repository): string {
+  return ['repository', repositoryKey(repository)].join(SEPARATOR)
+}
+
+/** The reverse of `repositoryKey`: a registry has no slash in its name. */
+export function repositoryOf(key: string): Repository | undefined {
+  const slash = key.indexOf('/')
+  if (slash <= 0) return undefined
+  return { registry: key.slice(0, slash), name: key.slice(slash + 1) }
+}
+
+function decodeTag(text: string): TagRecord | undefined {
+  const parsed = v.safeParse(StoredTag, parseJson(text))
+  if (!parsed.success) return undefined
+  const { mediaType, checkedAt } = parsed.output
+  const digest = parseDigest(parsed.output.digest)
+  return digest === undefined ? undefined : { digest, mediaType, checkedAt }
+}

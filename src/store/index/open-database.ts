@@ -1,0 +1,140 @@
+import { mkdir, readdir, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Level } from 'level'
+import { errorCode } from '../../lib/error-code.ts'
+import { publish } from '../../observe/events.ts'
+import { Failure } from '../../ports/failure.ts'
+import { diskFailure, FOLDER_MODE, type Layout } from '../files/layout.ts'
+import type { Database } from './database.ts'
+import { makeRoom, setAside, spend } from './reserve.ts'
+import { LastingLevel } from './resilient-level.ts'
+
+/** Names of LevelDB's tables and logs. */
+const HOLDS_CHANGES = /\.(?:ldb|sst|log)$/
+
+// `level` re-exports classic-level in Node but types only what browsers have too.
+const repair = (Level as unknown as { repair(location: string): Promise<void> }).repair
+
+/** Opens the index. One that is damaged is repaired, or else put aside and begun anew: the blobs are all on disk. */
+export async function openDatabase(layout: Layout): Promise<Database> {
+  try {
+    return await tryOpen(layout)
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    return mendDatabase(layout, error)
+  }
+}
+
+/** For an index that has turned out to be damaged; it is closed. */
+export async function mendDatabase(layout: Layout, cause: unknown): Promise<Database> {
+  const reason = reasonOf(cause)
+  // A repair throws away what it has no room to write.
+  if (!(await makeRoom(layout))) throw noRoom(layout, cause)
+  try {
+    await repair(layout.index)
+    const database = await tryOpen(layout)
+    await readThrough(database)
+    publish('store.mended', { folder: layout.index, how: 'repaired', reason })
+    return database
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    return beginAnew(layout, cause)
+  }
+}
+
+/** Puts the index aside, which is closed. */
+export async function beginAnew(layout: Layout, cause: unknown): Promise<Database> {
+  const aside = join(layout.quarantine, `index-${Date.now()}`)
+  await rename(layout.index, aside)
+  await mkdir(layout.index, { mode: FOLDER_MODE })
+  const database = await tryOpen(layout)
+  publish('store.mended', {
+    folder: layout.index,
+    how: 'rebuilt',
+    reason: `${reasonOf(cause)}; the old one is in ${aside}`,
+  })
+  return database
+}
+
+export function isDamage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = errorCode(error) ?? ''
+  if (['corrupt', 'LEVEL_CORRUPTION', 'LEVEL_INVALID_ARGUMENT'].includes(code)) return true
+  // A file of the index that is not there, or says that its parts are where nothing can be.
+  if (code === 'LEVEL_IO_ERROR' && /No such file|Invalid argument/.test(error.message)) return true
+  return isDamage(error.cause)
+}
+
+/** On a disk that is full, with what was set aside for that. */
+async function tryOpen(layout: Layout): Promise<Database> {
+  let database: Database
+  try {
+    database = await openOnce(layout)
+  } catch (error) {
+    if (!isFull(error)) throw error
+    await spend(layout)
+    return openOnce(layout).catch((cause: unknown) => {
+      throw isFull(cause) ? noRoom(layout, cause) : cause
+    })
+  }
+  // Where nothing can be set aside now, the next start tries again.
+  await setAside(layout).catch(() => {})
+  return database
+}
+
+function isFull(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (errorCode(error) === 'LEVEL_IO_ERROR' && /No space left|quota exceeded/i.test(error.message))
+    return true
+  return isFull(error.cause)
+}
+
+function noRoom(layout: Layout, cause: unknown): Failure {
+  return new Failure(
+    'disk',
+    `the disk is too full to open the index in ${layout.index} (${reasonOf(cause)}): make room for a few MiB`,
+    { cause },
+  )
+}
+
+async function openOnce(layout: Layout): Promise<Database> {
+  const names = await readdir(layout.index)
+  if (!names.includes('CURRENT') && names.some((name) => HOLDS_CHANGES.test(name))) {
+    // LevelDB would take it for a new one, and delete what is there.
+    throw new Failure('corrupt', 'CURRENT is missing')
+  }
+  const database = new LastingLevel(layout.index)
+  try {
+    await database.open()
+    return database
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined
+    if (errorCode(cause) === 'LEVEL_LOCKED') {
+      throw new Failure(
+        'disk',
+        `${layout.root} is in use by another agent: stop that one, or give this one another folder for its data`,
+        { cause },
+      )
+    }
+    if (isDamage(error)) throw error
+    throw diskFailure(`cannot open the index in ${layout.index}`, cause ?? error)
+  }
+}
+
+/** Damage inside of tables shows only when they are read. */
+async function readThrough(database: Database): Promise<void> {
+  const keys = database.keys()
+  try {
+    while ((await keys.nextv(1000)).length > 0);
+  } catch (error) {
+    await database.close()
+    throw error
+  } finally {
+    await keys.close()
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause === undefined ? error.message : reasonOf(error.cause)
+}

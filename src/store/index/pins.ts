@@ -1,0 +1,199 @@
+import { type Digest, parseDigest } from '../../oci/digest.ts'
+import { type Database, keysUnder, SEPARATOR } from './database.ts'
+
+export interface Pin {
+  readonly digest: Digest
+  /** Milliseconds since the epoch. */
+  readonly pinnedAt: number
+}
+
+interface Changes {
+  put(key: string, value: string): unknown
+}
+
+type ChildrenOf = (manifest: Digest) => Promise<readonly Digest[]>
+
+/**
+ * What must stay: what was pinned, and all that a pinned manifest needs, whether it is here already or comes later. Kept
+ * in the index in both directions, `kept!<digest>!<pinned>` to ask whether a blob may go, `keeps!<pinned>!<digest>` to
+ * let go of everything when a pin is taken away.
+ */
+export class Pins {
+  readonly #database: Database
+  /** How many are pinned; undefined until somebody has looked. Without any, nothing else need be looked up. */
+  #count: number | undefined
+  #bytes: number | undefined
+  /** Grows with every change: what was counted before it says nothing any more. */
+  #changes = 0
+  #changing: Promise<void> = Promise.resolve()
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  /** Durable when it resolves. */
+  pin(digest: Digest, childrenOf: ChildrenOf): Promise<void> {
+    return this.#change(async () => {
+      if (await this.isPinned(digest)) return
+      const batch = this.#database.batch().put(pinKey(digest), String(Date.now()))
+      await this.#keepAll(digest, digest, new Set(), childrenOf, batch)
+    })
+  }
+
+  /** Durable when it resolves. */
+  unpin(digest: Digest): Promise<void> {
+    return this.#change(() => this.#letGo(digest))
+  }
+
+  async isPinned(digest: Digest): Promise<boolean> {
+    const text: string | undefined = await this.#database.get(pinKey(digest))
+    return text !== undefined
+  }
+
+  async *list(): AsyncGenerator<Pin> {
+    for (const [key, text] of await this.#database.iterator(keysUnder('pin')).all()) {
+      const digest = parseDigest(key.slice(key.indexOf(SEPARATOR) + 1))
+      if (digest !== undefined) yield { digest, pinnedAt: Number(text) }
+    }
+  }
+
+  /** The pins that keep a blob; itself, if it is pinned. */
+  async keepersOf(digest: Digest): Promise<readonly Digest[]> {
+    if ((await this.#number()) === 0) return []
+    const keys = await this.#database.keys(keysUnder('kept', digest)).all()
+    return keys.flatMap((key) => parseDigest(key.slice(key.lastIndexOf(SEPARATOR) + 1)) ?? [])
+  }
+
+  async isKept(digest: Digest): Promise<boolean> {
+    if ((await this.#number()) === 0) return false
+    const keys = await this.#database.keys({ ...keysUnder('kept', digest), limit: 1 }).all()
+    return keys.length > 0
+  }
+
+  /** What these pins keep grows by what a manifest needs that they keep: all that is known of it. */
+  async extend(
+    changes: Changes,
+    pins: readonly Digest[],
+    references: readonly Digest[],
+    childrenOf: ChildrenOf,
+  ): Promise<void> {
+    if (pins.length === 0) return
+    const needed = await reach(references, childrenOf, new Set())
+    for (const pin of pins) for (const each of needed) keep(changes, each, pin)
+  }
+
+  /** After it was stored, and `before` with it: pins, and what it needs, may have come and gone meanwhile. */
+  async settle(manifest: Digest, before: readonly Digest[], childrenOf: ChildrenOf): Promise<void> {
+    if (before.length === 0 && (await this.keepersOf(manifest)).length === 0) return
+    await this.#change(async () => {
+      for (const pin of before) if (!(await this.isPinned(pin))) await this.#letGo(pin)
+      for (const pin of await this.keepersOf(manifest)) {
+        await this.#keepAll(pin, manifest, await this.#keptBy(pin), childrenOf)
+      }
+    })
+  }
+
+  /** Something that is kept was stored or removed: how much it is must be found out anew. */
+  changed(): void {
+    this.#changes += 1
+    this.#bytes = undefined
+  }
+
+  /** Bytes that are here and must stay. */
+  async bytes(sizesOf: (digests: readonly Digest[]) => Promise<readonly number[]>): Promise<number> {
+    if ((await this.#number()) === 0) return 0
+    if (this.#bytes !== undefined) return this.#bytes
+    const before = this.#changes
+    let bytes = 0
+    let last = ''
+    const keys = this.#database.keys(keysUnder('kept'))
+    try {
+      for (let page = await keys.nextv(1000); page.length > 0; page = await keys.nextv(1000)) {
+        const digests: Digest[] = []
+        for (const key of page) {
+          const [, text = ''] = key.split(SEPARATOR)
+          const digest = text === last ? undefined : parseDigest(text)
+          last = text
+          if (digest !== undefined) digests.push(digest)
+        }
+        for (const size of await sizesOf(digests)) bytes += size
+      }
+    } finally {
+      await keys.close()
+    }
+    if (this.#changes === before) this.#bytes = bytes
+    return bytes
+  }
+
+  /** Told before it is looked again: a manifest that is stored at this moment is found by one of the two. */
+  async #keepAll(
+    pin: Digest,
+    from: Digest,
+    known: Set<Digest>,
+    childrenOf: ChildrenOf,
+    batch = this.#database.batch(),
+  ): Promise<void> {
+    const fresh = await reach([from], childrenOf, known)
+    if (fresh.length === 0) return
+    for (const each of fresh) keep(batch, each, pin)
+    await batch.write({ sync: true })
+    this.#forgetCount()
+    await this.#keepAll(pin, from, known, childrenOf)
+  }
+
+  async #letGo(pin: Digest): Promise<void> {
+    const batch = this.#database.batch().del(pinKey(pin))
+    for (const kept of await this.#keptBy(pin)) {
+      batch.del(['keeps', pin, kept].join(SEPARATOR)).del(['kept', kept, pin].join(SEPARATOR))
+    }
+    await batch.write({ sync: true })
+  }
+
+  async #keptBy(pin: Digest): Promise<Set<Digest>> {
+    const keys = await this.#database.keys(keysUnder('keeps', pin)).all()
+    return new Set(keys.flatMap((key) => parseDigest(key.slice(key.lastIndexOf(SEPARATOR) + 1)) ?? []))
+  }
+
+  #forgetCount(): void {
+    this.#count = undefined
+    this.changed()
+  }
+
+  async #number(): Promise<number> {
+    if (this.#count !== undefined) return this.#count
+    const before = this.#changes
+    const { length } = await this.#database.keys(keysUnder('pin')).all()
+    if (this.#changes === before) this.#count = length
+    return length
+  }
+
+  #change(make: () => Promise<void>): Promise<void> {
+    const change = this.#changing.then(make, make).finally(() => this.#forgetCount())
+    this.#changing = change
+    return change
+  }
+}
+
+/** What is reached from there and not known yet; known from now on. */
+async function reach(from: readonly Digest[], childrenOf: ChildrenOf, known: Set<Digest>): Promise<Digest[]> {
+  const fresh: Digest[] = []
+  const looked = new Set<Digest>()
+  const toLook = [...from]
+  for (let next = toLook.pop(); next !== undefined; next = toLook.pop()) {
+    if (looked.has(next)) continue
+    looked.add(next)
+    if (!known.has(next)) fresh.push(next)
+    known.add(next)
+    toLook.push(...(await childrenOf(next)))
+  }
+  return fresh
+}
+
+function keep(changes: Changes, digest: Digest, pin: Digest): void {
+  changes.put(['kept', digest, pin].join(SEPARATOR), '')
+  changes.put(['keeps', pin, digest].join(SEPARATOR), '')
+}
+
+function pinKey(digest: Digest): string {
+  return `pin${SEPARATOR}${digest}`
+}

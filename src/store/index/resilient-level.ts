@@ -1,0 +1,132 @@
+import { statfs } from 'node:fs/promises'
+import { type GetOptions, Level, type PutOptions } from 'level'
+import { errorCode } from '../../lib/error-code.ts'
+import type { Changes, Database, Operation, Range, Walk } from './database.ts'
+
+/** LevelDB's own defaults keep up to 16 MiB; the index is small and what is hot in it is remembered above. */
+const OPTIONS = { cacheSize: 2 * 1024 * 1024, writeBufferSize: 1024 * 1024 }
+/** What opening may need: a table of what is in the log, a new log and a new manifest. */
+const ROOM_BYTES = 3 * OPTIONS.writeBufferSize
+
+/**
+ * LevelDB that outlives a full disk. By itself it takes no more writes, for as long as it is open, once it could not write a
+ * table; and what it writes behind a record that was cut off by the end of the disk is acknowledged, and dropped at the
+ * next start. So after a write that failed nothing is written before it was opened again, which is done as soon as there is
+ * room; meanwhile everything can still be read.
+ */
+export class LastingLevel implements Database {
+  readonly #location: string
+  readonly #level: Level<string, string>
+  /** Why nothing may be written to it as it is. */
+  #doubt: unknown
+  /** How often it was opened again. */
+  #renewals = 0
+  #renewing: Promise<void> | undefined
+
+  constructor(location: string) {
+    this.#location = location
+    this.#level = new Level(location, OPTIONS)
+  }
+
+  open(): Promise<void> {
+    return this.#level.open()
+  }
+
+  async close(): Promise<void> {
+    await this.#renewing?.catch(() => {})
+    await this.#level.close()
+  }
+
+  get(key: string): Promise<string | undefined>
+  get<K, V>(key: K, options: GetOptions<K, V>): Promise<V | undefined>
+  async get(key: string, options: GetOptions<string, string> = {}): Promise<unknown> {
+    await this.#renewing?.catch(() => {})
+    return this.#level.get(key, options)
+  }
+
+  async getMany(keys: string[]): Promise<(string | undefined)[]> {
+    await this.#renewing?.catch(() => {})
+    return this.#level.getMany(keys)
+  }
+
+  keys(range: Range = {}): Walk<string> {
+    return this.#level.keys(range)
+  }
+
+  iterator(range: Range): Walk<[string, string]> {
+    return this.#level.iterator(range)
+  }
+
+  put(key: string, value: string): Promise<void> {
+    return this.#write([{ type: 'put', key, value }])
+  }
+
+  del(key: string): Promise<void> {
+    return this.#write([{ type: 'del', key }])
+  }
+
+  batch(operations: Operation[]): Promise<void>
+  batch(): Changes
+  batch(operations?: Operation[]): Changes | Promise<void> {
+    if (operations !== undefined) return this.#write(operations)
+    return new Batch((gathered, options) => this.#write(gathered, options))
+  }
+
+  async #write(operations: Operation[], options: { sync?: boolean } = {}): Promise<void> {
+    for (let last = false; ; last = true) {
+      if (this.#doubt !== undefined) await this.#renew()
+      const renewals = this.#renewals
+      try {
+        await this.#level.batch(operations, options)
+        // Not so if another write has failed meanwhile: this one may stand behind it in the log.
+        if (this.#doubt === undefined && renewals === this.#renewals) return
+      } catch (error) {
+        if (errorCode(error) !== 'LEVEL_IO_ERROR') throw error
+        this.#doubt = error
+      }
+      if (last) throw this.#doubt ?? new Error('the index was opened again twice during one write')
+    }
+  }
+
+  #renew(): Promise<void> {
+    this.#renewing ??= this.#reopen().finally(() => {
+      this.#renewing = undefined
+    })
+    return this.#renewing
+  }
+
+  async #reopen(): Promise<void> {
+    const { bavail, bsize } = await statfs(this.#location)
+    // One that cannot be opened again could not even be read.
+    if (bavail * bsize < ROOM_BYTES) throw this.#doubt
+    await this.#level.close()
+    await this.#level.open()
+    this.#renewals += 1
+    this.#doubt = undefined
+  }
+}
+
+class Batch implements Changes {
+  readonly #write: (operations: Operation[], options?: { sync?: boolean }) => Promise<void>
+  readonly #operations: Operation[] = []
+
+  constructor(write: (operations: Operation[], options?: { sync?: boolean }) => Promise<void>) {
+    this.#write = write
+  }
+
+  put(key: string, value: string): this
+  put<K, V>(key: K, value: V, options: PutOptions<K, V>): this
+  put(key: string, value: string, options: PutOptions<string, string> = {}): this {
+    this.#operations.push({ ...options, type: 'put', key, value })
+    return this
+  }
+
+  del(key: string): this {
+    this.#operations.push({ type: 'del', key })
+    return this
+  }
+
+  write(options?: { sync?: boolean }): Promise<void> {
+    return this.#write(this.#operations, options)
+  }
+}

@@ -1,0 +1,64 @@
+import { spawn } from 'node:child_process'
+import * as v from 'valibot'
+import { onAbort } from '../../lib/async/abort.ts'
+import { Failure } from '../../ports/failure.ts'
+import { type Credential, credentialOf } from './credential.ts'
+
+const DEADLINE_MS = 10_000
+const OUTPUT_LIMIT = 64 * 1024
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/
+/** The protocol's own words for "I have none", on stdout, with a failing exit. */
+const NOT_FOUND = 'credentials not found'
+
+const Answer = v.object({ Username: v.string(), Secret: v.string() })
+
+/**
+ * Asks `docker-credential-<name>` for the credentials of a server, by its protocol: the server's name on stdin, JSON on
+ * stdout. Undefined when it has none. What it prints besides is not shown to anyone: it may hold secrets.
+ */
+export async function askHelper(
+  name: string,
+  server: string,
+  { signal, deadlineMs = DEADLINE_MS }: { signal: AbortSignal; deadlineMs?: number },
+): Promise<Credential | undefined> {
+  const command = `docker-credential-${name}`
+  const fail = (why: string, cause?: unknown): Failure =>
+    new Failure('unavailable', `${command} ${why}`, { source: command, cause })
+  if (!NAME.test(name))
+    throw new Failure('unavailable', 'the docker config names an impossible credential helper')
+  const { output, code } = await new Promise<{ output: string; code: number | null }>((resolve, reject) => {
+    const child = spawn(command, ['get'], { stdio: ['pipe', 'pipe', 'ignore'] })
+    const end = (why: string): void => {
+      child.kill('SIGKILL')
+      reject(fail(why))
+    }
+    const timer = setTimeout(() => end(`gave no answer within ${deadlineMs} ms`), deadlineMs)
+    const stop = onAbort(signal, () => end('was not waited for'))
+    const chunks: Buffer[] = []
+    let length = 0
+    child.stdout.on('data', (chunk: Buffer) => {
+      length += chunk.length
+      if (length > OUTPUT_LIMIT) return end('said too much')
+      chunks.push(chunk)
+    })
+    child.on('error', (error) => reject(fail('cannot be run', error)))
+    child.on('close', (code) => resolve({ output: Buffer.concat(chunks).toString(), code }))
+    child.on('exit', () => {
+      clearTimeout(timer)
+      stop()
+    })
+    child.on('error', () => clearTimeout(timer))
+    // It may end without reading what it is asked.
+    child.stdin.on('error', () => {})
+    child.stdin.end(`${server}\n`)
+  })
+  signal.throwIfAborted()
+  if (code !== 0) {
+    if (output.includes(NOT_FOUND)) return undefined
+    throw fail(`failed with exit code ${code}`)
+  }
+  const answer = v.safeParse(v.pipe(v.string(), v.parseJson(), Answer), output)
+  if (!answer.success) throw fail('did not answer as credential helpers do')
+  const { Username, Secret } = answer.output
+  return Secret === '' ? undefined : credentialOf(Username, Secret)
+}

@@ -1,0 +1,190 @@
+import { pause, unlessAborted } from '../../lib/async/abort.ts'
+import { backoffMs } from '../../lib/async/backoff.ts'
+import { SharedWork } from '../../lib/async/shared-work.ts'
+import { BoundedMap } from '../../lib/bounded-map.ts'
+import { Failure } from '../../ports/failure.ts'
+import type { Exchange, Reply, Request } from '../http/exchange.ts'
+import { tooLate } from '../http/exchange-failure.ts'
+import { readWhole } from '../http/read-whole.ts'
+import { failureOfStatus } from '../http/status.ts'
+import type { Reach } from '../options/address.ts'
+import { basicHeader, type Credential, fingerprint } from './credential.ts'
+import { parseToken, refreshForm, type Token, tokenUrl } from './token.ts'
+
+const TRIES = 3
+const ANSWER_LIMIT = 256 * 1024
+const KEPT = 512
+/** After the token service has failed several times, that much rest before anyone asks again. */
+const REST_MS = 2000
+/** On these, a token service does not know how to exchange identity tokens and is asked the older way. */
+const NO_EXCHANGE: ReadonlySet<number> = new Set([400, 401, 404, 405])
+
+/** What a token is asked for. */
+export interface Grant {
+  readonly realm: URL
+  readonly reach: Reach
+  readonly service: string | undefined
+  readonly scopes: readonly string[]
+  readonly credential: Credential | undefined
+}
+
+interface Kept {
+  readonly token: string
+  readonly refreshAt: number
+  readonly expiresAt: number
+  /** Got from the token service by this agent. */
+  readonly isOwn: boolean
+}
+
+/** Asks others for a token; never fails but with the signal's reason. */
+type Borrow = (options: { signal: AbortSignal }) => Promise<Token | undefined>
+
+function keyOf({ realm, service, scopes, credential }: Grant): string {
+  return JSON.stringify([realm.href, service, [...scopes].sort(), fingerprint(credential)])
+}
+
+/** Bearer tokens of one host: kept until shortly before they expire, one request at a time for each kind. */
+export class Tokens {
+  readonly #exchange: Exchange
+  readonly #userAgent: string
+  readonly #deadlineMs: number
+  readonly #backoffMs: number
+  readonly #stopping: AbortSignal
+  readonly #kept = new BoundedMap<string, Kept>(KEPT)
+  readonly #fetching = new SharedWork<Kept>()
+  readonly #borrowing = new SharedWork<Kept>()
+
+  constructor(options: {
+    exchange: Exchange
+    userAgent: string
+    deadlineMs: number
+    backoffMs: number
+    signal: AbortSignal
+  }) {
+    this.#exchange = options.exchange
+    this.#userAgent = options.userAgent
+    this.#deadlineMs = options.deadlineMs
+    this.#backoffMs = options.backoffMs
+    this.#stopping = options.signal
+  }
+
+  /**
+   * A token for this: kept, of others (by `borrow`), or new. `not` is one that upstream has refused; others are not asked
+   * then. `fresh` tells whether the token service has given it since this question, `isOwn` whether to this agent.
+   */
+  async get(
+    grant: Grant,
+    { not, borrow, signal }: { not?: string | undefined; borrow?: Borrow | undefined; signal: AbortSignal },
+  ): Promise<{ token: string; fresh: boolean; isOwn: boolean }> {
+    const key = keyOf(grant)
+    const kept = this.#good(key)
+    if (kept !== undefined && kept.token !== not) return { ...kept, fresh: false }
+    const request =
+      borrow === undefined || not !== undefined
+        ? this.#own(key, grant)
+        : this.#borrowing.run(key, () => this.#borrow(key, grant, borrow)).promise
+    const { token, isOwn } = await unlessAborted(request, signal)
+    return { token, fresh: isOwn, isOwn }
+  }
+
+  /** For another agent: one that this one has got itself, and nobody else's. */
+  async lend(grant: Grant, { signal }: { signal: AbortSignal }): Promise<Token> {
+    const key = keyOf(grant)
+    const kept = this.#good(key)
+    const { token, expiresAt } =
+      kept?.isOwn === true ? kept : await unlessAborted(this.#own(key, grant), signal)
+    return { token, lifetimeMs: Math.max(0, Math.floor(expiresAt - performance.now())) }
+  }
+
+  #good(key: string): Kept | undefined {
+    const kept = this.#kept.get(key)
+    return kept !== undefined && kept.refreshAt > performance.now() ? kept : undefined
+  }
+
+  #own(key: string, grant: Grant): Promise<Kept> {
+    return this.#fetching.run(key, () => this.#fetch(key, grant)).promise
+  }
+
+  async #borrow(key: string, grant: Grant, borrow: Borrow): Promise<Kept> {
+    const lent = await borrow({ signal: this.#stopping })
+    if (lent === undefined) return this.#own(key, grant)
+    const kept = this.#good(key)
+    return kept?.isOwn === true ? kept : this.#keep(key, lent, { isOwn: false })
+  }
+
+  /** Not tied to who asked first: others wait for the same token. */
+  async #fetch(key: string, grant: Grant): Promise<Kept> {
+    const deadline = AbortSignal.timeout(this.#deadlineMs)
+    const signal = AbortSignal.any([deadline, this.#stopping])
+    try {
+      for (let tried = 1; ; tried += 1) {
+        try {
+          return this.#keep(key, await this.#ask(grant, signal), { isOwn: true })
+        } catch (error) {
+          signal.throwIfAborted()
+          if (!(error instanceof Failure) || error.code !== 'unavailable') throw error
+          if (tried === TRIES) {
+            throw new Failure('unavailable', error.message, {
+              ...error.details,
+              retryAfterMs: REST_MS,
+              cause: error,
+            })
+          }
+          await pause(backoffMs(tried, { firstMs: this.#backoffMs, jitter: 1 }), { signal })
+        }
+      }
+    } catch (error) {
+      if (this.#stopping.aborted) throw new Failure('stopping', 'the agent is stopping')
+      if (deadline.aborted) throw tooLate(grant.realm, 'no token', this.#deadlineMs)
+      throw error
+    }
+  }
+
+  #keep(key: string, { token, lifetimeMs }: Token, { isOwn }: { isOwn: boolean }): Kept {
+    const expiresAt = performance.now() + lifetimeMs
+    // Refreshed early, so that none expires between here and upstream.
+    const kept = { token, refreshAt: expiresAt - Math.min(lifetimeMs / 4, 30_000), expiresAt, isOwn }
+    this.#kept.set(key, kept)
+    return kept
+  }
+
+  async #ask(grant: Grant, signal: AbortSignal): Promise<Token> {
+    const { credential, realm, service, scopes, reach } = grant
+    const common = { kind: 'token', reach, signal } as const
+    const headers = { 'user-agent': this.#userAgent, accept: 'application/json' }
+    if (credential?.kind === 'identity') {
+      const form = refreshForm(credential.token, service, scopes)
+      const reply = await this.#exchange({ ...common, method: 'POST', url: realm, headers, form })
+      if (!NO_EXCHANGE.has(reply.status)) return this.#read(reply, realm)
+      reply.body.dispose()
+    }
+    const secret = credential?.kind === 'identity' ? credential.token : credential?.password
+    const authorization = secret === undefined ? undefined : basicHeader(credential?.username ?? '', secret)
+    const request: Request = {
+      ...common,
+      method: 'GET',
+      url: tokenUrl(realm, service, scopes),
+      headers: authorization === undefined ? headers : { ...headers, authorization },
+    }
+    return this.#read(await this.#exchange(request), realm)
+  }
+
+  async #read(reply: Reply, realm: URL): Promise<Token> {
+    const source = realm.host
+    if (reply.status === 400) {
+      reply.body.dispose()
+      throw new Failure('denied', `${source} refuses a token (status 400)`, { source, status: 400 })
+    }
+    if (reply.status !== 200) {
+      const failure = failureOfStatus(reply, source)
+      // That there is no token service says nothing about whether the image exists.
+      if (failure.code !== 'absent') throw failure
+      throw new Failure('denied', `${source} gives no tokens (status ${reply.status})`, failure.details)
+    }
+    const date = Date.parse(reply.headers.get('date') ?? '')
+    const text = (await readWhole(reply.body, ANSWER_LIMIT)).toString()
+    const token = parseToken(text, Number.isNaN(date) ? Date.now() : date)
+    if (token === undefined) throw new Failure('unavailable', `${source} sent no token`, { source })
+    return token
+  }
+}

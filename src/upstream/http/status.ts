@@ -1,0 +1,38 @@
+import { Failure, type FailureCode } from '../../ports/failure.ts'
+import { readRetryAfter } from '../headers/retry-after.ts'
+import type { Reply } from './exchange.ts'
+
+const CODES: Readonly<Record<number, FailureCode>> = {
+  401: 'denied',
+  403: 'denied',
+  404: 'absent',
+  410: 'absent',
+  429: 'busy',
+}
+
+const MEANING: Readonly<Record<FailureCode, string>> = {
+  absent: 'does not have it',
+  denied: 'wants other credentials',
+  unlisted: '',
+  busy: 'asks to come back later',
+  unavailable: 'cannot answer',
+  stalled: '',
+  corrupt: '',
+  'too-large': '',
+  unsupported: '',
+  stopping: '',
+  disk: '',
+}
+
+/** An answer without the content asked for, as the failure it means. Frees the answer's body. */
+export function failureOfStatus(reply: Reply, source: string): Failure {
+  reply.body.dispose()
+  const { status } = reply
+  const code = CODES[status] ?? 'unavailable'
+  const retryAfterMs = readRetryAfter(reply.headers.get('retry-after'), Date.now())
+  return new Failure(code, `${source} ${MEANING[code]} (status ${status})`, {
+    source,
+    status,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  })
+}

@@ -1,0 +1,110 @@
+import { readFile } from 'node:fs/promises'
+import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
+import { publish } from '../../observe/events.ts'
+import { Failure } from '../../ports/failure.ts'
+import { checkHostname, type Lookup } from '../options/address.ts'
+import type { Deadlines, Proxies } from '../options/options.ts'
+import type { Exchange } from './exchange.ts'
+import { failureOf } from './exchange-failure.ts'
+import { UndiciExchange } from './undici-exchange.ts'
+import { Wire } from './wire.ts'
+
+export interface TransportOptions {
+  readonly caFile: string | undefined
+  readonly acceptInvalidCerts: boolean
+  readonly proxies: Proxies | undefined
+  /** Resolves names; undefined: as the system does. */
+  readonly lookup: Lookup | undefined
+  readonly deadlines: Deadlines
+}
+
+interface Parts {
+  readonly undici: UndiciExchange
+  readonly wire: Wire
+}
+
+/** The connections of all upstreams with the same TLS settings. Opened when first used. */
+export class Transport {
+  readonly #options: TransportOptions
+  #parts: Promise<Parts> | undefined
+  #closed = false
+
+  constructor(options: TransportOptions) {
+    this.#options = options
+  }
+
+  /** For whatever is small. */
+  readonly small: Exchange = (request) =>
+    checked(request, async () => (await this.#open()).undici.exchange(request))
+
+  /** For blobs: over sockets of our own, but not past a proxy. */
+  readonly bulk: Exchange = (request) =>
+    this.#options.proxies === undefined
+      ? checked(request, async () => (await this.#open()).wire.exchange(request))
+      : this.small(request)
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const parts = await this.#parts?.catch(() => undefined)
+    parts?.wire.close()
+    await parts?.undici.close()
+  }
+
+  #open(): Promise<Parts> {
+    if (this.#closed) return Promise.reject(new Failure('stopping', 'the agent is stopping'))
+    if (this.#parts === undefined) {
+      const parts = this.#make()
+      this.#parts = parts
+      // A certificate file that could not be read may be there the next time.
+      parts.catch(() => {
+        if (this.#parts === parts) this.#parts = undefined
+      })
+    }
+    return this.#parts
+  }
+
+  async #make(): Promise<Parts> {
+    const { caFile, acceptInvalidCerts, proxies, lookup, deadlines } = this.#options
+    const secureContext = caFile === undefined ? undefined : await trusting(caFile)
+    const { connectMs, headerMs } = deadlines
+    const common = { secureContext, rejectUnauthorized: !acceptInvalidCerts, connectMs, headerMs, lookup }
+    const undici = new UndiciExchange({ ...common, proxies })
+    return { undici, wire: new Wire({ ...common, otherwise: undici.exchange }) }
+  }
+}
+
+/** The usual authorities as well: redirects lead from a private registry to public storage. */
+async function trusting(caFile: string): Promise<SecureContext> {
+  try {
+    return createSecureContext({ ca: [...rootCertificates, await readFile(caFile, 'utf8')] })
+  } catch (error) {
+    throw new Failure('unavailable', `${caFile} cannot be used as a certificate authority`, { cause: error })
+  }
+}
+
+const published = async (
+  request: Parameters<Exchange>[0],
+  exchange: () => ReturnType<Exchange>,
+): ReturnType<Exchange> => {
+  const started = performance.now()
+  let status: number | undefined
+  try {
+    const reply = await exchange()
+    status = reply.status
+    return reply
+  } finally {
+    const { url, kind, method } = request
+    publish('upstream.answered', { host: url.host, kind, method, status, ms: performance.now() - started })
+  }
+}
+
+/** Every request passes here before a connection is looked for. */
+const checked: typeof published = async (request, exchange) => {
+  const { url, reach } = request
+  try {
+    checkHostname(url.hostname, reach)
+  } catch (error) {
+    throw failureOf(error, url)
+  }
+  return published(request, exchange)
+}

@@ -1,0 +1,44 @@
+import * as v from 'valibot'
+import { Failure } from '../../ports/failure.ts'
+import { readPages } from '../http/pages.ts'
+import { failureOfStatus } from '../http/status.ts'
+import type { RegistryHost } from './question.ts'
+
+const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
+const Page = v.object({ tags: v.optional(v.nullable(v.array(v.unknown()))) })
+
+/** The tags of one page of `tags/list`; undefined when it is no such page. What is not a tag is left out. */
+function parseTagPage(text: string): readonly string[] | undefined {
+  const page = v.safeParse(v.pipe(v.string(), v.parseJson(), Page), text)
+  if (!page.success) return undefined
+  return (page.output.tags ?? []).filter((tag): tag is string => typeof tag === 'string' && TAG.test(tag))
+}
+
+/** Every tag of a repository, in ASCII order. */
+export async function tagsAt(
+  host: RegistryHost,
+  name: string,
+  { signal }: { signal: AbortSignal },
+): Promise<readonly string[]> {
+  const found = new Set<string>()
+  const ask = async (path: URL) => {
+    const reply = await host.ask({
+      method: 'GET',
+      kind: 'tags',
+      path,
+      accept: 'application/json',
+      name,
+      signal,
+    })
+    if (reply.status !== 200) throw failureOfStatus(reply, host.name)
+    return reply
+  }
+  await readPages(host.urlOf(name, 'tags/list?n=1000'), ask, (text) => {
+    const page = parseTagPage(text)
+    if (page === undefined) {
+      throw new Failure('unavailable', `${host.name} sent a list of tags that is none`, { source: host.name })
+    }
+    for (const tag of page) found.add(tag)
+  })
+  return [...found].sort()
+}

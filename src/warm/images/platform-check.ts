@@ -1,0 +1,48 @@
+import * as v from 'valibot'
+import { jsonObject } from '../../lib/json.ts'
+import type { Descriptor, Platform } from '../../oci/manifest.ts'
+import type { Repository } from '../../oci/names/repository.ts'
+import { fitting, platformText } from '../../oci/platform.ts'
+import type { Resolver } from '../../ports/answer.ts'
+
+const CONFIGS: ReadonlySet<string | undefined> = new Set([
+  'application/vnd.oci.image.config.v1+json',
+  'application/vnd.docker.container.image.v1+json',
+])
+const LARGEST_CONFIG = 4 * 1024 * 1024
+const ConfigShape = v.object({
+  os: v.string(),
+  architecture: v.string(),
+  variant: v.optional(v.string()),
+})
+
+/** For what else an image is, if its config says that it is for none of these. The config is here. */
+export async function checkPlatform(
+  resolver: Resolver,
+  repository: Repository,
+  { digest, mediaType, size }: Descriptor,
+  platforms: readonly Platform[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (!CONFIGS.has(mediaType) || size > LARGEST_CONFIG) return undefined
+  const { content } = await resolver.blob(repository, digest, { signal })
+  try {
+    if (content.size > LARGEST_CONFIG) return undefined
+    const bytes = new Uint8Array(content.size)
+    let filled = 0
+    while (filled < bytes.length) {
+      const readable = await content.readable(filled, { signal })
+      const length = await content.read(bytes.subarray(filled, readable), filled)
+      if (length === 0) return undefined
+      filled += length
+    }
+    const config = v.safeParse(ConfigShape, jsonObject(bytes))
+    if (!config.success) return undefined
+    const { os, architecture, variant } = config.output
+    const platform: Platform = { os, architecture, variant }
+    const fits = platforms.every((wanted) => fitting([{ platform }], wanted).length > 0)
+    return fits ? undefined : platformText(platform)
+  } finally {
+    await content.close()
+  }
+}

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { test } from 'node:test'
+import { agent, MAIN } from '../cli.ts'
+
+test('agent dht serves until it is told to end', async (t) => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const child = spawn(process.execPath, [MAIN, 'dht', '--listen', '127.0.0.1:0'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    t.after(() => child.kill('SIGKILL'))
+    const closed = once(child, 'close')
+    const [line] = await once(createInterface({ input: child.stderr }), 'line')
+    const [, address = ''] =
+      /^the DHT is served at (127\.0\.0\.1:\d+) \(UDP\)$/.exec(line) ?? assert.fail(line)
+    const taken = await agent(['dht', '--listen', address])
+    assert.equal(taken.code, 1)
+    assert.match(
+      taken.err,
+      /^agent: the DHT cannot listen on 127\.0\.0\.1:\d+ \(EADDRINUSE\): end what does, or [^\n]+\n$/,
+    )
+    child.kill(signal)
+    assert.deepEqual(await closed, [0, null])
+  }
+})
+
+test('an address that makes no sense is one sentence', async () => {
+  const { code, err } = await agent(['dht', '--listen', 'here'])
+  assert.equal(code, 2)
+  assert.equal(err, 'agent: --listen is "here"; expected host:port, such as 0.0.0.0:49737\n')
+})

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { makeCertificates } from '../../../testkit/certificates.ts'
+import { agent as cli } from '../cli.ts'
+import { here as agent } from '../here.ts'
+
+let folder: string
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'leat-runtime-'))
+})
+
+after(() => rm(folder, { recursive: true }))
+
+async function host(name: string, ...signs: readonly string[]): Promise<string> {
+  const root = join(folder, name)
+  for (const sign of ['', ...signs]) await mkdir(join(root, sign), { recursive: true })
+  return root
+}
+
+test('install, show and uninstall say what they do', async () => {
+  const root = await host('one', 'etc/docker')
+  const daemon = join(root, 'etc/docker/daemon.json')
+  const shown = await agent(['runtime', 'show', '--root', root])
+  assert.deepEqual(
+    [shown.code, shown.out],
+    [
+      0,
+      'Docker: does not ask 127.0.0.1:5050\n  /etc/docker/daemon.json: would be written\n  after that: let Docker read it: systemctl reload docker\n',
+    ],
+  )
+  const installed = await cli(['runtime', 'install', '--root', root, '--listen', '0.0.0.0:6000'])
+  assert.match(
+    installed.out,
+    /^Docker: asks 127\.0\.0\.1:6000 first\n {2}\/etc\/docker\/daemon\.json: wrote\n {2}now: /,
+  )
+  assert.deepEqual(JSON.parse(await readFile(daemon, 'utf8')), {
+    'registry-mirrors': ['http://127.0.0.1:6000'],
+  })
+  const again = await agent(['runtime', 'show', '--root', root, '--json'], { LEAT_LISTEN: '127.0.0.1:6000' })
+  assert.deepEqual(JSON.parse(again.out), {
+    action: 'show',
+    dryRun: true,
+    runtimes: [
+      {
+        runtime: 'docker',
+        name: 'Docker',
+        files: [{ path: '/etc/docker/daemon.json', state: 'current' }],
+        todo: [],
+        notes: [],
+        pointsHere: true,
+        byOthers: [],
+      },
+    ],
+  })
+  const gone = await agent(['runtime', 'uninstall', '--root', root])
+  assert.match(gone.out, /^Docker\n {2}\/etc\/docker\/daemon\.json: removed\n/)
+  assert.deepEqual(await readdir(root, { recursive: true }), ['etc', 'etc/docker'])
+  const nothing = await agent(['runtime', 'uninstall', '--root', root])
+  assert.deepEqual([nothing.code, nothing.out], [0, 'Docker: nothing of ours is there\n'])
+})
+
+test('wrong usage ends with 2 and one sentence', async () => {
+  const table: readonly [readonly string[], RegExp][] = [
+    [[], /runtime needs install, uninstall or show/],
+    [['instal'], /runtime cannot "instal"; did you mean install\?/],
+    [['show', '--runtime', 'rkt'], /--runtime is "rkt"; expected containerd, crio, docker/],
+    [['show', '--registry', 'no host'], /--registry is "no host"; expected a registry/],
+    [['show', '--listen', '127.0.0.1:0'], /--listen has port 0/],
+    [['show', '--root', '/a', '--root', '/b'], /--root is given more than once/],
+    [['show', '--ca-file', 'ca.crt'], /--ca-file is for an agent that speaks TLS; give its --tls-cert too/],
+    [['show', '--containerd-config', 'x'], /--containerd-config is "x"; expected a path/],
+  ]
+  const ended = await Promise.all(table.map(([args]) => agent(['runtime', ...args])))
+  for (const [i, { code, out, err }] of ended.entries()) {
+    const [args, expected] = table[i] ?? assert.fail()
+    assert.deepEqual([code, out], [2, ''], args.join(' '))
+    assert.match(err, expected)
+    assert.match(err, /^agent: [^\n]+\n$/)
+  }
+})
+
+test('an agent that speaks TLS is named so, and who has signed its certificate is copied without what is beside it', async () => {
+  const root = await host('tls', 'etc/docker')
+  const { ca, cert, key } = makeCertificates(['127.0.0.1', 'node.corp'])
+  const at = (name: string) => join(folder, name)
+  await writeFile(at('tls.crt'), cert)
+  await writeFile(at('chain.crt'), `${cert}${ca}`)
+  await writeFile(at('ca.pem'), `${key}${ca}`)
+  await writeFile(at('none.pem'), key)
+  const install = (...more: readonly string[]) => agent(['runtime', 'install', '--root', root, ...more])
+  const copy = () => readFile(join(root, 'etc/docker/certs.d/127.0.0.1:5050/leat-ca.crt'), 'utf8')
+
+  const told = await install('--tls-cert', at('tls.crt'))
+  assert.match(told.out, /^Docker: asks https:\/\/127\.0\.0\.1:5050 first\n[\s\S]*note: .* give --ca-file\n$/)
+  for (const more of [
+    ['--tls-cert', at('tls.crt'), '--ca-file', at('ca.pem')],
+    ['--tls-cert', at('chain.crt')],
+  ]) {
+    assert.equal((await install(...more)).code, 0)
+    assert.equal(new X509Certificate(await copy()).fingerprint256, new X509Certificate(ca).fingerprint256)
+    assert.doesNotMatch(await copy(), /KEY/)
+    await agent(['runtime', 'uninstall', '--root', root])
+    await assert.rejects(copy())
+  }
+  // By a variable, as a service has it, and by a name.
+  const named = await agent(['runtime', 'install', '--root', root, '--listen', 'node.corp:5050'], {
+    LEAT_TLS_CERT: at('chain.crt'),
+  })
+  assert.match(named.out, /^Docker: asks https:\/\/node\.corp:5050 first\n/)
+
+  const refused: readonly [readonly string[], RegExp][] = [
+    [['--listen', '10.0.0.7:5050', '--tls-cert', at('tls.crt')], /tls\.crt is not for 10\.0\.0\.7, so/],
+    [['--tls-cert', at('absent.crt')], /absent\.crt cannot be read \(ENOENT\); give --tls-cert a PEM file/],
+    [
+      ['--tls-cert', at('tls.crt'), '--ca-file', at('none.pem')],
+      /none\.pem holds no certificate; give --ca-file/,
+    ],
+  ]
+  for (const [more, expected] of refused) {
+    const { code, err } = await install(...more)
+    assert.equal(code, 1)
+    assert.match(err, expected)
+    assert.match(err, /^agent: [^\n]+\n$/)
+  }
+})
+
+test('mirrors that others have written for some registries are told', async () => {
+  const root = await host('some', 'etc/containers')
+  const mirror =
+    '[[registry]]\nlocation = "ghcr.io"\n[[registry.mirror]]\nlocation = "127.0.0.1:5050/ghcr.io"\n'
+  await writeFile(join(root, 'etc/containers/registries.conf'), mirror)
+  const all = await agent(['runtime', 'show', '--root', root])
+  assert.match(all.out, /^CRI-O and podman: asks 127\.0\.0\.1:5050 first, but only for ghcr\.io\n/)
+  const one = await agent(['runtime', 'show', '--root', root, '--registry', 'ghcr.io'])
+  assert.equal(one.out, 'CRI-O and podman: asks 127.0.0.1:5050 first\n')
+})
+
+test('what could not be done is a failure, after what could', async () => {
+  const root = await host('two', 'etc/docker/daemon.json', 'usr/bin/podman')
+  const { code, out, err } = await cli(['runtime', 'install', '--root', root])
+  assert.equal(code, 1)
+  assert.equal(err, 'agent: /etc/docker/daemon.json is a folder; expected a file\n')
+  assert.match(out, /CRI-O and podman: asks 127\.0\.0\.1:5050 first\n[\s\S]*Docker: nothing was done\n/)
+  const none = await agent(['runtime', 'show', '--root', await host('three')])
+  assert.deepEqual([none.code, none.out], [1, ''])
+  assert.match(none.err, /^agent: no container runtime is found below .*; name one with --runtime\n$/)
+})

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { agentOptions } from '../../../src/cli/commands/serve.ts'
+import { loadSettings } from '../../../src/config/load.ts'
+import { agent as cli, serving } from '../cli.ts'
+import { here as agent } from '../here.ts'
+
+let folder: string
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'leat-commands-'))
+})
+
+after(() => rm(folder, { recursive: true }))
+
+test('an agent serves, is asked how it does, and ends with 0 when told to', async (t) => {
+  const data = join(folder, 'one')
+  const running = await serving(['--data', data])
+  t.after(() => running.kill())
+  const { admin, registry } = running
+  assert.equal((await fetch(`http://${registry}/v2/`)).status, 200)
+  const [status, json, ls, blobs, why, wrong, locked] = await Promise.all([
+    cli(['status', '--admin', admin]),
+    agent(['status', '--json'], { LEAT_ADMIN: admin }),
+    agent(['ls', '--admin', admin]),
+    agent(['ls', '--blobs', '--json', '--admin', admin]),
+    agent(['why', 'alpine', '--admin', admin]),
+    agent(['why', 'NOT AN IMAGE', '--admin', admin]),
+    agent(['ls', '--data', data]),
+  ])
+  assert.match(
+    status.out,
+    new RegExp(`serves ${registry}\nready {5}yes\nstore {5}0 B of at most [\\d.]+ \\w+ in 0 blobs`),
+  )
+  assert.equal(JSON.parse(json.out).addresses.registry, registry)
+  assert.match(ls.out, /^No image is cached by tag/)
+  assert.deepEqual([blobs.code, blobs.out], [0, ''])
+  assert.match(why.out, /^docker\.io\/library\/alpine:latest\n/)
+  assert.equal(wrong.code, 2)
+  assert.match(wrong.err, /^agent: [^\n]+\n$/)
+  assert.equal(locked.code, 1)
+  assert.match(locked.err, /an agent is running on .*leave --data out to ask it/)
+
+  running.signal('SIGTERM')
+  assert.equal(await running.ended(), 0)
+  assert.deepEqual(
+    running.lines.slice(-2).map((line) => line['message']),
+    ['stopping', 'stopped'],
+  )
+  const stopped = await agent(['ls', '--data', data])
+  assert.deepEqual([stopped.code, stopped.out.slice(0, 8)], [0, 'No image'])
+})
+
+test('a port in use, and a folder in use, are one sentence each', async (t) => {
+  const data = join(folder, 'two')
+  const running = await serving(['--data', data])
+  t.after(() => running.kill())
+  const [port, admin, store] = await Promise.all([
+    cli([
+      'serve',
+      '--listen',
+      running.registry,
+      '--admin',
+      '127.0.0.1:0',
+      '--data',
+      join(folder, 'three'),
+      '--log-level',
+      'silent',
+    ]),
+    cli([
+      'serve',
+      '--listen',
+      '127.0.0.1:0',
+      '--admin',
+      running.admin,
+      '--data',
+      join(folder, 'four'),
+      '--log-level',
+      'silent',
+    ]),
+    cli(['serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--data', data]),
+  ])
+  assert.deepEqual([port.code, admin.code, store.code], [1, 1, 1])
+  assert.match(port.err, new RegExp(`^agent: ${running.registry} is in use already.*--listen\n$`))
+  assert.match(admin.err, new RegExp(`^agent: ${running.admin} is in use already.*--admin\n$`))
+  assert.match(store.err, /^agent: .* is in use by another agent[^\n]*\n$/)
+  running.signal('SIGINT')
+  assert.equal(await running.ended(), 0)
+})
+
+test('a look at a folder that is no agent’s does not make it one', async () => {
+  const { code, err } = await agent(['ls', '--data', folder])
+  assert.equal(code, 1)
+  assert.match(err, /is not an agent's data folder/)
+})
+
+test('a reader that has had enough is no failure', async () => {
+  const main = fileURLToPath(new URL('../../../src/main.js', import.meta.url))
+  const child = spawn(process.execPath, [main, 'serve', '--help'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  child.stdout.destroy()
+  assert.deepEqual((await once(child, 'close'))[0], 0)
+})
+
+test('settings become what the agent is made of', async () => {
+  const settings = await loadSettings({
+    flags: { 'tls-cert': 'c.pem', 'tls-key': 'k.pem', allow: ['ghcr.io/acme/**'] },
+    env: { UPSTREAM_CREDENTIALS: '{"ghcr.io": {"username": "u", "password": "p"}}' },
+    usualFile: join(folder, 'none.yaml'),
+  })
+  const options = agentOptions(settings, { env: { HTTPS_PROXY: 'http://proxy:3128' }, version: '1.2.3' })
+  assert.deepEqual(options.listen, { host: '127.0.0.1', port: 5050 })
+  assert.deepEqual(options.admin, { host: '127.0.0.1', port: 5051 })
+  assert.deepEqual(options.tls, { certFile: 'c.pem', keyFile: 'k.pem' })
+  assert.deepEqual(options.allow, ['ghcr.io/acme/**'])
+  assert.equal(options.version, '1.2.3')
+  assert.deepEqual(options.upstreams, {
+    userAgent: 'leat/1.2.3',
+    proxies: { https: 'http://proxy:3128' },
+    entries: [
+      {
+        namespace: 'ghcr.io',
+        hosts: [],
+        tls: true,
+        acceptInvalidCerts: false,
+        tagTtlMs: 60_000,
+        staleIfErrorMs: 604_800_000,
+        allowPrivateTargets: false,
+        realms: [],
+        username: 'u',
+        password: 'p',
+      },
+    ],
+  })
+})

@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs'
+import * as v from 'valibot'
+import { readArguments } from '../../src/cli/arguments.ts'
+import { CommandError } from '../../src/cli/context/command.ts'
+import { SettingsError } from '../../src/config/values/shape.ts'
+import type { Ended } from './cli.ts'
+
+const { version } = v.parse(
+  v.object({ version: v.string() }),
+  JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')),
+)
+
+/**
+ * Runs a command in this process, because starting another for each takes most of the time of a test. It comes to an
+ * exit code and to lines on stderr as in main.ts, which is run by the tests that use cli.ts.
+ */
+export async function here(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  { now, onErr }: { now?: () => number; onErr?: (text: string) => void } = {},
+): Promise<Ended> {
+  let out = ''
+  let err = ''
+  try {
+    const request = await readArguments(args, { version, width: 100 })
+    if (request.kind === 'print') return { code: 0, out: `${request.text}\n`, err }
+    const code = await request.command.run(request.given, {
+      out: async (text) => {
+        out += text
+      },
+      err: async (text) => {
+        err += text
+        onErr?.(text)
+      },
+      isInteractive: false,
+      columns: 100,
+      rows: 24,
+      env,
+      version,
+      stopped: () => new AbortController().signal,
+      ...(now === undefined ? {} : { now }),
+    })
+    return { code, out, err }
+  } catch (error) {
+    if (error instanceof CommandError)
+      return { code: error.exitCode, out, err: `${err}agent: ${error.message}\n` }
+    if (error instanceof SettingsError) return { code: 2, out, err: `${err}agent: ${error.message}\n` }
+    throw error
+  }
+}

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { publish } from '../../../src/observe/events.ts'
+import { Metrics } from '../../../src/observe/metrics/metrics.ts'
+import { Failure } from '../../../src/ports/failure.ts'
+import { parseExposition } from '../exposition.ts'
+import { flightAttempted, flightEnded, peerTransfer, requestEnded } from '../facts.ts'
+import { digestOf } from '../memory-node.ts'
+
+const LEVELS = {
+  flightsActive: 2,
+  flightWaiters: 20,
+  storeBytes: 4096,
+  storeBlobs: 3,
+  evictedBytes: 11,
+  peersConnected: 0,
+}
+
+function withMetrics(use: (metrics: Metrics, read: () => ReturnType<typeof parseExposition>) => void): void {
+  const metrics = new Metrics({ version: '1.2.3', levels: () => LEVELS })
+  try {
+    use(metrics, () => parseExposition(metrics.text()))
+  } finally {
+    metrics.close()
+  }
+}
+
+test('every metric that the contract names is there from the first scrape on', () => {
+  withMetrics((_, read) => {
+    const families = read()
+    const promised: readonly [string, string][] = [
+      ['leat_http_requests_total', 'counter'],
+      ['leat_http_request_seconds', 'histogram'],
+      ['leat_http_rejected_total', 'counter'],
+      ['leat_served_bytes_total', 'counter'],
+      ['leat_fetched_bytes_total', 'counter'],
+      ['leat_upstream_requests_total', 'counter'],
+      ['leat_flights_active', 'gauge'],
+      ['leat_flight_waiters', 'gauge'],
+      ['leat_store_bytes', 'gauge'],
+      ['leat_store_blobs', 'gauge'],
+      ['leat_evicted_bytes_total', 'counter'],
+      ['leat_verify_failures_total', 'counter'],
+      ['leat_peers_connected', 'gauge'],
+      ['leat_peer_bytes_total', 'counter'],
+      ['leat_upstream_ratelimit_remaining', 'gauge'],
+      ['process_cpu_seconds_total', 'counter'],
+      ['process_resident_memory_bytes', 'gauge'],
+      ['process_open_fds', 'gauge'],
+      ['process_start_time_seconds', 'gauge'],
+      ['nodejs_heap_size_used_bytes', 'gauge'],
+      ['nodejs_eventloop_lag_p99_seconds', 'gauge'],
+    ]
+    for (const [name, type] of promised) assert.equal(families.get(name)?.type, type, name)
+    const sample = (name: string, labels = ''): number | undefined =>
+      families.get(name)?.samples.get(`${name}${labels}`)
+    for (const source of ['local', 'inflight', 'peer', 'upstream']) {
+      assert.equal(sample('leat_served_bytes_total', `{source="${source}"}`), 0)
+    }
+    assert.equal(sample('leat_flights_active'), 2)
+    assert.equal(sample('leat_flight_waiters'), 20)
+    assert.equal(sample('leat_store_bytes'), 4096)
+    assert.equal(sample('leat_store_blobs'), 3)
+    assert.equal(sample('leat_evicted_bytes_total'), 11)
+    assert.equal(sample('leat_peers_connected'), 0)
+    assert.equal(sample('leat_peer_bytes_total', '{direction="in"}'), 0)
+    assert.ok((sample('process_resident_memory_bytes') ?? 0) > 10_000_000)
+    assert.ok((sample('process_open_fds') ?? 0) > 2)
+    assert.ok(Math.abs((sample('process_start_time_seconds') ?? 0) - Date.now() / 1000) < 600)
+  })
+})
+
+test('what is published is counted', () => {
+  withMetrics((metrics, read) => {
+    publish('request.ended', requestEnded({ bytes: 1000, source: 'local' }))
+    publish('request.ended', requestEnded({ bytes: 500, source: 'inflight', ms: 700 }))
+    publish('request.ended', requestEnded({ code: 404, source: undefined, bytes: 90, method: 'BREW' }))
+    publish('flight.attempted', flightAttempted({ bytes: 700, error: new Error('cut off') }))
+    publish('flight.attempted', flightAttempted({ bytes: 300 }))
+    publish('flight.ended', flightEnded())
+    publish('flight.ended', flightEnded({ error: new Error('nobody has it') }))
+    publish('upstream.answered', { host: 'ghcr.io', kind: 'manifest', method: 'GET', status: 503, ms: 3 })
+    publish('upstream.answered', {
+      host: 'ghcr.io',
+      kind: 'manifest',
+      method: 'GET',
+      status: undefined,
+      ms: 3,
+    })
+    publish('upstream.quota', {
+      host: 'registry-1.docker.io',
+      limit: 200,
+      remaining: 7,
+      windowSeconds: 21600,
+    })
+    publish('upstream.circuit', { host: 'ghcr.io', open: true, reason: 'it kept failing' })
+    publish('verify.failed', { digest: digestOf('a'), found: 'x', source: 'ghcr.io', sourceKind: 'upstream' })
+    publish('tag.revalidated', {
+      repository: { registry: 'ghcr.io', name: 'a' },
+      tag: 'v1',
+      outcome: 'moved',
+    })
+    const families = read()
+    const value = (name: string, labels: string): number | undefined =>
+      families.get(name)?.samples.get(`${name}{${labels}}`)
+    assert.equal(value('leat_http_requests_total', 'route="blob",method="GET",code="200"'), 2)
+    assert.equal(value('leat_http_requests_total', 'route="blob",method="other",code="404"'), 1)
+    assert.equal(
+      families.get('leat_http_request_seconds')?.samples.get('leat_http_request_seconds_count{route="blob"}'),
+      3,
+    )
+    assert.equal(value('leat_served_bytes_total', 'source="local"'), 1000)
+    assert.equal(value('leat_served_bytes_total', 'source="inflight"'), 500)
+    assert.equal(value('leat_fetched_bytes_total', 'source="upstream"'), 1000)
+    assert.equal(value('leat_flights_total', 'kind="blob",outcome="stored"'), 1)
+    assert.equal(value('leat_flights_total', 'kind="blob",outcome="failed"'), 1)
+    assert.equal(value('leat_upstream_requests_total', 'host="ghcr.io",kind="manifest"'), 2)
+    assert.equal(value('leat_upstream_answers_total', 'host="ghcr.io",status="5xx"'), 1)
+    assert.equal(value('leat_upstream_answers_total', 'host="ghcr.io",status="none"'), 1)
+    assert.equal(value('leat_upstream_ratelimit_remaining', 'host="registry-1.docker.io"'), 7)
+    assert.equal(value('leat_upstream_circuit_open', 'host="ghcr.io"'), 1)
+    assert.equal(value('leat_verify_failures_total', 'source="upstream"'), 1)
+    assert.equal(value('leat_tag_revalidations_total', 'outcome="moved"'), 1)
+    assert.deepEqual(metrics.totals(), {
+      requests: 3,
+      served: { local: 1000, inflight: 500, peer: 0, upstream: 0 },
+      fetched: { peer: 0, upstream: 1000 },
+      peers: { in: 0, out: 0 },
+    })
+  })
+})
+
+test('hosts that clients make up do not fill the memory', () => {
+  withMetrics((_, read) => {
+    for (let i = 0; i < 5000; i++) {
+      publish('upstream.answered', { host: `h${i}.example`, kind: 'ping', method: 'GET', status: 200, ms: 1 })
+    }
+    assert.ok((read().get('leat_upstream_requests_total')?.samples.size ?? 0) <= 201)
+  })
+})
+
+test('nothing is counted after the end', () => {
+  const metrics = new Metrics({ version: '1.2.3', levels: () => LEVELS })
+  metrics.close()
+  publish('request.ended', requestEnded())
+  assert.equal(metrics.totals().requests, 0)
+})
+
+test('what goes from and to peers is counted, and how it ended', () => {
+  withMetrics((metrics, read) => {
+    assert.equal(read().get('leat_peer_takes_total')?.samples.get('leat_peer_takes_total{outcome="done"}'), 0)
+    publish('peer.taken', peerTransfer({ bytes: 700 }))
+    publish('peer.taken', peerTransfer({ bytes: 20, error: new Failure('stalled', 'nothing came') }))
+    publish('peer.taken', peerTransfer({ bytes: 3, error: new Error('a mistake') }))
+    publish('peer.served', peerTransfer({ bytes: 50, id: undefined, error: new Error('gone') }))
+    publish('flight.attempted', flightAttempted({ source: 'peers', sourceKind: 'peer', bytes: 723 }))
+    const families = read()
+    const value = (name: string, labels: string): number | undefined =>
+      families.get(name)?.samples.get(`${name}{${labels}}`)
+    assert.equal(value('leat_peer_bytes_total', 'direction="in"'), 723)
+    assert.equal(value('leat_peer_bytes_total', 'direction="out"'), 50)
+    assert.equal(value('leat_fetched_bytes_total', 'source="peer"'), 723)
+    for (const outcome of ['done', 'stalled', 'unavailable']) {
+      assert.equal(value('leat_peer_takes_total', `outcome="${outcome}"`), 1, outcome)
+    }
+    assert.deepEqual(metrics.totals().peers, { in: 723, out: 50 })
+  })
+})
+
+test('clients that are refused or cut off are counted by reason, from zero on', () => {
+  withMetrics((_, read) => {
+    const count = (reason: string) =>
+      read().get('leat_http_rejected_total')?.samples.get(`leat_http_rejected_total{reason="${reason}"}`)
+    assert.equal(count('seats'), 0)
+    publish('http.rejected', { reason: 'seats' })
+    publish('http.rejected', { reason: 'seats' })
+    publish('http.rejected', { reason: 'frames' })
+    assert.equal(count('seats'), 2)
+    assert.equal(count('frames'), 1)
+    assert.equal(count('slow'), 0)
+  })
+})

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as v from 'valibot'
+import { statusText } from '../../../src/cli/commands/status.ts'
+import { publish } from '../../../src/observe/events.ts'
+import { Reporter } from '../../../src/observe/reports/reporter.ts'
+import type { PeerView } from '../../../src/observe/reports/view.ts'
+import { StatusReport } from '../../../src/schemas/report.ts'
+import { parseExposition } from '../exposition.ts'
+import { flightAttempted, peerTransfer, requestEnded } from '../facts.ts'
+import { ALPINE, digestOf, MemoryNode } from '../memory-node.ts'
+
+test('a status tells what the node holds, what it does and whom it asks', async () => {
+  const node = new MemoryNode()
+  node.put('layer')
+  node.reasons.push('the store is still being put in order')
+  node.underWay.push({
+    digest: digestOf('x'),
+    kind: 'blob',
+    repository: ALPINE,
+    startedAt: Date.now(),
+    position: 1,
+    size: undefined,
+    waiters: 3,
+    source: undefined,
+  })
+  const reporter = new Reporter(node)
+  try {
+    publish('request.ended', requestEnded({ bytes: 900 }))
+    publish('flight.attempted', flightAttempted({ bytes: 300 }))
+    publish('upstream.answered', { host: 'ghcr.io', kind: 'blob', method: 'GET', status: 200, ms: 1 })
+    publish('upstream.circuit', { host: 'ghcr.io', open: true, reason: 'gone' })
+    const status = v.parse(StatusReport, JSON.parse(JSON.stringify(await reporter.status())))
+    assert.equal(status.ready, false)
+    assert.deepEqual(status.reasons, ['the store is still being put in order'])
+    const { scrub, ...store } = status.store
+    assert.deepEqual(store, { blobs: 1, bytes: 5, limitBytes: 50 * 2 ** 30, evictedBytes: 7 })
+    assert.deepEqual([scrub.state, scrub.found, scrub.lastRound?.found], ['under-way', 1, 2])
+    assert.equal(status.flights[0]?.repository, 'docker.io/library/alpine')
+    assert.equal(status.flights[0]?.size, null)
+    assert.equal(status.served.local, 900)
+    assert.equal(status.fetched.upstream, 300)
+    assert.equal(status.upstreams[0]?.resting, 'gone')
+    assert.deepEqual(reporter.ready(), { ready: false, reasons: ['the store is still being put in order'] })
+    const families = parseExposition(reporter.metrics())
+    assert.equal(families.get('leat_flight_waiters')?.samples.get('leat_flight_waiters'), 3)
+    assert.equal(families.get('leat_build_info')?.samples.get('leat_build_info{version="1.2.3"}'), 1)
+  } finally {
+    reporter.close()
+  }
+})
+
+test('a status can be had before clients are answered', async () => {
+  const node = new MemoryNode()
+  node.registry = undefined
+  const reporter = new Reporter(node)
+  try {
+    const status = v.parse(StatusReport, await reporter.status())
+    assert.deepEqual(status.addresses, { registry: null, admin: '127.0.0.1:5051' })
+    assert.equal(status.peers, null)
+    assert.match(statusText(status, Date.now(), false), /^peers {5}off$/m)
+  } finally {
+    reporter.close()
+  }
+})
+
+function peerOf(number: number, more: Partial<PeerView> = {}): PeerView {
+  return {
+    id: `id-${number}`,
+    name: `node-${number}`,
+    address: `10.0.0.${number}:5052`,
+    zone: undefined,
+    version: '1.2.3',
+    isUnderstood: true,
+    load: 0,
+    since: Date.now() - 120_000,
+    taken: 0,
+    given: 0,
+    ...more,
+  }
+}
+
+test('a status tells who the peers are, those first that most was exchanged with', async () => {
+  const node = new MemoryNode()
+  node.swarm = {
+    self: { name: 'node-0', address: '10.0.0.9:5052', zone: 'east' },
+    members: [
+      ...Array.from({ length: 29 }, (_, at) => peerOf(100 + at)),
+      peerOf(1, { given: 2048 }),
+      peerOf(2, { taken: 4096, zone: 'we\u001bst', load: 8, version: '9', isUnderstood: false }),
+    ],
+  }
+  const reporter = new Reporter(node)
+  try {
+    publish('peer.taken', peerTransfer({ bytes: 4096 }))
+    publish('peer.served', peerTransfer({ bytes: 2048 }))
+    const status = v.parse(StatusReport, JSON.parse(JSON.stringify(await reporter.status())))
+    const { peers } = status
+    assert.deepEqual(peers?.self, { name: 'node-0', address: '10.0.0.9:5052', zone: 'east' })
+    assert.deepEqual([peers.count, peers.members.length], [31, 31])
+    assert.deepEqual(peers.bytes, { in: 4096, out: 2048 })
+    assert.deepEqual(
+      peers.members.slice(0, 3).map(({ name, understood, zone }) => [name, understood, zone]),
+      [
+        ['node-2', false, 'we\u001bst'],
+        ['node-1', true, null],
+        ['node-100', true, null],
+      ],
+    )
+    const text = statusText(status, Date.now(), true)
+    assert.match(text, /^peers {5}31, this is node-0 at 10\.0\.0\.9:5052 in zone east; 4\.0 KiB taken/m)
+    assert.match(text, /^PEER +ADDRESS +ZONE +GIVING +VERSION +SINCE +TAKEN +GIVEN$/m)
+    assert.match(text, /^node-2 +10\.0\.0\.2:5052 +we\?st +8\+ +9, not understood +2m +4\.0 KiB +0 B$/m)
+    assert.match(text, /^node-117 .*\nand 11 more\n/m)
+    const families = parseExposition(reporter.metrics())
+    assert.equal(families.get('leat_peers_connected')?.samples.get('leat_peers_connected'), 31)
+  } finally {
+    reporter.close()
+  }
+})
+
+test('of a very large swarm, all are counted and some are named', async () => {
+  const node = new MemoryNode()
+  const self = { name: 'node-0', address: '10.0.0.9:5052', zone: undefined }
+  node.swarm = { self, members: Array.from({ length: 1500 }, (_, at) => peerOf(at)) }
+  const reporter = new Reporter(node)
+  try {
+    const { peers } = await reporter.status()
+    assert.deepEqual([peers?.count, peers?.members.length], [1500, 1000])
+  } finally {
+    reporter.close()
+  }
+})

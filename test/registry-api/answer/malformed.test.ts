@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
+import { ALPINE, ask, dial, openDoor, raw, untilClosed } from '../front-door.ts'
+
+function assertOciError(text: string, status: RegExp): void {
+  const [head = '', body = ''] = text.split('\r\n\r\n')
+  assert.match(head, status)
+  assert.match(head, /\r\nContent-Type: application\/json\r\n/)
+  assert.match(head, /\r\nConnection: close/)
+  const { errors } = JSON.parse(body) as { errors: { code: string; message: string }[] }
+  assert.equal(errors.length, 1)
+  assert.doesNotMatch(body, /HPE_|node:|at /)
+}
+
+test('a request that is none gets a clear 400 and the agent goes on serving', async (t) => {
+  const { port } = await openDoor(t)
+  for (const bytes of [
+    'GARBAGE\r\n\r\n',
+    '\0\0\0\0\r\n\r\n',
+    '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
+    'GET /v2/\0 HTTP/1.1\r\nHost: x\r\n\r\n',
+    'GET /v2/ HTTP/9.9\r\nHost: x\r\n\r\n',
+    'GET  HTTP/1.1\r\nHost: x\r\n\r\n',
+    'GET /v2/ HTTP/1.1\r\nHost: x\r\nBad Header: x\r\n\r\n',
+    'GET /v2/ HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n',
+    'GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
+    'GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+    'GET /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n',
+    'GET /v2/ HTTP/1.1\nHost: x\r\n: none\r\n\r\n',
+  ]) {
+    assertOciError(await raw(port, bytes), /^HTTP\/1\.1 400 Bad Request\r\n/)
+  }
+  assert.equal((await ask(port, '/v2/')).status, 200)
+})
+
+test('a request without a host gets a clear 400, one of HTTP/1.0 needs none', async (t) => {
+  const { port } = await openDoor(t)
+  const without = await raw(port, 'GET /v2/ HTTP/1.1\r\nConnection: close\r\n\r\n')
+  assertOciError(without, /^HTTP\/1\.1 400 Bad Request\r\n/)
+  assert.match(await raw(port, 'GET /v2/ HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 OK\r\n/)
+})
+
+test('headers that are too large are cut off with 431', async (t) => {
+  const { port } = await openDoor(t)
+  const huge = 'x'.repeat(64 * 1024)
+  for (const bytes of [
+    `GET /v2/ HTTP/1.1\r\nHost: x\r\nX: ${huge}\r\n\r\n`,
+    `GET /v2/?${huge} HTTP/1.1\r\nHost: x\r\n\r\n`,
+    `GET /v2/ HTTP/1.1\r\nHost: x\r\n${'X: y\r\n'.repeat(20_000)}\r\n`,
+  ]) {
+    assertOciError(await raw(port, bytes), /^HTTP\/1\.1 431 /)
+  }
+  assert.equal((await ask(port, '/v2/')).status, 200)
+})
+
+test('a sender that is too slow is cut off with 400, not 408, which clients repeat', async (t) => {
+  const { port } = await openDoor(t, { limits: { headersMs: 50 } })
+  const slow = await raw(port, 'GET /v2/ HTTP/1.1\r\nHost: x\r\nX-Slow: ')
+  assertOciError(slow, /^HTTP\/1\.1 400 /)
+  assert.match(slow, /did not end in time/)
+})
+
+test('a client that has nothing more to send still gets its answer', async (t) => {
+  const { port, resolver } = await openDoor(t)
+  const body = Buffer.from('first and last')
+  const growing = resolver.growBlob(ALPINE, body)
+  growing.growTo(5)
+  const whole = await dial(port)
+  const answer = untilClosed(whole)
+  whole.end(`GET /v2/alpine/blobs/${digestOf(body)} HTTP/1.1\r\nHost: x\r\n\r\n`)
+  await once(whole, 'data')
+  growing.growTo(body.length)
+  assert.match((await answer).text, /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nfirst and last$/)
+
+  const half = await dial(port)
+  const complaint = untilClosed(half)
+  half.end('GET /v2/ HTTP/1.1\r\nHost:')
+  assertOciError((await complaint).text, /^HTTP\/1\.1 400 /)
+})
+
+test('garbage after a good request is answered after it', async (t) => {
+  const { port, resolver } = await openDoor(t)
+  const body = Buffer.alloc(300_000, 'm')
+  const digest = resolver.putBlob(ALPINE, body)
+  const text = await raw(port, `GET /v2/alpine/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\nGARBAGE\r\n\r\n`)
+  const second = text.indexOf('HTTP/1.1 400')
+  assert.match(text, /^HTTP\/1\.1 200 OK\r\n/)
+  assert.ok(text.slice(0, second).endsWith(`\r\n\r\n${body}`))
+  assertOciError(text.slice(second), /^HTTP\/1\.1 400 /)
+})
+
+test('a client that goes on sending after it was refused is cut off', async (t) => {
+  const { port } = await openDoor(t)
+  const socket = await dial(port)
+  const closed = untilClosed(socket)
+  const more = setInterval(() => socket.write('more'), 10)
+  t.after(() => clearInterval(more))
+  socket.write('GARBAGE\r\n\r\n')
+  assert.match((await closed).text, /^HTTP\/1\.1 400 /)
+})

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Failure, type FailureCode } from '../../../src/ports/failure.ts'
+import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
+import { ALPINE, ask, askHttp2, codeOf, nextEnded, openDoor } from '../front-door.ts'
+
+const DIGEST = digestOf(Buffer.from('x'))
+
+test('every failure has its status, and none that makes a client insist or give up', async (t) => {
+  const { port, resolver } = await openDoor(t)
+  const table: Record<FailureCode, [status: number, manifest: string, blob: string, tags: string]> = {
+    absent: [404, 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN', 'NAME_UNKNOWN'],
+    denied: [404, 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN', 'NAME_UNKNOWN'],
+    unlisted: [404, 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN', 'NAME_UNKNOWN'],
+    unsupported: [404, 'UNSUPPORTED', 'UNSUPPORTED', 'UNSUPPORTED'],
+    busy: [503, 'UNAVAILABLE', 'UNAVAILABLE', 'UNAVAILABLE'],
+    stopping: [503, 'UNAVAILABLE', 'UNAVAILABLE', 'UNAVAILABLE'],
+    unavailable: [502, 'UNAVAILABLE', 'UNAVAILABLE', 'UNAVAILABLE'],
+    stalled: [502, 'UNAVAILABLE', 'UNAVAILABLE', 'UNAVAILABLE'],
+    corrupt: [502, 'UNAVAILABLE', 'UNAVAILABLE', 'UNAVAILABLE'],
+    disk: [502, 'UNAVAILABLE', 'UNAVAILABLE', 'UNAVAILABLE'],
+    'too-large': [502, 'SIZE_INVALID', 'SIZE_INVALID', 'SIZE_INVALID'],
+  }
+  for (const [code, [status, ...codes]] of Object.entries(table)) {
+    resolver.failure = new Failure(code as FailureCode, 'it went wrong', { source: 'docker.io', status: 401 })
+    const paths = [`manifests/${DIGEST}`, `blobs/${DIGEST}`, 'tags/list']
+    for (const [index, path] of paths.entries()) {
+      const got = await ask(port, `/v2/alpine/${path}`)
+      assert.equal(got.status, status, `${code} ${path}`)
+      assert.equal(codeOf(got), codes[index], `${code} ${path}`)
+      assert.match(got.body.toString(), code === 'unlisted' ? /only if its settings list/ : /it went wrong/)
+      assert.equal(got.headers['www-authenticate'], undefined)
+    }
+  }
+})
+
+test('refused credentials are told as such', async (t) => {
+  const { port, resolver } = await openDoor(t)
+  resolver.failure = new Failure('denied', 'ghcr.io said 401')
+  const { body } = await ask(port, '/v2/alpine/manifests/latest')
+  assert.match(body.toString(), /upstream refused the credentials/)
+})
+
+test('a busy upstream says when to come back', async (t) => {
+  const { port, resolver } = await openDoor(t)
+  resolver.failure = new Failure('busy', 'too many', { retryAfterMs: 1500 })
+  assert.equal((await ask(port, '/v2/alpine/manifests/latest')).headers['retry-after'], '2')
+})
+
+test('a media type that cannot be a header is an error, not a hang or a crash', async (t) => {
+  const { port, resolver } = await openDoor(t)
+  resolver.putManifest(ALPINE, Buffer.from('{}'), 'a/b\r\nX: y', 'latest')
+  for (const speak of [ask, askHttp2]) {
+    const got = await speak(port, '/v2/alpine/manifests/latest')
+    assert.equal(got.status, 502)
+    assert.equal(codeOf(got), 'UNAVAILABLE')
+  }
+})
+
+test('a mistake of ours is 502 without a word about our insides', async (t) => {
+  const { port, resolver } = await openDoor(t)
+  resolver.failure = new TypeError('cannot read /secret/path')
+  const ended = nextEnded()
+  const got = await ask(port, '/v2/alpine/manifests/latest')
+  assert.equal(got.status, 502)
+  assert.doesNotMatch(got.body.toString(), /secret|TypeError|at /)
+  assert.equal((await ended).error, 'cannot read /secret/path')
+})

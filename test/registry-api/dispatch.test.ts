@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
+import { digestOf } from '../../testkit/memory/memory-resolver.ts'
+import { ask, askHttp2, codeOf, nextEnded, openDoor } from './front-door.ts'
+
+const DIGEST = digestOf(Buffer.from('x'))
+
+test('the base says that this is a registry', async (t) => {
+  const { port } = await openDoor(t)
+  for (const path of ['/v2/', '/v2', '/v2/?ns=docker.io']) {
+    for (const speak of [ask, askHttp2]) {
+      const { status, headers, body } = await speak(port, path)
+      assert.equal(status, 200)
+      assert.equal(headers['docker-distribution-api-version'], 'registry/2.0')
+      assert.equal(body.toString(), '{}')
+    }
+  }
+})
+
+test('every client gets to the repository it means', async (t) => {
+  const { port, resolver } = await openDoor(t)
+  for (const path of [
+    '/v2/acme/app/manifests/v1?ns=ghcr.io',
+    '/v2/ghcr.io/acme/app/manifests/v1',
+    '/v2/proxy/ghcr.io/acme/app/manifests/v1',
+    '/v2/ghcr.io/acme/app/manifests/v1?ns=ghcr.io',
+    'http://ghcr.io/v2/ghcr.io/acme/app/manifests/v1',
+  ]) {
+    resolver.asked.length = 0
+    await ask(port, path)
+    assert.deepEqual(resolver.asked, ['manifest ghcr.io/acme/app v1'], path)
+  }
+})
+
+test('what is wrong with a path is told, and nobody behind is asked', async (t) => {
+  const { port, resolver } = await openDoor(t)
+  const table: [path: string, status: number, code: string][] = [
+    ['/', 404, 'UNSUPPORTED'],
+    ['/v2/a', 404, 'UNSUPPORTED'],
+    ['/v2/../../etc/passwd', 404, 'UNSUPPORTED'],
+    ['/v2/../manifests/latest', 400, 'NAME_INVALID'],
+    ['/v2/a/../b/manifests/latest', 400, 'NAME_INVALID'],
+    ['/v2/%2e%2e/manifests/latest', 400, 'NAME_INVALID'],
+    ['/v2/a%2f..%2fb/manifests/latest', 400, 'NAME_INVALID'],
+    ['/v2/a%00b/manifests/latest', 400, 'NAME_INVALID'],
+    ['/v2/%E0%A4%A/manifests/latest', 400, 'NAME_INVALID'],
+    ['/v2//manifests/latest', 400, 'NAME_INVALID'],
+    ['/v2/a//b/manifests/latest', 400, 'NAME_INVALID'],
+    ['/v2/UPPER/manifests/latest', 400, 'NAME_INVALID'],
+    [`/v2/${'a'.repeat(300)}/manifests/latest`, 400, 'NAME_INVALID'],
+    ['/v2/a/manifests/latest?ns=..', 400, 'NAME_INVALID'],
+    ['/v2/a/manifests/latest?ns=http%3A%2F%2Fevil', 400, 'NAME_INVALID'],
+    ['/v2/a/manifests/latest?ns=%00', 400, 'NAME_INVALID'],
+    ['/v2/a/blobs/sha256:xyz', 400, 'DIGEST_INVALID'],
+    ['/v2/a/blobs/md5:d41d8cd98f00b204e9800998ecf8427e', 400, 'DIGEST_INVALID'],
+    ['/v2/a/manifests/-tag', 404, 'MANIFEST_UNKNOWN'],
+  ]
+  for (const [path, status, code] of table) {
+    for (const speak of [ask, askHttp2]) {
+      const got = await speak(port, path)
+      assert.equal(got.status, status, path)
+      assert.equal(codeOf(got), code, path)
+    }
+  }
+  assert.deepEqual(resolver.asked, [])
+})
+
+test('writing is not allowed, and what is, is said', async (t) => {
+  const { port } = await openDoor(t)
+  for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+    for (const speak of [ask, askHttp2]) {
+      const got = await speak(port, '/v2/alpine/blobs/uploads/', { method })
+      assert.equal(got.status, 405)
+      assert.equal(got.headers['allow'], 'GET, HEAD')
+      assert.equal(codeOf(got), 'UNSUPPORTED')
+    }
+  }
+})
+
+test('a repository that is not allowed is unknown, and nobody behind is asked', async (t) => {
+  const { port, resolver } = await openDoor(t, { allow: ['ghcr.io/acme/**'] })
+  resolver.putManifest({ registry: 'ghcr.io', name: 'acme/app' }, Buffer.from('{}'), OCI_MANIFEST, 'v1')
+  assert.equal((await ask(port, '/v2/ghcr.io/acme/app/manifests/v1')).status, 200)
+  resolver.asked.length = 0
+  for (const path of ['manifests/latest', `blobs/${DIGEST}`, 'tags/list', `referrers/${DIGEST}`]) {
+    const got = await ask(port, `/v2/alpine/${path}`)
+    assert.equal(got.status, 404)
+    assert.equal(codeOf(got), 'NAME_UNKNOWN')
+  }
+  assert.deepEqual(resolver.asked, [])
+})
+
+test('a made-up method does not become a name of its own in what is published', async (t) => {
+  const { port } = await openDoor(t)
+  const ended = nextEnded()
+  assert.equal((await askHttp2(port, '/v2/', { method: 'BREW-1' })).status, 405)
+  const fact = await ended
+  assert.equal(fact.method, 'OTHER')
+  assert.equal(fact.protocol, 'h2')
+  assert.equal(fact.route, 'refused')
+})

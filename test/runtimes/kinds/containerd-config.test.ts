@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { RuntimeFailure } from '../../../src/runtimes/files/failure.ts'
+import { HostFiles } from '../../../src/runtimes/files/host-files.ts'
+import { Ledger } from '../../../src/runtimes/files/ledger.ts'
+import { cutMarked } from '../../../src/runtimes/files/marks.ts'
+import { Present } from '../../../src/runtimes/files/present.ts'
+import {
+  type ContainerdConfig,
+  readContainerdConfig,
+  withConfigPath,
+} from '../../../src/runtimes/kinds/containerd-config.ts'
+import { Host } from '../host.ts'
+import { parsed } from '../parsed.ts'
+
+const PATH = '/etc/containerd/config.toml'
+const V2 = 'plugins."io.containerd.grpc.v1.cri"'
+const V3 = "plugins.'io.containerd.cri.v1.images'"
+
+async function read(t: TestContext, files: Readonly<Record<string, string>>): Promise<ContainerdConfig> {
+  const host = await Host.make(t, files)
+  const at = new HostFiles(host.root)
+  const present = new Present(at, await Ledger.open(at), { cut: (text) => text })
+  return await readContainerdConfig(PATH, present)
+}
+
+const USUAL: ContainerdConfig = {
+  version: 2,
+  file: PATH,
+  fileVersion: 2,
+  folders: undefined,
+  isCriOff: false,
+  pullsLocally: false,
+  conflict: undefined,
+  misplaced: undefined,
+}
+
+test('what it says about mirrors is found in every version of the file', async (t) => {
+  const table: readonly [what: string, text: string, expected: Partial<ContainerdConfig>][] = [
+    ['nothing', '', { version: 1, fileVersion: 1 }],
+    [
+      'version 1',
+      '[plugins.cri.registry]\nconfig_path = "/a"',
+      { version: 1, fileVersion: 1, folders: ['/a'] },
+    ],
+    ['version 2', `version = 2\n[${V2}.registry]\nconfig_path = "/a:/b"`, { folders: ['/a', '/b'] }],
+    ['an empty path', `version = 2\n[${V2}.registry]\nconfig_path = ""`, {}],
+    ['inline', `version = 2\n${V2} = { registry = { config_path = "/a" } }`, { folders: ['/a'] }],
+    [
+      'version 3',
+      `version = 3\n[${V3}.registry]\nconfig_path = '/a'`,
+      { version: 3, fileVersion: 3, folders: ['/a'] },
+    ],
+    [
+      'version 4',
+      `version = 4\n[${V3}.registry]\nconfig_path = '/a'`,
+      { version: 4, fileVersion: 4, folders: ['/a'] },
+    ],
+    [
+      'local pulls',
+      `version = 3\n[${V3}]\nuse_local_image_pull = true`,
+      { version: 3, fileVersion: 3, pullsLocally: true },
+    ],
+    [
+      'no CRI, as Docker ships it',
+      'disabled_plugins = ["cri"]',
+      { version: 1, fileVersion: 1, isCriOff: true },
+    ],
+    [
+      'old mirrors',
+      `version = 2\n[${V2}.registry.mirrors."x"]\nendpoint = []`,
+      { conflict: 'registry.mirrors' },
+    ],
+    ['no old mirrors', `version = 2\n[${V2}.registry.mirrors]`, {}],
+    [
+      'old TLS',
+      `version = 2\n[${V2}.registry.configs."x".tls]\nca_file = ""`,
+      { conflict: 'registry.configs."x".tls' },
+    ],
+    [
+      'the name of 1.x in a file of 2.x',
+      `version = 3\n[${V2}.registry]\nconfig_path = "/a"`,
+      {
+        version: 3,
+        fileVersion: 3,
+        misplaced: `${PATH} has it under plugins."io.containerd.grpc.v1.cri", which version 3 of that file does not know`,
+      },
+    ],
+  ]
+  for (const [what, text, expected] of table) {
+    assert.deepEqual(await read(t, { [PATH]: text }), { ...USUAL, ...expected }, what)
+  }
+  assert.deepEqual(await read(t, {}), USUAL, 'no file at all')
+})
+
+test('imported files come after the one that imports them, and in circles only once', async (t) => {
+  const main = `version = 2\nimports = ["conf.d/*.toml", "/etc/containerd/config.toml"]\n[${V2}.registry]\nconfig_path = "/a"`
+  const other = '/etc/containerd/conf.d/b.toml'
+  const replaced = await read(t, { [PATH]: main, [other]: `version = 2\n[${V2}]\nsandbox_image = "x"` })
+  assert.deepEqual(replaced, { ...USUAL, file: other }, 'containerd 1.x replaces the section of a plugin')
+  const next = await read(t, { [PATH]: main, [other]: `version = 2\n[${V2}.registry]\nconfig_path = "/b"` })
+  assert.deepEqual(next, { ...USUAL, file: other, folders: ['/b'] })
+  const newer = main.replace('version = 2', 'version = 3').replace(V2, V3)
+  const added = await read(t, { [PATH]: newer, [other]: `version = 3\n[${V3}]\nsnapshotter = "x"` })
+  assert.deepEqual(added.folders, ['/a'], 'containerd 2.x adds to it')
+})
+
+test('config_path is set with as little as can be, and taken out again', () => {
+  const table: readonly [what: string, version: number, before: string, line: RegExp][] = [
+    [
+      'a table for it',
+      2,
+      `version = 2\n\n  [${V2}.registry] # here\n    # why\n    [${V2}.registry.auths]\n`,
+      /# here\n# leat: begin/,
+    ],
+    [
+      'an empty one',
+      2,
+      `version = 2\n[${V2}.registry]\n      config_path = ""\n\n[debug]\n`,
+      /was {7}config_path = ""\n/,
+    ],
+    [
+      'no table',
+      2,
+      'version = 2\n[debug]\n  level = "x"',
+      /\[plugins\."io\.containerd\.grpc\.v1\.cri"\.registry\]\n/,
+    ],
+    [
+      'other config_paths',
+      3,
+      `version = 3\n[plugins."io.containerd.transfer.v1.local"]\nconfig_path = ""\n[${V3}.registry]\nconfig_path = ''`,
+      /was config_path = ''/,
+    ],
+    ['version 1', 1, '[plugins.cri]\n', /\[plugins\.cri\.registry\]/],
+  ]
+  for (const [what, version, before, line] of table) {
+    const after = withConfigPath(before, { ...USUAL, version }, '/certs')
+    assert.match(after, line, what)
+    assert.equal(cutMarked(after).text, before, what)
+    const { plugins } = parsed(after) as { plugins: Record<string, { registry?: { config_path?: string } }> }
+    const plugin =
+      { 1: 'cri', 2: 'io.containerd.grpc.v1.cri', 3: 'io.containerd.cri.v1.images' }[version] ?? ''
+    assert.equal(plugins[plugin]?.registry?.config_path, '/certs', what)
+  }
+  assert.equal(parsed(withConfigPath(undefined, USUAL, '/certs'))['version'], 2)
+  assert.throws(
+    () => withConfigPath(`version = 2\n${V2} = { registry = {} }\n`, USUAL, '/certs'),
+    (error) =>
+      error instanceof RuntimeFailure &&
+      /add config_path = "\/certs" under \[plugins\."io/.test(error.message),
+  )
+})

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { it, type TestContext } from 'node:test'
+import { Level } from 'level'
+import { type Digest, parseDigest } from '../../../src/oci/digest.ts'
+import { DiskStore } from '../../../src/store/disk.ts'
+import { Shelves } from '../../../src/store/files/blob-files.ts'
+import { prepareLayout } from '../../../src/store/files/layout.ts'
+import { Partials } from '../../../src/store/files/partials.ts'
+import { Quarantine } from '../../../src/store/files/quarantine.ts'
+import { Entries } from '../../../src/store/index/entries.ts'
+import { LastUse } from '../../../src/store/index/last-use.ts'
+import { openStore } from '../../../src/store/open.ts'
+import { Room } from '../../../src/store/space/disk-budget.ts'
+import { Eviction } from '../../../src/store/space/evict.ts'
+import { measure } from '../../../src/store/space/measure.ts'
+import { SharedMemory } from '../../../src/store/writing/shared-memory.ts'
+import { Writers } from '../../../src/store/writing/writer.ts'
+import { afterwards } from '../../../testkit/afterwards.ts'
+import { runs } from '../../../testkit/runs.ts'
+import { keep } from '../../conformance/blob-store.ts'
+import { all, folder, opened } from '../folder.ts'
+
+const { signal } = new AbortController()
+
+function digestOfNumber(n: number): Digest {
+  const digest = parseDigest(`sha256:${createHash('sha256').update(String(n)).digest('hex')}`)
+  assert.ok(digest)
+  return digest
+}
+
+/** An index as the first version wrote it: blob `n` was last used at `n`, every second one never since it was stored. */
+async function oldIndex(t: TestContext, count: number): Promise<Level<string, string>> {
+  const level = new Level<string, string>(await folder(t), { cacheSize: 2 * 1024 * 1024 })
+  await level.open()
+  afterwards(t, () => level.close())
+  for (let at = 0; at < count; at += 10_000) {
+    const batch = level.batch()
+    for (let n = at; n < Math.min(count, at + 10_000); n++) {
+      const digest = digestOfNumber(n)
+      const storedAt = n % 2 === 0 ? n : 0
+      batch.put(`blob!${digest}`, JSON.stringify({ size: 100, kind: 'blob', storedAt, origin: 'x' }))
+      if (n % 2 === 1) batch.put(`used!${digest}`, String(n))
+    }
+    await batch.write()
+  }
+  return level
+}
+
+/** Everything that evicts, over an index without files. */
+async function evictionOver(t: TestContext, level: Level<string, string>) {
+  const layout = await prepareLayout(await folder(t))
+  const entries = new Entries(level)
+  const memory = new SharedMemory(16 * 1024 * 1024)
+  const lastUse = new LastUse(entries.line, { everyMs: 1_000_000 })
+  const gone: Digest[] = []
+  const room: Room = new Room({
+    limit: undefined,
+    ground: {
+      stored: () => entries.usage.bytes,
+      held: () => eviction.held(),
+      measure: () => measure(layout),
+      evict: (...given) => eviction.evict(...given),
+    },
+  })
+  const yard = {
+    memory,
+    room,
+    entries,
+    writers: new Writers(memory, 1),
+    shelves: new Shelves(layout),
+    partials: new Partials(layout),
+    quarantine: new Quarantine(layout),
+  }
+  const blobs = new DiskStore(yard, lastUse, (digest) => gone.push(digest))
+  const eviction = new Eviction(entries, lastUse, blobs)
+  return { entries, lastUse, eviction, gone }
+}
+
+/** How many keys are asked for from now on, at most. */
+function countReads(level: Level<string, string>): () => number {
+  let count = 0
+  // `keys` is made of `iterator` below.
+  const { get, getMany, iterator } = level
+  Object.assign(level, {
+    get: (...given: unknown[]) => {
+      count += 1
+      return Reflect.apply(get, level, given)
+    },
+    getMany: (...given: [string[]]) => {
+      count += given[0].length
+      return Reflect.apply(getMany, level, given)
+    },
+    iterator: (...given: [{ limit?: number }]) => {
+      const { limit = -1 } = given[0]
+      count += limit < 0 ? 1_000_000 : limit
+      return Reflect.apply(iterator, level, given)
+    },
+  })
+  return () => count
+}
+
+it('of very many blobs the one to go is found without a search, and an index without the line gets it once', async (t) => {
+  const blobs = runs(20_000).numRuns
+  const level = await oldIndex(t, blobs)
+  const { entries, lastUse, eviction, gone } = await evictionOver(t, level)
+  entries.count(blobs * 100, blobs)
+
+  let started = performance.now()
+  await entries.line.whole()
+  t.diagnostic(`a line for ${blobs} blobs: ${Math.round(performance.now() - started)} ms`)
+
+  started = performance.now()
+  await new Entries(level).line.whole()
+  t.diagnostic(`the next start: ${(performance.now() - started).toFixed(1)} ms`)
+
+  // The first eviction also finds out that nothing is pinned.
+  await eviction.evict(1, 'room', new Map())
+  const reads = countReads(level)
+  const times: number[] = []
+  for (let n = 1; n < 400; n++) {
+    const before = reads()
+    started = performance.now()
+    assert.deepEqual(await eviction.evict(1, 'room', new Map()), { blobs: 1, bytes: 100 })
+    times.push(performance.now() - started)
+    assert.ok(reads() - before < 300, `${reads() - before} keys were read`)
+  }
+  times.sort((one, other) => one - other)
+  t.diagnostic(`one goes in ${times[200]?.toFixed(2)} ms, at worst ${times.at(-1)?.toFixed(2)} ms`)
+  assert.deepEqual(
+    gone,
+    Array.from({ length: 400 }, (_, n) => digestOfNumber(n)),
+  )
+
+  for (let n = 400; n < 5400; n++) lastUse.mark(digestOfNumber(n))
+  started = performance.now()
+  await eviction.evict(1, 'room', new Map())
+  t.diagnostic(`after 5,000 uses: ${(performance.now() - started).toFixed(2)} ms`)
+  assert.equal(gone.at(-1), digestOfNumber(5400))
+  assert.deepEqual(entries.usage, { bytes: (blobs - 401) * 100, blobs: blobs - 401 })
+})
+
+it('what is pinned is passed once, not looked at again with every blob that goes', async (t) => {
+  const level = await oldIndex(t, 5000)
+  const { entries, eviction, gone } = await evictionOver(t, level)
+  entries.count(500_000, 5000)
+  const batch = level.batch().put(`pin!${digestOfNumber(0)}`, '0')
+  for (let n = 0; n < 4000; n++) batch.put(`kept!${digestOfNumber(n)}!${digestOfNumber(0)}`, '')
+  await batch.write()
+  assert.equal(await eviction.held(), 400_000)
+  await eviction.evict(1, 'room', new Map())
+  assert.deepEqual(gone, [digestOfNumber(4000)])
+  const reads = countReads(level)
+  await eviction.evict(1, 'room', new Map())
+  assert.ok(reads() < 300)
+  assert.deepEqual(gone, [4000, 4001].map(digestOfNumber))
+})
+
+it('what an older agent stored meanwhile goes too, though it has no place', async (t) => {
+  const level = await oldIndex(t, 3)
+  const { entries, eviction, gone } = await evictionOver(t, level)
+  entries.count(400, 4)
+  await entries.line.whole()
+  const stray = digestOfNumber(9)
+  await level.put(`blob!${stray}`, JSON.stringify({ size: 100, kind: 'blob', storedAt: 1, origin: 'x' }))
+  await level.put(`used!${digestOfNumber(2)}`, '77')
+  for (let n = 0; n < 4; n++) await eviction.evict(100, 'room', new Map())
+  assert.deepEqual([...gone].sort(), [0, 1, 2, 9].map(digestOfNumber).sort())
+  assert.deepEqual(await eviction.evict(100, 'room', new Map()), { blobs: 0, bytes: 0 })
+})
+
+it('what was used in a future that never came goes like all others', async (t) => {
+  const path = await folder(t)
+  const first = await openStore({ path })
+  const ahead = await keep(first.blobs, Buffer.from('ahead'))
+  await first.close()
+  const level = new Level<string, string>(`${path}/index`)
+  const [place = ''] = await level.keys({ gt: 'idle!', lt: 'idle"' }).all()
+  const later = Date.now() + 1e12
+  await level.batch([
+    { type: 'del', key: place },
+    { type: 'put', key: `idle!${String(later).padStart(16, '0')}!${ahead}`, value: '' },
+    { type: 'put', key: `used!${ahead}`, value: String(later) },
+  ])
+  await level.close()
+  const store = await opened(t, { path })
+  const lastUsedAt = async (): Promise<number> => (await store.blobs.facts(ahead))?.lastUsedAt ?? later
+  while ((await lastUsedAt()) > Date.now()) await new Promise((resolve) => setImmediate(resolve))
+  const now = Date.now()
+  while (Date.now() === now) await new Promise((resolve) => setImmediate(resolve))
+  const after = await keep(store.blobs, Buffer.from('after'))
+  await store.gc({ toBytes: 5, signal })
+  assert.deepEqual(
+    (await all(store.list())).map(({ digest }) => digest),
+    [after],
+  )
+})

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { it, type TestContext } from 'node:test'
+import { Level } from 'level'
+import type { Digest } from '../../../src/oci/digest.ts'
+import { Line } from '../../../src/store/index/eviction-order.ts'
+import { LastUse } from '../../../src/store/index/last-use.ts'
+import { afterwards } from '../../../testkit/afterwards.ts'
+import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { folder } from '../folder.ts'
+
+async function database(t: TestContext): Promise<Level<string, string>> {
+  const level = new Level<string, string>(await folder(t))
+  await level.open()
+  afterwards(t, () => level.close())
+  return level
+}
+
+/** A line of blobs that were stored long ago. */
+async function lineOf(level: Level<string, string>, ...digests: Digest[]): Promise<Line> {
+  const blobs = digests.map((digest) => ({ digest, size: 1, kind: 'blob' as const, storedAt: 5 }))
+  const line = new Line(level, {
+    async *list() {
+      yield* blobs
+    },
+    getMany: async (wanted) => wanted.map((digest) => blobs.find((blob) => blob.digest === digest)),
+  })
+  await line.whole()
+  return line
+}
+
+it('uses are written together, and not before it is time', async (t) => {
+  const level = await database(t)
+  const digests = Array.from({ length: 500 }, (_, n) => digestOf(Buffer.from(String(n))))
+  const line = await lineOf(level, ...digests)
+  let writes = 0
+  level.on('write', () => {
+    writes += 1
+  })
+  const lastUse = new LastUse(line, { everyMs: 1_000_000 })
+  for (let round = 0; round < 10; round++) for (const digest of digests) lastUse.mark(digest)
+  assert.equal(writes, 0)
+  const times = await lastUse.of(digests)
+  assert.ok(times.every((time) => time !== undefined && time > 5))
+  await lastUse.stop()
+  assert.equal(writes, 1)
+  assert.deepEqual(await new LastUse(line, { everyMs: 1_000_000 }).of(digests), times)
+})
+
+it('what cannot be written is kept for the next time', async (t) => {
+  const level = await database(t)
+  const digest = digestOf(Buffer.from('x'))
+  const line = await lineOf(level, digest)
+  const lastUse = new LastUse(line)
+  lastUse.mark(digest)
+  const [time] = await lastUse.of([digest])
+  await level.close()
+  await assert.rejects(lastUse.flush())
+  await level.open()
+  assert.deepEqual(await lastUse.of([digest]), [time])
+  await lastUse.stop()
+  assert.deepEqual(await new LastUse(line).of([digest]), [time])
+})
+
+it('of what is not here any more, no use is written', async (t) => {
+  const level = await database(t)
+  const line = await lineOf(level)
+  const lastUse = new LastUse(line)
+  lastUse.mark(digestOf(Buffer.from('gone')))
+  await lastUse.stop()
+  assert.deepEqual(await level.keys().all(), ['idle'])
+})

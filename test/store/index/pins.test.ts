@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { it, type TestContext } from 'node:test'
+import type { Digest } from '../../../src/oci/digest.ts'
+import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
+import { Entries } from '../../../src/store/index/entries.ts'
+import { LastingLevel } from '../../../src/store/index/resilient-level.ts'
+import { afterwards } from '../../../testkit/afterwards.ts'
+import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { all, folder } from '../folder.ts'
+
+/** Pins that come and go while what they keep is being stored, each time a little later. */
+
+const ROUNDS = 60
+
+async function entriesOf(t: TestContext): Promise<Entries> {
+  const level = new LastingLevel(await folder(t))
+  await level.open()
+  afterwards(t, () => level.close())
+  return new Entries(level)
+}
+
+function store(entries: Entries, digest: Digest, ...references: Digest[]): Promise<void> {
+  const entry = {
+    digest,
+    size: 10,
+    kind: 'manifest',
+    mediaType: OCI_MANIFEST,
+    storedAt: 1,
+    origin: 'x',
+  } as const
+  return entries.put(entry, { references, subject: undefined, repository: undefined })
+}
+
+function pin(entries: Entries, digest: Digest): Promise<void> {
+  return entries.pins.pin(digest, (manifest) => entries.children(manifest))
+}
+
+/** After so many turns of the event loop. */
+async function later(turns: number, act: () => Promise<void>): Promise<void> {
+  for (let n = 0; n < turns; n++) await new Promise((resolve) => setImmediate(resolve))
+  await act()
+}
+
+function some(): Digest {
+  return digestOf(randomBytes(8))
+}
+
+it('whenever the pin comes while a manifest is stored, what that needs is kept', async (t) => {
+  const entries = await entriesOf(t)
+  for (let round = 0; round < ROUNDS; round++) {
+    const [manifest, layer] = [some(), some()]
+    await Promise.all([store(entries, manifest, layer), later(round, () => pin(entries, manifest))])
+    assert.deepEqual(await entries.pins.keepersOf(layer), [manifest], `after ${round} turns`)
+  }
+})
+
+it('whenever the pin goes while a manifest is stored, nothing is kept', async (t) => {
+  const entries = await entriesOf(t)
+  for (let round = 0; round < ROUNDS; round++) {
+    const [manifest, layer] = [some(), some()]
+    await pin(entries, manifest)
+    // Another one, or nobody would look.
+    await pin(entries, some())
+    await Promise.all([store(entries, manifest, layer), later(round, () => entries.pins.unpin(manifest))])
+    assert.deepEqual(await entries.pins.keepersOf(layer), [], `after ${round} turns`)
+  }
+})
+
+it('whenever an image comes while the index that needs it is stored, what it needs is kept', async (t) => {
+  const entries = await entriesOf(t)
+  for (let round = 0; round < ROUNDS; round++) {
+    const [index, image, layer] = [some(), some(), some()]
+    await pin(entries, index)
+    await Promise.all([store(entries, index, image), later(round, () => store(entries, image, layer))])
+    assert.deepEqual(await entries.pins.keepersOf(layer), [index], `after ${round} turns`)
+  }
+})
+
+it('a pin keeps its time, whatever is stored later', async (t) => {
+  const entries = await entriesOf(t)
+  const [index, image] = [some(), some()]
+  await pin(entries, index)
+  const [before] = await all(entries.pins.list())
+  await store(entries, index, image)
+  await store(entries, image, some())
+  assert.deepEqual(await all(entries.pins.list()), [before])
+})

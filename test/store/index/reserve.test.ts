@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { lstat, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { it } from 'node:test'
+import { Layout } from '../../../src/store/files/layout.ts'
+import { openStore } from '../../../src/store/open.ts'
+import { SmallDisk } from '../../../testkit/small-disk.ts'
+import { keep, stored } from '../../conformance/blob-store.ts'
+import { all, folder, opened, published } from '../folder.ts'
+
+/** What is set aside of the disk, so that the index can be opened when there is nothing left of it. */
+
+const MIB = 1024 * 1024
+const RESERVE_BYTES = 3 * MIB
+const { signal } = new AbortController()
+
+async function once(path: string): Promise<void> {
+  await (await openStore({ path })).close()
+}
+
+it('a little of the disk is set aside: it is no blob, goes with none, and is the same after a restart', async (t) => {
+  const path = await folder(t)
+  const { reserve } = new Layout(path)
+  await once(path)
+  const before = await lstat(reserve)
+  assert.equal(before.size, RESERVE_BYTES)
+  assert.equal(before.mode & 0o777, 0o640)
+  const store = await opened(t, { path, maxBytes: { bytes: 1000 } })
+  assert.deepEqual(store.usage(), { bytes: 0, blobs: 0 })
+  const digest = await keep(store.blobs, randomBytes(1000))
+  assert.ok(await stored(store.blobs, digest), 'all of the limit is for blobs')
+  assert.equal((await all(store.verify({ signal }))).length, 1)
+  await store.gc({ toBytes: 0, signal })
+  const after = await lstat(reserve)
+  assert.deepEqual([after.ino, after.size, after.mtimeMs], [before.ino, RESERVE_BYTES, before.mtimeMs])
+})
+
+it('one that is gone, too short or a link is made again, and what the link leads to stays', async (t) => {
+  const path = await folder(t)
+  const { reserve } = new Layout(path)
+  await once(path)
+  await rm(reserve)
+  await once(path)
+  assert.equal((await lstat(reserve)).size, RESERVE_BYTES)
+  await truncate(reserve, 1000)
+  await once(path)
+  assert.equal((await lstat(reserve)).size, RESERVE_BYTES)
+  const other = join(await folder(t), 'other')
+  await writeFile(other, 'of somebody else')
+  await rm(reserve)
+  await symlink(other, reserve)
+  await once(path)
+  assert.ok((await lstat(reserve)).isFile())
+  assert.equal(await readFile(other, 'utf8'), 'of somebody else')
+})
+
+it('a folder in its place stays as it is, and is no obstacle', async (t) => {
+  const path = await folder(t)
+  const { reserve } = new Layout(path)
+  await once(path)
+  await rename(new Layout(path).quarantine, join(await folder(t), 'away'))
+  await rm(reserve)
+  await rename(await folder(t, path), reserve)
+  await once(path)
+  assert.ok((await lstat(reserve)).isDirectory())
+})
+
+it('where there is not plenty of room, nothing is set aside', async (t) => {
+  const disk = await SmallDisk.mount(t, 8)
+  if (disk === undefined) return
+  const path = join(disk.path, 'data')
+  await once(path)
+  assert.ok(!(await readdir(path)).includes('reserve'))
+})
+
+it('it is spent to open the index on a disk that is full, and set aside again when there is room', async (t) => {
+  const disk = await SmallDisk.mount(t, 16)
+  if (disk === undefined) return
+  const path = join(disk.path, 'data')
+  const first = await openStore({ path })
+  const bytes = randomBytes(100_000)
+  const digest = await keep(first.blobs, bytes)
+  await first.pin(digest)
+  await first.close()
+  disk.crowd()
+  const second = await openStore({ path })
+  try {
+    assert.ok((await stored(second.blobs, digest))?.equals(bytes))
+    assert.ok(await second.isPinned(digest))
+  } finally {
+    await second.close()
+  }
+  assert.ok(!(await readdir(path)).includes('reserve'))
+  await disk.clear()
+  await once(path)
+  assert.ok((await readdir(path)).includes('reserve'))
+})
+
+it('where that is spent too, the start says what is needed, and nothing is lost', async (t) => {
+  const disk = await SmallDisk.mount(t, 16)
+  if (disk === undefined) return
+  const path = join(disk.path, 'data')
+  const first = await openStore({ path })
+  const digest = await keep(first.blobs, randomBytes(100_000))
+  await first.pin(digest)
+  await first.close()
+  await rm(new Layout(path).reserve)
+  disk.crowd()
+  await assert.rejects(openStore({ path }), /the disk is too full to open the index in .*: make room/)
+  await disk.clear()
+  const second = await openStore({ path })
+  try {
+    assert.ok(await stored(second.blobs, digest))
+    assert.ok(await second.isPinned(digest))
+  } finally {
+    await second.close()
+  }
+})
+
+it('a damaged index is not repaired where what it holds could not be written again', async (t) => {
+  const disk = await SmallDisk.mount(t, 16)
+  if (disk === undefined) return
+  const path = join(disk.path, 'data')
+  const mended = published(t, 'store.mended')
+  const first = await openStore({ path })
+  const digest = await keep(first.blobs, randomBytes(100_000))
+  await first.pin(digest)
+  await first.close()
+  const { index, reserve } = new Layout(path)
+  await rm(join(index, 'CURRENT'))
+  await rm(reserve)
+  disk.crowd()
+  await assert.rejects(openStore({ path }), /the disk is too full to open the index in .*: make room/)
+  await disk.clear()
+  const second = await openStore({ path })
+  try {
+    assert.deepEqual(
+      mended.map(({ how }) => how),
+      ['repaired'],
+    )
+    assert.ok(await stored(second.blobs, digest))
+    assert.ok(await second.isPinned(digest))
+  } finally {
+    await second.close()
+  }
+})
+
+it('a damaged index on a full disk is repaired with what was set aside', async (t) => {
+  const disk = await SmallDisk.mount(t, 16)
+  if (disk === undefined) return
+  const path = join(disk.path, 'data')
+  const mended = published(t, 'store.mended')
+  const first = await openStore({ path })
+  const digest = await keep(first.blobs, randomBytes(100_000))
+  await first.pin(digest)
+  await first.close()
+  await rm(join(new Layout(path).index, 'CURRENT'))
+  disk.crowd()
+  const second = await openStore({ path })
+  try {
+    assert.deepEqual(
+      mended.map(({ how }) => how),
+      ['repaired'],
+    )
+    assert.ok(await stored(second.blobs, digest))
+    assert.ok(await second.isPinned(digest))
+  } finally {
+    await second.close()
+  }
+})

@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { parseContentRange } from '../../../src/upstream/headers/content-range.ts'
+
+test('reads a range and its whole', () => {
+  assert.deepEqual(parseContentRange('bytes 5-9/10'), { start: 5, end: 9, total: 10 })
+  assert.deepEqual(parseContentRange(' Bytes 0-0/* '), { start: 0, end: 0, total: undefined })
+})
+
+for (const value of [
+  undefined,
+  '',
+  'bytes */10',
+  'bytes 5-4/10',
+  'bytes 5-10/10',
+  'bytes=5-9/10',
+  'lines 5-9/10',
+]) {
+  test(`${value} is no range`, () => assert.equal(parseContentRange(value), undefined))
+}
+
+test('a range that is accepted lies within its whole', () => {
+  fc.assert(
+    fc.property(fc.nat(), fc.nat(), fc.nat(), (start, end, total) => {
+      const range = parseContentRange(`bytes ${start}-${end}/${total}`)
+      assert.equal(range !== undefined, start <= end && end < total)
+    }),
+  )
+})

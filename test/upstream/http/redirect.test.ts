@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { checkLocation } from '../../../src/upstream/http/redirect.ts'
+import type { Reach } from '../../../src/upstream/options/address.ts'
+import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
+import { startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
+import { open } from '../opened.ts'
+
+const BYTES = Buffer.alloc(300_000, 'redirect')
+
+const TABLE: readonly [boolean, string, string | undefined, Reach][] = [
+  [true, 'https://r.io/v2/x', 'https://cdn.example/x?sig=1', 'public'],
+  [true, 'https://r.io/v2/x', '/other', 'public'],
+  [true, 'http://r.io/v2/x', 'https://cdn.example/', 'public'],
+  [true, 'https://10.0.0.1/x', 'https://10.0.0.2/y', 'private'],
+  [true, 'http://127.0.0.1:1/x', 'http://127.0.0.1:2/y', 'loopback'],
+  [true, 'https://127.0.0.1/x', 'https://127.0.0.1/y', 'public'],
+  [true, 'https://r.io/x', 'https://169.254.169.254/y', 'link-local'],
+  [false, 'https://r.io/v2/x', 'http://cdn.example/', 'public'],
+  [false, 'https://r.io/v2/x', 'https://127.0.0.1/', 'public'],
+  [false, 'https://r.io/v2/x', 'https://localhost:8080/', 'public'],
+  [false, 'https://r.io/v2/x', 'https://10.0.0.2/', 'public'],
+  [false, 'https://10.0.0.1/x', 'https://127.0.0.1/', 'private'],
+  [false, 'http://127.0.0.1:1/x', 'http://169.254.169.254/latest', 'loopback'],
+  [false, 'https://r.io/v2/x', 'https://[::ffff:169.254.169.254]/', 'public'],
+  [false, 'https://r.io/v2/x', 'file:///etc/passwd', 'public'],
+  [false, 'https://r.io/v2/x', 'https://u:p@cdn.example/', 'public'],
+  [false, 'https://r.io/v2/x', 'https://[', 'public'],
+  [false, 'https://r.io/v2/x', undefined, 'public'],
+]
+
+for (const [verdict, from, to, reach] of TABLE) {
+  test(`a redirect from ${from} to ${to} is ${verdict ? 'followed' : 'refused'} (${reach})`, () => {
+    const check = (): URL => checkLocation(new URL(from), to, reach)
+    if (verdict) assert.equal(check().href, new URL(to ?? '', from).href)
+    else assert.throws(check, { code: 'unavailable' })
+  })
+}
+
+for (const tls of [false, true]) {
+  test(`a blob is followed to storage${tls ? ' over TLS' : ''}, and credentials stay behind`, async (t) => {
+    const { server, bring } = await open(t, {}, { tls })
+    const digest = server.addBlob(BYTES)
+    server.requireBearer()
+    server.fault(digest, { redirect: {} })
+    const intake = new MemoryIntake()
+    await bring(digest, intake)
+    assert.ok(intake.bytes.equals(BYTES))
+    const [atStorage] = server.requests.filter(({ origin }) => origin === 'storage')
+    assert.ok(atStorage)
+    assert.equal(atStorage.headers.authorization, undefined)
+    assert.equal(atStorage.headers.cookie, undefined)
+  })
+}
+
+test('a manifest is followed as well', async (t) => {
+  const { server, bring } = await open(t)
+  const { manifest } = server.addImage('team/app', 'v1')
+  server.fault(manifest, { redirect: {} })
+  await bring(manifest, new MemoryIntake(), 'manifest')
+})
+
+test('a URL that expires in the middle of a blob is asked for anew at the registry', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.fault(digest, { redirect: { uses: 1 }, dieAt: 100_000, times: 1 })
+  server.fault(digest, { redirect: { uses: 1 } })
+  const intake = new MemoryIntake()
+  await assert.rejects(bring(digest, intake), { code: 'unavailable' })
+  assert.equal(intake.position, 100_000)
+  await bring(digest, intake)
+  assert.ok(intake.bytes.equals(BYTES))
+  assert.equal(server.count(digest), 2)
+  assert.equal(server.bytesSent(digest), BYTES.length)
+})
+
+test('a URL that has expired is not a matter of credentials', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.fault(digest, { redirect: { uses: 0 } })
+  await assert.rejects(bring(digest, new MemoryIntake()), { code: 'unavailable' })
+})
+
+test('redirects in a circle end', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.fault(digest, { redirect: { to: `/v2/team/app/blobs/${digest}` } })
+  await assert.rejects(bring(digest, new MemoryIntake()), /without end/)
+  assert.equal(server.count(digest), 6)
+})
+
+test('a redirect within the registry keeps the credentials', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.requireBearer()
+  server.fault(`/v2/team/app/blobs/${digest}`, { redirect: { to: `/v2/other/blobs/${digest}` } })
+  await bring(digest, new MemoryIntake())
+  const last = server.requests.at(-1)
+  assert.equal(last?.path, `/v2/other/blobs/${digest}`)
+  assert.match(last?.headers.authorization ?? '', /^Bearer token-/)
+})
+
+test('a redirect that leads away and back comes back without credentials', async (t) => {
+  const { server, bring } = await open(t)
+  const away = await startFaultyUpstream()
+  t.after(() => away.close())
+  const digest = server.addBlob(BYTES)
+  server.requireBearer()
+  server.fault(`/v2/team/app/blobs/${digest}`, { redirect: { to: `${away.url}/v2/x/blobs/${digest}` } })
+  away.addBlob(BYTES)
+  away.fault(digest, { redirect: { to: `${server.url}/v2/back/blobs/${digest}` } })
+  await assert.rejects(bring(digest, new MemoryIntake()), { code: 'unavailable' })
+  assert.equal(server.requests.at(-1)?.path, `/v2/back/blobs/${digest}`)
+  assert.equal(server.requests.at(-1)?.headers.authorization, undefined)
+})
+
+test('a redirect from TLS to none is not followed', async (t) => {
+  const plain = await startFaultyUpstream()
+  t.after(() => plain.close())
+  const { server, bring } = await open(t, {}, { tls: true })
+  const digest = server.addBlob(BYTES)
+  server.fault(digest, { redirect: { to: `${plain.url}/x` } })
+  await assert.rejects(bring(digest, new MemoryIntake()), /without TLS/)
+  assert.equal(plain.requests.length, 0)
+})
+
+test('failures never show the query of the URL that led to them', async (t) => {
+  const { server, bring } = await open(t)
+  const digest = server.addBlob(BYTES)
+  server.fault(digest, { redirect: { to: 'http://127.0.0.1:1/data?signature=SECRET' } })
+  await assert.rejects(bring(digest, new MemoryIntake()), (error: Error) => {
+    assert.doesNotMatch(`${error.message} ${JSON.stringify(error)}`, /SECRET/)
+    return true
+  })
+})

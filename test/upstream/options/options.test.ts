@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { canonicalNamespace, describe, parseHost } from '../../../src/upstream/options/options.ts'
+
+test('Docker Hub is one upstream under each of its names', () => {
+  for (const name of ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'Docker.IO']) {
+    assert.equal(canonicalNamespace(name), 'docker.io')
+    assert.deepEqual(describe({}, name).hosts, ['registry-1.docker.io'])
+  }
+})
+
+test('a registry without an entry is asked at its own host, over TLS', () => {
+  const upstream = describe({}, 'localhost:5000')
+  assert.deepEqual(upstream.hosts, ['localhost:5000'])
+  assert.ok(upstream.tls)
+  assert.ok(!upstream.acceptInvalidCerts)
+  assert.equal(upstream.tagTtlMs, 60_000)
+  assert.equal(upstream.staleIfErrorMs, 7 * 86_400_000)
+})
+
+test('an entry wins over the defaults for all', () => {
+  const options = { tagTtlMs: 5, staleIfErrorMs: 6 }
+  const entries = [
+    { namespace: 'a.io', tagTtlMs: 0 },
+    { namespace: 'b.io', staleIfErrorMs: 0 },
+  ]
+  assert.equal(describe(options, 'a.io').tagTtlMs, 5)
+  assert.equal(describe({ ...options, entries }, 'a.io').tagTtlMs, 0)
+  assert.equal(describe({ ...options, entries }, 'b.io').staleIfErrorMs, 0)
+})
+
+test('credentials of the environment serve entries that bring none, by any name of Docker Hub', () => {
+  const options = { credentials: { 'index.docker.io': { username: 'env', password: 'e' } } }
+  assert.deepEqual(describe(options, 'docker.io').basic, { username: 'env', password: 'e' })
+  const own = describe(
+    { ...options, entries: [{ namespace: 'docker.io', username: 'own', password: 'o' }] },
+    'docker.io',
+  )
+  assert.deepEqual(own.basic, { username: 'own', password: 'o' })
+  assert.equal(describe(options, 'a.io').basic, undefined)
+})
+
+test('a prefix has no slashes at its ends', () => {
+  assert.equal(
+    describe({ entries: [{ namespace: 'a.io', prefix: '/mirror/team/' }] }, 'a.io').prefix,
+    'mirror/team',
+  )
+})
+
+for (const host of ['a.io', 'a.io:5000', 'localhost', '10.0.0.1:80', '[::1]:5000', 'under_score.example']) {
+  test(`${host} is a host`, () => assert.equal(parseHost(host), host))
+}
+
+for (const host of [
+  '',
+  '.',
+  'a b',
+  'a.io/x',
+  'a.io?x',
+  'user@a.io',
+  'a.io:x',
+  'a.io:99999',
+  '-a',
+  'a\r\nb',
+  '[x]',
+]) {
+  test(`${JSON.stringify(host)} is no host`, () => assert.equal(parseHost(host), undefined))
+}

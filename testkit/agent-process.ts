@@ -1,0 +1,95 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { answers, Daemon, freePort } from './daemon.ts'
+
+/** How often new ports are tried when another process has taken one since it was found to be free. */
+const MOST_STARTS = 5
+
+const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url))
+
+/** The agent as users run it: a process of its own with a configuration file, on loopback ports that it keeps. */
+export class AgentProcess {
+  readonly folder: string
+  readonly port: number
+  readonly adminPort: number
+  #daemon: Daemon | undefined
+
+  static async start(folder: string, config: string): Promise<AgentProcess> {
+    await mkdir(folder, { recursive: true })
+    for (let left = MOST_STARTS - 1; ; left -= 1) {
+      const agent = new AgentProcess(folder, await freePort(), await freePort())
+      try {
+        await agent.start(config)
+        return agent
+      } catch (error) {
+        if (left === 0 || !agent.output.includes('is in use already')) throw error
+      }
+    }
+  }
+
+  private constructor(folder: string, port: number, adminPort: number) {
+    this.folder = folder
+    this.port = port
+    this.adminPort = adminPort
+  }
+
+  /** `host:port` of the registry API. */
+  get address(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  get admin(): string {
+    return `http://127.0.0.1:${this.adminPort}`
+  }
+
+  get pid(): number {
+    const pid = this.#daemon?.pid
+    if (pid === undefined) throw new Error('the agent does not run')
+    return pid
+  }
+
+  /** The log, and whatever else it has said. */
+  get output(): string {
+    return this.#daemon?.output ?? ''
+  }
+
+  /** Again on the same ports and data, after `stop`. */
+  async start(config: string): Promise<void> {
+    const file = join(this.folder, 'config.yaml')
+    await writeFile(file, config)
+    this.#daemon = new Daemon(
+      'the agent',
+      process.execPath,
+      [
+        MAIN,
+        'serve',
+        ...['--listen', this.address],
+        ...['--admin', `127.0.0.1:${this.adminPort}`],
+        ...['--data', join(this.folder, 'data')],
+        ...['--config', file],
+        ...['--log-level', 'debug'],
+      ],
+      { env: withoutSettings() },
+    )
+    await this.#daemon.ready(() => answers(`${this.admin}/readyz`))
+  }
+
+  signal(name: NodeJS.Signals): void {
+    const pid = this.#daemon?.pid
+    if (pid !== undefined) process.kill(pid, name)
+  }
+
+  /** Drains it. Its exit code. */
+  async stop(): Promise<number | null | undefined> {
+    return await this.#daemon?.stop()
+  }
+}
+
+/** For the environment of an agent: what the shell that runs the tests has set for itself is none of its business. */
+export function withoutSettings(): Record<string, undefined> {
+  const names = Object.keys(process.env).filter((name) => name.startsWith('LEAT_'))
+  return Object.fromEntries(
+    [...names, 'UPSTREAM_CREDENTIALS', 'NODE_OPTIONS'].map((name) => [name, undefined]),
+  )
+}

@@ -1,0 +1,57 @@
+import type { Digest } from '../../src/oci/digest.ts'
+import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
+import type { Catalog, Heard, TagRecord } from '../../src/ports/catalog.ts'
+
+/** The twin of the catalog in LevelDB. */
+export class MemoryCatalog implements Catalog {
+  /** `docker.io/library/alpine` → digests seen there. */
+  readonly seenIn = new Map<string, Set<Digest>>()
+  readonly #tags = new Map<string, TagRecord>()
+  readonly #heard = new Map<string, Heard>()
+  readonly #repositories = new Map<string, Repository>()
+
+  async tag(repository: Repository, tag: string): Promise<TagRecord | undefined> {
+    return this.#tags.get(`${repositoryKey(repository)} ${tag}`)
+  }
+
+  async rememberTag(repository: Repository, tag: string, record: TagRecord): Promise<void> {
+    this.#visit(repository)
+    this.#tags.set(`${repositoryKey(repository)} ${tag}`, { ...record })
+  }
+
+  async forgetTag(repository: Repository, tag: string): Promise<void> {
+    this.#tags.delete(`${repositoryKey(repository)} ${tag}`)
+  }
+
+  async heard(repository: Repository, topic: string): Promise<Heard | undefined> {
+    return this.#heard.get(`${repositoryKey(repository)} ${topic}`)
+  }
+
+  async rememberHeard(repository: Repository, topic: string, heard: Heard): Promise<void> {
+    this.#visit(repository)
+    const { body, checkedAt } = heard
+    this.#heard.set(`${repositoryKey(repository)} ${topic}`, { body: Uint8Array.from(body), checkedAt })
+  }
+
+  async rememberSeen(repository: Repository, digest: Digest): Promise<void> {
+    this.#visit(repository)
+    this.seenIn.get(repositoryKey(repository))?.add(digest)
+  }
+
+  async seen(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
+    const seen = this.seenIn.get(repositoryKey(repository))
+    return digests.filter((digest) => seen?.has(digest))
+  }
+
+  async repositories(): Promise<readonly Repository[]> {
+    const keys = [...this.#repositories.keys()].sort()
+    return keys.flatMap((key) => this.#repositories.get(key) ?? [])
+  }
+
+  #visit(repository: Repository): void {
+    const key = repositoryKey(repository)
+    if (this.#repositories.has(key)) return
+    this.#repositories.set(key, { registry: repository.registry, name: repository.name })
+    this.seenIn.set(key, new Set())
+  }
+}

@@ -1,0 +1,104 @@
+import { Failure } from '../../src/ports/failure.ts'
+import type { Giver, Head, VouchedIntake } from '../../src/ports/source.ts'
+
+export interface MemoryIntakeOptions {
+  /** Bytes of memory handed out at a time; default 16 KiB. */
+  readonly window?: number
+  /** After this many bytes `filled` says stop, until `drain` is called; default: never. */
+  readonly room?: number
+  /** What earlier attempts have brought. */
+  readonly start?: Uint8Array
+}
+
+/** An intake that keeps what it is given. Memory, as in the real one, is shared. */
+export class MemoryIntake implements VouchedIntake {
+  readonly heads: Head[] = []
+  /** What was said of the bytes. */
+  readonly peers: { readonly position: number; readonly name: string }[] = []
+  readonly vouched: { readonly first: number; readonly marks: Uint8Array }[] = []
+  readonly #window: Uint8Array
+  #taken: Uint8Array[] = []
+  #position: number
+  #room: number
+  readonly #roomEach: number
+  #waiting: { resolve: () => void; reject: (failure: Failure) => void } | undefined
+  #failure: Failure | undefined
+  #whenFull: (() => void)[] = []
+  /** How often `filled` has said stop. */
+  pauses = 0
+
+  constructor(options: MemoryIntakeOptions = {}) {
+    this.#window = new Uint8Array(new SharedArrayBuffer(options.window ?? 16 * 1024))
+    this.#roomEach = options.room ?? Number.POSITIVE_INFINITY
+    this.#room = this.#roomEach
+    this.#taken = options.start === undefined ? [] : [options.start]
+    this.#position = options.start?.length ?? 0
+  }
+
+  get position(): number {
+    return this.#position
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#taken)
+  }
+
+  expect(head: Head): void {
+    const known = this.heads.find((earlier) => earlier.size !== undefined)?.size
+    if (known !== undefined && head.size !== undefined && head.size !== known) {
+      throw new Failure('unavailable', 'the size has changed', { expected: known, found: head.size })
+    }
+    this.heads.push(head)
+  }
+
+  buffer(): Uint8Array {
+    return this.#window
+  }
+
+  filled(length: number): boolean {
+    if (length > this.#window.length || length < 1) throw new RangeError(`filled(${length})`)
+    this.#taken.push(this.#window.slice(0, length))
+    this.#position += length
+    this.#room -= length
+    if (this.#room > 0) return true
+    this.pauses += 1
+    for (const tell of this.#whenFull.splice(0)) tell()
+    return false
+  }
+
+  drained(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    if (this.#room > 0) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject }
+    })
+  }
+
+  from({ name }: Giver): void {
+    this.peers.push({ position: this.#position, name })
+  }
+
+  vouch(first: number, marks: Uint8Array): void {
+    this.vouched.push({ first, marks })
+  }
+
+  /** Resolves once `filled` has said stop. */
+  full(): Promise<void> {
+    if (this.#room <= 0) return Promise.resolve()
+    return new Promise((resolve) => this.#whenFull.push(resolve))
+  }
+
+  /** Makes room again. */
+  drain(): void {
+    this.#room = this.#roomEach
+    this.#waiting?.resolve()
+    this.#waiting = undefined
+  }
+
+  /** From now on the bytes cannot be taken. */
+  fail(failure: Failure): void {
+    this.#failure = failure
+    this.#waiting?.reject(failure)
+    this.#waiting = undefined
+  }
+}

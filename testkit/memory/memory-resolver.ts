@@ -1,0 +1,235 @@
+import { createHash } from 'node:crypto'
+import { type Digest, parseDigest } from '../../src/oci/digest.ts'
+import { OCI_INDEX } from '../../src/oci/media-types.ts'
+import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
+import type { BlobAnswer, HeadAnswer, How, ManifestAnswer, Resolver } from '../../src/ports/answer.ts'
+import type { Content } from '../../src/ports/content.ts'
+import { Failure } from '../../src/ports/failure.ts'
+
+export function digestOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sha256'): Digest {
+  const digest = parseDigest(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`)
+  if (digest === undefined) throw new Error('a hash is a digest')
+  return digest
+}
+
+/** A larger manifest is read like a blob. */
+const IN_MEMORY = 64 * 1024
+
+/** Bytes that come when a test says so. */
+export class Growing {
+  readonly bytes: Buffer
+  #there = 0
+  #failure: Failure | undefined
+  readonly #waiting = new Set<() => void>()
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes
+  }
+
+  growTo(length: number): void {
+    this.#there = length
+    this.#wake()
+  }
+
+  fail(failure: Failure): void {
+    this.#failure = failure
+    this.#wake()
+  }
+
+  readable(offset: number, signal: AbortSignal): number | Promise<number> {
+    if (this.#there > offset || this.#there === this.bytes.length) return this.#there
+    return this.#comes(offset, signal)
+  }
+
+  async #comes(offset: number, signal: AbortSignal): Promise<number> {
+    for (;;) {
+      signal.throwIfAborted()
+      if (this.#there > offset) return this.#there
+      if (this.#failure !== undefined) throw this.#failure
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          signal.removeEventListener('abort', wake)
+          this.#waiting.delete(wake)
+          resolve()
+        }
+        this.#waiting.add(wake)
+        signal.addEventListener('abort', wake, { once: true })
+      })
+    }
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#waiting]) wake()
+  }
+}
+
+/** A resolver that has what a test puts into it, fails as told, and counts what is left open. */
+export class MemoryResolver implements Resolver {
+  how: How = { kind: 'hit' }
+  /** Thrown by everything while it is set. */
+  failure: unknown
+  /** While it is set, nothing is answered before it resolves or the client is gone. */
+  held: Promise<void> | undefined
+  /** Contents that were given out and not closed. */
+  open = 0
+  /** Registries for which there are credentials. */
+  readonly privateRegistries = new Set<string>()
+  readonly asked: string[] = []
+  readonly #manifests = new Map<string, { digest: Digest; bytes: Uint8Array; mediaType: string }>()
+  readonly #blobs = new Map<string, Growing>()
+  readonly #tags = new Map<string, Set<string>>()
+  readonly #referrers = new Map<string, Uint8Array>()
+  readonly #repositories = new Map<string, Repository>()
+  readonly #onQuiet = new Set<() => void>()
+
+  putManifest(at: Repository, bytes: Uint8Array, mediaType: string, ...tags: string[]): Digest {
+    const digest = digestOf(bytes)
+    const manifest = { digest, bytes, mediaType }
+    const key = this.#key(at)
+    this.#manifests.set(`${key} ${digest}`, manifest)
+    for (const tag of tags) {
+      this.#manifests.set(`${key} ${tag}`, manifest)
+      this.#tags.set(key, (this.#tags.get(key) ?? new Set()).add(tag))
+    }
+    return digest
+  }
+
+  putBlob(at: Repository, bytes: Buffer): Digest {
+    const digest = digestOf(bytes)
+    this.growBlob(at, bytes).growTo(bytes.length)
+    return digest
+  }
+
+  growBlob(at: Repository, bytes: Buffer): Growing {
+    const growing = new Growing(bytes)
+    this.#blobs.set(`${this.#key(at)} ${digestOf(bytes)}`, growing)
+    return growing
+  }
+
+  putReferrers(at: Repository, subject: Digest, descriptors: readonly object[]): void {
+    const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: descriptors }
+    this.#referrers.set(`${this.#key(at)} ${subject}`, Buffer.from(JSON.stringify(index)))
+  }
+
+  /** When everything given out is closed again. */
+  async quiet(): Promise<void> {
+    while (this.open > 0) await new Promise<void>((resolve) => this.#onQuiet.add(resolve))
+  }
+
+  async blob(at: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer> {
+    await this.#ready('blob', at, digest, options)
+    const growing = this.#found(this.#blobs, at, digest)
+    return { content: this.#opened(digest, growing), how: this.how }
+  }
+
+  async blobHead(at: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<HeadAnswer> {
+    await this.#ready('blobHead', at, digest, options)
+    const { bytes } = this.#found(this.#blobs, at, digest)
+    return { size: bytes.length, mediaType: undefined, how: this.how }
+  }
+
+  async manifestHead(at: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<HeadAnswer> {
+    await this.#ready('manifestHead', at, digest, options)
+    const { bytes, mediaType } = this.#found(this.#manifests, at, digest)
+    return { size: bytes.length, mediaType, how: this.how }
+  }
+
+  manifestByDigest(
+    at: Repository,
+    digest: Digest,
+    options: { signal: AbortSignal },
+  ): Promise<ManifestAnswer> {
+    return this.#manifest(at, digest, options)
+  }
+
+  manifestByTag(at: Repository, tag: string, options: { signal: AbortSignal }): Promise<ManifestAnswer> {
+    return this.#manifest(at, tag, options)
+  }
+
+  async tags(at: Repository, options: { signal: AbortSignal }) {
+    await this.#ready('tags', at, '', options)
+    const tags = this.#tags.get(repositoryKey(at))
+    if (tags === undefined) throw new Failure('absent', 'there is no such repository')
+    return { tags: [...tags].sort(), how: this.how }
+  }
+
+  async referrers(at: Repository, subject: Digest, options: { signal: AbortSignal }) {
+    await this.#ready('referrers', at, subject, options)
+    return { index: this.#found(this.#referrers, at, subject), how: this.how }
+  }
+
+  async repositories(): Promise<readonly Repository[]> {
+    if (this.failure !== undefined) throw this.failure
+    const sorted = [...this.#repositories].sort(([a], [b]) => (a < b ? -1 : 1))
+    return sorted.map(([, repository]) => repository)
+  }
+
+  async isPrivate(repository: Repository): Promise<boolean> {
+    return this.privateRegistries.has(repository.registry)
+  }
+
+  async #manifest(
+    at: Repository,
+    reference: string,
+    options: { signal: AbortSignal },
+  ): Promise<ManifestAnswer> {
+    await this.#ready('manifest', at, reference, options)
+    const { digest, bytes, mediaType } = this.#found(this.#manifests, at, reference)
+    const size = bytes.length
+    const body = size > IN_MEMORY ? this.#opened(digest, this.#grown(bytes)) : bytes
+    return { digest, mediaType, size, body, how: this.how }
+  }
+
+  async #ready(what: string, at: Repository, reference: string, { signal }: { signal: AbortSignal }) {
+    this.asked.push(`${what} ${repositoryKey(at)} ${reference}`.trim())
+    if (this.held !== undefined) {
+      const gone = new Promise<void>((resolve) => {
+        signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+      await Promise.race([this.held, gone])
+      signal.throwIfAborted()
+    }
+    if (this.failure !== undefined) throw this.failure
+  }
+
+  #found<Value>(from: ReadonlyMap<string, Value>, at: Repository, reference: string): Value {
+    const found = from.get(`${repositoryKey(at)} ${reference}`)
+    if (found === undefined) throw new Failure('absent', 'upstream does not have it', { source: at.registry })
+    return found
+  }
+
+  #grown(bytes: Uint8Array): Growing {
+    const growing = new Growing(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
+    growing.growTo(bytes.length)
+    return growing
+  }
+
+  #key(at: Repository): string {
+    const key = repositoryKey(at)
+    this.#repositories.set(key, at)
+    return key
+  }
+
+  #opened(digest: Digest, growing: Growing): Content {
+    this.open += 1
+    let closed = false
+    return {
+      digest,
+      size: growing.bytes.length,
+      mediaType: undefined,
+      readable: (offset, { signal }) => growing.readable(offset, signal),
+      read: async (target, position) => {
+        if (closed) throw new Error('read after close')
+        return growing.bytes.copy(target, 0, position)
+      },
+      close: async () => {
+        if (closed) throw new Error('closed twice')
+        closed = true
+        this.open -= 1
+        if (this.open > 0) return
+        for (const resolve of this.#onQuiet) resolve()
+        this.#onQuiet.clear()
+      },
+    }
+  }
+}
