@@ -136,7 +136,8 @@ const PAGE = fileURLToPath(new URL('../../../src/page/', import.meta.url))
 
 test('the page is all there, and what its scripts import is served', async () => {
   const port = await serve()
-  const names = (await readdir(PAGE)).map((name) => (name === 'index.html' ? '/' : `/page/${name}`))
+  const files = (await readdir(PAGE, { recursive: true })).filter((name) => /\.\w+$/.test(name))
+  const names = files.map((name) => (name === 'index.html' ? '/' : `/page/${name}`))
   assert.ok(names.length > 10)
   for (const path of names) {
     const got = await get(port, path)
@@ -146,7 +147,7 @@ test('the page is all there, and what its scripts import is served', async () =>
     for (const [, name = ''] of got.body.matchAll(/^import .* from '(.+)'$/gm))
       assert.equal((await get(port, new URL(name, `http://localhost${path}`).pathname)).status, 200, name)
   }
-  for (const path of ['/page/', '/page/index.html', '/page/../admin.ts', '/observe/report.js'])
+  for (const path of ['/page/', '/page/index.html', '/page/../server.ts', '/observe/events.js'])
     assert.equal((await get(port, path)).status, 404, path)
 })
 

@@ -57,7 +57,7 @@ test('every command that the documentation gives is one', async () => {
 
 test('what the documentation has the doctor say, it can say', async () => {
   const folder = join(ROOT, 'src/doctor')
-  const names = await readdir(folder)
+  const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.ts'))
   const source = (await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))).join('\n')
   const text = await readFile(join(ROOT, 'docs/troubleshooting.md'), 'utf8')
   const table = /\| what it says \| when \|\n\|---\|---\|\n((?:\|.*\n)+)/.exec(text)?.[1] ?? assert.fail()
