@@ -689,6 +689,13 @@ describe('what peers bring', () => {
       { kind: 'peer' as const, wrongFrom: null, endsAt: 327_680, vouches: 'honest' as const },
       { kind: 'peer' as const, wrongFrom: 0, endsAt: 393_216, vouches: 'honest' as const },
     ]
+    // More peers bring all of it wrong than there are beginnings.
+    const wrong = { kind: 'peer' as const, wrongFrom: 0, vouches: 'honest' as const }
+    const manyLiars = [
+      { ...wrong, wrongFrom: null, endsAt: 0, vouches: 'lie' as const },
+      ...Array.from({ length: 3 }, () => ({ ...wrong, endsAt: 600_000 })),
+      { ...wrong, endsAt: 1 },
+    ]
     await fc.assert(
       fc.asyncProperty(fc.array(act, { maxLength: 6 }), fc.nat(3), async (acts, readers) => {
         const bytes = randomBytes(600_000)
@@ -722,7 +729,13 @@ describe('what peers bring', () => {
         assert.equal(store.incoming, 0)
         assert.equal(store.openContents, 0)
       }),
-      { ...runs(30), examples: [[foundLate, 0]] },
+      {
+        ...runs(30),
+        examples: [
+          [foundLate, 0],
+          [manyLiars, 0],
+        ],
+      },
     )
   })
 })

@@ -475,6 +475,9 @@ export class Flight {
   async #startOver(incoming: Incoming, failure: Failure): Promise<void> {
     if (this.#beginnings === MOST_BEGINNINGS) throw failure
     this.#beginnings += 1
+    // Peers have had their beginnings: the last one is upstream's.
+    const upstream = this.#sources.filter((source) => !isPeer(source))
+    if (this.#beginnings === MOST_BEGINNINGS && upstream.length > 0) this.#sources = upstream
     this.#size = undefined
     this.#claimant = undefined
     this.#mediaType = undefined
