@@ -117,7 +117,10 @@ async function written(
 type Attack = (options: HoldOptions) => Promise<Report>
 
 /** Attacks, and once that is in place does `work`; then the attacker leaves. */
-async function during(attack: Attack, work: (attacking: Promise<Report>) => Promise<void>): Promise<void> {
+async function during(
+  attack: Attack,
+  work: (attacking: Promise<Report>) => Promise<unknown>,
+): Promise<Report> {
   const over = new AbortController()
   const inPlace = new AbortController()
   const attacking = attack({ signal: over.signal, holdMs: HOLD_MS, onInPlace: () => inPlace.abort() })
@@ -128,6 +131,7 @@ async function during(attack: Attack, work: (attacking: Promise<Report>) => Prom
     over.abort()
     await within(ATTACK_END_MS, 'the end of the attack', attacking)
   }
+  return attacking
 }
 
 /** Everything is served again, and nothing of the server is in use. */
@@ -142,14 +146,14 @@ async function expectRecovered(door: AttackedDoor): Promise<void> {
  * Under an attack that is held, or that lasts for a moment, honest pulls over both protocols are answered in time, by the
  * right bytes or by a 503; everything is as before when the attacker has left.
  */
-export async function withstands(door: AttackedDoor, attack: Attack): Promise<void> {
-  await during(attack, () => pull(door, [200, 503]))
+export async function withstands(door: AttackedDoor, attack: Attack, { pulls = 1 } = {}): Promise<void> {
+  await during(attack, () => Promise.all(Array.from({ length: pulls }, () => pull(door, [200, 503]))))
   await expectRecovered(door)
 }
 
 /** The same for a flood, which ends by itself: pulls go on for as long. */
-export async function withstandsFlood(door: AttackedDoor, attack: Attack): Promise<void> {
-  await during(attack, async (attacking) => {
+export async function withstandsFlood(door: AttackedDoor, attack: Attack): Promise<Report> {
+  const report = await during(attack, async (attacking) => {
     let isOver = false
     const over = attacking.finally(() => {
       isOver = true
@@ -159,6 +163,7 @@ export async function withstandsFlood(door: AttackedDoor, attack: Attack): Promi
     await over
   })
   await expectRecovered(door)
+  return report
 }
 
 async function pull(door: AttackedDoor, allowed: readonly number[]): Promise<void> {

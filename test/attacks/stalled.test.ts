@@ -41,6 +41,13 @@ for (const wanted of ['manifest', 'blob'] as const) {
   })
 }
 
+testBoth('many pulls beside streams that take no byte all get the right bytes', LIMITS, async (door) => {
+  const crowd = { wanted: 'manifest', connections: 8, streams: 100 } as const
+  for (let round = 0; round < 3; round++) {
+    await withstands(door, (options) => stallStreams(door, { ...options, ...crowd }), { pulls: 12 })
+  }
+})
+
 testBoth(
   'a connection with more streams that take no byte than there may be leaves others theirs',
   LIMITS,

@@ -7,8 +7,8 @@ export interface FloodOptions extends AttackOptions {
   readonly ms?: number | undefined
   readonly most?: number | undefined
   readonly connections?: number | undefined
-  /** While it says false, a flood that has lasted for long enough or sent enough goes on, for a minute at most. */
-  readonly isEnough?: (() => boolean) | undefined
+  /** The flood goes on until the server has ended one of its connections, for a minute at most. */
+  readonly isUntilCutOff?: boolean | undefined
 }
 
 const LONGEST_MS = 60_000
@@ -20,7 +20,7 @@ const LOOK_MS = 20
  */
 export async function flood(
   crowd: Crowd,
-  { signal, onInPlace, ms = 1000, most = 200_000, connections = 200, isEnough = () => true }: FloodOptions,
+  { signal, onInPlace, ms = 1000, most = 200_000, connections = 200, isUntilCutOff = false }: FloodOptions,
   one: {
     open(): Promise<RawHttp2>
     batch(client: RawHttp2): { bytes: Buffer; things: number }
@@ -28,6 +28,8 @@ export async function flood(
 ): Promise<{ sent: number; connections: number; failed: number }> {
   const count = { sent: 0, connections: 0, failed: 0 }
   const begun = performance.now()
+  // A new connection is opened when the server has ended the one before.
+  const isEnough = (): boolean => !isUntilCutOff || count.connections > 1
   const isSpent = (): boolean => {
     const lasted = performance.now() - begun
     return lasted >= LONGEST_MS || (lasted >= ms && isEnough())
