@@ -65,7 +65,10 @@ describe('warming a node', { concurrency: true }, () => {
       await Promise.all(layers.map((layer) => upstream.stalled(layer)))
       const isUnderWay = (line: string | undefined): boolean =>
         UNDER_WAY.test(line ?? '') && (line ?? '').length < COLUMNS
-      const screen = await terminal.until((lines) => lines.filter(isUnderWay).length === 2)
+      const screen = await terminal.until(
+        (lines) =>
+          lines.filter(isUnderWay).length === 2 && lines.some((line) => TOTAL.exec(line)?.[1] === '1'),
+      )
       t.diagnostic(screen.join('\n'))
       const [first, quick, one, two, total, ...more] = screen
       assert.equal(first, `${PROMPT} ${typed}`)
