@@ -5,6 +5,11 @@ interface Age {
   readonly now?: () => number
 }
 
+interface Entry<Value> {
+  readonly value: Value
+  readonly setAt: number
+}
+
 /**
  * A map of at most so many entries, which forgets the one that was set longest ago. To set a key that is known moves it to
  * the end; to get it does not.
@@ -13,9 +18,7 @@ export class BoundedMap<Key, Value> {
   readonly #most: number
   readonly #ageMs: number | undefined
   readonly #now: () => number
-  readonly #values = new Map<Key, Value>()
-  /** Empty when entries have no age. */
-  readonly #setAt = new Map<Key, number>()
+  readonly #entries = new Map<Key, Entry<Value>>()
 
   constructor(most: number, { ageMs, now = () => performance.now() }: Age = {}) {
     this.#most = most
@@ -23,48 +26,47 @@ export class BoundedMap<Key, Value> {
     this.#now = now
   }
 
-  /** With those that are too old, as long as nobody has asked for them. */
+  /** Entries that are too old count until somebody asks for them. */
   get size(): number {
-    return this.#values.size
+    return this.#entries.size
   }
 
   has(key: Key): boolean {
-    this.#forgetOld(key)
-    return this.#values.has(key)
+    return this.#fresh(key) !== undefined
   }
 
   get(key: Key): Value | undefined {
-    this.#forgetOld(key)
-    return this.#values.get(key)
+    return this.#fresh(key)?.value
   }
 
   set(key: Key, value: Value): void {
-    this.delete(key)
-    this.#values.set(key, value)
-    if (this.#ageMs !== undefined) this.#setAt.set(key, this.#now())
-    if (this.#values.size <= this.#most) return
-    for (const oldest of this.#values.keys()) {
-      this.delete(oldest)
+    this.#entries.delete(key)
+    this.#entries.set(key, { value, setAt: this.#ageMs === undefined ? 0 : this.#now() })
+    if (this.#entries.size <= this.#most) return
+    for (const oldest of this.#entries.keys()) {
+      this.#entries.delete(oldest)
       return
     }
   }
 
   delete(key: Key): void {
-    this.#values.delete(key)
-    this.#setAt.delete(key)
+    this.#entries.delete(key)
   }
 
   /** The one that was set longest ago comes first. */
   *values(): Generator<Value> {
-    for (const [key, value] of this.#values) if (!this.#isOld(key)) yield value
+    for (const entry of this.#entries.values()) if (!this.#isOld(entry)) yield entry.value
   }
 
-  #forgetOld(key: Key): void {
-    if (this.#isOld(key)) this.delete(key)
+  /** Forgets the entry if it is too old. */
+  #fresh(key: Key): Entry<Value> | undefined {
+    const entry = this.#entries.get(key)
+    if (entry === undefined || !this.#isOld(entry)) return entry
+    this.#entries.delete(key)
+    return undefined
   }
 
-  #isOld(key: Key): boolean {
-    const setAt = this.#setAt.get(key)
-    return this.#ageMs !== undefined && setAt !== undefined && this.#now() - setAt >= this.#ageMs
+  #isOld({ setAt }: Entry<Value>): boolean {
+    return this.#ageMs !== undefined && this.#now() - setAt >= this.#ageMs
   }
 }

@@ -1,4 +1,7 @@
-/** Calls `run` when the signal is aborted, or at once when it is already. Gives back what ends the listening. */
+/**
+ * Calls `run` when the signal is aborted, or at once when it is already. Gives back what ends the listening, which `run`
+ * may use only where the signal was seen not to be aborted yet.
+ */
 export function onAbort(signal: AbortSignal, run: () => void): () => void {
   if (signal.aborted) {
     run()
