@@ -315,7 +315,8 @@ class Http2Outgoing implements Outgoing {
     this.#stream.end(chunk)
     this.#stream.once('close', () => {
       // Until then `chunk` must not be collected.
-      if (this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) whenDrained(this.#socket, () => void chunk)
+      const isSent = this.#stream.writableFinished && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR
+      if (!isSent) whenDrained(this.#socket, () => void chunk)
     })
   }
 
