@@ -283,6 +283,21 @@ test('a package behind a seam is known to one room', () => {
   assert.deepEqual(told(wrong), [])
 })
 
+test('testkit and bench import nothing of test', () => {
+  const ROOT = join(SRC, '..')
+  const wrong = ['testkit', 'bench'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => posix.join(folder, file.split(sep).join('/')))
+      .flatMap((path) => importsOf(path, readFileSync(join(ROOT, path), 'utf8')))
+      .filter(({ to }) => to.startsWith('test/')),
+  )
+  assert.deepEqual(
+    wrong.map(({ from, to }) => `${from} imports ${to}`),
+    [],
+  )
+})
+
 test('only the start of a process or thread reads its arguments and environment or ends it', () => {
   const wrong = files
     .filter(({ path }) => !ENTRIES.includes(path))

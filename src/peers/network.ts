@@ -50,18 +50,18 @@ export interface PeerNetworkOptions {
   readonly patience?: Patience | undefined
 }
 
-/** How long other members are waited for, where that is not as usual. */
+/** Deadlines of questions to other members; what is left out has its default. */
 export interface Patience {
   readonly dial?: Partial<DialLimits> | undefined
-  /** For the first word of an owner. */
-  readonly sitMs?: number | undefined
-  /** Between two words of an owner, or of who sits at its table. */
+  /** For the owner's answer to a member that wants its digest. */
+  readonly ownerMs?: number | undefined
+  /** Between two messages of an owner and a member that wants its digest. */
   readonly silenceMs?: number | undefined
-  /** For who is asked whether it has something. */
-  readonly hasMs?: number | undefined
-  /** For who is asked for a token. */
+  /** For the answer to whether a member has a digest. */
+  readonly whoHasMs?: number | undefined
+  /** For a token from another member. */
   readonly lendMs?: number | undefined
-  /** The clock by which members are found to be silent or slow, and this node how fast it receives. */
+  /** The clock that tells which members are silent or slow, and how fast this node receives. */
   readonly now?: (() => number) | undefined
 }
 
@@ -268,7 +268,13 @@ export class PeerNetwork {
     const owner = this.#ownerOf(digest)
     if (owner === undefined) return undefined
     const asked = this.#ranked(digest, MOST_ASKED)
-    const { answered, found } = await askWhoHas(this.#dialer, digest, undefined, asked, this.#patience.hasMs)
+    const { answered, found } = await askWhoHas(
+      this.#dialer,
+      digest,
+      undefined,
+      asked,
+      this.#patience.whoHasMs,
+    )
     return { owner, asked: asked.length, answered, holders: tellFound(found) }
   }
 
@@ -322,7 +328,7 @@ export class PeerNetwork {
   #tables({ membership, hosting }: Joined, want: Want): readonly Table[] {
     const { id } = membership.self
     const own = ownTable(hosting, membership.self)
-    const patience = { answerMs: this.#patience.sitMs, silenceMs: this.#patience.silenceMs }
+    const patience = { answerMs: this.#patience.ownerMs, silenceMs: this.#patience.silenceMs }
     const tables = this.#owners(want.digest, OWNERS).map((owner) =>
       owner.id === id ? own : tableOf(contactOf(owner), this.#dialer, patience),
     )
@@ -332,7 +338,13 @@ export class PeerNetwork {
 
   async #formerOwners({ digest, kind, repository }: Want): Promise<readonly Holder[]> {
     const asked = this.#ranked(digest, FORMER_OWNERS)
-    const { found } = await askWhoHas(this.#dialer, digest, { kind, repository }, asked, this.#patience.hasMs)
+    const { found } = await askWhoHas(
+      this.#dialer,
+      digest,
+      { kind, repository },
+      asked,
+      this.#patience.whoHasMs,
+    )
     return found.flatMap(({ member, position, whole }) =>
       whole ? [{ contact: contactOf(member), zone: member.zone, position, whole }] : [],
     )

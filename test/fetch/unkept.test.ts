@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
-import { afterEach, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { DEFAULT_POLICY, type Flight, type FlightPolicy } from '../../src/fetch/flight/flight.ts'
-import { Flights } from '../../src/fetch/flight/flights.ts'
+import type { Flights } from '../../src/fetch/flight/flights.ts'
 import { follow } from '../../src/fetch/flight/follow.ts'
 import { TAIL_BYTES } from '../../src/fetch/flight/tail-gate.ts'
 import { readManifest } from '../../src/fetch/manifests/manifest-reading.ts'
@@ -15,6 +15,7 @@ import type { Source, Want } from '../../src/ports/source.ts'
 import { Clock } from '../../testkit/clock.ts'
 import { digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { diesAt, pour, ScriptedSource, sends, stallsAt } from '../../testkit/registries/scripted-source.ts'
+import { newFlights, wantOf } from './new-flights.ts'
 
 /** Nobody is given up for a test that is slow; all who want the same here have come before time passes. */
 const PATIENT: FlightPolicy = {
@@ -22,34 +23,14 @@ const PATIENT: FlightPolicy = {
   stallMs: 60_000,
   headMs: 60_000,
   backoffMs: 1,
-  gatheringMs: 1,
+  keepStartMs: 1,
 }
 const LIMIT = 100_000
 const MIB = 1024 * 1024
 const never = new AbortController().signal
 setMaxListeners(0, never)
-const begun: Flights[] = []
-
-afterEach(async () => {
-  // A timer of a transfer that is still ending would outlive a clock that the next test mocks.
-  for (const flights of begun.splice(0)) await flights.stop()
-})
-
 function setUp(sources: readonly Source[], store = new MemoryStore({ limitBytes: LIMIT }), policy = PATIENT) {
-  const flights = new Flights({
-    store,
-    sources: () => sources,
-    policy,
-    confirm: async () => {},
-    describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
-    limit: 100,
-  })
-  begun.push(flights)
-  return { store, flights }
-}
-
-function wantOf(bytes: Uint8Array, kind: 'blob' | 'manifest' = 'blob'): Want {
-  return { digest: digestOf(bytes), kind, repository: { registry: 'docker.io', name: 'library/alpine' } }
+  return { store, flights: newFlights(sources, store, policy) }
 }
 
 /** Reads up to `end`, or all there is; waits for `pace` before each step. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
-import { afterEach, describe, it, type TestContext } from 'node:test'
+import { describe, it, type TestContext } from 'node:test'
 import fc from 'fast-check'
 import { DEFAULT_POLICY, type Flight } from '../../src/fetch/flight/flight.ts'
-import { Flights } from '../../src/fetch/flight/flights.ts'
+import type { Flights } from '../../src/fetch/flight/flights.ts'
 import { follow } from '../../src/fetch/flight/follow.ts'
 import { TAIL_BYTES } from '../../src/fetch/flight/tail-gate.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
@@ -12,9 +12,9 @@ import type { Digest } from '../../src/oci/digest.ts'
 import { MARK_EVERY } from '../../src/oci/marks.ts'
 import type { Content } from '../../src/ports/content.ts'
 import { Failure } from '../../src/ports/failure.ts'
-import type { Giver, Source, Want } from '../../src/ports/source.ts'
+import type { Giver, Source } from '../../src/ports/source.ts'
 import { Clock } from '../../testkit/clock.ts'
-import { digestOf, MemoryStore, marksOf } from '../../testkit/memory/memory-store.ts'
+import { MemoryStore, marksOf } from '../../testkit/memory/memory-store.ts'
 import {
   type Attempt,
   aborted,
@@ -24,37 +24,14 @@ import {
   sends,
 } from '../../testkit/registries/scripted-source.ts'
 import { runs } from '../../testkit/runs.ts'
+import { newFlights, wantOf } from './new-flights.ts'
 
 /** No source is given up for a test that is slow. */
-const PATIENT = { ...DEFAULT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1, gatheringMs: 1 }
+const PATIENT = { ...DEFAULT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1, keepStartMs: 1 }
 const never = new AbortController().signal
 setMaxListeners(0, never)
-const begun: Flights[] = []
-
-afterEach(async () => {
-  // A timer of a transfer that is still ending would outlive a clock that the next test mocks.
-  for (const flights of begun.splice(0)) await flights.stop()
-})
-
 function setUp(sources: readonly Source[], store = new MemoryStore(), policy = PATIENT) {
-  const flights = new Flights({
-    store,
-    sources: () => sources,
-    policy,
-    confirm: async () => {},
-    describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
-    limit: 100,
-  })
-  begun.push(flights)
-  return { store, flights }
-}
-
-function wantOf(bytes: Uint8Array): Want {
-  return {
-    digest: digestOf(bytes),
-    kind: 'blob',
-    repository: { registry: 'docker.io', name: 'library/alpine' },
-  }
+  return { store, flights: newFlights(sources, store, policy) }
 }
 
 const peer = (name: string, ...steps: ((attempt: Attempt) => Promise<void>)[]) =>

@@ -33,9 +33,9 @@ import { runningTime } from './support/running-clock.ts'
 /** Nobody takes another for gone because the machine is busy: who is waited for in vain is of no use to any test. */
 const PATIENT: Patience = {
   dial: { connectMs: 60_000 },
-  sitMs: 60_000,
+  ownerMs: 60_000,
   silenceMs: 60_000,
-  hasMs: 60_000,
+  whoHasMs: 60_000,
   lendMs: 60_000,
   now: runningTime,
 }

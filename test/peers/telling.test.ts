@@ -210,7 +210,7 @@ describe('a node tells of its peers', () => {
   })
 
   it('in time, when some do not answer', async (t) => {
-    const cluster = await Cluster.start(3, upstream.host, { patience: { hasMs: 300 } })
+    const cluster = await Cluster.start(3, upstream.host, { patience: { whoHasMs: 300 } })
     t.after(() => cluster.stop())
     const [asking, mute] = cluster.nodes as [Node, Node]
     const silent = createServer((socket) => {

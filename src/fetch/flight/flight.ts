@@ -25,8 +25,8 @@ export interface FlightPolicy {
   readonly tries: number
   readonly progressBytes: number
   readonly backoffMs: number
-  /** Of what is not kept nothing is forgotten for so long: clients that want the same at once do not come in the same millisecond. */
-  readonly gatheringMs: number
+  /** A content that cannot be kept stays in memory from its start for so long, for clients that ask at nearly the same time. */
+  readonly keepStartMs: number
 }
 
 export const DEFAULT_POLICY: FlightPolicy = {
@@ -35,7 +35,7 @@ export const DEFAULT_POLICY: FlightPolicy = {
   tries: 3,
   progressBytes: 1024 * 1024,
   backoffMs: 200,
-  gatheringMs: 250,
+  keepStartMs: 250,
 }
 
 /** A reader that holds up nobody but itself is given more time. */
@@ -108,8 +108,8 @@ export class Flight {
   /** Since when the readers are what is waited for. */
   #heldUpSince: number | undefined
   #watch: NodeJS.Timeout | undefined
-  #gathering: NodeJS.Timeout | undefined
-  #isGathered = false
+  #keepStartTimer: NodeJS.Timeout | undefined
+  #mayForgetStart = false
   #describing = false
   #deserted: Deferred<void> | undefined
   readonly #trust = new Trust()
@@ -191,7 +191,7 @@ export class Flight {
     } finally {
       clearTimeout(late)
       clearInterval(this.#watch)
-      clearTimeout(this.#gathering)
+      clearTimeout(this.#keepStartTimer)
       obstacle = this.#incoming?.obstacle
       await this.#land()
     }
@@ -266,17 +266,17 @@ export class Flight {
     const incoming = this.#incoming
     if (incoming === undefined || incoming.kept) return
     this.#watch ??= setInterval(() => this.#sendIdleAway(incoming), this.#options.policy.stallMs / 4)
-    this.#gathering ??= setTimeout(() => {
-      this.#isGathered = true
+    this.#keepStartTimer ??= setTimeout(() => {
+      this.#mayForgetStart = true
       this.#onReaders()
-    }, this.#options.policy.gatheringMs)
+    }, this.#options.policy.keepStartMs)
     const { slowest } = this.audience
     if (slowest === undefined) {
       if (this.#verified) this.#deserted?.resolve()
       else this.abort(new Failure('disk', 'Nobody waits any more for what cannot be kept.'))
       return
     }
-    if (this.#isGathered && !this.#describing) incoming.forget(Math.min(slowest, incoming.written))
+    if (this.#mayForgetStart && !this.#describing) incoming.forget(Math.min(slowest, incoming.written))
     // Nothing can be let out before the size is known, so nothing will ever be forgotten.
     if (this.#heldUpSince !== undefined && this.#size === undefined) this.abort(unbounded(incoming.obstacle))
   }
@@ -475,9 +475,11 @@ export class Flight {
   async #startOver(incoming: Incoming, failure: Failure): Promise<void> {
     if (this.#beginnings === MOST_BEGINNINGS) throw failure
     this.#beginnings += 1
-    // Peers have had their beginnings: the last one is upstream's.
-    const upstream = this.#sources.filter((source) => !isPeer(source))
-    if (this.#beginnings === MOST_BEGINNINGS && upstream.length > 0) this.#sources = upstream
+    if (this.#beginnings === MOST_BEGINNINGS) {
+      // Many peers may bring wrong bytes, one after another; the last beginning is upstream's, if there is an upstream.
+      const upstream = this.#sources.filter((source) => !isPeer(source))
+      if (upstream.length > 0) this.#sources = upstream
+    }
     this.#size = undefined
     this.#claimant = undefined
     this.#mediaType = undefined

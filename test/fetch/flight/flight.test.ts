@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
-import { afterEach, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { DEFAULT_POLICY, type FlightPolicy } from '../../../src/fetch/flight/flight.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
 import { follow } from '../../../src/fetch/flight/follow.ts'
@@ -23,33 +23,14 @@ import {
   sends,
   stallsAt,
 } from '../../../testkit/registries/scripted-source.ts'
+import { newFlights, wantOf } from '../new-flights.ts'
 
 /** No source is given up for a test that is slow. */
 const PATIENT: FlightPolicy = { ...DEFAULT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1 }
 const never = new AbortController().signal
 setMaxListeners(0, never)
-const begun: Flights[] = []
-
-afterEach(async () => {
-  // A timer of a transfer that is still ending would outlive a clock that the next test mocks.
-  for (const flights of begun.splice(0)) await flights.stop()
-})
-
 function setUp(sources: readonly Source[], policy: FlightPolicy = PATIENT, store = new MemoryStore()) {
-  const flights = new Flights({
-    store,
-    sources: () => sources,
-    policy,
-    confirm: async () => {},
-    describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
-    limit: 100,
-  })
-  begun.push(flights)
-  return { store, flights }
-}
-
-function wantOf(bytes: Uint8Array, kind: 'blob' | 'manifest' = 'blob'): Want {
-  return { digest: digestOf(bytes), kind, repository: { registry: 'docker.io', name: 'library/alpine' } }
+  return { store, flights: newFlights(sources, store, policy) }
 }
 
 async function readAll(content: Content, chunk = 65536): Promise<Buffer> {
