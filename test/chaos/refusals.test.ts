@@ -232,17 +232,30 @@ interface User {
   readonly uid?: number | undefined
 }
 
+/** The user may read everything, because the checkout may lie in a folder that only its owner may enter. */
+function asUser(uid: number): string[] {
+  const capability = '+dac_read_search'
+  return [
+    'setpriv',
+    `--reuid=${uid}`,
+    `--regid=${uid}`,
+    '--clear-groups',
+    `--inh-caps=${capability}`,
+    `--ambient-caps=${capability}`,
+  ]
+}
+
 /** The agent as it is run by a user, until it ends by itself. */
 async function serve(
   data: string,
   { uid }: User = {},
 ): Promise<{ readonly code: number | null; readonly stderr: string }> {
-  const child = spawn(process.execPath, [MAIN, 'serve', ...ANY_PORT, '--data', data], {
+  const [program = '', ...args] = [...(uid === undefined ? [] : asUser(uid)), process.execPath, MAIN]
+  const child = spawn(program, [...args, 'serve', ...ANY_PORT, '--data', data], {
     env: { PATH: process.env['PATH'] },
     stdio: ['ignore', 'ignore', 'pipe'],
     timeout: HUNG_MS,
     killSignal: 'SIGKILL',
-    ...(uid === undefined ? {} : { uid, gid: uid }),
   })
   let stderr = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
