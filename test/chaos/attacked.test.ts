@@ -11,7 +11,7 @@ import {
 } from '../../testkit/attacked-agent.ts'
 import { Attacker } from '../../testkit/attacks/attacker.ts'
 import { within } from '../../testkit/deadline.ts'
-import { requestHttp1, requestHttp2, type ReceivedAnswer } from '../registry-api/test-server.ts'
+import { type ReceivedAnswer, requestHttp1, requestHttp2 } from '../registry-api/test-server.ts'
 import { numberFrom } from './dice.ts'
 
 /** Every attack again and again on an agent that speaks plain HTTP and on one that speaks TLS, while others pull. */
