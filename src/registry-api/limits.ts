@@ -66,8 +66,8 @@ const FAIR_MS = 1000
 const LISTS_AT_ONCE = 8
 
 /** A quarter of everything is for clients on this machine; half is the most that one address may have. */
-function shared(total: number): { total: number; perAddress: number; forLocal: number } {
-  return { total, perAddress: Math.ceil(total / 2), forLocal: Math.floor(total / 4) }
+function shared(total: number): { total: number; perAddress: number; reservedForLocal: number } {
+  return { total, perAddress: Math.ceil(total / 2), reservedForLocal: Math.floor(total / 4) }
 }
 
 export function connectionLimits({ maxConnections }: Limits): ConnectionLimits {

@@ -11,15 +11,15 @@ import { answerMalformed } from './answer/malformed.ts'
 import { dropBody } from './answer/request-body.ts'
 import { refuse } from './answer/respond.ts'
 import { Seats } from './answer/seats.ts'
-import { type CertificateFiles, followCertificate, readCertificate } from './connections/certificate.ts'
+import { type CertificateFiles, readCertificate, watchCertificate } from './connections/certificate.ts'
 import { type Client, clientOf } from './connections/client.ts'
 import { type Connection, Connections } from './connections/connections.ts'
-import { authorityProblem, hostProblem } from './connections/host.ts'
-import { createHttp1, type Http1Front } from './connections/http1.ts'
-import { type Http2Request, Http2Speaker } from './connections/http2.ts'
+import { authorityProblem, hostHeaderProblem } from './connections/host-header.ts'
+import { createHttp1Server, type Http1Server } from './connections/http1.ts'
+import { type Http2Request, Http2Sessions } from './connections/http2.ts'
 import { Pipeline } from './connections/pipeline.ts'
-import { listenFor, type Spoken } from './connections/protocol.ts'
-import { reject } from './connections/rejections.ts'
+import { type DetectedProtocol, detectProtocol } from './connections/protocol.ts'
+import { reportRejection } from './connections/rejections.ts'
 import { type Reception, receive } from './dispatch.ts'
 import {
   answerLimits,
@@ -91,14 +91,14 @@ class FrontDoor implements RegistryServer {
   readonly #buffers: BodyBuffers
   readonly #bodySeats: Seats
   readonly #listSeats: Seats
-  readonly #http2: Http2Speaker
+  readonly #http2: Http2Sessions
   readonly #pipeline: Pipeline
   readonly #connections: Connections
   readonly #answers: Answers
   /** Connections that have not said their protocol yet. */
   readonly #fresh = new Set<Socket>()
   readonly #talks = new WeakMap<Duplex, Talk>()
-  #http1: Http1Front | undefined
+  #http1: Http1Server | undefined
   #certificate: { stop(): void } | undefined
   #draining = false
   #onLess: (() => void) | undefined
@@ -109,8 +109,8 @@ class FrontDoor implements RegistryServer {
     this.#options = options
     this.#limits = limits
     this.#buffers = new BodyBuffers(limits.memoryBytes)
-    this.#bodySeats = new Seats(bodyLimits(limits), reject)
-    this.#listSeats = new Seats(listLimits(limits), reject)
+    this.#bodySeats = new Seats(bodyLimits(limits), reportRejection)
+    this.#listSeats = new Seats(listLimits(limits), reportRejection)
     const buffers = this.#buffers
     this.#reception = {
       resolver: options.resolver,
@@ -119,20 +119,22 @@ class FrontDoor implements RegistryServer {
       defaultNamespace: options.defaultNamespace,
       allowed: allowedBy(options.allow),
     }
-    this.#answers = new Answers(answerLimits(limits), reject)
+    this.#answers = new Answers(answerLimits(limits), reportRejection)
     this.#connections = new Connections(connectionLimits(limits), {
       clientOf: options.clientOf ?? clientOf,
-      reject,
+      reportRejection,
       onClosed: () => this.#onLess?.(),
     })
-    this.#pipeline = new Pipeline(limits, reject)
-    this.#http2 = new Http2Speaker(http2Limits(limits), reject, (request) => this.#hearHttp2(request))
+    this.#pipeline = new Pipeline(limits, reportRejection)
+    this.#http2 = new Http2Sessions(http2Limits(limits), reportRejection, (request) =>
+      this.#hearHttp2(request),
+    )
   }
 
   usage(): Usage {
     return {
       connections: this.#connections.size,
-      sessions: this.#http2.sessions,
+      sessions: this.#http2.size,
       answers: this.#answers.size,
       pipelined: this.#pipeline.waiting,
       seats: this.#bodySeats.held + this.#listSeats.held,
@@ -144,31 +146,31 @@ class FrontDoor implements RegistryServer {
   async start(): Promise<ListenAddress> {
     const { tls, listen } = this.#options
     const certificate = tls === undefined ? undefined : await readCertificate(tls)
-    const front = createHttp1(this.#limits, certificate, {
+    const front = createHttp1Server(this.#limits, certificate, {
       accept: (socket) => this.#connections.accept(socket),
-      hear: (socket) => this.#hear(socket),
+      onConnection: (socket) => this.#hear(socket),
     })
     this.#http1 = front
     const { server } = front
     server.on('timeout', (socket) => {
-      if (this.#talkOn(socket).isBusy) reject('stalled')
+      if (this.#talkOn(socket).isBusy) reportRejection('stalled')
       socket.destroy()
     })
     server.on('request', (request, response) => this.#hearHttp1(request, response, false))
     server.on('checkContinue', (request, response) => this.#hearHttp1(request, response, true))
     server.on('checkExpectation', (request, response) => this.#hearHttp1(request, response, true))
     server.on('clientError', (error, socket) => this.#onMalformed(error, socket))
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
+    await new Promise<void>((resolve, reportRejection) => {
+      server.once('error', reportRejection)
       server.listen(listen.port, listen.host, () => {
-        server.off('error', reject)
+        server.off('error', reportRejection)
         resolve()
       })
     })
     if (tls !== undefined) {
       const apply = (fresh: Parameters<NonNullable<typeof server.setSecureContext>>[0]) =>
         server.setSecureContext?.(fresh)
-      this.#certificate = followCertificate(tls, apply, { everyMs: this.#limits.certificateMs })
+      this.#certificate = watchCertificate(tls, apply, { intervalMs: this.#limits.certificateMs })
     }
     const address = server.address()
     if (address === null || typeof address === 'string') throw new Error('the registry has no TCP address')
@@ -206,23 +208,23 @@ class FrontDoor implements RegistryServer {
     }
     this.#fresh.add(socket)
     socket.once('close', () => this.#fresh.delete(socket))
-    const spoken: Spoken = {
-      http1: () => this.#http1?.speak(socket),
-      http2: () => this.#http2.speak(socket, originOf(socket, this.#connections.of(socket)).client),
+    const spoken: Record<DetectedProtocol, () => void> = {
+      http1: () => this.#http1?.serve(socket),
+      http2: () => this.#http2.serve(socket, originOf(socket, this.#connections.find(socket)).client),
       // Go's clients open connections in advance, and would log a complaint if one of them brought them an answer.
       silent: () => socket.destroy(),
     }
-    listenFor(socket, this.#limits, (protocol) => {
+    detectProtocol(socket, this.#limits, (protocol) => {
       this.#fresh.delete(socket)
       spoken[protocol]()
     })
   }
 
   #hearHttp1(request: IncomingMessage, response: ServerResponse, expectsWord: boolean): void {
-    this.#pipeline.enter(request, response, () => {
+    this.#pipeline.enqueue(request, response, () => {
       const { socket } = request
-      const connection = this.#connections.of(socket)
-      dropBody(request, this.#limits.maxBodyBytes, reject)
+      const connection = this.#connections.find(socket)
+      dropBody(request, this.#limits.maxBodyBytes, reportRejection)
       const talk = this.#talkOn(socket)
       const exchange = new Http1Exchange(request, response, {
         origin: originOf(socket, connection),
@@ -235,18 +237,18 @@ class FrontDoor implements RegistryServer {
         lastOnConnection: () => this.#draining || expectsWord,
       })
       talk.isBusy = true
-      const problem = hostProblem(request.rawHeaders, request.httpVersionMinor)
+      const problem = hostHeaderProblem(request.rawHeaders, request.httpVersionMinor)
       this.#begin(exchange, connection, problem, { Connection: 'close' })
     })
   }
 
-  #hearHttp2({ stream, headers, rawHeaders, socket, wasReset }: Http2Request): void {
-    const connection = this.#connections.of(socket)
+  #hearHttp2({ stream, headers, rawHeaders, socket, onReset }: Http2Request): void {
+    const connection = this.#connections.find(socket)
     const exchange = new Http2Exchange(stream, headers, {
       origin: originOf(socket, connection),
       socket,
       onOver: () => {
-        if (exchange.state === 'unanswered') wasReset()
+        if (exchange.state === 'unanswered') onReset()
         this.#over(exchange, connection)
       },
     })
@@ -260,7 +262,7 @@ class FrontDoor implements RegistryServer {
     problem: string | undefined,
     headers: OutgoingHttpHeaders,
   ): void {
-    if (connection !== undefined) connection.answers += 1
+    if (connection !== undefined) connection.answersUnderWay += 1
     if (!this.#answers.begin(exchange)) refuse(exchange, TOO_MANY)
     else if (problem !== undefined) refuse(exchange, { ...WRONG_HOST, message: problem, headers })
     else void receive(exchange, this.#reception)
@@ -269,7 +271,7 @@ class FrontDoor implements RegistryServer {
   #over(exchange: Exchange, connection: Connection | undefined): void {
     this.#answers.end(exchange)
     if (connection !== undefined) {
-      connection.answers -= 1
+      connection.answersUnderWay -= 1
       connection.idleSince = performance.now()
     }
     if (!this.#draining) return
@@ -296,7 +298,7 @@ class FrontDoor implements RegistryServer {
     // The parser tells again for everything that comes after.
     if (talk.complaint !== undefined) return
     talk.complaint = error
-    if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reject('malformed')
+    if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reportRejection('malformed')
     // An answer that is under way goes first.
     if (!talk.isBusy || !socket.writable) answerMalformed(error, socket)
   }

@@ -12,15 +12,15 @@ import { makeCertificates } from '../../testkit/certificates.ts'
 import { pause, within } from '../../testkit/deadline.ts'
 import {
   ALPINE,
-  type Ask,
-  ask,
-  askHttp2,
-  codeOf,
-  type Door,
-  type Got,
-  openDoor,
-  unused,
-} from '../registry-api/front-door.ts'
+  errorCodeOf,
+  type ReceivedAnswer,
+  type RequestOptions,
+  requestHttp1,
+  requestHttp2,
+  startTestServer,
+  type TestServer,
+  waitUntilUnused,
+} from '../registry-api/test-server.ts'
 
 const MIB = 1024 * 1024
 /** An honest client has the whole of its answer by then, or is told to come again: it has not been kept out. */
@@ -46,7 +46,7 @@ const MANIFEST = Buffer.alloc(3_900_000, ' ')
 const SMALL = Buffer.alloc(300_000, 'small')
 const HONEST_MANIFEST = Buffer.from('{"honest":true}')
 
-export interface AttackedDoor extends Door, AttackTarget {
+export interface AttackedDoor extends TestServer, AttackTarget {
   /** What the server has turned away so far, by its reason. */
   readonly rejected: ReadonlyMap<string, number>
   readonly honest: { readonly blob: string; readonly manifest: string }
@@ -73,7 +73,7 @@ async function openAttackedDoor(
 ): Promise<AttackedDoor> {
   const certificates = transport === 'TLS' ? makeCertificates() : undefined
   const tls = certificates === undefined ? undefined : await written(t, certificates)
-  const door = await openDoor(t, {
+  const door = await startTestServer(t, {
     limits: { ...DEADLINES, ...limits },
     ...(tls === undefined ? {} : { tls }),
   })
@@ -136,9 +136,9 @@ async function during(
 
 /** Everything is served again, and nothing of the server is in use. */
 async function expectRecovered(door: AttackedDoor): Promise<void> {
-  await unused(door.server)
+  await waitUntilUnused(door.server)
   await pull(door, [200])
-  await unused(door.server)
+  await waitUntilUnused(door.server)
   await within(LEFT_MS, 'the closing of all contents', door.resolver.quiet())
 }
 
@@ -169,22 +169,22 @@ export async function withstandsFlood(door: AttackedDoor, attack: Attack): Promi
 async function pull(door: AttackedDoor, allowed: readonly number[]): Promise<void> {
   const { honest } = door
   await Promise.all([
-    answered(door, ask, honest.manifest, HONEST_MANIFEST, allowed),
-    answered(door, ask, honest.blob, SMALL, allowed),
-    answered(door, askHttp2, honest.manifest, HONEST_MANIFEST, allowed),
-    answered(door, askHttp2, honest.blob, SMALL, allowed),
+    answered(door, requestHttp1, honest.manifest, HONEST_MANIFEST, allowed),
+    answered(door, requestHttp1, honest.blob, SMALL, allowed),
+    answered(door, requestHttp2, honest.manifest, HONEST_MANIFEST, allowed),
+    answered(door, requestHttp2, honest.blob, SMALL, allowed),
   ])
 }
 
 async function answered(
   { port, ca }: AttackedDoor,
-  by: (port: number, path: string, options: Ask) => Promise<Got>,
+  by: (port: number, path: string, options: RequestOptions) => Promise<ReceivedAnswer>,
   path: string,
   bytes: Buffer,
   allowed: readonly number[],
 ): Promise<void> {
   const over = new AbortController()
-  const what = `${by === ask ? 'HTTP/1.1' : 'HTTP/2'} ${path.slice(0, 25)}`
+  const what = `${by === requestHttp1 ? 'HTTP/1.1' : 'HTTP/2'} ${path.slice(0, 25)}`
   try {
     const got = await within(
       HONEST_MS,
@@ -193,7 +193,7 @@ async function answered(
     )
     assert.ok(allowed.includes(got.status), `${what}: ${got.status}`)
     if (got.status === 200) assert.ok(got.body.equals(bytes), `${what}: ${got.body.length} bytes, or others`)
-    else assert.equal(codeOf(got), 'UNAVAILABLE', what)
+    else assert.equal(errorCodeOf(got), 'UNAVAILABLE', what)
   } finally {
     over.abort()
   }

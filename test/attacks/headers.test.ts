@@ -5,14 +5,14 @@ import { answersIn } from '../../testkit/raw-http/http1-answers.ts'
 import { RawHttp1 } from '../../testkit/raw-http/raw-http1.ts'
 import {
   ALPINE,
-  type Ask,
-  ask,
-  askHttp2,
-  codeOf,
-  type Door,
-  type Got,
-  openDoor,
-} from '../registry-api/front-door.ts'
+  errorCodeOf,
+  type ReceivedAnswer,
+  type RequestOptions,
+  requestHttp1,
+  requestHttp2,
+  startTestServer,
+  type TestServer,
+} from '../registry-api/test-server.ts'
 
 const BLOB = Buffer.concat(
   Array.from({ length: 2000 }, (_, index) => createHash('sha512').update(`${index}`).digest()),
@@ -24,8 +24,8 @@ interface Part {
 }
 
 const PROTOCOLS = [
-  { protocol: 'HTTP/1.1', by: ask },
-  { protocol: 'HTTP/2', by: askHttp2 },
+  { protocol: 'HTTP/1.1', by: requestHttp1 },
+  { protocol: 'HTTP/2', by: requestHttp2 },
 ] as const
 
 for (const [what, host] of [
@@ -38,7 +38,7 @@ for (const [what, host] of [
   ['no host', ''],
 ] as const) {
   test(`a request with ${what} is refused with 400`, async (t) => {
-    const { port } = await openDoor(t)
+    const { port } = await startTestServer(t)
     const client = await RawHttp1.open({ port }, { keep: true })
     t.after(() => client.socket.close())
     await client.send(`GET /v2/ HTTP/1.1\r\n${host}Connection: close\r\n\r\n`)
@@ -52,10 +52,10 @@ for (const [what, host] of [
 
 for (const { protocol, by } of PROTOCOLS) {
   test(`a blob that does not match If-Match is refused with 412 over ${protocol}`, async (t) => {
-    const { port, path, etag } = await openBlob(await openDoor(t))
+    const { port, path, etag } = await openBlob(await startTestServer(t))
     const other = await by(port, path, { headers: { 'If-Match': '"other"' } })
     assert.equal(other.status, 412)
-    codeOf(other)
+    errorCodeOf(other)
     for (const match of [etag, '*', `"other", ${etag}`]) {
       const got = await by(port, path, { headers: { 'If-Match': match } })
       assert.equal(got.status, 200, match)
@@ -64,7 +64,7 @@ for (const { protocol, by } of PROTOCOLS) {
   })
 
   test(`many ranges are answered by what was asked for, or by the whole, over ${protocol}`, async (t) => {
-    const { port, path } = await openBlob(await openDoor(t))
+    const { port, path } = await openBlob(await startTestServer(t))
     for (const count of [16, 17, 64, 256, 257, 1000]) {
       const specs = Array.from({ length: count }, (_, index) => `${index * 20}-${index * 20 + 9}`)
       await asked(by, port, path, specs, count)
@@ -72,7 +72,7 @@ for (const { protocol, by } of PROTOCOLS) {
   })
 
   test(`ranges that overlap do not make an answer larger than the blob, over ${protocol}`, async (t) => {
-    const { port, path } = await openBlob(await openDoor(t))
+    const { port, path } = await openBlob(await startTestServer(t))
     for (const count of [2, 16, 256, 1000]) {
       await asked(
         by,
@@ -92,13 +92,16 @@ for (const { protocol, by } of PROTOCOLS) {
   })
 }
 
-async function openBlob({ port, resolver }: Door): Promise<{ port: number; path: string; etag: string }> {
+async function openBlob({
+  port,
+  resolver,
+}: TestServer): Promise<{ port: number; path: string; etag: string }> {
   const digest = resolver.putBlob(ALPINE, BLOB)
   return { port, path: `/v2/alpine/blobs/${digest}`, etag: `"${digest}"` }
 }
 
 async function asked(
-  by: (port: number, path: string, options: Ask) => Promise<Got>,
+  by: (port: number, path: string, options: RequestOptions) => Promise<ReceivedAnswer>,
   port: number,
   path: string,
   specs: readonly string[],
@@ -119,7 +122,7 @@ async function asked(
   assert.equal(Number(got.headers['content-length']), got.body.length)
 }
 
-function partsOf({ headers, body }: Got): Part[] {
+function partsOf({ headers, body }: ReceivedAnswer): Part[] {
   const range = /^bytes (\d+)-\d+\//.exec(headers['content-range'] ?? '')
   if (range !== null) return [{ start: Number(range[1]), bytes: body }]
   const parts: Part[] = []

@@ -12,7 +12,12 @@ import {
 import { Attacker } from '../../testkit/attacks/attacker.ts'
 import { wholeAnswer } from '../../testkit/attacks/honest.ts'
 import { within } from '../../testkit/deadline.ts'
-import { type Ask, ask, askHttp2, type Got } from '../registry-api/front-door.ts'
+import {
+  type ReceivedAnswer,
+  type RequestOptions,
+  requestHttp1,
+  requestHttp2,
+} from '../registry-api/test-server.ts'
 
 const MIB = 1024 * 1024
 /**
@@ -75,18 +80,20 @@ async function costsLittle(t: TestContext, name: string, { tls }: { tls: boolean
 
 async function pull(agent: AttackedAgent, allowed: readonly number[]): Promise<void> {
   await Promise.all(
-    agent.honest.flatMap((known) => [ask, askHttp2].map((by) => answered(agent, by, known, allowed))),
+    agent.honest.flatMap((known) =>
+      [requestHttp1, requestHttp2].map((by) => answered(agent, by, known, allowed)),
+    ),
   )
 }
 
 async function answered(
   { port, ca }: AttackedAgent,
-  by: (port: number, path: string, options: Ask) => Promise<Got>,
+  by: (port: number, path: string, options: RequestOptions) => Promise<ReceivedAnswer>,
   { path, bytes }: Known,
   allowed: readonly number[],
 ): Promise<void> {
   const over = new AbortController()
-  const what = `${by === ask ? 'HTTP/1.1' : 'HTTP/2'} ${path.slice(0, 35)}`
+  const what = `${by === requestHttp1 ? 'HTTP/1.1' : 'HTTP/2'} ${path.slice(0, 35)}`
   try {
     const got = await within(
       HONEST_MS,

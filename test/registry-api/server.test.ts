@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import { createRegistryServer } from '../../src/registry-api/server.ts'
 import { digestOf, MemoryResolver } from '../../testkit/memory/memory-resolver.ts'
-import { ALPINE, ask, dial, openDoor, untilClosed } from './front-door.ts'
+import { ALPINE, openSocket, readUntilClosed, requestHttp1, startTestServer } from './test-server.ts'
 
 const BYTES = Buffer.alloc(2_000_000, 'x')
 const PATH = `/v2/alpine/blobs/${digestOf(BYTES)}`
@@ -24,7 +24,7 @@ async function sizeOf(response: AsyncIterable<Buffer>): Promise<number> {
 }
 
 test('a port that is taken is told', async (t) => {
-  const { port } = await openDoor(t)
+  const { port } = await startTestServer(t)
   const second = createRegistryServer({
     resolver: new MemoryResolver(),
     listen: { host: '127.0.0.1', port },
@@ -35,8 +35,8 @@ test('a port that is taken is told', async (t) => {
 })
 
 test('a connection is kept for the next request', async (t) => {
-  const { port } = await openDoor(t)
-  const socket = await dial(port)
+  const { port } = await startTestServer(t)
+  const socket = await openSocket(port)
   for (let i = 0; i < 3; i += 1) {
     socket.write('GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n')
     const [answer] = (await once(socket, 'data')) as [Buffer]
@@ -46,53 +46,53 @@ test('a connection is kept for the next request', async (t) => {
 })
 
 test('when there are too many connections, the one that has been idle for longest makes room', async (t) => {
-  const { port } = await openDoor(t, { limits: { maxConnections: 2 } })
-  const first = await dial(port)
-  const firstClosed = untilClosed(first)
-  const second = await dial(port)
-  const third = await dial(port)
+  const { port } = await startTestServer(t, { limits: { maxConnections: 2 } })
+  const first = await openSocket(port)
+  const firstClosed = readUntilClosed(first)
+  const second = await openSocket(port)
+  const third = await openSocket(port)
   await firstClosed
   for (const socket of [second, third]) {
-    const closed = untilClosed(socket)
+    const closed = readUntilClosed(socket)
     socket.write('GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
     assert.match((await closed).text, /^HTTP\/1\.1 200 /)
   }
 })
 
 test('connections with an answer under way stay, and more are closed', async (t) => {
-  const { port, resolver } = await openDoor(t, { limits: { maxConnections: 2 } })
+  const { port, resolver } = await startTestServer(t, { limits: { maxConnections: 2 } })
   let go = (): void => {}
   resolver.held = new Promise((resolve) => {
     go = resolve
   })
   resolver.putManifest(ALPINE, Buffer.from('{}'), OCI_MANIFEST, 'latest')
-  const busy = await Promise.all([dial(port), dial(port)])
-  const answers = busy.map(untilClosed)
+  const busy = await Promise.all([openSocket(port), openSocket(port)])
+  const answers = busy.map(readUntilClosed)
   for (const socket of busy) {
     socket.write('GET /v2/alpine/manifests/latest HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
   }
   while (resolver.asked.length < 2) await new Promise((resolve) => setImmediate(resolve))
-  await untilClosed(await dial(port))
+  await readUntilClosed(await openSocket(port))
   go()
   for (const { text } of await Promise.all(answers)) assert.match(text, /^HTTP\/1\.1 200 /)
 })
 
 test('draining lets a body end and closes everything idle at once', async (t) => {
-  const { port, resolver, server } = await openDoor(t)
+  const { port, resolver, server } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1000)
   const agent = new Agent({ keepAlive: true })
   t.after(() => agent.destroy())
   const response = await open(port, agent)
-  const idle = await dial(port)
+  const idle = await openSocket(port)
   idle.write('GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n')
   await once(idle, 'data')
-  const fresh = await dial(port)
-  const closings = Promise.all([untilClosed(idle), untilClosed(fresh)])
+  const fresh = await openSocket(port)
+  const closings = Promise.all([readUntilClosed(idle), readUntilClosed(fresh)])
 
   const drained = server.drain({ timeoutMs: 60_000 })
   await closings
-  await assert.rejects(dial(port), { code: 'ECONNREFUSED' })
+  await assert.rejects(openSocket(port), { code: 'ECONNREFUSED' })
   growing.growTo(BYTES.length)
   assert.equal(await sizeOf(response), BYTES.length)
   await drained
@@ -100,7 +100,7 @@ test('draining lets a body end and closes everything idle at once', async (t) =>
 })
 
 test('draining over HTTP/2 says goodbye and lets a body end', async (t) => {
-  const { port, resolver, server } = await openDoor(t)
+  const { port, resolver, server } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1000)
   const session = connectHttp2(`http://127.0.0.1:${port}`)
@@ -116,7 +116,7 @@ test('draining over HTTP/2 says goodbye and lets a body end', async (t) => {
 })
 
 test('draining does not wait longer than it is told to', async (t) => {
-  const { port, resolver, server } = await openDoor(t)
+  const { port, resolver, server } = await startTestServer(t)
   resolver.growBlob(ALPINE, BYTES).growTo(1000)
   const response = await open(port, false)
   const cut = assert.rejects(sizeOf(response), { code: 'ECONNRESET' })
@@ -126,7 +126,7 @@ test('draining does not wait longer than it is told to', async (t) => {
 })
 
 test('closing ends everything, twice is no harm', async (t) => {
-  const { port, resolver, server } = await openDoor(t)
+  const { port, resolver, server } = await startTestServer(t)
   resolver.growBlob(ALPINE, BYTES).growTo(1000)
   const cut = assert.rejects(sizeOf(await open(port, false)))
   const session = connectHttp2(`http://127.0.0.1:${port}`)
@@ -138,5 +138,5 @@ test('closing ends everything, twice is no harm', async (t) => {
   await cut
   await gone
   await resolver.quiet()
-  await assert.rejects(ask(port, '/v2/'), { code: 'ECONNREFUSED' })
+  await assert.rejects(requestHttp1(port, '/v2/'), { code: 'ECONNREFUSED' })
 })

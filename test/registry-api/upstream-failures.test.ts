@@ -13,7 +13,7 @@ import { createUpstreams } from '../../src/upstream/upstreams.ts'
 import { MemoryCatalog } from '../../testkit/memory/memory-catalog.ts'
 import { MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { ask, type Got, nextEnded } from './front-door.ts'
+import { nextRequestEnded, type ReceivedAnswer, requestHttp1 } from './test-server.ts'
 
 /** What a client learns of an upstream that has failed: that it has, and nothing of how. */
 
@@ -79,7 +79,7 @@ async function agent(
 }
 
 /** All that an answer tells, but for the name by which the registry was asked for. */
-function told({ status, headers, body }: Got, registry: string): string {
+function told({ status, headers, body }: ReceivedAnswer, registry: string): string {
   const { date: _, ...others } = headers
   return JSON.stringify({ status, others, body: body.toString().replaceAll(registry, 'REGISTRY') })
 }
@@ -120,8 +120,8 @@ test('why an upstream cannot be reached is not told to clients, and is told to w
     const answering = Object.keys(registries).map(async (registry) => {
       const isAbout = (repository?: Repository): boolean =>
         repository?.registry === registry && repository.name === name
-      const ended = nextEnded(({ repository }) => isAbout(repository))
-      const got = await ask(port, `/v2/${registry}/${name}/${path}`)
+      const ended = nextRequestEnded(({ repository }) => isAbout(repository))
+      const got = await requestHttp1(port, `/v2/${registry}/${name}/${path}`)
       assert.equal(got.status, 502, `${what} of ${registry}`)
       assert.doesNotMatch(got.body.toString(), /127\.0|169\.254|E[A-Z]{5,}|invalid"|\d{4,5}|CERT|TLS/)
       assert.match((await ended).error ?? '', /127\.0\.0\.1|169\.254|no-such-host/, registry)
@@ -141,7 +141,7 @@ test('a host that a client did not name is not told to it, whatever that host ha
     mirror.heal()
     for (const path of Object.values(ABOUT)) mirror.fault(path, { status })
     for (const path of Object.values(ABOUT)) {
-      const got = await ask(port, `/v2/r.test/x/${path}`)
+      const got = await requestHttp1(port, `/v2/r.test/x/${path}`)
       assert.ok(!got.body.toString().includes(mirror.host), `${status}: ${got.body}`)
       assert.ok(!JSON.stringify(got.headers).includes(mirror.host))
     }
@@ -164,7 +164,7 @@ test('every address that is refused is answered alike, by name and by number', a
   for (const [what, path] of Object.entries(ABOUT)) {
     const answers = new Set<string>()
     for (const name of names) {
-      const got = await ask(port, `/v2/${name}/x/${path}`)
+      const got = await requestHttp1(port, `/v2/${name}/x/${path}`)
       assert.equal(got.status, what === 'referrers' ? 502 : 404)
       assert.match(got.body.toString(), /only if its settings list them \(upstreams\)/)
       assert.ok(got.body.toString().includes(code[what as keyof typeof code]))

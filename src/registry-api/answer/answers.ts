@@ -1,5 +1,5 @@
 import { FairShare, type ShareLimits } from '../connections/fair-share.ts'
-import type { Reject } from '../connections/rejections.ts'
+import type { ReportRejection } from '../connections/rejections.ts'
 import type { Exchange } from './exchange.ts'
 
 export interface AnswerLimits extends ShareLimits {
@@ -22,16 +22,16 @@ export class Answers {
   readonly #slowMs: number
   readonly #stallMs: number
   readonly #share: FairShare
-  readonly #reject: Reject
+  readonly #reportRejection: ReportRejection
   readonly #exchanges = new Set<Exchange>()
   readonly #refused = new Set<Exchange>()
   #looking: NodeJS.Timeout | undefined
 
-  constructor(limits: AnswerLimits, reject: Reject) {
+  constructor(limits: AnswerLimits, reportRejection: ReportRejection) {
     this.#slowMs = limits.slowMs
     this.#stallMs = limits.stallMs
     this.#share = new FairShare(limits)
-    this.#reject = reject
+    this.#reportRejection = reportRejection
   }
 
   get size(): number {
@@ -41,13 +41,13 @@ export class Answers {
   /** False when there is no room for it, and its client is to be told to come back. */
   begin(exchange: Exchange): boolean {
     this.#look()
-    if (!this.#share.mayTake(exchange) && this.#share.isWithinOwn(exchange)) this.#makeRoom(exchange)
+    if (!this.#share.mayTake(exchange) && this.#share.isBelowOwnLimits(exchange)) this.#makeRoom(exchange)
     if (this.#share.mayTake(exchange)) {
       this.#share.take(exchange)
       this.#exchanges.add(exchange)
       return true
     }
-    this.#reject('answers')
+    this.#reportRejection('answers')
     const [oldest] = this.#refused
     if (oldest !== undefined && this.#refused.size >= MOST_REFUSALS) this.#drop(oldest)
     this.#refused.add(exchange)
@@ -56,7 +56,7 @@ export class Answers {
 
   end(exchange: Exchange): void {
     this.#refused.delete(exchange)
-    if (this.#exchanges.delete(exchange)) this.#share.giveBack(exchange)
+    if (this.#exchanges.delete(exchange)) this.#share.release(exchange)
   }
 
   /** Node's timer of each HTTP/2 stream would keep a stream that was destroyed until it fires; this is one for all. */
@@ -68,7 +68,7 @@ export class Answers {
         // The socket's own timer sees to HTTP/1.1, and sees a part of a write move on.
         if (exchange.protocol === 'http/1.1' || (exchange.waitsSince ?? Number.POSITIVE_INFINITY) > since)
           continue
-        this.#reject('stalled')
+        this.#reportRejection('stalled')
         this.#drop(exchange)
       }
       if (this.size > 0) this.#look()
@@ -80,7 +80,7 @@ export class Answers {
     const since = performance.now() - this.#slowMs
     // Some may be free for clients on this machine only: then it takes an answer of another to make room for another.
     const isFull = this.#share.isFull
-    let most = this.#share.manyFor(newcomer)
+    let most = this.#share.largeShareFor(newcomer)
     let found: Exchange | undefined
     for (const exchange of this.#exchanges) {
       if (!isFull && exchange.client.isLocal) continue
@@ -94,7 +94,7 @@ export class Answers {
       most = share + 1
     }
     if (found === undefined) return
-    this.#reject('slow')
+    this.#reportRejection('slow')
     this.#drop(found)
   }
 

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { type Events, publish } from '../../observe/events.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { Client } from '../connections/client.ts'
-import { whenDrained } from '../connections/drained.ts'
+import { whenWriteQueueEmpty } from '../connections/write-queue.ts'
 import type { Sender } from './seats.ts'
 
 /** What the endpoints find out about a request, for whoever watches. */
@@ -302,7 +302,7 @@ class Http2Outgoing implements Outgoing {
   write(chunk: Uint8Array, done: (error: Error | null | undefined) => void): boolean {
     return this.#stream.write(chunk, (error) => {
       // Of a destroyed stream, Node 24 reports the last write as done while some of it has still to be sent.
-      if (error || this.#stream.destroyed) whenDrained(this.#socket, () => done(error))
+      if (error || this.#stream.destroyed) whenWriteQueueEmpty(this.#socket, () => done(error))
       else done(error)
     })
   }
@@ -316,7 +316,7 @@ class Http2Outgoing implements Outgoing {
     this.#stream.once('close', () => {
       // Until then `chunk` must not be collected.
       const isSent = this.#stream.writableFinished && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR
-      if (!isSent) whenDrained(this.#socket, () => void chunk)
+      if (!isSent) whenWriteQueueEmpty(this.#socket, () => void chunk)
     })
   }
 

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
-import type { Reject } from '../connections/rejections.ts'
+import type { ReportRejection } from '../connections/rejections.ts'
 
 /** Nobody here reads a request's body. A small one is let in and dropped, a large one ends the connection. */
-export function dropBody(request: IncomingMessage, maxBytes: number, reject: Reject): void {
+export function dropBody(request: IncomingMessage, maxBytes: number, reportRejection: ReportRejection): void {
   const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
   if (encoding === undefined && (length === undefined || length === '0')) return
   let dropped = 0
@@ -10,7 +10,7 @@ export function dropBody(request: IncomingMessage, maxBytes: number, reject: Rej
     dropped += chunk.length
     if (dropped <= maxBytes) return
     request.off('data', onData)
-    reject('body')
+    reportRejection('body')
     request.socket.destroySoon()
   }
   request.on('data', onData)

@@ -1,7 +1,7 @@
 import { onAbort } from '../../lib/async/abort.ts'
 import { Failure } from '../../ports/failure.ts'
 import { FairShare, type Holder, type ShareLimits } from '../connections/fair-share.ts'
-import type { Reject } from '../connections/rejections.ts'
+import type { ReportRejection } from '../connections/rejections.ts'
 
 /** Whose body it is, and how that body is ended when another needs its seat. */
 export interface Sender extends Holder {
@@ -37,15 +37,15 @@ interface Waiting {
  */
 export class Seats {
   readonly #limits: SeatLimits
-  readonly #reject: Reject
+  readonly #reportRejection: ReportRejection
   readonly #share: FairShare
   readonly #seats = new Set<Seat>()
   readonly #waiting: Waiting[] = []
   #sweep: NodeJS.Timeout | undefined
 
-  constructor(limits: SeatLimits, reject: Reject) {
+  constructor(limits: SeatLimits, reportRejection: ReportRejection) {
     this.#limits = limits
-    this.#reject = reject
+    this.#reportRejection = reportRejection
     this.#share = new FairShare(limits)
   }
 
@@ -66,7 +66,7 @@ export class Seats {
       isWanted: () => this.#waiting.length > 0,
       left: (seat) => {
         this.#seats.delete(seat)
-        this.#share.giveBack(sender)
+        this.#share.release(sender)
         this.#next()
       },
     })
@@ -112,7 +112,7 @@ export class Seats {
   }
 
   #refused(): Failure {
-    this.#reject('seats')
+    this.#reportRejection('seats')
     return new Failure('busy', 'This agent is sending as many bodies as it may.', { retryAfterMs: 1000 })
   }
 
@@ -156,7 +156,7 @@ export class Seats {
     const isFull = this.#share.isFull
     for (const waiting of [...this.#waiting]) {
       const { sender } = waiting
-      if (!this.#waiting.includes(waiting) || !this.#share.isWithinOwn(sender)) continue
+      if (!this.#waiting.includes(waiting) || !this.#share.isBelowOwnLimits(sender)) continue
       if (leaving > 0) {
         leaving -= 1
         continue
@@ -165,7 +165,7 @@ export class Seats {
       if (this.#lent(mayLeave)) continue
       const found = this.#slowest(mayLeave) ?? this.#greediest(waiting, mayLeave)
       if (found === undefined) continue
-      this.#reject('slow')
+      this.#reportRejection('slow')
       found.evict()
     }
     if (this.#waiting.length === 0) return
@@ -199,7 +199,7 @@ export class Seats {
   #greediest({ sender, since }: Waiting, mayLeave: (seat: Seat) => boolean): Seat | undefined {
     if (performance.now() - since < this.#limits.fairMs) return undefined
     let found: Seat | undefined
-    let most = this.#share.manyFor(sender)
+    let most = this.#share.largeShareFor(sender)
     for (const seat of this.#seats) {
       const own = this.#share.shareOf(seat.sender)
       if (seat.isEvicted || own < most || !mayLeave(seat)) continue

@@ -6,7 +6,16 @@ import { connect as connectHttp2 } from 'node:http2'
 import { test } from 'node:test'
 import { Failure } from '../../../src/ports/failure.ts'
 import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
-import { ALPINE, ask, askHttp2, codeOf, dial, nextEnded, openDoor, untilClosed } from '../front-door.ts'
+import {
+  ALPINE,
+  errorCodeOf,
+  nextRequestEnded,
+  openSocket,
+  readUntilClosed,
+  requestHttp1,
+  requestHttp2,
+  startTestServer,
+} from '../test-server.ts'
 
 const BYTES = randomBytes(2_000_000)
 const PATH = `/v2/alpine/blobs/${digestOf(BYTES)}`
@@ -24,7 +33,7 @@ async function chunk(response: IncomingMessage): Promise<Buffer> {
 }
 
 test('what has come is passed on at once, however little', async (t) => {
-  const { port, resolver } = await openDoor(t)
+  const { port, resolver } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1)
   const response = await open(port)
@@ -39,7 +48,7 @@ test('what has come is passed on at once, however little', async (t) => {
 })
 
 test('a range far ahead gets its status before its bytes', async (t) => {
-  const { port, resolver } = await openDoor(t, { limits: { firstByteMs: 1 } })
+  const { port, resolver } = await startTestServer(t, { limits: { firstByteMs: 1 } })
   const growing = resolver.growBlob(ALPINE, BYTES)
   const response = await open(port, { range: 'bytes=1999990-' })
   assert.equal(response.statusCode, 206)
@@ -49,24 +58,24 @@ test('a range far ahead gets its status before its bytes', async (t) => {
 })
 
 test('a transfer that fails before its first byte is an error, not a cut', async (t) => {
-  const { port, resolver } = await openDoor(t)
-  for (const speak of [ask, askHttp2]) {
+  const { port, resolver } = await startTestServer(t)
+  for (const request of [requestHttp1, requestHttp2]) {
     resolver.growBlob(ALPINE, BYTES).fail(STALLED)
-    const got = await speak(port, PATH)
+    const got = await request(port, PATH)
     assert.equal(got.status, 502)
-    assert.equal(codeOf(got), 'UNAVAILABLE')
+    assert.equal(errorCodeOf(got), 'UNAVAILABLE')
     assert.equal(got.cut, false)
   }
   await resolver.quiet()
 })
 
 test('a body that fails in the middle ends short, with FIN and never as if it were whole', async (t) => {
-  const { port, resolver } = await openDoor(t)
+  const { port, resolver } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1000)
-  const ended = nextEnded()
-  const socket = await dial(port)
-  const closed = untilClosed(socket)
+  const ended = nextRequestEnded()
+  const socket = await openSocket(port)
+  const closed = readUntilClosed(socket)
   socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`)
   await once(socket, 'data')
   growing.fail(STALLED)
@@ -82,7 +91,7 @@ test('a body that fails in the middle ends short, with FIN and never as if it we
 })
 
 test('over HTTP/2 a failed body is a reset stream, and the connection goes on', async (t) => {
-  const { port, resolver } = await openDoor(t)
+  const { port, resolver } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1000)
   const session = connectHttp2(`http://127.0.0.1:${port}`)
@@ -103,14 +112,14 @@ test('over HTTP/2 a failed body is a reset stream, and the connection goes on', 
 })
 
 test('a client that leaves gives everything back, the others go on', async (t) => {
-  const { port, resolver } = await openDoor(t)
+  const { port, resolver } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1000)
   const stays = await open(port)
   const leaves = await open(port)
   await chunk(leaves)
   assert.equal(resolver.open, 2)
-  const ended = nextEnded((fact) => fact.aborted)
+  const ended = nextRequestEnded((fact) => fact.aborted)
   leaves.destroy()
   growing.growTo(BYTES.length)
   await ended
@@ -121,11 +130,11 @@ test('a client that leaves gives everything back, the others go on', async (t) =
 })
 
 test('a client that leaves before the answer is not waited for', async (t) => {
-  const { port, resolver } = await openDoor(t)
+  const { port, resolver } = await startTestServer(t)
   resolver.putBlob(ALPINE, BYTES)
   resolver.held = new Promise(() => {})
-  const ended = nextEnded()
-  const socket = await dial(port)
+  const ended = nextRequestEnded()
+  const socket = await openSocket(port)
   socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`)
   while (resolver.asked.length === 0) await new Promise((resolve) => setImmediate(resolve))
   socket.resetAndDestroy()
@@ -135,11 +144,11 @@ test('a client that leaves before the answer is not waited for', async (t) => {
 })
 
 test('a client that does not read is waited for, but not for ever', async (t) => {
-  const { port, resolver } = await openDoor(t, { limits: { stallMs: 100 } })
+  const { port, resolver } = await startTestServer(t, { limits: { stallMs: 100 } })
   const large = Buffer.alloc(50_000_000, 'x')
   const digest = resolver.putBlob(ALPINE, large)
-  const ended = nextEnded()
-  const socket = await dial(port)
+  const ended = nextRequestEnded()
+  const socket = await openSocket(port)
   socket.on('error', () => {})
   socket.pause()
   socket.write(`GET /v2/alpine/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\n`)
@@ -151,10 +160,10 @@ test('a client that does not read is waited for, but not for ever', async (t) =>
 })
 
 test('over HTTP/2 a stream that nobody reads is ended, and takes no memory before that', async (t) => {
-  const { port, resolver } = await openDoor(t, { limits: { stallMs: 100 } })
+  const { port, resolver } = await startTestServer(t, { limits: { stallMs: 100 } })
   const digest = resolver.putBlob(ALPINE, Buffer.alloc(50_000_000, 'x'))
   const session = connectHttp2(`http://127.0.0.1:${port}`)
-  const ended = nextEnded()
+  const ended = nextRequestEnded()
   const stream = session.request({ ':path': `/v2/alpine/blobs/${digest}` })
   stream.on('error', () => {})
   const fact = await ended
@@ -167,24 +176,24 @@ test('over HTTP/2 a stream that nobody reads is ended, and takes no memory befor
 
 test('clients that stall with all of the memory do not stop the others', async (t) => {
   const memoryBytes = 1024 * 1024
-  const { port, resolver } = await openDoor(t, { limits: { memoryBytes } })
+  const { port, resolver } = await startTestServer(t, { limits: { memoryBytes } })
   const large = resolver.putBlob(ALPINE, Buffer.alloc(30_000_000, 'x'))
   resolver.putBlob(ALPINE, BYTES)
-  const stalled = await Promise.all(Array.from({ length: 15 }, () => dial(port)))
+  const stalled = await Promise.all(Array.from({ length: 15 }, () => openSocket(port)))
   for (const socket of stalled) {
     socket.pause()
     socket.on('error', () => {})
     socket.write(`GET /v2/alpine/blobs/${large} HTTP/1.1\r\nHost: x\r\n\r\n`)
   }
   while (resolver.open < stalled.length) await new Promise((resolve) => setImmediate(resolve))
-  const got = await ask(port, PATH)
+  const got = await requestHttp1(port, PATH)
   assert.ok(got.body.equals(BYTES))
   for (const socket of stalled) socket.destroy()
   await resolver.quiet()
 })
 
 test('content that ends before its size is cut, not filled up', async (t) => {
-  const { port, resolver } = await openDoor(t)
+  const { port, resolver } = await startTestServer(t)
   resolver.putBlob(ALPINE, BYTES)
   const blob = resolver.blob.bind(resolver)
   resolver.blob = async (...args) => {
@@ -197,7 +206,7 @@ test('content that ends before its size is cut, not filled up', async (t) => {
       }),
     }
   }
-  const got = await ask(port, PATH)
+  const got = await requestHttp1(port, PATH)
   assert.equal(got.cut, true)
   assert.ok(got.body.length < BYTES.length)
   await resolver.quiet()

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
-import { ALPINE, ask, dial, openDoor, raw, untilClosed } from '../front-door.ts'
+import {
+  ALPINE,
+  openSocket,
+  readUntilClosed,
+  requestHttp1,
+  sendRaw,
+  startTestServer,
+} from '../test-server.ts'
 
 function assertOciError(text: string, status: RegExp): void {
   const [head = '', body = ''] = text.split('\r\n\r\n')
@@ -15,7 +22,7 @@ function assertOciError(text: string, status: RegExp): void {
 }
 
 test('a request that is none gets a clear 400 and the agent goes on serving', async (t) => {
-  const { port } = await openDoor(t)
+  const { port } = await startTestServer(t)
   for (const bytes of [
     'GARBAGE\r\n\r\n',
     '\0\0\0\0\r\n\r\n',
@@ -30,61 +37,64 @@ test('a request that is none gets a clear 400 and the agent goes on serving', as
     'GET /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n',
     'GET /v2/ HTTP/1.1\nHost: x\r\n: none\r\n\r\n',
   ]) {
-    assertOciError(await raw(port, bytes), /^HTTP\/1\.1 400 Bad Request\r\n/)
+    assertOciError(await sendRaw(port, bytes), /^HTTP\/1\.1 400 Bad Request\r\n/)
   }
-  assert.equal((await ask(port, '/v2/')).status, 200)
+  assert.equal((await requestHttp1(port, '/v2/')).status, 200)
 })
 
 test('a request without a host gets a clear 400, one of HTTP/1.0 needs none', async (t) => {
-  const { port } = await openDoor(t)
-  const without = await raw(port, 'GET /v2/ HTTP/1.1\r\nConnection: close\r\n\r\n')
+  const { port } = await startTestServer(t)
+  const without = await sendRaw(port, 'GET /v2/ HTTP/1.1\r\nConnection: close\r\n\r\n')
   assertOciError(without, /^HTTP\/1\.1 400 Bad Request\r\n/)
-  assert.match(await raw(port, 'GET /v2/ HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 OK\r\n/)
+  assert.match(await sendRaw(port, 'GET /v2/ HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 OK\r\n/)
 })
 
 test('headers that are too large are cut off with 431', async (t) => {
-  const { port } = await openDoor(t)
+  const { port } = await startTestServer(t)
   const huge = 'x'.repeat(64 * 1024)
   for (const bytes of [
     `GET /v2/ HTTP/1.1\r\nHost: x\r\nX: ${huge}\r\n\r\n`,
     `GET /v2/?${huge} HTTP/1.1\r\nHost: x\r\n\r\n`,
     `GET /v2/ HTTP/1.1\r\nHost: x\r\n${'X: y\r\n'.repeat(20_000)}\r\n`,
   ]) {
-    assertOciError(await raw(port, bytes), /^HTTP\/1\.1 431 /)
+    assertOciError(await sendRaw(port, bytes), /^HTTP\/1\.1 431 /)
   }
-  assert.equal((await ask(port, '/v2/')).status, 200)
+  assert.equal((await requestHttp1(port, '/v2/')).status, 200)
 })
 
 test('a sender that is too slow is cut off with 400, not 408, which clients repeat', async (t) => {
-  const { port } = await openDoor(t, { limits: { headersMs: 50 } })
-  const slow = await raw(port, 'GET /v2/ HTTP/1.1\r\nHost: x\r\nX-Slow: ')
+  const { port } = await startTestServer(t, { limits: { headersMs: 50 } })
+  const slow = await sendRaw(port, 'GET /v2/ HTTP/1.1\r\nHost: x\r\nX-Slow: ')
   assertOciError(slow, /^HTTP\/1\.1 400 /)
   assert.match(slow, /did not end in time/)
 })
 
 test('a client that has nothing more to send still gets its answer', async (t) => {
-  const { port, resolver } = await openDoor(t)
+  const { port, resolver } = await startTestServer(t)
   const body = Buffer.from('first and last')
   const growing = resolver.growBlob(ALPINE, body)
   growing.growTo(5)
-  const whole = await dial(port)
-  const answer = untilClosed(whole)
+  const whole = await openSocket(port)
+  const answer = readUntilClosed(whole)
   whole.end(`GET /v2/alpine/blobs/${digestOf(body)} HTTP/1.1\r\nHost: x\r\n\r\n`)
   await once(whole, 'data')
   growing.growTo(body.length)
   assert.match((await answer).text, /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nfirst and last$/)
 
-  const half = await dial(port)
-  const complaint = untilClosed(half)
+  const half = await openSocket(port)
+  const complaint = readUntilClosed(half)
   half.end('GET /v2/ HTTP/1.1\r\nHost:')
   assertOciError((await complaint).text, /^HTTP\/1\.1 400 /)
 })
 
 test('garbage after a good request is answered after it', async (t) => {
-  const { port, resolver } = await openDoor(t)
+  const { port, resolver } = await startTestServer(t)
   const body = Buffer.alloc(300_000, 'm')
   const digest = resolver.putBlob(ALPINE, body)
-  const text = await raw(port, `GET /v2/alpine/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\nGARBAGE\r\n\r\n`)
+  const text = await sendRaw(
+    port,
+    `GET /v2/alpine/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\nGARBAGE\r\n\r\n`,
+  )
   const second = text.indexOf('HTTP/1.1 400')
   assert.match(text, /^HTTP\/1\.1 200 OK\r\n/)
   assert.ok(text.slice(0, second).endsWith(`\r\n\r\n${body}`))
@@ -92,9 +102,9 @@ test('garbage after a good request is answered after it', async (t) => {
 })
 
 test('a client that goes on sending after it was refused is cut off', async (t) => {
-  const { port } = await openDoor(t)
-  const socket = await dial(port)
-  const closed = untilClosed(socket)
+  const { port } = await startTestServer(t)
+  const socket = await openSocket(port)
+  const closed = readUntilClosed(socket)
   const more = setInterval(() => socket.write('more'), 10)
   t.after(() => clearInterval(more))
   socket.write('GARBAGE\r\n\r\n')

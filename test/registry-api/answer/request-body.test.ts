@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ask, dial, openDoor, raw, untilClosed } from '../front-door.ts'
+import { openSocket, readUntilClosed, requestHttp1, sendRaw, startTestServer } from '../test-server.ts'
 
 test('a small body is dropped, and the connection goes on', async (t) => {
-  const { port } = await openDoor(t)
-  const text = await raw(
+  const { port } = await startTestServer(t)
+  const text = await sendRaw(
     port,
     'GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello' +
       'POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n' +
@@ -14,27 +14,27 @@ test('a small body is dropped, and the connection goes on', async (t) => {
 })
 
 test('a body without an end is cut off after its answer', async (t) => {
-  const { port } = await openDoor(t, { limits: { maxBodyBytes: 100_000 } })
-  const socket = await dial(port)
-  const closed = untilClosed(socket)
+  const { port } = await startTestServer(t, { limits: { maxBodyBytes: 100_000 } })
+  const socket = await openSocket(port)
+  const closed = readUntilClosed(socket)
   socket.write('PUT /v2/a/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n')
   const chunk = Buffer.alloc(20_000)
   const more = setInterval(() => socket.write(chunk), 1)
   t.after(() => clearInterval(more))
   assert.match((await closed).text, /^HTTP\/1\.1 405 /)
-  assert.equal((await ask(port, '/v2/')).status, 200)
+  assert.equal((await requestHttp1(port, '/v2/')).status, 200)
 })
 
 test('a body that never comes is not waited for', async (t) => {
-  const { port } = await openDoor(t, { limits: { requestMs: 100, headersMs: 50 } })
-  const text = await raw(port, 'GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n')
+  const { port } = await startTestServer(t, { limits: { requestMs: 100, headersMs: 50 } })
+  const text = await sendRaw(port, 'GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n')
   assert.match(text, /^HTTP\/1\.1 200 /)
 })
 
 test('who asks whether to send a body gets the answer instead', async (t) => {
-  const { port } = await openDoor(t)
+  const { port } = await startTestServer(t)
   for (const word of ['100-continue', 'something-else']) {
-    const text = await raw(
+    const text = await sendRaw(
       port,
       `PUT /v2/a/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: ${word}\r\n\r\n`,
     )

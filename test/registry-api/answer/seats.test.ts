@@ -14,7 +14,7 @@ function seatsOf(limits: Partial<SeatLimits> = {}) {
       total: 4,
       perConnection: 4,
       perAddress: 2,
-      forLocal: 1,
+      reservedForLocal: 1,
       waitMs: 600_000,
       slowMs: 0,
       fairMs: 60_000,
@@ -49,7 +49,7 @@ async function fill(seats: Seats, count: number, by = sender()): Promise<Seat[]>
 }
 
 test('who finds no seat waits, and they come in the order they came', async () => {
-  const { seats } = seatsOf({ total: 1, forLocal: 0 })
+  const { seats } = seatsOf({ total: 1, reservedForLocal: 0 })
   const [first] = await fill(seats, 1)
   const order: number[] = []
   const next = (number: number) =>
@@ -67,7 +67,7 @@ test('who finds no seat waits, and they come in the order they came', async () =
 })
 
 test('who gives up waiting takes nobody a seat', async () => {
-  const { seats } = seatsOf({ total: 1, forLocal: 0 })
+  const { seats } = seatsOf({ total: 1, reservedForLocal: 0 })
   const [first] = await fill(seats, 1)
   const impatient = new AbortController()
   const waiting = seats.take(sender(), { signal: impatient.signal })
@@ -148,7 +148,7 @@ test('a client that takes what it is sent is not sent away', async () => {
 })
 
 test('a body that has nothing to send lends its seat, and gets one again', async () => {
-  const { seats } = seatsOf({ total: 1, forLocal: 0 })
+  const { seats } = seatsOf({ total: 1, reservedForLocal: 0 })
   const [resting] = await fill(seats, 1)
   resting?.rest()
   const other = await seats.take(sender(), forever)
@@ -161,7 +161,7 @@ test('a body that has nothing to send lends its seat, and gets one again', async
 })
 
 test('a body that rests keeps its seat until its client has taken what was sent', async () => {
-  const { seats } = seatsOf({ total: 1, forLocal: 0, slowMs: 60_000 })
+  const { seats } = seatsOf({ total: 1, reservedForLocal: 0, slowMs: 60_000 })
   const [resting] = await fill(seats, 1)
   resting?.sending(10)
   resting?.rest()
@@ -179,7 +179,7 @@ test('a body that rests keeps its seat until its client has taken what was sent'
 })
 
 test('a body that ends while it lends its seat gives back nothing twice', async () => {
-  const { seats } = seatsOf({ total: 1, forLocal: 0 })
+  const { seats } = seatsOf({ total: 1, reservedForLocal: 0 })
   const [resting] = await fill(seats, 1)
   resting?.rest()
   const other = await seats.take(sender(), forever)

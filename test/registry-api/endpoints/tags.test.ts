@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
-import { ALPINE, ask, codeOf, type Door, openDoor } from '../front-door.ts'
+import { ALPINE, errorCodeOf, requestHttp1, startTestServer, type TestServer } from '../test-server.ts'
 
 async function tagsOf(
-  { port }: Door,
+  { port }: TestServer,
   path: string,
 ): Promise<{ tags: string[]; name: string; link: string | undefined }> {
-  const { status, headers, body } = await ask(port, path)
+  const { status, headers, body } = await requestHttp1(port, path)
   assert.equal(status, 200)
   assert.equal(headers['content-length'], String(body.length))
   const link = headers['link']
@@ -15,7 +15,7 @@ async function tagsOf(
 }
 
 test('tags come in ASCII order, in pages that lead from one to the next', async (t) => {
-  const door = await openDoor(t)
+  const door = await startTestServer(t)
   door.resolver.putManifest(ALPINE, Buffer.from('{}'), OCI_MANIFEST, 'b', 'a', 'C', '1.0', 'a-b')
   const all = await tagsOf(door, '/v2/alpine/tags/list')
   assert.deepEqual(all, { name: 'alpine', tags: ['1.0', 'C', 'a', 'a-b', 'b'], link: undefined })
@@ -35,7 +35,7 @@ test('tags come in ASCII order, in pages that lead from one to the next', async 
 })
 
 test('the link keeps the namespace', async (t) => {
-  const door = await openDoor(t)
+  const door = await startTestServer(t)
   const at = { registry: 'localhost:5000', name: 'app' }
   door.resolver.putManifest(at, Buffer.from('{}'), OCI_MANIFEST, 'a', 'b')
   const { link } = await tagsOf(door, '/v2/app/tags/list?ns=localhost%3A5000&n=1')
@@ -43,12 +43,12 @@ test('the link keeps the namespace', async (t) => {
 })
 
 test('a wrong n is told, an unknown repository too', async (t) => {
-  const door = await openDoor(t)
+  const door = await startTestServer(t)
   door.resolver.putManifest(ALPINE, Buffer.from('{}'), OCI_MANIFEST, 'a')
-  const wrong = await ask(door.port, '/v2/alpine/tags/list?n=-1')
+  const wrong = await requestHttp1(door.port, '/v2/alpine/tags/list?n=-1')
   assert.equal(wrong.status, 400)
-  assert.equal(codeOf(wrong), 'PAGINATION_NUMBER_INVALID')
-  const unknown = await ask(door.port, '/v2/none/tags/list')
+  assert.equal(errorCodeOf(wrong), 'PAGINATION_NUMBER_INVALID')
+  const unknown = await requestHttp1(door.port, '/v2/none/tags/list')
   assert.equal(unknown.status, 404)
-  assert.equal(codeOf(unknown), 'NAME_UNKNOWN')
+  assert.equal(errorCodeOf(unknown), 'NAME_UNKNOWN')
 })

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { isIPv4, isIPv6 } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { authorityProblem, hostProblem } from '../../../src/registry-api/connections/host.ts'
-import { ask, askHttp2, codeOf, openDoor, raw } from '../front-door.ts'
+import { authorityProblem, hostHeaderProblem } from '../../../src/registry-api/connections/host-header.ts'
+import { errorCodeOf, requestHttp1, requestHttp2, sendRaw, startTestServer } from '../test-server.ts'
 
 const VALID = [
   '',
@@ -60,25 +60,29 @@ const INVALID = [
   'a<b',
 ]
 
-test('a Host is a host with or without a port, or empty', () => {
-  for (const host of VALID) assert.equal(hostProblem(['Host', host], 1), undefined, host)
-  for (const host of INVALID) assert.match(hostProblem(['Host', host], 1) ?? '', /not a host/, host)
+test('a valid Host is a host name or IP address with or without a port, or empty', () => {
+  for (const host of VALID) assert.equal(hostHeaderProblem(['Host', host], 1), undefined, host)
+  for (const host of INVALID)
+    assert.match(hostHeaderProblem(['Host', host], 1) ?? '', /host of the request is invalid/, host)
 })
 
-test('there is one Host, whatever its case and wherever it stands; only HTTP/1.0 needs none', () => {
-  assert.equal(hostProblem(['Accept', '*/*', 'hOSt', 'x', 'Via', 'y'], 1), undefined)
-  assert.equal(hostProblem(['Accept', 'Host', 'X-Host', 'a b', 'Hosts', 'a b'], 0), undefined)
-  assert.match(hostProblem([], 1) ?? '', /no Host/)
-  assert.match(hostProblem(['Accept', 'Host'], 1) ?? '', /no Host/)
-  assert.equal(hostProblem([], 0), undefined)
+test('exactly one Host header is required, in any case and position; only HTTP/1.0 may omit it', () => {
+  assert.equal(hostHeaderProblem(['Accept', '*/*', 'hOSt', 'x', 'Via', 'y'], 1), undefined)
+  assert.equal(hostHeaderProblem(['Accept', 'Host', 'X-Host', 'a b', 'Hosts', 'a b'], 0), undefined)
+  assert.match(hostHeaderProblem([], 1) ?? '', /no Host/)
+  assert.match(hostHeaderProblem(['Accept', 'Host'], 1) ?? '', /no Host/)
+  assert.equal(hostHeaderProblem([], 0), undefined)
   for (const minor of [0, 1]) {
-    assert.match(hostProblem(['Host', 'x', 'Accept', '*/*', 'host', 'x'], minor) ?? '', /more than one Host/)
-    assert.match(hostProblem(['Host', '', 'HOST', ''], minor) ?? '', /more than one Host/)
-    assert.match(hostProblem(['Host', 'a b'], minor) ?? '', /not a host/)
+    assert.match(
+      hostHeaderProblem(['Host', 'x', 'Accept', '*/*', 'host', 'x'], minor) ?? '',
+      /more than one Host/,
+    )
+    assert.match(hostHeaderProblem(['Host', '', 'HOST', ''], minor) ?? '', /more than one Host/)
+    assert.match(hostHeaderProblem(['Host', 'a b'], minor) ?? '', /host of the request is invalid/)
   }
 })
 
-test('every address and every name that the grammar allows is a host', () => {
+test('every IP address and every name that RFC 3986 allows is a valid host', () => {
   const letter = fc.constantFrom(...`abzABZ019-._~!$&'()*+,;=`, '%00', '%aF')
   const name = fc.array(letter, { maxLength: 300 }).map((letters) => letters.join(''))
   const host = fc.oneof(
@@ -92,31 +96,31 @@ test('every address and every name that the grammar allows is a host', () => {
   )
   fc.assert(
     fc.property(host, port, (name, port) => {
-      assert.equal(hostProblem(['Host', name + port], 1), undefined)
+      assert.equal(hostHeaderProblem(['Host', name + port], 1), undefined)
     }),
   )
 })
 
-test('no character makes a host that the grammar does not allow there', () => {
+test('every text that RFC 3986 does not allow is an invalid host', () => {
   const allowed = /^(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})*(?::\d*)?$/i
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => {
       const bracket = /^\[([^\]]*)\](?::\d*)?$/.exec(text)?.[1]
       const expected = bracket === undefined ? allowed.test(text) : isIPv6(bracket) && !bracket.includes('%')
       if (bracket !== undefined && /^v/i.test(bracket)) return
-      assert.equal(hostProblem(['Host', text], 1) === undefined, expected)
+      assert.equal(hostHeaderProblem(['Host', text], 1) === undefined, expected)
     }),
   )
   fc.assert(
     fc.property(fc.string({ maxLength: 45 }), (text) => {
-      const isHost = hostProblem(['Host', `[${text}]`], 1) === undefined
+      const isHost = hostHeaderProblem(['Host', `[${text}]`], 1) === undefined
       if (isHost) assert.ok(isIPv6(text) || /^v[\da-f]+\./i.test(text))
       assert.ok(!(isHost && isIPv4(text)))
     }),
   )
 })
 
-test('in HTTP/2 the authority and the Host header are hosts, and the same one', () => {
+test('in HTTP/2 :authority and the Host header must both be valid and equal', () => {
   const of = (authority: string | undefined, host?: string, scheme = 'http') =>
     authorityProblem([
       ...[':method', 'GET', ':scheme', scheme],
@@ -129,8 +133,8 @@ test('in HTTP/2 the authority and the Host header are hosts, and the same one', 
     assert.equal(of(host, host), undefined, host)
   }
   for (const host of INVALID) {
-    assert.match(of(host) ?? '', /not a host/, host)
-    assert.match(of(undefined, host) ?? '', /not a host/, host)
+    assert.match(of(host) ?? '', /host of the request is invalid/, host)
+    assert.match(of(undefined, host) ?? '', /host of the request is invalid/, host)
   }
   assert.equal(of(undefined), undefined)
   assert.equal(of('x.example', 'X.EXAMPLE'), undefined)
@@ -146,27 +150,27 @@ test('in HTTP/2 the authority and the Host header are hosts, and the same one', 
     ['x', '', 'http'],
     ['[::1]', '[::2]', 'http'],
   ] as const) {
-    assert.match(of(authority, host, scheme) ?? '', /do not name the same host/, `${authority} ${host}`)
+    assert.match(of(authority, host, scheme) ?? '', /does not match/, `${authority} ${host}`)
   }
   assert.match(authorityProblem(['host', 'x', 'host', 'x']) ?? '', /more than one Host/)
 })
 
-test('a request whose Host is wrong gets a clear 400, and its connection is closed', async (t) => {
-  const { port } = await openDoor(t)
-  const next = 'GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n'
-  const many = 'X:\r\n'.repeat(3000)
+test('a request with an invalid Host gets a 400 with an OCI error, and its connection is closed', async (t) => {
+  const { port } = await startTestServer(t)
+  const nextRequest = 'GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n'
+  const manyHeaders = 'X:\r\n'.repeat(3000)
   for (const bytes of [
     'GET /v2/ HTTP/1.1\r\n\r\n',
     'GET /v2/ HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n',
     'GET /v2/ HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nhost: y\r\n\r\n',
     'GET /v2/ HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n',
-    `GET /v2/ HTTP/1.1\r\nHost: x\r\n${many}Host: y\r\n\r\n`,
+    `GET /v2/ HTTP/1.1\r\nHost: x\r\n${manyHeaders}Host: y\r\n\r\n`,
     'GET /v2/ HTTP/1.1\r\nHost: a b\r\n\r\n',
     'GET /v2/ HTTP/1.1\r\nHost: user@x\r\n\r\n',
     'GET http://x/v2/ HTTP/1.1\r\nHost: http://x\r\n\r\n',
     'HEAD /v2/ HTTP/1.1\r\nHost: x/y\r\n\r\n',
   ]) {
-    const text = await raw(port, bytes + next)
+    const text = await sendRaw(port, bytes + nextRequest)
     assert.match(text, /^HTTP\/1\.1 400 Bad Request\r\n/)
     assert.match(text, /\r\nConnection: close\r\n/)
     assert.match(text, /\r\nContent-Type: application\/json\r\n/)
@@ -176,8 +180,8 @@ test('a request whose Host is wrong gets a clear 400, and its connection is clos
   }
 })
 
-test('a request whose Host is right is answered, in every form of its target', async (t) => {
-  const { port } = await openDoor(t)
+test('a request with a valid Host is answered, in origin form and in absolute form', async (t) => {
+  const { port } = await startTestServer(t)
   for (const bytes of [
     'GET /v2/ HTTP/1.1\r\nHost: x:5050\r\nConnection: close\r\n\r\n',
     'GET /v2/ HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n',
@@ -187,26 +191,26 @@ test('a request whose Host is right is answered, in every form of its target', a
     'GET /v2/ HTTP/1.0\r\n\r\n',
     'GET /v2/ HTTP/1.0\r\nHost: x\r\n\r\n',
   ]) {
-    assert.match(await raw(port, bytes), /^HTTP\/1\.1 200 OK\r\n/, bytes)
+    assert.match(await sendRaw(port, bytes), /^HTTP\/1\.1 200 OK\r\n/, bytes)
   }
-  assert.equal((await ask(port, '/v2/', { headers: { host: 'x' } })).status, 200)
+  assert.equal((await requestHttp1(port, '/v2/', { headers: { host: 'x' } })).status, 200)
 })
 
-test('over HTTP/2 a wrong authority gets a clear 400, and the right one is answered', async (t) => {
-  const { port } = await openDoor(t)
-  // Some versions of Node reset such a stream themselves, before anybody here sees it.
-  const user = await askHttp2(port, '/v2/', { headers: { ':authority': 'user@x' } })
+test('over HTTP/2 an invalid :authority gets a 400 with an OCI error, and a valid one is answered', async (t) => {
+  const { port } = await startTestServer(t)
+  // Some versions of Node reset such a stream before the server sees the request.
+  const user = await requestHttp2(port, '/v2/', { headers: { ':authority': 'user@x' } })
   assert.ok(user.status === 400 || (user.status === 0 && user.cut), `${user.status}`)
   for (const headers of [
     { ':authority': 'x:port' },
     { ':authority': '[::1' },
     { ':authority': 'x', host: 'y' },
   ]) {
-    const got = await askHttp2(port, '/v2/', { headers })
+    const got = await requestHttp2(port, '/v2/', { headers })
     assert.equal(got.status, 400, JSON.stringify(headers))
-    assert.equal(codeOf(got), 'UNSUPPORTED')
+    assert.equal(errorCodeOf(got), 'UNSUPPORTED')
   }
   for (const headers of [{ ':authority': 'x:5050' }, { ':authority': 'x', host: 'X:80' }]) {
-    assert.equal((await askHttp2(port, '/v2/', { headers })).status, 200)
+    assert.equal((await requestHttp2(port, '/v2/', { headers })).status, 200)
   }
 })

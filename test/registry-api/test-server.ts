@@ -9,7 +9,7 @@ import type { Limits } from '../../src/registry-api/limits.ts'
 import { createRegistryServer, type RegistryServer } from '../../src/registry-api/server.ts'
 import { MemoryResolver } from '../../testkit/memory/memory-resolver.ts'
 
-export interface Door {
+export interface TestServer {
   readonly resolver: MemoryResolver
   readonly server: RegistryServer
   readonly port: number
@@ -17,15 +17,15 @@ export interface Door {
 
 export const ALPINE = { registry: 'docker.io', name: 'library/alpine' }
 
-/** A server before a resolver in memory, closed when the test is over. */
-export async function openDoor(
+/** Starts a registry server with an in-memory resolver; the server is closed at the end of the test. */
+export async function startTestServer(
   t: TestContext,
   options: {
     limits?: Partial<Limits>
     allow?: readonly string[]
     tls?: { certFile: string; keyFile: string }
   } = {},
-): Promise<Door> {
+): Promise<TestServer> {
   const resolver = new MemoryResolver()
   const listen = { host: '127.0.0.1', port: 0 }
   const clientOf = (address = ''): Client => ({ address, isLocal: address === '127.0.0.1' })
@@ -39,50 +39,50 @@ export async function openDoor(
   const { port } = await server.start()
   t.after(async () => {
     await server.close()
-    await unused(server)
+    await waitUntilUnused(server)
   })
   return { resolver, server, port }
 }
 
-const UNUSED_MS = 60_000
+const UNUSED_DEADLINE_MS = 60_000
 
-/** Nothing that is limited is held by a client any more, or the test has failed. */
-export async function unused(server: RegistryServer): Promise<void> {
-  const deadline = performance.now() + UNUSED_MS
+/** Resolves when clients use no limited resource any more; rejects after a minute. */
+export async function waitUntilUnused(server: RegistryServer): Promise<void> {
+  const deadline = performance.now() + UNUSED_DEADLINE_MS
   for (;;) {
     const used = Object.entries(server.usage()).filter(([, count]) => count !== 0)
     if (used.length === 0) return
-    const told = used.map(([name, count]) => `${name} ${count}`).join(', ')
-    if (performance.now() > deadline) throw new Error(`still held by clients that are gone: ${told}`)
+    const counts = used.map(([name, count]) => `${name} ${count}`).join(', ')
+    if (performance.now() > deadline) throw new Error(`still in use after all clients have left: ${counts}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
 
-export interface Got {
+export interface ReceivedAnswer {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly body: Buffer
-  /** The answer ended before its Content-Length. */
+  /** The answer ended before its declared length. */
   readonly cut: boolean
 }
 
-export interface Ask {
-  /** The address that the client has; default 127.0.0.1, the only one that a server of `openDoor` takes for this machine. */
+export interface RequestOptions {
+  /** The client's address; default 127.0.0.1, the only one that `startTestServer` treats as local. */
   readonly from?: string
   readonly method?: string
   readonly headers?: Record<string, string>
-  /** The authority behind the server's certificate: with one the request goes over TLS. */
+  /** The CA of the server's certificate; with it the request uses TLS. */
   readonly ca?: string | undefined
-  /** Ends the request, which then fails. */
+  /** Aborts the request, whose promise then rejects. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** One request over HTTP/1.1, on a connection of its own. */
-export function ask(
+/** Sends one HTTP/1.1 request on a new connection. */
+export function requestHttp1(
   port: number,
   path: string,
-  { from = '127.0.0.1', method = 'GET', headers = {}, ca, signal }: Ask = {},
-): Promise<Got> {
+  { from = '127.0.0.1', method = 'GET', headers = {}, ca, signal }: RequestOptions = {},
+): Promise<ReceivedAnswer> {
   return new Promise((resolve, reject) => {
     const send = ca === undefined ? httpRequest : httpsRequest
     const request = send(
@@ -103,17 +103,17 @@ export function ask(
   })
 }
 
-/** The same over HTTP/2. */
-export function askHttp2(
+/** Sends one HTTP/2 request on a new connection. */
+export function requestHttp2(
   port: number,
   path: string,
-  { from = '127.0.0.1', method = 'GET', headers = {}, ca, signal }: Ask = {},
-): Promise<Got> {
+  { from = '127.0.0.1', method = 'GET', headers = {}, ca, signal }: RequestOptions = {},
+): Promise<ReceivedAnswer> {
   return new Promise((resolve, reject) => {
     const scheme = ca === undefined ? 'http' : 'https'
     const options = { ca, localAddress: from }
     const session = connectHttp2(`${scheme}://127.0.0.1:${port}`, options)
-    const end = (): void => session.destroy(new Error('the request was ended'))
+    const end = (): void => session.destroy(new Error('the request was aborted'))
     signal?.addEventListener('abort', end)
     session.on('error', reject)
     session.on('close', () => {
@@ -138,25 +138,25 @@ export function askHttp2(
   })
 }
 
-/** The code of an OCI error body. Fails on anything else. */
-export function codeOf({ headers, body }: Got): string {
+/** The code in an OCI error body; throws when the body is anything else. */
+export function errorCodeOf({ headers, body }: ReceivedAnswer): string {
   if (headers['content-type'] !== 'application/json') throw new Error(`not JSON: ${headers['content-type']}`)
   const { errors } = JSON.parse(body.toString()) as { errors: { code: string; message: string }[] }
   const [error] = errors
   if (error === undefined || error.message === '' || error.message.includes('\n    at '))
-    throw new Error('no error')
+    throw new Error('the body has no usable OCI error')
   return error.code
 }
 
-export function dial(port: number, options: { allowHalfOpen?: boolean } = {}): Promise<Socket> {
+export function openSocket(port: number, options: { allowHalfOpen?: boolean } = {}): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port, ...options }, () => resolve(socket))
     socket.once('error', reject)
   })
 }
 
-/** Everything that comes until the other side closes; `reset` when it did so with RST. */
-export function untilClosed(socket: Socket): Promise<{ text: string; reset: boolean }> {
+/** Reads until the server closes the connection; `reset` is true when it did so with RST. */
+export function readUntilClosed(socket: Socket): Promise<{ text: string; reset: boolean }> {
   return new Promise((resolve) => {
     let text = ''
     let reset = false
@@ -170,22 +170,25 @@ export function untilClosed(socket: Socket): Promise<{ text: string; reset: bool
   })
 }
 
-/** Sends bytes as they are and gives everything that comes back. */
-export async function raw(port: number, bytes: string | Buffer): Promise<string> {
-  const socket = await dial(port)
-  const closed = untilClosed(socket)
+/** Sends bytes unchanged and returns everything that the server sends before it closes the connection. */
+export async function sendRaw(port: number, bytes: string | Buffer): Promise<string> {
+  const socket = await openSocket(port)
+  const closed = readUntilClosed(socket)
   socket.write(bytes)
   return (await closed).text
 }
 
-type Ended = Events['request.ended']
+type RequestEnded = Events['request.ended']
 
-export function nextEnded(is: (fact: Ended) => boolean = () => true): Promise<Ended> {
+/** Resolves with the next `request.ended` event that `matches` accepts. */
+export function nextRequestEnded(
+  matches: (event: RequestEnded) => boolean = () => true,
+): Promise<RequestEnded> {
   return new Promise((resolve) => {
-    const end = subscribe('request.ended', (fact) => {
-      if (!is(fact)) return
-      end()
-      resolve(fact)
+    const unsubscribe = subscribe('request.ended', (event) => {
+      if (!matches(event)) return
+      unsubscribe()
+      resolve(event)
     })
   })
 }
