@@ -6,7 +6,7 @@ import { errorCodeOf, nextRequestEnded, requestHttp1, requestHttp2, startTestSer
 
 const DIGEST = digestOf(Buffer.from('x'))
 
-test('the base says that this is a registry', async (t) => {
+test('/v2/ answers 200 with an empty object', async (t) => {
   const { port } = await startTestServer(t)
   for (const path of ['/v2/', '/v2', '/v2/?ns=docker.io']) {
     for (const request of [requestHttp1, requestHttp2]) {
@@ -18,7 +18,7 @@ test('the base says that this is a registry', async (t) => {
   }
 })
 
-test('every client gets to the repository it means', async (t) => {
+test('every form of addressing leads to the repository that the client means', async (t) => {
   const { port, resolver } = await startTestServer(t)
   for (const path of [
     '/v2/acme/app/manifests/v1?ns=ghcr.io',
@@ -33,7 +33,7 @@ test('every client gets to the repository it means', async (t) => {
   }
 })
 
-test('what is wrong with a path is told, and nobody behind is asked', async (t) => {
+test('an invalid path gets an OCI error, and the resolver is not called', async (t) => {
   const { port, resolver } = await startTestServer(t)
   const table: [path: string, status: number, code: string][] = [
     ['/', 404, 'UNSUPPORTED'],
@@ -66,7 +66,7 @@ test('what is wrong with a path is told, and nobody behind is asked', async (t) 
   assert.deepEqual(resolver.asked, [])
 })
 
-test('writing is not allowed, and what is, is said', async (t) => {
+test('methods other than GET and HEAD get a 405 with Allow', async (t) => {
   const { port } = await startTestServer(t)
   for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
     for (const request of [requestHttp1, requestHttp2]) {
@@ -78,7 +78,7 @@ test('writing is not allowed, and what is, is said', async (t) => {
   }
 })
 
-test('a repository that is not allowed is unknown, and nobody behind is asked', async (t) => {
+test('a repository that is not allowed is 404 NAME_UNKNOWN, and the resolver is not called', async (t) => {
   const { port, resolver } = await startTestServer(t, { allow: ['ghcr.io/acme/**'] })
   resolver.putManifest({ registry: 'ghcr.io', name: 'acme/app' }, Buffer.from('{}'), OCI_MANIFEST, 'v1')
   assert.equal((await requestHttp1(port, '/v2/ghcr.io/acme/app/manifests/v1')).status, 200)
@@ -91,12 +91,12 @@ test('a repository that is not allowed is unknown, and nobody behind is asked', 
   assert.deepEqual(resolver.asked, [])
 })
 
-test('a made-up method does not become a name of its own in what is published', async (t) => {
+test('an unknown method is published as OTHER', async (t) => {
   const { port } = await startTestServer(t)
   const ended = nextRequestEnded()
   assert.equal((await requestHttp2(port, '/v2/', { method: 'BREW-1' })).status, 405)
-  const fact = await ended
-  assert.equal(fact.method, 'OTHER')
-  assert.equal(fact.protocol, 'h2')
-  assert.equal(fact.route, 'refused')
+  const event = await ended
+  assert.equal(event.method, 'OTHER')
+  assert.equal(event.protocol, 'h2')
+  assert.equal(event.route, 'refused')
 })

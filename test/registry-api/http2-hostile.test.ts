@@ -12,7 +12,7 @@ import { ALPINE, readUntilClosed, requestHttp2, startTestServer, waitUntilUnused
 
 const BLOB = Buffer.alloc(3_000_000, 'blob')
 
-test('HTTP/2 over TLS that was not agreed upon is closed, and harms no connection after it', async (t) => {
+test('HTTP/2 over TLS without ALPN h2 is closed, and later connections are served', async (t) => {
   const { cert, key, ca } = makeCertificates()
   const folder = await mkdtemp(join(tmpdir(), 'leat-http2-'))
   t.after(() => rm(folder, { recursive: true }))
@@ -33,7 +33,7 @@ test('HTTP/2 over TLS that was not agreed upon is closed, and harms no connectio
   }
 })
 
-test('a stream that is reset without an error gives back all that it had', async (t) => {
+test('a stream that is reset with NO_ERROR frees its answer, send slot and buffers', async (t) => {
   const { port, resolver, server } = await startTestServer(t)
   const blob = `/v2/alpine/blobs/${resolver.putBlob(ALPINE, BLOB)}`
   const manifest = `/v2/alpine/manifests/${resolver.putManifest(ALPINE, Buffer.alloc(60_000, ' '), OCI_MANIFEST)}`

@@ -11,7 +11,7 @@ import { ALPINE, openSocket, readUntilClosed, requestHttp1, startTestServer } fr
 const BYTES = Buffer.alloc(2_000_000, 'x')
 const PATH = `/v2/alpine/blobs/${digestOf(BYTES)}`
 
-function open(port: number, agent: Agent | false): Promise<IncomingMessage> {
+function getBlob(port: number, agent: Agent | false): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     get({ host: '127.0.0.1', port, path: PATH, agent }, resolve).on('error', reject)
   })
@@ -23,7 +23,7 @@ async function sizeOf(response: AsyncIterable<Buffer>): Promise<number> {
   return size
 }
 
-test('a port that is taken is told', async (t) => {
+test('start rejects when the port is in use', async (t) => {
   const { port } = await startTestServer(t)
   const second = createRegistryServer({
     resolver: new MemoryResolver(),
@@ -34,7 +34,7 @@ test('a port that is taken is told', async (t) => {
   await second.close()
 })
 
-test('a connection is kept for the next request', async (t) => {
+test('an HTTP/1.1 connection stays open for the next request', async (t) => {
   const { port } = await startTestServer(t)
   const socket = await openSocket(port)
   for (let i = 0; i < 3; i += 1) {
@@ -45,7 +45,7 @@ test('a connection is kept for the next request', async (t) => {
   socket.destroy()
 })
 
-test('when there are too many connections, the one that has been idle for longest makes room', async (t) => {
+test('when there are too many connections, the one that has been idle for longest is closed', async (t) => {
   const { port } = await startTestServer(t, { limits: { maxConnections: 2 } })
   const first = await openSocket(port)
   const firstClosed = readUntilClosed(first)
@@ -59,11 +59,11 @@ test('when there are too many connections, the one that has been idle for longes
   }
 })
 
-test('connections with an answer under way stay, and more are closed', async (t) => {
+test('connections with an answer under way stay open, and new ones beyond the limit are closed', async (t) => {
   const { port, resolver } = await startTestServer(t, { limits: { maxConnections: 2 } })
-  let go = (): void => {}
+  let release = (): void => {}
   resolver.held = new Promise((resolve) => {
-    go = resolve
+    release = resolve
   })
   resolver.putManifest(ALPINE, Buffer.from('{}'), OCI_MANIFEST, 'latest')
   const busy = await Promise.all([openSocket(port), openSocket(port)])
@@ -73,22 +73,22 @@ test('connections with an answer under way stay, and more are closed', async (t)
   }
   while (resolver.asked.length < 2) await new Promise((resolve) => setImmediate(resolve))
   await readUntilClosed(await openSocket(port))
-  go()
+  release()
   for (const { text } of await Promise.all(answers)) assert.match(text, /^HTTP\/1\.1 200 /)
 })
 
-test('draining lets a body end and closes everything idle at once', async (t) => {
+test('drain closes idle connections at once, and waits for a body under way', async (t) => {
   const { port, resolver, server } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1000)
   const agent = new Agent({ keepAlive: true })
   t.after(() => agent.destroy())
-  const response = await open(port, agent)
+  const response = await getBlob(port, agent)
   const idle = await openSocket(port)
   idle.write('GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n')
   await once(idle, 'data')
-  const fresh = await openSocket(port)
-  const closings = Promise.all([readUntilClosed(idle), readUntilClosed(fresh)])
+  const unused = await openSocket(port)
+  const closings = Promise.all([readUntilClosed(idle), readUntilClosed(unused)])
 
   const drained = server.drain({ timeoutMs: 60_000 })
   await closings
@@ -99,44 +99,44 @@ test('draining lets a body end and closes everything idle at once', async (t) =>
   await resolver.quiet()
 })
 
-test('draining over HTTP/2 says goodbye and lets a body end', async (t) => {
+test('drain sends GOAWAY over HTTP/2, and waits for a body under way', async (t) => {
   const { port, resolver, server } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1000)
   const session = connectHttp2(`http://127.0.0.1:${port}`)
   const stream = session.request({ ':path': PATH })
   await once(stream, 'response')
-  const goodbye = once(session, 'goaway')
+  const goaway = once(session, 'goaway')
   const drained = server.drain({ timeoutMs: 60_000 })
-  await goodbye
+  await goaway
   growing.growTo(BYTES.length)
   assert.equal(await sizeOf(stream), BYTES.length)
   await drained
   await resolver.quiet()
 })
 
-test('draining does not wait longer than it is told to', async (t) => {
+test('drain waits no longer than its timeout', async (t) => {
   const { port, resolver, server } = await startTestServer(t)
   resolver.growBlob(ALPINE, BYTES).growTo(1000)
-  const response = await open(port, false)
+  const response = await getBlob(port, false)
   const cut = assert.rejects(sizeOf(response), { code: 'ECONNRESET' })
   await server.drain({ timeoutMs: 10 })
   await cut
   await resolver.quiet()
 })
 
-test('closing ends everything, twice is no harm', async (t) => {
+test('close closes all connections, and can be called twice', async (t) => {
   const { port, resolver, server } = await startTestServer(t)
   resolver.growBlob(ALPINE, BYTES).growTo(1000)
-  const cut = assert.rejects(sizeOf(await open(port, false)))
+  const cut = assert.rejects(sizeOf(await getBlob(port, false)))
   const session = connectHttp2(`http://127.0.0.1:${port}`)
   session.on('error', () => {})
   await once(session, 'connect')
-  const gone = once(session, 'close')
+  const sessionClosed = once(session, 'close')
   await server.close()
   await server.close()
   await cut
-  await gone
+  await sessionClosed
   await resolver.quiet()
   await assert.rejects(requestHttp1(port, '/v2/'), { code: 'ECONNREFUSED' })
 })

@@ -1,17 +1,17 @@
 import type { Duplex } from 'node:stream'
 import { type ErrorCode, errorBody } from '../../oci/errors.ts'
 
-/** How long a client may go on sending after it was told that its request is wrong. */
+/** How long the socket stays open after the answer, so that the client can read it while it may still be sending. */
 const LINGER_MS = 1000
 
-interface Complaint {
+interface ParserErrorAnswer {
   readonly status: '400 Bad Request' | '431 Request Header Fields Too Large'
   readonly code: ErrorCode
   readonly message: string
 }
 
-/** What to tell a client whose request the parser gave up on, or that never finished it. Never 408: clients repeat that. */
-function complaintAbout(error: NodeJS.ErrnoException): Complaint {
+/** The answer to an error of Node's HTTP parser. Never 408, because clients repeat the request after it. */
+function answerFor(error: NodeJS.ErrnoException): ParserErrorAnswer {
   switch (error.code) {
     case 'HPE_HEADER_OVERFLOW':
       return {
@@ -20,22 +20,26 @@ function complaintAbout(error: NodeJS.ErrnoException): Complaint {
         message: 'the request line and headers are too large',
       }
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return { status: '400 Bad Request', code: 'UNSUPPORTED', message: 'the request did not end in time' }
+      return {
+        status: '400 Bad Request',
+        code: 'UNSUPPORTED',
+        message: 'timed out waiting for the complete request',
+      }
     default:
       return { status: '400 Bad Request', code: 'UNSUPPORTED', message: 'the request is not valid HTTP' }
   }
 }
 
 /**
- * Answers a request that never became one, on the bare socket. What the client still sends is taken for a moment, as
- * closing on it would reset the connection and could take the answer along.
+ * Answers a request that the parser has rejected, directly on the socket. Then reads and drops what the client still
+ * sends for a moment: closing the socket with unread bytes sends RST, and the client could lose the answer.
  */
 export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (!socket.writable || error.code === 'ECONNRESET' || error.code === 'EPIPE') {
     socket.destroy()
     return
   }
-  const { status, code, message } = complaintAbout(error)
+  const { status, code, message } = answerFor(error)
   const body = errorBody(code, message)
   socket.on('error', () => {})
   socket.end(

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
-import { isMatched } from '../../../src/registry-api/answer/preconditions.ts'
+import { ifMatchHolds } from '../../../src/registry-api/answer/preconditions.ts'
 import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
 import { ALPINE, errorCodeOf, requestHttp1, requestHttp2, startTestServer } from '../test-server.ts'
 
 const BLOB = Buffer.from('a blob')
 const MANIFEST = Buffer.from('{ "schemaVersion": 2 }')
 
-test('If-Match is a list, compared strongly', () => {
+test('If-Match is a list of entity tags, compared strongly', () => {
   for (const value of [
     undefined,
     '*',
@@ -21,25 +21,25 @@ test('If-Match is a list, compared strongly', () => {
     'W/"e", "e"',
     '"a,b", "e"',
   ]) {
-    assert.ok(isMatched(value, '"e"'), value)
+    assert.ok(ifMatchHolds(value, '"e"'), value)
   }
   for (const value of ['', '"a"', 'e', '"E"', 'W/"e"', '"a", W/"e"', 'w/"e"', '"*"', '"a,e"', '"e']) {
-    assert.ok(!isMatched(value, '"e"'), value)
+    assert.ok(!ifMatchHolds(value, '"e"'), value)
   }
 })
 
-test('a list matches when the tag is in it, whatever else is', () => {
+test('If-Match holds when its list contains the entity tag, whatever else it contains', () => {
   const opaque = fc.stringMatching(/^[!#-~]{0,8}$/).filter((text) => text !== 'e')
   const tag = fc.tuple(fc.boolean(), opaque).map(([weak, text]) => `${weak ? 'W/' : ''}"${text}"`)
   fc.assert(
     fc.property(fc.array(tag, { minLength: 1 }), fc.nat(10), (tags, at) => {
-      assert.ok(!isMatched(tags.join(', '), '"e"'))
-      assert.ok(isMatched(tags.toSpliced(at, 0, '"e"').join(', '), '"e"'))
+      assert.ok(!ifMatchHolds(tags.join(', '), '"e"'))
+      assert.ok(ifMatchHolds(tags.toSpliced(at, 0, '"e"').join(', '), '"e"'))
     }),
   )
 })
 
-test('a blob or manifest that If-Match does not name is refused, and not fetched where its digest says enough', async (t) => {
+test('a request whose If-Match does not include the digest gets a 412, and fetches no content that it names by digest', async (t) => {
   const { port, resolver } = await startTestServer(t)
   const blob = resolver.putBlob(ALPINE, BLOB)
   const manifest = resolver.putManifest(ALPINE, MANIFEST, OCI_MANIFEST, 'latest')
@@ -78,7 +78,7 @@ test('a blob or manifest that If-Match does not name is refused, and not fetched
   await resolver.quiet()
 })
 
-test('what is not there is unknown, whatever If-Match says', async (t) => {
+test('content that does not exist is 404, whatever If-Match says', async (t) => {
   const { port } = await startTestServer(t)
   const table: [path: string, code: string][] = [
     [`/v2/alpine/blobs/${digestOf(BLOB)}`, 'BLOB_UNKNOWN'],
@@ -96,7 +96,7 @@ test('what is not there is unknown, whatever If-Match says', async (t) => {
   }
 })
 
-test('dates are no conditions, as no answer has a Last-Modified', async (t) => {
+test('date conditions are ignored, and answers have no Last-Modified', async (t) => {
   const { port, resolver } = await startTestServer(t)
   const blob = resolver.putBlob(ALPINE, BLOB)
   resolver.putManifest(ALPINE, MANIFEST, OCI_MANIFEST, 'latest')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openSocket, readUntilClosed, requestHttp1, sendRaw, startTestServer } from '../test-server.ts'
 
-test('a small body is dropped, and the connection goes on', async (t) => {
+test('a small request body is ignored, and the connection serves the next request', async (t) => {
   const { port } = await startTestServer(t)
   const text = await sendRaw(
     port,
@@ -13,7 +13,7 @@ test('a small body is dropped, and the connection goes on', async (t) => {
   assert.deepEqual(text.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 405', 'HTTP/1.1 200'])
 })
 
-test('a body without an end is cut off after its answer', async (t) => {
+test('a request body that exceeds the limit closes the connection after the answer', async (t) => {
   const { port } = await startTestServer(t, { limits: { maxBodyBytes: 100_000 } })
   const socket = await openSocket(port)
   const closed = readUntilClosed(socket)
@@ -25,18 +25,18 @@ test('a body without an end is cut off after its answer', async (t) => {
   assert.equal((await requestHttp1(port, '/v2/')).status, 200)
 })
 
-test('a body that never comes is not waited for', async (t) => {
+test('a request is answered before its body has arrived', async (t) => {
   const { port } = await startTestServer(t, { limits: { requestMs: 100, headersMs: 50 } })
   const text = await sendRaw(port, 'GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n')
   assert.match(text, /^HTTP\/1\.1 200 /)
 })
 
-test('who asks whether to send a body gets the answer instead', async (t) => {
+test('a request with Expect gets its answer at once, and its connection is closed', async (t) => {
   const { port } = await startTestServer(t)
-  for (const word of ['100-continue', 'something-else']) {
+  for (const expectation of ['100-continue', 'something-else']) {
     const text = await sendRaw(
       port,
-      `PUT /v2/a/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: ${word}\r\n\r\n`,
+      `PUT /v2/a/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: ${expectation}\r\n\r\n`,
     )
     assert.match(text, /^HTTP\/1\.1 405 [\s\S]*\r\nConnection: close\r\n/)
   }

@@ -13,7 +13,7 @@ import {
 
 const DIGEST = digestOf(Buffer.from('x'))
 
-test('every failure has its status, and none that makes a client insist or give up', async (t) => {
+test('every failure code has its status and OCI code, and none is a 401, 403, 408 or 429', async (t) => {
   const { port, resolver } = await startTestServer(t)
   const table: Record<FailureCode, [status: number, manifest: string, blob: string, tags: string]> = {
     absent: [404, 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN', 'NAME_UNKNOWN'],
@@ -41,20 +41,20 @@ test('every failure has its status, and none that makes a client insist or give 
   }
 })
 
-test('refused credentials are told as such', async (t) => {
+test('a rejection of the credentials by upstream is reported as such', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.failure = new Failure('denied', 'ghcr.io said 401')
   const { body } = await requestHttp1(port, '/v2/alpine/manifests/latest')
-  assert.match(body.toString(), /upstream refused the credentials/)
+  assert.match(body.toString(), /upstream rejected the agent's credentials/)
 })
 
-test('a busy upstream says when to come back', async (t) => {
+test('a busy upstream is answered with Retry-After', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.failure = new Failure('busy', 'too many', { retryAfterMs: 1500 })
   assert.equal((await requestHttp1(port, '/v2/alpine/manifests/latest')).headers['retry-after'], '2')
 })
 
-test('a media type that cannot be a header is an error, not a hang or a crash', async (t) => {
+test('a manifest whose media type is not a valid header value is answered with 502', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.putManifest(ALPINE, Buffer.from('{}'), 'a/b\r\nX: y', 'latest')
   for (const request of [requestHttp1, requestHttp2]) {
@@ -64,7 +64,7 @@ test('a media type that cannot be a header is an error, not a hang or a crash', 
   }
 })
 
-test('a mistake of ours is 502 without a word about our insides', async (t) => {
+test('an unexpected error is a 502 that reveals nothing about it', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.failure = new TypeError('cannot read /secret/path')
   const ended = nextRequestEnded()

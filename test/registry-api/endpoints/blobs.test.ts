@@ -14,7 +14,7 @@ import {
 const BYTES = randomBytes(3_000_000)
 const PATH = `/v2/alpine/blobs/${digestOf(BYTES)}`
 
-test('a blob comes whole, its length known', async (t) => {
+test('a whole blob is sent with its length, digest and ETag', async (t) => {
   const { port, resolver } = await startTestServer(t)
   const digest = resolver.putBlob(ALPINE, BYTES)
   for (const request of [requestHttp1, requestHttp2]) {
@@ -33,7 +33,7 @@ test('a blob comes whole, its length known', async (t) => {
   await resolver.quiet()
 })
 
-test('HEAD and a matching If-None-Match fetch nothing', async (t) => {
+test('HEAD and a matching If-None-Match fetch no content', async (t) => {
   const { port, resolver } = await startTestServer(t)
   const digest = resolver.putBlob(ALPINE, BYTES)
   const head = await requestHttp1(port, PATH, { method: 'HEAD', headers: { range: 'bytes=0-1' } })
@@ -48,7 +48,7 @@ test('HEAD and a matching If-None-Match fetch nothing', async (t) => {
   )
 })
 
-test('every form of Range gets exactly its bytes', async (t) => {
+test('every form of a single Range gets exactly its bytes', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.putBlob(ALPINE, BYTES)
   const size = BYTES.length
@@ -82,7 +82,7 @@ test('every form of Range gets exactly its bytes', async (t) => {
   await resolver.quiet()
 })
 
-test('several ranges come as parts, in the order asked for', async (t) => {
+test('several ranges are sent as parts, in the order of the request', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.putBlob(ALPINE, BYTES)
   const got = await requestHttp1(port, PATH, { headers: { range: 'bytes=1000000-2200000,0-4,5-9' } })
@@ -101,7 +101,7 @@ test('several ranges come as parts, in the order asked for', async (t) => {
   assert.ok(got.body.equals(Buffer.concat(expected)))
 })
 
-/** The parts of a multipart answer, in their order. */
+/** The parts of a multipart answer, in order. */
 function partsOf({ headers, body }: ReceivedAnswer): { range: string; bytes: Buffer }[] {
   const boundary = /^multipart\/byteranges; boundary=(\w+)$/.exec(String(headers['content-type']))?.[1]
   const text = body.toString('latin1')
@@ -118,16 +118,16 @@ function partsOf({ headers, body }: ReceivedAnswer): { range: string; bytes: Buf
   })
 }
 
-test('256 ranges of a blob come as 256 parts, one more is the whole blob', async (t) => {
+test('256 ranges of a blob are sent as 256 parts, 257 ranges get the whole blob', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.putBlob(ALPINE, BYTES)
-  // From the end to the start, and as long as to touch the one before.
-  const asked = Array.from(
+  // The ranges run from the end of the blob to its start, each adjacent to the one before.
+  const ranges = Array.from(
     { length: 257 },
     (_, i) => [(256 - i) * 10_000, (256 - i) * 10_000 + 9_999] as const,
   )
   const header = (count: number) =>
-    `bytes=${asked
+    `bytes=${ranges
       .slice(0, count)
       .map(([first, last]) => `${first}-${last}`)
       .join(',')}`
@@ -138,10 +138,10 @@ test('256 ranges of a blob come as 256 parts, one more is the whole blob', async
     const parts = partsOf(got)
     assert.deepEqual(
       parts.map(({ range }) => range),
-      asked.slice(0, 256).map(([first, last]) => `${first}-${last}`),
+      ranges.slice(0, 256).map(([first, last]) => `${first}-${last}`),
     )
     assert.ok(
-      asked
+      ranges
         .slice(0, 256)
         .every(([first, last], at) => parts[at]?.bytes.equals(BYTES.subarray(first, last + 1))),
     )
@@ -153,7 +153,7 @@ test('256 ranges of a blob come as 256 parts, one more is the whole blob', async
   await resolver.quiet()
 })
 
-test('If-Range keeps a range only for this very blob', async (t) => {
+test('Range applies only when If-Range is the ETag of the blob', async (t) => {
   const { port, resolver } = await startTestServer(t)
   const digest = resolver.putBlob(ALPINE, BYTES)
   const status = async (ifRange: string) =>
@@ -163,7 +163,7 @@ test('If-Range keeps a range only for this very blob', async (t) => {
   assert.equal(await status(`W/"${digest}"`), 200)
 })
 
-test('nothing at all is a blob too', async (t) => {
+test('an empty blob is served with and without Range', async (t) => {
   const { port, resolver } = await startTestServer(t)
   const digest = resolver.putBlob(ALPINE, Buffer.alloc(0))
   for (const request of [requestHttp1, requestHttp2]) {
@@ -178,7 +178,7 @@ test('nothing at all is a blob too', async (t) => {
   await resolver.quiet()
 })
 
-test('a blob that is not there is unknown', async (t) => {
+test('a blob that does not exist is 404 BLOB_UNKNOWN', async (t) => {
   const { port } = await startTestServer(t)
   const got = await requestHttp1(port, PATH)
   assert.equal(got.status, 404)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ALPINE, requestHttp1, startTestServer } from '../test-server.ts'
 
-test('the catalog names repositories as they are asked for here, in pages', async (t) => {
+test('the catalog lists allowed repositories under names that clients can request, in pages', async (t) => {
   const { port, resolver } = await startTestServer(t, { allow: ['docker.io/**', 'localhost:5000/**'] })
   resolver.putBlob({ registry: 'localhost:5000', name: 'app' }, Buffer.from('x'))
   resolver.putBlob(ALPINE, Buffer.from('y'))

@@ -13,7 +13,7 @@ import {
 
 const BYTES = Buffer.from('{ "schemaVersion":2,\n\t"layers": [] }')
 
-test('a manifest comes as the bytes that are stored, with everything said about them', async (t) => {
+test('a manifest is sent as its stored bytes, with media type, digest and ETag', async (t) => {
   const { port, resolver } = await startTestServer(t)
   const digest = resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')
   for (const reference of ['latest', digest]) {
@@ -42,7 +42,7 @@ test('a manifest comes as the bytes that are stored, with everything said about 
   }
 })
 
-test('who has it already is told so', async (t) => {
+test('a client whose If-None-Match has the digest gets a 304', async (t) => {
   const { port, resolver } = await startTestServer(t)
   const digest = resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')
   for (const method of ['GET', 'HEAD']) {
@@ -54,7 +54,7 @@ test('who has it already is told so', async (t) => {
   }
 })
 
-test('ranges of a manifest are honoured as those of a blob', async (t) => {
+test('ranges of a manifest are served like those of a blob', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')
   const size = BYTES.length
@@ -81,7 +81,7 @@ test('ranges of a manifest are honoured as those of a blob', async (t) => {
   assert.equal(errorCodeOf(beyond), 'RANGE_INVALID')
 })
 
-test('as many ranges of a manifest are answered as of a blob', async (t) => {
+test('a manifest is served in up to 256 ranges, like a blob', async (t) => {
   const { port, resolver } = await startTestServer(t)
   const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, text: 'a manifest '.repeat(100) }))
   resolver.putManifest(ALPINE, bytes, OCI_MANIFEST, 'latest')
@@ -95,7 +95,7 @@ test('as many ranges of a manifest are answered as of a blob', async (t) => {
   assert.deepEqual(more.body, bytes)
 })
 
-test('a stale manifest says that it is stale', async (t) => {
+test('a stale manifest is sent with a Warning header', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')
   resolver.how = { kind: 'stale-if-error' }
@@ -104,7 +104,7 @@ test('a stale manifest says that it is stale', async (t) => {
   assert.match(String(headers['warning']), /^110 .*111 /)
 })
 
-test('a manifest that is not there is unknown', async (t) => {
+test('a manifest that does not exist is 404 MANIFEST_UNKNOWN', async (t) => {
   const { port } = await startTestServer(t)
   const missing = await requestHttp1(port, `/v2/alpine/manifests/${digestOf(BYTES)}`)
   assert.equal(missing.status, 404)
@@ -114,15 +114,15 @@ test('a manifest that is not there is unknown', async (t) => {
   assert.equal(head.body.length, 0)
 })
 
-test('a request is told of once, when it is over', async (t) => {
+test('request.ended is published once for a request, when it is over', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')
   resolver.how = { kind: 'miss', from: 'upstream', collapsed: true }
   const ended = nextRequestEnded()
   await requestHttp1(port, '/v2/alpine/manifests/latest')
-  const { ms, ...fact } = await ended
+  const { ms, ...event } = await ended
   assert.ok(ms >= 0)
-  assert.deepEqual(fact, {
+  assert.deepEqual(event, {
     route: 'manifest',
     method: 'GET',
     code: 200,

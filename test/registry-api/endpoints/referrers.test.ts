@@ -10,7 +10,7 @@ const PATH = `/v2/alpine/referrers/${SUBJECT}`
 const SBOM = { digest: SUBJECT, size: 1, artifactType: 'application/sbom', annotations: { a: 'b' } }
 const SIGNATURE = { digest: SUBJECT, size: 1, artifactType: 'application/signature' }
 
-test('referrers are an image index, filtered when asked', async (t) => {
+test('referrers are sent as an image index, filtered by artifactType', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.putReferrers(ALPINE, SUBJECT, [SBOM, SIGNATURE])
   const all = await requestHttp1(port, PATH)
@@ -24,7 +24,7 @@ test('referrers are an image index, filtered when asked', async (t) => {
   assert.deepEqual(JSON.parse(some.body.toString()).manifests, [SBOM])
 })
 
-test('nothing refers to it is an empty index, not 404', async (t) => {
+test('a subject without referrers gets an empty index, not a 404', async (t) => {
   const { port } = await startTestServer(t)
   const { status, headers, body } = await requestHttp1(port, PATH)
   assert.equal(status, 200)
@@ -32,16 +32,16 @@ test('nothing refers to it is an empty index, not 404', async (t) => {
   assert.deepEqual(JSON.parse(body.toString()), { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] })
 })
 
-test('when upstream cannot say, neither an empty list nor 404 pretends that it did', async (t) => {
+test('when upstream cannot list referrers, the answer is an error, not an empty index or a 404', async (t) => {
   const { port, resolver } = await startTestServer(t)
   for (const code of ['unavailable', 'stalled', 'denied', 'busy', 'unsupported'] as const) {
-    resolver.failure = new Failure(code, 'upstream is away')
+    resolver.failure = new Failure(code, 'upstream is unreachable')
     const { status } = await requestHttp1(port, PATH)
     assert.ok(status >= 500, `${code}: ${status}`)
   }
 })
 
-test('a digest that is none is 400', async (t) => {
+test('an invalid digest is 400 DIGEST_INVALID', async (t) => {
   const { port } = await startTestServer(t)
   const got = await requestHttp1(port, '/v2/alpine/referrers/sha256:0')
   assert.equal(got.status, 400)

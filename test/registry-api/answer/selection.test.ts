@@ -2,15 +2,16 @@ import assert from 'node:assert/strict'
 import type { IncomingHttpHeaders } from 'node:http'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { notModified, type Part, select } from '../../../src/registry-api/answer/parts.ts'
+import { isNotModified } from '../../../src/registry-api/answer/preconditions.ts'
+import { type BodyPart, select } from '../../../src/registry-api/answer/selection.ts'
 
-const OF = { size: 100, contentType: 'x/y', etag: '"e"' }
+const CONTENT = { size: 100, contentType: 'x/y', etag: '"e"' }
 
-function selected(headers: IncomingHttpHeaders, method = 'GET', of = OF) {
-  return select(method, headers, of)
+function selected(headers: IncomingHttpHeaders, method = 'GET', representation = CONTENT) {
+  return select(method, headers, representation)
 }
 
-test('preconditions come before ranges, and ranges are only for GET', () => {
+test('preconditions are evaluated before ranges, and ranges apply to GET only', () => {
   assert.equal(selected({ 'if-none-match': '"e"', range: 'bytes=0-1' }).status, 304)
   assert.equal(selected({ 'if-none-match': '"x"', range: 'bytes=0-1' }).status, 206)
   assert.equal(selected({ 'if-none-match': '"e"' }, 'HEAD').status, 304)
@@ -24,7 +25,7 @@ test('preconditions come before ranges, and ranges are only for GET', () => {
   })
 })
 
-test('If-Match comes first of all', () => {
+test('If-Match is evaluated first', () => {
   assert.equal(selected({ 'if-match': '"x"' }).status, 412)
   assert.equal(selected({ 'if-match': '"x"' }, 'HEAD').status, 412)
   assert.equal(selected({ 'if-match': '"x"', 'if-none-match': '"e"' }).status, 412)
@@ -34,7 +35,7 @@ test('If-Match comes first of all', () => {
   assert.equal(selected({ 'if-match': '*' }).status, 200)
 })
 
-test('dates are no conditions, as no answer has a Last-Modified', () => {
+test('date conditions are ignored, because no answer has Last-Modified', () => {
   const past = 'Sat, 01 Jan 2000 00:00:00 GMT'
   const future = 'Fri, 01 Jan 2100 00:00:00 GMT'
   for (const date of [past, future]) {
@@ -43,12 +44,13 @@ test('dates are no conditions, as no answer has a Last-Modified', () => {
   }
 })
 
-test('If-None-Match is a list, compared weakly', () => {
-  for (const value of ['"e"', 'W/"e"', '"a", "e"', '*', ' "e" ']) assert.ok(notModified(value, '"e"'), value)
-  for (const value of [undefined, '', '"a"', 'e', '"E"']) assert.ok(!notModified(value, '"e"'), value)
+test('If-None-Match is a list of entity tags, compared weakly', () => {
+  for (const value of ['"e"', 'W/"e"', '"a", "e"', '*', ' "e" '])
+    assert.ok(isNotModified(value, '"e"'), value)
+  for (const value of [undefined, '', '"a"', 'e', '"E"']) assert.ok(!isNotModified(value, '"e"'), value)
 })
 
-test('one range says where it is', () => {
+test('a single range is answered with Content-Range', () => {
   assert.deepEqual(selected({ range: 'bytes=10-19' }), {
     status: 206,
     headers: { 'Content-Type': 'x/y', 'Content-Length': 10, 'Content-Range': 'bytes 10-19/100' },
@@ -56,8 +58,8 @@ test('one range says where it is', () => {
   })
 })
 
-/** What the parts of an answer add up to, their texts apart. */
-function sums(parts: readonly Part[]): { text: number; content: number } {
+/** The total bytes of the texts, and of the content ranges, of all parts. */
+function sums(parts: readonly BodyPart[]): { text: number; content: number } {
   let text = 0
   let content = 0
   for (const part of parts) {
@@ -67,12 +69,12 @@ function sums(parts: readonly Part[]): { text: number; content: number } {
   return { text, content }
 }
 
-test('the length of a multipart body is exactly what its parts add up to, and bounded', () => {
+test('the Content-Length of a multipart body is the sum of its parts, and its part headers are limited', () => {
   const size = 10_000_000_000
   fc.assert(
     fc.property(fc.uniqueArray(fc.nat(9999), { minLength: 2, maxLength: 256, size: 'max' }), (offsets) => {
-      const asked = offsets.map((offset) => `${offset * 1_000_000}-${offset * 1_000_000 + 499_999}`)
-      const found = selected({ range: `bytes=${asked.join(',')}` }, 'GET', { ...OF, size })
+      const ranges = offsets.map((offset) => `${offset * 1_000_000}-${offset * 1_000_000 + 499_999}`)
+      const found = selected({ range: `bytes=${ranges.join(',')}` }, 'GET', { ...CONTENT, size })
       assert.equal(found.status, 206)
       if (found.status !== 206) return
       const { text, content } = sums(found.parts)
@@ -84,22 +86,22 @@ test('the length of a multipart body is exactly what its parts add up to, and bo
   )
 })
 
-test('whatever ranges are asked for, no more of the content is sent than there is', () => {
+test('whatever ranges are requested, no more bytes of the content are sent than it has', () => {
   const spec = fc.tuple(fc.nat(120), fc.nat(120)).map(([first, last]) => `${first}-${last}`)
   fc.assert(
     fc.property(fc.array(spec, { maxLength: 400, size: 'max' }), (specs) => {
       const found = selected({ range: `bytes=${specs.join(',')}` })
       if (found.status !== 200 && found.status !== 206) return
       const { text, content } = sums(found.parts)
-      assert.ok(content <= OF.size)
+      assert.ok(content <= CONTENT.size)
       assert.ok(text <= 64 * 1024)
       assert.equal(found.headers['Content-Length'], text + content)
     }),
   )
 })
 
-test('where the headers of the parts would be too long, the whole content is sent', () => {
+test('when the part headers would be too long, the whole content is sent', () => {
   const range = `bytes=${Array.from({ length: 50 }, (_, i) => `${i * 2}-${i * 2}`)}`
   assert.equal(selected({ range }).status, 206)
-  assert.equal(selected({ range }, 'GET', { ...OF, contentType: `x/${'y'.repeat(2000)}` }).status, 200)
+  assert.equal(selected({ range }, 'GET', { ...CONTENT, contentType: `x/${'y'.repeat(2000)}` }).status, 200)
 })
