@@ -4,16 +4,7 @@ import type { Duplex } from 'node:stream'
 import { allowedBy } from '../oci/names/allow.ts'
 import type { Resolver } from '../ports/answer.ts'
 import type { StatusReport } from '../schemas/report.ts'
-import { AnswersUnderWay } from './answer/answers-under-way.ts'
 import { BufferPool } from './answer/buffer-pool.ts'
-import {
-  Http1Exchange,
-  Http2Exchange,
-  type HttpExchange,
-  type RequestOrigin,
-} from './answer/http-exchange.ts'
-import { answerMalformed } from './answer/malformed.ts'
-import { discardRequestBody } from './answer/request-body.ts'
 import { respondError } from './answer/respond.ts'
 import { SendSlots } from './answer/send-slots.ts'
 import { type CertificateFiles, readCertificate, watchCertificate } from './connections/certificate.ts'
@@ -26,6 +17,12 @@ import { Pipeline } from './connections/pipeline.ts'
 import { type DetectedProtocol, detectProtocol } from './connections/protocol.ts'
 import { reportRejection } from './connections/rejections.ts'
 import { type DispatchContext, dispatch } from './dispatch.ts'
+import { AnswersUnderWay } from './exchange/answers-under-way.ts'
+import type { HttpExchange, RequestOrigin } from './exchange/http-exchange.ts'
+import { Http1Exchange } from './exchange/http1-exchange.ts'
+import { Http2Exchange } from './exchange/http2-exchange.ts'
+import { answerMalformed } from './exchange/malformed.ts'
+import { discardRequestBody } from './exchange/request-body.ts'
 import {
   answerLimits,
   bodyLimits,
