@@ -1,11 +1,11 @@
-# Debian, not Alpine: of the native modules that peers need, two have no musl build.
+# Debian, not Alpine: two native modules that peers need have no musl build.
 FROM node:24-slim AS libraries
 WORKDIR /app
 COPY package.json package-lock.json ./
-# Optional peers are left out too: valibot's is the TypeScript compiler.
+# Optional peer dependencies are left out, too: valibot's is the TypeScript compiler.
 RUN npm ci --omit=dev --omit=optional --omit=peer
-# Native modules bring binaries for every platform and for another runtime, Bare, and the C++ they were made from; of
-# each one binary is loaded.
+# Native modules bring binaries for every platform and for another runtime, Bare, and their C++ sources; Node loads one
+# binary of each.
 RUN find node_modules -path '*/prebuilds/*' -name '*.node' \
       ! -path "*/prebuilds/linux-$(node -p process.arch)/*" -delete \
  && find node_modules -path '*/prebuilds/*' \( -name '*.musl.node' -o -name '*.bare' \) -delete \
@@ -18,23 +18,23 @@ COPY package.json package-lock.json ./
 RUN npm ci
 COPY tsconfig.json ./
 COPY src ./src
-# The command, as npm would put it on the path.
+# npm would set the executable bit of the command.
 RUN npm run build && chmod 0755 dist/main.js
 
 FROM node:24-slim
 LABEL org.opencontainers.image.title="leat" \
       org.opencontainers.image.description="A node agent that serves container images from a verified local cache and fetches each digest once" \
       org.opencontainers.image.licenses="Apache-2.0"
-# A number and no name, because Kubernetes checks runAsNonRoot by number; not 1000, which on a host is often a person.
+# A number, not a name, because Kubernetes checks runAsNonRoot by number; not 1000, which is often a person on the host.
 RUN install --directory --owner=65532 --group=65532 --mode=0750 /var/lib/leat
 WORKDIR /app
 COPY LICENSE package.json ./
 COPY --from=libraries /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
-# So that `docker exec` and `kubectl exec` find it by its name.
+# The name for `docker exec` and `kubectl exec`.
 RUN ln -s /app/dist/main.js /usr/local/bin/agent
-# Inside a container of its own network the default, loopback, would reach nobody. Who may connect is decided where the
-# ports are published (`-p 127.0.0.1:5050:5050`); with the host's network, set both back to 127.0.0.1.
+# The container's loopback is not reachable from outside, so the image listens on every address. Limit access where you
+# publish the ports (`-p 127.0.0.1:5050:5050`); with the host's network, set both back to 127.0.0.1.
 ENV NODE_ENV=production \
     LEAT_LISTEN=0.0.0.0:5050 \
     LEAT_ADMIN=0.0.0.0:5051 \
@@ -43,7 +43,7 @@ USER 65532:65532
 VOLUME /var/lib/leat
 EXPOSE 5050 5051
 STOPSIGNAL SIGTERM
-# Node asks, because slim has no curl. An address given as a flag is not seen here: give it as LEAT_ADMIN.
+# The slim image has no curl. The check does not see flags: set another admin address as LEAT_ADMIN.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch(`http://${process.env.LEAT_ADMIN.replace('0.0.0.0', '127.0.0.1').replace('[::]', '[::1]')}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["node", "/app/dist/main.js"]

@@ -4,8 +4,8 @@ const HTML = 'text/html; charset=utf-8'
 const STYLE = 'text/css; charset=utf-8'
 const SCRIPT = 'text/javascript; charset=utf-8'
 
-/** Everything that the page for people consists of. */
-const FILES = {
+/** The files of the web page, with their media types. */
+const PAGE_FILES = {
   '/': HTML,
   '/page/style.css': STYLE,
   '/page/icon.svg': 'image/svg+xml',
@@ -22,23 +22,25 @@ const FILES = {
   '/page/sections/pulls.js': SCRIPT,
   '/page/sections/upstreams.js': SCRIPT,
   '/page/sections/why.js': SCRIPT,
-  /** Sizes and spans in the words of the command line. */
+  /** Formats sizes and durations as the command line does. */
   '/observe/text.js': SCRIPT,
 } as const
-export type PagePath = keyof typeof FILES
+export type PagePath = keyof typeof PAGE_FILES
 
 export function isPagePath(path: string): path is PagePath {
-  return Object.hasOwn(FILES, path)
+  return Object.hasOwn(PAGE_FILES, path)
 }
 
-/** Read anew each time: hardly anybody looks, and memory is for what is pulled. */
-export async function pageFile(path: PagePath): Promise<{ readonly type: string; readonly body: string }> {
+/** Reads the file on every request: the page is opened rarely, so its files are not kept in memory. */
+export async function pageFile(
+  path: PagePath,
+): Promise<{ readonly contentType: string; readonly body: string }> {
   const name = path === '/' ? '/page/index.html' : path
-  // The build puts the page beside this; the tests, which are built elsewhere, take it from the source.
-  const body = await read(`..${name}`).catch(() => read(`../../../src${name}`))
-  return { type: FILES[path], body }
+  // The build copies the page next to this folder; the tests are built elsewhere and read it from src.
+  const body = await readText(`..${name}`).catch(() => readText(`../../../src${name}`))
+  return { contentType: PAGE_FILES[path], body }
 }
 
-function read(path: string): Promise<string> {
+function readText(path: string): Promise<string> {
   return readFile(new URL(path, import.meta.url), 'utf8')
 }

@@ -1,50 +1,54 @@
 import { isPagePath, type PagePath } from './page.ts'
 
-/** What a look is taken at. */
-export type Look =
+/** A request that changes nothing. */
+export type ReadRoute =
   | { readonly kind: 'metrics' | 'healthz' | 'status' | 'pulls' | 'blobs' | 'images' | 'unknown' }
   | { readonly kind: 'page'; readonly path: PagePath }
-  /** `warm`: only when all that is to be kept warm is here, too. */
-  | { readonly kind: 'readyz'; readonly warm: boolean }
+  /** With `includesWarm` the agent is ready only when all images that are to be kept warm are stored. */
+  | { readonly kind: 'readyz'; readonly includesWarm: boolean }
   | { readonly kind: 'why'; readonly subject: string }
-  | { readonly kind: 'refused'; readonly problem: string }
+  | { readonly kind: 'invalid'; readonly problem: string }
 
-export type Change = 'gc' | 'verify' | 'warm' | 'pin' | 'unpin' | 'remove'
+/** A request that changes what is stored. */
+export type AdminCommand = 'gc' | 'verify' | 'warm' | 'pin' | 'unpin' | 'remove'
 
-/** What was asked of the admin server. */
 export type AdminRoute =
-  | Look
-  | { readonly kind: 'change'; readonly change: Change }
-  /** There is something, but not to be had by this method. */
-  | { readonly kind: 'method'; readonly allow: string }
+  | ReadRoute
+  | { readonly kind: 'command'; readonly command: AdminCommand }
+  /** The path exists, but does not support the method. */
+  | { readonly kind: 'method-not-allowed'; readonly allow: string }
 
-const CHANGES: Readonly<Record<string, Readonly<Record<string, Change>>>> = {
+/** The command of each path and method. */
+const COMMANDS: Readonly<Record<string, Readonly<Record<string, AdminCommand>>>> = {
   '/api/v1/gc': { POST: 'gc' },
   '/api/v1/verify': { POST: 'verify' },
   '/api/v1/warm': { POST: 'warm' },
   '/api/v1/pins': { POST: 'pin', DELETE: 'unpin' },
   '/api/v1/images': { DELETE: 'remove' },
 }
-const LOOKING = ['GET', 'HEAD']
+const READ_METHODS = ['GET', 'HEAD']
 
-/** The longest reference that means something: host and name, tag, digest. */
-const LONGEST_SUBJECT = 255 + 1 + 128 + 1 + 7 + 128
+/** The length of the longest valid reference: host and name, tag, digest. */
+const MAX_SUBJECT_LENGTH = 255 + 1 + 128 + 1 + 7 + 128
 
-/** `target` is the request's target as it came. */
+/** `target` is the request target as sent. */
 export function adminRoute(method: string, target: string): AdminRoute {
-  const question = target.indexOf('?')
-  const path = question < 0 ? target : target.slice(0, question)
-  const changes = Object.hasOwn(CHANGES, path) ? CHANGES[path] : undefined
-  const change = changes !== undefined && Object.hasOwn(changes, method) ? changes[method] : undefined
-  if (change !== undefined) return { kind: 'change', change }
-  const look = lookAt(path, new URLSearchParams(question < 0 ? '' : target.slice(question + 1)))
-  const isLook = look.kind !== 'unknown'
-  if (LOOKING.includes(method) && (isLook || changes === undefined)) return look
-  const allowed = [...(isLook || changes === undefined ? LOOKING : []), ...Object.keys(changes ?? {})]
-  return { kind: 'method', allow: allowed.join(', ') }
+  const queryMark = target.indexOf('?')
+  const path = queryMark < 0 ? target : target.slice(0, queryMark)
+  const commands = Object.hasOwn(COMMANDS, path) ? COMMANDS[path] : undefined
+  const command = commands !== undefined && Object.hasOwn(commands, method) ? commands[method] : undefined
+  if (command !== undefined) return { kind: 'command', command }
+  const read = readRoute(path, new URLSearchParams(queryMark < 0 ? '' : target.slice(queryMark + 1)))
+  const isReadable = read.kind !== 'unknown'
+  if (READ_METHODS.includes(method) && (isReadable || commands === undefined)) return read
+  const allowed = [
+    ...(isReadable || commands === undefined ? READ_METHODS : []),
+    ...Object.keys(commands ?? {}),
+  ]
+  return { kind: 'method-not-allowed', allow: allowed.join(', ') }
 }
 
-function lookAt(path: string, query: URLSearchParams): Look {
+function readRoute(path: string, query: URLSearchParams): ReadRoute {
   if (isPagePath(path)) return { kind: 'page', path }
   switch (path) {
     case '/metrics':
@@ -52,7 +56,7 @@ function lookAt(path: string, query: URLSearchParams): Look {
     case '/healthz':
       return { kind: 'healthz' }
     case '/readyz':
-      return { kind: 'readyz', warm: ['', '1', 'true'].includes(query.get('warm') ?? '0') }
+      return { kind: 'readyz', includesWarm: ['', '1', 'true'].includes(query.get('warm') ?? '0') }
     case '/api/v1/status':
       return { kind: 'status' }
     case '/api/v1/pulls':
@@ -62,16 +66,17 @@ function lookAt(path: string, query: URLSearchParams): Look {
     case '/api/v1/images':
       return { kind: 'images' }
     case '/api/v1/why':
-      return why(query)
+      return whyRoute(query)
     default:
       return { kind: 'unknown' }
   }
 }
 
-function why(query: URLSearchParams): Look {
+function whyRoute(query: URLSearchParams): ReadRoute {
   const subject = query.get('subject') ?? ''
-  if (subject === '') return { kind: 'refused', problem: 'subject is missing: give an image or a digest' }
-  if (subject.length > LONGEST_SUBJECT)
-    return { kind: 'refused', problem: 'subject is too long for an image or a digest' }
+  if (subject === '')
+    return { kind: 'invalid', problem: 'the parameter subject is missing: give an image or a digest' }
+  if (subject.length > MAX_SUBJECT_LENGTH)
+    return { kind: 'invalid', problem: 'the parameter subject is too long for an image or a digest' }
   return { kind: 'why', subject }
 }

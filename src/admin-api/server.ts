@@ -1,35 +1,38 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type Answer, answerTo, problem, type Reports, type Warmth } from './answer.ts'
-import { make, refuseChange, type Upkeep, type Warming } from './change.ts'
-import { isLoopbackHost, isMeantForLoopback } from './host.ts'
-import { sendLines } from './lines.ts'
+import { type AdminAnswer, answerRead, errorAnswer, type Reports, type WarmReadiness } from './answer.ts'
+import { refuseWebPage, runCommand, type Upkeep, type Warming } from './commands.ts'
+import { sendJsonLines } from './json-lines.ts'
+import { isAllowedOnLoopback, isLoopbackHost } from './loopback-host.ts'
 import { type AdminRoute, adminRoute } from './route.ts'
 
 export interface AdminServerOptions {
   readonly listen: { readonly host: string; readonly port: number }
   readonly reports: Reports
   readonly upkeep: Upkeep
-  readonly warming: Warming & Warmth
-  /** How long a report, or the next line of one, may take. */
-  readonly patienceMs?: number
+  readonly warming: Warming & WarmReadiness
+  /** How long an answer, or the next line of one, may take. */
+  readonly timeoutMs?: number
 }
 
 export interface AdminServer {
-  /** Resolves with the address that it listens on. */
+  /** Resolves with the address on which the server listens. */
   start(): Promise<{ readonly host: string; readonly port: number }>
-  /** Takes no more requests and lets those under way end, for a moment. */
+  /** Accepts no more requests, and gives those under way two seconds to end. */
   stop(): Promise<void>
 }
 
-const PATIENCE_MS = 15_000
-const FAREWELL_MS = 2_000
-const MOST_CONNECTIONS = 128
-const LONGEST_HEAD = 16 * 1024
+const DEFAULT_TIMEOUT_MS = 15_000
+const STOP_GRACE_MS = 2_000
+const MAX_CONNECTIONS = 128
+const MAX_HEADER_BYTES = 16 * 1024
 
-/** Names come from outside: a browser shows them as text, runs and loads nothing but this server's, in no other's frame. */
-const GUARDS = {
+/**
+ * Names on the page come from registries and peers. These headers make a browser load and run nothing but files of this
+ * server, and show the page in no frame of another site.
+ */
+const SECURITY_HEADERS = {
   'Content-Security-Policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
@@ -39,21 +42,21 @@ const GUARDS = {
   'X-Content-Type-Options': 'nosniff',
 }
 
-/** The agent's own little web server: metrics, health, and the API that the other commands use. */
+/** The web server for operators: the page, metrics, health, and the API that the command line uses. */
 export function createAdminServer(options: AdminServerOptions): AdminServer {
   const server = createServer({
-    maxHeaderSize: LONGEST_HEAD,
+    maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: 10_000,
     requestTimeout: 20_000,
     keepAliveTimeout: 60_000,
     connectionsCheckingInterval: 2_000,
   })
-  server.maxConnections = MOST_CONNECTIONS
+  server.maxConnections = MAX_CONNECTIONS
   server.on('request', (request, response) => {
     void respond(request, response, options)
   })
-  server.on('clientError', refuseMalformed)
-  // A connection that could not be accepted (no file descriptor left) is lost; those after it need not be.
+  server.on('clientError', answerMalformed)
+  // When a connection cannot be accepted (no file descriptor left), the server keeps running for later ones.
   server.on('error', () => {})
   return {
     start: () => start(server, options.listen),
@@ -66,67 +69,67 @@ async function respond(
   response: ServerResponse,
   options: AdminServerOptions,
 ): Promise<void> {
-  const { patienceMs = PATIENCE_MS } = options
-  const leaving = new AbortController()
-  response.once('close', () => leaving.abort())
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = options
+  const disconnected = new AbortController()
+  response.once('close', () => disconnected.abort())
   const { url = '/', method = 'GET' } = request
   const route = adminRoute(method, url)
-  // A body was not asked for; reading it would only serve whoever sends it.
-  if (hasBody(request) && route.kind !== 'change') response.setHeader('Connection', 'close')
+  // Only commands have a body. Any other body is not read, so the connection cannot be reused.
+  if (hasBody(request) && route.kind !== 'command') response.setHeader('Connection', 'close')
   const answer =
-    refuse(request, options.listen.host) ??
-    (await within(patienceMs, answered(route, request, options, { signal: leaving.signal, patienceMs })))
+    refuseForeignHost(request, options.listen.host) ??
+    (await answerWithin(
+      timeoutMs,
+      answerFor(route, request, options, { signal: disconnected.signal, timeoutMs }),
+    ))
   if (response.destroyed) return
-  response.setHeader('Content-Type', answer.type)
+  response.setHeader('Content-Type', answer.contentType)
   response.setHeader('Cache-Control', 'no-store')
-  for (const [name, value] of Object.entries(GUARDS)) response.setHeader(name, value)
+  for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value)
   if (answer.allow !== undefined) response.setHeader('Allow', answer.allow)
-  // What was refused unread would be taken for the next request.
+  // The rest of an unread request would be parsed as the next request.
   if (!request.complete) response.setHeader('Connection', 'close')
-  // What is told step by step may end because the agent ends, which need not wait for the connection then.
-  if (answer.eager === true) response.setHeader('Connection', 'close')
+  // A command may end because the agent stops. With the connection closed, stopping does not wait for it.
+  if (answer.isUnbuffered === true) response.setHeader('Connection', 'close')
   if (method === 'HEAD') {
-    response.writeHead(answer.code).end()
+    response.writeHead(answer.status).end()
   } else if (typeof answer.body === 'string') {
-    response.writeHead(answer.code, { 'Content-Length': Buffer.byteLength(answer.body) }).end(answer.body)
+    response.writeHead(answer.status, { 'Content-Length': Buffer.byteLength(answer.body) }).end(answer.body)
   } else {
-    await sendLines(response.writeHead(answer.code), answer.body, patienceMs, answer)
+    await sendJsonLines(response.writeHead(answer.status), answer.body, timeoutMs, answer)
   }
 }
 
-function refuse(request: IncomingMessage, listenHost: string): Answer | undefined {
-  if (isLoopbackHost(listenHost) && !isMeantForLoopback(request.headers.host, listenHost)) {
-    return problem(
-      403,
-      `this agent's admin address is to be asked as localhost or 127.0.0.1, not by another name`,
-    )
+function refuseForeignHost(request: IncomingMessage, listenHost: string): AdminAnswer | undefined {
+  if (isLoopbackHost(listenHost) && !isAllowedOnLoopback(request.headers.host, listenHost)) {
+    return errorAnswer(403, 'the host of the request is not allowed: use localhost or 127.0.0.1')
   }
   return undefined
 }
 
-async function answered(
+async function answerFor(
   route: AdminRoute,
   request: IncomingMessage,
   { reports, upkeep, warming }: AdminServerOptions,
-  options: { signal: AbortSignal; patienceMs: number },
-): Promise<Answer> {
-  if (route.kind === 'method') {
-    return { ...problem(405, `only ${route.allow} are answered here`), allow: route.allow }
+  options: { signal: AbortSignal; timeoutMs: number },
+): Promise<AdminAnswer> {
+  if (route.kind === 'method-not-allowed') {
+    return { ...errorAnswer(405, `method not allowed; allowed: ${route.allow}`), allow: route.allow }
   }
-  if (route.kind !== 'change') return answerTo(route, reports, warming)
-  return refuseChange(request) ?? (await make(route.change, request, { upkeep, warming }, options))
+  if (route.kind !== 'command') return answerRead(route, reports, warming)
+  return refuseWebPage(request) ?? (await runCommand(route.command, request, { upkeep, warming }, options))
 }
 
-async function within(ms: number, making: Promise<Answer>): Promise<Answer> {
+async function answerWithin(timeoutMs: number, answer: Promise<AdminAnswer>): Promise<AdminAnswer> {
   let timer: NodeJS.Timeout | undefined
-  const tooLong = new Promise<Answer>((resolve) => {
-    timer = setTimeout(() => resolve(problem(503, `the answer took longer than ${ms / 1000} s`)), ms)
+  const timeout = new Promise<AdminAnswer>((resolve) => {
+    timer = setTimeout(() => resolve(errorAnswer(503, `timed out after ${timeoutMs / 1000} s`)), timeoutMs)
   })
   try {
-    return await Promise.race([making, tooLong])
+    return await Promise.race([answer, timeout])
   } catch {
-    // What went wrong may quote anything; it is not for whoever can reach this port.
-    return problem(500, 'there is no answer: something went wrong')
+    // The message of the error may contain secrets, and any process that reaches this port could read it.
+    return errorAnswer(500, 'internal error')
   } finally {
     clearTimeout(timer)
   }
@@ -138,7 +141,7 @@ function hasBody(request: IncomingMessage): boolean {
   )
 }
 
-function refuseMalformed(error: Error & { code?: string }, socket: Duplex): void {
+function answerMalformed(error: Error & { code?: string }, socket: Duplex): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy()
     return
@@ -149,9 +152,9 @@ function refuseMalformed(error: Error & { code?: string }, socket: Duplex): void
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? '408 Request Timeout'
         : '400 Bad Request'
-  const { body, type } = problem(Number(status.slice(0, 3)), status.slice(4).toLowerCase())
+  const { body, contentType } = errorAnswer(Number(status.slice(0, 3)), status.slice(4).toLowerCase())
   socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${status}\r\nContent-Type: ${contentType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
 }
 
@@ -172,13 +175,13 @@ async function start(
 
 async function stop(server: Server): Promise<void> {
   if (!server.listening) return
-  const late = setTimeout(() => server.closeAllConnections(), FAREWELL_MS)
+  const timer = setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS)
   try {
     await new Promise<void>((resolve) => {
       server.close(() => resolve())
       server.closeIdleConnections()
     })
   } finally {
-    clearTimeout(late)
+    clearTimeout(timer)
   }
 }

@@ -15,8 +15,8 @@ const Credentials = v.record(
 )
 
 /**
- * Lays `UPSTREAM_CREDENTIALS` over the upstreams of the file, as the environment goes over the file everywhere.
- * Nothing of the text is repeated in an error, not even by way of `cause`: JSON.parse quotes what it could not read.
+ * Adds the credentials of `UPSTREAM_CREDENTIALS` to the upstreams of the file; the variable overrides the file.
+ * No error repeats the text, not even by `cause`, because the errors of JSON.parse quote it.
  */
 export function addCredentials(
   upstreams: readonly UpstreamSettings[],

@@ -2,83 +2,83 @@ import { readFile, stat } from 'node:fs/promises'
 import { errorCode } from '../lib/error-code.ts'
 import { addCredentials, CREDENTIALS_VARIABLE } from './credentials.ts'
 import { SERVICE_LINK, SETTINGS, type Setting, type SettingName, type Settings } from './schema.ts'
-import { type Entry, refuseUnknown, SettingsError, type Written } from './values/shape.ts'
+import { type GivenEntry, type GivenValue, refuseUnknown, SettingsError } from './values/shape.ts'
 import { readYaml } from './yaml-file.ts'
 
-/** Where settings can come from. */
-export interface Given {
+/** The sources of the settings. */
+export interface SettingSources {
   /** By flag, without dashes. */
   readonly flags: Readonly<Record<string, string | readonly string[] | undefined>>
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Read when no file is named; need not exist. */
-  readonly usualFile: string
+  /** The file that is read when none is named; it need not exist. */
+  readonly defaultFile: string
 }
 
-export const USUAL_FILE = '/etc/leat/config.yaml'
+export const DEFAULT_FILE = '/etc/leat/config.yaml'
 const MAX_FILE_BYTES = 1024 * 1024
 const NAMES = Object.keys(SETTINGS) as SettingName[]
 
 /** All settings: flags over environment over file over defaults. Throws a `SettingsError` at the first mistake. */
-export async function loadSettings(given: Given): Promise<Settings> {
-  refuseUnknownVariables(given.env)
-  const file = await fileOf(given)
+export async function loadSettings(sources: SettingSources): Promise<Settings> {
+  refuseUnknownVariables(sources.env)
+  const file = await fileOf(sources)
   const values: Record<string, unknown> = {}
-  for (const name of NAMES) values[name] = choose(SETTINGS[name], name, given, file)
+  for (const name of NAMES) values[name] = choose(SETTINGS[name], name, sources, file)
   const settings = values as unknown as Settings
   if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
     throw new SettingsError('TLS needs both --tls-cert and --tls-key; one of them is missing')
   }
-  const credentials = given.env[CREDENTIALS_VARIABLE]
+  const credentials = sources.env[CREDENTIALS_VARIABLE]
   if (credentials === undefined || credentials === '') return Object.freeze(settings)
   return Object.freeze({ ...settings, upstreams: addCredentials(settings.upstreams, credentials) })
 }
 
 /**
- * One setting, for a command that needs no other. The file is read only when neither flag nor environment has it: it
- * may hold passwords and be closed to whoever wants to see how the agent is doing.
+ * One setting, for a command that needs no other. The file is read only when neither flag nor environment gives the
+ * setting: it may contain passwords, and users of `agent status` need not be able to read it.
  */
 export async function loadSetting<Name extends SettingName>(
   name: Name,
-  given: Given,
+  sources: SettingSources,
 ): Promise<Settings[Name]> {
   const setting: Setting<unknown> = SETTINGS[name]
-  const atHand = fromFlag(setting, given) ?? fromEnv(setting, given)
-  const file = atHand === undefined ? await fileOf(given) : undefined
-  return choose(setting, name, given, file) as Settings[Name]
+  const value = fromFlag(setting, sources) ?? fromEnv(setting, sources)
+  const file = value === undefined ? await fileOf(sources) : undefined
+  return choose(setting, name, sources, file) as Settings[Name]
 }
 
 function choose(
   setting: Setting<unknown>,
   name: string,
-  given: Given,
-  file: ReadonlyMap<string, Entry> | undefined,
+  sources: SettingSources,
+  file: ReadonlyMap<string, GivenEntry> | undefined,
 ): unknown {
-  // Each source is checked, also where another one wins: a mistake that shows only later is found by nobody.
-  let value = setting.fallback
-  for (const written of [file?.get(name)?.written, fromEnv(setting, given), fromFlag(setting, given)]) {
-    if (written !== undefined) value = setting.shape(written)
+  // Sources that are overridden are checked, too: otherwise a mistake shows only when the overriding source is removed.
+  let value = setting.defaultValue
+  for (const given of [file?.get(name)?.given, fromEnv(setting, sources), fromFlag(setting, sources)]) {
+    if (given !== undefined) value = setting.shape.read(given)
   }
   return value !== null && typeof value === 'object' ? Object.freeze(value) : value
 }
 
-function fromFlag(setting: Setting<unknown>, given: Given): Written | undefined {
-  const value = setting.flag === undefined ? undefined : given.flags[setting.flag]
+function fromFlag(setting: Setting<unknown>, sources: SettingSources): GivenValue | undefined {
+  const value = setting.flag === undefined ? undefined : sources.flags[setting.flag]
   if (value === undefined) return undefined
   const name = `--${setting.flag}`
-  if (typeof value === 'string') return { place: undefined, name, value }
+  if (typeof value === 'string') return { location: undefined, name, value }
   if (!setting.repeatable) throw new SettingsError(`${name} is given more than once; keep one`)
-  return { place: undefined, name, value: value.map((one) => ({ place: undefined, name, value: one })) }
+  return { location: undefined, name, value: value.map((one) => ({ location: undefined, name, value: one })) }
 }
 
-/** An empty variable counts as none: `${X:-}` in a compose file or a chart means that there is nothing to say. */
-function fromEnv(setting: Setting<unknown>, given: Given): Written | undefined {
-  const value = setting.env === undefined ? undefined : given.env[setting.env]
+/** An empty variable counts as unset, because `${X:-}` in a compose file or a chart makes one for an unset value. */
+function fromEnv(setting: Setting<unknown>, sources: SettingSources): GivenValue | undefined {
+  const value = setting.env === undefined ? undefined : sources.env[setting.env]
   return value === undefined || value === '' || setting.env === undefined
     ? undefined
-    : { place: undefined, name: setting.env, value }
+    : { location: undefined, name: setting.env, value }
 }
 
-function refuseUnknownVariables(env: Given['env']): void {
+function refuseUnknownVariables(env: SettingSources['env']): void {
   const known = NAMES.map((name) => SETTINGS[name].env).filter((name) => name !== undefined)
   for (const name of Object.keys(env)) {
     if (name.startsWith('LEAT_') && !known.includes(name) && !SERVICE_LINK.test(name)) {
@@ -87,14 +87,14 @@ function refuseUnknownVariables(env: Given['env']): void {
   }
 }
 
-async function fileOf(given: Given): Promise<ReadonlyMap<string, Entry>> {
-  const named = choose(SETTINGS.config, 'config', given, undefined) as string | undefined
-  const file = named ?? given.usualFile
+async function fileOf(sources: SettingSources): Promise<ReadonlyMap<string, GivenEntry>> {
+  const named = choose(SETTINGS.config, 'config', sources, undefined) as string | undefined
+  const file = named ?? sources.defaultFile
   const source = await readSource(file, named !== undefined)
-  const entries = source === undefined ? new Map<string, Entry>() : readYaml(source, file)
+  const entries = source === undefined ? new Map<string, GivenEntry>() : readYaml(source, file)
   const known = NAMES.filter((name) => SETTINGS[name].inFile)
-  for (const [key, { place }] of entries) {
-    if (!(known as readonly string[]).includes(key)) refuseUnknown(place, key, known)
+  for (const [key, { keyLocation }] of entries) {
+    if (!(known as readonly string[]).includes(key)) refuseUnknown(keyLocation, key, known)
   }
   return entries
 }

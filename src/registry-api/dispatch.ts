@@ -1,32 +1,37 @@
 import { addressed } from '../oci/names/addressing.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import type { Resolver } from '../ports/answer.ts'
-import type { BodyDesk } from './answer/body.ts'
+import type { BodyResources } from './answer/body.ts'
 import { etagOf } from './answer/content-headers.ts'
-import type { Exchange } from './answer/exchange.ts'
-import { isMatched, respondUnmatched } from './answer/preconditions.ts'
-import { type Asked, fail, refuse } from './answer/respond.ts'
-import { respondBase } from './base.ts'
+import { ifMatchHolds, respondUnmatchedManifest } from './answer/preconditions.ts'
+import { type RequestedKind, respondError, respondFailure, respondJson } from './answer/respond.ts'
 import { respondBlob } from './endpoints/blobs.ts'
 import { respondCatalog } from './endpoints/catalog.ts'
 import { respondManifest } from './endpoints/manifests.ts'
 import { parseQuery, type Query } from './endpoints/query.ts'
 import { respondReferrers } from './endpoints/referrers.ts'
 import { respondTags } from './endpoints/tags.ts'
+import type { HttpExchange } from './exchange/http-exchange.ts'
 import { parseRoute, parseTarget, type Route } from './route.ts'
 
-export interface Reception {
+/** What endpoints need to answer requests. */
+export interface DispatchContext {
   readonly resolver: Resolver
-  readonly bodies: BodyDesk
+  readonly bodies: BodyResources
   /** For lists, which are in memory while they are sent. */
-  readonly lists: BodyDesk
+  readonly lists: BodyResources
   readonly defaultNamespace: string
-  readonly allowed: (repository: Repository) => boolean
+  readonly isAllowed: (repository: Repository) => boolean
 }
 
 type NamedRoute = Extract<Route, { readonly name: string }>
 
-const ASKED: Readonly<Record<Route['kind'], Asked>> = {
+interface RequestTarget {
+  readonly path: string
+  readonly query: Query
+}
+
+const REQUESTED_KINDS: Readonly<Record<Route['kind'], RequestedKind>> = {
   base: 'repository',
   catalog: 'repository',
   manifest: 'manifest',
@@ -37,84 +42,88 @@ const ASKED: Readonly<Record<Route['kind'], Asked>> = {
   refused: 'repository',
 }
 
-/** Hears what a request wants and sends it to whoever answers that. Never throws. */
-export async function receive(exchange: Exchange, reception: Reception): Promise<void> {
+const EMPTY_OBJECT = Buffer.from('{}')
+
+/** Answers a request by the endpoint of its path. Never throws. */
+export async function dispatch(exchange: HttpExchange, context: DispatchContext): Promise<void> {
   const { path, query } = parseTarget(exchange.target)
   const route = parseRoute(exchange.method, path)
-  exchange.findings.route = route.kind === 'tagged' ? 'manifest' : route.kind
+  exchange.facts.route = route.kind === 'tagged' ? 'manifest' : route.kind
   try {
-    await answer(exchange, route, { path, query: parseQuery(query) }, reception)
+    await respond(exchange, route, { path, query: parseQuery(query) }, context)
   } catch (error) {
-    failOrEvict(exchange, error, ASKED[route.kind])
+    respondFailureOrEvict(exchange, error, REQUESTED_KINDS[route.kind])
   }
 }
 
-/** Whoever cannot even be told of a failure is cut off. */
-function failOrEvict(...failed: Parameters<typeof fail>): void {
+/** Evicts the exchange when even the error cannot be sent. */
+function respondFailureOrEvict(...args: Parameters<typeof respondFailure>): void {
   try {
-    fail(...failed)
+    respondFailure(...args)
   } catch {
-    const [exchange] = failed
+    const [exchange] = args
     exchange.evict()
   }
 }
 
-async function answer(
-  exchange: Exchange,
+async function respond(
+  exchange: HttpExchange,
   route: Route,
-  asked: { path: string; query: Query },
-  reception: Reception,
+  target: RequestTarget,
+  context: DispatchContext,
 ): Promise<void> {
   switch (route.kind) {
     case 'refused': {
       const headers = route.status === 405 ? { Allow: 'GET, HEAD' } : {}
-      return refuse(exchange, { ...route, headers })
+      return respondError(exchange, { ...route, headers })
     }
     case 'base':
-      return respondBase(exchange)
+      // Clients ask `/v2/` to see whether this is a registry, and whether it wants a login; `{}` is what registries send.
+      return respondJson(exchange, {}, EMPTY_OBJECT)
     case 'catalog':
-      return respondCatalog(exchange, asked, reception)
+      return respondCatalog(exchange, target, context)
     default:
-      return answerNamed(exchange, route, asked, reception)
+      return respondNamed(exchange, route, target, context)
   }
 }
 
-async function answerNamed(
-  exchange: Exchange,
+async function respondNamed(
+  exchange: HttpExchange,
   route: NamedRoute,
-  asked: { path: string; query: Query },
-  reception: Reception,
+  target: RequestTarget,
+  context: DispatchContext,
 ): Promise<void> {
-  const { resolver, bodies, lists, defaultNamespace } = reception
-  const { findings } = exchange
-  const found = addressed({ name: route.name, ns: asked.query.ns, defaultNamespace })
-  if (!found.ok) return refuse(exchange, { status: 400, code: 'NAME_INVALID', message: found.problem })
-  const repository = found.value
-  findings.repository = repository
-  if (!reception.allowed(repository)) {
-    const message = 'this agent is set up not to serve this repository'
-    return refuse(exchange, { status: 404, code: 'NAME_UNKNOWN', message })
+  const { resolver, bodies, lists, defaultNamespace } = context
+  const { facts } = exchange
+  const parsed = addressed({ name: route.name, ns: target.query.ns, defaultNamespace })
+  if (!parsed.ok)
+    return respondError(exchange, { status: 400, code: 'NAME_INVALID', message: parsed.problem })
+  const repository = parsed.value
+  facts.repository = repository
+  if (!context.isAllowed(repository)) {
+    const message = "this agent's allow list does not include the repository"
+    return respondError(exchange, { status: 404, code: 'NAME_UNKNOWN', message })
   }
   switch (route.kind) {
     case 'manifest':
-      findings.reference = route.digest
-      if (!isMatched(exchange.headers['if-match'], etagOf(route.digest)))
-        return respondUnmatched(exchange, repository, route.digest, resolver)
+      facts.reference = route.digest
+      if (!ifMatchHolds(exchange.headers['if-match'], etagOf(route.digest)))
+        return respondUnmatchedManifest(exchange, repository, route.digest, resolver)
       return respondManifest(
         exchange,
         await resolver.manifestByDigest(repository, route.digest, exchange),
         bodies,
       )
     case 'tagged':
-      findings.reference = route.tag
+      facts.reference = route.tag
       return respondManifest(exchange, await resolver.manifestByTag(repository, route.tag, exchange), bodies)
     case 'blob':
-      findings.reference = route.digest
+      facts.reference = route.digest
       return respondBlob(exchange, repository, route.digest, { resolver, ...bodies })
     case 'tags':
-      return respondTags(exchange, repository, { ...asked, name: route.name }, reception)
+      return respondTags(exchange, repository, { ...target, name: route.name }, context)
     case 'referrers':
-      findings.reference = route.digest
-      return respondReferrers(exchange, repository, route.digest, { ...asked, resolver, lists })
+      facts.reference = route.digest
+      return respondReferrers(exchange, repository, route.digest, { ...target, resolver, lists })
   }
 }

@@ -1,42 +1,43 @@
-import type { AnswerLimits } from './answer/answers.ts'
-import { mostBodies } from './answer/buffers.ts'
-import type { SeatLimits } from './answer/seats.ts'
+import { maxBodies } from './answer/buffer-pool.ts'
+import type { SlotLimits } from './answer/send-slots.ts'
 import type { ConnectionLimits } from './connections/connections.ts'
 import type { Http2Limits } from './connections/http2.ts'
+import type { AnswerLimits } from './exchange/answers-under-way.ts'
 
-/** What a client may take of this agent's time and memory. */
+/** The limits on what clients may use of the agent's time and memory. docs/security.md lists them. */
 export interface Limits {
-  /** For the buffers that bodies go through, all responses together. */
+  /** The size of the buffer pool through which all bodies are sent. */
   readonly memoryBytes: number
   readonly maxConnections: number
-  /** Of those, the ones that speak HTTP/2, which cost more memory. */
+  /** The most connections that speak HTTP/2, which cost more memory than others. */
   readonly maxSessions: number
-  /** Under way at once, over all connections. */
+  /** The most answers under way at once, on all connections together. */
   readonly maxAnswers: number
-  /** How long a body waits for its turn before its client is told to come back. */
+  /** How long a body waits for a send slot before its client gets a 503. */
   readonly waitMs: number
-  /** While others wait, a client may take nothing for so long. */
+  /** While others wait, a client that takes less than 64 KiB in this time is cut off. */
   readonly slowMs: number
-  /** Request line and headers together. */
+  /** The most bytes of the request line and headers together. */
   readonly maxHeaderBytes: number
-  /** From the first byte of a request to the end of its headers; also for the TLS handshake. */
+  /** The longest time from the first byte of a request to the end of its headers; also for a TLS handshake. */
   readonly headersMs: number
-  /** From the first byte of a request to the end of its body, which nobody reads. */
+  /** The longest time from the first byte of a request to the end of its body, which is ignored. */
   readonly requestMs: number
-  /** A connection that has not sent anything yet: clients open some in advance. */
+  /** How long a new connection may send nothing. Clients open some connections in advance. */
   readonly silentMs: number
-  /** Between requests. Go's clients keep idle connections for up to 90 s and must not find them closed. */
+  /** How long a connection may be idle between requests: longer than the 90 s for which Go's HTTP client reuses one. */
   readonly keepAliveMs: number
-  /** A body of which no byte could be sent for so long is ended. */
+  /** A body of which no byte could be sent for so long is aborted. */
   readonly stallMs: number
-  /** How long the status line waits for the first byte of content that is on its way. */
+  /** How long the status line waits for the first byte of a content that is being fetched. */
   readonly firstByteMs: number
-  /** Requests that a client has sent before the answers to the ones before them. */
+  /** The most requests on one HTTP/1.1 connection that wait for the answers before theirs. */
   readonly maxPipelined: number
+  /** The most open streams on one HTTP/2 connection. */
   readonly maxStreams: number
-  /** Of a request body, which nobody wants. */
+  /** The most bytes of a request body, which is ignored. */
   readonly maxBodyBytes: number
-  /** How often the certificate's files are looked at. */
+  /** How often the certificate files are checked for changes. */
   readonly certificateMs: number
 }
 
@@ -60,33 +61,33 @@ export const LIMITS: Limits = {
   certificateMs: 10_000,
 }
 
-/** So long a body waits before it gets the seat of another who has many. */
+/** A body that has waited for so long gets a send slot of a sender with a large share. */
 const FAIR_MS = 1000
-/** A large list is in memory as long as it is sent. */
-const LISTS_AT_ONCE = 8
+/** The most large lists that are sent at once: each is in memory until it is sent. */
+const MAX_LISTS = 8
 
-/** A quarter of everything is for clients on this machine; half is the most that one address may have. */
-function shared(total: number): { total: number; perAddress: number; forLocal: number } {
-  return { total, perAddress: Math.ceil(total / 2), forLocal: Math.floor(total / 4) }
+/** A quarter of each limit is reserved for clients on this machine; one remote address may have at most half. */
+function dividedLimits(total: number): { total: number; perAddress: number; reservedForLocal: number } {
+  return { total, perAddress: Math.ceil(total / 2), reservedForLocal: Math.floor(total / 4) }
 }
 
 export function connectionLimits({ maxConnections }: Limits): ConnectionLimits {
-  return shared(maxConnections)
+  return dividedLimits(maxConnections)
 }
 
 export function http2Limits({ maxSessions, maxStreams, maxHeaderBytes, keepAliveMs }: Limits): Http2Limits {
-  const sessions = { ...shared(maxSessions), perConnection: 1 }
+  const sessions = { ...dividedLimits(maxSessions), perConnection: 1 }
   return { sessions, maxStreams, maxHeaderBytes, keepAliveMs }
 }
 
 export function answerLimits({ maxAnswers, maxStreams, slowMs, stallMs }: Limits): AnswerLimits {
-  return { ...shared(maxAnswers), perConnection: maxStreams, slowMs, stallMs }
+  return { ...dividedLimits(maxAnswers), perConnection: maxStreams, slowMs, stallMs }
 }
 
-export function bodyLimits({ memoryBytes, maxAnswers, waitMs, slowMs }: Limits): SeatLimits {
-  const total = mostBodies(memoryBytes)
+export function bodyLimits({ memoryBytes, maxAnswers, waitMs, slowMs }: Limits): SlotLimits {
+  const total = maxBodies(memoryBytes)
   return {
-    ...shared(total),
+    ...dividedLimits(total),
     perConnection: Math.ceil(total / 4),
     maxWaiting: maxAnswers,
     waitMs,
@@ -95,10 +96,10 @@ export function bodyLimits({ memoryBytes, maxAnswers, waitMs, slowMs }: Limits):
   }
 }
 
-export function listLimits({ waitMs, slowMs }: Limits): SeatLimits {
-  const total = LISTS_AT_ONCE
+export function listLimits({ waitMs, slowMs }: Limits): SlotLimits {
+  const total = MAX_LISTS
   return {
-    ...shared(total),
+    ...dividedLimits(total),
     perConnection: total / 2,
     maxWaiting: 2 * total,
     waitMs,

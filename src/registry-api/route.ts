@@ -2,7 +2,7 @@ import { type Digest, parseDigest } from '../oci/digest.ts'
 import type { ErrorCode } from '../oci/errors.ts'
 import { isTag } from '../oci/names/names.ts'
 
-/** What a request asks for. `name` is as in the path; which repository that is, is another question (oci/addressing.ts). */
+/** What a request asks for. `name` is as in the path; `addressed` in oci/names/addressing.ts finds its repository. */
 export type Route =
   | { readonly kind: 'base' }
   | { readonly kind: 'catalog' }
@@ -11,82 +11,86 @@ export type Route =
   | { readonly kind: 'blob'; readonly name: string; readonly digest: Digest }
   | { readonly kind: 'tags'; readonly name: string }
   | { readonly kind: 'referrers'; readonly name: string; readonly digest: Digest }
-  | Refused
+  | RefusedRoute
 
-/** A request that cannot be answered, whatever is stored. */
-export interface Refused {
+/** A request that is refused, whatever is stored. */
+export interface RefusedRoute {
   readonly kind: 'refused'
   readonly status: 400 | 404 | 405
   readonly code: ErrorCode
   readonly message: string
 }
 
-/** A request target in its two halves; `path` as it was sent, for links. */
+/** The path and the query of a request target; `path` is not decoded, because links repeat it. */
 export interface Target {
   readonly path: string
   readonly query: string
 }
 
 export function parseTarget(target: string): Target {
-  const origin = target.startsWith('/') ? target : withoutAuthority(target)
-  const mark = origin.indexOf('?')
-  return mark < 0
-    ? { path: origin, query: '' }
-    : { path: origin.slice(0, mark), query: origin.slice(mark + 1) }
+  const originForm = target.startsWith('/') ? target : toOriginForm(target)
+  const queryMark = originForm.indexOf('?')
+  return queryMark < 0
+    ? { path: originForm, query: '' }
+    : { path: originForm.slice(0, queryMark), query: originForm.slice(queryMark + 1) }
 }
 
-/** Read from the right: a name may contain `manifests` and `blobs`. */
+/** Reads a path from the right, because a repository name may contain `manifests` and `blobs`. */
 export function parseRoute(method: string, path: string): Route {
-  if (method === 'CONNECT') return refused(405, 'UNSUPPORTED', 'this is a registry, not a proxy')
-  const text = decoded(path)
-  if (text === undefined)
-    return refused(400, 'NAME_INVALID', 'the path is not percent-encoded as it should be')
+  if (method === 'CONNECT')
+    return refusedRoute(405, 'UNSUPPORTED', 'CONNECT is not supported: this is a registry, not a proxy')
+  const text = decodePath(path)
+  if (text === undefined) return refusedRoute(400, 'NAME_INVALID', 'the path has invalid percent-encoding')
   if (text !== '/v2' && !text.startsWith('/v2/'))
-    return refused(404, 'UNSUPPORTED', 'the registry is at /v2/')
+    return refusedRoute(404, 'UNSUPPORTED', 'not found: the registry API is at /v2/')
   if (method !== 'GET' && method !== 'HEAD') {
-    return refused(405, 'UNSUPPORTED', 'this is a read-only mirror: push to the registry itself')
+    return refusedRoute(405, 'UNSUPPORTED', 'this is a read-only mirror; push to the upstream registry')
   }
   if (text.length <= '/v2/'.length) return { kind: 'base' }
   if (text === '/v2/_catalog') return { kind: 'catalog' }
 
   const lastSlash = text.lastIndexOf('/')
-  const verbSlash = text.lastIndexOf('/', lastSlash - 1)
-  const name = text.slice('/v2/'.length, Math.max(verbSlash, '/v2/'.length))
-  const verb = text.slice(verbSlash + 1, lastSlash)
+  const resourceSlash = text.lastIndexOf('/', lastSlash - 1)
+  const name = text.slice('/v2/'.length, Math.max(resourceSlash, '/v2/'.length))
+  const resource = text.slice(resourceSlash + 1, lastSlash)
   const reference = text.slice(lastSlash + 1)
-  switch (verb) {
+  switch (resource) {
     case 'manifests':
-      return manifest(name, reference)
+      return manifestRoute(name, reference)
     case 'blobs':
-      return byDigest('blob', name, reference)
+      return digestRoute('blob', name, reference)
     case 'referrers':
-      return byDigest('referrers', name, reference)
+      return digestRoute('referrers', name, reference)
     case 'tags':
       if (reference === 'list') return { kind: 'tags', name }
   }
-  return refused(404, 'UNSUPPORTED', 'there is nothing at this path')
+  return refusedRoute(404, 'UNSUPPORTED', 'not found: the registry API has no such endpoint')
 }
 
-function manifest(name: string, reference: string): Route {
-  if (reference.includes(':')) return byDigest('manifest', name, reference)
+function manifestRoute(name: string, reference: string): Route {
+  if (reference.includes(':')) return digestRoute('manifest', name, reference)
   if (isTag(reference)) return { kind: 'tagged', name, tag: reference }
-  // Not 400: to the conformance suite, a tag that cannot exist is one that does not.
-  return refused(404, 'MANIFEST_UNKNOWN', 'this is neither a tag nor a digest')
+  // Not 400: the OCI conformance suite expects 404 for a tag that cannot exist.
+  return refusedRoute(404, 'MANIFEST_UNKNOWN', 'invalid tag or digest')
 }
 
-function byDigest(kind: 'manifest' | 'blob' | 'referrers', name: string, text: string): Route {
+function digestRoute(kind: 'manifest' | 'blob' | 'referrers', name: string, text: string): Route {
   const digest = parseDigest(text)
   if (digest === undefined) {
-    return refused(400, 'DIGEST_INVALID', 'a digest is sha256: and 64 hex digits, or sha512: and 128')
+    return refusedRoute(
+      400,
+      'DIGEST_INVALID',
+      'invalid digest: expected sha256:<64 hex digits> or sha512:<128 hex digits>',
+    )
   }
   return { kind, name, digest }
 }
 
-function refused(status: Refused['status'], code: ErrorCode, message: string): Refused {
+function refusedRoute(status: RefusedRoute['status'], code: ErrorCode, message: string): RefusedRoute {
   return { kind: 'refused', status, code, message }
 }
 
-function decoded(path: string): string | undefined {
+function decodePath(path: string): string | undefined {
   if (!path.includes('%')) return path
   try {
     return decodeURIComponent(path)
@@ -95,8 +99,8 @@ function decoded(path: string): string | undefined {
   }
 }
 
-/** RFC 9112 section 3.2.2: a server accepts `http://host/path` too. */
-function withoutAuthority(target: string): string {
+/** RFC 9112 section 3.2.2: a server also accepts the absolute form, such as `http://host/path`. */
+function toOriginForm(target: string): string {
   const scheme = target.indexOf('://')
   if (scheme < 0) return target
   const slash = target.indexOf('/', scheme + 3)

@@ -4,23 +4,25 @@ import type { Duplex } from 'node:stream'
 import { allowedBy } from '../oci/names/allow.ts'
 import type { Resolver } from '../ports/answer.ts'
 import type { StatusReport } from '../schemas/report.ts'
-import { Answers } from './answer/answers.ts'
-import { BodyBuffers } from './answer/buffers.ts'
-import { type Exchange, Http1Exchange, Http2Exchange, type Origin } from './answer/exchange.ts'
-import { answerMalformed } from './answer/malformed.ts'
-import { dropBody } from './answer/request-body.ts'
-import { refuse } from './answer/respond.ts'
-import { Seats } from './answer/seats.ts'
-import { type CertificateFiles, followCertificate, readCertificate } from './connections/certificate.ts'
+import { BufferPool } from './answer/buffer-pool.ts'
+import { respondError } from './answer/respond.ts'
+import { SendSlots } from './answer/send-slots.ts'
+import { type CertificateFiles, readCertificate, watchCertificate } from './connections/certificate.ts'
 import { type Client, clientOf } from './connections/client.ts'
 import { type Connection, Connections } from './connections/connections.ts'
-import { authorityProblem, hostProblem } from './connections/host.ts'
-import { createHttp1, type Http1Front } from './connections/http1.ts'
-import { type Http2Request, Http2Speaker } from './connections/http2.ts'
+import { authorityProblem, hostHeaderProblem } from './connections/host-header.ts'
+import { createHttp1Server, type Http1Server } from './connections/http1.ts'
+import { type Http2Request, Http2Sessions } from './connections/http2.ts'
 import { Pipeline } from './connections/pipeline.ts'
-import { listenFor, type Spoken } from './connections/protocol.ts'
-import { reject } from './connections/rejections.ts'
-import { type Reception, receive } from './dispatch.ts'
+import { type DetectedProtocol, detectProtocol } from './connections/protocol.ts'
+import { reportRejection } from './connections/rejections.ts'
+import { type DispatchContext, dispatch } from './dispatch.ts'
+import { AnswersUnderWay } from './exchange/answers-under-way.ts'
+import type { HttpExchange, RequestOrigin } from './exchange/http-exchange.ts'
+import { Http1Exchange } from './exchange/http1-exchange.ts'
+import { Http2Exchange } from './exchange/http2-exchange.ts'
+import { answerMalformed } from './exchange/malformed.ts'
+import { discardRequestBody } from './exchange/request-body.ts'
 import {
   answerLimits,
   bodyLimits,
@@ -34,14 +36,14 @@ import {
 export interface RegistryServerOptions {
   readonly resolver: Resolver
   readonly listen: { readonly host: string; readonly port: number }
-  /** With a certificate the port speaks TLS only. The files are read again when they change. */
+  /** With a certificate the port serves TLS only. The files are read again when they change. */
   readonly tls?: CertificateFiles | undefined
-  /** For requests that name no registry. */
+  /** The registry of requests that name none. */
   readonly defaultNamespace: string
-  /** Patterns of oci/allow.ts; undefined allows everything. */
+  /** Patterns of oci/names/allow.ts; undefined allows every repository. */
   readonly allow?: readonly string[] | undefined
   readonly limits?: Partial<Limits> | undefined
-  /** Which clients are on this machine; default: those of its loopback. */
+  /** Decides which clients are local; by default those that connect over the loopback. */
   readonly clientOf?: ((remoteAddress: string | undefined) => Client) | undefined
 }
 
@@ -50,113 +52,115 @@ export interface ListenAddress {
   readonly port: number
 }
 
-/** How much of what is limited clients hold now. All of it is zero when no client is there. */
-export type Usage = Omit<StatusReport['clients'], 'files'>
+/** How much of each limited resource clients use now; all zero when there are no clients. */
+export type ClientUsage = Omit<StatusReport['clients'], 'files'>
 
-/** The registry API on one port, in whatever protocol a client speaks. */
+/** Serves the registry API on one port, over HTTP/1.1 and HTTP/2. */
 export interface RegistryServer {
   start(): Promise<ListenAddress>
-  usage(): Usage
-  /** No new connections; what is being answered may end until the time is over. Then, or before, everything is closed. */
+  usage(): ClientUsage
+  /** Accepts no new connections, waits up to `timeoutMs` for the answers under way to end, then closes everything. */
   drain(options: { timeoutMs: number }): Promise<void>
-  /** Ends everything at once. */
+  /** Closes everything at once. */
   close(): Promise<void>
 }
 
 export function createRegistryServer(options: RegistryServerOptions): RegistryServer {
-  return new FrontDoor(options)
+  return new HttpRegistryServer(options)
 }
 
-const FAREWELL_MS = 1000
-const TOO_MANY = {
+/** How long `drain` waits, after the last answer, for connections to send their last bytes and close. */
+const LAST_BYTES_MS = 1000
+const TOO_MANY_ANSWERS = {
   status: 503,
   code: 'UNAVAILABLE',
-  message: 'this agent is answering as many requests as it may; ask again in a moment',
+  message: 'the agent is at its limit of concurrent requests; retry in a moment',
   headers: { 'Retry-After': 1 },
 } as const
-const WRONG_HOST = { status: 400, code: 'UNSUPPORTED' } as const
+const INVALID_HOST = { status: 400, code: 'UNSUPPORTED' } as const
 
-/** What is known of a connection of HTTP/1.1. */
-interface Talk {
-  /** An answer is under way. */
-  isBusy: boolean
-  /** What the parser said when it gave the connection up. */
-  complaint: NodeJS.ErrnoException | undefined
+/** The state of an HTTP/1.1 connection. */
+interface Http1State {
+  isAnswering: boolean
+  /** The error with which the parser has rejected what the client sent. */
+  parserError: NodeJS.ErrnoException | undefined
 }
 
-class FrontDoor implements RegistryServer {
+class HttpRegistryServer implements RegistryServer {
   readonly #options: RegistryServerOptions
   readonly #limits: Limits
-  readonly #reception: Reception
-  readonly #buffers: BodyBuffers
-  readonly #bodySeats: Seats
-  readonly #listSeats: Seats
-  readonly #http2: Http2Speaker
+  readonly #context: DispatchContext
+  readonly #buffers: BufferPool
+  readonly #bodySlots: SendSlots
+  readonly #listSlots: SendSlots
+  readonly #http2: Http2Sessions
   readonly #pipeline: Pipeline
   readonly #connections: Connections
-  readonly #answers: Answers
-  /** Connections that have not said their protocol yet. */
-  readonly #fresh = new Set<Socket>()
-  readonly #talks = new WeakMap<Duplex, Talk>()
-  #http1: Http1Front | undefined
-  #certificate: { stop(): void } | undefined
-  #draining = false
-  #onLess: (() => void) | undefined
+  readonly #answers: AnswersUnderWay
+  /** Connections whose protocol is not detected yet. */
+  readonly #undetected = new Set<Socket>()
+  readonly #http1States = new WeakMap<Duplex, Http1State>()
+  #http1: Http1Server | undefined
+  #certificateWatch: { stop(): void } | undefined
+  #isDraining = false
+  #onUsageDecreased: (() => void) | undefined
 
   constructor(options: RegistryServerOptions) {
     const limits = { ...LIMITS, ...options.limits }
     const { firstByteMs } = limits
     this.#options = options
     this.#limits = limits
-    this.#buffers = new BodyBuffers(limits.memoryBytes)
-    this.#bodySeats = new Seats(bodyLimits(limits), reject)
-    this.#listSeats = new Seats(listLimits(limits), reject)
+    this.#buffers = new BufferPool(limits.memoryBytes)
+    this.#bodySlots = new SendSlots(bodyLimits(limits), reportRejection)
+    this.#listSlots = new SendSlots(listLimits(limits), reportRejection)
     const buffers = this.#buffers
-    this.#reception = {
+    this.#context = {
       resolver: options.resolver,
-      bodies: { buffers, seats: this.#bodySeats, firstByteMs },
-      lists: { buffers, seats: this.#listSeats, firstByteMs },
+      bodies: { buffers, slots: this.#bodySlots, firstByteMs },
+      lists: { buffers, slots: this.#listSlots, firstByteMs },
       defaultNamespace: options.defaultNamespace,
-      allowed: allowedBy(options.allow),
+      isAllowed: allowedBy(options.allow),
     }
-    this.#answers = new Answers(answerLimits(limits), reject)
+    this.#answers = new AnswersUnderWay(answerLimits(limits), reportRejection)
     this.#connections = new Connections(connectionLimits(limits), {
       clientOf: options.clientOf ?? clientOf,
-      reject,
-      onClosed: () => this.#onLess?.(),
+      reportRejection,
+      onClosed: () => this.#onUsageDecreased?.(),
     })
-    this.#pipeline = new Pipeline(limits, reject)
-    this.#http2 = new Http2Speaker(http2Limits(limits), reject, (request) => this.#hearHttp2(request))
+    this.#pipeline = new Pipeline(limits, reportRejection)
+    this.#http2 = new Http2Sessions(http2Limits(limits), reportRejection, (request) =>
+      this.#onHttp2Request(request),
+    )
   }
 
-  usage(): Usage {
+  usage(): ClientUsage {
     return {
       connections: this.#connections.size,
-      sessions: this.#http2.sessions,
+      sessions: this.#http2.size,
       answers: this.#answers.size,
       pipelined: this.#pipeline.waiting,
-      seats: this.#bodySeats.held + this.#listSeats.held,
-      waiting: this.#bodySeats.waiting + this.#listSeats.waiting,
-      pieces: this.#buffers.pieces,
+      seats: this.#bodySlots.held + this.#listSlots.held,
+      waiting: this.#bodySlots.waiting + this.#listSlots.waiting,
+      pieces: this.#buffers.buffersInUse,
     }
   }
 
   async start(): Promise<ListenAddress> {
     const { tls, listen } = this.#options
     const certificate = tls === undefined ? undefined : await readCertificate(tls)
-    const front = createHttp1(this.#limits, certificate, {
+    const http1 = createHttp1Server(this.#limits, certificate, {
       accept: (socket) => this.#connections.accept(socket),
-      hear: (socket) => this.#hear(socket),
+      onConnection: (socket) => this.#onConnection(socket),
     })
-    this.#http1 = front
-    const { server } = front
+    this.#http1 = http1
+    const { server } = http1
     server.on('timeout', (socket) => {
-      if (this.#talkOn(socket).isBusy) reject('stalled')
+      if (this.#http1StateOf(socket).isAnswering) reportRejection('stalled')
       socket.destroy()
     })
-    server.on('request', (request, response) => this.#hearHttp1(request, response, false))
-    server.on('checkContinue', (request, response) => this.#hearHttp1(request, response, true))
-    server.on('checkExpectation', (request, response) => this.#hearHttp1(request, response, true))
+    server.on('request', (request, response) => this.#onHttp1Request(request, response, false))
+    server.on('checkContinue', (request, response) => this.#onHttp1Request(request, response, true))
+    server.on('checkExpectation', (request, response) => this.#onHttp1Request(request, response, true))
     server.on('clientError', (error, socket) => this.#onMalformed(error, socket))
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -166,151 +170,152 @@ class FrontDoor implements RegistryServer {
       })
     })
     if (tls !== undefined) {
-      const apply = (fresh: Parameters<NonNullable<typeof server.setSecureContext>>[0]) =>
-        server.setSecureContext?.(fresh)
-      this.#certificate = followCertificate(tls, apply, { everyMs: this.#limits.certificateMs })
+      const apply = (certificate: Parameters<NonNullable<typeof server.setSecureContext>>[0]) =>
+        server.setSecureContext?.(certificate)
+      this.#certificateWatch = watchCertificate(tls, apply, { intervalMs: this.#limits.certificateMs })
     }
     const address = server.address()
-    if (address === null || typeof address === 'string') throw new Error('the registry has no TCP address')
+    if (address === null || typeof address === 'string')
+      throw new Error('the registry server has no TCP address')
     return { host: address.address, port: address.port }
   }
 
   async drain({ timeoutMs }: { timeoutMs: number }): Promise<void> {
-    this.#draining = true
+    this.#isDraining = true
     this.#http1?.server.close()
-    for (const socket of this.#fresh) socket.destroy()
+    for (const socket of this.#undetected) socket.destroy()
     this.#http2.drain()
     this.#http1?.server.closeIdleConnections()
-    await this.#until(() => this.#answers.size === 0, timeoutMs)
-    // The last bytes are on their way; connections close themselves when they are out.
-    await this.#until(() => this.#connections.size === 0, Math.min(timeoutMs, FAREWELL_MS))
+    await this.#waitUntil(() => this.#answers.size === 0, timeoutMs)
+    // Every answer has ended, but its last bytes may not be sent yet; a connection closes itself after them.
+    await this.#waitUntil(() => this.#connections.size === 0, Math.min(timeoutMs, LAST_BYTES_MS))
     await this.close()
   }
 
   async close(): Promise<void> {
-    this.#certificate?.stop()
+    this.#certificateWatch?.stop()
     const server = this.#http1?.server
     if (server === undefined) return
     const closed = server.listening ? new Promise((resolve) => server.close(resolve)) : undefined
     const sockets = this.#connections.sockets()
-    const gone = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)))
+    const socketsClosed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)))
     for (const socket of sockets) socket.destroy()
-    await Promise.all([closed, ...gone])
+    await Promise.all([closed, ...socketsClosed])
   }
 
-  #hear(socket: Socket): void {
-    // Its handshake ended after draining had begun, or after it had to make room for another.
-    if (this.#draining || socket.destroyed) {
+  #onConnection(socket: Socket): void {
+    // The TLS handshake ended after the drain began, or after the connection was closed for another one.
+    if (this.#isDraining || socket.destroyed) {
       socket.destroy()
       return
     }
-    this.#fresh.add(socket)
-    socket.once('close', () => this.#fresh.delete(socket))
-    const spoken: Spoken = {
-      http1: () => this.#http1?.speak(socket),
-      http2: () => this.#http2.speak(socket, originOf(socket, this.#connections.of(socket)).client),
-      // Go's clients open connections in advance, and would log a complaint if one of them brought them an answer.
+    this.#undetected.add(socket)
+    socket.once('close', () => this.#undetected.delete(socket))
+    const handlers: Record<DetectedProtocol, () => void> = {
+      http1: () => this.#http1?.serve(socket),
+      http2: () => this.#http2.serve(socket, originOf(socket, this.#connections.find(socket)).client),
+      // Go's HTTP client opens connections in advance, and logs an error when an unused one gets an answer.
       silent: () => socket.destroy(),
     }
-    listenFor(socket, this.#limits, (protocol) => {
-      this.#fresh.delete(socket)
-      spoken[protocol]()
+    detectProtocol(socket, this.#limits, (protocol) => {
+      this.#undetected.delete(socket)
+      handlers[protocol]()
     })
   }
 
-  #hearHttp1(request: IncomingMessage, response: ServerResponse, expectsWord: boolean): void {
-    this.#pipeline.enter(request, response, () => {
+  #onHttp1Request(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    this.#pipeline.enqueue(request, response, () => {
       const { socket } = request
-      const connection = this.#connections.of(socket)
-      dropBody(request, this.#limits.maxBodyBytes, reject)
-      const talk = this.#talkOn(socket)
+      const connection = this.#connections.find(socket)
+      discardRequestBody(request, this.#limits.maxBodyBytes, reportRejection)
+      const state = this.#http1StateOf(socket)
       const exchange = new Http1Exchange(request, response, {
         origin: originOf(socket, connection),
-        onOver: () => {
-          talk.isBusy = false
-          if (talk.complaint !== undefined) answerMalformed(talk.complaint, socket)
-          this.#over(exchange, connection)
+        onEnded: () => {
+          state.isAnswering = false
+          if (state.parserError !== undefined) answerMalformed(state.parserError, socket)
+          this.#onExchangeEnded(exchange, connection)
         },
-        // A client that was not told to go on may send its body or not: after that the connection is of no use.
-        lastOnConnection: () => this.#draining || expectsWord,
+        // Without 100 Continue a client may send its body or not, so its next bytes are ambiguous: the connection closes.
+        isLastOnConnection: () => this.#isDraining || expectsContinue,
       })
-      talk.isBusy = true
-      const problem = hostProblem(request.rawHeaders, request.httpVersionMinor)
+      state.isAnswering = true
+      const problem = hostHeaderProblem(request.rawHeaders, request.httpVersionMinor)
       this.#begin(exchange, connection, problem, { Connection: 'close' })
     })
   }
 
-  #hearHttp2({ stream, headers, rawHeaders, socket, wasReset }: Http2Request): void {
-    const connection = this.#connections.of(socket)
+  #onHttp2Request({ stream, headers, rawHeaders, socket, onReset }: Http2Request): void {
+    const connection = this.#connections.find(socket)
     const exchange = new Http2Exchange(stream, headers, {
       origin: originOf(socket, connection),
       socket,
-      onOver: () => {
-        if (exchange.state === 'unanswered') wasReset()
-        this.#over(exchange, connection)
+      onEnded: () => {
+        if (exchange.state === 'unanswered') onReset()
+        this.#onExchangeEnded(exchange, connection)
       },
     })
     this.#begin(exchange, connection, authorityProblem(rawHeaders), {})
   }
 
-  /** `problem`: what is wrong with the host that it names. */
+  /** `problem` says what is wrong with the host of the request; `headers` are those of the error answer then. */
   #begin(
-    exchange: Exchange,
+    exchange: HttpExchange,
     connection: Connection | undefined,
     problem: string | undefined,
     headers: OutgoingHttpHeaders,
   ): void {
-    if (connection !== undefined) connection.answers += 1
-    if (!this.#answers.begin(exchange)) refuse(exchange, TOO_MANY)
-    else if (problem !== undefined) refuse(exchange, { ...WRONG_HOST, message: problem, headers })
-    else void receive(exchange, this.#reception)
+    if (connection !== undefined) connection.answersUnderWay += 1
+    if (!this.#answers.begin(exchange)) respondError(exchange, TOO_MANY_ANSWERS)
+    else if (problem !== undefined) respondError(exchange, { ...INVALID_HOST, message: problem, headers })
+    else void dispatch(exchange, this.#context)
   }
 
-  #over(exchange: Exchange, connection: Connection | undefined): void {
+  #onExchangeEnded(exchange: HttpExchange, connection: Connection | undefined): void {
     this.#answers.end(exchange)
     if (connection !== undefined) {
-      connection.answers -= 1
+      connection.answersUnderWay -= 1
       connection.idleSince = performance.now()
     }
-    if (!this.#draining) return
-    this.#onLess?.()
-    // Its connection becomes idle only after this.
+    if (!this.#isDraining) return
+    this.#onUsageDecreased?.()
+    // Node marks the connection as idle only after this callback.
     setImmediate(() => this.#http1?.server.closeIdleConnections())
   }
 
-  async #until(reached: () => boolean, timeoutMs: number): Promise<void> {
-    if (reached()) return
+  async #waitUntil(isReached: () => boolean, timeoutMs: number): Promise<void> {
+    if (isReached()) return
     let timer: NodeJS.Timeout | undefined
     await new Promise<void>((resolve) => {
-      this.#onLess = () => {
-        if (reached()) resolve()
+      this.#onUsageDecreased = () => {
+        if (isReached()) resolve()
       }
       timer = setTimeout(resolve, timeoutMs)
     })
     clearTimeout(timer)
-    this.#onLess = undefined
+    this.#onUsageDecreased = undefined
   }
 
   #onMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-    const talk = this.#talkOn(socket)
-    // The parser tells again for everything that comes after.
-    if (talk.complaint !== undefined) return
-    talk.complaint = error
-    if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reject('malformed')
-    // An answer that is under way goes first.
-    if (!talk.isBusy || !socket.writable) answerMalformed(error, socket)
+    const state = this.#http1StateOf(socket)
+    // The parser emits an error again for everything that arrives after the first one.
+    if (state.parserError !== undefined) return
+    state.parserError = error
+    if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reportRejection('malformed')
+    // The error answer has to follow the answer that is under way.
+    if (!state.isAnswering || !socket.writable) answerMalformed(error, socket)
   }
 
-  #talkOn(socket: Duplex): Talk {
-    let talk = this.#talks.get(socket)
-    if (talk === undefined) {
-      talk = { isBusy: false, complaint: undefined }
-      this.#talks.set(socket, talk)
+  #http1StateOf(socket: Duplex): Http1State {
+    let state = this.#http1States.get(socket)
+    if (state === undefined) {
+      state = { isAnswering: false, parserError: undefined }
+      this.#http1States.set(socket, state)
     }
-    return talk
+    return state
   }
 }
 
-function originOf(socket: Socket, connection: Connection | undefined): Origin {
+function originOf(socket: Socket, connection: Connection | undefined): RequestOrigin {
   return { client: connection?.client ?? clientOf(socket.remoteAddress), connection: connection ?? socket }
 }

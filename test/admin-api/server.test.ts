@@ -36,33 +36,38 @@ afterEach(async () => {
   reporter.close()
 })
 
-async function serve(reports: Reports = reporter, patienceMs = 60_000, host = '127.0.0.1'): Promise<number> {
+async function startServer(
+  reports: Reports = reporter,
+  timeoutMs = 60_000,
+  host = '127.0.0.1',
+): Promise<number> {
   const upkeep = new Upkeep(kept, 'docker.io')
   const warming = new Warming(place)
-  const server = createAdminServer({ listen: { host, port: 0 }, reports, upkeep, warming, patienceMs })
+  const server = createAdminServer({ listen: { host, port: 0 }, reports, upkeep, warming, timeoutMs })
   running.push(server)
   return (await server.start()).port
 }
 
-interface Got {
+interface ReceivedAnswer {
   readonly status: number
   readonly headers: NodeJS.Dict<string | string[]>
   readonly body: string
-  readonly whole: boolean
+  /** False when the connection was closed before the end of the body. */
+  readonly isComplete: boolean
 }
 
-interface Saying {
+interface RequestOptions {
   readonly method?: string
   readonly host?: string
   readonly body?: string
   readonly headers?: Readonly<Record<string, string>>
 }
 
-async function get(
+async function sendRequest(
   port: number,
   path: string,
-  { method = 'GET', host = '', body = '', headers: more = {} }: Saying = {},
-): Promise<Got> {
+  { method = 'GET', host = '', body = '', headers: more = {} }: RequestOptions = {},
+): Promise<ReceivedAnswer> {
   const headers = {
     ...more,
     ...(host === '' ? {} : { host }),
@@ -75,13 +80,13 @@ async function get(
   try {
     for await (const chunk of response.setEncoding('utf8')) text += chunk
   } catch {
-    // Cut off; `complete` tells.
+    // The connection was closed early; `isComplete` is false then.
   }
-  return { status: response.statusCode, headers: response.headers, body: text, whole: response.complete }
+  return { status: response.statusCode, headers: response.headers, body: text, isComplete: response.complete }
 }
 
-/** Everything that comes back for these bytes, until the other side has closed. */
-async function say(port: number, text: string): Promise<string> {
+/** Sends these bytes and returns everything that the server sends before it closes the connection. */
+async function sendRaw(port: number, text: string): Promise<string> {
   const socket = connect(port, '127.0.0.1')
   socket.write(text)
   let answer = ''
@@ -93,40 +98,43 @@ async function say(port: number, text: string): Promise<string> {
   return answer
 }
 
-test('health, readiness and metrics are told', async () => {
-  const port = await serve()
-  assert.deepEqual([(await get(port, '/healthz')).status, (await get(port, '/healthz')).body], [200, 'ok\n'])
-  assert.equal((await get(port, '/readyz')).status, 200)
+test('/healthz, /readyz and /metrics answer', async () => {
+  const port = await startServer()
+  assert.deepEqual(
+    [(await sendRequest(port, '/healthz')).status, (await sendRequest(port, '/healthz')).body],
+    [200, 'ok\n'],
+  )
+  assert.equal((await sendRequest(port, '/readyz')).status, 200)
   node.reasons.push('the store is closed')
-  const notReady = await get(port, '/readyz')
+  const notReady = await sendRequest(port, '/readyz')
   assert.deepEqual([notReady.status, notReady.body], [503, 'not ready: the store is closed\n'])
-  const metrics = await get(port, '/metrics')
+  const metrics = await sendRequest(port, '/metrics')
   assert.equal(metrics.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8')
   assert.ok(parseExposition(metrics.body).has('leat_store_bytes'))
 })
 
 test('the API answers in JSON', async () => {
   node.tagAs('3.20', node.putImage(['layer']).digest)
-  const port = await serve()
-  const status = await get(port, '/api/v1/status')
+  const port = await startServer()
+  const status = await sendRequest(port, '/api/v1/status')
   assert.equal(status.headers['content-type'], 'application/json')
   assert.equal(status.headers['cache-control'], 'no-store')
   assert.equal(JSON.parse(status.body).store.blobs, 3)
-  const why = await get(port, '/api/v1/why?subject=alpine%3A3.20')
+  const why = await sendRequest(port, '/api/v1/why?subject=alpine%3A3.20')
   assert.equal(JSON.parse(why.body).tagRecord.state, 'fresh')
-  const pulls = await get(port, '/api/v1/pulls')
+  const pulls = await sendRequest(port, '/api/v1/pulls')
   assert.deepEqual(v.parse(PullsReport, JSON.parse(pulls.body)), { pulls: [] })
-  const blobs = (await get(port, '/api/v1/blobs')).body.trimEnd().split('\n')
+  const blobs = (await sendRequest(port, '/api/v1/blobs')).body.trimEnd().split('\n')
   assert.equal(blobs.map((line) => JSON.parse(line)).length, 3)
-  const images = (await get(port, '/api/v1/images')).body.trimEnd().split('\n')
+  const images = (await sendRequest(port, '/api/v1/images')).body.trimEnd().split('\n')
   assert.deepEqual(
     images.map((line) => JSON.parse(line).tag),
     ['3.20'],
   )
 })
 
-test('a person who opens the address is told what there is', async () => {
-  const page = await get(await serve(), '/')
+test('the page at / links to all endpoints', async () => {
+  const page = await sendRequest(await startServer(), '/')
   assert.match(String(page.headers['content-type']), /^text\/html/)
   for (const path of ['/metrics', '/healthz', '/readyz', '/api/v1/status', '/api/v1/why'])
     assert.ok(page.body.includes(path))
@@ -134,27 +142,31 @@ test('a person who opens the address is told what there is', async () => {
 
 const PAGE = fileURLToPath(new URL('../../../src/page/', import.meta.url))
 
-test('the page is all there, and what its scripts import is served', async () => {
-  const port = await serve()
+test('every file of the page is served, and everything that its scripts import', async () => {
+  const port = await startServer()
   const files = (await readdir(PAGE, { recursive: true })).filter((name) => /\.\w+$/.test(name))
   const names = files.map((name) => (name === 'index.html' ? '/' : `/page/${name}`))
   assert.ok(names.length > 10)
   for (const path of names) {
-    const got = await get(port, path)
+    const got = await sendRequest(port, path)
     const [, kind = 'html'] = path.split('.')
     assert.equal(got.status, 200, path)
     assert.match(String(got.headers['content-type']), new RegExp({ js: 'javascript' }[kind] ?? kind), path)
     for (const [, name = ''] of got.body.matchAll(/^import .* from '(.+)'$/gm))
-      assert.equal((await get(port, new URL(name, `http://localhost${path}`).pathname)).status, 200, name)
+      assert.equal(
+        (await sendRequest(port, new URL(name, `http://localhost${path}`).pathname)).status,
+        200,
+        name,
+      )
   }
   for (const path of ['/page/', '/page/index.html', '/page/../server.ts', '/observe/events.js'])
-    assert.equal((await get(port, path)).status, 404, path)
+    assert.equal((await sendRequest(port, path)).status, 404, path)
 })
 
-test('every answer forbids a browser to run, load or frame anything of others', async () => {
-  const port = await serve()
+test('every answer forbids browsers to load or run anything from elsewhere, or to show it in a frame', async () => {
+  const port = await startServer()
   for (const path of ['/', '/page/main.js', '/api/v1/status', '/nothing']) {
-    const { headers } = await get(port, path)
+    const { headers } = await sendRequest(port, path)
     const policy = String(headers['content-security-policy'])
     assert.match(policy, /default-src 'none'/)
     assert.match(policy, /frame-ancestors 'none'/)
@@ -162,12 +174,12 @@ test('every answer forbids a browser to run, load or frame anything of others', 
     assert.equal(headers['x-content-type-options'], 'nosniff')
     assert.equal(headers['cross-origin-resource-policy'], 'same-origin')
   }
-  const page = await get(port, '/')
+  const page = await sendRequest(port, '/')
   assert.doesNotMatch(page.body, /<script>|<style|style=|\son\w+=|https?:/)
 })
 
-test('what makes no sense gets a sentence in JSON', async () => {
-  const port = await serve()
+test('an invalid read request gets a JSON error', async () => {
+  const port = await startServer()
   const table: readonly [string, number][] = [
     ['/nothing', 404],
     ['/api/v1', 404],
@@ -181,7 +193,7 @@ test('what makes no sense gets a sentence in JSON', async () => {
     [`/api/v1/why?subject=${'a'.repeat(5000)}`, 400],
   ]
   for (const [path, code] of table) {
-    const got = await get(port, path)
+    const got = await sendRequest(port, path)
     assert.equal(got.status, code, path)
     assert.equal(got.headers['content-type'], 'application/json')
     assert.ok(JSON.parse(got.body).error.length > 5)
@@ -190,47 +202,53 @@ test('what makes no sense gets a sentence in JSON', async () => {
 
 const JSON_TYPE = { 'content-type': 'application/json' }
 
-/** As the command line does it. */
-function change(port: number, method: string, path: string, body: unknown, more: Saying = {}): Promise<Got> {
+/** Sends a command as the command line does. */
+function sendCommand(
+  port: number,
+  method: string,
+  path: string,
+  body: unknown,
+  more: RequestOptions = {},
+): Promise<ReceivedAnswer> {
   const text = typeof body === 'string' ? body : JSON.stringify(body)
-  return get(port, path, { ...more, method, body: text, headers: { ...JSON_TYPE, ...more.headers } })
+  return sendRequest(port, path, { ...more, method, body: text, headers: { ...JSON_TYPE, ...more.headers } })
 }
 
-function linesOf({ body }: Got): { is: string }[] {
+function linesOf({ body }: ReceivedAnswer): { is: string }[] {
   return body
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line))
 }
 
-test('what is kept can be changed', async () => {
+test('stored content can be pinned, evicted, verified and removed', async () => {
   kept.put('layer')
   kept.put('image', ['layer'])
   kept.put('other')
   kept.tagAs('3', 'image')
-  const port = await serve()
-  const pinned = await change(port, 'POST', '/api/v1/pins', { subjects: ['alpine:3'] })
+  const port = await startServer()
+  const pinned = await sendCommand(port, 'POST', '/api/v1/pins', { subjects: ['alpine:3'] })
   assert.deepEqual(JSON.parse(pinned.body), {
     pins: [{ subject: 'alpine:3', digest: digestOf('image'), changed: true }],
   })
-  const evicted = await change(port, 'POST', '/api/v1/gc', { toBytes: 0 })
+  const evicted = await sendCommand(port, 'POST', '/api/v1/gc', { toBytes: 0 })
   assert.equal(evicted.headers['content-type'], 'application/x-ndjson')
   assert.deepEqual(linesOf(evicted).at(-1), { is: 'done', blobs: 1, bytes: 5, leftBlobs: 2, leftBytes: 10 })
-  const refused = await change(port, 'DELETE', '/api/v1/images', { subjects: ['alpine:3'] })
+  const refused = await sendCommand(port, 'DELETE', '/api/v1/images', { subjects: ['alpine:3'] })
   assert.equal(refused.status, 409)
   assert.match(JSON.parse(refused.body).error, /is pinned/)
-  assert.equal((await change(port, 'DELETE', '/api/v1/pins', { subjects: ['alpine:3'] })).status, 200)
-  assert.equal(linesOf(await change(port, 'POST', '/api/v1/verify', '')).at(-1)?.is, 'done')
-  const removed = await change(port, 'DELETE', '/api/v1/images', { subjects: ['alpine:3'] })
+  assert.equal((await sendCommand(port, 'DELETE', '/api/v1/pins', { subjects: ['alpine:3'] })).status, 200)
+  assert.equal(linesOf(await sendCommand(port, 'POST', '/api/v1/verify', '')).at(-1)?.is, 'done')
+  const removed = await sendCommand(port, 'DELETE', '/api/v1/images', { subjects: ['alpine:3'] })
   assert.equal(linesOf(removed).at(-1)?.is, 'done')
   assert.equal(kept.held.size, 0)
 })
 
-test('a web page can change nothing, whatever it sends', async () => {
+test('a web page can run no command, whatever it sends', async () => {
   kept.put('layer')
-  const port = await serve()
+  const port = await startServer()
   const own = `127.0.0.1:${port}`
-  const table: readonly [number, Saying][] = [
+  const table: readonly [number, RequestOptions][] = [
     [415, { headers: { 'content-type': 'text/plain' } }],
     [415, { headers: { 'content-type': 'application/x-www-form-urlencoded' } }],
     [415, { headers: { 'content-type': '' } }],
@@ -245,12 +263,12 @@ test('a web page can change nothing, whatever it sends', async () => {
       ['POST', '/api/v1/gc'],
       ['DELETE', '/api/v1/images'],
     ] as const) {
-      const got = await change(port, method, path, { toBytes: 0, subjects: [digestOf('layer')] }, more)
+      const got = await sendCommand(port, method, path, { toBytes: 0, subjects: [digestOf('layer')] }, more)
       assert.equal(got.status, status, JSON.stringify(more))
     }
   }
-  // What a browser asks before it sends JSON across.
-  const preflight = await get(port, '/api/v1/gc', {
+  // A browser sends this preflight request before it sends JSON to another origin.
+  const preflight = await sendRequest(port, '/api/v1/gc', {
     method: 'OPTIONS',
     headers: { origin: 'http://evil.example' },
   })
@@ -259,8 +277,8 @@ test('a web page can change nothing, whatever it sends', async () => {
   assert.equal(kept.held.size, 1)
 })
 
-test('a change that makes no sense, or of what is not here, gets a sentence', async () => {
-  const port = await serve()
+test('an invalid command, or one for content that is not stored, gets a JSON error', async () => {
+  const port = await startServer()
   const large = JSON.stringify({ subjects: ['x'.repeat(300_000)] })
   const table: readonly [string, string, unknown, number][] = [
     ['POST', '/api/v1/gc', '{', 400],
@@ -277,7 +295,7 @@ test('a change that makes no sense, or of what is not here, gets a sentence', as
     ['POST', '/api/v1/pins', large, 413],
   ]
   for (const [method, path, body, status] of table) {
-    const got = await change(port, method, path, body)
+    const got = await sendCommand(port, method, path, body)
     assert.equal(got.status, status, `${method} ${path} ${JSON.stringify(body).slice(0, 50)}`)
     assert.ok(JSON.parse(got.body).error.length > 5)
   }
@@ -286,22 +304,22 @@ test('a change that makes no sense, or of what is not here, gets a sentence', as
     ['/api/v1/pins', 'POST, DELETE'],
     ['/api/v1/images', 'GET, HEAD, DELETE'],
   ] as const) {
-    const got = await get(port, path, { method: 'PUT' })
+    const got = await sendRequest(port, path, { method: 'PUT' })
     assert.deepEqual([got.status, got.headers['allow']], [405, allow])
   }
-  assert.equal((await get(port, '/api/v1/gc')).status, 405)
+  assert.equal((await sendRequest(port, '/api/v1/gc')).status, 405)
 })
 
-test('a body that does not come is not waited for', async () => {
-  const port = await serve(reporter, 50)
-  const answer = await say(
+test('a command whose body does not arrive in time is not answered with 200', async () => {
+  const port = await startServer(reporter, 50)
+  const answer = await sendRaw(
     port,
     'POST /api/v1/gc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{',
   )
   assert.ok(answer === '' || /^HTTP\/1\.1 50[03]/.test(answer), answer)
 })
 
-test('progress is told at once, one at a time, and a client who leaves ends it', async () => {
+test('a command sends progress at once, runs alone, and ends when its client disconnects', async () => {
   kept.put('layer')
   let called: AbortSignal | undefined
   let begun = 0
@@ -312,7 +330,7 @@ test('progress is told at once, one at a time, and a client who leaves ends it',
       signal.addEventListener('abort', () => reject(signal.reason))
     })
   }
-  const port = await serve()
+  const port = await startServer()
   const asking = request({
     host: '127.0.0.1',
     port,
@@ -327,7 +345,7 @@ test('progress is told at once, one at a time, and a client who leaves ends it',
   response.on('error', () => {})
   const [first] = await once(response.setEncoding('utf8'), 'data')
   assert.equal(JSON.parse(first.split('\n')[0]).is, 'progress')
-  const other = await change(port, 'POST', '/api/v1/gc', {})
+  const other = await sendCommand(port, 'POST', '/api/v1/gc', {})
   assert.equal(other.status, 409)
   assert.match(JSON.parse(other.body).error, /under way already/)
   while (begun === 0) await new Promise((resolve) => setImmediate(resolve))
@@ -335,34 +353,34 @@ test('progress is told at once, one at a time, and a client who leaves ends it',
   asking.destroy()
   await left
   kept.onStep = () => {}
-  let again = await change(port, 'POST', '/api/v1/verify', {})
-  while (again.status === 409) again = await change(port, 'POST', '/api/v1/verify', {})
+  let again = await sendCommand(port, 'POST', '/api/v1/verify', {})
+  while (again.status === 409) again = await sendCommand(port, 'POST', '/api/v1/verify', {})
   assert.equal(linesOf(again).at(-1)?.is, 'done')
 })
 
-test('what fails in the middle is told in a line, without what it quotes', async () => {
+test('a command that fails in the middle sends a failed line without the message of an unexpected error', async () => {
   kept.put('layer')
   kept.onStep = () => Promise.reject(new Error('hunter2'))
-  const port = await serve()
-  const got = await change(port, 'POST', '/api/v1/verify', {})
+  const port = await startServer()
+  const got = await sendCommand(port, 'POST', '/api/v1/verify', {})
   assert.equal(linesOf(got).at(-1)?.is, 'failed')
   assert.ok(!got.body.includes('hunter2'))
 })
 
-test('only GET and HEAD are answered where nothing can be changed', async () => {
-  const port = await serve()
+test('a path without commands answers other methods than GET and HEAD with 405', async () => {
+  const port = await startServer()
   for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
-    const got = await get(port, '/metrics', { method })
+    const got = await sendRequest(port, '/metrics', { method })
     assert.deepEqual([got.status, got.headers['allow']], [405, 'GET, HEAD'], method)
   }
   for (const path of ['/metrics', '/api/v1/blobs', '/api/v1/status']) {
-    const head = await get(port, path, { method: 'HEAD' })
+    const head = await sendRequest(port, path, { method: 'HEAD' })
     assert.deepEqual([head.status, head.body], [200, ''], path)
   }
 })
 
-test('a page that a browser believes to come from elsewhere is refused on loopback', async () => {
-  const port = await serve()
+test('on loopback a request with a foreign Host is refused with 403', async () => {
+  const port = await startServer()
   for (const host of [
     'evil.example',
     'evil.example:5051',
@@ -372,34 +390,34 @@ test('a page that a browser believes to come from elsewhere is refused on loopba
     'a b',
     'localhost@evil',
   ]) {
-    assert.equal((await get(port, '/api/v1/status', { host })).status, 403, host)
+    assert.equal((await sendRequest(port, '/api/v1/status', { host })).status, 403, host)
   }
   for (const host of ['localhost', `127.0.0.1:${port}`, 'LOCALHOST:80', '[::1]:5051', 'node.localhost']) {
-    assert.equal((await get(port, '/api/v1/status', { host })).status, 200, host)
+    assert.equal((await sendRequest(port, '/api/v1/status', { host })).status, 200, host)
   }
-  assert.match(await say(port, 'GET /healthz HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200/)
-  assert.match(await say(port, 'GET /healthz HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 400/)
+  assert.match(await sendRaw(port, 'GET /healthz HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200/)
+  assert.match(await sendRaw(port, 'GET /healthz HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 400/)
 })
 
-test('when it listens for others, it may be asked by any name', async () => {
-  const port = await serve(reporter, 60_000, '0.0.0.0')
-  assert.equal((await get(port, '/healthz', { host: 'node-7.cluster.local:5051' })).status, 200)
+test('a server that does not listen on loopback answers requests with any Host', async () => {
+  const port = await startServer(reporter, 60_000, '0.0.0.0')
+  assert.equal((await sendRequest(port, '/healthz', { host: 'node-7.cluster.local:5051' })).status, 200)
 })
 
-test('malformed and oversized requests are cut off with a 4xx, and it goes on serving', async () => {
-  const port = await serve()
-  assert.match(await say(port, 'NONSENSE\r\n\r\n'), /^HTTP\/1\.1 400/)
+test('malformed and oversized requests get a 4xx, and the server keeps serving', async () => {
+  const port = await startServer()
+  assert.match(await sendRaw(port, 'NONSENSE\r\n\r\n'), /^HTTP\/1\.1 400/)
   assert.match(
-    await say(port, `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`),
+    await sendRaw(port, `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`),
     /^HTTP\/1\.1 431/,
   )
-  assert.match(await say(port, '\u0016\u0003\u0001\u0000'), /^HTTP\/1\.1 400/)
-  const withBody = await get(port, '/healthz', { body: 'x'.repeat(10_000) })
+  assert.match(await sendRaw(port, '\u0016\u0003\u0001\u0000'), /^HTTP\/1\.1 400/)
+  const withBody = await sendRequest(port, '/healthz', { body: 'x'.repeat(10_000) })
   assert.deepEqual([withBody.status, withBody.headers['connection']], [200, 'close'])
-  assert.equal((await get(port, '/healthz')).status, 200)
+  assert.equal((await sendRequest(port, '/healthz')).status, 200)
 })
 
-test('a report that fails is a 500 that tells nothing of it, one that hangs is a 503', async () => {
+test('a report that fails is a 500 without its message, a report that hangs is a 503', async () => {
   const failing: Reports = {
     ready: () => reporter.ready(),
     metrics: () => {
@@ -413,20 +431,20 @@ test('a report that fails is a 500 that tells nothing of it, one that hangs is a
       yield await Promise.reject(new Error('hunter2'))
     },
   }
-  const port = await serve(failing)
+  const port = await startServer(failing)
   for (const path of ['/metrics', '/api/v1/status']) {
-    const got = await get(port, path)
+    const got = await sendRequest(port, path)
     assert.equal(got.status, 500)
     assert.ok(!got.body.includes('hunter2'))
   }
-  assert.equal((await get(await serve(failing, 50), '/api/v1/why?subject=alpine')).status, 503)
-  assert.equal((await get(port, '/healthz')).status, 200)
+  assert.equal((await sendRequest(await startServer(failing, 50), '/api/v1/why?subject=alpine')).status, 503)
+  assert.equal((await sendRequest(port, '/healthz')).status, 200)
 })
 
-test('a list that breaks in the middle is known not to be whole', async () => {
-  const blob = { ...(await reporterBlob()), origin: 'x'.repeat(70_000) }
+test('a list that fails in the middle, or hangs, is sent as an incomplete body', async () => {
+  const blob = { ...(await reportedBlob()), origin: 'x'.repeat(70_000) }
   const reports: Reports = {
-    ...parts(),
+    ...workingReports(),
     blobs: async function* () {
       yield blob
       yield blob
@@ -436,42 +454,42 @@ test('a list that breaks in the middle is known not to be whole', async () => {
       yield await new Promise<never>(() => {})
     },
   }
-  const broken = await get(await serve(reports), '/api/v1/blobs')
-  assert.deepEqual([broken.status, broken.whole], [200, false])
-  const hanging = await get(await serve(reports, 50), '/api/v1/images').catch(() => undefined)
-  assert.ok(hanging === undefined || !hanging.whole)
+  const broken = await sendRequest(await startServer(reports), '/api/v1/blobs')
+  assert.deepEqual([broken.status, broken.isComplete], [200, false])
+  const hanging = await sendRequest(await startServer(reports, 50), '/api/v1/images').catch(() => undefined)
+  assert.ok(hanging === undefined || !hanging.isComplete)
 })
 
-test('a list is made no faster than it is read, and not at all for one who has left', async () => {
-  let made = 0
+test('a list is produced no faster than it is read, and its producer ends when the client is too slow', async () => {
+  let produced = 0
   let ended: (() => void) | undefined
   const closed = new Promise<void>((resolve) => {
     ended = resolve
   })
-  const blob = { ...(await reporterBlob()), origin: 'x'.repeat(100_000) }
+  const blob = { ...(await reportedBlob()), origin: 'x'.repeat(100_000) }
   const reports: Reports = {
-    ...parts(),
+    ...workingReports(),
     blobs: async function* () {
       try {
-        for (; made < 10_000; made++) yield blob
+        for (; produced < 10_000; produced++) yield blob
       } finally {
         ended?.()
       }
     },
   }
-  const port = await serve(reports, 100)
+  const port = await startServer(reports, 100)
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})
   socket.write('GET /api/v1/blobs HTTP/1.1\r\nHost: localhost\r\n\r\n')
   await once(socket, 'readable')
-  // Reads nothing more: after its patience the server lets go of it and of the list.
+  // The client reads nothing more, so the server closes the connection and the list after the timeout.
   await closed
   socket.destroy()
-  assert.ok(made < 1000, `${made} were made for nobody`)
+  assert.ok(produced < 1000, `${produced} values were produced for a client that does not read`)
 })
 
-test('after the end nobody is answered, also not on connections kept open', async () => {
-  const port = await serve()
+test('stop closes connections that are kept open, and refuses new ones', async () => {
+  const port = await startServer()
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})
   socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
@@ -479,11 +497,11 @@ test('after the end nobody is answered, also not on connections kept open', asyn
   const over = once(socket, 'close')
   await running[0]?.stop()
   await over
-  await assert.rejects(get(port, '/healthz'), { code: 'ECONNREFUSED' })
+  await assert.rejects(sendRequest(port, '/healthz'), { code: 'ECONNREFUSED' })
 })
 
-test('an address in use is an error with its code', async () => {
-  const port = await serve()
+test('start rejects with EADDRINUSE when the address is in use', async () => {
+  const port = await startServer()
   const upkeep = new Upkeep(kept, 'docker.io')
   const second = createAdminServer({
     listen: { host: '127.0.0.1', port },
@@ -495,7 +513,7 @@ test('an address in use is an error with its code', async () => {
   await second.stop()
 })
 
-function parts(): Reports {
+function workingReports(): Reports {
   return {
     ready: () => reporter.ready(),
     metrics: () => reporter.metrics(),
@@ -507,7 +525,7 @@ function parts(): Reports {
   }
 }
 
-async function reporterBlob() {
+async function reportedBlob() {
   node.put('layer')
   for await (const blob of reporter.blobs()) return { ...blob, digest: digestOf('layer') }
   return assert.fail('a blob was put there')

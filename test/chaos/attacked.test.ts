@@ -11,7 +11,7 @@ import {
 } from '../../testkit/attacked-agent.ts'
 import { Attacker } from '../../testkit/attacks/attacker.ts'
 import { within } from '../../testkit/deadline.ts'
-import { ask, askHttp2, type Got } from '../registry-api/front-door.ts'
+import { type ReceivedAnswer, requestHttp1, requestHttp2 } from '../registry-api/test-server.ts'
 import { numberFrom } from './dice.ts'
 
 /** Every attack again and again on an agent that speaks plain HTTP and on one that speaks TLS, while others pull. */
@@ -24,7 +24,7 @@ const MOST_RSS = 512 * MIB
 const MOST_RSS_AFTER_MORE = 192 * MIB
 /** Only what hangs takes so long, however busy the machine is. */
 const HANG_MS = 120_000
-const IN_PLACE_MS = 10_000
+const ESTABLISH_MS = 10_000
 const SAMPLE_MS = 100
 const RETURN_MS = 60_000
 const SPARE_DESCRIPTORS = 20
@@ -41,11 +41,11 @@ test(`${SECONDS} s of all attacks at once leave the agent serving, small and as 
   const attackers = await Promise.all(agents.map(() => Attacker.start(t)))
   await Promise.all(
     agents.map((agent, index) =>
-      attackers[index]?.attack('everything', agent, { holdMs: SECONDS * 1000, inPlaceMs: IN_PLACE_MS }),
+      attackers[index]?.attack('everything', agent, { holdMs: SECONDS * 1000, establishMs: ESTABLISH_MS }),
     ),
   )
   const attacked = await pullFor(agents, SECONDS * 1000)
-  const reports = await Promise.all(attackers.map((attacker) => attacker.leave()))
+  const reports = await Promise.all(attackers.map((attacker) => attacker.end()))
 
   console.log(`quiet: ${told(quiet)}\nattacked: ${told(attacked)}`)
   console.log(`attacks: ${JSON.stringify(reports)}`)
@@ -74,7 +74,7 @@ async function pullFor(agents: readonly AttackedAgent[], ms: number): Promise<Pu
   }
   const timer = setTimeout(() => over.abort(), ms)
   const clients = agents.flatMap((agent) =>
-    [ask, askHttp2].map((by) => client(agent, by, pulls, over.signal)),
+    [requestHttp1, requestHttp2].map((by) => client(agent, by, pulls, over.signal)),
   )
   const watchers = agents.map((agent) => watch(agent, pulls, over.signal))
   await Promise.all([...clients, ...watchers].map((each) => each.catch(fail)))
@@ -88,13 +88,13 @@ async function pullFor(agents: readonly AttackedAgent[], ms: number): Promise<Pu
 
 async function client(
   { port, ca, honest }: AttackedAgent,
-  by: typeof ask,
+  by: typeof requestHttp1,
   pulls: Pulls,
   over: AbortSignal,
 ): Promise<void> {
   for (let next = 0; !over.aborted; next += 1) {
     const { path, bytes } = honest[next % honest.length] ?? assert.fail('nothing to pull')
-    const what = `${by === ask ? 'HTTP/1.1' : 'HTTP/2'}${ca === undefined ? '' : ' over TLS'}: ${path.slice(0, 40)}`
+    const what = `${by === requestHttp1 ? 'HTTP/1.1' : 'HTTP/2'}${ca === undefined ? '' : ' over TLS'}: ${path.slice(0, 40)}`
     const hung = new AbortController()
     const from = performance.now()
     try {
@@ -113,7 +113,7 @@ async function client(
 
 /** Goes on where it was cut off, and comes again when it was refused, until all of it is there. */
 async function inTheEnd(
-  pull: (headers: Record<string, string>) => Promise<Got>,
+  pull: (headers: Record<string, string>) => Promise<ReceivedAnswer>,
   size: number,
   pulls: Pulls,
 ): Promise<Buffer> {
@@ -132,7 +132,7 @@ async function inTheEnd(
 }
 
 /** undefined: the connection was closed. */
-function orClosed(answer: Promise<Got>): Promise<Got | undefined> {
+function orClosed(answer: Promise<ReceivedAnswer>): Promise<ReceivedAnswer | undefined> {
   return answer.catch((error: unknown) => {
     const { code = '', message = '' } = error as NodeJS.ErrnoException
     if (code === 'ECONNRESET' || message.includes('was closed before an answer')) return undefined

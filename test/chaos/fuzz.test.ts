@@ -9,7 +9,7 @@ import { type Answer, answersIn } from '../../testkit/raw-http/http1-answers.ts'
 import { FLAG, TYPE } from '../../testkit/raw-http/http2-frames.ts'
 import { RawHttp1 } from '../../testkit/raw-http/raw-http1.ts'
 import { RawHttp2 } from '../../testkit/raw-http/raw-http2.ts'
-import { ALPINE, ask, askHttp2, openDoor } from '../registry-api/front-door.ts'
+import { ALPINE, requestHttp1, requestHttp2, startTestServer } from '../registry-api/test-server.ts'
 import { dice, numberFrom } from './dice.ts'
 import { frameSequences } from './fuzz-frames.ts'
 import { conversations, type Names } from './fuzz-requests.ts'
@@ -73,7 +73,7 @@ test(`whatever frames are sent over HTTP/2, for ${SECONDS / 2} s, the right ones
 async function openKnown(
   t: TestContext,
 ): Promise<{ port: number; names: Names; known: ReadonlyMap<string, Buffer> }> {
-  const { port, resolver } = await openDoor(t, { limits: LIMITS })
+  const { port, resolver } = await startTestServer(t, { limits: LIMITS })
   const blob = resolver.putBlob(ALPINE, BLOB)
   const manifest = resolver.putManifest(ALPINE, MANIFEST, OCI_MANIFEST, 'latest')
   const known = new Map([
@@ -207,7 +207,7 @@ async function exchange(
 }
 
 async function stillServes(port: number, { manifest }: Names): Promise<void> {
-  for (const by of [ask, askHttp2]) {
+  for (const by of [requestHttp1, requestHttp2]) {
     const got = await within(HANG_MS, 'a good request', by(port, manifest))
     assert.equal(got.status, 200)
     assert.ok(got.body.equals(MANIFEST))

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { inspect } from 'node:util'
-import { type Given, loadSetting, loadSettings } from '../../src/config/load.ts'
+import { loadSetting, loadSettings, type SettingSources } from '../../src/config/load.ts'
 import { SettingsError } from '../../src/config/values/shape.ts'
 
 let folder: string
@@ -17,13 +17,13 @@ before(async () => {
 
 after(() => rm(folder, { recursive: true }))
 
-async function given(yaml: string | undefined, more: Partial<Given> = {}): Promise<Given> {
+async function given(yaml: string | undefined, more: Partial<SettingSources> = {}): Promise<SettingSources> {
   if (yaml === undefined) await rm(file, { force: true })
   else await writeFile(file, yaml)
-  return { flags: {}, env: {}, usualFile: file, ...more }
+  return { flags: {}, env: {}, defaultFile: file, ...more }
 }
 
-async function problem(yaml: string | undefined, more: Partial<Given> = {}): Promise<string> {
+async function problem(yaml: string | undefined, more: Partial<SettingSources> = {}): Promise<string> {
   const failure = await loadSettings(await given(yaml, more)).then(
     () => undefined,
     (error: unknown) => error,
@@ -85,7 +85,7 @@ test('an empty variable counts as none', async () => {
 
 test('a list comes from repeated flags, from commas, or from the file', async () => {
   const patterns = ['docker.io/library/*', 'ghcr.io/acme/**']
-  const sources: Partial<Given>[] = [
+  const sources: Partial<SettingSources>[] = [
     { flags: { allow: patterns } },
     { env: { LEAT_ALLOW: patterns.join(', ') } },
   ]

@@ -16,18 +16,18 @@ function problemOf(source: string): string {
 
 test('scalars stay as they were written', () => {
   const read = readYaml('a: 0123\nb: 1e3\nc: true\nd: "x # y"\ne: ~\nf:\n', 'c.yaml')
-  const values = [...read.values()].map(({ written }) => written.value)
+  const values = [...read.values()].map(({ given }) => given.value)
   assert.deepEqual(values, ['0123', '1e3', 'true', 'x # y', '~', ''])
 })
 
 test('every value knows the line it stands on, also inside lists', () => {
   const read = readYaml('# first\n\na:\n  - b: 1\n\n    c: 2\n  - d\n', 'c.yaml')
-  const list = read.get('a')?.written.value
+  const list = read.get('a')?.given.value
   assert.ok(Array.isArray(list))
   const [first, second] = list
-  assert.equal(first.value.get('c').written.place, 'c.yaml:6')
-  assert.equal(first.value.get('c').written.name, 'a[0].c')
-  assert.equal(second.place, 'c.yaml:7')
+  assert.equal(first.value.get('c').given.location, 'c.yaml:6')
+  assert.equal(first.value.get('c').given.name, 'a[0].c')
+  assert.equal(second.location, 'c.yaml:7')
 })
 
 test('an empty file and one of comments have no settings', () => {

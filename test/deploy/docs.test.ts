@@ -14,7 +14,9 @@ interface Page {
 }
 
 async function pages(): Promise<readonly Page[]> {
-  const docs = (await readdir(join(ROOT, 'docs'))).map((name) => join('docs', name))
+  const docs = (await readdir(join(ROOT, 'docs'), { recursive: true }))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join('docs', name))
   const paths = ['README.md', 'CONTRIBUTING.md', join('deploy', 'README.md'), ...docs]
   return await Promise.all(
     paths.map(async (path) => ({ path, text: await readFile(join(ROOT, path), 'utf8') })),

@@ -26,18 +26,18 @@ test('the agent listens where the ports, the probes and the settings say', async
   const agent = named(named(workloads, 'leat').template.spec.containers, 'agent')
   const dht = named(named(workloads, 'leat-dht').template.spec.containers, 'dht')
   const settings = await settingsOf(agent)
-  assert.deepEqual(settings.listen, SETTINGS.listen.fallback, 'on the loopback of the node')
-  assert.deepEqual(settings.admin, SETTINGS.admin.fallback)
+  assert.deepEqual(settings.listen, SETTINGS.listen.defaultValue, 'on the loopback of the node')
+  assert.deepEqual(settings.admin, SETTINGS.admin.defaultValue)
   assert.equal(settings.data, '/var/lib/leat')
   assert.ok(agent.volumeMounts.some(({ mountPath }) => mountPath === settings.data))
   const ports = Object.fromEntries(
     agent.ports.map(({ name, containerPort, protocol }) => [name, [containerPort, protocol]]),
   )
   assert.deepEqual(ports, {
-    registry: [SETTINGS.listen.fallback.port, 'TCP'],
-    admin: [SETTINGS.admin.fallback.port, 'TCP'],
-    peers: [SETTINGS.peerListen.fallback.port, 'TCP'],
-    dht: [SETTINGS.dht.fallback.port, 'UDP'],
+    registry: [SETTINGS.listen.defaultValue.port, 'TCP'],
+    admin: [SETTINGS.admin.defaultValue.port, 'TCP'],
+    peers: [SETTINGS.peerListen.defaultValue.port, 'TCP'],
+    dht: [SETTINGS.dht.defaultValue.port, 'UDP'],
   })
   assert.equal(settings.peerListen.port, ports['peers']?.[0])
   assert.equal(settings.dht.port, ports['dht']?.[0])

@@ -126,7 +126,7 @@ export async function settingsOf(container: Container): Promise<Settings> {
   return await loadSettings({
     flags: given.values,
     env: { ...env, UPSTREAM_CREDENTIALS: '' },
-    usualFile: '/nowhere',
+    defaultFile: '/nowhere',
   })
 }
 

@@ -15,8 +15,8 @@ import { DEPLOY } from './manifests.ts'
 const OURS: Taint = { key: 'leat/warming', effect: 'NoSchedule' }
 const THEIRS: Taint = { key: 'other/starting', effect: 'NoExecute', value: 'x' }
 const ALSO_OURS: Taint = { key: 'leat/warming', effect: 'NoExecute' }
-const WARM = /the node is held back no longer\n/
-const DONE = /the taint leat\/warming is off node-1\n/
+const WARM = /the node may get pods\n/
+const DONE = /removed the taint leat\/warming from node-1\n/
 /** No program is given that port, and fetch does not refuse it unasked as it does port 1. */
 const NOBODY = 'http://127.0.0.1:2'
 const DEADLINE_MS = 50_000
@@ -198,7 +198,7 @@ test('a node that is never warm is held back for so long and no longer', async (
   const untaint = await Untaint.start(t, api, { admin: NOBODY, MOST_SECONDS: '1' })
   await untaint.says(/not yet: fetch failed: connect ECONNREFUSED/)
   const said = await untaint.says(DONE)
-  assert.match(said, /it is not warm after 1 s\n/)
+  assert.match(said, /the node is not warm after 1 s\n/)
   assert.match(said, WARM)
   assert.equal(api.taints, undefined)
 })

@@ -22,7 +22,7 @@ test('the unit starts the agent with flags that it has, and lets transfers end',
   const request = await readArguments(words, { version: '0', width: 100 })
   assert.ok(request.kind === 'run')
   const { values } = request.given
-  const settings = await loadSettings({ flags: values, env: {}, usualFile: '/nowhere' })
+  const settings = await loadSettings({ flags: values, env: {}, defaultFile: '/nowhere' })
   assert.equal(settings.data, `\${STATE_DIRECTORY}`)
   assert.ok(Number.parseInt(setting(text, 'TimeoutStopSec'), 10) * 1000 > settings.drainTimeout)
   assert.equal(setting(text, 'ProtectSystem'), 'strict')
@@ -64,7 +64,7 @@ test('what ends an agent that hangs is about the one that the unit starts, while
   const [text, timer, agent] = await Promise.all(
     [HANGS, join(FOLDER, 'leat-hangs.timer'), UNIT].map((path) => readFile(path, 'utf8')),
   )
-  const { admin } = await loadSettings({ flags: {}, env: {}, usualFile: '/nowhere' })
+  const { admin } = await loadSettings({ flags: {}, env: {}, defaultFile: '/nowhere' })
   assert.equal(setting(text ?? '', 'Environment'), `LEAT_ADMIN=${formatAddress(admin)}`)
   assert.equal(setting(text ?? '', 'ExecStart'), '+/usr/bin/systemctl kill --signal=KILL leat.service')
   assert.equal(setting(timer ?? '', 'PartOf'), 'leat.service')

@@ -1,4 +1,4 @@
-/** Two self-signed pairs for `localhost`, good until 2126; their keys protect nothing. */
+/** Two self-signed certificates for `localhost` with their keys, valid until 2126. The keys are used in tests only. */
 export const FIRST = {
   name: 'leat test 1',
   cert: `-----BEGIN CERTIFICATE-----

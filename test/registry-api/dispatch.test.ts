@@ -2,15 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import { digestOf } from '../../testkit/memory/memory-resolver.ts'
-import { ask, askHttp2, codeOf, nextEnded, openDoor } from './front-door.ts'
+import { errorCodeOf, nextRequestEnded, requestHttp1, requestHttp2, startTestServer } from './test-server.ts'
 
 const DIGEST = digestOf(Buffer.from('x'))
 
-test('the base says that this is a registry', async (t) => {
-  const { port } = await openDoor(t)
+test('/v2/ answers 200 with an empty object', async (t) => {
+  const { port } = await startTestServer(t)
   for (const path of ['/v2/', '/v2', '/v2/?ns=docker.io']) {
-    for (const speak of [ask, askHttp2]) {
-      const { status, headers, body } = await speak(port, path)
+    for (const request of [requestHttp1, requestHttp2]) {
+      const { status, headers, body } = await request(port, path)
       assert.equal(status, 200)
       assert.equal(headers['docker-distribution-api-version'], 'registry/2.0')
       assert.equal(body.toString(), '{}')
@@ -18,8 +18,8 @@ test('the base says that this is a registry', async (t) => {
   }
 })
 
-test('every client gets to the repository it means', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('every form of addressing leads to the repository that the client means', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   for (const path of [
     '/v2/acme/app/manifests/v1?ns=ghcr.io',
     '/v2/ghcr.io/acme/app/manifests/v1',
@@ -28,13 +28,13 @@ test('every client gets to the repository it means', async (t) => {
     'http://ghcr.io/v2/ghcr.io/acme/app/manifests/v1',
   ]) {
     resolver.asked.length = 0
-    await ask(port, path)
+    await requestHttp1(port, path)
     assert.deepEqual(resolver.asked, ['manifest ghcr.io/acme/app v1'], path)
   }
 })
 
-test('what is wrong with a path is told, and nobody behind is asked', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('an invalid path gets an OCI error, and the resolver is not called', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const table: [path: string, status: number, code: string][] = [
     ['/', 404, 'UNSUPPORTED'],
     ['/v2/a', 404, 'UNSUPPORTED'],
@@ -57,46 +57,46 @@ test('what is wrong with a path is told, and nobody behind is asked', async (t) 
     ['/v2/a/manifests/-tag', 404, 'MANIFEST_UNKNOWN'],
   ]
   for (const [path, status, code] of table) {
-    for (const speak of [ask, askHttp2]) {
-      const got = await speak(port, path)
+    for (const request of [requestHttp1, requestHttp2]) {
+      const got = await request(port, path)
       assert.equal(got.status, status, path)
-      assert.equal(codeOf(got), code, path)
+      assert.equal(errorCodeOf(got), code, path)
     }
   }
   assert.deepEqual(resolver.asked, [])
 })
 
-test('writing is not allowed, and what is, is said', async (t) => {
-  const { port } = await openDoor(t)
+test('methods other than GET and HEAD get a 405 with Allow', async (t) => {
+  const { port } = await startTestServer(t)
   for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
-    for (const speak of [ask, askHttp2]) {
-      const got = await speak(port, '/v2/alpine/blobs/uploads/', { method })
+    for (const request of [requestHttp1, requestHttp2]) {
+      const got = await request(port, '/v2/alpine/blobs/uploads/', { method })
       assert.equal(got.status, 405)
       assert.equal(got.headers['allow'], 'GET, HEAD')
-      assert.equal(codeOf(got), 'UNSUPPORTED')
+      assert.equal(errorCodeOf(got), 'UNSUPPORTED')
     }
   }
 })
 
-test('a repository that is not allowed is unknown, and nobody behind is asked', async (t) => {
-  const { port, resolver } = await openDoor(t, { allow: ['ghcr.io/acme/**'] })
+test('a repository that is not allowed is 404 NAME_UNKNOWN, and the resolver is not called', async (t) => {
+  const { port, resolver } = await startTestServer(t, { allow: ['ghcr.io/acme/**'] })
   resolver.putManifest({ registry: 'ghcr.io', name: 'acme/app' }, Buffer.from('{}'), OCI_MANIFEST, 'v1')
-  assert.equal((await ask(port, '/v2/ghcr.io/acme/app/manifests/v1')).status, 200)
+  assert.equal((await requestHttp1(port, '/v2/ghcr.io/acme/app/manifests/v1')).status, 200)
   resolver.asked.length = 0
   for (const path of ['manifests/latest', `blobs/${DIGEST}`, 'tags/list', `referrers/${DIGEST}`]) {
-    const got = await ask(port, `/v2/alpine/${path}`)
+    const got = await requestHttp1(port, `/v2/alpine/${path}`)
     assert.equal(got.status, 404)
-    assert.equal(codeOf(got), 'NAME_UNKNOWN')
+    assert.equal(errorCodeOf(got), 'NAME_UNKNOWN')
   }
   assert.deepEqual(resolver.asked, [])
 })
 
-test('a made-up method does not become a name of its own in what is published', async (t) => {
-  const { port } = await openDoor(t)
-  const ended = nextEnded()
-  assert.equal((await askHttp2(port, '/v2/', { method: 'BREW-1' })).status, 405)
-  const fact = await ended
-  assert.equal(fact.method, 'OTHER')
-  assert.equal(fact.protocol, 'h2')
-  assert.equal(fact.route, 'refused')
+test('an unknown method is published as OTHER', async (t) => {
+  const { port } = await startTestServer(t)
+  const ended = nextRequestEnded()
+  assert.equal((await requestHttp2(port, '/v2/', { method: 'BREW-1' })).status, 405)
+  const event = await ended
+  assert.equal(event.method, 'OTHER')
+  assert.equal(event.protocol, 'h2')
+  assert.equal(event.route, 'refused')
 })

@@ -6,7 +6,7 @@ import { answerLimits, bodyLimits, LIMITS, listLimits } from '../../src/registry
 const KIB = 1024
 const MIB = 1024 * KIB
 
-test('the table of limits in the documentation tells those that hold', async () => {
+test('docs/security.md lists the limits that the server enforces', async () => {
   const page = await readFile(new URL('../../../docs/security.md', import.meta.url), 'utf8')
   const bodies = bodyLimits(LIMITS)
   const lists = listLimits(LIMITS)
@@ -17,35 +17,32 @@ test('the table of limits in the documentation tells those that hold', async () 
       'answers under way',
       `${answerLimits(LIMITS).total}, of one HTTP/2 connection ${answerLimits(LIMITS).perConnection}`,
     ],
-    ['bodies that are sent at once', `${bodies.total}, of one connection ${bodies.perConnection}`],
-    [
-      'lists of more than 64 KiB that are sent at once',
-      `${lists.total}, of one connection ${lists.perConnection}`,
-    ],
-    ['memory that bodies go through', `${LIMITS.memoryBytes / MIB} MiB`],
+    ['bodies sent at once', `${bodies.total}, of one connection ${bodies.perConnection}`],
+    ['lists of more than 64 KiB sent at once', `${lists.total}, of one connection ${lists.perConnection}`],
+    ['memory for bodies', `${LIMITS.memoryBytes / MIB} MiB`],
     [
       'time in which a client takes less than 64 KiB while others wait',
-      `${LIMITS.slowMs / 1000} s, or as much longer as a larger piece was written to it`,
+      `${LIMITS.slowMs / 1000} s, longer in proportion if a larger piece was written to it`,
     ],
     ['time in which a client takes nothing', `${LIMITS.stallMs / 1000} s`],
-    ['time until the first byte of a body that is on its way', `${LIMITS.firstByteMs / 1000} s`],
-    ['headers of a request', `${LIMITS.maxHeaderBytes / KIB} KiB`],
-    ['time for the headers of a request, and for a TLS handshake', `${LIMITS.headersMs / 1000} s`],
-    ['request body, which nobody reads', `${LIMITS.maxBodyBytes / MIB} MiB in ${LIMITS.requestMs / 1000} s`],
-    ['requests ahead of their answers (HTTP/1.1)', `${LIMITS.maxPipelined} on one connection`],
+    ['time until the first byte of a body under way', `${LIMITS.firstByteMs / 1000} s`],
+    ['request headers', `${LIMITS.maxHeaderBytes / KIB} KiB`],
+    ['time for the request headers, and for a TLS handshake', `${LIMITS.headersMs / 1000} s`],
+    ['request body, which Leat ignores', `${LIMITS.maxBodyBytes / MIB} MiB in ${LIMITS.requestMs / 1000} s`],
+    ['pipelined requests (HTTP/1.1)', `${LIMITS.maxPipelined} on one connection`],
     ['HTTP/2 streams opened in one turn of the event loop', `${4 * LIMITS.maxStreams}`],
   ]
-  for (const [what, most] of rows) assert.ok(page.includes(`| ${what} | ${most} |`), what)
+  for (const [resource, limit] of rows) assert.ok(page.includes(`| ${resource} | ${limit} |`), resource)
   assert.ok(page.includes(`the body waits for ${LIMITS.waitMs / 1000} s, then 503`))
 })
 
-test('half of everything is the most for one address, and a quarter is for this machine', () => {
-  for (const { total, perAddress, forLocal } of [
+test('one remote address may have half of each resource, and a quarter is reserved for local clients', () => {
+  for (const { total, perAddress, reservedForLocal } of [
     answerLimits(LIMITS),
     bodyLimits(LIMITS),
     listLimits(LIMITS),
   ]) {
     assert.equal(perAddress, total / 2)
-    assert.equal(forLocal, total / 4)
+    assert.equal(reservedForLocal, total / 4)
   }
 })

@@ -5,7 +5,7 @@ import { parseRoute, parseTarget } from '../../src/registry-api/route.ts'
 
 const SHA = `sha256:${'0a'.repeat(32)}`
 
-function route(path: string, method = 'GET'): string {
+function describeRoute(path: string, method = 'GET'): string {
   const found = parseRoute(method, path)
   switch (found.kind) {
     case 'refused':
@@ -22,8 +22,8 @@ function route(path: string, method = 'GET'): string {
   }
 }
 
-test('paths are read from the right', () => {
-  const table: [path: string, means: string][] = [
+test('paths are parsed from the right', () => {
+  const table: [path: string, expected: string][] = [
     ['/v2', 'base'],
     ['/v2/', 'base'],
     ['/v2/_catalog', 'catalog'],
@@ -59,19 +59,19 @@ test('paths are read from the right', () => {
     ['/v2/manifests/latest', 'tagged  latest'],
     ['/v2/../v2/a/manifests/latest', 'tagged ../v2/a latest'],
   ]
-  for (const [path, means] of table) assert.equal(route(path), means, path)
+  for (const [path, expected] of table) assert.equal(describeRoute(path), expected, path)
 })
 
-test('whatever would change something is refused, wherever it goes', () => {
+test('methods other than GET and HEAD are refused on every path under /v2/', () => {
   for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'BREW']) {
     for (const path of ['/v2/', '/v2/a/blobs/uploads/', '/v2/a/manifests/latest', '/v2/x']) {
-      assert.equal(route(path, method), '405 UNSUPPORTED')
+      assert.equal(describeRoute(path, method), '405 UNSUPPORTED')
     }
   }
-  assert.equal(route('/v2/a/manifests/latest', 'HEAD'), 'tagged a latest')
+  assert.equal(describeRoute('/v2/a/manifests/latest', 'HEAD'), 'tagged a latest')
 })
 
-test('a target may carry a query, and scheme and authority before the path', () => {
+test('a request target may have a query, and a scheme and authority before the path', () => {
   assert.deepEqual(parseTarget('/v2/a?ns=b?c'), { path: '/v2/a', query: 'ns=b?c' })
   assert.deepEqual(parseTarget('/v2/'), { path: '/v2/', query: '' })
   assert.deepEqual(parseTarget('http://host:1/v2/a?n=1'), { path: '/v2/a', query: 'n=1' })
@@ -79,7 +79,7 @@ test('a target may carry a query, and scheme and authority before the path', () 
   assert.deepEqual(parseTarget('*'), { path: '*', query: '' })
 })
 
-test('no target makes it throw', () => {
+test('parsing never throws, whatever the target', () => {
   fc.assert(
     fc.property(fc.string(), (text) => {
       parseRoute('GET', parseTarget(text).path)
@@ -88,7 +88,7 @@ test('no target makes it throw', () => {
   )
 })
 
-test('every name comes back as it was sent', () => {
+test('a repository name is parsed as it was sent', () => {
   const part = fc.constantFrom(
     'a',
     'manifests',
@@ -103,8 +103,8 @@ test('every name comes back as it was sent', () => {
   fc.assert(
     fc.property(fc.array(part, { minLength: 1, maxLength: 5 }), (parts) => {
       const name = parts.join('/')
-      assert.equal(route(`/v2/${name}/blobs/${SHA}`), `blob ${name} ${SHA}`)
-      assert.equal(route(`/v2/${name}/tags/list`), `tags ${name}`)
+      assert.equal(describeRoute(`/v2/${name}/blobs/${SHA}`), `blob ${name} ${SHA}`)
+      assert.equal(describeRoute(`/v2/${name}/tags/list`), `tags ${name}`)
     }),
   )
 })

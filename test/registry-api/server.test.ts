@@ -6,12 +6,12 @@ import { test } from 'node:test'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import { createRegistryServer } from '../../src/registry-api/server.ts'
 import { digestOf, MemoryResolver } from '../../testkit/memory/memory-resolver.ts'
-import { ALPINE, ask, dial, openDoor, untilClosed } from './front-door.ts'
+import { ALPINE, openSocket, readUntilClosed, requestHttp1, startTestServer } from './test-server.ts'
 
 const BYTES = Buffer.alloc(2_000_000, 'x')
 const PATH = `/v2/alpine/blobs/${digestOf(BYTES)}`
 
-function open(port: number, agent: Agent | false): Promise<IncomingMessage> {
+function getBlob(port: number, agent: Agent | false): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     get({ host: '127.0.0.1', port, path: PATH, agent }, resolve).on('error', reject)
   })
@@ -23,8 +23,8 @@ async function sizeOf(response: AsyncIterable<Buffer>): Promise<number> {
   return size
 }
 
-test('a port that is taken is told', async (t) => {
-  const { port } = await openDoor(t)
+test('start rejects when the port is in use', async (t) => {
+  const { port } = await startTestServer(t)
   const second = createRegistryServer({
     resolver: new MemoryResolver(),
     listen: { host: '127.0.0.1', port },
@@ -34,9 +34,9 @@ test('a port that is taken is told', async (t) => {
   await second.close()
 })
 
-test('a connection is kept for the next request', async (t) => {
-  const { port } = await openDoor(t)
-  const socket = await dial(port)
+test('an HTTP/1.1 connection stays open for the next request', async (t) => {
+  const { port } = await startTestServer(t)
+  const socket = await openSocket(port)
   for (let i = 0; i < 3; i += 1) {
     socket.write('GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n')
     const [answer] = (await once(socket, 'data')) as [Buffer]
@@ -45,98 +45,98 @@ test('a connection is kept for the next request', async (t) => {
   socket.destroy()
 })
 
-test('when there are too many connections, the one that has been idle for longest makes room', async (t) => {
-  const { port } = await openDoor(t, { limits: { maxConnections: 2 } })
-  const first = await dial(port)
-  const firstClosed = untilClosed(first)
-  const second = await dial(port)
-  const third = await dial(port)
+test('when there are too many connections, the one that has been idle for longest is closed', async (t) => {
+  const { port } = await startTestServer(t, { limits: { maxConnections: 2 } })
+  const first = await openSocket(port)
+  const firstClosed = readUntilClosed(first)
+  const second = await openSocket(port)
+  const third = await openSocket(port)
   await firstClosed
   for (const socket of [second, third]) {
-    const closed = untilClosed(socket)
+    const closed = readUntilClosed(socket)
     socket.write('GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
     assert.match((await closed).text, /^HTTP\/1\.1 200 /)
   }
 })
 
-test('connections with an answer under way stay, and more are closed', async (t) => {
-  const { port, resolver } = await openDoor(t, { limits: { maxConnections: 2 } })
-  let go = (): void => {}
+test('connections with an answer under way stay open, and new ones beyond the limit are closed', async (t) => {
+  const { port, resolver } = await startTestServer(t, { limits: { maxConnections: 2 } })
+  let release = (): void => {}
   resolver.held = new Promise((resolve) => {
-    go = resolve
+    release = resolve
   })
   resolver.putManifest(ALPINE, Buffer.from('{}'), OCI_MANIFEST, 'latest')
-  const busy = await Promise.all([dial(port), dial(port)])
-  const answers = busy.map(untilClosed)
+  const busy = await Promise.all([openSocket(port), openSocket(port)])
+  const answers = busy.map(readUntilClosed)
   for (const socket of busy) {
     socket.write('GET /v2/alpine/manifests/latest HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
   }
   while (resolver.asked.length < 2) await new Promise((resolve) => setImmediate(resolve))
-  await untilClosed(await dial(port))
-  go()
+  await readUntilClosed(await openSocket(port))
+  release()
   for (const { text } of await Promise.all(answers)) assert.match(text, /^HTTP\/1\.1 200 /)
 })
 
-test('draining lets a body end and closes everything idle at once', async (t) => {
-  const { port, resolver, server } = await openDoor(t)
+test('drain closes idle connections at once, and waits for a body under way', async (t) => {
+  const { port, resolver, server } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1000)
   const agent = new Agent({ keepAlive: true })
   t.after(() => agent.destroy())
-  const response = await open(port, agent)
-  const idle = await dial(port)
+  const response = await getBlob(port, agent)
+  const idle = await openSocket(port)
   idle.write('GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n')
   await once(idle, 'data')
-  const fresh = await dial(port)
-  const closings = Promise.all([untilClosed(idle), untilClosed(fresh)])
+  const unused = await openSocket(port)
+  const closings = Promise.all([readUntilClosed(idle), readUntilClosed(unused)])
 
   const drained = server.drain({ timeoutMs: 60_000 })
   await closings
-  await assert.rejects(dial(port), { code: 'ECONNREFUSED' })
+  await assert.rejects(openSocket(port), { code: 'ECONNREFUSED' })
   growing.growTo(BYTES.length)
   assert.equal(await sizeOf(response), BYTES.length)
   await drained
   await resolver.quiet()
 })
 
-test('draining over HTTP/2 says goodbye and lets a body end', async (t) => {
-  const { port, resolver, server } = await openDoor(t)
+test('drain sends GOAWAY over HTTP/2, and waits for a body under way', async (t) => {
+  const { port, resolver, server } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1000)
   const session = connectHttp2(`http://127.0.0.1:${port}`)
   const stream = session.request({ ':path': PATH })
   await once(stream, 'response')
-  const goodbye = once(session, 'goaway')
+  const goaway = once(session, 'goaway')
   const drained = server.drain({ timeoutMs: 60_000 })
-  await goodbye
+  await goaway
   growing.growTo(BYTES.length)
   assert.equal(await sizeOf(stream), BYTES.length)
   await drained
   await resolver.quiet()
 })
 
-test('draining does not wait longer than it is told to', async (t) => {
-  const { port, resolver, server } = await openDoor(t)
+test('drain waits no longer than its timeout', async (t) => {
+  const { port, resolver, server } = await startTestServer(t)
   resolver.growBlob(ALPINE, BYTES).growTo(1000)
-  const response = await open(port, false)
+  const response = await getBlob(port, false)
   const cut = assert.rejects(sizeOf(response), { code: 'ECONNRESET' })
   await server.drain({ timeoutMs: 10 })
   await cut
   await resolver.quiet()
 })
 
-test('closing ends everything, twice is no harm', async (t) => {
-  const { port, resolver, server } = await openDoor(t)
+test('close closes all connections, and can be called twice', async (t) => {
+  const { port, resolver, server } = await startTestServer(t)
   resolver.growBlob(ALPINE, BYTES).growTo(1000)
-  const cut = assert.rejects(sizeOf(await open(port, false)))
+  const cut = assert.rejects(sizeOf(await getBlob(port, false)))
   const session = connectHttp2(`http://127.0.0.1:${port}`)
   session.on('error', () => {})
   await once(session, 'connect')
-  const gone = once(session, 'close')
+  const sessionClosed = once(session, 'close')
   await server.close()
   await server.close()
   await cut
-  await gone
+  await sessionClosed
   await resolver.quiet()
-  await assert.rejects(ask(port, '/v2/'), { code: 'ECONNREFUSED' })
+  await assert.rejects(requestHttp1(port, '/v2/'), { code: 'ECONNREFUSED' })
 })

@@ -13,12 +13,12 @@ import { createUpstreams } from '../../src/upstream/upstreams.ts'
 import { MemoryCatalog } from '../../testkit/memory/memory-catalog.ts'
 import { MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { ask, type Got, nextEnded } from './front-door.ts'
+import { nextRequestEnded, type ReceivedAnswer, requestHttp1 } from './test-server.ts'
 
-/** What a client learns of an upstream that has failed: that it has, and nothing of how. */
+/** These tests check that a client learns that an upstream has failed, and nothing about how. */
 
 const DIGEST = `sha256:${'a'.repeat(64)}`
-const ABOUT = {
+const PATHS = {
   manifest: 'manifests/v1',
   'manifest by digest': `manifests/${DIGEST}`,
   blob: `blobs/${DIGEST}`,
@@ -27,15 +27,15 @@ const ABOUT = {
 }
 
 async function listen(t: TestContext, server: Server): Promise<string> {
-  const open = new Set<Socket>()
+  const openSockets = new Set<Socket>()
   server.on('connection', (socket) => {
-    open.add(socket)
+    openSockets.add(socket)
     socket.on('error', () => {})
-    socket.on('close', () => open.delete(socket))
+    socket.on('close', () => openSockets.delete(socket))
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   t.after(() => {
-    for (const socket of open) socket.destroy()
+    for (const socket of openSockets) socket.destroy()
     server.close()
   })
   const address = server.address()
@@ -43,13 +43,13 @@ async function listen(t: TestContext, server: Server): Promise<string> {
   return `127.0.0.1:${address.port}`
 }
 
-/** As DNS says it of a name that does not exist. */
-const unknownToAll: Lookup = (hostname, _options, callback) => {
-  process.nextTick(callback, Object.assign(new Error(`${hostname} is not known`), { code: 'ENOTFOUND' }))
+/** Fails as DNS does for a name that does not exist. */
+const failingLookup: Lookup = (hostname, _options, callback) => {
+  process.nextTick(callback, Object.assign(new Error(`${hostname} does not exist`), { code: 'ENOTFOUND' }))
 }
 
-/** An agent without a disk whose registries are these. */
-async function agent(
+/** Starts a registry server with in-memory storage and these upstream registries. */
+async function startAgent(
   t: TestContext,
   registries: Readonly<Record<string, { host: string; tls: boolean }>>,
   deadlines: UpstreamOptions['deadlines'] = {},
@@ -59,7 +59,7 @@ async function agent(
     hosts: [host],
     tls,
   }))
-  const upstreams = createUpstreams({ entries, deadlines, backoffMs: 1, lookup: unknownToAll })
+  const upstreams = createUpstreams({ entries, deadlines, backoffMs: 1, lookup: failingLookup })
   const resolver = new Resolution({
     store: new MemoryStore(),
     catalog: new MemoryCatalog(),
@@ -78,14 +78,14 @@ async function agent(
   return server.start()
 }
 
-/** All that an answer tells, but for the name by which the registry was asked for. */
-function told({ status, headers, body }: Got, registry: string): string {
+/** Everything that an answer reveals, except the registry name that the client has sent. */
+function revealed({ status, headers, body }: ReceivedAnswer, registry: string): string {
   const { date: _, ...others } = headers
   return JSON.stringify({ status, others, body: body.toString().replaceAll(registry, 'REGISTRY') })
 }
 
-test('why an upstream cannot be reached is not told to clients, and is told to watchers', async (t) => {
-  // Nobody takes a port below 1024 while the test runs.
+test('clients do not learn why an upstream cannot be reached; the request.ended event says it', async (t) => {
+  // No process starts to listen on a port below 1024 while the test runs.
   const closed = '127.0.0.1:1'
   const secret = await startFaultyUpstream({ tls: true })
   t.after(() => secret.close())
@@ -112,20 +112,20 @@ test('why an upstream cannot be reached is not told to clients, and is told to w
     'unknown.test': { host: 'no-such-host.invalid', tls: true },
     'leading.test': { host: await listen(t, leading), tls: false },
   }
-  // All at once, since most of it is waiting for deadlines.
-  const asking = Object.entries(ABOUT).map(async ([what, path], at) => {
-    // One for each, so that no circuit opens before the last.
-    const { port } = await agent(t, registries, { connectMs: 150, headerMs: 150 })
+  // All requests run at once, because most of the time passes in waiting for deadlines.
+  const asking = Object.entries(PATHS).map(async ([what, path], at) => {
+    // Each kind of request has its own agent, so that no circuit opens.
+    const { port } = await startAgent(t, registries, { connectMs: 150, headerMs: 150 })
     const name = `x${at}`
     const answering = Object.keys(registries).map(async (registry) => {
       const isAbout = (repository?: Repository): boolean =>
         repository?.registry === registry && repository.name === name
-      const ended = nextEnded(({ repository }) => isAbout(repository))
-      const got = await ask(port, `/v2/${registry}/${name}/${path}`)
+      const ended = nextRequestEnded(({ repository }) => isAbout(repository))
+      const got = await requestHttp1(port, `/v2/${registry}/${name}/${path}`)
       assert.equal(got.status, 502, `${what} of ${registry}`)
       assert.doesNotMatch(got.body.toString(), /127\.0|169\.254|E[A-Z]{5,}|invalid"|\d{4,5}|CERT|TLS/)
       assert.match((await ended).error ?? '', /127\.0\.0\.1|169\.254|no-such-host/, registry)
-      return told(got, registry)
+      return revealed(got, registry)
     })
     const answers = new Set(await Promise.all(answering))
     assert.equal(answers.size, 1, [...answers].join('\n'))
@@ -133,23 +133,23 @@ test('why an upstream cannot be reached is not told to clients, and is told to w
   await Promise.all(asking)
 })
 
-test('a host that a client did not name is not told to it, whatever that host has said', async (t) => {
+test('clients do not learn of a host that they did not name, whatever that host has answered', async (t) => {
   const mirror = await startFaultyUpstream()
   t.after(() => mirror.close())
-  const { port } = await agent(t, { 'r.test': { host: mirror.host, tls: false } })
+  const { port } = await startAgent(t, { 'r.test': { host: mirror.host, tls: false } })
   for (const status of [400, 401, 403, 404, 418, 429, 500, 503]) {
     mirror.heal()
-    for (const path of Object.values(ABOUT)) mirror.fault(path, { status })
-    for (const path of Object.values(ABOUT)) {
-      const got = await ask(port, `/v2/r.test/x/${path}`)
+    for (const path of Object.values(PATHS)) mirror.fault(path, { status })
+    for (const path of Object.values(PATHS)) {
+      const got = await requestHttp1(port, `/v2/r.test/x/${path}`)
       assert.ok(!got.body.toString().includes(mirror.host), `${status}: ${got.body}`)
       assert.ok(!JSON.stringify(got.headers).includes(mirror.host))
     }
   }
 })
 
-test('every address that is refused is answered alike, by name and by number', async (t) => {
-  const { port } = await agent(t, {})
+test('every refused address gets the same answer, by name and by number', async (t) => {
+  const { port } = await startAgent(t, {})
   const server = await startFaultyUpstream()
   t.after(() => server.close())
   const code = {
@@ -161,14 +161,14 @@ test('every address that is refused is answered alike, by name and by number', a
   } as const
   const listening = server.host.replace(':', '__')
   const names = [listening, '127.0.0.1__1', 'localhost__1', '169.254.169.254', '10.0.0.1', 'a.localhost']
-  for (const [what, path] of Object.entries(ABOUT)) {
+  for (const [what, path] of Object.entries(PATHS)) {
     const answers = new Set<string>()
     for (const name of names) {
-      const got = await ask(port, `/v2/${name}/x/${path}`)
+      const got = await requestHttp1(port, `/v2/${name}/x/${path}`)
       assert.equal(got.status, what === 'referrers' ? 502 : 404)
       assert.match(got.body.toString(), /only if its settings list them \(upstreams\)/)
       assert.ok(got.body.toString().includes(code[what as keyof typeof code]))
-      answers.add(told(got, name))
+      answers.add(revealed(got, name))
     }
     assert.equal(answers.size, 1)
   }

@@ -1,5 +1,5 @@
-# Runs what it is given and stays when that has succeeded: a container of a DaemonSet that ends is started again, and a
-# sleeping shell takes less of a node than Node does.
+# Runs a command and stays alive after it has succeeded: a container of a DaemonSet that exits is restarted, and a
+# sleeping shell uses less memory than Node.
 trap 'kill $!; exit 0' TERM INT
 "$@" &
 wait $! || exit 1

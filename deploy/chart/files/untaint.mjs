@@ -1,4 +1,4 @@
-// Takes a taint off this node once the agent here is warm, and nothing else.
+// Removes one taint from this node once its agent is warm.
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -12,18 +12,18 @@ const mostSeconds = Number(process.env.MOST_SECONDS)
 const LONGEST_PAUSE_MS = 15_000
 
 const started = Date.now()
-await until('the node is held back no longer', async () => {
+await until('the node may get pods', async () => {
   if (mostSeconds > 0 && Date.now() - started >= mostSeconds * 1000)
-    return console.log(`it is not warm after ${mostSeconds} s`)
+    return console.log(`the node is not warm after ${mostSeconds} s`)
   const response = await fetch(`http://${LEAT_ADMIN}/readyz?warm=1`, {
     signal: AbortSignal.timeout(patience),
   })
   const text = (await response.text()).trim()
   if (!response.ok) throw new Error(text)
 })
-await until(`the taint ${TAINT_KEY} is off ${NODE_NAME}`, async () => {
+await until(`removed the taint ${TAINT_KEY} from ${NODE_NAME}`, async () => {
   const taints = (await ask('GET')).spec.taints ?? []
-  // From the last one on, so that the places of those before stay; each must still be what was read.
+  // Taints are removed from the last one on, so that earlier indexes stay valid; each must still be what was read.
   const steps = taints.flatMap((value, index) => {
     const path = `/spec/taints/${index}`
     return value.key === TAINT_KEY
@@ -52,7 +52,7 @@ async function until(goal, attempt) {
 }
 
 async function ask(method, steps) {
-  // The token is renewed in its file.
+  // Kubernetes renews the token in its file.
   const headers = { authorization: `Bearer ${readFileSync(TOKEN_FILE, 'utf8').trim()}` }
   if (steps !== undefined) headers['content-type'] = 'application/json-patch+json'
   const body = steps === undefined ? undefined : JSON.stringify(steps)

@@ -28,12 +28,12 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* The user of the image; what a container must be to differ from it, it says itself. */}}
+{{/* The image's user; a container that needs another one says so itself. */}}
 {{- define "leat.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
 runAsGroup: 65532
-{{- /* Makes the swarm's secret readable for this user and nobody else. Folders of the node are not touched by it. */}}
+{{- /* fsGroup lets this user, and nobody else, read the swarm's secret. It does not change folders of the node. */}}
 fsGroup: 65532
 seccompProfile:
   type: RuntimeDefault
@@ -50,7 +50,7 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* Root, because the runtime's settings are root's; without any capability. */}}
+{{/* Root, because root owns the runtime's settings; without capabilities. */}}
 {{- define "leat.rootSecurity" -}}
 runAsUser: 0
 runAsGroup: 0
@@ -70,7 +70,7 @@ runAsNonRoot: false
 {{- end -}}
 {{- end }}
 
-{{/* Whole names, because ndots is 1: see below. */}}
+{{/* Fully qualified names, because ndots is 1: see below. */}}
 {{- define "leat.bootstrap" -}}
 {{- $flags := list }}
 {{- if .Values.dht.enabled }}
@@ -86,9 +86,9 @@ runAsNonRoot: false
 {{- end }}
 
 {{/*
-On the node's network a pod gets the node's resolver unless it asks for the cluster's. The names of the DHT nodes are
-the cluster's. ndots 1 and short waits: while the cluster has no DNS yet, a name of the outside must fail soon, so that
-the runtime goes on by itself.
+On the node's network a pod uses the node's resolver unless it asks for the cluster's, which knows the names of the DHT
+nodes. ndots 1 and short timeouts: while the cluster has no DNS yet, the lookup of an outside name must fail soon, so
+that the runtime falls back to the registry.
 */}}
 {{- define "leat.dns" -}}
 {{- if and .Values.peers.enabled .Values.dht.enabled -}}
@@ -103,7 +103,7 @@ dnsPolicy: Default
 {{- end }}
 {{- end }}
 
-{{/* All that the runtime's settings need of the node: their folder, and the one that remembers what was there before. */}}
+{{/* The folders of the node that the runtime's settings need: the settings, and the record of the previous ones. */}}
 {{- define "leat.runtimeMounts" -}}
 - name: runtime-settings
   mountPath: /host{{ .Values.runtime.folder }}
@@ -134,7 +134,7 @@ dnsPolicy: Default
 {{ eq .Values.admin.listen "node" | ternary "$(HOST_IP)" "127.0.0.1" }}:{{ .Values.admin.port }}
 {{- end }}
 
-{{/* (list . tolerations): what a pod of the chart has to bear besides, so that it is on a node before others. */}}
+{{/* (list . tolerations): adds the toleration of the startup taint, so that a pod of the chart runs before others. */}}
 {{- define "leat.tolerations" -}}
 {{- $all := index . 1 }}
 {{- with (index . 0).Values.startupTaint }}

@@ -1,10 +1,10 @@
-import { type Address, formatAddress, parseAddress } from '../../config/values/address.ts'
+import { formatAddress, parseAddress, type SocketAddress } from '../../config/values/address.ts'
 import { whenAborted } from '../../lib/async/abort.ts'
 import { startBootstrap } from '../../peers/dht/bootstrap.ts'
 import { Failure } from '../../ports/failure.ts'
 import { type Command, CommandError, type Invocation } from '../context/command.ts'
 
-const USUAL: Address = { host: '0.0.0.0', port: 49_737 }
+const USUAL: SocketAddress = { host: '0.0.0.0', port: 49_737 }
 
 /** `agent dht`: runs until it is asked to end. */
 export const dht: Command = {
@@ -61,17 +61,17 @@ async function started(options: Parameters<typeof startBootstrap>[0]): ReturnTyp
   }
 }
 
-function listenOf({ values }: Invocation): Address {
+function listenOf({ values }: Invocation): SocketAddress {
   const { listen } = values
   return listen === undefined ? USUAL : addressOf('listen', listen)
 }
 
-function bootstrapOf({ values }: Invocation): Address[] {
+function bootstrapOf({ values }: Invocation): SocketAddress[] {
   const { bootstrap = [] } = values
   return [bootstrap].flat().map((text) => addressOf('bootstrap', text))
 }
 
-function addressOf(flag: string, text: string | readonly string[]): Address {
+function addressOf(flag: string, text: string | readonly string[]): SocketAddress {
   const address = typeof text === 'string' ? parseAddress(text) : undefined
   if (address !== undefined) return address
   throw new CommandError(`--${flag} is ${JSON.stringify(text)}; expected host:port, such as 0.0.0.0:49737`, {

@@ -1,4 +1,4 @@
-import { type Given, loadSettings } from '../../config/load.ts'
+import { loadSettings, type SettingSources } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
 import { SettingsError } from '../../config/values/shape.ts'
 import { checksOf } from '../../doctor/checks.ts'
@@ -55,7 +55,9 @@ export const doctor: Command = {
 }
 
 /** A file of settings that cannot be used is told, and the rest is looked at as far as that goes without it. */
-async function settingsOf(given: Given): Promise<{ settings: Settings; diagnoses: readonly Diagnosis[] }> {
+async function settingsOf(
+  given: SettingSources,
+): Promise<{ settings: Settings; diagnoses: readonly Diagnosis[] }> {
   try {
     return { settings: await loadSettings(given), diagnoses: [] }
   } catch (error) {
@@ -63,7 +65,7 @@ async function settingsOf(given: Given): Promise<{ settings: Settings; diagnoses
     const { config: _flag, ...flags } = given.flags
     const { LEAT_CONFIG: _variable, ...env } = given.env
     // What is wrong with flags and variables is wrong usage, and is thrown here.
-    const settings = await loadSettings({ flags, env, usualFile: NO_FILE })
+    const settings = await loadSettings({ flags, env, defaultFile: NO_FILE })
     return { settings, diagnoses: [{ check: 'settings', ...judged(error) }] }
   }
 }

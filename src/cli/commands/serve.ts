@@ -1,7 +1,7 @@
 import { type Agent, type AgentOptions, createAgent, type PeerOptions } from '../../agent.ts'
 import { loadSettings } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
-import { type Address, formatAddress, isLoopback } from '../../config/values/address.ts'
+import { formatAddress, isLoopback, type SocketAddress } from '../../config/values/address.ts'
 import { readProxies } from '../../config/values/proxies.ts'
 import type { UpstreamCredentials, UpstreamSettings } from '../../config/values/upstream.ts'
 import { whenAborted } from '../../lib/async/abort.ts'
@@ -157,7 +157,7 @@ function startFailure(cause: unknown, settings: Settings): unknown {
 function listenerAt(
   port: number | undefined,
   { listen, admin, peerListen, peersSecretFile }: Settings,
-): readonly [flag: string, address: Address] {
+): readonly [flag: string, address: SocketAddress] {
   if (port === admin.port) return ['--admin', admin]
   if (port === peerListen.port && peersSecretFile !== undefined) return ['--peer-listen', peerListen]
   return ['--listen', listen]
@@ -192,7 +192,7 @@ async function announce(agent: Agent, settings: Settings, log: Log, terminal: Te
 }
 
 /** How to try it, for a person who has just started it. */
-function greeting(registry: Address, tls: boolean): string {
+function greeting(registry: SocketAddress, tls: boolean): string {
   const host = registry.host === '0.0.0.0' || registry.host === '::' ? '127.0.0.1' : registry.host
   const at = formatAddress({ host, port: registry.port })
   const image = `${at}/docker.io/library/alpine`

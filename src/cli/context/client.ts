@@ -1,6 +1,6 @@
 import { type IncomingMessage, request } from 'node:http'
 import * as v from 'valibot'
-import { type Address, formatAddress } from '../../config/values/address.ts'
+import { formatAddress, type SocketAddress } from '../../config/values/address.ts'
 import { plain } from '../../observe/text.ts'
 import { CommandError } from './command.ts'
 
@@ -22,7 +22,7 @@ export interface Asking {
 
 /** Asks the agent whose admin address this is, and checks what it says. Every failure is one sentence. */
 export async function ask<Schema extends v.GenericSchema>(
-  admin: Address,
+  admin: SocketAddress,
   asking: Asking,
   schema: Schema,
 ): Promise<v.InferOutput<Schema>> {
@@ -34,7 +34,7 @@ export async function ask<Schema extends v.GenericSchema>(
 
 /** As `ask`, for an answer that is a line of JSON for each thing. */
 export async function* askLines<Schema extends v.GenericSchema>(
-  admin: Address,
+  admin: SocketAddress,
   asking: Asking,
   schema: Schema,
 ): AsyncGenerator<v.InferOutput<Schema>> {
@@ -56,7 +56,10 @@ export async function* askLines<Schema extends v.GenericSchema>(
   }
 }
 
-function send(admin: Address, { method, path, body, signal, orElse }: Asking): Promise<IncomingMessage> {
+function send(
+  admin: SocketAddress,
+  { method, path, body, signal, orElse }: Asking,
+): Promise<IncomingMessage> {
   const text = body === undefined ? undefined : JSON.stringify(body)
   return new Promise((resolve, reject) => {
     const asking = request(
@@ -82,7 +85,7 @@ function send(admin: Address, { method, path, body, signal, orElse }: Asking): P
   })
 }
 
-async function whole(admin: Address, response: IncomingMessage): Promise<string> {
+async function whole(admin: SocketAddress, response: IncomingMessage): Promise<string> {
   try {
     let text = ''
     for await (const chunk of response.setEncoding('utf8')) {
@@ -96,7 +99,7 @@ async function whole(admin: Address, response: IncomingMessage): Promise<string>
 }
 
 function checked<Schema extends v.GenericSchema>(
-  admin: Address,
+  admin: SocketAddress,
   text: string,
   schema: Schema,
 ): v.InferOutput<Schema> {
@@ -116,7 +119,7 @@ function dialled(host: string): string {
   return host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
 }
 
-function unreachable(admin: Address, cause: Error & { code?: string }, orElse?: string): CommandError {
+function unreachable(admin: SocketAddress, cause: Error & { code?: string }, orElse?: string): CommandError {
   const where = formatAddress(admin)
   if (cause.code === 'ECONNREFUSED') {
     const other = orElse === undefined ? '' : `, or ${orElse}`
@@ -135,7 +138,7 @@ function unreachable(admin: Address, cause: Error & { code?: string }, orElse?: 
   })
 }
 
-function refusal(admin: Address, status: number | undefined, text: string): CommandError {
+function refusal(admin: SocketAddress, status: number | undefined, text: string): CommandError {
   const said = v.safeParse(v.object({ error: v.string() }), parsed(text))
   if (!said.success) return stranger(admin)
   return new CommandError(plain(said.output.error.slice(0, 500)), { exitCode: status === 400 ? 2 : 1 })
@@ -149,13 +152,13 @@ function parsed(text: string): unknown {
   }
 }
 
-function stranger(admin: Address): CommandError {
+function stranger(admin: SocketAddress): CommandError {
   return new CommandError(
     `what answers at ${formatAddress(admin)} is not an agent of this version; say with --admin where it listens`,
   )
 }
 
-function cutOff(admin: Address, cause: unknown): CommandError {
+function cutOff(admin: SocketAddress, cause: unknown): CommandError {
   if (cause instanceof CommandError) return cause
   if (cause instanceof Error && cause.name === 'AbortError') return interrupted(cause)
   return new CommandError(

@@ -1,15 +1,22 @@
-import { type Given, USUAL_FILE } from '../../config/load.ts'
+import { DEFAULT_FILE, type SettingSources } from '../../config/load.ts'
 import { SETTINGS, type Setting, type SettingName } from '../../config/schema.ts'
 import type { Flag, Invocation, Terminal } from './command.ts'
 
 /** The flags of these settings, in this order. */
 export function settingFlags(...names: readonly SettingName[]): readonly Flag[] {
   return names.flatMap((name): readonly Flag[] => {
-    const { flag, help, shown, repeatable, isSwitch, example }: Setting<unknown> = SETTINGS[name]
+    const { flag, help, defaultText, repeatable, isSwitch, example }: Setting<unknown> = SETTINGS[name]
     if (flag === undefined) return []
     if (isSwitch) return [{ name: flag, kind: 'switch', help, shown: undefined }]
     const kind = repeatable ? 'list' : 'text'
-    return [{ name: flag, kind, help: example === shown ? help : `${help}; such as ${example}`, shown }]
+    return [
+      {
+        name: flag,
+        kind,
+        help: example === defaultText ? help : `${help}; such as ${example}`,
+        shown: defaultText,
+      },
+    ]
   })
 }
 
@@ -18,7 +25,7 @@ export function allSettingFlags(): readonly Flag[] {
   return settingFlags(...(Object.keys(SETTINGS) as SettingName[]))
 }
 
-export function givenSettings(given: Invocation, terminal: Terminal): Given {
+export function givenSettings(given: Invocation, terminal: Terminal): SettingSources {
   const switches = Object.fromEntries([...given.switches].map((name) => [name, 'true']))
-  return { flags: { ...given.values, ...switches }, env: terminal.env, usualFile: USUAL_FILE }
+  return { flags: { ...given.values, ...switches }, env: terminal.env, defaultFile: DEFAULT_FILE }
 }

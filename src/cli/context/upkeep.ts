@@ -1,5 +1,5 @@
 import type * as v from 'valibot'
-import { type Given, loadSetting } from '../../config/load.ts'
+import { loadSetting, type SettingSources } from '../../config/load.ts'
 import { plain } from '../../observe/text.ts'
 import { Failure } from '../../ports/failure.ts'
 import * as report from '../../schemas/upkeep-report.ts'
@@ -37,7 +37,7 @@ export async function withUpkeep(
   }
 }
 
-async function remote(settings: Given): Promise<Upkeeping> {
+async function remote(settings: SettingSources): Promise<Upkeeping> {
   const admin = await loadSetting('admin', settings)
   const lines = <Schema extends v.GenericSchema>(asking: Omit<Asking, 'orElse'>, schema: Schema) =>
     askLines(admin, { ...asking, orElse: OR_ELSE }, schema)
@@ -59,7 +59,7 @@ async function remote(settings: Given): Promise<Upkeeping> {
 }
 
 async function withFolder(
-  settings: Given,
+  settings: SettingSources,
   work: (upkeep: Upkeeping) => Promise<0 | 1>,
   isBounded: boolean,
 ): Promise<0 | 1> {

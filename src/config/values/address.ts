@@ -1,7 +1,7 @@
 import { isIP, isIPv6 } from 'node:net'
 
-/** Where to listen, or whom to dial. */
-export interface Address {
+/** An address to listen at, or to connect to. */
+export interface SocketAddress {
   /** An IP address without brackets, or a host name. */
   readonly host: string
   readonly port: number
@@ -9,11 +9,11 @@ export interface Address {
 
 const HOST_NAME =
   /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i
-/** Looks like an IPv4 address; if it is not one, it is a slip and no host name. */
+/** A text that looks like an IPv4 address and is not one is a typing error, not a host name. */
 const DOTTED_NUMBERS = /^[\d.]+$/
 
 /** `127.0.0.1:5050`, `[::1]:5050`, `localhost:5050`; port 0 is any free one. */
-export function parseAddress(text: string): Address | undefined {
+export function parseAddress(text: string): SocketAddress | undefined {
   const found = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
   const port = Number(found?.[3])
   if (found === null || port > 65_535) return undefined
@@ -39,11 +39,11 @@ export function parseHost(text: string): string | undefined {
   return address === undefined || address.port === 0 ? undefined : formatAddress(address)
 }
 
-export function formatAddress(address: Address): string {
+export function formatAddress(address: SocketAddress): string {
   return isIPv6(address.host) ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
 }
 
-/** Only this machine can reach it. */
+/** Whether only this machine can connect to the host. */
 export function isLoopback(host: string): boolean {
   return host.toLowerCase() === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }

@@ -8,7 +8,12 @@ const UNITS: Readonly<Record<string, number>> = {
 }
 const PART = /(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d|w)/y
 
-/** `500ms`, `60s`, `1h30m`, `7d` → milliseconds. Only zero may stand without a unit. */
+/** A part of a duration may have decimals; YAML's own schema reads a plain `0` as a number. */
+export const DURATION_SCHEMA = {
+  anyOf: [{ type: 'string', pattern: '^(0|(\\d{1,12}(\\.\\d{1,6})?(ms|s|m|h|d|w))+)$' }, { const: 0 }],
+}
+
+/** `500ms`, `60s`, `1h30m`, `7d` → milliseconds. Only zero needs no unit. */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0
   let total = 0
@@ -17,7 +22,7 @@ export function parseDuration(text: string): number | undefined {
   while (PART.lastIndex < text.length) {
     const [, amount, name] = PART.exec(text) ?? []
     const unit = name === undefined ? undefined : UNITS[name]
-    // Each part smaller than the one before it: `30m1h` is more likely a slip than a wish.
+    // Units must descend: `30m1h` is more likely a typing error than intended.
     if (unit === undefined || unit >= last) return undefined
     total += Number(amount) * unit
     last = unit

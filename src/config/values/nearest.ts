@@ -1,4 +1,4 @@
-/** What was probably meant by `word`; undefined when nothing is close. Case, `-` and `_` count for nothing. */
+/** The known word that is most like `word`; undefined when none is close. Case, `-` and `_` are ignored. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const plain = fold(word)
   let best: string | undefined

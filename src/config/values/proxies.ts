@@ -1,6 +1,6 @@
 import { SettingsError } from './shape.ts'
 
-/** Through whom upstream is reached; URLs, which may hold credentials. */
+/** URLs of the proxies for requests to upstream; a URL may contain credentials. */
 export interface Proxies {
   readonly http?: string
   readonly https?: string
@@ -8,7 +8,7 @@ export interface Proxies {
   readonly exceptions?: string
 }
 
-/** The proxies that the environment asks for, by the names that curl and Go know; small letters go first. */
+/** Reads the variables that curl and Go use; the lower-case name of a variable wins. */
 export function readProxies(env: Readonly<Record<string, string | undefined>>): Proxies | undefined {
   const http = proxy('HTTP_PROXY', env)
   const https = proxy('HTTPS_PROXY', env)
@@ -24,7 +24,7 @@ export function readProxies(env: Readonly<Record<string, string | undefined>>): 
 function proxy(name: string, env: Readonly<Record<string, string | undefined>>): string | undefined {
   const given = value(name, env)
   if (given === undefined) return undefined
-  // curl takes `proxy:3128` too.
+  // curl accepts `proxy:3128`, too.
   const text = given.includes('://') ? given : `http://${given}`
   if (!/^https?:$/.test(protocolOf(text) ?? '')) {
     throw new SettingsError(`${name} must be a URL such as http://proxy.example.com:3128`)

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 
-/** A text that is not printed by accident: whoever needs it says `reveal`, everything else sees `***`. */
+/** A text that cannot be printed by accident: only `reveal` returns it, every conversion gives `***`. */
 export class Secret {
   readonly #text: string
 

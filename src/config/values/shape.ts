@@ -1,6 +1,6 @@
 import { nearest } from './nearest.ts'
 
-/** A setting that cannot be used. Its message is one sentence that says where it stands and what is allowed. */
+/** A setting that cannot be used. Its message is one sentence that names the location and the allowed values. */
 export class SettingsError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
@@ -8,106 +8,132 @@ export class SettingsError extends Error {
   }
 }
 
-/** A value as it was given, wherever that was: on the command line, in the environment, in a file. */
-export interface Written {
-  /** `/etc/leat/config.yaml:7`, `LEAT_MAX_BYTES`; undefined when `name` says it all, as for a flag. */
-  readonly place: string | undefined
+/** A value as the user wrote it, on the command line, in the environment or in a file. */
+export interface GivenValue {
+  /** `/etc/leat/config.yaml:7` or `LEAT_MAX_BYTES`; undefined for a flag, whose `name` is the location. */
+  readonly location: string | undefined
   /** `maxBytes`, `upstreams[0].tagTtl`, `--max-bytes`. */
   readonly name: string
-  readonly value: string | readonly Written[] | ReadonlyMap<string, Entry>
+  readonly value: string | readonly GivenValue[] | ReadonlyMap<string, GivenEntry>
 }
 
-export interface Entry {
-  /** Where the key stands. */
-  readonly place: string | undefined
-  readonly written: Written
+export interface GivenEntry {
+  readonly keyLocation: string | undefined
+  readonly given: GivenValue
 }
 
-/** Makes a typed value of a written one, or throws a `SettingsError`. */
-export type Shape<Value> = (written: Written) => Value
+/** A JSON Schema (draft 2020-12). */
+export type JsonSchema = Readonly<Record<string, unknown>>
 
-export function refuse(at: Pick<Written, 'place' | 'name'>, problem: string): never {
-  const subject = at.place === at.name || at.place === undefined ? at.name : `${at.place}: ${at.name}`
+/** What a setting may look like. */
+export interface Shape<Value> {
+  /** Makes a typed value of a given one, or throws a `SettingsError`. */
+  readonly read: (given: GivenValue) => Value
+  /** The same rule for editors; it may allow more than `read`, never less. */
+  readonly jsonSchema: JsonSchema
+}
+
+export function refuse(at: Pick<GivenValue, 'location' | 'name'>, problem: string): never {
+  const subject =
+    at.location === at.name || at.location === undefined ? at.name : `${at.location}: ${at.name}`
   throw new SettingsError(`${subject} ${problem}`)
 }
 
-/** One text, understood by `parse`, which gives undefined for what it does not allow. */
-export function text<Value>(parse: (text: string) => Value | undefined, allowed: string): Shape<Value> {
-  return (written) => {
-    if (written.value === '') refuse(written, `has no value; expected ${allowed}`)
-    const value = typeof written.value === 'string' ? parse(written.value) : undefined
+/** An editor reads `1073741824` and `true` as a number and a boolean, `readYaml` as the text that stands there. */
+const SCALAR: JsonSchema = { type: ['string', 'number', 'boolean'] }
+
+/** One text. `parse` returns undefined for a text that is not allowed; `allowed` completes "expected …". */
+export function text<Value>(
+  parse: (text: string) => Value | undefined,
+  allowed: string,
+  jsonSchema: JsonSchema = SCALAR,
+): Shape<Value> {
+  const read = (given: GivenValue): Value => {
+    if (given.value === '') refuse(given, `has no value; expected ${allowed}`)
+    const value = typeof given.value === 'string' ? parse(given.value) : undefined
     if (value !== undefined) return value
     return refuse(
-      written,
-      typeof written.value === 'string'
-        ? `is ${quote(written.value)}; expected ${allowed}`
-        : `is ${nounFor(written)}; expected ${allowed}`,
+      given,
+      typeof given.value === 'string'
+        ? `is ${quote(given.value)}; expected ${allowed}`
+        : `is ${nounFor(given)}; expected ${allowed}`,
     )
   }
+  return { read, jsonSchema: { description: `Expected: ${allowed}.`, ...jsonSchema } }
 }
 
-/** As `text`, but what was given is never repeated in an error. */
-export function hidden<Value>(wrap: (text: string) => Value): Shape<Value> {
-  return (written) => {
-    if (typeof written.value !== 'string') return refuse(written, `is ${nounFor(written)}; expected a text`)
-    if (written.value === '') return refuse(written, 'has no value; expected a text')
-    return wrap(written.value)
+/** One text that no error repeats. */
+export function secretText<Value>(wrap: (text: string) => Value): Shape<Value> {
+  const read = (given: GivenValue): Value => {
+    if (typeof given.value !== 'string') return refuse(given, `is ${nounFor(given)}; expected a text`)
+    if (given.value === '') return refuse(given, 'has no value; expected a text')
+    return wrap(given.value)
   }
+  return { read, jsonSchema: SCALAR }
 }
 
-/** A list; a single text stands for its parts between commas, so that the environment can give lists too. */
+/** A list. A single text stands for its parts between commas, so that the environment can give lists, too. */
 export function listOf<Value>(item: Shape<Value>): Shape<readonly Value[]> {
-  return (written) => {
-    if (written.value instanceof Map) return refuse(written, 'is a map; expected a list')
-    if (typeof written.value !== 'string')
-      return Object.freeze((written.value as readonly Written[]).map(item))
-    if (written.value === '') return refuse(written, 'has no value; expected a list')
-    const parts = written.value.split(',').map((part) => part.trim())
-    return Object.freeze(parts.map((value) => item({ ...written, value })))
+  const read = (given: GivenValue): readonly Value[] => {
+    if (given.value instanceof Map) return refuse(given, 'is a map; expected a list')
+    if (typeof given.value !== 'string')
+      return Object.freeze((given.value as readonly GivenValue[]).map(item.read))
+    if (given.value === '') return refuse(given, 'has no value; expected a list')
+    const parts = given.value.split(',').map((part) => part.trim())
+    return Object.freeze(parts.map((value) => item.read({ ...given, value })))
   }
+  return { read, jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, SCALAR] } }
 }
 
-/** A map with exactly these keys, each of which may be missing. */
+/** A map with exactly these keys; the shape's caller checks that the `required` ones are there. */
 export function record<Fields extends Readonly<Record<string, Shape<unknown>>>>(
   fields: Fields,
-): Shape<{ readonly [Key in keyof Fields]?: ReturnType<Fields[Key]> }> {
+  required: readonly (keyof Fields & string)[] = [],
+): Shape<{ readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }> {
   const known = Object.keys(fields)
-  return (written) => {
-    if (!(written.value instanceof Map)) {
-      return refuse(written, `is ${nounFor(written)}; expected a map with keys out of ${known.join(', ')}`)
+  const read = (given: GivenValue): { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> } => {
+    if (!(given.value instanceof Map)) {
+      return refuse(given, `is ${nounFor(given)}; expected a map with keys out of ${known.join(', ')}`)
     }
     const values: Record<string, unknown> = {}
-    for (const [key, { place, written: inner }] of written.value as ReadonlyMap<string, Entry>) {
+    for (const [key, entry] of given.value as ReadonlyMap<string, GivenEntry>) {
       const shape = Object.hasOwn(fields, key) ? fields[key] : undefined
-      if (shape === undefined) return refuseUnknown(place, key, known)
-      values[key] = shape(inner)
+      if (shape === undefined) return refuseUnknown(entry.keyLocation, key, known)
+      values[key] = shape.read(entry.given)
     }
-    return values as { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]> }
+    return values as { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }
   }
+  const properties = Object.fromEntries(known.map((key) => [key, fields[key]?.jsonSchema]))
+  return { read, jsonSchema: { type: 'object', properties, required, additionalProperties: false } }
 }
 
-export function refuseUnknown(place: string | undefined, key: string, known: readonly string[]): never {
-  const meant = nearest(key, known)
-  const hint = meant === undefined ? `; known are ${known.join(', ')}` : `; did you mean ${meant}?`
-  throw new SettingsError(`${place === undefined ? '' : `${place}: `}unknown setting ${quote(key)}${hint}`)
+export function refuseUnknown(location: string | undefined, key: string, known: readonly string[]): never {
+  const suggestion = nearest(key, known)
+  const hint = suggestion === undefined ? `; known are ${known.join(', ')}` : `; did you mean ${suggestion}?`
+  throw new SettingsError(
+    `${location === undefined ? '' : `${location}: `}unknown setting ${quote(key)}${hint}`,
+  )
 }
 
 export function oneOf<Word extends string>(...words: readonly Word[]): Shape<Word> {
-  return text((given) => words.find((word) => word === given), `one of ${words.join(', ')}`)
+  return text((given) => words.find((word) => word === given), `one of ${words.join(', ')}`, { enum: words })
 }
 
 export const yesOrNo: Shape<boolean> = text(
   (given) => (given === 'true' ? true : given === 'false' ? false : undefined),
   'true or false',
+  { type: 'boolean' },
 )
 
-/** Short, on one line, and harmless on a terminal. */
+export const path = text((given) => (given.includes('\0') ? undefined : given), 'a path')
+
+/** At most 80 characters, on one line, without control characters. */
 export function quote(given: string): string {
   const short = given.length > 80 ? `${given.slice(0, 80)}…` : given
   return JSON.stringify(short)
 }
 
-function nounFor(written: Written): string {
-  if (written.value instanceof Map) return 'a map'
-  return typeof written.value === 'string' ? quote(written.value) : 'a list'
+function nounFor(given: GivenValue): string {
+  if (given.value instanceof Map) return 'a map'
+  return typeof given.value === 'string' ? quote(given.value) : 'a list'
 }

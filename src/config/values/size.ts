@@ -16,8 +16,8 @@ const UNITS: Readonly<Record<string, number>> = {
 }
 
 /**
- * `50GiB`, `1.5TB`, `512Mi`, `1073741824` → bytes. A bare `50G` is refused: half of the tools mean 10⁹ by it and half
- * 2³⁰, and a limit should not depend on who reads it.
+ * `50GiB`, `1.5TB`, `512Mi`, `1073741824` → bytes. A bare `50G` is refused, because some tools mean 10⁹ by G and
+ * others 2³⁰.
  */
 export function parseSize(text: string): number | undefined {
   const found = /^(\d{1,16}(?:\.\d{1,6})?) ?([a-z]*)$/i.exec(text)
@@ -29,10 +29,10 @@ export function parseSize(text: string): number | undefined {
   return Math.floor(bytes)
 }
 
-/** An amount of disk: absolute, or a share of the filesystem it lies on. */
+/** An amount of disk: absolute, or a share of the data folder's filesystem. */
 export type DiskLimit = { readonly bytes: number } | { readonly percent: number }
 
-/** `50GiB` or `80%`; never nothing at all. */
+/** `50GiB` or `80%`; zero is refused. */
 export function parseDiskLimit(text: string): DiskLimit | undefined {
   const share = /^(\d{1,3}(?:\.\d{1,6})?) ?%$/.exec(text)
   if (share !== null) {

@@ -1,16 +1,26 @@
 import { parseRegistryHost } from '../../oci/names/registry-host.ts'
 import { parseHost } from './address.ts'
-import { parseDuration } from './duration.ts'
+import { DURATION_SCHEMA, parseDuration } from './duration.ts'
 import { Secret } from './secret.ts'
-import { hidden, listOf, record, refuse, type Shape, text, yesOrNo } from './shape.ts'
+import {
+  type GivenValue,
+  listOf,
+  path,
+  record,
+  refuse,
+  type Shape,
+  secretText,
+  text,
+  yesOrNo,
+} from './shape.ts'
 
-/** Who this agent is to an upstream registry. */
+/** How the agent authenticates to an upstream registry. */
 export type UpstreamCredentials =
   | { readonly kind: 'password'; readonly username: string; readonly password: Secret }
   | { readonly kind: 'password-file'; readonly username: string; readonly file: string }
   | { readonly kind: 'docker-config'; readonly file: string }
 
-/** How one registry is reached, where that differs from the defaults below. */
+/** How the agent reaches one registry. */
 export interface UpstreamSettings {
   /** The registry as clients name it. */
   readonly namespace: string
@@ -23,15 +33,15 @@ export interface UpstreamSettings {
   readonly credentials: UpstreamCredentials | undefined
   readonly tagTtlMs: number
   readonly staleIfErrorMs: number
-  /** Put before the repository's name upstream, without slashes at its ends. */
+  /** The agent puts the prefix before the repository name upstream; it has no slashes at its ends. */
   readonly prefix: string | undefined
-  /** Where its token realm and redirects may lead: also to addresses of this network. */
+  /** Whether the registry's token realm and redirects may be at private addresses. */
   readonly allowPrivateTargets: boolean
-  /** Hosts outside the registry's own domain that may give out its tokens. */
+  /** Hosts outside the registry's own domain that may issue its tokens. */
   readonly realms: readonly string[]
 }
 
-/** What holds for a registry without an entry, and for what an entry leaves out. */
+/** The settings of a registry without an entry, and the values that an entry leaves out. */
 export const UPSTREAM_DEFAULTS = Object.freeze({
   hosts: Object.freeze([]) as readonly string[],
   tls: true,
@@ -50,13 +60,12 @@ const REPOSITORY_PREFIX =
   /^(?=.{1,200}$)[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 
 const anyText = text((given) => given, 'a text')
-/** Goes into a request's header, where a line break would begin another one. */
+/** A line break in the value of a request header would start another header. */
 const headerText = text(
   (given) => (/^[\x20-\x7e]{1,200}$/.test(given) ? given : undefined),
   'printable ASCII',
 )
-const path = text((given) => (given.includes('\0') ? undefined : given), 'a path')
-const duration = text(parseDuration, 'a duration such as 60s, 1h30m or 7d')
+const duration = text(parseDuration, 'a duration such as 60s, 1h30m or 7d', DURATION_SCHEMA)
 
 const fields = {
   namespace: text(parseRegistryHost, 'a registry as clients name it, such as docker.io or localhost:5000'),
@@ -66,7 +75,7 @@ const fields = {
   caFile: path,
   userAgent: headerText,
   username: anyText,
-  password: hidden((given) => new Secret(given)),
+  password: secretText((given) => new Secret(given)),
   passwordFile: path,
   dockerConfig: path,
   tagTtl: duration,
@@ -75,16 +84,14 @@ const fields = {
   allowPrivateTargets: yesOrNo,
   realms: listOf(text(parseHost, 'a host such as auth.example.com, without https://')),
 }
-const entry = record(fields)
+const entry = record(fields, ['namespace'])
 
-/** One item of `upstreams`. */
-const upstream: Shape<UpstreamSettings> = (written) => {
-  const given = entry(written)
+function readUpstream(item: GivenValue): UpstreamSettings {
+  const given = entry.read(item)
   if (given.namespace === undefined) {
-    return refuse(written, 'has no namespace; expected the registry that clients ask for, such as docker.io')
+    return refuse(item, 'has no namespace; expected the registry that clients ask for, such as docker.io')
   }
-  if (given.host?.length === 0)
-    return refuse(written, 'has an empty list of hosts; give one or leave host out')
+  if (given.host?.length === 0) return refuse(item, 'has an empty list of hosts; give one or leave host out')
   return Object.freeze({
     namespace: given.namespace,
     hosts: given.host ?? UPSTREAM_DEFAULTS.hosts,
@@ -92,7 +99,7 @@ const upstream: Shape<UpstreamSettings> = (written) => {
     acceptInvalidCerts: given.acceptInvalidCerts ?? UPSTREAM_DEFAULTS.acceptInvalidCerts,
     caFile: given.caFile,
     userAgent: given.userAgent,
-    credentials: credentials(given, (problem) => refuse(written, problem)),
+    credentials: credentials(given, (problem) => refuse(item, problem)),
     tagTtlMs: given.tagTtl ?? UPSTREAM_DEFAULTS.tagTtlMs,
     staleIfErrorMs: given.staleIfError ?? UPSTREAM_DEFAULTS.staleIfErrorMs,
     prefix: given.prefix,
@@ -102,12 +109,12 @@ const upstream: Shape<UpstreamSettings> = (written) => {
 }
 
 function credentials(
-  given: ReturnType<typeof entry>,
+  given: ReturnType<typeof entry.read>,
   refuseEntry: (problem: string) => never,
 ): UpstreamCredentials | undefined {
   const { username, password, passwordFile, dockerConfig } = given
-  const ways = [password, passwordFile, dockerConfig].filter((way) => way !== undefined)
-  if (ways.length > 1) {
+  const methods = [password, passwordFile, dockerConfig].filter((way) => way !== undefined)
+  if (methods.length > 1) {
     return refuseEntry(
       'gives credentials in more than one way; keep one of password, passwordFile, dockerConfig',
     )
@@ -117,7 +124,7 @@ function credentials(
     return Object.freeze({ kind: 'docker-config', file: dockerConfig })
   }
   if (username === undefined) {
-    return ways.length === 0 ? undefined : refuseEntry('gives a password without a username')
+    return methods.length === 0 ? undefined : refuseEntry('gives a password without a username')
   }
   if (password !== undefined) return Object.freeze({ kind: 'password', username, password })
   if (passwordFile !== undefined)
@@ -126,16 +133,19 @@ function credentials(
 }
 
 /** The `upstreams` setting: each namespace once. */
-export const upstreams: Shape<readonly UpstreamSettings[]> = (written) => {
-  if (typeof written.value === 'string') return refuse(written, 'has no value; expected a list of upstreams')
-  const found = listOf(upstream)(written)
-  const seen = new Set<string>()
-  for (const [index, { namespace }] of found.entries()) {
-    if (seen.has(namespace)) {
-      const items = written.value as readonly { place: string | undefined; name: string }[]
-      return refuse(items[index] ?? written, `is a second entry for ${namespace}; keep one`)
+export const upstreams: Shape<readonly UpstreamSettings[]> = {
+  read: (given) => {
+    if (typeof given.value === 'string') return refuse(given, 'has no value; expected a list of upstreams')
+    const entries = listOf({ ...entry, read: readUpstream }).read(given)
+    const namespaces = new Set<string>()
+    for (const [index, { namespace }] of entries.entries()) {
+      if (namespaces.has(namespace)) {
+        const items = given.value as readonly GivenValue[]
+        return refuse(items[index] ?? given, `is a second entry for ${namespace}; keep one`)
+      }
+      namespaces.add(namespace)
     }
-    seen.add(namespace)
-  }
-  return found
+    return entries
+  },
+  jsonSchema: { type: 'array', items: entry.jsonSchema },
 }

@@ -2,89 +2,90 @@ import { onAbort } from '../../lib/async/abort.ts'
 import type { ByteRange } from '../../oci/range.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { BodyBuffers, Loan, Piece } from './buffers.ts'
-import { ClientGone, type Exchange } from './exchange.ts'
-import type { Part, Selection } from './parts.ts'
-import type { Seat, Seats } from './seats.ts'
+import { ClientGone, type HttpExchange } from '../exchange/http-exchange.ts'
+import type { BodyBuffers, BufferPool, PooledBuffer } from './buffer-pool.ts'
+import type { BodyPart, Selection } from './selection.ts'
+import type { SendSlot } from './send-slot.ts'
+import type { SendSlots } from './send-slots.ts'
 
-/** What bodies are read from. */
-export type Readable = Pick<Content, 'size' | 'readable' | 'read'>
+/** The part of `Content` that a body is read from. */
+export type BodySource = Pick<Content, 'size' | 'readable' | 'read'>
 
-/** What bodies are sent with. */
-export interface BodyDesk {
-  readonly buffers: BodyBuffers
-  readonly seats: Seats
-  /** How long the status line waits for the first byte of content that is on its way. */
+/** The shared resources that bodies are sent with. */
+export interface BodyResources {
+  readonly buffers: BufferPool
+  readonly slots: SendSlots
+  /** How long the status line waits for the first byte of a content that is being fetched. */
   readonly firstByteMs: number
 }
 
-/** Answers with the parts of a content that were asked for. */
-export async function sendSelected(
-  exchange: Exchange,
-  content: Readable,
+/** Answers with the selected parts of a content. */
+export async function sendSelection(
+  exchange: HttpExchange,
+  content: BodySource,
   { status, headers, parts }: Extract<Selection, { readonly parts: unknown }>,
-  { buffers, seats, firstByteMs }: BodyDesk,
+  { buffers, slots, firstByteMs }: BodyResources,
 ): Promise<void> {
   const { signal } = exchange
-  // A transfer that fails before its first byte can still be told as an error, so the status line waits for that.
+  // A transfer that fails before its first byte can still be answered with an error, so the status line waits for it.
   const start = parts[0]?.range?.start ?? 0
-  await firstByte(content, start, { patienceMs: firstByteMs, signal })
-  const seat = await seats.take(exchange, { signal })
+  await waitForByte(content, start, { timeoutMs: firstByteMs, signal })
+  const slot = await slots.take(exchange, { signal })
   try {
     exchange.begin(status, headers)
-    await sendBody(exchange, content, parts, { buffers, seat, signal })
+    await sendParts(exchange, content, parts, { buffers, slot, signal })
   } finally {
-    seat.leave()
+    slot.end()
   }
 }
 
 /**
- * Sends parts of a content as the body of an exchange whose headers are set. The next piece is read while the ones
- * before it are being written, which is as fast as sendfile; a piece goes back to the pool when the kernel has it.
+ * Sends parts of a content as the body of an exchange whose headers are set. The next buffer is read while those before
+ * it are being written, which is as fast as sendfile; a buffer returns to the pool when the kernel has its bytes.
  */
-async function sendBody(
-  exchange: Exchange,
-  content: Readable,
-  parts: readonly Part[],
-  { buffers, seat, signal }: { buffers: BodyBuffers; seat: Seat; signal: AbortSignal },
+async function sendParts(
+  exchange: HttpExchange,
+  content: BodySource,
+  parts: readonly BodyPart[],
+  { buffers, slot, signal }: { buffers: BufferPool; slot: SendSlot; signal: AbortSignal },
 ): Promise<void> {
-  const outlet = new Outlet(exchange, buffers.open(), seat, signal)
+  const writer = new BodyWriter(exchange, buffers.open(), slot, signal)
   try {
     for (const { text, range } of parts) {
-      if (text !== undefined) outlet.text(text)
-      if (range !== undefined) await sendRange(outlet, content, range, { signal })
+      if (text !== undefined) writer.writeText(text)
+      if (range !== undefined) await sendRange(writer, content, range, { signal })
     }
     exchange.finish()
   } finally {
-    outlet.close()
+    writer.close()
   }
 }
 
-/** Until the first byte is there, but not much longer than clients wait for a status line. Fails if it will not come. */
-async function firstByte(
-  content: Readable,
+/** Waits until the byte at `offset` can be read, or for `timeoutMs`. Rejects when the byte will not come. */
+async function waitForByte(
+  content: BodySource,
   offset: number,
-  { patienceMs, signal }: { patienceMs: number; signal: AbortSignal },
+  { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
 ): Promise<void> {
   if (offset >= content.size) return
   const readable = content.readable(offset, { signal })
   if (typeof readable === 'number') return
   let timer: NodeJS.Timeout | undefined
-  const patience = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, patienceMs)
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs)
   })
   try {
-    await Promise.race([readable, patience])
+    await Promise.race([readable, timeout])
   } finally {
     clearTimeout(timer)
-    // Whoever reads on will be told of a later failure again.
+    // A failure after the timeout is reported again by the next call of `readable`.
     readable.catch(() => {})
   }
 }
 
 async function sendRange(
-  outlet: Outlet,
-  content: Readable,
+  writer: BodyWriter,
+  content: BodySource,
   { start, end }: ByteRange,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
@@ -93,27 +94,32 @@ async function sendRange(
     signal.throwIfAborted()
     let readable = content.readable(offset, { signal })
     if (typeof readable !== 'number') {
-      outlet.flush()
-      readable = await outlet.without(readable)
+      writer.flushHeaders()
+      readable = await writer.pauseUntil(readable)
     }
     const length = Math.min(readable, end) - offset
-    const piece = outlet.take(length) ?? (await outlet.nextPiece(length))
-    const filled = await fill(content, piece, length, offset)
-    outlet.write(piece, filled)
+    const buffer = writer.takeBuffer(length) ?? (await writer.waitForBuffer(length))
+    const filled = await fillBuffer(content, buffer, length, offset)
+    writer.writeBuffer(buffer, filled)
     offset += filled
   }
 }
 
-async function fill(content: Readable, piece: Piece, length: number, offset: number): Promise<number> {
+async function fillBuffer(
+  content: BodySource,
+  buffer: PooledBuffer,
+  length: number,
+  offset: number,
+): Promise<number> {
   let filled = 0
   try {
-    const target = length < piece.bytes.length ? piece.bytes.subarray(0, length) : piece.bytes
+    const target = length < buffer.bytes.length ? buffer.bytes.subarray(0, length) : buffer.bytes
     filled = await content.read(target, offset)
   } finally {
-    if (filled <= 0) piece.release()
+    if (filled <= 0) buffer.release()
   }
   if (filled <= 0) {
-    throw new Failure('disk', 'stored content ended before its size', {
+    throw new Failure('disk', 'the stored content is shorter than its recorded size', {
       expected: content.size,
       found: offset,
     })
@@ -121,86 +127,86 @@ async function fill(content: Readable, piece: Piece, length: number, offset: num
   return filled
 }
 
-/** Where pieces leave for the client and come back from. */
-class Outlet {
-  readonly #exchange: Exchange
-  readonly #loan: Loan
-  readonly #seat: Seat
+/** Writes a body to the client, and returns each buffer to the pool when it is sent. */
+class BodyWriter {
+  readonly #exchange: HttpExchange
+  readonly #buffers: BodyBuffers
+  readonly #slot: SendSlot
   readonly #signal: AbortSignal
   readonly #stopListening: () => void
-  #waiting: (() => void) | undefined
-  #broken = false
-  #flushed = false
+  #onWriteDone: (() => void) | undefined
+  #hasWriteFailed = false
+  #areHeadersSent = false
 
-  constructor(exchange: Exchange, loan: Loan, seat: Seat, signal: AbortSignal) {
+  constructor(exchange: HttpExchange, buffers: BodyBuffers, slot: SendSlot, signal: AbortSignal) {
     this.#exchange = exchange
-    this.#loan = loan
-    this.#seat = seat
+    this.#buffers = buffers
+    this.#slot = slot
     this.#signal = signal
-    this.#stopListening = onAbort(signal, () => this.#moved())
+    this.#stopListening = onAbort(signal, () => this.#wakeWaiter())
   }
 
-  take(most: number): Piece | undefined {
-    return this.#loan.take(most)
+  takeBuffer(wantedBytes: number): PooledBuffer | undefined {
+    return this.#buffers.take(wantedBytes)
   }
 
-  async nextPiece(most: number): Promise<Piece> {
+  async waitForBuffer(wantedBytes: number): Promise<PooledBuffer> {
     for (;;) {
       await new Promise<void>((resolve) => {
-        this.#waiting = resolve
+        this.#onWriteDone = resolve
       })
-      if (this.#broken) throw new ClientGone()
+      if (this.#hasWriteFailed) throw new ClientGone()
       this.#signal.throwIfAborted()
-      const piece = this.#loan.take(most)
-      if (piece !== undefined) return piece
+      const buffer = this.#buffers.take(wantedBytes)
+      if (buffer !== undefined) return buffer
     }
   }
 
-  write(piece: Piece, length: number): void {
-    this.#flushed = true
-    const { bytes } = piece
-    this.#send(length < bytes.length ? bytes.subarray(0, length) : bytes, () => piece.release())
+  writeBuffer(buffer: PooledBuffer, length: number): void {
+    this.#areHeadersSent = true
+    const { bytes } = buffer
+    this.#write(length < bytes.length ? bytes.subarray(0, length) : bytes, () => buffer.release())
   }
 
-  text(text: Buffer): void {
-    this.#send(text, () => {})
+  writeText(text: Buffer): void {
+    this.#write(text, () => {})
   }
 
-  /** The headers need not wait for the first byte. */
-  flush(): void {
-    if (this.#flushed) return
-    this.#flushed = true
+  /** Sends the headers while the first byte of the body is not there yet. */
+  flushHeaders(): void {
+    if (this.#areHeadersSent) return
+    this.#areHeadersSent = true
     this.#exchange.flush()
   }
 
-  /** While there is nothing to send, another may have the seat. */
-  async without<Result>(waited: Promise<Result>): Promise<Result> {
-    this.#seat.rest()
-    this.#loan.rest()
-    const result = await waited
-    await this.#seat.resume()
-    this.#loan.resume()
+  /** While this body has nothing to send, another body may have its send slot and its reserved buffer. */
+  async pauseUntil<Result>(promise: Promise<Result>): Promise<Result> {
+    this.#slot.pause()
+    this.#buffers.pause()
+    const result = await promise
+    await this.#slot.resume()
+    this.#buffers.resume()
     return result
   }
 
   close(): void {
     this.#stopListening()
-    this.#loan.close()
+    this.#buffers.close()
   }
 
-  #send(bytes: Uint8Array, taken: () => void): void {
-    this.#seat.sending(bytes.length)
+  #write(bytes: Uint8Array, onDone: () => void): void {
+    this.#slot.onWrite(bytes.length)
     this.#exchange.write(bytes, (error) => {
-      taken()
-      this.#seat.taken()
-      if (error) this.#broken = true
-      this.#moved()
+      onDone()
+      this.#slot.onWriteDone()
+      if (error) this.#hasWriteFailed = true
+      this.#wakeWaiter()
     })
   }
 
-  #moved(): void {
-    const resume = this.#waiting
-    this.#waiting = undefined
-    resume?.()
+  #wakeWaiter(): void {
+    const wake = this.#onWriteDone
+    this.#onWriteDone = undefined
+    wake?.()
   }
 }

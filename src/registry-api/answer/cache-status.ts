@@ -2,7 +2,7 @@ import type { Events } from '../../observe/events.ts'
 import type { How } from '../../ports/answer.ts'
 import type { Failure } from '../../ports/failure.ts'
 
-/** RFC 9211. */
+/** The value of `Cache-Status` (RFC 9211). */
 export function cacheStatus(how: How): string {
   switch (how.kind) {
     case 'hit':
@@ -16,12 +16,12 @@ export function cacheStatus(how: How): string {
   }
 }
 
-/** For an answer that could not be given. */
+/** The value of `Cache-Status` for an error answer. */
 export function failedCacheStatus(failure: Failure): string {
   return `leat; fwd=uri-miss; detail=${failure.code}`
 }
 
-/** RFC 7234 section 5.5, still what clients look at. */
+/** `Warning` (RFC 7234 section 5.5) is obsolete, but clients still read it. */
 export function staleWarning(how: How): { Warning?: string } {
   return how.kind === 'stale-if-error'
     ? { Warning: '110 leat "Response is Stale", 111 leat "Revalidation Failed"' }

@@ -1,16 +1,16 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { Digest } from '../../oci/digest.ts'
 import type { How } from '../../ports/answer.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 import { cacheStatus, sourceOf, staleWarning } from './cache-status.ts'
-import type { Exchange } from './exchange.ts'
-import { COMMON } from './respond.ts'
+import { COMMON_HEADERS } from './respond.ts'
 
-/** What every answer with a manifest or a blob says of it, to the client and to whoever watches. */
-export function contentHeaders(exchange: Exchange, digest: Digest, how: How): OutgoingHttpHeaders {
+/** The headers of every answer with a manifest or blob. Also records in `exchange.facts` where the content came from. */
+export function contentHeaders(exchange: HttpExchange, digest: Digest, how: How): OutgoingHttpHeaders {
   const status = cacheStatus(how)
-  exchange.findings.cacheStatus = status
-  exchange.findings.source = sourceOf(how)
-  // Assigned, not spread: in V8 a spread that is followed by more makes an object that is slow ever after.
+  exchange.facts.cacheStatus = status
+  exchange.facts.source = sourceOf(how)
+  // `Object.assign`, not a spread: in V8 an object literal with properties after a spread stays slow for good.
   return Object.assign(
     {
       'Docker-Content-Digest': digest,
@@ -18,7 +18,7 @@ export function contentHeaders(exchange: Exchange, digest: Digest, how: How): Ou
       'Accept-Ranges': 'bytes',
       'Cache-Status': status,
     },
-    COMMON,
+    COMMON_HEADERS,
     staleWarning(how),
   )
 }

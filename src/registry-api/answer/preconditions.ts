@@ -1,40 +1,43 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { How, Resolver } from '../../ports/answer.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 import { contentHeaders } from './content-headers.ts'
-import type { Exchange } from './exchange.ts'
-import { refuse } from './respond.ts'
+import { respondError } from './respond.ts'
 
-/**
- * Whether If-Match names the content (RFC 9110 section 13.1.1). Tags are compared strongly, so a weak one never matches;
- * without the header there is no condition.
- */
-export function isMatched(ifMatch: string | undefined, etag: string): boolean {
+/** Evaluates If-Match (RFC 9110 section 13.1.1). The comparison is strong, so a weak entity tag never matches. */
+export function ifMatchHolds(ifMatch: string | undefined, etag: string): boolean {
   if (ifMatch === undefined || ifMatch.trim() === '*') return true
   return ifMatch.split(',').some((tag) => tag.trim() === etag)
 }
 
-/** The content is there, but If-Match does not name it. */
-export function refuseUnmatched(exchange: Exchange, digest: Digest, how: How): void {
+/** Evaluates If-None-Match (RFC 9110 section 13.1.2). The comparison is weak. */
+export function isNotModified(ifNoneMatch: string | undefined, etag: string): boolean {
+  if (ifNoneMatch === undefined) return false
+  if (ifNoneMatch.trim() === '*') return true
+  return ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag)
+}
+
+export function respondPreconditionFailed(exchange: HttpExchange, digest: Digest, how: How): void {
   const { ETag, 'Cache-Status': status } = contentHeaders(exchange, digest, how)
-  refuse(exchange, {
+  respondError(exchange, {
     status: 412,
     code: 'UNSUPPORTED',
-    message: `If-Match does not name ${digest}, which is what is here`,
+    message: `precondition failed: If-Match does not include the ETag "${digest}"`,
     headers: { ETag, 'Cache-Status': status },
   })
 }
 
 /**
- * For a manifest that is asked for by a digest that If-Match does not name: it need not be fetched to say so. What is
- * not there is unknown nevertheless, whatever the condition (RFC 9110 section 13.2.1).
+ * Answers a request for a manifest by a digest that If-Match does not include. The manifest is not fetched for that, but
+ * upstream is asked about it: a manifest that does not exist is 404, whatever the condition (RFC 9110 section 13.2.1).
  */
-export async function respondUnmatched(
-  exchange: Exchange,
+export async function respondUnmatchedManifest(
+  exchange: HttpExchange,
   repository: Repository,
   digest: Digest,
   resolver: Resolver,
 ): Promise<void> {
   const { how } = await resolver.manifestHead(repository, digest, exchange)
-  refuseUnmatched(exchange, digest, how)
+  respondPreconditionFailed(exchange, digest, how)
 }

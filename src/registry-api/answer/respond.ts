@@ -1,34 +1,35 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import { type ErrorCode, errorBody } from '../../oci/errors.ts'
 import { Failure, UNLISTED } from '../../ports/failure.ts'
+import { ClientGone, type HttpExchange } from '../exchange/http-exchange.ts'
 import { failedCacheStatus } from './cache-status.ts'
-import { ClientGone, type Exchange } from './exchange.ts'
 
-/** On every answer. */
-export const COMMON: { readonly [name: string]: string } = {
+/** Headers of every answer. */
+export const COMMON_HEADERS: { readonly [name: string]: string } = {
   'Docker-Distribution-API-Version': 'registry/2.0',
   'X-Content-Type-Options': 'nosniff',
 }
 
-/** What was asked for decides how its absence is called. */
-export type Asked = 'manifest' | 'blob' | 'repository' | 'referrers'
+/** What a request asks for; decides the error code when it does not exist. */
+export type RequestedKind = 'manifest' | 'blob' | 'repository' | 'referrers'
 
-const ABSENT: Readonly<Record<Asked, ErrorCode>> = {
+const UNKNOWN_CODES: Readonly<Record<RequestedKind, ErrorCode>> = {
   manifest: 'MANIFEST_UNKNOWN',
   blob: 'BLOB_UNKNOWN',
   repository: 'NAME_UNKNOWN',
   referrers: 'MANIFEST_UNKNOWN',
 }
 
-export function respondJson(exchange: Exchange, headers: OutgoingHttpHeaders, body: Uint8Array): void {
+export function respondJson(exchange: HttpExchange, headers: OutgoingHttpHeaders, body: Uint8Array): void {
   exchange.answer(200, jsonHeaders(headers, body.length), body)
 }
 
 export function jsonHeaders(headers: OutgoingHttpHeaders, length: number): OutgoingHttpHeaders {
-  return { ...COMMON, 'Content-Type': 'application/json', 'Content-Length': length, ...headers }
+  return { ...COMMON_HEADERS, 'Content-Type': 'application/json', 'Content-Length': length, ...headers }
 }
 
-export interface Refusal {
+/** An error answer with an OCI error body. */
+export interface ErrorAnswer {
   readonly status: number
   readonly code: ErrorCode
   readonly message: string
@@ -36,99 +37,104 @@ export interface Refusal {
   readonly headers?: OutgoingHttpHeaders
 }
 
-export function refuse(exchange: Exchange, { status, code, message, detail, headers }: Refusal): void {
-  exchange.findings.error = message
+export function respondError(
+  exchange: HttpExchange,
+  { status, code, message, detail, headers }: ErrorAnswer,
+): void {
+  exchange.facts.error = message
   const body = errorBody(code, message, detail)
   exchange.answer(status, jsonHeaders(headers ?? {}, body.length), body)
 }
 
-/** Ends an exchange that failed: with an OCI error, or by cutting it short when its body has begun. */
-export function fail(exchange: Exchange, error: unknown, asked: Asked): void {
-  if (error instanceof ClientGone || exchange.isGone) return
-  if (exchange.state === 'answering') exchange.cutShort()
+/** Ends a failed exchange: with an OCI error, or by aborting the answer when its body has begun. */
+export function respondFailure(exchange: HttpExchange, error: unknown, requested: RequestedKind): void {
+  if (error instanceof ClientGone || exchange.isClientGone) return
+  if (exchange.state === 'answering') exchange.abortAnswer()
   if (exchange.state === 'unanswered') {
-    refuse(exchange, refusalOf(error, asked, exchange.findings.repository?.registry))
+    respondError(exchange, errorAnswerFor(error, requested, exchange.facts.repository?.registry))
   }
-  // What an error says may be about paths and addresses of this machine and its network: only watchers learn it.
-  exchange.findings.error = sentence(error)
+  // The error may name paths and addresses of this network: it goes to the log, but never to the client.
+  exchange.facts.error = messageOf(error)
 }
 
 /**
- * The one place where failures become HTTP. Clients go on to the next host on any 4xx and 5xx, except that 408 and 429
- * make them ask again at once, and 401 and 403 make some give up: those are never sent. `registry` is the one that the
- * client has named.
+ * The one place that maps failures to HTTP. After most 4xx and 5xx answers clients continue with the next host. The
+ * exceptions are never sent: after 408 and 429 clients retry at once, and after 401 and 403 some give up. `registry` is
+ * the registry that the client has named.
  */
-function refusalOf(error: unknown, asked: Asked, registry: string | undefined): Refusal {
-  if (!(error instanceof Failure)) return { status: 502, code: 'UNAVAILABLE', message: 'the agent failed' }
+function errorAnswerFor(error: unknown, requested: RequestedKind, registry: string | undefined): ErrorAnswer {
+  if (!(error instanceof Failure)) return { status: 502, code: 'UNAVAILABLE', message: 'internal error' }
   const detail = detailOf(error, registry)
-  const cached = asked === 'manifest' || asked === 'blob'
-  const headers: OutgoingHttpHeaders = cached ? { 'Cache-Status': failedCacheStatus(error) } : {}
+  const hasCacheStatus = requested === 'manifest' || requested === 'blob'
+  const headers: OutgoingHttpHeaders = hasCacheStatus ? { 'Cache-Status': failedCacheStatus(error) } : {}
   const message = messageFor(error, registry)
-  const refusal = { message, detail, headers }
+  const common = { message, detail, headers }
   switch (error.code) {
     case 'absent':
-      return { ...refusal, status: 404, code: ABSENT[asked] }
+      return { ...common, status: 404, code: UNKNOWN_CODES[requested] }
     case 'denied':
     case 'unlisted':
-      // Not found would be taken for "nothing is signed" by who looks for signatures.
-      if (asked === 'referrers') return { ...refusal, status: 502, code: 'UNAVAILABLE' }
-      return { ...refusal, status: 404, code: ABSENT[asked] }
+      // A client that looks for signatures would take 404 for "not signed".
+      if (requested === 'referrers') return { ...common, status: 502, code: 'UNAVAILABLE' }
+      return { ...common, status: 404, code: UNKNOWN_CODES[requested] }
     case 'unsupported':
-      return { ...refusal, status: asked === 'referrers' ? 502 : 404, code: 'UNSUPPORTED' }
+      return { ...common, status: requested === 'referrers' ? 502 : 404, code: 'UNSUPPORTED' }
     case 'busy':
     case 'stopping':
-      return { ...refusal, status: 503, code: 'UNAVAILABLE', headers: { ...headers, ...retryAfter(error) } }
+      return { ...common, status: 503, code: 'UNAVAILABLE', headers: { ...headers, ...retryAfter(error) } }
     case 'too-large':
-      return { ...refusal, status: 502, code: 'SIZE_INVALID' }
+      return { ...common, status: 502, code: 'SIZE_INVALID' }
     case 'unavailable':
     case 'stalled':
     case 'corrupt':
     case 'disk':
-      return { ...refusal, status: 502, code: 'UNAVAILABLE' }
+      return { ...common, status: 502, code: 'UNAVAILABLE' }
   }
 }
 
 /**
- * What a client is told. It may be anybody on this node, and may name any host, so it does not learn how a connection
- * failed, nor any other host that was asked: it could find out what listens where. What the agent says of itself, and
- * what the registry that the client has named has answered, may be repeated.
+ * The message that a client gets. Any process on this node may be a client and may name any host, so the message does
+ * not say how a connection failed, or which other host was asked: a client could scan the network that way. It may repeat
+ * what the agent says about itself, and the status that the named registry has answered.
  */
 function messageFor(failure: Failure, named: string | undefined): string {
   const { code, message } = failure
   const registry = named ?? 'upstream'
-  const mayRepeat = isOwnWord(failure) || isAnswerOf(failure, named)
+  const mayRepeat = isAboutAgent(failure) || isAnswerOf(failure, named)
   switch (code) {
     case 'unlisted':
       return UNLISTED
     case 'unavailable':
     case 'stalled':
       if (isAnswerOf(failure, named)) return message
-      return `${registry} gives no usable answer just now; ${LOOK}`
+      return `${registry} is unavailable; ${SEE_LOG}`
     case 'denied':
-      return `upstream refused the credentials that this agent has${mayRepeat ? `: ${message}` : ''}`
+      return `upstream rejected the agent's credentials${mayRepeat ? `: ${message}` : ''}`
     case 'busy':
-      return mayRepeat ? message : `${registry} is left alone for now; ${LOOK}`
+      return mayRepeat
+        ? message
+        : `${registry} is rate limiting or failing, and is not contacted for now; ${SEE_LOG}`
     case 'absent':
-      return mayRepeat ? message : `${registry} does not have it`
+      return mayRepeat ? message : `not found in ${registry}`
     case 'corrupt':
-      return mayRepeat ? message : `what came was not what was asked for; ${LOOK}`
+      return mayRepeat ? message : `the content received from upstream is not valid; ${SEE_LOG}`
     case 'too-large':
-      return mayRepeat ? message : `it is larger than this agent takes; ${LOOK}`
+      return mayRepeat ? message : `the content is larger than the agent accepts; ${SEE_LOG}`
     case 'unsupported':
-      return mayRepeat ? message : `${registry} has it only in a form that this agent does not serve`
+      return mayRepeat ? message : `${registry} has it only in a format that the agent does not support`
     case 'stopping':
     case 'disk':
       return message
   }
 }
 
-const LOOK = "the agent's log and `agent why` say why"
+const SEE_LOG = 'see the agent log or run `agent why`'
 
-function isOwnWord({ details }: Failure): boolean {
+function isAboutAgent({ details }: Failure): boolean {
   return details.source === undefined
 }
 
-/** Whether it says no more than the status that the named registry has answered. */
+/** Whether the failure says no more than the status that the named registry has answered. */
 function isAnswerOf({ details }: Failure, named: string | undefined): boolean {
   return details.status !== undefined && details.source !== undefined && details.source === named
 }
@@ -148,6 +154,6 @@ function retryAfter({ details: { retryAfterMs } }: Failure): OutgoingHttpHeaders
   return retryAfterMs === undefined ? {} : { 'Retry-After': Math.max(1, Math.ceil(retryAfterMs / 1000)) }
 }
 
-function sentence(error: unknown): string {
+function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

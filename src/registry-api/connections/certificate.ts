@@ -11,7 +11,7 @@ export interface Certificate {
   readonly key: Buffer
 }
 
-/** Rejects when the two do not belong together. */
+/** Rejects when the key does not belong to the certificate. */
 export async function readCertificate({ certFile, keyFile }: CertificateFiles): Promise<Certificate> {
   const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)])
   createSecureContext({ cert, key })
@@ -19,37 +19,37 @@ export async function readCertificate({ certFile, keyFile }: CertificateFiles): 
 }
 
 /**
- * Calls `apply` when the files have changed. Looks at them instead of watching: Kubernetes swaps a symlink two folders
- * above them. While only one of them is new they do not fit, and the old pair stays until they do.
+ * Calls `apply` when the files have changed. The files are polled, not watched, because Kubernetes swaps a symlink two
+ * folders above them. While only one of the two files is new, the pair does not match and the old pair stays in use.
  */
-export function followCertificate(
+export function watchCertificate(
   files: CertificateFiles,
   apply: (certificate: Certificate) => void,
-  { everyMs }: { everyMs: number },
+  { intervalMs }: { intervalMs: number },
 ): { stop(): void } {
-  let known: string | undefined
-  let looking = false
-  const look = async () => {
-    if (looking) return
-    looking = true
+  let appliedVersion: string | undefined
+  let isChecking = false
+  const check = async () => {
+    if (isChecking) return
+    isChecking = true
     try {
-      const state = await stateOf(files)
-      if (state === known) return
+      const version = await versionOf(files)
+      if (version === appliedVersion) return
       apply(await readCertificate(files))
-      known = state
+      appliedVersion = version
     } catch {
-      // Halfway through a change, or gone: served on with what there is, and looked at again.
+      // The files are missing or half replaced: the server keeps its certificate, and the next check tries again.
     } finally {
-      looking = false
+      isChecking = false
     }
   }
-  void look()
-  const timer = setInterval(look, everyMs)
+  void check()
+  const timer = setInterval(check, intervalMs)
   timer.unref()
   return { stop: () => clearInterval(timer) }
 }
 
-async function stateOf({ certFile, keyFile }: CertificateFiles): Promise<string> {
-  const states = await Promise.all([stat(certFile), stat(keyFile)])
-  return states.map(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`).join(', ')
+async function versionOf({ certFile, keyFile }: CertificateFiles): Promise<string> {
+  const stats = await Promise.all([stat(certFile), stat(keyFile)])
+  return stats.map(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`).join(', ')
 }

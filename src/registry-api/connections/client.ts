@@ -1,12 +1,12 @@
-/** Who a request comes from, as far as its connection tells. */
+/** The sender of a request, as far as its connection identifies it. */
 export interface Client {
-  /** Of the other end of the connection; empty when it is gone already. */
+  /** The remote address of the connection; empty when the connection is closed already. */
   readonly address: string
-  /** On this machine: the connection came over its loopback. */
+  /** The connection came over the loopback of this machine. */
   readonly isLocal: boolean
 }
 
-/** `remoteAddress` as the socket gives it: in its shortest form, IPv4 on an IPv6 socket as `::ffff:127.0.0.1`. */
+/** `remoteAddress` is as the socket reports it: in its shortest form, IPv4 on an IPv6 socket as `::ffff:127.0.0.1`. */
 export function clientOf(remoteAddress: string | undefined): Client {
   const address = remoteAddress ?? ''
   const isLocal = address.startsWith('127.') || address.startsWith('::ffff:127.') || address === '::1'

@@ -1,49 +1,49 @@
 import type { Socket } from 'node:net'
 import type { Client } from './client.ts'
 import { FairShare, type Holder } from './fair-share.ts'
-import type { Reject } from './rejections.ts'
+import type { ReportRejection } from './rejections.ts'
 
-/** One connection of a client, as accepted. */
+/** One accepted connection of a client. */
 export interface Connection {
   readonly socket: Socket
   readonly client: Client
-  /** Answers under way on it. */
-  answers: number
-  /** When its last answer ended, or it was accepted. */
+  /** How many answers are under way on the connection. */
+  answersUnderWay: number
+  /** When the last answer on the connection ended, or when the connection was accepted. */
   idleSince: number
-  /** Its other end, by which TLS' own socket is found to belong to it. */
-  readonly peer: string
+  /** The remote address and port, which the TLS socket of a connection shares with its TCP socket. */
+  readonly remoteEndpoint: string
 }
 
 export interface ConnectionLimits {
   readonly total: number
   readonly perAddress: number
-  readonly forLocal: number
+  readonly reservedForLocal: number
 }
 
-/** Every open connection. When there are too many, those that are idle go first. */
+/** Every open connection. When there are too many, an idle connection is closed first. */
 export class Connections {
-  readonly #forLocal: number
+  readonly #reservedForLocal: number
   readonly #share: FairShare
   readonly #clientOf: (remoteAddress: string | undefined) => Client
-  readonly #reject: Reject
+  readonly #reportRejection: ReportRejection
   readonly #onClosed: () => void
   readonly #bySocket = new Map<Socket, Connection>()
-  readonly #byPeer = new Map<string, Connection>()
-  readonly #hidden = new WeakMap<Socket, Connection>()
+  readonly #byRemoteEndpoint = new Map<string, Connection>()
+  readonly #byTlsSocket = new WeakMap<Socket, Connection>()
 
   constructor(
     limits: ConnectionLimits,
     options: {
       clientOf: (remoteAddress: string | undefined) => Client
-      reject: Reject
+      reportRejection: ReportRejection
       onClosed: () => void
     },
   ) {
     this.#clientOf = options.clientOf
-    this.#forLocal = limits.forLocal
+    this.#reservedForLocal = limits.reservedForLocal
     this.#share = new FairShare({ ...limits, perConnection: 1 })
-    this.#reject = options.reject
+    this.#reportRejection = options.reportRejection
     this.#onClosed = options.onClosed
   }
 
@@ -55,19 +55,19 @@ export class Connections {
     return [...this.#bySocket.keys()]
   }
 
-  /** False when there is no room for it: it is closed then. */
+  /** Returns false, and closes the socket, when there are too many connections. */
   accept(socket: Socket): boolean {
     const connection: Connection = {
       socket,
       client: this.#clientOf(socket.remoteAddress),
-      answers: 0,
+      answersUnderWay: 0,
       idleSince: performance.now(),
-      peer: peerOf(socket),
+      remoteEndpoint: remoteEndpointOf(socket),
     }
     const holder = { client: connection.client, connection: socket }
     if (!this.#share.mayTake(holder)) {
-      this.#reject('connections')
-      this.#dropIdlest(holder)
+      this.#reportRejection('connections')
+      this.#closeLongestIdle(holder)
       if (!this.#share.mayTake(holder)) {
         socket.destroy()
         return false
@@ -75,55 +75,56 @@ export class Connections {
     }
     this.#share.take(holder)
     this.#bySocket.set(socket, connection)
-    this.#byPeer.set(connection.peer, connection)
+    this.#byRemoteEndpoint.set(connection.remoteEndpoint, connection)
     socket.once('close', () => {
-      this.#forget(connection)
+      this.#remove(connection)
       this.#onClosed()
     })
     return true
   }
 
-  /** The connection that a request came over, which TLS hides behind a socket of its own. */
-  of(socket: Socket): Connection | undefined {
-    const known = this.#bySocket.get(socket) ?? this.#hidden.get(socket)
+  /** The connection of a request. The socket of a TLS request is not the accepted TCP socket. */
+  find(socket: Socket): Connection | undefined {
+    const known = this.#bySocket.get(socket) ?? this.#byTlsSocket.get(socket)
     if (known !== undefined) return known
-    const connection = this.#byPeer.get(peerOf(socket))
-    if (connection !== undefined) this.#hidden.set(socket, connection)
+    const connection = this.#byRemoteEndpoint.get(remoteEndpointOf(socket))
+    if (connection !== undefined) this.#byTlsSocket.set(socket, connection)
     return connection
   }
 
-  /** Of the address that holds the most, the one that has been idle for longest. */
-  #dropIdlest(newcomer: Holder): void {
-    const isGreedy = this.#share.isGreedy(newcomer)
-    // What clients on this machine hold beyond their part is for whoever comes.
-    const mayTakeLocal = this.#share.isFull && this.#share.heldOnThisMachine > this.#forLocal
-    let found: Connection | undefined
+  /** Closes, of the address that has the most connections, the one that has been idle for longest. */
+  #closeLongestIdle(newcomer: Holder): void {
+    const isAtAddressLimit = this.#share.isAtAddressLimit(newcomer)
+    // Connections of local clients beyond their reserved part may be closed for a remote client.
+    const mayCloseLocal = this.#share.isFull && this.#share.heldByLocal > this.#reservedForLocal
+    let chosen: Connection | undefined
     for (const connection of this.#bySocket.values()) {
-      const { client, answers } = connection
-      if (answers > 0) continue
-      if (isGreedy && client.address !== newcomer.client.address) continue
-      if (client.isLocal && !newcomer.client.isLocal && !mayTakeLocal) continue
-      if (found === undefined || this.#goesBefore(connection, found)) found = connection
+      const { client, answersUnderWay } = connection
+      if (answersUnderWay > 0) continue
+      if (isAtAddressLimit && client.address !== newcomer.client.address) continue
+      if (client.isLocal && !newcomer.client.isLocal && !mayCloseLocal) continue
+      if (chosen === undefined || this.#isClosedBefore(connection, chosen)) chosen = connection
     }
-    if (found === undefined) return
-    this.#forget(found)
-    found.socket.destroy()
+    if (chosen === undefined) return
+    this.#remove(chosen)
+    chosen.socket.destroy()
   }
 
-  #goesBefore(one: Connection, other: Connection): boolean {
+  #isClosedBefore(one: Connection, other: Connection): boolean {
     const [held, heldByOther] = [this.#share.heldBy(one.client), this.#share.heldBy(other.client)]
     if (held !== heldByOther) return held > heldByOther
     return one.idleSince < other.idleSince
   }
 
-  #forget(connection: Connection): void {
-    const { socket, client, peer } = connection
+  #remove(connection: Connection): void {
+    const { socket, client, remoteEndpoint } = connection
     if (!this.#bySocket.delete(socket)) return
-    if (this.#byPeer.get(peer) === connection) this.#byPeer.delete(peer)
-    this.#share.giveBack({ client, connection: socket })
+    if (this.#byRemoteEndpoint.get(remoteEndpoint) === connection)
+      this.#byRemoteEndpoint.delete(remoteEndpoint)
+    this.#share.release({ client, connection: socket })
   }
 }
 
-function peerOf({ remoteAddress, remotePort }: Socket): string {
+function remoteEndpointOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`
 }

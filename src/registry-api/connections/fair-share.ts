@@ -1,6 +1,6 @@
 import type { Client } from './client.ts'
 
-/** Who holds something of which there is only so much. */
+/** The client and connection that hold one unit of a limited resource. */
 export interface Holder {
   readonly client: Client
   /** The same object for everything that one connection holds. */
@@ -9,32 +9,32 @@ export interface Holder {
 
 export interface ShareLimits {
   readonly total: number
-  /** What one connection may hold. */
+  /** The most that one connection may hold. */
   readonly perConnection: number
-  /** What all connections of one address may hold together. Clients on this machine share their address, so it does not bound them. */
+  /** The most that all connections of one remote address may hold. Local clients share an address, so it does not limit them. */
   readonly perAddress: number
   /** The part of the total that only clients on this machine may take. */
-  readonly forLocal: number
+  readonly reservedForLocal: number
 }
 
-/** Counts of addresses that hold nothing are kept up to so many, because most of them come again. */
-const MOST_ADDRESSES = 1024
+/** So many addresses are remembered before those that hold nothing are removed: most clients return. */
+const MAX_REMEMBERED_ADDRESSES = 1024
 
-/** So many times what another would have. */
-const MANY = 4
-const MANY_AT_LEAST = 16
+/** A share is large when it is four times what another holder would have, and at least 16. */
+const LARGE_SHARE_FACTOR = 4
+const LARGE_SHARE_MIN = 16
 
 interface Count {
   held: number
 }
 
-/** Counts who holds how much, so that nobody takes everything from the others. */
+/** Counts who holds how much of a limited resource, so that no client takes all of it. */
 export class FairShare {
   readonly #limits: ShareLimits
   readonly #byConnection = new WeakMap<object, Count>()
   readonly #byAddress = new Map<string, Count>()
   #held = 0
-  #heldByOthers = 0
+  #heldByRemote = 0
 
   constructor(limits: ShareLimits) {
     this.#limits = limits
@@ -44,8 +44,8 @@ export class FairShare {
     return this.#held
   }
 
-  get heldOnThisMachine(): number {
-    return this.#held - this.#heldByOthers
+  get heldByLocal(): number {
+    return this.#held - this.#heldByRemote
   }
 
   get isFull(): boolean {
@@ -53,34 +53,33 @@ export class FairShare {
   }
 
   mayTake(holder: Holder): boolean {
-    if (this.isFull || !this.isWithinOwn(holder)) return false
-    const { total, forLocal } = this.#limits
-    return holder.client.isLocal || this.#heldByOthers < total - forLocal
+    if (this.isFull || !this.isBelowOwnLimits(holder)) return false
+    const { total, reservedForLocal } = this.#limits
+    return holder.client.isLocal || this.#heldByRemote < total - reservedForLocal
   }
 
-  /** What its connection and its address may hold leaves room, whatever others hold. */
-  isWithinOwn({ client, connection }: Holder): boolean {
+  /** The holder's connection and address hold less than each may, whatever others hold. */
+  isBelowOwnLimits({ client, connection }: Holder): boolean {
     const { perConnection, perAddress } = this.#limits
     if ((this.#byConnection.get(connection)?.held ?? 0) >= perConnection) return false
     return client.isLocal || this.heldBy(client) < perAddress
   }
 
-  /** How much its rival share is: of its connection on this machine, of its address elsewhere. */
+  /** The share by which holders are compared: of the connection for a local client, of the address for a remote one. */
   shareOf({ client, connection }: Holder): number {
     return client.isLocal ? (this.#byConnection.get(connection)?.held ?? 0) : this.heldBy(client)
   }
 
-  /** Who holds so much may lose some of it to this one, though it makes good use of it. */
-  manyFor(holder: Holder): number {
-    return Math.max(MANY_AT_LEAST, MANY * (this.shareOf(holder) + 1))
+  /** Holders of this share or more may lose a unit to `holder`, even while they make progress. */
+  largeShareFor(holder: Holder): number {
+    return Math.max(LARGE_SHARE_MIN, LARGE_SHARE_FACTOR * (this.shareOf(holder) + 1))
   }
 
   heldBy({ address }: Client): number {
     return this.#byAddress.get(address)?.held ?? 0
   }
 
-  /** It has taken all that its own address may hold. */
-  isGreedy({ client }: Holder): boolean {
+  isAtAddressLimit({ client }: Holder): boolean {
     return !client.isLocal && this.heldBy(client) >= this.#limits.perAddress
   }
 
@@ -88,13 +87,13 @@ export class FairShare {
     this.#change(holder, 1)
   }
 
-  giveBack(holder: Holder): void {
+  release(holder: Holder): void {
     this.#change(holder, -1)
   }
 
   #change({ client, connection }: Holder, by: 1 | -1): void {
     this.#held += by
-    if (!client.isLocal) this.#heldByOthers += by
+    if (!client.isLocal) this.#heldByRemote += by
     const ofConnection = this.#byConnection.get(connection)
     if (ofConnection === undefined) this.#byConnection.set(connection, { held: by })
     else ofConnection.held += by
@@ -104,7 +103,7 @@ export class FairShare {
   }
 
   #addAddress(address: string, held: number): void {
-    if (this.#byAddress.size >= MOST_ADDRESSES) {
+    if (this.#byAddress.size >= MAX_REMEMBERED_ADDRESSES) {
       for (const [other, count] of this.#byAddress) if (count.held === 0) this.#byAddress.delete(other)
     }
     this.#byAddress.set(address, { held })

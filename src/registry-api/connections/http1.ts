@@ -3,13 +3,13 @@ import { createServer as createTlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Certificate } from './certificate.ts'
 
-/** The server that owns the port. It speaks HTTP/1.1, to those connections that are given to `speak`. */
-export interface Http1Front {
+/** The server that owns the port. It speaks HTTP/1.1 on the connections that are passed to `serve`. */
+export interface Http1Server {
   readonly server: Server & { setSecureContext?(certificate: Certificate): void }
-  speak(socket: Socket): void
+  serve(socket: Socket): void
 }
 
-/** Deadlines and bounds of one connection; `Limits` says what they are for. */
+/** Deadlines and limits of one connection; `Limits` explains them. */
 export interface Http1Limits {
   readonly maxHeaderBytes: number
   readonly headersMs: number
@@ -18,25 +18,25 @@ export interface Http1Limits {
   readonly stallMs: number
 }
 
-export interface Arrivals {
-  /** Whether there is room for a connection, as it is accepted. */
+export interface ConnectionHandlers {
+  /** Called for every TCP connection; returns false when there are too many. */
   accept(socket: Socket): boolean
-  /** Gets every connection, decrypted if there is a certificate, and decides who speaks to it. */
-  hear(socket: Socket): void
+  /** Called for every accepted connection, decrypted if there is a certificate; decides which protocol serves it. */
+  onConnection(socket: Socket): void
 }
 
-export function createHttp1(
+export function createHttp1Server(
   limits: Http1Limits,
   certificate: Certificate | undefined,
-  { accept, hear }: Arrivals,
-): Http1Front {
+  { accept, onConnection }: ConnectionHandlers,
+): Http1Server {
   const options: ServerOptions & { httpAllowHalfOpen?: boolean } = {
     maxHeaderSize: limits.maxHeaderBytes,
     headersTimeout: limits.headersMs,
     requestTimeout: limits.requestMs,
     connectionsCheckingInterval: Math.min(5000, limits.headersMs),
     keepAliveTimeout: limits.keepAliveMs,
-    // Looked at in server.ts, where the answer can have a body that explains it.
+    // `hostHeaderProblem` checks the Host header instead, so that the answer has an OCI error body.
     requireHostHeader: false,
     noDelay: true,
   }
@@ -50,33 +50,33 @@ export function createHttp1(
           minVersion: 'TLSv1.2',
           handshakeTimeout: limits.headersMs,
         })
-  // `maxHeaderSize` bounds them. With a bound on their number Node drops the rest, and a second Host could be among them.
+  // `maxHeaderSize` limits the headers. With a limit on their number Node drops the rest, which could hide a second Host.
   server.maxHeadersCount = 0
-  // The socket's timer knows when a write moves on, however slowly.
+  // Node's socket timer restarts when a part of a write is sent, so it ends only clients that take nothing.
   server.timeout = limits.stallMs
-  // `printf 'GET …' | nc -N` says that it has nothing more to send, and still wants its answer.
+  // `printf 'GET …' | nc -N` closes its sending side and still waits for the answer.
   Object.assign(server, { httpAllowHalfOpen: true })
 
-  // Where TLS has failed there is nobody to whom an HTTP error would make sense.
+  // After a failed TLS handshake the client could not read an HTTP error.
   server.removeAllListeners('tlsClientError')
   server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy())
 
-  // Node's own listener begins with HTTP/1.1 at once. Used as a function instead, it keeps all of Node's deadlines,
-  // which only work for the connections of a server that listens itself.
+  // Node's own listener starts HTTP/1.1 at once. Called as a function instead, the listener keeps all of Node's
+  // deadlines, which only work for connections of a server that listens itself.
   const isTls = certificate !== undefined
-  const speakHttp1 = takeListener(server, isTls ? 'secureConnection' : 'connection')
-  const welcome = isTls ? takeListener(server, 'connection') : hear
+  const serveHttp1 = removeOwnListener(server, isTls ? 'secureConnection' : 'connection')
+  const startConnection = isTls ? removeOwnListener(server, 'connection') : onConnection
   server.on('connection', (socket: Socket) => {
-    if (accept(socket)) welcome.call(server, socket)
+    if (accept(socket)) startConnection.call(server, socket)
   })
-  if (isTls) server.on('secureConnection', hear)
-  return { server, speak: (socket) => void speakHttp1.call(server, socket) }
+  if (isTls) server.on('secureConnection', onConnection)
+  return { server, serve: (socket) => void serveHttp1.call(server, socket) }
 }
 
-/** Node's own listener, which is called no longer. */
-function takeListener(server: Server, event: string): (this: Server, socket: Socket) => void {
+/** Removes the listener that Node has added itself, and returns it. */
+function removeOwnListener(server: Server, event: string): (this: Server, socket: Socket) => void {
   const [own] = server.listeners(event)
-  if (own === undefined) throw new Error('this version of Node starts connections in a way not known here')
+  if (own === undefined) throw new Error(`this version of Node has no listener of its own for "${event}"`)
   server.removeAllListeners(event)
   return own as (socket: Socket) => void
 }

@@ -8,38 +8,37 @@ import {
 import type { Socket } from 'node:net'
 import type { Client } from './client.ts'
 import { FairShare, type Holder, type ShareLimits } from './fair-share.ts'
-import type { Reject } from './rejections.ts'
+import type { ReportRejection } from './rejections.ts'
 import { SessionGuard } from './session-guard.ts'
 
-/** How often each connection is looked at for what its client sends. */
-const LOOK_MS = 250
-/** A client that has taken nothing for so long makes room for another. */
-const QUIET_MS = 1000
-/** How long a connection that was said goodbye to may stay. */
-const FAREWELL_MS = 5000
+/** How often the traffic of every session is checked. */
+const CHECK_INTERVAL_MS = 250
+/** A session whose client has taken nothing for so long may be closed for another. */
+const INACTIVE_MS = 1000
+/** How long a session may stay open after GOAWAY. */
+const GOAWAY_GRACE_MS = 5000
 
 export interface Http2Request {
   readonly stream: ServerHttp2Stream
   readonly headers: IncomingHttpHeaders
   readonly rawHeaders: readonly string[]
   readonly socket: Socket
-  /** To be called when the client has reset it before its answer began. */
-  wasReset(): void
+  /** To be called when the client has reset the stream before its answer began. */
+  onReset(): void
 }
 
-interface Watched {
+interface SessionState {
   readonly guard: SessionGuard
   readonly socket: Socket
   readonly client: Client
-  /** Streams that are open. */
-  open: number
-  /** Bytes that its client had taken when it was looked at last. */
-  sent: number
-  /** When a stream ended, or its client was seen to have taken more. */
-  movedAt: number
+  openStreams: number
+  /** `bytesWritten` of the socket at the last check. */
+  bytesWritten: number
+  /** When a stream ended, or a check found that the client had taken more. */
+  progressAt: number
 }
 
-/** Bounds of HTTP/2 connections; `Limits` says what they are for. */
+/** Limits of HTTP/2 sessions; `Limits` explains them. */
 export interface Http2Limits {
   readonly sessions: ShareLimits
   readonly maxStreams: number
@@ -47,20 +46,24 @@ export interface Http2Limits {
   readonly keepAliveMs: number
 }
 
-/** Speaks HTTP/2 on connections that someone else has accepted. */
-export class Http2Speaker {
+/** Serves HTTP/2 on accepted connections, and limits how many sessions there are. */
+export class Http2Sessions {
   readonly #limits: Http2Limits
-  readonly #reject: Reject
+  readonly #reportRejection: ReportRejection
   readonly #onRequest: (request: Http2Request) => void
   readonly #server: Http2Server
   readonly #share: FairShare
-  readonly #sessions = new Map<ServerHttp2Session, Watched>()
-  #looking: NodeJS.Timeout | undefined
+  readonly #sessions = new Map<ServerHttp2Session, SessionState>()
+  #checkTimer: NodeJS.Timeout | undefined
 
-  constructor(limits: Http2Limits, reject: Reject, onRequest: (request: Http2Request) => void) {
+  constructor(
+    limits: Http2Limits,
+    reportRejection: ReportRejection,
+    onRequest: (request: Http2Request) => void,
+  ) {
     this.#limits = limits
     this.#share = new FairShare(limits.sessions)
-    this.#reject = reject
+    this.#reportRejection = reportRejection
     this.#onRequest = onRequest
     this.#server = createServer({
       settings: {
@@ -75,79 +78,79 @@ export class Http2Speaker {
     this.#server.on('sessionError', ignore)
   }
 
-  get sessions(): number {
+  get size(): number {
     return this.#sessions.size
   }
 
-  speak(socket: Socket, client: Client): void {
-    // Without ALPN Node would take it for HTTP/1.1, and begin no session.
+  serve(socket: Socket, client: Client): void {
+    // Without ALPN `h2` Node would serve a TLS socket as HTTP/1.1 and start no session.
     if ('alpnProtocol' in socket && socket.alpnProtocol !== 'h2') {
-      this.#reject('malformed')
+      this.#reportRejection('malformed')
       socket.destroy()
       return
     }
     const holder = { client, connection: socket }
     if (!this.#share.mayTake(holder)) {
-      this.#reject('connections')
-      this.#dropOne(holder)
+      this.#reportRejection('connections')
+      this.#closeOne(holder)
     }
     if (!this.#share.mayTake(holder)) {
       socket.destroy()
       return
     }
-    // A client that has closed its half takes no more answers either; without this the connection would stay for good.
+    // A client that has closed its sending side reads no more answers; half open, the connection would never close.
     socket.allowHalfOpen = false
     socket.once('end', () => socket.destroy())
-    const onSession = (session: ServerHttp2Session): void => this.#follow(session, socket, client)
+    const onSession = (session: ServerHttp2Session): void => this.#add(session, socket, client)
     this.#server.once('session', onSession)
     this.#server.emit('connection', socket)
     this.#server.off('session', onSession)
   }
 
-  /** GOAWAY: open streams end, no new ones begin. */
+  /** Sends GOAWAY: open streams end, and no new ones begin. */
   drain(): void {
     for (const session of this.#sessions.keys()) session.close()
   }
 
-  /** Of the address that has the most, one that is idle makes room, or else one whose client has taken nothing of late. */
-  #dropOne(newcomer: Holder): void {
-    const isGreedy = this.#share.isGreedy(newcomer)
+  /** Closes an idle session of the address with the most sessions, or else one whose client has taken nothing lately. */
+  #closeOne(newcomer: Holder): void {
+    const isAtAddressLimit = this.#share.isAtAddressLimit(newcomer)
     const isFull = this.#share.isFull
-    let found: ServerHttp2Session | undefined
-    let best: Watched | undefined
-    for (const [session, watched] of this.#sessions) {
-      const { client, open, movedAt } = watched
-      if (open > 0 && performance.now() - movedAt < QUIET_MS) continue
-      if (isGreedy ? client.address !== newcomer.client.address : client.isLocal && !isFull) continue
-      if (best !== undefined && !this.#goesBefore(watched, best)) continue
-      found = session
-      best = watched
+    let chosen: ServerHttp2Session | undefined
+    let chosenState: SessionState | undefined
+    for (const [session, state] of this.#sessions) {
+      const { client, openStreams, progressAt } = state
+      if (openStreams > 0 && performance.now() - progressAt < INACTIVE_MS) continue
+      if (isAtAddressLimit ? client.address !== newcomer.client.address : client.isLocal && !isFull) continue
+      if (chosenState !== undefined && !this.#isClosedBefore(state, chosenState)) continue
+      chosen = session
+      chosenState = state
     }
-    if (found === undefined || best === undefined) return
-    this.#forget(found, best)
-    best.socket.destroy()
+    if (chosen === undefined || chosenState === undefined) return
+    this.#remove(chosen, chosenState)
+    chosenState.socket.destroy()
   }
 
-  #goesBefore(one: Watched, other: Watched): boolean {
-    if ((one.open === 0) !== (other.open === 0)) return one.open === 0
+  #isClosedBefore(one: SessionState, other: SessionState): boolean {
+    if ((one.openStreams === 0) !== (other.openStreams === 0)) return one.openStreams === 0
     const [held, heldByOther] = [this.#share.heldBy(one.client), this.#share.heldBy(other.client)]
     if (held !== heldByOther) return held > heldByOther
-    return one.movedAt < other.movedAt
+    return one.progressAt < other.progressAt
   }
 
-  #forget(session: ServerHttp2Session, { client, socket }: Watched): void {
-    if (this.#sessions.delete(session)) this.#share.giveBack({ client, connection: socket })
+  #remove(session: ServerHttp2Session, { client, socket }: SessionState): void {
+    if (this.#sessions.delete(session)) this.#share.release({ client, connection: socket })
   }
 
-  #follow(session: ServerHttp2Session, socket: Socket, client: Client): void {
-    const guard = new SessionGuard(socket, this.#limits, this.#reject)
+  #add(session: ServerHttp2Session, socket: Socket, client: Client): void {
+    const guard = new SessionGuard(socket, this.#limits, this.#reportRejection)
     const now = performance.now()
-    const watched: Watched = { guard, socket, client, open: 0, sent: 0, movedAt: now }
-    this.#sessions.set(session, watched)
+    const state: SessionState = { guard, socket, client, openStreams: 0, bytesWritten: 0, progressAt: now }
+    this.#sessions.set(session, state)
     this.#share.take({ client, connection: socket })
-    this.#look()
+    this.#scheduleCheck()
     session.on('error', ignore)
-    session.once('close', () => this.#forget(session, watched))
+    session.once('close', () => this.#remove(session, state))
     const onStream = (
       stream: ServerHttp2Stream,
       headers: IncomingHttpHeaders,
@@ -155,45 +158,45 @@ export class Http2Speaker {
       rawHeaders: readonly string[],
     ): void => {
       stream.on('error', ignore)
-      watched.open += 1
-      // Node keeps a stream that is reset without an error until all of its answer has been sent, which it never is.
+      state.openStreams += 1
+      // Node keeps a stream that the client reset with NO_ERROR until its answer is sent, which never happens.
       stream.once('aborted', () => stream.destroy())
       stream.once('end', () => {
         if (stream.closed) stream.destroy()
       })
       stream.once('close', () => {
-        watched.open -= 1
-        watched.movedAt = performance.now()
+        state.openStreams -= 1
+        state.progressAt = performance.now()
       })
-      if (!guard.opened()) return
-      const wasReset = (): void => guard.wasReset()
-      if (stream.closed || stream.destroyed) wasReset()
-      else this.#onRequest({ stream, headers, rawHeaders, socket, wasReset })
+      if (!guard.onStreamOpened()) return
+      const onReset = (): void => guard.onStreamReset()
+      if (stream.closed || stream.destroyed) onReset()
+      else this.#onRequest({ stream, headers, rawHeaders, socket, onReset })
     }
     session.on('stream', onStream)
   }
 
-  #look(): void {
-    this.#looking ??= setTimeout(() => {
-      this.#looking = undefined
-      for (const [session, watched] of this.#sessions) {
-        watched.guard.look()
-        const { bytesWritten } = watched.socket
-        if (bytesWritten !== watched.sent) watched.movedAt = performance.now()
-        watched.sent = bytesWritten
-        this.#endIdle(session, watched)
+  #scheduleCheck(): void {
+    this.#checkTimer ??= setTimeout(() => {
+      this.#checkTimer = undefined
+      for (const [session, state] of this.#sessions) {
+        state.guard.checkTraffic()
+        const { bytesWritten } = state.socket
+        if (bytesWritten !== state.bytesWritten) state.progressAt = performance.now()
+        state.bytesWritten = bytesWritten
+        this.#closeIfIdle(session, state)
       }
-      if (this.#sessions.size > 0) this.#look()
-    }, LOOK_MS).unref()
+      if (this.#sessions.size > 0) this.#scheduleCheck()
+    }, CHECK_INTERVAL_MS).unref()
   }
 
-  #endIdle(session: ServerHttp2Session, { socket, open, movedAt }: Watched): void {
-    const idleMs = performance.now() - movedAt
-    if (open > 0 || idleMs < this.#limits.keepAliveMs) return
+  #closeIfIdle(session: ServerHttp2Session, { socket, openStreams, progressAt }: SessionState): void {
+    const idleMs = performance.now() - progressAt
+    if (openStreams > 0 || idleMs < this.#limits.keepAliveMs) return
     if (!session.closed) session.close()
-    else if (idleMs > this.#limits.keepAliveMs + FAREWELL_MS) socket.destroy()
+    else if (idleMs > this.#limits.keepAliveMs + GOAWAY_GRACE_MS) socket.destroy()
   }
 }
 
-// What goes wrong with a connection or a stream is told by `close`.
+// The `close` event of a session or stream reports every failure.
 function ignore(): void {}

@@ -1,73 +1,74 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Reject } from './rejections.ts'
+import type { ReportRejection } from './rejections.ts'
 
 export interface PipelineLimits {
-  /** On one connection. */
+  /** The most requests that wait on one connection. */
   readonly maxPipelined: number
-  /** On all connections together. */
+  /** The most requests that wait on all connections together. */
   readonly maxAnswers: number
 }
 
-/** The requests of one connection that wait for their turn. */
-interface Queue {
+/** The requests of one connection that wait for the answers before theirs. */
+interface ConnectionQueue {
   waiting: number
 }
 
 /**
- * Requests that were sent before the answers to the ones before them. Node hands them over all at once; here each
- * waits until the connection is its own, so that its answer never waits in memory. A client that sends too many ahead
- * is cut off.
+ * Holds back pipelined requests. Node hands over all requests of a connection at once; here each request waits until the
+ * answers before it are sent, so that its own answer never waits in memory. A client that pipelines too many requests is
+ * cut off.
  */
 export class Pipeline {
   readonly #limits: PipelineLimits
-  readonly #reject: Reject
-  readonly #queues = new WeakMap<Socket, Queue>()
+  readonly #reportRejection: ReportRejection
+  readonly #queues = new WeakMap<Socket, ConnectionQueue>()
   #waiting = 0
 
-  constructor(limits: PipelineLimits, reject: Reject) {
+  constructor(limits: PipelineLimits, reportRejection: ReportRejection) {
     this.#limits = limits
-    this.#reject = reject
+    this.#reportRejection = reportRejection
   }
 
-  /** Requests that wait for their turn. */
+  /** How many requests wait, on all connections together. */
   get waiting(): number {
     return this.#waiting
   }
 
-  /** Calls `go` when it is the request's turn; never if its connection closes before that. */
-  enter(request: IncomingMessage, response: ServerResponse, go: () => void): void {
+  /** Calls `start` when all answers before this one are sent; never if the connection closes first. */
+  enqueue(request: IncomingMessage, response: ServerResponse, start: () => void): void {
+    // Node gives a response its socket when the responses before it are finished.
     if (response.socket !== null) {
-      go()
+      start()
       return
     }
     const { socket } = request
-    // Its connection has been cut off, and its other requests still come out of the parser.
+    // The parser still emits the requests that it has read from a connection that was cut off.
     if (socket.destroyed) return
     const queue = this.#queueOf(socket)
     const { maxPipelined, maxAnswers } = this.#limits
     if (queue.waiting >= maxPipelined || this.#waiting >= maxAnswers) {
-      this.#reject('pipelined')
+      this.#reportRejection('pipelined')
       socket.destroy()
       return
     }
     this.#change(queue, 1)
     response.once('socket', () => {
       this.#change(queue, -1)
-      go()
+      start()
     })
   }
 
-  #queueOf(socket: Socket): Queue {
+  #queueOf(socket: Socket): ConnectionQueue {
     const known = this.#queues.get(socket)
     if (known !== undefined) return known
-    const queue: Queue = { waiting: 0 }
+    const queue: ConnectionQueue = { waiting: 0 }
     this.#queues.set(socket, queue)
     socket.once('close', () => this.#change(queue, -queue.waiting))
     return queue
   }
 
-  #change(queue: Queue, by: number): void {
+  #change(queue: ConnectionQueue, by: number): void {
     queue.waiting += by
     this.#waiting += by
   }

@@ -1,8 +1,8 @@
 import { publish, type Rejection } from '../../observe/events.ts'
 
-/** Tells that a client was refused, or cut off. */
-export type Reject = (reason: Rejection) => void
+/** Reports that a client was refused or cut off. */
+export type ReportRejection = (reason: Rejection) => void
 
-export function reject(reason: Rejection): void {
+export function reportRejection(reason: Rejection): void {
   publish('http.rejected', { reason })
 }

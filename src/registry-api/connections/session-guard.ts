@@ -1,90 +1,90 @@
 import type { Socket } from 'node:net'
 import type { Rejection } from '../../observe/events.ts'
-import type { Reject } from './rejections.ts'
+import type { ReportRejection } from './rejections.ts'
 
-export interface SessionLimits {
+export interface SessionGuardLimits {
   readonly maxStreams: number
 }
 
-/** What a client may send besides its requests: SETTINGS, PING, WINDOW_UPDATE, PRIORITY. */
+/** Bytes that a client may send besides its requests: SETTINGS, PING, WINDOW_UPDATE, PRIORITY. */
 const CREDIT_BYTES = 256 * 1024
-const CREDIT_EACH_SECOND = 4 * 1024
-/** For the HEADERS of a request; the compression of headers makes most of them much smaller. */
-const CREDIT_EACH_STREAM = 8 * 1024
-/** A client opens its windows again for what it has received: by 26 bytes for each few KiB. */
-const CREDIT_EACH_BYTE_SENT = 1 / 16
-/** So many times the streams that may be open at once may be opened in one turn of the event loop. */
-const TIMES_IN_TURN = 4
-/** So many streams may be reset before their answers, whatever the others do. */
-const RESETS_AT_LEAST = 100
-/** Of what happened longer ago, less counts. */
-const STREAMS_REMEMBERED = 1000
+const CREDIT_BYTES_PER_SECOND = 4 * 1024
+/** For the HEADERS frames of a request; header compression makes most of them much smaller. */
+const CREDIT_BYTES_PER_STREAM = 8 * 1024
+/** A client sends a WINDOW_UPDATE for what it has received: 26 bytes for every few KiB. */
+const CREDIT_BYTES_PER_BYTE_SENT = 1 / 16
+/** In one turn of the event loop a client may open four times as many streams as may be open at once. */
+const MAX_STREAM_TURNOVER = 4
+/** So many streams may be reset before their answers, whatever share of all streams they are. */
+const MIN_ALLOWED_RESETS = 100
+/** The counts of streams and resets are halved at this many streams, so that recent ones weigh more. */
+const STREAMS_BEFORE_HALVING = 1000
 
 /**
- * Watches one HTTP/2 connection. Frames cost their sender next to nothing, so one that sends many more of them than
- * its requests need is ended.
+ * Watches one HTTP/2 connection. Frames cost their sender almost nothing, so a connection that sends many more frames
+ * than its requests need is closed.
  */
 export class SessionGuard {
   readonly #socket: Socket
-  readonly #limits: SessionLimits
-  readonly #reject: Reject
+  readonly #limits: SessionGuardLimits
+  readonly #reportRejection: ReportRejection
   #openedInTurn = 0
   #streams = 0
   #resets = 0
-  #credit = CREDIT_BYTES
-  #lookedAt = performance.now()
-  #received: number
-  #sent: number
-  #isOver = false
+  #creditBytes = CREDIT_BYTES
+  #checkedAt = performance.now()
+  #bytesRead: number
+  #bytesWritten: number
+  #isClosed = false
 
-  constructor(socket: Socket, limits: SessionLimits, reject: Reject) {
+  constructor(socket: Socket, limits: SessionGuardLimits, reportRejection: ReportRejection) {
     this.#socket = socket
     this.#limits = limits
-    this.#reject = reject
-    this.#received = socket.bytesRead
-    this.#sent = socket.bytesWritten
+    this.#reportRejection = reportRejection
+    this.#bytesRead = socket.bytesRead
+    this.#bytesWritten = socket.bytesWritten
   }
 
-  /** Whether the stream may be answered. */
-  opened(): boolean {
-    if (this.#isOver) return false
-    this.#credit += CREDIT_EACH_STREAM
+  /** Returns whether the stream may be answered. */
+  onStreamOpened(): boolean {
+    if (this.#isClosed) return false
+    this.#creditBytes += CREDIT_BYTES_PER_STREAM
     this.#streams += 1
-    // Within a turn of the event loop an honest client sees the ends of few streams, if of any.
+    // Within one turn of the event loop an honest client can learn of the end of few streams, if any.
     if (this.#openedInTurn === 0) setImmediate(() => (this.#openedInTurn = 0))
     this.#openedInTurn += 1
-    if (this.#openedInTurn > TIMES_IN_TURN * this.#limits.maxStreams) return this.#end('streams')
-    return this.look()
+    if (this.#openedInTurn > MAX_STREAM_TURNOVER * this.#limits.maxStreams) return this.#close('streams')
+    return this.checkTraffic()
   }
 
-  /** A stream was reset by its client before it had an answer. */
-  wasReset(): void {
+  /** The client reset a stream before its answer began. */
+  onStreamReset(): void {
     this.#resets += 1
-    if (this.#resets > RESETS_AT_LEAST && this.#resets > this.#streams / 2) this.#end('resets')
-    if (this.#streams < STREAMS_REMEMBERED) return
+    if (this.#resets > MIN_ALLOWED_RESETS && this.#resets > this.#streams / 2) this.#close('resets')
+    if (this.#streams < STREAMS_BEFORE_HALVING) return
     this.#streams /= 2
     this.#resets /= 2
   }
 
-  /** Counts what has come. False when that was too much. */
-  look(): boolean {
-    if (this.#isOver) return false
+  /** Counts the bytes received since the last check. Returns false when the client has sent too many. */
+  checkTraffic(): boolean {
+    if (this.#isClosed) return false
     const { bytesRead, bytesWritten } = this.#socket
     const now = performance.now()
-    this.#credit += ((now - this.#lookedAt) / 1000) * CREDIT_EACH_SECOND
-    this.#credit += (bytesWritten - this.#sent) * CREDIT_EACH_BYTE_SENT
-    this.#credit = Math.min(this.#credit, CREDIT_BYTES) - (bytesRead - this.#received)
-    this.#lookedAt = now
-    this.#received = bytesRead
-    this.#sent = bytesWritten
-    return this.#credit >= 0 || this.#end('frames')
+    this.#creditBytes += ((now - this.#checkedAt) / 1000) * CREDIT_BYTES_PER_SECOND
+    this.#creditBytes += (bytesWritten - this.#bytesWritten) * CREDIT_BYTES_PER_BYTE_SENT
+    this.#creditBytes = Math.min(this.#creditBytes, CREDIT_BYTES) - (bytesRead - this.#bytesRead)
+    this.#checkedAt = now
+    this.#bytesRead = bytesRead
+    this.#bytesWritten = bytesWritten
+    return this.#creditBytes >= 0 || this.#close('frames')
   }
 
-  #end(reason: Rejection): false {
-    if (this.#isOver) return false
-    this.#isOver = true
-    this.#reject(reason)
-    // Not a GOAWAY: it would wait until the client reads.
+  #close(reason: Rejection): false {
+    if (this.#isClosed) return false
+    this.#isClosed = true
+    this.#reportRejection(reason)
+    // GOAWAY would wait until the client reads, so the connection is destroyed instead.
     this.#socket.destroy()
     return false
   }

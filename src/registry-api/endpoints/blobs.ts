@@ -3,77 +3,82 @@ import { OCTET_STREAM } from '../../oci/media-types.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { How, Resolver } from '../../ports/answer.ts'
 import type { Content } from '../../ports/content.ts'
-import { type BodyDesk, sendSelected } from '../answer/body.ts'
+import { type BodyResources, sendSelection } from '../answer/body.ts'
 import { cacheStatus } from '../answer/cache-status.ts'
 import { contentHeaders, etagOf } from '../answer/content-headers.ts'
-import type { Exchange } from '../answer/exchange.ts'
-import { notModified, type Selection, select } from '../answer/parts.ts'
-import { isMatched, refuseUnmatched } from '../answer/preconditions.ts'
-import { refuse } from '../answer/respond.ts'
+import { ifMatchHolds, isNotModified, respondPreconditionFailed } from '../answer/preconditions.ts'
+import { respondError } from '../answer/respond.ts'
+import { type Selection, select } from '../answer/selection.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 
-const NOTHING = Buffer.alloc(0)
+const NO_BODY = Buffer.alloc(0)
 
-export interface BlobDesk extends BodyDesk {
+export interface BlobResources extends BodyResources {
   readonly resolver: Resolver
 }
 
 export async function respondBlob(
-  exchange: Exchange,
+  exchange: HttpExchange,
   repository: Repository,
   digest: Digest,
-  desk: BlobDesk,
+  resources: BlobResources,
 ): Promise<void> {
   const { signal } = exchange
-  // Whoever has this digest has these bytes: no need to open them, let alone to fetch them, to say so.
-  if (exchange.method === 'HEAD' || !isWanted(exchange, digest)) {
-    const { size, how } = await desk.resolver.blobHead(repository, digest, { signal })
+  // HEAD, 304 and 412 depend on the digest alone, so the content is neither opened nor fetched for them.
+  if (exchange.method === 'HEAD' || !needsContent(exchange, digest)) {
+    const { size, how } = await resources.resolver.blobHead(repository, digest, { signal })
     return respondHead(exchange, digest, size, how)
   }
-  const { content, how } = await desk.resolver.blob(repository, digest, { signal })
+  const { content, how } = await resources.resolver.blob(repository, digest, { signal })
   try {
-    await respondContent(exchange, content, how, desk)
+    await respondContent(exchange, content, how, resources)
   } finally {
     await content.close()
   }
 }
 
-function isWanted({ headers }: Exchange, digest: Digest): boolean {
+function needsContent({ headers }: HttpExchange, digest: Digest): boolean {
   const etag = etagOf(digest)
-  return isMatched(headers['if-match'], etag) && !notModified(headers['if-none-match'], etag)
+  return ifMatchHolds(headers['if-match'], etag) && !isNotModified(headers['if-none-match'], etag)
 }
 
-function respondHead(exchange: Exchange, digest: Digest, size: number, how: How): void {
+function respondHead(exchange: HttpExchange, digest: Digest, size: number, how: How): void {
   const selection = selectFrom(exchange, digest, size)
   if (selection.status === 412) {
-    refuseUnmatched(exchange, digest, how)
+    respondPreconditionFailed(exchange, digest, how)
     return
   }
   const headers = contentHeaders(exchange, digest, how)
   if (selection.status !== 304) Object.assign(headers, selection.headers)
-  exchange.answer(selection.status, headers, NOTHING)
+  exchange.answer(selection.status, headers, NO_BODY)
 }
 
-async function respondContent(exchange: Exchange, content: Content, how: How, desk: BlobDesk): Promise<void> {
+async function respondContent(
+  exchange: HttpExchange,
+  content: Content,
+  how: How,
+  resources: BlobResources,
+): Promise<void> {
   const { digest, size } = content
   const selection = selectFrom(exchange, digest, size)
-  if (selection.status === 412) return refuseUnmatched(exchange, digest, how)
+  if (selection.status === 412) return respondPreconditionFailed(exchange, digest, how)
   const headers = contentHeaders(exchange, digest, how)
-  if (selection.status === 304) return exchange.answer(304, headers, NOTHING)
+  if (selection.status === 304) return exchange.answer(304, headers, NO_BODY)
   if (selection.status === 416) {
-    return refuse(exchange, {
+    return respondError(exchange, {
       status: 416,
       code: 'RANGE_INVALID',
-      message: `this blob has ${size} bytes`,
+      message: `range not satisfiable: the blob has ${size} bytes`,
       headers: { 'Cache-Status': cacheStatus(how), ...selection.headers },
     })
   }
   const { status, parts } = selection
   Object.assign(headers, selection.headers)
-  if (size === 0) return exchange.answer(status, headers, NOTHING)
-  await sendSelected(exchange, content, { status, headers, parts }, desk)
+  if (size === 0) return exchange.answer(status, headers, NO_BODY)
+  await sendSelection(exchange, content, { status, headers, parts }, resources)
 }
 
-function selectFrom(exchange: Exchange, digest: Digest, size: number): Selection {
-  const of = { size, contentType: OCTET_STREAM, etag: etagOf(digest) }
-  return select(exchange.method, exchange.headers, of)
+function selectFrom(exchange: HttpExchange, digest: Digest, size: number): Selection {
+  const representation = { size, contentType: OCTET_STREAM, etag: etagOf(digest) }
+  return select(exchange.method, exchange.headers, representation)
 }

@@ -1,30 +1,30 @@
 import { registryInPath } from '../../oci/names/registry-host.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { Resolver } from '../../ports/answer.ts'
-import type { BodyDesk } from '../answer/body.ts'
-import type { Exchange } from '../answer/exchange.ts'
-import { listable } from './listable.ts'
+import type { BodyResources } from '../answer/body.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 import { respondPage } from './lists.ts'
 import type { Query } from './query.ts'
+import { visibleRepositories } from './visible-repositories.ts'
 
-/** Every repository that this agent has served and may tell this client of, named so that the name works in a path here. */
+/** Lists the repositories that this agent has served and the client may see, under names that work in paths here. */
 export async function respondCatalog(
-  exchange: Exchange,
-  asked: { path: string; query: Query },
+  exchange: HttpExchange,
+  target: { path: string; query: Query },
   {
     resolver,
-    allowed,
+    isAllowed,
     lists,
   }: {
     resolver: Resolver
-    allowed: (repository: Repository) => boolean
-    lists: BodyDesk
+    isAllowed: (repository: Repository) => boolean
+    lists: BodyResources
   },
 ): Promise<void> {
-  const all = (await resolver.repositories()).filter(allowed)
-  const repositories = await listable(all, exchange.client, resolver)
+  const all = (await resolver.repositories()).filter(isAllowed)
+  const repositories = await visibleRepositories(all, exchange.client, resolver)
   const names = repositories.map(({ registry, name }) => `${registryInPath(registry)}/${name}`)
-  // Writing `:` as `__` has changed the order.
+  // `registryInPath` replaces `:` by `__`, which changes the order.
   names.sort()
-  await respondPage(exchange, names, { ...asked, desk: lists }, (items) => ({ repositories: items }))
+  await respondPage(exchange, names, { ...target, resources: lists }, (items) => ({ repositories: items }))
 }

@@ -1,22 +1,23 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import { nextLink, pageOf, parsePageRequest } from '../../oci/page.ts'
-import { type BodyDesk, type Readable, sendSelected } from '../answer/body.ts'
-import type { Exchange } from '../answer/exchange.ts'
-import { jsonHeaders, refuse, respondJson } from '../answer/respond.ts'
+import { type BodyResources, type BodySource, sendSelection } from '../answer/body.ts'
+import { jsonHeaders, respondError, respondJson } from '../answer/respond.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 import type { Query } from './query.ts'
 
-const AT_ONCE = 64 * 1024
+/** A list up to this size is sent in one write, so it holds memory only until the kernel has it. */
+const MAX_SINGLE_WRITE_BYTES = 64 * 1024
 
-/** A page of a list in ASCII order, with a link to the next one. `body` says how the page is written. */
+/** Answers with one page of a list in ASCII order, and a link to the next page. `body` turns the items into JSON. */
 export async function respondPage(
-  exchange: Exchange,
+  exchange: HttpExchange,
   sorted: readonly string[],
-  asked: { path: string; query: Query; headers?: Record<string, string>; desk: BodyDesk },
+  options: { path: string; query: Query; headers?: Record<string, string>; resources: BodyResources },
   body: (items: readonly string[]) => unknown,
 ): Promise<void> {
-  const request = parsePageRequest(asked.query.n, asked.query.last)
+  const request = parsePageRequest(options.query.n, options.query.last)
   if (!request.ok) {
-    refuse(exchange, { status: 400, code: 'PAGINATION_NUMBER_INVALID', message: request.problem })
+    respondError(exchange, { status: 400, code: 'PAGINATION_NUMBER_INVALID', message: request.problem })
     return
   }
   const { n } = request.value
@@ -24,29 +25,30 @@ export async function respondPage(
   const link =
     n === undefined || next === undefined
       ? {}
-      : { Link: nextLink(asked.path, { n, last: next, ns: asked.query.ns }) }
+      : { Link: nextLink(options.path, { n, last: next, ns: options.query.ns }) }
   const list = Buffer.from(JSON.stringify(body(items)))
-  await respondList(exchange, { ...asked.headers, ...link }, list, asked.desk)
+  await respondList(exchange, { ...options.headers, ...link }, list, options.resources)
 }
 
-/** A list may be large: then it is sent as a blob is, so that clients that take nothing hold only a few of them. */
+/** A large list is sent like a blob, with a send slot, so that clients that take nothing keep only a few in memory. */
 export async function respondList(
-  exchange: Exchange,
+  exchange: HttpExchange,
   headers: OutgoingHttpHeaders,
   list: Uint8Array,
-  desk: BodyDesk,
+  resources: BodyResources,
 ): Promise<void> {
-  if (exchange.method === 'HEAD' || list.length <= AT_ONCE) return respondJson(exchange, headers, list)
+  if (exchange.method === 'HEAD' || list.length <= MAX_SINGLE_WRITE_BYTES)
+    return respondJson(exchange, headers, list)
   const range = { start: 0, end: list.length }
-  await sendSelected(
+  await sendSelection(
     exchange,
-    inMemory(list),
+    sourceFrom(list),
     { status: 200, headers: jsonHeaders(headers, list.length), parts: [{ text: undefined, range }] },
-    desk,
+    resources,
   )
 }
 
-function inMemory(bytes: Uint8Array): Readable {
+function sourceFrom(bytes: Uint8Array): BodySource {
   const { length: size } = bytes
   return {
     size,

@@ -1,33 +1,37 @@
 import { isMediaType } from '../../oci/media-types.ts'
 import type { ManifestAnswer } from '../../ports/answer.ts'
 import { Failure } from '../../ports/failure.ts'
-import { type BodyDesk, sendSelected } from '../answer/body.ts'
+import { type BodyResources, sendSelection } from '../answer/body.ts'
 import { cacheStatus } from '../answer/cache-status.ts'
 import { contentHeaders, etagOf } from '../answer/content-headers.ts'
-import type { Exchange } from '../answer/exchange.ts'
-import { type Part, select } from '../answer/parts.ts'
-import { refuseUnmatched } from '../answer/preconditions.ts'
-import { refuse } from '../answer/respond.ts'
+import { respondPreconditionFailed } from '../answer/preconditions.ts'
+import { respondError } from '../answer/respond.ts'
+import { type BodyPart, select } from '../answer/selection.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 
-const NOTHING = Buffer.alloc(0)
+const NO_BODY = Buffer.alloc(0)
 
-/** Most manifests are small and in memory: one write, headers and all. A large one is sent as a blob is. */
+/** A small manifest is in memory and sent with its headers in one write. A large one is sent like a blob. */
 export async function respondManifest(
-  exchange: Exchange,
+  exchange: HttpExchange,
   manifest: ManifestAnswer,
-  desk: BodyDesk,
+  resources: BodyResources,
 ): Promise<void> {
   const { body } = manifest
   try {
-    await respond(exchange, manifest, desk)
+    await respond(exchange, manifest, resources)
   } finally {
     if (!(body instanceof Uint8Array)) await body.close()
   }
 }
 
-async function respond(exchange: Exchange, manifest: ManifestAnswer, desk: BodyDesk): Promise<void> {
+async function respond(
+  exchange: HttpExchange,
+  manifest: ManifestAnswer,
+  resources: BodyResources,
+): Promise<void> {
   const { digest, mediaType, size, body, how } = manifest
-  if (!isMediaType(mediaType)) throw new Failure('corrupt', 'the media type of this manifest is none')
+  if (!isMediaType(mediaType)) throw new Failure('corrupt', 'the manifest has no valid media type')
   const headers = contentHeaders(exchange, digest, how)
   const selection = select(exchange.method, exchange.headers, {
     size,
@@ -36,36 +40,36 @@ async function respond(exchange: Exchange, manifest: ManifestAnswer, desk: BodyD
   })
   switch (selection.status) {
     case 412:
-      refuseUnmatched(exchange, digest, how)
+      respondPreconditionFailed(exchange, digest, how)
       return
     case 304:
-      exchange.answer(304, headers, NOTHING)
+      exchange.answer(304, headers, NO_BODY)
       return
     case 416:
-      refuse(exchange, {
+      respondError(exchange, {
         status: 416,
         code: 'RANGE_INVALID',
-        message: `this manifest has ${size} bytes`,
+        message: `range not satisfiable: the manifest has ${size} bytes`,
         headers: { 'Cache-Status': cacheStatus(how), ...selection.headers },
       })
       return
   }
   const { status, parts } = selection
   Object.assign(headers, selection.headers)
-  if (exchange.method === 'HEAD') exchange.answer(status, headers, NOTHING)
-  else if (body instanceof Uint8Array) exchange.answer(status, headers, assembled(body, parts))
-  else await sendSelected(exchange, body, { status, headers, parts }, desk)
+  if (exchange.method === 'HEAD') exchange.answer(status, headers, NO_BODY)
+  else if (body instanceof Uint8Array) exchange.answer(status, headers, joinParts(body, parts))
+  else await sendSelection(exchange, body, { status, headers, parts }, resources)
 }
 
-function assembled(bytes: Uint8Array, parts: readonly Part[]): Uint8Array {
+function joinParts(bytes: Uint8Array, parts: readonly BodyPart[]): Uint8Array {
   const [first] = parts
   if (parts.length === 1 && first?.range !== undefined) {
     const { start, end } = first.range
     return start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end)
   }
-  const pieces = parts.flatMap(({ text, range }) => [
-    text ?? NOTHING,
-    range === undefined ? NOTHING : bytes.subarray(range.start, range.end),
+  const chunks = parts.flatMap(({ text, range }) => [
+    text ?? NO_BODY,
+    range === undefined ? NO_BODY : bytes.subarray(range.start, range.end),
   ])
-  return Buffer.concat(pieces)
+  return Buffer.concat(chunks)
 }

@@ -1,4 +1,4 @@
-/** The parameters of a query string that anyone here asks about. Written by hand: it is on the way of every request. */
+/** The query parameters that endpoints read. Parsed without `URLSearchParams`, because every request pays for it. */
 export interface Query {
   readonly ns: string | undefined
   readonly n: string | undefined
@@ -6,28 +6,28 @@ export interface Query {
   readonly artifactType: string | undefined
 }
 
-type Mutable = { -readonly [Key in keyof Query]: Query[Key] }
+type MutableQuery = { -readonly [Key in keyof Query]: Query[Key] }
 
 const EMPTY: Query = { ns: undefined, n: undefined, last: undefined, artifactType: undefined }
 const KEYS: ReadonlySet<string> = new Set(Object.keys(EMPTY))
 
-/** The first of each counts. */
+/** Of repeated parameters the first counts. */
 export function parseQuery(query: string): Query {
   if (query === '') return EMPTY
-  const found: Mutable = { ns: undefined, n: undefined, last: undefined, artifactType: undefined }
+  const parsed: MutableQuery = { ns: undefined, n: undefined, last: undefined, artifactType: undefined }
   for (const pair of query.split('&')) {
     const equals = pair.indexOf('=')
     const key = equals < 0 ? pair : pair.slice(0, equals)
-    if (isKey(key)) found[key] ??= equals < 0 ? '' : value(pair.slice(equals + 1))
+    if (isKey(key)) parsed[key] ??= equals < 0 ? '' : decode(pair.slice(equals + 1))
   }
-  return found
+  return parsed
 }
 
 function isKey(key: string): key is keyof Query {
   return KEYS.has(key)
 }
 
-function value(text: string): string {
+function decode(text: string): string {
   if (!text.includes('%') && !text.includes('+')) return text
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))

@@ -4,37 +4,40 @@ import type { Repository } from '../../oci/names/repository.ts'
 import { filterReferrers } from '../../oci/referrers.ts'
 import type { How, Resolver } from '../../ports/answer.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { BodyDesk } from '../answer/body.ts'
+import type { BodyResources } from '../answer/body.ts'
 import { cacheStatus, sourceOf, staleWarning } from '../answer/cache-status.ts'
-import type { Exchange } from '../answer/exchange.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 import { respondList } from './lists.ts'
 import type { Query } from './query.ts'
 
-const NONE = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] }))
+const EMPTY_INDEX = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] }))
 
-/** Never 404, as the spec says; but when upstream cannot be asked never an empty list, which would hide signatures. */
+/**
+ * Never answers 404 (OCI distribution spec, "Listing Referrers"). When upstream cannot be asked, the answer is an error
+ * and not an empty list, which would hide signatures.
+ */
 export async function respondReferrers(
-  exchange: Exchange,
+  exchange: HttpExchange,
   repository: Repository,
   subject: Digest,
-  asked: { query: Query; resolver: Resolver; lists: BodyDesk },
+  options: { query: Query; resolver: Resolver; lists: BodyResources },
 ): Promise<void> {
-  const { index, how } = await referrersOf(exchange, repository, subject, asked.resolver)
+  const { index, how } = await referrersOf(exchange, repository, subject, options.resolver)
   const status = cacheStatus(how)
-  exchange.findings.cacheStatus = status
-  exchange.findings.source = sourceOf(how)
-  const about = { 'Content-Type': OCI_INDEX, 'Cache-Status': status, ...staleWarning(how) }
-  const { artifactType } = asked.query
+  exchange.facts.cacheStatus = status
+  exchange.facts.source = sourceOf(how)
+  const common = { 'Content-Type': OCI_INDEX, 'Cache-Status': status, ...staleWarning(how) }
+  const { artifactType } = options.query
   if (artifactType === undefined || artifactType === '')
-    return respondList(exchange, about, index, asked.lists)
+    return respondList(exchange, common, index, options.lists)
   const filtered = filterReferrers(index, artifactType)
   if (!filtered.ok) throw new Failure('unavailable', filtered.problem)
-  const headers = { ...about, 'OCI-Filters-Applied': 'artifactType' }
-  await respondList(exchange, headers, filtered.value, asked.lists)
+  const headers = { ...common, 'OCI-Filters-Applied': 'artifactType' }
+  await respondList(exchange, headers, filtered.value, options.lists)
 }
 
 async function referrersOf(
-  { signal }: Exchange,
+  { signal }: HttpExchange,
   repository: Repository,
   subject: Digest,
   resolver: Resolver,
@@ -43,6 +46,6 @@ async function referrersOf(
     return await resolver.referrers(repository, subject, { signal })
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== 'absent') throw error
-    return { index: NONE, how: { kind: 'miss', from: 'upstream', collapsed: false } }
+    return { index: EMPTY_INDEX, how: { kind: 'miss', from: 'upstream', collapsed: false } }
   }
 }

@@ -1,31 +1,31 @@
 import type { Repository } from '../../oci/names/repository.ts'
 import type { Resolver } from '../../ports/answer.ts'
-import type { BodyDesk } from '../answer/body.ts'
+import type { BodyResources } from '../answer/body.ts'
 import { cacheStatus, sourceOf, staleWarning } from '../answer/cache-status.ts'
-import type { Exchange } from '../answer/exchange.ts'
-import { refuse } from '../answer/respond.ts'
-import { listable } from './listable.ts'
+import { respondError } from '../answer/respond.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 import { respondPage } from './lists.ts'
 import type { Query } from './query.ts'
+import { visibleRepositories } from './visible-repositories.ts'
 
 export async function respondTags(
-  exchange: Exchange,
+  exchange: HttpExchange,
   repository: Repository,
-  asked: { name: string; path: string; query: Query },
-  { resolver, lists }: { resolver: Resolver; lists: BodyDesk },
+  target: { name: string; path: string; query: Query },
+  { resolver, lists }: { resolver: Resolver; lists: BodyResources },
 ): Promise<void> {
-  const [shown] = await listable([repository], exchange.client, resolver)
-  if (shown === undefined) {
-    const message = 'tags of private repositories are listed only to clients on this machine'
-    return refuse(exchange, { status: 404, code: 'NAME_UNKNOWN', message })
+  const [visible] = await visibleRepositories([repository], exchange.client, resolver)
+  if (visible === undefined) {
+    const message = 'the tags of private repositories are listed only for clients on this node'
+    return respondError(exchange, { status: 404, code: 'NAME_UNKNOWN', message })
   }
   const { tags, how } = await resolver.tags(repository, { signal: exchange.signal })
   const status = cacheStatus(how)
-  exchange.findings.cacheStatus = status
-  exchange.findings.source = sourceOf(how)
+  exchange.facts.cacheStatus = status
+  exchange.facts.source = sourceOf(how)
   const headers = { 'Cache-Status': status, ...staleWarning(how) }
-  await respondPage(exchange, tags, { ...asked, headers, desk: lists }, (items) => ({
-    name: asked.name,
+  await respondPage(exchange, tags, { ...target, headers, resources: lists }, (items) => ({
+    name: target.name,
     tags: items,
   }))
 }

@@ -111,7 +111,7 @@ test('settings become what the agent is made of', async () => {
   const settings = await loadSettings({
     flags: { 'tls-cert': 'c.pem', 'tls-key': 'k.pem', allow: ['ghcr.io/acme/**'] },
     env: { UPSTREAM_CREDENTIALS: '{"ghcr.io": {"username": "u", "password": "p"}}' },
-    usualFile: join(folder, 'none.yaml'),
+    defaultFile: join(folder, 'none.yaml'),
   })
   const options = agentOptions(settings, { env: { HTTPS_PROXY: 'http://proxy:3128' }, version: '1.2.3' })
   assert.deepEqual(options.listen, { host: '127.0.0.1', port: 5050 })

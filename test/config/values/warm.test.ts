@@ -17,7 +17,7 @@ after(() => rm(folder, { recursive: true }))
 async function warmIn(yaml: string) {
   const file = join(folder, 'config.yaml')
   await writeFile(file, yaml)
-  return (await loadSettings({ flags: { config: file }, env: {}, usualFile: '/none' })).warm
+  return (await loadSettings({ flags: { config: file }, env: {}, defaultFile: '/none' })).warm
 }
 
 test('what is to be kept warm is a list of images, or of images with how they are wanted', async () => {
@@ -41,7 +41,7 @@ test('a mistake in it stops the start with its line and what is allowed', async 
     ['warm:\n  - Alpine\n', /yaml:2: warm\[0\] is "Alpine"; expected an image such as /],
     ['warm:\n  - { pin: true }\n', /yaml:2: warm\[0\] has no image; expected one such as /],
     ['warm:\n  - { image: a, platforms: [linux] }\n', /platforms\[0\] is "linux"; expected os\/architecture/],
-    ['warm:\n  - { image: a, platforms: [all, linux/arm64] }\n', /asks for all platforms, and for some/],
+    ['warm:\n  - { image: a, platforms: [all, linux/arm64] }\n', /lists all and single platforms/],
     ['warm:\n  - { image: a, platform: all }\n', /unknown setting "platform"; did you mean platforms\?/],
     ['warm: alpine\n', /warm has no value; expected a list of images/],
   ] as const) {

@@ -6,31 +6,40 @@ import { connect as connectHttp2 } from 'node:http2'
 import { test } from 'node:test'
 import { Failure } from '../../../src/ports/failure.ts'
 import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
-import { ALPINE, ask, askHttp2, codeOf, dial, nextEnded, openDoor, untilClosed } from '../front-door.ts'
+import {
+  ALPINE,
+  errorCodeOf,
+  nextRequestEnded,
+  openSocket,
+  readUntilClosed,
+  requestHttp1,
+  requestHttp2,
+  startTestServer,
+} from '../test-server.ts'
 
 const BYTES = randomBytes(2_000_000)
 const PATH = `/v2/alpine/blobs/${digestOf(BYTES)}`
 const STALLED = new Failure('stalled', 'upstream stopped sending')
 
-function open(port: number, headers: Record<string, string> = {}): Promise<IncomingMessage> {
+function getBlob(port: number, headers: Record<string, string> = {}): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     get({ host: '127.0.0.1', port, path: PATH, headers, agent: false }, resolve).on('error', reject)
   })
 }
 
-async function chunk(response: IncomingMessage): Promise<Buffer> {
+async function nextChunk(response: IncomingMessage): Promise<Buffer> {
   const [bytes] = (await once(response, 'data')) as [Buffer]
   return bytes
 }
 
-test('what has come is passed on at once, however little', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('the bytes of a growing content are sent at once, however few', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1)
-  const response = await open(port)
-  assert.deepEqual(await chunk(response), BYTES.subarray(0, 1))
+  const response = await getBlob(port)
+  assert.deepEqual(await nextChunk(response), BYTES.subarray(0, 1))
   growing.growTo(11)
-  assert.deepEqual(await chunk(response), BYTES.subarray(1, 11))
+  assert.deepEqual(await nextChunk(response), BYTES.subarray(1, 11))
   growing.growTo(BYTES.length)
   const rest: Buffer[] = []
   for await (const bytes of response) rest.push(bytes as Buffer)
@@ -38,35 +47,35 @@ test('what has come is passed on at once, however little', async (t) => {
   await resolver.quiet()
 })
 
-test('a range far ahead gets its status before its bytes', async (t) => {
-  const { port, resolver } = await openDoor(t, { limits: { firstByteMs: 1 } })
+test('a range that is not fetched yet gets its status line before its bytes', async (t) => {
+  const { port, resolver } = await startTestServer(t, { limits: { firstByteMs: 1 } })
   const growing = resolver.growBlob(ALPINE, BYTES)
-  const response = await open(port, { range: 'bytes=1999990-' })
+  const response = await getBlob(port, { range: 'bytes=1999990-' })
   assert.equal(response.statusCode, 206)
   growing.growTo(BYTES.length)
-  assert.deepEqual(await chunk(response), BYTES.subarray(1_999_990))
+  assert.deepEqual(await nextChunk(response), BYTES.subarray(1_999_990))
   await resolver.quiet()
 })
 
-test('a transfer that fails before its first byte is an error, not a cut', async (t) => {
-  const { port, resolver } = await openDoor(t)
-  for (const speak of [ask, askHttp2]) {
+test('a transfer that fails before its first byte is answered with an error, not with a cut body', async (t) => {
+  const { port, resolver } = await startTestServer(t)
+  for (const request of [requestHttp1, requestHttp2]) {
     resolver.growBlob(ALPINE, BYTES).fail(STALLED)
-    const got = await speak(port, PATH)
+    const got = await request(port, PATH)
     assert.equal(got.status, 502)
-    assert.equal(codeOf(got), 'UNAVAILABLE')
+    assert.equal(errorCodeOf(got), 'UNAVAILABLE')
     assert.equal(got.cut, false)
   }
   await resolver.quiet()
 })
 
-test('a body that fails in the middle ends short, with FIN and never as if it were whole', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('a body that fails in the middle is cut with FIN, shorter than its Content-Length', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1000)
-  const ended = nextEnded()
-  const socket = await dial(port)
-  const closed = untilClosed(socket)
+  const ended = nextRequestEnded()
+  const socket = await openSocket(port)
+  const closed = readUntilClosed(socket)
   socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`)
   await once(socket, 'data')
   growing.fail(STALLED)
@@ -74,15 +83,15 @@ test('a body that fails in the middle ends short, with FIN and never as if it we
   assert.equal(reset, false)
   assert.match(text, /Content-Length: 2000000\r\n/)
   assert.ok(text.length < 2000)
-  const fact = await ended
-  assert.equal(fact.aborted, true)
-  assert.equal(fact.bytes, 1000)
-  assert.equal(fact.error, 'upstream stopped sending')
+  const event = await ended
+  assert.equal(event.aborted, true)
+  assert.equal(event.bytes, 1000)
+  assert.equal(event.error, 'upstream stopped sending')
   await resolver.quiet()
 })
 
-test('over HTTP/2 a failed body is a reset stream, and the connection goes on', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('over HTTP/2 a body that fails resets its stream, and the connection stays open', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1000)
   const session = connectHttp2(`http://127.0.0.1:${port}`)
@@ -102,89 +111,89 @@ test('over HTTP/2 a failed body is a reset stream, and the connection goes on', 
   await resolver.quiet()
 })
 
-test('a client that leaves gives everything back, the others go on', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('when a client disconnects, its content is closed, and other clients get theirs', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const growing = resolver.growBlob(ALPINE, BYTES)
   growing.growTo(1000)
-  const stays = await open(port)
-  const leaves = await open(port)
-  await chunk(leaves)
+  const staying = await getBlob(port)
+  const leaving = await getBlob(port)
+  await nextChunk(leaving)
   assert.equal(resolver.open, 2)
-  const ended = nextEnded((fact) => fact.aborted)
-  leaves.destroy()
+  const ended = nextRequestEnded((event) => event.aborted)
+  leaving.destroy()
   growing.growTo(BYTES.length)
   await ended
   let length = 0
-  for await (const bytes of stays) length += (bytes as Buffer).length
+  for await (const bytes of staying) length += (bytes as Buffer).length
   assert.equal(length, BYTES.length)
   await resolver.quiet()
 })
 
-test('a client that leaves before the answer is not waited for', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('a request ends when its client disconnects before the answer', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   resolver.putBlob(ALPINE, BYTES)
   resolver.held = new Promise(() => {})
-  const ended = nextEnded()
-  const socket = await dial(port)
+  const ended = nextRequestEnded()
+  const socket = await openSocket(port)
   socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`)
   while (resolver.asked.length === 0) await new Promise((resolve) => setImmediate(resolve))
   socket.resetAndDestroy()
-  const fact = await ended
-  assert.equal(fact.aborted, true)
-  assert.equal(fact.code, 0)
+  const event = await ended
+  assert.equal(event.aborted, true)
+  assert.equal(event.code, 0)
 })
 
-test('a client that does not read is waited for, but not for ever', async (t) => {
-  const { port, resolver } = await openDoor(t, { limits: { stallMs: 100 } })
+test('an HTTP/1.1 body that its client does not read is aborted after the stall deadline', async (t) => {
+  const { port, resolver } = await startTestServer(t, { limits: { stallMs: 100 } })
   const large = Buffer.alloc(50_000_000, 'x')
   const digest = resolver.putBlob(ALPINE, large)
-  const ended = nextEnded()
-  const socket = await dial(port)
+  const ended = nextRequestEnded()
+  const socket = await openSocket(port)
   socket.on('error', () => {})
   socket.pause()
   socket.write(`GET /v2/alpine/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\n`)
-  const fact = await ended
-  assert.equal(fact.aborted, true)
-  assert.ok(fact.bytes < large.length)
+  const event = await ended
+  assert.equal(event.aborted, true)
+  assert.ok(event.bytes < large.length)
   await resolver.quiet()
   socket.destroy()
 })
 
-test('over HTTP/2 a stream that nobody reads is ended, and takes no memory before that', async (t) => {
-  const { port, resolver } = await openDoor(t, { limits: { stallMs: 100 } })
+test('an HTTP/2 body that its client does not read is aborted after the stall deadline, and uses little memory until then', async (t) => {
+  const { port, resolver } = await startTestServer(t, { limits: { stallMs: 100 } })
   const digest = resolver.putBlob(ALPINE, Buffer.alloc(50_000_000, 'x'))
   const session = connectHttp2(`http://127.0.0.1:${port}`)
-  const ended = nextEnded()
+  const ended = nextRequestEnded()
   const stream = session.request({ ':path': `/v2/alpine/blobs/${digest}` })
   stream.on('error', () => {})
-  const fact = await ended
-  assert.equal(fact.aborted, true)
-  assert.ok(fact.bytes < 5_000_000)
+  const event = await ended
+  assert.equal(event.aborted, true)
+  assert.ok(event.bytes < 5_000_000)
   await resolver.quiet()
   stream.resume()
   session.destroy()
 })
 
-test('clients that stall with all of the memory do not stop the others', async (t) => {
+test('clients that stall while they hold all shared buffers do not block other clients', async (t) => {
   const memoryBytes = 1024 * 1024
-  const { port, resolver } = await openDoor(t, { limits: { memoryBytes } })
+  const { port, resolver } = await startTestServer(t, { limits: { memoryBytes } })
   const large = resolver.putBlob(ALPINE, Buffer.alloc(30_000_000, 'x'))
   resolver.putBlob(ALPINE, BYTES)
-  const stalled = await Promise.all(Array.from({ length: 15 }, () => dial(port)))
+  const stalled = await Promise.all(Array.from({ length: 15 }, () => openSocket(port)))
   for (const socket of stalled) {
     socket.pause()
     socket.on('error', () => {})
     socket.write(`GET /v2/alpine/blobs/${large} HTTP/1.1\r\nHost: x\r\n\r\n`)
   }
   while (resolver.open < stalled.length) await new Promise((resolve) => setImmediate(resolve))
-  const got = await ask(port, PATH)
+  const got = await requestHttp1(port, PATH)
   assert.ok(got.body.equals(BYTES))
   for (const socket of stalled) socket.destroy()
   await resolver.quiet()
 })
 
-test('content that ends before its size is cut, not filled up', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('a content that is shorter than its size is sent as a cut body', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   resolver.putBlob(ALPINE, BYTES)
   const blob = resolver.blob.bind(resolver)
   resolver.blob = async (...args) => {
@@ -197,7 +206,7 @@ test('content that ends before its size is cut, not filled up', async (t) => {
       }),
     }
   }
-  const got = await ask(port, PATH)
+  const got = await requestHttp1(port, PATH)
   assert.equal(got.cut, true)
   assert.ok(got.body.length < BYTES.length)
   await resolver.quiet()

@@ -9,7 +9,7 @@ import {
   staleWarning,
 } from '../../../src/registry-api/answer/cache-status.ts'
 
-test('Cache-Status says how an answer was had', () => {
+test('Cache-Status says where an answer came from', () => {
   const table: [how: How, status: string, source: string][] = [
     [{ kind: 'hit' }, 'leat; hit', 'local'],
     [{ kind: 'miss', from: 'upstream', collapsed: false }, 'leat; fwd=uri-miss; detail=upstream', 'upstream'],
@@ -29,7 +29,7 @@ test('Cache-Status says how an answer was had', () => {
   assert.equal(failedCacheStatus(new Failure('stalled', 'x')), 'leat; fwd=uri-miss; detail=stalled')
 })
 
-test('only a stale answer carries a warning', () => {
+test('only a stale answer has a Warning header', () => {
   assert.match(staleWarning({ kind: 'stale-if-error' }).Warning ?? '', /^110 .*, 111 /)
   assert.deepEqual(staleWarning({ kind: 'hit' }), {})
 })

@@ -2,12 +2,19 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Failure, type FailureCode } from '../../../src/ports/failure.ts'
 import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
-import { ALPINE, ask, askHttp2, codeOf, nextEnded, openDoor } from '../front-door.ts'
+import {
+  ALPINE,
+  errorCodeOf,
+  nextRequestEnded,
+  requestHttp1,
+  requestHttp2,
+  startTestServer,
+} from '../test-server.ts'
 
 const DIGEST = digestOf(Buffer.from('x'))
 
-test('every failure has its status, and none that makes a client insist or give up', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('every failure code has its status and OCI code, and none is a 401, 403, 408 or 429', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const table: Record<FailureCode, [status: number, manifest: string, blob: string, tags: string]> = {
     absent: [404, 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN', 'NAME_UNKNOWN'],
     denied: [404, 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN', 'NAME_UNKNOWN'],
@@ -25,43 +32,43 @@ test('every failure has its status, and none that makes a client insist or give 
     resolver.failure = new Failure(code as FailureCode, 'it went wrong', { source: 'docker.io', status: 401 })
     const paths = [`manifests/${DIGEST}`, `blobs/${DIGEST}`, 'tags/list']
     for (const [index, path] of paths.entries()) {
-      const got = await ask(port, `/v2/alpine/${path}`)
+      const got = await requestHttp1(port, `/v2/alpine/${path}`)
       assert.equal(got.status, status, `${code} ${path}`)
-      assert.equal(codeOf(got), codes[index], `${code} ${path}`)
+      assert.equal(errorCodeOf(got), codes[index], `${code} ${path}`)
       assert.match(got.body.toString(), code === 'unlisted' ? /only if its settings list/ : /it went wrong/)
       assert.equal(got.headers['www-authenticate'], undefined)
     }
   }
 })
 
-test('refused credentials are told as such', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('a rejection of the credentials by upstream is reported as such', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   resolver.failure = new Failure('denied', 'ghcr.io said 401')
-  const { body } = await ask(port, '/v2/alpine/manifests/latest')
-  assert.match(body.toString(), /upstream refused the credentials/)
+  const { body } = await requestHttp1(port, '/v2/alpine/manifests/latest')
+  assert.match(body.toString(), /upstream rejected the agent's credentials/)
 })
 
-test('a busy upstream says when to come back', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('a busy upstream is answered with Retry-After', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   resolver.failure = new Failure('busy', 'too many', { retryAfterMs: 1500 })
-  assert.equal((await ask(port, '/v2/alpine/manifests/latest')).headers['retry-after'], '2')
+  assert.equal((await requestHttp1(port, '/v2/alpine/manifests/latest')).headers['retry-after'], '2')
 })
 
-test('a media type that cannot be a header is an error, not a hang or a crash', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('a manifest whose media type is not a valid header value is answered with 502', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   resolver.putManifest(ALPINE, Buffer.from('{}'), 'a/b\r\nX: y', 'latest')
-  for (const speak of [ask, askHttp2]) {
-    const got = await speak(port, '/v2/alpine/manifests/latest')
+  for (const request of [requestHttp1, requestHttp2]) {
+    const got = await request(port, '/v2/alpine/manifests/latest')
     assert.equal(got.status, 502)
-    assert.equal(codeOf(got), 'UNAVAILABLE')
+    assert.equal(errorCodeOf(got), 'UNAVAILABLE')
   }
 })
 
-test('a mistake of ours is 502 without a word about our insides', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('an unexpected error is a 502 that reveals nothing about it', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   resolver.failure = new TypeError('cannot read /secret/path')
-  const ended = nextEnded()
-  const got = await ask(port, '/v2/alpine/manifests/latest')
+  const ended = nextRequestEnded()
+  const got = await requestHttp1(port, '/v2/alpine/manifests/latest')
   assert.equal(got.status, 502)
   assert.doesNotMatch(got.body.toString(), /secret|TypeError|at /)
   assert.equal((await ended).error, 'cannot read /secret/path')

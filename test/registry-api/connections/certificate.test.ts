@@ -7,19 +7,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { connect, type TLSSocket } from 'node:tls'
-import { followCertificate, readCertificate } from '../../../src/registry-api/connections/certificate.ts'
+import { readCertificate, watchCertificate } from '../../../src/registry-api/connections/certificate.ts'
 import { FIRST, SECOND } from '../certificate-pairs.ts'
-import { ALPINE, dial, openDoor, untilClosed } from '../front-door.ts'
+import { ALPINE, openSocket, readUntilClosed, startTestServer } from '../test-server.ts'
 
-type Pair = typeof FIRST
+type CertificatePair = typeof FIRST
 
-async function folder(t: TestContext): Promise<string> {
+async function createFolder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'leat-tls-'))
   t.after(() => rm(path, { recursive: true }))
   return path
 }
 
-async function write(path: string, pair: Pair): Promise<{ certFile: string; keyFile: string }> {
+async function writePair(
+  path: string,
+  pair: CertificatePair,
+): Promise<{ certFile: string; keyFile: string }> {
   await mkdir(path, { recursive: true })
   const files = { certFile: join(path, 'tls.crt'), keyFile: join(path, 'tls.key') }
   await writeFile(files.certFile, pair.cert)
@@ -27,7 +30,7 @@ async function write(path: string, pair: Pair): Promise<{ certFile: string; keyF
   return files
 }
 
-function handshake(port: number, protocols: string[] = []): Promise<TLSSocket> {
+function connectTls(port: number, protocols: string[] = []): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connect(
       { host: '127.0.0.1', port, rejectUnauthorized: false, ALPNProtocols: protocols },
@@ -37,8 +40,8 @@ function handshake(port: number, protocols: string[] = []): Promise<TLSSocket> {
   })
 }
 
-async function nameAt(port: number): Promise<string | undefined> {
-  const socket = await handshake(port)
+async function certificateNameAt(port: number): Promise<string | undefined> {
+  const socket = await connectTls(port)
   const { subject } = socket.getPeerCertificate()
   socket.destroy()
   const { CN: name } = subject
@@ -46,8 +49,8 @@ async function nameAt(port: number): Promise<string | undefined> {
 }
 
 test('with a certificate the port speaks TLS, and the client chooses the protocol', async (t) => {
-  const tls = await write(await folder(t), FIRST)
-  const { port, resolver } = await openDoor(t, { tls })
+  const tls = await writePair(await createFolder(t), FIRST)
+  const { port, resolver } = await startTestServer(t, { tls })
   const body = Buffer.alloc(3_000_000, 'x')
   const path = `/v2/alpine/blobs/${resolver.putBlob(ALPINE, body)}`
 
@@ -76,89 +79,92 @@ test('with a certificate the port speaks TLS, and the client chooses the protoco
   session.close()
 
   for (const protocols of [['h2', 'http/1.1'], ['http/1.1'], []]) {
-    const socket = await handshake(port, protocols)
+    const socket = await connectTls(port, protocols)
     assert.equal(socket.alpnProtocol, protocols[0] ?? false)
     socket.destroy()
   }
   await resolver.quiet()
 })
 
-test('what is not TLS on a TLS port is turned away, and the agent goes on serving', async (t) => {
-  const tls = await write(await folder(t), FIRST)
-  const { port, server } = await openDoor(t, { tls })
-  const socket = await dial(port)
-  const closed = untilClosed(socket)
+test('a connection without TLS to a TLS port is closed, and the agent keeps serving', async (t) => {
+  const tls = await writePair(await createFolder(t), FIRST)
+  const { port, server } = await startTestServer(t, { tls })
+  const socket = await openSocket(port)
+  const closed = readUntilClosed(socket)
   socket.write('GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n')
   await closed
-  assert.equal(await nameAt(port), FIRST.name)
-  const idle = await handshake(port)
-  const gone = once(idle, 'close')
+  assert.equal(await certificateNameAt(port), FIRST.name)
+  const idle = await connectTls(port)
+  const idleClosed = once(idle, 'close')
   await server.drain({ timeoutMs: 60_000 })
-  await gone
+  await idleClosed
 })
 
-test('a slow or silent client over TLS is cut off as one without', async (t) => {
-  const tls = await write(await folder(t), FIRST)
-  const strict = await openDoor(t, { tls, limits: { silentMs: 50 } })
-  const silent = await handshake(strict.port)
-  assert.equal((await untilClosed(silent)).text, '')
-  const { port } = await openDoor(t, { tls, limits: { headersMs: 200 } })
-  // The handshake has the same deadline, which an honest client may miss on a busy machine: it tries again.
+test('a slow or silent client is cut off over TLS as over plain TCP', async (t) => {
+  const tls = await writePair(await createFolder(t), FIRST)
+  const strict = await startTestServer(t, { tls, limits: { silentMs: 50 } })
+  const silent = await connectTls(strict.port)
+  assert.equal((await readUntilClosed(silent)).text, '')
+  const { port } = await startTestServer(t, { tls, limits: { headersMs: 200 } })
+  // The TLS handshake has the same deadline. On a busy machine an honest client may miss it, so this one tries again.
   let slow: TLSSocket | undefined
-  while (slow === undefined) slow = await handshake(port).catch(() => undefined)
-  const closed = untilClosed(slow)
+  while (slow === undefined) slow = await connectTls(port).catch(() => undefined)
+  const closed = readUntilClosed(slow)
   slow.write('GET /v2/ HTTP/1.1\r\n')
   assert.match((await closed).text, /^HTTP\/1\.1 400 /)
 })
 
-test('a certificate that has changed is used for the next connection', async (t) => {
-  const path = await folder(t)
-  const tls = await write(path, FIRST)
-  const { port } = await openDoor(t, { tls, limits: { certificateMs: 5 } })
-  assert.equal(await nameAt(port), FIRST.name)
-  await write(path, SECOND)
-  while ((await nameAt(port)) !== SECOND.name) await new Promise((resolve) => setImmediate(resolve))
+test('a changed certificate is used for the next connection', async (t) => {
+  const path = await createFolder(t)
+  const tls = await writePair(path, FIRST)
+  const { port } = await startTestServer(t, { tls, limits: { certificateMs: 5 } })
+  assert.equal(await certificateNameAt(port), FIRST.name)
+  await writePair(path, SECOND)
+  while ((await certificateNameAt(port)) !== SECOND.name)
+    await new Promise((resolve) => setImmediate(resolve))
 })
 
-test('a swap of symlinks, as Kubernetes does it, is seen; half a pair never is', async (t) => {
-  const path = await folder(t)
-  await write(join(path, 'one'), FIRST)
-  const two = await write(join(path, 'two'), { ...FIRST, cert: SECOND.cert })
+test('a certificate replaced by a symlink swap, as Kubernetes does it, is applied; a mismatched pair never is', async (t) => {
+  const path = await createFolder(t)
+  await writePair(join(path, 'one'), FIRST)
+  const two = await writePair(join(path, 'two'), { ...FIRST, cert: SECOND.cert })
   await symlink('one', join(path, 'data'))
   const files = { certFile: join(path, 'data', 'tls.crt'), keyFile: join(path, 'data', 'tls.key') }
   const applied: string[] = []
-  let wake = () => {}
-  const following = followCertificate(
+  let onApplied = () => {}
+  const watch = watchCertificate(
     files,
     ({ cert }) => {
       applied.push(cert.toString())
-      wake()
+      onApplied()
     },
-    { everyMs: 2 },
+    { intervalMs: 2 },
   )
-  // The looking itself keeps no process alive.
-  const awake = setInterval(() => {}, 1000)
+  // The polling timer does not keep the process alive, so this timer does.
+  const keepAlive = setInterval(() => {}, 1000)
   t.after(() => {
-    following.stop()
-    clearInterval(awake)
+    watch.stop()
+    clearInterval(keepAlive)
   })
-  const next = () =>
+  const nextApplied = () =>
     new Promise<void>((resolve) => {
-      wake = resolve
+      onApplied = resolve
     })
-  await next()
+  await nextApplied()
   await symlink('two', join(path, 'fresh'))
   await rename(join(path, 'fresh'), join(path, 'data'))
   await assert.rejects(readCertificate(files), /key values mismatch/i)
-  const whole = next()
+  const secondApplied = nextApplied()
   await writeFile(two.keyFile, SECOND.key)
-  await whole
+  await secondApplied
   assert.deepEqual(applied, [FIRST.cert, SECOND.cert])
 })
 
-test('a certificate that cannot be read stops the start', async (t) => {
-  const path = await folder(t)
-  const tls = await write(path, { ...FIRST, key: SECOND.key })
-  await assert.rejects(openDoor(t, { tls }), /key values mismatch/i)
-  await assert.rejects(openDoor(t, { tls: { ...tls, keyFile: join(path, 'none') } }), { code: 'ENOENT' })
+test('a certificate that cannot be read, or does not match its key, fails the start', async (t) => {
+  const path = await createFolder(t)
+  const tls = await writePair(path, { ...FIRST, key: SECOND.key })
+  await assert.rejects(startTestServer(t, { tls }), /key values mismatch/i)
+  await assert.rejects(startTestServer(t, { tls: { ...tls, keyFile: join(path, 'none') } }), {
+    code: 'ENOENT',
+  })
 })

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { clientOf } from '../../../src/registry-api/connections/client.ts'
 
-test('a client is on this machine when its address is one of the loopback', () => {
+test('a client is local when its address is a loopback address', () => {
   for (const address of [
     '127.0.0.1',
     '127.255.255.254',
@@ -37,7 +37,7 @@ test('a client is on this machine when its address is one of the loopback', () =
   assert.deepEqual(clientOf(undefined), { address: '', isLocal: false })
 })
 
-test('of all IPv4 addresses only those of 127.0.0.0/8 are on this machine', () => {
+test('of all IPv4 addresses only those in 127.0.0.0/8 are local', () => {
   fc.assert(
     fc.property(
       fc.oneof(

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { FairShare, type Holder } from '../../../src/registry-api/connections/fair-share.ts'
 
-const LIMITS = { total: 8, perConnection: 3, perAddress: 4, forLocal: 2 }
+const LIMITS = { total: 8, perConnection: 3, perAddress: 4, reservedForLocal: 2 }
 const ADDRESSES = ['127.0.0.1', '10.0.0.1', '10.0.0.2', '10.0.0.3']
 const CONNECTIONS = ADDRESSES.map(() => [{}, {}, {}])
 
@@ -12,36 +12,36 @@ const anyHolder = fc.tuple(fc.nat(3), fc.nat(2)).map(([at, connection]): Holder 
   return { client: { address, isLocal: at === 0 }, connection: CONNECTIONS[at]?.[connection] ?? {} }
 })
 
-test('no limit is ever passed, and everything taken can be given back', () => {
+test('no limit is ever exceeded, and everything that was taken can be released', () => {
   fc.assert(
-    fc.property(fc.array(fc.tuple(anyHolder, fc.boolean()), { maxLength: 100 }), (acts) => {
+    fc.property(fc.array(fc.tuple(anyHolder, fc.boolean()), { maxLength: 100 }), (steps) => {
       const share = new FairShare(LIMITS)
       const held: Holder[] = []
-      for (const [holder, gives] of acts) {
-        if (gives) {
-          const given = held.shift()
-          if (given !== undefined) share.giveBack(given)
+      for (const [holder, isRelease] of steps) {
+        if (isRelease) {
+          const released = held.shift()
+          if (released !== undefined) share.release(released)
         } else if (share.mayTake(holder)) {
           share.take(holder)
           held.push(holder)
         }
-        const count = (is: (one: Holder) => boolean) => held.filter(is).length
+        const count = (matches: (one: Holder) => boolean) => held.filter(matches).length
         assert.equal(share.held, held.length)
         assert.ok(held.length <= LIMITS.total)
-        assert.ok(count(({ client }) => !client.isLocal) <= LIMITS.total - LIMITS.forLocal)
+        assert.ok(count(({ client }) => !client.isLocal) <= LIMITS.total - LIMITS.reservedForLocal)
         for (const { client, connection } of held) {
           assert.ok(count((one) => one.connection === connection) <= LIMITS.perConnection)
           if (!client.isLocal)
             assert.ok(count((one) => one.client.address === client.address) <= LIMITS.perAddress)
         }
       }
-      for (const holder of held) share.giveBack(holder)
+      for (const holder of held) share.release(holder)
       assert.equal(share.held, 0)
     }),
   )
 })
 
-test('clients on this machine are told apart by their connections, others by their addresses', () => {
+test('the share of a local client is counted by connection, that of a remote client by address', () => {
   const share = new FairShare(LIMITS)
   const local = (connection: object): Holder => ({
     client: { address: '127.0.0.1', isLocal: true },

@@ -2,18 +2,18 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type ClientHttp2Session, connect, constants } from 'node:http2'
 import { type TestContext, test } from 'node:test'
-import { ALPINE, askHttp2, nextEnded, openDoor } from '../front-door.ts'
+import { ALPINE, nextRequestEnded, requestHttp2, startTestServer } from '../test-server.ts'
 
 async function openSession(t: TestContext) {
-  const door = await openDoor(t)
-  const session: ClientHttp2Session = connect(`http://127.0.0.1:${door.port}`)
+  const server = await startTestServer(t)
+  const session: ClientHttp2Session = connect(`http://127.0.0.1:${server.port}`)
   session.on('error', () => {})
   t.after(() => session.destroy())
   await once(session, 'remoteSettings')
-  return { ...door, session }
+  return { ...server, session }
 }
 
-test('many requests share one connection', async (t) => {
+test('many requests run on one HTTP/2 connection at once', async (t) => {
   const { session, resolver } = await openSession(t)
   const blob = Buffer.alloc(300_000, 'x')
   const digest = resolver.putBlob(ALPINE, blob)
@@ -29,20 +29,20 @@ test('many requests share one connection', async (t) => {
   await resolver.quiet()
 })
 
-test('a stream that is cancelled before its answer is not waited for', async (t) => {
+test('a stream that is cancelled before its answer ends its request at once', async (t) => {
   const { session, resolver } = await openSession(t)
   resolver.held = new Promise(() => {})
-  const ended = nextEnded()
+  const ended = nextRequestEnded()
   const stream = session.request({ ':path': '/v2/alpine/manifests/latest' })
   stream.on('error', () => {})
   while (resolver.asked.length === 0) await new Promise((resolve) => setImmediate(resolve))
   stream.close(constants.NGHTTP2_CANCEL)
-  const fact = await ended
-  assert.equal(fact.aborted, true)
-  assert.equal(fact.code, 0)
+  const event = await ended
+  assert.equal(event.aborted, true)
+  assert.equal(event.code, 0)
 })
 
-test('headers that are too large end the stream, not the agent', async (t) => {
+test('headers that are too large fail their stream, and the agent keeps serving', async (t) => {
   const { session, port } = await openSession(t)
   const stream = session.request({ ':path': '/v2/', 'x-huge': 'x'.repeat(60_000) })
   let status: number | undefined
@@ -53,10 +53,10 @@ test('headers that are too large end the stream, not the agent', async (t) => {
   stream.resume()
   await new Promise((resolve) => stream.once('close', resolve))
   assert.ok(status === undefined || status >= 400)
-  assert.equal((await askHttp2(port, '/v2/')).status, 200)
+  assert.equal((await requestHttp2(port, '/v2/')).status, 200)
 })
 
-test('a flood of streams that are opened and reset leaves the agent serving', async (t) => {
+test('the agent keeps serving during a flood of streams that are opened and reset', async (t) => {
   const { session, port, resolver } = await openSession(t)
   resolver.putBlob(ALPINE, Buffer.alloc(100))
   for (let i = 0; i < 3000 && !session.closed && !session.destroyed; i += 1) {
@@ -65,18 +65,18 @@ test('a flood of streams that are opened and reset leaves the agent serving', as
     stream.close(constants.NGHTTP2_CANCEL)
     if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve))
   }
-  assert.equal((await askHttp2(port, '/v2/')).status, 200)
+  assert.equal((await requestHttp2(port, '/v2/')).status, 200)
   await resolver.quiet()
 })
 
-test('an idle connection is said goodbye to', async (t) => {
-  const { port } = await openDoor(t, { limits: { keepAliveMs: 20 } })
+test('an idle HTTP/2 connection gets a GOAWAY', async (t) => {
+  const { port } = await startTestServer(t, { limits: { keepAliveMs: 20 } })
   const session = connect(`http://127.0.0.1:${port}`)
   t.after(() => session.destroy())
   await once(session, 'goaway')
 })
 
-test('CONNECT is not for us', async (t) => {
+test('CONNECT is refused with 405', async (t) => {
   const { session } = await openSession(t)
   const stream = session.request({ ':method': 'CONNECT', ':authority': 'x:1' })
   const [headers] = await once(stream, 'response')
@@ -84,8 +84,8 @@ test('CONNECT is not for us', async (t) => {
   stream.close()
 })
 
-test('when there are too many HTTP/2 connections, the one that has been idle for longest makes room', async (t) => {
-  const { port } = await openDoor(t, { limits: { maxSessions: 2 } })
+test('when there are too many HTTP/2 connections, the one that has been idle for longest is closed', async (t) => {
+  const { port } = await startTestServer(t, { limits: { maxSessions: 2 } })
   const connected = async (): Promise<ClientHttp2Session> => {
     const session = connect(`http://127.0.0.1:${port}`)
     t.after(() => session.destroy())

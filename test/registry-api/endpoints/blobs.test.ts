@@ -2,16 +2,23 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
-import { ALPINE, ask, askHttp2, codeOf, type Got, openDoor } from '../front-door.ts'
+import {
+  ALPINE,
+  errorCodeOf,
+  type ReceivedAnswer,
+  requestHttp1,
+  requestHttp2,
+  startTestServer,
+} from '../test-server.ts'
 
 const BYTES = randomBytes(3_000_000)
 const PATH = `/v2/alpine/blobs/${digestOf(BYTES)}`
 
-test('a blob comes whole, its length known', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('a whole blob is sent with its length, digest and ETag', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const digest = resolver.putBlob(ALPINE, BYTES)
-  for (const speak of [ask, askHttp2]) {
-    const got = await speak(port, PATH)
+  for (const request of [requestHttp1, requestHttp2]) {
+    const got = await request(port, PATH)
     assert.equal(got.status, 200)
     assert.ok(got.body.equals(BYTES))
     assert.equal(got.headers['content-length'], String(BYTES.length))
@@ -26,14 +33,14 @@ test('a blob comes whole, its length known', async (t) => {
   await resolver.quiet()
 })
 
-test('HEAD and a matching If-None-Match fetch nothing', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('HEAD and a matching If-None-Match fetch no content', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const digest = resolver.putBlob(ALPINE, BYTES)
-  const head = await ask(port, PATH, { method: 'HEAD', headers: { range: 'bytes=0-1' } })
+  const head = await requestHttp1(port, PATH, { method: 'HEAD', headers: { range: 'bytes=0-1' } })
   assert.equal(head.status, 200)
   assert.equal(head.headers['content-length'], String(BYTES.length))
   assert.equal(head.body.length, 0)
-  const same = await ask(port, PATH, { headers: { 'if-none-match': `"${digest}"` } })
+  const same = await requestHttp1(port, PATH, { headers: { 'if-none-match': `"${digest}"` } })
   assert.equal(same.status, 304)
   assert.deepEqual(
     resolver.asked.map((asked) => asked.split(' ')[0]),
@@ -41,8 +48,8 @@ test('HEAD and a matching If-None-Match fetch nothing', async (t) => {
   )
 })
 
-test('every form of Range gets exactly its bytes', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('every form of a single Range gets exactly its bytes', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   resolver.putBlob(ALPINE, BYTES)
   const size = BYTES.length
   const table: [range: string, start: number, end: number][] = [
@@ -54,8 +61,8 @@ test('every form of Range gets exactly its bytes', async (t) => {
     ['bytes=0-', 0, size],
   ]
   for (const [range, start, end] of table) {
-    for (const speak of [ask, askHttp2]) {
-      const got = await speak(port, PATH, { headers: { range } })
+    for (const request of [requestHttp1, requestHttp2]) {
+      const got = await request(port, PATH, { headers: { range } })
       assert.equal(got.status, 206, range)
       assert.ok(got.body.equals(BYTES.subarray(start, end)), range)
       assert.equal(got.headers['content-range'], `bytes ${start}-${end - 1}/${size}`)
@@ -64,21 +71,21 @@ test('every form of Range gets exactly its bytes', async (t) => {
     }
   }
   for (const range of ['bytes=500-0', `bytes=${size}-`, 'bytes=-0']) {
-    const got = await ask(port, PATH, { headers: { range } })
+    const got = await requestHttp1(port, PATH, { headers: { range } })
     assert.equal(got.status, 416, range)
     assert.equal(got.headers['content-range'], `bytes */${size}`)
-    assert.equal(codeOf(got), 'RANGE_INVALID')
+    assert.equal(errorCodeOf(got), 'RANGE_INVALID')
   }
   for (const range of ['bytes=-5-', 'bytes=x', 'lines=1-2']) {
-    assert.equal((await ask(port, PATH, { headers: { range } })).status, 200, range)
+    assert.equal((await requestHttp1(port, PATH, { headers: { range } })).status, 200, range)
   }
   await resolver.quiet()
 })
 
-test('several ranges come as parts, in the order asked for', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('several ranges are sent as parts, in the order of the request', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   resolver.putBlob(ALPINE, BYTES)
-  const got = await ask(port, PATH, { headers: { range: 'bytes=1000000-2200000,0-4,5-9' } })
+  const got = await requestHttp1(port, PATH, { headers: { range: 'bytes=1000000-2200000,0-4,5-9' } })
   assert.equal(got.status, 206)
   assert.equal(got.headers['content-length'], String(got.body.length))
   const boundary = /^multipart\/byteranges; boundary=(\w+)$/.exec(String(got.headers['content-type']))?.[1]
@@ -94,8 +101,8 @@ test('several ranges come as parts, in the order asked for', async (t) => {
   assert.ok(got.body.equals(Buffer.concat(expected)))
 })
 
-/** The parts of a multipart answer, in their order. */
-function partsOf({ headers, body }: Got): { range: string; bytes: Buffer }[] {
+/** The parts of a multipart answer, in order. */
+function partsOf({ headers, body }: ReceivedAnswer): { range: string; bytes: Buffer }[] {
   const boundary = /^multipart\/byteranges; boundary=(\w+)$/.exec(String(headers['content-type']))?.[1]
   const text = body.toString('latin1')
   assert.ok(text.endsWith(`\r\n--${boundary}--\r\n`))
@@ -111,57 +118,57 @@ function partsOf({ headers, body }: Got): { range: string; bytes: Buffer }[] {
   })
 }
 
-test('256 ranges of a blob come as 256 parts, one more is the whole blob', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('256 ranges of a blob are sent as 256 parts, 257 ranges get the whole blob', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   resolver.putBlob(ALPINE, BYTES)
-  // From the end to the start, and as long as to touch the one before.
-  const asked = Array.from(
+  // The ranges run from the end of the blob to its start, each adjacent to the one before.
+  const ranges = Array.from(
     { length: 257 },
     (_, i) => [(256 - i) * 10_000, (256 - i) * 10_000 + 9_999] as const,
   )
   const header = (count: number) =>
-    `bytes=${asked
+    `bytes=${ranges
       .slice(0, count)
       .map(([first, last]) => `${first}-${last}`)
       .join(',')}`
-  for (const speak of [ask, askHttp2]) {
-    const got = await speak(port, PATH, { headers: { range: header(256) } })
+  for (const request of [requestHttp1, requestHttp2]) {
+    const got = await request(port, PATH, { headers: { range: header(256) } })
     assert.equal(got.status, 206)
     assert.equal(got.headers['content-length'], String(got.body.length))
     const parts = partsOf(got)
     assert.deepEqual(
       parts.map(({ range }) => range),
-      asked.slice(0, 256).map(([first, last]) => `${first}-${last}`),
+      ranges.slice(0, 256).map(([first, last]) => `${first}-${last}`),
     )
     assert.ok(
-      asked
+      ranges
         .slice(0, 256)
         .every(([first, last], at) => parts[at]?.bytes.equals(BYTES.subarray(first, last + 1))),
     )
 
-    const whole = await speak(port, PATH, { headers: { range: header(257) } })
+    const whole = await request(port, PATH, { headers: { range: header(257) } })
     assert.equal(whole.status, 200)
     assert.ok(whole.body.equals(BYTES))
   }
   await resolver.quiet()
 })
 
-test('If-Range keeps a range only for this very blob', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('Range applies only when If-Range is the ETag of the blob', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const digest = resolver.putBlob(ALPINE, BYTES)
   const status = async (ifRange: string) =>
-    (await ask(port, PATH, { headers: { range: 'bytes=0-1', 'if-range': ifRange } })).status
+    (await requestHttp1(port, PATH, { headers: { range: 'bytes=0-1', 'if-range': ifRange } })).status
   assert.equal(await status(`"${digest}"`), 206)
   assert.equal(await status('"other"'), 200)
   assert.equal(await status(`W/"${digest}"`), 200)
 })
 
-test('nothing at all is a blob too', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('an empty blob is served with and without Range', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const digest = resolver.putBlob(ALPINE, Buffer.alloc(0))
-  for (const speak of [ask, askHttp2]) {
+  for (const request of [requestHttp1, requestHttp2]) {
     for (const headers of [{}, { range: 'bytes=0-' }]) {
-      const got = await speak(port, `/v2/alpine/blobs/${digest}`, { headers })
+      const got = await request(port, `/v2/alpine/blobs/${digest}`, { headers })
       assert.equal(got.status, 200)
       assert.equal(got.headers['content-length'], '0')
       assert.equal(got.body.length, 0)
@@ -171,10 +178,10 @@ test('nothing at all is a blob too', async (t) => {
   await resolver.quiet()
 })
 
-test('a blob that is not there is unknown', async (t) => {
-  const { port } = await openDoor(t)
-  const got = await ask(port, PATH)
+test('a blob that does not exist is 404 BLOB_UNKNOWN', async (t) => {
+  const { port } = await startTestServer(t)
+  const got = await requestHttp1(port, PATH)
   assert.equal(got.status, 404)
-  assert.equal(codeOf(got), 'BLOB_UNKNOWN')
+  assert.equal(errorCodeOf(got), 'BLOB_UNKNOWN')
   assert.equal(got.headers['cache-status'], 'leat; fwd=uri-miss; detail=absent')
 })

@@ -2,16 +2,23 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
-import { ALPINE, ask, askHttp2, codeOf, nextEnded, openDoor } from '../front-door.ts'
+import {
+  ALPINE,
+  errorCodeOf,
+  nextRequestEnded,
+  requestHttp1,
+  requestHttp2,
+  startTestServer,
+} from '../test-server.ts'
 
 const BYTES = Buffer.from('{ "schemaVersion":2,\n\t"layers": [] }')
 
-test('a manifest comes as the bytes that are stored, with everything said about them', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('a manifest is sent as its stored bytes, with media type, digest and ETag', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const digest = resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')
   for (const reference of ['latest', digest]) {
-    for (const speak of [ask, askHttp2]) {
-      const got = await speak(port, `/v2/library/alpine/manifests/${reference}`, {
+    for (const request of [requestHttp1, requestHttp2]) {
+      const got = await request(port, `/v2/library/alpine/manifests/${reference}`, {
         headers: { accept: 'text/plain' },
       })
       assert.equal(got.status, 200)
@@ -25,7 +32,7 @@ test('a manifest comes as the bytes that are stored, with everything said about 
       assert.equal(got.headers['content-encoding'], undefined)
       assert.equal(got.headers['transfer-encoding'], undefined)
 
-      const head = await speak(port, `/v2/library/alpine/manifests/${reference}`, { method: 'HEAD' })
+      const head = await request(port, `/v2/library/alpine/manifests/${reference}`, { method: 'HEAD' })
       assert.equal(head.status, 200)
       assert.equal(head.body.length, 0)
       for (const name of ['content-type', 'content-length', 'docker-content-digest', 'etag']) {
@@ -35,23 +42,24 @@ test('a manifest comes as the bytes that are stored, with everything said about 
   }
 })
 
-test('who has it already is told so', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('a client whose If-None-Match has the digest gets a 304', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const digest = resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')
   for (const method of ['GET', 'HEAD']) {
     const headers = { 'if-none-match': `"${digest}"` }
-    const got = await ask(port, '/v2/alpine/manifests/latest', { method, headers })
+    const got = await requestHttp1(port, '/v2/alpine/manifests/latest', { method, headers })
     assert.equal(got.status, 304)
     assert.equal(got.headers.etag, `"${digest}"`)
     assert.equal(got.body.length, 0)
   }
 })
 
-test('ranges of a manifest are honoured as those of a blob', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('ranges of a manifest are served like those of a blob', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')
   const size = BYTES.length
-  const range = (value: string) => ask(port, '/v2/alpine/manifests/latest', { headers: { range: value } })
+  const range = (value: string) =>
+    requestHttp1(port, '/v2/alpine/manifests/latest', { headers: { range: value } })
 
   const all = await range('bytes=0-')
   assert.equal(all.status, 206)
@@ -70,51 +78,51 @@ test('ranges of a manifest are honoured as those of a blob', async (t) => {
   const beyond = await range(`bytes=${size}-`)
   assert.equal(beyond.status, 416)
   assert.equal(beyond.headers['content-range'], `bytes */${size}`)
-  assert.equal(codeOf(beyond), 'RANGE_INVALID')
+  assert.equal(errorCodeOf(beyond), 'RANGE_INVALID')
 })
 
-test('as many ranges of a manifest are answered as of a blob', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('a manifest is served in up to 256 ranges, like a blob', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, text: 'a manifest '.repeat(100) }))
   resolver.putManifest(ALPINE, bytes, OCI_MANIFEST, 'latest')
   const range = (count: number) => `bytes=${Array.from({ length: count }, (_, i) => `${i * 2}-${i * 2}`)}`
-  const many = await ask(port, '/v2/alpine/manifests/latest', { headers: { range: range(256) } })
+  const many = await requestHttp1(port, '/v2/alpine/manifests/latest', { headers: { range: range(256) } })
   assert.equal(many.status, 206)
   assert.equal(many.headers['content-length'], String(many.body.length))
   assert.equal(many.body.toString().match(/Content-Range: bytes /g)?.length, 256)
-  const more = await ask(port, '/v2/alpine/manifests/latest', { headers: { range: range(257) } })
+  const more = await requestHttp1(port, '/v2/alpine/manifests/latest', { headers: { range: range(257) } })
   assert.equal(more.status, 200)
   assert.deepEqual(more.body, bytes)
 })
 
-test('a stale manifest says that it is stale', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('a stale manifest is sent with a Warning header', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')
   resolver.how = { kind: 'stale-if-error' }
-  const { headers } = await ask(port, '/v2/alpine/manifests/latest')
+  const { headers } = await requestHttp1(port, '/v2/alpine/manifests/latest')
   assert.equal(headers['cache-status'], 'leat; hit; detail=stale-if-error')
   assert.match(String(headers['warning']), /^110 .*111 /)
 })
 
-test('a manifest that is not there is unknown', async (t) => {
-  const { port } = await openDoor(t)
-  const missing = await ask(port, `/v2/alpine/manifests/${digestOf(BYTES)}`)
+test('a manifest that does not exist is 404 MANIFEST_UNKNOWN', async (t) => {
+  const { port } = await startTestServer(t)
+  const missing = await requestHttp1(port, `/v2/alpine/manifests/${digestOf(BYTES)}`)
   assert.equal(missing.status, 404)
-  assert.equal(codeOf(missing), 'MANIFEST_UNKNOWN')
-  const head = await ask(port, '/v2/alpine/manifests/none', { method: 'HEAD' })
+  assert.equal(errorCodeOf(missing), 'MANIFEST_UNKNOWN')
+  const head = await requestHttp1(port, '/v2/alpine/manifests/none', { method: 'HEAD' })
   assert.equal(head.status, 404)
   assert.equal(head.body.length, 0)
 })
 
-test('a request is told of once, when it is over', async (t) => {
-  const { port, resolver } = await openDoor(t)
+test('request.ended is published once for a request, when it is over', async (t) => {
+  const { port, resolver } = await startTestServer(t)
   resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')
   resolver.how = { kind: 'miss', from: 'upstream', collapsed: true }
-  const ended = nextEnded()
-  await ask(port, '/v2/alpine/manifests/latest')
-  const { ms, ...fact } = await ended
+  const ended = nextRequestEnded()
+  await requestHttp1(port, '/v2/alpine/manifests/latest')
+  const { ms, ...event } = await ended
   assert.ok(ms >= 0)
-  assert.deepEqual(fact, {
+  assert.deepEqual(event, {
     route: 'manifest',
     method: 'GET',
     code: 200,

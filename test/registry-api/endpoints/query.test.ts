@@ -3,20 +3,20 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseQuery } from '../../../src/registry-api/endpoints/query.ts'
 
-const NOTHING = { ns: undefined, n: undefined, last: undefined, artifactType: undefined }
+const NO_PARAMETERS = { ns: undefined, n: undefined, last: undefined, artifactType: undefined }
 
-test('the parameters that matter are found, the first of each', () => {
-  assert.deepEqual(parseQuery(''), NOTHING)
-  assert.deepEqual(parseQuery('ns=docker.io'), { ...NOTHING, ns: 'docker.io' })
-  assert.deepEqual(parseQuery('ns=localhost%3A5000&ns=other'), { ...NOTHING, ns: 'localhost:5000' })
-  assert.deepEqual(parseQuery('x=1&n=5&last=a=b&&'), { ...NOTHING, n: '5', last: 'a=b' })
-  assert.deepEqual(parseQuery('artifactType=a%2Fb%2Bc+d'), { ...NOTHING, artifactType: 'a/b+c d' })
-  assert.deepEqual(parseQuery('n'), { ...NOTHING, n: '' })
-  assert.deepEqual(parseQuery('last=%zz'), { ...NOTHING, last: '%zz' })
-  assert.deepEqual(parseQuery('__proto__=1&constructor=2'), NOTHING)
+test('the known parameters are parsed, and of repeated ones the first counts', () => {
+  assert.deepEqual(parseQuery(''), NO_PARAMETERS)
+  assert.deepEqual(parseQuery('ns=docker.io'), { ...NO_PARAMETERS, ns: 'docker.io' })
+  assert.deepEqual(parseQuery('ns=localhost%3A5000&ns=other'), { ...NO_PARAMETERS, ns: 'localhost:5000' })
+  assert.deepEqual(parseQuery('x=1&n=5&last=a=b&&'), { ...NO_PARAMETERS, n: '5', last: 'a=b' })
+  assert.deepEqual(parseQuery('artifactType=a%2Fb%2Bc+d'), { ...NO_PARAMETERS, artifactType: 'a/b+c d' })
+  assert.deepEqual(parseQuery('n'), { ...NO_PARAMETERS, n: '' })
+  assert.deepEqual(parseQuery('last=%zz'), { ...NO_PARAMETERS, last: '%zz' })
+  assert.deepEqual(parseQuery('__proto__=1&constructor=2'), NO_PARAMETERS)
 })
 
-test('it reads what URLSearchParams writes', () => {
+test('parseQuery reads what URLSearchParams writes', () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), (ns, last) => {
       const wellFormed = new URLSearchParams({ ns, last })

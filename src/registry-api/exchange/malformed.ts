@@ -1,0 +1,53 @@
+import type { Duplex } from 'node:stream'
+import { type ErrorCode, errorBody } from '../../oci/errors.ts'
+
+/** How long the socket stays open after the answer, so that the client can read it while it may still be sending. */
+const LINGER_MS = 1000
+
+interface ParserErrorAnswer {
+  readonly status: '400 Bad Request' | '431 Request Header Fields Too Large'
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+/** The answer to an error of Node's HTTP parser. Never 408, because clients repeat the request after it. */
+function answerFor(error: NodeJS.ErrnoException): ParserErrorAnswer {
+  switch (error.code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return {
+        status: '431 Request Header Fields Too Large',
+        code: 'SIZE_INVALID',
+        message: 'the request line and headers are too large',
+      }
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return {
+        status: '400 Bad Request',
+        code: 'UNSUPPORTED',
+        message: 'timed out waiting for the complete request',
+      }
+    default:
+      return { status: '400 Bad Request', code: 'UNSUPPORTED', message: 'the request is not valid HTTP' }
+  }
+}
+
+/**
+ * Answers a request that the parser has rejected, directly on the socket. Then reads and drops what the client still
+ * sends for a moment: closing the socket with unread bytes sends RST, and the client could lose the answer.
+ */
+export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET' || error.code === 'EPIPE') {
+    socket.destroy()
+    return
+  }
+  const { status, code, message } = answerFor(error)
+  const body = errorBody(code, message)
+  socket.on('error', () => {})
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n` +
+      `Docker-Distribution-API-Version: registry/2.0\r\nConnection: close\r\n\r\n${body.toString('utf8')}`,
+  )
+  const linger = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.once('end', () => socket.destroy())
+  socket.once('close', () => clearTimeout(linger))
+  socket.resume()
+}

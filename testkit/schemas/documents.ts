@@ -1,0 +1,54 @@
+import { toJsonSchema } from '@valibot/to-json-schema'
+import { configFileSchema } from '../../src/config/json-schema.ts'
+import { BlobReport, ImageReport, PullsReport, StatusReport, WhyReport } from '../../src/schemas/report.ts'
+import {
+  GcLine,
+  GcRequest,
+  PinsReport,
+  PinsRequest,
+  RemovalLine,
+  RemovalRequest,
+  VerifyLine,
+  VerifyRequest,
+} from '../../src/schemas/upkeep-report.ts'
+import { WarmLine, WarmRequest } from '../../src/schemas/warm-report.ts'
+
+type ValibotSchema = Parameters<typeof toJsonSchema>[0]
+
+/** The shapes of `/api/v1`; a `line` is one line of an answer in JSON lines. */
+const API: Readonly<Record<string, ValibotSchema>> = {
+  status: StatusReport,
+  'blobs.line': BlobReport,
+  'images.line': ImageReport,
+  pulls: PullsReport,
+  why: WhyReport,
+  'gc.request': GcRequest,
+  'gc.line': GcLine,
+  'verify.request': VerifyRequest,
+  'verify.line': VerifyLine,
+  'pins.request': PinsRequest,
+  pins: PinsReport,
+  'removal.request': RemovalRequest,
+  'removal.line': RemovalLine,
+  'warm.request': WarmRequest,
+  'warm.line': WarmLine,
+}
+
+/** The files of docs/schemas by their names. */
+export function schemaDocuments(): ReadonlyMap<string, string> {
+  const documents = new Map([['config.json', written(configFileSchema())]])
+  for (const [name, schema] of Object.entries(API)) {
+    // What the parser checks and JSON Schema cannot say stays unsaid; requests are described as a client sends them.
+    const jsonSchema = toJsonSchema(schema, {
+      target: 'draft-2020-12',
+      typeMode: 'input',
+      errorMode: 'ignore',
+    })
+    documents.set(`api.${name}.json`, written(jsonSchema))
+  }
+  return documents
+}
+
+function written(schema: unknown): string {
+  return `${JSON.stringify(schema, null, 2)}\n`
+}
