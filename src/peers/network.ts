@@ -1,5 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
-import { isSameRepository, type Repository, repositoryKey } from '../oci/names/repository.ts'
+import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
 import type { Holdings } from '../ports/holdings.ts'
 import type { TagAsking, TagHead } from '../ports/registry.ts'
@@ -13,7 +13,8 @@ import { type Lend, Lending, type Loan, type LoanTerms } from './sharing/lending
 import { WordOfMouth } from './sharing/share-rate-limits.ts'
 import { tellWarming, type Warm, type Warmers, warmersOf } from './sharing/warming.ts'
 import { type HoldersTold, type OwnerTold, type PeersTold, tellFound, tellPeers } from './telling.ts'
-import { type FoundSeeder, Tracker } from './tracker/tracker.ts'
+import type { JoinRequest } from './tracker/session.ts'
+import { Tracker } from './tracker/tracker.ts'
 import { takeFrom } from './transfer/download.ts'
 import { Reception } from './transfer/download-rate.ts'
 import { Roster } from './transfer/peer-stats.ts'
@@ -136,7 +137,6 @@ export class PeerNetwork {
     const tracker = new Tracker({
       self: { contact: contactOf(self), zone: self.zone },
       holdings: this.#node.holdings,
-      isSeated: (want) => this.#isSeated(want),
       loadOf: (id) => (id === self.id ? loadOf(this.uploads) : (membership.get(id)?.load ?? 0)),
       isMember: (id) => id === self.id || membership.get(id) !== undefined,
       findSeeders: (want) => this.#formerOwners(want),
@@ -146,7 +146,7 @@ export class PeerNetwork {
     const unlisten = membership.onChange(() => {
       this.#ranks = undefined
       this.#roster.look(membership)
-      tracker.keepMembers()
+      tracker.removeFormerMembers()
     })
     const unhear = membership.hearsay.onHeard((host) => this.#node.heard(host))
     this.#joined = {
@@ -320,11 +320,6 @@ export class PeerNetwork {
       .flatMap((id) => (id === self.id ? self : (joined.membership.get(id) ?? [])))
   }
 
-  #isSeated({ digest, repository }: Want): boolean {
-    const own = this.#participations.get(digest)
-    return own !== undefined && isSameRepository(own.want.repository, repository)
-  }
-
   #tables({ membership, tracker }: Joined, want: Want): readonly Table[] {
     const { id } = membership.self
     const own = ownTable(tracker, membership.self)
@@ -336,7 +331,7 @@ export class PeerNetwork {
     return tracker.has(want) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
   }
 
-  async #formerOwners({ digest, kind, repository }: Want): Promise<readonly FoundSeeder[]> {
+  async #formerOwners({ digest, kind, repository }: Want): Promise<readonly JoinRequest[]> {
     const asked = this.#ranked(digest, FORMER_OWNERS)
     const { found } = await askWhoHas(
       this.#dialer,
