@@ -12,7 +12,7 @@ import { Ranks } from './membership/owner.ts'
 import { WordOfMouth } from './sharing/share-rate-limits.ts'
 import { tellWarming, type Warm, type Warmers, warmersOf } from './sharing/warming.ts'
 import { type HoldersTold, type OwnerTold, type PeersTold, tellFound, tellPeers } from './telling.ts'
-import { type Holder, Hosting } from './tracker/tracker.ts'
+import { type FoundSeeder, Tracker } from './tracker/tracker.ts'
 import { takeFrom } from './transfer/download.ts'
 import { Reception } from './transfer/download-rate.ts'
 import { Roster } from './transfer/peer-stats.ts'
@@ -74,7 +74,7 @@ const SILENCE_MS = 6000
 /** What there is once this agent is one of a swarm. */
 interface Joined {
   readonly membership: Membership
-  readonly hosting: Hosting
+  readonly tracker: Tracker
   readonly unlisten: () => void
 }
 
@@ -118,25 +118,25 @@ export class PeerNetwork {
 
   join(membership: Membership): void {
     const { self } = membership
-    const hosting = new Hosting({
+    const tracker = new Tracker({
       self: { contact: contactOf(self), zone: self.zone },
       holdings: this.#node.holdings,
       isSeated: (want) => this.#isSeated(want),
       loadOf: (id) => (id === self.id ? loadOf(this.uploads) : (membership.get(id)?.load ?? 0)),
       isMember: (id) => id === self.id || membership.get(id) !== undefined,
-      holders: (want) => this.#formerOwners(want),
+      findSeeders: (want) => this.#formerOwners(want),
       now: this.#patience.now,
     })
     this.#roster.look(membership)
     const unlisten = membership.onChange(() => {
       this.#ranks = undefined
       this.#roster.look(membership)
-      hosting.keepMembers()
+      tracker.keepMembers()
     })
     const unhear = membership.hearsay.onHeard((host) => this.#node.heard(host))
     this.#joined = {
       membership,
-      hosting,
+      tracker,
       unlisten: () => {
         unlisten()
         unhear()
@@ -147,7 +147,7 @@ export class PeerNetwork {
   /** Answers no more, but what it has begun. */
   async leave({ drainMs }: { drainMs: number }): Promise<void> {
     this.#joined?.unlisten()
-    this.#joined?.hosting.close()
+    this.#joined?.tracker.close()
     await this.#door.stop({ drainMs })
   }
 
@@ -299,18 +299,18 @@ export class PeerNetwork {
     return own !== undefined && isSameRepository(own.want.repository, repository)
   }
 
-  #tables({ membership, hosting }: Joined, want: Want): readonly Table[] {
+  #tables({ membership, tracker }: Joined, want: Want): readonly Table[] {
     const { id } = membership.self
-    const own = ownTable(hosting, membership.self)
+    const own = ownTable(tracker, membership.self)
     const patience = { answerMs: this.#patience.ownerMs, silenceMs: this.#patience.silenceMs }
     const tables = this.#owners(want.digest, OWNERS).map((owner) =>
       owner.id === id ? own : tableOf(contactOf(owner), this.#dialer, patience),
     )
     // Who is asked as the owner is it, whatever it thinks of that itself.
-    return hosting.has(want) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
+    return tracker.has(want) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
   }
 
-  async #formerOwners({ digest, kind, repository }: Want): Promise<readonly Holder[]> {
+  async #formerOwners({ digest, kind, repository }: Want): Promise<readonly FoundSeeder[]> {
     const asked = this.#ranked(digest, FORMER_OWNERS)
     const { found } = await askWhoHas(
       this.#dialer,
@@ -378,21 +378,21 @@ export class PeerNetwork {
     const left = new AbortController()
     const ms = this.#patience.silenceMs ?? SILENCE_MS
     line.send({ is: 'beat' })
-    const place = await joined.hosting.sit({ digest, kind, repository }, coming, {
-      guided: (guidance) => {
+    const place = await joined.tracker.join({ digest, kind, repository }, coming, {
+      onInstruction: (guidance) => {
         try {
           line.send(guidance)
         } catch {
           left.abort(new Failure('stopping', 'it does not listen'))
         }
       },
-      abandoned: () => left.abort(new Failure('stopping', 'the table is gone')),
+      onEnded: () => left.abort(new Failure('stopping', 'the table is gone')),
     })
     try {
       for (;;) {
         const message = await line.receive({ signal: left.signal, ms })
         if (message === undefined) return
-        place.tell(parse(News, message, line.who))
+        place.report(parse(News, message, line.who))
       }
     } catch {
       // It has gone, or is sent away.

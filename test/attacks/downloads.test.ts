@@ -1,22 +1,30 @@
 import { abandonConnections, abandonStreams } from '../../testkit/attacks/kinds/downloads.ts'
-import { testBoth, withstands } from './attacked-door.ts'
+import { assertWithstands, testPlainAndTls } from './attacked-server.ts'
 
-/** Of responses that may hold memory there are 32. */
+/** A pool of 2 MiB has 32 send slots. */
 const LIMITS = { memoryBytes: 2 * 1024 * 1024 }
-const TIMES = 48
+const DOWNLOADS = 48
 
-for (const leaving of ['fin', 'rst', 'cancel', 'vanish'] as const) {
-  testBoth(`downloads over HTTP/2 that end with ${leaving} give back all they had`, LIMITS, async (door) => {
-    await withstands(door, (options) => abandonStreams(door, { ...options, leaving, times: TIMES }))
-  })
+for (const disconnect of ['fin', 'rst', 'cancel', 'vanish'] as const) {
+  testPlainAndTls(
+    `HTTP/2 downloads that end with ${disconnect} free everything they used`,
+    LIMITS,
+    async (server) => {
+      await assertWithstands(server, (options) =>
+        abandonStreams(server, { ...options, disconnect, times: DOWNLOADS }),
+      )
+    },
+  )
 }
 
-for (const leaving of ['fin', 'rst', 'vanish'] as const) {
-  testBoth(
-    `downloads over HTTP/1.1 that end with ${leaving} give back all they had`,
+for (const disconnect of ['fin', 'rst', 'vanish'] as const) {
+  testPlainAndTls(
+    `HTTP/1.1 downloads that end with ${disconnect} free everything they used`,
     LIMITS,
-    async (door) => {
-      await withstands(door, (options) => abandonConnections(door, { ...options, leaving, times: TIMES }))
+    async (server) => {
+      await assertWithstands(server, (options) =>
+        abandonConnections(server, { ...options, disconnect, times: DOWNLOADS }),
+      )
     },
   )
 }

@@ -18,26 +18,26 @@ const BLOB = Buffer.concat(
   Array.from({ length: 2000 }, (_, index) => createHash('sha512').update(`${index}`).digest()),
 )
 
-interface Part {
+interface AnswerPart {
   readonly start: number
   readonly bytes: Buffer
 }
 
 const PROTOCOLS = [
-  { protocol: 'HTTP/1.1', by: requestHttp1 },
-  { protocol: 'HTTP/2', by: requestHttp2 },
+  { protocol: 'HTTP/1.1', request: requestHttp1 },
+  { protocol: 'HTTP/2', request: requestHttp2 },
 ] as const
 
-for (const [what, host] of [
+for (const [description, host] of [
   ['two hosts', 'Host: a\r\nHost: b\r\n'],
   ['the same host twice', 'Host: a\r\nHost: a\r\n'],
-  ['a host that is none', 'Host: a b\r\n'],
-  ['a path for a host', 'Host: a/b\r\n'],
+  ['an invalid host', 'Host: a b\r\n'],
+  ['a path in the host', 'Host: a/b\r\n'],
   ['a user in the host', 'Host: u@a\r\n'],
-  ['a port that is none', 'Host: a:x\r\n'],
+  ['an invalid port', 'Host: a:x\r\n'],
   ['no host', ''],
 ] as const) {
-  test(`a request with ${what} is refused with 400`, async (t) => {
+  test(`a request with ${description} gets a 400 with an OCI error`, async (t) => {
     const { port } = await startTestServer(t)
     const client = await RawHttp1.open({ port }, { keep: true })
     t.after(() => client.socket.close())
@@ -50,39 +50,39 @@ for (const [what, host] of [
   })
 }
 
-for (const { protocol, by } of PROTOCOLS) {
-  test(`a blob that does not match If-Match is refused with 412 over ${protocol}`, async (t) => {
-    const { port, path, etag } = await openBlob(await startTestServer(t))
-    const other = await by(port, path, { headers: { 'If-Match': '"other"' } })
+for (const { protocol, request } of PROTOCOLS) {
+  test(`a blob that does not match If-Match gets a 412 over ${protocol}`, async (t) => {
+    const { port, path, etag } = await putBlob(await startTestServer(t))
+    const other = await request(port, path, { headers: { 'If-Match': '"other"' } })
     assert.equal(other.status, 412)
     errorCodeOf(other)
     for (const match of [etag, '*', `"other", ${etag}`]) {
-      const got = await by(port, path, { headers: { 'If-Match': match } })
+      const got = await request(port, path, { headers: { 'If-Match': match } })
       assert.equal(got.status, 200, match)
       assert.ok(got.body.equals(BLOB), match)
     }
   })
 
-  test(`many ranges are answered by what was asked for, or by the whole, over ${protocol}`, async (t) => {
-    const { port, path } = await openBlob(await startTestServer(t))
+  test(`many ranges get the requested bytes or the whole blob over ${protocol}`, async (t) => {
+    const { port, path } = await putBlob(await startTestServer(t))
     for (const count of [16, 17, 64, 256, 257, 1000]) {
       const specs = Array.from({ length: count }, (_, index) => `${index * 20}-${index * 20 + 9}`)
-      await asked(by, port, path, specs, count)
+      await assertRanges(request, port, path, specs, count)
     }
   })
 
-  test(`ranges that overlap do not make an answer larger than the blob, over ${protocol}`, async (t) => {
-    const { port, path } = await openBlob(await startTestServer(t))
+  test(`overlapping ranges get no more bytes than the blob has over ${protocol}`, async (t) => {
+    const { port, path } = await putBlob(await startTestServer(t))
     for (const count of [2, 16, 256, 1000]) {
-      await asked(
-        by,
+      await assertRanges(
+        request,
         port,
         path,
         Array.from({ length: count }, () => '0-'),
         count,
       )
-      await asked(
-        by,
+      await assertRanges(
+        request,
         port,
         path,
         Array.from({ length: count }, (_, index) => `${index}-${index + 50_000}`),
@@ -92,7 +92,7 @@ for (const { protocol, by } of PROTOCOLS) {
   })
 }
 
-async function openBlob({
+async function putBlob({
   port,
   resolver,
 }: TestServer): Promise<{ port: number; path: string; etag: string }> {
@@ -100,37 +100,37 @@ async function openBlob({
   return { port, path: `/v2/alpine/blobs/${digest}`, etag: `"${digest}"` }
 }
 
-async function asked(
-  by: (port: number, path: string, options: RequestOptions) => Promise<ReceivedAnswer>,
+async function assertRanges(
+  request: (port: number, path: string, options: RequestOptions) => Promise<ReceivedAnswer>,
   port: number,
   path: string,
   specs: readonly string[],
   count: number,
 ): Promise<void> {
-  const got = await by(port, path, { headers: { Range: `bytes=${specs.join(',')}` } })
+  const got = await request(port, path, { headers: { Range: `bytes=${specs.join(',')}` } })
   if (got.status === 200) {
-    assert.ok(got.body.equals(BLOB), `${count} ranges: other bytes`)
+    assert.ok(got.body.equals(BLOB), `${count} ranges: wrong bytes`)
     return
   }
   assert.equal(got.status, 206, `${count} ranges`)
   const parts = partsOf(got)
   for (const { start, bytes } of parts) {
-    assert.ok(bytes.equals(BLOB.subarray(start, start + bytes.length)), `${count} ranges: other bytes`)
+    assert.ok(bytes.equals(BLOB.subarray(start, start + bytes.length)), `${count} ranges: wrong bytes`)
   }
   const total = parts.reduce((sum, { bytes }) => sum + bytes.length, 0)
   assert.ok(total <= BLOB.length, `${count} ranges: ${total} bytes`)
   assert.equal(Number(got.headers['content-length']), got.body.length)
 }
 
-function partsOf({ headers, body }: ReceivedAnswer): Part[] {
+function partsOf({ headers, body }: ReceivedAnswer): AnswerPart[] {
   const range = /^bytes (\d+)-\d+\//.exec(headers['content-range'] ?? '')
   if (range !== null) return [{ start: Number(range[1]), bytes: body }]
-  const parts: Part[] = []
+  const parts: AnswerPart[] = []
   for (let at = 0; ; ) {
     const end = body.indexOf('\r\n\r\n', at, 'latin1') + 4
     if (end < 4) return parts
     const part = /Content-Range: bytes (\d+)-(\d+)\//.exec(body.toString('latin1', at, end))
-    assert.ok(part !== null, 'a part without a range')
+    assert.ok(part !== null, 'a part has no Content-Range')
     const start = Number(part[1])
     at = end + Number(part[2]) + 1 - start
     parts.push({ start, bytes: body.subarray(end, at) })

@@ -10,7 +10,7 @@ import {
   watchProcess,
 } from '../../testkit/attacked-agent.ts'
 import { Attacker } from '../../testkit/attacks/attacker.ts'
-import { wholeAnswer } from '../../testkit/attacks/honest.ts'
+import { requestUntilWhole } from '../../testkit/attacks/honest-client.ts'
 import { within } from '../../testkit/deadline.ts'
 import {
   type ReceivedAnswer,
@@ -21,16 +21,16 @@ import {
 
 const MIB = 1024 * 1024
 /**
- * Of attacks that would take 400 MiB to 2 GiB if each got what it asks for. Over TLS all that is written is there once
- * more, encrypted, and how soon the allocator of the C library gives it back depends on how busy the machine is.
+ * The most memory that an attack may cost. Without limits these attacks would use 400 MiB to 2 GiB. Over TLS written bytes
+ * exist once more, encrypted, and the allocator of the C library returns them late on a busy machine.
  */
-const GROWTH_BYTES = { plain: 96 * MIB, tls: 256 * MIB }
+const MAX_GROWTH_BYTES = { plain: 96 * MIB, tls: 256 * MIB }
 const HONEST_MS = 60_000
-/** Until it is told to leave, and longer than honest clients wait. */
+/** Longer than honest clients wait, so that the attack lasts until the test ends it. */
 const HOLD_MS = 600_000
-const IN_PLACE_MS = 3000
-const LEFT_MS = 60_000
-/** Connections that honest clients leave open for a moment, and the index's own files. */
+const ESTABLISH_MS = 3000
+const RECOVERY_MS = 60_000
+/** Allows for connections of honest clients that are still closing, and for files of the index. */
 const SPARE_DESCRIPTORS = 10
 
 for (const tls of [false, true]) {
@@ -47,17 +47,17 @@ for (const tls of [false, true]) {
     'h2-download-cancel',
   ]) {
     test(
-      `the attack ${name} costs the agent little memory and no descriptor (${tls ? 'TLS' : 'plain'})`,
+      `the attack ${name} costs the agent little memory and leaks no file descriptor (${tls ? 'TLS' : 'plain'})`,
       {
         timeout: 240_000,
       },
-      (t) => costsLittle(t, name, { tls }),
+      (t) => assertCostsLittle(t, name, { tls }),
     )
   }
 }
 
-async function costsLittle(t: TestContext, name: string, { tls }: { tls: boolean }): Promise<void> {
-  if (process.platform !== 'linux') return t.skip('missing: /proc, to look at the memory of an agent')
+async function assertCostsLittle(t: TestContext, name: string, { tls }: { tls: boolean }): Promise<void> {
+  if (process.platform !== 'linux') return t.skip('missing: /proc, to read the memory of the agent')
   const agent = await startAttackedAgent(t, { tls })
   await pull(agent, [200])
   const before = await sampleOf(agent)
@@ -65,61 +65,61 @@ async function costsLittle(t: TestContext, name: string, { tls }: { tls: boolean
   const watch = watchProcess(agent)
   let most: Sample
   try {
-    await attacker.attack(name, agent, { holdMs: HOLD_MS, inPlaceMs: IN_PLACE_MS })
+    await attacker.attack(name, agent, { holdMs: HOLD_MS, establishMs: ESTABLISH_MS })
     await pull(agent, [200, 503])
     await attacker.kill()
   } finally {
     most = await watch.stop()
-    t.diagnostic(`${mebibytes(before)}, at most ${mebibytes(most)}`)
+    t.diagnostic(`${describeSample(before)}, at most ${describeSample(most)}`)
   }
   const growth = most.rss - before.rss
-  assert.ok(growth <= GROWTH_BYTES[tls ? 'tls' : 'plain'], `${Math.round(growth / MIB)} MiB more`)
-  await descriptorsReturn(agent, before)
+  assert.ok(growth <= MAX_GROWTH_BYTES[tls ? 'tls' : 'plain'], `${Math.round(growth / MIB)} MiB more memory`)
+  await assertDescriptorsReturn(agent, before)
   await pull(agent, [200])
 }
 
 async function pull(agent: AttackedAgent, allowed: readonly number[]): Promise<void> {
   await Promise.all(
     agent.honest.flatMap((known) =>
-      [requestHttp1, requestHttp2].map((by) => answered(agent, by, known, allowed)),
+      [requestHttp1, requestHttp2].map((request) => assertAnswered(agent, request, known, allowed)),
     ),
   )
 }
 
-async function answered(
+async function assertAnswered(
   { port, ca }: AttackedAgent,
-  by: (port: number, path: string, options: RequestOptions) => Promise<ReceivedAnswer>,
+  request: (port: number, path: string, options: RequestOptions) => Promise<ReceivedAnswer>,
   { path, bytes }: Known,
   allowed: readonly number[],
 ): Promise<void> {
-  const over = new AbortController()
-  const what = `${by === requestHttp1 ? 'HTTP/1.1' : 'HTTP/2'} ${path.slice(0, 35)}`
+  const abort = new AbortController()
+  const what = `${request === requestHttp1 ? 'HTTP/1.1' : 'HTTP/2'} ${path.slice(0, 35)}`
   try {
     const got = await within(
       HONEST_MS,
       what,
-      wholeAnswer(() => by(port, path, { ca, signal: over.signal })),
+      requestUntilWhole(() => request(port, path, { ca, signal: abort.signal })),
     )
     assert.ok(allowed.includes(got.status) && !got.cut, `${what}: ${got.status}, cut ${got.cut}`)
     if (got.status === 200) assert.ok(got.body.equals(bytes), what)
   } finally {
-    over.abort()
+    abort.abort()
   }
 }
 
-async function descriptorsReturn(agent: AttackedAgent, before: Sample): Promise<void> {
-  const deadline = performance.now() + LEFT_MS
+async function assertDescriptorsReturn(agent: AttackedAgent, before: Sample): Promise<void> {
+  const deadline = performance.now() + RECOVERY_MS
   for (;;) {
     const { descriptors } = await sampleOf(agent)
     if (descriptors <= before.descriptors + SPARE_DESCRIPTORS) return
     assert.ok(
       performance.now() < deadline,
-      `${descriptors} descriptors, and there were ${before.descriptors}`,
+      `${descriptors} descriptors, ${before.descriptors} before the attack`,
     )
     await delay(50)
   }
 }
 
-function mebibytes({ rss, descriptors }: Sample): string {
+function describeSample({ rss, descriptors }: Sample): string {
   return `${Math.round(rss / MIB)} MiB and ${descriptors} descriptors`
 }

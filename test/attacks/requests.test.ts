@@ -1,27 +1,39 @@
 import { largeHeaders } from '../../testkit/attacks/kinds/headers.ts'
 import { endlessBodies, pipelineRequests } from '../../testkit/attacks/kinds/requests.ts'
-import { testBoth, withstands } from './attacked-door.ts'
+import { assertWithstands, testPlainAndTls } from './attacked-server.ts'
 
-testBoth('clients that send a thousand requests ahead leave the agent serving', {}, async (door) => {
-  await withstands(door, (options) => pipelineRequests(door, options))
+testPlainAndTls('the server serves others while clients pipeline a thousand requests', {}, async (server) => {
+  await assertWithstands(server, (options) => pipelineRequests(server, options))
 })
 
-testBoth('requests sent ahead behind a body that nobody reads leave the agent serving', {}, async (door) => {
-  await withstands(door, (options) => pipelineRequests(door, { ...options, stalled: true, requests: 60 }))
-})
+testPlainAndTls(
+  'the server serves others while requests are pipelined behind a body that is not read',
+  {},
+  async (server) => {
+    await assertWithstands(server, (options) =>
+      pipelineRequests(server, { ...options, stalled: true, requests: 60 }),
+    )
+  },
+)
 
 for (const body of ['declared', 'chunked', 'flood'] as const) {
-  testBoth(`requests whose bodies do not end (${body}) leave the agent serving`, {}, async (door) => {
-    await withstands(door, (options) => endlessBodies(door, { ...options, body }))
-  })
+  testPlainAndTls(
+    `the server serves others during requests with endless bodies (${body})`,
+    {},
+    async (server) => {
+      await assertWithstands(server, (options) => endlessBodies(server, { ...options, body }))
+    },
+  )
 }
 
 for (const headers of ['many', 'huge', 'endless'] as const) {
-  testBoth(
-    `HTTP/1.1 requests with too many headers (${headers}) leave the agent serving`,
+  testPlainAndTls(
+    `the server serves others during HTTP/1.1 requests with excessive headers (${headers})`,
     {},
-    async (door) => {
-      await withstands(door, (options) => largeHeaders(door, { ...options, headers, connections: 20 }))
+    async (server) => {
+      await assertWithstands(server, (options) =>
+        largeHeaders(server, { ...options, headers, connections: 20 }),
+      )
     },
   )
 }

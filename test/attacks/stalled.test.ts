@@ -1,64 +1,94 @@
 import {
-  grantSlowly,
+  openWindowsSlowly,
   readSlowly,
   stallConnections,
   stallStreams,
 } from '../../testkit/attacks/kinds/stalled.ts'
-import { testBoth, withstands } from './attacked-door.ts'
+import { assertWithstands, testPlainAndTls } from './attacked-server.ts'
 
-/** Of responses that may hold memory there are 32. */
+/** A pool of 2 MiB has 32 send slots. */
 const LIMITS = { memoryBytes: 2 * 1024 * 1024 }
 
-for (const wanted of ['manifest', 'blob'] as const) {
-  testBoth(`streams that take no byte of a ${wanted} leave others theirs`, LIMITS, async (door) => {
-    await withstands(door, (options) => stallStreams(door, { ...options, wanted }))
-  })
-
-  testBoth(
-    `many connections with streams that take no byte of a ${wanted} leave others theirs`,
+for (const content of ['manifest', 'blob'] as const) {
+  testPlainAndTls(
+    `HTTP/2 streams that take no byte of a ${content} do not block other clients`,
     LIMITS,
-    async (door) => {
-      await withstands(door, (options) =>
-        stallStreams(door, { ...options, wanted, connections: 8, streams: 100 }),
+    async (server) => {
+      await assertWithstands(server, (options) => stallStreams(server, { ...options, content }))
+    },
+  )
+
+  testPlainAndTls(
+    `many HTTP/2 connections whose streams take no byte of a ${content} do not block other clients`,
+    LIMITS,
+    async (server) => {
+      await assertWithstands(server, (options) =>
+        stallStreams(server, { ...options, content, connections: 8, streams: 100 }),
       )
     },
   )
 
-  testBoth(`connections that read nothing of a ${wanted} leave others theirs`, LIMITS, async (door) => {
-    await withstands(door, (options) => stallConnections(door, { ...options, wanted, connections: 60 }))
-  })
-
-  testBoth(
-    `connections that read a byte a second of a ${wanted} leave others theirs`,
+  testPlainAndTls(
+    `HTTP/1.1 connections that read nothing of a ${content} do not block other clients`,
     LIMITS,
-    async (door) => {
-      await withstands(door, (options) => readSlowly(door, { ...options, wanted, connections: 60 }))
+    async (server) => {
+      await assertWithstands(server, (options) =>
+        stallConnections(server, { ...options, content, connections: 60 }),
+      )
     },
   )
 
-  testBoth(`streams that take a byte a second of a ${wanted} leave others theirs`, LIMITS, async (door) => {
-    await withstands(door, (options) => grantSlowly(door, { ...options, wanted, connections: 60 }))
-  })
+  testPlainAndTls(
+    `HTTP/1.1 connections that read one byte per second of a ${content} do not block other clients`,
+    LIMITS,
+    async (server) => {
+      await assertWithstands(server, (options) =>
+        readSlowly(server, { ...options, content, connections: 60 }),
+      )
+    },
+  )
+
+  testPlainAndTls(
+    `HTTP/2 streams that take one byte per second of a ${content} do not block other clients`,
+    LIMITS,
+    async (server) => {
+      await assertWithstands(server, (options) =>
+        openWindowsSlowly(server, { ...options, content, connections: 60 }),
+      )
+    },
+  )
 }
 
-testBoth('many pulls beside streams that take no byte all get the right bytes', LIMITS, async (door) => {
-  const crowd = { wanted: 'manifest', connections: 8, streams: 100 } as const
-  for (let round = 0; round < 3; round++) {
-    await withstands(door, (options) => stallStreams(door, { ...options, ...crowd }), { pulls: 12 })
-  }
-})
-
-testBoth(
-  'a connection with more streams that take no byte than there may be leaves others theirs',
+testPlainAndTls(
+  'many clients get the right bytes while HTTP/2 streams take no byte',
   LIMITS,
-  async (door) => {
-    await withstands(door, (options) =>
-      stallStreams(door, { ...options, wanted: 'blob', connections: 1, streams: 252 }),
+  async (server) => {
+    const attack = { content: 'manifest', connections: 8, streams: 100 } as const
+    for (let round = 0; round < 3; round++) {
+      await assertWithstands(server, (options) => stallStreams(server, { ...options, ...attack }), {
+        pulls: 12,
+      })
+    }
+  },
+)
+
+testPlainAndTls(
+  'one connection with more stalled streams than allowed does not block other clients',
+  LIMITS,
+  async (server) => {
+    await assertWithstands(server, (options) =>
+      stallStreams(server, { ...options, content: 'blob', connections: 1, streams: 252 }),
     )
   },
 )
 
-testBoth('connections that read slowly and steadily leave others theirs', LIMITS, async (door) => {
-  const pace = { bytes: 1638, everyMs: 100 }
-  await withstands(door, (options) => readSlowly(door, { ...options, wanted: 'blob', connections: 60, pace }))
-})
+testPlainAndTls(
+  'connections that read steadily at 16 KiB per second do not block other clients',
+  LIMITS,
+  async (server) => {
+    const rate = { bytes: 1638, everyMs: 100 }
+    await assertWithstands(server, (options) =>
+      readSlowly(server, { ...options, content: 'blob', connections: 60, rate }),
+    )
+  },
+)

@@ -24,7 +24,7 @@ const MOST_RSS = 512 * MIB
 const MOST_RSS_AFTER_MORE = 192 * MIB
 /** Only what hangs takes so long, however busy the machine is. */
 const HANG_MS = 120_000
-const IN_PLACE_MS = 10_000
+const ESTABLISH_MS = 10_000
 const SAMPLE_MS = 100
 const RETURN_MS = 60_000
 const SPARE_DESCRIPTORS = 20
@@ -41,11 +41,11 @@ test(`${SECONDS} s of all attacks at once leave the agent serving, small and as 
   const attackers = await Promise.all(agents.map(() => Attacker.start(t)))
   await Promise.all(
     agents.map((agent, index) =>
-      attackers[index]?.attack('everything', agent, { holdMs: SECONDS * 1000, inPlaceMs: IN_PLACE_MS }),
+      attackers[index]?.attack('everything', agent, { holdMs: SECONDS * 1000, establishMs: ESTABLISH_MS }),
     ),
   )
   const attacked = await pullFor(agents, SECONDS * 1000)
-  const reports = await Promise.all(attackers.map((attacker) => attacker.leave()))
+  const reports = await Promise.all(attackers.map((attacker) => attacker.end()))
 
   console.log(`quiet: ${told(quiet)}\nattacked: ${told(attacked)}`)
   console.log(`attacks: ${JSON.stringify(reports)}`)

@@ -1,42 +1,42 @@
 import { pause } from '../deadline.ts'
 import type { Target } from '../raw-http/raw-socket.ts'
 
-/** Whom an attack is against: a server on 127.0.0.1 that the test has started, and what it is asked for. */
+/** The server that is attacked, which the test has started on 127.0.0.1, and the paths that the attack requests. */
 export interface AttackTarget extends Target {
-  /** The path of a large blob, e.g. of 8 MiB: the kernel takes up to 6 MiB that nobody reads. */
+  /** The path of a large blob, such as 8 MiB: socket buffers of the kernel hold up to 6 MiB that nobody reads. */
   readonly blob: string
   /** The path of a large manifest. */
   readonly manifest: string
 }
 
-/** Every attack ends by itself; it ends sooner when the signal is aborted. */
+/** Every attack ends by itself, or earlier when the signal is aborted. */
 export interface AttackOptions {
   readonly signal: AbortSignal
-  /** Called when everything is under way: connections are open, requests are sent. */
-  readonly onInPlace?: (() => void) | undefined
+  /** Called when the attack is established: its connections are open and its requests are sent. */
+  readonly onEstablished?: (() => void) | undefined
 }
 
-/** An attack that is held. */
+/** Options of an attack that is kept up after it is established. */
 export interface HoldOptions extends AttackOptions {
-  /** For so long at most. */
+  /** How long the attack is kept up. */
   readonly holdMs?: number | undefined
 }
 
-/** What was done, in numbers. */
-export type Report = Readonly<Record<string, number>>
+/** Counts of what an attack has done. */
+export type AttackReport = Readonly<Record<string, number>>
 
-const HOLD_MS = 10_000
+const DEFAULT_HOLD_MS = 10_000
 
-/** Says that the attack is in place, and holds it. */
-export async function hold({ signal, onInPlace, holdMs = HOLD_MS }: HoldOptions): Promise<void> {
-  onInPlace?.()
+/** Reports that the attack is established, and keeps it up. */
+export async function hold({ signal, onEstablished, holdMs = DEFAULT_HOLD_MS }: HoldOptions): Promise<void> {
+  onEstablished?.()
   await pause(holdMs, signal)
 }
 
-/** Does `one` so many times, a few at once, until the signal is aborted. What fails is counted and no reason to stop. */
+/** Calls `run` `times` times, `concurrency` at once, until the signal is aborted. Failures are counted, and do not stop it. */
 export async function repeat(
-  { times, atOnce, signal }: { times: number; atOnce: number; signal: AbortSignal },
-  one: (index: number) => Promise<void>,
+  { times, concurrency, signal }: { times: number; concurrency: number; signal: AbortSignal },
+  run: (index: number) => Promise<void>,
 ): Promise<{ done: number; failed: number }> {
   let next = 0
   let done = 0
@@ -46,13 +46,13 @@ export async function repeat(
       const index = next
       next += 1
       try {
-        await one(index)
+        await run(index)
         done += 1
       } catch {
         failed += 1
       }
     }
   }
-  await Promise.all(Array.from({ length: Math.min(atOnce, times) }, worker))
+  await Promise.all(Array.from({ length: Math.min(concurrency, times) }, worker))
   return { done, failed }
 }

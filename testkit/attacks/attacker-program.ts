@@ -1,28 +1,29 @@
 import { setMaxListeners } from 'node:events'
 import { constants, setPriority } from 'node:os'
-import { ATTACKS } from './all.ts'
-import type { AttackTarget, Report } from './attack.ts'
-import { attackWithEverything } from './everything.ts'
+import type { AttackReport, AttackTarget } from './attack.ts'
+import { ATTACKS } from './attacks.ts'
+import { runAllAttacks } from './run-all.ts'
 
-/** The name of all of them. */
+/** The name on the command line that runs all attacks. */
 const EVERYTHING = 'everything'
 
-/** To the attacker, who ends by itself after that. */
-export interface AttackOrder {
+/** The message to the attacker process. */
+export interface AttackRequest {
   readonly name: string
   readonly target: AttackTarget
   readonly holdMs: number
 }
 
-/** From the attacker. */
-export type AttackNews =
-  | { readonly is: 'ready' | 'in place' }
-  | { readonly is: 'over'; readonly report: Report }
+/** A message from the attacker process. */
+export type AttackerMessage =
+  | { readonly is: 'ready' | 'established' }
+  | { readonly is: 'ended'; readonly report: AttackReport }
 
-// An attacker has a machine of its own: here it gets only the processors that the agent and honest clients leave.
+// A real attacker has its own machine, so this process gets only the CPU time that the agent and honest clients leave.
 setPriority(constants.priority.PRIORITY_LOW)
 
-// An attacker in a process of its own, so that its work is not the server's. Started by `attacker.ts`, or by hand:
+// The attacker runs in its own process, so that its CPU time and memory are not the server's. Started by `attacker.ts`,
+// or by hand:
 // node .build/testkit/attacks/attacker-program.js NAME PORT BLOB-PATH MANIFEST-PATH [HOLD-MS]
 const [name, port, blob, manifest, holdMs = '10000'] = process.argv.slice(2)
 
@@ -30,37 +31,41 @@ if (process.send === undefined) {
   if (name === undefined || port === undefined || blob === undefined || manifest === undefined) {
     console.log([...ATTACKS.keys(), EVERYTHING].join('\n'))
   } else {
-    const ended = new AbortController()
-    process.once('SIGINT', () => ended.abort())
+    const end = new AbortController()
+    process.once('SIGINT', () => end.abort())
     const target = { port: Number(port), blob, manifest }
-    console.log(await attack({ name, target, holdMs: Number(holdMs) }, ended.signal, () => {}))
+    console.log(await attack({ name, target, holdMs: Number(holdMs) }, end.signal, () => {}))
   }
 } else {
-  const ended = new AbortController()
-  // Every connection of an attack listens to it.
-  setMaxListeners(0, ended.signal)
+  const end = new AbortController()
+  // Every connection of an attack adds a listener, so Node's warning about many listeners is disabled.
+  setMaxListeners(0, end.signal)
   process.on('disconnect', () => {
-    ended.abort()
+    end.abort()
     process.exit(0)
   })
-  process.on('message', (order: AttackOrder | 'end') => {
-    if (order === 'end') ended.abort()
-    else void obey(order, ended.signal)
+  process.on('message', (message: AttackRequest | 'end') => {
+    if (message === 'end') end.abort()
+    else void runRequest(message, end.signal)
   })
-  tell({ is: 'ready' })
+  send({ is: 'ready' })
 }
 
-async function obey(order: AttackOrder, signal: AbortSignal): Promise<void> {
-  const report = await attack(order, signal, () => tell({ is: 'in place' }))
-  tell({ is: 'over', report })
+async function runRequest(request: AttackRequest, signal: AbortSignal): Promise<void> {
+  const report = await attack(request, signal, () => send({ is: 'established' }))
+  send({ is: 'ended', report })
 }
 
-async function attack(order: AttackOrder, signal: AbortSignal, onInPlace: () => void): Promise<Report> {
-  const found = order.name === EVERYTHING ? attackWithEverything : ATTACKS.get(order.name)
-  if (found === undefined) throw new Error(`there is no attack ${order.name}`)
-  return await found(order.target, { signal, onInPlace, holdMs: order.holdMs })
+async function attack(
+  request: AttackRequest,
+  signal: AbortSignal,
+  onEstablished: () => void,
+): Promise<AttackReport> {
+  const runAttack = request.name === EVERYTHING ? runAllAttacks : ATTACKS.get(request.name)
+  if (runAttack === undefined) throw new Error(`unknown attack: ${request.name}`)
+  return await runAttack(request.target, { signal, onEstablished, holdMs: request.holdMs })
 }
 
-function tell(news: AttackNews): void {
-  process.send?.(news)
+function send(message: AttackerMessage): void {
+  process.send?.(message)
 }

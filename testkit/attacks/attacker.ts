@@ -4,74 +4,74 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { afterwards } from '../afterwards.ts'
 import { within } from '../deadline.ts'
-import type { AttackTarget, Report } from './attack.ts'
-import type { AttackNews, AttackOrder } from './attacker-program.ts'
+import type { AttackReport, AttackTarget } from './attack.ts'
+import type { AttackerMessage, AttackRequest } from './attacker-program.ts'
 
 const PROGRAM = fileURLToPath(new URL('./attacker-program.js', import.meta.url))
 const READY_MS = 60_000
 const END_MS = 60_000
 
-/** A process that makes one attack. Ended with the test. */
+/** A process that runs one attack; it is killed at the end of the test. */
 export class Attacker {
   readonly #child: ChildProcess
   readonly #exit: Promise<unknown>
-  readonly #over: Promise<Report>
+  readonly #ended: Promise<AttackReport>
 
   static async start(t: TestContext): Promise<Attacker> {
     const attacker = new Attacker()
     afterwards(t, () => attacker.kill())
-    await within(READY_MS, 'the start of an attacker', attacker.#hear('ready'))
+    await within(READY_MS, 'the start of an attacker', attacker.#receive('ready'))
     return attacker
   }
 
   private constructor() {
     this.#child = fork(PROGRAM, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv: [] })
     this.#exit = once(this.#child, 'exit')
-    this.#over = Promise.race([
-      this.#hear('over').then((news) => (news.is === 'over' ? news.report : {})),
+    this.#ended = Promise.race([
+      this.#receive('ended').then((message) => (message.is === 'ended' ? message.report : {})),
       this.#exit.then(() => ({})),
     ])
   }
 
-  /** Resolves when the attack is in place, has ended, or is held up for so long that it will not be. */
+  /** Resolves when the attack is established or has ended, and at the latest after `establishMs`. */
   async attack(
     name: string,
     target: AttackTarget,
-    options: { holdMs: number; inPlaceMs: number },
+    options: { holdMs: number; establishMs: number },
   ): Promise<void> {
-    const begun = Promise.race([this.#hear('in place'), this.#over])
-    const order: AttackOrder = { name, target, holdMs: options.holdMs }
-    this.#child.send(order)
-    await within(options.inPlaceMs, 'the attack', begun).catch(() => {})
+    const established = Promise.race([this.#receive('established'), this.#ended])
+    const request: AttackRequest = { name, target, holdMs: options.holdMs }
+    this.#child.send(request)
+    await within(options.establishMs, 'the attack', established).catch(() => {})
   }
 
-  /** What it has done, when it has ended by itself or was told to. */
-  get over(): Promise<Report> {
-    return this.#over
+  /** The report of the attack, once it has ended. */
+  get ended(): Promise<AttackReport> {
+    return this.#ended
   }
 
-  /** Ends the attack, and with it the process: all connections that it still had are closed by the kernel. */
-  async leave(): Promise<Report> {
+  /** Ends the attack and its process; the kernel closes the connections that are still open. */
+  async end(): Promise<AttackReport> {
     if (this.#child.connected) this.#child.send('end')
     try {
-      return await within(END_MS, 'the end of the attack', this.#over)
+      return await within(END_MS, 'the end of the attack', this.#ended)
     } finally {
       await this.kill()
     }
   }
 
-  /** Ends the process at once, so that nothing of it is waited for: it runs only when nobody else wants to. */
+  /** Kills the process. It runs at the lowest priority, so waiting for a regular end could take long. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.#exit
   }
 
-  #hear(is: AttackNews['is']): Promise<AttackNews> {
+  #receive(kind: AttackerMessage['is']): Promise<AttackerMessage> {
     return new Promise((resolve) => {
-      const listener = (news: AttackNews): void => {
-        if (news.is !== is) return
+      const listener = (message: AttackerMessage): void => {
+        if (message.is !== kind) return
         this.#child.off('message', listener)
-        resolve(news)
+        resolve(message)
       }
       this.#child.on('message', listener)
     })

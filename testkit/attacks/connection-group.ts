@@ -2,11 +2,11 @@ import { RawHttp1 } from '../raw-http/raw-http1.ts'
 import { type Opening, RawHttp2 } from '../raw-http/raw-http2.ts'
 import { RawSocket, type Target } from '../raw-http/raw-socket.ts'
 
-/** An attacker that is kept waiting for longer goes on without: it is no reason for a test to fail. */
-const PATIENCE_MS = 5000
+/** An attacker does not wait longer than this for the server; a timeout does not fail the test. */
+const TIMEOUT_MS = 5000
 
-/** The connections of one attack. All of them are closed when its signal is aborted, whatever they were waiting for. */
-export class Crowd {
+/** The connections of one attack. All of them are closed when the signal of the attack is aborted. */
+export class ConnectionGroup {
   readonly #target: Target
   readonly #signal: AbortSignal
   readonly #sockets = new Set<RawSocket>()
@@ -21,45 +21,45 @@ export class Crowd {
     signal.addEventListener('abort', this.#onAbort)
   }
 
-  /** How many were opened and are not closed yet as far as this side knows. */
+  /** How many connections are open, as far as the attacker knows. */
   get open(): number {
     return [...this.#sockets].filter((socket) => !socket.isOver).length
   }
 
-  /** Bytes of all connections. */
+  /** The bytes received on all connections. */
   get received(): number {
     return [...this.#sockets].reduce((sum, socket) => sum + socket.received, this.#received)
   }
 
-  /** How many frames of a type have come, over all connections. */
-  frames(type: number): number {
+  /** How many frames of a type were received on all connections. */
+  countFrames(type: number): number {
     return this.#clients.reduce((sum, client) => sum + client.count(type), 0)
   }
 
-  async socket(protocol: 'h2' | 'http/1.1'): Promise<RawSocket> {
-    const socket = await RawSocket.dial(this.#target, protocol, { patienceMs: PATIENCE_MS })
-    this.#take(socket)
+  async openSocket(protocol: 'h2' | 'http/1.1'): Promise<RawSocket> {
+    const socket = await RawSocket.dial(this.#target, protocol, { patienceMs: TIMEOUT_MS })
+    this.#add(socket)
     return socket
   }
 
-  async http1(options: { reads?: boolean } = {}): Promise<RawHttp1> {
-    const client = await RawHttp1.open(this.#target, { ...options, patienceMs: PATIENCE_MS })
-    this.#take(client.socket)
+  async openHttp1(options: { reads?: boolean } = {}): Promise<RawHttp1> {
+    const client = await RawHttp1.open(this.#target, { ...options, patienceMs: TIMEOUT_MS })
+    this.#add(client.socket)
     return client
   }
 
   /** Resolves when the server has sent its SETTINGS. */
-  async http2(opening: Opening = {}): Promise<RawHttp2> {
-    const client = await RawHttp2.open(this.#target, { ...opening, patienceMs: PATIENCE_MS })
-    this.#take(client.socket)
+  async openHttp2(opening: Opening = {}): Promise<RawHttp2> {
+    const client = await RawHttp2.open(this.#target, { ...opening, patienceMs: TIMEOUT_MS })
+    this.#add(client.socket)
     this.#clients.push(client)
     return client
   }
 
-  /** Waits for nothing of the server. */
-  async hastyHttp2(opening: Opening = {}): Promise<RawHttp2> {
-    const client = await RawHttp2.begin(this.#target, { ...opening, patienceMs: PATIENCE_MS })
-    this.#take(client.socket)
+  /** Opens a connection without waiting for SETTINGS of the server. */
+  async openHttp2WithoutWaiting(opening: Opening = {}): Promise<RawHttp2> {
+    const client = await RawHttp2.begin(this.#target, { ...opening, patienceMs: TIMEOUT_MS })
+    this.#add(client.socket)
     this.#clients.push(client)
     return client
   }
@@ -70,7 +70,7 @@ export class Crowd {
     this.#closeAll()
   }
 
-  #take(socket: RawSocket): void {
+  #add(socket: RawSocket): void {
     this.#sockets.add(socket)
     if (this.#isClosed || this.#signal.aborted) socket.close()
   }
