@@ -8,15 +8,15 @@ import type { Reply } from './http/exchange.ts'
 import { sayingUnlisted } from './http/exchange-failure.ts'
 import { Transport } from './http/transport.ts'
 import { type Quota, readQuota } from './limits/quota.ts'
-import { type Lookup, reachFrom } from './options/address.ts'
 import {
-  BACKOFF_MS,
   canonicalNamespace,
-  DEADLINES,
-  describe,
+  DEFAULT_BACKOFF_MS,
+  DEFAULT_DEADLINES,
+  describeUpstream,
   type Upstream,
   type UpstreamOptions,
 } from './options/options.ts'
+import { type Lookup, scopeLimitForTargets } from './options/scoped-lookup.ts'
 
 const HUB = 'docker.io'
 /** Docker Hub tells there how many pulls are left; to ask with HEAD costs none. */
@@ -54,9 +54,9 @@ export async function examineUpstreams(
   const entries = options.entries ?? []
   const isHubConfigured = entries.some(({ namespace }) => canonicalNamespace(namespace) === HUB)
   const configured = entries.map((entry) =>
-    examineUpstream(describe(options, entry.namespace), options, { signal }),
+    examineUpstream(describeUpstream(options, entry.namespace), options, { signal }),
   )
-  const hub = isHubConfigured ? [] : [describe(options, HUB)]
+  const hub = isHubConfigured ? [] : [describeUpstream(options, HUB)]
   const passing = hub.map((upstream) => examineUpstream(upstream, options, { signal }))
   const all = [
     ...(await Promise.all(configured)).flat().map((host) => ({ ...host, isConfigured: true })),
@@ -74,7 +74,7 @@ async function examineUpstream(
 ): Promise<readonly Found[]> {
   const { caFile, acceptInvalidCerts } = upstream
   const { proxies, lookup } = options
-  const deadlines = { ...DEADLINES, ...options.deadlines }
+  const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines }
   const transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
   try {
     const examined = upstream.hosts.map(async (host): Promise<Found> => {
@@ -119,7 +119,7 @@ class Visit {
       exchange: transport.small,
       userAgent: upstream.userAgent,
       deadlineMs: tokenMs,
-      backoffMs: BACKOFF_MS,
+      backoffMs: DEFAULT_BACKOFF_MS,
       signal,
     })
   }
@@ -156,7 +156,7 @@ class Visit {
       url: new URL(path, this.#base),
       headers: authorization === undefined ? common : { ...common, authorization },
       kind: 'ping',
-      reach: this.#upstream.reach,
+      scopeLimit: this.#upstream.scopeLimit,
       signal: this.#signal,
     })
     reply.body.dispose()
@@ -193,12 +193,14 @@ class Visit {
     credential: Credential | undefined,
     scopes: readonly string[],
   ): Promise<string> {
-    const { allowPrivateTargets, realms, reach: own } = this.#upstream
+    const { allowPrivateTargets, realms, scopeLimit: own } = this.#upstream
     const { parameters } = challenge
-    const reach = allowPrivateTargets ? own : await reachFrom(this.#base.hostname, own, this.#lookup)
-    const realm = checkRealm(parameters.get('realm') ?? '', { registry: this.#base, reach, realms })
-    const within = realm.host === this.#base.host ? own : reach
-    const grant = { realm, reach: within, service: parameters.get('service'), scopes, credential }
+    const scopeLimit = allowPrivateTargets
+      ? own
+      : await scopeLimitForTargets(this.#base.hostname, own, this.#lookup)
+    const realm = checkRealm(parameters.get('realm') ?? '', { registry: this.#base, scopeLimit, realms })
+    const within = realm.host === this.#base.host ? own : scopeLimit
+    const grant = { realm, scopeLimit: within, service: parameters.get('service'), scopes, credential }
     const { token } = await this.#tokens.get(grant, { signal: this.#signal })
     return token
   }

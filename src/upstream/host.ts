@@ -12,8 +12,9 @@ import { Circuit, type CircuitState } from './limits/circuit.ts'
 import { Limits } from './limits/limits.ts'
 import type { Quota } from './limits/quota.ts'
 import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
-import { type Lookup, type Reach, reachFrom } from './options/address.ts'
-import { type Deadlines, nameAtHosts, type Upstream } from './options/options.ts'
+import type { AddressScope } from './options/address-scope.ts'
+import { type Deadlines, repositoryNameAtHosts, type Upstream } from './options/options.ts'
+import { type Lookup, scopeLimitForTargets } from './options/scoped-lookup.ts'
 import { bringFrom, MOST_SEEN, type Seen } from './requests/bring.ts'
 import type { Question } from './requests/question.ts'
 
@@ -36,7 +37,7 @@ export class UpstreamHost implements Source {
   readonly #access: Access
   readonly #circuit: Circuit
   readonly #seen: Seen = new BoundedMap(MOST_SEEN)
-  #reach: { readonly value: Promise<Reach>; readonly until: number } | undefined
+  #scopeLimit: { readonly value: Promise<AddressScope>; readonly until: number } | undefined
   readonly #limits: Limits
   #lastError: HostState['lastError']
 
@@ -61,7 +62,7 @@ export class UpstreamHost implements Source {
       onChange: (open, reason) => publish('upstream.circuit', { host, open, reason }),
     })
     this.#limits = new Limits({ host, notices })
-    const { userAgent, realms, reach } = upstream
+    const { userAgent, realms, scopeLimit } = upstream
     this.#access = new Access({
       registry: this.#base,
       credentials: new Credentials(upstream, host, { signal }),
@@ -74,8 +75,8 @@ export class UpstreamHost implements Source {
       }),
       limits: this.#limits,
       exchange: this.#guarded(transport.small),
-      ownReach: reach,
-      reach: () => this.#findReach(),
+      registryScopeLimit: scopeLimit,
+      scopeLimit: () => this.#resolveScope(),
       realms,
       userAgent,
     })
@@ -105,11 +106,11 @@ export class UpstreamHost implements Source {
   }
 
   #fullName(name: string): string {
-    return nameAtHosts(this.#upstream, name)
+    return repositoryNameAtHosts(this.#upstream, name)
   }
 
   async #ask({ method, kind, path, accept, headers, name, signal }: Question): Promise<Reply> {
-    const { userAgent, reach } = this.#upstream
+    const { userAgent, scopeLimit } = this.#upstream
     const request: Request = {
       method,
       kind,
@@ -121,7 +122,7 @@ export class UpstreamHost implements Source {
         'accept-encoding': 'identity',
         ...headers,
       },
-      reach,
+      scopeLimit,
       signal,
     }
     const exchange = kind === 'blob' && method === 'GET' ? this.#transport.bulk : this.#transport.small
@@ -129,7 +130,7 @@ export class UpstreamHost implements Source {
     return followRedirects(request, {
       registry: (next) => this.#access.send(registry, next, this.#fullName(name)),
       elsewhere: exchange,
-      reach: () => this.#findReach(),
+      scopeLimit: () => this.#resolveScope(),
     })
   }
 
@@ -155,13 +156,13 @@ export class UpstreamHost implements Source {
   }
 
   /** How far inside the network it lies, and may send us. */
-  #findReach(): Promise<Reach> {
-    const { allowPrivateTargets, reach } = this.#upstream
-    if (allowPrivateTargets) return Promise.resolve(reach)
-    if (this.#reach === undefined || this.#reach.until <= performance.now()) {
-      const value = reachFrom(this.#base.hostname, reach, this.#lookup)
-      this.#reach = { value, until: performance.now() + REACH_MS }
+  #resolveScope(): Promise<AddressScope> {
+    const { allowPrivateTargets, scopeLimit } = this.#upstream
+    if (allowPrivateTargets) return Promise.resolve(scopeLimit)
+    if (this.#scopeLimit === undefined || this.#scopeLimit.until <= performance.now()) {
+      const value = scopeLimitForTargets(this.#base.hostname, scopeLimit, this.#lookup)
+      this.#scopeLimit = { value, until: performance.now() + REACH_MS }
     }
-    return this.#reach.value
+    return this.#scopeLimit.value
   }
 }

@@ -1,5 +1,5 @@
 import type { Intake } from '../../ports/source.ts'
-import type { Reach } from '../options/address.ts'
+import type { AddressScope } from '../options/address-scope.ts'
 
 export type Kind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'ping'
 
@@ -12,7 +12,7 @@ export interface Request {
   /** What it is for; shown in metrics. */
   readonly kind: Kind
   /** How far inside the network the host's address may lie. */
-  readonly reach: Reach
+  readonly scopeLimit: AddressScope
   /** Ends the whole exchange, the body included. */
   readonly signal: AbortSignal
 }
