@@ -102,7 +102,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'sharing',
     '.',
   ],
-  'registry-api': ['connections', 'answer', 'endpoints', '.'],
+  'registry-api': ['connections', 'exchange', 'answer', 'endpoints', '.'],
   runtimes: ['files', 'kinds', '.'],
   store: ['files', 'index', 'space', 'writing', 'care', '.'],
   upstream: ['options', 'headers', 'http', 'auth', 'limits', 'requests', '.'],

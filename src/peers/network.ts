@@ -9,11 +9,10 @@ import { loadOf, type Member, PEER_PROTOCOL } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
 import { Ranks } from './membership/owner.ts'
-import { type Lend, Lending, type Loan, type LoanTerms } from './sharing/lending.ts'
 import { WordOfMouth } from './sharing/share-rate-limits.ts'
 import { tellWarming, type Warm, type Warmers, warmersOf } from './sharing/warming.ts'
 import { type HoldersTold, type OwnerTold, type PeersTold, tellFound, tellPeers } from './telling.ts'
-import { type Holder, Hosting } from './tracker/tracker.ts'
+import { type FoundSeeder, Tracker } from './tracker/tracker.ts'
 import { takeFrom } from './transfer/download.ts'
 import { Reception } from './transfer/download-rate.ts'
 import { Roster } from './transfer/peer-stats.ts'
@@ -34,7 +33,6 @@ export interface Node {
   tag(repository: Repository, tag: string, asking: TagAsking): Promise<TagHead>
   /** It may be pulled through this node. */
   allowed(repository: Repository): boolean
-  readonly lend: Lend
   /** Peers have told something of this host: see `words`. */
   heard(host: string): void
   /** As far as this node allows it. */
@@ -59,8 +57,6 @@ export interface Patience {
   readonly silenceMs?: number | undefined
   /** For the answer to whether a member has a digest. */
   readonly whoHasMs?: number | undefined
-  /** For a token from another member. */
-  readonly lendMs?: number | undefined
   /** The clock that tells which members are silent or slow, and how fast this node receives. */
   readonly now?: (() => number) | undefined
 }
@@ -78,7 +74,7 @@ const SILENCE_MS = 6000
 /** What there is once this agent is one of a swarm. */
 interface Joined {
   readonly membership: Membership
-  readonly hosting: Hosting
+  readonly tracker: Tracker
   readonly unlisten: () => void
 }
 
@@ -89,7 +85,6 @@ export class PeerNetwork {
   readonly #door: Door
   readonly #roster = new Roster()
   readonly #reception: Reception
-  readonly #lending: Lending
   readonly #patience: Patience
   /** Of what registries allow. */
   readonly words: WordOfMouth
@@ -106,16 +101,6 @@ export class PeerNetwork {
     this.#reception = new Reception(patience.now)
     this.#dialer = new Dialer({ credentials, traffic, limits: patience.dial })
     this.words = new WordOfMouth(pseudonyms, () => this.#joined?.membership.hearsay)
-    this.#lending = new Lending({
-      pseudonyms,
-      dialer: this.#dialer,
-      askMs: patience.lendMs,
-      owners: (key, count) => this.#owners(key, count),
-      lend: async (terms, isSame, options) => {
-        if (!node.allowed(terms.repository)) throw new Failure('denied', 'not through this node')
-        return node.lend(terms, isSame, options)
-      },
-    })
     this.#door = new Door({
       listen,
       credentials,
@@ -133,25 +118,25 @@ export class PeerNetwork {
 
   join(membership: Membership): void {
     const { self } = membership
-    const hosting = new Hosting({
+    const tracker = new Tracker({
       self: { contact: contactOf(self), zone: self.zone },
       holdings: this.#node.holdings,
       isSeated: (want) => this.#isSeated(want),
       loadOf: (id) => (id === self.id ? loadOf(this.uploads) : (membership.get(id)?.load ?? 0)),
       isMember: (id) => id === self.id || membership.get(id) !== undefined,
-      holders: (want) => this.#formerOwners(want),
+      findSeeders: (want) => this.#formerOwners(want),
       now: this.#patience.now,
     })
     this.#roster.look(membership)
     const unlisten = membership.onChange(() => {
       this.#ranks = undefined
       this.#roster.look(membership)
-      hosting.keepMembers()
+      tracker.keepMembers()
     })
     const unhear = membership.hearsay.onHeard((host) => this.#node.heard(host))
     this.#joined = {
       membership,
-      hosting,
+      tracker,
       unlisten: () => {
         unlisten()
         unhear()
@@ -162,7 +147,7 @@ export class PeerNetwork {
   /** Answers no more, but what it has begun. */
   async leave({ drainMs }: { drainMs: number }): Promise<void> {
     this.#joined?.unlisten()
-    this.#joined?.hosting.close()
+    this.#joined?.tracker.close()
     await this.#door.stop({ drainMs })
   }
 
@@ -242,17 +227,6 @@ export class PeerNetwork {
     }
   }
 
-  /** For a registry, of one who has the same credential; undefined when none is to be had within a moment. */
-  async token(
-    terms: LoanTerms,
-    identity: () => Promise<string>,
-    { signal }: { signal: AbortSignal },
-  ): Promise<Loan | undefined> {
-    const joined = this.#joined
-    if (joined === undefined || this.#peers(joined).length === 0) return undefined
-    return this.#lending.borrow(terms, await identity(), { self: joined.membership.self.id, signal })
-  }
-
   /** How many peers are being given content now. */
   get uploads(): number {
     return this.#roster.serving
@@ -325,18 +299,18 @@ export class PeerNetwork {
     return own !== undefined && isSameRepository(own.want.repository, repository)
   }
 
-  #tables({ membership, hosting }: Joined, want: Want): readonly Table[] {
+  #tables({ membership, tracker }: Joined, want: Want): readonly Table[] {
     const { id } = membership.self
-    const own = ownTable(hosting, membership.self)
+    const own = ownTable(tracker, membership.self)
     const patience = { answerMs: this.#patience.ownerMs, silenceMs: this.#patience.silenceMs }
     const tables = this.#owners(want.digest, OWNERS).map((owner) =>
       owner.id === id ? own : tableOf(contactOf(owner), this.#dialer, patience),
     )
     // Who is asked as the owner is it, whatever it thinks of that itself.
-    return hosting.has(want) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
+    return tracker.has(want) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
   }
 
-  async #formerOwners({ digest, kind, repository }: Want): Promise<readonly Holder[]> {
+  async #formerOwners({ digest, kind, repository }: Want): Promise<readonly FoundSeeder[]> {
     const asked = this.#ranked(digest, FORMER_OWNERS)
     const { found } = await askWhoHas(
       this.#dialer,
@@ -370,8 +344,6 @@ export class PeerNetwork {
           return await this.#tellHeld(ask, line)
         case 'tag':
           return await this.#tellTag(ask, line)
-        case 'token':
-          return await this.#lending.tell(ask, line)
         case 'warm':
           return await tellWarming(ask, line, this.#node.warm)
       }
@@ -406,21 +378,21 @@ export class PeerNetwork {
     const left = new AbortController()
     const ms = this.#patience.silenceMs ?? SILENCE_MS
     line.send({ is: 'beat' })
-    const place = await joined.hosting.sit({ digest, kind, repository }, coming, {
-      guided: (guidance) => {
+    const place = await joined.tracker.join({ digest, kind, repository }, coming, {
+      onInstruction: (guidance) => {
         try {
           line.send(guidance)
         } catch {
           left.abort(new Failure('stopping', 'it does not listen'))
         }
       },
-      abandoned: () => left.abort(new Failure('stopping', 'the table is gone')),
+      onEnded: () => left.abort(new Failure('stopping', 'the table is gone')),
     })
     try {
       for (;;) {
         const message = await line.receive({ signal: left.signal, ms })
         if (message === undefined) return
-        place.tell(parse(News, message, line.who))
+        place.report(parse(News, message, line.who))
       }
     } catch {
       // It has gone, or is sent away.

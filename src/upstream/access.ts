@@ -4,7 +4,6 @@ import { basicHeader, type Credential, fingerprint } from './auth/credential.ts'
 import type { Credentials } from './auth/credentials.ts'
 import { Identities } from './auth/identity.ts'
 import { checkRealm } from './auth/realm.ts'
-import type { Token } from './auth/token.ts'
 import type { Grant, Tokens } from './auth/tokens.ts'
 import { type Challenge, chooseChallenge } from './headers/challenge.ts'
 import type { Exchange, Reply, Request } from './http/exchange.ts'
@@ -30,33 +29,24 @@ export interface AccessOptions {
   readonly reach: () => Promise<Reach>
   readonly realms: readonly string[]
   readonly userAgent: string
-  /** Asks others for a token; undefined when they have none. */
-  readonly borrow?: Borrow | undefined
 }
 
 /** What a token is for: to pull from the repository `name`, and for `scopes`. */
-export interface TokenTerms {
+interface TokenTerms {
   readonly name: string
   readonly realm: string
   readonly service: string | undefined
   readonly scopes: readonly string[]
 }
 
-export type Borrow = (
-  terms: TokenTerms,
-  identity: () => Promise<string>,
-  options: { signal: AbortSignal },
-) => Promise<Token | undefined>
-
-/** How a request is authorized. `fresh`: with a token got just now; `isLent`: with one that others have got. */
+/** How a request is authorized; `fresh` means with a token that was issued just now. */
 interface Authorization {
   readonly header: string | undefined
   readonly token: string | undefined
   readonly fresh: boolean
-  readonly isLent: boolean
 }
 
-const NONE: Authorization = { header: undefined, token: undefined, fresh: false, isLent: false }
+const NONE: Authorization = { header: undefined, token: undefined, fresh: false }
 
 /** Knows how one host wants to be asked, and asks so: Bearer, Basic or not at all. */
 export class Access {
@@ -85,15 +75,13 @@ export class Access {
     let used = await this.#authorize(credential, name, NONE, signal)
     for (let renewed = false; ; renewed = true) {
       const reply = await exchange(withHeader(request, used.header))
-      limits.note(account, reply)
+      limits.record(account, reply)
       if (reply.status !== 401 && reply.status !== 403) return reply
       const failure = failureOfStatus(reply, this.#options.registry.host)
       const challenged = await this.#learn(reply, request)
       // A 401 may have come with a challenge other than the one this token was got for; a 403 is an answer to it.
       const final =
-        (renewed && !used.isLent) ||
-        (used.fresh && reply.status === 403) ||
-        (used.header === undefined && !challenged)
+        renewed || (used.fresh && reply.status === 403) || (used.header === undefined && !challenged)
       if (final) throw this.#refuse(credential, name, failure)
       if (used.header !== undefined) {
         credentials.distrust()
@@ -141,45 +129,16 @@ export class Access {
       const header = basicHeader(credential.username, credential.password)
       return { ...NONE, header }
     }
-    const asked = termsOf(challenge, name)
-    const grant = await this.#grant(asked, credential)
-    const terms = { ...asked, realm: grant.realm.href }
-    const { tokens, borrow } = this.#options
+    const grant = await this.#grant(termsOf(challenge, name), credential)
     return this.#unlessDenied(credential, name, async () => {
-      const { token, fresh, isOwn } = await tokens.get(grant, {
-        not: refused.token,
-        borrow: borrow && ((within) => borrow(terms, () => this.#identity(terms, credential), within)),
-        signal,
-      })
-      return { header: `Bearer ${token}`, token, fresh, isLent: !isOwn }
+      const { token, fresh } = await this.#options.tokens.get(grant, { not: refused.token, signal })
+      return { header: `Bearer ${token}`, token, fresh }
     })
-  }
-
-  /** A token for another agent, if `isSame` says that it would get it, too. */
-  async lend(
-    terms: TokenTerms,
-    isSame: (identity: string) => boolean,
-    { signal }: { signal: AbortSignal },
-  ): Promise<Token | undefined> {
-    const { name } = terms
-    const credential = await this.#options.credentials.find(name, { signal })
-    if (!isSame(await this.#identity(terms, credential))) return undefined
-    this.#throwIfRefused(credential, name)
-    const grant = await this.#grant(terms, credential)
-    return this.#unlessDenied(credential, name, () => this.#options.tokens.lend(grant, { signal }))
   }
 
   async #account({ kind }: Request, credential: Credential | undefined): Promise<Account> {
     const { registry } = this.#options
     return { kind, identity: await this.#identities.of(credential, ['limit', registry.href, kind]) }
-  }
-
-  #identity(
-    { name, realm, service, scopes }: TokenTerms,
-    credential: Credential | undefined,
-  ): Promise<string> {
-    const { registry } = this.#options
-    return this.#identities.of(credential, ['token', registry.href, realm, service ?? null, name, scopes])
   }
 
   async #unlessDenied<Result>(

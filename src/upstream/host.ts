@@ -1,19 +1,17 @@
 import { BoundedMap } from '../lib/bounded-map.ts'
 import { publish } from '../observe/events.ts'
-import type { Repository } from '../oci/names/repository.ts'
 import type { Intake, Source, Want } from '../ports/source.ts'
 import { Access } from './access.ts'
 import { Credentials } from './auth/credentials.ts'
-import type { Token } from './auth/token.ts'
 import { Tokens } from './auth/tokens.ts'
 import type { Exchange, Reply, Request } from './http/exchange.ts'
 import { sayingUnlisted } from './http/exchange-failure.ts'
 import { followRedirects } from './http/redirect.ts'
 import type { Transport } from './http/transport.ts'
 import { Circuit, type CircuitState } from './limits/circuit.ts'
-import type { Commons, TokenWish } from './limits/commons.ts'
 import { Limits } from './limits/limits.ts'
 import type { Quota } from './limits/quota.ts'
+import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
 import { type Lookup, type Reach, reachFrom } from './options/address.ts'
 import { type Deadlines, nameAtHosts, type Upstream } from './options/options.ts'
 import { bringFrom, MOST_SEEN, type Seen } from './requests/bring.ts'
@@ -49,10 +47,10 @@ export class UpstreamHost implements Source {
     lookup: Lookup | undefined
     deadlines: Deadlines
     backoffMs: number
-    commons: Commons | undefined
+    notices: RateLimitNotices | undefined
     signal: AbortSignal
   }) {
-    const { upstream, host, transport, lookup, commons, signal } = options
+    const { upstream, host, transport, lookup, notices, signal } = options
     this.name = host
     this.#upstream = upstream
     this.#transport = transport
@@ -62,7 +60,7 @@ export class UpstreamHost implements Source {
       host,
       onChange: (open, reason) => publish('upstream.circuit', { host, open, reason }),
     })
-    this.#limits = new Limits({ host, commons })
+    this.#limits = new Limits({ host, notices })
     const { userAgent, realms, reach } = upstream
     this.#access = new Access({
       registry: this.#base,
@@ -80,10 +78,6 @@ export class UpstreamHost implements Source {
       reach: () => this.#findReach(),
       realms,
       userAgent,
-      borrow:
-        commons &&
-        (({ name, ...terms }, identity, within) =>
-          commons.token({ ...terms, host, repository: this.#repository(name) }, identity, within)),
     })
   }
 
@@ -100,19 +94,9 @@ export class UpstreamHost implements Source {
     return this.#noting(question.signal, () => this.#ask(question))
   }
 
-  /** A token for another agent, if `isSame` says that it would get it, too. */
-  lend(
-    { repository, realm, service, scopes }: TokenWish,
-    isSame: (identity: string) => boolean,
-    options: { signal: AbortSignal },
-  ): Promise<Token | undefined> {
-    const name = this.#fullName(repository.name)
-    return this.#access.lend({ name, realm, service, scopes }, isSame, options)
-  }
-
-  /** Others have told something of it. */
-  listen(): void {
-    this.#limits.listen()
+  /** Reads the rate-limit notices that other agents have sent about this host. */
+  readRateLimitNotices(): void {
+    this.#limits.readNotices()
   }
 
   /** Where something of a repository is. */
@@ -122,12 +106,6 @@ export class UpstreamHost implements Source {
 
   #fullName(name: string): string {
     return nameAtHosts(this.#upstream, name)
-  }
-
-  /** As clients name it. */
-  #repository(fullName: string): Repository {
-    const { namespace, prefix } = this.#upstream
-    return { registry: namespace, name: prefix === '' ? fullName : fullName.slice(prefix.length + 1) }
   }
 
   async #ask({ method, kind, path, accept, headers, name, signal }: Question): Promise<Reply> {

@@ -5,10 +5,9 @@ import { Failure } from '../ports/failure.ts'
 import type { Registry, TagHead } from '../ports/registry.ts'
 import type { Source, Want } from '../ports/source.ts'
 import { Privacy } from './auth/privacy.ts'
-import type { Token } from './auth/token.ts'
 import { type HostState, UpstreamHost } from './host.ts'
 import { Transport } from './http/transport.ts'
-import type { Commons, TokenWish } from './limits/commons.ts'
+import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
 import { inRounds } from './limits/rounds.ts'
 import {
   BACKOFF_MS,
@@ -37,14 +36,8 @@ export interface Upstreams extends Registry {
   /** Who would be asked for what is in it, in order. */
   hosts(repository: Repository): readonly string[]
   status(): UpstreamStatus[]
-  /** A token for another agent, if `isSame` says that it would get it, too; got from the token service if need be. */
-  lend(
-    wish: TokenWish,
-    isSame: (identity: string) => boolean,
-    options: { signal: AbortSignal },
-  ): Promise<Token | undefined>
-  /** Others have told something of this host. */
-  listen(host: string): void
+  /** Reads the rate-limit notices that other agents have sent about this host. */
+  readRateLimitNotices(host: string): void
   close(): Promise<void>
 }
 
@@ -53,13 +46,13 @@ interface Known {
   readonly hosts: readonly UpstreamHost[]
 }
 
-export function createUpstreams(options: UpstreamOptions, commons?: Commons): Upstreams {
-  return new RegistryUpstreams(options, commons)
+export function createUpstreams(options: UpstreamOptions, notices?: RateLimitNotices): Upstreams {
+  return new RegistryUpstreams(options, notices)
 }
 
 class RegistryUpstreams implements Upstreams {
   readonly #options: UpstreamOptions
-  readonly #commons: Commons | undefined
+  readonly #notices: RateLimitNotices | undefined
   readonly #backoffMs: number
   readonly #stopping = new AbortController()
   readonly #transports = new Map<string, Transport>()
@@ -67,9 +60,9 @@ class RegistryUpstreams implements Upstreams {
   readonly #configured = new Map<string, Known>()
   readonly #passing = new BoundedMap<string, Known>(PASSING)
 
-  constructor(options: UpstreamOptions, commons: Commons | undefined) {
+  constructor(options: UpstreamOptions, notices: RateLimitNotices | undefined) {
     this.#options = options
-    this.#commons = commons
+    this.#notices = notices
     this.#backoffMs = options.backoffMs ?? BACKOFF_MS
     for (const entry of options.entries ?? []) {
       const { namespace } = entry
@@ -125,18 +118,9 @@ class RegistryUpstreams implements Upstreams {
     )
   }
 
-  async lend(
-    wish: TokenWish,
-    isSame: (identity: string) => boolean,
-    options: { signal: AbortSignal },
-  ): Promise<Token | undefined> {
-    const host = this.#hosts(wish.repository).find(({ name }) => name === wish.host)
-    return host?.lend(wish, isSame, options)
-  }
-
-  listen(host: string): void {
+  readRateLimitNotices(host: string): void {
     for (const { hosts } of [...this.#configured.values(), ...this.#passing.values()]) {
-      for (const each of hosts) if (each.name === host) each.listen()
+      for (const each of hosts) if (each.name === host) each.readRateLimitNotices()
     }
   }
 
@@ -175,13 +159,13 @@ class RegistryUpstreams implements Upstreams {
   #make(upstream: Upstream): Known {
     const deadlines = { ...DEADLINES, ...this.#options.deadlines }
     const transport = this.#transport(upstream)
-    const commons = this.#commons
+    const notices = this.#notices
     const backoffMs = this.#backoffMs
     const { lookup } = this.#options
     const { signal } = this.#stopping
     const hosts = upstream.hosts.map(
       (host) =>
-        new UpstreamHost({ upstream, host, transport, lookup, deadlines, backoffMs, commons, signal }),
+        new UpstreamHost({ upstream, host, transport, lookup, deadlines, backoffMs, notices, signal }),
     )
     return { upstream, hosts }
   }

@@ -2,31 +2,41 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Hand, LATEST_LIFE, type SignedSign } from '../../src/peers/identity/signed-record.ts'
 import type { Message } from '../../src/peers/membership/gossip-messages.ts'
-import { accountOf, identityNamed, memberOf, type Node, Simulation } from '../../testkit/simulation/plan.ts'
+import {
+  accountOf,
+  GossipSimulation,
+  identityNamed,
+  memberOf,
+  type SimulatedMember,
+} from '../../testkit/simulation/gossip-simulation.ts'
 
 const seed = Number(process.env['LEAT_SEED'] ?? 7)
 
 /** One of them knows the secret as all do, and says what it likes. */
 interface Setting {
-  readonly swarm: Simulation
-  readonly liar: Node
-  readonly victim: Node
+  readonly swarm: GossipSimulation
+  readonly liar: SimulatedMember
+  readonly victim: SimulatedMember
 }
 
 function setUp(): Setting {
-  const swarm = new Simulation(seed)
+  const swarm = new GossipSimulation(seed)
   for (let at = 0; at < 40; at += 1) swarm.dial(swarm.add(`node-${at}`))
   swarm.run(15_000)
-  assert.ok(swarm.isRight())
-  const [liar, other] = swarm.nodes
+  assert.ok(swarm.areListsRight())
+  const [liar, other] = swarm.members
   assert.ok(liar && other)
   // Who has a link to it is not taken in by hearsay: the others are to see through it.
-  const victim = swarm.nodes.find((node) => node !== liar && !liar.links.has(node)) ?? other
+  const victim = swarm.members.find((node) => node !== liar && !liar.links.has(node)) ?? other
   return { swarm, liar, victim }
 }
 
 /** What is said is signed by the liar: that is the best it can do. */
-function forged(kind: 'alive' | 'goodbye', victim: Node, life: { incarnation?: number; beat?: number }) {
+function forged(
+  kind: 'alive' | 'goodbye',
+  victim: SimulatedMember,
+  life: { incarnation?: number; beat?: number },
+) {
   const { id, gossip } = victim
   return new Hand(identityNamed('node-0')).sign(kind, {
     id,
@@ -41,7 +51,7 @@ function staysTrue({ swarm, liar, victim }: Setting): void {
   for (let second = 0; second < 30; second += 1) {
     swarm.run(1000)
     assert.equal(victim.gossip.self.incarnation, incarnation, 'it lives the same life')
-    for (const { id, gossip } of swarm.nodes) {
+    for (const { id, gossip } of swarm.members) {
       if (id === victim.id || id === liar.id) continue
       assert.deepEqual(gossip.members.get(victim.id), victim.gossip.self, `after ${second} s`)
     }
@@ -52,7 +62,7 @@ function lie(setting: Setting, message: Partial<Message>, { isCut = true } = {})
   const { swarm, liar, victim } = setting
   const told = [...liar.links].filter(({ links }) => !links.has(victim))
   assert.ok(told.length > 0)
-  swarm.say(liar, message)
+  swarm.broadcast(liar, message)
   staysTrue(setting)
   for (const node of told) assert.equal(liar.links.has(node), !isCut)
 }
@@ -87,7 +97,7 @@ test('a life that ends all lives is not believed, by the member itself neither',
         : { [kind]: [last] }
     if (!setting.liar.links.has(victim)) setting.swarm.link(setting.liar, victim)
     // A beat of a life that is not known makes them ask for its record, which the liar does not have.
-    setting.swarm.say(setting.liar, message)
+    setting.swarm.broadcast(setting.liar, message)
     staysTrue(setting)
     if (kind !== 'doubts') assert.ok(!setting.liar.links.has(victim))
   }
@@ -106,19 +116,19 @@ test('a beat that another has made up silences no member', () => {
 test('doubts about all, of beats that nobody has heard, drop nobody and cost little', (t) => {
   const setting = setUp()
   const { swarm, liar } = setting
-  const doubts = swarm.nodes.map((node): SignedSign => forged('alive', node, { beat: 2 ** 52 }))
+  const doubts = swarm.members.map((node): SignedSign => forged('alive', node, { beat: 2 ** 52 }))
   const doubt = (): void => {
-    swarm.say(liar, { doubts })
+    swarm.broadcast(liar, { doubts })
     swarm.after(1000, doubt)
   }
   doubt()
   let missing = 0
   swarm.after(5000, function look(): void {
-    missing = Math.max(missing, swarm.errors().missing)
+    missing = Math.max(missing, swarm.listErrors().missing)
     swarm.after(1000, look)
   })
-  swarm.measure(30_000)
-  const most = Math.max(...swarm.nodes.map((node) => (node === liar ? 0 : node.sentBytes / 30)))
+  swarm.measureRates(30_000)
+  const most = Math.max(...swarm.members.map((node) => (node === liar ? 0 : node.sentBytes / 30)))
   t.diagnostic(`seed ${seed}: costs the others at most ${Math.round(most)} B/s`)
   assert.equal(missing, 0)
   assert.ok(most < 65_536, `${most} B/s`)

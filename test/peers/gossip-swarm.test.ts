@@ -3,26 +3,26 @@ import { test } from 'node:test'
 import { loadOf } from '../../src/peers/identity/member.ts'
 import { NOTHING } from '../../src/peers/membership/gossip-messages.ts'
 import type { Word } from '../../src/peers/membership/rate-limit-notices.ts'
-import { Simulation } from '../../testkit/simulation/plan.ts'
+import { GossipSimulation } from '../../testkit/simulation/gossip-simulation.ts'
 
 const seed = Number(process.env['LEAT_SEED'] ?? 7)
 /** Twice as many hold to the same bounds, but take four times as long. */
 const many = Number(process.env['LEAT_MEMBERS'] ?? 100)
 
 /** All start within two seconds. Time, chance and all that is said are the simulation's: nothing here depends on the machine. */
-function storm(nodes: number): Simulation {
-  const swarm = new Simulation(seed)
+function storm(nodes: number): GossipSimulation {
+  const swarm = new GossipSimulation(seed)
   for (let at = 0; at < nodes; at += 1) {
     swarm.after(swarm.random() * 2000, () => swarm.dial(swarm.add(`node-${at}`)))
   }
   return swarm
 }
 
-function quietly(swarm: Simulation, ms: number): { missing: number } {
+function quietly(swarm: GossipSimulation, ms: number): { missing: number } {
   let missing = 0
   for (let at = 0; at < ms; at += 1000) {
     swarm.run(1000)
-    missing = Math.max(missing, swarm.errors().missing)
+    missing = Math.max(missing, swarm.listErrors().missing)
   }
   return { missing }
 }
@@ -30,33 +30,33 @@ function quietly(swarm: Simulation, ms: number): { missing: number } {
 test(`${many} that start together know each other in seconds, and cost next to nothing then`, (t) => {
   const swarm = storm(many)
   swarm.run(2500)
-  assert.equal(swarm.nodes.length, many)
-  const known = swarm.until(() => swarm.isRight(), 15_000)
+  assert.equal(swarm.members.length, many)
+  const known = swarm.runUntil(() => swarm.areListsRight(), 15_000)
   quietly(swarm, 15_000)
-  const { mean, most } = swarm.measure(60_000)
+  const { mean, most } = swarm.measureRates(60_000)
   t.diagnostic(
     `seed ${seed}: all known ${known} ms after the last start; idle ${mean} B/s, at most ${most} B/s`,
   )
   assert.ok(known !== undefined && known < 8000, `${known} ms`)
   assert.ok(most < 2048, `${most} B/s`)
-  assert.ok(swarm.isRight())
+  assert.ok(swarm.areListsRight())
 })
 
 test('how busy a member has become reaches all with its next beats, as a power of two', (t) => {
   const swarm = storm(100)
   swarm.run(15_000)
-  const busy = swarm.nodes.slice(0, 50)
+  const busy = swarm.members.slice(0, 50)
   for (const { gossip } of busy) gossip.load = loadOf(9)
-  for (const { gossip } of swarm.nodes.slice(50)) gossip.load = loadOf(3)
+  for (const { gossip } of swarm.members.slice(50)) gossip.load = loadOf(3)
   const isKnown = (): boolean =>
-    swarm.nodes.every(({ gossip, id: own }) =>
+    swarm.members.every(({ gossip, id: own }) =>
       busy.every(({ id }) => id === own || gossip.members.get(id)?.load === 8),
     )
-  const known = swarm.until(isKnown, 160_000)
-  const { mean } = swarm.measure(10_000)
+  const known = swarm.runUntil(isKnown, 160_000)
+  const { mean } = swarm.measureRates(10_000)
   t.diagnostic(`seed ${seed}: known after ${known} ms; then ${mean} B/s`)
   assert.ok(known !== undefined && known < 150_000, `${known} ms`)
-  assert.ok(swarm.nodes.slice(50).every(({ id }) => swarm.nodes[0]?.gossip.members.get(id)?.load === 2))
+  assert.ok(swarm.members.slice(50).every(({ id }) => swarm.members[0]?.gossip.members.get(id)?.load === 2))
 })
 
 test('members whose load goes up and down cost no more than a few times what they cost at rest', (t) => {
@@ -65,11 +65,11 @@ test('members whose load goes up and down cost no more than a few times what the
   let turn = 0
   const change = (): void => {
     turn += 1
-    for (const { gossip } of swarm.nodes) gossip.load = turn % 2 === 0 ? 0 : 64
+    for (const { gossip } of swarm.members) gossip.load = turn % 2 === 0 ? 0 : 64
     swarm.after(1000, change)
   }
   change()
-  const { mean, most } = swarm.measure(40_000)
+  const { mean, most } = swarm.measureRates(40_000)
   t.diagnostic(`seed ${seed}: all busy and idle by turns cost ${mean} B/s, at most ${most} B/s`)
   assert.ok(most < 6144, `${most} B/s`)
 })
@@ -86,17 +86,19 @@ test('what a registry has told one, or all at once, all know in seconds and pass
   const swarm = storm(many)
   swarm.run(30_000)
   const isKnown = (who: string): boolean =>
-    swarm.nodes.every(({ gossip }) => (gossip.tidings.heard(who, swarm.now)?.closedMs ?? 0) > 0)
-  swarm.nodes[0]?.gossip.tell(LIMITED, swarm.now)
-  const known = swarm.until(() => isKnown(LIMITED.who), 10_000)
-  const left = swarm.nodes.map(({ gossip }) => gossip.tidings.heard(LIMITED.who, swarm.now)?.closedMs ?? 0)
+    swarm.members.every(({ gossip }) => (gossip.tidings.heard(who, swarm.nowMs)?.closedMs ?? 0) > 0)
+  swarm.members[0]?.gossip.tell(LIMITED, swarm.nowMs)
+  const known = swarm.runUntil(() => isKnown(LIMITED.who), 10_000)
+  const left = swarm.members.map(
+    ({ gossip }) => gossip.tidings.heard(LIMITED.who, swarm.nowMs)?.closedMs ?? 0,
+  )
   assert.ok(
     left.every((ms) => ms <= 60_000 && ms > 55_000),
     'nobody keeps it closed for longer than who was told',
   )
   const who = 'cd'.repeat(16)
-  for (const { gossip } of swarm.nodes) gossip.tell({ ...LIMITED, who }, swarm.now)
-  const { most } = swarm.measure(10_000)
+  for (const { gossip } of swarm.members) gossip.tell({ ...LIMITED, who }, swarm.nowMs)
+  const { most } = swarm.measureRates(10_000)
   t.diagnostic(
     `seed ${seed}: known after ${known} ms; told by all at once it costs ${most} B/s for ten seconds`,
   )
@@ -108,19 +110,19 @@ test('what a registry has told one, or all at once, all know in seconds and pass
 test('one who comes later is told which registries are closed', () => {
   const swarm = storm(20)
   swarm.run(15_000)
-  swarm.nodes[0]?.gossip.tell(LIMITED, swarm.now)
+  swarm.members[0]?.gossip.tell(LIMITED, swarm.nowMs)
   swarm.run(20_000)
   const late = swarm.add('late')
-  swarm.link(late, swarm.nodes[3] ?? assert.fail('there are twenty'))
+  swarm.link(late, swarm.members[3] ?? assert.fail('there are twenty'))
   swarm.run(1000)
-  const ms = late.gossip.tidings.heard(LIMITED.who, swarm.now)?.closedMs ?? 0
+  const ms = late.gossip.tidings.heard(LIMITED.who, swarm.nowMs)?.closedMs ?? 0
   assert.ok(ms > 30_000 && ms < 40_000, `${ms} ms`)
 })
 
 test('a member that makes up one registry after the other does not make the others flood', (t) => {
   const swarm = storm(100)
   swarm.run(20_000)
-  const [liar] = swarm.nodes
+  const [liar] = swarm.members
   let made = 0
   const lie = (): void => {
     for (let at = 0; at < 20; at += 1) {
@@ -128,13 +130,13 @@ test('a member that makes up one registry after the other does not make the othe
       const who = made.toString(16).padStart(32, '0')
       for (const to of liar?.links ?? []) {
         const word = { ...LIMITED, who, closedMs: 600_000 }
-        to.gossip.receive(liar?.id ?? to.id, { ...NOTHING, words: [word] }, swarm.now)
+        to.gossip.receive(liar?.id ?? to.id, { ...NOTHING, words: [word] }, swarm.nowMs)
       }
     }
     swarm.after(100, lie)
   }
   lie()
-  const { most } = swarm.measure(20_000)
+  const { most } = swarm.measureRates(20_000)
   t.diagnostic(`seed ${seed}: ${made} made up cost each at most ${most} B/s`)
   assert.ok(most < 16_384, `${most} B/s`)
 })
@@ -142,12 +144,12 @@ test('a member that makes up one registry after the other does not make the othe
 test('when a third of them vanish without a word they are dropped, and nobody else is', (t) => {
   const swarm = storm(many)
   swarm.run(20_000)
-  assert.ok(swarm.isRight())
-  for (const node of swarm.nodes.filter((_, at) => at % 10 < 3)) swarm.vanish(node)
+  assert.ok(swarm.areListsRight())
+  for (const node of swarm.members.filter((_, at) => at % 10 < 3)) swarm.vanish(node)
   let missing = 0
-  const dropped = swarm.until(() => {
-    missing = Math.max(missing, swarm.errors().missing)
-    return swarm.isRight()
+  const dropped = swarm.runUntil(() => {
+    missing = Math.max(missing, swarm.listErrors().missing)
+    return swarm.areListsRight()
   }, 25_000)
   t.diagnostic(`seed ${seed}: dropped by all after ${dropped} ms`)
   assert.ok(dropped !== undefined && dropped <= 20_000, `${dropped} ms`)
@@ -157,12 +159,12 @@ test('when a third of them vanish without a word they are dropped, and nobody el
 test('one who says goodbye is gone for all at once, and one who comes back with a new life is seen at once', (t) => {
   const swarm = storm(100)
   swarm.run(15_000)
-  const [first] = swarm.nodes
+  const [first] = swarm.members
   assert.ok(first)
   swarm.leave(first)
-  const gone = swarm.until(() => swarm.isRight(), 10_000)
+  const gone = swarm.runUntil(() => swarm.areListsRight(), 10_000)
   swarm.dial(swarm.add(first.gossip.self.name))
-  const back = swarm.until(() => swarm.isRight(), 10_000)
+  const back = swarm.runUntil(() => swarm.areListsRight(), 10_000)
   t.diagnostic(`seed ${seed}: gone after ${gone} ms, back after ${back} ms`)
   assert.ok(gone !== undefined && gone <= 3000, `${gone} ms`)
   assert.ok(back !== undefined && back <= 7000, `${back} ms`)
@@ -171,7 +173,7 @@ test('one who says goodbye is gone for all at once, and one who comes back with 
 test('links that break and come back cost nobody its place', () => {
   const swarm = storm(100)
   swarm.run(15_000)
-  for (const node of swarm.nodes) {
+  for (const node of swarm.members) {
     for (const other of [...node.links]) {
       if (swarm.random() > 0.3) continue
       swarm.unlink(node, other)
@@ -179,26 +181,28 @@ test('links that break and come back cost nobody its place', () => {
     }
   }
   assert.deepEqual(quietly(swarm, 30_000), { missing: 0 })
-  assert.ok(swarm.isRight())
+  assert.ok(swarm.areListsRight())
 })
 
 test('two halves that lost each other drop each other, and are one again when they meet', (t) => {
   const swarm = storm(60)
   swarm.run(15_000)
   const half = (id: string): boolean => id < '8'
-  const cut = swarm.nodes.flatMap((node) =>
+  const cut = swarm.members.flatMap((node) =>
     [...node.links]
       .filter((other) => half(node.id) && !half(other.id))
       .map((other) => [node, other] as const),
   )
   for (const [one, two] of cut) swarm.unlink(one, two)
-  const apart = swarm.until(
+  const apart = swarm.runUntil(
     () =>
-      swarm.nodes.every(({ id, gossip }) => [...gossip.members.all()].every((m) => half(m.id) === half(id))),
+      swarm.members.every(({ id, gossip }) =>
+        [...gossip.members.all()].every((m) => half(m.id) === half(id)),
+      ),
     70_000,
   )
   for (const [one, two] of cut.slice(0, 20)) swarm.link(one, two)
-  const together = swarm.until(() => swarm.isRight(), 20_000)
+  const together = swarm.runUntil(() => swarm.areListsRight(), 20_000)
   t.diagnostic(`seed ${seed}: apart after ${apart} ms, together again after ${together} ms`)
   assert.ok(apart !== undefined)
   assert.ok(together !== undefined && together <= 10_000, `${together} ms`)
@@ -207,24 +211,24 @@ test('two halves that lost each other drop each other, and are one again when th
 test('who is left alone drops all, and knows all again, at little cost, when it has found one', (t) => {
   const swarm = storm(100)
   swarm.run(15_000)
-  const [lonely, other] = swarm.nodes
+  const [lonely, other] = swarm.members
   assert.ok(lonely && other)
   for (const linked of [...lonely.links]) swarm.unlink(lonely, linked)
-  const alone = swarm.until(() => lonely.gossip.members.size === 0, 30_000)
+  const alone = swarm.runUntil(() => lonely.gossip.members.size === 0, 30_000)
   assert.ok(alone !== undefined && alone <= 17_000, `${alone} ms`)
   swarm.link(lonely, other)
-  const { mean } = swarm.measure(4000)
+  const { mean } = swarm.measureRates(4000)
   t.diagnostic(`seed ${seed}: alone after ${alone} ms; coming back costs each ${mean} B/s for four seconds`)
-  assert.ok(swarm.isRight())
+  assert.ok(swarm.areListsRight())
   assert.ok(mean < 4096, `${mean} B/s`)
 })
 
 test(`${2 * many} know each other in seconds, too`, (t) => {
   const swarm = storm(2 * many)
   swarm.run(2500)
-  const known = swarm.until(() => swarm.isRight(), 30_000)
+  const known = swarm.runUntil(() => swarm.areListsRight(), 30_000)
   swarm.run(15_000)
-  const { mean, most } = swarm.measure(10_000)
+  const { mean, most } = swarm.measureRates(10_000)
   t.diagnostic(`seed ${seed}: all known after ${known} ms; idle ${mean} B/s, at most ${most} B/s`)
   assert.ok(known !== undefined && known <= 20_000, `${known} ms`)
   assert.ok(mean < 2048, `${mean} B/s`)

@@ -259,7 +259,7 @@ async function led(
     lookup,
     deadlines: DEADLINES,
     backoffMs: BACKOFF_MS,
-    commons: undefined,
+    notices: undefined,
     signal,
   })
   const question = { method: 'GET', kind: 'manifest', path: 'manifests/v1', name: 'x', signal } as const

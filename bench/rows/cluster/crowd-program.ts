@@ -4,7 +4,7 @@ import { openDhtNode } from '../../../src/peers/dht/dht-node.ts'
 import { deriveSecret, type SwarmSecret } from '../../../src/peers/identity/secret.ts'
 import { type Account, NOTHING, RECORDS_AT_ONCE } from '../../../src/peers/membership/gossip-messages.ts'
 import { KEEP_ALIVE_MS, Link, type LinkEvents } from '../../../src/peers/membership/link.ts'
-import { accountOf, identityNamed, memberOf } from '../../../testkit/simulation/plan.ts'
+import { accountOf, identityNamed, memberOf } from '../../../testkit/simulation/gossip-simulation.ts'
 import { HERE, SECRET } from './peers.ts'
 
 // A swarm in one process, as an agent sees it: some whom it has a link to, and many whom they tell of. Started with the

@@ -2,7 +2,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Simulation } from '../../../testkit/simulation/plan.ts'
+import { GossipSimulation } from '../../../testkit/simulation/gossip-simulation.ts'
 import type { Context } from '../../context.ts'
 import { type Owned, owning } from '../../owned.ts'
 import { freePort } from '../../program.ts'
@@ -81,17 +81,17 @@ async function crowdAt(owned: Owned, dht: string): Promise<(links: number, all: 
 }
 
 function gossip(context: Context): void {
-  const swarm = new Simulation(SEED)
+  const swarm = new GossipSimulation(SEED)
   for (let at = 0; at < MEMBERS; at++) {
     swarm.after(swarm.random() * 2000, () => swarm.dial(swarm.add(`node-${at}`)))
   }
   swarm.run(10_000)
-  if (swarm.until(() => swarm.isRight(), 60_000) === undefined) {
+  if (swarm.runUntil(() => swarm.areListsRight(), 60_000) === undefined) {
     throw new Error(`${MEMBERS} simulated nodes have not come to know each other`)
   }
   swarm.run(15_000)
   const minutes = context.quick ? MINUTES.quick : MINUTES.usual
-  const { mean, most } = swarm.measure(minutes * 60_000)
+  const { mean, most } = swarm.measureRates(minutes * 60_000)
   context.report({
     name: `what ${MEMBERS} nodes tell each other when nothing changes`,
     figures: [{ side: 'sent by a node, on average', unit: 'B/s', values: [mean] }],

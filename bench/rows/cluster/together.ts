@@ -1,5 +1,5 @@
 import type { Rate } from '../../../testkit/lab/network.ts'
-import { simulate } from '../../../testkit/simulation/simulate.ts'
+import { simulatePull } from '../../../testkit/simulation/simulate-pull.ts'
 import { about, atBest, type Cluster, LAYERS, mbit, type Outcome, runWith, UNCHECKED } from './run.ts'
 
 /** What one plain download takes of a link, over the bytes that it brings. */
@@ -21,7 +21,7 @@ export async function together(
   }
   const seconds = outcomes.map((outcome) => outcome.seconds)
   const ratios = outcomes.map((outcome) => outcome.seconds / atBest(outcome.bytes, upstream))
-  const simulated = simulate({
+  const simulated = simulatePull({
     members: lab.nodes.length,
     linkBytesPerSecond: link / 8 / FRAMES,
     upstreamBytesPerSecond: upstream / 8 / FRAMES,

@@ -1,268 +1,282 @@
 import type { MemberId } from '../identity/member.ts'
-import { creepingAmong } from './stragglers/creeping.ts'
-import { Excused } from './stragglers/excused.ts'
-import { Handovers } from './stragglers/handovers.ts'
-import { Reluctant } from './stragglers/reluctant.ts'
-import { starvingBesideIdle } from './stragglers/starving.ts'
-import { UpstreamTurns } from './stragglers/upstream-turns.ts'
-import { SLACK } from './tree/choose-parent.ts'
-import { isWanting, newPace, type Party, reachOf } from './tree/participant.ts'
-import { Parties, type PartiesOptions } from './tree/participants.ts'
-import type { Event, Order } from './tree/plan-events.ts'
-import { isStalled, measure, measureEnd, noteOffer } from './tree/progress-rates.ts'
-import { attach, isBehind } from './tree/tree.ts'
+import { ClearedFetchers } from './stragglers/cleared-fetchers.ts'
+import { findStarvingBesideIdleSeeders } from './stragglers/idle-seeders.ts'
+import { findSlowChildren } from './stragglers/slow-children.ts'
+import { SlowFetcher } from './stragglers/slow-fetcher.ts'
+import { SlowSeeders } from './stragglers/slow-seeders.ts'
+import { SLACK_BYTES } from './tree/choose-parent.ts'
+import { givableEnd, isIncomplete, newProgress, type Participant } from './tree/participant.ts'
+import { Participants, type ParticipantsOptions } from './tree/participants.ts'
+import type { PlanEvent, PlanInstruction } from './tree/plan-events.ts'
+import { isStalled, measureFinalRate, measureRate, noteOffer } from './tree/progress-rates.ts'
+import { attach, isInSubtree } from './tree/tree.ts'
+import { UpstreamRoles } from './tree/upstream-roles.ts'
 
-export interface GatheringOptions extends PartiesOptions {
+export interface DeliveryPlanOptions extends ParticipantsOptions {
   readonly size?: number | undefined
-  /** Another owner is gone, and those who were with it come one by one: they are heard out before anything is begun. */
-  readonly takeover?: boolean | undefined
-  /** As known from other gatherings. */
-  readonly excused?: Excused | undefined
+  /** The former owner is gone. Its participants join one by one, and the plan lets them do so before it instructs any. */
+  readonly isTakeover?: boolean | undefined
+  readonly clearedFetchers?: ClearedFetchers | undefined
 }
 
+/** Participants of a former owner notice its end, and join the next one, within this time. */
 const TAKEOVER_MS = 300
 
-type Joined = Event & { is: 'joined' }
+type Joined = PlanEvent & { is: 'joined' }
 
 /**
- * Who takes a content from whom, for all members that want it at the same time. It is all in what its owner was told and
- * when; it does nothing by itself but say what each member is to do. Nobody follows itself over others; one at a time
- * brings the content from upstream; each has one parent, at or ahead of it, or on the way there.
+ * Who takes a content from whom, for all members that want it at the same time. The plan is a function of the events that
+ * it is told and of the time of each; it answers with instructions and does no input or output itself. One fetcher at a
+ * time asks upstream for all; each other participant has one parent, which is ahead of it or soon will be; no
+ * participant is its own ancestor.
  */
-export class Gathering {
+export class DeliveryPlan {
   readonly #now: () => number
-  readonly #parties: Parties
-  readonly #turns: UpstreamTurns
-  readonly #reluctant: Reluctant
-  readonly #handovers: Handovers
-  readonly #opensAt: number
-  /** What those who came before that were at. */
-  #claims: Map<Party, MemberId | 'upstream'> | undefined
+  readonly #participants: Participants
+  readonly #upstream: UpstreamRoles
+  readonly #slowSeeders: SlowSeeders
+  readonly #slowFetcher: SlowFetcher
+  readonly #takeoverEndsMs: number
+  /** What each participant does by instruction of the former owner; undefined once the takeover is over. */
+  #formerSources: Map<Participant, MemberId | 'upstream'> | undefined
 
-  constructor(options: GatheringOptions) {
-    const { now, size, takeover = false, excused = new Excused() } = options
+  constructor(options: DeliveryPlanOptions) {
+    const { now, size, isTakeover = false, clearedFetchers = new ClearedFetchers() } = options
     this.#now = now
-    this.#parties = new Parties(options)
-    this.#parties.bytes = size
-    this.#turns = new UpstreamTurns(this.#parties, now)
-    this.#reluctant = new Reluctant(this.#parties, this.#turns, now)
-    this.#handovers = new Handovers(this.#parties, this.#turns, excused, now)
-    this.#opensAt = now() + TAKEOVER_MS
-    if (takeover) this.#claims = new Map()
+    this.#participants = new Participants(options)
+    this.#participants.size = size
+    this.#upstream = new UpstreamRoles(this.#participants, now)
+    this.#slowSeeders = new SlowSeeders(this.#participants, this.#upstream, now)
+    this.#slowFetcher = new SlowFetcher(this.#participants, this.#upstream, clearedFetchers, now)
+    this.#takeoverEndsMs = now() + TAKEOVER_MS
+    if (isTakeover) this.#formerSources = new Map()
   }
 
-  get head(): MemberId | undefined {
-    return this.#parties.head?.id
+  get fetcher(): MemberId | undefined {
+    return this.#participants.fetcher?.id
   }
 
-  /** All who are here. */
-  get size(): number {
-    return this.#parties.size
+  get participantCount(): number {
+    return this.#participants.count
   }
 
-  /** Those who have not got all of it. */
-  get wanting(): number {
+  get incompleteCount(): number {
     let count = 0
-    for (const party of this.#parties) if (isWanting(party)) count += 1
+    for (const participant of this.#participants) if (isIncomplete(participant)) count += 1
     return count
   }
 
   has(id: MemberId): boolean {
-    return this.#parties.get(id) !== undefined
+    return this.#participants.get(id) !== undefined
   }
 
   parentOf(id: MemberId): MemberId | undefined {
-    return this.#parties.get(id)?.parent?.id
+    return this.#participants.get(id)?.parent?.id
   }
 
-  on(event: Event): Order[] {
-    if (event.is === 'sized') this.#sized(event.size)
-    else if (event.is === 'joined') this.#joined(event)
+  handle(event: PlanEvent): PlanInstruction[] {
+    if (event.is === 'sized') this.#onSized(event.size)
+    else if (event.is === 'joined') this.#onJoined(event)
     else {
-      const party = this.#parties.get(event.id)
-      if (party !== undefined) this.#told(party, event)
+      const participant = this.#participants.get(event.id)
+      if (participant !== undefined) this.#onParticipantEvent(participant, event)
     }
-    return this.#parties.orders()
+    return this.#participants.takeInstructions()
   }
 
   /** To be called about four times a second. */
-  tick(): Order[] {
-    if (this.#claims !== undefined && this.#now() >= this.#opensAt) this.#open()
-    if (this.#claims === undefined) this.#look()
-    return this.#parties.orders()
+  tick(): PlanInstruction[] {
+    if (this.#formerSources !== undefined && this.#now() >= this.#takeoverEndsMs) this.#endTakeover()
+    if (this.#formerSources === undefined) this.#checkProgress()
+    return this.#participants.takeInstructions()
   }
 
-  #sized(size: number): void {
-    const isNews = this.#parties.bytes === undefined
-    this.#parties.bytes = size
-    if (isNews) this.#arrange(this.#parties)
+  #onSized(size: number): void {
+    const isNew = this.#participants.size === undefined
+    this.#participants.size = size
+    if (isNew) this.#assign(this.#participants)
   }
 
-  #joined(event: Joined): void {
+  #onJoined(event: Joined): void {
     const { id, zone, position, whole, from, hasFailed, best } = event
-    const known = this.#parties.get(id)
-    const left = known === undefined ? [] : this.#returned(known, event)
-    const party = known ?? this.#parties.add(id, position)
-    party.zone = zone
-    party.word.best ??= best
-    if (hasFailed) party.hasFailed = true
-    if (whole) this.#hasAll(party)
-    else if (from !== undefined && this.#claims !== undefined) this.#claims.set(party, from)
-    else if (from !== undefined) this.#adopt(party, from)
-    if (this.#claims !== undefined) return
-    this.#turns.relieve(party)
-    this.#arrange([party])
-    this.#arrange(left)
+    const known = this.#participants.get(id)
+    const waiting = known === undefined ? [] : this.#onRejoined(known, event)
+    const participant = known ?? this.#participants.add(id, position)
+    participant.zone = zone
+    participant.receiveRates.bestBytesPerSecond ??= best
+    if (hasFailed) participant.hasUpstreamFailed = true
+    if (whole) this.#onComplete(participant)
+    else if (from !== undefined && this.#formerSources !== undefined)
+      this.#formerSources.set(participant, from)
+    else if (from !== undefined) this.#keepSource(participant, from)
+    if (this.#formerSources !== undefined) return
+    this.#upstream.replaceFetcher(participant)
+    this.#assign([participant])
+    this.#assign(waiting)
   }
 
-  /** One who was here already: it may have less than it had, and do nothing of what it was told. Gives who cannot wait for it. */
-  #returned(party: Party, { position, whole, from }: Joined): Party[] {
-    const { root, parent } = party
-    const hasLess = !whole && (position + SLACK < party.position || root === 'holder')
-    const isBringing = root === 'head' || root === 'alone'
-    const goesOn = from === 'upstream' ? isBringing : from !== undefined && from === parent?.id
-    party.position = position
-    Object.assign(party.pace, newPace(this.#now(), position))
-    this.#claims?.delete(party)
-    if (!goesOn) this.#parties.stop(party)
+  /**
+   * The participant may have less than before, and may no longer do what it was instructed to do. Returns its children
+   * that are ahead of it now.
+   */
+  #onRejoined(participant: Participant, { position, whole, from }: Joined): Participant[] {
+    const { role, parent } = participant
+    const hasLess = !whole && (position + SLACK_BYTES < participant.position || role === 'seeder')
+    const asksUpstream = role === 'fetcher' || role === 'direct'
+    const goesOn = from === 'upstream' ? asksUpstream : from !== undefined && from === parent?.id
+    participant.position = position
+    Object.assign(participant.progress, newProgress(this.#now(), position))
+    this.#formerSources?.delete(participant)
+    if (!goesOn) this.#participants.stop(participant)
     if (!hasLess) return []
-    return this.#parties.scatter([...party.children].filter((child) => child.position > position))
+    return this.#participants.stopAll([...participant.children].filter((child) => child.position > position))
   }
 
-  #told(party: Party, event: Exclude<Event, { is: 'sized' | 'joined' }>): void {
-    party.pace.heardAt = this.#now()
+  #onParticipantEvent(participant: Participant, event: Exclude<PlanEvent, { is: 'sized' | 'joined' }>): void {
+    participant.progress.heardAtMs = this.#now()
     if (event.is === 'at') {
-      party.word.now = event.receives ?? party.word.now
-      this.#moved(party, event.position)
-    } else if (event.is === 'whole') this.#hasAll(party)
-    else if (event.is === 'left') this.#left(party)
-    else if (event.is === 'failed') this.#failed(party)
-    else this.#accused(party, event)
+      participant.receiveRates.currentBytesPerSecond =
+        event.receives ?? participant.receiveRates.currentBytesPerSecond
+      this.#onPosition(participant, event.position)
+    } else if (event.is === 'whole') this.#onComplete(participant)
+    else if (event.is === 'left') this.#onLeft(participant)
+    else if (event.is === 'failed') this.#onUpstreamFailed(participant)
+    else this.#onParentFailed(participant, event)
   }
 
-  #moved(party: Party, position: number): void {
-    if (!isWanting(party) || position <= party.position) return
-    const isFirst = party === this.#parties.head && party.position === 0
-    party.position = position
-    party.pace.movedAt = this.#now()
-    party.pace.stalls = 0
-    party.pace.offeredAt = undefined
-    party.parent?.suspicions.clear(party.id)
-    if (party.root !== undefined) this.#turns.succeeded()
-    if (isFirst && this.#parties.bytes === undefined) this.#arrange(this.#parties)
+  #onPosition(participant: Participant, position: number): void {
+    if (!isIncomplete(participant) || position <= participant.position) return
+    const areFirstBytes = participant === this.#participants.fetcher && participant.position === 0
+    participant.position = position
+    participant.progress.movedAtMs = this.#now()
+    participant.progress.stalls = 0
+    participant.progress.offeredSinceMs = undefined
+    participant.parent?.reputation.clearLoss(participant.id)
+    if (participant.role !== undefined) this.#upstream.noteSuccess()
+    if (areFirstBytes && this.#participants.size === undefined) this.#assign(this.#participants)
   }
 
-  #hasAll(party: Party): void {
-    if (party.root === 'holder') return
-    party.isSlow = false
-    if (this.#parties.bytes !== undefined) measureEnd(party, this.#parties.bytes, this.#now())
-    this.#parties.raise(party, 'holder')
-    this.#turns.succeeded()
+  #onComplete(participant: Participant): void {
+    if (participant.role === 'seeder') return
+    const { size } = this.#participants
+    participant.isSlow = false
+    if (size !== undefined) measureFinalRate(participant, size, this.#now())
+    this.#participants.setRole(participant, 'seeder')
+    this.#upstream.noteSuccess()
   }
 
-  #left(party: Party): void {
-    this.#claims?.delete(party)
-    this.#arrange(this.#parties.remove(party))
+  #onLeft(participant: Participant): void {
+    this.#formerSources?.delete(participant)
+    this.#assign(this.#participants.remove(participant))
   }
 
-  #failed(party: Party): void {
-    party.hasFailed = true
-    if (this.#claims?.get(party) === 'upstream') this.#claims.delete(party)
-    if (party.root !== 'head' && party.root !== 'alone') return
-    this.#turns.failed(party)
-    this.#arrange([party])
+  #onUpstreamFailed(participant: Participant): void {
+    participant.hasUpstreamFailed = true
+    if (this.#formerSources?.get(participant) === 'upstream') this.#formerSources.delete(participant)
+    if (participant.role !== 'fetcher' && participant.role !== 'direct') return
+    this.#upstream.noteFailure(participant)
+    this.#assign([participant])
   }
 
-  #accused(party: Party, event: Event & { is: 'lost' | 'blamed' }): void {
-    if (this.#claims?.get(party) === event.parent) this.#claims.delete(party)
-    const parent = this.#parties.get(event.parent)
+  #onParentFailed(participant: Participant, event: PlanEvent & { is: 'lost' | 'blamed' }): void {
+    if (this.#formerSources?.get(participant) === event.parent) this.#formerSources.delete(participant)
+    const parent = this.#participants.get(event.parent)
     if (parent === undefined) return
-    const { suspicions } = parent
-    if (event.is === 'lost') suspicions.lose(party.id, this.#now())
-    else suspicions.blame(party.id, party.root === 'head')
-    const left = suspicions.isOutcast ? this.#parties.scatter(parent.children) : []
-    if (party.parent === parent) left.push(...this.#parties.scatter([party]))
-    if (suspicions.isOutcast && parent === this.#parties.head) left.push(...this.#parties.scatter([parent]))
-    this.#arrange(left)
+    const { reputation } = parent
+    if (event.is === 'lost') reputation.addLoss(participant.id, this.#now())
+    else reputation.addBlame(participant.id, participant.role === 'fetcher')
+    const waiting = reputation.isBanned ? this.#participants.stopAll(parent.children) : []
+    if (participant.parent === parent) waiting.push(...this.#participants.stopAll([participant]))
+    if (reputation.isBanned && parent === this.#participants.fetcher) {
+      waiting.push(...this.#participants.stopAll([parent]))
+    }
+    this.#assign(waiting)
   }
 
-  /** Sees to it that somebody brings it, and that these have their places. */
-  #arrange(left: Iterable<Party>): void {
-    if (this.#claims !== undefined) return
-    this.#turns.ensure()
-    for (const party of this.#parties.inOrder(left)) this.#parties.place(party)
+  /** Makes sure that there is a fetcher or a seeder, and gives parents to those of `participants` that wait. */
+  #assign(participants: Iterable<Participant>): void {
+    if (this.#formerSources !== undefined) return
+    this.#upstream.ensureFetcher()
+    for (const participant of this.#participants.inAssignmentOrder(participants)) {
+      this.#participants.assignParent(participant)
+    }
   }
 
-  /** Lets it go on with what it is at, where that makes sense. */
-  #adopt(party: Party, from: MemberId | 'upstream'): void {
-    if (!this.#parties.isWaiting(party)) return
+  /** Lets a waiting participant go on with what it does already, where that fits this plan. */
+  #keepSource(participant: Participant, from: MemberId | 'upstream'): void {
+    if (!this.#participants.isWaiting(participant)) return
     if (from === 'upstream') {
-      if (this.#parties.head === undefined && !this.#turns.hasHolder()) this.#parties.raise(party, 'head')
+      const isNeeded = this.#participants.fetcher === undefined && !this.#upstream.hasSeeder()
+      if (isNeeded) this.#participants.setRole(participant, 'fetcher')
       return
     }
-    const parent = this.#parties.get(from)
-    if (parent === undefined || isBehind(parent, party) || !this.#parties.mayTake(party, parent)) return
-    if (reachOf(parent) + SLACK >= party.position) attach(party, parent)
+    const parent = this.#participants.get(from)
+    if (parent === undefined || isInSubtree(parent, participant)) return
+    if (!this.#participants.mayTake(participant, parent)) return
+    if (givableEnd(parent) + SLACK_BYTES >= participant.position) attach(participant, parent)
   }
 
-  /** Everyone who was to come in the first moments has. */
-  #open(): void {
-    const claims = [...(this.#claims ?? [])].sort(([one], [other]) => other.position - one.position)
-    this.#claims = undefined
-    for (const [party, from] of claims) if (from !== 'upstream') this.#adopt(party, from)
-    for (const [party, from] of claims) if (from === 'upstream') this.#adopt(party, from)
-    for (const party of this.#parties) this.#turns.relieve(party)
-    this.#arrange(this.#parties)
+  #endTakeover(): void {
+    const sources = [...(this.#formerSources ?? [])].sort(([one], [other]) => other.position - one.position)
+    this.#formerSources = undefined
+    for (const [participant, from] of sources) if (from !== 'upstream') this.#keepSource(participant, from)
+    for (const [participant, from] of sources) if (from === 'upstream') this.#keepSource(participant, from)
+    for (const participant of this.#participants) this.#upstream.replaceFetcher(participant)
+    this.#assign(this.#participants)
   }
 
-  #look(): void {
-    const now = this.#now()
-    const left = new Set<Party>()
-    const last: Party[] = []
-    const leave = (parties: Iterable<Party>): void => {
-      for (const party of this.#parties.scatter(parties)) left.add(party)
+  #checkProgress(): void {
+    const nowMs = this.#now()
+    const waiting = new Set<Participant>()
+    const slowParents: Participant[] = []
+    const stop = (participants: Iterable<Participant>): void => {
+      for (const participant of this.#participants.stopAll(participants)) waiting.add(participant)
     }
-    for (const party of this.#parties) {
-      measure(party, now)
-      noteOffer(party, now)
-      if (this.#parties.isSilent(party)) leave(party.children)
-      else if (isStalled(party, now)) leave(this.#stalled(party))
-      if (this.#parties.isSilent(party) && party === this.#parties.head) this.#parties.stop(party)
+    for (const participant of this.#participants) {
+      measureRate(participant, nowMs)
+      noteOffer(participant, nowMs)
+      if (this.#participants.isSilent(participant)) stop(participant.children)
+      else if (isStalled(participant, nowMs)) stop(this.#onStalled(participant))
+      if (this.#participants.isSilent(participant) && participant === this.#participants.fetcher) {
+        this.#participants.stop(participant)
+      }
     }
-    const { slow, cleared } = creepingAmong(this.#parties, this.#parties.bytes, now)
-    for (const party of slow) {
-      party.isSlow = true
-      if (party.root === undefined && party.children.size > 0) last.push(party)
-      leave(party.children)
+    const { slow, cleared } = findSlowChildren(this.#participants, this.#participants.size, nowMs)
+    for (const participant of slow) {
+      participant.isSlow = true
+      if (participant.role === undefined && participant.children.size > 0) slowParents.push(participant)
+      stop(participant.children)
     }
-    for (const party of cleared) party.isSlow = false
-    leave(cleared.filter(({ root, children }) => root === undefined && children.size === 0))
-    for (const party of this.#reluctant.look()) left.add(party)
-    leave(starvingBesideIdle(this.#parties, this.#parties.bytes, now))
-    for (const party of this.#parties) {
-      if (this.#parties.isWaiting(party) && !this.#parties.isSilent(party)) left.add(party)
+    for (const participant of cleared) participant.isSlow = false
+    stop(cleared.filter(({ role, children }) => role === undefined && children.size === 0))
+    for (const participant of this.#slowSeeders.tick()) waiting.add(participant)
+    stop(findStarvingBesideIdleSeeders(this.#participants, this.#participants.size, nowMs))
+    for (const participant of this.#participants) {
+      if (this.#participants.isWaiting(participant) && !this.#participants.isSilent(participant)) {
+        waiting.add(participant)
+      }
     }
-    this.#arrange(left)
-    // Where it was, those who were behind it are now.
-    this.#arrange(this.#parties.scatter(last))
-    this.#handovers.look()
-    this.#turns.volunteer()
-    this.#turns.help()
+    this.#assign(waiting)
+    // The former children of a slow participant have its place now, so it is itself placed after them.
+    this.#assign(this.#participants.stopAll(slowParents))
+    this.#slowFetcher.tick()
+    this.#upstream.fetchForWaiting()
+    this.#upstream.sendStuckDirect()
   }
 
-  /** It stands still although there is something to be had. Gives whose places are wrong. */
-  #stalled(party: Party): Party[] {
-    const { pace, parent } = party
-    pace.placedAt = this.#now()
-    pace.stalls += 1
-    if (party === this.#parties.head) {
-      if (this.#parties.size > 1) this.#turns.failed(party)
+  /** Returns the participants that need another parent. */
+  #onStalled(participant: Participant): Participant[] {
+    const { progress, parent } = participant
+    progress.assignedAtMs = this.#now()
+    progress.stalls += 1
+    if (participant === this.#participants.fetcher) {
+      if (this.#participants.count > 1) this.#upstream.noteFailure(participant)
       return []
     }
-    parent?.suspicions.lose(party.id, this.#now())
-    if (pace.stalls === 1) return [party]
-    // Another parent was no help, so it is not the parents.
-    party.isSlow = true
-    return [party, ...party.children]
+    parent?.reputation.addLoss(participant.id, this.#now())
+    if (progress.stalls === 1) return [participant]
+    // A second parent did not help, so the participant itself is the slow one.
+    participant.isSlow = true
+    return [participant, ...participant.children]
   }
 }

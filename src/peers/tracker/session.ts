@@ -1,27 +1,28 @@
 import type { MemberId } from '../identity/member.ts'
 import type { Contact, Guidance, News } from '../wire/messages.ts'
 
-/** A place at an owner's table: whoever has one is told whom to take a digest from, and tells how it gets on. */
-export interface Place {
-  tell(news: News): void
+/** The connection of a participant to the tracker of one digest, as the participant uses it. */
+export interface TrackerSession {
+  report(progress: News): void
   leave(): void
 }
 
-/** Who sits there. */
-export interface Guest {
-  guided(guidance: Guidance): void
-  /** The table is gone. */
-  abandoned(): void
+/** What the tracker calls, at the participant's end of a session. */
+export interface SessionListener {
+  onInstruction(instruction: Guidance): void
+  /** The tracker has ended the session. */
+  onEnded(): void
 }
 
-/** Who one is, where one is, and what one is at already by order of another owner. */
-export interface Coming {
+/** What a member tells the tracker of itself when it joins a delivery plan. */
+export interface JoinRequest {
   readonly contact: Contact
   readonly zone: string | undefined
   readonly position: number
+  /** What the member does already, by instruction of another owner. */
   readonly from: MemberId | 'upstream' | undefined
-  /** Upstream has failed one already. */
+  /** Upstream failed the member while it took part in another owner's plan. */
   readonly hasFailed?: boolean | undefined
-  /** The fastest that one has received anything of late, in bytes per second. */
+  /** The best rate at which the member has received anything lately, in bytes per second. */
   readonly best?: number | undefined
 }

@@ -8,14 +8,14 @@ import type { Holding, Holdings } from '../../ports/holdings.ts'
 import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
 import { type Contact, MARKS_AT_ONCE, type News } from '../wire/messages.ts'
-import { Gathering } from './delivery-plan.ts'
-import type { Coming, Guest, Place } from './session.ts'
-import { Excused } from './stragglers/excused.ts'
-import type { Order } from './tree/plan-events.ts'
+import { DeliveryPlan } from './delivery-plan.ts'
+import type { JoinRequest, SessionListener, TrackerSession } from './session.ts'
+import { ClearedFetchers } from './stragglers/cleared-fetchers.ts'
+import type { PlanInstruction } from './tree/plan-events.ts'
 
 /** How often every gathering is looked at. */
 const TICK_MS = 250
-/** A guest that has said nothing for so long is gone, and is told so often that its host is not. */
+/** A listener that has said nothing for so long is gone, and is told so often that its host is not. */
 const SILENCE_MS = 6000
 const BEAT_MS = 1000
 /** One in which nobody waits any more is kept for those who come later: who has it all need not be found out again. */
@@ -27,14 +27,14 @@ const PASS_ON_MS = 25
 const BEGIN_MS = 1000
 
 /** One who may have it because it was its owner before. */
-export interface Holder {
+export interface FoundSeeder {
   readonly contact: Contact
   readonly zone: string | undefined
   readonly position: number
   readonly whole: boolean
 }
 
-export interface HostingOptions {
+export interface TrackerOptions {
   readonly self: { readonly contact: Contact; readonly zone: string | undefined }
   readonly holdings: Holdings
   /** This node is told at some table how to get it, which will soon be this one. */
@@ -44,7 +44,7 @@ export interface HostingOptions {
   /** By membership; one that is new may not be known yet. */
   readonly isMember: (id: MemberId) => boolean
   /** Who has it, of those who may have been its owner before. */
-  readonly holders: (want: Want) => Promise<readonly Holder[]>
+  readonly findSeeders: (want: Want) => Promise<readonly FoundSeeder[]>
   readonly now?: (() => number) | undefined
 }
 
@@ -52,16 +52,16 @@ export interface HostingOptions {
  * The gatherings of what this node is asked for as the owner of its digest. Each name of a digest has one of its own: who
  * gets it under one name may not know it to be there under another, and gives it to nobody then.
  */
-export class Hosting {
-  readonly #options: HostingOptions
-  readonly #hosted = new Map<string, Hosted>()
-  readonly #opening = new SharedWork<Hosted>()
-  readonly #excused = new Excused()
+export class Tracker {
+  readonly #options: TrackerOptions
+  readonly #tracked = new Map<string, TrackedDigest>()
+  readonly #opening = new SharedWork<TrackedDigest>()
+  readonly #clearedFetchers = new ClearedFetchers()
   readonly #now: () => number
   readonly #timer: NodeJS.Timeout
   #isClosed = false
 
-  constructor(options: HostingOptions) {
+  constructor(options: TrackerOptions) {
     this.#options = options
     this.#now = options.now ?? (() => performance.now())
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
@@ -69,59 +69,59 @@ export class Hosting {
 
   has(want: Want): boolean {
     const key = keyOf(want)
-    return this.#hosted.has(key) || this.#opening.has(key)
+    return this.#tracked.has(key) || this.#opening.has(key)
   }
 
   /** A place for one who wants this; the first one begins the gathering. */
-  async sit(want: Want, coming: Coming, guest: Guest): Promise<Place> {
-    const hosted = this.#hosted.get(keyOf(want)) ?? (await this.#open(want, coming))
-    if (coming.contact.id !== this.#options.self.contact.id) await hosted.begun()
-    return hosted.sit(coming, guest)
+  async join(want: Want, request: JoinRequest, listener: SessionListener): Promise<TrackerSession> {
+    const tracked = this.#tracked.get(keyOf(want)) ?? (await this.#open(want, request))
+    if (request.contact.id !== this.#options.self.contact.id) await tracked.begun()
+    return tracked.join(request, listener)
   }
 
   /** Whoever may have had it before is asked first. */
-  #open(want: Want, { from, position }: Coming): Promise<Hosted> {
+  #open(want: Want, { from, position }: JoinRequest): Promise<TrackedDigest> {
     const isTakeover = from !== undefined || position > 0
     return this.#opening.run(keyOf(want), () => this.#begin(want, isTakeover)).promise
   }
 
-  async #begin(want: Want, isTakeover: boolean): Promise<Hosted> {
-    const { holdings, holders } = this.#options
+  async #begin(want: Want, isTakeover: boolean): Promise<TrackedDigest> {
+    const { holdings, findSeeders } = this.#options
     const isHere = (await holdings.look(want))?.whole === true
-    const found = isHere ? [] : await holders(want)
+    const found = isHere ? [] : await findSeeders(want)
     const held = await holdings.look(want)
     if (this.#isClosed) throw new Failure('stopping', 'the agent is stopping')
-    const hosted = new Hosted(want, this.#options, {
+    const tracked = new TrackedDigest(want, this.#options, {
       isTakeover,
       held,
-      holders: found,
-      excused: this.#excused,
+      findSeeders: found,
+      clearedFetchers: this.#clearedFetchers,
       now: this.#now,
     })
-    this.#hosted.set(keyOf(want), hosted)
-    return hosted
+    this.#tracked.set(keyOf(want), tracked)
+    return tracked
   }
 
   /** Membership has changed. */
   keepMembers(): void {
-    for (const hosted of this.#hosted.values()) hosted.keepMembers()
+    for (const tracked of this.#tracked.values()) tracked.keepMembers()
   }
 
   close(): void {
     this.#isClosed = true
     clearInterval(this.#timer)
-    for (const hosted of this.#hosted.values()) hosted.close()
-    this.#hosted.clear()
+    for (const tracked of this.#tracked.values()) tracked.close()
+    this.#tracked.clear()
   }
 
   #tick(): void {
     const now = this.#now()
-    for (const [key, hosted] of this.#hosted) {
-      hosted.tick(now)
-      const isOld = hosted.isIdle && (now - hosted.usedAt > KEPT_MS || this.#hosted.size > MOST_KEPT)
+    for (const [key, tracked] of this.#tracked) {
+      tracked.tick(now)
+      const isOld = tracked.isIdle && (now - tracked.usedAt > KEPT_MS || this.#tracked.size > MOST_KEPT)
       if (!isOld) continue
-      hosted.close()
-      this.#hosted.delete(key)
+      tracked.close()
+      this.#tracked.delete(key)
     }
   }
 }
@@ -131,13 +131,13 @@ interface Found {
   readonly isTakeover: boolean
   /** Of this node. */
   readonly held: Holding | undefined
-  readonly holders: readonly Holder[]
-  readonly excused: Excused
+  readonly findSeeders: readonly FoundSeeder[]
+  readonly clearedFetchers: ClearedFetchers
   readonly now: () => number
 }
 
 interface Sitting {
-  readonly guest: Guest
+  readonly listener: SessionListener
   heardAt: number
   /** Marks told so far. */
   told: number
@@ -145,14 +145,14 @@ interface Sitting {
 }
 
 /** One gathering, and the lines to those who are in it. */
-class Hosted {
+class TrackedDigest {
   usedAt: number
   readonly #now: () => number
   readonly #begun = new Deferred<void>()
   readonly #want: Want
   readonly #self: MemberId
-  readonly #options: HostingOptions
-  readonly #gathering: Gathering
+  readonly #options: TrackerOptions
+  readonly #plan: DeliveryPlan
   readonly #places = new Map<MemberId, Sitting>()
   readonly #contacts = new Map<MemberId, Contact>()
   /** As the head has them: from upstream's bytes. */
@@ -164,27 +164,31 @@ class Hosted {
   readonly #looking = new Throttle(PASS_ON_MS, () => void this.#lookAtSelf().catch(() => {}))
   #closed = false
 
-  constructor(want: Want, options: HostingOptions, { isTakeover, held, holders, excused, now }: Found) {
+  constructor(
+    want: Want,
+    options: TrackerOptions,
+    { isTakeover, held, findSeeders, clearedFetchers, now }: Found,
+  ) {
     this.#now = now
     this.usedAt = now()
     this.#want = want
     this.#options = options
     const { contact } = options.self
     this.#self = contact.id
-    this.#gathering = new Gathering({
+    this.#plan = new DeliveryPlan({
       digest: want.digest,
-      self: this.#self,
-      takeover: isTakeover,
-      excused,
+      owner: this.#self,
+      isTakeover,
+      clearedFetchers,
       loadOf: options.loadOf,
       now,
     })
     this.#contacts.set(this.#self, contact)
-    for (const holder of holders) {
+    for (const holder of findSeeders) {
       const { id } = holder.contact
       this.#contacts.set(id, holder.contact)
       const { zone, position, whole } = holder
-      this.#carryOut(this.#gathering.on({ is: 'joined', id, zone, position, whole }))
+      this.#carryOut(this.#plan.handle({ is: 'joined', id, zone, position, whole }))
     }
     if (held?.whole === true || !options.isSeated(want)) this.#takePart(held)
     this.#late = setTimeout(() => {
@@ -198,32 +202,35 @@ class Hosted {
   }
 
   get isIdle(): boolean {
-    return this.#gathering.wanting === 0
+    return this.#plan.incompleteCount === 0
   }
 
   /** This node is at it, so that it comes before all others, or is not going to be; or it has all of it from elsewhere. */
   async begun(): Promise<void> {
     await this.#begun.promise
-    if (!this.#gathering.has(this.#self)) await this.#lookAtSelf()
+    if (!this.#plan.has(this.#self)) await this.#lookAtSelf()
   }
 
-  sit({ contact, zone, position, from, hasFailed, best }: Coming, guest: Guest): Place {
+  join(
+    { contact, zone, position, from, hasFailed, best }: JoinRequest,
+    listener: SessionListener,
+  ): TrackerSession {
     const { id } = contact
     this.usedAt = this.#now()
-    const place: Sitting = { guest, heardAt: this.usedAt, told: 0, isWhole: false }
-    this.#places.get(id)?.guest.abandoned()
+    const place: Sitting = { listener, heardAt: this.usedAt, told: 0, isWhole: false }
+    this.#places.get(id)?.listener.onEnded()
     this.#places.set(id, place)
     this.#contacts.set(id, contact)
     this.#vouchForHolders()
     const joined = { is: 'joined', id, zone, position, whole: false, from, hasFailed, best } as const
-    this.#carryOut(this.#gathering.on(joined))
+    this.#carryOut(this.#plan.handle(joined))
     if (id === this.#self) {
       this.#watch()
       this.#begun.resolve()
     }
     this.#passMarksOn()
     return {
-      tell: (news) => {
+      report: (news) => {
         if (this.#places.get(id) === place) this.#hear(id, place, news)
       },
       leave: () => {
@@ -250,9 +257,9 @@ class Hosted {
     if (now - this.#beatAt > BEAT_MS) {
       this.#beatAt = now
       this.#vouchForHolders()
-      for (const { guest } of this.#places.values()) guest.guided({ is: 'beat' })
+      for (const { listener } of this.#places.values()) listener.onInstruction({ is: 'beat' })
     }
-    this.#carryOut(this.#gathering.tick())
+    this.#carryOut(this.#plan.tick())
   }
 
   close(): void {
@@ -261,14 +268,14 @@ class Hosted {
     this.#passing.stop()
     this.#looking.stop()
     clearTimeout(this.#late)
-    for (const { guest } of this.#places.values()) guest.abandoned()
+    for (const { listener } of this.#places.values()) listener.onEnded()
     this.#places.clear()
   }
 
   /** Who has it all has no line to here any more; that it is there is known by membership. */
   #vouchForHolders(): void {
     for (const id of this.#contacts.keys()) {
-      if (!this.#places.has(id)) this.#carryOut(this.#gathering.on({ is: 'at', id, position: 0 }))
+      if (!this.#places.has(id)) this.#carryOut(this.#plan.handle({ is: 'at', id, position: 0 }))
     }
   }
 
@@ -278,7 +285,7 @@ class Hosted {
     const { contact, zone } = this.#options.self
     const { position, whole } = held
     const from = whole ? undefined : 'upstream'
-    this.#carryOut(this.#gathering.on({ is: 'joined', id: contact.id, zone, position, whole, from }))
+    this.#carryOut(this.#plan.handle({ is: 'joined', id: contact.id, zone, position, whole, from }))
     this.#watch()
     this.#begun.resolve()
   }
@@ -286,7 +293,7 @@ class Hosted {
   /** It is told elsewhere, by one that it takes for the owner, and still is. */
   async #takePartAfterAll(): Promise<void> {
     const held = await this.#options.holdings.look(this.#want)
-    if (!this.#closed && !this.#gathering.has(this.#self)) this.#takePart(held)
+    if (!this.#closed && !this.#plan.has(this.#self)) this.#takePart(held)
     this.#begun.resolve()
   }
 
@@ -300,8 +307,8 @@ class Hosted {
     const place = this.#places.get(id)
     this.#places.delete(id)
     if (id !== this.#self) this.#contacts.delete(id)
-    place?.guest.abandoned()
-    this.#carryOut(this.#gathering.on({ is: 'left', id }))
+    place?.listener.onEnded()
+    this.#carryOut(this.#plan.handle({ is: 'left', id }))
   }
 
   #hear(id: MemberId, place: Sitting, news: News): void {
@@ -309,22 +316,22 @@ class Hosted {
     this.usedAt = place.heardAt
     if (news.is === 'whole') place.isWhole = true
     if (news.is === 'marks') this.#learn(id, news.first, Buffer.from(news.marks, 'base64'))
-    else this.#carryOut(this.#gathering.on({ ...news, id }))
+    else this.#carryOut(this.#plan.handle({ ...news, id }))
   }
 
-  #carryOut(orders: readonly Order[]): void {
-    for (const order of orders) {
-      const place = this.#places.get(order.to)
+  #carryOut(instructions: readonly PlanInstruction[]): void {
+    for (const instruction of instructions) {
+      const place = this.#places.get(instruction.to)
       if (place === undefined) continue
-      if (order.do === 'end') {
-        place.guest.guided({ is: 'end' })
-        this.#places.delete(order.to)
-        if (order.to !== this.#self) this.#contacts.delete(order.to)
-        place.guest.abandoned()
-      } else if (order.do !== 'take') place.guest.guided({ is: order.do })
+      if (instruction.do === 'end') {
+        place.listener.onInstruction({ is: 'end' })
+        this.#places.delete(instruction.to)
+        if (instruction.to !== this.#self) this.#contacts.delete(instruction.to)
+        place.listener.onEnded()
+      } else if (instruction.do !== 'take') place.listener.onInstruction({ is: instruction.do })
       else {
-        const parent = this.#contacts.get(order.from)
-        if (parent !== undefined) place.guest.guided({ is: 'take', parent })
+        const parent = this.#contacts.get(instruction.from)
+        if (parent !== undefined) place.listener.onInstruction({ is: 'take', parent })
       }
     }
   }
@@ -335,13 +342,13 @@ class Hosted {
     const held = await holdings.look(this.#want)
     if (this.#closed) return
     const id = this.#self
-    if (held === undefined) return this.#carryOut(this.#gathering.on({ is: 'left', id }))
+    if (held === undefined) return this.#carryOut(this.#plan.handle({ is: 'left', id }))
     // Nobody here could bring it, but somebody elsewhere.
-    if (held.whole && !this.#gathering.has(id)) return this.#takePart(held)
-    if (held.size !== undefined) this.#carryOut(this.#gathering.on({ is: 'sized', size: held.size }))
-    if (held.whole) this.#carryOut(this.#gathering.on({ is: 'whole', id }))
-    else this.#carryOut(this.#gathering.on({ is: 'at', id, position: held.position }))
-    if (held.whole || this.#gathering.head === id) {
+    if (held.whole && !this.#plan.has(id)) return this.#takePart(held)
+    if (held.size !== undefined) this.#carryOut(this.#plan.handle({ is: 'sized', size: held.size }))
+    if (held.whole) this.#carryOut(this.#plan.handle({ is: 'whole', id }))
+    else this.#carryOut(this.#plan.handle({ is: 'at', id, position: held.position }))
+    if (held.whole || this.#plan.fetcher === id) {
       const first = this.#marks.count
       const marks = await holdings.marks(this.#want.digest, first)
       if (marks !== undefined) this.#learn(id, first, marks)
@@ -350,8 +357,8 @@ class Hosted {
 
   /** Only what the head has is upstream's own, or what was vouched for before. */
   #learn(id: MemberId, first: number, marks: Uint8Array): void {
-    const { head } = this.#gathering
-    if (head !== undefined && head !== id) return
+    const { fetcher } = this.#plan
+    if (fetcher !== undefined && fetcher !== id) return
     const known = this.#marks.count - first
     if (known < 0 || marks.length <= known * MARK_BYTES) return
     this.#marks.append(marks.subarray(known * MARK_BYTES))
@@ -360,12 +367,12 @@ class Hosted {
 
   #passMarksOn(): void {
     for (const [id, place] of this.#places) {
-      if (id === this.#gathering.head) continue
+      if (id === this.#plan.fetcher) continue
       while (place.told < this.#marks.count) {
         const first = place.told
         const marks = this.#marks.since(first, first + MARKS_AT_ONCE)
         place.told += marks.length / MARK_BYTES
-        place.guest.guided({ is: 'marks', first, marks: Buffer.from(marks).toString('base64') })
+        place.listener.onInstruction({ is: 'marks', first, marks: Buffer.from(marks).toString('base64') })
       }
     }
   }

@@ -3,7 +3,7 @@ import { Deferred } from '../../lib/async/deferred.ts'
 import { type Events, publish } from '../../observe/events.ts'
 import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
-import type { Coming, Place } from '../tracker/session.ts'
+import type { JoinRequest, TrackerSession } from '../tracker/session.ts'
 import type { Contact, Guidance, News } from '../wire/messages.ts'
 import type { Table } from './tracker-session.ts'
 
@@ -18,7 +18,7 @@ export interface GuideOptions {
   /** Owners of what is wanted, the likeliest first, as far as is known now. */
   readonly tables: () => readonly Table[]
   /** Called for each owner: it knows nothing of what the one before was told. */
-  readonly coming: () => Coming
+  readonly coming: () => JoinRequest
   readonly onMarks: (first: number, marks: Uint8Array) => void
 }
 
@@ -30,7 +30,7 @@ export class Guide {
   readonly #options: GuideOptions
   readonly #closing = new AbortController()
   readonly #tried = new Set<MemberId>()
-  #place: Place | undefined
+  #place: TrackerSession | undefined
   #owner: Pick<Table, 'id' | 'name' | 'isSelf'> | undefined
   #course: Course | undefined
   /** Nobody says anything any more. */
@@ -79,7 +79,7 @@ export class Guide {
   }
 
   tell(news: News): void {
-    this.#place?.tell(news)
+    this.#place?.report(news)
   }
 
   /** Once, when nobody here can bring it: to the next owner. False when there is none. */
@@ -120,7 +120,7 @@ export class Guide {
   async #sitAt(table: Table, signal: AbortSignal): Promise<void> {
     const { want, coming } = this.#options
     const abandoned = new Deferred<void>()
-    const guest = { guided: (guidance: Guidance) => this.#hear(guidance), abandoned: abandoned.resolve }
+    const guest = { onInstruction: (guidance: Guidance) => this.#hear(guidance), onEnded: abandoned.resolve }
     try {
       const place = await table.sit(want, coming(), guest, { signal })
       this.#place = place

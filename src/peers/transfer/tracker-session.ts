@@ -1,8 +1,8 @@
 import { Failure } from '../../ports/failure.ts'
 import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
-import type { Coming, Guest, Place } from '../tracker/session.ts'
-import type { Hosting } from '../tracker/tracker.ts'
+import type { JoinRequest, SessionListener, TrackerSession } from '../tracker/session.ts'
+import type { Tracker } from '../tracker/tracker.ts'
 import type { Line } from '../wire/exchange.ts'
 import { type Contact, Guidance, parse } from '../wire/messages.ts'
 import type { Dialer } from '../wire/peer-client.ts'
@@ -14,15 +14,20 @@ export interface Table {
   /** It is this node's own. */
   readonly isSelf: boolean
   /** Rejects when the owner cannot be reached. */
-  sit(want: Want, coming: Coming, guest: Guest, options: { signal: AbortSignal }): Promise<Place>
+  sit(
+    want: Want,
+    coming: JoinRequest,
+    guest: SessionListener,
+    options: { signal: AbortSignal },
+  ): Promise<TrackerSession>
 }
 
 /** An owner says something at once, and then at least every other second. */
 const ANSWER_MS = 3000
 const SILENCE_MS = 6000
 
-export function ownTable(hosting: Hosting, { id, name }: Pick<Table, 'id' | 'name'>): Table {
-  return { id, name, isSelf: true, sit: (want, coming, guest) => hosting.sit(want, coming, guest) }
+export function ownTable(tracker: Tracker, { id, name }: Pick<Table, 'id' | 'name'>): Table {
+  return { id, name, isSelf: true, sit: (want, coming, guest) => tracker.join(want, coming, guest) }
 }
 
 export function tableOf(
@@ -55,7 +60,7 @@ export function tableOf(
       const left = new AbortController()
       void listen(owner.name, line, answer, guest, { left: left.signal, silenceMs })
       return {
-        tell: (news) => {
+        report: (news) => {
           try {
             line.send(news)
           } catch {
@@ -73,12 +78,12 @@ async function listen(
   who: string,
   line: Line,
   first: unknown,
-  guest: Guest,
+  guest: SessionListener,
   { left, silenceMs }: { left: AbortSignal; silenceMs: number },
 ): Promise<void> {
   try {
     for (let message = first; message !== undefined; ) {
-      guest.guided(parse(Guidance, message, who))
+      guest.onInstruction(parse(Guidance, message, who))
       message = await line.receive({ signal: left, ms: silenceMs })
     }
     line.end()
@@ -86,6 +91,6 @@ async function listen(
     if (left.aborted) line.end()
     else line.destroy()
   } finally {
-    guest.abandoned()
+    guest.onEnded()
   }
 }

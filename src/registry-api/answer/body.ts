@@ -2,10 +2,11 @@ import { onAbort } from '../../lib/async/abort.ts'
 import type { ByteRange } from '../../oci/range.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
+import { ClientGone, type HttpExchange } from '../exchange/http-exchange.ts'
 import type { BodyBuffers, BufferPool, PooledBuffer } from './buffer-pool.ts'
-import { ClientGone, type HttpExchange } from './http-exchange.ts'
 import type { BodyPart, Selection } from './selection.ts'
-import type { SendSlot, SendSlots } from './send-slots.ts'
+import type { SendSlot } from './send-slot.ts'
+import type { SendSlots } from './send-slots.ts'
 
 /** The part of `Content` that a body is read from. */
 export type BodySource = Pick<Content, 'size' | 'readable' | 'read'>

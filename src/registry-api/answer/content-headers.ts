@@ -1,8 +1,8 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { Digest } from '../../oci/digest.ts'
 import type { How } from '../../ports/answer.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 import { cacheStatus, sourceOf, staleWarning } from './cache-status.ts'
-import type { HttpExchange } from './http-exchange.ts'
 import { COMMON_HEADERS } from './respond.ts'
 
 /** The headers of every answer with a manifest or blob. Also records in `exchange.facts` where the content came from. */

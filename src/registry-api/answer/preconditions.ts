@@ -1,8 +1,8 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { How, Resolver } from '../../ports/answer.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 import { contentHeaders } from './content-headers.ts'
-import type { HttpExchange } from './http-exchange.ts'
 import { respondError } from './respond.ts'
 
 /** Evaluates If-Match (RFC 9110 section 13.1.1). The comparison is strong, so a weak entity tag never matches. */

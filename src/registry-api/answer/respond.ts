@@ -1,8 +1,8 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import { type ErrorCode, errorBody } from '../../oci/errors.ts'
 import { Failure, UNLISTED } from '../../ports/failure.ts'
+import { ClientGone, type HttpExchange } from '../exchange/http-exchange.ts'
 import { failedCacheStatus } from './cache-status.ts'
-import { ClientGone, type HttpExchange } from './http-exchange.ts'
 
 /** Headers of every answer. */
 export const COMMON_HEADERS: { readonly [name: string]: string } = {

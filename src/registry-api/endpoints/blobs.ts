@@ -6,10 +6,10 @@ import type { Content } from '../../ports/content.ts'
 import { type BodyResources, sendSelection } from '../answer/body.ts'
 import { cacheStatus } from '../answer/cache-status.ts'
 import { contentHeaders, etagOf } from '../answer/content-headers.ts'
-import type { HttpExchange } from '../answer/http-exchange.ts'
 import { ifMatchHolds, isNotModified, respondPreconditionFailed } from '../answer/preconditions.ts'
 import { respondError } from '../answer/respond.ts'
 import { type Selection, select } from '../answer/selection.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 
 const NO_BODY = Buffer.alloc(0)
 

@@ -1,8 +1,8 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import { nextLink, pageOf, parsePageRequest } from '../../oci/page.ts'
 import { type BodyResources, type BodySource, sendSelection } from '../answer/body.ts'
-import type { HttpExchange } from '../answer/http-exchange.ts'
 import { jsonHeaders, respondError, respondJson } from '../answer/respond.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 import type { Query } from './query.ts'
 
 /** A list up to this size is sent in one write, so it holds memory only until the kernel has it. */

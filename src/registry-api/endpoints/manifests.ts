@@ -4,10 +4,10 @@ import { Failure } from '../../ports/failure.ts'
 import { type BodyResources, sendSelection } from '../answer/body.ts'
 import { cacheStatus } from '../answer/cache-status.ts'
 import { contentHeaders, etagOf } from '../answer/content-headers.ts'
-import type { HttpExchange } from '../answer/http-exchange.ts'
 import { respondPreconditionFailed } from '../answer/preconditions.ts'
 import { respondError } from '../answer/respond.ts'
 import { type BodyPart, select } from '../answer/selection.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 
 const NO_BODY = Buffer.alloc(0)
 

@@ -6,7 +6,7 @@ import type { How, Resolver } from '../../ports/answer.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { BodyResources } from '../answer/body.ts'
 import { cacheStatus, sourceOf, staleWarning } from '../answer/cache-status.ts'
-import type { HttpExchange } from '../answer/http-exchange.ts'
+import type { HttpExchange } from '../exchange/http-exchange.ts'
 import { respondList } from './lists.ts'
 import type { Query } from './query.ts'
 

@@ -32,12 +32,7 @@ interface Kept {
   readonly token: string
   readonly refreshAt: number
   readonly expiresAt: number
-  /** Got from the token service by this agent. */
-  readonly isOwn: boolean
 }
-
-/** Asks others for a token; never fails but with the signal's reason. */
-type Borrow = (options: { signal: AbortSignal }) => Promise<Token | undefined>
 
 function keyOf({ realm, service, scopes, credential }: Grant): string {
   return JSON.stringify([realm.href, service, [...scopes].sort(), fingerprint(credential)])
@@ -52,7 +47,6 @@ export class Tokens {
   readonly #stopping: AbortSignal
   readonly #kept = new BoundedMap<string, Kept>(KEPT)
   readonly #fetching = new SharedWork<Kept>()
-  readonly #borrowing = new SharedWork<Kept>()
 
   constructor(options: {
     exchange: Exchange
@@ -69,47 +63,24 @@ export class Tokens {
   }
 
   /**
-   * A token for this: kept, of others (by `borrow`), or new. `not` is one that upstream has refused; others are not asked
-   * then. `fresh` tells whether the token service has given it since this question, `isOwn` whether to this agent.
+   * A cached or new token. `not` is a token that upstream has refused. `fresh` says whether the token service has issued
+   * the token after this call.
    */
   async get(
     grant: Grant,
-    { not, borrow, signal }: { not?: string | undefined; borrow?: Borrow | undefined; signal: AbortSignal },
-  ): Promise<{ token: string; fresh: boolean; isOwn: boolean }> {
+    { not, signal }: { not?: string | undefined; signal: AbortSignal },
+  ): Promise<{ token: string; fresh: boolean }> {
     const key = keyOf(grant)
     const kept = this.#good(key)
-    if (kept !== undefined && kept.token !== not) return { ...kept, fresh: false }
-    const request =
-      borrow === undefined || not !== undefined
-        ? this.#own(key, grant)
-        : this.#borrowing.run(key, () => this.#borrow(key, grant, borrow)).promise
-    const { token, isOwn } = await unlessAborted(request, signal)
-    return { token, fresh: isOwn, isOwn }
-  }
-
-  /** For another agent: one that this one has got itself, and nobody else's. */
-  async lend(grant: Grant, { signal }: { signal: AbortSignal }): Promise<Token> {
-    const key = keyOf(grant)
-    const kept = this.#good(key)
-    const { token, expiresAt } =
-      kept?.isOwn === true ? kept : await unlessAborted(this.#own(key, grant), signal)
-    return { token, lifetimeMs: Math.max(0, Math.floor(expiresAt - performance.now())) }
+    if (kept !== undefined && kept.token !== not) return { token: kept.token, fresh: false }
+    const request = this.#fetching.run(key, () => this.#fetch(key, grant)).promise
+    const { token } = await unlessAborted(request, signal)
+    return { token, fresh: true }
   }
 
   #good(key: string): Kept | undefined {
     const kept = this.#kept.get(key)
     return kept !== undefined && kept.refreshAt > performance.now() ? kept : undefined
-  }
-
-  #own(key: string, grant: Grant): Promise<Kept> {
-    return this.#fetching.run(key, () => this.#fetch(key, grant)).promise
-  }
-
-  async #borrow(key: string, grant: Grant, borrow: Borrow): Promise<Kept> {
-    const lent = await borrow({ signal: this.#stopping })
-    if (lent === undefined) return this.#own(key, grant)
-    const kept = this.#good(key)
-    return kept?.isOwn === true ? kept : this.#keep(key, lent, { isOwn: false })
   }
 
   /** Not tied to who asked first: others wait for the same token. */
@@ -119,7 +90,7 @@ export class Tokens {
     try {
       for (let tried = 1; ; tried += 1) {
         try {
-          return this.#keep(key, await this.#ask(grant, signal), { isOwn: true })
+          return this.#keep(key, await this.#ask(grant, signal))
         } catch (error) {
           signal.throwIfAborted()
           if (!(error instanceof Failure) || error.code !== 'unavailable') throw error
@@ -140,10 +111,10 @@ export class Tokens {
     }
   }
 
-  #keep(key: string, { token, lifetimeMs }: Token, { isOwn }: { isOwn: boolean }): Kept {
+  #keep(key: string, { token, lifetimeMs }: Token): Kept {
     const expiresAt = performance.now() + lifetimeMs
     // Refreshed early, so that none expires between here and upstream.
-    const kept = { token, refreshAt: expiresAt - Math.min(lifetimeMs / 4, 30_000), expiresAt, isOwn }
+    const kept = { token, refreshAt: expiresAt - Math.min(lifetimeMs / 4, 30_000), expiresAt }
     this.#kept.set(key, kept)
     return kept
   }

@@ -7,7 +7,7 @@ import {
   NOTHING,
   parseMessage,
 } from '../../../src/peers/membership/gossip-messages.ts'
-import { accountOf, memberOf } from '../../../testkit/simulation/plan.ts'
+import { accountOf, memberOf } from '../../../testkit/simulation/gossip-simulation.ts'
 
 const ann = memberOf('ann', 1)
 const { testimony, sign } = accountOf('ann', ann, 2)

@@ -4,7 +4,7 @@ import type { Member, MemberId } from '../../../src/peers/identity/member.ts'
 import { Hand, type Kind, type SignedSign } from '../../../src/peers/identity/signed-record.ts'
 import type { Account } from '../../../src/peers/membership/gossip-messages.ts'
 import { type Heard, Members } from '../../../src/peers/membership/members.ts'
-import { accountOf, identityNamed, memberOf } from '../../../testkit/simulation/plan.ts'
+import { accountOf, identityNamed, memberOf } from '../../../testkit/simulation/gossip-simulation.ts'
 
 const LIFE = 1000
 const ann = memberOf('ann', LIFE)

@@ -1,7 +1,7 @@
 import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
 import { Held } from '../../../src/fetch/local-content.ts'
-import type { Guest } from '../../../src/peers/tracker/session.ts'
+import type { SessionListener } from '../../../src/peers/tracker/session.ts'
 import { Reception } from '../../../src/peers/transfer/download-rate.ts'
 import { Participation } from '../../../src/peers/transfer/peer-transfer.ts'
 import type { Table } from '../../../src/peers/transfer/tracker-session.ts'
@@ -37,7 +37,7 @@ export interface Seat {
 /** A transfer at the table of an owner that says what the test says. */
 export function seated({ bytes, first, hears = () => {}, sources, take, policy = DEFAULT_POLICY }: Seat) {
   const store = new MemoryStore({ catalog: new MemoryCatalog() })
-  let guest: Guest | undefined
+  let guest: SessionListener | undefined
   const want: Want = {
     digest: digestOf(bytes),
     kind: 'blob',
@@ -49,8 +49,8 @@ export function seated({ bytes, first, hears = () => {}, sources, take, policy =
     isSelf: false,
     sit: async (_want, _coming, who) => {
       guest = who
-      queueMicrotask(() => who.guided(first))
-      return { tell: hears, leave: () => who.abandoned() }
+      queueMicrotask(() => who.onInstruction(first))
+      return { report: hears, leave: () => who.onEnded() }
     },
   }
   const flights: Flights = new Flights({
@@ -72,8 +72,8 @@ export function seated({ bytes, first, hears = () => {}, sources, take, policy =
     onEnded: () => {},
   })
   const owner: Owner = {
-    say: (guidance) => guest?.guided(guidance),
-    die: () => guest?.abandoned(),
+    say: (guidance) => guest?.onInstruction(guidance),
+    die: () => guest?.onEnded(),
   }
   const ended = async (): Promise<Failure | undefined> => {
     const failure = await flights.join(want).flight.ended

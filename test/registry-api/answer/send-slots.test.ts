@@ -2,12 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Rejection } from '../../../src/observe/events.ts'
 import { Failure } from '../../../src/ports/failure.ts'
-import {
-  type Sender,
-  type SendSlot,
-  SendSlots,
-  type SlotLimits,
-} from '../../../src/registry-api/answer/send-slots.ts'
+import type { Sender, SendSlot } from '../../../src/registry-api/answer/send-slot.ts'
+import { SendSlots, type SlotLimits } from '../../../src/registry-api/answer/send-slots.ts'
 
 const noSignal = { signal: new AbortController().signal }
 

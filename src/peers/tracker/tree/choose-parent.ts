@@ -1,110 +1,128 @@
 import type { MemberId } from '../../identity/member.ts'
-import { type Party, reachOf } from './participant.ts'
-import { isGrounded } from './tree.ts'
+import { givableEnd, type Participant } from './participant.ts'
+import { isUnderRoot } from './tree.ts'
 
-export const PIECE = 65_536
-/** A child may be ahead of its parent by so much: the parent is soon there. */
-export const SLACK = 16 * PIECE
-const MOST_CHILDREN = 8
-const FEW_CHILDREN = 4
-const SHORTEST_CHAIN = 16
-const LONGEST_CHAIN = 256
-/** Of a chain's length, the upper part in which it may branch. */
-const CROWN = 4
+/** Participants pass a content on in pieces of this size. */
+export const PIECE_BYTES = 65_536
+/** A parent may be behind its child by this much: positions are known with a delay, and the parent is soon ahead. */
+export const SLACK_BYTES = 16 * PIECE_BYTES
+const MAX_CHILDREN = 8
+/** From this many children on, a parent is chosen only when no better one is left. */
+const MANY_CHILDREN = 4
+const MIN_CHAIN_LENGTH = 16
+const MAX_CHAIN_LENGTH = 256
+/** A chain may branch in its upper quarter without a penalty for depth. */
+const BRANCHING_PARTS = 4
 
 /**
- * How long a chain may get before another is begun beside it. A chain costs each member one copy in and one out, and each
- * step the time of one piece, or a few milliseconds if that is more; a branch costs the one who gives twice up to half of
- * its speed, and all behind it. Simulated (testkit/simulation), in times of the bound: 100 members and four layers
- * of 16 MiB 1.3 as chains of 32 as of 100; 1,000 members 1.5 as chains of 32, and 5 as one; one layer of 64 MiB among 300
- * 1.3 as one chain and 2.1 with any branch, among 1,000 2.1 with chains of 128 and 2.5 with 512. So a chain may cost an
- * eighth of the time that the content takes; a small content among many makes a tree with short chains as its leaves.
+ * How long a chain may get before a second one is begun beside it. A chain costs each participant one copy in and one
+ * copy out, and each step the time of one piece, or a few milliseconds if that is more. A branch halves, at worst, the
+ * rate of the parent that gives twice, and of all participants below it. Measured in simulations (testkit/simulation), as
+ * a multiple of the lower bound: 100 members and four layers of 16 MiB take 1.3 with chains of 32 or of 100; 1,000
+ * members 1.5 with chains of 32 and 5 with one chain; one layer of 64 MiB among 300 members 1.3 as one chain and 2.1 with
+ * any branch, among 1,000 members 2.1 with chains of 128 and 2.5 with 512. Hence a chain may cost an eighth of the time
+ * that the content takes, and a small content among many members becomes a tree with short chains as its leaves.
  */
-export function longestChain(size: number | undefined): number {
-  if (size === undefined) return SHORTEST_CHAIN
-  return Math.min(LONGEST_CHAIN, Math.max(SHORTEST_CHAIN, Math.floor(size / PIECE / 8)))
+export function maxChainLength(size: number | undefined): number {
+  if (size === undefined) return MIN_CHAIN_LENGTH
+  return Math.min(MAX_CHAIN_LENGTH, Math.max(MIN_CHAIN_LENGTH, Math.floor(size / PIECE_BYTES / 8)))
 }
 
-/** Why one is better than another, the gravest reason first. */
-type Reasons = readonly [
-  isForeign: number,
-  isBehind: number,
-  crowd: number,
+/** Parents are compared by these figures in this order; the lower one wins. */
+type ParentCost = readonly [
+  foreignZone: number,
+  farBehind: number,
+  occupancy: number,
   depth: number,
-  slow: number,
-  load: number,
-  draw: number,
+  slowChildren: number,
+  loadElsewhere: number,
+  tieBreaker: number,
 ]
 
-export interface Ground {
-  readonly parties: Iterable<Party>
-  /** Whether `child` may be given to `parent` now, as far as their past goes. */
-  readonly mayTake: (child: Party, parent: Party) => boolean
-  readonly chain: number
-  /** How much a member gives elsewhere, too. */
+export interface ParentSearch {
+  readonly participants: Iterable<Participant>
+  /** False while `child` avoids `parent`, or the parent is silent. */
+  readonly mayTake: (child: Participant, parent: Participant) => boolean
+  readonly maxChainLength: number
+  /** To how many peers a member gives content, over all plans. */
   readonly loadOf: (id: MemberId) => number
 }
 
 /**
- * The best parent, if there is any, for a party that waits (so nobody behind it is at a root): of its zone, at or ahead
- * of it, with nobody behind it yet. Chains grow at their ends; those that have become long branch, near the root, where
- * the lot says.
+ * The best parent for a participant that waits, if there is any. Because the child waits, no participant in its subtree is
+ * under a root, so the choice cannot make a circle. The best parent is in the child's zone, not behind the child, and has
+ * no children yet: chains grow at their ends, and a chain that has become long branches in its upper part.
  */
-export function chooseParent(child: Party, { parties, mayTake, chain, loadOf }: Ground): Party | undefined {
-  let best: Party | undefined
-  let reasons: Reasons | undefined
-  for (const party of parties) {
-    if (party === child || !isGrounded(party) || party.children.size >= MOST_CHILDREN) continue
-    if (!mayTake(child, party)) continue
-    const those = reasonsFor(child, party, chain, loadOf(party.id))
-    if (reasons !== undefined && !areLess(those, reasons)) continue
-    best = party
-    reasons = those
+export function chooseParent(
+  child: Participant,
+  { participants, mayTake, maxChainLength, loadOf }: ParentSearch,
+): Participant | undefined {
+  let best: Participant | undefined
+  let bestCost: ParentCost | undefined
+  for (const parent of participants) {
+    if (parent === child || !isUnderRoot(parent) || parent.children.size >= MAX_CHILDREN) continue
+    if (!mayTake(child, parent)) continue
+    const cost = costOf(child, parent, maxChainLength, loadOf(parent.id))
+    if (bestCost !== undefined && !isLess(cost, bestCost)) continue
+    best = parent
+    bestCost = cost
   }
   return best
 }
 
 /**
- * Who take from `parent` over the border of its zone and can as well take from `child`, who is of that zone and has just
- * got that parent: so a zone is left at its end only, and once.
+ * The children of `parent` that are in other zones and can as well take from `child`, which is in the parent's zone and
+ * has just become its child. Moving them to the end of the chain lets the content leave a zone once, from its end.
  */
-export function displacedBy(child: Party, parent: Party, { mayTake }: Ground): Party[] {
+export function childrenToMove(
+  child: Participant,
+  parent: Participant,
+  { mayTake }: Pick<ParentSearch, 'mayTake'>,
+): Participant[] {
   if (child.zone !== parent.zone || child.children.size > 0 || child.isSlow) return []
-  return [...parent.children].filter((other) => isDisplaceable(other, child, parent) && mayTake(other, child))
+  return [...parent.children].filter((other) => isMovable(other, child, parent) && mayTake(other, child))
 }
 
-function isDisplaceable(other: Party, child: Party, parent: Party): boolean {
-  return other !== child && other.zone !== parent.zone && other.position <= child.position + SLACK
+function isMovable(other: Participant, child: Participant, parent: Participant): boolean {
+  return other !== child && other.zone !== parent.zone && other.position <= child.position + SLACK_BYTES
 }
 
-function reasonsFor(child: Party, party: Party, chain: number, elsewhere: number): Reasons {
-  const isForeign = party.zone === child.zone && !party.isSlow ? 0 : 1
-  const isLate = reachOf(party) + SLACK < child.position ? 1 : 0
-  const canDisplace = isForeign === 0 && child.children.size === 0 && !child.isSlow
-  let load = 0
-  let slow = 0
-  for (const other of party.children) {
+function costOf(child: Participant, parent: Participant, chainLength: number, elsewhere: number): ParentCost {
+  const foreignZone = parent.zone === child.zone && !parent.isSlow ? 0 : 1
+  const farBehind = givableEnd(parent) + SLACK_BYTES < child.position ? 1 : 0
+  const canMoveChildren = foreignZone === 0 && child.children.size === 0 && !child.isSlow
+  let children = 0
+  let slowChildren = 0
+  for (const other of parent.children) {
     if (other === child) continue
-    if (other.isSlow) slow += 1
-    else if (!canDisplace || !isDisplaceable(other, child, party)) load += 1
+    if (other.isSlow) slowChildren += 1
+    else if (!canMoveChildren || !isMovable(other, child, parent)) children += 1
   }
-  const crowd = crowdOf(party, load, chain)
-  // Where a chain branches the lot decides, so that it is not the same member for all digests.
-  const depth = crowd === 1 ? Math.max(0, party.depth - chain / CROWN) : party.depth
-  return [isForeign, isLate, crowd, depth, slow, elsewhere, party.draw]
+  const occupancy = occupancyOf(parent, children, chainLength)
+  // All branching points in the upper part of a chain cost the same, so that the tie breaker spreads them over the members.
+  const isBranch = occupancy === BRANCH
+  const depth = isBranch ? Math.max(0, parent.depth - chainLength / BRANCHING_PARTS) : parent.depth
+  return [foreignZone, farBehind, occupancy, depth, slowChildren, elsewhere, parent.tieBreaker]
 }
 
-/** 0: the end of a chain; 1: may branch; 2: the end of a chain that is long already; then those that are busy or slow. */
-function crowdOf(party: Party, load: number, chain: number): number {
-  if (party.isSlow) return 5
-  if (load === 0) return party.depth < chain ? 0 : 2
-  if (load === 1 && party.depth < chain) return 1
-  return load < FEW_CHILDREN ? 3 : 4
+const CHAIN_END = 0
+const BRANCH = 1
+const LONG_CHAIN_END = 2
+const BUSY = 3
+const VERY_BUSY = 4
+const SLOW = 5
+
+/** `children`: how many the parent has that are not slow and stay with it. */
+function occupancyOf(parent: Participant, children: number, chainLength: number): number {
+  if (parent.isSlow) return SLOW
+  if (children === 0) return parent.depth < chainLength ? CHAIN_END : LONG_CHAIN_END
+  if (children === 1 && parent.depth < chainLength) return BRANCH
+  return children < MANY_CHILDREN ? BUSY : VERY_BUSY
 }
 
-function areLess(these: Reasons, those: Reasons): boolean {
-  for (let at = 0; at < these.length; at += 1) {
-    const difference = (these[at] as number) - (those[at] as number)
+function isLess(one: ParentCost, other: ParentCost): boolean {
+  for (let at = 0; at < one.length; at += 1) {
+    const difference = (one[at] as number) - (other[at] as number)
     if (difference !== 0) return difference < 0
   }
   return false

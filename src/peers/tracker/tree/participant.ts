@@ -1,89 +1,92 @@
 import type { MemberId } from '../../identity/member.ts'
-import type { Suspicions } from './reputation.ts'
+import type { Reputation } from './reputation.ts'
 
 /**
- * Why a party needs no parent: the `head` brings the content from upstream for all, one who is `alone` does so because
- * nobody here could help it, a `holder` has it all.
+ * Why a participant needs no parent: a `fetcher` asks upstream for all, a `direct` participant asks upstream for itself
+ * alone because no other participant could help it, and a `seeder` has the whole content.
  */
-export type Root = 'head' | 'alone' | 'holder'
+export type RootRole = 'fetcher' | 'direct' | 'seeder'
 
-/** A member in a gathering, as far as its owner knows. */
-export interface Party {
+/** What the owner of a digest knows of one member in a delivery plan. */
+export interface Participant {
   readonly id: MemberId
-  /** Another one in each gathering: so what nothing else decides does not fall on the same members for each digest. */
-  readonly draw: number
+  /** Decides between equals. It differs from plan to plan, so that the same members do not come first for each digest. */
+  readonly tieBreaker: number
   zone: string | undefined
-  /** It has all bytes before this and is sure of them. */
+  /** The participant has all bytes before this offset, and trusts them. */
   position: number
-  root: Root | undefined
-  /** From whom it takes; without one, and not a root, it waits. */
-  parent: Party | undefined
-  readonly children: Set<Party>
-  /** Steps from a root; Infinity when no root is at the upper end. */
+  /** Undefined while the participant has a parent or waits for one. */
+  role: RootRole | undefined
+  /** A participant without a parent and without a role waits. */
+  parent: Participant | undefined
+  readonly children: Set<Participant>
+  /** Steps from a participant that has a role; Infinity when no such participant is above. */
   depth: number
-  /** Takes, or gives, so much more slowly than others that nobody should wait behind it. */
+  /** The participant takes, or gives, so slowly that no other one should wait behind it. */
   isSlow: boolean
-  /** Upstream failed it. */
-  hasFailed: boolean
-  readonly suspicions: Suspicions
-  /** Those who took from it, and were passed over as slow: until another has shown whether it was their fault. */
-  passedOver: { readonly party: Party; readonly rate: number }[]
-  readonly pace: Pace
-  /** By its own word, and as long as that has not proved wrong. */
-  readonly word: Word
+  /** Upstream did not give the content to this participant. */
+  hasUpstreamFailed: boolean
+  /** What other participants have said of this one as their parent. */
+  readonly reputation: Reputation
+  /** Former children that were passed over as slow, until a next child has shown whether the parent is to blame. */
+  passedOver: { readonly participant: Participant; readonly bytesPerSecond: number }[]
+  readonly progress: ProgressRecord
+  readonly receiveRates: ReceiveRates
 }
 
-/** How fast a member receives, all that it gets together, in bytes per second. */
-export interface Word {
-  /** At best, before it came here. */
-  best: number | undefined
-  now: number | undefined
+/**
+ * How fast a member receives, over all its transfers together. The member says so itself; handovers of the fetcher's
+ * role test whether that is true.
+ */
+export interface ReceiveRates {
+  /** The best rate that the member had seen before it joined. */
+  bestBytesPerSecond: number | undefined
+  currentBytesPerSecond: number | undefined
 }
 
-/** When a party did what, in milliseconds, and how fast it gets on. */
-export interface Pace {
-  heardAt: number
-  /** When it last got on. */
-  movedAt: number
-  /** When it was given its parent, or was told to be a root, or ceased to be either. */
-  placedAt: number
-  /** Since when there has been something to be had that it has not got; undefined when there is nothing. */
-  offeredAt: number | undefined
-  /** Bytes per second of late; of a holder: when it last took. 0 when nothing is known. */
-  rate: number
-  /** What it gives at most, as tries have shown; undefined: as much as it takes, as far as anybody knows. */
-  gives: number | undefined
-  measuredAt: number
-  measuredFrom: number
-  /** When it was first measured to get anything, and where it was then. */
-  begunAt: number
-  begunFrom: number
-  /** How often it stood still, since it last got on. */
+/** When a participant did what, and at which rate it makes progress with this content. */
+export interface ProgressRecord {
+  heardAtMs: number
+  /** When the position last went up. */
+  movedAtMs: number
+  /** When the participant last got a parent or a role, or lost it. */
+  assignedAtMs: number
+  /** Since when the parent has had bytes that this participant lacks; undefined while the parent has none. */
+  offeredSinceMs: number | undefined
+  /** A recent rate; of a seeder, the rate at which it last took. 0 when nothing was measured yet. */
+  bytesPerSecond: number
+  /** The most that this participant has given to a child in a trial; undefined while no trial has shown a limit. */
+  givesBytesPerSecond: number | undefined
+  measuredAtMs: number
+  measuredPosition: number
+  /** When the first bytes were measured, and the position then. */
+  firstMeasuredAtMs: number
+  firstMeasuredPosition: number
+  /** How often the participant stalled since its position last went up. */
   stalls: number
 }
 
-export function newPace(now: number, position: number): Pace {
+export function newProgress(nowMs: number, position: number): ProgressRecord {
   return {
-    heardAt: now,
-    movedAt: now,
-    placedAt: now,
-    offeredAt: undefined,
-    rate: 0,
-    gives: undefined,
-    measuredAt: now,
-    measuredFrom: position,
-    begunAt: now,
-    begunFrom: position,
+    heardAtMs: nowMs,
+    movedAtMs: nowMs,
+    assignedAtMs: nowMs,
+    offeredSinceMs: undefined,
+    bytesPerSecond: 0,
+    givesBytesPerSecond: undefined,
+    measuredAtMs: nowMs,
+    measuredPosition: position,
+    firstMeasuredAtMs: nowMs,
+    firstMeasuredPosition: position,
     stalls: 0,
   }
 }
 
-/** How much it can give. */
-export function reachOf({ root, position }: Party): number {
-  return root === 'holder' ? Number.POSITIVE_INFINITY : position
+/** Up to which offset a participant can give; a seeder's size may not be known, hence Infinity. */
+export function givableEnd({ role, position }: Participant): number {
+  return role === 'seeder' ? Number.POSITIVE_INFINITY : position
 }
 
-/** It wants what it has not got yet. */
-export function isWanting({ root }: Party): boolean {
-  return root !== 'holder'
+export function isIncomplete({ role }: Participant): boolean {
+  return role !== 'seeder'
 }

@@ -1,199 +1,201 @@
 import { BoundedMap } from '../../../lib/bounded-map.ts'
 import type { MemberId } from '../../identity/member.ts'
 import { drawOf } from '../../membership/owner.ts'
-import { chooseParent, displacedBy, type Ground, longestChain } from './choose-parent.ts'
-import { isWanting, newPace, type Party, type Root } from './participant.ts'
-import type { Order } from './plan-events.ts'
+import { childrenToMove, chooseParent, maxChainLength, type ParentSearch } from './choose-parent.ts'
+import { isIncomplete, newProgress, type Participant, type RootRole } from './participant.ts'
+import type { PlanInstruction } from './plan-events.ts'
 import { isSilent, noteOffer } from './progress-rates.ts'
-import { Suspicions } from './reputation.ts'
-import { attach, detach, uproot } from './tree.ts'
+import { Reputation } from './reputation.ts'
+import { attach, detach, makeRoot } from './tree.ts'
 
-export interface PartiesOptions {
+export interface ParticipantsOptions {
   readonly digest: string
-  /** The owner. */
-  readonly self: MemberId
-  /** Milliseconds, of a clock that does not jump. */
+  readonly owner: MemberId
+  /** Milliseconds of a clock that never goes back. */
   readonly now: () => number
-  /** How much each gives elsewhere, too; default: nothing. */
+  /** To how many peers a member gives content, over all plans; 0 by default. */
   readonly loadOf?: (id: MemberId) => number
 }
 
-/** Of those who have left, so many are remembered for what there is against them, the latest. */
-const MOST_REMEMBERED = 256
+/** Bounds the memory per plan: reputations are remembered of the 256 participants that left last. */
+const MAX_REMEMBERED_REPUTATIONS = 256
 
-/** Who is in a gathering, who takes from whom, and what is to be said to whom about that. */
-export class Parties {
-  readonly self: MemberId
+/** The participants of one delivery plan, the tree that they form, and the instructions that follow from its changes. */
+export class Participants {
+  readonly owner: MemberId
   readonly #digest: string
   readonly #now: () => number
-  readonly #all = new Map<MemberId, Party>()
-  /** Against those who have left: by coming again nobody becomes trustworthy. */
-  readonly #remembered = new BoundedMap<MemberId, Suspicions>(MOST_REMEMBERED)
+  readonly #all = new Map<MemberId, Participant>()
+  /** Of participants that have left, so that joining again does not clear what is said against them. */
+  readonly #reputations = new BoundedMap<MemberId, Reputation>(MAX_REMEMBERED_REPUTATIONS)
   readonly #loadOf: (id: MemberId) => number
-  readonly #orders = new Map<MemberId, Order>()
-  /** Those who are to stop what they are at. */
-  readonly #stopped = new Set<Party>()
-  #head: Party | undefined
-  /** Of the content, when it is known. */
-  bytes: number | undefined
+  readonly #instructions = new Map<MemberId, PlanInstruction>()
+  /** Participants that lost their parent or role since instructions were last taken. */
+  readonly #stopped = new Set<Participant>()
+  #fetcher: Participant | undefined
+  /** The size of the content, once it is known. */
+  size: number | undefined
 
-  constructor({ digest, self, now, loadOf = () => 0 }: PartiesOptions) {
+  constructor({ digest, owner, now, loadOf = () => 0 }: ParticipantsOptions) {
     this.#digest = digest
-    this.self = self
+    this.owner = owner
     this.#now = now
     this.#loadOf = loadOf
   }
 
-  get head(): Party | undefined {
-    return this.#head
+  get fetcher(): Participant | undefined {
+    return this.#fetcher
   }
 
-  get size(): number {
+  get count(): number {
     return this.#all.size
   }
 
-  /** How many are who have left and have something against them. */
-  get remembered(): number {
-    return this.#remembered.size
+  get rememberedReputations(): number {
+    return this.#reputations.size
   }
 
-  get(id: MemberId): Party | undefined {
+  get(id: MemberId): Participant | undefined {
     return this.#all.get(id)
   }
 
-  [Symbol.iterator](): Iterator<Party> {
+  [Symbol.iterator](): Iterator<Participant> {
     return this.#all.values()
   }
 
-  add(id: MemberId, position: number): Party {
-    const suspicions = this.#remembered.get(id) ?? new Suspicions()
-    this.#remembered.delete(id)
-    const party: Party = {
+  add(id: MemberId, position: number): Participant {
+    const reputation = this.#reputations.get(id) ?? new Reputation()
+    this.#reputations.delete(id)
+    const participant: Participant = {
       id,
-      draw: drawOf(this.#digest, id),
+      tieBreaker: drawOf(this.#digest, id),
       zone: undefined,
       position,
-      root: undefined,
+      role: undefined,
       parent: undefined,
       children: new Set(),
       depth: Number.POSITIVE_INFINITY,
       isSlow: false,
-      hasFailed: false,
-      suspicions,
+      hasUpstreamFailed: false,
+      reputation,
       passedOver: [],
-      pace: newPace(this.#now(), position),
-      word: { best: undefined, now: undefined },
+      progress: newProgress(this.#now(), position),
+      receiveRates: { bestBytesPerSecond: undefined, currentBytesPerSecond: undefined },
     }
-    this.#all.set(id, party)
-    return party
+    this.#all.set(id, participant)
+    return participant
   }
 
-  /** Gives those who took from it, in need of another parent. */
-  remove(party: Party): Party[] {
-    this.stop(party)
-    this.#all.delete(party.id)
-    this.#remember(party)
-    return this.scatter(party.children)
+  /** Returns the former children, which now wait. */
+  remove(participant: Participant): Participant[] {
+    const { id, reputation, children } = participant
+    this.stop(participant)
+    this.#all.delete(id)
+    if (reputation.size > 0) this.#reputations.set(id, reputation)
+    return this.stopAll(children)
   }
 
-  #remember({ id, suspicions }: Party): void {
-    if (suspicions.size === 0) return
-    this.#remembered.set(id, suspicions)
+  isSilent(participant: Participant): boolean {
+    return isSilent(participant, this.#now(), this.owner)
   }
 
-  isSilent(party: Party): boolean {
-    return isSilent(party, this.#now(), this.self)
+  isWaiting({ role, parent }: Participant): boolean {
+    return role === undefined && parent === undefined
   }
 
-  /** It has no parent, and needs one. */
-  isWaiting(party: Party): boolean {
-    return party.root === undefined && party.parent === undefined
+  /** Takes parent and role from a participant; its children stay below it. */
+  stop(participant: Participant): void {
+    if (participant === this.#fetcher) this.#fetcher = undefined
+    if (this.isWaiting(participant)) return
+    this.#stopped.add(participant)
+    participant.progress.assignedAtMs = this.#now()
+    detach(participant)
   }
 
-  /** Ends what it is at; who is behind it stays there. */
-  stop(party: Party): void {
-    if (party === this.#head) this.#head = undefined
-    if (this.isWaiting(party)) return
-    this.#stopped.add(party)
-    party.pace.placedAt = this.#now()
-    detach(party)
+  /** Returns the same participants in an array, because stopping children changes the set of their parent. */
+  stopAll(participants: Iterable<Participant>): Participant[] {
+    const stopped = [...participants]
+    for (const participant of stopped) this.stop(participant)
+    return stopped
   }
 
-  scatter(children: Iterable<Party>): Party[] {
-    const left = [...children]
-    for (const child of left) this.stop(child)
-    return left
+  setRole(participant: Participant, role: RootRole): void {
+    if (participant === this.#fetcher) this.#fetcher = undefined
+    if (role === 'fetcher') this.#fetcher = participant
+    // A direct participant asks upstream already, as a fetcher does, so only the name of its role changes.
+    if (participant.role === 'direct' && role === 'fetcher') participant.role = role
+    else makeRoot(participant, role)
+    participant.progress.assignedAtMs = this.#now()
+    participant.progress.movedAtMs = this.#now()
   }
 
-  /** Makes it one that needs no parent. */
-  raise(party: Party, root: Root): void {
-    if (party === this.#head) this.#head = undefined
-    if (root === 'head') this.#head = party
-    // One who was alone does already what a head does.
-    if (party.root === 'alone' && root === 'head') party.root = root
-    else uproot(party, root)
-    party.pace.placedAt = this.#now()
-    party.pace.movedAt = this.#now()
-  }
-
-  give(child: Party, parent: Party): void {
+  setParent(child: Participant, parent: Participant): void {
     attach(child, parent)
-    child.pace.placedAt = this.#now()
+    child.progress.assignedAtMs = this.#now()
     noteOffer(child, this.#now())
-    this.order({ to: child.id, do: 'take', from: parent.id })
+    this.instruct({ to: child.id, do: 'take', from: parent.id })
   }
 
-  /** Gives a party that waits a parent, if there is one and it is known how long chains may become. */
-  place(party: Party): void {
-    if (!this.isWaiting(party) || this.#all.get(party.id) !== party || !this.#isKnown()) return
-    const ground: Ground = {
-      parties: this,
+  /** Gives a waiting participant the best parent, if there is any. */
+  assignParent(participant: Participant): void {
+    const isPresent = this.#all.get(participant.id) === participant
+    if (!this.isWaiting(participant) || !isPresent || !this.#mayAssign()) return
+    const search: ParentSearch = {
+      participants: this,
       mayTake: (child, parent) => this.mayTake(child, parent),
-      chain: longestChain(this.bytes),
+      maxChainLength: maxChainLength(this.size),
       loadOf: this.#loadOf,
     }
-    const parent = chooseParent(party, ground)
+    const parent = chooseParent(participant, search)
     if (parent === undefined) return
-    this.give(party, parent)
-    for (const child of displacedBy(party, parent, ground)) this.give(child, party)
+    this.setParent(participant, parent)
+    for (const child of childrenToMove(participant, parent, search)) this.setParent(child, participant)
   }
 
-  /** Whether one may be given to the other now, as far as their past goes. */
-  mayTake(child: Party, parent: Party): boolean {
-    return !this.isSilent(parent) && !parent.suspicions.areHeldBy(child.id, this.#now())
+  /** False while `child` avoids `parent`, or the parent is silent. */
+  mayTake(child: Participant, parent: Participant): boolean {
+    return !this.isSilent(parent) && !parent.reputation.isAvoidedBy(child.id, this.#now())
   }
 
-  /** Those of the head's zone, then zone by zone; who has most first, so each finds those ahead of it in their places. */
-  inOrder(parties: Iterable<Party>): Party[] {
-    const first = this.#head?.zone
-    const zoneOf = ({ zone }: Party): string => (zone === first ? '' : `/${zone ?? ''}`)
-    return [...parties].sort((one, other) => {
-      const [zone, next] = [zoneOf(one), zoneOf(other)]
-      if (zone !== next) return zone < next ? -1 : 1
-      return other.position - one.position || one.draw - other.draw
+  /**
+   * The order in which participants are given parents: the fetcher's zone first, then zone by zone, and in each zone the
+   * participant with the highest position first, so that those ahead of it are already in the tree.
+   */
+  inAssignmentOrder(participants: Iterable<Participant>): Participant[] {
+    const firstZone = this.#fetcher?.zone
+    const zoneKey = ({ zone }: Participant): string => (zone === firstZone ? '' : `/${zone ?? ''}`)
+    return [...participants].sort((one, other) => {
+      const [oneZone, otherZone] = [zoneKey(one), zoneKey(other)]
+      if (oneZone !== otherZone) return oneZone < otherZone ? -1 : 1
+      return other.position - one.position || one.tieBreaker - other.tieBreaker
     })
   }
 
-  /** One order to a member at a time: the last one holds. */
-  order(order: Order): void {
-    this.#orders.delete(order.to)
-    this.#orders.set(order.to, order)
+  /** Replaces the participant's earlier instruction if that was not taken yet. */
+  instruct(instruction: PlanInstruction): void {
+    this.#instructions.delete(instruction.to)
+    this.#instructions.set(instruction.to, instruction)
   }
 
-  /** All that was ordered since it was last asked for. */
-  orders(): Order[] {
-    for (const party of this.#stopped) {
-      const isHere = this.#all.get(party.id) === party
-      if (isHere && isWanting(party) && this.isWaiting(party)) this.order({ to: party.id, do: 'wait' })
+  /** The instructions since the last call. */
+  takeInstructions(): PlanInstruction[] {
+    for (const participant of this.#stopped) {
+      const isPresent = this.#all.get(participant.id) === participant
+      if (isPresent && isIncomplete(participant) && this.isWaiting(participant)) {
+        this.instruct({ to: participant.id, do: 'wait' })
+      }
     }
     this.#stopped.clear()
-    const orders = [...this.#orders.values()]
-    this.#orders.clear()
-    return orders
+    const instructions = [...this.#instructions.values()]
+    this.#instructions.clear()
+    return instructions
   }
 
-  /** Until the head has an answer from upstream there is nothing to be taken, and much to be learnt about who comes. */
-  #isKnown(): boolean {
-    return this.bytes !== undefined || this.#head === undefined || this.#head.position > 0
+  /**
+   * Until upstream has answered the fetcher, there are no bytes to take, and the size that bounds a chain is unknown.
+   * Waiting lets more members join before the tree is formed.
+   */
+  #mayAssign(): boolean {
+    return this.size !== undefined || this.#fetcher === undefined || this.#fetcher.position > 0
   }
 }

@@ -1,50 +1,53 @@
 import type { MemberId } from '../../identity/member.ts'
 
-/** What the owner of a digest hears. What comes from somebody who is not in the gathering, but `joined`, says nothing. */
-export type Event =
-  /** The size has become known. */
+/**
+ * What a delivery plan is told. The plan ignores all events but `joined` from a member that does not take part. The
+ * events `at`, `lost`, `blamed`, `failed` and `whole` have the shape of the messages that participants send.
+ */
+export type PlanEvent =
+  /** The size of the content has become known. */
   | { readonly is: 'sized'; readonly size: number }
-  /**
-   * It wants the content or, when `whole`, offers it. `from`: what it is at already, by order of another owner; it goes on
-   * unless it is told otherwise. Who comes again has lost its line in between.
-   */
+  /** A member wants the content or, when `whole`, offers it. A participant that joins again had lost its connection. */
   | {
       readonly is: 'joined'
       readonly id: MemberId
       readonly zone: string | undefined
-      /** It is sure of all bytes before this, and can give them. */
+      /** The member has all bytes before this offset, trusts them, and can give them. */
       readonly position: number
       readonly whole: boolean
+      /** What the member does by instruction of another owner, and goes on to do until it is instructed otherwise. */
       readonly from?: MemberId | 'upstream' | undefined
-      /** Upstream has failed it, at another's table. */
+      /** Upstream failed the member while it took part in another owner's plan. */
       readonly hasFailed?: boolean | undefined
-      /** By its own word: the fastest that it has received anything of late, in bytes per second. */
+      /** The best rate at which the member says it has received lately, in bytes per second. */
       readonly best?: number | undefined
     }
-  /** It has got on; also at least once a second when it has not. `receives`: bytes per second now, whatever else it gets with it. */
+  /** How far a participant is. It says so at least once a second, and more often while its position goes up. */
   | {
       readonly is: 'at'
       readonly id: MemberId
       readonly position: number
+      /** Bytes per second that the participant receives now, over all its transfers together. */
       readonly receives?: number | undefined
     }
-  /** The parent cannot be reached, broke off, is silent or has not got it. */
+  /** The parent cannot be reached, broke off, is silent or does not have the content. */
   | { readonly is: 'lost'; readonly id: MemberId; readonly parent: MemberId }
   /** The parent sent wrong bytes. */
   | { readonly is: 'blamed'; readonly id: MemberId; readonly parent: MemberId }
-  /** Upstream failed it. */
+  /** Upstream did not give the content to this participant. */
   | { readonly is: 'failed'; readonly id: MemberId }
   | { readonly is: 'whole'; readonly id: MemberId }
   | { readonly is: 'left'; readonly id: MemberId }
 
-/**
- * What a member is to do, instead of what it did before: bring the content from upstream for all (`fetch`), or for itself
- * as nobody here can help it (`alone`), take it from another, each from where it is; do nothing until there is somebody
- * (`wait`); or give up, since those who tried upstream were failed by it (`end`): it has left with that.
- */
-export type Order =
+/** What a participant is to do from now on, instead of what it did before. It continues at its own position. */
+export type PlanInstruction =
+  /** Ask upstream, for all. */
   | { readonly to: MemberId; readonly do: 'fetch' }
+  /** Take from this parent. */
   | { readonly to: MemberId; readonly do: 'take'; readonly from: MemberId }
+  /** Ask upstream for yourself alone: no participant can help you. */
   | { readonly to: MemberId; readonly do: 'alone' }
+  /** Do nothing until the next instruction: no participant is ahead of you. */
   | { readonly to: MemberId; readonly do: 'wait' }
+  /** Give up: upstream failed those that asked it. The participant is no longer in the plan. */
   | { readonly to: MemberId; readonly do: 'end' }

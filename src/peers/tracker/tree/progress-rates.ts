@@ -1,80 +1,89 @@
 import type { MemberId } from '../../identity/member.ts'
-import { PIECE } from './choose-parent.ts'
-import { type Pace, type Party, reachOf } from './participant.ts'
+import { PIECE_BYTES } from './choose-parent.ts'
+import { givableEnd, type Participant, type ProgressRecord } from './participant.ts'
 
-/** Who says nothing for so long is not there. */
-const SILENT_MS = 3000
+/** Participants send something every second, so one that is silent for three is taken to be gone. */
+const MAX_SILENCE_MS = 3000
+/** A participant whose parent has bytes for it must take some within this time. */
 const STALL_MS = 4000
-/** A head may have to wait for its upstream; it has a deadline of its own for that. */
-const HEAD_STALL_MS = 8000
+/** A fetcher has more time than others: upstream may be slow to answer, and the flight has a deadline of its own for it. */
+const FETCHER_STALL_MS = 8000
+/** After so long without progress a participant asks upstream itself. */
 const STUCK_MS = 10_000
-const MEASURE_MS = 500
+/** A shorter interval would measure single pieces instead of a rate. */
+const MEASURE_INTERVAL_MS = 500
 
-export function isSilent({ id, pace }: Party, now: number, self: MemberId): boolean {
-  return id !== self && now - pace.heardAt > SILENT_MS
+export function isSilent({ id, progress }: Participant, nowMs: number, owner: MemberId): boolean {
+  return id !== owner && nowMs - progress.heardAtMs > MAX_SILENCE_MS
 }
 
-/** To be called now and then: takes the speed of those who have begun to get something. */
-export function measure({ pace, position, root }: Party, now: number): void {
-  const ms = now - pace.measuredAt
-  if (ms < MEASURE_MS || root === 'holder') return
-  const bytes = position - pace.measuredFrom
-  const isFirst = pace.rate === 0
+/** Updates the measured rate. Called for every participant on each tick. */
+export function measureRate({ progress, position, role }: Participant, nowMs: number): void {
+  const ms = nowMs - progress.measuredAtMs
+  if (ms < MEASURE_INTERVAL_MS || role === 'seeder') return
+  const bytes = position - progress.measuredPosition
+  const isFirst = progress.bytesPerSecond === 0
   if (bytes > 0 || !isFirst) {
     const rate = (bytes * 1000) / ms
-    pace.rate = isFirst ? rate : (pace.rate + rate) / 2
+    progress.bytesPerSecond = isFirst ? rate : (progress.bytesPerSecond + rate) / 2
   }
   if (isFirst && bytes > 0) {
-    pace.begunAt = now
-    pace.begunFrom = position
+    progress.firstMeasuredAtMs = nowMs
+    progress.firstMeasuredPosition = position
   }
-  pace.measuredAt = now
-  pace.measuredFrom = position
+  progress.measuredAtMs = nowMs
+  progress.measuredPosition = position
 }
 
-/** To be called when it has all of it: that may have taken less time than there is between two measurements. */
-export function measureEnd({ pace, position }: Party, bytes: number, now: number): void {
-  const ms = now - pace.measuredAt
-  if (position === 0 || ms <= 0 || (pace.rate > 0 && ms < MEASURE_MS / 2)) return
-  pace.rate = Math.max(pace.rate, ((bytes - pace.measuredFrom) * 1000) / ms)
+/** Measures a participant that has just become complete, which may have taken less time than one interval. */
+export function measureFinalRate({ progress, position }: Participant, size: number, nowMs: number): void {
+  const ms = nowMs - progress.measuredAtMs
+  const isTooShort = progress.bytesPerSecond > 0 && ms < MEASURE_INTERVAL_MS / 2
+  if (position === 0 || ms <= 0 || isTooShort) return
+  const rate = ((size - progress.measuredPosition) * 1000) / ms
+  progress.bytesPerSecond = Math.max(progress.bytesPerSecond, rate)
 }
 
 /**
- * What whoever takes it, too, can be expected to get: no more than this one has had from its beginning on. Of late it may
- * have had its link to itself, when other contents that it took beside were there.
+ * The rate that a child of this participant can expect: at most the participant's average from its first bytes on. The
+ * recent rate alone can be higher, because other contents that shared the participant's link are complete by now.
  */
-export function usualRate({ rate, measuredAt, measuredFrom, begunAt, begunFrom }: Pace): number {
-  const bytes = measuredFrom - begunFrom
-  return bytes > 0 ? Math.min(rate, (bytes * 1000) / (measuredAt - begunAt)) : rate
+export function sustainedBytesPerSecond(progress: ProgressRecord): number {
+  const bytes = progress.measuredPosition - progress.firstMeasuredPosition
+  if (bytes <= 0) return progress.bytesPerSecond
+  const ms = progress.measuredAtMs - progress.firstMeasuredAtMs
+  return Math.min(progress.bytesPerSecond, (bytes * 1000) / ms)
 }
 
-/** To be called whenever a party may have got another parent, or its parent more: notes since when there is something to be had. */
-export function noteOffer({ parent, position, pace }: Party, now: number): void {
+/** Notes since when the parent has bytes for this participant. Called when the parent changed, and on each tick. */
+export function noteOffer({ parent, position, progress }: Participant, nowMs: number): void {
   if (parent === undefined) return
-  if (reachOf(parent) < position + PIECE) pace.offeredAt = undefined
-  else pace.offeredAt ??= now
+  if (givableEnd(parent) < position + PIECE_BYTES) progress.offeredSinceMs = undefined
+  else progress.offeredSinceMs ??= nowMs
 }
 
-/** It could get on, but does not. */
-export function isStalled({ root, parent, pace }: Party, now: number): boolean {
-  const since = Math.max(pace.movedAt, pace.placedAt)
-  if (root === 'head') return now - since > HEAD_STALL_MS
-  if (parent === undefined || pace.offeredAt === undefined) return false
-  return now - Math.max(since, pace.offeredAt) > STALL_MS
+/** The parent, or upstream, has had time to deliver, and nothing came. */
+export function isStalled({ role, parent, progress }: Participant, nowMs: number): boolean {
+  const sinceMs = Math.max(progress.movedAtMs, progress.assignedAtMs)
+  if (role === 'fetcher') return nowMs - sinceMs > FETCHER_STALL_MS
+  if (parent === undefined || progress.offeredSinceMs === undefined) return false
+  return nowMs - Math.max(sinceMs, progress.offeredSinceMs) > STALL_MS
 }
 
 /**
- * It has not got on for so long that it needs other help than from those who are here: it has no parent, or nothing of
- * what its parents had, or all that are ahead of it stand still too.
+ * No participant can help this one: it has had no parent for too long, or got none of the bytes that its parents had, or
+ * all of its ancestors have made no progress either.
  */
-export function isStuck({ root, parent, pace }: Party, now: number): boolean {
-  if (root !== undefined || now - pace.movedAt <= STUCK_MS) return false
-  if (pace.offeredAt !== undefined) return now - pace.offeredAt > STUCK_MS
-  if (parent === undefined) return now - pace.placedAt > STUCK_MS
-  for (let at: Party | undefined = parent; at !== undefined; at = at.parent) {
-    if (now - at.pace.movedAt <= STUCK_MS) return false
-    // It is the one that needs help, and those behind it are helped with it.
-    if (at.root === undefined && (at.parent === undefined || at.pace.offeredAt !== undefined)) return false
+export function isStuck({ role, parent, progress }: Participant, nowMs: number): boolean {
+  if (role !== undefined || nowMs - progress.movedAtMs <= STUCK_MS) return false
+  if (progress.offeredSinceMs !== undefined) return nowMs - progress.offeredSinceMs > STUCK_MS
+  if (parent === undefined) return nowMs - progress.assignedAtMs > STUCK_MS
+  for (let at: Participant | undefined = parent; at !== undefined; at = at.parent) {
+    if (nowMs - at.progress.movedAtMs <= STUCK_MS) return false
+    // That ancestor is itself stuck, and its subtree makes progress again when it is helped.
+    if (at.role === undefined && (at.parent === undefined || at.progress.offeredSinceMs !== undefined)) {
+      return false
+    }
   }
   return true
 }

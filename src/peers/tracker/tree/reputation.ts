@@ -3,59 +3,62 @@ import { BoundedMap } from '../../../lib/bounded-map.ts'
 import type { MemberId } from '../../identity/member.ts'
 
 const FIRST_AVOIDANCE_MS = 1000
-const LONGEST_AVOIDANCE_MS = 30_000
-/** Whose losses are known one by one, the latest. */
-const MOST_LOSERS = 64
+const MAX_AVOIDANCE_MS = 30_000
+/** Bounds the memory per parent: losses are remembered of the 64 children that lost it last. */
+const MAX_LOSSES = 64
 
-/** What others have against one member as their parent. */
-export class Suspicions {
-  readonly #losses = new BoundedMap<MemberId, { times: number; until: number }>(MOST_LOSERS)
+/** What other participants have said against one participant as their parent. */
+export class Reputation {
+  readonly #losses = new BoundedMap<MemberId, { times: number; untilMs: number }>(MAX_LOSSES)
   readonly #blamers = new Set<MemberId>()
-  #isOutcast = false
-  #until = 0
+  #isBanned = false
+  /** Until when every child avoids this parent. */
+  #avoidedUntilMs = 0
 
-  /** How many have something against it. */
+  /** How many participants have said something against this one. */
   get size(): number {
     return this.#losses.size + this.#blamers.size
   }
 
-  /** Nobody is to take from it any more. */
-  get isOutcast(): boolean {
-    return this.#isOutcast
+  /** A banned participant never becomes a parent again. */
+  get isBanned(): boolean {
+    return this.#isBanned
   }
 
   /**
-   * It broke off, stood still or had not got it, for this child. The child leaves it alone for a while, longer each time;
-   * so does everybody when it happened to several, or else one who does not answer, and so is never busy, would be
-   * everyone's first choice.
+   * The parent broke off, stalled or did not have the content for this child. The child avoids the parent for a time that
+   * grows with each loss. When several children lost the parent, all children avoid it: a parent that never answers has
+   * no children, and would otherwise be everybody's first choice.
    */
-  lose(child: MemberId, now: number): void {
+  addLoss(child: MemberId, nowMs: number): void {
     const times = (this.#losses.get(child)?.times ?? 0) + 1
-    this.#losses.set(child, { times, until: now + avoidance(times) })
-    if (this.#losses.size > 1) this.#until = now + avoidance(this.#losses.size - 1)
+    this.#losses.set(child, { times, untilMs: nowMs + avoidanceMs(times) })
+    if (this.#losses.size > 1) this.#avoidedUntilMs = nowMs + avoidanceMs(this.#losses.size - 1)
   }
 
-  /** It gave wrong bytes to this child, which will not take from it again. What two say, or one who must know, holds for all. */
-  blame(child: MemberId, isCertain: boolean): void {
-    if (this.#isOutcast) return
+  /**
+   * The parent gave wrong bytes to this child, which never takes from it again. The parent is banned when two children say
+   * so, or one that has upstream's own bytes and so is certain.
+   */
+  addBlame(child: MemberId, isCertain: boolean): void {
+    if (this.#isBanned) return
     this.#blamers.add(child)
-    if (isCertain || this.#blamers.size > 1) this.#isOutcast = true
+    if (isCertain || this.#blamers.size > 1) this.#isBanned = true
   }
 
-  /** It delivers: what was has passed. */
-  clear(child: MemberId): void {
+  /** The parent delivers to this child, so its losses are forgotten. */
+  clearLoss(child: MemberId): void {
     if (this.#losses.size === 0) return
     this.#losses.delete(child)
-    this.#until = 0
+    this.#avoidedUntilMs = 0
   }
 
-  /** Whether `child` is to have nothing to do with it now. */
-  areHeldBy(child: MemberId, now: number): boolean {
-    if (this.#isOutcast || this.#until > now || this.#blamers.has(child)) return true
-    return (this.#losses.get(child)?.until ?? 0) > now
+  isAvoidedBy(child: MemberId, nowMs: number): boolean {
+    if (this.#isBanned || this.#avoidedUntilMs > nowMs || this.#blamers.has(child)) return true
+    return (this.#losses.get(child)?.untilMs ?? 0) > nowMs
   }
 }
 
-function avoidance(times: number): number {
-  return backoffMs(times, { firstMs: FIRST_AVOIDANCE_MS, mostMs: LONGEST_AVOIDANCE_MS })
+function avoidanceMs(times: number): number {
+  return backoffMs(times, { firstMs: FIRST_AVOIDANCE_MS, mostMs: MAX_AVOIDANCE_MS })
 }

@@ -1,54 +1,56 @@
-import type { Party, Root } from './participant.ts'
+import type { Participant, RootRole } from './participant.ts'
 
-/** Puts `child` and all behind it under `parent`, which must not be behind it itself. */
-export function attach(child: Party, parent: Party): void {
-  if (isBehind(parent, child)) throw new Error('a party would follow itself')
-  cut(child)
-  child.root = undefined
+/** Puts `child` and its subtree under `parent`, which must not be in that subtree. */
+export function attach(child: Participant, parent: Participant): void {
+  if (isInSubtree(parent, child)) throw new Error('a participant would be its own ancestor')
+  cutFromParent(child)
+  child.role = undefined
   child.parent = parent
   parent.children.add(child)
   setDepth(child, parent.depth + 1)
 }
 
-/** From now on it waits, and all who are behind it. */
-export function detach(party: Party): void {
-  cut(party)
-  party.root = undefined
-  setDepth(party, Number.POSITIVE_INFINITY)
+/** Takes parent and role from a participant, which then waits; its subtree stays below it. */
+export function detach(participant: Participant): void {
+  cutFromParent(participant)
+  participant.role = undefined
+  setDepth(participant, Number.POSITIVE_INFINITY)
 }
 
-/** From now on it needs no parent. */
-export function uproot(party: Party, root: Root): void {
-  cut(party)
-  party.root = root
-  setDepth(party, 0)
+export function makeRoot(participant: Participant, role: RootRole): void {
+  cutFromParent(participant)
+  participant.role = role
+  setDepth(participant, 0)
 }
 
-/** Whether it follows `ancestor`, over however many others, or is it. */
-export function isBehind(party: Party, ancestor: Party): boolean {
-  if (ancestor.children.size === 0) return party === ancestor
-  for (let at: Party | undefined = party; at !== undefined; at = at.parent) if (at === ancestor) return true
+/** True also when both are the same participant. */
+export function isInSubtree(participant: Participant, top: Participant): boolean {
+  if (top.children.size === 0) return participant === top
+  for (let at: Participant | undefined = participant; at !== undefined; at = at.parent) {
+    if (at === top) return true
+  }
   return false
 }
 
-/** The party and all that follow it. */
-function allBehind(party: Party): Set<Party> {
-  const found = new Set([party])
+/** Bytes reach a participant only when one with a role is at the upper end of its ancestors. */
+export function isUnderRoot({ depth }: Participant): boolean {
+  return depth !== Number.POSITIVE_INFINITY
+}
+
+function subtreeOf(top: Participant): Set<Participant> {
+  const found = new Set([top])
+  // A set may grow while it is iterated, so this visits the whole subtree from the top down.
   for (const one of found) for (const child of one.children) found.add(child)
   return found
 }
 
-export function isGrounded({ depth }: Party): boolean {
-  return depth !== Number.POSITIVE_INFINITY
+function cutFromParent(participant: Participant): void {
+  participant.parent?.children.delete(participant)
+  participant.parent = undefined
 }
 
-function cut(party: Party): void {
-  party.parent?.children.delete(party)
-  party.parent = undefined
-}
-
-function setDepth(party: Party, depth: number): void {
-  if (party.depth === depth) return
-  party.depth = depth
-  for (const one of allBehind(party)) for (const child of one.children) child.depth = one.depth + 1
+function setDepth(participant: Participant, depth: number): void {
+  if (participant.depth === depth) return
+  participant.depth = depth
+  for (const one of subtreeOf(participant)) for (const child of one.children) child.depth = one.depth + 1
 }

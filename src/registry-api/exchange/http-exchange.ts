@@ -1,11 +1,8 @@
-import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import { constants, type ServerHttp2Stream } from 'node:http2'
-import type { Socket } from 'node:net'
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { type Events, publish } from '../../observe/events.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { Client } from '../connections/client.ts'
-import { whenWriteQueueEmpty } from '../connections/write-queue.ts'
-import type { Sender } from './send-slots.ts'
+import type { Holder } from '../connections/fair-share.ts'
 
 /** What endpoints find out about a request; published with `request.ended`. */
 export interface RequestFacts {
@@ -18,7 +15,7 @@ export interface RequestFacts {
 }
 
 /** What an HTTP/1.1 response and an HTTP/2 stream have in common. */
-interface OutgoingAnswer {
+export interface OutgoingAnswer {
   writeHead(status: number, headers: OutgoingHttpHeaders): unknown
   write(chunk: Uint8Array, onDone: (error: Error | null | undefined) => void): boolean
   end(): unknown
@@ -46,7 +43,7 @@ const KNOWN_METHODS = new Set([
 ])
 
 /** One request and its answer, over HTTP/1.1 or HTTP/2. Publishes `request.ended` once, when the exchange is over. */
-export abstract class HttpExchange implements Sender {
+export abstract class HttpExchange implements Holder {
   readonly method: string
   readonly target: string
   readonly headers: IncomingHttpHeaders
@@ -198,154 +195,6 @@ export class ClientGone extends Error {
     super('the client closed its connection')
     this.name = 'ClientGone'
   }
-}
-
-export class Http1Exchange extends HttpExchange {
-  readonly protocol = 'http/1.1'
-  readonly #request: IncomingMessage
-  readonly #response: ServerResponse
-  readonly #isLastOnConnection: () => boolean
-  #isFinished = false
-  #isEvicted = false
-
-  constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
-    options: {
-      origin: RequestOrigin
-      onEnded: (exchange: HttpExchange) => void
-      isLastOnConnection: () => boolean
-    },
-  ) {
-    super(request, response, options.origin, options.onEnded)
-    this.#request = request
-    this.#response = response
-    this.#isLastOnConnection = options.isLastOnConnection
-    response.on('finish', () => {
-      this.#isFinished = true
-    })
-  }
-
-  /** A response whose socket is destroyed, but not closed yet, would keep the bytes and never call `onDone`. */
-  override write(bytes: Uint8Array, onDone: (error: Error | null | undefined) => void): void {
-    if (this.#request.socket.writable) super.write(bytes, onDone)
-    else setImmediate(onDone, new ClientGone())
-  }
-
-  flush(): void {
-    this.#response.flushHeaders()
-  }
-
-  /** Closes the socket with FIN after the written bytes: clients resume after an unexpected end, but not after RST. */
-  abortAnswer(): void {
-    this.#request.socket.destroySoon()
-  }
-
-  evict(): void {
-    this.#isEvicted = true
-    this.#request.socket.destroy()
-  }
-
-  protected adaptHeaders(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
-    return this.#isLastOnConnection() ? { ...headers, Connection: 'close' } : headers
-  }
-
-  protected isDelivered(): boolean {
-    return this.#isFinished && !this.#isEvicted && this.#request.socket.errored === null
-  }
-}
-
-export class Http2Exchange extends HttpExchange {
-  readonly protocol = 'h2'
-  readonly #stream: ServerHttp2Stream
-  readonly #socket: Socket
-
-  constructor(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    options: { origin: RequestOrigin; socket: Socket; onEnded: (exchange: HttpExchange) => void },
-  ) {
-    const request = {
-      method: pseudoHeader(headers, ':method'),
-      url: pseudoHeader(headers, ':path'),
-      headers,
-    }
-    super(request, new Http2OutgoingAnswer(stream, options.socket), options.origin, options.onEnded)
-    this.#stream = stream
-    this.#socket = options.socket
-  }
-
-  /** HTTP/2 sends headers at once. */
-  flush(): void {}
-
-  /** Destroys the stream: `close` would end the body regularly first, as if it were whole. */
-  abortAnswer(): void {
-    this.whenAllTaken(() => this.#stream.destroy(new Error('the answer was aborted')))
-  }
-
-  /** Bytes that the connection has taken from the stream stay in memory until they are sent, so it is closed, too. */
-  evict(): void {
-    if (this.notTakenSince !== undefined) this.#socket.destroy()
-    this.#stream.destroy(new Error('the client reads too slowly'))
-  }
-
-  protected adaptHeaders(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
-    return headers
-  }
-
-  protected isDelivered(): boolean {
-    return !this.#stream.aborted && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR
-  }
-}
-
-/** Adapts an HTTP/2 stream to the interface of an HTTP/1.1 response. */
-class Http2OutgoingAnswer implements OutgoingAnswer {
-  readonly #stream: ServerHttp2Stream
-  readonly #socket: Socket
-
-  constructor(stream: ServerHttp2Stream, socket: Socket) {
-    this.#stream = stream
-    this.#socket = socket
-  }
-
-  writeHead(status: number, headers: OutgoingHttpHeaders): void {
-    if (this.#isEnded) return
-    this.#stream.respond(Object.assign({ ':status': status }, headers))
-  }
-
-  write(chunk: Uint8Array, onDone: (error: Error | null | undefined) => void): boolean {
-    return this.#stream.write(chunk, (error) => {
-      // Node 24 reports the last write of a destroyed stream as done while a part of it still has to be sent.
-      if (error || this.#stream.destroyed) whenWriteQueueEmpty(this.#socket, () => onDone(error))
-      else onDone(error)
-    })
-  }
-
-  end(chunk?: Uint8Array): void {
-    if (chunk === undefined || this.#isEnded) {
-      this.#stream.end()
-      return
-    }
-    this.#stream.end(chunk)
-    this.#stream.once('close', () => {
-      // `chunk` must not be garbage-collected before it is sent.
-      const isSent = this.#stream.writableFinished && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR
-      if (!isSent) whenWriteQueueEmpty(this.#socket, () => void chunk)
-    })
-  }
-
-  on(event: 'close' | 'error', listener: () => void): void {
-    this.#stream.on(event, listener)
-  }
-
-  get #isEnded(): boolean {
-    return this.#stream.closed || this.#stream.destroyed
-  }
-}
-
-function pseudoHeader(headers: IncomingHttpHeaders, name: string): string | undefined {
-  const value = headers[name]
-  return typeof value === 'string' ? value : undefined
 }
 
 // The `close` event and the callbacks of writes report every failure of a response.
