@@ -34,7 +34,7 @@ function headersOf(raw: Dispatcher.ResponseData['headers']): ReplyHeaders {
 /** Exchanges over undici: everything small, and blobs where a proxy is in force or their length is not declared. */
 export class UndiciExchange {
   readonly #options: UndiciOptions
-  /** One for each scopeLimit: a connection that was opened for one is not used for another. */
+  /** One for each scope limit, because a connection may be used only under the limit that it was opened with. */
   readonly #dispatchers = new Map<AddressScope, Dispatcher>()
 
   constructor(options: UndiciOptions) {
@@ -130,7 +130,7 @@ class StreamBody implements ReplyBody {
     body.on('error', () => {})
   }
 
-  async pour(intake: Intake, { skip, limit }: { skip: number; limit: number }): Promise<void> {
+  async readInto(intake: Intake, { skip, limit }: { skip: number; limit: number }): Promise<void> {
     const { url, signal } = this.#request
     this.#used = true
     let toSkip = skip
