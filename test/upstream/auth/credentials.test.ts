@@ -81,7 +81,10 @@ for (const [name, script] of BROKEN) {
 
 test('a helper that hangs is ended at its deadline', async () => {
   await install('hanging', 'exec sleep 60')
-  await assert.rejects(askHelper('hanging', 'r.io', { signal, deadlineMs: 50 }), /did not answer within 50 ms/)
+  await assert.rejects(
+    askHelper('hanging', 'r.io', { signal, deadlineMs: 50 }),
+    /did not answer within 50 ms/,
+  )
 })
 
 test('a helper that is not installed, or cannot be, is a failure', async () => {
