@@ -11,9 +11,9 @@ import { failureOfStatus } from './http/status.ts'
 import type { Account, Limits } from './limits/limits.ts'
 import type { Reach } from './options/address.ts'
 
-/** How long a refusal is believed. Short: credentials are often put right while a client keeps asking. */
+/** A refusal is remembered only briefly, because credentials are often corrected while a client retries. */
 const REFUSED_MS = 5000
-const REFUSALS_KEPT = 256
+const MOST_REFUSALS = 256
 
 export interface AccessOptions {
   /** `https://host/`. */
@@ -21,17 +21,17 @@ export interface AccessOptions {
   readonly credentials: Credentials
   readonly tokens: Tokens
   readonly limits: Limits
-  /** Asks the registry itself; used for `/v2/`. */
+  /** Sends requests to the registry itself, here for `/v2/`. */
   readonly exchange: Exchange
-  /** How far inside the network the registry itself may lie. */
+  /** How far inside the network the registry itself may be. */
   readonly ownReach: Reach
-  /** How far inside the network token services may lie. */
+  /** How far inside the network token services may be. */
   readonly reach: () => Promise<Reach>
   readonly realms: readonly string[]
   readonly userAgent: string
 }
 
-/** What a token is for: to pull from the repository `name`, and for `scopes`. */
+/** What a token is for: to pull from the repository `name`, and for the other `scopes`. */
 interface TokenTerms {
   readonly name: string
   readonly realm: string
@@ -48,21 +48,21 @@ interface Authorization {
 
 const NONE: Authorization = { header: undefined, token: undefined, fresh: false }
 
-/** Knows how one host wants to be asked, and asks so: Bearer, Basic or not at all. */
+/** Sends requests to one host with the authorization that the host asks for: Bearer, Basic or none. */
 export class Access {
   readonly #options: AccessOptions
-  /** What the host asked for last: later requests bring it at once. */
+  /** The latest challenge of the host; later requests are authorized for it at once. */
   #challenge: Challenge | undefined
   readonly #identities = new Identities()
-  readonly #refused = new BoundedMap<string, Failure>(REFUSALS_KEPT, { ageMs: REFUSED_MS })
+  readonly #refused = new BoundedMap<string, Failure>(MOST_REFUSALS, { ageMs: REFUSED_MS })
 
   constructor(options: AccessOptions) {
     this.#options = options
   }
 
   /**
-   * Makes a request for a repository with whatever it takes. An answer of 401 or 403 that is given back as a
-   * `Failure` was given to the newest credentials there are.
+   * Sends a request for a repository with the authorization that it needs. When the `Failure` of a 401 or 403 is thrown,
+   * the host has refused the newest credentials.
    */
   async send(exchange: Exchange, request: Request, name: string): Promise<Reply> {
     const { signal } = request
@@ -78,13 +78,13 @@ export class Access {
       limits.record(account, reply)
       if (reply.status !== 401 && reply.status !== 403) return reply
       const failure = failureOfStatus(reply, this.#options.registry.host)
-      const challenged = await this.#learn(reply, request)
-      // A 401 may have come with a challenge other than the one this token was got for; a 403 is an answer to it.
-      const final =
-        renewed || (used.fresh && reply.status === 403) || (used.header === undefined && !challenged)
-      if (final) throw this.#refuse(credential, name, failure)
+      const isChallenged = await this.#rememberChallenge(reply, request)
+      // A 401 may have another challenge than the one that the token was issued for; a 403 refuses the token itself.
+      const isFinal =
+        renewed || (used.fresh && reply.status === 403) || (used.header === undefined && !isChallenged)
+      if (isFinal) throw this.#refuse(credential, name, failure)
       if (used.header !== undefined) {
-        credentials.distrust()
+        credentials.forgetHelperAnswers()
         credential = await credentials.find(name, { signal })
         account = await this.#account(request, credential)
       }
@@ -96,8 +96,8 @@ export class Access {
     }
   }
 
-  /** Takes up the challenge of an answer; a 401 without one is followed by a look at what `/v2/` asks for. */
-  async #learn(reply: Reply, request: Request): Promise<boolean> {
+  /** Remembers the challenge of an answer; if a 401 has none, `/v2/` is asked for one. */
+  async #rememberChallenge(reply: Reply, request: Request): Promise<boolean> {
     let challenge = chooseChallenge(reply.headers.all('www-authenticate'))
     if (challenge === undefined && this.#challenge === undefined) {
       const { registry, exchange, ownReach, userAgent } = this.#options
@@ -182,7 +182,7 @@ function withHeader(request: Request, authorization: string | undefined): Reques
 }
 
 function termsOf({ parameters }: Challenge, name: string): TokenTerms {
-  // A remembered challenge may have been for another repository: only what is not about a repository is added.
+  // A remembered challenge may be for another repository, so only scopes that are not about a repository are added.
   const asked = (parameters.get('scope') ?? '').split(' ')
   const scopes = asked.filter((scope) => scope !== '' && !scope.startsWith('repository:'))
   return { name, realm: parameters.get('realm') ?? '', service: parameters.get('service'), scopes }

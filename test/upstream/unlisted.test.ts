@@ -226,7 +226,7 @@ class ScriptedTransport extends Transport {
   async #reply(request: Request): Promise<Reply> {
     this.requests.push(request)
     const { status, headers } = this.#answer(request)
-    const body = { length: 0, pour: async () => {}, dispose: () => {} }
+    const body = { length: 0, readInto: async () => {}, dispose: () => {} }
     return { status, headers: new ReplyHeaders(Object.entries(headers)), body }
   }
 }

@@ -2,7 +2,7 @@ import { BoundedMap } from '../../lib/bounded-map.ts'
 import { publish } from '../../observe/events.ts'
 import { Failure } from '../../ports/failure.ts'
 import { readRetryAfter } from '../headers/retry-after.ts'
-import type { Kind, Reply } from '../http/exchange.ts'
+import type { Reply, RequestKind } from '../http/exchange.ts'
 import { type Quota, readQuota } from './quota.ts'
 import type { RateLimitNotices } from './rate-limit-notices.ts'
 
@@ -18,7 +18,7 @@ const MOST_ACCOUNTS = 256
 
 /** What a rate limit applies to: a kind of request, and the credential that it is made with. */
 export interface Account {
-  readonly kind: Kind
+  readonly kind: RequestKind
   readonly identity: string
 }
 
