@@ -243,7 +243,7 @@ class NodeAgent implements Agent {
     this.#adminAddress = await adminServer?.start()
     // Last, so that whoever gets an answer here gets one everywhere.
     this.#addresses = { registry: await registry.start(), admin: this.#adminAddress }
-    const isQuiet = (): boolean => resolution.flights.list().length === 0 && store.reads() <= FEW_READS
+    const isQuiet = (): boolean => resolution.flights.list().length === 0 && store.openBlobs() <= FEW_READS
     if (scrubRate > 0) store.scrub.start({ bytesPerSecond: scrubRate, isQuiet })
     warming.start()
   }
@@ -258,8 +258,7 @@ class NodeAgent implements Agent {
         holdings: resolution.holdings,
         allowed: allowedBy(allow),
         tag: (repository, tag, asking) => resolution.tagHead(repository, tag, asking),
-        lend: (terms, isSame, options) => upstreams.lend(terms, isSame, options),
-        heard: (host) => upstreams.listen(host),
+        heard: (host) => upstreams.readRateLimitNotices(host),
         warm: (wish, { signal }) => {
           if (this.#warming === undefined) throw new Failure('busy', 'it is still starting')
           return this.#warming.warm({ ...wish, signal })
@@ -291,7 +290,7 @@ class NodeAgent implements Agent {
         admin: this.#adminAddress && written(this.#adminAddress),
       }),
       store: () => ({ ...store.usage(), ...store.room() }),
-      clients: () => ({ ...registry.usage(), files: store.reads() }),
+      clients: () => ({ ...registry.usage(), files: store.openBlobs() }),
       scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: this.#options.scrubRate ?? 0 }),
       unready: () => {
         if (this.#draining) return ['The agent is shutting down.']

@@ -1,37 +1,19 @@
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { allowedBy } from '../oci/names/allow.ts'
 import type { Resolver } from '../ports/answer.ts'
 import type { StatusReport } from '../schemas/report.ts'
 import { BufferPool } from './answer/buffer-pool.ts'
-import { respondError } from './answer/respond.ts'
 import { SendSlots } from './answer/send-slots.ts'
+import { ClientRequests } from './client-requests.ts'
 import { type CertificateFiles, readCertificate, watchCertificate } from './connections/certificate.ts'
 import { type Client, clientOf } from './connections/client.ts'
-import { type Connection, Connections } from './connections/connections.ts'
-import { authorityProblem, hostHeaderProblem } from './connections/host-header.ts'
+import { Connections } from './connections/connections.ts'
 import { createHttp1Server, type Http1Server } from './connections/http1.ts'
-import { type Http2Request, Http2Sessions } from './connections/http2.ts'
-import { Pipeline } from './connections/pipeline.ts'
+import { Http2Sessions } from './connections/http2.ts'
 import { type DetectedProtocol, detectProtocol } from './connections/protocol.ts'
 import { reportRejection } from './connections/rejections.ts'
-import { type DispatchContext, dispatch } from './dispatch.ts'
-import { AnswersUnderWay } from './exchange/answers-under-way.ts'
-import type { HttpExchange, RequestOrigin } from './exchange/http-exchange.ts'
-import { Http1Exchange } from './exchange/http1-exchange.ts'
-import { Http2Exchange } from './exchange/http2-exchange.ts'
-import { answerMalformed } from './exchange/malformed.ts'
-import { discardRequestBody } from './exchange/request-body.ts'
-import {
-  answerLimits,
-  bodyLimits,
-  connectionLimits,
-  http2Limits,
-  LIMITS,
-  type Limits,
-  listLimits,
-} from './limits.ts'
+import type { DispatchContext } from './dispatch.ts'
+import { bodyLimits, connectionLimits, http2Limits, LIMITS, type Limits, listLimits } from './limits.ts'
 
 export interface RegistryServerOptions {
   readonly resolver: Resolver
@@ -71,35 +53,19 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
 
 /** How long `drain` waits, after the last answer, for connections to send their last bytes and close. */
 const LAST_BYTES_MS = 1000
-const TOO_MANY_ANSWERS = {
-  status: 503,
-  code: 'UNAVAILABLE',
-  message: 'the agent is at its limit of concurrent requests; retry in a moment',
-  headers: { 'Retry-After': 1 },
-} as const
-const INVALID_HOST = { status: 400, code: 'UNSUPPORTED' } as const
 
-/** The state of an HTTP/1.1 connection. */
-interface Http1State {
-  isAnswering: boolean
-  /** The error with which the parser has rejected what the client sent. */
-  parserError: NodeJS.ErrnoException | undefined
-}
-
+/** Owns the port: accepts connections, lets the server of their protocol serve them, and closes them. */
 class HttpRegistryServer implements RegistryServer {
   readonly #options: RegistryServerOptions
   readonly #limits: Limits
-  readonly #context: DispatchContext
   readonly #buffers: BufferPool
   readonly #bodySlots: SendSlots
   readonly #listSlots: SendSlots
   readonly #http2: Http2Sessions
-  readonly #pipeline: Pipeline
   readonly #connections: Connections
-  readonly #answers: AnswersUnderWay
+  readonly #requests: ClientRequests
   /** Connections whose protocol is not detected yet. */
   readonly #undetected = new Set<Socket>()
-  readonly #http1States = new WeakMap<Duplex, Http1State>()
   #http1: Http1Server | undefined
   #certificateWatch: { stop(): void } | undefined
   #isDraining = false
@@ -114,22 +80,27 @@ class HttpRegistryServer implements RegistryServer {
     this.#bodySlots = new SendSlots(bodyLimits(limits), reportRejection)
     this.#listSlots = new SendSlots(listLimits(limits), reportRejection)
     const buffers = this.#buffers
-    this.#context = {
+    const context: DispatchContext = {
       resolver: options.resolver,
       bodies: { buffers, slots: this.#bodySlots, firstByteMs },
       lists: { buffers, slots: this.#listSlots, firstByteMs },
       defaultNamespace: options.defaultNamespace,
       isAllowed: allowedBy(options.allow),
     }
-    this.#answers = new AnswersUnderWay(answerLimits(limits), reportRejection)
     this.#connections = new Connections(connectionLimits(limits), {
       clientOf: options.clientOf ?? clientOf,
       reportRejection,
       onClosed: () => this.#onUsageDecreased?.(),
     })
-    this.#pipeline = new Pipeline(limits, reportRejection)
+    this.#requests = new ClientRequests({
+      limits,
+      context,
+      connections: this.#connections,
+      isDraining: () => this.#isDraining,
+      onEnded: () => this.#onAnswerEnded(),
+    })
     this.#http2 = new Http2Sessions(http2Limits(limits), reportRejection, (request) =>
-      this.#onHttp2Request(request),
+      this.#requests.onHttp2Request(request),
     )
   }
 
@@ -137,8 +108,8 @@ class HttpRegistryServer implements RegistryServer {
     return {
       connections: this.#connections.size,
       sessions: this.#http2.size,
-      answers: this.#answers.size,
-      pipelined: this.#pipeline.waiting,
+      answers: this.#requests.answersUnderWay,
+      pipelined: this.#requests.pipelined,
       seats: this.#bodySlots.held + this.#listSlots.held,
       waiting: this.#bodySlots.waiting + this.#listSlots.waiting,
       pieces: this.#buffers.buffersInUse,
@@ -155,13 +126,15 @@ class HttpRegistryServer implements RegistryServer {
     this.#http1 = http1
     const { server } = http1
     server.on('timeout', (socket) => {
-      if (this.#http1StateOf(socket).isAnswering) reportRejection('stalled')
+      if (this.#requests.isAnswering(socket)) reportRejection('stalled')
       socket.destroy()
     })
-    server.on('request', (request, response) => this.#onHttp1Request(request, response, false))
-    server.on('checkContinue', (request, response) => this.#onHttp1Request(request, response, true))
-    server.on('checkExpectation', (request, response) => this.#onHttp1Request(request, response, true))
-    server.on('clientError', (error, socket) => this.#onMalformed(error, socket))
+    server.on('request', (request, response) => this.#requests.onHttp1Request(request, response, false))
+    server.on('checkContinue', (request, response) => this.#requests.onHttp1Request(request, response, true))
+    server.on('checkExpectation', (request, response) =>
+      this.#requests.onHttp1Request(request, response, true),
+    )
+    server.on('clientError', (error, socket) => this.#requests.onMalformed(error, socket))
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(listen.port, listen.host, () => {
@@ -186,7 +159,7 @@ class HttpRegistryServer implements RegistryServer {
     for (const socket of this.#undetected) socket.destroy()
     this.#http2.drain()
     this.#http1?.server.closeIdleConnections()
-    await this.#waitUntil(() => this.#answers.size === 0, timeoutMs)
+    await this.#waitUntil(() => this.#requests.answersUnderWay === 0, timeoutMs)
     // Every answer has ended, but its last bytes may not be sent yet; a connection closes itself after them.
     await this.#waitUntil(() => this.#connections.size === 0, Math.min(timeoutMs, LAST_BYTES_MS))
     await this.close()
@@ -213,7 +186,7 @@ class HttpRegistryServer implements RegistryServer {
     socket.once('close', () => this.#undetected.delete(socket))
     const handlers: Record<DetectedProtocol, () => void> = {
       http1: () => this.#http1?.serve(socket),
-      http2: () => this.#http2.serve(socket, originOf(socket, this.#connections.find(socket)).client),
+      http2: () => this.#http2.serve(socket, this.#requests.clientOf(socket)),
       // Go's HTTP client opens connections in advance, and logs an error when an unused one gets an answer.
       silent: () => socket.destroy(),
     }
@@ -221,66 +194,6 @@ class HttpRegistryServer implements RegistryServer {
       this.#undetected.delete(socket)
       handlers[protocol]()
     })
-  }
-
-  #onHttp1Request(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
-    this.#pipeline.enqueue(request, response, () => {
-      const { socket } = request
-      const connection = this.#connections.find(socket)
-      discardRequestBody(request, this.#limits.maxBodyBytes, reportRejection)
-      const state = this.#http1StateOf(socket)
-      const exchange = new Http1Exchange(request, response, {
-        origin: originOf(socket, connection),
-        onEnded: () => {
-          state.isAnswering = false
-          if (state.parserError !== undefined) answerMalformed(state.parserError, socket)
-          this.#onExchangeEnded(exchange, connection)
-        },
-        // Without 100 Continue a client may send its body or not, so its next bytes are ambiguous: the connection closes.
-        isLastOnConnection: () => this.#isDraining || expectsContinue,
-      })
-      state.isAnswering = true
-      const problem = hostHeaderProblem(request.rawHeaders, request.httpVersionMinor)
-      this.#begin(exchange, connection, problem, { Connection: 'close' })
-    })
-  }
-
-  #onHttp2Request({ stream, headers, rawHeaders, socket, onReset }: Http2Request): void {
-    const connection = this.#connections.find(socket)
-    const exchange = new Http2Exchange(stream, headers, {
-      origin: originOf(socket, connection),
-      socket,
-      onEnded: () => {
-        if (exchange.state === 'unanswered') onReset()
-        this.#onExchangeEnded(exchange, connection)
-      },
-    })
-    this.#begin(exchange, connection, authorityProblem(rawHeaders), {})
-  }
-
-  /** `problem` says what is wrong with the host of the request; `headers` are those of the error answer then. */
-  #begin(
-    exchange: HttpExchange,
-    connection: Connection | undefined,
-    problem: string | undefined,
-    headers: OutgoingHttpHeaders,
-  ): void {
-    if (connection !== undefined) connection.answersUnderWay += 1
-    if (!this.#answers.begin(exchange)) respondError(exchange, TOO_MANY_ANSWERS)
-    else if (problem !== undefined) respondError(exchange, { ...INVALID_HOST, message: problem, headers })
-    else void dispatch(exchange, this.#context)
-  }
-
-  #onExchangeEnded(exchange: HttpExchange, connection: Connection | undefined): void {
-    this.#answers.end(exchange)
-    if (connection !== undefined) {
-      connection.answersUnderWay -= 1
-      connection.idleSince = performance.now()
-    }
-    if (!this.#isDraining) return
-    this.#onUsageDecreased?.()
-    // Node marks the connection as idle only after this callback.
-    setImmediate(() => this.#http1?.server.closeIdleConnections())
   }
 
   async #waitUntil(isReached: () => boolean, timeoutMs: number): Promise<void> {
@@ -296,26 +209,10 @@ class HttpRegistryServer implements RegistryServer {
     this.#onUsageDecreased = undefined
   }
 
-  #onMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-    const state = this.#http1StateOf(socket)
-    // The parser emits an error again for everything that arrives after the first one.
-    if (state.parserError !== undefined) return
-    state.parserError = error
-    if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reportRejection('malformed')
-    // The error answer has to follow the answer that is under way.
-    if (!state.isAnswering || !socket.writable) answerMalformed(error, socket)
+  #onAnswerEnded(): void {
+    if (!this.#isDraining) return
+    this.#onUsageDecreased?.()
+    // Node marks the connection as idle only after this callback.
+    setImmediate(() => this.#http1?.server.closeIdleConnections())
   }
-
-  #http1StateOf(socket: Duplex): Http1State {
-    let state = this.#http1States.get(socket)
-    if (state === undefined) {
-      state = { isAnswering: false, parserError: undefined }
-      this.#http1States.set(socket, state)
-    }
-    return state
-  }
-}
-
-function originOf(socket: Socket, connection: Connection | undefined): RequestOrigin {
-  return { client: connection?.client ?? clientOf(socket.remoteAddress), connection: connection ?? socket }
 }

@@ -7,7 +7,7 @@ import { createServer as createTlsServer } from 'node:tls'
 import { Failure } from '../../../src/ports/failure.ts'
 import type { Exchange, Reply } from '../../../src/upstream/http/exchange.ts'
 import { Wire } from '../../../src/upstream/http/wire.ts'
-import { ANYWHERE } from '../../../src/upstream/options/address.ts'
+import { ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import { makeCertificates } from '../../../testkit/certificates.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
 
@@ -51,7 +51,7 @@ async function lab(
     server.close()
   })
   const passedOn: URL[] = []
-  const otherwise: Exchange = async ({ url }) => {
+  const fallback: Exchange = async ({ url }) => {
     passedOn.push(url)
     throw new Failure('unavailable', 'passed on')
   }
@@ -60,7 +60,7 @@ async function lab(
     rejectUnauthorized: true,
     connectMs: 60_000,
     headerMs: 60_000,
-    otherwise,
+    fallback,
     ...options,
   })
   t.after(() => wire.close())
@@ -77,12 +77,12 @@ async function lab(
         url: new URL(path, origin),
         headers,
         kind: 'blob',
-        reach: ANYWHERE,
+        scopeLimit: ANY_SCOPE,
         signal,
       }),
     async body(reply) {
       const intake = new MemoryIntake()
-      await reply.body.pour(intake, ALL)
+      await reply.body.readInto(intake, ALL)
       return intake.bytes
     },
   }
@@ -300,7 +300,7 @@ test('memory of the intake is never given out for more than the body', async (t)
     socket.write(Buffer.concat([content, Buffer.alloc(100_000, 0xee)]))
   })
   const intake = new MemoryIntake({ window: 1_000_000 })
-  await (await get()).body.pour(intake, ALL)
+  await (await get()).body.readInto(intake, ALL)
   assert.ok(intake.bytes.equals(content))
   await new Promise((resolve) => setImmediate(resolve))
   const untouched = intake.buffer().subarray(content.length)
@@ -326,7 +326,7 @@ test('what a TLS socket has decrypted before anyone wants the body is kept', asy
     rejectUnauthorized: false,
     connectMs: 60_000,
     headerMs: 60_000,
-    otherwise: () => Promise.reject(new Error('passed on')),
+    fallback: () => Promise.reject(new Error('passed on')),
   })
   t.after(() => wire.close())
   const url = new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}/`)
@@ -336,11 +336,11 @@ test('what a TLS socket has decrypted before anyone wants the body is kept', asy
     url,
     headers: {},
     kind: 'blob',
-    reach: ANYWHERE,
+    scopeLimit: ANY_SCOPE,
     signal,
   })
   await new Promise((resolve) => setImmediate(resolve))
   const intake = new MemoryIntake({ window: 7000 })
-  await reply.body.pour(intake, ALL)
+  await reply.body.readInto(intake, ALL)
   assert.ok(intake.bytes.equals(content))
 })

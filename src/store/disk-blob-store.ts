@@ -5,20 +5,21 @@ import type { Content } from '../ports/content.ts'
 import { Failure } from '../ports/failure.ts'
 import type { Want } from '../ports/source.ts'
 import { diskFailure, ignore } from './files/layout.ts'
-import { Readers } from './files/readers.ts'
+import { OpenBlobs } from './files/open-blobs.ts'
 import { StoredContent } from './files/stored-content.ts'
-import type { Entry } from './index/entries.ts'
+import type { BlobEntry } from './index/blob-index.ts'
 import type { LastUse } from './index/last-use.ts'
-import type { Gone, Reason } from './space/disk-budget.ts'
-import { DiskIncoming, type Yard } from './writing/incoming.ts'
+import type { EvictionReason, Freed } from './space/disk-budget.ts'
+import { DiskIncoming } from './writing/incoming.ts'
+import type { StoreParts } from './writing/store-parts.ts'
 
 /** How many entries are listed between two looks at when they were used. */
-const PAGE = 500
+const PAGE_SIZE = 500
 
 /** The blob store on disk. */
-export class DiskStore implements BlobStore {
-  readonly readers = new Readers()
-  readonly #yard: Yard
+export class DiskBlobStore implements BlobStore {
+  readonly openBlobs = new OpenBlobs()
+  readonly #parts: StoreParts
   readonly #lastUse: LastUse
   readonly #onDropped: (digest: Digest) => void
   readonly #incoming = new Map<Digest, Promise<DiskIncoming>>()
@@ -26,8 +27,8 @@ export class DiskStore implements BlobStore {
   readonly #leaving = new Map<Digest, Promise<unknown>>()
   #closing = false
 
-  constructor(yard: Yard, lastUse: LastUse, onDropped: (digest: Digest) => void) {
-    this.#yard = yard
+  constructor(parts: StoreParts, lastUse: LastUse, onDropped: (digest: Digest) => void) {
+    this.#parts = parts
     this.#lastUse = lastUse
     this.#onDropped = onDropped
   }
@@ -47,12 +48,12 @@ export class DiskStore implements BlobStore {
 
   /** Somebody has it open, or it is on its way in or out. */
   isBusy(digest: Digest): boolean {
-    return this.readers.has(digest) || this.#incoming.has(digest) || this.#leaving.has(digest)
+    return this.openBlobs.has(digest) || this.#incoming.has(digest) || this.#leaving.has(digest)
   }
 
   async facts(digest: Digest): Promise<BlobFacts | undefined> {
     try {
-      const entry = await this.#yard.entries.get(digest)
+      const entry = await this.#parts.index.get(digest)
       if (entry === undefined) return undefined
       const [lastUsedAt = entry.storedAt] = await this.#lastUse.of([digest])
       return { ...entry, lastUsedAt }
@@ -63,7 +64,7 @@ export class DiskStore implements BlobStore {
 
   async marks(digest: Digest): Promise<Uint8Array | undefined> {
     try {
-      return await this.#yard.entries.marks(digest)
+      return await this.#parts.index.checkpoints(digest)
     } catch (cause) {
       throw diskFailure(`cannot look up the marks of ${digest}`, cause)
     }
@@ -71,7 +72,7 @@ export class DiskStore implements BlobStore {
 
   async neededBy(digest: Digest, most: number): Promise<readonly Digest[]> {
     try {
-      return await this.#yard.entries.needs.of(digest, most)
+      return await this.#parts.index.referencedBy.manifestsOf(digest, most)
     } catch (cause) {
       throw diskFailure(`cannot look up what needs ${digest}`, cause)
     }
@@ -92,10 +93,10 @@ export class DiskStore implements BlobStore {
   }
 
   async *list(): AsyncGenerator<BlobFacts> {
-    let page: Entry[] = []
-    for await (const entry of this.#yard.entries.list()) {
+    let page: BlobEntry[] = []
+    for await (const entry of this.#parts.index.list()) {
       page.push(entry)
-      if (page.length < PAGE) continue
+      if (page.length < PAGE_SIZE) continue
       yield* await this.#withUse(page)
       page = []
     }
@@ -109,7 +110,7 @@ export class DiskStore implements BlobStore {
   }
 
   /** Drops those of them that are not busy. */
-  async drop(entries: readonly Entry[], reason: Reason): Promise<Gone> {
+  async drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
     return this.#drop(
       entries.filter(({ digest }) => !this.isBusy(digest)),
       reason,
@@ -118,7 +119,7 @@ export class DiskStore implements BlobStore {
 
   /** Drops it even while it is being read: who reads it keeps the file. False: it was not here. */
   async remove(digest: Digest): Promise<boolean> {
-    const entry = await this.#yard.entries.get(digest)
+    const entry = await this.#parts.index.get(digest)
     if (entry === undefined || this.#leaving.has(digest)) return false
     await this.#drop([entry], 'removed')
     return true
@@ -127,7 +128,7 @@ export class DiskStore implements BlobStore {
   /** Removes what a transfer has left. False: another one goes on with it. */
   async dropPartial(digest: Digest): Promise<boolean> {
     if (this.isBusy(digest)) return false
-    await this.#leave([digest], this.#yard.partials.remove(digest))
+    await this.#whileLeaving([digest], this.#parts.partials.remove(digest))
     return true
   }
 
@@ -135,25 +136,25 @@ export class DiskStore implements BlobStore {
    * The file goes first. A crash after that leaves an entry without a file, which the next start drops by a look at names;
    * the other way round it would leave a file that nobody knows, to be hashed and taken in again.
    */
-  async #drop(entries: readonly Entry[], reason: Reason): Promise<Gone> {
+  async #drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
     if (entries.length === 0) return { blobs: 0, bytes: 0 }
     const digests = entries.map(({ digest }) => digest)
-    for (const digest of digests) this.#yard.entries.hide(digest)
-    return this.#leave(digests, this.#remove(entries, reason))
+    for (const digest of digests) this.#parts.index.hide(digest)
+    return this.#whileLeaving(digests, this.#remove(entries, reason))
   }
 
-  async #remove(entries: readonly Entry[], reason: Reason): Promise<Gone> {
-    const gone: Entry[] = []
+  async #remove(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
+    const gone: BlobEntry[] = []
     try {
       for (const entry of entries) {
-        await this.#yard.shelves.remove(entry.digest)
+        await this.#parts.blobFiles.remove(entry.digest)
         this.#lastUse.forget(entry.digest)
         gone.push(entry)
       }
     } finally {
-      for (const { digest } of entries.slice(gone.length)) this.#yard.entries.show(digest)
+      for (const { digest } of entries.slice(gone.length)) this.#parts.index.show(digest)
       // On a full disk the index may take no writes, and room must be made all the same.
-      await this.#yard.entries.removeHidden(gone).catch(() => {})
+      await this.#parts.index.removeHidden(gone).catch(() => {})
       for (const { digest, size } of gone) {
         this.#onDropped(digest)
         publish('store.evicted', { digest, size, reason })
@@ -162,7 +163,7 @@ export class DiskStore implements BlobStore {
     return { blobs: gone.length, bytes: gone.reduce((sum, { size }) => sum + size, 0) }
   }
 
-  async #leave<Result>(digests: readonly Digest[], leaving: Promise<Result>): Promise<Result> {
+  async #whileLeaving<Result>(digests: readonly Digest[], leaving: Promise<Result>): Promise<Result> {
     for (const digest of digests) this.#leaving.set(digest, leaving)
     try {
       return await leaving
@@ -174,17 +175,17 @@ export class DiskStore implements BlobStore {
   async #begin(want: Want): Promise<DiskIncoming> {
     const { digest } = want
     await this.#leaving.get(digest)?.catch(() => {})
-    return DiskIncoming.begin(want, this.#yard, () => this.#incoming.delete(digest))
+    return DiskIncoming.begin(want, this.#parts, () => this.#incoming.delete(digest))
   }
 
   async #read(digest: Digest, onOpened: () => void): Promise<Content | undefined> {
-    const { entries } = this.#yard
+    const { index } = this.#parts
     let leave = (): void => {}
     try {
-      const entry = await entries.get(digest)
+      const entry = await index.get(digest)
       if (entry === undefined) return undefined
       // From here on it is not dropped, unless it was to be already.
-      leave = this.readers.enter(digest, entry.size)
+      leave = this.openBlobs.add(digest, entry.size)
       const content = await this.#open(entry, leave)
       if (content === undefined) leave()
       else onOpened()
@@ -195,24 +196,26 @@ export class DiskStore implements BlobStore {
     }
   }
 
-  async #open(entry: Entry, onClosed: () => void): Promise<Content | undefined> {
+  async #open(entry: BlobEntry, onClosed: () => void): Promise<Content | undefined> {
     const { digest, size } = entry
-    const { shelves, entries } = this.#yard
-    let file = await shelves.open(digest)
+    const { blobFiles, index } = this.#parts
+    let file = await blobFiles.open(digest)
     if (file === undefined) {
       // Dropped meanwhile it is only not here; dropped and stored again it is.
-      if ((await entries.get(digest)) === undefined) return undefined
-      file = await shelves.open(digest)
+      if ((await index.get(digest)) === undefined) return undefined
+      file = await blobFiles.open(digest)
     }
     if (file === undefined) {
-      await this.lose(digest, 'no file')
+      await this.dropCorrupt(digest, 'no file')
       return undefined
     }
     try {
       const stats = await file.stat()
       if (stats.isFile() && stats.size === size) return new StoredContent(entry, file, onClosed)
-      await this.#yard.quarantine.move(digest, this.#yard.shelves.path(digest)).catch(ignore('ENOENT'))
-      await this.lose(digest, stats.isFile() ? `${stats.size} bytes instead of ${size}` : 'not a file')
+      await this.#parts.quarantine
+        .moveFile(digest, this.#parts.blobFiles.path(digest))
+        .catch(ignore('ENOENT'))
+      await this.dropCorrupt(digest, stats.isFile() ? `${stats.size} bytes instead of ${size}` : 'not a file')
     } catch (error) {
       await file.close()
       throw error
@@ -222,15 +225,15 @@ export class DiskStore implements BlobStore {
   }
 
   /** What is on disk is not what was stored there: from now on it is not here, and will be fetched again. */
-  async lose(digest: Digest, found: string): Promise<void> {
+  async dropCorrupt(digest: Digest, found: string): Promise<void> {
     this.#lastUse.forget(digest)
     // Where the disk is full it is only hidden, and that is enough.
-    await this.#yard.entries.remove(digest).catch(() => {})
+    await this.#parts.index.remove(digest).catch(() => {})
     this.#onDropped(digest)
     publish('verify.failed', { digest, found, source: 'disk', sourceKind: 'disk' })
   }
 
-  async #withUse(entries: readonly Entry[]): Promise<BlobFacts[]> {
+  async #withUse(entries: readonly BlobEntry[]): Promise<BlobFacts[]> {
     const times = await this.#lastUse.of(entries.map(({ digest }) => digest))
     return entries.map((entry, at) => ({ ...entry, lastUsedAt: times[at] ?? entry.storedAt }))
   }
