@@ -61,7 +61,7 @@ export class DiskStore implements BlobStore {
     }
   }
 
-  async marks(digest: Digest): Promise<Uint8Array | undefined> {
+  async checkpoints(digest: Digest): Promise<Uint8Array | undefined> {
     try {
       return await this.#yard.entries.marks(digest)
     } catch (cause) {
@@ -69,7 +69,7 @@ export class DiskStore implements BlobStore {
     }
   }
 
-  async neededBy(digest: Digest, most: number): Promise<readonly Digest[]> {
+  async referencingManifests(digest: Digest, most: number): Promise<readonly Digest[]> {
     try {
       return await this.#yard.entries.needs.of(digest, most)
     } catch (cause) {

@@ -1,10 +1,10 @@
 import { Deferred } from '../../lib/async/deferred.ts'
 import { SharedWork } from '../../lib/async/shared-work.ts'
 import { Throttle } from '../../lib/async/throttle.ts'
-import { MARK_BYTES, Marks } from '../../oci/marks.ts'
+import { CHECKPOINT_BYTES, Checkpoints } from '../../oci/checkpoints.ts'
 import { repositoryKey } from '../../oci/names/repository.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { Holding, Holdings } from '../../ports/holdings.ts'
+import type { LocalContent, LocalState } from '../../ports/local-content.ts'
 import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
 import { type Contact, MARKS_AT_ONCE, type News } from '../wire/messages.ts'
@@ -36,7 +36,7 @@ export interface FoundSeeder {
 
 export interface TrackerOptions {
   readonly self: { readonly contact: Contact; readonly zone: string | undefined }
-  readonly holdings: Holdings
+  readonly holdings: LocalContent
   /** This node is told at some table how to get it, which will soon be this one. */
   readonly isSeated: (want: Want) => boolean
   /** How many peers a member gives to. */
@@ -87,9 +87,9 @@ export class Tracker {
 
   async #begin(want: Want, isTakeover: boolean): Promise<TrackedDigest> {
     const { holdings, findSeeders } = this.#options
-    const isHere = (await holdings.look(want))?.whole === true
+    const isHere = (await holdings.state(want))?.isComplete === true
     const found = isHere ? [] : await findSeeders(want)
-    const held = await holdings.look(want)
+    const held = await holdings.state(want)
     if (this.#isClosed) throw new Failure('stopping', 'the agent is stopping')
     const tracked = new TrackedDigest(want, this.#options, {
       isTakeover,
@@ -130,7 +130,7 @@ export class Tracker {
 interface Found {
   readonly isTakeover: boolean
   /** Of this node. */
-  readonly held: Holding | undefined
+  readonly held: LocalState | undefined
   readonly findSeeders: readonly FoundSeeder[]
   readonly clearedFetchers: ClearedFetchers
   readonly now: () => number
@@ -156,7 +156,7 @@ class TrackedDigest {
   readonly #places = new Map<MemberId, Sitting>()
   readonly #contacts = new Map<MemberId, Contact>()
   /** As the head has them: from upstream's bytes. */
-  readonly #marks = new Marks()
+  readonly #marks = new Checkpoints()
   readonly #late: NodeJS.Timeout
   #unwatch = (): void => {}
   #beatAt = 0
@@ -190,7 +190,7 @@ class TrackedDigest {
       const { zone, position, whole } = holder
       this.#carryOut(this.#plan.handle({ is: 'joined', id, zone, position, whole }))
     }
-    if (held?.whole === true || !options.isSeated(want)) this.#takePart(held)
+    if (held?.isComplete === true || !options.isSeated(want)) this.#takePart(held)
     this.#late = setTimeout(() => {
       this.#takePartAfterAll().catch(this.#begun.resolve)
     }, BEGIN_MS).unref()
@@ -280,10 +280,10 @@ class TrackedDigest {
   }
 
   /** With what this node has already, or is getting without having been told so here. */
-  #takePart(held: Holding | undefined): void {
+  #takePart(held: LocalState | undefined): void {
     if (held === undefined) return
     const { contact, zone } = this.#options.self
-    const { position, whole } = held
+    const { availableBytes: position, isComplete: whole } = held
     const from = whole ? undefined : 'upstream'
     this.#carryOut(this.#plan.handle({ is: 'joined', id: contact.id, zone, position, whole, from }))
     this.#watch()
@@ -292,7 +292,7 @@ class TrackedDigest {
 
   /** It is told elsewhere, by one that it takes for the owner, and still is. */
   async #takePartAfterAll(): Promise<void> {
-    const held = await this.#options.holdings.look(this.#want)
+    const held = await this.#options.holdings.state(this.#want)
     if (!this.#closed && !this.#plan.has(this.#self)) this.#takePart(held)
     this.#begun.resolve()
   }
@@ -339,18 +339,18 @@ class TrackedDigest {
   /** How this node gets on with it itself. */
   async #lookAtSelf(): Promise<void> {
     const { holdings } = this.#options
-    const held = await holdings.look(this.#want)
+    const held = await holdings.state(this.#want)
     if (this.#closed) return
     const id = this.#self
     if (held === undefined) return this.#carryOut(this.#plan.handle({ is: 'left', id }))
     // Nobody here could bring it, but somebody elsewhere.
-    if (held.whole && !this.#plan.has(id)) return this.#takePart(held)
+    if (held.isComplete && !this.#plan.has(id)) return this.#takePart(held)
     if (held.size !== undefined) this.#carryOut(this.#plan.handle({ is: 'sized', size: held.size }))
-    if (held.whole) this.#carryOut(this.#plan.handle({ is: 'whole', id }))
-    else this.#carryOut(this.#plan.handle({ is: 'at', id, position: held.position }))
-    if (held.whole || this.#plan.fetcher === id) {
+    if (held.isComplete) this.#carryOut(this.#plan.handle({ is: 'whole', id }))
+    else this.#carryOut(this.#plan.handle({ is: 'at', id, position: held.availableBytes }))
+    if (held.isComplete || this.#plan.fetcher === id) {
       const first = this.#marks.count
-      const marks = await holdings.marks(this.#want.digest, first)
+      const marks = await holdings.checkpoints(this.#want.digest, first)
       if (marks !== undefined) this.#learn(id, first, marks)
     }
   }
@@ -360,8 +360,8 @@ class TrackedDigest {
     const { fetcher } = this.#plan
     if (fetcher !== undefined && fetcher !== id) return
     const known = this.#marks.count - first
-    if (known < 0 || marks.length <= known * MARK_BYTES) return
-    this.#marks.append(marks.subarray(known * MARK_BYTES))
+    if (known < 0 || marks.length <= known * CHECKPOINT_BYTES) return
+    this.#marks.append(marks.subarray(known * CHECKPOINT_BYTES))
     this.#passing.call()
   }
 
@@ -371,7 +371,7 @@ class TrackedDigest {
       while (place.told < this.#marks.count) {
         const first = place.told
         const marks = this.#marks.since(first, first + MARKS_AT_ONCE)
-        place.told += marks.length / MARK_BYTES
+        place.told += marks.length / CHECKPOINT_BYTES
         place.listener.onInstruction({ is: 'marks', first, marks: Buffer.from(marks).toString('base64') })
       }
     }

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { Deferred } from '../../lib/async/deferred.ts'
 import { publish } from '../../observe/events.ts'
+import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../oci/checkpoints.ts'
 import { algorithmOf, type Digest, parseDigest } from '../../oci/digest.ts'
-import { MARK_BYTES, MARK_EVERY, Marks } from '../../oci/marks.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Want } from '../../ports/source.ts'
@@ -46,7 +46,7 @@ const SYNC_EVERY = 32 * 1024 * 1024
  * slots are what is read.
  */
 export class DiskIncoming implements Incoming {
-  readonly marks = new Marks()
+  readonly checkpoints = new Checkpoints()
   readonly #want: Want
   readonly #yard: Yard
   readonly #place: Borrower
@@ -115,15 +115,15 @@ export class DiskIncoming implements Incoming {
     return this.#written
   }
 
-  get start(): number {
+  get readableFrom(): number {
     return this.#keptTo === undefined || this.#forgotten <= this.#keptTo ? 0 : this.#forgotten
   }
 
-  get kept(): boolean {
+  get isStorable(): boolean {
     return this.#obstacle === undefined
   }
 
-  get obstacle(): Failure | undefined {
+  get passThroughReason(): Failure | undefined {
     return this.#obstacle
   }
 
@@ -138,7 +138,7 @@ export class DiskIncoming implements Incoming {
     return reserving
   }
 
-  forget(position: number): void {
+  discardBefore(position: number): void {
     this.#forgotten = Math.max(this.#forgotten, Math.min(position, this.#written))
     if (this.#keptTo === undefined) return
     this.#filling.need(Math.max(this.#keptTo, this.#forgotten))
@@ -224,8 +224,8 @@ export class DiskIncoming implements Incoming {
     return this.#committing
   }
 
-  cutTo(position: number): Promise<void> {
-    if (position % MARK_EVERY !== 0 || position < 0 || position > this.position) {
+  truncate(position: number): Promise<void> {
+    if (position % CHECKPOINT_INTERVAL_BYTES !== 0 || position < 0 || position > this.position) {
       return Promise.reject(new RangeError(`cannot cut at ${position} of ${this.position}`))
     }
     const cutting = this.#cutTo(position).finally(() => {
@@ -241,12 +241,12 @@ export class DiskIncoming implements Incoming {
     const { digest } = this.#want
     if (this.#inMemory) {
       const bytes = Uint8Array.from(this.#filling.first)
-      if (this.kept && bytes.length > 0) await this.#yard.quarantine.keep(digest, bytes).catch(() => {})
+      if (this.isStorable && bytes.length > 0) await this.#yard.quarantine.keep(digest, bytes).catch(() => {})
     } else {
       try {
         await this.#letGoOfFile()
         // Where it cannot be kept it is removed with the rest of the partial.
-        if (this.kept) {
+        if (this.isStorable) {
           await this.#yard.quarantine.move(digest, this.#yard.partials.data(digest)).catch(() => {})
         }
         await this.#yard.partials.remove(digest)
@@ -264,7 +264,7 @@ export class DiskIncoming implements Incoming {
     this.#keptTo = undefined
     this.#forgotten = 0
     this.#verified = undefined
-    this.marks.cut(0)
+    this.checkpoints.truncate(0)
     this.#written = 0
     this.#onDisk = 0
     this.#syncedTo = 0
@@ -304,14 +304,14 @@ export class DiskIncoming implements Incoming {
   /** Of what is not kept, the slot that is being filled may be all the memory there is for it. */
   get #hasRoom(): boolean {
     if (this.#filling.reserve()) return true
-    if (this.kept) return false
+    if (this.isStorable) return false
     const room = this.#filling.room.length
     return room >= UNIT || this.#expected - this.position <= room
   }
 
   async #reserve(size: number, total: number, before: Promise<boolean> | undefined): Promise<boolean> {
     await before
-    if (!this.kept || this.#closing !== undefined) return false
+    if (!this.isStorable || this.#closing !== undefined) return false
     try {
       const reservation = await this.#yard.room.reserve(this.#want.digest, size, total)
       if (reservation === undefined) throw new Failure('disk', `there is no room for ${total} bytes`)
@@ -319,7 +319,7 @@ export class DiskIncoming implements Incoming {
     } catch (cause) {
       this.#refuse(diskFailure(`cannot make room for ${this.#want.digest}`, cause))
     }
-    return this.kept
+    return this.isStorable
   }
 
   /** It will not be kept. What the thread has been told to write may be in the file still. */
@@ -348,7 +348,7 @@ export class DiskIncoming implements Incoming {
 
   async #open(): Promise<void> {
     await this.#reserving
-    if (this.kept && this.#failure === undefined) {
+    if (this.isStorable && this.#failure === undefined) {
       try {
         this.#file = await this.#yard.partials.create(this.#want)
       } catch (cause) {
@@ -358,7 +358,7 @@ export class DiskIncoming implements Incoming {
     if (this.#failure !== undefined) return
     if (this.#file === undefined) this.#onFull(0, undefined)
     this.#writing = this.#startWriting(this.#file, 0)
-    if (!this.kept) this.#writing.pass()
+    if (!this.isStorable) this.#writing.pass()
     this.#sayQueued()
   }
 
@@ -411,7 +411,7 @@ export class DiskIncoming implements Incoming {
     if (this.#closing === undefined) {
       this.#handOver()
       if (
-        this.kept &&
+        this.isStorable &&
         position - this.#syncedTo >= SYNC_EVERY &&
         !this.#syncing &&
         this.#file !== undefined
@@ -424,9 +424,9 @@ export class DiskIncoming implements Incoming {
 
   /** Those up to `position`, of which the first may be known already. */
   #appendMarks(position: number, marks: Uint8Array): void {
-    const first = Math.floor(position / MARK_EVERY) - marks.length / MARK_BYTES
-    const known = this.marks.count - first
-    if (known >= 0) this.marks.append(marks.subarray(known * MARK_BYTES))
+    const first = Math.floor(position / CHECKPOINT_INTERVAL_BYTES) - marks.length / CHECKPOINT_BYTES
+    const known = this.checkpoints.count - first
+    if (known >= 0) this.checkpoints.append(marks.subarray(known * CHECKPOINT_BYTES))
   }
 
   async #syncEarly(file: OpenFile): Promise<void> {
@@ -477,10 +477,10 @@ export class DiskIncoming implements Incoming {
   async #cutTo(position: number): Promise<void> {
     if (this.#closing !== undefined) throw new Failure('stopping', 'the intake was closed')
     if (position === this.position) return
-    if (position === 0 || this.#inMemory || !this.kept) return this.restart()
+    if (position === 0 || this.#inMemory || !this.isStorable) return this.restart()
     // Also for the thread to be past all that it was told to write.
     await this.#digest()
-    if (!this.kept || this.#file === undefined) return this.restart()
+    if (!this.isStorable || this.#file === undefined) return this.restart()
     try {
       await this.#writing?.end()
       await this.#file.truncate(position)
@@ -493,7 +493,7 @@ export class DiskIncoming implements Incoming {
     this.#filling = new Filling(this.#yard.memory, this.#place, position)
     this.#queued = []
     this.#verified = undefined
-    this.marks.cut(position / MARK_EVERY)
+    this.checkpoints.truncate(position / CHECKPOINT_INTERVAL_BYTES)
     this.#written = position
     this.#onDisk = position
     this.#syncedTo = Math.min(this.#syncedTo, position)
@@ -513,7 +513,7 @@ export class DiskIncoming implements Incoming {
       throw new Failure('corrupt', 'only what was asked for is stored', { expected: digest, found })
     }
     await this.#reserving
-    if (!this.kept) return false
+    if (!this.isStorable) return false
     const size = this.position
     const { mediaType, origin, references, subject } = facts
     try {
@@ -527,7 +527,12 @@ export class DiskIncoming implements Incoming {
       try {
         await this.#yard.entries.put(
           { digest, size, kind, mediaType, origin, storedAt: Date.now() },
-          { references, subject, repository, marks: size > MARK_EVERY ? this.marks.since(0) : undefined },
+          {
+            references,
+            subject,
+            repository,
+            marks: size > CHECKPOINT_INTERVAL_BYTES ? this.checkpoints.since(0) : undefined,
+          },
         )
         this.#committed = true
       } catch (cause) {
@@ -553,11 +558,11 @@ export class DiskIncoming implements Incoming {
       await this.#cutting?.catch(() => {})
       await this.#reserving
       if (!this.#inMemory) {
-        if (!this.#committed && this.kept && this.#failure === undefined)
+        if (!this.#committed && this.isStorable && this.#failure === undefined)
           this.#write(this.#filling.handOver())
         await this.#letGoOfFile()
         // A full disk must get its room back, and after a failed sync nobody knows what is in the file.
-        const isOver = this.#committed || !this.kept || this.#failure !== undefined
+        const isOver = this.#committed || !this.isStorable || this.#failure !== undefined
         if (isOver || this.position === 0) await partials.remove(digest)
         else partials.leave(digest)
       }

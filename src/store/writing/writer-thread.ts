@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { readSync, writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { errorCode } from '../../lib/error-code.ts'
-import { MARK_BYTES, MARK_EVERY } from '../../oci/marks.ts'
+import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES } from '../../oci/checkpoints.ts'
 import type { Command, Report, WriterData } from './writer-messages.ts'
 
 // Hashes and writes what the main thread has put into the shared memory. Synchronous on purpose: the thread has nothing
@@ -76,13 +76,13 @@ function report(message: Report): void {
 /** Up to each mark by itself: what the hash is there is the mark. */
 function hash(file: OpenFile, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) {
-    const toMark = MARK_EVERY - (file.hashed % MARK_EVERY)
+    const toMark = CHECKPOINT_INTERVAL_BYTES - (file.hashed % CHECKPOINT_INTERVAL_BYTES)
     const piece = bytes.subarray(at, at + toMark)
     file.hash.update(piece)
     file.hashed += piece.length
     at += piece.length
     if (piece.length < toMark) return
-    file.marks += file.hash.copy().digest('binary').slice(0, MARK_BYTES)
+    file.marks += file.hash.copy().digest('binary').slice(0, CHECKPOINT_BYTES)
   }
 }
 
