@@ -258,8 +258,7 @@ class NodeAgent implements Agent {
         holdings: resolution.holdings,
         allowed: allowedBy(allow),
         tag: (repository, tag, asking) => resolution.tagHead(repository, tag, asking),
-        lend: (terms, isSame, options) => upstreams.lend(terms, isSame, options),
-        heard: (host) => upstreams.listen(host),
+        heard: (host) => upstreams.readRateLimitNotices(host),
         warm: (wish, { signal }) => {
           if (this.#warming === undefined) throw new Failure('busy', 'it is still starting')
           return this.#warming.warm({ ...wish, signal })

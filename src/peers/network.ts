@@ -9,7 +9,6 @@ import { loadOf, type Member, PEER_PROTOCOL } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
 import { Ranks } from './membership/owner.ts'
-import { type Lend, Lending, type Loan, type LoanTerms } from './sharing/lending.ts'
 import { WordOfMouth } from './sharing/share-rate-limits.ts'
 import { tellWarming, type Warm, type Warmers, warmersOf } from './sharing/warming.ts'
 import { type HoldersTold, type OwnerTold, type PeersTold, tellFound, tellPeers } from './telling.ts'
@@ -34,7 +33,6 @@ export interface Node {
   tag(repository: Repository, tag: string, asking: TagRequestOptions): Promise<TagHead>
   /** It may be pulled through this node. */
   allowed(repository: Repository): boolean
-  readonly lend: Lend
   /** Peers have told something of this host: see `words`. */
   heard(host: string): void
   /** As far as this node allows it. */
@@ -59,8 +57,6 @@ export interface Patience {
   readonly silenceMs?: number | undefined
   /** For the answer to whether a member has a digest. */
   readonly whoHasMs?: number | undefined
-  /** For a token from another member. */
-  readonly lendMs?: number | undefined
   /** The clock that tells which members are silent or slow, and how fast this node receives. */
   readonly now?: (() => number) | undefined
 }
@@ -89,7 +85,6 @@ export class PeerNetwork {
   readonly #door: Door
   readonly #roster = new Roster()
   readonly #reception: Reception
-  readonly #lending: Lending
   readonly #patience: Patience
   /** Of what registries allow. */
   readonly words: WordOfMouth
@@ -106,16 +101,6 @@ export class PeerNetwork {
     this.#reception = new Reception(patience.now)
     this.#dialer = new Dialer({ credentials, traffic, limits: patience.dial })
     this.words = new WordOfMouth(pseudonyms, () => this.#joined?.membership.hearsay)
-    this.#lending = new Lending({
-      pseudonyms,
-      dialer: this.#dialer,
-      askMs: patience.lendMs,
-      owners: (key, count) => this.#owners(key, count),
-      lend: async (terms, isSame, options) => {
-        if (!node.allowed(terms.repository)) throw new Failure('denied', 'not through this node')
-        return node.lend(terms, isSame, options)
-      },
-    })
     this.#door = new Door({
       listen,
       credentials,
@@ -242,17 +227,6 @@ export class PeerNetwork {
     }
   }
 
-  /** For a registry, of one who has the same credential; undefined when none is to be had within a moment. */
-  async token(
-    terms: LoanTerms,
-    identity: () => Promise<string>,
-    { signal }: { signal: AbortSignal },
-  ): Promise<Loan | undefined> {
-    const joined = this.#joined
-    if (joined === undefined || this.#peers(joined).length === 0) return undefined
-    return this.#lending.borrow(terms, await identity(), { self: joined.membership.self.id, signal })
-  }
-
   /** How many peers are being given content now. */
   get uploads(): number {
     return this.#roster.serving
@@ -370,8 +344,6 @@ export class PeerNetwork {
           return await this.#tellHeld(ask, line)
         case 'tag':
           return await this.#tellTag(ask, line)
-        case 'token':
-          return await this.#lending.tell(ask, line)
         case 'warm':
           return await tellWarming(ask, line, this.#node.warm)
       }

@@ -1,8 +1,7 @@
 import type { PeerNetwork } from './network.ts'
-import type { Loan, LoanTerms } from './sharing/lending.ts'
 import type { Told } from './sharing/share-rate-limits.ts'
 
-/** What this node's peers know of registries, for whoever asks those. */
+/** Exchanges rate-limit notices with the peers, once there are any. */
 export class PeerCommons {
   readonly #network: () => PeerNetwork | undefined
 
@@ -10,19 +9,11 @@ export class PeerCommons {
     this.#network = network
   }
 
-  async token(
-    terms: LoanTerms,
-    identity: () => Promise<string>,
-    options: { signal: AbortSignal },
-  ): Promise<Loan | undefined> {
-    return this.#network()?.token(terms, identity, options)
+  send(notice: Told, identity: string): void {
+    this.#network()?.words.tell(notice, identity)
   }
 
-  tell(told: Told, identity: string): void {
-    this.#network()?.words.tell(told, identity)
-  }
-
-  heard(identity: string): Told | undefined {
+  latest(identity: string): Told | undefined {
     return this.#network()?.words.heard(identity)
   }
 }

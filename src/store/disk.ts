@@ -10,7 +10,8 @@ import { StoredContent } from './files/stored-content.ts'
 import type { Entry } from './index/entries.ts'
 import type { LastUse } from './index/last-use.ts'
 import type { Gone, Reason } from './space/disk-budget.ts'
-import { DiskIncoming, type Yard } from './writing/incoming.ts'
+import { DiskIncoming } from './writing/incoming.ts'
+import type { StoreParts } from './writing/store-parts.ts'
 
 /** How many entries are listed between two looks at when they were used. */
 const PAGE = 500
@@ -18,7 +19,7 @@ const PAGE = 500
 /** The blob store on disk. */
 export class DiskStore implements BlobStore {
   readonly readers = new Readers()
-  readonly #yard: Yard
+  readonly #parts: StoreParts
   readonly #lastUse: LastUse
   readonly #onDropped: (digest: Digest) => void
   readonly #incoming = new Map<Digest, Promise<DiskIncoming>>()
@@ -26,8 +27,8 @@ export class DiskStore implements BlobStore {
   readonly #leaving = new Map<Digest, Promise<unknown>>()
   #closing = false
 
-  constructor(yard: Yard, lastUse: LastUse, onDropped: (digest: Digest) => void) {
-    this.#yard = yard
+  constructor(parts: StoreParts, lastUse: LastUse, onDropped: (digest: Digest) => void) {
+    this.#parts = parts
     this.#lastUse = lastUse
     this.#onDropped = onDropped
   }
@@ -52,7 +53,7 @@ export class DiskStore implements BlobStore {
 
   async facts(digest: Digest): Promise<BlobFacts | undefined> {
     try {
-      const entry = await this.#yard.entries.get(digest)
+      const entry = await this.#parts.entries.get(digest)
       if (entry === undefined) return undefined
       const [lastUsedAt = entry.storedAt] = await this.#lastUse.of([digest])
       return { ...entry, lastUsedAt }
@@ -63,7 +64,7 @@ export class DiskStore implements BlobStore {
 
   async checkpoints(digest: Digest): Promise<Uint8Array | undefined> {
     try {
-      return await this.#yard.entries.marks(digest)
+      return await this.#parts.entries.marks(digest)
     } catch (cause) {
       throw diskFailure(`cannot look up the marks of ${digest}`, cause)
     }
@@ -71,7 +72,7 @@ export class DiskStore implements BlobStore {
 
   async referencingManifests(digest: Digest, most: number): Promise<readonly Digest[]> {
     try {
-      return await this.#yard.entries.needs.of(digest, most)
+      return await this.#parts.entries.needs.of(digest, most)
     } catch (cause) {
       throw diskFailure(`cannot look up what needs ${digest}`, cause)
     }
@@ -93,7 +94,7 @@ export class DiskStore implements BlobStore {
 
   async *list(): AsyncGenerator<BlobFacts> {
     let page: Entry[] = []
-    for await (const entry of this.#yard.entries.list()) {
+    for await (const entry of this.#parts.entries.list()) {
       page.push(entry)
       if (page.length < PAGE) continue
       yield* await this.#withUse(page)
@@ -118,7 +119,7 @@ export class DiskStore implements BlobStore {
 
   /** Drops it even while it is being read: who reads it keeps the file. False: it was not here. */
   async remove(digest: Digest): Promise<boolean> {
-    const entry = await this.#yard.entries.get(digest)
+    const entry = await this.#parts.entries.get(digest)
     if (entry === undefined || this.#leaving.has(digest)) return false
     await this.#drop([entry], 'removed')
     return true
@@ -127,7 +128,7 @@ export class DiskStore implements BlobStore {
   /** Removes what a transfer has left. False: another one goes on with it. */
   async dropPartial(digest: Digest): Promise<boolean> {
     if (this.isBusy(digest)) return false
-    await this.#leave([digest], this.#yard.partials.remove(digest))
+    await this.#leave([digest], this.#parts.partials.remove(digest))
     return true
   }
 
@@ -138,7 +139,7 @@ export class DiskStore implements BlobStore {
   async #drop(entries: readonly Entry[], reason: Reason): Promise<Gone> {
     if (entries.length === 0) return { blobs: 0, bytes: 0 }
     const digests = entries.map(({ digest }) => digest)
-    for (const digest of digests) this.#yard.entries.hide(digest)
+    for (const digest of digests) this.#parts.entries.hide(digest)
     return this.#leave(digests, this.#remove(entries, reason))
   }
 
@@ -146,14 +147,14 @@ export class DiskStore implements BlobStore {
     const gone: Entry[] = []
     try {
       for (const entry of entries) {
-        await this.#yard.shelves.remove(entry.digest)
+        await this.#parts.blobFiles.remove(entry.digest)
         this.#lastUse.forget(entry.digest)
         gone.push(entry)
       }
     } finally {
-      for (const { digest } of entries.slice(gone.length)) this.#yard.entries.show(digest)
+      for (const { digest } of entries.slice(gone.length)) this.#parts.entries.show(digest)
       // On a full disk the index may take no writes, and room must be made all the same.
-      await this.#yard.entries.removeHidden(gone).catch(() => {})
+      await this.#parts.entries.removeHidden(gone).catch(() => {})
       for (const { digest, size } of gone) {
         this.#onDropped(digest)
         publish('store.evicted', { digest, size, reason })
@@ -174,11 +175,11 @@ export class DiskStore implements BlobStore {
   async #begin(want: Want): Promise<DiskIncoming> {
     const { digest } = want
     await this.#leaving.get(digest)?.catch(() => {})
-    return DiskIncoming.begin(want, this.#yard, () => this.#incoming.delete(digest))
+    return DiskIncoming.begin(want, this.#parts, () => this.#incoming.delete(digest))
   }
 
   async #read(digest: Digest, onOpened: () => void): Promise<Content | undefined> {
-    const { entries } = this.#yard
+    const { entries } = this.#parts
     let leave = (): void => {}
     try {
       const entry = await entries.get(digest)
@@ -197,7 +198,7 @@ export class DiskStore implements BlobStore {
 
   async #open(entry: Entry, onClosed: () => void): Promise<Content | undefined> {
     const { digest, size } = entry
-    const { shelves, entries } = this.#yard
+    const { blobFiles: shelves, entries } = this.#parts
     let file = await shelves.open(digest)
     if (file === undefined) {
       // Dropped meanwhile it is only not here; dropped and stored again it is.
@@ -211,7 +212,7 @@ export class DiskStore implements BlobStore {
     try {
       const stats = await file.stat()
       if (stats.isFile() && stats.size === size) return new StoredContent(entry, file, onClosed)
-      await this.#yard.quarantine.move(digest, this.#yard.shelves.path(digest)).catch(ignore('ENOENT'))
+      await this.#parts.quarantine.move(digest, this.#parts.blobFiles.path(digest)).catch(ignore('ENOENT'))
       await this.lose(digest, stats.isFile() ? `${stats.size} bytes instead of ${size}` : 'not a file')
     } catch (error) {
       await file.close()
@@ -225,7 +226,7 @@ export class DiskStore implements BlobStore {
   async lose(digest: Digest, found: string): Promise<void> {
     this.#lastUse.forget(digest)
     // Where the disk is full it is only hidden, and that is enough.
-    await this.#yard.entries.remove(digest).catch(() => {})
+    await this.#parts.entries.remove(digest).catch(() => {})
     this.#onDropped(digest)
     publish('verify.failed', { digest, found, source: 'disk', sourceKind: 'disk' })
   }

@@ -8,7 +8,7 @@ import type { Content } from '../ports/content.ts'
 import { adopt, type Reconciled, reconcile } from './care/recover.ts'
 import { Scrub, type Verified, type VerifyOptions } from './care/scrub.ts'
 import { DiskStore } from './disk.ts'
-import { Shelves } from './files/blob-files.ts'
+import { BlobFiles } from './files/blob-files.ts'
 import { diskFailure, type Layout, prepareLayout } from './files/layout.ts'
 import { Partials } from './files/partials.ts'
 import { Quarantine } from './files/quarantine.ts'
@@ -18,12 +18,12 @@ import { Entries } from './index/entries.ts'
 import { LastUse } from './index/last-use.ts'
 import { beginAnew, isDamage, mendDatabase, openDatabase } from './index/open-database.ts'
 import type { Pin } from './index/pins.ts'
-import { type DiskLimit, type Gone, Room } from './space/disk-budget.ts'
+import { DiskBudget, type DiskLimit, type Gone } from './space/disk-budget.ts'
 import { Eviction } from './space/evict.ts'
 import { measure } from './space/measure.ts'
-import type { Yard } from './writing/incoming.ts'
 import { SharedMemory } from './writing/shared-memory.ts'
-import { Writers } from './writing/writer.ts'
+import type { StoreParts } from './writing/store-parts.ts'
+import { WriterPool } from './writing/writer-pool.ts'
 
 export interface StoreOptions {
   readonly path: string
@@ -100,7 +100,7 @@ export async function openStore({
   })
   const { database, entries, reconciled } = await openIndex(layout)
   const memory = new SharedMemory(memoryBytes)
-  const room: Room = new Room({
+  const room: DiskBudget = new DiskBudget({
     limit: maxBytes,
     ground: {
       stored: () => entries.usage.bytes,
@@ -109,33 +109,33 @@ export async function openStore({
       evict: (bytes, reason, leftovers) => eviction.evict(bytes, reason, leftovers),
     },
   })
-  const yard: Yard = {
+  const parts: StoreParts = {
     memory,
-    room,
+    budget: room,
     entries,
-    writers: new Writers(memory, writers),
-    shelves: new Shelves(layout),
+    writerPool: new WriterPool(memory, writers),
+    blobFiles: new BlobFiles(layout),
     partials: new Partials(layout),
     quarantine: new Quarantine(layout, () => room.limitBytes),
   }
   const lastUse = new LastUse(entries.line)
-  const blobs = new DiskStore(yard, lastUse, onDropped)
+  const blobs = new DiskStore(parts, lastUse, onDropped)
   const eviction = new Eviction(entries, lastUse, blobs)
   const catalog = new LevelCatalog(database)
-  const scrub = new Scrub(database, { ...yard, lose: (digest, found) => blobs.lose(digest, found) })
+  const scrub = new Scrub(database, { ...parts, lose: (digest, found) => blobs.lose(digest, found) })
   const stopping = new AbortController()
   let recovered: Promise<void> | undefined
   let placed: Promise<unknown> | undefined
   let closing: Promise<void> | undefined
 
   try {
-    await yard.shelves.sweepDrafts()
-    const kept = await yard.partials.sweep(
+    await parts.blobFiles.sweepDrafts()
+    const kept = await parts.partials.sweep(
       async (digest) => (await entries.get(digest)) !== undefined,
       PARTIAL_MS,
     )
     await room.look()
-    await yard.quarantine.prune()
+    await parts.quarantine.prune()
     recovered = recover(kept)
     await within(ADOPTION_MS, recovered)
     // Tried again by the first who needs it.
@@ -148,7 +148,7 @@ export async function openStore({
   async function recover(partials: number): Promise<void> {
     let adopted = 0
     for (const digest of reconciled.strays) {
-      if (await adopt(digest, yard, { signal: stopping.signal })) adopted += 1
+      if (await adopt(digest, parts, { signal: stopping.signal })) adopted += 1
     }
     const { dropped } = reconciled
     const ms = Math.round(performance.now() - started)
@@ -164,7 +164,7 @@ export async function openStore({
     await room.stop()
     await placed
     await blobs.close()
-    await yard.writers.stop()
+    await parts.writerPool.stop()
     // A full disk takes no more uses: what goes first is then told by the earlier ones.
     await lastUse.stop().catch(() => {})
     await database.close()
@@ -206,7 +206,7 @@ export async function openStore({
 async function openIndex(
   layout: Layout,
 ): Promise<{ database: Database; entries: Entries; reconciled: Reconciled }> {
-  const shelves = new Shelves(layout)
+  const shelves = new BlobFiles(layout)
   let database = await openDatabase(layout)
   for (const mend of [mendDatabase, beginAnew, undefined]) {
     const entries = new Entries(database)

@@ -4,7 +4,6 @@ import { basicHeader, type Credential, fingerprint } from './auth/credential.ts'
 import type { Credentials } from './auth/credentials.ts'
 import { Identities } from './auth/identity.ts'
 import { checkRealm } from './auth/realm.ts'
-import type { Token } from './auth/token.ts'
 import type { Grant, Tokens } from './auth/tokens.ts'
 import { type Challenge, chooseChallenge } from './headers/challenge.ts'
 import type { Exchange, Reply, Request } from './http/exchange.ts'
@@ -12,9 +11,9 @@ import { failureOfStatus } from './http/status.ts'
 import type { Account, Limits } from './limits/limits.ts'
 import type { Reach } from './options/address.ts'
 
-/** How long a refusal is believed. Short: credentials are often put right while a client keeps asking. */
+/** A refusal is remembered only briefly, because credentials are often corrected while a client retries. */
 const REFUSED_MS = 5000
-const REFUSALS_KEPT = 256
+const MOST_REFUSALS = 256
 
 export interface AccessOptions {
   /** `https://host/`. */
@@ -22,57 +21,48 @@ export interface AccessOptions {
   readonly credentials: Credentials
   readonly tokens: Tokens
   readonly limits: Limits
-  /** Asks the registry itself; used for `/v2/`. */
+  /** Sends requests to the registry itself, here for `/v2/`. */
   readonly exchange: Exchange
-  /** How far inside the network the registry itself may lie. */
+  /** How far inside the network the registry itself may be. */
   readonly ownReach: Reach
-  /** How far inside the network token services may lie. */
+  /** How far inside the network token services may be. */
   readonly reach: () => Promise<Reach>
   readonly realms: readonly string[]
   readonly userAgent: string
-  /** Asks others for a token; undefined when they have none. */
-  readonly borrow?: Borrow | undefined
 }
 
-/** What a token is for: to pull from the repository `name`, and for `scopes`. */
-export interface TokenTerms {
+/** What a token is for: to pull from the repository `name`, and for the other `scopes`. */
+interface TokenTerms {
   readonly name: string
   readonly realm: string
   readonly service: string | undefined
   readonly scopes: readonly string[]
 }
 
-export type Borrow = (
-  terms: TokenTerms,
-  identity: () => Promise<string>,
-  options: { signal: AbortSignal },
-) => Promise<Token | undefined>
-
-/** How a request is authorized. `fresh`: with a token got just now; `isLent`: with one that others have got. */
+/** How a request is authorized; `fresh` means with a token that was issued just now. */
 interface Authorization {
   readonly header: string | undefined
   readonly token: string | undefined
   readonly fresh: boolean
-  readonly isLent: boolean
 }
 
-const NONE: Authorization = { header: undefined, token: undefined, fresh: false, isLent: false }
+const NONE: Authorization = { header: undefined, token: undefined, fresh: false }
 
-/** Knows how one host wants to be asked, and asks so: Bearer, Basic or not at all. */
+/** Sends requests to one host with the authorization that the host asks for: Bearer, Basic or none. */
 export class Access {
   readonly #options: AccessOptions
-  /** What the host asked for last: later requests bring it at once. */
+  /** The latest challenge of the host; later requests are authorized for it at once. */
   #challenge: Challenge | undefined
   readonly #identities = new Identities()
-  readonly #refused = new BoundedMap<string, Failure>(REFUSALS_KEPT, { ageMs: REFUSED_MS })
+  readonly #refused = new BoundedMap<string, Failure>(MOST_REFUSALS, { ageMs: REFUSED_MS })
 
   constructor(options: AccessOptions) {
     this.#options = options
   }
 
   /**
-   * Makes a request for a repository with whatever it takes. An answer of 401 or 403 that is given back as a
-   * `Failure` was given to the newest credentials there are.
+   * Sends a request for a repository with the authorization that it needs. When the `Failure` of a 401 or 403 is thrown,
+   * the host has refused the newest credentials.
    */
   async send(exchange: Exchange, request: Request, name: string): Promise<Reply> {
     const { signal } = request
@@ -85,18 +75,16 @@ export class Access {
     let used = await this.#authorize(credential, name, NONE, signal)
     for (let renewed = false; ; renewed = true) {
       const reply = await exchange(withHeader(request, used.header))
-      limits.note(account, reply)
+      limits.record(account, reply)
       if (reply.status !== 401 && reply.status !== 403) return reply
       const failure = failureOfStatus(reply, this.#options.registry.host)
-      const challenged = await this.#learn(reply, request)
-      // A 401 may have come with a challenge other than the one this token was got for; a 403 is an answer to it.
-      const final =
-        (renewed && !used.isLent) ||
-        (used.fresh && reply.status === 403) ||
-        (used.header === undefined && !challenged)
-      if (final) throw this.#refuse(credential, name, failure)
+      const isChallenged = await this.#rememberChallenge(reply, request)
+      // A 401 may have another challenge than the one that the token was issued for; a 403 refuses the token itself.
+      const isFinal =
+        renewed || (used.fresh && reply.status === 403) || (used.header === undefined && !isChallenged)
+      if (isFinal) throw this.#refuse(credential, name, failure)
       if (used.header !== undefined) {
-        credentials.distrust()
+        credentials.forgetHelperAnswers()
         credential = await credentials.find(name, { signal })
         account = await this.#account(request, credential)
       }
@@ -108,8 +96,8 @@ export class Access {
     }
   }
 
-  /** Takes up the challenge of an answer; a 401 without one is followed by a look at what `/v2/` asks for. */
-  async #learn(reply: Reply, request: Request): Promise<boolean> {
+  /** Remembers the challenge of an answer; if a 401 has none, `/v2/` is asked for one. */
+  async #rememberChallenge(reply: Reply, request: Request): Promise<boolean> {
     let challenge = chooseChallenge(reply.headers.all('www-authenticate'))
     if (challenge === undefined && this.#challenge === undefined) {
       const { registry, exchange, ownReach, userAgent } = this.#options
@@ -141,45 +129,16 @@ export class Access {
       const header = basicHeader(credential.username, credential.password)
       return { ...NONE, header }
     }
-    const asked = termsOf(challenge, name)
-    const grant = await this.#grant(asked, credential)
-    const terms = { ...asked, realm: grant.realm.href }
-    const { tokens, borrow } = this.#options
+    const grant = await this.#grant(termsOf(challenge, name), credential)
     return this.#unlessDenied(credential, name, async () => {
-      const { token, fresh, isOwn } = await tokens.get(grant, {
-        not: refused.token,
-        borrow: borrow && ((within) => borrow(terms, () => this.#identity(terms, credential), within)),
-        signal,
-      })
-      return { header: `Bearer ${token}`, token, fresh, isLent: !isOwn }
+      const { token, fresh } = await this.#options.tokens.get(grant, { not: refused.token, signal })
+      return { header: `Bearer ${token}`, token, fresh }
     })
-  }
-
-  /** A token for another agent, if `isSame` says that it would get it, too. */
-  async lend(
-    terms: TokenTerms,
-    isSame: (identity: string) => boolean,
-    { signal }: { signal: AbortSignal },
-  ): Promise<Token | undefined> {
-    const { name } = terms
-    const credential = await this.#options.credentials.find(name, { signal })
-    if (!isSame(await this.#identity(terms, credential))) return undefined
-    this.#throwIfRefused(credential, name)
-    const grant = await this.#grant(terms, credential)
-    return this.#unlessDenied(credential, name, () => this.#options.tokens.lend(grant, { signal }))
   }
 
   async #account({ kind }: Request, credential: Credential | undefined): Promise<Account> {
     const { registry } = this.#options
     return { kind, identity: await this.#identities.of(credential, ['limit', registry.href, kind]) }
-  }
-
-  #identity(
-    { name, realm, service, scopes }: TokenTerms,
-    credential: Credential | undefined,
-  ): Promise<string> {
-    const { registry } = this.#options
-    return this.#identities.of(credential, ['token', registry.href, realm, service ?? null, name, scopes])
   }
 
   async #unlessDenied<Result>(
@@ -223,7 +182,7 @@ function withHeader(request: Request, authorization: string | undefined): Reques
 }
 
 function termsOf({ parameters }: Challenge, name: string): TokenTerms {
-  // A remembered challenge may have been for another repository: only what is not about a repository is added.
+  // A remembered challenge may be for another repository, so only scopes that are not about a repository are added.
   const asked = (parameters.get('scope') ?? '').split(' ')
   const scopes = asked.filter((scope) => scope !== '' && !scope.startsWith('repository:'))
   return { name, realm: parameters.get('realm') ?? '', service: parameters.get('service'), scopes }

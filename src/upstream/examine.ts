@@ -5,7 +5,7 @@ import { checkRealm } from './auth/realm.ts'
 import { Tokens } from './auth/tokens.ts'
 import { type Challenge, chooseChallenge } from './headers/challenge.ts'
 import type { Reply } from './http/exchange.ts'
-import { sayingUnlisted } from './http/exchange-failure.ts'
+import { failingUnlisted } from './http/exchange-failure.ts'
 import { Transport } from './http/transport.ts'
 import { type Quota, readQuota } from './limits/quota.ts'
 import { type Lookup, reachFrom } from './options/address.ts'
@@ -19,68 +19,76 @@ import {
 } from './options/options.ts'
 
 const HUB = 'docker.io'
-/** Docker Hub tells there how many pulls are left; to ask with HEAD costs none. */
+/** Docker Hub reports the remaining pulls for this repository; a HEAD request does not count as a pull. */
 const PREVIEW = 'ratelimitpreview/test'
 
 /**
- * How a registry takes us: `open` asks nobody who he is; `anonymous` and `accepted` were let in without and with
- * credentials; `refused` wants others than the ones it was given, `wanted` wants some; `unknown` could not be found out.
+ * How a registry answers the agent's credentials. `open`: it needs none; `anonymous`: it issues tokens without them;
+ * `accepted` and `refused`: it accepts or refuses those of the settings; `wanted`: it needs some and the settings have
+ * none; `unknown`: the examination failed.
  */
-export type Welcome = 'open' | 'anonymous' | 'accepted' | 'refused' | 'wanted' | 'unknown'
+export type CredentialCheck = 'open' | 'anonymous' | 'accepted' | 'refused' | 'wanted' | 'unknown'
 
-/** What one host of a registry has said to whoever asks with the agent's settings. */
-export interface HostExamined {
+/** The result of the examination of one host. */
+export interface HostExamination {
   readonly namespace: string
   readonly host: string
-  /** What was asked of it. */
+  /** The URL that was requested. */
   readonly url: string
-  /** There is an entry for it. */
+  /** Whether the settings have an entry for the registry. */
   readonly isConfigured: boolean
-  /** Of its answer to `/v2/`; undefined when there was none. */
+  /** The status of the answer to `/v2/`; undefined without an answer. */
   readonly status: number | undefined
-  /** How far its clock is ahead of ours. */
+  /** How far the clock of the host is ahead of this node's. */
   readonly aheadMs: number | undefined
-  readonly welcome: Welcome
-  /** Why it did not answer, or what is wrong with the credentials. Holds none of them. */
+  readonly credentialCheck: CredentialCheck
+  /** Why the host did not answer, or what is wrong with the credentials; it contains no secret. */
   readonly why: string | undefined
   readonly quota: Quota | undefined
 }
 
-/** Asks every host of every entry, and Docker Hub. None of it is an image, and none of it is counted as a pull. */
+/** Examines every host of every entry, and Docker Hub, without a request that counts as a pull. */
 export async function examineUpstreams(
   options: UpstreamOptions,
   { signal }: { signal: AbortSignal },
-): Promise<readonly HostExamined[]> {
+): Promise<readonly HostExamination[]> {
   const entries = options.entries ?? []
   const isHubConfigured = entries.some(({ namespace }) => canonicalNamespace(namespace) === HUB)
   const configured = entries.map((entry) =>
     examineUpstream(describe(options, entry.namespace), options, { signal }),
   )
   const hub = isHubConfigured ? [] : [describe(options, HUB)]
-  const passing = hub.map((upstream) => examineUpstream(upstream, options, { signal }))
+  const unlisted = hub.map((upstream) => examineUpstream(upstream, options, { signal }))
   const all = [
     ...(await Promise.all(configured)).flat().map((host) => ({ ...host, isConfigured: true })),
-    ...(await Promise.all(passing)).flat().map((host) => ({ ...host, isConfigured: false })),
+    ...(await Promise.all(unlisted)).flat().map((host) => ({ ...host, isConfigured: false })),
   ]
   return all
 }
 
-type Found = Omit<HostExamined, 'isConfigured'>
+type HostResult = Omit<HostExamination, 'isConfigured'>
 
 async function examineUpstream(
   upstream: Upstream,
   options: UpstreamOptions,
   { signal }: { signal: AbortSignal },
-): Promise<readonly Found[]> {
+): Promise<readonly HostResult[]> {
   const { caFile, acceptInvalidCerts } = upstream
   const { proxies, lookup } = options
   const deadlines = { ...DEADLINES, ...options.deadlines }
   const transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
   try {
-    const examined = upstream.hosts.map(async (host): Promise<Found> => {
-      const visit = new Visit({ upstream, host, transport, lookup, tokenMs: deadlines.tokenMs, signal })
-      const found = await visit.examine()
-      return { namespace: upstream.namespace, host, url: visit.url.href, ...found }
+    const examined = upstream.hosts.map(async (host): Promise<HostResult> => {
+      const examination = new Examination({
+        upstream,
+        host,
+        transport,
+        lookup,
+        tokenMs: deadlines.tokenMs,
+        signal,
+      })
+      const result = await examination.run()
+      return { namespace: upstream.namespace, host, url: examination.url.href, ...result }
     })
     return await Promise.all(examined)
   } finally {
@@ -88,10 +96,10 @@ async function examineUpstream(
   }
 }
 
-type Said = Omit<Found, 'namespace' | 'host' | 'url'>
+type Result = Omit<HostResult, 'namespace' | 'host' | 'url'>
 
-/** A look at one host. */
-class Visit {
+/** The examination of one host. */
+class Examination {
   readonly #upstream: Upstream
   readonly #base: URL
   readonly #transport: Transport
@@ -128,30 +136,30 @@ class Visit {
     return new URL('/v2/', this.#base)
   }
 
-  async examine(): Promise<Said> {
+  async run(): Promise<Result> {
     const nothing = { status: undefined, aheadMs: undefined, quota: undefined }
-    let said: Said = { ...nothing, welcome: 'unknown', why: undefined }
+    let result: Result = { ...nothing, credentialCheck: 'unknown', why: undefined }
     try {
-      const reply = await this.#ask('GET', '/v2/', undefined)
+      const reply = await this.#request('GET', '/v2/', undefined)
       const { status } = reply
-      said = { ...said, status, aheadMs: aheadOf(reply), quota: readQuota(reply.headers) }
-      if (status === 200) said = { ...said, welcome: 'open' }
+      result = { ...result, status, aheadMs: clockAheadMs(reply), quota: readQuota(reply.headers) }
+      if (status === 200) result = { ...result, credentialCheck: 'open' }
       const challenge = chooseChallenge(reply.headers.all('www-authenticate'))
-      if (status !== 401) return said
-      if (challenge === undefined) return { ...said, why: 'it asks for credentials in no way that is known' }
+      if (status !== 401) return result
+      if (challenge === undefined) return { ...result, why: 'it asks for an unknown kind of credentials' }
       const credential = await this.#credentials.find('', { signal: this.#signal })
-      said = { ...said, ...(await this.#welcome(challenge, credential)) }
-      const isLetIn = said.welcome === 'anonymous' || said.welcome === 'accepted'
-      if (this.#upstream.namespace !== HUB || !isLetIn) return said
-      return { ...said, quota: (await this.#preview(challenge, credential)) ?? said.quota }
+      result = { ...result, ...(await this.#checkCredential(challenge, credential)) }
+      const isAccepted = result.credentialCheck === 'anonymous' || result.credentialCheck === 'accepted'
+      if (this.#upstream.namespace !== HUB || !isAccepted) return result
+      return { ...result, quota: (await this.#hubQuota(challenge, credential)) ?? result.quota }
     } catch (error) {
-      return { ...said, why: this.#reason(error) }
+      return { ...result, why: this.#reason(error) }
     }
   }
 
-  async #ask(method: 'GET' | 'HEAD', path: string, authorization: string | undefined): Promise<Reply> {
+  async #request(method: 'GET' | 'HEAD', path: string, authorization: string | undefined): Promise<Reply> {
     const common = { 'user-agent': this.#upstream.userAgent, accept: '*/*' }
-    const reply = await sayingUnlisted(this.#transport.small)({
+    const reply = await failingUnlisted(this.#transport.small)({
       method,
       url: new URL(path, this.#base),
       headers: authorization === undefined ? common : { ...common, authorization },
@@ -163,27 +171,28 @@ class Visit {
     return reply
   }
 
-  async #welcome(
+  async #checkCredential(
     challenge: Challenge,
     credential: Credential | undefined,
-  ): Promise<Pick<Said, 'welcome' | 'why'>> {
+  ): Promise<Pick<Result, 'credentialCheck' | 'why'>> {
     const refused = credential === undefined ? 'wanted' : 'refused'
-    const letIn = credential === undefined ? 'anonymous' : 'accepted'
+    const accepted = credential === undefined ? 'anonymous' : 'accepted'
     if (challenge.scheme === 'basic') {
-      if (credential?.kind !== 'basic') return { welcome: refused, why: undefined }
+      if (credential?.kind !== 'basic') return { credentialCheck: refused, why: undefined }
       const header = basicHeader(credential.username, credential.password)
-      const { status } = await this.#ask('GET', '/v2/', header)
-      if (status === 200) return { welcome: 'accepted', why: undefined }
+      const { status } = await this.#request('GET', '/v2/', header)
+      if (status === 200) return { credentialCheck: 'accepted', why: undefined }
       return status === 401 || status === 403
-        ? { welcome: 'refused', why: undefined }
-        : { welcome: 'unknown', why: `it answers ${status} to credentials` }
+        ? { credentialCheck: 'refused', why: undefined }
+        : { credentialCheck: 'unknown', why: `it answers ${status} to credentials` }
     }
     try {
-      // Without a repository: what may be done with one is not asked.
+      // Without a repository the token service checks only the credentials.
       await this.#token(challenge, credential, [])
-      return { welcome: letIn, why: undefined }
+      return { credentialCheck: accepted, why: undefined }
     } catch (error) {
-      if (error instanceof Failure && error.code === 'denied') return { welcome: refused, why: error.message }
+      if (error instanceof Failure && error.code === 'denied')
+        return { credentialCheck: refused, why: error.message }
       throw error
     }
   }
@@ -203,11 +212,11 @@ class Visit {
     return token
   }
 
-  /** Undefined when this host, a mirror of Docker Hub perhaps, does not tell. */
-  async #preview(challenge: Challenge, credential: Credential | undefined): Promise<Quota | undefined> {
+  /** The quota of Docker Hub; undefined if the host, perhaps a mirror, does not report it. */
+  async #hubQuota(challenge: Challenge, credential: Credential | undefined): Promise<Quota | undefined> {
     if (challenge.scheme !== 'bearer') return undefined
     const token = await this.#token(challenge, credential, [`repository:${PREVIEW}:pull`])
-    const reply = await this.#ask('HEAD', `/v2/${PREVIEW}/manifests/latest`, `Bearer ${token}`)
+    const reply = await this.#request('HEAD', `/v2/${PREVIEW}/manifests/latest`, `Bearer ${token}`)
     return readQuota(reply.headers)
   }
 
@@ -217,7 +226,7 @@ class Visit {
   }
 }
 
-function aheadOf({ headers }: Reply): number | undefined {
+function clockAheadMs({ headers }: Reply): number | undefined {
   const date = Date.parse(headers.get('date') ?? '')
   return Number.isNaN(date) ? undefined : date - Date.now()
 }

@@ -1,24 +1,23 @@
 import { BoundedMap } from '../lib/bounded-map.ts'
 import { publish } from '../observe/events.ts'
-import type { Repository } from '../oci/names/repository.ts'
 import type { Intake, Source, Want } from '../ports/source.ts'
 import { Access } from './access.ts'
 import { Credentials } from './auth/credentials.ts'
-import type { Token } from './auth/token.ts'
 import { Tokens } from './auth/tokens.ts'
 import type { Exchange, Reply, Request } from './http/exchange.ts'
-import { sayingUnlisted } from './http/exchange-failure.ts'
+import { failingUnlisted } from './http/exchange-failure.ts'
 import { followRedirects } from './http/redirect.ts'
 import type { Transport } from './http/transport.ts'
 import { Circuit, type CircuitState } from './limits/circuit.ts'
-import type { Commons, TokenWish } from './limits/commons.ts'
 import { Limits } from './limits/limits.ts'
 import type { Quota } from './limits/quota.ts'
+import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
 import { type Lookup, type Reach, reachFrom } from './options/address.ts'
 import { type Deadlines, nameAtHosts, type Upstream } from './options/options.ts'
-import { bringFrom, MOST_SEEN, type Seen } from './requests/bring.ts'
+import { bringFrom, type Etags, MOST_ETAGS } from './requests/bring.ts'
 import type { Question } from './requests/question.ts'
 
+/** The reach of a host is looked up again after this time. */
 const REACH_MS = 60_000
 
 export interface HostState {
@@ -27,7 +26,7 @@ export interface HostState {
   readonly quota: (Quota & { readonly at: number }) | undefined
 }
 
-/** One registry host: asked with credentials, redirects followed, left alone for a while when it fails. */
+/** One registry host. It adds credentials, follows redirects, and stops requests for a while after repeated failures. */
 export class UpstreamHost implements Source {
   readonly kind = 'upstream'
   readonly name: string
@@ -37,7 +36,7 @@ export class UpstreamHost implements Source {
   readonly #base: URL
   readonly #access: Access
   readonly #circuit: Circuit
-  readonly #seen: Seen = new BoundedMap(MOST_SEEN)
+  readonly #etags: Etags = new BoundedMap(MOST_ETAGS)
   #reach: { readonly value: Promise<Reach>; readonly until: number } | undefined
   readonly #limits: Limits
   #lastError: HostState['lastError']
@@ -49,10 +48,10 @@ export class UpstreamHost implements Source {
     lookup: Lookup | undefined
     deadlines: Deadlines
     backoffMs: number
-    commons: Commons | undefined
+    notices: RateLimitNotices | undefined
     signal: AbortSignal
   }) {
-    const { upstream, host, transport, lookup, commons, signal } = options
+    const { upstream, host, transport, lookup, notices, signal } = options
     this.name = host
     this.#upstream = upstream
     this.#transport = transport
@@ -62,7 +61,7 @@ export class UpstreamHost implements Source {
       host,
       onChange: (open, reason) => publish('upstream.circuit', { host, open, reason }),
     })
-    this.#limits = new Limits({ host, commons })
+    this.#limits = new Limits({ host, notices })
     const { userAgent, realms, reach } = upstream
     this.#access = new Access({
       registry: this.#base,
@@ -80,10 +79,6 @@ export class UpstreamHost implements Source {
       reach: () => this.#findReach(),
       realms,
       userAgent,
-      borrow:
-        commons &&
-        (({ name, ...terms }, identity, within) =>
-          commons.token({ ...terms, host, repository: this.#repository(name) }, identity, within)),
     })
   }
 
@@ -92,42 +87,26 @@ export class UpstreamHost implements Source {
   }
 
   async bring(want: Want, intake: Intake, { signal }: { signal: AbortSignal }): Promise<void> {
-    await this.#noting(signal, () => bringFrom(this, this.#seen, want, intake, { signal }))
+    await this.#recordingErrors(signal, () => bringFrom(this, this.#etags, want, intake, { signal }))
   }
 
-  /** Any answer but 401 and 403, which are a `Failure`. */
+  /** Returns any answer but 401 and 403, which are thrown as a `Failure`. */
   async ask(question: Question): Promise<Reply> {
-    return this.#noting(question.signal, () => this.#ask(question))
+    return this.#recordingErrors(question.signal, () => this.#ask(question))
   }
 
-  /** A token for another agent, if `isSame` says that it would get it, too. */
-  lend(
-    { repository, realm, service, scopes }: TokenWish,
-    isSame: (identity: string) => boolean,
-    options: { signal: AbortSignal },
-  ): Promise<Token | undefined> {
-    const name = this.#fullName(repository.name)
-    return this.#access.lend({ name, realm, service, scopes }, isSame, options)
+  /** Reads the rate-limit notices that other agents have sent about this host. */
+  readRateLimitNotices(): void {
+    this.#limits.readNotices()
   }
 
-  /** Others have told something of it. */
-  listen(): void {
-    this.#limits.listen()
-  }
-
-  /** Where something of a repository is. */
+  /** The URL of `path` within a repository. */
   urlOf(name: string, path: string): URL {
     return new URL(`/v2/${this.#fullName(name)}/${path}`, this.#base)
   }
 
   #fullName(name: string): string {
     return nameAtHosts(this.#upstream, name)
-  }
-
-  /** As clients name it. */
-  #repository(fullName: string): Repository {
-    const { namespace, prefix } = this.#upstream
-    return { registry: namespace, name: prefix === '' ? fullName : fullName.slice(prefix.length + 1) }
   }
 
   async #ask({ method, kind, path, accept, headers, name, signal }: Question): Promise<Reply> {
@@ -139,7 +118,7 @@ export class UpstreamHost implements Source {
       headers: {
         'user-agent': userAgent,
         accept: accept ?? '*/*',
-        // Anything else would have some servers compress what a digest is of.
+        // Some servers would otherwise compress the content, whose digest is of the uncompressed bytes.
         'accept-encoding': 'identity',
         ...headers,
       },
@@ -150,22 +129,22 @@ export class UpstreamHost implements Source {
     const registry = this.#guarded(exchange)
     return followRedirects(request, {
       registry: (next) => this.#access.send(registry, next, this.#fullName(name)),
-      elsewhere: exchange,
+      outside: exchange,
       reach: () => this.#findReach(),
     })
   }
 
-  /** Through the circuit. */
+  /** Adds the circuit to an exchange. */
   #guarded(exchange: Exchange): Exchange {
-    const asking = sayingUnlisted(exchange)
+    const send = failingUnlisted(exchange)
     return (request) =>
       this.#circuit.run(
-        () => asking(request),
-        ({ status }) => (status >= 500 ? `it answered ${status}` : undefined),
+        () => send(request),
+        ({ status }) => (status >= 500 ? `it answered with status ${status}` : undefined),
       )
   }
 
-  async #noting<Result>(signal: AbortSignal, attempt: () => Promise<Result>): Promise<Result> {
+  async #recordingErrors<Result>(signal: AbortSignal, attempt: () => Promise<Result>): Promise<Result> {
     try {
       return await attempt()
     } catch (error) {
@@ -176,7 +155,7 @@ export class UpstreamHost implements Source {
     }
   }
 
-  /** How far inside the network it lies, and may send us. */
+  /** How far inside the network the host is, and redirects and token realms may lead. */
   #findReach(): Promise<Reach> {
     const { allowPrivateTargets, reach } = this.#upstream
     if (allowPrivateTargets) return Promise.resolve(reach)

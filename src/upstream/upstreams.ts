@@ -5,11 +5,10 @@ import { Failure } from '../ports/failure.ts'
 import type { Registry, TagHead } from '../ports/registry.ts'
 import type { Source, Want } from '../ports/source.ts'
 import { Privacy } from './auth/privacy.ts'
-import type { Token } from './auth/token.ts'
 import { type HostState, UpstreamHost } from './host.ts'
 import { Transport } from './http/transport.ts'
-import type { Commons, TokenWish } from './limits/commons.ts'
-import { inRounds } from './limits/rounds.ts'
+import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
+import { askInRounds } from './limits/rounds.ts'
 import {
   BACKOFF_MS,
   canonicalNamespace,
@@ -24,52 +23,46 @@ import { referrersAt } from './requests/referrers.ts'
 import { tagAt } from './requests/tag.ts'
 import { tagsAt } from './requests/tags.ts'
 
-/** How many registries without an entry are kept in mind: clients may name any. */
-const PASSING = 256
+/** Registries without an entry; the bound holds because clients may name any host. */
+const MOST_UNLISTED = 256
 
 export interface UpstreamStatus extends HostState {
   readonly host: string
   readonly namespace: string
 }
 
-/** Every registry that clients ask for. */
+/** All registries: those of the settings, and those that clients name. */
 export interface Upstreams extends Registry {
-  /** Who would be asked for what is in it, in order. */
+  /** The hosts that are asked for content of the repository, in order. */
   hosts(repository: Repository): readonly string[]
   status(): UpstreamStatus[]
-  /** A token for another agent, if `isSame` says that it would get it, too; got from the token service if need be. */
-  lend(
-    wish: TokenWish,
-    isSame: (identity: string) => boolean,
-    options: { signal: AbortSignal },
-  ): Promise<Token | undefined>
-  /** Others have told something of this host. */
-  listen(host: string): void
+  /** Reads the rate-limit notices that other agents have sent about this host. */
+  readRateLimitNotices(host: string): void
   close(): Promise<void>
 }
 
-interface Known {
+interface Registered {
   readonly upstream: Upstream
   readonly hosts: readonly UpstreamHost[]
 }
 
-export function createUpstreams(options: UpstreamOptions, commons?: Commons): Upstreams {
-  return new RegistryUpstreams(options, commons)
+export function createUpstreams(options: UpstreamOptions, notices?: RateLimitNotices): Upstreams {
+  return new RegistryUpstreams(options, notices)
 }
 
 class RegistryUpstreams implements Upstreams {
   readonly #options: UpstreamOptions
-  readonly #commons: Commons | undefined
+  readonly #notices: RateLimitNotices | undefined
   readonly #backoffMs: number
   readonly #stopping = new AbortController()
   readonly #transports = new Map<string, Transport>()
   readonly #privacy = new Privacy()
-  readonly #configured = new Map<string, Known>()
-  readonly #passing = new BoundedMap<string, Known>(PASSING)
+  readonly #configured = new Map<string, Registered>()
+  readonly #unlisted = new BoundedMap<string, Registered>(MOST_UNLISTED)
 
-  constructor(options: UpstreamOptions, commons: Commons | undefined) {
+  constructor(options: UpstreamOptions, notices: RateLimitNotices | undefined) {
     this.#options = options
-    this.#commons = commons
+    this.#notices = notices
     this.#backoffMs = options.backoffMs ?? BACKOFF_MS
     for (const entry of options.entries ?? []) {
       const { namespace } = entry
@@ -111,32 +104,23 @@ class RegistryUpstreams implements Upstreams {
   }
 
   isPrivate(repository: Repository): Promise<boolean> {
-    return this.#privacy.isPrivate(this.#described(repository), repository.name)
+    return this.#privacy.isPrivate(this.#upstreamOf(repository), repository.name)
   }
 
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {
-    const { tagTtlMs, staleIfErrorMs } = this.#described(repository)
+    const { tagTtlMs, staleIfErrorMs } = this.#upstreamOf(repository)
     return { tagTtlMs, staleIfErrorMs }
   }
 
   status(): UpstreamStatus[] {
-    return [...this.#configured.values(), ...this.#passing.values()].flatMap(({ upstream, hosts }) =>
+    return [...this.#configured.values(), ...this.#unlisted.values()].flatMap(({ upstream, hosts }) =>
       hosts.map((host) => ({ host: host.name, namespace: upstream.namespace, ...host.state })),
     )
   }
 
-  async lend(
-    wish: TokenWish,
-    isSame: (identity: string) => boolean,
-    options: { signal: AbortSignal },
-  ): Promise<Token | undefined> {
-    const host = this.#hosts(wish.repository).find(({ name }) => name === wish.host)
-    return host?.lend(wish, isSame, options)
-  }
-
-  listen(host: string): void {
-    for (const { hosts } of [...this.#configured.values(), ...this.#passing.values()]) {
-      for (const each of hosts) if (each.name === host) each.listen()
+  readRateLimitNotices(host: string): void {
+    for (const { hosts } of [...this.#configured.values(), ...this.#unlisted.values()]) {
+      for (const each of hosts) if (each.name === host) each.readRateLimitNotices()
     }
   }
 
@@ -150,10 +134,10 @@ class RegistryUpstreams implements Upstreams {
     ask: (host: UpstreamHost, options: { signal: AbortSignal }) => Promise<Answer>,
     { signal }: { signal: AbortSignal },
   ): Promise<Answer> {
-    return inRounds(this.#hosts(repository), ask, { signal, backoffMs: this.#backoffMs })
+    return askInRounds(this.#hosts(repository), ask, { signal, backoffMs: this.#backoffMs })
   }
 
-  #described({ registry }: Repository): Upstream {
+  #upstreamOf({ registry }: Repository): Upstream {
     const namespace = canonicalNamespace(registry)
     return this.#configured.get(namespace)?.upstream ?? describe(this.#options, namespace)
   }
@@ -162,26 +146,26 @@ class RegistryUpstreams implements Upstreams {
     const namespace = canonicalNamespace(repository.registry)
     const configured = this.#configured.get(namespace)
     if (configured !== undefined) return configured.hosts
-    let known = this.#passing.get(namespace)
-    if (known === undefined) {
+    let entry = this.#unlisted.get(namespace)
+    if (entry === undefined) {
       if (parseHost(namespace) === undefined) return []
-      known = this.#make(describe(this.#options, namespace))
+      entry = this.#make(describe(this.#options, namespace))
     }
-    // The one that was not asked for longest is forgotten.
-    this.#passing.set(namespace, known)
-    return known.hosts
+    // `set` makes the registry the most recently used one, so that the bound removes the least recently used.
+    this.#unlisted.set(namespace, entry)
+    return entry.hosts
   }
 
-  #make(upstream: Upstream): Known {
+  #make(upstream: Upstream): Registered {
     const deadlines = { ...DEADLINES, ...this.#options.deadlines }
     const transport = this.#transport(upstream)
-    const commons = this.#commons
+    const notices = this.#notices
     const backoffMs = this.#backoffMs
     const { lookup } = this.#options
     const { signal } = this.#stopping
     const hosts = upstream.hosts.map(
       (host) =>
-        new UpstreamHost({ upstream, host, transport, lookup, deadlines, backoffMs, commons, signal }),
+        new UpstreamHost({ upstream, host, transport, lookup, deadlines, backoffMs, notices, signal }),
     )
     return { upstream, hosts }
   }

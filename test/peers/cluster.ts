@@ -20,7 +20,6 @@ import { Tidings, type Word } from '../../src/peers/membership/rate-limit-notice
 import { type Patience, PeerNetwork } from '../../src/peers/network.ts'
 import { PeerCommons } from '../../src/peers/peer-commons.ts'
 import { PeerRegistry } from '../../src/peers/peer-registry.ts'
-import type { Lend } from '../../src/peers/sharing/lending.ts'
 import { Pieces } from '../../src/peers/wire/send-buffers.ts'
 import type { UpstreamEntry } from '../../src/upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
@@ -36,7 +35,6 @@ const PATIENT: Patience = {
   ownerMs: 60_000,
   silenceMs: 60_000,
   whoHasMs: 60_000,
-  lendMs: 60_000,
   now: runningTime,
 }
 
@@ -190,8 +188,6 @@ export class Cluster {
 export interface NodeOptions {
   readonly zone?: string
   readonly upstream?: Partial<UpstreamEntry>
-  /** In place of what it would lend to others. */
-  readonly lend?: Lend
   readonly policy?: Partial<FlightPolicy>
   readonly patience?: Patience
   readonly flightLimit?: number
@@ -255,8 +251,7 @@ export class Node {
         holdings: this.resolution.holdings,
         tag: (repository, tag, asking) => this.resolution.tagHead(repository, tag, asking),
         allowed,
-        heard: (host) => this.upstreams.listen(host),
-        lend: options.lend ?? ((terms, isSame, within) => this.upstreams.lend(terms, isSame, within)),
+        heard: (host) => this.upstreams.readRateLimitNotices(host),
         warm: (wish, { signal }) => {
           this.wishes.push({ ...wish, signal })
           return this.warming.warm({ ...wish, signal })

@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Repository } from '../../src/oci/names/repository.ts'
 import type { Source, VouchedIntake, Want } from '../../src/ports/source.ts'
-import type { Commons } from '../../src/upstream/limits/commons.ts'
+import type { RateLimitNotices } from '../../src/upstream/limits/rate-limit-notices.ts'
 import type { UpstreamEntry, UpstreamOptions } from '../../src/upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
@@ -22,13 +22,13 @@ export interface Opened {
 export async function open(
   t: TestContext,
   entry: Partial<UpstreamEntry> = {},
-  options: Omit<UpstreamOptions, 'entries'> & { tls?: boolean; commons?: Commons } = {},
+  options: Omit<UpstreamOptions, 'entries'> & { tls?: boolean; notices?: RateLimitNotices } = {},
 ): Promise<Opened> {
-  const { tls = false, commons, ...others } = options
+  const { tls = false, notices, ...others } = options
   const server = await startFaultyUpstream({ tls })
   t.after(() => server.close())
   const entries = [{ namespace: server.host, tls, acceptInvalidCerts: tls, ...entry }]
-  const upstreams = createUpstreams({ backoffMs: 1, ...others, entries }, commons)
+  const upstreams = createUpstreams({ backoffMs: 1, ...others, entries }, notices)
   t.after(() => upstreams.close())
   const repository = { registry: entry.namespace ?? server.host, name: 'team/app' }
   const controller = new AbortController()

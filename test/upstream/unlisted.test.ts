@@ -226,7 +226,7 @@ class ScriptedTransport extends Transport {
   async #reply(request: Request): Promise<Reply> {
     this.requests.push(request)
     const { status, headers } = this.#answer(request)
-    const body = { length: 0, pour: async () => {}, dispose: () => {} }
+    const body = { length: 0, readInto: async () => {}, dispose: () => {} }
     return { status, headers: new ReplyHeaders(Object.entries(headers)), body }
   }
 }
@@ -259,7 +259,7 @@ async function led(
     lookup,
     deadlines: DEADLINES,
     backoffMs: BACKOFF_MS,
-    commons: undefined,
+    notices: undefined,
     signal,
   })
   const question = { method: 'GET', kind: 'manifest', path: 'manifests/v1', name: 'x', signal } as const

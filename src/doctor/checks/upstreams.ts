@@ -1,27 +1,27 @@
 import { plain } from '../../observe/text.ts'
-import type { HostExamined } from '../../upstream/examine.ts'
+import type { HostExamination } from '../../upstream/examine.ts'
 import { type Finding, notLookedAt, ok, problem, warning } from '../tools/finding.ts'
 
 const SCARCE = 0.1
 
-export function judgeUpstreams(hosts: readonly HostExamined[]): readonly Finding[] {
+export function judgeUpstreams(hosts: readonly HostExamination[]): readonly Finding[] {
   return hosts.flatMap((host) => {
     const others = hosts.filter(({ namespace }) => namespace === host.namespace && host.isConfigured)
     return judgeHost(host, { hasAnother: others.some((other) => other !== host && answers(other)) })
   })
 }
 
-function answers({ status }: HostExamined): boolean {
+function answers({ status }: HostExamination): boolean {
   return status === 200 || status === 401
 }
 
-function judgeHost(host: HostExamined, { hasAnother }: { hasAnother: boolean }): readonly Finding[] {
+function judgeHost(host: HostExamination, { hasAnother }: { hasAnother: boolean }): readonly Finding[] {
   if (!answers(host)) return [judgeSilence(host, hasAnother)]
-  return [judgeWelcome(host), ...judgeQuota(host)]
+  return [judgeCredentials(host), ...judgeQuota(host)]
 }
 
 function judgeSilence(
-  { namespace, host, url, status, why, isConfigured }: HostExamined,
+  { namespace, host, url, status, why, isConfigured }: HostExamination,
   hasAnother: boolean,
 ): Finding {
   const name = nameOf(namespace, host)
@@ -37,10 +37,10 @@ function judgeSilence(
   return isConfigured && !hasAnother ? problem(found, more) : warning(found, more)
 }
 
-function judgeWelcome({ namespace, host, welcome, why, isConfigured }: HostExamined): Finding {
+function judgeCredentials({ namespace, host, credentialCheck, why, isConfigured }: HostExamination): Finding {
   const name = nameOf(namespace, host)
   const because = why === undefined ? '' : `: ${plain(why)}`
-  switch (welcome) {
+  switch (credentialCheck) {
     case 'open':
       return ok(`${name} answers, and asks for no credentials`)
     case 'anonymous':
@@ -73,7 +73,7 @@ function isNotAllowed(why: string | undefined): boolean {
   return why?.endsWith('EACCES') === true
 }
 
-function judgeQuota({ namespace, host, quota, welcome }: HostExamined): readonly Finding[] {
+function judgeQuota({ namespace, host, quota, credentialCheck }: HostExamination): readonly Finding[] {
   if (quota === undefined) return []
   const { remaining, limit, windowSeconds } = quota
   const name = nameOf(namespace, host)
@@ -84,7 +84,7 @@ function judgeQuota({ namespace, host, quota, welcome }: HostExamined): readonly
     means:
       'after that it answers 429 until the time is over; tags and images that are cached are still served',
     todo:
-      welcome === 'accepted'
+      credentialCheck === 'accepted'
         ? 'spread the pulls, or raise the plan'
         : 'give credentials under upstreams: with them more is allowed',
   }

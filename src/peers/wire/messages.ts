@@ -13,9 +13,6 @@ import { type MemberId, parseMemberId } from '../identity/member.ts'
 /** In one message: a batch of marks, in base64, stays below the limit of a message. */
 export const MARKS_AT_ONCE = 2048
 
-const LONGEST_TOKEN = 32 * 1024
-const LONGEST_LOAN_MS = 24 * 60 * 60_000
-
 const digest = v.custom<Digest>((value) => typeof value === 'string' && parseDigest(value) !== undefined)
 const memberId = v.custom<MemberId>((value) => parseMemberId(value) !== undefined)
 const repository = v.object({
@@ -82,16 +79,6 @@ export const Ask = v.variant('ask', [
     repository,
     tag: v.pipe(v.string(), v.check(isTag)),
     firsthand: v.optional(v.boolean()),
-  }),
-  /** A token to pull from there and for these scopes, for one who is known to the registry as `pseudonym` says. Answered with `token`. */
-  v.object({
-    ask: v.literal('token'),
-    pseudonym: v.pipe(v.string(), v.hexadecimal(), v.length(64)),
-    repository,
-    host: v.pipe(v.string(), v.maxLength(255)),
-    realm: v.pipe(v.string(), v.maxLength(2048)),
-    service: v.optional(v.pipe(v.string(), v.maxLength(2048))),
-    scopes: v.pipe(v.array(v.pipe(v.string(), v.maxLength(512))), v.maxLength(8)),
   }),
   /** Have so many images there, which follow in messages of their own. Answered with how that goes, until it is done. */
   v.object({
@@ -170,15 +157,6 @@ export const HasAnswer = v.variant('is', [
 
 export const TagAnswer = v.variant('is', [
   v.object({ is: v.literal('tag'), digest, mediaType, ageMs: v.pipe(v.number(), v.minValue(0)) }),
-  refused,
-])
-
-export const TokenAnswer = v.variant('is', [
-  v.object({
-    is: v.literal('token'),
-    token: v.pipe(v.string(), v.maxLength(LONGEST_TOKEN), v.regex(/^[\x21-\x7e]+$/)),
-    lifetimeMs: v.pipe(amount, v.maxValue(LONGEST_LOAN_MS)),
-  }),
   refused,
 ])
 

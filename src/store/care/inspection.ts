@@ -3,7 +3,7 @@ import { lstat } from 'node:fs/promises'
 import { errorCode } from '../../lib/error-code.ts'
 import { algorithmOf, type Digest, parseDigest } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { Shelves } from '../files/blob-files.ts'
+import type { BlobFiles } from '../files/blob-files.ts'
 import { diskFailure, ignore } from '../files/layout.ts'
 import type { OpenFile } from '../files/open-file.ts'
 import type { Quarantine } from '../files/quarantine.ts'
@@ -13,7 +13,7 @@ import { HashThread } from './hash-thread.ts'
 /** Where stored blobs are, and where they go when they turn out not to be what they were. */
 export interface Shelved {
   readonly entries: Entries
-  readonly shelves: Shelves
+  readonly blobFiles: BlobFiles
   readonly quarantine: Quarantine
   /** Forgets a blob whose file is gone or put aside, and makes that known. */
   lose(digest: Digest, found: string): Promise<void>
@@ -46,7 +46,7 @@ export class Inspection {
   async inspect(digest: Digest, size: number, piece: number, turn: Turn): Promise<Finding> {
     let file: OpenFile | undefined
     try {
-      file = await this.#shelved.shelves.open(digest)
+      file = await this.#shelved.blobFiles.open(digest)
     } catch (error) {
       return this.#lose(digest, undefined, unreadable(digest, error))
     }
@@ -93,7 +93,7 @@ export class Inspection {
 
   /** `seen` is the file that was looked at; another may have come in its place since. */
   async #lose(digest: Digest, seen: Stats | undefined, found: string): Promise<Finding> {
-    const { entries, shelves, quarantine } = this.#shelved
+    const { entries, blobFiles: shelves, quarantine } = this.#shelved
     try {
       if ((await entries.get(digest)) === undefined) return { state: 'gone' }
       const now = await lstat(shelves.path(digest)).catch(ignore('ENOENT'))

@@ -3,12 +3,12 @@ import { publish } from '../../observe/events.ts'
 import type { Algorithm, Digest } from '../../oci/digest.ts'
 import { childrenOf, type Manifest, parseManifest } from '../../oci/manifest.ts'
 import { isManifestType, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
-import type { Shelves } from '../files/blob-files.ts'
+import type { BlobFiles } from '../files/blob-files.ts'
 import type { OpenFile } from '../files/open-file.ts'
 import type { Entries, Ties } from '../index/entries.ts'
 import { isDamage } from '../index/open-database.ts'
-import type { Yard } from '../writing/incoming.ts'
-import type { Writers } from '../writing/writer.ts'
+import type { StoreParts } from '../writing/store-parts.ts'
+import type { WriterPool } from '../writing/writer-pool.ts'
 
 const ALGORITHMS: readonly Algorithm[] = ['sha256', 'sha512']
 /** A manifest has no more. */
@@ -26,7 +26,7 @@ export interface Reconciled {
  * Makes the index say what is on the disk, shelf by shelf, from names alone: opening every file would keep an agent with
  * many of them from starting. One that is shorter than it should be is noticed when it is opened.
  */
-export async function reconcile(entries: Entries, shelves: Shelves): Promise<Reconciled> {
+export async function reconcile(entries: Entries, shelves: BlobFiles): Promise<Reconciled> {
   const strays: Digest[] = []
   const gone: Digest[] = []
   let bytes = 0
@@ -71,11 +71,11 @@ async function forgetAll(entries: Entries, gone: readonly Digest[]): Promise<voi
  */
 export async function adopt(
   digest: Digest,
-  yard: Yard,
+  parts: StoreParts,
   { signal }: { signal: AbortSignal },
 ): Promise<boolean> {
   try {
-    return await tryAdopt(digest, yard, signal)
+    return await tryAdopt(digest, parts, signal)
   } catch (error) {
     if (signal.aborted) return false
     const why = error instanceof Error ? error.message : String(error)
@@ -84,8 +84,8 @@ export async function adopt(
   }
 }
 
-async function tryAdopt(digest: Digest, yard: Yard, signal: AbortSignal): Promise<boolean> {
-  const { entries, shelves, writers, quarantine } = yard
+async function tryAdopt(digest: Digest, parts: StoreParts, signal: AbortSignal): Promise<boolean> {
+  const { entries, blobFiles: shelves, writerPool: writers, quarantine } = parts
   signal.throwIfAborted()
   // Fetched again meanwhile: it was verified then.
   if ((await entries.get(digest)) !== undefined) return false
@@ -114,7 +114,7 @@ async function hashOf(
   file: OpenFile,
   wanted: Digest,
   size: number,
-  writers: Writers,
+  writers: WriterPool,
   signal: AbortSignal,
 ): Promise<Digest> {
   signal.throwIfAborted()

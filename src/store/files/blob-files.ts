@@ -17,7 +17,7 @@ import { OpenFile } from './open-file.ts'
 const DRAFT = '.draft'
 
 /** The files of stored blobs. */
-export class Shelves {
+export class BlobFiles {
   readonly #layout: Layout
   /** Folders that are there, and there after a power cut too. */
   readonly #durable = new Map<string, Promise<void>>()

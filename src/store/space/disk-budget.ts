@@ -81,7 +81,7 @@ interface Collecting {
  * served in the order of asking. When the limit, the high mark, would be crossed, one eviction for all who ask goes on
  * down to the low mark, and each is given its room as soon as it is there. Reading never waits for any of this.
  */
-export class Room {
+export class DiskBudget {
   readonly #ground: Ground
   readonly #limit: DiskLimit | undefined
   readonly #timer: NodeJS.Timeout | undefined

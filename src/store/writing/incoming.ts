@@ -7,28 +7,13 @@ import { algorithmOf, type Digest, parseDigest } from '../../oci/digest.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Want } from '../../ports/source.ts'
-import type { Shelves } from '../files/blob-files.ts'
 import { diskFailure } from '../files/layout.ts'
 import type { OpenFile } from '../files/open-file.ts'
-import type { Partials } from '../files/partials.ts'
-import type { Quarantine } from '../files/quarantine.ts'
-import type { Entries } from '../index/entries.ts'
-import type { Reservation, Room } from '../space/disk-budget.ts'
-import { type Borrower, type SharedMemory, UNIT } from './shared-memory.ts'
-import { Filling, type Piece } from './write-window.ts'
-import type { Writers } from './writer.ts'
-import type { WrittenFile } from './written-file.ts'
-
-/** What a blob on its way in needs of the store. */
-export interface Yard {
-  readonly memory: SharedMemory
-  readonly room: Room
-  readonly writers: Writers
-  readonly partials: Partials
-  readonly shelves: Shelves
-  readonly quarantine: Quarantine
-  readonly entries: Entries
-}
+import type { Reservation } from '../space/disk-budget.ts'
+import { type Borrower, UNIT_BYTES } from './shared-memory.ts'
+import type { StoreParts } from './store-parts.ts'
+import { type WindowPiece, WriteWindow } from './write-window.ts'
+import type { WriterFile } from './writer-file.ts'
 
 /** Where bytes go that come in spite of everything after the intake has failed. */
 const SPILL_BYTES = 65536
@@ -48,10 +33,10 @@ const SYNC_EVERY = 32 * 1024 * 1024
 export class DiskIncoming implements Incoming {
   readonly checkpoints = new Checkpoints()
   readonly #want: Want
-  readonly #yard: Yard
-  readonly #place: Borrower
+  readonly #parts: StoreParts
+  readonly #borrower: Borrower
   readonly #onClosed: () => void
-  #filling: Filling
+  #window: WriteWindow
   #written = 0
   /** Bytes that the thread has written. */
   #onDisk = 0
@@ -62,9 +47,9 @@ export class DiskIncoming implements Incoming {
   #opening: Promise<void> | undefined
   #soon: NodeJS.Timeout | undefined
   #file: OpenFile | undefined
-  #writing: WrittenFile | undefined
+  #writing: WriterFile | undefined
   /** Handed over, but not yet said to the thread. */
-  #queued: Piece[] = []
+  #queued: WindowPiece[] = []
   #expected = 0
   #reserving: Promise<boolean> | undefined
   #reservation: Reservation | undefined
@@ -83,14 +68,14 @@ export class DiskIncoming implements Incoming {
   #cutting: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
-  static async begin(want: Want, yard: Yard, onClosed: () => void): Promise<DiskIncoming> {
+  static async begin(want: Want, yard: StoreParts, onClosed: () => void): Promise<DiskIncoming> {
     // Called only when somebody else gives memory back, by which time there is an incoming to wake.
     let begun: DiskIncoming | undefined
     const place = await yard.memory.join(() => begun?.wake())
     try {
       const left = await yard.partials.resume(want.digest)
       begun = new DiskIncoming(want, yard, place, left?.size ?? 0, onClosed)
-      if (want.kind === 'blob') yard.writers.prepare()
+      if (want.kind === 'blob') yard.writerPool.prepare()
       if (left !== undefined) begun.#goOn(left.file)
       return begun
     } catch (cause) {
@@ -99,16 +84,16 @@ export class DiskIncoming implements Incoming {
     }
   }
 
-  private constructor(want: Want, yard: Yard, place: Borrower, position: number, onClosed: () => void) {
+  private constructor(want: Want, yard: StoreParts, place: Borrower, position: number, onClosed: () => void) {
     this.#want = want
-    this.#yard = yard
-    this.#place = place
+    this.#parts = yard
+    this.#borrower = place
     this.#onClosed = onClosed
-    this.#filling = new Filling(yard.memory, place, position)
+    this.#window = new WriteWindow(yard.memory, place, position)
   }
 
   get position(): number {
-    return this.#filling.position
+    return this.#window.position
   }
 
   get written(): number {
@@ -141,14 +126,14 @@ export class DiskIncoming implements Incoming {
   discardBefore(position: number): void {
     this.#forgotten = Math.max(this.#forgotten, Math.min(position, this.#written))
     if (this.#keptTo === undefined) return
-    this.#filling.need(Math.max(this.#keptTo, this.#forgotten))
+    this.#window.keepFrom(Math.max(this.#keptTo, this.#forgotten))
     if (this.#forgotten >= this.#keptTo && this.#file !== undefined) this.#dropping = this.#drop(this.#file)
     this.wake()
   }
 
   buffer(): Uint8Array {
     if (this.#failure === undefined && this.#closing === undefined) {
-      const { room } = this.#filling
+      const { free: room } = this.#window
       if (room.length > 0) return room
     }
     this.#spill ??= new Uint8Array(SPILL_BYTES)
@@ -157,18 +142,18 @@ export class DiskIncoming implements Incoming {
 
   filled(length: number): boolean {
     if (this.#failure !== undefined || this.#closing !== undefined) return false
-    const filling = this.#filling
-    if (filling.room.length === 0) {
-      this.#fail(new Failure('disk', 'more bytes came than there was room for'))
+    const filling = this.#window
+    if (filling.free.length === 0) {
+      this.#fail(new Failure('disk', 'more bytes came than the buffer holds'))
       return false
     }
     filling.fill(length)
     if (this.#inMemory) {
       // Stays readable in the slot until it is in a file.
       this.#advance(filling.position)
-      if (!filling.isTurnDue) return this.#hasRoom
+      if (!filling.isSlotChangeDue) return this.#hasRoom
     }
-    if (filling.isTurnDue) this.#turn()
+    if (filling.isSlotChangeDue) this.#turn()
     else this.#handOver()
     return this.#hasRoom
   }
@@ -191,7 +176,7 @@ export class DiskIncoming implements Incoming {
     if (length <= 0) return 0
     if (position >= this.#onDisk || this.#file === undefined) {
       if (this.#closing !== undefined) throw new Error('the intake is closed')
-      const count = this.#filling.copy(target.subarray(0, length), position)
+      const count = this.#window.copy(target.subarray(0, length), position)
       if (count === 0)
         throw new Failure('disk', `byte ${position} of ${this.#want.digest} is not here any more`)
       return count
@@ -240,25 +225,26 @@ export class DiskIncoming implements Incoming {
     if (this.#failure !== undefined) throw this.#failure
     const { digest } = this.#want
     if (this.#inMemory) {
-      const bytes = Uint8Array.from(this.#filling.first)
-      if (this.isStorable && bytes.length > 0) await this.#yard.quarantine.keep(digest, bytes).catch(() => {})
+      const bytes = Uint8Array.from(this.#window.firstSlot)
+      if (this.isStorable && bytes.length > 0)
+        await this.#parts.quarantine.keep(digest, bytes).catch(() => {})
     } else {
       try {
         await this.#letGoOfFile()
         // Where it cannot be kept it is removed with the rest of the partial.
         if (this.isStorable) {
-          await this.#yard.quarantine.move(digest, this.#yard.partials.data(digest)).catch(() => {})
+          await this.#parts.quarantine.move(digest, this.#parts.partials.data(digest)).catch(() => {})
         }
-        await this.#yard.partials.remove(digest)
+        await this.#parts.partials.remove(digest)
       } catch (cause) {
         const failure = diskFailure(`cannot put aside what came of ${digest}`, cause)
         this.#fail(failure)
         throw failure
       }
     }
-    this.#filling.end()
-    this.#place.lasting = false
-    this.#filling = new Filling(this.#yard.memory, this.#place, 0)
+    this.#window.release()
+    this.#borrower.isLongTerm = false
+    this.#window = new WriteWindow(this.#parts.memory, this.#borrower, 0)
     this.#release()
     this.#obstacle = undefined
     this.#keptTo = undefined
@@ -280,7 +266,7 @@ export class DiskIncoming implements Incoming {
   /** There may be memory again. */
   wake(): void {
     if (this.#failure !== undefined || this.#closing !== undefined || !this.#hasRoom) return
-    if (this.#filling.room.length === 0) this.#turn()
+    if (this.#window.free.length === 0) this.#turn()
     this.#waiter?.resolve()
     this.#waiter = undefined
   }
@@ -298,22 +284,22 @@ export class DiskIncoming implements Incoming {
       this.#inMemory = false
       this.#opening = this.#open()
     }
-    this.#write(this.#filling.turn())
+    this.#write(this.#window.changeSlot())
   }
 
   /** Of what is not kept, the slot that is being filled may be all the memory there is for it. */
   get #hasRoom(): boolean {
-    if (this.#filling.reserve()) return true
+    if (this.#window.takeNextSlot()) return true
     if (this.isStorable) return false
-    const room = this.#filling.room.length
-    return room >= UNIT || this.#expected - this.position <= room
+    const room = this.#window.free.length
+    return room >= UNIT_BYTES || this.#expected - this.position <= room
   }
 
   async #reserve(size: number, total: number, before: Promise<boolean> | undefined): Promise<boolean> {
     await before
     if (!this.isStorable || this.#closing !== undefined) return false
     try {
-      const reservation = await this.#yard.room.reserve(this.#want.digest, size, total)
+      const reservation = await this.#parts.budget.reserve(this.#want.digest, size, total)
       if (reservation === undefined) throw new Failure('disk', `there is no room for ${total} bytes`)
       this.#reservation = reservation
     } catch (cause) {
@@ -326,8 +312,8 @@ export class DiskIncoming implements Incoming {
   #refuse(failure: Failure): void {
     if (this.#obstacle !== undefined) return
     this.#obstacle = failure
-    this.#place.lasting = true
-    this.#writing?.pass()
+    this.#borrower.isLongTerm = true
+    this.#writing?.hashOnly()
     queueMicrotask(() => this.#listener?.(undefined))
   }
 
@@ -336,7 +322,7 @@ export class DiskIncoming implements Incoming {
     if (failure !== undefined) this.#refuse(diskFailure(`cannot keep ${this.#want.digest}`, failure))
     this.#keptTo = position
     this.#onDisk = position
-    this.#filling.need(position)
+    this.#window.keepFrom(position)
     // The rest of what was reserved is for others.
     this.#release()
   }
@@ -350,20 +336,20 @@ export class DiskIncoming implements Incoming {
     await this.#reserving
     if (this.isStorable && this.#failure === undefined) {
       try {
-        this.#file = await this.#yard.partials.create(this.#want)
+        this.#file = await this.#parts.partials.create(this.#want)
       } catch (cause) {
-        this.#refuse(diskFailure(`cannot make a file for ${this.#want.digest}`, cause))
+        this.#refuse(diskFailure(`cannot create a partial for ${this.#want.digest}`, cause))
       }
     }
     if (this.#failure !== undefined) return
     if (this.#file === undefined) this.#onFull(0, undefined)
     this.#writing = this.#startWriting(this.#file, 0)
-    if (!this.isStorable) this.#writing.pass()
+    if (!this.isStorable) this.#writing.hashOnly()
     this.#sayQueued()
   }
 
-  #startWriting(file: OpenFile | undefined, from: number): WrittenFile {
-    return this.#yard.writers.open(file?.fd, this.#want.digest, from, {
+  #startWriting(file: OpenFile | undefined, from: number): WriterFile {
+    return this.#parts.writerPool.open(file?.fd, this.#want.digest, from, {
       written: (position, marks) => this.#onWritten(position, marks),
       full: (position, failure) => this.#onFull(position, failure),
       failed: (failure) => this.#fail(failure),
@@ -372,20 +358,20 @@ export class DiskIncoming implements Incoming {
 
   /** When the thread has nothing else of this blob to do: at once what is worth a message, and soon what is less. */
   #handOver(): void {
-    const filling = this.#filling
+    const filling = this.#window
     if (filling.unwritten.length > 0) return
-    if (filling.waiting >= WORTH_A_MESSAGE) this.#write(filling.handOver())
-    else if (filling.waiting > 0) {
+    if (filling.pendingBytes >= WORTH_A_MESSAGE) this.#write(filling.handOver())
+    else if (filling.pendingBytes > 0) {
       this.#soon ??= setTimeout(() => {
         this.#soon = undefined
-        const isIdle = this.#filling.unwritten.length === 0
-        if (this.#closing === undefined && !this.#inMemory && isIdle) this.#write(this.#filling.handOver())
+        const isIdle = this.#window.unwritten.length === 0
+        if (this.#closing === undefined && !this.#inMemory && isIdle) this.#write(this.#window.handOver())
       }, SOON_MS)
     }
   }
 
   /** Until there is a file, and room for it, what is handed over waits in its slots. */
-  #write(piece: Piece | undefined): void {
+  #write(piece: WindowPiece | undefined): void {
     if (piece === undefined) return
     this.#queued.push(piece)
     this.#sayQueued()
@@ -400,14 +386,14 @@ export class DiskIncoming implements Incoming {
   async #drop(file: OpenFile): Promise<void> {
     this.#file = undefined
     await file.close().catch(() => {})
-    await this.#yard.partials.remove(this.#want.digest).catch(() => {})
+    await this.#parts.partials.remove(this.#want.digest).catch(() => {})
   }
 
   #onWritten(position: number, marks: Uint8Array | undefined): void {
     if (marks !== undefined) this.#appendMarks(position, marks)
     // What is hashed once more after a cut is on the disk all the time.
     this.#onDisk = this.#keptTo ?? Math.max(this.#onDisk, position)
-    this.#filling.written(position)
+    this.#window.written(position)
     if (this.#closing === undefined) {
       this.#handOver()
       if (
@@ -461,12 +447,12 @@ export class DiskIncoming implements Incoming {
     if (this.#failure !== undefined) throw this.#failure
     if (this.#inMemory) {
       const algorithm = algorithmOf(this.#want.digest)
-      const hex = createHash(algorithm).update(this.#filling.first).digest('hex')
+      const hex = createHash(algorithm).update(this.#window.firstSlot).digest('hex')
       const digest = parseDigest(`${algorithm}:${hex}`)
       if (digest === undefined) throw new Error('a hash is a digest')
       return digest
     }
-    this.#write(this.#filling.handOver())
+    this.#write(this.#window.handOver())
     await this.#opening
     await this.#reserving
     if (this.#failure !== undefined) throw this.#failure
@@ -489,8 +475,8 @@ export class DiskIncoming implements Incoming {
       this.#fail(failure)
       throw failure
     }
-    this.#filling.end()
-    this.#filling = new Filling(this.#yard.memory, this.#place, position)
+    this.#window.release()
+    this.#window = new WriteWindow(this.#parts.memory, this.#borrower, position)
     this.#queued = []
     this.#verified = undefined
     this.checkpoints.truncate(position / CHECKPOINT_INTERVAL_BYTES)
@@ -518,14 +504,14 @@ export class DiskIncoming implements Incoming {
     const { mediaType, origin, references, subject } = facts
     try {
       if (this.#inMemory) {
-        await this.#yard.shelves.putBytes(digest, this.#filling.first)
+        await this.#parts.blobFiles.putBytes(digest, this.#window.firstSlot)
       } else {
         if (this.#file === undefined) throw new Failure('stopping', 'the intake was closed')
         await this.#file.sync()
-        await this.#yard.shelves.put(digest, this.#yard.partials.data(digest))
+        await this.#parts.blobFiles.put(digest, this.#parts.partials.data(digest))
       }
       try {
-        await this.#yard.entries.put(
+        await this.#parts.entries.put(
           { digest, size, kind, mediaType, origin, storedAt: Date.now() },
           {
             references,
@@ -537,7 +523,7 @@ export class DiskIncoming implements Incoming {
         this.#committed = true
       } catch (cause) {
         // Nobody would know of it, or count it.
-        await rm(this.#yard.shelves.path(digest), { force: true }).catch(() => {})
+        await rm(this.#parts.blobFiles.path(digest), { force: true }).catch(() => {})
         throw cause
       }
     } catch (cause) {
@@ -552,14 +538,14 @@ export class DiskIncoming implements Incoming {
   async #close(): Promise<void> {
     clearTimeout(this.#soon)
     const { digest } = this.#want
-    const { partials, memory } = this.#yard
+    const { partials, memory } = this.#parts
     try {
       await this.#committing?.catch(() => {})
       await this.#cutting?.catch(() => {})
       await this.#reserving
       if (!this.#inMemory) {
         if (!this.#committed && this.isStorable && this.#failure === undefined)
-          this.#write(this.#filling.handOver())
+          this.#write(this.#window.handOver())
         await this.#letGoOfFile()
         // A full disk must get its room back, and after a failed sync nobody knows what is in the file.
         const isOver = this.#committed || !this.isStorable || this.#failure !== undefined
@@ -572,8 +558,8 @@ export class DiskIncoming implements Incoming {
       this.#waiter?.reject(new Failure('stopping', 'the intake was closed'))
       this.#waiter = undefined
       this.#release()
-      this.#filling.end()
-      memory.leave(this.#place)
+      this.#window.release()
+      memory.leave(this.#borrower)
       this.#onClosed()
     }
   }

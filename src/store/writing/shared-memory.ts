@@ -1,84 +1,84 @@
 import { Failure } from '../../ports/failure.ts'
 
-/** What is lent at least, and the unit in which is counted: 64 KiB. */
-export const UNIT = 65536
-/** What is lent at most in one piece, in units: 1 MiB. Larger pieces do not make a transfer faster. */
-const LARGEST = 16
-/** Every borrower can always have this many units: one to fill while the other is written. */
-const OWED = 2
-/** Pieces that a borrower should get out of its share: one being filled, one in hand, the others being written. */
-const PIECES = 4
-/** How much those who hold it for long may have of it together, beyond what they have a right to. */
-const LASTING_SHARE = 1 / 2
-/** How many may wait for a place. */
-const QUEUE = 1024
+/** Memory is lent and counted in units of 64 KiB, which is also the smallest slot. */
+export const UNIT_BYTES = 65536
+/** A slot has at most 16 units, 1 MiB: larger slots do not make a transfer faster. */
+const LARGEST_SLOT_UNITS = 16
+/** Every borrower can always have two units: the source fills one while the thread writes the other. */
+const GUARANTEED_UNITS = 2
+/** A borrower's share is divided into at least four slots: one is filled, one is ready, the others are being written. */
+const SLOTS_PER_SHARE = 4
+/** Long-term borrowers together may hold half of the memory, beyond the units guaranteed to each. */
+const LONG_TERM_SHARE = 1 / 2
+/** More than 1024 contents that wait for memory are a flood: the next one is refused at once. */
+const QUEUE_LIMIT = 1024
 
-/** A piece of the shared memory, lent until it is given back. */
+/** A range of the shared memory, lent until it is given back. */
 export interface Slot {
   readonly offset: number
   readonly bytes: Uint8Array
 }
 
-/** One who borrows; has a right to two units, and to its share of what is there. */
+/** One incoming that borrows memory. It has a right to two units, and to its share of the memory. */
 export interface Borrower {
-  /** In bytes. */
-  held: number
-  /** It holds what it has until readers have read it, and they may be slow. */
-  lasting: boolean
-  /** Called when one who asked in vain should ask again. */
+  heldBytes: number
+  /** The borrower keeps its slots until readers have read them, and readers may be slow. */
+  isLongTerm: boolean
+  /** Called when a borrower whose last `take` gave nothing should try again. */
   readonly wake: () => void
 }
 
-interface Queued {
-  readonly admit: () => void
+interface QueuedBorrower {
+  readonly tryAdmit: () => void
   readonly timer: NodeJS.Timeout
 }
 
 /**
- * The memory into which sockets write and out of which writer threads read: one buffer for all blobs on their way in,
- * so that memory is bounded by configuration, whatever their number. It is divided anew with every slot that is lent: one
- * transfer alone gets large slots out of all of it, many get small ones, and each can always have two.
+ * The memory into which sockets write and from which writer threads read. All incoming contents share one buffer, so that
+ * the configuration bounds the memory whatever their number. The share of a borrower is computed anew with every slot: one
+ * transfer alone gets large slots and all of the memory, many transfers get small slots, and each can always have two.
  */
 export class SharedMemory {
   readonly #units: number
-  readonly #lent: Uint8Array
+  /** One byte for each unit: 1 while the unit is lent. */
+  readonly #isLent: Uint8Array
   readonly #borrowers = new Set<Borrower>()
-  /** Those who asked in vain, longest first. */
+  /** Borrowers whose last `take` gave nothing, the longest waiting first. */
   readonly #waiting = new Set<Borrower>()
-  readonly #queue = new Set<Queued>()
+  readonly #queue = new Set<QueuedBorrower>()
   readonly #queueMs: number
   #buffer: SharedArrayBuffer | undefined
-  #free: number
+  #freeUnits: number
 
   constructor(bytes: number, { queueMs = 30_000 } = {}) {
-    this.#units = Math.max(OWED, Math.floor(bytes / UNIT))
-    this.#lent = new Uint8Array(this.#units)
-    this.#free = this.#units
+    this.#units = Math.max(GUARANTEED_UNITS, Math.floor(bytes / UNIT_BYTES))
+    this.#isLent = new Uint8Array(this.#units)
+    this.#freeUnits = this.#units
     this.#queueMs = queueMs
   }
 
-  /** Made when first needed, and kept: a new one for every pull would wait for a garbage collection to go. */
+  /** The buffer is made at the first use and kept: a new buffer for every pull would stay until a garbage collection. */
   get buffer(): SharedArrayBuffer {
-    this.#buffer ??= new SharedArrayBuffer(this.#units * UNIT)
+    this.#buffer ??= new SharedArrayBuffer(this.#units * UNIT_BYTES)
     return this.#buffer
   }
 
-  /** Waits for a place when there are more borrowers than memory for them; the queue is short, and not for ever. */
+  /** Admits a borrower. While the memory cannot guarantee two units to one more, the call waits for at most `queueMs`. */
   async join(wake: () => void): Promise<Borrower> {
-    const borrower: Borrower = { held: 0, lasting: false, wake }
-    if (this.#queue.size > 0 || !this.#admit(borrower)) {
-      if (this.#queue.size >= QUEUE) throw new Failure('disk', 'too many blobs are on their way in')
+    const borrower: Borrower = { heldBytes: 0, isLongTerm: false, wake }
+    if (this.#queue.size > 0 || !this.#tryAdmit(borrower)) {
+      if (this.#queue.size >= QUEUE_LIMIT) throw new Failure('disk', 'too many contents are being received')
       await new Promise<void>((resolve, reject) => {
-        const queued: Queued = {
-          admit: () => {
-            if (!this.#admit(borrower)) return
+        const queued: QueuedBorrower = {
+          tryAdmit: () => {
+            if (!this.#tryAdmit(borrower)) return
             this.#queue.delete(queued)
             clearTimeout(queued.timer)
             resolve()
           },
           timer: setTimeout(() => {
             this.#queue.delete(queued)
-            reject(new Failure('disk', 'too many blobs are on their way in for the memory there is'))
+            reject(new Failure('disk', 'too many contents are being received for the memory available'))
           }, this.#queueMs),
         }
         this.#queue.add(queued)
@@ -90,78 +90,89 @@ export class SharedMemory {
   leave(borrower: Borrower): void {
     this.#borrowers.delete(borrower)
     this.#waiting.delete(borrower)
-    this.#offer()
+    this.#offerFreeUnits()
   }
 
-  /** undefined: not now, `wake` is called when it is worth asking again. At most `most` bytes. */
-  take(borrower: Borrower, most = LARGEST * UNIT): Slot | undefined {
-    const held = borrower.held / UNIT
-    const share = Math.max(OWED, Math.floor(this.#units / (this.#borrowers.size + this.#queue.size)))
-    const spare = this.#free - this.#owed() + Math.max(0, OWED - held)
-    const room = Math.min(share - held, spare, borrower.lasting ? this.#lastingRoom(held) : LARGEST)
-    let units = powerOfTwo(Math.min(most / UNIT, LARGEST, Math.max(1, share / PIECES), room))
-    for (; units >= 1; units /= 2) {
-      const start = this.#find(units)
+  /** Lends a slot of at most `mostBytes`. undefined: none is free now, and `wake` is called when it is worth asking again. */
+  take(borrower: Borrower, mostBytes = LARGEST_SLOT_UNITS * UNIT_BYTES): Slot | undefined {
+    const held = borrower.heldBytes / UNIT_BYTES
+    const share = Math.max(
+      GUARANTEED_UNITS,
+      Math.floor(this.#units / (this.#borrowers.size + this.#queue.size)),
+    )
+    const spare = this.#freeUnits - this.#guaranteedUnits() + Math.max(0, GUARANTEED_UNITS - held)
+    const longTerm = borrower.isLongTerm ? this.#longTermUnits(held) : LARGEST_SLOT_UNITS
+    const allowed = Math.min(share - held, spare, longTerm)
+    const largest = Math.min(
+      mostBytes / UNIT_BYTES,
+      LARGEST_SLOT_UNITS,
+      Math.max(1, share / SLOTS_PER_SHARE),
+      allowed,
+    )
+    for (let units = floorToPowerOfTwo(largest); units >= 1; units /= 2) {
+      const start = this.#findFreeUnits(units)
       if (start === undefined) continue
-      this.#lent.fill(1, start, start + units)
-      this.#free -= units
-      borrower.held += units * UNIT
-      const offset = start * UNIT
-      return { offset, bytes: new Uint8Array(this.buffer, offset, units * UNIT) }
+      this.#isLent.fill(1, start, start + units)
+      this.#freeUnits -= units
+      borrower.heldBytes += units * UNIT_BYTES
+      const offset = start * UNIT_BYTES
+      return { offset, bytes: new Uint8Array(this.buffer, offset, units * UNIT_BYTES) }
     }
     this.#waiting.add(borrower)
     return undefined
   }
 
-  /** A slot, or a part of one that is whole units. */
+  /** Takes back a slot, or a part of a slot that consists of whole units. */
   giveBack(borrower: Borrower, slot: Slot): void {
-    const units = slot.bytes.length / UNIT
-    const start = slot.offset / UNIT
-    this.#lent.fill(0, start, start + units)
-    this.#free += units
-    borrower.held -= units * UNIT
-    this.#offer()
+    const units = slot.bytes.length / UNIT_BYTES
+    const start = slot.offset / UNIT_BYTES
+    this.#isLent.fill(0, start, start + units)
+    this.#freeUnits += units
+    borrower.heldBytes -= units * UNIT_BYTES
+    this.#offerFreeUnits()
   }
 
-  #admit(borrower: Borrower): boolean {
-    if (this.#free - this.#owed() < OWED) return false
+  #tryAdmit(borrower: Borrower): boolean {
+    if (this.#freeUnits - this.#guaranteedUnits() < GUARANTEED_UNITS) return false
     this.#borrowers.add(borrower)
     return true
   }
 
-  #lastingRoom(held: number): number {
+  /** How many units a long-term borrower that holds `held` units may still take. */
+  #longTermUnits(held: number): number {
     let all = 0
-    for (const borrower of this.#borrowers) if (borrower.lasting) all += borrower.held / UNIT
-    return Math.max(OWED - held, Math.floor(this.#units * LASTING_SHARE) - all)
+    for (const borrower of this.#borrowers) if (borrower.isLongTerm) all += borrower.heldBytes / UNIT_BYTES
+    return Math.max(GUARANTEED_UNITS - held, Math.floor(this.#units * LONG_TERM_SHARE) - all)
   }
 
-  /** What borrowers that hold less than they have a right to could still ask for. */
-  #owed(): number {
-    let owed = 0
-    for (const { held } of this.#borrowers) owed += Math.max(0, OWED - held / UNIT)
-    return owed
+  /** Units that are guaranteed to borrowers which have not taken them yet. */
+  #guaranteedUnits(): number {
+    let guaranteed = 0
+    for (const { heldBytes } of this.#borrowers)
+      guaranteed += Math.max(0, GUARANTEED_UNITS - heldBytes / UNIT_BYTES)
+    return guaranteed
   }
 
-  /** The lowest place for so many units, aligned: low places stay in use, high ones may never be touched. */
-  #find(units: number): number | undefined {
+  /** The lowest aligned range of free units: high addresses may then never be touched, and cost no physical memory. */
+  #findFreeUnits(units: number): number | undefined {
     for (let start = 0; start + units <= this.#units; start += units) {
-      const used = this.#lent.indexOf(1, start)
+      const used = this.#isLent.indexOf(1, start)
       if (used === -1 || used >= start + units) return start
     }
     return undefined
   }
 
-  /** Who waits for a place comes before those who have one and want more. */
-  #offer(): void {
-    for (const queued of [...this.#queue]) queued.admit()
+  /** Admits queued borrowers first, then wakes borrowers that want more than they have. */
+  #offerFreeUnits(): void {
+    for (const queued of [...this.#queue]) queued.tryAdmit()
     for (const borrower of [...this.#waiting]) {
-      if (this.#free === 0) return
+      if (this.#freeUnits === 0) return
       this.#waiting.delete(borrower)
       borrower.wake()
     }
   }
 }
 
-function powerOfTwo(atMost: number): number {
-  return atMost < 1 ? 0 : 2 ** Math.floor(Math.log2(atMost))
+function floorToPowerOfTwo(value: number): number {
+  return value < 1 ? 0 : 2 ** Math.floor(Math.log2(value))
 }

@@ -1,122 +1,125 @@
 import { Failure } from '../../ports/failure.ts'
-import { type Borrower, type SharedMemory, type Slot, UNIT } from './shared-memory.ts'
+import { type Borrower, type SharedMemory, type Slot, UNIT_BYTES } from './shared-memory.ts'
 
-/** A piece of the shared memory that is to be written. */
-export interface Piece {
+/** A range of the shared memory that the writer thread has to hash and write. */
+export interface WindowPiece {
   readonly offset: number
   readonly length: number
 }
 
-interface Handed extends Piece {
-  /** Position of its end in the blob. */
+interface HandedPiece extends WindowPiece {
+  /** Position in the content at which the piece ends. */
   readonly end: number
 }
 
-interface Lent {
+interface LentSlot {
   readonly slot: Slot
-  /** Positions in the blob of its first byte, and of the end of what is filled. */
+  /** Position in the content of the slot's first byte. */
   readonly start: number
+  /** Position in the content up to which the slot is filled. */
   end: number
-  /** Bytes from its start that have been given back. */
-  returned: number
+  /** Bytes from the start of the slot that were given back already. */
+  returnedBytes: number
 }
 
-/** A slot with less than this part of it left is as good as full: reads into what is left would be too small. */
-const WORTH_FILLING = 1 / 16
+/** A slot with less than a sixteenth of it left counts as full: reads from the socket into the rest would be too small. */
+const WORTH_FILLING_SHARE = 1 / 16
 
 /**
- * The slots of one blob on its way in: one that is being filled, one in hand, and those that wait to be written, or to be
- * read where reading is possible only from here.
+ * The slots of one incoming: the slot that is being filled, the next one in reserve, and the filled slots that wait to be
+ * written. Where bytes are not written to a file, their slots wait until readers have read them.
  */
-export class Filling {
+export class WriteWindow {
   readonly #memory: SharedMemory
-  readonly #place: Borrower
+  readonly #borrower: Borrower
   #position: number
-  #current: Lent
-  /** Those before the current one, oldest first. */
-  readonly #full: Lent[] = []
-  /** What the current slot is followed by; without one the source must stop, while there is still a slot to fill. */
-  #next: Slot | undefined
+  #current: LentSlot
+  /** Slots before the current one, the oldest first. */
+  readonly #filled: LentSlot[] = []
+  /** While there is no next slot, the source must stop before the current slot is full. */
+  #nextSlot: Slot | undefined
   #handedOver: number
-  readonly #handed: Handed[] = []
+  readonly #handed: HandedPiece[] = []
   #written: number
-  /** What is from here on is needed even when it is written; undefined: only until then. */
-  #needed: number | undefined
+  /** Bytes from this position on stay even when they are written; undefined: bytes stay only until they are written. */
+  #neededFrom: number | undefined
 
-  /** `position`: where in the blob the first byte belongs. Whoever has a place can always have this. */
-  constructor(memory: SharedMemory, place: Borrower, position: number) {
-    const slot = memory.take(place, UNIT)
-    if (slot === undefined) throw new Failure('disk', 'no memory for a blob that has a place')
+  /** `position`: where in the content the first byte belongs. The first slot is one of those guaranteed to a borrower. */
+  constructor(memory: SharedMemory, borrower: Borrower, position: number) {
+    const slot = memory.take(borrower, UNIT_BYTES)
+    if (slot === undefined) throw new Failure('disk', 'no memory for a content that was admitted')
     this.#memory = memory
-    this.#place = place
+    this.#borrower = borrower
     this.#position = position
     this.#handedOver = position
     this.#written = position
-    this.#current = { slot, start: position, end: position, returned: 0 }
+    this.#current = { slot, start: position, end: position, returnedBytes: 0 }
   }
 
   get position(): number {
     return this.#position
   }
 
-  /** Empty only when the source went on although there was no slot in hand. */
-  get room(): Uint8Array {
+  /** What can be filled now. Empty only when the source continued although there was no next slot. */
+  get free(): Uint8Array {
     const { slot, start, end } = this.#current
     return slot.bytes.subarray(end - start)
   }
 
-  get hasNext(): boolean {
-    return this.#next !== undefined
+  get hasNextSlot(): boolean {
+    return this.#nextSlot !== undefined
   }
 
-  /** The current slot is as good as full and there is another. */
-  get isTurnDue(): boolean {
-    return this.#next !== undefined && this.room.length < this.#current.slot.bytes.length * WORTH_FILLING
+  /** The current slot counts as full and there is a next one. */
+  get isSlotChangeDue(): boolean {
+    return (
+      this.#nextSlot !== undefined && this.free.length < this.#current.slot.bytes.length * WORTH_FILLING_SHARE
+    )
   }
 
   /** Bytes that are filled and not handed over. */
-  get waiting(): number {
+  get pendingBytes(): number {
     return this.#position - this.#handedOver
   }
 
-  /** Handed over, and not written yet. */
-  get unwritten(): readonly Piece[] {
+  /** Pieces that were handed over and are not written yet. */
+  get unwritten(): readonly WindowPiece[] {
     return this.#handed
   }
 
-  /** What is in the first slot, as long as that is the only one. */
-  get first(): Uint8Array {
+  /** The bytes of the first slot, as long as it is the only one. */
+  get firstSlot(): Uint8Array {
     const { slot, start, end } = this.#current
     return slot.bytes.subarray(0, end - start)
   }
 
   fill(length: number): void {
-    if (length > this.room.length) throw new RangeError('more was filled than the buffer holds')
+    if (length > this.free.length) throw new RangeError('more was filled than the buffer holds')
     this.#position += length
     this.#current.end = this.#position
-    this.reserve()
+    this.takeNextSlot()
   }
 
-  /** Sees to it that there is a slot in hand, if one can be had. */
-  reserve(): boolean {
-    this.#next ??= this.#memory.take(this.#place)
-    return this.#next !== undefined
+  /** Takes the next slot unless there is one. False: there is no memory for it now. */
+  takeNextSlot(): boolean {
+    this.#nextSlot ??= this.#memory.take(this.#borrower)
+    return this.#nextSlot !== undefined
   }
 
-  /** Goes on with the slot in hand; gives what is left to be written of the one before. */
-  turn(): Piece | undefined {
-    if (this.#next === undefined) return undefined
+  /** Continues with the next slot, and hands over the rest of the current one. */
+  changeSlot(): WindowPiece | undefined {
+    if (this.#nextSlot === undefined) return undefined
     const piece = this.handOver()
-    this.#full.push(this.#current)
-    this.#current = { slot: this.#next, start: this.#position, end: this.#position, returned: 0 }
-    this.#next = undefined
-    this.#giveBack()
-    this.reserve()
+    this.#filled.push(this.#current)
+    this.#current = { slot: this.#nextSlot, start: this.#position, end: this.#position, returnedBytes: 0 }
+    this.#nextSlot = undefined
+    this.#giveBackWritten()
+    this.takeNextSlot()
     return piece
   }
 
-  /** All that is filled and not handed over yet; the slot stays the current one. */
-  handOver(): Piece | undefined {
+  /** Hands over all that is filled and was not handed over before. The slot stays the current one. */
+  handOver(): WindowPiece | undefined {
     if (this.#handedOver === this.#position) return undefined
     const { slot, start } = this.#current
     const offset = slot.offset + this.#handedOver - start
@@ -126,23 +129,23 @@ export class Filling {
     return { offset, length }
   }
 
-  /** The blob is written up to there: slots behind that are free again, unless they are needed. */
+  /** The content is written up to `position`: slots that end before it are given back unless readers need them. */
   written(position: number): void {
     this.#written = position
     while ((this.#handed[0]?.end ?? Number.POSITIVE_INFINITY) <= position) this.#handed.shift()
-    this.#giveBack()
+    this.#giveBackWritten()
   }
 
-  /** From now on what is written stays here from this position on, and only that. */
-  need(position: number): void {
-    this.#needed = position
-    this.#giveBack()
+  /** From now on written bytes stay if they are at or behind `position`. */
+  keepFrom(position: number): void {
+    this.#neededFrom = position
+    this.#giveBackWritten()
   }
 
-  /** Copies what is here from `position` on, at most to the end of a slot; gives how many bytes. */
+  /** Copies bytes from `position` on, at most to the end of a slot. Returns how many; 0 when they are not in the window. */
   copy(target: Uint8Array, position: number): number {
-    for (const { slot, start, end, returned } of [...this.#full, this.#current]) {
-      if (position < start + returned || position >= end) continue
+    for (const { slot, start, end, returnedBytes } of [...this.#filled, this.#current]) {
+      if (position < start + returnedBytes || position >= end) continue
       const length = Math.min(target.length, end - position)
       target.set(slot.bytes.subarray(position - start, position - start + length))
       return length
@@ -150,35 +153,35 @@ export class Filling {
     return 0
   }
 
-  /** Gives everything back, written or not: when nobody writes any more. */
-  end(): void {
-    for (const lent of [...this.#full.splice(0), this.#current])
-      this.#giveBackTo(lent, lent.slot.bytes.length)
+  /** Gives all slots back, written or not. Only when no thread writes from them any more. */
+  release(): void {
+    for (const lent of [...this.#filled.splice(0), this.#current])
+      this.#giveBackUpTo(lent, lent.slot.bytes.length)
     this.#handed.length = 0
-    if (this.#next !== undefined) this.#memory.giveBack(this.#place, this.#next)
-    this.#next = undefined
+    if (this.#nextSlot !== undefined) this.#memory.giveBack(this.#borrower, this.#nextSlot)
+    this.#nextSlot = undefined
   }
 
-  #giveBack(): void {
-    const free = Math.min(this.#written, this.#needed ?? Number.POSITIVE_INFINITY)
-    for (let [oldest] = this.#full; oldest !== undefined && oldest.end <= free; [oldest] = this.#full) {
-      this.#full.shift()
-      this.#giveBackTo(oldest, oldest.slot.bytes.length)
+  #giveBackWritten(): void {
+    const end = Math.min(this.#written, this.#neededFrom ?? Number.POSITIVE_INFINITY)
+    for (let [oldest] = this.#filled; oldest !== undefined && oldest.end <= end; [oldest] = this.#filled) {
+      this.#filled.shift()
+      this.#giveBackUpTo(oldest, oldest.slot.bytes.length)
     }
-    // What readers need moves on slowly, and may never leave the current slot: the rest of it must not wait for them.
-    const oldest = this.#full[0] ?? this.#current
-    if (this.#needed !== undefined && free > oldest.start) {
-      this.#giveBackTo(oldest, Math.floor((free - oldest.start) / UNIT) * UNIT)
+    // Slow readers may never leave the current slot: the units before them are given back without waiting for that.
+    const oldest = this.#filled[0] ?? this.#current
+    if (this.#neededFrom !== undefined && end > oldest.start) {
+      this.#giveBackUpTo(oldest, Math.floor((end - oldest.start) / UNIT_BYTES) * UNIT_BYTES)
     }
   }
 
-  #giveBackTo(lent: Lent, end: number): void {
-    const { slot, returned } = lent
-    if (end <= returned) return
-    lent.returned = end
-    this.#memory.giveBack(this.#place, {
-      offset: slot.offset + returned,
-      bytes: slot.bytes.subarray(returned, end),
+  #giveBackUpTo(lent: LentSlot, end: number): void {
+    const { slot, returnedBytes } = lent
+    if (end <= returnedBytes) return
+    lent.returnedBytes = end
+    this.#memory.giveBack(this.#borrower, {
+      offset: slot.offset + returnedBytes,
+      bytes: slot.bytes.subarray(returnedBytes, end),
     })
   }
 }

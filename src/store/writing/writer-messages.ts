@@ -5,9 +5,9 @@ export interface WriterData {
   readonly memory: SharedArrayBuffer
 }
 
-/** To a writer thread. `file` numbers what is open there; what is said about one is done in the order in which it is said. */
-export type Command =
-  /** `fd` stays the main thread's. Without one, what is written is only hashed. */
+/** Messages to a writer thread. `file` numbers the open files of the thread, which obeys commands for a file in order. */
+export type WriterCommand =
+  /** The main thread stays the owner of `fd`. Without `fd`, bytes are only hashed. */
   | {
       readonly do: 'open'
       readonly file: number
@@ -18,28 +18,28 @@ export type Command =
   | { readonly do: 'hash'; readonly file: number; readonly length: number }
   /** Hashes and appends a piece of the shared memory. */
   | { readonly do: 'write'; readonly file: number; readonly offset: number; readonly length: number }
-  /** From here on what is written is only hashed. Answered with `full`, unless it is already. */
-  | { readonly do: 'pass'; readonly file: number }
+  /** From now on bytes are only hashed. The thread answers with `full`, unless the file is full already. */
+  | { readonly do: 'hashOnly'; readonly file: number }
   | { readonly do: 'digest'; readonly file: number }
-  /** Answered with `ended`; after that the thread no longer touches `fd`. */
+  /** The thread answers with `ended`, and no longer touches `fd` after that. */
   | { readonly do: 'end'; readonly file: number }
 
-/** From a writer thread. */
-export type Report =
-  /** So many bytes from the start are hashed, and in the file as far as it was not `full` before. */
+/** Messages from a writer thread. */
+export type WriterReport =
+  /** All bytes up to `position` are hashed, and are in the file as far as the file was not `full` before. */
   | {
       readonly is: 'written'
       readonly file: number
       readonly position: number
-      /** Those that have come since it was told before, a character for a byte: strings cost least to send. */
-      readonly marks: string
+      /** Checkpoints since the previous report, one character for a byte: a string is the cheapest thing to post. */
+      readonly checkpoints: string
     }
-  /** So many bytes are in the file and no more will be: the thread no longer touches it. Told before the next `written`. */
+  /** The file has `position` bytes and gets no more: the thread no longer touches it. Sent before the next `written`. */
   | {
       readonly is: 'full'
       readonly file: number
       readonly position: number
-      /** undefined when it was told to stop. */
+      /** undefined after the command `hashOnly`. */
       readonly error: { readonly code: string | undefined; readonly message: string } | undefined
     }
   | { readonly is: 'digest'; readonly file: number; readonly hex: string }

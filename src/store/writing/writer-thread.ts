@@ -3,35 +3,41 @@ import { readSync, writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { errorCode } from '../../lib/error-code.ts'
 import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES } from '../../oci/checkpoints.ts'
-import type { Command, Report, WriterData } from './writer-messages.ts'
+import type { WriterCommand, WriterData, WriterReport } from './writer-messages.ts'
 
-// Hashes and writes what the main thread has put into the shared memory. Synchronous on purpose: the thread has nothing
-// else to do, and a write into the page cache is done sooner than a trip through the thread pool. Nothing here may rely on
-// timers or callbacks of its own: while messages keep coming, Node does not get to them.
+// The program of a writer thread: it hashes and writes what the main thread has put into the shared memory. The thread
+// uses synchronous calls on purpose: it has nothing else to do, and a write into the page cache takes less time than a trip
+// through the thread pool. Nothing here may rely on timers or callbacks: while messages keep coming, Node runs neither.
 
-interface OpenFile {
-  /** undefined: only hashed from here on. */
+interface ThreadFile {
+  /** undefined: bytes are only hashed. */
   fd: number | undefined
   readonly hash: Hash
   position: number
-  /** Bytes hashed. */
-  hashed: number
-  /** Not told yet. */
-  marks: string
-  failed: boolean
+  hashedBytes: number
+  /** Checkpoints that were not reported yet. */
+  checkpoints: string
+  hasFailed: boolean
 }
 
 const port = parentPort
 if (port === null) throw new Error('this file is the program of a writer thread')
 const { memory } = workerData as WriterData
-const files = new Map<number, OpenFile>()
+const files = new Map<number, ThreadFile>()
 let readBuffer = Buffer.alloc(0)
 
-port.on('message', (command: Command) => {
+port.on('message', (command: WriterCommand) => {
   const { file: number } = command
   if (command.do === 'open') {
     const hash = createHash(command.algorithm)
-    files.set(number, { fd: command.fd, hash, position: 0, hashed: 0, marks: '', failed: false })
+    files.set(number, {
+      fd: command.fd,
+      hash,
+      position: 0,
+      hashedBytes: 0,
+      checkpoints: '',
+      hasFailed: false,
+    })
     return
   }
   if (command.do === 'end') {
@@ -40,54 +46,54 @@ port.on('message', (command: Command) => {
     return
   }
   const file = files.get(number)
-  if (file === undefined || file.failed) return
+  if (file === undefined || file.hasFailed) return
   try {
     if (command.do === 'digest') {
       report({ is: 'digest', file: number, hex: file.hash.copy().digest('hex') })
       return
     }
-    if (command.do === 'pass') {
+    if (command.do === 'hashOnly') {
       if (file.fd !== undefined)
         report({ is: 'full', file: number, position: file.position, error: undefined })
       file.fd = undefined
       return
     }
     if (command.do === 'write') append(number, file, new Uint8Array(memory, command.offset, command.length))
-    else catchUp(file, command.length)
-    const { position, marks } = file
-    report({ is: 'written', file: number, position, marks })
-    file.marks = ''
+    else hashFromFile(file, command.length)
+    const { position, checkpoints } = file
+    report({ is: 'written', file: number, position, checkpoints })
+    file.checkpoints = ''
   } catch (error) {
-    file.failed = true
-    report({ is: 'failed', file: number, ...told(error) })
+    file.hasFailed = true
+    report({ is: 'failed', file: number, ...describeError(error) })
   }
 })
 
-function told(error: unknown): { code: string | undefined; message: string } {
+function describeError(error: unknown): { code: string | undefined; message: string } {
   const message = error instanceof Error ? error.message : String(error)
   const code = errorCode(error)
   return { code, message }
 }
 
-function report(message: Report): void {
+function report(message: WriterReport): void {
   port?.postMessage(message)
 }
 
-/** Up to each mark by itself: what the hash is there is the mark. */
-function hash(file: OpenFile, bytes: Uint8Array): void {
+/** Hashes up to each checkpoint separately: the checkpoint is the start of the digest at that point. */
+function hash(file: ThreadFile, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) {
-    const toMark = CHECKPOINT_INTERVAL_BYTES - (file.hashed % CHECKPOINT_INTERVAL_BYTES)
-    const piece = bytes.subarray(at, at + toMark)
+    const toCheckpoint = CHECKPOINT_INTERVAL_BYTES - (file.hashedBytes % CHECKPOINT_INTERVAL_BYTES)
+    const piece = bytes.subarray(at, at + toCheckpoint)
     file.hash.update(piece)
-    file.hashed += piece.length
+    file.hashedBytes += piece.length
     at += piece.length
-    if (piece.length < toMark) return
-    file.marks += file.hash.copy().digest('binary').slice(0, CHECKPOINT_BYTES)
+    if (piece.length < toCheckpoint) return
+    file.checkpoints += file.hash.copy().digest('binary').slice(0, CHECKPOINT_BYTES)
   }
 }
 
-/** Hashed first, and once: a file that cannot take it is no reason not to know what it was. */
-function append(number: number, file: OpenFile, bytes: Uint8Array): void {
+/** Hashes before it writes: readers need the digest also of what the file cannot take. */
+function append(number: number, file: ThreadFile, bytes: Uint8Array): void {
   hash(file, bytes)
   let done = 0
   try {
@@ -96,12 +102,12 @@ function append(number: number, file: OpenFile, bytes: Uint8Array): void {
     }
   } catch (error) {
     file.fd = undefined
-    report({ is: 'full', file: number, position: file.position + done, error: told(error) })
+    report({ is: 'full', file: number, position: file.position + done, error: describeError(error) })
   }
   file.position += bytes.length
 }
 
-function catchUp(file: OpenFile, length: number): void {
+function hashFromFile(file: ThreadFile, length: number): void {
   if (readBuffer.length < length) readBuffer = Buffer.allocUnsafeSlow(length)
   for (let left = length; left > 0; ) {
     const count = file.fd === undefined ? 0 : readSync(file.fd, readBuffer, 0, left, file.position)

@@ -7,14 +7,14 @@ import { type Credential, credentialOf } from './credential.ts'
 const DEADLINE_MS = 10_000
 const OUTPUT_LIMIT = 64 * 1024
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/
-/** The protocol's own words for "I have none", on stdout, with a failing exit. */
+/** A helper without credentials prints this text on stdout and exits with an error. */
 const NOT_FOUND = 'credentials not found'
 
 const Answer = v.object({ Username: v.string(), Secret: v.string() })
 
 /**
  * Asks `docker-credential-<name>` for the credentials of a server, by its protocol: the server's name on stdin, JSON on
- * stdout. Undefined when it has none. What it prints besides is not shown to anyone: it may hold secrets.
+ * stdout. Returns undefined when the helper has none. Other output is never shown, because it may contain secrets.
  */
 export async function askHelper(
   name: string,
@@ -25,20 +25,20 @@ export async function askHelper(
   const fail = (why: string, cause?: unknown): Failure =>
     new Failure('unavailable', `${command} ${why}`, { source: command, cause })
   if (!NAME.test(name))
-    throw new Failure('unavailable', 'the docker config names an impossible credential helper')
+    throw new Failure('unavailable', 'the docker config has an invalid name of a credential helper')
   const { output, code } = await new Promise<{ output: string; code: number | null }>((resolve, reject) => {
     const child = spawn(command, ['get'], { stdio: ['pipe', 'pipe', 'ignore'] })
     const end = (why: string): void => {
       child.kill('SIGKILL')
       reject(fail(why))
     }
-    const timer = setTimeout(() => end(`gave no answer within ${deadlineMs} ms`), deadlineMs)
-    const stop = onAbort(signal, () => end('was not waited for'))
+    const timer = setTimeout(() => end(`did not answer within ${deadlineMs} ms`), deadlineMs)
+    const stop = onAbort(signal, () => end('was stopped with its request'))
     const chunks: Buffer[] = []
     let length = 0
     child.stdout.on('data', (chunk: Buffer) => {
       length += chunk.length
-      if (length > OUTPUT_LIMIT) return end('said too much')
+      if (length > OUTPUT_LIMIT) return end('printed too much')
       chunks.push(chunk)
     })
     child.on('error', (error) => reject(fail('cannot be run', error)))
@@ -48,7 +48,7 @@ export async function askHelper(
       stop()
     })
     child.on('error', () => clearTimeout(timer))
-    // It may end without reading what it is asked.
+    // The helper may exit without reading its input.
     child.stdin.on('error', () => {})
     child.stdin.end(`${server}\n`)
   })
@@ -58,7 +58,7 @@ export async function askHelper(
     throw fail(`failed with exit code ${code}`)
   }
   const answer = v.safeParse(v.pipe(v.string(), v.parseJson(), Answer), output)
-  if (!answer.success) throw fail('did not answer as credential helpers do')
+  if (!answer.success) throw fail('did not answer in the format of credential helpers')
   const { Username, Secret } = answer.output
   return Secret === '' ? undefined : credentialOf(Username, Secret)
 }

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 
-/** What an upstream is told about who we are. */
+/** How the agent authenticates to an upstream. */
 export type Credential =
   | { readonly kind: 'basic'; readonly username: string; readonly password: string }
-  /** A refresh token of OAuth2; docker's config keeps it under the user `<token>` or as `identitytoken`. */
+  /** A refresh token of OAuth2; Docker's config stores it under the user `<token>` or as `identitytoken`. */
   | { readonly kind: 'identity'; readonly username: string; readonly token: string }
 
-/** The user name under which credential helpers hand out identity tokens. */
+/** Credential helpers return identity tokens under this user name. */
 const TOKEN_USER = '<token>'
 
 export function credentialOf(username: string, secret: string): Credential {
@@ -14,7 +14,7 @@ export function credentialOf(username: string, secret: string): Credential {
   return { kind: 'basic', username, password: secret }
 }
 
-/** Tells credentials apart without showing them: tokens got with one are not used for another. */
+/** Identifies a credential without revealing it, so that tokens issued for one credential are not used for another. */
 export function fingerprint(credential: Credential | undefined): string {
   if (credential === undefined) return 'anonymous'
   const { kind, username } = credential

@@ -5,23 +5,23 @@ import { askHelper } from './credential-helper.ts'
 import { type DockerConfig, findInDockerConfig, parseDockerConfig } from './docker-config.ts'
 import { WatchedFile } from './watched-file.ts'
 
-/** A helper is a process: its answer is kept for a while, unless upstream refuses it. */
+/** A helper is a process, so its answer is cached, unless upstream refuses it. */
 const HELPER_MS = 5 * 60_000
 
-interface Answered {
+interface HelperAnswer {
   readonly until: number
   readonly credential: Promise<Credential | undefined>
 }
 
-/** Who we are to one host, from wherever the operator has put that. */
+/** The credentials for one host, from the settings, a password file, a Docker config or a credential helper. */
 export class Credentials {
   readonly #upstream: Upstream
   readonly #host: string
   readonly #passwordFile: WatchedFile<string> | undefined
   readonly #dockerConfig: WatchedFile<DockerConfig> | undefined
   readonly #stopping: AbortSignal
-  /** By helper; there are as many as the docker config names for this host: one or two. */
-  readonly #answered = new Map<string, Answered>()
+  /** By helper; a Docker config names one or two for a host. */
+  readonly #answers = new Map<string, HelperAnswer>()
 
   constructor(upstream: Upstream, host: string, { signal }: { signal: AbortSignal }) {
     this.#upstream = upstream
@@ -49,22 +49,22 @@ export class Credentials {
     return 'credential' in found ? found.credential : this.#ask(found.helper, found.server, { signal })
   }
 
-  /** Upstream has refused what helpers said: ask them again. */
-  distrust(): void {
-    this.#answered.clear()
+  /** Drops cached answers of helpers, after upstream has refused them. */
+  forgetHelperAnswers(): void {
+    this.#answers.clear()
   }
 
   #ask(helper: string, server: string, { signal }: { signal: AbortSignal }): Promise<Credential | undefined> {
-    let answered = this.#answered.get(helper)
-    if (answered === undefined || answered.until <= performance.now()) {
+    let answer = this.#answers.get(helper)
+    if (answer === undefined || answer.until <= performance.now()) {
       const credential = askHelper(helper, server, { signal: this.#stopping })
-      answered = { until: performance.now() + HELPER_MS, credential }
-      this.#answered.set(helper, answered)
-      const forget = answered
+      answer = { until: performance.now() + HELPER_MS, credential }
+      this.#answers.set(helper, answer)
+      const failed = answer
       credential.catch(() => {
-        if (this.#answered.get(helper) === forget) this.#answered.delete(helper)
+        if (this.#answers.get(helper) === failed) this.#answers.delete(helper)
       })
     }
-    return unlessAborted(answered.credential, signal)
+    return unlessAborted(answer.credential, signal)
   }
 }

@@ -14,24 +14,24 @@ const Shape = v.object({
   credsStore: v.optional(v.string()),
 })
 
-/** docker's `config.json`, also in the form of podman's `auth.json` (keys may name a repository). */
+/** Docker's `config.json`, or podman's `auth.json`, whose keys may name a repository. */
 export type DockerConfig = v.InferOutput<typeof Shape>
 
-/** Where a credential is to be had: in the file itself, or from a helper under this server name. */
-export type Found =
+/** Where a credential comes from: the file itself, or a helper under this server name. */
+export type CredentialOrigin =
   | { readonly credential: Credential }
   | { readonly helper: string; readonly server: string }
   | undefined
 
-/** Docker Hub's key since the days of the first index. */
+/** Docker's key for Docker Hub. */
 const HUB_KEY = 'https://index.docker.io/v1/'
 const HUB_HOSTS: ReadonlySet<string> = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io'])
 
 export function parseDockerConfig(text: string, path: string): DockerConfig {
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Shape), text)
-  // The parser's own words could quote the file, which holds passwords.
+  // The parser's message could quote the file, which contains passwords.
   if (!parsed.success)
-    throw new Failure('unavailable', `${path} is not a docker config: see its JSON and its auths`)
+    throw new Failure('unavailable', `${path} is not a valid docker config; check its JSON and its auths`)
   return parsed.output
 }
 
@@ -46,7 +46,7 @@ function plainKey(key: string): string {
   return (HUB_HOSTS.has(host) ? 'docker.io' : host) + (slash < 0 ? '' : bare.slice(slash))
 }
 
-/** From the repository up to the host: the most specific key wins. */
+/** The keys for a repository, the most specific one first. */
 function keysOf(host: string, name: string): readonly string[] {
   const keys: string[] = []
   for (let rest = `${plainKey(host)}/${name}`; ; rest = rest.slice(0, rest.lastIndexOf('/'))) {
@@ -81,8 +81,8 @@ function credentialIn(auth: v.InferOutput<typeof Auth>): Credential | undefined 
   return password === '' ? undefined : credentialOf(username, password)
 }
 
-/** The helper made for this host, else what the file itself holds, else the store for all. */
-export function findInDockerConfig(config: DockerConfig, host: string, name: string): Found {
+/** Uses the helper for this host, else the file's own credential, else the store for all hosts. */
+export function findInDockerConfig(config: DockerConfig, host: string, name: string): CredentialOrigin {
   const keys = keysOf(host, name)
   const plainHost = plainKey(host)
   const server = plainHost === 'docker.io' ? HUB_KEY : plainHost

@@ -5,33 +5,33 @@ import { type Credential, fingerprint } from './credential.ts'
 
 const SALT = 'leat credential 1'
 const COST = { N: 2 ** 14, r: 8, p: 1 }
-const KEPT = 16
+const MOST_HASHES = 16
 
-const hardened = promisify<BinaryLike, BinaryLike, number, ScryptOptions, Buffer>(scrypt)
+const slowHash = promisify<BinaryLike, BinaryLike, number, ScryptOptions, Buffer>(scrypt)
 
 /**
- * Tells who holds the same credential from who does not. It reaches agents that may hold another one: to guess a password
- * from it costs as much for each guess as a password's hash should.
+ * Identities of credentials: equal for agents with the same credential. An identity reaches agents with other credentials,
+ * so it is made with scrypt: each guess of a password costs as much as for a password hash.
  */
 export class Identities {
-  readonly #kept = new BoundedMap<string, Promise<Buffer>>(KEPT)
+  readonly #hashes = new BoundedMap<string, Promise<Buffer>>(MOST_HASHES)
 
-  /** Of this credential, in this matter. */
-  async of(credential: Credential | undefined, matter: readonly unknown[]): Promise<string> {
-    const who = credential === undefined ? 'anonymous' : (await this.#hardened(credential)).toString('hex')
+  /** The identity of a credential for one purpose. */
+  async of(credential: Credential | undefined, purpose: readonly unknown[]): Promise<string> {
+    const who = credential === undefined ? 'anonymous' : (await this.#hash(credential)).toString('hex')
     return createHash('sha256')
-      .update(JSON.stringify([who, ...matter]))
+      .update(JSON.stringify([who, ...purpose]))
       .digest('hex')
   }
 
-  #hardened(credential: Credential): Promise<Buffer> {
+  #hash(credential: Credential): Promise<Buffer> {
     const key = fingerprint(credential)
-    const kept = this.#kept.get(key)
-    if (kept !== undefined) return kept
+    const cached = this.#hashes.get(key)
+    if (cached !== undefined) return cached
     const secret = credential.kind === 'basic' ? credential.password : credential.token
     const text = JSON.stringify([credential.kind, credential.username, secret])
-    const made = hardened(text, SALT, 32, COST)
-    this.#kept.set(key, made)
-    return made
+    const hash = slowHash(text, SALT, 32, COST)
+    this.#hashes.set(key, hash)
+    return hash
   }
 }

@@ -4,12 +4,12 @@ import { type DockerConfig, findInDockerConfig, parseDockerConfig } from './dock
 import { WatchedFile } from './watched-file.ts'
 
 /**
- * Which repositories would be asked for with credentials. That there are some, or a helper that may have some, is enough:
- * a helper is a process, and others than the operator could have it started as often as they like.
+ * Says for which repositories the agent would use credentials. A helper counts as credentials without being asked, because
+ * it is a process that clients could otherwise start at will.
  */
 export class Privacy {
   readonly #files = new Map<string, WatchedFile<DockerConfig>>()
-  /** A list of many repositories looks into a file once. */
+  /** Checks of many repositories at once read a file once. */
   readonly #reading = new SharedWork<DockerConfig | undefined>()
 
   async isPrivate(upstream: Upstream, name: string): Promise<boolean> {
@@ -17,13 +17,13 @@ export class Privacy {
     if (basic !== undefined) return true
     if (dockerConfig === undefined) return false
     const config = await this.#read(dockerConfig)
-    // What cannot be read may hold credentials.
+    // A file that cannot be read may contain credentials.
     if (config === undefined) return true
     const fullName = nameAtHosts(upstream, name)
     return hosts.some((host) => findInDockerConfig(config, host, fullName) !== undefined)
   }
 
-  /** Undefined when it cannot be. */
+  /** The parsed file; undefined when it cannot be read. */
   #read(path: string): Promise<DockerConfig | undefined> {
     const read = (): Promise<DockerConfig | undefined> =>
       this.#file(path)

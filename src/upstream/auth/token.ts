@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 
-/** A Bearer token and how long it is good for from now. */
+/** A bearer token and how long it is valid from now. */
 export interface Token {
   readonly token: string
   readonly lifetimeMs: number
@@ -9,18 +9,18 @@ export interface Token {
 const FLOOR_S = 60
 const CEILING_S = 24 * 60 * 60
 
-/** What may stand in a header after `Bearer` (RFC 6750, 2.1, generously). */
-const Word = v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,32768}$/))
+/** The characters that may follow `Bearer` in a header; wider than RFC 6750, 2.1. */
+const TokenText = v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,32768}$/))
 const Shape = v.object({
-  token: v.optional(v.union([Word, v.literal('')])),
-  access_token: v.optional(v.union([Word, v.literal('')])),
+  token: v.optional(v.union([TokenText, v.literal('')])),
+  access_token: v.optional(v.union([TokenText, v.literal('')])),
   expires_in: v.optional(v.nullable(v.number())),
   issued_at: v.optional(v.nullable(v.string())),
 })
 
 /**
- * The answer of a token service. How old the token was when it came is told by that service's own clock where it sends
- * `Date`: ours may differ.
+ * Parses the answer of a token service. `serverTime` is the service's own clock from its `Date` header, because this node's
+ * clock may differ.
  */
 export function parseToken(text: string, serverTime: number): Token | undefined {
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Shape), text)
@@ -34,7 +34,7 @@ export function parseToken(text: string, serverTime: number): Token | undefined 
   return { token: word, lifetimeMs: seconds * 1000 - ageMs }
 }
 
-/** The address to GET a token from, the scope that is needed before the others. */
+/** The URL to GET a token from; the required scope comes first. */
 export function tokenUrl(realm: URL, service: string | undefined, scopes: readonly string[]): URL {
   const url = new URL(realm)
   if (service !== undefined) url.searchParams.set('service', service)
@@ -42,7 +42,7 @@ export function tokenUrl(realm: URL, service: string | undefined, scopes: readon
   return url
 }
 
-/** The form by which an identity token is exchanged (OAuth2, RFC 6749, 6). */
+/** The form that exchanges an identity token (OAuth 2, RFC 6749, 6). */
 export function refreshForm(
   identity: string,
   service: string | undefined,

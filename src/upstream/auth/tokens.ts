@@ -13,13 +13,13 @@ import { parseToken, refreshForm, type Token, tokenUrl } from './token.ts'
 
 const TRIES = 3
 const ANSWER_LIMIT = 256 * 1024
-const KEPT = 512
-/** After the token service has failed several times, that much rest before anyone asks again. */
-const REST_MS = 2000
-/** On these, a token service does not know how to exchange identity tokens and is asked the older way. */
+const MOST_TOKENS = 512
+/** The `retryAfterMs` of the failure after the last try. */
+const RETRY_AFTER_MS = 2000
+/** With these answers the token service does not exchange identity tokens and is asked with GET. */
 const NO_EXCHANGE: ReadonlySet<number> = new Set([400, 401, 404, 405])
 
-/** What a token is asked for. */
+/** The terms on which a token is requested. */
 export interface Grant {
   readonly realm: URL
   readonly reach: Reach
@@ -28,31 +28,25 @@ export interface Grant {
   readonly credential: Credential | undefined
 }
 
-interface Kept {
+interface CachedToken {
   readonly token: string
   readonly refreshAt: number
   readonly expiresAt: number
-  /** Got from the token service by this agent. */
-  readonly isOwn: boolean
 }
-
-/** Asks others for a token; never fails but with the signal's reason. */
-type Borrow = (options: { signal: AbortSignal }) => Promise<Token | undefined>
 
 function keyOf({ realm, service, scopes, credential }: Grant): string {
   return JSON.stringify([realm.href, service, [...scopes].sort(), fingerprint(credential)])
 }
 
-/** Bearer tokens of one host: kept until shortly before they expire, one request at a time for each kind. */
+/** Bearer tokens of one host, cached until shortly before they expire; one request at a time for the same grant. */
 export class Tokens {
   readonly #exchange: Exchange
   readonly #userAgent: string
   readonly #deadlineMs: number
   readonly #backoffMs: number
   readonly #stopping: AbortSignal
-  readonly #kept = new BoundedMap<string, Kept>(KEPT)
-  readonly #fetching = new SharedWork<Kept>()
-  readonly #borrowing = new SharedWork<Kept>()
+  readonly #cached = new BoundedMap<string, CachedToken>(MOST_TOKENS)
+  readonly #fetching = new SharedWork<CachedToken>()
 
   constructor(options: {
     exchange: Exchange
@@ -69,64 +63,41 @@ export class Tokens {
   }
 
   /**
-   * A token for this: kept, of others (by `borrow`), or new. `not` is one that upstream has refused; others are not asked
-   * then. `fresh` tells whether the token service has given it since this question, `isOwn` whether to this agent.
+   * A cached or new token. `not` is a token that upstream has refused. `fresh` says whether the token service has issued
+   * the token after this call.
    */
   async get(
     grant: Grant,
-    { not, borrow, signal }: { not?: string | undefined; borrow?: Borrow | undefined; signal: AbortSignal },
-  ): Promise<{ token: string; fresh: boolean; isOwn: boolean }> {
+    { not, signal }: { not?: string | undefined; signal: AbortSignal },
+  ): Promise<{ token: string; fresh: boolean }> {
     const key = keyOf(grant)
-    const kept = this.#good(key)
-    if (kept !== undefined && kept.token !== not) return { ...kept, fresh: false }
-    const request =
-      borrow === undefined || not !== undefined
-        ? this.#own(key, grant)
-        : this.#borrowing.run(key, () => this.#borrow(key, grant, borrow)).promise
-    const { token, isOwn } = await unlessAborted(request, signal)
-    return { token, fresh: isOwn, isOwn }
+    const kept = this.#cachedFor(key)
+    if (kept !== undefined && kept.token !== not) return { token: kept.token, fresh: false }
+    const request = this.#fetching.run(key, () => this.#fetch(key, grant)).promise
+    const { token } = await unlessAborted(request, signal)
+    return { token, fresh: true }
   }
 
-  /** For another agent: one that this one has got itself, and nobody else's. */
-  async lend(grant: Grant, { signal }: { signal: AbortSignal }): Promise<Token> {
-    const key = keyOf(grant)
-    const kept = this.#good(key)
-    const { token, expiresAt } =
-      kept?.isOwn === true ? kept : await unlessAborted(this.#own(key, grant), signal)
-    return { token, lifetimeMs: Math.max(0, Math.floor(expiresAt - performance.now())) }
-  }
-
-  #good(key: string): Kept | undefined {
-    const kept = this.#kept.get(key)
+  #cachedFor(key: string): CachedToken | undefined {
+    const kept = this.#cached.get(key)
     return kept !== undefined && kept.refreshAt > performance.now() ? kept : undefined
   }
 
-  #own(key: string, grant: Grant): Promise<Kept> {
-    return this.#fetching.run(key, () => this.#fetch(key, grant)).promise
-  }
-
-  async #borrow(key: string, grant: Grant, borrow: Borrow): Promise<Kept> {
-    const lent = await borrow({ signal: this.#stopping })
-    if (lent === undefined) return this.#own(key, grant)
-    const kept = this.#good(key)
-    return kept?.isOwn === true ? kept : this.#keep(key, lent, { isOwn: false })
-  }
-
-  /** Not tied to who asked first: others wait for the same token. */
-  async #fetch(key: string, grant: Grant): Promise<Kept> {
+  /** The request has a signal of its own, because several callers may wait for its token. */
+  async #fetch(key: string, grant: Grant): Promise<CachedToken> {
     const deadline = AbortSignal.timeout(this.#deadlineMs)
     const signal = AbortSignal.any([deadline, this.#stopping])
     try {
       for (let tried = 1; ; tried += 1) {
         try {
-          return this.#keep(key, await this.#ask(grant, signal), { isOwn: true })
+          return this.#keep(key, await this.#ask(grant, signal))
         } catch (error) {
           signal.throwIfAborted()
           if (!(error instanceof Failure) || error.code !== 'unavailable') throw error
           if (tried === TRIES) {
             throw new Failure('unavailable', error.message, {
               ...error.details,
-              retryAfterMs: REST_MS,
+              retryAfterMs: RETRY_AFTER_MS,
               cause: error,
             })
           }
@@ -140,11 +111,11 @@ export class Tokens {
     }
   }
 
-  #keep(key: string, { token, lifetimeMs }: Token, { isOwn }: { isOwn: boolean }): Kept {
+  #keep(key: string, { token, lifetimeMs }: Token): CachedToken {
     const expiresAt = performance.now() + lifetimeMs
-    // Refreshed early, so that none expires between here and upstream.
-    const kept = { token, refreshAt: expiresAt - Math.min(lifetimeMs / 4, 30_000), expiresAt, isOwn }
-    this.#kept.set(key, kept)
+    // A token is refreshed early, so that it does not expire on its way to upstream.
+    const kept = { token, refreshAt: expiresAt - Math.min(lifetimeMs / 4, 30_000), expiresAt }
+    this.#cached.set(key, kept)
     return kept
   }
 
@@ -177,7 +148,7 @@ export class Tokens {
     }
     if (reply.status !== 200) {
       const failure = failureOfStatus(reply, source)
-      // That there is no token service says nothing about whether the image exists.
+      // A missing token service says nothing about whether the image exists.
       if (failure.code !== 'absent') throw failure
       throw new Failure('denied', `${source} gives no tokens (status ${reply.status})`, failure.details)
     }

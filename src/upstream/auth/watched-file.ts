@@ -4,11 +4,11 @@ import { Failure } from '../../ports/failure.ts'
 
 const LIMIT = 1024 * 1024
 
-/** A small file that is read and parsed again when it changes. */
+/** A small file that is reloaded when it changes. */
 export class WatchedFile<Value> {
   readonly #path: string
   readonly #parse: (text: string) => Value
-  #known: { stamp: string; value: Value } | undefined
+  #loaded: { stamp: string; value: Value } | undefined
 
   constructor(path: string, parse: (text: string) => Value) {
     this.#path = path
@@ -19,11 +19,11 @@ export class WatchedFile<Value> {
     try {
       const { ino, size, mtimeMs } = await stat(this.#path)
       const stamp = `${ino} ${size} ${mtimeMs}`
-      if (this.#known?.stamp !== stamp) {
+      if (this.#loaded?.stamp !== stamp) {
         if (size > LIMIT) throw new Failure('unavailable', `${this.#path} is longer than ${LIMIT} bytes`)
-        this.#known = { stamp, value: this.#parse(await readFile(this.#path, 'utf8')) }
+        this.#loaded = { stamp, value: this.#parse(await readFile(this.#path, 'utf8')) }
       }
-      return this.#known.value
+      return this.#loaded.value
     } catch (error) {
       if (error instanceof Failure) throw error
       const code = errorCode(error) ?? 'unknown error'

@@ -8,7 +8,7 @@ const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 const PARAMETER = new RegExp(`(${TOKEN})[ \\t]*=[ \\t]*(?:"((?:[^"\\\\]|\\\\.)*)"|([^\\s,"]+))`, 'y')
 const SCHEME = new RegExp(`(${TOKEN})(?:[ \\t]+|(?=,)|$)`, 'y')
 const SEPARATOR = /[\s,]*/y
-/** A challenge's other form: one opaque word (Negotiate, NTLM). */
+/** The other form of a challenge: one opaque token (Negotiate, NTLM). */
 const TOKEN68 = /[A-Za-z0-9\-._~+/]+=*(?=\s*(?:,|$))/y
 const LIMIT = 16
 
@@ -17,7 +17,7 @@ function at(pattern: RegExp, text: string, index: number): RegExpExecArray | nul
   return pattern.exec(text)
 }
 
-/** Every challenge of a header value, in order. What cannot be understood is left out. */
+/** Every challenge of a header value, in order; malformed ones are left out. */
 export function parseChallenges(text: string): readonly Challenge[] {
   const challenges: { scheme: string; parameters: Map<string, string> }[] = []
   let index = 0

@@ -1,6 +1,6 @@
 import { Failure } from '../../ports/failure.ts'
 
-/** Always the full list, so that upstream answers the same whoever asks (and `*` last, for what comes after us). */
+/** The full list for every request, so that upstream's answer does not depend on the client; `*` allows future types. */
 export const MANIFEST_ACCEPT = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.manifest.v1+json',
@@ -11,16 +11,20 @@ export const MANIFEST_ACCEPT = [
 
 const SHAPE = /^[A-Za-z0-9!#$&^_.+-]{1,127}\/[A-Za-z0-9!#$&^_.+-]{1,127}$/
 
-/** A content type without its parameters; undefined when it is none. */
+/** A content type without its parameters; undefined when the header has no valid one. */
 export function parseMediaType(header: string | undefined): string | undefined {
   const bare = header?.split(';', 1)[0]?.trim() ?? ''
   return SHAPE.test(bare) ? bare : undefined
 }
 
-/** Images of Docker before 1.10: their digest is not that of their bytes, so nobody could verify them. */
+/** The digest of a schema 1 manifest (Docker before 1.10) is not the digest of its bytes, so it cannot be verified. */
 export function refuseSchema1(mediaType: string | undefined, source: string): void {
   if (mediaType?.startsWith('application/vnd.docker.distribution.manifest.v1+') !== true) return
-  throw new Failure('unsupported', `${source} has this image only as schema 1, which nobody can verify`, {
-    source,
-  })
+  throw new Failure(
+    'unsupported',
+    `${source} has this image only as a schema 1 manifest, which cannot be verified`,
+    {
+      source,
+    },
+  )
 }

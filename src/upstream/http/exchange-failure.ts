@@ -3,20 +3,20 @@ import { Failure, UNLISTED_MESSAGE } from '../../ports/failure.ts'
 import { AddressRefused } from '../options/address.ts'
 import type { Exchange } from './exchange.ts'
 
-function wordsOf(error: unknown): string {
+function describeError(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error'
-  if (error instanceof AggregateError && error.errors.length > 0) return wordsOf(error.errors[0])
-  // Messages of system errors carry addresses, not secrets, but the code is what can be looked up.
+  if (error instanceof AggregateError && error.errors.length > 0) return describeError(error.errors[0])
+  // The code of a system error can be looked up; its message repeats addresses.
   return errorCode(error) ?? error.message
 }
 
-/** Whatever broke an exchange, as a `Failure` of the host. Never shows more of the URL: a presigned one is a secret. */
+/** The error of an exchange as a `Failure` of the host. It shows only the host, because a presigned URL is a secret. */
 export function failureOf(error: unknown, url: URL): Failure {
   if (error instanceof Failure) return error
   const source = url.host
   const why = isAddressRefused(error)
-    ? 'refused, its address is a private one (see allowPrivateTargets)'
-    : wordsOf(error)
+    ? 'refused, because its address is private (see allowPrivateTargets)'
+    : describeError(error)
   return new Failure('unavailable', `${source}: ${why}`, { source, cause: error })
 }
 
@@ -25,10 +25,10 @@ function isAddressRefused(error: unknown): boolean {
 }
 
 /**
- * For requests to the registry itself: only one without an entry has an address that is refused. The words are the same
- * for all of them, so that they tell nothing of what a name resolves to.
+ * For requests to the registry itself: only a registry without an entry can have a refused address. All of them get the
+ * same text, so that the text does not reveal what a name resolves to.
  */
-export function sayingUnlisted(exchange: Exchange): Exchange {
+export function failingUnlisted(exchange: Exchange): Exchange {
   return async (request) => {
     try {
       return await exchange(request)

@@ -1,44 +1,44 @@
 import type { Intake } from '../../ports/source.ts'
 import type { Reach } from '../options/address.ts'
 
-export type Kind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'ping'
+export type RequestKind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'ping'
 
 export interface Request {
   readonly method: 'GET' | 'HEAD' | 'POST'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
-  /** Of a POST. */
+  /** The body of a POST. */
   readonly form?: string
-  /** What it is for; shown in metrics. */
-  readonly kind: Kind
-  /** How far inside the network the host's address may lie. */
+  /** What the request is for; a label of metrics. */
+  readonly kind: RequestKind
+  /** How far inside the network the host's address may be. */
   readonly reach: Reach
-  /** Ends the whole exchange, the body included. */
+  /** Aborts the whole exchange, including the body. */
   readonly signal: AbortSignal
 }
 
 export interface Reply {
   readonly status: number
   readonly headers: ReplyHeaders
-  /** To be poured or disposed of; after either, disposing of it does nothing. */
+  /** The caller reads it with `readInto` or calls `dispose`; a later `dispose` does nothing. */
   readonly body: ReplyBody
 }
 
 export interface ReplyBody {
-  /** As declared by Content-Length. */
+  /** The length that Content-Length declares. */
   readonly length: number | undefined
   /**
-   * Gives all of it but the first `skip` bytes to the intake. Throws a `Failure` when it ends before the declared
-   * length, or when it is longer than `limit`.
+   * Reads the body, without its first `skip` bytes, into the intake. Throws a `Failure` when the body ends before the
+   * declared length, or is longer than `limit`.
    */
-  pour(intake: Intake, options: { skip: number; limit: number }): Promise<void>
-  /** Nobody wants it: frees the connection. */
+  readInto(intake: Intake, options: { skip: number; limit: number }): Promise<void>
+  /** Frees the connection without reading the body. */
   dispose(): void
 }
 
 /**
- * One HTTP request and its answer, whatever the status; redirects and credentials are the caller's. Throws a `Failure`
- * when there is no answer in time, and the signal's reason when that has ended it.
+ * Sends one HTTP request and returns its answer, whatever the status; the caller handles redirects and credentials. Throws
+ * a `Failure` when there is no answer in time, and the signal's reason when the signal aborts the exchange.
  */
 export type Exchange = (request: Request) => Promise<Reply>
 
@@ -54,7 +54,7 @@ export class ReplyHeaders {
     }
   }
 
-  /** The header's value; the first where there are several. */
+  /** The value of a header, or the first of several. */
   get(name: string): string | undefined {
     return this.#values.get(name)?.[0]
   }

@@ -6,7 +6,7 @@ import { readWhole } from './read-whole.ts'
 const MOST_PAGES = 200
 const MOST_BYTES = 16 * 1024 * 1024
 
-/** Reads a list to its last page. `ask` gives a page's answer, `take` gets its text. */
+/** Reads a list to its last page. `ask` requests a page, `take` receives its text. */
 export async function readPages(
   first: URL,
   ask: (url: URL) => Promise<Reply>,
@@ -16,7 +16,7 @@ export async function readPages(
   let bytes = 0
   for (let pages = 0; url !== undefined; pages += 1) {
     if (pages === MOST_PAGES) {
-      throw new Failure('too-large', `${first.host}: a list of over ${MOST_PAGES} pages`, {
+      throw new Failure('too-large', `${first.host}: the list has more than ${MOST_PAGES} pages`, {
         source: first.host,
       })
     }

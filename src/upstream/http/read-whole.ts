@@ -3,7 +3,8 @@ import type { ReplyBody } from './exchange.ts'
 
 const STEP = 16 * 1024
 
-class Gathering implements Intake {
+/** Collects a body in one growing buffer. */
+class BufferIntake implements Intake {
   #memory = Buffer.allocUnsafeSlow(STEP)
   position = 0
 
@@ -32,9 +33,9 @@ class Gathering implements Intake {
   }
 }
 
-/** A small body, whole. Throws a `Failure` when it is longer than `limit`. */
+/** Reads a small body into memory. Throws a `Failure` when it is longer than `limit`. */
 export async function readWhole(body: ReplyBody, limit: number): Promise<Buffer> {
-  const gathering = new Gathering()
-  await body.pour(gathering, { skip: 0, limit })
-  return gathering.bytes
+  const intake = new BufferIntake()
+  await body.readInto(intake, { skip: 0, limit })
+  return intake.bytes
 }

@@ -2,25 +2,25 @@ import { Failure } from '../../ports/failure.ts'
 import { mayReach, type Reach, reachOfHostname } from '../options/address.ts'
 import type { Exchange, Reply, Request } from './exchange.ts'
 
-const MOST = 5
-const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
+const MOST_REDIRECTS = 5
+const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
-/** Where a redirect leads. Refuses what leaves TLS, and what is inside our network by its very name. */
+/** The URL that a redirect leads to. A redirect away from TLS, or to a private address beyond `reach`, is refused. */
 export function checkLocation(from: URL, location: string | undefined, reach: Reach): URL {
   const source = from.host
   const refuse = (why: string): never => {
     throw new Failure('unavailable', `${source} redirects ${why}`, { source })
   }
-  if (location === undefined) return refuse('nowhere')
+  if (location === undefined) return refuse('without a location')
   let to: URL
   try {
     to = new URL(location, from)
   } catch {
-    return refuse('to what is not a URL')
+    return refuse('to an invalid URL')
   }
-  if (to.protocol !== 'https:' && to.protocol !== 'http:') return refuse('to what is not a web address')
-  if (from.protocol === 'https:' && to.protocol === 'http:') return refuse('to an address without TLS')
-  if (to.username !== '' || to.password !== '') return refuse('to an address with a password')
+  if (to.protocol !== 'https:' && to.protocol !== 'http:') return refuse('to a URL that is not http or https')
+  if (from.protocol === 'https:' && to.protocol === 'http:') return refuse('to a URL without TLS')
+  if (to.username !== '' || to.password !== '') return refuse('to a URL with a password')
   const literal = reachOfHostname(to.hostname)
   if (to.host !== from.host && literal !== undefined && !mayReach(literal, reach)) {
     return refuse(`to the private address ${to.host}; if that is right, set allowPrivateTargets`)
@@ -30,32 +30,34 @@ export function checkLocation(from: URL, location: string | undefined, reach: Re
 }
 
 /**
- * Follows redirects by hand. The request's own reach is for the registry itself. `registry` makes requests with credentials, `elsewhere` without: once a redirect has left
- * the registry's origin, credentials stay behind, also when a later one leads back.
+ * Follows redirects. The request's own reach applies to the registry itself. `registry` sends credentials, `outside` does
+ * not: once a redirect has left the registry's origin, no credentials are sent, even if a later redirect leads back.
  */
 export async function followRedirects(
   request: Request,
-  exchanges: { registry: Exchange; elsewhere: Exchange; reach: () => Promise<Reach> },
+  exchanges: { registry: Exchange; outside: Exchange; reach: () => Promise<Reach> },
 ): Promise<Reply> {
   const home = request.url.origin
   let url = request.url
-  let left = false
+  let hasLeft = false
   for (let followed = 0; ; followed += 1) {
-    const reply = left
-      ? await exchanges.elsewhere({ ...request, url, reach: await exchanges.reach() })
+    const reply = hasLeft
+      ? await exchanges.outside({ ...request, url, reach: await exchanges.reach() })
       : await exchanges.registry({ ...request, url })
-    if (!REDIRECTS.has(reply.status)) return left ? withoutVerdict(reply, url) : reply
+    if (!REDIRECT_STATUSES.has(reply.status)) return hasLeft ? failingOnRefusal(reply, url) : reply
     reply.body.dispose()
-    if (followed === MOST) {
-      throw new Failure('unavailable', `${url.host} redirects without end`, { source: url.host })
+    if (followed === MOST_REDIRECTS) {
+      throw new Failure('unavailable', `${url.host} redirects more than ${MOST_REDIRECTS} times`, {
+        source: url.host,
+      })
     }
     url = checkLocation(url, reply.headers.get('location'), await exchanges.reach())
-    left ||= url.origin !== home
+    hasLeft ||= url.origin !== home
   }
 }
 
-/** A storage's 4xx is about its URL, which may have expired, not about our credentials: worth another attempt. */
-function withoutVerdict(reply: Reply, url: URL): Reply {
+/** A 4xx of a storage concerns its URL, which may have expired, not the credentials, so it is worth another attempt. */
+function failingOnRefusal(reply: Reply, url: URL): Reply {
   if (reply.status < 400 || reply.status === 404 || reply.status === 416 || reply.status === 429) return reply
   reply.body.dispose()
   const { status } = reply

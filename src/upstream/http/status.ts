@@ -12,9 +12,9 @@ const CODES: Readonly<Record<number, FailureCode>> = {
 
 const MEANING: Readonly<Record<FailureCode, string>> = {
   absent: 'does not have it',
-  denied: 'wants other credentials',
+  denied: 'refuses the credentials',
   unlisted: '',
-  busy: 'asks to come back later',
+  busy: 'limits requests',
   unavailable: 'cannot answer',
   stalled: '',
   corrupt: '',
@@ -24,7 +24,7 @@ const MEANING: Readonly<Record<FailureCode, string>> = {
   disk: '',
 }
 
-/** An answer without the content asked for, as the failure it means. Frees the answer's body. */
+/** The `Failure` for the status of an answer without the requested content. Disposes of the body. */
 export function failureOfStatus(reply: Reply, source: string): Failure {
   reply.body.dispose()
   const { status } = reply

@@ -13,7 +13,7 @@ export interface TransportOptions {
   readonly caFile: string | undefined
   readonly acceptInvalidCerts: boolean
   readonly proxies: Proxies | undefined
-  /** Resolves names; undefined: as the system does. */
+  /** Resolves host names; undefined: the system's resolver. */
   readonly lookup: Lookup | undefined
   readonly deadlines: Deadlines
 }
@@ -23,7 +23,7 @@ interface Parts {
   readonly wire: Wire
 }
 
-/** The connections of all upstreams with the same TLS settings. Opened when first used. */
+/** The connections of all upstreams with the same TLS settings, opened at the first request. */
 export class Transport {
   readonly #options: TransportOptions
   #parts: Promise<Parts> | undefined
@@ -33,11 +33,11 @@ export class Transport {
     this.#options = options
   }
 
-  /** For whatever is small. */
+  /** For everything but blobs. */
   readonly small: Exchange = (request) =>
     checked(request, async () => (await this.#open()).undici.exchange(request))
 
-  /** For blobs: over sockets of our own, but not past a proxy. */
+  /** For blobs: reads sockets directly, except through a proxy. */
   readonly bulk: Exchange = (request) =>
     this.#options.proxies === undefined
       ? checked(request, async () => (await this.#open()).wire.exchange(request))
@@ -55,7 +55,7 @@ export class Transport {
     if (this.#parts === undefined) {
       const parts = this.#make()
       this.#parts = parts
-      // A certificate file that could not be read may be there the next time.
+      // A certificate file that could not be read may exist at the next request.
       parts.catch(() => {
         if (this.#parts === parts) this.#parts = undefined
       })
@@ -65,16 +65,16 @@ export class Transport {
 
   async #make(): Promise<Parts> {
     const { caFile, acceptInvalidCerts, proxies, lookup, deadlines } = this.#options
-    const secureContext = caFile === undefined ? undefined : await trusting(caFile)
+    const secureContext = caFile === undefined ? undefined : await contextTrusting(caFile)
     const { connectMs, headerMs } = deadlines
     const common = { secureContext, rejectUnauthorized: !acceptInvalidCerts, connectMs, headerMs, lookup }
     const undici = new UndiciExchange({ ...common, proxies })
-    return { undici, wire: new Wire({ ...common, otherwise: undici.exchange }) }
+    return { undici, wire: new Wire({ ...common, fallback: undici.exchange }) }
   }
 }
 
-/** The usual authorities as well: redirects lead from a private registry to public storage. */
-async function trusting(caFile: string): Promise<SecureContext> {
+/** Keeps the usual authorities, because redirects lead from a private registry to public storage. */
+async function contextTrusting(caFile: string): Promise<SecureContext> {
   try {
     return createSecureContext({ ca: [...rootCertificates, await readFile(caFile, 'utf8')] })
   } catch (error) {
@@ -98,7 +98,7 @@ const published = async (
   }
 }
 
-/** Every request passes here before a connection is looked for. */
+/** Every request is checked here before a connection is chosen. */
 const checked: typeof published = async (request, exchange) => {
   const { url, reach } = request
   try {

@@ -129,7 +129,7 @@ class StreamBody implements ReplyBody {
     body.on('error', () => {})
   }
 
-  async pour(intake: Intake, { skip, limit }: { skip: number; limit: number }): Promise<void> {
+  async readInto(intake: Intake, { skip, limit }: { skip: number; limit: number }): Promise<void> {
     const { url, signal } = this.#request
     this.#used = true
     let toSkip = skip

@@ -24,7 +24,7 @@ export interface WireTarget {
   readonly rejectUnauthorized: boolean
 }
 
-interface Pouring {
+interface BodyRead {
   readonly intake: Intake
   /** Bytes still to throw away before the intake gets any. */
   skip: number
@@ -52,7 +52,7 @@ export class WireConnection {
   #interim = 0
   #paused = false
   #remaining = 0
-  #pouring: Pouring | undefined
+  #bodyRead: BodyRead | undefined
   #onHead: ((head: WireHead) => void) | undefined
   #reject: ((error: unknown) => void) | undefined
   #keepsAlive = true
@@ -142,12 +142,12 @@ export class WireConnection {
   }
 
   /** Gives the body to the intake, without its first `skip` bytes. Rejects when it ends early or is not taken. */
-  pour(intake: Intake, skip: number): Promise<void> {
+  readBody(intake: Intake, skip: number): Promise<void> {
     return new Promise((done, reject) => {
       if (this.#state !== 'between') return reject(new WireEnded('the connection is gone'))
       this.#state = 'body'
       this.#reject = reject
-      this.#pouring = { intake, skip, done }
+      this.#bodyRead = { intake, skip, done }
       if (this.#remaining === 0) this.#bodyOver()
       this.#goOn()
     })
@@ -171,10 +171,10 @@ export class WireConnection {
 
   /** As much as the body still has. */
   #room(): Uint8Array | number {
-    const pouring = this.#pouring
-    if (pouring === undefined || pouring.skip > 0 || this.#remaining === 0) return Number.POSITIVE_INFINITY
+    const read = this.#bodyRead
+    if (read === undefined || read.skip > 0 || this.#remaining === 0) return Number.POSITIVE_INFINITY
     try {
-      const memory = pouring.intake.buffer()
+      const memory = read.intake.buffer()
       return memory.length <= this.#remaining ? memory : memory.subarray(0, this.#remaining)
     } catch (error) {
       this.#die(error)
@@ -227,7 +227,7 @@ export class WireConnection {
     }
     this.#state = 'between'
     this.#keepsAlive = head.keepsAlive
-    this.#remaining = head.length === 'elsewise' ? 0 : head.length
+    this.#remaining = head.length === 'undeclared' ? 0 : head.length
     const resolve = this.#onHead
     this.#onHead = undefined
     this.#reject = undefined
@@ -236,16 +236,16 @@ export class WireConnection {
 
   /** Bytes in memory of the reader: copied to the intake as far as it takes them now. */
   #takeBody(bytes: Buffer): number {
-    const pouring = this.#pouring
-    if (pouring === undefined) return bytes.length
-    const skipped = Math.min(pouring.skip, bytes.length, this.#remaining)
+    const read = this.#bodyRead
+    if (read === undefined) return bytes.length
+    const skipped = Math.min(read.skip, bytes.length, this.#remaining)
     if (skipped > 0) {
-      pouring.skip -= skipped
+      read.skip -= skipped
       this.#remaining -= skipped
       if (this.#remaining === 0) this.#bodyOver()
       return skipped
     }
-    const memory = pouring.intake.buffer()
+    const memory = read.intake.buffer()
     const length = Math.min(memory.length, bytes.length, this.#remaining)
     memory.set(bytes.subarray(0, length))
     this.#filled(length)
@@ -253,20 +253,20 @@ export class WireConnection {
   }
 
   #filled(length: number): void {
-    const pouring = this.#pouring
-    if (pouring === undefined) return
+    const read = this.#bodyRead
+    if (read === undefined) return
     this.#remaining -= length
-    const more = pouring.intake.filled(length)
+    const more = read.intake.filled(length)
     if (this.#remaining === 0) this.#bodyOver()
-    else if (!more) this.#pause(pouring)
+    else if (!more) this.#pause(read)
   }
 
-  #pause(pouring: Pouring): void {
+  #pause(read: BodyRead): void {
     this.#paused = true
-    pouring.intake.drained().then(
+    read.intake.drained().then(
       () => {
         this.#paused = false
-        if (this.#pouring === pouring) this.#goOn()
+        if (this.#bodyRead === read) this.#goOn()
       },
       (error: unknown) => this.#die(error),
     )
@@ -288,9 +288,9 @@ export class WireConnection {
 
   #bodyOver(): void {
     if (this.#state !== 'body') return
-    const done = this.#pouring?.done
+    const done = this.#bodyRead?.done
     this.#state = 'idle'
-    this.#pouring = undefined
+    this.#bodyRead = undefined
     this.#reject = undefined
     this.#socket.resume()
     done?.()
@@ -299,7 +299,7 @@ export class WireConnection {
   #die(reason: unknown): void {
     if (this.#state === 'dead') return
     this.#state = 'dead'
-    this.#pouring = undefined
+    this.#bodyRead = undefined
     this.#onHead = undefined
     const reject = this.#reject
     this.#reject = undefined

@@ -1,6 +1,6 @@
 import { ReplyHeaders } from './exchange.ts'
 
-/** A response head that is not HTTP/1.1 as we are willing to read it. */
+/** A response head that is not HTTP/1.1, or is outside the strict subset that this parser accepts. */
 export class BadHead extends Error {
   constructor(why: string) {
     super(`broken response head: ${why}`)
@@ -12,31 +12,31 @@ export interface WireHead {
   readonly status: number
   readonly headers: ReplyHeaders
   /**
-   * How the body ends (RFC 9112, 6.3): after so many bytes, or `elsewise`: chunked, or with the connection.
+   * How the body ends (RFC 9112, 6.3): after this many bytes; `undeclared`: chunked, or at the end of the connection.
    */
-  readonly length: number | 'elsewise'
-  /** The connection can be used again after the body. */
+  readonly length: number | 'undeclared'
+  /** Whether the connection can be reused after the body. */
   readonly keepsAlive: boolean
 }
 
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [^\r\n]*)?$/
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-/** Visible characters, blanks, and bytes beyond ASCII (obs-text); no controls. */
+/** Visible characters, blanks and bytes beyond ASCII (obs-text), but no control characters. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 const MOST_HEADERS = 200
 
-/** Where the head ends: the index after the empty line, or -1. `from` is where new bytes begin. */
+/** The index after the empty line that ends the head, or -1. `from` is the index of the first new byte. */
 export function endOfHead(bytes: Buffer, from: number): number {
   const found = bytes.indexOf('\r\n\r\n', Math.max(0, from - 3), 'latin1')
   return found < 0 ? -1 : found + 4
 }
 
-function lengthOf(headers: ReplyHeaders): number | 'elsewise' {
+function lengthOf(headers: ReplyHeaders): number | 'undeclared' {
   const codings = headers.all('transfer-encoding')
   const lengths = headers.all('content-length')
-  // Both at once is how responses are smuggled (RFC 9112, 6.1).
+  // Both headers together are a sign of response smuggling (RFC 9112, 6.1).
   if (codings.length > 0 && lengths.length > 0) throw new BadHead('two ways to end the body')
-  if (codings.length > 0 || lengths.length === 0) return 'elsewise'
+  if (codings.length > 0 || lengths.length === 0) return 'undeclared'
   const [first = ''] = lengths
   if (lengths.some((other) => other !== first) || !/^\d{1,15}$/.test(first)) {
     throw new BadHead('not a Content-Length')
@@ -44,7 +44,7 @@ function lengthOf(headers: ReplyHeaders): number | 'elsewise' {
   return Number(first)
 }
 
-/** The answer to a GET, from its status line to the empty line, stricter than RFC 9112 allows: no folding, no bare LF. */
+/** Parses the head of an answer to GET more strictly than RFC 9112: no folding, no bare LF. */
 export function parseHead(bytes: Buffer): WireHead {
   const lines = bytes.toString('latin1').split('\r\n')
   const match = STATUS_LINE.exec(lines[0] ?? '')
@@ -64,5 +64,5 @@ export function parseHead(bytes: Buffer): WireHead {
   const length = bodiless ? 0 : lengthOf(headers)
   const connection = headers.all('connection').join(',').toLowerCase()
   const closes = match[1] === '0' ? !/\bkeep-alive\b/.test(connection) : /\bclose\b/.test(connection)
-  return { status, headers, length, keepsAlive: !closes && length !== 'elsewise' }
+  return { status, headers, length, keepsAlive: !closes && length !== 'undeclared' }
 }

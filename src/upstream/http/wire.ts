@@ -20,8 +20,8 @@ export interface WireOptions {
   readonly connectMs: number
   readonly headerMs: number
   readonly lookup?: Lookup | undefined
-  /** Takes over where the body's length is not declared. */
-  readonly otherwise: Exchange
+  /** Sends the request again when the length of the body is not declared. */
+  readonly fallback: Exchange
   readonly idleMs?: number
 }
 
@@ -34,19 +34,19 @@ function requestHead(request: Request): string {
   const { url, headers } = request
   const lines = [`${request.method} ${url.pathname}${url.search} HTTP/1.1`, `host: ${url.host}`]
   for (const [name, value] of Object.entries(headers)) {
-    // What would break out of its line never reaches the wire, wherever it came from.
+    // A value with a line break would start another header.
     if (/[^\t\x20-\x7e]/.test(value)) throw new Failure('unavailable', `header ${name} cannot be sent`)
     lines.push(`${name}: ${value}`)
   }
   return `${lines.join('\r\n')}\r\n\r\n`
 }
 
-/** GETs of blobs over sockets of our own: see `WireConnection` for why. */
+/** Sends GET requests for blobs over its own sockets; `WireConnection` says why. */
 export class Wire {
   readonly #options: WireOptions
   readonly #idle = new Map<string, Idle[]>()
   readonly #busy = new Set<WireConnection>()
-  /** Origins that do not declare the length of what they send. */
+  /** Origins that do not declare the length of their bodies. */
   readonly #undeclared = new BoundedMap<string, true>(REMEMBERED_ORIGINS)
   #idleCount = 0
   #closed = false
@@ -57,14 +57,14 @@ export class Wire {
 
   readonly exchange: Exchange = async (request) => {
     const { url } = request
-    if (request.method !== 'GET' || this.#undeclared.has(url.origin)) return this.#options.otherwise(request)
+    if (request.method !== 'GET' || this.#undeclared.has(url.origin)) return this.#options.fallback(request)
     const key = `${url.origin} ${request.reach}`
     const { connection, head } = await this.#ask(key, request)
     const good = head.status === 200 || head.status === 206
-    if (good && head.length === 'elsewise') {
+    if (good && head.length === 'undeclared') {
       connection.destroy()
       this.#undeclared.set(url.origin, true)
-      return this.#options.otherwise(request)
+      return this.#options.fallback(request)
     }
     const body = new WireBody(connection, head, request, () => this.#release(key, connection))
     return { status: head.status, headers: head.headers, body } satisfies Reply
@@ -80,15 +80,15 @@ export class Wire {
     const text = requestHead(request)
     for (;;) {
       request.signal.throwIfAborted()
-      const kept = this.#takeIdle(key)
-      let connection = kept
+      const idle = this.#takeIdle(key)
+      let connection = idle
       try {
         connection ??= await this.#connect(request)
         return { connection, head: await this.#answer(connection, text, request) }
       } catch (error) {
         request.signal.throwIfAborted()
-        // The other side may close an idle connection just as it is used again; that says nothing about a new one.
-        if (kept !== undefined && !kept.heard && !(error instanceof Failure)) {
+        // The server may close an idle connection just when it is reused, so a new connection is worth a try.
+        if (idle !== undefined && !idle.heard && !(error instanceof Failure)) {
           for (const stale of [...(this.#idle.get(key) ?? [])]) stale.connection.destroy()
           continue
         }
@@ -175,20 +175,20 @@ class WireBody implements ReplyBody {
   #used = false
 
   constructor(connection: WireConnection, head: WireHead, request: Request, release: () => void) {
-    this.length = head.length === 'elsewise' ? undefined : head.length
+    this.length = head.length === 'undeclared' ? undefined : head.length
     this.#connection = connection
     this.#request = request
     this.#release = release
   }
 
-  async pour(intake: Intake, { skip, limit }: { skip: number; limit: number }): Promise<void> {
+  async readInto(intake: Intake, { skip, limit }: { skip: number; limit: number }): Promise<void> {
     const { signal, url } = this.#request
     this.#used = true
     const stop = onAbort(signal, () => this.#connection.abort(signal.reason))
     try {
       signal.throwIfAborted()
       if (this.length !== undefined && this.length - skip > limit) throw tooLong(url, limit)
-      await this.#connection.pour(intake, skip)
+      await this.#connection.readBody(intake, skip)
       this.#release()
     } catch (error) {
       this.#connection.destroy()

@@ -2,44 +2,45 @@ import { BoundedMap } from '../../lib/bounded-map.ts'
 import { publish } from '../../observe/events.ts'
 import { Failure } from '../../ports/failure.ts'
 import { readRetryAfter } from '../headers/retry-after.ts'
-import type { Kind, Reply } from '../http/exchange.ts'
-import type { Commons } from './commons.ts'
+import type { Reply, RequestKind } from '../http/exchange.ts'
 import { type Quota, readQuota } from './quota.ts'
+import type { RateLimitNotices } from './rate-limit-notices.ts'
 
-/** Not even upstream itself keeps us from asking again for longer. */
-const LONGEST_MS = 10 * 60_000
-/** When upstream does not say when to come back. */
-const UNNAMED_MS = 10_000
-/** A shorter rest is waited for by whoever was told, and is nothing to tell. */
-const SHORT_MS = 1000
-/** After others have said for this long that it is closed, they are not believed before this node has asked itself, or for this long after. */
-const DOUBT_MS = 60_000
-const KEPT = 256
+/** The agent asks again after this time, whatever upstream says. */
+const LONGEST_CLOSED_MS = 10 * 60_000
+/** For a 429 without `Retry-After`. */
+const DEFAULT_CLOSED_MS = 10_000
+/** A request waits for a shorter time by itself, and others need no notice. */
+const SHORTEST_CLOSED_MS = 1000
+/** Notices of others close a host for at most `LONGEST_CLOSED_MS` in a row; then they are ignored for this time, or until this node has asked. */
+const IGNORED_MS = 60_000
+const MOST_ACCOUNTS = 256
 
-/** Who asks, and for what: the same for all who share what upstream allows. */
+/** What a rate limit applies to: a kind of request, and the credential that it is made with. */
 export interface Account {
-  readonly kind: Kind
+  readonly kind: RequestKind
   readonly identity: string
 }
 
-interface Silence {
+/** A time in which notices of others close the host. */
+interface Closure {
   readonly since: number
   readonly until: number
 }
 
-/** How much a host lets us ask: what it has told this node, and what others say that it has told them. */
+/** The rate limits of one host, from its own answers and from the notices of other agents. */
 export class Limits {
   readonly #host: string
-  readonly #commons: Commons | undefined
+  readonly #notices: RateLimitNotices | undefined
   readonly #now: () => number
-  readonly #closedUntil = new BoundedMap<string, number>(KEPT)
-  readonly #silences = new BoundedMap<string, Silence>(KEPT)
-  readonly #asked = new BoundedMap<string, Account>(KEPT)
+  readonly #closedUntil = new BoundedMap<string, number>(MOST_ACCOUNTS)
+  readonly #closures = new BoundedMap<string, Closure>(MOST_ACCOUNTS)
+  readonly #accounts = new BoundedMap<string, Account>(MOST_ACCOUNTS)
   #quota: (Quota & { readonly at: number }) | undefined
 
-  constructor(options: { host: string; commons: Commons | undefined; now?: () => number }) {
+  constructor(options: { host: string; notices: RateLimitNotices | undefined; now?: () => number }) {
     this.#host = options.host
-    this.#commons = options.commons
+    this.#notices = options.notices
     this.#now = options.now ?? (() => performance.now())
   }
 
@@ -47,68 +48,69 @@ export class Limits {
     return this.#quota
   }
 
-  /** Throws a `Failure` while upstream is not to be asked for this. */
+  /** Throws a `Failure` while the host refuses requests of this account. */
   check(account: Account): void {
-    this.#asked.set(account.identity, account)
+    this.#accounts.set(account.identity, account)
     const now = this.#now()
     const own = (this.#closedUntil.get(account.identity) ?? now) - now
-    if (own > 0) throw this.#busy(own, 'has asked for a rest')
-    const heard = this.#listen(account, now)
-    if (heard > 0) throw this.#busy(heard, 'has asked a peer for a rest')
+    if (own > 0) throw this.#busy(own, 'has sent 429')
+    const others = this.#readNotice(account, now)
+    if (others > 0) throw this.#busy(others, 'has sent 429 to a peer')
   }
 
-  /** What upstream has answered. */
-  note({ kind, identity }: Account, { status, headers }: Pick<Reply, 'status' | 'headers'>): void {
+  /** Records an answer of the host. */
+  record({ kind, identity }: Account, { status, headers }: Pick<Reply, 'status' | 'headers'>): void {
     const now = this.#now()
-    this.#silences.delete(identity)
+    this.#closures.delete(identity)
     const quota = readQuota(headers)
-    if (quota !== undefined) this.#learn(quota, Date.now())
+    if (quota !== undefined) this.#recordQuota(quota, Date.now(), { isHearsay: false })
     let closedMs = 0
     if (status === 429) {
-      const asked = readRetryAfter(headers.get('retry-after'), Date.now()) ?? UNNAMED_MS
-      closedMs = asked <= SHORT_MS ? 0 : Math.min(asked, LONGEST_MS)
+      const asked = readRetryAfter(headers.get('retry-after'), Date.now()) ?? DEFAULT_CLOSED_MS
+      closedMs = asked <= SHORTEST_CLOSED_MS ? 0 : Math.min(asked, LONGEST_CLOSED_MS)
     }
     if (closedMs > 0) {
       this.#closedUntil.set(identity, now + closedMs)
       publish('upstream.limited', { host: this.#host, kind, forMs: closedMs, isHearsay: false })
     }
     if (closedMs > 0 || quota !== undefined) {
-      this.#commons?.tell({ host: this.#host, closedMs, quota, ageMs: 0 }, identity)
+      this.#notices?.send({ host: this.#host, closedMs, quota, ageMs: 0 }, identity)
     }
   }
 
-  /** Others have told something of this host. */
-  listen(): void {
+  /** Reads the notices that other agents have sent about this host. */
+  readNotices(): void {
     const now = this.#now()
-    for (const account of this.#asked.values()) this.#listen(account, now)
+    for (const account of this.#accounts.values()) this.#readNotice(account, now)
   }
 
-  /** For how long others say that it is closed, as far as they are believed. */
-  #listen({ kind, identity }: Account, now: number): number {
-    const heard = this.#commons?.heard(identity)
-    if (heard === undefined) return 0
-    const at = Date.now() - heard.ageMs
-    if (heard.quota !== undefined && at > (this.#quota?.at ?? 0)) this.#learn(heard.quota, at, 'hearsay')
-    if (heard.closedMs <= 0) return 0
-    const before = this.#silences.get(identity)
-    const isNew = before === undefined || now - before.until > DOUBT_MS
+  /** For how long the notices of others close the host for this account. */
+  #readNotice({ kind, identity }: Account, now: number): number {
+    const notice = this.#notices?.latest(identity)
+    if (notice === undefined) return 0
+    const at = Date.now() - notice.ageMs
+    if (notice.quota !== undefined && at > (this.#quota?.at ?? 0))
+      this.#recordQuota(notice.quota, at, { isHearsay: true })
+    if (notice.closedMs <= 0) return 0
+    const before = this.#closures.get(identity)
+    const isNew = before === undefined || now - before.until > IGNORED_MS
     const since = isNew ? now : before.since
-    const until = Math.min(now + heard.closedMs, since + LONGEST_MS)
+    const until = Math.min(now + notice.closedMs, since + LONGEST_CLOSED_MS)
     if (until <= now) return 0
-    this.#silences.set(identity, { since, until })
+    this.#closures.set(identity, { since, until })
     if (isNew) {
       publish('upstream.limited', { host: this.#host, kind, forMs: until - now, isHearsay: true })
     }
     return until - now
   }
 
-  #learn(quota: Quota, at: number, hearsay?: 'hearsay'): void {
+  #recordQuota(quota: Quota, at: number, { isHearsay }: { isHearsay: boolean }): void {
     this.#quota = { ...quota, at }
-    publish('upstream.quota', { host: this.#host, ...quota, isHearsay: hearsay !== undefined })
+    publish('upstream.quota', { host: this.#host, ...quota, isHearsay })
   }
 
   #busy(ms: number, why: string): Failure {
-    const message = `${this.#host} ${why}: it is asked again in ${Math.ceil(ms / 1000)} s`
+    const message = `${this.#host} ${why}; Leat asks it again in ${Math.ceil(ms / 1000)} s`
     return new Failure('busy', message, { source: this.#host, retryAfterMs: Math.ceil(ms) })
   }
 }

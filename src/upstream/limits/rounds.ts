@@ -19,7 +19,7 @@ function isWorthARound({ code, details }: Failure): boolean {
  * Asks the hosts in order until one has an answer, and all of them again, up to three times, while there is hope. When
  * none has: "cannot be had now" of one host outweighs "does not exist" of another.
  */
-export async function inRounds<Host, Answer>(
+export async function askInRounds<Host, Answer>(
   hosts: readonly Host[],
   ask: (host: Host, options: { signal: AbortSignal }) => Promise<Answer>,
   { signal: outer, backoffMs: firstMs }: { signal: AbortSignal; backoffMs: number },

@@ -9,10 +9,10 @@ import { failureOfStatus } from '../http/status.ts'
 import type { Question } from './question.ts'
 
 export const MANIFEST_LIMIT = 4 * 1024 * 1024
-export const MOST_SEEN = 256
+export const MOST_ETAGS = 256
 
-/** Strong ETags under which content was begun, for `If-Range` when it is gone on with. */
-export type Seen = BoundedMap<Digest, string>
+/** Strong ETags of earlier attempts, for `If-Range` when an attempt continues. */
+export type Etags = BoundedMap<Digest, string>
 
 interface Asked {
   readonly name: string
@@ -26,13 +26,13 @@ export function pathOf({ kind, digest }: Want): string {
 /** One attempt to bring what is missing of a blob or manifest from one host: see `Source.bring`. */
 export async function bringFrom(
   host: Asked,
-  seen: Seen,
+  etags: Etags,
   want: Want,
   intake: Intake,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
   const offset = intake.position
-  const etag = seen.get(want.digest)
+  const etag = etags.get(want.digest)
   const range = offset === 0 ? {} : { range: `bytes=${offset}-` }
   const reply = await host.ask({
     method: 'GET',
@@ -56,10 +56,10 @@ export async function bringFrom(
         ...(size === undefined ? {} : { found: size }),
       })
     }
-    remember(seen, want.digest, reply.headers.get('etag'))
+    remember(etags, want.digest, reply.headers.get('etag'))
     intake.expect({ size, mediaType })
     begun = true
-    await reply.body.pour(intake, { skip, limit: limit - offset })
+    await reply.body.readInto(intake, { skip, limit: limit - offset })
     if (ends !== undefined && intake.position < ends) {
       throw new Failure('unavailable', `${host.name} sent only a part of what was asked for`, {
         source: host.name,
@@ -103,9 +103,9 @@ function layOut(
   return { size: range.total, skip: 0, ends: range.total ?? range.end + 1 }
 }
 
-function remember(seen: Seen, digest: Digest, etag: string | undefined): void {
-  seen.delete(digest)
+function remember(etags: Etags, digest: Digest, etag: string | undefined): void {
+  etags.delete(digest)
   // Weak ones do not promise the same bytes, and cannot be used here (RFC 9110, 13.1.5).
   if (etag === undefined || !/^"[\x21\x23-\x7e]{0,256}"$/.test(etag)) return
-  seen.set(digest, etag)
+  etags.set(digest, etag)
 }

@@ -1,9 +1,9 @@
-import type { Kind, Reply } from '../http/exchange.ts'
+import type { Reply, RequestKind } from '../http/exchange.ts'
 
 /** A question to the registry API of one host. */
 export interface Question {
   readonly method: 'GET' | 'HEAD'
-  readonly kind: Kind
+  readonly kind: RequestKind
   /** Within `/v2/<name>/`, or the whole URL of a next page. */
   readonly path: string | URL
   readonly accept?: string

@@ -107,7 +107,7 @@ test('Docker Hub without an entry is only a warning when it is away', () => {
     isConfigured: false,
     status: undefined,
     aheadMs: undefined,
-    welcome: 'unknown' as const,
+    credentialCheck: 'unknown' as const,
     why: 'registry-1.docker.io: ENOTFOUND',
     quota: undefined,
   }

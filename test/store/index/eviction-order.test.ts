@@ -4,18 +4,18 @@ import { it, type TestContext } from 'node:test'
 import { Level } from 'level'
 import { type Digest, parseDigest } from '../../../src/oci/digest.ts'
 import { DiskStore } from '../../../src/store/disk.ts'
-import { Shelves } from '../../../src/store/files/blob-files.ts'
+import { BlobFiles } from '../../../src/store/files/blob-files.ts'
 import { prepareLayout } from '../../../src/store/files/layout.ts'
 import { Partials } from '../../../src/store/files/partials.ts'
 import { Quarantine } from '../../../src/store/files/quarantine.ts'
 import { Entries } from '../../../src/store/index/entries.ts'
 import { LastUse } from '../../../src/store/index/last-use.ts'
 import { openStore } from '../../../src/store/open.ts'
-import { Room } from '../../../src/store/space/disk-budget.ts'
+import { DiskBudget } from '../../../src/store/space/disk-budget.ts'
 import { Eviction } from '../../../src/store/space/evict.ts'
 import { measure } from '../../../src/store/space/measure.ts'
 import { SharedMemory } from '../../../src/store/writing/shared-memory.ts'
-import { Writers } from '../../../src/store/writing/writer.ts'
+import { WriterPool } from '../../../src/store/writing/writer-pool.ts'
 import { afterwards } from '../../../testkit/afterwards.ts'
 import { runs } from '../../../testkit/runs.ts'
 import { keep } from '../../conformance/blob-store.ts'
@@ -54,7 +54,7 @@ async function evictionOver(t: TestContext, level: Level<string, string>) {
   const memory = new SharedMemory(16 * 1024 * 1024)
   const lastUse = new LastUse(entries.line, { everyMs: 1_000_000 })
   const gone: Digest[] = []
-  const room: Room = new Room({
+  const room: DiskBudget = new DiskBudget({
     limit: undefined,
     ground: {
       stored: () => entries.usage.bytes,
@@ -63,16 +63,16 @@ async function evictionOver(t: TestContext, level: Level<string, string>) {
       evict: (...given) => eviction.evict(...given),
     },
   })
-  const yard = {
+  const parts = {
     memory,
-    room,
+    budget: room,
     entries,
-    writers: new Writers(memory, 1),
-    shelves: new Shelves(layout),
+    writerPool: new WriterPool(memory, 1),
+    blobFiles: new BlobFiles(layout),
     partials: new Partials(layout),
     quarantine: new Quarantine(layout),
   }
-  const blobs = new DiskStore(yard, lastUse, (digest) => gone.push(digest))
+  const blobs = new DiskStore(parts, lastUse, (digest) => gone.push(digest))
   const eviction = new Eviction(entries, lastUse, blobs)
   return { entries, lastUse, eviction, gone }
 }

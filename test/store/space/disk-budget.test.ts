@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import fc from 'fast-check'
 import type { Digest } from '../../../src/oci/digest.ts'
-import { type DiskLimit, type Ground, type PartialSizes, Room } from '../../../src/store/space/disk-budget.ts'
+import {
+  DiskBudget,
+  type DiskLimit,
+  type Ground,
+  type PartialSizes,
+} from '../../../src/store/space/disk-budget.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 
 const name = (text: string | number): Digest => digestOf(Buffer.from(String(text)))
@@ -58,8 +63,8 @@ class Numbers implements Ground {
   }
 }
 
-function roomOn(ground: Numbers, limit: DiskLimit | undefined): Room {
-  return new Room({ ground, limit })
+function roomOn(ground: Numbers, limit: DiskLimit | undefined): DiskBudget {
+  return new DiskBudget({ ground, limit })
 }
 
 it('without a limit everything is granted, and nothing goes', async () => {

@@ -21,7 +21,7 @@ import { blob, LARGE_BYTES } from '../writing-child.ts'
 const facts = { mediaType: undefined, origin: 'upstream x', references: [], subject: undefined }
 const MIB = 1024 * 1024
 
-/** The failure that the listener is told of. */
+/** Resolves with the failure that the progress listener gets. */
 function failureOf(incoming: Incoming): Promise<Error> {
   return new Promise((resolve) => {
     incoming.onProgress((failure) => {
@@ -35,7 +35,7 @@ it('the first bytes can be read at once, however large the blob', async (t) => {
   const incoming = await store.blobs.begin(wanted(digestOf(Buffer.from('x'))))
   const bytes = randomBytes(65536)
   await feed(incoming, bytes)
-  assert.equal(incoming.written, 65536, 'before any thread could have written it')
+  assert.equal(incoming.written, 65536, 'before any thread could have written the bytes')
   const target = Buffer.alloc(65536)
   assert.equal(await incoming.read(target, 0), 65536)
   assert.deepEqual(target, bytes)
@@ -55,14 +55,14 @@ it('a small blob has no file before it is stored', async (t) => {
   assert.deepEqual(await stored(store.blobs, digestOf(bytes)), bytes)
 })
 
-it('what is stored is told of', async (t) => {
+it('storing a content publishes an event', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const committed = published(t, 'store.committed')
   const digest = await keep(store.blobs, randomBytes(100))
   assert.deepEqual(committed, [{ digest, size: 100 }])
 })
 
-it('100 blobs at once share the memory, and come out right', async (t) => {
+it('100 concurrent incoming contents share the memory and are stored intact', async (t) => {
   const store = await opened(t, { path: await folder(t), memoryBytes: 16 * MIB })
   await Promise.all(
     Array.from({ length: 100 }, async (_, n) => {
@@ -79,7 +79,7 @@ it('100 blobs at once share the memory, and come out right', async (t) => {
   assert.equal(store.usage().blobs, 100)
 })
 
-it('more blobs than there is memory for wait for their turn', async (t) => {
+it('an incoming content waits to begin while others hold all memory', async (t) => {
   const store = await opened(t, { path: await folder(t), memoryBytes: 4 * 65536 })
   const one = await store.blobs.begin(wanted(digestOf(Buffer.from('1'))))
   const two = await store.blobs.begin(wanted(digestOf(Buffer.from('2'))))
@@ -95,7 +95,7 @@ it('more blobs than there is memory for wait for their turn', async (t) => {
   await one.close()
 })
 
-it('a source that does not stop when told to does not make memory grow, nor throw', async (t) => {
+it('a source that ignores backpressure fails the incoming content, and memory does not grow', async (t) => {
   const store = await opened(t, { path: await folder(t), memoryBytes: 4 * 65536 })
   const incoming = await store.blobs.begin(wanted(digestOf(Buffer.from('x'))))
   const failed = failureOf(incoming)
@@ -104,12 +104,12 @@ it('a source that does not stop when told to does not make memory grow, nor thro
     assert.ok(room.length > 0)
     incoming.filled(room.length)
   }
-  assert.match((await failed).message, /more bytes came than there was room for/)
+  assert.match((await failed).message, /more bytes came than the buffer holds/)
   await assert.rejects(incoming.drained(), { code: 'disk' })
   await incoming.close()
 })
 
-it('a disk that fills up in the middle of a blob keeps nobody from reading it, and gets its room back', async (t) => {
+it('when the disk fills up during a transfer, readers get all bytes, and the partial is removed', async (t) => {
   const path = await smallDisk(t, 6 * MIB)
   if (path === undefined) return
   const store = await opened(t, { path, memoryBytes: 2 * MIB })
@@ -131,7 +131,7 @@ it('a disk that fills up in the middle of a blob keeps nobody from reading it, a
   assert.deepEqual(await stored(store.blobs, digest), small)
 })
 
-it('what a full disk has taken can be read by who is behind, and is given up when all are past it', async (t) => {
+it('bytes written before the disk was full stay readable until all readers are past them, then their file goes', async (t) => {
   const path = await smallDisk(t, 6 * MIB)
   if (path === undefined) return
   const store = await opened(t, { path, memoryBytes: 2 * MIB })
@@ -149,7 +149,7 @@ it('what a full disk has taken can be read by who is behind, and is given up whe
   await readTo(6 * MIB, 0)
   assert.equal(incoming.isStorable, false)
   incoming.discardBefore(MIB)
-  assert.equal(incoming.readableFrom, 0, 'who comes now can still read the file')
+  assert.equal(incoming.readableFrom, 0, 'a new reader can still read the file from its start')
   await readTo(6 * MIB, 0)
   assert.deepEqual(target.subarray(0, 6 * MIB), bytes.subarray(0, 6 * MIB))
   incoming.discardBefore(6 * MIB)
@@ -164,12 +164,12 @@ it('what a full disk has taken can be read by who is behind, and is given up whe
   assert.equal(await incoming.digest(), digestOf(bytes))
   const deadline = Date.now() + 60_000
   while ((await readdir(new Layout(path).partial)).length > 0) {
-    assert.ok(Date.now() < deadline, 'the file goes before the intake is closed')
+    assert.ok(Date.now() < deadline, 'the file is removed before the incoming is closed')
   }
   await incoming.close()
 })
 
-it('a small blob that a full disk does not take is read from memory', async (t) => {
+it('a small content that does not fit on a full disk is read from memory', async (t) => {
   const path = await smallDisk(t, 4 * MIB)
   if (path === undefined) return
   const store = await opened(t, { path })
@@ -188,7 +188,7 @@ it('a small blob that a full disk does not take is read from memory', async (t) 
   assert.equal(await store.blobs.open(digestOf(bytes)), undefined)
 })
 
-it('a folder that cannot be written to keeps nobody from reading', async (t) => {
+it('readers get all bytes when the folder for partials cannot be written', async (t) => {
   const path = await folder(t)
   const store = await opened(t, { path })
   const bytes = randomBytes(3 * MIB)
@@ -198,12 +198,12 @@ it('a folder that cannot be written to keeps nobody from reading', async (t) => 
   const reading = passOn(incoming, bytes.length)
   await feed(incoming, bytes)
   assert.ok((await reading).equals(bytes))
-  assert.match(String(incoming.passThroughReason?.message), /cannot make a file/)
+  assert.match(String(incoming.passThroughReason?.message), /cannot create a partial/)
   assert.equal(await incoming.commit(facts), false)
   await incoming.close()
 })
 
-it('a writer thread that dies fails its blobs, and the next one gets another', async (t) => {
+it('a writer thread that dies fails its incoming contents, and the next one gets a new thread', async (t) => {
   const threads: Worker[] = []
   const remember = (thread: Worker): number => threads.push(thread)
   process.on('worker', remember)
@@ -225,7 +225,7 @@ it('a writer thread that dies fails its blobs, and the next one gets another', a
   assert.equal(threads.length, 2)
 })
 
-it('closing the store keeps what is on its way in for later', async (t) => {
+it('closing the store keeps partials, and the next transfer resumes them', async (t) => {
   const path = await folder(t)
   const bytes = randomBytes(5 * MIB)
   const first = await opened(t, { path })
@@ -242,7 +242,7 @@ it('closing the store keeps what is on its way in for later', async (t) => {
   await again.close()
 })
 
-it('reads that are under way when an intake is closed get the right bytes', async (t) => {
+it('reads that are under way when an incoming is closed get the right bytes', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const bytes = randomBytes(4 * MIB)
   const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
@@ -258,7 +258,7 @@ it('reads that are under way when an intake is closed get the right bytes', asyn
   await assert.rejects(incoming.read(Buffer.alloc(1), 0))
 })
 
-it('wrong bytes are kept for inspection, but only the latest few', async (t) => {
+it('wrong bytes go to the quarantine, which keeps only the latest few', async (t) => {
   const path = await folder(t)
   const store = await opened(t, { path })
   const incoming = await store.blobs.begin(wanted(digestOf(Buffer.from('x'))))
@@ -271,7 +271,7 @@ it('wrong bytes are kept for inspection, but only the latest few', async (t) => 
   assert.ok(kept.length > 0 && kept.length <= 8, `${kept.length}`)
 })
 
-it('killed at any moment: what was acknowledged is there, what was half-written is gone on with', async (t) => {
+it('after SIGKILL at any moment, acknowledged contents are stored and the unfinished one is resumed', async (t) => {
   const path = await folder(t)
   const large = blob('large', LARGE_BYTES)
   const program = fileURLToPath(new URL('../writing-child.js', import.meta.url))
@@ -301,7 +301,7 @@ it('killed at any moment: what was acknowledged is there, what was half-written 
       assert.ok(bytes !== undefined && digestOf(bytes) === digest, 'acknowledged')
     }
     const incoming = await store.blobs.begin(wanted(digestOf(large)))
-    assert.ok(incoming.position >= written, 'written is in the file when the process is killed')
+    assert.ok(incoming.position >= written, 'all bytes reported as written are in the file after SIGKILL')
     assert.equal(await incoming.digest(), digestOf(large.subarray(0, incoming.position)))
     await incoming.restart()
     await incoming.close()
@@ -309,7 +309,7 @@ it('killed at any moment: what was acknowledged is there, what was half-written 
   }
 })
 
-it('how fast it is here', async (t) => {
+it('the throughput of storing a content is reported', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const bytes = randomBytes(24 * MIB)
   const digest = digestOf(bytes)

@@ -137,7 +137,7 @@ test('a helper is one process for many questions, and a new one once its answer 
   await Promise.all([credentials.find('a', { signal }), credentials.find('b', { signal })])
   await credentials.find('a', { signal })
   assert.equal((await asked('counted')).length, 1)
-  credentials.distrust()
+  credentials.forgetHelperAnswers()
   await credentials.find('a', { signal })
   assert.equal((await asked('counted')).length, 2)
 })

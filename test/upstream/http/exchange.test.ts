@@ -104,14 +104,14 @@ for (const [name, tls] of [
     assert.equal(reply.status, 200)
     assert.equal(reply.body.length, BYTES.length)
     const intake = new MemoryIntake()
-    await reply.body.pour(intake, ALL)
+    await reply.body.readInto(intake, ALL)
     assert.ok(same(intake.bytes, BYTES))
   })
 
   test(`${who}: brings it whole into an intake that says stop again and again`, async (t) => {
     const { get } = await lab(t, name, tls)
     const intake = new MemoryIntake({ window: 10_007, room: 50_000 })
-    const poured = (await get()).body.pour(intake, ALL)
+    const poured = (await get()).body.readInto(intake, ALL)
     let ended = false
     poured.finally(() => (ended = true)).catch(() => {})
     while (!ended) {
@@ -130,14 +130,14 @@ for (const [name, tls] of [
   test(`${who}: skips what is known already`, async (t) => {
     const { get } = await lab(t, name, tls)
     const intake = new MemoryIntake({ start: BYTES.subarray(0, 1_234_567) })
-    await (await get()).body.pour(intake, { ...ALL, skip: 1_234_567 })
+    await (await get()).body.readInto(intake, { ...ALL, skip: 1_234_567 })
     assert.ok(same(intake.bytes, BYTES))
   })
 
   test(`${who}: an intake that fails ends it with the intake's own failure`, async (t) => {
     const { get } = await lab(t, name, tls)
     const intake = new MemoryIntake({ room: 50_000 })
-    const poured = (await get()).body.pour(intake, ALL)
+    const poured = (await get()).body.readInto(intake, ALL)
     const outcome = assert.rejects(poured, isFailure('disk', /full/))
     await intake.full()
     intake.fail(new Failure('disk', 'the disk is full'))
@@ -147,7 +147,7 @@ for (const [name, tls] of [
   test(`${who}: a body that is not poured within its limit is refused`, async (t) => {
     const { get } = await lab(t, name, tls)
     await assert.rejects(
-      (await get()).body.pour(new MemoryIntake(), { skip: 0, limit: 1000 }),
+      (await get()).body.readInto(new MemoryIntake(), { skip: 0, limit: 1000 }),
       isFailure('too-large'),
     )
   })
@@ -157,7 +157,7 @@ for (const [name, tls] of [
       const { get, server, digest } = await lab(t, name, tls)
       server.fault(digest, { dieAt: 1_000_000, how })
       const intake = new MemoryIntake()
-      await assert.rejects((await get()).body.pour(intake, ALL), isFailure('unavailable'))
+      await assert.rejects((await get()).body.readInto(intake, ALL), isFailure('unavailable'))
       assert.ok(intake.position <= 1_000_000)
       assert.ok(same(intake.bytes, BYTES.subarray(0, intake.position)))
       if (how === 'fin') assert.equal(intake.position, 1_000_000)
@@ -168,7 +168,7 @@ for (const [name, tls] of [
     const { get, server, digest } = await lab(t, name, tls)
     server.fault(digest, { lengthLie: 1000 })
     const intake = new MemoryIntake()
-    await assert.rejects((await get()).body.pour(intake, ALL), isFailure('unavailable'))
+    await assert.rejects((await get()).body.readInto(intake, ALL), isFailure('unavailable'))
     assert.equal(intake.position, BYTES.length)
   })
 
@@ -179,7 +179,7 @@ for (const [name, tls] of [
       const reply = await get()
       assert.equal(reply.body.length, undefined)
       const intake = new MemoryIntake()
-      await reply.body.pour(intake, ALL)
+      await reply.body.readInto(intake, ALL)
       assert.ok(same(intake.bytes, BYTES))
     }
   })
@@ -187,7 +187,7 @@ for (const [name, tls] of [
   test(`${who}: a body of unknown length that breaks off is a failure`, async (t) => {
     const { get, server, digest } = await lab(t, name, tls)
     server.fault(digest, { chunked: true, dieAt: 500_000 })
-    await assert.rejects((await get()).body.pour(new MemoryIntake(), ALL), isFailure('unavailable'))
+    await assert.rejects((await get()).body.readInto(new MemoryIntake(), ALL), isFailure('unavailable'))
   })
 
   test(`${who}: an empty body is a body`, async (t) => {
@@ -195,7 +195,7 @@ for (const [name, tls] of [
     const digest = server.addBlob(new Uint8Array(0))
     const reply = await get({ url: new URL(`${server.url}/v2/a/blobs/${digest}`) })
     const intake = new MemoryIntake()
-    await reply.body.pour(intake, ALL)
+    await reply.body.readInto(intake, ALL)
     assert.equal(intake.position, 0)
   })
 
@@ -216,7 +216,7 @@ for (const [name, tls] of [
     const controller = new AbortController()
     const reason = new Error('gone')
     const reply = await get({ signal: controller.signal })
-    const outcome = assert.rejects(reply.body.pour(new MemoryIntake(), ALL), (error) => error === reason)
+    const outcome = assert.rejects(reply.body.readInto(new MemoryIntake(), ALL), (error) => error === reason)
     await server.stalled(digest)
     controller.abort(reason)
     await outcome
@@ -228,7 +228,7 @@ for (const [name, tls] of [
     const reason = new Error('gone')
     const intake = new MemoryIntake({ room: 50_000 })
     const reply = await get({ signal: controller.signal })
-    const outcome = assert.rejects(reply.body.pour(intake, ALL), (error) => error === reason)
+    const outcome = assert.rejects(reply.body.readInto(intake, ALL), (error) => error === reason)
     await intake.full()
     controller.abort(reason)
     await outcome
@@ -254,7 +254,7 @@ for (const [name, tls] of [
   test(`${who}: one connection serves one request after another`, async (t) => {
     const { get, server } = await lab(t, name, tls)
     for (let i = 0; i < 4; i += 1) {
-      await (await get()).body.pour(new MemoryIntake(), ALL)
+      await (await get()).body.readInto(new MemoryIntake(), ALL)
       await new Promise((resolve) => setImmediate(resolve))
     }
     assert.deepEqual(
@@ -323,7 +323,7 @@ for (const [name, tls] of [
       reach: ANYWHERE,
       signal: new AbortController().signal,
     })
-    const outcome = assert.rejects(reply.body.pour(new MemoryIntake(), ALL), Failure)
+    const outcome = assert.rejects(reply.body.readInto(new MemoryIntake(), ALL), Failure)
     await server.stalled(digest)
     await transport.close()
     await outcome

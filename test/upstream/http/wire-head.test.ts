@@ -18,9 +18,9 @@ test('an answer without a reason phrase is one', () => {
   assert.equal(parseHead(head('HTTP/1.1 404')).status, 404)
 })
 
-const BODIES: readonly [string[], number | 'elsewise', boolean][] = [
-  [['HTTP/1.1 200 OK', 'Transfer-Encoding: chunked'], 'elsewise', false],
-  [['HTTP/1.1 200 OK'], 'elsewise', false],
+const BODIES: readonly [string[], number | 'undeclared', boolean][] = [
+  [['HTTP/1.1 200 OK', 'Transfer-Encoding: chunked'], 'undeclared', false],
+  [['HTTP/1.1 200 OK'], 'undeclared', false],
   [['HTTP/1.1 204 No Content'], 0, true],
   [['HTTP/1.1 304 Not Modified', 'Content-Length: 7'], 0, true],
   [['HTTP/1.1 100 Continue'], 0, true],

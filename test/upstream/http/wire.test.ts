@@ -51,7 +51,7 @@ async function lab(
     server.close()
   })
   const passedOn: URL[] = []
-  const otherwise: Exchange = async ({ url }) => {
+  const fallback: Exchange = async ({ url }) => {
     passedOn.push(url)
     throw new Failure('unavailable', 'passed on')
   }
@@ -60,7 +60,7 @@ async function lab(
     rejectUnauthorized: true,
     connectMs: 60_000,
     headerMs: 60_000,
-    otherwise,
+    fallback,
     ...options,
   })
   t.after(() => wire.close())
@@ -82,7 +82,7 @@ async function lab(
       }),
     async body(reply) {
       const intake = new MemoryIntake()
-      await reply.body.pour(intake, ALL)
+      await reply.body.readInto(intake, ALL)
       return intake.bytes
     },
   }
@@ -300,7 +300,7 @@ test('memory of the intake is never given out for more than the body', async (t)
     socket.write(Buffer.concat([content, Buffer.alloc(100_000, 0xee)]))
   })
   const intake = new MemoryIntake({ window: 1_000_000 })
-  await (await get()).body.pour(intake, ALL)
+  await (await get()).body.readInto(intake, ALL)
   assert.ok(intake.bytes.equals(content))
   await new Promise((resolve) => setImmediate(resolve))
   const untouched = intake.buffer().subarray(content.length)
@@ -326,7 +326,7 @@ test('what a TLS socket has decrypted before anyone wants the body is kept', asy
     rejectUnauthorized: false,
     connectMs: 60_000,
     headerMs: 60_000,
-    otherwise: () => Promise.reject(new Error('passed on')),
+    fallback: () => Promise.reject(new Error('passed on')),
   })
   t.after(() => wire.close())
   const url = new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}/`)
@@ -341,6 +341,6 @@ test('what a TLS socket has decrypted before anyone wants the body is kept', asy
   })
   await new Promise((resolve) => setImmediate(resolve))
   const intake = new MemoryIntake({ window: 7000 })
-  await reply.body.pour(intake, ALL)
+  await reply.body.readInto(intake, ALL)
   assert.ok(intake.bytes.equals(content))
 })

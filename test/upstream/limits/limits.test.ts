@@ -1,27 +1,26 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ReplyHeaders } from '../../../src/upstream/http/exchange.ts'
-import type { LimitWord } from '../../../src/upstream/limits/commons.ts'
 import { Limits } from '../../../src/upstream/limits/limits.ts'
+import type { RateLimitNotice } from '../../../src/upstream/limits/rate-limit-notices.ts'
 
 const MINUTE = 60_000
 const ME = { kind: 'manifest', identity: 'me' } as const
 
 function make() {
   const clock = { now: 0 }
-  const told: LimitWord[] = []
-  const said = new Map<string, LimitWord>()
+  const sent: RateLimitNotice[] = []
+  const received = new Map<string, RateLimitNotice>()
   const limits = new Limits({
     host: 'registry.test',
-    commons: {
-      token: async () => undefined,
-      tell: (word) => told.push(word),
-      heard: (identity) => said.get(identity),
+    notices: {
+      send: (notice) => sent.push(notice),
+      latest: (identity) => received.get(identity),
     },
     now: () => clock.now,
   })
   const answers = (status: number, headers: Record<string, string> = {}): void =>
-    limits.note(ME, { status, headers: new ReplyHeaders(Object.entries(headers)) })
+    limits.record(ME, { status, headers: new ReplyHeaders(Object.entries(headers)) })
   const isClosed = (account: Parameters<Limits['check']>[0] = ME): boolean => {
     try {
       limits.check(account)
@@ -33,35 +32,35 @@ function make() {
   }
   /** Others say so from now on, without end. */
   const othersSay = (closedMs: number): void =>
-    void said.set(ME.identity, { host: 'registry.test', closedMs, quota: undefined, ageMs: 0 })
-  return { clock, limits, told, said, answers, isClosed, othersSay }
+    void received.set(ME.identity, { host: 'registry.test', closedMs, quota: undefined, ageMs: 0 })
+  return { clock, limits, sent, received, answers, isClosed, othersSay }
 }
 
-test('a 429 is kept to for as long as it says, by who was told, for what he asked for', () => {
-  const { clock, told, answers, isClosed } = make()
+test('a 429 closes the host for its Retry-After, for that credential and that kind of request only', () => {
+  const { clock, sent, answers, isClosed } = make()
   answers(429, { 'retry-after': '30' })
   assert.ok(isClosed())
   assert.ok(!isClosed({ kind: 'blob', identity: 'me, for blobs' }))
   assert.deepEqual(
-    told.map(({ closedMs }) => closedMs),
+    sent.map(({ closedMs }) => closedMs),
     [30_000],
   )
   clock.now = 30_000
   assert.ok(!isClosed())
 })
 
-test('a rest of a second is waited for and not told; without a word it is ten, and never more than ten minutes', () => {
-  const { clock, told, answers, isClosed } = make()
+test('a Retry-After of one second sends no notice; without Retry-After the host is closed for ten seconds, and never for more than ten minutes', () => {
+  const { clock, sent, answers, isClosed } = make()
   answers(429, { 'retry-after': '1' })
   assert.ok(!isClosed())
-  assert.equal(told.length, 0)
+  assert.equal(sent.length, 0)
   answers(429)
   clock.now = 9999
   assert.ok(isClosed())
   clock.now = 10_000
   assert.ok(!isClosed())
   answers(429, { 'retry-after': '86400' })
-  assert.equal(told.at(-1)?.closedMs, 10 * MINUTE)
+  assert.equal(sent.at(-1)?.closedMs, 10 * MINUTE)
   clock.now += 10 * MINUTE
   assert.ok(!isClosed())
 })
@@ -82,12 +81,12 @@ test('what others say is kept to, but not for longer than ten minutes without ha
   assert.ok(isClosed(), 'long after that it is another matter')
 })
 
-test('a quota that others were told is taken over when it is newer', () => {
-  const { limits, said, answers } = make()
+test('a quota in a notice replaces an older quota', () => {
+  const { limits, received, answers } = make()
   const quota = (remaining: number) => ({ limit: 100, remaining, windowSeconds: 60 })
   const say = (remaining: number, ageMs: number): void => {
-    said.set(ME.identity, { host: 'registry.test', closedMs: 0, quota: quota(remaining), ageMs })
-    limits.listen()
+    received.set(ME.identity, { host: 'registry.test', closedMs: 0, quota: quota(remaining), ageMs })
+    limits.readNotices()
   }
   limits.check(ME)
   say(50, 1000)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Failure, type FailureCode } from '../../../src/ports/failure.ts'
-import { inRounds } from '../../../src/upstream/limits/rounds.ts'
+import { askInRounds } from '../../../src/upstream/limits/rounds.ts'
 
 const { signal } = new AbortController()
 const WITHIN = { signal, backoffMs: 1 }
@@ -11,7 +11,7 @@ type Script = readonly (FailureCode | 'ok')[]
 async function play(...scripts: Script[]): Promise<{ outcome: string; asked: number[] }> {
   const asked: number[] = []
   const times = scripts.map(() => 0)
-  const outcome = await inRounds(
+  const outcome = await askInRounds(
     scripts.map((_, i) => i),
     async (host) => {
       asked.push(host)
@@ -54,14 +54,14 @@ test('a host that asks for a long rest is not waited for', async () => {
     asked += 1
     throw new Failure('busy', 'later', { retryAfterMs: 60_000 })
   }
-  await assert.rejects(inRounds([0], ask, WITHIN), { code: 'busy' })
+  await assert.rejects(askInRounds([0], ask, WITHIN), { code: 'busy' })
   assert.equal(asked, 1)
 })
 
 test('a host that asks for a short rest gets it', async () => {
   let asked = 0
   const started = performance.now()
-  const answer = await inRounds(
+  const answer = await askInRounds(
     [0],
     async () => {
       asked += 1
@@ -82,12 +82,12 @@ test('whoever leaves ends the rounds with his own reason', async () => {
     throw new Failure('unavailable', 'no')
   }
   const within = { signal: controller.signal, backoffMs: 600_000 }
-  await assert.rejects(inRounds([0], ask, within), (error) => error === reason)
+  await assert.rejects(askInRounds([0], ask, within), (error) => error === reason)
 })
 
 test('nobody to ask means that nobody has it', async () => {
   await assert.rejects(
-    inRounds([], async () => 'ok', WITHIN),
+    askInRounds([], async () => 'ok', WITHIN),
     { code: 'absent' },
   )
 })

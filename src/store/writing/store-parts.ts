@@ -1,0 +1,18 @@
+import type { BlobFiles } from '../files/blob-files.ts'
+import type { Partials } from '../files/partials.ts'
+import type { Quarantine } from '../files/quarantine.ts'
+import type { Entries } from '../index/entries.ts'
+import type { DiskBudget } from '../space/disk-budget.ts'
+import type { SharedMemory } from './shared-memory.ts'
+import type { WriterPool } from './writer-pool.ts'
+
+/** The parts of the store that all incoming contents share. */
+export interface StoreParts {
+  readonly memory: SharedMemory
+  readonly budget: DiskBudget
+  readonly writerPool: WriterPool
+  readonly partials: Partials
+  readonly blobFiles: BlobFiles
+  readonly quarantine: Quarantine
+  readonly entries: Entries
+}
