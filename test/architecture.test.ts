@@ -104,7 +104,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   ],
   'registry-api': ['connections', 'exchange', 'answer', 'endpoints', '.'],
   runtimes: ['files', 'kinds', '.'],
-  store: ['files', 'index', 'space', 'writing', 'care', '.'],
+  store: ['files', 'index', 'space', 'writing/threads', 'writing', 'care', '.'],
   upstream: ['options', 'headers', 'http', 'auth', 'limits', 'requests', '.'],
   warm: ['images', '.'],
 }
@@ -127,7 +127,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */
-const ENTRIES = ['main.ts', 'store/writing/writer-thread.ts']
+const ENTRIES = ['main.ts', 'store/writing/threads/writer-thread.ts']
 
 interface Import {
   readonly from: string

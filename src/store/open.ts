@@ -21,9 +21,9 @@ import type { Pin } from './index/pins.ts'
 import { DiskBudget, type DiskLimit, type Gone } from './space/disk-budget.ts'
 import { Eviction } from './space/evict.ts'
 import { measure } from './space/measure.ts'
-import { SharedMemory } from './writing/shared-memory.ts'
 import type { StoreParts } from './writing/store-parts.ts'
-import { WriterPool } from './writing/writer-pool.ts'
+import { SharedMemory } from './writing/threads/shared-memory.ts'
+import { WriterPool } from './writing/threads/writer-pool.ts'
 
 export interface StoreOptions {
   readonly path: string

@@ -8,7 +8,7 @@ import type { OpenFile } from '../files/open-file.ts'
 import type { Entries, Ties } from '../index/entries.ts'
 import { isDamage } from '../index/open-database.ts'
 import type { StoreParts } from '../writing/store-parts.ts'
-import type { WriterPool } from '../writing/writer-pool.ts'
+import type { WriterPool } from '../writing/threads/writer-pool.ts'
 
 const ALGORITHMS: readonly Algorithm[] = ['sha256', 'sha512']
 /** A manifest has no more. */

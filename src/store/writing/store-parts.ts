@@ -3,8 +3,8 @@ import type { Partials } from '../files/partials.ts'
 import type { Quarantine } from '../files/quarantine.ts'
 import type { Entries } from '../index/entries.ts'
 import type { DiskBudget } from '../space/disk-budget.ts'
-import type { SharedMemory } from './shared-memory.ts'
-import type { WriterPool } from './writer-pool.ts'
+import type { SharedMemory } from './threads/shared-memory.ts'
+import type { WriterPool } from './threads/writer-pool.ts'
 
 /** The parts of the store that all incoming contents share. */
 export interface StoreParts {

@@ -1,5 +1,5 @@
 import { Failure } from '../../ports/failure.ts'
-import { type Borrower, type SharedMemory, type Slot, UNIT_BYTES } from './shared-memory.ts'
+import { type Borrower, type SharedMemory, type Slot, UNIT_BYTES } from './threads/shared-memory.ts'
 
 /** A range of the shared memory that the writer thread has to hash and write. */
 export interface WindowPiece {

@@ -45,7 +45,7 @@ test('credentials are shown, and whether they are accepted is told', async (t) =
   upstream.requireBearer({ basic: ME })
   assert.deepEqual(told(await findings([host], ME)), [`ok: ${name} answers, and accepts the credentials`])
   const [refused] = await findings([host], OTHER)
-  assert.match(refused?.found ?? '', /refuses the credentials: 127\.0\.0\.1:\d+ wants other credentials/)
+  assert.match(refused?.found ?? '', /refuses the credentials: 127\.0\.0\.1:\d+ refuses the credentials/)
   assert.match(refused?.todo ?? '', /put right what the settings have for docker\.io/)
   const [wanted] = await findings([host])
   assert.equal(wanted?.state, 'warning')

@@ -1,4 +1,4 @@
-import { Failure } from '../../ports/failure.ts'
+import { Failure } from '../../../ports/failure.ts'
 
 /** Memory is lent and counted in units of 64 KiB, which is also the smallest slot. */
 export const UNIT_BYTES = 65536

@@ -1,8 +1,8 @@
 import { createHash, type Hash } from 'node:crypto'
 import { readSync, writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { errorCode } from '../../lib/error-code.ts'
-import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES } from '../../oci/checkpoints.ts'
+import { errorCode } from '../../../lib/error-code.ts'
+import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES } from '../../../oci/checkpoints.ts'
 import type { WriterCommand, WriterData, WriterReport } from './writer-messages.ts'
 
 // The program of a writer thread: it hashes and writes what the main thread has put into the shared memory. The thread

@@ -1,4 +1,4 @@
-import type { Algorithm } from '../../oci/digest.ts'
+import type { Algorithm } from '../../../oci/digest.ts'
 
 /** What a writer thread is started with. */
 export interface WriterData {

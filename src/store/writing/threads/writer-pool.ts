@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
-import { algorithmOf, type Digest } from '../../oci/digest.ts'
-import { Failure } from '../../ports/failure.ts'
+import { algorithmOf, type Digest } from '../../../oci/digest.ts'
+import { Failure } from '../../../ports/failure.ts'
 import type { SharedMemory } from './shared-memory.ts'
 import { WriterFile, type WriterListener } from './writer-file.ts'
 import type { WriterCommand, WriterData, WriterReport } from './writer-messages.ts'

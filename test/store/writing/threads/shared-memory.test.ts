@@ -6,7 +6,7 @@ import {
   SharedMemory,
   type Slot,
   UNIT_BYTES,
-} from '../../../src/store/writing/shared-memory.ts'
+} from '../../../../src/store/writing/threads/shared-memory.ts'
 
 const MIB = 1024 * 1024
 const nothing = (): void => {}

@@ -5,11 +5,11 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import type { Worker } from 'node:worker_threads'
-import { SharedMemory, type Slot } from '../../../src/store/writing/shared-memory.ts'
-import { WriterPool } from '../../../src/store/writing/writer-pool.ts'
-import { afterwards } from '../../../testkit/afterwards.ts'
-import { digestOf, marksOf } from '../../../testkit/memory/memory-store.ts'
-import { folder, smallDisk } from '../folder.ts'
+import { SharedMemory, type Slot } from '../../../../src/store/writing/threads/shared-memory.ts'
+import { WriterPool } from '../../../../src/store/writing/threads/writer-pool.ts'
+import { afterwards } from '../../../../testkit/afterwards.ts'
+import { digestOf, marksOf } from '../../../../testkit/memory/memory-store.ts'
+import { folder, smallDisk } from '../../folder.ts'
 
 const MIB = 1024 * 1024
 const wanted = digestOf(Buffer.from('x'))

@@ -1,6 +1,6 @@
-import { Deferred } from '../../lib/async/deferred.ts'
-import { algorithmOf, type Digest, parseDigest } from '../../oci/digest.ts'
-import { Failure } from '../../ports/failure.ts'
+import { Deferred } from '../../../lib/async/deferred.ts'
+import { algorithmOf, type Digest, parseDigest } from '../../../oci/digest.ts'
+import { Failure } from '../../../ports/failure.ts'
 import type { WriterCommand, WriterReport } from './writer-messages.ts'
 
 /** How much of a partial is hashed by one command: between two commands the thread serves its other files. */

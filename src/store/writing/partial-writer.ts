@@ -1,0 +1,240 @@
+import type { Digest } from '../../oci/digest.ts'
+import { Failure } from '../../ports/failure.ts'
+import type { Want } from '../../ports/source.ts'
+import { diskFailure } from '../files/layout.ts'
+import { PartialFile } from './partial-file.ts'
+import type { ProgressSignal } from './progress-signal.ts'
+import type { RoomReservation } from './room-reservation.ts'
+import type { StoreParts } from './store-parts.ts'
+import type { WriterFile } from './threads/writer-file.ts'
+import type { WindowPiece, WriteWindow } from './write-window.ts'
+
+/** Slow connections bring hundreds of small pieces a second: less than 64 KiB is not worth waking both threads at once. */
+const WORTH_A_MESSAGE_BYTES = 65536
+/** A smaller piece is handed over after 4 ms, which readers do not notice. */
+const HAND_OVER_MS = 4
+
+/** The incoming whose bytes are written. */
+export interface PartialOwner {
+  readonly want: Want
+  readonly parts: StoreParts
+  readonly reservation: RoomReservation
+  readonly signal: ProgressSignal
+  /** The content cannot be stored, though it can still be received and read. */
+  cannotStore(failure: Failure): void
+  /** All up to `position` is hashed, and can be read. */
+  hashedTo(position: number, checkpoints: Uint8Array | undefined): void
+}
+
+/**
+ * Hands the pieces of one write window to a writer thread, which hashes them and appends them to the partial. Pieces wait in
+ * the window until the file exists and its room is granted. From where the file takes no more, bytes are only hashed, and
+ * stay in the window for readers. A writer lives as long as its window: from when the content outgrows memory, or a partial
+ * is resumed, until `end` or `cutFile`.
+ */
+export class PartialWriter {
+  readonly #owner: PartialOwner
+  readonly #window: WriteWindow
+  readonly #opening: Promise<void> | undefined
+  #file: PartialFile | undefined
+  #thread: WriterFile | undefined
+  /** Handed over by the window, and not sent to the thread yet. */
+  #queued: WindowPiece[] = []
+  #handOverTimer: NodeJS.Timeout | undefined
+  #isHashOnly: boolean
+  /** Where the file ends, once it takes no more bytes. */
+  #fileEnd: number | undefined
+  #removal: Promise<void> | undefined
+  #isFinishing = false
+
+  /** For a content that has no partial yet. `isHashOnly`: it will not get one. */
+  static create(owner: PartialOwner, window: WriteWindow, isHashOnly: boolean): PartialWriter {
+    return new PartialWriter(owner, window, { isHashOnly })
+  }
+
+  /** For a partial that the window continues: the thread hashes its bytes, while new bytes arrive already. */
+  static resume(owner: PartialOwner, window: WriteWindow, file: PartialFile): PartialWriter {
+    return new PartialWriter(owner, window, { file })
+  }
+
+  private constructor(
+    owner: PartialOwner,
+    window: WriteWindow,
+    { file, isHashOnly = false }: { file?: PartialFile; isHashOnly?: boolean },
+  ) {
+    this.#owner = owner
+    this.#window = window
+    this.#file = file
+    this.#isHashOnly = isHashOnly
+    if (file === undefined) this.#opening = this.#open()
+    else this.#thread = this.#startThread(window.position)
+  }
+
+  get hasFile(): boolean {
+    return this.#file !== undefined
+  }
+
+  /** Bytes from the start that can be read from the file. */
+  get readableBytes(): number {
+    return this.#file?.readableBytes ?? 0
+  }
+
+  /** Where the file ends, once it takes no more bytes: what follows is only in the window. */
+  get fileEnd(): number | undefined {
+    return this.#fileEnd
+  }
+
+  async read(target: Uint8Array, position: number): Promise<number> {
+    return this.#file === undefined ? 0 : this.#file.read(target, position)
+  }
+
+  write(piece: WindowPiece | undefined): void {
+    if (piece === undefined) return
+    this.#queued.push(piece)
+    this.sendQueued()
+  }
+
+  /** To be called when a request for room has been answered. */
+  sendQueued(): void {
+    if (this.#thread === undefined || this.#owner.reservation.isPending) return
+    for (const { offset, length } of this.#queued.splice(0)) this.#thread.write(offset, length)
+  }
+
+  /** Unless the thread has work of this content: hands a large piece over at once, and a small one soon. */
+  handOverIfIdle(): void {
+    const window = this.#window
+    if (this.#isFinishing || window.unwritten.length > 0) return
+    if (window.pendingBytes >= WORTH_A_MESSAGE_BYTES) this.write(window.handOver())
+    else if (window.pendingBytes > 0) {
+      this.#handOverTimer ??= setTimeout(() => {
+        this.#handOverTimer = undefined
+        if (!this.#isFinishing && window.unwritten.length === 0) this.write(window.handOver())
+      }, HAND_OVER_MS)
+    }
+  }
+
+  /** The content will not be stored. Commands that the thread has already may still write to the file. */
+  hashOnly(): void {
+    this.#isHashOnly = true
+    this.#thread?.hashOnly()
+  }
+
+  /** The digest of all that the window has taken. */
+  async digest(): Promise<Digest> {
+    const { reservation, signal } = this.#owner
+    this.write(this.#window.handOver())
+    await this.#opening
+    await reservation.settled()
+    if (signal.failure !== undefined) throw signal.failure
+    if (this.#thread === undefined) throw closed()
+    // The thread obeys commands in order: what is still queued belongs before the request for the digest.
+    this.sendQueued()
+    return this.#thread.digest()
+  }
+
+  /** All readers are past `position`. Once they are past the end of a file that takes no more, the disk gets its room back. */
+  discardBefore(position: number): void {
+    if (this.#fileEnd === undefined) return
+    this.#window.keepFrom(Math.max(this.#fileEnd, position))
+    if (position >= this.#fileEnd && this.#file !== undefined) this.#removal = this.#remove(this.#file)
+  }
+
+  /** Makes the file durable, as the last step before it becomes a stored blob. */
+  async sync(): Promise<void> {
+    if (this.#file === undefined) throw closed()
+    await this.#file.sync()
+  }
+
+  /** Ends the thread's work and takes back what follows `position`. The file belongs to the caller after that. */
+  async cutFile(position: number): Promise<PartialFile> {
+    this.#stopTimer()
+    if (this.#file === undefined) throw closed()
+    await this.#thread?.end()
+    await this.#file.truncate(position)
+    return this.#file
+  }
+
+  /** From now on nothing is handed over by itself: the incoming is being closed. */
+  finish(): void {
+    this.#isFinishing = true
+    this.#stopTimer()
+  }
+
+  /** Hands over what the window has left. */
+  handOverRest(): void {
+    this.write(this.#window.handOver())
+  }
+
+  /** Resolves when the thread no longer touches window and file, and the file is closed. */
+  async end(): Promise<void> {
+    this.#stopTimer()
+    await this.#opening
+    await this.#thread?.end()
+    await this.#file?.close()
+    await this.#removal
+    this.#queued = []
+    this.#thread = undefined
+    this.#file = undefined
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#handOverTimer)
+    this.#handOverTimer = undefined
+  }
+
+  async #open(): Promise<void> {
+    const { want, parts, reservation, signal } = this.#owner
+    await reservation.settled()
+    if (!this.#isHashOnly && signal.failure === undefined) {
+      try {
+        this.#file = new PartialFile(await parts.partials.create(want), want.digest)
+      } catch (cause) {
+        this.#owner.cannotStore(diskFailure(`cannot create a partial for ${want.digest}`, cause))
+      }
+    }
+    if (signal.failure !== undefined) return
+    if (this.#file === undefined) this.#onFull(0, undefined)
+    this.#thread = this.#startThread(0)
+    if (this.#isHashOnly) this.#thread.hashOnly()
+    this.sendQueued()
+  }
+
+  #startThread(from: number): WriterFile {
+    const { parts, signal, want } = this.#owner
+    return parts.writerPool.open(this.#file?.fd, want.digest, from, {
+      written: (position, checkpoints) => this.#onWritten(position, checkpoints),
+      full: (position, failure) => this.#onFull(position, failure),
+      failed: (failure) => signal.fail(failure),
+    })
+  }
+
+  #onWritten(position: number, checkpoints: Uint8Array | undefined): void {
+    const { signal } = this.#owner
+    if (this.#fileEnd === undefined) this.#file?.grewTo(position)
+    this.#window.written(position)
+    this.handOverIfIdle()
+    if (!this.#isFinishing && !this.#isHashOnly)
+      this.#file?.syncEarly(position, (failure) => signal.fail(failure))
+    this.#owner.hashedTo(position, checkpoints)
+  }
+
+  #onFull(position: number, failure: Failure | undefined): void {
+    const { want, reservation } = this.#owner
+    if (failure !== undefined) this.#owner.cannotStore(diskFailure(`cannot store ${want.digest}`, failure))
+    this.#fileEnd = position
+    this.#file?.endsAt(position)
+    this.#window.keepFrom(position)
+    reservation.release()
+  }
+
+  async #remove(file: PartialFile): Promise<void> {
+    const { want, parts } = this.#owner
+    this.#file = undefined
+    await file.close().catch(() => {})
+    await parts.partials.remove(want.digest).catch(() => {})
+  }
+}
+
+function closed(): Failure {
+  return new Failure('stopping', 'the incoming content was closed')
+}

@@ -1,0 +1,196 @@
+import { createHash } from 'node:crypto'
+import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, type Checkpoints } from '../../oci/checkpoints.ts'
+import { algorithmOf, type Digest, parseDigest } from '../../oci/digest.ts'
+import { Failure } from '../../ports/failure.ts'
+import type { Want } from '../../ports/source.ts'
+import type { PartialFile } from './partial-file.ts'
+import { type PartialOwner, PartialWriter } from './partial-writer.ts'
+import type { ProgressSignal } from './progress-signal.ts'
+import type { RoomReservation } from './room-reservation.ts'
+import type { StoreParts } from './store-parts.ts'
+import { type Borrower, UNIT_BYTES } from './threads/shared-memory.ts'
+import { WriteWindow } from './write-window.ts'
+
+/** What the received bytes need of their incoming, which outlives them. */
+export interface IncomingContext {
+  readonly want: Want
+  readonly parts: StoreParts
+  readonly borrower: Borrower
+  readonly reservation: RoomReservation
+  readonly signal: ProgressSignal
+  readonly marks: Checkpoints
+  /** The content will be stored if its digest is right. */
+  isKept(): boolean
+  /** The content cannot be stored, though it can still be received and read. */
+  cannotStore(failure: Failure): void
+}
+
+/**
+ * The bytes of one incoming: their write window and, once they have outgrown its first slot, the writer of their partial.
+ * A small content has no file before it is stored. The incoming owns them: it replaces them when bytes are taken back, and
+ * releases them after the writer has ended.
+ */
+export class ReceivedBytes {
+  readonly #context: IncomingContext
+  readonly #window: WriteWindow
+  /** undefined: everything so far is in the first slot of the window. */
+  #partial: PartialWriter | undefined
+  #written: number
+  /** Readers need nothing before this position. */
+  #forgotten: number
+  #isReleased = false
+
+  /** `written`: what of the bytes before `position` can be read already. `file`: the file that has them. */
+  constructor(
+    context: IncomingContext,
+    { position, written = 0, forgotten = 0 }: { position: number; written?: number; forgotten?: number },
+    file?: PartialFile,
+  ) {
+    this.#context = context
+    this.#window = new WriteWindow(context.parts.memory, context.borrower, position)
+    this.#written = written
+    this.#forgotten = forgotten
+    if (file !== undefined) this.#partial = PartialWriter.resume(this.#partialOwner(), this.#window, file)
+  }
+
+  get position(): number {
+    return this.#window.position
+  }
+
+  get written(): number {
+    return this.#written
+  }
+
+  /** The first byte that can be read. */
+  get readableFrom(): number {
+    const fileEnd = this.#partial?.fileEnd
+    return fileEnd === undefined || this.#forgotten <= fileEnd ? 0 : this.#forgotten
+  }
+
+  get forgotten(): number {
+    return this.#forgotten
+  }
+
+  get partial(): PartialWriter | undefined {
+    return this.#partial
+  }
+
+  /** What the source can fill now. */
+  get free(): Uint8Array {
+    return this.#window.free
+  }
+
+  /** A content that is not stored may get no memory but the slot that is being filled, until readers have moved on. */
+  get hasRoom(): boolean {
+    // Memory that is given back wakes this incoming too: it must not take a slot for bytes that are gone.
+    if (this.#isReleased) return false
+    if (this.#window.takeNextSlot()) return true
+    if (this.#context.isKept()) return false
+    const free = this.#window.free.length
+    return free >= UNIT_BYTES || this.#context.reservation.expectedBytes - this.position <= free
+  }
+
+  fill(length: number): void {
+    const window = this.#window
+    window.fill(length)
+    // A content in memory is readable at once: its bytes stay in the slot until they are in a file.
+    if (this.#partial === undefined) this.#advance(window.position)
+    if (window.isSlotChangeDue) this.changeSlot()
+    else this.#partial?.handOverIfIdle()
+  }
+
+  /** Continues with the next slot. A content that has outgrown its first slot needs a file. */
+  changeSlot(): void {
+    this.#partial ??= PartialWriter.create(this.#partialOwner(), this.#window, !this.#context.isKept())
+    this.#partial.write(this.#window.changeSlot())
+  }
+
+  /** Readers need nothing before `position`. True: memory or disk may have become free. */
+  discardBefore(position: number): boolean {
+    this.#forgotten = Math.max(this.#forgotten, Math.min(position, this.#written))
+    if (this.#partial?.fileEnd === undefined) return false
+    this.#partial.discardBefore(this.#forgotten)
+    return true
+  }
+
+  /** Reads from the file or, where that ends, from memory. `isClosing`: memory is about to be given back. */
+  async read(target: Uint8Array, position: number, isClosing: boolean): Promise<number> {
+    const length = Math.min(target.length, this.#written - position)
+    if (length <= 0) return 0
+    const wanted = target.subarray(0, length)
+    if (this.#partial !== undefined && position < this.#partial.readableBytes) {
+      return this.#partial.read(wanted, position)
+    }
+    if (isClosing) throw new Error('the incoming content is closed')
+    const count = this.#window.copy(wanted, position)
+    if (count > 0) return count
+    throw new Failure('disk', `byte ${position} of ${this.#context.want.digest} is no longer in memory`)
+  }
+
+  /** Waits until all bytes are hashed. */
+  async digest(): Promise<Digest> {
+    const { signal, want } = this.#context
+    if (signal.failure !== undefined) throw signal.failure
+    if (this.#partial !== undefined) return this.#partial.digest()
+    const algorithm = algorithmOf(want.digest)
+    const hex = createHash(algorithm).update(this.#window.firstSlot).digest('hex')
+    const digest = parseDigest(`${algorithm}:${hex}`)
+    if (digest === undefined) throw new Error('a hash is a digest')
+    return digest
+  }
+
+  /** Puts the bytes where a blob with their digest belongs. Durable when it resolves. */
+  async moveToBlobFile(): Promise<void> {
+    const { blobFiles, partials } = this.#context.parts
+    const { digest } = this.#context.want
+    if (this.#partial === undefined) return blobFiles.putBytes(digest, this.#window.firstSlot)
+    await this.#partial.sync()
+    await blobFiles.put(digest, partials.data(digest))
+  }
+
+  /** Ends the writer, and moves bytes that are wrong to the quarantine where that is possible. */
+  async moveToQuarantine(): Promise<void> {
+    const { quarantine, partials } = this.#context.parts
+    const { digest } = this.#context.want
+    if (this.#partial === undefined) {
+      const bytes = Uint8Array.from(this.#window.firstSlot)
+      if (this.#context.isKept() && bytes.length > 0) await quarantine.keep(digest, bytes).catch(() => {})
+      return
+    }
+    await this.#partial.end()
+    // A file that cannot be moved is removed with the rest of the partial. A part of the bytes is not worth keeping.
+    if (this.#context.isKept()) await quarantine.move(digest, partials.data(digest)).catch(() => {})
+    await partials.remove(digest)
+  }
+
+  /** Gives the memory back. Only when the writer has ended. */
+  release(): void {
+    this.#isReleased = true
+    this.#window.release()
+  }
+
+  #partialOwner(): PartialOwner {
+    return {
+      ...this.#context,
+      hashedTo: (position: number, checkpoints: Uint8Array | undefined) =>
+        this.#hashedTo(position, checkpoints),
+    }
+  }
+
+  /** After a cut the thread hashes bytes again whose checkpoints are known already. */
+  #hashedTo(position: number, checkpoints: Uint8Array | undefined): void {
+    const { marks } = this.#context
+    if (checkpoints !== undefined) {
+      const first = Math.floor(position / CHECKPOINT_INTERVAL_BYTES) - checkpoints.length / CHECKPOINT_BYTES
+      const known = marks.count - first
+      if (known >= 0) marks.append(checkpoints.subarray(known * CHECKPOINT_BYTES))
+    }
+    this.#advance(position)
+  }
+
+  #advance(position: number): void {
+    if (position <= this.#written) return
+    this.#written = position
+    this.#context.signal.notify()
+  }
+}
