@@ -9,7 +9,7 @@ import { type Challenge, chooseChallenge } from './headers/challenge.ts'
 import type { Exchange, Reply, Request } from './http/exchange.ts'
 import { failureOfStatus } from './http/status.ts'
 import type { Account, Limits } from './limits/limits.ts'
-import type { Reach } from './options/address.ts'
+import type { AddressScope } from './options/address-scope.ts'
 
 /** A refusal is remembered only briefly, because credentials are often corrected while a client retries. */
 const REFUSED_MS = 5000
@@ -24,9 +24,9 @@ export interface AccessOptions {
   /** Sends requests to the registry itself, here for `/v2/`. */
   readonly exchange: Exchange
   /** How far inside the network the registry itself may be. */
-  readonly ownReach: Reach
+  readonly registryScopeLimit: AddressScope
   /** How far inside the network token services may be. */
-  readonly reach: () => Promise<Reach>
+  readonly scopeLimit: () => Promise<AddressScope>
   readonly realms: readonly string[]
   readonly userAgent: string
 }
@@ -100,13 +100,13 @@ export class Access {
   async #rememberChallenge(reply: Reply, request: Request): Promise<boolean> {
     let challenge = chooseChallenge(reply.headers.all('www-authenticate'))
     if (challenge === undefined && this.#challenge === undefined) {
-      const { registry, exchange, ownReach, userAgent } = this.#options
+      const { registry, exchange, registryScopeLimit, userAgent } = this.#options
       const ping = await exchange({
         method: 'GET',
         url: new URL('/v2/', registry),
         headers: { 'user-agent': userAgent },
         kind: 'ping',
-        reach: ownReach,
+        scopeLimit: registryScopeLimit,
         signal: request.signal,
       })
       challenge = chooseChallenge(ping.headers.all('www-authenticate'))
@@ -158,11 +158,11 @@ export class Access {
     { name, realm: given, service, scopes }: TokenTerms,
     credential: Credential | undefined,
   ): Promise<Grant> {
-    const { registry, ownReach, realms } = this.#options
-    const reach = await this.#options.reach()
-    const realm = checkRealm(given, { registry, reach, realms })
-    const within = realm.host === registry.host ? ownReach : reach
-    return { realm, reach: within, service, scopes: [`repository:${name}:pull`, ...scopes], credential }
+    const { registry, registryScopeLimit, realms } = this.#options
+    const scopeLimit = await this.#options.scopeLimit()
+    const realm = checkRealm(given, { registry, scopeLimit, realms })
+    const within = realm.host === registry.host ? registryScopeLimit : scopeLimit
+    return { realm, scopeLimit: within, service, scopes: [`repository:${name}:pull`, ...scopes], credential }
   }
 
   #refuse(credential: Credential | undefined, name: string, failure: Failure): Failure {

@@ -8,15 +8,15 @@ import type { Reply } from './http/exchange.ts'
 import { failingUnlisted } from './http/exchange-failure.ts'
 import { Transport } from './http/transport.ts'
 import { type Quota, readQuota } from './limits/quota.ts'
-import { type Lookup, reachFrom } from './options/address.ts'
 import {
-  BACKOFF_MS,
   canonicalNamespace,
-  DEADLINES,
-  describe,
+  DEFAULT_BACKOFF_MS,
+  DEFAULT_DEADLINES,
+  describeUpstream,
   type Upstream,
   type UpstreamOptions,
 } from './options/options.ts'
+import { type Lookup, scopeLimitForTargets } from './options/scoped-lookup.ts'
 
 const HUB = 'docker.io'
 /** Docker Hub reports the remaining pulls for this repository; a HEAD request does not count as a pull. */
@@ -55,9 +55,9 @@ export async function examineUpstreams(
   const entries = options.entries ?? []
   const isHubConfigured = entries.some(({ namespace }) => canonicalNamespace(namespace) === HUB)
   const configured = entries.map((entry) =>
-    examineUpstream(describe(options, entry.namespace), options, { signal }),
+    examineUpstream(describeUpstream(options, entry.namespace), options, { signal }),
   )
-  const hub = isHubConfigured ? [] : [describe(options, HUB)]
+  const hub = isHubConfigured ? [] : [describeUpstream(options, HUB)]
   const unlisted = hub.map((upstream) => examineUpstream(upstream, options, { signal }))
   const all = [
     ...(await Promise.all(configured)).flat().map((host) => ({ ...host, isConfigured: true })),
@@ -75,7 +75,7 @@ async function examineUpstream(
 ): Promise<readonly HostResult[]> {
   const { caFile, acceptInvalidCerts } = upstream
   const { proxies, lookup } = options
-  const deadlines = { ...DEADLINES, ...options.deadlines }
+  const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines }
   const transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
   try {
     const examined = upstream.hosts.map(async (host): Promise<HostResult> => {
@@ -127,7 +127,7 @@ class Examination {
       exchange: transport.small,
       userAgent: upstream.userAgent,
       deadlineMs: tokenMs,
-      backoffMs: BACKOFF_MS,
+      backoffMs: DEFAULT_BACKOFF_MS,
       signal,
     })
   }
@@ -164,7 +164,7 @@ class Examination {
       url: new URL(path, this.#base),
       headers: authorization === undefined ? common : { ...common, authorization },
       kind: 'ping',
-      reach: this.#upstream.reach,
+      scopeLimit: this.#upstream.scopeLimit,
       signal: this.#signal,
     })
     reply.body.dispose()
@@ -202,12 +202,14 @@ class Examination {
     credential: Credential | undefined,
     scopes: readonly string[],
   ): Promise<string> {
-    const { allowPrivateTargets, realms, reach: own } = this.#upstream
+    const { allowPrivateTargets, realms, scopeLimit: own } = this.#upstream
     const { parameters } = challenge
-    const reach = allowPrivateTargets ? own : await reachFrom(this.#base.hostname, own, this.#lookup)
-    const realm = checkRealm(parameters.get('realm') ?? '', { registry: this.#base, reach, realms })
-    const within = realm.host === this.#base.host ? own : reach
-    const grant = { realm, reach: within, service: parameters.get('service'), scopes, credential }
+    const scopeLimit = allowPrivateTargets
+      ? own
+      : await scopeLimitForTargets(this.#base.hostname, own, this.#lookup)
+    const realm = checkRealm(parameters.get('realm') ?? '', { registry: this.#base, scopeLimit, realms })
+    const within = realm.host === this.#base.host ? own : scopeLimit
+    const grant = { realm, scopeLimit: within, service: parameters.get('service'), scopes, credential }
     const { token } = await this.#tokens.get(grant, { signal: this.#signal })
     return token
   }

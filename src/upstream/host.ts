@@ -12,13 +12,14 @@ import { Circuit, type CircuitState } from './limits/circuit.ts'
 import { Limits } from './limits/limits.ts'
 import type { Quota } from './limits/quota.ts'
 import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
-import { type Lookup, type Reach, reachFrom } from './options/address.ts'
-import { type Deadlines, nameAtHosts, type Upstream } from './options/options.ts'
+import type { AddressScope } from './options/address-scope.ts'
+import { type Deadlines, repositoryNameAtHosts, type Upstream } from './options/options.ts'
+import { type Lookup, scopeLimitForTargets } from './options/scoped-lookup.ts'
 import { bringFrom, type Etags, MOST_ETAGS } from './requests/bring.ts'
 import type { Question } from './requests/question.ts'
 
-/** The reach of a host is looked up again after this time. */
-const REACH_MS = 60_000
+/** The address scope of a host is looked up again after this time. */
+const SCOPE_TTL_MS = 60_000
 
 export interface HostState {
   readonly circuit: CircuitState
@@ -37,7 +38,7 @@ export class UpstreamHost implements Source {
   readonly #access: Access
   readonly #circuit: Circuit
   readonly #etags: Etags = new BoundedMap(MOST_ETAGS)
-  #reach: { readonly value: Promise<Reach>; readonly until: number } | undefined
+  #scopeLimit: { readonly value: Promise<AddressScope>; readonly until: number } | undefined
   readonly #limits: Limits
   #lastError: HostState['lastError']
 
@@ -62,7 +63,7 @@ export class UpstreamHost implements Source {
       onChange: (open, reason) => publish('upstream.circuit', { host, open, reason }),
     })
     this.#limits = new Limits({ host, notices })
-    const { userAgent, realms, reach } = upstream
+    const { userAgent, realms, scopeLimit } = upstream
     this.#access = new Access({
       registry: this.#base,
       credentials: new Credentials(upstream, host, { signal }),
@@ -75,8 +76,8 @@ export class UpstreamHost implements Source {
       }),
       limits: this.#limits,
       exchange: this.#guarded(transport.small),
-      ownReach: reach,
-      reach: () => this.#findReach(),
+      registryScopeLimit: scopeLimit,
+      scopeLimit: () => this.#resolveScope(),
       realms,
       userAgent,
     })
@@ -106,11 +107,11 @@ export class UpstreamHost implements Source {
   }
 
   #fullName(name: string): string {
-    return nameAtHosts(this.#upstream, name)
+    return repositoryNameAtHosts(this.#upstream, name)
   }
 
   async #ask({ method, kind, path, accept, headers, name, signal }: Question): Promise<Reply> {
-    const { userAgent, reach } = this.#upstream
+    const { userAgent, scopeLimit } = this.#upstream
     const request: Request = {
       method,
       kind,
@@ -122,7 +123,7 @@ export class UpstreamHost implements Source {
         'accept-encoding': 'identity',
         ...headers,
       },
-      reach,
+      scopeLimit,
       signal,
     }
     const exchange = kind === 'blob' && method === 'GET' ? this.#transport.bulk : this.#transport.small
@@ -130,7 +131,7 @@ export class UpstreamHost implements Source {
     return followRedirects(request, {
       registry: (next) => this.#access.send(registry, next, this.#fullName(name)),
       outside: exchange,
-      reach: () => this.#findReach(),
+      scopeLimit: () => this.#resolveScope(),
     })
   }
 
@@ -156,13 +157,13 @@ export class UpstreamHost implements Source {
   }
 
   /** How far inside the network the host is, and redirects and token realms may lead. */
-  #findReach(): Promise<Reach> {
-    const { allowPrivateTargets, reach } = this.#upstream
-    if (allowPrivateTargets) return Promise.resolve(reach)
-    if (this.#reach === undefined || this.#reach.until <= performance.now()) {
-      const value = reachFrom(this.#base.hostname, reach, this.#lookup)
-      this.#reach = { value, until: performance.now() + REACH_MS }
+  #resolveScope(): Promise<AddressScope> {
+    const { allowPrivateTargets, scopeLimit } = this.#upstream
+    if (allowPrivateTargets) return Promise.resolve(scopeLimit)
+    if (this.#scopeLimit === undefined || this.#scopeLimit.until <= performance.now()) {
+      const value = scopeLimitForTargets(this.#base.hostname, scopeLimit, this.#lookup)
+      this.#scopeLimit = { value, until: performance.now() + SCOPE_TTL_MS }
     }
-    return this.#reach.value
+    return this.#scopeLimit.value
   }
 }

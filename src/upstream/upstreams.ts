@@ -10,10 +10,10 @@ import { Transport } from './http/transport.ts'
 import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
 import { askInRounds } from './limits/rounds.ts'
 import {
-  BACKOFF_MS,
   canonicalNamespace,
-  DEADLINES,
-  describe,
+  DEFAULT_BACKOFF_MS,
+  DEFAULT_DEADLINES,
+  describeUpstream,
   parseHost,
   type Upstream,
   type UpstreamOptions,
@@ -63,10 +63,10 @@ class RegistryUpstreams implements Upstreams {
   constructor(options: UpstreamOptions, notices: RateLimitNotices | undefined) {
     this.#options = options
     this.#notices = notices
-    this.#backoffMs = options.backoffMs ?? BACKOFF_MS
+    this.#backoffMs = options.backoffMs ?? DEFAULT_BACKOFF_MS
     for (const entry of options.entries ?? []) {
       const { namespace } = entry
-      this.#configured.set(canonicalNamespace(namespace), this.#make(describe(options, namespace)))
+      this.#configured.set(canonicalNamespace(namespace), this.#make(describeUpstream(options, namespace)))
     }
   }
 
@@ -139,7 +139,7 @@ class RegistryUpstreams implements Upstreams {
 
   #upstreamOf({ registry }: Repository): Upstream {
     const namespace = canonicalNamespace(registry)
-    return this.#configured.get(namespace)?.upstream ?? describe(this.#options, namespace)
+    return this.#configured.get(namespace)?.upstream ?? describeUpstream(this.#options, namespace)
   }
 
   #hosts(repository: Repository): readonly UpstreamHost[] {
@@ -149,7 +149,7 @@ class RegistryUpstreams implements Upstreams {
     let entry = this.#unlisted.get(namespace)
     if (entry === undefined) {
       if (parseHost(namespace) === undefined) return []
-      entry = this.#make(describe(this.#options, namespace))
+      entry = this.#make(describeUpstream(this.#options, namespace))
     }
     // `set` makes the registry the most recently used one, so that the bound removes the least recently used.
     this.#unlisted.set(namespace, entry)
@@ -157,7 +157,7 @@ class RegistryUpstreams implements Upstreams {
   }
 
   #make(upstream: Upstream): Registered {
-    const deadlines = { ...DEADLINES, ...this.#options.deadlines }
+    const deadlines = { ...DEFAULT_DEADLINES, ...this.#options.deadlines }
     const transport = this.#transport(upstream)
     const notices = this.#notices
     const backoffMs = this.#backoffMs
@@ -174,7 +174,7 @@ class RegistryUpstreams implements Upstreams {
     const key = JSON.stringify([caFile, acceptInvalidCerts])
     let transport = this.#transports.get(key)
     if (transport === undefined) {
-      const deadlines = { ...DEADLINES, ...this.#options.deadlines }
+      const deadlines = { ...DEFAULT_DEADLINES, ...this.#options.deadlines }
       const { proxies, lookup } = this.#options
       transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
       this.#transports.set(key, transport)

@@ -8,8 +8,14 @@ import { examineUpstreams } from '../../src/upstream/examine.ts'
 import { UpstreamHost } from '../../src/upstream/host.ts'
 import { type Exchange, type Reply, ReplyHeaders, type Request } from '../../src/upstream/http/exchange.ts'
 import { Transport } from '../../src/upstream/http/transport.ts'
-import { ANYWHERE, type Lookup, mayReach } from '../../src/upstream/options/address.ts'
-import { BACKOFF_MS, DEADLINES, describe, type UpstreamOptions } from '../../src/upstream/options/options.ts'
+import { ANY_SCOPE, isWithinScope } from '../../src/upstream/options/address-scope.ts'
+import {
+  DEFAULT_BACKOFF_MS,
+  DEFAULT_DEADLINES,
+  describeUpstream,
+  type UpstreamOptions,
+} from '../../src/upstream/options/options.ts'
+import type { Lookup } from '../../src/upstream/options/scoped-lookup.ts'
 import { createUpstreams } from '../../src/upstream/upstreams.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
 import { sha256, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
@@ -188,10 +194,10 @@ test('settings that are not an entry do not list a registry', () => {
   const credentials = { 'localhost:5000': { username: 'a', password: 'b' } }
   const entries = [{ namespace: 'localhost:5001' }]
   const options = { credentials, entries, dockerConfig: '/etc/docker.json' }
-  assert.equal(describe(options, 'localhost:5000').reach, 'public')
-  assert.equal(describe(options, 'r.example').reach, 'private')
-  assert.equal(describe(options, 'localhost:5001').reach, ANYWHERE)
-  assert.equal(describe({}, 'no host').reach, 'public')
+  assert.equal(describeUpstream(options, 'localhost:5000').scopeLimit, 'public')
+  assert.equal(describeUpstream(options, 'r.example').scopeLimit, 'private')
+  assert.equal(describeUpstream(options, 'localhost:5001').scopeLimit, ANY_SCOPE)
+  assert.equal(describeUpstream({}, 'no host').scopeLimit, 'public')
 })
 
 test('what doctor asks of a registry without an entry goes by the same rule', async (t) => {
@@ -216,7 +222,7 @@ class ScriptedTransport extends Transport {
       acceptInvalidCerts: false,
       proxies: undefined,
       lookup: undefined,
-      deadlines: DEADLINES,
+      deadlines: DEFAULT_DEADLINES,
     })
     this.#answer = answer
     this.small = (request) => this.#reply(request)
@@ -249,7 +255,7 @@ async function led(
     isFirst = false
     return { status, headers }
   })
-  const upstream = describe(options, namespace)
+  const upstream = describeUpstream(options, namespace)
   const [host = ''] = upstream.hosts
   const { lookup } = options
   const asked = new UpstreamHost({
@@ -257,8 +263,8 @@ async function led(
     host,
     transport,
     lookup,
-    deadlines: DEADLINES,
-    backoffMs: BACKOFF_MS,
+    deadlines: DEFAULT_DEADLINES,
+    backoffMs: DEFAULT_BACKOFF_MS,
     notices: undefined,
     signal,
   })
@@ -288,10 +294,10 @@ for (const where of WHERE) {
     }
     const { requests } = await led({ lookup }, 'r.example', 307, { location: 'https://storage.example/x' })
     assert.equal(requests.length, 2)
-    for (const { reach } of requests) assert.ok(mayReach(reach, 'private'), reach)
+    for (const { scopeLimit } of requests) assert.ok(isWithinScope(scopeLimit, 'private'), scopeLimit)
     const own = { 'www-authenticate': 'Bearer realm="https://auth.r.example/token"' }
-    for (const { reach } of (await led({ lookup }, 'r.example', 401, own)).requests) {
-      assert.ok(mayReach(reach, 'private'), reach)
+    for (const { scopeLimit } of (await led({ lookup }, 'r.example', 401, own)).requests) {
+      assert.ok(isWithinScope(scopeLimit, 'private'), scopeLimit)
     }
   })
 }

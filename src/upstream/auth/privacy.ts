@@ -1,5 +1,5 @@
 import { SharedWork } from '../../lib/async/shared-work.ts'
-import { nameAtHosts, type Upstream } from '../options/options.ts'
+import { repositoryNameAtHosts, type Upstream } from '../options/options.ts'
 import { type DockerConfig, findInDockerConfig, parseDockerConfig } from './docker-config.ts'
 import { WatchedFile } from './watched-file.ts'
 
@@ -19,7 +19,7 @@ export class Privacy {
     const config = await this.#read(dockerConfig)
     // A file that cannot be read may contain credentials.
     if (config === undefined) return true
-    const fullName = nameAtHosts(upstream, name)
+    const fullName = repositoryNameAtHosts(upstream, name)
     return hosts.some((host) => findInDockerConfig(config, host, fullName) !== undefined)
   }
 

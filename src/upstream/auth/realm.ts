@@ -1,5 +1,5 @@
 import { Failure } from '../../ports/failure.ts'
-import { mayReach, type Reach, reachOfHostname } from '../options/address.ts'
+import { type AddressScope, isWithinScope, scopeOfHostname } from '../options/address-scope.ts'
 
 /** Token services that are known to lie outside their registry's domain. */
 const FAR_REALMS: Readonly<Record<string, readonly string[]>> = {
@@ -29,7 +29,7 @@ const SHARED: ReadonlySet<string> = new Set([
 
 /** The part of a host name that one owner has (what the public suffix list is for), near enough for this one use. */
 export function registrableDomain(hostname: string): string {
-  if (reachOfHostname(hostname) !== undefined) return hostname
+  if (scopeOfHostname(hostname) !== undefined) return hostname
   const labels = hostname.split('.')
   const lastTwo = labels.slice(-2).join('.')
   if (SHARED.has(lastTwo)) return hostname
@@ -40,7 +40,7 @@ export interface RealmRules {
   /** The registry's own URL. */
   readonly registry: URL
   /** How far inside the network the registry itself lies. */
-  readonly reach: Reach
+  readonly scopeLimit: AddressScope
   /** Hosts that the operator trusts with this registry's credentials. */
   readonly realms: readonly string[]
 }
@@ -72,8 +72,8 @@ export function checkRealm(text: string, rules: RealmRules): URL {
   if (!isTrusted(realm, rules)) {
     return refuse(`at ${realm.host}, outside its own domain; if that is right, list it under realms`)
   }
-  const literal = reachOfHostname(realm.hostname)
-  if (realm.host !== source && literal !== undefined && !mayReach(literal, rules.reach)) {
+  const literal = scopeOfHostname(realm.hostname)
+  if (realm.host !== source && literal !== undefined && !isWithinScope(literal, rules.scopeLimit)) {
     return refuse(`at the private address ${realm.host}; if that is right, set allowPrivateTargets`)
   }
   realm.hash = ''

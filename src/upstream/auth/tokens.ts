@@ -7,7 +7,7 @@ import type { Exchange, Reply, Request } from '../http/exchange.ts'
 import { tooLate } from '../http/exchange-failure.ts'
 import { readWhole } from '../http/read-whole.ts'
 import { failureOfStatus } from '../http/status.ts'
-import type { Reach } from '../options/address.ts'
+import type { AddressScope } from '../options/address-scope.ts'
 import { basicHeader, type Credential, fingerprint } from './credential.ts'
 import { parseToken, refreshForm, type Token, tokenUrl } from './token.ts'
 
@@ -22,7 +22,7 @@ const NO_EXCHANGE: ReadonlySet<number> = new Set([400, 401, 404, 405])
 /** The terms on which a token is requested. */
 export interface Grant {
   readonly realm: URL
-  readonly reach: Reach
+  readonly scopeLimit: AddressScope
   readonly service: string | undefined
   readonly scopes: readonly string[]
   readonly credential: Credential | undefined
@@ -120,8 +120,8 @@ export class Tokens {
   }
 
   async #ask(grant: Grant, signal: AbortSignal): Promise<Token> {
-    const { credential, realm, service, scopes, reach } = grant
-    const common = { kind: 'token', reach, signal } as const
+    const { credential, realm, service, scopes, scopeLimit } = grant
+    const common = { kind: 'token', scopeLimit, signal } as const
     const headers = { 'user-agent': this.#userAgent, accept: 'application/json' }
     if (credential?.kind === 'identity') {
       const form = refreshForm(credential.token, service, scopes)

@@ -1,6 +1,6 @@
 import { errorCode } from '../../lib/error-code.ts'
 import { Failure, UNLISTED_MESSAGE } from '../../ports/failure.ts'
-import { AddressRefused } from '../options/address.ts'
+import { AddressRefusedError } from '../options/scoped-lookup.ts'
 import type { Exchange } from './exchange.ts'
 
 function describeError(error: unknown): string {
@@ -21,7 +21,7 @@ export function failureOf(error: unknown, url: URL): Failure {
 }
 
 function isAddressRefused(error: unknown): boolean {
-  return error instanceof AddressRefused || (error instanceof Error && isAddressRefused(error.cause))
+  return error instanceof AddressRefusedError || (error instanceof Error && isAddressRefused(error.cause))
 }
 
 /**

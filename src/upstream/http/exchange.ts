@@ -1,5 +1,5 @@
 import type { Intake } from '../../ports/source.ts'
-import type { Reach } from '../options/address.ts'
+import type { AddressScope } from '../options/address-scope.ts'
 
 export type RequestKind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'ping'
 
@@ -12,7 +12,7 @@ export interface Request {
   /** What the request is for; a label of metrics. */
   readonly kind: RequestKind
   /** How far inside the network the host's address may be. */
-  readonly reach: Reach
+  readonly scopeLimit: AddressScope
   /** Aborts the whole exchange, including the body. */
   readonly signal: AbortSignal
 }

@@ -1,12 +1,12 @@
 import { Failure } from '../../ports/failure.ts'
-import { mayReach, type Reach, reachOfHostname } from '../options/address.ts'
+import { type AddressScope, isWithinScope, scopeOfHostname } from '../options/address-scope.ts'
 import type { Exchange, Reply, Request } from './exchange.ts'
 
 const MOST_REDIRECTS = 5
 const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
-/** The URL that a redirect leads to. A redirect away from TLS, or to a private address beyond `reach`, is refused. */
-export function checkLocation(from: URL, location: string | undefined, reach: Reach): URL {
+/** The URL that a redirect leads to. A redirect away from TLS, or to a private address beyond the limit, is refused. */
+export function checkLocation(from: URL, location: string | undefined, scopeLimit: AddressScope): URL {
   const source = from.host
   const refuse = (why: string): never => {
     throw new Failure('unavailable', `${source} redirects ${why}`, { source })
@@ -21,8 +21,8 @@ export function checkLocation(from: URL, location: string | undefined, reach: Re
   if (to.protocol !== 'https:' && to.protocol !== 'http:') return refuse('to a URL that is not http or https')
   if (from.protocol === 'https:' && to.protocol === 'http:') return refuse('to a URL without TLS')
   if (to.username !== '' || to.password !== '') return refuse('to a URL with a password')
-  const literal = reachOfHostname(to.hostname)
-  if (to.host !== from.host && literal !== undefined && !mayReach(literal, reach)) {
+  const literal = scopeOfHostname(to.hostname)
+  if (to.host !== from.host && literal !== undefined && !isWithinScope(literal, scopeLimit)) {
     return refuse(`to the private address ${to.host}; if that is right, set allowPrivateTargets`)
   }
   to.hash = ''
@@ -30,19 +30,19 @@ export function checkLocation(from: URL, location: string | undefined, reach: Re
 }
 
 /**
- * Follows redirects. The request's own reach applies to the registry itself. `registry` sends credentials, `outside` does
+ * Follows redirects. The request's own scope limit applies to the registry itself. `registry` sends credentials, `outside` does
  * not: once a redirect has left the registry's origin, no credentials are sent, even if a later redirect leads back.
  */
 export async function followRedirects(
   request: Request,
-  exchanges: { registry: Exchange; outside: Exchange; reach: () => Promise<Reach> },
+  exchanges: { registry: Exchange; outside: Exchange; scopeLimit: () => Promise<AddressScope> },
 ): Promise<Reply> {
   const home = request.url.origin
   let url = request.url
   let hasLeft = false
   for (let followed = 0; ; followed += 1) {
     const reply = hasLeft
-      ? await exchanges.outside({ ...request, url, reach: await exchanges.reach() })
+      ? await exchanges.outside({ ...request, url, scopeLimit: await exchanges.scopeLimit() })
       : await exchanges.registry({ ...request, url })
     if (!REDIRECT_STATUSES.has(reply.status)) return hasLeft ? failingOnRefusal(reply, url) : reply
     reply.body.dispose()
@@ -51,7 +51,7 @@ export async function followRedirects(
         source: url.host,
       })
     }
-    url = checkLocation(url, reply.headers.get('location'), await exchanges.reach())
+    url = checkLocation(url, reply.headers.get('location'), await exchanges.scopeLimit())
     hasLeft ||= url.origin !== home
   }
 }

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
 import { publish } from '../../observe/events.ts'
 import { Failure } from '../../ports/failure.ts'
-import { checkHostname, type Lookup } from '../options/address.ts'
 import type { Deadlines, Proxies } from '../options/options.ts'
+import { checkHostname, type Lookup } from '../options/scoped-lookup.ts'
 import type { Exchange } from './exchange.ts'
 import { failureOf } from './exchange-failure.ts'
 import { UndiciExchange } from './undici-exchange.ts'
@@ -100,9 +100,9 @@ const published = async (
 
 /** Every request is checked here before a connection is chosen. */
 const checked: typeof published = async (request, exchange) => {
-  const { url, reach } = request
+  const { url, scopeLimit } = request
   try {
-    checkHostname(url.hostname, reach)
+    checkHostname(url.hostname, scopeLimit)
   } catch (error) {
     throw failureOf(error, url)
   }

@@ -3,8 +3,9 @@ import { Agent, type Dispatcher, EnvHttpProxyAgent, errors, request as send } fr
 import { unlessAborted } from '../../lib/async/abort.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake } from '../../ports/source.ts'
-import { type Lookup, lookupWithin, type Reach } from '../options/address.ts'
+import type { AddressScope } from '../options/address-scope.ts'
 import type { Proxies } from '../options/options.ts'
+import { type Lookup, lookupWithin } from '../options/scoped-lookup.ts'
 import { type Exchange, type Reply, type ReplyBody, ReplyHeaders, type Request } from './exchange.ts'
 import { failureOf, tooLate, tooLong } from './exchange-failure.ts'
 
@@ -33,8 +34,8 @@ function headersOf(raw: Dispatcher.ResponseData['headers']): ReplyHeaders {
 /** Exchanges over undici: everything small, and blobs where a proxy is in force or their length is not declared. */
 export class UndiciExchange {
   readonly #options: UndiciOptions
-  /** One for each reach: a connection that was opened for one is not used for another. */
-  readonly #dispatchers = new Map<Reach, Dispatcher>()
+  /** One for each scope limit, because a connection may be used only under the limit that it was opened with. */
+  readonly #dispatchers = new Map<AddressScope, Dispatcher>()
 
   constructor(options: UndiciOptions) {
     this.#options = options
@@ -48,7 +49,7 @@ export class UndiciExchange {
         method,
         headers: form === undefined ? request.headers : { ...request.headers, 'content-type': FORM },
         ...(form === undefined ? {} : { body: form }),
-        dispatcher: this.#dispatcherFor(request.reach),
+        dispatcher: this.#dispatcherFor(request.scopeLimit),
         // Else undici closes the connection after every HEAD.
         reset: false,
         signal,
@@ -76,16 +77,16 @@ export class UndiciExchange {
     )
   }
 
-  #dispatcherFor(reach: Reach): Dispatcher {
-    let found = this.#dispatchers.get(reach)
+  #dispatcherFor(scopeLimit: AddressScope): Dispatcher {
+    let found = this.#dispatchers.get(scopeLimit)
     if (found === undefined) {
-      found = this.#makeDispatcher(reach)
-      this.#dispatchers.set(reach, found)
+      found = this.#makeDispatcher(scopeLimit)
+      this.#dispatchers.set(scopeLimit, found)
     }
     return found
   }
 
-  #makeDispatcher(reach: Reach): Dispatcher {
+  #makeDispatcher(scopeLimit: AddressScope): Dispatcher {
     const { secureContext, rejectUnauthorized, connectMs, headerMs, lookup, proxies } = this.#options
     const tls = { rejectUnauthorized, ...(secureContext === undefined ? {} : { secureContext }) }
     const settings: Agent.Options = {
@@ -97,7 +98,7 @@ export class UndiciExchange {
       connect: {
         ...tls,
         timeout: connectMs,
-        lookup: lookupWithin(reach, lookup),
+        lookup: lookupWithin(scopeLimit, lookup),
       },
     }
     if (proxies === undefined) return new Agent(settings)

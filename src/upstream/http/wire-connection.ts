@@ -3,7 +3,8 @@ import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
 import { DirectReader } from '../../lib/direct-reader.ts'
 import type { Intake } from '../../ports/source.ts'
-import { type Lookup, lookupWithin, type Reach } from '../options/address.ts'
+import type { AddressScope } from '../options/address-scope.ts'
+import { type Lookup, lookupWithin } from '../options/scoped-lookup.ts'
 import { BadHead, endOfHead, parseHead, type WireHead } from './wire-head.ts'
 
 const HEAD_LIMIT = 64 * 1024
@@ -18,7 +19,7 @@ class WireEnded extends Error {
 
 export interface WireTarget {
   readonly url: URL
-  readonly reach: Reach
+  readonly scopeLimit: AddressScope
   readonly lookup: Lookup | undefined
   readonly secureContext: SecureContext | undefined
   readonly rejectUnauthorized: boolean
@@ -66,7 +67,7 @@ export class WireConnection {
     const options = {
       host: hostname,
       port: url.port === '' ? (tls ? 443 : 80) : Number(url.port),
-      lookup: lookupWithin(target.reach, target.lookup),
+      lookup: lookupWithin(target.scopeLimit, target.lookup),
       onread: { buffer: () => this.#reader.room(), callback: (length: number) => this.#onBytes(length) },
     }
     this.#socket = tls

@@ -3,7 +3,7 @@ import { onAbort } from '../../lib/async/abort.ts'
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake } from '../../ports/source.ts'
-import type { Lookup } from '../options/address.ts'
+import type { Lookup } from '../options/scoped-lookup.ts'
 import type { Exchange, Reply, ReplyBody, Request } from './exchange.ts'
 import { failureOf, tooLate, tooLong } from './exchange-failure.ts'
 import { WireConnection, type WireTarget } from './wire-connection.ts'
@@ -58,7 +58,7 @@ export class Wire {
   readonly exchange: Exchange = async (request) => {
     const { url } = request
     if (request.method !== 'GET' || this.#undeclared.has(url.origin)) return this.#options.fallback(request)
-    const key = `${url.origin} ${request.reach}`
+    const key = `${url.origin} ${request.scopeLimit}`
     const { connection, head } = await this.#ask(key, request)
     const good = head.status === 200 || head.status === 206
     if (good && head.length === 'undeclared') {
@@ -100,8 +100,8 @@ export class Wire {
   async #connect(request: Request): Promise<WireConnection> {
     if (this.#closed) throw new Failure('stopping', 'the agent is stopping')
     const { secureContext, rejectUnauthorized, connectMs, lookup } = this.#options
-    const { url, reach } = request
-    const target: WireTarget = { url, reach, lookup, secureContext, rejectUnauthorized }
+    const { url, scopeLimit } = request
+    const target: WireTarget = { url, scopeLimit, lookup, secureContext, rejectUnauthorized }
     const deadline = AbortSignal.timeout(connectMs)
     let connection: WireConnection
     try {

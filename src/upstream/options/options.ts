@@ -1,33 +1,34 @@
-import { ANYWHERE, type Lookup, type Reach, reachUnlisted } from './address.ts'
+import { type AddressScope, ANY_SCOPE, scopeLimitOfUnlisted } from './address-scope.ts'
+import type { Lookup } from './scoped-lookup.ts'
 
-/** One upstream as the operator describes it. Everything but `namespace` may be left out. */
+/** One entry under `upstreams` in the settings. Every field but `namespace` is optional. */
 export interface UpstreamEntry {
-  /** The registry as users name it: `docker.io`, `ghcr.io`, `localhost:5000`. */
+  /** The registry's name in references: `docker.io`, `ghcr.io`, `localhost:5000`. */
   readonly namespace: string
-  /** `host[:port]`, asked in this order; default: the namespace's own host. */
+  /** Each `host[:port]`, asked in this order. Default: the host that the namespace names. */
   readonly hosts?: readonly string[]
   readonly tls?: boolean
   readonly acceptInvalidCerts?: boolean
-  /** PEM of authorities trusted besides the usual ones. */
+  /** A PEM file of certificate authorities that are trusted in addition to those of Node. */
   readonly caFile?: string
   readonly userAgent?: string
   readonly username?: string
   readonly password?: string
-  /** Read again when it changes. */
+  /** The file is read again when it changes. */
   readonly passwordFile?: string
-  /** Path of a docker `config.json`, read again when it changes. */
+  /** The path of a Docker `config.json`, which is read again when it changes. */
   readonly dockerConfig?: string
   readonly tagTtlMs?: number
   readonly staleIfErrorMs?: number
-  /** Path put before the repository's name upstream. */
+  /** A path that is put before the repository's name in requests to the hosts. */
   readonly prefix?: string
-  /** Token realms and redirects may lead to private, loopback and link-local addresses. */
+  /** Realms and redirects may lead to private, loopback and link-local addresses. */
   readonly allowPrivateTargets?: boolean
-  /** Hosts that may give out tokens though they lie outside the registry's own domain. */
+  /** Hosts outside the registry's own domain that are trusted as its token service. */
   readonly realms?: readonly string[]
 }
 
-export interface BasicPair {
+export interface BasicCredentials {
   readonly username: string
   readonly password: string
 }
@@ -35,7 +36,7 @@ export interface BasicPair {
 export interface Proxies {
   readonly http?: string
   readonly https?: string
-  /** As in `NO_PROXY`. */
+  /** Hosts that are asked without the proxy, in the syntax of `NO_PROXY`. */
   readonly exceptions?: string
 }
 
@@ -47,22 +48,22 @@ export interface Deadlines {
 
 export interface UpstreamOptions {
   readonly entries?: readonly UpstreamEntry[]
-  /** `UPSTREAM_CREDENTIALS`: by namespace, for entries that bring none of their own. */
-  readonly credentials?: Readonly<Record<string, BasicPair>>
-  /** docker `config.json` for every upstream that names none. */
+  /** From `UPSTREAM_CREDENTIALS`, by namespace. Used for registries whose entry has no username. */
+  readonly credentials?: Readonly<Record<string, BasicCredentials>>
+  /** The path of the Docker `config.json` for every registry whose entry names none. */
   readonly dockerConfig?: string
   readonly proxies?: Proxies
   readonly userAgent?: string
   readonly tagTtlMs?: number
   readonly staleIfErrorMs?: number
   readonly deadlines?: Partial<Deadlines>
-  /** Before what has failed is asked for again, and twice as long each time after that; default: `BACKOFF_MS`. */
+  /** The wait before the first retry, doubled for each further one. Default: `DEFAULT_BACKOFF_MS`. */
   readonly backoffMs?: number
-  /** Resolves the names of hosts; default: as the system does. */
+  /** Resolves host names. Default: the system's resolver. */
   readonly lookup?: Lookup
 }
 
-/** What holds for one registry, with nothing left open. */
+/** The settings of one registry with all defaults filled in. */
 export interface Upstream {
   readonly namespace: string
   readonly hosts: readonly string[]
@@ -70,33 +71,33 @@ export interface Upstream {
   readonly acceptInvalidCerts: boolean
   readonly caFile: string | undefined
   readonly userAgent: string
-  readonly basic: BasicPair | { readonly username: string; readonly passwordFile: string } | undefined
+  readonly basic: BasicCredentials | { readonly username: string; readonly passwordFile: string } | undefined
   readonly dockerConfig: string | undefined
   readonly tagTtlMs: number
   readonly staleIfErrorMs: number
   readonly prefix: string
   readonly allowPrivateTargets: boolean
   readonly realms: readonly string[]
-  /** How far inside the network its hosts may lie, and send us at most. */
-  readonly reach: Reach
+  /** How far inside the network its hosts, and the targets of its redirects and realms, may lie. */
+  readonly scopeLimit: AddressScope
 }
 
-const MINUTE = 60_000
-const DAY = 24 * 60 * MINUTE
+const MINUTE_MS = 60_000
+const DAY_MS = 24 * 60 * MINUTE_MS
 const HUB = 'docker.io'
 const HUB_NAMES: ReadonlySet<string> = new Set([HUB, 'index.docker.io', 'registry-1.docker.io'])
 
-export const DEADLINES: Deadlines = { connectMs: 5000, headerMs: 10_000, tokenMs: 10_000 }
+export const DEFAULT_DEADLINES: Deadlines = { connectMs: 5000, headerMs: 10_000, tokenMs: 10_000 }
 
-export const BACKOFF_MS = 100
+export const DEFAULT_BACKOFF_MS = 100
 
-/** Docker Hub goes by three names and is one upstream. */
+/** Lower-case, and the same for the three names of Docker Hub, which is one upstream. */
 export function canonicalNamespace(registry: string): string {
   const lower = registry.toLowerCase()
   return HUB_NAMES.has(lower) ? HUB : lower
 }
 
-/** The host in the form in which a URL gives it back, or undefined when it is none: it may come from a client. */
+/** Normalizes a host as `URL.host` does. Undefined when the text, which may come from a client, is not a host. */
 export function parseHost(text: string): string | undefined {
   if (!/^(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i.test(text)) return undefined
   try {
@@ -106,24 +107,26 @@ export function parseHost(text: string): string | undefined {
   }
 }
 
-function basicOf(entry: UpstreamEntry, fromEnvironment: BasicPair | undefined): Upstream['basic'] {
+function basicCredentialsOf(
+  entry: UpstreamEntry,
+  fromEnvironment: BasicCredentials | undefined,
+): Upstream['basic'] {
   const { username, password, passwordFile } = entry
   if (username !== undefined && passwordFile !== undefined) return { username, passwordFile }
   if (username !== undefined && password !== undefined) return { username, password }
   return fromEnvironment
 }
 
-/** Where a registry that the settings do not list may lie. */
-function reachOfUnlisted(host: string): Reach {
+function scopeLimitForUnlistedHost(host: string): AddressScope {
   const parsed = parseHost(host)
-  return parsed === undefined ? 'public' : reachUnlisted(new URL(`https://${parsed}`).hostname)
+  return parsed === undefined ? 'public' : scopeLimitOfUnlisted(new URL(`https://${parsed}`).hostname)
 }
 
 /**
- * What holds for a registry: the settings of its entry over the defaults. The entry is looked up here, so that only
- * one that is really listed may lie anywhere.
+ * The settings of a registry: those of its entry, then the defaults. This function looks the entry up itself, so that
+ * only a registry that the settings really list gets `ANY_SCOPE`.
  */
-export function describe(options: UpstreamOptions, registry: string): Upstream {
+export function describeUpstream(options: UpstreamOptions, registry: string): Upstream {
   const namespace = canonicalNamespace(registry)
   const listed = options.entries?.findLast((each) => canonicalNamespace(each.namespace) === namespace)
   const entry: UpstreamEntry = listed ?? { namespace }
@@ -138,18 +141,18 @@ export function describe(options: UpstreamOptions, registry: string): Upstream {
     acceptInvalidCerts: entry.acceptInvalidCerts ?? false,
     caFile: entry.caFile,
     userAgent: entry.userAgent ?? options.userAgent ?? 'leat',
-    basic: basicOf(entry, credentials),
+    basic: basicCredentialsOf(entry, credentials),
     dockerConfig: entry.dockerConfig ?? options.dockerConfig,
-    tagTtlMs: entry.tagTtlMs ?? options.tagTtlMs ?? MINUTE,
-    staleIfErrorMs: entry.staleIfErrorMs ?? options.staleIfErrorMs ?? 7 * DAY,
+    tagTtlMs: entry.tagTtlMs ?? options.tagTtlMs ?? MINUTE_MS,
+    staleIfErrorMs: entry.staleIfErrorMs ?? options.staleIfErrorMs ?? 7 * DAY_MS,
     prefix: (entry.prefix ?? '').replace(/^\/+|\/+$/g, ''),
     allowPrivateTargets: entry.allowPrivateTargets ?? false,
     realms: (entry.realms ?? []).map((host) => host.toLowerCase()),
-    reach: listed === undefined ? reachOfUnlisted(ownHost) : ANYWHERE,
+    scopeLimit: listed === undefined ? scopeLimitForUnlistedHost(ownHost) : ANY_SCOPE,
   })
 }
 
-/** What a repository is called at the hosts of its upstream. */
-export function nameAtHosts({ prefix }: Upstream, name: string): string {
+/** The name of a repository in requests to the hosts of its upstream. */
+export function repositoryNameAtHosts({ prefix }: Upstream, name: string): string {
   return prefix === '' ? name : `${prefix}/${name}`
 }

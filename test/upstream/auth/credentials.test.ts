@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test'
 import { Failure } from '../../../src/ports/failure.ts'
 import { askHelper } from '../../../src/upstream/auth/credential-helper.ts'
 import { Credentials } from '../../../src/upstream/auth/credentials.ts'
-import { describe, type UpstreamEntry } from '../../../src/upstream/options/options.ts'
+import { describeUpstream, type UpstreamEntry } from '../../../src/upstream/options/options.ts'
 
 const { signal } = new AbortController()
 const path = process.env['PATH']
@@ -23,7 +23,9 @@ const asked = async (name: string): Promise<string[]> =>
   (await readFile(join(folder, `${name}.asked`), 'utf8')).trim().split('\n')
 
 const credentialsFor = (entry: Omit<UpstreamEntry, 'namespace'>): Credentials =>
-  new Credentials(describe({ entries: [{ namespace: 'r.io', ...entry }] }, 'r.io'), 'r.io', { signal })
+  new Credentials(describeUpstream({ entries: [{ namespace: 'r.io', ...entry }] }, 'r.io'), 'r.io', {
+    signal,
+  })
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'leat-credentials-'))

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Credentials } from '../../../src/upstream/auth/credentials.ts'
-import { describe, type UpstreamOptions } from '../../../src/upstream/options/options.ts'
+import { describeUpstream, type UpstreamOptions } from '../../../src/upstream/options/options.ts'
 import { createUpstreams } from '../../../src/upstream/upstreams.ts'
 
 const TEAM = { registry: 'r.example', name: 'team/app' }
@@ -142,7 +142,7 @@ test('without helpers, what is private is exactly what is asked for with a crede
   const { signal } = new AbortController()
   for (const registry of ['a', 'b', 'c', 'd', 'e', 'f'].map((letter) => `${letter}.example`)) {
     for (const name of ['team/app', 'app']) {
-      const credentials = new Credentials(describe(options, registry), registry, { signal })
+      const credentials = new Credentials(describeUpstream(options, registry), registry, { signal })
       const found = await credentials.find(name, { signal })
       assert.equal(
         await isPrivate(t, options, { registry, name }),

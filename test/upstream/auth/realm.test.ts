@@ -2,16 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Failure } from '../../../src/ports/failure.ts'
 import { checkRealm, registrableDomain } from '../../../src/upstream/auth/realm.ts'
-import type { Reach } from '../../../src/upstream/options/address.ts'
+import type { AddressScope } from '../../../src/upstream/options/address-scope.ts'
 
 const allowed = (
   registry: string,
   realm: string,
-  reach: Reach = 'public',
+  scopeLimit: AddressScope = 'public',
   realms: string[] = [],
 ): boolean => {
   try {
-    checkRealm(realm, { registry: new URL(registry), reach, realms })
+    checkRealm(realm, { registry: new URL(registry), scopeLimit, realms })
     return true
   } catch (error) {
     assert.ok(error instanceof Failure && error.code === 'denied')
@@ -64,7 +64,11 @@ test('a realm listed by the operator is trusted, but still not with a private ad
 test('the refusal says what to set', () => {
   assert.throws(
     () =>
-      checkRealm('https://sso.example/', { registry: new URL('https://r.io/'), reach: 'public', realms: [] }),
+      checkRealm('https://sso.example/', {
+        registry: new URL('https://r.io/'),
+        scopeLimit: 'public',
+        realms: [],
+      }),
     /sso\.example.*realms/,
   )
 })

@@ -8,7 +8,7 @@ import { subscribe } from '../../../src/observe/events.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import type { Exchange } from '../../../src/upstream/http/exchange.ts'
 import { Transport } from '../../../src/upstream/http/transport.ts'
-import { ANYWHERE, type Reach } from '../../../src/upstream/options/address.ts'
+import { type AddressScope, ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import type { Deadlines } from '../../../src/upstream/options/options.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
@@ -26,7 +26,7 @@ interface Lab {
   readonly digest: string
   get(options?: {
     signal?: AbortSignal
-    reach?: Reach
+    scopeLimit?: AddressScope
     url?: URL
     headers?: Record<string, string>
   }): ReturnType<Exchange>
@@ -64,10 +64,10 @@ async function lab(
     digest,
     get: ({
       signal = never,
-      reach = ANYWHERE,
+      scopeLimit = ANY_SCOPE,
       url = new URL(`${server.url}/v2/a/blobs/${digest}`),
       headers = {},
-    } = {}) => exchange({ method: 'GET', url, headers, kind: 'blob', reach, signal }),
+    } = {}) => exchange({ method: 'GET', url, headers, kind: 'blob', scopeLimit, signal }),
   }
 }
 
@@ -277,7 +277,7 @@ for (const [name, tls] of [
   test(`${who}: a name that resolves to our own network is not reached from outside`, async (t) => {
     const { get, server } = await lab(t, name, tls)
     const url = new URL(`${server.url.replace('127.0.0.1', 'localhost')}/v2/?secret=1`)
-    await assert.rejects(get({ url, reach: 'public' }), (error) => {
+    await assert.rejects(get({ url, scopeLimit: 'public' }), (error) => {
       assert.ok(error instanceof Failure)
       assert.match(error.message, /private/)
       assert.doesNotMatch(error.message, /secret/)
@@ -320,7 +320,7 @@ for (const [name, tls] of [
       url: new URL(`${server.url}/v2/a/blobs/${digest}`),
       headers: {},
       kind: 'blob',
-      reach: ANYWHERE,
+      scopeLimit: ANY_SCOPE,
       signal: new AbortController().signal,
     })
     const outcome = assert.rejects(reply.body.readInto(new MemoryIntake(), ALL), Failure)
@@ -349,7 +349,7 @@ for (const name of ['small', 'bulk'] as const) {
         url: new URL(`${server.url}/v2/a/blobs/${digest}`),
         headers: {},
         kind: 'blob',
-        reach: ANYWHERE,
+        scopeLimit: ANY_SCOPE,
         signal: new AbortController().signal,
       })
       if (acceptInvalidCerts) (await asked).body.dispose()
@@ -378,7 +378,7 @@ test('a certificate authority that cannot be read is a failure that names the fi
       url: new URL(`${server.url}/v2/`),
       headers: {},
       kind: 'ping',
-      reach: ANYWHERE,
+      scopeLimit: ANY_SCOPE,
       signal: new AbortController().signal,
     })
   await assert.rejects(ping(), isFailure('unavailable', /late\.pem/))

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkLocation } from '../../../src/upstream/http/redirect.ts'
-import type { Reach } from '../../../src/upstream/options/address.ts'
+import type { AddressScope } from '../../../src/upstream/options/address-scope.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
 import { startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { open } from '../opened.ts'
 
 const BYTES = Buffer.alloc(300_000, 'redirect')
 
-const TABLE: readonly [boolean, string, string | undefined, Reach][] = [
+const TABLE: readonly [boolean, string, string | undefined, AddressScope][] = [
   [true, 'https://r.io/v2/x', 'https://cdn.example/x?sig=1', 'public'],
   [true, 'https://r.io/v2/x', '/other', 'public'],
   [true, 'http://r.io/v2/x', 'https://cdn.example/', 'public'],
@@ -29,9 +29,9 @@ const TABLE: readonly [boolean, string, string | undefined, Reach][] = [
   [false, 'https://r.io/v2/x', undefined, 'public'],
 ]
 
-for (const [verdict, from, to, reach] of TABLE) {
-  test(`a redirect from ${from} to ${to} is ${verdict ? 'followed' : 'refused'} (${reach})`, () => {
-    const check = (): URL => checkLocation(new URL(from), to, reach)
+for (const [verdict, from, to, scopeLimit] of TABLE) {
+  test(`a redirect from ${from} to ${to} is ${verdict ? 'followed' : 'refused'} (${scopeLimit})`, () => {
+    const check = (): URL => checkLocation(new URL(from), to, scopeLimit)
     if (verdict) assert.equal(check().href, new URL(to ?? '', from).href)
     else assert.throws(check, { code: 'unavailable' })
   })

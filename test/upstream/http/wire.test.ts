@@ -7,7 +7,7 @@ import { createServer as createTlsServer } from 'node:tls'
 import { Failure } from '../../../src/ports/failure.ts'
 import type { Exchange, Reply } from '../../../src/upstream/http/exchange.ts'
 import { Wire } from '../../../src/upstream/http/wire.ts'
-import { ANYWHERE } from '../../../src/upstream/options/address.ts'
+import { ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import { makeCertificates } from '../../../testkit/certificates.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
 
@@ -77,7 +77,7 @@ async function lab(
         url: new URL(path, origin),
         headers,
         kind: 'blob',
-        reach: ANYWHERE,
+        scopeLimit: ANY_SCOPE,
         signal,
       }),
     async body(reply) {
@@ -336,7 +336,7 @@ test('what a TLS socket has decrypted before anyone wants the body is kept', asy
     url,
     headers: {},
     kind: 'blob',
-    reach: ANYWHERE,
+    scopeLimit: ANY_SCOPE,
     signal,
   })
   await new Promise((resolve) => setImmediate(resolve))

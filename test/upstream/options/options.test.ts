@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { canonicalNamespace, describe, parseHost } from '../../../src/upstream/options/options.ts'
+import { canonicalNamespace, describeUpstream, parseHost } from '../../../src/upstream/options/options.ts'
 
 test('Docker Hub is one upstream under each of its names', () => {
   for (const name of ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'Docker.IO']) {
     assert.equal(canonicalNamespace(name), 'docker.io')
-    assert.deepEqual(describe({}, name).hosts, ['registry-1.docker.io'])
+    assert.deepEqual(describeUpstream({}, name).hosts, ['registry-1.docker.io'])
   }
 })
 
 test('a registry without an entry is asked at its own host, over TLS', () => {
-  const upstream = describe({}, 'localhost:5000')
+  const upstream = describeUpstream({}, 'localhost:5000')
   assert.deepEqual(upstream.hosts, ['localhost:5000'])
   assert.ok(upstream.tls)
   assert.ok(!upstream.acceptInvalidCerts)
@@ -18,31 +18,31 @@ test('a registry without an entry is asked at its own host, over TLS', () => {
   assert.equal(upstream.staleIfErrorMs, 7 * 86_400_000)
 })
 
-test('an entry wins over the defaults for all', () => {
+test('the settings of an entry win over the defaults', () => {
   const options = { tagTtlMs: 5, staleIfErrorMs: 6 }
   const entries = [
     { namespace: 'a.io', tagTtlMs: 0 },
     { namespace: 'b.io', staleIfErrorMs: 0 },
   ]
-  assert.equal(describe(options, 'a.io').tagTtlMs, 5)
-  assert.equal(describe({ ...options, entries }, 'a.io').tagTtlMs, 0)
-  assert.equal(describe({ ...options, entries }, 'b.io').staleIfErrorMs, 0)
+  assert.equal(describeUpstream(options, 'a.io').tagTtlMs, 5)
+  assert.equal(describeUpstream({ ...options, entries }, 'a.io').tagTtlMs, 0)
+  assert.equal(describeUpstream({ ...options, entries }, 'b.io').staleIfErrorMs, 0)
 })
 
-test('credentials of the environment serve entries that bring none, by any name of Docker Hub', () => {
+test('credentials from the environment apply to entries without a username, under any name of Docker Hub', () => {
   const options = { credentials: { 'index.docker.io': { username: 'env', password: 'e' } } }
-  assert.deepEqual(describe(options, 'docker.io').basic, { username: 'env', password: 'e' })
-  const own = describe(
+  assert.deepEqual(describeUpstream(options, 'docker.io').basic, { username: 'env', password: 'e' })
+  const own = describeUpstream(
     { ...options, entries: [{ namespace: 'docker.io', username: 'own', password: 'o' }] },
     'docker.io',
   )
   assert.deepEqual(own.basic, { username: 'own', password: 'o' })
-  assert.equal(describe(options, 'a.io').basic, undefined)
+  assert.equal(describeUpstream(options, 'a.io').basic, undefined)
 })
 
-test('a prefix has no slashes at its ends', () => {
+test('slashes at the ends of a prefix are removed', () => {
   assert.equal(
-    describe({ entries: [{ namespace: 'a.io', prefix: '/mirror/team/' }] }, 'a.io').prefix,
+    describeUpstream({ entries: [{ namespace: 'a.io', prefix: '/mirror/team/' }] }, 'a.io').prefix,
     'mirror/team',
   )
 })
@@ -64,5 +64,5 @@ for (const host of [
   'a\r\nb',
   '[x]',
 ]) {
-  test(`${JSON.stringify(host)} is no host`, () => assert.equal(parseHost(host), undefined))
+  test(`${JSON.stringify(host)} is not a host`, () => assert.equal(parseHost(host), undefined))
 }
