@@ -243,7 +243,7 @@ class NodeAgent implements Agent {
     this.#adminAddress = await adminServer?.start()
     // Last, so that whoever gets an answer here gets one everywhere.
     this.#addresses = { registry: await registry.start(), admin: this.#adminAddress }
-    const isQuiet = (): boolean => resolution.flights.list().length === 0 && store.reads() <= FEW_READS
+    const isQuiet = (): boolean => resolution.flights.list().length === 0 && store.openBlobs() <= FEW_READS
     if (scrubRate > 0) store.scrub.start({ bytesPerSecond: scrubRate, isQuiet })
     warming.start()
   }
@@ -290,7 +290,7 @@ class NodeAgent implements Agent {
         admin: this.#adminAddress && written(this.#adminAddress),
       }),
       store: () => ({ ...store.usage(), ...store.room() }),
-      clients: () => ({ ...registry.usage(), files: store.reads() }),
+      clients: () => ({ ...registry.usage(), files: store.openBlobs() }),
       scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: this.#options.scrubRate ?? 0 }),
       unready: () => {
         if (this.#draining) return ['The agent is shutting down.']

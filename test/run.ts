@@ -68,7 +68,7 @@ function questions(): Asked | undefined {
   return undefined
 }
 
-/** `test/store/disk.test.ts` and so on. Read from the sources, because the build folder may hold what is gone. */
+/** `test/store/disk-blob-store.test.ts` and so on. Read from the sources, because the build folder may hold what is gone. */
 function testFiles(): string[] {
   return readdirSync(sources, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts'))

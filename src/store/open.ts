@@ -5,22 +5,22 @@ import type { Repository } from '../oci/names/repository.ts'
 import type { BlobFacts, BlobStore } from '../ports/blob-store.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Content } from '../ports/content.ts'
-import { adopt, type Reconciled, reconcile } from './care/recover.ts'
+import { adopt, type ReconcileResult, reconcile } from './care/recover.ts'
 import { Scrub, type Verified, type VerifyOptions } from './care/scrub.ts'
-import { DiskStore } from './disk.ts'
+import { DiskBlobStore } from './disk-blob-store.ts'
 import { BlobFiles } from './files/blob-files.ts'
 import { diskFailure, type Layout, prepareLayout } from './files/layout.ts'
 import { Partials } from './files/partials.ts'
 import { Quarantine } from './files/quarantine.ts'
+import { BlobIndex } from './index/blob-index.ts'
 import { type KnownTag, LevelCatalog, repositoryOf } from './index/catalog.ts'
 import type { Database } from './index/database.ts'
-import { Entries } from './index/entries.ts'
 import { LastUse } from './index/last-use.ts'
-import { beginAnew, isDamage, mendDatabase, openDatabase } from './index/open-database.ts'
+import { isDamage, openDatabase, rebuildDatabase, repairDatabase } from './index/open-database.ts'
 import type { Pin } from './index/pins.ts'
-import { DiskBudget, type DiskLimit, type Gone } from './space/disk-budget.ts'
+import { DiskBudget, type DiskLimit, type Freed } from './space/disk-budget.ts'
 import { Eviction } from './space/evict.ts'
-import { measure } from './space/measure.ts'
+import { measureDisk } from './space/measure.ts'
 import type { StoreParts } from './writing/store-parts.ts'
 import { SharedMemory } from './writing/threads/shared-memory.ts'
 import { WriterPool } from './writing/threads/writer-pool.ts'
@@ -49,7 +49,7 @@ export interface Store {
   /** The blob, opened for reading without being marked as used. */
   peek(digest: Digest): Promise<Content | undefined>
   /** Evicts now, down to `toBytes`, or else to the low mark. Rejects with the signal's reason. */
-  gc(options: { toBytes?: number; signal: AbortSignal }): Promise<Gone>
+  gc(options: { toBytes?: number; signal: AbortSignal }): Promise<Freed>
   /**
    * From now on it is not evicted, and nothing of what it needs if it is a manifest; it need not be here yet. Durable when
    * it resolves.
@@ -64,7 +64,7 @@ export interface Store {
   /** Drops a blob, also while it is being read. False: it is not here, or a pin keeps it. */
   remove(digest: Digest): Promise<boolean>
   /** How many stored blobs are being read. */
-  reads(): number
+  openBlobs(): number
   /** The look at everything stored that goes on while nobody needs the disk, once it is started. */
   readonly scrub: Pick<Scrub, 'start' | 'state'>
   /** Re-hashes everything stored. What is rotten is put aside and dropped, to be fetched again at the next request. */
@@ -102,27 +102,30 @@ export async function openStore({
   const memory = new SharedMemory(memoryBytes)
   const room: DiskBudget = new DiskBudget({
     limit: maxBytes,
-    ground: {
-      stored: () => entries.usage.bytes,
-      held: () => eviction.held(),
-      measure: () => measure(layout),
+    store: {
+      storedBytes: () => entries.usage.bytes,
+      unevictableBytes: () => eviction.unevictableBytes(),
+      measure: () => measureDisk(layout),
       evict: (bytes, reason, leftovers) => eviction.evict(bytes, reason, leftovers),
     },
   })
   const parts: StoreParts = {
     memory,
     budget: room,
-    entries,
+    index: entries,
     writerPool: new WriterPool(memory, writers),
     blobFiles: new BlobFiles(layout),
     partials: new Partials(layout),
     quarantine: new Quarantine(layout, () => room.limitBytes),
   }
-  const lastUse = new LastUse(entries.line)
-  const blobs = new DiskStore(parts, lastUse, onDropped)
+  const lastUse = new LastUse(entries.evictionOrder)
+  const blobs = new DiskBlobStore(parts, lastUse, onDropped)
   const eviction = new Eviction(entries, lastUse, blobs)
   const catalog = new LevelCatalog(database)
-  const scrub = new Scrub(database, { ...parts, lose: (digest, found) => blobs.lose(digest, found) })
+  const scrub = new Scrub(database, {
+    ...parts,
+    dropCorrupt: (digest, found) => blobs.dropCorrupt(digest, found),
+  })
   const stopping = new AbortController()
   let recovered: Promise<void> | undefined
   let placed: Promise<unknown> | undefined
@@ -134,12 +137,15 @@ export async function openStore({
       async (digest) => (await entries.get(digest)) !== undefined,
       PARTIAL_MS,
     )
-    await room.look()
+    await room.check()
     await parts.quarantine.prune()
     recovered = recover(kept)
-    await within(ADOPTION_MS, recovered)
+    await waitAtMost(ADOPTION_MS, recovered)
     // Tried again by the first who needs it.
-    placed = Promise.allSettled([entries.line.whole(), entries.needs.whole()])
+    placed = Promise.allSettled([
+      entries.evictionOrder.ensureComplete(),
+      entries.referencedBy.ensureComplete(),
+    ])
   } catch (cause) {
     await close()
     throw diskFailure(`cannot put ${layout.root} in order`, cause)
@@ -147,14 +153,14 @@ export async function openStore({
 
   async function recover(partials: number): Promise<void> {
     let adopted = 0
-    for (const digest of reconciled.strays) {
+    for (const digest of reconciled.unknownFiles) {
       if (await adopt(digest, parts, { signal: stopping.signal })) adopted += 1
     }
     const { dropped } = reconciled
     const ms = Math.round(performance.now() - started)
     publish('store.recovered', { ...entries.usage, adopted, dropped, partials, ms })
     // What was found may be more than there should be.
-    await room.look()
+    await room.check()
   }
 
   async function close(): Promise<void> {
@@ -175,25 +181,26 @@ export async function openStore({
     catalog,
     recovered,
     usage: () => entries.usage,
-    room: () => ({ limitBytes: room.limitBytes, evictedBytes: eviction.bytes }),
+    room: () => ({ limitBytes: room.limitBytes, evictedBytes: eviction.evictedBytes }),
     peek: (digest) => blobs.peek(digest),
     gc: (options) => room.collect(options),
-    pin: (digest) => entries.pins.pin(digest, (manifest) => entries.children(manifest)),
+    pin: (digest) => entries.pins.pin(digest, (manifest) => entries.references(manifest)),
     unpin: async (digest) => {
       await entries.pins.unpin(digest)
-      entries.line.rewind()
+      entries.evictionOrder.rewind()
     },
     isPinned: (digest) => entries.pins.isPinned(digest),
     pins: () => entries.pins.list(),
-    pinsOf: (digest) => entries.pins.keepersOf(digest),
-    remove: async (digest) => !(await entries.pins.isKept(digest)) && blobs.remove(digest),
-    reads: () => blobs.readers.list().length,
+    pinsOf: (digest) => entries.pins.pinsRetaining(digest),
+    remove: async (digest) => !(await entries.pins.isRetained(digest)) && blobs.remove(digest),
+    openBlobs: () => blobs.openBlobs.list().length,
     scrub,
     verify: (options) => scrub.verify(options),
     list: () => blobs.list(),
     tags: (repository) => catalog.tags(repository),
-    holders: async (digest) => (await entries.holders(digest)).flatMap((key) => repositoryOf(key) ?? []),
-    references: (manifest) => entries.children(manifest),
+    holders: async (digest) =>
+      (await entries.repositoriesOf(digest)).flatMap((key) => repositoryOf(key) ?? []),
+    references: (manifest) => entries.references(manifest),
     referrersOf: (subject) => entries.referrersOf(subject),
     close: () => {
       closing ??= close()
@@ -205,11 +212,11 @@ export async function openStore({
 /** The index, known to be readable and to say what is on the disk. Damage may show only when it is read. */
 async function openIndex(
   layout: Layout,
-): Promise<{ database: Database; entries: Entries; reconciled: Reconciled }> {
+): Promise<{ database: Database; entries: BlobIndex; reconciled: ReconcileResult }> {
   const shelves = new BlobFiles(layout)
   let database = await openDatabase(layout)
-  for (const mend of [mendDatabase, beginAnew, undefined]) {
-    const entries = new Entries(database)
+  for (const mend of [repairDatabase, rebuildDatabase, undefined]) {
+    const entries = new BlobIndex(database)
     try {
       return { database, entries, reconciled: await reconcile(entries, shelves) }
     } catch (error) {
@@ -222,7 +229,7 @@ async function openIndex(
 }
 
 /** Waits for it, but not longer than that. */
-async function within(ms: number, work: Promise<void>): Promise<void> {
+async function waitAtMost(ms: number, work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const enough = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms)

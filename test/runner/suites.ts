@@ -56,7 +56,7 @@ export const SUITES: readonly Suite[] = [
   { name: 'start', about: 'a fresh clone', paths: ['start/'], concurrency: 1, silenceMs: 300_000 },
 ]
 
-/** `file` is written as `test/store/disk.test.ts`. */
+/** `file` is written as `test/store/disk-blob-store.test.ts`. */
 export function suiteOf(file: string): Suite {
   return SUITES.find(({ paths }) => paths.some((path) => file.startsWith(`test/${path}`))) ?? FAST
 }

@@ -3,8 +3,8 @@ import { linkSync, mkdirSync, readdirSync, unlinkSync, writeFileSync } from 'nod
 import { dirname, join } from 'node:path'
 import { type Digest, parseDigest } from '../../../src/oci/digest.ts'
 import { FILE_MODE, FOLDER_MODE, type Layout, prepareLayout } from '../../../src/store/files/layout.ts'
+import { type BlobEntry, BlobIndex, putKnownName } from '../../../src/store/index/blob-index.ts'
 import { type Database, SEPARATOR } from '../../../src/store/index/database.ts'
-import { Entries, type Entry, putSeen } from '../../../src/store/index/entries.ts'
 import { openDatabase } from '../../../src/store/index/open-database.ts'
 
 /** Every blob has so many bytes. */
@@ -62,7 +62,7 @@ function textOf(at: number): string {
   return `blob ${at}`.padEnd(BLOB_BYTES - 1, '.').concat('\n')
 }
 
-function entryOf({ at, digest }: Stored): Entry {
+function entryOf({ at, digest }: Stored): BlobEntry {
   return {
     digest,
     size: BLOB_BYTES,
@@ -80,19 +80,21 @@ function entryOf({ at, digest }: Stored): Entry {
 async function writeIndex(layout: Layout, blobs: readonly Stored[]): Promise<void> {
   const database = await openDatabase(layout)
   try {
-    const entries = new Entries(database)
+    const entries = new BlobIndex(database)
     // Says, while there is none yet, that every blob has its place in the line, and which manifests need it.
-    await entries.line.whole()
-    await entries.needs.whole()
+    await entries.evictionOrder.ensureComplete()
+    await entries.referencedBy.ensureComplete()
     const byDigest = blobs.toSorted((one, other) => (one.digest < other.digest ? -1 : 1))
     await write(database, 'blob', byDigest, (changes, blob) => {
       const { digest, ...value } = entryOf(blob)
       changes.put(`blob${SEPARATOR}${digest}`, JSON.stringify(value))
     })
-    await write(database, 'holder', byDigest, (changes, { digest }) => putSeen(changes, REPOSITORY, digest))
+    await write(database, 'holder', byDigest, (changes, { digest }) =>
+      putKnownName(changes, REPOSITORY, digest),
+    )
     await database.batch().put(`repository${SEPARATOR}${REPOSITORY.registry}/${REPOSITORY.name}`, '').write()
     const enter = (changes: Changes, blob: Stored): void =>
-      entries.line.enter(changes, entryOf(blob), undefined)
+      entries.evictionOrder.add(changes, entryOf(blob), undefined)
     await write(database, 'idle', blobs, enter)
     await write(database, 'used', byDigest, enter)
   } finally {

@@ -1,9 +1,9 @@
 import { Worker } from 'node:worker_threads'
 import { Deferred } from '../../lib/async/deferred.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { HashAnswer, HashPiece } from './scrub-messages.ts'
+import type { HashAnswer, HashRequest } from './scrub-messages.ts'
 
-const LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 }
+const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 }
 /** A thread costs 8 MiB (13 in Node 24), and starting one takes tens of milliseconds. */
 const IDLE_MS = 5_000
 
@@ -11,8 +11,8 @@ const IDLE_MS = 5_000
 export class HashThread {
   readonly #idleMs: number
   #worker: Worker | undefined
-  #idle: NodeJS.Timeout | undefined
-  #asked: Deferred<HashAnswer> | undefined
+  #idleTimer: NodeJS.Timeout | undefined
+  #pending: Deferred<HashAnswer> | undefined
 
   constructor({ idleMs = IDLE_MS } = {}) {
     this.#idleMs = idleMs
@@ -23,17 +23,17 @@ export class HashThread {
   }
 
   /** The thread has let go of `fd` when it resolves or rejects. */
-  ask(piece: HashPiece): Promise<HashAnswer> {
-    clearTimeout(this.#idle)
+  hash(piece: HashRequest): Promise<HashAnswer> {
+    clearTimeout(this.#idleTimer)
     const worker = this.#worker ?? this.#start()
     worker.ref()
-    this.#asked = new Deferred()
+    this.#pending = new Deferred()
     worker.postMessage(piece)
-    return this.#asked.promise.finally(() => this.#rest())
+    return this.#pending.promise.finally(() => this.#startIdleTimer())
   }
 
   async stop(): Promise<void> {
-    clearTimeout(this.#idle)
+    clearTimeout(this.#idleTimer)
     const worker = this.#worker
     this.#worker = undefined
     await worker?.terminate()
@@ -41,27 +41,27 @@ export class HashThread {
 
   #start(): Worker {
     const worker = new Worker(new URL('./scrub-thread.js', import.meta.url), {
-      resourceLimits: LIMITS,
+      resourceLimits: RESOURCE_LIMITS,
       name: 'leat scrub',
     })
     this.#worker = worker
-    worker.on('message', (answer: HashAnswer) => this.#asked?.resolve(answer))
+    worker.on('message', (answer: HashAnswer) => this.#pending?.resolve(answer))
     let cause: unknown
     worker.on('error', (error) => {
       cause = error
     })
     worker.on('exit', () => {
       if (this.#worker === worker) this.#worker = undefined
-      this.#asked?.reject(new Failure('disk', 'the thread that hashes has died', { cause }))
+      this.#pending?.reject(new Failure('disk', 'the thread that hashes has died', { cause }))
     })
     return worker
   }
 
   /** An idle thread does not keep the program running, and goes after a while. */
-  #rest(): void {
-    this.#asked = undefined
+  #startIdleTimer(): void {
+    this.#pending = undefined
     this.#worker?.unref()
-    clearTimeout(this.#idle)
-    this.#idle = setTimeout(() => void this.stop(), this.#idleMs).unref()
+    clearTimeout(this.#idleTimer)
+    this.#idleTimer = setTimeout(() => void this.stop(), this.#idleMs).unref()
   }
 }

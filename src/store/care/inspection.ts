@@ -7,20 +7,20 @@ import type { BlobFiles } from '../files/blob-files.ts'
 import { diskFailure, ignore } from '../files/layout.ts'
 import type { OpenFile } from '../files/open-file.ts'
 import type { Quarantine } from '../files/quarantine.ts'
-import type { Entries } from '../index/entries.ts'
+import type { BlobIndex } from '../index/blob-index.ts'
 import { HashThread } from './hash-thread.ts'
 
 /** Where stored blobs are, and where they go when they turn out not to be what they were. */
-export interface Shelved {
-  readonly entries: Entries
+export interface InspectedStore {
+  readonly index: BlobIndex
   readonly blobFiles: BlobFiles
   readonly quarantine: Quarantine
   /** Forgets a blob whose file is gone or put aside, and makes that known. */
-  lose(digest: Digest, found: string): Promise<void>
+  dropCorrupt(digest: Digest, found: string): Promise<void>
 }
 
 /** What a look at one blob has shown. */
-export type Finding =
+export type InspectionResult =
   | { readonly state: 'right' }
   /** Not here any more, or replaced meanwhile: nothing is wrong with that. */
   | { readonly state: 'gone' }
@@ -28,33 +28,33 @@ export type Finding =
   | { readonly state: 'rotten'; readonly found: string }
 
 /** Asked before each piece of so many bytes is read: resolves when it is time, rejects when it never will be. */
-export type Turn = (bytes: number) => Promise<void>
+export type BeforeRead = (bytes: number) => Promise<void>
 
 /** These say nothing about the blob, but that this machine has run out of something. */
-const NOT_THE_BLOBS_FAULT = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR']
+const OUT_OF_RESOURCES = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR']
 
 /** Re-hashes stored blobs, one at a time; those that are not what they were are put aside and dropped from the index. */
-export class Inspection {
-  readonly #shelved: Shelved
+export class Inspector {
+  readonly #store: InspectedStore
   readonly #thread = new HashThread()
 
-  constructor(shelved: Shelved) {
-    this.#shelved = shelved
+  constructor(shelved: InspectedStore) {
+    this.#store = shelved
   }
 
   /** `size` is what the index says. */
-  async inspect(digest: Digest, size: number, piece: number, turn: Turn): Promise<Finding> {
+  async inspect(digest: Digest, size: number, piece: number, turn: BeforeRead): Promise<InspectionResult> {
     let file: OpenFile | undefined
     try {
-      file = await this.#shelved.blobFiles.open(digest)
+      file = await this.#store.blobFiles.open(digest)
     } catch (error) {
-      return this.#lose(digest, undefined, unreadable(digest, error))
+      return this.#quarantine(digest, undefined, describeUnreadable(digest, error))
     }
-    if (file === undefined) return this.#lose(digest, undefined, 'no file')
+    if (file === undefined) return this.#quarantine(digest, undefined, 'no file')
     try {
       const stats = await file.stat()
-      const found = await this.#found(file, stats, digest, size, piece, turn)
-      return found === digest ? { state: 'right' } : await this.#lose(digest, stats, found)
+      const found = await this.#digestOrProblem(file, stats, digest, size, piece, turn)
+      return found === digest ? { state: 'right' } : await this.#quarantine(digest, stats, found)
     } finally {
       await file.close()
     }
@@ -65,13 +65,13 @@ export class Inspection {
   }
 
   /** The digest of the file, or what else is to be said of it. */
-  async #found(
+  async #digestOrProblem(
     file: OpenFile,
     stats: Stats,
     digest: Digest,
     size: number,
     piece: number,
-    turn: Turn,
+    turn: BeforeRead,
   ): Promise<string> {
     if (!stats.isFile()) return 'not a file'
     if (stats.size !== size) return `${stats.size} bytes instead of ${size}`
@@ -80,11 +80,11 @@ export class Inspection {
       const length = Math.min(piece, size - position)
       await turn(length)
       const isLast = position + length === size
-      const answer = await this.#thread.ask({ fd: file.fd, algorithm, position, length, isLast })
+      const answer = await this.#thread.hash({ fd: file.fd, algorithm, position, length, isLast })
       if (answer.is === 'short') return `${answer.size} bytes instead of ${size}`
       if (answer.is === 'failed') {
         const { code, message } = answer
-        return unreadable(digest, Object.assign(new Error(message), { code }))
+        return describeUnreadable(digest, Object.assign(new Error(message), { code }))
       }
       if (answer.is === 'digest') return parseDigest(`${algorithm}:${answer.hex}`) ?? answer.hex
       position += length
@@ -92,15 +92,15 @@ export class Inspection {
   }
 
   /** `seen` is the file that was looked at; another may have come in its place since. */
-  async #lose(digest: Digest, seen: Stats | undefined, found: string): Promise<Finding> {
-    const { entries, blobFiles: shelves, quarantine } = this.#shelved
+  async #quarantine(digest: Digest, seen: Stats | undefined, found: string): Promise<InspectionResult> {
+    const { index, blobFiles, quarantine } = this.#store
     try {
-      if ((await entries.get(digest)) === undefined) return { state: 'gone' }
-      const now = await lstat(shelves.path(digest)).catch(ignore('ENOENT'))
+      if ((await index.get(digest)) === undefined) return { state: 'gone' }
+      const now = await lstat(blobFiles.path(digest)).catch(ignore('ENOENT'))
       if (seen !== undefined && !isSameFile(seen, now)) return { state: 'gone' }
       if (seen === undefined && found === 'no file' && now?.isFile() === true) return { state: 'gone' }
-      await quarantine.move(digest, shelves.path(digest)).catch(ignore('ENOENT'))
-      await this.#shelved.lose(digest, found)
+      await quarantine.moveFile(digest, blobFiles.path(digest)).catch(ignore('ENOENT'))
+      await this.#store.dropCorrupt(digest, found)
     } catch (cause) {
       throw diskFailure(`cannot put ${digest} aside, which is not what it was (${found})`, cause)
     }
@@ -112,8 +112,8 @@ function isSameFile(one: Stats, other: Stats | undefined): boolean {
   return one.ino === other?.ino && one.dev === other.dev
 }
 
-function unreadable(digest: Digest, error: unknown): string {
-  if (error instanceof Failure || NOT_THE_BLOBS_FAULT.includes(errorCode(error) ?? '')) {
+function describeUnreadable(digest: Digest, error: unknown): string {
+  if (error instanceof Failure || OUT_OF_RESOURCES.includes(errorCode(error) ?? '')) {
     throw diskFailure(`cannot read ${digest}`, error)
   }
   return `unreadable: ${error instanceof Error ? error.message : String(error)}`

@@ -5,36 +5,36 @@ import { childrenOf, type Manifest, parseManifest } from '../../oci/manifest.ts'
 import { isManifestType, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
 import type { BlobFiles } from '../files/blob-files.ts'
 import type { OpenFile } from '../files/open-file.ts'
-import type { Entries, Ties } from '../index/entries.ts'
+import type { BlobIndex, BlobRelations } from '../index/blob-index.ts'
 import { isDamage } from '../index/open-database.ts'
 import type { StoreParts } from '../writing/store-parts.ts'
 import type { WriterPool } from '../writing/threads/writer-pool.ts'
 
 const ALGORITHMS: readonly Algorithm[] = ['sha256', 'sha512']
 /** A manifest has no more. */
-const MANIFEST_BYTES = 4 * 1024 * 1024
+const MANIFEST_LIMIT_BYTES = 4 * 1024 * 1024
 const ORIGIN = 'found on disk'
 
 /** What a look at names alone has shown. */
-export interface Reconciled {
+export interface ReconcileResult {
   readonly dropped: number
   /** Files that the index does not know: they may be anything until they have been hashed. */
-  readonly strays: readonly Digest[]
+  readonly unknownFiles: readonly Digest[]
 }
 
 /**
  * Makes the index say what is on the disk, shelf by shelf, from names alone: opening every file would keep an agent with
  * many of them from starting. One that is shorter than it should be is noticed when it is opened.
  */
-export async function reconcile(entries: Entries, shelves: BlobFiles): Promise<Reconciled> {
+export async function reconcile(entries: BlobIndex, shelves: BlobFiles): Promise<ReconcileResult> {
   const strays: Digest[] = []
   const gone: Digest[] = []
   let bytes = 0
   let blobs = 0
   for (const algorithm of ALGORITHMS) {
-    for (const shelf of shelfNames()) {
+    for (const shelf of prefixes()) {
       const [files, sizes] = await Promise.all([
-        shelves.on(algorithm, shelf),
+        shelves.list(algorithm, shelf),
         entries.sizesUnder(`${algorithm}:${shelf}`),
       ])
       for (const digest of files) {
@@ -50,13 +50,13 @@ export async function reconcile(entries: Entries, shelves: BlobFiles): Promise<R
       gone.push(...sizes.keys())
     }
   }
-  await forgetAll(entries, gone)
-  entries.count(bytes, blobs)
-  return { dropped: gone.length, strays }
+  await removeEntries(entries, gone)
+  entries.setUsage(bytes, blobs)
+  return { dropped: gone.length, unknownFiles: strays }
 }
 
 /** A full disk keeps its entries; what has no file is not here all the same. */
-async function forgetAll(entries: Entries, gone: readonly Digest[]): Promise<void> {
+async function removeEntries(entries: BlobIndex, gone: readonly Digest[]): Promise<void> {
   try {
     await entries.removeAll(gone)
   } catch (error) {
@@ -75,7 +75,7 @@ export async function adopt(
   { signal }: { signal: AbortSignal },
 ): Promise<boolean> {
   try {
-    return await tryAdopt(digest, parts, signal)
+    return await adoptNow(digest, parts, signal)
   } catch (error) {
     if (signal.aborted) return false
     const why = error instanceof Error ? error.message : String(error)
@@ -84,25 +84,25 @@ export async function adopt(
   }
 }
 
-async function tryAdopt(digest: Digest, parts: StoreParts, signal: AbortSignal): Promise<boolean> {
-  const { entries, blobFiles: shelves, writerPool: writers, quarantine } = parts
+async function adoptNow(digest: Digest, parts: StoreParts, signal: AbortSignal): Promise<boolean> {
+  const { index, blobFiles, writerPool, quarantine } = parts
   signal.throwIfAborted()
   // Fetched again meanwhile: it was verified then.
-  if ((await entries.get(digest)) !== undefined) return false
-  const file = await shelves.open(digest)
+  if ((await index.get(digest)) !== undefined) return false
+  const file = await blobFiles.open(digest)
   if (file === undefined) return false
   try {
     const stats = await file.stat()
     if (!stats.isFile()) return false
-    const found = await hashOf(file, digest, stats.size, writers, signal)
+    const found = await hashOf(file, digest, stats.size, writerPool, signal)
     if (found !== digest) {
-      await quarantine.move(digest, shelves.path(digest))
+      await quarantine.moveFile(digest, blobFiles.path(digest))
       publish('verify.failed', { digest, found, source: 'disk', sourceKind: 'disk' })
       return false
     }
-    const { kind, mediaType, ties } = await recognise(file, stats.size)
+    const { kind, mediaType, ties } = await identify(file, stats.size)
     const storedAt = Math.round(stats.mtimeMs)
-    await entries.put({ digest, size: stats.size, kind, mediaType, storedAt, origin: ORIGIN }, ties)
+    await index.put({ digest, size: stats.size, kind, mediaType, storedAt, origin: ORIGIN }, ties)
     return true
   } finally {
     await file.close()
@@ -114,11 +114,11 @@ async function hashOf(
   file: OpenFile,
   wanted: Digest,
   size: number,
-  writers: WriterPool,
+  writerPool: WriterPool,
   signal: AbortSignal,
 ): Promise<Digest> {
   signal.throwIfAborted()
-  const hashing = writers.open(file.fd, wanted, size, { written: () => {}, failed: () => {} })
+  const hashing = writerPool.open(file.fd, wanted, size, { written: () => {}, failed: () => {} })
   const stop = onAbort(signal, () => void hashing.end())
   try {
     return await hashing.digest()
@@ -129,11 +129,11 @@ async function hashOf(
 }
 
 /** What a blob is that nobody remembers: a manifest looks like one. */
-async function recognise(
+async function identify(
   file: OpenFile,
   size: number,
-): Promise<{ kind: 'manifest' | 'blob'; mediaType: string | undefined; ties: Ties }> {
-  const manifest = size <= MANIFEST_BYTES ? manifestIn(await readWhole(file, size)) : undefined
+): Promise<{ kind: 'manifest' | 'blob'; mediaType: string | undefined; ties: BlobRelations }> {
+  const manifest = size <= MANIFEST_LIMIT_BYTES ? manifestIn(await readWhole(file, size)) : undefined
   const repository = undefined
   if (manifest === undefined) {
     return { kind: 'blob', mediaType: undefined, ties: { references: [], subject: undefined, repository } }
@@ -169,6 +169,6 @@ async function readWhole(file: OpenFile, size: number): Promise<Uint8Array> {
 }
 
 /** `00` to `ff`. */
-function* shelfNames(): Generator<string> {
+function* prefixes(): Generator<string> {
   for (let at = 0; at < 256; at++) yield at.toString(16).padStart(2, '0')
 }

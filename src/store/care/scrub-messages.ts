@@ -1,7 +1,7 @@
 import type { Algorithm } from '../../oci/digest.ts'
 
 /** To the thread that hashes what is stored: a piece of a file, each file from its start. Answered before the next one comes. */
-export interface HashPiece {
+export interface HashRequest {
   /** Stays the main thread's. */
   readonly fd: number
   readonly algorithm: Algorithm

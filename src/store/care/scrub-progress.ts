@@ -4,7 +4,7 @@ import { type Digest, parseDigest } from '../../oci/digest.ts'
 import type { Database } from '../index/database.ts'
 
 const KEY = 'scrub'
-const Stored = v.object({
+const StoredProgress = v.object({
   position: v.optional(v.string()),
   found: v.number(),
   lastRound: v.optional(v.object({ endedAt: v.number(), found: v.number() })),
@@ -20,12 +20,12 @@ export interface ScrubProgress {
   readonly lastRound: { readonly endedAt: number; readonly found: number } | undefined
 }
 
-export const NOTHING_YET: ScrubProgress = { position: undefined, found: 0, lastRound: undefined }
+export const NO_PROGRESS: ScrubProgress = { position: undefined, found: 0, lastRound: undefined }
 
 export async function readProgress(database: Database): Promise<ScrubProgress> {
   const text: string | undefined = await database.get(KEY)
-  const parsed = v.safeParse(Stored, text === undefined ? undefined : parseJson(text))
-  if (!parsed.success) return NOTHING_YET
+  const parsed = v.safeParse(StoredProgress, text === undefined ? undefined : parseJson(text))
+  if (!parsed.success) return NO_PROGRESS
   const { position, found, lastRound } = parsed.output
   return { position: position === undefined ? undefined : parseDigest(position), found, lastRound }
 }

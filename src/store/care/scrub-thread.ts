@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
 import { errorCode } from '../../lib/error-code.ts'
-import type { HashAnswer, HashPiece } from './scrub-messages.ts'
+import type { HashAnswer, HashRequest } from './scrub-messages.ts'
 
 // Reads and hashes stored files, one at a time, so that neither happens where clients are served.
 
@@ -13,9 +13,9 @@ if (port === null) throw new Error('this file is the program of a thread')
 const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
 let hash: Hash | undefined
 
-port.on('message', (piece: HashPiece) => port.postMessage(answer(piece)))
+port.on('message', (piece: HashRequest) => port.postMessage(answer(piece)))
 
-function answer({ fd, algorithm, position, length, isLast }: HashPiece): HashAnswer {
+function answer({ fd, algorithm, position, length, isLast }: HashRequest): HashAnswer {
   try {
     if (position === 0 || hash === undefined) hash = createHash(algorithm)
     for (let done = 0; done < length; ) {

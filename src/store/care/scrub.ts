@@ -2,8 +2,8 @@ import { pause } from '../../lib/async/abort.ts'
 import { RateLimiter } from '../../lib/async/rate-limiter.ts'
 import type { Algorithm, Digest } from '../../oci/digest.ts'
 import type { Database } from '../index/database.ts'
-import { Inspection, type Shelved } from './inspection.ts'
-import { NOTHING_YET, readProgress, type ScrubProgress, writeProgress } from './scrub-progress.ts'
+import { type InspectedStore, Inspector } from './inspection.ts'
+import { NO_PROGRESS, readProgress, type ScrubProgress, writeProgress } from './scrub-progress.ts'
 
 /** A blob that was re-hashed. */
 export interface Verified {
@@ -22,7 +22,7 @@ export interface VerifyOptions {
   readonly onProgress?: (bytes: number) => void
 }
 
-export interface IdleOptions {
+export interface IdleScrubOptions {
   readonly bytesPerSecond: number
   /** Nobody would feel it if the disk were read now. */
   readonly isQuiet: () => boolean
@@ -53,44 +53,44 @@ const PAUSE_MS = 60 * 60 * 1000
 const LEAST_BYTES = 64 * 1024
 
 /** How one look at the disk keeps to so many bytes per second; undefined: as fast as it goes. */
-class Pace {
+class ReadThrottle {
   /** How much to take at a time, for steps that are neither felt nor too many. */
-  readonly piece: number
+  readonly pieceBytes: number
   /** At a rate at which this would take long, a small file is not to take longer than a piece of a large one. */
-  readonly #least: number
+  readonly #leastBytes: number
   readonly #limiter: RateLimiter
 
   constructor(rate: number | undefined) {
-    this.piece =
+    this.pieceBytes =
       rate === undefined ? 4 * 1024 * 1024 : Math.min(Math.max(Math.ceil(rate / 8), 1024), 1024 * 1024)
-    this.#least = Math.min(LEAST_BYTES, this.piece)
+    this.#leastBytes = Math.min(LEAST_BYTES, this.pieceBytes)
     this.#limiter = new RateLimiter(rate)
   }
 
   /** Resolves when it is time for so many bytes. Rejects when aborted. */
   async take(bytes: number, { signal }: { signal: AbortSignal }): Promise<void> {
     signal.throwIfAborted()
-    await this.#limiter.take(Math.max(bytes, this.#least), { signal })
+    await this.#limiter.take(Math.max(bytes, this.#leastBytes), { signal })
   }
 }
 
 /** Re-hashes what is stored: when nobody needs the disk, a little at a time, or all of it now. */
 export class Scrub {
   readonly #database: Database
-  readonly #shelved: Shelved
+  readonly #store: InspectedStore
   readonly #closing = new AbortController()
-  readonly #inspection: Inspection
-  #progress: ScrubProgress = NOTHING_YET
+  readonly #inspector: Inspector
+  #progress: ScrubProgress = NO_PROGRESS
   #loading: Promise<void> | undefined
   #verifying = 0
   #isUnderWay = false
   #savedAt = 0
   #idle: Promise<void> | undefined
 
-  constructor(database: Database, shelved: Shelved) {
+  constructor(database: Database, shelved: InspectedStore) {
     this.#database = database
-    this.#shelved = shelved
-    this.#inspection = new Inspection(shelved)
+    this.#store = shelved
+    this.#inspector = new Inspector(shelved)
   }
 
   async state(): Promise<ScrubState> {
@@ -102,19 +102,19 @@ export class Scrub {
   /** Everything that is stored, in the order of digests. What is evicted or replaced meanwhile is left out. */
   async *verify({ signal, bytesPerSecond, onProgress }: VerifyOptions): AsyncGenerator<Verified> {
     const ending = AbortSignal.any([signal, this.#closing.signal])
-    const pace = new Pace(bytesPerSecond)
+    const pace = new ReadThrottle(bytesPerSecond)
     const turn = async (bytes: number): Promise<void> => {
       await pace.take(bytes, { signal: ending })
       onProgress?.(bytes)
     }
-    const inspection = new Inspection(this.#shelved)
+    const inspection = new Inspector(this.#store)
     let found = 0
     this.#verifying += 1
     try {
       await this.#load()
-      for await (const [digest, size] of this.#stored(undefined)) {
+      for await (const [digest, size] of this.#storedAfter(undefined)) {
         ending.throwIfAborted()
-        const finding = await inspection.inspect(digest, size, pace.piece, turn)
+        const finding = await inspection.inspect(digest, size, pace.pieceBytes, turn)
         if (finding.state === 'gone') continue
         if (finding.state === 'rotten') found += 1
         const isRotten = finding.state === 'rotten'
@@ -134,17 +134,17 @@ export class Scrub {
   }
 
   /** From now on until `close`. */
-  start(options: IdleOptions): void {
+  start(options: IdleScrubOptions): void {
     this.#idle ??= this.#run(options)
   }
 
   async close(): Promise<void> {
     this.#closing.abort()
     await this.#idle
-    await this.#inspection.stop()
+    await this.#inspector.stop()
   }
 
-  async #run(options: IdleOptions): Promise<void> {
+  async #run(options: IdleScrubOptions): Promise<void> {
     const { everyMs = ROUND_MS } = options
     const { signal } = this.#closing
     await this.#load().catch(() => {})
@@ -168,18 +168,18 @@ export class Scrub {
     }
   }
 
-  async #round({ bytesPerSecond, isQuiet, lookMs = LOOK_MS }: IdleOptions): Promise<void> {
+  async #round({ bytesPerSecond, isQuiet, lookMs = LOOK_MS }: IdleScrubOptions): Promise<void> {
     const { signal } = this.#closing
-    const pace = new Pace(bytesPerSecond)
+    const pace = new ReadThrottle(bytesPerSecond)
     const turn = async (bytes: number): Promise<void> => {
       while (this.#verifying > 0 || !isQuiet()) await pause(lookMs, { signal, ref: false })
       await pace.take(bytes, { signal })
     }
     const { lastRound: before, position } = this.#progress
     try {
-      for await (const [digest, size] of this.#stored(position)) {
+      for await (const [digest, size] of this.#storedAfter(position)) {
         signal.throwIfAborted()
-        const finding = await this.#inspection.inspect(digest, size, pace.piece, turn)
+        const finding = await this.#inspector.inspect(digest, size, pace.pieceBytes, turn)
         // Somebody has verified everything meanwhile.
         if (this.#progress.lastRound !== before) return
         const isRotten = finding.state === 'rotten'
@@ -200,12 +200,12 @@ export class Scrub {
    * What is stored behind `after`, with its size, in the order of digests; a shelf at a time, because a round takes
    * hours, and an iterator of LevelDB keeps alive all that it has seen.
    */
-  async *#stored(after: Digest | undefined): AsyncGenerator<readonly [Digest, number]> {
+  async *#storedAfter(after: Digest | undefined): AsyncGenerator<readonly [Digest, number]> {
     for (const algorithm of ALGORITHMS) {
       for (let shelf = 0; shelf < 256; shelf++) {
         const start = `${algorithm}:${shelf.toString(16).padStart(2, '0')}`
         if (after !== undefined && start < after.slice(0, start.length)) continue
-        for (const [digest, size] of await this.#shelved.entries.sizesUnder(start)) {
+        for (const [digest, size] of await this.#store.index.sizesUnder(start)) {
           if (size !== undefined && (after === undefined || digest > after)) yield [digest, size]
         }
       }

@@ -13,20 +13,20 @@ import {
 } from './layout.ts'
 import { OpenFile } from './open-file.ts'
 
-/** Ends the name of a small blob that is on its way to its shelf. */
-const DRAFT = '.draft'
+/** A small blob is written under a name with this suffix, and renamed when it is durable. */
+const DRAFT_SUFFIX = '.draft'
 
 /** The files of stored blobs. */
 export class BlobFiles {
   readonly #layout: Layout
-  /** Folders that are there, and there after a power cut too. */
-  readonly #durable = new Map<string, Promise<void>>()
+  /** Folders that exist and will exist after a power cut. */
+  readonly #durableFolders = new Map<string, Promise<void>>()
 
   constructor(layout: Layout) {
     this.#layout = layout
   }
 
-  /** undefined when there is no such file. */
+  /** undefined: there is no such file, or a symbolic link in its place. */
   open(digest: Digest): Promise<OpenFile | undefined> {
     return OpenFile.open(this.#layout.blob(digest), READ_PLAIN_FILE).catch(ignore('ENOENT', 'ELOOP'))
   }
@@ -35,16 +35,16 @@ export class BlobFiles {
     return this.#layout.blob(digest)
   }
 
-  /** Takes over a file whose bytes are durable already. Durable under its new name when it resolves. */
+  /** Moves a file whose bytes are durable to its place. The new name is durable when it resolves. */
   async put(digest: Digest, path: string): Promise<void> {
-    const shelf = this.#layout.shelf(digest)
-    await this.#ready(shelf)
+    const folder = this.#layout.blobFolder(digest)
+    await this.#makeDurable(folder)
     await rename(path, this.#layout.blob(digest))
-    await syncFolder(shelf)
+    await syncFolder(folder)
   }
 
   async putBytes(digest: Digest, bytes: Uint8Array): Promise<void> {
-    const path = join(this.#layout.partial, partialName(digest) + DRAFT)
+    const path = join(this.#layout.partial, partialName(digest) + DRAFT_SUFFIX)
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
     try {
       const file = await open(path, flags, FILE_MODE)
@@ -65,36 +65,38 @@ export class BlobFiles {
     await unlink(this.#layout.blob(digest)).catch(ignore('ENOENT'))
   }
 
-  /** What a crash has left of `putBytes`: worth nothing. */
+  /** Removes what a crash left of `putBytes`: such files may be incomplete. */
   async sweepDrafts(): Promise<void> {
     for (const name of await readdir(this.#layout.partial)) {
-      const digest = parseDigest(name.slice(0, -DRAFT.length).replace('-', ':'))
-      if (name.endsWith(DRAFT) && digest !== undefined) await unlink(join(this.#layout.partial, name))
+      const digest = parseDigest(name.slice(0, -DRAFT_SUFFIX.length).replace('-', ':'))
+      if (name.endsWith(DRAFT_SUFFIX) && digest !== undefined) await unlink(join(this.#layout.partial, name))
     }
   }
 
-  /** All files on one shelf that are named as blobs are. */
-  async on(algorithm: Algorithm, shelf: string): Promise<Digest[]> {
-    const names = await readdir(join(this.#layout.blobs, algorithm, shelf)).catch(ignore('ENOENT', 'ENOTDIR'))
+  /** The digests of all files of one folder whose names are digests. `prefix`: the two digits that name the folder. */
+  async list(algorithm: Algorithm, prefix: string): Promise<Digest[]> {
+    const names = await readdir(join(this.#layout.blobs, algorithm, prefix)).catch(
+      ignore('ENOENT', 'ENOTDIR'),
+    )
     return (names ?? []).flatMap((name) => {
-      const digest = name.startsWith(shelf) ? parseDigest(`${algorithm}:${name}`) : undefined
+      const digest = name.startsWith(prefix) ? parseDigest(`${algorithm}:${name}`) : undefined
       return digest ?? []
     })
   }
 
-  #ready(folder: string): Promise<void> {
-    let ready = this.#durable.get(folder)
+  #makeDurable(folder: string): Promise<void> {
+    let ready = this.#durableFolders.get(folder)
     if (ready === undefined) {
-      ready = this.#make(folder)
-      this.#durable.set(folder, ready)
-      ready.catch(() => this.#durable.delete(folder))
+      ready = this.#makeFolder(folder)
+      this.#durableFolders.set(folder, ready)
+      ready.catch(() => this.#durableFolders.delete(folder))
     }
     return ready
   }
 
-  async #make(folder: string): Promise<void> {
+  async #makeFolder(folder: string): Promise<void> {
     const parent = dirname(folder)
-    if (parent !== this.#layout.blobs) await this.#ready(parent)
+    if (parent !== this.#layout.blobs) await this.#makeDurable(parent)
     const made = await mkdir(folder, { mode: FOLDER_MODE }).then(() => true, ignore('EEXIST'))
     if (made) await syncFolder(parent)
   }

@@ -6,28 +6,28 @@ import { errorCode } from '../../lib/error-code.ts'
 import { algorithmOf, type Digest, hexOf, parseDigest } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
 
-/** Version of everything below the store's folder; goes up when an older agent could no longer read it. */
+/** Version of everything in the store's folder. It goes up when an older agent could no longer read the folder. */
 const VERSION = 1
-const FORMAT = 'format'
-const FORMAT_DRAFT = 'format.new'
-/** What a fresh volume may hold without being somebody else's folder. */
-const NOT_FOREIGN = new Set([FORMAT, FORMAT_DRAFT, 'identity', 'lost+found'])
+const FORMAT_FILE = 'format'
+const FORMAT_DRAFT_FILE = 'format.new'
+/** A folder that holds nothing else may become the store's folder: a fresh volume has `lost+found`. */
+const OWN_NAMES = new Set([FORMAT_FILE, FORMAT_DRAFT_FILE, 'identity', 'lost+found'])
 const Format = v.object({ version: v.number() })
 
-/** Only the agent writes here; its group may look. Checked content is no secret, but private images are. */
+/** Only the agent writes here, and its group may read. Others may not: private images are secret. */
 export const FOLDER_MODE = 0o750
 export const FILE_MODE = 0o640
-/** A symlink where a blob should be is nobody's doing of ours, and could point anywhere. */
+/** The agent makes no symbolic links: one in place of a blob could point anywhere, and is not followed. */
 export const READ_PLAIN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW
 
-/** Where things are in the store's folder. */
+/** The paths in the store's folder. */
 export class Layout {
   readonly root: string
   readonly blobs: string
   readonly partial: string
   readonly quarantine: string
   readonly index: string
-  /** Room on the disk, and nothing else. */
+  /** A file that only takes up room on the disk; `index/reserve-file.ts` says why. */
   readonly reserve: string
 
   constructor(root: string) {
@@ -39,16 +39,16 @@ export class Layout {
     this.reserve = join(root, 'reserve')
   }
 
-  /** The folder of a blob. Blobs are spread over 256 of them for each algorithm. */
-  shelf(digest: Digest): string {
+  /** The folder of a blob. There are 256 folders for each algorithm, named after the first two digits of the digest. */
+  blobFolder(digest: Digest): string {
     return join(this.blobs, algorithmOf(digest), hexOf(digest).slice(0, 2))
   }
 
   blob(digest: Digest): string {
-    return join(this.shelf(digest), hexOf(digest))
+    return join(this.blobFolder(digest), hexOf(digest))
   }
 
-  /** The folder of a blob on its way in. */
+  /** The folder of a partial. */
   partialOf(digest: Digest): string {
     return join(this.partial, partialName(digest))
   }
@@ -63,15 +63,15 @@ export function digestOfPartial(name: string): Digest | undefined {
 }
 
 /**
- * Makes the store's folder, or makes sure that it is one. Whatever else is found there stops the start: the store
- * deletes files, and must never do that in a folder that was named by mistake.
+ * Makes the store's folder, or checks that the folder is one. Any other file in it stops the start: the store deletes files,
+ * and must never do that in a folder that was named by mistake.
  */
 export async function prepareLayout(path: string): Promise<Layout> {
   await makeFolder(resolve(path), 0o700)
   const layout = new Layout(await realpath(path))
   const version = await readVersion(layout.root)
   if (version === undefined) {
-    const foreign = (await readdir(layout.root)).filter((name) => !NOT_FOREIGN.has(name))
+    const foreign = (await readdir(layout.root)).filter((name) => !OWN_NAMES.has(name))
     if (foreign.length > 0) {
       throw new Failure(
         'disk',
@@ -89,12 +89,12 @@ export async function prepareLayout(path: string): Promise<Layout> {
   for (const folder of [layout.blobs, layout.partial, layout.quarantine, layout.index]) {
     await mkdir(folder, { mode: FOLDER_MODE }).catch(ignore('EEXIST'))
     if (!(await lstat(folder)).isDirectory()) {
-      throw new Failure('disk', `${folder} is not a folder: move it away, the agent makes its own`)
+      throw new Failure('disk', `${folder} is not a folder: move it away, and the agent creates the folder`)
     }
     await access(folder, constants.R_OK | constants.W_OK | constants.X_OK).catch((cause: unknown) => {
       throw new Failure(
         'disk',
-        `${folder} cannot be read and written by the agent's user (${errorCode(cause)}): change that, or choose another folder for the data`,
+        `${folder} cannot be read and written by the agent's user (${errorCode(cause)}): change its permissions, or choose another folder for the data`,
         { cause },
       )
     })
@@ -102,7 +102,7 @@ export async function prepareLayout(path: string): Promise<Layout> {
   return layout
 }
 
-/** Not `recursive`: where nothing can be made, as in /proc, Node tries that for ever. */
+/** Node's `recursive` would try for ever where no folder can be made, as in /proc. */
 async function makeFolder(path: string, mode?: number): Promise<void> {
   const isMade = await mkdir(path, { mode }).then(
     () => true,
@@ -118,32 +118,32 @@ async function makeFolder(path: string, mode?: number): Promise<void> {
 }
 
 async function readVersion(root: string): Promise<number | undefined> {
-  const text = await readFile(join(root, FORMAT), 'utf8').catch(ignore('ENOENT'))
+  const text = await readFile(join(root, FORMAT_FILE), 'utf8').catch(ignore('ENOENT'))
   if (text === undefined) return undefined
   try {
     return v.parse(Format, JSON.parse(text)).version
   } catch (cause) {
     throw new Failure(
       'disk',
-      `${join(root, FORMAT)} does not say a version: this is not the agent's folder, or it is damaged`,
+      `${join(root, FORMAT_FILE)} does not say a version: this is not the agent's folder, or it is damaged`,
       { cause },
     )
   }
 }
 
 async function writeVersion(root: string): Promise<void> {
-  const draft = await open(join(root, FORMAT_DRAFT), 'w', FILE_MODE)
+  const draft = await open(join(root, FORMAT_DRAFT_FILE), 'w', FILE_MODE)
   try {
     await draft.writeFile(`${JSON.stringify({ version: VERSION })}\n`)
     await draft.sync()
   } finally {
     await draft.close()
   }
-  await rename(join(root, FORMAT_DRAFT), join(root, FORMAT))
+  await rename(join(root, FORMAT_DRAFT_FILE), join(root, FORMAT_FILE))
   await syncFolder(root)
 }
 
-/** Makes names in a folder durable: a file's own fsync says nothing about its name. */
+/** Makes the names in a folder durable: the fsync of a file does not make its name durable. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
@@ -153,7 +153,7 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** For `catch`: the named errors of the file system are no failure here. */
+/** For `catch`: turns errors with these codes into undefined. */
 export function ignore(...codes: string[]): (error: unknown) => undefined {
   return (error) => {
     if (!codes.includes(errorCode(error) ?? '')) throw error
@@ -161,21 +161,21 @@ export function ignore(...codes: string[]): (error: unknown) => undefined {
   }
 }
 
-/** An error of the disk, in the words of the rooms above. */
+/** The failure that the store reports for an error of the disk. `doing`: what the store could not do. */
 export function diskFailure(doing: string, cause: unknown): Failure {
   if (cause instanceof Failure) return cause
   const why = cause instanceof Error ? cause.message : String(cause)
   return new Failure('disk', `${doing}: ${why}`, { cause })
 }
 
-/** Of all files in a folder and the folders in it. */
-export async function bytesIn(folder: string): Promise<number> {
+/** The size of all files in a folder and its subfolders, in bytes. */
+export async function sizeOfFolder(folder: string): Promise<number> {
   const found = await readdir(folder, { withFileTypes: true }).catch(ignore('ENOENT', 'ENOTDIR'))
   let bytes = 0
   for (const entry of found ?? []) {
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) bytes += await bytesIn(path)
-    // Gone meanwhile is nothing.
+    if (entry.isDirectory()) bytes += await sizeOfFolder(path)
+    // A file may be removed meanwhile.
     else bytes += (await lstat(path).catch(ignore('ENOENT')))?.size ?? 0
   }
   return bytes

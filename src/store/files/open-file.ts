@@ -2,14 +2,14 @@ import { close, fdatasync, fstat, ftruncate, open, read, type Stats } from 'node
 import { FILE_MODE } from './layout.ts'
 
 /**
- * A file descriptor that is closed only when nobody uses it: the number of one that is closed too early soon
- * belongs to another file, and a late read would give that file's bytes.
+ * A file descriptor that is closed only when no call uses it. The number of a descriptor that is closed too early soon belongs
+ * to another file, and a late read would return that file's bytes.
  */
 export class OpenFile {
   readonly fd: number
-  #busy = 0
+  #callsUnderWay = 0
   #closing: Promise<void> | undefined
-  #lastDone: (() => void) | undefined
+  #onLastCallDone: (() => void) | undefined
 
   constructor(fd: number) {
     this.fd = fd
@@ -25,20 +25,20 @@ export class OpenFile {
   }
 
   stat(): Promise<Stats> {
-    return this.#using((done) => fstat(this.fd, done))
+    return this.#call((done) => fstat(this.fd, done))
   }
 
   read(target: Uint8Array, position: number): Promise<number> {
-    return this.#using((done) => read(this.fd, target, 0, target.length, position, done))
+    return this.#call((done) => read(this.fd, target, 0, target.length, position, done))
   }
 
   async truncate(length: number): Promise<void> {
-    await this.#using<undefined>((done) => ftruncate(this.fd, length, (error) => done(error, undefined)))
+    await this.#call<undefined>((done) => ftruncate(this.fd, length, (error) => done(error, undefined)))
   }
 
   /** Makes what was written durable. */
   async sync(): Promise<void> {
-    await this.#using<undefined>((done) => fdatasync(this.fd, (error) => done(error, undefined)))
+    await this.#call<undefined>((done) => fdatasync(this.fd, (error) => done(error, undefined)))
   }
 
   close(): Promise<void> {
@@ -46,7 +46,7 @@ export class OpenFile {
     return this.#closing
   }
 
-  #using<Result>(
+  #call<Result>(
     call: (done: (error: NodeJS.ErrnoException | null, result: Result) => void) => void,
   ): Promise<Result> {
     return new Promise((resolve, reject) => {
@@ -54,10 +54,10 @@ export class OpenFile {
         reject(new Error('the file is closed'))
         return
       }
-      this.#busy += 1
+      this.#callsUnderWay += 1
       call((error, result) => {
-        this.#busy -= 1
-        if (this.#busy === 0) this.#lastDone?.()
+        this.#callsUnderWay -= 1
+        if (this.#callsUnderWay === 0) this.#onLastCallDone?.()
         if (error === null) resolve(result)
         else reject(error)
       })
@@ -65,9 +65,9 @@ export class OpenFile {
   }
 
   async #close(): Promise<void> {
-    if (this.#busy > 0) {
+    if (this.#callsUnderWay > 0) {
       await new Promise<void>((resolve) => {
-        this.#lastDone = resolve
+        this.#onLastCallDone = resolve
       })
     }
     await new Promise<void>((resolve, reject) => {

@@ -9,7 +9,7 @@ import { digestOfPartial, FILE_MODE, FOLDER_MODE, ignore, type Layout } from './
 import { OpenFile } from './open-file.ts'
 
 const VERSION = 1
-const State = v.object({
+const PartialState = v.object({
   version: v.literal(VERSION),
   kind: v.picklist(['manifest', 'blob']),
   registry: v.string(),
@@ -18,19 +18,19 @@ const State = v.object({
 const READ_AND_WRITE = constants.O_RDWR | constants.O_NOFOLLOW
 
 /**
- * Blobs on their way in that have outgrown memory: `data` is what came so far, `state` says what it is meant to be. No ETag
- * is kept with it: what upstream sends after a restart is held to the digest, which finds a wrong continuation out.
+ * The partials: a folder each, in which `data` has the bytes received so far, and `state` says what was wanted. No ETag is
+ * stored: the digest of the whole shows whether upstream has sent the right rest after a restart.
  */
 export class Partials {
   readonly #layout: Layout
-  /** Left by earlier attempts; everything else need not be looked for on the disk. */
-  readonly #left = new Set<Digest>()
+  /** Partials of earlier attempts. For all other digests no file needs to be looked for. */
+  readonly #resumable = new Set<Digest>()
 
   constructor(layout: Layout) {
     this.#layout = layout
   }
 
-  data(digest: Digest): string {
+  dataPath(digest: Digest): string {
     return join(this.#layout.partialOf(digest), 'data')
   }
 
@@ -40,14 +40,14 @@ export class Partials {
     await mkdir(folder, { mode: FOLDER_MODE })
     const { kind, repository } = want
     const state = { version: VERSION, kind, registry: repository.registry, name: repository.name }
-    await writeFile(this.#state(want.digest), JSON.stringify(state), { flag: 'wx', mode: FILE_MODE })
-    return OpenFile.open(this.data(want.digest), READ_AND_WRITE | constants.O_CREAT | constants.O_EXCL)
+    await writeFile(this.#statePath(want.digest), JSON.stringify(state), { flag: 'wx', mode: FILE_MODE })
+    return OpenFile.open(this.dataPath(want.digest), READ_AND_WRITE | constants.O_CREAT | constants.O_EXCL)
   }
 
-  /** What an earlier attempt has left, if it has. */
+  /** Opens the partial of an earlier attempt, if there is one. */
   async resume(digest: Digest): Promise<{ file: OpenFile; size: number } | undefined> {
-    if (!this.#left.delete(digest)) return undefined
-    const file = await OpenFile.open(this.data(digest), READ_AND_WRITE).catch(ignore('ENOENT', 'ELOOP'))
+    if (!this.#resumable.delete(digest)) return undefined
+    const file = await OpenFile.open(this.dataPath(digest), READ_AND_WRITE).catch(ignore('ENOENT', 'ELOOP'))
     if (file === undefined) return undefined
     try {
       const stats = await file.stat()
@@ -60,38 +60,38 @@ export class Partials {
     return undefined
   }
 
-  /** What is there now is the start of a later attempt. */
-  leave(digest: Digest): void {
-    this.#left.add(digest)
+  /** The partial may be resumed by a later attempt. */
+  keepForLater(digest: Digest): void {
+    this.#resumable.add(digest)
   }
 
   async remove(digest: Digest): Promise<void> {
-    this.#left.delete(digest)
+    this.#resumable.delete(digest)
     await rm(this.#layout.partialOf(digest), { recursive: true, force: true })
   }
 
   /**
-   * At the start: keeps what can be gone on with, removes what is older than `maxAgeMs`, what is stored already and what
-   * makes no sense. Gives how many are kept.
+   * Runs at the start. Removes partials that are older than `maxAgeMs`, empty, invalid, or whose content is stored already.
+   * Returns how many remain.
    */
   async sweep(isStored: (digest: Digest) => Promise<boolean>, maxAgeMs: number): Promise<number> {
     for (const name of await readdir(this.#layout.partial)) {
       const digest = digestOfPartial(name)
       if (digest === undefined) continue
-      const stats = await lstat(this.data(digest)).catch(ignore('ENOENT', 'ENOTDIR'))
-      const young = stats?.isFile() && stats.size > 0 && Date.now() - stats.mtimeMs < maxAgeMs
-      if (young && (await this.#makesSense(digest)) && !(await isStored(digest))) this.#left.add(digest)
+      const stats = await lstat(this.dataPath(digest)).catch(ignore('ENOENT', 'ENOTDIR'))
+      const isYoung = stats?.isFile() && stats.size > 0 && Date.now() - stats.mtimeMs < maxAgeMs
+      if (isYoung && (await this.#isValid(digest)) && !(await isStored(digest))) this.#resumable.add(digest)
       else await this.remove(digest)
     }
-    return this.#left.size
+    return this.#resumable.size
   }
 
-  #state(digest: Digest): string {
+  #statePath(digest: Digest): string {
     return join(this.#layout.partialOf(digest), 'state')
   }
 
-  async #makesSense(digest: Digest): Promise<boolean> {
-    const text = await readFile(this.#state(digest), 'utf8').catch(ignore('ENOENT', 'EISDIR'))
-    return text !== undefined && v.is(State, parseJson(text))
+  async #isValid(digest: Digest): Promise<boolean> {
+    const text = await readFile(this.#statePath(digest), 'utf8').catch(ignore('ENOENT', 'EISDIR'))
+    return text !== undefined && v.is(PartialState, parseJson(text))
   }
 }

@@ -1,20 +1,17 @@
 import { lstat, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '../../oci/digest.ts'
-import { bytesIn, FILE_MODE, ignore, type Layout, partialName } from './layout.ts'
+import { FILE_MODE, ignore, type Layout, partialName, sizeOfFolder } from './layout.ts'
 
-/** Whoever sends wrong bytes must not fill the disk with them. */
-const FILES = 8
-const BYTES = 1024 * 1024 * 1024
-/** Of what the store may hold. */
-const SHARE = 1 / 20
-/** Blobs, and what a damaged index left. */
-const OURS = /^(?:sha(?:256|512)-[0-9a-f]+|index)-(\d+)$/
+/** The quarantine has at most 8 files and 1 GiB: a source that sends wrong bytes must not fill the disk. */
+const FILE_LIMIT = 8
+const BYTE_LIMIT = 1024 * 1024 * 1024
+/** The quarantine has at most a twentieth of what the store may hold. */
+const STORE_SHARE = 1 / 20
+/** Names of blobs and of damaged indexes, with the time at which they were put aside. Other files are not touched. */
+const OWN_NAME = /^(?:sha(?:256|512)-[0-9a-f]+|index)-(\d+)$/
 
-/**
- * Bytes that were not what their digest says, kept for whoever wants to know what they were: the latest few, and never
- * more than a small share of what the store may hold.
- */
+/** Bytes that did not match their digest, for people who want to find out what they are: only the latest few. */
 export class Quarantine {
   readonly #folder: string
   readonly #limitBytes: () => number | undefined
@@ -25,18 +22,19 @@ export class Quarantine {
     this.#limitBytes = limitBytes
   }
 
-  /** Moves the file away from where it is. */
-  async move(digest: Digest, path: string): Promise<void> {
-    await rename(path, this.#place(digest))
+  /** Moves a file into the quarantine. */
+  async moveFile(digest: Digest, path: string): Promise<void> {
+    await rename(path, this.#pathFor(digest))
     await this.prune()
   }
 
-  async keep(digest: Digest, bytes: Uint8Array): Promise<void> {
-    await writeFile(this.#place(digest), bytes, { mode: FILE_MODE })
+  /** Writes bytes that have no file into the quarantine. */
+  async writeFile(digest: Digest, bytes: Uint8Array): Promise<void> {
+    await writeFile(this.#pathFor(digest), bytes, { mode: FILE_MODE })
     await this.prune()
   }
 
-  /** Removes the oldest of what is too much. */
+  /** Removes the oldest files while there are too many. */
   prune(): Promise<void> {
     this.#pruning = this.#pruning.then(
       () => this.#pruneNow(),
@@ -45,24 +43,24 @@ export class Quarantine {
     return this.#pruning
   }
 
-  #place(digest: Digest): string {
+  #pathFor(digest: Digest): string {
     return join(this.#folder, `${partialName(digest)}-${Date.now()}`)
   }
 
   async #pruneNow(): Promise<void> {
-    const names = (await readdir(this.#folder)).filter((name) => OURS.test(name))
+    const names = (await readdir(this.#folder)).filter((name) => OWN_NAME.test(name))
     names.sort((one, other) => timeOf(other) - timeOf(one))
-    const most = Math.min(BYTES, (this.#limitBytes() ?? Number.POSITIVE_INFINITY) * SHARE)
+    const most = Math.min(BYTE_LIMIT, (this.#limitBytes() ?? Number.POSITIVE_INFINITY) * STORE_SHARE)
     let bytes = 0
     for (const [at, name] of names.entries()) {
       const path = join(this.#folder, name)
       const stats = await lstat(path).catch(ignore('ENOENT'))
-      bytes += stats?.isDirectory() ? await bytesIn(path) : (stats?.size ?? 0)
-      if (at >= FILES || bytes > most) await rm(path, { recursive: true, force: true })
+      bytes += stats?.isDirectory() ? await sizeOfFolder(path) : (stats?.size ?? 0)
+      if (at >= FILE_LIMIT || bytes > most) await rm(path, { recursive: true, force: true })
     }
   }
 }
 
 function timeOf(name: string): number {
-  return Number(OURS.exec(name)?.[1])
+  return Number(OWN_NAME.exec(name)?.[1])
 }

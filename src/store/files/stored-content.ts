@@ -3,7 +3,7 @@ import type { Content } from '../../ports/content.ts'
 import { diskFailure } from './layout.ts'
 import type { OpenFile } from './open-file.ts'
 
-/** A stored blob, opened. Its file may be dropped from the store meanwhile: it stays readable until it is closed. */
+/** An open stored blob. The store may remove its file meanwhile: the content stays readable until it is closed. */
 export class StoredContent implements Content {
   readonly digest: Digest
   readonly size: number

@@ -3,8 +3,8 @@ import { parseJson } from '../../lib/json.ts'
 import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { CachedList, Catalog, TagRecord } from '../../ports/catalog.ts'
+import { knownNameKey, pages, putKnownName } from './blob-index.ts'
 import { type Database, keysUnder, SEPARATOR } from './database.ts'
-import { holderKey, pages, putSeen } from './entries.ts'
 
 const StoredTag = v.object({
   digest: v.string(),
@@ -38,7 +38,7 @@ export class LevelCatalog implements Catalog {
     await this.#database
       .batch()
       .put(tagKey(repository, tag), JSON.stringify({ digest, mediaType, checkedAt }))
-      .put(visitKey(repository), '')
+      .put(repositoryListKey(repository), '')
       .write()
   }
 
@@ -63,20 +63,20 @@ export class LevelCatalog implements Catalog {
     await this.#database
       .batch()
       .put<string, Uint8Array>(heardKey(repository, topic), value, { valueEncoding: 'view' })
-      .put(visitKey(repository), '')
+      .put(repositoryListKey(repository), '')
       .write()
   }
 
   async rememberKnownName(repository: Repository, digest: Digest): Promise<void> {
     const batch = this.#database.batch()
-    putSeen(batch, repository, digest)
+    putKnownName(batch, repository, digest)
     await batch.write()
   }
 
   async filterKnown(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
     if (digests.length === 0) return []
     const name = repositoryKey(repository)
-    const said = await this.#database.getMany(digests.map((digest) => holderKey(digest, name)))
+    const said = await this.#database.getMany(digests.map((digest) => knownNameKey(digest, name)))
     return digests.filter((_, at) => said[at] !== undefined)
   }
 
@@ -105,7 +105,7 @@ function heardKey(repository: Repository, topic: string): string {
   return ['heard', repositoryKey(repository), topic].join(SEPARATOR)
 }
 
-function visitKey(repository: Repository): string {
+function repositoryListKey(repository: Repository): string {
   return ['repository', repositoryKey(repository)].join(SEPARATOR)
 }
 

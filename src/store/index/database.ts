@@ -8,17 +8,17 @@ export interface Database {
   put(key: string, value: string): Promise<void>
   del(key: string): Promise<void>
   /** Changes that are made together: those given, or those added until `write`. */
-  batch(operations: Operation[]): Promise<void>
-  batch(): Changes
-  keys(range?: Range): Walk<string>
-  iterator(range: Range): Walk<[string, string]>
+  batch(operations: BatchWrite[]): Promise<void>
+  batch(): DatabaseBatch
+  keys(range?: KeyRange): DatabaseIterator<string>
+  iterator(range: KeyRange): DatabaseIterator<[string, string]>
   close(): Promise<void>
 }
 
-export type Operation = BatchOperation<Level<string, string>, string, string>
-export type Range = IteratorOptions<string, string>
+export type BatchWrite = BatchOperation<Level<string, string>, string, string>
+export type KeyRange = IteratorOptions<string, string>
 
-export interface Changes {
+export interface DatabaseBatch {
   put(key: string, value: string): this
   put<K, V>(key: K, value: V, options: PutOptions<K, V>): this
   del(key: string): this
@@ -26,7 +26,7 @@ export interface Changes {
   write(options?: { sync?: boolean }): Promise<void>
 }
 
-export interface Walk<Item> {
+export interface DatabaseIterator<Item> {
   nextv(size: number): Promise<Item[]>
   all(): Promise<Item[]>
   close(): Promise<void>

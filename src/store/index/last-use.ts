@@ -1,43 +1,44 @@
 import type { Digest } from '../../oci/digest.ts'
-import type { Line } from './eviction-order.ts'
+import type { EvictionOrder } from './eviction-order.ts'
 
 /** So many uses are remembered at most before they are written, however short the time since the last writing. */
-const MOST = 10_000
+const UNWRITTEN_LIMIT = 10_000
 
 /** When blobs were last used: kept in memory and written together now and then, never one write for each hit. */
 export class LastUse {
-  readonly #line: Line
+  readonly #order: EvictionOrder
   readonly #timer: NodeJS.Timeout
   /** Not written yet, or being written. */
-  #fresh = new Map<Digest, number>()
+  #unwritten = new Map<Digest, number>()
   #writing: Map<Digest, number> | undefined
   #flushing: Promise<void> = Promise.resolve()
 
-  constructor(line: Line, { everyMs = 30_000 } = {}) {
-    this.#line = line
+  constructor(order: EvictionOrder, { everyMs = 30_000 } = {}) {
+    this.#order = order
     this.#timer = setInterval(() => void this.flush().catch(() => {}), everyMs).unref()
   }
 
   mark(digest: Digest): void {
-    this.#fresh.set(digest, Date.now())
-    if (this.#fresh.size >= MOST && this.#writing === undefined) void this.flush().catch(() => {})
+    this.#unwritten.set(digest, Date.now())
+    if (this.#unwritten.size >= UNWRITTEN_LIMIT && this.#writing === undefined)
+      void this.flush().catch(() => {})
   }
 
   forget(digest: Digest): void {
-    this.#fresh.delete(digest)
+    this.#unwritten.delete(digest)
   }
 
   /** Used since its place in the line was written. */
-  isMarked(digest: Digest): boolean {
-    return this.#fresh.has(digest) || this.#writing?.has(digest) === true
+  hasUnwrittenUse(digest: Digest): boolean {
+    return this.#unwritten.has(digest) || this.#writing?.has(digest) === true
   }
 
   /** Milliseconds since the epoch, for each; undefined: not since it was stored. */
   async of(digests: readonly Digest[]): Promise<(number | undefined)[]> {
-    const known = digests.map((digest) => this.#fresh.get(digest) ?? this.#writing?.get(digest))
+    const known = digests.map((digest) => this.#unwritten.get(digest) ?? this.#writing?.get(digest))
     const unknown = digests.filter((_, at) => known[at] === undefined)
     if (unknown.length === 0) return known
-    const times = await this.#line.times(unknown)
+    const times = await this.#order.lastUses(unknown)
     let next = 0
     return known.map((time) => time ?? times[next++])
   }
@@ -57,16 +58,17 @@ export class LastUse {
   }
 
   async #flush(): Promise<void> {
-    if (this.#fresh.size === 0) return
-    const writing = this.#fresh
+    if (this.#unwritten.size === 0) return
+    const writing = this.#unwritten
     this.#writing = writing
-    this.#fresh = new Map()
+    this.#unwritten = new Map()
     try {
-      await this.#line.whole()
-      await this.#line.move(writing)
+      await this.#order.ensureComplete()
+      await this.#order.updateUses(writing)
     } catch (error) {
       // Bounded by what was there: later uses of the same blobs replace the earlier ones.
-      if (writing.size + this.#fresh.size <= MOST * 2) this.#fresh = new Map([...writing, ...this.#fresh])
+      if (writing.size + this.#unwritten.size <= UNWRITTEN_LIMIT * 2)
+        this.#unwritten = new Map([...writing, ...this.#unwritten])
       throw error
     } finally {
       this.#writing = undefined

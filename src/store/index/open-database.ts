@@ -6,11 +6,11 @@ import { publish } from '../../observe/events.ts'
 import { Failure } from '../../ports/failure.ts'
 import { diskFailure, FOLDER_MODE, type Layout } from '../files/layout.ts'
 import type { Database } from './database.ts'
-import { makeRoom, setAside, spend } from './reserve.ts'
-import { LastingLevel } from './resilient-level.ts'
+import { ensureReserve, ensureRoom, removeReserve } from './reserve-file.ts'
+import { ResilientLevel } from './resilient-level.ts'
 
 /** Names of LevelDB's tables and logs. */
-const HOLDS_CHANGES = /\.(?:ldb|sst|log)$/
+const TABLE_OR_LOG = /\.(?:ldb|sst|log)$/
 
 // `level` re-exports classic-level in Node but types only what browsers have too.
 const repair = (Level as unknown as { repair(location: string): Promise<void> }).repair
@@ -21,29 +21,29 @@ export async function openDatabase(layout: Layout): Promise<Database> {
     return await tryOpen(layout)
   } catch (error) {
     if (!isDamage(error)) throw error
-    return mendDatabase(layout, error)
+    return repairDatabase(layout, error)
   }
 }
 
 /** For an index that has turned out to be damaged; it is closed. */
-export async function mendDatabase(layout: Layout, cause: unknown): Promise<Database> {
+export async function repairDatabase(layout: Layout, cause: unknown): Promise<Database> {
   const reason = reasonOf(cause)
   // A repair throws away what it has no room to write.
-  if (!(await makeRoom(layout))) throw noRoom(layout, cause)
+  if (!(await ensureRoom(layout))) throw noRoomFailure(layout, cause)
   try {
     await repair(layout.index)
     const database = await tryOpen(layout)
-    await readThrough(database)
+    await readAll(database)
     publish('store.mended', { folder: layout.index, how: 'repaired', reason })
     return database
   } catch (error) {
     if (!isDamage(error)) throw error
-    return beginAnew(layout, cause)
+    return rebuildDatabase(layout, cause)
   }
 }
 
 /** Puts the index aside, which is closed. */
-export async function beginAnew(layout: Layout, cause: unknown): Promise<Database> {
+export async function rebuildDatabase(layout: Layout, cause: unknown): Promise<Database> {
   const aside = join(layout.quarantine, `index-${Date.now()}`)
   await rename(layout.index, aside)
   await mkdir(layout.index, { mode: FOLDER_MODE })
@@ -71,25 +71,25 @@ async function tryOpen(layout: Layout): Promise<Database> {
   try {
     database = await openOnce(layout)
   } catch (error) {
-    if (!isFull(error)) throw error
-    await spend(layout)
+    if (!isDiskFull(error)) throw error
+    await removeReserve(layout)
     return openOnce(layout).catch((cause: unknown) => {
-      throw isFull(cause) ? noRoom(layout, cause) : cause
+      throw isDiskFull(cause) ? noRoomFailure(layout, cause) : cause
     })
   }
   // Where nothing can be set aside now, the next start tries again.
-  await setAside(layout).catch(() => {})
+  await ensureReserve(layout).catch(() => {})
   return database
 }
 
-function isFull(error: unknown): boolean {
+function isDiskFull(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if (errorCode(error) === 'LEVEL_IO_ERROR' && /No space left|quota exceeded/i.test(error.message))
     return true
-  return isFull(error.cause)
+  return isDiskFull(error.cause)
 }
 
-function noRoom(layout: Layout, cause: unknown): Failure {
+function noRoomFailure(layout: Layout, cause: unknown): Failure {
   return new Failure(
     'disk',
     `the disk is too full to open the index in ${layout.index} (${reasonOf(cause)}): make room for a few MiB`,
@@ -99,11 +99,11 @@ function noRoom(layout: Layout, cause: unknown): Failure {
 
 async function openOnce(layout: Layout): Promise<Database> {
   const names = await readdir(layout.index)
-  if (!names.includes('CURRENT') && names.some((name) => HOLDS_CHANGES.test(name))) {
+  if (!names.includes('CURRENT') && names.some((name) => TABLE_OR_LOG.test(name))) {
     // LevelDB would take it for a new one, and delete what is there.
     throw new Failure('corrupt', 'CURRENT is missing')
   }
-  const database = new LastingLevel(layout.index)
+  const database = new ResilientLevel(layout.index)
   try {
     await database.open()
     return database
@@ -122,7 +122,7 @@ async function openOnce(layout: Layout): Promise<Database> {
 }
 
 /** Damage inside of tables shows only when they are read. */
-async function readThrough(database: Database): Promise<void> {
+async function readAll(database: Database): Promise<void> {
   const keys = database.keys()
   try {
     while ((await keys.nextv(1000)).length > 0);

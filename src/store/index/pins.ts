@@ -7,11 +7,11 @@ export interface Pin {
   readonly pinnedAt: number
 }
 
-interface Changes {
+interface BatchChanges {
   put(key: string, value: string): unknown
 }
 
-type ChildrenOf = (manifest: Digest) => Promise<readonly Digest[]>
+type ReferencesOf = (manifest: Digest) => Promise<readonly Digest[]>
 
 /**
  * What must stay: what was pinned, and all that a pinned manifest needs, whether it is here already or comes later. Kept
@@ -22,7 +22,7 @@ export class Pins {
   readonly #database: Database
   /** How many are pinned; undefined until somebody has looked. Without any, nothing else need be looked up. */
   #count: number | undefined
-  #bytes: number | undefined
+  #retainedBytes: number | undefined
   /** Grows with every change: what was counted before it says nothing any more. */
   #changes = 0
   #changing: Promise<void> = Promise.resolve()
@@ -32,17 +32,17 @@ export class Pins {
   }
 
   /** Durable when it resolves. */
-  pin(digest: Digest, childrenOf: ChildrenOf): Promise<void> {
-    return this.#change(async () => {
+  pin(digest: Digest, childrenOf: ReferencesOf): Promise<void> {
+    return this.#inTurn(async () => {
       if (await this.isPinned(digest)) return
       const batch = this.#database.batch().put(pinKey(digest), String(Date.now()))
-      await this.#keepAll(digest, digest, new Set(), childrenOf, batch)
+      await this.#retainAll(digest, digest, new Set(), childrenOf, batch)
     })
   }
 
   /** Durable when it resolves. */
   unpin(digest: Digest): Promise<void> {
-    return this.#change(() => this.#letGo(digest))
+    return this.#inTurn(() => this.#removePin(digest))
   }
 
   async isPinned(digest: Digest): Promise<boolean> {
@@ -58,51 +58,51 @@ export class Pins {
   }
 
   /** The pins that keep a blob; itself, if it is pinned. */
-  async keepersOf(digest: Digest): Promise<readonly Digest[]> {
-    if ((await this.#number()) === 0) return []
+  async pinsRetaining(digest: Digest): Promise<readonly Digest[]> {
+    if ((await this.#pinCount()) === 0) return []
     const keys = await this.#database.keys(keysUnder('kept', digest)).all()
     return keys.flatMap((key) => parseDigest(key.slice(key.lastIndexOf(SEPARATOR) + 1)) ?? [])
   }
 
-  async isKept(digest: Digest): Promise<boolean> {
-    if ((await this.#number()) === 0) return false
+  async isRetained(digest: Digest): Promise<boolean> {
+    if ((await this.#pinCount()) === 0) return false
     const keys = await this.#database.keys({ ...keysUnder('kept', digest), limit: 1 }).all()
     return keys.length > 0
   }
 
   /** What these pins keep grows by what a manifest needs that they keep: all that is known of it. */
-  async extend(
-    changes: Changes,
+  async extendTo(
+    changes: BatchChanges,
     pins: readonly Digest[],
     references: readonly Digest[],
-    childrenOf: ChildrenOf,
+    childrenOf: ReferencesOf,
   ): Promise<void> {
     if (pins.length === 0) return
-    const needed = await reach(references, childrenOf, new Set())
-    for (const pin of pins) for (const each of needed) keep(changes, each, pin)
+    const needed = await reachableFrom(references, childrenOf, new Set())
+    for (const pin of pins) for (const each of needed) putRetained(changes, each, pin)
   }
 
   /** After it was stored, and `before` with it: pins, and what it needs, may have come and gone meanwhile. */
-  async settle(manifest: Digest, before: readonly Digest[], childrenOf: ChildrenOf): Promise<void> {
-    if (before.length === 0 && (await this.keepersOf(manifest)).length === 0) return
-    await this.#change(async () => {
-      for (const pin of before) if (!(await this.isPinned(pin))) await this.#letGo(pin)
-      for (const pin of await this.keepersOf(manifest)) {
-        await this.#keepAll(pin, manifest, await this.#keptBy(pin), childrenOf)
+  async settleAfterPut(manifest: Digest, before: readonly Digest[], childrenOf: ReferencesOf): Promise<void> {
+    if (before.length === 0 && (await this.pinsRetaining(manifest)).length === 0) return
+    await this.#inTurn(async () => {
+      for (const pin of before) if (!(await this.isPinned(pin))) await this.#removePin(pin)
+      for (const pin of await this.pinsRetaining(manifest)) {
+        await this.#retainAll(pin, manifest, await this.#retainedBy(pin), childrenOf)
       }
     })
   }
 
   /** Something that is kept was stored or removed: how much it is must be found out anew. */
-  changed(): void {
+  retainedChanged(): void {
     this.#changes += 1
-    this.#bytes = undefined
+    this.#retainedBytes = undefined
   }
 
   /** Bytes that are here and must stay. */
-  async bytes(sizesOf: (digests: readonly Digest[]) => Promise<readonly number[]>): Promise<number> {
-    if ((await this.#number()) === 0) return 0
-    if (this.#bytes !== undefined) return this.#bytes
+  async retainedBytes(sizesOf: (digests: readonly Digest[]) => Promise<readonly number[]>): Promise<number> {
+    if ((await this.#pinCount()) === 0) return 0
+    if (this.#retainedBytes !== undefined) return this.#retainedBytes
     const before = this.#changes
     let bytes = 0
     let last = ''
@@ -121,45 +121,45 @@ export class Pins {
     } finally {
       await keys.close()
     }
-    if (this.#changes === before) this.#bytes = bytes
+    if (this.#changes === before) this.#retainedBytes = bytes
     return bytes
   }
 
   /** Told before it is looked again: a manifest that is stored at this moment is found by one of the two. */
-  async #keepAll(
+  async #retainAll(
     pin: Digest,
     from: Digest,
     known: Set<Digest>,
-    childrenOf: ChildrenOf,
+    childrenOf: ReferencesOf,
     batch = this.#database.batch(),
   ): Promise<void> {
-    const fresh = await reach([from], childrenOf, known)
+    const fresh = await reachableFrom([from], childrenOf, known)
     if (fresh.length === 0) return
-    for (const each of fresh) keep(batch, each, pin)
+    for (const each of fresh) putRetained(batch, each, pin)
     await batch.write({ sync: true })
     this.#forgetCount()
-    await this.#keepAll(pin, from, known, childrenOf)
+    await this.#retainAll(pin, from, known, childrenOf)
   }
 
-  async #letGo(pin: Digest): Promise<void> {
+  async #removePin(pin: Digest): Promise<void> {
     const batch = this.#database.batch().del(pinKey(pin))
-    for (const kept of await this.#keptBy(pin)) {
+    for (const kept of await this.#retainedBy(pin)) {
       batch.del(['keeps', pin, kept].join(SEPARATOR)).del(['kept', kept, pin].join(SEPARATOR))
     }
     await batch.write({ sync: true })
   }
 
-  async #keptBy(pin: Digest): Promise<Set<Digest>> {
+  async #retainedBy(pin: Digest): Promise<Set<Digest>> {
     const keys = await this.#database.keys(keysUnder('keeps', pin)).all()
     return new Set(keys.flatMap((key) => parseDigest(key.slice(key.lastIndexOf(SEPARATOR) + 1)) ?? []))
   }
 
   #forgetCount(): void {
     this.#count = undefined
-    this.changed()
+    this.retainedChanged()
   }
 
-  async #number(): Promise<number> {
+  async #pinCount(): Promise<number> {
     if (this.#count !== undefined) return this.#count
     const before = this.#changes
     const { length } = await this.#database.keys(keysUnder('pin')).all()
@@ -167,7 +167,7 @@ export class Pins {
     return length
   }
 
-  #change(make: () => Promise<void>): Promise<void> {
+  #inTurn(make: () => Promise<void>): Promise<void> {
     const change = this.#changing.then(make, make).finally(() => this.#forgetCount())
     this.#changing = change
     return change
@@ -175,7 +175,11 @@ export class Pins {
 }
 
 /** What is reached from there and not known yet; known from now on. */
-async function reach(from: readonly Digest[], childrenOf: ChildrenOf, known: Set<Digest>): Promise<Digest[]> {
+async function reachableFrom(
+  from: readonly Digest[],
+  childrenOf: ReferencesOf,
+  known: Set<Digest>,
+): Promise<Digest[]> {
   const fresh: Digest[] = []
   const looked = new Set<Digest>()
   const toLook = [...from]
@@ -189,7 +193,7 @@ async function reach(from: readonly Digest[], childrenOf: ChildrenOf, known: Set
   return fresh
 }
 
-function keep(changes: Changes, digest: Digest, pin: Digest): void {
+function putRetained(changes: BatchChanges, digest: Digest, pin: Digest): void {
   changes.put(['kept', digest, pin].join(SEPARATOR), '')
   changes.put(['keeps', pin, digest].join(SEPARATOR), '')
 }

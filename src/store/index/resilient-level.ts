@@ -1,12 +1,12 @@
 import { statfs } from 'node:fs/promises'
 import { type GetOptions, Level, type PutOptions } from 'level'
 import { errorCode } from '../../lib/error-code.ts'
-import type { Changes, Database, Operation, Range, Walk } from './database.ts'
+import type { BatchWrite, Database, DatabaseBatch, DatabaseIterator, KeyRange } from './database.ts'
 
 /** LevelDB's own defaults keep up to 16 MiB; the index is small and what is hot in it is remembered above. */
 const OPTIONS = { cacheSize: 2 * 1024 * 1024, writeBufferSize: 1024 * 1024 }
 /** What opening may need: a table of what is in the log, a new log and a new manifest. */
-const ROOM_BYTES = 3 * OPTIONS.writeBufferSize
+const REOPEN_BYTES = 3 * OPTIONS.writeBufferSize
 
 /**
  * LevelDB that outlives a full disk. By itself it takes no more writes, for as long as it is open, once it could not write a
@@ -14,14 +14,14 @@ const ROOM_BYTES = 3 * OPTIONS.writeBufferSize
  * next start. So after a write that failed nothing is written before it was opened again, which is done as soon as there is
  * room; meanwhile everything can still be read.
  */
-export class LastingLevel implements Database {
+export class ResilientLevel implements Database {
   readonly #location: string
   readonly #level: Level<string, string>
   /** Why nothing may be written to it as it is. */
-  #doubt: unknown
+  #writeError: unknown
   /** How often it was opened again. */
-  #renewals = 0
-  #renewing: Promise<void> | undefined
+  #reopenCount = 0
+  #reopening: Promise<void> | undefined
 
   constructor(location: string) {
     this.#location = location
@@ -33,27 +33,27 @@ export class LastingLevel implements Database {
   }
 
   async close(): Promise<void> {
-    await this.#renewing?.catch(() => {})
+    await this.#reopening?.catch(() => {})
     await this.#level.close()
   }
 
   get(key: string): Promise<string | undefined>
   get<K, V>(key: K, options: GetOptions<K, V>): Promise<V | undefined>
   async get(key: string, options: GetOptions<string, string> = {}): Promise<unknown> {
-    await this.#renewing?.catch(() => {})
+    await this.#reopening?.catch(() => {})
     return this.#level.get(key, options)
   }
 
   async getMany(keys: string[]): Promise<(string | undefined)[]> {
-    await this.#renewing?.catch(() => {})
+    await this.#reopening?.catch(() => {})
     return this.#level.getMany(keys)
   }
 
-  keys(range: Range = {}): Walk<string> {
+  keys(range: KeyRange = {}): DatabaseIterator<string> {
     return this.#level.keys(range)
   }
 
-  iterator(range: Range): Walk<[string, string]> {
+  iterator(range: KeyRange): DatabaseIterator<[string, string]> {
     return this.#level.iterator(range)
   }
 
@@ -65,52 +65,52 @@ export class LastingLevel implements Database {
     return this.#write([{ type: 'del', key }])
   }
 
-  batch(operations: Operation[]): Promise<void>
-  batch(): Changes
-  batch(operations?: Operation[]): Changes | Promise<void> {
+  batch(operations: BatchWrite[]): Promise<void>
+  batch(): DatabaseBatch
+  batch(operations?: BatchWrite[]): DatabaseBatch | Promise<void> {
     if (operations !== undefined) return this.#write(operations)
-    return new Batch((gathered, options) => this.#write(gathered, options))
+    return new LevelBatch((gathered, options) => this.#write(gathered, options))
   }
 
-  async #write(operations: Operation[], options: { sync?: boolean } = {}): Promise<void> {
+  async #write(operations: BatchWrite[], options: { sync?: boolean } = {}): Promise<void> {
     for (let last = false; ; last = true) {
-      if (this.#doubt !== undefined) await this.#renew()
-      const renewals = this.#renewals
+      if (this.#writeError !== undefined) await this.#reopen()
+      const renewals = this.#reopenCount
       try {
         await this.#level.batch(operations, options)
         // Not so if another write has failed meanwhile: this one may stand behind it in the log.
-        if (this.#doubt === undefined && renewals === this.#renewals) return
+        if (this.#writeError === undefined && renewals === this.#reopenCount) return
       } catch (error) {
         if (errorCode(error) !== 'LEVEL_IO_ERROR') throw error
-        this.#doubt = error
+        this.#writeError = error
       }
-      if (last) throw this.#doubt ?? new Error('the index was opened again twice during one write')
+      if (last) throw this.#writeError ?? new Error('the index was opened again twice during one write')
     }
   }
 
-  #renew(): Promise<void> {
-    this.#renewing ??= this.#reopen().finally(() => {
-      this.#renewing = undefined
+  #reopen(): Promise<void> {
+    this.#reopening ??= this.#reopenNow().finally(() => {
+      this.#reopening = undefined
     })
-    return this.#renewing
+    return this.#reopening
   }
 
-  async #reopen(): Promise<void> {
+  async #reopenNow(): Promise<void> {
     const { bavail, bsize } = await statfs(this.#location)
     // One that cannot be opened again could not even be read.
-    if (bavail * bsize < ROOM_BYTES) throw this.#doubt
+    if (bavail * bsize < REOPEN_BYTES) throw this.#writeError
     await this.#level.close()
     await this.#level.open()
-    this.#renewals += 1
-    this.#doubt = undefined
+    this.#reopenCount += 1
+    this.#writeError = undefined
   }
 }
 
-class Batch implements Changes {
-  readonly #write: (operations: Operation[], options?: { sync?: boolean }) => Promise<void>
-  readonly #operations: Operation[] = []
+class LevelBatch implements DatabaseBatch {
+  readonly #write: (operations: BatchWrite[], options?: { sync?: boolean }) => Promise<void>
+  readonly #operations: BatchWrite[] = []
 
-  constructor(write: (operations: Operation[], options?: { sync?: boolean }) => Promise<void>) {
+  constructor(write: (operations: BatchWrite[], options?: { sync?: boolean }) => Promise<void>) {
     this.#write = write
   }
 

@@ -11,10 +11,10 @@ export interface Reservation {
 }
 
 /** Why blobs go. */
-export type Reason = 'room' | 'gc' | 'removed'
+export type EvictionReason = 'room' | 'gc' | 'removed'
 
 /** What has gone. */
-export interface Gone {
+export interface Freed {
   readonly blobs: number
   readonly bytes: number
 }
@@ -23,30 +23,30 @@ export interface Gone {
 export type PartialSizes = ReadonlyMap<Digest, { readonly bytes: number; readonly at: number }>
 
 /** What lies on the disk besides stored blobs, and how much more fits there. */
-export interface Measured {
+export interface DiskMeasurement {
   /** Of the whole filesystem, and what of it may still be written. */
-  readonly total: number
-  readonly free: number
-  readonly quarantine: number
+  readonly totalBytes: number
+  readonly freeBytes: number
+  readonly quarantineBytes: number
   readonly partials: PartialSizes
 }
 
 /** What a room is made of. */
-export interface Ground {
+export interface BudgetedStore {
   /** Bytes of stored blobs. */
-  stored(): number
+  storedBytes(): number
   /** Bytes of stored blobs that must not go now: pinned, needed by what is pinned, being read. */
-  held(): Promise<number>
-  measure(): Promise<Measured>
+  unevictableBytes(): Promise<number>
+  measure(): Promise<DiskMeasurement>
   /**
    * Lets go of what was not used for longest: a few blobs, and no more than it takes to get `bytes`. `leftovers` are the
    * partials that nobody has reserved. When nothing has gone, nothing can go.
    */
-  evict(bytes: number, reason: Reason, leftovers: PartialSizes): Promise<Gone>
+  evict(bytes: number, reason: EvictionReason, leftovers: PartialSizes): Promise<Freed>
 }
 
-export interface RoomOptions {
-  readonly ground: Ground
+export interface DiskBudgetOptions {
+  readonly store: BudgetedStore
   /** Without one, everything is granted and nothing goes. */
   readonly limit: DiskLimit | undefined
   /** So often it is looked whether there is still as much room as there should be. */
@@ -54,13 +54,13 @@ export interface RoomOptions {
 }
 
 /** Eviction goes on down to this part of the limit, so that it is not called for with every blob. */
-const LOW = 0.9
+const LOW_MARK_SHARE = 0.9
 /** Left free on the filesystem for the index and for others: a hundredth of it, but not more than this. */
 const MARGIN_BYTES = 256 * 1024 * 1024
 /** What was measured is believed for so long, as long as everything fits. */
 const MEASURED_MS = 1000
 
-interface Waiting {
+interface RoomRequest {
   readonly digest: Digest
   readonly bytes: number
   /** What it may come to. */
@@ -68,12 +68,12 @@ interface Waiting {
   readonly settle: (reservation: Reservation | undefined) => void
 }
 
-interface Collecting {
+interface CollectionRequest {
   readonly toBytes: number | undefined
   readonly signal: AbortSignal
-  readonly settle: (gone: Gone) => void
+  readonly settle: (gone: Freed) => void
   readonly fail: (error: unknown) => void
-  gone: Gone
+  gone: Freed
 }
 
 /**
@@ -82,14 +82,14 @@ interface Collecting {
  * down to the low mark, and each is given its room as soon as it is there. Reading never waits for any of this.
  */
 export class DiskBudget {
-  readonly #ground: Ground
+  readonly #store: BudgetedStore
   readonly #limit: DiskLimit | undefined
   readonly #timer: NodeJS.Timeout | undefined
-  readonly #reservations = new Map<Digest, Reserved>()
-  readonly #waiting: Waiting[] = []
-  readonly #collecting: Collecting[] = []
+  readonly #reservations = new Map<Digest, BudgetReservation>()
+  readonly #waiting: RoomRequest[] = []
+  readonly #collecting: CollectionRequest[] = []
   #reserved = 0
-  #measured: Measured = { total: 0, free: 0, quarantine: 0, partials: new Map() }
+  #measured: DiskMeasurement = { totalBytes: 0, freeBytes: 0, quarantineBytes: 0, partials: new Map() }
   #measuredAt = Number.NEGATIVE_INFINITY
   /** Released since then: it may have been written since then too. */
   #settled = 0
@@ -100,8 +100,8 @@ export class DiskBudget {
   #running: Promise<void> | undefined
   #stopped = false
 
-  constructor({ ground, limit, everyMs = 60_000 }: RoomOptions) {
-    this.#ground = ground
+  constructor({ store: ground, limit, everyMs = 60_000 }: DiskBudgetOptions) {
+    this.#store = ground
     this.#limit = limit
     if (limit !== undefined) this.#timer = setInterval(() => this.#wake(), everyMs).unref()
   }
@@ -110,7 +110,7 @@ export class DiskBudget {
   get limitBytes(): number | undefined {
     if (this.#limit === undefined) return undefined
     if ('bytes' in this.#limit) return this.#limit.bytes
-    const { total } = this.#measured
+    const { totalBytes: total } = this.#measured
     return total === 0 ? undefined : Math.floor((total * this.#limit.percent) / 100)
   }
 
@@ -132,8 +132,8 @@ export class DiskBudget {
   }
 
   /** Evicts now: down to `toBytes`, or else to the low mark. */
-  collect({ toBytes, signal }: { toBytes?: number; signal: AbortSignal }): Promise<Gone> {
-    const gone: Gone = { blobs: 0, bytes: 0 }
+  collect({ toBytes, signal }: { toBytes?: number; signal: AbortSignal }): Promise<Freed> {
+    const gone: Freed = { blobs: 0, bytes: 0 }
     if (this.#stopped || (toBytes === undefined && this.#limit === undefined)) return Promise.resolve(gone)
     return new Promise((settle, fail) => {
       this.#collecting.push({ toBytes, signal, settle, fail, gone })
@@ -142,7 +142,7 @@ export class DiskBudget {
   }
 
   /** Measures, and begins to evict what is more than it should be: the limit may have become smaller. */
-  async look(): Promise<void> {
+  async check(): Promise<void> {
     if (this.#limit === undefined || this.#stopped) return
     await this.#measure()
     this.#wake()
@@ -160,14 +160,14 @@ export class DiskBudget {
   }
 
   get #used(): number {
-    let used = this.#ground.stored() + this.#measured.quarantine + this.#reserved
+    let used = this.#store.storedBytes() + this.#measured.quarantineBytes + this.#reserved
     for (const { bytes } of this.#leftovers().values()) used += bytes
     return used
   }
 
   /** What may still be written besides what was promised already. */
   get #free(): number {
-    const { total, free, partials } = this.#measured
+    const { totalBytes: total, freeBytes: free, partials } = this.#measured
     let promised = this.#reserved + this.#settled
     for (const digest of this.#reservations.keys()) promised -= partials.get(digest)?.bytes ?? 0
     return free - Math.min(total / 100, MARGIN_BYTES) - promised
@@ -199,7 +199,7 @@ export class DiskBudget {
     const more = Math.max(0, bytes - (reserved?.bytes ?? 0))
     this.#expected -= this.#lacking(digest, bytes)
     if (reserved === undefined) {
-      reserved = new Reserved(() => {
+      reserved = new BudgetReservation(() => {
         this.#reservations.delete(digest)
         this.#reserved -= reserved?.bytes ?? 0
         this.#settled += reserved?.bytes ?? 0
@@ -213,7 +213,7 @@ export class DiskBudget {
 
   async #measure(): Promise<void> {
     const settled = this.#settled
-    this.#measured = await this.#ground.measure()
+    this.#measured = await this.#store.measure()
     this.#measuredAt = performance.now()
     this.#settled -= settled
   }
@@ -230,7 +230,7 @@ export class DiskBudget {
     try {
       while (!this.#stopped) {
         await this.#measure()
-        const held = await this.#ground.held()
+        const held = await this.#store.unevictableBytes()
         this.#refuseTheHopeless(held)
         this.#grantWhatFits()
         this.#endCollecting()
@@ -238,7 +238,7 @@ export class DiskBudget {
         const bytes = Math.min(this.#tooMany(), this.#movable(held))
         if (bytes <= 0) break
         const reason = this.#waiting.length > 0 || this.#sinking ? 'room' : 'gc'
-        const gone = await this.#ground.evict(bytes, reason, this.#resting())
+        const gone = await this.#store.evict(bytes, reason, this.#resting())
         if (gone.blobs === 0 && gone.bytes === 0) break
         this.#expected += gone.bytes
         for (const each of this.#collecting) each.gone = sum(each.gone, gone)
@@ -281,12 +281,12 @@ export class DiskBudget {
     }
   }
 
-  #goalOf({ toBytes }: Collecting): number {
-    return toBytes ?? this.#high * LOW
+  #goalOf({ toBytes }: CollectionRequest): number {
+    return toBytes ?? this.#high * LOW_MARK_SHARE
   }
 
   #movable(held: number): number {
-    let movable = Math.max(0, this.#ground.stored() - held)
+    let movable = Math.max(0, this.#store.storedBytes() - held)
     for (const { bytes } of this.#resting().values()) movable += bytes
     return movable
   }
@@ -299,18 +299,18 @@ export class DiskBudget {
     for (const { digest, bytes } of this.#waiting) {
       const lacking = this.#lacking(digest, bytes)
       // Of those behind only as many as can have room at the same time.
-      if (asked > 0 && asked + lacking > high * LOW) break
+      if (asked > 0 && asked + lacking > high * LOW_MARK_SHARE) break
       asked += lacking
     }
     if (used + asked > high) this.#sinking = true
-    const overMark = this.#sinking ? used + asked - high * LOW : 0
+    const overMark = this.#sinking ? used + asked - high * LOW_MARK_SHARE : 0
     const overGoal = Math.max(0, ...this.#collecting.map((each) => used - this.#goalOf(each)))
     const overDisk = asked === 0 ? 0 : asked - this.#expected
     return Math.max(overMark, overGoal, overDisk)
   }
 }
 
-class Reserved implements Reservation {
+class BudgetReservation implements Reservation {
   bytes = 0
   readonly #onReleased: () => void
   #released = false
@@ -326,6 +326,6 @@ class Reserved implements Reservation {
   }
 }
 
-function sum(one: Gone, other: Gone): Gone {
+function sum(one: Freed, other: Freed): Freed {
   return { blobs: one.blobs + other.blobs, bytes: one.bytes + other.bytes }
 }

@@ -1,20 +1,20 @@
 import { lstat, readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '../../oci/digest.ts'
-import { bytesIn, digestOfPartial, ignore, type Layout } from '../files/layout.ts'
-import type { Measured } from './disk-budget.ts'
+import { digestOfPartial, ignore, type Layout, sizeOfFolder } from '../files/layout.ts'
+import type { DiskMeasurement } from './disk-budget.ts'
 
 /** Looks at the disk: the filesystem, partials and quarantine. What is stored is known to the index. */
-export async function measure(layout: Layout): Promise<Measured> {
+export async function measureDisk(layout: Layout): Promise<DiskMeasurement> {
   const [{ blocks, bavail, bsize }, quarantine, partials] = await Promise.all([
     statfs(layout.root),
-    bytesIn(layout.quarantine),
+    sizeOfFolder(layout.quarantine),
     partialsIn(layout),
   ])
-  return { total: blocks * bsize, free: bavail * bsize, quarantine, partials }
+  return { totalBytes: blocks * bsize, freeBytes: bavail * bsize, quarantineBytes: quarantine, partials }
 }
 
-async function partialsIn(layout: Layout): Promise<Measured['partials']> {
+async function partialsIn(layout: Layout): Promise<DiskMeasurement['partials']> {
   const partials = new Map<Digest, { bytes: number; at: number }>()
   for (const name of await readdir(layout.partial)) {
     const digest = digestOfPartial(name)

@@ -58,9 +58,9 @@ export class Completion {
     const { digest, kind, repository } = this.#want
     const { mediaType, origin, references, subject } = facts
     try {
-      await this.#parts.entries.put(
+      await this.#parts.index.put(
         { digest, size, kind, mediaType, origin, storedAt: Date.now() },
-        { references, subject, repository, marks: checkpoints },
+        { references, subject, repository, checkpoints: checkpoints },
       )
       this.#isCommitted = true
     } catch (cause) {

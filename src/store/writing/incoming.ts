@@ -288,6 +288,6 @@ export class DiskIncoming implements Incoming {
     // A full disk must get its room back, and after a failed sync nobody knows what the file contains.
     const isOver = isCommitted || !this.isStorable || this.#signal.failure !== undefined
     if (isOver || this.position === 0) await partials.remove(digest)
-    else partials.leave(digest)
+    else partials.keepForLater(digest)
   }
 }

@@ -145,7 +145,7 @@ export class ReceivedBytes {
     const { digest } = this.#context.want
     if (this.#partial === undefined) return blobFiles.putBytes(digest, this.#window.firstSlot)
     await this.#partial.sync()
-    await blobFiles.put(digest, partials.data(digest))
+    await blobFiles.put(digest, partials.dataPath(digest))
   }
 
   /** Ends the writer, and moves bytes that are wrong to the quarantine where that is possible. */
@@ -154,12 +154,13 @@ export class ReceivedBytes {
     const { digest } = this.#context.want
     if (this.#partial === undefined) {
       const bytes = Uint8Array.from(this.#window.firstSlot)
-      if (this.#context.isKept() && bytes.length > 0) await quarantine.keep(digest, bytes).catch(() => {})
+      if (this.#context.isKept() && bytes.length > 0)
+        await quarantine.writeFile(digest, bytes).catch(() => {})
       return
     }
     await this.#partial.end()
     // A file that cannot be moved is removed with the rest of the partial. A part of the bytes is not worth keeping.
-    if (this.#context.isKept()) await quarantine.move(digest, partials.data(digest)).catch(() => {})
+    if (this.#context.isKept()) await quarantine.moveFile(digest, partials.dataPath(digest)).catch(() => {})
     await partials.remove(digest)
   }
 

@@ -1,7 +1,7 @@
 import type { BlobFiles } from '../files/blob-files.ts'
 import type { Partials } from '../files/partials.ts'
 import type { Quarantine } from '../files/quarantine.ts'
-import type { Entries } from '../index/entries.ts'
+import type { BlobIndex } from '../index/blob-index.ts'
 import type { DiskBudget } from '../space/disk-budget.ts'
 import type { SharedMemory } from './threads/shared-memory.ts'
 import type { WriterPool } from './threads/writer-pool.ts'
@@ -14,5 +14,5 @@ export interface StoreParts {
   readonly partials: Partials
   readonly blobFiles: BlobFiles
   readonly quarantine: Quarantine
-  readonly entries: Entries
+  readonly index: BlobIndex
 }

@@ -3,17 +3,17 @@ import { createHash } from 'node:crypto'
 import { it, type TestContext } from 'node:test'
 import { Level } from 'level'
 import { type Digest, parseDigest } from '../../../src/oci/digest.ts'
-import { DiskStore } from '../../../src/store/disk.ts'
+import { DiskBlobStore } from '../../../src/store/disk-blob-store.ts'
 import { BlobFiles } from '../../../src/store/files/blob-files.ts'
 import { prepareLayout } from '../../../src/store/files/layout.ts'
 import { Partials } from '../../../src/store/files/partials.ts'
 import { Quarantine } from '../../../src/store/files/quarantine.ts'
-import { Entries } from '../../../src/store/index/entries.ts'
+import { BlobIndex } from '../../../src/store/index/blob-index.ts'
 import { LastUse } from '../../../src/store/index/last-use.ts'
 import { openStore } from '../../../src/store/open.ts'
 import { DiskBudget } from '../../../src/store/space/disk-budget.ts'
 import { Eviction } from '../../../src/store/space/evict.ts'
-import { measure } from '../../../src/store/space/measure.ts'
+import { measureDisk } from '../../../src/store/space/measure.ts'
 import { SharedMemory } from '../../../src/store/writing/threads/shared-memory.ts'
 import { WriterPool } from '../../../src/store/writing/threads/writer-pool.ts'
 import { afterwards } from '../../../testkit/afterwards.ts'
@@ -50,29 +50,29 @@ async function oldIndex(t: TestContext, count: number): Promise<Level<string, st
 /** Everything that evicts, over an index without files. */
 async function evictionOver(t: TestContext, level: Level<string, string>) {
   const layout = await prepareLayout(await folder(t))
-  const entries = new Entries(level)
+  const entries = new BlobIndex(level)
   const memory = new SharedMemory(16 * 1024 * 1024)
-  const lastUse = new LastUse(entries.line, { everyMs: 1_000_000 })
+  const lastUse = new LastUse(entries.evictionOrder, { everyMs: 1_000_000 })
   const gone: Digest[] = []
   const room: DiskBudget = new DiskBudget({
     limit: undefined,
-    ground: {
-      stored: () => entries.usage.bytes,
-      held: () => eviction.held(),
-      measure: () => measure(layout),
+    store: {
+      storedBytes: () => entries.usage.bytes,
+      unevictableBytes: () => eviction.unevictableBytes(),
+      measure: () => measureDisk(layout),
       evict: (...given) => eviction.evict(...given),
     },
   })
   const parts = {
     memory,
     budget: room,
-    entries,
+    index: entries,
     writerPool: new WriterPool(memory, 1),
     blobFiles: new BlobFiles(layout),
     partials: new Partials(layout),
     quarantine: new Quarantine(layout),
   }
-  const blobs = new DiskStore(parts, lastUse, (digest) => gone.push(digest))
+  const blobs = new DiskBlobStore(parts, lastUse, (digest) => gone.push(digest))
   const eviction = new Eviction(entries, lastUse, blobs)
   return { entries, lastUse, eviction, gone }
 }
@@ -104,14 +104,14 @@ it('of very many blobs the one to go is found without a search, and an index wit
   const blobs = runs(20_000).numRuns
   const level = await oldIndex(t, blobs)
   const { entries, lastUse, eviction, gone } = await evictionOver(t, level)
-  entries.count(blobs * 100, blobs)
+  entries.setUsage(blobs * 100, blobs)
 
   let started = performance.now()
-  await entries.line.whole()
+  await entries.evictionOrder.ensureComplete()
   t.diagnostic(`a line for ${blobs} blobs: ${Math.round(performance.now() - started)} ms`)
 
   started = performance.now()
-  await new Entries(level).line.whole()
+  await new BlobIndex(level).evictionOrder.ensureComplete()
   t.diagnostic(`the next start: ${(performance.now() - started).toFixed(1)} ms`)
 
   // The first eviction also finds out that nothing is pinned.
@@ -143,11 +143,11 @@ it('of very many blobs the one to go is found without a search, and an index wit
 it('what is pinned is passed once, not looked at again with every blob that goes', async (t) => {
   const level = await oldIndex(t, 5000)
   const { entries, eviction, gone } = await evictionOver(t, level)
-  entries.count(500_000, 5000)
+  entries.setUsage(500_000, 5000)
   const batch = level.batch().put(`pin!${digestOfNumber(0)}`, '0')
   for (let n = 0; n < 4000; n++) batch.put(`kept!${digestOfNumber(n)}!${digestOfNumber(0)}`, '')
   await batch.write()
-  assert.equal(await eviction.held(), 400_000)
+  assert.equal(await eviction.unevictableBytes(), 400_000)
   await eviction.evict(1, 'room', new Map())
   assert.deepEqual(gone, [digestOfNumber(4000)])
   const reads = countReads(level)
@@ -159,8 +159,8 @@ it('what is pinned is passed once, not looked at again with every blob that goes
 it('what an older agent stored meanwhile goes too, though it has no place', async (t) => {
   const level = await oldIndex(t, 3)
   const { entries, eviction, gone } = await evictionOver(t, level)
-  entries.count(400, 4)
-  await entries.line.whole()
+  entries.setUsage(400, 4)
+  await entries.evictionOrder.ensureComplete()
   const stray = digestOfNumber(9)
   await level.put(`blob!${stray}`, JSON.stringify({ size: 100, kind: 'blob', storedAt: 1, origin: 'x' }))
   await level.put(`used!${digestOfNumber(2)}`, '77')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
 import { Level } from 'level'
 import type { Digest } from '../../../src/oci/digest.ts'
-import { Line } from '../../../src/store/index/eviction-order.ts'
+import { EvictionOrder } from '../../../src/store/index/eviction-order.ts'
 import { LastUse } from '../../../src/store/index/last-use.ts'
 import { afterwards } from '../../../testkit/afterwards.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
@@ -16,15 +16,15 @@ async function database(t: TestContext): Promise<Level<string, string>> {
 }
 
 /** A line of blobs that were stored long ago. */
-async function lineOf(level: Level<string, string>, ...digests: Digest[]): Promise<Line> {
+async function lineOf(level: Level<string, string>, ...digests: Digest[]): Promise<EvictionOrder> {
   const blobs = digests.map((digest) => ({ digest, size: 1, kind: 'blob' as const, storedAt: 5 }))
-  const line = new Line(level, {
+  const line = new EvictionOrder(level, {
     async *list() {
       yield* blobs
     },
     getMany: async (wanted) => wanted.map((digest) => blobs.find((blob) => blob.digest === digest)),
   })
-  await line.whole()
+  await line.ensureComplete()
   return line
 }
 

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { it, type TestContext } from 'node:test'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
-import { Entries } from '../../../src/store/index/entries.ts'
-import { LastingLevel } from '../../../src/store/index/resilient-level.ts'
+import { BlobIndex } from '../../../src/store/index/blob-index.ts'
+import { ResilientLevel } from '../../../src/store/index/resilient-level.ts'
 import { afterwards } from '../../../testkit/afterwards.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { all, folder } from '../folder.ts'
@@ -13,14 +13,14 @@ import { all, folder } from '../folder.ts'
 
 const ROUNDS = 60
 
-async function entriesOf(t: TestContext): Promise<Entries> {
-  const level = new LastingLevel(await folder(t))
+async function entriesOf(t: TestContext): Promise<BlobIndex> {
+  const level = new ResilientLevel(await folder(t))
   await level.open()
   afterwards(t, () => level.close())
-  return new Entries(level)
+  return new BlobIndex(level)
 }
 
-function store(entries: Entries, digest: Digest, ...references: Digest[]): Promise<void> {
+function store(entries: BlobIndex, digest: Digest, ...references: Digest[]): Promise<void> {
   const entry = {
     digest,
     size: 10,
@@ -32,8 +32,8 @@ function store(entries: Entries, digest: Digest, ...references: Digest[]): Promi
   return entries.put(entry, { references, subject: undefined, repository: undefined })
 }
 
-function pin(entries: Entries, digest: Digest): Promise<void> {
-  return entries.pins.pin(digest, (manifest) => entries.children(manifest))
+function pin(entries: BlobIndex, digest: Digest): Promise<void> {
+  return entries.pins.pin(digest, (manifest) => entries.references(manifest))
 }
 
 /** After so many turns of the event loop. */
@@ -51,7 +51,7 @@ it('whenever the pin comes while a manifest is stored, what that needs is kept',
   for (let round = 0; round < ROUNDS; round++) {
     const [manifest, layer] = [some(), some()]
     await Promise.all([store(entries, manifest, layer), later(round, () => pin(entries, manifest))])
-    assert.deepEqual(await entries.pins.keepersOf(layer), [manifest], `after ${round} turns`)
+    assert.deepEqual(await entries.pins.pinsRetaining(layer), [manifest], `after ${round} turns`)
   }
 })
 
@@ -63,7 +63,7 @@ it('whenever the pin goes while a manifest is stored, nothing is kept', async (t
     // Another one, or nobody would look.
     await pin(entries, some())
     await Promise.all([store(entries, manifest, layer), later(round, () => entries.pins.unpin(manifest))])
-    assert.deepEqual(await entries.pins.keepersOf(layer), [], `after ${round} turns`)
+    assert.deepEqual(await entries.pins.pinsRetaining(layer), [], `after ${round} turns`)
   }
 })
 
@@ -73,7 +73,7 @@ it('whenever an image comes while the index that needs it is stored, what it nee
     const [index, image, layer] = [some(), some(), some()]
     await pin(entries, index)
     await Promise.all([store(entries, index, image), later(round, () => store(entries, image, layer))])
-    assert.deepEqual(await entries.pins.keepersOf(layer), [index], `after ${round} turns`)
+    assert.deepEqual(await entries.pins.pinsRetaining(layer), [index], `after ${round} turns`)
   }
 })
 

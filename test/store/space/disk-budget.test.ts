@@ -3,9 +3,9 @@ import { it } from 'node:test'
 import fc from 'fast-check'
 import type { Digest } from '../../../src/oci/digest.ts'
 import {
+  type BudgetedStore,
   DiskBudget,
   type DiskLimit,
-  type Ground,
   type PartialSizes,
 } from '../../../src/store/space/disk-budget.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
@@ -13,40 +13,40 @@ import { digestOf } from '../../../testkit/memory/memory-store.ts'
 const name = (text: string | number): Digest => digestOf(Buffer.from(String(text)))
 const { signal } = new AbortController()
 
-/** A disk as numbers: blobs go in the order in which they are listed. */
-class Numbers implements Ground {
+/** A store as numbers: blobs are evicted in the order of the list. */
+class SimulatedStore implements BudgetedStore {
   blobs: number[]
   heldBytes = 0
   total = 1e9
-  /** Used by others. */
-  foreign = 0
+  /** Bytes of the filesystem that other programs use. */
+  otherBytes = 0
   quarantine = 0
   partials: PartialSizes = new Map()
   evictions = 0
-  /** What is stored as far as the filesystem has noticed. */
+  /** The filesystem reports the space of removed files as still used. */
   isLate = false
   failure: Error | undefined
-  readonly #atFirst: number
+  readonly #initialBytes: number
 
   constructor(blobs: number[]) {
     this.blobs = blobs
-    this.#atFirst = this.stored()
+    this.#initialBytes = this.storedBytes()
   }
 
-  stored(): number {
+  storedBytes(): number {
     return this.heldBytes + this.blobs.reduce((sum, size) => sum + size, 0)
   }
 
-  async held(): Promise<number> {
+  async unevictableBytes(): Promise<number> {
     return this.heldBytes
   }
 
   async measure() {
     const { total, quarantine, partials } = this
     return {
-      total,
-      free: total - this.foreign - (this.isLate ? this.#atFirst : this.stored()),
-      quarantine,
+      totalBytes: total,
+      freeBytes: total - this.otherBytes - (this.isLate ? this.#initialBytes : this.storedBytes()),
+      quarantineBytes: quarantine,
       partials,
     }
   }
@@ -63,67 +63,67 @@ class Numbers implements Ground {
   }
 }
 
-function roomOn(ground: Numbers, limit: DiskLimit | undefined): DiskBudget {
-  return new DiskBudget({ ground, limit })
+function budgetOn(store: SimulatedStore, limit: DiskLimit | undefined): DiskBudget {
+  return new DiskBudget({ store, limit })
 }
 
 it('without a limit everything is granted, and nothing goes', async () => {
-  const ground = new Numbers([10, 10])
-  const room = roomOn(ground, undefined)
+  const store = new SimulatedStore([10, 10])
+  const room = budgetOn(store, undefined)
   assert.equal((await room.reserve(name('a'), 1e15))?.bytes, 1e15)
   assert.equal(room.limitBytes, undefined)
   assert.deepEqual(await room.collect({ signal }), { blobs: 0, bytes: 0 })
-  assert.equal(ground.evictions, 0)
+  assert.equal(store.evictions, 0)
 })
 
 it('nothing goes before the high mark is crossed; then it goes down to the low mark', async () => {
-  const ground = new Numbers(Array.from({ length: 95 }, () => 10))
-  const room = roomOn(ground, { bytes: 1000 })
+  const store = new SimulatedStore(Array.from({ length: 95 }, () => 10))
+  const room = budgetOn(store, { bytes: 1000 })
   assert.ok(await room.reserve(name('a'), 50))
-  assert.equal(ground.evictions, 0)
+  assert.equal(store.evictions, 0)
   assert.ok(await room.reserve(name('b'), 1))
   await room.collect({ signal })
-  assert.equal(ground.stored() + 51, 891)
+  assert.equal(store.storedBytes() + 51, 891)
 })
 
 it('what is larger than the limit is refused at once, and nothing goes for it', async () => {
-  const ground = new Numbers([100, 100])
-  const room = roomOn(ground, { bytes: 1000 })
+  const store = new SimulatedStore([100, 100])
+  const room = budgetOn(store, { bytes: 1000 })
   assert.equal(await room.reserve(name('a'), 1001), undefined)
-  assert.equal(ground.stored(), 200)
+  assert.equal(store.storedBytes(), 200)
   assert.ok(await room.reserve(name('a'), 1000))
-  assert.equal(ground.stored(), 0)
+  assert.equal(store.storedBytes(), 0)
 })
 
 it('for what something may come to nothing goes, but where there never could be room there is none now', async () => {
-  const ground = new Numbers([300, 300])
-  const room = roomOn(ground, { bytes: 1000 })
+  const store = new SimulatedStore([300, 300])
+  const room = budgetOn(store, { bytes: 1000 })
   assert.equal((await room.reserve(name('a'), 100, 1000))?.bytes, 100)
-  assert.equal(ground.stored(), 600)
+  assert.equal(store.storedBytes(), 600)
   assert.equal((await room.reserve(name('a'), 350, 1000))?.bytes, 350)
-  assert.equal(ground.stored(), 600)
+  assert.equal(store.storedBytes(), 600)
   assert.equal(await room.reserve(name('b'), 100, 1001), undefined)
-  assert.equal(ground.stored(), 600)
+  assert.equal(store.storedBytes(), 600)
   assert.equal((await room.reserve(name('a'), 1000, 1000))?.bytes, 1000)
-  assert.equal(ground.stored(), 0)
+  assert.equal(store.storedBytes(), 0)
 })
 
 it('what would not fit if everything went that can go is refused, and nothing goes for it', async () => {
-  const ground = new Numbers([300])
-  ground.heldBytes = 500
-  const room = roomOn(ground, { bytes: 1000 })
+  const store = new SimulatedStore([300])
+  store.heldBytes = 500
+  const room = budgetOn(store, { bytes: 1000 })
   assert.equal(await room.reserve(name('a'), 501), undefined)
-  assert.equal(ground.stored(), 800)
+  assert.equal(store.storedBytes(), 800)
   assert.ok(await room.reserve(name('b'), 450))
   assert.equal(await room.reserve(name('c'), 60), undefined)
-  assert.equal(ground.stored(), 500)
+  assert.equal(store.storedBytes(), 500)
 })
 
 it('partials, quarantine and what is reserved count', async () => {
-  const ground = new Numbers([])
-  ground.quarantine = 100
-  ground.partials = new Map([[name('left'), { bytes: 200, at: 1 }]])
-  const room = roomOn(ground, { bytes: 1000 })
+  const store = new SimulatedStore([])
+  store.quarantine = 100
+  store.partials = new Map([[name('left'), { bytes: 200, at: 1 }]])
+  const room = budgetOn(store, { bytes: 1000 })
   const first = await room.reserve(name('a'), 600)
   assert.ok(first)
   assert.equal(await room.reserve(name('b'), 101), undefined)
@@ -135,15 +135,15 @@ it('partials, quarantine and what is reserved count', async () => {
 })
 
 it('a partial that is gone on with counts once, as what is reserved for it', async () => {
-  const ground = new Numbers([])
-  ground.partials = new Map([[name('a'), { bytes: 900, at: 1 }]])
-  const room = roomOn(ground, { bytes: 1000 })
+  const store = new SimulatedStore([])
+  store.partials = new Map([[name('a'), { bytes: 900, at: 1 }]])
+  const room = budgetOn(store, { bytes: 1000 })
   assert.ok(await room.reserve(name('a'), 1000))
 })
 
 it('a reservation grows when it is asked for again, and is given back whole', async () => {
-  const ground = new Numbers([])
-  const room = roomOn(ground, { bytes: 1000 })
+  const store = new SimulatedStore([])
+  const room = budgetOn(store, { bytes: 1000 })
   const first = await room.reserve(name('a'), 100)
   const grown = await room.reserve(name('a'), 400)
   assert.equal(grown?.bytes, 400)
@@ -156,8 +156,8 @@ it('a reservation grows when it is asked for again, and is given back whole', as
 })
 
 it('many who ask at once are served by one eviction, in the order of asking', async () => {
-  const ground = new Numbers(Array.from({ length: 100 }, () => 10))
-  const room = roomOn(ground, { bytes: 1000 })
+  const store = new SimulatedStore(Array.from({ length: 100 }, () => 10))
+  const room = budgetOn(store, { bytes: 1000 })
   const granted: number[] = []
   const all = Array.from({ length: 40 }, async (_, n) => {
     if (await room.reserve(name(n), 20)) granted.push(n)
@@ -168,59 +168,59 @@ it('many who ask at once are served by one eviction, in the order of asking', as
     Array.from({ length: 40 }, (_, n) => n),
   )
   await room.collect({ signal })
-  assert.equal(ground.stored() + 40 * 20, 900, 'no more has gone than it takes')
-  assert.ok(ground.evictions <= 25)
+  assert.equal(store.storedBytes() + 40 * 20, 900, 'no more has gone than it takes')
+  assert.ok(store.evictions <= 25)
 })
 
 it('the free space of the filesystem is a limit too', async () => {
-  const ground = new Numbers([1000, 1000, 1000])
-  ground.total = 100_000
-  ground.foreign = 95_000
-  const room = roomOn(ground, { bytes: 50_000 })
+  const store = new SimulatedStore([1000, 1000, 1000])
+  store.total = 100_000
+  store.otherBytes = 95_000
+  const room = budgetOn(store, { bytes: 50_000 })
   assert.equal(await room.reserve(name('a'), 4001), undefined, 'a hundredth stays free')
-  assert.equal(ground.stored(), 3000)
+  assert.equal(store.storedBytes(), 3000)
   assert.ok(await room.reserve(name('b'), 2000))
-  assert.equal(ground.stored(), 2000)
+  assert.equal(store.storedBytes(), 2000)
 })
 
 it('what was released may have been written since the disk was looked at', async () => {
-  const ground = new Numbers([])
-  ground.total = 100_000
-  ground.foreign = 95_000
-  const room = roomOn(ground, { bytes: 50_000 })
+  const store = new SimulatedStore([])
+  store.total = 100_000
+  store.otherBytes = 95_000
+  const room = budgetOn(store, { bytes: 50_000 })
   const first = await room.reserve(name('a'), 3000)
-  ground.heldBytes = 3000
+  store.heldBytes = 3000
   first?.release()
   assert.equal(await room.reserve(name('b'), 3000), undefined)
 })
 
 it('a filesystem that gives room back late is not emptied meanwhile', async () => {
-  const ground = new Numbers(Array.from({ length: 100 }, () => 100))
-  ground.total = 100_000
-  ground.foreign = 89_000
-  ground.isLate = true
-  const room = roomOn(ground, { bytes: 50_000 })
+  const store = new SimulatedStore(Array.from({ length: 100 }, () => 100))
+  store.total = 100_000
+  store.otherBytes = 89_000
+  store.isLate = true
+  const room = budgetOn(store, { bytes: 50_000 })
   assert.equal(await room.reserve(name('a'), 1000), undefined)
-  assert.equal(ground.stored(), 9000)
+  assert.equal(store.storedBytes(), 9000)
 })
 
 it('a percentage is taken of the whole filesystem, and follows it', async () => {
-  const ground = new Numbers(Array.from({ length: 60 }, () => 10))
-  ground.total = 2000
-  const room = roomOn(ground, { percent: 50 })
+  const store = new SimulatedStore(Array.from({ length: 60 }, () => 10))
+  store.total = 2000
+  const room = budgetOn(store, { percent: 50 })
   assert.equal(room.limitBytes, undefined)
-  await room.look()
+  await room.check()
   assert.equal(room.limitBytes, 1000)
-  ground.total = 1000
+  store.total = 1000
   assert.equal(await room.reserve(name('x'), 501), undefined)
   assert.equal(room.limitBytes, 500)
   await room.collect({ signal })
-  assert.equal(ground.stored(), 450)
+  assert.equal(store.storedBytes(), 450)
 })
 
 it('gc goes down to the low mark, or to what it is told', async () => {
-  const ground = new Numbers(Array.from({ length: 95 }, () => 10))
-  const room = roomOn(ground, { bytes: 1000 })
+  const store = new SimulatedStore(Array.from({ length: 95 }, () => 10))
+  const room = budgetOn(store, { bytes: 1000 })
   assert.deepEqual(await room.collect({ signal }), { blobs: 5, bytes: 50 })
   assert.deepEqual(await room.collect({ signal }), { blobs: 0, bytes: 0 })
   assert.deepEqual(await room.collect({ signal, toBytes: 0 }), { blobs: 90, bytes: 900 })
@@ -228,18 +228,18 @@ it('gc goes down to the low mark, or to what it is told', async () => {
 })
 
 it('a disk that cannot be cleared grants nothing more, and gc says why', async () => {
-  const ground = new Numbers([10, 10])
-  ground.failure = new Error('read-only')
-  const room = roomOn(ground, { bytes: 20 })
+  const store = new SimulatedStore([10, 10])
+  store.failure = new Error('read-only')
+  const room = budgetOn(store, { bytes: 20 })
   assert.equal(await room.reserve(name('a'), 5), undefined)
   await assert.rejects(room.collect({ signal, toBytes: 0 }), /read-only/)
-  ground.failure = undefined
+  store.failure = undefined
   assert.ok(await room.reserve(name('a'), 5))
 })
 
 it('whoever waits when it is stopped gets nothing', async () => {
-  const ground = new Numbers([10, 10])
-  const room = roomOn(ground, { bytes: 20 })
+  const store = new SimulatedStore([10, 10])
+  const room = budgetOn(store, { bytes: 20 })
   const waiting = room.reserve(name('a'), 5)
   await room.stop()
   assert.equal(await waiting, undefined)
@@ -250,9 +250,9 @@ it('never more than the limit is promised, whatever is asked and released', asyn
   const step = fc.record({ who: fc.nat(9), bytes: fc.integer({ min: 0, max: 400 }), isKept: fc.boolean() })
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.nat(3), async (steps, together) => {
-      const ground = new Numbers([200, 100, 50])
-      ground.heldBytes = 100
-      const room = roomOn(ground, { bytes: 1000 })
+      const store = new SimulatedStore([200, 100, 50])
+      store.heldBytes = 100
+      const room = budgetOn(store, { bytes: 1000 })
       const held = new Map<number, { bytes: number; release(): void }>()
       let asked: Promise<void>[] = []
       /** Who may be given more at any moment lets go of nothing. */
@@ -261,7 +261,7 @@ it('never more than the limit is promised, whatever is asked and released', asyn
         const own = held.get(who)
         if (own !== undefined && bytes % 2 === 0 && !asking.has(who)) {
           held.delete(who)
-          if (isKept) ground.blobs.push(own.bytes)
+          if (isKept) store.blobs.push(own.bytes)
           own.release()
           continue
         }
@@ -276,7 +276,7 @@ it('never more than the limit is promised, whatever is asked and released', asyn
         asked = []
         asking = new Set()
         const promised = [...held.values()].reduce((sum, reservation) => sum + reservation.bytes, 0)
-        assert.ok(ground.stored() + promised <= 1000)
+        assert.ok(store.storedBytes() + promised <= 1000)
       }
       await Promise.all(asked)
       await room.stop()

@@ -5,20 +5,20 @@ import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { BlobFacts } from '../../ports/blob-store.ts'
 import { type Database, keysUnder, SEPARATOR } from './database.ts'
-import { Line } from './eviction-order.ts'
-import { Needs } from './needs.ts'
+import { EvictionOrder } from './eviction-order.ts'
 import { Pins } from './pins.ts'
+import { ReferencedBy } from './referenced-by.ts'
 
 /** What the index says of a blob; when it was last used is kept apart, because that changes. */
-export type Entry = Omit<BlobFacts, 'lastUsedAt'>
+export type BlobEntry = Omit<BlobFacts, 'lastUsedAt'>
 
 /** What is known of a blob when it is stored, besides the entry itself. */
-export interface Ties {
+export interface BlobRelations {
   readonly references: readonly Digest[]
   readonly subject: Digest | undefined
   /** undefined for one that was found on disk: nobody knows any more who asked for it. */
   readonly repository: Repository | undefined
-  readonly marks?: Uint8Array | undefined
+  readonly checkpoints?: Uint8Array | undefined
 }
 
 const StoredEntry = v.object({
@@ -31,23 +31,23 @@ const StoredEntry = v.object({
 const StoredDigests = v.array(v.string())
 
 /** How many entries are remembered, so that a hit on a blob in use needs no look into the index. */
-const REMEMBERED = 4096
-const PAGE = 1000
+const CACHED_ENTRIES = 4096
+const PAGE_SIZE = 1000
 /** More repositories than have one digest, as a rule. */
-const FEW = 32
+const HOLDER_PAGE_SIZE = 32
 
 const blobKey = (digest: Digest): string => `blob${SEPARATOR}${digest}`
-const childrenKey = (digest: Digest): string => `children${SEPARATOR}${digest}`
-const marksKey = (digest: Digest): string => `marks${SEPARATOR}${digest}`
+const referencesKey = (digest: Digest): string => `children${SEPARATOR}${digest}`
+const checkpointsKey = (digest: Digest): string => `marks${SEPARATOR}${digest}`
 
 /** The index of blobs: digest → entry, manifest → children and back, subject → referrers, digest → repositories. */
-export class Entries {
+export class BlobIndex {
   /** Which blobs go first, and which must stay: kept in step with the entries. */
-  readonly line: Line
+  readonly evictionOrder: EvictionOrder
   readonly pins: Pins
-  readonly needs: Needs
+  readonly referencedBy: ReferencedBy
   readonly #database: Database
-  readonly #remembered = new BoundedMap<Digest, Entry>(REMEMBERED)
+  readonly #cache = new BoundedMap<Digest, BlobEntry>(CACHED_ENTRIES)
   /** Changes of one digest wait for each other. */
   readonly #changing = new Map<Digest, Promise<unknown>>()
   /** On their way out: not here any more for whoever asks. */
@@ -59,8 +59,8 @@ export class Entries {
   constructor(database: Database) {
     this.#database = database
     this.pins = new Pins(database)
-    this.needs = new Needs(database, (manifest) => this.children(manifest))
-    this.line = new Line(database, this)
+    this.referencedBy = new ReferencedBy(database, (manifest) => this.references(manifest))
+    this.evictionOrder = new EvictionOrder(database, this)
   }
 
   get usage(): { readonly bytes: number; readonly blobs: number } {
@@ -68,17 +68,17 @@ export class Entries {
   }
 
   /** Told once, by who has looked through all entries. */
-  count(bytes: number, blobs: number): void {
+  setUsage(bytes: number, blobs: number): void {
     this.#bytes = bytes
     this.#blobs = blobs
   }
 
-  async get(digest: Digest): Promise<Entry | undefined> {
+  async get(digest: Digest): Promise<BlobEntry | undefined> {
     if (this.#hidden.has(digest)) return undefined
-    const known = this.#remembered.get(digest)
+    const known = this.#cache.get(digest)
     if (known !== undefined) {
       // Moved to the end: the first in the map is the one that was not needed for longest.
-      this.#remembered.set(digest, known)
+      this.#cache.set(digest, known)
       return known
     }
     const removals = this.#removals
@@ -86,12 +86,12 @@ export class Entries {
     if (this.#hidden.has(digest)) return undefined
     // Removed meanwhile, it must not be remembered.
     if (entry !== undefined && !this.#changing.has(digest) && removals === this.#removals)
-      this.#remembered.set(digest, entry)
+      this.#cache.set(digest, entry)
     return entry
   }
 
   /** Many at once, of which most will not be asked for again. */
-  async getMany(digests: readonly Digest[]): Promise<(Entry | undefined)[]> {
+  async getMany(digests: readonly Digest[]): Promise<(BlobEntry | undefined)[]> {
     const texts: (string | undefined)[] = await this.#database.getMany(digests.map(blobKey))
     return digests.map((digest, at) => {
       const text = texts[at]
@@ -100,30 +100,30 @@ export class Entries {
   }
 
   /** Durable when it resolves. */
-  put(entry: Entry, ties: Ties): Promise<void> {
+  put(entry: BlobEntry, ties: BlobRelations): Promise<void> {
     return this.#change(entry.digest, async () => {
       const { digest, ...value } = entry
       const before = await this.get(digest)
-      const [place] = await this.line.places([before])
-      const keepers = await this.pins.keepersOf(digest)
+      const [place] = await this.evictionOrder.ranks([before])
+      const keepers = await this.pins.pinsRetaining(digest)
       const batch = this.#database.batch().put(blobKey(digest), JSON.stringify(value))
-      this.line.enter(batch, entry, place)
-      await this.pins.extend(batch, keepers, ties.references, (manifest) => this.children(manifest))
-      if (ties.references.length > 0) batch.put(childrenKey(digest), JSON.stringify(ties.references))
-      this.needs.enter(batch, digest, ties.references)
+      this.evictionOrder.add(batch, entry, place)
+      await this.pins.extendTo(batch, keepers, ties.references, (manifest) => this.references(manifest))
+      if (ties.references.length > 0) batch.put(referencesKey(digest), JSON.stringify(ties.references))
+      this.referencedBy.add(batch, digest, ties.references)
       if (ties.subject !== undefined)
         batch.put(`referrer${SEPARATOR}${ties.subject}${SEPARATOR}${digest}`, '')
-      if (ties.repository !== undefined) putSeen(batch, ties.repository, digest)
-      if (ties.marks !== undefined)
-        batch.put<string, Uint8Array>(marksKey(digest), ties.marks, { valueEncoding: 'view' })
+      if (ties.repository !== undefined) putKnownName(batch, ties.repository, digest)
+      if (ties.checkpoints !== undefined)
+        batch.put<string, Uint8Array>(checkpointsKey(digest), ties.checkpoints, { valueEncoding: 'view' })
       await batch.write({ sync: true })
       this.#hidden.delete(digest)
-      this.#remembered.set(entry.digest, entry)
+      this.#cache.set(entry.digest, entry)
       this.#bytes += entry.size - (before?.size ?? 0)
       if (before === undefined) this.#blobs += 1
-      if (keepers.length > 0) this.pins.changed()
+      if (keepers.length > 0) this.pins.retainedChanged()
       if (ties.references.length === 0) return
-      await this.pins.settle(digest, keepers, (manifest) => this.children(manifest))
+      await this.pins.settleAfterPut(digest, keepers, (manifest) => this.references(manifest))
     })
   }
 
@@ -136,8 +136,8 @@ export class Entries {
       if (this.#hidden.has(digest)) return
       const before = await this.#read(digest)
       this.hide(digest)
-      if (before !== undefined) this.#discount([before])
-      this.pins.changed()
+      if (before !== undefined) this.#subtractUsage([before])
+      this.pins.retainedChanged()
       await this.#removeAll([digest], [before], { sync: true, isGone: false })
       this.#hidden.delete(digest)
     })
@@ -151,7 +151,7 @@ export class Entries {
   /** From now on it is not here, whatever the index says: its file is about to go. */
   hide(digest: Digest): void {
     this.#hidden.add(digest)
-    this.#remembered.delete(digest)
+    this.#cache.delete(digest)
   }
 
   /** It is here after all. */
@@ -164,9 +164,9 @@ export class Entries {
    * back are dropped at the next start, because they have no files. So are those that an index which cannot be written to
    * keeps; they stay hidden until then.
    */
-  async removeHidden(entries: readonly Entry[]): Promise<void> {
+  async removeHidden(entries: readonly BlobEntry[]): Promise<void> {
     const digests = entries.map(({ digest }) => digest)
-    this.#discount(entries)
+    this.#subtractUsage(entries)
     await this.#removeAll(digests, entries, { sync: false, isGone: true })
     for (const digest of digests) this.#hidden.delete(digest)
   }
@@ -182,7 +182,7 @@ export class Entries {
     return sizes
   }
 
-  async *list(): AsyncGenerator<Entry> {
+  async *list(): AsyncGenerator<BlobEntry> {
     for await (const [key, text] of pages(this.#database, keysUnder('blob'))) {
       const digest = parseDigest(key.slice(key.indexOf(SEPARATOR) + 1))
       if (digest === undefined || this.#hidden.has(digest)) continue
@@ -191,16 +191,16 @@ export class Entries {
     }
   }
 
-  async children(manifest: Digest): Promise<readonly Digest[]> {
-    const text: string | undefined = await this.#database.get(childrenKey(manifest))
+  async references(manifest: Digest): Promise<readonly Digest[]> {
+    const text: string | undefined = await this.#database.get(referencesKey(manifest))
     if (text === undefined) return []
     const parsed = v.safeParse(StoredDigests, parseJson(text))
     return parsed.success ? parsed.output.flatMap((each) => parseDigest(each) ?? []) : []
   }
 
-  async marks(digest: Digest): Promise<Uint8Array | undefined> {
+  async checkpoints(digest: Digest): Promise<Uint8Array | undefined> {
     if ((await this.get(digest)) === undefined) return undefined
-    return this.#database.get<string, Uint8Array>(marksKey(digest), { valueEncoding: 'view' })
+    return this.#database.get<string, Uint8Array>(checkpointsKey(digest), { valueEncoding: 'view' })
   }
 
   async referrersOf(subject: Digest): Promise<readonly Digest[]> {
@@ -209,51 +209,51 @@ export class Entries {
   }
 
   /** `docker.io/library/alpine`: where it was seen, in ASCII order. */
-  async holders(digest: Digest): Promise<readonly string[]> {
+  async repositoriesOf(digest: Digest): Promise<readonly string[]> {
     const keys = await this.#database.keys(keysUnder('holder', digest)).all()
     return keys.map((key) => key.slice(key.lastIndexOf(SEPARATOR) + 1))
   }
 
-  async #read(digest: Digest): Promise<Entry | undefined> {
+  async #read(digest: Digest): Promise<BlobEntry | undefined> {
     const text: string | undefined = await this.#database.get(blobKey(digest))
     return text === undefined ? undefined : decodeEntry(digest, text)
   }
 
   async #removeAll(
     digests: readonly Digest[],
-    entries: readonly (Entry | undefined)[],
+    entries: readonly (BlobEntry | undefined)[],
     { sync, isGone }: { sync: boolean; isGone: boolean },
   ): Promise<void> {
-    const places = await this.line.places(entries)
+    const places = await this.evictionOrder.ranks(entries)
     const batch = this.#database.batch()
     for (const [at, digest] of digests.entries()) {
-      this.#remembered.delete(digest)
-      batch.del(blobKey(digest)).del(childrenKey(digest)).del(marksKey(digest))
-      if (entries[at]?.kind !== 'blob') await this.needs.leave(batch, digest)
-      if (isGone) await this.#leaveHolders(batch, digest)
-      this.line.leave(batch, digest, places[at])
+      this.#cache.delete(digest)
+      batch.del(blobKey(digest)).del(referencesKey(digest)).del(checkpointsKey(digest))
+      if (entries[at]?.kind !== 'blob') await this.referencedBy.remove(batch, digest)
+      if (isGone) await this.#removeKnownNames(batch, digest)
+      this.evictionOrder.remove(batch, digest, places[at])
     }
     this.#removals += 1
     await batch.write({ sync })
     // Also what was read meanwhile.
     this.#removals += 1
-    for (const digest of digests) this.#remembered.delete(digest)
+    for (const digest of digests) this.#cache.delete(digest)
   }
 
   /** Kept for what is gone, they would only ever become more. */
-  async #leaveHolders(changes: { del(key: string): unknown }, digest: Digest): Promise<void> {
+  async #removeKnownNames(changes: { del(key: string): unknown }, digest: Digest): Promise<void> {
     const { gte: start, lt } = keysUnder('holder', digest)
     let gte = start
     for (let isMore = true; isMore; ) {
-      const keys = await this.#database.keys({ gte, lt, limit: FEW }).all()
+      const keys = await this.#database.keys({ gte, lt, limit: HOLDER_PAGE_SIZE }).all()
       for (const key of keys) changes.del(key)
-      isMore = keys.length === FEW
+      isMore = keys.length === HOLDER_PAGE_SIZE
       // The first key after the last one.
       gte = `${keys.at(-1)}${SEPARATOR}`
     }
   }
 
-  #discount(entries: readonly Entry[]): void {
+  #subtractUsage(entries: readonly BlobEntry[]): void {
     for (const { size } of entries) this.#bytes -= size
     this.#blobs -= entries.length
   }
@@ -271,18 +271,18 @@ export class Entries {
 }
 
 /** The two keys that say that a repository has a digest. */
-export function putSeen(
+export function putKnownName(
   batch: { put(key: string, value: string): unknown },
   repository: Repository,
   digest: Digest,
 ): void {
   const key = repositoryKey(repository)
-  batch.put(holderKey(digest, key), '')
+  batch.put(knownNameKey(digest, key), '')
   batch.put(`repository${SEPARATOR}${key}`, '')
 }
 
 /** Says that this repository, as `repositoryKey` writes it, has this digest. */
-export function holderKey(digest: Digest, repository: string): string {
+export function knownNameKey(digest: Digest, repository: string): string {
   return ['holder', digest, repository].join(SEPARATOR)
 }
 
@@ -294,7 +294,7 @@ export async function* pages(
   const iterator = database.iterator(range)
   try {
     for (;;) {
-      const page = await iterator.nextv(PAGE)
+      const page = await iterator.nextv(PAGE_SIZE)
       if (page.length === 0) return
       yield* page
     }
@@ -303,7 +303,7 @@ export async function* pages(
   }
 }
 
-function decodeEntry(digest: Digest, text: string): Entry | undefined {
+function decodeEntry(digest: Digest, text: string): BlobEntry | undefined {
   const parsed = v.safeParse(StoredEntry, parseJson(text))
   if (!parsed.success) return undefined
   const { size, kind, mediaType, storedAt, origin } = parsed.output

@@ -5,20 +5,20 @@ import type { Content } from '../ports/content.ts'
 import { Failure } from '../ports/failure.ts'
 import type { Want } from '../ports/source.ts'
 import { diskFailure, ignore } from './files/layout.ts'
-import { Readers } from './files/readers.ts'
+import { OpenBlobs } from './files/open-blobs.ts'
 import { StoredContent } from './files/stored-content.ts'
-import type { Entry } from './index/entries.ts'
+import type { BlobEntry } from './index/blob-index.ts'
 import type { LastUse } from './index/last-use.ts'
-import type { Gone, Reason } from './space/disk-budget.ts'
+import type { EvictionReason, Freed } from './space/disk-budget.ts'
 import { DiskIncoming } from './writing/incoming.ts'
 import type { StoreParts } from './writing/store-parts.ts'
 
 /** How many entries are listed between two looks at when they were used. */
-const PAGE = 500
+const PAGE_SIZE = 500
 
 /** The blob store on disk. */
-export class DiskStore implements BlobStore {
-  readonly readers = new Readers()
+export class DiskBlobStore implements BlobStore {
+  readonly openBlobs = new OpenBlobs()
   readonly #parts: StoreParts
   readonly #lastUse: LastUse
   readonly #onDropped: (digest: Digest) => void
@@ -48,12 +48,12 @@ export class DiskStore implements BlobStore {
 
   /** Somebody has it open, or it is on its way in or out. */
   isBusy(digest: Digest): boolean {
-    return this.readers.has(digest) || this.#incoming.has(digest) || this.#leaving.has(digest)
+    return this.openBlobs.has(digest) || this.#incoming.has(digest) || this.#leaving.has(digest)
   }
 
   async facts(digest: Digest): Promise<BlobFacts | undefined> {
     try {
-      const entry = await this.#parts.entries.get(digest)
+      const entry = await this.#parts.index.get(digest)
       if (entry === undefined) return undefined
       const [lastUsedAt = entry.storedAt] = await this.#lastUse.of([digest])
       return { ...entry, lastUsedAt }
@@ -64,7 +64,7 @@ export class DiskStore implements BlobStore {
 
   async checkpoints(digest: Digest): Promise<Uint8Array | undefined> {
     try {
-      return await this.#parts.entries.marks(digest)
+      return await this.#parts.index.checkpoints(digest)
     } catch (cause) {
       throw diskFailure(`cannot look up the marks of ${digest}`, cause)
     }
@@ -72,7 +72,7 @@ export class DiskStore implements BlobStore {
 
   async referencingManifests(digest: Digest, most: number): Promise<readonly Digest[]> {
     try {
-      return await this.#parts.entries.needs.of(digest, most)
+      return await this.#parts.index.referencedBy.manifestsOf(digest, most)
     } catch (cause) {
       throw diskFailure(`cannot look up what needs ${digest}`, cause)
     }
@@ -93,10 +93,10 @@ export class DiskStore implements BlobStore {
   }
 
   async *list(): AsyncGenerator<BlobFacts> {
-    let page: Entry[] = []
-    for await (const entry of this.#parts.entries.list()) {
+    let page: BlobEntry[] = []
+    for await (const entry of this.#parts.index.list()) {
       page.push(entry)
-      if (page.length < PAGE) continue
+      if (page.length < PAGE_SIZE) continue
       yield* await this.#withUse(page)
       page = []
     }
@@ -110,7 +110,7 @@ export class DiskStore implements BlobStore {
   }
 
   /** Drops those of them that are not busy. */
-  async drop(entries: readonly Entry[], reason: Reason): Promise<Gone> {
+  async drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
     return this.#drop(
       entries.filter(({ digest }) => !this.isBusy(digest)),
       reason,
@@ -119,7 +119,7 @@ export class DiskStore implements BlobStore {
 
   /** Drops it even while it is being read: who reads it keeps the file. False: it was not here. */
   async remove(digest: Digest): Promise<boolean> {
-    const entry = await this.#parts.entries.get(digest)
+    const entry = await this.#parts.index.get(digest)
     if (entry === undefined || this.#leaving.has(digest)) return false
     await this.#drop([entry], 'removed')
     return true
@@ -128,7 +128,7 @@ export class DiskStore implements BlobStore {
   /** Removes what a transfer has left. False: another one goes on with it. */
   async dropPartial(digest: Digest): Promise<boolean> {
     if (this.isBusy(digest)) return false
-    await this.#leave([digest], this.#parts.partials.remove(digest))
+    await this.#whileLeaving([digest], this.#parts.partials.remove(digest))
     return true
   }
 
@@ -136,15 +136,15 @@ export class DiskStore implements BlobStore {
    * The file goes first. A crash after that leaves an entry without a file, which the next start drops by a look at names;
    * the other way round it would leave a file that nobody knows, to be hashed and taken in again.
    */
-  async #drop(entries: readonly Entry[], reason: Reason): Promise<Gone> {
+  async #drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
     if (entries.length === 0) return { blobs: 0, bytes: 0 }
     const digests = entries.map(({ digest }) => digest)
-    for (const digest of digests) this.#parts.entries.hide(digest)
-    return this.#leave(digests, this.#remove(entries, reason))
+    for (const digest of digests) this.#parts.index.hide(digest)
+    return this.#whileLeaving(digests, this.#remove(entries, reason))
   }
 
-  async #remove(entries: readonly Entry[], reason: Reason): Promise<Gone> {
-    const gone: Entry[] = []
+  async #remove(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
+    const gone: BlobEntry[] = []
     try {
       for (const entry of entries) {
         await this.#parts.blobFiles.remove(entry.digest)
@@ -152,9 +152,9 @@ export class DiskStore implements BlobStore {
         gone.push(entry)
       }
     } finally {
-      for (const { digest } of entries.slice(gone.length)) this.#parts.entries.show(digest)
+      for (const { digest } of entries.slice(gone.length)) this.#parts.index.show(digest)
       // On a full disk the index may take no writes, and room must be made all the same.
-      await this.#parts.entries.removeHidden(gone).catch(() => {})
+      await this.#parts.index.removeHidden(gone).catch(() => {})
       for (const { digest, size } of gone) {
         this.#onDropped(digest)
         publish('store.evicted', { digest, size, reason })
@@ -163,7 +163,7 @@ export class DiskStore implements BlobStore {
     return { blobs: gone.length, bytes: gone.reduce((sum, { size }) => sum + size, 0) }
   }
 
-  async #leave<Result>(digests: readonly Digest[], leaving: Promise<Result>): Promise<Result> {
+  async #whileLeaving<Result>(digests: readonly Digest[], leaving: Promise<Result>): Promise<Result> {
     for (const digest of digests) this.#leaving.set(digest, leaving)
     try {
       return await leaving
@@ -179,13 +179,13 @@ export class DiskStore implements BlobStore {
   }
 
   async #read(digest: Digest, onOpened: () => void): Promise<Content | undefined> {
-    const { entries } = this.#parts
+    const { index } = this.#parts
     let leave = (): void => {}
     try {
-      const entry = await entries.get(digest)
+      const entry = await index.get(digest)
       if (entry === undefined) return undefined
       // From here on it is not dropped, unless it was to be already.
-      leave = this.readers.enter(digest, entry.size)
+      leave = this.openBlobs.add(digest, entry.size)
       const content = await this.#open(entry, leave)
       if (content === undefined) leave()
       else onOpened()
@@ -196,24 +196,26 @@ export class DiskStore implements BlobStore {
     }
   }
 
-  async #open(entry: Entry, onClosed: () => void): Promise<Content | undefined> {
+  async #open(entry: BlobEntry, onClosed: () => void): Promise<Content | undefined> {
     const { digest, size } = entry
-    const { blobFiles: shelves, entries } = this.#parts
-    let file = await shelves.open(digest)
+    const { blobFiles, index } = this.#parts
+    let file = await blobFiles.open(digest)
     if (file === undefined) {
       // Dropped meanwhile it is only not here; dropped and stored again it is.
-      if ((await entries.get(digest)) === undefined) return undefined
-      file = await shelves.open(digest)
+      if ((await index.get(digest)) === undefined) return undefined
+      file = await blobFiles.open(digest)
     }
     if (file === undefined) {
-      await this.lose(digest, 'no file')
+      await this.dropCorrupt(digest, 'no file')
       return undefined
     }
     try {
       const stats = await file.stat()
       if (stats.isFile() && stats.size === size) return new StoredContent(entry, file, onClosed)
-      await this.#parts.quarantine.move(digest, this.#parts.blobFiles.path(digest)).catch(ignore('ENOENT'))
-      await this.lose(digest, stats.isFile() ? `${stats.size} bytes instead of ${size}` : 'not a file')
+      await this.#parts.quarantine
+        .moveFile(digest, this.#parts.blobFiles.path(digest))
+        .catch(ignore('ENOENT'))
+      await this.dropCorrupt(digest, stats.isFile() ? `${stats.size} bytes instead of ${size}` : 'not a file')
     } catch (error) {
       await file.close()
       throw error
@@ -223,15 +225,15 @@ export class DiskStore implements BlobStore {
   }
 
   /** What is on disk is not what was stored there: from now on it is not here, and will be fetched again. */
-  async lose(digest: Digest, found: string): Promise<void> {
+  async dropCorrupt(digest: Digest, found: string): Promise<void> {
     this.#lastUse.forget(digest)
     // Where the disk is full it is only hidden, and that is enough.
-    await this.#parts.entries.remove(digest).catch(() => {})
+    await this.#parts.index.remove(digest).catch(() => {})
     this.#onDropped(digest)
     publish('verify.failed', { digest, found, source: 'disk', sourceKind: 'disk' })
   }
 
-  async #withUse(entries: readonly Entry[]): Promise<BlobFacts[]> {
+  async #withUse(entries: readonly BlobEntry[]): Promise<BlobFacts[]> {
     const times = await this.#lastUse.of(entries.map(({ digest }) => digest))
     return entries.map((entry, at) => ({ ...entry, lastUsedAt: times[at] ?? entry.storedAt }))
   }
