@@ -1,6 +1,6 @@
 import { Deferred } from '../../lib/async/deferred.ts'
 import { Throttle } from '../../lib/async/throttle.ts'
-import type { Holding, Holdings } from '../../ports/holdings.ts'
+import type { LocalContent, LocalState } from '../../ports/local-content.ts'
 import type { Want } from '../../ports/source.ts'
 import type { Contact } from '../wire/messages.ts'
 import type { JoinRequest, SessionListener, TrackerSession } from './session.ts'
@@ -25,9 +25,9 @@ export interface LocalPlan {
 export interface LocalMemberOptions {
   readonly want: Want
   readonly self: { readonly contact: Contact; readonly zone: string | undefined }
-  readonly holdings: Holdings
+  readonly localContent: LocalContent
   /** The local content when the plan begins. */
-  readonly held: Holding | undefined
+  readonly state: LocalState | undefined
   readonly plan: LocalPlan
 }
 
@@ -48,16 +48,16 @@ export class LocalMember {
   #isClosed = false
 
   constructor(options: LocalMemberOptions) {
-    const { want, holdings, held } = options
+    const { want, localContent, state } = options
     this.#options = options
-    this.#stopWatching = holdings.watch(want.digest, () => this.#look.call())
-    if (held?.whole) this.#join(held)
+    this.#stopWatching = localContent.watch(want.digest, () => this.#look.call())
+    if (state?.isComplete) this.#join(state)
     this.#joinTimer = setTimeout(() => void this.#joinWithoutTransfer(), JOIN_FIRST_MS).unref()
     const settle = (): void => {
       this.#joined.resolve()
       this.#look.call()
     }
-    void holdings.fetch(want).then(settle, settle)
+    void localContent.fetch(want).then(settle, settle)
   }
 
   /** Resolves when the local node has joined the plan, or will not do so. */
@@ -79,13 +79,13 @@ export class LocalMember {
 
   /** A transfer follows another owner's plan, or began when this node had no peers. */
   async #joinWithoutTransfer(): Promise<void> {
-    const { holdings, want, plan } = this.#options
-    const held = await holdings.look(want).catch(() => undefined)
-    if (held !== undefined && !this.#isClosed && !plan.isParticipant()) this.#join(held)
+    const { localContent, want, plan } = this.#options
+    const state = await localContent.state(want).catch(() => undefined)
+    if (state !== undefined && !this.#isClosed && !plan.isParticipant()) this.#join(state)
     this.#joined.resolve()
   }
 
-  #join({ position, whole }: Holding): void {
+  #join({ availableBytes: position, isComplete: whole }: LocalState): void {
     const { self, plan } = this.#options
     const from = whole ? undefined : 'upstream'
     this.#session = plan.join(
@@ -108,33 +108,33 @@ export class LocalMember {
   }
 
   async #update(): Promise<void> {
-    const { holdings, want, plan } = this.#options
-    const held = await holdings.look(want)
+    const { localContent, want, plan } = this.#options
+    const state = await localContent.state(want)
     if (this.#isClosed) return
-    if (held?.size !== undefined) plan.setSize(held.size)
+    if (state?.size !== undefined) plan.setSize(state.size)
     const isReportedByTransfer = plan.hasSession() && this.#session === undefined
-    if (held === undefined) {
+    if (state === undefined) {
       if (!isReportedByTransfer) plan.leave()
       return
     }
-    if (!isReportedByTransfer) this.#report(held)
-    if (held.whole || this.#session !== undefined) await this.#addCheckpoints()
+    if (!isReportedByTransfer) this.#report(state)
+    if (state.isComplete || this.#session !== undefined) await this.#addCheckpoints()
   }
 
-  #report(held: Holding): void {
+  #report(state: LocalState): void {
     const { plan } = this.#options
     if (this.#session === undefined) {
-      if (held.whole && !plan.isParticipant()) this.#join(held)
-    } else if (held.whole) {
+      if (state.isComplete && !plan.isParticipant()) this.#join(state)
+    } else if (state.isComplete) {
       this.#session.report({ is: 'whole' })
       this.#leaveAsSeeder()
-    } else this.#session.report({ is: 'at', position: held.position })
+    } else this.#session.report({ is: 'at', position: state.availableBytes })
   }
 
   async #addCheckpoints(): Promise<void> {
-    const { holdings, want, plan } = this.#options
+    const { localContent, want, plan } = this.#options
     const first = plan.checkpointCount()
-    const checkpoints = await holdings.marks(want.digest, first)
+    const checkpoints = await localContent.checkpoints(want.digest, first)
     if (checkpoints !== undefined && !this.#isClosed) plan.addCheckpoints(first, checkpoints)
   }
 }

@@ -1,4 +1,4 @@
-import { MARK_BYTES, type Marks } from '../../oci/marks.ts'
+import { CHECKPOINT_BYTES, type Checkpoints } from '../../oci/checkpoints.ts'
 import { type Guidance, MARKS_AT_ONCE, type News } from '../wire/messages.ts'
 import type { SessionListener, TrackerSession } from './session.ts'
 
@@ -47,11 +47,11 @@ export class ParticipantSession implements TrackerSession {
   }
 
   /** Sends the checkpoints that this session has not sent yet. */
-  sendCheckpoints(checkpoints: Marks): void {
+  sendCheckpoints(checkpoints: Checkpoints): void {
     while (this.#sentCheckpoints < checkpoints.count) {
       const first = this.#sentCheckpoints
       const batch = checkpoints.since(first, first + MARKS_AT_ONCE)
-      this.#sentCheckpoints += batch.length / MARK_BYTES
+      this.#sentCheckpoints += batch.length / CHECKPOINT_BYTES
       this.instruct({ is: 'marks', first, marks: Buffer.from(batch).toString('base64') })
     }
   }

@@ -1,6 +1,6 @@
 import { Throttle } from '../../lib/async/throttle.ts'
-import { MARK_BYTES, Marks } from '../../oci/marks.ts'
-import type { Holding, Holdings } from '../../ports/holdings.ts'
+import { CHECKPOINT_BYTES, Checkpoints } from '../../oci/checkpoints.ts'
+import type { LocalContent, LocalState } from '../../ports/local-content.ts'
 import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
 import type { Contact, News } from '../wire/messages.ts'
@@ -21,12 +21,12 @@ const RELAY_INTERVAL_MS = 25
 export interface TrackedDigestOptions {
   readonly want: Want
   readonly self: { readonly contact: Contact; readonly zone: string | undefined }
-  readonly holdings: Holdings
+  readonly localContent: LocalContent
   readonly loadOf: (id: MemberId) => number
   readonly isMember: (id: MemberId) => boolean
   readonly isTakeover: boolean
   /** The local content when tracking begins. */
-  readonly held: Holding | undefined
+  readonly localState: LocalState | undefined
   /** Members that are known to have the whole content. */
   readonly seeders: readonly JoinRequest[]
   readonly clearedFetchers: ClearedFetchers
@@ -45,13 +45,14 @@ export class TrackedDigest {
   /** How to reach each participant, with a session or without. */
   readonly #contacts = new Map<MemberId, Contact>()
   /** The checkpoints of upstream's bytes, or of a stored content; all participants get them. */
-  readonly #checkpoints = new Marks()
+  readonly #checkpoints = new Checkpoints()
   readonly #relay = new Throttle(RELAY_INTERVAL_MS, () => this.#relayCheckpoints())
   readonly #localMember: LocalMember
   #heartbeatAtMs = 0
 
   constructor(options: TrackedDigestOptions) {
-    const { want, self, holdings, loadOf, isTakeover, held, seeders, clearedFetchers, now } = options
+    const { want, self, localContent, loadOf, isTakeover, localState, seeders, clearedFetchers, now } =
+      options
     this.#options = options
     this.usedAtMs = now()
     const { digest } = want
@@ -61,8 +62,8 @@ export class TrackedDigest {
     this.#localMember = new LocalMember({
       want,
       self,
-      holdings,
-      held,
+      localContent,
+      state: localState,
       plan: {
         hasSession: () => this.#sessions.has(id),
         isParticipant: () => this.#plan.has(id),
@@ -189,8 +190,8 @@ export class TrackedDigest {
     const { fetcher } = this.#plan
     if (fetcher !== undefined && fetcher !== id) return
     const known = this.#checkpoints.count - first
-    if (known < 0 || checkpoints.length <= known * MARK_BYTES) return
-    this.#checkpoints.append(checkpoints.subarray(known * MARK_BYTES))
+    if (known < 0 || checkpoints.length <= known * CHECKPOINT_BYTES) return
+    this.#checkpoints.append(checkpoints.subarray(known * CHECKPOINT_BYTES))
     this.#relay.call()
   }
 

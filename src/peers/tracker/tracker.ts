@@ -1,7 +1,7 @@
 import { SharedWork } from '../../lib/async/shared-work.ts'
 import { repositoryKey } from '../../oci/names/repository.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { Holdings } from '../../ports/holdings.ts'
+import type { LocalContent } from '../../ports/local-content.ts'
 import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
 import type { Contact } from '../wire/messages.ts'
@@ -19,7 +19,7 @@ const MAX_KEPT = 2000
 
 export interface TrackerOptions {
   readonly self: { readonly contact: Contact; readonly zone: string | undefined }
-  readonly holdings: Holdings
+  readonly localContent: LocalContent
   /** To how many peers a member gives content. */
   readonly loadOf: (id: MemberId) => number
   readonly isMember: (id: MemberId) => boolean
@@ -82,19 +82,19 @@ export class Tracker {
   }
 
   async #track(want: Want, isTakeover: boolean): Promise<TrackedDigest> {
-    const { self, holdings, loadOf, isMember, findSeeders } = this.#options
-    const isHere = (await holdings.look(want))?.whole === true
+    const { self, localContent, loadOf, isMember, findSeeders } = this.#options
+    const isHere = (await localContent.state(want))?.isComplete === true
     const seeders = isHere ? [] : await findSeeders(want)
-    const held = await holdings.look(want)
+    const localState = await localContent.state(want)
     if (this.#isClosed) throw new Failure('stopping', 'the agent is stopping')
     const tracked = new TrackedDigest({
       want,
       self,
-      holdings,
+      localContent,
       loadOf,
       isMember,
       isTakeover,
-      held,
+      localState,
       seeders,
       clearedFetchers: this.#clearedFetchers,
       now: this.#now,

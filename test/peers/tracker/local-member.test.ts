@@ -6,16 +6,16 @@ import type { Digest } from '../../../src/oci/digest.ts'
 import { LocalMember } from '../../../src/peers/tracker/local-member.ts'
 import type { JoinRequest, SessionListener } from '../../../src/peers/tracker/session.ts'
 import type { News } from '../../../src/peers/wire/messages.ts'
-import type { Holding, Holdings } from '../../../src/ports/holdings.ts'
+import type { LocalContent, LocalState } from '../../../src/ports/local-content.ts'
 import { memberId } from './model-swarm.ts'
 
 const SIZE = 1000
-const WHOLE: Holding = { whole: true, position: SIZE, size: SIZE, mediaType: undefined }
-const HALF: Holding = { whole: false, position: SIZE / 2, size: SIZE, mediaType: undefined }
+const WHOLE: LocalState = { isComplete: true, availableBytes: SIZE, size: SIZE, mediaType: undefined }
+const HALF: LocalState = { isComplete: false, availableBytes: SIZE / 2, size: SIZE, mediaType: undefined }
 
 /** A local member with local content and a delivery plan that the test controls. */
-function localMember(t: TestContext, held: Holding | undefined) {
-  let content = held
+function localMember(t: TestContext, state: LocalState | undefined) {
+  let content = state
   let [hasSession, isParticipant] = [false, false]
   let change = (): void => {}
   let listener: SessionListener | undefined
@@ -23,11 +23,11 @@ function localMember(t: TestContext, held: Holding | undefined) {
   const reported: News[] = []
   const sizes: number[] = []
   const fetch = new Deferred<void>()
-  const holdings: Holdings = {
-    look: async () => content,
+  const localContent: LocalContent = {
+    state: async () => content,
     open: async () => undefined,
     confirm: async () => {},
-    marks: async () => undefined,
+    checkpoints: async () => undefined,
     fetch: () => fetch.promise,
     watch: (_, onChange) => {
       change = onChange
@@ -40,8 +40,8 @@ function localMember(t: TestContext, held: Holding | undefined) {
       contact: { id: memberId('0'), name: 'node', host: '127.0.0.1', port: 1, fingerprint: '0' },
       zone: undefined,
     },
-    holdings,
-    held,
+    localContent,
+    state,
     plan: {
       hasSession: () => hasSession,
       isParticipant: () => isParticipant,
@@ -87,7 +87,7 @@ function localMember(t: TestContext, held: Holding | undefined) {
       isParticipant = isSeeder
     },
     heartbeat: () => listener?.onInstruction({ is: 'beat' }),
-    setContent: async (next: Holding | undefined) => {
+    setContent: async (next: LocalState | undefined) => {
       content = next
       change()
       await delay(60)

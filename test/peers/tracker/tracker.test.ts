@@ -32,7 +32,7 @@ function startTracker(t: TestContext, options: Partial<TrackerOptions> = {}) {
   })
   const tracker = new Tracker({
     self: { contact: contactOf('0'), zone: undefined },
-    holdings: new Held(store, flights, belongingOf(store)),
+    localContent: new Held(store, flights, belongingOf(store)),
     isMember: () => true,
     loadOf: () => 0,
     findSeeders: async () => [],
