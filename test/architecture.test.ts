@@ -118,6 +118,7 @@ const MOST_WITHOUT_README = 8
 const PACKAGES: Readonly<Record<string, string>> = {
   level: 'store',
   undici: 'upstream',
+  tldts: 'upstream',
   hyperdht: 'peers',
   hyperswarm: 'peers',
   pino: 'observe',

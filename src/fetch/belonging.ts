@@ -74,7 +74,7 @@ export class Belonging {
   /** It was seen there, or a manifest that is known there references it. Upstream is not asked. */
   async knows({ repository, digest }: Pick<Want, 'repository' | 'digest'>): Promise<boolean> {
     if (this.#known.has(repository, digest)) return true
-    if ((await this.#catalog.seen(repository, [digest])).length > 0) {
+    if ((await this.#catalog.filterKnown(repository, [digest])).length > 0) {
       this.#known.add(repository, digest)
       return true
     }
@@ -118,7 +118,7 @@ export class Belonging {
   /** A full disk remembers nothing new; memory does. */
   async #remember(repository: Repository, digest: Digest): Promise<void> {
     this.#known.add(repository, digest)
-    await this.#catalog.rememberSeen(repository, digest).catch(() => {})
+    await this.#catalog.rememberKnownName(repository, digest).catch(() => {})
   }
 
   /** `look.left`: how many more manifests may be looked at. */
@@ -128,9 +128,9 @@ export class Belonging {
     look: { left: number },
     depth: number,
   ): Promise<boolean> {
-    const manifests = await this.#store.neededBy(digest, look.left)
+    const manifests = await this.#store.referencingManifests(digest, look.left)
     look.left -= manifests.length
-    const seen = new Set(await this.#catalog.seen(repository, manifests))
+    const seen = new Set(await this.#catalog.filterKnown(repository, manifests))
     const isKnown = (manifest: Digest): boolean => seen.has(manifest) || this.#known.has(repository, manifest)
     for (const manifest of manifests) {
       if (isKnown(manifest) && (await this.#grants(manifest, digest))) return true

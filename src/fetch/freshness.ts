@@ -1,8 +1,8 @@
 import { unlessAborted } from '../lib/async/abort.ts'
 import { SharedWork } from '../lib/async/shared-work.ts'
 import { BoundedMap } from '../lib/bounded-map.ts'
-import type { How } from '../ports/answer.ts'
 import { Failure } from '../ports/failure.ts'
+import type { CacheResult } from '../ports/resolver.ts'
 import { asFailure } from './flight/pick-failure.ts'
 
 export interface Freshness {
@@ -57,7 +57,10 @@ const MOST_AWAY = 10_000
 /** Answers from memory while that is fresh, asks upstream when it is not, once for all who wait, and lives through its absence. */
 export class Revalidation {
   readonly #policy: FreshnessPolicy
-  readonly #asking = new SharedWork<{ readonly value: { readonly checkedAt: number }; readonly how: How }>()
+  readonly #asking = new SharedWork<{
+    readonly value: { readonly checkedAt: number }
+    readonly cacheResult: CacheResult
+  }>()
   /** What upstream has failed to tell. */
   readonly #away: BoundedMap<string, true>
 
@@ -69,17 +72,20 @@ export class Revalidation {
   async get<T extends { readonly checkedAt: number }>(
     changeable: Changeable<T>,
     options: { signal: AbortSignal },
-  ): Promise<{ readonly value: T; readonly how: How }> {
+  ): Promise<{ readonly value: T; readonly cacheResult: CacheResult }> {
     const known = await changeable.recall()
     if (known !== undefined) {
       if (isFresh(known.checkedAt, Date.now(), changeable.freshness))
-        return { value: known, how: { kind: 'hit' } }
-      if (this.#inRespite(changeable, known)) return { value: known, how: { kind: 'stale-if-error' } }
+        return { value: known, cacheResult: { kind: 'hit' } }
+      if (this.#inRespite(changeable, known)) return { value: known, cacheResult: { kind: 'stale-if-error' } }
     }
     const { promise, joined } = this.#asking.run(changeable.key, () => this.#renew(changeable, known))
-    const { value, how } = await unlessAborted(promise, options.signal)
+    const { value, cacheResult } = await unlessAborted(promise, options.signal)
     // Under one key there is one kind of changeable.
-    return { value: value as T, how: how.kind === 'miss' ? { ...how, collapsed: joined } : how }
+    return {
+      value: value as T,
+      cacheResult: cacheResult.kind === 'miss' ? { ...cacheResult, collapsed: joined } : cacheResult,
+    }
   }
 
   #inRespite<T extends { readonly checkedAt: number }>(changeable: Changeable<T>, known: T): boolean {
@@ -89,7 +95,7 @@ export class Revalidation {
   async #renew<T extends { readonly checkedAt: number }>(
     changeable: Changeable<T>,
     known: T | undefined,
-  ): Promise<{ readonly value: T; readonly how: How }> {
+  ): Promise<{ readonly value: T; readonly cacheResult: CacheResult }> {
     const outlives = known !== undefined && mayOutlive(known.checkedAt, Date.now(), changeable.freshness)
     const patienceMs = outlives ? this.#policy.staleAfterMs : this.#policy.patienceMs
     const patience = new AbortController()
@@ -101,15 +107,15 @@ export class Revalidation {
     try {
       const value = await unlessAborted(changeable.renew({ signal }), signal)
       this.#away.delete(changeable.key)
-      const how: How =
+      const cacheResult: CacheResult =
         known === undefined ? { kind: 'miss', from: 'upstream', collapsed: false } : { kind: 'revalidated' }
-      return { value, how }
+      return { value, cacheResult }
     } catch (thrown) {
       const failure = asFailure(thrown, 'upstream')
       if (failure.code === 'absent') await changeable.forget()
       if (!isAway(failure) || known === undefined || !outlives) throw failure
       this.#away.set(changeable.key, true)
-      return { value: known, how: { kind: 'stale-if-error' } }
+      return { value: known, cacheResult: { kind: 'stale-if-error' } }
     } finally {
       clearTimeout(timer)
     }

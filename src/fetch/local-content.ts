@@ -1,10 +1,10 @@
+import { CHECKPOINT_BYTES } from '../oci/checkpoints.ts'
 import type { Digest } from '../oci/digest.ts'
-import { MARK_BYTES } from '../oci/marks.ts'
 import { isSameRepository, type Repository } from '../oci/names/repository.ts'
 import type { BlobStore } from '../ports/blob-store.ts'
 import type { Content } from '../ports/content.ts'
 import { Failure } from '../ports/failure.ts'
-import type { Holding, Holdings, Named } from '../ports/holdings.ts'
+import type { ContentName, LocalContent, LocalState } from '../ports/local-content.ts'
 import type { Want } from '../ports/source.ts'
 import type { Belonging } from './belonging.ts'
 import type { Flight } from './flight/flight.ts'
@@ -12,7 +12,7 @@ import type { Flights } from './flight/flights.ts'
 import { follow } from './flight/follow.ts'
 
 /** What is in the store, and the transfers under way. */
-export class Held implements Holdings {
+export class Held implements LocalContent {
   readonly #store: BlobStore
   readonly #flights: Flights
   readonly #belonging: Belonging
@@ -23,13 +23,13 @@ export class Held implements Holdings {
     this.#belonging = belonging
   }
 
-  look(named: Named): Promise<Holding | undefined> {
+  state(named: ContentName): Promise<LocalState | undefined> {
     const { digest } = named
-    return this.#find<Holding>(
+    return this.#find<LocalState>(
       named,
       ({ released, audience, size }) => ({
-        whole: false,
-        position: released,
+        isComplete: false,
+        availableBytes: released,
         size: audience.told?.size ?? size,
         mediaType: audience.told?.mediaType,
       }),
@@ -37,12 +37,12 @@ export class Held implements Holdings {
         const facts = await this.#store.facts(digest)
         if (facts === undefined) return undefined
         const { size, mediaType } = facts
-        return { whole: true, position: size, size, mediaType }
+        return { isComplete: true, availableBytes: size, size, mediaType }
       },
     )
   }
 
-  open(named: Named, options: { signal: AbortSignal }): Promise<Content | undefined> {
+  open(named: ContentName, options: { signal: AbortSignal }): Promise<Content | undefined> {
     return this.#find<Content>(
       named,
       (flight) => follow(flight, options),
@@ -50,11 +50,11 @@ export class Held implements Holdings {
     )
   }
 
-  marks(digest: Digest, first = 0): Promise<Uint8Array | undefined> {
+  checkpoints(digest: Digest, first = 0): Promise<Uint8Array | undefined> {
     return this.#find<Uint8Array>(
       { digest, repository: undefined },
       (flight) => flight.marks(first),
-      async () => (await this.#store.marks(digest))?.subarray(first * MARK_BYTES),
+      async () => (await this.#store.checkpoints(digest))?.subarray(first * CHECKPOINT_BYTES),
     )
   }
 
@@ -67,9 +67,9 @@ export class Held implements Holdings {
   }
 
   async fetch(want: Want): Promise<void> {
-    if ((await this.look(want))?.whole === true) return
+    if ((await this.state(want))?.isComplete === true) return
     await this.confirm(want)
-    if ((await this.look(want))?.whole === true) return
+    if ((await this.state(want))?.isComplete === true) return
     if (this.#flights.get(want.digest) === undefined && !this.#flights.isForOthers) {
       throw new Failure('busy', 'Too many transfers are under way already.')
     }
@@ -82,7 +82,7 @@ export class Held implements Holdings {
   }
 
   async #find<Found>(
-    { digest, repository }: Named,
+    { digest, repository }: ContentName,
     underWay: (flight: Flight) => Found | Promise<Found>,
     stored: () => Promise<Found | undefined>,
   ): Promise<Found | undefined> {

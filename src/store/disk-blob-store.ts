@@ -62,7 +62,7 @@ export class DiskBlobStore implements BlobStore {
     }
   }
 
-  async marks(digest: Digest): Promise<Uint8Array | undefined> {
+  async checkpoints(digest: Digest): Promise<Uint8Array | undefined> {
     try {
       return await this.#parts.index.checkpoints(digest)
     } catch (cause) {
@@ -70,7 +70,7 @@ export class DiskBlobStore implements BlobStore {
     }
   }
 
-  async neededBy(digest: Digest, most: number): Promise<readonly Digest[]> {
+  async referencingManifests(digest: Digest, most: number): Promise<readonly Digest[]> {
     try {
       return await this.#parts.index.referencedBy.manifestsOf(digest, most)
     } catch (cause) {

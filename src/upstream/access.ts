@@ -160,7 +160,7 @@ export class Access {
   ): Promise<Grant> {
     const { registry, registryScopeLimit, realms } = this.#options
     const scopeLimit = await this.#options.scopeLimit()
-    const realm = checkRealm(given, { registry, scopeLimit, realms })
+    const realm = await checkRealm(given, { registry, scopeLimit, realms })
     const within = realm.host === registry.host ? registryScopeLimit : scopeLimit
     return { realm, scopeLimit: within, service, scopes: [`repository:${name}:pull`, ...scopes], credential }
   }

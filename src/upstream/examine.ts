@@ -207,7 +207,11 @@ class Examination {
     const scopeLimit = allowPrivateTargets
       ? own
       : await scopeLimitForTargets(this.#base.hostname, own, this.#lookup)
-    const realm = checkRealm(parameters.get('realm') ?? '', { registry: this.#base, scopeLimit, realms })
+    const realm = await checkRealm(parameters.get('realm') ?? '', {
+      registry: this.#base,
+      scopeLimit,
+      realms,
+    })
     const within = realm.host === this.#base.host ? own : scopeLimit
     const grant = { realm, scopeLimit: within, service: parameters.get('service'), scopes, credential }
     const { token } = await this.#tokens.get(grant, { signal: this.#signal })

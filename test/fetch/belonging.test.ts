@@ -79,7 +79,7 @@ describe('what is stored under one name', () => {
     assert.equal(registry.asked.head, 1, 'the answer is remembered for a while')
     assert.equal(registry.asked.sources, 1)
     assert.equal(store.openContents, 0)
-    assert.equal((await resolution.blob(mine, digest, { signal })).how.kind, 'hit')
+    assert.equal((await resolution.blob(mine, digest, { signal })).cacheResult.kind, 'hit')
   })
 
   it('is served under another once upstream has said that it is there, which is asked once', async () => {
@@ -92,7 +92,7 @@ describe('what is stored under one name', () => {
     for (const answer of answers) assert.ok((await bodyOf(answer)).equals(bytes))
     assert.equal((await resolution.blobHead(other, digest, { signal })).size, bytes.length)
     assert.deepEqual([registry.asked.head, registry.asked.sources], [1, 1])
-    assert.deepEqual(await catalog.seen(other, [digest]), [digest])
+    assert.deepEqual(await catalog.filterKnown(other, [digest]), [digest])
     const again = restart()
     again.registry.failure = AWAY
     assert.ok((await bodyOf(await again.resolution.blob(other, digest, { signal }))).equals(bytes))
@@ -206,14 +206,14 @@ describe('what a manifest references', () => {
 
   it('is so by the index after a restart, through an index too, and is remembered', async () => {
     const before = await pulledElsewhere()
-    await before.catalog.rememberSeen(other, digestOf(index))
+    await before.catalog.rememberKnownName(other, digestOf(index))
     const { registry, resolution, catalog } = before.restart()
     registry.failure = AWAY
     assert.ok((await bodyOf(await resolution.blob(other, digestOf(layer), { signal }))).equals(layer))
     await resolution.manifestByDigest(other, digestOf(manifest), { signal })
     assert.equal(registry.asked.head, 0)
     const parts = [digestOf(layer), digestOf(manifest)]
-    assert.deepEqual(await catalog.seen(other, parts), parts)
+    assert.deepEqual(await catalog.filterKnown(other, parts), parts)
   })
 
   it('is not served by what its subject is, or as a foreign layer, which a registry takes unseen', async () => {
@@ -230,7 +230,7 @@ describe('what a manifest references', () => {
     })
     const digest = registry.add(taken, OCI_MANIFEST)
     await pullManifest(other, digest)
-    assert.deepEqual(await catalog.seen(other, [digest]), [digest])
+    assert.deepEqual(await catalog.filterKnown(other, [digest]), [digest])
     const again = restart()
     again.registry.failure = new Failure('absent', 'no')
     for (const parts of [resolution, again.resolution]) {
@@ -269,11 +269,11 @@ describe('a transfer under way', () => {
     const first = await resolution.blob(mine, digest, { signal })
     registry.keepIn(other, digest)
     const second = await resolution.blob(other, digest, { signal })
-    assert.deepEqual(second.how, { kind: 'miss', from: 'upstream', collapsed: true })
+    assert.deepEqual(second.cacheResult, { kind: 'miss', from: 'upstream', collapsed: true })
     store.release()
     for (const answer of [first, second]) assert.ok((await bodyOf(answer)).equals(bytes))
     assert.deepEqual([registry.asked.head, registry.asked.sources], [1, 1])
-    assert.deepEqual(await catalog.seen(other, [digest]), [digest])
+    assert.deepEqual(await catalog.filterKnown(other, [digest]), [digest])
   })
 
   it('that has left all bytes behind gives them to no other name', async () => {

@@ -47,12 +47,12 @@ describe('a blob', () => {
     const bytes = randomBytes(200_000)
     const digest = registry.add(bytes)
     const first = await resolution.blob(alpine, digest, { signal })
-    assert.deepEqual(first.how, { kind: 'miss', from: 'upstream', collapsed: false })
+    assert.deepEqual(first.cacheResult, { kind: 'miss', from: 'upstream', collapsed: false })
     assert.ok((await bodyOf(first)).equals(bytes))
     await until(() => resolution.flights.list().length === 0)
     registry.failure = new Failure('unavailable', 'upstream is down')
     const second = await resolution.blob(alpine, digest, { signal })
-    assert.deepEqual(second.how, { kind: 'hit' })
+    assert.deepEqual(second.cacheResult, { kind: 'hit' })
     assert.ok((await bodyOf(second)).equals(bytes))
     assert.equal(registry.asked.sources, 1)
   })
@@ -61,7 +61,7 @@ describe('a blob', () => {
     const { registry, resolution } = setUp()
     const digest = registry.add(randomBytes(200_000))
     const answers = await Promise.all([1, 2, 3].map(() => resolution.blob(alpine, digest, { signal })))
-    const collapsed = answers.map(({ how }) => how.kind === 'miss' && how.collapsed)
+    const collapsed = answers.map(({ cacheResult }) => cacheResult.kind === 'miss' && cacheResult.collapsed)
     assert.deepEqual(collapsed.sort(), [false, true, true])
     await Promise.all(answers.map(bodyOf))
     assert.equal(registry.asked.sources, 1)
@@ -114,7 +114,7 @@ describe('a manifest', () => {
     assert.equal(first.mediaType, OCI_MANIFEST)
     await until(() => store.stored.has(digest))
     const second = await resolution.manifestByDigest(alpine, digest, { signal })
-    assert.deepEqual(second.how, { kind: 'hit' })
+    assert.deepEqual(second.cacheResult, { kind: 'hit' })
     assert.equal(store.openContents, 0)
   })
 
@@ -124,12 +124,12 @@ describe('a manifest', () => {
     const digest = registry.add(bytes, OCI_MANIFEST)
     const head = await resolution.manifestHead(alpine, digest, { signal })
     assert.deepEqual([head.size, head.mediaType], [bytes.length, OCI_MANIFEST])
-    assert.equal(head.how.kind, 'miss')
+    assert.equal(head.cacheResult.kind, 'miss')
     assert.equal(registry.asked.sources, 0)
     assert.equal(store.stored.size, 0)
     const stored = store.seed(manifestOf(randomBytes(10)), { kind: 'manifest', mediaType: OCI_MANIFEST })
-    await catalog.rememberSeen(alpine, stored)
-    assert.deepEqual((await resolution.manifestHead(alpine, stored, { signal })).how, { kind: 'hit' })
+    await catalog.rememberKnownName(alpine, stored)
+    assert.deepEqual((await resolution.manifestHead(alpine, stored, { signal })).cacheResult, { kind: 'hit' })
     assert.equal(registry.asked.head, 1)
   })
 
@@ -159,14 +159,14 @@ describe('a manifest', () => {
     store.stored.delete(digest)
     resolution.forget(digest)
     const again = await resolution.manifestByDigest(alpine, digest, { signal })
-    assert.equal(again.how.kind, 'miss')
+    assert.equal(again.cacheResult.kind, 'miss')
   })
 
   it('that is dropped while it is read does not come back from memory', async () => {
     const { catalog, registry, resolution, store } = setUp()
     const bytes = manifestOf(randomBytes(10))
     const digest = store.seed(bytes, { kind: 'manifest', mediaType: OCI_MANIFEST })
-    await catalog.rememberSeen(alpine, digest)
+    await catalog.rememberKnownName(alpine, digest)
     const reading = resolution.manifestByDigest(alpine, digest, { signal })
     await until(() => store.openContents === 1)
     store.stored.delete(digest)
@@ -212,10 +212,10 @@ describe('a tag', () => {
   it('is asked for once within its TTL', async () => {
     const { registry, resolution } = tagged()
     const first = await resolution.manifestByTag(alpine, 'latest', { signal })
-    assert.deepEqual(first.how, { kind: 'miss', from: 'upstream', collapsed: false })
+    assert.deepEqual(first.cacheResult, { kind: 'miss', from: 'upstream', collapsed: false })
     await until(() => resolution.flights.list().length === 0)
     const second = await resolution.manifestByTag(alpine, 'latest', { signal })
-    assert.deepEqual(second.how, { kind: 'hit' })
+    assert.deepEqual(second.cacheResult, { kind: 'hit' })
     assert.equal(registry.asked.tag, 1)
   })
 
@@ -233,7 +233,7 @@ describe('a tag', () => {
     await resolution.manifestByTag(alpine, 'latest', { signal })
     registry.fresh.tagTtlMs = 0
     const again = await resolution.manifestByTag(alpine, 'latest', { signal })
-    assert.deepEqual(again.how, { kind: 'revalidated' })
+    assert.deepEqual(again.cacheResult, { kind: 'revalidated' })
     assert.equal(again.digest, old)
     assert.equal(registry.asked.sources, 1)
   })
@@ -255,7 +255,7 @@ describe('a tag', () => {
       registry.fresh.tagTtlMs = 0
       registry.failure = new Failure(code, 'upstream is away')
       const stale = await resolution.manifestByTag(alpine, 'latest', { signal })
-      assert.deepEqual(stale.how, { kind: 'stale-if-error' })
+      assert.deepEqual(stale.cacheResult, { kind: 'stale-if-error' })
       assert.equal(stale.digest, old)
     })
   }
@@ -349,7 +349,7 @@ describe('a tag', () => {
     }
     const answer = await resolution.manifestByTag(alpine, 'latest', { signal })
     assert.equal(answer.digest, old)
-    assert.deepEqual(answer.how, { kind: 'stale-if-error' })
+    assert.deepEqual(answer.cacheResult, { kind: 'stale-if-error' })
     assert.equal((await catalog.tag(alpine, 'latest'))?.digest, old)
   })
 
@@ -376,11 +376,11 @@ describe('lists', () => {
     registry.setTag(alpine, 'b', registry.add(Buffer.from('b')))
     registry.setTag(alpine, 'a', registry.add(Buffer.from('a')))
     assert.deepEqual((await resolution.tags(alpine, { signal })).tags, ['a', 'b'])
-    assert.deepEqual((await resolution.tags(alpine, { signal })).how, { kind: 'hit' })
+    assert.deepEqual((await resolution.tags(alpine, { signal })).cacheResult, { kind: 'hit' })
     registry.fresh.tagTtlMs = 0
     registry.failure = new Failure('unavailable', 'away')
     const stale = await resolution.tags(alpine, { signal })
-    assert.deepEqual(stale, { tags: ['a', 'b'], how: { kind: 'stale-if-error' } })
+    assert.deepEqual(stale, { tags: ['a', 'b'], cacheResult: { kind: 'stale-if-error' } })
   })
 
   it('of tags may be empty', async () => {
@@ -408,12 +408,12 @@ describe('a catalog that cannot be written to', () => {
       return this.#write(() => super.forgetTag(...given))
     }
 
-    override rememberHeard(...given: Parameters<MemoryCatalog['rememberHeard']>): Promise<void> {
-      return this.#write(() => super.rememberHeard(...given))
+    override rememberList(...given: Parameters<MemoryCatalog['rememberList']>): Promise<void> {
+      return this.#write(() => super.rememberList(...given))
     }
 
-    override rememberSeen(...given: Parameters<MemoryCatalog['rememberSeen']>): Promise<void> {
-      return this.#write(() => super.rememberSeen(...given))
+    override rememberKnownName(...given: Parameters<MemoryCatalog['rememberKnownName']>): Promise<void> {
+      return this.#write(() => super.rememberKnownName(...given))
     }
 
     async #write(write: () => Promise<void>): Promise<void> {

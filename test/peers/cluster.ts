@@ -311,11 +311,14 @@ export class Node {
 
   async pull(digest: Digest, repository = REPOSITORY): Promise<{ bytes: Buffer; from: string }> {
     const signal = AbortSignal.timeout(60_000)
-    const { content, how } = await this.resolution.blob(repository, digest, { signal })
+    const { content, cacheResult } = await this.resolution.blob(repository, digest, { signal })
     try {
       for (let known = 0; known < content.size; ) known = await content.readable(known, { signal })
       const bytes = await readAll((target, position) => content.read(target, position), content.size)
-      return { bytes: Buffer.from(bytes), from: how.kind === 'miss' ? how.from : how.kind }
+      return {
+        bytes: Buffer.from(bytes),
+        from: cacheResult.kind === 'miss' ? cacheResult.from : cacheResult.kind,
+      }
     } finally {
       await content.close()
     }

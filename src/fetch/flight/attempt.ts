@@ -3,10 +3,10 @@ import { publish } from '../../observe/events.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
 import {
-  GaveWay,
-  type Giver,
-  type Head,
+  type ContentHead,
+  type Contributor,
   type Source,
+  SourceYielded,
   type VouchedIntake,
   type Want,
 } from '../../ports/source.ts'
@@ -20,11 +20,11 @@ export interface AttemptOptions {
   readonly source: Source
   readonly incoming: Incoming
   /** What the source says about the content; gives the size to hold it to. Throws a `Failure` to end the attempt. */
-  readonly expect: (head: Head) => number | undefined
+  readonly expect: (head: ContentHead) => number | undefined
   /** Only peers say how large it is: nothing is to go from the disk for what has not come. */
   readonly isHearsay: () => boolean
   /** As `VouchedIntake`, as long as the attempt goes on. */
-  readonly from: (peer: Giver) => void
+  readonly from: (peer: Contributor) => void
   readonly vouch: (first: number, marks: Uint8Array) => void
   readonly stallMs: number
   /** So many bytes have to come in that time, or all that are left. */
@@ -97,7 +97,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
       await drained()
       stall.watch()
     },
-    from: (peer) => {
+    setContributor: (peer) => {
       if (!over) options.from(peer)
     },
     vouch: (first, marks) => {
@@ -111,7 +111,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
       ? undefined
       : setTimeout(() => stall.giveUp(tooLate(source.name, answerMs)), answerMs)
   try {
-    if (!incoming.kept) await drained()
+    if (!incoming.isStorable) await drained()
     await source.bring(want, intake, { signal })
     if (size !== undefined && incoming.position < size) failure = short(source.name, size, incoming.position)
   } catch (thrown) {
@@ -128,7 +128,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     sourceKind: source.kind,
     bytes: incoming.position - before,
     ms: Date.now() - startedAt,
-    error: failure instanceof GaveWay ? undefined : failure,
+    error: failure instanceof SourceYielded ? undefined : failure,
   })
   return failure
 }

@@ -1,6 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { Giver, Source } from '../../ports/source.ts'
+import type { Contributor, Source } from '../../ports/source.ts'
 import type { Dispute } from './vouching.ts'
 
 /** Suspect bytes fill all the memory there is, and can be let out neither now nor later: peers cannot help. */
@@ -10,7 +10,11 @@ export function isPeer(source: Source): boolean {
   return source.kind === 'peer'
 }
 
-export function corrupt(digest: Digest, sources: readonly Pick<Giver, 'name'>[], found: string): Failure {
+export function corrupt(
+  digest: Digest,
+  sources: readonly Pick<Contributor, 'name'>[],
+  found: string,
+): Failure {
   const names = sources.map(({ name }) => name).join(' and ')
   return new Failure('corrupt', `${names} sent other bytes than those of ${digest}.`, {
     source: names,

@@ -2,12 +2,18 @@ import { pause, unlessAborted } from '../../lib/async/abort.ts'
 import { backoffMs } from '../../lib/async/backoff.ts'
 import { Deferred } from '../../lib/async/deferred.ts'
 import { publish } from '../../observe/events.ts'
+import { CHECKPOINT_INTERVAL_BYTES, type Checkpoints } from '../../oci/checkpoints.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { MARK_EVERY, type Marks } from '../../oci/marks.ts'
 import type { BlobStore, Incoming } from '../../ports/blob-store.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
-import { GaveWay, type Giver, type Head, type Source, type Want } from '../../ports/source.ts'
+import {
+  type ContentHead,
+  type Contributor,
+  type Source,
+  SourceYielded,
+  type Want,
+} from '../../ports/source.ts'
 import { type AttemptOptions, attempt } from './attempt.ts'
 import { Contradiction, corrupt, disputed, isPeer, NOBODY_VOUCHES, unbounded } from './dispute-errors.ts'
 import { asFailure, mayPass, verdict } from './pick-failure.ts'
@@ -84,7 +90,7 @@ export class Flight {
   readonly startedAt = Date.now()
   readonly audience = new Audience({
     released: () => this.released,
-    start: () => this.#incoming?.start ?? 0,
+    start: () => this.#incoming?.readableFrom ?? 0,
     moved: () => this.#onReaders(),
   })
   /** Resolves when it is over; with why, if it has failed. */
@@ -117,7 +123,7 @@ export class Flight {
   #isCutting = false
   /** Ends the attempt under way, and only that. */
   #attempting: AbortController | undefined
-  #marks: Marks | undefined
+  #marks: Checkpoints | undefined
   readonly #end = new Deferred<Failure | undefined>()
 
   constructor(options: FlightOptions) {
@@ -155,7 +161,7 @@ export class Flight {
 
   /** Marks of bytes that can be relied on, from this number on. */
   marks(first = 0): Uint8Array {
-    const end = this.#verified ? undefined : Math.floor(this.#trust.limit / MARK_EVERY)
+    const end = this.#verified ? undefined : Math.floor(this.#trust.limit / CHECKPOINT_INTERVAL_BYTES)
     return this.#marks?.since(first, end) ?? new Uint8Array()
   }
 
@@ -192,7 +198,7 @@ export class Flight {
       clearTimeout(late)
       clearInterval(this.#watch)
       clearTimeout(this.#keepStartTimer)
-      obstacle = this.#incoming?.obstacle
+      obstacle = this.#incoming?.passThroughReason
       await this.#land()
     }
     publish('flight.ended', {
@@ -244,7 +250,7 @@ export class Flight {
       throw error
     }
     this.#incoming = incoming
-    this.#marks = incoming.marks
+    this.#marks = incoming.checkpoints
     this.#inherited = incoming.position > 0
     this.#provenance.takes(0, undefined)
     // It may be that peers have brought it.
@@ -264,7 +270,7 @@ export class Flight {
    */
   #onReaders(): void {
     const incoming = this.#incoming
-    if (incoming === undefined || incoming.kept) return
+    if (incoming === undefined || incoming.isStorable) return
     this.#watch ??= setInterval(() => this.#sendIdleAway(incoming), this.#options.policy.stallMs / 4)
     this.#keepStartTimer ??= setTimeout(() => {
       this.#mayForgetStart = true
@@ -276,14 +282,15 @@ export class Flight {
       else this.abort(new Failure('disk', 'Nobody waits any more for what cannot be kept.'))
       return
     }
-    if (this.#mayForgetStart && !this.#describing) incoming.forget(Math.min(slowest, incoming.written))
+    if (this.#mayForgetStart && !this.#describing) incoming.discardBefore(Math.min(slowest, incoming.written))
     // Nothing can be let out before the size is known, so nothing will ever be forgotten.
-    if (this.#heldUpSince !== undefined && this.#size === undefined) this.abort(unbounded(incoming.obstacle))
+    if (this.#heldUpSince !== undefined && this.#size === undefined)
+      this.abort(unbounded(incoming.passThroughReason))
   }
 
   #sendIdleAway(incoming: Incoming): void {
     const { audience } = this
-    if (incoming.kept || this.#heldUpSince === undefined) return
+    if (incoming.isStorable || this.#heldUpSince === undefined) return
     const { stallMs } = this.#options.policy
     const { limit } = this.#trust
     if (!this.#verified && limit < incoming.written && (audience.slowest ?? 0) >= limit) {
@@ -298,7 +305,7 @@ export class Flight {
 
   /** Of what is not kept, the start may be gone, and nobody will ask. */
   async #describe(incoming: Incoming): Promise<Description> {
-    if (incoming.start > 0) return { mediaType: this.#mediaType, references: [], subject: undefined }
+    if (incoming.readableFrom > 0) return { mediaType: this.#mediaType, references: [], subject: undefined }
     this.#describing = true
     try {
       return await this.#options.describe(incoming, this.#mediaType)
@@ -379,9 +386,9 @@ export class Flight {
       }
       const hasProgressed = incoming.position - before >= policy.progressBytes
       if (hasProgressed) fruitless.clear()
-      if (failure instanceof GaveWay) {
-        const { to } = failure
-        this.#sources = [to, ...this.#sources.filter((other) => other !== to)]
+      if (failure instanceof SourceYielded) {
+        const { successor } = failure
+        this.#sources = [successor, ...this.#sources.filter((other) => other !== successor)]
         continue
       }
       failures.push(failure)
@@ -400,7 +407,7 @@ export class Flight {
     const before = incoming.position
     const attempting = new AbortController()
     this.#attempting = attempting
-    const from = (giver: Giver): void => {
+    const from = (giver: Contributor): void => {
       this.#trust.takes(incoming.position, giver, isPeer(source))
       this.#provenance.takes(incoming.position, { ...giver, kind: source.kind })
     }
@@ -438,7 +445,7 @@ export class Flight {
     }
   }
 
-  #expect(source: Source, head: Head): number | undefined {
+  #expect(source: Source, head: ContentHead): number | undefined {
     const { size } = head
     if (size !== undefined) {
       if ((this.#size !== undefined && size !== this.#size) || size < this.position) {
@@ -498,7 +505,7 @@ export class Flight {
   #examine(incoming: Incoming): void {
     // What is being cut off is not found to be good any more, or readers would have some of it.
     const isOpen = this.#dispute === undefined && !this.#isCutting
-    const dispute = isOpen ? this.#trust.check(incoming.marks) : undefined
+    const dispute = isOpen ? this.#trust.check(incoming.checkpoints) : undefined
     if (dispute !== undefined) this.#endAttempt(dispute)
     this.audience.wake()
     this.#options.changed()
@@ -518,10 +525,10 @@ export class Flight {
     const { limit } = this.#trust
     const unvouched = incoming.position - limit
     if (unvouched <= 0 || unvouched > UNVOUCHED_BYTES) return
-    if (!incoming.kept || limit === 0 || limit % MARK_EVERY !== 0) return
+    if (!incoming.isStorable || limit === 0 || limit % CHECKPOINT_INTERVAL_BYTES !== 0) return
     this.#isCutting = true
     try {
-      await incoming.cutTo(limit)
+      await incoming.truncate(limit)
     } finally {
       this.#isCutting = false
     }
@@ -545,8 +552,8 @@ export class Flight {
     this.#sources = this.#sources.filter((source) => !(isPeer(source) && isOut(source)))
     // Some of it may have been given up before it was found to be wrong.
     const good = Math.min(dispute.good, incoming.position)
-    this.audience.cutBack(incoming.kept ? good : 0, failure)
-    await incoming.cutTo(good)
+    this.audience.cutBack(incoming.isStorable ? good : 0, failure)
+    await incoming.truncate(good)
     this.audience.cutBack(incoming.position, failure)
     if (incoming.position === 0) this.#inherited = false
     this.#trust.cut(incoming.position)
@@ -577,14 +584,14 @@ export class Flight {
     return corrupt(digest, suspects.length === 0 ? culprits : suspects, found)
   }
 
-  #tellOf(culprits: readonly Giver[], found: string): void {
+  #tellOf(culprits: readonly Contributor[], found: string): void {
     const { digest } = this.want
     for (const { name } of culprits) {
       publish('verify.failed', { digest, found, source: name, sourceKind: 'peer' })
     }
   }
 
-  #accuse(culprits: readonly Giver[]): void {
+  #accuse(culprits: readonly Contributor[]): void {
     for (const source of this.#options.sources) source.blame?.(culprits)
   }
 

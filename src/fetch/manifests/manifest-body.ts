@@ -1,6 +1,6 @@
-import type { ManifestAnswer } from '../../ports/answer.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
+import type { ManifestAnswer } from '../../ports/resolver.ts'
 
 const SCRATCH = 64 * 1024
 

@@ -1,61 +1,42 @@
 import { Failure } from '../../ports/failure.ts'
 import { type AddressScope, isWithinScope, scopeOfHostname } from '../options/address-scope.ts'
+import { registrableDomain } from './registrable-domain.ts'
 
-/** Token services that are known to lie outside their registry's domain. */
-const FAR_REALMS: Readonly<Record<string, readonly string[]>> = {
-  'registry.hub.docker.com': ['auth.docker.io'],
-  'lscr.io': ['ghcr.io'],
-  'nvcr.io': ['authn.nvidia.com'],
-  'scw.cloud': ['api.scaleway.com'],
-}
-
-/** Second-level labels under which names are sold (`example.co.uk`), where the top level is a country's. */
-const SOLD_BELOW = /^(?:ac|co|com|edu|gob|gov|go|mil|ne|net|nom|or|org|sch)\.[a-z]{2}$/
-
-/** Domains under which every customer has a name of his own. */
-const SHARED: ReadonlySet<string> = new Set([
-  'amazonaws.com',
-  'azurecr.io',
-  'azurewebsites.net',
-  'cloudfront.net',
-  'github.io',
-  'herokuapp.com',
-  'on.aws',
-  'pkg.dev',
-  'run.app',
-  'windows.net',
-  'workers.dev',
+/** Token services that are known to lie outside the domain of their registry, by the registry's host or domain. */
+const OUTSIDE_REALMS: ReadonlyMap<string, string> = new Map([
+  ['registry.hub.docker.com', 'auth.docker.io'],
+  ['lscr.io', 'ghcr.io'],
+  ['nvcr.io', 'authn.nvidia.com'],
+  ['scw.cloud', 'api.scaleway.com'],
 ])
 
-/** The part of a host name that one owner has (what the public suffix list is for), near enough for this one use. */
-export function registrableDomain(hostname: string): string {
-  if (scopeOfHostname(hostname) !== undefined) return hostname
-  const labels = hostname.split('.')
-  const lastTwo = labels.slice(-2).join('.')
-  if (SHARED.has(lastTwo)) return hostname
-  return labels.slice(SOLD_BELOW.test(lastTwo) ? -3 : -2).join('.')
-}
-
 export interface RealmRules {
-  /** The registry's own URL. */
+  /** The URL of the registry. */
   readonly registry: URL
-  /** How far inside the network the registry itself lies. */
+  /** How far inside the network the registry itself, and so its token service, may lie. */
   readonly scopeLimit: AddressScope
   /** Hosts that the operator trusts with this registry's credentials. */
   readonly realms: readonly string[]
 }
 
-function isTrusted(realm: URL, rules: RealmRules): boolean {
-  const { registry } = rules
+/** Whether the realm belongs to the owner of the registry, or is named in the settings or in `OUTSIDE_REALMS`. */
+async function isTrusted(realm: URL, { registry, realms }: RealmRules): Promise<boolean> {
   if (realm.host === registry.host || realm.hostname === registry.hostname) return true
-  if (rules.realms.includes(realm.host) || rules.realms.includes(realm.hostname)) return true
-  const domain = registrableDomain(registry.hostname)
-  if (domain.includes('.') && registrableDomain(realm.hostname) === domain) return true
-  return [registry.hostname, domain].some((name) => FAR_REALMS[name]?.includes(realm.hostname) === true)
+  if (realms.includes(realm.host) || realms.includes(realm.hostname)) return true
+  if (isOutsideRealm(registry.hostname, realm)) return true
+  const domain = await registrableDomain(registry.hostname)
+  if (isOutsideRealm(domain, realm)) return true
+  return domain.includes('.') && (await registrableDomain(realm.hostname)) === domain
 }
 
-/** The realm of a challenge as a URL to ask for a token. Refuses what would make us ask strangers or our own network. */
-export function checkRealm(text: string, rules: RealmRules): URL {
+function isOutsideRealm(registry: string, realm: URL): boolean {
+  return OUTSIDE_REALMS.get(registry) === realm.hostname
+}
+
+/**
+ * Parses the realm of a challenge. Refuses a realm at which a stranger could collect credentials, and one inside the node's own network.
+ */
+export async function checkRealm(text: string, rules: RealmRules): Promise<URL> {
   const source = rules.registry.host
   const refuse = (why: string): never => {
     throw new Failure('denied', `${source} names a token service ${why}`, { source })
@@ -64,16 +45,16 @@ export function checkRealm(text: string, rules: RealmRules): URL {
   try {
     realm = new URL(text, rules.registry)
   } catch {
-    return refuse('that is not a URL')
+    return refuse('with an invalid URL')
   }
-  if (realm.protocol !== 'https:' && realm.protocol !== 'http:') return refuse('that is not a web address')
+  if (realm.protocol !== 'https:' && realm.protocol !== 'http:') return refuse('that is not at http or https')
   if (realm.protocol === 'http:' && rules.registry.protocol === 'https:') return refuse('without TLS')
-  if (realm.username !== '' || realm.password !== '') return refuse('with a password in its address')
-  if (!isTrusted(realm, rules)) {
+  if (realm.username !== '' || realm.password !== '') return refuse('with a password in its URL')
+  if (!(await isTrusted(realm, rules))) {
     return refuse(`at ${realm.host}, outside its own domain; if that is right, list it under realms`)
   }
-  const literal = scopeOfHostname(realm.hostname)
-  if (realm.host !== source && literal !== undefined && !isWithinScope(literal, rules.scopeLimit)) {
+  const scope = scopeOfHostname(realm.hostname)
+  if (realm.host !== source && scope !== undefined && !isWithinScope(scope, rules.scopeLimit)) {
     return refuse(`at the private address ${realm.host}; if that is right, set allowPrivateTargets`)
   }
   realm.hash = ''

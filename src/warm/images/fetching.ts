@@ -4,8 +4,8 @@ import { backoffMs } from '../../lib/async/backoff.ts'
 import { Semaphore } from '../../lib/async/semaphore.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
-import type { ManifestAnswer } from '../../ports/answer.ts'
 import { Failure } from '../../ports/failure.ts'
+import type { ManifestAnswer } from '../../ports/resolver.ts'
 import { Landing } from './landing.ts'
 import type { Place } from './place.ts'
 
@@ -64,10 +64,10 @@ export class Fetching {
       return patiently(async () => {
         const landing = new Landing(digest)
         try {
-          const { content, how } = await this.#place.resolver.blob(repository, digest, options)
+          const { content, cacheResult } = await this.#place.resolver.blob(repository, digest, options)
           // The transfer needs no reader. What cannot be kept ends without one, and is not brought here in vain.
           await content.close()
-          if (how.kind === 'hit') return true
+          if (cacheResult.kind === 'hit') return true
           await this.#landed(digest, landing, signal)
           return false
         } finally {
@@ -85,8 +85,8 @@ export class Fetching {
       if ((await this.#place.stored(digest)) !== undefined) return
       this.#place.forget(digest)
       const again = await this.#place.resolver.manifestByDigest(repository, digest, options)
-      const { how } = await settled(again, options)
-      if (how.kind !== 'hit') await this.#landed(digest, landing, options.signal)
+      const { cacheResult } = await settled(again, options)
+      if (cacheResult.kind !== 'hit') await this.#landed(digest, landing, options.signal)
       else if ((await this.#place.stored(digest)) === undefined) throw new Failure('disk', LET_GO)
     } finally {
       landing.close()

@@ -8,8 +8,8 @@ import { DEFAULT_FRESHNESS } from '../../../src/fetch/freshness.ts'
 import { Resolution } from '../../../src/fetch/resolver.ts'
 import { type Events, subscribe } from '../../../src/observe/events.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
-import type { BlobAnswer } from '../../../src/ports/answer.ts'
 import { Failure } from '../../../src/ports/failure.ts'
+import type { BlobAnswer } from '../../../src/ports/resolver.ts'
 import type { Source } from '../../../src/ports/source.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
 import { digestOf, MemoryStore, marksOf } from '../../../testkit/memory/memory-store.ts'
@@ -109,7 +109,7 @@ const peers = (step: (attempt: Attempt) => Promise<void>) => new ScriptedSource(
 
 /** Takes up to `end` from a peer, all vouched for, and says so. */
 async function from(name: string, { intake }: Attempt, bytes: Uint8Array, end: number): Promise<void> {
-  intake.from({ id: name, name })
+  intake.setContributor({ id: name, name })
   intake.expect({ size: bytes.length, mediaType: undefined })
   intake.vouch(0, marksOf(bytes))
   await pour(intake, bytes, end)
@@ -150,7 +150,7 @@ describe('an answer', () => {
     await drained(answer)
     while (ended.length === 0) await new Promise((resolve) => setImmediate(resolve))
     stop()
-    assert.deepEqual(answer.how, { kind: 'miss', from: 'peer', collapsed: false })
+    assert.deepEqual(answer.cacheResult, { kind: 'miss', from: 'peer', collapsed: false })
     assert.equal(await origin(here, want[1]), 'peer node-1, peer node-2')
     assert.equal(ended[0]?.source, 'node-2')
   })
@@ -164,7 +164,7 @@ describe('an answer', () => {
     )
     const answer = await here.resolution.blob(...want)
     await drained(answer)
-    assert.deepEqual(answer.how, { kind: 'miss', from: 'upstream', collapsed: false })
+    assert.deepEqual(answer.cacheResult, { kind: 'miss', from: 'upstream', collapsed: false })
     assert.equal(await origin(here, want[1]), 'upstream registry.test')
   })
 
@@ -200,7 +200,9 @@ describe('an answer', () => {
     const late = await here.resolution.blob(...want)
     await Promise.all([first, early, late].map(drained))
     assert.deepEqual(
-      [first, early, late].map(({ how }) => (how.kind === 'miss' ? how.from : how.kind)),
+      [first, early, late].map(({ cacheResult }) =>
+        cacheResult.kind === 'miss' ? cacheResult.from : cacheResult.kind,
+      ),
       ['peer', 'peer', 'upstream'],
     )
     assert.equal(await origin(here, want[1]), 'peer node-1, upstream registry.test, peer node-2')
@@ -211,7 +213,7 @@ describe('an answer', () => {
     const here = setUp(peers((attempt) => from('node-1', attempt, nothing, 0)))
     const answer = await here.resolution.blob(want[0], digestOf(nothing), { signal })
     await drained(answer)
-    assert.equal(answer.how.kind === 'miss' && answer.how.from, 'peer')
+    assert.equal(answer.cacheResult.kind === 'miss' && answer.cacheResult.from, 'peer')
     assert.equal(await origin(here, digestOf(nothing)), 'peer node-1')
   })
 })

@@ -1,25 +1,25 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Trust } from '../../../src/fetch/flight/vouching.ts'
-import { MARK_BYTES, MARK_EVERY, Marks } from '../../../src/oci/marks.ts'
-import type { Giver } from '../../../src/ports/source.ts'
+import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../../src/oci/checkpoints.ts'
+import type { Contributor } from '../../../src/ports/source.ts'
 
 const FREE = Number.POSITIVE_INFINITY
 /** Its name is not its own. */
-const giver = (id: string): Giver => ({ id, name: 'node' })
-const ids = (givers: readonly Giver[]): string[] => givers.map(({ id }) => id)
-const at = (number: number): number => number * MARK_EVERY
+const giver = (id: string): Contributor => ({ id, name: 'node' })
+const ids = (givers: readonly Contributor[]): string[] => givers.map(({ id }) => id)
+const at = (number: number): number => number * CHECKPOINT_INTERVAL_BYTES
 
 /** Marks that are told apart by these numbers. */
 function marks(...numbers: number[]): Uint8Array {
   return Uint8Array.from(
-    { length: numbers.length * MARK_BYTES },
-    (_, n) => numbers[Math.floor(n / MARK_BYTES)] ?? 0,
+    { length: numbers.length * CHECKPOINT_BYTES },
+    (_, n) => numbers[Math.floor(n / CHECKPOINT_BYTES)] ?? 0,
   )
 }
 
-function own(...numbers: number[]): Marks {
-  const known = new Marks()
+function own(...numbers: number[]): Checkpoints {
+  const known = new Checkpoints()
   known.append(marks(...numbers))
   return known
 }

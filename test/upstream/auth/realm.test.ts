@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Failure } from '../../../src/ports/failure.ts'
-import { checkRealm, registrableDomain } from '../../../src/upstream/auth/realm.ts'
+import { checkRealm } from '../../../src/upstream/auth/realm.ts'
 import type { AddressScope } from '../../../src/upstream/options/address-scope.ts'
 
-const allowed = (
+async function isAllowed(
   registry: string,
   realm: string,
   scopeLimit: AddressScope = 'public',
   realms: string[] = [],
-): boolean => {
+): Promise<boolean> {
   try {
-    checkRealm(realm, { registry: new URL(registry), scopeLimit, realms })
+    await checkRealm(realm, { registry: new URL(registry), scopeLimit, realms })
     return true
   } catch (error) {
     assert.ok(error instanceof Failure && error.code === 'denied')
@@ -37,6 +37,34 @@ const TABLE: readonly [boolean, string, string, string][] = [
   [false, 'https://a.co.uk/', 'https://b.co.uk/t', 'two owners under one public suffix'],
   [true, 'https://r.a.co.uk/', 'https://t.a.co.uk/t', 'one owner under it'],
   [false, 'https://mine.azurecr.io/', 'https://yours.azurecr.io/t', 'two customers of one cloud'],
+  [false, 'https://mine.gitlab.io/', 'https://yours.gitlab.io/t', 'two tenants of one hosting domain'],
+  [false, 'https://mine.fly.dev/', 'https://yours.fly.dev/t', 'two tenants of one application platform'],
+  [true, 'https://r.mine.fly.dev/', 'https://auth.mine.fly.dev/t', 'one tenant of it'],
+  [false, 'https://mine.ngrok.io/', 'https://yours.ngrok.io/t', 'two customers of one tunnel service'],
+  [false, 'https://mine.b.kawasaki.jp/', 'https://yours.kawasaki.jp/t', 'two owners under a wildcard suffix'],
+  [false, 'https://食狮.公司.cn/', 'https://猫.公司.cn/t', 'two owners under a suffix beyond ASCII'],
+  [false, 'https://fly.dev/', 'https://yours.fly.dev/t', 'a registry at a public suffix'],
+  [
+    false,
+    'https://1.dkr.ecr.us-east-1.amazonaws.com/',
+    'https://2.dkr.ecr.us-east-1.amazonaws.com/t',
+    'two customers of a cloud that the public suffix list lacks',
+  ],
+  [
+    false,
+    'https://1.dkr.ecr.cn-north-1.amazonaws.com.cn/',
+    'https://2.dkr.ecr.cn-north-1.amazonaws.com.cn/t',
+    'the same in another country',
+  ],
+  [false, 'https://europe-docker.pkg.dev/', 'https://evil.pkg.dev/t', 'two hosts under pkg.dev'],
+  [true, 'https://registry.acme.co.kr/', 'https://auth.acme.co.kr/t', 'one owner under a country’s suffix'],
+  [
+    true,
+    'https://registry.acme.internal/',
+    'https://auth.acme.internal/t',
+    'one domain of a private network',
+  ],
+  [false, 'https://constructor/', 'https://evil.example/t', 'a registry named like a property of objects'],
   [true, 'https://mine.azurecr.io/', 'https://mine.azurecr.io/oauth2/token', 'one customer of it'],
   [false, 'https://ghcr.io/', 'http://ghcr.io/token', 'the same host without TLS'],
   [true, 'http://registry.example.com/', 'https://auth.example.com/t', 'TLS where there was none'],
@@ -49,31 +77,21 @@ const TABLE: readonly [boolean, string, string, string][] = [
   [false, 'http://10.0.0.1:5000/', 'http://10.0.0.2/t', 'another private address'],
 ]
 
-for (const [verdict, registry, realm, why] of TABLE) {
-  test(`${registry} ${verdict ? 'may' : 'may not'} send us to ${realm}: ${why}`, () => {
-    assert.equal(allowed(registry, realm, registry.includes('10.0') ? 'private' : 'public'), verdict)
+for (const [isExpected, registry, realm, why] of TABLE) {
+  test(`${registry} ${isExpected ? 'may' : 'may not'} name the token service ${realm}: ${why}`, async () => {
+    const scopeLimit = registry.includes('10.0') ? 'private' : 'public'
+    assert.equal(await isAllowed(registry, realm, scopeLimit), isExpected)
   })
 }
 
-test('a realm listed by the operator is trusted, but still not with a private address', () => {
-  assert.ok(allowed('https://r.example.com/', 'https://sso.corp.example/t', 'public', ['sso.corp.example']))
-  assert.ok(!allowed('https://r.example.com/', 'https://10.1.1.1/t', 'public', ['10.1.1.1']))
-  assert.ok(allowed('https://r.example.com/', 'https://10.1.1.1/t', 'private', ['10.1.1.1']))
+test('a realm that the settings list is trusted, but not at an address beyond the scope limit', async () => {
+  const registry = 'https://r.example.com/'
+  assert.ok(await isAllowed(registry, 'https://sso.corp.example/t', 'public', ['sso.corp.example']))
+  assert.ok(!(await isAllowed(registry, 'https://10.1.1.1/t', 'public', ['10.1.1.1'])))
+  assert.ok(await isAllowed(registry, 'https://10.1.1.1/t', 'private', ['10.1.1.1']))
 })
 
-test('the refusal says what to set', () => {
-  assert.throws(
-    () =>
-      checkRealm('https://sso.example/', {
-        registry: new URL('https://r.io/'),
-        scopeLimit: 'public',
-        realms: [],
-      }),
-    /sso\.example.*realms/,
-  )
-})
-
-test('an address has no registrable domain but itself', () => {
-  assert.equal(registrableDomain('10.0.0.1'), '10.0.0.1')
-  assert.equal(registrableDomain('a.b.example.org'), 'example.org')
+test('the refusal of a realm names the setting that permits it', async () => {
+  const rules = { registry: new URL('https://r.io/'), scopeLimit: 'public', realms: [] } as const
+  await assert.rejects(checkRealm('https://sso.example/', rules), /sso\.example.*realms/)
 })
