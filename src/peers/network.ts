@@ -5,7 +5,7 @@ import type { LocalContent } from '../ports/local-content.ts'
 import type { TagHead, TagRequestOptions } from '../ports/registry.ts'
 import type { VouchedIntake, Want } from '../ports/source.ts'
 import type { PeerCredentials } from './identity/credentials.ts'
-import { loadOf, type Member, PEER_PROTOCOL } from './identity/member.ts'
+import { type Member, PEER_PROTOCOL, roundLoad } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
 import { Ranks } from './membership/owner.ts'
@@ -122,7 +122,7 @@ export class PeerNetwork {
     const tracker = new Tracker({
       self: { contact: contactOf(self), zone: self.zone },
       localContent: this.#node.holdings,
-      loadOf: (id) => (id === self.id ? loadOf(this.uploads) : (membership.get(id)?.load ?? 0)),
+      loadOf: (id) => (id === self.id ? roundLoad(this.uploads) : (membership.get(id)?.load ?? 0)),
       isMember: (id) => id === self.id || membership.get(id) !== undefined,
       findSeeders: (want) => this.#formerOwners(want),
       now: this.#patience.now,
