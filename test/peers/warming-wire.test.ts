@@ -4,10 +4,10 @@ import { describe, it, type TestContext } from 'node:test'
 import type { Member, MemberId } from '../../src/peers/identity/member.ts'
 import type { Membership } from '../../src/peers/membership/membership.ts'
 import { tellWarming, type Warm, warmersOf } from '../../src/peers/sharing/warming.ts'
-import type { Line } from '../../src/peers/wire/exchange.ts'
-import { Ask, parse } from '../../src/peers/wire/messages.ts'
+import type { PeerExchange } from '../../src/peers/wire/exchange.ts'
+import { PeerRequest, parseMessage } from '../../src/peers/wire/messages.ts'
 import type { WarmLine } from '../../src/schemas/warm-report.ts'
-import { peerLab, unending } from '../../testkit/peer-lab.ts'
+import { neverAborted, peerLab } from '../../testkit/peer-lab.ts'
 
 const WISH = { images: ['up.test/app:v1'], platforms: [], referrers: false, pin: false }
 const ASK = { ask: 'warm', images: 1, platforms: [], referrers: false, pin: false }
@@ -38,26 +38,26 @@ const PATIENCE_MS = 60_000
 /** What one who asks makes of a member that answers so. */
 async function askedOf(
   t: TestContext,
-  answer: (line: Line) => Promise<void>,
+  answer: (line: PeerExchange) => Promise<void>,
   silenceMs = PATIENCE_MS,
 ): Promise<WarmLine[]> {
   const lab = await peerLab(t, { onExchange: (_first, line) => answer(line) })
-  const [other] = warmersOf(membershipOf(lab.member), lab.dialer, silenceMs).others
+  const [other] = warmersOf(membershipOf(lab.member), lab.client, silenceMs).others
   const lines: WarmLine[] = []
-  for await (const line of other?.warm(WISH, { signal: unending() }) ?? []) lines.push(line)
+  for await (const line of other?.warm(WISH, { signal: neverAborted() }) ?? []) lines.push(line)
   return lines
 }
 
 /** A member that warms by `warm`, and a line on which it was asked to. */
-async function told(t: TestContext, warm: Warm, silenceMs = PATIENCE_MS): Promise<Line> {
+async function told(t: TestContext, warm: Warm, silenceMs = PATIENCE_MS): Promise<PeerExchange> {
   const lab = await peerLab(t, {
     onExchange: async (first, line) => {
-      const ask = parse(Ask, first, line.who)
+      const ask = parseMessage(PeerRequest, first, line.peerName)
       assert.ok(ask.ask === 'warm')
       await tellWarming(ask, line, warm, silenceMs)
     },
   })
-  const { answer, line } = await lab.ask(ASK)
+  const { answer, exchange: line } = await lab.request(ASK)
   assert.deepEqual(answer, { is: 'ready' })
   return line
 }
@@ -82,7 +82,7 @@ describe('over a line', { concurrency: true }, () => {
   it('one who asks hears what is told to its end', async (t) => {
     const lines = await askedOf(t, async (line) => {
       line.send({ is: 'ready' })
-      assert.deepEqual(await line.receive({ signal: unending(), ms: PATIENCE_MS }), IMAGES)
+      assert.deepEqual(await line.receive({ signal: neverAborted(), ms: PATIENCE_MS }), IMAGES)
       line.send({ is: 'beat' })
       line.send(DONE)
     })
@@ -92,7 +92,7 @@ describe('over a line', { concurrency: true }, () => {
   for (const [what, messages, expected] of [
     ['ends before the end', [{ is: 'ready' }], /^it has not said what it came to$/],
     ['refuses', [{ is: 'refused', code: 'busy', message: 'it is still starting' }], /^it is still starting$/],
-    ['says something else', [{ is: 'ready' }, { is: 'done', images: -1 }], /not understood/],
+    ['says something else', [{ is: 'ready' }, { is: 'done', images: -1 }], /invalid message/],
     ['begins with something else', [DONE], /^it is not ready for images$/],
   ] as const) {
     it(`one who asks gives up a member that ${what}`, async (t) => {
@@ -104,18 +104,18 @@ describe('over a line', { concurrency: true }, () => {
   }
 
   it('one who asks gives up a member that falls silent', async (t) => {
-    const answer = async (line: Line): Promise<void> => {
+    const answer = async (line: PeerExchange): Promise<void> => {
       line.send({ is: 'ready' })
-      if (!line.gone.aborted) await once(line.gone, 'abort')
+      if (!line.closed.aborted) await once(line.closed, 'abort')
     }
     const asking = askedOf(t, answer, 200)
-    await assert.rejects(asking, { name: 'Failure', message: 'nothing within 200 ms' })
+    await assert.rejects(asking, { name: 'Failure', message: 'sent nothing within 200 ms' })
   })
   it('a member that is asked gives signs of life while nothing is to be told, and ends the walk when the line breaks', async (t) => {
     const { warm, ended } = walk()
     const line = await told(t, warm)
     line.send(IMAGES)
-    assert.deepEqual(await line.receive({ signal: unending(), ms: PATIENCE_MS }), { is: 'beat' })
+    assert.deepEqual(await line.receive({ signal: neverAborted(), ms: PATIENCE_MS }), { is: 'beat' })
     line.destroy()
     await ended
   })
@@ -144,7 +144,7 @@ describe('over a line', { concurrency: true }, () => {
         yield DONE
       })
       line.send({ is: 'images', images })
-      assert.equal(await line.receive({ signal: unending(), ms: PATIENCE_MS }), undefined)
+      assert.equal(await line.receive({ signal: neverAborted(), ms: PATIENCE_MS }), undefined)
       line.end()
       assert.ok(!isAsked)
     }

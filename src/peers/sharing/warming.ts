@@ -2,9 +2,15 @@ import { Failure } from '../../ports/failure.ts'
 import type { WarmLine } from '../../schemas/warm-report.ts'
 import { type Member, PEER_PROTOCOL } from '../identity/member.ts'
 import type { Membership } from '../membership/membership.ts'
-import type { Line } from '../wire/exchange.ts'
-import { type Ask, parse, refusedBy, WarmAnswer, WarmNews } from '../wire/messages.ts'
-import type { Dialer } from '../wire/peer-client.ts'
+import type { PeerExchange } from '../wire/exchange.ts'
+import {
+  failureOfRefusal,
+  type PeerRequest,
+  parseMessage,
+  WarmReply,
+  WarmRequestMessage,
+} from '../wire/messages.ts'
+import type { PeerClient } from '../wire/peer-client.ts'
 
 /** Images that are wanted warm, each named with its registry, and how. */
 export interface WarmWish {
@@ -38,7 +44,7 @@ const BATCH_CHARACTERS = 32 * 1024
 /** What is wrong with an image may quote a list from upstream. */
 const LONGEST_ERROR = 2000
 
-export function warmersOf(membership: Membership, dialer: Dialer, silenceMs = SILENCE_MS): Warmers {
+export function warmersOf(membership: Membership, dialer: PeerClient, silenceMs = SILENCE_MS): Warmers {
   const { self } = membership
   return {
     self: { id: self.id, name: self.name },
@@ -53,7 +59,7 @@ export function warmersOf(membership: Membership, dialer: Dialer, silenceMs = SI
 async function* elsewhere(
   member: Member,
   wish: WarmWish,
-  dialer: Dialer,
+  dialer: PeerClient,
   { signal, silenceMs }: { signal: AbortSignal; silenceMs: number },
 ): AsyncGenerator<WarmLine> {
   const { name, version, protocol } = member
@@ -75,12 +81,12 @@ async function* elsewhere(
 async function* asked(
   member: Member,
   { images, platforms, referrers, pin }: WarmWish,
-  dialer: Dialer,
+  dialer: PeerClient,
   { signal, silenceMs }: { signal: AbortSignal; silenceMs: number },
 ): AsyncGenerator<WarmLine> {
   const { name } = member
   const ask = { ask: 'warm', images: images.length, platforms, referrers, pin }
-  const { answer, line } = await dialer.ask(member, ask, { signal, ms: ANSWER_MS })
+  const { answer, exchange: line } = await dialer.request(member, ask, { signal, ms: ANSWER_MS })
   const stopBeating = beating(line)
   let isDone = false
   try {
@@ -103,8 +109,8 @@ async function* asked(
 }
 
 function heard(message: unknown, who: string) {
-  const told = parse(WarmAnswer, message, who)
-  if (told.is === 'refused') throw refusedBy(who, told)
+  const told = parseMessage(WarmReply, message, who)
+  if (told.is === 'refused') throw failureOfRefusal(who, told)
   return told
 }
 
@@ -125,8 +131,8 @@ function* batches(images: readonly string[]): Generator<readonly string[]> {
 
 /** Warms what another agent asks for, for as long as that one wants to know. */
 export async function tellWarming(
-  ask: Ask & { ask: 'warm' },
-  line: Line,
+  ask: PeerRequest & { ask: 'warm' },
+  line: PeerExchange,
   warm: Warm,
   silenceMs = SILENCE_MS,
 ): Promise<void> {
@@ -153,12 +159,12 @@ export async function tellWarming(
   }
 }
 
-async function receiveImages(line: Line, count: number): Promise<readonly string[]> {
+async function receiveImages(line: PeerExchange, count: number): Promise<readonly string[]> {
   const images: string[] = []
   const signal = AbortSignal.timeout(IMAGES_MS)
   while (images.length < count) {
     const message = await line.receive({ signal, ms: SILENCE_MS })
-    const news = parse(WarmNews, message, line.who)
+    const news = parseMessage(WarmRequestMessage, message, line.peerName)
     if (news.is === 'images') images.push(...news.images)
   }
   if (images.length > count) throw new Failure('unavailable', 'there are more images than were announced')
@@ -166,12 +172,12 @@ async function receiveImages(line: Line, count: number): Promise<readonly string
 }
 
 /** Aborts `over` when the other side leaves. */
-async function untilSilent(line: Line, over: AbortController, silenceMs: number): Promise<void> {
+async function untilSilent(line: PeerExchange, over: AbortController, silenceMs: number): Promise<void> {
   try {
     for (;;) {
       const message = await line.receive({ signal: over.signal, ms: silenceMs })
       if (message === undefined) break
-      parse(WarmNews, message, line.who)
+      parseMessage(WarmRequestMessage, message, line.peerName)
     }
   } catch {
     // It has gone, or is not wanted any more.
@@ -180,7 +186,7 @@ async function untilSilent(line: Line, over: AbortController, silenceMs: number)
 }
 
 /** Says that this side is still there. Gives back what ends it. */
-function beating(line: Line): () => void {
+function beating(line: PeerExchange): () => void {
   const timer = setInterval(() => {
     try {
       line.send({ is: 'beat' })
