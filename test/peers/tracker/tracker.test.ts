@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
-import { Held } from '../../../src/fetch/local-content.ts'
+import { LocalContentLookup } from '../../../src/fetch/local-content.ts'
 import { Tracker } from '../../../src/peers/tracker/tracker.ts'
 import type { Contact, Guidance } from '../../../src/peers/wire/messages.ts'
 import { belongingOf } from '../../../testkit/memory/belonging.ts'
@@ -24,7 +24,7 @@ for (const isMember of [true, false]) {
     const flights = new Flights({
       store,
       sources: () => [],
-      policy: DEFAULT_POLICY,
+      policy: DEFAULT_FLIGHT_POLICY,
       confirm: async () => {},
       describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
       limit: 0,
@@ -32,7 +32,7 @@ for (const isMember of [true, false]) {
     const [self, seeder, child] = ['0', '1', '2'].map(contactOf) as [Contact, Contact, Contact]
     const tracker = new Tracker({
       self: { contact: self, zone: undefined },
-      holdings: new Held(store, flights, belongingOf(store)),
+      holdings: new LocalContentLookup(store, flights, belongingOf(store)),
       isSeated: () => false,
       isMember: () => isMember,
       loadOf: () => 0,
