@@ -4,7 +4,7 @@ import { errorCode } from '../lib/error-code.ts'
 import { Failure } from '../ports/failure.ts'
 import type { Address } from './dht/dht-node.ts'
 import { issueCredentials } from './identity/certificate.ts'
-import { secure } from './identity/credentials.ts'
+import { tlsOptions } from './identity/credentials.ts'
 import { readSecretFile } from './identity/secret.ts'
 
 /** What is to be known about the secret, and how to find out who else knows it. */
@@ -19,7 +19,7 @@ export interface Knocker {
 export async function readKnocker(secretFile: string): Promise<Knocker> {
   const { secrets, warning } = await readSecretFile(secretFile)
   const options = {
-    ...secure(issueCredentials(secrets)),
+    ...tlsOptions(issueCredentials(secrets)),
     servername: '',
     checkServerIdentity: () => undefined,
   }

@@ -9,7 +9,7 @@ import { OpenBlobs } from './files/open-blobs.ts'
 import { StoredContent } from './files/stored-content.ts'
 import type { BlobEntry } from './index/blob-index.ts'
 import type { LastUse } from './index/last-use.ts'
-import type { EvictionReason, Freed } from './space/disk-budget.ts'
+import type { EvictionReason, Freed } from './space/budget-types.ts'
 import { DiskIncoming } from './writing/incoming.ts'
 import type { StoreParts } from './writing/store-parts.ts'
 

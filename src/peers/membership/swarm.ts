@@ -4,7 +4,7 @@ import type { Discovery, NoiseStream } from 'hyperswarm'
 import { pause } from '../../lib/async/abort.ts'
 import type { Address } from '../dht/dht-node.ts'
 import { type Identity, memberIdOf } from '../identity/identity.ts'
-import { loadOf, type Member, type MemberId } from '../identity/member.ts'
+import { type Member, type MemberId, roundLoad } from '../identity/member.ts'
 import type { SwarmSecret } from '../identity/secret.ts'
 import { Gossip, TICK_MS } from './gossip.ts'
 import type { Message } from './gossip-messages.ts'
@@ -250,7 +250,7 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
   }
 
   #tick(): void {
-    this.#gossip.load = loadOf(this.#options.uploads())
+    this.#gossip.load = roundLoad(this.#options.uploads())
     this.#gossip.tick(this.#now())
     this.#pass()
   }
