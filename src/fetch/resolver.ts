@@ -4,30 +4,30 @@ import { SharedWork } from '../lib/async/shared-work.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isSameRepository, type Repository, repositoryKey } from '../oci/names/repository.ts'
-import type { BlobAnswer, HeadAnswer, How, ManifestAnswer, Resolver } from '../ports/answer.ts'
 import type { BlobStore, Incoming } from '../ports/blob-store.ts'
-import type { Catalog, Heard, TagRecord } from '../ports/catalog.ts'
+import type { CachedList, Catalog, TagRecord } from '../ports/catalog.ts'
 import type { Content } from '../ports/content.ts'
-import type { Holdings } from '../ports/holdings.ts'
-import type { Registry, TagAsking, TagHead } from '../ports/registry.ts'
+import type { LocalContent } from '../ports/local-content.ts'
+import type { Registry, TagHead, TagRequestOptions } from '../ports/registry.ts'
+import type { BlobAnswer, CacheResult, HeadAnswer, ManifestAnswer, Resolver } from '../ports/resolver.ts'
 import type { Want } from '../ports/source.ts'
-import { Belonging } from './belonging.ts'
 import type { Description, FlightPolicy } from './flight/flight.ts'
 import { Flights } from './flight/flights.ts'
-import { follow } from './flight/follow.ts'
+import { followFlight } from './flight/follow.ts'
 import { type FreshnessPolicy, isFresh, Revalidation } from './freshness.ts'
-import { Held } from './local-content.ts'
-import { readAll, settled } from './manifests/manifest-body.ts'
+import { KnownNames } from './known-names.ts'
+import { LocalContentLookup } from './local-content.ts'
+import { readAll, waitUntilVerified } from './manifests/manifest-body.ts'
 import { ManifestMemory } from './manifests/manifest-memory.ts'
 import {
   describeManifest,
-  grantedBy,
-  manifestsIn,
+  listedManifests,
+  provenDigests,
   readManifest,
-  typeOf,
+  readMediaType,
 } from './manifests/manifest-reading.ts'
 
-export interface ResolutionOptions {
+export interface CachingResolverOptions {
   readonly store: BlobStore
   readonly catalog: Catalog
   readonly registry: Registry
@@ -37,7 +37,7 @@ export interface ResolutionOptions {
   readonly flightLimit: number
 }
 
-const HIT: How = { kind: 'hit' }
+const HIT: CacheResult = { kind: 'hit' }
 /** A larger manifest is never in memory whole, but for a moment to be described. */
 const IN_MEMORY = 64 * 1024
 const LARGE_AT_ONCE = 2
@@ -46,13 +46,13 @@ const NEVER = new AbortController().signal
 const MOST_OTHERS = 3
 
 /** Who has it: the store, then a transfer under way, then the sources. */
-export class Resolution implements Resolver {
+export class CachingResolver implements Resolver {
   readonly flights: Flights
-  readonly holdings: Holdings
+  readonly localContent: LocalContent
   readonly #store: BlobStore
   readonly #catalog: Catalog
   readonly #registry: Registry
-  readonly #belonging: Belonging
+  readonly #belonging: KnownNames
   readonly #revalidation: Revalidation
   /** Tags that are asked of upstream for another node. */
   readonly #firsthand = new SharedWork<TagHead>()
@@ -62,14 +62,14 @@ export class Resolution implements Resolver {
   /** Grows with everything that the store drops. */
   #forgotten = 0
 
-  constructor(options: ResolutionOptions) {
+  constructor(options: CachingResolverOptions) {
     this.#store = options.store
     this.#catalog = options.catalog
     this.#registry = options.registry
     this.#revalidation = new Revalidation(options.freshnessPolicy)
-    this.#patienceMs = options.freshnessPolicy.patienceMs
+    this.#patienceMs = options.freshnessPolicy.timeoutMs
     this.#manifests = new ManifestMemory(options.manifestMemoryBytes)
-    this.#belonging = new Belonging({ ...options, patienceMs: this.#patienceMs })
+    this.#belonging = new KnownNames({ ...options, timeoutMs: this.#patienceMs })
     this.flights = new Flights({
       store: options.store,
       sources: (want) => options.registry.sources(want),
@@ -78,12 +78,12 @@ export class Resolution implements Resolver {
       describe: async (want, incoming, declared) => {
         const description = await this.#describe(want, incoming, declared)
         // Before clients have the manifest, who then ask for what it references.
-        this.#belonging.note(want.repository, [want.digest, ...grantedBy(description)])
+        this.#belonging.add(want.repository, [want.digest, ...provenDigests(description)])
         return description
       },
       limit: options.flightLimit,
     })
-    this.holdings = new Held(options.store, this.flights, this.#belonging)
+    this.localContent = new LocalContentLookup(options.store, this.flights, this.#belonging)
   }
 
   async blob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer> {
@@ -113,28 +113,28 @@ export class Resolution implements Resolver {
   ): Promise<ManifestAnswer> {
     const remembered = this.#manifests.get(digest)
     if (remembered !== undefined) {
-      if (!this.#belonging.isKnown(repository, digest)) {
+      if (!this.#belonging.isCached(repository, digest)) {
         await this.#belonging.check({ kind: 'manifest', repository, digest }, options)
       }
       this.#store.touch(digest)
       const { mediaType, bytes } = remembered
-      return { digest, mediaType, size: bytes.length, body: bytes, how: HIT }
+      return { digest, mediaType, size: bytes.length, body: bytes, cacheResult: HIT }
     }
     const forgotten = this.#forgotten
-    const { content, how } = await this.#open({ kind: 'manifest', repository, digest }, options)
+    const { content, cacheResult } = await this.#open({ kind: 'manifest', repository, digest }, options)
     const { size } = content
     let isGiven = false
     try {
       if (size > IN_MEMORY) {
         const mediaType = content.mediaType ?? (await this.#readType(content, options))
         isGiven = true
-        return { digest, mediaType, size, body: content, how }
+        return { digest, mediaType, size, body: content, cacheResult }
       }
       const manifest = await readManifest(content, options)
       // One that was dropped from the store while it was read must not come back from memory.
       if (forgotten === this.#forgotten) this.#manifests.put(manifest)
       const { mediaType, bytes } = manifest
-      return { digest, mediaType, size, body: bytes, how }
+      return { digest, mediaType, size, body: bytes, cacheResult }
     } finally {
       if (!isGiven) await content.close()
     }
@@ -145,12 +145,12 @@ export class Resolution implements Resolver {
     tag: string,
     options: { signal: AbortSignal },
   ): Promise<ManifestAnswer> {
-    const { value, how } = await this.#revalidation.get<TagRecord>(
+    const { value, cacheResult } = await this.#revalidation.get<TagRecord>(
       {
         key: `tag ${repositoryKey(repository)} ${tag}`,
         freshness: this.#registry.freshness(repository),
-        recall: () => this.#catalog.tag(repository, tag),
-        renew: (renewal) => this.#renewTag(repository, tag, renewal),
+        load: () => this.#catalog.tag(repository, tag),
+        askUpstream: (renewal) => this.#renewTag(repository, tag, renewal),
         forget: async () => {
           await ifPossible(this.#catalog.forgetTag(repository, tag))
           publish('tag.revalidated', { repository, tag, outcome: 'gone' })
@@ -158,21 +158,28 @@ export class Resolution implements Resolver {
       },
       options,
     )
-    if (how.kind === 'stale-if-error') {
+    if (cacheResult.kind === 'stale-if-error') {
       publish('tag.revalidated', { repository, tag, outcome: 'stale-if-error' })
     }
     // Upstream has said what the tag is; or a peer that had it from there.
-    this.#belonging.note(repository, [value.digest])
+    this.#belonging.add(repository, [value.digest])
     const manifest = await this.manifestByDigest(repository, value.digest, options)
-    return how.kind === 'hit' ? manifest : { ...manifest, how }
+    return cacheResult.kind === 'hit' ? manifest : { ...manifest, cacheResult }
   }
 
   /** What a tag is, as another node is told it. Firsthand: without asking other nodes, who may be waiting for that one. */
-  async tagHead(repository: Repository, tag: string, { signal, isFirsthand }: TagAsking): Promise<TagHead> {
-    if (!isFirsthand) {
-      const { digest, mediaType } = await settled(await this.manifestByTag(repository, tag, { signal }), {
-        signal,
-      })
+  async tagHead(
+    repository: Repository,
+    tag: string,
+    { signal, isUpstreamOnly }: TagRequestOptions,
+  ): Promise<TagHead> {
+    if (!isUpstreamOnly) {
+      const { digest, mediaType } = await waitUntilVerified(
+        await this.manifestByTag(repository, tag, { signal }),
+        {
+          signal,
+        },
+      )
       const record = await this.#catalog.tag(repository, tag)
       return { digest, mediaType, size: undefined, ageMs: ageOf(record) }
     }
@@ -183,7 +190,7 @@ export class Resolution implements Resolver {
     const { promise } = this.#firsthand.run(`${repositoryKey(repository)}:${tag}`, () =>
       this.#registry.tag(repository, tag, {
         signal: AbortSignal.timeout(this.#patienceMs),
-        isFirsthand: true,
+        isUpstreamOnly: true,
       }),
     )
     return { ...(await unlessAborted(promise, signal)), ageMs: 0 }
@@ -192,25 +199,25 @@ export class Resolution implements Resolver {
   async tags(
     repository: Repository,
     options: { signal: AbortSignal },
-  ): Promise<{ readonly tags: readonly string[]; readonly how: How }> {
-    const { body, how } = await this.#hear(repository, 'tags', options, async (renewal) => {
+  ): Promise<{ readonly tags: readonly string[]; readonly cacheResult: CacheResult }> {
+    const { body, cacheResult } = await this.#hear(repository, 'tags', options, async (renewal) => {
       const tags = await this.#registry.tags(repository, renewal)
       return Buffer.from(tags.join('\n'))
     })
     const text = Buffer.from(body).toString()
-    return { tags: text === '' ? [] : text.split('\n'), how }
+    return { tags: text === '' ? [] : text.split('\n'), cacheResult }
   }
 
   async referrers(
     repository: Repository,
     subject: Digest,
     options: { signal: AbortSignal },
-  ): Promise<{ readonly index: Uint8Array; readonly how: How }> {
-    const { body, how } = await this.#hear(repository, `referrers/${subject}`, options, (renewal) =>
+  ): Promise<{ readonly index: Uint8Array; readonly cacheResult: CacheResult }> {
+    const { body, cacheResult } = await this.#hear(repository, `referrers/${subject}`, options, (renewal) =>
       this.#registry.referrers(repository, subject, renewal),
     )
-    this.#belonging.note(repository, manifestsIn(body))
-    return { index: body, how }
+    this.#belonging.add(repository, listedManifests(body))
+    return { index: body, cacheResult }
   }
 
   repositories(): Promise<readonly Repository[]> {
@@ -233,22 +240,25 @@ export class Resolution implements Resolver {
     const facts = await this.#store.facts(digest)
     if (facts !== undefined) {
       await this.#belonging.check(want, options)
-      return { size: facts.size, mediaType: facts.mediaType, how: HIT }
+      return { size: facts.size, mediaType: facts.mediaType, cacheResult: HIT }
     }
     const flight = this.flights.get(digest)
-    const told = flight?.audience.told
+    const told = flight?.readers.knownHead
     if (flight !== undefined && told !== undefined) {
       if (!isSameRepository(flight.want.repository, repository)) await this.#belonging.check(want, options)
-      return { ...told, how: { kind: 'miss', from: flight.mainKind ?? 'upstream', collapsed: true } }
+      return {
+        ...told,
+        cacheResult: { kind: 'miss', from: flight.mainSourceKind ?? 'upstream', collapsed: true },
+      }
     }
     const head = await this.#registry.head(want, options)
-    return { ...head, how: { kind: 'miss', from: 'upstream', collapsed: false } }
+    return { ...head, cacheResult: { kind: 'miss', from: 'upstream', collapsed: false } }
   }
 
   /** Waits for all of it first: whoever has a slot must not wait for a transfer, which needs one to end. */
   async #readType(content: Content, options: { signal: AbortSignal }): Promise<string> {
     await content.readable(content.size - 1, options)
-    return this.#largeManifests.use(options.signal, () => typeOf(content, options))
+    return this.#largeManifests.use(options.signal, () => readMediaType(content, options))
   }
 
   /** Large manifests are described a few at a time, because each is in memory whole then. */
@@ -263,7 +273,8 @@ export class Resolution implements Resolver {
     let isChecked = false
     for (let others = 0; ; others += 1) {
       const content = await this.#stored(digest)
-      if (content !== undefined) return { content: await this.#permitted(content, want, options), how: HIT }
+      if (content !== undefined)
+        return { content: await this.#permitted(content, want, options), cacheResult: HIT }
       const running = this.flights.get(digest)
       if (
         !isChecked &&
@@ -277,8 +288,11 @@ export class Resolution implements Resolver {
       }
       const { flight, collapsed } = this.flights.join(want)
       try {
-        const content = await follow(flight, options)
-        return { content, how: { kind: 'miss', from: flight.mainKind ?? 'upstream', collapsed } }
+        const content = await followFlight(flight, options)
+        return {
+          content,
+          cacheResult: { kind: 'miss', from: flight.mainSourceKind ?? 'upstream', collapsed },
+        }
       } catch (error) {
         // Somebody else wanted it by another name, or as what it is not: that says nothing of this one.
         const mayBeHad = others < MOST_OTHERS && collapsed && isElsewhere(flight.want, want)
@@ -290,7 +304,7 @@ export class Resolution implements Resolver {
 
   /** What is stored, unless it is not known to be in that repository: then it is closed. */
   async #permitted(content: Content, want: Want, options: { signal: AbortSignal }): Promise<Content> {
-    if (this.#belonging.isKnown(want.repository, want.digest)) return content
+    if (this.#belonging.isCached(want.repository, want.digest)) return content
     try {
       await this.#belonging.check(want, options)
       return content
@@ -303,10 +317,10 @@ export class Resolution implements Resolver {
   /** Undefined when it is not stored, or there is a flight for it. */
   async #stored(digest: Digest): Promise<Content | undefined> {
     while (!this.flights.get(digest)) {
-      const before = this.flights.ended
+      const before = this.flights.endedCount
       const content = await this.#store.open(digest)
       // A flight that ended meanwhile may have stored it just after the store was asked.
-      if (content !== undefined || this.flights.ended === before) return content
+      if (content !== undefined || this.flights.endedCount === before) return content
     }
     return undefined
   }
@@ -318,7 +332,7 @@ export class Resolution implements Resolver {
     } catch (error) {
       // What was only heard from others may be what nobody can bring: then upstream is asked itself.
       if (head.ageMs === undefined || options.signal.aborted) throw error
-      const own = await this.#registry.tag(repository, tag, { ...options, isFirsthand: true })
+      const own = await this.#registry.tag(repository, tag, { ...options, isUpstreamOnly: true })
       if (own.digest === head.digest) throw error
       return this.#moveTag(repository, tag, own, options)
     }
@@ -332,12 +346,15 @@ export class Resolution implements Resolver {
   ): Promise<TagRecord> {
     const checkedAt = Date.now() - Math.max(0, ageMs)
     const before = await this.#catalog.tag(repository, tag)
-    this.#belonging.note(repository, [digest])
+    this.#belonging.add(repository, [digest])
     // A tag is moved only to what this node can serve.
-    const { mediaType } = await settled(await this.manifestByDigest(repository, digest, options), options)
+    const { mediaType } = await waitUntilVerified(
+      await this.manifestByDigest(repository, digest, options),
+      options,
+    )
     const record: TagRecord = { digest, mediaType, checkedAt }
     await ifPossible(this.#catalog.rememberTag(repository, tag, record))
-    await ifPossible(this.#catalog.rememberSeen(repository, digest))
+    await ifPossible(this.#catalog.rememberKnownName(repository, digest))
     publish('tag.revalidated', { repository, tag, outcome: outcomeOf(before?.digest, digest) })
     return record
   }
@@ -347,22 +364,22 @@ export class Resolution implements Resolver {
     topic: string,
     options: { signal: AbortSignal },
     ask: (renewal: { signal: AbortSignal }) => Promise<Uint8Array>,
-  ): Promise<{ readonly body: Uint8Array; readonly how: How }> {
-    const { value, how } = await this.#revalidation.get<Heard>(
+  ): Promise<{ readonly body: Uint8Array; readonly cacheResult: CacheResult }> {
+    const { value, cacheResult } = await this.#revalidation.get<CachedList>(
       {
         key: `${topic} ${repositoryKey(repository)}`,
         freshness: this.#registry.freshness(repository),
-        recall: () => this.#catalog.heard(repository, topic),
-        renew: async (renewal) => {
-          const heard: Heard = { body: await ask(renewal), checkedAt: Date.now() }
-          await ifPossible(this.#catalog.rememberHeard(repository, topic, heard))
+        load: () => this.#catalog.cachedList(repository, topic),
+        askUpstream: async (renewal) => {
+          const heard: CachedList = { body: await ask(renewal), checkedAt: Date.now() }
+          await ifPossible(this.#catalog.rememberList(repository, topic, heard))
           return heard
         },
         forget: async () => {},
       },
       options,
     )
-    return { body: value.body, how }
+    return { body: value.body, cacheResult }
   }
 }
 

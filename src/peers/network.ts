@@ -1,18 +1,19 @@
 import type { Digest } from '../oci/digest.ts'
-import { isSameRepository, type Repository, repositoryKey } from '../oci/names/repository.ts'
+import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
-import type { Holdings } from '../ports/holdings.ts'
-import type { TagAsking, TagHead } from '../ports/registry.ts'
+import type { LocalContent } from '../ports/local-content.ts'
+import type { TagHead, TagRequestOptions } from '../ports/registry.ts'
 import type { VouchedIntake, Want } from '../ports/source.ts'
 import type { PeerCredentials } from './identity/credentials.ts'
-import { loadOf, type Member, PEER_PROTOCOL } from './identity/member.ts'
+import { type Member, PEER_PROTOCOL, roundLoad } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
 import { Ranks } from './membership/owner.ts'
 import { WordOfMouth } from './sharing/share-rate-limits.ts'
 import { tellWarming, type Warm, type Warmers, warmersOf } from './sharing/warming.ts'
 import { type HoldersTold, type OwnerTold, type PeersTold, tellFound, tellPeers } from './telling.ts'
-import { type FoundSeeder, Tracker } from './tracker/tracker.ts'
+import type { JoinRequest } from './tracker/session.ts'
+import { Tracker } from './tracker/tracker.ts'
 import { takeFrom } from './transfer/download.ts'
 import { Reception } from './transfer/download-rate.ts'
 import { Roster } from './transfer/peer-stats.ts'
@@ -28,9 +29,9 @@ import { Door } from './wire/peer-server.ts'
 
 /** What peers may ask of this node. */
 export interface Node {
-  readonly holdings: Holdings
+  readonly holdings: LocalContent
   /** What a tag is now, as this node serves it; asks upstream where it must. */
-  tag(repository: Repository, tag: string, asking: TagAsking): Promise<TagHead>
+  tag(repository: Repository, tag: string, asking: TagRequestOptions): Promise<TagHead>
   /** It may be pulled through this node. */
   allowed(repository: Repository): boolean
   /** Peers have told something of this host: see `words`. */
@@ -120,9 +121,8 @@ export class PeerNetwork {
     const { self } = membership
     const tracker = new Tracker({
       self: { contact: contactOf(self), zone: self.zone },
-      holdings: this.#node.holdings,
-      isSeated: (want) => this.#isSeated(want),
-      loadOf: (id) => (id === self.id ? loadOf(this.uploads) : (membership.get(id)?.load ?? 0)),
+      localContent: this.#node.holdings,
+      loadOf: (id) => (id === self.id ? roundLoad(this.uploads) : (membership.get(id)?.load ?? 0)),
       isMember: (id) => id === self.id || membership.get(id) !== undefined,
       findSeeders: (want) => this.#formerOwners(want),
       now: this.#patience.now,
@@ -131,7 +131,7 @@ export class PeerNetwork {
     const unlisten = membership.onChange(() => {
       this.#ranks = undefined
       this.#roster.look(membership)
-      tracker.keepMembers()
+      tracker.removeFormerMembers()
     })
     const unhear = membership.hearsay.onHeard((host) => this.#node.heard(host))
     this.#joined = {
@@ -195,21 +195,21 @@ export class PeerNetwork {
   ): Promise<TagHead | undefined> {
     const [owner, ...others] = this.#owners(tagKey(repository, tag), 3)
     const another = others.find(({ id }) => id !== this.#joined?.membership.self.id)
-    return owner && another && this.#askTag(another, repository, tag, { signal, isFirsthand: true })
+    return owner && another && this.#askTag(another, repository, tag, { signal, isUpstreamOnly: true })
   }
 
   async #askTag(
     owner: Member,
     repository: Repository,
     tag: string,
-    { signal, isFirsthand }: TagAsking,
+    { signal, isUpstreamOnly }: TagRequestOptions,
   ): Promise<TagHead | undefined> {
     const key = tagKey(repository, tag)
     if (owner.id === this.#joined?.membership.self.id) return undefined
     // Who asks upstream for this node waits for nobody.
-    if (!isFirsthand) this.#asking.add(key)
+    if (!isUpstreamOnly) this.#asking.add(key)
     try {
-      const asked = { ask: 'tag', repository, tag, firsthand: isFirsthand }
+      const asked = { ask: 'tag', repository, tag, firsthand: isUpstreamOnly }
       const answer = parse(
         TagAnswer,
         await askOnce(this.#dialer, owner, asked, { signal, ms: TAG_MS }),
@@ -294,11 +294,6 @@ export class PeerNetwork {
       .flatMap((id) => (id === self.id ? self : (joined.membership.get(id) ?? [])))
   }
 
-  #isSeated({ digest, repository }: Want): boolean {
-    const own = this.#participations.get(digest)
-    return own !== undefined && isSameRepository(own.want.repository, repository)
-  }
-
   #tables({ membership, tracker }: Joined, want: Want): readonly Table[] {
     const { id } = membership.self
     const own = ownTable(tracker, membership.self)
@@ -310,7 +305,7 @@ export class PeerNetwork {
     return tracker.has(want) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
   }
 
-  async #formerOwners({ digest, kind, repository }: Want): Promise<readonly FoundSeeder[]> {
+  async #formerOwners({ digest, kind, repository }: Want): Promise<readonly JoinRequest[]> {
     const asked = this.#ranked(digest, FORMER_OWNERS)
     const { found } = await askWhoHas(
       this.#dialer,
@@ -407,8 +402,8 @@ export class PeerNetwork {
       if (!allowed(as.repository)) throw new Failure('denied', 'not through this node')
       await holdings.confirm({ digest, ...as })
     }
-    const held = await holdings.look({ digest, repository: as?.repository })
-    line.send({ is: 'held', position: held?.position ?? 0, whole: held?.whole ?? false })
+    const held = await holdings.state({ digest, repository: as?.repository })
+    line.send({ is: 'held', position: held?.availableBytes ?? 0, whole: held?.isComplete ?? false })
   }
 
   async #tellTag({ repository, tag, firsthand }: Ask & { ask: 'tag' }, line: Line): Promise<void> {
@@ -417,7 +412,7 @@ export class PeerNetwork {
     // The two take each other for the owner, and would wait for each other.
     if (!firsthand && this.#asking.has(tagKey(repository, tag)))
       throw new Failure('busy', 'it is being asked for')
-    const asking = { signal: line.gone, isFirsthand: firsthand }
+    const asking = { signal: line.gone, isUpstreamOnly: firsthand }
     const { digest, mediaType, ageMs = 0 } = await node.tag(repository, tag, asking)
     line.send({ is: 'tag', digest, mediaType: mediaType ?? null, ageMs })
   }

@@ -1,7 +1,7 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
-import type { Registry, TagAsking, TagHead } from '../ports/registry.ts'
+import type { Registry, TagHead, TagRequestOptions } from '../ports/registry.ts'
 import type { Source, Want } from '../ports/source.ts'
 import type { PeerNetwork } from './network.ts'
 
@@ -23,8 +23,8 @@ export class PeerRegistry implements Registry {
     return [participation.first, ...heeding, participation.last]
   }
 
-  async tag(repository: Repository, tag: string, options: TagAsking): Promise<TagHead> {
-    const network = options.isFirsthand ? undefined : this.#network()
+  async tag(repository: Repository, tag: string, options: TagRequestOptions): Promise<TagHead> {
+    const network = options.isUpstreamOnly ? undefined : this.#network()
     const known = await network?.tag(repository, tag, options)
     if (known !== undefined) return known
     try {

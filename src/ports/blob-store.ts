@@ -1,77 +1,85 @@
+import type { Checkpoints } from '../oci/checkpoints.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Marks } from '../oci/marks.ts'
 import type { Content } from './content.ts'
 import type { Failure } from './failure.ts'
 import type { Want } from './source.ts'
 
-/** What is known of a stored blob besides its bytes. */
+/** What the store knows about a stored blob besides its bytes. */
 export interface BlobFacts {
   readonly digest: Digest
   readonly size: number
   readonly kind: 'manifest' | 'blob'
   readonly mediaType: string | undefined
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, as `lastUsedAt`. */
   readonly storedAt: number
   readonly lastUsedAt: number
-  /** Who brought it, e.g. `upstream registry-1.docker.io`. */
+  /** Who brought the blob, e.g. `upstream registry-1.docker.io`. */
   readonly origin: string
 }
 
-/** Content-addressed files of this node. A blob that is found here was verified when it was stored. */
+/** The content-addressed files of this node. Every blob was verified when it was stored. */
 export interface BlobStore {
-  /** The blob, opened for reading and marked as used; undefined when it is not here. */
+  /** Opens a stored blob for reading and marks it as used; undefined when it is not stored. */
   open(digest: Digest): Promise<Content | undefined>
-  /** What is known about it, without opening or marking it. */
+  /** Describes a stored blob without opening it or marking it as used. */
   facts(digest: Digest): Promise<BlobFacts | undefined>
-  /** Those of a stored blob of more than 64 KiB; undefined when it is not here, or nobody has kept them. */
-  marks(digest: Digest): Promise<Uint8Array | undefined>
-  /** Marks it as used, for whoever has answered with it from memory. Nothing when it is not here. */
+  /** Gives the checkpoints of a stored blob; undefined when it is not stored, has at most 64 KiB, or was stored without them. */
+  checkpoints(digest: Digest): Promise<Uint8Array | undefined>
+  /** Marks a blob as used, for a caller that has served it from memory. Does nothing when it is not stored. */
   touch(digest: Digest): void
-  /** Stored manifests that reference it, whether it is here or not; at most so many of them. */
-  neededBy(digest: Digest, most: number): Promise<readonly Digest[]>
-  /** Room for a blob on its way in. Goes on from what an earlier attempt, even before a restart, has left. One at a time for a digest. */
+  /** Lists at most `most` stored manifests that reference `digest`, which need not be stored itself. */
+  referencingManifests(digest: Digest, most: number): Promise<readonly Digest[]>
+  /**
+   * Prepares the store to take a content. Continues with the bytes that an earlier attempt has left, also before a
+   * restart of the agent. A digest has at most one `Incoming` at a time.
+   */
   begin(want: Want): Promise<Incoming>
 }
 
 /**
- * A blob on its way in: bytes are written and hashed in the order in which they are taken. When there is no room for it
- * it turns *unkept*: it is only hashed from there on, and what is not in the file is a window that moves on as the bytes
- * at its start are forgotten. It is full until they are, so readers set the pace.
+ * A content on its way into the store. Bytes are hashed and written in the order in which they are taken. When the disk
+ * has no room for it, the content becomes *pass-through*: it is only hashed from then on, and readers get what is not in
+ * the file from a window in memory. The window takes more bytes only after `discardBefore`, so the readers set the pace.
  */
 export interface Incoming {
-  /** Bytes taken: they are in memory or in the file. */
+  /** How many bytes were taken. They are in memory or in the file. */
   readonly position: number
-  /** Bytes hashed, and written as long as it is kept: they may be read, from `start` on. Never more than `position`. */
-  readonly written: number
-  /** Those of what is `written`. What has never been more than 64 KiB may have none. */
-  readonly marks: Marks
-  /** The first byte that can be read: 0 until something was forgotten for good. */
-  readonly start: number
-  /** It will be stored if its digest is right. Once it is false it stays so until `restart`. */
-  readonly kept: boolean
-  /** Why it is not kept. */
-  readonly obstacle: Failure | undefined
   /**
-   * Makes room for so much in all; what was reserved before counts. `total`, where that is more, is what it may come to:
-   * nothing has to go for it yet, but where there never could be room for it, there is none now. False: it is not kept.
-   * Bytes may be taken meanwhile, and are written when it is granted. Never rejects.
+   * How many bytes were hashed, and written unless the content is pass-through. Readers may read from `readableFrom` up
+   * to here. Never more than `position`.
+   */
+  readonly written: number
+  /** The checkpoints of what is `written`. A content that never had more than 64 KiB may have none. */
+  readonly checkpoints: Checkpoints
+  /** The first byte that can be read: 0 until `discardBefore` has freed memory. */
+  readonly readableFrom: number
+  /** Whether the content can still be stored. False: it is pass-through, and stays so until `restart`. */
+  readonly isStorable: boolean
+  /** Why the content is pass-through. */
+  readonly passThroughReason: Failure | undefined
+  /**
+   * Reserves disk space for `size` bytes; earlier reservations count towards it. `total` is how large the content may
+   * become: nothing is evicted for that yet, but a `total` that could never fit is refused now. Gives false when there is
+   * no room, and the content is pass-through. Bytes may be taken meanwhile; they are written once the space is granted.
+   * Never rejects.
    */
   reserve(size: number, total?: number): Promise<boolean>
-  /** Nobody will read before this position any more. Matters only while it is not kept. */
-  forget(position: number): void
-  /** As `Intake`. */
+  /** Says that no reader will read before this position any more. Has an effect only on a pass-through content. */
+  discardBefore(position: number): void
+  /** As in `Intake`, like `filled` and `drained`. */
   buffer(): Uint8Array
   filled(length: number): boolean
   drained(): Promise<void>
-  /** `listener` is called whenever `written` has grown or `kept` has changed, and once with a `Failure` if writing has failed. */
+  /** `listener` is called when `written` has grown or `isStorable` has changed, and once with an error if writing has failed. */
   onProgress(listener: (failure: Error | undefined) => void): void
-  /** Reads what has been written and not forgotten. */
+  /** Reads bytes between `readableFrom` and `written`. Gives how many it has read. */
   read(target: Uint8Array, position: number): Promise<number>
-  /** Waits until all that was taken is hashed; the digest of all of it, by the algorithm of the digest wanted. */
+  /** Waits until all bytes that were taken are hashed. Gives their digest, by the algorithm of the wanted digest. */
   digest(): Promise<Digest>
   /**
-   * Makes it a stored blob: durable, found by `open` from now on, also after a crash. Only after `digest` was right.
-   * False: it is not kept, or could not be after all; what could be read before can still be read.
+   * Makes the content a stored blob: durable, and found by `open` from now on, also after a crash. May be called only
+   * after `digest` gave the wanted digest. Gives false when the content is pass-through, or the disk has refused it after
+   * all; what was readable before is still readable then.
    */
   commit(facts: {
     mediaType: string | undefined
@@ -80,12 +88,15 @@ export interface Incoming {
     subject: Digest | undefined
   }): Promise<boolean>
   /**
-   * Takes back what came after `position`, a multiple of 64 KiB; nobody fills meanwhile. What is before it can be read
-   * all the time. Where that cannot be done it is a `restart`, and `position` is 0 then.
+   * Takes back the bytes after `position`, a multiple of 64 KiB; nobody may fill meanwhile. The bytes before it stay
+   * readable all the time. Where that is impossible it acts as `restart`, and `position` is 0 afterwards.
    */
-  cutTo(position: number): Promise<void>
-  /** The bytes were wrong: keeps them aside for inspection where that is possible and starts from nothing. */
+  truncate(position: number): Promise<void>
+  /** Begins again with no bytes, because the bytes were wrong. Moves them to the quarantine where that is possible. */
   restart(): Promise<void>
-  /** Frees memory and the file. What is not committed stays as the start of a later attempt, if it was kept. Always called, in `finally`. */
+  /**
+   * Frees the memory and the file. The bytes of a content that was not committed stay for the next `begin`, unless it is
+   * pass-through. The caller always calls it, in a `finally` block.
+   */
   close(): Promise<void>
 }

@@ -4,28 +4,32 @@ import type { Repository } from '../oci/names/repository.ts'
 export interface TagRecord {
   readonly digest: Digest
   readonly mediaType: string | undefined
-  /** When upstream last confirmed it, in milliseconds since the epoch. */
+  /** When upstream last confirmed the tag, in milliseconds since the epoch. */
   readonly checkedAt: number
 }
 
-/** What was last heard about something that may change (a list of tags, of referrers), kept for when upstream is away. */
-export interface Heard {
+/** The last answer of upstream to a question whose answer may change: a list of tags, or of referrers. */
+export interface CachedList {
   readonly body: Uint8Array
+  /** When upstream gave the answer, in milliseconds since the epoch. */
   readonly checkedAt: number
 }
 
-/** What this node remembers about names. Content is the blob store's; this only points at it. */
+/** What this node remembers about names. The content itself is in the blob store; the catalog only refers to it. */
 export interface Catalog {
   tag(repository: Repository, tag: string): Promise<TagRecord | undefined>
   rememberTag(repository: Repository, tag: string, record: TagRecord): Promise<void>
   forgetTag(repository: Repository, tag: string): Promise<void>
-  /** `topic` is e.g. `tags` or `referrers/<digest>`. */
-  heard(repository: Repository, topic: string): Promise<Heard | undefined>
-  rememberHeard(repository: Repository, topic: string, heard: Heard): Promise<void>
-  /** Upstream, or a peer that answers for it, has this digest in this repository. Forgotten when the store drops the digest. */
-  rememberSeen(repository: Repository, digest: Digest): Promise<void>
-  /** Those of them that were seen in this repository. */
-  seen(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]>
-  /** Every repository seen, in ASCII order of `repositoryKey`. */
+  /** `topic` is `tags` or `referrers/<digest>`. */
+  cachedList(repository: Repository, topic: string): Promise<CachedList | undefined>
+  rememberList(repository: Repository, topic: string, list: CachedList): Promise<void>
+  /**
+   * Remembers a known name: upstream, or a peer that answers for it, has this digest in this repository. The catalog
+   * forgets it when the store drops the digest.
+   */
+  rememberKnownName(repository: Repository, digest: Digest): Promise<void>
+  /** Gives those of `digests` that are known names in this repository. */
+  filterKnown(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]>
+  /** Lists every repository that has a known name, in ASCII order of `repositoryKey`. */
   repositories(): Promise<readonly Repository[]>
 }

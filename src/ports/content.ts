@@ -1,19 +1,20 @@
 import type { Digest } from '../oci/digest.ts'
 
 /**
- * Bytes under a digest that are here, or on their way here: a stored file and a growing one look alike to a reader.
- * Whoever is given one closes it.
+ * The bytes under a digest, opened for reading. A reader need not know whether they come from a stored file or from one
+ * that still grows. Whoever gets a content closes it.
  */
 export interface Content {
   readonly digest: Digest
   readonly size: number
   readonly mediaType: string | undefined
   /**
-   * How many bytes from the start may be read, once that is more than `offset` (or all there is). Rejects with a
-   * `Failure` when they will not come. Answers at once, without a promise, when they are here already.
+   * Gives how many bytes from the start may be read, once there are more than `offset` (or all of them). Rejects with a
+   * `Failure` when the bytes will not come. Gives a number rather than a promise when the bytes are here already, which
+   * saves a turn of the event loop for each chunk of a stored blob.
    */
   readable(offset: number, options: { signal: AbortSignal }): number | Promise<number>
-  /** Fills `target` from `position`; gives how many bytes it read. Only within what `readable` allowed. */
+  /** Fills `target` with the bytes from `position` on and gives how many it has read. Stays within what `readable` gave. */
   read(target: Uint8Array, position: number): Promise<number>
   close(): Promise<void>
 }

@@ -1,15 +1,16 @@
 /**
- * Why something could not be had. Turned into HTTP in one place (registry-api/answer/respond.ts), into an exit code in another (main.ts).
+ * Why something could not be had. One place turns a code into an HTTP status (registry-api/answer/respond.ts), another
+ * one into an exit code (main.ts).
  *
- * - `absent`: whoever was asked knows that it does not exist
- * - `denied`: upstream wants other credentials than the ones it was given
- * - `unlisted`: the settings do not list this registry, and where it lies only a listed one is asked
- * - `busy`: upstream asks to come back later (429, or its circuit is open)
- * - `unavailable`: no answer, a broken answer, or a 5xx
- * - `stalled`: an answer that stopped making progress
- * - `corrupt`: bytes that are not the ones asked for
- * - `too-large`: a manifest over the limit
- * - `unsupported`: something this agent does not do (schema 1, an unknown digest algorithm)
+ * - `absent`: the content or tag does not exist, as whoever was asked knows
+ * - `denied`: upstream wants other credentials than those that it was given
+ * - `unlisted`: the settings do not list this registry, and at a special-purpose address only a listed one is asked
+ * - `busy`: upstream must not be asked now (it has answered 429, or its circuit is open)
+ * - `unavailable`: upstream has given no answer, a broken answer, or a 5xx
+ * - `stalled`: an answer has stopped making progress
+ * - `corrupt`: the bytes are not those of the digest
+ * - `too-large`: a manifest is larger than the limit
+ * - `unsupported`: this agent cannot do it (schema 1, an unknown digest algorithm)
  * - `stopping`: the agent is shutting down
  * - `disk`: the store could not take the bytes
  */
@@ -26,19 +27,19 @@ export type FailureCode =
   | 'stopping'
   | 'disk'
 
-/** The words of `unlisted`: the same for every registry, so that they tell nothing of where it lies. */
-export const UNLISTED =
+/** The message of every `unlisted` failure. It is the same for every registry, so that it does not reveal the registry's address. */
+export const UNLISTED_MESSAGE =
   'this agent asks registries at special-purpose addresses only if its settings list them (upstreams)'
 
 export interface FailureDetails {
   readonly cause?: unknown
-  /** Who failed: a host name, a peer. */
+  /** Who failed: a host name, or the name of a peer. */
   readonly source?: string
   readonly expected?: string | number
   readonly found?: string | number
-  /** When it is worth asking again, in milliseconds from now. */
+  /** After how many milliseconds it is worth asking again. */
   readonly retryAfterMs?: number
-  /** HTTP status that upstream answered, if it did. */
+  /** The HTTP status of upstream's answer, if there was one. */
   readonly status?: number
 }
 

@@ -2,35 +2,41 @@ import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import type { Source, Want } from './source.ts'
 
-/** What upstream says a tag is now. */
+/** What upstream says about a tag. */
 export interface TagHead {
   readonly digest: Digest
   readonly mediaType: string | undefined
   readonly size: number | undefined
-  /** How long ago upstream has said so to somebody else, in milliseconds. Left out: just now, to this node. */
+  /** How long ago upstream has said it to another member. undefined: upstream has said it now, to this node. */
   readonly ageMs?: number
 }
 
-export interface TagAsking {
+export interface TagRequestOptions {
   readonly signal: AbortSignal
-  /** Of upstream itself, not of others who have asked it. */
-  readonly isFirsthand?: boolean | undefined
+  /** Upstream itself is asked, and no member that may have its answer. */
+  readonly isUpstreamOnly?: boolean | undefined
 }
 
-/** What only upstream can tell: everything about an image that may change, and who can bring its bytes. */
+/** What only upstream knows: everything about an image that may change, and who can bring its bytes. */
 export interface Registry {
-  /** Who can bring this, best first. Empty when nobody is configured for it. */
+  /** Lists who can bring a content, best first. Empty when no upstream is configured for its repository. */
   sources(want: Want): readonly Source[]
-  /** Asked with HEAD, so that it costs no quota. Throws a `Failure`; `absent` when upstream knows no such tag. */
-  tag(repository: Repository, tag: string, options: TagAsking): Promise<TagHead>
-  /** Size and type of something that is not here, with HEAD. */
+  /**
+   * Asks what a tag refers to, with HEAD, which Docker Hub does not count against its rate limit. Rejects with a
+   * `Failure`, whose code is `absent` when upstream has no such tag.
+   */
+  tag(repository: Repository, tag: string, options: TagRequestOptions): Promise<TagHead>
+  /** Asks for the size and type of a content that is not stored, with HEAD. */
   head(want: Want, options: { signal: AbortSignal }): Promise<{ size: number; mediaType: string | undefined }>
-  /** Every tag upstream has, in ASCII order. */
+  /** Lists every tag that upstream has, in ASCII order. */
   tags(repository: Repository, options: { signal: AbortSignal }): Promise<readonly string[]>
-  /** Upstream's image index of what refers to `subject`, from its API or the fallback tag; empty index when there is none. */
+  /**
+   * Gives upstream's image index of the manifests whose subject is `subject`, from the referrers API or the fallback tag.
+   * The index is empty when there are none.
+   */
   referrers(repository: Repository, subject: Digest, options: { signal: AbortSignal }): Promise<Uint8Array>
-  /** Whether credentials of this agent's own would be used for it. No registry or credential helper is asked. */
+  /** Says whether this agent would use credentials for the repository. Asks no registry and no credential helper. */
   isPrivate(repository: Repository): Promise<boolean>
-  /** How long this repository's tags are taken as fresh, and how long after that they still serve when upstream fails. */
+  /** Gives how long an answer about a tag is fresh, and for how long after that it may be used while upstream fails. */
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number }
 }

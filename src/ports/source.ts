@@ -2,73 +2,77 @@ import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { Failure } from './failure.ts'
 
-/** One thing to fetch. Its digest alone says what it is; the repository says where upstream keeps it. */
+/** One content to fetch. The digest alone says what it is; the repository says where upstream has it. */
 export interface Want {
   readonly digest: Digest
   readonly kind: 'manifest' | 'blob'
   readonly repository: Repository
 }
 
-/** One who gives bytes: known by its id, as names may be alike; the name is shown. */
-export interface Giver {
+/** A peer or host that has brought bytes of a content. Two of them may have the same name, so the id tells them apart. */
+export interface Contributor {
   readonly id: string
+  /** Shown to users. */
   readonly name: string
 }
 
-/** Someone who may have a digest: one upstream host, one peer. */
+/** Something that can bring a content: one upstream host, or the peers. */
 export interface Source {
-  /** Shown to users: a host, a peer's name. */
+  /** Shown to users: a host name, or a peer's name. */
   readonly name: string
   readonly kind: 'peer' | 'upstream'
   /**
-   * One attempt to bring the bytes from `intake.position` to the end. Returns when the other side has sent all it
-   * declared, throws a `Failure` otherwise; whatever reached the intake before that stays and the next attempt goes on
-   * from there. A source has deadlines for connecting and for the first header; progress after that is watched by the
-   * flight, which aborts `signal`; its reason is a `Failure` that names who is to blame. Nothing a source says about the content is believed: the flight verifies it.
+   * Makes one attempt to bring the bytes from `intake.position` to the end. Resolves when the other side has sent all
+   * that it declared; rejects with a `Failure` otherwise. The bytes that reached the intake before a failure stay there,
+   * and the next attempt begins after them.
+   *
+   * The source has deadlines for connecting and for the first header. The flight watches the progress after that; to end
+   * the attempt it aborts `signal` with a `Failure` that names who is to blame. The flight believes nothing that a source
+   * says about the content: it verifies all bytes.
    */
   bring(want: Want, intake: VouchedIntake, options: { signal: AbortSignal }): Promise<void>
-  /** These of those who gave it what it brought gave other bytes than those asked for. Said while it brings nothing. */
-  blame?(culprits: readonly Giver[]): void
+  /** Says which contributors to this source's attempts have sent wrong bytes. Called while no attempt is under way. */
+  blame?(culprits: readonly Contributor[]): void
 }
 
-/** Thrown by a source that is well, but is not to go on: what is missing is asked of `to`, and of this one after it. */
-export class GaveWay extends Failure {
-  readonly to: Source
+/** Thrown by a healthy source that leaves its place to `successor`. The flight asks `successor` next, and this source after it. */
+export class SourceYielded extends Failure {
+  readonly successor: Source
 
-  constructor(source: string, to: Source) {
-    super('unavailable', `${source} is left for ${to.name}.`, { source })
-    this.to = to
+  constructor(source: string, successor: Source) {
+    super('unavailable', `${source} yields to ${successor.name}.`, { source })
+    this.successor = successor
   }
 }
 
 /** What the other side says about the content before its first byte. */
-export interface Head {
-  /** Size of the whole content, whatever the offset asked for. */
+export interface ContentHead {
+  /** The size of the whole content, at whatever offset the attempt began. */
   readonly size: number | undefined
   readonly mediaType: string | undefined
 }
 
-/** Where a source puts bytes: memory to read into, so that nothing is copied on the way to the disk. */
+/** Where a source puts bytes. It lends memory to read into, so that nothing is copied on the way to the disk. */
 export interface Intake {
-  /** Bytes taken so far, those of earlier attempts included: the offset to ask for next. */
+  /** How many bytes were taken, those of earlier attempts included: the offset to ask for next. */
   readonly position: number
-  /** To be called once in an attempt, before its first byte. Throws a `Failure` when it contradicts what is known. */
-  expect(head: Head): void
-  /** Memory for the next bytes, never empty. Stays the same until `filled`. */
+  /** Must be called once in an attempt, before its first byte. Throws a `Failure` when `head` contradicts what is known. */
+  expect(head: ContentHead): void
+  /** Memory for the next bytes, never empty. It stays the same until `filled`. */
   buffer(): Uint8Array
-  /** The first `length` bytes of `buffer()` hold content now. False: stop until `drained` resolves. */
+  /** Says that the first `length` bytes of `buffer()` hold content now. Gives false when the caller must stop until `drained` resolves. */
   filled(length: number): boolean
-  /** Resolves when there is room again; rejects when the bytes can no longer be taken. */
+  /** Resolves when there is room again; rejects when no more bytes can be taken. */
   drained(): Promise<void>
 }
 
 /**
- * Where peers put bytes, too. They are relied on only as far as somebody vouches for them, or when all of them are
- * verified; when they turn out to be others, the attempt is ended and what is wrong is asked for again.
+ * Where peers put bytes, besides upstream hosts. Bytes from a peer are served only as far as somebody vouches for them,
+ * or when all of them are verified. When they turn out to be wrong, the attempt is ended and they are asked for again.
  */
 export interface VouchedIntake extends Intake {
-  /** What comes from here on is brought by this peer, the one to blame. Before the first call it is the source. */
-  from(peer: Giver): void
-  /** Somebody who knows what the content is says that these are its marks from number `first` on. */
-  vouch(first: number, marks: Uint8Array): void
+  /** Says which peer brings the bytes from here on, so that it can be blamed. Before the first call it is the source. */
+  setContributor(peer: Contributor): void
+  /** Takes the checkpoints from number `first` on, as somebody gives them who knows what the content is. */
+  vouch(first: number, checkpoints: Uint8Array): void
 }

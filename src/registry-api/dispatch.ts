@@ -1,6 +1,6 @@
 import { addressed } from '../oci/names/addressing.ts'
 import type { Repository } from '../oci/names/repository.ts'
-import type { Resolver } from '../ports/answer.ts'
+import type { Resolver } from '../ports/resolver.ts'
 import type { BodyResources } from './answer/body.ts'
 import { etagOf } from './answer/content-headers.ts'
 import { ifMatchHolds, respondUnmatchedManifest } from './answer/preconditions.ts'

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { allowedBy } from '../oci/names/allow.ts'
-import type { Resolver } from '../ports/answer.ts'
+import type { Resolver } from '../ports/resolver.ts'
 import type { StatusReport } from '../schemas/report.ts'
 import { BufferPool } from './answer/buffer-pool.ts'
 import { SendSlots } from './answer/send-slots.ts'

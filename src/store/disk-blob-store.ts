@@ -9,7 +9,7 @@ import { OpenBlobs } from './files/open-blobs.ts'
 import { StoredContent } from './files/stored-content.ts'
 import type { BlobEntry } from './index/blob-index.ts'
 import type { LastUse } from './index/last-use.ts'
-import type { EvictionReason, Freed } from './space/disk-budget.ts'
+import type { EvictionReason, Freed } from './space/budget-types.ts'
 import { DiskIncoming } from './writing/incoming.ts'
 import type { StoreParts } from './writing/store-parts.ts'
 
@@ -62,7 +62,7 @@ export class DiskBlobStore implements BlobStore {
     }
   }
 
-  async marks(digest: Digest): Promise<Uint8Array | undefined> {
+  async checkpoints(digest: Digest): Promise<Uint8Array | undefined> {
     try {
       return await this.#parts.index.checkpoints(digest)
     } catch (cause) {
@@ -70,7 +70,7 @@ export class DiskBlobStore implements BlobStore {
     }
   }
 
-  async neededBy(digest: Digest, most: number): Promise<readonly Digest[]> {
+  async referencingManifests(digest: Digest, most: number): Promise<readonly Digest[]> {
     try {
       return await this.#parts.index.referencedBy.manifestsOf(digest, most)
     } catch (cause) {

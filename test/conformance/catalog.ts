@@ -22,7 +22,7 @@ export function catalogSuite(
 
     it('knows nothing it was not told', async () => {
       assert.equal(await catalog.tag(alpine, 'latest'), undefined)
-      assert.equal(await catalog.heard(alpine, 'tags'), undefined)
+      assert.equal(await catalog.cachedList(alpine, 'tags'), undefined)
       assert.deepEqual(await catalog.repositories(), [])
     })
 
@@ -52,39 +52,39 @@ export function catalogSuite(
 
     it('remembers byte by byte what it heard', async () => {
       const body = Uint8Array.from([0, 255, 10, 13, 128])
-      await catalog.rememberHeard(alpine, 'tags', { body, checkedAt: 1_795_000_000_123 })
-      await catalog.rememberHeard(alpine, `referrers/${digest}`, { body: new Uint8Array(), checkedAt: 0 })
-      const heard = await catalog.heard(alpine, 'tags')
+      await catalog.rememberList(alpine, 'tags', { body, checkedAt: 1_795_000_000_123 })
+      await catalog.rememberList(alpine, `referrers/${digest}`, { body: new Uint8Array(), checkedAt: 0 })
+      const heard = await catalog.cachedList(alpine, 'tags')
       assert.deepEqual(Uint8Array.from(heard?.body ?? []), body)
       assert.equal(heard?.checkedAt, 1_795_000_000_123)
-      assert.equal((await catalog.heard(alpine, `referrers/${digest}`))?.body.length, 0)
-      assert.equal(await catalog.heard(alpine, `referrers/${other}`), undefined)
+      assert.equal((await catalog.cachedList(alpine, `referrers/${digest}`))?.body.length, 0)
+      assert.equal(await catalog.cachedList(alpine, `referrers/${other}`), undefined)
     })
 
     it('knows where a digest was seen, and takes no like name or digest for it', async () => {
       const app = { registry: 'r.test', name: 'team/app' }
-      assert.deepEqual(await catalog.seen(app, [digest, other]), [])
-      await catalog.rememberSeen(app, other)
-      await catalog.rememberSeen(app, other)
-      assert.deepEqual(await catalog.seen({ ...app }, [digest, other]), [other])
-      assert.deepEqual(await catalog.seen(app, []), [])
+      assert.deepEqual(await catalog.filterKnown(app, [digest, other]), [])
+      await catalog.rememberKnownName(app, other)
+      await catalog.rememberKnownName(app, other)
+      assert.deepEqual(await catalog.filterKnown({ ...app }, [digest, other]), [other])
+      assert.deepEqual(await catalog.filterKnown(app, []), [])
       for (const [registry, name] of [
         ['r.test', 'team'],
         ['r.test', 'team/app/x'],
         ['r.test/team', 'app2'],
         ['r.test:443', 'team/app'],
       ] as const) {
-        assert.deepEqual(await catalog.seen({ registry, name }, [other]), [])
+        assert.deepEqual(await catalog.filterKnown({ registry, name }, [other]), [])
       }
-      await catalog.rememberSeen(app, digest)
-      assert.deepEqual(await catalog.seen(app, [other, digest]), [other, digest])
+      await catalog.rememberKnownName(app, digest)
+      assert.deepEqual(await catalog.filterKnown(app, [other, digest]), [other, digest])
     })
 
     it('lists every repository once, in ASCII order', async () => {
       await catalog.rememberTag(alpine, 'latest', { digest, mediaType: undefined, checkedAt: 1 })
       for (const name of ['b', 'a-b', 'a/b', 'a', 'a_b', 'a.b']) {
-        await catalog.rememberSeen({ registry: 'localhost:5000', name }, digest)
-        await catalog.rememberSeen({ registry: 'localhost:5000', name }, other)
+        await catalog.rememberKnownName({ registry: 'localhost:5000', name }, digest)
+        await catalog.rememberKnownName({ registry: 'localhost:5000', name }, other)
       }
       const all = await catalog.repositories()
       assert.deepEqual(

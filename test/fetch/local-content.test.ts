@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { it } from 'node:test'
-import { DEFAULT_POLICY } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight.ts'
 import { Flights } from '../../src/fetch/flight/flights.ts'
-import { Held } from '../../src/fetch/local-content.ts'
+import { LocalContentLookup } from '../../src/fetch/local-content.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import type { Source, Want } from '../../src/ports/source.ts'
 import { belongingOf } from '../../testkit/memory/belonging.ts'
@@ -18,12 +18,12 @@ function setUp(...sources: readonly Source[]) {
   const flights = new Flights({
     store,
     sources: () => sources,
-    policy: { ...DEFAULT_POLICY, backoffMs: 1 },
+    policy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
     confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 10,
   })
-  return { store, flights, held: new Held(store, flights, belongingOf(store)) }
+  return { store, flights, held: new LocalContentLookup(store, flights, belongingOf(store)) }
 }
 
 const repository = { registry: 'docker.io', name: 'library/alpine' }
@@ -57,16 +57,16 @@ it('what is stored is whole, can be opened, and has its marks', async () => {
   const { store, held } = setUp()
   const bytes = randomBytes(300_000)
   const digest = store.seed(bytes, { mediaType: 'text/plain' })
-  await store.catalog?.rememberSeen(repository, digest)
-  assert.deepEqual(await held.look({ digest, repository }), {
-    whole: true,
-    position: 300_000,
+  await store.catalog?.rememberKnownName(repository, digest)
+  assert.deepEqual(await held.state({ digest, repository }), {
+    isComplete: true,
+    availableBytes: 300_000,
     size: 300_000,
     mediaType: 'text/plain',
   })
-  assert.deepEqual(await held.marks(digest), marksOf(bytes))
-  assert.deepEqual(await held.marks(digest, 3), marksOf(bytes).subarray(48))
-  assert.equal((await held.marks(digest, 100))?.length, 0)
+  assert.deepEqual(await held.checkpoints(digest), marksOf(bytes))
+  assert.deepEqual(await held.checkpoints(digest, 3), marksOf(bytes).subarray(48))
+  assert.equal((await held.checkpoints(digest, 100))?.length, 0)
   const content = await held.open({ digest, repository }, { signal })
   assert.equal(await content?.readable(0, { signal }), 300_000)
   await content?.close()
@@ -78,8 +78,8 @@ it('what is not here is not begun by looking at it', async () => {
   const source = new ScriptedSource('registry', [sends(bytes)])
   const { held, flights } = setUp(source)
   const digest = digestOf(bytes)
-  assert.equal(await held.look({ digest, repository }), undefined)
-  assert.equal(await held.marks(digest), undefined)
+  assert.equal(await held.state({ digest, repository }), undefined)
+  assert.equal(await held.checkpoints(digest), undefined)
   assert.equal(await held.open({ digest, repository }, { signal }), undefined)
   held.watch(digest, () => assert.fail('there is nothing to tell of'))()
   assert.equal(flights.list().length, 0)
@@ -102,14 +102,14 @@ it('what is under way is told of as it comes, can be followed, and is told of on
     })
   })
   await half
-  assert.deepEqual(await held.look({ digest, repository }), {
-    whole: false,
-    position: 200_000,
+  assert.deepEqual(await held.state({ digest, repository }), {
+    isComplete: false,
+    availableBytes: 200_000,
     size: 500_000,
     mediaType: 'text/plain',
   })
-  assert.deepEqual(await held.marks(digest), marksOf(bytes).subarray(0, 48))
-  assert.deepEqual(await held.marks(digest, 2), marksOf(bytes).subarray(32, 48))
+  assert.deepEqual(await held.checkpoints(digest), marksOf(bytes).subarray(0, 48))
+  assert.deepEqual(await held.checkpoints(digest, 2), marksOf(bytes).subarray(32, 48))
   const content = await held.open({ digest, repository }, { signal })
   assert.equal(await content?.readable(0, { signal }), 200_000)
   const order: string[] = []
@@ -120,7 +120,7 @@ it('what is under way is told of as it comes, can be followed, and is told of on
   await Promise.all([fetched, again])
   await content?.close()
   assert.deepEqual(order, ['told'])
-  assert.equal((await held.look({ digest, repository }))?.whole, true)
+  assert.equal((await held.state({ digest, repository }))?.isComplete, true)
   assert.deepEqual(source.attempts, [0])
 })
 
@@ -140,10 +140,10 @@ it('a size that is not known yet is not told', async () => {
   const want = wantOf(randomBytes(10))
   const fetched = held.fetch(want)
   // Joined only after the store was looked into.
-  while ((await held.look(want)) === undefined);
-  assert.deepEqual(await held.look(want), {
-    whole: false,
-    position: 0,
+  while ((await held.state(want)) === undefined);
+  assert.deepEqual(await held.state(want), {
+    isComplete: false,
+    availableBytes: 0,
     size: undefined,
     mediaType: undefined,
   })
@@ -165,13 +165,13 @@ it('who looks while it is being stored finds it one way or the other', async () 
     const { held } = setUp(new ScriptedSource('registry', [sends(bytes)]))
     const want = wantOf(bytes)
     const fetched = held.fetch(want)
-    while ((await held.look(want)) === undefined);
+    while ((await held.state(want)) === undefined);
     let over = false
     void fetched.then(() => {
       over = true
     })
     while (!over) {
-      assert.notEqual(await held.look(want), undefined)
+      assert.notEqual(await held.state(want), undefined)
       await new Promise((resolve) => setImmediate(resolve))
     }
   }

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it } from 'node:test'
-import { DEFAULT_POLICY } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/fetch/freshness.ts'
-import { bytesOf } from '../../src/fetch/manifests/manifest-body.ts'
-import { Resolution } from '../../src/fetch/resolver.ts'
+import { readManifestBody } from '../../src/fetch/manifests/manifest-body.ts'
+import { CachingResolver } from '../../src/fetch/resolver.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { MemoryCatalog } from '../../testkit/memory/memory-catalog.ts'
@@ -20,11 +20,11 @@ setMaxListeners(0, signal)
 function setUp(freshness = DEFAULT_FRESHNESS, catalog = new MemoryCatalog()) {
   const store = new MemoryStore({ catalog })
   const registry = new ScriptedRegistry()
-  const resolution = new Resolution({
+  const resolution = new CachingResolver({
     store,
     catalog,
     registry,
-    flightPolicy: { ...DEFAULT_POLICY, backoffMs: 1 },
+    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
     freshnessPolicy: freshness,
     manifestMemoryBytes: 1024 * 1024,
     flightLimit: 100,
@@ -47,12 +47,12 @@ describe('a blob', () => {
     const bytes = randomBytes(200_000)
     const digest = registry.add(bytes)
     const first = await resolution.blob(alpine, digest, { signal })
-    assert.deepEqual(first.how, { kind: 'miss', from: 'upstream', collapsed: false })
+    assert.deepEqual(first.cacheResult, { kind: 'miss', from: 'upstream', collapsed: false })
     assert.ok((await bodyOf(first)).equals(bytes))
     await until(() => resolution.flights.list().length === 0)
     registry.failure = new Failure('unavailable', 'upstream is down')
     const second = await resolution.blob(alpine, digest, { signal })
-    assert.deepEqual(second.how, { kind: 'hit' })
+    assert.deepEqual(second.cacheResult, { kind: 'hit' })
     assert.ok((await bodyOf(second)).equals(bytes))
     assert.equal(registry.asked.sources, 1)
   })
@@ -61,7 +61,7 @@ describe('a blob', () => {
     const { registry, resolution } = setUp()
     const digest = registry.add(randomBytes(200_000))
     const answers = await Promise.all([1, 2, 3].map(() => resolution.blob(alpine, digest, { signal })))
-    const collapsed = answers.map(({ how }) => how.kind === 'miss' && how.collapsed)
+    const collapsed = answers.map(({ cacheResult }) => cacheResult.kind === 'miss' && cacheResult.collapsed)
     assert.deepEqual(collapsed.sort(), [false, true, true])
     await Promise.all(answers.map(bodyOf))
     assert.equal(registry.asked.sources, 1)
@@ -110,11 +110,11 @@ describe('a manifest', () => {
     const bytes = manifestOf(randomBytes(10))
     const digest = registry.add(bytes, OCI_MANIFEST)
     const first = await resolution.manifestByDigest(alpine, digest, { signal })
-    assert.ok(Buffer.from(await bytesOf(first, { signal })).equals(bytes))
+    assert.ok(Buffer.from(await readManifestBody(first, { signal })).equals(bytes))
     assert.equal(first.mediaType, OCI_MANIFEST)
     await until(() => store.stored.has(digest))
     const second = await resolution.manifestByDigest(alpine, digest, { signal })
-    assert.deepEqual(second.how, { kind: 'hit' })
+    assert.deepEqual(second.cacheResult, { kind: 'hit' })
     assert.equal(store.openContents, 0)
   })
 
@@ -124,12 +124,12 @@ describe('a manifest', () => {
     const digest = registry.add(bytes, OCI_MANIFEST)
     const head = await resolution.manifestHead(alpine, digest, { signal })
     assert.deepEqual([head.size, head.mediaType], [bytes.length, OCI_MANIFEST])
-    assert.equal(head.how.kind, 'miss')
+    assert.equal(head.cacheResult.kind, 'miss')
     assert.equal(registry.asked.sources, 0)
     assert.equal(store.stored.size, 0)
     const stored = store.seed(manifestOf(randomBytes(10)), { kind: 'manifest', mediaType: OCI_MANIFEST })
-    await catalog.rememberSeen(alpine, stored)
-    assert.deepEqual((await resolution.manifestHead(alpine, stored, { signal })).how, { kind: 'hit' })
+    await catalog.rememberKnownName(alpine, stored)
+    assert.deepEqual((await resolution.manifestHead(alpine, stored, { signal })).cacheResult, { kind: 'hit' })
     assert.equal(registry.asked.head, 1)
   })
 
@@ -146,7 +146,7 @@ describe('a manifest', () => {
     for (const answer of answers) {
       assert.equal(answer.mediaType, OCI_MANIFEST)
       assert.ok(!(answer.body instanceof Uint8Array), 'it is in memory')
-      assert.ok(Buffer.from(await bytesOf(answer, { signal })).equals(bytes))
+      assert.ok(Buffer.from(await readManifestBody(answer, { signal })).equals(bytes))
     }
   })
 
@@ -159,19 +159,19 @@ describe('a manifest', () => {
     store.stored.delete(digest)
     resolution.forget(digest)
     const again = await resolution.manifestByDigest(alpine, digest, { signal })
-    assert.equal(again.how.kind, 'miss')
+    assert.equal(again.cacheResult.kind, 'miss')
   })
 
   it('that is dropped while it is read does not come back from memory', async () => {
     const { catalog, registry, resolution, store } = setUp()
     const bytes = manifestOf(randomBytes(10))
     const digest = store.seed(bytes, { kind: 'manifest', mediaType: OCI_MANIFEST })
-    await catalog.rememberSeen(alpine, digest)
+    await catalog.rememberKnownName(alpine, digest)
     const reading = resolution.manifestByDigest(alpine, digest, { signal })
     await until(() => store.openContents === 1)
     store.stored.delete(digest)
     resolution.forget(digest)
-    assert.deepEqual(Buffer.from(await bytesOf(await reading, { signal })), bytes)
+    assert.deepEqual(Buffer.from(await readManifestBody(await reading, { signal })), bytes)
     registry.failure = new Failure('absent', 'upstream has lost it too')
     await assert.rejects(resolution.manifestByDigest(alpine, digest, { signal }), { code: 'absent' })
   })
@@ -212,10 +212,10 @@ describe('a tag', () => {
   it('is asked for once within its TTL', async () => {
     const { registry, resolution } = tagged()
     const first = await resolution.manifestByTag(alpine, 'latest', { signal })
-    assert.deepEqual(first.how, { kind: 'miss', from: 'upstream', collapsed: false })
+    assert.deepEqual(first.cacheResult, { kind: 'miss', from: 'upstream', collapsed: false })
     await until(() => resolution.flights.list().length === 0)
     const second = await resolution.manifestByTag(alpine, 'latest', { signal })
-    assert.deepEqual(second.how, { kind: 'hit' })
+    assert.deepEqual(second.cacheResult, { kind: 'hit' })
     assert.equal(registry.asked.tag, 1)
   })
 
@@ -233,7 +233,7 @@ describe('a tag', () => {
     await resolution.manifestByTag(alpine, 'latest', { signal })
     registry.fresh.tagTtlMs = 0
     const again = await resolution.manifestByTag(alpine, 'latest', { signal })
-    assert.deepEqual(again.how, { kind: 'revalidated' })
+    assert.deepEqual(again.cacheResult, { kind: 'revalidated' })
     assert.equal(again.digest, old)
     assert.equal(registry.asked.sources, 1)
   })
@@ -255,7 +255,7 @@ describe('a tag', () => {
       registry.fresh.tagTtlMs = 0
       registry.failure = new Failure(code, 'upstream is away')
       const stale = await resolution.manifestByTag(alpine, 'latest', { signal })
-      assert.deepEqual(stale.how, { kind: 'stale-if-error' })
+      assert.deepEqual(stale.cacheResult, { kind: 'stale-if-error' })
       assert.equal(stale.digest, old)
     })
   }
@@ -329,7 +329,7 @@ describe('a tag', () => {
   })
 
   it('is served stale without long waiting when upstream does not answer', async () => {
-    const { registry, resolution, old } = tagged({ ...DEFAULT_FRESHNESS, staleAfterMs: 30 })
+    const { registry, resolution, old } = tagged({ ...DEFAULT_FRESHNESS, timeoutBeforeStaleMs: 30 })
     await resolution.manifestByTag(alpine, 'latest', { signal })
     registry.fresh.tagTtlMs = 0
     registry.gate = new Promise(() => {})
@@ -349,7 +349,7 @@ describe('a tag', () => {
     }
     const answer = await resolution.manifestByTag(alpine, 'latest', { signal })
     assert.equal(answer.digest, old)
-    assert.deepEqual(answer.how, { kind: 'stale-if-error' })
+    assert.deepEqual(answer.cacheResult, { kind: 'stale-if-error' })
     assert.equal((await catalog.tag(alpine, 'latest'))?.digest, old)
   })
 
@@ -376,11 +376,11 @@ describe('lists', () => {
     registry.setTag(alpine, 'b', registry.add(Buffer.from('b')))
     registry.setTag(alpine, 'a', registry.add(Buffer.from('a')))
     assert.deepEqual((await resolution.tags(alpine, { signal })).tags, ['a', 'b'])
-    assert.deepEqual((await resolution.tags(alpine, { signal })).how, { kind: 'hit' })
+    assert.deepEqual((await resolution.tags(alpine, { signal })).cacheResult, { kind: 'hit' })
     registry.fresh.tagTtlMs = 0
     registry.failure = new Failure('unavailable', 'away')
     const stale = await resolution.tags(alpine, { signal })
-    assert.deepEqual(stale, { tags: ['a', 'b'], how: { kind: 'stale-if-error' } })
+    assert.deepEqual(stale, { tags: ['a', 'b'], cacheResult: { kind: 'stale-if-error' } })
   })
 
   it('of tags may be empty', async () => {
@@ -408,12 +408,12 @@ describe('a catalog that cannot be written to', () => {
       return this.#write(() => super.forgetTag(...given))
     }
 
-    override rememberHeard(...given: Parameters<MemoryCatalog['rememberHeard']>): Promise<void> {
-      return this.#write(() => super.rememberHeard(...given))
+    override rememberList(...given: Parameters<MemoryCatalog['rememberList']>): Promise<void> {
+      return this.#write(() => super.rememberList(...given))
     }
 
-    override rememberSeen(...given: Parameters<MemoryCatalog['rememberSeen']>): Promise<void> {
-      return this.#write(() => super.rememberSeen(...given))
+    override rememberKnownName(...given: Parameters<MemoryCatalog['rememberKnownName']>): Promise<void> {
+      return this.#write(() => super.rememberKnownName(...given))
     }
 
     async #write(write: () => Promise<void>): Promise<void> {

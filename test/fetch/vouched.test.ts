@@ -3,16 +3,16 @@ import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it, type TestContext } from 'node:test'
 import fc from 'fast-check'
-import { DEFAULT_POLICY, type Flight } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type Flight } from '../../src/fetch/flight/flight.ts'
 import type { Flights } from '../../src/fetch/flight/flights.ts'
-import { follow } from '../../src/fetch/flight/follow.ts'
+import { followFlight } from '../../src/fetch/flight/follow.ts'
 import { TAIL_BYTES } from '../../src/fetch/flight/tail-gate.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
+import { CHECKPOINT_INTERVAL_BYTES } from '../../src/oci/checkpoints.ts'
 import type { Digest } from '../../src/oci/digest.ts'
-import { MARK_EVERY } from '../../src/oci/marks.ts'
 import type { Content } from '../../src/ports/content.ts'
 import { Failure } from '../../src/ports/failure.ts'
-import type { Giver, Source } from '../../src/ports/source.ts'
+import type { Contributor, Source } from '../../src/ports/source.ts'
 import { Clock } from '../../testkit/clock.ts'
 import { MemoryStore, marksOf } from '../../testkit/memory/memory-store.ts'
 import {
@@ -24,10 +24,10 @@ import {
   sends,
 } from '../../testkit/registries/scripted-source.ts'
 import { runs } from '../../testkit/runs.ts'
-import { newFlights, wantOf } from './new-flights.ts'
+import { newFlights, wantOf } from './test-flights.ts'
 
 /** No source is given up for a test that is slow. */
-const PATIENT = { ...DEFAULT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1, keepStartMs: 1 }
+const PATIENT = { ...DEFAULT_FLIGHT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1, keepStartMs: 1 }
 const never = new AbortController().signal
 setMaxListeners(0, never)
 function setUp(sources: readonly Source[], store = new MemoryStore(), policy = PATIENT) {
@@ -37,7 +37,7 @@ function setUp(sources: readonly Source[], store = new MemoryStore(), policy = P
 const peer = (name: string, ...steps: ((attempt: Attempt) => Promise<void>)[]) =>
   new ScriptedSource(name, steps, 'peer')
 /** Its name is not its own. */
-const giver = (id: string): Giver => ({ id, name: 'node' })
+const giver = (id: string): Contributor => ({ id, name: 'node' })
 const upstream = (...steps: ((attempt: Attempt) => Promise<void>)[]) => new ScriptedSource('registry', steps)
 
 /** Its bytes from `from` on are others. */
@@ -62,7 +62,7 @@ async function readAll(content: Content): Promise<Buffer> {
   return bytes
 }
 
-const pull = async (flight: Flight): Promise<Buffer> => readAll(await follow(flight, { signal: never }))
+const pull = async (flight: Flight): Promise<Buffer> => readAll(await followFlight(flight, { signal: never }))
 
 function until(flights: Flights, flight: Flight, isSo: () => boolean): Promise<void> {
   return new Promise((resolve) => {
@@ -93,15 +93,15 @@ function blamed(t: TestContext, digest: Digest): Events['verify.failed'][] {
 
 describe('what peers bring', () => {
   it('is not passed on while it is given up', async () => {
-    const bytes = randomBytes(30 * MARK_EVERY)
+    const bytes = randomBytes(30 * CHECKPOINT_INTERVAL_BYTES)
     const { flights } = setUp([
       peer('one', async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
         intake.vouch(0, marksOf(bytes))
-        await pour(intake, bytes, 3 * MARK_EVERY)
+        await pour(intake, bytes, 3 * CHECKPOINT_INTERVAL_BYTES)
         const { flight } = flights.join(wantOf(bytes))
-        await until(flights, flight, () => flight.released === 3 * MARK_EVERY)
-        await pour(intake, bytes, 9 * MARK_EVERY)
+        await until(flights, flight, () => flight.released === 3 * CHECKPOINT_INTERVAL_BYTES)
+        await pour(intake, bytes, 9 * CHECKPOINT_INTERVAL_BYTES)
         throw new Failure('absent', 'it falls to upstream')
       }),
       upstream(sends(bytes)),
@@ -122,18 +122,18 @@ describe('what peers bring', () => {
       }),
     ])
     const { flight } = flights.join(wantOf(bytes))
-    const content = await follow(flight, { signal: never })
+    const content = await followFlight(flight, { signal: never })
     const first = content.readable(0, { signal: never })
     await until(flights, flight, () => flight.position >= 400_000)
     await new Promise((resolve) => setImmediate(resolve))
     await new Promise((resolve) => setImmediate(resolve))
     assert.equal(flight.released, 0)
-    assert.equal(flight.marks().length, 0)
+    assert.equal(flight.checkpoints().length, 0)
     hold.open()
     assert.equal(await first, bytes.length)
     assert.ok((await readAll(content)).equals(bytes))
-    assert.deepEqual(flight.marks(), marksOf(bytes))
-    assert.deepEqual(flight.marks(6), marksOf(bytes).subarray(6 * 16))
+    assert.deepEqual(flight.checkpoints(), marksOf(bytes))
+    assert.deepEqual(flight.checkpoints(6), marksOf(bytes).subarray(6 * 16))
   })
 
   it('is passed on as far as it is vouched for, whoever comes first: the bytes or the marks', async () => {
@@ -158,11 +158,11 @@ describe('what peers bring', () => {
     assert.equal(flight.released, 0)
     steps[0]?.open()
     await until(flights, flight, () => flight.released > 0)
-    assert.equal(flight.released, 2 * MARK_EVERY)
-    assert.deepEqual(flight.marks(), marks.subarray(0, 32))
+    assert.equal(flight.released, 2 * CHECKPOINT_INTERVAL_BYTES)
+    assert.deepEqual(flight.checkpoints(), marks.subarray(0, 32))
     steps[1]?.open()
-    await until(flights, flight, () => flight.released > 2 * MARK_EVERY)
-    assert.equal(flight.released, 3 * MARK_EVERY)
+    await until(flights, flight, () => flight.released > 2 * CHECKPOINT_INTERVAL_BYTES)
+    assert.equal(flight.released, 3 * CHECKPOINT_INTERVAL_BYTES)
     steps[2]?.open()
     assert.ok((await body).equals(bytes))
   })
@@ -188,7 +188,7 @@ describe('what peers bring', () => {
     const { flight } = flights.join(wantOf(bytes))
     const body = pull(flight)
     await until(flights, flight, () => flight.released === 600_000)
-    assert.deepEqual(registry.attempts, [4 * MARK_EVERY])
+    assert.deepEqual(registry.attempts, [4 * CHECKPOINT_INTERVAL_BYTES])
     hold.open()
     assert.ok((await body).equals(bytes))
   })
@@ -216,7 +216,11 @@ describe('what peers bring', () => {
     ])
     const { flight } = flights.join(wantOf(bytes))
     const body = pull(flight)
-    await until(flights, flight, () => flight.position === bytes.length - 1 && flight.marks().length > 0)
+    await until(
+      flights,
+      flight,
+      () => flight.position === bytes.length - 1 && flight.checkpoints().length > 0,
+    )
     await new Promise((resolve) => setImmediate(resolve))
     assert.equal(flight.released, 200_000)
     hold.open()
@@ -246,7 +250,7 @@ describe('what peers bring', () => {
 
   it('is cut at the last good mark when it is wrong; readers do not notice, the liar is blamed', async (t) => {
     const bytes = randomBytes(1_000_000)
-    const good = 3 * MARK_EVERY
+    const good = 3 * CHECKPOINT_INTERVAL_BYTES
     const read = gate()
     const liar = peer('liar', async ({ intake, signal }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
@@ -261,7 +265,7 @@ describe('what peers bring', () => {
     const want = wantOf(bytes)
     const facts = blamed(t, want.digest)
     const { flight } = flights.join(want)
-    const content = await follow(flight, { signal: never })
+    const content = await followFlight(flight, { signal: never })
     while ((await content.readable(0, { signal: never })) < good);
     read.open()
     assert.ok((await readAll(content)).equals(bytes))
@@ -284,26 +288,26 @@ describe('what peers bring', () => {
         intake.expect({ size: bytes.length, mediaType: undefined })
         intake.vouch(0, marksOf(bytes))
         signals.push(signal)
-        intake.from(giver('good'))
+        intake.setContributor(giver('good'))
         await pour(intake, bytes, 300_000)
-        intake.from(giver('bad'))
+        intake.setContributor(giver('bad'))
         await pour(intake, spoilt(bytes, 400_000), 600_000)
         await aborted(signal)
       },
       async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
-        intake.from(giver('good'))
+        intake.setContributor(giver('good'))
         await pour(intake, bytes)
       },
     )
-    const accused: Giver[] = []
+    const accused: Contributor[] = []
     network.blame = (culprits) => void accused.push(...culprits)
     const spare = upstream(sends(bytes))
     const { flights } = setUp([network, spare])
     const want = wantOf(bytes)
     const facts = blamed(t, want.digest)
     assert.ok((await pull(flights.join(want).flight)).equals(bytes))
-    assert.deepEqual(network.attempts, [0, 6 * MARK_EVERY])
+    assert.deepEqual(network.attempts, [0, 6 * CHECKPOINT_INTERVAL_BYTES])
     assert.deepEqual(spare.attempts, [])
     assert.deepEqual(
       facts.map(({ source }) => source),
@@ -334,7 +338,7 @@ describe('what peers bring', () => {
     const want = wantOf(bytes)
     const facts = blamed(t, want.digest)
     assert.ok((await pull(flights.join(want).flight)).equals(bytes))
-    assert.deepEqual(honest.attempts, [700_000, 4 * MARK_EVERY])
+    assert.deepEqual(honest.attempts, [700_000, 4 * CHECKPOINT_INTERVAL_BYTES])
     assert.deepEqual(
       facts.map(({ source }) => source),
       ['liar'],
@@ -353,7 +357,7 @@ describe('what peers bring', () => {
       async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
         intake.vouch(0, marksOf(bytes))
-        intake.from(giver('bad'))
+        intake.setContributor(giver('bad'))
         await pour(intake, spoilt(bytes, 300_000), 700_000)
         throw new Failure('unavailable', 'the connection broke')
       },
@@ -366,7 +370,7 @@ describe('what peers bring', () => {
     await given.opened
     store.release()
     assert.ok((await clock.until(body)).equals(bytes))
-    assert.deepEqual(network.attempts, [0, 4 * MARK_EVERY])
+    assert.deepEqual(network.attempts, [0, 4 * CHECKPOINT_INTERVAL_BYTES])
     assert.deepEqual(
       facts.map(({ source }) => source),
       ['node'],
@@ -384,7 +388,7 @@ describe('what peers bring', () => {
       }),
       upstream(async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
-        late?.from(giver('ghost'))
+        late?.setContributor(giver('ghost'))
         late?.vouch(0, marksOf(randomBytes(500_000)))
         await pour(intake, bytes, 400_000)
         await hold.opened
@@ -413,12 +417,12 @@ describe('what peers bring', () => {
     const want = wantOf(bytes)
     const facts = blamed(t, want.digest)
     assert.ok((await pull(flights.join(want).flight)).equals(bytes))
-    assert.deepEqual(registry.attempts, [4 * MARK_EVERY])
+    assert.deepEqual(registry.attempts, [4 * CHECKPOINT_INTERVAL_BYTES])
     assert.ok(facts.every(({ sourceKind }) => sourceKind === 'peer'))
   })
 
   it('is right although only the last of it was vouched for wrongly', async (t) => {
-    const bytes = randomBytes(10 * MARK_EVERY)
+    const bytes = randomBytes(10 * CHECKPOINT_INTERVAL_BYTES)
     const lie = Buffer.from(marksOf(bytes))
     lie.fill(7, 9 * 16)
     const { flights } = setUp([
@@ -460,7 +464,7 @@ describe('what peers bring', () => {
     await new Promise((resolve) => setImmediate(resolve))
     await new Promise((resolve) => setImmediate(resolve))
     assert.equal(flight.released, 0)
-    assert.deepEqual(third.attempts, [9 * MARK_EVERY])
+    assert.deepEqual(third.attempts, [9 * CHECKPOINT_INTERVAL_BYTES])
     hold.open()
     assert.ok((await body).equals(bytes))
   })
@@ -478,7 +482,7 @@ describe('what peers bring', () => {
     const want = wantOf(bytes)
     const facts = blamed(t, want.digest)
     const { flight } = flights.join(want)
-    const content = await follow(flight, { signal: never })
+    const content = await followFlight(flight, { signal: never })
     assert.ok((await content.readable(0, { signal: never })) <= bytes.length - TAIL_BYTES)
     await assert.rejects(readAll(content), { code: 'corrupt' })
     assert.equal(await flight.ended, undefined)
@@ -487,7 +491,7 @@ describe('what peers bring', () => {
   })
 
   it('is not relied on for what was vouched for before all of it turned out wrong', async () => {
-    const bytes = randomBytes(10 * MARK_EVERY)
+    const bytes = randomBytes(10 * CHECKPOINT_INTERVAL_BYTES)
     const wrong = spoilt(bytes, 100_000)
     const hold = gate()
     const liar = peer('liar', async ({ intake }) => {
@@ -515,7 +519,7 @@ describe('what peers bring', () => {
   })
 
   it('is cut at the last mark when only what comes after that is wrong', async (t) => {
-    const bytes = randomBytes(5 * MARK_EVERY + 20_000)
+    const bytes = randomBytes(5 * CHECKPOINT_INTERVAL_BYTES + 20_000)
     const honest = upstream(sends(bytes))
     const liar = peer('liar', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
@@ -526,7 +530,7 @@ describe('what peers bring', () => {
     const want = wantOf(bytes)
     const facts = blamed(t, want.digest)
     assert.ok((await pull(flights.join(want).flight)).equals(bytes))
-    assert.deepEqual(honest.attempts, [5 * MARK_EVERY])
+    assert.deepEqual(honest.attempts, [5 * CHECKPOINT_INTERVAL_BYTES])
     assert.deepEqual(
       facts.map(({ source }) => source),
       ['liar'],
@@ -581,7 +585,7 @@ describe('what peers bring', () => {
     await new Promise((resolve) => setImmediate(resolve))
     assert.equal(flight.released, 0)
     steps[0]?.open()
-    await until(flights, flight, () => flight.released === 4 * MARK_EVERY)
+    await until(flights, flight, () => flight.released === 4 * CHECKPOINT_INTERVAL_BYTES)
     steps[1]?.open()
     assert.ok((await body).equals(bytes))
   })
@@ -599,7 +603,7 @@ describe('what peers bring', () => {
     })
     const { flights } = setUp([source], store)
     assert.ok((await pull(flights.join(want).flight)).equals(bytes))
-    assert.deepEqual(source.attempts, [400_000, 3 * MARK_EVERY])
+    assert.deepEqual(source.attempts, [400_000, 3 * CHECKPOINT_INTERVAL_BYTES])
     assert.deepEqual(facts, [])
   })
 
@@ -644,9 +648,9 @@ describe('what peers bring', () => {
     const registry = upstream(sends(bytes))
     const { flights } = setUp([liar, registry], new MemoryStore({ limitBytes: 1000 }))
     const { flight } = flights.join(wantOf(bytes))
-    const early = await follow(flight, { signal: never })
-    const late = await follow(flight, { signal: never })
-    assert.equal(await early.readable(0, { signal: never }), MARK_EVERY)
+    const early = await followFlight(flight, { signal: never })
+    const late = await followFlight(flight, { signal: never })
+    assert.equal(await early.readable(0, { signal: never }), CHECKPOINT_INTERVAL_BYTES)
     hold.open()
     await assert.rejects(readAll(early), { code: 'corrupt' })
     assert.ok((await readAll(late)).equals(bytes))

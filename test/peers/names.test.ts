@@ -119,7 +119,7 @@ describe('what members have under one name', () => {
     const bytes = randomBytes(MIB)
     const digest = upstream.addBlob(bytes)
     for (const node of cluster.nodes) await node.pull(digest)
-    for (const node of cluster.nodes) await node.catalog.rememberSeen(OTHER, digest)
+    for (const node of cluster.nodes) await node.catalog.rememberKnownName(OTHER, digest)
     const late = await cluster.add(upstream.host)
     upstream.fault(digest, { status: 503 })
     t.after(() => upstream.heal(digest))

@@ -1,13 +1,13 @@
 import type { Digest } from '../../src/oci/digest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
-import type { Catalog, Heard, TagRecord } from '../../src/ports/catalog.ts'
+import type { CachedList, Catalog, TagRecord } from '../../src/ports/catalog.ts'
 
 /** The twin of the catalog in LevelDB. */
 export class MemoryCatalog implements Catalog {
   /** `docker.io/library/alpine` → digests seen there. */
   readonly seenIn = new Map<string, Set<Digest>>()
   readonly #tags = new Map<string, TagRecord>()
-  readonly #heard = new Map<string, Heard>()
+  readonly #heard = new Map<string, CachedList>()
   readonly #repositories = new Map<string, Repository>()
 
   async tag(repository: Repository, tag: string): Promise<TagRecord | undefined> {
@@ -23,22 +23,22 @@ export class MemoryCatalog implements Catalog {
     this.#tags.delete(`${repositoryKey(repository)} ${tag}`)
   }
 
-  async heard(repository: Repository, topic: string): Promise<Heard | undefined> {
+  async cachedList(repository: Repository, topic: string): Promise<CachedList | undefined> {
     return this.#heard.get(`${repositoryKey(repository)} ${topic}`)
   }
 
-  async rememberHeard(repository: Repository, topic: string, heard: Heard): Promise<void> {
+  async rememberList(repository: Repository, topic: string, heard: CachedList): Promise<void> {
     this.#visit(repository)
     const { body, checkedAt } = heard
     this.#heard.set(`${repositoryKey(repository)} ${topic}`, { body: Uint8Array.from(body), checkedAt })
   }
 
-  async rememberSeen(repository: Repository, digest: Digest): Promise<void> {
+  async rememberKnownName(repository: Repository, digest: Digest): Promise<void> {
     this.#visit(repository)
     this.seenIn.get(repositoryKey(repository))?.add(digest)
   }
 
-  async seen(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
+  async filterKnown(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
     const seen = this.seenIn.get(repositoryKey(repository))
     return digests.filter((digest) => seen?.has(digest))
   }

@@ -1,5 +1,5 @@
 import { Failure } from '../../src/ports/failure.ts'
-import type { Giver, Head, VouchedIntake } from '../../src/ports/source.ts'
+import type { ContentHead, Contributor, VouchedIntake } from '../../src/ports/source.ts'
 
 export interface MemoryIntakeOptions {
   /** Bytes of memory handed out at a time; default 16 KiB. */
@@ -12,7 +12,7 @@ export interface MemoryIntakeOptions {
 
 /** An intake that keeps what it is given. Memory, as in the real one, is shared. */
 export class MemoryIntake implements VouchedIntake {
-  readonly heads: Head[] = []
+  readonly heads: ContentHead[] = []
   /** What was said of the bytes. */
   readonly peers: { readonly position: number; readonly name: string }[] = []
   readonly vouched: { readonly first: number; readonly marks: Uint8Array }[] = []
@@ -43,7 +43,7 @@ export class MemoryIntake implements VouchedIntake {
     return Buffer.concat(this.#taken)
   }
 
-  expect(head: Head): void {
+  expect(head: ContentHead): void {
     const known = this.heads.find((earlier) => earlier.size !== undefined)?.size
     if (known !== undefined && head.size !== undefined && head.size !== known) {
       throw new Failure('unavailable', 'the size has changed', { expected: known, found: head.size })
@@ -74,7 +74,7 @@ export class MemoryIntake implements VouchedIntake {
     })
   }
 
-  from({ name }: Giver): void {
+  setContributor({ name }: Contributor): void {
     this.peers.push({ position: this.#position, name })
   }
 

@@ -2,9 +2,15 @@ import { createHash } from 'node:crypto'
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { OCI_INDEX } from '../../src/oci/media-types.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
-import type { BlobAnswer, HeadAnswer, How, ManifestAnswer, Resolver } from '../../src/ports/answer.ts'
 import type { Content } from '../../src/ports/content.ts'
 import { Failure } from '../../src/ports/failure.ts'
+import type {
+  BlobAnswer,
+  CacheResult,
+  HeadAnswer,
+  ManifestAnswer,
+  Resolver,
+} from '../../src/ports/resolver.ts'
 
 export function digestOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sha256'): Digest {
   const digest = parseDigest(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`)
@@ -65,7 +71,7 @@ export class Growing {
 
 /** A resolver that has what a test puts into it, fails as told, and counts what is left open. */
 export class MemoryResolver implements Resolver {
-  how: How = { kind: 'hit' }
+  cacheResult: CacheResult = { kind: 'hit' }
   /** Thrown by everything while it is set. */
   failure: unknown
   /** While it is set, nothing is answered before it resolves or the client is gone. */
@@ -119,19 +125,19 @@ export class MemoryResolver implements Resolver {
   async blob(at: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer> {
     await this.#ready('blob', at, digest, options)
     const growing = this.#found(this.#blobs, at, digest)
-    return { content: this.#opened(digest, growing), how: this.how }
+    return { content: this.#opened(digest, growing), cacheResult: this.cacheResult }
   }
 
   async blobHead(at: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<HeadAnswer> {
     await this.#ready('blobHead', at, digest, options)
     const { bytes } = this.#found(this.#blobs, at, digest)
-    return { size: bytes.length, mediaType: undefined, how: this.how }
+    return { size: bytes.length, mediaType: undefined, cacheResult: this.cacheResult }
   }
 
   async manifestHead(at: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<HeadAnswer> {
     await this.#ready('manifestHead', at, digest, options)
     const { bytes, mediaType } = this.#found(this.#manifests, at, digest)
-    return { size: bytes.length, mediaType, how: this.how }
+    return { size: bytes.length, mediaType, cacheResult: this.cacheResult }
   }
 
   manifestByDigest(
@@ -150,12 +156,12 @@ export class MemoryResolver implements Resolver {
     await this.#ready('tags', at, '', options)
     const tags = this.#tags.get(repositoryKey(at))
     if (tags === undefined) throw new Failure('absent', 'there is no such repository')
-    return { tags: [...tags].sort(), how: this.how }
+    return { tags: [...tags].sort(), cacheResult: this.cacheResult }
   }
 
   async referrers(at: Repository, subject: Digest, options: { signal: AbortSignal }) {
     await this.#ready('referrers', at, subject, options)
-    return { index: this.#found(this.#referrers, at, subject), how: this.how }
+    return { index: this.#found(this.#referrers, at, subject), cacheResult: this.cacheResult }
   }
 
   async repositories(): Promise<readonly Repository[]> {
@@ -177,7 +183,7 @@ export class MemoryResolver implements Resolver {
     const { digest, bytes, mediaType } = this.#found(this.#manifests, at, reference)
     const size = bytes.length
     const body = size > IN_MEMORY ? this.#opened(digest, this.#grown(bytes)) : bytes
-    return { digest, mediaType, size, body, how: this.how }
+    return { digest, mediaType, size, body, cacheResult: this.cacheResult }
   }
 
   async #ready(what: string, at: Repository, reference: string, { signal }: { signal: AbortSignal }) {

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
+import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../src/oci/checkpoints.ts'
 import { algorithmOf, type Digest, parseDigest } from '../../src/oci/digest.ts'
-import { MARK_BYTES, MARK_EVERY, Marks } from '../../src/oci/marks.ts'
 import type { BlobFacts, BlobStore, Incoming } from '../../src/ports/blob-store.ts'
 import type { Content } from '../../src/ports/content.ts'
 import { Failure } from '../../src/ports/failure.ts'
@@ -15,12 +15,12 @@ export function digestOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sh
 
 /** As many as there are in these bytes. */
 export function marksOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sha256'): Uint8Array {
-  const count = Math.floor(bytes.length / MARK_EVERY)
-  const marks = new Uint8Array(count * MARK_BYTES)
+  const count = Math.floor(bytes.length / CHECKPOINT_INTERVAL_BYTES)
+  const marks = new Uint8Array(count * CHECKPOINT_BYTES)
   const hash = createHash(algorithm)
   for (let k = 0; k < count; k++) {
-    hash.update(bytes.subarray(k * MARK_EVERY, (k + 1) * MARK_EVERY))
-    marks.set(hash.copy().digest().subarray(0, MARK_BYTES), k * MARK_BYTES)
+    hash.update(bytes.subarray(k * CHECKPOINT_INTERVAL_BYTES, (k + 1) * CHECKPOINT_INTERVAL_BYTES))
+    marks.set(hash.copy().digest().subarray(0, CHECKPOINT_BYTES), k * CHECKPOINT_BYTES)
   }
   return marks
 }
@@ -97,7 +97,7 @@ export class MemoryStore implements BlobStore {
       },
       references: facts.references ?? [],
       subject: undefined,
-      marks: bytes.length > MARK_EVERY ? marksOf(bytes, facts.algorithm) : undefined,
+      marks: bytes.length > CHECKPOINT_INTERVAL_BYTES ? marksOf(bytes, facts.algorithm) : undefined,
     })
     return digest
   }
@@ -170,7 +170,7 @@ export class MemoryStore implements BlobStore {
     return { ...found.facts, lastUsedAt: this.#lastUsed.get(digest) ?? found.facts.storedAt }
   }
 
-  async marks(digest: Digest): Promise<Uint8Array | undefined> {
+  async checkpoints(digest: Digest): Promise<Uint8Array | undefined> {
     return this.stored.get(digest)?.marks
   }
 
@@ -178,7 +178,7 @@ export class MemoryStore implements BlobStore {
     if (this.stored.has(digest)) this.#lastUsed.set(digest, Date.now())
   }
 
-  async neededBy(digest: Digest, most: number): Promise<readonly Digest[]> {
+  async referencingManifests(digest: Digest, most: number): Promise<readonly Digest[]> {
     const needing = [...this.stored].filter(([, { references }]) => references.includes(digest))
     return needing.map(([manifest]) => manifest).slice(0, most)
   }
@@ -201,7 +201,7 @@ export class MemoryStore implements BlobStore {
 }
 
 class MemoryIncoming implements Incoming {
-  readonly marks = new Marks()
+  readonly checkpoints = new Checkpoints()
   readonly #store: MemoryStore
   readonly #want: Want
   #bytes: Uint8Array
@@ -242,21 +242,21 @@ class MemoryIncoming implements Incoming {
     return this.#written
   }
 
-  get start(): number {
+  get readableFrom(): number {
     return this.#forgotten <= this.#keptTo ? 0 : this.#forgotten
   }
 
-  get kept(): boolean {
+  get isStorable(): boolean {
     return this.#obstacle === undefined
   }
 
-  get obstacle(): Failure | undefined {
+  get passThroughReason(): Failure | undefined {
     return this.#obstacle
   }
 
   /** What the disk has of it. */
   get onDisk(): number {
-    return this.start === 0 ? Math.min(this.#written, this.#keptTo) : 0
+    return this.readableFrom === 0 ? Math.min(this.#written, this.#keptTo) : 0
   }
 
   reserve(size: number, total = size): Promise<boolean> {
@@ -267,7 +267,7 @@ class MemoryIncoming implements Incoming {
 
   async #reserve(size: number, total: number): Promise<boolean> {
     await new Promise((resolve) => setImmediate(resolve))
-    if (!this.kept || this.#closed) return false
+    if (!this.isStorable || this.#closed) return false
     if (total > this.#store.limitBytes) {
       this.#refuse(this.#written, new Failure('disk', `there is no room for ${total} bytes`))
       return false
@@ -276,7 +276,7 @@ class MemoryIncoming implements Incoming {
     return true
   }
 
-  forget(position: number): void {
+  discardBefore(position: number): void {
     this.#forgotten = Math.max(this.#forgotten, Math.min(position, this.#written))
     this.#settle()
   }
@@ -326,7 +326,7 @@ class MemoryIncoming implements Incoming {
 
   async read(target: Uint8Array, position: number): Promise<number> {
     if (this.#closed) throw new Error('read after close')
-    if (position < this.start) throw new Failure('disk', `byte ${position} is not here any more`)
+    if (position < this.readableFrom) throw new Failure('disk', `byte ${position} is not here any more`)
     const part = this.#bytes.subarray(position, Math.min(position + target.length, this.#written))
     target.set(part)
     return part.length
@@ -349,9 +349,9 @@ class MemoryIncoming implements Incoming {
       throw new Failure('corrupt', 'only what was asked for is stored', { expected: digest, found })
     }
     await this.#reserving
-    if (!this.kept) return false
+    if (!this.isStorable) return false
     this.#committed = true
-    void this.#store.catalog?.rememberSeen(this.#want.repository, digest).catch(() => {})
+    void this.#store.catalog?.rememberKnownName(this.#want.repository, digest).catch(() => {})
     const { mediaType, origin, references, subject } = facts
     const bytes = this.#bytes.slice(0, this.#written)
     this.#store.keep(digest, {
@@ -359,24 +359,24 @@ class MemoryIncoming implements Incoming {
       facts: { digest, size: bytes.length, kind, mediaType, storedAt: Date.now(), origin },
       references,
       subject,
-      marks: bytes.length > MARK_EVERY ? this.marks.since(0) : undefined,
+      marks: bytes.length > CHECKPOINT_INTERVAL_BYTES ? this.checkpoints.since(0) : undefined,
     })
     this.#store.reserved.delete(digest)
     return true
   }
 
-  async cutTo(position: number): Promise<void> {
-    if (position % MARK_EVERY !== 0 || position < 0 || position > this.#position) {
+  async truncate(position: number): Promise<void> {
+    if (position % CHECKPOINT_INTERVAL_BYTES !== 0 || position < 0 || position > this.#position) {
       throw new RangeError(`cannot cut at ${position} of ${this.#position}`)
     }
     if (position === this.#position) return
-    if (position === 0 || !this.kept) return this.restart()
+    if (position === 0 || !this.isStorable) return this.restart()
     await this.#settled()
-    if (!this.kept) return this.restart()
+    if (!this.isStorable) return this.restart()
     this.#position = position
     this.#written = position
     this.#bytes = this.#bytes.slice(0, position)
-    this.marks.cut(position / MARK_EVERY)
+    this.checkpoints.truncate(position / CHECKPOINT_INTERVAL_BYTES)
     this.#hash = undefined
     this.#buffer = new Uint8Array(this.#store.bufferBytes)
     this.#settle()
@@ -385,13 +385,13 @@ class MemoryIncoming implements Incoming {
   async restart(): Promise<void> {
     await this.#reserving
     const { digest } = this.#want
-    if (this.kept) this.#store.quarantined.push({ digest, bytes: this.#bytes.slice(0, this.#position) })
+    if (this.isStorable) this.#store.quarantined.push({ digest, bytes: this.#bytes.slice(0, this.#position) })
     this.#store.partials.delete(digest)
     this.#store.reserved.delete(digest)
     this.#bytes = new Uint8Array()
     this.#position = 0
     this.#written = 0
-    this.marks.cut(0)
+    this.checkpoints.truncate(0)
     this.#hash = undefined
     this.#obstacle = undefined
     this.#keptTo = Number.POSITIVE_INFINITY
@@ -405,7 +405,7 @@ class MemoryIncoming implements Incoming {
     this.#closed = true
     await this.#reserving
     const { digest } = this.#want
-    if (this.#failure !== undefined || !this.kept) this.#store.partials.delete(digest)
+    if (this.#failure !== undefined || !this.isStorable) this.#store.partials.delete(digest)
     else if (!this.#committed && this.#position > 0) {
       this.#store.partials.set(digest, this.#bytes.slice(0, this.#position))
     }
@@ -430,7 +430,7 @@ class MemoryIncoming implements Incoming {
     }
     if (this.#store.held || this.#written === this.#position) return
     const { space } = this.#store
-    if (this.kept && this.#position - this.#written > space) {
+    if (this.isStorable && this.#position - this.#written > space) {
       this.#refuse(this.#written + space, new Failure('disk', 'no space left on device'))
     }
     this.#written = this.#position
@@ -440,19 +440,19 @@ class MemoryIncoming implements Incoming {
   }
 
   #mark(): void {
-    while (this.marks.reach + MARK_EVERY <= this.#written) {
-      const { reach } = this.marks
-      this.#hash ??= createHash(algorithmOf(this.#want.digest)).update(this.#bytes.subarray(0, reach))
-      this.#hash.update(this.#bytes.subarray(reach, reach + MARK_EVERY))
-      this.marks.append(this.#hash.copy().digest().subarray(0, MARK_BYTES))
+    while (this.checkpoints.coveredBytes + CHECKPOINT_INTERVAL_BYTES <= this.#written) {
+      const { coveredBytes } = this.checkpoints
+      this.#hash ??= createHash(algorithmOf(this.#want.digest)).update(this.#bytes.subarray(0, coveredBytes))
+      this.#hash.update(this.#bytes.subarray(coveredBytes, coveredBytes + CHECKPOINT_INTERVAL_BYTES))
+      this.checkpoints.append(this.#hash.copy().digest().subarray(0, CHECKPOINT_BYTES))
     }
   }
 
   get #full(): boolean {
     const unread = this.#position - Math.max(this.#forgotten, Math.min(this.#written, this.#keptTo))
-    const window = this.kept ? this.#position - this.#written : unread
+    const window = this.isStorable ? this.#position - this.#written : unread
     const rest = this.#expected - this.#position
-    return window >= this.#store.roomBytes && (this.kept || rest > this.#buffer.length)
+    return window >= this.#store.roomBytes && (this.isStorable || rest > this.#buffer.length)
   }
 
   #refuse(keptTo: number, failure: Failure): void {

@@ -1,5 +1,5 @@
 import { readAll } from '../../src/fetch/manifests/manifest-body.ts'
-import type { BlobAnswer } from '../../src/ports/answer.ts'
+import type { BlobAnswer } from '../../src/ports/resolver.ts'
 
 const { signal } = new AbortController()
 

@@ -1,5 +1,5 @@
 import { Failure } from '../../src/ports/failure.ts'
-import type { Giver, Intake, Source, VouchedIntake, Want } from '../../src/ports/source.ts'
+import type { Contributor, Intake, Source, VouchedIntake, Want } from '../../src/ports/source.ts'
 
 export interface Attempt {
   readonly want: Want
@@ -14,7 +14,7 @@ export class ScriptedSource implements Source {
   /** The offset at which each attempt began. */
   readonly attempts: number[] = []
   readonly #steps: readonly ((attempt: Attempt) => Promise<void>)[]
-  blame?: (culprits: readonly Giver[]) => void
+  blame?: (culprits: readonly Contributor[]) => void
 
   constructor(
     name: string,

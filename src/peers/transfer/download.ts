@@ -19,7 +19,7 @@ export async function takeFrom(
   try {
     const content = parse(TakeAnswer, answer, name)
     if (content.is === 'refused') throw refusedBy(name, content)
-    intake.from({ id, name })
+    intake.setContributor({ id, name })
     intake.expect({ size: content.size, mediaType: content.mediaType ?? undefined })
     await line.pour(intake, content.size - intake.position, { signal })
     isDone = true

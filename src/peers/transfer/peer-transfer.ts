@@ -1,8 +1,8 @@
 import { Throttle } from '../../lib/async/throttle.ts'
-import { MARK_BYTES, Marks } from '../../oci/marks.ts'
+import { CHECKPOINT_BYTES, Checkpoints } from '../../oci/checkpoints.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { Holdings } from '../../ports/holdings.ts'
-import type { Giver, Source, VouchedIntake, Want } from '../../ports/source.ts'
+import type { LocalContent } from '../../ports/local-content.ts'
+import type { Contributor, Source, VouchedIntake, Want } from '../../ports/source.ts'
 import { parseMemberId } from '../identity/member.ts'
 import { type Contact, MARKS_AT_ONCE } from '../wire/messages.ts'
 import type { Reception } from './download-rate.ts'
@@ -13,7 +13,7 @@ import { givingWay, noted } from './yielding-source.ts'
 export interface ParticipationOptions {
   readonly want: Want
   readonly self: { readonly contact: Contact; readonly zone: string | undefined }
-  readonly holdings: Holdings
+  readonly holdings: LocalContent
   /** Owners of what is wanted, the likeliest first. */
   readonly tables: () => readonly Table[]
   readonly take: (parent: Contact, intake: VouchedIntake, signal: AbortSignal) => Promise<void>
@@ -43,7 +43,7 @@ export class Participation {
   #intake: VouchedIntake | undefined
   #course: Course | undefined
   /** As the owner vouches for them. */
-  readonly #vouched = new Marks()
+  readonly #vouched = new Checkpoints()
   /** Upstream has failed this node. */
   #hasFailed = false
   #turns = 0
@@ -85,10 +85,6 @@ export class Participation {
   /** At another's table than the first owner's. */
   get isElsewhere(): boolean {
     return this.#guide?.hasMovedOn === true
-  }
-
-  get want(): Want {
-    return this.#options.want
   }
 
   /** Its owner hears no more of it. */
@@ -155,7 +151,7 @@ export class Participation {
   }
 
   /** Not necessarily the one that is taken from now. */
-  #blame(culprits: readonly Giver[]): void {
+  #blame(culprits: readonly Contributor[]): void {
     for (const { id } of culprits) {
       const parent = parseMemberId(id)
       if (parent === undefined) continue
@@ -201,22 +197,26 @@ export class Participation {
   /** How far it is; and what comes from upstream here, for all others to hold theirs against. */
   async #tell(): Promise<void> {
     const { want, holdings, reception } = this.#options
-    const held = await holdings.look(want)
+    const held = await holdings.state(want)
     const isSent = this.#course?.do === 'fetch'
     if (isSent) await this.#tellMarks()
-    if (held === undefined || held.whole) return this.#end(held?.whole === true)
-    if (held.position === this.#toldPosition) return
-    this.#toldPosition = held.position
-    this.#guide?.tell({ is: 'at', position: held.position, receives: isSent ? reception.now : undefined })
+    if (held === undefined || held.isComplete) return this.#end(held?.isComplete === true)
+    if (held.availableBytes === this.#toldPosition) return
+    this.#toldPosition = held.availableBytes
+    this.#guide?.tell({
+      is: 'at',
+      position: held.availableBytes,
+      receives: isSent ? reception.now : undefined,
+    })
   }
 
   async #tellMarks(): Promise<void> {
     const { want, holdings } = this.#options
-    const marks = await holdings.marks(want.digest, this.#toldMarks)
-    for (let at = 0; marks !== undefined && at < marks.length; at += MARKS_AT_ONCE * MARK_BYTES) {
-      const some = marks.subarray(at, at + MARKS_AT_ONCE * MARK_BYTES)
+    const marks = await holdings.checkpoints(want.digest, this.#toldMarks)
+    for (let at = 0; marks !== undefined && at < marks.length; at += MARKS_AT_ONCE * CHECKPOINT_BYTES) {
+      const some = marks.subarray(at, at + MARKS_AT_ONCE * CHECKPOINT_BYTES)
       this.#guide?.tell({ is: 'marks', first: this.#toldMarks, marks: Buffer.from(some).toString('base64') })
-      this.#toldMarks += some.length / MARK_BYTES
+      this.#toldMarks += some.length / CHECKPOINT_BYTES
     }
   }
 

@@ -1,12 +1,12 @@
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { Holdings } from '../../ports/holdings.ts'
+import type { LocalContent } from '../../ports/local-content.ts'
 import type { Line } from '../wire/exchange.ts'
 import type { Ask } from '../wire/messages.ts'
 import type { Roster } from './peer-stats.ts'
 
 export interface Giving {
-  readonly holdings: Holdings
+  readonly holdings: LocalContent
   readonly roster: Roster
 }
 

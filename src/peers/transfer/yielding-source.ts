@@ -1,4 +1,4 @@
-import { GaveWay, type Source, type VouchedIntake } from '../../ports/source.ts'
+import { type Source, SourceYielded, type VouchedIntake } from '../../ports/source.ts'
 
 /** The same place for bytes; all that come are told of. */
 export function noted(intake: VouchedIntake, note: (bytes: number) => void): VouchedIntake {
@@ -13,7 +13,7 @@ export function noted(intake: VouchedIntake, note: (bytes: number) => void): Vou
       return intake.filled(length)
     },
     drained: () => intake.drained(),
-    from: (peer) => intake.from(peer),
+    setContributor: (peer) => intake.setContributor(peer),
     vouch: (first, marks) => intake.vouch(first, marks),
   }
 }
@@ -33,7 +33,7 @@ export function givingWay(source: Source, { to, turned, note }: Waygiving): Sour
     name,
     kind,
     bring: async (want, intake, { signal }) => {
-      const gaveWay = new GaveWay(name, to)
+      const gaveWay = new SourceYielded(name, to)
       const leaving = new AbortController()
       const within = AbortSignal.any([signal, leaving.signal])
       let isListening = false

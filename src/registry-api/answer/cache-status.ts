@@ -1,14 +1,14 @@
 import type { Events } from '../../observe/events.ts'
-import type { How } from '../../ports/answer.ts'
 import type { Failure } from '../../ports/failure.ts'
+import type { CacheResult } from '../../ports/resolver.ts'
 
 /** The value of `Cache-Status` (RFC 9211). */
-export function cacheStatus(how: How): string {
-  switch (how.kind) {
+export function cacheStatus(cacheResult: CacheResult): string {
+  switch (cacheResult.kind) {
     case 'hit':
       return 'leat; hit'
     case 'miss':
-      return `leat; fwd=uri-miss; detail=${how.from}${how.collapsed ? '; collapsed' : ''}`
+      return `leat; fwd=uri-miss; detail=${cacheResult.from}${cacheResult.collapsed ? '; collapsed' : ''}`
     case 'revalidated':
       return 'leat; fwd=stale; detail=revalidated'
     case 'stale-if-error':
@@ -22,13 +22,13 @@ export function failedCacheStatus(failure: Failure): string {
 }
 
 /** `Warning` (RFC 7234 section 5.5) is obsolete, but clients still read it. */
-export function staleWarning(how: How): { Warning?: string } {
-  return how.kind === 'stale-if-error'
+export function staleWarning(cacheResult: CacheResult): { Warning?: string } {
+  return cacheResult.kind === 'stale-if-error'
     ? { Warning: '110 leat "Response is Stale", 111 leat "Revalidation Failed"' }
     : {}
 }
 
-export function sourceOf(how: How): Events['request.ended']['source'] {
-  if (how.kind !== 'miss') return 'local'
-  return how.collapsed ? 'inflight' : how.from
+export function sourceOf(cacheResult: CacheResult): Events['request.ended']['source'] {
+  if (cacheResult.kind !== 'miss') return 'local'
+  return cacheResult.collapsed ? 'inflight' : cacheResult.from
 }

@@ -1,6 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
-import type { How, Resolver } from '../../ports/answer.ts'
+import type { CacheResult, Resolver } from '../../ports/resolver.ts'
 import type { HttpExchange } from '../exchange/http-exchange.ts'
 import { contentHeaders } from './content-headers.ts'
 import { respondError } from './respond.ts'
@@ -18,8 +18,12 @@ export function isNotModified(ifNoneMatch: string | undefined, etag: string): bo
   return ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag)
 }
 
-export function respondPreconditionFailed(exchange: HttpExchange, digest: Digest, how: How): void {
-  const { ETag, 'Cache-Status': status } = contentHeaders(exchange, digest, how)
+export function respondPreconditionFailed(
+  exchange: HttpExchange,
+  digest: Digest,
+  cacheResult: CacheResult,
+): void {
+  const { ETag, 'Cache-Status': status } = contentHeaders(exchange, digest, cacheResult)
   respondError(exchange, {
     status: 412,
     code: 'UNSUPPORTED',
@@ -38,6 +42,6 @@ export async function respondUnmatchedManifest(
   digest: Digest,
   resolver: Resolver,
 ): Promise<void> {
-  const { how } = await resolver.manifestHead(repository, digest, exchange)
-  respondPreconditionFailed(exchange, digest, how)
+  const { cacheResult } = await resolver.manifestHead(repository, digest, exchange)
+  respondPreconditionFailed(exchange, digest, cacheResult)
 }

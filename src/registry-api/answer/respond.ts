@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import { type ErrorCode, errorBody } from '../../oci/errors.ts'
-import { Failure, UNLISTED } from '../../ports/failure.ts'
+import { Failure, UNLISTED_MESSAGE } from '../../ports/failure.ts'
 import { ClientGone, type HttpExchange } from '../exchange/http-exchange.ts'
 import { failedCacheStatus } from './cache-status.ts'
 
@@ -103,7 +103,7 @@ function messageFor(failure: Failure, named: string | undefined): string {
   const mayRepeat = isAboutAgent(failure) || isAnswerOf(failure, named)
   switch (code) {
     case 'unlisted':
-      return UNLISTED
+      return UNLISTED_MESSAGE
     case 'unavailable':
     case 'stalled':
       if (isAnswerOf(failure, named)) return message

@@ -1,8 +1,8 @@
 import type { Digest } from '../../oci/digest.ts'
 import { OCTET_STREAM } from '../../oci/media-types.ts'
 import type { Repository } from '../../oci/names/repository.ts'
-import type { How, Resolver } from '../../ports/answer.ts'
 import type { Content } from '../../ports/content.ts'
+import type { CacheResult, Resolver } from '../../ports/resolver.ts'
 import { type BodyResources, sendSelection } from '../answer/body.ts'
 import { cacheStatus } from '../answer/cache-status.ts'
 import { contentHeaders, etagOf } from '../answer/content-headers.ts'
@@ -26,12 +26,12 @@ export async function respondBlob(
   const { signal } = exchange
   // HEAD, 304 and 412 depend on the digest alone, so the content is neither opened nor fetched for them.
   if (exchange.method === 'HEAD' || !needsContent(exchange, digest)) {
-    const { size, how } = await resources.resolver.blobHead(repository, digest, { signal })
-    return respondHead(exchange, digest, size, how)
+    const { size, cacheResult } = await resources.resolver.blobHead(repository, digest, { signal })
+    return respondHead(exchange, digest, size, cacheResult)
   }
-  const { content, how } = await resources.resolver.blob(repository, digest, { signal })
+  const { content, cacheResult } = await resources.resolver.blob(repository, digest, { signal })
   try {
-    await respondContent(exchange, content, how, resources)
+    await respondContent(exchange, content, cacheResult, resources)
   } finally {
     await content.close()
   }
@@ -42,13 +42,13 @@ function needsContent({ headers }: HttpExchange, digest: Digest): boolean {
   return ifMatchHolds(headers['if-match'], etag) && !isNotModified(headers['if-none-match'], etag)
 }
 
-function respondHead(exchange: HttpExchange, digest: Digest, size: number, how: How): void {
+function respondHead(exchange: HttpExchange, digest: Digest, size: number, cacheResult: CacheResult): void {
   const selection = selectFrom(exchange, digest, size)
   if (selection.status === 412) {
-    respondPreconditionFailed(exchange, digest, how)
+    respondPreconditionFailed(exchange, digest, cacheResult)
     return
   }
-  const headers = contentHeaders(exchange, digest, how)
+  const headers = contentHeaders(exchange, digest, cacheResult)
   if (selection.status !== 304) Object.assign(headers, selection.headers)
   exchange.answer(selection.status, headers, NO_BODY)
 }
@@ -56,20 +56,20 @@ function respondHead(exchange: HttpExchange, digest: Digest, size: number, how: 
 async function respondContent(
   exchange: HttpExchange,
   content: Content,
-  how: How,
+  cacheResult: CacheResult,
   resources: BlobResources,
 ): Promise<void> {
   const { digest, size } = content
   const selection = selectFrom(exchange, digest, size)
-  if (selection.status === 412) return respondPreconditionFailed(exchange, digest, how)
-  const headers = contentHeaders(exchange, digest, how)
+  if (selection.status === 412) return respondPreconditionFailed(exchange, digest, cacheResult)
+  const headers = contentHeaders(exchange, digest, cacheResult)
   if (selection.status === 304) return exchange.answer(304, headers, NO_BODY)
   if (selection.status === 416) {
     return respondError(exchange, {
       status: 416,
       code: 'RANGE_INVALID',
       message: `range not satisfiable: the blob has ${size} bytes`,
-      headers: { 'Cache-Status': cacheStatus(how), ...selection.headers },
+      headers: { 'Cache-Status': cacheStatus(cacheResult), ...selection.headers },
     })
   }
   const { status, parts } = selection

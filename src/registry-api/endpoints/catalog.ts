@@ -1,6 +1,6 @@
 import { registryInPath } from '../../oci/names/registry-host.ts'
 import type { Repository } from '../../oci/names/repository.ts'
-import type { Resolver } from '../../ports/answer.ts'
+import type { Resolver } from '../../ports/resolver.ts'
 import type { BodyResources } from '../answer/body.ts'
 import type { HttpExchange } from '../exchange/http-exchange.ts'
 import { respondPage } from './lists.ts'

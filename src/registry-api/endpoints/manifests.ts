@@ -1,6 +1,6 @@
 import { isMediaType } from '../../oci/media-types.ts'
-import type { ManifestAnswer } from '../../ports/answer.ts'
 import { Failure } from '../../ports/failure.ts'
+import type { ManifestAnswer } from '../../ports/resolver.ts'
 import { type BodyResources, sendSelection } from '../answer/body.ts'
 import { cacheStatus } from '../answer/cache-status.ts'
 import { contentHeaders, etagOf } from '../answer/content-headers.ts'
@@ -30,9 +30,9 @@ async function respond(
   manifest: ManifestAnswer,
   resources: BodyResources,
 ): Promise<void> {
-  const { digest, mediaType, size, body, how } = manifest
+  const { digest, mediaType, size, body, cacheResult } = manifest
   if (!isMediaType(mediaType)) throw new Failure('corrupt', 'the manifest has no valid media type')
-  const headers = contentHeaders(exchange, digest, how)
+  const headers = contentHeaders(exchange, digest, cacheResult)
   const selection = select(exchange.method, exchange.headers, {
     size,
     contentType: mediaType,
@@ -40,7 +40,7 @@ async function respond(
   })
   switch (selection.status) {
     case 412:
-      respondPreconditionFailed(exchange, digest, how)
+      respondPreconditionFailed(exchange, digest, cacheResult)
       return
     case 304:
       exchange.answer(304, headers, NO_BODY)
@@ -50,7 +50,7 @@ async function respond(
         status: 416,
         code: 'RANGE_INVALID',
         message: `range not satisfiable: the manifest has ${size} bytes`,
-        headers: { 'Cache-Status': cacheStatus(how), ...selection.headers },
+        headers: { 'Cache-Status': cacheStatus(cacheResult), ...selection.headers },
       })
       return
   }

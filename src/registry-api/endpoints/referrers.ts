@@ -2,8 +2,8 @@ import type { Digest } from '../../oci/digest.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import { filterReferrers } from '../../oci/referrers.ts'
-import type { How, Resolver } from '../../ports/answer.ts'
 import { Failure } from '../../ports/failure.ts'
+import type { CacheResult, Resolver } from '../../ports/resolver.ts'
 import type { BodyResources } from '../answer/body.ts'
 import { cacheStatus, sourceOf, staleWarning } from '../answer/cache-status.ts'
 import type { HttpExchange } from '../exchange/http-exchange.ts'
@@ -22,11 +22,11 @@ export async function respondReferrers(
   subject: Digest,
   options: { query: Query; resolver: Resolver; lists: BodyResources },
 ): Promise<void> {
-  const { index, how } = await referrersOf(exchange, repository, subject, options.resolver)
-  const status = cacheStatus(how)
+  const { index, cacheResult } = await referrersOf(exchange, repository, subject, options.resolver)
+  const status = cacheStatus(cacheResult)
   exchange.facts.cacheStatus = status
-  exchange.facts.source = sourceOf(how)
-  const common = { 'Content-Type': OCI_INDEX, 'Cache-Status': status, ...staleWarning(how) }
+  exchange.facts.source = sourceOf(cacheResult)
+  const common = { 'Content-Type': OCI_INDEX, 'Cache-Status': status, ...staleWarning(cacheResult) }
   const { artifactType } = options.query
   if (artifactType === undefined || artifactType === '')
     return respondList(exchange, common, index, options.lists)
@@ -41,11 +41,11 @@ async function referrersOf(
   repository: Repository,
   subject: Digest,
   resolver: Resolver,
-): Promise<{ readonly index: Uint8Array; readonly how: How }> {
+): Promise<{ readonly index: Uint8Array; readonly cacheResult: CacheResult }> {
   try {
     return await resolver.referrers(repository, subject, { signal })
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== 'absent') throw error
-    return { index: EMPTY_INDEX, how: { kind: 'miss', from: 'upstream', collapsed: false } }
+    return { index: EMPTY_INDEX, cacheResult: { kind: 'miss', from: 'upstream', collapsed: false } }
   }
 }

@@ -1,5 +1,5 @@
 import type { Repository } from '../../oci/names/repository.ts'
-import type { Resolver } from '../../ports/answer.ts'
+import type { Resolver } from '../../ports/resolver.ts'
 import type { BodyResources } from '../answer/body.ts'
 import { cacheStatus, sourceOf, staleWarning } from '../answer/cache-status.ts'
 import { respondError } from '../answer/respond.ts'
@@ -19,11 +19,11 @@ export async function respondTags(
     const message = 'the tags of private repositories are listed only for clients on this node'
     return respondError(exchange, { status: 404, code: 'NAME_UNKNOWN', message })
   }
-  const { tags, how } = await resolver.tags(repository, { signal: exchange.signal })
-  const status = cacheStatus(how)
+  const { tags, cacheResult } = await resolver.tags(repository, { signal: exchange.signal })
+  const status = cacheStatus(cacheResult)
   exchange.facts.cacheStatus = status
-  exchange.facts.source = sourceOf(how)
-  const headers = { 'Cache-Status': status, ...staleWarning(how) }
+  exchange.facts.source = sourceOf(cacheResult)
+  const headers = { 'Cache-Status': status, ...staleWarning(cacheResult) }
   await respondPage(exchange, tags, { ...target, headers, resources: lists }, (items) => ({
     name: target.name,
     tags: items,

@@ -1,5 +1,5 @@
 import type { Repository } from '../../oci/names/repository.ts'
-import type { Resolver } from '../../ports/answer.ts'
+import type { Resolver } from '../../ports/resolver.ts'
 import type { Client } from '../connections/client.ts'
 
 /** The repositories whose names the client may see: private ones are listed only for clients on this machine. */

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { parseJson } from '../../lib/json.ts'
 import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
-import type { Catalog, Heard, TagRecord } from '../../ports/catalog.ts'
+import type { CachedList, Catalog, TagRecord } from '../../ports/catalog.ts'
 import { knownNameKey, pages, putKnownName } from './blob-index.ts'
 import { type Database, keysUnder, SEPARATOR } from './database.ts'
 
@@ -46,7 +46,7 @@ export class LevelCatalog implements Catalog {
     await this.#database.del(tagKey(repository, tag))
   }
 
-  async heard(repository: Repository, topic: string): Promise<Heard | undefined> {
+  async cachedList(repository: Repository, topic: string): Promise<CachedList | undefined> {
     const stored: Uint8Array | undefined = await this.#database.get<string, Uint8Array>(
       heardKey(repository, topic),
       { valueEncoding: 'view' },
@@ -56,7 +56,7 @@ export class LevelCatalog implements Catalog {
     return { body: stored.subarray(TIME_BYTES), checkedAt }
   }
 
-  async rememberHeard(repository: Repository, topic: string, heard: Heard): Promise<void> {
+  async rememberList(repository: Repository, topic: string, heard: CachedList): Promise<void> {
     const value = new Uint8Array(TIME_BYTES + heard.body.length)
     new DataView(value.buffer).setFloat64(0, heard.checkedAt)
     value.set(heard.body, TIME_BYTES)
@@ -67,13 +67,13 @@ export class LevelCatalog implements Catalog {
       .write()
   }
 
-  async rememberSeen(repository: Repository, digest: Digest): Promise<void> {
+  async rememberKnownName(repository: Repository, digest: Digest): Promise<void> {
     const batch = this.#database.batch()
     putKnownName(batch, repository, digest)
     await batch.write()
   }
 
-  async seen(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
+  async filterKnown(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
     if (digests.length === 0) return []
     const name = repositoryKey(repository)
     const said = await this.#database.getMany(digests.map((digest) => knownNameKey(digest, name)))

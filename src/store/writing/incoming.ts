@@ -1,6 +1,6 @@
 import { publish } from '../../observe/events.ts'
+import { CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../oci/checkpoints.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { MARK_EVERY, Marks } from '../../oci/marks.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Want } from '../../ports/source.ts'
@@ -23,7 +23,7 @@ const DISCARD_BYTES = 65536
  * replaces and frees: `ReceivedBytes` until a restart or a cut, the reservation until no room is needed. `close` frees all.
  */
 export class DiskIncoming implements Incoming {
-  readonly marks = new Marks()
+  readonly checkpoints = new Checkpoints()
   readonly #want: Want
   readonly #parts: StoreParts
   readonly #borrower: Borrower
@@ -67,7 +67,7 @@ export class DiskIncoming implements Incoming {
     this.#completion = new Completion(want, parts)
     const cannotStore = (failure: Failure): void => this.#cannotStore(failure)
     this.#reservation = new RoomReservation(want.digest, parts.budget, {
-      isWanted: () => this.kept && this.#closing === undefined,
+      isWanted: () => this.isStorable && this.#closing === undefined,
       refused: cannotStore,
       settled: () => this.#bytes.partial?.sendQueued(),
     })
@@ -77,8 +77,8 @@ export class DiskIncoming implements Incoming {
       borrower,
       reservation: this.#reservation,
       signal: this.#signal,
-      marks: this.marks,
-      isKept: () => this.kept,
+      marks: this.checkpoints,
+      isKept: () => this.isStorable,
       cannotStore,
     }
     const file = partial && new PartialFile(partial.file, want.digest)
@@ -93,24 +93,24 @@ export class DiskIncoming implements Incoming {
     return this.#bytes.written
   }
 
-  get start(): number {
-    return this.#bytes.start
+  get readableFrom(): number {
+    return this.#bytes.readableFrom
   }
 
-  get kept(): boolean {
+  get isStorable(): boolean {
     return this.#obstacle === undefined
   }
 
-  get obstacle(): Failure | undefined {
+  get passThroughReason(): Failure | undefined {
     return this.#obstacle
   }
 
   async reserve(size: number, total = size): Promise<boolean> {
-    return (await this.#reservation.reserve(size, total)) && this.kept
+    return (await this.#reservation.reserve(size, total)) && this.isStorable
   }
 
-  forget(position: number): void {
-    if (this.#bytes.forget(position)) this.wake()
+  discardBefore(position: number): void {
+    if (this.#bytes.discardBefore(position)) this.wake()
   }
 
   buffer(): Uint8Array {
@@ -153,8 +153,8 @@ export class DiskIncoming implements Incoming {
     return this.#completion.commit(() => this.#commit(facts))
   }
 
-  cutTo(position: number): Promise<void> {
-    if (position % MARK_EVERY !== 0 || position < 0 || position > this.position) {
+  truncate(position: number): Promise<void> {
+    if (position % CHECKPOINT_INTERVAL_BYTES !== 0 || position < 0 || position > this.position) {
       return Promise.reject(new RangeError(`cannot cut at ${position} of ${this.position}`))
     }
     const cutting = this.#cutTo(position).finally(() => {
@@ -208,10 +208,10 @@ export class DiskIncoming implements Incoming {
     if (this.#closing !== undefined) throw new Failure('stopping', 'the incoming content was closed')
     if (position === this.position) return
     const { partial } = this.#bytes
-    if (position === 0 || partial === undefined || !this.kept) return this.restart()
+    if (position === 0 || partial === undefined || !this.isStorable) return this.restart()
     // The answer comes after the thread has done all commands before it, and may show that the file is full.
     await this.#bytes.digest()
-    if (!this.kept || !partial.hasFile) return this.restart()
+    if (!this.isStorable || !partial.hasFile) return this.restart()
     let file: PartialFile
     try {
       file = await partial.cutFile(position)
@@ -226,7 +226,7 @@ export class DiskIncoming implements Incoming {
     const forgotten = file === undefined ? 0 : this.#bytes.forgotten
     this.#bytes.release()
     this.#completion.forgetDigest()
-    this.marks.cut(position / MARK_EVERY)
+    this.checkpoints.truncate(position / CHECKPOINT_INTERVAL_BYTES)
     this.#bytes = new ReceivedBytes(this.#context, { position, written: position, forgotten }, file)
     this.wake()
   }
@@ -241,11 +241,15 @@ export class DiskIncoming implements Incoming {
       })
     }
     await this.#reservation.settled()
-    if (!this.kept) return false
+    if (!this.isStorable) return false
     const size = this.position
     try {
       await this.#bytes.moveToBlobFile()
-      await this.#completion.addToIndex(size, size > MARK_EVERY ? this.marks.since(0) : undefined, facts)
+      await this.#completion.addToIndex(
+        size,
+        size > CHECKPOINT_INTERVAL_BYTES ? this.checkpoints.since(0) : undefined,
+        facts,
+      )
     } catch (cause) {
       this.#cannotStore(diskFailure(`cannot store ${digest}`, cause))
       return false
@@ -279,10 +283,10 @@ export class DiskIncoming implements Incoming {
     const { digest } = this.#want
     const { partials } = this.#parts
     const { isCommitted } = this.#completion
-    if (!isCommitted && this.kept && this.#signal.failure === undefined) partial.handOverRest()
+    if (!isCommitted && this.isStorable && this.#signal.failure === undefined) partial.handOverRest()
     await partial.end()
     // A full disk must get its room back, and after a failed sync nobody knows what the file contains.
-    const isOver = isCommitted || !this.kept || this.#signal.failure !== undefined
+    const isOver = isCommitted || !this.isStorable || this.#signal.failure !== undefined
     if (isOver || this.position === 0) await partials.remove(digest)
     else partials.keepForLater(digest)
   }

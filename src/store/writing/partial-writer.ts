@@ -133,7 +133,7 @@ export class PartialWriter {
   }
 
   /** All readers are past `position`. Once they are past the end of a file that takes no more, the disk gets its room back. */
-  forget(position: number): void {
+  discardBefore(position: number): void {
     if (this.#fileEnd === undefined) return
     this.#window.keepFrom(Math.max(this.#fileEnd, position))
     if (position >= this.#fileEnd && this.#file !== undefined) this.#removal = this.#remove(this.#file)

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
+import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, type Checkpoints } from '../../oci/checkpoints.ts'
 import { algorithmOf, type Digest, parseDigest } from '../../oci/digest.ts'
-import { MARK_BYTES, MARK_EVERY, type Marks } from '../../oci/marks.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Want } from '../../ports/source.ts'
 import type { PartialFile } from './partial-file.ts'
@@ -18,7 +18,7 @@ export interface IncomingContext {
   readonly borrower: Borrower
   readonly reservation: RoomReservation
   readonly signal: ProgressSignal
-  readonly marks: Marks
+  readonly marks: Checkpoints
   /** The content will be stored if its digest is right. */
   isKept(): boolean
   /** The content cannot be stored, though it can still be received and read. */
@@ -62,7 +62,7 @@ export class ReceivedBytes {
   }
 
   /** The first byte that can be read. */
-  get start(): number {
+  get readableFrom(): number {
     const fileEnd = this.#partial?.fileEnd
     return fileEnd === undefined || this.#forgotten <= fileEnd ? 0 : this.#forgotten
   }
@@ -106,10 +106,10 @@ export class ReceivedBytes {
   }
 
   /** Readers need nothing before `position`. True: memory or disk may have become free. */
-  forget(position: number): boolean {
+  discardBefore(position: number): boolean {
     this.#forgotten = Math.max(this.#forgotten, Math.min(position, this.#written))
     if (this.#partial?.fileEnd === undefined) return false
-    this.#partial.forget(this.#forgotten)
+    this.#partial.discardBefore(this.#forgotten)
     return true
   }
 
@@ -182,9 +182,9 @@ export class ReceivedBytes {
   #hashedTo(position: number, checkpoints: Uint8Array | undefined): void {
     const { marks } = this.#context
     if (checkpoints !== undefined) {
-      const first = Math.floor(position / MARK_EVERY) - checkpoints.length / MARK_BYTES
+      const first = Math.floor(position / CHECKPOINT_INTERVAL_BYTES) - checkpoints.length / CHECKPOINT_BYTES
       const known = marks.count - first
-      if (known >= 0) marks.append(checkpoints.subarray(known * MARK_BYTES))
+      if (known >= 0) marks.append(checkpoints.subarray(known * CHECKPOINT_BYTES))
     }
     this.#advance(position)
   }

@@ -1,5 +1,5 @@
 import { errorCode } from '../../lib/error-code.ts'
-import { Failure, UNLISTED } from '../../ports/failure.ts'
+import { Failure, UNLISTED_MESSAGE } from '../../ports/failure.ts'
 import { AddressRefusedError } from '../options/scoped-lookup.ts'
 import type { SendRequest } from './messages.ts'
 
@@ -34,7 +34,7 @@ export function failingUnlisted(send: SendRequest): SendRequest {
       return await send(request)
     } catch (error) {
       if (!isAddressRefused(error)) throw error
-      throw new Failure('unlisted', UNLISTED, { cause: error })
+      throw new Failure('unlisted', UNLISTED_MESSAGE, { cause: error })
     }
   }
 }

@@ -1,11 +1,11 @@
-import { bytesOf, settled } from '../../fetch/manifests/manifest-body.ts'
+import { readManifestBody, waitUntilVerified } from '../../fetch/manifests/manifest-body.ts'
 import { pause } from '../../lib/async/abort.ts'
 import { backoffMs } from '../../lib/async/backoff.ts'
 import { Semaphore } from '../../lib/async/semaphore.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
-import type { ManifestAnswer } from '../../ports/answer.ts'
 import { Failure } from '../../ports/failure.ts'
+import type { ManifestAnswer } from '../../ports/resolver.ts'
 import { Landing } from './landing.ts'
 import type { Place } from './place.ts'
 
@@ -50,7 +50,7 @@ export class Fetching {
       const answer = await (typeof reference === 'string'
         ? resolver.manifestByDigest(repository, reference, options)
         : resolver.manifestByTag(repository, reference.tag, options))
-      const bytes = await bytesOf(answer, options)
+      const bytes = await readManifestBody(answer, options)
       await this.#keep(repository, answer.digest, options)
       return { ...answer, bytes }
     }, options)
@@ -64,10 +64,10 @@ export class Fetching {
       return patiently(async () => {
         const landing = new Landing(digest)
         try {
-          const { content, how } = await this.#place.resolver.blob(repository, digest, options)
+          const { content, cacheResult } = await this.#place.resolver.blob(repository, digest, options)
           // The transfer needs no reader. What cannot be kept ends without one, and is not brought here in vain.
           await content.close()
-          if (how.kind === 'hit') return true
+          if (cacheResult.kind === 'hit') return true
           await this.#landed(digest, landing, signal)
           return false
         } finally {
@@ -85,8 +85,8 @@ export class Fetching {
       if ((await this.#place.stored(digest)) !== undefined) return
       this.#place.forget(digest)
       const again = await this.#place.resolver.manifestByDigest(repository, digest, options)
-      const { how } = await settled(again, options)
-      if (how.kind !== 'hit') await this.#landed(digest, landing, options.signal)
+      const { cacheResult } = await waitUntilVerified(again, options)
+      if (cacheResult.kind !== 'hit') await this.#landed(digest, landing, options.signal)
       else if ((await this.#place.stored(digest)) === undefined) throw new Failure('disk', LET_GO)
     } finally {
       landing.close()

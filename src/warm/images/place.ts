@@ -1,6 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
-import type { Resolver } from '../../ports/answer.ts'
+import type { Resolver } from '../../ports/resolver.ts'
 
 /** As much of a node as it takes to warm it. */
 export interface Place {

@@ -3,7 +3,7 @@ import { jsonObject } from '../../lib/json.ts'
 import type { Descriptor, Platform } from '../../oci/manifest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import { fitting, platformText } from '../../oci/platform.ts'
-import type { Resolver } from '../../ports/answer.ts'
+import type { Resolver } from '../../ports/resolver.ts'
 
 const CONFIGS: ReadonlySet<string | undefined> = new Set([
   'application/vnd.oci.image.config.v1+json',

@@ -2,8 +2,8 @@ import { algorithmOf, type Digest, hexOf } from '../../oci/digest.ts'
 import { parseManifest } from '../../oci/manifest.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
 import type { Repository } from '../../oci/names/repository.ts'
-import type { Resolver } from '../../ports/answer.ts'
 import { Failure } from '../../ports/failure.ts'
+import type { Resolver } from '../../ports/resolver.ts'
 import type { Fetching } from './fetching.ts'
 
 /** Under tags like `sha256-<hex>.sig` cosign keeps what it has written for registries without an API for referrers. */

@@ -88,7 +88,7 @@ export class Walk {
     const before = await this.#place.tag(repository, tag)
     const wasHere = before !== undefined && (await this.#place.stored(before.digest)) !== undefined
     const bringers = new Bringers()
-    const { digest, bytes, how } = await this.#fetching
+    const { digest, bytes, cacheResult } = await this.#fetching
       .manifest(repository, { tag }, { signal: this.#signal })
       .finally(() => bringers.close())
     this.#add(digest, bytes.length)
@@ -96,7 +96,7 @@ export class Walk {
     // Without a transfer it came along with upstream's answer about the tag.
     if (!isSame) this.#tally.brought(digest, bringers.of(digest) ?? 'upstream')
     this.#tally.here(digest, { wasHere: isSame })
-    return { digest, stale: how.kind === 'stale-if-error' }
+    return { digest, stale: cacheResult.kind === 'stale-if-error' }
   }
 
   async #follow(step: Step): Promise<void> {

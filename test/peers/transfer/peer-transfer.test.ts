@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
-import { MARK_EVERY } from '../../../src/oci/marks.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact, Guidance, News } from '../../../src/peers/wire/messages.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
@@ -34,10 +34,10 @@ async function transfer(
       if (reply !== undefined) owner.say(reply)
     },
     sources: (participation) => [participation.first],
-    policy: { ...DEFAULT_POLICY, backoffMs: 1 },
+    policy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
     take: async ({ id, name }, intake, signal) => {
       taken.push(id)
-      intake.from({ id, name })
+      intake.setContributor({ id, name })
       intake.expect({ size: bytes.length, mediaType: undefined })
       await parents.get(id)?.(intake, signal)
     },
@@ -55,20 +55,20 @@ function spoilt(bytes: Uint8Array, from: number): Buffer {
 const blamedIn = (news: readonly News[]) => news.flatMap((one) => (one.is === 'blamed' ? [one.parent] : []))
 
 test('who gave the wrong bytes is blamed, not who is taken from when they are found out', async () => {
-  const bytes = randomBytes(12 * MARK_EVERY)
+  const bytes = randomBytes(12 * CHECKPOINT_INTERVAL_BYTES)
   const parents = new Map<Contact['id'], Gives>([
     [
       LIAR.id,
       async (intake) => {
-        await pour(intake, spoilt(bytes, 3 * MARK_EVERY), 6 * MARK_EVERY)
+        await pour(intake, spoilt(bytes, 3 * CHECKPOINT_INTERVAL_BYTES), 6 * CHECKPOINT_INTERVAL_BYTES)
         throw new Failure('unavailable', 'it broke off')
       },
     ],
     [
       HONEST.id,
       async (intake, signal) => {
-        const isFirst = intake.position > 3 * MARK_EVERY
-        await pour(intake, bytes, isFirst ? 8 * MARK_EVERY : bytes.length)
+        const isFirst = intake.position > 3 * CHECKPOINT_INTERVAL_BYTES
+        await pour(intake, bytes, isFirst ? 8 * CHECKPOINT_INTERVAL_BYTES : bytes.length)
         if (!isFirst) return
         intake.vouch(0, marksOf(bytes))
         await aborted(signal)
@@ -84,13 +84,13 @@ test('who gave the wrong bytes is blamed, not who is taken from when they are fo
 })
 
 test('who is taken from when its bytes turn out to be wrong is left for whom the owner says', async () => {
-  const bytes = randomBytes(12 * MARK_EVERY)
+  const bytes = randomBytes(12 * CHECKPOINT_INTERVAL_BYTES)
   const parents = new Map<Contact['id'], Gives>([
     [
       LIAR.id,
       async (intake, signal) => {
         intake.vouch(0, marksOf(bytes))
-        await pour(intake, spoilt(bytes, 3 * MARK_EVERY), 6 * MARK_EVERY)
+        await pour(intake, spoilt(bytes, 3 * CHECKPOINT_INTERVAL_BYTES), 6 * CHECKPOINT_INTERVAL_BYTES)
         await aborted(signal)
       },
     ],
@@ -105,9 +105,9 @@ test('who is taken from when its bytes turn out to be wrong is left for whom the
 })
 
 test('the only one who gave what turns out wrong at the end is blamed', async () => {
-  const bytes = randomBytes(2 * MARK_EVERY)
+  const bytes = randomBytes(2 * CHECKPOINT_INTERVAL_BYTES)
   const parents = new Map<Contact['id'], Gives>([
-    [LIAR.id, (intake) => pour(intake, spoilt(bytes, 2 * MARK_EVERY - 1))],
+    [LIAR.id, (intake) => pour(intake, spoilt(bytes, 2 * CHECKPOINT_INTERVAL_BYTES - 1))],
   ])
   const { news, failure } = await transfer(bytes, parents, { is: 'take', parent: LIAR }, () => undefined)
   assert.equal(failure?.code, 'corrupt')

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
-import { MARK_EVERY } from '../../../src/oci/marks.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact } from '../../../src/peers/wire/messages.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
 import { marksOf } from '../../../testkit/memory/memory-store.ts'
@@ -25,7 +25,7 @@ import { contactOf, type Seat, seated } from '../support/seated.ts'
 
 const MIB = 1024 * 1024
 /** Between two attempts nothing is waited for. */
-const AT_ONCE = { ...DEFAULT_POLICY, backoffMs: 1 }
+const AT_ONCE = { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 }
 /** Who brings nothing is soon given up; who brings something never is so slow. */
 const QUICK = { ...AT_ONCE, stallMs: 400 }
 
@@ -52,7 +52,7 @@ const source = (...steps: ((attempt: Attempt) => Promise<void>)[]) => new Script
 const gives =
   (bytes: Buffer) =>
   async ({ id, name }: Contact, intake: VouchedIntake): Promise<void> => {
-    intake.from({ id, name })
+    intake.setContributor({ id, name })
     intake.expect({ size: bytes.length, mediaType: undefined })
     intake.vouch(0, marksOf(bytes))
     await pour(intake, bytes)
@@ -67,9 +67,11 @@ const slowly = (bytes: Buffer, end: number, then: () => void) => async (one: Att
 }
 
 test('upstream is left for a peer in the middle, and what it brought stays', async () => {
-  const bytes = randomBytes(9 * MARK_EVERY)
+  const bytes = randomBytes(9 * CHECKPOINT_INTERVAL_BYTES)
   let from = -1
-  const upstream = source(slowly(bytes, 3 * MARK_EVERY + 5, () => owner.say({ is: 'take', parent: ONE })))
+  const upstream = source(
+    slowly(bytes, 3 * CHECKPOINT_INTERVAL_BYTES + 5, () => owner.say({ is: 'take', parent: ONE })),
+  )
   const { owner, ended, store, want } = begin({
     bytes,
     upstream,
@@ -80,15 +82,15 @@ test('upstream is left for a peer in the middle, and what it brought stays', asy
   })
   assert.equal(await ended(), undefined)
   assert.deepEqual(upstream.attempts, [0])
-  assert.equal(from, 3 * MARK_EVERY + 5)
+  assert.equal(from, 3 * CHECKPOINT_INTERVAL_BYTES + 5)
   assert.ok(store.stored.has(want.digest))
 })
 
 test('what a peer then brings is held against marks like all that peers bring', async () => {
-  const bytes = randomBytes(9 * MARK_EVERY)
-  const wrong = Buffer.from(bytes).fill(0, 5 * MARK_EVERY)
+  const bytes = randomBytes(9 * CHECKPOINT_INTERVAL_BYTES)
+  const wrong = Buffer.from(bytes).fill(0, 5 * CHECKPOINT_INTERVAL_BYTES)
   const upstream = source(
-    slowly(bytes, 3 * MARK_EVERY, () => owner.say({ is: 'take', parent: ONE })),
+    slowly(bytes, 3 * CHECKPOINT_INTERVAL_BYTES, () => owner.say({ is: 'take', parent: ONE })),
     sends(bytes),
   )
   const taken: string[] = []
@@ -98,10 +100,10 @@ test('what a peer then brings is held against marks like all that peers bring', 
     take: async (parent, intake, signal) => {
       taken.push(parent.name)
       if (parent === OTHER) return gives(bytes)(parent, intake)
-      intake.from({ id: parent.id, name: parent.name })
+      intake.setContributor({ id: parent.id, name: parent.name })
       intake.expect({ size: bytes.length, mediaType: undefined })
       intake.vouch(0, marksOf(bytes))
-      await pour(intake, wrong, 7 * MARK_EVERY)
+      await pour(intake, wrong, 7 * CHECKPOINT_INTERVAL_BYTES)
       await aborted(signal)
     },
     hears: (news) => {
@@ -113,9 +115,9 @@ test('what a peer then brings is held against marks like all that peers bring', 
 })
 
 test('it goes back there when the owner says so again', async () => {
-  const bytes = randomBytes(9 * MARK_EVERY)
+  const bytes = randomBytes(9 * CHECKPOINT_INTERVAL_BYTES)
   const upstream = source(
-    slowly(bytes, 2 * MARK_EVERY, () => owner.say({ is: 'take', parent: ONE })),
+    slowly(bytes, 2 * CHECKPOINT_INTERVAL_BYTES, () => owner.say({ is: 'take', parent: ONE })),
     sends(bytes),
   )
   const { owner, ended } = begin({
@@ -124,24 +126,24 @@ test('it goes back there when the owner says so again', async () => {
     take: async (_parent, intake, signal) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
       intake.vouch(0, marksOf(bytes))
-      await pour(intake, bytes, 5 * MARK_EVERY)
+      await pour(intake, bytes, 5 * CHECKPOINT_INTERVAL_BYTES)
       owner.say({ is: 'fetch' })
       await aborted(signal)
     },
   })
   assert.equal(await ended(), undefined)
   const [, again = 0] = upstream.attempts
-  assert.ok(again >= 2 * MARK_EVERY && again <= 5 * MARK_EVERY, `${again}`)
+  assert.ok(again >= 2 * CHECKPOINT_INTERVAL_BYTES && again <= 5 * CHECKPOINT_INTERVAL_BYTES, `${again}`)
 })
 
 test('it is not left before it has answered', async () => {
-  const bytes = randomBytes(9 * MARK_EVERY)
+  const bytes = randomBytes(9 * CHECKPOINT_INTERVAL_BYTES)
   let wasLeft = false
   const upstream = source(async (one) => {
     owner.say({ is: 'take', parent: ONE })
     await new Promise((resolve) => setImmediate(resolve))
     wasLeft = one.signal.aborted
-    await slowly(bytes, MARK_EVERY, () => {})(one)
+    await slowly(bytes, CHECKPOINT_INTERVAL_BYTES, () => {})(one)
   })
   const { owner, ended } = begin({ bytes, upstream, take: gives(bytes) })
   assert.equal(await ended(), undefined)
@@ -150,11 +152,11 @@ test('it is not left before it has answered', async () => {
 })
 
 test('an owner that cannot make up its mind is not heeded for long', async () => {
-  const bytes = randomBytes(40 * MARK_EVERY)
+  const bytes = randomBytes(40 * CHECKPOINT_INTERVAL_BYTES)
   const upstream = source(async (one) => {
     one.intake.expect({ size: bytes.length, mediaType: undefined })
     while (!one.signal.aborted && one.intake.position < bytes.length) {
-      await pour(one.intake, bytes, Math.min(bytes.length, one.intake.position + MARK_EVERY))
+      await pour(one.intake, bytes, Math.min(bytes.length, one.intake.position + CHECKPOINT_INTERVAL_BYTES))
       owner.say({ is: 'take', parent: ONE })
       await new Promise((resolve) => setImmediate(resolve))
     }
@@ -174,12 +176,12 @@ test('an owner that cannot make up its mind is not heeded for long', async () =>
 })
 
 test('when peers were no help and upstream is asked without the owner’s word, it stays with that', async () => {
-  const bytes = randomBytes(9 * MARK_EVERY)
+  const bytes = randomBytes(9 * CHECKPOINT_INTERVAL_BYTES)
   const upstream = source(
-    slowly(bytes, 2 * MARK_EVERY, () => owner.say({ is: 'take', parent: ONE })),
+    slowly(bytes, 2 * CHECKPOINT_INTERVAL_BYTES, () => owner.say({ is: 'take', parent: ONE })),
     async (one) => {
       one.intake.expect({ size: bytes.length, mediaType: undefined })
-      await pour(one.intake, bytes, 3 * MARK_EVERY)
+      await pour(one.intake, bytes, 3 * CHECKPOINT_INTERVAL_BYTES)
       owner.say({ is: 'take', parent: OTHER })
       await new Promise((resolve) => setImmediate(resolve))
       one.signal.throwIfAborted()
@@ -187,15 +189,15 @@ test('when peers were no help and upstream is asked without the owner’s word, 
     },
   )
   const take = (_parent: Contact, _intake: VouchedIntake, signal: AbortSignal) => aborted(signal)
-  const { owner, ended } = begin({ bytes, upstream, take, policy: { ...QUICK, tries: 1 } })
+  const { owner, ended } = begin({ bytes, upstream, take, policy: { ...QUICK, attemptsPerSource: 1 } })
   assert.equal(await ended(), undefined)
-  assert.deepEqual(upstream.attempts, [0, 2 * MARK_EVERY])
+  assert.deepEqual(upstream.attempts, [0, 2 * CHECKPOINT_INTERVAL_BYTES])
 })
 
 test('when the owner dies after it has called back, and whom it named, too, upstream goes on', async () => {
-  const bytes = randomBytes(9 * MARK_EVERY)
+  const bytes = randomBytes(9 * CHECKPOINT_INTERVAL_BYTES)
   const upstream = source(
-    slowly(bytes, 2 * MARK_EVERY, () => owner.say({ is: 'take', parent: ONE })),
+    slowly(bytes, 2 * CHECKPOINT_INTERVAL_BYTES, () => owner.say({ is: 'take', parent: ONE })),
     sends(bytes),
   )
   const { owner, ended } = begin({
@@ -207,15 +209,15 @@ test('when the owner dies after it has called back, and whom it named, too, upst
     },
   })
   assert.equal(await ended(), undefined)
-  assert.deepEqual(upstream.attempts, [0, 2 * MARK_EVERY])
+  assert.deepEqual(upstream.attempts, [0, 2 * CHECKPOINT_INTERVAL_BYTES])
 })
 
 test('upstream that stalls is given up as ever', async () => {
-  const bytes = randomBytes(9 * MARK_EVERY)
-  const upstream = source(stallsAt(bytes, 2 * MARK_EVERY), sends(bytes))
+  const bytes = randomBytes(9 * CHECKPOINT_INTERVAL_BYTES)
+  const upstream = source(stallsAt(bytes, 2 * CHECKPOINT_INTERVAL_BYTES), sends(bytes))
   const { ended } = begin({ bytes, upstream, take: gives(bytes), policy: QUICK })
   assert.equal(await ended(), undefined)
-  assert.deepEqual(upstream.attempts, [0, 2 * MARK_EVERY])
+  assert.deepEqual(upstream.attempts, [0, 2 * CHECKPOINT_INTERVAL_BYTES])
 })
 
 test('one that brings it slowly ends its request when somebody has come who has more', async (t) => {
@@ -244,7 +246,7 @@ test('one that brings it slowly ends its request when somebody has come who has 
   assert.ok(second.bytes.equals(bytes))
   assert.ok((await first).bytes.equals(bytes))
   assert.ok(slow.bytesSent(digest) < 4 * MIB, `${slow.bytesSent(digest)}`)
-  assert.ok(fast.bytesSent(digest) <= 2 * MIB + MARK_EVERY, `${fast.bytesSent(digest)}`)
+  assert.ok(fast.bytesSent(digest) <= 2 * MIB + CHECKPOINT_INTERVAL_BYTES, `${fast.bytesSent(digest)}`)
   assert.equal(slow.count(digest, 'GET') + fast.count(digest, 'GET'), 2)
 })
 

@@ -197,10 +197,10 @@ test('a content that is shorter than its size is sent as a cut body', async (t) 
   resolver.putBlob(ALPINE, BYTES)
   const blob = resolver.blob.bind(resolver)
   resolver.blob = async (...args) => {
-    const { content, how } = await blob(...args)
+    const { content, cacheResult } = await blob(...args)
     const read = content.read.bind(content)
     return {
-      how,
+      cacheResult,
       content: Object.assign(content, {
         read: async (target: Uint8Array, position: number) => (position > 0 ? 0 : read(target, position)),
       }),

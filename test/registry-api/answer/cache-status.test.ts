@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { How } from '../../../src/ports/answer.ts'
 import { Failure } from '../../../src/ports/failure.ts'
+import type { CacheResult } from '../../../src/ports/resolver.ts'
 import {
   cacheStatus,
   failedCacheStatus,
@@ -10,7 +10,7 @@ import {
 } from '../../../src/registry-api/answer/cache-status.ts'
 
 test('Cache-Status says where an answer came from', () => {
-  const table: [how: How, status: string, source: string][] = [
+  const table: [how: CacheResult, status: string, source: string][] = [
     [{ kind: 'hit' }, 'leat; hit', 'local'],
     [{ kind: 'miss', from: 'upstream', collapsed: false }, 'leat; fwd=uri-miss; detail=upstream', 'upstream'],
     [{ kind: 'miss', from: 'peer', collapsed: false }, 'leat; fwd=uri-miss; detail=peer', 'peer'],

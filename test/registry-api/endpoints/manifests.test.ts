@@ -98,7 +98,7 @@ test('a manifest is served in up to 256 ranges, like a blob', async (t) => {
 test('a stale manifest is sent with a Warning header', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')
-  resolver.how = { kind: 'stale-if-error' }
+  resolver.cacheResult = { kind: 'stale-if-error' }
   const { headers } = await requestHttp1(port, '/v2/alpine/manifests/latest')
   assert.equal(headers['cache-status'], 'leat; hit; detail=stale-if-error')
   assert.match(String(headers['warning']), /^110 .*111 /)
@@ -117,7 +117,7 @@ test('a manifest that does not exist is 404 MANIFEST_UNKNOWN', async (t) => {
 test('request.ended is published once for a request, when it is over', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.putManifest(ALPINE, BYTES, OCI_MANIFEST, 'latest')
-  resolver.how = { kind: 'miss', from: 'upstream', collapsed: true }
+  resolver.cacheResult = { kind: 'miss', from: 'upstream', collapsed: true }
   const ended = nextRequestEnded()
   await requestHttp1(port, '/v2/alpine/manifests/latest')
   const { ms, ...event } = await ended

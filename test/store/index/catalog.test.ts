@@ -36,9 +36,9 @@ describe('the catalog over a restart', () => {
     await first.catalog.rememberTag(alpine, 'latest', record)
     await first.catalog.rememberTag(alpine, '3.20', record)
     await first.catalog.rememberTag(mine, 'v1', { digest, mediaType: undefined, checkedAt: 6 })
-    await first.catalog.rememberHeard(mine, 'tags', { body: Buffer.from('[]'), checkedAt: 7 })
-    await first.catalog.rememberSeen(mine, digest)
-    await first.catalog.rememberSeen(alpine, digest)
+    await first.catalog.rememberList(mine, 'tags', { body: Buffer.from('[]'), checkedAt: 7 })
+    await first.catalog.rememberKnownName(mine, digest)
+    await first.catalog.rememberKnownName(alpine, digest)
     await first.close()
     store = await openStore({ path })
   })
@@ -49,7 +49,7 @@ describe('the catalog over a restart', () => {
 
   it('still knows tags, what was heard, and who has what', async () => {
     assert.equal((await store.catalog.tag(mine, 'v1'))?.digest, digest)
-    assert.equal((await store.catalog.heard(mine, 'tags'))?.checkedAt, 7)
+    assert.equal((await store.catalog.cachedList(mine, 'tags'))?.checkedAt, 7)
     assert.deepEqual(await store.holders(digest), [alpine, mine])
     assert.deepEqual(await store.holders(digestOf(Buffer.from('y'))), [])
   })

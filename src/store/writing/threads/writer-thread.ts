@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { readSync, writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { errorCode } from '../../../lib/error-code.ts'
-import { MARK_BYTES, MARK_EVERY } from '../../../oci/marks.ts'
+import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES } from '../../../oci/checkpoints.ts'
 import type { WriterCommand, WriterData, WriterReport } from './writer-messages.ts'
 
 // The program of a writer thread: it hashes and writes what the main thread has put into the shared memory. The thread
@@ -82,13 +82,13 @@ function report(message: WriterReport): void {
 /** Hashes up to each checkpoint separately: the checkpoint is the start of the digest at that point. */
 function hash(file: ThreadFile, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) {
-    const toCheckpoint = MARK_EVERY - (file.hashedBytes % MARK_EVERY)
+    const toCheckpoint = CHECKPOINT_INTERVAL_BYTES - (file.hashedBytes % CHECKPOINT_INTERVAL_BYTES)
     const piece = bytes.subarray(at, at + toCheckpoint)
     file.hash.update(piece)
     file.hashedBytes += piece.length
     at += piece.length
     if (piece.length < toCheckpoint) return
-    file.checkpoints += file.hash.copy().digest('binary').slice(0, MARK_BYTES)
+    file.checkpoints += file.hash.copy().digest('binary').slice(0, CHECKPOINT_BYTES)
   }
 }
 

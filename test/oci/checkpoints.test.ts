@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MARK_BYTES, MARK_EVERY, Marks } from '../../src/oci/marks.ts'
+import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../src/oci/checkpoints.ts'
 
 const numbered = (from: number, count: number): Uint8Array =>
-  Uint8Array.from({ length: count * MARK_BYTES }, (_, at) => from + Math.floor(at / MARK_BYTES))
+  Uint8Array.from({ length: count * CHECKPOINT_BYTES }, (_, at) => from + Math.floor(at / CHECKPOINT_BYTES))
 
 test('marks are given as they were appended, however many at a time', () => {
-  const marks = new Marks()
+  const marks = new Checkpoints()
   assert.equal(marks.count, 0)
   assert.equal(marks.since(0).length, 0)
   marks.append(numbered(0, 3))
   marks.append(numbered(3, 1))
   marks.append(numbered(4, 100))
   assert.equal(marks.count, 104)
-  assert.equal(marks.reach, 104 * MARK_EVERY)
+  assert.equal(marks.coveredBytes, 104 * CHECKPOINT_INTERVAL_BYTES)
   assert.deepEqual(marks.since(0), numbered(0, 104))
   assert.deepEqual(marks.since(100), numbered(100, 4))
   assert.deepEqual(marks.since(2, 4), numbered(2, 2))
@@ -24,25 +24,25 @@ test('marks are given as they were appended, however many at a time', () => {
 })
 
 test('what is cut off is followed by other marks', () => {
-  const marks = new Marks()
+  const marks = new Checkpoints()
   marks.append(numbered(0, 10))
   const before = marks.since(0)
-  marks.cut(20)
+  marks.truncate(20)
   assert.equal(marks.count, 10)
-  marks.cut(4)
+  marks.truncate(4)
   marks.append(numbered(50, 2))
   assert.deepEqual(marks.since(0), new Uint8Array([...numbered(0, 4), ...numbered(50, 2)]))
   assert.deepEqual(before, numbered(0, 10), 'what was given out is a copy')
-  marks.cut(0)
+  marks.truncate(0)
   assert.equal(marks.count, 0)
 })
 
 test('half a mark is none, and there is an end to how many are kept', () => {
-  const marks = new Marks()
-  marks.append(new Uint8Array(MARK_BYTES + 5))
+  const marks = new Checkpoints()
+  marks.append(new Uint8Array(CHECKPOINT_BYTES + 5))
   assert.equal(marks.count, 1)
-  marks.append(new Uint8Array(2 ** 20 * MARK_BYTES))
+  marks.append(new Uint8Array(2 ** 20 * CHECKPOINT_BYTES))
   assert.equal(marks.count, 2 ** 20)
-  marks.append(new Uint8Array(MARK_BYTES))
+  marks.append(new Uint8Array(CHECKPOINT_BYTES))
   assert.equal(marks.count, 2 ** 20)
 })
