@@ -1,7 +1,7 @@
 import { createAdminServer } from './admin-api/server.ts'
-import { DEFAULT_POLICY, type Flight, type FlightPolicy } from './fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type Flight, type FlightPolicy } from './fetch/flight/flight.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
-import { Resolution } from './fetch/resolver.ts'
+import { CachingResolver } from './fetch/resolver.ts'
 import { contentViewOf } from './observe/reports/content-view.ts'
 import { Reporter } from './observe/reports/reporter.ts'
 import type { FlightView, NodeView } from './observe/reports/view.ts'
@@ -109,7 +109,7 @@ async function undone(steps: Undo[], drainMs: number): Promise<void> {
 interface Core {
   readonly upstreams: Upstreams
   readonly store: Store
-  readonly resolution: Resolution
+  readonly resolution: CachingResolver
   /** From here on these are asked before upstream is. */
   setPeers(network: PeerNetwork | undefined): void
 }
@@ -126,11 +126,11 @@ async function openCore(options: AgentOptions, undo: Undo[]): Promise<Core> {
     ...(maxBytes === undefined ? {} : { maxBytes }),
   })
   undo.push(() => store.close())
-  const resolution = new Resolution({
+  const resolution = new CachingResolver({
     store: store.blobs,
     catalog: store.catalog,
     registry: options.peers === undefined ? upstreams : new PeerRegistry(upstreams, () => peers),
-    flightPolicy: { ...DEFAULT_POLICY, ...patience },
+    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, ...patience },
     freshnessPolicy: DEFAULT_FRESHNESS,
     manifestMemoryBytes: MANIFEST_MEMORY,
     flightLimit: FLIGHTS,
@@ -253,7 +253,7 @@ class NodeAgent implements Agent {
       data,
       version,
       node: {
-        holdings: resolution.holdings,
+        holdings: resolution.localContent,
         allowed: allowedBy(allow),
         tag: (repository, tag, asking) => resolution.tagHead(repository, tag, asking),
         heard: (host) => upstreams.readRateLimitNotices(host),
@@ -315,8 +315,8 @@ class NodeAgent implements Agent {
 }
 
 function flightView(flight: Flight): FlightView {
-  const { want, startedAt, position, size, audience, source } = flight
-  return { ...want, startedAt, position, size, waiters: audience.readers, source: source?.name }
+  const { want, startedAt, position, size, readers, source } = flight
+  return { ...want, startedAt, position, size, waiters: readers.count, source: source?.name }
 }
 
 function written({ host, port }: ListenAddress): string {

@@ -412,7 +412,7 @@ export class PeerNetwork {
     // The two take each other for the owner, and would wait for each other.
     if (!firsthand && this.#asking.has(tagKey(repository, tag)))
       throw new Failure('busy', 'it is being asked for')
-    const asking = { signal: line.gone, isFirsthand: firsthand }
+    const asking = { signal: line.gone, isUpstreamOnly: firsthand }
     const { digest, mediaType, ageMs = 0 } = await node.tag(repository, tag, asking)
     line.send({ is: 'tag', digest, mediaType: mediaType ?? null, ageMs })
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import fc from 'fast-check'
 import { Level } from 'level'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
@@ -76,7 +76,7 @@ it('the size that a peer announces evicts nothing', async (t) => {
       new ScriptedSource('peers', [claims], 'peer'),
       new ScriptedSource('registry', [sends(bytes)]),
     ],
-    policy: DEFAULT_POLICY,
+    policy: DEFAULT_FLIGHT_POLICY,
     confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 10,
