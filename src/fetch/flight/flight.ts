@@ -207,8 +207,8 @@ export class Flight {
       ms: Date.now() - this.startedAt,
       waiters: this.audience.joined,
       source: this.source?.name,
-      kept,
-      obstacle: obstacle?.message,
+      isStored: kept,
+      passThroughReason: obstacle?.message,
       error,
     })
     this.#end.resolve(error)
