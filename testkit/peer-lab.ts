@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import { connect, type TLSSocket } from 'node:tls'
 import { RateLimiter } from '../src/lib/async/rate-limiter.ts'
 import type { Digest } from '../src/oci/digest.ts'
-import { idOfKey, type PeerCredentials } from '../src/peers/identity/credentials.ts'
+import { memberIdOfKey, type PeerCredentials } from '../src/peers/identity/credentials.ts'
 import { type Member, PEER_PROTOCOL } from '../src/peers/identity/member.ts'
 import type { Partner, Traffic } from '../src/peers/wire/connection.ts'
 import type { Line } from '../src/peers/wire/exchange.ts'
@@ -23,7 +23,7 @@ export function issue(authority: Authority): PeerCredentials {
   const keys = generateKeyPairSync('ed25519')
   const { cert, key } = authority.issue(['neutral'], keys)
   const fingerprint = new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase()
-  return { cert, key, ca: [authority.ca], fingerprint, id: idOfKey(keys.publicKey) }
+  return { cert, key, ca: [authority.ca], fingerprint, id: memberIdOfKey(keys.publicKey) }
 }
 
 export function traffic(given: Partial<Traffic> = {}): Traffic {

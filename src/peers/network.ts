@@ -1,18 +1,19 @@
 import type { Digest } from '../oci/digest.ts'
-import { isSameRepository, type Repository, repositoryKey } from '../oci/names/repository.ts'
+import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
 import type { LocalContent } from '../ports/local-content.ts'
 import type { TagHead, TagRequestOptions } from '../ports/registry.ts'
 import type { VouchedIntake, Want } from '../ports/source.ts'
 import type { PeerCredentials } from './identity/credentials.ts'
-import { loadOf, type Member, PEER_PROTOCOL } from './identity/member.ts'
+import { type Member, PEER_PROTOCOL, roundLoad } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
 import { Ranks } from './membership/owner.ts'
 import { WordOfMouth } from './sharing/share-rate-limits.ts'
 import { tellWarming, type Warm, type Warmers, warmersOf } from './sharing/warming.ts'
 import { type HoldersTold, type OwnerTold, type PeersTold, tellFound, tellPeers } from './telling.ts'
-import { type FoundSeeder, Tracker } from './tracker/tracker.ts'
+import type { JoinRequest } from './tracker/session.ts'
+import { Tracker } from './tracker/tracker.ts'
 import { takeFrom } from './transfer/download.ts'
 import { Reception } from './transfer/download-rate.ts'
 import { Roster } from './transfer/peer-stats.ts'
@@ -120,9 +121,8 @@ export class PeerNetwork {
     const { self } = membership
     const tracker = new Tracker({
       self: { contact: contactOf(self), zone: self.zone },
-      holdings: this.#node.holdings,
-      isSeated: (want) => this.#isSeated(want),
-      loadOf: (id) => (id === self.id ? loadOf(this.uploads) : (membership.get(id)?.load ?? 0)),
+      localContent: this.#node.holdings,
+      loadOf: (id) => (id === self.id ? roundLoad(this.uploads) : (membership.get(id)?.load ?? 0)),
       isMember: (id) => id === self.id || membership.get(id) !== undefined,
       findSeeders: (want) => this.#formerOwners(want),
       now: this.#patience.now,
@@ -131,7 +131,7 @@ export class PeerNetwork {
     const unlisten = membership.onChange(() => {
       this.#ranks = undefined
       this.#roster.look(membership)
-      tracker.keepMembers()
+      tracker.removeFormerMembers()
     })
     const unhear = membership.hearsay.onHeard((host) => this.#node.heard(host))
     this.#joined = {
@@ -294,11 +294,6 @@ export class PeerNetwork {
       .flatMap((id) => (id === self.id ? self : (joined.membership.get(id) ?? [])))
   }
 
-  #isSeated({ digest, repository }: Want): boolean {
-    const own = this.#participations.get(digest)
-    return own !== undefined && isSameRepository(own.want.repository, repository)
-  }
-
   #tables({ membership, tracker }: Joined, want: Want): readonly Table[] {
     const { id } = membership.self
     const own = ownTable(tracker, membership.self)
@@ -310,7 +305,7 @@ export class PeerNetwork {
     return tracker.has(want) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
   }
 
-  async #formerOwners({ digest, kind, repository }: Want): Promise<readonly FoundSeeder[]> {
+  async #formerOwners({ digest, kind, repository }: Want): Promise<readonly JoinRequest[]> {
     const asked = this.#ranked(digest, FORMER_OWNERS)
     const { found } = await askWhoHas(
       this.#dialer,
@@ -417,7 +412,7 @@ export class PeerNetwork {
     // The two take each other for the owner, and would wait for each other.
     if (!firsthand && this.#asking.has(tagKey(repository, tag)))
       throw new Failure('busy', 'it is being asked for')
-    const asking = { signal: line.gone, isFirsthand: firsthand }
+    const asking = { signal: line.gone, isUpstreamOnly: firsthand }
     const { digest, mediaType, ageMs = 0 } = await node.tag(repository, tag, asking)
     line.send({ is: 'tag', digest, mediaType: mediaType ?? null, ageMs })
   }

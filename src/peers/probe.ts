@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { connect } from 'node:tls'
 import { errorCode } from '../lib/error-code.ts'
 import { Failure } from '../ports/failure.ts'
-import type { Address } from './dht/dht-node.ts'
+import type { HostPort } from './dht/dht-node.ts'
 import { issueCredentials } from './identity/certificate.ts'
-import { secure } from './identity/credentials.ts'
+import { tlsOptions } from './identity/credentials.ts'
 import { readSecretFile } from './identity/secret.ts'
 
 /** What is to be known about the secret, and how to find out who else knows it. */
@@ -12,14 +12,14 @@ export interface Knocker {
   /** Of the file. */
   readonly warning: string | undefined
   /** Resolves when an agent with the same secret answers there; throws a `Failure` otherwise. */
-  knock(address: Address, options: { signal: AbortSignal }): Promise<void>
+  knock(address: HostPort, options: { signal: AbortSignal }): Promise<void>
 }
 
 /** Throws a `Failure` in one sentence when the file is not right; it never tells what is in it. */
 export async function readKnocker(secretFile: string): Promise<Knocker> {
   const { secrets, warning } = await readSecretFile(secretFile)
   const options = {
-    ...secure(issueCredentials(secrets)),
+    ...tlsOptions(issueCredentials(secrets)),
     servername: '',
     checkServerIdentity: () => undefined,
   }

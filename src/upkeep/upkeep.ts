@@ -242,7 +242,7 @@ export class Upkeep {
 
   async #rotten(digest: Digest, size: number, found: string, sharing: SharedParts): Promise<Rotten> {
     const images = sharing.tagsWith(digest)
-    const owners = images.length > 0 ? images : (await this.#kept.holders(digest)).map(repositoryKey)
+    const owners = images.length > 0 ? images : (await this.#kept.repositoriesOf(digest)).map(repositoryKey)
     return { is: 'rotten', digest, size, found, partOf: owners.slice(0, MOST_OWNERS) }
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Hand, LATEST_LIFE, type SignedSign } from '../../src/peers/identity/signed-record.ts'
+import { MAX_INCARNATION, type SignedHeartbeat, Signer } from '../../src/peers/identity/signed-record.ts'
 import type { Message } from '../../src/peers/membership/gossip-messages.ts'
 import {
   accountOf,
@@ -35,13 +35,13 @@ function setUp(): Setting {
 function forged(
   kind: 'alive' | 'goodbye',
   victim: SimulatedMember,
-  life: { incarnation?: number; beat?: number },
+  incarnation: { incarnation?: number; sequence?: number },
 ) {
   const { id, gossip } = victim
-  return new Hand(identityNamed('node-0')).sign(kind, {
+  return new Signer(identityNamed('node-0')).signHeartbeat(kind, {
     id,
-    incarnation: life.incarnation ?? gossip.self.incarnation,
-    beat: life.beat ?? 0,
+    incarnation: incarnation.incarnation ?? gossip.self.incarnation,
+    sequence: incarnation.sequence ?? 0,
   })
 }
 
@@ -50,7 +50,7 @@ function staysTrue({ swarm, liar, victim }: Setting): void {
   const { incarnation } = victim.gossip.self
   for (let second = 0; second < 30; second += 1) {
     swarm.run(1000)
-    assert.equal(victim.gossip.self.incarnation, incarnation, 'it lives the same life')
+    assert.equal(victim.gossip.self.incarnation, incarnation, 'it lives the same incarnation')
     for (const { id, gossip } of swarm.members) {
       if (id === victim.id || id === liar.id) continue
       assert.deepEqual(gossip.members.get(victim.id), victim.gossip.self, `after ${second} s`)
@@ -67,36 +67,34 @@ function lie(setting: Setting, message: Partial<Message>, { isCut = true } = {})
   for (const node of told) assert.equal(liar.links.has(node), !isCut)
 }
 
-test('a later life at another address that another has made up for a member is not believed', () => {
+test('a later incarnation at another address that another has made up for a member is not believed', () => {
   const setting = setUp()
   const { self } = setting.victim.gossip
   const moved = { ...self, incarnation: self.incarnation + 1, host: '10.6.6.6' }
   // With a key of the liar's, and with the key of the victim.
-  const { testimony, sign } = accountOf('node-0', moved)
-  const { key } = accountOf(self.name, self).testimony
+  const { record, sign } = accountOf('node-0', moved)
+  const { key } = accountOf(self.name, self).record
   const stolen = {
-    testimony: { ...testimony, key },
+    record: { ...record, key },
     sign: forged('alive', setting.victim, { incarnation: moved.incarnation }),
   }
-  assert.deepEqual(stolen.testimony.member, moved)
-  lie(setting, { records: [stolen, { testimony, sign }] })
+  assert.deepEqual(stolen.record.member, moved)
+  lie(setting, { records: [stolen, { record, sign }] })
 })
 
-test('a life that ends all lives is not believed, by the member itself neither', () => {
+test('a incarnation that ends all lives is not believed, by the member itself neither', () => {
   for (const kind of ['records', 'beats', 'goodbyes', 'doubts'] as const) {
     const setting = setUp()
     const { victim } = setting
-    const incarnation = LATEST_LIFE - 1
+    const incarnation = MAX_INCARNATION - 1
     const last = forged(kind === 'goodbyes' ? 'goodbye' : 'alive', victim, { incarnation })
     const { self } = victim.gossip
-    const { testimony } = accountOf('node-0', { ...self, incarnation })
-    const { key } = accountOf(self.name, self).testimony
+    const { record } = accountOf('node-0', { ...self, incarnation })
+    const { key } = accountOf(self.name, self).record
     const message =
-      kind === 'records'
-        ? { records: [{ testimony: { ...testimony, key }, sign: last }] }
-        : { [kind]: [last] }
+      kind === 'records' ? { records: [{ record: { ...record, key }, sign: last }] } : { [kind]: [last] }
     if (!setting.liar.links.has(victim)) setting.swarm.link(setting.liar, victim)
-    // A beat of a life that is not known makes them ask for its record, which the liar does not have.
+    // A sequence of a incarnation that is not known makes them ask for its record, which the liar does not have.
     setting.swarm.broadcast(setting.liar, message)
     staysTrue(setting)
     if (kind !== 'doubts') assert.ok(!setting.liar.links.has(victim))
@@ -105,18 +103,18 @@ test('a life that ends all lives is not believed, by the member itself neither',
 
 test('a goodbye that another says for a member hides it from nobody', () => {
   const setting = setUp()
-  lie(setting, { goodbyes: [forged('goodbye', setting.victim, { beat: 2 ** 52 })] })
+  lie(setting, { goodbyes: [forged('goodbye', setting.victim, { sequence: 2 ** 52 })] })
 })
 
-test('a beat that another has made up silences no member', () => {
+test('a sequence that another has made up silences no member', () => {
   const setting = setUp()
-  lie(setting, { beats: [forged('alive', setting.victim, { beat: 2 ** 52 })] })
+  lie(setting, { beats: [forged('alive', setting.victim, { sequence: 2 ** 52 })] })
 })
 
 test('doubts about all, of beats that nobody has heard, drop nobody and cost little', (t) => {
   const setting = setUp()
   const { swarm, liar } = setting
-  const doubts = swarm.members.map((node): SignedSign => forged('alive', node, { beat: 2 ** 52 }))
+  const doubts = swarm.members.map((node): SignedHeartbeat => forged('alive', node, { sequence: 2 ** 52 }))
   const doubt = (): void => {
     swarm.broadcast(liar, { doubts })
     swarm.after(1000, doubt)
@@ -134,7 +132,7 @@ test('doubts about all, of beats that nobody has heard, drop nobody and cost lit
   assert.ok(most < 65_536, `${most} B/s`)
 })
 
-test('a record of a life before does not bring back what has changed since', () => {
+test('a record of a incarnation before does not bring back what has changed since', () => {
   const setting = setUp()
   const { victim } = setting
   const before = memberOf(victim.gossip.self.name, victim.gossip.self.incarnation - 1000)

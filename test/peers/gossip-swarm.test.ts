@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { loadOf } from '../../src/peers/identity/member.ts'
+import { roundLoad } from '../../src/peers/identity/member.ts'
 import { NOTHING } from '../../src/peers/membership/gossip-messages.ts'
 import type { Word } from '../../src/peers/membership/rate-limit-notices.ts'
 import { GossipSimulation } from '../../testkit/simulation/gossip-simulation.ts'
@@ -46,8 +46,8 @@ test('how busy a member has become reaches all with its next beats, as a power o
   const swarm = storm(100)
   swarm.run(15_000)
   const busy = swarm.members.slice(0, 50)
-  for (const { gossip } of busy) gossip.load = loadOf(9)
-  for (const { gossip } of swarm.members.slice(50)) gossip.load = loadOf(3)
+  for (const { gossip } of busy) gossip.load = roundLoad(9)
+  for (const { gossip } of swarm.members.slice(50)) gossip.load = roundLoad(3)
   const isKnown = (): boolean =>
     swarm.members.every(({ gossip, id: own }) =>
       busy.every(({ id }) => id === own || gossip.members.get(id)?.load === 8),
@@ -156,7 +156,7 @@ test('when a third of them vanish without a word they are dropped, and nobody el
   assert.equal(missing, 0)
   assert.equal(quietly(swarm, 20_000).missing, 0)
 })
-test('one who says goodbye is gone for all at once, and one who comes back with a new life is seen at once', (t) => {
+test('one who says goodbye is gone for all at once, and one who comes back with a new incarnation is seen at once', (t) => {
   const swarm = storm(100)
   swarm.run(15_000)
   const [first] = swarm.members

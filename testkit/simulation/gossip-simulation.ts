@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type Identity, identityOf } from '../../src/peers/identity/identity.ts'
 import type { Member, MemberId } from '../../src/peers/identity/member.ts'
-import { Hand, signOf, verifies } from '../../src/peers/identity/signed-record.ts'
+import { heartbeatOf, Signer, verifySignature } from '../../src/peers/identity/signed-record.ts'
 import { Gossip, TICK_MS } from '../../src/peers/membership/gossip.ts'
 import {
   type Account,
@@ -202,7 +202,7 @@ const verified = new Map<string, boolean>()
 
 function verifiesOnce(key: string, said: string, signature: string): boolean {
   const name = `${key} ${signature} ${said}`
-  const known = verified.get(name) ?? verifies(key, said, signature)
+  const known = verified.get(name) ?? verifySignature(key, said, signature)
   verified.set(name, known)
   return known
 }
@@ -212,9 +212,12 @@ export function identityNamed(name: string): Identity {
 }
 
 /** What a member says of itself: its signed record and its heartbeat. */
-export function accountOf(name: string, member: Member, beat = 0): Account {
-  const hand = new Hand(identityNamed(name))
-  return { testimony: hand.testify(member), sign: hand.sign('alive', signOf(member, beat)) }
+export function accountOf(name: string, member: Member, sequence = 0): Account {
+  const signer = new Signer(identityNamed(name))
+  return {
+    record: signer.signRecord(member),
+    sign: signer.signHeartbeat('alive', heartbeatOf(member, sequence)),
+  }
 }
 
 export function memberOf(name: string, incarnation: number): Member {

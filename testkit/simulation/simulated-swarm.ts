@@ -171,7 +171,6 @@ export class SimulatedSwarm {
     this.#hasJoined[this.#transferOf(layer, owner)] = 1
     layer.plan = new DeliveryPlan({
       digest,
-      owner: this.#members.id(owner),
       ...(isTakeover ? { size: layer.size } : {}),
       isTakeover,
       now: () => this.#clock.nowMs,

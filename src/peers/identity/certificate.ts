@@ -6,17 +6,18 @@ import {
   randomBytes,
   sign,
 } from 'node:crypto'
-import { idOfKey, type PeerCredentials } from './credentials.ts'
+import { memberIdOfKey, type PeerCredentials } from './credentials.ts'
 import { bits, boolean, explicit, implicit, integer, octets, oid, sequence, set, time, utf8 } from './der.ts'
 import { privateKeyOf } from './ed25519.ts'
 import { type Identity, signingKeyOf } from './identity.ts'
 import type { SwarmSecret } from './secret.ts'
 
 /**
- * Who knows the secret has the key of the authority, and therefore a certificate of it: nothing is handed out. The
- * authority's own certificate has to be the same everywhere to the last byte, so nothing in it is drawn or depends on
- * the time; its names, and those of the agents', tell nothing. The key of an agent's certificate is the one of its
- * identity: nobody can be another member, not even with the secret.
+ * Every agent derives the key of the certificate authority from the secret and issues its own certificate, so that no
+ * certificate has to be distributed. The authority's certificate must be identical on all nodes, down to the last byte:
+ * none of its fields is random or depends on the time. The names in all certificates are constants and reveal nothing
+ * about a node. An agent's certificate has the key of its identity, so that an agent that knows the secret still cannot
+ * pretend to be another member.
  */
 
 const OID = {
@@ -33,40 +34,47 @@ const OID = {
 } as const
 
 const DAY_MS = 24 * 60 * 60_000
-/** Clocks differ, and an agent may run for long: it makes itself another one whenever it starts. */
-const LEAF = { backMs: 7 * DAY_MS, forMs: 2 * 365 * DAY_MS, name: 'peer' }
+/**
+ * An agent issues its certificate when it starts. The certificate must be valid for as long as the agent runs, and for
+ * peers whose clocks are up to a week behind.
+ */
+const LEAF = { backdatedMs: 7 * DAY_MS, validMs: 2 * 365 * DAY_MS, name: 'peer' }
 const AUTHORITY = {
   from: new Date('2000-01-01T00:00:00Z'),
-  /** RFC 5280, 4.1.2.5: no end. */
+  /** RFC 5280, 4.1.2.5: this date means that the certificate never expires. */
   to: new Date('9999-12-31T23:59:59Z'),
   serial: Buffer.from([1]),
   name: 'peers',
 }
 
-/** A certificate by the first secret, and the authorities of all. Without an identity it is one for the moment. */
+/**
+ * Issues a certificate under the first secret, and lists the authorities of all secrets. Without an identity the
+ * certificate gets a new key, for one-time use.
+ */
 export function issueCredentials(
   secrets: readonly SwarmSecret[],
   { identity, now = Date.now() }: { readonly identity?: Identity; readonly now?: number } = {},
 ): PeerCredentials {
   const [first] = secrets
-  if (first === undefined) throw new RangeError('there is no secret')
-  const own = identity === undefined ? generateKeyPairSync('ed25519').privateKey : signingKeyOf(identity)
-  const publicKey = createPublicKey(own)
+  if (first === undefined) throw new RangeError('no secret was given')
+  const privateKey =
+    identity === undefined ? generateKeyPairSync('ed25519').privateKey : signingKeyOf(identity)
+  const publicKey = createPublicKey(privateKey)
   const leaf = issueLeaf(publicKey, privateKeyOf(first.authoritySeed), now)
   return {
-    id: idOfKey(publicKey),
+    id: memberIdOfKey(publicKey),
     cert: pem(leaf),
-    key: own.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     ca: secrets.map((secret) => pem(authorityCertificate(secret))),
     fingerprint: createHash('sha256').update(leaf).digest('hex'),
   }
 }
 
-/** The same bytes on every node that knows the secret. */
+/** Encodes the certificate of the authority, which is the same on every node that knows the secret. */
 export function authorityCertificate(secret: SwarmSecret): Buffer {
   const key = privateKeyOf(secret.authoritySeed)
   const publicKey = createPublicKey(key)
-  return certificate({
+  return encodeCertificate({
     serial: AUTHORITY.serial,
     subject: AUTHORITY.name,
     from: AUTHORITY.from,
@@ -76,17 +84,17 @@ export function authorityCertificate(secret: SwarmSecret): Buffer {
     extensions: [
       extension(OID.basicConstraints, sequence(boolean(true), integer(Buffer.from([0]))), 'critical'),
       extension(OID.keyUsage, bits(Buffer.from([0b0000_0100]), 2), 'critical'),
-      extension(OID.subjectKeyId, octets(keyId(publicKey))),
+      extension(OID.subjectKeyId, octets(keyIdentifier(publicKey))),
     ],
   })
 }
 
 function issueLeaf(publicKey: KeyObject, signer: KeyObject, now: number): Buffer {
-  return certificate({
+  return encodeCertificate({
     serial: randomBytes(8),
     subject: LEAF.name,
-    from: new Date(now - LEAF.backMs),
-    to: new Date(now + LEAF.forMs),
+    from: new Date(now - LEAF.backdatedMs),
+    to: new Date(now + LEAF.validMs),
     publicKey,
     signer,
     extensions: [
@@ -94,13 +102,13 @@ function issueLeaf(publicKey: KeyObject, signer: KeyObject, now: number): Buffer
       extension(OID.keyUsage, bits(Buffer.from([0b1000_0000]), 7), 'critical'),
       extension(OID.extendedKeyUsage, sequence(oid(OID.serverAuth), oid(OID.clientAuth))),
       extension(OID.subjectAltName, sequence(implicit(2, Buffer.from(LEAF.name)))),
-      // The authorities of two secrets have one name: this tells which of them it was.
-      extension(OID.authorityKeyId, sequence(implicit(0, keyId(createPublicKey(signer))))),
+      // The authorities of two secrets have the same name; the key identifier selects the right one.
+      extension(OID.authorityKeyId, sequence(implicit(0, keyIdentifier(createPublicKey(signer))))),
     ],
   })
 }
 
-function certificate(of: {
+function encodeCertificate(fields: {
   readonly serial: Uint8Array
   readonly subject: string
   readonly from: Date
@@ -110,17 +118,17 @@ function certificate(of: {
   readonly extensions: readonly Buffer[]
 }): Buffer {
   const algorithm = sequence(oid(OID.ed25519))
-  const toBeSigned = sequence(
+  const tbsCertificate = sequence(
     explicit(0, integer(Buffer.from([2]))), // version 3
-    integer(of.serial),
+    integer(fields.serial),
     algorithm,
-    nameOf(AUTHORITY.name),
-    sequence(time(of.from), time(of.to)),
-    nameOf(of.subject),
-    of.publicKey.export({ type: 'spki', format: 'der' }),
-    explicit(3, sequence(...of.extensions)),
+    distinguishedName(AUTHORITY.name),
+    sequence(time(fields.from), time(fields.to)),
+    distinguishedName(fields.subject),
+    fields.publicKey.export({ type: 'spki', format: 'der' }),
+    explicit(3, sequence(...fields.extensions)),
   )
-  return sequence(toBeSigned, algorithm, bits(sign(null, toBeSigned, of.signer)))
+  return sequence(tbsCertificate, algorithm, bits(sign(null, tbsCertificate, fields.signer)))
 }
 
 function extension(id: string, value: Uint8Array, isCritical?: 'critical'): Buffer {
@@ -129,11 +137,11 @@ function extension(id: string, value: Uint8Array, isCritical?: 'critical'): Buff
     : sequence(oid(id), boolean(true), octets(value))
 }
 
-function nameOf(commonName: string): Buffer {
+function distinguishedName(commonName: string): Buffer {
   return sequence(set(sequence(oid(OID.commonName), utf8(commonName))))
 }
 
-function keyId(key: KeyObject): Buffer {
+function keyIdentifier(key: KeyObject): Buffer {
   return createHash('sha256')
     .update(key.export({ type: 'spki', format: 'der' }))
     .digest()

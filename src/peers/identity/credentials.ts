@@ -3,47 +3,47 @@ import type { TLSSocket } from 'node:tls'
 import { memberIdOf } from './identity.ts'
 import type { MemberId } from './member.ts'
 
-/** What an agent shows to its peers, and what it expects of them. PEM throughout. */
+/** What an agent presents to its peers in TLS, and what it accepts from them. Keys and certificates are in PEM. */
 export interface PeerCredentials {
   readonly key: string
   readonly cert: string
-  /** Whoever has a certificate of one of these knows the secret. */
+  /** The authorities. An agent with a certificate that one of them issued knows the secret. */
   readonly ca: readonly string[]
-  /** SHA-256 of `cert`, in hex: what members tell each other. */
+  /** The SHA-256 of `cert` in hex, which is part of the agent's signed record. */
   readonly fingerprint: string
-  /** Whom the key belongs to. */
+  /** The member that `key` belongs to. */
   readonly id: MemberId
 }
 
-/** For both ends. Not older than TLS 1.3, in which a certificate is only shown encrypted. */
-export function secure({ key, cert, ca }: PeerCredentials) {
+/** The TLS options of both ends. TLS 1.3 is required because older versions send certificates unencrypted. */
+export function tlsOptions({ key, cert, ca }: PeerCredentials) {
   const minVersion = 'TLSv1.3' as const
   return { key, cert, ca: [...ca], minVersion }
 }
 
-/** Who the other end of a connection is. */
-export interface Shown {
-  /**
-   * It has proven that it has the key of its certificate, and by that key it is known; undefined for a key of a kind that
-   * nobody is known by.
-   */
+/** The other end of a TLS connection, as its certificate identifies it. */
+export interface RemoteIdentity {
+  /** The member that has the key of the certificate; undefined if the key is not an Ed25519 key. */
   readonly id: MemberId | undefined
-  /** Of its certificate, as members tell it of themselves. */
+  /** The SHA-256 of the certificate in hex. */
   readonly fingerprint: string
 }
 
-/** To be asked once on a connection: Node 20 gives a server's certificate only once. Undefined when none was shown. */
-export function shownBy(socket: TLSSocket): Shown | undefined {
+/**
+ * Undefined if the other end presented no certificate. Call this once per connection: Node 20 returns a server's
+ * certificate only to the first call.
+ */
+export function remoteIdentityOf(socket: TLSSocket): RemoteIdentity | undefined {
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined) return undefined
   const { publicKey, fingerprint256 } = certificate
   return {
-    id: publicKey.asymmetricKeyType === 'ed25519' ? idOfKey(publicKey) : undefined,
+    id: publicKey.asymmetricKeyType === 'ed25519' ? memberIdOfKey(publicKey) : undefined,
     fingerprint: fingerprint256.replaceAll(':', '').toLowerCase(),
   }
 }
 
-/** Of an Ed25519 key. */
-export function idOfKey(key: KeyObject): MemberId {
+/** The last 32 bytes of the SPKI encoding of an Ed25519 key are the key itself (RFC 8410, 4). */
+export function memberIdOfKey(key: KeyObject): MemberId {
   return memberIdOf(key.export({ type: 'spki', format: 'der' }).subarray(-32))
 }

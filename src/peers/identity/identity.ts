@@ -6,35 +6,35 @@ import { Failure } from '../../ports/failure.ts'
 import { privateKeyOf } from './ed25519.ts'
 import type { MemberId } from './member.ts'
 
-/** In the data folder. */
-const FILE = 'identity'
-const DRAFT = 'identity.new'
-const SEED = /^[0-9a-f]{64}\n$/
+/** Names of files in the data folder. */
+const IDENTITY_FILE = 'identity'
+const UNFINISHED_FILE = 'identity.new'
+const SEED_LINE = /^[0-9a-f]{64}\n$/
 const SEED_BYTES = 32
 
-/** The key pair by which an agent is known to its peers, also when it starts again. */
+/** The key pair that identifies an agent to its peers. The agent keeps it when it restarts. */
 export interface Identity {
   readonly id: MemberId
   readonly publicKey: Buffer
-  /** As libsodium has it: the seed, then the public key. */
+  /** In the format of libsodium: the seed, then the public key. */
   readonly secretKey: Buffer
 }
 
-/** Reads it from the folder, or makes one there. */
+/** Reads the identity from the data folder, or creates one there. */
 export async function loadIdentity(folder: string): Promise<Identity> {
-  const path = join(folder, FILE)
+  const path = join(folder, IDENTITY_FILE)
   const text = await readFile(path, 'latin1').catch((error: unknown) => {
     const code = errorCode(error)
     if (code === 'ENOENT') return undefined
     throw new Failure(
       'disk',
-      `${path} cannot be read (${code}): let the agent's user read it, or remove it and the agent joins its peers as a new one`,
+      `${path} cannot be read (${code}): make it readable for the user of the agent, or remove it and the agent joins the swarm as a new member`,
       { cause: error },
     )
   })
-  if (text === undefined) return makeIdentity(folder)
-  if (!SEED.test(text)) {
-    throw new Failure('disk', `${path} is damaged: remove it, and the agent joins its peers as a new one`)
+  if (text === undefined) return createIdentity(folder)
+  if (!SEED_LINE.test(text)) {
+    throw new Failure('disk', `${path} is damaged: remove it, and the agent joins the swarm as a new member`)
   }
   return identityOf(Buffer.from(text.trim(), 'hex'))
 }
@@ -44,7 +44,7 @@ export function identityOf(seed: Buffer): Identity {
   return { id: memberIdOf(publicKey), publicKey, secretKey: Buffer.concat([seed, publicKey]) }
 }
 
-/** With which an agent proves to others that it is the one. */
+/** The private key with which the agent signs, and which belongs to its certificate. */
 export function signingKeyOf({ secretKey }: Identity): KeyObject {
   return privateKeyOf(secretKey.subarray(0, SEED_BYTES))
 }
@@ -53,22 +53,22 @@ export function memberIdOf(publicKey: Uint8Array): MemberId {
   return createHash('sha256').update(publicKey).digest('hex').slice(0, 32) as MemberId
 }
 
-async function makeIdentity(folder: string): Promise<Identity> {
+async function createIdentity(folder: string): Promise<Identity> {
   const seed = randomBytes(SEED_BYTES)
-  const draft = await open(join(folder, DRAFT), 'w', 0o600)
+  const file = await open(join(folder, UNFINISHED_FILE), 'w', 0o600)
   try {
-    await draft.chmod(0o600)
-    await draft.writeFile(`${seed.toString('hex')}\n`)
-    await draft.sync()
+    await file.chmod(0o600)
+    await file.writeFile(`${seed.toString('hex')}\n`)
+    await file.sync()
   } finally {
-    await draft.close()
+    await file.close()
   }
-  await rename(join(folder, DRAFT), join(folder, FILE))
+  await rename(join(folder, UNFINISHED_FILE), join(folder, IDENTITY_FILE))
   await syncFolder(folder)
   return identityOf(seed)
 }
 
-/** The name is to last too. */
+/** Syncing the folder makes the new name of the file survive a power failure. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
   try {

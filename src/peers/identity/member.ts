@@ -1,28 +1,28 @@
-/** Who an agent is among its peers: stays the same when it starts again on the same data. */
+/** Identifies an agent in the swarm. The id stays the same when the agent restarts with the same data folder. */
 export type MemberId = string & { readonly __memberId: true }
 
-/** What an agent makes known of itself. */
+/** What an agent tells the swarm about itself. */
 export interface Member {
   readonly id: MemberId
-  /** When it started, in milliseconds since the epoch: of two records of one member the later one holds. */
+  /** When the agent started, in ms since the epoch: of two records of one member, the higher incarnation is valid. */
   readonly incarnation: number
-  /** Its host's name, for people. */
+  /** The name of the host, shown to people. */
   readonly name: string
-  /** Where its peers reach it, over TCP. */
+  /** The host and TCP port at which peers reach the agent. */
   readonly host: string
   readonly port: number
-  /** SHA-256 of the TLS certificate that it answers with there, in hex. */
+  /** The SHA-256, in hex, of the TLS certificate that the agent presents on that port. */
   readonly fingerprint: string
   readonly zone: string | undefined
   readonly version: string
-  /** Of the language it speaks with its peers; a member of another one is shown, but not asked. */
+  /** The version of the peer protocol. Members of another version are listed, but get no requests. */
   readonly protocol: number
-  /** How many peers it is giving content to, rounded as `loadOf` does. */
+  /** How many peers the agent is sending content to, rounded by `roundLoad`. */
   readonly load: number
 }
 
-/** As it is told to others: the power of two below, so that what makes no difference to them is not told. */
-export function loadOf(uploads: number): number {
+/** Rounds down to a power of two, so that small changes of the load are not sent to all members. */
+export function roundLoad(uploads: number): number {
   return uploads === 0 ? 0 : 2 ** Math.floor(Math.log2(uploads))
 }
 

@@ -1,78 +1,80 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
 /**
- * Two agents prove to each other, on a Noise connection, that they know the secret of the swarm. Who has opened the
- * connection begins, so that a stranger who knocks is told nothing. A proof holds for one connection and one direction:
- * it covers the hash of the handshake, the role of who gives it and both keys.
+ * Two agents prove to each other, on a Noise connection, that they know the secret of the swarm. The agent that opened
+ * the connection sends its proof first, so that a stranger who connects learns nothing from the agent that it called. A
+ * proof is valid for one connection and one direction only, because it covers the hash of the handshake, the role of its
+ * sender and both public keys.
  */
 
 const PROOF_BYTES = 32
-/** Two secrets are in use while one is being changed. */
-const MOST_PROOFS = 2
+/** While the secret is being rotated an agent has two secrets, and sends a proof of each. */
+const MAX_PROOFS = 2
 
-export interface Connection {
+/** What a proof covers: the role of this agent in the Noise handshake, the hash of the handshake and both keys. */
+export interface NoiseHandshake {
   readonly isInitiator: boolean
   readonly handshakeHash: Uint8Array
   readonly publicKey: Uint8Array
   readonly remotePublicKey: Uint8Array
 }
 
-/** `send` is to be sent, if there is something; then it is proven, refused, or there is more to come. */
-export interface Step {
-  readonly is: 'waiting' | 'proven' | 'refused'
+/** The state of the mutual proof, and the bytes to send now, if any. */
+export interface ProofStep {
+  readonly state: 'waiting' | 'proven' | 'refused'
   readonly send?: Buffer
 }
 
-export class Proof {
-  readonly #connection: Connection
+/** This agent's side of the mutual proof on one connection. */
+export class SecretProof {
+  readonly #handshake: NoiseHandshake
   readonly #keys: readonly Uint8Array[]
   #isOver = false
 
-  constructor(connection: Connection, keys: readonly Uint8Array[]) {
-    this.#connection = connection
-    this.#keys = keys.slice(0, MOST_PROOFS)
+  constructor(handshake: NoiseHandshake, keys: readonly Uint8Array[]) {
+    this.#handshake = handshake
+    this.#keys = keys.slice(0, MAX_PROOFS)
   }
 
-  begin(): Step {
-    return this.#connection.isInitiator ? { is: 'waiting', send: this.#own() } : { is: 'waiting' }
+  begin(): ProofStep {
+    return this.#handshake.isInitiator ? { state: 'waiting', send: this.#ownProofs() } : { state: 'waiting' }
   }
 
-  /** What the other has said first. */
-  hear(said: Uint8Array): Step {
-    if (this.#isOver || !this.#isRight(said)) {
+  /** Takes the first bytes of the other end. All later calls refuse. */
+  receive(proofs: Uint8Array): ProofStep {
+    if (this.#isOver || !this.#isValid(proofs)) {
       this.#isOver = true
-      return { is: 'refused' }
+      return { state: 'refused' }
     }
     this.#isOver = true
-    return this.#connection.isInitiator ? { is: 'proven' } : { is: 'proven', send: this.#own() }
+    return this.#handshake.isInitiator ? { state: 'proven' } : { state: 'proven', send: this.#ownProofs() }
   }
 
-  #own(): Buffer {
-    return Buffer.concat(
-      this.#keys.map((key) => proofOf(this.#connection, key, this.#connection.isInitiator)),
-    )
+  #ownProofs(): Buffer {
+    const { isInitiator } = this.#handshake
+    return Buffer.concat(this.#keys.map((key) => proofOf(this.#handshake, key, isInitiator)))
   }
 
-  #isRight(said: Uint8Array): boolean {
-    if (said.length === 0 || said.length > MOST_PROOFS * PROOF_BYTES || said.length % PROOF_BYTES !== 0)
-      return false
-    let isRight = false
+  #isValid(proofs: Uint8Array): boolean {
+    const { length } = proofs
+    if (length === 0 || length > MAX_PROOFS * PROOF_BYTES || length % PROOF_BYTES !== 0) return false
+    let isValid = false
     for (const key of this.#keys) {
-      const expected = proofOf(this.#connection, key, !this.#connection.isInitiator)
-      for (let at = 0; at < said.length; at += PROOF_BYTES) {
-        // All are compared, whichever is right.
-        isRight = timingSafeEqual(expected, said.subarray(at, at + PROOF_BYTES)) || isRight
+      const expected = proofOf(this.#handshake, key, !this.#handshake.isInitiator)
+      for (let at = 0; at < length; at += PROOF_BYTES) {
+        // All proofs are compared, so that the time does not reveal which one is right.
+        isValid = timingSafeEqual(expected, proofs.subarray(at, at + PROOF_BYTES)) || isValid
       }
     }
-    return isRight
+    return isValid
   }
 }
 
-function proofOf(connection: Connection, key: Uint8Array, byInitiator: boolean): Buffer {
-  const { isInitiator, handshakeHash, publicKey, remotePublicKey } = connection
+function proofOf(handshake: NoiseHandshake, key: Uint8Array, isByInitiator: boolean): Buffer {
+  const { isInitiator, handshakeHash, publicKey, remotePublicKey } = handshake
   const [initiator, responder] = isInitiator ? [publicKey, remotePublicKey] : [remotePublicKey, publicKey]
   return createHmac('sha256', key)
-    .update(byInitiator ? 'initiator' : 'responder')
+    .update(isByInitiator ? 'initiator' : 'responder')
     .update(handshakeHash)
     .update(initiator)
     .update(responder)

@@ -1,36 +1,30 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import type { SwarmSecret } from './secret.ts'
 
-/** Names for what only those are to recognize who know it anyway. Who does not know the secret cannot even try. */
+/**
+ * Names in hex under which members share facts about something without revealing it. Only a member that knows the same
+ * thing recognizes its pseudonym, and without the secret of the swarm nobody can compute a pseudonym to compare.
+ */
 export class Pseudonyms {
   readonly #keys: readonly Buffer[]
 
-  /** The first is used, all are recognized. */
+  /** Pseudonyms are made with the first secret, and recognized with any of them. */
   constructor(secrets: readonly SwarmSecret[]) {
     this.#keys = secrets.map(({ pseudonymKey }) => pseudonymKey)
   }
 
-  /** In hex. */
-  of(what: string): string {
+  of(name: string): string {
     const [key] = this.#keys
-    if (key === undefined) throw new RangeError('there is no secret')
-    return named(key, what).toString('hex')
+    if (key === undefined) throw new RangeError('no secret was given')
+    return pseudonymOf(key, name)
   }
 
-  /** All by which it may be named. */
-  all(what: string): string[] {
-    return this.#keys.map((key) => named(key, what).toString('hex'))
-  }
-
-  isOf(pseudonym: string, what: string): boolean {
-    const given = Buffer.from(pseudonym, 'hex')
-    return this.#keys.some((key) => {
-      const own = named(key, what)
-      return own.length === given.length && timingSafeEqual(own, given)
-    })
+  /** All pseudonyms that members may use for this name, one for each secret. */
+  all(name: string): string[] {
+    return this.#keys.map((key) => pseudonymOf(key, name))
   }
 }
 
-function named(key: Buffer, what: string): Buffer {
-  return createHmac('sha256', key).update(what).digest()
+function pseudonymOf(key: Buffer, name: string): string {
+  return createHmac('sha256', key).update(name).digest('hex')
 }

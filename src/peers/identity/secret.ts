@@ -4,15 +4,17 @@ import { promisify } from 'node:util'
 import { errorCode } from '../../lib/error-code.ts'
 import { Failure } from '../../ports/failure.ts'
 
-const LEAST_BYTES = 16
-/** A secret is a line of text; whatever is longer is another file. */
-const MOST_BYTES = 4096
-/** Fixed, since all agents must come to the same keys; what is guessed costs this much each time. */
+const MIN_SECRET_BYTES = 16
+/** Two secrets of any sensible length fit into 4 KiB; a larger file was named by mistake. */
+const MAX_FILE_BYTES = 4096
+/** The salt is a constant because all agents must derive the same keys. */
 const SALT = 'leat peers 1'
-const COST = { N: 2 ** 15, r: 8, p: 1, maxmem: 64 * 2 ** 20 }
-const OTHERS_MAY_READ = 0o004
+/** Each guess of a secret costs an attacker about 32 MiB of memory (128 × N × r bytes). */
+const SCRYPT_COST = { N: 2 ** 15, r: 8, p: 1, maxmem: 64 * 2 ** 20 }
+/** The bit of a file's mode that lets every user read it. */
+const READABLE_BY_OTHERS = 0o004
 
-/** What follows from a secret. Without fields, so that it is not printed by accident. */
+/** The keys derived from a secret. They are in no public field, so that printing the object does not reveal them. */
 export class SwarmSecret {
   readonly #root: Uint8Array
 
@@ -20,22 +22,22 @@ export class SwarmSecret {
     this.#root = root
   }
 
-  /** Under which the agents find each other. */
+  /** The topic in the DHT under which agents find each other. */
   get topic(): Buffer {
     return this.#derive('topic')
   }
 
-  /** With which they prove to each other that they know the secret. */
+  /** The key with which agents prove to each other that they know the secret. */
   get proofKey(): Buffer {
     return this.#derive('proof')
   }
 
-  /** Of the key that signs their certificates. */
+  /** The seed of the key of the authority that issues the certificates of agents. */
   get authoritySeed(): Buffer {
     return this.#derive('authority')
   }
 
-  /** Under which they name to each other what only some of them know. */
+  /** The key of pseudonyms, under which agents share facts that concern only some of them. */
   get pseudonymKey(): Buffer {
     return this.#derive('pseudonym')
   }
@@ -46,44 +48,42 @@ export class SwarmSecret {
 }
 
 export interface SecretFile {
-  /** The first is used, all are accepted: two while the secret is being changed. */
+  /** The agent uses the first secret and accepts all of them: there are two while the secret is being rotated. */
   readonly secrets: readonly SwarmSecret[]
-  /** A reason to be warned about the file. */
+  /** What is unsafe about the file, for people. */
   readonly warning: string | undefined
 }
 
-/** Throws a `Failure` in one sentence, which never tells what is in the file. */
+/** Throws a `Failure` with a message for people, which never quotes the contents of the file. */
 export async function readSecretFile(path: string): Promise<SecretFile> {
   const { text, mode } = await readText(path)
   const lines = text.split(/\r?\n/).map((line) => line.trim())
-  const given = [...new Set(lines.filter((line) => line !== ''))]
-  if (given.length === 0 || given.length > 2) {
-    throw refusal(
+  const texts = [...new Set(lines.filter((line) => line !== ''))]
+  if (texts.length === 0 || texts.length > 2) {
+    throw invalidFile(
       path,
-      `holds ${given.length === 0 ? 'no secret' : 'more than two secrets'}: give it one line, or two while the secret is being changed`,
+      `contains ${texts.length === 0 ? 'no secret' : 'more than two secrets'}: it needs one line, or two while the secret is being rotated`,
     )
   }
-  if (given.some((secret) => Buffer.byteLength(secret) < LEAST_BYTES)) {
-    throw refusal(
+  if (texts.some((secret) => Buffer.byteLength(secret) < MIN_SECRET_BYTES)) {
+    throw invalidFile(
       path,
-      `holds a secret that can be guessed: give it at least ${LEAST_BYTES} bytes, for example from openssl rand -hex 32`,
+      `contains a secret that can be guessed: a secret needs at least ${MIN_SECRET_BYTES} bytes, for example from openssl rand -hex 32`,
     )
   }
   const secrets: SwarmSecret[] = []
-  for (const secret of given) secrets.push(await deriveSecret(secret))
+  for (const secret of texts) secrets.push(await deriveSecret(secret))
   return {
     secrets,
     warning:
-      (mode & OTHERS_MAY_READ) === 0
-        ? undefined
-        : `${path} with the secret of the peers can be read by everyone`,
+      (mode & READABLE_BY_OTHERS) === 0 ? undefined : `the secret file ${path} can be read by everyone`,
   }
 }
 
-const hardened = promisify<string, string, number, typeof COST, Buffer>(scrypt)
+const scryptAsync = promisify<string, string, number, typeof SCRYPT_COST, Buffer>(scrypt)
 
 export async function deriveSecret(secret: string): Promise<SwarmSecret> {
-  return new SwarmSecret(await hardened(secret, SALT, 32, COST))
+  return new SwarmSecret(await scryptAsync(secret, SALT, 32, SCRYPT_COST))
 }
 
 async function readText(path: string): Promise<{ text: string; mode: number }> {
@@ -91,18 +91,19 @@ async function readText(path: string): Promise<{ text: string; mode: number }> {
   try {
     file = await open(path, 'r')
     const { mode } = await file.stat()
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(MOST_BYTES + 1))
-    if (bytesRead > MOST_BYTES) throw refusal(path, `is larger than ${MOST_BYTES} bytes: it is another file`)
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_FILE_BYTES + 1))
+    if (bytesRead > MAX_FILE_BYTES)
+      throw invalidFile(path, `is larger than ${MAX_FILE_BYTES} bytes: it is not a secret file`)
     return { text: buffer.toString('utf8', 0, bytesRead), mode }
   } catch (cause) {
     if (cause instanceof Failure) throw cause
     const why = errorCode(cause) ?? cause
-    throw refusal(path, `cannot be read (${why}): name a file that the agent's user may read`, cause)
+    throw invalidFile(path, `cannot be read (${why}): name a file that the user of the agent may read`, cause)
   } finally {
     await file?.close()
   }
 }
 
-function refusal(path: string, problem: string, cause?: unknown): Failure {
-  return new Failure('disk', `the file of the peers' secret, ${path}, ${problem}`, { cause })
+function invalidFile(path: string, problem: string, cause?: unknown): Failure {
+  return new Failure('disk', `the secret file ${path} ${problem}`, { cause })
 }

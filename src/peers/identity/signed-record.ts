@@ -5,55 +5,59 @@ import { type Identity, memberIdOf, signingKeyOf } from './identity.ts'
 import type { Member, MemberId } from './member.ts'
 
 /**
- * What a member says of itself, under its signature: who passes it on can neither change nor invent it. Its key is the
- * one that its id follows from, so nothing else has to be known to tell whether it is right.
+ * What a member says of itself, under its signature, so that members that pass it on can neither change nor forge it.
+ * The id of a member is a hash of its public key, which makes a signature verifiable without any other knowledge.
  */
 
-/** Of one life of a member. */
-export interface Testimony {
-  /** As it was when the life began, without a load. */
+/** What a member says of itself for one incarnation. */
+export interface SignedRecord {
+  /** The member at the start of the incarnation, with a load of 0. */
   readonly member: Member
-  /** In base64url, as is the signature. */
+  /** The public key in base64url. */
   readonly key: string
+  /** In base64url. */
   readonly signature: string
-  /** What is signed, as it came: what another version has added to it is passed on as well. */
+  /** The signed JSON, exactly as received, so that fields that only newer versions know are passed on too. */
   readonly statement: string
 }
 
-/** That a member was alive: of two signs the one of the later life, then with the later beat, is the later one. */
-export interface Sign {
+/**
+ * A sign that a member is alive. Of two heartbeats of a member, the one with the higher incarnation is the later one;
+ * within an incarnation, the one with the higher sequence number.
+ */
+export interface Heartbeat {
   readonly id: MemberId
   readonly incarnation: number
-  readonly beat: number
-  /** Of the member then; left out while that is none. */
+  readonly sequence: number
+  /** The load of the member at that time; left out if it is 0. */
   readonly load?: number
 }
 
-export interface SignedSign extends Sign {
+export interface SignedHeartbeat extends Heartbeat {
   readonly signature: string
 }
 
-/** That it is there, or that it leaves. */
-export type Kind = 'alive' | 'goodbye'
+/** A goodbye is the last heartbeat of a member, which says that it leaves the swarm. */
+export type HeartbeatKind = 'alive' | 'goodbye'
 
-/** Whether a signature in base64url is the one of the key for what is said. */
-export type Verify = (key: string, said: string, signature: string) => boolean
+/** Says whether `signature` (in base64url) is the signature of `text` by `key`. */
+export type VerifySignature = (key: string, text: string, signature: string) => boolean
 
-/** The year 10889: a life begins at the time of its start. */
-export const LATEST_LIFE = 2 ** 48
-/** More than anybody gives to at once. */
-const MOST_LOAD = 2 ** 16
-/** As it is written in a message, so that as many as are told at once fit into one. */
-const MOST_BYTES = 2560
+/** The incarnation is the start time of an agent in ms; this one is in the year 10889. */
+export const MAX_INCARNATION = 2 ** 48
+/** More uploads than any agent has at once. */
+const MAX_LOAD = 2 ** 16
+/** The length of a statement as JSON text. With it the most records of one message fit into the limit of a message. */
+const MAX_STATEMENT_BYTES = 2560
 
 export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(2 ** 52))
-export const life = v.pipe(count, v.maxValue(LATEST_LIFE))
-export const load = v.pipe(count, v.maxValue(MOST_LOAD))
-/** For people and for dialing: neither control characters nor what JSON has to write in another way. */
-const text = (length: number) => v.pipe(v.string(), v.maxLength(length), v.regex(/^[^\p{C}"\\]*$/u))
+export const incarnation = v.pipe(count, v.maxValue(MAX_INCARNATION))
+export const load = v.pipe(count, v.maxValue(MAX_LOAD))
+/** No control characters, since people read these texts, and none that JSON escapes, so that the length is bounded. */
+const text = (maxLength: number) => v.pipe(v.string(), v.maxLength(maxLength), v.regex(/^[^\p{C}"\\]*$/u))
 
 const Statement = v.object({
-  incarnation: life,
+  incarnation,
   name: text(255),
   host: v.pipe(v.string(), v.maxLength(255), v.regex(/^[\w.:-]+$/)),
   port: v.pipe(count, v.minValue(1), v.maxValue(65_535)),
@@ -63,9 +67,9 @@ const Statement = v.object({
   protocol: count,
 })
 
-/** Undefined for what states nothing; whether the signature is right has still to be found out. */
-export function parseTestimony(key: string, signature: string, statement: string): Testimony | undefined {
-  if (Buffer.byteLength(JSON.stringify(statement)) > MOST_BYTES) return undefined
+/** Undefined if `statement` is malformed. Does not verify the signature: see `isRecordAuthentic`. */
+export function parseRecord(key: string, signature: string, statement: string): SignedRecord | undefined {
+  if (Buffer.byteLength(JSON.stringify(statement)) > MAX_STATEMENT_BYTES) return undefined
   try {
     const { success, output } = v.safeParse(Statement, JSON.parse(statement))
     if (!success) return undefined
@@ -76,8 +80,8 @@ export function parseTestimony(key: string, signature: string, statement: string
   }
 }
 
-/** With which a member signs. */
-export class Hand {
+/** Signs the records and heartbeats of one member. */
+export class Signer {
   readonly #key: ReturnType<typeof signingKeyOf>
   readonly #publicKey: string
 
@@ -86,50 +90,63 @@ export class Hand {
     this.#publicKey = identity.publicKey.toString('base64url')
   }
 
-  testify(member: Member): Testimony {
+  signRecord(member: Member): SignedRecord {
     const { id: _, load: __, ...stated } = member
     const statement = JSON.stringify(stated)
-    const signature = this.#sign(testified(statement))
+    const signature = this.#sign(signedTextOfRecord(statement))
     return { member: { ...member, load: 0 }, key: this.#publicKey, signature, statement }
   }
 
-  sign(kind: Kind, said: Sign): SignedSign {
-    return { ...said, signature: this.#sign(signed(kind, said)) }
+  signHeartbeat(kind: HeartbeatKind, heartbeat: Heartbeat): SignedHeartbeat {
+    return { ...heartbeat, signature: this.#sign(signedTextOfHeartbeat(kind, heartbeat)) }
   }
 
-  #sign(said: string): string {
-    return sign(null, Buffer.from(said), this.#key).toString('base64url')
+  #sign(text: string): string {
+    return sign(null, Buffer.from(text), this.#key).toString('base64url')
   }
 }
 
-export function isTestimonyRight({ key, signature, statement }: Testimony, verifies: Verify): boolean {
-  return verifies(key, testified(statement), signature)
+export function isRecordAuthentic(
+  { key, signature, statement }: SignedRecord,
+  verifies: VerifySignature,
+): boolean {
+  return verifies(key, signedTextOfRecord(statement), signature)
 }
 
-export function isSignRight(kind: Kind, key: string, sign: SignedSign, verifies: Verify): boolean {
-  return verifies(key, signed(kind, sign), sign.signature)
+export function isHeartbeatAuthentic(
+  kind: HeartbeatKind,
+  key: string,
+  heartbeat: SignedHeartbeat,
+  verifies: VerifySignature,
+): boolean {
+  return verifies(key, signedTextOfHeartbeat(kind, heartbeat), heartbeat.signature)
 }
 
-export function verifies(key: string, said: string, signature: string): boolean {
+export function verifySignature(key: string, text: string, signature: string): boolean {
   const publicKey = publicKeyOf(Buffer.from(key, 'base64url'))
-  return verify(null, Buffer.from(said), publicKey, Buffer.from(signature, 'base64url'))
+  return verify(null, Buffer.from(text), publicKey, Buffer.from(signature, 'base64url'))
 }
 
-export function signOf({ id, incarnation, load }: Member, beat: number): Sign {
-  return load === 0 ? { id, incarnation, beat } : { id, incarnation, beat, load }
+export function heartbeatOf({ id, incarnation, load }: Member, sequence: number): Heartbeat {
+  return load === 0 ? { id, incarnation, sequence } : { id, incarnation, sequence, load }
 }
 
-type Life = Pick<Sign, 'incarnation' | 'beat'>
+type Moment = Pick<Heartbeat, 'incarnation' | 'sequence'>
 
-export function isLater(one: Life, two: Life): boolean {
-  return one.incarnation > two.incarnation || (one.incarnation === two.incarnation && one.beat > two.beat)
+export function isLater(one: Moment, two: Moment): boolean {
+  return (
+    one.incarnation > two.incarnation || (one.incarnation === two.incarnation && one.sequence > two.sequence)
+  )
 }
 
-/** One kind of what is signed cannot be taken for another. */
-function testified(statement: string): string {
+/** The prefix differs from those of heartbeats, so that the signature of one kind of text is not valid for another. */
+function signedTextOfRecord(statement: string): string {
   return `leat member ${statement}`
 }
 
-function signed(kind: Kind, { id, incarnation, beat, load = 0 }: Sign): string {
-  return `leat ${kind} ${id} ${incarnation} ${beat} ${load}`
+function signedTextOfHeartbeat(
+  kind: HeartbeatKind,
+  { id, incarnation, sequence, load = 0 }: Heartbeat,
+): string {
+  return `leat ${kind} ${id} ${incarnation} ${sequence} ${load}`
 }

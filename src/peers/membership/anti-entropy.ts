@@ -1,12 +1,12 @@
 import type { MemberId } from '../identity/member.ts'
-import { isLater, type Sign, type SignedSign } from '../identity/signed-record.ts'
+import { type Heartbeat, isLater, type SignedHeartbeat } from '../identity/signed-record.ts'
 import { type Message, SIGNS_AT_ONCE } from './gossip-messages.ts'
 import type { Members } from './members.ts'
 
 /** All who one knows, in parts that each fit into a message. */
 type Summary = NonNullable<Message['summary']>
 
-export function summaries(known: readonly Sign[]): Summary[] {
+export function summaries(known: readonly Heartbeat[]): Summary[] {
   const signs = [...known].sort((a, b) => (a.id < b.id ? -1 : 1))
   const parts: Summary[] = []
   for (let at = 0; at < signs.length; at += SIGNS_AT_ONCE) {
@@ -22,9 +22,9 @@ export interface Difference {
   /** Whose records it is to be sent. */
   readonly missing: readonly MemberId[]
   readonly wanted: readonly MemberId[]
-  readonly beats: readonly SignedSign[]
-  readonly doubts: readonly SignedSign[]
-  readonly goodbyes: readonly SignedSign[]
+  readonly beats: readonly SignedHeartbeat[]
+  readonly doubts: readonly SignedHeartbeat[]
+  readonly goodbyes: readonly SignedHeartbeat[]
 }
 
 export function differenceTo(
@@ -34,7 +34,7 @@ export function differenceTo(
 ): Difference {
   const theirs = new Map(signs.map((sign) => [sign.id, sign]))
   const [wanted, missing]: [MemberId[], MemberId[]] = [[], []]
-  const [beats, doubts, goodbyes]: [SignedSign[], SignedSign[], SignedSign[]] = [[], [], []]
+  const [beats, doubts, goodbyes]: [SignedHeartbeat[], SignedHeartbeat[], SignedHeartbeat[]] = [[], [], []]
   for (const { id } of members.all()) {
     if (id < from || id >= to || id === who.sender) continue
     const [sign, known] = [theirs.get(id), members.sign(id)]

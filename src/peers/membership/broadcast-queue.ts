@@ -5,7 +5,7 @@ const MOST_RECORDS = 5 * RECORDS_AT_ONCE
 
 export interface Rumour {
   readonly id: MemberId
-  readonly kind: 'record' | 'beat' | 'doubt' | 'goodbye'
+  readonly kind: 'record' | 'sequence' | 'doubt' | 'goodbye'
   /** Who has told it. */
   readonly from: MemberId | undefined
   readonly rounds: number
@@ -22,7 +22,7 @@ export class Rumours {
   add(id: MemberId, kind: Rumour['kind'], rounds: number, from?: MemberId): void {
     const before = this.#all.get(id)
     this.#all.delete(id)
-    if (before?.kind === 'record' && kind === 'beat') {
+    if (before?.kind === 'record' && kind === 'sequence') {
       // A record tells that its member is alive, too.
       this.#all.set(id, { ...before, from, rounds: Math.max(before.rounds, rounds) })
     } else this.#all.set(id, { id, kind, from, rounds })

@@ -2,13 +2,13 @@ import * as v from 'valibot'
 import { type MemberId, parseMemberId } from '../identity/member.ts'
 import {
   count,
-  life,
+  type Heartbeat,
+  heartbeatOf,
+  incarnation,
   load,
-  parseTestimony,
-  type Sign,
-  type SignedSign,
-  signOf,
-  type Testimony,
+  parseRecord,
+  type SignedHeartbeat,
+  type SignedRecord,
 } from '../identity/signed-record.ts'
 import { LONGEST_CLOSED_MS, OLDEST_MS, type Quota, WORDS_AT_ONCE, type Word } from './rate-limit-notices.ts'
 
@@ -24,32 +24,32 @@ const memberId = v.custom<MemberId>((value) => parseMemberId(value) !== undefine
 const key = v.pipe(v.string(), v.regex(/^[\w-]{43}$/))
 const signature = v.pipe(v.string(), v.regex(/^[\w-]{86}$/))
 
-/** A member as it tells of itself, and its last sign of life. */
+/** A member as it tells of itself, and its last sign of incarnation. */
 export interface Account {
-  readonly testimony: Testimony
-  readonly sign: SignedSign
+  readonly record: SignedRecord
+  readonly sign: SignedHeartbeat
 }
 
 const record = v.pipe(
   v.tuple([key, signature, v.string(), count, signature, v.optional(load, 0)]),
   v.rawTransform(({ dataset, addIssue, NEVER }): Account => {
-    const [key, signature, statement, beat, signed, load] = dataset.value
-    const testimony = parseTestimony(key, signature, statement)
-    if (testimony === undefined) {
+    const [key, signature, statement, sequence, signed, load] = dataset.value
+    const record = parseRecord(key, signature, statement)
+    if (record === undefined) {
       addIssue({ message: 'it states nothing' })
       return NEVER
     }
-    const sign = { ...signOf({ ...testimony.member, load }, beat), signature: signed }
-    return { testimony, sign }
+    const sign = { ...heartbeatOf({ ...record.member, load }, sequence), signature: signed }
+    return { record, sign }
   }),
 )
 const sign = v.pipe(
-  v.tuple([memberId, life, count, signature, v.optional(load, 0)]),
+  v.tuple([memberId, incarnation, count, signature, v.optional(load, 0)]),
   v.transform(
-    ([id, incarnation, beat, signature, load]): SignedSign => ({
+    ([id, incarnation, sequence, signature, load]): SignedHeartbeat => ({
       id,
       incarnation,
-      beat,
+      sequence,
       signature,
       ...(load > 0 && { load }),
     }),
@@ -57,8 +57,8 @@ const sign = v.pipe(
 )
 /** Nothing is believed for it: it only shows what else is to be told. */
 const bareSign = v.pipe(
-  v.tuple([memberId, life, count]),
-  v.transform(([id, incarnation, beat]): Sign => ({ id, incarnation, beat })),
+  v.tuple([memberId, incarnation, count]),
+  v.transform(([id, incarnation, sequence]): Heartbeat => ({ id, incarnation, sequence })),
 )
 const word = v.pipe(
   v.object({
@@ -124,20 +124,22 @@ export function encodeMessage(message: Message): Buffer {
       digest,
       summary: summary && {
         ...summary,
-        signs: summary.signs.map(({ id, incarnation, beat }) => [id, incarnation, beat]),
+        signs: summary.signs.map(({ id, incarnation, sequence }) => [id, incarnation, sequence]),
       },
     }),
   )
 }
 
-function told({ id, incarnation, beat, signature, load }: SignedSign): readonly (string | number)[] {
-  return load === undefined ? [id, incarnation, beat, signature] : [id, incarnation, beat, signature, load]
+function told({ id, incarnation, sequence, signature, load }: SignedHeartbeat): readonly (string | number)[] {
+  return load === undefined
+    ? [id, incarnation, sequence, signature]
+    : [id, incarnation, sequence, signature, load]
 }
 
-function written({ testimony, sign }: Account): readonly (string | number)[] {
-  const { key, signature, statement } = testimony
-  const { beat, load } = sign
-  const record = [key, signature, statement, beat, sign.signature]
+function written({ record: signed, sign }: Account): readonly (string | number)[] {
+  const { key, signature, statement } = signed
+  const { sequence, load } = sign
+  const record = [key, signature, statement, sequence, sign.signature]
   return load === undefined ? record : [...record, load]
 }
 

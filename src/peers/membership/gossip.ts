@@ -1,18 +1,18 @@
 import type { Identity } from '../identity/identity.ts'
 import type { Member, MemberId } from '../identity/member.ts'
 import {
-  Hand,
+  type Heartbeat,
+  type HeartbeatKind,
+  heartbeatOf,
+  isHeartbeatAuthentic,
   isLater,
-  isSignRight,
-  isTestimonyRight,
-  type Kind,
-  LATEST_LIFE,
-  type Sign,
-  type SignedSign,
-  signOf,
-  type Testimony,
-  type Verify,
-  verifies,
+  isRecordAuthentic,
+  MAX_INCARNATION,
+  type SignedHeartbeat,
+  type SignedRecord,
+  Signer,
+  type VerifySignature,
+  verifySignature,
 } from '../identity/signed-record.ts'
 import { differenceTo, summaries } from './anti-entropy.ts'
 import { Rumours } from './broadcast-queue.ts'
@@ -22,14 +22,14 @@ import { Tidings, type Word } from './rate-limit-notices.ts'
 
 /**
  * Who is there is watched by links, and told by rumours. Whoever loses the link to a member doubts it aloud; the member,
- * if it is alive, hears of that and shows a later beat; if none comes within seconds it is dropped by all. Rumours cost
+ * if it is alive, hears of that and shows a later sequence; if none comes within seconds it is dropped by all. Rumours cost
  * only when something happens, where heartbeats of all members, told to all, would cost the more the larger the swarm
  * is. For a member whose links all ended together with those they led to there are slow beats, as many per second in a
  * large swarm as in a small one; and who misses a rumour finds out by comparing digests with others now and then.
  *
  * That a member is there, where, since when, and that it leaves, only it can say: that is signed, and whoever passes on
  * what is not signed rightly is a liar, since everybody looks before passing it on. A doubt is anybody's: to refute it, a
- * member signs a later beat.
+ * member signs a later sequence.
  *
  * Pure: time is given, chance too, and what is to be sent is taken by whoever has the links.
  */
@@ -43,7 +43,7 @@ const SWEEP_MS = 1000
 const BEAT_MS = { least: 5000, perMember: 300 }
 /** As many beats may be missed. */
 const MISSED_BEATS = 3
-/** A beat that tells of another load comes earlier, but not by more than this. */
+/** A sequence that tells of another load comes earlier, but not by more than this. */
 const EARLIER = 3
 /** Without any link all is hearsay. */
 const ALONE_MS = 9000
@@ -65,7 +65,7 @@ export interface GossipOptions {
   readonly identity: Identity
   readonly now: number
   readonly random: () => number
-  readonly verify?: Verify | undefined
+  readonly verify?: VerifySignature | undefined
 }
 
 export class Gossip {
@@ -76,11 +76,11 @@ export class Gossip {
   readonly #links: MemberId[] = []
   /** Links whose other end has not told of itself yet. */
   readonly #ungreeted = new Set<MemberId>()
-  readonly #hand: Hand
-  readonly #verifies: Verify
+  readonly #signer: Signer
+  readonly #verifies: VerifySignature
   #self: Member
-  #testimony: Testimony
-  #sign: SignedSign
+  #record: SignedRecord
+  #sign: SignedHeartbeat
   #load: number
   #isDoubted = false
   /** Members that have started together do not go on in step. */
@@ -96,13 +96,13 @@ export class Gossip {
   #comparedAt = Number.NEGATIVE_INFINITY
   #unequalAt = Number.NEGATIVE_INFINITY
 
-  constructor(self: Member, { identity, now, random, verify = verifies }: GossipOptions) {
+  constructor(self: Member, { identity, now, random, verify = verifySignature }: GossipOptions) {
     this.members = new Members(verify)
     this.#verifies = verify
-    this.#hand = new Hand(identity)
+    this.#signer = new Signer(identity)
     this.#self = self
-    this.#testimony = this.#hand.testify(self)
-    this.#sign = this.#hand.sign('alive', signOf(self, 0))
+    this.#record = this.#signer.signRecord(self)
+    this.#sign = this.#signer.signHeartbeat('alive', heartbeatOf(self, 0))
     this.#load = self.load
     this.#random = random
     this.#patience = random()
@@ -148,7 +148,7 @@ export class Gossip {
     if (this.#links.length === 0) this.#aloneSince = now
   }
 
-  /** Of this node. It is told with a beat, since it is no news that everybody has to hear at once. */
+  /** Of this node. It is told with a sequence, since it is no news that everybody has to hear at once. */
   set load(load: number) {
     this.#load = load
   }
@@ -167,7 +167,10 @@ export class Gossip {
 
   /** The last that a link is told. */
   goodbye(): Message {
-    return { ...NOTHING, goodbyes: [this.#hand.sign('goodbye', signOf(this.#self, this.#sign.beat))] }
+    return {
+      ...NOTHING,
+      goodbyes: [this.#signer.signHeartbeat('goodbye', heartbeatOf(this.#self, this.#sign.sequence))],
+    }
   }
 
   /** False when something in it is forged. */
@@ -215,11 +218,11 @@ export class Gossip {
 
   #showLife(now: number, rounds: number): void {
     if (this.#load !== this.#self.load) this.#self = { ...this.#self, load: this.#load }
-    this.#sign = this.#hand.sign('alive', signOf(this.#self, this.#sign.beat + 1))
+    this.#sign = this.#signer.signHeartbeat('alive', heartbeatOf(this.#self, this.#sign.sequence + 1))
     this.#beatAt = now
     this.#patience = 0.75 + this.#random() / 2
     this.#isDoubted = false
-    this.#rumours.add(this.#self.id, 'beat', rounds)
+    this.#rumours.add(this.#self.id, 'sequence', rounds)
   }
 
   #sweep(now: number): void {
@@ -231,20 +234,20 @@ export class Gossip {
     this.tidings.expire(now)
   }
 
-  #doubt(sign: SignedSign, from: MemberId | undefined, now: number): void {
+  #doubt(sign: SignedHeartbeat, from: MemberId | undefined, now: number): void {
     if (this.members.doubt(sign, now)) this.#rumours.add(sign.id, 'doubt', NEWS_ROUNDS, from)
   }
 
-  #hearAccount({ testimony, sign }: Account, from: MemberId, now: number): Heard | undefined {
-    const { member } = testimony
+  #hearAccount({ record, sign }: Account, from: MemberId, now: number): Heard | undefined {
+    const { member } = record
     if (member.id === this.#self.id) {
-      const isOwn = (): boolean => isTestimonyRight(testimony, this.#verifies)
+      const isOwn = (): boolean => isRecordAuthentic(record, this.#verifies)
       return this.#hearOfSelf(member, isOwn, now) ? undefined : 'forged'
     }
     const isDirect = member.id === from
-    // Of a life that it has a link to, only the link tells.
+    // Of a incarnation that it has a link to, only the link tells.
     if (!isDirect && this.members.isLinked(member.id) && !this.#isLaterLife(member)) return undefined
-    const heard = this.members.hear(testimony, sign, now, { isDirect })
+    const heard = this.members.hear(record, sign, now, { isDirect })
     if (isDirect && heard !== 'outdated' && heard !== 'forged') {
       this.members.link(from)
       if (this.#ungreeted.delete(from)) this.#send(from, { digest: this.#digest() })
@@ -257,7 +260,7 @@ export class Gossip {
     return incarnation > (this.members.get(id)?.incarnation ?? 0)
   }
 
-  #hearBeat(sign: SignedSign, from: MemberId, now: number): Heard | undefined {
+  #hearBeat(sign: SignedHeartbeat, from: MemberId, now: number): Heard | undefined {
     if (sign.id === this.#self.id) {
       return this.#hearOfSelf(sign, () => this.#isOwn('alive', sign), now) ? undefined : 'forged'
     }
@@ -266,17 +269,17 @@ export class Gossip {
     return heard
   }
 
-  #pass({ id }: Sign, heard: Heard, from: MemberId): void {
+  #pass({ id }: Heartbeat, heard: Heard, from: MemberId): void {
     switch (heard) {
       case 'member':
         this.#isChanged = true
         this.#rumours.add(id, 'record', NEWS_ROUNDS, from)
         break
       case 'alive':
-        this.#rumours.add(id, 'beat', BEAT_ROUNDS, from)
+        this.#rumours.add(id, 'sequence', BEAT_ROUNDS, from)
         break
       case 'refuted':
-        this.#rumours.add(id, 'beat', NEWS_ROUNDS, from)
+        this.#rumours.add(id, 'sequence', NEWS_ROUNDS, from)
         break
       case 'outdated':
         this.#sendGone(from, id)
@@ -284,15 +287,15 @@ export class Gossip {
     }
   }
 
-  /** To one who has not heard of it. What was only silent may be alive after all: it has to show a later beat. */
+  /** To one who has not heard of it. What was only silent may be alive after all: it has to show a later sequence. */
   #sendGone(to: MemberId, id: MemberId): void {
     const gone = this.members.gone(id)
     if (gone !== undefined) this.#send(to, gone.hasLeft ? { goodbyes: [gone] } : { doubts: [gone] })
   }
 
-  #hearDoubt(sign: SignedSign, from: MemberId, now: number): void {
+  #hearDoubt(sign: SignedHeartbeat, from: MemberId, now: number): void {
     if (sign.id === this.#self.id) {
-      // Who doubts need not have signed it: it may be said of any sign, and any later beat refutes it.
+      // Who doubts need not have signed it: it may be said of any sign, and any later sequence refutes it.
       this.#hearOfSelf(sign, () => this.#isOwn('alive', sign), now)
       if (!isLater(this.#sign, sign)) this.#isDoubted = true
       return
@@ -306,7 +309,7 @@ export class Gossip {
   }
 
   /** False when the member has not said it. */
-  #hearGoodbye(sign: SignedSign, from: MemberId, now: number): boolean {
+  #hearGoodbye(sign: SignedHeartbeat, from: MemberId, now: number): boolean {
     if (sign.id === this.#self.id) {
       return this.#hearOfSelf(sign, () => this.#isOwn('goodbye', sign), now)
     }
@@ -320,28 +323,28 @@ export class Gossip {
   }
 
   /**
-   * Told of a later life of its own, such as one before its clock was set back, it begins a still later one. False when
+   * Told of a later incarnation of its own, such as one before its clock was set back, it begins a still later one. False when
    * there was none.
    */
-  #hearOfSelf({ incarnation }: Pick<Sign, 'incarnation'>, isOwn: () => boolean, now: number): boolean {
+  #hearOfSelf({ incarnation }: Pick<Heartbeat, 'incarnation'>, isOwn: () => boolean, now: number): boolean {
     if (incarnation <= this.#self.incarnation || now - this.#bornAt < REBIRTH_MS) return true
     if (!isOwn()) return false
-    if (incarnation === LATEST_LIFE) return true
+    if (incarnation === MAX_INCARNATION) return true
     this.#bornAt = now
     this.#self = { ...this.#self, incarnation: incarnation + 1 }
-    this.#testimony = this.#hand.testify(this.#self)
-    this.#sign = this.#hand.sign('alive', signOf(this.#self, 0))
+    this.#record = this.#signer.signRecord(this.#self)
+    this.#sign = this.#signer.signHeartbeat('alive', heartbeatOf(this.#self, 0))
     this.#isChanged = true
     this.#rumours.add(this.#self.id, 'record', NEWS_ROUNDS)
     return true
   }
 
-  #isOwn(kind: Kind, sign: SignedSign): boolean {
-    return isSignRight(kind, this.#testimony.key, sign, this.#verifies)
+  #isOwn(kind: HeartbeatKind, sign: SignedHeartbeat): boolean {
+    return isHeartbeatAuthentic(kind, this.#record.key, sign, this.#verifies)
   }
 
   #ownAccount(): Account {
-    return { testimony: this.#testimony, sign: this.#sign }
+    return { record: this.#record, sign: this.#sign }
   }
 
   #spread(now: number): void {
@@ -350,7 +353,11 @@ export class Gossip {
     const round = this.#rumours.round()
     const told = this.tidings.round(now)
     for (const to of links) {
-      const [beats, doubts, goodbyes]: [SignedSign[], SignedSign[], SignedSign[]] = [[], [], []]
+      const [beats, doubts, goodbyes]: [SignedHeartbeat[], SignedHeartbeat[], SignedHeartbeat[]] = [
+        [],
+        [],
+        [],
+      ]
       const records: MemberId[] = []
       for (const { id, kind, from } of round) {
         if (from === to || id === to) continue
@@ -358,7 +365,7 @@ export class Gossip {
         const gone = this.members.gone(id)
         if (kind === 'goodbye' && gone !== undefined) goodbyes.push(gone)
         else if (kind === 'record') records.push(id)
-        else if (kind === 'beat' && sign !== undefined) beats.push(sign)
+        else if (kind === 'sequence' && sign !== undefined) beats.push(sign)
         else if (kind === 'doubt' && sign !== undefined && this.members.isDoubted(id)) doubts.push(sign)
       }
       this.#sendRecords(to, records)
@@ -414,8 +421,8 @@ export class Gossip {
   #sendRecords(to: MemberId, ids: readonly MemberId[]): void {
     const records = ids.flatMap((id): Account[] => {
       if (id === this.#self.id) return [this.#ownAccount()]
-      const [testimony, sign] = [this.members.testimony(id), this.members.sign(id)]
-      return testimony === undefined || sign === undefined ? [] : [{ testimony, sign }]
+      const [record, sign] = [this.members.record(id), this.members.sign(id)]
+      return record === undefined || sign === undefined ? [] : [{ record, sign }]
     })
     for (let at = 0; at < records.length; at += RECORDS_AT_ONCE) {
       this.#send(to, { records: records.slice(at, at + RECORDS_AT_ONCE) })

@@ -1,13 +1,13 @@
 import type { NoiseStream } from 'hyperswarm'
 import { memberIdOf } from '../identity/identity.ts'
 import type { MemberId } from '../identity/member.ts'
-import { Proof } from '../identity/proof.ts'
+import { SecretProof } from '../identity/proof.ts'
 import { encodeMessage, type Message, parseMessage } from './gossip-messages.ts'
 
 export const KEEP_ALIVE_MS = 3000
 
 export interface LinkLimits {
-  /** A sign of life is given so often. */
+  /** A sign of incarnation is given so often. */
   readonly keepAliveMs: number
   /** Without one for so long the other end is given up. */
   readonly silentMs: number
@@ -15,7 +15,7 @@ export interface LinkLimits {
   readonly proofMs: number
 }
 
-/** Two signs of life may be lost. */
+/** Two signs of incarnation may be lost. */
 export const LINK_LIMITS: LinkLimits = { keepAliveMs: KEEP_ALIVE_MS, silentMs: 8000, proofMs: 5000 }
 /** Far more than there is to say in a large swarm; who says more floods. */
 const ALLOWED = {
@@ -38,7 +38,7 @@ export class Link {
   readonly id: MemberId
   readonly #stream: NoiseStream
   readonly #events: LinkEvents
-  readonly #proof: Proof
+  readonly #proof: SecretProof
   readonly #limits: LinkLimits
   readonly #deadline: NodeJS.Timeout
   readonly #messages = new Allowance(ALLOWED.messages)
@@ -57,7 +57,7 @@ export class Link {
     this.#events = events
     this.#limits = limits
     this.id = memberIdOf(stream.remotePublicKey)
-    this.#proof = new Proof(stream, keys)
+    this.#proof = new SecretProof(stream, keys)
     this.#deadline = setTimeout(() => this.#refuse(), limits.proofMs)
     stream.on('data', (bytes: Uint8Array) => this.#hear(bytes))
     stream.on('drain', () => {
@@ -114,8 +114,8 @@ export class Link {
   }
 
   #hearProof(bytes: Uint8Array): boolean {
-    const { is, send } = this.#proof.hear(bytes)
-    if (is !== 'proven') return false
+    const { state, send } = this.#proof.receive(bytes)
+    if (state !== 'proven') return false
     if (send !== undefined) this.#stream.write(send)
     clearTimeout(this.#deadline)
     this.#isProven = true

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { Member, MemberId } from '../identity/member.ts'
 import {
+  type Heartbeat,
+  isHeartbeatAuthentic,
   isLater,
-  isSignRight,
-  isTestimonyRight,
-  type Sign,
-  type SignedSign,
-  type Testimony,
-  type Verify,
-  verifies,
+  isRecordAuthentic,
+  type SignedHeartbeat,
+  type SignedRecord,
+  type VerifySignature,
+  verifySignature,
 } from '../identity/signed-record.ts'
 
 /** Far more than a swarm has: what is said beyond is not kept. */
@@ -20,9 +20,9 @@ const DOUBT_MS = 5000
 const GONE_MS = 120_000
 
 interface Living {
-  readonly testimony: Testimony
+  readonly record: SignedRecord
   member: Member
-  sign: SignedSign
+  sign: SignedHeartbeat
   heardAt: number
   isLinked: boolean
   /** Since when there is no link to it any more, until that is either mended or told. */
@@ -30,7 +30,7 @@ interface Living {
   doubtedAt: number | undefined
 }
 
-interface Gone extends SignedSign {
+interface Gone extends SignedHeartbeat {
   readonly key: string
   /** It has said so itself; otherwise it was silent. */
   readonly hasLeft: boolean
@@ -38,11 +38,11 @@ interface Gone extends SignedSign {
 }
 
 export type Heard =
-  /** A member that was not known, or began a new life. */
+  /** A member that was not known, or began a new incarnation. */
   | 'member'
-  /** A later sign of life. */
+  /** A later sign of incarnation. */
   | 'alive'
-  /** A later sign of life of one that was doubted. */
+  /** A later sign of incarnation of one that was doubted. */
   | 'refuted'
   | 'known'
   /** It has gone since. */
@@ -58,14 +58,14 @@ export type Heard =
  * one has a link to is not doubted on hearsay.
  */
 export class Members {
-  readonly #verifies: Verify
+  readonly #verifies: VerifySignature
   readonly #living = new Map<MemberId, Living>()
   readonly #gone = new Map<MemberId, Gone>()
   /** Of all who are known: two tables with the same one hold the same lives. */
   #digest: readonly [number, number] = [0, 0]
 
   /** Signatures are looked at only where they would change something. */
-  constructor(verify: Verify = verifies) {
+  constructor(verify: VerifySignature = verifySignature) {
     this.#verifies = verify
   }
 
@@ -81,11 +81,11 @@ export class Members {
     return this.#living.get(id)?.member
   }
 
-  testimony(id: MemberId): Testimony | undefined {
-    return this.#living.get(id)?.testimony
+  record(id: MemberId): SignedRecord | undefined {
+    return this.#living.get(id)?.record
   }
 
-  sign(id: MemberId): SignedSign | undefined {
+  sign(id: MemberId): SignedHeartbeat | undefined {
     return this.#living.get(id)?.sign
   }
 
@@ -107,12 +107,12 @@ export class Members {
 
   /** Whoever tells it; for who tells it of itself there is always room. */
   hear(
-    testimony: Testimony,
-    sign: SignedSign,
+    record: SignedRecord,
+    sign: SignedHeartbeat,
     now: number,
     { isDirect = false }: { isDirect?: boolean } = {},
   ): Heard {
-    const { member, key } = testimony
+    const { member, key } = record
     const { id, incarnation } = member
     const gone = this.#gone.get(id)
     if (gone !== undefined && !isLater(sign, gone)) return 'outdated'
@@ -120,14 +120,14 @@ export class Members {
     if (living !== undefined && incarnation <= living.member.incarnation) return this.hearSign(sign, now)
     const isFull = living === undefined && this.#living.size + this.#gone.size >= MOST_MEMBERS
     if (isFull && !isDirect) return 'full'
-    if (!isTestimonyRight(testimony, this.#verifies)) return 'forged'
-    if (!isSignRight('alive', key, sign, this.#verifies)) return 'forged'
+    if (!isRecordAuthentic(record, this.#verifies)) return 'forged'
+    if (!isHeartbeatAuthentic('alive', key, sign, this.#verifies)) return 'forged'
     if (isFull) this.#makeRoom()
     if (living !== undefined) this.#mix(living.member)
     this.#gone.delete(id)
     this.#mix(member)
     this.#living.set(id, {
-      testimony,
+      record,
       member: withLoadOf(member, sign),
       sign,
       heardAt: now,
@@ -138,13 +138,13 @@ export class Members {
     return 'member'
   }
 
-  hearSign(sign: SignedSign, now: number): Heard {
+  hearSign(sign: SignedHeartbeat, now: number): Heard {
     const gone = this.#gone.get(sign.id)
     if (gone !== undefined) return isLater(sign, gone) ? 'unknown' : 'outdated'
     const living = this.#living.get(sign.id)
     if (living === undefined || sign.incarnation > living.member.incarnation) return 'unknown'
     if (!isLater(sign, living.sign)) return 'known'
-    if (!isSignRight('alive', living.testimony.key, sign, this.#verifies)) return 'forged'
+    if (!isHeartbeatAuthentic('alive', living.record.key, sign, this.#verifies)) return 'forged'
     const wasDoubted = living.doubtedAt !== undefined
     living.member = withLoadOf(living.member, sign)
     living.sign = sign
@@ -154,7 +154,7 @@ export class Members {
   }
 
   /** True when the doubt is new here. It says that nothing was heard of the member since that sign. */
-  doubt(sign: Sign, now: number): boolean {
+  doubt(sign: Heartbeat, now: number): boolean {
     const living = this.#living.get(sign.id)
     if (living === undefined || living.isLinked || living.doubtedAt !== undefined) return false
     if (isLater(living.sign, sign)) return false
@@ -163,14 +163,14 @@ export class Members {
   }
 
   /** By its own word. */
-  leave(goodbye: SignedSign, now: number): 'left' | 'known' | 'forged' {
+  leave(goodbye: SignedHeartbeat, now: number): 'left' | 'known' | 'forged' {
     const { id } = goodbye
     const living = this.#living.get(id)
     const known = this.#gone.get(id)
-    const key = living?.testimony.key ?? known?.key
+    const key = living?.record.key ?? known?.key
     const isOutdated = (living?.member.incarnation ?? known?.incarnation ?? 0) > goodbye.incarnation
     if (key === undefined || isOutdated || known?.hasLeft === true) return 'known'
-    if (!isSignRight('goodbye', key, goodbye, this.#verifies)) return 'forged'
+    if (!isHeartbeatAuthentic('goodbye', key, goodbye, this.#verifies)) return 'forged'
     const gone: Gone = { ...goodbye, key, hasLeft: true, at: now }
     if (living !== undefined) {
       this.#remove(living, gone)
@@ -197,8 +197,8 @@ export class Members {
   }
 
   /** Who is to be doubted now: the link to it broke, or nothing was heard of it for `silentMs`. */
-  doubtful(now: number, silentMs: number): SignedSign[] {
-    const found: SignedSign[] = []
+  doubtful(now: number, silentMs: number): SignedHeartbeat[] {
+    const found: SignedHeartbeat[] = []
     for (const living of this.#living.values()) {
       if (living.isLinked || living.doubtedAt !== undefined) continue
       const isBroken = living.unlinkedAt !== undefined && now - living.unlinkedAt >= RELINK_MS
@@ -214,7 +214,7 @@ export class Members {
     let isChanged = false
     for (const living of this.#living.values()) {
       if (living.doubtedAt === undefined || now - living.doubtedAt < DOUBT_MS) continue
-      this.#remove(living, { ...living.sign, key: living.testimony.key, hasLeft: false, at: now })
+      this.#remove(living, { ...living.sign, key: living.record.key, hasLeft: false, at: now })
       isChanged = true
     }
     for (const gone of this.#gone.values()) {
@@ -224,7 +224,7 @@ export class Members {
     return isChanged
   }
 
-  /** Who was dropped for nothing being heard may come back with any sign of life. */
+  /** Who was dropped for nothing being heard may come back with any sign of incarnation. */
   forgetSilent(): void {
     for (const gone of this.#gone.values()) if (!gone.hasLeft) this.#gone.delete(gone.id)
   }
@@ -257,13 +257,13 @@ export class Members {
   }
 }
 
-function withLoadOf(member: Member, { load = 0 }: Sign): Member {
+function withLoadOf(member: Member, { load = 0 }: Heartbeat): Member {
   return load === member.load ? member : { ...member, load }
 }
 
 const digests = new WeakMap<Member, readonly [number, number]>()
 
-/** Of one life. */
+/** Of one incarnation. */
 export function digestOf(member: Member): readonly [number, number] {
   const known = digests.get(member)
   if (known !== undefined) return known

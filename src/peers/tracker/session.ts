@@ -1,13 +1,14 @@
 import type { MemberId } from '../identity/member.ts'
 import type { Contact, Guidance, News } from '../wire/messages.ts'
 
-/** The connection of a participant to the tracker of one digest, as the participant uses it. */
+/** A member, the owner itself included, in one delivery plan: the member's side of the session. */
 export interface TrackerSession {
   report(progress: News): void
+  /** Ends the session. A participant that has the whole content stays in the plan as a seeder. */
   leave(): void
 }
 
-/** What the tracker calls, at the participant's end of a session. */
+/** What the tracker calls in a session. */
 export interface SessionListener {
   onInstruction(instruction: Guidance): void
   /** The tracker has ended the session. */
@@ -19,8 +20,9 @@ export interface JoinRequest {
   readonly contact: Contact
   readonly zone: string | undefined
   readonly position: number
-  /** What the member does already, by instruction of another owner. */
-  readonly from: MemberId | 'upstream' | undefined
+  readonly whole?: boolean | undefined
+  /** What the member does already, not by instruction of this plan. */
+  readonly from?: MemberId | 'upstream' | undefined
   /** Upstream failed the member while it took part in another owner's plan. */
   readonly hasFailed?: boolean | undefined
   /** The best rate at which the member has received anything lately, in bytes per second. */

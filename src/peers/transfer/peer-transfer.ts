@@ -87,10 +87,6 @@ export class Participation {
     return this.#guide?.hasMovedOn === true
   }
 
-  get want(): Want {
-    return this.#options.want
-  }
-
   /** Its owner hears no more of it. */
   close(): void {
     this.#end(false)

@@ -2,7 +2,7 @@ import type { TLSSocket } from 'node:tls'
 import type { RateLimiter } from '../../lib/async/rate-limiter.ts'
 import { errorCode } from '../../lib/error-code.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { Shown } from '../identity/credentials.ts'
+import type { RemoteIdentity } from '../identity/credentials.ts'
 import type { MemberId } from '../identity/member.ts'
 import { Inbound } from './frame-receiver.ts'
 import type { Pieces } from './send-buffers.ts'
@@ -31,7 +31,7 @@ export interface Partner {
 export interface ConnectionOptions {
   readonly who: string
   readonly member: Partner | undefined
-  readonly shown: Shown
+  readonly shown: RemoteIdentity
   readonly traffic: Traffic
 }
 
@@ -39,7 +39,7 @@ export interface ConnectionOptions {
 export class Connection {
   readonly who: string
   readonly member: Partner | undefined
-  readonly shown: Shown
+  readonly shown: RemoteIdentity
   readonly traffic: Traffic
   readonly inbound: Inbound
   #socket: TLSSocket | undefined

@@ -3,7 +3,7 @@ import { onAbort } from '../../lib/async/abort.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake } from '../../ports/source.ts'
-import type { Shown } from '../identity/credentials.ts'
+import type { RemoteIdentity } from '../identity/credentials.ts'
 import type { Connection, Partner } from './connection.ts'
 import { messageFrame, overFrame } from './frames.ts'
 import { refusal } from './messages.ts'
@@ -38,7 +38,7 @@ export class Line {
   }
 
   /** Who the other is by its certificate, whatever it says and whether membership knows it or not. */
-  get shown(): Shown {
+  get shown(): RemoteIdentity {
     return this.#connection.shown
   }
 

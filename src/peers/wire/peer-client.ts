@@ -3,7 +3,7 @@ import { connect, createSecureContext, type SecureContext, type TLSSocket } from
 import { onAbort } from '../../lib/async/abort.ts'
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import { Failure } from '../../ports/failure.ts'
-import { type PeerCredentials, secure, shownBy } from '../identity/credentials.ts'
+import { type PeerCredentials, remoteIdentityOf, tlsOptions } from '../identity/credentials.ts'
 import type { Member } from '../identity/member.ts'
 import { Connection, type Traffic } from './connection.ts'
 import { Line } from './exchange.ts'
@@ -45,7 +45,7 @@ export class Dialer {
   readonly #closing = new AbortController()
 
   constructor({ credentials, traffic, limits }: DialerOptions) {
-    this.#secureContext = createSecureContext(secure(credentials))
+    this.#secureContext = createSecureContext(tlsOptions(credentials))
     this.#traffic = traffic
     this.#limits = { ...DIAL_LIMITS, ...limits }
     this.#pool = new Pool(this.#limits)
@@ -160,7 +160,7 @@ export class Dialer {
     // A session is gone on with only by the one whose certificate was seen when it began; it is not shown again.
     const isResumed = socket.isSessionReused()
     if (isResumed) this.#resumed += 1
-    const shown = isResumed ? { id, fingerprint } : shownBy(socket)
+    const shown = isResumed ? { id, fingerprint } : remoteIdentityOf(socket)
     const isExpected = shown?.id === id && shown.fingerprint === fingerprint
     if (!isExpected) {
       const failure = connection.failure('answers with a certificate that is not its own')

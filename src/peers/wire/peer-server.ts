@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
-import { type PeerCredentials, secure, shownBy } from '../identity/credentials.ts'
+import { type PeerCredentials, remoteIdentityOf, tlsOptions } from '../identity/credentials.ts'
 import { Connection, type Partner, type Traffic } from './connection.ts'
 import { Crowd, type CrowdLimits, type Guest } from './connection-limits.ts'
 import { Line } from './exchange.ts'
@@ -64,7 +64,7 @@ export class Door {
     this.#limits = { ...DOOR_LIMITS, ...options.limits }
     this.#crowd = new Crowd(this.#limits)
     this.#tls = createTlsServer({
-      ...secure(options.credentials),
+      ...tlsOptions(options.credentials),
       requestCert: true,
       rejectUnauthorized: true,
       handshakeTimeout: this.#limits.handshakeMs,
@@ -127,7 +127,7 @@ export class Door {
   #welcome(socket: TLSSocket): void {
     const place = `${socket.remoteAddress} ${socket.remotePort}`
     const guest = this.#unknown.get(place)
-    const shown = shownBy(socket)
+    const shown = remoteIdentityOf(socket)
     if (guest === undefined || shown === undefined || this.#isStopping) {
       socket.destroy()
       return

@@ -3,144 +3,138 @@ import type { OpenBlobs } from '../files/open-blobs.ts'
 import type { BlobEntry, BlobIndex } from '../index/blob-index.ts'
 import type { RankedBlob } from '../index/eviction-order.ts'
 import type { LastUse } from '../index/last-use.ts'
-import type { EvictionReason, Freed, PartialSizes } from './disk-budget.ts'
+import type { EvictionReason, Freed, PartialSizes } from './budget-types.ts'
 
-/** So many blobs go at a time: then whoever waits for room is asked whether it is enough. */
+/** At most 32 blobs are removed in one step: after each step the budget checks whether that is enough. */
 const BATCH_LIMIT = 32
 const PAGE_SIZE = 64
+
+type Leftover = readonly [Digest, { readonly bytes: number; readonly modifiedAt: number }]
 
 /** The blobs of the store, as far as eviction needs them. */
 interface EvictableBlobs {
   readonly openBlobs: OpenBlobs
-  /** Drops those of them that are not busy. */
+  /** Drops those of the blobs that are not busy. */
   drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed>
-  /** Somebody has it open, or it is on its way in or out. */
+  /** The blob is open, being received or being dropped. */
   isBusy(digest: Digest): boolean
-  /** Removes what a transfer has left. False: another one goes on with it. */
+  /** Removes a partial. False: a transfer has resumed it. */
   dropPartial(digest: Digest): Promise<boolean>
 }
 
 /**
- * Chooses what goes: the blobs that were not used for longest, in their order, but nothing that is pinned or needed by
- * what is pinned, being read or on its way in. What transfers have left that came to nothing stands in the same line, by
- * when its last byte came.
+ * Chooses what to evict: the content that was not used for longest, except what is pinned, needed by pinned content, open
+ * or being received. Partials of earlier transfers take part, in the order in which they were last written.
  */
 export class Eviction {
-  readonly #entries: BlobIndex
+  readonly #index: BlobIndex
   readonly #lastUse: LastUse
   readonly #blobs: EvictableBlobs
-  #bytes = 0
-  #isCompleted = false
+  #evictedBytes = 0
+  #hasRankedAll = false
 
-  constructor(entries: BlobIndex, lastUse: LastUse, blobs: EvictableBlobs) {
-    this.#entries = entries
+  constructor(index: BlobIndex, lastUse: LastUse, blobs: EvictableBlobs) {
+    this.#index = index
     this.#lastUse = lastUse
     this.#blobs = blobs
   }
 
-  /** Of all that has gone since the start. */
+  /** All bytes evicted since the start. */
   get evictedBytes(): number {
-    return this.#bytes
+    return this.#evictedBytes
   }
 
-  /** Of blobs that must not go now. */
+  /** Bytes of stored blobs that must not be evicted now. */
   async unevictableBytes(): Promise<number> {
-    const { pins } = this.#entries
-    let held = await pins.retainedBytes(async (digests) =>
-      (await this.#entries.getMany(digests)).map((entry) => entry?.size ?? 0),
+    const { pins } = this.#index
+    let bytes = await pins.retainedBytes(async (digests) =>
+      (await this.#index.getMany(digests)).map((entry) => entry?.size ?? 0),
     )
     for (const { digest, size } of this.#blobs.openBlobs.list()) {
-      if (!(await pins.isRetained(digest))) held += size
+      if (!(await pins.isRetained(digest))) bytes += size
     }
-    return held
+    return bytes
   }
 
-  /** As `Ground`. */
+  /** As `BudgetedStore` describes. */
   async evict(bytes: number, reason: EvictionReason, leftovers: PartialSizes): Promise<Freed> {
-    const { evictionOrder } = this.#entries
+    const { evictionOrder } = this.#index
     await evictionOrder.ensureComplete()
-    // One write for all uses so far; those that come while it goes on are skipped, for nothing was used later. Where it
-    // fails, as on a full disk, all that was used since the last one is skipped.
+    // All uses so far are written at once. Blobs used during the eviction are skipped, as nothing was used later. Where the
+    // write fails, as on a full disk, all blobs used since the last write are skipped.
     await this.#lastUse.flush().catch(() => {})
-    const resting = [...leftovers].sort(([, one], [, other]) => one.at - other.at)
-    let gone = await this.#evictNext(bytes, reason, resting)
-    if (isNothing(gone)) {
-      // Whoever was being read when it was passed may be free by now.
+    const partials = [...leftovers].sort(([, one], [, other]) => one.modifiedAt - other.modifiedAt)
+    let freed = await this.#evictNext(bytes, reason, partials)
+    if (isNothing(freed)) {
+      // Blobs that were open when they were passed may be closed by now.
       await this.#lastUse.flush().catch(() => {})
       evictionOrder.rewind()
-      gone = await this.#evictNext(bytes, reason, resting)
+      freed = await this.#evictNext(bytes, reason, partials)
     }
-    if (isNothing(gone)) gone = await this.#dropPartials(resting, bytes)
-    if (isNothing(gone) && !this.#isCompleted) {
-      // There is more here than the line knows: what was written to this index by an older agent, or lost with a part of it.
-      this.#isCompleted = true
+    if (isNothing(freed)) freed = await this.#dropPartials(partials, bytes)
+    if (isNothing(freed) && !this.#hasRankedAll) {
+      // An older agent may have stored blobs in this index without ranking them, or a part of the index was lost.
+      this.#hasRankedAll = true
       await evictionOrder.rankAll()
-      gone = await this.#evictNext(bytes, reason, resting)
+      freed = await this.#evictNext(bytes, reason, partials)
     }
-    this.#bytes += gone.bytes
-    return gone
+    this.#evictedBytes += freed.bytes
+    return freed
   }
 
-  /** The next few. */
-  async #evictNext(
-    bytes: number,
-    reason: EvictionReason,
-    resting: [Digest, { bytes: number; at: number }][],
-  ): Promise<Freed> {
-    const { evictionOrder } = this.#entries
+  /** Removes the next few blobs, or a partial that was written before them. */
+  async #evictNext(bytes: number, reason: EvictionReason, partials: Leftover[]): Promise<Freed> {
+    const { evictionOrder } = this.#index
     for (;;) {
       const page = await evictionOrder.next(PAGE_SIZE)
       const [first] = page
       if (first === undefined) return { blobs: 0, bytes: 0 }
-      const [leftover] = resting
-      if (leftover !== undefined && leftover[1].at <= first.rank) {
-        const gone = await this.#dropPartials(resting.splice(0, 1), bytes)
-        if (!isNothing(gone)) return gone
+      const [partial] = partials
+      if (partial !== undefined && partial[1].modifiedAt <= first.rank) {
+        const freed = await this.#dropPartials(partials.splice(0, 1), bytes)
+        if (!isNothing(freed)) return freed
         continue
       }
-      const chosen = await this.#choose(page, bytes, leftover?.[1].at)
-      const gone = await this.#blobs.drop(chosen, reason)
-      if (!isNothing(gone)) return gone
+      const chosen = await this.#choose(page, bytes, partial?.[1].modifiedAt)
+      const freed = await this.#blobs.drop(chosen, reason)
+      if (!isNothing(freed)) return freed
     }
   }
 
-  /** Those of a page that may go, as many as it takes. Passes what was looked at. */
+  /** Chooses blobs of a page until they have `bytes`, and passes those that must stay. */
   async #choose(
     page: readonly RankedBlob[],
     bytes: number,
     before = Number.POSITIVE_INFINITY,
   ): Promise<BlobEntry[]> {
-    const { evictionOrder, pins } = this.#entries
+    const { evictionOrder, pins } = this.#index
     const digests = page.map(({ digest }) => digest)
-    const entries = await this.#entries.getMany(digests)
-    const places = await evictionOrder.ranks(entries)
+    const entries = await this.#index.getMany(digests)
+    const ranks = await evictionOrder.ranks(entries)
     const chosen: BlobEntry[] = []
-    const untrue: RankedBlob[] = []
+    const stale: RankedBlob[] = []
     let sum = 0
-    for (const [at, stand] of page.entries()) {
-      if (sum >= bytes || chosen.length === BATCH_LIMIT || stand.rank >= before) break
-      evictionOrder.pass(stand)
+    for (const [at, blob] of page.entries()) {
+      if (sum >= bytes || chosen.length === BATCH_LIMIT || blob.rank >= before) break
+      evictionOrder.pass(blob)
       const entry = entries[at]
-      if (entry === undefined || places[at] !== stand.rank) untrue.push(stand)
-      else if (this.#lastUse.hasUnwrittenUse(stand.digest)) continue
-      else if (this.#blobs.isBusy(stand.digest)) this.#lastUse.mark(stand.digest)
-      else if (!(await pins.isRetained(stand.digest))) {
+      if (entry === undefined || ranks[at] !== blob.rank) stale.push(blob)
+      else if (this.#lastUse.hasUnwrittenUse(blob.digest)) continue
+      else if (this.#blobs.isBusy(blob.digest)) this.#lastUse.mark(blob.digest)
+      else if (!(await pins.isRetained(blob.digest))) {
         chosen.push(entry)
         sum += entry.size
       }
     }
-    await evictionOrder.removeStale(untrue).catch(() => {})
+    await evictionOrder.removeStale(stale).catch(() => {})
     return chosen
   }
 
-  async #dropPartials(
-    leftovers: readonly (readonly [Digest, { bytes: number }])[],
-    bytes: number,
-  ): Promise<Freed> {
+  async #dropPartials(partials: readonly Leftover[], bytes: number): Promise<Freed> {
     let sum = 0
-    for (const [digest, leftover] of leftovers) {
+    for (const [digest, partial] of partials) {
       if (sum >= bytes) break
-      if (await this.#blobs.dropPartial(digest)) sum += leftover.bytes
+      if (await this.#blobs.dropPartial(digest)) sum += partial.bytes
     }
     return { blobs: 0, bytes: sum }
   }

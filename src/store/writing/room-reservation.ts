@@ -1,7 +1,8 @@
 import type { Digest } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
 import { diskFailure } from '../files/layout.ts'
-import type { DiskBudget, Reservation } from '../space/disk-budget.ts'
+import type { Reservation } from '../space/budget-types.ts'
+import type { DiskBudget } from '../space/disk-budget.ts'
 
 /** The incoming for which room is reserved. */
 interface ReservationOwner {

@@ -2,7 +2,7 @@ import { BoundedMap } from '../../lib/bounded-map.ts'
 import { publish } from '../../observe/events.ts'
 import { Failure } from '../../ports/failure.ts'
 import { readRetryAfter } from '../headers/retry-after.ts'
-import type { Reply, RequestKind } from '../http/exchange.ts'
+import type { HttpResponse, RequestKind } from '../http/messages.ts'
 import { type Quota, readQuota } from './quota.ts'
 import type { RateLimitNotices } from './rate-limit-notices.ts'
 
@@ -59,7 +59,7 @@ export class Limits {
   }
 
   /** Records an answer of the host. */
-  record({ kind, identity }: Account, { status, headers }: Pick<Reply, 'status' | 'headers'>): void {
+  record({ kind, identity }: Account, { status, headers }: Pick<HttpResponse, 'status' | 'headers'>): void {
     const now = this.#now()
     this.#closures.delete(identity)
     const quota = readQuota(headers)

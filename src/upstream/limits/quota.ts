@@ -1,4 +1,4 @@
-import type { ReplyHeaders } from '../http/exchange.ts'
+import type { HttpHeaders } from '../http/messages.ts'
 
 /** What an upstream says is left of what it allows, e.g. Docker Hub's pulls per six hours. */
 export interface Quota {
@@ -10,7 +10,7 @@ export interface Quota {
 const SHAPE = /^\s*(\d{1,12})\s*(?:;\s*w=(\d{1,12}))?/i
 
 /** From `ratelimit-limit: 100;w=21600` and `ratelimit-remaining: 99;w=21600`. */
-export function readQuota(headers: ReplyHeaders): Quota | undefined {
+export function readQuota(headers: HttpHeaders): Quota | undefined {
   const remaining = SHAPE.exec(headers.get('ratelimit-remaining') ?? '')
   if (remaining === null) return undefined
   const limit = SHAPE.exec(headers.get('ratelimit-limit') ?? '')

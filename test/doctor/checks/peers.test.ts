@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test'
 import { type AgentSeen, seeAgent } from '../../../src/doctor/checks/agent.ts'
 import { judgeMembers, lookAtPeers } from '../../../src/doctor/checks/peers.ts'
 import { createAgent } from '../../../src/index.ts'
-import { startBootstrap } from '../../../src/peers/dht/bootstrap.ts'
+import { startBootstrapNode } from '../../../src/peers/dht/bootstrap.ts'
 import { statusOf } from '../status.ts'
 import { told } from '../told.ts'
 
@@ -67,10 +67,10 @@ test('a port that nobody listens on is a problem', async (t) => {
 
 test('a secret that is short, weak, open or not there is told without what is in it', async (t) => {
   const table: readonly (readonly [string, string, RegExp])[] = [
-    [await secretFile(t, 'swordfish\n'), 'problem', /holds a secret that can be guessed/],
+    [await secretFile(t, 'swordfish\n'), 'problem', /contains a secret that can be guessed/],
     [await secretFile(t, `${'ab'.repeat(20)}\n`), 'problem', /the secret in .* can be guessed$/],
     [await secretFile(t, SECRET, 0o644), 'warning', /can be read by everyone/],
-    [await secretFile(t, ''), 'problem', /holds no secret/],
+    [await secretFile(t, ''), 'problem', /contains no secret/],
     ['/none/secret', 'problem', /cannot be read \(ENOENT\)/],
   ]
   const listen = { host: '127.0.0.1', port: 1 }
@@ -95,7 +95,7 @@ async function bootstrapFound(
 }
 
 test('a bootstrap node answers, or has no address', async (t) => {
-  const dht = await startBootstrap({ listen: ANY, bootstrap: [], advertise: undefined })
+  const dht = await startBootstrapNode({ listen: ANY, bootstrap: [], advertise: undefined })
   t.after(() => dht.stop())
   assert.deepEqual(await bootstrapFound(t, [dht.address, NAMELESS]), [
     `ok: the bootstrap node 127.0.0.1:${dht.address.port} answers`,

@@ -5,7 +5,11 @@ import type { AddressInfo } from 'node:net'
 import { before, test } from 'node:test'
 import { connect, createServer, type TLSSocket } from 'node:tls'
 import { authorityCertificate, issueCredentials } from '../../../src/peers/identity/certificate.ts'
-import { type PeerCredentials, secure, shownBy } from '../../../src/peers/identity/credentials.ts'
+import {
+  type PeerCredentials,
+  remoteIdentityOf,
+  tlsOptions,
+} from '../../../src/peers/identity/credentials.ts'
 import { identityOf } from '../../../src/peers/identity/identity.ts'
 import { deriveSecret, type SwarmSecret } from '../../../src/peers/identity/secret.ts'
 
@@ -17,18 +21,18 @@ before(async () => {
   two = await deriveSecret('the secret of another swarm')
 })
 
-interface Meeting {
-  /** Whom each of the two has seen, over which protocol; or why it would not go on. */
+/** For each end: the identity of the other end and the TLS version, or the reason why the handshake failed. */
+interface Handshake {
   readonly server: string
   readonly client: string
 }
 
-async function meeting(server: PeerCredentials, client: PeerCredentials): Promise<Meeting> {
-  const listener = createServer({ ...secure(server), requestCert: true })
+async function handshake(server: PeerCredentials, client: PeerCredentials): Promise<Handshake> {
+  const listener = createServer({ ...tlsOptions(server), requestCert: true })
   listener.listen(0, '127.0.0.1')
   await once(listener, 'listening')
   const { port } = listener.address() as AddressInfo
-  const socket = connect({ ...secure(client), host: '127.0.0.1', port, servername: 'peer' })
+  const socket = connect({ ...tlsOptions(client), host: '127.0.0.1', port, servername: 'peer' })
   socket.on('error', () => {})
   const atServer = new Promise<string>((resolve) => {
     listener.once('tlsClientError', (error: NodeJS.ErrnoException) => resolve(String(error.code)))
@@ -36,13 +40,13 @@ async function meeting(server: PeerCredentials, client: PeerCredentials): Promis
     listener.once('secureConnection', (accepted: TLSSocket) => {
       accepted.on('error', () => {})
       accepted.write('hello')
-      resolve(`${nameOf(accepted)} ${accepted.getProtocol()}`)
+      resolve(`${describeRemote(accepted)} ${accepted.getProtocol()}`)
     })
   })
   const atClient = new Promise<string>((resolve) => {
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)))
     socket.once('close', () => resolve('closed'))
-    socket.once('data', () => resolve(`${nameOf(socket)} ${socket.getProtocol()}`))
+    socket.once('data', () => resolve(`${describeRemote(socket)} ${socket.getProtocol()}`))
   })
   try {
     return { server: await atServer, client: await atClient }
@@ -52,23 +56,25 @@ async function meeting(server: PeerCredentials, client: PeerCredentials): Promis
   }
 }
 
-function nameOf(socket: TLSSocket): string {
-  const { id, fingerprint } = shownBy(socket) ?? assert.fail('it has shown nothing')
+function describeRemote(socket: TLSSocket): string {
+  const { id, fingerprint } =
+    remoteIdentityOf(socket) ?? assert.fail('the other end presented no certificate')
   return `${id} ${fingerprint}`
 }
 
-function fine(server: PeerCredentials, client: PeerCredentials): Meeting {
-  const seen = ({ id, fingerprint }: PeerCredentials) => `${id} ${fingerprint} TLSv1.3`
-  return { server: seen(client), client: seen(server) }
+/** The outcome of a handshake in which each end identifies the other. */
+function mutual(server: PeerCredentials, client: PeerCredentials): Handshake {
+  const identified = ({ id, fingerprint }: PeerCredentials) => `${id} ${fingerprint} TLSv1.3`
+  return { server: identified(client), client: identified(server) }
 }
 
-test('the authority of a secret is the same to the last byte wherever it is made', async () => {
+test('the certificate of the authority of a secret is byte for byte the same on every node', async () => {
   const again = await deriveSecret('the secret of one swarm')
   assert.ok(authorityCertificate(one).equals(authorityCertificate(again)))
   assert.ok(!authorityCertificate(one).equals(authorityCertificate(two)))
 })
 
-test('a certificate is signed by the authority, good for both roles, neutral, and not older than it has to be', () => {
+test('a certificate is issued by the authority, valid for clients and servers, and reveals nothing about the node', () => {
   const now = Date.now()
   const { cert, ca, fingerprint } = issueCredentials([one], { now })
   const [leaf, authority] = [new X509Certificate(cert), new X509Certificate(String(ca[0]))]
@@ -84,32 +90,32 @@ test('a certificate is signed by the authority, good for both roles, neutral, an
   assert.notEqual(issueCredentials([one]).fingerprint, fingerprint)
 })
 
-test('two agents of one secret meet over TLS 1.3 and know each other by key and fingerprint', async () => {
+test('two agents with the same secret connect over TLS 1.3 and identify each other by key and fingerprint', async () => {
   const [server, client] = [issueCredentials([one]), issueCredentials([one])]
   assert.notEqual(server.id, client.id)
-  assert.deepEqual(await meeting(server, client), fine(server, client))
+  assert.deepEqual(await handshake(server, client), mutual(server, client))
 })
 
-test('an agent that makes itself another certificate is the same member', async () => {
+test('an agent that issues itself a new certificate remains the same member', async () => {
   const identity = identityOf(Buffer.alloc(32, 1))
   const [before, after] = [issueCredentials([one], { identity }), issueCredentials([two, one], { identity })]
   assert.deepEqual([before.id, after.id], [identity.id, identity.id])
   assert.notEqual(before.fingerprint, after.fingerprint)
   const other = issueCredentials([one, two])
-  assert.deepEqual(await meeting(other, after), fine(other, after))
+  assert.deepEqual(await handshake(other, after), mutual(other, after))
 })
 
-test('a certificate of another secret is refused', async () => {
+test('a certificate issued under another secret is refused', async () => {
   const [ours, foreign] = [issueCredentials([one]), issueCredentials([two])]
   const trusting = { ...foreign, ca: [...foreign.ca, ...ours.ca] }
-  assert.equal((await meeting(ours, trusting)).server, 'closed')
+  assert.equal((await handshake(ours, trusting)).server, 'closed')
   assert.match(
-    (await meeting(trusting, ours)).client,
+    (await handshake(trusting, ours)).client,
     /^(UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED_CERT_IN_CHAIN)$/,
   )
 })
 
-test('while the secret is being changed both are accepted, whoever calls', async () => {
+test('while the secret is being rotated, agents accept both secrets as server and as client', async () => {
   const [old, oldFirst, newFirst, fresh] = [[two], [two, one], [one, two], [one]].map((secrets) =>
     issueCredentials(secrets),
   ) as [PeerCredentials, PeerCredentials, PeerCredentials, PeerCredentials]
@@ -122,20 +128,20 @@ test('while the secret is being changed both are accepted, whoever calls', async
       [a, b],
       [b, a],
     ] as const) {
-      assert.deepEqual(await meeting(server, client), fine(server, client))
+      assert.deepEqual(await handshake(server, client), mutual(server, client))
     }
   }
 })
 
-test('a certificate is good before and after its making, for clocks that differ, and not for ever', async () => {
+test('a certificate is valid for peers whose clocks are a week behind, and expires after two years', async () => {
   const YEAR = 365 * 86_400_000
   const server = issueCredentials([one])
   const [ahead, behind, old, early] = [6 * 86_400_000, -YEAR, -3 * YEAR, YEAR].map((by) =>
     issueCredentials([one], { now: Date.now() + by }),
   ) as [PeerCredentials, PeerCredentials, PeerCredentials, PeerCredentials]
-  assert.deepEqual(await meeting(server, ahead), fine(server, ahead))
-  assert.deepEqual(await meeting(server, behind), fine(server, behind))
-  assert.equal((await meeting(old, server)).client, 'CERT_HAS_EXPIRED')
-  assert.equal((await meeting(early, server)).client, 'CERT_NOT_YET_VALID')
-  assert.equal((await meeting(server, old)).server, 'closed')
+  assert.deepEqual(await handshake(server, ahead), mutual(server, ahead))
+  assert.deepEqual(await handshake(server, behind), mutual(server, behind))
+  assert.equal((await handshake(old, server)).client, 'CERT_HAS_EXPIRED')
+  assert.equal((await handshake(early, server)).client, 'CERT_NOT_YET_VALID')
+  assert.equal((await handshake(server, old)).server, 'closed')
 })

@@ -15,15 +15,15 @@ before(async () => {
 
 after(() => rm(folder, { recursive: true }))
 
-test('an identity is made once, for its owner only, and is the same from then on', async () => {
-  const made = await loadIdentity(folder)
-  assert.deepEqual(await loadIdentity(folder), made)
-  assert.equal(parseMemberId(made.id), made.id)
+test('an identity is created once, in a file that only its user can read, and read from then on', async () => {
+  const created = await loadIdentity(folder)
+  assert.deepEqual(await loadIdentity(folder), created)
+  assert.equal(parseMemberId(created.id), created.id)
   assert.deepEqual(await readdir(folder), ['identity'])
   assert.equal((await stat(join(folder, 'identity'))).mode & 0o777, 0o600)
 })
 
-test('its keys are the ones that libsodium makes of the seed', async () => {
+test('the keys of an identity are those that libsodium derives from the seed', async () => {
   const { default: DHT } = await import('hyperdht')
   const seed = Buffer.alloc(32, 7)
   const { publicKey, secretKey } = identityOf(seed)
@@ -32,15 +32,15 @@ test('its keys are the ones that libsodium makes of the seed', async () => {
   assert.ok(secretKey.equals(expected.secretKey))
 })
 
-test('what a crash has left of a draft is in nobody’s way', async () => {
-  const other = await mkdtemp(join(folder, 'draft-'))
+test('an unfinished file that a crash left behind is replaced', async () => {
+  const other = await mkdtemp(join(folder, 'unfinished-'))
   await writeFile(join(other, 'identity.new'), 'half', { mode: 0o644 })
   await loadIdentity(other)
   assert.equal((await stat(join(other, 'identity'))).mode & 0o777, 0o600)
   assert.deepEqual(await readdir(other), ['identity'])
 })
 
-test('a damaged identity is told in a sentence, and left as it is', async () => {
+test('a damaged identity file is reported and left as it is', async () => {
   const path = join(folder, 'identity')
   for (const damage of ['', '\0'.repeat(65), 'ab'.repeat(31), `${'zz'.repeat(32)}\n`]) {
     await writeFile(path, damage)
@@ -50,8 +50,8 @@ test('a damaged identity is told in a sentence, and left as it is', async () => 
   await chmod(path, 0o600)
 })
 
-test('a folder with nothing but an identity is one that the agent keeps its data in', async () => {
-  const other = await mkdtemp(join(folder, 'kept-'))
+test('a data folder that contains only an identity is accepted', async () => {
+  const other = await mkdtemp(join(folder, 'data-'))
   const { id } = await loadIdentity(other)
   await prepareLayout(other)
   assert.equal((await loadIdentity(other)).id, id)

@@ -28,7 +28,7 @@ async function read(text: string, mode = 0o600): ReturnType<typeof readSecretFil
   return readSecretFile(path)
 }
 
-test('the first line is used and a second one accepted, however the file ends its lines', async () => {
+test('the first line is the secret in use and the second one is accepted too, with any line endings', async () => {
   const [one, two] = await Promise.all([deriveSecret(NEW), deriveSecret(OLD)])
   for (const text of [`${NEW}\n${OLD}\n`, `\r\n  ${NEW} \r\n\r\n${OLD}`, `${NEW}\n${OLD}\n${NEW}`]) {
     const { secrets, warning } = await read(text)
@@ -37,17 +37,17 @@ test('the first line is used and a second one accepted, however the file ends it
   }
 })
 
-test('each purpose and each secret has a key of its own, of 32 bytes', async () => {
+test('each purpose and each secret has its own key of 32 bytes', async () => {
   const all = (await Promise.all([deriveSecret(NEW), deriveSecret(OLD)])).flatMap(keysOf)
   assert.equal(new Set(all).size, 6)
   assert.ok(all.every((key) => key.length === 64))
 })
 
-test('a file without a good secret is refused in a sentence that does not tell what is in it', async () => {
+test('a file without a valid secret is refused with a message that does not quote its contents', async () => {
   for (const [text, problem] of [
-    ['', /holds no secret/],
-    [' \n\n', /holds no secret/],
-    ['fifteen bytes..', /can be guessed: give it at least 16 bytes/],
+    ['', /contains no secret/],
+    [' \n\n', /contains no secret/],
+    ['fifteen bytes..', /can be guessed: a secret needs at least 16 bytes/],
     [`${NEW}\nhunter2`, /can be guessed/],
     [`${NEW}\n${OLD}\nand a third secret, one too many`, /more than two secrets/],
     [NEW.repeat(1000), /larger than 4096 bytes/],
@@ -58,19 +58,19 @@ test('a file without a good secret is refused in a sentence that does not tell w
       return true
     })
   }
-  await assert.rejects(readSecretFile(join(folder, 'none')), /none, cannot be read \(ENOENT\): name a file/)
+  await assert.rejects(readSecretFile(join(folder, 'none')), /none cannot be read \(ENOENT\): name a file/)
 })
 
-test('sixteen bytes are enough, counted as bytes', async () => {
+test('a secret of sixteen bytes in UTF-8 is long enough', async () => {
   assert.equal((await read('éééééééé')).secrets.length, 1)
 })
 
-test('that everyone may read the file is a warning', async () => {
+test('a secret file that everyone can read gets a warning', async () => {
   assert.match(String((await read(NEW, 0o644)).warning), /can be read by everyone/)
   assert.equal((await read(NEW, 0o640)).warning, undefined)
 })
 
-test('printing a secret shows nothing of it', async () => {
+test('printing a secret reveals none of its keys', async () => {
   const secret = await deriveSecret(NEW)
   const printed = inspect(secret, { depth: null, showHidden: true }) + JSON.stringify({ secret })
   for (const key of keysOf(secret)) assert.ok(!printed.includes(key))

@@ -10,9 +10,9 @@ import {
 import { accountOf, memberOf } from '../../../testkit/simulation/gossip-simulation.ts'
 
 const ann = memberOf('ann', 1)
-const { testimony, sign } = accountOf('ann', ann, 2)
-const { key, signature } = testimony
-const bare = { id: ann.id, incarnation: 1, beat: 2 }
+const { record, sign } = accountOf('ann', ann, 2)
+const { key, signature } = record
+const bare = { id: ann.id, incarnation: 1, sequence: 2 }
 
 const word = {
   who: 'ab'.repeat(16),
@@ -28,7 +28,7 @@ function parsed(value: unknown): Message | undefined {
 
 test('what is said is understood', () => {
   const said: Message = {
-    records: [{ testimony, sign }],
+    records: [{ record, sign }],
     beats: [sign],
     doubts: [sign],
     goodbyes: [sign],
@@ -57,8 +57,8 @@ test('a record and a sign tell of a load; where it is left out it is none', () =
 })
 
 /** A record as it is written, whether it is right or not. */
-function told(stated: object, beat: number = 2): unknown[] {
-  return [key, signature, JSON.stringify(stated), beat, sign.signature]
+function told(stated: object, sequence: number = 2): unknown[] {
+  return [key, signature, JSON.stringify(stated), sequence, sign.signature]
 }
 
 test('a word of a registry with a field that is missing, too large or of another kind is refused', () => {
@@ -118,7 +118,7 @@ test('a record with a field that is missing, too large or of another kind is ref
 test('what a later version states besides is kept as it was signed', () => {
   const statement = JSON.stringify({ ...ann, colour: 'blue' })
   const [heard] = parsed({ records: [[key, signature, statement, 2, sign.signature]] })?.records ?? []
-  assert.deepEqual(heard?.testimony, { ...testimony, statement })
+  assert.deepEqual(heard?.record, { ...record, statement })
 })
 
 test('lists that are too long, and messages that are too large, are refused', () => {

@@ -7,11 +7,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import DHT from 'hyperdht'
 import type { NoiseStream } from 'hyperswarm'
-import { type Bootstrap, startBootstrap } from '../../../src/peers/dht/bootstrap.ts'
+import { type BootstrapNode, startBootstrapNode } from '../../../src/peers/dht/bootstrap.ts'
 import { type Identity, identityOf } from '../../../src/peers/identity/identity.ts'
-import { Proof } from '../../../src/peers/identity/proof.ts'
+import { SecretProof } from '../../../src/peers/identity/proof.ts'
 import { deriveSecret, type SwarmSecret } from '../../../src/peers/identity/secret.ts'
-import { Hand, signOf } from '../../../src/peers/identity/signed-record.ts'
+import { heartbeatOf, Signer } from '../../../src/peers/identity/signed-record.ts'
 import { encodeMessage, NOTHING } from '../../../src/peers/membership/gossip-messages.ts'
 import { createSwarm, type Swarm, type SwarmOptions } from '../../../src/peers/membership/swarm.ts'
 import { within } from '../../../testkit/deadline.ts'
@@ -29,14 +29,14 @@ before(async () => {
 })
 
 interface Setting {
-  readonly dht: Bootstrap
+  readonly dht: BootstrapNode
   start(given?: Partial<SwarmOptions>): Promise<Swarm>
 }
 
 /** With a DHT of its own. */
 function swarmTest(title: string, run: (setting: Setting, t: TestContext) => Promise<void>): void {
   test(title, async (t) => {
-    const dht = await startBootstrap({ listen: LOCAL, bootstrap: [], advertise: undefined })
+    const dht = await startBootstrapNode({ listen: LOCAL, bootstrap: [], advertise: undefined })
     const started: Swarm[] = []
     try {
       await run(
@@ -210,10 +210,10 @@ describe('a swarm', { concurrency: true }, () => {
       ])
       await until([one, two], () => knowEachOther([one, two]))
       const message = Buffer.from('{}')
-      const hand = new Hand(newIdentity())
+      const signer = new Signer(newIdentity())
       const moved = { ...two.self, incarnation: two.self.incarnation + 1, port: 6666 }
-      const testimony = { ...hand.testify(moved), key: other.publicKey.toString('base64url') }
-      const forged = { testimony, sign: hand.sign('alive', signOf(moved, 0)) }
+      const record = { ...signer.signRecord(moved), key: other.publicKey.toString('base64url') }
+      const forged = { record, sign: signer.signHeartbeat('alive', heartbeatOf(moved, 0)) }
       const misdeeds = [
         [Buffer.from('garbage')],
         [Buffer.alloc(65_537, ' ')],
@@ -223,11 +223,11 @@ describe('a swarm', { concurrency: true }, () => {
       ]
       for (const [at, misdeed] of misdeeds.entries()) {
         await withStranger(dht, identity, async (stream) => {
-          const proof = new Proof(stream, [secret.proofKey])
+          const proof = new SecretProof(stream, [secret.proofKey])
           const answered = once(stream, 'data', { signal: endOf(stream) })
           stream.write(proof.begin().send)
           const [answer] = await answered
-          assert.equal(proof.hear(answer).is, 'proven')
+          assert.equal(proof.receive(answer).state, 'proven')
           // What is too much in a second is not when it comes slowly: it goes on until that is noticed.
           const end = endOf(stream)
           while (!end.aborted) {
@@ -286,7 +286,7 @@ async function closeOf(stream: NoiseStream): Promise<void> {
 
 /** Connects to the agent as one who has learned its key; again, where a connection does not come about. */
 async function withStranger(
-  dht: Bootstrap,
+  dht: BootstrapNode,
   to: Identity,
   use: (stream: NoiseStream) => Promise<void>,
 ): Promise<void> {

@@ -97,7 +97,7 @@ test('when the fetcher leaves, fails, falls silent or stalls, the furthest parti
     },
   }
   for (const [name, end] of Object.entries(ends)) {
-    const swarm = chain(4, { owner: 'owner' })
+    const swarm = chain(4)
     for (let at = 0; at < 3; at += 1) swarm.runRound(2)
     end(swarm)
     assert.equal(swarm.plan.fetcher, '1', name)

@@ -31,7 +31,6 @@ export interface ModelSwarmOptions {
   /** Whether the plan knows the size from the start. */
   readonly isSizeKnown?: boolean
   readonly isTakeover?: boolean
-  readonly owner?: string
   readonly clearedFetchers?: ClearedFetchers
 }
 
@@ -63,11 +62,10 @@ export class ModelSwarm {
   nowMs = 1000
 
   constructor(options: ModelSwarmOptions = {}) {
-    const { size = 64 * PIECE_BYTES, isSizeKnown = true, owner = '0', isTakeover, clearedFetchers } = options
+    const { size = 64 * PIECE_BYTES, isSizeKnown = true, isTakeover, clearedFetchers } = options
     this.size = size
     this.plan = new DeliveryPlan({
       digest: 'sha256:1',
-      owner: memberId(owner),
       ...(isSizeKnown ? { size } : {}),
       isTakeover,
       clearedFetchers,

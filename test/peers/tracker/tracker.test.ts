@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { test } from 'node:test'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { type TestContext, test } from 'node:test'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
-import { Held } from '../../../src/fetch/local-content.ts'
-import { Tracker } from '../../../src/peers/tracker/tracker.ts'
+import { LocalContentLookup } from '../../../src/fetch/local-content.ts'
+import { Deferred } from '../../../src/lib/async/deferred.ts'
+import { Tracker, type TrackerOptions } from '../../../src/peers/tracker/tracker.ts'
 import type { Contact, Guidance } from '../../../src/peers/wire/messages.ts'
 import { belongingOf } from '../../../testkit/memory/belonging.ts'
 import { digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
@@ -18,41 +19,49 @@ const contactOf = (digit: string): Contact => ({
   fingerprint: digit.repeat(64),
 })
 
-for (const isMember of [true, false]) {
-  test(`a seeder that has left its session is ${isMember ? 'still' : 'no longer'} a parent when it is ${isMember ? '' : 'not '}a member`, async (t) => {
-    const store = new MemoryStore()
-    const flights = new Flights({
-      store,
-      sources: () => [],
-      policy: DEFAULT_POLICY,
-      confirm: async () => {},
-      describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
-      limit: 0,
-    })
-    const [self, seeder, child] = ['0', '1', '2'].map(contactOf) as [Contact, Contact, Contact]
-    const tracker = new Tracker({
-      self: { contact: self, zone: undefined },
-      holdings: new Held(store, flights, belongingOf(store)),
-      isSeated: () => false,
-      isMember: () => isMember,
-      loadOf: () => 0,
-      findSeeders: async () => [],
-    })
-    t.after(async () => {
-      tracker.close()
-      await flights.stop()
-    })
-    const repository = { registry: 'up.test', name: 'app' }
-    const want = { digest: digestOf(randomBytes(8)), kind: 'blob' as const, repository }
-    const join = async (contact: Contact) => {
+/** A tracker whose local node has no content and no upstream. */
+function startTracker(t: TestContext, options: Partial<TrackerOptions> = {}) {
+  const store = new MemoryStore()
+  const flights = new Flights({
+    store,
+    sources: () => [],
+    policy: DEFAULT_FLIGHT_POLICY,
+    confirm: async () => {},
+    describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
+    limit: 0,
+  })
+  const tracker = new Tracker({
+    self: { contact: contactOf('0'), zone: undefined },
+    localContent: new LocalContentLookup(store, flights, belongingOf(store)),
+    isMember: () => true,
+    loadOf: () => 0,
+    findSeeders: async () => [],
+    ...options,
+  })
+  t.after(async () => {
+    tracker.close()
+    await flights.stop()
+  })
+  const repository = { registry: 'up.test', name: 'app' }
+  const want = { digest: digestOf(randomBytes(8)), kind: 'blob' as const, repository }
+  return {
+    join: async (contact: Contact) => {
       const instructions: Guidance[] = []
+      const ended = new Deferred<void>()
       const session = await tracker.join(
         want,
-        { contact, zone: undefined, position: 0, from: undefined },
-        { onInstruction: (instruction) => void instructions.push(instruction), onEnded: () => {} },
+        { contact, zone: undefined, position: 0 },
+        { onInstruction: (instruction) => void instructions.push(instruction), onEnded: ended.resolve },
       )
-      return { instructions, session }
-    }
+      return { instructions, session, ended: ended.promise }
+    },
+  }
+}
+
+for (const isMember of [true, false]) {
+  test(`a seeder that has left its session is ${isMember ? 'still' : 'no longer'} a parent when it is ${isMember ? '' : 'not '}a member`, async (t) => {
+    const { join } = startTracker(t, { isMember: () => isMember })
+    const [seeder, child] = [contactOf('1'), contactOf('2')]
     const { session } = await join(seeder)
     session.report({ is: 'whole' })
     session.leave()
@@ -61,3 +70,35 @@ for (const isMember of [true, false]) {
     assert.deepEqual(parents, isMember ? [seeder.id] : [])
   })
 }
+
+test('a second session of a participant ends the first one, which then has no effect', async (t) => {
+  const { join } = startTracker(t)
+  const first = await join(contactOf('1'))
+  const second = await join(contactOf('1'))
+  await first.ended
+  first.session.report({ is: 'failed' })
+  first.session.leave()
+  assert.deepEqual(second.instructions, [{ is: 'fetch' }])
+  second.session.report({ is: 'failed' })
+  await second.ended
+  assert.deepEqual(second.instructions.at(-1), { is: 'end' })
+})
+
+test('the session of a silent participant is ended, but not by the first tick after a stall of the process', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  let nowMs = 0
+  const tick = (): void => t.mock.timers.tick(250)
+  const { join } = startTracker(t, { now: () => nowMs })
+  const [silent, alive] = [await join(contactOf('1')), await join(contactOf('2'))]
+  const ended: string[] = []
+  void silent.ended.then(() => ended.push('silent'))
+  void alive.ended.then(() => ended.push('alive'))
+  tick()
+  nowMs += 10_000
+  tick()
+  // Only now the process reads what it received during the stall.
+  alive.session.report({ is: 'at', position: 0 })
+  tick()
+  await silent.ended
+  assert.deepEqual(ended, ['silent'])
+})

@@ -69,7 +69,9 @@ it('what was stored is there after a restart, with all that was known of it', as
   assert.deepEqual(await stored(second.blobs, digestOf(bytes)), bytes)
   assert.deepEqual(await second.references(digestOf(bytes)), [child])
   assert.deepEqual(await second.referrersOf(subject), [digestOf(bytes)])
-  assert.deepEqual(await second.holders(digestOf(bytes)), [{ registry: 'docker.io', name: 'library/alpine' }])
+  assert.deepEqual(await second.repositoriesOf(digestOf(bytes)), [
+    { registry: 'docker.io', name: 'library/alpine' },
+  ])
 })
 
 it('usage and list agree with what is stored, over stores, replacements and a restart', async (t) => {

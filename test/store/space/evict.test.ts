@@ -5,14 +5,15 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import fc from 'fast-check'
 import { Level } from 'level'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import type { BlobStore } from '../../../src/ports/blob-store.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore, type Store } from '../../../src/store/open.ts'
+import { openStore } from '../../../src/store/open.ts'
+import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { type Attempt, pour, ScriptedSource, sends } from '../../../testkit/registries/scripted-source.ts'
 import { runs } from '../../../testkit/runs.ts'
@@ -22,7 +23,7 @@ import { all, folder, opened, published } from '../folder.ts'
 const { signal } = new AbortController()
 const MIB = 1024 * 1024
 
-/** A manifest that needs these. */
+/** A manifest that references these blobs. */
 async function keepManifest(store: BlobStore, ...references: Digest[]): Promise<Digest> {
   const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, references, salt: Math.random() }))
   const digest = digestOf(bytes)
@@ -33,7 +34,7 @@ async function keepManifest(store: BlobStore, ...references: Digest[]): Promise<
   return digest
 }
 
-/** Two uses at the same millisecond have no order. */
+/** Waits for the next millisecond: two uses in the same millisecond have no order. */
 async function tick(): Promise<void> {
   const now = Date.now()
   while (Date.now() === now) await new Promise((resolve) => setImmediate(resolve))
@@ -57,7 +58,7 @@ async function keepInTurn(store: Store, ...sizes: number[]): Promise<Digest[]> {
   return digests
 }
 
-it('nothing goes for what a peer only says that it has', async (t) => {
+it('the size that a peer announces evicts nothing', async (t) => {
   const store = await opened(t, { path: await folder(t), maxBytes: { bytes: 40 * MIB } })
   const kept = await keepInTurn(store, 5 * MIB, 5 * MIB)
   const evicted = published(t, 'store.evicted')
@@ -65,7 +66,7 @@ it('nothing goes for what a peer only says that it has', async (t) => {
   const claims = async ({ intake }: Attempt): Promise<void> => {
     intake.expect({ size: 38 * MIB, mediaType: undefined })
     await pour(intake, bytes, 300_000)
-    // Room is made by now, if any is.
+    // An eviction would have happened by now.
     await store.gc({ toBytes: 40 * MIB, signal })
     throw new Failure('absent', 'there is no more')
   }
@@ -75,7 +76,7 @@ it('nothing goes for what a peer only says that it has', async (t) => {
       new ScriptedSource('peers', [claims], 'peer'),
       new ScriptedSource('registry', [sends(bytes)]),
     ],
-    policy: DEFAULT_POLICY,
+    policy: DEFAULT_FLIGHT_POLICY,
     confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 10,
@@ -85,7 +86,7 @@ it('nothing goes for what a peer only says that it has', async (t) => {
   assert.deepEqual(await here(store), [...kept, digestOf(bytes)].sort())
 })
 
-it('what was not used for longest goes first, over a restart too', async (t) => {
+it('blobs that were not used for longest are evicted first, also after a restart', async (t) => {
   const path = await folder(t)
   const first = await openStore({ path })
   const [a, b, c, d] = await keepInTurn(first, 100, 100, 100, 100)
@@ -105,7 +106,7 @@ it('what was not used for longest goes first, over a restart too', async (t) => 
   await assert.rejects(stat(new Layout(path).blob(c)), { code: 'ENOENT' })
 })
 
-it('the order is that of a plain list, whatever is stored, used, evicted and started again', async (t) => {
+it('the order of eviction is that of a plain list, whatever is stored, used, evicted and restarted', async (t) => {
   const path = await folder(t)
   const step = fc.oneof(
     { weight: 4, arbitrary: fc.record({ do: fc.constant('put' as const), n: fc.nat(15) }) },
@@ -150,7 +151,7 @@ it('the order is that of a plain list, whatever is stored, used, evicted and sta
   )
 })
 
-it('what is being read stays until it is closed', async (t) => {
+it('an open blob is not evicted until it is closed', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const [a, b] = await keepInTurn(store, 100, 100)
   assert.ok(a && b)
@@ -163,7 +164,7 @@ it('what is being read stays until it is closed', async (t) => {
   assert.deepEqual(await here(store), [])
 })
 
-it('what was answered from memory counts as used', async (t) => {
+it('a blob that was served from memory counts as used', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const [a, b] = await keepInTurn(store, 100, 100)
   assert.ok(a && b)
@@ -173,7 +174,7 @@ it('what was answered from memory counts as used', async (t) => {
   assert.deepEqual(await here(store), [a])
 })
 
-it('looking at a blob without using it changes no order', async (t) => {
+it('peek and facts do not change the order of eviction', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const [a, b] = await keepInTurn(store, 100, 100)
   assert.ok(a && b)
@@ -183,7 +184,7 @@ it('looking at a blob without using it changes no order', async (t) => {
   assert.deepEqual(await here(store), [b])
 })
 
-it('blobs go before the manifest they were pulled along with, and the manifest when they are gone', async (t) => {
+it('blobs are evicted before the manifest that was pulled with them, and then the manifest', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const layer = randomBytes(1000)
   const manifest = await keepManifest(store.blobs, digestOf(layer))
@@ -196,7 +197,7 @@ it('blobs go before the manifest they were pulled along with, and the manifest w
   assert.deepEqual(await here(store), [])
 })
 
-it('a pinned manifest keeps all that it needs, also what comes later, until it is unpinned', async (t) => {
+it('a pinned manifest retains all that it references, also what is stored later, until it is unpinned', async (t) => {
   const path = await folder(t)
   const first = await openStore({ path })
   const early = await keep(first.blobs, randomBytes(1000))
@@ -237,7 +238,7 @@ it('a pinned manifest keeps all that it needs, also what comes later, until it i
   assert.deepEqual(await here(store), [])
 })
 
-it('what two pins need stays until both are taken away', async (t) => {
+it('content that two pins retain stays until both are removed', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const base = await keep(store.blobs, randomBytes(1000))
   const one = await keepManifest(store.blobs, base)
@@ -252,7 +253,7 @@ it('what two pins need stays until both are taken away', async (t) => {
   assert.deepEqual(await here(store), [])
 })
 
-it('manifests that are stored while what needs them is pinned are kept with all they need', async (t) => {
+it('a manifest stored under a pinned index is retained with all that it references', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   for (let round = 0; round < 8; round++) {
     const layer = await keep(store.blobs, randomBytes(10))
@@ -267,7 +268,7 @@ it('manifests that are stored while what needs them is pinned are kept with all 
   }
 })
 
-it('what is pinned before it is here keeps all it needs, also what was here long before', async (t) => {
+it('a pin on content that is stored later retains all that the content references, also older blobs', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const layer = await keep(store.blobs, randomBytes(1000))
   const image = await keepManifest(store.blobs, layer)
@@ -281,9 +282,10 @@ it('what is pinned before it is here keeps all it needs, also what was here long
   assert.deepEqual(await here(store), [layer, image, digestOf(bytes)].sort())
 })
 
-it('removing drops a blob at once, tells who remembers it, and leaves those who read it their file', async (t) => {
+it('remove drops a blob at once, notifies listeners, and leaves open readers their file', async (t) => {
   const dropped: Digest[] = []
-  const store = await opened(t, { path: await folder(t), onDropped: (digest) => dropped.push(digest) })
+  const store = await opened(t, { path: await folder(t) })
+  const unsubscribe = store.onDropped((digest) => dropped.push(digest))
   const bytes = randomBytes(200_000)
   const digest = await keep(store.blobs, bytes)
   const content = await store.blobs.open(digest)
@@ -303,9 +305,12 @@ it('removing drops a blob at once, tells who remembers it, and leaves those who 
   await content.close()
   await keep(store.blobs, bytes)
   assert.deepEqual(await stored(store.blobs, digest), bytes)
+  unsubscribe()
+  assert.equal(await store.remove(digest), true)
+  assert.deepEqual(dropped, [digest], 'the listener is called only until it unsubscribes')
 })
 
-it('a limit smaller than what is stored is reached in the background, and is durable', async (t) => {
+it('a store above a lowered limit is evicted in the background, and stays so after a restart', async (t) => {
   const path = await folder(t)
   const first = await openStore({ path })
   const digests = await keepInTurn(first, ...Array.from({ length: 20 }, () => 1000))
@@ -319,13 +324,13 @@ it('a limit smaller than what is stored is reached in the background, and is dur
   assert.deepEqual(await here(second), digests.slice(11).sort())
 })
 
-it('a share of the filesystem is a limit', async (t) => {
+it('the limit can be a share of the filesystem', async (t) => {
   const store = await opened(t, { path: await folder(t), maxBytes: { percent: 100 } })
   const { limitBytes } = store.room()
   assert.ok(limitBytes !== undefined && limitBytes > 1e6)
 })
 
-it('readers find a blob or nothing while everything is evicted and stored again, and never an error', async (t) => {
+it('while everything is evicted and stored again, a reader gets the blob or nothing, never an error', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const blobs = Array.from({ length: 20 }, () => randomBytes(100))
   const failed = published(t, 'verify.failed')
@@ -360,7 +365,7 @@ it('readers find a blob or nothing while everything is evicted and stored again,
   assert.deepEqual(store.usage(), { bytes: 0, blobs: 0 })
 })
 
-it('what transfers have left goes in its turn, by when its last byte came', async (t) => {
+it('partials of earlier transfers are evicted in order of their last write', async (t) => {
   const path = await folder(t)
   await (await openStore({ path })).close()
   const leave = async (text: string, at: Date): Promise<string> => {
@@ -387,7 +392,7 @@ it('what transfers have left goes in its turn, by when its last byte came', asyn
   assert.deepEqual(await names(), [])
 })
 
-it('killed after the file went and before its entry did: the next start drops the entry', async (t) => {
+it('after a crash between removal of the file and of its entry, the next start drops the entry', async (t) => {
   const path = await folder(t)
   const first = await openStore({ path })
   const [a, b] = await keepInTurn(first, 100, 100)
@@ -403,7 +408,7 @@ it('killed after the file went and before its entry did: the next start drops th
   await assertNothingLeft(path)
 })
 
-it('a power cut that brings the file back and not the entry: it is taken in again, and can go again', async (t) => {
+it('a file that a power cut brought back without its entry is adopted, and can be evicted again', async (t) => {
   const path = await folder(t)
   const first = await openStore({ path })
   const bytes = randomBytes(100)
@@ -419,7 +424,7 @@ it('a power cut that brings the file back and not the entry: it is taken in agai
   await assertNothingLeft(path)
 })
 
-/** No key of the index speaks of a blob any more. */
+/** Checks that no key of the index names an evicted blob. */
 async function assertNothingLeft(path: string): Promise<void> {
   const level = new Level<string, string>(new Layout(path).index)
   await level.open()
@@ -431,7 +436,7 @@ async function assertNothingLeft(path: string): Promise<void> {
   )
 }
 
-it('quarantine never takes more than its share of the limit', async (t) => {
+it('the quarantine never exceeds its share of the limit', async (t) => {
   const path = await folder(t)
   await (await openStore({ path })).close()
   const { quarantine } = new Layout(path)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ReplyHeaders } from '../../../src/upstream/http/exchange.ts'
+import { HttpHeaders } from '../../../src/upstream/http/messages.ts'
 import { Limits } from '../../../src/upstream/limits/limits.ts'
 import type { RateLimitNotice } from '../../../src/upstream/limits/rate-limit-notices.ts'
 
@@ -20,7 +20,7 @@ function make() {
     now: () => clock.now,
   })
   const answers = (status: number, headers: Record<string, string> = {}): void =>
-    limits.record(ME, { status, headers: new ReplyHeaders(Object.entries(headers)) })
+    limits.record(ME, { status, headers: new HttpHeaders(Object.entries(headers)) })
   const isClosed = (account: Parameters<Limits['check']>[0] = ME): boolean => {
     try {
       limits.check(account)

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ReplyHeaders } from '../../../src/upstream/http/exchange.ts'
+import { HttpHeaders } from '../../../src/upstream/http/messages.ts'
 import { readQuota } from '../../../src/upstream/limits/quota.ts'
 
-const read = (headers: Record<string, string>) => readQuota(new ReplyHeaders(Object.entries(headers)))
+const read = (headers: Record<string, string>) => readQuota(new HttpHeaders(Object.entries(headers)))
 
 test("reads Docker Hub's quota", () => {
   assert.deepEqual(read({ 'RateLimit-Limit': '200;w=21600', 'ratelimit-remaining': '199;w=21600' }), {

@@ -10,7 +10,6 @@ import { attach, detach, makeRoot } from './tree.ts'
 
 export interface ParticipantsOptions {
   readonly digest: string
-  readonly owner: MemberId
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number
   /** To how many peers a member gives content, over all plans; 0 by default. */
@@ -22,7 +21,6 @@ const MAX_REMEMBERED_REPUTATIONS = 256
 
 /** The participants of one delivery plan, the tree that they form, and the instructions that follow from its changes. */
 export class Participants {
-  readonly owner: MemberId
   readonly #digest: string
   readonly #now: () => number
   readonly #all = new Map<MemberId, Participant>()
@@ -36,9 +34,8 @@ export class Participants {
   /** The size of the content, once it is known. */
   size: number | undefined
 
-  constructor({ digest, owner, now, loadOf = () => 0 }: ParticipantsOptions) {
+  constructor({ digest, now, loadOf = () => 0 }: ParticipantsOptions) {
     this.#digest = digest
-    this.owner = owner
     this.#now = now
     this.#loadOf = loadOf
   }
@@ -96,7 +93,7 @@ export class Participants {
   }
 
   isSilent(participant: Participant): boolean {
-    return isSilent(participant, this.#now(), this.owner)
+    return isSilent(participant, this.#now())
   }
 
   isWaiting({ role, parent }: Participant): boolean {

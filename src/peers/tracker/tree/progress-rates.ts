@@ -1,4 +1,3 @@
-import type { MemberId } from '../../identity/member.ts'
 import { PIECE_BYTES } from './choose-parent.ts'
 import { givableEnd, type Participant, type ProgressRecord } from './participant.ts'
 
@@ -13,8 +12,8 @@ const STUCK_MS = 10_000
 /** A shorter interval would measure single pieces instead of a rate. */
 const MEASURE_INTERVAL_MS = 500
 
-export function isSilent({ id, progress }: Participant, nowMs: number, owner: MemberId): boolean {
-  return id !== owner && nowMs - progress.heardAtMs > MAX_SILENCE_MS
+export function isSilent({ progress }: Participant, nowMs: number): boolean {
+  return nowMs - progress.heardAtMs > MAX_SILENCE_MS
 }
 
 /** Updates the measured rate. Called for every participant on each tick. */

@@ -108,15 +108,14 @@ export class UpstreamRoles {
     }
   }
 
-  /** The participant with the highest position; among equals the owner, then the one with the lowest tie breaker. */
+  /** The participant with the highest position; among equals the one with the lowest tie breaker. */
   #bestFetcher(candidates: Iterable<Participant>): Participant | undefined {
-    const { owner } = this.#participants
     let best: Participant | undefined
     for (const candidate of candidates) {
       if (!this.canFetch(candidate)) continue
       if (best === undefined || candidate.position > best.position) best = candidate
-      else if (candidate.position < best.position || best.id === owner) continue
-      else if (candidate.id === owner || candidate.tieBreaker < best.tieBreaker) best = candidate
+      else if (candidate.position < best.position) continue
+      else if (candidate.tieBreaker < best.tieBreaker) best = candidate
     }
     // Positions are known with a delay. A parent has at least the bytes of its child, so the topmost ancestor is better.
     for (let next = best?.parent; next !== undefined && best !== undefined; next = next.parent) {

@@ -8,7 +8,7 @@ const PIECES = 64
 
 /** Seeders that give so many pieces in each round, and members that join after them. */
 function swarmOf(gives: readonly number[], joining: number): ModelSwarm {
-  const swarm = new ModelSwarm({ size: PIECES * PIECE_BYTES, owner: 'seeder 0' })
+  const swarm = new ModelSwarm({ size: PIECES * PIECE_BYTES })
   for (const [at, pieces] of gives.entries()) {
     swarm.join(`seeder ${at}`, { whole: true })
     swarm.member(`seeder ${at}`).gives = pieces

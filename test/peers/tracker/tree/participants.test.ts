@@ -4,7 +4,7 @@ import { Participants } from '../../../../src/peers/tracker/tree/participants.ts
 import { memberId } from '../model-swarm.ts'
 
 test('the reputations of the last 256 participants that left are remembered, if anything was said against them', () => {
-  const participants = new Participants({ digest: 'sha256:1', owner: memberId('0'), now: () => 0 })
+  const participants = new Participants({ digest: 'sha256:1', now: () => 0 })
   const joinAndLeave = (name: string, isBlamed: boolean): void => {
     const participant = participants.add(memberId(name), 0)
     if (isBlamed) participant.reputation.addBlame(memberId('witness'), true)

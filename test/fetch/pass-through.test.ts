@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it } from 'node:test'
-import { DEFAULT_POLICY, type Flight, type FlightPolicy } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type Flight, type FlightPolicy } from '../../src/fetch/flight/flight.ts'
 import type { Flights } from '../../src/fetch/flight/flights.ts'
-import { follow } from '../../src/fetch/flight/follow.ts'
+import { followFlight } from '../../src/fetch/flight/follow.ts'
 import { TAIL_BYTES } from '../../src/fetch/flight/tail-gate.ts'
 import { readManifest } from '../../src/fetch/manifests/manifest-reading.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
@@ -15,13 +15,13 @@ import type { Source, Want } from '../../src/ports/source.ts'
 import { Clock } from '../../testkit/clock.ts'
 import { digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { diesAt, pour, ScriptedSource, sends, stallsAt } from '../../testkit/registries/scripted-source.ts'
-import { newFlights, wantOf } from './new-flights.ts'
+import { newFlights, wantOf } from './test-flights.ts'
 
 /** Nobody is given up for a test that is slow; all who want the same here have come before time passes. */
 const PATIENT: FlightPolicy = {
-  ...DEFAULT_POLICY,
+  ...DEFAULT_FLIGHT_POLICY,
   stallMs: 60_000,
-  headMs: 60_000,
+  sizeTimeoutMs: 60_000,
   backoffMs: 1,
   keepStartMs: 1,
 }
@@ -62,7 +62,7 @@ async function readAll(content: Content, pace?: () => Promise<void>): Promise<Bu
 }
 
 function opening(flights: Flights, want: Want): Promise<Content> {
-  return follow(flights.join(want).flight, { signal: never })
+  return followFlight(flights.join(want).flight, { signal: never })
 }
 
 async function pull(flights: Flights, want: Want): Promise<Buffer> {

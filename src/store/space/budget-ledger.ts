@@ -1,0 +1,110 @@
+import type { Digest } from '../../oci/digest.ts'
+import type { BudgetedStore, DiskLimit, DiskMeasurement, PartialSizes, Reservation } from './budget-types.ts'
+
+/** A hundredth of the filesystem, at most 256 MiB, stays free for the index and for other programs. */
+const MARGIN_BYTES = 256 * 1024 * 1024
+/** A measurement is used for a second, as long as everything fits. */
+const FRESH_MS = 1000
+
+/** The account of the disk: stored blobs, partials, quarantine and reservations, against the limit. It decides nothing. */
+export class BudgetLedger {
+  readonly #store: BudgetedStore
+  readonly #limit: DiskLimit | undefined
+  readonly #reservations = new Map<Digest, BudgetReservation>()
+  #reservedBytes = 0
+  #measured: DiskMeasurement = { totalBytes: 0, freeBytes: 0, quarantineBytes: 0, partials: new Map() }
+  #measuredAt = Number.NEGATIVE_INFINITY
+  /** Released since the last measurement: these bytes may have been written after it. */
+  #releasedBytes = 0
+
+  constructor(store: BudgetedStore, limit: DiskLimit | undefined) {
+    this.#store = store
+    this.#limit = limit
+  }
+
+  /** The high mark. undefined without a limit, and while the size of the filesystem is not known. */
+  get limitBytes(): number | undefined {
+    if (this.#limit === undefined) return undefined
+    if ('bytes' in this.#limit) return this.#limit.bytes
+    const { totalBytes } = this.#measured
+    return totalBytes === 0 ? undefined : Math.floor((totalBytes * this.#limit.percent) / 100)
+  }
+
+  get highMark(): number {
+    return this.limitBytes ?? Number.POSITIVE_INFINITY
+  }
+
+  get isFresh(): boolean {
+    return performance.now() - this.#measuredAt < FRESH_MS
+  }
+
+  get usedBytes(): number {
+    let used = this.#store.storedBytes() + this.#measured.quarantineBytes + this.#reservedBytes
+    for (const { bytes } of this.leftovers().values()) used += bytes
+    return used
+  }
+
+  /** What can still be written to the filesystem besides what is reserved. */
+  get freeBytes(): number {
+    const { totalBytes, freeBytes, partials } = this.#measured
+    let promised = this.#reservedBytes + this.#releasedBytes
+    for (const digest of this.#reservations.keys()) promised -= partials.get(digest)?.bytes ?? 0
+    return freeBytes - Math.min(totalBytes / 100, MARGIN_BYTES) - promised
+  }
+
+  /** Partials for which no room is reserved. */
+  leftovers(): PartialSizes {
+    return new Map([...this.#measured.partials].filter(([digest]) => !this.#reservations.has(digest)))
+  }
+
+  /** What a content needs in addition to what counts already: its reservation, or else its partial. */
+  lackingBytes(digest: Digest, bytes: number): number {
+    const counted = this.#reservations.get(digest)?.bytes ?? this.#measured.partials.get(digest)?.bytes ?? 0
+    return Math.max(0, bytes - counted)
+  }
+
+  fits(digest: Digest, bytes: number): boolean {
+    const lacking = this.lackingBytes(digest, bytes)
+    return lacking === 0 || (this.usedBytes + lacking <= this.highMark && lacking <= this.freeBytes)
+  }
+
+  /** Reserves `bytes` in all for a content: a reservation that it has grows. */
+  reserve(digest: Digest, bytes: number): Reservation {
+    let reservation = this.#reservations.get(digest)
+    const more = Math.max(0, bytes - (reservation?.bytes ?? 0))
+    if (reservation === undefined) {
+      reservation = new BudgetReservation(() => {
+        this.#reservations.delete(digest)
+        this.#reservedBytes -= reservation?.bytes ?? 0
+        this.#releasedBytes += reservation?.bytes ?? 0
+      })
+      this.#reservations.set(digest, reservation)
+    }
+    reservation.bytes += more
+    this.#reservedBytes += more
+    return reservation
+  }
+
+  async measure(): Promise<void> {
+    const released = this.#releasedBytes
+    this.#measured = await this.#store.measure()
+    this.#measuredAt = performance.now()
+    this.#releasedBytes -= released
+  }
+}
+
+class BudgetReservation implements Reservation {
+  bytes = 0
+  readonly #onReleased: () => void
+  #isReleased = false
+
+  constructor(onReleased: () => void) {
+    this.#onReleased = onReleased
+  }
+
+  release(): void {
+    if (this.#isReleased) return
+    this.#isReleased = true
+    this.#onReleased()
+  }
+}
