@@ -290,7 +290,7 @@ class NodeAgent implements Agent {
       store: () => ({ ...store.usage(), ...store.room() }),
       clients: () => ({ ...registry.usage(), files: store.openBlobs() }),
       scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: this.#options.scrubRate ?? 0 }),
-      unready: () => {
+      notReadyReasons: () => {
         if (this.#draining) return ['The agent is shutting down.']
         return this.#addresses === undefined ? ['The registry listener is not up yet.'] : []
       },
@@ -306,7 +306,7 @@ class NodeAgent implements Agent {
       seenIn: (digest) => store.repositoriesOf(digest),
       freshness: (repository) => upstreams.freshness(repository),
       hosts: (repository) => (allowed(repository) ? upstreams.hosts(repository) : []),
-      allowed,
+      isAllowed: allowed,
       peers: () => this.#network?.view(),
       whoHas: async (digest) => this.#network?.whoHas(digest),
       tagOwner: (repository, tag) => this.#network?.tagOwner(repository, tag),

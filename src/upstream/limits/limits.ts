@@ -63,7 +63,7 @@ export class Limits {
     const now = this.#now()
     this.#closures.delete(identity)
     const quota = readQuota(headers)
-    if (quota !== undefined) this.#recordQuota(quota, Date.now(), { isHearsay: false })
+    if (quota !== undefined) this.#recordQuota(quota, Date.now(), { isFromPeer: false })
     let closedMs = 0
     if (status === 429) {
       const asked = readRetryAfter(headers.get('retry-after'), Date.now()) ?? DEFAULT_CLOSED_MS
@@ -71,7 +71,7 @@ export class Limits {
     }
     if (closedMs > 0) {
       this.#closedUntil.set(identity, now + closedMs)
-      publish('upstream.limited', { host: this.#host, kind, forMs: closedMs, isHearsay: false })
+      publish('upstream.limited', { host: this.#host, kind, forMs: closedMs, isFromPeer: false })
     }
     if (closedMs > 0 || quota !== undefined) {
       this.#notices?.send({ host: this.#host, closedMs, quota, ageMs: 0 }, identity)
@@ -90,7 +90,7 @@ export class Limits {
     if (notice === undefined) return 0
     const at = Date.now() - notice.ageMs
     if (notice.quota !== undefined && at > (this.#quota?.at ?? 0))
-      this.#recordQuota(notice.quota, at, { isHearsay: true })
+      this.#recordQuota(notice.quota, at, { isFromPeer: true })
     if (notice.closedMs <= 0) return 0
     const before = this.#closures.get(identity)
     const isNew = before === undefined || now - before.until > IGNORED_MS
@@ -99,14 +99,14 @@ export class Limits {
     if (until <= now) return 0
     this.#closures.set(identity, { since, until })
     if (isNew) {
-      publish('upstream.limited', { host: this.#host, kind, forMs: until - now, isHearsay: true })
+      publish('upstream.limited', { host: this.#host, kind, forMs: until - now, isFromPeer: true })
     }
     return until - now
   }
 
-  #recordQuota(quota: Quota, at: number, { isHearsay }: { isHearsay: boolean }): void {
+  #recordQuota(quota: Quota, at: number, { isFromPeer }: { isFromPeer: boolean }): void {
     this.#quota = { ...quota, at }
-    publish('upstream.quota', { host: this.#host, ...quota, isHearsay })
+    publish('upstream.quota', { host: this.#host, ...quota, isFromPeer })
   }
 
   #busy(ms: number, why: string): Failure {

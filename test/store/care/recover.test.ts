@@ -283,7 +283,7 @@ it('an index without CURRENT is repaired: pins and tags are there as before', as
   await first.catalog.rememberTag(repository, 'latest', { digest, mediaType: undefined, checkedAt: 1 })
   await first.close()
   await rm(join(new Layout(path).index, 'CURRENT'))
-  const mended = published(t, 'store.mended')
+  const mended = published(t, 'store.repaired')
   const second = await opened(t, { path })
   assert.deepEqual(
     mended.map(({ how }) => how),
@@ -306,7 +306,7 @@ for (const victim of [/^CURRENT$/, /^MANIFEST-/, /\.log$/, /\.ldb$/]) {
     const names = (await readdir(index)).filter((name) => victim.test(name))
     assert.ok(names.length > 0)
     for (const name of names) await writeFile(join(index, name), randomBytes(600))
-    const mended = published(t, 'store.mended')
+    const mended = published(t, 'store.repaired')
     const store = await opened(t, { path })
     await store.recovered
     for (const [at, digest] of digests.entries())

@@ -186,7 +186,7 @@ it('when it is quiet everything is looked at, and what is rotten is found', asyn
     [bad],
   )
   assert.equal(state.lastRound?.found, 1)
-  assert.equal(state.isUnderWay, false)
+  assert.equal(state.isRunning, false)
 })
 
 it('a round goes on after a restart where it was, and another one begins only when it is time', async (t) => {
