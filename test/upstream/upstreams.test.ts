@@ -285,7 +285,7 @@ test('what is left of a quota is made known and shown', async (t) => {
   t.after(subscribe('upstream.quota', (quota) => quota.host === server.host && heard.push(quota)))
   await upstreams.tag(repository, 'v1', { signal })
   const quota = { limit: 100, remaining: 42, windowSeconds: 21_600 }
-  assert.deepEqual(heard, [{ host: server.host, ...quota, isHearsay: false }])
+  assert.deepEqual(heard, [{ host: server.host, ...quota, isFromPeer: false }])
   const [status] = upstreams.status()
   assert.deepEqual({ ...status?.quota, at: 0 }, { ...quota, at: 0 })
 })

@@ -34,7 +34,7 @@ export async function repairDatabase(layout: Layout, cause: unknown): Promise<Da
     await repair(layout.index)
     const database = await tryOpen(layout)
     await readAll(database)
-    publish('store.mended', { folder: layout.index, how: 'repaired', reason })
+    publish('store.repaired', { folder: layout.index, how: 'repaired', reason })
     return database
   } catch (error) {
     if (!isDamage(error)) throw error
@@ -48,7 +48,7 @@ export async function rebuildDatabase(layout: Layout, cause: unknown): Promise<D
   await rename(layout.index, aside)
   await mkdir(layout.index, { mode: FOLDER_MODE })
   const database = await tryOpen(layout)
-  publish('store.mended', {
+  publish('store.repaired', {
     folder: layout.index,
     how: 'rebuilt',
     reason: `${reasonOf(cause)}; the old one is in ${aside}`,

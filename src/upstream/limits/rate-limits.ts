@@ -70,7 +70,7 @@ export class RateLimits {
     const now = this.#now()
     this.#closedByNotices.delete(id)
     const quota = readQuota(headers)
-    if (quota !== undefined) this.#recordQuota(quota, Date.now(), { isHearsay: false })
+    if (quota !== undefined) this.#recordQuota(quota, Date.now(), { isFromPeer: false })
     let closedMs = 0
     if (status === 429) {
       const askedMs = readRetryAfter(headers.get('retry-after'), Date.now()) ?? DEFAULT_CLOSED_MS
@@ -78,7 +78,7 @@ export class RateLimits {
     }
     if (closedMs > 0) {
       this.#closedUntil.set(id, now + closedMs)
-      publish('upstream.limited', { host: this.#host, kind, forMs: closedMs, isHearsay: false })
+      publish('upstream.limited', { host: this.#host, kind, forMs: closedMs, isFromPeer: false })
     }
     if (closedMs > 0 || quota !== undefined) {
       this.#notices?.send({ host: this.#host, closedMs, quota, ageMs: 0 }, id)
@@ -97,7 +97,7 @@ export class RateLimits {
     if (notice === undefined) return 0
     const at = Date.now() - notice.ageMs
     if (notice.quota !== undefined && at > (this.#quota?.at ?? 0))
-      this.#recordQuota(notice.quota, at, { isHearsay: true })
+      this.#recordQuota(notice.quota, at, { isFromPeer: true })
     if (notice.closedMs <= 0) return 0
     const before = this.#closedByNotices.get(id)
     const isNew = before === undefined || now - before.until > IGNORED_MS
@@ -106,14 +106,14 @@ export class RateLimits {
     if (until <= now) return 0
     this.#closedByNotices.set(id, { since, until })
     if (isNew) {
-      publish('upstream.limited', { host: this.#host, kind, forMs: until - now, isHearsay: true })
+      publish('upstream.limited', { host: this.#host, kind, forMs: until - now, isFromPeer: true })
     }
     return until - now
   }
 
-  #recordQuota(quota: Quota, at: number, { isHearsay }: { isHearsay: boolean }): void {
+  #recordQuota(quota: Quota, at: number, { isFromPeer }: { isFromPeer: boolean }): void {
     this.#quota = { ...quota, at }
-    publish('upstream.quota', { host: this.#host, ...quota, isHearsay })
+    publish('upstream.quota', { host: this.#host, ...quota, isFromPeer })
   }
 
   #busy(ms: number, why: string): Failure {

@@ -6,7 +6,8 @@ import { Level } from 'level'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore, type Store } from '../../../src/store/open.ts'
+import { openStore } from '../../../src/store/open.ts'
+import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { feed, keep, wanted } from '../../conformance/blob-store.ts'
 import { folder, opened } from '../folder.ts'
@@ -49,13 +50,13 @@ it('what the store has dropped needs nothing and was seen nowhere, until it come
   const blob = await keep(store.blobs, bytes)
   for (let n = 0; n < 100; n++)
     await store.catalog.rememberKnownName({ registry: 'r.test', name: `app-${n}` }, blob)
-  assert.equal((await store.holders(blob)).length, 101)
+  assert.equal((await store.repositoriesOf(blob)).length, 101)
   await store.gc({ toBytes: 0, signal })
   assert.deepEqual(await store.blobs.referencingManifests(layer, 10), [])
   assert.deepEqual(await store.catalog.filterKnown(alpine, [manifest, blob]), [])
-  assert.deepEqual(await store.holders(blob), [])
+  assert.deepEqual(await store.repositoriesOf(blob), [])
   await keep(store.blobs, bytes)
-  assert.deepEqual(await store.holders(blob), [alpine])
+  assert.deepEqual(await store.repositoriesOf(blob), [alpine])
 })
 
 it('what is found to be rotten was seen where it was seen', async (t) => {
@@ -64,5 +65,5 @@ it('what is found to be rotten was seen where it was seen', async (t) => {
   const blob = await keep(store.blobs, randomBytes(100))
   await rm(new Layout(path).blob(blob))
   assert.equal(await store.blobs.open(blob), undefined)
-  assert.deepEqual(await store.holders(blob), [alpine])
+  assert.deepEqual(await store.repositoriesOf(blob), [alpine])
 })

@@ -122,7 +122,7 @@ it('a damaged index is not repaired where what it holds could not be written aga
   const disk = await SmallDisk.mount(t, 16)
   if (disk === undefined) return
   const path = join(disk.path, 'data')
-  const mended = published(t, 'store.mended')
+  const mended = published(t, 'store.repaired')
   const first = await openStore({ path })
   const digest = await keep(first.blobs, randomBytes(100_000))
   await first.pin(digest)
@@ -150,7 +150,7 @@ it('a damaged index on a full disk is repaired with what was set aside', async (
   const disk = await SmallDisk.mount(t, 16)
   if (disk === undefined) return
   const path = join(disk.path, 'data')
-  const mended = published(t, 'store.mended')
+  const mended = published(t, 'store.repaired')
   const first = await openStore({ path })
   const digest = await keep(first.blobs, randomBytes(100_000))
   await first.pin(digest)
