@@ -1,14 +1,14 @@
 import { BoundedMap } from '../lib/bounded-map.ts'
 import { Failure } from '../ports/failure.ts'
 import { basicHeader, type Credential, fingerprint } from './auth/credential.ts'
+import { CredentialHashes } from './auth/credential-hashes.ts'
 import type { Credentials } from './auth/credentials.ts'
-import { Identities } from './auth/identity.ts'
 import { checkRealm } from './auth/realm.ts'
 import type { Grant, Tokens } from './auth/tokens.ts'
 import { type Challenge, chooseChallenge } from './headers/challenge.ts'
 import type { HttpRequest, HttpResponse, SendRequest } from './http/messages.ts'
 import { failureOfStatus } from './http/status.ts'
-import type { Account, Limits } from './limits/limits.ts'
+import type { RateLimitAccount, RateLimits } from './limits/rate-limits.ts'
 import type { AddressScope } from './options/address-scope.ts'
 
 /** A refusal is remembered only briefly, because credentials are often corrected while a client retries. */
@@ -20,7 +20,7 @@ export interface AccessOptions {
   readonly registry: URL
   readonly credentials: Credentials
   readonly tokens: Tokens
-  readonly limits: Limits
+  readonly limits: RateLimits
   /** Sends requests to the registry itself, here for `/v2/`. */
   readonly send: SendRequest
   /** How far inside the network the registry itself may be. */
@@ -53,7 +53,7 @@ export class Access {
   readonly #options: AccessOptions
   /** The latest challenge of the host; later requests are authorized for it at once. */
   #challenge: Challenge | undefined
-  readonly #identities = new Identities()
+  readonly #credentialHashes = new CredentialHashes()
   readonly #refused = new BoundedMap<string, Failure>(MOST_REFUSALS, { ageMs: REFUSED_MS })
 
   constructor(options: AccessOptions) {
@@ -136,9 +136,9 @@ export class Access {
     })
   }
 
-  async #account({ kind }: HttpRequest, credential: Credential | undefined): Promise<Account> {
+  async #account({ kind }: HttpRequest, credential: Credential | undefined): Promise<RateLimitAccount> {
     const { registry } = this.#options
-    return { kind, identity: await this.#identities.of(credential, ['limit', registry.href, kind]) }
+    return { kind, id: await this.#credentialHashes.hash(credential, ['limit', registry.href, kind]) }
   }
 
   async #unlessDenied<Result>(

@@ -8,9 +8,9 @@ import { failingUnlisted } from './http/http-failure.ts'
 import type { HttpRequest, HttpResponse, SendRequest } from './http/messages.ts'
 import { followRedirects } from './http/redirect.ts'
 import { Circuit, type CircuitState } from './limits/circuit.ts'
-import { Limits } from './limits/limits.ts'
 import type { Quota } from './limits/quota.ts'
 import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
+import { RateLimits } from './limits/rate-limits.ts'
 import type { AddressScope } from './options/address-scope.ts'
 import { type Deadlines, repositoryNameAtHosts, type Upstream } from './options/options.ts'
 import { type Lookup, scopeLimitForTargets } from './options/scoped-lookup.ts'
@@ -39,7 +39,7 @@ export class UpstreamHost implements Source {
   readonly #circuit: Circuit
   readonly #etags: Etags = new BoundedMap(MOST_ETAGS)
   #scopeLimit: { readonly value: Promise<AddressScope>; readonly until: number } | undefined
-  readonly #limits: Limits
+  readonly #limits: RateLimits
   #lastError: HostState['lastError']
 
   constructor(options: {
@@ -62,7 +62,7 @@ export class UpstreamHost implements Source {
       host,
       onChange: (open, reason) => publish('upstream.circuit', { host, open, reason }),
     })
-    this.#limits = new Limits({ host, notices })
+    this.#limits = new RateLimits({ host, notices })
     const { userAgent, realms, scopeLimit } = upstream
     this.#access = new Access({
       registry: this.#base,

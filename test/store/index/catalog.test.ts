@@ -48,7 +48,7 @@ describe('the catalog over a restart', () => {
     await rm(path, { recursive: true })
   })
 
-  it('still knows tags, what was heard, and who has what', async () => {
+  it('still knows tags, cached lists and known names', async () => {
     assert.equal((await store.catalog.tag(mine, 'v1'))?.digest, digest)
     assert.equal((await store.catalog.cachedList(mine, 'tags'))?.checkedAt, 7)
     assert.deepEqual(await store.repositoriesOf(digest), [alpine, mine])

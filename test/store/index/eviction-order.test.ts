@@ -47,7 +47,7 @@ async function oldIndex(t: TestContext, count: number): Promise<Level<string, st
   return level
 }
 
-/** Everything that evicts, over an index without files. */
+/** Eviction over an index without files. */
 async function evictionOver(t: TestContext, level: Level<string, string>) {
   const layout = await prepareLayout(await folder(t))
   const entries = new BlobIndex(level)
@@ -78,7 +78,7 @@ async function evictionOver(t: TestContext, level: Level<string, string>) {
   return { entries, lastUse, eviction, evicted }
 }
 
-/** How many keys are asked for from now on, at most. */
+/** Counts the keys that are requested from now on, at most. */
 function countReads(level: Level<string, string>): () => number {
   let count = 0
   // `keys` is made of `iterator` below.
@@ -101,7 +101,7 @@ function countReads(level: Level<string, string>): () => number {
   return () => count
 }
 
-it('of very many blobs the one to go is found without a search, and an index without the line gets it once', async (t) => {
+it('eviction finds its blob without a search among very many, and an index without ranks gets them once', async (t) => {
   const blobs = runs(20_000).numRuns
   const level = await oldIndex(t, blobs)
   const { entries, lastUse, eviction, evicted } = await evictionOver(t, level)
@@ -115,7 +115,7 @@ it('of very many blobs the one to go is found without a search, and an index wit
   await new BlobIndex(level).evictionOrder.ensureComplete()
   t.diagnostic(`the next start: ${(performance.now() - started).toFixed(1)} ms`)
 
-  // The first eviction also finds out that nothing is pinned.
+  // The first eviction also counts the pins.
   await eviction.evict(1, 'room', new Map())
   const reads = countReads(level)
   const times: number[] = []
@@ -141,7 +141,7 @@ it('of very many blobs the one to go is found without a search, and an index wit
   assert.deepEqual(entries.usage, { bytes: (blobs - 401) * 100, blobs: blobs - 401 })
 })
 
-it('what is pinned is passed once, not looked at again with every blob that goes', async (t) => {
+it('pinned blobs are passed once, and not read again for each evicted blob', async (t) => {
   const level = await oldIndex(t, 5000)
   const { entries, eviction, evicted } = await evictionOver(t, level)
   entries.setUsage(500_000, 5000)
@@ -157,7 +157,7 @@ it('what is pinned is passed once, not looked at again with every blob that goes
   assert.deepEqual(evicted, [4000, 4001].map(digestOfNumber))
 })
 
-it('what an older agent stored meanwhile goes too, though it has no place', async (t) => {
+it('blobs that an older agent stored without ranks are evicted too', async (t) => {
   const level = await oldIndex(t, 3)
   const { entries, eviction, evicted } = await evictionOver(t, level)
   entries.setUsage(400, 4)
@@ -170,7 +170,7 @@ it('what an older agent stored meanwhile goes too, though it has no place', asyn
   assert.deepEqual(await eviction.evict(100, 'room', new Map()), { blobs: 0, bytes: 0 })
 })
 
-it('what was used in a future that never came goes like all others', async (t) => {
+it('blobs whose last use lies in the future are evicted like all others', async (t) => {
   const path = await folder(t)
   const first = await openStore({ path })
   const ahead = await keep(first.blobs, Buffer.from('ahead'))

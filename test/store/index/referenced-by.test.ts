@@ -26,7 +26,7 @@ async function keepManifest(store: Store, ...references: readonly Digest[]): Pro
   return digest
 }
 
-it('an index of an older agent says what needs a digest, and where it was seen, at its first start', async (t) => {
+it('the index of an older agent gets references and known names at its first start', async (t) => {
   const path = await folder(t)
   const first = await openStore({ path })
   const manifest = await keepManifest(first, layer)
@@ -43,7 +43,7 @@ it('an index of an older agent says what needs a digest, and where it was seen, 
   assert.deepEqual(await store.catalog.filterKnown(alpine, [manifest]), [manifest])
 })
 
-it('what the store has dropped needs nothing and was seen nowhere, until it comes again', async (t) => {
+it('an evicted manifest has no references and no known names until it is stored again', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const manifest = await keepManifest(store, layer)
   const bytes = randomBytes(100)
@@ -59,7 +59,7 @@ it('what the store has dropped needs nothing and was seen nowhere, until it come
   assert.deepEqual(await store.repositoriesOf(blob), [alpine])
 })
 
-it('what is found to be rotten was seen where it was seen', async (t) => {
+it('a rotted blob keeps its known names', async (t) => {
   const path = await folder(t)
   const store = await opened(t, { path })
   const blob = await keep(store.blobs, randomBytes(100))
