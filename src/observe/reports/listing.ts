@@ -121,9 +121,9 @@ class Image {
 
   async hasAllOf(manifest: Manifest): Promise<boolean> {
     let whole = true
-    for (const { digest: part, foreign } of childrenOf(manifest)) {
+    for (const { digest: part, isForeign } of childrenOf(manifest)) {
       if (this.#counted.size > MOST_PARTS) return false
-      if (!(await this.has(part)) && !foreign) whole = false
+      if (!(await this.has(part)) && !isForeign) whole = false
     }
     return whole
   }

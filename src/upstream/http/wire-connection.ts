@@ -44,7 +44,7 @@ export class WireConnection {
     room: () => this.#room(),
     filled: (length) => this.#filled(length),
     take: (bytes) => this.#take(bytes),
-    tooMuch: () => new WireEnded('more bytes than were asked for'),
+    overflowError: () => new WireEnded('more bytes than were asked for'),
   })
   #state: 'idle' | 'head' | 'between' | 'body' | 'dead' = 'idle'
   /** The beginning of a head that has not come in one piece. */
@@ -162,7 +162,7 @@ export class WireConnection {
     }
     this.#state = 'body'
     if (this.#reader.heldBytes > this.#remaining) this.#keepsAlive = false
-    this.#reader.forgetHeld()
+    this.#reader.dropHeld()
     this.#bodyOver()
   }
 
@@ -275,7 +275,7 @@ export class WireConnection {
 
   /** After a pause: first what was held, then the socket. */
   #goOn(): void {
-    this.#attempt(() => this.#reader.goOn())
+    this.#attempt(() => this.#reader.resume())
     if (this.#state === 'body' && !this.#paused) this.#socket.resume()
   }
 
