@@ -5,7 +5,6 @@ import { CachingResolver } from './fetch/resolver.ts'
 import { contentViewOf } from './observe/reports/content-view.ts'
 import { Reporter } from './observe/reports/reporter.ts'
 import type { FlightView, NodeView } from './observe/reports/view.ts'
-import type { Digest } from './oci/digest.ts'
 import { repositoryFilter } from './oci/names/repository-filter.ts'
 import { joinPeers, type PeerOptions } from './peers/join.ts'
 import type { PeerNetwork } from './peers/network.ts'
@@ -14,8 +13,9 @@ import { PeerRegistry } from './peers/peer-registry.ts'
 import { Failure } from './ports/failure.ts'
 import type { CertificateFiles } from './registry-api/connections/certificate.ts'
 import { createRegistryServer, type ListenAddress, type RegistryServer } from './registry-api/server.ts'
-import { openStore, type Store } from './store/open.ts'
+import { openStore } from './store/open.ts'
 import type { DiskLimit } from './store/space/budget-types.ts'
+import type { Store } from './store/store.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
 import type { UpstreamEntry, UpstreamOptions } from './upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
@@ -121,11 +121,9 @@ async function openCore(options: AgentOptions, undo: Undo[]): Promise<Core> {
   const commons = options.peers === undefined ? undefined : new PeerCommons(() => peers)
   const upstreams = createUpstreams(options.upstreams ?? {}, commons)
   undo.push(() => upstreams.close())
-  let forget = (_: Digest): void => {}
   const store = await openStore({
     path: data,
     ...(maxBytes === undefined ? {} : { maxBytes }),
-    onDropped: (digest) => forget(digest),
   })
   undo.push(() => store.close())
   const resolution = new CachingResolver({
@@ -137,7 +135,7 @@ async function openCore(options: AgentOptions, undo: Undo[]): Promise<Core> {
     manifestMemoryBytes: MANIFEST_MEMORY,
     flightLimit: FLIGHTS,
   })
-  forget = (digest) => resolution.forget(digest)
+  store.onDropped((digest) => resolution.forget(digest))
   undo.push(() => resolution.flights.stop())
   return {
     upstreams,
@@ -292,7 +290,7 @@ class NodeAgent implements Agent {
       store: () => ({ ...store.usage(), ...store.room() }),
       clients: () => ({ ...registry.usage(), files: store.openBlobs() }),
       scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: this.#options.scrubRate ?? 0 }),
-      unready: () => {
+      notReadyReasons: () => {
         if (this.#draining) return ['The agent is shutting down.']
         return this.#addresses === undefined ? ['The registry listener is not up yet.'] : []
       },
@@ -305,10 +303,10 @@ class NodeAgent implements Agent {
         const record = await store.catalog.tag(repository, tag)
         return record && { repository, tag, ...record }
       },
-      seenIn: (digest) => store.holders(digest),
+      seenIn: (digest) => store.repositoriesOf(digest),
       freshness: (repository) => upstreams.freshness(repository),
       hosts: (repository) => (allowed(repository) ? upstreams.hosts(repository) : []),
-      allowed,
+      isAllowed: allowed,
       peers: () => this.#network?.view(),
       whoHas: async (digest) => this.#network?.whoHas(digest),
       tagOwner: (repository, tag) => this.#network?.tagOwner(repository, tag),

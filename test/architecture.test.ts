@@ -105,7 +105,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   'registry-api': ['connections', 'exchange', 'answer', 'endpoints', '.'],
   runtimes: ['files', 'kinds', '.'],
   store: ['files', 'index', 'space', 'writing/threads', 'writing', 'care', '.'],
-  upstream: ['options', 'headers', 'http', 'auth', 'limits', 'requests', '.'],
+  upstream: ['options', 'headers', 'http', 'transport', 'auth', 'limits', 'requests', '.'],
   warm: ['images', '.'],
 }
 

@@ -10,7 +10,7 @@ export class RequestError extends Error {
 
   constructor(code: RequestError['code'], message: string) {
     super(message)
-    this.name = 'Refusal'
+    this.name = 'RequestError'
     this.code = code
   }
 }

@@ -1,4 +1,4 @@
-import { findSubject } from '../observe/reports/subject.ts'
+import { resolveSubject } from '../observe/reports/subject.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { RequestError } from './request-error.ts'
@@ -20,12 +20,12 @@ export interface UpkeepSubject {
 }
 
 /** Finds the digest that `text` names. Rejects with a `RequestError` for an unknown tag and for text that is no name. */
-export async function resolveSubject(
+export async function findUpkeepSubject(
   store: UpkeepStore,
   subject: string,
   defaultNamespace: string,
 ): Promise<UpkeepSubject> {
-  const found = await findSubject({ blobs: () => store.list() }, subject, defaultNamespace)
+  const found = await resolveSubject({ blobs: () => store.list() }, subject, defaultNamespace)
   if (!found.ok) throw new RequestError('malformed', found.problem)
   const { repository, tag, digest: written } = found.value
   const named = repository === undefined || tag === undefined ? undefined : { repository, tag }

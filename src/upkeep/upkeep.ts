@@ -1,11 +1,11 @@
 import { withTicks } from '../lib/async/with-ticks.ts'
-import { Sharing, tagText } from '../observe/reports/sharing.ts'
+import { SharedParts, tagText } from '../observe/reports/sharing.ts'
 import type { Digest } from '../oci/digest.ts'
 import { repositoryKey } from '../oci/names/repository.ts'
 import type { GcLine, PinsReport, RemovalLine, Rotten, VerifyLine } from '../schemas/upkeep-report.ts'
 import { planRemoval } from './removal.ts'
 import { RequestError } from './request-error.ts'
-import { notStoredError, resolveSubject, type Tag, type UpkeepSubject } from './subject.ts'
+import { findUpkeepSubject, notStoredError, type Tag, type UpkeepSubject } from './subject.ts'
 import type { UpkeepStore } from './upkeep-store.ts'
 
 interface Totals {
@@ -74,7 +74,7 @@ export class Upkeep {
     const onProgress = (more: number): void => {
       bytes += more
     }
-    let sharing: Sharing | undefined
+    let sharing: SharedParts | undefined
     try {
       yield progress()
       const verifying = this.#store.verify({ ...options, onProgress })
@@ -86,7 +86,7 @@ export class Upkeep {
         blobs += 1
         if (!item.ok) {
           found += 1
-          sharing ??= await Sharing.of(this.#store)
+          sharing ??= await SharedParts.of(this.#store)
           yield await this.#rotten(item.digest, item.size, item.found ?? '', sharing)
         }
         if (performance.now() - reportedAt >= PROGRESS_INTERVAL_MS) yield progress()
@@ -194,7 +194,7 @@ export class Upkeep {
   async #findAll(subjects: readonly string[]): Promise<readonly UpkeepSubject[]> {
     const all: UpkeepSubject[] = []
     for (const subject of new Set(subjects)) {
-      all.push(await resolveSubject(this.#store, subject, this.#defaultNamespace))
+      all.push(await findUpkeepSubject(this.#store, subject, this.#defaultNamespace))
     }
     return all
   }
@@ -246,9 +246,9 @@ export class Upkeep {
     return tags
   }
 
-  async #rotten(digest: Digest, size: number, found: string, sharing: Sharing): Promise<Rotten> {
-    const images = sharing.owners(digest)
-    const owners = images.length > 0 ? images : (await this.#store.holders(digest)).map(repositoryKey)
+  async #rotten(digest: Digest, size: number, found: string, sharing: SharedParts): Promise<Rotten> {
+    const images = sharing.tagsWith(digest)
+    const owners = images.length > 0 ? images : (await this.#store.repositoriesOf(digest)).map(repositoryKey)
     return { is: 'rotten', digest, size, found, partOf: owners.slice(0, MAX_PART_OF) }
   }
 

@@ -105,9 +105,9 @@ describe('a blob that cannot be kept', () => {
       const bodies = await Promise.all(Array.from({ length: clients }, () => pull(flights, want)))
       for (const body of bodies) assert.ok(body.equals(bytes))
       assert.deepEqual(source.attempts, [0])
-      const { kept, obstacle, error, size, waiters } = await end
-      assert.deepEqual([kept, error, size, waiters], [false, undefined, bytes.length, clients])
-      assert.match(String(obstacle), /no room/)
+      const { isStored, passThroughReason, error, size, waiters } = await end
+      assert.deepEqual([isStored, error, size, waiters], [false, undefined, bytes.length, clients])
+      assert.match(String(passThroughReason), /no room/)
       nothingIsLeft(store)
       assert.equal(flights.get(want.digest), undefined)
     })
@@ -136,13 +136,13 @@ describe('a blob that cannot be kept', () => {
     const bodies = await Promise.all(Array.from({ length: 20 }, () => pull(flights, want)))
     for (const body of bodies) assert.ok(body.equals(bytes))
     assert.deepEqual(source.attempts, [0])
-    assert.match(String((await end).obstacle), /no space left/)
+    assert.match(String((await end).passThroughReason), /no space left/)
     nothingIsLeft(store)
     const small = randomBytes(50_000)
     const next = setUp([new ScriptedSource('registry', [sends(small)])], store).flights
     const stored = ended(digestOf(small))
     assert.ok((await pull(next, wantOf(small))).equals(small))
-    assert.equal((await stored).kept, true)
+    assert.equal((await stored).isStored, true)
   })
 
   it('is held back at its end until it is verified', async () => {
@@ -417,7 +417,7 @@ describe('a blob that cannot be kept', () => {
         }),
       )
       for (const manifest of manifests) assert.ok(Buffer.from(manifest.bytes).equals(bytes))
-      assert.equal((await end).kept, false)
+      assert.equal((await end).isStored, false)
       nothingIsLeft(store)
     }
   })
@@ -440,7 +440,7 @@ describe('a blob that is kept', () => {
     const { flights } = setUp([source], store)
     const end = ended(want.digest)
     assert.ok((await pull(flights, want)).equals(bytes))
-    assert.equal((await end).kept, true)
+    assert.equal((await end).isStored, true)
     assert.equal(reserved, bytes.length)
     assert.equal(store.reserved.size, 0)
   })
@@ -477,7 +477,7 @@ describe('a blob that is kept', () => {
     const { flights } = setUp([peers, registry], store)
     const end = ended(want.digest)
     assert.ok((await pull(flights, want)).equals(bytes))
-    assert.equal((await end).kept, true)
+    assert.equal((await end).isStored, true)
     assert.deepEqual(reserved, [16 * MIB, bytes.length, bytes.length])
   })
 

@@ -22,20 +22,20 @@ export function digestOf(content: string | Uint8Array): Digest {
   return digest
 }
 
-/** A node that holds what a test puts into it. */
+/** A node that holds what a test puts into it. Reports read it as they read a running agent. */
 export class MemoryNode implements NodeView {
   readonly version = '1.2.3'
   readonly startedAt = Date.now() - 60_000
   readonly data = '/var/lib/leat'
   readonly defaultNamespace = 'docker.io'
   readonly reasons: string[] = []
-  readonly underWay: FlightView[] = []
-  readonly remembered: TagView[] = []
-  readonly seen = new Map<Digest, Repository[]>()
-  readonly forbidden = new Set<string>()
+  readonly activeFlights: FlightView[] = []
+  readonly tagRecords: TagView[] = []
+  readonly seenInRepositories = new Map<Digest, Repository[]>()
+  readonly disallowed = new Set<string>()
   readonly pinned = new Set<Digest>()
   swarm: PeersView | undefined
-  readonly held = new Map<Digest, HoldersView>()
+  readonly holders = new Map<Digest, HoldersView>()
   owner: OwnerView | undefined
   registry: string | undefined = '127.0.0.1:5050'
   readonly #blobs = new Map<Digest, BlobView>()
@@ -58,7 +58,7 @@ export class MemoryNode implements NodeView {
     return { digest, size: bytes.length }
   }
 
-  /** A manifest of a config and layers; what is named in `missing` is not here. */
+  /** Stores a manifest, its config and its layers, except for those in `missing`. */
   putImage(layers: readonly string[], missing: readonly string[] = []): { digest: Digest; size: number } {
     const described = ['{}', ...layers].map((content) =>
       missing.includes(content)
@@ -70,7 +70,7 @@ export class MemoryNode implements NodeView {
   }
 
   tagAs(tag: string, digest: Digest, ageMs = 20_000, repository: Repository = ALPINE): void {
-    this.remembered.push({ repository, tag, digest, checkedAt: Date.now() - ageMs })
+    this.tagRecords.push({ repository, tag, digest, checkedAt: Date.now() - ageMs })
   }
 
   addresses(): { registry: string | undefined; admin: string } {
@@ -92,7 +92,7 @@ export class MemoryNode implements NodeView {
 
   async scrub(): Promise<ScrubView> {
     const lastRound = { endedAt: Date.now() - 7_200_000, found: 2 }
-    return { bytesPerSecond: 16 * 2 ** 20, isVerifying: false, isUnderWay: true, found: 1, lastRound }
+    return { bytesPerSecond: 16 * 2 ** 20, isVerifying: false, isRunning: true, found: 1, lastRound }
   }
 
   store(): { blobs: number; bytes: number; limitBytes: number; evictedBytes: number } {
@@ -100,16 +100,16 @@ export class MemoryNode implements NodeView {
     return { blobs: this.#blobs.size, bytes, limitBytes: 50 * 2 ** 30, evictedBytes: 7 }
   }
 
-  unready(): readonly string[] {
+  notReadyReasons(): readonly string[] {
     return this.reasons
   }
 
   flights(): readonly FlightView[] {
-    return this.underWay
+    return this.activeFlights
   }
 
   flight(digest: Digest): FlightView | undefined {
-    return this.underWay.find((flight) => flight.digest === digest)
+    return this.activeFlights.find((flight) => flight.digest === digest)
   }
 
   async facts(digest: Digest): Promise<BlobView | undefined> {
@@ -135,17 +135,17 @@ export class MemoryNode implements NodeView {
   }
 
   async *tags(): AsyncGenerator<TagView> {
-    yield* this.remembered
+    yield* this.tagRecords
   }
 
   async tag(repository: Repository, tag: string): Promise<TagView | undefined> {
-    return this.remembered.find(
+    return this.tagRecords.find(
       (record) => record.tag === tag && repositoryKey(record.repository) === repositoryKey(repository),
     )
   }
 
   async seenIn(digest: Digest): Promise<readonly Repository[]> {
-    return this.seen.get(digest) ?? []
+    return this.seenInRepositories.get(digest) ?? []
   }
 
   freshness(): { tagTtlMs: number; staleIfErrorMs: number } {
@@ -153,7 +153,7 @@ export class MemoryNode implements NodeView {
   }
 
   hosts(repository: Repository): readonly string[] {
-    return this.allowed(repository) ? ['mirror.example.com', 'registry-1.docker.io'] : []
+    return this.isAllowed(repository) ? ['mirror.example.com', 'registry-1.docker.io'] : []
   }
 
   peers(): PeersView | undefined {
@@ -161,14 +161,14 @@ export class MemoryNode implements NodeView {
   }
 
   async whoHas(digest: Digest): Promise<HoldersView | undefined> {
-    return this.held.get(digest)
+    return this.holders.get(digest)
   }
 
   tagOwner(): OwnerView | undefined {
     return this.owner
   }
 
-  allowed(repository: Repository): boolean {
-    return !this.forbidden.has(repositoryKey(repository))
+  isAllowed(repository: Repository): boolean {
+    return !this.disallowed.has(repositoryKey(repository))
   }
 }

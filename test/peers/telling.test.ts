@@ -76,19 +76,19 @@ describe('what peers do is made known', () => {
 
   it('who is told what, what is taken, and what is given', async (t) => {
     const cluster = await clusterOf(t, 3)
-    const guided = heard(t, 'peer.guided')
+    const guided = heard(t, 'peer.instructed')
     const taken = heard(t, 'peer.taken')
     const served = heard(t, 'peer.served')
     const bytes = randomBytes(3 * MIB)
     const digest = upstream.addBlob(bytes)
     await Promise.all(cluster.nodes.map((node) => node.pull(digest)))
     await until(() => served.length >= 2 && taken.length >= 2)
-    const fetching = guided.filter(({ course }) => course === 'fetch')
+    const fetching = guided.filter(({ instruction }) => instruction === 'fetch')
     assert.equal(fetching.length, 1)
     const { owner } = fetching[0] ?? assert.fail('nobody was told to ask upstream')
     assert.equal(owner?.isSelf, true)
     assert.ok(guided.every((fact) => fact.owner?.name === owner.name && fact.digest === digest))
-    const told = guided.filter(({ course }) => course === 'take').map(({ from }) => from)
+    const told = guided.filter(({ instruction }) => instruction === 'take').map(({ from }) => from)
     assert.deepEqual(taken.map(({ name }) => name).sort(), told.sort())
     for (const all of [taken, served]) {
       assert.equal(all.length, 2)
@@ -107,7 +107,7 @@ describe('what peers do is made known', () => {
     const digest = upstream.addBlob(bytes)
     upstream.fault(digest, { stallAt: 4 * MIB, times: 1 })
     const taken = heard(t, 'peer.taken')
-    const guided = heard(t, 'peer.guided')
+    const guided = heard(t, 'peer.instructed')
     const pulls = cluster.nodes.map((node) => node.pull(digest))
     for (const pull of pulls) pull.catch(() => {})
     await until(() =>
@@ -130,7 +130,7 @@ describe('what peers do is made known', () => {
     assert.ok(broken !== undefined && broken.bytes > MIB && broken.bytes < bytes.length)
     assert.match(broken.error?.message ?? '', /^node-\d: /)
     assert.deepEqual(
-      guided.slice(-1).map(({ owner, course }) => [owner, course]),
+      guided.slice(-1).map(({ owner, instruction }) => [owner, instruction]),
       [[{ name: cluster.nodes[child]?.name, isSelf: true }, 'fetch']],
     )
     const facts = await cluster.nodes[child]?.store.facts(digest)
@@ -139,10 +139,10 @@ describe('what peers do is made known', () => {
 
   it('that nobody has it', async (t) => {
     const cluster = await clusterOf(t, 2)
-    const guided = heard(t, 'peer.guided')
+    const guided = heard(t, 'peer.instructed')
     const digest = digestOf(randomBytes(8))
     await Promise.allSettled(cluster.nodes.map((node) => node.pull(digest)))
-    assert.ok(guided.some(({ course, owner }) => course === 'end' && owner !== undefined))
+    assert.ok(guided.some(({ instruction, owner }) => instruction === 'end' && owner !== undefined))
   })
 
   it('where an answer came from, to the client, too', async (t) => {

@@ -15,7 +15,7 @@ export class MemoryUpkeepStore implements UpkeepStore {
   readonly pinned = new Set<Digest>()
   readonly rotten = new Map<Digest, string>()
   readonly tagRecords = new Map<string, { repository: Repository; tag: string; digest: Digest }>()
-  readonly repositoriesOf = new Map<Digest, Repository[]>()
+  readonly seenIn = new Map<Digest, Repository[]>()
   /** Called before each step that may take long. */
   onStep: (signal: AbortSignal) => Promise<void> | void = () => {}
 
@@ -58,8 +58,8 @@ export class MemoryUpkeepStore implements UpkeepStore {
     yield* [...this.tagRecords.values()]
   }
 
-  async holders(digest: Digest): Promise<readonly Repository[]> {
-    return this.repositoriesOf.get(digest) ?? []
+  async repositoriesOf(digest: Digest): Promise<readonly Repository[]> {
+    return this.seenIn.get(digest) ?? []
   }
 
   async references(manifest: Digest): Promise<readonly Digest[]> {

@@ -183,7 +183,7 @@ test('an eviction reports how much it has evicted and how much is left', async (
 test('a rotten blob is reported with the images that it was part of', async () => {
   putTwoImages()
   store.put('stray')
-  store.repositoriesOf.set(digestOf('stray'), [ALPINE])
+  store.seenIn.set(digestOf('stray'), [ALPINE])
   store.rotten.set(digestOf('base'), 'no file').set(digestOf('stray'), digestOf('else'))
   const lines = await collect(upkeep.verify({ bytesPerSecond: undefined, signal }))
   for (const line of lines) v.parse(VerifyLine, line)

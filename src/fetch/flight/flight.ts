@@ -214,8 +214,8 @@ export class Flight {
       ms: Date.now() - this.startedAt,
       waiters: this.readers.joinedCount,
       source: this.source?.name,
-      kept,
-      obstacle: obstacle?.message,
+      isStored: kept,
+      passThroughReason: obstacle?.message,
       error,
     })
     this.#end.resolve(error)

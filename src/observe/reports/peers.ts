@@ -1,21 +1,23 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { HoldersReport, PeerStep, PeersReport } from '../../schemas/peer-report.ts'
-import type { Totals } from '../metrics/metrics.ts'
-import type { FlightEntry } from '../records/journal.ts'
-import { scrub } from '../redact.ts'
+import type { CounterTotals } from '../metrics/metrics.ts'
+import type { FlightRecord } from '../records/journal.ts'
+import { redact } from '../redact.ts'
 import { rfc3339 } from './listing.ts'
 import type { NodeView, OwnerView, PeersView, PeerView } from './view.ts'
 
-/** A swarm may be larger than anybody wants to read. */
-const MOST_MEMBERS = 1000
+/** Bounds the size of the report in a large swarm. */
+const MAX_MEMBERS = 1000
 
-export function peersReport({ self, members }: PeersView, bytes: Totals['peers']): PeersReport {
-  const told = [...members].sort((one, other) => dealings(other) - dealings(one) || byName(one, other))
+export function peersReport({ self, members }: PeersView, bytes: CounterTotals['peers']): PeersReport {
+  const sorted = [...members].sort(
+    (one, other) => exchangedBytes(other) - exchangedBytes(one) || byName(one, other),
+  )
   return {
     self: { name: self.name, address: self.address, zone: self.zone ?? null },
     bytes,
     count: members.length,
-    members: told.slice(0, MOST_MEMBERS).map((peer) => ({
+    members: sorted.slice(0, MAX_MEMBERS).map((peer) => ({
       id: peer.id,
       name: peer.name,
       address: peer.address,
@@ -30,7 +32,7 @@ export function peersReport({ self, members }: PeersView, bytes: Totals['peers']
   }
 }
 
-/** null when there are no peers that could be asked. */
+/** null when this node has no peers. */
 export async function holdersReport(
   view: Pick<NodeView, 'whoHas'>,
   digest: Digest,
@@ -52,27 +54,27 @@ export async function holdersReport(
   }
 }
 
-export function peerSteps({ steps }: FlightEntry): PeerStep[] {
+export function peerSteps({ peerSteps: steps }: FlightRecord): PeerStep[] {
   return steps.map((step): PeerStep => {
     const { afterMs } = step
-    if (step.is === 'guided') {
-      const { owner, course, from } = step.fact
+    if (step.is === 'instructed') {
+      const { owner, instruction, from } = step.event
       return {
         is: 'guided',
         afterMs,
         owner: owner === undefined ? null : ownerReport(owner),
-        course,
+        course: instruction,
         from: from ?? null,
       }
     }
-    const { name, bytes, ms, error } = step.fact
+    const { name, bytes, ms, error } = step.event
     return {
       is: 'taken',
       afterMs,
       from: name,
       bytes,
       ms,
-      error: error === undefined ? null : scrub(error.message),
+      error: error === undefined ? null : redact(error.message),
     }
   })
 }
@@ -81,7 +83,7 @@ function ownerReport({ name, isSelf }: OwnerView): HoldersReport['owner'] {
   return { name, self: isSelf }
 }
 
-function dealings({ taken, given }: PeerView): number {
+function exchangedBytes({ taken, given }: PeerView): number {
   return taken + given
 }
 

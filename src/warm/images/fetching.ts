@@ -98,9 +98,9 @@ export class Fetching {
     do await landing.next(signal)
     while (this.#place.coming(digest) !== undefined)
     if ((await this.#place.stored(digest)) !== undefined) return
-    const { error, obstacle } = landing.last ?? {}
-    if (error instanceof Failure && obstacle === undefined) throw error
-    throw new Failure('disk', obstacle ?? LET_GO, { cause: error })
+    const { error, passThroughReason } = landing.last ?? {}
+    if (error instanceof Failure && passThroughReason === undefined) throw error
+    throw new Failure('disk', passThroughReason ?? LET_GO, { cause: error })
   }
 }
 

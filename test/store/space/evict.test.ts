@@ -12,7 +12,8 @@ import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import type { BlobStore } from '../../../src/ports/blob-store.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore, type Store } from '../../../src/store/open.ts'
+import { openStore } from '../../../src/store/open.ts'
+import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { type Attempt, pour, ScriptedSource, sends } from '../../../testkit/registries/scripted-source.ts'
 import { runs } from '../../../testkit/runs.ts'
@@ -283,7 +284,8 @@ it('a pin on content that is stored later retains all that the content reference
 
 it('remove drops a blob at once, notifies listeners, and leaves open readers their file', async (t) => {
   const dropped: Digest[] = []
-  const store = await opened(t, { path: await folder(t), onDropped: (digest) => dropped.push(digest) })
+  const store = await opened(t, { path: await folder(t) })
+  const unsubscribe = store.onDropped((digest) => dropped.push(digest))
   const bytes = randomBytes(200_000)
   const digest = await keep(store.blobs, bytes)
   const content = await store.blobs.open(digest)
@@ -303,6 +305,9 @@ it('remove drops a blob at once, notifies listeners, and leaves open readers the
   await content.close()
   await keep(store.blobs, bytes)
   assert.deepEqual(await stored(store.blobs, digest), bytes)
+  unsubscribe()
+  assert.equal(await store.remove(digest), true)
+  assert.deepEqual(dropped, [digest], 'the listener is called only until it unsubscribes')
 })
 
 it('a store above a lowered limit is evicted in the background, and stays so after a restart', async (t) => {
