@@ -11,7 +11,7 @@ export interface Kept {
   usage(): { readonly bytes: number; readonly blobs: number }
   list(): AsyncIterable<{ readonly digest: Digest; readonly kind: 'manifest' | 'blob' }>
   tags(): AsyncIterable<{ readonly repository: Repository; readonly tag: string; readonly digest: Digest }>
-  holders(digest: Digest): Promise<readonly Repository[]>
+  repositoriesOf(digest: Digest): Promise<readonly Repository[]>
   references(manifest: Digest): Promise<readonly Digest[]>
   /** Evicts what was not used for longest, down to `toBytes`, or else to the low-water mark. */
   gc(options: {

@@ -1,4 +1,4 @@
-import { findSubject } from '../observe/reports/subject.ts'
+import { resolveSubject } from '../observe/reports/subject.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import type { Kept } from './kept.ts'
@@ -21,7 +21,7 @@ export interface Named {
 
 /** Whom is meant; refuses a tag that is not known here, and what is no name at all. */
 export async function findNamed(kept: Kept, subject: string, defaultNamespace: string): Promise<Named> {
-  const meant = await findSubject({ blobs: () => kept.list() }, subject, defaultNamespace)
+  const meant = await resolveSubject({ blobs: () => kept.list() }, subject, defaultNamespace)
   if (!meant.ok) throw new Refusal('malformed', meant.problem)
   const { repository, tag, digest: written } = meant.value
   const named = repository === undefined || tag === undefined ? undefined : { repository, tag }

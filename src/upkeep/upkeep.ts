@@ -1,5 +1,5 @@
 import { withTicks } from '../lib/async/with-ticks.ts'
-import { Sharing, tagText } from '../observe/reports/sharing.ts'
+import { SharedParts, tagText } from '../observe/reports/sharing.ts'
 import type { Digest } from '../oci/digest.ts'
 import { repositoryKey } from '../oci/names/repository.ts'
 import type { GcLine, PinsReport, RemovalLine, Rotten, VerifyLine } from '../schemas/upkeep-report.ts'
@@ -73,7 +73,7 @@ export class Upkeep {
     const onProgress = (more: number): void => {
       bytes += more
     }
-    let sharing: Sharing | undefined
+    let sharing: SharedParts | undefined
     try {
       yield progress()
       const looking = this.#kept.verify({ ...options, onProgress })
@@ -85,7 +85,7 @@ export class Upkeep {
         blobs += 1
         if (!item.ok) {
           found += 1
-          sharing ??= await Sharing.of(this.#kept)
+          sharing ??= await SharedParts.of(this.#kept)
           yield await this.#rotten(item.digest, item.size, item.found ?? '', sharing)
         }
         if (performance.now() - toldAt >= TICK_MS) yield progress()
@@ -240,9 +240,9 @@ export class Upkeep {
     return tags
   }
 
-  async #rotten(digest: Digest, size: number, found: string, sharing: Sharing): Promise<Rotten> {
-    const images = sharing.owners(digest)
-    const owners = images.length > 0 ? images : (await this.#kept.holders(digest)).map(repositoryKey)
+  async #rotten(digest: Digest, size: number, found: string, sharing: SharedParts): Promise<Rotten> {
+    const images = sharing.tagsWith(digest)
+    const owners = images.length > 0 ? images : (await this.#kept.repositoriesOf(digest)).map(repositoryKey)
     return { is: 'rotten', digest, size, found, partOf: owners.slice(0, MOST_OWNERS) }
   }
 

@@ -1,14 +1,14 @@
 import { BoundedMap } from '../lib/bounded-map.ts'
 import { Failure } from '../ports/failure.ts'
 import { basicHeader, type Credential, fingerprint } from './auth/credential.ts'
+import { CredentialHashes } from './auth/credential-hashes.ts'
 import type { Credentials } from './auth/credentials.ts'
-import { Identities } from './auth/identity.ts'
 import { checkRealm } from './auth/realm.ts'
 import type { Grant, Tokens } from './auth/tokens.ts'
 import { type Challenge, chooseChallenge } from './headers/challenge.ts'
-import type { Exchange, Reply, Request } from './http/exchange.ts'
+import type { HttpRequest, HttpResponse, SendRequest } from './http/messages.ts'
 import { failureOfStatus } from './http/status.ts'
-import type { Account, Limits } from './limits/limits.ts'
+import type { RateLimitAccount, RateLimits } from './limits/rate-limits.ts'
 import type { AddressScope } from './options/address-scope.ts'
 
 /** A refusal is remembered only briefly, because credentials are often corrected while a client retries. */
@@ -20,9 +20,9 @@ export interface AccessOptions {
   readonly registry: URL
   readonly credentials: Credentials
   readonly tokens: Tokens
-  readonly limits: Limits
+  readonly limits: RateLimits
   /** Sends requests to the registry itself, here for `/v2/`. */
-  readonly exchange: Exchange
+  readonly send: SendRequest
   /** How far inside the network the registry itself may be. */
   readonly registryScopeLimit: AddressScope
   /** How far inside the network token services may be. */
@@ -53,7 +53,7 @@ export class Access {
   readonly #options: AccessOptions
   /** The latest challenge of the host; later requests are authorized for it at once. */
   #challenge: Challenge | undefined
-  readonly #identities = new Identities()
+  readonly #credentialHashes = new CredentialHashes()
   readonly #refused = new BoundedMap<string, Failure>(MOST_REFUSALS, { ageMs: REFUSED_MS })
 
   constructor(options: AccessOptions) {
@@ -64,7 +64,7 @@ export class Access {
    * Sends a request for a repository with the authorization that it needs. When the `Failure` of a 401 or 403 is thrown,
    * the host has refused the newest credentials.
    */
-  async send(exchange: Exchange, request: Request, name: string): Promise<Reply> {
+  async send(send: SendRequest, request: HttpRequest, name: string): Promise<HttpResponse> {
     const { signal } = request
     const { credentials } = this.#options
     let credential = await credentials.find(name, { signal })
@@ -74,14 +74,14 @@ export class Access {
     limits.check(account)
     let used = await this.#authorize(credential, name, NONE, signal)
     for (let renewed = false; ; renewed = true) {
-      const reply = await exchange(withHeader(request, used.header))
-      limits.record(account, reply)
-      if (reply.status !== 401 && reply.status !== 403) return reply
-      const failure = failureOfStatus(reply, this.#options.registry.host)
-      const isChallenged = await this.#rememberChallenge(reply, request)
+      const response = await send(withHeader(request, used.header))
+      limits.record(account, response)
+      if (response.status !== 401 && response.status !== 403) return response
+      const failure = failureOfStatus(response, this.#options.registry.host)
+      const isChallenged = await this.#rememberChallenge(response, request)
       // A 401 may have another challenge than the one that the token was issued for; a 403 refuses the token itself.
       const isFinal =
-        renewed || (used.fresh && reply.status === 403) || (used.header === undefined && !isChallenged)
+        renewed || (used.fresh && response.status === 403) || (used.header === undefined && !isChallenged)
       if (isFinal) throw this.#refuse(credential, name, failure)
       if (used.header !== undefined) {
         credentials.forgetHelperAnswers()
@@ -97,11 +97,11 @@ export class Access {
   }
 
   /** Remembers the challenge of an answer; if a 401 has none, `/v2/` is asked for one. */
-  async #rememberChallenge(reply: Reply, request: Request): Promise<boolean> {
-    let challenge = chooseChallenge(reply.headers.all('www-authenticate'))
+  async #rememberChallenge(response: HttpResponse, request: HttpRequest): Promise<boolean> {
+    let challenge = chooseChallenge(response.headers.all('www-authenticate'))
     if (challenge === undefined && this.#challenge === undefined) {
-      const { registry, exchange, registryScopeLimit, userAgent } = this.#options
-      const ping = await exchange({
+      const { registry, send, registryScopeLimit, userAgent } = this.#options
+      const ping = await send({
         method: 'GET',
         url: new URL('/v2/', registry),
         headers: { 'user-agent': userAgent },
@@ -136,9 +136,9 @@ export class Access {
     })
   }
 
-  async #account({ kind }: Request, credential: Credential | undefined): Promise<Account> {
+  async #account({ kind }: HttpRequest, credential: Credential | undefined): Promise<RateLimitAccount> {
     const { registry } = this.#options
-    return { kind, identity: await this.#identities.of(credential, ['limit', registry.href, kind]) }
+    return { kind, id: await this.#credentialHashes.hash(credential, ['limit', registry.href, kind]) }
   }
 
   async #unlessDenied<Result>(
@@ -176,7 +176,7 @@ export class Access {
   }
 }
 
-function withHeader(request: Request, authorization: string | undefined): Request {
+function withHeader(request: HttpRequest, authorization: string | undefined): HttpRequest {
   if (authorization === undefined) return request
   return { ...request, headers: { ...request.headers, authorization } }
 }

@@ -6,7 +6,6 @@ import type { Registry, TagHead } from '../ports/registry.ts'
 import type { Source, Want } from '../ports/source.ts'
 import { Privacy } from './auth/privacy.ts'
 import { type HostState, UpstreamHost } from './host.ts'
-import { Transport } from './http/transport.ts'
 import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
 import { askInRounds } from './limits/rounds.ts'
 import {
@@ -22,6 +21,7 @@ import { headAt } from './requests/head.ts'
 import { referrersAt } from './requests/referrers.ts'
 import { tagAt } from './requests/tag.ts'
 import { tagsAt } from './requests/tags.ts'
+import { Transport } from './transport/transport.ts'
 
 /** Registries without an entry; the bound holds because clients may name any host. */
 const MOST_UNLISTED = 256

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { it } from 'node:test'
-import { DEFAULT_POLICY } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight.ts'
 import { Flights } from '../../src/fetch/flight/flights.ts'
-import { Held } from '../../src/fetch/local-content.ts'
+import { LocalContentLookup } from '../../src/fetch/local-content.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import type { Source, Want } from '../../src/ports/source.ts'
 import { belongingOf } from '../../testkit/memory/belonging.ts'
@@ -18,12 +18,12 @@ function setUp(...sources: readonly Source[]) {
   const flights = new Flights({
     store,
     sources: () => sources,
-    policy: { ...DEFAULT_POLICY, backoffMs: 1 },
+    policy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
     confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 10,
   })
-  return { store, flights, held: new Held(store, flights, belongingOf(store)) }
+  return { store, flights, held: new LocalContentLookup(store, flights, belongingOf(store)) }
 }
 
 const repository = { registry: 'docker.io', name: 'library/alpine' }
@@ -59,8 +59,8 @@ it('what is stored is whole, can be opened, and has its marks', async () => {
   const digest = store.seed(bytes, { mediaType: 'text/plain' })
   await store.catalog?.rememberKnownName(repository, digest)
   assert.deepEqual(await held.state({ digest, repository }), {
-    whole: true,
-    position: 300_000,
+    isComplete: true,
+    availableBytes: 300_000,
     size: 300_000,
     mediaType: 'text/plain',
   })
@@ -103,8 +103,8 @@ it('what is under way is told of as it comes, can be followed, and is told of on
   })
   await half
   assert.deepEqual(await held.state({ digest, repository }), {
-    whole: false,
-    position: 200_000,
+    isComplete: false,
+    availableBytes: 200_000,
     size: 500_000,
     mediaType: 'text/plain',
   })
@@ -142,8 +142,8 @@ it('a size that is not known yet is not told', async () => {
   // Joined only after the store was looked into.
   while ((await held.state(want)) === undefined);
   assert.deepEqual(await held.state(want), {
-    whole: false,
-    position: 0,
+    isComplete: false,
+    availableBytes: 0,
     size: undefined,
     mediaType: undefined,
   })

@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it, type TestContext } from 'node:test'
 import fc from 'fast-check'
-import { DEFAULT_POLICY, type Flight } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type Flight } from '../../src/fetch/flight/flight.ts'
 import type { Flights } from '../../src/fetch/flight/flights.ts'
-import { follow } from '../../src/fetch/flight/follow.ts'
+import { followFlight } from '../../src/fetch/flight/follow.ts'
 import { TAIL_BYTES } from '../../src/fetch/flight/tail-gate.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../src/oci/checkpoints.ts'
@@ -24,10 +24,10 @@ import {
   sends,
 } from '../../testkit/registries/scripted-source.ts'
 import { runs } from '../../testkit/runs.ts'
-import { newFlights, wantOf } from './new-flights.ts'
+import { newFlights, wantOf } from './test-flights.ts'
 
 /** No source is given up for a test that is slow. */
-const PATIENT = { ...DEFAULT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1, keepStartMs: 1 }
+const PATIENT = { ...DEFAULT_FLIGHT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1, keepStartMs: 1 }
 const never = new AbortController().signal
 setMaxListeners(0, never)
 function setUp(sources: readonly Source[], store = new MemoryStore(), policy = PATIENT) {
@@ -62,7 +62,7 @@ async function readAll(content: Content): Promise<Buffer> {
   return bytes
 }
 
-const pull = async (flight: Flight): Promise<Buffer> => readAll(await follow(flight, { signal: never }))
+const pull = async (flight: Flight): Promise<Buffer> => readAll(await followFlight(flight, { signal: never }))
 
 function until(flights: Flights, flight: Flight, isSo: () => boolean): Promise<void> {
   return new Promise((resolve) => {
@@ -122,18 +122,18 @@ describe('what peers bring', () => {
       }),
     ])
     const { flight } = flights.join(wantOf(bytes))
-    const content = await follow(flight, { signal: never })
+    const content = await followFlight(flight, { signal: never })
     const first = content.readable(0, { signal: never })
     await until(flights, flight, () => flight.position >= 400_000)
     await new Promise((resolve) => setImmediate(resolve))
     await new Promise((resolve) => setImmediate(resolve))
     assert.equal(flight.released, 0)
-    assert.equal(flight.marks().length, 0)
+    assert.equal(flight.checkpoints().length, 0)
     hold.open()
     assert.equal(await first, bytes.length)
     assert.ok((await readAll(content)).equals(bytes))
-    assert.deepEqual(flight.marks(), marksOf(bytes))
-    assert.deepEqual(flight.marks(6), marksOf(bytes).subarray(6 * 16))
+    assert.deepEqual(flight.checkpoints(), marksOf(bytes))
+    assert.deepEqual(flight.checkpoints(6), marksOf(bytes).subarray(6 * 16))
   })
 
   it('is passed on as far as it is vouched for, whoever comes first: the bytes or the marks', async () => {
@@ -159,7 +159,7 @@ describe('what peers bring', () => {
     steps[0]?.open()
     await until(flights, flight, () => flight.released > 0)
     assert.equal(flight.released, 2 * CHECKPOINT_INTERVAL_BYTES)
-    assert.deepEqual(flight.marks(), marks.subarray(0, 32))
+    assert.deepEqual(flight.checkpoints(), marks.subarray(0, 32))
     steps[1]?.open()
     await until(flights, flight, () => flight.released > 2 * CHECKPOINT_INTERVAL_BYTES)
     assert.equal(flight.released, 3 * CHECKPOINT_INTERVAL_BYTES)
@@ -216,7 +216,11 @@ describe('what peers bring', () => {
     ])
     const { flight } = flights.join(wantOf(bytes))
     const body = pull(flight)
-    await until(flights, flight, () => flight.position === bytes.length - 1 && flight.marks().length > 0)
+    await until(
+      flights,
+      flight,
+      () => flight.position === bytes.length - 1 && flight.checkpoints().length > 0,
+    )
     await new Promise((resolve) => setImmediate(resolve))
     assert.equal(flight.released, 200_000)
     hold.open()
@@ -261,7 +265,7 @@ describe('what peers bring', () => {
     const want = wantOf(bytes)
     const facts = blamed(t, want.digest)
     const { flight } = flights.join(want)
-    const content = await follow(flight, { signal: never })
+    const content = await followFlight(flight, { signal: never })
     while ((await content.readable(0, { signal: never })) < good);
     read.open()
     assert.ok((await readAll(content)).equals(bytes))
@@ -478,7 +482,7 @@ describe('what peers bring', () => {
     const want = wantOf(bytes)
     const facts = blamed(t, want.digest)
     const { flight } = flights.join(want)
-    const content = await follow(flight, { signal: never })
+    const content = await followFlight(flight, { signal: never })
     assert.ok((await content.readable(0, { signal: never })) <= bytes.length - TAIL_BYTES)
     await assert.rejects(readAll(content), { code: 'corrupt' })
     assert.equal(await flight.ended, undefined)
@@ -644,8 +648,8 @@ describe('what peers bring', () => {
     const registry = upstream(sends(bytes))
     const { flights } = setUp([liar, registry], new MemoryStore({ limitBytes: 1000 }))
     const { flight } = flights.join(wantOf(bytes))
-    const early = await follow(flight, { signal: never })
-    const late = await follow(flight, { signal: never })
+    const early = await followFlight(flight, { signal: never })
+    const late = await followFlight(flight, { signal: never })
     assert.equal(await early.readable(0, { signal: never }), CHECKPOINT_INTERVAL_BYTES)
     hold.open()
     await assert.rejects(readAll(early), { code: 'corrupt' })

@@ -254,7 +254,7 @@ describe('at an owner’s table', () => {
       await upstream.stalled(path)
       const pull = owner.pull(digest)
       pull.catch(() => {})
-      await untilTrue(() => (owner.resolution.flights.get(digest)?.audience.joined ?? 0) > 0)
+      await untilTrue(() => (owner.resolution.flights.get(digest)?.readers.joinedCount ?? 0) > 0)
       upstream.release()
       assert.ok((await pull).bytes.equals(bytes))
       line.end()

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Events, subscribe } from '../../src/observe/events.ts'
-import { openStore, type Store, type StoreOptions } from '../../src/store/open.ts'
+import { openStore, type StoreOptions } from '../../src/store/open.ts'
+import type { Store } from '../../src/store/store.ts'
 import { afterwards } from '../../testkit/afterwards.ts'
 
 /** An empty folder that is removed when the test is over. */

@@ -58,7 +58,7 @@ export class MemoryKept implements Kept {
     yield* [...this.remembered.values()]
   }
 
-  async holders(digest: Digest): Promise<readonly Repository[]> {
+  async repositoriesOf(digest: Digest): Promise<readonly Repository[]> {
     return this.seen.get(digest) ?? []
   }
 

@@ -285,12 +285,12 @@ test('what is left of a quota is made known and shown', async (t) => {
   t.after(subscribe('upstream.quota', (quota) => quota.host === server.host && heard.push(quota)))
   await upstreams.tag(repository, 'v1', { signal })
   const quota = { limit: 100, remaining: 42, windowSeconds: 21_600 }
-  assert.deepEqual(heard, [{ host: server.host, ...quota, isHearsay: false }])
+  assert.deepEqual(heard, [{ host: server.host, ...quota, isFromPeer: false }])
   const [status] = upstreams.status()
   assert.deepEqual({ ...status?.quota, at: 0 }, { ...quota, at: 0 })
 })
 
-test('a host that keeps failing is left alone, says so, and is taken up again by nobody before its time', async (t) => {
+test('a host that keeps failing is not asked until its pause is over, and its state says so', async (t) => {
   const { server, upstreams, repository, bring, want } = await open(t)
   server.addImage('team/app', 'v1')
   const digest = server.addBlob(BLOB)
@@ -315,7 +315,7 @@ test('a host that keeps failing is left alone, says so, and is taken up again by
   assert.deepEqual(heard, [true])
   const [status] = upstreams.status()
   assert.equal(status?.circuit.state, 'open')
-  assert.match(status?.lastError?.message ?? '', /left alone/)
+  assert.match(status?.lastError?.message ?? '', /not asked for now/)
 })
 
 test('closing ends what is under way', async (t) => {

@@ -2,7 +2,7 @@ import type DHT from 'hyperdht'
 import type Hyperswarm from 'hyperswarm'
 import type { Discovery, NoiseStream } from 'hyperswarm'
 import { pause } from '../../lib/async/abort.ts'
-import type { Address } from '../dht/dht-node.ts'
+import type { HostPort } from '../dht/dht-node.ts'
 import { type Identity, memberIdOf } from '../identity/identity.ts'
 import { type Member, type MemberId, roundLoad } from '../identity/member.ts'
 import type { SwarmSecret } from '../identity/secret.ts'
@@ -31,8 +31,8 @@ export interface SwarmOptions {
   /** How many peers are being given content now. */
   readonly uploads: () => number
   /** Where its node of the DHT listens. */
-  readonly dht: Address
-  readonly bootstrap: readonly Address[]
+  readonly dht: HostPort
+  readonly bootstrap: readonly HostPort[]
   readonly publicDht: boolean
   readonly limits?: Partial<LinkLimits>
   /** The clock of what members tell each other. */
@@ -41,7 +41,7 @@ export interface SwarmOptions {
 
 export interface SwarmStatus {
   /** Of its node of the DHT. */
-  readonly dht: Address | undefined
+  readonly dht: HostPort | undefined
   /** Its node has found others, or needs none. */
   readonly isJoined: boolean
   readonly links: number
@@ -98,7 +98,7 @@ class HyperSwarmMembership implements Swarm, LinkEvents {
   readonly #hearers = new Set<(host: string) => void>()
   readonly #stopping = new AbortController()
   #others: readonly Member[] = []
-  #address: Address | undefined
+  #address: HostPort | undefined
   #node: DHT | undefined
   #swarm: Hyperswarm | undefined
   #joining: Promise<void> | undefined

@@ -36,7 +36,7 @@ export interface ScrubState {
   /** Somebody is verifying everything now. */
   readonly isVerifying: boolean
   /** A round is under way, though it may wait until it is quiet. */
-  readonly isUnderWay: boolean
+  readonly isRunning: boolean
   /** Rotten blobs since that round began. */
   readonly found: number
   readonly lastRound: ScrubProgress['lastRound']
@@ -83,7 +83,7 @@ export class Scrub {
   #progress: ScrubProgress = NO_PROGRESS
   #loading: Promise<void> | undefined
   #verifying = 0
-  #isUnderWay = false
+  #isRunning = false
   #savedAt = 0
   #idle: Promise<void> | undefined
 
@@ -96,7 +96,7 @@ export class Scrub {
   async state(): Promise<ScrubState> {
     await this.#load()
     const { found, lastRound } = this.#progress
-    return { isVerifying: this.#verifying > 0, isUnderWay: this.#isUnderWay, found, lastRound }
+    return { isVerifying: this.#verifying > 0, isRunning: this.#isRunning, found, lastRound }
   }
 
   /** Everything that is stored, in the order of digests. What is evicted or replaced meanwhile is left out. */
@@ -157,13 +157,13 @@ export class Scrub {
         continue
       }
       try {
-        this.#isUnderWay = true
+        this.#isRunning = true
         await this.#round(options)
       } catch {
         // The disk has said no; whoever serves from it tells. What was looked at so far is kept.
         if (!signal.aborted) await paused(PAUSE_MS, signal)
       } finally {
-        this.#isUnderWay = false
+        this.#isRunning = false
       }
     }
   }
@@ -190,7 +190,7 @@ export class Scrub {
       const lastRound = { endedAt: Date.now(), found: this.#progress.found }
       this.#progress = { position: undefined, found: 0, lastRound }
       // Only writing that down is left.
-      this.#isUnderWay = false
+      this.#isRunning = false
     } finally {
       await this.#save(this.#progress)
     }

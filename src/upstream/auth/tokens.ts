@@ -3,8 +3,8 @@ import { backoffMs } from '../../lib/async/backoff.ts'
 import { SharedWork } from '../../lib/async/shared-work.ts'
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { Exchange, Reply, Request } from '../http/exchange.ts'
-import { tooLate } from '../http/exchange-failure.ts'
+import { tooLate } from '../http/http-failure.ts'
+import type { HttpRequest, HttpResponse, SendRequest } from '../http/messages.ts'
 import { readWhole } from '../http/read-whole.ts'
 import { failureOfStatus } from '../http/status.ts'
 import type { AddressScope } from '../options/address-scope.ts'
@@ -40,7 +40,7 @@ function keyOf({ realm, service, scopes, credential }: Grant): string {
 
 /** Bearer tokens of one host, cached until shortly before they expire; one request at a time for the same grant. */
 export class Tokens {
-  readonly #exchange: Exchange
+  readonly #send: SendRequest
   readonly #userAgent: string
   readonly #deadlineMs: number
   readonly #backoffMs: number
@@ -49,13 +49,13 @@ export class Tokens {
   readonly #fetching = new SharedWork<CachedToken>()
 
   constructor(options: {
-    exchange: Exchange
+    send: SendRequest
     userAgent: string
     deadlineMs: number
     backoffMs: number
     signal: AbortSignal
   }) {
-    this.#exchange = options.exchange
+    this.#send = options.send
     this.#userAgent = options.userAgent
     this.#deadlineMs = options.deadlineMs
     this.#backoffMs = options.backoffMs
@@ -125,35 +125,35 @@ export class Tokens {
     const headers = { 'user-agent': this.#userAgent, accept: 'application/json' }
     if (credential?.kind === 'identity') {
       const form = refreshForm(credential.token, service, scopes)
-      const reply = await this.#exchange({ ...common, method: 'POST', url: realm, headers, form })
-      if (!NO_EXCHANGE.has(reply.status)) return this.#read(reply, realm)
-      reply.body.dispose()
+      const response = await this.#send({ ...common, method: 'POST', url: realm, headers, form })
+      if (!NO_EXCHANGE.has(response.status)) return this.#read(response, realm)
+      response.body.dispose()
     }
     const secret = credential?.kind === 'identity' ? credential.token : credential?.password
     const authorization = secret === undefined ? undefined : basicHeader(credential?.username ?? '', secret)
-    const request: Request = {
+    const request: HttpRequest = {
       ...common,
       method: 'GET',
       url: tokenUrl(realm, service, scopes),
       headers: authorization === undefined ? headers : { ...headers, authorization },
     }
-    return this.#read(await this.#exchange(request), realm)
+    return this.#read(await this.#send(request), realm)
   }
 
-  async #read(reply: Reply, realm: URL): Promise<Token> {
+  async #read(response: HttpResponse, realm: URL): Promise<Token> {
     const source = realm.host
-    if (reply.status === 400) {
-      reply.body.dispose()
+    if (response.status === 400) {
+      response.body.dispose()
       throw new Failure('denied', `${source} refuses a token (status 400)`, { source, status: 400 })
     }
-    if (reply.status !== 200) {
-      const failure = failureOfStatus(reply, source)
+    if (response.status !== 200) {
+      const failure = failureOfStatus(response, source)
       // A missing token service says nothing about whether the image exists.
       if (failure.code !== 'absent') throw failure
-      throw new Failure('denied', `${source} gives no tokens (status ${reply.status})`, failure.details)
+      throw new Failure('denied', `${source} gives no tokens (status ${response.status})`, failure.details)
     }
-    const date = Date.parse(reply.headers.get('date') ?? '')
-    const text = (await readWhole(reply.body, ANSWER_LIMIT)).toString()
+    const date = Date.parse(response.headers.get('date') ?? '')
+    const text = (await readWhole(response.body, ANSWER_LIMIT)).toString()
     const token = parseToken(text, Number.isNaN(date) ? Date.now() : date)
     if (token === undefined) throw new Failure('unavailable', `${source} sent no token`, { source })
     return token

@@ -4,7 +4,7 @@ import { Failure } from '../../ports/failure.ts'
 import type { Intake, Want } from '../../ports/source.ts'
 import { parseContentRange } from '../headers/content-range.ts'
 import { MANIFEST_ACCEPT, parseMediaType, refuseSchema1 } from '../headers/media-type.ts'
-import type { Reply } from '../http/exchange.ts'
+import type { HttpResponse } from '../http/messages.ts'
 import { failureOfStatus } from '../http/status.ts'
 import type { Question } from './question.ts'
 
@@ -16,7 +16,7 @@ export type Etags = BoundedMap<Digest, string>
 
 interface Asked {
   readonly name: string
-  ask(question: Question): Promise<Reply>
+  ask(question: Question): Promise<HttpResponse>
 }
 
 export function pathOf({ kind, digest }: Want): string {
@@ -34,7 +34,7 @@ export async function bringFrom(
   const offset = intake.position
   const etag = etags.get(want.digest)
   const range = offset === 0 ? {} : { range: `bytes=${offset}-` }
-  const reply = await host.ask({
+  const response = await host.ask({
     method: 'GET',
     kind: want.kind,
     path: pathOf(want),
@@ -45,8 +45,8 @@ export async function bringFrom(
   })
   let begun = false
   try {
-    const { size, skip, ends } = layOut(reply, offset, host.name)
-    const mediaType = parseMediaType(reply.headers.get('content-type'))
+    const { size, skip, ends } = layOut(response, offset, host.name)
+    const mediaType = parseMediaType(response.headers.get('content-type'))
     const limit = want.kind === 'manifest' ? MANIFEST_LIMIT : Number.POSITIVE_INFINITY
     if (want.kind === 'manifest') refuseSchema1(mediaType, host.name)
     if ((size ?? 0) > limit) {
@@ -56,10 +56,10 @@ export async function bringFrom(
         ...(size === undefined ? {} : { found: size }),
       })
     }
-    remember(etags, want.digest, reply.headers.get('etag'))
+    remember(etags, want.digest, response.headers.get('etag'))
     intake.expect({ size, mediaType })
     begun = true
-    await reply.body.readInto(intake, { skip, limit: limit - offset })
+    await response.body.readInto(intake, { skip, limit: limit - offset })
     if (ends !== undefined && intake.position < ends) {
       throw new Failure('unavailable', `${host.name} sent only a part of what was asked for`, {
         source: host.name,
@@ -68,17 +68,17 @@ export async function bringFrom(
       })
     }
   } finally {
-    if (!begun) reply.body.dispose()
+    if (!begun) response.body.dispose()
   }
 }
 
 /** How an answer's body lies in the whole: its size, what of the body is known already, where it has to end. */
 function layOut(
-  reply: Reply,
+  response: HttpResponse,
   offset: number,
   source: string,
 ): { size: number | undefined; skip: number; ends: number | undefined } {
-  const { status, headers, body } = reply
+  const { status, headers, body } = response
   if (status === 200) {
     const size = body.length
     if (size !== undefined && size < offset) {
@@ -90,7 +90,7 @@ function layOut(
     }
     return { size, skip: offset, ends: size }
   }
-  if (status !== 206) throw failureOfStatus(reply, source)
+  if (status !== 206) throw failureOfStatus(response, source)
   const range = parseContentRange(headers.get('content-range'))
   const length = range === undefined ? undefined : range.end - range.start + 1
   if (range?.start !== offset || (body.length !== undefined && body.length !== length)) {

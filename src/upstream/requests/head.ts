@@ -2,19 +2,19 @@ import { Failure } from '../../ports/failure.ts'
 import type { Want } from '../../ports/source.ts'
 import { parseContentRange } from '../headers/content-range.ts'
 import { MANIFEST_ACCEPT, parseMediaType, refuseSchema1 } from '../headers/media-type.ts'
-import type { Reply } from '../http/exchange.ts'
+import type { HttpResponse } from '../http/messages.ts'
 import { failureOfStatus } from '../http/status.ts'
 import { pathOf } from './bring.ts'
 import type { RegistryHost } from './question.ts'
 
 /** What an answer says about the content it is for. */
-export function describeReply(
-  reply: Reply,
+export function describeResponse(
+  response: HttpResponse,
   source: string,
 ): { mediaType: string | undefined; size: number | undefined } {
-  const mediaType = parseMediaType(reply.headers.get('content-type'))
+  const mediaType = parseMediaType(response.headers.get('content-type'))
   refuseSchema1(mediaType, source)
-  const length = reply.headers.get('content-length')
+  const length = response.headers.get('content-length')
   return { mediaType, size: length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined }
 }
 
@@ -31,10 +31,10 @@ export async function headAt(
     ...(want.kind === 'manifest' ? { accept: MANIFEST_ACCEPT } : {}),
     signal,
   }
-  const reply = await host.ask({ ...question, method: 'HEAD' })
-  if (reply.status !== 200) throw failureOfStatus(reply, host.name)
-  reply.body.dispose()
-  const { size, mediaType } = describeReply(reply, host.name)
+  const response = await host.ask({ ...question, method: 'HEAD' })
+  if (response.status !== 200) throw failureOfStatus(response, host.name)
+  response.body.dispose()
+  const { size, mediaType } = describeResponse(response, host.name)
   if (size !== undefined) return { size, mediaType }
   const byte = await host.ask({ ...question, method: 'GET', headers: { range: 'bytes=0-0' } })
   if (byte.status !== 200 && byte.status !== 206) throw failureOfStatus(byte, host.name)

@@ -1,4 +1,4 @@
-import type { Reply, RequestKind } from '../http/exchange.ts'
+import type { HttpResponse, RequestKind } from '../http/messages.ts'
 
 /** A question to the registry API of one host. */
 export interface Question {
@@ -17,7 +17,7 @@ export interface Question {
 export interface RegistryHost {
   readonly name: string
   /** Any answer but 401 and 403, which are a `Failure`. */
-  ask(question: Question): Promise<Reply>
+  ask(question: Question): Promise<HttpResponse>
   /** Where something of a repository is. */
   urlOf(name: string, path: string): URL
 }

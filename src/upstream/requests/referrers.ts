@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { algorithmOf, type Digest, hexOf } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
 import { MANIFEST_ACCEPT, parseMediaType } from '../headers/media-type.ts'
-import type { Reply } from '../http/exchange.ts'
+import type { HttpResponse } from '../http/messages.ts'
 import { readPages } from '../http/pages.ts'
 import { readWhole } from '../http/read-whole.ts'
 import { failureOfStatus } from '../http/status.ts'
@@ -54,15 +54,22 @@ async function fromApi(
   { signal }: { signal: AbortSignal },
 ): Promise<readonly unknown[]> {
   const found: unknown[] = []
-  const ask = async (path: URL): Promise<Reply> => {
-    const reply = await host.ask({ method: 'GET', kind: 'referrers', path, accept: OCI_INDEX, name, signal })
-    const isIndex = parseMediaType(reply.headers.get('content-type')) === OCI_INDEX
-    if (NO_API.has(reply.status) || (reply.status === 200 && !isIndex)) {
-      reply.body.dispose()
+  const ask = async (path: URL): Promise<HttpResponse> => {
+    const response = await host.ask({
+      method: 'GET',
+      kind: 'referrers',
+      path,
+      accept: OCI_INDEX,
+      name,
+      signal,
+    })
+    const isIndex = parseMediaType(response.headers.get('content-type')) === OCI_INDEX
+    if (NO_API.has(response.status) || (response.status === 200 && !isIndex)) {
+      response.body.dispose()
       throw new NoReferrersApi()
     }
-    if (reply.status !== 200) throw failureOfStatus(reply, host.name)
-    return reply
+    if (response.status !== 200) throw failureOfStatus(response, host.name)
+    return response
   }
   await readPages(host.urlOf(name, `referrers/${subject}`), ask, (text) => {
     const page = parseIndex(text)
@@ -81,7 +88,7 @@ async function fromTag(
   { signal }: { signal: AbortSignal },
 ): Promise<readonly unknown[]> {
   const path = `manifests/${fallbackTag(subject)}`
-  const reply = await host.ask({
+  const response = await host.ask({
     method: 'GET',
     kind: 'referrers',
     path,
@@ -89,11 +96,11 @@ async function fromTag(
     name,
     signal,
   })
-  if (reply.status === 404) {
-    reply.body.dispose()
+  if (response.status === 404) {
+    response.body.dispose()
     return []
   }
-  if (reply.status !== 200) throw failureOfStatus(reply, host.name)
+  if (response.status !== 200) throw failureOfStatus(response, host.name)
   // Something else may have been tagged so; then nothing refers to it.
-  return parseIndex((await readWhole(reply.body, MANIFEST_LIMIT)).toString()) ?? []
+  return parseIndex((await readWhole(response.body, MANIFEST_LIMIT)).toString()) ?? []
 }

@@ -6,7 +6,7 @@ import { MANIFEST_ACCEPT } from '../headers/media-type.ts'
 import { readWhole } from '../http/read-whole.ts'
 import { failureOfStatus } from '../http/status.ts'
 import { MANIFEST_LIMIT } from './bring.ts'
-import { describeReply } from './head.ts'
+import { describeResponse } from './head.ts'
 import type { RegistryHost } from './question.ts'
 
 /** Answers of registries that know HEAD only halfway. */
@@ -26,19 +26,19 @@ export async function tagAt(
     name,
     signal,
   } as const
-  const reply = await host.ask({ ...question, method: 'HEAD' })
-  if (!NO_HEAD.has(reply.status)) throw failureOfStatus(reply, host.name)
-  reply.body.dispose()
-  const stated = reply.status === 200 ? reply.headers.get('docker-content-digest') : undefined
+  const response = await host.ask({ ...question, method: 'HEAD' })
+  if (!NO_HEAD.has(response.status)) throw failureOfStatus(response, host.name)
+  response.body.dispose()
+  const stated = response.status === 200 ? response.headers.get('docker-content-digest') : undefined
   if (stated !== undefined) {
     const digest = parseDigest(stated)
     if (digest === undefined) throw broken(host, 'states a digest that is none')
-    return { digest, ...describeReply(reply, host.name) }
+    return { digest, ...describeResponse(response, host.name) }
   }
   const whole = await host.ask({ ...question, method: 'GET' })
   if (whole.status !== 200) throw failureOfStatus(whole, host.name)
   const bytes = await readWhole(whole.body, MANIFEST_LIMIT)
-  const { mediaType } = describeReply(whole, host.name)
+  const { mediaType } = describeResponse(whole, host.name)
   const digest = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`)
   if (digest === undefined) throw broken(host, 'sent what cannot be hashed')
   return { digest, mediaType, size: bytes.length }

@@ -22,7 +22,7 @@ export async function tagsAt(
 ): Promise<readonly string[]> {
   const found = new Set<string>()
   const ask = async (path: URL) => {
-    const reply = await host.ask({
+    const response = await host.ask({
       method: 'GET',
       kind: 'tags',
       path,
@@ -30,8 +30,8 @@ export async function tagsAt(
       name,
       signal,
     })
-    if (reply.status !== 200) throw failureOfStatus(reply, host.name)
-    return reply
+    if (response.status !== 200) throw failureOfStatus(response, host.name)
+    return response
   }
   await readPages(host.urlOf(name, 'tags/list?n=1000'), ask, (text) => {
     const page = parseTagPage(text)

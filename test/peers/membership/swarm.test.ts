@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import DHT from 'hyperdht'
 import type { NoiseStream } from 'hyperswarm'
-import { type Bootstrap, startBootstrap } from '../../../src/peers/dht/bootstrap.ts'
+import { type BootstrapNode, startBootstrapNode } from '../../../src/peers/dht/bootstrap.ts'
 import { type Identity, identityOf } from '../../../src/peers/identity/identity.ts'
 import { SecretProof } from '../../../src/peers/identity/proof.ts'
 import { deriveSecret, type SwarmSecret } from '../../../src/peers/identity/secret.ts'
@@ -29,14 +29,14 @@ before(async () => {
 })
 
 interface Setting {
-  readonly dht: Bootstrap
+  readonly dht: BootstrapNode
   start(given?: Partial<SwarmOptions>): Promise<Swarm>
 }
 
 /** With a DHT of its own. */
 function swarmTest(title: string, run: (setting: Setting, t: TestContext) => Promise<void>): void {
   test(title, async (t) => {
-    const dht = await startBootstrap({ listen: LOCAL, bootstrap: [], advertise: undefined })
+    const dht = await startBootstrapNode({ listen: LOCAL, bootstrap: [], advertise: undefined })
     const started: Swarm[] = []
     try {
       await run(
@@ -286,7 +286,7 @@ async function closeOf(stream: NoiseStream): Promise<void> {
 
 /** Connects to the agent as one who has learned its key; again, where a connection does not come about. */
 async function withStranger(
-  dht: Bootstrap,
+  dht: BootstrapNode,
   to: Identity,
   use: (stream: NoiseStream) => Promise<void>,
 ): Promise<void> {

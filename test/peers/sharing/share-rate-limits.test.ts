@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { beforeEach, describe, it, type TestContext } from 'node:test'
-import { Hosts } from '../../../src/observe/records/hosts.ts'
+import { HostRecords } from '../../../src/observe/records/hosts.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import type { FaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { type Node, type NodeOptions, REPOSITORY } from '../cluster.ts'
@@ -108,12 +108,12 @@ it('what is left of a quota is shown by all who share it', async (t) => {
   const cluster = await clusterOf(t, [{}, {}, { upstream: ALICE }])
   const [first, second, alice] = cluster.nodes as [Node, Node, Node]
   for (const node of [first, second, alice]) await bring(node)
-  const hosts = new Hosts()
+  const hosts = new HostRecords()
   t.after(() => hosts.close())
   upstream.extraHeaders.set('ratelimit-limit', '100;w=21600')
   upstream.extraHeaders.set('ratelimit-remaining', '37;w=21600')
   await bring(first)
   const quotaOf = ({ upstreams }: Node) => upstreams.status()[0]?.quota?.remaining
   assert.deepEqual([first, second, alice].map(quotaOf), [37, 37, undefined])
-  assert.equal(hosts.get(upstream.host)?.quota?.isHearsay, true)
+  assert.equal(hosts.get(upstream.host)?.quota?.isFromPeer, true)
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact, Guidance, News } from '../../../src/peers/wire/messages.ts'
 import { Failure } from '../../../src/ports/failure.ts'
@@ -34,7 +34,7 @@ async function transfer(
       if (reply !== undefined) owner.say(reply)
     },
     sources: (participation) => [participation.first],
-    policy: { ...DEFAULT_POLICY, backoffMs: 1 },
+    policy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
     take: async ({ id, name }, intake, signal) => {
       taken.push(id)
       intake.setContributor({ id, name })

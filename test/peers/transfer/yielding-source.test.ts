@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact } from '../../../src/peers/wire/messages.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
@@ -25,7 +25,7 @@ import { contactOf, type Seat, seated } from '../support/seated.ts'
 
 const MIB = 1024 * 1024
 /** Between two attempts nothing is waited for. */
-const AT_ONCE = { ...DEFAULT_POLICY, backoffMs: 1 }
+const AT_ONCE = { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 }
 /** Who brings nothing is soon given up; who brings something never is so slow. */
 const QUICK = { ...AT_ONCE, stallMs: 400 }
 
@@ -189,7 +189,7 @@ test('when peers were no help and upstream is asked without the owner’s word, 
     },
   )
   const take = (_parent: Contact, _intake: VouchedIntake, signal: AbortSignal) => aborted(signal)
-  const { owner, ended } = begin({ bytes, upstream, take, policy: { ...QUICK, tries: 1 } })
+  const { owner, ended } = begin({ bytes, upstream, take, policy: { ...QUICK, attemptsPerSource: 1 } })
   assert.equal(await ended(), undefined)
   assert.deepEqual(upstream.attempts, [0, 2 * CHECKPOINT_INTERVAL_BYTES])
 })

@@ -69,7 +69,9 @@ it('what was stored is there after a restart, with all that was known of it', as
   assert.deepEqual(await stored(second.blobs, digestOf(bytes)), bytes)
   assert.deepEqual(await second.references(digestOf(bytes)), [child])
   assert.deepEqual(await second.referrersOf(subject), [digestOf(bytes)])
-  assert.deepEqual(await second.holders(digestOf(bytes)), [{ registry: 'docker.io', name: 'library/alpine' }])
+  assert.deepEqual(await second.repositoriesOf(digestOf(bytes)), [
+    { registry: 'docker.io', name: 'library/alpine' },
+  ])
 })
 
 it('usage and list agree with what is stored, over stores, replacements and a restart', async (t) => {
@@ -281,7 +283,7 @@ it('an index without CURRENT is repaired: pins and tags are there as before', as
   await first.catalog.rememberTag(repository, 'latest', { digest, mediaType: undefined, checkedAt: 1 })
   await first.close()
   await rm(join(new Layout(path).index, 'CURRENT'))
-  const mended = published(t, 'store.mended')
+  const mended = published(t, 'store.repaired')
   const second = await opened(t, { path })
   assert.deepEqual(
     mended.map(({ how }) => how),
@@ -304,7 +306,7 @@ for (const victim of [/^CURRENT$/, /^MANIFEST-/, /\.log$/, /\.ldb$/]) {
     const names = (await readdir(index)).filter((name) => victim.test(name))
     assert.ok(names.length > 0)
     for (const name of names) await writeFile(join(index, name), randomBytes(600))
-    const mended = published(t, 'store.mended')
+    const mended = published(t, 'store.repaired')
     const store = await opened(t, { path })
     await store.recovered
     for (const [at, digest] of digests.entries())

@@ -6,7 +6,8 @@ import { it } from 'node:test'
 import type { Digest } from '../../../src/oci/digest.ts'
 import type { Verified } from '../../../src/store/care/scrub.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore, type Store } from '../../../src/store/open.ts'
+import { openStore } from '../../../src/store/open.ts'
+import type { Store } from '../../../src/store/store.ts'
 import { keep, stored } from '../../conformance/blob-store.ts'
 import { all, folder, opened, published } from '../folder.ts'
 
@@ -56,7 +57,8 @@ it('what is as it was stored is found right, whatever its size, and all of it is
 it('rotten blobs are named, put aside, made known, and can be stored again', async (t) => {
   const path = await folder(t)
   const dropped: Digest[] = []
-  const store = await opened(t, { path, onDropped: (digest) => dropped.push(digest) })
+  const store = await opened(t, { path })
+  store.onDropped((digest) => dropped.push(digest))
   const failed = published(t, 'verify.failed')
   const [flipped, short, gone, folderInstead, good] = [5 * MIB, 100, 200, 300, 400].map((n) => randomBytes(n))
   assert.ok(flipped && short && gone && folderInstead && good)
@@ -184,7 +186,7 @@ it('when it is quiet everything is looked at, and what is rotten is found', asyn
     [bad],
   )
   assert.equal(state.lastRound?.found, 1)
-  assert.equal(state.isUnderWay, false)
+  assert.equal(state.isRunning, false)
 })
 
 it('a round goes on after a restart where it was, and another one begins only when it is time', async (t) => {

@@ -3,7 +3,7 @@ import type { AddressScope } from '../options/address-scope.ts'
 
 export type RequestKind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'ping'
 
-export interface Request {
+export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
@@ -13,18 +13,18 @@ export interface Request {
   readonly kind: RequestKind
   /** How far inside the network the host's address may be. */
   readonly scopeLimit: AddressScope
-  /** Aborts the whole exchange, including the body. */
+  /** Aborts the request and the reading of its response. */
   readonly signal: AbortSignal
 }
 
-export interface Reply {
+export interface HttpResponse {
   readonly status: number
-  readonly headers: ReplyHeaders
+  readonly headers: HttpHeaders
   /** The caller reads it with `readInto` or calls `dispose`; a later `dispose` does nothing. */
-  readonly body: ReplyBody
+  readonly body: HttpResponseBody
 }
 
-export interface ReplyBody {
+export interface HttpResponseBody {
   /** The length that Content-Length declares. */
   readonly length: number | undefined
   /**
@@ -38,11 +38,11 @@ export interface ReplyBody {
 
 /**
  * Sends one HTTP request and returns its answer, whatever the status; the caller handles redirects and credentials. Throws
- * a `Failure` when there is no answer in time, and the signal's reason when the signal aborts the exchange.
+ * a `Failure` when there is no answer in time, and the signal's reason when the signal is aborted.
  */
-export type Exchange = (request: Request) => Promise<Reply>
+export type SendRequest = (request: HttpRequest) => Promise<HttpResponse>
 
-export class ReplyHeaders {
+export class HttpHeaders {
   readonly #values = new Map<string, string[]>()
 
   constructor(pairs: Iterable<readonly [string, string]>) {

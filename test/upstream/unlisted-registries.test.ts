@@ -6,8 +6,12 @@ import type { Repository } from '../../src/oci/names/repository.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { examineUpstreams } from '../../src/upstream/examine.ts'
 import { UpstreamHost } from '../../src/upstream/host.ts'
-import { type Exchange, type Reply, ReplyHeaders, type Request } from '../../src/upstream/http/exchange.ts'
-import { Transport } from '../../src/upstream/http/transport.ts'
+import {
+  HttpHeaders,
+  type HttpRequest,
+  type HttpResponse,
+  type SendRequest,
+} from '../../src/upstream/http/messages.ts'
 import { ANY_SCOPE, isWithinScope } from '../../src/upstream/options/address-scope.ts'
 import {
   DEFAULT_BACKOFF_MS,
@@ -16,6 +20,7 @@ import {
   type UpstreamOptions,
 } from '../../src/upstream/options/options.ts'
 import type { Lookup } from '../../src/upstream/options/scoped-lookup.ts'
+import { Transport } from '../../src/upstream/transport/transport.ts'
 import { createUpstreams } from '../../src/upstream/upstreams.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
 import { sha256, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
@@ -211,12 +216,12 @@ test('what doctor asks of a registry without an entry goes by the same rule', as
 
 /** Answers every request of a host, and writes them down. */
 class ScriptedTransport extends Transport {
-  readonly requests: Request[] = []
-  readonly #answer: (request: Request) => { status: number; headers: Record<string, string> }
-  override readonly small: Exchange
-  override readonly bulk: Exchange
+  readonly requests: HttpRequest[] = []
+  readonly #answer: (request: HttpRequest) => { status: number; headers: Record<string, string> }
+  override readonly send: SendRequest
+  override readonly sendForBlob: SendRequest
 
-  constructor(answer: (request: Request) => { status: number; headers: Record<string, string> }) {
+  constructor(answer: (request: HttpRequest) => { status: number; headers: Record<string, string> }) {
     super({
       caFile: undefined,
       acceptInvalidCerts: false,
@@ -225,20 +230,20 @@ class ScriptedTransport extends Transport {
       deadlines: DEFAULT_DEADLINES,
     })
     this.#answer = answer
-    this.small = (request) => this.#reply(request)
-    this.bulk = this.small
+    this.send = (request) => this.#response(request)
+    this.sendForBlob = this.send
   }
 
-  async #reply(request: Request): Promise<Reply> {
+  async #response(request: HttpRequest): Promise<HttpResponse> {
     this.requests.push(request)
     const { status, headers } = this.#answer(request)
     const body = { length: 0, readInto: async () => {}, dispose: () => {} }
-    return { status, headers: new ReplyHeaders(Object.entries(headers)), body }
+    return { status, headers: new HttpHeaders(Object.entries(headers)), body }
   }
 }
 
 interface Led {
-  readonly requests: readonly Request[]
+  readonly requests: readonly HttpRequest[]
   readonly failure: unknown
 }
 

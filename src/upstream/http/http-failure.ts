@@ -1,7 +1,7 @@
 import { errorCode } from '../../lib/error-code.ts'
 import { Failure, UNLISTED_MESSAGE } from '../../ports/failure.ts'
 import { AddressRefusedError } from '../options/scoped-lookup.ts'
-import type { Exchange } from './exchange.ts'
+import type { SendRequest } from './messages.ts'
 
 function describeError(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error'
@@ -10,7 +10,7 @@ function describeError(error: unknown): string {
   return errorCode(error) ?? error.message
 }
 
-/** The error of an exchange as a `Failure` of the host. It shows only the host, because a presigned URL is a secret. */
+/** The error of a request as a `Failure` of the host. It shows only the host, because a presigned URL is a secret. */
 export function failureOf(error: unknown, url: URL): Failure {
   if (error instanceof Failure) return error
   const source = url.host
@@ -28,10 +28,10 @@ function isAddressRefused(error: unknown): boolean {
  * For requests to the registry itself: only a registry without an entry can have a refused address. All of them get the
  * same text, so that the text does not reveal what a name resolves to.
  */
-export function failingUnlisted(exchange: Exchange): Exchange {
+export function failingUnlisted(send: SendRequest): SendRequest {
   return async (request) => {
     try {
-      return await exchange(request)
+      return await send(request)
     } catch (error) {
       if (!isAddressRefused(error)) throw error
       throw new Failure('unlisted', UNLISTED_MESSAGE, { cause: error })

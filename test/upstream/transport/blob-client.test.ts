@@ -5,29 +5,29 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { createServer as createTlsServer } from 'node:tls'
 import { Failure } from '../../../src/ports/failure.ts'
-import type { Exchange, Reply } from '../../../src/upstream/http/exchange.ts'
-import { Wire } from '../../../src/upstream/http/wire.ts'
+import type { HttpResponse, SendRequest } from '../../../src/upstream/http/messages.ts'
 import { ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
+import { BlobClient } from '../../../src/upstream/transport/blob-client.ts'
 import { makeCertificates } from '../../../testkit/certificates.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
 
 const ALL = { skip: 0, limit: Number.POSITIVE_INFINITY }
 
-interface Lab {
-  readonly wire: Wire
+interface ClientWithServer {
+  readonly client: BlobClient
   readonly sockets: readonly Socket[]
-  /** What undici would have been asked instead. */
-  readonly passedOn: URL[]
-  get(path?: string, headers?: Record<string, string>): Promise<Reply>
-  body(reply: Reply): Promise<Buffer>
+  /** The URLs of requests that went to the fallback. */
+  readonly fallbackUrls: URL[]
+  get(path?: string, headers?: Record<string, string>): Promise<HttpResponse>
+  body(response: HttpResponse): Promise<Buffer>
 }
 
-/** A server that answers the n-th request of all with what `answer` writes. */
-async function lab(
+/** A client, and a server that answers its n-th request with what `answer` writes. */
+async function startServer(
   t: TestContext,
   answer: (socket: Socket, request: string, n: number) => void,
   options: { idleMs?: number } = {},
-): Promise<Lab> {
+): Promise<ClientWithServer> {
   const sockets: Socket[] = []
   let n = 0
   const server = createServer((socket) => {
@@ -50,12 +50,12 @@ async function lab(
     for (const socket of sockets) socket.destroy()
     server.close()
   })
-  const passedOn: URL[] = []
-  const fallback: Exchange = async ({ url }) => {
-    passedOn.push(url)
-    throw new Failure('unavailable', 'passed on')
+  const fallbackUrls: URL[] = []
+  const fallback: SendRequest = async ({ url }) => {
+    fallbackUrls.push(url)
+    throw new Failure('unavailable', 'sent to the fallback')
   }
-  const wire = new Wire({
+  const client = new BlobClient({
     secureContext: undefined,
     rejectUnauthorized: true,
     connectMs: 60_000,
@@ -63,16 +63,16 @@ async function lab(
     fallback,
     ...options,
   })
-  t.after(() => wire.close())
+  t.after(() => client.close())
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const { signal } = new AbortController()
   setMaxListeners(0, signal)
   return {
-    wire,
+    client,
     sockets,
-    passedOn,
+    fallbackUrls,
     get: (path = '/', headers = {}) =>
-      wire.exchange({
+      client.send({
         method: 'GET',
         url: new URL(path, origin),
         headers,
@@ -80,9 +80,9 @@ async function lab(
         scopeLimit: ANY_SCOPE,
         signal,
       }),
-    async body(reply) {
+    async body(response) {
       const intake = new MemoryIntake()
-      await reply.body.readInto(intake, ALL)
+      await response.body.readInto(intake, ALL)
       return intake.bytes
     },
   }
@@ -91,25 +91,25 @@ async function lab(
 const failure = (message: RegExp) => (error: unknown) =>
   error instanceof Failure && message.test(error.message)
 
-test('a request says what it wants in HTTP/1.1', async (t) => {
+test('a request is sent as HTTP/1.1 with its path, host and headers', async (t) => {
   let asked = ''
-  const { get, body } = await lab(t, (socket, request) => {
+  const { get, body } = await startServer(t, (socket, request) => {
     asked = request
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
   })
-  const reply = await get('/v2/a/blobs/x?y=1', { range: 'bytes=5-' })
-  assert.equal((await body(reply)).toString(), 'ok')
+  const response = await get('/v2/a/blobs/x?y=1', { range: 'bytes=5-' })
+  assert.equal((await body(response)).toString(), 'ok')
   assert.match(asked, /^GET \/v2\/a\/blobs\/x\?y=1 HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\nrange: bytes=5-$/)
 })
 
-test('a header that would break out of its line is not sent', async (t) => {
-  const { get, sockets } = await lab(t, () => {})
+test('a header value with a line break is not sent', async (t) => {
+  const { get, sockets } = await startServer(t, () => {})
   await assert.rejects(get('/', { authorization: 'Bearer a\r\nX: y' }), failure(/cannot be sent/))
   assert.equal(sockets.length, 0)
 })
 
-test('head and body may come in any pieces', async (t) => {
-  const { get, body } = await lab(t, async (socket) => {
+test('head and body may be split over any number of reads', async (t) => {
+  const { get, body } = await startServer(t, async (socket) => {
     socket.setNoDelay(true)
     for (const byte of 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody') {
       socket.write(byte)
@@ -119,28 +119,31 @@ test('head and body may come in any pieces', async (t) => {
   assert.equal((await body(await get())).toString(), 'body')
 })
 
-test('interim answers are passed over, also in one piece with the final one', async (t) => {
-  const { get, body } = await lab(t, (socket) => {
+test('interim responses are skipped, also when they come in one read with the final one', async (t) => {
+  const { get, body } = await startServer(t, (socket) => {
     const hints = 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'
     socket.write(`HTTP/1.1 100 Continue\r\n\r\n${hints}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`)
   })
   assert.equal((await body(await get())).toString(), 'ok')
 })
 
-test('interim answers without end are not listened to', async (t) => {
-  const { get } = await lab(t, (socket) => {
+test('too many interim responses are a failure', async (t) => {
+  const { get } = await startServer(t, (socket) => {
     socket.write('HTTP/1.1 100 Continue\r\n\r\n'.repeat(9))
   })
   await assert.rejects(get(), failure(/interim/))
 })
 
 test('a switch of protocols is refused', async (t) => {
-  const { get } = await lab(t, (socket) => void socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n'))
-  await assert.rejects(get(), failure(/interim/))
+  const { get } = await startServer(
+    t,
+    (socket) => void socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n'),
+  )
+  await assert.rejects(get(), failure(/switch of protocols/))
 })
 
-test('a head without end is cut off at 64 KiB', async (t) => {
-  const { get } = await lab(t, (socket) => {
+test('a head of more than 64 KiB is a failure', async (t) => {
+  const { get } = await startServer(t, (socket) => {
     socket.write('HTTP/1.1 200 OK\r\n')
     const more = (): boolean => socket.write(`X: ${'x'.repeat(8000)}\r\n`, () => socket.destroyed || more())
     more()
@@ -150,7 +153,7 @@ test('a head without end is cut off at 64 KiB', async (t) => {
 
 test('a head that ends within the limit may be followed by a body in the same read', async (t) => {
   const content = randomBytes(200_000)
-  const { get, body } = await lab(t, (socket) => {
+  const { get, body } = await startServer(t, (socket) => {
     socket.write(`HTTP/1.1 200 OK\r\nX: ${'x'.repeat(60_000)}\r\nContent-Length: ${content.length}\r\n\r\n`)
     socket.write(content)
   })
@@ -158,18 +161,18 @@ test('a head that ends within the limit may be followed by a body in the same re
 })
 
 for (const [what, text] of [
-  ['something else than HTTP', 'SSH-2.0-OpenSSH_9.2\r\n\r\n'],
+  ['a greeting of another protocol', 'SSH-2.0-OpenSSH_9.2\r\n\r\n'],
   ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc'],
   ['a length and chunks', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nabc'],
 ] as const) {
-  test(`${what} is a broken head`, async (t) => {
-    const { get } = await lab(t, (socket) => void socket.write(text))
+  test(`a response head with ${what} is refused`, async (t) => {
+    const { get } = await startServer(t, (socket) => void socket.write(text))
     await assert.rejects(get(), failure(/broken response head/))
   })
 }
 
-test('bytes after the end are not taken, and the connection is not used again', async (t) => {
-  const { get, body, sockets } = await lab(t, (socket) => {
+test('bytes after the end of a body are ignored, and the connection is not reused', async (t) => {
+  const { get, body, sockets } = await startServer(t, (socket) => {
     socket.write(
       'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbodyHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil',
     )
@@ -178,9 +181,9 @@ test('bytes after the end are not taken, and the connection is not used again', 
   assert.equal(sockets.length, 2)
 })
 
-test('bytes after the end of a long body are not taken either', async (t) => {
+test('bytes after the end of a body of several reads are ignored, and the connection is not reused', async (t) => {
   const content = randomBytes(1_000_000)
-  const { get, body, sockets } = await lab(t, (socket) => {
+  const { get, body, sockets } = await startServer(t, (socket) => {
     socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${content.length}\r\n\r\n`)
     socket.write(Buffer.concat([content, randomBytes(100_000)]))
   })
@@ -192,8 +195,8 @@ test('bytes after the end of a long body are not taken either', async (t) => {
   assert.equal(sockets.length, 2)
 })
 
-test('bytes that nobody asked for end an idle connection', async (t) => {
-  const { get, body, sockets } = await lab(t, (socket) => {
+test('unrequested bytes close an idle connection', async (t) => {
+  const { get, body, sockets } = await startServer(t, (socket) => {
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
   })
   await body(await get())
@@ -205,8 +208,8 @@ test('bytes that nobody asked for end an idle connection', async (t) => {
   assert.equal(sockets.length, 2)
 })
 
-test('a kept connection that dies before it answers is tried again on a fresh one, once', async (t) => {
-  const { get, body, sockets } = await lab(t, (socket, _, n) => {
+test('a request on a reused connection that closes before it answers is sent once more on a new one', async (t) => {
+  const { get, body, sockets } = await startServer(t, (socket, _, n) => {
     if (n === 1) socket.destroy()
     else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
   })
@@ -215,14 +218,14 @@ test('a kept connection that dies before it answers is tried again on a fresh on
   assert.equal(sockets.length, 2)
 })
 
-test('a fresh connection that dies before it answers is a failure at once', async (t) => {
-  const { get, sockets } = await lab(t, (socket) => void socket.destroy())
+test('a new connection that closes before it answers is a failure at once', async (t) => {
+  const { get, sockets } = await startServer(t, (socket) => void socket.destroy())
   await assert.rejects(get(), Failure)
   assert.equal(sockets.length, 1)
 })
 
-test('a kept connection that dies within the head is a failure: the request was heard', async (t) => {
-  const { get, body, sockets } = await lab(t, (socket, _, n) => {
+test('a reused connection that closes within the head is a failure, because the server has received the request', async (t) => {
+  const { get, body, sockets } = await startServer(t, (socket, _, n) => {
     if (n === 1) socket.end('HTTP/1.1 200')
     else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
   })
@@ -231,16 +234,16 @@ test('a kept connection that dies within the head is a failure: the request was 
   assert.equal(sockets.length, 1)
 })
 
-test('a connection that says close is closed after the body', async (t) => {
-  const { get, body, sockets } = await lab(t, (socket) => {
+test('a connection whose response says close is closed after the body', async (t) => {
+  const { get, body, sockets } = await startServer(t, (socket) => {
     socket.write('HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok')
   })
   for (let i = 0; i < 2; i += 1) await body(await get())
   assert.equal(sockets.length, 2)
 })
 
-test('an idle connection is closed after a while', async (t) => {
-  const { get, body, sockets } = await lab(
+test('an idle connection is closed after its time limit', async (t) => {
+  const { get, body, sockets } = await startServer(
     t,
     (socket) => void socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),
     { idleMs: 20 },
@@ -252,50 +255,50 @@ test('an idle connection is closed after a while', async (t) => {
 })
 
 test('at most eight idle connections are kept for one origin', async (t) => {
-  const { get, body, sockets } = await lab(t, (socket) => {
+  const { get, body, sockets } = await startServer(t, (socket) => {
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
   })
-  const replies = await Promise.all(Array.from({ length: 12 }, () => get()))
+  const responses = await Promise.all(Array.from({ length: 12 }, () => get()))
   assert.equal(sockets.length, 12)
   const closed = sockets.map((socket) => once(socket, 'close'))
   let closes = 0
   for (const each of closed) each.then(() => (closes += 1)).catch(() => {})
-  await Promise.all(replies.map((reply) => body(reply)))
+  await Promise.all(responses.map((response) => body(response)))
   await Promise.race([Promise.all(closed), new Promise((resolve) => setImmediate(resolve))])
   while (closes < 4) await new Promise((resolve) => setImmediate(resolve))
   assert.equal(closes, 4)
 })
 
-test('a body of undeclared length is left to the other exchange, from then on without asking first', async (t) => {
+test('a body of undeclared length is requested again with the fallback, and later ones of the origin with the fallback only', async (t) => {
   let requests = 0
-  const { get, passedOn } = await lab(t, (socket) => {
+  const { get, fallbackUrls } = await startServer(t, (socket) => {
     requests += 1
     socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n')
   })
-  await assert.rejects(get('/a'), /passed on/)
-  await assert.rejects(get('/b'), /passed on/)
+  await assert.rejects(get('/a'), /sent to the fallback/)
+  await assert.rejects(get('/b'), /sent to the fallback/)
   assert.deepEqual(
-    passedOn.map(({ pathname }) => pathname),
+    fallbackUrls.map(({ pathname }) => pathname),
     ['/a', '/b'],
   )
   assert.equal(requests, 1)
 })
 
-test('a refusal of undeclared length is an answer like any other', async (t) => {
-  const { get, passedOn, sockets } = await lab(t, (socket) => {
+test('a 404 of undeclared length is returned like any other response', async (t) => {
+  const { get, fallbackUrls, sockets } = await startServer(t, (socket) => {
     socket.write('HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n')
   })
   for (let i = 0; i < 2; i += 1) {
-    const reply = await get()
-    assert.equal(reply.status, 404)
-    reply.body.dispose()
+    const response = await get()
+    assert.equal(response.status, 404)
+    response.body.dispose()
   }
-  assert.deepEqual([passedOn.length, sockets.length], [0, 2])
+  assert.deepEqual([fallbackUrls.length, sockets.length], [0, 2])
 })
 
-test('memory of the intake is never given out for more than the body', async (t) => {
+test('the socket never writes more than the body into the memory of the intake', async (t) => {
   const content = randomBytes(300_000)
-  const { get } = await lab(t, (socket) => {
+  const { get } = await startServer(t, (socket) => {
     socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${content.length}\r\n\r\n`)
     socket.write(Buffer.concat([content, Buffer.alloc(100_000, 0xee)]))
   })
@@ -307,31 +310,31 @@ test('memory of the intake is never given out for more than the body', async (t)
   assert.ok(!untouched.includes(0xee))
 })
 
-test('what a TLS socket has decrypted before anyone wants the body is kept', async (t) => {
+test('bytes that a TLS socket decrypts before the body is read are not lost', async (t) => {
   const content = randomBytes(50_000)
   const { cert, key } = makeCertificates()
   const server = createTlsServer({ cert, key }, (socket) => {
     socket.on('error', () => {})
     socket.once('data', () => {
       const head = Buffer.from(`HTTP/1.1 200 OK\r\nContent-Length: ${content.length}\r\n\r\n`)
-      // One write: several records that are read at once and decrypted one after another.
+      // One write makes several TLS records, which are read at once and decrypted one after another.
       socket.write(Buffer.concat([head, content]))
     })
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.after(() => server.close())
-  const wire = new Wire({
+  const client = new BlobClient({
     secureContext: undefined,
     rejectUnauthorized: false,
     connectMs: 60_000,
     headerMs: 60_000,
-    fallback: () => Promise.reject(new Error('passed on')),
+    fallback: () => Promise.reject(new Error('sent to the fallback')),
   })
-  t.after(() => wire.close())
+  t.after(() => client.close())
   const url = new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}/`)
   const { signal } = new AbortController()
-  const reply = await wire.exchange({
+  const response = await client.send({
     method: 'GET',
     url,
     headers: {},
@@ -341,6 +344,6 @@ test('what a TLS socket has decrypted before anyone wants the body is kept', asy
   })
   await new Promise((resolve) => setImmediate(resolve))
   const intake = new MemoryIntake({ window: 7000 })
-  await reply.body.readInto(intake, ALL)
+  await response.body.readInto(intake, ALL)
   assert.ok(intake.bytes.equals(content))
 })

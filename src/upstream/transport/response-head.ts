@@ -1,16 +1,16 @@
-import { ReplyHeaders } from './exchange.ts'
+import { HttpHeaders } from '../http/messages.ts'
 
 /** A response head that is not HTTP/1.1, or is outside the strict subset that this parser accepts. */
-export class BadHead extends Error {
+export class InvalidHeadError extends Error {
   constructor(why: string) {
     super(`broken response head: ${why}`)
-    this.name = 'BadHead'
+    this.name = 'InvalidHeadError'
   }
 }
 
-export interface WireHead {
+export interface ResponseHead {
   readonly status: number
-  readonly headers: ReplyHeaders
+  readonly headers: HttpHeaders
   /**
    * How the body ends (RFC 9112, 6.3): after this many bytes; `undeclared`: chunked, or at the end of the connection.
    */
@@ -31,34 +31,34 @@ export function endOfHead(bytes: Buffer, from: number): number {
   return found < 0 ? -1 : found + 4
 }
 
-function lengthOf(headers: ReplyHeaders): number | 'undeclared' {
+function lengthOf(headers: HttpHeaders): number | 'undeclared' {
   const codings = headers.all('transfer-encoding')
   const lengths = headers.all('content-length')
   // Both headers together are a sign of response smuggling (RFC 9112, 6.1).
-  if (codings.length > 0 && lengths.length > 0) throw new BadHead('two ways to end the body')
+  if (codings.length > 0 && lengths.length > 0) throw new InvalidHeadError('two ways to end the body')
   if (codings.length > 0 || lengths.length === 0) return 'undeclared'
   const [first = ''] = lengths
   if (lengths.some((other) => other !== first) || !/^\d{1,15}$/.test(first)) {
-    throw new BadHead('not a Content-Length')
+    throw new InvalidHeadError('not a Content-Length')
   }
   return Number(first)
 }
 
 /** Parses the head of an answer to GET more strictly than RFC 9112: no folding, no bare LF. */
-export function parseHead(bytes: Buffer): WireHead {
+export function parseResponseHead(bytes: Buffer): ResponseHead {
   const lines = bytes.toString('latin1').split('\r\n')
   const match = STATUS_LINE.exec(lines[0] ?? '')
-  if (match === null) throw new BadHead('not a status line')
+  if (match === null) throw new InvalidHeadError('not a status line')
   const fields = lines.slice(1, -2)
-  if (fields.length > MOST_HEADERS) throw new BadHead('too many headers')
+  if (fields.length > MOST_HEADERS) throw new InvalidHeadError('too many headers')
   const pairs = fields.map((line): [string, string] => {
     const colon = line.indexOf(':')
     const name = line.slice(0, colon)
     const value = line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, '')
-    if (colon < 1 || !NAME.test(name) || !VALUE.test(value)) throw new BadHead('not a header')
+    if (colon < 1 || !NAME.test(name) || !VALUE.test(value)) throw new InvalidHeadError('not a header')
     return [name, value]
   })
-  const headers = new ReplyHeaders(pairs)
+  const headers = new HttpHeaders(pairs)
   const status = Number(match[2])
   const bodiless = status < 200 || status === 204 || status === 304
   const length = bodiless ? 0 : lengthOf(headers)

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { BadHead, endOfHead, parseHead } from '../../../src/upstream/http/wire-head.ts'
+import {
+  endOfHead,
+  InvalidHeadError,
+  parseResponseHead,
+} from '../../../src/upstream/transport/response-head.ts'
 
 const head = (...lines: string[]): Buffer => Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
 
-test('reads status, headers and length', () => {
-  const read = parseHead(head('HTTP/1.1 200 OK', 'Content-Length: 5', 'ETag:"a:b"', 'X-Empty:'))
+test('status, headers and length of a head are parsed', () => {
+  const read = parseResponseHead(head('HTTP/1.1 200 OK', 'Content-Length: 5', 'ETag:"a:b"', 'X-Empty:'))
   assert.equal(read.status, 200)
   assert.equal(read.length, 5)
   assert.equal(read.headers.get('etag'), '"a:b"')
@@ -14,8 +18,8 @@ test('reads status, headers and length', () => {
   assert.ok(read.keepsAlive)
 })
 
-test('an answer without a reason phrase is one', () => {
-  assert.equal(parseHead(head('HTTP/1.1 404')).status, 404)
+test('a status line without a reason phrase is valid', () => {
+  assert.equal(parseResponseHead(head('HTTP/1.1 404')).status, 404)
 })
 
 const BODIES: readonly [string[], number | 'undeclared', boolean][] = [
@@ -31,8 +35,8 @@ const BODIES: readonly [string[], number | 'undeclared', boolean][] = [
 ]
 
 for (const [lines, length, keepsAlive] of BODIES) {
-  test(`${lines.join(' | ')} has a body of ${length}`, () => {
-    const read = parseHead(head(...lines))
+  test(`${lines.join(' | ')} has a body of the length ${length}`, () => {
+    const read = parseResponseHead(head(...lines))
     assert.deepEqual([read.length, read.keepsAlive], [length, keepsAlive])
   })
 }
@@ -59,12 +63,12 @@ const BAD: readonly string[][] = [
 ]
 
 for (const lines of BAD) {
-  test(`refuses ${JSON.stringify(lines.slice(0, 3))}`, () => {
-    assert.throws(() => parseHead(head(...lines)), BadHead)
+  test(`a head is refused: ${JSON.stringify(lines.slice(0, 3))}`, () => {
+    assert.throws(() => parseResponseHead(head(...lines)), InvalidHeadError)
   })
 }
 
-test('finds the end of a head however it is cut into reads', () => {
+test('the end of a head is found however the head is split into reads', () => {
   const whole = Buffer.concat([head('HTTP/1.1 200 OK', 'Content-Length: 3'), Buffer.from('abc')])
   const end = whole.length - 3
   fc.assert(
@@ -80,13 +84,13 @@ test('finds the end of a head however it is cut into reads', () => {
   )
 })
 
-test('whatever bytes come, a head is read or refused', () => {
+test('any bytes are either parsed as a head or refused', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
       try {
-        parseHead(Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\n'), bytes, Buffer.from('\r\n\r\n')]))
+        parseResponseHead(Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\n'), bytes, Buffer.from('\r\n\r\n')]))
       } catch (error) {
-        assert.ok(error instanceof BadHead)
+        assert.ok(error instanceof InvalidHeadError)
       }
     }),
   )

@@ -1,18 +1,25 @@
 import type { SecureContext } from 'node:tls'
-import { Agent, type Dispatcher, EnvHttpProxyAgent, errors, request as send } from 'undici'
+import { Agent, type Dispatcher, EnvHttpProxyAgent, errors, request as sendWithUndici } from 'undici'
 import { unlessAborted } from '../../lib/async/abort.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake } from '../../ports/source.ts'
+import { failureOf, tooLate, tooLong } from '../http/http-failure.ts'
+import {
+  HttpHeaders,
+  type HttpRequest,
+  type HttpResponse,
+  type HttpResponseBody,
+  type SendRequest,
+} from '../http/messages.ts'
 import type { AddressScope } from '../options/address-scope.ts'
 import type { Proxies } from '../options/options.ts'
 import { type Lookup, lookupWithin } from '../options/scoped-lookup.ts'
-import { type Exchange, type Reply, type ReplyBody, ReplyHeaders, type Request } from './exchange.ts'
-import { failureOf, tooLate, tooLong } from './exchange-failure.ts'
 
-const CONNECTIONS_EACH = 16
+const CONNECTIONS_PER_ORIGIN = 16
 const KEEP_ALIVE_MS = 30_000
-/** Against a body that stops for good where nobody watches its progress. */
-const BODY_MS = 30_000
+/** The longest silence within a body. It ends responses, such as lists of tags, whose progress no flight watches. */
+const BODY_SILENCE_MS = 30_000
+const FORM_TYPE = 'application/x-www-form-urlencoded'
 
 export interface UndiciOptions {
   readonly secureContext: SecureContext | undefined
@@ -23,16 +30,16 @@ export interface UndiciOptions {
   readonly proxies: Proxies | undefined
 }
 
-function headersOf(raw: Dispatcher.ResponseData['headers']): ReplyHeaders {
+function headersOf(raw: Dispatcher.ResponseData['headers']): HttpHeaders {
   const pairs: [string, string][] = []
   for (const [name, value] of Object.entries(raw)) {
     for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) pairs.push([name, one])
   }
-  return new ReplyHeaders(pairs)
+  return new HttpHeaders(pairs)
 }
 
-/** Exchanges over undici: everything small, and blobs where a proxy is in force or their length is not declared. */
-export class UndiciExchange {
+/** Sends requests with undici: all but blobs, and blobs through a proxy or of undeclared length. */
+export class UndiciClient {
   readonly #options: UndiciOptions
   /** One for each scope limit, because a connection may be used only under the limit that it was opened with. */
   readonly #dispatchers = new Map<AddressScope, Dispatcher>()
@@ -41,25 +48,25 @@ export class UndiciExchange {
     this.#options = options
   }
 
-  readonly exchange: Exchange = async (request) => {
+  readonly send: SendRequest = async (request) => {
     const { url, method, form, signal } = request
     signal.throwIfAborted()
     try {
-      const { statusCode, headers, body } = await send(url, {
+      const { statusCode, headers, body } = await sendWithUndici(url, {
         method,
-        headers: form === undefined ? request.headers : { ...request.headers, 'content-type': FORM },
+        headers: form === undefined ? request.headers : { ...request.headers, 'content-type': FORM_TYPE },
         ...(form === undefined ? {} : { body: form }),
         dispatcher: this.#dispatcherFor(request.scopeLimit),
-        // Else undici closes the connection after every HEAD.
+        // Without this, undici closes the connection after every HEAD.
         reset: false,
         signal,
       })
-      const replied = headersOf(headers)
+      const responseHeaders = headersOf(headers)
       return {
         status: statusCode,
-        headers: replied,
-        body: new StreamBody(body, replied, request),
-      } satisfies Reply
+        headers: responseHeaders,
+        body: new StreamBody(body, responseHeaders, request),
+      } satisfies HttpResponse
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof errors.HeadersTimeoutError) throw tooLate(url, 'no answer', this.#options.headerMs)
@@ -91,10 +98,10 @@ export class UndiciExchange {
     const tls = { rejectUnauthorized, ...(secureContext === undefined ? {} : { secureContext }) }
     const settings: Agent.Options = {
       allowH2: false,
-      connections: CONNECTIONS_EACH,
+      connections: CONNECTIONS_PER_ORIGIN,
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: headerMs,
-      bodyTimeout: BODY_MS,
+      bodyTimeout: BODY_SILENCE_MS,
       connect: {
         ...tls,
         timeout: connectMs,
@@ -102,7 +109,7 @@ export class UndiciExchange {
       },
     }
     if (proxies === undefined) return new Agent(settings)
-    // A proxy resolves names itself: of what goes through one, only addresses and names such as localhost are checked.
+    // A proxy resolves names itself, so that only literal addresses and names such as localhost are checked behind one.
     return new EnvHttpProxyAgent({
       ...settings,
       requestTls: tls,
@@ -113,54 +120,54 @@ export class UndiciExchange {
   }
 }
 
-const FORM = 'application/x-www-form-urlencoded'
-
-class StreamBody implements ReplyBody {
+class StreamBody implements HttpResponseBody {
   readonly length: number | undefined
   readonly #body: Dispatcher.ResponseData['body']
-  readonly #request: Request
-  #used = false
+  readonly #request: HttpRequest
+  #isUsed = false
 
-  constructor(body: Dispatcher.ResponseData['body'], headers: ReplyHeaders, request: Request) {
+  constructor(body: Dispatcher.ResponseData['body'], headers: HttpHeaders, request: HttpRequest) {
     const declared = headers.get('content-length')
     this.length = declared !== undefined && /^\d{1,15}$/.test(declared) ? Number(declared) : undefined
     this.#body = body
     this.#request = request
-    // A body that fails before anyone reads it must not bring the process down.
+    // Without a listener, a body that fails before it is read would end the process.
     body.on('error', () => {})
   }
 
   async readInto(intake: Intake, { skip, limit }: { skip: number; limit: number }): Promise<void> {
     const { url, signal } = this.#request
-    this.#used = true
-    let toSkip = skip
-    let poured = 0
-    let full = false
+    this.#isUsed = true
+    let skipBytes = skip
+    let readBytes = 0
+    let isFull = false
     try {
       if (this.length !== undefined && this.length - skip > limit) throw tooLong(url, limit)
       for await (const chunk of this.#body as AsyncIterable<Buffer>) {
         signal.throwIfAborted()
-        if (full) await unlessAborted(intake.drained(), signal)
-        full = false
-        const skipped = Math.min(toSkip, chunk.length)
-        toSkip -= skipped
+        if (isFull) await unlessAborted(intake.drained(), signal)
+        isFull = false
+        const skipped = Math.min(skipBytes, chunk.length)
+        skipBytes -= skipped
         let rest = chunk.subarray(skipped)
-        poured += rest.length
-        if (poured > limit) throw tooLong(url, limit)
+        readBytes += rest.length
+        if (readBytes > limit) throw tooLong(url, limit)
         while (rest.length > 0) {
           const memory = intake.buffer()
           const length = Math.min(memory.length, rest.length)
           memory.set(rest.subarray(0, length))
           rest = rest.subarray(length)
-          if (!intake.filled(length)) full = true
-          if (full && rest.length > 0) {
+          if (!intake.filled(length)) isFull = true
+          if (isFull && rest.length > 0) {
             await unlessAborted(intake.drained(), signal)
-            full = false
+            isFull = false
           }
         }
       }
-      if (toSkip > 0)
-        throw new Failure('unavailable', `${url.host}: ended before the offset`, { source: url.host })
+      if (skipBytes > 0)
+        throw new Failure('unavailable', `${url.host}: the content ended before the offset`, {
+          source: url.host,
+        })
     } catch (error) {
       signal.throwIfAborted()
       throw failureOf(error, url)
@@ -170,9 +177,9 @@ class StreamBody implements ReplyBody {
   }
 
   dispose(): void {
-    if (this.#used) return
-    this.#used = true
-    // Reads on where little is left, so that the connection can be used again.
+    if (this.#isUsed) return
+    this.#isUsed = true
+    // A short rest is read, so that the connection can be reused; a longer one closes it.
     this.#body.dump({ limit: 64 * 1024 }).catch(() => {})
   }
 }

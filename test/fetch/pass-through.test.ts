@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it } from 'node:test'
-import { DEFAULT_POLICY, type Flight, type FlightPolicy } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type Flight, type FlightPolicy } from '../../src/fetch/flight/flight.ts'
 import type { Flights } from '../../src/fetch/flight/flights.ts'
-import { follow } from '../../src/fetch/flight/follow.ts'
+import { followFlight } from '../../src/fetch/flight/follow.ts'
 import { TAIL_BYTES } from '../../src/fetch/flight/tail-gate.ts'
 import { readManifest } from '../../src/fetch/manifests/manifest-reading.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
@@ -15,13 +15,13 @@ import type { Source, Want } from '../../src/ports/source.ts'
 import { Clock } from '../../testkit/clock.ts'
 import { digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { diesAt, pour, ScriptedSource, sends, stallsAt } from '../../testkit/registries/scripted-source.ts'
-import { newFlights, wantOf } from './new-flights.ts'
+import { newFlights, wantOf } from './test-flights.ts'
 
 /** Nobody is given up for a test that is slow; all who want the same here have come before time passes. */
 const PATIENT: FlightPolicy = {
-  ...DEFAULT_POLICY,
+  ...DEFAULT_FLIGHT_POLICY,
   stallMs: 60_000,
-  headMs: 60_000,
+  sizeTimeoutMs: 60_000,
   backoffMs: 1,
   keepStartMs: 1,
 }
@@ -62,7 +62,7 @@ async function readAll(content: Content, pace?: () => Promise<void>): Promise<Bu
 }
 
 function opening(flights: Flights, want: Want): Promise<Content> {
-  return follow(flights.join(want).flight, { signal: never })
+  return followFlight(flights.join(want).flight, { signal: never })
 }
 
 async function pull(flights: Flights, want: Want): Promise<Buffer> {
@@ -105,9 +105,9 @@ describe('a blob that cannot be kept', () => {
       const bodies = await Promise.all(Array.from({ length: clients }, () => pull(flights, want)))
       for (const body of bodies) assert.ok(body.equals(bytes))
       assert.deepEqual(source.attempts, [0])
-      const { kept, obstacle, error, size, waiters } = await end
-      assert.deepEqual([kept, error, size, waiters], [false, undefined, bytes.length, clients])
-      assert.match(String(obstacle), /no room/)
+      const { isStored, passThroughReason, error, size, waiters } = await end
+      assert.deepEqual([isStored, error, size, waiters], [false, undefined, bytes.length, clients])
+      assert.match(String(passThroughReason), /no room/)
       nothingIsLeft(store)
       assert.equal(flights.get(want.digest), undefined)
     })
@@ -136,13 +136,13 @@ describe('a blob that cannot be kept', () => {
     const bodies = await Promise.all(Array.from({ length: 20 }, () => pull(flights, want)))
     for (const body of bodies) assert.ok(body.equals(bytes))
     assert.deepEqual(source.attempts, [0])
-    assert.match(String((await end).obstacle), /no space left/)
+    assert.match(String((await end).passThroughReason), /no space left/)
     nothingIsLeft(store)
     const small = randomBytes(50_000)
     const next = setUp([new ScriptedSource('registry', [sends(small)])], store).flights
     const stored = ended(digestOf(small))
     assert.ok((await pull(next, wantOf(small))).equals(small))
-    assert.equal((await stored).kept, true)
+    assert.equal((await stored).isStored, true)
   })
 
   it('is held back at its end until it is verified', async () => {
@@ -417,7 +417,7 @@ describe('a blob that cannot be kept', () => {
         }),
       )
       for (const manifest of manifests) assert.ok(Buffer.from(manifest.bytes).equals(bytes))
-      assert.equal((await end).kept, false)
+      assert.equal((await end).isStored, false)
       nothingIsLeft(store)
     }
   })
@@ -440,7 +440,7 @@ describe('a blob that is kept', () => {
     const { flights } = setUp([source], store)
     const end = ended(want.digest)
     assert.ok((await pull(flights, want)).equals(bytes))
-    assert.equal((await end).kept, true)
+    assert.equal((await end).isStored, true)
     assert.equal(reserved, bytes.length)
     assert.equal(store.reserved.size, 0)
   })
@@ -477,7 +477,7 @@ describe('a blob that is kept', () => {
     const { flights } = setUp([peers, registry], store)
     const end = ended(want.digest)
     assert.ok((await pull(flights, want)).equals(bytes))
-    assert.equal((await end).kept, true)
+    assert.equal((await end).isStored, true)
     assert.deepEqual(reserved, [16 * MIB, bytes.length, bytes.length])
   })
 

@@ -6,43 +6,43 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { subscribe } from '../../../src/observe/events.ts'
 import { Failure } from '../../../src/ports/failure.ts'
-import type { Exchange } from '../../../src/upstream/http/exchange.ts'
-import { Transport } from '../../../src/upstream/http/transport.ts'
+import type { SendRequest } from '../../../src/upstream/http/messages.ts'
 import { type AddressScope, ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import type { Deadlines } from '../../../src/upstream/options/options.ts'
+import { Transport } from '../../../src/upstream/transport/transport.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 
-/** Nobody waits for so long: what is tested here ends by itself. */
-const PATIENT = { connectMs: 60_000, headerMs: 60_000, tokenMs: 60_000 }
-/** For a server that never answers. */
-const IMPATIENT = { ...PATIENT, headerMs: 100 }
+/** Deadlines that do not pass within a test. */
+const LONG_DEADLINES = { connectMs: 60_000, headerMs: 60_000, tokenMs: 60_000 }
+/** The deadlines for a server that never answers. */
+const SHORT_DEADLINES = { ...LONG_DEADLINES, headerMs: 100 }
 const BYTES = randomBytes(3_000_000)
 const ALL = { skip: 0, limit: Number.POSITIVE_INFINITY }
 
-interface Lab {
+interface TransportWithServer {
   readonly server: FaultyUpstream
-  readonly exchange: Exchange
+  readonly send: SendRequest
   readonly digest: string
   get(options?: {
     signal?: AbortSignal
     scopeLimit?: AddressScope
     url?: URL
     headers?: Record<string, string>
-  }): ReturnType<Exchange>
+  }): ReturnType<SendRequest>
 }
 
-async function lab(
+async function startTransport(
   t: TestContext,
-  name: 'small' | 'bulk',
+  name: 'send' | 'sendForBlob',
   tls: boolean,
-  deadlines: Deadlines = PATIENT,
-): Promise<Lab> {
+  deadlines: Deadlines = LONG_DEADLINES,
+): Promise<TransportWithServer> {
   const server = await startFaultyUpstream({ tls })
   t.after(() => server.close())
   let caFile: string | undefined
   if (server.certificates !== undefined) {
-    const folder = await mkdtemp(join(tmpdir(), 'leat-exchange-'))
+    const folder = await mkdtemp(join(tmpdir(), 'leat-send-'))
     t.after(() => rm(folder, { recursive: true }))
     caFile = join(folder, 'ca.pem')
     await writeFile(caFile, server.certificates.ca)
@@ -55,19 +55,19 @@ async function lab(
     deadlines,
   })
   t.after(() => transport.close())
-  const exchange = transport[name]
+  const send = transport[name]
   const digest = server.addBlob(BYTES)
   const never = new AbortController().signal
   return {
     server,
-    exchange,
+    send,
     digest,
     get: ({
       signal = never,
       scopeLimit = ANY_SCOPE,
       url = new URL(`${server.url}/v2/a/blobs/${digest}`),
       headers = {},
-    } = {}) => exchange({ method: 'GET', url, headers, kind: 'blob', scopeLimit, signal }),
+    } = {}) => send({ method: 'GET', url, headers, kind: 'blob', scopeLimit, signal }),
   }
 }
 
@@ -83,69 +83,69 @@ const isFailure =
     return true
   }
 
-/** What is made known of answers of this server; undefined is a lack of one. */
-function statusesHeard(t: TestContext, server: FaultyUpstream): (number | undefined)[] {
-  const heard: (number | undefined)[] = []
-  t.after(subscribe('upstream.answered', ({ host, status }) => host === server.host && heard.push(status)))
-  return heard
+/** The statuses of `upstream.answered` events for this server; undefined when there was no response. */
+function publishedStatuses(t: TestContext, server: FaultyUpstream): (number | undefined)[] {
+  const statuses: (number | undefined)[] = []
+  t.after(subscribe('upstream.answered', ({ host, status }) => host === server.host && statuses.push(status)))
+  return statuses
 }
 
 for (const [name, tls] of [
-  ['small', false],
-  ['small', true],
-  ['bulk', false],
-  ['bulk', true],
+  ['send', false],
+  ['send', true],
+  ['sendForBlob', false],
+  ['sendForBlob', true],
 ] as const) {
-  const who = `${name === 'small' ? 'undici' : 'the wire'}${tls ? ' over TLS' : ''}`
+  const who = `${name === 'send' ? 'undici' : 'the blob client'}${tls ? ' over TLS' : ''}`
 
-  test(`${who}: brings a body whole`, async (t) => {
-    const { get } = await lab(t, name, tls)
-    const reply = await get()
-    assert.equal(reply.status, 200)
-    assert.equal(reply.body.length, BYTES.length)
+  test(`${who}: reads a body completely`, async (t) => {
+    const { get } = await startTransport(t, name, tls)
+    const response = await get()
+    assert.equal(response.status, 200)
+    assert.equal(response.body.length, BYTES.length)
     const intake = new MemoryIntake()
-    await reply.body.readInto(intake, ALL)
+    await response.body.readInto(intake, ALL)
     assert.ok(same(intake.bytes, BYTES))
   })
 
-  test(`${who}: brings it whole into an intake that says stop again and again`, async (t) => {
-    const { get } = await lab(t, name, tls)
+  test(`${who}: reads a body completely into an intake that is full again and again`, async (t) => {
+    const { get } = await startTransport(t, name, tls)
     const intake = new MemoryIntake({ window: 10_007, room: 50_000 })
-    const poured = (await get()).body.readInto(intake, ALL)
+    const read = (await get()).body.readInto(intake, ALL)
     let ended = false
-    poured.finally(() => (ended = true)).catch(() => {})
+    read.finally(() => (ended = true)).catch(() => {})
     while (!ended) {
-      await Promise.race([intake.full(), poured])
+      await Promise.race([intake.full(), read])
       const before = intake.position
       await new Promise((resolve) => setImmediate(resolve))
-      assert.equal(intake.position, before, 'nothing is taken while it is full')
+      assert.equal(intake.position, before, 'the intake gets nothing while it is full')
       intake.drain()
       await new Promise((resolve) => setImmediate(resolve))
     }
-    await poured
+    await read
     assert.ok(same(intake.bytes, BYTES))
     assert.ok(intake.pauses > 40)
   })
 
-  test(`${who}: skips what is known already`, async (t) => {
-    const { get } = await lab(t, name, tls)
+  test(`${who}: skips the bytes that the intake already has`, async (t) => {
+    const { get } = await startTransport(t, name, tls)
     const intake = new MemoryIntake({ start: BYTES.subarray(0, 1_234_567) })
     await (await get()).body.readInto(intake, { ...ALL, skip: 1_234_567 })
     assert.ok(same(intake.bytes, BYTES))
   })
 
-  test(`${who}: an intake that fails ends it with the intake's own failure`, async (t) => {
-    const { get } = await lab(t, name, tls)
+  test(`${who}: a failure of the intake ends the reading with that failure`, async (t) => {
+    const { get } = await startTransport(t, name, tls)
     const intake = new MemoryIntake({ room: 50_000 })
-    const poured = (await get()).body.readInto(intake, ALL)
-    const outcome = assert.rejects(poured, isFailure('disk', /full/))
+    const read = (await get()).body.readInto(intake, ALL)
+    const outcome = assert.rejects(read, isFailure('disk', /full/))
     await intake.full()
     intake.fail(new Failure('disk', 'the disk is full'))
     await outcome
   })
 
-  test(`${who}: a body that is not poured within its limit is refused`, async (t) => {
-    const { get } = await lab(t, name, tls)
+  test(`${who}: a body over its limit is refused`, async (t) => {
+    const { get } = await startTransport(t, name, tls)
     await assert.rejects(
       (await get()).body.readInto(new MemoryIntake(), { skip: 0, limit: 1000 }),
       isFailure('too-large'),
@@ -153,8 +153,8 @@ for (const [name, tls] of [
   })
 
   for (const how of ['fin', 'rst'] as const) {
-    test(`${who}: a body that breaks off (${how}) is a failure, and what came before it is kept`, async (t) => {
-      const { get, server, digest } = await lab(t, name, tls)
+    test(`${who}: a body that breaks off (${how}) is a failure, and the intake keeps the bytes before`, async (t) => {
+      const { get, server, digest } = await startTransport(t, name, tls)
       server.fault(digest, { dieAt: 1_000_000, how })
       const intake = new MemoryIntake()
       await assert.rejects((await get()).body.readInto(intake, ALL), isFailure('unavailable'))
@@ -165,42 +165,42 @@ for (const [name, tls] of [
   }
 
   test(`${who}: a body shorter than declared is a failure`, async (t) => {
-    const { get, server, digest } = await lab(t, name, tls)
+    const { get, server, digest } = await startTransport(t, name, tls)
     server.fault(digest, { lengthLie: 1000 })
     const intake = new MemoryIntake()
     await assert.rejects((await get()).body.readInto(intake, ALL), isFailure('unavailable'))
     assert.equal(intake.position, BYTES.length)
   })
 
-  test(`${who}: a body of unknown length is brought whole`, async (t) => {
-    const { get, server, digest } = await lab(t, name, tls)
+  test(`${who}: a body of undeclared length is read completely`, async (t) => {
+    const { get, server, digest } = await startTransport(t, name, tls)
     server.fault(digest, { chunked: true })
     for (let i = 0; i < 2; i += 1) {
-      const reply = await get()
-      assert.equal(reply.body.length, undefined)
+      const response = await get()
+      assert.equal(response.body.length, undefined)
       const intake = new MemoryIntake()
-      await reply.body.readInto(intake, ALL)
+      await response.body.readInto(intake, ALL)
       assert.ok(same(intake.bytes, BYTES))
     }
   })
 
-  test(`${who}: a body of unknown length that breaks off is a failure`, async (t) => {
-    const { get, server, digest } = await lab(t, name, tls)
+  test(`${who}: a body of undeclared length that breaks off is a failure`, async (t) => {
+    const { get, server, digest } = await startTransport(t, name, tls)
     server.fault(digest, { chunked: true, dieAt: 500_000 })
     await assert.rejects((await get()).body.readInto(new MemoryIntake(), ALL), isFailure('unavailable'))
   })
 
-  test(`${who}: an empty body is a body`, async (t) => {
-    const { get, server } = await lab(t, name, tls)
+  test(`${who}: an empty body is read`, async (t) => {
+    const { get, server } = await startTransport(t, name, tls)
     const digest = server.addBlob(new Uint8Array(0))
-    const reply = await get({ url: new URL(`${server.url}/v2/a/blobs/${digest}`) })
+    const response = await get({ url: new URL(`${server.url}/v2/a/blobs/${digest}`) })
     const intake = new MemoryIntake()
-    await reply.body.readInto(intake, ALL)
+    await response.body.readInto(intake, ALL)
     assert.equal(intake.position, 0)
   })
 
-  test(`${who}: whoever leaves while there is no answer ends the request with his own reason`, async (t) => {
-    const { get, server, digest } = await lab(t, name, tls)
+  test(`${who}: an abort before the response fails with the reason of the signal`, async (t) => {
+    const { get, server, digest } = await startTransport(t, name, tls)
     server.fault(digest, { silent: true })
     const controller = new AbortController()
     const reason = new Error('gone')
@@ -210,49 +210,52 @@ for (const [name, tls] of [
     await outcome
   })
 
-  test(`${who}: whoever leaves during the body ends it with his own reason`, async (t) => {
-    const { get, server, digest } = await lab(t, name, tls)
+  test(`${who}: an abort during the body fails with the reason of the signal`, async (t) => {
+    const { get, server, digest } = await startTransport(t, name, tls)
     server.fault(digest, { stallAt: 100_000 })
     const controller = new AbortController()
     const reason = new Error('gone')
-    const reply = await get({ signal: controller.signal })
-    const outcome = assert.rejects(reply.body.readInto(new MemoryIntake(), ALL), (error) => error === reason)
+    const response = await get({ signal: controller.signal })
+    const outcome = assert.rejects(
+      response.body.readInto(new MemoryIntake(), ALL),
+      (error) => error === reason,
+    )
     await server.stalled(digest)
     controller.abort(reason)
     await outcome
   })
 
-  test(`${who}: whoever leaves while his intake is full ends it with his own reason`, async (t) => {
-    const { get } = await lab(t, name, tls)
+  test(`${who}: an abort while the intake is full fails with the reason of the signal`, async (t) => {
+    const { get } = await startTransport(t, name, tls)
     const controller = new AbortController()
     const reason = new Error('gone')
     const intake = new MemoryIntake({ room: 50_000 })
-    const reply = await get({ signal: controller.signal })
-    const outcome = assert.rejects(reply.body.readInto(intake, ALL), (error) => error === reason)
+    const response = await get({ signal: controller.signal })
+    const outcome = assert.rejects(response.body.readInto(intake, ALL), (error) => error === reason)
     await intake.full()
     controller.abort(reason)
     await outcome
   })
 
-  test(`${who}: a signal that is aborted already asks nothing`, async (t) => {
-    const { get, server } = await lab(t, name, tls)
+  test(`${who}: no request is sent for a signal that is already aborted`, async (t) => {
+    const { get, server } = await startTransport(t, name, tls)
     await assert.rejects(get({ signal: AbortSignal.abort(new Error('gone')) }), /gone/)
     assert.equal(server.requests.length, 0)
   })
 
-  test(`${who}: a refusal is an answer, whose body need not be read`, async (t) => {
-    const { get, server, digest } = await lab(t, name, tls)
+  test(`${who}: a 404 is a response, whose body need not be read`, async (t) => {
+    const { get, server, digest } = await startTransport(t, name, tls)
     server.fault(digest, { status: 404, body: 'x'.repeat(2000) })
     for (let i = 0; i < 3; i += 1) {
-      const reply = await get()
-      assert.equal(reply.status, 404)
-      reply.body.dispose()
-      reply.body.dispose()
+      const response = await get()
+      assert.equal(response.status, 404)
+      response.body.dispose()
+      response.body.dispose()
     }
   })
 
-  test(`${who}: one connection serves one request after another`, async (t) => {
-    const { get, server } = await lab(t, name, tls)
+  test(`${who}: one connection carries several requests, one after another`, async (t) => {
+    const { get, server } = await startTransport(t, name, tls)
     for (let i = 0; i < 4; i += 1) {
       await (await get()).body.readInto(new MemoryIntake(), ALL)
       await new Promise((resolve) => setImmediate(resolve))
@@ -264,7 +267,7 @@ for (const [name, tls] of [
   })
 
   test(`${who}: a host that refuses connections is a failure that names it`, async (t) => {
-    const { get, server } = await lab(t, name, tls)
+    const { get, server } = await startTransport(t, name, tls)
     await server.close()
     await assert.rejects(get(), (error) => {
       assert.ok(error instanceof Failure)
@@ -274,8 +277,8 @@ for (const [name, tls] of [
     })
   })
 
-  test(`${who}: a name that resolves to our own network is not reached from outside`, async (t) => {
-    const { get, server } = await lab(t, name, tls)
+  test(`${who}: a name that resolves to a loopback address is not contacted under a public scope limit`, async (t) => {
+    const { get, server } = await startTransport(t, name, tls)
     const url = new URL(`${server.url.replace('127.0.0.1', 'localhost')}/v2/?secret=1`)
     await assert.rejects(get({ url, scopeLimit: 'public' }), (error) => {
       assert.ok(error instanceof Failure)
@@ -286,24 +289,24 @@ for (const [name, tls] of [
     assert.equal(server.requests.length, 0)
   })
 
-  test(`${who}: every answer is made known`, async (t) => {
-    const { get, server, digest } = await lab(t, name, tls)
-    const heard = statusesHeard(t, server)
+  test(`${who}: every response is published as an event`, async (t) => {
+    const { get, server, digest } = await startTransport(t, name, tls)
+    const statuses = publishedStatuses(t, server)
     ;(await get()).body.dispose()
     server.fault(digest, { status: 503, times: 1 })
     ;(await get()).body.dispose()
-    assert.deepEqual(heard, [200, 503])
+    assert.deepEqual(statuses, [200, 503])
   })
 
-  test(`${who}: a server that never answers is a failure at the deadline, and is made known`, async (t) => {
-    const { get, server, digest } = await lab(t, name, tls, IMPATIENT)
-    const heard = statusesHeard(t, server)
+  test(`${who}: a server that never answers is a failure at the deadline, and is published as an event`, async (t) => {
+    const { get, server, digest } = await startTransport(t, name, tls, SHORT_DEADLINES)
+    const statuses = publishedStatuses(t, server)
     server.fault(digest, { silent: true })
     await assert.rejects(get(), isFailure('unavailable', /no answer within 100 ms/))
-    assert.deepEqual(heard, [undefined])
+    assert.deepEqual(statuses, [undefined])
   })
 
-  test(`${who}: nothing is asked any more after closing`, async (t) => {
+  test(`${who}: closing ends a body that is being read`, async (t) => {
     const server = await startFaultyUpstream({ tls })
     t.after(() => server.close())
     const transport = new Transport({
@@ -311,11 +314,11 @@ for (const [name, tls] of [
       acceptInvalidCerts: true,
       proxies: undefined,
       lookup: undefined,
-      deadlines: PATIENT,
+      deadlines: LONG_DEADLINES,
     })
     const digest = server.addBlob(BYTES)
     server.fault(digest, { stallAt: 1000 })
-    const reply = await transport[name]({
+    const response = await transport[name]({
       method: 'GET',
       url: new URL(`${server.url}/v2/a/blobs/${digest}`),
       headers: {},
@@ -323,15 +326,15 @@ for (const [name, tls] of [
       scopeLimit: ANY_SCOPE,
       signal: new AbortController().signal,
     })
-    const outcome = assert.rejects(reply.body.readInto(new MemoryIntake(), ALL), Failure)
+    const outcome = assert.rejects(response.body.readInto(new MemoryIntake(), ALL), Failure)
     await server.stalled(digest)
     await transport.close()
     await outcome
   })
 }
 
-for (const name of ['small', 'bulk'] as const) {
-  test(`${name}: a certificate that nobody vouches for is refused, unless that is allowed`, async (t) => {
+for (const name of ['send', 'sendForBlob'] as const) {
+  test(`${name}: a self-signed certificate is refused unless acceptInvalidCerts is set`, async (t) => {
     const server = await startFaultyUpstream({ tls: true })
     t.after(() => server.close())
     const digest = server.addBlob(BYTES)
@@ -341,7 +344,7 @@ for (const name of ['small', 'bulk'] as const) {
         acceptInvalidCerts,
         proxies: undefined,
         lookup: undefined,
-        deadlines: PATIENT,
+        deadlines: LONG_DEADLINES,
       })
       t.after(() => transport.close())
       const asked = transport[name]({
@@ -358,7 +361,7 @@ for (const name of ['small', 'bulk'] as const) {
   })
 }
 
-test('a certificate authority that cannot be read is a failure that names the file, until it can', async (t) => {
+test('a CA file that cannot be read is a failure that names the file, until the file exists', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'leat-ca-'))
   t.after(() => rm(folder, { recursive: true }))
   const server = await startFaultyUpstream({ tls: true })
@@ -369,11 +372,11 @@ test('a certificate authority that cannot be read is a failure that names the fi
     acceptInvalidCerts: false,
     proxies: undefined,
     lookup: undefined,
-    deadlines: PATIENT,
+    deadlines: LONG_DEADLINES,
   })
   t.after(() => transport.close())
   const ping = () =>
-    transport.small({
+    transport.send({
       method: 'GET',
       url: new URL(`${server.url}/v2/`),
       headers: {},
@@ -383,7 +386,7 @@ test('a certificate authority that cannot be read is a failure that names the fi
     })
   await assert.rejects(ping(), isFailure('unavailable', /late\.pem/))
   await writeFile(caFile, server.certificates?.ca ?? '')
-  const reply = await ping()
-  assert.equal(reply.status, 200)
-  reply.body.dispose()
+  const response = await ping()
+  assert.equal(response.status, 200)
+  response.body.dispose()
 })

@@ -2,12 +2,12 @@ import { readFile } from 'node:fs/promises'
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
 import { publish } from '../../observe/events.ts'
 import { Failure } from '../../ports/failure.ts'
+import { failureOf } from '../http/http-failure.ts'
+import type { HttpRequest, HttpResponse, SendRequest } from '../http/messages.ts'
 import type { Deadlines, Proxies } from '../options/options.ts'
 import { checkHostname, type Lookup } from '../options/scoped-lookup.ts'
-import type { Exchange } from './exchange.ts'
-import { failureOf } from './exchange-failure.ts'
-import { UndiciExchange } from './undici-exchange.ts'
-import { Wire } from './wire.ts'
+import { BlobClient } from './blob-client.ts'
+import { UndiciClient } from './undici-client.ts'
 
 export interface TransportOptions {
   readonly caFile: string | undefined
@@ -18,58 +18,58 @@ export interface TransportOptions {
   readonly deadlines: Deadlines
 }
 
-interface Parts {
-  readonly undici: UndiciExchange
-  readonly wire: Wire
+interface Clients {
+  readonly undici: UndiciClient
+  readonly blobs: BlobClient
 }
 
 /** The connections of all upstreams with the same TLS settings, opened at the first request. */
 export class Transport {
   readonly #options: TransportOptions
-  #parts: Promise<Parts> | undefined
-  #closed = false
+  #clients: Promise<Clients> | undefined
+  #isClosed = false
 
   constructor(options: TransportOptions) {
     this.#options = options
   }
 
   /** For everything but blobs. */
-  readonly small: Exchange = (request) =>
-    checked(request, async () => (await this.#open()).undici.exchange(request))
+  readonly send: SendRequest = (request) =>
+    checked(request, async () => (await this.#openOnce()).undici.send(request))
 
   /** For blobs: reads sockets directly, except through a proxy. */
-  readonly bulk: Exchange = (request) =>
+  readonly sendForBlob: SendRequest = (request) =>
     this.#options.proxies === undefined
-      ? checked(request, async () => (await this.#open()).wire.exchange(request))
-      : this.small(request)
+      ? checked(request, async () => (await this.#openOnce()).blobs.send(request))
+      : this.send(request)
 
   async close(): Promise<void> {
-    this.#closed = true
-    const parts = await this.#parts?.catch(() => undefined)
-    parts?.wire.close()
-    await parts?.undici.close()
+    this.#isClosed = true
+    const clients = await this.#clients?.catch(() => undefined)
+    clients?.blobs.close()
+    await clients?.undici.close()
   }
 
-  #open(): Promise<Parts> {
-    if (this.#closed) return Promise.reject(new Failure('stopping', 'the agent is stopping'))
-    if (this.#parts === undefined) {
-      const parts = this.#make()
-      this.#parts = parts
+  #openOnce(): Promise<Clients> {
+    if (this.#isClosed) return Promise.reject(new Failure('stopping', 'the agent is stopping'))
+    if (this.#clients === undefined) {
+      const clients = this.#open()
+      this.#clients = clients
       // A certificate file that could not be read may exist at the next request.
-      parts.catch(() => {
-        if (this.#parts === parts) this.#parts = undefined
+      clients.catch(() => {
+        if (this.#clients === clients) this.#clients = undefined
       })
     }
-    return this.#parts
+    return this.#clients
   }
 
-  async #make(): Promise<Parts> {
+  async #open(): Promise<Clients> {
     const { caFile, acceptInvalidCerts, proxies, lookup, deadlines } = this.#options
     const secureContext = caFile === undefined ? undefined : await contextTrusting(caFile)
     const { connectMs, headerMs } = deadlines
     const common = { secureContext, rejectUnauthorized: !acceptInvalidCerts, connectMs, headerMs, lookup }
-    const undici = new UndiciExchange({ ...common, proxies })
-    return { undici, wire: new Wire({ ...common, fallback: undici.exchange }) }
+    const undici = new UndiciClient({ ...common, proxies })
+    return { undici, blobs: new BlobClient({ ...common, fallback: undici.send }) }
   }
 }
 
@@ -82,29 +82,28 @@ async function contextTrusting(caFile: string): Promise<SecureContext> {
   }
 }
 
-const published = async (
-  request: Parameters<Exchange>[0],
-  exchange: () => ReturnType<Exchange>,
-): ReturnType<Exchange> => {
-  const started = performance.now()
-  let status: number | undefined
-  try {
-    const reply = await exchange()
-    status = reply.status
-    return reply
-  } finally {
-    const { url, kind, method } = request
-    publish('upstream.answered', { host: url.host, kind, method, status, ms: performance.now() - started })
-  }
-}
-
-/** Every request is checked here before a connection is chosen. */
-const checked: typeof published = async (request, exchange) => {
+/** Sends a request after checking its host name, and publishes the outcome as an event. */
+async function checked(request: HttpRequest, send: () => Promise<HttpResponse>): Promise<HttpResponse> {
   const { url, scopeLimit } = request
   try {
     checkHostname(url.hostname, scopeLimit)
   } catch (error) {
     throw failureOf(error, url)
   }
-  return published(request, exchange)
+  return published(request, send)
+}
+
+async function published(
+  { url, kind, method }: HttpRequest,
+  send: () => Promise<HttpResponse>,
+): Promise<HttpResponse> {
+  const started = performance.now()
+  let status: number | undefined
+  try {
+    const response = await send()
+    status = response.status
+    return response
+  } finally {
+    publish('upstream.answered', { host: url.host, kind, method, status, ms: performance.now() - started })
+  }
 }
