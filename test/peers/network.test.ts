@@ -268,7 +268,7 @@ describe('a tag', () => {
     let owned = 0
     for (let n = 0; owned < 4; n += 1) {
       const tag = `at-once-${n}`
-      if (outcast.network.tagOwner(REPOSITORY, tag)?.isSelf !== true) continue
+      if (outcast.network.tagOwner(REPOSITORY, tag)?.self !== true) continue
       owned += 1
       upstream.addTag('app', tag, manifest)
       const signal = AbortSignal.timeout(60_000)
