@@ -63,7 +63,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     EVENTS,
     TEXT,
     'schemas/warm-report.ts',
-    'upkeep/refusal.ts',
+    'upkeep/request-error.ts',
     'fetch/manifests',
   ],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],

@@ -205,7 +205,7 @@ describe('when something goes wrong', () => {
     await first?.pull(digest)
     await liar?.pull(digest)
     const stored = liar?.store.stored.get(digest) ?? assert.fail('it is stored')
-    liar?.store.keep(digest, { ...stored, bytes: spoilt(stored.bytes, 2 * MIB) })
+    liar?.store.put(digest, { ...stored, bytes: spoilt(stored.bytes, 2 * MIB) })
     const late = await cluster.add(upstream.host)
     const other = await cluster.add(upstream.host)
     for (const node of [late, other]) assert.ok((await node.pull(digest)).bytes.equals(bytes))
