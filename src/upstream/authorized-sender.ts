@@ -54,7 +54,7 @@ export class AuthorizedSender {
   /** The latest challenge of the host; later requests are authorized for it at once. */
   #challenge: Challenge | undefined
   readonly #credentialHashes = new CredentialHashes()
-  readonly #refused = new BoundedMap<string, Failure>(MOST_REFUSALS, { ageMs: REFUSED_MS })
+  readonly #refused = new BoundedMap<string, Failure>(MOST_REFUSALS, { ttlMs: REFUSED_MS })
 
   constructor(options: AuthorizedSenderOptions) {
     this.#options = options
