@@ -5,7 +5,7 @@ import { CachingResolver } from './fetch/resolver.ts'
 import { contentViewOf } from './observe/reports/content-view.ts'
 import { Reporter } from './observe/reports/reporter.ts'
 import type { FlightView, NodeView } from './observe/reports/view.ts'
-import { allowedBy } from './oci/names/allow.ts'
+import { repositoryFilter } from './oci/names/repository-filter.ts'
 import { joinPeers, type PeerOptions } from './peers/join.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import { PeerCommons } from './peers/peer-commons.ts'
@@ -151,7 +151,7 @@ function placeOf({ upstreams, store, resolution }: Core, options: AgentOptions):
   return {
     resolver: resolution,
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
-    allowed: allowedBy(options.allow),
+    allowed: repositoryFilter(options.allow),
     stored: (digest) => store.blobs.facts(digest),
     coming: (digest) => resolution.flights.get(digest),
     forget: (digest) => resolution.forget(digest),
@@ -254,7 +254,7 @@ class NodeAgent implements Agent {
       version,
       node: {
         holdings: resolution.localContent,
-        allowed: allowedBy(allow),
+        allowed: repositoryFilter(allow),
         tag: (repository, tag, asking) => resolution.tagHead(repository, tag, asking),
         heard: (host) => upstreams.readRateLimitNotices(host),
         warm: (wish, { signal }) => {
@@ -276,7 +276,7 @@ class NodeAgent implements Agent {
   }
 
   #view({ store, upstreams, resolution }: Core, registry: RegistryServer): NodeView {
-    const allowed = allowedBy(this.#options.allow)
+    const allowed = repositoryFilter(this.#options.allow)
     return {
       ...contentViewOf(store),
       version: this.#options.version ?? 'unknown',

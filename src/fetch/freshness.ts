@@ -66,7 +66,7 @@ export class Revalidation {
 
   constructor(policy: FreshnessPolicy) {
     this.#policy = policy
-    this.#failedKeys = new BoundedMap(MAX_FAILED_KEYS, { ageMs: policy.pauseAfterFailureMs })
+    this.#failedKeys = new BoundedMap(MAX_FAILED_KEYS, { ttlMs: policy.pauseAfterFailureMs })
   }
 
   async get<T extends { readonly checkedAt: number }>(

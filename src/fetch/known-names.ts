@@ -47,7 +47,7 @@ export class KnownNames {
   readonly #cache = new KnownNameCache()
   readonly #manifestReads = new Semaphore(MAX_PARALLEL_READS)
   readonly #checks = new SharedWork<void>()
-  readonly #refusals = new BoundedMap<string, Failure>(MAX_REFUSALS, { ageMs: REFUSAL_TTL_MS })
+  readonly #refusals = new BoundedMap<string, Failure>(MAX_REFUSALS, { ttlMs: REFUSAL_TTL_MS })
 
   constructor({ store, catalog, registry, timeoutMs }: KnownNamesOptions) {
     this.#store = store

@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
+import type { OwnerReport, PeerStep } from '../schemas/peer-report.ts'
 
 /**
  * Why the registry API refused or disconnected a client. These are values of a metric label:
@@ -130,7 +131,7 @@ export interface Events {
   /** The owner of a digest told this node how to get it; `owner` is undefined when no owner can be reached. */
   'peer.instructed': {
     readonly digest: Digest
-    readonly owner: { readonly name: string; readonly isSelf: boolean } | undefined
+    readonly owner: OwnerReport | undefined
     /**
      * - `take`: download it from the peer `from`
      * - `fetch`: download it from upstream, for all who want it
@@ -139,7 +140,7 @@ export interface Events {
      * - `end`: upstream failed those who asked it
      * - `unguided`: no owner can be reached, so this node decides for itself
      */
-    readonly instruction: 'take' | 'fetch' | 'alone' | 'wait' | 'end' | 'unguided'
+    readonly instruction: Extract<PeerStep, { is: 'guided' }>['course']
     /** The name of the peer to download it from. */
     readonly from: string | undefined
   }

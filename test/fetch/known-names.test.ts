@@ -12,7 +12,7 @@ import { Failure } from '../../src/ports/failure.ts'
 import { Clock } from '../../testkit/clock.ts'
 import { MemoryCatalog } from '../../testkit/memory/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
-import { bodyOf, until } from '../../testkit/memory/resolved.ts'
+import { bodyOf, until } from '../../testkit/memory/read-body.ts'
 import { ScriptedRegistry } from '../../testkit/registries/scripted-registry.ts'
 
 const mine: Repository = { registry: 'private.test', name: 'mine' }
@@ -134,7 +134,7 @@ describe('what is stored under one name', () => {
   it('that the store has dropped is known under no name any more', async () => {
     const { resolution, registry, store, catalog, digest } = await stored()
     store.stored.delete(digest)
-    catalog.seenIn.clear()
+    catalog.knownIn.clear()
     resolution.forget(digest)
     registry.keepIn(other, digest)
     await bodyOf(await resolution.blob(other, digest, { signal }))
@@ -247,7 +247,7 @@ describe('a transfer under way', () => {
     const bytes = randomBytes(200_000)
     const digest = parts.registry.add(bytes)
     parts.registry.keepIn(mine, digest)
-    parts.store.hold()
+    parts.store.holdWrites()
     return { ...parts, bytes, digest }
   }
 
@@ -260,7 +260,7 @@ describe('a transfer under way', () => {
     await assert.rejects(resolution.blobHead(other, digest, { signal }), { code: 'absent' })
     assert.equal((await resolution.blobHead(mine, digest, { signal })).size, bytes.length)
     assert.equal(registry.asked.head, 1)
-    store.release()
+    store.releaseWrites()
     for (const answer of [first, second]) assert.ok((await bodyOf(answer)).equals(bytes))
   })
 
@@ -270,7 +270,7 @@ describe('a transfer under way', () => {
     registry.keepIn(other, digest)
     const second = await resolution.blob(other, digest, { signal })
     assert.deepEqual(second.cacheResult, { kind: 'miss', from: 'upstream', collapsed: true })
-    store.release()
+    store.releaseWrites()
     for (const answer of [first, second]) assert.ok((await bodyOf(answer)).equals(bytes))
     assert.deepEqual([registry.asked.head, registry.asked.sources], [1, 1])
     assert.deepEqual(await catalog.filterKnown(other, [digest]), [digest])

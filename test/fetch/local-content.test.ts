@@ -6,9 +6,9 @@ import { Flights } from '../../src/fetch/flight/flights.ts'
 import { LocalContentLookup } from '../../src/fetch/local-content.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import type { Source, Want } from '../../src/ports/source.ts'
-import { belongingOf } from '../../testkit/memory/belonging.ts'
+import { knownNamesOf } from '../../testkit/memory/known-names.ts'
 import { MemoryCatalog } from '../../testkit/memory/memory-catalog.ts'
-import { digestOf, MemoryStore, marksOf } from '../../testkit/memory/memory-store.ts'
+import { checkpointsOf, digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { fails, pour, ScriptedSource, sends } from '../../testkit/registries/scripted-source.ts'
 
 const { signal } = new AbortController()
@@ -23,7 +23,7 @@ function setUp(...sources: readonly Source[]) {
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 10,
   })
-  return { store, flights, held: new LocalContentLookup(store, flights, belongingOf(store)) }
+  return { store, flights, held: new LocalContentLookup(store, flights, knownNamesOf(store)) }
 }
 
 const repository = { registry: 'docker.io', name: 'library/alpine' }
@@ -64,8 +64,8 @@ it('what is stored is whole, can be opened, and has its marks', async () => {
     size: 300_000,
     mediaType: 'text/plain',
   })
-  assert.deepEqual(await held.checkpoints(digest), marksOf(bytes))
-  assert.deepEqual(await held.checkpoints(digest, 3), marksOf(bytes).subarray(48))
+  assert.deepEqual(await held.checkpoints(digest), checkpointsOf(bytes))
+  assert.deepEqual(await held.checkpoints(digest, 3), checkpointsOf(bytes).subarray(48))
   assert.equal((await held.checkpoints(digest, 100))?.length, 0)
   const content = await held.open({ digest, repository }, { signal })
   assert.equal(await content?.readable(0, { signal }), 300_000)
@@ -108,8 +108,8 @@ it('what is under way is told of as it comes, can be followed, and is told of on
     size: 500_000,
     mediaType: 'text/plain',
   })
-  assert.deepEqual(await held.checkpoints(digest), marksOf(bytes).subarray(0, 48))
-  assert.deepEqual(await held.checkpoints(digest, 2), marksOf(bytes).subarray(32, 48))
+  assert.deepEqual(await held.checkpoints(digest), checkpointsOf(bytes).subarray(0, 48))
+  assert.deepEqual(await held.checkpoints(digest, 2), checkpointsOf(bytes).subarray(32, 48))
   const content = await held.open({ digest, repository }, { signal })
   assert.equal(await content?.readable(0, { signal }), 200_000)
   const order: string[] = []

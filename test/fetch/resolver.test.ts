@@ -10,7 +10,7 @@ import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { MemoryCatalog } from '../../testkit/memory/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
-import { bodyOf, until } from '../../testkit/memory/resolved.ts'
+import { bodyOf, until } from '../../testkit/memory/read-body.ts'
 import { ScriptedRegistry } from '../../testkit/registries/scripted-registry.ts'
 
 const alpine = { registry: 'docker.io', name: 'library/alpine' }

@@ -14,7 +14,7 @@ import type { Content } from '../../src/ports/content.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import type { Contributor, Source } from '../../src/ports/source.ts'
 import { Clock } from '../../testkit/clock.ts'
-import { MemoryStore, marksOf } from '../../testkit/memory/memory-store.ts'
+import { checkpointsOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
 import {
   type Attempt,
   aborted,
@@ -97,7 +97,7 @@ describe('what peers bring', () => {
     const { flights } = setUp([
       peer('one', async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
-        intake.vouch(0, marksOf(bytes))
+        intake.vouch(0, checkpointsOf(bytes))
         await pour(intake, bytes, 3 * CHECKPOINT_INTERVAL_BYTES)
         const { flight } = flights.join(wantOf(bytes))
         await until(flights, flight, () => flight.released === 3 * CHECKPOINT_INTERVAL_BYTES)
@@ -132,13 +132,13 @@ describe('what peers bring', () => {
     hold.open()
     assert.equal(await first, bytes.length)
     assert.ok((await readAll(content)).equals(bytes))
-    assert.deepEqual(flight.checkpoints(), marksOf(bytes))
-    assert.deepEqual(flight.checkpoints(6), marksOf(bytes).subarray(6 * 16))
+    assert.deepEqual(flight.checkpoints(), checkpointsOf(bytes))
+    assert.deepEqual(flight.checkpoints(6), checkpointsOf(bytes).subarray(6 * 16))
   })
 
   it('is passed on as far as it is vouched for, whoever comes first: the bytes or the marks', async () => {
     const bytes = randomBytes(500_000)
-    const marks = marksOf(bytes)
+    const marks = checkpointsOf(bytes)
     const steps = [gate(), gate(), gate()]
     const { flights } = setUp([
       peer('one', async ({ intake }) => {
@@ -179,7 +179,7 @@ describe('what peers bring', () => {
     const { flights } = setUp([
       peer('one', async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
-        intake.vouch(0, marksOf(bytes).subarray(0, 64))
+        intake.vouch(0, checkpointsOf(bytes).subarray(0, 64))
         await pour(intake, bytes, 300_000)
         throw new Failure('absent', 'It falls to this node to ask upstream.')
       }),
@@ -254,7 +254,7 @@ describe('what peers bring', () => {
     const read = gate()
     const liar = peer('liar', async ({ intake, signal }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, bytes, good)
       await read.opened
       await pour(intake, spoilt(bytes, good + 10_000), 500_000)
@@ -276,7 +276,7 @@ describe('what peers bring', () => {
       [['liar', 'peer']],
     )
     await flight.ended
-    assert.deepEqual(store.stored.get(want.digest)?.marks, marksOf(bytes))
+    assert.deepEqual(store.stored.get(want.digest)?.marks, checkpointsOf(bytes))
   })
 
   it('tells which of two that are named alike was wrong, and asks the same source again for another', async (t) => {
@@ -286,7 +286,7 @@ describe('what peers bring', () => {
       'network',
       async ({ intake, signal }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
-        intake.vouch(0, marksOf(bytes))
+        intake.vouch(0, checkpointsOf(bytes))
         signals.push(signal)
         intake.setContributor(giver('good'))
         await pour(intake, bytes, 300_000)
@@ -321,17 +321,17 @@ describe('what peers bring', () => {
   it('takes wrong bytes back also when they are found out only while upstream goes on from them', async (t) => {
     const bytes = randomBytes(1_500_000)
     const store = new MemoryStore({ roomBytes: 2_000_000 })
-    store.hold()
+    store.holdWrites()
     const liar = peer('liar', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, spoilt(bytes, 300_000), 700_000)
       throw new Failure('unavailable', 'the connection broke')
     })
     const honest = upstream(async ({ intake, signal }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
       await pour(intake, bytes, 900_000)
-      store.release()
+      store.releaseWrites()
       await aborted(signal)
     }, sends(bytes))
     const { flights } = setUp([liar, honest], store)
@@ -349,14 +349,14 @@ describe('what peers bring', () => {
     const clock = new Clock(t)
     const bytes = randomBytes(1_000_000)
     const store = new MemoryStore({ roomBytes: 2_000_000 })
-    store.hold()
+    store.holdWrites()
     const given = gate()
     t.after(subscribe('flight.attempted', given.open))
     const network = peer(
       'network',
       async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
-        intake.vouch(0, marksOf(bytes))
+        intake.vouch(0, checkpointsOf(bytes))
         intake.setContributor(giver('bad'))
         await pour(intake, spoilt(bytes, 300_000), 700_000)
         throw new Failure('unavailable', 'the connection broke')
@@ -368,7 +368,7 @@ describe('what peers bring', () => {
     const facts = blamed(t, want.digest)
     const body = pull(flights.join(want).flight)
     await given.opened
-    store.release()
+    store.releaseWrites()
     assert.ok((await clock.until(body)).equals(bytes))
     assert.deepEqual(network.attempts, [0, 4 * CHECKPOINT_INTERVAL_BYTES])
     assert.deepEqual(
@@ -389,7 +389,7 @@ describe('what peers bring', () => {
       upstream(async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
         late?.setContributor(giver('ghost'))
-        late?.vouch(0, marksOf(randomBytes(500_000)))
+        late?.vouch(0, checkpointsOf(randomBytes(500_000)))
         await pour(intake, bytes, 400_000)
         await hold.opened
         await pour(intake, bytes)
@@ -404,7 +404,7 @@ describe('what peers bring', () => {
 
   it('is right although what was vouched for was not: upstream is believed more', async (t) => {
     const bytes = randomBytes(1_000_000)
-    const lie = Buffer.from(marksOf(bytes))
+    const lie = Buffer.from(checkpointsOf(bytes))
     lie.fill(7, 4 * 16)
     const honest = peer('honest', async ({ intake, signal }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
@@ -423,7 +423,7 @@ describe('what peers bring', () => {
 
   it('is right although only the last of it was vouched for wrongly', async (t) => {
     const bytes = randomBytes(10 * CHECKPOINT_INTERVAL_BYTES)
-    const lie = Buffer.from(marksOf(bytes))
+    const lie = Buffer.from(checkpointsOf(bytes))
     lie.fill(7, 9 * 16)
     const { flights } = setUp([
       peer('honest', async ({ intake }) => {
@@ -440,7 +440,7 @@ describe('what peers bring', () => {
 
   it('is released only at the end after two were wrong', async () => {
     const bytes = randomBytes(1_500_000)
-    const marks = marksOf(bytes)
+    const marks = checkpointsOf(bytes)
     const hold = gate()
     const lies =
       (from: number) =>
@@ -474,7 +474,7 @@ describe('what peers bring', () => {
     const wrong = spoilt(bytes, 250_000)
     const liar = peer('liar', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(wrong))
+      intake.vouch(0, checkpointsOf(wrong))
       await pour(intake, wrong)
     })
     const honest = upstream(sends(bytes))
@@ -496,12 +496,12 @@ describe('what peers bring', () => {
     const hold = gate()
     const liar = peer('liar', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(wrong))
+      intake.vouch(0, checkpointsOf(wrong))
       await pour(intake, wrong)
     })
     const second = peer('second', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, bytes, 600_000)
       await hold.opened
       await pour(intake, bytes)
@@ -523,7 +523,7 @@ describe('what peers bring', () => {
     const honest = upstream(sends(bytes))
     const liar = peer('liar', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, spoilt(bytes, bytes.length - 5))
     })
     const { flights } = setUp([liar, honest])
@@ -572,7 +572,7 @@ describe('what peers bring', () => {
         peer('one', async ({ intake }) => {
           intake.expect({ size: bytes.length, mediaType: undefined })
           await steps[0]?.opened
-          intake.vouch(0, marksOf(bytes))
+          intake.vouch(0, checkpointsOf(bytes))
           await steps[1]?.opened
           await pour(intake, bytes)
         }),
@@ -598,7 +598,7 @@ describe('what peers bring', () => {
     store.partials.set(want.digest, spoilt(bytes, 200_000).subarray(0, 400_000))
     const source = peer('one', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, bytes)
     })
     const { flights } = setUp([source], store)
@@ -613,7 +613,7 @@ describe('what peers bring', () => {
       [
         peer('one', async ({ intake }) => {
           intake.expect({ size: bytes.length, mediaType: undefined })
-          intake.vouch(0, marksOf(bytes))
+          intake.vouch(0, checkpointsOf(bytes))
           await pour(intake, bytes)
         }),
       ],
@@ -639,7 +639,7 @@ describe('what peers bring', () => {
     const hold = gate()
     const liar = peer('liar', async ({ intake, signal }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, bytes, 100_000)
       await hold.opened
       await pour(intake, spoilt(bytes, 100_000), 200_000)
@@ -684,9 +684,9 @@ describe('what peers bring', () => {
           const mine = wrongFrom === null ? bytes : spoilt(bytes, wrongFrom)
           const step = async ({ intake }: Attempt): Promise<void> => {
             intake.expect({ size: bytes.length, mediaType: undefined })
-            if (vouches === 'honest') intake.vouch(0, marksOf(bytes))
-            if (vouches === 'lie') intake.vouch(3, marksOf(randomBytes(200_000)))
-            if (vouches === 'along') intake.vouch(0, marksOf(mine))
+            if (vouches === 'honest') intake.vouch(0, checkpointsOf(bytes))
+            if (vouches === 'lie') intake.vouch(3, checkpointsOf(randomBytes(200_000)))
+            if (vouches === 'along') intake.vouch(0, checkpointsOf(mine))
             await pour(intake, mine, Math.min(endsAt, bytes.length))
             if (endsAt < bytes.length) throw new Failure('unavailable', 'it broke')
           }

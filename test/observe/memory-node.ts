@@ -1,17 +1,9 @@
 import { createHash } from 'node:crypto'
-import type {
-  BlobView,
-  FlightView,
-  HoldersView,
-  NodeView,
-  OwnerView,
-  PeersView,
-  ScrubView,
-  TagView,
-} from '../../src/observe/reports/view.ts'
+import type { BlobView, FlightView, NodeView, ScrubView, TagView } from '../../src/observe/reports/view.ts'
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
+import type { HoldersReport, OwnerReport, PeersReport } from '../../src/schemas/peer-report.ts'
 import type { StatusReport } from '../../src/schemas/report.ts'
 
 export const ALPINE: Repository = { registry: 'docker.io', name: 'library/alpine' }
@@ -34,9 +26,9 @@ export class MemoryNode implements NodeView {
   readonly seenInRepositories = new Map<Digest, Repository[]>()
   readonly disallowed = new Set<string>()
   readonly pinned = new Set<Digest>()
-  swarm: PeersView | undefined
-  readonly holders = new Map<Digest, HoldersView>()
-  owner: OwnerView | undefined
+  swarm: Pick<PeersReport, 'self' | 'members'> | undefined
+  readonly holders = new Map<Digest, HoldersReport>()
+  owner: OwnerReport | undefined
   registry: string | undefined = '127.0.0.1:5050'
   readonly #blobs = new Map<Digest, BlobView>()
   readonly #manifests = new Map<Digest, Uint8Array>()
@@ -156,15 +148,15 @@ export class MemoryNode implements NodeView {
     return this.isAllowed(repository) ? ['mirror.example.com', 'registry-1.docker.io'] : []
   }
 
-  peers(): PeersView | undefined {
+  peers(): Pick<PeersReport, 'self' | 'members'> | undefined {
     return this.swarm
   }
 
-  async whoHas(digest: Digest): Promise<HoldersView | undefined> {
+  async whoHas(digest: Digest): Promise<HoldersReport | undefined> {
     return this.holders.get(digest)
   }
 
-  tagOwner(): OwnerView | undefined {
+  tagOwner(): OwnerReport | undefined {
     return this.owner
   }
 

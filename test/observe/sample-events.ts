@@ -53,7 +53,7 @@ export function peerTransfer(overrides: Partial<Events['peer.taken']> = {}): Eve
 export function peerInstructed(
   overrides: Partial<Events['peer.instructed']> = {},
 ): Events['peer.instructed'] {
-  const owner = { name: 'node-5', isSelf: false }
+  const owner = { name: 'node-5', self: false }
   return { digest: digestOf('layer'), owner, instruction: 'take', from: 'node-3', ...overrides }
 }
 

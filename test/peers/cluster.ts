@@ -5,8 +5,8 @@ import { readAll } from '../../src/fetch/manifests/manifest-body.ts'
 import { CachingResolver } from '../../src/fetch/resolver.ts'
 import { RateLimiter } from '../../src/lib/async/rate-limiter.ts'
 import type { Digest } from '../../src/oci/digest.ts'
-import { allowedBy } from '../../src/oci/names/allow.ts'
 import type { Repository } from '../../src/oci/names/repository.ts'
+import { repositoryFilter } from '../../src/oci/names/repository-filter.ts'
 import { issueCredentials } from '../../src/peers/identity/certificate.ts'
 import type { PeerCredentials } from '../../src/peers/identity/credentials.ts'
 import { identityOf } from '../../src/peers/identity/identity.ts'
@@ -225,7 +225,7 @@ export class Node {
       { entries: [{ namespace: REPOSITORY.registry, hosts: [host], tls: false, ...options.upstream }] },
       new PeerCommons(() => network),
     )
-    const allowed = allowedBy(options.allow)
+    const allowed = repositoryFilter(options.allow)
     this.resolution = new CachingResolver({
       store: this.store,
       catalog: this.catalog,

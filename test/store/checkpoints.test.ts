@@ -6,7 +6,7 @@ import { Level } from 'level'
 import type { Digest } from '../../src/oci/digest.ts'
 import { Layout } from '../../src/store/files/layout.ts'
 import { openStore } from '../../src/store/open.ts'
-import { digestOf, marksOf } from '../../testkit/memory/memory-store.ts'
+import { checkpointsOf, digestOf } from '../../testkit/memory/memory-store.ts'
 import { feed, keep, passOn, stored, wanted, writtenTo } from '../conformance/blob-store.ts'
 import { folder, opened, smallDisk } from './folder.ts'
 
@@ -39,7 +39,7 @@ it('marks last as long as the blob does, and go with it', async (t) => {
   assert.equal(await second.remove(removed), true)
   assert.equal(await second.blobs.open(lost), undefined)
   const marks = (await second.blobs.checkpoints(left)) ?? new Uint8Array()
-  assert.deepEqual(Buffer.from(marks), Buffer.from(marksOf(blobs[2] ?? Buffer.alloc(0))))
+  assert.deepEqual(Buffer.from(marks), Buffer.from(checkpointsOf(blobs[2] ?? Buffer.alloc(0))))
   assert.equal(await second.blobs.checkpoints(removed), undefined)
   await second.close()
   assert.deepEqual(await marked(path), [left])

@@ -29,7 +29,7 @@ export function describeManifest(bytes: Uint8Array, declared: string | undefined
   return {
     mediaType: isDeclared ? declaredType : inferred,
     references: childrenOf(value).map((child) => child.digest),
-    foreign: childrenOf(value).flatMap(({ digest, foreign }) => (foreign ? digest : [])),
+    foreign: childrenOf(value).flatMap(({ digest, isForeign }) => (isForeign ? digest : [])),
     subject: value.subject?.digest,
   }
 }

@@ -121,9 +121,9 @@ class ImageInspection {
 
   async hasAllParts(manifest: Manifest): Promise<boolean> {
     let isComplete = true
-    for (const { digest: part, foreign } of childrenOf(manifest)) {
+    for (const { digest: part, isForeign } of childrenOf(manifest)) {
       if (this.#inspected.size > MAX_PARTS) return false
-      if (!(await this.has(part)) && !foreign) isComplete = false
+      if (!(await this.has(part)) && !isForeign) isComplete = false
     }
     return isComplete
   }

@@ -1,6 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
-import type { HoldersReport } from '../../schemas/peer-report.ts'
+import type { OwnerReport } from '../../schemas/peer-report.ts'
 import type { WhyReport } from '../../schemas/report.ts'
 import type { HostRecords } from '../records/hosts.ts'
 import { redact } from '../redact.ts'
@@ -18,7 +18,7 @@ export interface RequestFacts {
   readonly isStored: boolean
   readonly flight: FlightView | undefined
   /** The owner of the digest. */
-  readonly owner: HoldersReport['owner'] | undefined
+  readonly owner: OwnerReport | undefined
 }
 
 /** What would happen to a request for this content now, in one sentence. */
@@ -35,7 +35,7 @@ function predictTag(facts: RequestFacts, repository: Repository, tag: string): s
   const { tagRecord } = facts
   const owner = facts.view.tagOwner(repository, tag)
   const hosts = hostsText(facts, repository)
-  const who = owner === undefined || owner.isSelf ? hosts : `its owner ${owner.name}, then ${hosts}`
+  const who = owner === undefined || owner.self ? hosts : `its owner ${owner.name}, then ${hosts}`
   if (tagRecord === null)
     return `The tag is not known to this node: a request asks ${who} for it and for its manifest`
   const { ageMs, tagTtlMs, staleIfErrorMs, state } = tagRecord

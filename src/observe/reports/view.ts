@@ -1,5 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
+import type { HoldersReport, OwnerReport, PeersReport } from '../../schemas/peer-report.ts'
 import type { StatusReport } from '../../schemas/report.ts'
 
 /** A stored blob or manifest. Times are in milliseconds since the epoch. */
@@ -62,47 +63,6 @@ export interface FlightView {
   readonly source: string | undefined
 }
 
-/** An agent of the swarm, this one or another. Its peers connect to `address`. */
-export interface PeerAddress {
-  readonly name: string
-  readonly address: string
-  readonly zone: string | undefined
-}
-
-export interface PeerView extends PeerAddress {
-  readonly id: string
-  readonly version: string
-  /** The peer speaks the protocol version of this node. */
-  readonly isUnderstood: boolean
-  /** To how many peers the peer sends content, as it last reported, rounded down to a power of two. */
-  readonly load: number
-  readonly since: number
-  /** Bytes received from the peer, and sent to it, since `since`. */
-  readonly taken: number
-  readonly given: number
-}
-
-export interface PeersView {
-  readonly self: PeerAddress
-  /** The other agents. */
-  readonly members: readonly PeerView[]
-}
-
-/** The owner of a digest or tag: it decides who downloads the digest from whom, or says what the tag is. */
-export interface OwnerView {
-  readonly name: string
-  readonly isSelf: boolean
-}
-
-export interface HoldersView {
-  readonly owner: OwnerView
-  /** How many peers were asked whether they have it. */
-  readonly asked: number
-  readonly answered: number
-  /** The peers that have the first `position` bytes, or all of it. */
-  readonly holders: readonly (PeerAddress & { readonly position: number; readonly isWhole: boolean })[]
-}
-
 /** What the reports read of a running node. */
 export interface NodeView extends ContentView {
   readonly version: string
@@ -135,9 +95,9 @@ export interface NodeView extends ContentView {
   hosts(repository: Repository): readonly string[]
   isAllowed(repository: Repository): boolean
   /** undefined while this node is in no swarm. */
-  peers(): PeersView | undefined
+  peers(): Pick<PeersReport, 'self' | 'members'> | undefined
   /** Asks the peers, and waits a second at most. undefined when this node has no peers. */
-  whoHas(digest: Digest): Promise<HoldersView | undefined>
+  whoHas(digest: Digest): Promise<HoldersReport | undefined>
   /** undefined when this node has no peers. */
-  tagOwner(repository: Repository, tag: string): OwnerView | undefined
+  tagOwner(repository: Repository, tag: string): OwnerReport | undefined
 }

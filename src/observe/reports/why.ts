@@ -7,7 +7,7 @@ import type { HostRecords } from '../records/hosts.ts'
 import type { FlightRecord, Journal, RequestRecord } from '../records/journal.ts'
 import { redact } from '../redact.ts'
 import { blobFacts, platformText, readManifest, rfc3339 } from './listing.ts'
-import { holdersReport, peerSteps } from './peers.ts'
+import { peerSteps } from './peers.ts'
 import { predictRequest } from './predict-request.ts'
 import { flightReport } from './status.ts'
 import { resolveSubject } from './subject.ts'
@@ -33,7 +33,7 @@ export async function whyReport(
   const facts = digest === undefined ? undefined : await view.facts(digest)
   const flight = digest === undefined ? undefined : view.flight(digest)
   const tagRecord = record === undefined ? null : tagReport(view, record, now)
-  const peers = digest === undefined ? null : await holdersReport(view, digest)
+  const peers = digest === undefined ? null : ((await view.whoHas(digest)) ?? null)
   const references = [tag, digest].filter((reference) => reference !== undefined)
   return parsed({
     subject: text,

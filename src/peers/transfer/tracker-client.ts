@@ -177,7 +177,7 @@ export class Guide {
 
   #tell(instruction: Events['peer.instructed']['instruction'], from?: string): void {
     const { digest } = this.#options.want
-    const owner = this.#owner && { name: this.#owner.name, isSelf: this.#owner.isSelf }
+    const owner = this.#owner && { name: this.#owner.name, self: this.#owner.isSelf }
     publish('peer.instructed', { digest, owner, instruction, from })
   }
 

@@ -43,7 +43,7 @@ export class BlobConnection {
     room: () => this.#room(),
     filled: (length) => this.#filled(length),
     take: (bytes) => this.#take(bytes),
-    tooMuch: () => new ConnectionEndedError('more bytes than were asked for'),
+    overflowError: () => new ConnectionEndedError('more bytes than were asked for'),
   })
   readonly #headReader = new ResponseHeadReader()
   #state: ConnectionState = 'idle'
@@ -163,7 +163,7 @@ export class BlobConnection {
     }
     this.#state = 'body'
     if (this.#reader.heldBytes > this.#bodyLength) this.#keepsAlive = false
-    this.#reader.forgetHeld()
+    this.#reader.dropHeld()
     this.#endBody()
   }
 
@@ -219,7 +219,7 @@ export class BlobConnection {
 
   /** Hands over the bytes that the reader held back, then resumes the socket. */
   #continueReading(): void {
-    this.#closeOnError(() => this.#reader.goOn())
+    this.#closeOnError(() => this.#reader.resume())
     if (this.#state === 'body' && !this.#isBlocked) this.#socket.resume()
   }
 

@@ -13,7 +13,7 @@ import { Failure } from '../../../src/ports/failure.ts'
 import type { Source, Want } from '../../../src/ports/source.ts'
 import { Clock } from '../../../testkit/clock.ts'
 import { digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
-import { until } from '../../../testkit/memory/resolved.ts'
+import { until } from '../../../testkit/memory/read-body.ts'
 import {
   aborted,
   diesAt,
@@ -173,11 +173,11 @@ describe('a flight', () => {
     const store = new MemoryStore()
     const source = new ScriptedSource('registry', [sends(bytes)])
     const { flights } = setUp([source], { ...PATIENT, stallMs: 20 }, store)
-    store.hold()
+    store.holdWrites()
     const pulled = pull(flights, wantOf(bytes))
-    await until(() => (flights.get(digestOf(bytes))?.position ?? 0) >= store.roomBytes)
+    await until(() => (flights.get(digestOf(bytes))?.position ?? 0) >= store.windowBytes)
     await clock.pass(80)
-    store.release()
+    store.releaseWrites()
     assert.ok((await pulled).equals(bytes))
     assert.deepEqual(source.attempts, [0])
   })

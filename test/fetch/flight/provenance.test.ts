@@ -12,7 +12,7 @@ import { Failure } from '../../../src/ports/failure.ts'
 import type { BlobAnswer } from '../../../src/ports/resolver.ts'
 import type { Source } from '../../../src/ports/source.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
-import { digestOf, MemoryStore, marksOf } from '../../../testkit/memory/memory-store.ts'
+import { checkpointsOf, digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
 import { ScriptedRegistry } from '../../../testkit/registries/scripted-registry.ts'
 import { type Attempt, pour, ScriptedSource, sends } from '../../../testkit/registries/scripted-source.ts'
 
@@ -111,7 +111,7 @@ const peers = (step: (attempt: Attempt) => Promise<void>) => new ScriptedSource(
 async function from(name: string, { intake }: Attempt, bytes: Uint8Array, end: number): Promise<void> {
   intake.setContributor({ id: name, name })
   intake.expect({ size: bytes.length, mediaType: undefined })
-  intake.vouch(0, marksOf(bytes))
+  intake.vouch(0, checkpointsOf(bytes))
   await pour(intake, bytes, end)
 }
 

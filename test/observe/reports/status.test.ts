@@ -4,7 +4,7 @@ import * as v from 'valibot'
 import { statusText } from '../../../src/cli/commands/status.ts'
 import { publish } from '../../../src/observe/events.ts'
 import { Reporter } from '../../../src/observe/reports/reporter.ts'
-import type { PeerView } from '../../../src/observe/reports/view.ts'
+import type { PeersReport } from '../../../src/schemas/peer-report.ts'
 import { StatusReport } from '../../../src/schemas/report.ts'
 import { parseExposition } from '../exposition.ts'
 import { ALPINE, digestOf, MemoryNode } from '../memory-node.ts'
@@ -64,16 +64,18 @@ test('a status is available before the registry API listens', async () => {
   }
 })
 
-function peerOf(number: number, more: Partial<PeerView> = {}): PeerView {
+type Peer = PeersReport['members'][number]
+
+function peerOf(number: number, more: Partial<Peer> = {}): Peer {
   return {
     id: `id-${number}`,
     name: `node-${number}`,
     address: `10.0.0.${number}:5052`,
-    zone: undefined,
+    zone: null,
     version: '1.2.3',
-    isUnderstood: true,
+    understood: true,
     load: 0,
-    since: Date.now() - 120_000,
+    since: new Date(Date.now() - 120_000).toISOString(),
     taken: 0,
     given: 0,
     ...more,
@@ -87,7 +89,7 @@ test('a status lists the peers, sorted by exchanged bytes', async () => {
     members: [
       ...Array.from({ length: 29 }, (_, at) => peerOf(100 + at)),
       peerOf(1, { given: 2048 }),
-      peerOf(2, { taken: 4096, zone: 'we\u001bst', load: 8, version: '9', isUnderstood: false }),
+      peerOf(2, { taken: 4096, zone: 'we\u001bst', load: 8, version: '9', understood: false }),
     ],
   }
   const reporter = new Reporter(node)
@@ -121,7 +123,7 @@ test('a status lists the peers, sorted by exchanged bytes', async () => {
 
 test('in a very large swarm all peers are counted and 1000 are listed', async () => {
   const node = new MemoryNode()
-  const self = { name: 'node-0', address: '10.0.0.9:5052', zone: undefined }
+  const self = { name: 'node-0', address: '10.0.0.9:5052', zone: null }
   node.swarm = { self, members: Array.from({ length: 1500 }, (_, at) => peerOf(at)) }
   const reporter = new Reporter(node)
   try {

@@ -209,12 +209,12 @@ test('a subject that is neither an image nor a digest is refused with a sentence
 test('the report names the owner of a digest and the peers that have it, and predicts that they come before upstream', async () => {
   const digest = digestOf('far')
   node.holders.set(digest, {
-    owner: { name: 'node-5', isSelf: false },
+    owner: { name: 'node-5', self: false },
     asked: 4,
     answered: 3,
     holders: [
-      { name: 'node-5', address: '10.0.0.5:5052', zone: undefined, position: 5, isWhole: true },
-      { name: 'no\u001bde', address: '10.0.0.6:5052', zone: 'east', position: 2048, isWhole: false },
+      { name: 'node-5', address: '10.0.0.5:5052', zone: null, position: 5, whole: true },
+      { name: 'no\u001bde', address: '10.0.0.6:5052', zone: 'east', position: 2048, whole: false },
     ],
   })
   const { report, text } = await why(digest)
@@ -240,7 +240,7 @@ test('the report names the owner of a digest and the peers that have it, and pre
 
 test('the report of the owner predicts that it fetches from upstream for all peers', async () => {
   const digest = digestOf('near')
-  const owner = { name: 'node-0', isSelf: true }
+  const owner = { name: 'node-0', self: true }
   node.holders.set(digest, { owner, asked: 1, answered: 1, holders: [] })
   node.owner = owner
   const { report, text } = await why(`alpine@${digest}`)
@@ -256,7 +256,7 @@ test('the report of the owner predicts that it fetches from upstream for all pee
 })
 
 test('the prediction for a tag that a peer owns names that peer before upstream', async () => {
-  node.owner = { name: 'node-5', isSelf: false }
+  node.owner = { name: 'node-5', self: false }
   assert.equal(
     (await why('alpine:none')).report.next,
     'The tag is not known to this node: a request asks its owner node-5, then mirror.example.com, then registry-1.docker.io for it and for its manifest.',
@@ -270,7 +270,7 @@ test('the report on a flight has the instructions of the owner and what each pee
   publish('peer.instructed', peerInstructed({ instruction: 'wait', from: undefined }))
   publish('peer.instructed', peerInstructed({ instruction: 'take', from: 'no\u001bde' }))
   publish('peer.taken', peerTransfer({ name: 'no\u001bde', bytes: 4096 }))
-  const own = { name: 'node-0', isSelf: true }
+  const own = { name: 'node-0', self: true }
   publish('peer.instructed', peerInstructed({ owner: own, instruction: 'fetch', from: undefined }))
   publish('peer.instructed', peerInstructed({ instruction: 'alone', from: undefined }))
   publish('peer.instructed', peerInstructed({ instruction: 'end', from: undefined }))

@@ -57,7 +57,7 @@ describe('that a registry has answered 429 to one', () => {
       const failure = await bring(node)
       assert.equal(failure?.code, 'busy')
       assert.ok((failure.details.retryAfterMs ?? 0) > 50_000)
-      assert.match(failure.message, node === first ? /has sent 429;/ : /has sent 429 to a peer;/)
+      assert.match(failure.message, node === first ? /has answered 429;/ : /has answered 429 to a peer;/)
     }
     assert.equal(asked(), 1)
     await bring(bob)

@@ -8,7 +8,7 @@ import type { Table } from '../../../src/peers/transfer/tracker-session.ts'
 import type { Contact, Guidance, News } from '../../../src/peers/wire/messages.ts'
 import type { Failure } from '../../../src/ports/failure.ts'
 import type { Source, VouchedIntake, Want } from '../../../src/ports/source.ts'
-import { belongingOf } from '../../../testkit/memory/belonging.ts'
+import { knownNamesOf } from '../../../testkit/memory/known-names.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
 
@@ -71,7 +71,7 @@ export function seated({
   const participation: Participation = new Participation({
     want,
     self: { contact: SELF, zone: undefined },
-    holdings: new LocalContentLookup(store, flights, belongingOf(store)),
+    holdings: new LocalContentLookup(store, flights, knownNamesOf(store)),
     tables: () => [table],
     take,
     reception: new Reception(),

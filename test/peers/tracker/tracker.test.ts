@@ -7,7 +7,7 @@ import { LocalContentLookup } from '../../../src/fetch/local-content.ts'
 import { Deferred } from '../../../src/lib/async/deferred.ts'
 import { Tracker, type TrackerOptions } from '../../../src/peers/tracker/tracker.ts'
 import type { Contact, Guidance } from '../../../src/peers/wire/messages.ts'
-import { belongingOf } from '../../../testkit/memory/belonging.ts'
+import { knownNamesOf } from '../../../testkit/memory/known-names.ts'
 import { digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
 import { memberId } from './model-swarm.ts'
 
@@ -32,7 +32,7 @@ function startTracker(t: TestContext, options: Partial<TrackerOptions> = {}) {
   })
   const tracker = new Tracker({
     self: { contact: contactOf('0'), zone: undefined },
-    localContent: new LocalContentLookup(store, flights, belongingOf(store)),
+    localContent: new LocalContentLookup(store, flights, knownNamesOf(store)),
     isMember: () => true,
     loadOf: () => 0,
     findSeeders: async () => [],

@@ -6,7 +6,7 @@ import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact, Guidance, News } from '../../../src/peers/wire/messages.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
-import { marksOf } from '../../../testkit/memory/memory-store.ts'
+import { checkpointsOf } from '../../../testkit/memory/memory-store.ts'
 import { aborted, pour } from '../../../testkit/registries/scripted-source.ts'
 import { contactOf, seated } from '../support/seated.ts'
 
@@ -70,7 +70,7 @@ test('who gave the wrong bytes is blamed, not who is taken from when they are fo
         const isFirst = intake.position > 3 * CHECKPOINT_INTERVAL_BYTES
         await pour(intake, bytes, isFirst ? 8 * CHECKPOINT_INTERVAL_BYTES : bytes.length)
         if (!isFirst) return
-        intake.vouch(0, marksOf(bytes))
+        intake.vouch(0, checkpointsOf(bytes))
         await aborted(signal)
       },
     ],
@@ -89,7 +89,7 @@ test('who is taken from when its bytes turn out to be wrong is left for whom the
     [
       LIAR.id,
       async (intake, signal) => {
-        intake.vouch(0, marksOf(bytes))
+        intake.vouch(0, checkpointsOf(bytes))
         await pour(intake, spoilt(bytes, 3 * CHECKPOINT_INTERVAL_BYTES), 6 * CHECKPOINT_INTERVAL_BYTES)
         await aborted(signal)
       },

@@ -5,7 +5,7 @@ import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact } from '../../../src/peers/wire/messages.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
-import { marksOf } from '../../../testkit/memory/memory-store.ts'
+import { checkpointsOf } from '../../../testkit/memory/memory-store.ts'
 import {
   type Fault,
   type FaultyUpstream,
@@ -54,7 +54,7 @@ const gives =
   async ({ id, name }: Contact, intake: VouchedIntake): Promise<void> => {
     intake.setContributor({ id, name })
     intake.expect({ size: bytes.length, mediaType: undefined })
-    intake.vouch(0, marksOf(bytes))
+    intake.vouch(0, checkpointsOf(bytes))
     await pour(intake, bytes)
   }
 
@@ -102,7 +102,7 @@ test('what a peer then brings is held against marks like all that peers bring', 
       if (parent === OTHER) return gives(bytes)(parent, intake)
       intake.setContributor({ id: parent.id, name: parent.name })
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, wrong, 7 * CHECKPOINT_INTERVAL_BYTES)
       await aborted(signal)
     },
@@ -125,7 +125,7 @@ test('it goes back there when the owner says so again', async () => {
     upstream,
     take: async (_parent, intake, signal) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, bytes, 5 * CHECKPOINT_INTERVAL_BYTES)
       owner.say({ is: 'fetch' })
       await aborted(signal)

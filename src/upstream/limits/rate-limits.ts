@@ -1,41 +1,45 @@
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import { publish } from '../../observe/events.ts'
 import { Failure } from '../../ports/failure.ts'
-import { readRetryAfter } from '../headers/retry-after.ts'
+import { parseRetryAfter } from '../headers/retry-after.ts'
 import type { HttpResponse, RequestKind } from '../http/messages.ts'
-import { type Quota, readQuota } from './quota.ts'
+import { parseQuota, type Quota } from './quota.ts'
 import type { RateLimitNotices } from './rate-limit-notices.ts'
 
-/** The agent asks again after this time, whatever upstream says. */
+/** A registry that asks for a longer wait is still tried again after this time. */
 const LONGEST_CLOSED_MS = 10 * 60_000
-/** For a 429 without `Retry-After`. */
+/** The wait after a 429 without `Retry-After`. */
 const DEFAULT_CLOSED_MS = 10_000
-/** A request waits for a shorter time by itself, and others need no notice. */
+/** A request retries by itself after a wait of up to this time, and other nodes get no notice. */
 const SHORTEST_CLOSED_MS = 1000
-/** Notices of others close a host for at most `LONGEST_CLOSED_MS` in a row; then they are ignored for this time, or until this node has asked. */
+/**
+ * Notices of other agents close a host for at most `LONGEST_CLOSED_MS` without a request of this node. After that they are
+ * ignored for this time, or until this node gets an answer: a wrong notice cannot close a host for good.
+ */
 const IGNORED_MS = 60_000
 const MOST_ACCOUNTS = 256
 
 /** What a rate limit applies to: a kind of request, and the credential that it is made with. */
-export interface Account {
+export interface RateLimitAccount {
   readonly kind: RequestKind
-  readonly identity: string
+  /** Equal on all nodes for requests that share one rate limit. */
+  readonly id: string
 }
 
-/** A time in which notices of others close the host. */
-interface Closure {
+/** A period in which notices of other agents close the host. */
+interface ClosedPeriod {
   readonly since: number
   readonly until: number
 }
 
 /** The rate limits of one host, from its own answers and from the notices of other agents. */
-export class Limits {
+export class RateLimits {
   readonly #host: string
   readonly #notices: RateLimitNotices | undefined
   readonly #now: () => number
   readonly #closedUntil = new BoundedMap<string, number>(MOST_ACCOUNTS)
-  readonly #closures = new BoundedMap<string, Closure>(MOST_ACCOUNTS)
-  readonly #accounts = new BoundedMap<string, Account>(MOST_ACCOUNTS)
+  readonly #closedByNotices = new BoundedMap<string, ClosedPeriod>(MOST_ACCOUNTS)
+  readonly #accounts = new BoundedMap<string, RateLimitAccount>(MOST_ACCOUNTS)
   #quota: (Quota & { readonly at: number }) | undefined
 
   constructor(options: { host: string; notices: RateLimitNotices | undefined; now?: () => number }) {
@@ -49,32 +53,35 @@ export class Limits {
   }
 
   /** Throws a `Failure` while the host refuses requests of this account. */
-  check(account: Account): void {
-    this.#accounts.set(account.identity, account)
+  check(account: RateLimitAccount): void {
+    this.#accounts.set(account.id, account)
     const now = this.#now()
-    const own = (this.#closedUntil.get(account.identity) ?? now) - now
-    if (own > 0) throw this.#busy(own, 'has sent 429')
-    const others = this.#readNotice(account, now)
-    if (others > 0) throw this.#busy(others, 'has sent 429 to a peer')
+    const ownMs = (this.#closedUntil.get(account.id) ?? now) - now
+    if (ownMs > 0) throw this.#busy(ownMs, 'has answered 429')
+    const noticeMs = this.#readNotice(account, now)
+    if (noticeMs > 0) throw this.#busy(noticeMs, 'has answered 429 to a peer')
   }
 
   /** Records an answer of the host. */
-  record({ kind, identity }: Account, { status, headers }: Pick<HttpResponse, 'status' | 'headers'>): void {
+  record(
+    { kind, id }: RateLimitAccount,
+    { status, headers }: Pick<HttpResponse, 'status' | 'headers'>,
+  ): void {
     const now = this.#now()
-    this.#closures.delete(identity)
-    const quota = readQuota(headers)
+    this.#closedByNotices.delete(id)
+    const quota = parseQuota(headers)
     if (quota !== undefined) this.#recordQuota(quota, Date.now(), { isFromPeer: false })
     let closedMs = 0
     if (status === 429) {
-      const asked = readRetryAfter(headers.get('retry-after'), Date.now()) ?? DEFAULT_CLOSED_MS
-      closedMs = asked <= SHORTEST_CLOSED_MS ? 0 : Math.min(asked, LONGEST_CLOSED_MS)
+      const askedMs = parseRetryAfter(headers.get('retry-after'), Date.now()) ?? DEFAULT_CLOSED_MS
+      closedMs = askedMs <= SHORTEST_CLOSED_MS ? 0 : Math.min(askedMs, LONGEST_CLOSED_MS)
     }
     if (closedMs > 0) {
-      this.#closedUntil.set(identity, now + closedMs)
+      this.#closedUntil.set(id, now + closedMs)
       publish('upstream.limited', { host: this.#host, kind, forMs: closedMs, isFromPeer: false })
     }
     if (closedMs > 0 || quota !== undefined) {
-      this.#notices?.send({ host: this.#host, closedMs, quota, ageMs: 0 }, identity)
+      this.#notices?.send({ host: this.#host, closedMs, quota, ageMs: 0 }, id)
     }
   }
 
@@ -84,20 +91,20 @@ export class Limits {
     for (const account of this.#accounts.values()) this.#readNotice(account, now)
   }
 
-  /** For how long the notices of others close the host for this account. */
-  #readNotice({ kind, identity }: Account, now: number): number {
-    const notice = this.#notices?.latest(identity)
+  /** Returns for how many milliseconds the notices of other agents close the host for this account. */
+  #readNotice({ kind, id }: RateLimitAccount, now: number): number {
+    const notice = this.#notices?.latest(id)
     if (notice === undefined) return 0
     const at = Date.now() - notice.ageMs
     if (notice.quota !== undefined && at > (this.#quota?.at ?? 0))
       this.#recordQuota(notice.quota, at, { isFromPeer: true })
     if (notice.closedMs <= 0) return 0
-    const before = this.#closures.get(identity)
+    const before = this.#closedByNotices.get(id)
     const isNew = before === undefined || now - before.until > IGNORED_MS
     const since = isNew ? now : before.since
     const until = Math.min(now + notice.closedMs, since + LONGEST_CLOSED_MS)
     if (until <= now) return 0
-    this.#closures.set(identity, { since, until })
+    this.#closedByNotices.set(id, { since, until })
     if (isNew) {
       publish('upstream.limited', { host: this.#host, kind, forMs: until - now, isFromPeer: true })
     }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { addressed } from '../../../src/oci/names/addressing.ts'
 import { registryInPath } from '../../../src/oci/names/registry-host.ts'
 import { repositoryKey } from '../../../src/oci/names/repository.ts'
+import { parseRequestedName } from '../../../src/oci/names/requested-name.ts'
 
 function where(name: string, ns?: string, defaultNamespace = 'docker.io'): string {
-  const found = addressed({ name, ns, defaultNamespace })
+  const found = parseRequestedName({ name, ns, defaultNamespace })
   return found.ok ? repositoryKey(found.value) : `refused: ${found.problem}`
 }
 
@@ -91,7 +91,7 @@ test('all three forms of one address mean the same repository', () => {
 test('no text makes it throw or leave the grammar', () => {
   fc.assert(
     fc.property(fc.string(), fc.option(fc.string(), { nil: undefined }), (name, ns) => {
-      const found = addressed({ name, ns, defaultNamespace: 'docker.io' })
+      const found = parseRequestedName({ name, ns, defaultNamespace: 'docker.io' })
       if (found.ok) assert.match(repositoryKey(found.value), /^[a-z0-9[\]:./_-]{1,255}$/)
     }),
   )

@@ -5,7 +5,9 @@ import { type Repository, repositoryKey } from './repository.ts'
  * Which repositories may be served. In a pattern `*` stands for anything but a slash and `**` for anything at all:
  * `docker.io/library/*`, `ghcr.io/acme/**`; a registry alone is all that is there. No list of patterns allows everything, an empty one nothing.
  */
-export function allowedBy(patterns: readonly string[] | undefined): (repository: Repository) => boolean {
+export function repositoryFilter(
+  patterns: readonly string[] | undefined,
+): (repository: Repository) => boolean {
   if (patterns === undefined) return () => true
   const matchers = patterns.map(matcher)
   return (repository) => {

@@ -5,7 +5,7 @@ import { MemoryCatalog } from './memory-catalog.ts'
 import type { MemoryStore } from './memory-store.ts'
 
 /** What belongs where, by the store's catalog and a registry that has nothing unless it is given. */
-export function belongingOf(store: MemoryStore, registry: Registry = new ScriptedRegistry()): KnownNames {
+export function knownNamesOf(store: MemoryStore, registry: Registry = new ScriptedRegistry()): KnownNames {
   const catalog = store.catalog ?? new MemoryCatalog()
   return new KnownNames({ store, catalog, registry, timeoutMs: 5000 })
 }

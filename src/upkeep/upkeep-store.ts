@@ -1,8 +1,8 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 
-/** As much of a store as it takes to keep it in order. */
-export interface Kept {
+/** The part of the store that upkeep uses. */
+export interface UpkeepStore {
   readonly blobs: { facts(digest: Digest): Promise<{ readonly size: number } | undefined> }
   readonly catalog: {
     tag(repository: Repository, tag: string): Promise<{ readonly digest: Digest } | undefined>
@@ -13,7 +13,7 @@ export interface Kept {
   tags(): AsyncIterable<{ readonly repository: Repository; readonly tag: string; readonly digest: Digest }>
   repositoriesOf(digest: Digest): Promise<readonly Repository[]>
   references(manifest: Digest): Promise<readonly Digest[]>
-  /** Evicts what was not used for longest, down to `toBytes`, or else to the low-water mark. */
+  /** Evicts the least recently used content until `toBytes` are left. Without `toBytes` the low-water mark counts. */
   gc(options: {
     readonly toBytes?: number
     readonly signal: AbortSignal
@@ -22,9 +22,9 @@ export interface Kept {
   unpin(digest: Digest): Promise<unknown>
   pins(): AsyncIterable<{ readonly digest: Digest }>
   isPinned(digest: Digest): Promise<boolean>
-  /** The pins because of which it is kept: itself, manifests that need it. */
+  /** Gives the pins that protect a digest: the digest itself, or manifests that need it. */
   pinsOf(digest: Digest): Promise<readonly Digest[]>
-  /** False: it is not here, or a pin keeps it. */
+  /** Gives false when the digest is not stored or a pin protects it. */
   remove(digest: Digest): Promise<boolean>
   verify(options: {
     readonly signal: AbortSignal

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ClearedFetchers } from '../../../../src/peers/tracker/stragglers/cleared-fetchers.ts'
+import { ClearedFetchers } from '../../../../src/peers/tracker/stragglers/upstream-trials.ts'
 import { ModelSwarm, memberId, PIECE_BYTES } from '../model-swarm.ts'
 
 const PIECES = 2000

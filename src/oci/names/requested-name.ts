@@ -3,7 +3,7 @@ import { isRepositoryName, MAX_NAME_LENGTH } from './names.ts'
 import { looksLikeHost, nameOnRegistry, parseRegistryHost } from './registry-host.ts'
 import type { Repository } from './repository.ts'
 
-export interface Address {
+export interface RequestedName {
   /** The name in the request's path, `ghcr.io/acme/app` or `acme/app`. */
   readonly name: string
   /** containerd's `ns`: the registry that its user asked for. */
@@ -12,12 +12,12 @@ export interface Address {
 }
 
 /** Which image a request means: every client has its own way of telling a mirror which registry it wants. */
-export function addressed({ name, ns, defaultNamespace }: Address): Parsed<Repository> {
+export function parseRequestedName({ name, ns, defaultNamespace }: RequestedName): Parsed<Repository> {
   const byNs = ns === undefined || ns === '' ? undefined : parseRegistryHost(ns)
   if (ns !== undefined && ns !== '' && byNs === undefined) return refused('ns does not name a registry')
 
-  const named = afterProxy(name)
-  const inPath = named ?? hostFirst(name)
+  const named = afterProxyPrefix(name)
+  const inPath = named ?? splitHost(name)
   if (inPath === undefined)
     return repository(byNs ?? parseRegistryHost(defaultNamespace) ?? defaultNamespace, name)
   // What looks like a host may be the first part of a name on the registry that `ns` names. `/v2/proxy/` leaves no doubt.
@@ -34,12 +34,12 @@ function repository(registry: string, name: string): Parsed<Repository> {
   return parsed({ registry, name: whole })
 }
 
-function afterProxy(name: string): Repository | undefined {
+function afterProxyPrefix(name: string): Repository | undefined {
   if (!name.startsWith('proxy/')) return undefined
-  return hostFirst(name.slice('proxy/'.length))
+  return splitHost(name.slice('proxy/'.length))
 }
 
-function hostFirst(name: string): Repository | undefined {
+function splitHost(name: string): Repository | undefined {
   const slash = name.indexOf('/')
   if (slash <= 0) return undefined
   const first = name.slice(0, slash)

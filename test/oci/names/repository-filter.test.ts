@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { allowedBy } from '../../../src/oci/names/allow.ts'
+import { repositoryFilter } from '../../../src/oci/names/repository-filter.ts'
 
 const at = (key: string) => {
   const slash = key.indexOf('/')
@@ -27,10 +27,10 @@ test('one star stays within a path part, two go on', () => {
     ['ghcr.io/a+b', 'ghcr.io/aab', false],
   ]
   for (const [pattern, key, allowed] of table)
-    assert.equal(allowedBy([pattern])(at(key)), allowed, `${pattern} ${key}`)
+    assert.equal(repositoryFilter([pattern])(at(key)), allowed, `${pattern} ${key}`)
 })
 
 test('no list allows everything, an empty one nothing', () => {
-  assert.ok(allowedBy(undefined)(at('ghcr.io/a')))
-  assert.ok(!allowedBy([])(at('ghcr.io/a')))
+  assert.ok(repositoryFilter(undefined)(at('ghcr.io/a')))
+  assert.ok(!repositoryFilter([])(at('ghcr.io/a')))
 })

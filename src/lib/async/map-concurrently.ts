@@ -1,5 +1,5 @@
 /** The results of `work` as they come, of so many at once. */
-export async function* asDone<Item, Result>(
+export async function* mapConcurrently<Item, Result>(
   items: Iterable<Item>,
   most: number,
   work: (item: Item) => Promise<Result>,

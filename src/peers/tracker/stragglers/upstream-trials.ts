@@ -1,29 +1,46 @@
+import { BoundedMap } from '../../../lib/bounded-map.ts'
 import type { MemberId } from '../../identity/member.ts'
-import { PIECE_BYTES, SLACK_BYTES } from '../tree/choose-parent.ts'
+import { SLACK_BYTES } from '../tree/choose-parent.ts'
 import type { Participant } from '../tree/participant.ts'
 import type { Participants } from '../tree/participants.ts'
 import { isInSubtree } from '../tree/tree.ts'
 import type { UpstreamRoles } from '../tree/upstream-roles.ts'
-import type { ClearedFetchers } from './cleared-fetchers.ts'
+import {
+  CLEARLY_SLOWER,
+  FASTER,
+  NEARLY_COMPLETE_AT_UPSTREAM_MS,
+  SETTLE_AT_UPSTREAM_MS,
+  SETTLE_MS,
+  STARVING_BYTES,
+  VERY_SLOW_BYTES_PER_SECOND,
+} from './limits.ts'
 
-/** A fetcher is judged after this time, when its rate has settled. */
-const TRIAL_MS = 3000
 /** A link counts as full at this part of the best rate that its member has seen. */
 const FULL_LINK = 0.7
-/** Another participant is tried when it has received this much more, and stays the fetcher when it gets this much more. */
-const CLEARLY_FASTER = 2
-const FASTER = 1.25
-/** Below this part of the first fetcher's rate the trial did harm, and is reverted. */
-const SLOWER = 0.7
-/** A content that will be complete this soon is left to the fetcher that there is. */
-const NEARLY_COMPLETE_MS = 5000
-/** A child that lacks no more than this of its parent's bytes, or than what comes in this time, takes all there is. */
-const STARVING_BYTES = 4 * PIECE_BYTES
-const STARVING_MS = 250
+/** A child that lacks no more of its parent's bytes than what comes in this time takes all there is. */
+const FULLY_TAKEN_MS = 250
 /** Of those at least half as fast as the fastest, the furthest is next: what it still lacks of the position comes twice. */
 const NEARLY_FASTEST = 0.5
 /** Bounds what false rates can cost: each handover fetches some bytes from upstream twice. */
 const MAX_HANDOVERS = 2
+
+/** A member's link and its upstream seldom change within half an hour. */
+const REMEMBERED_MS = 30 * 60_000
+/** Bounds the memory: the members are remembered that were cleared last. */
+const MAX_REMEMBERED = 256
+
+/** Fetchers that were slow, until a trial of another fetcher showed that upstream was. All plans of a tracker share them. */
+export class ClearedFetchers {
+  readonly #untilMs = new BoundedMap<MemberId, number>(MAX_REMEMBERED)
+
+  add(id: MemberId, nowMs: number): void {
+    this.#untilMs.set(id, nowMs + REMEMBERED_MS)
+  }
+
+  has(id: MemberId, nowMs: number): boolean {
+    return (this.#untilMs.get(id) ?? 0) > nowMs
+  }
+}
 
 interface Trial {
   readonly from: Participant
@@ -38,7 +55,7 @@ interface Trial {
  * one becomes the fetcher. Rates are each member's own word, so a participant whose trial was no faster is not tried
  * again, and a trial that was slower is reverted.
  */
-export class SlowFetcher {
+export class UpstreamTrials {
   readonly #participants: Participants
   readonly #upstream: UpstreamRoles
   readonly #cleared: ClearedFetchers
@@ -46,6 +63,7 @@ export class SlowFetcher {
   readonly #disproved = new Set<MemberId>()
   #trial: Trial | undefined
   #handoversLeft = MAX_HANDOVERS
+  #hasFetchedBesideSeeder = false
 
   constructor(
     participants: Participants,
@@ -62,17 +80,38 @@ export class SlowFetcher {
   tick(): void {
     const { fetcher } = this.#participants
     if (this.#trial !== undefined) this.#judge(this.#trial)
-    else if (fetcher !== undefined && this.#handoversLeft > 0) this.#consider(fetcher)
+    else if (fetcher === undefined) this.#fetchBesideSlowSeeder()
+    else if (this.#handoversLeft > 0) this.#consider(fetcher)
+  }
+
+  /** The seeders are very slow, so one of their children becomes the fetcher: once per plan, because it goes on to the end. */
+  #fetchBesideSlowSeeder(): void {
+    if (this.#hasFetchedBesideSeeder) return
+    const children = [...this.#participants].filter((child) => this.#isSeederVerySlow(child))
+    const next = this.#upstream.bestFetcher(children)
+    const seeder = next?.parent
+    if (next === undefined || seeder === undefined) return
+    this.#hasFetchedBesideSeeder = true
+    this.#upstream.makeFetcher(next)
+    this.#assignOthers(seeder.children)
+  }
+
+  #isSeederVerySlow(child: Participant): boolean {
+    const { parent, progress } = child
+    const isSettled = this.#now() - progress.assignedAtMs >= SETTLE_MS
+    if (parent?.role !== 'seeder' || !parent.isSlow || !isSettled) return false
+    return progress.bytesPerSecond <= VERY_SLOW_BYTES_PER_SECOND && this.#isFarFromComplete(child)
   }
 
   #consider(fetcher: Participant): void {
     const { progress, receiveRates } = fetcher
     const { bestBytesPerSecond: best, currentBytesPerSecond: current = 0 } = receiveRates
-    if (best === undefined || this.#now() - progress.assignedAtMs < TRIAL_MS) return
+    if (best === undefined || this.#now() - progress.assignedAtMs < SETTLE_AT_UPSTREAM_MS) return
     const receives = Math.max(progress.bytesPerSecond, current)
-    if (receives < FULL_LINK * best || this.#cleared.has(fetcher.id, this.#now())) return
+    const isLinkFull = progress.bytesPerSecond > 0 && receives >= FULL_LINK * best
+    if (!isLinkFull || this.#cleared.has(fetcher.id, this.#now())) return
     if (!this.#isFarFromComplete(fetcher) || !this.#areChildrenStarving(fetcher)) return
-    const next = this.#nextFetcher(fetcher, CLEARLY_FASTER * Math.max(receives, best))
+    const next = this.#nextFetcher(fetcher, Math.max(receives, best) / CLEARLY_SLOWER)
     if (next === undefined) return
     this.#handoversLeft -= 1
     this.#trial = { from: fetcher, to: next, bytesPerSecond: progress.bytesPerSecond }
@@ -81,27 +120,27 @@ export class SlowFetcher {
 
   #judge({ from, to, bytesPerSecond: rateBefore }: Trial): void {
     const isFetcher = this.#participants.fetcher === to
-    if (isFetcher && this.#now() - to.progress.assignedAtMs < TRIAL_MS) return
+    if (isFetcher && this.#now() - to.progress.assignedAtMs < SETTLE_AT_UPSTREAM_MS) return
     this.#trial = undefined
     const rate = to.progress.bytesPerSecond
     if (to.role === 'seeder' || (isFetcher && rate >= FASTER * rateBefore)) return
     this.#disproved.add(to.id)
     from.isSlow = false
     if (!isFetcher) return
-    if (rate >= SLOWER * rateBefore) this.#cleared.add(from.id, this.#now())
+    if (rate * FASTER >= rateBefore) this.#cleared.add(from.id, this.#now())
     else if (this.#canReplace(to, from)) this.#handOver(to, from)
   }
 
   #isFarFromComplete({ position, progress }: Participant): boolean {
     const { size } = this.#participants
-    const { bytesPerSecond: rate } = progress
-    return size !== undefined && rate > 0 && size - position > (rate * NEARLY_COMPLETE_MS) / 1000
+    const soonBytes = (progress.bytesPerSecond * NEARLY_COMPLETE_AT_UPSTREAM_MS) / 1000
+    return size !== undefined && size - position > soonBytes
   }
 
   /** True when all children but the slow ones have what the fetcher has. */
   #areChildrenStarving({ children, position, progress }: Participant): boolean {
     const judged = [...children].filter(({ isSlow }) => !isSlow)
-    const little = Math.max(STARVING_BYTES, (progress.bytesPerSecond * STARVING_MS) / 1000)
+    const little = Math.max(STARVING_BYTES, (progress.bytesPerSecond * FULLY_TAKEN_MS) / 1000)
     return judged.length > 0 && judged.every((child) => position - child.position <= little)
   }
 
@@ -130,11 +169,15 @@ export class SlowFetcher {
     this.#participants.stop(from)
     this.#upstream.makeFetcher(to)
     from.isSlow = true
-    const children = this.#participants.stopAll(from.children)
-    for (const child of this.#participants.inAssignmentOrder(children)) {
+    this.#assignOthers(from.children)
+    this.#participants.assignParent(from)
+  }
+
+  #assignOthers(children: Iterable<Participant>): void {
+    const stopped = this.#participants.stopAll(children)
+    for (const child of this.#participants.inAssignmentOrder(stopped)) {
       this.#participants.assignParent(child)
     }
-    this.#participants.assignParent(from)
   }
 }
 

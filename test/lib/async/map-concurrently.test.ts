@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { asDone } from '../../../src/lib/async/as-done.ts'
 import { Deferred } from '../../../src/lib/async/deferred.ts'
+import { mapConcurrently } from '../../../src/lib/async/map-concurrently.ts'
 
 /** Work that is under way until it is told to end. */
 class Hands {
@@ -26,7 +26,7 @@ class Hands {
 
 test('results come as they are done, of so many at once', async () => {
   const hands = new Hands()
-  const results = asDone(['a', 'b', 'c'], 2, hands.work)
+  const results = mapConcurrently(['a', 'b', 'c'], 2, hands.work)
   const first = results.next()
   assert.deepEqual(hands.begun, ['a', 'b'])
   hands.end('b')
@@ -42,12 +42,12 @@ test('results come as they are done, of so many at once', async () => {
 })
 
 test('of nothing it is over at once', async () => {
-  assert.deepEqual(await asDone([], 2, async () => 1).next(), { done: true, value: undefined })
+  assert.deepEqual(await mapConcurrently([], 2, async () => 1).next(), { done: true, value: undefined })
 })
 
 test('the first failure ends it, when what is under way has ended', async () => {
   const hands = new Hands()
-  const results = asDone(['a', 'b', 'c'], 2, hands.work)
+  const results = mapConcurrently(['a', 'b', 'c'], 2, hands.work)
   let isOver = false
   const over = results.next().finally(() => {
     isOver = true
@@ -62,7 +62,7 @@ test('the first failure ends it, when what is under way has ended', async () => 
 
 test('who takes no more of it waits for what is under way, and begins nothing', async () => {
   const hands = new Hands()
-  const results = asDone(['a', 'b', 'c', 'd'], 2, hands.work)
+  const results = mapConcurrently(['a', 'b', 'c', 'd'], 2, hands.work)
   const first = results.next()
   hands.end('a')
   await first
