@@ -4,16 +4,17 @@ import { Failure } from '../ports/failure.ts'
 import type { LocalContent } from '../ports/local-content.ts'
 import type { TagHead, TagRequestOptions } from '../ports/registry.ts'
 import type { VouchedIntake, Want } from '../ports/source.ts'
+import type { HoldersReport, OwnerReport, PeersReport } from '../schemas/peer-report.ts'
 import type { PeerCredentials } from './identity/credentials.ts'
 import { type Member, PEER_PROTOCOL, roundLoad } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
 import { OwnerRanking } from './membership/owner-ranking.ts'
+import { reportHolders, reportPeers } from './peer-report.ts'
 import { answerWarming } from './sharing/answer-warming.ts'
 import { type WarmTargets, warmTargetsOf } from './sharing/request-warming.ts'
 import { RateLimitSharing } from './sharing/share-rate-limits.ts'
 import type { WarmImages } from './sharing/warm-exchange.ts'
-import { type HoldersTold, type OwnerTold, type PeersTold, tellFound, tellPeers } from './telling.ts'
 import type { JoinRequest } from './tracker/session.ts'
 import { Tracker } from './tracker/tracker.ts'
 import { takeFrom } from './transfer/download.ts'
@@ -235,12 +236,12 @@ export class PeerNetwork {
   }
 
   /** Who this agent is to its peers, and who they are. */
-  view(): PeersTold | undefined {
-    return this.#joined && tellPeers(this.#joined.membership, this.#roster)
+  view(): Pick<PeersReport, 'self' | 'members'> | undefined {
+    return this.#joined && reportPeers(this.#joined.membership, this.#roster)
   }
 
   /** Who owns it, and who has some of it, by the word of those who are asked now. undefined when there is nobody. */
-  async whoHas(digest: Digest): Promise<HoldersTold | undefined> {
+  async whoHas(digest: Digest): Promise<HoldersReport | undefined> {
     const owner = this.#ownerOf(digest)
     if (owner === undefined) return undefined
     const asked = this.#ranked(digest, MOST_ASKED)
@@ -251,19 +252,19 @@ export class PeerNetwork {
       asked,
       this.#patience.whoHasMs,
     )
-    return { owner, asked: asked.length, answered, holders: tellFound(found) }
+    return { owner, asked: asked.length, answered, holders: reportHolders(found) }
   }
 
-  tagOwner(repository: Repository, tag: string): OwnerTold | undefined {
+  tagOwner(repository: Repository, tag: string): OwnerReport | undefined {
     return this.#ownerOf(tagKey(repository, tag))
   }
 
   /** undefined while there is nobody else. */
-  #ownerOf(key: string): OwnerTold | undefined {
+  #ownerOf(key: string): OwnerReport | undefined {
     const joined = this.#joined
     const [owner] = this.#owners(key, 1)
     if (joined === undefined || owner === undefined || this.#peers(joined).length === 0) return undefined
-    return { name: owner.name, isSelf: owner.id === joined.membership.self.id }
+    return { name: owner.name, self: owner.id === joined.membership.self.id }
   }
 
   /** Who can be asked to warm images; undefined before this agent is one of a swarm. */

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { DEFAULT_POLICY, type FlightPolicy } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../src/fetch/flight/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/fetch/freshness.ts'
 import { readAll } from '../../src/fetch/manifests/manifest-body.ts'
-import { Resolution } from '../../src/fetch/resolver.ts'
+import { CachingResolver } from '../../src/fetch/resolver.ts'
 import { RateLimiter } from '../../src/lib/async/rate-limiter.ts'
 import type { Digest } from '../../src/oci/digest.ts'
-import { allowedBy } from '../../src/oci/names/allow.ts'
 import type { Repository } from '../../src/oci/names/repository.ts'
+import { repositoryFilter } from '../../src/oci/names/repository-filter.ts'
 import { issueCredentials } from '../../src/peers/identity/certificate.ts'
 import type { PeerCredentials } from '../../src/peers/identity/credentials.ts'
 import { identityOf } from '../../src/peers/identity/identity.ts'
@@ -206,7 +206,7 @@ export class Node {
   readonly credentials: PeerCredentials
   readonly catalog = new MemoryCatalog()
   readonly store = new MemoryStore({ catalog: this.catalog })
-  readonly resolution: Resolution
+  readonly resolution: CachingResolver
   readonly warming: Warming
   /** What peers wanted warm. */
   readonly wishes: Wanting[] = []
@@ -229,12 +229,12 @@ export class Node {
       { entries: [{ namespace: REPOSITORY.registry, hosts: [host], tls: false, ...options.upstream }] },
       new PeerCommons(() => network),
     )
-    const allowed = allowedBy(options.allow)
-    this.resolution = new Resolution({
+    const allowed = repositoryFilter(options.allow)
+    this.resolution = new CachingResolver({
       store: this.store,
       catalog: this.catalog,
       registry: new PeerRegistry(this.upstreams, () => network),
-      flightPolicy: { ...DEFAULT_POLICY, backoffMs: 5, ...options.policy },
+      flightPolicy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 5, ...options.policy },
       freshnessPolicy: DEFAULT_FRESHNESS,
       manifestMemoryBytes: 1024 * 1024,
       flightLimit: options.flightLimit ?? 100,
@@ -252,7 +252,7 @@ export class Node {
         lingerMs: 1000,
       },
       node: {
-        holdings: this.resolution.holdings,
+        holdings: this.resolution.localContent,
         tag: (repository, tag, asking) => this.resolution.tagHead(repository, tag, asking),
         allowed,
         heard: (host) => this.upstreams.readRateLimitNotices(host),

@@ -48,7 +48,7 @@ export class Crowd {
 
   constructor(limits: CrowdLimits, now: () => number = () => performance.now()) {
     this.#limits = limits
-    this.#strangers = new BoundedMap(REMEMBERED, { ageMs: limits.strangerMs, now })
+    this.#strangers = new BoundedMap(REMEMBERED, { ttlMs: limits.strangerMs, now })
   }
 
   /** Undefined: not now. `dismiss` may be called while it has not shown who it is: others need the room more. */

@@ -57,7 +57,7 @@ export class Inbound {
     room: () => this.#room(),
     filled: (length) => this.#poured(length),
     take: (bytes) => this.#step(bytes),
-    tooMuch: () => this.#complaint('more than it was asked for'),
+    overflowError: () => this.#complaint('more than it was asked for'),
   })
   readonly #inbox: Kept[] = []
   #inboxBytes = 0
@@ -131,7 +131,7 @@ export class Inbound {
   /** Bytes in memory that will be used again. */
   hear(bytes: Buffer): void {
     this.#heard = true
-    this.#attempt(() => this.#reader.hear(bytes))
+    this.#attempt(() => this.#reader.receive(bytes))
   }
 
   /** One at a time. Undefined when the other side has said it all. What came before a break is still given. */
@@ -184,7 +184,7 @@ export class Inbound {
   close(reason: unknown): void {
     if (this.#broken !== undefined) return
     this.#broken = { reason }
-    this.#reader.forgetHeld()
+    this.#reader.dropHeld()
     this.#receiver?.reject(reason)
     this.#endPouring()?.reject(reason)
   }
@@ -267,7 +267,7 @@ export class Inbound {
   /** False: the cap has to be waited for. */
   #allow(pouring: Pouring): boolean {
     const { pace } = this.#options
-    const most = Math.min(pouring.left, pace.quantum)
+    const most = Math.min(pouring.left, pace.quantumBytes)
     const turn = pace.take(most, { signal: pouring.signal })
     pouring.allowed = most
     if (turn !== undefined) this.#wait(pouring, turn)
@@ -299,7 +299,7 @@ export class Inbound {
   #goOn(): void {
     if (this.#reader.heldBytes > 0) {
       this.#heard = true
-      this.#attempt(() => this.#reader.goOn())
+      this.#attempt(() => this.#reader.resume())
     }
     if (!this.isBlocked) this.#options.resume()
   }

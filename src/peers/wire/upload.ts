@@ -44,7 +44,7 @@ export async function upload(content: Content, from: number, options: UploadOpti
     while (offset < content.size) {
       const coming = content.readable(offset, { signal })
       const readable = typeof coming === 'number' ? coming : await coming
-      const length = Math.min(readable - offset, PIECE_BYTES, pace.quantum)
+      const length = Math.min(readable - offset, PIECE_BYTES, pace.quantumBytes)
       const turn = pace.take(length, { signal })
       if (turn !== undefined) await turn
       while (seat.isFull) await nextBack(seat, options)

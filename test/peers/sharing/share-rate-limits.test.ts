@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test'
-import { Hosts } from '../../../src/observe/records/hosts.ts'
+import { HostRecords } from '../../../src/observe/records/hosts.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
@@ -74,7 +74,7 @@ describe('a 429 that one member gets', () => {
       const failure = await fetchBlob(node)
       assert.equal(failure?.code, 'busy')
       assert.ok((failure.details.retryAfterMs ?? 0) > 50_000)
-      assert.match(failure.message, node === first ? /has sent 429;/ : /has sent 429 to a peer;/)
+      assert.match(failure.message, node === first ? /has answered 429;/ : /has answered 429 to a peer;/)
     }
     assert.equal(blobRequests(), 1)
     await fetchBlob(bob)
@@ -125,12 +125,12 @@ it('the remaining quota is shown by all members that share it', async (t) => {
   const cluster = await clusterOf(t, [{}, {}, { upstream: ALICE }])
   const [first, second, alice] = cluster.nodes as [Node, Node, Node]
   for (const node of [first, second, alice]) await fetchBlob(node)
-  const hosts = new Hosts()
+  const hosts = new HostRecords()
   t.after(() => hosts.close())
   upstream.extraHeaders.set('ratelimit-limit', '100;w=21600')
   upstream.extraHeaders.set('ratelimit-remaining', '37;w=21600')
   await fetchBlob(first)
   const quotaOf = ({ upstreams }: Node) => upstreams.status()[0]?.quota?.remaining
   assert.deepEqual([first, second, alice].map(quotaOf), [37, 37, undefined])
-  assert.equal(hosts.get(upstream.host)?.quota?.isHearsay, true)
+  assert.equal(hosts.get(upstream.host)?.quota?.isFromPeer, true)
 })
