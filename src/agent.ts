@@ -1,12 +1,11 @@
 import { createAdminServer } from './admin-api/server.ts'
-import { DEFAULT_POLICY, type Flight, type FlightPolicy } from './fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type Flight, type FlightPolicy } from './fetch/flight/flight.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
-import { Resolution } from './fetch/resolver.ts'
+import { CachingResolver } from './fetch/resolver.ts'
 import { contentViewOf } from './observe/reports/content-view.ts'
 import { Reporter } from './observe/reports/reporter.ts'
 import type { FlightView, NodeView } from './observe/reports/view.ts'
-import type { Digest } from './oci/digest.ts'
-import { allowedBy } from './oci/names/allow.ts'
+import { repositoryFilter } from './oci/names/repository-filter.ts'
 import { joinPeers, type PeerOptions } from './peers/join.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import { PeerCommons } from './peers/peer-commons.ts'
@@ -14,8 +13,9 @@ import { PeerRegistry } from './peers/peer-registry.ts'
 import { Failure } from './ports/failure.ts'
 import type { CertificateFiles } from './registry-api/connections/certificate.ts'
 import { createRegistryServer, type ListenAddress, type RegistryServer } from './registry-api/server.ts'
-import { openStore, type Store } from './store/open.ts'
+import { openStore } from './store/open.ts'
 import type { DiskLimit } from './store/space/budget-types.ts'
+import type { Store } from './store/store.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
 import type { UpstreamEntry, UpstreamOptions } from './upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
@@ -109,7 +109,7 @@ async function undone(steps: Undo[], drainMs: number): Promise<void> {
 interface Core {
   readonly upstreams: Upstreams
   readonly store: Store
-  readonly resolution: Resolution
+  readonly resolution: CachingResolver
   /** From here on these are asked before upstream is. */
   setPeers(network: PeerNetwork | undefined): void
 }
@@ -121,23 +121,21 @@ async function openCore(options: AgentOptions, undo: Undo[]): Promise<Core> {
   const commons = options.peers === undefined ? undefined : new PeerCommons(() => peers)
   const upstreams = createUpstreams(options.upstreams ?? {}, commons)
   undo.push(() => upstreams.close())
-  let forget = (_: Digest): void => {}
   const store = await openStore({
     path: data,
     ...(maxBytes === undefined ? {} : { maxBytes }),
-    onDropped: (digest) => forget(digest),
   })
   undo.push(() => store.close())
-  const resolution = new Resolution({
+  const resolution = new CachingResolver({
     store: store.blobs,
     catalog: store.catalog,
     registry: options.peers === undefined ? upstreams : new PeerRegistry(upstreams, () => peers),
-    flightPolicy: { ...DEFAULT_POLICY, ...patience },
+    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, ...patience },
     freshnessPolicy: DEFAULT_FRESHNESS,
     manifestMemoryBytes: MANIFEST_MEMORY,
     flightLimit: FLIGHTS,
   })
-  forget = (digest) => resolution.forget(digest)
+  store.onDropped((digest) => resolution.forget(digest))
   undo.push(() => resolution.flights.stop())
   return {
     upstreams,
@@ -153,7 +151,7 @@ function placeOf({ upstreams, store, resolution }: Core, options: AgentOptions):
   return {
     resolver: resolution,
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
-    allowed: allowedBy(options.allow),
+    allowed: repositoryFilter(options.allow),
     stored: (digest) => store.blobs.facts(digest),
     coming: (digest) => resolution.flights.get(digest),
     forget: (digest) => resolution.forget(digest),
@@ -255,8 +253,8 @@ class NodeAgent implements Agent {
       data,
       version,
       node: {
-        holdings: resolution.holdings,
-        allowed: allowedBy(allow),
+        holdings: resolution.localContent,
+        allowed: repositoryFilter(allow),
         tag: (repository, tag, asking) => resolution.tagHead(repository, tag, asking),
         heard: (host) => upstreams.readRateLimitNotices(host),
         warm: (wish, { signal }) => {
@@ -278,7 +276,7 @@ class NodeAgent implements Agent {
   }
 
   #view({ store, upstreams, resolution }: Core, registry: RegistryServer): NodeView {
-    const allowed = allowedBy(this.#options.allow)
+    const allowed = repositoryFilter(this.#options.allow)
     return {
       ...contentViewOf(store),
       version: this.#options.version ?? 'unknown',
@@ -292,7 +290,7 @@ class NodeAgent implements Agent {
       store: () => ({ ...store.usage(), ...store.room() }),
       clients: () => ({ ...registry.usage(), files: store.openBlobs() }),
       scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: this.#options.scrubRate ?? 0 }),
-      unready: () => {
+      notReadyReasons: () => {
         if (this.#draining) return ['The agent is shutting down.']
         return this.#addresses === undefined ? ['The registry listener is not up yet.'] : []
       },
@@ -305,10 +303,10 @@ class NodeAgent implements Agent {
         const record = await store.catalog.tag(repository, tag)
         return record && { repository, tag, ...record }
       },
-      seenIn: (digest) => store.holders(digest),
+      seenIn: (digest) => store.repositoriesOf(digest),
       freshness: (repository) => upstreams.freshness(repository),
       hosts: (repository) => (allowed(repository) ? upstreams.hosts(repository) : []),
-      allowed,
+      isAllowed: allowed,
       peers: () => this.#network?.view(),
       whoHas: async (digest) => this.#network?.whoHas(digest),
       tagOwner: (repository, tag) => this.#network?.tagOwner(repository, tag),
@@ -317,8 +315,8 @@ class NodeAgent implements Agent {
 }
 
 function flightView(flight: Flight): FlightView {
-  const { want, startedAt, position, size, audience, source } = flight
-  return { ...want, startedAt, position, size, waiters: audience.readers, source: source?.name }
+  const { want, startedAt, position, size, readers, source } = flight
+  return { ...want, startedAt, position, size, waiters: readers.count, source: source?.name }
 }
 
 function written({ host, port }: ListenAddress): string {

@@ -118,9 +118,9 @@ describe('a blob larger than the limit', () => {
       upstream.release()
       for (const found of await Promise.all(pulls)) assert.equal(found, digest)
       assert.equal(upstream.bytesSent(digest), 10 * MIB + clients)
-      const { kept, obstacle, error } = await end
-      assert.deepEqual([kept, error], [false, undefined])
-      assert.match(String(obstacle), /room/)
+      const { isStored, passThroughReason, error } = await end
+      assert.deepEqual([isStored, error], [false, undefined])
+      assert.match(String(passThroughReason), /room/)
       assert.deepEqual(await filesIn(data), [])
     })
   }
@@ -240,14 +240,14 @@ describe('a disk that fills up in the middle of a pull', () => {
     upstream.release()
     for (const found of await Promise.all(all)) assert.equal(found, digest)
     assert.equal(upstream.bytesSent(digest), 16 * MIB)
-    const { kept, obstacle, error } = await end
-    assert.deepEqual([kept, error], [false, undefined])
-    assert.match(String(obstacle), /no space left/)
+    const { isStored, passThroughReason, error } = await end
+    assert.deepEqual([isStored, error], [false, undefined])
+    assert.match(String(passThroughReason), /no space left/)
     assert.deepEqual(await filesIn(data), [])
     const small = upstream.addBlob(randomBytes(MIB))
     const stored = ended(small)
     assert.equal(sha256((await get(agent, small)).body), small)
-    assert.equal((await stored).kept, true)
+    assert.equal((await stored).isStored, true)
     upstream.fault(small, { status: 500 })
     assert.equal(sha256((await get(agent, small)).body), small)
   })

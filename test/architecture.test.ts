@@ -63,15 +63,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     EVENTS,
     TEXT,
     'schemas/warm-report.ts',
-    'upkeep/refusal.ts',
+    'upkeep/request-error.ts',
     'fetch/manifests',
   ],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
   fetch: ['lib', 'oci', 'ports', EVENTS],
   store: ['lib', 'oci', 'ports', EVENTS],
   upstream: ['lib', 'oci', 'ports', EVENTS],
-  // Agents report the progress of warming to each other as the admin API does to its clients.
-  peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/warm-report.ts'],
+  // The network describes its members, and the progress of warming, in the shapes of the admin API.
+  peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/peer-report.ts', 'schemas/warm-report.ts'],
   observe: ['lib', 'oci', 'ports/failure.ts', 'schemas'],
   runtimes: ['lib', 'oci'],
   config: ['lib', 'oci'],
@@ -105,7 +105,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   'registry-api': ['connections', 'exchange', 'answer', 'endpoints', '.'],
   runtimes: ['files', 'kinds', '.'],
   store: ['files', 'index', 'space', 'writing/threads', 'writing', 'care', '.'],
-  upstream: ['options', 'headers', 'http', 'auth', 'limits', 'requests', '.'],
+  upstream: ['options', 'headers', 'http', 'transport', 'auth', 'limits', 'requests', '.'],
   warm: ['images', '.'],
 }
 

@@ -18,7 +18,7 @@ import type { AdminCommand } from './route.ts'
 
 /**
  * The commands that change what is stored. A command that cannot be carried out throws an error, in its first step if it
- * has several: the error's `why` is the kind of the problem, and its message describes the problem for people.
+ * has several: the error's `code` is the kind of the problem, and its message describes the problem for people.
  */
 export interface Upkeep {
   gc(options: { toBytes: number | undefined; signal: AbortSignal }): AsyncIterable<GcLine>
@@ -152,6 +152,6 @@ function publicMessage(error: unknown): string {
 }
 
 function requestErrorStatus(error: unknown): number | undefined {
-  if (!(error instanceof Error) || error.name !== 'Refusal' || !('why' in error)) return undefined
-  return Object.entries(STATUS_BY_PROBLEM).find(([why]) => why === error.why)?.[1]
+  if (!(error instanceof Error) || error.name !== 'RequestError' || !('code' in error)) return undefined
+  return Object.entries(STATUS_BY_PROBLEM).find(([code]) => code === error.code)?.[1]
 }

@@ -11,29 +11,29 @@ export interface Freshness {
 }
 
 /** Something that may change upstream: what is remembered of it, and how to hear of it anew. */
-export interface Changeable<T extends { readonly checkedAt: number }> {
+export interface ChangingAnswer<T extends { readonly checkedAt: number }> {
   readonly key: string
   readonly freshness: Freshness
-  recall(): Promise<T | undefined>
+  load(): Promise<T | undefined>
   /** Asks upstream and remembers the answer. */
-  renew(options: { signal: AbortSignal }): Promise<T>
+  askUpstream(options: { signal: AbortSignal }): Promise<T>
   /** Upstream says that it does not exist. */
   forget(): Promise<void>
 }
 
 export interface FreshnessPolicy {
   /** How long upstream may take when there is nothing older to serve instead. */
-  readonly patienceMs: number
+  readonly timeoutMs: number
   /** How long it may take when there is. */
-  readonly staleAfterMs: number
+  readonly timeoutBeforeStaleMs: number
   /** After upstream has failed, so long what is known is served without asking. */
-  readonly respiteMs: number
+  readonly pauseAfterFailureMs: number
 }
 
 export const DEFAULT_FRESHNESS: FreshnessPolicy = {
-  patienceMs: 25_000,
-  staleAfterMs: 5_000,
-  respiteMs: 10_000,
+  timeoutMs: 25_000,
+  timeoutBeforeStaleMs: 5_000,
+  pauseAfterFailureMs: 10_000,
 }
 
 /** A record from the future (the clock was set back) is not fresh: nobody knows how old it is. */
@@ -43,43 +43,44 @@ export function isFresh(checkedAt: number, now: number, freshness: Freshness): b
 }
 
 /** Whether what was known still serves when upstream cannot be asked. */
-function mayOutlive(checkedAt: number, now: number, freshness: Freshness): boolean {
+function mayServeStale(checkedAt: number, now: number, freshness: Freshness): boolean {
   return now - checkedAt < freshness.tagTtlMs + freshness.staleIfErrorMs
 }
 
 /** Upstream could not be asked; after any other failure it has answered, and the old answer is a wrong one. */
-function isAway(failure: Failure): boolean {
+function isUpstreamDown(failure: Failure): boolean {
   return failure.code === 'unavailable' || failure.code === 'stalled' || failure.code === 'busy'
 }
 
-const MOST_AWAY = 10_000
+const MAX_FAILED_KEYS = 10_000
 
 /** Answers from memory while that is fresh, asks upstream when it is not, once for all who wait, and lives through its absence. */
 export class Revalidation {
   readonly #policy: FreshnessPolicy
-  readonly #asking = new SharedWork<{
+  readonly #requests = new SharedWork<{
     readonly value: { readonly checkedAt: number }
     readonly cacheResult: CacheResult
   }>()
   /** What upstream has failed to tell. */
-  readonly #away: BoundedMap<string, true>
+  readonly #failedKeys: BoundedMap<string, true>
 
   constructor(policy: FreshnessPolicy) {
     this.#policy = policy
-    this.#away = new BoundedMap(MOST_AWAY, { ageMs: policy.respiteMs })
+    this.#failedKeys = new BoundedMap(MAX_FAILED_KEYS, { ttlMs: policy.pauseAfterFailureMs })
   }
 
   async get<T extends { readonly checkedAt: number }>(
-    changeable: Changeable<T>,
+    changeable: ChangingAnswer<T>,
     options: { signal: AbortSignal },
   ): Promise<{ readonly value: T; readonly cacheResult: CacheResult }> {
-    const known = await changeable.recall()
+    const known = await changeable.load()
     if (known !== undefined) {
       if (isFresh(known.checkedAt, Date.now(), changeable.freshness))
         return { value: known, cacheResult: { kind: 'hit' } }
-      if (this.#inRespite(changeable, known)) return { value: known, cacheResult: { kind: 'stale-if-error' } }
+      if (this.#isPausedAndUsable(changeable, known))
+        return { value: known, cacheResult: { kind: 'stale-if-error' } }
     }
-    const { promise, joined } = this.#asking.run(changeable.key, () => this.#renew(changeable, known))
+    const { promise, joined } = this.#requests.run(changeable.key, () => this.#renew(changeable, known))
     const { value, cacheResult } = await unlessAborted(promise, options.signal)
     // Under one key there is one kind of changeable.
     return {
@@ -88,16 +89,21 @@ export class Revalidation {
     }
   }
 
-  #inRespite<T extends { readonly checkedAt: number }>(changeable: Changeable<T>, known: T): boolean {
-    return this.#away.has(changeable.key) && mayOutlive(known.checkedAt, Date.now(), changeable.freshness)
+  #isPausedAndUsable<T extends { readonly checkedAt: number }>(
+    changeable: ChangingAnswer<T>,
+    known: T,
+  ): boolean {
+    return (
+      this.#failedKeys.has(changeable.key) && mayServeStale(known.checkedAt, Date.now(), changeable.freshness)
+    )
   }
 
   async #renew<T extends { readonly checkedAt: number }>(
-    changeable: Changeable<T>,
+    changeable: ChangingAnswer<T>,
     known: T | undefined,
   ): Promise<{ readonly value: T; readonly cacheResult: CacheResult }> {
-    const outlives = known !== undefined && mayOutlive(known.checkedAt, Date.now(), changeable.freshness)
-    const patienceMs = outlives ? this.#policy.staleAfterMs : this.#policy.patienceMs
+    const outlives = known !== undefined && mayServeStale(known.checkedAt, Date.now(), changeable.freshness)
+    const patienceMs = outlives ? this.#policy.timeoutBeforeStaleMs : this.#policy.timeoutMs
     const patience = new AbortController()
     const timer = setTimeout(() => {
       const message = `Upstream has not answered within ${patienceMs / 1000} s.`
@@ -105,16 +111,16 @@ export class Revalidation {
     }, patienceMs)
     const { signal } = patience
     try {
-      const value = await unlessAborted(changeable.renew({ signal }), signal)
-      this.#away.delete(changeable.key)
+      const value = await unlessAborted(changeable.askUpstream({ signal }), signal)
+      this.#failedKeys.delete(changeable.key)
       const cacheResult: CacheResult =
         known === undefined ? { kind: 'miss', from: 'upstream', collapsed: false } : { kind: 'revalidated' }
       return { value, cacheResult }
     } catch (thrown) {
       const failure = asFailure(thrown, 'upstream')
       if (failure.code === 'absent') await changeable.forget()
-      if (!isAway(failure) || known === undefined || !outlives) throw failure
-      this.#away.set(changeable.key, true)
+      if (!isUpstreamDown(failure) || known === undefined || !outlives) throw failure
+      this.#failedKeys.set(changeable.key, true)
       return { value: known, cacheResult: { kind: 'stale-if-error' } }
     } finally {
       clearTimeout(timer)

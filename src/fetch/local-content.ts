@@ -6,18 +6,18 @@ import type { Content } from '../ports/content.ts'
 import { Failure } from '../ports/failure.ts'
 import type { ContentName, LocalContent, LocalState } from '../ports/local-content.ts'
 import type { Want } from '../ports/source.ts'
-import type { Belonging } from './belonging.ts'
 import type { Flight } from './flight/flight.ts'
 import type { Flights } from './flight/flights.ts'
-import { follow } from './flight/follow.ts'
+import { followFlight } from './flight/follow.ts'
+import type { KnownNames } from './known-names.ts'
 
 /** What is in the store, and the transfers under way. */
-export class Held implements LocalContent {
+export class LocalContentLookup implements LocalContent {
   readonly #store: BlobStore
   readonly #flights: Flights
-  readonly #belonging: Belonging
+  readonly #belonging: KnownNames
 
-  constructor(store: BlobStore, flights: Flights, belonging: Belonging) {
+  constructor(store: BlobStore, flights: Flights, belonging: KnownNames) {
     this.#store = store
     this.#flights = flights
     this.#belonging = belonging
@@ -27,11 +27,11 @@ export class Held implements LocalContent {
     const { digest } = named
     return this.#find<LocalState>(
       named,
-      ({ released, audience, size }) => ({
+      ({ released, readers, size }) => ({
         isComplete: false,
         availableBytes: released,
-        size: audience.told?.size ?? size,
-        mediaType: audience.told?.mediaType,
+        size: readers.knownHead?.size ?? size,
+        mediaType: readers.knownHead?.mediaType,
       }),
       async () => {
         const facts = await this.#store.facts(digest)
@@ -45,7 +45,7 @@ export class Held implements LocalContent {
   open(named: ContentName, options: { signal: AbortSignal }): Promise<Content | undefined> {
     return this.#find<Content>(
       named,
-      (flight) => follow(flight, options),
+      (flight) => followFlight(flight, options),
       () => this.#store.open(named.digest),
     )
   }
@@ -53,7 +53,7 @@ export class Held implements LocalContent {
   checkpoints(digest: Digest, first = 0): Promise<Uint8Array | undefined> {
     return this.#find<Uint8Array>(
       { digest, repository: undefined },
-      (flight) => flight.marks(first),
+      (flight) => flight.checkpoints(first),
       async () => (await this.#store.checkpoints(digest))?.subarray(first * CHECKPOINT_BYTES),
     )
   }
@@ -70,7 +70,7 @@ export class Held implements LocalContent {
     if ((await this.state(want))?.isComplete === true) return
     await this.confirm(want)
     if ((await this.state(want))?.isComplete === true) return
-    if (this.#flights.get(want.digest) === undefined && !this.#flights.isForOthers) {
+    if (this.#flights.get(want.digest) === undefined && !this.#flights.hasRoomForPeers) {
       throw new Failure('busy', 'Too many transfers are under way already.')
     }
     const failure = await this.#flights.join(want).flight.ended
@@ -90,17 +90,17 @@ export class Held implements LocalContent {
     for (;;) {
       const flight = this.#flights.get(digest)
       if (flight !== undefined && (isKnown || isOf(flight, repository))) return underWay(flight)
-      const before = this.#flights.ended
+      const before = this.#flights.endedCount
       let found: Found | undefined
       if (repository === undefined || isKnown) found = await stored()
       else {
         // Names are looked up only for what is here.
         const isHere = flight !== undefined || (await this.#store.facts(digest)) !== undefined
-        isKnown = isHere && (await this.#belonging.knows({ repository, digest }))
+        isKnown = isHere && (await this.#belonging.isKnown({ repository, digest }))
         if (isKnown) continue
       }
       // A flight that ended meanwhile may have stored it just after the store was asked.
-      if (found !== undefined || this.#flights.ended === before) return found
+      if (found !== undefined || this.#flights.endedCount === before) return found
     }
   }
 }

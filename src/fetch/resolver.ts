@@ -11,23 +11,23 @@ import type { LocalContent } from '../ports/local-content.ts'
 import type { Registry, TagHead, TagRequestOptions } from '../ports/registry.ts'
 import type { BlobAnswer, CacheResult, HeadAnswer, ManifestAnswer, Resolver } from '../ports/resolver.ts'
 import type { Want } from '../ports/source.ts'
-import { Belonging } from './belonging.ts'
 import type { Description, FlightPolicy } from './flight/flight.ts'
 import { Flights } from './flight/flights.ts'
-import { follow } from './flight/follow.ts'
+import { followFlight } from './flight/follow.ts'
 import { type FreshnessPolicy, isFresh, Revalidation } from './freshness.ts'
-import { Held } from './local-content.ts'
-import { readAll, settled } from './manifests/manifest-body.ts'
+import { KnownNames } from './known-names.ts'
+import { LocalContentLookup } from './local-content.ts'
+import { readAll, waitUntilVerified } from './manifests/manifest-body.ts'
 import { ManifestMemory } from './manifests/manifest-memory.ts'
 import {
   describeManifest,
-  grantedBy,
-  manifestsIn,
+  listedManifests,
+  provenDigests,
   readManifest,
-  typeOf,
+  readMediaType,
 } from './manifests/manifest-reading.ts'
 
-export interface ResolutionOptions {
+export interface CachingResolverOptions {
   readonly store: BlobStore
   readonly catalog: Catalog
   readonly registry: Registry
@@ -46,13 +46,13 @@ const NEVER = new AbortController().signal
 const MOST_OTHERS = 3
 
 /** Who has it: the store, then a transfer under way, then the sources. */
-export class Resolution implements Resolver {
+export class CachingResolver implements Resolver {
   readonly flights: Flights
-  readonly holdings: LocalContent
+  readonly localContent: LocalContent
   readonly #store: BlobStore
   readonly #catalog: Catalog
   readonly #registry: Registry
-  readonly #belonging: Belonging
+  readonly #belonging: KnownNames
   readonly #revalidation: Revalidation
   /** Tags that are asked of upstream for another node. */
   readonly #firsthand = new SharedWork<TagHead>()
@@ -62,14 +62,14 @@ export class Resolution implements Resolver {
   /** Grows with everything that the store drops. */
   #forgotten = 0
 
-  constructor(options: ResolutionOptions) {
+  constructor(options: CachingResolverOptions) {
     this.#store = options.store
     this.#catalog = options.catalog
     this.#registry = options.registry
     this.#revalidation = new Revalidation(options.freshnessPolicy)
-    this.#patienceMs = options.freshnessPolicy.patienceMs
+    this.#patienceMs = options.freshnessPolicy.timeoutMs
     this.#manifests = new ManifestMemory(options.manifestMemoryBytes)
-    this.#belonging = new Belonging({ ...options, patienceMs: this.#patienceMs })
+    this.#belonging = new KnownNames({ ...options, timeoutMs: this.#patienceMs })
     this.flights = new Flights({
       store: options.store,
       sources: (want) => options.registry.sources(want),
@@ -78,12 +78,12 @@ export class Resolution implements Resolver {
       describe: async (want, incoming, declared) => {
         const description = await this.#describe(want, incoming, declared)
         // Before clients have the manifest, who then ask for what it references.
-        this.#belonging.note(want.repository, [want.digest, ...grantedBy(description)])
+        this.#belonging.add(want.repository, [want.digest, ...provenDigests(description)])
         return description
       },
       limit: options.flightLimit,
     })
-    this.holdings = new Held(options.store, this.flights, this.#belonging)
+    this.localContent = new LocalContentLookup(options.store, this.flights, this.#belonging)
   }
 
   async blob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer> {
@@ -113,7 +113,7 @@ export class Resolution implements Resolver {
   ): Promise<ManifestAnswer> {
     const remembered = this.#manifests.get(digest)
     if (remembered !== undefined) {
-      if (!this.#belonging.isKnown(repository, digest)) {
+      if (!this.#belonging.isCached(repository, digest)) {
         await this.#belonging.check({ kind: 'manifest', repository, digest }, options)
       }
       this.#store.touch(digest)
@@ -149,8 +149,8 @@ export class Resolution implements Resolver {
       {
         key: `tag ${repositoryKey(repository)} ${tag}`,
         freshness: this.#registry.freshness(repository),
-        recall: () => this.#catalog.tag(repository, tag),
-        renew: (renewal) => this.#renewTag(repository, tag, renewal),
+        load: () => this.#catalog.tag(repository, tag),
+        askUpstream: (renewal) => this.#renewTag(repository, tag, renewal),
         forget: async () => {
           await ifPossible(this.#catalog.forgetTag(repository, tag))
           publish('tag.revalidated', { repository, tag, outcome: 'gone' })
@@ -162,7 +162,7 @@ export class Resolution implements Resolver {
       publish('tag.revalidated', { repository, tag, outcome: 'stale-if-error' })
     }
     // Upstream has said what the tag is; or a peer that had it from there.
-    this.#belonging.note(repository, [value.digest])
+    this.#belonging.add(repository, [value.digest])
     const manifest = await this.manifestByDigest(repository, value.digest, options)
     return cacheResult.kind === 'hit' ? manifest : { ...manifest, cacheResult }
   }
@@ -174,9 +174,12 @@ export class Resolution implements Resolver {
     { signal, isUpstreamOnly }: TagRequestOptions,
   ): Promise<TagHead> {
     if (!isUpstreamOnly) {
-      const { digest, mediaType } = await settled(await this.manifestByTag(repository, tag, { signal }), {
-        signal,
-      })
+      const { digest, mediaType } = await waitUntilVerified(
+        await this.manifestByTag(repository, tag, { signal }),
+        {
+          signal,
+        },
+      )
       const record = await this.#catalog.tag(repository, tag)
       return { digest, mediaType, size: undefined, ageMs: ageOf(record) }
     }
@@ -213,7 +216,7 @@ export class Resolution implements Resolver {
     const { body, cacheResult } = await this.#hear(repository, `referrers/${subject}`, options, (renewal) =>
       this.#registry.referrers(repository, subject, renewal),
     )
-    this.#belonging.note(repository, manifestsIn(body))
+    this.#belonging.add(repository, listedManifests(body))
     return { index: body, cacheResult }
   }
 
@@ -240,10 +243,13 @@ export class Resolution implements Resolver {
       return { size: facts.size, mediaType: facts.mediaType, cacheResult: HIT }
     }
     const flight = this.flights.get(digest)
-    const told = flight?.audience.told
+    const told = flight?.readers.knownHead
     if (flight !== undefined && told !== undefined) {
       if (!isSameRepository(flight.want.repository, repository)) await this.#belonging.check(want, options)
-      return { ...told, cacheResult: { kind: 'miss', from: flight.mainKind ?? 'upstream', collapsed: true } }
+      return {
+        ...told,
+        cacheResult: { kind: 'miss', from: flight.mainSourceKind ?? 'upstream', collapsed: true },
+      }
     }
     const head = await this.#registry.head(want, options)
     return { ...head, cacheResult: { kind: 'miss', from: 'upstream', collapsed: false } }
@@ -252,7 +258,7 @@ export class Resolution implements Resolver {
   /** Waits for all of it first: whoever has a slot must not wait for a transfer, which needs one to end. */
   async #readType(content: Content, options: { signal: AbortSignal }): Promise<string> {
     await content.readable(content.size - 1, options)
-    return this.#largeManifests.use(options.signal, () => typeOf(content, options))
+    return this.#largeManifests.use(options.signal, () => readMediaType(content, options))
   }
 
   /** Large manifests are described a few at a time, because each is in memory whole then. */
@@ -282,8 +288,11 @@ export class Resolution implements Resolver {
       }
       const { flight, collapsed } = this.flights.join(want)
       try {
-        const content = await follow(flight, options)
-        return { content, cacheResult: { kind: 'miss', from: flight.mainKind ?? 'upstream', collapsed } }
+        const content = await followFlight(flight, options)
+        return {
+          content,
+          cacheResult: { kind: 'miss', from: flight.mainSourceKind ?? 'upstream', collapsed },
+        }
       } catch (error) {
         // Somebody else wanted it by another name, or as what it is not: that says nothing of this one.
         const mayBeHad = others < MOST_OTHERS && collapsed && isElsewhere(flight.want, want)
@@ -295,7 +304,7 @@ export class Resolution implements Resolver {
 
   /** What is stored, unless it is not known to be in that repository: then it is closed. */
   async #permitted(content: Content, want: Want, options: { signal: AbortSignal }): Promise<Content> {
-    if (this.#belonging.isKnown(want.repository, want.digest)) return content
+    if (this.#belonging.isCached(want.repository, want.digest)) return content
     try {
       await this.#belonging.check(want, options)
       return content
@@ -308,10 +317,10 @@ export class Resolution implements Resolver {
   /** Undefined when it is not stored, or there is a flight for it. */
   async #stored(digest: Digest): Promise<Content | undefined> {
     while (!this.flights.get(digest)) {
-      const before = this.flights.ended
+      const before = this.flights.endedCount
       const content = await this.#store.open(digest)
       // A flight that ended meanwhile may have stored it just after the store was asked.
-      if (content !== undefined || this.flights.ended === before) return content
+      if (content !== undefined || this.flights.endedCount === before) return content
     }
     return undefined
   }
@@ -337,9 +346,12 @@ export class Resolution implements Resolver {
   ): Promise<TagRecord> {
     const checkedAt = Date.now() - Math.max(0, ageMs)
     const before = await this.#catalog.tag(repository, tag)
-    this.#belonging.note(repository, [digest])
+    this.#belonging.add(repository, [digest])
     // A tag is moved only to what this node can serve.
-    const { mediaType } = await settled(await this.manifestByDigest(repository, digest, options), options)
+    const { mediaType } = await waitUntilVerified(
+      await this.manifestByDigest(repository, digest, options),
+      options,
+    )
     const record: TagRecord = { digest, mediaType, checkedAt }
     await ifPossible(this.#catalog.rememberTag(repository, tag, record))
     await ifPossible(this.#catalog.rememberKnownName(repository, digest))
@@ -357,8 +369,8 @@ export class Resolution implements Resolver {
       {
         key: `${topic} ${repositoryKey(repository)}`,
         freshness: this.#registry.freshness(repository),
-        recall: () => this.#catalog.cachedList(repository, topic),
-        renew: async (renewal) => {
+        load: () => this.#catalog.cachedList(repository, topic),
+        askUpstream: async (renewal) => {
           const heard: CachedList = { body: await ask(renewal), checkedAt: Date.now() }
           await ifPossible(this.#catalog.rememberList(repository, topic, heard))
           return heard

@@ -1,6 +1,6 @@
-interface Age {
+interface BoundedMapOptions {
   /** An entry is forgotten so long after it was set. Default: never. */
-  readonly ageMs?: number
+  readonly ttlMs?: number
   /** In milliseconds. Default: a clock that is never set back. */
   readonly now?: () => number
 }
@@ -20,9 +20,9 @@ export class BoundedMap<Key, Value> {
   readonly #now: () => number
   readonly #entries = new Map<Key, Entry<Value>>()
 
-  constructor(most: number, { ageMs, now = () => performance.now() }: Age = {}) {
+  constructor(most: number, { ttlMs, now = () => performance.now() }: BoundedMapOptions = {}) {
     this.#most = most
-    this.#ageMs = ageMs
+    this.#ageMs = ttlMs
     this.#now = now
   }
 

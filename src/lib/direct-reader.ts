@@ -1,6 +1,6 @@
 const NOTHING = Buffer.alloc(0)
 /** More than one TLS read can hold back after a pause. */
-const HELD_LIMIT = 1024 * 1024
+const MAX_HELD_BYTES = 1024 * 1024
 /** For all readers: what is read into it is looked at before anything else can be read. */
 const scratch = Buffer.allocUnsafeSlow(64 * 1024)
 
@@ -15,7 +15,7 @@ export interface DirectReaderOptions {
   /** Takes what it can of these bytes in one step, and gives how many. Their memory is used again. */
   readonly take: (bytes: Buffer) => number
   /** The error when more comes than anybody can have asked for. */
-  readonly tooMuch: () => Error
+  readonly overflowError: () => Error
 }
 
 /**
@@ -53,12 +53,12 @@ export class DirectReader {
   /** So much of the last `room` was filled. */
   filled(length: number): void {
     if (this.#isDirect) this.#options.filled(length)
-    else this.hear(scratch.subarray(0, length))
+    else this.receive(scratch.subarray(0, length))
   }
 
   /** Bytes in memory that is used again. */
-  hear(bytes: Buffer): void {
-    const { isBlocked, take, tooMuch } = this.#options
+  receive(bytes: Buffer): void {
+    const { isBlocked, take, overflowError } = this.#options
     let rest = bytes
     if (this.#held.length > 0) {
       rest = Buffer.concat([this.#held, bytes])
@@ -67,15 +67,15 @@ export class DirectReader {
     while (rest.length > 0 && !isBlocked()) rest = rest.subarray(take(rest))
     // A copy: the memory is used again at once.
     this.#held = rest.length === 0 ? NOTHING : Buffer.from(rest)
-    if (rest.length > HELD_LIMIT) throw tooMuch()
+    if (rest.length > MAX_HELD_BYTES) throw overflowError()
   }
 
   /** It is not blocked any more: what was held comes first. */
-  goOn(): void {
-    if (this.#held.length > 0) this.hear(NOTHING)
+  resume(): void {
+    if (this.#held.length > 0) this.receive(NOTHING)
   }
 
-  forgetHeld(): void {
+  dropHeld(): void {
     this.#held = NOTHING
   }
 }

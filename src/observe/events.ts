@@ -1,21 +1,22 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
+import type { OwnerReport, PeerStep } from '../schemas/peer-report.ts'
 
 /**
- * Why a client of the registry API was refused, or cut off, for what it takes of this agent:
+ * Why the registry API refused or disconnected a client. These are values of a metric label:
  *
- * - `connections`: there were too many, and its own was idle, or the newest
- * - `answers`: too many answers were under way
- * - `seats`: too many bodies were being sent, and none ended in time
- * - `slow`: it took its body too slowly while others waited
- * - `stalled`: it took nothing for too long
- * - `streams`: it opened more HTTP/2 streams at once than it may
- * - `resets`: it reset most of the HTTP/2 streams that it opened
- * - `frames`: it sent more HTTP/2 frames than its requests need
- * - `pipelined`: it sent too many requests ahead of their answers
- * - `malformed`: it sent what is not HTTP
- * - `body`: it sent a request body that is too large
+ * - `connections`: too many connections were open, and the client's was idle or the newest
+ * - `answers`: too many responses were in progress
+ * - `seats`: all send slots were in use, and none became free in time
+ * - `slow`: the client read its body too slowly while others waited for a send slot
+ * - `stalled`: the client read nothing for too long
+ * - `streams`: the client opened more concurrent HTTP/2 streams than allowed
+ * - `resets`: the client reset most of the HTTP/2 streams that it opened
+ * - `frames`: the client sent more HTTP/2 frames than its requests need
+ * - `pipelined`: the client pipelined too many requests
+ * - `malformed`: the client sent bytes that are not HTTP
+ * - `body`: the client sent a request body that is too large
  */
 export const REJECTIONS = [
   'connections',
@@ -33,7 +34,7 @@ export const REJECTIONS = [
 
 export type Rejection = (typeof REJECTIONS)[number]
 
-/** The facts that the agent makes known. Log, metrics and journal listen; nothing in the way of a byte waits for them. */
+/** The events that the agent publishes. The log, the metrics and the records subscribe; no transfer waits for them. */
 export interface Events {
   'request.ended': {
     readonly route: string
@@ -41,14 +42,14 @@ export interface Events {
     readonly code: number
     readonly ms: number
     readonly bytes: number
-    /** Where the body came from; undefined when there was none to come from anywhere. */
+    /** Where the body came from; undefined for a response without content, such as an error. */
     readonly source: 'local' | 'inflight' | 'peer' | 'upstream' | undefined
     readonly repository: Repository | undefined
-    /** The tag or digest asked for. */
+    /** The requested tag or digest. */
     readonly reference: string | undefined
     readonly cacheStatus: string | undefined
     readonly protocol: 'http/1.1' | 'h2'
-    /** The client went away before the end. */
+    /** The client disconnected before the end of the response. */
     readonly aborted: boolean
     readonly error: string | undefined
   }
@@ -59,14 +60,14 @@ export interface Events {
     readonly repository: Repository
     readonly resumedAt: number
   }
-  /** One source was tried within a flight and is done with. */
+  /** An attempt of one source within a flight has ended. */
   'flight.attempted': {
     readonly digest: Digest
     readonly source: string
     readonly sourceKind: 'peer' | 'upstream'
     readonly bytes: number
     readonly ms: number
-    /** undefined when it brought all that was missing. */
+    /** undefined when the source delivered everything that was missing. */
     readonly error: Error | undefined
   }
   'flight.ended': {
@@ -76,19 +77,19 @@ export interface Events {
     readonly size: number
     readonly ms: number
     readonly waiters: number
-    /** Who brought the last byte. */
+    /** The source of the last byte. */
     readonly source: string | undefined
-    /** It is stored. Without an error it has reached its readers all the same. */
-    readonly kept: boolean
-    /** Why it could not be kept. */
-    readonly obstacle: string | undefined
+    /** False without an `error`: the content passed through to the readers, and the store does not have it. */
+    readonly isStored: boolean
+    /** Why the store does not have it. */
+    readonly passThroughReason: string | undefined
     readonly error: Error | undefined
   }
   'upstream.answered': {
     readonly host: string
     readonly kind: 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'ping'
     readonly method: string
-    /** undefined when there was no answer. */
+    /** undefined when there was no response. */
     readonly status: number | undefined
     readonly ms: number
   }
@@ -97,18 +98,18 @@ export interface Events {
     readonly limit: number | undefined
     readonly remaining: number
     readonly windowSeconds: number | undefined
-    /** Not to this node: a peer says so. */
-    readonly isHearsay?: boolean
+    /** The registry told this to a peer, not to this node. */
+    readonly isFromPeer?: boolean
   }
-  /** A host is not asked for content of this kind for so long, as it has answered 429 to this node, or to a peer. */
+  /** A host has answered 429 to this node or to a peer: this node sends it no request of this kind for `forMs`. */
   'upstream.limited': {
     readonly host: string
     readonly kind: string
     readonly forMs: number
-    readonly isHearsay: boolean
+    readonly isFromPeer: boolean
   }
   'upstream.circuit': { readonly host: string; readonly open: boolean; readonly reason: string }
-  /** Another agent of the swarm has come; its peers reach it at `address`. */
+  /** Another agent of the swarm has become known; its peers connect to `address`. */
   'peer.joined': {
     readonly id: string
     readonly name: string
@@ -120,23 +121,27 @@ export interface Events {
     readonly id: string
     readonly name: string
     readonly zone: string | undefined
-    /** It has said so, was not heard of any more, or has begun a new life; undefined when that is not known. */
+    /** The peer said goodbye (`left`), was not heard any more (`silent`) or was restarted; undefined when not known. */
     readonly reason: 'left' | 'silent' | 'restarted' | undefined
   }
-  /** A peer has taken bytes from this node; `id` is undefined when it was not known as a member. */
+  /** A transfer to a peer has ended; `id` is undefined when the peer was not known as a member. */
   'peer.served': PeerTransfer
-  /** Bytes were taken from a peer. One flight may take from several, one after another. */
+  /** A transfer from a peer has ended. One flight may take from several peers, one after another. */
   'peer.taken': PeerTransfer
-  /** How this node is to get what it wants: as the owner of the digest says, undefined when none can be reached. */
-  'peer.guided': {
+  /** The owner of a digest told this node how to get it; `owner` is undefined when no owner can be reached. */
+  'peer.instructed': {
     readonly digest: Digest
-    readonly owner: { readonly name: string; readonly isSelf: boolean } | undefined
+    readonly owner: OwnerReport | undefined
     /**
-     * `take` it from a peer; `fetch` it from upstream for all others; ask upstream `alone`, as nobody here can help; or
-     * `wait` for either. `end`: those who asked upstream were failed by it. `unguided`: there is no owner to be asked.
+     * - `take`: download it from the peer `from`
+     * - `fetch`: download it from upstream, for all who want it
+     * - `alone`: download it from upstream for this node alone, as no peer can help
+     * - `wait`: wait until the owner names a peer, or has this node ask upstream
+     * - `end`: upstream failed those who asked it
+     * - `unguided`: no owner can be reached, so this node decides for itself
      */
-    readonly course: 'take' | 'fetch' | 'alone' | 'wait' | 'end' | 'unguided'
-    /** Whom to take it from. */
+    readonly instruction: Extract<PeerStep, { is: 'guided' }>['course']
+    /** The name of the peer to download it from. */
     readonly from: string | undefined
   }
   'verify.failed': {
@@ -150,20 +155,20 @@ export interface Events {
     readonly tag: string
     readonly outcome: 'same' | 'moved' | 'new' | 'stale-if-error' | 'gone'
   }
-  /** The index was damaged: what could be read of it was kept, or it was begun anew from the blobs on disk. */
-  'store.mended': {
+  /** The index was damaged: LevelDB repaired it, or the store rebuilt it from the blobs on disk. */
+  'store.repaired': {
     readonly folder: string
     readonly how: 'repaired' | 'rebuilt'
     readonly reason: string
   }
   'store.committed': { readonly digest: Digest; readonly size: number }
-  /** A stored blob was let go of: to make room, because somebody asked for room, or asked for it to be removed. */
+  /** A blob left the store: to make room, because of `agent gc`, or because of `agent rm`. */
   'store.evicted': {
     readonly digest: Digest
     readonly size: number
     readonly reason: 'room' | 'gc' | 'removed'
   }
-  /** An image that was to be warmed is all here, or `error` says why not. */
+  /** The warming of an image has ended: all of it is stored, or `error` says why not. */
   'warm.ended': {
     readonly image: string
     readonly digest: Digest | undefined
@@ -187,33 +192,33 @@ export interface PeerTransfer {
   readonly name: string
   readonly bytes: number
   readonly ms: number
-  /** undefined when it went to the end. */
+  /** undefined when the transfer was complete. */
   readonly error: Error | undefined
 }
 
 const channels = new Map<string, ReturnType<typeof channel>>()
 
 function channelOf(name: string) {
-  let found = channels.get(name)
-  if (found === undefined) {
-    found = channel(`leat:${name}`)
-    channels.set(name, found)
+  let existing = channels.get(name)
+  if (existing === undefined) {
+    existing = channel(`leat:${name}`)
+    channels.set(name, existing)
   }
-  return found
+  return existing
 }
 
-export function publish<Name extends keyof Events>(name: Name, fact: Events[Name]): void {
+export function publish<Name extends keyof Events>(name: Name, event: Events[Name]): void {
   const target = channelOf(name)
-  if (target.hasSubscribers) target.publish(fact)
+  if (target.hasSubscribers) target.publish(event)
 }
 
-/** Gives back what ends the subscription. */
+/** Returns the function that ends the subscription. */
 export function subscribe<Name extends keyof Events>(
   name: Name,
-  listener: (fact: Events[Name]) => void,
+  listener: (event: Events[Name]) => void,
 ): () => void {
   const target = channelOf(name)
-  const onMessage = (fact: unknown): void => listener(fact as Events[Name])
+  const onMessage = (event: unknown): void => listener(event as Events[Name])
   target.subscribe(onMessage)
   return () => target.unsubscribe(onMessage)
 }

@@ -1,30 +1,33 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import { subscribe } from './events.ts'
-import { scrub } from './redact.ts'
+import { redact } from './redact.ts'
 import { summarizeRejections } from './rejections.ts'
 
 export interface LogOptions {
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
   /** Default: stderr. */
-  readonly to?: DestinationStream
+  readonly stream?: DestinationStream
 }
 
 export interface Log {
   info(message: string, fields?: Readonly<Record<string, unknown>>): void
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void
-  /** Stops listening and writes what is still in memory. */
+  /** Ends the subscriptions and writes the lines that are still in memory. */
   close(): void
 }
 
-/** Whoever reads stderr may be slow or gone; what it cannot take is dropped, and the agent goes on. */
-const MOST_PENDING_BYTES = 4 * 1024 * 1024
-/** Names of fields that are never meant to be logged, should one ever be. */
-const NEVER = ['password', 'authorization', 'token', 'secret', 'cookie', 'headers', 'credentials']
+/** The reader of stderr may be slow or gone. Lines beyond this buffer are dropped, so that the agent never waits for it. */
+const MAX_PENDING_BYTES = 4 * 1024 * 1024
+/** No code logs these fields on purpose. pino censors them in case one does by mistake. */
+const CENSORED_FIELDS = ['password', 'authorization', 'token', 'secret', 'cookie', 'headers', 'credentials']
 
-/** Writes what is published as lines of JSON, from now on until `close`. */
-export function startLog({ level, to }: LogOptions): Log {
-  const stream = to ?? destination({ dest: 2, sync: false, minLength: 0, maxLength: MOST_PENDING_BYTES })
+/** A chain of causes longer than this adds nothing that helps. */
+const MAX_CAUSES = 4
+
+/** Writes the published events as lines of JSON until `close`. */
+export function startLog({ level, stream: given }: LogOptions): Log {
+  const stream = given ?? destination({ dest: 2, sync: false, minLength: 0, maxLength: MAX_PENDING_BYTES })
   const logger = pino(
     {
       level,
@@ -32,118 +35,124 @@ export function startLog({ level, to }: LogOptions): Log {
       timestamp: stdTimeFunctions.isoTime,
       messageKey: 'message',
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: NEVER.flatMap((name) => [name, `*.${name}`]), censor: '***' },
+      redact: { paths: CENSORED_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: '***' },
     },
     stream,
   )
-  const subscriptions = listen(logger)
+  const subscriptions = [...logTransfers(logger), ...logPeers(logger), ...logProblems(logger)]
   return {
-    info: (message, fields = {}) => logger.info(fields, scrub(message)),
-    warn: (message, fields = {}) => logger.warn(fields, scrub(message)),
+    info: (message, fields = {}) => logger.info(fields, redact(message)),
+    warn: (message, fields = {}) => logger.warn(fields, redact(message)),
     close() {
-      for (const end of subscriptions) end()
+      for (const unsubscribe of subscriptions) unsubscribe()
       if ('flushSync' in stream && typeof stream.flushSync === 'function')
         flush(stream.flushSync.bind(stream))
     },
   }
 }
 
-function listen(logger: Logger): readonly (() => void)[] {
-  return [...listenToTransfers(logger), ...listenToPeers(logger), ...listenToTroubles(logger)]
-}
-
-function listenToPeers(logger: Logger): readonly (() => void)[] {
+function logPeers(logger: Logger): readonly (() => void)[] {
   return [
-    subscribe('peer.joined', (fact) => logger.info(fact, 'peer joined')),
-    subscribe('peer.left', (fact) => logger.info(fact, 'peer left')),
+    subscribe('peer.joined', (event) => logger.info(event, 'peer joined')),
+    subscribe('peer.left', (event) => logger.info(event, 'peer left')),
     subscribe('peer.served', ({ error, ...rest }) =>
-      logger.debug({ ...rest, error: told(error) }, 'served to peer'),
+      logger.debug({ ...rest, error: errorText(error) }, 'sent to peer'),
     ),
     subscribe('peer.taken', ({ error, ...rest }) =>
-      logger.debug({ ...rest, error: told(error) }, 'taken from peer'),
+      logger.debug({ ...rest, error: errorText(error) }, 'received from peer'),
     ),
-    subscribe('peer.guided', (fact) => logger.debug(fact, 'told by owner')),
+    subscribe('peer.instructed', (event) => logger.debug(event, 'instruction of the owner')),
   ]
 }
 
-function listenToTransfers(logger: Logger): readonly (() => void)[] {
+function logTransfers(logger: Logger): readonly (() => void)[] {
   return [
-    subscribe('request.ended', (fact) => {
+    subscribe('request.ended', (event) => {
       if (!logger.isLevelEnabled('debug')) return
-      const { repository, error, ...rest } = fact
-      logger.debug({ ...rest, repository: named(repository), error: scrubbed(error) }, 'request')
+      const { repository, error, ...rest } = event
+      logger.debug(
+        { ...rest, repository: repositoryText(repository), error: redactOptional(error) },
+        'request',
+      )
     }),
     subscribe('flight.started', ({ repository, ...rest }) => {
-      logger.debug({ ...rest, repository: named(repository) }, 'flight started')
+      logger.debug({ ...rest, repository: repositoryText(repository) }, 'flight started')
     }),
     subscribe('flight.attempted', ({ error, ...rest }) => {
-      // That a peer failed is an everyday thing, and told of each by itself.
+      // Failures of peers are frequent, and `peer.taken` logs each of them.
       const level = error === undefined || rest.sourceKind === 'peer' ? 'debug' : 'info'
-      logger[level]({ ...rest, error: told(error) }, error === undefined ? 'source done' : 'source failed')
+      logger[level](
+        { ...rest, error: errorText(error) },
+        error === undefined ? 'source finished' : 'source failed',
+      )
     }),
-    subscribe('flight.ended', ({ repository, error, obstacle, ...rest }) => {
-      const names = { repository: named(repository), obstacle: scrubbed(obstacle) }
-      const fields = { ...rest, ...names, error: told(error) }
-      if (rest.kept) logger.info(fields, 'stored')
-      else if (error === undefined) logger.warn(fields, 'passed through, not kept')
-      else logger.warn(fields, 'not fetched')
+    subscribe('flight.ended', ({ repository, error, passThroughReason, ...rest }) => {
+      const fields = {
+        ...rest,
+        repository: repositoryText(repository),
+        passThroughReason: redactOptional(passThroughReason),
+        error: errorText(error),
+      }
+      if (rest.isStored) logger.info(fields, 'stored')
+      else if (error === undefined) logger.warn(fields, 'passed through to clients without being stored')
+      else logger.warn(fields, 'fetch failed')
     }),
-    subscribe('upstream.answered', (fact) => logger.debug(fact, 'upstream')),
-    subscribe('upstream.quota', (fact) => logger.debug(fact, 'upstream quota')),
-    subscribe('upstream.limited', (fact) => logger.warn(fact, 'upstream asks for a rest')),
+    subscribe('upstream.answered', (event) => logger.debug(event, 'upstream request')),
+    subscribe('upstream.quota', (event) => logger.debug(event, 'upstream quota')),
+    subscribe('upstream.limited', (event) => logger.warn(event, 'upstream rate limit reached')),
     subscribe('tag.revalidated', ({ repository, ...rest }) => {
       const level = rest.outcome === 'stale-if-error' ? 'warn' : 'debug'
-      logger[level]({ ...rest, repository: named(repository) }, 'tag')
+      logger[level]({ ...rest, repository: repositoryText(repository) }, 'tag revalidated')
     }),
     subscribe('warm.ended', ({ error, ...rest }) => {
       if (error === undefined) logger.info(rest, 'warmed')
-      else logger.warn({ ...rest, error: scrub(error) }, 'not warmed')
+      else logger.warn({ ...rest, error: redact(error) }, 'warming failed')
     }),
-    subscribe('store.committed', (fact) => logger.trace(fact, 'committed')),
+    subscribe('store.committed', (event) => logger.trace(event, 'committed')),
   ]
 }
 
-function listenToTroubles(logger: Logger): readonly (() => void)[] {
+function logProblems(logger: Logger): readonly (() => void)[] {
   return [
     subscribe('upstream.circuit', ({ host, open, reason }) => {
-      const fields = { host, reason: scrub(reason) }
-      if (open) logger.warn(fields, 'upstream is left alone for a while')
-      else logger.info(fields, 'upstream is asked again')
+      const fields = { host, reason: redact(reason) }
+      if (open) logger.warn(fields, 'circuit breaker opened: upstream is not asked for a while')
+      else logger.info(fields, 'circuit breaker closed: upstream is asked again')
     }),
-    summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or cut off')),
-    subscribe('verify.failed', (fact) => logger.warn(fact, 'content is not what its digest says')),
-    subscribe('store.mended', (fact) => logger.warn(fact, 'the damaged index of the store was mended')),
-    subscribe('store.recovered', (fact) => {
-      const { adopted, dropped } = fact
-      if (adopted + dropped > 0) logger.warn(fact, 'store put in order after an unclean end')
-      else logger.info(fact, 'store opened')
+    summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or disconnected')),
+    subscribe('verify.failed', (event) => logger.warn(event, 'content does not match its digest')),
+    subscribe('store.repaired', (event) => logger.warn(event, 'the damaged store index was repaired')),
+    subscribe('store.recovered', (event) => {
+      const { adopted, dropped } = event
+      if (adopted + dropped > 0) logger.warn(event, 'store recovered after an unclean shutdown')
+      else logger.info(event, 'store opened')
     }),
   ]
 }
 
-function named(repository: Repository | undefined): string | undefined {
+function repositoryText(repository: Repository | undefined): string | undefined {
   return repository === undefined ? undefined : repositoryKey(repository)
 }
 
-function scrubbed(text: string | undefined): string | undefined {
-  return text === undefined ? undefined : scrub(text)
+function redactOptional(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : redact(text)
 }
 
-/** An error's own words and those of its causes, and nothing else of it: it may carry headers, options, a socket. */
-function told(error: Error | undefined): string | undefined {
-  const words: string[] = []
+/** The messages of an error and of its causes. Other properties are not logged: they may hold headers or credentials. */
+function errorText(error: Error | undefined): string | undefined {
+  const messages: string[] = []
   let next: unknown = error
-  while (next instanceof Error && words.length < 4) {
-    words.push(next.message)
+  while (next instanceof Error && messages.length < MAX_CAUSES) {
+    messages.push(next.message)
     next = next.cause
   }
-  return words.length === 0 ? undefined : scrub(words.join(': '))
+  return messages.length === 0 ? undefined : redact(messages.join(': '))
 }
 
 function flush(flushSync: () => void): void {
   try {
     flushSync()
   } catch {
-    // Nobody reads stderr any more, and there is nowhere else to say so.
+    // The reader of stderr is gone, and there is no other place to report that.
   }
 }

@@ -1,8 +1,9 @@
 /**
- * Takes out of a text what could let somebody in: user names and passwords in URLs, their queries (a presigned URL is a
- * key), values of Authorization headers, tokens by their shape. A net below those who should not have written them.
+ * Removes credentials from a text: user names and passwords in URLs, queries of URLs (a presigned URL is a credential),
+ * values of Authorization headers, and JWTs by their shape. Callers must not put credentials into messages in the first
+ * place; this is the second line of defence.
  */
-export function scrub(text: string): string {
+export function redact(text: string): string {
   return text
     .replace(/(\b[a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@"'?#]{1,2000}@/gi, '$1***@')
     .replace(/(\b[a-z][a-z0-9+.-]{0,20}:\/\/[^\s?"'<>#]{1,2000})\?[^\s"'<>]*/gi, '$1?***')

@@ -1,32 +1,32 @@
 import { type Rejection, subscribe } from './events.ts'
 
-/** A flood of rejections is told of once in this time. */
-const EVERY_MS = 10_000
+/** However many clients are rejected, the log gets one line in 10 s. */
+const SUMMARY_INTERVAL_MS = 10_000
 
 /**
- * Tells of clients that were refused or cut off: of the first one at once, then at most once in ten seconds, with how
- * many there were for each reason. Gives back what ends that.
+ * Reports rejected clients, counted by reason: the first one at once, the following ones at most once in 10 s. Returns
+ * the function that ends the subscription.
  */
 export function summarizeRejections(
-  tell: (counts: Readonly<Partial<Record<Rejection, number>>>) => void,
-  { everyMs = EVERY_MS }: { everyMs?: number } = {},
+  report: (counts: Readonly<Partial<Record<Rejection, number>>>) => void,
+  { intervalMs = SUMMARY_INTERVAL_MS }: { intervalMs?: number } = {},
 ): () => void {
   let counts: Partial<Record<Rejection, number>> = {}
   let timer: NodeJS.Timeout | undefined
   const flush = (): void => {
     timer = undefined
     if (Object.keys(counts).length === 0) return
-    const counted = counts
+    const reported = counts
     counts = {}
-    timer = setTimeout(flush, everyMs).unref()
-    tell(counted)
+    timer = setTimeout(flush, intervalMs).unref()
+    report(reported)
   }
-  const end = subscribe('http.rejected', ({ reason }) => {
+  const unsubscribe = subscribe('http.rejected', ({ reason }) => {
     counts[reason] = (counts[reason] ?? 0) + 1
     if (timer === undefined) flush()
   })
   return () => {
-    end()
+    unsubscribe()
     clearTimeout(timer)
   }
 }

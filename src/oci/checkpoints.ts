@@ -3,7 +3,7 @@ export const CHECKPOINT_INTERVAL_BYTES = 65536
 /** A mark is the start of a digest: enough that nobody finds other bytes that have it. */
 export const CHECKPOINT_BYTES = 16
 /** Those of 64 GiB. What comes after that has none. */
-const MOST = 2 ** 20
+const MAX_CHECKPOINTS = 2 ** 20
 
 /**
  * What a content is, piece by piece, as far as it is known: mark number k is the start of the digest of its first
@@ -35,11 +35,13 @@ export class Checkpoints {
 
   /** Goes on with whole marks. */
   append(marks: Uint8Array): void {
-    const more = Math.min(Math.floor(marks.length / CHECKPOINT_BYTES), MOST - this.#count)
+    const more = Math.min(Math.floor(marks.length / CHECKPOINT_BYTES), MAX_CHECKPOINTS - this.#count)
     if (more <= 0) return
     const end = (this.#count + more) * CHECKPOINT_BYTES
     if (end > this.#bytes.length) {
-      const larger = new Uint8Array(Math.min(Math.max(end, this.#bytes.length * 2), MOST * CHECKPOINT_BYTES))
+      const larger = new Uint8Array(
+        Math.min(Math.max(end, this.#bytes.length * 2), MAX_CHECKPOINTS * CHECKPOINT_BYTES),
+      )
       larger.set(this.#bytes)
       this.#bytes = larger
     }

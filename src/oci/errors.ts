@@ -1,5 +1,5 @@
 /** OCI distribution spec 1.1, "Error Codes"; `RANGE_INVALID` is what distribution registries say to a bad Range. */
-export type ErrorCode =
+export type OciErrorCode =
   | 'BLOB_UNKNOWN'
   | 'DIGEST_INVALID'
   | 'MANIFEST_UNKNOWN'
@@ -12,7 +12,7 @@ export type ErrorCode =
   | 'UNSUPPORTED'
 
 export function errorBody(
-  code: ErrorCode,
+  code: OciErrorCode,
   message: string,
   detail?: Readonly<Record<string, unknown>>,
 ): Buffer {

@@ -19,7 +19,7 @@ export interface Descriptor {
   readonly platform: Platform | undefined
   readonly annotations: Readonly<Record<string, string>>
   /** The content is fetched from there and not from the registry: Windows base layers. */
-  readonly foreign: boolean
+  readonly isForeign: boolean
 }
 
 /** What a manifest or an index says, as far as this agent cares. Its bytes are never rewritten. */
@@ -125,6 +125,6 @@ function descriptor(shape: v.InferOutput<typeof DescriptorShape>): Descriptor | 
       ? { os: platform.os, architecture: platform.architecture, variant: platform.variant }
       : undefined,
     annotations: shape.annotations ?? {},
-    foreign: (shape.urls ?? []).length > 0,
+    isForeign: (shape.urls ?? []).length > 0,
   }
 }

@@ -11,13 +11,13 @@ const ARCHITECTURES: Readonly<Record<string, readonly [architecture: string, var
   i386: ['386'],
 }
 /** What no variant means, and the least that there is. */
-const LEVELS: Readonly<Record<string, { readonly usual: number; readonly least: number }>> = {
+const VARIANT_LEVELS: Readonly<Record<string, { readonly usual: number; readonly least: number }>> = {
   amd64: { usual: 1, least: 1 },
   arm: { usual: 7, least: 5 },
   arm64: { usual: 8, least: 8 },
 }
 /** As Node names architectures, where images name them differently. */
-const OF_NODE: Readonly<Record<string, string>> = {
+const NODE_ARCHITECTURES: Readonly<Record<string, string>> = {
   x64: 'amd64',
   ia32: '386',
   ppc64: 'ppc64le',
@@ -31,7 +31,7 @@ export function parsePlatform(text: string): Parsed<Platform> {
   if (more.length > 0 || !parts.every((part) => PART.test(part))) {
     return refused(`"${text}" is not a platform: write os/architecture, such as linux/arm64 or linux/arm/v7`)
   }
-  return parsed(usualNames({ os, architecture, variant }))
+  return parsed(normalize({ os, architecture, variant }))
 }
 
 export function platformText({ os, architecture, variant }: Platform): string {
@@ -41,27 +41,27 @@ export function platformText({ os, architecture, variant }: Platform): string {
 /** What containers are run as on a machine like this one. */
 export function platformOfNode({ arch, platform }: { arch: string; platform: string } = process): Platform {
   const os = platform === 'win32' ? 'windows' : 'linux'
-  return { os, architecture: OF_NODE[arch] ?? arch, variant: undefined }
+  return { os, architecture: NODE_ARCHITECTURES[arch] ?? arch, variant: undefined }
 }
 
 /** Of what is on offer, what a node of this platform runs: its own variant, or else the next lower one. */
-export function fitting<Offer extends { readonly platform: Platform | undefined }>(
+export function selectForPlatform<Offer extends { readonly platform: Platform | undefined }>(
   offers: readonly Offer[],
   wanted: Platform,
 ): readonly Offer[] {
-  const { os, architecture, variant } = usualNames(wanted)
+  const { os, architecture, variant } = normalize(wanted)
   const same = offers.filter(({ platform }) => {
-    const named = platform && usualNames(platform)
+    const named = platform && normalize(platform)
     return named?.os === os && named.architecture === architecture
   })
   const level = levelOf(architecture, variant)
   if (level === undefined) {
-    return same.filter(({ platform }) => platform && usualNames(platform).variant === variant)
+    return same.filter(({ platform }) => platform && normalize(platform).variant === variant)
   }
-  const { least = level } = LEVELS[architecture] ?? {}
+  const { least = level } = VARIANT_LEVELS[architecture] ?? {}
   for (let next = level; next >= least; next -= 1) {
     const found = same.filter(
-      ({ platform }) => platform && levelOf(architecture, usualNames(platform).variant) === next,
+      ({ platform }) => platform && levelOf(architecture, normalize(platform).variant) === next,
     )
     if (found.length > 0) return found
   }
@@ -69,13 +69,13 @@ export function fitting<Offer extends { readonly platform: Platform | undefined 
 }
 
 function levelOf(architecture: string, variant: string | undefined): number | undefined {
-  if (variant === undefined) return LEVELS[architecture]?.usual
+  if (variant === undefined) return VARIANT_LEVELS[architecture]?.usual
   const level = /^v?(\d)$/.exec(variant)?.[1]
   return level === undefined ? undefined : Number(level)
 }
 
 /** Builders and people write the same machine in several ways. */
-function usualNames({ os, architecture, variant }: Platform): Platform {
+function normalize({ os, architecture, variant }: Platform): Platform {
   const [name, its] = ARCHITECTURES[architecture] ?? [architecture]
   return { os: os === 'macos' ? 'darwin' : os, architecture: name, variant: (variant || undefined) ?? its }
 }

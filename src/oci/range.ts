@@ -16,13 +16,13 @@ export type Ranges =
 /** More of them are answered with the whole content: RFC 9110 section 14.2 lets a server ignore such a header. */
 const MAX_RANGES = 256
 /** A request's headers have no more together; a longer text is not from a request. */
-const LONGEST_HEADER = 16 * 1024
+const MAX_HEADER_LENGTH = 16 * 1024
 const WHOLE: Ranges = { kind: 'whole' }
 const UNSATISFIABLE: Ranges = { kind: 'unsatisfiable' }
 
 export function parseRange(header: string | undefined, size: number): Ranges {
   // Some clients send `bytes=0-` with every request; for nothing at all that is the whole of it, as in Go's file server.
-  if (header === undefined || size === 0 || header.length > LONGEST_HEADER) return WHOLE
+  if (header === undefined || size === 0 || header.length > MAX_HEADER_LENGTH) return WHOLE
   const specs = /^\s*bytes\s*=(.*)$/i.exec(header)?.[1]?.split(',')
   if (specs === undefined) return WHOLE
   const asked: ByteRange[] = []

@@ -4,14 +4,17 @@ import { Failure } from '../ports/failure.ts'
 import type { LocalContent } from '../ports/local-content.ts'
 import type { TagHead, TagRequestOptions } from '../ports/registry.ts'
 import type { VouchedIntake, Want } from '../ports/source.ts'
+import type { HoldersReport, OwnerReport, PeersReport } from '../schemas/peer-report.ts'
 import type { PeerCredentials } from './identity/credentials.ts'
 import { type Member, PEER_PROTOCOL, roundLoad } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
-import { Ranks } from './membership/owner.ts'
-import { WordOfMouth } from './sharing/share-rate-limits.ts'
-import { tellWarming, type Warm, type Warmers, warmersOf } from './sharing/warming.ts'
-import { type HoldersTold, type OwnerTold, type PeersTold, tellFound, tellPeers } from './telling.ts'
+import { OwnerRanking } from './membership/owner-ranking.ts'
+import { reportHolders, reportPeers } from './peer-report.ts'
+import { answerWarming } from './sharing/answer-warming.ts'
+import { type WarmTargets, warmTargetsOf } from './sharing/request-warming.ts'
+import { RateLimitSharing } from './sharing/share-rate-limits.ts'
+import type { WarmImages } from './sharing/warm-exchange.ts'
 import type { JoinRequest } from './tracker/session.ts'
 import { Tracker } from './tracker/tracker.ts'
 import { takeFrom } from './transfer/download.ts'
@@ -34,10 +37,10 @@ export interface Node {
   tag(repository: Repository, tag: string, asking: TagRequestOptions): Promise<TagHead>
   /** It may be pulled through this node. */
   allowed(repository: Repository): boolean
-  /** Peers have told something of this host: see `words`. */
+  /** Peers have told something of this host: see `rateLimits`. */
   heard(host: string): void
   /** As far as this node allows it. */
-  readonly warm: Warm
+  readonly warm: WarmImages
 }
 
 export interface PeerNetworkOptions {
@@ -88,9 +91,9 @@ export class PeerNetwork {
   readonly #reception: Reception
   readonly #patience: Patience
   /** Of what registries allow. */
-  readonly words: WordOfMouth
+  readonly rateLimits: RateLimitSharing
   #joined: Joined | undefined
-  #ranks: Ranks | undefined
+  #ranking: OwnerRanking | undefined
   /** Transfers under way. */
   readonly #participations = new Map<Digest, Participation>()
   /** Tags that are being asked for elsewhere. */
@@ -100,8 +103,8 @@ export class PeerNetwork {
     this.#node = node
     this.#patience = patience
     this.#reception = new Reception(patience.now)
-    this.#dialer = new PeerClient({ credentials: credentials, resources: traffic, limits: patience.dial })
-    this.words = new WordOfMouth(pseudonyms, () => this.#joined?.membership.hearsay)
+    this.#dialer = new PeerClient({ credentials, resources: traffic, limits: patience.dial })
+    this.rateLimits = new RateLimitSharing(pseudonyms, () => this.#joined?.membership.notices)
     this.#door = new PeerServer({
       listen,
       credentials,
@@ -129,11 +132,11 @@ export class PeerNetwork {
     })
     this.#roster.look(membership)
     const unlisten = membership.onChange(() => {
-      this.#ranks = undefined
+      this.#ranking = undefined
       this.#roster.look(membership)
       tracker.removeFormerMembers()
     })
-    const unhear = membership.hearsay.onHeard((host) => this.#node.heard(host))
+    const unhear = membership.notices.onReceived((host) => this.#node.heard(host))
     this.#joined = {
       membership,
       tracker,
@@ -233,12 +236,12 @@ export class PeerNetwork {
   }
 
   /** Who this agent is to its peers, and who they are. */
-  view(): PeersTold | undefined {
-    return this.#joined && tellPeers(this.#joined.membership, this.#roster)
+  view(): Pick<PeersReport, 'self' | 'members'> | undefined {
+    return this.#joined && reportPeers(this.#joined.membership, this.#roster)
   }
 
   /** Who owns it, and who has some of it, by the word of those who are asked now. undefined when there is nobody. */
-  async whoHas(digest: Digest): Promise<HoldersTold | undefined> {
+  async whoHas(digest: Digest): Promise<HoldersReport | undefined> {
     const owner = this.#ownerOf(digest)
     if (owner === undefined) return undefined
     const asked = this.#ranked(digest, MOST_ASKED)
@@ -249,24 +252,24 @@ export class PeerNetwork {
       asked,
       this.#patience.whoHasMs,
     )
-    return { owner, asked: asked.length, answered, holders: tellFound(found) }
+    return { owner, asked: asked.length, answered, holders: reportHolders(found) }
   }
 
-  tagOwner(repository: Repository, tag: string): OwnerTold | undefined {
+  tagOwner(repository: Repository, tag: string): OwnerReport | undefined {
     return this.#ownerOf(tagKey(repository, tag))
   }
 
   /** undefined while there is nobody else. */
-  #ownerOf(key: string): OwnerTold | undefined {
+  #ownerOf(key: string): OwnerReport | undefined {
     const joined = this.#joined
     const [owner] = this.#owners(key, 1)
     if (joined === undefined || owner === undefined || this.#peers(joined).length === 0) return undefined
-    return { name: owner.name, isSelf: owner.id === joined.membership.self.id }
+    return { name: owner.name, self: owner.id === joined.membership.self.id }
   }
 
   /** Who can be asked to warm images; undefined before this agent is one of a swarm. */
-  warmers(): Warmers | undefined {
-    return this.#joined && warmersOf(this.#joined.membership, this.#dialer)
+  warmers(): WarmTargets | undefined {
+    return this.#joined && warmTargetsOf(this.#joined.membership, this.#dialer)
   }
 
   #take(parent: Contact, want: Want, intake: VouchedIntake, signal: AbortSignal): Promise<void> {
@@ -288,8 +291,8 @@ export class PeerNetwork {
     const joined = this.#joined
     if (joined === undefined) return []
     const { self } = joined.membership
-    this.#ranks ??= new Ranks([self.id, ...this.#peers(joined).map(({ id }) => id)])
-    return this.#ranks
+    this.#ranking ??= new OwnerRanking([self.id, ...this.#peers(joined).map(({ id }) => id)])
+    return this.#ranking
       .first(key, count)
       .flatMap((id) => (id === self.id ? self : (joined.membership.get(id) ?? [])))
   }
@@ -340,7 +343,7 @@ export class PeerNetwork {
         case 'tag':
           return await this.#tellTag(ask, line)
         case 'warm':
-          return await tellWarming(ask, line, this.#node.warm)
+          return await answerWarming(ask, line, this.#node.warm)
       }
     } catch (error) {
       line.send(refusalOf(error))

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:tls'
 import { errorCode } from '../lib/error-code.ts'
 import { Failure } from '../ports/failure.ts'
-import type { Address } from './dht/dht-node.ts'
+import type { HostPort } from './dht/dht-node.ts'
 import { issueCredentials } from './identity/certificate.ts'
 import { tlsOptions } from './identity/credentials.ts'
 import { readSecretFile } from './identity/secret.ts'
@@ -12,7 +12,7 @@ export interface Knocker {
   /** Of the file. */
   readonly warning: string | undefined
   /** Resolves when an agent with the same secret answers there; throws a `Failure` otherwise. */
-  knock(address: Address, options: { signal: AbortSignal }): Promise<void>
+  knock(address: HostPort, options: { signal: AbortSignal }): Promise<void>
 }
 
 /** Throws a `Failure` in one sentence when the file is not right; it never tells what is in it. */

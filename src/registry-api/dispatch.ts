@@ -1,5 +1,5 @@
-import { addressed } from '../oci/names/addressing.ts'
 import type { Repository } from '../oci/names/repository.ts'
+import { parseRequestedName } from '../oci/names/requested-name.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import type { BodyResources } from './answer/body.ts'
 import { etagOf } from './answer/content-headers.ts'
@@ -95,7 +95,7 @@ async function respondNamed(
 ): Promise<void> {
   const { resolver, bodies, lists, defaultNamespace } = context
   const { facts } = exchange
-  const parsed = addressed({ name: route.name, ns: target.query.ns, defaultNamespace })
+  const parsed = parseRequestedName({ name: route.name, ns: target.query.ns, defaultNamespace })
   if (!parsed.ok)
     return respondError(exchange, { status: 400, code: 'NAME_INVALID', message: parsed.problem })
   const repository = parsed.value

@@ -1,8 +1,8 @@
 import { type Digest, parseDigest } from '../oci/digest.ts'
-import type { ErrorCode } from '../oci/errors.ts'
+import type { OciErrorCode } from '../oci/errors.ts'
 import { isTag } from '../oci/names/names.ts'
 
-/** What a request asks for. `name` is as in the path; `addressed` in oci/names/addressing.ts finds its repository. */
+/** What a request asks for. `name` is as in the path; `parseRequestedName` in oci/names/requested-name.ts finds its repository. */
 export type Route =
   | { readonly kind: 'base' }
   | { readonly kind: 'catalog' }
@@ -17,7 +17,7 @@ export type Route =
 export interface RefusedRoute {
   readonly kind: 'refused'
   readonly status: 400 | 404 | 405
-  readonly code: ErrorCode
+  readonly code: OciErrorCode
   readonly message: string
 }
 
@@ -86,7 +86,7 @@ function digestRoute(kind: 'manifest' | 'blob' | 'referrers', name: string, text
   return { kind, name, digest }
 }
 
-function refusedRoute(status: RefusedRoute['status'], code: ErrorCode, message: string): RefusedRoute {
+function refusedRoute(status: RefusedRoute['status'], code: OciErrorCode, message: string): RefusedRoute {
   return { kind: 'refused', status, code, message }
 }
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { allowedBy } from '../oci/names/allow.ts'
+import { repositoryFilter } from '../oci/names/repository-filter.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import type { StatusReport } from '../schemas/report.ts'
 import { BufferPool } from './answer/buffer-pool.ts'
@@ -22,7 +22,7 @@ export interface RegistryServerOptions {
   readonly tls?: CertificateFiles | undefined
   /** The registry of requests that name none. */
   readonly defaultNamespace: string
-  /** Patterns of oci/names/allow.ts; undefined allows every repository. */
+  /** Patterns of oci/names/repository-filter.ts; undefined allows every repository. */
   readonly allow?: readonly string[] | undefined
   readonly limits?: Partial<Limits> | undefined
   /** Decides which clients are local; by default those that connect over the loopback. */
@@ -85,7 +85,7 @@ class HttpRegistryServer implements RegistryServer {
       bodies: { buffers, slots: this.#bodySlots, firstByteMs },
       lists: { buffers, slots: this.#listSlots, firstByteMs },
       defaultNamespace: options.defaultNamespace,
-      isAllowed: allowedBy(options.allow),
+      isAllowed: repositoryFilter(options.allow),
     }
     this.#connections = new Connections(connectionLimits(limits), {
       clientOf: options.clientOf ?? clientOf,

@@ -1,34 +1,35 @@
 import * as v from 'valibot'
 
-/** What the reports on this node and on a digest say about the other agents of its swarm. */
+/** What the reports on a node and on a digest contain about the other agents of its swarm. */
 const bytes = v.pipe(v.number(), v.minValue(0))
 const span = v.number()
 const time = v.pipe(v.string(), v.isoTimestamp())
 
-/** `address` is where its peers reach it. */
-const place = { name: v.string(), address: v.string(), zone: v.nullable(v.string()) }
+/** An agent of the swarm. Its peers connect to `address`. */
+const agent = { name: v.string(), address: v.string(), zone: v.nullable(v.string()) }
 
-/** Who says who takes a content from whom. */
-const Owner = v.object({ name: v.string(), self: v.boolean() })
+/** The owner of a digest or tag: it decides who downloads the digest from whom, or says what the tag is. */
+const OwnerReport = v.object({ name: v.string(), self: v.boolean() })
+export type OwnerReport = v.InferOutput<typeof OwnerReport>
 
 export const PeersReport = v.object({
-  self: v.object(place),
-  /** Taken from peers, and given to them, since the start. */
+  self: v.object(agent),
+  /** Received from peers, and sent to them, since the agent started. */
   bytes: v.object({ in: bytes, out: bytes }),
-  /** How many others are there now. */
+  /** How many other agents are known now. */
   count: v.number(),
-  /** Those that most was exchanged with; all, unless there are very many. */
+  /** The first 1000 by exchanged bytes. */
   members: v.array(
     v.object({
       id: v.string(),
-      ...place,
+      ...agent,
       version: v.string(),
-      /** It speaks as this node does; who does not is not asked. */
+      /** The peer speaks the protocol version of this node. Others are not asked for content. */
       understood: v.boolean(),
-      /** To how many peers it gives content, as it said last, rounded down to a power of two. */
+      /** To how many peers the peer sends content, as it last reported, rounded down to a power of two. */
       load: v.number(),
       since: time,
-      /** What this node was given by it, and gave to it, since then. */
+      /** Bytes that this node received from the peer, and sent to it, since `since`. */
       taken: bytes,
       given: bytes,
     }),
@@ -37,27 +38,28 @@ export const PeersReport = v.object({
 export type PeersReport = v.InferOutput<typeof PeersReport>
 
 export const HoldersReport = v.object({
-  owner: Owner,
-  /** Of the others, so many were asked just now whether they have it, those first who are likeliest to. */
+  owner: OwnerReport,
+  /** How many peers were asked for this report whether they have the content; the likeliest come first. */
   asked: v.number(),
   answered: v.number(),
-  /** Who has some of it; `position` bytes while it is not `whole`. */
-  holders: v.array(v.object({ ...place, position: bytes, whole: v.boolean() })),
+  /** The peers that have all of it (`whole`), or the first `position` bytes. */
+  holders: v.array(v.object({ ...agent, position: bytes, whole: v.boolean() })),
 })
 export type HoldersReport = v.InferOutput<typeof HoldersReport>
 
-/** Something that happened between this node and its peers in a transfer, `afterMs` from its start. */
+/** An interaction of this node with its peers in a flight, `afterMs` after the start of the flight. */
 export const PeerStep = v.variant('is', [
   v.object({
     is: v.literal('guided'),
     afterMs: span,
-    /** null: none could be reached. */
-    owner: v.nullable(Owner),
+    /** null when no owner can be reached. */
+    owner: v.nullable(OwnerReport),
+    /** The instruction of the owner: see `peer.instructed` in `observe/events.ts`. */
     course: v.picklist(['take', 'fetch', 'alone', 'wait', 'end', 'unguided']),
-    /** Whom to take it from. */
+    /** The name of the peer to download it from. */
     from: v.nullable(v.string()),
   }),
-  /** `afterMs` is when that was over. */
+  /** A download from a peer, which ended after `afterMs`. */
   v.object({
     is: v.literal('taken'),
     afterMs: span,

@@ -2,8 +2,8 @@ import * as v from 'valibot'
 import { HoldersReport, PeerStep, PeersReport } from './peer-report.ts'
 
 /**
- * The answers of the admin API under /api/v1, checked by whoever asks. Times are RFC 3339 in UTC, amounts are bytes,
- * spans are milliseconds; what is not known is null, so that every key is always there.
+ * The responses of the admin API under /api/v1; clients validate them with these schemas. Times are RFC 3339 in UTC, sizes
+ * are bytes, durations are milliseconds. An unknown value is null, so every key is always present.
  */
 const bytes = v.pipe(v.number(), v.minValue(0))
 const span = v.number()
@@ -23,7 +23,7 @@ const FlightReport = v.object({
 export const StatusReport = v.object({
   version: v.string(),
   startedAt: time,
-  /** `registry` is null until clients are answered. */
+  /** `registry` is null until the registry API listens. */
   addresses: v.object({ registry: v.nullable(v.string()), admin: v.nullable(v.string()) }),
   data: v.string(),
   ready: v.boolean(),
@@ -34,10 +34,10 @@ export const StatusReport = v.object({
     limitBytes: v.nullable(bytes),
     evictedBytes: bytes,
     scrub: v.object({
-      /** What the look at everything stored may read; 0: only `agent verify` looks. */
+      /** The limit of the reading rate; 0 turns the scrub off, so that only `agent verify` re-hashes. */
       bytesPerSecond: bytes,
       state: v.picklist(['resting', 'under-way', 'verifying']),
-      /** Rotten blobs in the round under way. */
+      /** Corrupt blobs that the current round has found. */
       found: v.number(),
       lastRound: v.nullable(v.object({ endedAt: time, found: v.number() })),
     }),
@@ -45,22 +45,22 @@ export const StatusReport = v.object({
   flights: v.array(FlightReport),
   requests: v.number(),
   served: v.object({ local: bytes, inflight: bytes, peer: bytes, upstream: bytes }),
-  /** What clients of the registry API hold now of what is limited. */
+  /** What clients of the registry API use of the limited resources now. */
   clients: v.object({
     connections: v.number(),
-    /** Of those, the ones that speak HTTP/2. */
+    /** HTTP/2 connections, which `connections` includes. */
     sessions: v.number(),
-    /** Requests whose answers are under way. */
+    /** Responses in progress. */
     answers: v.number(),
-    /** Requests that were sent ahead of the answers to those before them. */
+    /** Pipelined requests that wait for the response to an earlier request. */
     pipelined: v.number(),
-    /** Bodies that are being sent. */
+    /** Send slots in use: bodies that are being sent. */
     seats: v.number(),
-    /** Bodies that wait until they may be sent. */
+    /** Bodies that wait for a send slot. */
     waiting: v.number(),
-    /** Buffers that hold a part of a body. */
+    /** Buffers in use for parts of bodies. */
     pieces: v.number(),
-    /** Stored blobs that are open for reading. */
+    /** Open files of stored blobs. */
     files: v.number(),
   }),
   fetched: v.object({ peer: bytes, upstream: bytes }),
@@ -71,20 +71,20 @@ export const StatusReport = v.object({
       failures: v.number(),
       lastAt: v.nullable(time),
       lastStatus: v.nullable(v.number()),
-      /** Why it is left alone; null while it is not. */
+      /** Why no requests are sent to the host at the moment; null when they are. */
       resting: v.nullable(v.string()),
       quota: v.nullable(
         v.object({
           remaining: v.number(),
           limit: v.nullable(v.number()),
           windowSeconds: v.nullable(v.number()),
-          /** It was told to a peer, which has told this node. */
+          /** The host reported the quota to a peer, which told this node. */
           hearsay: v.boolean(),
         }),
       ),
     }),
   ),
-  /** null while this node is not one of a swarm. */
+  /** null when this node is in no swarm. */
   peers: v.nullable(PeersReport),
 })
 export type StatusReport = v.InferOutput<typeof StatusReport>
@@ -97,7 +97,7 @@ export const BlobReport = v.object({
   storedAt: time,
   lastUsedAt: time,
   origin: v.string(),
-  /** It is not evicted: it was pinned, or a pinned manifest needs it. */
+  /** It is never evicted: it is pinned itself, or a pinned manifest refers to it. */
   pinned: v.boolean(),
 })
 export type BlobReport = v.InferOutput<typeof BlobReport>
@@ -107,16 +107,16 @@ export const ImageReport = v.object({
   tag: v.string(),
   digest: v.string(),
   checkedAt: time,
-  /** Of everything it consists of, what is here: `uniqueBytes` for it alone, `sharedBytes` for other tags too. */
+  /** The stored bytes of the image: `uniqueBytes` belong to this tag alone, `sharedBytes` to other tags too. */
   bytesHere: bytes,
   uniqueBytes: bytes,
   sharedBytes: bytes,
-  /** Other tags with which it has anything in common, the first few. */
+  /** The first 10 other tags that share a part with this one. */
   sharesWith: v.array(v.string()),
-  /** When one of its manifests was; null when none is here. */
+  /** When one of its manifests was last used; null when none is stored. */
   lastUsedAt: v.nullable(time),
   pinned: v.boolean(),
-  /** Whole: it can be pulled with upstream away, for `platforms` if it has several. */
+  /** `whole`: it can be pulled without upstream, for these `platforms` if it is an index. */
   state: v.picklist(['whole', 'partial', 'absent']),
   platforms: v.array(v.string()),
 })
@@ -124,19 +124,19 @@ export type ImageReport = v.InferOutput<typeof ImageReport>
 
 const PullReport = v.object({
   repository: v.string(),
-  /** The tags asked for, the first few; for want of any the first digest. */
+  /** The requested tags, at most 5; without any, the first requested digest. */
   references: v.array(v.string()),
   startedAt: time,
   endedAt: time,
   requests: v.number(),
-  /** Of those, the ones whose answer was a refusal or did not get to its end. */
+  /** Requests that got an error, or whose response was cut off. */
   failed: v.number(),
-  /** Given to clients, by where they came from. */
+  /** Bytes sent to clients, by source. */
   bytes: v.object({ local: bytes, inflight: bytes, peer: bytes, upstream: bytes }),
 })
 export type PullReport = v.InferOutput<typeof PullReport>
 
-/** What was asked for last, as far as it is remembered: requests for one repository in close succession are one pull. */
+/** The recorded pulls, newest first. Requests for one repository in close succession are one pull. */
 export const PullsReport = v.object({ pulls: v.array(PullReport) })
 export type PullsReport = v.InferOutput<typeof PullsReport>
 
@@ -156,10 +156,10 @@ const RequestReport = v.object({
   reference: v.string(),
   code: v.number(),
   ms: span,
-  /** So many alike within a second; `at` and `ms` are of the last. */
+  /** The number of identical requests within a second; `at` and `ms` are those of the last one. */
   times: v.number(),
   bytes,
-  /** Where the body came from. */
+  /** Where the body came from; null for a response without content. */
   source: v.nullable(v.picklist(['local', 'inflight', 'peer', 'upstream'])),
   cacheStatus: v.nullable(v.string()),
   aborted: v.boolean(),
@@ -173,8 +173,9 @@ const PastFlight = v.object({
   size: v.nullable(bytes),
   waiters: v.nullable(v.number()),
   source: v.nullable(v.string()),
-  /** Stored; null while it is under way. Without an error it has reached its readers all the same. */
+  /** Whether the content was stored; null while the flight is in progress. False without `error`: it passed through. */
   kept: v.nullable(v.boolean()),
+  /** Why the content was not stored. */
   obstacle: v.nullable(v.string()),
   error: v.nullable(v.string()),
   attempts: v.array(v.object({ source: v.string(), bytes, ms: span, error: v.nullable(v.string()) })),
@@ -185,7 +186,7 @@ export const WhyReport = v.object({
   subject: v.string(),
   repository: v.nullable(v.string()),
   tag: v.nullable(v.string()),
-  /** What the subject means now; null for a tag that is not known here. */
+  /** What the subject refers to now; null for an unknown tag. */
   digest: v.nullable(v.string()),
   tagRecord: v.nullable(
     v.object({
@@ -193,18 +194,18 @@ export const WhyReport = v.object({
       ageMs: span,
       tagTtlMs: span,
       staleIfErrorMs: span,
-      /** Fresh: served without asking. Stale: upstream is asked first. Expired: served only when upstream confirms it. */
+      /** `fresh`: served as it is. `stale`: revalidated, and served if upstream fails. `expired`: served only when revalidated. */
       state: v.picklist(['fresh', 'stale', 'expired']),
     }),
   ),
   stored: v.nullable(v.omit(BlobReport, ['digest', 'pinned'])),
   flight: v.nullable(FlightReport),
   seenIn: v.array(v.string()),
-  /** Who else has it, asked just now; null when nobody could be asked. */
+  /** The peers that have it, asked for this report; null when this node has no peers. */
   peers: v.nullable(HoldersReport),
-  /** What a manifest consists of; null when it is none, or not here. */
+  /** The parts of a stored manifest; null for anything else. */
   parts: v.nullable(v.array(PartReport)),
-  /** Parts beyond those. */
+  /** The number of parts that `parts` leaves out. */
   partsLeftOut: v.number(),
   requests: v.array(RequestReport),
   flights: v.array(PastFlight),

@@ -1,17 +1,17 @@
 import * as v from 'valibot'
 
 /**
- * The answers of the admin API to what changes something, checked by whoever asks. What takes long is told in lines:
- * progress at least every second, then what it came to, or why it could not be gone on with.
+ * The requests and responses of the admin API that change something; clients validate the responses with these schemas. A
+ * response to a long operation is a stream of JSON lines: progress at least every second, then the result or the error.
  */
 const bytes = v.pipe(v.number(), v.minValue(0))
 const count = v.number()
 const Failed = v.object({ is: v.literal('failed'), error: v.string() })
 
 export const GcLine = v.variant('is', [
-  /** Evicted so far. */
+  /** What was evicted so far. */
   v.object({ is: v.literal('progress'), blobs: count, bytes }),
-  /** Evicted, and what is left. */
+  /** What was evicted in total, and what is left. */
   v.object({ is: v.literal('done'), blobs: count, bytes, leftBlobs: count, leftBytes: bytes }),
   Failed,
 ])
@@ -21,9 +21,9 @@ const Rotten = v.object({
   is: v.literal('rotten'),
   digest: v.string(),
   size: bytes,
-  /** What was there instead: another digest, or a few words. */
+  /** What the file holds instead: another digest, or a description. */
   found: v.string(),
-  /** Images by tag, or else the repositories in which it was seen. */
+  /** The images that refer to it; without any, the repositories in which clients requested it. */
   partOf: v.array(v.string()),
 })
 export type Rotten = v.InferOutput<typeof Rotten>
@@ -40,11 +40,11 @@ export const RemovalLine = v.variant('is', [
   v.object({ is: v.literal('progress'), blobs: count, bytes }),
   v.object({
     is: v.literal('done'),
-    /** In the order in which they were named; `tags` are those that are forgotten. */
+    /** In the order of the request; `tags` are the removed tags. */
     removed: v.array(v.object({ subject: v.string(), digest: v.string(), tags: v.array(v.string()) })),
     blobs: count,
     bytes,
-    /** Parts of these that stay, because something else needs them. */
+    /** Parts of the removed images that stay, because something else refers to them. */
     keptBlobs: count,
     keptBytes: bytes,
   }),
@@ -53,13 +53,14 @@ export const RemovalLine = v.variant('is', [
 export type RemovalLine = v.InferOutput<typeof RemovalLine>
 
 export const PinsReport = v.object({
-  /** `changed` is false for what was so already. */
+  /** `changed` is false when the subject was pinned, or not pinned, already. */
   pins: v.array(v.object({ subject: v.string(), digest: v.string(), changed: v.boolean() })),
 })
 export type PinsReport = v.InferOutput<typeof PinsReport>
 
+/** References or digests; 600 characters are more than the longest valid reference has. */
 const Subjects = v.pipe(v.array(v.pipe(v.string(), v.maxLength(600))), v.minLength(1), v.maxLength(1000))
-/** The bodies of the requests. */
+
 export const GcRequest = v.strictObject({
   toBytes: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
 })

@@ -1,35 +1,36 @@
 import * as v from 'valibot'
 
-/** What the admin API is asked for and answers when images are to be warmed, a line for each thing that is known. */
+/** The request and the response of the admin API for warming images. The response is a stream of JSON lines. */
 const bytes = v.pipe(v.number(), v.minValue(0))
 const count = v.pipe(v.number(), v.minValue(0))
 const Fetched = v.object({ peer: bytes, upstream: bytes })
 
-export const MOST_IMAGES = 1000
+/** Bounds the work of one request. */
+export const MAX_IMAGES = 1000
 
 export const WarmRequest = v.strictObject({
-  images: v.pipe(v.array(v.pipe(v.string(), v.maxLength(600))), v.minLength(1), v.maxLength(MOST_IMAGES)),
-  /** `os/architecture[/variant]`, or `all` alone; none: the platform of the agent's node. */
+  images: v.pipe(v.array(v.pipe(v.string(), v.maxLength(600))), v.minLength(1), v.maxLength(MAX_IMAGES)),
+  /** `os/architecture[/variant]`, or `all` alone. An empty list means the platform of the agent's node. */
   platforms: v.optional(v.pipe(v.array(v.pipe(v.string(), v.maxLength(100))), v.maxLength(32)), []),
-  /** Also signatures, attestations and whatever else refers to the image. */
+  /** Also warm referrers: signatures, attestations and the like. */
   referrers: v.optional(v.boolean(), false),
   pin: v.optional(v.boolean(), false),
-  /** Every other agent of the swarm is asked to do the same. */
+  /** Also warm on every other agent of the swarm. */
   allNodes: v.optional(v.boolean(), false),
 })
 export type WarmRequest = v.InferOutput<typeof WarmRequest>
 
-/** Of several, the one that a line is about. */
+/** The node that a line is about, when several nodes warm. */
 const WarmNode = v.object({
   id: v.string(),
-  /** For people; no two in one answer have the same. */
+  /** For people; unique within one response. */
   name: v.string(),
 })
 export type WarmNode = v.InferOutput<typeof WarmNode>
 
 const ImageProgress = v.object({
   image: v.string(),
-  /** What it consists of is not fully known before `isPlanned`. */
+  /** False until all manifests of the image are known; the totals grow until then. */
   isPlanned: v.boolean(),
   parts: count,
   ofParts: count,
@@ -42,16 +43,16 @@ export type ImageProgress = v.InferOutput<typeof ImageProgress>
 export const WarmProgress = v.object({
   is: v.literal('progress'),
   node: v.optional(WarmNode),
-  /** Those under way now. */
+  /** The images in progress. */
   under: v.array(ImageProgress),
   images: count,
   ofImages: count,
-  /** Each digest once, whichever images need it. */
+  /** Each digest counts once, even if several images refer to it. */
   bytes,
   ofBytes: bytes,
   fetched: Fetched,
   bytesPerSecond: bytes,
-  /** null while it cannot be told. */
+  /** null while it cannot be estimated. */
   secondsLeft: v.nullable(v.number()),
 })
 export type WarmProgress = v.InferOutput<typeof WarmProgress>
@@ -59,28 +60,28 @@ export type WarmProgress = v.InferOutput<typeof WarmProgress>
 export const WarmedImage = v.object({
   is: v.literal('image'),
   node: v.optional(WarmNode),
-  /** As it was asked for. */
+  /** As in the request. */
   image: v.string(),
   digest: v.nullable(v.string()),
-  /** One sentence; null: all of it is stored and verified. */
+  /** A sentence; null when the whole image is stored and verified. */
   error: v.nullable(v.string()),
   parts: count,
   bytes,
-  /** Of these, what was here before. */
+  /** The part of `bytes` that was stored before. */
   hereBytes: bytes,
   fetched: Fetched,
-  /** Signatures and the like, of those parts. */
+  /** The part of `parts` that are referrers. */
   referrers: count,
-  /** Layers that no registry has, because they may not be passed on. */
+  /** Foreign layers, which no registry serves because of their licence. */
   foreign: count,
   pinned: v.boolean(),
-  /** Upstream could not be asked: this is what the tag meant before. */
+  /** Upstream could not be asked: `digest` is what the tag referred to before. */
   stale: v.boolean(),
   ms: count,
 })
 export type WarmedImage = v.InferOutput<typeof WarmedImage>
 
-/** What it came to. Of several nodes: their bytes together, and as failed what not all of them have. */
+/** The result. With several nodes, bytes are sums, and an image counts as failed if any node failed to warm it. */
 export const WarmDone = v.object({
   is: v.literal('done'),
   images: count,
@@ -90,16 +91,16 @@ export const WarmDone = v.object({
   fetched: Fetched,
   ms: count,
   nodes: v.optional(count),
-  /** Those that do not have all. */
+  /** Nodes that failed to warm at least one image. */
   failedNodes: v.optional(count),
 })
 export type WarmDone = v.InferOutput<typeof WarmDone>
 
-/** What it came to on one of several nodes. */
+/** The result of one of several nodes. */
 const WarmedNode = v.object({
   is: v.literal('node'),
   node: WarmNode,
-  /** Why it could not be asked, or has not told to the end; null: what failed there is told by image. */
+  /** Why the node could not be asked, or stopped reporting; failures of images have lines of their own. */
   error: v.nullable(v.string()),
   images: count,
   failed: count,

@@ -7,13 +7,13 @@ import type { Want } from '../ports/source.ts'
 import { diskFailure, ignore } from './files/layout.ts'
 import { OpenBlobs } from './files/open-blobs.ts'
 import { StoredContent } from './files/stored-content.ts'
-import type { BlobEntry } from './index/blob-index.ts'
+import type { BlobEntry } from './index/blob-entry.ts'
 import type { LastUse } from './index/last-use.ts'
 import type { EvictionReason, Freed } from './space/budget-types.ts'
 import { DiskIncoming } from './writing/incoming.ts'
 import type { StoreParts } from './writing/store-parts.ts'
 
-/** How many entries are listed between two looks at when they were used. */
+/** How many entries share one lookup of their last use. */
 const PAGE_SIZE = 500
 
 /** The blob store on disk. */
@@ -21,23 +21,28 @@ export class DiskBlobStore implements BlobStore {
   readonly openBlobs = new OpenBlobs()
   readonly #parts: StoreParts
   readonly #lastUse: LastUse
-  readonly #onDropped: (digest: Digest) => void
+  readonly #dropListeners = new Set<(digest: Digest) => void>()
   readonly #incoming = new Map<Digest, Promise<DiskIncoming>>()
-  /** What is being dropped: only after that it may come in again. */
-  readonly #leaving = new Map<Digest, Promise<unknown>>()
+  /** Digests that are being dropped: they may be received again only after that. */
+  readonly #dropping = new Map<Digest, Promise<unknown>>()
   #closing = false
 
-  constructor(parts: StoreParts, lastUse: LastUse, onDropped: (digest: Digest) => void) {
+  constructor(parts: StoreParts, lastUse: LastUse) {
     this.#parts = parts
     this.#lastUse = lastUse
-    this.#onDropped = onDropped
+  }
+
+  /** Calls `listener` with each stored blob that is dropped. Returns how to end that. */
+  onDropped(listener: (digest: Digest) => void): () => void {
+    this.#dropListeners.add(listener)
+    return () => this.#dropListeners.delete(listener)
   }
 
   open(digest: Digest): Promise<Content | undefined> {
     return this.#read(digest, () => this.#lastUse.mark(digest))
   }
 
-  /** The blob, opened without being marked as used: for whoever looks after the store. */
+  /** Opens a blob without marking it as used: for upkeep and reports. */
   peek(digest: Digest): Promise<Content | undefined> {
     return this.#read(digest, () => {})
   }
@@ -46,9 +51,9 @@ export class DiskBlobStore implements BlobStore {
     this.#lastUse.mark(digest)
   }
 
-  /** Somebody has it open, or it is on its way in or out. */
+  /** The blob is open, being received or being dropped. */
   isBusy(digest: Digest): boolean {
-    return this.openBlobs.has(digest) || this.#incoming.has(digest) || this.#leaving.has(digest)
+    return this.openBlobs.has(digest) || this.#incoming.has(digest) || this.#dropping.has(digest)
   }
 
   async facts(digest: Digest): Promise<BlobFacts | undefined> {
@@ -66,7 +71,7 @@ export class DiskBlobStore implements BlobStore {
     try {
       return await this.#parts.index.checkpoints(digest)
     } catch (cause) {
-      throw diskFailure(`cannot look up the marks of ${digest}`, cause)
+      throw diskFailure(`cannot look up the checkpoints of ${digest}`, cause)
     }
   }
 
@@ -74,14 +79,14 @@ export class DiskBlobStore implements BlobStore {
     try {
       return await this.#parts.index.referencedBy.manifestsOf(digest, most)
     } catch (cause) {
-      throw diskFailure(`cannot look up what needs ${digest}`, cause)
+      throw diskFailure(`cannot look up the manifests that reference ${digest}`, cause)
     }
   }
 
   async begin(want: Want): Promise<Incoming> {
     const { digest } = want
     if (this.#closing) throw new Failure('stopping', 'the store is closed')
-    if (this.#incoming.has(digest)) throw new Failure('disk', `${digest} is already on its way in`)
+    if (this.#incoming.has(digest)) throw new Failure('disk', `${digest} is already being received`)
     const beginning = this.#begin(want)
     this.#incoming.set(digest, beginning)
     try {
@@ -103,13 +108,13 @@ export class DiskBlobStore implements BlobStore {
     yield* await this.#withUse(page)
   }
 
-  /** Whatever is still on its way in is left as a partial. */
+  /** Closes all incoming contents; their bytes stay as partials. */
   async close(): Promise<void> {
     this.#closing = true
     await Promise.allSettled([...this.#incoming.values()].map(async (incoming) => (await incoming).close()))
   }
 
-  /** Drops those of them that are not busy. */
+  /** Drops those of the blobs that are not busy. */
   async drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
     return this.#drop(
       entries.filter(({ digest }) => !this.isBusy(digest)),
@@ -117,81 +122,81 @@ export class DiskBlobStore implements BlobStore {
     )
   }
 
-  /** Drops it even while it is being read: who reads it keeps the file. False: it was not here. */
+  /** Drops a blob even while it is open: its readers keep the file. False: it was not stored. */
   async remove(digest: Digest): Promise<boolean> {
     const entry = await this.#parts.index.get(digest)
-    if (entry === undefined || this.#leaving.has(digest)) return false
+    if (entry === undefined || this.#dropping.has(digest)) return false
     await this.#drop([entry], 'removed')
     return true
   }
 
-  /** Removes what a transfer has left. False: another one goes on with it. */
+  /** Removes a partial. False: a transfer has resumed it. */
   async dropPartial(digest: Digest): Promise<boolean> {
     if (this.isBusy(digest)) return false
-    await this.#whileLeaving([digest], this.#parts.partials.remove(digest))
+    await this.#whileDropping([digest], this.#parts.partials.remove(digest))
     return true
   }
 
   /**
-   * The file goes first. A crash after that leaves an entry without a file, which the next start drops by a look at names;
-   * the other way round it would leave a file that nobody knows, to be hashed and taken in again.
+   * Removes files before entries. A crash between the two leaves an entry without a file, which the next start drops by
+   * comparing names. In the opposite order a crash would leave an unknown file, which the next start would hash and adopt.
    */
   async #drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
     if (entries.length === 0) return { blobs: 0, bytes: 0 }
     const digests = entries.map(({ digest }) => digest)
     for (const digest of digests) this.#parts.index.hide(digest)
-    return this.#whileLeaving(digests, this.#remove(entries, reason))
+    return this.#whileDropping(digests, this.#remove(entries, reason))
   }
 
   async #remove(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
-    const gone: BlobEntry[] = []
+    const removed: BlobEntry[] = []
     try {
       for (const entry of entries) {
         await this.#parts.blobFiles.remove(entry.digest)
         this.#lastUse.forget(entry.digest)
-        gone.push(entry)
+        removed.push(entry)
       }
     } finally {
-      for (const { digest } of entries.slice(gone.length)) this.#parts.index.show(digest)
-      // On a full disk the index may take no writes, and room must be made all the same.
-      await this.#parts.index.removeHidden(gone).catch(() => {})
-      for (const { digest, size } of gone) {
-        this.#onDropped(digest)
+      for (const { digest } of entries.slice(removed.length)) this.#parts.index.show(digest)
+      // On a full disk the index may take no writes, and files must be removed all the same.
+      await this.#parts.index.removeHidden(removed).catch(() => {})
+      for (const { digest, size } of removed) {
+        this.#notifyDropped(digest)
         publish('store.evicted', { digest, size, reason })
       }
     }
-    return { blobs: gone.length, bytes: gone.reduce((sum, { size }) => sum + size, 0) }
+    return { blobs: removed.length, bytes: removed.reduce((sum, { size }) => sum + size, 0) }
   }
 
-  async #whileLeaving<Result>(digests: readonly Digest[], leaving: Promise<Result>): Promise<Result> {
-    for (const digest of digests) this.#leaving.set(digest, leaving)
+  async #whileDropping<Result>(digests: readonly Digest[], work: Promise<Result>): Promise<Result> {
+    for (const digest of digests) this.#dropping.set(digest, work)
     try {
-      return await leaving
+      return await work
     } finally {
-      for (const digest of digests) this.#leaving.delete(digest)
+      for (const digest of digests) this.#dropping.delete(digest)
     }
   }
 
   async #begin(want: Want): Promise<DiskIncoming> {
     const { digest } = want
-    await this.#leaving.get(digest)?.catch(() => {})
+    await this.#dropping.get(digest)?.catch(() => {})
     return DiskIncoming.begin(want, this.#parts, () => this.#incoming.delete(digest))
   }
 
   async #read(digest: Digest, onOpened: () => void): Promise<Content | undefined> {
     const { index } = this.#parts
-    let leave = (): void => {}
+    let release = (): void => {}
     try {
       const entry = await index.get(digest)
       if (entry === undefined) return undefined
-      // From here on it is not dropped, unless it was to be already.
-      leave = this.openBlobs.add(digest, entry.size)
-      const content = await this.#open(entry, leave)
-      if (content === undefined) leave()
+      // From here on eviction skips the blob, unless its removal has begun.
+      release = this.openBlobs.add(digest, entry.size)
+      const content = await this.#open(entry, release)
+      if (content === undefined) release()
       else onOpened()
       return content
     } catch (cause) {
-      leave()
+      release()
       throw diskFailure(`cannot open ${digest}`, cause)
     }
   }
@@ -201,7 +206,7 @@ export class DiskBlobStore implements BlobStore {
     const { blobFiles, index } = this.#parts
     let file = await blobFiles.open(digest)
     if (file === undefined) {
-      // Dropped meanwhile it is only not here; dropped and stored again it is.
+      // The blob may have been dropped meanwhile, and may even be stored again.
       if ((await index.get(digest)) === undefined) return undefined
       file = await blobFiles.open(digest)
     }
@@ -224,13 +229,17 @@ export class DiskBlobStore implements BlobStore {
     return undefined
   }
 
-  /** What is on disk is not what was stored there: from now on it is not here, and will be fetched again. */
+  /** Drops a blob whose file is not what was stored. It is fetched again at the next request. */
   async dropCorrupt(digest: Digest, found: string): Promise<void> {
     this.#lastUse.forget(digest)
-    // Where the disk is full it is only hidden, and that is enough.
+    // On a full disk the entry is only hidden, which is enough until the next start.
     await this.#parts.index.remove(digest).catch(() => {})
-    this.#onDropped(digest)
+    this.#notifyDropped(digest)
     publish('verify.failed', { digest, found, source: 'disk', sourceKind: 'disk' })
+  }
+
+  #notifyDropped(digest: Digest): void {
+    for (const listener of this.#dropListeners) listener(digest)
   }
 
   async #withUse(entries: readonly BlobEntry[]): Promise<BlobFacts[]> {

@@ -1,44 +1,47 @@
 import { tagText, withReferences } from '../observe/reports/sharing.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Kept } from './kept.ts'
+import type { UpkeepStore } from './upkeep-store.ts'
 
-/** What is to go. */
-export interface Wanted {
-  /** Images, as far as nothing else needs them. */
+/** What a person wants to remove. */
+export interface RemovalRequest {
+  /** Images named by a tag. They are removed with the parts that nothing else needs. */
   readonly images: readonly Digest[]
-  /** Named by their digests: these go whoever needs them. */
+  /** Content named by its digest. It is removed even if something else needs it. */
   readonly named: readonly Digest[]
-  /** `tagText` of the tags that are forgotten. */
+  /** The tags to forget, as `tagText` writes them. */
   readonly tags: ReadonlySet<string>
   readonly unpinned: ReadonlySet<Digest>
 }
 
-/** Parents before their parts: whatever ends this in the middle, no manifest is left whose parts were taken away for it. */
-export interface Removal {
-  readonly gone: readonly Digest[]
-  readonly staying: readonly Digest[]
+/** Manifests come before their parts, so that an interrupted removal leaves no manifest without its parts. */
+export interface RemovalPlan {
+  readonly removed: readonly Digest[]
+  readonly retained: readonly Digest[]
 }
 
 /**
- * Which blobs go when images go, and which stay because another tag, a pin, or another manifest needs them. Manifests that
- * were pulled by digest have no tag, so that every stored manifest is looked at.
+ * Decides which blobs are removed with the images, and which are retained because another tag, a pin or another manifest
+ * needs them. A manifest that was pulled by digest has no tag, so the plan considers every stored manifest.
  */
-export async function planRemoval(kept: Kept, { images, named, tags, unpinned }: Wanted): Promise<Removal> {
-  const doomed = await withReferences(kept, [...images, ...named])
+export async function planRemoval(
+  store: UpkeepStore,
+  { images, named, tags, unpinned }: RemovalRequest,
+): Promise<RemovalPlan> {
+  const candidates = await withReferences(store, [...images, ...named])
   const needed = new Set<Digest>()
-  const need = async (digest: Digest): Promise<void> => {
-    if (doomed.has(digest)) await withReferences(kept, [digest], needed)
+  const markNeeded = async (digest: Digest): Promise<void> => {
+    if (candidates.has(digest)) await withReferences(store, [digest], needed)
   }
-  for await (const tag of kept.tags()) if (!tags.has(tagText(tag))) await need(tag.digest)
-  for await (const { digest } of kept.pins()) if (!unpinned.has(digest)) await need(digest)
-  for await (const { digest, kind } of kept.list()) {
-    if (kind !== 'manifest' || doomed.has(digest)) continue
-    for (const part of await kept.references(digest)) await need(part)
+  for await (const tag of store.tags()) if (!tags.has(tagText(tag))) await markNeeded(tag.digest)
+  for await (const { digest } of store.pins()) if (!unpinned.has(digest)) await markNeeded(digest)
+  for await (const { digest, kind } of store.list()) {
+    if (kind !== 'manifest' || candidates.has(digest)) continue
+    for (const part of await store.references(digest)) await markNeeded(part)
   }
   for (const digest of named) needed.delete(digest)
-  const all = [...doomed]
+  const all = [...candidates]
   return {
-    gone: all.filter((digest) => !needed.has(digest)),
-    staying: all.filter((digest) => needed.has(digest)),
+    removed: all.filter((digest) => !needed.has(digest)),
+    retained: all.filter((digest) => needed.has(digest)),
   }
 }

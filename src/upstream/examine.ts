@@ -4,10 +4,9 @@ import { Credentials } from './auth/credentials.ts'
 import { checkRealm } from './auth/realm.ts'
 import { Tokens } from './auth/tokens.ts'
 import { type Challenge, chooseChallenge } from './headers/challenge.ts'
-import type { Reply } from './http/exchange.ts'
-import { failingUnlisted } from './http/exchange-failure.ts'
-import { Transport } from './http/transport.ts'
-import { type Quota, readQuota } from './limits/quota.ts'
+import { failingUnlisted } from './http/http-failure.ts'
+import type { HttpResponse } from './http/messages.ts'
+import { parseQuota, type Quota } from './limits/quota.ts'
 import {
   canonicalNamespace,
   DEFAULT_BACKOFF_MS,
@@ -17,6 +16,7 @@ import {
   type UpstreamOptions,
 } from './options/options.ts'
 import { type Lookup, scopeLimitForTargets } from './options/scoped-lookup.ts'
+import { Transport } from './transport/transport.ts'
 
 const HUB = 'docker.io'
 /** Docker Hub reports the remaining pulls for this repository; a HEAD request does not count as a pull. */
@@ -124,7 +124,7 @@ class Examination {
     this.#signal = signal
     this.#credentials = new Credentials(upstream, host, { signal })
     this.#tokens = new Tokens({
-      exchange: transport.small,
+      send: transport.send,
       userAgent: upstream.userAgent,
       deadlineMs: tokenMs,
       backoffMs: DEFAULT_BACKOFF_MS,
@@ -140,11 +140,11 @@ class Examination {
     const nothing = { status: undefined, aheadMs: undefined, quota: undefined }
     let result: Result = { ...nothing, credentialCheck: 'unknown', why: undefined }
     try {
-      const reply = await this.#request('GET', '/v2/', undefined)
-      const { status } = reply
-      result = { ...result, status, aheadMs: clockAheadMs(reply), quota: readQuota(reply.headers) }
+      const response = await this.#request('GET', '/v2/', undefined)
+      const { status } = response
+      result = { ...result, status, aheadMs: clockAheadMs(response), quota: parseQuota(response.headers) }
       if (status === 200) result = { ...result, credentialCheck: 'open' }
-      const challenge = chooseChallenge(reply.headers.all('www-authenticate'))
+      const challenge = chooseChallenge(response.headers.all('www-authenticate'))
       if (status !== 401) return result
       if (challenge === undefined) return { ...result, why: 'it asks for an unknown kind of credentials' }
       const credential = await this.#credentials.find('', { signal: this.#signal })
@@ -157,9 +157,13 @@ class Examination {
     }
   }
 
-  async #request(method: 'GET' | 'HEAD', path: string, authorization: string | undefined): Promise<Reply> {
+  async #request(
+    method: 'GET' | 'HEAD',
+    path: string,
+    authorization: string | undefined,
+  ): Promise<HttpResponse> {
     const common = { 'user-agent': this.#upstream.userAgent, accept: '*/*' }
-    const reply = await failingUnlisted(this.#transport.small)({
+    const response = await failingUnlisted(this.#transport.send)({
       method,
       url: new URL(path, this.#base),
       headers: authorization === undefined ? common : { ...common, authorization },
@@ -167,8 +171,8 @@ class Examination {
       scopeLimit: this.#upstream.scopeLimit,
       signal: this.#signal,
     })
-    reply.body.dispose()
-    return reply
+    response.body.dispose()
+    return response
   }
 
   async #checkCredential(
@@ -213,8 +217,8 @@ class Examination {
       realms,
     })
     const within = realm.host === this.#base.host ? own : scopeLimit
-    const grant = { realm, scopeLimit: within, service: parameters.get('service'), scopes, credential }
-    const { token } = await this.#tokens.get(grant, { signal: this.#signal })
+    const request = { realm, scopeLimit: within, service: parameters.get('service'), scopes, credential }
+    const { token } = await this.#tokens.get(request, { signal: this.#signal })
     return token
   }
 
@@ -222,8 +226,8 @@ class Examination {
   async #hubQuota(challenge: Challenge, credential: Credential | undefined): Promise<Quota | undefined> {
     if (challenge.scheme !== 'bearer') return undefined
     const token = await this.#token(challenge, credential, [`repository:${PREVIEW}:pull`])
-    const reply = await this.#request('HEAD', `/v2/${PREVIEW}/manifests/latest`, `Bearer ${token}`)
-    return readQuota(reply.headers)
+    const response = await this.#request('HEAD', `/v2/${PREVIEW}/manifests/latest`, `Bearer ${token}`)
+    return parseQuota(response.headers)
   }
 
   #reason(error: unknown): string {
@@ -232,7 +236,7 @@ class Examination {
   }
 }
 
-function clockAheadMs({ headers }: Reply): number | undefined {
+function clockAheadMs({ headers }: HttpResponse): number | undefined {
   const date = Date.parse(headers.get('date') ?? '')
   return Number.isNaN(date) ? undefined : date - Date.now()
 }

@@ -1,22 +1,22 @@
 import { BoundedMap } from '../lib/bounded-map.ts'
 import { publish } from '../observe/events.ts'
 import type { Intake, Source, Want } from '../ports/source.ts'
-import { Access } from './access.ts'
 import { Credentials } from './auth/credentials.ts'
 import { Tokens } from './auth/tokens.ts'
-import type { Exchange, Reply, Request } from './http/exchange.ts'
-import { failingUnlisted } from './http/exchange-failure.ts'
+import { AuthorizedSender } from './authorized-sender.ts'
+import { failingUnlisted } from './http/http-failure.ts'
+import type { HttpRequest, HttpResponse, SendRequest } from './http/messages.ts'
 import { followRedirects } from './http/redirect.ts'
-import type { Transport } from './http/transport.ts'
 import { Circuit, type CircuitState } from './limits/circuit.ts'
-import { Limits } from './limits/limits.ts'
 import type { Quota } from './limits/quota.ts'
 import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
+import { RateLimits } from './limits/rate-limits.ts'
 import type { AddressScope } from './options/address-scope.ts'
 import { type Deadlines, repositoryNameAtHosts, type Upstream } from './options/options.ts'
 import { type Lookup, scopeLimitForTargets } from './options/scoped-lookup.ts'
-import { bringFrom, type Etags, MOST_ETAGS } from './requests/bring.ts'
-import type { Question } from './requests/question.ts'
+import { bringFromHost, type Etags, MOST_ETAGS } from './requests/bring.ts'
+import type { RegistryRequest } from './requests/registry-request.ts'
+import type { Transport } from './transport/transport.ts'
 
 /** The address scope of a host is looked up again after this time. */
 const SCOPE_TTL_MS = 60_000
@@ -35,11 +35,11 @@ export class UpstreamHost implements Source {
   readonly #transport: Transport
   readonly #lookup: Lookup | undefined
   readonly #base: URL
-  readonly #access: Access
+  readonly #authorizedSender: AuthorizedSender
   readonly #circuit: Circuit
   readonly #etags: Etags = new BoundedMap(MOST_ETAGS)
   #scopeLimit: { readonly value: Promise<AddressScope>; readonly until: number } | undefined
-  readonly #limits: Limits
+  readonly #limits: RateLimits
   #lastError: HostState['lastError']
 
   constructor(options: {
@@ -62,20 +62,20 @@ export class UpstreamHost implements Source {
       host,
       onChange: (open, reason) => publish('upstream.circuit', { host, open, reason }),
     })
-    this.#limits = new Limits({ host, notices })
+    this.#limits = new RateLimits({ host, notices })
     const { userAgent, realms, scopeLimit } = upstream
-    this.#access = new Access({
+    this.#authorizedSender = new AuthorizedSender({
       registry: this.#base,
       credentials: new Credentials(upstream, host, { signal }),
       tokens: new Tokens({
-        exchange: transport.small,
+        send: transport.send,
         userAgent,
         deadlineMs: options.deadlines.tokenMs,
         backoffMs: options.backoffMs,
         signal,
       }),
       limits: this.#limits,
-      exchange: this.#guarded(transport.small),
+      send: this.#guarded(transport.send),
       registryScopeLimit: scopeLimit,
       scopeLimit: () => this.#resolveScope(),
       realms,
@@ -88,12 +88,12 @@ export class UpstreamHost implements Source {
   }
 
   async bring(want: Want, intake: Intake, { signal }: { signal: AbortSignal }): Promise<void> {
-    await this.#recordingErrors(signal, () => bringFrom(this, this.#etags, want, intake, { signal }))
+    await this.#recordingErrors(signal, () => bringFromHost(this, this.#etags, want, intake, { signal }))
   }
 
-  /** Returns any answer but 401 and 403, which are thrown as a `Failure`. */
-  async ask(question: Question): Promise<Reply> {
-    return this.#recordingErrors(question.signal, () => this.#ask(question))
+  /** Returns any response but 401 and 403, which are thrown as a `Failure`. */
+  async send(request: RegistryRequest): Promise<HttpResponse> {
+    return this.#recordingErrors(request.signal, () => this.#send(request))
   }
 
   /** Reads the rate-limit notices that other agents have sent about this host. */
@@ -101,7 +101,7 @@ export class UpstreamHost implements Source {
     this.#limits.readNotices()
   }
 
-  /** The URL of `path` within a repository. */
+  /** The URL of a path within `/v2/<name>/`. */
   urlOf(name: string, path: string): URL {
     return new URL(`/v2/${this.#fullName(name)}/${path}`, this.#base)
   }
@@ -110,9 +110,9 @@ export class UpstreamHost implements Source {
     return repositoryNameAtHosts(this.#upstream, name)
   }
 
-  async #ask({ method, kind, path, accept, headers, name, signal }: Question): Promise<Reply> {
+  async #send({ method, kind, path, accept, headers, name, signal }: RegistryRequest): Promise<HttpResponse> {
     const { userAgent, scopeLimit } = this.#upstream
-    const request: Request = {
+    const request: HttpRequest = {
       method,
       kind,
       url: path instanceof URL ? path : this.urlOf(name, path),
@@ -126,21 +126,21 @@ export class UpstreamHost implements Source {
       scopeLimit,
       signal,
     }
-    const exchange = kind === 'blob' && method === 'GET' ? this.#transport.bulk : this.#transport.small
-    const registry = this.#guarded(exchange)
+    const send = kind === 'blob' && method === 'GET' ? this.#transport.sendForBlob : this.#transport.send
+    const registry = this.#guarded(send)
     return followRedirects(request, {
-      registry: (next) => this.#access.send(registry, next, this.#fullName(name)),
-      outside: exchange,
+      registry: (next) => this.#authorizedSender.send(registry, next, this.#fullName(name)),
+      outside: send,
       scopeLimit: () => this.#resolveScope(),
     })
   }
 
-  /** Adds the circuit to an exchange. */
-  #guarded(exchange: Exchange): Exchange {
-    const send = failingUnlisted(exchange)
+  /** Sends through the circuit. */
+  #guarded(send: SendRequest): SendRequest {
+    const checkedSend = failingUnlisted(send)
     return (request) =>
       this.#circuit.run(
-        () => send(request),
+        () => checkedSend(request),
         ({ status }) => (status >= 500 ? `it answered with status ${status}` : undefined),
       )
   }

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { referenceText } from '../oci/names/reference.ts'
 import { Failure } from '../ports/failure.ts'
 import type { WarmDone, WarmedNode, WarmLine, WarmNode } from '../schemas/warm-report.ts'
-import { Refusal } from '../upkeep/refusal.ts'
+import { RequestError } from '../upkeep/request-error.ts'
 import type { Order } from './images/order.ts'
 import { merged } from './merged.ts'
 
@@ -139,7 +139,7 @@ async function* told({ node, lines }: Warmer, images: number, signal: AbortSigna
 }
 
 function lost({ name }: WarmNode, error: unknown): string {
-  const isOwn = error instanceof Failure || error instanceof Refusal
+  const isOwn = error instanceof Failure || error instanceof RequestError
   return `${name} has not warmed them: ${isOwn ? error.message : 'something went wrong, which its log may tell'}`
 }
 

@@ -114,7 +114,7 @@ export class Keeper {
     const ttlMs = this.#place.tagTtlMs(this.#order.reference.repository)
     const { oftenMs, seldomMs, firstRetryMs } = this.#rhythm
     const usualMs = Math.min(Math.max(ttlMs, oftenMs), seldomMs)
-    const retryMs = backoffMs(this.#failures, { firstMs: firstRetryMs, mostMs: seldomMs })
+    const retryMs = backoffMs(this.#failures, { firstMs: firstRetryMs, maxMs: seldomMs })
     return (this.#failures > 0 ? retryMs : usualMs) * (1 + Math.random() / 5)
   }
 

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { asDone } from '../lib/async/as-done.ts'
+import { mapConcurrently } from '../lib/async/map-concurrently.ts'
 import { withTicks } from '../lib/async/with-ticks.ts'
 import { publish } from '../observe/events.ts'
 import type { WarmedImage, WarmLine, WarmProgress } from '../schemas/warm-report.ts'
@@ -53,7 +53,9 @@ export class Run {
     const either = AbortSignal.any([signal, leaving.signal])
     // As many as an image has parts.
     setMaxListeners(0, either)
-    const images = asDone(this.#orders, IMAGES_AT_ONCE, (order) => this.#track(this.#warm(order, either)))
+    const images = mapConcurrently(this.#orders, IMAGES_AT_ONCE, (order) =>
+      this.#track(this.#warm(order, either)),
+    )
     const steps = withTicks(images, TICK_MS, () => this.#progress())
     const whole: Ended[] = []
     let failed = 0

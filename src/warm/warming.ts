@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { Failure } from '../ports/failure.ts'
 import type { WarmLine } from '../schemas/warm-report.ts'
-import { Refusal } from '../upkeep/refusal.ts'
+import { RequestError } from '../upkeep/request-error.ts'
 import { type Fleet, type Wish, warmEverywhere } from './everywhere.ts'
 import { Fetching } from './images/fetching.ts'
 import { type Order, parseOrder, type WarmEntry } from './images/order.ts'
@@ -30,7 +30,7 @@ export class Warming {
   readonly #fleet: () => Fleet | undefined
   #runs = 0
 
-  /** `fleet` is undefined for a node without others. Throws a `Refusal` when what is to be kept makes no sense. */
+  /** `fleet` is undefined for a node without others. Throws a `RequestError` when what is to be kept makes no sense. */
   constructor(
     place: Place,
     keep: readonly WarmEntry[] = [],
@@ -54,7 +54,7 @@ export class Warming {
     const orders = [...new Set(images)].map((image) => this.#order({ image, ...how }))
     const fleet = allNodes === true ? this.#others() : undefined
     if (this.#runs >= MOST_RUNS) {
-      throw new Refusal(
+      throw new RequestError(
         'conflict',
         `${MOST_RUNS} others are warming images already; try again when they have ended`,
       )
@@ -90,7 +90,7 @@ export class Warming {
   #others(): Fleet {
     const fleet = this.#fleet()
     if (fleet === undefined) {
-      throw new Refusal(
+      throw new RequestError(
         'conflict',
         'this agent has no peers to ask; leave --all-nodes out, or start all of them with --peers-secret-file',
       )
@@ -100,7 +100,7 @@ export class Warming {
 
   #order(entry: WarmEntry): Order {
     const order = parseOrder(entry, this.#place.defaultNamespace)
-    if (!order.ok) throw new Refusal('malformed', order.problem)
+    if (!order.ok) throw new RequestError('malformed', order.problem)
     return order.value
   }
 

@@ -8,14 +8,14 @@ import { Reporter } from '../../src/observe/reports/reporter.ts'
 import { Upkeep } from '../../src/upkeep/upkeep.ts'
 import { Warming } from '../../src/warm/warming.ts'
 import { MemoryNode } from '../observe/memory-node.ts'
-import { MemoryKept } from '../upkeep/memory-kept.ts'
+import { MemoryUpkeepStore } from '../upkeep/memory-upkeep-store.ts'
 import { MemoryPlace } from '../warm/memory-place.ts'
 
 /** Admin servers of an in-memory node. Every test of a file gets a new node; its servers are stopped after the test. */
 export class AdminFixture {
   node = new MemoryNode()
   reporter = new Reporter(this.node)
-  kept = new MemoryKept()
+  kept = new MemoryUpkeepStore()
   place = new MemoryPlace()
   running: AdminServer[] = []
 
@@ -43,7 +43,7 @@ export class AdminFixture {
     this.reporter.close()
     this.node = new MemoryNode()
     this.reporter = new Reporter(this.node)
-    this.kept = new MemoryKept()
+    this.kept = new MemoryUpkeepStore()
     this.place = new MemoryPlace()
     this.running = []
   }

@@ -54,7 +54,7 @@ test('stored content can be pinned, evicted, verified and removed', async () => 
   assert.equal(linesOf(await sendCommand(port, 'POST', '/api/v1/verify', '')).at(-1)?.is, 'done')
   const removed = await sendCommand(port, 'DELETE', '/api/v1/images', { subjects: ['alpine:3'] })
   assert.equal(linesOf(removed).at(-1)?.is, 'done')
-  assert.equal(fixture.kept.held.size, 0)
+  assert.equal(fixture.kept.stored.size, 0)
 })
 
 test('a web page can run no command, whatever it sends', async () => {
@@ -87,7 +87,7 @@ test('a web page can run no command, whatever it sends', async () => {
   })
   assert.equal(preflight.status, 405)
   assert.equal(preflight.headers['access-control-allow-origin'], undefined)
-  assert.equal(fixture.kept.held.size, 1)
+  assert.equal(fixture.kept.stored.size, 1)
 })
 
 test('an invalid command, or one for content that is not stored, gets a JSON error', async () => {
@@ -160,7 +160,7 @@ test('a command sends progress at once, runs alone, and ends when its client dis
   assert.equal(JSON.parse(first.split('\n')[0]).is, 'progress')
   const other = await sendCommand(port, 'POST', '/api/v1/gc', {})
   assert.equal(other.status, 409)
-  assert.match(JSON.parse(other.body).error, /under way already/)
+  assert.match(JSON.parse(other.body).error, /is already running/)
   while (begun === 0) await new Promise((resolve) => setImmediate(resolve))
   const left = new Promise((resolve) => called?.addEventListener('abort', resolve))
   sent.destroy()

@@ -140,7 +140,7 @@ async function expectRecovered(server: AttackedServer): Promise<void> {
   await waitUntilUnused(server.server)
   await pull(server, [200])
   await waitUntilUnused(server.server)
-  await within(RECOVERY_MS, 'all contents to be closed', server.resolver.quiet())
+  await within(RECOVERY_MS, 'all contents to be closed', server.resolver.allClosed())
 }
 
 /**

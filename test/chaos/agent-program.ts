@@ -67,7 +67,7 @@ async function start(order: Extract<Order, { do: 'start' }>): Promise<void> {
   subscribe('store.committed', ({ digest }) => tell({ is: 'stored', digest }))
   subscribe('flight.started', ({ digest, resumedAt }) => tell({ is: 'flying', digest, resumedAt }))
   subscribe('flight.attempted', ({ digest }) => tell({ is: 'attempted', digest }))
-  subscribe('store.mended', ({ how }) => tell({ is: 'mended', how }))
+  subscribe('store.repaired', ({ how }) => tell({ is: 'mended', how }))
   subscribe('verify.failed', ({ digest }) => tell({ is: 'failed', digest }))
   try {
     agent = createAgent(order.options)

@@ -6,7 +6,7 @@ import { createAdminServer } from '../../src/admin-api/server.ts'
 import { Upkeep } from '../../src/upkeep/upkeep.ts'
 import { Warming } from '../../src/warm/warming.ts'
 import { HOSTILE, hostileReports } from '../page/hostile.ts'
-import { MemoryKept } from '../upkeep/memory-kept.ts'
+import { MemoryUpkeepStore } from '../upkeep/memory-upkeep-store.ts'
 import { MemoryPlace } from '../warm/memory-place.ts'
 import { DEADLINE_MS, misdeeds, startBrowser } from './browser.ts'
 
@@ -15,10 +15,10 @@ const AUDIT = fileURLToPath(new URL('../../../test/page/audit.js', import.meta.u
 async function open(
   t: TestContext,
   options: { bypassCSP?: boolean; viewport?: { width: number; height: number } } = {},
-): Promise<{ page: Page; wrong: readonly string[]; kept: MemoryKept } | undefined> {
+): Promise<{ page: Page; wrong: readonly string[]; kept: MemoryUpkeepStore } | undefined> {
   const browser = await startBrowser(t)
   if (browser === undefined) return undefined
-  const kept = new MemoryKept()
+  const kept = new MemoryUpkeepStore()
   const server = createAdminServer({
     listen: { host: '127.0.0.1', port: 0 },
     reports: hostileReports(),
@@ -100,6 +100,6 @@ test('a script that got into the page after all could not write markup or change
     )
     assert.equal(status, 403, `${method} ${path}`)
   }
-  assert.equal(kept.held.size, 1)
+  assert.equal(kept.stored.size, 1)
   await assert.rejects(page.evaluate(`fetch('http://127.0.0.2:1/')`), /Failed to fetch/)
 })

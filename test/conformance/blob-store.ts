@@ -7,7 +7,7 @@ import type { BlobStore, Incoming } from '../../src/ports/blob-store.ts'
 import type { Content } from '../../src/ports/content.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import type { Want } from '../../src/ports/source.ts'
-import { digestOf, marksOf } from '../../testkit/memory/memory-store.ts'
+import { checkpointsOf, digestOf } from '../../testkit/memory/memory-store.ts'
 
 const repository = { registry: 'docker.io', name: 'library/alpine' }
 const facts = {
@@ -338,15 +338,15 @@ export function blobStoreSuite(
       const incoming = await store.begin(wanted(digestOf(bytes)))
       await feed(incoming, bytes.subarray(0, 70_000), 1000)
       await writtenTo(incoming, 70_000)
-      assert.deepEqual(incoming.checkpoints.since(0), marksOf(bytes.subarray(0, 70_000)))
+      assert.deepEqual(incoming.checkpoints.since(0), checkpointsOf(bytes.subarray(0, 70_000)))
       await feed(incoming, bytes.subarray(70_000), 100_003)
       await writtenTo(incoming, bytes.length)
-      assert.deepEqual(incoming.checkpoints.since(0), marksOf(bytes))
+      assert.deepEqual(incoming.checkpoints.since(0), checkpointsOf(bytes))
       await incoming.restart()
       assert.equal(incoming.checkpoints.count, 0)
       await feed(incoming, bytes)
       await writtenTo(incoming, bytes.length)
-      assert.deepEqual(incoming.checkpoints.since(0), marksOf(bytes))
+      assert.deepEqual(incoming.checkpoints.since(0), checkpointsOf(bytes))
       await incoming.close()
     })
 
@@ -359,7 +359,7 @@ export function blobStoreSuite(
       const second = await store.begin(wanted(digest))
       await feed(second, bytes.subarray(9_000_001))
       assert.equal(await second.digest(), digest)
-      assert.deepEqual(second.checkpoints.since(0), marksOf(bytes, 'sha512'))
+      assert.deepEqual(second.checkpoints.since(0), checkpointsOf(bytes, 'sha512'))
       await second.close()
     })
 
@@ -368,7 +368,7 @@ export function blobStoreSuite(
       assert.equal(await store.checkpoints(small), undefined)
       const bytes = randomBytes(300_000)
       const digest = await keep(store, bytes)
-      assert.deepEqual(Uint8Array.from((await store.checkpoints(digest)) ?? []), marksOf(bytes))
+      assert.deepEqual(Uint8Array.from((await store.checkpoints(digest)) ?? []), checkpointsOf(bytes))
       assert.equal(await store.checkpoints(digestOf(randomBytes(10))), undefined)
     })
 
@@ -391,14 +391,14 @@ export function blobStoreSuite(
         await incoming.truncate(cut)
         assert.equal(incoming.position, cut)
         assert.equal(incoming.written, cut)
-        assert.deepEqual(incoming.checkpoints.since(0), marksOf(bytes.subarray(0, cut)))
+        assert.deepEqual(incoming.checkpoints.since(0), checkpointsOf(bytes.subarray(0, cut)))
         const target = Buffer.alloc(cut)
         for (let at = 0; at < cut; ) at += await incoming.read(target.subarray(at), at)
         assert.deepEqual(target, bytes.subarray(0, cut))
         assert.equal(await incoming.read(Buffer.alloc(10), cut), 0)
         await feed(incoming, bytes.subarray(cut))
         assert.equal(await incoming.digest(), digest)
-        assert.deepEqual(incoming.checkpoints.since(0), marksOf(bytes))
+        assert.deepEqual(incoming.checkpoints.since(0), checkpointsOf(bytes))
         assert.equal(await incoming.commit(facts), true)
         await incoming.close()
         assert.deepEqual(await stored(store, digest), bytes)
@@ -698,7 +698,7 @@ function describeUnkept(
       const reading = passOn(incoming, bytes.length)
       await feed(incoming, bytes)
       await reading
-      assert.deepEqual(incoming.checkpoints.since(0), marksOf(bytes))
+      assert.deepEqual(incoming.checkpoints.since(0), checkpointsOf(bytes))
       await incoming.close()
     })
 

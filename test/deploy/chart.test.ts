@@ -76,7 +76,7 @@ test('the dashboard asks for metrics that there are', async () => {
     evictedBytes: 0,
     peersConnected: 0,
   }
-  const metrics = new Metrics({ version: '0', levels: () => levels })
+  const metrics = new Metrics({ version: '0', gauges: () => levels })
   try {
     const told = metrics.text()
     const asked = new Set(text.match(/\b(?:leat|process)_[a-z_]+/g))

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { it } from 'node:test'
-import { DEFAULT_POLICY } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight.ts'
 import { Flights } from '../../src/fetch/flight/flights.ts'
-import { Held } from '../../src/fetch/local-content.ts'
+import { LocalContentLookup } from '../../src/fetch/local-content.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import type { Source, Want } from '../../src/ports/source.ts'
-import { belongingOf } from '../../testkit/memory/belonging.ts'
+import { knownNamesOf } from '../../testkit/memory/known-names.ts'
 import { MemoryCatalog } from '../../testkit/memory/memory-catalog.ts'
-import { digestOf, MemoryStore, marksOf } from '../../testkit/memory/memory-store.ts'
+import { checkpointsOf, digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { fails, pour, ScriptedSource, sends } from '../../testkit/registries/scripted-source.ts'
 
 const { signal } = new AbortController()
@@ -18,12 +18,12 @@ function setUp(...sources: readonly Source[]) {
   const flights = new Flights({
     store,
     sources: () => sources,
-    policy: { ...DEFAULT_POLICY, backoffMs: 1 },
+    policy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
     confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 10,
   })
-  return { store, flights, held: new Held(store, flights, belongingOf(store)) }
+  return { store, flights, held: new LocalContentLookup(store, flights, knownNamesOf(store)) }
 }
 
 const repository = { registry: 'docker.io', name: 'library/alpine' }
@@ -59,13 +59,13 @@ it('what is stored is whole, can be opened, and has its marks', async () => {
   const digest = store.seed(bytes, { mediaType: 'text/plain' })
   await store.catalog?.rememberKnownName(repository, digest)
   assert.deepEqual(await held.state({ digest, repository }), {
-    whole: true,
-    position: 300_000,
+    isComplete: true,
+    availableBytes: 300_000,
     size: 300_000,
     mediaType: 'text/plain',
   })
-  assert.deepEqual(await held.checkpoints(digest), marksOf(bytes))
-  assert.deepEqual(await held.checkpoints(digest, 3), marksOf(bytes).subarray(48))
+  assert.deepEqual(await held.checkpoints(digest), checkpointsOf(bytes))
+  assert.deepEqual(await held.checkpoints(digest, 3), checkpointsOf(bytes).subarray(48))
   assert.equal((await held.checkpoints(digest, 100))?.length, 0)
   const content = await held.open({ digest, repository }, { signal })
   assert.equal(await content?.readable(0, { signal }), 300_000)
@@ -103,13 +103,13 @@ it('what is under way is told of as it comes, can be followed, and is told of on
   })
   await half
   assert.deepEqual(await held.state({ digest, repository }), {
-    whole: false,
-    position: 200_000,
+    isComplete: false,
+    availableBytes: 200_000,
     size: 500_000,
     mediaType: 'text/plain',
   })
-  assert.deepEqual(await held.checkpoints(digest), marksOf(bytes).subarray(0, 48))
-  assert.deepEqual(await held.checkpoints(digest, 2), marksOf(bytes).subarray(32, 48))
+  assert.deepEqual(await held.checkpoints(digest), checkpointsOf(bytes).subarray(0, 48))
+  assert.deepEqual(await held.checkpoints(digest, 2), checkpointsOf(bytes).subarray(32, 48))
   const content = await held.open({ digest, repository }, { signal })
   assert.equal(await content?.readable(0, { signal }), 200_000)
   const order: string[] = []
@@ -142,8 +142,8 @@ it('a size that is not known yet is not told', async () => {
   // Joined only after the store was looked into.
   while ((await held.state(want)) === undefined);
   assert.deepEqual(await held.state(want), {
-    whole: false,
-    position: 0,
+    isComplete: false,
+    availableBytes: 0,
     size: undefined,
     mediaType: undefined,
   })

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it } from 'node:test'
-import { DEFAULT_POLICY } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/fetch/freshness.ts'
-import { bytesOf } from '../../src/fetch/manifests/manifest-body.ts'
-import { Resolution } from '../../src/fetch/resolver.ts'
+import { readManifestBody } from '../../src/fetch/manifests/manifest-body.ts'
+import { CachingResolver } from '../../src/fetch/resolver.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { MemoryCatalog } from '../../testkit/memory/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
-import { bodyOf, until } from '../../testkit/memory/resolved.ts'
+import { bodyOf, until } from '../../testkit/memory/read-body.ts'
 import { ScriptedRegistry } from '../../testkit/registries/scripted-registry.ts'
 
 const alpine = { registry: 'docker.io', name: 'library/alpine' }
@@ -20,11 +20,11 @@ setMaxListeners(0, signal)
 function setUp(freshness = DEFAULT_FRESHNESS, catalog = new MemoryCatalog()) {
   const store = new MemoryStore({ catalog })
   const registry = new ScriptedRegistry()
-  const resolution = new Resolution({
+  const resolution = new CachingResolver({
     store,
     catalog,
     registry,
-    flightPolicy: { ...DEFAULT_POLICY, backoffMs: 1 },
+    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
     freshnessPolicy: freshness,
     manifestMemoryBytes: 1024 * 1024,
     flightLimit: 100,
@@ -110,7 +110,7 @@ describe('a manifest', () => {
     const bytes = manifestOf(randomBytes(10))
     const digest = registry.add(bytes, OCI_MANIFEST)
     const first = await resolution.manifestByDigest(alpine, digest, { signal })
-    assert.ok(Buffer.from(await bytesOf(first, { signal })).equals(bytes))
+    assert.ok(Buffer.from(await readManifestBody(first, { signal })).equals(bytes))
     assert.equal(first.mediaType, OCI_MANIFEST)
     await until(() => store.stored.has(digest))
     const second = await resolution.manifestByDigest(alpine, digest, { signal })
@@ -146,7 +146,7 @@ describe('a manifest', () => {
     for (const answer of answers) {
       assert.equal(answer.mediaType, OCI_MANIFEST)
       assert.ok(!(answer.body instanceof Uint8Array), 'it is in memory')
-      assert.ok(Buffer.from(await bytesOf(answer, { signal })).equals(bytes))
+      assert.ok(Buffer.from(await readManifestBody(answer, { signal })).equals(bytes))
     }
   })
 
@@ -171,7 +171,7 @@ describe('a manifest', () => {
     await until(() => store.openContents === 1)
     store.stored.delete(digest)
     resolution.forget(digest)
-    assert.deepEqual(Buffer.from(await bytesOf(await reading, { signal })), bytes)
+    assert.deepEqual(Buffer.from(await readManifestBody(await reading, { signal })), bytes)
     registry.failure = new Failure('absent', 'upstream has lost it too')
     await assert.rejects(resolution.manifestByDigest(alpine, digest, { signal }), { code: 'absent' })
   })
@@ -329,7 +329,7 @@ describe('a tag', () => {
   })
 
   it('is served stale without long waiting when upstream does not answer', async () => {
-    const { registry, resolution, old } = tagged({ ...DEFAULT_FRESHNESS, staleAfterMs: 30 })
+    const { registry, resolution, old } = tagged({ ...DEFAULT_FRESHNESS, timeoutBeforeStaleMs: 30 })
     await resolution.manifestByTag(alpine, 'latest', { signal })
     registry.fresh.tagTtlMs = 0
     registry.gate = new Promise(() => {})

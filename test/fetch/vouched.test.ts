@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it, type TestContext } from 'node:test'
 import fc from 'fast-check'
-import { DEFAULT_POLICY, type Flight } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type Flight } from '../../src/fetch/flight/flight.ts'
 import type { Flights } from '../../src/fetch/flight/flights.ts'
-import { follow } from '../../src/fetch/flight/follow.ts'
+import { followFlight } from '../../src/fetch/flight/follow.ts'
 import { TAIL_BYTES } from '../../src/fetch/flight/tail-gate.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../src/oci/checkpoints.ts'
@@ -14,7 +14,7 @@ import type { Content } from '../../src/ports/content.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import type { Contributor, Source } from '../../src/ports/source.ts'
 import { Clock } from '../../testkit/clock.ts'
-import { MemoryStore, marksOf } from '../../testkit/memory/memory-store.ts'
+import { checkpointsOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
 import {
   type Attempt,
   aborted,
@@ -24,10 +24,10 @@ import {
   sends,
 } from '../../testkit/registries/scripted-source.ts'
 import { runs } from '../../testkit/runs.ts'
-import { newFlights, wantOf } from './new-flights.ts'
+import { newFlights, wantOf } from './test-flights.ts'
 
 /** No source is given up for a test that is slow. */
-const PATIENT = { ...DEFAULT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1, keepStartMs: 1 }
+const PATIENT = { ...DEFAULT_FLIGHT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1, keepStartMs: 1 }
 const never = new AbortController().signal
 setMaxListeners(0, never)
 function setUp(sources: readonly Source[], store = new MemoryStore(), policy = PATIENT) {
@@ -62,7 +62,7 @@ async function readAll(content: Content): Promise<Buffer> {
   return bytes
 }
 
-const pull = async (flight: Flight): Promise<Buffer> => readAll(await follow(flight, { signal: never }))
+const pull = async (flight: Flight): Promise<Buffer> => readAll(await followFlight(flight, { signal: never }))
 
 function until(flights: Flights, flight: Flight, isSo: () => boolean): Promise<void> {
   return new Promise((resolve) => {
@@ -97,7 +97,7 @@ describe('what peers bring', () => {
     const { flights } = setUp([
       peer('one', async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
-        intake.vouch(0, marksOf(bytes))
+        intake.vouch(0, checkpointsOf(bytes))
         await pour(intake, bytes, 3 * CHECKPOINT_INTERVAL_BYTES)
         const { flight } = flights.join(wantOf(bytes))
         await until(flights, flight, () => flight.released === 3 * CHECKPOINT_INTERVAL_BYTES)
@@ -122,23 +122,23 @@ describe('what peers bring', () => {
       }),
     ])
     const { flight } = flights.join(wantOf(bytes))
-    const content = await follow(flight, { signal: never })
+    const content = await followFlight(flight, { signal: never })
     const first = content.readable(0, { signal: never })
     await until(flights, flight, () => flight.position >= 400_000)
     await new Promise((resolve) => setImmediate(resolve))
     await new Promise((resolve) => setImmediate(resolve))
     assert.equal(flight.released, 0)
-    assert.equal(flight.marks().length, 0)
+    assert.equal(flight.checkpoints().length, 0)
     hold.open()
     assert.equal(await first, bytes.length)
     assert.ok((await readAll(content)).equals(bytes))
-    assert.deepEqual(flight.marks(), marksOf(bytes))
-    assert.deepEqual(flight.marks(6), marksOf(bytes).subarray(6 * 16))
+    assert.deepEqual(flight.checkpoints(), checkpointsOf(bytes))
+    assert.deepEqual(flight.checkpoints(6), checkpointsOf(bytes).subarray(6 * 16))
   })
 
   it('is passed on as far as it is vouched for, whoever comes first: the bytes or the marks', async () => {
     const bytes = randomBytes(500_000)
-    const marks = marksOf(bytes)
+    const marks = checkpointsOf(bytes)
     const steps = [gate(), gate(), gate()]
     const { flights } = setUp([
       peer('one', async ({ intake }) => {
@@ -159,7 +159,7 @@ describe('what peers bring', () => {
     steps[0]?.open()
     await until(flights, flight, () => flight.released > 0)
     assert.equal(flight.released, 2 * CHECKPOINT_INTERVAL_BYTES)
-    assert.deepEqual(flight.marks(), marks.subarray(0, 32))
+    assert.deepEqual(flight.checkpoints(), marks.subarray(0, 32))
     steps[1]?.open()
     await until(flights, flight, () => flight.released > 2 * CHECKPOINT_INTERVAL_BYTES)
     assert.equal(flight.released, 3 * CHECKPOINT_INTERVAL_BYTES)
@@ -179,7 +179,7 @@ describe('what peers bring', () => {
     const { flights } = setUp([
       peer('one', async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
-        intake.vouch(0, marksOf(bytes).subarray(0, 64))
+        intake.vouch(0, checkpointsOf(bytes).subarray(0, 64))
         await pour(intake, bytes, 300_000)
         throw new Failure('absent', 'It falls to this node to ask upstream.')
       }),
@@ -216,7 +216,11 @@ describe('what peers bring', () => {
     ])
     const { flight } = flights.join(wantOf(bytes))
     const body = pull(flight)
-    await until(flights, flight, () => flight.position === bytes.length - 1 && flight.marks().length > 0)
+    await until(
+      flights,
+      flight,
+      () => flight.position === bytes.length - 1 && flight.checkpoints().length > 0,
+    )
     await new Promise((resolve) => setImmediate(resolve))
     assert.equal(flight.released, 200_000)
     hold.open()
@@ -250,7 +254,7 @@ describe('what peers bring', () => {
     const read = gate()
     const liar = peer('liar', async ({ intake, signal }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, bytes, good)
       await read.opened
       await pour(intake, spoilt(bytes, good + 10_000), 500_000)
@@ -261,7 +265,7 @@ describe('what peers bring', () => {
     const want = wantOf(bytes)
     const facts = blamed(t, want.digest)
     const { flight } = flights.join(want)
-    const content = await follow(flight, { signal: never })
+    const content = await followFlight(flight, { signal: never })
     while ((await content.readable(0, { signal: never })) < good);
     read.open()
     assert.ok((await readAll(content)).equals(bytes))
@@ -272,7 +276,7 @@ describe('what peers bring', () => {
       [['liar', 'peer']],
     )
     await flight.ended
-    assert.deepEqual(store.stored.get(want.digest)?.marks, marksOf(bytes))
+    assert.deepEqual(store.stored.get(want.digest)?.marks, checkpointsOf(bytes))
   })
 
   it('tells which of two that are named alike was wrong, and asks the same source again for another', async (t) => {
@@ -282,7 +286,7 @@ describe('what peers bring', () => {
       'network',
       async ({ intake, signal }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
-        intake.vouch(0, marksOf(bytes))
+        intake.vouch(0, checkpointsOf(bytes))
         signals.push(signal)
         intake.setContributor(giver('good'))
         await pour(intake, bytes, 300_000)
@@ -317,17 +321,17 @@ describe('what peers bring', () => {
   it('takes wrong bytes back also when they are found out only while upstream goes on from them', async (t) => {
     const bytes = randomBytes(1_500_000)
     const store = new MemoryStore({ roomBytes: 2_000_000 })
-    store.hold()
+    store.holdWrites()
     const liar = peer('liar', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, spoilt(bytes, 300_000), 700_000)
       throw new Failure('unavailable', 'the connection broke')
     })
     const honest = upstream(async ({ intake, signal }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
       await pour(intake, bytes, 900_000)
-      store.release()
+      store.releaseWrites()
       await aborted(signal)
     }, sends(bytes))
     const { flights } = setUp([liar, honest], store)
@@ -345,14 +349,14 @@ describe('what peers bring', () => {
     const clock = new Clock(t)
     const bytes = randomBytes(1_000_000)
     const store = new MemoryStore({ roomBytes: 2_000_000 })
-    store.hold()
+    store.holdWrites()
     const given = gate()
     t.after(subscribe('flight.attempted', given.open))
     const network = peer(
       'network',
       async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
-        intake.vouch(0, marksOf(bytes))
+        intake.vouch(0, checkpointsOf(bytes))
         intake.setContributor(giver('bad'))
         await pour(intake, spoilt(bytes, 300_000), 700_000)
         throw new Failure('unavailable', 'the connection broke')
@@ -364,7 +368,7 @@ describe('what peers bring', () => {
     const facts = blamed(t, want.digest)
     const body = pull(flights.join(want).flight)
     await given.opened
-    store.release()
+    store.releaseWrites()
     assert.ok((await clock.until(body)).equals(bytes))
     assert.deepEqual(network.attempts, [0, 4 * CHECKPOINT_INTERVAL_BYTES])
     assert.deepEqual(
@@ -385,7 +389,7 @@ describe('what peers bring', () => {
       upstream(async ({ intake }) => {
         intake.expect({ size: bytes.length, mediaType: undefined })
         late?.setContributor(giver('ghost'))
-        late?.vouch(0, marksOf(randomBytes(500_000)))
+        late?.vouch(0, checkpointsOf(randomBytes(500_000)))
         await pour(intake, bytes, 400_000)
         await hold.opened
         await pour(intake, bytes)
@@ -400,7 +404,7 @@ describe('what peers bring', () => {
 
   it('is right although what was vouched for was not: upstream is believed more', async (t) => {
     const bytes = randomBytes(1_000_000)
-    const lie = Buffer.from(marksOf(bytes))
+    const lie = Buffer.from(checkpointsOf(bytes))
     lie.fill(7, 4 * 16)
     const honest = peer('honest', async ({ intake, signal }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
@@ -419,7 +423,7 @@ describe('what peers bring', () => {
 
   it('is right although only the last of it was vouched for wrongly', async (t) => {
     const bytes = randomBytes(10 * CHECKPOINT_INTERVAL_BYTES)
-    const lie = Buffer.from(marksOf(bytes))
+    const lie = Buffer.from(checkpointsOf(bytes))
     lie.fill(7, 9 * 16)
     const { flights } = setUp([
       peer('honest', async ({ intake }) => {
@@ -436,7 +440,7 @@ describe('what peers bring', () => {
 
   it('is released only at the end after two were wrong', async () => {
     const bytes = randomBytes(1_500_000)
-    const marks = marksOf(bytes)
+    const marks = checkpointsOf(bytes)
     const hold = gate()
     const lies =
       (from: number) =>
@@ -470,7 +474,7 @@ describe('what peers bring', () => {
     const wrong = spoilt(bytes, 250_000)
     const liar = peer('liar', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(wrong))
+      intake.vouch(0, checkpointsOf(wrong))
       await pour(intake, wrong)
     })
     const honest = upstream(sends(bytes))
@@ -478,7 +482,7 @@ describe('what peers bring', () => {
     const want = wantOf(bytes)
     const facts = blamed(t, want.digest)
     const { flight } = flights.join(want)
-    const content = await follow(flight, { signal: never })
+    const content = await followFlight(flight, { signal: never })
     assert.ok((await content.readable(0, { signal: never })) <= bytes.length - TAIL_BYTES)
     await assert.rejects(readAll(content), { code: 'corrupt' })
     assert.equal(await flight.ended, undefined)
@@ -492,12 +496,12 @@ describe('what peers bring', () => {
     const hold = gate()
     const liar = peer('liar', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(wrong))
+      intake.vouch(0, checkpointsOf(wrong))
       await pour(intake, wrong)
     })
     const second = peer('second', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, bytes, 600_000)
       await hold.opened
       await pour(intake, bytes)
@@ -519,7 +523,7 @@ describe('what peers bring', () => {
     const honest = upstream(sends(bytes))
     const liar = peer('liar', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, spoilt(bytes, bytes.length - 5))
     })
     const { flights } = setUp([liar, honest])
@@ -568,7 +572,7 @@ describe('what peers bring', () => {
         peer('one', async ({ intake }) => {
           intake.expect({ size: bytes.length, mediaType: undefined })
           await steps[0]?.opened
-          intake.vouch(0, marksOf(bytes))
+          intake.vouch(0, checkpointsOf(bytes))
           await steps[1]?.opened
           await pour(intake, bytes)
         }),
@@ -594,7 +598,7 @@ describe('what peers bring', () => {
     store.partials.set(want.digest, spoilt(bytes, 200_000).subarray(0, 400_000))
     const source = peer('one', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, bytes)
     })
     const { flights } = setUp([source], store)
@@ -609,7 +613,7 @@ describe('what peers bring', () => {
       [
         peer('one', async ({ intake }) => {
           intake.expect({ size: bytes.length, mediaType: undefined })
-          intake.vouch(0, marksOf(bytes))
+          intake.vouch(0, checkpointsOf(bytes))
           await pour(intake, bytes)
         }),
       ],
@@ -635,7 +639,7 @@ describe('what peers bring', () => {
     const hold = gate()
     const liar = peer('liar', async ({ intake, signal }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, bytes, 100_000)
       await hold.opened
       await pour(intake, spoilt(bytes, 100_000), 200_000)
@@ -644,8 +648,8 @@ describe('what peers bring', () => {
     const registry = upstream(sends(bytes))
     const { flights } = setUp([liar, registry], new MemoryStore({ limitBytes: 1000 }))
     const { flight } = flights.join(wantOf(bytes))
-    const early = await follow(flight, { signal: never })
-    const late = await follow(flight, { signal: never })
+    const early = await followFlight(flight, { signal: never })
+    const late = await followFlight(flight, { signal: never })
     assert.equal(await early.readable(0, { signal: never }), CHECKPOINT_INTERVAL_BYTES)
     hold.open()
     await assert.rejects(readAll(early), { code: 'corrupt' })
@@ -680,9 +684,9 @@ describe('what peers bring', () => {
           const mine = wrongFrom === null ? bytes : spoilt(bytes, wrongFrom)
           const step = async ({ intake }: Attempt): Promise<void> => {
             intake.expect({ size: bytes.length, mediaType: undefined })
-            if (vouches === 'honest') intake.vouch(0, marksOf(bytes))
-            if (vouches === 'lie') intake.vouch(3, marksOf(randomBytes(200_000)))
-            if (vouches === 'along') intake.vouch(0, marksOf(mine))
+            if (vouches === 'honest') intake.vouch(0, checkpointsOf(bytes))
+            if (vouches === 'lie') intake.vouch(3, checkpointsOf(randomBytes(200_000)))
+            if (vouches === 'along') intake.vouch(0, checkpointsOf(mine))
             await pour(intake, mine, Math.min(endsAt, bytes.length))
             if (endsAt < bytes.length) throw new Failure('unavailable', 'it broke')
           }

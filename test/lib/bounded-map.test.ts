@@ -55,7 +55,7 @@ test('entries may be deleted and set while they are gone through', () => {
 
 test('an entry is forgotten when it has its age, counted from when it was set last', () => {
   let now = 1000
-  const map = new BoundedMap<string, number>(4, { ageMs: 100, now: () => now })
+  const map = new BoundedMap<string, number>(4, { ttlMs: 100, now: () => now })
   map.set('a', 1)
   map.set('b', 2)
   now += 99

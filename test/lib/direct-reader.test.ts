@@ -33,7 +33,7 @@ class Listener {
         this.taken += bytes.toString('latin1', 0, length)
         return length
       },
-      tooMuch: () => new Error('too much'),
+      overflowError: () => new Error('too much'),
     })
   }
 
@@ -81,7 +81,7 @@ test('what comes while it is blocked is held, and comes first when it goes on', 
   assert.deepEqual([listener.taken, listener.reader.heldBytes], ['', 8])
   listener.isBlocked = false
   listener.wanted = 0
-  listener.reader.goOn()
+  listener.reader.resume()
   listener.read('three')
   assert.deepEqual([listener.taken, listener.reader.heldBytes], ['one two three', 0])
 })
@@ -90,7 +90,7 @@ test('it takes step by step, until it is blocked', () => {
   const listener = new Listener()
   const { reader } = listener
   listener.step = 2
-  reader.hear(Buffer.from('abcde'))
+  reader.receive(Buffer.from('abcde'))
   assert.equal(listener.taken, 'abcde')
   const once = new DirectReader({
     isBlocked: () => listener.isBlocked,
@@ -100,19 +100,19 @@ test('it takes step by step, until it is blocked', () => {
       listener.isBlocked = true
       return 2
     },
-    tooMuch: () => new Error('too much'),
+    overflowError: () => new Error('too much'),
   })
-  once.hear(Buffer.from('abcde'))
+  once.receive(Buffer.from('abcde'))
   assert.equal(once.heldBytes, 3)
-  once.forgetHeld()
+  once.dropHeld()
   assert.equal(once.heldBytes, 0)
 })
 
 test('no more is held than a socket may hold back', () => {
   const listener = new Listener()
   listener.isBlocked = true
-  listener.reader.hear(Buffer.alloc(HELD_LIMIT))
-  assert.throws(() => listener.reader.hear(Buffer.alloc(1)), /too much/)
+  listener.reader.receive(Buffer.alloc(HELD_LIMIT))
+  assert.throws(() => listener.reader.receive(Buffer.alloc(1)), /too much/)
 })
 
 test('a socket reads with it, whatever pieces the bytes come in', async (t) => {

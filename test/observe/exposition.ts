@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 export interface Family {
   readonly type: string
   readonly help: string
-  /** By name with labels as written. */
+  /** By the name of the sample with its labels as written. */
   readonly samples: Map<string, number>
 }
 
@@ -11,7 +11,7 @@ const SAMPLE =
   /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (\S+)$/
 const NUMBER = /^(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]Inf|NaN)$/
 
-/** Reads a Prometheus text of version 0.0.4 and lets nothing pass that a strict scraper would refuse. */
+/** Parses the Prometheus text format, version 0.0.4, and fails on everything that a strict scraper would refuse. */
 export function parseExposition(text: string): Map<string, Family> {
   assert.ok(text.endsWith('\n'), 'the last line ends')
   const families = new Map<string, Family>()

@@ -1,17 +1,9 @@
 import { createHash } from 'node:crypto'
-import type {
-  BlobView,
-  FlightView,
-  HoldersView,
-  NodeView,
-  OwnerView,
-  PeersView,
-  ScrubView,
-  TagView,
-} from '../../src/observe/reports/view.ts'
+import type { BlobView, FlightView, NodeView, ScrubView, TagView } from '../../src/observe/reports/view.ts'
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
+import type { HoldersReport, OwnerReport, PeersReport } from '../../src/schemas/peer-report.ts'
 import type { StatusReport } from '../../src/schemas/report.ts'
 
 export const ALPINE: Repository = { registry: 'docker.io', name: 'library/alpine' }
@@ -22,21 +14,21 @@ export function digestOf(content: string | Uint8Array): Digest {
   return digest
 }
 
-/** A node that holds what a test puts into it. */
+/** A node that holds what a test puts into it. Reports read it as they read a running agent. */
 export class MemoryNode implements NodeView {
   readonly version = '1.2.3'
   readonly startedAt = Date.now() - 60_000
   readonly data = '/var/lib/leat'
   readonly defaultNamespace = 'docker.io'
   readonly reasons: string[] = []
-  readonly underWay: FlightView[] = []
-  readonly remembered: TagView[] = []
-  readonly seen = new Map<Digest, Repository[]>()
-  readonly forbidden = new Set<string>()
+  readonly activeFlights: FlightView[] = []
+  readonly tagRecords: TagView[] = []
+  readonly seenInRepositories = new Map<Digest, Repository[]>()
+  readonly disallowed = new Set<string>()
   readonly pinned = new Set<Digest>()
-  swarm: PeersView | undefined
-  readonly held = new Map<Digest, HoldersView>()
-  owner: OwnerView | undefined
+  swarm: Pick<PeersReport, 'self' | 'members'> | undefined
+  readonly holders = new Map<Digest, HoldersReport>()
+  owner: OwnerReport | undefined
   registry: string | undefined = '127.0.0.1:5050'
   readonly #blobs = new Map<Digest, BlobView>()
   readonly #manifests = new Map<Digest, Uint8Array>()
@@ -58,7 +50,7 @@ export class MemoryNode implements NodeView {
     return { digest, size: bytes.length }
   }
 
-  /** A manifest of a config and layers; what is named in `missing` is not here. */
+  /** Stores a manifest, its config and its layers, except for those in `missing`. */
   putImage(layers: readonly string[], missing: readonly string[] = []): { digest: Digest; size: number } {
     const described = ['{}', ...layers].map((content) =>
       missing.includes(content)
@@ -70,7 +62,7 @@ export class MemoryNode implements NodeView {
   }
 
   tagAs(tag: string, digest: Digest, ageMs = 20_000, repository: Repository = ALPINE): void {
-    this.remembered.push({ repository, tag, digest, checkedAt: Date.now() - ageMs })
+    this.tagRecords.push({ repository, tag, digest, checkedAt: Date.now() - ageMs })
   }
 
   addresses(): { registry: string | undefined; admin: string } {
@@ -92,7 +84,7 @@ export class MemoryNode implements NodeView {
 
   async scrub(): Promise<ScrubView> {
     const lastRound = { endedAt: Date.now() - 7_200_000, found: 2 }
-    return { bytesPerSecond: 16 * 2 ** 20, isVerifying: false, isUnderWay: true, found: 1, lastRound }
+    return { bytesPerSecond: 16 * 2 ** 20, isVerifying: false, isRunning: true, found: 1, lastRound }
   }
 
   store(): { blobs: number; bytes: number; limitBytes: number; evictedBytes: number } {
@@ -100,16 +92,16 @@ export class MemoryNode implements NodeView {
     return { blobs: this.#blobs.size, bytes, limitBytes: 50 * 2 ** 30, evictedBytes: 7 }
   }
 
-  unready(): readonly string[] {
+  notReadyReasons(): readonly string[] {
     return this.reasons
   }
 
   flights(): readonly FlightView[] {
-    return this.underWay
+    return this.activeFlights
   }
 
   flight(digest: Digest): FlightView | undefined {
-    return this.underWay.find((flight) => flight.digest === digest)
+    return this.activeFlights.find((flight) => flight.digest === digest)
   }
 
   async facts(digest: Digest): Promise<BlobView | undefined> {
@@ -135,17 +127,17 @@ export class MemoryNode implements NodeView {
   }
 
   async *tags(): AsyncGenerator<TagView> {
-    yield* this.remembered
+    yield* this.tagRecords
   }
 
   async tag(repository: Repository, tag: string): Promise<TagView | undefined> {
-    return this.remembered.find(
+    return this.tagRecords.find(
       (record) => record.tag === tag && repositoryKey(record.repository) === repositoryKey(repository),
     )
   }
 
   async seenIn(digest: Digest): Promise<readonly Repository[]> {
-    return this.seen.get(digest) ?? []
+    return this.seenInRepositories.get(digest) ?? []
   }
 
   freshness(): { tagTtlMs: number; staleIfErrorMs: number } {
@@ -153,22 +145,22 @@ export class MemoryNode implements NodeView {
   }
 
   hosts(repository: Repository): readonly string[] {
-    return this.allowed(repository) ? ['mirror.example.com', 'registry-1.docker.io'] : []
+    return this.isAllowed(repository) ? ['mirror.example.com', 'registry-1.docker.io'] : []
   }
 
-  peers(): PeersView | undefined {
+  peers(): Pick<PeersReport, 'self' | 'members'> | undefined {
     return this.swarm
   }
 
-  async whoHas(digest: Digest): Promise<HoldersView | undefined> {
-    return this.held.get(digest)
+  async whoHas(digest: Digest): Promise<HoldersReport | undefined> {
+    return this.holders.get(digest)
   }
 
-  tagOwner(): OwnerView | undefined {
+  tagOwner(): OwnerReport | undefined {
     return this.owner
   }
 
-  allowed(repository: Repository): boolean {
-    return !this.forbidden.has(repositoryKey(repository))
+  isAllowed(repository: Repository): boolean {
+    return !this.disallowed.has(repositoryKey(repository))
   }
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { scrub } from '../../src/observe/redact.ts'
+import { redact } from '../../src/observe/redact.ts'
 
-test('credentials are taken out wherever they stand', () => {
+test('credentials are replaced wherever they occur in a text', () => {
   const table: readonly [string, string][] = [
     ['cannot reach https://aaa:hunter2@ghcr.io/v2/', 'cannot reach https://***@ghcr.io/v2/'],
     ['GET https://cdn.io/x?X-Amz-Signature=hunter2&a=b failed', 'GET https://cdn.io/x?*** failed'],
@@ -14,10 +14,10 @@ test('credentials are taken out wherever they stand', () => {
     ['access_token: hunter2', 'access_token: ***'],
     ['got eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln back', 'got *** back'],
   ]
-  for (const [text, expected] of table) assert.equal(scrub(text), expected)
+  for (const [text, expected] of table) assert.equal(redact(text), expected)
 })
 
-test('what is no credential stays', () => {
+test('a text without credentials is not changed', () => {
   for (const text of [
     'registry-1.docker.io answered 503 to GET /v2/library/alpine/manifests/3.20',
     'connect ECONNREFUSED 127.0.0.1:5000',
@@ -25,21 +25,21 @@ test('what is no credential stays', () => {
     'https://ghcr.io/v2/ answered 401',
     'the token was refused',
   ]) {
-    assert.equal(scrub(text), text)
+    assert.equal(redact(text), text)
   }
 })
 
-test('no password in a URL survives, whatever it is made of', () => {
+test('a password in a URL is always replaced', () => {
   fc.assert(
     fc.property(fc.stringMatching(/^[A-Za-z0-9!$%^&*()_+=~.-]{6,30}$/), fc.domain(), (password, host) => {
       fc.pre(!host.includes(password))
-      assert.ok(!scrub(`cannot reach https://user:${password}@${host}/v2/: refused`).includes(password))
+      assert.ok(!redact(`cannot reach https://user:${password}@${host}/v2/: refused`).includes(password))
     }),
   )
 })
 
-test('a long hostile text takes no time', () => {
-  // Of this process alone: a machine that is busy with others takes none of it.
+test('a long hostile text is redacted in linear time', () => {
+  // CPU time of this process does not depend on what else runs on the machine.
   const before = process.cpuUsage()
   for (const text of [
     'a://'.repeat(60_000),
@@ -47,8 +47,8 @@ test('a long hostile text takes no time', () => {
     'bearer '.repeat(60_000),
     'eyJ'.repeat(90_000),
   ]) {
-    scrub(text)
+    redact(text)
   }
-  // Going over such a text once for each of its characters would take minutes.
+  // An expression that backtracks over the text for each character would take minutes.
   assert.ok(process.cpuUsage(before).user < 30_000_000)
 })

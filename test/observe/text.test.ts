@@ -16,7 +16,7 @@ test('sizes are written in the unit that fits', () => {
   for (const [bytes, text] of table) assert.equal(sizeText(bytes), text)
 })
 
-test('spans are written in one unit, rounded down', () => {
+test('durations are written in one unit, rounded down', () => {
   const table: readonly [number, string][] = [
     [-5, '0ms'],
     [999, '999ms'],
@@ -36,6 +36,6 @@ test('no size is written with more than four digits before its point', () => {
   )
 })
 
-test('a text from outside cannot steer a terminal', () => {
+test('control characters in a text from outside are replaced', () => {
   assert.equal(plain('a\u001b[31mb\nc\u009bd\u202ee'), 'a?[31mb?c?d?e')
 })

@@ -80,7 +80,7 @@ test('an artifact manifest has blobs', () => {
 test('a layer that lives elsewhere says so', () => {
   const image = manifest({ layers: [points('a', { urls: ['https://example.com/x'] }), points('b')] })
   assert.deepEqual(
-    image.layers.map((layer) => layer.foreign),
+    image.layers.map((layer) => layer.isForeign),
     [true, false],
   )
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Platform } from '../../src/oci/manifest.ts'
-import { fitting, parsePlatform, platformOfNode, platformText } from '../../src/oci/platform.ts'
+import { parsePlatform, platformOfNode, platformText, selectForPlatform } from '../../src/oci/platform.ts'
 
 function platform(text: string): Platform {
   const found = parsePlatform(text)
@@ -40,14 +40,14 @@ test('a node is given what it can run: its own variant, or else the next lower o
     ['linux/s390x', 'linux/amd64', ''],
     ['windows/amd64', 'windows/amd64 windows/amd64', 'windows/amd64 windows/amd64'],
   ] as const) {
-    const found = fitting(
+    const found = selectForPlatform(
       offers.split(' ').map((text) => ({ platform: platform(text) })),
       platform(wanted),
     )
     const names = found.map((offer) => platformText(offer.platform)).join(' ')
     assert.equal(names, expected, `${wanted} of ${offers}`)
   }
-  assert.deepEqual(fitting([{ platform: undefined }], platform('linux/amd64')), [])
+  assert.deepEqual(selectForPlatform([{ platform: undefined }], platform('linux/amd64')), [])
 })
 
 test('a node is named as images name it', () => {

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { subscribe } from '../../src/observe/events.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Member } from '../../src/peers/identity/member.ts'
-import { digestOf, marksOf } from '../../testkit/memory/memory-store.ts'
+import { checkpointsOf, digestOf } from '../../testkit/memory/memory-store.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { Cluster, type Node, type NodeOptions, REPOSITORY } from './cluster.ts'
 import type { Misdeed, Rogue } from './support/rogue.ts'
@@ -117,7 +117,7 @@ describe('an owner that is no help', () => {
     const forged = randomBytes(bytes.length)
     rogue.answers(async ({ ask, digest, from }, line) => {
       if (ask === 'follow') {
-        line.send({ is: 'marks', first: 0, marks: Buffer.from(marksOf(forged)).toString('base64') })
+        line.send({ is: 'marks', first: 0, marks: Buffer.from(checkpointsOf(forged)).toString('base64') })
         line.send({ is: 'take', parent: rogue.contact })
         return forEver(() => line.send({ is: 'beat' }), { line })
       }
@@ -254,7 +254,7 @@ describe('at an owner’s table', () => {
       await upstream.stalled(path)
       const pull = owner.pull(digest)
       pull.catch(() => {})
-      await untilTrue(() => (owner.resolution.flights.get(digest)?.audience.joined ?? 0) > 0)
+      await untilTrue(() => (owner.resolution.flights.get(digest)?.readers.joinedCount ?? 0) > 0)
       upstream.release()
       assert.ok((await pull).bytes.equals(bytes))
       line.end()

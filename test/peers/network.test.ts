@@ -205,7 +205,7 @@ describe('when something goes wrong', () => {
     await first?.pull(digest)
     await liar?.pull(digest)
     const stored = liar?.store.stored.get(digest) ?? assert.fail('it is stored')
-    liar?.store.keep(digest, { ...stored, bytes: spoilt(stored.bytes, 2 * MIB) })
+    liar?.store.put(digest, { ...stored, bytes: spoilt(stored.bytes, 2 * MIB) })
     const late = await cluster.add(upstream.host)
     const other = await cluster.add(upstream.host)
     for (const node of [late, other]) assert.ok((await node.pull(digest)).bytes.equals(bytes))
@@ -268,7 +268,7 @@ describe('a tag', () => {
     let owned = 0
     for (let n = 0; owned < 4; n += 1) {
       const tag = `at-once-${n}`
-      if (outcast.network.tagOwner(REPOSITORY, tag)?.isSelf !== true) continue
+      if (outcast.network.tagOwner(REPOSITORY, tag)?.self !== true) continue
       owned += 1
       upstream.addTag('app', tag, manifest)
       const signal = AbortSignal.timeout(60_000)

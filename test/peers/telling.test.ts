@@ -76,19 +76,19 @@ describe('what peers do is made known', () => {
 
   it('who is told what, what is taken, and what is given', async (t) => {
     const cluster = await clusterOf(t, 3)
-    const guided = heard(t, 'peer.guided')
+    const guided = heard(t, 'peer.instructed')
     const taken = heard(t, 'peer.taken')
     const served = heard(t, 'peer.served')
     const bytes = randomBytes(3 * MIB)
     const digest = upstream.addBlob(bytes)
     await Promise.all(cluster.nodes.map((node) => node.pull(digest)))
     await until(() => served.length >= 2 && taken.length >= 2)
-    const fetching = guided.filter(({ course }) => course === 'fetch')
+    const fetching = guided.filter(({ instruction }) => instruction === 'fetch')
     assert.equal(fetching.length, 1)
     const { owner } = fetching[0] ?? assert.fail('nobody was told to ask upstream')
-    assert.equal(owner?.isSelf, true)
+    assert.equal(owner?.self, true)
     assert.ok(guided.every((fact) => fact.owner?.name === owner.name && fact.digest === digest))
-    const told = guided.filter(({ course }) => course === 'take').map(({ from }) => from)
+    const told = guided.filter(({ instruction }) => instruction === 'take').map(({ from }) => from)
     assert.deepEqual(taken.map(({ name }) => name).sort(), told.sort())
     for (const all of [taken, served]) {
       assert.equal(all.length, 2)
@@ -107,7 +107,7 @@ describe('what peers do is made known', () => {
     const digest = upstream.addBlob(bytes)
     upstream.fault(digest, { stallAt: 4 * MIB, times: 1 })
     const taken = heard(t, 'peer.taken')
-    const guided = heard(t, 'peer.guided')
+    const guided = heard(t, 'peer.instructed')
     const pulls = cluster.nodes.map((node) => node.pull(digest))
     for (const pull of pulls) pull.catch(() => {})
     await until(() =>
@@ -130,8 +130,8 @@ describe('what peers do is made known', () => {
     assert.ok(broken !== undefined && broken.bytes > MIB && broken.bytes < bytes.length)
     assert.match(broken.error?.message ?? '', /^node-\d: /)
     assert.deepEqual(
-      guided.slice(-1).map(({ owner, course }) => [owner, course]),
-      [[{ name: cluster.nodes[child]?.name, isSelf: true }, 'fetch']],
+      guided.slice(-1).map(({ owner, instruction }) => [owner, instruction]),
+      [[{ name: cluster.nodes[child]?.name, self: true }, 'fetch']],
     )
     const facts = await cluster.nodes[child]?.store.facts(digest)
     assert.equal(facts?.origin, `peer ${parent.name}, upstream ${upstream.host}`)
@@ -139,10 +139,10 @@ describe('what peers do is made known', () => {
 
   it('that nobody has it', async (t) => {
     const cluster = await clusterOf(t, 2)
-    const guided = heard(t, 'peer.guided')
+    const guided = heard(t, 'peer.instructed')
     const digest = digestOf(randomBytes(8))
     await Promise.allSettled(cluster.nodes.map((node) => node.pull(digest)))
-    assert.ok(guided.some(({ course, owner }) => course === 'end' && owner !== undefined))
+    assert.ok(guided.some(({ instruction, owner }) => instruction === 'end' && owner !== undefined))
   })
 
   it('where an answer came from, to the client, too', async (t) => {
@@ -166,11 +166,11 @@ describe('a node tells of its peers', () => {
     await other.pull(digest)
     const here = one.network.view() ?? assert.fail('it has joined')
     const { host, port } = one.member ?? assert.fail('it has started')
-    assert.deepEqual(here.self, { name: 'node-0', address: `${host}:${port}`, zone: undefined })
+    assert.deepEqual(here.self, { name: 'node-0', address: `${host}:${port}`, zone: null })
     const [mine] = here.members
     assert.equal(mine?.name, 'node-1')
-    assert.equal(mine.isUnderstood, true)
-    assert.ok(mine.since <= began)
+    assert.equal(mine.understood, true)
+    assert.ok(Date.parse(mine.since) <= began)
     // Whoever of the two has asked upstream, the other has it from there.
     const told = () => [one, other].flatMap(({ network }) => network.view()?.members ?? [])
     await until(() => told().some(({ given }) => given > 0) && told().some(({ taken }) => taken > 0))
@@ -193,7 +193,7 @@ describe('a node tells of its peers', () => {
     for (const node of others) {
       const { owner } = (await node.network.whoHas(digest)) ?? {}
       assert.equal(owner?.name, nobody.owner.name)
-      assert.equal(owner.isSelf, node.name === owner.name)
+      assert.equal(owner.self, node.name === owner.name)
     }
     upstream.fault(digest, { stallAt: 4 * MIB })
     const pulling = others[0]?.pull(digest)
@@ -201,12 +201,12 @@ describe('a node tells of its peers', () => {
     await until(() => position() > 2 * MIB)
     const during = await asking.network.whoHas(digest)
     const part = during?.holders.find(({ name }) => name === others[0]?.name)
-    assert.ok(part !== undefined && part.position > MIB && !part.isWhole, JSON.stringify(during))
+    assert.ok(part !== undefined && part.position > MIB && !part.whole, JSON.stringify(during))
     upstream.release()
     await pulling
     const after = await asking.network.whoHas(digest)
     const whole = after?.holders.find(({ name }) => name === others[0]?.name)
-    assert.deepEqual([whole?.isWhole, whole?.position], [true, bytes.length])
+    assert.deepEqual([whole?.whole, whole?.position], [true, bytes.length])
   })
 
   it('in time, when some do not answer', async (t) => {

@@ -96,7 +96,7 @@ test('drain closes idle connections at once, and waits for a body under way', as
   growing.growTo(BYTES.length)
   assert.equal(await sizeOf(response), BYTES.length)
   await drained
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('drain sends GOAWAY over HTTP/2, and waits for a body under way', async (t) => {
@@ -112,7 +112,7 @@ test('drain sends GOAWAY over HTTP/2, and waits for a body under way', async (t)
   growing.growTo(BYTES.length)
   assert.equal(await sizeOf(stream), BYTES.length)
   await drained
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('drain waits no longer than its timeout', async (t) => {
@@ -122,7 +122,7 @@ test('drain waits no longer than its timeout', async (t) => {
   const cut = assert.rejects(sizeOf(response), { code: 'ECONNRESET' })
   await server.drain({ timeoutMs: 10 })
   await cut
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('close closes all connections, and can be called twice', async (t) => {
@@ -137,6 +137,6 @@ test('close closes all connections, and can be called twice', async (t) => {
   await server.close()
   await cut
   await sessionClosed
-  await resolver.quiet()
+  await resolver.allClosed()
   await assert.rejects(requestHttp1(port, '/v2/'), { code: 'ECONNREFUSED' })
 })

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { DEFAULT_POLICY } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight.ts'
 import { DEFAULT_FRESHNESS } from '../../src/fetch/freshness.ts'
-import { Resolution } from '../../src/fetch/resolver.ts'
+import { CachingResolver } from '../../src/fetch/resolver.ts'
 import type { Repository } from '../../src/oci/names/repository.ts'
 import { createRegistryServer } from '../../src/registry-api/server.ts'
 import type { UpstreamOptions } from '../../src/upstream/options/options.ts'
@@ -60,11 +60,11 @@ async function startAgent(
     tls,
   }))
   const upstreams = createUpstreams({ entries, deadlines, backoffMs: 1, lookup: failingLookup })
-  const resolver = new Resolution({
+  const resolver = new CachingResolver({
     store: new MemoryStore(),
     catalog: new MemoryCatalog(),
     registry: upstreams,
-    flightPolicy: { ...DEFAULT_POLICY, backoffMs: 1 },
+    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
     freshnessPolicy: DEFAULT_FRESHNESS,
     manifestMemoryBytes: 1024,
     flightLimit: 100,

@@ -4,18 +4,18 @@ import * as v from 'valibot'
 import { GcLine, PinsReport, RemovalLine, VerifyLine } from '../../src/schemas/upkeep-report.ts'
 import { Upkeep } from '../../src/upkeep/upkeep.ts'
 import { ALPINE, digestOf } from '../observe/memory-node.ts'
-import { MemoryKept } from './memory-kept.ts'
+import { MemoryUpkeepStore } from './memory-upkeep-store.ts'
 
 const { signal } = new AbortController()
-let kept: MemoryKept
+let store: MemoryUpkeepStore
 let upkeep: Upkeep
 
 beforeEach(() => {
-  kept = new MemoryKept()
-  upkeep = new Upkeep(kept, 'docker.io')
+  store = new MemoryUpkeepStore()
+  upkeep = new Upkeep(store, 'docker.io')
 })
 
-async function gathered<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
   const all: Item[] = []
   for await (const item of items) all.push(item)
   return all
@@ -23,8 +23,8 @@ async function gathered<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
 
 type Done = Extract<RemovalLine, { is: 'done' }>
 
-async function removed(subjects: readonly string[], force = false): Promise<Done> {
-  const lines = await gathered(upkeep.remove({ subjects, force, signal }))
+async function remove(subjects: readonly string[], force = false): Promise<Done> {
+  const lines = await collect(upkeep.remove({ subjects, force, signal }))
   const last = v.parse(RemovalLine, lines.at(-1))
   assert.ok(last.is === 'done')
   return last
@@ -32,20 +32,20 @@ async function removed(subjects: readonly string[], force = false): Promise<Done
 
 const ALL = ['app', 'config', 'base', 'own', 'other', 'more']
 
-/** Two images on one base. */
-function putTwo(): void {
-  for (const name of ['config', 'base', 'own', 'more']) kept.put(name)
-  kept.put('app', ['config', 'base', 'own'])
-  kept.put('other', ['base', 'more'])
-  kept.tagAs('app', 'app')
-  kept.tagAs('other', 'other')
+/** Stores two images that share a base layer. */
+function putTwoImages(): void {
+  for (const name of ['config', 'base', 'own', 'more']) store.put(name)
+  store.put('app', ['config', 'base', 'own'])
+  store.put('other', ['base', 'more'])
+  store.tagAs('app', 'app')
+  store.tagAs('other', 'other')
 }
 
-test('an image that is removed takes along what only it needs', async () => {
-  putTwo()
-  const done = await removed(['alpine:app'])
-  assert.deepEqual(kept.holds(...ALL), ['base', 'other', 'more'])
-  assert.deepEqual([...kept.remembered.keys()], ['docker.io/library/alpine:other'])
+test('removing an image by tag removes the parts that only it needs', async () => {
+  putTwoImages()
+  const done = await remove(['alpine:app'])
+  assert.deepEqual(store.storedOf(...ALL), ['base', 'other', 'more'])
+  assert.deepEqual([...store.tagRecords.keys()], ['docker.io/library/alpine:other'])
   assert.deepEqual(done, {
     is: 'done',
     removed: [{ subject: 'alpine:app', digest: digestOf('app'), tags: ['docker.io/library/alpine:app'] }],
@@ -56,76 +56,76 @@ test('an image that is removed takes along what only it needs', async () => {
   })
 })
 
-test('two that are removed together take along what they shared', async () => {
-  putTwo()
-  await removed(['alpine:app', 'alpine:other'])
-  assert.deepEqual(kept.holds(...ALL), [])
+test('removing two images together removes the parts that they share', async () => {
+  putTwoImages()
+  await remove(['alpine:app', 'alpine:other'])
+  assert.deepEqual(store.storedOf(...ALL), [])
 })
 
-test('what another tag means stays, and only the tag is forgotten', async () => {
-  putTwo()
-  kept.tagAs('same', 'app')
-  const done = await removed(['alpine:app'])
+test('removing one of two tags of an image forgets only the tag', async () => {
+  putTwoImages()
+  store.tagAs('same', 'app')
+  const done = await remove(['alpine:app'])
   assert.deepEqual([done.blobs, done.keptBlobs], [0, 4])
-  assert.deepEqual(kept.holds(...ALL), ALL)
-  assert.ok(!kept.remembered.has('docker.io/library/alpine:app'))
+  assert.deepEqual(store.storedOf(...ALL), ALL)
+  assert.ok(!store.tagRecords.has('docker.io/library/alpine:app'))
 })
 
-test('what a manifest without a tag needs stays', async () => {
-  putTwo()
-  kept.put('by digest', ['own'])
-  await removed(['alpine:app'])
-  assert.deepEqual(kept.holds('app', 'config', 'own', 'by digest'), ['own', 'by digest'])
+test('a removal retains the parts of a manifest without a tag', async () => {
+  putTwoImages()
+  store.put('by digest', ['own'])
+  await remove(['alpine:app'])
+  assert.deepEqual(store.storedOf('app', 'config', 'own', 'by digest'), ['own', 'by digest'])
 })
 
-test('an image of an index that is removed goes with it, unless it has a tag of its own', async () => {
-  putTwo()
-  kept.put('index', ['app', 'other'])
-  kept.tagAs('index', 'index')
-  kept.remembered.delete('docker.io/library/alpine:other')
-  await removed(['alpine:index'])
-  assert.deepEqual(kept.holds('index', ...ALL), ['app', 'config', 'base', 'own'])
+test('removing an index removes its images, except one that has its own tag', async () => {
+  putTwoImages()
+  store.put('index', ['app', 'other'])
+  store.tagAs('index', 'index')
+  store.tagRecords.delete('docker.io/library/alpine:other')
+  await remove(['alpine:index'])
+  assert.deepEqual(store.storedOf('index', ...ALL), ['app', 'config', 'base', 'own'])
 })
 
-test('what is removed by its digest goes whoever needs it, with the tags that mean it', async () => {
-  putTwo()
-  await removed([digestOf('base')])
-  assert.deepEqual(kept.holds(...ALL), ['app', 'config', 'own', 'other', 'more'])
-  const done = await removed([digestOf('app').slice(0, 20)])
+test('content named by its digest is removed even if something needs it, and its tags are forgotten', async () => {
+  putTwoImages()
+  await remove([digestOf('base')])
+  assert.deepEqual(store.storedOf(...ALL), ['app', 'config', 'own', 'other', 'more'])
+  const done = await remove([digestOf('app').slice(0, 20)])
   assert.deepEqual(done.removed[0]?.tags, ['docker.io/library/alpine:app'])
-  assert.deepEqual(kept.holds(...ALL), ['other', 'more'])
+  assert.deepEqual(store.storedOf(...ALL), ['other', 'more'])
 })
 
-test('a tag whose manifest has gone is forgotten', async () => {
-  kept.tagAs('gone', 'nothing')
-  const done = await removed(['alpine:gone'])
-  assert.deepEqual([done.blobs, kept.remembered.size], [0, 0])
+test('a tag whose manifest is no longer stored can be removed', async () => {
+  store.tagAs('gone', 'nothing')
+  const done = await remove(['alpine:gone'])
+  assert.deepEqual([done.blobs, store.tagRecords.size], [0, 0])
 })
 
-test('what is pinned goes only by force, and is then no longer pinned', async () => {
-  putTwo()
+test('a pinned image is removed only by force, and so is its pin', async () => {
+  putTwoImages()
   await upkeep.pin(['alpine:app'])
-  await assert.rejects(removed(['alpine:other', 'alpine:app']), {
-    why: 'conflict',
+  await assert.rejects(remove(['alpine:other', 'alpine:app']), {
+    code: 'conflict',
     message: 'alpine:app is pinned; unpin it first, or give --force',
   })
-  await assert.rejects(removed([digestOf('own')], true), { why: 'conflict', message: /which is pinned/ })
-  assert.deepEqual(kept.holds(...ALL), ALL)
-  await removed(['alpine:app'], true)
-  assert.deepEqual(kept.holds(...ALL), ['base', 'other', 'more'])
-  assert.equal(kept.pinned.size, 0)
+  await assert.rejects(remove([digestOf('own')], true), { code: 'conflict', message: /which is pinned/ })
+  assert.deepEqual(store.storedOf(...ALL), ALL)
+  await remove(['alpine:app'], true)
+  assert.deepEqual(store.storedOf(...ALL), ['base', 'other', 'more'])
+  assert.equal(store.pinned.size, 0)
 })
 
-test('what a pinned image needs stays when another one that has it goes', async () => {
-  putTwo()
-  kept.remembered.delete('docker.io/library/alpine:app')
+test('a removal retains the parts of a pinned image', async () => {
+  putTwoImages()
+  store.tagRecords.delete('docker.io/library/alpine:app')
   await upkeep.pin([digestOf('app')])
-  await removed(['alpine:other'])
-  assert.deepEqual(kept.holds(...ALL), ['app', 'config', 'base', 'own'])
+  await remove(['alpine:other'])
+  assert.deepEqual(store.storedOf(...ALL), ['app', 'config', 'base', 'own'])
 })
 
-test('pins are told with what they changed', async () => {
-  putTwo()
+test('pin and unpin report whether each pin has changed', async () => {
+  putTwoImages()
   const pinned = v.parse(PinsReport, await upkeep.pin(['alpine:app', digestOf('own')]))
   assert.deepEqual(
     pinned.pins.map(({ subject, digest, changed }) => [subject, digest, changed]),
@@ -137,17 +137,17 @@ test('pins are told with what they changed', async () => {
   assert.equal((await upkeep.pin(['alpine:app'])).pins[0]?.changed, false)
   assert.equal((await upkeep.unpin(['alpine:app'])).pins[0]?.changed, true)
   assert.equal((await upkeep.unpin(['alpine:app'])).pins[0]?.changed, false)
-  assert.deepEqual([...kept.pinned], [digestOf('own')])
+  assert.deepEqual([...store.pinned], [digestOf('own')])
 })
 
-test('a pin on what has gone can be taken off', async () => {
-  kept.pinned.add(digestOf('gone'))
+test('content that is pinned but not stored can be unpinned', async () => {
+  store.pinned.add(digestOf('gone'))
   assert.equal((await upkeep.unpin([digestOf('gone')])).pins[0]?.changed, true)
 })
 
-test('one name that is not known, and nothing is changed', async () => {
-  putTwo()
-  for (const [subject, why] of [
+test('an unknown or malformed name is refused, and nothing is changed', async () => {
+  putTwoImages()
+  for (const [subject, code] of [
     ['alpine:none', 'unknown'],
     [digestOf('none'), 'unknown'],
     ['NOT AN IMAGE', 'malformed'],
@@ -156,20 +156,20 @@ test('one name that is not known, and nothing is changed', async () => {
     ['', 'malformed'],
     ['alpine@sha256:12', 'malformed'],
   ] as const) {
-    await assert.rejects(upkeep.pin(['alpine:app', subject]), { name: 'Refusal', why }, subject)
-    await assert.rejects(upkeep.unpin([subject]), { name: 'Refusal', why }, subject)
-    await assert.rejects(removed(['alpine:app', subject]), { name: 'Refusal', why }, subject)
+    await assert.rejects(upkeep.pin(['alpine:app', subject]), { name: 'RequestError', code }, subject)
+    await assert.rejects(upkeep.unpin([subject]), { name: 'RequestError', code }, subject)
+    await assert.rejects(remove(['alpine:app', subject]), { name: 'RequestError', code }, subject)
   }
-  assert.equal(kept.pinned.size, 0)
-  assert.deepEqual(kept.holds(...ALL), ALL)
+  assert.equal(store.pinned.size, 0)
+  assert.deepEqual(store.storedOf(...ALL), ALL)
 })
 
-test('eviction tells what has gone and what is left', async () => {
-  putTwo()
-  const before = kept.usage()
-  const lines = await gathered(upkeep.gc({ toBytes: 8, signal }))
+test('an eviction reports how much it has evicted and how much is left', async () => {
+  putTwoImages()
+  const before = store.usage()
+  const lines = await collect(upkeep.gc({ toBytes: 8, signal }))
   for (const line of lines) v.parse(GcLine, line)
-  const { blobs, bytes } = kept.usage()
+  const { blobs, bytes } = store.usage()
   assert.deepEqual(lines.at(-1), {
     is: 'done',
     blobs: before.blobs - blobs,
@@ -180,12 +180,12 @@ test('eviction tells what has gone and what is left', async () => {
   assert.ok(bytes <= 8)
 })
 
-test('what is rotten is named with the images that it was part of', async () => {
-  putTwo()
-  kept.put('stray')
-  kept.seen.set(digestOf('stray'), [ALPINE])
-  kept.rotten.set(digestOf('base'), 'no file').set(digestOf('stray'), digestOf('else'))
-  const lines = await gathered(upkeep.verify({ bytesPerSecond: undefined, signal }))
+test('a rotten blob is reported with the images that it was part of', async () => {
+  putTwoImages()
+  store.put('stray')
+  store.seenIn.set(digestOf('stray'), [ALPINE])
+  store.rotten.set(digestOf('base'), 'no file').set(digestOf('stray'), digestOf('else'))
+  const lines = await collect(upkeep.verify({ bytesPerSecond: undefined, signal }))
   for (const line of lines) v.parse(VerifyLine, line)
   assert.deepEqual(
     lines.filter(({ is }) => is === 'rotten'),
@@ -209,21 +209,21 @@ test('what is rotten is named with the images that it was part of', async () => 
   assert.deepEqual(lines.at(-1), { is: 'done', blobs: 7, bytes: 30, found: 2 })
 })
 
-test('whoever has read the last line may ask for the next thing at once', async () => {
-  putTwo()
+test('the next task can begin as soon as the last line of a task was read', async () => {
+  putTwoImages()
   const begun = upkeep.verify({ bytesPerSecond: undefined, signal })
   let line = await begun.next()
   while (line.value.is !== 'done') line = await begun.next()
   const other = upkeep.verify({ bytesPerSecond: undefined, signal })
   assert.equal((await other.next()).value.is, 'progress')
-  // The end of the one that is over does not end the other.
+  // The end of the first task must not end the second one.
   await begun.next()
-  await assert.rejects(upkeep.gc({ toBytes: 0, signal }).next(), { why: 'conflict' })
+  await assert.rejects(upkeep.gc({ toBytes: 0, signal }).next(), { code: 'conflict' })
   await other.return(undefined)
 })
 
-test('one at a time, and another one when it has ended or was left', async () => {
-  putTwo()
+test('only one task runs at a time; an abandoned task counts as ended', async () => {
+  putTwoImages()
   const begun = upkeep.verify({ bytesPerSecond: undefined, signal })
   assert.equal((await begun.next()).value.is, 'progress')
   for (const other of [
@@ -231,16 +231,16 @@ test('one at a time, and another one when it has ended or was left', async () =>
     upkeep.gc({ toBytes: 0, signal }),
     upkeep.remove({ subjects: ['alpine:app'], force: false, signal }),
   ]) {
-    await assert.rejects(other.next(), { why: 'conflict', message: /^a verification is under way already/ })
+    await assert.rejects(other.next(), { code: 'conflict', message: /^a verification is already running/ })
   }
   await begun.return(undefined)
-  await gathered(upkeep.gc({ toBytes: 0, signal }))
+  await collect(upkeep.gc({ toBytes: 0, signal }))
 })
 
-test('it goes on being told while a step takes long, and ends when it is called off', async () => {
-  putTwo()
+test('a task reports progress while a step takes long, and ends when it is aborted', async () => {
+  putTwoImages()
   const stop = new AbortController()
-  kept.onStep = (called) =>
+  store.onStep = (called) =>
     new Promise((_, reject) => {
       called.addEventListener('abort', () => reject(called.reason))
     })
@@ -252,6 +252,6 @@ test('it goes on being told while a step takes long, and ends when it is called 
     }
   })
   assert.deepEqual(lines, ['progress', 'progress', 'progress'])
-  kept.onStep = () => {}
-  assert.equal((await gathered(upkeep.gc({ toBytes: 0, signal }))).at(-1)?.is, 'done')
+  store.onStep = () => {}
+  assert.equal((await collect(upkeep.gc({ toBytes: 0, signal }))).at(-1)?.is, 'done')
 })

@@ -44,7 +44,7 @@ test('so many blobs are asked for at once, and none any more when nobody waits',
     for await (const line of lines) assert.notEqual(line.is, 'done')
   }, /abort/)
   assert.equal(blobsAsked(node), 6)
-  await node.resolver.quiet()
+  await node.resolver.allClosed()
 })
 
 test('an image that has lost parts again while others came is told as failed, after all', async () => {

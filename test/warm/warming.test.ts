@@ -355,8 +355,8 @@ test('whoever leaves stops the walk, what is under way comes to its end, and the
   await upstream.stalled(first)
   const stored = new Promise<void>((resolve) => {
     t.after(
-      subscribe('flight.ended', ({ digest, kept }) => {
-        if (digest === first && kept) resolve()
+      subscribe('flight.ended', ({ digest, isStored }) => {
+        if (digest === first && isStored) resolve()
       }),
     )
   })

@@ -5,7 +5,7 @@ import type { CachedList, Catalog, TagRecord } from '../../src/ports/catalog.ts'
 /** The twin of the catalog in LevelDB. */
 export class MemoryCatalog implements Catalog {
   /** `docker.io/library/alpine` → digests seen there. */
-  readonly seenIn = new Map<string, Set<Digest>>()
+  readonly knownIn = new Map<string, Set<Digest>>()
   readonly #tags = new Map<string, TagRecord>()
   readonly #heard = new Map<string, CachedList>()
   readonly #repositories = new Map<string, Repository>()
@@ -35,11 +35,11 @@ export class MemoryCatalog implements Catalog {
 
   async rememberKnownName(repository: Repository, digest: Digest): Promise<void> {
     this.#visit(repository)
-    this.seenIn.get(repositoryKey(repository))?.add(digest)
+    this.knownIn.get(repositoryKey(repository))?.add(digest)
   }
 
   async filterKnown(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
-    const seen = this.seenIn.get(repositoryKey(repository))
+    const seen = this.knownIn.get(repositoryKey(repository))
     return digests.filter((digest) => seen?.has(digest))
   }
 
@@ -52,6 +52,6 @@ export class MemoryCatalog implements Catalog {
     const key = repositoryKey(repository)
     if (this.#repositories.has(key)) return
     this.#repositories.set(key, { registry: repository.registry, name: repository.name })
-    this.seenIn.set(key, new Set())
+    this.knownIn.set(key, new Set())
   }
 }

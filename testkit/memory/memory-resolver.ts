@@ -22,7 +22,7 @@ export function digestOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sh
 const IN_MEMORY = 64 * 1024
 
 /** Bytes that come when a test says so. */
-export class Growing {
+export class GrowingBlob {
   readonly bytes: Buffer
   #there = 0
   #failure: Failure | undefined
@@ -77,12 +77,12 @@ export class MemoryResolver implements Resolver {
   /** While it is set, nothing is answered before it resolves or the client is gone. */
   held: Promise<void> | undefined
   /** Contents that were given out and not closed. */
-  open = 0
+  openContents = 0
   /** Registries for which there are credentials. */
   readonly privateRegistries = new Set<string>()
   readonly asked: string[] = []
   readonly #manifests = new Map<string, { digest: Digest; bytes: Uint8Array; mediaType: string }>()
-  readonly #blobs = new Map<string, Growing>()
+  readonly #blobs = new Map<string, GrowingBlob>()
   readonly #tags = new Map<string, Set<string>>()
   readonly #referrers = new Map<string, Uint8Array>()
   readonly #repositories = new Map<string, Repository>()
@@ -106,8 +106,8 @@ export class MemoryResolver implements Resolver {
     return digest
   }
 
-  growBlob(at: Repository, bytes: Buffer): Growing {
-    const growing = new Growing(bytes)
+  growBlob(at: Repository, bytes: Buffer): GrowingBlob {
+    const growing = new GrowingBlob(bytes)
     this.#blobs.set(`${this.#key(at)} ${digestOf(bytes)}`, growing)
     return growing
   }
@@ -118,8 +118,8 @@ export class MemoryResolver implements Resolver {
   }
 
   /** When everything given out is closed again. */
-  async quiet(): Promise<void> {
-    while (this.open > 0) await new Promise<void>((resolve) => this.#onQuiet.add(resolve))
+  async allClosed(): Promise<void> {
+    while (this.openContents > 0) await new Promise<void>((resolve) => this.#onQuiet.add(resolve))
   }
 
   async blob(at: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer> {
@@ -204,8 +204,8 @@ export class MemoryResolver implements Resolver {
     return found
   }
 
-  #grown(bytes: Uint8Array): Growing {
-    const growing = new Growing(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
+  #grown(bytes: Uint8Array): GrowingBlob {
+    const growing = new GrowingBlob(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
     growing.growTo(bytes.length)
     return growing
   }
@@ -216,8 +216,8 @@ export class MemoryResolver implements Resolver {
     return key
   }
 
-  #opened(digest: Digest, growing: Growing): Content {
-    this.open += 1
+  #opened(digest: Digest, growing: GrowingBlob): Content {
+    this.openContents += 1
     let closed = false
     return {
       digest,
@@ -231,8 +231,8 @@ export class MemoryResolver implements Resolver {
       close: async () => {
         if (closed) throw new Error('closed twice')
         closed = true
-        this.open -= 1
-        if (this.open > 0) return
+        this.openContents -= 1
+        if (this.openContents > 0) return
         for (const resolve of this.#onQuiet) resolve()
         this.#onQuiet.clear()
       },

@@ -14,7 +14,7 @@ export function digestOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sh
 }
 
 /** As many as there are in these bytes. */
-export function marksOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sha256'): Uint8Array {
+export function checkpointsOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sha256'): Uint8Array {
   const count = Math.floor(bytes.length / CHECKPOINT_INTERVAL_BYTES)
   const marks = new Uint8Array(count * CHECKPOINT_BYTES)
   const hash = createHash(algorithm)
@@ -25,7 +25,7 @@ export function marksOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sha
   return marks
 }
 
-interface Stored {
+interface StoredBlob {
   readonly bytes: Uint8Array
   readonly facts: Omit<BlobFacts, 'lastUsedAt'>
   readonly references: readonly Digest[]
@@ -36,7 +36,7 @@ interface Stored {
 /** The twin of the store on disk: same contract, no files. Writing is late by a turn of the event loop, as there. */
 export class MemoryStore implements BlobStore {
   /** What was stored, by digest. */
-  readonly stored = new Map<Digest, Stored>()
+  readonly stored = new Map<Digest, StoredBlob>()
   /** What unfinished attempts have left. */
   readonly partials = new Map<Digest, Uint8Array>()
   /** What `restart` has put aside. */
@@ -44,7 +44,7 @@ export class MemoryStore implements BlobStore {
   /** Contents that were opened and not closed yet. */
   openContents = 0
   readonly bufferBytes: number
-  readonly roomBytes: number
+  readonly windowBytes: number
   /** Where it is said who has asked for what is stored, as the store on disk does in its index. */
   readonly catalog: MemoryCatalog | undefined
   /** Blobs larger than this are not kept. */
@@ -71,7 +71,7 @@ export class MemoryStore implements BlobStore {
     this.catalog = catalog
     this.limitBytes = limitBytes
     this.bufferBytes = bufferBytes
-    this.roomBytes = roomBytes
+    this.windowBytes = roomBytes
   }
 
   /** Puts a blob in without the way through `begin`. */
@@ -85,7 +85,7 @@ export class MemoryStore implements BlobStore {
     } = {},
   ): Digest {
     const digest = digestOf(bytes, facts.algorithm)
-    this.keep(digest, {
+    this.put(digest, {
       bytes: Uint8Array.from(bytes),
       facts: {
         digest,
@@ -97,19 +97,19 @@ export class MemoryStore implements BlobStore {
       },
       references: facts.references ?? [],
       subject: undefined,
-      marks: bytes.length > CHECKPOINT_INTERVAL_BYTES ? marksOf(bytes, facts.algorithm) : undefined,
+      marks: bytes.length > CHECKPOINT_INTERVAL_BYTES ? checkpointsOf(bytes, facts.algorithm) : undefined,
     })
     return digest
   }
 
   /** Bytes stay in memory, unwritten, until `release`: a disk that is slow. */
-  hold(): void {
+  holdWrites(): void {
     this.#held = true
   }
 
-  release(): void {
+  releaseWrites(): void {
     this.#held = false
-    for (const incoming of this.#incoming.values()) incoming.write()
+    for (const incomingCount of this.#incoming.values()) incomingCount.write()
   }
 
   /** Every write from now on fails: a disk that is full. */
@@ -119,18 +119,18 @@ export class MemoryStore implements BlobStore {
   }
 
   /** How much more the disk takes. */
-  get space(): number {
+  get freeBytes(): number {
     let used = 0
     for (const { bytes } of this.stored.values()) used += bytes.length
     for (const incoming of this.#incoming.values()) used += incoming.onDisk
     return Math.max(0, this.diskBytes - used)
   }
 
-  get held(): boolean {
+  get areWritesHeld(): boolean {
     return this.#held
   }
 
-  get broken(): Failure | undefined {
+  get diskFailure(): Failure | undefined {
     return this.#broken
   }
 
@@ -190,7 +190,7 @@ export class MemoryStore implements BlobStore {
     return incoming
   }
 
-  keep(digest: Digest, stored: Stored): void {
+  put(digest: Digest, stored: StoredBlob): void {
     this.stored.set(digest, stored)
     this.partials.delete(digest)
   }
@@ -354,7 +354,7 @@ class MemoryIncoming implements Incoming {
     void this.#store.catalog?.rememberKnownName(this.#want.repository, digest).catch(() => {})
     const { mediaType, origin, references, subject } = facts
     const bytes = this.#bytes.slice(0, this.#written)
-    this.#store.keep(digest, {
+    this.#store.put(digest, {
       bytes,
       facts: { digest, size: bytes.length, kind, mediaType, storedAt: Date.now(), origin },
       references,
@@ -418,7 +418,7 @@ class MemoryIncoming implements Incoming {
   /** Writes what was taken, as far as the disk lets it. */
   write(): void {
     if (this.#closed || this.#failure !== undefined) return
-    const failure = this.#store.broken
+    const failure = this.#store.diskFailure
     if (failure !== undefined) {
       this.#failure = failure
       this.#waiting?.promise.catch(() => {})
@@ -428,10 +428,10 @@ class MemoryIncoming implements Incoming {
       this.#listener?.(failure)
       return
     }
-    if (this.#store.held || this.#written === this.#position) return
-    const { space } = this.#store
-    if (this.isStorable && this.#position - this.#written > space) {
-      this.#refuse(this.#written + space, new Failure('disk', 'no space left on device'))
+    if (this.#store.areWritesHeld || this.#written === this.#position) return
+    const { freeBytes } = this.#store
+    if (this.isStorable && this.#position - this.#written > freeBytes) {
+      this.#refuse(this.#written + freeBytes, new Failure('disk', 'no space left on device'))
     }
     this.#written = this.#position
     this.#mark()
@@ -452,7 +452,7 @@ class MemoryIncoming implements Incoming {
     const unread = this.#position - Math.max(this.#forgotten, Math.min(this.#written, this.#keptTo))
     const window = this.isStorable ? this.#position - this.#written : unread
     const rest = this.#expected - this.#position
-    return window >= this.#store.roomBytes && (this.isStorable || rest > this.#buffer.length)
+    return window >= this.#store.windowBytes && (this.isStorable || rest > this.#buffer.length)
   }
 
   #refuse(keptTo: number, failure: Failure): void {

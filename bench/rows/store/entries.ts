@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { openStore, type Store } from '../../../src/store/open.ts'
+import { openStore } from '../../../src/store/open.ts'
+import type { Store } from '../../../src/store/store.ts'
 import { Client } from '../../client/client.ts'
 import { now } from '../../client/jobs.ts'
 import { Context } from '../../context.ts'

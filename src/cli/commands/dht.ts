@@ -1,6 +1,6 @@
 import { formatAddress, parseAddress, type SocketAddress } from '../../config/values/address.ts'
 import { whenAborted } from '../../lib/async/abort.ts'
-import { startBootstrap } from '../../peers/dht/bootstrap.ts'
+import { startBootstrapNode } from '../../peers/dht/bootstrap.ts'
 import { Failure } from '../../ports/failure.ts'
 import { type Command, CommandError, type Invocation } from '../context/command.ts'
 
@@ -52,9 +52,11 @@ export const dht: Command = {
   },
 }
 
-async function started(options: Parameters<typeof startBootstrap>[0]): ReturnType<typeof startBootstrap> {
+async function started(
+  options: Parameters<typeof startBootstrapNode>[0],
+): ReturnType<typeof startBootstrapNode> {
   try {
-    return await startBootstrap(options)
+    return await startBootstrapNode(options)
   } catch (cause) {
     if (cause instanceof Failure) throw new CommandError(cause.message, { cause })
     throw cause

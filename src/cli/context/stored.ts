@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import type { DiskLimit } from '../../config/values/size.ts'
 import { errorCode } from '../../lib/error-code.ts'
 import { Failure } from '../../ports/failure.ts'
-import { openStore, type Store } from '../../store/open.ts'
+import { openStore } from '../../store/open.ts'
+import type { Store } from '../../store/store.ts'
 import { CommandError } from './command.ts'
 
 /**

@@ -79,8 +79,8 @@ export function explained(error: unknown): unknown {
   if (error instanceof Failure) return new CommandError(error.message, { cause: error })
   if (!(error instanceof Error)) return error
   if (error.name === 'AbortError') return interrupted(error)
-  if (error.name !== 'Refusal' || !('why' in error)) return error
-  const exitCode = error.why === 'malformed' ? 2 : 1
+  if (error.name !== 'RequestError' || !('code' in error)) return error
+  const exitCode = error.code === 'malformed' ? 2 : 1
   return new CommandError(plain(error.message), { exitCode, cause: error })
 }
 

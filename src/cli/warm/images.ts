@@ -3,7 +3,7 @@ import { errorCode } from '../../lib/error-code.ts'
 import { plain } from '../../observe/text.ts'
 import { parseReference } from '../../oci/names/reference.ts'
 import { parsePlatform } from '../../oci/platform.ts'
-import { MOST_IMAGES } from '../../schemas/warm-report.ts'
+import { MAX_IMAGES } from '../../schemas/warm-report.ts'
 import { CommandError, type Invocation } from '../context/command.ts'
 
 const LARGEST_FILE = 1024 * 1024
@@ -19,8 +19,8 @@ export async function namedImages({ words, values }: Invocation): Promise<readon
         : `${values['file']} names no image; write one on each line`,
     )
   }
-  if (images.size > MOST_IMAGES)
-    throw usage(`${images.size} images are named; at most ${MOST_IMAGES} can be at once`)
+  if (images.size > MAX_IMAGES)
+    throw usage(`${images.size} images are named; at most ${MAX_IMAGES} can be at once`)
   return [...images]
 }
 

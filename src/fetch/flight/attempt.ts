@@ -13,7 +13,7 @@ import {
 import { asFailure } from './pick-failure.ts'
 
 /** The largest manifest that is taken: what the distribution spec asks registries to accept. */
-export const MANIFEST_LIMIT = 4 * 1024 * 1024
+export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 
 export interface AttemptOptions {
   readonly want: Want
@@ -22,32 +22,32 @@ export interface AttemptOptions {
   /** What the source says about the content; gives the size to hold it to. Throws a `Failure` to end the attempt. */
   readonly expect: (head: ContentHead) => number | undefined
   /** Only peers say how large it is: nothing is to go from the disk for what has not come. */
-  readonly isHearsay: () => boolean
+  readonly isSizeUnconfirmed: () => boolean
   /** As `VouchedIntake`, as long as the attempt goes on. */
-  readonly from: (peer: Contributor) => void
+  readonly setContributor: (peer: Contributor) => void
   readonly vouch: (first: number, marks: Uint8Array) => void
   readonly stallMs: number
   /** So many bytes have to come in that time, or all that are left. */
-  readonly leastBytes: number
+  readonly minBytes: number
   /** How long the source may take to say how large it is; undefined: it has a deadline of its own. */
-  readonly answerMs: number | undefined
+  readonly answerTimeoutMs: number | undefined
   /** Called when the source has to wait for room, and when it need not any more. */
   readonly onWaiting: (isWaiting: boolean) => void
   readonly signal: AbortSignal
 }
 
 /** How much is reserved at a time while nobody says how large it will be. */
-const STEP_BYTES = 64 * 1024 * 1024
+const RESERVE_STEP_BYTES = 64 * 1024 * 1024
 /** And while nobody says it who can be relied on. */
-const HEARSAY_STEP_BYTES = 16 * 1024 * 1024
+const UNCONFIRMED_RESERVE_STEP_BYTES = 16 * 1024 * 1024
 
 /** One source, once. Gives why it did not bring all that was missing; undefined when it did. */
 export async function attempt(options: AttemptOptions): Promise<Failure | undefined> {
   const { want, source, incoming } = options
   const startedAt = Date.now()
   const before = incoming.position
-  const stall = new Stall(options.stallMs, options.leastBytes, source.name)
-  let limit = want.kind === 'manifest' ? MANIFEST_LIMIT : Number.POSITIVE_INFINITY
+  const stall = new Stall(options.stallMs, options.minBytes, source.name)
+  let limit = want.kind === 'manifest' ? MAX_MANIFEST_BYTES : Number.POSITIVE_INFINITY
   const signal = AbortSignal.any([options.signal, stall.signal])
   let size: number | undefined
   let reserved = 0
@@ -57,7 +57,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
   }
   const reserveMore = (): void => {
     if (reserved >= limit) return
-    const step = size === undefined ? STEP_BYTES : HEARSAY_STEP_BYTES
+    const step = size === undefined ? RESERVE_STEP_BYTES : UNCONFIRMED_RESERVE_STEP_BYTES
     if (incoming.position > reserved - step / 2) reserve(size === undefined ? reserved * 2 : reserved + step)
   }
   const drained = async (): Promise<void> => {
@@ -74,8 +74,8 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
       size = options.expect(head)
       if (size !== undefined && size > limit) throw tooLarge(source.name, size)
       limit = size ?? limit
-      if (size === undefined) reserve(incoming.position + STEP_BYTES)
-      else reserve(options.isHearsay() ? incoming.position + HEARSAY_STEP_BYTES : size)
+      if (size === undefined) reserve(incoming.position + RESERVE_STEP_BYTES)
+      else reserve(options.isSizeUnconfirmed() ? incoming.position + UNCONFIRMED_RESERVE_STEP_BYTES : size)
       clearTimeout(unanswered)
       stall.watch()
     },
@@ -98,18 +98,18 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
       stall.watch()
     },
     setContributor: (peer) => {
-      if (!over) options.from(peer)
+      if (!over) options.setContributor(peer)
     },
     vouch: (first, marks) => {
       if (!over) options.vouch(first, marks)
     },
   }
   let failure: Failure | undefined
-  const { answerMs } = options
+  const { answerTimeoutMs } = options
   const unanswered =
-    answerMs === undefined
+    answerTimeoutMs === undefined
       ? undefined
-      : setTimeout(() => stall.giveUp(tooLate(source.name, answerMs)), answerMs)
+      : setTimeout(() => stall.giveUp(tooLate(source.name, answerTimeoutMs)), answerTimeoutMs)
   try {
     if (!incoming.isStorable) await drained()
     await source.bring(want, intake, { signal })
@@ -198,10 +198,10 @@ function tooLate(source: string, ms: number): Failure {
 function tooLarge(source: string, size: number): Failure {
   return new Failure(
     'too-large',
-    `${source} has a manifest of ${size} bytes or more; ${MANIFEST_LIMIT} is the limit.`,
+    `${source} has a manifest of ${size} bytes or more; ${MAX_MANIFEST_BYTES} is the limit.`,
     {
       source,
-      expected: MANIFEST_LIMIT,
+      expected: MAX_MANIFEST_BYTES,
       found: size,
     },
   )

@@ -4,13 +4,13 @@ import type { Contributor, Source } from '../../ports/source.ts'
 import type { Dispute } from './vouching.ts'
 
 /** Suspect bytes fill all the memory there is, and can be let out neither now nor later: peers cannot help. */
-export const NOBODY_VOUCHES: Dispute = { good: 0, culprits: [] }
+export const UNVOUCHED: Dispute = { goodBytes: 0, culprits: [] }
 
 export function isPeer(source: Source): boolean {
   return source.kind === 'peer'
 }
 
-export function corrupt(
+export function corruptFailure(
   digest: Digest,
   sources: readonly Pick<Contributor, 'name'>[],
   found: string,
@@ -23,23 +23,23 @@ export function corrupt(
   })
 }
 
-export function disputed(digest: Digest, dispute: Dispute): Failure {
-  const { good, culprits } = dispute
+export function disputeFailure(digest: Digest, dispute: Dispute): Failure {
+  const { goodBytes, culprits } = dispute
   const message = 'It cannot be kept, and nobody vouches for what peers bring of it.'
-  if (dispute === NOBODY_VOUCHES) return new Failure('stalled', message)
-  return corrupt(
+  if (dispute === UNVOUCHED) return new Failure('stalled', message)
+  return corruptFailure(
     digest,
     culprits.length > 0 ? culprits : [{ name: 'an earlier run' }],
-    `other bytes after ${good}`,
+    `other bytes after ${goodBytes}`,
   )
 }
 
-export function unbounded(cause: Failure | undefined): Failure {
+export function unknownSizeFailure(cause: Failure | undefined): Failure {
   const message = 'It cannot be kept, is more than memory holds, and nobody says how large it will be.'
   return new Failure('disk', message, { cause })
 }
 
-export class Contradiction extends Failure {
+export class SizeContradiction extends Failure {
   constructor(source: string, expected: number, found: number) {
     super('corrupt', `${source} says the content has ${found} bytes; so far it had ${expected}.`, {
       source,

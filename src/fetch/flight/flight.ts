@@ -15,30 +15,37 @@ import {
   type Want,
 } from '../../ports/source.ts'
 import { type AttemptOptions, attempt } from './attempt.ts'
-import { Contradiction, corrupt, disputed, isPeer, NOBODY_VOUCHES, unbounded } from './dispute-errors.ts'
-import { asFailure, mayPass, verdict } from './pick-failure.ts'
-import { type Bringer, originText, Provenance } from './provenance.ts'
-import { Audience } from './readers.ts'
-import { released } from './tail-gate.ts'
-import { type Dispute, Trust } from './vouching.ts'
+import {
+  corruptFailure,
+  disputeFailure,
+  isPeer,
+  SizeContradiction,
+  UNVOUCHED,
+  unknownSizeFailure,
+} from './dispute-errors.ts'
+import { asFailure, isTransient, pickFailure } from './pick-failure.ts'
+import { type ByteSource, originText, Provenance } from './provenance.ts'
+import { Readers } from './readers.ts'
+import { releasableBytes } from './tail-gate.ts'
+import { type Dispute, Vouching } from './vouching.ts'
 
 export interface FlightPolicy {
   /** Without a new byte for so long, the source is given up for the next one. */
   readonly stallMs: number
   /** Within this time some source must have said how large the content is. */
-  readonly headMs: number
+  readonly sizeTimeoutMs: number
   /** How often in a row each source may fail without bringing `progressBytes`. */
-  readonly tries: number
+  readonly attemptsPerSource: number
   readonly progressBytes: number
   readonly backoffMs: number
   /** A content that cannot be kept stays in memory from its start for so long, for clients that ask at nearly the same time. */
   readonly keepStartMs: number
 }
 
-export const DEFAULT_POLICY: FlightPolicy = {
+export const DEFAULT_FLIGHT_POLICY: FlightPolicy = {
   stallMs: 10_000,
-  headMs: 25_000,
-  tries: 3,
+  sizeTimeoutMs: 25_000,
+  attemptsPerSource: 3,
   progressBytes: 1024 * 1024,
   backoffMs: 200,
   keepStartMs: 250,
@@ -76,9 +83,9 @@ export interface FlightOptions {
   /** Looks into a verified content. */
   readonly describe: (incoming: Incoming, mediaType: string | undefined) => Promise<Description>
   /** The flight is over, well or not, and must not be joined any more. */
-  readonly landed: () => void
+  readonly onEnd: () => void
   /** There may be more of it now, or less, or it is over. */
-  readonly changed: () => void
+  readonly onChange: () => void
 }
 
 /**
@@ -88,10 +95,10 @@ export interface FlightOptions {
 export class Flight {
   readonly want: Want
   readonly startedAt = Date.now()
-  readonly audience = new Audience({
-    released: () => this.released,
-    start: () => this.#incoming?.readableFrom ?? 0,
-    moved: () => this.#onReaders(),
+  readonly readers = new Readers({
+    releasedBytes: () => this.released,
+    readableFrom: () => this.#incoming?.readableFrom ?? 0,
+    onMove: () => this.#onReaders(),
   })
   /** Resolves when it is over; with why, if it has failed. */
   readonly ended: Promise<Failure | undefined>
@@ -118,7 +125,7 @@ export class Flight {
   #mayForgetStart = false
   #describing = false
   #deserted: Deferred<void> | undefined
-  readonly #trust = new Trust()
+  readonly #trust = new Vouching()
   #dispute: Dispute | undefined
   #isCutting = false
   /** Ends the attempt under way, and only that. */
@@ -142,25 +149,25 @@ export class Flight {
   }
 
   /** Who is asked now, or was last: an upstream host, a peer. */
-  get source(): Bringer | undefined {
+  get source(): ByteSource | undefined {
     return this.#provenance.last ?? this.#source
   }
 
   /** Who has brought most of what is here; who is asked, while nothing is. */
-  get mainKind(): Source['kind'] | undefined {
+  get mainSourceKind(): Source['kind'] | undefined {
     const end = this.#verified ? this.#size : undefined
-    return this.#provenance.mainKind(end ?? this.position)
+    return this.#provenance.mainSourceKind(end ?? this.position)
   }
 
   /** How many bytes from the start may be passed on. */
   get released(): number {
     if (this.#verified && this.#size !== undefined) return this.#size
     if (this.#incoming === undefined) return 0
-    return Math.min(released(this.#incoming.written, this.#size), this.#trust.limit)
+    return Math.min(releasableBytes(this.#incoming.written, this.#size), this.#trust.limit)
   }
 
   /** Marks of bytes that can be relied on, from this number on. */
-  marks(first = 0): Uint8Array {
+  checkpoints(first = 0): Uint8Array {
     const end = this.#verified ? undefined : Math.floor(this.#trust.limit / CHECKPOINT_INTERVAL_BYTES)
     return this.#marks?.since(first, end) ?? new Uint8Array()
   }
@@ -178,8 +185,8 @@ export class Flight {
   /** Carries it all out and never throws. Resolves when the content is stored, or will not be. */
   async run(): Promise<void> {
     const late = setTimeout(() => {
-      if (this.audience.told === undefined) this.abort(this.#tooLate())
-    }, this.#options.policy.headMs)
+      if (this.readers.knownHead === undefined) this.abort(this.#tooLate())
+    }, this.#options.policy.sizeTimeoutMs)
     let error: Failure | undefined
     let kept = false
     let obstacle: Failure | undefined
@@ -193,7 +200,7 @@ export class Flight {
       else await this.#passOn()
     } catch (thrown) {
       error = asFailure(thrown, 'the transfer')
-      if (!this.#verified) this.audience.fail(error)
+      if (!this.#verified) this.readers.fail(error)
     } finally {
       clearTimeout(late)
       clearInterval(this.#watch)
@@ -205,19 +212,19 @@ export class Flight {
       ...this.want,
       size: this.#size ?? this.position,
       ms: Date.now() - this.startedAt,
-      waiters: this.audience.joined,
+      waiters: this.readers.joinedCount,
       source: this.source?.name,
-      kept,
-      obstacle: obstacle?.message,
+      isStored: kept,
+      passThroughReason: obstacle?.message,
       error,
     })
     this.#end.resolve(error)
-    this.#options.changed()
+    this.#options.onChange()
   }
 
   /** The last reader out closes the file. */
-  async closeWhenDeserted(): Promise<void> {
-    if (!this.#landed || this.audience.readers > 0) return
+  async closeIfUnread(): Promise<void> {
+    if (!this.#landed || this.readers.count > 0) return
     const open = [this.#stored, this.#incoming]
     this.#stored = undefined
     this.#incoming = undefined
@@ -229,14 +236,14 @@ export class Flight {
    * Only what is verified and could not be opened after that stays until its last reader has left.
    */
   async #land(): Promise<void> {
-    if (this.#stored !== undefined || !this.#verified || this.audience.attentive === 0) {
+    if (this.#stored !== undefined || !this.#verified || this.readers.activeCount === 0) {
       const incoming = this.#incoming
       this.#incoming = undefined
       await incoming?.close().catch(() => {})
     }
     this.#landed = true
-    this.#options.landed()
-    await this.closeWhenDeserted()
+    this.#options.onEnd()
+    await this.closeIfUnread()
   }
 
   async #begin(): Promise<Incoming> {
@@ -252,9 +259,9 @@ export class Flight {
     this.#incoming = incoming
     this.#marks = incoming.checkpoints
     this.#inherited = incoming.position > 0
-    this.#provenance.takes(0, undefined)
+    this.#provenance.startFrom(0, undefined)
     // It may be that peers have brought it.
-    this.#trust.takes(0, undefined, this.#inherited && this.#sources.some(isPeer))
+    this.#trust.startFrom(0, undefined, this.#inherited && this.#sources.some(isPeer))
     incoming.onProgress((failure) => {
       if (failure !== undefined) return this.abort(asFailure(failure, 'the store'))
       this.#examine(incoming)
@@ -276,31 +283,32 @@ export class Flight {
       this.#mayForgetStart = true
       this.#onReaders()
     }, this.#options.policy.keepStartMs)
-    const { slowest } = this.audience
-    if (slowest === undefined) {
+    const { slowestOffset } = this.readers
+    if (slowestOffset === undefined) {
       if (this.#verified) this.#deserted?.resolve()
       else this.abort(new Failure('disk', 'Nobody waits any more for what cannot be kept.'))
       return
     }
-    if (this.#mayForgetStart && !this.#describing) incoming.discardBefore(Math.min(slowest, incoming.written))
+    if (this.#mayForgetStart && !this.#describing)
+      incoming.discardBefore(Math.min(slowestOffset, incoming.written))
     // Nothing can be let out before the size is known, so nothing will ever be forgotten.
     if (this.#heldUpSince !== undefined && this.#size === undefined)
-      this.abort(unbounded(incoming.passThroughReason))
+      this.abort(unknownSizeFailure(incoming.passThroughReason))
   }
 
   #sendIdleAway(incoming: Incoming): void {
-    const { audience } = this
+    const { readers } = this
     if (incoming.isStorable || this.#heldUpSince === undefined) return
     const { stallMs } = this.#options.policy
     const { limit } = this.#trust
-    if (!this.#verified && limit < incoming.written && (audience.slowest ?? 0) >= limit) {
+    if (!this.#verified && limit < incoming.written && (readers.slowestOffset ?? 0) >= limit) {
       // It is no reader that is waited for.
-      if (Date.now() - this.#heldUpSince >= stallMs) this.#endAttempt(NOBODY_VOUCHES)
+      if (Date.now() - this.#heldUpSince >= stallMs) this.#endAttempt(UNVOUCHED)
       return
     }
-    const patienceMs = audience.attentive > 1 ? stallMs : stallMs * ALONE_FACTOR
-    const upTo = this.#verified ? Number.POSITIVE_INFINITY : (audience.slowest ?? 0)
-    audience.dismissIdle(upTo, patienceMs, this.#heldUpSince)
+    const patienceMs = readers.activeCount > 1 ? stallMs : stallMs * ALONE_FACTOR
+    const upTo = this.#verified ? Number.POSITIVE_INFINITY : (readers.slowestOffset ?? 0)
+    readers.dismissIdle(upTo, patienceMs, this.#heldUpSince)
   }
 
   /** Of what is not kept, the start may be gone, and nobody will ask. */
@@ -326,9 +334,9 @@ export class Flight {
     this.#size = incoming.position
     this.#mediaType = description.mediaType
     this.#verified = true
-    this.audience.tell({ size: this.#size, mediaType: this.#mediaType })
-    this.audience.wake()
-    this.#options.changed()
+    this.readers.announceHead({ size: this.#size, mediaType: this.#mediaType })
+    this.readers.wake()
+    this.#options.onChange()
   }
 
   /** Until the bytes are the ones asked for. */
@@ -359,7 +367,7 @@ export class Flight {
     const fruitless = new Map<Source, number>()
     for (;;) {
       const source = this.#sources[0]
-      if (source === undefined) throw verdict(`${this.want.kind} ${this.want.digest}`, failures)
+      if (source === undefined) throw pickFailure(`${this.want.kind} ${this.want.digest}`, failures)
       const tried = fruitless.get(source) ?? 0
       if (tried > 0) {
         const ms = backoffMs(tried, { firstMs: policy.backoffMs, jitter: 1 })
@@ -381,7 +389,7 @@ export class Flight {
         if (incoming.position - before >= policy.progressBytes) fruitless.clear()
         // It asks another peer now; a source that others have led astray is not to blame.
         else if (isPeer(source)) fruitless.set(source, tried + 1)
-        if ((fruitless.get(source) ?? 0) >= policy.tries) this.#sources = this.#sources.slice(1)
+        if ((fruitless.get(source) ?? 0) >= policy.attemptsPerSource) this.#sources = this.#sources.slice(1)
         continue
       }
       const hasProgressed = incoming.position - before >= policy.progressBytes
@@ -393,10 +401,10 @@ export class Flight {
       }
       failures.push(failure)
       if (!hasProgressed) fruitless.set(source, tried + 1)
-      if (failure instanceof Contradiction || this.#isBeyond(source, failure))
+      if (failure instanceof SizeContradiction || this.#isBeyond(source, failure))
         await this.#preferOver(source, incoming, failure)
       else {
-        const again = mayPass(failure) && (fruitless.get(source) ?? 0) < policy.tries
+        const again = isTransient(failure) && (fruitless.get(source) ?? 0) < policy.attemptsPerSource
         this.#sources = [...this.#sources.slice(1), ...(again ? [source] : [])]
       }
     }
@@ -408,8 +416,8 @@ export class Flight {
     const attempting = new AbortController()
     this.#attempting = attempting
     const from = (giver: Contributor): void => {
-      this.#trust.takes(incoming.position, giver, isPeer(source))
-      this.#provenance.takes(incoming.position, { ...giver, kind: source.kind })
+      this.#trust.startFrom(incoming.position, giver, isPeer(source))
+      this.#provenance.startFrom(incoming.position, { ...giver, kind: source.kind })
     }
     from({ id: source.name, name: source.name })
     const failure = await attempt({
@@ -417,8 +425,8 @@ export class Flight {
       source,
       incoming,
       expect: (head) => this.#expect(source, head),
-      isHearsay: () => this.#claimant !== undefined && isPeer(this.#claimant),
-      from,
+      isSizeUnconfirmed: () => this.#claimant !== undefined && isPeer(this.#claimant),
+      setContributor: from,
       vouch: (first, marks) => {
         this.#trust.vouch(first, marks)
         this.#examine(incoming)
@@ -435,13 +443,13 @@ export class Flight {
     return failure
   }
 
-  #patience(source: Source): Pick<AttemptOptions, 'stallMs' | 'leastBytes' | 'answerMs'> {
+  #patience(source: Source): Pick<AttemptOptions, 'stallMs' | 'minBytes' | 'answerTimeoutMs'> {
     const { stallMs } = this.#options.policy
-    if (!isPeer(source)) return { stallMs, leastBytes: 1, answerMs: undefined }
+    if (!isPeer(source)) return { stallMs, minBytes: 1, answerTimeoutMs: undefined }
     return {
       stallMs: stallMs * PEERS_FACTOR,
-      leastBytes: PEERS_LEAST_BYTES,
-      answerMs: stallMs * PEERS_ANSWER_FACTOR,
+      minBytes: PEERS_LEAST_BYTES,
+      answerTimeoutMs: stallMs * PEERS_ANSWER_FACTOR,
     }
   }
 
@@ -449,13 +457,13 @@ export class Flight {
     const { size } = head
     if (size !== undefined) {
       if ((this.#size !== undefined && size !== this.#size) || size < this.position) {
-        throw new Contradiction(source.name, this.#size ?? this.position, size)
+        throw new SizeContradiction(source.name, this.#size ?? this.position, size)
       }
       this.#size = size
       if (this.#claimant === undefined || (isPeer(this.#claimant) && !isPeer(source))) this.#claimant = source
       this.#mediaType ??= head.mediaType
-      this.audience.tell({ size, mediaType: this.#mediaType })
-      this.#options.changed()
+      this.readers.announceHead({ size, mediaType: this.#mediaType })
+      this.#options.onChange()
     }
     this.#mediaType ??= head.mediaType
     return this.#size
@@ -494,10 +502,10 @@ export class Flight {
     this.#contributors = new Set()
     this.#dispute = undefined
     this.#trust.startOver()
-    this.#provenance.cut(0)
-    this.audience.startOver(failure)
+    this.#provenance.truncate(0)
+    this.readers.startOver(failure)
     await incoming.restart()
-    this.#options.changed()
+    this.#options.onChange()
     this.#controller.signal.throwIfAborted()
   }
 
@@ -507,14 +515,14 @@ export class Flight {
     const isOpen = this.#dispute === undefined && !this.#isCutting
     const dispute = isOpen ? this.#trust.check(incoming.checkpoints) : undefined
     if (dispute !== undefined) this.#endAttempt(dispute)
-    this.audience.wake()
-    this.#options.changed()
+    this.readers.wake()
+    this.#options.onChange()
   }
 
   /** Bytes that have come are to be taken back, which is done when no more of them come. */
   #endAttempt(dispute: Dispute): void {
     this.#dispute ??= dispute
-    this.#attempting?.abort(disputed(this.want.digest, this.#dispute))
+    this.#attempting?.abort(disputeFailure(this.want.digest, this.#dispute))
   }
 
   /**
@@ -532,11 +540,11 @@ export class Flight {
     } finally {
       this.#isCutting = false
     }
-    this.audience.cutBack(incoming.position, new Failure('disk', 'What came could not be kept.'))
+    this.readers.dismissBeyond(incoming.position, new Failure('disk', 'What came could not be kept.'))
     if (incoming.position === 0) this.#inherited = false
-    this.#trust.forget(incoming.position)
-    this.#provenance.cut(incoming.position)
-    this.#options.changed()
+    this.#trust.truncate(incoming.position)
+    this.#provenance.truncate(incoming.position)
+    this.#options.onChange()
     this.#controller.signal.throwIfAborted()
   }
 
@@ -544,22 +552,22 @@ export class Flight {
   async #takeBack(incoming: Incoming, dispute: Dispute): Promise<Failure> {
     const { culprits } = dispute
     const { digest } = this.want
-    const failure = disputed(digest, dispute)
-    this.#tellOf(culprits, `other bytes after ${dispute.good}`)
+    const failure = disputeFailure(digest, dispute)
+    this.#tellOf(culprits, `other bytes after ${dispute.goodBytes}`)
     this.#accuse(culprits)
     const isCulprit = ({ name }: Source): boolean => culprits.some(({ id }) => id === name)
-    const isOut = (source: Source): boolean => dispute === NOBODY_VOUCHES || isCulprit(source)
+    const isOut = (source: Source): boolean => dispute === UNVOUCHED || isCulprit(source)
     this.#sources = this.#sources.filter((source) => !(isPeer(source) && isOut(source)))
     // Some of it may have been given up before it was found to be wrong.
-    const good = Math.min(dispute.good, incoming.position)
-    this.audience.cutBack(incoming.isStorable ? good : 0, failure)
+    const good = Math.min(dispute.goodBytes, incoming.position)
+    this.readers.dismissBeyond(incoming.isStorable ? good : 0, failure)
     await incoming.truncate(good)
-    this.audience.cutBack(incoming.position, failure)
+    this.readers.dismissBeyond(incoming.position, failure)
     if (incoming.position === 0) this.#inherited = false
-    this.#trust.cut(incoming.position)
-    this.#provenance.cut(incoming.position)
+    this.#trust.takeBack(incoming.position)
+    this.#provenance.truncate(incoming.position)
     this.#dispute = undefined
-    this.#options.changed()
+    this.#options.onChange()
     this.#controller.signal.throwIfAborted()
     return failure
   }
@@ -581,7 +589,7 @@ export class Flight {
       }
     }
     if (!this.#inherited) this.#sources = this.#sources.filter((source) => !culprits.includes(source))
-    return corrupt(digest, suspects.length === 0 ? culprits : suspects, found)
+    return corruptFailure(digest, suspects.length === 0 ? culprits : suspects, found)
   }
 
   #tellOf(culprits: readonly Contributor[], found: string): void {
@@ -598,13 +606,16 @@ export class Flight {
   #origin(): string {
     const { source } = this
     if (source === undefined || this.#contributors.size === 0) return 'an earlier run'
-    const bringers = this.#provenance.bringers(this.position)
+    const bringers = this.#provenance.contributors(this.position)
     // Of nothing, whoever has said that it is nothing.
     return originText(bringers.length > 0 ? bringers : [source])
   }
 
   #tooLate(): Failure {
     const who = this.#source?.name ?? 'nobody'
-    return new Failure('stalled', `${who} has not answered within ${this.#options.policy.headMs / 1000} s.`)
+    return new Failure(
+      'stalled',
+      `${who} has not answered within ${this.#options.policy.sizeTimeoutMs / 1000} s.`,
+    )
   }
 }

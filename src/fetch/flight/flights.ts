@@ -29,12 +29,12 @@ export class Flights {
   }
 
   /** Grows whenever a flight ends: whoever looked into the store meanwhile looks again. */
-  get ended(): number {
+  get endedCount(): number {
     return this.#ended
   }
 
   /** What is wanted for others, too, leaves half of them to those who ask here. */
-  get isForOthers(): boolean {
+  get hasRoomForPeers(): boolean {
     return this.#flights.size < this.#options.limit / 2
   }
 
@@ -62,11 +62,11 @@ export class Flights {
       sources: this.#options.sources(want),
       confirm: () => this.#options.confirm(want),
       describe: (incoming, mediaType) => this.#options.describe(want, incoming, mediaType),
-      landed: () => {
+      onEnd: () => {
         this.#flights.delete(want.digest)
         this.#ended += 1
       },
-      changed: () => {
+      onChange: () => {
         for (const watcher of this.#watchers.get(want.digest) ?? []) watcher()
       },
     })

@@ -1,21 +1,21 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Content } from '../../ports/content.ts'
 import type { Flight } from './flight.ts'
-import type { Reader, Told } from './readers.ts'
+import type { KnownHead, Reader } from './readers.ts'
 
 /** Joins a flight as a reader, from byte 0 and at a pace of one's own, as soon as its size is known. */
-export async function follow(flight: Flight, options: { signal: AbortSignal }): Promise<Content> {
-  const reader = flight.audience.enter()
+export async function followFlight(flight: Flight, options: { signal: AbortSignal }): Promise<Content> {
+  const reader = flight.readers.join()
   try {
-    const told = await flight.audience.head(reader, options)
-    return new Following(flight, reader, told)
+    const told = await flight.readers.head(reader, options)
+    return new FollowedContent(flight, reader, told)
   } catch (error) {
     await leave(flight, reader)
     throw error
   }
 }
 
-class Following implements Content {
+class FollowedContent implements Content {
   readonly digest: Digest
   readonly size: number
   readonly mediaType: string | undefined
@@ -23,7 +23,7 @@ class Following implements Content {
   readonly #reader: Reader
   readonly #reading = new Set<Promise<number>>()
 
-  constructor(flight: Flight, reader: Reader, told: Told) {
+  constructor(flight: Flight, reader: Reader, told: KnownHead) {
     this.digest = flight.want.digest
     this.size = told.size
     this.mediaType = told.mediaType
@@ -32,7 +32,7 @@ class Following implements Content {
   }
 
   readable(offset: number, options: { signal: AbortSignal }): number | Promise<number> {
-    return this.#flight.audience.readable(this.#reader, offset, options.signal)
+    return this.#flight.readers.readable(this.#reader, offset, options.signal)
   }
 
   async read(target: Uint8Array, position: number): Promise<number> {
@@ -57,6 +57,6 @@ class Following implements Content {
 }
 
 async function leave(flight: Flight, reader: Reader): Promise<void> {
-  flight.audience.leave(reader)
-  await flight.closeWhenDeserted()
+  flight.readers.leave(reader)
+  await flight.closeIfUnread()
 }

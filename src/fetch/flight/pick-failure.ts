@@ -16,7 +16,7 @@ const WEIGHT: readonly FailureCode[] = [
 ]
 
 /** What everyone who waits is told when every source has failed: the failure that leaves most hope, all others kept in it. */
-export function verdict(what: string, failures: readonly Failure[]): Failure {
+export function pickFailure(what: string, failures: readonly Failure[]): Failure {
   const first = failures[0]
   if (first === undefined) return new Failure('absent', `Nobody is configured who could have ${what}.`)
   let gravest = first
@@ -31,7 +31,7 @@ export function verdict(what: string, failures: readonly Failure[]): Failure {
 }
 
 /** Worth asking the same source again within the same flight. */
-export function mayPass(failure: Failure): boolean {
+export function isTransient(failure: Failure): boolean {
   return failure.code === 'unavailable' || failure.code === 'stalled'
 }
 

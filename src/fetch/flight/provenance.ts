@@ -1,7 +1,7 @@
 import type { Source } from '../../ports/source.ts'
 
 /** Who brings bytes. */
-export interface Bringer extends Pick<Source, 'name' | 'kind'> {
+export interface ByteSource extends Pick<Source, 'name' | 'kind'> {
   /** Where names may be alike. */
   readonly id?: string
 }
@@ -9,11 +9,11 @@ export interface Bringer extends Pick<Source, 'name' | 'kind'> {
 interface Stretch {
   readonly start: number
   /** undefined: it was here before. */
-  readonly from: Bringer | undefined
+  readonly from: ByteSource | undefined
 }
 
 interface Share {
-  readonly from: Bringer
+  readonly from: ByteSource
   bytes: number
 }
 
@@ -30,12 +30,12 @@ export class Provenance {
   #older = new Map<string, Share>()
 
   /** Who was asked last. */
-  get last(): Bringer | undefined {
+  get last(): ByteSource | undefined {
     return this.#stretches.at(-1)?.from
   }
 
   /** What comes from `position` on is from this one. */
-  takes(position: number, from: Bringer | undefined): void {
+  startFrom(position: number, from: ByteSource | undefined): void {
     if (this.#stretches.at(-1)?.start === position) this.#stretches.pop()
     this.#stretches.push({ start: position, from })
     if (this.#stretches.length <= MOST_STRETCHES) return
@@ -45,18 +45,18 @@ export class Provenance {
   }
 
   /** What came after `position` was taken back. */
-  cut(position: number): void {
+  truncate(position: number): void {
     this.#stretches = this.#stretches.filter(({ start }) => start < position)
     if (position === 0) this.#older.clear()
   }
 
   /** Whoever has brought any of the bytes before `end`, in the order in which they came. */
-  bringers(end: number): readonly Bringer[] {
+  contributors(end: number): readonly ByteSource[] {
     return [...this.#shares(end)].map(({ from }) => from)
   }
 
   /** The kind that has brought most of the bytes before `end`; of whoever is asked, while nobody has brought any. */
-  mainKind(end: number): Source['kind'] | undefined {
+  mainSourceKind(end: number): Source['kind'] | undefined {
     const brought = { peer: 0, upstream: 0 }
     for (const { from, bytes } of this.#shares(end)) brought[from.kind] += bytes
     if (brought.peer === brought.upstream) return this.last?.kind
@@ -81,13 +81,13 @@ function add(shares: Map<string, Share>, { start, from }: Stretch, end: number):
   else known.bytes += end - start
 }
 
-function alike(shares: Map<string, Share>, { kind }: Bringer): Share | undefined {
+function alike(shares: Map<string, Share>, { kind }: ByteSource): Share | undefined {
   for (const share of shares.values()) if (share.from.kind === kind) return share
   return undefined
 }
 
 /** `upstream registry-1.docker.io`, `peer node-3, peer node-7`. */
-export function originText(bringers: readonly Bringer[]): string {
+export function originText(bringers: readonly ByteSource[]): string {
   const names = bringers.slice(0, MOST_NAMES).map(({ kind, name }) => `${kind} ${name}`)
   const more = bringers.length - names.length
   return more === 0 ? names.join(', ') : `${names.join(', ')} and ${more} more`

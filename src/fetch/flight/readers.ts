@@ -2,7 +2,7 @@ import { onAbort, unlessAborted } from '../../lib/async/abort.ts'
 import { Deferred } from '../../lib/async/deferred.ts'
 import { Failure } from '../../ports/failure.ts'
 
-export interface Told {
+export interface KnownHead {
   readonly size: number
   readonly mediaType: string | undefined
 }
@@ -28,43 +28,43 @@ interface Waiter {
 }
 
 /** What the flight tells those who follow it, and wants to know of them. */
-export interface Stage {
+export interface ReadersContext {
   /** How many bytes may be read at the moment. */
-  released(): number
+  releasedBytes(): number
   /** The first byte that can still be read. */
-  start(): number
+  readableFrom(): number
   /** Somebody has got on, has left or was dismissed. */
-  moved(): void
+  onMove(): void
 }
 
 /** Everyone who follows one flight: who waits for its head, who for more bytes, who is still reading. */
-export class Audience {
-  readonly #stage: Stage
+export class Readers {
+  readonly #stage: ReadersContext
   readonly #readers = new Set<Reader>()
   readonly #waiters = new Set<Waiter>()
-  #told: Told | undefined
+  #told: KnownHead | undefined
   #failure: Failure | undefined
-  #head: Deferred<Told>
+  #head: Deferred<KnownHead>
   #joined = 0
 
-  constructor(stage: Stage) {
+  constructor(stage: ReadersContext) {
     this.#stage = stage
     this.#head = awaitedHead()
   }
 
-  get readers(): number {
+  get count(): number {
     return this.#readers.size
   }
 
   /** Those who have not been dismissed. */
-  get attentive(): number {
+  get activeCount(): number {
     let count = 0
     for (const reader of this.#readers) if (reader.dismissed === undefined) count += 1
     return count
   }
 
   /** How far the one is that is furthest behind; undefined when nobody reads. */
-  get slowest(): number | undefined {
+  get slowestOffset(): number | undefined {
     let slowest: number | undefined
     for (const { offset, dismissed } of this.#readers) {
       if (dismissed === undefined && offset < (slowest ?? Number.POSITIVE_INFINITY)) slowest = offset
@@ -73,15 +73,15 @@ export class Audience {
   }
 
   /** Everyone who ever came. */
-  get joined(): number {
+  get joinedCount(): number {
     return this.#joined
   }
 
-  get told(): Told | undefined {
+  get knownHead(): KnownHead | undefined {
     return this.#told
   }
 
-  enter(): Reader {
+  join(): Reader {
     const reader: Reader = {
       size: undefined,
       taken: 0,
@@ -95,7 +95,7 @@ export class Audience {
   }
 
   /** Size and type, as soon as they are known: a promise to this reader from then on. */
-  async head(reader: Reader, options: { signal: AbortSignal }): Promise<Told> {
+  async head(reader: Reader, options: { signal: AbortSignal }): Promise<KnownHead> {
     for (;;) {
       const told = await unlessAborted(this.#head.promise, options.signal)
       // Otherwise it was begun anew in between.
@@ -111,14 +111,14 @@ export class Audience {
     for (const waiter of this.#waiters) {
       if (waiter.reader === reader) waiter.settle(new Failure('stopping', 'The reader has left.'))
     }
-    this.#stage.moved()
+    this.#stage.onMove()
   }
 
   /** Sends away who is at `offset` at most, has more to read, and has not got on for `ms`, or since `since` if that is later. */
   dismissIdle(offset: number, ms: number, since: number): void {
     const busy = new Set<Reader>()
     for (const { reader } of this.#waiters) busy.add(reader)
-    const released = this.#stage.released()
+    const released = this.#stage.releasedBytes()
     for (const reader of this.#readers) {
       if (reader.dismissed !== undefined || busy.has(reader)) continue
       if (reader.offset > offset || reader.offset >= released) continue
@@ -126,7 +126,7 @@ export class Audience {
     }
   }
 
-  tell(told: Told): void {
+  announceHead(told: KnownHead): void {
     if (this.#told !== undefined) return
     this.#told = told
     this.#head.resolve(told)
@@ -139,7 +139,7 @@ export class Audience {
 
   readable(reader: Reader, offset: number, signal: AbortSignal): number | Promise<number> {
     if (reader.dismissed !== undefined) return Promise.reject(reader.dismissed)
-    if (offset < this.#stage.start()) {
+    if (offset < this.#stage.readableFrom()) {
       const failure = gone(offset)
       this.#dismiss(reader, failure)
       return Promise.reject(failure)
@@ -147,9 +147,9 @@ export class Audience {
     if (offset !== reader.offset) {
       reader.offset = offset
       reader.movedAt = Date.now()
-      this.#stage.moved()
+      this.#stage.onMove()
     }
-    const now = this.#stage.released()
+    const now = this.#stage.releasedBytes()
     if (this.#enough(now, offset, reader)) {
       reader.taken = Math.max(reader.taken, now)
       return now
@@ -176,7 +176,7 @@ export class Audience {
 
   /** More has been released. */
   wake(): void {
-    const now = this.#stage.released()
+    const now = this.#stage.releasedBytes()
     for (const waiter of this.#waiters) {
       if (this.#enough(now, waiter.offset, waiter.reader)) waiter.settle(now)
     }
@@ -193,11 +193,11 @@ export class Audience {
   startOver(failure: Failure): void {
     if (this.#told !== undefined) this.#head = awaitedHead()
     this.#told = undefined
-    this.cutBack(0, failure)
+    this.dismissBeyond(0, failure)
   }
 
   /** The bytes from `position` on are void. Whoever may have some of them is dismissed. */
-  cutBack(position: number, failure: Failure): void {
+  dismissBeyond(position: number, failure: Failure): void {
     for (const reader of this.#readers) if (reader.taken > position) this.#dismiss(reader, failure)
   }
 
@@ -208,7 +208,7 @@ export class Audience {
   #dismiss(reader: Reader, failure: Failure): void {
     reader.dismissed = failure
     for (const waiter of this.#waiters) if (waiter.reader === reader) waiter.settle(failure)
-    this.#stage.moved()
+    this.#stage.onMove()
   }
 }
 
@@ -232,8 +232,8 @@ function contradicted(expected: number, found: number): Failure {
   return new Failure('corrupt', message, { expected, found })
 }
 
-function awaitedHead(): Deferred<Told> {
-  const head = new Deferred<Told>()
+function awaitedHead(): Deferred<KnownHead> {
+  const head = new Deferred<KnownHead>()
   // Nobody may wait for it by the time it fails.
   head.promise.catch(() => {})
   return head

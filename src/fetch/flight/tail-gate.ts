@@ -6,6 +6,6 @@
 export const TAIL_BYTES = 64 * 1024
 
 /** How many bytes from the start may leave the agent before the whole is verified. */
-export function released(written: number, size: number | undefined): number {
+export function releasableBytes(written: number, size: number | undefined): number {
   return size === undefined ? 0 : Math.max(0, Math.min(written, size - TAIL_BYTES))
 }

@@ -12,7 +12,7 @@ interface Stretch {
 /** Bytes that are not what was vouched for. */
 export interface Dispute {
   /** Up to here they are. */
-  readonly good: number
+  readonly goodBytes: number
   /** Whoever may have brought the first that are not, as far as that is known. */
   readonly culprits: readonly Contributor[]
 }
@@ -26,7 +26,7 @@ const MOST_DISPUTES = 2
  * How far the bytes of one content can be relied on before all of them are verified. Some are suspect until somebody
  * vouches for them by marks; as one mark tells of everything before it, the latest that both sides have is compared.
  */
-export class Trust {
+export class Vouching {
   #stretches: Stretch[] = []
   /** Marks number `first` and following, as they were told. */
   #vouched = new Checkpoints()
@@ -54,7 +54,7 @@ export class Trust {
   }
 
   /** What comes from `position` on is from this one. */
-  takes(position: number, from: Contributor | undefined, suspect: boolean): void {
+  startFrom(position: number, from: Contributor | undefined, suspect: boolean): void {
     const last = this.#stretches.at(-1)
     if (last?.start === position) this.#stretches.pop()
     const before = this.#stretches.at(-1)
@@ -96,7 +96,7 @@ export class Trust {
     if (wrong > start) this.#rely(wrong * CHECKPOINT_INTERVAL_BYTES)
     if (this.limit < (wrong + 1) * CHECKPOINT_INTERVAL_BYTES) {
       return {
-        good: this.#sure,
+        goodBytes: this.#sure,
         culprits: this.#between(this.#sure, (wrong + 1) * CHECKPOINT_INTERVAL_BYTES),
       }
     }
@@ -107,18 +107,18 @@ export class Trust {
   /** All of it up to `position` is wrong in the end; but not necessarily what was vouched for. */
   doubt(position: number): Dispute | undefined {
     if (this.#sure === 0 || this.limit >= position) return undefined
-    return { good: this.#sure, culprits: this.#between(this.#sure, position) }
+    return { goodBytes: this.#sure, culprits: this.#between(this.#sure, position) }
   }
 
   /** What came after `position` was taken back, as it was not what was vouched for. */
-  cut(position: number): void {
-    this.forget(position)
+  takeBack(position: number): void {
+    this.truncate(position)
     this.#disputes += 1
     if (this.#disputes >= MOST_DISPUTES) this.#disbelieve()
   }
 
   /** What came after `position` was given up. */
-  forget(position: number): void {
+  truncate(position: number): void {
     this.#stretches = this.#stretches.filter(({ start }) => start < position)
     this.#sure = Math.min(this.#sure, position)
     if (position <= (this.#firstSuspect ?? 0)) this.#firstSuspect = undefined

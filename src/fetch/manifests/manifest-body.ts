@@ -2,10 +2,10 @@ import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { ManifestAnswer } from '../../ports/resolver.ts'
 
-const SCRATCH = 64 * 1024
+const SCRATCH_BYTES = 64 * 1024
 
 /** All of a manifest that was answered with, which is closed then. */
-export async function bytesOf(
+export async function readManifestBody(
   { body }: Pick<ManifestAnswer, 'body'>,
   options: { signal: AbortSignal },
 ): Promise<Uint8Array> {
@@ -18,14 +18,14 @@ export async function bytesOf(
 }
 
 /** Resolves when all of a manifest is here and verified, and closes it. */
-export async function settled(
+export async function waitUntilVerified(
   answer: ManifestAnswer,
   options: { signal: AbortSignal },
 ): Promise<Omit<ManifestAnswer, 'body'>> {
   const { body } = answer
   if (body instanceof Uint8Array) return answer
   try {
-    const scratch = new Uint8Array(SCRATCH)
+    const scratch = new Uint8Array(SCRATCH_BYTES)
     for (let position = 0; position < body.size; ) {
       const readable = await body.readable(position, options)
       const length = await body.read(scratch.subarray(0, readable - position), position)

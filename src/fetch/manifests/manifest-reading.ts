@@ -3,7 +3,7 @@ import { childrenOf, parseManifest } from '../../oci/manifest.ts'
 import { essence, isManifestType, isSchema1Type, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
-import { MANIFEST_LIMIT } from '../flight/attempt.ts'
+import { MAX_MANIFEST_BYTES } from '../flight/attempt.ts'
 import type { Description } from '../flight/flight.ts'
 import { readContent } from './manifest-body.ts'
 import type { Manifest } from './manifest-memory.ts'
@@ -29,7 +29,7 @@ export function describeManifest(bytes: Uint8Array, declared: string | undefined
   return {
     mediaType: isDeclared ? declaredType : inferred,
     references: childrenOf(value).map((child) => child.digest),
-    foreign: childrenOf(value).flatMap(({ digest, foreign }) => (foreign ? digest : [])),
+    foreign: childrenOf(value).flatMap(({ digest, isForeign }) => (isForeign ? digest : [])),
     subject: value.subject?.digest,
   }
 }
@@ -38,12 +38,12 @@ export function describeManifest(bytes: Uint8Array, declared: string | undefined
  * What the manifest shows to be in its repository. A registry takes a manifest only when it has what that references, but
  * for foreign layers and the subject, which may be anywhere.
  */
-export function grantedBy({ references, foreign = [] }: Description): readonly Digest[] {
+export function provenDigests({ references, foreign = [] }: Description): readonly Digest[] {
   return foreign.length === 0 ? references : references.filter((digest) => !foreign.includes(digest))
 }
 
 /** The manifests that an image index lists; none in what is no index. */
-export function manifestsIn(index: Uint8Array): readonly Digest[] {
+export function listedManifests(index: Uint8Array): readonly Digest[] {
   const parsed = parseManifest(index)
   return parsed.ok ? parsed.value.manifests.map(({ digest }) => digest) : []
 }
@@ -51,17 +51,17 @@ export function manifestsIn(index: Uint8Array): readonly Digest[] {
 /** The whole of a stored or arriving manifest. */
 export async function readManifest(content: Content, options: { signal: AbortSignal }): Promise<Manifest> {
   const { digest, size } = content
-  if (size > MANIFEST_LIMIT) throw notAManifest(digest)
+  if (size > MAX_MANIFEST_BYTES) throw notAManifest(digest)
   const bytes = await readContent(content, options)
-  return { digest, mediaType: typeIn(content, bytes), bytes }
+  return { digest, mediaType: mediaTypeIn(content, bytes), bytes }
 }
 
-export async function typeOf(content: Content, options: { signal: AbortSignal }): Promise<string> {
-  if (content.size > MANIFEST_LIMIT) throw notAManifest(content.digest)
-  return content.mediaType ?? typeIn(content, await readContent(content, options))
+export async function readMediaType(content: Content, options: { signal: AbortSignal }): Promise<string> {
+  if (content.size > MAX_MANIFEST_BYTES) throw notAManifest(content.digest)
+  return content.mediaType ?? mediaTypeIn(content, await readContent(content, options))
 }
 
-function typeIn(content: Content, bytes: Uint8Array): string {
+function mediaTypeIn(content: Content, bytes: Uint8Array): string {
   const mediaType = content.mediaType ?? describeManifest(bytes, undefined).mediaType
   if (mediaType === undefined) throw notAManifest(content.digest)
   return mediaType

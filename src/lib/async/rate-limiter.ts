@@ -1,11 +1,11 @@
 import { onAbort } from './abort.ts'
 
 /** What was not used in this time is not saved up for later. */
-const MOST_SAVED_MS = 100
-const LARGEST_QUANTUM = 256 * 1024
-const SMALLEST_QUANTUM = 1024
+const MAX_BURST_MS = 100
+const MAX_QUANTUM_BYTES = 256 * 1024
+const MIN_QUANTUM_BYTES = 1024
 /** At a low cap a quantum takes no longer than this part of a second, so that all get on steadily. */
-const QUANTA_A_SECOND = 16
+const QUANTA_PER_SECOND = 16
 
 export interface Clock {
   /** In milliseconds. */
@@ -22,7 +22,7 @@ const clock: Clock = {
   },
 }
 
-interface Turn {
+interface Waiter {
   readonly bytes: number
   readonly begin: () => void
 }
@@ -33,10 +33,10 @@ interface Turn {
  */
 export class RateLimiter {
   /** How much to ask for at a time, at most. */
-  readonly quantum: number
+  readonly quantumBytes: number
   readonly #bytesPerMs: number | undefined
   readonly #clock: Clock
-  readonly #waiting = new Set<Turn>()
+  readonly #waiting = new Set<Waiter>()
   /** When all that was given out will have been paid for. */
   #paidAt = Number.NEGATIVE_INFINITY
   #stopWaiting: (() => void) | undefined
@@ -44,12 +44,12 @@ export class RateLimiter {
   constructor(bytesPerSecond: number | undefined, time: Clock = clock) {
     this.#clock = time
     if (bytesPerSecond === undefined) {
-      this.quantum = Number.POSITIVE_INFINITY
+      this.quantumBytes = Number.POSITIVE_INFINITY
       return
     }
     this.#bytesPerMs = bytesPerSecond / 1000
-    const fair = Math.floor(bytesPerSecond / QUANTA_A_SECOND)
-    this.quantum = Math.min(LARGEST_QUANTUM, Math.max(SMALLEST_QUANTUM, fair))
+    const fair = Math.floor(bytesPerSecond / QUANTA_PER_SECOND)
+    this.quantumBytes = Math.min(MAX_QUANTUM_BYTES, Math.max(MIN_QUANTUM_BYTES, fair))
   }
 
   /** Undefined: now. Otherwise resolves when it is time; rejects with the signal's reason. */
@@ -65,7 +65,7 @@ export class RateLimiter {
         stop()
         resolve()
       }
-      const turn: Turn = { bytes, begin }
+      const turn: Waiter = { bytes, begin }
       const stop = onAbort(signal, () => {
         this.#waiting.delete(turn)
         if (this.#waiting.size === 0) this.#stop()
@@ -77,7 +77,7 @@ export class RateLimiter {
   }
 
   #pay(bytes: number, bytesPerMs: number): void {
-    this.#paidAt = Math.max(this.#paidAt, this.#clock.now() - MOST_SAVED_MS) + bytes / bytesPerMs
+    this.#paidAt = Math.max(this.#paidAt, this.#clock.now() - MAX_BURST_MS) + bytes / bytesPerMs
   }
 
   #serve(): void {

@@ -3,16 +3,16 @@ import { REJECTIONS, subscribe } from '../events.ts'
 import { ProcessMetrics } from './process-metrics.ts'
 import {
   Counter,
-  constant,
   exposition,
   Gauge,
   Histogram,
+  infoMetric,
   type Metric,
   readWhenScraped,
 } from './prometheus.ts'
 
-/** What is true at the moment, read when somebody looks. */
-export interface Levels {
+/** Current values, which are read when Prometheus scrapes the agent. */
+export interface GaugeValues {
   readonly flightsActive: number
   readonly flightWaiters: number
   readonly storeBytes: number
@@ -21,8 +21,8 @@ export interface Levels {
   readonly peersConnected: number
 }
 
-/** Bytes since the start. */
-export interface Totals {
+/** Counts since the start of the agent: requests, and bytes by where they came from or went to. */
+export interface CounterTotals {
   readonly requests: number
   readonly served: {
     readonly local: number
@@ -37,109 +37,109 @@ export interface Totals {
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 const SERVED_FROM = ['local', 'inflight', 'peer', 'upstream'] as const
 const FETCHED_FROM = ['peer', 'upstream'] as const
-/** From a manifest out of memory to a layer of several GiB over a slow line. */
-const SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300]
+/** The buckets reach from a manifest served from memory to a layer of several GiB over a slow connection. */
+const DURATION_BUCKETS_SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300]
 
-/** Counts what is published, from its making until `close`. */
+/** Turns the events that the agent publishes into Prometheus metrics, from construction until `close`. */
 export class Metrics {
   readonly #requests = new Counter({
     name: 'leat_http_requests_total',
-    help: 'Requests to the registry API that have ended.',
+    help: 'Requests to the registry API, by route, method and status code.',
     labels: ['route', 'method', 'code'],
   })
-  readonly #seconds = new Histogram({
+  readonly #requestSeconds = new Histogram({
     name: 'leat_http_request_seconds',
-    help: 'From the head of a request to the end of its answer.',
+    help: 'Time from the head of a request to the end of its response.',
     labels: ['route'],
-    bounds: SECONDS,
+    bounds: DURATION_BUCKETS_SECONDS,
     limit: 30,
   })
   readonly #rejected = new Counter({
     name: 'leat_http_rejected_total',
-    help: 'Clients that were refused or cut off for what they take or send, by reason.',
+    help: 'Clients that were refused or disconnected because of a limit, by reason.',
     labels: ['reason'],
   })
   readonly #served = new Counter({
     name: 'leat_served_bytes_total',
-    help: 'Bytes of bodies given to clients, by where they came from.',
+    help: 'Response body bytes sent to clients, by source.',
     labels: ['source'],
   })
   readonly #fetched = new Counter({
     name: 'leat_fetched_bytes_total',
-    help: 'Bytes of content taken in from outside, by who brought them.',
+    help: 'Content bytes fetched from outside this node, by source.',
     labels: ['source'],
   })
   readonly #upstream = new Counter({
     name: 'leat_upstream_requests_total',
-    help: 'Requests to upstream registries, answered or not.',
+    help: 'Requests to upstream registries, with or without a response.',
     labels: ['host', 'kind'],
   })
   readonly #upstreamAnswers = new Counter({
     name: 'leat_upstream_answers_total',
-    help: 'Answers of upstream registries by class of status, none for no answer.',
+    help: 'Responses of upstream registries, by status class; none means no response.',
     labels: ['host', 'status'],
   })
-  readonly #quota = new Gauge({
+  readonly #quotaRemaining = new Gauge({
     name: 'leat_upstream_ratelimit_remaining',
-    help: 'Manifest requests that an upstream registry still allows in its window.',
+    help: 'Manifest requests that an upstream registry still allows in its current window.',
     labels: ['host'],
   })
-  readonly #circuit = new Gauge({
+  readonly #circuitOpen = new Gauge({
     name: 'leat_upstream_circuit_open',
-    help: 'Whether an upstream registry is left alone because it kept failing.',
+    help: '1 while the circuit breaker of an upstream registry is open after repeated failures.',
     labels: ['host'],
   })
   readonly #flights = new Counter({
     name: 'leat_flights_total',
-    help: 'Transfers from outside that have ended.',
+    help: 'Transfers from outside this node that have ended, by outcome.',
     labels: ['kind', 'outcome'],
   })
-  readonly #wrong = new Counter({
+  readonly #verifyFailures = new Counter({
     name: 'leat_verify_failures_total',
-    help: 'Content that was not what its digest says, by where it came from.',
+    help: 'Content that did not match its digest, by source.',
     labels: ['source'],
   })
-  readonly #tags = new Counter({
+  readonly #tagRevalidations = new Counter({
     name: 'leat_tag_revalidations_total',
-    help: 'What asking upstream about a tag has told.',
+    help: 'Tag revalidations against upstream, by outcome.',
     labels: ['outcome'],
   })
   readonly #peerBytes = new Counter({
     name: 'leat_peer_bytes_total',
-    help: 'Bytes of content taken from peers, and given to them.',
+    help: 'Content bytes received from peers (in) and sent to them (out).',
     labels: ['direction'],
   })
   readonly #peerTakes = new Counter({
     name: 'leat_peer_takes_total',
-    help: 'Transfers from peers, each from one, by how they ended: done, or why not.',
+    help: 'Transfers from a single peer, by outcome: done, or the reason of the failure.',
     labels: ['outcome'],
   })
   readonly #process = new ProcessMetrics()
-  readonly #standing: readonly Metric[]
+  readonly #fixedMetrics: readonly Metric[]
   readonly #subscriptions: readonly (() => void)[]
   #requestCount = 0
 
-  constructor(options: { readonly version: string; readonly levels: () => Levels }) {
+  constructor(options: { readonly version: string; readonly gauges: () => GaugeValues }) {
     for (const reason of REJECTIONS) this.#rejected.add(0, { reason })
     for (const source of SERVED_FROM) this.#served.add(0, { source })
     for (const source of FETCHED_FROM) this.#fetched.add(0, { source })
-    for (const source of ['peer', 'upstream', 'disk']) this.#wrong.add(0, { source })
+    for (const source of ['peer', 'upstream', 'disk']) this.#verifyFailures.add(0, { source })
     for (const direction of ['in', 'out']) this.#peerBytes.add(0, { direction })
     this.#peerTakes.add(0, { outcome: 'done' })
-    this.#standing = [...this.#own(options.version), ...levelMetrics(options.levels)]
-    this.#subscriptions = this.#listen()
+    this.#fixedMetrics = [...this.#eventMetrics(options.version), ...gaugeMetrics(options.gauges)]
+    this.#subscriptions = this.#subscribe()
   }
 
   close(): void {
-    for (const end of this.#subscriptions) end()
+    for (const unsubscribe of this.#subscriptions) unsubscribe()
     this.#process.close()
   }
 
   text(): string {
-    return exposition([...this.#standing, ...this.#process.metrics()])
+    return exposition([...this.#fixedMetrics, ...this.#process.metrics()])
   }
 
-  totals(): Totals {
+  totals(): CounterTotals {
     const served = (source: string): number => this.#served.value({ source })
     const fetched = (source: string): number => this.#fetched.value({ source })
     const peers = (direction: string): number => this.#peerBytes.value({ direction })
@@ -156,56 +156,56 @@ export class Metrics {
     }
   }
 
-  #own(version: string): readonly Metric[] {
+  #eventMetrics(version: string): readonly Metric[] {
     return [
-      constant('leat_build_info', 'Which version this is.', { version }),
+      infoMetric('leat_build_info', 'The version of the agent, as a label.', { version }),
       this.#requests,
-      this.#seconds,
+      this.#requestSeconds,
       this.#rejected,
       this.#served,
       this.#fetched,
       this.#upstream,
       this.#upstreamAnswers,
-      this.#quota,
-      this.#circuit,
+      this.#quotaRemaining,
+      this.#circuitOpen,
       this.#flights,
-      this.#wrong,
-      this.#tags,
+      this.#verifyFailures,
+      this.#tagRevalidations,
       this.#peerBytes,
       this.#peerTakes,
     ]
   }
 
-  #listen(): readonly (() => void)[] {
+  #subscribe(): readonly (() => void)[] {
     return [
       subscribe('request.ended', ({ route, method, code, ms, bytes, source }) => {
         this.#requestCount += 1
         this.#requests.add(1, { route, method: METHODS.has(method) ? method : 'other', code: String(code) })
-        this.#seconds.observe(ms / 1000, { route })
+        this.#requestSeconds.observe(ms / 1000, { route })
         if (source !== undefined) this.#served.add(bytes, { source })
       }),
       subscribe('http.rejected', ({ reason }) => this.#rejected.add(1, { reason })),
       subscribe('flight.attempted', ({ sourceKind, bytes }) =>
         this.#fetched.add(bytes, { source: sourceKind }),
       ),
-      subscribe('flight.ended', ({ kind, kept, error }) => {
-        const passed = error === undefined ? 'passed' : 'failed'
-        this.#flights.add(1, { kind, outcome: kept ? 'stored' : passed })
+      subscribe('flight.ended', ({ kind, isStored, error }) => {
+        const outcome = isStored ? 'stored' : error === undefined ? 'passed' : 'failed'
+        this.#flights.add(1, { kind, outcome })
       }),
       subscribe('upstream.answered', ({ host, kind, status }) => {
         this.#upstream.add(1, { host, kind })
-        const known = status === undefined ? 'none' : `${Math.floor(status / 100)}xx`
-        this.#upstreamAnswers.add(1, { host, status: known })
+        const statusClass = status === undefined ? 'none' : `${Math.floor(status / 100)}xx`
+        this.#upstreamAnswers.add(1, { host, status: statusClass })
       }),
-      subscribe('upstream.quota', ({ host, remaining }) => this.#quota.set(remaining, { host })),
-      subscribe('upstream.circuit', ({ host, open }) => this.#circuit.set(open ? 1 : 0, { host })),
-      subscribe('verify.failed', ({ sourceKind }) => this.#wrong.add(1, { source: sourceKind })),
+      subscribe('upstream.quota', ({ host, remaining }) => this.#quotaRemaining.set(remaining, { host })),
+      subscribe('upstream.circuit', ({ host, open }) => this.#circuitOpen.set(open ? 1 : 0, { host })),
+      subscribe('verify.failed', ({ sourceKind }) => this.#verifyFailures.add(1, { source: sourceKind })),
       subscribe('peer.taken', ({ bytes, error }) => {
         this.#peerBytes.add(bytes, { direction: 'in' })
         this.#peerTakes.add(1, { outcome: outcomeOf(error) })
       }),
       subscribe('peer.served', ({ bytes }) => this.#peerBytes.add(bytes, { direction: 'out' })),
-      subscribe('tag.revalidated', ({ outcome }) => this.#tags.add(1, { outcome })),
+      subscribe('tag.revalidated', ({ outcome }) => this.#tagRevalidations.add(1, { outcome })),
     ]
   }
 }
@@ -215,20 +215,32 @@ function outcomeOf(error: Error | undefined): string {
   return error instanceof Failure ? error.code : 'unavailable'
 }
 
-function levelMetrics(levels: () => Levels): readonly Metric[] {
-  const gauge = (name: string, help: string, read: (now: Levels) => number): Metric =>
-    readWhenScraped('gauge', name, help, () => read(levels()))
+function gaugeMetrics(gauges: () => GaugeValues): readonly Metric[] {
+  const gauge = (name: string, help: string, read: (now: GaugeValues) => number): Metric =>
+    readWhenScraped('gauge', name, help, () => read(gauges()))
   return [
-    gauge('leat_flights_active', 'Transfers from outside under way.', (now) => now.flightsActive),
-    gauge('leat_flight_waiters', 'Requests that follow a transfer under way.', (now) => now.flightWaiters),
-    gauge('leat_store_bytes', 'Bytes of verified content in the store.', (now) => now.storeBytes),
+    gauge(
+      'leat_flights_active',
+      'Transfers from outside this node that are in progress.',
+      (now) => now.flightsActive,
+    ),
+    gauge(
+      'leat_flight_waiters',
+      'Requests that are reading from a transfer in progress.',
+      (now) => now.flightWaiters,
+    ),
+    gauge('leat_store_bytes', 'Verified content bytes in the store.', (now) => now.storeBytes),
     gauge('leat_store_blobs', 'Blobs and manifests in the store.', (now) => now.storeBlobs),
-    gauge('leat_peers_connected', 'Other agents of the swarm that are there.', (now) => now.peersConnected),
+    gauge(
+      'leat_peers_connected',
+      'Other agents of the swarm that are currently known.',
+      (now) => now.peersConnected,
+    ),
     readWhenScraped(
       'counter',
       'leat_evicted_bytes_total',
-      'Bytes removed to keep the store under its limit.',
-      () => levels().evictedBytes,
+      'Bytes evicted to keep the store below its limit.',
+      () => gauges().evictedBytes,
     ),
   ]
 }

@@ -1,26 +1,27 @@
-/** In Prometheus' text exposition, version 0.0.4: the little of it that an agent needs. */
+/** A metric in the Prometheus text format, version 0.0.4. Only the types that the agent uses exist here. */
 export interface Metric {
   readonly name: string
   readonly help: string
   readonly type: 'counter' | 'gauge' | 'histogram'
-  /** Lines without HELP and TYPE. */
+  /** The sample lines, without HELP and TYPE. */
   samples(): Iterable<string>
 }
 
-/** Label values come from requests and registries: whatever there is too much of is counted under this one. */
+/** Clients and registries choose label values. Beyond the limit of a metric, this value stands for all further ones. */
 const OTHER = 'other'
 
 export interface SeriesOptions<Label extends string> {
   readonly name: string
   readonly help: string
   readonly labels: readonly Label[]
-  /** At most so many combinations of label values; the rest is counted as `other`. */
+  /** The metric holds at most this many combinations of label values and counts the rest as `other`. */
   readonly limit?: number
 }
 
+/** 200 series of one metric are far more than a node with a few dozen registries needs. */
 const DEFAULT_LIMIT = 200
 
-/** Values by label values, at most `limit` of them. */
+/** One value for each combination of label values, at most `limit` combinations. */
 class Series<Value> {
   readonly #labels: readonly string[]
   readonly #limit: number
@@ -33,14 +34,14 @@ class Series<Value> {
     this.#make = make
   }
 
-  at(values: readonly string[]): Value {
+  getOrAdd(values: readonly string[]): Value {
     const found = this.#values.get(values.join('\n'))
     if (found !== undefined) return found.value
     const full = this.#values.size >= this.#limit && values.some((value) => value !== OTHER)
-    return full ? this.at(values.map(() => OTHER)) : this.#add(values)
+    return full ? this.getOrAdd(values.map(() => OTHER)) : this.#add(values)
   }
 
-  peek(values: readonly string[]): Value | undefined {
+  get(values: readonly string[]): Value | undefined {
     return this.#values.get(values.join('\n'))?.value
   }
 
@@ -70,13 +71,13 @@ export class Counter<Label extends string = never> implements Metric {
     this.#series = new Series(labels, limit, () => ({ count: 0 }))
   }
 
-  /** Zero makes the series appear, so that a rate can be computed from its first increase on. */
+  /** Adding 0 makes the series appear, so that `rate()` sees its first increase. */
   add(amount: number, values: Readonly<Record<Label, string>>): void {
-    this.#series.at(this.#labels.map((label) => values[label])).count += amount
+    this.#series.getOrAdd(this.#labels.map((label) => values[label])).count += amount
   }
 
   value(values: Readonly<Record<Label, string>>): number {
-    return this.#series.peek(this.#labels.map((label) => values[label]))?.count ?? 0
+    return this.#series.get(this.#labels.map((label) => values[label]))?.count ?? 0
   }
 
   *samples(): Iterable<string> {
@@ -84,7 +85,7 @@ export class Counter<Label extends string = never> implements Metric {
   }
 }
 
-/** Its values are set when something is heard of them. */
+/** A gauge whose values are set by events. */
 export class Gauge<Label extends string> implements Metric {
   readonly type = 'gauge'
   readonly name: string
@@ -100,7 +101,7 @@ export class Gauge<Label extends string> implements Metric {
   }
 
   set(level: number, values: Readonly<Record<Label, string>>): void {
-    this.#series.at(this.#labels.map((label) => values[label])).level = level
+    this.#series.getOrAdd(this.#labels.map((label) => values[label])).level = level
   }
 
   *samples(): Iterable<string> {
@@ -108,7 +109,7 @@ export class Gauge<Label extends string> implements Metric {
   }
 }
 
-/** One value without labels, asked for when somebody looks; left out while it is undefined. */
+/** One value without labels, which is read at each scrape. The sample is left out while the value is undefined. */
 export function readWhenScraped(
   type: 'counter' | 'gauge',
   name: string,
@@ -126,8 +127,8 @@ export function readWhenScraped(
   }
 }
 
-/** The same values always: what this is, not how it is doing. */
-export function constant(name: string, help: string, labels: Readonly<Record<string, string>>): Metric {
+/** A gauge of constant value 1 whose labels carry the information, such as the version. */
+export function infoMetric(name: string, help: string, labels: Readonly<Record<string, string>>): Metric {
   const pairs = Object.entries(labels).map(([label, value]) => `${label}="${escapeValue(value)}"`)
   return { name, help, type: 'gauge', samples: () => [sample(name, pairs.join(','), 1)] }
 }
@@ -151,27 +152,27 @@ export class Histogram<Label extends string> implements Metric {
     this.help = options.help
     this.#labels = options.labels
     this.#bounds = options.bounds
-    const make = (): Distribution => ({ counts: options.bounds.map(() => 0), sum: 0, count: 0 })
-    this.#series = new Series(options.labels, options.limit ?? DEFAULT_LIMIT, make)
+    const newDistribution = (): Distribution => ({ counts: options.bounds.map(() => 0), sum: 0, count: 0 })
+    this.#series = new Series(options.labels, options.limit ?? DEFAULT_LIMIT, newDistribution)
   }
 
   observe(value: number, values: Readonly<Record<Label, string>>): void {
-    const found = this.#series.at(this.#labels.map((label) => values[label]))
+    const distribution = this.#series.getOrAdd(this.#labels.map((label) => values[label]))
     const bucket = this.#bounds.findIndex((bound) => value <= bound)
-    if (bucket >= 0) found.counts[bucket] = (found.counts[bucket] ?? 0) + 1
-    found.sum += value
-    found.count += 1
+    if (bucket >= 0) distribution.counts[bucket] = (distribution.counts[bucket] ?? 0) + 1
+    distribution.sum += value
+    distribution.count += 1
   }
 
   *samples(): Iterable<string> {
     for (const [pairs, { counts, sum, count }] of this.#series.all()) {
-      const before = pairs === '' ? '' : `${pairs},`
-      let below = 0
+      const prefix = pairs === '' ? '' : `${pairs},`
+      let cumulative = 0
       for (const [i, bound] of this.#bounds.entries()) {
-        below += counts[i] ?? 0
-        yield sample(`${this.name}_bucket`, `${before}le="${number(bound)}"`, below)
+        cumulative += counts[i] ?? 0
+        yield sample(`${this.name}_bucket`, `${prefix}le="${numberText(bound)}"`, cumulative)
       }
-      yield sample(`${this.name}_bucket`, `${before}le="+Inf"`, count)
+      yield sample(`${this.name}_bucket`, `${prefix}le="+Inf"`, count)
       yield sample(`${this.name}_sum`, pairs, sum)
       yield sample(`${this.name}_count`, pairs, count)
     }
@@ -188,10 +189,10 @@ export function exposition(metrics: Iterable<Metric>): string {
 }
 
 function sample(name: string, pairs: string, value: number): string {
-  return pairs === '' ? `${name} ${number(value)}` : `${name}{${pairs}} ${number(value)}`
+  return pairs === '' ? `${name} ${numberText(value)}` : `${name}{${pairs}} ${numberText(value)}`
 }
 
-function number(value: number): string {
+function numberText(value: number): string {
   if (Number.isNaN(value)) return 'NaN'
   return Number.isFinite(value) ? String(value) : value > 0 ? '+Inf' : '-Inf'
 }

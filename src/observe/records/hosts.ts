@@ -1,71 +1,71 @@
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import { subscribe } from '../events.ts'
 
-/** What was last heard of an upstream host. Times in milliseconds since the epoch. */
-export interface HostState {
+/** The recent history of one upstream host. Times are in milliseconds since the epoch. */
+export interface HostRecord {
   readonly host: string
   requests: number
-  /** No answer, or a 5xx or 429. */
+  /** Requests that got no response, a 5xx or a 429. */
   failures: number
   lastAt: number | undefined
   lastStatus: number | undefined
   circuit: { readonly open: boolean; readonly reason: string } | undefined
-  /** As it has told a peer, which has told this node, when `isHearsay`. */
+  /** The last quota that the host reported: to this node, or to a peer when `isFromPeer`. */
   quota:
     | {
         readonly limit: number | undefined
         readonly remaining: number
         readonly windowSeconds: number | undefined
-        readonly isHearsay: boolean
+        readonly isFromPeer: boolean
       }
     | undefined
-  /** It has asked for a rest. */
-  limited: { readonly kind: string; readonly until: number; readonly isHearsay: boolean } | undefined
+  /** The last 429 of the host: to this node, or to a peer when `isFromPeer`. */
+  rateLimit: { readonly kind: string; readonly until: number; readonly isFromPeer: boolean } | undefined
 }
 
-/** Hosts are named by clients, so that there is no end of them. */
-const MOST_HOSTS = 256
+/** Clients choose the host names, so their number is bounded; a node uses a few dozen registries. */
+const MAX_HOSTS = 256
 
-/** Keeps what is heard of upstream hosts, the most lately heard of last, from its making until `close`. */
-export class Hosts {
-  readonly #hosts = new BoundedMap<string, HostState>(MOST_HOSTS)
+/** Records what happened to each upstream host, from construction until `close`. The most recently used host is last. */
+export class HostRecords {
+  readonly #hosts = new BoundedMap<string, HostRecord>(MAX_HOSTS)
   readonly #subscriptions: readonly (() => void)[]
 
   constructor() {
     this.#subscriptions = [
       subscribe('upstream.answered', ({ host, status }) => {
-        const state = this.#of(host)
+        const state = this.#recordOf(host)
         state.requests += 1
         if (status === undefined || status >= 500 || status === 429) state.failures += 1
         state.lastAt = Date.now()
         state.lastStatus = status
       }),
       subscribe('upstream.circuit', ({ host, open, reason }) => {
-        this.#of(host).circuit = { open, reason }
+        this.#recordOf(host).circuit = { open, reason }
       }),
-      subscribe('upstream.quota', ({ host, limit, remaining, windowSeconds, isHearsay = false }) => {
-        this.#of(host).quota = { limit, remaining, windowSeconds, isHearsay }
+      subscribe('upstream.quota', ({ host, limit, remaining, windowSeconds, isFromPeer = false }) => {
+        this.#recordOf(host).quota = { limit, remaining, windowSeconds, isFromPeer }
       }),
-      subscribe('upstream.limited', ({ host, kind, forMs, isHearsay }) => {
-        this.#of(host).limited = { kind, until: Date.now() + forMs, isHearsay }
+      subscribe('upstream.limited', ({ host, kind, forMs, isFromPeer }) => {
+        this.#recordOf(host).rateLimit = { kind, until: Date.now() + forMs, isFromPeer }
       }),
     ]
   }
 
   close(): void {
-    for (const end of this.#subscriptions) end()
+    for (const unsubscribe of this.#subscriptions) unsubscribe()
   }
 
-  get(host: string): Readonly<HostState> | undefined {
+  get(host: string): Readonly<HostRecord> | undefined {
     return this.#hosts.get(host)
   }
 
-  all(): readonly Readonly<HostState>[] {
+  all(): readonly Readonly<HostRecord>[] {
     return [...this.#hosts.values()]
   }
 
-  #of(host: string): HostState {
-    const known = this.#hosts.get(host) ?? {
+  #recordOf(host: string): HostRecord {
+    const record = this.#hosts.get(host) ?? {
       host,
       requests: 0,
       failures: 0,
@@ -73,9 +73,9 @@ export class Hosts {
       lastStatus: undefined,
       circuit: undefined,
       quota: undefined,
-      limited: undefined,
+      rateLimit: undefined,
     }
-    this.#hosts.set(host, known)
-    return known
+    this.#hosts.set(host, record)
+    return record
   }
 }

@@ -2,46 +2,48 @@ import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import { type Events, subscribe } from '../events.ts'
 
-/** Requests for something that has a name, all alike and soon after each other: mostly it is one. */
-export type RequestEntry = Omit<Events['request.ended'], 'ms'> & {
+/** A request for a tag or digest. Identical requests within one second share a record. */
+export type RequestRecord = Omit<Events['request.ended'], 'ms'> & {
   readonly repository: Repository
   readonly reference: string
-  /** When the first of them ended, in milliseconds since the epoch. */
+  /** When the first of these requests ended, in milliseconds since the epoch. */
   readonly firstAt: number
-  /** When the last of them ended, and how long it took. */
+  /** When the last of these requests ended, and how long it took. */
   at: number
   ms: number
   times: number
 }
 
-export interface FlightEntry {
+export interface FlightRecord {
   readonly digest: Digest
   readonly kind: 'manifest' | 'blob'
   readonly repository: Repository
-  /** Bytes that an earlier attempt had left. */
+  /** Bytes that were on disk already, from an earlier flight. */
   readonly resumedAt: number
   readonly startedAt: number
-  /** At most the last few. */
+  /** The last attempts, at most `MAX_ATTEMPTS`. */
   readonly attempts: Events['flight.attempted'][]
-  /** What went on with peers, at most the last of it. */
-  readonly steps: PeerEntry[]
-  /** undefined while it is under way. */
+  /** The last interactions with peers, at most `MAX_PEER_STEPS`. */
+  readonly peerSteps: PeerStepRecord[]
+  /** undefined while the flight is in progress. */
   ended: Events['flight.ended'] | undefined
 }
 
-export type PeerEntry =
-  | { readonly is: 'guided'; readonly afterMs: number; readonly fact: Events['peer.guided'] }
-  | { readonly is: 'taken'; readonly afterMs: number; readonly fact: Events['peer.taken'] }
+/** `afterMs` is measured from the start of the flight. */
+export type PeerStepRecord =
+  | { readonly is: 'instructed'; readonly afterMs: number; readonly event: Events['peer.instructed'] }
+  | { readonly is: 'taken'; readonly afterMs: number; readonly event: Events['peer.taken'] }
 
-const MOST_REQUESTS = 1000
-const ALIKE_WITHIN_MS = 1000
-const MOST_FLIGHTS = 500
-const MOST_ATTEMPTS = 10
-const MOST_STEPS = 20
+/** The limits bound the memory of the records to a few MiB; `agent why` shows far fewer. */
+const MAX_REQUESTS = 1000
+const MAX_FLIGHTS = 500
+const MAX_ATTEMPTS = 10
+const MAX_PEER_STEPS = 20
+const MERGE_WITHIN_MS = 1000
 
-/** The last so many of something; older ones are forgotten. */
-class Ring<Entry> {
-  readonly #entries: Entry[] = []
+/** The last `limit` items; adding one more drops the oldest. */
+class RingBuffer<Item> {
+  readonly #items: Item[] = []
   readonly #limit: number
   #oldest = 0
 
@@ -49,156 +51,161 @@ class Ring<Entry> {
     this.#limit = limit
   }
 
-  /** Gives back what had to be forgotten for it. */
-  add(entry: Entry): Entry | undefined {
-    if (this.#entries.length < this.#limit) {
-      this.#entries.push(entry)
+  /** Returns the item that was dropped. */
+  add(item: Item): Item | undefined {
+    if (this.#items.length < this.#limit) {
+      this.#items.push(item)
       return undefined
     }
-    const forgotten = this.#entries[this.#oldest]
-    this.#entries[this.#oldest] = entry
+    const dropped = this.#items[this.#oldest]
+    this.#items[this.#oldest] = item
     this.#oldest = (this.#oldest + 1) % this.#limit
-    return forgotten
+    return dropped
   }
 
-  *newestFirst(): Iterable<Entry> {
-    const { length } = this.#entries
+  *newestFirst(): Iterable<Item> {
+    const { length } = this.#items
     for (let i = 1; i <= length; i++) {
-      const entry = this.#entries[(this.#oldest - i + length) % length]
-      if (entry !== undefined) yield entry
+      const item = this.#items[(this.#oldest - i + length) % length]
+      if (item !== undefined) yield item
     }
   }
 }
 
-/** The last requests and flights, so that it can be told afterwards why one went the way it did. */
+/** Records the last requests and flights, for `agent why` and the list of recent pulls. */
 export class Journal {
-  readonly #requests: Ring<RequestEntry>
-  /** The newest of each reference. */
-  readonly #newest = new Map<string, RequestEntry>()
-  readonly #flights: Ring<FlightEntry>
-  readonly #underWay = new Map<Digest, FlightEntry>()
+  readonly #requests: RingBuffer<RequestRecord>
+  /** The newest record of each reference. */
+  readonly #newestRequest = new Map<string, RequestRecord>()
+  readonly #flights: RingBuffer<FlightRecord>
+  readonly #activeFlights = new Map<Digest, FlightRecord>()
   readonly #subscriptions: readonly (() => void)[]
 
   constructor(limits: { readonly requests?: number; readonly flights?: number } = {}) {
-    this.#requests = new Ring(limits.requests ?? MOST_REQUESTS)
-    this.#flights = new Ring(limits.flights ?? MOST_FLIGHTS)
+    this.#requests = new RingBuffer(limits.requests ?? MAX_REQUESTS)
+    this.#flights = new RingBuffer(limits.flights ?? MAX_FLIGHTS)
     this.#subscriptions = [
-      subscribe('request.ended', (fact) => {
-        const { repository, reference } = fact
-        // The rest has nothing that anybody could ask about.
-        if (repository !== undefined && reference !== undefined) this.#note(fact, repository, reference)
+      subscribe('request.ended', (event) => {
+        const { repository, reference } = event
+        // `agent why` asks by tag or digest; other requests have neither.
+        if (repository !== undefined && reference !== undefined)
+          this.#addRequest(event, repository, reference)
       }),
-      subscribe('flight.started', (fact) => this.#begin(fact, fact.resumedAt)),
-      subscribe('flight.attempted', (fact) => {
-        const attempts = this.#underWay.get(fact.digest)?.attempts
-        attempts?.push(fact)
-        if (attempts !== undefined && attempts.length > MOST_ATTEMPTS) attempts.shift()
+      subscribe('flight.started', (event) => this.#addFlight(event, event.resumedAt)),
+      subscribe('flight.attempted', (event) => {
+        const attempts = this.#activeFlights.get(event.digest)?.attempts
+        attempts?.push(event)
+        if (attempts !== undefined && attempts.length > MAX_ATTEMPTS) attempts.shift()
       }),
-      subscribe('peer.guided', (fact) =>
-        this.#step(fact.digest, (afterMs) => ({ is: 'guided', afterMs, fact })),
+      subscribe('peer.instructed', (event) =>
+        this.#addPeerStep(event.digest, (afterMs) => ({ is: 'instructed', afterMs, event })),
       ),
-      subscribe('peer.taken', (fact) =>
-        this.#step(fact.digest, (afterMs) => ({ is: 'taken', afterMs, fact })),
+      subscribe('peer.taken', (event) =>
+        this.#addPeerStep(event.digest, (afterMs) => ({ is: 'taken', afterMs, event })),
       ),
-      subscribe('flight.ended', (fact) => {
-        // One that found no room in the store ends without having begun.
-        const entry = this.#underWay.get(fact.digest) ?? this.#begin(fact, 0)
-        entry.ended = fact
-        this.#underWay.delete(fact.digest)
+      subscribe('flight.ended', (event) => {
+        // A flight that finds no room in the store ends without `flight.started`.
+        const record = this.#activeFlights.get(event.digest) ?? this.#addFlight(event, 0)
+        record.ended = event
+        this.#activeFlights.delete(event.digest)
       }),
     ]
   }
 
   close(): void {
-    for (const end of this.#subscriptions) end()
+    for (const unsubscribe of this.#subscriptions) unsubscribe()
   }
 
-  /** All that are remembered, newest first. */
-  lastRequests(): Iterable<RequestEntry> {
+  /** All recorded requests, newest first. */
+  lastRequests(): Iterable<RequestRecord> {
     return this.#requests.newestFirst()
   }
 
-  /** Requests for any of these references, newest first; in one repository, or in all. */
-  requests(references: readonly string[], repository: Repository | undefined, most: number): RequestEntry[] {
+  /** Requests for any of these references in `repository`, or in all repositories; newest first. */
+  requests(
+    references: readonly string[],
+    repository: Repository | undefined,
+    limit: number,
+  ): RequestRecord[] {
     const key = repository === undefined ? undefined : repositoryKey(repository)
-    const found: RequestEntry[] = []
-    for (const entry of this.#requests.newestFirst()) {
-      if (found.length === most) break
-      if (!references.includes(entry.reference)) continue
-      if (key === undefined || repositoryKey(entry.repository) === key) found.push(entry)
+    const found: RequestRecord[] = []
+    for (const record of this.#requests.newestFirst()) {
+      if (found.length === limit) break
+      if (!references.includes(record.reference)) continue
+      if (key === undefined || repositoryKey(record.repository) === key) found.push(record)
     }
     return found
   }
 
   /** Flights of this digest, newest first. */
-  flights(digest: Digest, most: number): FlightEntry[] {
-    const found: FlightEntry[] = []
-    for (const entry of this.#flights.newestFirst()) {
-      if (found.length === most) break
-      if (entry.digest === digest) found.push(entry)
+  flights(digest: Digest, limit: number): FlightRecord[] {
+    const found: FlightRecord[] = []
+    for (const record of this.#flights.newestFirst()) {
+      if (found.length === limit) break
+      if (record.digest === digest) found.push(record)
     }
     return found
   }
 
   /**
-   * What is kept for a while and then forgotten is what a collector of garbage is worst at. A thousand times a second
-   * the same thing is therefore one entry; and it does not drive out what else there was.
+   * Identical requests within a second share a record. A client that repeats one request would otherwise push out all
+   * other records, and a short-lived object per request is expensive for the garbage collector.
    */
-  #note(fact: Events['request.ended'], repository: Repository, reference: string): void {
+  #addRequest(event: Events['request.ended'], repository: Repository, reference: string): void {
     const now = Date.now()
-    const newest = this.#newest.get(reference)
-    if (newest !== undefined && now - newest.firstAt < ALIKE_WITHIN_MS && areAlike(newest, fact)) {
+    const newest = this.#newestRequest.get(reference)
+    if (newest !== undefined && now - newest.firstAt < MERGE_WITHIN_MS && areIdentical(newest, event)) {
       newest.times += 1
       newest.at = now
-      newest.ms = fact.ms
+      newest.ms = event.ms
       return
     }
-    const entry = Object.assign({ repository, reference, firstAt: now, at: now, times: 1 }, fact)
-    this.#newest.set(reference, entry)
-    const forgotten = this.#requests.add(entry)
-    if (forgotten !== undefined && this.#newest.get(forgotten.reference) === forgotten) {
-      this.#newest.delete(forgotten.reference)
+    const record = Object.assign({ repository, reference, firstAt: now, at: now, times: 1 }, event)
+    this.#newestRequest.set(reference, record)
+    const dropped = this.#requests.add(record)
+    if (dropped !== undefined && this.#newestRequest.get(dropped.reference) === dropped) {
+      this.#newestRequest.delete(dropped.reference)
     }
   }
 
-  #step(digest: Digest, told: (afterMs: number) => PeerEntry): void {
-    const entry = this.#underWay.get(digest)
-    if (entry === undefined) return
-    entry.steps.push(told(Date.now() - entry.startedAt))
-    if (entry.steps.length > MOST_STEPS) entry.steps.shift()
+  #addPeerStep(digest: Digest, stepAt: (afterMs: number) => PeerStepRecord): void {
+    const record = this.#activeFlights.get(digest)
+    if (record === undefined) return
+    record.peerSteps.push(stepAt(Date.now() - record.startedAt))
+    if (record.peerSteps.length > MAX_PEER_STEPS) record.peerSteps.shift()
   }
 
-  #begin(of: Pick<FlightEntry, 'digest' | 'kind' | 'repository'>, resumedAt: number): FlightEntry {
+  #addFlight(of: Pick<FlightRecord, 'digest' | 'kind' | 'repository'>, resumedAt: number): FlightRecord {
     const { digest, kind, repository } = of
-    const entry: FlightEntry = {
+    const record: FlightRecord = {
       digest,
       kind,
       repository,
       resumedAt,
       startedAt: Date.now(),
       attempts: [],
-      steps: [],
+      peerSteps: [],
       ended: undefined,
     }
-    this.#underWay.set(digest, entry)
-    const forgotten = this.#flights.add(entry)
-    if (forgotten !== undefined && this.#underWay.get(forgotten.digest) === forgotten) {
-      this.#underWay.delete(forgotten.digest)
+    this.#activeFlights.set(digest, record)
+    const dropped = this.#flights.add(record)
+    if (dropped !== undefined && this.#activeFlights.get(dropped.digest) === dropped) {
+      this.#activeFlights.delete(dropped.digest)
     }
-    return entry
+    return record
   }
 }
 
-function areAlike(entry: RequestEntry, fact: Events['request.ended']): boolean {
+function areIdentical(record: RequestRecord, event: Events['request.ended']): boolean {
   return (
-    entry.code === fact.code &&
-    entry.bytes === fact.bytes &&
-    entry.source === fact.source &&
-    entry.method === fact.method &&
-    entry.cacheStatus === fact.cacheStatus &&
-    entry.aborted === fact.aborted &&
-    entry.error === fact.error &&
-    entry.repository.name === fact.repository?.name &&
-    entry.repository.registry === fact.repository.registry
+    record.code === event.code &&
+    record.bytes === event.bytes &&
+    record.source === event.source &&
+    record.method === event.method &&
+    record.cacheStatus === event.cacheStatus &&
+    record.aborted === event.aborted &&
+    record.error === event.error &&
+    record.repository.name === event.repository?.name &&
+    record.repository.registry === event.repository.registry
   )
 }

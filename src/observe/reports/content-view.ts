@@ -1,12 +1,12 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { BlobView, ContentView, TagView } from './view.ts'
 
-/** As much of a store as it takes to look into it. */
-export interface Viewed {
+/** The part of a store that reports read. */
+export interface ReadableStore {
   readonly blobs: {
     facts(digest: Digest): Promise<BlobView | undefined>
   }
-  /** The blob, opened for reading without being marked as used. */
+  /** Opens a blob for reading without marking it as used. */
   peek(digest: Digest): Promise<
     | {
         readonly size: number
@@ -21,10 +21,10 @@ export interface Viewed {
   tags(): AsyncIterable<TagView>
 }
 
-/** OCI distribution spec 1.1 lets registries refuse larger ones; nothing that is stored as a manifest exceeds it. */
-const LARGEST_MANIFEST = 4 * 1024 * 1024
+/** OCI distribution spec 1.1, "Pushing Manifests": registries should accept manifests of up to 4 MiB; Leat stores none larger. */
+const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 
-export function contentViewOf(store: Viewed): ContentView {
+export function contentViewOf(store: ReadableStore): ContentView {
   return {
     facts: (digest) => store.blobs.facts(digest),
     references: (manifest) => store.references(manifest),
@@ -33,11 +33,12 @@ export function contentViewOf(store: Viewed): ContentView {
     tags: () => store.tags(),
     async manifest(digest) {
       const facts = await store.blobs.facts(digest)
-      if (facts === undefined || facts.kind !== 'manifest' || facts.size > LARGEST_MANIFEST) return undefined
+      if (facts === undefined || facts.kind !== 'manifest' || facts.size > MAX_MANIFEST_BYTES)
+        return undefined
       const content = await store.peek(digest)
       if (content === undefined) return undefined
       try {
-        const bytes = new Uint8Array(Math.min(content.size, LARGEST_MANIFEST))
+        const bytes = new Uint8Array(Math.min(content.size, MAX_MANIFEST_BYTES))
         let filled = 0
         while (filled < bytes.length) {
           const read = await content.read(bytes.subarray(filled), filled)

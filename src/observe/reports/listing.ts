@@ -2,13 +2,13 @@ import type { Digest } from '../../oci/digest.ts'
 import { childrenOf, type Manifest, type Platform, parseManifest } from '../../oci/manifest.ts'
 import { repositoryKey } from '../../oci/names/repository.ts'
 import type { BlobReport, ImageReport } from '../../schemas/report.ts'
-import { pinnedBy, Sharing } from './sharing.ts'
+import { pinnedBy, SharedParts } from './sharing.ts'
 import type { BlobView, ContentView, TagView } from './view.ts'
 
-/** A manifest may name tens of thousands of parts; nobody waits for a look at each. */
-const MOST_PARTS = 2000
-/** Of the images that share something with one; a base layer may be in hundreds. */
-const MOST_OTHERS = 10
+/** A manifest may name tens of thousands of parts, and each costs a lookup in the index. */
+const MAX_PARTS = 2000
+/** How many images `sharesWith` names; hundreds of images may share a base layer. */
+const MAX_SHARED_WITH = 10
 
 export async function* listBlobs(view: ContentView): AsyncGenerator<BlobReport> {
   const pinned = await pinnedBy(view)
@@ -18,7 +18,7 @@ export async function* listBlobs(view: ContentView): AsyncGenerator<BlobReport> 
 }
 
 export async function* listImages(view: ContentView): AsyncGenerator<ImageReport> {
-  const [pinned, sharing] = [await pinnedBy(view), await Sharing.of(view)]
+  const [pinned, sharing] = [await pinnedBy(view), await SharedParts.of(view)]
   for await (const tag of view.tags()) {
     const { repository, digest, checkedAt } = tag
     yield {
@@ -43,7 +43,7 @@ export function blobFacts(blob: BlobView): Omit<BlobReport, 'digest' | 'pinned'>
   }
 }
 
-/** A clock may have been anywhere when this was written; no date may break a report. */
+/** A wrong clock may have written a time that no date can hold; that must not break a report. */
 export function rfc3339(ms: number): string {
   const date = new Date(ms)
   return Number.isNaN(date.getTime()) ? new Date(0).toISOString() : date.toISOString()
@@ -55,47 +55,47 @@ export function platformText(platform: Platform | undefined): string | undefined
   return variant === undefined ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`
 }
 
-/** The manifest under this digest, if it is here and can be read. */
+/** The stored manifest of this digest; undefined when it is not stored or not valid. */
 export async function readManifest(view: ContentView, digest: Digest): Promise<Manifest | undefined> {
   const bytes = await view.manifest(digest)
   const manifest = bytes === undefined ? undefined : parseManifest(bytes)
   return manifest?.ok === true ? manifest.value : undefined
 }
 
-type Inspection = Omit<ImageReport, 'repository' | 'tag' | 'digest' | 'checkedAt' | 'pinned'>
+type ImageState = Omit<ImageReport, 'repository' | 'tag' | 'digest' | 'checkedAt' | 'pinned'>
 
-/** An index counts as whole when it can be pulled for at least one platform: nobody stores all of them. */
-async function inspect(view: ContentView, tag: TagView, sharing: Sharing): Promise<Inspection> {
-  const image = new Image(view, tag, sharing)
+/** An index counts as `whole` when at least one platform is complete, as hardly any node stores all platforms. */
+async function inspect(view: ContentView, tag: TagView, sharing: SharedParts): Promise<ImageState> {
+  const image = new ImageInspection(view, tag, sharing)
   const top = (await image.has(tag.digest)) ? await readManifest(view, tag.digest) : undefined
   if (top === undefined) return image.report(image.bytes === 0 ? 'absent' : 'partial')
-  if (top.kind === 'image') return image.report((await image.hasAllOf(top)) ? 'whole' : 'partial')
+  if (top.kind === 'image') return image.report((await image.hasAllParts(top)) ? 'whole' : 'partial')
   const platforms = new Set<string>()
-  let any = false
-  for (const child of top.manifests.slice(0, MOST_PARTS)) {
+  let hasPlatform = false
+  for (const child of top.manifests.slice(0, MAX_PARTS)) {
     if (!(await image.has(child.digest))) continue
     const manifest = await readManifest(view, child.digest)
-    if (manifest === undefined || !(await image.hasAllOf(manifest))) continue
-    any = true
+    if (manifest === undefined || !(await image.hasAllParts(manifest))) continue
+    hasPlatform = true
     const platform = platformText(child.platform)
-    // `unknown/unknown` is how attestations lie beside an image.
+    // BuildKit lists attestations in the index with the platform `unknown/unknown`.
     if (platform !== undefined && platform !== 'unknown/unknown') platforms.add(platform)
   }
-  return image.report(any ? 'whole' : 'partial', [...platforms])
+  return image.report(hasPlatform ? 'whole' : 'partial', [...platforms])
 }
 
-/** Adds up what there is of one image. */
-class Image {
+/** Counts the stored parts of one image. */
+class ImageInspection {
   readonly #view: ContentView
   readonly #tag: TagView
-  readonly #sharing: Sharing
-  readonly #counted = new Set<Digest>()
+  readonly #sharing: SharedParts
+  readonly #inspected = new Set<Digest>()
   readonly #sharesWith = new Set<string>()
   #unique = 0
   #shared = 0
   #lastUsedAt: number | undefined
 
-  constructor(view: ContentView, tag: TagView, sharing: Sharing) {
+  constructor(view: ContentView, tag: TagView, sharing: SharedParts) {
     this.#view = view
     this.#tag = tag
     this.#sharing = sharing
@@ -108,27 +108,27 @@ class Image {
   async has(part: Digest): Promise<boolean> {
     const facts = await this.#view.facts(part)
     if (facts === undefined) return false
-    if (this.#counted.has(part)) return true
-    this.#counted.add(part)
-    const { isShared, others } = this.#sharing.of(part, this.#tag)
+    if (this.#inspected.has(part)) return true
+    this.#inspected.add(part)
+    const { isShared, others } = this.#sharing.othersWith(part, this.#tag)
     if (isShared) this.#shared += facts.size
     else this.#unique += facts.size
-    for (const other of others) if (this.#sharesWith.size < MOST_OTHERS) this.#sharesWith.add(other)
-    // A layer may have been used for another image.
+    for (const other of others) if (this.#sharesWith.size < MAX_SHARED_WITH) this.#sharesWith.add(other)
+    // A layer may have been used for another image, so only manifests count.
     if (facts.kind === 'manifest') this.#lastUsedAt = Math.max(this.#lastUsedAt ?? 0, facts.lastUsedAt)
     return true
   }
 
-  async hasAllOf(manifest: Manifest): Promise<boolean> {
-    let whole = true
-    for (const { digest: part, foreign } of childrenOf(manifest)) {
-      if (this.#counted.size > MOST_PARTS) return false
-      if (!(await this.has(part)) && !foreign) whole = false
+  async hasAllParts(manifest: Manifest): Promise<boolean> {
+    let isComplete = true
+    for (const { digest: part, isForeign } of childrenOf(manifest)) {
+      if (this.#inspected.size > MAX_PARTS) return false
+      if (!(await this.has(part)) && !isForeign) isComplete = false
     }
-    return whole
+    return isComplete
   }
 
-  report(state: ImageReport['state'], platforms: string[] = []): Inspection {
+  report(state: ImageReport['state'], platforms: string[] = []): ImageState {
     return {
       bytesHere: this.bytes,
       uniqueBytes: this.#unique,

@@ -1,91 +1,53 @@
-import type { Digest } from '../../oci/digest.ts'
-import type { HoldersReport, PeerStep, PeersReport } from '../../schemas/peer-report.ts'
-import type { Totals } from '../metrics/metrics.ts'
-import type { FlightEntry } from '../records/journal.ts'
-import { scrub } from '../redact.ts'
-import { rfc3339 } from './listing.ts'
-import type { NodeView, OwnerView, PeersView, PeerView } from './view.ts'
+import type { PeerStep, PeersReport } from '../../schemas/peer-report.ts'
+import type { CounterTotals } from '../metrics/metrics.ts'
+import type { FlightRecord } from '../records/journal.ts'
+import { redact } from '../redact.ts'
 
-/** A swarm may be larger than anybody wants to read. */
-const MOST_MEMBERS = 1000
+/** Bounds the size of the report in a large swarm. */
+const MAX_MEMBERS = 1000
 
-export function peersReport({ self, members }: PeersView, bytes: Totals['peers']): PeersReport {
-  const told = [...members].sort((one, other) => dealings(other) - dealings(one) || byName(one, other))
-  return {
-    self: { name: self.name, address: self.address, zone: self.zone ?? null },
-    bytes,
-    count: members.length,
-    members: told.slice(0, MOST_MEMBERS).map((peer) => ({
-      id: peer.id,
-      name: peer.name,
-      address: peer.address,
-      zone: peer.zone ?? null,
-      version: peer.version,
-      understood: peer.isUnderstood,
-      load: peer.load,
-      since: rfc3339(peer.since),
-      taken: peer.taken,
-      given: peer.given,
-    })),
-  }
+export function peersReport(
+  { self, members }: Pick<PeersReport, 'self' | 'members'>,
+  bytes: CounterTotals['peers'],
+): PeersReport {
+  const sorted = [...members].sort(
+    (one, other) => exchangedBytes(other) - exchangedBytes(one) || byName(one, other),
+  )
+  return { self, bytes, count: members.length, members: sorted.slice(0, MAX_MEMBERS) }
 }
 
-/** null when there are no peers that could be asked. */
-export async function holdersReport(
-  view: Pick<NodeView, 'whoHas'>,
-  digest: Digest,
-): Promise<HoldersReport | null> {
-  const found = await view.whoHas(digest)
-  if (found === undefined) return null
-  const { owner, asked, answered, holders } = found
-  return {
-    owner: ownerReport(owner),
-    asked,
-    answered,
-    holders: holders.map(({ name, address, zone, position, isWhole }) => ({
-      name,
-      address,
-      zone: zone ?? null,
-      position,
-      whole: isWhole,
-    })),
-  }
-}
-
-export function peerSteps({ steps }: FlightEntry): PeerStep[] {
+export function peerSteps({ peerSteps: steps }: FlightRecord): PeerStep[] {
   return steps.map((step): PeerStep => {
     const { afterMs } = step
-    if (step.is === 'guided') {
-      const { owner, course, from } = step.fact
+    if (step.is === 'instructed') {
+      const { owner, instruction, from } = step.event
       return {
         is: 'guided',
         afterMs,
-        owner: owner === undefined ? null : ownerReport(owner),
-        course,
+        owner: owner ?? null,
+        course: instruction,
         from: from ?? null,
       }
     }
-    const { name, bytes, ms, error } = step.fact
+    const { name, bytes, ms, error } = step.event
     return {
       is: 'taken',
       afterMs,
       from: name,
       bytes,
       ms,
-      error: error === undefined ? null : scrub(error.message),
+      error: error === undefined ? null : redact(error.message),
     }
   })
 }
 
-function ownerReport({ name, isSelf }: OwnerView): HoldersReport['owner'] {
-  return { name, self: isSelf }
-}
+type Peer = PeersReport['members'][number]
 
-function dealings({ taken, given }: PeerView): number {
+function exchangedBytes({ taken, given }: Peer): number {
   return taken + given
 }
 
-function byName({ name: one }: PeerView, { name: other }: PeerView): number {
+function byName({ name: one }: Peer, { name: other }: Peer): number {
   if (one === other) return 0
   return one < other ? -1 : 1
 }

@@ -1,13 +1,13 @@
 import { parseDigest } from '../../oci/digest.ts'
 import { repositoryKey } from '../../oci/names/repository.ts'
 import type { PullReport } from '../../schemas/report.ts'
-import type { RequestEntry } from '../records/journal.ts'
+import type { RequestRecord } from '../records/journal.ts'
 import { rfc3339 } from './listing.ts'
 
-const MOST_PULLS = 20
-const MOST_REFERENCES = 5
-/** Between the requests of one pull a client may unpack what it has. */
-const MOST_BETWEEN_MS = 30_000
+const MAX_PULLS = 20
+const MAX_REFERENCES = 5
+/** A client may unpack a layer between two requests of one pull; a pause longer than this begins another pull. */
+const MAX_PAUSE_MS = 30_000
 
 interface Pull {
   readonly repository: string
@@ -16,29 +16,29 @@ interface Pull {
   requests: number
   failed: number
   readonly bytes: PullReport['bytes']
-  /** Newest first. */
+  /** The requested tags, newest first. */
   readonly tags: Set<string>
   firstReference: string
 }
 
-/** Requests, newest first, as pulls: those for one repository that follow each other closely are one. Newest first. */
-export function pullsOf(requests: Iterable<RequestEntry>): PullReport[] {
+/** Groups requests into pulls: requests for one repository in close succession are one pull. Both are newest first. */
+export function pullsOf(requests: Iterable<RequestRecord>): PullReport[] {
   const pulls: Pull[] = []
   const last = new Map<string, Pull>()
-  for (const entry of requests) {
-    const repository = repositoryKey(entry.repository)
+  for (const request of requests) {
+    const repository = repositoryKey(request.repository)
     let pull = last.get(repository)
-    if (pull === undefined || pull.startedAt - entry.at > MOST_BETWEEN_MS) {
-      pull = begin(repository, entry)
+    if (pull === undefined || pull.startedAt - request.at > MAX_PAUSE_MS) {
+      pull = newPull(repository, request)
       last.set(repository, pull)
-      if (pulls.length < MOST_PULLS) pulls.push(pull)
+      if (pulls.length < MAX_PULLS) pulls.push(pull)
     }
-    add(pull, entry)
+    addRequest(pull, request)
   }
   return pulls.map(reportOf)
 }
 
-function begin(repository: string, { at, reference }: RequestEntry): Pull {
+function newPull(repository: string, { at, reference }: RequestRecord): Pull {
   return {
     repository,
     startedAt: at,
@@ -51,15 +51,15 @@ function begin(repository: string, { at, reference }: RequestEntry): Pull {
   }
 }
 
-function add(pull: Pull, entry: RequestEntry): void {
-  const { firstAt, ms, times, code, bytes, source, reference, aborted, error } = entry
-  // One that took long may have been begun before others that ended before it.
+function addRequest(pull: Pull, request: RequestRecord): void {
+  const { firstAt, ms, times, code, bytes, source, reference, aborted, error } = request
+  // A long request may have started before requests that ended earlier.
   pull.startedAt = Math.min(pull.startedAt, firstAt - ms)
   pull.requests += times
   if (code >= 400 || aborted || error !== undefined) pull.failed += times
   if (source !== undefined) pull.bytes[source] += bytes * times
   pull.firstReference = reference
-  if (parseDigest(reference) === undefined && pull.tags.size < MOST_REFERENCES) pull.tags.add(reference)
+  if (parseDigest(reference) === undefined && pull.tags.size < MAX_REFERENCES) pull.tags.add(reference)
 }
 
 function reportOf({ tags, firstReference, startedAt, endedAt, ...pull }: Pull): PullReport {

@@ -1,7 +1,7 @@
 import type { Parsed } from '../../lib/parsed.ts'
 import type { BlobReport, ImageReport, PullsReport, StatusReport, WhyReport } from '../../schemas/report.ts'
-import { type Levels, Metrics } from '../metrics/metrics.ts'
-import { Hosts } from '../records/hosts.ts'
+import { type GaugeValues, Metrics } from '../metrics/metrics.ts'
+import { HostRecords } from '../records/hosts.ts'
 import { Journal } from '../records/journal.ts'
 import { listBlobs, listImages } from './listing.ts'
 import { pullsOf } from './pulls.ts'
@@ -9,19 +9,16 @@ import { statusReport } from './status.ts'
 import type { NodeView } from './view.ts'
 import { whyReport } from './why.ts'
 
-/**
- * Answers whoever asks how this node is doing, from what can be seen of it and from what it has published since this was
- * made. To be closed by whoever made it.
- */
+/** Answers the questions of the admin API, from the current state of the node and from the events since construction. */
 export class Reporter {
   readonly #view: NodeView
   readonly #journal = new Journal()
-  readonly #hosts = new Hosts()
+  readonly #hosts = new HostRecords()
   readonly #metrics: Metrics
 
   constructor(view: NodeView) {
     this.#view = view
-    this.#metrics = new Metrics({ version: view.version, levels: () => levels(view) })
+    this.#metrics = new Metrics({ version: view.version, gauges: () => gaugeValues(view) })
   }
 
   async status(): Promise<StatusReport> {
@@ -49,7 +46,7 @@ export class Reporter {
   }
 
   ready(): { readonly ready: boolean; readonly reasons: readonly string[] } {
-    const reasons = this.#view.unready()
+    const reasons = this.#view.notReadyReasons()
     return { ready: reasons.length === 0, reasons }
   }
 
@@ -60,7 +57,7 @@ export class Reporter {
   }
 }
 
-function levels(view: NodeView): Levels {
+function gaugeValues(view: NodeView): GaugeValues {
   const flights = view.flights()
   const store = view.store()
   return {

@@ -1,15 +1,19 @@
 import { repositoryKey } from '../../oci/names/repository.ts'
 import type { FlightReport, StatusReport } from '../../schemas/report.ts'
-import type { Totals } from '../metrics/metrics.ts'
-import type { HostState, Hosts } from '../records/hosts.ts'
+import type { CounterTotals } from '../metrics/metrics.ts'
+import type { HostRecord, HostRecords } from '../records/hosts.ts'
 import { rfc3339 } from './listing.ts'
 import { peersReport } from './peers.ts'
 import type { FlightView, NodeView, ScrubView } from './view.ts'
 
-export async function statusReport(view: NodeView, hosts: Hosts, totals: Totals): Promise<StatusReport> {
+export async function statusReport(
+  view: NodeView,
+  hosts: HostRecords,
+  totals: CounterTotals,
+): Promise<StatusReport> {
   const { registry, admin } = view.addresses()
   const { blobs, bytes, limitBytes, evictedBytes } = view.store()
-  const reasons = [...view.unready()]
+  const reasons = [...view.notReadyReasons()]
   const peers = view.peers()
   return {
     version: view.version,
@@ -36,10 +40,10 @@ export async function statusReport(view: NodeView, hosts: Hosts, totals: Totals)
 }
 
 function scrubReport(scrub: ScrubView): StatusReport['store']['scrub'] {
-  const { bytesPerSecond, isVerifying, isUnderWay, found, lastRound } = scrub
+  const { bytesPerSecond, isVerifying, isRunning, found, lastRound } = scrub
   return {
     bytesPerSecond,
-    state: isVerifying ? 'verifying' : isUnderWay ? 'under-way' : 'resting',
+    state: isVerifying ? 'verifying' : isRunning ? 'under-way' : 'resting',
     found,
     lastRound: lastRound === undefined ? null : { ...lastRound, endedAt: rfc3339(lastRound.endedAt) },
   }
@@ -58,15 +62,15 @@ export function flightReport(flight: FlightView): FlightReport {
   }
 }
 
-function hostReport(state: Readonly<HostState>): StatusReport['upstreams'][number] {
-  const { quota } = state
+function hostReport(record: Readonly<HostRecord>): StatusReport['upstreams'][number] {
+  const { quota } = record
   return {
-    host: state.host,
-    requests: state.requests,
-    failures: state.failures,
-    lastAt: state.lastAt === undefined ? null : rfc3339(state.lastAt),
-    lastStatus: state.lastStatus ?? null,
-    resting: restingOf(state),
+    host: record.host,
+    requests: record.requests,
+    failures: record.failures,
+    lastAt: record.lastAt === undefined ? null : rfc3339(record.lastAt),
+    lastStatus: record.lastStatus ?? null,
+    resting: pauseReasonOf(record),
     quota:
       quota === undefined
         ? null
@@ -74,15 +78,16 @@ function hostReport(state: Readonly<HostState>): StatusReport['upstreams'][numbe
             remaining: quota.remaining,
             limit: quota.limit ?? null,
             windowSeconds: quota.windowSeconds ?? null,
-            hearsay: quota.isHearsay,
+            hearsay: quota.isFromPeer,
           },
   }
 }
 
-function restingOf({ circuit, limited }: Readonly<HostState>): string | null {
+/** Why this node sends no requests to the host at the moment; null when it does. */
+function pauseReasonOf({ circuit, rateLimit }: Readonly<HostRecord>): string | null {
   if (circuit?.open === true) return circuit.reason
-  const leftMs = (limited?.until ?? 0) - Date.now()
-  if (limited === undefined || leftMs <= 0) return null
-  const whom = limited.isHearsay ? 'a peer' : 'us'
-  return `it has answered 429 to ${whom} for a ${limited.kind}; ${Math.ceil(leftMs / 1000)} s to go`
+  const leftMs = (rateLimit?.until ?? 0) - Date.now()
+  if (rateLimit === undefined || leftMs <= 0) return null
+  const receiver = rateLimit.isFromPeer ? 'a peer' : 'this node'
+  return `${receiver} got 429 for a ${rateLimit.kind}; ${Math.ceil(leftMs / 1000)} s left`
 }

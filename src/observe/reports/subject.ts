@@ -3,8 +3,8 @@ import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { parseReference } from '../../oci/names/reference.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 
-/** Where digests are looked up that were not written in full. */
-export interface Digests {
+/** Where abbreviated digests are looked up. */
+export interface StoredDigests {
   blobs(): AsyncIterable<{ readonly digest: Digest }>
 }
 
@@ -15,23 +15,23 @@ export interface Subject {
   readonly digest: Digest | undefined
 }
 
-/** Whom is meant by what a person has typed: an image, a digest, or the start of one that is here. */
-export async function findSubject(
-  view: Digests,
+/** Resolves what a person typed: an image reference, a digest, or the start of a stored digest. */
+export async function resolveSubject(
+  view: StoredDigests,
   text: string,
   defaultNamespace: string,
 ): Promise<Parsed<Subject>> {
   const digest = parseDigest(text)
   if (digest !== undefined) return parsed({ repository: undefined, tag: undefined, digest })
-  if (/^sha(?:256|512):/.test(text)) return findAbbreviated(view, text)
+  if (/^sha(?:256|512):/.test(text)) return resolveAbbreviated(view, text)
   const reference = parseReference(text, defaultNamespace)
   if (!reference.ok) return reference
-  const { repository, tag, digest: pinned } = reference.value
-  return parsed({ repository, tag: pinned === undefined ? tag : undefined, digest: pinned })
+  const { repository, tag, digest: referenced } = reference.value
+  return parsed({ repository, tag: referenced === undefined ? tag : undefined, digest: referenced })
 }
 
-/** A digest by its first digits, as lists for people show it. */
-async function findAbbreviated(view: Digests, start: string): Promise<Parsed<Subject>> {
+/** Tables for people show the first digits of a digest, and people paste those. */
+async function resolveAbbreviated(view: StoredDigests, start: string): Promise<Parsed<Subject>> {
   if (!/^sha\d+:[0-9a-f]{6,}$/.test(start)) {
     return refused(
       `"${start}" is not a digest: write sha256: and 64 hex digits, or at least the first 6 of them`,
@@ -40,9 +40,9 @@ async function findAbbreviated(view: Digests, start: string): Promise<Parsed<Sub
   let found: Digest | undefined
   for await (const { digest } of view.blobs()) {
     if (!digest.startsWith(start)) continue
-    if (found !== undefined) return refused(`several digests here begin with ${start}: write more of it`)
+    if (found !== undefined) return refused(`several stored digests begin with ${start}: write more digits`)
     found = digest
   }
-  if (found === undefined) return refused(`nothing here begins with ${start}: write the whole digest`)
+  if (found === undefined) return refused(`no stored digest begins with ${start}: write the whole digest`)
   return parsed({ repository: undefined, tag: undefined, digest: found })
 }

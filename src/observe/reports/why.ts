@@ -3,28 +3,28 @@ import type { Digest } from '../../oci/digest.ts'
 import { childrenOf, type Descriptor } from '../../oci/manifest.ts'
 import { repositoryKey } from '../../oci/names/repository.ts'
 import type { PartReport, WhyReport } from '../../schemas/report.ts'
-import type { Hosts } from '../records/hosts.ts'
-import type { FlightEntry, Journal, RequestEntry } from '../records/journal.ts'
-import { scrub } from '../redact.ts'
+import type { HostRecords } from '../records/hosts.ts'
+import type { FlightRecord, Journal, RequestRecord } from '../records/journal.ts'
+import { redact } from '../redact.ts'
 import { blobFacts, platformText, readManifest, rfc3339 } from './listing.ts'
-import { foretell } from './next.ts'
-import { holdersReport, peerSteps } from './peers.ts'
+import { peerSteps } from './peers.ts'
+import { predictRequest } from './predict-request.ts'
 import { flightReport } from './status.ts'
-import { findSubject } from './subject.ts'
+import { resolveSubject } from './subject.ts'
 import type { NodeView, TagView } from './view.ts'
 
-const MOST_REQUESTS = 10
-const MOST_FLIGHTS = 5
-const MOST_PARTS = 200
+const MAX_REQUESTS = 10
+const MAX_FLIGHTS = 5
+const MAX_PARTS = 200
 
-/** Everything this node knows about a tag or a digest, and what it would do if it were asked for it now. */
+/** Everything this node knows about a tag or a digest, and what would happen to a request for it now. */
 export async function whyReport(
   view: NodeView,
   journal: Journal,
-  hosts: Hosts,
+  hosts: HostRecords,
   text: string,
 ): Promise<Parsed<WhyReport>> {
-  const subject = await findSubject(view, text, view.defaultNamespace)
+  const subject = await resolveSubject(view, text, view.defaultNamespace)
   if (!subject.ok) return subject
   const { repository, tag } = subject.value
   const now = Date.now()
@@ -33,7 +33,7 @@ export async function whyReport(
   const facts = digest === undefined ? undefined : await view.facts(digest)
   const flight = digest === undefined ? undefined : view.flight(digest)
   const tagRecord = record === undefined ? null : tagReport(view, record, now)
-  const peers = digest === undefined ? null : await holdersReport(view, digest)
+  const peers = digest === undefined ? null : ((await view.whoHas(digest)) ?? null)
   const references = [tag, digest].filter((reference) => reference !== undefined)
   return parsed({
     subject: text,
@@ -48,15 +48,15 @@ export async function whyReport(
     ...(digest === undefined || facts?.kind !== 'manifest'
       ? { parts: null, partsLeftOut: 0 }
       : await partsOf(view, digest)),
-    requests: journal.requests(references, repository, MOST_REQUESTS).map(requestReport),
-    flights: digest === undefined ? [] : journal.flights(digest, MOST_FLIGHTS).map(pastFlight),
-    next: foretell({
+    requests: journal.requests(references, repository, MAX_REQUESTS).map(requestReport),
+    flights: digest === undefined ? [] : journal.flights(digest, MAX_FLIGHTS).map(pastFlight),
+    next: predictRequest({
       view,
       hosts,
       ...subject.value,
       tagRecord,
       digest,
-      stored: facts !== undefined,
+      isStored: facts !== undefined,
       flight,
       owner: peers?.owner,
     }),
@@ -66,9 +66,9 @@ export async function whyReport(
 function tagReport(view: NodeView, record: TagView, now: number): NonNullable<WhyReport['tagRecord']> {
   const { tagTtlMs, staleIfErrorMs } = view.freshness(record.repository)
   const ageMs = now - record.checkedAt
-  // A record from the future says nothing about how old it is: it is asked about.
-  const fresh = ageMs >= 0 && ageMs < tagTtlMs
-  const state = fresh ? 'fresh' : ageMs < tagTtlMs + staleIfErrorMs ? 'stale' : 'expired'
+  // A record from the future, written by a wrong clock, does not tell its age: the tag counts as stale.
+  const isFresh = ageMs >= 0 && ageMs < tagTtlMs
+  const state = isFresh ? 'fresh' : ageMs < tagTtlMs + staleIfErrorMs ? 'stale' : 'expired'
   return { checkedAt: rfc3339(record.checkedAt), ageMs, tagTtlMs, staleIfErrorMs, state }
 }
 
@@ -79,58 +79,58 @@ async function partsOf(
   const manifest = await readManifest(view, digest)
   if (manifest === undefined) return { parts: null, partsLeftOut: 0 }
   const children = childrenOf(manifest)
-  const inside = new Set(manifest.manifests.map((child) => child.digest))
+  const manifests = new Set(manifest.manifests.map((child) => child.digest))
   const roleOf = (child: Descriptor): PartReport['role'] =>
-    child.digest === manifest.config?.digest ? 'config' : inside.has(child.digest) ? 'manifest' : 'layer'
+    child.digest === manifest.config?.digest ? 'config' : manifests.has(child.digest) ? 'manifest' : 'layer'
   const parts: PartReport[] = []
-  for (const child of children.slice(0, MOST_PARTS)) {
-    const stored = (await view.facts(child.digest)) !== undefined
+  for (const child of children.slice(0, MAX_PARTS)) {
+    const isStored = (await view.facts(child.digest)) !== undefined
     parts.push({
       digest: child.digest,
       role: roleOf(child),
       size: child.size,
       platform: platformText(child.platform) ?? null,
-      state: stored ? 'stored' : view.flight(child.digest) === undefined ? 'missing' : 'in-flight',
+      state: isStored ? 'stored' : view.flight(child.digest) === undefined ? 'missing' : 'in-flight',
     })
   }
   return { parts, partsLeftOut: children.length - parts.length }
 }
 
-function requestReport(entry: RequestEntry): WhyReport['requests'][number] {
+function requestReport(record: RequestRecord): WhyReport['requests'][number] {
   return {
-    at: rfc3339(entry.at),
-    method: entry.method,
-    repository: repositoryKey(entry.repository),
-    reference: entry.reference,
-    code: entry.code,
-    ms: entry.ms,
-    times: entry.times,
-    bytes: entry.bytes,
-    source: entry.source ?? null,
-    cacheStatus: entry.cacheStatus ?? null,
-    aborted: entry.aborted,
-    error: entry.error === undefined ? null : scrub(entry.error),
+    at: rfc3339(record.at),
+    method: record.method,
+    repository: repositoryKey(record.repository),
+    reference: record.reference,
+    code: record.code,
+    ms: record.ms,
+    times: record.times,
+    bytes: record.bytes,
+    source: record.source ?? null,
+    cacheStatus: record.cacheStatus ?? null,
+    aborted: record.aborted,
+    error: record.error === undefined ? null : redact(record.error),
   }
 }
 
-function pastFlight(entry: FlightEntry): WhyReport['flights'][number] {
-  const { ended } = entry
+function pastFlight(record: FlightRecord): WhyReport['flights'][number] {
+  const { ended } = record
   return {
-    startedAt: rfc3339(entry.startedAt),
-    resumedAt: entry.resumedAt,
+    startedAt: rfc3339(record.startedAt),
+    resumedAt: record.resumedAt,
     ms: ended?.ms ?? null,
     size: ended?.size ?? null,
     waiters: ended?.waiters ?? null,
     source: ended?.source ?? null,
-    kept: ended?.kept ?? null,
-    obstacle: ended?.obstacle === undefined ? null : scrub(ended.obstacle),
-    error: ended?.error === undefined ? null : scrub(ended.error.message),
-    attempts: entry.attempts.map(({ source, bytes, ms, error }) => ({
+    kept: ended?.isStored ?? null,
+    obstacle: ended?.passThroughReason === undefined ? null : redact(ended.passThroughReason),
+    error: ended?.error === undefined ? null : redact(ended.error.message),
+    attempts: record.attempts.map(({ source, bytes, ms, error }) => ({
       source,
       bytes,
       ms,
-      error: error === undefined ? null : scrub(error.message),
+      error: error === undefined ? null : redact(error.message),
     })),
-    peers: peerSteps(entry),
+    peers: peerSteps(record),
   }
 }

@@ -1,27 +1,28 @@
-import type { Address } from './dht-node.ts'
+import type { HostPort } from './dht-node.ts'
 
-export interface Bootstrap {
-  readonly address: Address
+export interface BootstrapNode {
+  readonly address: HostPort
   stop(): Promise<void>
 }
 
-/** A node of a DHT of one's own, through which agents find each other. It knows no secret and is told none. */
-export async function startBootstrap(options: {
-  readonly listen: Address
-  readonly bootstrap: readonly Address[]
+/** Starts a node of a private DHT through which agents find each other. It needs no secret of a swarm. */
+export async function startBootstrapNode(options: {
+  readonly listen: HostPort
+  readonly bootstrap: readonly HostPort[]
   readonly advertise: string | undefined
-}): Promise<Bootstrap> {
+}): Promise<BootstrapNode> {
   const { openDhtNode } = await import('./dht-node.ts')
   const { node, ready } = await openDhtNode({ ...options, publicDht: false })
   const address = node.address()
-  if (address === null) throw new Error('a node that is bound has no address')
+  if (address === null) throw new Error('the DHT node is bound but has no address')
   ready.catch(() => {})
   return {
     address: { host: address.host, port: address.port },
     stop: async () => {
-      const last = await Promise.race([ready.catch(() => node), Promise.resolve(node)])
-      await last.destroy()
-      if (last === node)
+      // `ready` may resolve to another node, which replaces the first one: both must be destroyed.
+      const current = await Promise.race([ready.catch(() => node), Promise.resolve(node)])
+      await current.destroy()
+      if (current === node)
         await ready.then((other) => (other === node ? undefined : other.destroy())).catch(() => {})
     },
   }

@@ -1,30 +1,30 @@
-/** Of two packages that come without types: what is used of them here. */
+/** Types of the parts that this project uses of two packages that come without types. */
 
 declare module 'hyperdht' {
   import type { KeyPair, NoiseStream } from 'hyperswarm'
 
   export interface NodeOptions {
     host?: string
-    /** From the first one up to, but not including, the second one; `[0, 0]` is any. */
+    /** A range of ports, without its end; `[0, 0]` is any free port. */
     port?: number | [from: number, to: number]
-    /** Tries another port when that one is taken. */
+    /** Tries another port if this one is taken. */
     anyPort?: boolean
     bootstrap?: { host: string; port: number }[]
     ephemeral?: boolean
     firewalled?: boolean
     connectionKeepAlive?: number
-    /** How long an answer is waited for: by what was measured, or by how often it was asked. */
+    /** The timeout of a request: adapted to measured round trips, or `fallback` per attempt before there are any. */
     adaptiveTimeout?: { min: number; max: number; jitter: number; fallback: number[] }
   }
 
   class DHT {
     static BOOTSTRAP: string[]
     static keyPair(seed?: Buffer): KeyPair
-    /** A node that knows from the start under which address it is seen. */
+    /** Creates a node that is told its own external address instead of learning it from others. */
     static bootstrapper(port: number, host: string, options?: NodeOptions): DHT
     constructor(options?: NodeOptions)
     readonly bootstrapNodes: readonly { host: string; port: number }[]
-    /** Where others see it, once one has told. */
+    /** The address at which others see this node; null until one of them has reported it. */
     readonly host: string | null
     once(event: 'nat-update', listener: () => void): this
     bind(): Promise<void>
@@ -38,7 +38,7 @@ declare module 'hyperdht' {
     destroy(options?: { force?: boolean }): Promise<void>
   }
 
-  // biome-ignore lint/style/noDefaultExport: so it is published
+  // biome-ignore lint/style/noDefaultExport: the package exports it so
   export { DHT as default }
 }
 
@@ -51,16 +51,16 @@ declare module 'hyperswarm' {
     secretKey: Buffer
   }
 
-  /** Keeps the borders of what is written: each `data` is one `write`. */
+  /** Preserves message boundaries: each `data` event is one `write` of the other end. */
   export interface NoiseStream extends Duplex {
     readonly isInitiator: boolean
     readonly publicKey: Buffer
     readonly remotePublicKey: Buffer
     readonly handshakeHash: Buffer
     setKeepAlive(ms: number): void
-    /** Destroyed when nothing has come for so long. */
+    /** Destroys the stream when nothing was received for this time. */
     setTimeout(ms: number): void
-    /** Resolves when all that was written has arrived. */
+    /** Resolves when the other end has received everything that was written. */
     flush(): Promise<boolean>
   }
 
@@ -71,13 +71,13 @@ declare module 'hyperswarm' {
   class Hyperswarm {
     constructor(options: { keyPair: KeyPair; dht: DHT; maxPeers: number })
     on(event: 'connection', listener: (stream: NoiseStream) => void): this
-    /** Dials it even when it was found in another way; until `leavePeer` over and over. */
+    /** Dials the peer without looking it up, and again after each disconnect until `leavePeer`. */
     joinPeer(publicKey: Buffer): void
     leavePeer(publicKey: Buffer): void
     join(topic: Buffer, options?: { client?: boolean; server?: boolean }): Discovery
     destroy(options?: { force?: boolean }): Promise<void>
   }
 
-  // biome-ignore lint/style/noDefaultExport: so it is published
+  // biome-ignore lint/style/noDefaultExport: the package exports it so
   export { Hyperswarm as default }
 }

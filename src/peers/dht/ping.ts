@@ -2,33 +2,33 @@ import { lookup } from 'node:dns/promises'
 import { isIPv4 } from 'node:net'
 import { unlessAborted } from '../../lib/async/abort.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { Address } from './dht-node.ts'
+import type { HostPort } from './dht-node.ts'
 
-/** Of the library, besides what is declared of it. */
-interface Pinging {
-  ping(node: Address): Promise<unknown>
+/** The part of the library that `hyperdht.d.ts` leaves out. */
+interface PingClient {
+  ping(node: HostPort): Promise<unknown>
 }
 
-/** Whether nodes of the DHT answer, each with why not if it does not. Loads the library only now. */
+/** Pings nodes of the DHT. Returns for each one the reason why it did not answer, or undefined if it did. */
 export async function pingDht(
-  nodes: readonly Address[],
+  nodes: readonly HostPort[],
   { signal }: { signal: AbortSignal },
 ): Promise<readonly (Failure | undefined)[]> {
   const { default: DHT } = await import('hyperdht')
-  // It asks nobody but these, and keeps nothing for others.
+  // An ephemeral node without bootstrap nodes sends to no other nodes and stores nothing for them.
   const node = new DHT({ bootstrap: [], ephemeral: true, port: [0, 0] })
   try {
     await node.bind()
-    const pinging = node as typeof node & Pinging
-    return await Promise.all(nodes.map((address) => pinged(pinging, address, signal)))
+    const client = node as typeof node & PingClient
+    return await Promise.all(nodes.map((address) => ping(client, address, signal)))
   } finally {
     await node.destroy({ force: true })
   }
 }
 
-async function pinged(
-  node: Pinging,
-  { host, port }: Address,
+async function ping(
+  client: PingClient,
+  { host, port }: HostPort,
   signal: AbortSignal,
 ): Promise<Failure | undefined> {
   const ip = isIPv4(host)
@@ -38,7 +38,7 @@ async function pinged(
         () => undefined,
       )
   if (ip === undefined) return new Failure('absent', `${host} has no IPv4 address, which the DHT needs`)
-  const silence = new Failure('unavailable', `${ip}:${port} does not answer over UDP`)
-  const answered = node.ping({ host: ip, port }).then(() => undefined)
-  return unlessAborted(answered, signal).catch(() => silence)
+  const noAnswer = new Failure('unavailable', `${ip}:${port} does not answer over UDP`)
+  const answered = client.ping({ host: ip, port }).then(() => undefined)
+  return unlessAborted(answered, signal).catch(() => noAnswer)
 }

@@ -1,9 +1,6 @@
 import type { MemberId } from '../identity/member.ts'
-import { ClearedFetchers } from './stragglers/cleared-fetchers.ts'
-import { findStarvingBesideIdleSeeders } from './stragglers/idle-seeders.ts'
-import { findSlowChildren } from './stragglers/slow-children.ts'
-import { SlowFetcher } from './stragglers/slow-fetcher.ts'
-import { SlowSeeders } from './stragglers/slow-seeders.ts'
+import { stopStragglers } from './stragglers/slow-participants.ts'
+import { ClearedFetchers, UpstreamTrials } from './stragglers/upstream-trials.ts'
 import { SLACK_BYTES } from './tree/choose-parent.ts'
 import { givableEnd, isIncomplete, newProgress, type Participant } from './tree/participant.ts'
 import { Participants, type ParticipantsOptions } from './tree/participants.ts'
@@ -34,8 +31,7 @@ export class DeliveryPlan {
   readonly #now: () => number
   readonly #participants: Participants
   readonly #upstream: UpstreamRoles
-  readonly #slowSeeders: SlowSeeders
-  readonly #slowFetcher: SlowFetcher
+  readonly #upstreamTrials: UpstreamTrials
   readonly #takeoverEndsMs: number
   /** What each participant does by instruction of the former owner; undefined once the takeover is over. */
   #formerSources: Map<Participant, MemberId | 'upstream'> | undefined
@@ -46,8 +42,7 @@ export class DeliveryPlan {
     this.#participants = new Participants(options)
     this.#participants.size = size
     this.#upstream = new UpstreamRoles(this.#participants, now)
-    this.#slowSeeders = new SlowSeeders(this.#participants, this.#upstream, now)
-    this.#slowFetcher = new SlowFetcher(this.#participants, this.#upstream, clearedFetchers, now)
+    this.#upstreamTrials = new UpstreamTrials(this.#participants, this.#upstream, clearedFetchers, now)
     this.#takeoverEndsMs = now() + TAKEOVER_MS
     if (isTakeover) this.#formerSources = new Map()
   }
@@ -228,7 +223,6 @@ export class DeliveryPlan {
   #checkProgress(): void {
     const nowMs = this.#now()
     const waiting = new Set<Participant>()
-    const slowParents: Participant[] = []
     const stop = (participants: Iterable<Participant>): void => {
       for (const participant of this.#participants.stopAll(participants)) waiting.add(participant)
     }
@@ -241,16 +235,8 @@ export class DeliveryPlan {
         this.#participants.stop(participant)
       }
     }
-    const { slow, cleared } = findSlowChildren(this.#participants, this.#participants.size, nowMs)
-    for (const participant of slow) {
-      participant.isSlow = true
-      if (participant.role === undefined && participant.children.size > 0) slowParents.push(participant)
-      stop(participant.children)
-    }
-    for (const participant of cleared) participant.isSlow = false
-    stop(cleared.filter(({ role, children }) => role === undefined && children.size === 0))
-    for (const participant of this.#slowSeeders.tick()) waiting.add(participant)
-    stop(findStarvingBesideIdleSeeders(this.#participants, this.#participants.size, nowMs))
+    const stragglers = stopStragglers(this.#participants, nowMs)
+    for (const participant of stragglers.waiting) waiting.add(participant)
     for (const participant of this.#participants) {
       if (this.#participants.isWaiting(participant) && !this.#participants.isSilent(participant)) {
         waiting.add(participant)
@@ -258,8 +244,8 @@ export class DeliveryPlan {
     }
     this.#assign(waiting)
     // The former children of a slow participant have its place now, so it is itself placed after them.
-    this.#assign(this.#participants.stopAll(slowParents))
-    this.#slowFetcher.tick()
+    this.#assign(this.#participants.stopAll(stragglers.last))
+    this.#upstreamTrials.tick()
     this.#upstream.fetchForWaiting()
     this.#upstream.sendStuckDirect()
   }

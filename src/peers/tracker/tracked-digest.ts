@@ -8,7 +8,7 @@ import { DeliveryPlan } from './delivery-plan.ts'
 import { LocalMember } from './local-member.ts'
 import { ParticipantSession } from './participant-session.ts'
 import type { JoinRequest, SessionListener, TrackerSession } from './session.ts'
-import type { ClearedFetchers } from './stragglers/cleared-fetchers.ts'
+import type { ClearedFetchers } from './stragglers/upstream-trials.ts'
 import type { PlanInstruction } from './tree/plan-events.ts'
 
 /** A participant that has sent nothing for this time is removed. Participants report every second. */

@@ -6,7 +6,7 @@ import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
 import type { Contact } from '../wire/messages.ts'
 import type { JoinRequest, SessionListener, TrackerSession } from './session.ts'
-import { ClearedFetchers } from './stragglers/cleared-fetchers.ts'
+import { ClearedFetchers } from './stragglers/upstream-trials.ts'
 import { TrackedDigest } from './tracked-digest.ts'
 
 const TICK_MS = 250

@@ -178,10 +178,10 @@ export class Guide {
     this.#set({ do: 'fetch' })
   }
 
-  #tell(course: Events['peer.guided']['course'], from?: string): void {
+  #tell(instruction: Events['peer.instructed']['instruction'], from?: string): void {
     const { digest } = this.#options.want
-    const owner = this.#owner && { name: this.#owner.name, isSelf: this.#owner.isSelf }
-    publish('peer.guided', { digest, owner, course, from })
+    const owner = this.#owner && { name: this.#owner.name, self: this.#owner.isSelf }
+    publish('peer.instructed', { digest, owner, instruction, from })
   }
 
   #set(course: Course): void {

@@ -49,7 +49,7 @@ export class ConnectionLimits {
 
   constructor(limits: ConnectionLimitOptions, now: () => number = () => performance.now()) {
     this.#limits = limits
-    this.#failures = new BoundedMap(MAX_REMEMBERED_ADDRESSES, { ageMs: limits.failureWindowMs, now })
+    this.#failures = new BoundedMap(MAX_REMEMBERED_ADDRESSES, { ttlMs: limits.failureWindowMs, now })
   }
 
   /**

@@ -81,7 +81,7 @@ export class ContentReceive {
 
   #takeQuantum(): boolean {
     const { limiter, signal } = this.#options
-    const bytes = Math.min(this.#missingBytes, limiter.quantum)
+    const bytes = Math.min(this.#missingBytes, limiter.quantumBytes)
     const granted = limiter.take(bytes, { signal })
     this.#grantedBytes = bytes
     if (granted !== undefined) this.#pauseUntil(granted)

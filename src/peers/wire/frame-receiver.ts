@@ -33,7 +33,7 @@ export class FrameReceiver {
     room: () => this.#buffer(),
     filled: (length) => this.#contentFilled(length),
     take: (bytes) => this.#take(bytes),
-    tooMuch: () => this.#failure('sent more than was asked for'),
+    overflowError: () => this.#failure('sent more than was asked for'),
   })
   /** How many bytes of the current content frame are still to come. */
   #frameBytesLeft = 0
@@ -99,7 +99,7 @@ export class FrameReceiver {
   /** Takes bytes in memory that will be used again. */
   receiveBytes(bytes: Buffer): void {
     this.#hasReceived = true
-    this.#closingOnError(() => this.#reader.hear(bytes))
+    this.#closingOnError(() => this.#reader.receive(bytes))
   }
 
   /**
@@ -143,7 +143,7 @@ export class FrameReceiver {
   close(reason: unknown): void {
     if (this.#broken !== undefined) return
     this.#broken = { reason }
-    this.#reader.forgetHeld()
+    this.#reader.dropHeld()
     this.#messages.fail(reason)
     this.#takeContent()?.fail(reason)
   }
@@ -225,7 +225,7 @@ export class FrameReceiver {
   #continue(): void {
     if (this.#reader.heldBytes > 0) {
       this.#hasReceived = true
-      this.#closingOnError(() => this.#reader.goOn())
+      this.#closingOnError(() => this.#reader.resume())
     }
     if (!this.isBlocked) this.#options.resume()
   }

@@ -5,7 +5,7 @@ import { parseReference } from '../../oci/names/reference.ts'
 import { parseRegistryHost } from '../../oci/names/registry-host.ts'
 import { parsePlatform } from '../../oci/platform.ts'
 import { Failure } from '../../ports/failure.ts'
-import { MOST_IMAGES, WarmDone, WarmedImage, WarmProgress } from '../../schemas/warm-report.ts'
+import { MAX_IMAGES, WarmDone, WarmedImage, WarmProgress } from '../../schemas/warm-report.ts'
 import { type MemberId, parseMemberId } from '../identity/member.ts'
 
 /**
@@ -90,7 +90,7 @@ export const PeerRequest = v.variant('ask', [
   /** Asks the member to warm so many images, which follow in messages of their own. Answered with progress until it is done. */
   v.object({
     ask: v.literal('warm'),
-    images: v.pipe(amount, v.minValue(1), v.maxValue(MOST_IMAGES)),
+    images: v.pipe(amount, v.minValue(1), v.maxValue(MAX_IMAGES)),
     platforms: v.pipe(v.array(platform), v.maxLength(32)),
     referrers: v.boolean(),
     pin: v.boolean(),

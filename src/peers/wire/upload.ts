@@ -45,7 +45,7 @@ export async function uploadContent(content: Content, from: number, options: Upl
       const readable = content.readable(offset, { signal })
       // An `await` of a number would cost a turn of the event loop for each buffer of a stored blob.
       const end = typeof readable === 'number' ? readable : await readable
-      const length = Math.min(end - offset, SEND_BUFFER_BYTES, limiter.quantum)
+      const length = Math.min(end - offset, SEND_BUFFER_BYTES, limiter.quantumBytes)
       const granted = limiter.take(length, { signal })
       if (granted !== undefined) await granted
       while (buffers.isFull) await nextRelease(buffers, options)

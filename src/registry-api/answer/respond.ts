@@ -1,5 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http'
-import { type ErrorCode, errorBody } from '../../oci/errors.ts'
+import { errorBody, type OciErrorCode } from '../../oci/errors.ts'
 import { Failure, UNLISTED_MESSAGE } from '../../ports/failure.ts'
 import { ClientGone, type HttpExchange } from '../exchange/http-exchange.ts'
 import { failedCacheStatus } from './cache-status.ts'
@@ -13,7 +13,7 @@ export const COMMON_HEADERS: { readonly [name: string]: string } = {
 /** What a request asks for; decides the error code when it does not exist. */
 export type RequestedKind = 'manifest' | 'blob' | 'repository' | 'referrers'
 
-const UNKNOWN_CODES: Readonly<Record<RequestedKind, ErrorCode>> = {
+const UNKNOWN_CODES: Readonly<Record<RequestedKind, OciErrorCode>> = {
   manifest: 'MANIFEST_UNKNOWN',
   blob: 'BLOB_UNKNOWN',
   repository: 'NAME_UNKNOWN',
@@ -31,7 +31,7 @@ export function jsonHeaders(headers: OutgoingHttpHeaders, length: number): Outgo
 /** An error answer with an OCI error body. */
 export interface ErrorAnswer {
   readonly status: number
-  readonly code: ErrorCode
+  readonly code: OciErrorCode
   readonly message: string
   readonly detail?: Readonly<Record<string, unknown>>
   readonly headers?: OutgoingHttpHeaders

@@ -1,12 +1,12 @@
 import type { Duplex } from 'node:stream'
-import { type ErrorCode, errorBody } from '../../oci/errors.ts'
+import { errorBody, type OciErrorCode } from '../../oci/errors.ts'
 
 /** How long the socket stays open after the answer, so that the client can read it while it may still be sending. */
 const LINGER_MS = 1000
 
 interface ParserErrorAnswer {
   readonly status: '400 Bad Request' | '431 Request Header Fields Too Large'
-  readonly code: ErrorCode
+  readonly code: OciErrorCode
   readonly message: string
 }
 

@@ -3,15 +3,15 @@ import { parseJson } from '../../lib/json.ts'
 import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { CachedList, Catalog, TagRecord } from '../../ports/catalog.ts'
-import { knownNameKey, pages, putKnownName } from './blob-index.ts'
-import { type Database, keysUnder, SEPARATOR } from './database.ts'
+import { type Database, keysUnder, pages, SEPARATOR } from './database.ts'
+import { knownNameKey, putKnownName } from './known-names.ts'
 
 const StoredTag = v.object({
   digest: v.string(),
   mediaType: v.optional(v.string()),
   checkedAt: v.number(),
 })
-/** What was heard is kept as it came, behind the time at which it came. */
+/** A cached list begins with the time at which it was fetched, a float of 8 bytes; the body follows unchanged. */
 const TIME_BYTES = 8
 
 /** A tag as it is listed for people. */
@@ -20,7 +20,7 @@ export interface KnownTag extends TagRecord {
   readonly tag: string
 }
 
-/** What is remembered about names, in LevelDB. Nothing of it is synced: what a power cut takes is asked for again. */
+/** The catalog of names in LevelDB. Writes are not synced: what a power cut removes is fetched again. */
 export class LevelCatalog implements Catalog {
   readonly #database: Database
 
@@ -48,7 +48,7 @@ export class LevelCatalog implements Catalog {
 
   async cachedList(repository: Repository, topic: string): Promise<CachedList | undefined> {
     const stored: Uint8Array | undefined = await this.#database.get<string, Uint8Array>(
-      heardKey(repository, topic),
+      listKey(repository, topic),
       { valueEncoding: 'view' },
     )
     if (stored === undefined || stored.length < TIME_BYTES) return undefined
@@ -56,13 +56,13 @@ export class LevelCatalog implements Catalog {
     return { body: stored.subarray(TIME_BYTES), checkedAt }
   }
 
-  async rememberList(repository: Repository, topic: string, heard: CachedList): Promise<void> {
-    const value = new Uint8Array(TIME_BYTES + heard.body.length)
-    new DataView(value.buffer).setFloat64(0, heard.checkedAt)
-    value.set(heard.body, TIME_BYTES)
+  async rememberList(repository: Repository, topic: string, list: CachedList): Promise<void> {
+    const value = new Uint8Array(TIME_BYTES + list.body.length)
+    new DataView(value.buffer).setFloat64(0, list.checkedAt)
+    value.set(list.body, TIME_BYTES)
     await this.#database
       .batch()
-      .put<string, Uint8Array>(heardKey(repository, topic), value, { valueEncoding: 'view' })
+      .put<string, Uint8Array>(listKey(repository, topic), value, { valueEncoding: 'view' })
       .put(repositoryListKey(repository), '')
       .write()
   }
@@ -76,8 +76,8 @@ export class LevelCatalog implements Catalog {
   async filterKnown(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
     if (digests.length === 0) return []
     const name = repositoryKey(repository)
-    const said = await this.#database.getMany(digests.map((digest) => knownNameKey(digest, name)))
-    return digests.filter((_, at) => said[at] !== undefined)
+    const values = await this.#database.getMany(digests.map((digest) => knownNameKey(digest, name)))
+    return digests.filter((_, at) => values[at] !== undefined)
   }
 
   async repositories(): Promise<readonly Repository[]> {
@@ -85,7 +85,7 @@ export class LevelCatalog implements Catalog {
     return keys.flatMap((key) => repositoryOf(key.slice(key.indexOf(SEPARATOR) + 1)) ?? [])
   }
 
-  /** Every tag that is remembered, or those of one repository. */
+  /** All known tags, or those of one repository. */
   async *tags(repository?: Repository): AsyncGenerator<KnownTag> {
     const range = repository === undefined ? keysUnder('tag') : keysUnder('tag', repositoryKey(repository))
     for await (const [key, text] of pages(this.#database, range)) {
@@ -101,7 +101,7 @@ function tagKey(repository: Repository, tag: string): string {
   return ['tag', repositoryKey(repository), tag].join(SEPARATOR)
 }
 
-function heardKey(repository: Repository, topic: string): string {
+function listKey(repository: Repository, topic: string): string {
   return ['heard', repositoryKey(repository), topic].join(SEPARATOR)
 }
 

@@ -1,13 +1,13 @@
 import type { BatchOperation, GetOptions, IteratorOptions, Level, PutOptions } from 'level'
 
-/** The index as the rest of the store uses it: what `LastingLevel` does, in the words of LevelDB. */
+/** The key-value store under the index, with LevelDB's methods. `ResilientLevel` implements it. */
 export interface Database {
   get(key: string): Promise<string | undefined>
   get<K, V>(key: K, options: GetOptions<K, V>): Promise<V | undefined>
   getMany(keys: string[]): Promise<(string | undefined)[]>
   put(key: string, value: string): Promise<void>
   del(key: string): Promise<void>
-  /** Changes that are made together: those given, or those added until `write`. */
+  /** Changes that are written atomically: the given operations, or those added until `write`. */
   batch(operations: BatchWrite[]): Promise<void>
   batch(): DatabaseBatch
   keys(range?: KeyRange): DatabaseIterator<string>
@@ -22,7 +22,7 @@ export interface DatabaseBatch {
   put(key: string, value: string): this
   put<K, V>(key: K, value: V, options: PutOptions<K, V>): this
   del(key: string): this
-  /** With `sync` they are durable when it resolves. */
+  /** With `sync` the changes are durable when the call resolves. */
   write(options?: { sync?: boolean }): Promise<void>
 }
 
@@ -32,12 +32,30 @@ export interface DatabaseIterator<Item> {
   close(): Promise<void>
 }
 
-/** Keys of one kind start with its name and this; the character after it ends their range. */
+/** A key starts with the name of its kind and this separator. The next character of ASCII ends the range of the kind. */
 export const SEPARATOR = '!'
 const AFTER_SEPARATOR = '"'
+const PAGE_SIZE = 1000
 
-/** All keys that start with `parts`. */
+/** The range of all keys that start with `parts`. */
 export function keysUnder(...parts: string[]): { gte: string; lt: string } {
   const start = parts.join(SEPARATOR)
   return { gte: start + SEPARATOR, lt: start + AFTER_SEPARATOR }
+}
+
+/** Reads a range a page at a time: one promise for each entry would cost more than reading it. */
+export async function* pages(
+  database: Database,
+  range: { gte: string; lt: string },
+): AsyncGenerator<[string, string]> {
+  const iterator = database.iterator(range)
+  try {
+    for (;;) {
+      const page = await iterator.nextv(PAGE_SIZE)
+      if (page.length === 0) return
+      yield* page
+    }
+  } finally {
+    await iterator.close()
+  }
 }

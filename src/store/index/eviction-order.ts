@@ -1,14 +1,15 @@
 import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { type Database, keysUnder, SEPARATOR } from './database.ts'
 
-/** What stands in the line. */
+/** A blob in the order of eviction. */
 export interface RankedBlob {
   readonly digest: Digest
+  /** The time by which blobs are ordered, in milliseconds since the epoch. */
   readonly rank: number
   readonly key: string
 }
 
-/** What is to be known of a blob to give it a place. */
+/** What the rank of a blob depends on, besides its last use. */
 export interface Rankable {
   readonly digest: Digest
   readonly size: number
@@ -16,41 +17,40 @@ export interface Rankable {
   readonly storedAt: number
 }
 
-/** Where blobs are looked up to know their place. */
+/** The stored blobs that are ranked. */
 export interface RankableBlobs {
   list(): AsyncIterable<Rankable>
   getMany(digests: readonly Digest[]): Promise<readonly (Rankable | undefined)[]>
 }
 
-/** Of a batch. */
 interface BatchChanges {
   put(key: string, value: string): unknown
   del(key: string): unknown
 }
 
 /**
- * A manifest stands in the line so far behind when it was last used. It costs next to nothing, and without it nobody
- * knows what the image needs: the blobs that were pulled along with it go first, and it goes when its turn comes.
+ * A small manifest is ranked as if it had been used a day later. It costs next to nothing, and without it nobody knows what
+ * the image needs: the blobs that were pulled with it are evicted first.
  */
 const MANIFEST_BONUS_MS = 24 * 60 * 60 * 1000
 const SMALL_MANIFEST_BYTES = 256 * 1024
-/** A clock that was wrong may have left later times than this behind. */
+/** A use that is more than an hour in the future was recorded while the clock was wrong. */
 const CLOCK_TOLERANCE_MS = 60 * 60 * 1000
 const PAGE_SIZE = 1000
-/** Says that every blob of this index has a place; those of the first version had none. */
+/** This key says that every blob of the index is ranked. Indexes of the first version had no ranks. */
 const COMPLETE_KEY = 'idle'
 
 /**
- * All stored blobs in the order in which they may go, the one that was not used for longest first. It is kept in the
- * index, as a key that begins with the place, so that it needs no memory and no search. The place follows from the entry
- * and from `used!<digest>`, the time of the last use if it was used since it was stored: a key that does not agree with
- * them, left by changes at the same time, says nothing and is cleared away when it is met.
+ * All stored blobs in the order in which they may be evicted, the blob that was not used for longest first. The index holds
+ * the order, in keys that begin with the rank, so that it needs no memory and no search. The rank follows from the entry and
+ * from `used!<digest>`, the time of the last use if the blob was used since it was stored. Concurrent changes may leave a key
+ * that does not agree with them: such a key is stale, and is removed when eviction meets it.
  */
 export class EvictionOrder {
   readonly #database: Database
   readonly #blobs: RankableBlobs
   #completion: Promise<void> | undefined
-  /** What stands before this was looked at, and stays: it is not looked at again with every blob that goes. */
+  /** Eviction has looked at all blobs up to this key: those that stay are not looked at again for each evicted blob. */
   #passed = lowestKey()
 
   constructor(database: Database, blobs: RankableBlobs) {
@@ -58,7 +58,7 @@ export class EvictionOrder {
     this.#blobs = blobs
   }
 
-  /** Resolves when every blob has its place. Until then no use is written, and nothing goes. */
+  /** Resolves when every blob is ranked. Until then no use is written, and nothing is evicted. */
   ensureComplete(): Promise<void> {
     this.#completion ??= this.#ensureComplete().catch((error: unknown) => {
       this.#completion = undefined
@@ -67,13 +67,13 @@ export class EvictionOrder {
     return this.#completion
   }
 
-  /** When they were last used; undefined: not since they were stored. */
+  /** The times of the last use; undefined: not used since the blob was stored. */
   async lastUses(digests: readonly Digest[]): Promise<(number | undefined)[]> {
     const texts: (string | undefined)[] = await this.#database.getMany(digests.map(usedKey))
     return texts.map(timeOf)
   }
 
-  /** Where they stand, given what is known of them; undefined for what is not here. */
+  /** The ranks of blobs; undefined for a blob that is not stored. */
   async ranks(blobs: readonly (Rankable | undefined)[]): Promise<(number | undefined)[]> {
     const here = blobs.filter((blob) => blob !== undefined)
     const times = await this.lastUses(here.map(({ digest }) => digest))
@@ -81,13 +81,13 @@ export class EvictionOrder {
     return blobs.map((blob) => blob && rankOf(blob, times[next++] ?? blob.storedAt))
   }
 
-  /** Gives a blob its place when it is stored; `before`: the one it had. */
+  /** Ranks a blob that is being stored. `before`: the rank that it had. */
   add(changes: BatchChanges, blob: Rankable, before: number | undefined): void {
     changes.del(usedKey(blob.digest))
     this.#putRank(changes, blob, blob.storedAt, before)
   }
 
-  /** For blobs that were used: their places move. Nothing for those that are not here. */
+  /** Writes when blobs were used, and ranks them anew. Skips blobs that are not stored. */
   async updateUses(uses: ReadonlyMap<Digest, number>): Promise<void> {
     const blobs = await this.#blobs.getMany([...uses.keys()])
     const places = await this.ranks(blobs)
@@ -106,31 +106,31 @@ export class EvictionOrder {
     if (before !== undefined) changes.del(rankKey(digest, before))
   }
 
-  /** The next ones that were not passed yet, the first to go first. */
+  /** The next blobs that were not passed yet, in order. */
   async next(count: number): Promise<RankedBlob[]> {
     const { lt } = keysUnder('idle')
     const keys = await this.#database.keys({ gt: this.#passed, lt, limit: count }).all()
     return keys.flatMap((key) => rankedBlobOf(key) ?? [])
   }
 
-  pass(stand: RankedBlob): void {
-    this.#passed = stand.key
+  pass(blob: RankedBlob): void {
+    this.#passed = blob.key
   }
 
-  /** Begins at the first again: something that was passed may go now. */
+  /** Begins at the first blob again: a blob that was passed may be evictable now. */
   rewind(): void {
     this.#passed = lowestKey()
   }
 
-  /** Clears away keys that say nothing true. */
-  async removeStale(stands: readonly RankedBlob[]): Promise<void> {
-    if (stands.length > 0) await this.#database.batch(stands.map(({ key }) => ({ type: 'del', key })))
+  /** Removes stale keys. */
+  async removeStale(ranked: readonly RankedBlob[]): Promise<void> {
+    if (ranked.length > 0) await this.#database.batch(ranked.map(({ key }) => ({ type: 'del', key })))
   }
 
-  /** Gives every blob its place: for an index that has none, or has lost some. */
+  /** Ranks every blob: for an index that has no ranks, or has lost some. */
   async rankAll(): Promise<void> {
     let page: Rankable[] = []
-    const placePage = async (): Promise<void> => {
+    const rankPage = async (): Promise<void> => {
       const times = await this.lastUses(page.map(({ digest }) => digest))
       const keys = page.map((blob, at) => rankKey(blob.digest, rankOf(blob, times[at] ?? blob.storedAt)))
       await this.#database.batch(keys.map((key) => ({ type: 'put', key, value: '' })))
@@ -138,20 +138,20 @@ export class EvictionOrder {
     }
     for await (const blob of this.#blobs.list()) {
       page.push(blob)
-      if (page.length === PAGE_SIZE) await placePage()
+      if (page.length === PAGE_SIZE) await rankPage()
     }
-    await placePage()
+    await rankPage()
     await this.#database.put(COMPLETE_KEY, '1')
     this.rewind()
   }
 
   async #ensureComplete(): Promise<void> {
-    const said: string | undefined = await this.#database.get(COMPLETE_KEY)
-    if (said === undefined) await this.rankAll()
+    const marker: string | undefined = await this.#database.get(COMPLETE_KEY)
+    if (marker === undefined) await this.rankAll()
     await this.#correctFutureUses()
   }
 
-  /** What was used in the future, when the clock was wrong, counts as used now: else it would never go. */
+  /** Uses that lie in the future count as uses of now: such a blob would never be evicted otherwise. */
   async #correctFutureUses(): Promise<void> {
     const now = Date.now()
     const { lt } = keysUnder('idle')
@@ -159,9 +159,9 @@ export class EvictionOrder {
     for (;;) {
       const keys = await this.#database.keys({ gte, lt, limit: PAGE_SIZE }).all()
       if (keys.length === 0) return
-      const stands = keys.flatMap((key) => rankedBlobOf(key) ?? [])
-      await this.updateUses(new Map(stands.map(({ digest }) => [digest, now])))
-      // Those that have moved are not there any more; the others said nothing true.
+      const ranked = keys.flatMap((key) => rankedBlobOf(key) ?? [])
+      await this.updateUses(new Map(ranked.map(({ digest }) => [digest, now])))
+      // Keys of blobs that were ranked anew are gone already; the other keys are stale.
       await this.#database.batch(keys.map((key) => ({ type: 'del', key })))
     }
   }
@@ -184,7 +184,7 @@ function usedKey(digest: Digest): string {
 }
 
 function rankKey(digest: string, place: number): string {
-  // As many digits as the largest safe integer has, so that keys are in the order of their numbers.
+  // All ranks have as many digits as the largest safe integer: then keys sort as their numbers do.
   return ['idle', String(place).padStart(16, '0'), digest].join(SEPARATOR)
 }
 

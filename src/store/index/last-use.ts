@@ -1,14 +1,14 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { EvictionOrder } from './eviction-order.ts'
 
-/** So many uses are remembered at most before they are written, however short the time since the last writing. */
+/** At 10,000 unwritten uses they are written without waiting for the timer, so that their memory is bounded. */
 const UNWRITTEN_LIMIT = 10_000
 
-/** When blobs were last used: kept in memory and written together now and then, never one write for each hit. */
+/** When blobs were last used. Uses are collected in memory and written together, never one write for each request. */
 export class LastUse {
   readonly #order: EvictionOrder
   readonly #timer: NodeJS.Timeout
-  /** Not written yet, or being written. */
+  /** Uses that are not written yet; `#writing` has those that are being written. */
   #unwritten = new Map<Digest, number>()
   #writing: Map<Digest, number> | undefined
   #flushing: Promise<void> = Promise.resolve()
@@ -28,12 +28,12 @@ export class LastUse {
     this.#unwritten.delete(digest)
   }
 
-  /** Used since its place in the line was written. */
+  /** The blob was used since its rank was written. */
   hasUnwrittenUse(digest: Digest): boolean {
     return this.#unwritten.has(digest) || this.#writing?.has(digest) === true
   }
 
-  /** Milliseconds since the epoch, for each; undefined: not since it was stored. */
+  /** The last use of each blob, in milliseconds since the epoch; undefined: not used since it was stored. */
   async of(digests: readonly Digest[]): Promise<(number | undefined)[]> {
     const known = digests.map((digest) => this.#unwritten.get(digest) ?? this.#writing?.get(digest))
     const unknown = digests.filter((_, at) => known[at] === undefined)
@@ -43,7 +43,7 @@ export class LastUse {
     return known.map((time) => time ?? times[next++])
   }
 
-  /** A failed writing is tried again with the next one. */
+  /** Writes all uses. After a failure they are written at the next call. */
   flush(): Promise<void> {
     this.#flushing = this.#flushing.then(
       () => this.#flush(),
@@ -66,7 +66,7 @@ export class LastUse {
       await this.#order.ensureComplete()
       await this.#order.updateUses(writing)
     } catch (error) {
-      // Bounded by what was there: later uses of the same blobs replace the earlier ones.
+      // Later uses replace earlier ones of the same blobs. The bound holds also while every write fails.
       if (writing.size + this.#unwritten.size <= UNWRITTEN_LIMIT * 2)
         this.#unwritten = new Map([...writing, ...this.#unwritten])
       throw error

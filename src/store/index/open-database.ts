@@ -9,13 +9,13 @@ import type { Database } from './database.ts'
 import { ensureReserve, ensureRoom, removeReserve } from './reserve-file.ts'
 import { ResilientLevel } from './resilient-level.ts'
 
-/** Names of LevelDB's tables and logs. */
+/** The names of LevelDB's tables and logs. */
 const TABLE_OR_LOG = /\.(?:ldb|sst|log)$/
 
 // `level` re-exports classic-level in Node but types only what browsers have too.
 const repair = (Level as unknown as { repair(location: string): Promise<void> }).repair
 
-/** Opens the index. One that is damaged is repaired, or else put aside and begun anew: the blobs are all on disk. */
+/** Opens the index. A damaged index is repaired or, where that fails, rebuilt from the blobs on disk. */
 export async function openDatabase(layout: Layout): Promise<Database> {
   try {
     return await tryOpen(layout)
@@ -25,16 +25,16 @@ export async function openDatabase(layout: Layout): Promise<Database> {
   }
 }
 
-/** For an index that has turned out to be damaged; it is closed. */
+/** Repairs a damaged index, which must be closed. */
 export async function repairDatabase(layout: Layout, cause: unknown): Promise<Database> {
   const reason = reasonOf(cause)
-  // A repair throws away what it has no room to write.
+  // LevelDB's repair drops what it has no room to write.
   if (!(await ensureRoom(layout))) throw noRoomFailure(layout, cause)
   try {
     await repair(layout.index)
     const database = await tryOpen(layout)
     await readAll(database)
-    publish('store.mended', { folder: layout.index, how: 'repaired', reason })
+    publish('store.repaired', { folder: layout.index, how: 'repaired', reason })
     return database
   } catch (error) {
     if (!isDamage(error)) throw error
@@ -42,13 +42,13 @@ export async function repairDatabase(layout: Layout, cause: unknown): Promise<Da
   }
 }
 
-/** Puts the index aside, which is closed. */
+/** Moves the index, which must be closed, to the quarantine, and starts with an empty one. */
 export async function rebuildDatabase(layout: Layout, cause: unknown): Promise<Database> {
   const aside = join(layout.quarantine, `index-${Date.now()}`)
   await rename(layout.index, aside)
   await mkdir(layout.index, { mode: FOLDER_MODE })
   const database = await tryOpen(layout)
-  publish('store.mended', {
+  publish('store.repaired', {
     folder: layout.index,
     how: 'rebuilt',
     reason: `${reasonOf(cause)}; the old one is in ${aside}`,
@@ -60,12 +60,12 @@ export function isDamage(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = errorCode(error) ?? ''
   if (['corrupt', 'LEVEL_CORRUPTION', 'LEVEL_INVALID_ARGUMENT'].includes(code)) return true
-  // A file of the index that is not there, or says that its parts are where nothing can be.
+  // A file of the index is missing, or contains impossible offsets.
   if (code === 'LEVEL_IO_ERROR' && /No such file|Invalid argument/.test(error.message)) return true
   return isDamage(error.cause)
 }
 
-/** On a disk that is full, with what was set aside for that. */
+/** Opens the index. On a full disk the reserve file is removed first. */
 async function tryOpen(layout: Layout): Promise<Database> {
   let database: Database
   try {
@@ -77,7 +77,7 @@ async function tryOpen(layout: Layout): Promise<Database> {
       throw isDiskFull(cause) ? noRoomFailure(layout, cause) : cause
     })
   }
-  // Where nothing can be set aside now, the next start tries again.
+  // Where no reserve can be made now, the next start tries again.
   await ensureReserve(layout).catch(() => {})
   return database
 }
@@ -100,7 +100,7 @@ function noRoomFailure(layout: Layout, cause: unknown): Failure {
 async function openOnce(layout: Layout): Promise<Database> {
   const names = await readdir(layout.index)
   if (!names.includes('CURRENT') && names.some((name) => TABLE_OR_LOG.test(name))) {
-    // LevelDB would take it for a new one, and delete what is there.
+    // LevelDB would take the folder for a new database, and delete its files.
     throw new Failure('corrupt', 'CURRENT is missing')
   }
   const database = new ResilientLevel(layout.index)
@@ -121,7 +121,7 @@ async function openOnce(layout: Layout): Promise<Database> {
   }
 }
 
-/** Damage inside of tables shows only when they are read. */
+/** Reads all keys: damage inside a table shows only when the table is read. */
 async function readAll(database: Database): Promise<void> {
   const keys = database.keys()
   try {

@@ -14,16 +14,16 @@ interface BatchChanges {
 type ReferencesOf = (manifest: Digest) => Promise<readonly Digest[]>
 
 /**
- * What must stay: what was pinned, and all that a pinned manifest needs, whether it is here already or comes later. Kept
- * in the index in both directions, `kept!<digest>!<pinned>` to ask whether a blob may go, `keeps!<pinned>!<digest>` to
- * let go of everything when a pin is taken away.
+ * The pins, and the content that they retain: pinned digests, and all that a pinned manifest references, whether it is stored
+ * already or later. The index has both directions: `kept!<digest>!<pinned>` tells whether a blob may be evicted,
+ * `keeps!<pinned>!<digest>` what to release when a pin is removed.
  */
 export class Pins {
   readonly #database: Database
-  /** How many are pinned; undefined until somebody has looked. Without any, nothing else need be looked up. */
+  /** How many pins there are; undefined until they are counted. Without pins nothing else needs to be looked up. */
   #count: number | undefined
   #retainedBytes: number | undefined
-  /** Grows with every change: what was counted before it says nothing any more. */
+  /** Grows with every change: a count that began before a change is not remembered. */
   #changes = 0
   #changing: Promise<void> = Promise.resolve()
 
@@ -57,7 +57,7 @@ export class Pins {
     }
   }
 
-  /** The pins that keep a blob; itself, if it is pinned. */
+  /** The pins that retain a blob: the blob itself, if it is pinned, and pinned manifests. */
   async pinsRetaining(digest: Digest): Promise<readonly Digest[]> {
     if ((await this.#pinCount()) === 0) return []
     const keys = await this.#database.keys(keysUnder('kept', digest)).all()
@@ -70,7 +70,7 @@ export class Pins {
     return keys.length > 0
   }
 
-  /** What these pins keep grows by what a manifest needs that they keep: all that is known of it. */
+  /** A manifest that these pins retain is being stored: they retain all that it references, too. */
   async extendTo(
     changes: BatchChanges,
     pins: readonly Digest[],
@@ -82,7 +82,10 @@ export class Pins {
     for (const pin of pins) for (const each of needed) putRetained(changes, each, pin)
   }
 
-  /** After it was stored, and `before` with it: pins, and what it needs, may have come and gone meanwhile. */
+  /**
+   * To be called after a manifest was stored. `before`: the pins that retained it then. Pins may have been set and removed
+   * meanwhile, and referenced manifests may have been stored.
+   */
   async settleAfterPut(manifest: Digest, before: readonly Digest[], childrenOf: ReferencesOf): Promise<void> {
     if (before.length === 0 && (await this.pinsRetaining(manifest)).length === 0) return
     await this.#inTurn(async () => {
@@ -93,13 +96,13 @@ export class Pins {
     })
   }
 
-  /** Something that is kept was stored or removed: how much it is must be found out anew. */
+  /** Retained content was stored or removed: its size must be computed anew. */
   retainedChanged(): void {
     this.#changes += 1
     this.#retainedBytes = undefined
   }
 
-  /** Bytes that are here and must stay. */
+  /** The size of all stored content that pins retain. */
   async retainedBytes(sizesOf: (digests: readonly Digest[]) => Promise<readonly number[]>): Promise<number> {
     if ((await this.#pinCount()) === 0) return 0
     if (this.#retainedBytes !== undefined) return this.#retainedBytes
@@ -125,7 +128,10 @@ export class Pins {
     return bytes
   }
 
-  /** Told before it is looked again: a manifest that is stored at this moment is found by one of the two. */
+  /**
+   * Writes what is reachable, then looks again until nothing is new: a manifest that is stored at the same time is found
+   * either here or by `settleAfterPut`.
+   */
   async #retainAll(
     pin: Digest,
     from: Digest,
@@ -174,7 +180,7 @@ export class Pins {
   }
 }
 
-/** What is reached from there and not known yet; known from now on. */
+/** All digests reachable from `from` that `known` lacks; adds them to `known`. */
 async function reachableFrom(
   from: readonly Digest[],
   childrenOf: ReferencesOf,

@@ -9,10 +9,10 @@ interface BatchChanges {
 type ReferencesOf = (manifest: Digest) => Promise<readonly Digest[]>
 
 const PAGE_SIZE = 1000
-/** Says that the index knows this of every stored manifest; those of the first versions did not. */
+/** This key says that the index has the references of every stored manifest. Indexes of the first versions had none. */
 const COMPLETE_KEY = 'needed'
 
-/** Which stored manifests reference a digest: what the index says of each manifest, the other way round. */
+/** Which stored manifests reference a digest: the references of each manifest, stored in the opposite direction. */
 export class ReferencedBy {
   readonly #database: Database
   readonly #referencesOf: ReferencesOf
@@ -23,7 +23,7 @@ export class ReferencedBy {
     this.#referencesOf = childrenOf
   }
 
-  /** At most so many of them. */
+  /** At most `most` stored manifests that reference `digest`. */
   async manifestsOf(digest: Digest, most: number): Promise<readonly Digest[]> {
     if (most <= 0) return []
     await this.ensureComplete()
@@ -35,12 +35,12 @@ export class ReferencedBy {
     for (const each of references) changes.put(neededKey(each, manifest), '')
   }
 
-  /** Nothing for a blob, which references nothing. */
+  /** Removes what `add` has stored. Does nothing for a blob, which references nothing. */
   async remove(changes: BatchChanges, manifest: Digest): Promise<void> {
     for (const each of await this.#referencesOf(manifest)) changes.del(neededKey(each, manifest))
   }
 
-  /** Resolves when every stored manifest is known here. */
+  /** Resolves when the references of every stored manifest are known here. */
   ensureComplete(): Promise<void> {
     this.#completion ??= this.#complete().catch((error: unknown) => {
       this.#completion = undefined
@@ -50,8 +50,8 @@ export class ReferencedBy {
   }
 
   async #complete(): Promise<void> {
-    const said: string | undefined = await this.#database.get(COMPLETE_KEY)
-    if (said !== undefined) return
+    const marker: string | undefined = await this.#database.get(COMPLETE_KEY)
+    if (marker !== undefined) return
     const keys = this.#database.keys(keysUnder('children'))
     try {
       for (let page = await keys.nextv(PAGE_SIZE); page.length > 0; page = await keys.nextv(PAGE_SIZE)) {

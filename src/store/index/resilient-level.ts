@@ -3,23 +3,23 @@ import { type GetOptions, Level, type PutOptions } from 'level'
 import { errorCode } from '../../lib/error-code.ts'
 import type { BatchWrite, Database, DatabaseBatch, DatabaseIterator, KeyRange } from './database.ts'
 
-/** LevelDB's own defaults keep up to 16 MiB; the index is small and what is hot in it is remembered above. */
+/** LevelDB's defaults use up to 16 MiB. The index is small, and `BlobIndex` caches entries in use: 3 MiB are enough. */
 const OPTIONS = { cacheSize: 2 * 1024 * 1024, writeBufferSize: 1024 * 1024 }
-/** What opening may need: a table of what is in the log, a new log and a new manifest. */
+/** Opening may write a table of what is in the log, a new log and a new manifest. */
 const REOPEN_BYTES = 3 * OPTIONS.writeBufferSize
 
 /**
- * LevelDB that outlives a full disk. By itself it takes no more writes, for as long as it is open, once it could not write a
- * table; and what it writes behind a record that was cut off by the end of the disk is acknowledged, and dropped at the
- * next start. So after a write that failed nothing is written before it was opened again, which is done as soon as there is
- * room; meanwhile everything can still be read.
+ * LevelDB that survives a full disk. After LevelDB could not write a table, it refuses all writes until it is opened again.
+ * Worse, it acknowledges records behind one that was cut off by the end of the disk, and drops them at the next start. So
+ * after a failed write nothing is written before LevelDB was opened again, which happens at the next write for which the disk
+ * has room. Everything can be read meanwhile.
  */
 export class ResilientLevel implements Database {
   readonly #location: string
   readonly #level: Level<string, string>
-  /** Why nothing may be written to it as it is. */
+  /** The failed write after which LevelDB must be opened again. */
   #writeError: unknown
-  /** How often it was opened again. */
+  /** How often LevelDB was opened again. */
   #reopenCount = 0
   #reopening: Promise<void> | undefined
 
@@ -69,22 +69,22 @@ export class ResilientLevel implements Database {
   batch(): DatabaseBatch
   batch(operations?: BatchWrite[]): DatabaseBatch | Promise<void> {
     if (operations !== undefined) return this.#write(operations)
-    return new LevelBatch((gathered, options) => this.#write(gathered, options))
+    return new LevelBatch((operations, options) => this.#write(operations, options))
   }
 
   async #write(operations: BatchWrite[], options: { sync?: boolean } = {}): Promise<void> {
-    for (let last = false; ; last = true) {
+    for (let isLast = false; ; isLast = true) {
       if (this.#writeError !== undefined) await this.#reopen()
       const renewals = this.#reopenCount
       try {
         await this.#level.batch(operations, options)
-        // Not so if another write has failed meanwhile: this one may stand behind it in the log.
+        // If another write has failed meanwhile, this record may stand behind the failed one in the log.
         if (this.#writeError === undefined && renewals === this.#reopenCount) return
       } catch (error) {
         if (errorCode(error) !== 'LEVEL_IO_ERROR') throw error
         this.#writeError = error
       }
-      if (last) throw this.#writeError ?? new Error('the index was opened again twice during one write')
+      if (isLast) throw this.#writeError ?? new Error('the index was opened again twice during one write')
     }
   }
 
@@ -97,7 +97,7 @@ export class ResilientLevel implements Database {
 
   async #reopenNow(): Promise<void> {
     const { bavail, bsize } = await statfs(this.#location)
-    // One that cannot be opened again could not even be read.
+    // Without room LevelDB could be closed but not opened, and then nothing could be read.
     if (bavail * bsize < REOPEN_BYTES) throw this.#writeError
     await this.#level.close()
     await this.#level.open()

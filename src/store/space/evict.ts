@@ -1,6 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { OpenBlobs } from '../files/open-blobs.ts'
-import type { BlobEntry, BlobIndex } from '../index/blob-index.ts'
+import type { BlobEntry } from '../index/blob-entry.ts'
+import type { BlobIndex } from '../index/blob-index.ts'
 import type { RankedBlob } from '../index/eviction-order.ts'
 import type { LastUse } from '../index/last-use.ts'
 import type { EvictionReason, Freed, PartialSizes } from './budget-types.ts'

@@ -1,15 +1,17 @@
 import { Failure } from '../../ports/failure.ts'
 import { nextPage } from '../headers/link.ts'
-import type { Reply } from './exchange.ts'
+import type { HttpResponse } from './messages.ts'
 import { readWhole } from './read-whole.ts'
 
+/** With 1000 entries per page, 200,000 entries. */
 const MOST_PAGES = 200
+/** The bytes of all pages together. */
 const MOST_BYTES = 16 * 1024 * 1024
 
 /** Reads a list to its last page. `ask` requests a page, `take` receives its text. */
 export async function readPages(
   first: URL,
-  ask: (url: URL) => Promise<Reply>,
+  ask: (url: URL) => Promise<HttpResponse>,
   take: (text: string) => void,
 ): Promise<void> {
   let url: URL | undefined = first
@@ -20,10 +22,10 @@ export async function readPages(
         source: first.host,
       })
     }
-    const reply: Reply = await ask(url)
-    const body = await readWhole(reply.body, MOST_BYTES - bytes)
+    const response: HttpResponse = await ask(url)
+    const body = await readWhole(response.body, MOST_BYTES - bytes)
     bytes += body.length
     take(body.toString())
-    url = nextPage(reply.headers.all('link'), url)
+    url = nextPage(response.headers.all('link'), url)
   }
 }

@@ -1,11 +1,12 @@
 import type { Intake } from '../../ports/source.ts'
-import type { ReplyBody } from './exchange.ts'
+import type { HttpResponseBody } from './messages.ts'
 
-const STEP = 16 * 1024
+/** Most lists and token answers fit into this; the buffer doubles for larger ones. */
+const FIRST_BUFFER_BYTES = 16 * 1024
 
 /** Collects a body in one growing buffer. */
 class BufferIntake implements Intake {
-  #memory = Buffer.allocUnsafeSlow(STEP)
+  #memory = Buffer.allocUnsafeSlow(FIRST_BUFFER_BYTES)
   position = 0
 
   get bytes(): Buffer {
@@ -34,7 +35,7 @@ class BufferIntake implements Intake {
 }
 
 /** Reads a small body into memory. Throws a `Failure` when it is longer than `limit`. */
-export async function readWhole(body: ReplyBody, limit: number): Promise<Buffer> {
+export async function readWhole(body: HttpResponseBody, limit: number): Promise<Buffer> {
   const intake = new BufferIntake()
   await body.readInto(intake, { skip: 0, limit })
   return intake.bytes

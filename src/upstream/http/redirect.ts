@@ -1,6 +1,6 @@
 import { Failure } from '../../ports/failure.ts'
 import { type AddressScope, isWithinScope, scopeOfHostname } from '../options/address-scope.ts'
-import type { Exchange, Reply, Request } from './exchange.ts'
+import type { HttpRequest, HttpResponse, SendRequest } from './messages.ts'
 
 const MOST_REDIRECTS = 5
 const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
@@ -30,37 +30,39 @@ export function checkLocation(from: URL, location: string | undefined, scopeLimi
 }
 
 /**
- * Follows redirects. The request's own scope limit applies to the registry itself. `registry` sends credentials, `outside` does
- * not: once a redirect has left the registry's origin, no credentials are sent, even if a later redirect leads back.
+ * Follows redirects. The request's own scope limit applies to the registry itself, `senders.scopeLimit` to the other hosts.
+ * `registry` sends credentials, `outside` does not: once a redirect has left the registry's origin, no credentials are
+ * sent, even if a later redirect leads back.
  */
 export async function followRedirects(
-  request: Request,
-  exchanges: { registry: Exchange; outside: Exchange; scopeLimit: () => Promise<AddressScope> },
-): Promise<Reply> {
+  request: HttpRequest,
+  senders: { registry: SendRequest; outside: SendRequest; scopeLimit: () => Promise<AddressScope> },
+): Promise<HttpResponse> {
   const home = request.url.origin
   let url = request.url
   let hasLeft = false
   for (let followed = 0; ; followed += 1) {
-    const reply = hasLeft
-      ? await exchanges.outside({ ...request, url, scopeLimit: await exchanges.scopeLimit() })
-      : await exchanges.registry({ ...request, url })
-    if (!REDIRECT_STATUSES.has(reply.status)) return hasLeft ? failingOnRefusal(reply, url) : reply
-    reply.body.dispose()
+    const response = hasLeft
+      ? await senders.outside({ ...request, url, scopeLimit: await senders.scopeLimit() })
+      : await senders.registry({ ...request, url })
+    if (!REDIRECT_STATUSES.has(response.status)) return hasLeft ? failingOnRefusal(response, url) : response
+    response.body.dispose()
     if (followed === MOST_REDIRECTS) {
       throw new Failure('unavailable', `${url.host} redirects more than ${MOST_REDIRECTS} times`, {
         source: url.host,
       })
     }
-    url = checkLocation(url, reply.headers.get('location'), await exchanges.scopeLimit())
+    url = checkLocation(url, response.headers.get('location'), await senders.scopeLimit())
     hasLeft ||= url.origin !== home
   }
 }
 
 /** A 4xx of a storage concerns its URL, which may have expired, not the credentials, so it is worth another attempt. */
-function failingOnRefusal(reply: Reply, url: URL): Reply {
-  if (reply.status < 400 || reply.status === 404 || reply.status === 416 || reply.status === 429) return reply
-  reply.body.dispose()
-  const { status } = reply
+function failingOnRefusal(response: HttpResponse, url: URL): HttpResponse {
+  if (response.status < 400 || response.status === 404 || response.status === 416 || response.status === 429)
+    return response
+  response.body.dispose()
+  const { status } = response
   throw new Failure('unavailable', `${url.host} refuses the URL that the registry gave (status ${status})`, {
     source: url.host,
     status,

@@ -1,6 +1,6 @@
 import { Failure, type FailureCode } from '../../ports/failure.ts'
-import { readRetryAfter } from '../headers/retry-after.ts'
-import type { Reply } from './exchange.ts'
+import { parseRetryAfter } from '../headers/retry-after.ts'
+import type { HttpResponse } from './messages.ts'
 
 const CODES: Readonly<Record<number, FailureCode>> = {
   401: 'denied',
@@ -25,11 +25,11 @@ const MEANING: Readonly<Record<FailureCode, string>> = {
 }
 
 /** The `Failure` for the status of an answer without the requested content. Disposes of the body. */
-export function failureOfStatus(reply: Reply, source: string): Failure {
-  reply.body.dispose()
-  const { status } = reply
+export function failureOfStatus(response: HttpResponse, source: string): Failure {
+  response.body.dispose()
+  const { status } = response
   const code = CODES[status] ?? 'unavailable'
-  const retryAfterMs = readRetryAfter(reply.headers.get('retry-after'), Date.now())
+  const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), Date.now())
   return new Failure(code, `${source} ${MEANING[code]} (status ${status})`, {
     source,
     status,

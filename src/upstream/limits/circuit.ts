@@ -2,16 +2,16 @@ import { backoffMs } from '../../lib/async/backoff.ts'
 import { Failure } from '../../ports/failure.ts'
 
 const FAILURES_TO_OPEN = 5
-const FIRST_REST_MS = 5000
-const LONGEST_REST_MS = 30_000
+const FIRST_OPEN_MS = 5000
+const LONGEST_OPEN_MS = 30_000
 
 export type CircuitState =
   | { readonly state: 'closed' }
   | { readonly state: 'open' | 'half-open'; readonly reason: string; readonly retryAfterMs: number }
 
 /**
- * Keeps requests from a host that has just failed several times in a row, so that clients hear "not now" at once instead
- * of waiting for each deadline again. After a rest one request is let through to see.
+ * A circuit breaker for one host. After five failures in a row, requests fail at once, so that clients do not wait for one
+ * deadline after another. After a pause, one request is sent as a probe; its success closes the circuit.
  */
 export class Circuit {
   readonly #host: string
@@ -19,10 +19,10 @@ export class Circuit {
   readonly #now: () => number
   readonly #random: () => number
   #failures = 0
-  #rests = 0
+  #openings = 0
   #openUntil: number | undefined
   #reason = ''
-  #probing = false
+  #isProbing = false
 
   constructor(options: {
     host: string
@@ -32,7 +32,7 @@ export class Circuit {
   }) {
     this.#host = options.host
     this.#onChange = options.onChange
-    // Not the clock on the wall: set back, it would keep a host closed for as long as it was wrong.
+    // A monotonic clock: if the wall clock were set back, the circuit would stay open for that much longer.
     this.#now = options.now ?? (() => performance.now())
     this.#random = options.random ?? Math.random
   }
@@ -44,59 +44,59 @@ export class Circuit {
   }
 
   /**
-   * Makes the attempt, or throws a `Failure` at once while the circuit is open. `judge` says what is wrong with a result,
-   * if anything; an attempt that throws `unavailable` is wrong as well. Any other throw tells nothing about the host.
+   * Makes the attempt, or throws a `Failure` at once while the circuit is open. `judge` returns why a result counts as a
+   * failure of the host, or undefined. A thrown `unavailable` counts as a failure, too; any other error does not.
    */
   async run<Result>(
     attempt: () => Promise<Result>,
     judge: (result: Result) => string | undefined,
   ): Promise<Result> {
-    const probing = this.#enter()
+    const isProbe = this.#enter()
     try {
       const result = await attempt()
-      const wrong = judge(result)
-      if (wrong === undefined) this.#succeeded()
-      else this.#failed(wrong, probing)
+      const problem = judge(result)
+      if (problem === undefined) this.#onSuccess()
+      else this.#onFailure(problem, isProbe)
       return result
     } catch (error) {
-      if (error instanceof Failure && error.code === 'unavailable') this.#failed(error.message, probing)
+      if (error instanceof Failure && error.code === 'unavailable') this.#onFailure(error.message, isProbe)
       throw error
     } finally {
-      if (probing) this.#probing = false
+      if (isProbe) this.#isProbing = false
     }
   }
 
   #enter(): boolean {
     if (this.#openUntil === undefined) return false
-    const rest = this.#openUntil - this.#now()
-    if (rest <= 0 && !this.#probing) {
-      this.#probing = true
+    const remainingMs = this.#openUntil - this.#now()
+    if (remainingMs <= 0 && !this.#isProbing) {
+      this.#isProbing = true
       return true
     }
-    throw new Failure('busy', `${this.#host} is left alone for now: ${this.#reason}`, {
+    throw new Failure('busy', `${this.#host} is not asked for now: ${this.#reason}`, {
       source: this.#host,
-      retryAfterMs: Math.max(rest, 1000),
+      retryAfterMs: Math.max(remainingMs, 1000),
     })
   }
 
-  #succeeded(): void {
+  #onSuccess(): void {
     this.#failures = 0
-    this.#rests = 0
+    this.#openings = 0
     if (this.#openUntil === undefined) return
     this.#openUntil = undefined
     this.#onChange(false, 'it answers again')
   }
 
-  #failed(reason: string, probing: boolean): void {
+  #onFailure(reason: string, isProbe: boolean): void {
     const wasOpen = this.#openUntil !== undefined
-    // What was under way when it opened says nothing new.
-    if (wasOpen && !probing) return
+    // An attempt that began before the circuit opened must not prolong the pause.
+    if (wasOpen && !isProbe) return
     this.#failures += 1
     if (!wasOpen && this.#failures < FAILURES_TO_OPEN) return
-    this.#rests += 1
-    const rest = backoffMs(this.#rests, { firstMs: FIRST_REST_MS, jitter: 0.25, random: this.#random })
+    this.#openings += 1
+    const openMs = backoffMs(this.#openings, { firstMs: FIRST_OPEN_MS, jitter: 0.25, random: this.#random })
     this.#reason = reason
-    this.#openUntil = this.#now() + Math.min(rest, LONGEST_REST_MS)
+    this.#openUntil = this.#now() + Math.min(openMs, LONGEST_OPEN_MS)
     if (!wasOpen) this.#onChange(true, reason)
   }
 }

@@ -3,21 +3,24 @@ import { backoffMs } from '../../lib/async/backoff.ts'
 import { Failure } from '../../ports/failure.ts'
 
 const ROUNDS = 3
-/** A client waits for this: what takes longer is for its next request. */
+/** The longest wait before another round, because a client is waiting. A longer wait is left to its next request. */
 const LONGEST_WAIT_MS = 1000
-/** After that much time no further round is begun. */
-const BUDGET_MS = 8000
+/** No round begins after this time. */
+const LAST_ROUND_MS = 8000
+/** All rounds together end at this deadline. */
 const DEADLINE_MS = 20_000
 
-function isWorthARound({ code, details }: Failure): boolean {
+function isRetryable({ code, details }: Failure): boolean {
   if (code !== 'unavailable' && code !== 'busy') return false
-  const wait = details.retryAfterMs
-  return code === 'busy' ? wait !== undefined && wait <= LONGEST_WAIT_MS : (wait ?? 0) <= LONGEST_WAIT_MS
+  const waitMs = details.retryAfterMs
+  return code === 'busy'
+    ? waitMs !== undefined && waitMs <= LONGEST_WAIT_MS
+    : (waitMs ?? 0) <= LONGEST_WAIT_MS
 }
 
 /**
- * Asks the hosts in order until one has an answer, and all of them again, up to three times, while there is hope. When
- * none has: "cannot be had now" of one host outweighs "does not exist" of another.
+ * Asks the hosts in order until one answers, in up to three rounds while a failure is retryable. When no host answers, a
+ * failure of any other code wins over "absent": another host may have the content.
  */
 export async function askInRounds<Host, Answer>(
   hosts: readonly Host[],
@@ -41,12 +44,12 @@ export async function askInRounds<Host, Answer>(
       }
     }
     const worst = failures.find(({ code }) => code !== 'absent') ?? failures[0]
-    if (worst === undefined) throw new Failure('absent', 'no upstream is known for this')
-    const hopeful = failures.filter(isWorthARound)
-    const spent = performance.now() - started
-    if (hopeful.length === 0 || round === ROUNDS || spent > BUDGET_MS) throw worst
-    const asked = Math.max(...hopeful.map(({ details }) => details.retryAfterMs ?? 0))
+    if (worst === undefined) throw new Failure('absent', 'the registry has no host to ask')
+    const retryable = failures.filter(isRetryable)
+    const spentMs = performance.now() - started
+    if (retryable.length === 0 || round === ROUNDS || spentMs > LAST_ROUND_MS) throw worst
+    const askedMs = Math.max(...retryable.map(({ details }) => details.retryAfterMs ?? 0))
     const ownMs = backoffMs(round, { firstMs, jitter: 1 })
-    await pause(Math.max(asked, ownMs), { signal })
+    await pause(Math.max(askedMs, ownMs), { signal })
   }
 }

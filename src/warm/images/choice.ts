@@ -1,5 +1,5 @@
 import type { Descriptor, Platform } from '../../oci/manifest.ts'
-import { fitting } from '../../oci/platform.ts'
+import { selectForPlatform } from '../../oci/platform.ts'
 import type { Wanted } from './order.ts'
 
 /** What docker buildx puts beside the manifests of an image, in the same index. */
@@ -22,7 +22,7 @@ export function choose(manifests: readonly Descriptor[], wanted: Wanted): Choice
   const taken = new Set(images.filter(({ platform }) => platform === undefined))
   const missing: Platform[] = []
   for (const platform of wanted.platforms) {
-    const found = fitting(images, platform)
+    const found = selectForPlatform(images, platform)
     for (const one of found) taken.add(one)
     if (found.length === 0) missing.push(platform)
   }

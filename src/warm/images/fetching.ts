@@ -1,4 +1,4 @@
-import { bytesOf, settled } from '../../fetch/manifests/manifest-body.ts'
+import { readManifestBody, waitUntilVerified } from '../../fetch/manifests/manifest-body.ts'
 import { pause } from '../../lib/async/abort.ts'
 import { backoffMs } from '../../lib/async/backoff.ts'
 import { Semaphore } from '../../lib/async/semaphore.ts'
@@ -50,7 +50,7 @@ export class Fetching {
       const answer = await (typeof reference === 'string'
         ? resolver.manifestByDigest(repository, reference, options)
         : resolver.manifestByTag(repository, reference.tag, options))
-      const bytes = await bytesOf(answer, options)
+      const bytes = await readManifestBody(answer, options)
       await this.#keep(repository, answer.digest, options)
       return { ...answer, bytes }
     }, options)
@@ -85,7 +85,7 @@ export class Fetching {
       if ((await this.#place.stored(digest)) !== undefined) return
       this.#place.forget(digest)
       const again = await this.#place.resolver.manifestByDigest(repository, digest, options)
-      const { cacheResult } = await settled(again, options)
+      const { cacheResult } = await waitUntilVerified(again, options)
       if (cacheResult.kind !== 'hit') await this.#landed(digest, landing, options.signal)
       else if ((await this.#place.stored(digest)) === undefined) throw new Failure('disk', LET_GO)
     } finally {
@@ -98,9 +98,9 @@ export class Fetching {
     do await landing.next(signal)
     while (this.#place.coming(digest) !== undefined)
     if ((await this.#place.stored(digest)) !== undefined) return
-    const { error, obstacle } = landing.last ?? {}
-    if (error instanceof Failure && obstacle === undefined) throw error
-    throw new Failure('disk', obstacle ?? LET_GO, { cause: error })
+    const { error, passThroughReason } = landing.last ?? {}
+    if (error instanceof Failure && passThroughReason === undefined) throw error
+    throw new Failure('disk', passThroughReason ?? LET_GO, { cause: error })
   }
 }
 

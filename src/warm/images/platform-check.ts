@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { jsonObject } from '../../lib/json.ts'
 import type { Descriptor, Platform } from '../../oci/manifest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
-import { fitting, platformText } from '../../oci/platform.ts'
+import { platformText, selectForPlatform } from '../../oci/platform.ts'
 import type { Resolver } from '../../ports/resolver.ts'
 
 const CONFIGS: ReadonlySet<string | undefined> = new Set([
@@ -40,7 +40,7 @@ export async function checkPlatform(
     if (!config.success) return undefined
     const { os, architecture, variant } = config.output
     const platform: Platform = { os, architecture, variant }
-    const fits = platforms.every((wanted) => fitting([{ platform }], wanted).length > 0)
+    const fits = platforms.every((wanted) => selectForPlatform([{ platform }], wanted).length > 0)
     return fits ? undefined : platformText(platform)
   } finally {
     await content.close()

@@ -151,7 +151,7 @@ export class Walk {
   async #image({ config, layers }: Manifest, depth: number, wanted: Wanted): Promise<void> {
     if (config !== undefined) this.#need(config)
     for (const layer of layers) {
-      if (layer.foreign) this.#foreign += 1
+      if (layer.isForeign) this.#foreign += 1
       else this.#need(layer)
     }
     if (depth > 0 || wanted === 'all' || !wanted.isAsked || config === undefined) return

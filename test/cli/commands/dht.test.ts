@@ -19,7 +19,7 @@ test('agent dht serves until it is told to end', async (t) => {
     assert.equal(taken.code, 1)
     assert.match(
       taken.err,
-      /^agent: the DHT cannot listen on 127\.0\.0\.1:\d+ \(EADDRINUSE\): end what does, or [^\n]+\n$/,
+      /^agent: the DHT cannot listen on 127\.0\.0\.1:\d+ \(EADDRINUSE\): stop the process that uses this port, or [^\n]+\n$/,
     )
     child.kill(signal)
     assert.deepEqual(await closed, [0, null])

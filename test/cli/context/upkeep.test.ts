@@ -222,8 +222,8 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
   test(`${way}: names that are wrong or unknown are one sentence`, async () => {
     await here()
     const table: readonly [readonly string[], number, RegExp][] = [
-      [['pin', 'up.test/none:v1'], 1, /up\.test\/none:v1 is not kept here; agent ls lists what is/],
-      [['unpin', `sha256:${'0'.repeat(64)}`], 1, /is not kept here/],
+      [['pin', 'up.test/none:v1'], 1, /up\.test\/none:v1 is not stored here; agent ls lists what is/],
+      [['unpin', `sha256:${'0'.repeat(64)}`], 1, /is not stored here/],
       [['rm', 'sha256:12'], 2, /is not a digest/],
       [['rm', 'UPPER'], 2, /is not an image name/],
       [['rm', 'up.test/app@sha256:12'], 2, /no valid digest after @/],

@@ -7,7 +7,7 @@ import { after, before, type TestContext, test } from 'node:test'
 import * as v from 'valibot'
 import type { AgentOptions } from '../../../src/index.ts'
 import { subscribe } from '../../../src/observe/events.ts'
-import { startBootstrap } from '../../../src/peers/dht/bootstrap.ts'
+import { startBootstrapNode } from '../../../src/peers/dht/bootstrap.ts'
 import { WarmLine } from '../../../src/schemas/warm-report.ts'
 import { requirePrograms } from '../../../testkit/programs.ts'
 import {
@@ -43,7 +43,7 @@ after(async () => {
 async function swarm(t: TestContext, ...options: readonly Partial<AgentOptions>[]): Promise<Node[]> {
   const secretFile = join(folder, randomBytes(4).toString('hex'))
   await writeFile(secretFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })
-  const dht = await startBootstrap({ listen: LOCAL, bootstrap: [], advertise: undefined })
+  const dht = await startBootstrapNode({ listen: LOCAL, bootstrap: [], advertise: undefined })
   const nodes: Node[] = []
   t.after(async () => {
     // They say goodbye to the DHT, and would wait for its answer.

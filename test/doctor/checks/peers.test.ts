@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test'
 import { type AgentSeen, seeAgent } from '../../../src/doctor/checks/agent.ts'
 import { judgeMembers, lookAtPeers } from '../../../src/doctor/checks/peers.ts'
 import { createAgent } from '../../../src/index.ts'
-import { startBootstrap } from '../../../src/peers/dht/bootstrap.ts'
+import { startBootstrapNode } from '../../../src/peers/dht/bootstrap.ts'
 import { statusOf } from '../status.ts'
 import { told } from '../told.ts'
 
@@ -95,7 +95,7 @@ async function bootstrapFound(
 }
 
 test('a bootstrap node answers, or has no address', async (t) => {
-  const dht = await startBootstrap({ listen: ANY, bootstrap: [], advertise: undefined })
+  const dht = await startBootstrapNode({ listen: ANY, bootstrap: [], advertise: undefined })
   t.after(() => dht.stop())
   assert.deepEqual(await bootstrapFound(t, [dht.address, NAMELESS]), [
     `ok: the bootstrap node 127.0.0.1:${dht.address.port} answers`,

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it } from 'node:test'
-import { DEFAULT_POLICY, type FlightPolicy } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../../src/fetch/flight/flight.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
-import { follow } from '../../../src/fetch/flight/follow.ts'
+import { followFlight } from '../../../src/fetch/flight/follow.ts'
 import { TAIL_BYTES } from '../../../src/fetch/flight/tail-gate.ts'
 import { subscribe } from '../../../src/observe/events.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
@@ -13,7 +13,7 @@ import { Failure } from '../../../src/ports/failure.ts'
 import type { Source, Want } from '../../../src/ports/source.ts'
 import { Clock } from '../../../testkit/clock.ts'
 import { digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
-import { until } from '../../../testkit/memory/resolved.ts'
+import { until } from '../../../testkit/memory/read-body.ts'
 import {
   aborted,
   diesAt,
@@ -23,10 +23,15 @@ import {
   sends,
   stallsAt,
 } from '../../../testkit/registries/scripted-source.ts'
-import { newFlights, wantOf } from '../new-flights.ts'
+import { newFlights, wantOf } from '../test-flights.ts'
 
 /** No source is given up for a test that is slow. */
-const PATIENT: FlightPolicy = { ...DEFAULT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1 }
+const PATIENT: FlightPolicy = {
+  ...DEFAULT_FLIGHT_POLICY,
+  stallMs: 60_000,
+  sizeTimeoutMs: 60_000,
+  backoffMs: 1,
+}
 const never = new AbortController().signal
 setMaxListeners(0, never)
 function setUp(sources: readonly Source[], policy: FlightPolicy = PATIENT, store = new MemoryStore()) {
@@ -64,7 +69,7 @@ function ended(digest: Digest): Promise<{ error: Error | undefined; waiters: num
 }
 
 async function pull(flights: Flights, want: Want): Promise<Buffer> {
-  return readAll(await follow(flights.join(want).flight, { signal: never }))
+  return readAll(await followFlight(flights.join(want).flight, { signal: never }))
 }
 
 describe('a flight', () => {
@@ -108,7 +113,7 @@ describe('a flight', () => {
       },
     ])
     const { flights } = setUp([source])
-    const content = await follow(flights.join(wantOf(bytes)).flight, { signal: never })
+    const content = await followFlight(flights.join(wantOf(bytes)).flight, { signal: never })
     const atMost = bytes.length - TAIL_BYTES
     let readable = 0
     while (readable < atMost) readable = await content.readable(readable, { signal: never })
@@ -168,11 +173,11 @@ describe('a flight', () => {
     const store = new MemoryStore()
     const source = new ScriptedSource('registry', [sends(bytes)])
     const { flights } = setUp([source], { ...PATIENT, stallMs: 20 }, store)
-    store.hold()
+    store.holdWrites()
     const pulled = pull(flights, wantOf(bytes))
-    await until(() => (flights.get(digestOf(bytes))?.position ?? 0) >= store.roomBytes)
+    await until(() => (flights.get(digestOf(bytes))?.position ?? 0) >= store.windowBytes)
     await clock.pass(80)
-    store.release()
+    store.releaseWrites()
     assert.ok((await pulled).equals(bytes))
     assert.deepEqual(source.attempts, [0])
   })
@@ -216,7 +221,7 @@ describe('a flight', () => {
     const blamed: string[] = []
     const stop = subscribe('verify.failed', (fact) => fact.digest === want.digest && blamed.push(fact.source))
     const end = ended(want.digest)
-    const content = await follow(flights.join(want).flight, { signal: never })
+    const content = await followFlight(flights.join(want).flight, { signal: never })
     assert.ok((await content.readable(0, { signal: never })) > 0)
     await assert.rejects(readAll(content), { code: 'corrupt' })
     assert.equal((await end).error, undefined)
@@ -347,7 +352,7 @@ describe('a flight', () => {
     const end = ended(want.digest)
     const leaving = new AbortController()
     const { flight } = flights.join(want)
-    const first = await follow(flight, { signal: leaving.signal })
+    const first = await followFlight(flight, { signal: leaving.signal })
     const second = pull(flights, want)
     const waiting = first.readable(400_000, { signal: leaving.signal })
     leaving.abort()
@@ -396,7 +401,7 @@ describe('a flight', () => {
   it('fails in time when no source says anything', async () => {
     const { flights } = setUp([new ScriptedSource('silent', [({ signal }) => aborted(signal)])], {
       ...PATIENT,
-      headMs: 50,
+      sizeTimeoutMs: 50,
     })
     await assert.rejects(pull(flights, wantOf(randomBytes(10))), { code: 'stalled' })
   })
@@ -415,7 +420,7 @@ describe('a flight', () => {
     const { flights, store } = setUp([new ScriptedSource('registry', [sends(bytes)])])
     const want = wantOf(bytes)
     const end = ended(want.digest)
-    const slow = await follow(flights.join(want).flight, { signal: never })
+    const slow = await followFlight(flights.join(want).flight, { signal: never })
     await end
     assert.equal(store.incoming, 0, 'memory for what is on its way in')
     assert.ok((await readAll(slow)).equals(bytes))
@@ -426,7 +431,7 @@ describe('a flight', () => {
     const bytes = randomBytes(500_000)
     const { flights, store } = setUp([new ScriptedSource('registry', [stallsAt(bytes, 200_000)])])
     const want = wantOf(bytes)
-    const content = await follow(flights.join(want).flight, { signal: never })
+    const content = await followFlight(flights.join(want).flight, { signal: never })
     await content.readable(0, { signal: never })
     const reading = readAll(content)
     const stopped = flights.stop()

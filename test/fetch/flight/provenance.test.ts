@@ -2,71 +2,71 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it } from 'node:test'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
-import { type Bringer, originText, Provenance } from '../../../src/fetch/flight/provenance.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { type ByteSource, originText, Provenance } from '../../../src/fetch/flight/provenance.ts'
 import { DEFAULT_FRESHNESS } from '../../../src/fetch/freshness.ts'
-import { Resolution } from '../../../src/fetch/resolver.ts'
+import { CachingResolver } from '../../../src/fetch/resolver.ts'
 import { type Events, subscribe } from '../../../src/observe/events.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import type { BlobAnswer } from '../../../src/ports/resolver.ts'
 import type { Source } from '../../../src/ports/source.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
-import { digestOf, MemoryStore, marksOf } from '../../../testkit/memory/memory-store.ts'
+import { checkpointsOf, digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
 import { ScriptedRegistry } from '../../../testkit/registries/scripted-registry.ts'
 import { type Attempt, pour, ScriptedSource, sends } from '../../../testkit/registries/scripted-source.ts'
 
 const signal = new AbortController().signal
 setMaxListeners(0, signal)
-const node = (number: number): Bringer => ({ name: `node-${number}`, kind: 'peer' })
-const registry: Bringer = { name: 'registry.test', kind: 'upstream' }
+const node = (number: number): ByteSource => ({ name: `node-${number}`, kind: 'peer' })
+const registry: ByteSource = { name: 'registry.test', kind: 'upstream' }
 
 describe('who brought what', () => {
   it('is whoever was asked from there on, unless nothing came', () => {
     const provenance = new Provenance()
-    provenance.takes(0, { name: 'peers', kind: 'peer' })
-    provenance.takes(0, node(1))
-    provenance.takes(100, node(2))
-    provenance.takes(100, registry)
-    provenance.takes(160, node(1))
-    assert.deepEqual(provenance.bringers(200), [node(1), registry])
-    assert.deepEqual(provenance.bringers(160), [node(1), registry])
-    assert.deepEqual(provenance.bringers(100), [node(1)])
+    provenance.startFrom(0, { name: 'peers', kind: 'peer' })
+    provenance.startFrom(0, node(1))
+    provenance.startFrom(100, node(2))
+    provenance.startFrom(100, registry)
+    provenance.startFrom(160, node(1))
+    assert.deepEqual(provenance.contributors(200), [node(1), registry])
+    assert.deepEqual(provenance.contributors(160), [node(1), registry])
+    assert.deepEqual(provenance.contributors(100), [node(1)])
     assert.deepEqual(provenance.last, node(1))
   })
 
   it('is the kind of whoever is asked, while there is nothing; then the one with most bytes', () => {
     const provenance = new Provenance()
-    assert.equal(provenance.mainKind(0), undefined)
-    provenance.takes(0, node(1))
-    assert.equal(provenance.mainKind(0), 'peer')
-    provenance.takes(0, registry)
-    assert.equal(provenance.mainKind(0), 'upstream')
-    provenance.takes(100, node(2))
-    assert.equal(provenance.mainKind(150), 'upstream')
-    assert.equal(provenance.mainKind(201), 'peer')
+    assert.equal(provenance.mainSourceKind(0), undefined)
+    provenance.startFrom(0, node(1))
+    assert.equal(provenance.mainSourceKind(0), 'peer')
+    provenance.startFrom(0, registry)
+    assert.equal(provenance.mainSourceKind(0), 'upstream')
+    provenance.startFrom(100, node(2))
+    assert.equal(provenance.mainSourceKind(150), 'upstream')
+    assert.equal(provenance.mainSourceKind(201), 'peer')
   })
 
   it('forgets what was taken back, and does not count what was here before', () => {
     const provenance = new Provenance()
-    provenance.takes(0, undefined)
-    provenance.takes(1000, registry)
-    provenance.takes(1100, node(1))
-    assert.equal(provenance.mainKind(1300), 'peer')
-    provenance.cut(1100)
-    assert.deepEqual(provenance.bringers(1100), [registry])
-    assert.equal(provenance.mainKind(1100), 'upstream')
+    provenance.startFrom(0, undefined)
+    provenance.startFrom(1000, registry)
+    provenance.startFrom(1100, node(1))
+    assert.equal(provenance.mainSourceKind(1300), 'peer')
+    provenance.truncate(1100)
+    assert.deepEqual(provenance.contributors(1100), [registry])
+    assert.equal(provenance.mainSourceKind(1100), 'upstream')
   })
 
   it('is known of many stretches and names without one for each', () => {
     const provenance = new Provenance()
-    for (let at = 0; at < 5000; at++) provenance.takes(at * 100, at % 3 === 0 ? node(at % 500) : registry)
-    const bringers = provenance.bringers(500_000)
+    for (let at = 0; at < 5000; at++) provenance.startFrom(at * 100, at % 3 === 0 ? node(at % 500) : registry)
+    const bringers = provenance.contributors(500_000)
     assert.deepEqual(bringers.slice(0, 3), [node(0), registry, node(3)])
     assert.ok(bringers.length <= 400, `${bringers.length} are remembered`)
-    assert.equal(provenance.mainKind(500_000), 'upstream')
-    provenance.cut(0)
-    assert.deepEqual(provenance.bringers(500_000), [])
+    assert.equal(provenance.mainSourceKind(500_000), 'upstream')
+    provenance.truncate(0)
+    assert.deepEqual(provenance.contributors(500_000), [])
   })
 
   it('is told in a few words, however many they were', () => {
@@ -93,11 +93,11 @@ class Scripted extends ScriptedRegistry {
 
 function setUp(...sources: readonly Source[]) {
   const store = new MemoryStore()
-  const resolution = new Resolution({
+  const resolution = new CachingResolver({
     store,
     catalog: new MemoryCatalog(),
     registry: new Scripted(...sources),
-    flightPolicy: { ...DEFAULT_POLICY, backoffMs: 1, tries: 1 },
+    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1, attemptsPerSource: 1 },
     freshnessPolicy: DEFAULT_FRESHNESS,
     manifestMemoryBytes: 1024 * 1024,
     flightLimit: 100,
@@ -111,7 +111,7 @@ const peers = (step: (attempt: Attempt) => Promise<void>) => new ScriptedSource(
 async function from(name: string, { intake }: Attempt, bytes: Uint8Array, end: number): Promise<void> {
   intake.setContributor({ id: name, name })
   intake.expect({ size: bytes.length, mediaType: undefined })
-  intake.vouch(0, marksOf(bytes))
+  intake.vouch(0, checkpointsOf(bytes))
   await pour(intake, bytes, end)
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Trust } from '../../../src/fetch/flight/vouching.ts'
+import { Vouching } from '../../../src/fetch/flight/vouching.ts'
 import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../../src/oci/checkpoints.ts'
 import type { Contributor } from '../../../src/ports/source.ts'
 
@@ -25,30 +25,30 @@ function own(...numbers: number[]): Checkpoints {
 }
 
 test('what upstream brings is relied on, what a peer brings is not', () => {
-  const trust = new Trust()
+  const trust = new Vouching()
   assert.equal(trust.limit, FREE)
-  trust.takes(0, giver('upstream'), false)
+  trust.startFrom(0, giver('upstream'), false)
   assert.equal(trust.limit, FREE)
-  trust.takes(100_000, giver('peer'), true)
+  trust.startFrom(100_000, giver('peer'), true)
   assert.equal(trust.limit, 100_000)
-  trust.takes(200_000, giver('upstream'), false)
+  trust.startFrom(200_000, giver('upstream'), false)
   assert.equal(trust.limit, 100_000)
   assert.deepEqual(ids(trust.suspects), ['peer'])
 })
 
 test('a peer that has brought nothing keeps nothing back', () => {
-  const trust = new Trust()
-  trust.takes(0, giver('peer'), true)
-  trust.takes(0, giver('upstream'), false)
-  trust.takes(50, giver('peer'), true)
-  trust.takes(50, giver('upstream'), false)
+  const trust = new Vouching()
+  trust.startFrom(0, giver('peer'), true)
+  trust.startFrom(0, giver('upstream'), false)
+  trust.startFrom(50, giver('peer'), true)
+  trust.startFrom(50, giver('upstream'), false)
   assert.equal(trust.limit, FREE)
   assert.deepEqual(ids(trust.suspects), [])
 })
 
 test('the latest mark that both have vouches for everything before it', () => {
-  const trust = new Trust()
-  trust.takes(0, giver('peer'), true)
+  const trust = new Vouching()
+  trust.startFrom(0, giver('peer'), true)
   trust.vouch(0, marks(1, 2, 3, 4))
   assert.equal(trust.limit, 0)
   assert.equal(trust.check(own(1, 2)), undefined)
@@ -62,8 +62,8 @@ test('the latest mark that both have vouches for everything before it', () => {
 })
 
 test('one who comes late needs no earlier marks', () => {
-  const trust = new Trust()
-  trust.takes(0, giver('peer'), true)
+  const trust = new Vouching()
+  trust.startFrom(0, giver('peer'), true)
   trust.vouch(5, marks(6, 7))
   assert.equal(trust.check(own(1, 2, 3)), undefined)
   assert.equal(trust.limit, 0)
@@ -75,8 +75,8 @@ test('one who comes late needs no earlier marks', () => {
 })
 
 test('a gap in what is vouched for is passed over', () => {
-  const trust = new Trust()
-  trust.takes(0, giver('peer'), true)
+  const trust = new Vouching()
+  trust.startFrom(0, giver('peer'), true)
   trust.vouch(0, marks(1, 2))
   trust.vouch(10, marks(11))
   assert.equal(trust.check(own(1, 2, 3)), undefined)
@@ -86,32 +86,32 @@ test('a gap in what is vouched for is passed over', () => {
 })
 
 test('whoever brought the first wrong piece is to blame, and nobody else', () => {
-  const trust = new Trust()
-  trust.takes(0, giver('one'), true)
-  trust.takes(at(2) + 5, giver('two'), true)
-  trust.takes(at(4), giver('three'), true)
+  const trust = new Vouching()
+  trust.startFrom(0, giver('one'), true)
+  trust.startFrom(at(2) + 5, giver('two'), true)
+  trust.startFrom(at(4), giver('three'), true)
   trust.vouch(0, marks(1, 2, 3, 4, 5, 6))
   assert.equal(trust.check(own(1, 2)), undefined)
-  assert.deepEqual(trust.check(own(1, 2, 3, 9, 9)), { good: at(3), culprits: [giver('two')] })
-  trust.cut(at(3))
-  trust.takes(at(3), giver('four'), true)
+  assert.deepEqual(trust.check(own(1, 2, 3, 9, 9)), { goodBytes: at(3), culprits: [giver('two')] })
+  trust.takeBack(at(3))
+  trust.startFrom(at(3), giver('four'), true)
   assert.equal(trust.limit, at(3))
   assert.equal(trust.check(own(1, 2, 3, 4, 5, 6)), undefined)
   assert.equal(trust.limit, at(6))
 })
 
 test('of a piece that two have brought, both may be to blame', () => {
-  const trust = new Trust()
-  trust.takes(0, giver('one'), true)
-  trust.takes(at(1) + 5, giver('two'), true)
+  const trust = new Vouching()
+  trust.startFrom(0, giver('one'), true)
+  trust.startFrom(at(1) + 5, giver('two'), true)
   trust.vouch(0, marks(1, 2))
-  assert.deepEqual(trust.check(own(1, 9)), { good: at(1), culprits: [giver('one'), giver('two')] })
+  assert.deepEqual(trust.check(own(1, 9)), { goodBytes: at(1), culprits: [giver('one'), giver('two')] })
 })
 
 test('what contradicts upstream is a lie, and is not believed any more', () => {
-  const trust = new Trust()
-  trust.takes(0, giver('peer'), true)
-  trust.takes(at(2), giver('upstream'), false)
+  const trust = new Vouching()
+  trust.startFrom(0, giver('peer'), true)
+  trust.startFrom(at(2), giver('upstream'), false)
   trust.vouch(0, marks(1, 2, 7, 8))
   assert.equal(trust.check(own(1, 2)), undefined)
   assert.equal(trust.limit, FREE)
@@ -123,8 +123,8 @@ test('what contradicts upstream is a lie, and is not believed any more', () => {
 })
 
 test('what contradicts itself is not believed any more', () => {
-  const trust = new Trust()
-  trust.takes(0, giver('peer'), true)
+  const trust = new Vouching()
+  trust.startFrom(0, giver('peer'), true)
   trust.vouch(0, marks(1, 2, 3))
   trust.vouch(1, marks(2, 4))
   assert.equal(trust.check(own(1)), undefined)
@@ -132,46 +132,46 @@ test('what contradicts itself is not believed any more', () => {
 })
 
 test('after the second dispute nothing is believed, and what was vouched for before is suspect again', () => {
-  const trust = new Trust()
-  trust.takes(0, giver('one'), true)
+  const trust = new Vouching()
+  trust.startFrom(0, giver('one'), true)
   trust.vouch(0, marks(1, 2, 3, 4))
-  assert.deepEqual(trust.check(own(1, 9)), { good: at(1), culprits: [giver('one')] })
-  trust.cut(at(1))
-  trust.takes(at(1), giver('two'), true)
-  assert.deepEqual(trust.check(own(1, 2, 9)), { good: at(2), culprits: [giver('two')] })
-  trust.cut(at(2))
-  trust.takes(at(2), giver('three'), true)
+  assert.deepEqual(trust.check(own(1, 9)), { goodBytes: at(1), culprits: [giver('one')] })
+  trust.takeBack(at(1))
+  trust.startFrom(at(1), giver('two'), true)
+  assert.deepEqual(trust.check(own(1, 2, 9)), { goodBytes: at(2), culprits: [giver('two')] })
+  trust.takeBack(at(2))
+  trust.startFrom(at(2), giver('three'), true)
   assert.equal(trust.limit, 0)
   assert.equal(trust.check(own(1, 2, 8)), undefined)
   assert.deepEqual(ids(trust.suspects).sort(), ['one', 'three', 'two'])
 })
 
 test('when all of it is wrong, what nobody has vouched for is doubted first', () => {
-  const trust = new Trust()
-  trust.takes(0, giver('one'), true)
+  const trust = new Vouching()
+  trust.startFrom(0, giver('one'), true)
   assert.equal(trust.doubt(at(3)), undefined)
-  trust.takes(at(2), giver('two'), true)
+  trust.startFrom(at(2), giver('two'), true)
   trust.vouch(0, marks(1, 2))
   trust.check(own(1, 2))
-  assert.deepEqual(trust.doubt(at(3)), { good: at(2), culprits: [giver('two')] })
+  assert.deepEqual(trust.doubt(at(3)), { goodBytes: at(2), culprits: [giver('two')] })
   assert.equal(trust.doubt(at(2)), undefined, 'there is nothing else')
 })
 
 test('when all of it is wrong and vouched for, the vouching was a lie', () => {
-  const trust = new Trust()
-  trust.takes(0, giver('one'), true)
+  const trust = new Vouching()
+  trust.startFrom(0, giver('one'), true)
   trust.vouch(0, marks(1, 2))
   trust.check(own(1, 2))
   trust.startOver()
-  trust.takes(0, giver('two'), true)
+  trust.startFrom(0, giver('two'), true)
   trust.vouch(0, marks(1, 2))
   trust.check(own(1, 2))
   assert.equal(trust.limit, 0)
 })
 
 test('nonsense is no vouching, and peers that change all the time fill no memory', () => {
-  const trust = new Trust()
-  for (let n = 0; n < 10_000; n++) trust.takes(n * 10, giver(`peer ${n}`), true)
+  const trust = new Vouching()
+  for (let n = 0; n < 10_000; n++) trust.startFrom(n * 10, giver(`peer ${n}`), true)
   assert.equal(trust.limit, 0)
   assert.ok(trust.suspects.length <= 256)
   trust.vouch(-1, marks(1))

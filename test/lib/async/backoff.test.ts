@@ -8,13 +8,13 @@ test('each wait is twice as long as the one before', () => {
 })
 
 test('none is longer than the longest, however many have failed', () => {
-  const waits = [1, 2, 3, 100, 10_000].map((failed) => backoffMs(failed, { firstMs: 100, mostMs: 250 }))
+  const waits = [1, 2, 3, 100, 10_000].map((failed) => backoffMs(failed, { firstMs: 100, maxMs: 250 }))
   assert.deepEqual(waits, [100, 200, 250, 250, 250])
 })
 
 test('the jitter makes it longer by a part of it, on top of the longest', () => {
   const wait = (failed: number, random: number): number =>
-    backoffMs(failed, { firstMs: 100, mostMs: 200, jitter: 0.5, random: () => random })
+    backoffMs(failed, { firstMs: 100, maxMs: 200, jitter: 0.5, random: () => random })
   assert.deepEqual([wait(1, 0), wait(1, 0.5), wait(1, 1)], [100, 125, 150])
   assert.deepEqual([wait(9, 0), wait(9, 1)], [200, 300])
 })

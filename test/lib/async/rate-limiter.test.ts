@@ -47,8 +47,8 @@ function transfer(limiter: RateLimiter): { taken: number } {
   const count = { taken: 0 }
   const run = async () => {
     for (;;) {
-      await limiter.take(limiter.quantum, { signal })
-      count.taken += limiter.quantum
+      await limiter.take(limiter.quantumBytes, { signal })
+      count.taken += limiter.quantumBytes
     }
   }
   void run()
@@ -57,7 +57,7 @@ function transfer(limiter: RateLimiter): { taken: number } {
 
 test('without a cap nobody ever waits', () => {
   const limiter = new RateLimiter(undefined)
-  assert.equal(limiter.quantum, Number.POSITIVE_INFINITY)
+  assert.equal(limiter.quantumBytes, Number.POSITIVE_INFINITY)
   for (let n = 0; n < 1000; n += 1) assert.equal(limiter.take(1e9, { signal }), undefined)
 })
 
@@ -70,7 +70,7 @@ test('what many transfers take together is the cap, and each has its share', asy
   const all = transfers.reduce((sum, { taken }) => sum + taken, 0)
   assert.ok(Math.abs(all / (10 * rate) - 1) < 0.02, `${all}`)
   for (const { taken } of transfers) {
-    assert.ok(Math.abs(taken - all / 7) <= limiter.quantum, `one has ${taken} of ${all}`)
+    assert.ok(Math.abs(taken - all / 7) <= limiter.quantumBytes, `one has ${taken} of ${all}`)
   }
 })
 
@@ -82,7 +82,7 @@ test('one who comes later gets its share at once', async () => {
   const before = first.taken
   const second = transfer(limiter)
   await clock.pass(5000)
-  assert.ok(Math.abs(first.taken - before - second.taken) <= limiter.quantum)
+  assert.ok(Math.abs(first.taken - before - second.taken) <= limiter.quantumBytes)
 })
 
 test('turns are taken in the order in which they were asked for', async () => {
@@ -150,11 +150,11 @@ test('what was not used is not saved up', async () => {
   assert.equal(taken, 0)
   const late = transfer(limiter)
   await clock.pass(1000)
-  assert.ok(late.taken <= 1_100_000 + limiter.quantum, `${late.taken} in a second`)
+  assert.ok(late.taken <= 1_100_000 + limiter.quantumBytes, `${late.taken} in a second`)
 })
 
 test('a quantum is never large, and at a low cap soon paid for', () => {
-  assert.equal(new RateLimiter(1e9).quantum, 256 * 1024)
-  assert.equal(new RateLimiter(1_000_000).quantum, 62_500)
-  assert.equal(new RateLimiter(100).quantum, 1024)
+  assert.equal(new RateLimiter(1e9).quantumBytes, 256 * 1024)
+  assert.equal(new RateLimiter(1_000_000).quantumBytes, 62_500)
+  assert.equal(new RateLimiter(100).quantumBytes, 1024)
 })

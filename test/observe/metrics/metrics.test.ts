@@ -4,10 +4,10 @@ import { publish } from '../../../src/observe/events.ts'
 import { Metrics } from '../../../src/observe/metrics/metrics.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import { parseExposition } from '../exposition.ts'
-import { flightAttempted, flightEnded, peerTransfer, requestEnded } from '../facts.ts'
 import { digestOf } from '../memory-node.ts'
+import { flightAttempted, flightEnded, peerTransfer, requestEnded } from '../sample-events.ts'
 
-const LEVELS = {
+const GAUGES = {
   flightsActive: 2,
   flightWaiters: 20,
   storeBytes: 4096,
@@ -17,7 +17,7 @@ const LEVELS = {
 }
 
 function withMetrics(use: (metrics: Metrics, read: () => ReturnType<typeof parseExposition>) => void): void {
-  const metrics = new Metrics({ version: '1.2.3', levels: () => LEVELS })
+  const metrics = new Metrics({ version: '1.2.3', gauges: () => GAUGES })
   try {
     use(metrics, () => parseExposition(metrics.text()))
   } finally {
@@ -25,7 +25,7 @@ function withMetrics(use: (metrics: Metrics, read: () => ReturnType<typeof parse
   }
 }
 
-test('every metric that the contract names is there from the first scrape on', () => {
+test('every documented metric is in the first scrape', () => {
   withMetrics((_, read) => {
     const families = read()
     const promised: readonly [string, string][] = [
@@ -70,7 +70,7 @@ test('every metric that the contract names is there from the first scrape on', (
   })
 })
 
-test('what is published is counted', () => {
+test('published events change the metrics', () => {
   withMetrics((metrics, read) => {
     publish('request.ended', requestEnded({ bytes: 1000, source: 'local' }))
     publish('request.ended', requestEnded({ bytes: 500, source: 'inflight', ms: 700 }))
@@ -130,7 +130,7 @@ test('what is published is counted', () => {
   })
 })
 
-test('hosts that clients make up do not fill the memory', () => {
+test('the number of series by host is bounded', () => {
   withMetrics((_, read) => {
     for (let i = 0; i < 5000; i++) {
       publish('upstream.answered', { host: `h${i}.example`, kind: 'ping', method: 'GET', status: 200, ms: 1 })
@@ -139,14 +139,14 @@ test('hosts that clients make up do not fill the memory', () => {
   })
 })
 
-test('nothing is counted after the end', () => {
-  const metrics = new Metrics({ version: '1.2.3', levels: () => LEVELS })
+test('a closed Metrics counts nothing', () => {
+  const metrics = new Metrics({ version: '1.2.3', gauges: () => GAUGES })
   metrics.close()
   publish('request.ended', requestEnded())
   assert.equal(metrics.totals().requests, 0)
 })
 
-test('what goes from and to peers is counted, and how it ended', () => {
+test('transfers from and to peers are counted by bytes and by outcome', () => {
   withMetrics((metrics, read) => {
     assert.equal(read().get('leat_peer_takes_total')?.samples.get('leat_peer_takes_total{outcome="done"}'), 0)
     publish('peer.taken', peerTransfer({ bytes: 700 }))
@@ -167,7 +167,7 @@ test('what goes from and to peers is counted, and how it ended', () => {
   })
 })
 
-test('clients that are refused or cut off are counted by reason, from zero on', () => {
+test('rejected clients are counted by reason, starting from zero', () => {
   withMetrics((_, read) => {
     const count = (reason: string) =>
       read().get('leat_http_rejected_total')?.samples.get(`leat_http_rejected_total{reason="${reason}"}`)

@@ -3,15 +3,15 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import {
   Counter,
-  constant,
   exposition,
   Gauge,
   Histogram,
+  infoMetric,
   readWhenScraped,
 } from '../../../src/observe/metrics/prometheus.ts'
 import { parseExposition } from '../exposition.ts'
 
-test('counters count by their labels', () => {
+test('a counter adds up by its labels', () => {
   const counter = new Counter({ name: 'a_total', help: 'A.', labels: ['x', 'y'] })
   counter.add(0, { x: '1', y: '2' })
   counter.add(2, { x: '1', y: '3' })
@@ -28,7 +28,7 @@ test('counters count by their labels', () => {
   assert.equal(counter.value({ x: 'never', y: 'seen' }), 0)
 })
 
-test('what comes in too many kinds is counted as other, and nothing is lost', () => {
+test('label values beyond the limit are counted as other', () => {
   const counter = new Counter({ name: 'a_total', help: 'A.', labels: ['host'], limit: 10 })
   for (let i = 0; i < 1000; i++) counter.add(1, { host: `h${i}` })
   const { samples } = parseExposition(exposition([counter])).get('a_total') ?? assert.fail()
@@ -36,27 +36,27 @@ test('what comes in too many kinds is counted as other, and nothing is lost', ()
   assert.equal(samples.get('a_total{host="other"}'), 990)
 })
 
-test('a gauge holds the last value, one that is read may have none', () => {
+test('a gauge holds the last value, and one that is read when scraped may have no sample', () => {
   const gauge = new Gauge({ name: 'g', help: 'G.', labels: ['host'] })
   gauge.set(5, { host: 'a' })
   gauge.set(3, { host: 'a' })
   const read = readWhenScraped('gauge', 'r', 'R.', () => 1.5)
   const none = readWhenScraped('gauge', 'n', 'N.', () => undefined)
-  const families = parseExposition(exposition([gauge, read, none, constant('i', 'I.', { version: '1"2' })]))
+  const families = parseExposition(exposition([gauge, read, none, infoMetric('i', 'I.', { version: '1"2' })]))
   assert.equal(families.get('g')?.samples.get('g{host="a"}'), 3)
   assert.equal(families.get('r')?.samples.get('r'), 1.5)
   assert.equal(families.get('n')?.samples.size, 0)
   assert.equal(families.get('i')?.samples.get('i{version="1\\"2"}'), 1)
 })
 
-test('a histogram counts each value in every bucket that it fits', () => {
+test('a histogram counts each value in every bucket whose bound it does not exceed', () => {
   const histogram = new Histogram({ name: 'h', help: 'H.', labels: ['r'], bounds: [1, 5] })
   for (const value of [0.5, 1, 3, 100]) histogram.observe(value, { r: 'x' })
   const { samples } = parseExposition(exposition([histogram])).get('h') ?? assert.fail()
   assert.deepEqual([...samples.values()], [2, 3, 4, 104.5, 4])
 })
 
-test('no label value and no help breaks the format, and each is told from the others', () => {
+test('no label value or help text breaks the format, and different label values are different series', () => {
   fc.assert(
     fc.property(
       fc.uniqueArray(fc.string({ unit: 'binary' }), { maxLength: 8 }),

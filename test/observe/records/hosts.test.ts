@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { publish } from '../../../src/observe/events.ts'
-import { Hosts } from '../../../src/observe/records/hosts.ts'
+import { HostRecords } from '../../../src/observe/records/hosts.ts'
 
-test('what is heard of a host is kept together', () => {
-  const hosts = new Hosts()
+test('requests, failures, circuit, quota and rate limit of a host are in one record', () => {
+  const hosts = new HostRecords()
   try {
     const answered = { host: 'ghcr.io', kind: 'blob', method: 'GET', ms: 1 } as const
     publish('upstream.answered', { ...answered, status: 200 })
@@ -18,24 +18,24 @@ test('what is heard of a host is kept together', () => {
     assert.equal(state.failures, 2)
     assert.equal(state.lastStatus, undefined)
     assert.deepEqual(state.circuit, { open: true, reason: 'no answer' })
-    assert.deepEqual([state.quota?.remaining, state.quota?.isHearsay], [5, false])
+    assert.deepEqual([state.quota?.remaining, state.quota?.isFromPeer], [5, false])
     publish('upstream.quota', {
       host: 'ghcr.io',
       limit: 200,
       remaining: 4,
       windowSeconds: 60,
-      isHearsay: true,
+      isFromPeer: true,
     })
-    assert.deepEqual([state.quota?.remaining, state.quota?.isHearsay], [4, true])
-    publish('upstream.limited', { host: 'ghcr.io', kind: 'blob', forMs: 5000, isHearsay: true })
-    assert.ok((state.limited?.until ?? 0) > Date.now())
+    assert.deepEqual([state.quota?.remaining, state.quota?.isFromPeer], [4, true])
+    publish('upstream.limited', { host: 'ghcr.io', kind: 'blob', forMs: 5000, isFromPeer: true })
+    assert.ok((state.rateLimit?.until ?? 0) > Date.now())
   } finally {
     hosts.close()
   }
 })
 
-test('hosts that clients make up push out the ones not heard of for longest', () => {
-  const hosts = new Hosts()
+test('beyond 256 hosts, the host that was not used for longest is dropped', () => {
+  const hosts = new HostRecords()
   try {
     const answered = { kind: 'ping', method: 'GET', status: 200, ms: 1 } as const
     for (let i = 0; i < 1000; i++) {

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { publish } from '../../../src/observe/events.ts'
 import { Journal } from '../../../src/observe/records/journal.ts'
+import { ALPINE, digestOf } from '../memory-node.ts'
 import {
   flightAttempted,
   flightEnded,
   flightStarted,
-  peerGuided,
+  peerInstructed,
   peerTransfer,
   requestEnded,
-} from '../facts.ts'
-import { ALPINE, digestOf } from '../memory-node.ts'
+} from '../sample-events.ts'
 
 let journal: Journal
 
@@ -20,7 +20,7 @@ beforeEach(() => {
 
 afterEach(() => journal.close())
 
-test('the last requests for something are found, newest first', () => {
+test('the last requests for a reference are found, newest first', () => {
   for (const ms of [1, 2, 3]) publish('request.ended', requestEnded({ reference: 'latest', ms, bytes: ms }))
   publish('request.ended', requestEnded({ reference: 'other', ms: 4 }))
   publish('request.ended', requestEnded({ reference: undefined, repository: undefined, ms: 5 }))
@@ -35,7 +35,7 @@ test('the last requests for something are found, newest first', () => {
   assert.deepEqual(journal.requests(['latest'], { registry: 'ghcr.io', name: 'a' }, 9), [])
 })
 
-test('only so many are remembered', () => {
+test('requests beyond the limit are dropped, oldest first', () => {
   for (let ms = 0; ms < 100; ms++) publish('request.ended', requestEnded({ reference: `v${ms}`, ms }))
   const all = Array.from({ length: 100 }, (_, at) => `v${at}`)
   assert.deepEqual(
@@ -44,7 +44,7 @@ test('only so many are remembered', () => {
   )
 })
 
-test('the same again soon after is counted, and drives nothing else out', (t) => {
+test('identical requests within a second share a record and push out no other', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 50_000 })
   publish('request.ended', requestEnded({ reference: 'rare', ms: 1 }))
   for (let ms = 1; ms <= 100; ms++) publish('request.ended', requestEnded({ reference: 'latest', ms }))
@@ -54,7 +54,7 @@ test('the same again soon after is counted, and drives nothing else out', (t) =>
   assert.equal(journal.requests(['rare'], ALPINE, 9).length, 1)
 })
 
-test('what was answered otherwise, or later, or in another repository, stands by itself', (t) => {
+test('requests that differ in status or repository, or come a second later, have records of their own', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 50_000 })
   const ask = (more: Parameters<typeof requestEnded>[0] = {}): void =>
     publish('request.ended', requestEnded({ reference: 'latest', ...more }))
@@ -77,7 +77,7 @@ test('what was answered otherwise, or later, or in another repository, stands by
   )
 })
 
-test('a flight is remembered with what each source did', () => {
+test('the record of a flight has an attempt for each source', () => {
   const error = new Error('cut off')
   publish('flight.started', flightStarted({ resumedAt: 7 }))
   assert.equal(journal.flights(digestOf('layer'), 9)[0]?.ended, undefined)
@@ -95,7 +95,7 @@ test('a flight is remembered with what each source did', () => {
   assert.equal(flight.ended?.source, 'b')
 })
 
-test('a second flight of a digest is told from the first', () => {
+test('two flights of one digest have two records', () => {
   publish('flight.started', flightStarted())
   publish('flight.ended', flightEnded({ error: new Error('first') }))
   publish('flight.started', flightStarted())
@@ -105,12 +105,12 @@ test('a second flight of a digest is told from the first', () => {
   assert.equal(first?.ended?.error?.message, 'first')
 })
 
-test('a flight that never began has ended nevertheless', () => {
+test('a flight that ends without having started has a record', () => {
   publish('flight.ended', flightEnded({ error: new Error('disk full') }))
   assert.equal(journal.flights(digestOf('layer'), 9)[0]?.ended?.error?.message, 'disk full')
 })
 
-test('flights that were forgotten while under way do not come back', () => {
+test('a flight whose record was dropped while in progress gets no new one', () => {
   for (const name of ['a', 'b', 'c', 'd', 'e'])
     publish('flight.started', flightStarted({ digest: digestOf(name) }))
   assert.deepEqual(journal.flights(digestOf('a'), 9), [])
@@ -119,7 +119,7 @@ test('flights that were forgotten while under way do not come back', () => {
   assert.equal(journal.flights(digestOf('e'), 9).length, 1)
 })
 
-test('many sources of one flight are remembered by their last', () => {
+test('the record of a flight has at most its last 10 attempts', () => {
   publish('flight.started', flightStarted())
   for (let i = 0; i < 50; i++) publish('flight.attempted', flightAttempted({ source: `s${i}` }))
   const attempts = journal.flights(digestOf('layer'), 1)[0]?.attempts
@@ -127,24 +127,24 @@ test('many sources of one flight are remembered by their last', () => {
   assert.equal(attempts.at(-1)?.source, 's49')
 })
 
-test('a flight is remembered with what went on among peers, at most the last of it', () => {
-  publish('peer.guided', peerGuided())
+test('the record of a flight has at most its last 20 interactions with peers', () => {
+  publish('peer.instructed', peerInstructed())
   publish('flight.started', flightStarted())
-  publish('peer.guided', peerGuided())
-  publish('peer.guided', peerGuided({ digest: digestOf('another') }))
+  publish('peer.instructed', peerInstructed())
+  publish('peer.instructed', peerInstructed({ digest: digestOf('another') }))
   publish('peer.taken', peerTransfer({ bytes: 7, error: new Error('gone') }))
-  const steps = journal.flights(digestOf('layer'), 1)[0]?.steps ?? []
+  const steps = journal.flights(digestOf('layer'), 1)[0]?.peerSteps ?? []
   assert.deepEqual(
-    steps.map(({ is, fact }) => [is, fact.digest]),
+    steps.map(({ is, event }) => [is, event.digest]),
     [
-      ['guided', digestOf('layer')],
+      ['instructed', digestOf('layer')],
       ['taken', digestOf('layer')],
     ],
   )
   for (let bytes = 0; bytes < 50; bytes++) publish('peer.taken', peerTransfer({ bytes }))
   publish('flight.ended', flightEnded())
-  publish('peer.guided', peerGuided({ course: 'wait' }))
+  publish('peer.instructed', peerInstructed({ instruction: 'wait' }))
   assert.equal(steps.length, 20)
   const last = steps.at(-1)
-  assert.ok(last?.is === 'taken' && last.fact.bytes === 49 && last.afterMs >= 0)
+  assert.ok(last?.is === 'taken' && last.event.bytes === 49 && last.afterMs >= 0)
 })

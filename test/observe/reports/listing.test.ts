@@ -18,7 +18,7 @@ async function images(): Promise<ImageReport[]> {
   return all
 }
 
-test('every blob is listed with what is known of it', async () => {
+test('every stored blob is listed with its origin', async () => {
   node.put('layer')
   node.put('other')
   const all: BlobReport[] = []
@@ -27,7 +27,7 @@ test('every blob is listed with what is known of it', async () => {
   assert.equal(all[0]?.origin, 'upstream registry-1.docker.io')
 })
 
-test('an image is whole when all its parts are here', async () => {
+test('an image is whole when all its parts are stored', async () => {
   const image = node.putImage(['one', 'two'])
   node.tagAs('3.20', image.digest)
   const [found] = await images()
@@ -35,7 +35,7 @@ test('an image is whole when all its parts are here', async () => {
   assert.equal(found.bytesHere, image.size + '{}'.length + 'one'.length + 'two'.length)
 })
 
-test('an image that lacks a layer is partial, one whose manifest is gone is absent', async () => {
+test('an image without one of its layers is partial, and one without its manifest is absent', async () => {
   node.tagAs('partial', node.putImage(['one', 'two'], ['two']).digest)
   node.tagAs('absent', digestOf('gone'))
   const [partial, absent] = await images()
@@ -44,13 +44,13 @@ test('an image that lacks a layer is partial, one whose manifest is gone is abse
   assert.equal(absent.bytesHere, 0)
 })
 
-test('a layer that comes twice counts once', async () => {
+test('a layer that an image has twice counts once', async () => {
   const image = node.putImage(['same', 'same'])
   node.tagAs('twice', image.digest)
   assert.equal((await images())[0]?.bytesHere, image.size + '{}'.length + 'same'.length)
 })
 
-test('an index is whole when one of its platforms is, and says which', async () => {
+test('an index is whole when one of its platforms is complete, and lists the complete platforms', async () => {
   const amd = node.putImage(['amd'])
   const arm = node.putImage(['arm'], ['arm'])
   const attestation = node.putImage(['sbom'])
@@ -66,7 +66,7 @@ test('an index is whole when one of its platforms is, and says which', async () 
   assert.deepEqual(found.platforms, ['linux/amd64'])
 })
 
-test('what images have in common is told from what each has alone', async () => {
+test('unique bytes, shared bytes and the tags that share them are listed for each image', async () => {
   const one = node.putImage(['base', 'mine'])
   const other = node.putImage(['base', 'yours!'])
   node.tagAs('one', one.digest)
@@ -83,7 +83,7 @@ test('what images have in common is told from what each has alone', async () => 
   assert.equal(first?.bytesHere, (first?.uniqueBytes ?? 0) + shared)
 })
 
-test('all of an image with two tags is shared: neither of them frees anything by going', async () => {
+test('all bytes of an image with two tags are shared, as removing one tag frees nothing', async () => {
   const image = node.putImage(['layer'])
   node.tagAs('a', image.digest)
   node.tagAs('b', image.digest)
@@ -91,7 +91,7 @@ test('all of an image with two tags is shared: neither of them frees anything by
     assert.deepEqual([found.uniqueBytes > 0, found.sharedBytes], [false, found.bytesHere])
 })
 
-test('a pin is shown on what it keeps, and nowhere else', async () => {
+test('pinned images and their parts are listed as pinned, and no others', async () => {
   const image = node.putImage(['layer'])
   node.put('other')
   node.tagAs('pinned', image.digest)
@@ -114,7 +114,7 @@ test('a pin is shown on what it keeps, and nowhere else', async () => {
   )
 })
 
-test('a manifest that is no manifest does not end the list', async () => {
+test('an image whose manifest is not valid JSON is listed as partial', async () => {
   node.tagAs('bad', node.put('not json', 'manifest').digest)
   node.tagAs('good', node.putImage(['x']).digest)
   assert.deepEqual(
@@ -126,7 +126,7 @@ test('a manifest that is no manifest does not end the list', async () => {
   )
 })
 
-test('a manifest is read whole from a store, and only a manifest', async () => {
+test('a content view reads manifests completely, and no blobs', async () => {
   const bytes = Buffer.from('{"schemaVersion":2}')
   let closed = 0
   const view = contentViewOf({
@@ -146,7 +146,7 @@ test('a manifest is read whole from a store, and only a manifest', async () => {
     },
     peek: async () => ({
       size: bytes.length,
-      // A disk may give less than was asked for.
+      // A read may return fewer bytes than requested.
       read: async (target, position) => bytes.copy(target, 0, position, Math.min(position + 4, bytes.length)),
       close: async () => {
         closed += 1

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { RequestEntry } from '../../../src/observe/records/journal.ts'
+import type { RequestRecord } from '../../../src/observe/records/journal.ts'
 import { pullsOf } from '../../../src/observe/reports/pulls.ts'
-import { requestEnded } from '../facts.ts'
 import { ALPINE, digestOf } from '../memory-node.ts'
+import { requestEnded } from '../sample-events.ts'
 
 const START = Date.parse('2024-05-01T10:00:00Z')
 
-function entry(second: number, more: Partial<RequestEntry> = {}): RequestEntry {
+function requestAt(second: number, more: Partial<RequestRecord> = {}): RequestRecord {
   return {
     ...requestEnded({ ms: 0 }),
     repository: ALPINE,
@@ -19,13 +19,17 @@ function entry(second: number, more: Partial<RequestEntry> = {}): RequestEntry {
   }
 }
 
-test('requests for one repository that follow each other closely are one pull', () => {
+test('requests for one repository in close succession are one pull', () => {
   const requests = [
-    entry(1, { reference: '3.20', bytes: 10, source: 'upstream' }),
-    entry(2, { bytes: 250, times: 2 }),
-    entry(3, { repository: { registry: 'ghcr.io', name: 'acme/app' }, reference: 'v1', source: undefined }),
-    entry(29, { bytes: 70, source: 'peer' }),
-    entry(40, { code: 503, source: undefined }),
+    requestAt(1, { reference: '3.20', bytes: 10, source: 'upstream' }),
+    requestAt(2, { bytes: 250, times: 2 }),
+    requestAt(3, {
+      repository: { registry: 'ghcr.io', name: 'acme/app' },
+      reference: 'v1',
+      source: undefined,
+    }),
+    requestAt(29, { bytes: 70, source: 'peer' }),
+    requestAt(40, { code: 503, source: undefined }),
   ]
   assert.deepEqual(pullsOf(requests.toReversed()), [
     {
@@ -49,22 +53,22 @@ test('requests for one repository that follow each other closely are one pull', 
   ])
 })
 
-test('after a while it is another pull, unless a long answer was under way meanwhile', () => {
-  assert.equal(pullsOf([entry(100), entry(1)]).length, 2)
-  assert.equal(pullsOf([entry(100, { ms: 90_000 }), entry(1)]).length, 1)
+test('a request after a long pause is another pull, unless it was in progress during the pause', () => {
+  assert.equal(pullsOf([requestAt(100), requestAt(1)]).length, 2)
+  assert.equal(pullsOf([requestAt(100, { ms: 90_000 }), requestAt(1)]).length, 1)
 })
 
-test('without a tag it is named by the digest that was asked for first', () => {
-  const [pull] = pullsOf([entry(2), entry(1, { reference: digestOf('image') })])
+test('a pull without a tag is named by the first requested digest', () => {
+  const [pull] = pullsOf([requestAt(2), requestAt(1, { reference: digestOf('image') })])
   assert.deepEqual(pull?.references, [digestOf('image')])
 })
 
-test('however much is remembered, only so many pulls and tags are told', () => {
-  const name = (at: number): RequestEntry['repository'] => ({ registry: 'ghcr.io', name: `app-${at}` })
-  const many = Array.from({ length: 500 }, (_, at) => entry(-at, { repository: name(at) }))
+test('at most 20 pulls and 5 tags of each are reported', () => {
+  const name = (at: number): RequestRecord['repository'] => ({ registry: 'ghcr.io', name: `app-${at}` })
+  const many = Array.from({ length: 500 }, (_, at) => requestAt(-at, { repository: name(at) }))
   const pulls = pullsOf(many)
   assert.equal(pulls.length, 20)
   assert.equal(pulls[0]?.repository, 'ghcr.io/app-0')
-  const tags = Array.from({ length: 50 }, (_, at) => entry(-at, { reference: `v${at}` }))
+  const tags = Array.from({ length: 50 }, (_, at) => requestAt(-at, { reference: `v${at}` }))
   assert.equal(pullsOf(tags)[0]?.references.length, 5)
 })

@@ -4,17 +4,17 @@ import * as v from 'valibot'
 import { statusText } from '../../../src/cli/commands/status.ts'
 import { publish } from '../../../src/observe/events.ts'
 import { Reporter } from '../../../src/observe/reports/reporter.ts'
-import type { PeerView } from '../../../src/observe/reports/view.ts'
+import type { PeersReport } from '../../../src/schemas/peer-report.ts'
 import { StatusReport } from '../../../src/schemas/report.ts'
 import { parseExposition } from '../exposition.ts'
-import { flightAttempted, peerTransfer, requestEnded } from '../facts.ts'
 import { ALPINE, digestOf, MemoryNode } from '../memory-node.ts'
+import { flightAttempted, peerTransfer, requestEnded } from '../sample-events.ts'
 
-test('a status tells what the node holds, what it does and whom it asks', async () => {
+test('a status has the store, the transfers, the upstreams and the readiness of the node', async () => {
   const node = new MemoryNode()
   node.put('layer')
-  node.reasons.push('the store is still being put in order')
-  node.underWay.push({
+  node.reasons.push('the store is recovering')
+  node.activeFlights.push({
     digest: digestOf('x'),
     kind: 'blob',
     repository: ALPINE,
@@ -32,7 +32,7 @@ test('a status tells what the node holds, what it does and whom it asks', async 
     publish('upstream.circuit', { host: 'ghcr.io', open: true, reason: 'gone' })
     const status = v.parse(StatusReport, JSON.parse(JSON.stringify(await reporter.status())))
     assert.equal(status.ready, false)
-    assert.deepEqual(status.reasons, ['the store is still being put in order'])
+    assert.deepEqual(status.reasons, ['the store is recovering'])
     const { scrub, ...store } = status.store
     assert.deepEqual(store, { blobs: 1, bytes: 5, limitBytes: 50 * 2 ** 30, evictedBytes: 7 })
     assert.deepEqual([scrub.state, scrub.found, scrub.lastRound?.found], ['under-way', 1, 2])
@@ -41,7 +41,7 @@ test('a status tells what the node holds, what it does and whom it asks', async 
     assert.equal(status.served.local, 900)
     assert.equal(status.fetched.upstream, 300)
     assert.equal(status.upstreams[0]?.resting, 'gone')
-    assert.deepEqual(reporter.ready(), { ready: false, reasons: ['the store is still being put in order'] })
+    assert.deepEqual(reporter.ready(), { ready: false, reasons: ['the store is recovering'] })
     const families = parseExposition(reporter.metrics())
     assert.equal(families.get('leat_flight_waiters')?.samples.get('leat_flight_waiters'), 3)
     assert.equal(families.get('leat_build_info')?.samples.get('leat_build_info{version="1.2.3"}'), 1)
@@ -50,7 +50,7 @@ test('a status tells what the node holds, what it does and whom it asks', async 
   }
 })
 
-test('a status can be had before clients are answered', async () => {
+test('a status is available before the registry API listens', async () => {
   const node = new MemoryNode()
   node.registry = undefined
   const reporter = new Reporter(node)
@@ -64,30 +64,32 @@ test('a status can be had before clients are answered', async () => {
   }
 })
 
-function peerOf(number: number, more: Partial<PeerView> = {}): PeerView {
+type Peer = PeersReport['members'][number]
+
+function peerOf(number: number, more: Partial<Peer> = {}): Peer {
   return {
     id: `id-${number}`,
     name: `node-${number}`,
     address: `10.0.0.${number}:5052`,
-    zone: undefined,
+    zone: null,
     version: '1.2.3',
-    isUnderstood: true,
+    understood: true,
     load: 0,
-    since: Date.now() - 120_000,
+    since: new Date(Date.now() - 120_000).toISOString(),
     taken: 0,
     given: 0,
     ...more,
   }
 }
 
-test('a status tells who the peers are, those first that most was exchanged with', async () => {
+test('a status lists the peers, sorted by exchanged bytes', async () => {
   const node = new MemoryNode()
   node.swarm = {
     self: { name: 'node-0', address: '10.0.0.9:5052', zone: 'east' },
     members: [
       ...Array.from({ length: 29 }, (_, at) => peerOf(100 + at)),
       peerOf(1, { given: 2048 }),
-      peerOf(2, { taken: 4096, zone: 'we\u001bst', load: 8, version: '9', isUnderstood: false }),
+      peerOf(2, { taken: 4096, zone: 'we\u001bst', load: 8, version: '9', understood: false }),
     ],
   }
   const reporter = new Reporter(node)
@@ -119,9 +121,9 @@ test('a status tells who the peers are, those first that most was exchanged with
   }
 })
 
-test('of a very large swarm, all are counted and some are named', async () => {
+test('in a very large swarm all peers are counted and 1000 are listed', async () => {
   const node = new MemoryNode()
-  const self = { name: 'node-0', address: '10.0.0.9:5052', zone: undefined }
+  const self = { name: 'node-0', address: '10.0.0.9:5052', zone: null }
   node.swarm = { self, members: Array.from({ length: 1500 }, (_, at) => peerOf(at)) }
   const reporter = new Reporter(node)
   try {

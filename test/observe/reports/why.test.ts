@@ -2,31 +2,31 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, mock, test } from 'node:test'
 import * as v from 'valibot'
 import { publish } from '../../../src/observe/events.ts'
-import { Hosts } from '../../../src/observe/records/hosts.ts'
+import { HostRecords } from '../../../src/observe/records/hosts.ts'
 import { Journal } from '../../../src/observe/records/journal.ts'
 import { whyReport } from '../../../src/observe/reports/why.ts'
 import { whyText } from '../../../src/observe/why-text.ts'
 import { WhyReport } from '../../../src/schemas/report.ts'
+import { ALPINE, digestOf, MemoryNode } from '../memory-node.ts'
 import {
   flightAttempted,
   flightEnded,
   flightStarted,
-  peerGuided,
+  peerInstructed,
   peerTransfer,
   requestEnded,
-} from '../facts.ts'
-import { ALPINE, digestOf, MemoryNode } from '../memory-node.ts'
+} from '../sample-events.ts'
 
 let node: MemoryNode
 let journal: Journal
-let hosts: Hosts
+let hosts: HostRecords
 
 beforeEach(() => {
-  // Ages are told in seconds: none is to pass during a test.
+  // The reports contain ages in seconds, so the clock stands still during a test.
   mock.timers.enable({ apis: ['Date'], now: Date.now() })
   node = new MemoryNode()
   journal = new Journal()
-  hosts = new Hosts()
+  hosts = new HostRecords()
 })
 
 afterEach(() => {
@@ -39,24 +39,24 @@ async function why(subject: string): Promise<{ report: WhyReport; text: string }
   const report = await whyReport(node, journal, hosts, subject)
   assert.ok(report.ok, subject)
   const text = whyText(report.value, Date.now())
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: what must not be there
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these characters must not occur
   assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f]|undefined|null|NaN/)
   return { report: v.parse(WhyReport, JSON.parse(JSON.stringify(report.value))), text }
 }
 
-test('a stored blob tells where it is from and that it would be served', async () => {
+test('the report on a stored blob names its origin and predicts that a request is served from the store', async () => {
   node.put('layer')
-  node.seen.set(digestOf('layer'), [ALPINE])
+  node.seenInRepositories.set(digestOf('layer'), [ALPINE])
   const { report, text } = await why(digestOf('layer'))
   assert.equal(report.stored?.origin, 'upstream registry-1.docker.io')
   assert.deepEqual(report.seenIn, ['docker.io/library/alpine'])
   assert.equal(report.parts, null)
-  assert.equal(report.next, 'It would be served from the store.')
-  assert.match(text, /stored: {3}5 B \(blob\), since 1h ago, from upstream registry-1\.docker\.io/)
+  assert.equal(report.next, 'A request is served from the store.')
+  assert.match(text, /stored: {3}5 B \(blob\), fetched 1h ago from upstream registry-1\.docker\.io/)
   assert.match(text, /seen in: {2}docker\.io\/library\/alpine/)
 })
 
-test('a fresh tag tells its record, its parts and that nobody will be asked', async () => {
+test('the report on a fresh tag has its record and its parts, and predicts no revalidation', async () => {
   node.tagAs('3.20', node.putImage(['one', 'two'], ['two']).digest, 20_000)
   const { report, text } = await why('alpine:3.20')
   assert.equal(report.repository, 'docker.io/library/alpine')
@@ -69,41 +69,44 @@ test('a fresh tag tells its record, its parts and that nobody will be asked', as
       ['layer', 'missing'],
     ],
   )
-  assert.match(report.next, /^The tag is fresh for another 40s.*it would be served from the store\.$/)
-  assert.match(text, /parts: {4}2 of 3 are here/)
-  assert.match(text, new RegExp(`missing {2}${digestOf('two')} {2}layer, 3 B`))
+  assert.match(report.next, /^The tag is fresh for another 40s.*a request is served from the store\.$/)
+  assert.match(text, /parts: {4}2 of 3 stored/)
+  assert.match(text, new RegExp(`missing {4}${digestOf('two')} {2}layer, 3 B`))
 })
 
-test('a stale tag tells who would be asked, and what happens without an answer', async () => {
+test('the report on a stale tag names the hosts that revalidate it, and what is served if none answers', async () => {
   node.tagAs('latest', node.putImage(['x']).digest, 90_000)
   const { report } = await why('alpine')
   assert.equal(report.tagRecord?.state, 'stale')
   assert.equal(
     report.next,
-    'The tag was last confirmed 1m ago, so mirror.example.com, then registry-1.docker.io would be asked whether it has moved; without an answer the known one is served, for another 6d.',
+    'The tag was last confirmed 1m ago, so a request first asks mirror.example.com, then registry-1.docker.io whether it has moved; if none answers, the known digest is served for another 6d.',
   )
 })
 
-test('a tag past its last grace, and one from the future, are asked about', async () => {
+test('a tag beyond stale-if-error, and one confirmed in the future, are revalidated', async () => {
   const { digest } = node.putImage(['x'])
   node.tagAs('old', digest, 30 * 86_400_000)
   node.tagAs('future', digest, -5_000)
-  assert.match((await why('alpine:old')).report.next, /without an answer it is too old to be served\.$/)
+  assert.match(
+    (await why('alpine:old')).report.next,
+    /if none answers, the known digest is too old to be served\.$/,
+  )
   assert.equal((await why('alpine:future')).report.tagRecord?.state, 'stale')
 })
 
-test('a tag that is not known says so', async () => {
+test('the report on an unknown tag names the hosts that a request would ask', async () => {
   const { report, text } = await why('ghcr.io/acme/app:v1')
   assert.equal(report.digest, null)
   assert.match(
     report.next,
-    /^The tag is not known here: mirror\.example\.com, then .* asked for it and for its manifest\.$/,
+    /^The tag is not known to this node: a request asks mirror\.example\.com, then .* for it and for its manifest\.$/,
   )
-  assert.match(text, /^ghcr\.io\/acme\/app:v1\ntag: {6}not known here\n/)
+  assert.match(text, /^ghcr\.io\/acme\/app:v1\ntag: {6}unknown\n/)
 })
 
-test('a transfer under way tells how far it is and who waits', async () => {
-  node.underWay.push({
+test('the report on a transfer in progress has its position and the number of waiting requests', async () => {
+  node.activeFlights.push({
     digest: digestOf('layer'),
     kind: 'blob',
     repository: ALPINE,
@@ -115,11 +118,14 @@ test('a transfer under way tells how far it is and who waits', async () => {
   })
   const { report, text } = await why(digestOf('layer'))
   assert.equal(report.flight?.waiters, 20)
-  assert.equal(report.next, 'It would join the transfer under way, which has 512 B of 1.0 KiB.')
-  assert.match(text, /coming: {3}512 B of 1\.0 KiB from registry-1\.docker\.io, begun 3s ago, 20 waiters/)
+  assert.equal(report.next, 'A request joins the transfer in progress, which has 512 B of 1.0 KiB.')
+  assert.match(
+    text,
+    /transfer: 512 B of 1\.0 KiB from registry-1\.docker\.io, started 3s ago, 20 waiting requests/,
+  )
 })
 
-test('the last requests and flights are told with their reasons', async () => {
+test('the report has the last requests and flights with their errors, without credentials', async () => {
   const digest = digestOf('layer')
   publish('flight.started', flightStarted({ resumedAt: 100 }))
   publish(
@@ -142,44 +148,47 @@ test('the last requests and flights are told with their reasons', async () => {
   assert.equal(report.requests[1]?.cacheStatus, 'leat; fwd=uri-miss; detail=upstream')
   assert.equal(report.flights[0]?.attempts.length, 2)
   assert.match(text, /requests: \d+ms ago: GET docker\.io\/library\/alpine sha256:[0-9a-f]{12} → 502/)
-  assert.match(text, /the client left/)
-  assert.match(text, /mirror\.example\.com brought 1000 B in 30ms, then: reset at https:\/\/\*\*\*@m\//)
+  assert.match(text, /the client disconnected/)
+  assert.match(
+    text,
+    /mirror\.example\.com delivered 1000 B in 30ms, then failed: reset at https:\/\/\*\*\*@m\//,
+  )
   assert.ok(!JSON.stringify(report).includes('hunter2'))
 })
 
-test('a host that is left alone, and a repository that is not allowed, are reasons', async () => {
+test('the prediction names hosts whose circuit is open, and repositories that are not allowed', async () => {
   publish('upstream.circuit', { host: 'mirror.example.com', open: true, reason: '503 five times' })
   assert.match(
     (await why('alpine:none')).report.next,
-    /mirror\.example\.com \(left alone at the moment: 503 five times\)/,
+    /mirror\.example\.com \(circuit open: 503 five times\)/,
   )
-  node.forbidden.add('docker.io/library/alpine')
+  node.disallowed.add('docker.io/library/alpine')
   assert.equal(
     (await why('alpine:none')).report.next,
-    'It would be answered with 404: docker.io/library/alpine is not on the allow list.',
+    'A request gets 404: docker.io/library/alpine is not on the allow list.',
   )
 })
 
-test('with a digest in the reference, the digest says what it is', async () => {
+test('a reference with a tag and a digest is looked up by the digest', async () => {
   node.put('layer')
   const { report } = await why(`alpine:3.20@${digestOf('layer')}`)
   assert.equal(report.tag, null)
   assert.equal(report.digest, digestOf('layer'))
-  assert.equal(report.next, 'It would be served from the store.')
+  assert.equal(report.next, 'A request is served from the store.')
   assert.match(
     (await why(digestOf('gone'))).report.next,
-    /is not here: the registry of the repository in the request/,
+    /is not stored: a request fetches it from the registry named in the request/,
   )
 })
 
-test('a manifest of very many parts is not looked through to the end', async () => {
+test('the report lists at most 200 parts of a manifest and counts the others', async () => {
   const layers = Array.from({ length: 500 }, (_, i) => `layer ${i}`)
   const { report } = await why(node.putImage(layers).digest)
   assert.equal(report.parts?.length, 200)
   assert.equal(report.partsLeftOut, 301)
 })
 
-test('a digest is found by its first digits, when they are enough', async () => {
+test('an abbreviated digest resolves to the stored digest; too few or unknown digits are refused', async () => {
   node.put('layer')
   assert.equal((await why(digestOf('layer').slice(0, 19))).report.digest, digestOf('layer'))
   const refusals: string[] = []
@@ -187,25 +196,25 @@ test('a digest is found by its first digits, when they are enough', async () => 
     const report = await whyReport(node, journal, hosts, start)
     refusals.push(report.ok ? '' : report.problem)
   }
-  assert.match(refusals.join(), /is not a digest.*nothing here begins with.*is not a digest/)
+  assert.match(refusals.join(), /is not a digest.*no stored digest begins with.*is not a digest/)
 })
 
-test('what is neither an image nor a digest is refused with a sentence', async () => {
+test('a subject that is neither an image nor a digest is refused with a sentence', async () => {
   for (const subject of ['', 'UPPER', 'alpine:', 'sha256:12', 'a@sha256:12', 'https://ghcr.io/a']) {
     const report = await whyReport(node, journal, hosts, subject)
     assert.ok(!report.ok && report.problem.length > 10, subject)
   }
 })
 
-test('who owns it and who has it is told, and that peers would be asked first', async () => {
+test('the report names the owner of a digest and the peers that have it, and predicts that they come before upstream', async () => {
   const digest = digestOf('far')
-  node.held.set(digest, {
-    owner: { name: 'node-5', isSelf: false },
+  node.holders.set(digest, {
+    owner: { name: 'node-5', self: false },
     asked: 4,
     answered: 3,
     holders: [
-      { name: 'node-5', address: '10.0.0.5:5052', zone: undefined, position: 5, isWhole: true },
-      { name: 'no\u001bde', address: '10.0.0.6:5052', zone: 'east', position: 2048, isWhole: false },
+      { name: 'node-5', address: '10.0.0.5:5052', zone: null, position: 5, whole: true },
+      { name: 'no\u001bde', address: '10.0.0.6:5052', zone: 'east', position: 2048, whole: false },
     ],
   })
   const { report, text } = await why(digest)
@@ -217,69 +226,69 @@ test('who owns it and who has it is told, and that peers would be asked first', 
       ['east', false],
     ],
   )
-  assert.match(text, /^owner: {4}node-5\npeers: {4}2 of 3 have it, of 4 that were asked\n/m)
+  assert.match(text, /^owner: {4}node-5\npeers: {4}2 of 3 have it \(1 of 4 did not answer\)\n/m)
   assert.match(text, /^ {10}node-5 at 10\.0\.0\.5:5052\n {10}no\?de at .*, zone east, 2\.0 KiB so far\n/m)
   assert.equal(
     report.next,
-    `${digest} is not here: node-5, which owns it among the peers, would be asked whom to take it from, and the registry of the repository in the request only if there is nobody.`,
+    `${digest} is not stored: the owner node-5 names the peer to download it from, or the registry named in the request if no peer has it.`,
   )
   assert.match(
     (await why(`alpine@${digest}`)).report.next,
-    /^It is not here: node-5, .* from, and mirror\.example\.com, then registry-1\.docker\.io only if there is nobody\.$/,
+    /^It is not stored: the owner node-5 .* from, or mirror\.example\.com, then registry-1\.docker\.io if no peer has it\.$/,
   )
 })
 
-test('a node that owns it says that it asks upstream for all', async () => {
+test('the report of the owner predicts that it fetches from upstream for all peers', async () => {
   const digest = digestOf('near')
-  const owner = { name: 'node-0', isSelf: true }
-  node.held.set(digest, { owner, asked: 1, answered: 1, holders: [] })
+  const owner = { name: 'node-0', self: true }
+  node.holders.set(digest, { owner, asked: 1, answered: 1, holders: [] })
   node.owner = owner
   const { report, text } = await why(`alpine@${digest}`)
   assert.match(text, /^owner: {4}this node\npeers: {4}0 of 1 have it\n/m)
   assert.equal(
     report.next,
-    'It is not here: this node owns it among its peers, so unless one of them has it mirror.example.com, then registry-1.docker.io would be asked for it, by this node for all.',
+    'It is not stored: this node is the owner; unless a peer has it, this node fetches it from mirror.example.com, then registry-1.docker.io for all peers.',
   )
   assert.match(
     (await why('alpine:none')).report.next,
-    /^The tag is not known here: mirror\.example\.com, then/,
+    /^The tag is not known to this node: a request asks mirror\.example\.com, then/,
   )
 })
 
-test('a tag that a peer owns would be asked of that peer first', async () => {
-  node.owner = { name: 'node-5', isSelf: false }
+test('the prediction for a tag that a peer owns names that peer before upstream', async () => {
+  node.owner = { name: 'node-5', self: false }
   assert.equal(
     (await why('alpine:none')).report.next,
-    'The tag is not known here: node-5 for all its peers, then mirror.example.com, then registry-1.docker.io would be asked for it and for its manifest.',
+    'The tag is not known to this node: a request asks its owner node-5, then mirror.example.com, then registry-1.docker.io for it and for its manifest.',
   )
 })
 
-test('the last transfer is told with whom the owner named, and what each gave', async () => {
+test('the report on a flight has the instructions of the owner and what each peer delivered', async () => {
   publish('flight.started', flightStarted())
-  publish('peer.guided', peerGuided())
+  publish('peer.instructed', peerInstructed())
   publish('peer.taken', peerTransfer({ bytes: 2048, error: new Error('broke at https://u:hunter2@m/') }))
-  publish('peer.guided', peerGuided({ course: 'wait', from: undefined }))
-  publish('peer.guided', peerGuided({ course: 'take', from: 'no\u001bde' }))
+  publish('peer.instructed', peerInstructed({ instruction: 'wait', from: undefined }))
+  publish('peer.instructed', peerInstructed({ instruction: 'take', from: 'no\u001bde' }))
   publish('peer.taken', peerTransfer({ name: 'no\u001bde', bytes: 4096 }))
-  const own = { name: 'node-0', isSelf: true }
-  publish('peer.guided', peerGuided({ owner: own, course: 'fetch', from: undefined }))
-  publish('peer.guided', peerGuided({ course: 'alone', from: undefined }))
-  publish('peer.guided', peerGuided({ course: 'end', from: undefined }))
-  publish('peer.guided', peerGuided({ course: 'unguided', owner: undefined, from: undefined }))
+  const own = { name: 'node-0', self: true }
+  publish('peer.instructed', peerInstructed({ owner: own, instruction: 'fetch', from: undefined }))
+  publish('peer.instructed', peerInstructed({ instruction: 'alone', from: undefined }))
+  publish('peer.instructed', peerInstructed({ instruction: 'end', from: undefined }))
+  publish('peer.instructed', peerInstructed({ instruction: 'unguided', owner: undefined, from: undefined }))
   publish('flight.ended', flightEnded())
   const { report, text } = await why(digestOf('layer'))
   assert.equal(report.flights[0]?.peers.length, 9)
   assert.ok(!JSON.stringify(report).includes('hunter2'))
-  const story = text.split('\n').flatMap((line) => /^ {12}after \d+ms (.*)$/.exec(line)?.[1] ?? [])
-  assert.deepEqual(story, [
-    'node-5 said: take it from node-3',
-    'node-3 had given 2.0 KiB in 30ms, then: broke at https://***@m/',
-    'node-5 said: wait',
-    'node-5 said: take it from no?de',
-    'no?de had given 4.0 KiB in 30ms',
-    'this node said: ask upstream, for all who want it',
-    'node-5 said: ask upstream, as no peer can help',
-    'node-5 said: upstream failed those who asked it',
-    'no owner can be reached, so upstream is to be asked',
+  const steps = text.split('\n').flatMap((line) => /^ {12}after \d+ms (.*)$/.exec(line)?.[1] ?? [])
+  assert.deepEqual(steps, [
+    'instruction from node-5: download from node-3',
+    'received 2.0 KiB from node-3 in 30ms, then failed: broke at https://***@m/',
+    'instruction from node-5: wait',
+    'instruction from node-5: download from no?de',
+    'received 4.0 KiB from no?de in 30ms',
+    'instruction from this node: fetch from upstream for all peers',
+    'instruction from node-5: fetch from upstream for this node alone, as no peer can help',
+    'instruction from node-5: upstream failed the peers that asked it',
+    'no owner can be reached, so this node asks upstream itself',
   ])
 })

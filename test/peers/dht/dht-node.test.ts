@@ -9,7 +9,7 @@ const PRIVATE: DhtNodeOptions = {
   publicDht: false,
 }
 
-test('with nobody to ask a node asks nobody, least of all the public DHT, and knows where it is seen', async () => {
+test('a node without bootstrap nodes contacts no others, not even the public DHT, and knows its own address', async () => {
   const { node, ready } = await openDhtNode(PRIVATE)
   try {
     assert.deepEqual(node.bootstrapNodes, [])
@@ -20,7 +20,7 @@ test('with nobody to ask a node asks nobody, least of all the public DHT, and kn
   }
 })
 
-test('when nobody answers, it becomes the first node by itself, at the same address', async () => {
+test('a node whose bootstrap nodes do not answer becomes the first node of the DHT, at the same address', async () => {
   const silent = { host: '127.0.0.1', port: 9 }
   const { node, ready } = await openDhtNode({ ...PRIVATE, bootstrap: [silent] })
   const other = await ready
@@ -33,21 +33,21 @@ test('when nobody answers, it becomes the first node by itself, at the same addr
   }
 })
 
-test('a bootstrap node with an IPv6 address is told in a sentence', async () => {
+test('a bootstrap node with an IPv6 address is refused', async () => {
   const bootstrap = [
     { host: '10.0.0.1', port: 49_737 },
     { host: 'fd00::1', port: 49_737 },
   ]
   await assert.rejects(
     openDhtNode({ ...PRIVATE, bootstrap }),
-    /the bootstrap node \[fd00::1\]:49737 cannot be asked, since the DHT speaks only IPv4: name its IPv4 address/,
+    /the bootstrap node \[fd00::1\]:49737 cannot be reached because the DHT uses IPv4 only: name its IPv4 address/,
   )
 })
 
-test('a host that is no IPv4 address, and has none, is told in a sentence', async () => {
+test('a host without an IPv4 address is refused', async () => {
   const listen = { host: '2001:db8::1', port: 0 }
   await assert.rejects(
     openDhtNode({ ...PRIVATE, listen }),
-    /2001:db8::1 is no IPv4 address, which the DHT needs/,
+    /2001:db8::1 has no IPv4 address, which the DHT needs/,
   )
 })

@@ -1,6 +1,6 @@
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
-import { Held } from '../../../src/fetch/local-content.ts'
+import { LocalContentLookup } from '../../../src/fetch/local-content.ts'
 import type { SessionListener } from '../../../src/peers/tracker/session.ts'
 import { Reception } from '../../../src/peers/transfer/download-rate.ts'
 import { Participation } from '../../../src/peers/transfer/peer-transfer.ts'
@@ -8,7 +8,7 @@ import type { Table } from '../../../src/peers/transfer/tracker-session.ts'
 import type { Contact, Instruction, Progress } from '../../../src/peers/wire/messages.ts'
 import type { Failure } from '../../../src/ports/failure.ts'
 import type { Source, VouchedIntake, Want } from '../../../src/ports/source.ts'
-import { belongingOf } from '../../../testkit/memory/belonging.ts'
+import { knownNamesOf } from '../../../testkit/memory/known-names.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
 
@@ -31,11 +31,18 @@ export interface Seat {
   readonly hears?: (news: Progress) => void
   readonly sources: (participation: Participation) => readonly Source[]
   readonly take: (parent: Contact, intake: VouchedIntake, signal: AbortSignal) => Promise<void>
-  readonly policy?: typeof DEFAULT_POLICY
+  readonly policy?: typeof DEFAULT_FLIGHT_POLICY
 }
 
 /** A transfer at the table of an owner that says what the test says. */
-export function seated({ bytes, first, hears = () => {}, sources, take, policy = DEFAULT_POLICY }: Seat) {
+export function seated({
+  bytes,
+  first,
+  hears = () => {},
+  sources,
+  take,
+  policy = DEFAULT_FLIGHT_POLICY,
+}: Seat) {
   const store = new MemoryStore({ catalog: new MemoryCatalog() })
   let guest: SessionListener | undefined
   const want: Want = {
@@ -64,7 +71,7 @@ export function seated({ bytes, first, hears = () => {}, sources, take, policy =
   const participation: Participation = new Participation({
     want,
     self: { contact: SELF, zone: undefined },
-    holdings: new Held(store, flights, belongingOf(store)),
+    holdings: new LocalContentLookup(store, flights, knownNamesOf(store)),
     tables: () => [table],
     take,
     reception: new Reception(),

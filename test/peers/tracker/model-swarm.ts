@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { MemberId } from '../../../src/peers/identity/member.ts'
 import { DeliveryPlan } from '../../../src/peers/tracker/delivery-plan.ts'
-import type { ClearedFetchers } from '../../../src/peers/tracker/stragglers/cleared-fetchers.ts'
+import type { ClearedFetchers } from '../../../src/peers/tracker/stragglers/upstream-trials.ts'
 import type { PlanEvent, PlanInstruction } from '../../../src/peers/tracker/tree/plan-events.ts'
 
 export const PIECE_BYTES = 65_536

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
-import { Held } from '../../../src/fetch/local-content.ts'
+import { LocalContentLookup } from '../../../src/fetch/local-content.ts'
 import { Deferred } from '../../../src/lib/async/deferred.ts'
 import { Tracker, type TrackerOptions } from '../../../src/peers/tracker/tracker.ts'
 import type { Contact, Instruction } from '../../../src/peers/wire/messages.ts'
-import { belongingOf } from '../../../testkit/memory/belonging.ts'
+import { knownNamesOf } from '../../../testkit/memory/known-names.ts'
 import { digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
 import { memberId } from './model-swarm.ts'
 
@@ -25,14 +25,14 @@ function startTracker(t: TestContext, options: Partial<TrackerOptions> = {}) {
   const flights = new Flights({
     store,
     sources: () => [],
-    policy: DEFAULT_POLICY,
+    policy: DEFAULT_FLIGHT_POLICY,
     confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 0,
   })
   const tracker = new Tracker({
     self: { contact: contactOf('0'), zone: undefined },
-    localContent: new Held(store, flights, belongingOf(store)),
+    localContent: new LocalContentLookup(store, flights, knownNamesOf(store)),
     isMember: () => true,
     loadOf: () => 0,
     findSeeders: async () => [],

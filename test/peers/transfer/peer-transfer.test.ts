@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact, Instruction, Progress } from '../../../src/peers/wire/messages.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
-import { marksOf } from '../../../testkit/memory/memory-store.ts'
+import { checkpointsOf } from '../../../testkit/memory/memory-store.ts'
 import { aborted, pour } from '../../../testkit/registries/scripted-source.ts'
 import { contactOf, seated } from '../support/seated.ts'
 
@@ -34,7 +34,7 @@ async function transfer(
       if (reply !== undefined) owner.say(reply)
     },
     sources: (participation) => [participation.first],
-    policy: { ...DEFAULT_POLICY, backoffMs: 1 },
+    policy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
     take: async ({ id, name }, intake, signal) => {
       taken.push(id)
       intake.setContributor({ id, name })
@@ -71,7 +71,7 @@ test('who gave the wrong bytes is blamed, not who is taken from when they are fo
         const isFirst = intake.position > 3 * CHECKPOINT_INTERVAL_BYTES
         await pour(intake, bytes, isFirst ? 8 * CHECKPOINT_INTERVAL_BYTES : bytes.length)
         if (!isFirst) return
-        intake.vouch(0, marksOf(bytes))
+        intake.vouch(0, checkpointsOf(bytes))
         await aborted(signal)
       },
     ],
@@ -90,7 +90,7 @@ test('who is taken from when its bytes turn out to be wrong is left for whom the
     [
       LIAR.id,
       async (intake, signal) => {
-        intake.vouch(0, marksOf(bytes))
+        intake.vouch(0, checkpointsOf(bytes))
         await pour(intake, spoilt(bytes, 3 * CHECKPOINT_INTERVAL_BYTES), 6 * CHECKPOINT_INTERVAL_BYTES)
         await aborted(signal)
       },

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact } from '../../../src/peers/wire/messages.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
-import { marksOf } from '../../../testkit/memory/memory-store.ts'
+import { checkpointsOf } from '../../../testkit/memory/memory-store.ts'
 import {
   type Fault,
   type FaultyUpstream,
@@ -25,7 +25,7 @@ import { contactOf, type Seat, seated } from '../support/seated.ts'
 
 const MIB = 1024 * 1024
 /** Between two attempts nothing is waited for. */
-const AT_ONCE = { ...DEFAULT_POLICY, backoffMs: 1 }
+const AT_ONCE = { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 }
 /** Who brings nothing is soon given up; who brings something never is so slow. */
 const QUICK = { ...AT_ONCE, stallMs: 400 }
 
@@ -54,7 +54,7 @@ const gives =
   async ({ id, name }: Contact, intake: VouchedIntake): Promise<void> => {
     intake.setContributor({ id, name })
     intake.expect({ size: bytes.length, mediaType: undefined })
-    intake.vouch(0, marksOf(bytes))
+    intake.vouch(0, checkpointsOf(bytes))
     await pour(intake, bytes)
   }
 
@@ -102,7 +102,7 @@ test('what a peer then brings is held against marks like all that peers bring', 
       if (parent === OTHER) return gives(bytes)(parent, intake)
       intake.setContributor({ id: parent.id, name: parent.name })
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, wrong, 7 * CHECKPOINT_INTERVAL_BYTES)
       await aborted(signal)
     },
@@ -125,7 +125,7 @@ test('it goes back there when the owner says so again', async () => {
     upstream,
     take: async (_parent, intake, signal) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marksOf(bytes))
+      intake.vouch(0, checkpointsOf(bytes))
       await pour(intake, bytes, 5 * CHECKPOINT_INTERVAL_BYTES)
       owner.say({ is: 'fetch' })
       await aborted(signal)
@@ -189,7 +189,7 @@ test('when peers were no help and upstream is asked without the owner’s word, 
     },
   )
   const take = (_parent: Contact, _intake: VouchedIntake, signal: AbortSignal) => aborted(signal)
-  const { owner, ended } = begin({ bytes, upstream, take, policy: { ...QUICK, tries: 1 } })
+  const { owner, ended } = begin({ bytes, upstream, take, policy: { ...QUICK, attemptsPerSource: 1 } })
   assert.equal(await ended(), undefined)
   assert.deepEqual(upstream.attempts, [0, 2 * CHECKPOINT_INTERVAL_BYTES])
 })

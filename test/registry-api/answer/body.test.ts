@@ -44,7 +44,7 @@ test('the bytes of a growing content are sent at once, however few', async (t) =
   const rest: Buffer[] = []
   for await (const bytes of response) rest.push(bytes as Buffer)
   assert.ok(Buffer.concat(rest).equals(BYTES.subarray(11)))
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('a range that is not fetched yet gets its status line before its bytes', async (t) => {
@@ -54,7 +54,7 @@ test('a range that is not fetched yet gets its status line before its bytes', as
   assert.equal(response.statusCode, 206)
   growing.growTo(BYTES.length)
   assert.deepEqual(await nextChunk(response), BYTES.subarray(1_999_990))
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('a transfer that fails before its first byte is answered with an error, not with a cut body', async (t) => {
@@ -66,7 +66,7 @@ test('a transfer that fails before its first byte is answered with an error, not
     assert.equal(errorCodeOf(got), 'UNAVAILABLE')
     assert.equal(got.cut, false)
   }
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('a body that fails in the middle is cut with FIN, shorter than its Content-Length', async (t) => {
@@ -87,7 +87,7 @@ test('a body that fails in the middle is cut with FIN, shorter than its Content-
   assert.equal(event.aborted, true)
   assert.equal(event.bytes, 1000)
   assert.equal(event.error, 'upstream stopped sending')
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('over HTTP/2 a body that fails resets its stream, and the connection stays open', async (t) => {
@@ -108,7 +108,7 @@ test('over HTTP/2 a body that fails resets its stream, and the connection stays 
   assert.equal(headers[':status'], 200)
   next.resume()
   await once(next, 'end')
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('when a client disconnects, its content is closed, and other clients get theirs', async (t) => {
@@ -118,7 +118,7 @@ test('when a client disconnects, its content is closed, and other clients get th
   const staying = await getBlob(port)
   const leaving = await getBlob(port)
   await nextChunk(leaving)
-  assert.equal(resolver.open, 2)
+  assert.equal(resolver.openContents, 2)
   const ended = nextRequestEnded((event) => event.aborted)
   leaving.destroy()
   growing.growTo(BYTES.length)
@@ -126,7 +126,7 @@ test('when a client disconnects, its content is closed, and other clients get th
   let length = 0
   for await (const bytes of staying) length += (bytes as Buffer).length
   assert.equal(length, BYTES.length)
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('a request ends when its client disconnects before the answer', async (t) => {
@@ -155,7 +155,7 @@ test('an HTTP/1.1 body that its client does not read is aborted after the stall 
   const event = await ended
   assert.equal(event.aborted, true)
   assert.ok(event.bytes < large.length)
-  await resolver.quiet()
+  await resolver.allClosed()
   socket.destroy()
 })
 
@@ -169,7 +169,7 @@ test('an HTTP/2 body that its client does not read is aborted after the stall de
   const event = await ended
   assert.equal(event.aborted, true)
   assert.ok(event.bytes < 5_000_000)
-  await resolver.quiet()
+  await resolver.allClosed()
   stream.resume()
   session.destroy()
 })
@@ -185,11 +185,11 @@ test('clients that stall while they hold all shared buffers do not block other c
     socket.on('error', () => {})
     socket.write(`GET /v2/alpine/blobs/${large} HTTP/1.1\r\nHost: x\r\n\r\n`)
   }
-  while (resolver.open < stalled.length) await new Promise((resolve) => setImmediate(resolve))
+  while (resolver.openContents < stalled.length) await new Promise((resolve) => setImmediate(resolve))
   const got = await requestHttp1(port, PATH)
   assert.ok(got.body.equals(BYTES))
   for (const socket of stalled) socket.destroy()
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('a content that is shorter than its size is sent as a cut body', async (t) => {
@@ -209,5 +209,5 @@ test('a content that is shorter than its size is sent as a cut body', async (t) 
   const got = await requestHttp1(port, PATH)
   assert.equal(got.cut, true)
   assert.ok(got.body.length < BYTES.length)
-  await resolver.quiet()
+  await resolver.allClosed()
 })

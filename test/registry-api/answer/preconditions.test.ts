@@ -75,7 +75,7 @@ test('a request whose If-Match does not include the digest gets a 412, and fetch
       }
     }
   }
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('content that does not exist is 404, whatever If-Match says', async (t) => {

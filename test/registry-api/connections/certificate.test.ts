@@ -83,7 +83,7 @@ test('with a certificate the port speaks TLS, and the client chooses the protoco
     assert.equal(socket.alpnProtocol, protocols[0] ?? false)
     socket.destroy()
   }
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('a connection without TLS to a TLS port is closed, and the agent keeps serving', async (t) => {

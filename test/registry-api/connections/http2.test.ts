@@ -26,7 +26,7 @@ test('many requests run on one HTTP/2 connection at once', async (t) => {
     }),
   )
   assert.deepEqual(sizes, new Array(50).fill(blob.length))
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('a stream that is cancelled before its answer ends its request at once', async (t) => {
@@ -66,7 +66,7 @@ test('the agent keeps serving during a flood of streams that are opened and rese
     if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve))
   }
   assert.equal((await requestHttp2(port, '/v2/')).status, 200)
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('an idle HTTP/2 connection gets a GOAWAY', async (t) => {

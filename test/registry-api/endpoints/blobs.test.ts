@@ -30,7 +30,7 @@ test('a whole blob is sent with its length, digest and ETag', async (t) => {
     assert.equal(got.headers['transfer-encoding'], undefined)
     assert.equal(got.headers['content-encoding'], undefined)
   }
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('HEAD and a matching If-None-Match fetch no content', async (t) => {
@@ -79,7 +79,7 @@ test('every form of a single Range gets exactly its bytes', async (t) => {
   for (const range of ['bytes=-5-', 'bytes=x', 'lines=1-2']) {
     assert.equal((await requestHttp1(port, PATH, { headers: { range } })).status, 200, range)
   }
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('several ranges are sent as parts, in the order of the request', async (t) => {
@@ -150,7 +150,7 @@ test('256 ranges of a blob are sent as 256 parts, 257 ranges get the whole blob'
     assert.equal(whole.status, 200)
     assert.ok(whole.body.equals(BYTES))
   }
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('Range applies only when If-Range is the ETag of the blob', async (t) => {
@@ -175,7 +175,7 @@ test('an empty blob is served with and without Range', async (t) => {
       assert.equal(got.cut, false)
     }
   }
-  await resolver.quiet()
+  await resolver.allClosed()
 })
 
 test('a blob that does not exist is 404 BLOB_UNKNOWN', async (t) => {

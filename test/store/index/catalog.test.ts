@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { openStore, type Store } from '../../../src/store/open.ts'
+import { openStore } from '../../../src/store/open.ts'
+import type { Store } from '../../../src/store/store.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { catalogSuite } from '../../conformance/catalog.ts'
@@ -47,11 +48,11 @@ describe('the catalog over a restart', () => {
     await rm(path, { recursive: true })
   })
 
-  it('still knows tags, what was heard, and who has what', async () => {
+  it('still knows tags, cached lists and known names', async () => {
     assert.equal((await store.catalog.tag(mine, 'v1'))?.digest, digest)
     assert.equal((await store.catalog.cachedList(mine, 'tags'))?.checkedAt, 7)
-    assert.deepEqual(await store.holders(digest), [alpine, mine])
-    assert.deepEqual(await store.holders(digestOf(Buffer.from('y'))), [])
+    assert.deepEqual(await store.repositoriesOf(digest), [alpine, mine])
+    assert.deepEqual(await store.repositoriesOf(digestOf(Buffer.from('y'))), [])
   })
 
   it('lists the tags of one repository, or all', async () => {

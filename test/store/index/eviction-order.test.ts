@@ -47,13 +47,13 @@ async function oldIndex(t: TestContext, count: number): Promise<Level<string, st
   return level
 }
 
-/** Everything that evicts, over an index without files. */
+/** Eviction over an index without files. */
 async function evictionOver(t: TestContext, level: Level<string, string>) {
   const layout = await prepareLayout(await folder(t))
   const entries = new BlobIndex(level)
   const memory = new SharedMemory(16 * 1024 * 1024)
   const lastUse = new LastUse(entries.evictionOrder, { everyMs: 1_000_000 })
-  const gone: Digest[] = []
+  const evicted: Digest[] = []
   const room: DiskBudget = new DiskBudget({
     limit: undefined,
     store: {
@@ -72,12 +72,13 @@ async function evictionOver(t: TestContext, level: Level<string, string>) {
     partials: new Partials(layout),
     quarantine: new Quarantine(layout),
   }
-  const blobs = new DiskBlobStore(parts, lastUse, (digest) => gone.push(digest))
+  const blobs = new DiskBlobStore(parts, lastUse)
+  blobs.onDropped((digest) => evicted.push(digest))
   const eviction = new Eviction(entries, lastUse, blobs)
-  return { entries, lastUse, eviction, gone }
+  return { entries, lastUse, eviction, evicted }
 }
 
-/** How many keys are asked for from now on, at most. */
+/** Counts the keys that are requested from now on, at most. */
 function countReads(level: Level<string, string>): () => number {
   let count = 0
   // `keys` is made of `iterator` below.
@@ -100,10 +101,10 @@ function countReads(level: Level<string, string>): () => number {
   return () => count
 }
 
-it('of very many blobs the one to go is found without a search, and an index without the line gets it once', async (t) => {
+it('eviction finds its blob without a search among very many, and an index without ranks gets them once', async (t) => {
   const blobs = runs(20_000).numRuns
   const level = await oldIndex(t, blobs)
-  const { entries, lastUse, eviction, gone } = await evictionOver(t, level)
+  const { entries, lastUse, eviction, evicted } = await evictionOver(t, level)
   entries.setUsage(blobs * 100, blobs)
 
   let started = performance.now()
@@ -114,7 +115,7 @@ it('of very many blobs the one to go is found without a search, and an index wit
   await new BlobIndex(level).evictionOrder.ensureComplete()
   t.diagnostic(`the next start: ${(performance.now() - started).toFixed(1)} ms`)
 
-  // The first eviction also finds out that nothing is pinned.
+  // The first eviction also counts the pins.
   await eviction.evict(1, 'room', new Map())
   const reads = countReads(level)
   const times: number[] = []
@@ -128,7 +129,7 @@ it('of very many blobs the one to go is found without a search, and an index wit
   times.sort((one, other) => one - other)
   t.diagnostic(`one goes in ${times[200]?.toFixed(2)} ms, at worst ${times.at(-1)?.toFixed(2)} ms`)
   assert.deepEqual(
-    gone,
+    evicted,
     Array.from({ length: 400 }, (_, n) => digestOfNumber(n)),
   )
 
@@ -136,40 +137,40 @@ it('of very many blobs the one to go is found without a search, and an index wit
   started = performance.now()
   await eviction.evict(1, 'room', new Map())
   t.diagnostic(`after 5,000 uses: ${(performance.now() - started).toFixed(2)} ms`)
-  assert.equal(gone.at(-1), digestOfNumber(5400))
+  assert.equal(evicted.at(-1), digestOfNumber(5400))
   assert.deepEqual(entries.usage, { bytes: (blobs - 401) * 100, blobs: blobs - 401 })
 })
 
-it('what is pinned is passed once, not looked at again with every blob that goes', async (t) => {
+it('pinned blobs are passed once, and not read again for each evicted blob', async (t) => {
   const level = await oldIndex(t, 5000)
-  const { entries, eviction, gone } = await evictionOver(t, level)
+  const { entries, eviction, evicted } = await evictionOver(t, level)
   entries.setUsage(500_000, 5000)
   const batch = level.batch().put(`pin!${digestOfNumber(0)}`, '0')
   for (let n = 0; n < 4000; n++) batch.put(`kept!${digestOfNumber(n)}!${digestOfNumber(0)}`, '')
   await batch.write()
   assert.equal(await eviction.unevictableBytes(), 400_000)
   await eviction.evict(1, 'room', new Map())
-  assert.deepEqual(gone, [digestOfNumber(4000)])
+  assert.deepEqual(evicted, [digestOfNumber(4000)])
   const reads = countReads(level)
   await eviction.evict(1, 'room', new Map())
   assert.ok(reads() < 300)
-  assert.deepEqual(gone, [4000, 4001].map(digestOfNumber))
+  assert.deepEqual(evicted, [4000, 4001].map(digestOfNumber))
 })
 
-it('what an older agent stored meanwhile goes too, though it has no place', async (t) => {
+it('blobs that an older agent stored without ranks are evicted too', async (t) => {
   const level = await oldIndex(t, 3)
-  const { entries, eviction, gone } = await evictionOver(t, level)
+  const { entries, eviction, evicted } = await evictionOver(t, level)
   entries.setUsage(400, 4)
   await entries.evictionOrder.ensureComplete()
   const stray = digestOfNumber(9)
   await level.put(`blob!${stray}`, JSON.stringify({ size: 100, kind: 'blob', storedAt: 1, origin: 'x' }))
   await level.put(`used!${digestOfNumber(2)}`, '77')
   for (let n = 0; n < 4; n++) await eviction.evict(100, 'room', new Map())
-  assert.deepEqual([...gone].sort(), [0, 1, 2, 9].map(digestOfNumber).sort())
+  assert.deepEqual([...evicted].sort(), [0, 1, 2, 9].map(digestOfNumber).sort())
   assert.deepEqual(await eviction.evict(100, 'room', new Map()), { blobs: 0, bytes: 0 })
 })
 
-it('what was used in a future that never came goes like all others', async (t) => {
+it('blobs whose last use lies in the future are evicted like all others', async (t) => {
   const path = await folder(t)
   const first = await openStore({ path })
   const ahead = await keep(first.blobs, Buffer.from('ahead'))

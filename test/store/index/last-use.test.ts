@@ -15,7 +15,7 @@ async function database(t: TestContext): Promise<Level<string, string>> {
   return level
 }
 
-/** A line of blobs that were stored long ago. */
+/** The eviction order of blobs that were stored long ago. */
 async function lineOf(level: Level<string, string>, ...digests: Digest[]): Promise<EvictionOrder> {
   const blobs = digests.map((digest) => ({ digest, size: 1, kind: 'blob' as const, storedAt: 5 }))
   const line = new EvictionOrder(level, {
@@ -28,7 +28,7 @@ async function lineOf(level: Level<string, string>, ...digests: Digest[]): Promi
   return line
 }
 
-it('uses are written together, and not before it is time', async (t) => {
+it('uses are written together when the timer fires', async (t) => {
   const level = await database(t)
   const digests = Array.from({ length: 500 }, (_, n) => digestOf(Buffer.from(String(n))))
   const line = await lineOf(level, ...digests)
@@ -46,7 +46,7 @@ it('uses are written together, and not before it is time', async (t) => {
   assert.deepEqual(await new LastUse(line, { everyMs: 1_000_000 }).of(digests), times)
 })
 
-it('what cannot be written is kept for the next time', async (t) => {
+it('uses that could not be written are written at the next flush', async (t) => {
   const level = await database(t)
   const digest = digestOf(Buffer.from('x'))
   const line = await lineOf(level, digest)
@@ -61,7 +61,7 @@ it('what cannot be written is kept for the next time', async (t) => {
   assert.deepEqual(await new LastUse(line).of([digest]), [time])
 })
 
-it('of what is not here any more, no use is written', async (t) => {
+it('no use is written for a blob that is no longer stored', async (t) => {
   const level = await database(t)
   const line = await lineOf(level)
   const lastUse = new LastUse(line)

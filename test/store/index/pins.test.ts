@@ -9,7 +9,7 @@ import { afterwards } from '../../../testkit/afterwards.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { all, folder } from '../folder.ts'
 
-/** Pins that come and go while what they keep is being stored, each time a little later. */
+/** Pins that are set or removed while their content is being stored, each time a little later. */
 
 const ROUNDS = 60
 
@@ -36,7 +36,7 @@ function pin(entries: BlobIndex, digest: Digest): Promise<void> {
   return entries.pins.pin(digest, (manifest) => entries.references(manifest))
 }
 
-/** After so many turns of the event loop. */
+/** Waits for so many turns of the event loop. */
 async function later(turns: number, act: () => Promise<void>): Promise<void> {
   for (let n = 0; n < turns; n++) await new Promise((resolve) => setImmediate(resolve))
   await act()
@@ -46,7 +46,7 @@ function some(): Digest {
   return digestOf(randomBytes(8))
 }
 
-it('whenever the pin comes while a manifest is stored, what that needs is kept', async (t) => {
+it('a pin set at any moment while its manifest is stored retains all that the manifest references', async (t) => {
   const entries = await entriesOf(t)
   for (let round = 0; round < ROUNDS; round++) {
     const [manifest, layer] = [some(), some()]
@@ -55,19 +55,19 @@ it('whenever the pin comes while a manifest is stored, what that needs is kept',
   }
 })
 
-it('whenever the pin goes while a manifest is stored, nothing is kept', async (t) => {
+it('after a pin was removed at any moment while its manifest is stored, nothing is retained', async (t) => {
   const entries = await entriesOf(t)
   for (let round = 0; round < ROUNDS; round++) {
     const [manifest, layer] = [some(), some()]
     await pin(entries, manifest)
-    // Another one, or nobody would look.
+    // Without any pin nothing would be looked up.
     await pin(entries, some())
     await Promise.all([store(entries, manifest, layer), later(round, () => entries.pins.unpin(manifest))])
     assert.deepEqual(await entries.pins.pinsRetaining(layer), [], `after ${round} turns`)
   }
 })
 
-it('whenever an image comes while the index that needs it is stored, what it needs is kept', async (t) => {
+it('an image stored at any moment while its pinned index is stored is retained with all that it references', async (t) => {
   const entries = await entriesOf(t)
   for (let round = 0; round < ROUNDS; round++) {
     const [index, image, layer] = [some(), some(), some()]
@@ -77,7 +77,7 @@ it('whenever an image comes while the index that needs it is stored, what it nee
   }
 })
 
-it('a pin keeps its time, whatever is stored later', async (t) => {
+it('storing content does not change the time of a pin', async (t) => {
   const entries = await entriesOf(t)
   const [index, image] = [some(), some()]
   await pin(entries, index)

@@ -6,7 +6,8 @@ import { Level } from 'level'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore, type Store } from '../../../src/store/open.ts'
+import { openStore } from '../../../src/store/open.ts'
+import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { feed, keep, wanted } from '../../conformance/blob-store.ts'
 import { folder, opened } from '../folder.ts'
@@ -25,7 +26,7 @@ async function keepManifest(store: Store, ...references: readonly Digest[]): Pro
   return digest
 }
 
-it('an index of an older agent says what needs a digest, and where it was seen, at its first start', async (t) => {
+it('the index of an older agent gets references and known names at its first start', async (t) => {
   const path = await folder(t)
   const first = await openStore({ path })
   const manifest = await keepManifest(first, layer)
@@ -42,27 +43,27 @@ it('an index of an older agent says what needs a digest, and where it was seen, 
   assert.deepEqual(await store.catalog.filterKnown(alpine, [manifest]), [manifest])
 })
 
-it('what the store has dropped needs nothing and was seen nowhere, until it comes again', async (t) => {
+it('an evicted manifest has no references and no known names until it is stored again', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const manifest = await keepManifest(store, layer)
   const bytes = randomBytes(100)
   const blob = await keep(store.blobs, bytes)
   for (let n = 0; n < 100; n++)
     await store.catalog.rememberKnownName({ registry: 'r.test', name: `app-${n}` }, blob)
-  assert.equal((await store.holders(blob)).length, 101)
+  assert.equal((await store.repositoriesOf(blob)).length, 101)
   await store.gc({ toBytes: 0, signal })
   assert.deepEqual(await store.blobs.referencingManifests(layer, 10), [])
   assert.deepEqual(await store.catalog.filterKnown(alpine, [manifest, blob]), [])
-  assert.deepEqual(await store.holders(blob), [])
+  assert.deepEqual(await store.repositoriesOf(blob), [])
   await keep(store.blobs, bytes)
-  assert.deepEqual(await store.holders(blob), [alpine])
+  assert.deepEqual(await store.repositoriesOf(blob), [alpine])
 })
 
-it('what is found to be rotten was seen where it was seen', async (t) => {
+it('a rotted blob keeps its known names', async (t) => {
   const path = await folder(t)
   const store = await opened(t, { path })
   const blob = await keep(store.blobs, randomBytes(100))
   await rm(new Layout(path).blob(blob))
   assert.equal(await store.blobs.open(blob), undefined)
-  assert.deepEqual(await store.holders(blob), [alpine])
+  assert.deepEqual(await store.repositoriesOf(blob), [alpine])
 })

@@ -9,7 +9,7 @@ import { SmallDisk } from '../../../testkit/small-disk.ts'
 import { keep, stored } from '../../conformance/blob-store.ts'
 import { all, folder, opened, published } from '../folder.ts'
 
-/** What is set aside of the disk, so that the index can be opened when there is nothing left of it. */
+/** The reserve file, which lets the index be opened on a full disk. */
 
 const MIB = 1024 * 1024
 const RESERVE_BYTES = 3 * MIB
@@ -19,7 +19,7 @@ async function once(path: string): Promise<void> {
   await (await openStore({ path })).close()
 }
 
-it('a little of the disk is set aside: it is no blob, goes with none, and is the same after a restart', async (t) => {
+it('the reserve file is not a blob, is not evicted, and is unchanged after a restart', async (t) => {
   const path = await folder(t)
   const { reserve } = new Layout(path)
   await once(path)
@@ -36,7 +36,7 @@ it('a little of the disk is set aside: it is no blob, goes with none, and is the
   assert.deepEqual([after.ino, after.size, after.mtimeMs], [before.ino, RESERVE_BYTES, before.mtimeMs])
 })
 
-it('one that is gone, too short or a link is made again, and what the link leads to stays', async (t) => {
+it('a reserve file that is missing, too short or a link is made again, and the target of the link stays', async (t) => {
   const path = await folder(t)
   const { reserve } = new Layout(path)
   await once(path)
@@ -55,7 +55,7 @@ it('one that is gone, too short or a link is made again, and what the link leads
   assert.equal(await readFile(other, 'utf8'), 'of somebody else')
 })
 
-it('a folder in its place stays as it is, and is no obstacle', async (t) => {
+it('a folder in place of the reserve file stays, and the start succeeds', async (t) => {
   const path = await folder(t)
   const { reserve } = new Layout(path)
   await once(path)
@@ -66,7 +66,7 @@ it('a folder in its place stays as it is, and is no obstacle', async (t) => {
   assert.ok((await lstat(reserve)).isDirectory())
 })
 
-it('where there is not plenty of room, nothing is set aside', async (t) => {
+it('no reserve file is made on a disk with little room', async (t) => {
   const disk = await SmallDisk.mount(t, 8)
   if (disk === undefined) return
   const path = join(disk.path, 'data')
@@ -74,7 +74,7 @@ it('where there is not plenty of room, nothing is set aside', async (t) => {
   assert.ok(!(await readdir(path)).includes('reserve'))
 })
 
-it('it is spent to open the index on a disk that is full, and set aside again when there is room', async (t) => {
+it('the reserve file is removed to open the index on a full disk, and made again when there is room', async (t) => {
   const disk = await SmallDisk.mount(t, 16)
   if (disk === undefined) return
   const path = join(disk.path, 'data')
@@ -97,7 +97,7 @@ it('it is spent to open the index on a disk that is full, and set aside again wh
   assert.ok((await readdir(path)).includes('reserve'))
 })
 
-it('where that is spent too, the start says what is needed, and nothing is lost', async (t) => {
+it('without a reserve file, a start on a full disk says what is needed, and loses nothing', async (t) => {
   const disk = await SmallDisk.mount(t, 16)
   if (disk === undefined) return
   const path = join(disk.path, 'data')
@@ -118,11 +118,11 @@ it('where that is spent too, the start says what is needed, and nothing is lost'
   }
 })
 
-it('a damaged index is not repaired where what it holds could not be written again', async (t) => {
+it('a damaged index is not repaired on a disk without room to write it again', async (t) => {
   const disk = await SmallDisk.mount(t, 16)
   if (disk === undefined) return
   const path = join(disk.path, 'data')
-  const mended = published(t, 'store.mended')
+  const mended = published(t, 'store.repaired')
   const first = await openStore({ path })
   const digest = await keep(first.blobs, randomBytes(100_000))
   await first.pin(digest)
@@ -146,11 +146,11 @@ it('a damaged index is not repaired where what it holds could not be written aga
   }
 })
 
-it('a damaged index on a full disk is repaired with what was set aside', async (t) => {
+it('a damaged index on a full disk is repaired with the room of the reserve file', async (t) => {
   const disk = await SmallDisk.mount(t, 16)
   if (disk === undefined) return
   const path = join(disk.path, 'data')
-  const mended = published(t, 'store.mended')
+  const mended = published(t, 'store.repaired')
   const first = await openStore({ path })
   const digest = await keep(first.blobs, randomBytes(100_000))
   await first.pin(digest)

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { it } from 'node:test'
-import { openStore, type Store } from '../../../src/store/open.ts'
+import { openStore } from '../../../src/store/open.ts'
+import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { SmallDisk } from '../../../testkit/small-disk.ts'
 import { keep, stored } from '../../conformance/blob-store.ts'
 
-/** LevelDB on a disk without room: it must not stay shut when there is room again. */
+/** LevelDB on a full disk must accept writes again when there is room. */
 
 const REPOSITORY = { registry: 'docker.io', name: 'library/alpine' }
 const DIGEST = digestOf(Buffer.from('any'))
@@ -17,7 +18,7 @@ for (const [what, left] of [
   ['a table of the index', 600 * 1024],
   ['a record of its log', 0],
 ] as const) {
-  it(`after there was no room for ${what}, the index is written to again, and has all it ever said to have`, async (t) => {
+  it(`after the disk had no room for ${what}, the index accepts writes again and has lost no acknowledged write`, async (t) => {
     const disk = await SmallDisk.mount(t, 16)
     if (disk === undefined) return
     const path = join(disk.path, 'data')
@@ -48,7 +49,7 @@ for (const [what, left] of [
   })
 }
 
-/** One tag after another, each with a name that compresses badly. */
+/** Writes one tag after another, each with a name that compresses badly. */
 async function remember(store: Store, remembered: Set<string>, tags: number): Promise<void> {
   for (let n = 0; n < tags; n++) {
     const tag = randomBytes(60).toString('base64url')

@@ -5,14 +5,15 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import fc from 'fast-check'
 import { Level } from 'level'
-import { DEFAULT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import type { BlobStore } from '../../../src/ports/blob-store.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore, type Store } from '../../../src/store/open.ts'
+import { openStore } from '../../../src/store/open.ts'
+import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { type Attempt, pour, ScriptedSource, sends } from '../../../testkit/registries/scripted-source.ts'
 import { runs } from '../../../testkit/runs.ts'
@@ -75,7 +76,7 @@ it('the size that a peer announces evicts nothing', async (t) => {
       new ScriptedSource('peers', [claims], 'peer'),
       new ScriptedSource('registry', [sends(bytes)]),
     ],
-    policy: DEFAULT_POLICY,
+    policy: DEFAULT_FLIGHT_POLICY,
     confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 10,
@@ -283,7 +284,8 @@ it('a pin on content that is stored later retains all that the content reference
 
 it('remove drops a blob at once, notifies listeners, and leaves open readers their file', async (t) => {
   const dropped: Digest[] = []
-  const store = await opened(t, { path: await folder(t), onDropped: (digest) => dropped.push(digest) })
+  const store = await opened(t, { path: await folder(t) })
+  const unsubscribe = store.onDropped((digest) => dropped.push(digest))
   const bytes = randomBytes(200_000)
   const digest = await keep(store.blobs, bytes)
   const content = await store.blobs.open(digest)
@@ -303,6 +305,9 @@ it('remove drops a blob at once, notifies listeners, and leaves open readers the
   await content.close()
   await keep(store.blobs, bytes)
   assert.deepEqual(await stored(store.blobs, digest), bytes)
+  unsubscribe()
+  assert.equal(await store.remove(digest), true)
+  assert.deepEqual(dropped, [digest], 'the listener is called only until it unsubscribes')
 })
 
 it('a store above a lowered limit is evicted in the background, and stays so after a restart', async (t) => {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { Failure } from '../../../src/ports/failure.ts'
 import { Circuit } from '../../../src/upstream/limits/circuit.ts'
 
-function make() {
+function createCircuit() {
   const clock = { now: 0 }
   const changes: boolean[] = []
   const circuit = new Circuit({
@@ -29,24 +29,24 @@ function make() {
   return { clock, changes, circuit, fail, succeed }
 }
 
-test('five failures in a row open it, and requests fail at once from then on', async () => {
-  const { circuit, changes, fail, succeed } = make()
+test('five failures in a row open the circuit, and requests then fail at once', async () => {
+  const { circuit, changes, fail, succeed } = createCircuit()
   for (let i = 0; i < 5; i += 1) assert.equal(await fail(), 'unavailable')
   assert.deepEqual(changes, [true])
   assert.equal(circuit.state.state, 'open')
   assert.equal(await succeed(), 'busy')
 })
 
-test('a success in between starts the count anew', async () => {
-  const { circuit, fail, succeed } = make()
+test('a success in between resets the count of failures', async () => {
+  const { circuit, fail, succeed } = createCircuit()
   for (let i = 0; i < 4; i += 1) await fail()
   await succeed()
   for (let i = 0; i < 4; i += 1) await fail()
   assert.equal(circuit.state.state, 'closed')
 })
 
-test('a result that is judged wrong counts like a failure', async () => {
-  const { circuit } = make()
+test('a result that is judged a failure counts as one', async () => {
+  const { circuit } = createCircuit()
   for (let i = 0; i < 5; i += 1) {
     assert.equal(
       await circuit.run(
@@ -59,8 +59,8 @@ test('a result that is judged wrong counts like a failure', async () => {
   assert.equal(circuit.state.state === 'open' && circuit.state.reason, 'it answered 503')
 })
 
-test('other failures tell nothing about the host', async () => {
-  const { circuit } = make()
+test('failures with other codes do not count', async () => {
+  const { circuit } = createCircuit()
   for (let i = 0; i < 9; i += 1) {
     await assert.rejects(
       circuit.run(
@@ -72,8 +72,8 @@ test('other failures tell nothing about the host', async () => {
   assert.equal(circuit.state.state, 'closed')
 })
 
-test('after its rest one request is let through, and its success closes it', async () => {
-  const { circuit, clock, changes, fail, succeed } = make()
+test('after the pause one request is sent, and its success closes the circuit', async () => {
+  const { circuit, clock, changes, fail, succeed } = createCircuit()
   for (let i = 0; i < 5; i += 1) await fail()
   clock.now = 5000
   assert.equal(circuit.state.state, 'half-open')
@@ -82,15 +82,15 @@ test('after its rest one request is let through, and its success closes it', asy
     () => new Promise<string>((resolve) => (finish = resolve)),
     () => undefined,
   )
-  assert.equal(await succeed(), 'busy', 'a second one is not let through meanwhile')
+  assert.equal(await succeed(), 'busy', 'a second request is not sent meanwhile')
   finish('answer')
   assert.equal(await probe, 'answer')
   assert.equal(await succeed(), 'answer')
   assert.deepEqual(changes, [true, false])
 })
 
-test('a probe whose client leaves makes room for the next', async () => {
-  const { circuit, clock, fail, succeed } = make()
+test('a probe that is aborted makes room for the next one', async () => {
+  const { circuit, clock, fail, succeed } = createCircuit()
   for (let i = 0; i < 5; i += 1) await fail()
   clock.now = 5000
   await assert.rejects(
@@ -102,8 +102,8 @@ test('a probe whose client leaves makes room for the next', async () => {
   assert.equal(await succeed(), 'answer')
 })
 
-test('what was under way when it opened does not make its rest longer', async () => {
-  const { circuit, fail } = make()
+test('a failure of a request that began before the circuit opened does not prolong the pause', async () => {
+  const { circuit, fail } = createCircuit()
   let finish = (_: Failure): void => {}
   const late = circuit.run(
     () => new Promise<never>((_, reject) => (finish = reject)),
@@ -116,16 +116,16 @@ test('what was under way when it opened does not make its rest longer', async ()
   assert.deepEqual(circuit.state, before)
 })
 
-test('rests grow up to half a minute', async () => {
-  const { circuit, clock, fail } = make()
+test('the pauses grow up to half a minute', async () => {
+  const { circuit, clock, fail } = createCircuit()
   for (let i = 0; i < 5; i += 1) await fail()
-  const rests: number[] = []
+  const pauses: number[] = []
   for (let i = 0; i < 5; i += 1) {
     const { state } = circuit
-    const rest = state.state === 'closed' ? 0 : state.retryAfterMs
-    rests.push(rest)
-    clock.now += rest
+    const pauseMs = state.state === 'closed' ? 0 : state.retryAfterMs
+    pauses.push(pauseMs)
+    clock.now += pauseMs
     assert.equal(await fail(), 'unavailable')
   }
-  assert.deepEqual(rests, [5000, 10_000, 20_000, 30_000, 30_000])
+  assert.deepEqual(pauses, [5000, 10_000, 20_000, 30_000, 30_000])
 })

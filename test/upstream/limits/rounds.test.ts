@@ -4,11 +4,11 @@ import { Failure, type FailureCode } from '../../../src/ports/failure.ts'
 import { askInRounds } from '../../../src/upstream/limits/rounds.ts'
 
 const { signal } = new AbortController()
-const WITHIN = { signal, backoffMs: 1 }
+const OPTIONS = { signal, backoffMs: 1 }
 type Script = readonly (FailureCode | 'ok')[]
 
-/** Each host answers its n-th question with the n-th word of its script; the last one from then on. */
-async function play(...scripts: Script[]): Promise<{ outcome: string; asked: number[] }> {
+/** Each host answers its n-th request with the n-th outcome of its script, and later ones with the last. */
+async function runScripts(...scripts: Script[]): Promise<{ outcome: string; asked: number[] }> {
   const asked: number[] = []
   const times = scripts.map(() => 0)
   const outcome = await askInRounds(
@@ -16,12 +16,12 @@ async function play(...scripts: Script[]): Promise<{ outcome: string; asked: num
     async (host) => {
       asked.push(host)
       const script = scripts[host] ?? []
-      const word = script[Math.min(times[host] ?? 0, script.length - 1)] ?? 'ok'
+      const scripted = script[Math.min(times[host] ?? 0, script.length - 1)] ?? 'ok'
       times[host] = (times[host] ?? 0) + 1
-      if (word !== 'ok') throw new Failure(word, `host ${host}`)
+      if (scripted !== 'ok') throw new Failure(scripted, `host ${host}`)
       return `ok ${host}`
     },
-    WITHIN,
+    OPTIONS,
   ).catch((error: Failure) => `${error.code} ${error.message}`)
   return { outcome, asked }
 }
@@ -43,22 +43,22 @@ const TABLE: readonly [Script[], string, number[]][] = [
 ]
 
 for (const [scripts, outcome, asked] of TABLE) {
-  test(`hosts that say ${JSON.stringify(scripts)} together say ${outcome}`, async () => {
-    assert.deepEqual(await play(...scripts), { outcome, asked })
+  test(`hosts that answer ${JSON.stringify(scripts)} give the outcome ${outcome}`, async () => {
+    assert.deepEqual(await runScripts(...scripts), { outcome, asked })
   })
 }
 
-test('a host that asks for a long rest is not waited for', async () => {
+test('a host is not asked again when its retryAfterMs is long', async () => {
   let asked = 0
   const ask = async () => {
     asked += 1
     throw new Failure('busy', 'later', { retryAfterMs: 60_000 })
   }
-  await assert.rejects(askInRounds([0], ask, WITHIN), { code: 'busy' })
+  await assert.rejects(askInRounds([0], ask, OPTIONS), { code: 'busy' })
   assert.equal(asked, 1)
 })
 
-test('a host that asks for a short rest gets it', async () => {
+test('a host is asked again after a short retryAfterMs', async () => {
   let asked = 0
   const started = performance.now()
   const answer = await askInRounds(
@@ -68,26 +68,26 @@ test('a host that asks for a short rest gets it', async () => {
       if (asked === 1) throw new Failure('busy', 'later', { retryAfterMs: 100 })
       return 'ok'
     },
-    WITHIN,
+    OPTIONS,
   )
   assert.equal(answer, 'ok')
   assert.ok(performance.now() - started > 95)
 })
 
-test('whoever leaves ends the rounds with his own reason', async () => {
+test('an abort ends the rounds with the reason of the signal', async () => {
   const controller = new AbortController()
   const reason = new Error('gone')
   const ask = async (): Promise<never> => {
     setImmediate(() => controller.abort(reason))
     throw new Failure('unavailable', 'no')
   }
-  const within = { signal: controller.signal, backoffMs: 600_000 }
-  await assert.rejects(askInRounds([0], ask, within), (error) => error === reason)
+  const options = { signal: controller.signal, backoffMs: 600_000 }
+  await assert.rejects(askInRounds([0], ask, options), (error) => error === reason)
 })
 
-test('nobody to ask means that nobody has it', async () => {
+test('without hosts the failure is absent', async () => {
   await assert.rejects(
-    askInRounds([], async () => 'ok', WITHIN),
+    askInRounds([], async () => 'ok', OPTIONS),
     { code: 'absent' },
   )
 })

@@ -14,7 +14,7 @@ function descriptor(name: string, more: Partial<Descriptor> = {}): Descriptor {
     artifactType: undefined,
     platform: undefined,
     annotations: {},
-    foreign: false,
+    isForeign: false,
     ...more,
   }
 }

@@ -33,6 +33,7 @@ type ParentCost = readonly [
   foreignZone: number,
   farBehind: number,
   occupancy: number,
+  slowRate: number,
   depth: number,
   slowChildren: number,
   loadElsewhere: number,
@@ -102,7 +103,8 @@ function costOf(child: Participant, parent: Participant, chainLength: number, el
   // All branching points in the upper part of a chain cost the same, so that the tie breaker spreads them over the members.
   const isBranch = occupancy === BRANCH
   const depth = isBranch ? Math.max(0, parent.depth - chainLength / BRANCHING_PARTS) : parent.depth
-  return [foreignZone, farBehind, occupancy, depth, slowChildren, elsewhere, parent.tieBreaker]
+  const slowRate = parent.isSlow ? -(parent.progress.givesBytesPerSecond ?? 0) : 0
+  return [foreignZone, farBehind, occupancy, slowRate, depth, slowChildren, elsewhere, parent.tieBreaker]
 }
 
 const CHAIN_END = 0

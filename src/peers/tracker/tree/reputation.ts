@@ -60,5 +60,5 @@ export class Reputation {
 }
 
 function avoidanceMs(times: number): number {
-  return backoffMs(times, { firstMs: FIRST_AVOIDANCE_MS, mostMs: MAX_AVOIDANCE_MS })
+  return backoffMs(times, { firstMs: FIRST_AVOIDANCE_MS, maxMs: MAX_AVOIDANCE_MS })
 }

@@ -30,7 +30,7 @@ export class UpstreamRoles {
     const direct = [...this.#participants].find(
       ({ role, reputation }) => role === 'direct' && !reputation.isBanned,
     )
-    const next = this.#failures < MAX_FAILURES ? this.#bestFetcher(this.#participants) : undefined
+    const next = this.#failures < MAX_FAILURES ? this.bestFetcher(this.#participants) : undefined
     if (direct !== undefined) this.#participants.setRole(direct, 'fetcher')
     else if (next !== undefined) this.makeFetcher(next)
     else if (this.#failures > 0 || this.#hasUpstreamFailedAll()) this.#endAll()
@@ -88,7 +88,7 @@ export class UpstreamRoles {
       (participant) =>
         this.#participants.isWaiting(participant) && participant.progress.assignedAtMs < beforeMs,
     )
-    const next = this.#bestFetcher(waiting)
+    const next = this.bestFetcher(waiting)
     if (next !== undefined) this.makeFetcher(next)
   }
 
@@ -109,7 +109,7 @@ export class UpstreamRoles {
   }
 
   /** The participant with the highest position; among equals the one with the lowest tie breaker. */
-  #bestFetcher(candidates: Iterable<Participant>): Participant | undefined {
+  bestFetcher(candidates: Iterable<Participant>): Participant | undefined {
     let best: Participant | undefined
     for (const candidate of candidates) {
       if (!this.canFetch(candidate)) continue

@@ -8,7 +8,7 @@ import type { Worker } from 'node:worker_threads'
 import { SharedMemory, type Slot } from '../../../../src/store/writing/threads/shared-memory.ts'
 import { WriterPool } from '../../../../src/store/writing/threads/writer-pool.ts'
 import { afterwards } from '../../../../testkit/afterwards.ts'
-import { digestOf, marksOf } from '../../../../testkit/memory/memory-store.ts'
+import { checkpointsOf, digestOf } from '../../../../testkit/memory/memory-store.ts'
 import { folder, smallDisk } from '../../folder.ts'
 
 const MIB = 1024 * 1024
@@ -83,7 +83,7 @@ it('each checkpoint is reported with the bytes that complete it, also for bytes 
   await file.end()
   const bytes = Buffer.concat([existing, slot.bytes.slice(0, 500_000)])
   assert.deepEqual(reported, [64, 1, 0, 1, 6])
-  assert.deepEqual(Buffer.concat(checkpoints), Buffer.from(marksOf(bytes)))
+  assert.deepEqual(Buffer.concat(checkpoints), Buffer.from(checkpointsOf(bytes)))
 })
 
 it('a file that became shorter fails the digest', async (t) => {

@@ -1,0 +1,82 @@
+import type { Digest } from '../../oci/digest.ts'
+import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
+import type { OwnerReport } from '../../schemas/peer-report.ts'
+import type { WhyReport } from '../../schemas/report.ts'
+import type { HostRecords } from '../records/hosts.ts'
+import { redact } from '../redact.ts'
+import { sizeText, spanText } from '../text.ts'
+import type { FlightView, NodeView } from './view.ts'
+
+/** What this node knows about the requested content. */
+export interface RequestFacts {
+  readonly view: Pick<NodeView, 'isAllowed' | 'hosts' | 'tagOwner'>
+  readonly hosts: Pick<HostRecords, 'get'>
+  readonly repository: Repository | undefined
+  readonly tag: string | undefined
+  readonly digest: Digest | undefined
+  readonly tagRecord: WhyReport['tagRecord']
+  readonly isStored: boolean
+  readonly flight: FlightView | undefined
+  /** The owner of the digest. */
+  readonly owner: OwnerReport | undefined
+}
+
+/** What would happen to a request for this content now, in one sentence. */
+export function predictRequest(facts: RequestFacts): string {
+  const { repository, tag, view } = facts
+  if (repository !== undefined && !view.isAllowed(repository)) {
+    return `A request gets 404: ${repositoryKey(repository)} is not on the allow list.`
+  }
+  if (tag !== undefined && repository !== undefined) return `${predictTag(facts, repository, tag)}.`
+  return `${predictContent(facts)}.`
+}
+
+function predictTag(facts: RequestFacts, repository: Repository, tag: string): string {
+  const { tagRecord } = facts
+  const owner = facts.view.tagOwner(repository, tag)
+  const hosts = hostsText(facts, repository)
+  const who = owner === undefined || owner.self ? hosts : `its owner ${owner.name}, then ${hosts}`
+  if (tagRecord === null)
+    return `The tag is not known to this node: a request asks ${who} for it and for its manifest`
+  const { ageMs, tagTtlMs, staleIfErrorMs, state } = tagRecord
+  if (state === 'fresh') {
+    const left = spanText(tagTtlMs - ageMs)
+    return `The tag is fresh for another ${left}, so it is not revalidated; ${lowerFirst(predictContent(facts))}`
+  }
+  const revalidation = `The tag was last confirmed ${spanText(ageMs)} ago, so a request first asks ${who} whether it has moved`
+  if (state === 'expired') return `${revalidation}; if none answers, the known digest is too old to be served`
+  const left = spanText(tagTtlMs + staleIfErrorMs - ageMs)
+  return `${revalidation}; if none answers, the known digest is served for another ${left}`
+}
+
+function predictContent(facts: RequestFacts): string {
+  const { flight, repository, isStored, digest } = facts
+  if (isStored) return 'A request is served from the store'
+  if (flight !== undefined) {
+    const of = flight.size === undefined ? '' : ` of ${sizeText(flight.size)}`
+    return `A request joins the transfer in progress, which has ${sizeText(flight.position)}${of}`
+  }
+  const hosts = repository === undefined ? 'the registry named in the request' : hostsText(facts, repository)
+  const lead =
+    repository === undefined && digest !== undefined ? `${digest} is not stored` : 'It is not stored'
+  const { owner } = facts
+  if (owner === undefined) return `${lead}: a request fetches it from ${hosts}`
+  if (owner.self) {
+    return `${lead}: this node is the owner; unless a peer has it, this node fetches it from ${hosts} for all peers`
+  }
+  return `${lead}: the owner ${owner.name} names the peer to download it from, or ${hosts} if no peer has it`
+}
+
+function hostsText({ view, hosts }: RequestFacts, repository: Repository): string {
+  const names = view.hosts(repository)
+  if (names.length === 0) return 'no host'
+  const texts = names.map((host) => {
+    const circuit = hosts.get(host)?.circuit
+    return circuit?.open === true ? `${host} (circuit open: ${redact(circuit.reason)})` : host
+  })
+  return texts.join(', then ')
+}
+
+function lowerFirst(sentence: string): string {
+  return sentence.charAt(0).toLowerCase() + sentence.slice(1)
+}

@@ -1,0 +1,37 @@
+import * as v from 'valibot'
+import { parseJson } from '../../lib/json.ts'
+import type { Digest } from '../../oci/digest.ts'
+import type { Repository } from '../../oci/names/repository.ts'
+import type { BlobFacts } from '../../ports/blob-store.ts'
+
+/** What the index has of a blob. The last use changes often, and is stored apart. */
+export type BlobEntry = Omit<BlobFacts, 'lastUsedAt'>
+
+/** How a blob that is being stored relates to other content and to names. */
+export interface BlobRelations {
+  readonly references: readonly Digest[]
+  readonly subject: Digest | undefined
+  /** undefined for a file that was found on disk: nobody knows under which name it was fetched. */
+  readonly repository: Repository | undefined
+  readonly checkpoints?: Uint8Array | undefined
+}
+
+const StoredEntry = v.object({
+  size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  kind: v.picklist(['manifest', 'blob']),
+  mediaType: v.optional(v.string()),
+  storedAt: v.number(),
+  origin: v.string(),
+})
+
+export function encodeEntry({ digest: _, ...value }: BlobEntry): string {
+  return JSON.stringify(value)
+}
+
+/** undefined: the text is not an entry. */
+export function decodeEntry(digest: Digest, text: string): BlobEntry | undefined {
+  const parsed = v.safeParse(StoredEntry, parseJson(text))
+  if (!parsed.success) return undefined
+  const { size, kind, mediaType, storedAt, origin } = parsed.output
+  return { digest, size, kind, mediaType, storedAt, origin }
+}

@@ -1,0 +1,56 @@
+import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/names/repository.ts'
+import type { BlobFacts, BlobStore } from '../ports/blob-store.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Content } from '../ports/content.ts'
+import type { Scrub, Verified, VerifyOptions } from './care/scrub.ts'
+import type { KnownTag } from './index/catalog.ts'
+import type { Pin } from './index/pins.ts'
+import type { Freed } from './space/budget-types.ts'
+
+/** The verified content of this node, with its index. `openStore` makes it. */
+export interface Store {
+  readonly blobs: BlobStore
+  readonly catalog: Catalog
+  /** Resolves when all files that the index did not know have been hashed; until then such a blob is not found. */
+  readonly recovered: Promise<void>
+  usage(): { readonly bytes: number; readonly blobs: number }
+  /** The high mark, undefined without a limit; and how much was evicted since the start. */
+  room(): { readonly limitBytes: number | undefined; readonly evictedBytes: number }
+  /** Opens a blob for reading without marking it as used. */
+  peek(digest: Digest): Promise<Content | undefined>
+  /** Calls `listener` with each stored blob that is dropped, so that it is forgotten everywhere. Returns how to end that. */
+  onDropped(listener: (digest: Digest) => void): () => void
+  /** Evicts now, down to `toBytes`, or else to the low mark. Rejects with the signal's reason. */
+  gc(options: { toBytes?: number; signal: AbortSignal }): Promise<Freed>
+  /**
+   * Protects content from eviction: the blob and, if it is a manifest, all that it references. It need not be stored yet.
+   * The pin is durable when the call resolves.
+   */
+  pin(digest: Digest): Promise<void>
+  unpin(digest: Digest): Promise<void>
+  isPinned(digest: Digest): Promise<boolean>
+  /** All pins, in the order of digests. */
+  pins(): AsyncIterable<Pin>
+  /** The pins that protect a blob: on the blob itself, and on manifests that need it. */
+  pinsOf(digest: Digest): Promise<readonly Digest[]>
+  /** Drops a blob, also while it is open. False: it is not stored, or a pin protects it. */
+  remove(digest: Digest): Promise<boolean>
+  /** How many stored blobs are open. */
+  openBlobs(): number
+  /** The scrub that runs while nobody needs the disk, once it is started. */
+  readonly scrub: Pick<Scrub, 'start' | 'state'>
+  /** Hashes everything stored again. Rotted blobs go to the quarantine, and are fetched again at the next request. */
+  verify(options: VerifyOptions): AsyncIterable<Verified>
+  list(): AsyncIterable<BlobFacts>
+  /** Known tags of one repository, or of all. */
+  tags(repository?: Repository): AsyncIterable<KnownTag>
+  /** The repositories under which this node may serve the content. */
+  repositoriesOf(digest: Digest): Promise<readonly Repository[]>
+  /** All digests that a stored manifest references. */
+  references(manifest: Digest): Promise<readonly Digest[]>
+  /** Stored manifests whose subject is `subject`. */
+  referrersOf(subject: Digest): Promise<readonly Digest[]>
+  /** Closes all files and the index. The bytes of an incoming content stay as a partial for a later attempt. */
+  close(): Promise<void>
+}

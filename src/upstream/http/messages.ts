@@ -1,0 +1,65 @@
+import type { Intake } from '../../ports/source.ts'
+import type { AddressScope } from '../options/address-scope.ts'
+
+export type RequestKind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'ping'
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST'
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  /** The body of a POST. */
+  readonly form?: string
+  /** What the request is for; a label of metrics. */
+  readonly kind: RequestKind
+  /** How far inside the network the host's address may be. */
+  readonly scopeLimit: AddressScope
+  /** Aborts the request and the reading of its response. */
+  readonly signal: AbortSignal
+}
+
+export interface HttpResponse {
+  readonly status: number
+  readonly headers: HttpHeaders
+  /** The caller reads it with `readInto` or calls `dispose`; a later `dispose` does nothing. */
+  readonly body: HttpResponseBody
+}
+
+export interface HttpResponseBody {
+  /** The length that Content-Length declares. */
+  readonly length: number | undefined
+  /**
+   * Reads the body, without its first `skip` bytes, into the intake. Throws a `Failure` when the body ends before the
+   * declared length, or is longer than `limit`.
+   */
+  readInto(intake: Intake, options: { skip: number; limit: number }): Promise<void>
+  /** Frees the connection without reading the body. */
+  dispose(): void
+}
+
+/**
+ * Sends one HTTP request and returns its answer, whatever the status; the caller handles redirects and credentials. Throws
+ * a `Failure` when there is no answer in time, and the signal's reason when the signal is aborted.
+ */
+export type SendRequest = (request: HttpRequest) => Promise<HttpResponse>
+
+export class HttpHeaders {
+  readonly #values = new Map<string, string[]>()
+
+  constructor(pairs: Iterable<readonly [string, string]>) {
+    for (const [name, value] of pairs) {
+      const key = name.toLowerCase()
+      const known = this.#values.get(key)
+      if (known === undefined) this.#values.set(key, [value])
+      else known.push(value)
+    }
+  }
+
+  /** The value of a header, or the first of several. */
+  get(name: string): string | undefined {
+    return this.#values.get(name)?.[0]
+  }
+
+  all(name: string): readonly string[] {
+    return this.#values.get(name) ?? []
+  }
+}

@@ -1,0 +1,109 @@
+import { readFile } from 'node:fs/promises'
+import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
+import { publish } from '../../observe/events.ts'
+import { Failure } from '../../ports/failure.ts'
+import { failureOf } from '../http/http-failure.ts'
+import type { HttpRequest, HttpResponse, SendRequest } from '../http/messages.ts'
+import type { Deadlines, Proxies } from '../options/options.ts'
+import { checkHostname, type Lookup } from '../options/scoped-lookup.ts'
+import { BlobClient } from './blob-client.ts'
+import { UndiciClient } from './undici-client.ts'
+
+export interface TransportOptions {
+  readonly caFile: string | undefined
+  readonly acceptInvalidCerts: boolean
+  readonly proxies: Proxies | undefined
+  /** Resolves host names; undefined: the system's resolver. */
+  readonly lookup: Lookup | undefined
+  readonly deadlines: Deadlines
+}
+
+interface Clients {
+  readonly undici: UndiciClient
+  readonly blobs: BlobClient
+}
+
+/** The connections of all upstreams with the same TLS settings, opened at the first request. */
+export class Transport {
+  readonly #options: TransportOptions
+  #clients: Promise<Clients> | undefined
+  #isClosed = false
+
+  constructor(options: TransportOptions) {
+    this.#options = options
+  }
+
+  /** For everything but blobs. */
+  readonly send: SendRequest = (request) =>
+    checked(request, async () => (await this.#openOnce()).undici.send(request))
+
+  /** For blobs: reads sockets directly, except through a proxy. */
+  readonly sendForBlob: SendRequest = (request) =>
+    this.#options.proxies === undefined
+      ? checked(request, async () => (await this.#openOnce()).blobs.send(request))
+      : this.send(request)
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    const clients = await this.#clients?.catch(() => undefined)
+    clients?.blobs.close()
+    await clients?.undici.close()
+  }
+
+  #openOnce(): Promise<Clients> {
+    if (this.#isClosed) return Promise.reject(new Failure('stopping', 'the agent is stopping'))
+    if (this.#clients === undefined) {
+      const clients = this.#open()
+      this.#clients = clients
+      // A certificate file that could not be read may exist at the next request.
+      clients.catch(() => {
+        if (this.#clients === clients) this.#clients = undefined
+      })
+    }
+    return this.#clients
+  }
+
+  async #open(): Promise<Clients> {
+    const { caFile, acceptInvalidCerts, proxies, lookup, deadlines } = this.#options
+    const secureContext = caFile === undefined ? undefined : await contextTrusting(caFile)
+    const { connectMs, headerMs } = deadlines
+    const common = { secureContext, rejectUnauthorized: !acceptInvalidCerts, connectMs, headerMs, lookup }
+    const undici = new UndiciClient({ ...common, proxies })
+    return { undici, blobs: new BlobClient({ ...common, fallback: undici.send }) }
+  }
+}
+
+/** Keeps the usual authorities, because redirects lead from a private registry to public storage. */
+async function contextTrusting(caFile: string): Promise<SecureContext> {
+  try {
+    return createSecureContext({ ca: [...rootCertificates, await readFile(caFile, 'utf8')] })
+  } catch (error) {
+    throw new Failure('unavailable', `${caFile} cannot be used as a certificate authority`, { cause: error })
+  }
+}
+
+/** Sends a request after checking its host name, and publishes the outcome as an event. */
+async function checked(request: HttpRequest, send: () => Promise<HttpResponse>): Promise<HttpResponse> {
+  const { url, scopeLimit } = request
+  try {
+    checkHostname(url.hostname, scopeLimit)
+  } catch (error) {
+    throw failureOf(error, url)
+  }
+  return published(request, send)
+}
+
+async function published(
+  { url, kind, method }: HttpRequest,
+  send: () => Promise<HttpResponse>,
+): Promise<HttpResponse> {
+  const started = performance.now()
+  let status: number | undefined
+  try {
+    const response = await send()
+    status = response.status
+    return response
+  } finally {
+    publish('upstream.answered', { host: url.host, kind, method, status, ms: performance.now() - started })
+  }
+}

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { HttpHeaders } from '../../../src/upstream/http/messages.ts'
+import type { RateLimitNotice } from '../../../src/upstream/limits/rate-limit-notices.ts'
+import { RateLimits } from '../../../src/upstream/limits/rate-limits.ts'
+
+const MINUTE = 60_000
+const ACCOUNT = { kind: 'manifest', id: 'a' } as const
+
+function createLimits() {
+  const clock = { now: 0 }
+  const sent: RateLimitNotice[] = []
+  const received = new Map<string, RateLimitNotice>()
+  const limits = new RateLimits({
+    host: 'registry.test',
+    notices: {
+      send: (notice) => sent.push(notice),
+      latest: (accountId) => received.get(accountId),
+    },
+    now: () => clock.now,
+  })
+  const answer = (status: number, headers: Record<string, string> = {}): void =>
+    limits.record(ACCOUNT, { status, headers: new HttpHeaders(Object.entries(headers)) })
+  const isClosed = (account: Parameters<RateLimits['check']>[0] = ACCOUNT): boolean => {
+    try {
+      limits.check(account)
+      return false
+    } catch (error) {
+      assert.equal((error as { code?: string }).code, 'busy')
+      return true
+    }
+  }
+  /** Other agents send this notice again and again. */
+  const receiveNotice = (closedMs: number): void =>
+    void received.set(ACCOUNT.id, { host: 'registry.test', closedMs, quota: undefined, ageMs: 0 })
+  return { clock, limits, sent, received, answer, isClosed, receiveNotice }
+}
+
+test('a 429 closes the host for its Retry-After, for requests of the same account only', () => {
+  const { clock, sent, answer, isClosed } = createLimits()
+  answer(429, { 'retry-after': '30' })
+  assert.ok(isClosed())
+  assert.ok(!isClosed({ kind: 'blob', id: 'b' }))
+  assert.deepEqual(
+    sent.map(({ closedMs }) => closedMs),
+    [30_000],
+  )
+  clock.now = 30_000
+  assert.ok(!isClosed())
+})
+
+test('a Retry-After of one second sends no notice; without Retry-After the host is closed for ten seconds, and never for more than ten minutes', () => {
+  const { clock, sent, answer, isClosed } = createLimits()
+  answer(429, { 'retry-after': '1' })
+  assert.ok(!isClosed())
+  assert.equal(sent.length, 0)
+  answer(429)
+  clock.now = 9999
+  assert.ok(isClosed())
+  clock.now = 10_000
+  assert.ok(!isClosed())
+  answer(429, { 'retry-after': '86400' })
+  assert.equal(sent.at(-1)?.closedMs, 10 * MINUTE)
+  clock.now += 10 * MINUTE
+  assert.ok(!isClosed())
+})
+
+test('notices of other agents close the host, but for no more than ten minutes without a request of this node', () => {
+  const { clock, answer, isClosed, receiveNotice } = createLimits()
+  receiveNotice(MINUTE)
+  const closedFor = (): number => {
+    const from = clock.now
+    while (isClosed() && clock.now - from < 60 * MINUTE) clock.now += 1000
+    return clock.now - from
+  }
+  assert.equal(closedFor(), 10 * MINUTE)
+  assert.ok(!isClosed(), 'the notices go on')
+  answer(200)
+  assert.equal(closedFor(), 10 * MINUTE, 'after an answer, notices close the host again')
+  clock.now += 5 * MINUTE
+  assert.ok(isClosed(), 'after a minute without notices, the limit of ten minutes begins anew')
+})
+
+test('a quota in a notice replaces an older quota', () => {
+  const { limits, received, answer } = createLimits()
+  const quota = (remaining: number) => ({ limit: 100, remaining, windowSeconds: 60 })
+  const receiveQuota = (remaining: number, ageMs: number): void => {
+    received.set(ACCOUNT.id, { host: 'registry.test', closedMs: 0, quota: quota(remaining), ageMs })
+    limits.readNotices()
+  }
+  limits.check(ACCOUNT)
+  receiveQuota(50, 1000)
+  assert.equal(limits.quota?.remaining, 50)
+  answer(200, { 'ratelimit-limit': '100;w=60', 'ratelimit-remaining': '40;w=60' })
+  receiveQuota(45, 5000)
+  assert.equal(limits.quota?.remaining, 40)
+})
