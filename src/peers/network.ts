@@ -9,10 +9,12 @@ import type { PeerCredentials } from './identity/credentials.ts'
 import { type Member, PEER_PROTOCOL, roundLoad } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
-import { Ranks } from './membership/owner.ts'
+import { OwnerRanking } from './membership/owner-ranking.ts'
 import { reportHolders, reportPeers } from './peer-report.ts'
-import { WordOfMouth } from './sharing/share-rate-limits.ts'
-import { tellWarming, type Warm, type Warmers, warmersOf } from './sharing/warming.ts'
+import { answerWarming } from './sharing/answer-warming.ts'
+import { type WarmTargets, warmTargetsOf } from './sharing/request-warming.ts'
+import { RateLimitSharing } from './sharing/share-rate-limits.ts'
+import type { WarmImages } from './sharing/warm-exchange.ts'
 import type { JoinRequest } from './tracker/session.ts'
 import { Tracker } from './tracker/tracker.ts'
 import { takeFrom } from './transfer/download.ts'
@@ -35,10 +37,10 @@ export interface Node {
   tag(repository: Repository, tag: string, asking: TagRequestOptions): Promise<TagHead>
   /** It may be pulled through this node. */
   allowed(repository: Repository): boolean
-  /** Peers have told something of this host: see `words`. */
+  /** Peers have told something of this host: see `rateLimits`. */
   heard(host: string): void
   /** As far as this node allows it. */
-  readonly warm: Warm
+  readonly warm: WarmImages
 }
 
 export interface PeerNetworkOptions {
@@ -89,9 +91,9 @@ export class PeerNetwork {
   readonly #reception: Reception
   readonly #patience: Patience
   /** Of what registries allow. */
-  readonly words: WordOfMouth
+  readonly rateLimits: RateLimitSharing
   #joined: Joined | undefined
-  #ranks: Ranks | undefined
+  #ranking: OwnerRanking | undefined
   /** Transfers under way. */
   readonly #participations = new Map<Digest, Participation>()
   /** Tags that are being asked for elsewhere. */
@@ -102,7 +104,7 @@ export class PeerNetwork {
     this.#patience = patience
     this.#reception = new Reception(patience.now)
     this.#dialer = new Dialer({ credentials, traffic, limits: patience.dial })
-    this.words = new WordOfMouth(pseudonyms, () => this.#joined?.membership.hearsay)
+    this.rateLimits = new RateLimitSharing(pseudonyms, () => this.#joined?.membership.notices)
     this.#door = new Door({
       listen,
       credentials,
@@ -130,11 +132,11 @@ export class PeerNetwork {
     })
     this.#roster.look(membership)
     const unlisten = membership.onChange(() => {
-      this.#ranks = undefined
+      this.#ranking = undefined
       this.#roster.look(membership)
       tracker.removeFormerMembers()
     })
-    const unhear = membership.hearsay.onHeard((host) => this.#node.heard(host))
+    const unhear = membership.notices.onReceived((host) => this.#node.heard(host))
     this.#joined = {
       membership,
       tracker,
@@ -266,8 +268,8 @@ export class PeerNetwork {
   }
 
   /** Who can be asked to warm images; undefined before this agent is one of a swarm. */
-  warmers(): Warmers | undefined {
-    return this.#joined && warmersOf(this.#joined.membership, this.#dialer)
+  warmers(): WarmTargets | undefined {
+    return this.#joined && warmTargetsOf(this.#joined.membership, this.#dialer)
   }
 
   #take(parent: Contact, want: Want, intake: VouchedIntake, signal: AbortSignal): Promise<void> {
@@ -289,8 +291,8 @@ export class PeerNetwork {
     const joined = this.#joined
     if (joined === undefined) return []
     const { self } = joined.membership
-    this.#ranks ??= new Ranks([self.id, ...this.#peers(joined).map(({ id }) => id)])
-    return this.#ranks
+    this.#ranking ??= new OwnerRanking([self.id, ...this.#peers(joined).map(({ id }) => id)])
+    return this.#ranking
       .first(key, count)
       .flatMap((id) => (id === self.id ? self : (joined.membership.get(id) ?? [])))
   }
@@ -341,7 +343,7 @@ export class PeerNetwork {
         case 'tag':
           return await this.#tellTag(ask, line)
         case 'warm':
-          return await tellWarming(ask, line, this.#node.warm)
+          return await answerWarming(ask, line, this.#node.warm)
       }
     } catch (error) {
       line.send(refusal(error))

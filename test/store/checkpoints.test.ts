@@ -45,7 +45,7 @@ it('marks last as long as the blob does, and go with it', async (t) => {
   assert.deepEqual(await marked(path), [left])
 })
 
-it('a blob that is half here when the disk turns out full begins anew instead of being cut', async (t) => {
+it('cutting an incoming content after its disk became full restarts it', async (t) => {
   const path = await smallDisk(t, 6 * MIB)
   if (path === undefined) return
   const store = await opened(t, { path, memoryBytes: 2 * MIB })
@@ -65,7 +65,7 @@ it('a blob that is half here when the disk turns out full begins anew instead of
   await incoming.close()
 })
 
-it('an intake that is closed while it is cut leaves what is right, and no cut comes after its end', async (t) => {
+it('closing an incoming content during a cut leaves the cut partial, and later cuts are refused', async (t) => {
   const path = await folder(t)
   const store = await opened(t, { path })
   const bytes = randomBytes(5 * MIB)
@@ -85,7 +85,7 @@ it('an intake that is closed while it is cut leaves what is right, and no cut co
   assert.deepEqual(await stored(store.blobs, digestOf(bytes)), bytes)
 })
 
-it('memory comes back from what is cut off', async (t) => {
+it('a cut gives memory back', async (t) => {
   const store = await opened(t, { path: await folder(t), memoryBytes: MIB })
   const bytes = randomBytes(3 * MIB)
   const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
