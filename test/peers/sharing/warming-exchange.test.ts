@@ -113,7 +113,7 @@ describe('a request to warm images', { concurrency: true }, () => {
   it('fails if the member sends nothing for too long', async (t) => {
     const answer = async (exchange: PeerExchange): Promise<void> => {
       exchange.send({ is: 'ready' })
-      if (!exchange.gone.aborted) await once(exchange.gone, 'abort')
+      if (!exchange.closed.aborted) await once(exchange.closed, 'abort')
     }
     const lines = requestFrom(t, answer, 200)
     await assert.rejects(lines, { name: 'Failure', message: 'sent nothing within 200 ms' })
