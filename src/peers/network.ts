@@ -17,13 +17,13 @@ import { RateLimitSharing } from './sharing/share-rate-limits.ts'
 import type { WarmImages } from './sharing/warm-exchange.ts'
 import type { JoinRequest } from './tracker/session.ts'
 import { Tracker } from './tracker/tracker.ts'
-import { takeFrom } from './transfer/download.ts'
-import { Reception } from './transfer/download-rate.ts'
-import { Roster } from './transfer/peer-stats.ts'
-import { Participation } from './transfer/peer-transfer.ts'
-import { serve } from './transfer/serve.ts'
-import { ownTable, type Table, tableOf } from './transfer/tracker-session.ts'
-import { askOnce, askWhoHas } from './transfer/who-has.ts'
+import { downloadFrom } from './transfer/download.ts'
+import { DownloadRate } from './transfer/download-rate.ts'
+import { PeerStats } from './transfer/peer-stats.ts'
+import { PeerTransfer } from './transfer/peer-transfer.ts'
+import { serveContent } from './transfer/serve.ts'
+import { localTracker, remoteTracker, type TrackerEndpoint } from './transfer/tracker-endpoint.ts'
+import { askWhoHas, requestOnce } from './transfer/who-has.ts'
 import type { ConnectionResources } from './wire/connection.ts'
 import type { PeerExchange } from './wire/exchange.ts'
 import { type Contact, PeerRequest, Progress, parseMessage, refusalOf, TagAnswer } from './wire/messages.ts'
@@ -87,22 +87,22 @@ export class PeerNetwork {
   readonly #node: Node
   readonly #dialer: PeerClient
   readonly #door: PeerServer
-  readonly #roster = new Roster()
-  readonly #reception: Reception
+  readonly #roster = new PeerStats()
+  readonly #reception: DownloadRate
   readonly #patience: Patience
   /** Of what registries allow. */
   readonly rateLimits: RateLimitSharing
   #joined: Joined | undefined
   #ranking: OwnerRanking | undefined
   /** Transfers under way. */
-  readonly #participations = new Map<Digest, Participation>()
+  readonly #participations = new Map<Digest, PeerTransfer>()
   /** Tags that are being asked for elsewhere. */
   readonly #asking = new Set<string>()
 
   constructor({ credentials, pseudonyms, listen, traffic, node, patience = {} }: PeerNetworkOptions) {
     this.#node = node
     this.#patience = patience
-    this.#reception = new Reception(patience.now)
+    this.#reception = new DownloadRate(patience.now)
     this.#dialer = new PeerClient({ credentials, resources: traffic, limits: patience.dial })
     this.rateLimits = new RateLimitSharing(pseudonyms, () => this.#joined?.membership.notices)
     this.#door = new PeerServer({
@@ -130,10 +130,10 @@ export class PeerNetwork {
       findSeeders: (want) => this.#formerOwners(want),
       now: this.#patience.now,
     })
-    this.#roster.look(membership)
+    this.#roster.update(membership)
     const unlisten = membership.onChange(() => {
       this.#ranking = undefined
-      this.#roster.look(membership)
+      this.#roster.update(membership)
       tracker.removeFormerMembers()
     })
     const unhear = membership.notices.onReceived((host) => this.#node.heard(host))
@@ -161,19 +161,19 @@ export class PeerNetwork {
   }
 
   /** Undefined while there is nobody else. */
-  participate(want: Want): Participation | undefined {
+  participate(want: Want): PeerTransfer | undefined {
     const joined = this.#joined
     if (joined === undefined || this.#peers(joined).length === 0) return undefined
     const { self } = joined.membership
-    const participation: Participation = new Participation({
+    const participation: PeerTransfer = new PeerTransfer({
       want,
       self: { contact: contactOf(self), zone: self.zone },
-      holdings: this.#node.holdings,
-      tables: () => this.#tables(joined, want),
-      take: (parent, intake, signal) => this.#take(parent, want, intake, signal),
-      reception: this.#reception,
-      onBegun: () => this.#participations.set(want.digest, participation),
-      onEnded: () => {
+      localContent: this.#node.holdings,
+      trackers: () => this.#tables(joined, want),
+      download: (parent, intake, signal) => this.#take(parent, want, intake, signal),
+      downloadRate: this.#reception,
+      onBegin: () => this.#participations.set(want.digest, participation),
+      onEnd: () => {
         if (this.#participations.get(want.digest) === participation) this.#participations.delete(want.digest)
       },
     })
@@ -215,7 +215,7 @@ export class PeerNetwork {
       const asked = { ask: 'tag', repository, tag, firsthand: isUpstreamOnly }
       const answer = parseMessage(
         TagAnswer,
-        await askOnce(this.#dialer, owner, asked, { signal, ms: TAG_MS }),
+        await requestOnce(this.#dialer, owner, asked, { signal, ms: TAG_MS }),
         owner.name,
       )
       // Also when it says that there is no such tag: upstream may tell this node another thing.
@@ -232,7 +232,7 @@ export class PeerNetwork {
 
   /** How many peers are being given content now. */
   get uploads(): number {
-    return this.#roster.serving
+    return this.#roster.uploadCount
   }
 
   /** Who this agent is to its peers, and who they are. */
@@ -245,7 +245,7 @@ export class PeerNetwork {
     const owner = this.#ownerOf(digest)
     if (owner === undefined) return undefined
     const asked = this.#ranked(digest, MOST_ASKED)
-    const { answered, found } = await askWhoHas(
+    const { answeredCount: answered, holders: found } = await askWhoHas(
       this.#dialer,
       digest,
       undefined,
@@ -276,9 +276,15 @@ export class PeerNetwork {
     const { id, name } = parent
     const { digest } = want
     const before = intake.position
-    const dealing = { digest, id, name, bytes: () => intake.position - before }
-    return this.#roster.deal('taken', dealing, () =>
-      takeFrom(parent, want, intake, { dialer: this.#dialer, signal }),
+    const transfer = {
+      direction: 'taken' as const,
+      digest,
+      id,
+      name,
+      bytes: () => intake.position - before,
+    }
+    return this.#roster.record(transfer, () =>
+      downloadFrom(parent, want, intake, { peerClient: this.#dialer, signal }),
     )
   }
 
@@ -297,12 +303,12 @@ export class PeerNetwork {
       .flatMap((id) => (id === self.id ? self : (joined.membership.get(id) ?? [])))
   }
 
-  #tables({ membership, tracker }: Joined, want: Want): readonly Table[] {
+  #tables({ membership, tracker }: Joined, want: Want): readonly TrackerEndpoint[] {
     const { id } = membership.self
-    const own = ownTable(tracker, membership.self)
+    const own = localTracker(tracker, membership.self)
     const patience = { answerMs: this.#patience.ownerMs, silenceMs: this.#patience.silenceMs }
     const tables = this.#owners(want.digest, OWNERS).map((owner) =>
-      owner.id === id ? own : tableOf(contactOf(owner), this.#dialer, patience),
+      owner.id === id ? own : remoteTracker(contactOf(owner), this.#dialer, patience),
     )
     // Who is asked as the owner is it, whatever it thinks of that itself.
     return tracker.has(want) ? [own, ...tables.filter(({ isSelf }) => !isSelf)] : tables
@@ -310,7 +316,7 @@ export class PeerNetwork {
 
   async #formerOwners({ digest, kind, repository }: Want): Promise<readonly JoinRequest[]> {
     const asked = this.#ranked(digest, FORMER_OWNERS)
-    const { found } = await askWhoHas(
+    const { holders: found } = await askWhoHas(
       this.#dialer,
       digest,
       { kind, repository },
@@ -335,7 +341,7 @@ export class PeerNetwork {
       const ask = parseMessage(PeerRequest, first, line.peerName)
       switch (ask.ask) {
         case 'take':
-          return await serve(ask, line, { holdings: this.#node.holdings, roster: this.#roster })
+          return await serveContent(ask, line, { localContent: this.#node.holdings, peerStats: this.#roster })
         case 'follow':
           return await this.#host(ask, line)
         case 'has':
@@ -360,10 +366,10 @@ export class PeerNetwork {
     }
     const own = this.#participations.get(digest)
     // All come together where it has gone itself.
-    if (own?.isElsewhere) throw new Failure('busy', 'it asks the next owner')
+    if (own?.hasChangedOwner) throw new Failure('busy', 'it asks the next owner')
     // Two that take each other for the owner would wait for each other: one of them has to be it,
     // and not the one that has given it up.
-    const isOwn = own?.owner === self.id && !failed
+    const isOwn = own?.ownerId === self.id && !failed
     if (isOwn && joined.membership.self.id > self.id) throw new Failure('busy', 'it follows you')
     const coming = {
       contact: self,

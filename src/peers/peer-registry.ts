@@ -19,8 +19,8 @@ export class PeerRegistry implements Registry {
     const upstream = this.#upstream.sources(want)
     const participation = this.#network()?.participate(want)
     if (participation === undefined) return upstream
-    const heeding = upstream.map((source) => participation.heeding(source))
-    return [participation.first, ...heeding, participation.last]
+    const heeding = upstream.map((source) => participation.yielding(source))
+    return [participation.beforeUpstream, ...heeding, participation.afterUpstream]
   }
 
   async tag(repository: Repository, tag: string, options: TagRequestOptions): Promise<TagHead> {

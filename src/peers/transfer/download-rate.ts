@@ -1,79 +1,81 @@
-/** How fast is told of what has come in so long, without a pause. */
-const SPAN_MS = 1000
-/** Or in so long, when nothing more has come after it. */
-const SHORT_MS = 250
+/** A rate is measured over this much time without a pause. */
+const MEASURE_MS = 1000
+/** A shorter time is enough when a pause follows it. */
+const MIN_MEASURE_MS = 250
+/** When no bytes arrive for this long, the time until the next bytes is not part of a measurement. */
 const PAUSE_MS = 200
-/** So little tells nothing. */
-const FEW_BYTES = 256 * 1024
-/** It is forgotten in one to two of these. */
-const AGE_MS = 15 * 60_000
-/** What it is now is as old as this at most. */
-const NOW_MS = 3000
+/** Fewer bytes may all come from a buffer on the way, and say nothing about the link. */
+const MIN_BYTES = 256 * 1024
+/** The best rate is forgotten after one to two of these. */
+const BEST_PERIOD_MS = 15 * 60_000
+/** The current rate is at most this old. */
+const MAX_CURRENT_AGE_MS = 3000
 
-/** How fast this node receives content, from peers and from upstream together, in bytes per second. */
-export class Reception {
-  readonly #clock: () => number
-  #startedAt = Number.NEGATIVE_INFINITY
-  #heardAt = Number.NEGATIVE_INFINITY
-  /** After what came first. */
+/** Measures how fast this node receives content, from peers and from upstream together. */
+export class DownloadRate {
+  readonly #now: () => number
+  #startedAtMs = Number.NEGATIVE_INFINITY
+  #lastBytesAtMs = Number.NEGATIVE_INFINITY
+  /** The bytes of the measurement under way, without those that arrived at its start. */
   #bytes = 0
-  #last: { readonly rate: number; readonly at: number } | undefined
+  #last: { readonly bytesPerSecond: number; readonly atMs: number } | undefined
   #best = 0
-  /** Of the age before this one. */
-  #bestBefore = 0
-  #ageAt: number
+  /** The best rate of the period before this one. */
+  #previousBest = 0
+  #periodStartedAtMs: number
 
-  constructor(clock: () => number = () => performance.now()) {
-    this.#clock = clock
-    this.#ageAt = clock()
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now
+    this.#periodStartedAtMs = now()
   }
 
-  /** Undefined when it has not shown of late. */
-  get best(): number | undefined {
-    this.#look(this.#clock())
-    return Math.max(this.#best, this.#bestBefore) || undefined
+  /** Undefined when no rate was measured lately. */
+  get bestBytesPerSecond(): number | undefined {
+    this.#update(this.#now())
+    return Math.max(this.#best, this.#previousBest) || undefined
   }
 
-  get now(): number | undefined {
-    const now = this.#clock()
-    this.#look(now)
-    return this.#last !== undefined && now - this.#last.at <= NOW_MS ? this.#last.rate : undefined
+  get currentBytesPerSecond(): number | undefined {
+    const nowMs = this.#now()
+    this.#update(nowMs)
+    const isCurrent = this.#last !== undefined && nowMs - this.#last.atMs <= MAX_CURRENT_AGE_MS
+    return isCurrent ? this.#last?.bytesPerSecond : undefined
   }
 
-  /** So many bytes have come. */
   add(bytes: number): void {
-    const now = this.#clock()
-    this.#look(now)
-    this.#heardAt = now
-    if (this.#startedAt === Number.NEGATIVE_INFINITY) {
-      this.#startedAt = now
+    const nowMs = this.#now()
+    this.#update(nowMs)
+    this.#lastBytesAtMs = nowMs
+    if (this.#startedAtMs === Number.NEGATIVE_INFINITY) {
+      this.#startedAtMs = nowMs
       return
     }
     this.#bytes += bytes
-    if (now - this.#startedAt >= SPAN_MS && this.#bytes >= FEW_BYTES) this.#measure(now)
+    if (nowMs - this.#startedAtMs >= MEASURE_MS && this.#bytes >= MIN_BYTES) this.#measure(nowMs)
   }
 
-  #look(now: number): void {
-    if (now - this.#heardAt >= PAUSE_MS) this.#pause()
-    const age = now - this.#ageAt
-    if (age >= AGE_MS) {
-      this.#bestBefore = age >= 2 * AGE_MS ? 0 : this.#best
+  #update(nowMs: number): void {
+    if (nowMs - this.#lastBytesAtMs >= PAUSE_MS) this.#pause()
+    const ageMs = nowMs - this.#periodStartedAtMs
+    if (ageMs >= BEST_PERIOD_MS) {
+      this.#previousBest = ageMs >= 2 * BEST_PERIOD_MS ? 0 : this.#best
       this.#best = 0
-      this.#ageAt += AGE_MS * Math.floor(age / AGE_MS)
+      this.#periodStartedAtMs += BEST_PERIOD_MS * Math.floor(ageMs / BEST_PERIOD_MS)
     }
   }
 
   #pause(): void {
-    if (this.#heardAt - this.#startedAt >= SHORT_MS && this.#bytes >= FEW_BYTES) this.#measure(this.#heardAt)
-    this.#startedAt = Number.NEGATIVE_INFINITY
+    const measuredMs = this.#lastBytesAtMs - this.#startedAtMs
+    if (measuredMs >= MIN_MEASURE_MS && this.#bytes >= MIN_BYTES) this.#measure(this.#lastBytesAtMs)
+    this.#startedAtMs = Number.NEGATIVE_INFINITY
     this.#bytes = 0
   }
 
-  #measure(until: number): void {
-    const rate = Math.round((this.#bytes * 1000) / (until - this.#startedAt))
-    this.#best = Math.max(this.#best, rate)
-    this.#last = { rate, at: until }
-    this.#startedAt = until
+  #measure(untilMs: number): void {
+    const bytesPerSecond = Math.round((this.#bytes * 1000) / (untilMs - this.#startedAtMs))
+    this.#best = Math.max(this.#best, bytesPerSecond)
+    this.#last = { bytesPerSecond, atMs: untilMs }
+    this.#startedAtMs = untilMs
     this.#bytes = 0
   }
 }

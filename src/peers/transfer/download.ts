@@ -2,29 +2,32 @@ import type { VouchedIntake, Want } from '../../ports/source.ts'
 import { type Contact, failureOfRefusal, parseMessage, TakeAnswer } from '../wire/messages.ts'
 import type { PeerClient } from '../wire/peer-client.ts'
 
-/** How long a parent may take to say how large it is: it may be waiting for that itself. */
+/** How long a parent may take to say the size. A parent that fetches the content may be waiting for its own source. */
 const ANSWER_MS = 15_000
 
-/** Brings what is missing from one parent, which may still be getting it itself. Throws a `Failure` where it stops. */
-export async function takeFrom(
+/**
+ * Downloads what is missing from one parent, which may still be receiving the content itself. Rejects with a `Failure`
+ * when the parent fails; the bytes that arrived before stay in the intake.
+ */
+export async function downloadFrom(
   parent: Contact,
   { digest, repository }: Want,
   intake: VouchedIntake,
-  { dialer, signal }: { dialer: PeerClient; signal: AbortSignal },
+  { peerClient, signal }: { peerClient: PeerClient; signal: AbortSignal },
 ): Promise<void> {
   const { id, name } = parent
-  const asked = { ask: 'take', digest, repository, from: intake.position }
-  const { answer, exchange: line } = await dialer.request(parent, asked, { signal, ms: ANSWER_MS })
+  const request = { ask: 'take', digest, repository, from: intake.position }
+  const { answer, exchange } = await peerClient.request(parent, request, { signal, ms: ANSWER_MS })
   let isDone = false
   try {
-    const content = parseMessage(TakeAnswer, answer, name)
-    if (content.is === 'refused') throw failureOfRefusal(name, content)
+    const head = parseMessage(TakeAnswer, answer, name)
+    if (head.is === 'refused') throw failureOfRefusal(name, head)
     intake.setContributor({ id, name })
-    intake.expect({ size: content.size, mediaType: content.mediaType ?? undefined })
-    await line.receiveContent(intake, content.size - intake.position, { signal })
+    intake.expect({ size: head.size, mediaType: head.mediaType ?? undefined })
+    await exchange.receiveContent(intake, head.size - intake.position, { signal })
     isDone = true
   } finally {
-    if (isDone) line.end()
-    else line.destroy()
+    if (isDone) exchange.end()
+    else exchange.destroy()
   }
 }

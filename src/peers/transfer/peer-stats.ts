@@ -3,85 +3,89 @@ import type { Digest } from '../../oci/digest.ts'
 import type { Member, MemberId } from '../identity/member.ts'
 import type { Membership } from '../membership/membership.ts'
 
-/** A member, since when it is there, and how many bytes it has given to this node and was given by it since. */
-export interface Entry {
+/** A member, and what this node has exchanged with it since it joined or restarted. */
+export interface PeerStatsEntry {
   readonly member: Member
   /** Milliseconds since the epoch. */
   readonly since: number
-  taken: number
-  given: number
+  /** How many bytes this node has downloaded from the member. */
+  takenBytes: number
+  /** How many bytes this node has uploaded to the member. */
+  givenBytes: number
 }
 
-/** One transfer with a peer. `id` is undefined when membership does not know the other (yet). */
-export interface Dealing {
+/** A transfer from or to a peer. */
+export interface RecordedTransfer {
+  readonly direction: 'taken' | 'served'
   readonly digest: Digest
+  /** undefined when membership does not know the peer (yet). */
   readonly id: MemberId | undefined
   readonly name: string
-  /** So far. */
+  /** Gives how many bytes were transferred so far. */
   readonly bytes: () => number
 }
 
-/** Who is there. Makes known who comes and goes, and what is exchanged with each. */
-export class Roster {
-  readonly #entries = new Map<MemberId, Entry>()
-  #serving = 0
+/** Counts what this node exchanges with each member. Publishes the events of members that join and leave, and of transfers. */
+export class PeerStats {
+  readonly #entries = new Map<MemberId, PeerStatsEntry>()
+  #uploadCount = 0
 
-  /** Transfers to peers under way. */
-  get serving(): number {
-    return this.#serving
+  /** How many transfers to peers are under way. */
+  get uploadCount(): number {
+    return this.#uploadCount
   }
 
-  all(): readonly Entry[] {
+  list(): readonly PeerStatsEntry[] {
     return [...this.#entries.values()]
   }
 
-  /** To be called when membership has changed. */
-  look(membership: Membership): void {
+  /** Must be called when membership has changed. */
+  update(membership: Membership): void {
     for (const [id, { member }] of this.#entries) {
-      const now = membership.get(id)
-      if (now === undefined) this.#strike(member, membership.departure(id))
-      else if (now.incarnation !== member.incarnation) this.#strike(member, 'restarted')
+      const current = membership.get(id)
+      if (current === undefined) this.#remove(member, membership.departure(id))
+      else if (current.incarnation !== member.incarnation) this.#remove(member, 'restarted')
     }
     for (const member of membership.others()) {
       const known = this.#entries.get(member.id)
-      if (known === undefined) this.#enter(member)
+      if (known === undefined) this.#add(member)
       else if (known.member !== member) this.#entries.set(member.id, { ...known, member })
     }
   }
 
-  /** Carries out a transfer, from a peer or to it. */
-  async deal(what: 'taken' | 'served', dealing: Dealing, work: () => Promise<void>): Promise<void> {
-    const { digest, id, name } = dealing
+  /** Runs a transfer and records it. */
+  async record(transfer: RecordedTransfer, work: () => Promise<void>): Promise<void> {
+    const { direction, digest, id, name } = transfer
     const startedAt = performance.now()
     let error: Error | undefined
-    if (what === 'served') this.#serving += 1
+    if (direction === 'served') this.#uploadCount += 1
     try {
       await work()
     } catch (thrown) {
       error = thrown instanceof Error ? thrown : new Error(String(thrown))
       throw thrown
     } finally {
-      if (what === 'served') this.#serving -= 1
-      const bytes = dealing.bytes()
+      if (direction === 'served') this.#uploadCount -= 1
+      const bytes = transfer.bytes()
       const entry = id === undefined ? undefined : this.#entries.get(id)
-      if (entry !== undefined) entry[what === 'taken' ? 'taken' : 'given'] += bytes
-      publish(`peer.${what}`, { digest, id, name, bytes, ms: performance.now() - startedAt, error })
+      if (entry !== undefined) entry[direction === 'taken' ? 'takenBytes' : 'givenBytes'] += bytes
+      publish(`peer.${direction}`, { digest, id, name, bytes, ms: performance.now() - startedAt, error })
     }
   }
 
-  #enter(member: Member): void {
+  #add(member: Member): void {
     const { id, name, zone, version } = member
-    this.#entries.set(id, { member, since: Date.now(), taken: 0, given: 0 })
+    this.#entries.set(id, { member, since: Date.now(), takenBytes: 0, givenBytes: 0 })
     publish('peer.joined', { id, name, address: addressOf(member), zone, version })
   }
 
-  #strike({ id, name, zone }: Member, reason: 'left' | 'silent' | 'restarted' | undefined): void {
+  #remove({ id, name, zone }: Member, reason: 'left' | 'silent' | 'restarted' | undefined): void {
     this.#entries.delete(id)
     publish('peer.left', { id, name, zone, reason })
   }
 }
 
-/** Where its peers reach it. */
+/** The `host:port` at which peers reach a member. */
 export function addressOf({ host, port }: Pick<Member, 'host' | 'port'>): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }

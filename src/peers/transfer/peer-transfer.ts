@@ -3,237 +3,246 @@ import { CHECKPOINT_BYTES, Checkpoints } from '../../oci/checkpoints.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { LocalContent } from '../../ports/local-content.ts'
 import type { Contributor, Source, VouchedIntake, Want } from '../../ports/source.ts'
-import { parseMemberId } from '../identity/member.ts'
+import { type MemberId, parseMemberId } from '../identity/member.ts'
 import { type Contact, MAX_CHECKPOINTS_PER_MESSAGE } from '../wire/messages.ts'
-import type { Reception } from './download-rate.ts'
-import { type Course, Guide } from './tracker-client.ts'
-import type { Table } from './tracker-session.ts'
-import { givingWay, noted } from './yielding-source.ts'
+import type { DownloadRate } from './download-rate.ts'
+import { type Assignment, TrackerClient } from './tracker-client.ts'
+import type { TrackerEndpoint } from './tracker-endpoint.ts'
+import { countingIntake, yieldingSource } from './yielding-source.ts'
 
-export interface ParticipationOptions {
+export interface PeerTransferOptions {
   readonly want: Want
   readonly self: { readonly contact: Contact; readonly zone: string | undefined }
-  readonly holdings: LocalContent
-  /** Owners of what is wanted, the likeliest first. */
-  readonly tables: () => readonly Table[]
-  readonly take: (parent: Contact, intake: VouchedIntake, signal: AbortSignal) => Promise<void>
-  /** Of this node, whatever it gets. */
-  readonly reception: Reception
-  readonly onBegun: () => void
-  readonly onEnded: () => void
+  readonly localContent: LocalContent
+  /** Gives the trackers of the possible owners of the digest, the first owner first. */
+  readonly trackers: () => readonly TrackerEndpoint[]
+  readonly download: (parent: Contact, intake: VouchedIntake, signal: AbortSignal) => Promise<void>
+  readonly downloadRate: DownloadRate
+  readonly onBegin: () => void
+  readonly onEnd: () => void
 }
 
-/** The owner is told so often, at most, how far one has got. */
-const NEWS_MS = 25
-/** And at least so often. */
-const BEAT_MS = 1000
-/** So often an owner may call a transfer back from upstream. */
-const MOST_TURNS = 4
+/** A participant reports progress at most this often. */
+const MIN_REPORT_INTERVAL_MS = 25
+/** A participant without progress still reports this often, so that its owner knows that it is alive. */
+const MAX_REPORT_INTERVAL_MS = 1000
+/** Bounds how often upstream yields to a parent in one transfer, in case an owner changes its instructions all the time. */
+const MAX_YIELDS = 4
 
 /**
- * One transfer as this node's peers take part in it. `first` asks them before upstream is asked, `last` once more after
- * upstream has failed; either ends with `absent` when it falls to this node to ask upstream. `heeding` is upstream, until
- * the owner says otherwise. As long as the transfer is under way its owner hears how it gets on, whoever brings the bytes.
+ * The part of this node's flight of a content that the peers have. The flight tries its sources in this order:
+ *
+ * 1. `beforeUpstream` joins the owner's delivery plan and takes from the parents that the owner names. It fails with
+ *    `absent` when this node is to ask upstream.
+ * 2. Upstream, wrapped by `yielding`: it yields to `beforeUpstream` when the owner names a parent after all.
+ * 3. `afterUpstream` tells the owner that upstream has failed, and asks the peers once more.
+ *
+ * While the flight lasts, the owner gets its progress, whoever brings the bytes.
  */
-export class Participation {
-  readonly first: Source
-  readonly last: Source
-  readonly #options: ParticipationOptions
-  #guide: Guide | undefined
+export class PeerTransfer {
+  readonly beforeUpstream: Source
+  readonly afterUpstream: Source
+  readonly #options: PeerTransferOptions
+  #trackerClient: TrackerClient | undefined
   #intake: VouchedIntake | undefined
-  #course: Course | undefined
-  /** As the owner vouches for them. */
+  #assignment: Assignment | undefined
+  /** The checkpoints that the owner has sent. */
   readonly #vouched = new Checkpoints()
-  /** Upstream has failed this node. */
-  #hasFailed = false
-  #turns = 0
-  #toldPosition = -1
-  #toldMarks = 0
-  #unwatch: (() => void) | undefined
-  readonly #news = new Throttle(NEWS_MS, () => void this.#tell().catch(() => {}))
-  #beat: NodeJS.Timeout | undefined
+  #hasUpstreamFailed = false
+  #yieldCount = 0
+  #reportedPosition = -1
+  #sentCheckpoints = 0
+  #stopWatching: (() => void) | undefined
+  readonly #reports = new Throttle(MIN_REPORT_INTERVAL_MS, () => void this.#report().catch(() => {}))
+  #reportTimer: NodeJS.Timeout | undefined
 
-  constructor(options: ParticipationOptions) {
+  constructor(options: PeerTransferOptions) {
     this.#options = options
-    this.first = {
-      ...sourceOf((intake, signal) => this.#bring(intake, signal)),
+    this.beforeUpstream = {
+      ...peerSource((intake, signal) => this.#bring(intake, signal)),
       blame: (culprits) => this.#blame(culprits),
     }
-    this.last = sourceOf((intake, signal) => {
-      this.#guide?.renounce()
-      this.#guide?.tell({ is: 'failed' })
-      this.#course = undefined
-      this.#hasFailed = true
+    this.afterUpstream = peerSource((intake, signal) => {
+      this.#trackerClient?.discard()
+      this.#trackerClient?.report({ is: 'failed' })
+      this.#assignment = undefined
+      this.#hasUpstreamFailed = true
       return this.#bring(intake, signal)
     })
   }
 
-  /** The same upstream, which is left for `first` when somebody is to be taken from instead. */
-  heeding(upstream: Source): Source {
-    return givingWay(upstream, {
-      to: this.first,
-      turned: (signal) => this.#turned(signal),
-      note: (bytes) => this.#options.reception.add(bytes),
+  yielding(upstream: Source): Source {
+    return yieldingSource(upstream, {
+      successor: this.beforeUpstream,
+      whenToYield: (signal) => this.#whenToYield(signal),
+      onBytes: (bytes) => this.#options.downloadRate.add(bytes),
     })
   }
 
-  /** Where it is told what to do. */
-  get owner(): Table['id'] | undefined {
-    return this.#guide?.owner
+  /** The owner that gives this transfer its instructions. */
+  get ownerId(): MemberId | undefined {
+    return this.#trackerClient?.ownerId
   }
 
-  /** At another's table than the first owner's. */
-  get isElsewhere(): boolean {
-    return this.#guide?.hasMovedOn === true
+  /** The transfer has joined the plan of another owner, because nobody in the first owner's plan could bring the content. */
+  get hasChangedOwner(): boolean {
+    return this.#trackerClient?.hasChangedOwner === true
   }
 
-  /** Its owner hears no more of it. */
+  /** Leaves the delivery plan. */
   close(): void {
     this.#end(false)
   }
 
   async #bring(intake: VouchedIntake, signal: AbortSignal): Promise<void> {
-    const counted = noted(intake, (bytes) => this.#options.reception.add(bytes))
+    const counted = countingIntake(intake, (bytes) => this.#options.downloadRate.add(bytes))
     this.#intake = counted
-    const guide = this.#begin()
+    const trackerClient = this.#begin()
     intake.vouch(0, this.#vouched.since(0))
-    let course: Course | undefined
+    let assignment: Assignment | undefined
     for (;;) {
-      course = await guide.next(course, signal)
-      if (course.do === 'fetch' && this.#hasFailed && guide.moveOn()) continue
-      this.#course = course
-      if (course.do === 'fetch') throw new Failure('absent', 'It falls to this node to ask upstream.')
-      if (course.do === 'take' && (await this.#take(course, guide, counted, signal))) return
+      assignment = await trackerClient.nextAssignment(assignment, signal)
+      if (assignment.do === 'fetch' && this.#hasUpstreamFailed && trackerClient.tryNextOwner()) continue
+      this.#assignment = assignment
+      if (assignment.do === 'fetch') throw new Failure('absent', 'This node is to ask upstream.')
+      if (assignment.do === 'take' && (await this.#take(assignment, trackerClient, counted, signal))) return
     }
   }
 
-  /** From this parent until all is here; false when that ends before, or when there is another course to take. */
+  /** Gives true when the parent has sent everything; false when it has failed, or there is another assignment. */
   async #take(
-    course: Course & { do: 'take' },
-    guide: Guide,
+    assignment: Assignment & { do: 'take' },
+    trackerClient: TrackerClient,
     intake: VouchedIntake,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { parent } = course
-    const turning = new AbortController()
-    const turn = new Failure('unavailable', `${parent.name} is no longer the one to ask`, {
+    const { parent } = assignment
+    const reassigning = new AbortController()
+    const reassigned = new Failure('unavailable', `${parent.name} is no longer the parent`, {
       source: parent.name,
     })
-    void guide
-      .next(course, AbortSignal.any([signal, turning.signal]))
-      .then(() => turning.abort(turn))
+    const either = AbortSignal.any([signal, reassigning.signal])
+    void trackerClient
+      .nextAssignment(assignment, either)
+      .then(() => reassigning.abort(reassigned))
       .catch(() => {})
     try {
-      await this.#options.take(parent, intake, AbortSignal.any([signal, turning.signal]))
+      await this.#options.download(parent, intake, either)
       return true
     } catch (error) {
       signal.throwIfAborted()
-      if (error !== turn) {
-        guide.tell({ is: 'lost', parent: parent.id })
-        guide.renounce(course)
+      if (error !== reassigned) {
+        trackerClient.report({ is: 'lost', parent: parent.id })
+        trackerClient.discard(assignment)
       }
       return false
     } finally {
-      turning.abort(turn)
+      // Ends the waiting for the next assignment.
+      reassigning.abort(reassigned)
     }
   }
 
-  /** The owner has sent this node upstream, and now to a peer. Who has come there without its word is not called back. */
-  #turned(signal: AbortSignal): Promise<void> | undefined {
-    if (this.#course?.do !== 'fetch' || this.#turns === MOST_TURNS) return undefined
-    return this.#calledBack(this.#course, signal)
+  /** Resolves when the owner, which had told this node to fetch, names a parent. Upstream does not yield if no owner had. */
+  #whenToYield(signal: AbortSignal): Promise<void> | undefined {
+    if (this.#assignment?.do !== 'fetch' || this.#yieldCount === MAX_YIELDS) return undefined
+    return this.#parentNamed(this.#assignment, signal)
   }
 
-  async #calledBack(sent: Course, signal: AbortSignal): Promise<void> {
-    let course: Course | undefined = sent
-    while (course?.do !== 'take') course = await this.#guide?.next(course, signal)
-    this.#turns += 1
+  async #parentNamed(fetch: Assignment, signal: AbortSignal): Promise<void> {
+    let assignment: Assignment | undefined = fetch
+    while (assignment?.do !== 'take') {
+      assignment = await this.#trackerClient?.nextAssignment(assignment, signal)
+    }
+    this.#yieldCount += 1
   }
 
-  /** Not necessarily the one that is taken from now. */
+  /** The parent to blame may be an earlier one than the current one, which then goes on. */
   #blame(culprits: readonly Contributor[]): void {
     for (const { id } of culprits) {
       const parent = parseMemberId(id)
       if (parent === undefined) continue
-      this.#guide?.tell({ is: 'blamed', parent })
-      const course = this.#course
-      if (course?.do === 'take' && course.parent.id === parent) this.#guide?.renounce(course)
+      this.#trackerClient?.report({ is: 'blamed', parent })
+      const assignment = this.#assignment
+      if (assignment?.do === 'take' && assignment.parent.id === parent) {
+        this.#trackerClient?.discard(assignment)
+      }
     }
   }
 
-  #begin(): Guide {
-    if (this.#guide !== undefined) return this.#guide
-    this.#options.onBegun()
-    const { want, self, holdings, tables, reception } = this.#options
-    this.#guide = new Guide({
+  #begin(): TrackerClient {
+    if (this.#trackerClient !== undefined) return this.#trackerClient
+    this.#options.onBegin()
+    const { want, self, localContent, trackers, downloadRate } = this.#options
+    this.#trackerClient = new TrackerClient({
       want,
-      tables,
-      coming: () => {
-        this.#toldMarks = 0
-        this.#toldPosition = -1
-        const position = this.#intake?.position ?? 0
-        return { ...self, position, from: this.#from, hasFailed: this.#hasFailed, best: reception.best }
+      trackers,
+      joinRequest: () => {
+        this.#sentCheckpoints = 0
+        this.#reportedPosition = -1
+        return {
+          ...self,
+          position: this.#intake?.position ?? 0,
+          from: this.#from,
+          hasFailed: this.#hasUpstreamFailed,
+          best: downloadRate.bestBytesPerSecond,
+        }
       },
-      onMarks: (first, marks) => this.#vouch(first, marks),
+      onCheckpoints: (first, checkpoints) => this.#vouch(first, checkpoints),
     })
-    this.#unwatch = holdings.watch(want.digest, () => this.#news.call())
-    this.#beat = setInterval(() => {
-      this.#toldPosition = -1
-      this.#news.call()
-    }, BEAT_MS)
-    return this.#guide
+    this.#stopWatching = localContent.watch(want.digest, () => this.#reports.call())
+    this.#reportTimer = setInterval(() => {
+      this.#reportedPosition = -1
+      this.#reports.call()
+    }, MAX_REPORT_INTERVAL_MS)
+    return this.#trackerClient
   }
 
-  get #from(): Contact['id'] | 'upstream' | undefined {
-    if (this.#course?.do === 'take') return this.#course.parent.id
-    return this.#course?.do === 'fetch' ? 'upstream' : undefined
+  get #from(): MemberId | 'upstream' | undefined {
+    if (this.#assignment?.do === 'take') return this.#assignment.parent.id
+    return this.#assignment?.do === 'fetch' ? 'upstream' : undefined
   }
 
-  #vouch(first: number, marks: Uint8Array): void {
-    if (first === this.#vouched.count) this.#vouched.append(marks)
-    this.#intake?.vouch(first, marks)
+  #vouch(first: number, checkpoints: Uint8Array): void {
+    if (first === this.#vouched.count) this.#vouched.append(checkpoints)
+    this.#intake?.vouch(first, checkpoints)
   }
 
-  /** How far it is; and what comes from upstream here, for all others to hold theirs against. */
-  async #tell(): Promise<void> {
-    const { want, holdings, reception } = this.#options
-    const held = await holdings.state(want)
-    const isSent = this.#course?.do === 'fetch'
-    if (isSent) await this.#tellMarks()
-    if (held === undefined || held.isComplete) return this.#end(held?.isComplete === true)
-    if (held.availableBytes === this.#toldPosition) return
-    this.#toldPosition = held.availableBytes
-    this.#guide?.tell({
-      is: 'at',
-      position: held.availableBytes,
-      receives: isSent ? reception.now : undefined,
-    })
+  /** A fetcher also sends its checkpoints, which vouch for the content to the other participants. */
+  async #report(): Promise<void> {
+    const { want, localContent, downloadRate } = this.#options
+    const state = await localContent.state(want)
+    const isFetcher = this.#assignment?.do === 'fetch'
+    if (isFetcher) await this.#sendCheckpoints()
+    if (state === undefined || state.isComplete) return this.#end(state?.isComplete === true)
+    const { availableBytes: position } = state
+    if (position === this.#reportedPosition) return
+    this.#reportedPosition = position
+    const receives = isFetcher ? downloadRate.currentBytesPerSecond : undefined
+    this.#trackerClient?.report({ is: 'at', position, receives })
   }
 
-  async #tellMarks(): Promise<void> {
-    const { want, holdings } = this.#options
-    const marks = await holdings.checkpoints(want.digest, this.#toldMarks)
-    for (
-      let at = 0;
-      marks !== undefined && at < marks.length;
-      at += MAX_CHECKPOINTS_PER_MESSAGE * CHECKPOINT_BYTES
-    ) {
-      const some = marks.subarray(at, at + MAX_CHECKPOINTS_PER_MESSAGE * CHECKPOINT_BYTES)
-      this.#guide?.tell({ is: 'marks', first: this.#toldMarks, marks: Buffer.from(some).toString('base64') })
-      this.#toldMarks += some.length / CHECKPOINT_BYTES
+  async #sendCheckpoints(): Promise<void> {
+    const { want, localContent } = this.#options
+    const checkpoints = (await localContent.checkpoints(want.digest, this.#sentCheckpoints)) ?? Buffer.of()
+    const batchBytes = MAX_CHECKPOINTS_PER_MESSAGE * CHECKPOINT_BYTES
+    for (let at = 0; at < checkpoints.length; at += batchBytes) {
+      const batch = Buffer.from(checkpoints.subarray(at, at + batchBytes))
+      const first = this.#sentCheckpoints
+      this.#trackerClient?.report({ is: 'marks', first, marks: batch.toString('base64') })
+      this.#sentCheckpoints += batch.length / CHECKPOINT_BYTES
     }
   }
 
-  #end(isWhole: boolean): void {
-    clearInterval(this.#beat)
-    this.#news.stop()
-    this.#unwatch?.()
-    if (isWhole) this.#guide?.tell({ is: 'whole' })
-    this.#guide?.close()
-    this.#options.onEnded()
+  #end(isComplete: boolean): void {
+    clearInterval(this.#reportTimer)
+    this.#reports.stop()
+    this.#stopWatching?.()
+    if (isComplete) this.#trackerClient?.report({ is: 'whole' })
+    this.#trackerClient?.close()
+    this.#options.onEnd()
   }
 }
 
-function sourceOf(bring: (intake: VouchedIntake, signal: AbortSignal) => Promise<void>): Source {
+function peerSource(bring: (intake: VouchedIntake, signal: AbortSignal) => Promise<void>): Source {
   return { name: 'peers', kind: 'peer', bring: (_, intake, { signal }) => bring(intake, signal) }
 }

@@ -5,60 +5,63 @@ import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
 import type { JoinRequest, TrackerSession } from '../tracker/session.ts'
 import type { Contact, Instruction, Progress } from '../wire/messages.ts'
-import type { Table } from './tracker-session.ts'
+import type { TrackerEndpoint } from './tracker-endpoint.ts'
 
-/** What to do to get a digest: take it from this peer; ask upstream, for all or because nobody here can help; or wait. */
-export type Course =
+/**
+ * What this node is to do for a content: take it from a parent, fetch it from upstream, or wait. `fetch` stands for the
+ * instructions `fetch` and `alone`, and for the case that no owner can help: the difference matters only to the owner.
+ */
+export type Assignment =
   | { readonly do: 'take'; readonly parent: Contact }
   | { readonly do: 'fetch' }
   | { readonly do: 'wait' }
 
-export interface GuideOptions {
+export interface TrackerClientOptions {
   readonly want: Want
-  /** Owners of what is wanted, the likeliest first, as far as is known now. */
-  readonly tables: () => readonly Table[]
-  /** Called for each owner: it knows nothing of what the one before was told. */
-  readonly coming: () => JoinRequest
-  readonly onMarks: (first: number, marks: Uint8Array) => void
+  /** Gives the trackers of the possible owners of the digest, the first owner first, as membership knows them now. */
+  readonly trackers: () => readonly TrackerEndpoint[]
+  /** Called for each owner that is joined: none of them knows what an earlier one was told. */
+  readonly joinRequest: () => JoinRequest
+  readonly onCheckpoints: (first: number, checkpoints: Uint8Array) => void
 }
 
-/** When so many owners of one digest are gone or cannot be reached, one is left to oneself. */
-const MOST_TABLES = 4
+/** After this many owners that could not be reached or have ended the session, this node asks upstream by itself. */
+const MAX_OWNERS = 4
 
-/** Keeps whoever wants a digest at the table of its owner, and when that is gone, at the next one's. */
-export class Guide {
-  readonly #options: GuideOptions
+/** Keeps a tracker session with the owner of a digest. When the owner is gone, joins the tracker of the next owner. */
+export class TrackerClient {
+  readonly #options: TrackerClientOptions
   readonly #closing = new AbortController()
-  readonly #tried = new Set<MemberId>()
-  #place: TrackerSession | undefined
-  #owner: Pick<Table, 'id' | 'name' | 'isSelf'> | undefined
-  #course: Course | undefined
-  /** Nobody says anything any more. */
-  #isLeft = false
-  #hasMovedOn = false
+  readonly #triedOwners = new Set<MemberId>()
+  #session: TrackerSession | undefined
+  #owner: Pick<TrackerEndpoint, 'id' | 'name' | 'isSelf'> | undefined
+  #assignment: Assignment | undefined
+  /** No owner gives instructions any more. */
+  #isWithoutOwner = false
+  #hasChangedOwner = false
   #running: Promise<void>
   readonly #waiting = new Set<() => void>()
 
-  constructor(options: GuideOptions) {
+  constructor(options: TrackerClientOptions) {
     this.#options = options
     this.#running = this.#run()
   }
 
-  /** At whose table this is. */
-  get owner(): MemberId | undefined {
+  /** The owner that gives the instructions now. */
+  get ownerId(): MemberId | undefined {
     return this.#owner?.id
   }
 
-  /** Nobody at the first owner's table could bring it. */
-  get hasMovedOn(): boolean {
-    return this.#hasMovedOn
+  /** `tryNextOwner` has given up the first owner's delivery plan, in which nobody could bring the content. */
+  get hasChangedOwner(): boolean {
+    return this.#hasChangedOwner
   }
 
-  /** The course in force, as soon as there is one other than `known`. Rejects with the signal's reason. */
-  async next(known: Course | undefined, signal: AbortSignal): Promise<Course> {
+  /** Waits for an assignment other than `known`. Rejects with the reason of the signal. */
+  async nextAssignment(known: Assignment | undefined, signal: AbortSignal): Promise<Assignment> {
     for (;;) {
       signal.throwIfAborted()
-      if (this.#course !== undefined && this.#course !== known) return this.#course
+      if (this.#assignment !== undefined && this.#assignment !== known) return this.#assignment
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           stop()
@@ -71,121 +74,120 @@ export class Guide {
     }
   }
 
-  /** This course, where it is still in force, has come to nothing: only what the owner says from now on counts. */
-  renounce(course = this.#course): void {
-    if (this.#course !== course) return
-    this.#course = undefined
-    if (this.#isLeft) this.#set({ do: 'fetch' })
+  /** Drops an assignment that has failed, if it is still the current one. Only later instructions count then. */
+  discard(assignment = this.#assignment): void {
+    if (this.#assignment !== assignment) return
+    this.#assignment = undefined
+    if (this.#isWithoutOwner) this.#assign({ do: 'fetch' })
   }
 
-  tell(news: Progress): void {
-    this.#place?.report(news)
+  report(progress: Progress): void {
+    this.#session?.report(progress)
   }
 
-  /** Once, when nobody here can bring it: to the next owner. False when there is none. */
-  moveOn(): boolean {
-    if (!this.#isLeft || this.#hasMovedOn || this.#next() === undefined) return false
-    this.#hasMovedOn = true
-    this.#isLeft = false
-    this.#course = undefined
+  /** Joins the next owner's plan when the first owner's has ended, once. Gives false when that is not possible. */
+  tryNextOwner(): boolean {
+    if (!this.#isWithoutOwner || this.#hasChangedOwner || this.#nextTracker() === undefined) return false
+    this.#hasChangedOwner = true
+    this.#isWithoutOwner = false
+    this.#assignment = undefined
     this.#running = this.#running.then(() => this.#run())
     return true
   }
 
   close(): void {
     this.#closing.abort()
-    this.#place?.leave()
-    this.#place = undefined
+    this.#session?.leave()
+    this.#session = undefined
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#closing
-    while (!signal.aborted && !this.#isLeft && this.#tried.size < MOST_TABLES) {
-      const table = this.#next()
-      if (table === undefined) break
-      this.#tried.add(table.id)
-      this.#owner = table
-      await this.#sitAt(table, signal)
+    while (!signal.aborted && !this.#isWithoutOwner && this.#triedOwners.size < MAX_OWNERS) {
+      const tracker = this.#nextTracker()
+      if (tracker === undefined) break
+      this.#triedOwners.add(tracker.id)
+      this.#owner = tracker
+      await this.#stayInSession(tracker, signal)
     }
     if (signal.aborted) return
     this.#owner = undefined
-    this.#end('unguided')
+    this.#endInstructions('unguided')
   }
 
-  #next(): Table | undefined {
-    return this.#options.tables().find(({ id }) => !this.#tried.has(id))
+  #nextTracker(): TrackerEndpoint | undefined {
+    return this.#options.trackers().find(({ id }) => !this.#triedOwners.has(id))
   }
 
-  /** Until the table is gone. */
-  async #sitAt(table: Table, signal: AbortSignal): Promise<void> {
-    const { want, coming } = this.#options
-    const abandoned = new Deferred<void>()
-    const guest = {
-      onInstruction: (guidance: Instruction) => this.#hear(guidance),
-      onEnded: abandoned.resolve,
+  async #stayInSession(tracker: TrackerEndpoint, signal: AbortSignal): Promise<void> {
+    const { want, joinRequest } = this.#options
+    const ended = new Deferred<void>()
+    const listener = {
+      onInstruction: (instruction: Instruction) => this.#onInstruction(instruction),
+      onEnded: ended.resolve,
     }
     try {
-      const place = await table.sit(want, coming(), guest, { signal })
-      this.#place = place
-      if (signal.aborted) place.leave()
-      else await abandoned.promise
+      const session = await tracker.join(want, joinRequest(), listener, { signal })
+      this.#session = session
+      if (signal.aborted) session.leave()
+      else await ended.promise
     } catch {
-      // It cannot be reached: on to the next one.
+      // The owner cannot be reached, so the next one is tried.
     } finally {
-      this.#place = undefined
+      this.#session = undefined
     }
   }
 
-  #hear(guidance: Instruction): void {
-    switch (guidance.is) {
+  #onInstruction(instruction: Instruction): void {
+    switch (instruction.is) {
       case 'marks':
-        this.#options.onMarks(guidance.first, Buffer.from(guidance.marks, 'base64'))
+        this.#options.onCheckpoints(instruction.first, Buffer.from(instruction.marks, 'base64'))
         break
       case 'take':
-        this.#follow(guidance.parent)
+        this.#takeFrom(instruction.parent)
         break
       case 'fetch':
       case 'alone':
-        this.#tell(guidance.is)
-        this.#set({ do: 'fetch' })
+        this.#publish(instruction.is)
+        this.#assign({ do: 'fetch' })
         break
       case 'end':
-        this.#end('end')
+        this.#endInstructions('end')
         break
       case 'wait':
-        this.#tell('wait')
-        this.#set({ do: 'wait' })
+        this.#publish('wait')
+        this.#assign({ do: 'wait' })
         break
       case 'beat':
-      // The end of the table comes after it.
+      // After a refusal the owner ends the session.
       case 'refused':
     }
   }
 
-  /** A new owner may know of no better parent than the one there is. */
-  #follow(parent: Contact): void {
-    const isSame = this.#course?.do === 'take' && this.#course.parent.id === parent.id
+  /** A new owner may name the parent that this node takes from already. */
+  #takeFrom(parent: Contact): void {
+    const isSame = this.#assignment?.do === 'take' && this.#assignment.parent.id === parent.id
     if (isSame) return
-    this.#tell('take', parent.name)
-    this.#set({ do: 'take', parent })
+    this.#publish('take', parent.name)
+    this.#assign({ do: 'take', parent })
   }
 
-  #end(why: 'end' | 'unguided'): void {
-    if (this.#isLeft) return
-    this.#tell(why)
-    this.#isLeft = true
+  #endInstructions(reason: 'end' | 'unguided'): void {
+    if (this.#isWithoutOwner) return
+    this.#publish(reason)
+    this.#isWithoutOwner = true
     this.#owner = undefined
-    this.#set({ do: 'fetch' })
+    this.#assign({ do: 'fetch' })
   }
 
-  #tell(instruction: Events['peer.instructed']['instruction'], from?: string): void {
+  #publish(instruction: Events['peer.instructed']['instruction'], from?: string): void {
     const { digest } = this.#options.want
     const owner = this.#owner && { name: this.#owner.name, self: this.#owner.isSelf }
     publish('peer.instructed', { digest, owner, instruction, from })
   }
 
-  #set(course: Course): void {
-    this.#course = course
+  #assign(assignment: Assignment): void {
+    this.#assignment = assignment
     for (const wake of [...this.#waiting]) wake()
   }
 }

@@ -5,48 +5,49 @@ import type { Member } from '../identity/member.ts'
 import { HasAnswer, parseMessage } from '../wire/messages.ts'
 import type { PeerClient } from '../wire/peer-client.ts'
 
-const HAS_MS = 500
+/** A transfer waits for the answers before it asks upstream, so they get little time. */
+const ANSWER_MS = 500
 
-/** A member that has some of a digest, by its own word. */
-export interface Found {
+/** A member that says that it has some of a content. */
+export interface ContentHolder {
   readonly member: Member
   readonly position: number
   readonly whole: boolean
 }
 
-/** One question, one answer. */
-export async function askOnce(
-  dialer: PeerClient,
+/** Sends a request that has one answer, and gives the answer. */
+export async function requestOnce(
+  peerClient: PeerClient,
   member: Member,
-  question: object,
+  request: object,
   options: { signal: AbortSignal; ms: number },
 ): Promise<unknown> {
-  const { answer, exchange: line } = await dialer.request(member, question, options)
-  line.end()
+  const { answer, exchange } = await peerClient.request(member, request, options)
+  exchange.end()
   return answer
 }
 
-/** Asks all of these at once; who has not answered in time has it not. */
+/** Asks all these members at once whether they have a content. Those that do not answer in time count as not having it. */
 export async function askWhoHas(
-  dialer: PeerClient,
+  peerClient: PeerClient,
   digest: Digest,
   as: Pick<Want, 'kind' | 'repository'> | undefined,
   members: readonly Member[],
-  ms = HAS_MS,
-): Promise<{ readonly answered: number; readonly found: readonly Found[] }> {
+  ms = ANSWER_MS,
+): Promise<{ readonly answeredCount: number; readonly holders: readonly ContentHolder[] }> {
   const signal = AbortSignal.timeout(ms)
   setMaxListeners(0, signal)
-  const answers = await Promise.allSettled(
+  const settled = await Promise.allSettled(
     members.map(async (member) => {
-      const question = { ask: 'has', digest, as: as ?? null }
-      const answer = await askOnce(dialer, member, question, { signal, ms })
+      const request = { ask: 'has', digest, as: as ?? null }
+      const answer = await requestOnce(peerClient, member, request, { signal, ms })
       return { member, answer: parseMessage(HasAnswer, answer, member.name) }
     }),
   )
-  const given = answers.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
-  const found = given.flatMap(({ member, answer }) => {
+  const answered = settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  const holders = answered.flatMap(({ member, answer }) => {
     if (answer.is === 'refused' || (answer.position === 0 && !answer.whole)) return []
     return [{ member, position: answer.position, whole: answer.whole }]
   })
-  return { answered: given.length, found }
+  return { answeredCount: answered.length, holders }
 }

@@ -1,7 +1,7 @@
 import { type Source, SourceYielded, type VouchedIntake } from '../../ports/source.ts'
 
-/** The same place for bytes; all that come are told of. */
-export function noted(intake: VouchedIntake, note: (bytes: number) => void): VouchedIntake {
+/** The same intake, which calls `onBytes` for all bytes that it gets. */
+export function countingIntake(intake: VouchedIntake, onBytes: (bytes: number) => void): VouchedIntake {
   return {
     get position() {
       return intake.position
@@ -9,49 +9,56 @@ export function noted(intake: VouchedIntake, note: (bytes: number) => void): Vou
     expect: (head) => intake.expect(head),
     buffer: () => intake.buffer(),
     filled: (length) => {
-      note(length)
+      onBytes(length)
       return intake.filled(length)
     },
     drained: () => intake.drained(),
     setContributor: (peer) => intake.setContributor(peer),
-    vouch: (first, marks) => intake.vouch(first, marks),
+    vouch: (first, checkpoints) => intake.vouch(first, checkpoints),
   }
 }
 
-export interface Waygiving {
-  readonly to: Source
-  /** Called in each attempt, once something has come; it gives way when that resolves. Undefined: it does not. */
-  readonly turned: (signal: AbortSignal) => Promise<void> | undefined
-  /** So many bytes have come. */
-  readonly note: (bytes: number) => void
+export interface YieldOptions {
+  /** The source that takes over. */
+  readonly successor: Source
+  /**
+   * Called in each attempt when the first bytes have arrived. The source yields when the promise resolves; undefined: it
+   * does not yield in this attempt.
+   */
+  readonly whenToYield: (signal: AbortSignal) => Promise<void> | undefined
+  readonly onBytes: (bytes: number) => void
 }
 
-/** A source that is left for another; but not before it has answered, as it may be all the others who do not. */
-export function givingWay(source: Source, { to, turned, note }: Waygiving): Source {
+/**
+ * The same source, which yields to `successor` when told so. It does not yield before its first bytes have arrived,
+ * because it may be the only source that answers at all.
+ */
+export function yieldingSource(source: Source, { successor, whenToYield, onBytes }: YieldOptions): Source {
   const { name, kind } = source
   return {
     name,
     kind,
     bring: async (want, intake, { signal }) => {
-      const gaveWay = new SourceYielded(name, to)
-      const leaving = new AbortController()
-      const within = AbortSignal.any([signal, leaving.signal])
-      let isListening = false
-      const hear = (bytes: number): void => {
-        note(bytes)
-        if (isListening) return
-        isListening = true
-        turned(within)?.then(
-          () => leaving.abort(gaveWay),
+      const yielded = new SourceYielded(name, successor)
+      const yielding = new AbortController()
+      const either = AbortSignal.any([signal, yielding.signal])
+      let hasBytes = false
+      const count = (bytes: number): void => {
+        onBytes(bytes)
+        if (hasBytes) return
+        hasBytes = true
+        whenToYield(either)?.then(
+          () => yielding.abort(yielded),
           () => {},
         )
       }
       try {
-        await source.bring(want, noted(intake, hear), { signal: within })
+        await source.bring(want, countingIntake(intake, count), { signal: either })
       } catch (error) {
-        throw leaving.signal.aborted && !signal.aborted ? gaveWay : error
+        throw yielding.signal.aborted && !signal.aborted ? yielded : error
       } finally {
-        leaving.abort(gaveWay)
+        // Ends the waiting of `whenToYield`.
+        yielding.abort(yielded)
       }
     },
   }

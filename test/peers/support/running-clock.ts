@@ -1,16 +1,17 @@
-const LOOK_MS = 10
-const MOST_MS = 50
+const TICK_MS = 10
+/** A tick that takes longer means that the process did not run. */
+const MAX_TICK_MS = 50
 
 let passed = 0
-let lookedAt = performance.now()
+let tickedAt = performance.now()
 
-/** Milliseconds in which this process ran: while the machine lets it stand still, hardly any time passes. */
+/** A clock that hardly advances while a busy machine does not run this process. In milliseconds. */
 export function runningTime(): number {
   const now = performance.now()
-  passed += Math.min(now - lookedAt, MOST_MS)
-  lookedAt = now
+  passed += Math.min(now - tickedAt, MAX_TICK_MS)
+  tickedAt = now
   return passed
 }
 
-// What is looked at seldom would pass for what stood still.
-setInterval(runningTime, LOOK_MS).unref()
+// Regular ticks keep a clock that is seldom read from losing time.
+setInterval(runningTime, TICK_MS).unref()

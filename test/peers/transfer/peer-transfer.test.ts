@@ -8,34 +8,34 @@ import { Failure } from '../../../src/ports/failure.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
 import { checkpointsOf } from '../../../testkit/memory/memory-store.ts'
 import { aborted, pour } from '../../../testkit/registries/scripted-source.ts'
-import { contactOf, seated } from '../support/seated.ts'
+import { contactOf, scriptedTransfer } from '../support/scripted-tracker.ts'
 
-/** All of them are named alike. */
+/** Both have the same name, so that only the id can tell them apart. */
 const [LIAR, HONEST] = [contactOf('a', 'node'), contactOf('b', 'node')]
 
-/** What each parent does when it is taken from. */
-type Gives = (intake: VouchedIntake, signal: AbortSignal) => Promise<void>
+/** What a parent does when this node takes from it. */
+type Give = (intake: VouchedIntake, signal: AbortSignal) => Promise<void>
 
-/** A transfer at whose table the owner says first this and then, to each news, what `replies` says. */
-async function transfer(
+/** Runs a transfer whose owner first sends `first`, and then what `replies` gives for each report. */
+async function runTransfer(
   bytes: Uint8Array,
-  parents: ReadonlyMap<Contact['id'], Gives>,
+  parents: ReadonlyMap<Contact['id'], Give>,
   first: Instruction,
-  replies: (news: Progress) => Instruction | undefined,
-): Promise<{ news: Progress[]; failure: Failure | undefined; taken: Contact['id'][] }> {
-  const news: Progress[] = []
+  replies: (report: Progress) => Instruction | undefined,
+): Promise<{ reports: Progress[]; failure: Failure | undefined; taken: Contact['id'][] }> {
+  const reports: Progress[] = []
   const taken: Contact['id'][] = []
-  const { owner, ended } = seated({
+  const { owner, ended } = scriptedTransfer({
     bytes,
     first,
-    hears: (one) => {
-      news.push(one)
-      const reply = replies(one)
-      if (reply !== undefined) owner.say(reply)
+    onProgress: (report) => {
+      reports.push(report)
+      const reply = replies(report)
+      if (reply !== undefined) owner.instruct(reply)
     },
-    sources: (participation) => [participation.first],
+    sources: (transfer) => [transfer.beforeUpstream],
     policy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
-    take: async ({ id, name }, intake, signal) => {
+    download: async ({ id, name }, intake, signal) => {
       taken.push(id)
       intake.setContributor({ id, name })
       intake.expect({ size: bytes.length, mediaType: undefined })
@@ -43,26 +43,26 @@ async function transfer(
     },
   })
   const failure = await ended()
-  return { news, failure, taken }
+  return { reports, failure, taken }
 }
 
-function spoilt(bytes: Uint8Array, from: number): Buffer {
+function corrupted(bytes: Uint8Array, from: number): Buffer {
   const wrong = Buffer.from(bytes)
   for (let at = from; at < wrong.length; at += 1) wrong[at] = (wrong[at] ?? 0) ^ 0x55
   return wrong
 }
 
-const blamedIn = (news: readonly Progress[]) =>
-  news.flatMap((one) => (one.is === 'blamed' ? [one.parent] : []))
+const blamedIn = (reports: readonly Progress[]) =>
+  reports.flatMap((report) => (report.is === 'blamed' ? [report.parent] : []))
 
-test('who gave the wrong bytes is blamed, not who is taken from when they are found out', async () => {
+test('the parent that sent the wrong bytes is blamed, and not the one that is taken from when they are found', async () => {
   const bytes = randomBytes(12 * CHECKPOINT_INTERVAL_BYTES)
-  const parents = new Map<Contact['id'], Gives>([
+  const parents = new Map<Contact['id'], Give>([
     [
       LIAR.id,
       async (intake) => {
-        await pour(intake, spoilt(bytes, 3 * CHECKPOINT_INTERVAL_BYTES), 6 * CHECKPOINT_INTERVAL_BYTES)
-        throw new Failure('unavailable', 'it broke off')
+        await pour(intake, corrupted(bytes, 3 * CHECKPOINT_INTERVAL_BYTES), 6 * CHECKPOINT_INTERVAL_BYTES)
+        throw new Failure('unavailable', 'the connection broke')
       },
     ],
     [
@@ -76,41 +76,52 @@ test('who gave the wrong bytes is blamed, not who is taken from when they are fo
       },
     ],
   ])
-  const { news, failure, taken } = await transfer(bytes, parents, { is: 'take', parent: LIAR }, (one) =>
-    one.is === 'lost' ? { is: 'take', parent: HONEST } : undefined,
+  const { reports, failure, taken } = await runTransfer(
+    bytes,
+    parents,
+    { is: 'take', parent: LIAR },
+    (report) => (report.is === 'lost' ? { is: 'take', parent: HONEST } : undefined),
   )
   assert.equal(failure, undefined)
-  assert.deepEqual(blamedIn(news), [LIAR.id])
+  assert.deepEqual(blamedIn(reports), [LIAR.id])
   assert.deepEqual(taken, [LIAR.id, HONEST.id, HONEST.id])
 })
 
-test('who is taken from when its bytes turn out to be wrong is left for whom the owner says', async () => {
+test('a parent whose bytes turn out to be wrong is left for the parent that the owner names', async () => {
   const bytes = randomBytes(12 * CHECKPOINT_INTERVAL_BYTES)
-  const parents = new Map<Contact['id'], Gives>([
+  const parents = new Map<Contact['id'], Give>([
     [
       LIAR.id,
       async (intake, signal) => {
         intake.vouch(0, checkpointsOf(bytes))
-        await pour(intake, spoilt(bytes, 3 * CHECKPOINT_INTERVAL_BYTES), 6 * CHECKPOINT_INTERVAL_BYTES)
+        await pour(intake, corrupted(bytes, 3 * CHECKPOINT_INTERVAL_BYTES), 6 * CHECKPOINT_INTERVAL_BYTES)
         await aborted(signal)
       },
     ],
     [HONEST.id, (intake) => pour(intake, bytes)],
   ])
-  const { news, failure, taken } = await transfer(bytes, parents, { is: 'take', parent: LIAR }, (one) =>
-    one.is === 'blamed' ? { is: 'take', parent: HONEST } : undefined,
+  const { reports, failure, taken } = await runTransfer(
+    bytes,
+    parents,
+    { is: 'take', parent: LIAR },
+    (report) => (report.is === 'blamed' ? { is: 'take', parent: HONEST } : undefined),
   )
   assert.equal(failure, undefined)
-  assert.deepEqual(blamedIn(news), [LIAR.id])
+  assert.deepEqual(blamedIn(reports), [LIAR.id])
   assert.deepEqual(taken, [LIAR.id, HONEST.id])
 })
 
-test('the only one who gave what turns out wrong at the end is blamed', async () => {
+test('the only parent is blamed when the digest is wrong at the end', async () => {
   const bytes = randomBytes(2 * CHECKPOINT_INTERVAL_BYTES)
-  const parents = new Map<Contact['id'], Gives>([
-    [LIAR.id, (intake) => pour(intake, spoilt(bytes, 2 * CHECKPOINT_INTERVAL_BYTES - 1))],
+  const parents = new Map<Contact['id'], Give>([
+    [LIAR.id, (intake) => pour(intake, corrupted(bytes, 2 * CHECKPOINT_INTERVAL_BYTES - 1))],
   ])
-  const { news, failure } = await transfer(bytes, parents, { is: 'take', parent: LIAR }, () => undefined)
+  const { reports, failure } = await runTransfer(
+    bytes,
+    parents,
+    { is: 'take', parent: LIAR },
+    () => undefined,
+  )
   assert.equal(failure?.code, 'corrupt')
-  assert.deepEqual(blamedIn(news), [LIAR.id])
+  assert.deepEqual(blamedIn(reports), [LIAR.id])
 })

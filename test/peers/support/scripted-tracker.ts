@@ -2,9 +2,9 @@ import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
 import { LocalContentLookup } from '../../../src/fetch/local-content.ts'
 import type { SessionListener } from '../../../src/peers/tracker/session.ts'
-import { Reception } from '../../../src/peers/transfer/download-rate.ts'
-import { Participation } from '../../../src/peers/transfer/peer-transfer.ts'
-import type { Table } from '../../../src/peers/transfer/tracker-session.ts'
+import { DownloadRate } from '../../../src/peers/transfer/download-rate.ts'
+import { PeerTransfer } from '../../../src/peers/transfer/peer-transfer.ts'
+import type { TrackerEndpoint } from '../../../src/peers/transfer/tracker-endpoint.ts'
 import type { Contact, Instruction, Progress } from '../../../src/peers/wire/messages.ts'
 import type { Failure } from '../../../src/ports/failure.ts'
 import type { Source, VouchedIntake, Want } from '../../../src/ports/source.ts'
@@ -19,72 +19,72 @@ export function contactOf(digit: string, name = digit): Contact {
 
 const [SELF, OWNER] = [contactOf('0'), contactOf('f')]
 
-export interface Owner {
-  say(guidance: Instruction): void
-  die(): void
+export interface ScriptedOwner {
+  instruct(instruction: Instruction): void
+  disconnect(): void
 }
 
-export interface Seat {
+export interface ScriptedTransferOptions {
   readonly bytes: Uint8Array
-  /** What the owner says at first. */
+  /** The owner's first instruction. */
   readonly first: Instruction
-  readonly hears?: (news: Progress) => void
-  readonly sources: (participation: Participation) => readonly Source[]
-  readonly take: (parent: Contact, intake: VouchedIntake, signal: AbortSignal) => Promise<void>
+  readonly onProgress?: (progress: Progress) => void
+  readonly sources: (transfer: PeerTransfer) => readonly Source[]
+  readonly download: (parent: Contact, intake: VouchedIntake, signal: AbortSignal) => Promise<void>
   readonly policy?: typeof DEFAULT_FLIGHT_POLICY
 }
 
-/** A transfer at the table of an owner that says what the test says. */
-export function seated({
+/** A transfer whose owner sends the instructions that the test gives. */
+export function scriptedTransfer({
   bytes,
   first,
-  hears = () => {},
+  onProgress = () => {},
   sources,
-  take,
+  download,
   policy = DEFAULT_FLIGHT_POLICY,
-}: Seat) {
+}: ScriptedTransferOptions) {
   const store = new MemoryStore({ catalog: new MemoryCatalog() })
-  let guest: SessionListener | undefined
+  let listener: SessionListener | undefined
   const want: Want = {
     digest: digestOf(bytes),
     kind: 'blob',
     repository: { registry: 'up.test', name: 'app' },
   }
-  const table: Table = {
+  const tracker: TrackerEndpoint = {
     id: OWNER.id,
     name: OWNER.name,
     isSelf: false,
-    sit: async (_want, _coming, who) => {
-      guest = who
-      queueMicrotask(() => who.onInstruction(first))
-      return { report: hears, leave: () => who.onEnded() }
+    join: async (_want, _request, opened) => {
+      listener = opened
+      queueMicrotask(() => opened.onInstruction(first))
+      return { report: onProgress, leave: () => opened.onEnded() }
     },
   }
   const flights: Flights = new Flights({
     store,
-    sources: () => sources(participation),
+    sources: () => sources(transfer),
     policy,
     confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 10,
   })
-  const participation: Participation = new Participation({
+  const transfer: PeerTransfer = new PeerTransfer({
     want,
     self: { contact: SELF, zone: undefined },
-    holdings: new LocalContentLookup(store, flights, knownNamesOf(store)),
-    tables: () => [table],
-    take,
-    reception: new Reception(),
-    onBegun: () => {},
-    onEnded: () => {},
+    localContent: new LocalContentLookup(store, flights, knownNamesOf(store)),
+    trackers: () => [tracker],
+    download,
+    downloadRate: new DownloadRate(),
+    onBegin: () => {},
+    onEnd: () => {},
   })
-  const owner: Owner = {
-    say: (guidance) => guest?.onInstruction(guidance),
-    die: () => guest?.onEnded(),
+  const owner: ScriptedOwner = {
+    instruct: (instruction) => listener?.onInstruction(instruction),
+    disconnect: () => listener?.onEnded(),
   }
   const ended = async (): Promise<Failure | undefined> => {
     const failure = await flights.join(want).flight.ended
-    participation.close()
+    transfer.close()
     return failure
   }
   return { owner, ended, store, want }
