@@ -23,7 +23,7 @@ import {
 import { type Patience, PeerNetwork } from '../../src/peers/network.ts'
 import { PeerCommons } from '../../src/peers/peer-commons.ts'
 import { PeerRegistry } from '../../src/peers/peer-registry.ts'
-import { Pieces } from '../../src/peers/wire/send-buffers.ts'
+import { SendBuffers } from '../../src/peers/wire/send-buffers.ts'
 import type { UpstreamEntry } from '../../src/upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
 import { type Wanting, Warming } from '../../src/warm/warming.ts'
@@ -245,9 +245,9 @@ export class Node {
       listen: { host: '127.0.0.1', port: 0 },
       patience: { ...PATIENT, ...options.patience },
       traffic: {
-        upload: new RateLimiter(options.uploadBytesPerSecond),
-        download: new RateLimiter(undefined),
-        pieces: new Pieces(16 * 1024 * 1024),
+        uploadLimiter: new RateLimiter(options.uploadBytesPerSecond),
+        downloadLimiter: new RateLimiter(undefined),
+        sendBuffers: new SendBuffers(16 * 1024 * 1024),
         stallMs: 10_000,
         lingerMs: 1000,
       },

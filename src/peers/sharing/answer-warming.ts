@@ -1,6 +1,6 @@
 import { Failure } from '../../ports/failure.ts'
-import type { Line } from '../wire/exchange.ts'
-import { type Ask, parse, WarmNews } from '../wire/messages.ts'
+import type { PeerExchange } from '../wire/exchange.ts'
+import { type PeerRequest, parseMessage, WarmRequestMessage } from '../wire/messages.ts'
 import { MAX_SILENCE_MS, sendKeepAlives, type WarmImages } from './warm-exchange.ts'
 
 /** The requesting node must send the names of all images within this time. */
@@ -12,8 +12,8 @@ const MAX_ERROR_CHARACTERS = 2000
 
 /** Warms the images that another agent asks for, until they are warm or the other agent leaves. */
 export async function answerWarming(
-  { platforms, referrers, pin, images: imageCount }: Ask & { ask: 'warm' },
-  exchange: Line,
+  { platforms, referrers, pin, images: imageCount }: PeerRequest & { ask: 'warm' },
+  exchange: PeerExchange,
   warm: WarmImages,
   maxSilenceMs = MAX_SILENCE_MS,
 ): Promise<void> {
@@ -41,13 +41,13 @@ export async function answerWarming(
   }
 }
 
-async function receiveImages(exchange: Line, count: number): Promise<readonly string[]> {
+async function receiveImages(exchange: PeerExchange, count: number): Promise<readonly string[]> {
   const images: string[] = []
   const signal = AbortSignal.timeout(IMAGES_TIMEOUT_MS)
   while (images.length < count) {
     const message = await exchange.receive({ signal, ms: MAX_SILENCE_MS })
-    const news = parse(WarmNews, message, exchange.who)
-    if (news.is === 'images') images.push(...news.images)
+    const input = parseMessage(WarmRequestMessage, message, exchange.peerName)
+    if (input.is === 'images') images.push(...input.images)
   }
   if (images.length > count) throw new Failure('unavailable', 'more images were sent than announced')
   return images
@@ -55,7 +55,7 @@ async function receiveImages(exchange: Line, count: number): Promise<readonly st
 
 /** Aborts `stop` when the other side ends the exchange, breaks it, or is silent for too long. */
 async function stopWhenOtherLeaves(
-  exchange: Line,
+  exchange: PeerExchange,
   stop: AbortController,
   maxSilenceMs: number,
 ): Promise<void> {
@@ -63,7 +63,7 @@ async function stopWhenOtherLeaves(
     for (;;) {
       const message = await exchange.receive({ signal: stop.signal, ms: maxSilenceMs })
       if (message === undefined) break
-      parse(WarmNews, message, exchange.who)
+      parseMessage(WarmRequestMessage, message, exchange.peerName)
     }
   } catch {
     // Whatever the error is, the other side sends nothing more that could be used.

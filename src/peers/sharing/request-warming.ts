@@ -2,8 +2,8 @@ import { Failure } from '../../ports/failure.ts'
 import type { WarmLine } from '../../schemas/warm-report.ts'
 import { type Member, PEER_PROTOCOL } from '../identity/member.ts'
 import type { Membership } from '../membership/membership.ts'
-import { parse, refusedBy, WarmAnswer } from '../wire/messages.ts'
-import type { Dialer } from '../wire/peer-client.ts'
+import { failureOfRefusal, parseMessage, WarmReply } from '../wire/messages.ts'
+import type { PeerClient } from '../wire/peer-client.ts'
 import { MAX_SILENCE_MS, sendKeepAlives, type WarmImages, type WarmRequest } from './warm-exchange.ts'
 
 type NodeName = Pick<Member, 'id' | 'name'>
@@ -21,7 +21,7 @@ const MAX_BATCH_CHARACTERS = 32 * 1024
 
 export function warmTargetsOf(
   membership: Membership,
-  peerClient: Dialer,
+  peerClient: PeerClient,
   maxSilenceMs = MAX_SILENCE_MS,
 ): WarmTargets {
   const { self } = membership
@@ -38,7 +38,7 @@ export function warmTargetsOf(
 async function* warmOnMember(
   member: Member,
   request: WarmRequest,
-  peerClient: Dialer,
+  peerClient: PeerClient,
   options: { signal: AbortSignal; maxSilenceMs: number },
 ): AsyncGenerator<WarmLine> {
   const { name, version, protocol } = member
@@ -60,12 +60,12 @@ async function* warmOnMember(
 async function* reportOf(
   member: Member,
   { images, platforms, referrers, pin }: WarmRequest,
-  peerClient: Dialer,
+  peerClient: PeerClient,
   { signal, maxSilenceMs }: { signal: AbortSignal; maxSilenceMs: number },
 ): AsyncGenerator<WarmLine> {
   const { name } = member
   const request = { ask: 'warm', images: images.length, platforms, referrers, pin }
-  const { answer, line: exchange } = await peerClient.ask(member, request, { signal, ms: ANSWER_TIMEOUT_MS })
+  const { answer, exchange } = await peerClient.request(member, request, { signal, ms: ANSWER_TIMEOUT_MS })
   const stopKeepAlives = sendKeepAlives(exchange)
   let isDone = false
   try {
@@ -90,8 +90,8 @@ async function* reportOf(
 }
 
 function parseAnswer(message: unknown, memberName: string) {
-  const answer = parse(WarmAnswer, message, memberName)
-  if (answer.is === 'refused') throw refusedBy(memberName, answer)
+  const answer = parseMessage(WarmReply, message, memberName)
+  if (answer.is === 'refused') throw failureOfRefusal(memberName, answer)
   return answer
 }
 

@@ -1,5 +1,5 @@
 import type { WarmLine } from '../../schemas/warm-report.ts'
-import type { Line } from '../wire/exchange.ts'
+import type { PeerExchange } from '../wire/exchange.ts'
 
 /** The images to warm, each named with its registry, and how to warm them. */
 export interface WarmRequest {
@@ -18,7 +18,7 @@ const KEEP_ALIVE_INTERVAL_MS = 1000
 export const MAX_SILENCE_MS = 6000
 
 /** Returns a function that stops the keep-alives. */
-export function sendKeepAlives(exchange: Line): () => void {
+export function sendKeepAlives(exchange: PeerExchange): () => void {
   const timer = setInterval(() => {
     try {
       exchange.send({ is: 'beat' })

@@ -6,10 +6,10 @@ import type { Membership } from '../../../src/peers/membership/membership.ts'
 import { answerWarming } from '../../../src/peers/sharing/answer-warming.ts'
 import { warmTargetsOf } from '../../../src/peers/sharing/request-warming.ts'
 import type { WarmImages } from '../../../src/peers/sharing/warm-exchange.ts'
-import type { Line } from '../../../src/peers/wire/exchange.ts'
-import { Ask, parse } from '../../../src/peers/wire/messages.ts'
+import type { PeerExchange } from '../../../src/peers/wire/exchange.ts'
+import { PeerRequest, parseMessage } from '../../../src/peers/wire/messages.ts'
 import type { WarmLine } from '../../../src/schemas/warm-report.ts'
-import { peerLab, unending } from '../../../testkit/peer-lab.ts'
+import { neverAborted, peerLab } from '../../../testkit/peer-lab.ts'
 
 const REQUEST = { images: ['up.test/app:v1'], platforms: [], referrers: false, pin: false }
 const ASK_MESSAGE = { ask: 'warm', images: 1, platforms: [], referrers: false, pin: false }
@@ -41,26 +41,30 @@ const PATIENCE_MS = 60_000
 /** Requests warming from a member that answers with `answer`, and returns the lines of its report. */
 async function requestFrom(
   t: TestContext,
-  answer: (exchange: Line) => Promise<void>,
+  answer: (exchange: PeerExchange) => Promise<void>,
   maxSilenceMs = PATIENCE_MS,
 ): Promise<WarmLine[]> {
   const lab = await peerLab(t, { onExchange: (_first, exchange) => answer(exchange) })
-  const [target] = warmTargetsOf(membershipOf(lab.member), lab.dialer, maxSilenceMs).others
+  const [target] = warmTargetsOf(membershipOf(lab.member), lab.client, maxSilenceMs).others
   const lines: WarmLine[] = []
-  for await (const line of target?.warm(REQUEST, { signal: unending() }) ?? []) lines.push(line)
+  for await (const line of target?.warm(REQUEST, { signal: neverAborted() }) ?? []) lines.push(line)
   return lines
 }
 
 /** Asks a member that warms with `warm`, and returns the exchange once the member is ready for the images. */
-async function openExchange(t: TestContext, warm: WarmImages, maxSilenceMs = PATIENCE_MS): Promise<Line> {
+async function openExchange(
+  t: TestContext,
+  warm: WarmImages,
+  maxSilenceMs = PATIENCE_MS,
+): Promise<PeerExchange> {
   const lab = await peerLab(t, {
     onExchange: async (first, exchange) => {
-      const ask = parse(Ask, first, exchange.who)
+      const ask = parseMessage(PeerRequest, first, exchange.peerName)
       assert.ok(ask.ask === 'warm')
       await answerWarming(ask, exchange, warm, maxSilenceMs)
     },
   })
-  const { answer, line: exchange } = await lab.ask(ASK_MESSAGE)
+  const { answer, exchange } = await lab.request(ASK_MESSAGE)
   assert.deepEqual(answer, { is: 'ready' })
   return exchange
 }
@@ -85,7 +89,7 @@ describe('a request to warm images', { concurrency: true }, () => {
   it('returns the lines of the report up to the last one', async (t) => {
     const lines = await requestFrom(t, async (exchange) => {
       exchange.send({ is: 'ready' })
-      assert.deepEqual(await exchange.receive({ signal: unending(), ms: PATIENCE_MS }), IMAGES_MESSAGE)
+      assert.deepEqual(await exchange.receive({ signal: neverAborted(), ms: PATIENCE_MS }), IMAGES_MESSAGE)
       exchange.send({ is: 'beat' })
       exchange.send(DONE)
     })
@@ -95,7 +99,7 @@ describe('a request to warm images', { concurrency: true }, () => {
   for (const [what, messages, expected] of [
     ['ends its report early', [{ is: 'ready' }], /^it left before it reported the result$/],
     ['refuses', [{ is: 'refused', code: 'busy', message: 'it is still starting' }], /^it is still starting$/],
-    ['sends an invalid line', [{ is: 'ready' }, { is: 'done', images: -1 }], /not understood/],
+    ['sends an invalid line', [{ is: 'ready' }, { is: 'done', images: -1 }], /invalid message/],
     ['does not answer that it is ready', [DONE], /^it did not answer that it is ready for the images$/],
   ] as const) {
     it(`fails if the member ${what}`, async (t) => {
@@ -107,12 +111,12 @@ describe('a request to warm images', { concurrency: true }, () => {
   }
 
   it('fails if the member sends nothing for too long', async (t) => {
-    const answer = async (exchange: Line): Promise<void> => {
+    const answer = async (exchange: PeerExchange): Promise<void> => {
       exchange.send({ is: 'ready' })
-      if (!exchange.gone.aborted) await once(exchange.gone, 'abort')
+      if (!exchange.closed.aborted) await once(exchange.closed, 'abort')
     }
     const lines = requestFrom(t, answer, 200)
-    await assert.rejects(lines, { name: 'Failure', message: 'nothing within 200 ms' })
+    await assert.rejects(lines, { name: 'Failure', message: 'sent nothing within 200 ms' })
   })
 })
 
@@ -121,7 +125,7 @@ describe('a member that is asked to warm images', { concurrency: true }, () => {
     const { warm, aborted } = endlessWarming()
     const exchange = await openExchange(t, warm)
     exchange.send(IMAGES_MESSAGE)
-    assert.deepEqual(await exchange.receive({ signal: unending(), ms: PATIENCE_MS }), { is: 'beat' })
+    assert.deepEqual(await exchange.receive({ signal: neverAborted(), ms: PATIENCE_MS }), { is: 'beat' })
     exchange.destroy()
     await aborted
   })
@@ -150,7 +154,7 @@ describe('a member that is asked to warm images', { concurrency: true }, () => {
         yield DONE
       })
       exchange.send({ is: 'images', images })
-      assert.equal(await exchange.receive({ signal: unending(), ms: PATIENCE_MS }), undefined)
+      assert.equal(await exchange.receive({ signal: neverAborted(), ms: PATIENCE_MS }), undefined)
       exchange.end()
       assert.ok(!hasStarted)
     }
