@@ -7,100 +7,99 @@ import { RateLimiter } from '../src/lib/async/rate-limiter.ts'
 import type { Digest } from '../src/oci/digest.ts'
 import { memberIdOfKey, type PeerCredentials } from '../src/peers/identity/credentials.ts'
 import { type Member, PEER_PROTOCOL } from '../src/peers/identity/member.ts'
-import type { Partner, Traffic } from '../src/peers/wire/connection.ts'
-import type { Line } from '../src/peers/wire/exchange.ts'
-import { Dialer, type DialLimits } from '../src/peers/wire/peer-client.ts'
-import { Door, type DoorLimits } from '../src/peers/wire/peer-server.ts'
-import { Pieces } from '../src/peers/wire/send-buffers.ts'
+import type { ConnectionResources, KnownMember } from '../src/peers/wire/connection.ts'
+import type { PeerExchange } from '../src/peers/wire/exchange.ts'
+import { PeerClient, type PeerClientLimits, type StartedExchange } from '../src/peers/wire/peer-client.ts'
+import { PeerServer, type PeerServerLimits } from '../src/peers/wire/peer-server.ts'
+import { SendBuffers } from '../src/peers/wire/send-buffers.ts'
 import type { Content } from '../src/ports/content.ts'
 import type { Failure, FailureCode } from '../src/ports/failure.ts'
 import { type Authority, makeAuthority } from './certificates.ts'
 
-/** Longer than anything takes on a busy machine, where a test says nothing else. */
-const PATIENCE_MS = 60_000
+/** The default deadline of a test. It is longer than anything takes on a busy machine. */
+const DEADLINE_MS = 60_000
 
-export function issue(authority: Authority): PeerCredentials {
+export function issueMemberCredentials(authority: Authority): PeerCredentials {
   const keys = generateKeyPairSync('ed25519')
   const { cert, key } = authority.issue(['neutral'], keys)
   const fingerprint = new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase()
   return { cert, key, ca: [authority.ca], fingerprint, id: memberIdOfKey(keys.publicKey) }
 }
 
-export function traffic(given: Partial<Traffic> = {}): Traffic {
+export function connectionResources(given: Partial<ConnectionResources> = {}): ConnectionResources {
   return {
-    upload: new RateLimiter(undefined),
-    download: new RateLimiter(undefined),
-    pieces: new Pieces(4 * 1024 * 1024),
-    stallMs: PATIENCE_MS,
-    lingerMs: PATIENCE_MS,
+    uploadLimiter: new RateLimiter(undefined),
+    downloadLimiter: new RateLimiter(undefined),
+    sendBuffers: new SendBuffers(4 * 1024 * 1024),
+    stallMs: DEADLINE_MS,
+    lingerMs: DEADLINE_MS,
     ...given,
   }
 }
 
 export interface PeerLabOptions {
-  readonly onExchange: (first: unknown, line: Line) => Promise<void>
-  readonly door?: Partial<DoorLimits>
-  readonly dial?: Partial<DialLimits>
-  /** Of the one who answers, and of the one who asks. */
-  readonly traffic?: Partial<Traffic>
-  readonly asking?: Partial<Traffic>
+  readonly onExchange: (request: unknown, exchange: PeerExchange) => Promise<void>
+  readonly serverLimits?: Partial<PeerServerLimits>
+  readonly clientLimits?: Partial<PeerClientLimits>
+  readonly serverResources?: Partial<ConnectionResources>
+  readonly clientResources?: Partial<ConnectionResources>
   readonly authority?: Authority
-  readonly answering?: PeerCredentials
+  readonly serverCredentials?: PeerCredentials
 }
 
 export interface PeerLab {
   readonly authority: Authority
-  readonly door: Door
-  readonly dialer: Dialer
+  readonly server: PeerServer
+  readonly client: PeerClient
   readonly port: number
-  /** Who answers at the door. */
-  readonly answering: PeerCredentials
-  /** Who asks, and is known at the door as `asker`. */
-  readonly asking: PeerCredentials
+  readonly serverCredentials: PeerCredentials
+  /** The server knows the member with these credentials as `asker`. */
+  readonly clientCredentials: PeerCredentials
+  /** The member that the server is. */
   readonly member: Member
-  ask(message?: object): Promise<{ readonly answer: unknown; readonly line: Line }>
-  /** A TLS connection of somebody who speaks as it likes. */
-  speak(credentials?: Partial<PeerCredentials>, options?: object): TLSSocket
+  request(message?: object): Promise<StartedExchange>
+  /** Opens a TLS connection on which the test sends any bytes it likes. */
+  connect(credentials?: Partial<PeerCredentials>, options?: object): TLSSocket
 }
 
-/** One member that answers and one that asks, on loopback. */
+/** Starts a peer server and a peer client, on loopback. */
 export async function peerLab(t: TestContext, options: PeerLabOptions): Promise<PeerLab> {
   const authority = options.authority ?? makeAuthority()
-  const answering = options.answering ?? issue(authority)
-  const asking = issue(authority)
-  const asker: Partner = { name: 'asker', id: asking.id }
-  const door = new Door({
+  const serverCredentials = options.serverCredentials ?? issueMemberCredentials(authority)
+  const clientCredentials = issueMemberCredentials(authority)
+  const asker: KnownMember = { name: 'asker', id: clientCredentials.id }
+  const server = new PeerServer({
     listen: { host: '127.0.0.1', port: 0 },
-    credentials: answering,
-    traffic: traffic(options.traffic),
-    memberOf: (fingerprint) => (fingerprint === asking.fingerprint ? asker : undefined),
+    credentials: serverCredentials,
+    resources: connectionResources(options.serverResources),
+    memberOf: (fingerprint) => (fingerprint === clientCredentials.fingerprint ? asker : undefined),
     onExchange: options.onExchange,
-    limits: { handshakeMs: PATIENCE_MS, firstMs: PATIENCE_MS, ...options.door },
+    limits: { handshakeMs: DEADLINE_MS, firstRequestMs: DEADLINE_MS, ...options.serverLimits },
   })
-  const { host, port } = await door.start()
-  const dialer = new Dialer({
-    credentials: asking,
-    traffic: traffic(options.asking),
-    limits: { connectMs: PATIENCE_MS, ...options.dial },
+  const { host, port } = await server.start()
+  const client = new PeerClient({
+    credentials: clientCredentials,
+    resources: connectionResources(options.clientResources),
+    limits: { connectMs: DEADLINE_MS, ...options.clientLimits },
   })
   const sockets: TLSSocket[] = []
   t.after(async () => {
-    dialer.close()
+    client.close()
     for (const socket of sockets) socket.destroy()
-    await door.stop({ drainMs: 0 })
+    await server.stop({ drainMs: 0 })
   })
-  const member = memberAt(answering, host, port)
+  const member = memberAt(serverCredentials, host, port)
   return {
     authority,
-    door,
-    dialer,
+    server,
+    client,
     port,
-    answering,
-    asking,
+    serverCredentials,
+    clientCredentials,
     member,
-    ask: (message = { ask: 'anything' }) =>
-      dialer.ask(member, message, { signal: unending(), ms: PATIENCE_MS }),
-    speak(credentials = asking, more = {}) {
+    request: (message = { ask: 'anything' }) =>
+      client.request(member, message, { signal: neverAborted(), ms: DEADLINE_MS }),
+    connect(credentials = clientCredentials, more = {}) {
       const { key, cert, ca } = credentials
       const socket = connect({
         port,
@@ -134,43 +133,43 @@ export function memberAt({ id, fingerprint }: PeerCredentials, host: string, por
   }
 }
 
-export function unending(): AbortSignal {
+export function neverAborted(): AbortSignal {
   const { signal } = new AbortController()
   setMaxListeners(0, signal)
   return signal
 }
 
-/** Content that is here as far as the test says. */
+/** A content of which as many bytes are readable as the test says. */
 export class GrowingContent implements Content {
   readonly digest: Digest
   readonly mediaType = undefined
   readonly size: number
   readonly #bytes: Uint8Array
   readonly #waiting = new Set<() => void>()
-  #here: number
+  #readableBytes: number
   #failure: Failure | undefined
   isClosed = false
 
-  constructor(bytes: Uint8Array, here = bytes.length) {
+  constructor(bytes: Uint8Array, readableBytes = bytes.length) {
     this.digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest
     this.#bytes = bytes
     this.size = bytes.length
-    this.#here = here
+    this.#readableBytes = readableBytes
   }
 
   grow(to: number): void {
-    this.#here = to
-    this.#tell()
+    this.#readableBytes = to
+    this.#wake()
   }
 
   fail(failure: Failure): void {
     this.#failure = failure
-    this.#tell()
+    this.#wake()
   }
 
   async readable(offset: number, { signal }: { signal: AbortSignal }): Promise<number> {
     for (;;) {
-      if (this.#here > offset || this.#here === this.size) return this.#here
+      if (this.#readableBytes > offset || this.#readableBytes === this.size) return this.#readableBytes
       if (this.#failure !== undefined) throw this.#failure
       await new Promise<void>((resolve, reject) => {
         this.#waiting.add(resolve)
@@ -180,7 +179,7 @@ export class GrowingContent implements Content {
   }
 
   async read(target: Uint8Array, position: number): Promise<number> {
-    const part = this.#bytes.subarray(position, Math.min(this.#here, position + target.length))
+    const part = this.#bytes.subarray(position, Math.min(this.#readableBytes, position + target.length))
     target.set(part)
     return part.length
   }
@@ -189,32 +188,32 @@ export class GrowingContent implements Content {
     this.isClosed = true
   }
 
-  #tell(): void {
-    for (const tell of this.#waiting) tell()
+  #wake(): void {
+    for (const wake of this.#waiting) wake()
     this.#waiting.clear()
   }
 }
 
-/** For `assert.rejects`: a `Failure` of this member. */
-export function failure(code: FailureCode, words: RegExp, source = 'answerer') {
+/** For `assert.rejects`: checks that the error is a `Failure` that names this member. */
+export function isFailureOf(code: FailureCode, message: RegExp, source = 'answerer') {
   return (error: unknown): boolean => {
     const found = error as Failure
-    if (found.name === 'Failure' && found.code === code && words.test(found.message)) {
+    if (found.name === 'Failure' && found.code === code && message.test(found.message)) {
       return found.details.source === source && found.message.startsWith(source)
     }
     throw error
   }
 }
 
-/** Whatever has happened to it before. */
-export async function closeOf(socket: Socket): Promise<void> {
+/** Resolves when the socket is closed, also when it was closed before. */
+export async function closed(socket: Socket): Promise<void> {
   if (!socket.closed) await new Promise<void>((resolve) => socket.once('close', () => resolve()))
 }
 
-/** What a socket gets until it is closed. */
-export async function heardBy(socket: Socket): Promise<Buffer> {
+/** Gives everything that the socket receives until it is closed. */
+export async function receivedUntilClosed(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk))
-  await closeOf(socket)
+  await closed(socket)
   return Buffer.concat(chunks)
 }

@@ -7,7 +7,7 @@ import { Pseudonyms } from './identity/pseudonyms.ts'
 import { readSecretFile } from './identity/secret.ts'
 import { createSwarm } from './membership/swarm.ts'
 import { type Node, PeerNetwork } from './network.ts'
-import { Pieces } from './wire/send-buffers.ts'
+import { SendBuffers } from './wire/send-buffers.ts'
 
 interface Address {
   readonly host: string
@@ -61,9 +61,9 @@ export async function joinPeers(
     pseudonyms: new Pseudonyms(secrets),
     listen: options.listen ?? LISTEN,
     traffic: {
-      upload: new RateLimiter(options.maxUpload),
-      download: new RateLimiter(options.maxDownload),
-      pieces: new Pieces(PIECES_BYTES),
+      uploadLimiter: new RateLimiter(options.maxUpload),
+      downloadLimiter: new RateLimiter(options.maxDownload),
+      sendBuffers: new SendBuffers(PIECES_BYTES),
       stallMs: STALL_MS,
       lingerMs: LINGER_MS,
     },

@@ -9,10 +9,12 @@ import type { PeerCredentials } from './identity/credentials.ts'
 import { type Member, PEER_PROTOCOL, roundLoad } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
-import { Ranks } from './membership/owner.ts'
+import { OwnerRanking } from './membership/owner-ranking.ts'
 import { reportHolders, reportPeers } from './peer-report.ts'
-import { WordOfMouth } from './sharing/share-rate-limits.ts'
-import { tellWarming, type Warm, type Warmers, warmersOf } from './sharing/warming.ts'
+import { answerWarming } from './sharing/answer-warming.ts'
+import { type WarmTargets, warmTargetsOf } from './sharing/request-warming.ts'
+import { RateLimitSharing } from './sharing/share-rate-limits.ts'
+import type { WarmImages } from './sharing/warm-exchange.ts'
 import type { JoinRequest } from './tracker/session.ts'
 import { Tracker } from './tracker/tracker.ts'
 import { takeFrom } from './transfer/download.ts'
@@ -22,11 +24,11 @@ import { Participation } from './transfer/peer-transfer.ts'
 import { serve } from './transfer/serve.ts'
 import { ownTable, type Table, tableOf } from './transfer/tracker-session.ts'
 import { askOnce, askWhoHas } from './transfer/who-has.ts'
-import type { Traffic } from './wire/connection.ts'
-import type { Line } from './wire/exchange.ts'
-import { Ask, type Contact, News, parse, refusal, TagAnswer } from './wire/messages.ts'
-import { Dialer, type DialLimits } from './wire/peer-client.ts'
-import { Door } from './wire/peer-server.ts'
+import type { ConnectionResources } from './wire/connection.ts'
+import type { PeerExchange } from './wire/exchange.ts'
+import { type Contact, PeerRequest, Progress, parseMessage, refusalOf, TagAnswer } from './wire/messages.ts'
+import { PeerClient, type PeerClientLimits } from './wire/peer-client.ts'
+import { PeerServer } from './wire/peer-server.ts'
 
 /** What peers may ask of this node. */
 export interface Node {
@@ -35,24 +37,24 @@ export interface Node {
   tag(repository: Repository, tag: string, asking: TagRequestOptions): Promise<TagHead>
   /** It may be pulled through this node. */
   allowed(repository: Repository): boolean
-  /** Peers have told something of this host: see `words`. */
+  /** Peers have told something of this host: see `rateLimits`. */
   heard(host: string): void
   /** As far as this node allows it. */
-  readonly warm: Warm
+  readonly warm: WarmImages
 }
 
 export interface PeerNetworkOptions {
   readonly credentials: PeerCredentials
   readonly pseudonyms: Pseudonyms
   readonly listen: { readonly host: string; readonly port: number }
-  readonly traffic: Traffic
+  readonly traffic: ConnectionResources
   readonly node: Node
   readonly patience?: Patience | undefined
 }
 
 /** Deadlines of questions to other members; what is left out has its default. */
 export interface Patience {
-  readonly dial?: Partial<DialLimits> | undefined
+  readonly dial?: Partial<PeerClientLimits> | undefined
   /** For the owner's answer to a member that wants its digest. */
   readonly ownerMs?: number | undefined
   /** Between two messages of an owner and a member that wants its digest. */
@@ -83,15 +85,15 @@ interface Joined {
 /** The other agents of the swarm, as a place to get content and tags from, and this agent as it serves them. */
 export class PeerNetwork {
   readonly #node: Node
-  readonly #dialer: Dialer
-  readonly #door: Door
+  readonly #dialer: PeerClient
+  readonly #door: PeerServer
   readonly #roster = new Roster()
   readonly #reception: Reception
   readonly #patience: Patience
   /** Of what registries allow. */
-  readonly words: WordOfMouth
+  readonly rateLimits: RateLimitSharing
   #joined: Joined | undefined
-  #ranks: Ranks | undefined
+  #ranking: OwnerRanking | undefined
   /** Transfers under way. */
   readonly #participations = new Map<Digest, Participation>()
   /** Tags that are being asked for elsewhere. */
@@ -101,12 +103,12 @@ export class PeerNetwork {
     this.#node = node
     this.#patience = patience
     this.#reception = new Reception(patience.now)
-    this.#dialer = new Dialer({ credentials, traffic, limits: patience.dial })
-    this.words = new WordOfMouth(pseudonyms, () => this.#joined?.membership.hearsay)
-    this.#door = new Door({
+    this.#dialer = new PeerClient({ credentials, resources: traffic, limits: patience.dial })
+    this.rateLimits = new RateLimitSharing(pseudonyms, () => this.#joined?.membership.notices)
+    this.#door = new PeerServer({
       listen,
       credentials,
-      traffic,
+      resources: traffic,
       memberOf: (fingerprint) =>
         this.#joined?.membership.others().find((member) => member.fingerprint === fingerprint),
       onExchange: (first, line) => this.#answer(first, line),
@@ -130,11 +132,11 @@ export class PeerNetwork {
     })
     this.#roster.look(membership)
     const unlisten = membership.onChange(() => {
-      this.#ranks = undefined
+      this.#ranking = undefined
       this.#roster.look(membership)
       tracker.removeFormerMembers()
     })
-    const unhear = membership.hearsay.onHeard((host) => this.#node.heard(host))
+    const unhear = membership.notices.onReceived((host) => this.#node.heard(host))
     this.#joined = {
       membership,
       tracker,
@@ -211,7 +213,7 @@ export class PeerNetwork {
     if (!isUpstreamOnly) this.#asking.add(key)
     try {
       const asked = { ask: 'tag', repository, tag, firsthand: isUpstreamOnly }
-      const answer = parse(
+      const answer = parseMessage(
         TagAnswer,
         await askOnce(this.#dialer, owner, asked, { signal, ms: TAG_MS }),
         owner.name,
@@ -266,8 +268,8 @@ export class PeerNetwork {
   }
 
   /** Who can be asked to warm images; undefined before this agent is one of a swarm. */
-  warmers(): Warmers | undefined {
-    return this.#joined && warmersOf(this.#joined.membership, this.#dialer)
+  warmers(): WarmTargets | undefined {
+    return this.#joined && warmTargetsOf(this.#joined.membership, this.#dialer)
   }
 
   #take(parent: Contact, want: Want, intake: VouchedIntake, signal: AbortSignal): Promise<void> {
@@ -289,8 +291,8 @@ export class PeerNetwork {
     const joined = this.#joined
     if (joined === undefined) return []
     const { self } = joined.membership
-    this.#ranks ??= new Ranks([self.id, ...this.#peers(joined).map(({ id }) => id)])
-    return this.#ranks
+    this.#ranking ??= new OwnerRanking([self.id, ...this.#peers(joined).map(({ id }) => id)])
+    return this.#ranking
       .first(key, count)
       .flatMap((id) => (id === self.id ? self : (joined.membership.get(id) ?? [])))
   }
@@ -328,9 +330,9 @@ export class PeerNetwork {
       .slice(0, count)
   }
 
-  async #answer(first: unknown, line: Line): Promise<void> {
+  async #answer(first: unknown, line: PeerExchange): Promise<void> {
     try {
-      const ask = parse(Ask, first, line.who)
+      const ask = parseMessage(PeerRequest, first, line.peerName)
       switch (ask.ask) {
         case 'take':
           return await serve(ask, line, { holdings: this.#node.holdings, roster: this.#roster })
@@ -341,19 +343,19 @@ export class PeerNetwork {
         case 'tag':
           return await this.#tellTag(ask, line)
         case 'warm':
-          return await tellWarming(ask, line, this.#node.warm)
+          return await answerWarming(ask, line, this.#node.warm)
       }
     } catch (error) {
-      line.send(refusal(error))
+      line.send(refusalOf(error))
     }
   }
 
-  async #host(ask: Ask & { ask: 'follow' }, line: Line): Promise<void> {
+  async #host(ask: PeerRequest & { ask: 'follow' }, line: PeerExchange): Promise<void> {
     const { digest, kind, repository, position, self, zone, from, failed, best } = ask
     const joined = this.#joined
     if (joined === undefined) throw new Failure('busy', 'it is not there yet')
     if (!this.#node.allowed(repository)) throw new Failure('denied', 'not through this node')
-    if (self.id !== line.shown.id || self.fingerprint !== line.shown.fingerprint) {
+    if (self.id !== line.remoteIdentity.id || self.fingerprint !== line.remoteIdentity.fingerprint) {
       throw new Failure('denied', 'it is somebody else')
     }
     const own = this.#participations.get(digest)
@@ -388,7 +390,7 @@ export class PeerNetwork {
       for (;;) {
         const message = await line.receive({ signal: left.signal, ms })
         if (message === undefined) return
-        place.report(parse(News, message, line.who))
+        place.report(parseMessage(Progress, message, line.peerName))
       }
     } catch {
       // It has gone, or is sent away.
@@ -397,7 +399,7 @@ export class PeerNetwork {
     }
   }
 
-  async #tellHeld({ digest, as }: Ask & { ask: 'has' }, line: Line): Promise<void> {
+  async #tellHeld({ digest, as }: PeerRequest & { ask: 'has' }, line: PeerExchange): Promise<void> {
     const { holdings, allowed } = this.#node
     if (as !== null) {
       if (!allowed(as.repository)) throw new Failure('denied', 'not through this node')
@@ -407,13 +409,16 @@ export class PeerNetwork {
     line.send({ is: 'held', position: held?.availableBytes ?? 0, whole: held?.isComplete ?? false })
   }
 
-  async #tellTag({ repository, tag, firsthand }: Ask & { ask: 'tag' }, line: Line): Promise<void> {
+  async #tellTag(
+    { repository, tag, firsthand }: PeerRequest & { ask: 'tag' },
+    line: PeerExchange,
+  ): Promise<void> {
     const node = this.#node
     if (!node.allowed(repository)) throw new Failure('denied', 'not through this node')
     // The two take each other for the owner, and would wait for each other.
     if (!firsthand && this.#asking.has(tagKey(repository, tag)))
       throw new Failure('busy', 'it is being asked for')
-    const asking = { signal: line.gone, isUpstreamOnly: firsthand }
+    const asking = { signal: line.closed, isUpstreamOnly: firsthand }
     const { digest, mediaType, ageMs = 0 } = await node.tag(repository, tag, asking)
     line.send({ is: 'tag', digest, mediaType: mediaType ?? null, ageMs })
   }

@@ -1,5 +1,5 @@
+import type { RateLimitNotice } from './membership/rate-limit-notices.ts'
 import type { PeerNetwork } from './network.ts'
-import type { Told } from './sharing/share-rate-limits.ts'
 
 /** Exchanges rate-limit notices with the peers, once there are any. */
 export class PeerCommons {
@@ -9,11 +9,11 @@ export class PeerCommons {
     this.#network = network
   }
 
-  send(notice: Told, identity: string): void {
-    this.#network()?.words.tell(notice, identity)
+  send(notice: RateLimitNotice, identity: string): void {
+    this.#network()?.rateLimits.send(notice, identity)
   }
 
-  latest(identity: string): Told | undefined {
-    return this.#network()?.words.heard(identity)
+  latest(identity: string): RateLimitNotice | undefined {
+    return this.#network()?.rateLimits.latest(identity)
   }
 }

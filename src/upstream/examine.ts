@@ -6,7 +6,7 @@ import { Tokens } from './auth/tokens.ts'
 import { type Challenge, chooseChallenge } from './headers/challenge.ts'
 import { failingUnlisted } from './http/http-failure.ts'
 import type { HttpResponse } from './http/messages.ts'
-import { type Quota, readQuota } from './limits/quota.ts'
+import { parseQuota, type Quota } from './limits/quota.ts'
 import {
   canonicalNamespace,
   DEFAULT_BACKOFF_MS,
@@ -142,7 +142,7 @@ class Examination {
     try {
       const response = await this.#request('GET', '/v2/', undefined)
       const { status } = response
-      result = { ...result, status, aheadMs: clockAheadMs(response), quota: readQuota(response.headers) }
+      result = { ...result, status, aheadMs: clockAheadMs(response), quota: parseQuota(response.headers) }
       if (status === 200) result = { ...result, credentialCheck: 'open' }
       const challenge = chooseChallenge(response.headers.all('www-authenticate'))
       if (status !== 401) return result
@@ -217,8 +217,8 @@ class Examination {
       realms,
     })
     const within = realm.host === this.#base.host ? own : scopeLimit
-    const grant = { realm, scopeLimit: within, service: parameters.get('service'), scopes, credential }
-    const { token } = await this.#tokens.get(grant, { signal: this.#signal })
+    const request = { realm, scopeLimit: within, service: parameters.get('service'), scopes, credential }
+    const { token } = await this.#tokens.get(request, { signal: this.#signal })
     return token
   }
 
@@ -227,7 +227,7 @@ class Examination {
     if (challenge.scheme !== 'bearer') return undefined
     const token = await this.#token(challenge, credential, [`repository:${PREVIEW}:pull`])
     const response = await this.#request('HEAD', `/v2/${PREVIEW}/manifests/latest`, `Bearer ${token}`)
-    return readQuota(response.headers)
+    return parseQuota(response.headers)
   }
 
   #reason(error: unknown): string {

@@ -1,9 +1,9 @@
 import { BoundedMap } from '../lib/bounded-map.ts'
 import { publish } from '../observe/events.ts'
 import type { Intake, Source, Want } from '../ports/source.ts'
-import { Access } from './access.ts'
 import { Credentials } from './auth/credentials.ts'
 import { Tokens } from './auth/tokens.ts'
+import { AuthorizedSender } from './authorized-sender.ts'
 import { failingUnlisted } from './http/http-failure.ts'
 import type { HttpRequest, HttpResponse, SendRequest } from './http/messages.ts'
 import { followRedirects } from './http/redirect.ts'
@@ -14,8 +14,8 @@ import { RateLimits } from './limits/rate-limits.ts'
 import type { AddressScope } from './options/address-scope.ts'
 import { type Deadlines, repositoryNameAtHosts, type Upstream } from './options/options.ts'
 import { type Lookup, scopeLimitForTargets } from './options/scoped-lookup.ts'
-import { bringFrom, type Etags, MOST_ETAGS } from './requests/bring.ts'
-import type { Question } from './requests/question.ts'
+import { bringFromHost, type Etags, MOST_ETAGS } from './requests/bring.ts'
+import type { RegistryRequest } from './requests/registry-request.ts'
 import type { Transport } from './transport/transport.ts'
 
 /** The address scope of a host is looked up again after this time. */
@@ -35,7 +35,7 @@ export class UpstreamHost implements Source {
   readonly #transport: Transport
   readonly #lookup: Lookup | undefined
   readonly #base: URL
-  readonly #access: Access
+  readonly #authorizedSender: AuthorizedSender
   readonly #circuit: Circuit
   readonly #etags: Etags = new BoundedMap(MOST_ETAGS)
   #scopeLimit: { readonly value: Promise<AddressScope>; readonly until: number } | undefined
@@ -64,7 +64,7 @@ export class UpstreamHost implements Source {
     })
     this.#limits = new RateLimits({ host, notices })
     const { userAgent, realms, scopeLimit } = upstream
-    this.#access = new Access({
+    this.#authorizedSender = new AuthorizedSender({
       registry: this.#base,
       credentials: new Credentials(upstream, host, { signal }),
       tokens: new Tokens({
@@ -88,12 +88,12 @@ export class UpstreamHost implements Source {
   }
 
   async bring(want: Want, intake: Intake, { signal }: { signal: AbortSignal }): Promise<void> {
-    await this.#recordingErrors(signal, () => bringFrom(this, this.#etags, want, intake, { signal }))
+    await this.#recordingErrors(signal, () => bringFromHost(this, this.#etags, want, intake, { signal }))
   }
 
-  /** Returns any answer but 401 and 403, which are thrown as a `Failure`. */
-  async ask(question: Question): Promise<HttpResponse> {
-    return this.#recordingErrors(question.signal, () => this.#ask(question))
+  /** Returns any response but 401 and 403, which are thrown as a `Failure`. */
+  async send(request: RegistryRequest): Promise<HttpResponse> {
+    return this.#recordingErrors(request.signal, () => this.#send(request))
   }
 
   /** Reads the rate-limit notices that other agents have sent about this host. */
@@ -101,7 +101,7 @@ export class UpstreamHost implements Source {
     this.#limits.readNotices()
   }
 
-  /** The URL of `path` within a repository. */
+  /** The URL of a path within `/v2/<name>/`. */
   urlOf(name: string, path: string): URL {
     return new URL(`/v2/${this.#fullName(name)}/${path}`, this.#base)
   }
@@ -110,7 +110,7 @@ export class UpstreamHost implements Source {
     return repositoryNameAtHosts(this.#upstream, name)
   }
 
-  async #ask({ method, kind, path, accept, headers, name, signal }: Question): Promise<HttpResponse> {
+  async #send({ method, kind, path, accept, headers, name, signal }: RegistryRequest): Promise<HttpResponse> {
     const { userAgent, scopeLimit } = this.#upstream
     const request: HttpRequest = {
       method,
@@ -129,7 +129,7 @@ export class UpstreamHost implements Source {
     const send = kind === 'blob' && method === 'GET' ? this.#transport.sendForBlob : this.#transport.send
     const registry = this.#guarded(send)
     return followRedirects(request, {
-      registry: (next) => this.#access.send(registry, next, this.#fullName(name)),
+      registry: (next) => this.#authorizedSender.send(registry, next, this.#fullName(name)),
       outside: send,
       scopeLimit: () => this.#resolveScope(),
     })

@@ -4,7 +4,7 @@ import type { Repository } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
 import type { Registry, TagHead } from '../ports/registry.ts'
 import type { Source, Want } from '../ports/source.ts'
-import { Privacy } from './auth/privacy.ts'
+import { PrivateRepositories } from './auth/private-repositories.ts'
 import { type HostState, UpstreamHost } from './host.ts'
 import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
 import { askInRounds } from './limits/rounds.ts'
@@ -17,10 +17,10 @@ import {
   type Upstream,
   type UpstreamOptions,
 } from './options/options.ts'
-import { headAt } from './requests/head.ts'
-import { referrersAt } from './requests/referrers.ts'
-import { tagAt } from './requests/tag.ts'
-import { tagsAt } from './requests/tags.ts'
+import { requestHead } from './requests/head.ts'
+import { requestReferrers } from './requests/referrers.ts'
+import { requestTag } from './requests/tag.ts'
+import { requestTags } from './requests/tags.ts'
 import { Transport } from './transport/transport.ts'
 
 /** Registries without an entry; the bound holds because clients may name any host. */
@@ -56,7 +56,7 @@ class RegistryUpstreams implements Upstreams {
   readonly #backoffMs: number
   readonly #stopping = new AbortController()
   readonly #transports = new Map<string, Transport>()
-  readonly #privacy = new Privacy()
+  readonly #privateRepositories = new PrivateRepositories()
   readonly #configured = new Map<string, Registered>()
   readonly #unlisted = new BoundedMap<string, Registered>(MOST_UNLISTED)
 
@@ -79,18 +79,18 @@ class RegistryUpstreams implements Upstreams {
   }
 
   async tag(repository: Repository, tag: string, { signal }: { signal: AbortSignal }): Promise<TagHead> {
-    return this.#ask(repository, (host, within) => tagAt(host, repository.name, tag, within), { signal })
+    return this.#ask(repository, (host, within) => requestTag(host, repository.name, tag, within), { signal })
   }
 
   async head(
     want: Want,
     { signal }: { signal: AbortSignal },
   ): Promise<{ size: number; mediaType: string | undefined }> {
-    return this.#ask(want.repository, (host, within) => headAt(host, want, within), { signal })
+    return this.#ask(want.repository, (host, within) => requestHead(host, want, within), { signal })
   }
 
   async tags(repository: Repository, { signal }: { signal: AbortSignal }): Promise<readonly string[]> {
-    return this.#ask(repository, (host, within) => tagsAt(host, repository.name, within), { signal })
+    return this.#ask(repository, (host, within) => requestTags(host, repository.name, within), { signal })
   }
 
   async referrers(
@@ -98,13 +98,13 @@ class RegistryUpstreams implements Upstreams {
     subject: Digest,
     { signal }: { signal: AbortSignal },
   ): Promise<Uint8Array> {
-    return this.#ask(repository, (host, within) => referrersAt(host, repository.name, subject, within), {
+    return this.#ask(repository, (host, within) => requestReferrers(host, repository.name, subject, within), {
       signal,
     })
   }
 
   isPrivate(repository: Repository): Promise<boolean> {
-    return this.#privacy.isPrivate(this.#upstreamOf(repository), repository.name)
+    return this.#privateRepositories.isPrivate(this.#upstreamOf(repository), repository.name)
   }
 
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {

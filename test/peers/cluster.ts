@@ -14,13 +14,16 @@ import { type Member, type MemberId, PEER_PROTOCOL } from '../../src/peers/ident
 import { Pseudonyms } from '../../src/peers/identity/pseudonyms.ts'
 import { deriveSecret, type SwarmSecret } from '../../src/peers/identity/secret.ts'
 import type { Membership } from '../../src/peers/membership/membership.ts'
-import { Ranks } from '../../src/peers/membership/owner.ts'
-import type { Hearsay } from '../../src/peers/membership/rate-limit-notices.ts'
-import { Tidings, type Word } from '../../src/peers/membership/rate-limit-notices.ts'
+import { OwnerRanking } from '../../src/peers/membership/owner-ranking.ts'
+import {
+  type NoticeChannel,
+  NoticeStore,
+  type PseudonymousNotice,
+} from '../../src/peers/membership/rate-limit-notices.ts'
 import { type Patience, PeerNetwork } from '../../src/peers/network.ts'
 import { PeerCommons } from '../../src/peers/peer-commons.ts'
 import { PeerRegistry } from '../../src/peers/peer-registry.ts'
-import { Pieces } from '../../src/peers/wire/send-buffers.ts'
+import { SendBuffers } from '../../src/peers/wire/send-buffers.ts'
 import type { UpstreamEntry } from '../../src/upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
 import { type Wanting, Warming } from '../../src/warm/warming.ts'
@@ -46,7 +49,7 @@ export class Cluster {
   readonly #rogues: Rogue[] = []
   readonly #secret: SwarmSecret
   readonly #listeners = new Set<() => void>()
-  readonly #hears = new Map<MemberId, (word: Word) => void>()
+  readonly #noticeReceivers = new Map<MemberId, (notice: PseudonymousNotice) => void>()
 
   private constructor(secret: SwarmSecret) {
     this.#secret = secret
@@ -76,17 +79,17 @@ export class Cluster {
 
   /** Bytes whose digest this member owns. */
   bytesOwnedBy({ id }: { readonly id: MemberId }, size: number): Buffer {
-    const ranks = new Ranks(this.#live().map((member) => member.id))
+    const ranking = new OwnerRanking(this.#live().map((member) => member.id))
     for (;;) {
       const bytes = randomBytes(size)
-      if (ranks.owner(digestOf(bytes)) === id) return bytes
+      if (ranking.owner(digestOf(bytes)) === id) return bytes
     }
   }
 
   /** The owner of this digest, and who would be it if there were none of those before. */
   ranked(digest: Digest): readonly Node[] {
     const ids = this.#live().map(({ id }) => id)
-    const order = new Ranks(ids).first(digest, ids.length)
+    const order = new OwnerRanking(ids).first(digest, ids.length)
     return order.flatMap((id) => this.nodes.find(({ member }) => member?.id === id) ?? [])
   }
 
@@ -98,7 +101,7 @@ export class Cluster {
 
   /** The first so many in rank. */
   ownersOf(digest: Digest, count: number): readonly Node[] {
-    const ids = new Ranks(this.#live().map(({ id }) => id)).first(digest, count)
+    const ids = new OwnerRanking(this.#live().map(({ id }) => id)).first(digest, count)
     return ids.flatMap((id) => this.nodes.find(({ member }) => member?.id === id) ?? [])
   }
 
@@ -160,26 +163,27 @@ export class Cluster {
         this.#listeners.add(listener)
         return () => this.#listeners.delete(listener)
       },
-      hearsay: this.#hearsayOf(self),
+      notices: this.#noticeChannelOf(self),
     }
   }
 
-  /** Whatever one tells reaches all at once. */
-  #hearsayOf(self: Member): Hearsay {
-    const tidings = new Tidings()
-    const hearers = new Set<(host: string) => void>()
-    this.#hears.set(self.id, (word) => {
-      if (tidings.hear(word, performance.now(), self.id)) for (const hearer of hearers) hearer(word.host)
+  /** A notice that one node sends reaches all others at once. */
+  #noticeChannelOf(self: Member): NoticeChannel {
+    const store = new NoticeStore()
+    const listeners = new Set<(host: string) => void>()
+    this.#noticeReceivers.set(self.id, (notice) => {
+      if (!store.add(notice, performance.now(), self.id)) return
+      for (const listener of listeners) listener(notice.host)
     })
     return {
-      tell: (word) => {
-        tidings.hear(word, performance.now())
-        for (const [id, hear] of this.#hears) if (id !== self.id) hear(word)
+      send: (notice) => {
+        store.add(notice, performance.now())
+        for (const [id, receive] of this.#noticeReceivers) if (id !== self.id) receive(notice)
       },
-      heard: (who) => tidings.heard(who, performance.now()),
-      onHeard: (listener) => {
-        hearers.add(listener)
-        return () => hearers.delete(listener)
+      latest: (pseudonym) => store.latest(pseudonym, performance.now()),
+      onReceived: (listener) => {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
       },
     }
   }
@@ -241,9 +245,9 @@ export class Node {
       listen: { host: '127.0.0.1', port: 0 },
       patience: { ...PATIENT, ...options.patience },
       traffic: {
-        upload: new RateLimiter(options.uploadBytesPerSecond),
-        download: new RateLimiter(undefined),
-        pieces: new Pieces(16 * 1024 * 1024),
+        uploadLimiter: new RateLimiter(options.uploadBytesPerSecond),
+        downloadLimiter: new RateLimiter(undefined),
+        sendBuffers: new SendBuffers(16 * 1024 * 1024),
         stallMs: 10_000,
         lingerMs: 1000,
       },

@@ -51,7 +51,7 @@ function memberOf({ member }: Node): Member {
 async function forEver(say: () => void, { line }: { line: Parameters<Misdeed>[1] }): Promise<void> {
   for (;;) {
     say()
-    await delay(20, undefined, { signal: line.gone })
+    await delay(20, undefined, { signal: line.closed })
   }
 }
 
@@ -78,7 +78,7 @@ describe('an owner that is no help', () => {
         size: bytes.length,
         mediaType: undefined,
         readable: async (offset: number) => {
-          await delay(50, undefined, { signal: line.gone })
+          await delay(50, undefined, { signal: line.closed })
           return offset + 1
         },
         read: async (target: Uint8Array, position: number) => {
@@ -88,7 +88,7 @@ describe('an owner that is no help', () => {
         close: async () => {},
       }
       line.send({ is: 'content', size: bytes.length, mediaType: null })
-      await line.sendContent(dripping, 0, { signal: line.gone })
+      await line.sendContent(dripping, 0, { signal: line.closed })
     })
     upstream.addBlob(bytes)
     const got = await nodes[0].pull(digestOf(bytes))
@@ -122,7 +122,7 @@ describe('an owner that is no help', () => {
         return forEver(() => line.send({ is: 'beat' }), { line })
       }
       line.send({ is: 'content', size: forged.length, mediaType: null })
-      await line.sendContent(whole(digest as Digest, forged), from, { signal: line.gone })
+      await line.sendContent(whole(digest as Digest, forged), from, { signal: line.closed })
     })
     upstream.addBlob(bytes)
     // Who was given some of it is cut off and asks again, as clients do.
@@ -154,7 +154,7 @@ describe('a parent that lies about the size', () => {
         }
         lies += 1
         line.send({ is: 'content', size: bytes.length + by, mediaType: null })
-        await line.sendContent(whole(digest as Digest, bytes), from, { signal: line.gone })
+        await line.sendContent(whole(digest as Digest, bytes), from, { signal: line.closed })
       })
       upstream.addBlob(bytes)
       const ended: (Error | undefined)[] = []
@@ -241,7 +241,7 @@ describe('at an owner’s table', () => {
       const path = `/v2/${name}/${kind}s/${digest}`
       upstream.fault(path, { silent: true, times: 1 })
       upstream.fault(path, { status: 404 })
-      const { line } = await rogue.ask(memberOf(owner), {
+      const { exchange: line } = await rogue.ask(memberOf(owner), {
         ask: 'follow',
         digest,
         kind,
@@ -274,7 +274,7 @@ describe('at an owner’s table', () => {
     const place = { ask: 'follow', kind: 'blob', repository: REPOSITORY, position: 0, from: null, zone: null }
     let sentAway = 0
     const ask = async (digest: Digest): Promise<void> => {
-      const { answer, line } = await rogue.ask(memberOf(owner), { ...place, digest, self })
+      const { answer, exchange: line } = await rogue.ask(memberOf(owner), { ...place, digest, self })
       t.after(() => line.destroy())
       for (let told = answer; told !== undefined; ) {
         if ((told as { is: string }).is === 'fetch') sentAway += 1

@@ -83,7 +83,10 @@ describe('what members have under one name', () => {
     upstream.keepIn(REPOSITORY.name, digest)
     await node.pull(digest)
     const said = async (message: object): Promise<Record<string, unknown>> => {
-      const { answer, line } = await rogue.ask(node.member ?? assert.fail('it has started'), message)
+      const { answer, exchange: line } = await rogue.ask(
+        node.member ?? assert.fail('it has started'),
+        message,
+      )
       line.destroy()
       return answer as Record<string, unknown>
     }

@@ -8,14 +8,14 @@ import { openStore, type StoreOptions } from '../../src/store/open.ts'
 import type { Store } from '../../src/store/store.ts'
 import { afterwards } from '../../testkit/afterwards.ts'
 
-/** An empty folder that is removed when the test is over. */
+/** Makes an empty folder, which is removed when the test is over. */
 export async function folder(t: TestContext, parent = tmpdir()): Promise<string> {
   const path = await mkdtemp(join(parent, 'leat-store-'))
   afterwards(t, () => rm(path, { recursive: true, force: true }))
   return path
 }
 
-/** A file system of its own. Only root may have one. */
+/** Mounts a small filesystem. Only root may do so: other users skip the test. */
 export async function smallDisk(t: TestContext, bytes: number): Promise<string | undefined> {
   if (process.getuid?.() !== 0) {
     t.skip('only root may mount a small disk')
@@ -32,14 +32,14 @@ export async function smallDisk(t: TestContext, bytes: number): Promise<string |
   return path
 }
 
-/** A store that is closed when the test is over. */
+/** Opens a store, which is closed when the test is over. */
 export async function opened(t: TestContext, options: StoreOptions): Promise<Store> {
   const store = await openStore(options)
   afterwards(t, () => store.close())
   return store
 }
 
-/** What is published under this name while the test runs. */
+/** Collects all events of this name until the test is over. */
 export function published<Name extends keyof Events>(t: TestContext, name: Name): Events[Name][] {
   const facts: Events[Name][] = []
   afterwards(

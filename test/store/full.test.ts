@@ -12,15 +12,15 @@ import { SmallDisk } from '../../testkit/small-disk.ts'
 import { keep, stored } from '../conformance/blob-store.ts'
 import { all, published } from './folder.ts'
 
-/** A store whose index cannot be written to, because the disk is full: what is not here any more is not here all the same. */
+/** A store whose index cannot be written because the disk is full. Dropped blobs must count as not stored all the same. */
 
 const REPOSITORY = { registry: 'docker.io', name: 'library/alpine' }
 const NOWHERE = digestOf(Buffer.from('nowhere'))
-/** Opening the index takes less, and to forget so many entries takes more. */
+/** Opening the index needs less, and removing all entries needs more. */
 const ROOM_TO_OPEN_BYTES = 64 * 1024
 const ENTRIES = 600
 
-it('a store on a full disk is closed, though it cannot say any more what was used last', async (t) => {
+it('a store on a full disk can be closed, although the last uses cannot be written', async (t) => {
   const disk = await SmallDisk.mount(t, 16)
   if (disk === undefined) return
   const path = join(disk.path, 'data')
@@ -37,7 +37,7 @@ it('a store on a full disk is closed, though it cannot say any more what was use
   }
 })
 
-it('entries without files are not here, though the index keeps them, until it can be written to', async (t) => {
+it('entries without files count as not stored while the index cannot be written, and are dropped later', async (t) => {
   const disk = await SmallDisk.mount(t, 16)
   if (disk === undefined) return
   const path = join(disk.path, 'data')
@@ -48,7 +48,7 @@ it('entries without files are not here, though the index keeps them, until it ca
     for (const digest of await Promise.all(digests)) await rm(new Layout(path).blob(digest))
   }
   await first.close()
-  // Its log becomes a table while there is room for one.
+  // The log becomes a table while there is room for one.
   const index = new Level(new Layout(path).index)
   await index.open()
   await index.close()
@@ -72,7 +72,7 @@ it('entries without files are not here, though the index keeps them, until it ca
   )
 })
 
-it('a blob that was cut short on a full disk is not here, is told, and can be stored again', async (t) => {
+it('a truncated blob on a full disk is dropped, reported, and can be stored again', async (t) => {
   const disk = await SmallDisk.mount(t, 16)
   if (disk === undefined) return
   const path = join(disk.path, 'data')
@@ -101,7 +101,7 @@ it('a blob that was cut short on a full disk is not here, is told, and can be st
   }
 })
 
-/** Until the index has no room even behind what it wrote last. */
+/** Fills the disk until the index cannot append even one more record. */
 async function fill(store: Store, disk: SmallDisk): Promise<void> {
   disk.crowd()
   const remember = (n: number): Promise<void> =>

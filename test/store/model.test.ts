@@ -16,8 +16,8 @@ import { feed, stored, wanted } from '../conformance/blob-store.ts'
 import { all } from './folder.ts'
 
 /**
- * The store on disk beside its twin in memory: whatever is done to both, in any order, with crashes and restarts between,
- * they have the same blobs. A crash is the folder as it lies there at that moment, opened by somebody else.
+ * Compares the store on disk with a model in memory: after the same operations in any order, with crashes and restarts
+ * between them, both have the same blobs. A crash is simulated by a new store that opens a copy of the folder.
  */
 
 const { signal } = new AbortController()
@@ -27,52 +27,52 @@ const MANIFESTS = 3
 const RUNS = 6
 const STEPS = 60
 
-interface Piece {
+interface TestContent {
   readonly digest: Digest
   readonly bytes: Uint8Array
   readonly kind: 'manifest' | 'blob'
   readonly references: readonly Digest[]
 }
 
-const blobs: readonly Piece[] = Array.from({ length: BLOBS }, (_, n) => {
+const blobs: readonly TestContent[] = Array.from({ length: BLOBS }, (_, n) => {
   const bytes = Buffer.alloc(SIZES[n % SIZES.length] ?? 0, createHash('sha256').update(`blob ${n}`).digest())
   const unlike = Buffer.concat([bytes, Buffer.from(`${n}`)])
   return { digest: digestOf(unlike), bytes: unlike, kind: 'blob', references: [] }
 })
-/** Each needs two of the blobs; the last one needs the other manifests, as an index does. */
-const manifests: readonly Piece[] = Array.from({ length: MANIFESTS }, (_, n) => {
+/** Each manifest references two blobs; the last one references the other manifests, as an index does. */
+const manifests: readonly TestContent[] = Array.from({ length: MANIFESTS }, (_, n) => {
   const references =
     n < MANIFESTS - 1
       ? blobs.slice(n * 2, n * 2 + 2).map(({ digest }) => digest)
       : Array.from({ length: n }, (__, other) => digestOf(manifestBytes(other)))
   return { digest: digestOf(manifestBytes(n)), bytes: manifestBytes(n), kind: 'manifest', references }
 })
-const pieces = [...blobs, ...manifests]
+const contents = [...blobs, ...manifests]
 
 function manifestBytes(n: number): Buffer {
   return Buffer.from(JSON.stringify({ schemaVersion: 2, number: n }))
 }
 
 class Model {
-  /** The same operations on the twin. */
-  readonly twin = new MemoryStore()
-  /** What each pin keeps: itself and what it needs, once that was known. */
+  /** The operations on the model in memory. */
+  readonly memory = new MemoryStore()
+  /** What each pin retains: the digest itself and all that it references, once that is known. */
   readonly pins = new Map<Digest, Set<Digest>>()
-  /** How much the last attempt has left of what did not come whole. */
-  readonly left = new Map<Digest, number>()
+  /** The sizes of partials that unfinished transfers have left. */
+  readonly partials = new Map<Digest, number>()
 
   pin(digest: Digest): void {
     if (this.pins.has(digest)) return
     this.pins.set(digest, new Set([digest]))
-    this.learn()
+    this.extendPins()
   }
 
-  /** Follows what is kept to what that needs. */
-  learn(): void {
+  /** Extends each pin to all that is reachable from it. */
+  extendPins(): void {
     for (const kept of this.pins.values()) {
-      // Goes on to what is added meanwhile.
+      // The loop also visits digests that are added meanwhile.
       for (const digest of kept) {
-        for (const child of this.twin.stored.get(digest)?.references ?? []) kept.add(child)
+        for (const child of this.memory.stored.get(digest)?.references ?? []) kept.add(child)
       }
     }
   }
@@ -81,20 +81,20 @@ class Model {
     return [...this.pins].flatMap(([pin, kept]) => (kept.has(digest) ? pin : [])).sort()
   }
 
-  isKept(digest: Digest): boolean {
+  isRetained(digest: Digest): boolean {
     return this.pinsOf(digest).length > 0
   }
 }
 
-class Real {
+class DiskSide {
   readonly root: string
   store: Store
   #path: string
-  #lives = 0
+  #crashes = 0
 
-  static async begin(root: string): Promise<Real> {
+  static async begin(root: string): Promise<DiskSide> {
     const path = join(root, '0')
-    return new Real(root, path, await openStore({ path }))
+    return new DiskSide(root, path, await openStore({ path }))
   }
 
   private constructor(root: string, path: string, store: Store) {
@@ -103,18 +103,18 @@ class Real {
     this.store = store
   }
 
-  /** With one file less, if it says so. */
-  async restart(loses?: Digest): Promise<void> {
+  /** Restarts the store, after the file of a blob was deleted if the step says so. */
+  async restart(missing?: Digest): Promise<void> {
     await this.store.close()
-    if (loses !== undefined) await rm(new Layout(this.#path).blob(loses), { force: true })
+    if (missing !== undefined) await rm(new Layout(this.#path).blob(missing), { force: true })
     this.store = await openStore({ path: this.#path })
     await this.store.recovered
   }
 
-  /** The folder as it is now, taken over by another store while this one knows nothing of its end. */
+  /** Simulates a crash: a new store opens a copy of the folder as it is now. */
   async crash(): Promise<void> {
-    this.#lives += 1
-    const next = join(this.root, `${this.#lives}`)
+    this.#crashes += 1
+    const next = join(this.root, `${this.#crashes}`)
     await cp(this.#path, next, { recursive: true })
     await this.store.close()
     await rm(this.#path, { recursive: true })
@@ -124,28 +124,31 @@ class Real {
   }
 }
 
-type Step = fc.AsyncCommand<Model, Real>
+type Step = fc.AsyncCommand<Model, DiskSide>
 
-/** All of it, in two parts, or the first part only: that is left lying there. */
+/** Stores a content in two parts, or only the first part, which stays as a partial. */
 class Put implements Step {
-  readonly #piece: Piece
+  readonly #content: TestContent
   readonly #upTo: number
 
-  constructor(piece: Piece, part: number) {
-    this.#piece = piece
-    this.#upTo = Math.floor(piece.bytes.length * part)
+  constructor(content: TestContent, part: number) {
+    this.#content = content
+    this.#upTo = Math.floor(content.bytes.length * part)
   }
 
   check(): boolean {
     return true
   }
 
-  async run(model: Model, real: Real): Promise<void> {
-    const { digest, bytes, kind, references } = this.#piece
-    for (const store of [model.twin, real.store.blobs]) {
+  async run(model: Model, real: DiskSide): Promise<void> {
+    const { digest, bytes, kind, references } = this.#content
+    for (const store of [model.memory, real.store.blobs]) {
       const incoming = await store.begin(wanted(digest, kind))
       try {
-        assert.ok([0, model.left.get(digest)].includes(incoming.position), `goes on at ${incoming.position}`)
+        assert.ok(
+          [0, model.partials.get(digest)].includes(incoming.position),
+          `goes on at ${incoming.position}`,
+        )
         if (incoming.position < this.#upTo)
           await feed(incoming, bytes.subarray(incoming.position, this.#upTo))
         if (this.#upTo < bytes.length) continue
@@ -160,31 +163,32 @@ class Put implements Step {
         await incoming.close()
       }
     }
-    if (this.#upTo < bytes.length) model.left.set(digest, Math.max(this.#upTo, model.left.get(digest) ?? 0))
-    else model.left.delete(digest)
-    model.learn()
+    if (this.#upTo < bytes.length)
+      model.partials.set(digest, Math.max(this.#upTo, model.partials.get(digest) ?? 0))
+    else model.partials.delete(digest)
+    model.extendPins()
   }
 
   toString(): string {
-    return `put ${this.#piece.digest.slice(7, 15)} up to ${this.#upTo} of ${this.#piece.bytes.length}`
+    return `put ${this.#content.digest.slice(7, 15)} up to ${this.#upTo} of ${this.#content.bytes.length}`
   }
 }
 
-/** A body with wrong bytes leaves nothing behind. */
+/** Receives wrong bytes, which must leave nothing. */
 class PutWrong implements Step {
-  readonly #piece: Piece
+  readonly #content: TestContent
 
-  constructor(piece: Piece) {
-    this.#piece = piece
+  constructor(content: TestContent) {
+    this.#content = content
   }
 
   check(): boolean {
     return true
   }
 
-  async run(model: Model, real: Real): Promise<void> {
-    const { digest, bytes, kind } = this.#piece
-    for (const store of [model.twin, real.store.blobs]) {
+  async run(model: Model, real: DiskSide): Promise<void> {
+    const { digest, bytes, kind } = this.#content
+    for (const store of [model.memory, real.store.blobs]) {
       const incoming = await store.begin(wanted(digest, kind))
       try {
         await feed(incoming, Buffer.alloc(bytes.length + 1, 'wrong'))
@@ -195,44 +199,44 @@ class PutWrong implements Step {
         await incoming.close()
       }
     }
-    model.left.delete(digest)
+    model.partials.delete(digest)
   }
 
   toString(): string {
-    return `put wrong bytes for ${this.#piece.digest.slice(7, 15)}`
+    return `put wrong bytes for ${this.#content.digest.slice(7, 15)}`
   }
 }
 
 class Read implements Step {
-  readonly #piece: Piece
+  readonly #content: TestContent
 
-  constructor(piece: Piece) {
-    this.#piece = piece
+  constructor(content: TestContent) {
+    this.#content = content
   }
 
   check(): boolean {
     return true
   }
 
-  async run(model: Model, real: Real): Promise<void> {
-    const { digest, bytes } = this.#piece
-    const expected = await stored(model.twin, digest)
+  async run(model: Model, real: DiskSide): Promise<void> {
+    const { digest, bytes } = this.#content
+    const expected = await stored(model.memory, digest)
     const found = await stored(real.store.blobs, digest)
     assert.equal(found === undefined, expected === undefined, `${this}: ${found?.length} ${expected?.length}`)
     if (found !== undefined) assert.ok(found.equals(bytes))
   }
 
   toString(): string {
-    return `read ${this.#piece.digest.slice(7, 15)}`
+    return `read ${this.#content.digest.slice(7, 15)}`
   }
 }
 
 class SetPin implements Step {
-  readonly #piece: Piece
+  readonly #content: TestContent
   readonly #pinned: boolean
 
-  constructor(piece: Piece, pinned: boolean) {
-    this.#piece = piece
+  constructor(content: TestContent, pinned: boolean) {
+    this.#content = content
     this.#pinned = pinned
   }
 
@@ -240,8 +244,8 @@ class SetPin implements Step {
     return true
   }
 
-  async run(model: Model, real: Real): Promise<void> {
-    const { digest } = this.#piece
+  async run(model: Model, real: DiskSide): Promise<void> {
+    const { digest } = this.#content
     if (this.#pinned) {
       model.pin(digest)
       await real.store.pin(digest)
@@ -256,34 +260,34 @@ class SetPin implements Step {
   }
 
   toString(): string {
-    return `${this.#pinned ? 'pin' : 'unpin'} ${this.#piece.digest.slice(7, 15)}`
+    return `${this.#pinned ? 'pin' : 'unpin'} ${this.#content.digest.slice(7, 15)}`
   }
 }
 
 class Remove implements Step {
-  readonly #piece: Piece
+  readonly #content: TestContent
 
-  constructor(piece: Piece) {
-    this.#piece = piece
+  constructor(content: TestContent) {
+    this.#content = content
   }
 
   check(): boolean {
     return true
   }
 
-  async run(model: Model, real: Real): Promise<void> {
-    const { digest } = this.#piece
-    const free = model.twin.stored.has(digest) && !model.isKept(digest)
+  async run(model: Model, real: DiskSide): Promise<void> {
+    const { digest } = this.#content
+    const free = model.memory.stored.has(digest) && !model.isRetained(digest)
     assert.equal(await real.store.remove(digest), free)
-    if (free) model.twin.stored.delete(digest)
+    if (free) model.memory.stored.delete(digest)
   }
 
   toString(): string {
-    return `remove ${this.#piece.digest.slice(7, 15)}`
+    return `remove ${this.#content.digest.slice(7, 15)}`
   }
 }
 
-/** Down to so much: what goes is the store's to choose, but nothing that is kept, and not more than is asked for. */
+/** Evicts down to a size. The store chooses the blobs, but none that is pinned, and no more than needed. */
 class Evict implements Step {
   readonly #toBytes: number
 
@@ -295,9 +299,9 @@ class Evict implements Step {
     return true
   }
 
-  async run(model: Model, real: Real): Promise<void> {
-    const before = model.twin.stored
-    const kept = new Set([...before.keys()].filter((digest) => model.isKept(digest)))
+  async run(model: Model, real: DiskSide): Promise<void> {
+    const before = model.memory.stored
+    const kept = new Set([...before.keys()].filter((digest) => model.isRetained(digest)))
     await real.store.gc({ toBytes: this.#toBytes, signal })
     const left = new Set((await all(real.store.list())).map(({ digest }) => digest))
     for (const digest of [...before.keys()]) {
@@ -328,7 +332,7 @@ class Restart implements Step {
     return true
   }
 
-  async run(_model: Model, real: Real): Promise<void> {
+  async run(_model: Model, real: DiskSide): Promise<void> {
     if (this.#how === 'crash') await real.crash()
     else await real.restart()
   }
@@ -338,29 +342,29 @@ class Restart implements Step {
   }
 }
 
-/** Between two runs somebody deletes a file. */
+/** Deletes a file between two runs. */
 class Lose implements Step {
-  readonly #piece: Piece
+  readonly #content: TestContent
 
-  constructor(piece: Piece) {
-    this.#piece = piece
+  constructor(content: TestContent) {
+    this.#content = content
   }
 
   check(): boolean {
     return true
   }
 
-  async run(model: Model, real: Real): Promise<void> {
-    await real.restart(this.#piece.digest)
-    model.twin.stored.delete(this.#piece.digest)
+  async run(model: Model, real: DiskSide): Promise<void> {
+    await real.restart(this.#content.digest)
+    model.memory.stored.delete(this.#content.digest)
   }
 
   toString(): string {
-    return `lose ${this.#piece.digest.slice(7, 15)} and restart`
+    return `delete ${this.#content.digest.slice(7, 15)} and restart`
   }
 }
 
-/** After every step both say the same of everything. */
+/** Checks that store and model agree on everything. */
 class Checked implements Step {
   readonly #step: Step
 
@@ -372,16 +376,16 @@ class Checked implements Step {
     return true
   }
 
-  async run(model: Model, real: Real): Promise<void> {
+  async run(model: Model, real: DiskSide): Promise<void> {
     await this.#step.run(model, real)
-    const here = [...model.twin.stored.keys()].sort()
+    const here = [...model.memory.stored.keys()].sort()
     assert.deepEqual(
       (await all(real.store.list())).map(({ digest }) => digest),
       here,
     )
-    const bytes = [...model.twin.stored.values()].reduce((sum, each) => sum + each.bytes.length, 0)
+    const bytes = [...model.memory.stored.values()].reduce((sum, each) => sum + each.bytes.length, 0)
     assert.deepEqual(real.store.usage(), { bytes, blobs: here.length })
-    for (const { digest } of pieces) {
+    for (const { digest } of contents) {
       assert.deepEqual(await real.store.pinsOf(digest), model.pinsOf(digest), `the pins of ${digest}`)
     }
   }
@@ -391,27 +395,32 @@ class Checked implements Step {
   }
 }
 
-it('whatever is put, read, pinned, removed and evicted, in whichever order, with crashes between: as in memory', async () => {
-  const any = fc.constantFrom(...pieces)
+it('the store behaves as a model in memory under any order of operations and crashes', async () => {
+  const any = fc.constantFrom(...contents)
   const step = fc.oneof(
     {
       weight: 8,
-      arbitrary: fc.tuple(any, fc.constantFrom(1, 1, 1, 0.6)).map(([piece, part]) => new Put(piece, part)),
+      arbitrary: fc
+        .tuple(any, fc.constantFrom(1, 1, 1, 0.6))
+        .map(([content, part]) => new Put(content, part)),
     },
-    { weight: 1, arbitrary: any.map((piece) => new PutWrong(piece)) },
-    { weight: 4, arbitrary: any.map((piece) => new Read(piece)) },
-    { weight: 3, arbitrary: fc.tuple(any, fc.boolean()).map(([piece, pinned]) => new SetPin(piece, pinned)) },
-    { weight: 2, arbitrary: any.map((piece) => new Remove(piece)) },
+    { weight: 1, arbitrary: any.map((content) => new PutWrong(content)) },
+    { weight: 4, arbitrary: any.map((content) => new Read(content)) },
+    {
+      weight: 3,
+      arbitrary: fc.tuple(any, fc.boolean()).map(([content, pinned]) => new SetPin(content, pinned)),
+    },
+    { weight: 2, arbitrary: any.map((content) => new Remove(content)) },
     { weight: 2, arbitrary: fc.constantFrom(0, 100_000, 400_000).map((bytes) => new Evict(bytes)) },
     { weight: 2, arbitrary: fc.constantFrom('restart', 'crash').map((how) => new Restart(how)) },
-    { weight: 1, arbitrary: any.map((piece) => new Lose(piece)) },
+    { weight: 1, arbitrary: any.map((content) => new Lose(content)) },
   )
   await fc.assert(
     fc.asyncProperty(
       fc.commands([step.map((each) => new Checked(each))], { maxCommands: STEPS, size: 'max' }),
       async (steps) => {
         const root = await mkdtemp(join(tmpdir(), 'leat-model-'))
-        const real = await Real.begin(root)
+        const real = await DiskSide.begin(root)
         try {
           await fc.asyncModelRun(() => ({ model: new Model(), real }), steps)
         } finally {

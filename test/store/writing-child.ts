@@ -3,7 +3,7 @@ import { parseDigest } from '../../src/oci/digest.ts'
 import type { Incoming } from '../../src/ports/blob-store.ts'
 import { openStore } from '../../src/store/open.ts'
 
-/** More than the program writes before it is killed, however late that is. */
+/** More bytes than the program can write before it is killed. */
 export const LARGE_BYTES = 32 * 1024 * 1024
 
 /** The same bytes in every process. */
@@ -12,10 +12,10 @@ export function blob(name: string, bytes: number): Buffer {
   return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(bytes))
 }
 
-/** As much of the large blob comes between two small ones. */
+/** How much of the large blob is written between two small ones. */
 const STEP_BYTES = 25_600
 
-// As a program: stores small blobs, telling of each, while one large blob is coming in; until it is killed.
+// As a program, until it is killed: stores small blobs and reports each, while one large blob is being received.
 const [, , path, large] = process.argv
 if (process.send !== undefined && path !== undefined && large !== undefined) await run(path, large)
 
@@ -33,7 +33,7 @@ async function run(folder: string, wanted: string): Promise<void> {
     const small = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`)
     if (small === undefined) throw new Error('a hash is a digest')
     const taking = await store.blobs.begin({ digest: small, kind: 'blob', repository })
-    // The process that was killed may have left a part of it.
+    // A killed process may have left a partial of this blob.
     await append(taking, bytes.subarray(taking.position))
     await taking.commit({ mediaType: undefined, origin: 'test', references: [], subject: undefined })
     await taking.close()

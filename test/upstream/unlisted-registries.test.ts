@@ -25,38 +25,37 @@ import { createUpstreams } from '../../src/upstream/upstreams.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
 import { sha256, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 
-/** What the agent does for registries that its settings do not list. */
+/** Requests to registries that the settings do not list. */
 
 const { signal } = new AbortController()
 const DIGEST = sha256('x')
 
 interface Listener {
   readonly port: number
-  /** Connections that it has seen. */
-  readonly seen: () => number
+  readonly connectionCount: () => number
 }
 
 async function listener(t: TestContext): Promise<Listener> {
-  let seen = 0
+  let connectionCount = 0
   const server = createServer((socket) => {
-    seen += 1
+    connectionCount += 1
     socket.destroy()
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   t.after(() => server.close())
   const address = server.address()
   assert.ok(address !== null && typeof address === 'object')
-  return { port: address.port, seen: () => seen }
+  return { port: address.port, connectionCount: () => connectionCount }
 }
 
-/** Answers each question with the next list of addresses, and all later ones with the last. */
-function answering(...answers: readonly (readonly string[])[]): { lookup: Lookup; asked: () => number } {
+/** A DNS resolver that answers each look-up with the next list of addresses, and all later ones with the last. */
+function resolverWith(...answers: readonly (readonly string[])[]): { lookup: Lookup; asked: () => number } {
   let asked = 0
   const lookup: Lookup = (_hostname, _options, callback) => {
     const answer = answers[Math.min(asked, answers.length - 1)] ?? []
     asked += 1
     const found = answer.map((address): LookupAddress => ({ address, family: address.includes(':') ? 6 : 4 }))
-    // Before any timer, so that no deadline for the connection runs out first.
+    // The look-up is answered before any timer, so that no connection deadline passes first.
     process.nextTick(() => callback(null, found))
   }
   return { lookup, asked: () => asked }
@@ -68,8 +67,8 @@ interface Refusal {
   readonly source: unknown
 }
 
-/** Every kind of question to a registry, each to its end or all `atOnce`; the failures' codes and words, in order. */
-async function askEverything(
+/** Sends every kind of request to a registry, one after another or all `atOnce`, and returns the failures in order. */
+async function requestEverything(
   registry: string,
   { atOnce = false, ...options }: UpstreamOptions & { atOnce?: boolean } = {},
 ): Promise<readonly Refusal[]> {
@@ -81,7 +80,7 @@ async function askEverything(
     assert.ok(source)
     return source.bring({ ...want, kind }, new MemoryIntake(), { signal })
   }
-  const questions = [
+  const requests = [
     () => upstreams.tag(repository, 'v1', { signal }),
     () => upstreams.head(want, { signal }),
     () => upstreams.tags(repository, { signal }),
@@ -90,23 +89,23 @@ async function askEverything(
     () => bring('manifest'),
   ]
   try {
-    if (atOnce) return await Promise.all(questions.map(refusalOf))
+    if (atOnce) return await Promise.all(requests.map(refusalOf))
     const refusals: Refusal[] = []
-    for (const ask of questions) refusals.push(await refusalOf(ask))
+    for (const send of requests) refusals.push(await refusalOf(send))
     return refusals
   } finally {
     await upstreams.close()
   }
 }
 
-async function refusalOf(ask: () => Promise<unknown>): Promise<Refusal> {
+async function refusalOf(send: () => Promise<unknown>): Promise<Refusal> {
   try {
-    await ask()
+    await send()
   } catch (error) {
     assert.ok(error instanceof Failure, String(error))
     return { code: error.code, message: error.message, source: error.details.source }
   }
-  return assert.fail('it was answered')
+  return assert.fail('the request succeeded')
 }
 
 const REFUSED = {
@@ -117,71 +116,71 @@ const REFUSED = {
 }
 
 test('a loopback address is not contacted, however it is written', async (t) => {
-  const { port, seen } = await listener(t)
+  const { port, connectionCount } = await listener(t)
   const names = ['127.0.0.1', '127.1', '0x7f.1', '2130706433', '0177.0.0.1', '[::ffff:127.0.0.1]', '[::1]']
   for (const name of [...names, 'localhost', 'LOCALHOST', 'a.localhost', '0.0.0.0', '[::]']) {
-    const failures = await askEverything(`${name}:${port}`)
+    const failures = await requestEverything(`${name}:${port}`)
     assert.deepEqual(failures, Array(6).fill(REFUSED), name)
   }
-  assert.equal(seen(), 0)
+  assert.equal(connectionCount(), 0)
 })
 
-test('an address that a name may lead to is not contacted when it is itself the name', async () => {
+test('a private address is not contacted when it is the name of the registry', async () => {
   for (const name of ['10.0.0.1', '172.16.0.1', '192.168.0.1', '100.64.0.1', '[fd12::1]']) {
-    assert.deepEqual(await askEverything(`${name}:1`), Array(6).fill(REFUSED), name)
+    assert.deepEqual(await requestEverything(`${name}:1`), Array(6).fill(REFUSED), name)
   }
 })
 
-test('a name that leads to loopback is not contacted, and is told the same', async (t) => {
-  const { port, seen } = await listener(t)
-  const { lookup, asked } = answering(['127.0.0.1'])
-  assert.deepEqual(await askEverything(`inside.example:${port}`, { lookup }), Array(6).fill(REFUSED))
+test('a name that resolves to loopback is not contacted, and its failure has the same text', async (t) => {
+  const { port, connectionCount } = await listener(t)
+  const { lookup, asked } = resolverWith(['127.0.0.1'])
+  assert.deepEqual(await requestEverything(`inside.example:${port}`, { lookup }), Array(6).fill(REFUSED))
   assert.ok(asked() >= 6)
-  assert.equal(seen(), 0)
+  assert.equal(connectionCount(), 0)
 })
 
-test('a name that leads elsewhere the second time is not followed', async (t) => {
-  const { port, seen } = await listener(t)
-  // Of the global unicast addresses that nobody has been given.
-  const { lookup, asked } = answering(['2e00::1'], ['127.0.0.1'])
-  const [first, ...later] = await askEverything(`rebound.example:${port}`, { lookup })
-  assert.deepEqual(first, REFUSED, 'the first question is asked in rounds, and its second is refused')
+test('a name that resolves to loopback at a later look-up is not contacted', async (t) => {
+  const { port, connectionCount } = await listener(t)
+  // A global unicast address that is not allocated.
+  const { lookup, asked } = resolverWith(['2e00::1'], ['127.0.0.1'])
+  const [first, ...later] = await requestEverything(`rebound.example:${port}`, { lookup })
+  assert.deepEqual(first, REFUSED, 'the first request is retried, and its retry is refused')
   assert.deepEqual(later, Array(5).fill(REFUSED))
   assert.ok(asked() > 1)
-  assert.equal(seen(), 0)
+  assert.equal(connectionCount(), 0)
 })
 
-test('of several addresses only those that may be are contacted', async (t) => {
-  const { port, seen } = await listener(t)
-  const { lookup } = answering(['127.0.0.1', '2e00::1'])
-  for (const { code } of await askEverything(`both.example:${port}`, { lookup, atOnce: true })) {
+test('of several addresses only the permitted ones are contacted', async (t) => {
+  const { port, connectionCount } = await listener(t)
+  const { lookup } = resolverWith(['127.0.0.1', '2e00::1'])
+  for (const { code } of await requestEverything(`both.example:${port}`, { lookup, atOnce: true })) {
     assert.ok(code === 'unavailable' || code === 'busy', String(code))
   }
-  assert.equal(seen(), 0)
+  assert.equal(connectionCount(), 0)
 })
 
-test('where a proxy resolves names, those that say by themselves where they lie are refused', async (t) => {
+test('behind a proxy, which resolves names itself, literal special addresses are refused', async (t) => {
   const proxy = await listener(t)
   const proxies = { http: `http://127.0.0.1:${proxy.port}`, https: `http://127.0.0.1:${proxy.port}` }
   for (const name of ['127.0.0.1', 'localhost', '169.254.169.254', '10.0.0.1']) {
-    assert.deepEqual(await askEverything(`${name}:1`, { proxies }), Array(6).fill(REFUSED), name)
+    assert.deepEqual(await requestEverything(`${name}:1`, { proxies }), Array(6).fill(REFUSED), name)
   }
-  assert.equal(proxy.seen(), 0)
+  assert.equal(proxy.connectionCount(), 0)
   const exempt = { ...proxies, exceptions: 'inside.example' }
-  const { lookup } = answering(['127.0.0.1'])
+  const { lookup } = resolverWith(['127.0.0.1'])
   assert.deepEqual(
-    await askEverything('inside.example:1', { proxies: exempt, lookup }),
+    await requestEverything('inside.example:1', { proxies: exempt, lookup }),
     Array(6).fill(REFUSED),
     'a name that the agent resolves itself is checked',
   )
 })
 
-test('an entry may lie anywhere, by its namespace, by its hosts, and by what they resolve to', async (t) => {
+test('a registry with an entry may be at any address', async (t) => {
   const server = await startFaultyUpstream()
   t.after(() => server.close())
   const { manifest } = server.addImage('team/app', 'v1')
   const port = server.host.split(':').at(-1)
-  const { lookup } = answering(['127.0.0.1'])
+  const { lookup } = resolverWith(['127.0.0.1'])
   for (const entry of [
     { namespace: server.host },
     { namespace: 'r.example', hosts: [server.host] },
@@ -195,7 +194,7 @@ test('an entry may lie anywhere, by its namespace, by its hosts, and by what the
   }
 })
 
-test('settings that are not an entry do not list a registry', () => {
+test('credentials and a Docker config do not list a registry, only an entry does', () => {
   const credentials = { 'localhost:5000': { username: 'a', password: 'b' } }
   const entries = [{ namespace: 'localhost:5001' }]
   const options = { credentials, entries, dockerConfig: '/etc/docker.json' }
@@ -205,16 +204,16 @@ test('settings that are not an entry do not list a registry', () => {
   assert.equal(describeUpstream({}, 'no host').scopeLimit, 'public')
 })
 
-test('what doctor asks of a registry without an entry goes by the same rule', async (t) => {
-  const { seen } = await listener(t)
-  const { lookup } = answering(['127.0.0.1'])
+test('the examination of a registry without an entry follows the same rule', async (t) => {
+  const { connectionCount } = await listener(t)
+  const { lookup } = resolverWith(['127.0.0.1'])
   const [hub] = await examineUpstreams({ lookup }, { signal })
   assert.equal(hub?.isConfigured, false)
   assert.match(hub?.why ?? '', /only if its settings list them/)
-  assert.equal(seen(), 0)
+  assert.equal(connectionCount(), 0)
 })
 
-/** Answers every request of a host, and writes them down. */
+/** A transport that records every request and answers it with `answer`. */
 class ScriptedTransport extends Transport {
   readonly requests: HttpRequest[] = []
   readonly #answer: (request: HttpRequest) => { status: number; headers: Record<string, string> }
@@ -242,18 +241,18 @@ class ScriptedTransport extends Transport {
   }
 }
 
-interface Led {
+interface SentRequests {
   readonly requests: readonly HttpRequest[]
   readonly failure: unknown
 }
 
-/** Asks a registry that answers once with these headers, and with success after that. */
-async function led(
+/** Sends a request to a registry that answers it with these headers, and all later requests with 404. */
+async function sendTo(
   options: UpstreamOptions,
   namespace: string,
   status: number,
   headers: Record<string, string>,
-): Promise<Led> {
+): Promise<SentRequests> {
   let isFirst = true
   const transport = new ScriptedTransport(() => {
     if (!isFirst) return { status: 404, headers: {} }
@@ -263,7 +262,7 @@ async function led(
   const upstream = describeUpstream(options, namespace)
   const [host = ''] = upstream.hosts
   const { lookup } = options
-  const asked = new UpstreamHost({
+  const upstreamHost = new UpstreamHost({
     upstream,
     host,
     transport,
@@ -273,8 +272,8 @@ async function led(
     notices: undefined,
     signal,
   })
-  const question = { method: 'GET', kind: 'manifest', path: 'manifests/v1', name: 'x', signal } as const
-  const failure = await asked.ask(question).then(
+  const request = { method: 'GET', kind: 'manifest', path: 'manifests/v1', name: 'x', signal } as const
+  const failure = await upstreamHost.send(request).then(
     () => undefined,
     (error: unknown) => error,
   )
@@ -282,42 +281,42 @@ async function led(
 }
 
 const SPECIAL = ['127.0.0.1', '169.254.169.254', '[fd00:ec2::254]', '240.0.0.1', '198.18.0.1', 'localhost']
-const WHERE = [['2600::1'], ['10.0.0.1'], ['127.0.0.1'], ['2600::1', '127.0.0.1'], ['169.254.1.1']]
+const ADDRESSES = [['2600::1'], ['10.0.0.1'], ['127.0.0.1'], ['2600::1', '127.0.0.1'], ['169.254.1.1']]
 
-for (const where of WHERE) {
+for (const where of ADDRESSES) {
   test(`a registry without an entry at ${where.join(' and ')} cannot send the agent to special addresses`, async () => {
-    const { lookup } = answering(where)
+    const { lookup } = resolverWith(where)
     for (const target of SPECIAL) {
       const redirect = { location: `https://${target}/x` }
-      const redirected = await led({ lookup }, 'r.example', 307, redirect)
+      const redirected = await sendTo({ lookup }, 'r.example', 307, redirect)
       assert.equal(redirected.requests.length, 1, `redirect to ${target}`)
       assert.ok(redirected.failure)
       const realm = { 'www-authenticate': `Bearer realm="https://${target}/token"` }
-      const challenged = await led({ lookup }, 'r.example', 401, realm)
+      const challenged = await sendTo({ lookup }, 'r.example', 401, realm)
       assert.equal(challenged.requests.length, 1, `realm at ${target}`)
       assert.ok(challenged.failure)
     }
-    const { requests } = await led({ lookup }, 'r.example', 307, { location: 'https://storage.example/x' })
+    const { requests } = await sendTo({ lookup }, 'r.example', 307, { location: 'https://storage.example/x' })
     assert.equal(requests.length, 2)
     for (const { scopeLimit } of requests) assert.ok(isWithinScope(scopeLimit, 'private'), scopeLimit)
     const own = { 'www-authenticate': 'Bearer realm="https://auth.r.example/token"' }
-    for (const { scopeLimit } of (await led({ lookup }, 'r.example', 401, own)).requests) {
+    for (const { scopeLimit } of (await sendTo({ lookup }, 'r.example', 401, own)).requests) {
       assert.ok(isWithinScope(scopeLimit, 'private'), scopeLimit)
     }
   })
 }
 
-test('a registry with an entry sends the agent as far inside as it lies itself', async () => {
+test('a registry with an entry may redirect as far inside the network as it lies itself', async () => {
   const entries = [{ namespace: 'r.example' }]
   const follows = async (where: readonly string[], target: string): Promise<boolean> => {
-    const { lookup } = answering(where)
+    const { lookup } = resolverWith(where)
     const location = `https://${target}/x`
-    return (await led({ entries, lookup }, 'r.example', 307, { location })).requests.length === 2
+    return (await sendTo({ entries, lookup }, 'r.example', 307, { location })).requests.length === 2
   }
   assert.ok(!(await follows(['2600::1'], '10.0.0.1')))
   assert.ok(!(await follows(['2600::1'], '127.0.0.1')))
   assert.ok(await follows(['10.0.0.1'], '10.0.0.2'))
-  assert.ok(await follows(['10.0.0.1'], '198.18.0.1'), 'some clusters number their networks so')
+  assert.ok(await follows(['10.0.0.1'], '198.18.0.1'), 'some clusters use special ranges for their networks')
   assert.ok(!(await follows(['10.0.0.1'], '127.0.0.1')))
   assert.ok(await follows(['127.0.0.1'], '10.0.0.1'))
   assert.ok(await follows(['127.0.0.1'], '127.0.0.2'))

@@ -20,7 +20,7 @@ import { open } from './opened.ts'
 const { signal } = new AbortController()
 const BLOB = Buffer.alloc(100_000, 'blob')
 
-test('a tag is asked for by HEAD', async (t) => {
+test('a tag is requested with HEAD', async (t) => {
   const { server, upstreams, repository } = await open(t)
   const { manifest } = server.addImage('team/app', 'v1')
   const head = await upstreams.tag(repository, 'v1', { signal })
@@ -33,7 +33,7 @@ test('a tag is asked for by HEAD', async (t) => {
   assert.match(server.requests[0]?.headers.accept ?? '', /oci\.image\.index/)
 })
 
-test('HEADs share a connection', async (t) => {
+test('HEAD requests share a connection', async (t) => {
   const { server, upstreams, repository } = await open(t)
   server.addImage('team/app', 'v1')
   for (let i = 0; i < 3; i += 1) {
@@ -46,14 +46,14 @@ test('HEADs share a connection', async (t) => {
   )
 })
 
-const HALFWAY: readonly Fault[] = [
+const INSUFFICIENT_HEADS: readonly Fault[] = [
   { status: 405 },
   { status: 400 },
   { status: 501 },
   { headers: { 'docker-content-digest': '' } },
 ]
-for (const fault of HALFWAY) {
-  test(`where HEAD says ${JSON.stringify(fault)}, the manifest itself is hashed`, async (t) => {
+for (const fault of INSUFFICIENT_HEADS) {
+  test(`after a HEAD with ${JSON.stringify(fault)}, the digest is computed from the manifest`, async (t) => {
     const { server, upstreams, repository } = await open(t)
     const { manifest } = server.addImage('team/app', 'v1')
     server.fault('v1', { ...fault, method: 'HEAD' })
@@ -62,7 +62,7 @@ for (const fault of HALFWAY) {
   })
 }
 
-test('a digest that is none is a broken answer', async (t) => {
+test('an invalid digest in a header is a failure', async (t) => {
   const { server, upstreams, repository } = await open(t)
   server.addImage('team/app', 'v1')
   server.fault('v1', { headers: { 'docker-content-digest': 'sha256:short' } })
@@ -75,13 +75,13 @@ test('a tag that does not exist is absent, after one request', async (t) => {
   assert.equal(server.requests.length, 1)
 })
 
-test('a tag that upstream has only as schema 1 is not supported', async (t) => {
+test('a tag with a schema 1 manifest is unsupported', async (t) => {
   const { server, upstreams, repository } = await open(t)
   server.addManifest('team/app', 'old', '{}', 'application/vnd.docker.distribution.manifest.v1+prettyjws')
   await assert.rejects(upstreams.tag(repository, 'old', { signal }), { code: 'unsupported' })
 })
 
-test('a question survives two failures of its host', async (t) => {
+test('a request is repeated after two failures of its host', async (t) => {
   const { server, upstreams, repository } = await open(t)
   server.addImage('team/app', 'v1')
   server.fault('v1', { status: 500, times: 2 })
@@ -89,7 +89,7 @@ test('a question survives two failures of its host', async (t) => {
   assert.equal(server.count('v1'), 3)
 })
 
-test('hosts are asked in order, and each is a source of its own', async (t) => {
+test('hosts are asked in order, and each is a source', async (t) => {
   const mirror = await startFaultyUpstream()
   t.after(() => mirror.close())
   const { server, upstreams, repository, want } = await open(t, { namespace: 'r.example', hosts: [] })
@@ -110,7 +110,7 @@ test('hosts are asked in order, and each is a source of its own', async (t) => {
   )
 })
 
-test('any registry has a source, but what is no host has none', async (t) => {
+test('every registry has a source, except one whose name is not a host', async (t) => {
   const upstreams = createUpstreams({})
   t.after(() => upstreams.close())
   const digest = sha256('x')
@@ -122,7 +122,7 @@ test('any registry has a source, but what is no host has none', async (t) => {
   await assert.rejects(upstreams.tag({ registry: 'a/b', name: 'x' }, 'v1', { signal }), { code: 'absent' })
 })
 
-test('registries that clients make up do not pile up', async (t) => {
+test('the number of remembered unlisted registries is bounded', async (t) => {
   const upstreams = createUpstreams({})
   t.after(() => upstreams.close())
   for (let i = 0; i < 1000; i += 1) {
@@ -136,7 +136,7 @@ test('registries that clients make up do not pile up', async (t) => {
   assert.equal(upstreams.status().at(-1)?.host, 'r999.example')
 })
 
-test('a prefix stands before the name, also in the scope of the token', async (t) => {
+test('a prefix is put before the name of the repository, in paths and in token scopes', async (t) => {
   const { server, bring } = await open(t, { prefix: 'mirror/team' })
   const digest = server.addBlob(BLOB)
   server.requireBearer()
@@ -147,14 +147,14 @@ test('a prefix stands before the name, also in the scope of the token', async (t
   )
 })
 
-test('an entry may have a user agent of its own', async (t) => {
+test('the user agent of an entry is sent', async (t) => {
   const { server, upstreams, repository } = await open(t, { userAgent: 'containerd/2.1' })
   server.addImage('team/app', 'v1')
   await upstreams.tag(repository, 'v1', { signal })
   assert.equal(server.requests[0]?.headers['user-agent'], 'containerd/2.1')
 })
 
-test('size and type are asked for by HEAD, or else from one byte', async (t) => {
+test('size and type are requested with HEAD, or else with a GET of one byte', async (t) => {
   const { server, upstreams, want } = await open(t)
   const digest = server.addBlob(BLOB)
   const expected = { size: BLOB.length, mediaType: 'application/octet-stream' }
@@ -167,7 +167,7 @@ test('size and type are asked for by HEAD, or else from one byte', async (t) => 
   await assert.rejects(upstreams.head(want(sha256('x')), { signal }), { code: 'absent' })
 })
 
-test('tags are read from all pages and come in ASCII order', async (t) => {
+test('tags are read from all pages and returned in ASCII order', async (t) => {
   const { server, upstreams, repository } = await open(t)
   const { manifest } = server.addImage('team/app', 'latest')
   const names = Array.from({ length: 2500 }, (_, i) => `v${i}`)
@@ -178,7 +178,7 @@ test('tags are read from all pages and come in ASCII order', async (t) => {
   assert.equal(server.requests.length, 3)
 })
 
-test('a list of tags that is none is a broken answer; null is an empty one', async (t) => {
+test('an invalid list of tags is a failure; null is an empty list', async (t) => {
   const { server, upstreams, repository } = await open(t)
   server.fault('tags/list', { status: 200, body: '{"tags": null}', times: 1 })
   assert.deepEqual(await upstreams.tags(repository, { signal }), [])
@@ -189,7 +189,7 @@ test('a list of tags that is none is a broken answer; null is an empty one', asy
   }
 })
 
-test('a list of tags without end is cut off', async (t) => {
+test('a list of tags with too many pages is a failure', async (t) => {
   const { server, upstreams, repository } = await open(t)
   server.addImage('team/app', 'v1')
   let page = 0
@@ -215,7 +215,7 @@ const descriptorsOf = (bytes: Uint8Array) => {
   return index.manifests
 }
 
-test('referrers come from the API where there is one', async (t) => {
+test('referrers are read from the API of a registry that has it', async (t) => {
   const { server, upstreams, repository } = await open(t)
   const { manifest } = server.addImage('team/app', 'v1')
   const signature = server.addManifest(
@@ -227,7 +227,7 @@ test('referrers come from the API where there is one', async (t) => {
   assert.deepEqual([descriptor.digest, descriptor.artifactType], [signature, 'a/signature'])
 })
 
-test('without the API they come from the fallback tag, or there are none', async (t) => {
+test('without the API, referrers are read from the fallback tag, and without that tag there are none', async (t) => {
   const { server, upstreams, repository } = await open(t)
   server.referrersApi = false
   const { manifest } = server.addImage('team/app', 'v1')
@@ -252,7 +252,7 @@ test('a sha512 subject has a fallback tag of 64 digits', async (t) => {
 })
 
 for (const fault of [{ status: 500 }, { status: 429 }, { status: 403 }, { dieAt: 0 }] as Fault[]) {
-  test(`referrers that cannot be had (${JSON.stringify(fault)}) are a failure, not an empty list`, async (t) => {
+  test(`a failed request for referrers (${JSON.stringify(fault)}) is a failure, not an empty list`, async (t) => {
     const { server, upstreams, repository } = await open(t)
     const { manifest } = server.addImage('team/app', 'v1')
     server.fault(manifest, fault)
@@ -265,7 +265,7 @@ for (const fault of [{ status: 500 }, { status: 429 }, { status: 403 }, { dieAt:
   })
 }
 
-test('how fresh tags are is up to the entry, then to the defaults', async (t) => {
+test('the freshness of tags comes from the entry, then from the defaults', async (t) => {
   const upstreams = createUpstreams({
     tagTtlMs: 1000,
     entries: [{ namespace: 'registry-1.docker.io', tagTtlMs: 5, staleIfErrorMs: 6 }],
@@ -276,16 +276,16 @@ test('how fresh tags are is up to the entry, then to the defaults', async (t) =>
   assert.deepEqual(of('ghcr.io'), { tagTtlMs: 1000, staleIfErrorMs: 7 * 86_400_000 })
 })
 
-test('what is left of a quota is made known and shown', async (t) => {
+test('the remaining quota is published as an event and part of the status', async (t) => {
   const { server, upstreams, repository } = await open(t)
   server.addImage('team/app', 'v1')
   server.extraHeaders.set('ratelimit-limit', '100;w=21600')
   server.extraHeaders.set('ratelimit-remaining', '42;w=21600')
-  const heard: unknown[] = []
-  t.after(subscribe('upstream.quota', (quota) => quota.host === server.host && heard.push(quota)))
+  const published: unknown[] = []
+  t.after(subscribe('upstream.quota', (quota) => quota.host === server.host && published.push(quota)))
   await upstreams.tag(repository, 'v1', { signal })
   const quota = { limit: 100, remaining: 42, windowSeconds: 21_600 }
-  assert.deepEqual(heard, [{ host: server.host, ...quota, isFromPeer: false }])
+  assert.deepEqual(published, [{ host: server.host, ...quota, isFromPeer: false }])
   const [status] = upstreams.status()
   assert.deepEqual({ ...status?.quota, at: 0 }, { ...quota, at: 0 })
 })
@@ -294,8 +294,8 @@ test('a host that keeps failing is not asked until its pause is over, and its st
   const { server, upstreams, repository, bring, want } = await open(t)
   server.addImage('team/app', 'v1')
   const digest = server.addBlob(BLOB)
-  const heard: boolean[] = []
-  t.after(subscribe('upstream.circuit', ({ host, open }) => host === server.host && heard.push(open)))
+  const published: boolean[] = []
+  t.after(subscribe('upstream.circuit', ({ host, open }) => host === server.host && published.push(open)))
   server.fault(digest, { status: 502 })
   for (let i = 0; i < 5; i += 1)
     await assert.rejects(bring(digest, new MemoryIntake()), { code: 'unavailable' })
@@ -312,13 +312,13 @@ test('a host that keeps failing is not asked until its pause is over, and its st
     })
   }
   assert.equal(server.requests.length, asked)
-  assert.deepEqual(heard, [true])
+  assert.deepEqual(published, [true])
   const [status] = upstreams.status()
   assert.equal(status?.circuit.state, 'open')
   assert.match(status?.lastError?.message ?? '', /not asked for now/)
 })
 
-test('closing ends what is under way', async (t) => {
+test('closing ends transfers in progress', async (t) => {
   const { server, upstreams, bring } = await open(t)
   const digest = server.addBlob(BLOB)
   server.fault(digest, { stallAt: 10 })
@@ -329,7 +329,7 @@ test('closing ends what is under way', async (t) => {
   await assert.rejects(bring(digest, new MemoryIntake()), { code: 'stopping' })
 })
 
-test('past a proxy everything goes through it, unless the host is an exception', async (t) => {
+test('all requests go through a proxy, except to hosts in its exceptions', async (t) => {
   const server = await startFaultyUpstream()
   t.after(() => server.close())
   const digest = server.addBlob(BLOB)

@@ -4,10 +4,10 @@ import type { Member, MemberId } from '../../src/peers/identity/member.ts'
 import { heartbeatOf, Signer, verifySignature } from '../../src/peers/identity/signed-record.ts'
 import { Gossip, TICK_MS } from '../../src/peers/membership/gossip.ts'
 import {
-  type Account,
+  EMPTY_MESSAGE,
   encodeMessage,
-  type Message,
-  NOTHING,
+  type GossipMessage,
+  type RecordWithHeartbeat,
 } from '../../src/peers/membership/gossip-messages.ts'
 import { randomFrom } from './random.ts'
 
@@ -33,7 +33,7 @@ export interface SimulatedMember {
 interface SentMessage {
   readonly to: SimulatedMember
   readonly from: SimulatedMember
-  readonly message: Message
+  readonly message: GossipMessage
 }
 
 /** A swarm in one process and in simulated time: the gossip is the real code, links and time are simulated. */
@@ -110,8 +110,8 @@ export class GossipSimulation {
   }
 
   /** Sends over all links a message that the member's own gossip would not send. */
-  broadcast(from: SimulatedMember, message: Partial<Message>): void {
-    for (const to of from.links) this.#send(from, to, { ...NOTHING, ...message })
+  broadcast(from: SimulatedMember, message: Partial<GossipMessage>): void {
+    for (const to of from.links) this.#send(from, to, { ...EMPTY_MESSAGE, ...message })
   }
 
   leave(member: SimulatedMember): void {
@@ -191,7 +191,7 @@ export class GossipSimulation {
     }
   }
 
-  #send(from: SimulatedMember, to: SimulatedMember, message: Message): void {
+  #send(from: SimulatedMember, to: SimulatedMember, message: GossipMessage): void {
     if (this.#isMeasuring) from.sentBytes += encodeMessage(message).length + FRAME_BYTES
     this.#sent.push({ from, to, message })
   }
@@ -200,9 +200,9 @@ export class GossipSimulation {
 /** All members receive the same signatures, and checking each of them once makes a simulation many times faster. */
 const verified = new Map<string, boolean>()
 
-function verifiesOnce(key: string, said: string, signature: string): boolean {
-  const name = `${key} ${signature} ${said}`
-  const known = verified.get(name) ?? verifySignature(key, said, signature)
+function verifiesOnce(key: string, text: string, signature: string): boolean {
+  const name = `${key} ${signature} ${text}`
+  const known = verified.get(name) ?? verifySignature(key, text, signature)
   verified.set(name, known)
   return known
 }
@@ -211,12 +211,12 @@ export function identityNamed(name: string): Identity {
   return identityOf(createHash('sha256').update(name).digest())
 }
 
-/** What a member says of itself: its signed record and its heartbeat. */
-export function accountOf(name: string, member: Member, sequence = 0): Account {
+/** The signed record of a member with a heartbeat. */
+export function recordOf(name: string, member: Member, sequence = 0): RecordWithHeartbeat {
   const signer = new Signer(identityNamed(name))
   return {
     record: signer.signRecord(member),
-    sign: signer.signHeartbeat('alive', heartbeatOf(member, sequence)),
+    heartbeat: signer.signHeartbeat('alive', heartbeatOf(member, sequence)),
   }
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { MemberId } from '../../src/peers/identity/member.ts'
-import { Ranks } from '../../src/peers/membership/owner.ts'
+import { OwnerRanking } from '../../src/peers/membership/owner-ranking.ts'
 import { DeliveryPlan } from '../../src/peers/tracker/delivery-plan.ts'
 import type { PlanEvent, PlanInstruction } from '../../src/peers/tracker/tree/plan-events.ts'
 import { maxDepth } from './max-depth.ts'
@@ -139,9 +139,9 @@ export class SimulatedSwarm {
 
   /** The first live member in rank owns a layer. The participants of a dead owner join the next one. */
   #electOwners(): void {
-    const ranks = new Ranks(this.#members.live.map((member) => this.#members.id(member)))
+    const ranking = new OwnerRanking(this.#members.live.map((member) => this.#members.id(member)))
     for (const layer of this.#layers) {
-      const owner = this.#members.index(ranks.owner(layer.digest) as MemberId)
+      const owner = this.#members.index(ranking.owner(layer.digest) as MemberId)
       if (owner === layer.owner) continue
       layer.isTakeover = layer.owner !== NO_SOURCE
       layer.owner = owner

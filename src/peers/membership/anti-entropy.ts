@@ -1,51 +1,64 @@
 import type { MemberId } from '../identity/member.ts'
 import { type Heartbeat, isLater, type SignedHeartbeat } from '../identity/signed-record.ts'
-import { type Message, SIGNS_AT_ONCE } from './gossip-messages.ts'
-import type { Members } from './members.ts'
+import { MAX_HEARTBEATS_PER_MESSAGE, type Summary } from './gossip-messages.ts'
+import type { MemberList } from './member-list.ts'
 
-/** All who one knows, in parts that each fit into a message. */
-type Summary = NonNullable<Message['summary']>
+/** A string that sorts after all ids, which are hexadecimal. */
+const AFTER_ALL_IDS = 'g'
 
-export function summaries(known: readonly Heartbeat[]): Summary[] {
-  const signs = [...known].sort((a, b) => (a.id < b.id ? -1 : 1))
-  const parts: Summary[] = []
-  for (let at = 0; at < signs.length; at += SIGNS_AT_ONCE) {
-    const part = signs.slice(at, at + SIGNS_AT_ONCE)
-    const after = signs[at + SIGNS_AT_ONCE]
-    parts.push({ from: at === 0 ? '' : (part[0]?.id ?? ''), to: after?.id ?? 'g', signs: part })
+/** Summarizes all known members in parts that each fit into one message. */
+export function summariesOf(known: readonly Heartbeat[]): Summary[] {
+  const sorted = [...known].sort((a, b) => (a.id < b.id ? -1 : 1))
+  const summaries: Summary[] = []
+  for (let at = 0; at < sorted.length; at += MAX_HEARTBEATS_PER_MESSAGE) {
+    const heartbeats = sorted.slice(at, at + MAX_HEARTBEATS_PER_MESSAGE)
+    const next = sorted[at + MAX_HEARTBEATS_PER_MESSAGE]
+    summaries.push({
+      from: at === 0 ? '' : (heartbeats[0]?.id ?? ''),
+      to: next?.id ?? AFTER_ALL_IDS,
+      heartbeats,
+    })
   }
-  return parts
+  return summaries
 }
 
-/** What whoever has sent the summary has not heard, and what it has and this one has not. */
-export interface Difference {
-  /** Whose records it is to be sent. */
+/** How the member list of the sender of a summary differs from the list of this node. */
+export interface ListDifference {
+  /** Members that the sender does not know, or knows from an earlier incarnation. */
   readonly missing: readonly MemberId[]
+  /** Members that this node does not know, or knows from an earlier incarnation. */
   readonly wanted: readonly MemberId[]
-  readonly beats: readonly SignedHeartbeat[]
-  readonly doubts: readonly SignedHeartbeat[]
+  /** Heartbeats that are later than those the sender knows. */
+  readonly heartbeats: readonly SignedHeartbeat[]
+  /** Members that the sender knows, and that this node has removed because they were silent. */
+  readonly suspects: readonly SignedHeartbeat[]
+  /** Members that the sender knows, and that have said goodbye. */
   readonly goodbyes: readonly SignedHeartbeat[]
 }
 
-export function differenceTo(
-  { from, to, signs }: Summary,
-  members: Members,
-  who: { readonly self: MemberId; readonly sender: MemberId },
-): Difference {
-  const theirs = new Map(signs.map((sign) => [sign.id, sign]))
+export function compareWithSummary(
+  { from, to, heartbeats: theirs }: Summary,
+  members: MemberList,
+  { self, sender }: { readonly self: MemberId; readonly sender: MemberId },
+): ListDifference {
+  const theirHeartbeats = new Map(theirs.map((heartbeat) => [heartbeat.id, heartbeat]))
   const [wanted, missing]: [MemberId[], MemberId[]] = [[], []]
-  const [beats, doubts, goodbyes]: [SignedHeartbeat[], SignedHeartbeat[], SignedHeartbeat[]] = [[], [], []]
+  const heartbeats: SignedHeartbeat[] = []
+  const suspects: SignedHeartbeat[] = []
+  const goodbyes: SignedHeartbeat[] = []
   for (const { id } of members.all()) {
-    if (id < from || id >= to || id === who.sender) continue
-    const [sign, known] = [theirs.get(id), members.sign(id)]
-    if (sign === undefined || (known !== undefined && known.incarnation > sign.incarnation)) missing.push(id)
-    else if (known !== undefined && isLater(known, sign)) beats.push(known)
+    if (id < from || id >= to || id === sender) continue
+    const [their, own] = [theirHeartbeats.get(id), members.heartbeat(id)]
+    if (their === undefined || (own !== undefined && own.incarnation > their.incarnation)) missing.push(id)
+    else if (own !== undefined && isLater(own, their)) heartbeats.push(own)
   }
-  for (const sign of signs) {
-    if (sign.id === who.self) continue
-    const gone = members.gone(sign.id)
-    if (gone !== undefined && !isLater(sign, gone)) (gone.hasLeft ? goodbyes : doubts).push(gone)
-    else if (sign.incarnation > (members.get(sign.id)?.incarnation ?? 0)) wanted.push(sign.id)
+  for (const their of theirs) {
+    if (their.id === self) continue
+    const departed = members.departed(their.id)
+    if (departed !== undefined && !isLater(their, departed)) {
+      const list = departed.hasLeft ? goodbyes : suspects
+      list.push(departed)
+    } else if (their.incarnation > (members.get(their.id)?.incarnation ?? 0)) wanted.push(their.id)
   }
-  return { missing, wanted, beats, doubts, goodbyes }
+  return { missing, wanted, heartbeats, suspects, goodbyes }
 }

@@ -1,46 +1,51 @@
 import type { MemberId } from '../identity/member.ts'
-import { RECORDS_AT_ONCE, SIGNS_AT_ONCE } from './gossip-messages.ts'
+import { MAX_HEARTBEATS_PER_MESSAGE, MAX_RECORDS_PER_MESSAGE } from './gossip-messages.ts'
 
-const MOST_RECORDS = 5 * RECORDS_AT_ONCE
+/** A record is about ten times as large as a heartbeat, so one round sends five messages full of records at most. */
+const MAX_RECORDS_PER_ROUND = 5 * MAX_RECORDS_PER_MESSAGE
 
-export interface Rumour {
+/** A change of one member that this node still has to send on to some of its links. */
+export interface Broadcast {
   readonly id: MemberId
-  readonly kind: 'record' | 'sequence' | 'doubt' | 'goodbye'
-  /** Who has told it. */
+  readonly kind: 'record' | 'heartbeat' | 'suspect' | 'goodbye'
+  /** The member that this node has it from, which need not get it back; undefined for this node's own changes. */
   readonly from: MemberId | undefined
-  readonly rounds: number
+  readonly roundsLeft: number
 }
 
-/** What is still being passed on: of each member the latest. */
-export class Rumours {
-  readonly #all = new Map<MemberId, Rumour>()
+/** Keeps the latest change of each member for as many rounds as it has to be sent. */
+export class BroadcastQueue {
+  readonly #broadcasts = new Map<MemberId, Broadcast>()
 
   get size(): number {
-    return this.#all.size
+    return this.#broadcasts.size
   }
 
-  add(id: MemberId, kind: Rumour['kind'], rounds: number, from?: MemberId): void {
-    const before = this.#all.get(id)
-    this.#all.delete(id)
-    if (before?.kind === 'record' && kind === 'sequence') {
-      // A record tells that its member is alive, too.
-      this.#all.set(id, { ...before, from, rounds: Math.max(before.rounds, rounds) })
-    } else this.#all.set(id, { id, kind, from, rounds })
+  add(id: MemberId, kind: Broadcast['kind'], rounds: number, from?: MemberId): void {
+    const before = this.#broadcasts.get(id)
+    this.#broadcasts.delete(id)
+    if (before?.kind === 'record' && kind === 'heartbeat') {
+      // A record is sent with the latest heartbeat, so the heartbeat must not replace it.
+      const roundsLeft = Math.max(before.roundsLeft, rounds)
+      this.#broadcasts.set(id, { ...before, from, roundsLeft })
+    } else this.#broadcasts.set(id, { id, kind, from, roundsLeft: rounds })
   }
 
-  /** A bounded number, those first that were not told for longest. */
-  round(): readonly Rumour[] {
-    const round: Rumour[] = []
+  /** The broadcasts to send in this round: a bounded number, beginning with those that have waited for longest. */
+  takeRound(): readonly Broadcast[] {
+    const round: Broadcast[] = []
     let records = 0
-    for (const rumour of this.#all.values()) {
-      if (round.length === SIGNS_AT_ONCE) break
-      if (rumour.kind === 'record' && records === MOST_RECORDS) continue
-      if (rumour.kind === 'record') records += 1
-      round.push(rumour)
+    for (const broadcast of this.#broadcasts.values()) {
+      if (round.length === MAX_HEARTBEATS_PER_MESSAGE) break
+      if (broadcast.kind === 'record' && records === MAX_RECORDS_PER_ROUND) continue
+      if (broadcast.kind === 'record') records += 1
+      round.push(broadcast)
     }
-    for (const rumour of round) {
-      this.#all.delete(rumour.id)
-      if (rumour.rounds > 1) this.#all.set(rumour.id, { ...rumour, rounds: rumour.rounds - 1 })
+    for (const broadcast of round) {
+      this.#broadcasts.delete(broadcast.id)
+      if (broadcast.roundsLeft > 1) {
+        this.#broadcasts.set(broadcast.id, { ...broadcast, roundsLeft: broadcast.roundsLeft - 1 })
+      }
     }
     return round
   }

@@ -10,40 +10,84 @@ import {
   type SignedHeartbeat,
   type SignedRecord,
 } from '../identity/signed-record.ts'
-import { LONGEST_CLOSED_MS, OLDEST_MS, type Quota, WORDS_AT_ONCE, type Word } from './rate-limit-notices.ts'
+import {
+  MAX_CLOSED_MS,
+  MAX_NOTICE_AGE_MS,
+  MAX_NOTICES_PER_MESSAGE,
+  type PseudonymousNotice,
+  type RemainingQuota,
+} from './rate-limit-notices.ts'
 
-/** What members tell each other of the others, over their links. Parsed where it arrives; anything else ends the link. */
+/** The messages that members exchange over their links, as JSON. A member that sends anything else loses its link. */
 
-/** In one message, which stays below the limit by a wide margin. */
-export const RECORDS_AT_ONCE = 20
-export const SIGNS_AT_ONCE = 300
-/** Of a message in bytes. */
-const MOST_BYTES = 64 * 1024
+/** These many records and heartbeats of the largest size stay well below the limit of a message. */
+export const MAX_RECORDS_PER_MESSAGE = 20
+export const MAX_HEARTBEATS_PER_MESSAGE = 300
+/** The encrypted stream carries messages of up to 16 MiB; no member sends nearly as much as 64 KiB at once. */
+const MAX_MESSAGE_BYTES = 64 * 1024
+
+/** A member's signed record with the latest heartbeat of the same incarnation. */
+export interface RecordWithHeartbeat {
+  readonly record: SignedRecord
+  readonly heartbeat: SignedHeartbeat
+}
+
+/** The heartbeats of all members that the sender knows from one id up to, but not including, another. */
+export interface Summary {
+  readonly from: string
+  readonly to: string
+  /** Without signatures: the receiver does not rely on these heartbeats, but answers with what the sender lacks. */
+  readonly heartbeats: readonly Heartbeat[]
+}
+
+/** All lists are empty in most messages, and are then left out of the JSON. */
+export interface GossipMessage {
+  readonly records: readonly RecordWithHeartbeat[]
+  /** Members that were alive. */
+  readonly heartbeats: readonly SignedHeartbeat[]
+  /** Members of which nothing was heard since these heartbeats. */
+  readonly suspects: readonly SignedHeartbeat[]
+  /** Members that have said that they leave. */
+  readonly goodbyes: readonly SignedHeartbeat[]
+  /** Members whose records the sender asks for. */
+  readonly wanted: readonly MemberId[]
+  readonly notices: readonly PseudonymousNotice[]
+  /** The checksum of the sender's member list. */
+  readonly checksum?: ListChecksum | undefined
+  /** The receiver answers a summary with what the sender lacks. */
+  readonly summary?: Summary | undefined
+}
+
+/** Two words of 32 bits that depend on all members of a list and their incarnations, and the number of members. */
+export type ListChecksum = readonly [high: number, low: number, members: number]
+
+export const EMPTY_MESSAGE: GossipMessage = {
+  records: [],
+  heartbeats: [],
+  suspects: [],
+  goodbyes: [],
+  wanted: [],
+  notices: [],
+}
 
 const memberId = v.custom<MemberId>((value) => parseMemberId(value) !== undefined)
 const key = v.pipe(v.string(), v.regex(/^[\w-]{43}$/))
 const signature = v.pipe(v.string(), v.regex(/^[\w-]{86}$/))
 
-/** A member as it tells of itself, and its last sign of incarnation. */
-export interface Account {
-  readonly record: SignedRecord
-  readonly sign: SignedHeartbeat
-}
-
 const record = v.pipe(
   v.tuple([key, signature, v.string(), count, signature, v.optional(load, 0)]),
-  v.rawTransform(({ dataset, addIssue, NEVER }): Account => {
-    const [key, signature, statement, sequence, signed, load] = dataset.value
+  v.rawTransform(({ dataset, addIssue, NEVER }): RecordWithHeartbeat => {
+    const [key, signature, statement, sequence, heartbeatSignature, load] = dataset.value
     const record = parseRecord(key, signature, statement)
     if (record === undefined) {
-      addIssue({ message: 'it states nothing' })
+      addIssue({ message: 'the statement of the record is malformed' })
       return NEVER
     }
-    const sign = { ...heartbeatOf({ ...record.member, load }, sequence), signature: signed }
-    return { record, sign }
+    const heartbeat = heartbeatOf({ ...record.member, load }, sequence)
+    return { record, heartbeat: { ...heartbeat, signature: heartbeatSignature } }
   }),
 )
-const sign = v.pipe(
+const signedHeartbeat = v.pipe(
   v.tuple([memberId, incarnation, count, signature, v.optional(load, 0)]),
   v.transform(
     ([id, incarnation, sequence, signature, load]): SignedHeartbeat => ({
@@ -55,99 +99,112 @@ const sign = v.pipe(
     }),
   ),
 )
-/** Nothing is believed for it: it only shows what else is to be told. */
-const bareSign = v.pipe(
+const unsignedHeartbeat = v.pipe(
   v.tuple([memberId, incarnation, count]),
   v.transform(([id, incarnation, sequence]): Heartbeat => ({ id, incarnation, sequence })),
 )
-const word = v.pipe(
+const notice = v.pipe(
   v.object({
     who: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
     host: v.pipe(v.string(), v.maxLength(255), v.regex(/^[\w.:[\]-]+$/)),
-    closedMs: v.pipe(count, v.maxValue(LONGEST_CLOSED_MS)),
+    closedMs: v.pipe(count, v.maxValue(MAX_CLOSED_MS)),
     quota: v.optional(
       v.pipe(
         v.object({ limit: v.optional(count), remaining: count, windowSeconds: v.optional(count) }),
-        v.transform(({ limit, remaining, windowSeconds }): Quota => ({ limit, remaining, windowSeconds })),
+        v.transform(
+          ({ limit, remaining, windowSeconds }): RemainingQuota => ({ limit, remaining, windowSeconds }),
+        ),
       ),
     ),
-    ageMs: v.pipe(count, v.maxValue(OLDEST_MS)),
+    ageMs: v.pipe(count, v.maxValue(MAX_NOTICE_AGE_MS)),
   }),
-  v.transform((told): Word => ({ ...told, quota: told.quota })),
+  v.transform(({ who, ...rest }): PseudonymousNotice => ({ ...rest, pseudonym: who, quota: rest.quota })),
 )
-const signs = v.optional(v.pipe(v.array(sign), v.maxLength(SIGNS_AT_ONCE)), [])
+const signedHeartbeats = v.optional(
+  v.pipe(v.array(signedHeartbeat), v.maxLength(MAX_HEARTBEATS_PER_MESSAGE)),
+  [],
+)
 
-const Message = v.object({
-  records: v.optional(v.pipe(v.array(record), v.maxLength(RECORDS_AT_ONCE)), []),
-  /** These were alive. */
-  beats: signs,
-  /** Nothing was heard of these since. */
-  doubts: signs,
-  /** These have said goodbye. */
-  goodbyes: signs,
-  /** Records of these are asked for. */
-  wanted: v.optional(v.pipe(v.array(memberId), v.maxLength(SIGNS_AT_ONCE)), []),
-  /** Of all who the sender knows, and how many they are. */
-  digest: v.optional(v.tuple([count, count, count])),
-  /** What registries have told members. */
-  words: v.optional(v.pipe(v.array(word), v.maxLength(WORDS_AT_ONCE)), []),
-  /** All who the sender knows from one id up to, but not including, another: it is to be told of the others. */
-  summary: v.optional(
-    v.object({
-      from: v.string(),
-      to: v.string(),
-      signs: v.pipe(v.array(bareSign), v.maxLength(SIGNS_AT_ONCE)),
+/** The names of the fields on the wire, which older versions of the agent fixed. */
+const WireMessage = v.pipe(
+  v.object({
+    records: v.optional(v.pipe(v.array(record), v.maxLength(MAX_RECORDS_PER_MESSAGE)), []),
+    beats: signedHeartbeats,
+    doubts: signedHeartbeats,
+    goodbyes: signedHeartbeats,
+    wanted: v.optional(v.pipe(v.array(memberId), v.maxLength(MAX_HEARTBEATS_PER_MESSAGE)), []),
+    digest: v.optional(v.tuple([count, count, count])),
+    words: v.optional(v.pipe(v.array(notice), v.maxLength(MAX_NOTICES_PER_MESSAGE)), []),
+    summary: v.optional(
+      v.pipe(
+        v.object({
+          from: v.string(),
+          to: v.string(),
+          signs: v.pipe(v.array(unsignedHeartbeat), v.maxLength(MAX_HEARTBEATS_PER_MESSAGE)),
+        }),
+        v.transform(({ from, to, signs }): Summary => ({ from, to, heartbeats: signs })),
+      ),
+    ),
+  }),
+  v.transform(
+    ({ records, beats, doubts, goodbyes, wanted, words, digest, summary }): GossipMessage => ({
+      records,
+      heartbeats: beats,
+      suspects: doubts,
+      goodbyes,
+      wanted,
+      notices: words,
+      ...(digest !== undefined && { checksum: digest }),
+      ...(summary !== undefined && { summary }),
     }),
   ),
-})
-export type Message = v.InferOutput<typeof Message>
+)
 
-export const NOTHING: Message = {
-  records: [],
-  beats: [],
-  doubts: [],
-  goodbyes: [],
-  wanted: [],
-  words: [],
-}
-
-export function encodeMessage(message: Message): Buffer {
-  const { records, beats, doubts, goodbyes, wanted, words, digest, summary } = message
+export function encodeMessage(message: GossipMessage): Buffer {
+  const { records, heartbeats, suspects, goodbyes, wanted, notices, checksum, summary } = message
   return Buffer.from(
     JSON.stringify({
-      ...(records.length === 0 ? {} : { records: records.map(written) }),
-      ...(beats.length === 0 ? {} : { beats: beats.map(told) }),
-      ...(doubts.length === 0 ? {} : { doubts: doubts.map(told) }),
-      ...(goodbyes.length === 0 ? {} : { goodbyes: goodbyes.map(told) }),
-      ...(wanted.length === 0 ? {} : { wanted }),
-      ...(words.length === 0 ? {} : { words }),
-      digest,
+      ...(records.length > 0 && { records: records.map(recordTuple) }),
+      ...(heartbeats.length > 0 && { beats: heartbeats.map(heartbeatTuple) }),
+      ...(suspects.length > 0 && { doubts: suspects.map(heartbeatTuple) }),
+      ...(goodbyes.length > 0 && { goodbyes: goodbyes.map(heartbeatTuple) }),
+      ...(wanted.length > 0 && { wanted }),
+      ...(notices.length > 0 && {
+        words: notices.map(({ pseudonym, ...rest }) => ({ who: pseudonym, ...rest })),
+      }),
+      digest: checksum,
       summary: summary && {
-        ...summary,
-        signs: summary.signs.map(({ id, incarnation, sequence }) => [id, incarnation, sequence]),
+        from: summary.from,
+        to: summary.to,
+        signs: summary.heartbeats.map(({ id, incarnation, sequence }) => [id, incarnation, sequence]),
       },
     }),
   )
 }
 
-function told({ id, incarnation, sequence, signature, load }: SignedHeartbeat): readonly (string | number)[] {
-  return load === undefined
-    ? [id, incarnation, sequence, signature]
-    : [id, incarnation, sequence, signature, load]
+function heartbeatTuple({
+  id,
+  incarnation,
+  sequence,
+  signature,
+  load,
+}: SignedHeartbeat): readonly (string | number)[] {
+  const tuple = [id, incarnation, sequence, signature]
+  return load === undefined ? tuple : [...tuple, load]
 }
 
-function written({ record: signed, sign }: Account): readonly (string | number)[] {
-  const { key, signature, statement } = signed
-  const { sequence, load } = sign
-  const record = [key, signature, statement, sequence, sign.signature]
-  return load === undefined ? record : [...record, load]
+function recordTuple({ record, heartbeat }: RecordWithHeartbeat): readonly (string | number)[] {
+  const { key, signature, statement } = record
+  const { sequence, load } = heartbeat
+  const tuple = [key, signature, statement, sequence, heartbeat.signature]
+  return load === undefined ? tuple : [...tuple, load]
 }
 
-/** Undefined for what is no message. */
-export function parseMessage(bytes: Uint8Array): Message | undefined {
-  if (bytes.length > MOST_BYTES) return undefined
+/** Undefined if the bytes are not a valid message. */
+export function parseMessage(bytes: Uint8Array): GossipMessage | undefined {
+  if (bytes.length > MAX_MESSAGE_BYTES) return undefined
   try {
-    const parsed = v.safeParse(Message, JSON.parse(Buffer.from(bytes).toString('utf8')))
+    const parsed = v.safeParse(WireMessage, JSON.parse(Buffer.from(bytes).toString('utf8')))
     return parsed.success ? parsed.output : undefined
   } catch {
     return undefined

@@ -14,17 +14,25 @@ import {
   type VerifySignature,
   verifySignature,
 } from '../identity/signed-record.ts'
-import { differenceTo, summaries } from './anti-entropy.ts'
-import { Rumours } from './broadcast-queue.ts'
-import { type Account, type Message, NOTHING, RECORDS_AT_ONCE, SIGNS_AT_ONCE } from './gossip-messages.ts'
-import { digestOf, type Heard, Members } from './members.ts'
-import { Tidings, type Word } from './rate-limit-notices.ts'
+import { compareWithSummary, summariesOf } from './anti-entropy.ts'
+import { BroadcastQueue } from './broadcast-queue.ts'
+import {
+  EMPTY_MESSAGE,
+  type GossipMessage,
+  MAX_HEARTBEATS_PER_MESSAGE,
+  MAX_RECORDS_PER_MESSAGE,
+  type RecordWithHeartbeat,
+  type Summary,
+} from './gossip-messages.ts'
+import { checksumOf } from './list-checksum.ts'
+import { MemberList, type UpdateOutcome } from './member-list.ts'
+import { NoticeStore, type PseudonymousNotice } from './rate-limit-notices.ts'
 
 /**
- * Who is there is watched by links, and told by rumours. Whoever loses the link to a member doubts it aloud; the member,
+ * Who is there is watched by links, and told by rumours. Whoever loses the link to a member suspects it aloud; the member,
  * if it is alive, hears of that and shows a later sequence; if none comes within seconds it is dropped by all. Rumours cost
  * only when something happens, where heartbeats of all members, told to all, would cost the more the larger the swarm
- * is. For a member whose links all ended together with those they led to there are slow beats, as many per second in a
+ * is. For a member whose links all ended together with those they led to there are slow heartbeats, as many per second in a
  * large swarm as in a small one; and who misses a rumour finds out by comparing digests with others now and then.
  *
  * That a member is there, where, since when, and that it leaves, only it can say: that is signed, and whoever passes on
@@ -41,7 +49,7 @@ const NEWS_ROUNDS = 4
 const BEAT_ROUNDS = 1
 const SWEEP_MS = 1000
 const BEAT_MS = { least: 5000, perMember: 300 }
-/** As many beats may be missed. */
+/** As many heartbeats may be missed. */
 const MISSED_BEATS = 3
 /** A sequence that tells of another load comes earlier, but not by more than this. */
 const EARLIER = 3
@@ -58,7 +66,7 @@ const REBIRTH_MS = 5000
 
 export interface Outgoing {
   readonly to: MemberId
-  readonly message: Message
+  readonly message: GossipMessage
 }
 
 export interface GossipOptions {
@@ -69,27 +77,27 @@ export interface GossipOptions {
 }
 
 export class Gossip {
-  readonly members: Members
-  readonly tidings = new Tidings()
-  readonly #rumours = new Rumours()
+  readonly members: MemberList
+  readonly notices = new NoticeStore()
+  readonly #queue = new BroadcastQueue()
   readonly #random: () => number
   readonly #links: MemberId[] = []
   /** Links whose other end has not told of itself yet. */
-  readonly #ungreeted = new Set<MemberId>()
+  readonly #unintroduced = new Set<MemberId>()
   readonly #signer: Signer
   readonly #verifies: VerifySignature
   #self: Member
   #record: SignedRecord
-  #sign: SignedHeartbeat
+  #heartbeat: SignedHeartbeat
   #load: number
-  #isDoubted = false
-  /** Members that have started together do not go on in step. */
-  #patience: number
+  #isSuspected = false
+  /** MemberList that have started together do not go on in step. */
+  #jitter: number
   #outgoing: Outgoing[] = []
-  readonly #hosts = new Set<string>()
+  readonly #noticeHosts = new Set<string>()
   #isChanged = false
-  #bornAt = Number.NEGATIVE_INFINITY
-  #beatAt: number
+  #rebornAt = Number.NEGATIVE_INFINITY
+  #heartbeatAt: number
   #sweptAt: number
   #digestAt: number
   #aloneSince: number
@@ -97,16 +105,16 @@ export class Gossip {
   #unequalAt = Number.NEGATIVE_INFINITY
 
   constructor(self: Member, { identity, now, random, verify = verifySignature }: GossipOptions) {
-    this.members = new Members(verify)
+    this.members = new MemberList(verify)
     this.#verifies = verify
     this.#signer = new Signer(identity)
     this.#self = self
     this.#record = this.#signer.signRecord(self)
-    this.#sign = this.#signer.signHeartbeat('alive', heartbeatOf(self, 0))
+    this.#heartbeat = this.#signer.signHeartbeat('alive', heartbeatOf(self, 0))
     this.#load = self.load
     this.#random = random
-    this.#patience = random()
-    this.#beatAt = now
+    this.#jitter = random()
+    this.#heartbeatAt = now
     this.#sweptAt = now
     this.#digestAt = now
     this.#aloneSince = now
@@ -131,84 +139,86 @@ export class Gossip {
 
   /** The other end has proven that it knows the secret. */
   link(id: MemberId, now: number): void {
-    // Whom it did not hear while it was alone may have been there all the time.
+    // Whom it did not accept while it was alone may have been there all the time.
     if (this.#isAlone(now)) this.members.forgetSilent()
     if (!this.#links.includes(id)) this.#links.push(id)
-    this.#ungreeted.add(id)
+    this.#unintroduced.add(id)
     this.members.link(id)
-    this.#send(id, { records: [this.#ownAccount()], words: [...this.tidings.closed(now)] })
+    this.#send(id, { records: [this.#ownRecord()], notices: [...this.notices.closed(now)] })
   }
 
   unlink(id: MemberId, now: number): void {
     const at = this.#links.indexOf(id)
     if (at === -1) return
     this.#links.splice(at, 1)
-    this.#ungreeted.delete(id)
+    this.#unintroduced.delete(id)
     this.members.unlink(id, now)
     if (this.#links.length === 0) this.#aloneSince = now
   }
 
-  /** Of this node. It is told with a sequence, since it is no news that everybody has to hear at once. */
+  /** Of this node. It is told with a sequence, since it is no news that everybody has to accept at once. */
   set load(load: number) {
     this.#load = load
   }
 
   /** A registry has told this node so: all members are to know. */
-  tell(word: Word, now: number): void {
-    this.tidings.hear(word, now)
+  sendNotice(notice: PseudonymousNotice, now: number): void {
+    this.notices.add(notice, now)
   }
 
-  /** Hosts of which something was heard since the last time. */
-  takeHosts(): readonly string[] {
-    const hosts = [...this.#hosts]
-    this.#hosts.clear()
+  /** Hosts of which something was outcome since the last time. */
+  takeNoticeHosts(): readonly string[] {
+    const hosts = [...this.#noticeHosts]
+    this.#noticeHosts.clear()
     return hosts
   }
 
   /** The last that a link is told. */
-  goodbye(): Message {
+  goodbye(): GossipMessage {
     return {
-      ...NOTHING,
-      goodbyes: [this.#signer.signHeartbeat('goodbye', heartbeatOf(this.#self, this.#sign.sequence))],
+      ...EMPTY_MESSAGE,
+      goodbyes: [this.#signer.signHeartbeat('goodbye', heartbeatOf(this.#self, this.#heartbeat.sequence))],
     }
   }
 
   /** False when something in it is forged. */
-  receive(from: MemberId, message: Message, now: number): boolean {
+  receive(from: MemberId, message: GossipMessage, now: number): boolean {
     const wanted: MemberId[] = []
-    const hear = (id: MemberId, heard: Heard | undefined): boolean => {
-      if (heard === 'unknown') wanted.push(id)
-      return heard !== 'forged'
+    const accept = (id: MemberId, outcome: UpdateOutcome | undefined): boolean => {
+      if (outcome === 'unknown') wanted.push(id)
+      return outcome !== 'forged'
     }
     for (const account of message.records) {
-      if (!hear(account.sign.id, this.#hearAccount(account, from, now))) return false
+      if (!accept(account.heartbeat.id, this.#receiveRecord(account, from, now))) return false
     }
-    for (const sign of message.beats) if (!hear(sign.id, this.#hearBeat(sign, from, now))) return false
-    for (const sign of message.goodbyes) if (!this.#hearGoodbye(sign, from, now)) return false
-    if (wanted.length > 0) this.#send(from, { wanted: wanted.slice(0, SIGNS_AT_ONCE) })
-    for (const sign of message.doubts) this.#hearDoubt(sign, from, now)
-    for (const word of message.words) if (this.tidings.hear(word, now, from)) this.#hosts.add(word.host)
+    for (const heartbeat of message.heartbeats)
+      if (!accept(heartbeat.id, this.#receiveHeartbeat(heartbeat, from, now))) return false
+    for (const heartbeat of message.goodbyes) if (!this.#receiveGoodbye(heartbeat, from, now)) return false
+    if (wanted.length > 0) this.#send(from, { wanted: wanted.slice(0, MAX_HEARTBEATS_PER_MESSAGE) })
+    for (const heartbeat of message.suspects) this.#receiveSuspect(heartbeat, from, now)
+    for (const notice of message.notices)
+      if (this.notices.add(notice, now, from)) this.#noticeHosts.add(notice.host)
     this.#sendRecords(from, message.wanted)
-    if (message.digest !== undefined) this.#compare(from, message.digest, now)
-    if (message.summary !== undefined) this.#complete(from, message.summary)
+    if (message.checksum !== undefined) this.#compare(from, message.checksum, now)
+    if (message.summary !== undefined) this.#completeList(from, message.summary)
     return true
   }
 
   tick(now: number): void {
-    const restMs = (this.#beatMs() * this.#patience) / (this.#load === this.#self.load ? 1 : EARLIER)
-    if (this.#isDoubted && now - this.#beatAt >= REFUTE_MS) this.#showLife(now, NEWS_ROUNDS)
-    if (now - this.#beatAt >= restMs) this.#showLife(now, BEAT_ROUNDS)
+    const restMs = (this.#heartbeatMs() * this.#jitter) / (this.#load === this.#self.load ? 1 : EARLIER)
+    if (this.#isSuspected && now - this.#heartbeatAt >= REFUTE_MS) this.#renewHeartbeat(now, NEWS_ROUNDS)
+    if (now - this.#heartbeatAt >= restMs) this.#renewHeartbeat(now, BEAT_ROUNDS)
     if (now - this.#sweptAt >= SWEEP_MS) this.#sweep(now)
-    if (this.#rumours.size > 0 || this.tidings.hasNews) this.#spread(now)
+    if (this.#queue.size > 0 || this.notices.hasUnsent) this.#broadcast(now)
     const isUnequal = now - this.#unequalAt < UNEQUAL_MS
     if (now - this.#digestAt >= (isUnequal ? DIGEST_MS.unequal : DIGEST_MS.calm)) {
       this.#digestAt = now
       const [to] = this.#someLinks(1)
-      if (to !== undefined) this.#send(to, { digest: this.#digest() })
+      if (to !== undefined) this.#send(to, { checksum: this.#checksum() })
     }
   }
 
-  #beatMs(): number {
+  #heartbeatMs(): number {
     return Math.max(BEAT_MS.least, BEAT_MS.perMember * this.members.size)
   }
 
@@ -216,144 +226,161 @@ export class Gossip {
     return this.#links.length === 0 && now - this.#aloneSince >= ALONE_MS
   }
 
-  #showLife(now: number, rounds: number): void {
+  #renewHeartbeat(now: number, rounds: number): void {
     if (this.#load !== this.#self.load) this.#self = { ...this.#self, load: this.#load }
-    this.#sign = this.#signer.signHeartbeat('alive', heartbeatOf(this.#self, this.#sign.sequence + 1))
-    this.#beatAt = now
-    this.#patience = 0.75 + this.#random() / 2
-    this.#isDoubted = false
-    this.#rumours.add(this.#self.id, 'sequence', rounds)
+    this.#heartbeat = this.#signer.signHeartbeat(
+      'alive',
+      heartbeatOf(this.#self, this.#heartbeat.sequence + 1),
+    )
+    this.#heartbeatAt = now
+    this.#jitter = 0.75 + this.#random() / 2
+    this.#isSuspected = false
+    this.#queue.add(this.#self.id, 'heartbeat', rounds)
   }
 
   #sweep(now: number): void {
     this.#sweptAt = now
-    for (const sign of this.members.doubtful(now, this.#isAlone(now) ? 0 : MISSED_BEATS * this.#beatMs())) {
-      this.#doubt(sign, undefined, now)
+    for (const heartbeat of this.members.takeSilent(
+      now,
+      this.#isAlone(now) ? 0 : MISSED_BEATS * this.#heartbeatMs(),
+    )) {
+      this.#suspect(heartbeat, undefined, now)
     }
     if (this.members.expire(now)) this.#isChanged = true
-    this.tidings.expire(now)
+    this.notices.expire(now)
   }
 
-  #doubt(sign: SignedHeartbeat, from: MemberId | undefined, now: number): void {
-    if (this.members.doubt(sign, now)) this.#rumours.add(sign.id, 'doubt', NEWS_ROUNDS, from)
+  #suspect(heartbeat: SignedHeartbeat, from: MemberId | undefined, now: number): void {
+    if (this.members.suspect(heartbeat, now)) this.#queue.add(heartbeat.id, 'suspect', NEWS_ROUNDS, from)
   }
 
-  #hearAccount({ record, sign }: Account, from: MemberId, now: number): Heard | undefined {
+  #receiveRecord(
+    { record, heartbeat }: RecordWithHeartbeat,
+    from: MemberId,
+    now: number,
+  ): UpdateOutcome | undefined {
     const { member } = record
     if (member.id === this.#self.id) {
-      const isOwn = (): boolean => isRecordAuthentic(record, this.#verifies)
-      return this.#hearOfSelf(member, isOwn, now) ? undefined : 'forged'
+      const isSigned = (): boolean => isRecordAuthentic(record, this.#verifies)
+      return this.#receiveOwn(member, isSigned, now) ? undefined : 'forged'
     }
     const isDirect = member.id === from
     // Of a incarnation that it has a link to, only the link tells.
-    if (!isDirect && this.members.isLinked(member.id) && !this.#isLaterLife(member)) return undefined
-    const heard = this.members.hear(record, sign, now, { isDirect })
-    if (isDirect && heard !== 'outdated' && heard !== 'forged') {
+    if (!isDirect && this.members.isLinked(member.id) && !this.#isNewIncarnation(member)) return undefined
+    const outcome = this.members.addRecord(record, heartbeat, now, { isDirect })
+    if (isDirect && outcome !== 'outdated' && outcome !== 'forged') {
       this.members.link(from)
-      if (this.#ungreeted.delete(from)) this.#send(from, { digest: this.#digest() })
+      if (this.#unintroduced.delete(from)) this.#send(from, { checksum: this.#checksum() })
     }
-    this.#pass(sign, heard, from)
-    return heard
+    this.#forward(heartbeat, outcome, from)
+    return outcome
   }
 
-  #isLaterLife({ id, incarnation }: Member): boolean {
+  #isNewIncarnation({ id, incarnation }: Member): boolean {
     return incarnation > (this.members.get(id)?.incarnation ?? 0)
   }
 
-  #hearBeat(sign: SignedHeartbeat, from: MemberId, now: number): Heard | undefined {
-    if (sign.id === this.#self.id) {
-      return this.#hearOfSelf(sign, () => this.#isOwn('alive', sign), now) ? undefined : 'forged'
+  #receiveHeartbeat(heartbeat: SignedHeartbeat, from: MemberId, now: number): UpdateOutcome | undefined {
+    if (heartbeat.id === this.#self.id) {
+      return this.#receiveOwn(heartbeat, () => this.#isSignedBySelf('alive', heartbeat), now)
+        ? undefined
+        : 'forged'
     }
-    const heard = this.members.hearSign(sign, now)
-    this.#pass(sign, heard, from)
-    return heard
+    const outcome = this.members.addHeartbeat(heartbeat, now)
+    this.#forward(heartbeat, outcome, from)
+    return outcome
   }
 
-  #pass({ id }: Heartbeat, heard: Heard, from: MemberId): void {
-    switch (heard) {
-      case 'member':
+  #forward({ id }: Heartbeat, outcome: UpdateOutcome, from: MemberId): void {
+    switch (outcome) {
+      case 'new-incarnation':
         this.#isChanged = true
-        this.#rumours.add(id, 'record', NEWS_ROUNDS, from)
+        this.#queue.add(id, 'record', NEWS_ROUNDS, from)
         break
-      case 'alive':
-        this.#rumours.add(id, 'sequence', BEAT_ROUNDS, from)
+      case 'later':
+        this.#queue.add(id, 'heartbeat', BEAT_ROUNDS, from)
         break
       case 'refuted':
-        this.#rumours.add(id, 'sequence', NEWS_ROUNDS, from)
+        this.#queue.add(id, 'heartbeat', NEWS_ROUNDS, from)
         break
       case 'outdated':
-        this.#sendGone(from, id)
+        this.#sendDeparture(from, id)
         break
     }
   }
 
-  /** To one who has not heard of it. What was only silent may be alive after all: it has to show a later sequence. */
-  #sendGone(to: MemberId, id: MemberId): void {
-    const gone = this.members.gone(id)
-    if (gone !== undefined) this.#send(to, gone.hasLeft ? { goodbyes: [gone] } : { doubts: [gone] })
+  /** To one who has not outcome of it. What was only silent may be alive after all: it has to show a later sequence. */
+  #sendDeparture(to: MemberId, id: MemberId): void {
+    const departed = this.members.departed(id)
+    if (departed !== undefined)
+      this.#send(to, departed.hasLeft ? { goodbyes: [departed] } : { suspects: [departed] })
   }
 
-  #hearDoubt(sign: SignedHeartbeat, from: MemberId, now: number): void {
-    if (sign.id === this.#self.id) {
-      // Who doubts need not have signed it: it may be said of any sign, and any later sequence refutes it.
-      this.#hearOfSelf(sign, () => this.#isOwn('alive', sign), now)
-      if (!isLater(this.#sign, sign)) this.#isDoubted = true
+  #receiveSuspect(heartbeat: SignedHeartbeat, from: MemberId, now: number): void {
+    if (heartbeat.id === this.#self.id) {
+      // Who suspects need not have signed it: it may be said of any heartbeat, and any later sequence refutes it.
+      this.#receiveOwn(heartbeat, () => this.#isSignedBySelf('alive', heartbeat), now)
+      if (!isLater(this.#heartbeat, heartbeat)) this.#isSuspected = true
       return
     }
-    const known = this.members.sign(sign.id)
+    const known = this.members.heartbeat(heartbeat.id)
     if (known === undefined) return
-    if (isLater(known, sign)) this.#send(from, { beats: [known] })
+    if (isLater(known, heartbeat)) this.#send(from, { heartbeats: [known] })
     // It is there: it shall answer for itself.
-    else if (this.members.isLinked(sign.id)) this.#send(sign.id, { doubts: [sign] })
-    else this.#doubt(sign, from, now)
+    else if (this.members.isLinked(heartbeat.id)) this.#send(heartbeat.id, { suspects: [heartbeat] })
+    else this.#suspect(heartbeat, from, now)
   }
 
   /** False when the member has not said it. */
-  #hearGoodbye(sign: SignedHeartbeat, from: MemberId, now: number): boolean {
-    if (sign.id === this.#self.id) {
-      return this.#hearOfSelf(sign, () => this.#isOwn('goodbye', sign), now)
+  #receiveGoodbye(heartbeat: SignedHeartbeat, from: MemberId, now: number): boolean {
+    if (heartbeat.id === this.#self.id) {
+      return this.#receiveOwn(heartbeat, () => this.#isSignedBySelf('goodbye', heartbeat), now)
     }
-    if (sign.id !== from && this.members.isLinked(sign.id)) return true
-    const heard = this.members.leave(sign, now)
-    if (heard === 'left') {
+    if (heartbeat.id !== from && this.members.isLinked(heartbeat.id)) return true
+    const outcome = this.members.addGoodbye(heartbeat, now)
+    if (outcome === 'left') {
       this.#isChanged = true
-      this.#rumours.add(sign.id, 'goodbye', NEWS_ROUNDS, from)
+      this.#queue.add(heartbeat.id, 'goodbye', NEWS_ROUNDS, from)
     }
-    return heard !== 'forged'
+    return outcome !== 'forged'
   }
 
   /**
    * Told of a later incarnation of its own, such as one before its clock was set back, it begins a still later one. False when
    * there was none.
    */
-  #hearOfSelf({ incarnation }: Pick<Heartbeat, 'incarnation'>, isOwn: () => boolean, now: number): boolean {
-    if (incarnation <= this.#self.incarnation || now - this.#bornAt < REBIRTH_MS) return true
-    if (!isOwn()) return false
+  #receiveOwn(
+    { incarnation }: Pick<Heartbeat, 'incarnation'>,
+    isSigned: () => boolean,
+    now: number,
+  ): boolean {
+    if (incarnation <= this.#self.incarnation || now - this.#rebornAt < REBIRTH_MS) return true
+    if (!isSigned()) return false
     if (incarnation === MAX_INCARNATION) return true
-    this.#bornAt = now
+    this.#rebornAt = now
     this.#self = { ...this.#self, incarnation: incarnation + 1 }
     this.#record = this.#signer.signRecord(this.#self)
-    this.#sign = this.#signer.signHeartbeat('alive', heartbeatOf(this.#self, 0))
+    this.#heartbeat = this.#signer.signHeartbeat('alive', heartbeatOf(this.#self, 0))
     this.#isChanged = true
-    this.#rumours.add(this.#self.id, 'record', NEWS_ROUNDS)
+    this.#queue.add(this.#self.id, 'record', NEWS_ROUNDS)
     return true
   }
 
-  #isOwn(kind: HeartbeatKind, sign: SignedHeartbeat): boolean {
-    return isHeartbeatAuthentic(kind, this.#record.key, sign, this.#verifies)
+  #isSignedBySelf(kind: HeartbeatKind, heartbeat: SignedHeartbeat): boolean {
+    return isHeartbeatAuthentic(kind, this.#record.key, heartbeat, this.#verifies)
   }
 
-  #ownAccount(): Account {
-    return { record: this.#record, sign: this.#sign }
+  #ownRecord(): RecordWithHeartbeat {
+    return { record: this.#record, heartbeat: this.#heartbeat }
   }
 
-  #spread(now: number): void {
+  #broadcast(now: number): void {
     const links = this.#someLinks(FANOUT)
     if (links.length === 0) return
-    const round = this.#rumours.round()
-    const told = this.tidings.round(now)
+    const round = this.#queue.takeRound()
+    const told = this.notices.takeRound(now)
     for (const to of links) {
-      const [beats, doubts, goodbyes]: [SignedHeartbeat[], SignedHeartbeat[], SignedHeartbeat[]] = [
+      const [heartbeats, suspects, goodbyes]: [SignedHeartbeat[], SignedHeartbeat[], SignedHeartbeat[]] = [
         [],
         [],
         [],
@@ -361,16 +388,17 @@ export class Gossip {
       const records: MemberId[] = []
       for (const { id, kind, from } of round) {
         if (from === to || id === to) continue
-        const sign = id === this.#self.id ? this.#sign : this.members.sign(id)
-        const gone = this.members.gone(id)
-        if (kind === 'goodbye' && gone !== undefined) goodbyes.push(gone)
+        const heartbeat = id === this.#self.id ? this.#heartbeat : this.members.heartbeat(id)
+        const departed = this.members.departed(id)
+        if (kind === 'goodbye' && departed !== undefined) goodbyes.push(departed)
         else if (kind === 'record') records.push(id)
-        else if (kind === 'sequence' && sign !== undefined) beats.push(sign)
-        else if (kind === 'doubt' && sign !== undefined && this.members.isDoubted(id)) doubts.push(sign)
+        else if (kind === 'heartbeat' && heartbeat !== undefined) heartbeats.push(heartbeat)
+        else if (kind === 'suspect' && heartbeat !== undefined && this.members.isSuspected(id))
+          suspects.push(heartbeat)
       }
       this.#sendRecords(to, records)
-      const words = told.flatMap(({ from, ...word }) => (from === to ? [] : word))
-      this.#send(to, { beats, doubts, goodbyes, words })
+      const notices = told.flatMap(({ from, ...notice }) => (from === to ? [] : notice))
+      this.#send(to, { heartbeats, suspects, goodbyes, notices })
     }
   }
 
@@ -386,54 +414,54 @@ export class Gossip {
     return all.slice(0, count)
   }
 
-  #digest(): [number, number, number] {
-    const [one, two] = digestOf(this.#self)
-    const others = this.members.digest
+  #checksum(): [number, number, number] {
+    const [one, two] = checksumOf(this.#self)
+    const others = this.members.checksum
     return [(others[0] ^ one) >>> 0, (others[1] ^ two) >>> 0, this.members.size + 1]
   }
 
   /** If the two differ, the one who knows fewer tells whom, and is told of the others. */
   #compare(from: MemberId, [one, two, count]: readonly [number, number, number], now: number): void {
-    const own = this.#digest()
+    const own = this.#checksum()
     if (own[0] === one && own[1] === two) return
     this.#unequalAt = now
     if (now - this.#comparedAt < COMPARE_MS) return
     this.#comparedAt = now
     const isFewer = own[2] < count || (own[2] === count && this.#self.id < from)
     if (isFewer) this.#summarize(from)
-    else this.#send(from, { digest: own })
+    else this.#send(from, { checksum: own })
   }
 
   #summarize(to: MemberId): void {
-    const signs = [...this.members.all()].flatMap(({ id }) => this.members.sign(id) ?? [])
-    for (const summary of summaries([...signs, this.#sign])) this.#send(to, { summary })
+    const signs = [...this.members.all()].flatMap(({ id }) => this.members.heartbeat(id) ?? [])
+    for (const summary of summariesOf([...signs, this.#heartbeat])) this.#send(to, { summary })
   }
 
-  #complete(to: MemberId, summary: NonNullable<Message['summary']>): void {
+  #completeList(to: MemberId, summary: Summary): void {
     const who = { self: this.#self.id, sender: to }
-    const { missing, wanted, beats, doubts, goodbyes } = differenceTo(summary, this.members, who)
+    const { missing, wanted, heartbeats, suspects, goodbyes } = compareWithSummary(summary, this.members, who)
     this.#sendRecords(to, missing)
     this.#send(to, { wanted: [...wanted] })
-    this.#send(to, { beats: [...beats] })
-    this.#send(to, { doubts: [...doubts], goodbyes: [...goodbyes] })
+    this.#send(to, { heartbeats: [...heartbeats] })
+    this.#send(to, { suspects: [...suspects], goodbyes: [...goodbyes] })
   }
 
   #sendRecords(to: MemberId, ids: readonly MemberId[]): void {
-    const records = ids.flatMap((id): Account[] => {
-      if (id === this.#self.id) return [this.#ownAccount()]
-      const [record, sign] = [this.members.record(id), this.members.sign(id)]
-      return record === undefined || sign === undefined ? [] : [{ record, sign }]
+    const records = ids.flatMap((id): RecordWithHeartbeat[] => {
+      if (id === this.#self.id) return [this.#ownRecord()]
+      const [record, heartbeat] = [this.members.record(id), this.members.heartbeat(id)]
+      return record === undefined || heartbeat === undefined ? [] : [{ record, heartbeat }]
     })
-    for (let at = 0; at < records.length; at += RECORDS_AT_ONCE) {
-      this.#send(to, { records: records.slice(at, at + RECORDS_AT_ONCE) })
+    for (let at = 0; at < records.length; at += MAX_RECORDS_PER_MESSAGE) {
+      this.#send(to, { records: records.slice(at, at + MAX_RECORDS_PER_MESSAGE) })
     }
   }
 
-  #send(to: MemberId, said: Partial<Message>): void {
-    const message = { ...NOTHING, ...said }
-    const { records, beats, doubts, goodbyes, wanted, words, digest, summary } = message
-    const lists: readonly (readonly unknown[])[] = [records, beats, doubts, goodbyes, wanted, words]
-    if (lists.every((list) => list.length === 0) && digest === undefined && summary === undefined) return
+  #send(to: MemberId, said: Partial<GossipMessage>): void {
+    const message = { ...EMPTY_MESSAGE, ...said }
+    const { records, heartbeats, suspects, goodbyes, wanted, notices, checksum, summary } = message
+    const lists: readonly (readonly unknown[])[] = [records, heartbeats, suspects, goodbyes, wanted, notices]
+    if (lists.every((list) => list.length === 0) && checksum === undefined && summary === undefined) return
     this.#outgoing.push({ to, message })
   }
 }

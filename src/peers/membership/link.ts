@@ -2,91 +2,87 @@ import type { NoiseStream } from 'hyperswarm'
 import { memberIdOf } from '../identity/identity.ts'
 import type { MemberId } from '../identity/member.ts'
 import { SecretProof } from '../identity/proof.ts'
-import { encodeMessage, type Message, parseMessage } from './gossip-messages.ts'
-
-export const KEEP_ALIVE_MS = 3000
+import { encodeMessage, type GossipMessage, parseMessage } from './gossip-messages.ts'
 
 export interface LinkLimits {
-  /** A sign of incarnation is given so often. */
+  /** How often the stream sends a keep-alive. */
   readonly keepAliveMs: number
-  /** Without one for so long the other end is given up. */
+  /** The link is closed when nothing was received for this time. */
   readonly silentMs: number
-  /** For the other end to prove that it knows the secret. */
+  /** The other end must prove within this time that it knows the secret. */
   readonly proofMs: number
 }
 
-/** Two signs of incarnation may be lost. */
-export const LINK_LIMITS: LinkLimits = { keepAliveMs: KEEP_ALIVE_MS, silentMs: 8000, proofMs: 5000 }
-/** Far more than there is to say in a large swarm; who says more floods. */
-const ALLOWED = {
+/** With these values a link is closed when two keep-alives in a row are missing. */
+export const DEFAULT_LINK_LIMITS: LinkLimits = { keepAliveMs: 3000, silentMs: 8000, proofMs: 5000 }
+/** Far more than a member of a large swarm sends: a faster sender floods this node. */
+const RECEIVE_LIMITS = {
   messages: { burst: 2000, perSecond: 500 },
   bytes: { burst: 8 * 2 ** 20, perSecond: 2 ** 20 },
 }
-/** Of what the other end has not taken. */
-const MOST_BACKLOG = 8 * 2 ** 20
+/** Bounds the memory for messages that the other end does not read. */
+const MAX_UNSENT_BYTES = 8 * 2 ** 20
 
-export interface LinkEvents {
-  proven(link: Link): void
-  /** False when it has lied: it is closed. */
-  said(link: Link, message: Message): boolean
-  /** `isRefused`: it was closed because of what the other end did. */
-  closed(link: Link, isRefused: boolean): void
+export interface LinkListener {
+  /** The other end has proven that it knows the secret. */
+  onProven(link: Link): void
+  /** Returns whether the message is honest; otherwise the link is closed. */
+  onMessage(link: Link, message: GossipMessage): boolean
+  /** `isRefused`: this node closed the link because of what the other end did. */
+  onClosed(link: Link, isRefused: boolean): void
 }
 
-/** A Noise connection to another agent: nothing is said on it before both have proven that they know the secret. */
+/** A Noise connection to another agent. It carries messages once both ends have proven that they know the secret. */
 export class Link {
+  /** The member at the other end. The Noise handshake proves that it has the key of this id. */
   readonly id: MemberId
   readonly #stream: NoiseStream
-  readonly #events: LinkEvents
+  readonly #listener: LinkListener
   readonly #proof: SecretProof
   readonly #limits: LinkLimits
-  readonly #deadline: NodeJS.Timeout
-  readonly #messages = new Allowance(ALLOWED.messages)
-  readonly #bytes = new Allowance(ALLOWED.bytes)
+  readonly #proofTimeout: NodeJS.Timeout
+  readonly #messageAllowance = new RateAllowance(RECEIVE_LIMITS.messages)
+  readonly #byteAllowance = new RateAllowance(RECEIVE_LIMITS.bytes)
   #isProven = false
   #isRefused = false
-  #backlog = 0
+  #unsentBytes = 0
 
   constructor(
     stream: NoiseStream,
-    keys: readonly Uint8Array[],
-    events: LinkEvents,
-    limits: LinkLimits = LINK_LIMITS,
+    proofKeys: readonly Uint8Array[],
+    listener: LinkListener,
+    limits: LinkLimits = DEFAULT_LINK_LIMITS,
   ) {
     this.#stream = stream
-    this.#events = events
+    this.#listener = listener
     this.#limits = limits
     this.id = memberIdOf(stream.remotePublicKey)
-    this.#proof = new SecretProof(stream, keys)
-    this.#deadline = setTimeout(() => this.#refuse(), limits.proofMs)
-    stream.on('data', (bytes: Uint8Array) => this.#hear(bytes))
+    this.#proof = new SecretProof(stream, proofKeys)
+    this.#proofTimeout = setTimeout(() => this.#refuse(), limits.proofMs)
+    stream.on('data', (bytes: Uint8Array) => this.#receive(bytes))
     stream.on('drain', () => {
-      this.#backlog = 0
+      this.#unsentBytes = 0
     })
-    // Why it broke is of no interest: it is looked for another one.
+    // The reason does not matter: after any error the swarm looks for another link.
     stream.on('error', () => {})
     stream.on('end', () => stream.end())
     stream.on('close', () => {
-      clearTimeout(this.#deadline)
-      events.closed(this, this.#isRefused)
+      clearTimeout(this.#proofTimeout)
+      listener.onClosed(this, this.#isRefused)
     })
     const { send } = this.#proof.begin()
     if (send !== undefined) stream.write(send)
   }
 
-  get isProven(): boolean {
-    return this.#isProven
-  }
-
-  say(message: Message): void {
+  send(message: GossipMessage): void {
     if (!this.#isProven || this.#stream.destroyed) return
     const bytes = encodeMessage(message)
     if (this.#stream.write(bytes)) return
-    this.#backlog += bytes.length
-    if (this.#backlog > MOST_BACKLOG) this.#refuse()
+    this.#unsentBytes += bytes.length
+    if (this.#unsentBytes > MAX_UNSENT_BYTES) this.#refuse()
   }
 
-  /** Resolves when the other end has taken everything. */
+  /** Resolves when the other end has received everything that was sent. */
   async flush(): Promise<void> {
     await this.#stream.flush()
   }
@@ -100,48 +96,51 @@ export class Link {
     this.close()
   }
 
-  #hear(bytes: Uint8Array): void {
-    // What was underway when it was closed is not heard any more.
+  #receive(bytes: Uint8Array): void {
+    // The stream may still emit data that it had buffered when the link was refused.
     if (this.#isRefused) return
-    const isFine = this.#isProven ? this.#hearMessage(bytes) : this.#hearProof(bytes)
-    if (!isFine) this.#refuse()
+    const isAccepted = this.#isProven ? this.#receiveMessage(bytes) : this.#receiveProof(bytes)
+    if (!isAccepted) this.#refuse()
   }
 
-  #hearMessage(bytes: Uint8Array): boolean {
+  #receiveMessage(bytes: Uint8Array): boolean {
     const message = parseMessage(bytes)
-    if (message === undefined || !this.#messages.take(1) || !this.#bytes.take(bytes.length)) return false
-    return this.#events.said(this, message)
+    if (message === undefined || !this.#messageAllowance.take(1) || !this.#byteAllowance.take(bytes.length)) {
+      return false
+    }
+    return this.#listener.onMessage(this, message)
   }
 
-  #hearProof(bytes: Uint8Array): boolean {
+  #receiveProof(bytes: Uint8Array): boolean {
     const { state, send } = this.#proof.receive(bytes)
     if (state !== 'proven') return false
     if (send !== undefined) this.#stream.write(send)
-    clearTimeout(this.#deadline)
+    clearTimeout(this.#proofTimeout)
     this.#isProven = true
     this.#stream.setKeepAlive(this.#limits.keepAliveMs)
     this.#stream.setTimeout(this.#limits.silentMs)
-    this.#events.proven(this)
+    this.#listener.onProven(this)
     return true
   }
 }
 
-/** So much at once, and so much per second. */
-class Allowance {
+/** A token bucket: allows `burst` at once, and `perSecond` on average. */
+class RateAllowance {
   readonly #limits: { readonly burst: number; readonly perSecond: number }
   #left: number
-  #at = performance.now()
+  #refilledAt = performance.now()
 
   constructor(limits: { readonly burst: number; readonly perSecond: number }) {
     this.#limits = limits
     this.#left = limits.burst
   }
 
+  /** Returns whether the amount was within the limit. */
   take(amount: number): boolean {
     const now = performance.now()
     const { burst, perSecond } = this.#limits
-    this.#left = Math.min(burst, this.#left + ((now - this.#at) * perSecond) / 1000) - amount
-    this.#at = now
+    this.#left = Math.min(burst, this.#left + ((now - this.#refilledAt) * perSecond) / 1000) - amount
+    this.#refilledAt = now
     return this.#left >= 0
   }
 }

@@ -1,15 +1,15 @@
 import type { Member, MemberId } from '../identity/member.ts'
-import type { Hearsay } from './rate-limit-notices.ts'
+import type { NoticeChannel } from './rate-limit-notices.ts'
 
-/** The agents that know the secret of the swarm and are there now. */
+/** The members of the swarm that are present now. */
 export interface Membership {
   readonly self: Member
-  /** All but this one. */
+  /** All members except this node. */
   others(): readonly Member[]
   get(id: MemberId): Member | undefined
-  /** Why it is not there any more, while that is remembered: it has said so, or was silent. */
+  /** Why a member is gone: it said goodbye, or was silent. Undefined for present members and after two minutes. */
   departure(id: MemberId): 'left' | 'silent' | undefined
-  /** Gives back what ends the listening. */
+  /** Calls `listener` when members have come, gone or changed. Returns a function that removes the listener. */
   onChange(listener: () => void): () => void
-  readonly hearsay: Hearsay
+  readonly notices: NoticeChannel
 }

@@ -1,151 +1,162 @@
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import type { MemberId } from '../identity/member.ts'
 
-/** How much a registry lets somebody ask of it, as it has told one member. */
-export interface Word {
-  /** The pseudonym of whom it concerns, and in which matter: only who is concerned, too, can come to it. */
-  readonly who: string
+/** What a registry told one member about its rate limit. */
+export interface RateLimitNotice {
   readonly host: string
-  /** It is not to be asked for so long; 0: it may be. */
+  /** For how long the registry refuses requests; 0 if it does not. */
   readonly closedMs: number
-  readonly quota: Quota | undefined
-  /** How long ago it has said so. */
+  readonly quota: RemainingQuota | undefined
+  /** How long ago the registry answered so. */
   readonly ageMs: number
 }
 
-export interface Quota {
+/** A notice as members exchange it. Only members that have the same rate limit can compute its pseudonym. */
+export interface PseudonymousNotice extends RateLimitNotice {
+  readonly pseudonym: string
+}
+
+export interface RemainingQuota {
   readonly limit: number | undefined
   readonly remaining: number
   readonly windowSeconds: number | undefined
 }
 
-/** What members tell each other of registries. */
-export interface Hearsay {
-  /** To all. */
-  tell(word: Word): void
-  heard(who: string): Word | undefined
-  /** Something was heard of a host. Gives back what ends the listening. */
-  onHeard(listener: (host: string) => void): () => void
+/** Exchanges rate-limit notices with all members. */
+export interface NoticeChannel {
+  send(notice: PseudonymousNotice): void
+  /** The latest notice under this pseudonym. */
+  latest(pseudonym: string): PseudonymousNotice | undefined
+  /** Calls `listener` with the host of each notice that is received. Returns a function that removes the listener. */
+  onReceived(listener: (host: string) => void): () => void
 }
 
-/** In one message. */
-export const WORDS_AT_ONCE = 4
-/** Nobody keeps a registry closed for others for longer by one word. */
-export const LONGEST_CLOSED_MS = 10 * 60_000
-/** What is older is not told any more. */
-export const OLDEST_MS = 10 * 60_000
-const MOST_KEPT = 64
-const ROUNDS = 4
-/** How often one is told again of a quota, and by how much it closes later when it is told again of that. */
-const QUOTA_EVERY_MS = 10_000
-const LATER_BY = 0.1
+/** Four notices of at most about 500 bytes leave most of a message to other content. */
+export const MAX_NOTICES_PER_MESSAGE = 4
+/** Limits the harm of a false notice: it keeps other members from a registry for ten minutes at most. */
+export const MAX_CLOSED_MS = 10 * 60_000
+/** Older notices are neither accepted nor kept. */
+export const MAX_NOTICE_AGE_MS = 10 * 60_000
+/** A swarm uses few registries with few credentials each; more notices are made up by a faulty member. */
+const MAX_NOTICES = 64
+/** In how many rounds a notice is sent on; each round reaches some of the links. */
+const SEND_ROUNDS = 4
+/** A quota changes with every request, but is sent on no more often than this. */
+const MIN_QUOTA_INTERVAL_MS = 10_000
+/** The end of a rate limit is sent on again if it has moved by more than this part of the time that was left. */
+const MIN_EXTENSION = 0.1
 
-interface Kept {
-  readonly who: string
+interface KnownNotice {
+  readonly pseudonym: string
   readonly host: string
   closedUntil: number
-  quota: Quota | undefined
-  heardAt: number
-  toldAt: number
-  rounds: number
-  from: MemberId | undefined
+  quota: RemainingQuota | undefined
+  answeredAt: number
+  announcedAt: number
+  roundsLeft: number
+  receivedFrom: MemberId | undefined
 }
 
-/** What members have heard of registries, and what of that is still to be passed on. */
-export class Tidings {
-  readonly #kept = new BoundedMap<string, Kept>(MOST_KEPT)
+/** The notices that this node knows, and those among them that are still to be sent on. */
+export class NoticeStore {
+  readonly #notices = new BoundedMap<string, KnownNotice>(MAX_NOTICES)
 
-  get hasNews(): boolean {
-    for (const { rounds } of this.#kept.values()) if (rounds > 0) return true
+  get hasUnsent(): boolean {
+    for (const { roundsLeft } of this.#notices.values()) if (roundsLeft > 0) return true
     return false
   }
 
-  /** True when it is news here, which is then passed on. `from` is left out for what this member was told itself. */
-  hear(word: Word, now: number, from?: MemberId): boolean {
-    const heardAt = now - Math.max(0, word.ageMs)
-    const closedMs = Math.min(word.closedMs, LONGEST_CLOSED_MS)
-    if (word.ageMs > OLDEST_MS) return false
-    const known = this.#kept.get(word.who)
-    const kept = known ?? beginning(word)
-    const isLater = closesLater(kept, now + closedMs, now)
-    const isOther = heardAt > kept.heardAt && isOtherQuota(word.quota, kept.quota)
-    if (isLater) kept.closedUntil = now + closedMs
-    if (word.quota !== undefined && heardAt > kept.heardAt) kept.quota = word.quota
-    kept.heardAt = Math.max(kept.heardAt, heardAt)
-    const isNews = isLater || (isOther && now - kept.toldAt >= QUOTA_EVERY_MS)
-    if (known === undefined && !isNews) return false
+  /** Returns whether the notice changes what is known; then it is sent on. `from` is undefined for this node's own notices. */
+  add(notice: PseudonymousNotice, now: number, from?: MemberId): boolean {
+    const answeredAt = now - Math.max(0, notice.ageMs)
+    const closedMs = Math.min(notice.closedMs, MAX_CLOSED_MS)
+    if (notice.ageMs > MAX_NOTICE_AGE_MS) return false
+    const before = this.#notices.get(notice.pseudonym)
+    const known = before ?? emptyNotice(notice)
+    const isExtended = extendsNotably(known, now + closedMs, now)
+    const isNewer = answeredAt > known.answeredAt
+    const hasQuotaChanged = isNewer && isOtherQuota(notice.quota, known.quota)
+    if (isExtended) known.closedUntil = now + closedMs
+    if (notice.quota !== undefined && isNewer) known.quota = notice.quota
+    known.answeredAt = Math.max(known.answeredAt, answeredAt)
+    const isNews = isExtended || (hasQuotaChanged && now - known.announcedAt >= MIN_QUOTA_INTERVAL_MS)
+    if (before === undefined && !isNews) return false
     if (isNews) {
-      kept.toldAt = now
-      kept.rounds = ROUNDS
-      kept.from = from
+      known.announcedAt = now
+      known.roundsLeft = SEND_ROUNDS
+      known.receivedFrom = from
     }
-    // The one that nothing was heard of for longest is forgotten.
-    this.#kept.set(word.who, kept)
+    // Setting the entry again makes it the youngest one, which the bounded map evicts last.
+    this.#notices.set(notice.pseudonym, known)
     return isNews
   }
 
-  heard(who: string, now: number): Word | undefined {
-    const kept = this.#kept.get(who)
-    return kept && wordOf(kept, now)
+  latest(pseudonym: string, now: number): PseudonymousNotice | undefined {
+    const known = this.#notices.get(pseudonym)
+    return known && noticeOf(known, now)
   }
 
-  /** A bounded number of those that are still to be passed on, and who has told each. */
-  round(now: number): readonly (Word & { readonly from: MemberId | undefined })[] {
-    const round = [...this.#kept.values()].filter(({ rounds }) => rounds > 0).slice(0, WORDS_AT_ONCE)
-    for (const kept of round) {
-      kept.rounds -= 1
-      // Others come first the next time.
-      this.#kept.set(kept.who, kept)
+  /** The notices to send in this round, at most as many as fit into a message, each with the member it came from. */
+  takeRound(now: number): readonly (PseudonymousNotice & { readonly from: MemberId | undefined })[] {
+    const unsent = [...this.#notices.values()].filter(({ roundsLeft }) => roundsLeft > 0)
+    const round = unsent.slice(0, MAX_NOTICES_PER_MESSAGE)
+    for (const known of round) {
+      known.roundsLeft -= 1
+      // Moving the entry to the end lets the next round begin with other notices.
+      this.#notices.set(known.pseudonym, known)
     }
-    return round.map((kept) => ({ ...wordOf(kept, now), from: kept.from }))
+    return round.map((known) => ({ ...noticeOf(known, now), from: known.receivedFrom }))
   }
 
-  /** For one who has just come: which registries are closed. */
-  closed(now: number): readonly Word[] {
-    const closed = [...this.#kept.values()].filter(({ closedUntil }) => closedUntil > now)
-    return closed.slice(-WORDS_AT_ONCE).map((kept) => wordOf(kept, now))
+  /** The notices of registries that refuse requests now, for a member that has just joined. */
+  closed(now: number): readonly PseudonymousNotice[] {
+    const closed = [...this.#notices.values()].filter(({ closedUntil }) => closedUntil > now)
+    return closed.slice(-MAX_NOTICES_PER_MESSAGE).map((known) => noticeOf(known, now))
   }
 
   expire(now: number): void {
-    for (const { who, heardAt, closedUntil } of this.#kept.values()) {
-      if (now - heardAt > OLDEST_MS && closedUntil <= now) this.#kept.delete(who)
+    for (const { pseudonym, answeredAt, closedUntil } of this.#notices.values()) {
+      if (now - answeredAt > MAX_NOTICE_AGE_MS && closedUntil <= now) this.#notices.delete(pseudonym)
     }
   }
 }
 
-function beginning({ who, host }: Word): Kept {
+function emptyNotice({ pseudonym, host }: PseudonymousNotice): KnownNotice {
   const never = Number.NEGATIVE_INFINITY
   return {
-    who,
+    pseudonym,
     host,
     closedUntil: never,
     quota: undefined,
-    heardAt: never,
-    toldAt: never,
-    rounds: 0,
-    from: undefined,
+    answeredAt: never,
+    announcedAt: never,
+    roundsLeft: 0,
+    receivedFrom: undefined,
   }
 }
 
-function wordOf({ who, host, closedUntil, quota, heardAt }: Kept, now: number): Word {
+function noticeOf(
+  { pseudonym, host, closedUntil, quota, answeredAt }: KnownNotice,
+  now: number,
+): PseudonymousNotice {
   const closedMs = Math.max(0, Math.ceil(closedUntil - now))
-  return { who, host, closedMs, quota, ageMs: Math.max(0, Math.floor(now - heardAt)) }
+  return { pseudonym, host, closedMs, quota, ageMs: Math.max(0, Math.floor(now - answeredAt)) }
 }
 
-/** By enough that it is worth telling: all who are told the same at the same time tell it once. */
-function closesLater({ closedUntil }: Kept, until: number, now: number): boolean {
+/** Members that get a 429 at the same time announce nearly the same end; only the first of these notices is sent on. */
+function extendsNotably({ closedUntil }: KnownNotice, until: number, now: number): boolean {
   if (until <= now) return false
   const left = Math.max(0, closedUntil - now)
-  return until - now - left > Math.max(1000, left * LATER_BY)
+  return until - now - left > Math.max(1000, left * MIN_EXTENSION)
 }
 
-function isOtherQuota(one: Quota | undefined, other: Quota | undefined): boolean {
+function isOtherQuota(one: RemainingQuota | undefined, other: RemainingQuota | undefined): boolean {
   if (one === undefined) return false
-  return other === undefined || one.limit !== other.limit || bandOf(one) !== bandOf(other)
+  return other === undefined || one.limit !== other.limit || quotaBand(one) !== quotaBand(other)
 }
 
-/** Tenths of the limit; where that is not known, powers of two. */
-function bandOf({ limit, remaining }: Quota): number {
+/** A quota is in another band when a tenth of the limit was used, or half of the rest if the limit is unknown. */
+function quotaBand({ limit, remaining }: RemainingQuota): number {
   return limit === undefined
     ? Math.floor(Math.log2(remaining + 1))
     : Math.ceil((10 * remaining) / Math.max(1, limit))

@@ -1,32 +1,34 @@
 import type { Pseudonyms } from '../identity/pseudonyms.ts'
-import type { Hearsay, Word } from '../membership/rate-limit-notices.ts'
+import type { NoticeChannel, RateLimitNotice } from '../membership/rate-limit-notices.ts'
 
-/** Of a pseudonym: enough to be nobody else's. */
-const WHO_LENGTH = 32
+/** 128 bits of a pseudonym in hex, which is enough that no two rate limits get the same pseudonym. */
+const PSEUDONYM_LENGTH = 32
 
-/** What is told of a registry to those who are concerned. */
-export type Told = Omit<Word, 'who'>
-
-/** Tells the others what a registry has told this node, and what they have told, under names that only those know who are concerned. */
-export class WordOfMouth {
+/**
+ * Shares rate-limit notices with the members that have the same rate limit. `identity` names the rate limit, for example
+ * by a registry and a credential. The notices carry a pseudonym of it, so that other members learn nothing about the
+ * credential.
+ */
+export class RateLimitSharing {
   readonly #pseudonyms: Pseudonyms
-  readonly #hearsay: () => Hearsay | undefined
+  readonly #channel: () => NoticeChannel | undefined
 
-  constructor(pseudonyms: Pseudonyms, hearsay: () => Hearsay | undefined) {
+  constructor(pseudonyms: Pseudonyms, channel: () => NoticeChannel | undefined) {
     this.#pseudonyms = pseudonyms
-    this.#hearsay = hearsay
+    this.#channel = channel
   }
 
-  tell(told: Told, identity: string): void {
-    this.#hearsay()?.tell({ ...told, who: this.#pseudonyms.of(identity).slice(0, WHO_LENGTH) })
+  send(notice: RateLimitNotice, identity: string): void {
+    this.#channel()?.send({ ...notice, pseudonym: this.#pseudonyms.of(identity).slice(0, PSEUDONYM_LENGTH) })
   }
 
-  heard(identity: string): Told | undefined {
-    const hearsay = this.#hearsay()
-    if (hearsay === undefined) return undefined
+  /** The latest notice about this rate limit. */
+  latest(identity: string): RateLimitNotice | undefined {
+    const channel = this.#channel()
+    if (channel === undefined) return undefined
     for (const pseudonym of this.#pseudonyms.all(identity)) {
-      const word = hearsay.heard(pseudonym.slice(0, WHO_LENGTH))
-      if (word !== undefined) return word
+      const notice = channel.latest(pseudonym.slice(0, PSEUDONYM_LENGTH))
+      if (notice !== undefined) return notice
     }
     return undefined
   }

@@ -1,12 +1,12 @@
 import { CHECKPOINT_BYTES, type Checkpoints } from '../../oci/checkpoints.ts'
-import { type Guidance, MARKS_AT_ONCE, type News } from '../wire/messages.ts'
+import { type Instruction, MAX_CHECKPOINTS_PER_MESSAGE, type Progress } from '../wire/messages.ts'
 import type { SessionListener, TrackerSession } from './session.ts'
 
 export interface ParticipantSessionOptions {
   readonly listener: SessionListener
   readonly whole: boolean
   readonly now: () => number
-  readonly onReport: (progress: News) => void
+  readonly onReport: (progress: Progress) => void
   readonly onLeave: () => void
 }
 
@@ -24,7 +24,7 @@ export class ParticipantSession implements TrackerSession {
     this.isWhole = options.whole
   }
 
-  report(progress: News): void {
+  report(progress: Progress): void {
     if (this.#hasEnded) return
     this.heardAtMs = this.#options.now()
     if (progress.is === 'whole') this.isWhole = true
@@ -42,7 +42,7 @@ export class ParticipantSession implements TrackerSession {
     this.#options.listener.onEnded()
   }
 
-  instruct(instruction: Guidance): void {
+  instruct(instruction: Instruction): void {
     this.#options.listener.onInstruction(instruction)
   }
 
@@ -50,7 +50,7 @@ export class ParticipantSession implements TrackerSession {
   sendCheckpoints(checkpoints: Checkpoints): void {
     while (this.#sentCheckpoints < checkpoints.count) {
       const first = this.#sentCheckpoints
-      const batch = checkpoints.since(first, first + MARKS_AT_ONCE)
+      const batch = checkpoints.since(first, first + MAX_CHECKPOINTS_PER_MESSAGE)
       this.#sentCheckpoints += batch.length / CHECKPOINT_BYTES
       this.instruct({ is: 'marks', first, marks: Buffer.from(batch).toString('base64') })
     }

@@ -1,16 +1,16 @@
 import type { MemberId } from '../identity/member.ts'
-import type { Contact, Guidance, News } from '../wire/messages.ts'
+import type { Contact, Instruction, Progress } from '../wire/messages.ts'
 
 /** A member, the owner itself included, in one delivery plan: the member's side of the session. */
 export interface TrackerSession {
-  report(progress: News): void
+  report(progress: Progress): void
   /** Ends the session. A participant that has the whole content stays in the plan as a seeder. */
   leave(): void
 }
 
 /** What the tracker calls in a session. */
 export interface SessionListener {
-  onInstruction(instruction: Guidance): void
+  onInstruction(instruction: Instruction): void
   /** The tracker has ended the session. */
   onEnded(): void
 }

@@ -3,7 +3,7 @@ import { CHECKPOINT_BYTES, Checkpoints } from '../../oci/checkpoints.ts'
 import type { LocalContent, LocalState } from '../../ports/local-content.ts'
 import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
-import type { Contact, News } from '../wire/messages.ts'
+import type { Contact, Progress } from '../wire/messages.ts'
 import { DeliveryPlan } from './delivery-plan.ts'
 import { LocalMember } from './local-member.ts'
 import { ParticipantSession } from './participant-session.ts'
@@ -151,7 +151,7 @@ export class TrackedDigest {
     }
   }
 
-  #onReport(id: MemberId, progress: News): void {
+  #onReport(id: MemberId, progress: Progress): void {
     this.usedAtMs = this.#options.now()
     if (progress.is === 'marks') {
       this.#addCheckpoints(id, progress.first, Buffer.from(progress.marks, 'base64'))

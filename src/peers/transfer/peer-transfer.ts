@@ -4,7 +4,7 @@ import { Failure } from '../../ports/failure.ts'
 import type { LocalContent } from '../../ports/local-content.ts'
 import type { Contributor, Source, VouchedIntake, Want } from '../../ports/source.ts'
 import { parseMemberId } from '../identity/member.ts'
-import { type Contact, MARKS_AT_ONCE } from '../wire/messages.ts'
+import { type Contact, MAX_CHECKPOINTS_PER_MESSAGE } from '../wire/messages.ts'
 import type { Reception } from './download-rate.ts'
 import { type Course, Guide } from './tracker-client.ts'
 import type { Table } from './tracker-session.ts'
@@ -213,8 +213,12 @@ export class Participation {
   async #tellMarks(): Promise<void> {
     const { want, holdings } = this.#options
     const marks = await holdings.checkpoints(want.digest, this.#toldMarks)
-    for (let at = 0; marks !== undefined && at < marks.length; at += MARKS_AT_ONCE * CHECKPOINT_BYTES) {
-      const some = marks.subarray(at, at + MARKS_AT_ONCE * CHECKPOINT_BYTES)
+    for (
+      let at = 0;
+      marks !== undefined && at < marks.length;
+      at += MAX_CHECKPOINTS_PER_MESSAGE * CHECKPOINT_BYTES
+    ) {
+      const some = marks.subarray(at, at + MAX_CHECKPOINTS_PER_MESSAGE * CHECKPOINT_BYTES)
       this.#guide?.tell({ is: 'marks', first: this.#toldMarks, marks: Buffer.from(some).toString('base64') })
       this.#toldMarks += some.length / CHECKPOINT_BYTES
     }

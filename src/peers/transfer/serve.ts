@@ -1,8 +1,8 @@
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { LocalContent } from '../../ports/local-content.ts'
-import type { Line } from '../wire/exchange.ts'
-import type { Ask } from '../wire/messages.ts'
+import type { PeerExchange } from '../wire/exchange.ts'
+import type { PeerRequest } from '../wire/messages.ts'
 import type { Roster } from './peer-stats.ts'
 
 export interface Giving {
@@ -12,8 +12,8 @@ export interface Giving {
 
 /** Gives a peer what it wants to take, from an offset on, as it is here or comes under that name. Throws a `Failure` where it stops. */
 export async function serve(
-  { digest, repository, from }: Ask & { ask: 'take' },
-  line: Line,
+  { digest, repository, from }: PeerRequest & { ask: 'take' },
+  line: PeerExchange,
   { holdings, roster }: Giving,
 ): Promise<void> {
   let given = 0
@@ -29,17 +29,17 @@ export async function serve(
     },
     close: () => content.close(),
   })
-  const { member, who } = line
+  const { member, peerName: who } = line
   const dealing = { digest, id: member?.id, name: member?.name ?? who, bytes: () => given }
   await roster.deal('served', dealing, async () => {
-    const content = await holdings.open({ digest, repository }, { signal: line.gone })
+    const content = await holdings.open({ digest, repository }, { signal: line.closed })
     if (content === undefined)
       throw new Failure('absent', 'it is not here, or not known to be in that repository')
     try {
       const { size, mediaType } = content
       if (from > size) throw new Failure('unavailable', `it has ${size} bytes`)
       line.send({ is: 'content', size, mediaType: mediaType ?? null })
-      await line.sendContent(counted(content), from, { signal: line.gone })
+      await line.sendContent(counted(content), from, { signal: line.closed })
     } finally {
       await content.close()
     }

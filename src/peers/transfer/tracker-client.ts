@@ -4,7 +4,7 @@ import { type Events, publish } from '../../observe/events.ts'
 import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
 import type { JoinRequest, TrackerSession } from '../tracker/session.ts'
-import type { Contact, Guidance, News } from '../wire/messages.ts'
+import type { Contact, Instruction, Progress } from '../wire/messages.ts'
 import type { Table } from './tracker-session.ts'
 
 /** What to do to get a digest: take it from this peer; ask upstream, for all or because nobody here can help; or wait. */
@@ -78,7 +78,7 @@ export class Guide {
     if (this.#isLeft) this.#set({ do: 'fetch' })
   }
 
-  tell(news: News): void {
+  tell(news: Progress): void {
     this.#place?.report(news)
   }
 
@@ -120,7 +120,10 @@ export class Guide {
   async #sitAt(table: Table, signal: AbortSignal): Promise<void> {
     const { want, coming } = this.#options
     const abandoned = new Deferred<void>()
-    const guest = { onInstruction: (guidance: Guidance) => this.#hear(guidance), onEnded: abandoned.resolve }
+    const guest = {
+      onInstruction: (guidance: Instruction) => this.#hear(guidance),
+      onEnded: abandoned.resolve,
+    }
     try {
       const place = await table.sit(want, coming(), guest, { signal })
       this.#place = place
@@ -133,7 +136,7 @@ export class Guide {
     }
   }
 
-  #hear(guidance: Guidance): void {
+  #hear(guidance: Instruction): void {
     switch (guidance.is) {
       case 'marks':
         this.#options.onMarks(guidance.first, Buffer.from(guidance.marks, 'base64'))

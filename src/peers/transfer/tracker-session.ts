@@ -3,9 +3,9 @@ import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
 import type { JoinRequest, SessionListener, TrackerSession } from '../tracker/session.ts'
 import type { Tracker } from '../tracker/tracker.ts'
-import type { Line } from '../wire/exchange.ts'
-import { type Contact, Guidance, parse } from '../wire/messages.ts'
-import type { Dialer } from '../wire/peer-client.ts'
+import type { PeerExchange } from '../wire/exchange.ts'
+import { type Contact, Instruction, parseMessage } from '../wire/messages.ts'
+import type { PeerClient } from '../wire/peer-client.ts'
 
 /** The owner of a digest, here or elsewhere: it says who brings it from upstream, and who takes it from whom. */
 export interface Table {
@@ -32,7 +32,7 @@ export function ownTable(tracker: Tracker, { id, name }: Pick<Table, 'id' | 'nam
 
 export function tableOf(
   owner: Contact,
-  dialer: Dialer,
+  dialer: PeerClient,
   {
     answerMs = ANSWER_MS,
     silenceMs = SILENCE_MS,
@@ -56,7 +56,7 @@ export function tableOf(
         failed: hasFailed,
         best,
       }
-      const { answer, line } = await dialer.ask(owner, ask, { signal, ms: answerMs })
+      const { answer, exchange: line } = await dialer.request(owner, ask, { signal, ms: answerMs })
       const left = new AbortController()
       void listen(owner.name, line, answer, guest, { left: left.signal, silenceMs })
       return {
@@ -76,14 +76,14 @@ export function tableOf(
 /** Hands on what the owner says until one of the two has had enough. */
 async function listen(
   who: string,
-  line: Line,
+  line: PeerExchange,
   first: unknown,
   guest: SessionListener,
   { left, silenceMs }: { left: AbortSignal; silenceMs: number },
 ): Promise<void> {
   try {
     for (let message = first; message !== undefined; ) {
-      guest.onInstruction(parse(Guidance, message, who))
+      guest.onInstruction(parseMessage(Instruction, message, who))
       message = await line.receive({ signal: left, ms: silenceMs })
     }
     line.end()

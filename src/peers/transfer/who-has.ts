@@ -2,8 +2,8 @@ import { setMaxListeners } from 'node:events'
 import type { Digest } from '../../oci/digest.ts'
 import type { Want } from '../../ports/source.ts'
 import type { Member } from '../identity/member.ts'
-import { HasAnswer, parse } from '../wire/messages.ts'
-import type { Dialer } from '../wire/peer-client.ts'
+import { HasAnswer, parseMessage } from '../wire/messages.ts'
+import type { PeerClient } from '../wire/peer-client.ts'
 
 const HAS_MS = 500
 
@@ -16,19 +16,19 @@ export interface Found {
 
 /** One question, one answer. */
 export async function askOnce(
-  dialer: Dialer,
+  dialer: PeerClient,
   member: Member,
   question: object,
   options: { signal: AbortSignal; ms: number },
 ): Promise<unknown> {
-  const { answer, line } = await dialer.ask(member, question, options)
+  const { answer, exchange: line } = await dialer.request(member, question, options)
   line.end()
   return answer
 }
 
 /** Asks all of these at once; who has not answered in time has it not. */
 export async function askWhoHas(
-  dialer: Dialer,
+  dialer: PeerClient,
   digest: Digest,
   as: Pick<Want, 'kind' | 'repository'> | undefined,
   members: readonly Member[],
@@ -40,7 +40,7 @@ export async function askWhoHas(
     members.map(async (member) => {
       const question = { ask: 'has', digest, as: as ?? null }
       const answer = await askOnce(dialer, member, question, { signal, ms })
-      return { member, answer: parse(HasAnswer, answer, member.name) }
+      return { member, answer: parseMessage(HasAnswer, answer, member.name) }
     }),
   )
   const given = answers.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))

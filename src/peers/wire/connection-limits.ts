@@ -1,131 +1,139 @@
 import { BoundedMap } from '../../lib/bounded-map.ts'
-export interface CrowdLimits {
+
+export interface ConnectionLimitOptions {
   readonly maxConnections: number
-  /** From one address. Members may share one behind a NAT. */
+  /** Several members may share one address behind a NAT. */
   readonly maxPerAddress: number
-  /** That have not shown yet who they are. */
-  readonly maxUnknown: number
-  readonly maxUnknownPerAddress: number
-  /** After so many in `strangerMs` that could not show who they are, an address is not listened to for the rest of that time. */
-  readonly maxStrangers: number
-  readonly strangerMs: number
+  /** How many connections may be in the TLS handshake at the same time. */
+  readonly maxUnauthenticated: number
+  readonly maxUnauthenticatedPerAddress: number
+  /** After this many failed handshakes within `failureWindowMs`, an address is refused for the rest of that time. */
+  readonly maxFailures: number
+  readonly failureWindowMs: number
 }
 
-/** One connection, counted. */
-export interface Guest {
-  /** It has shown who it is. */
-  known(): void
-  /** Once. */
-  leave(): void
+/** One admitted connection, which counts towards the limits until it is closed. */
+export interface CountedConnection {
+  /** Says that the handshake has succeeded. */
+  authenticated(): void
+  /** Must be called once. */
+  closed(): void
 }
 
-interface Address {
-  all: number
-  /** Those who have not shown who they are, in the order in which they came. */
-  readonly unknown: Set<Unknown>
+interface AddressConnections {
+  count: number
+  /** The connections in the handshake, oldest first. */
+  readonly unauthenticated: Set<UnauthenticatedConnection>
 }
 
-interface Unknown {
-  /** Sends it away. */
-  readonly dismiss: () => void
+interface UnauthenticatedConnection {
+  readonly evict: () => void
 }
 
-interface Strangers {
+interface Failures {
   count: number
 }
 
-const REMEMBERED = 1024
-/** Of an address at which there are members, too, so many times as many strangers are put up with. */
-const LENIENCE = 8
+/** Bounds the memory for failed handshakes. A flood from more addresses than this is limited by `maxUnauthenticated`. */
+const MAX_REMEMBERED_ADDRESSES = 1024
+/** An address that also has authenticated connections may fail this many times as often: one NAT may hide members and strangers. */
+const MEMBER_ADDRESS_FACTOR = 8
 
-/** Counts who is at the door, and says who may not even ask. */
-export class Crowd {
-  readonly #limits: CrowdLimits
-  readonly #addresses = new Map<string, Address>()
-  readonly #strangers: BoundedMap<string, Strangers>
-  #all = 0
-  #unknown = 0
+/** Counts the connections to the peer server, and refuses those beyond the limits before their handshake. */
+export class ConnectionLimits {
+  readonly #limits: ConnectionLimitOptions
+  readonly #addresses = new Map<string, AddressConnections>()
+  readonly #failures: BoundedMap<string, Failures>
+  #count = 0
+  #unauthenticatedCount = 0
 
-  constructor(limits: CrowdLimits, now: () => number = () => performance.now()) {
+  constructor(limits: ConnectionLimitOptions, now: () => number = () => performance.now()) {
     this.#limits = limits
-    this.#strangers = new BoundedMap(REMEMBERED, { ttlMs: limits.strangerMs, now })
+    this.#failures = new BoundedMap(MAX_REMEMBERED_ADDRESSES, { ttlMs: limits.failureWindowMs, now })
   }
 
-  /** Undefined: not now. `dismiss` may be called while it has not shown who it is: others need the room more. */
-  enter(from: string, dismiss: () => void = () => {}): Guest | undefined {
-    const name = network(from)
-    const address = this.#addresses.get(name) ?? { all: 0, unknown: new Set() }
-    if (this.#isFull(address) || this.#isTiresome(name, address) || !this.#hasRoomFor(address))
+  /**
+   * Admits a connection, or refuses it with undefined. `evict` may be called while the connection is unauthenticated, to
+   * make room for one from another address; the connection is no longer counted then.
+   */
+  admit(remoteAddress: string, evict: () => void = () => {}): CountedConnection | undefined {
+    const network = networkOf(remoteAddress)
+    const address = this.#addresses.get(network) ?? { count: 0, unauthenticated: new Set() }
+    if (this.#isFull(address) || this.#hasFailedTooOften(network, address) || !this.#makeRoomFor(address))
       return undefined
-    this.#addresses.set(name, address)
-    address.all += 1
-    this.#all += 1
-    this.#unknown += 1
-    let isHere = true
-    const known = (): void => {
-      if (address.unknown.delete(unknown)) this.#unknown -= 1
+    this.#addresses.set(network, address)
+    address.count += 1
+    this.#count += 1
+    this.#unauthenticatedCount += 1
+    let isCounted = true
+    const authenticated = (): void => {
+      if (address.unauthenticated.delete(unauthenticated)) this.#unauthenticatedCount -= 1
     }
-    const gone = (): void => {
-      isHere = false
-      known()
-      address.all -= 1
-      this.#all -= 1
-      if (address.all === 0) this.#addresses.delete(name)
+    const uncount = (): void => {
+      isCounted = false
+      authenticated()
+      address.count -= 1
+      this.#count -= 1
+      if (address.count === 0) this.#addresses.delete(network)
     }
-    const unknown: Unknown = {
-      dismiss: () => {
-        gone()
-        dismiss()
+    const unauthenticated: UnauthenticatedConnection = {
+      evict: () => {
+        uncount()
+        evict()
       },
     }
-    address.unknown.add(unknown)
+    address.unauthenticated.add(unauthenticated)
     return {
-      known,
-      leave: () => {
-        if (!isHere) return
-        if (address.unknown.has(unknown)) this.#wasStranger(name)
-        gone()
+      authenticated,
+      closed: () => {
+        if (!isCounted) return
+        if (address.unauthenticated.has(unauthenticated)) this.#countFailure(network)
+        uncount()
       },
     }
   }
 
-  #isFull(address: Address): boolean {
-    const { maxConnections, maxPerAddress, maxUnknownPerAddress } = this.#limits
+  #isFull(address: AddressConnections): boolean {
+    const { maxConnections, maxPerAddress, maxUnauthenticatedPerAddress } = this.#limits
     return (
-      this.#all >= maxConnections ||
-      address.all >= maxPerAddress ||
-      address.unknown.size >= maxUnknownPerAddress
+      this.#count >= maxConnections ||
+      address.count >= maxPerAddress ||
+      address.unauthenticated.size >= maxUnauthenticatedPerAddress
     )
   }
 
-  /** Where all room for the unknown is taken, whoever has waited longest at the address with most of them has to go. */
-  #hasRoomFor(address: Address): boolean {
-    if (this.#unknown < this.#limits.maxUnknown) return true
+  /**
+   * At `maxUnauthenticated`, the address with the most unauthenticated connections loses its oldest one. A flood then
+   * evicts its own connections, and members still get in.
+   */
+  #makeRoomFor(address: AddressConnections): boolean {
+    if (this.#unauthenticatedCount < this.#limits.maxUnauthenticated) return true
     let fullest = address
     for (const other of this.#addresses.values())
-      if (other.unknown.size > fullest.unknown.size) fullest = other
+      if (other.unauthenticated.size > fullest.unauthenticated.size) fullest = other
     if (fullest === address) return false
-    const [oldest] = fullest.unknown
-    oldest?.dismiss()
+    const [oldest] = fullest.unauthenticated
+    oldest?.evict()
     return oldest !== undefined
   }
 
-  #isTiresome(name: string, { all, unknown }: Address): boolean {
-    const strangers = this.#strangers.get(name)
-    if (strangers === undefined) return false
-    const { maxStrangers } = this.#limits
-    return strangers.count >= (all > unknown.size ? LENIENCE * maxStrangers : maxStrangers)
+  #hasFailedTooOften(network: string, { count, unauthenticated }: AddressConnections): boolean {
+    const failures = this.#failures.get(network)
+    if (failures === undefined) return false
+    const { maxFailures } = this.#limits
+    const hasMembers = count > unauthenticated.size
+    return failures.count >= (hasMembers ? MEMBER_ADDRESS_FACTOR * maxFailures : maxFailures)
   }
 
-  #wasStranger(name: string): void {
-    const strangers = this.#strangers.get(name)
-    if (strangers === undefined) this.#strangers.set(name, { count: 1 })
-    else strangers.count += 1
+  #countFailure(network: string): void {
+    const failures = this.#failures.get(network)
+    if (failures === undefined) this.#failures.set(network, { count: 1 })
+    else failures.count += 1
   }
 }
 
-/** Whoever has an IPv6 address has all of its /64. */
-function network(address: string): string {
+/** An IPv6 host usually has its whole /64, so all addresses of a /64 count as one. */
+function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
   if (mapped?.[1] !== undefined) return mapped[1]
   if (!address.includes(':')) return address

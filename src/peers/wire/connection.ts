@@ -4,153 +4,158 @@ import { errorCode } from '../../lib/error-code.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { RemoteIdentity } from '../identity/credentials.ts'
 import type { MemberId } from '../identity/member.ts'
-import { Inbound } from './frame-receiver.ts'
-import type { Pieces } from './send-buffers.ts'
+import { FrameReceiver } from './frame-receiver.ts'
+import type { SendBuffers } from './send-buffers.ts'
 
-/** For messages and their frames: more than this is not kept for somebody who does not read. */
-const BACKLOG = 1024 * 1024
+/** Bounds the unsent messages of one connection, content not counted. A peer with this much unread is disconnected. */
+const MAX_UNSENT_MESSAGE_BYTES = 1024 * 1024
 const TCP_KEEPALIVE_MS = 15_000
 
-/** What all connections of a node share. */
-export interface Traffic {
-  readonly upload: RateLimiter
-  readonly download: RateLimiter
-  readonly pieces: Pieces
-  /** How long somebody may take for one piece of what it asked for. */
+/** The limits and the memory that all connections of a node share. */
+export interface ConnectionResources {
+  readonly uploadLimiter: RateLimiter
+  readonly downloadLimiter: RateLimiter
+  readonly sendBuffers: SendBuffers
+  /** How long a peer may take to read one buffer of the content that it has asked for. */
   readonly stallMs: number
-  /** How long the other side may take to see that an exchange is over. */
+  /** How long a peer may take to end an exchange that this node has ended. */
   readonly lingerMs: number
 }
 
-export interface Partner {
-  /** For people. */
+/** The other end of a connection, as membership knows it. */
+export interface KnownMember {
+  /** Shown to users. */
   readonly name: string
   readonly id: MemberId
 }
 
-export interface ConnectionOptions {
-  readonly who: string
-  readonly member: Partner | undefined
-  readonly shown: RemoteIdentity
-  readonly traffic: Traffic
+export interface PeerConnectionOptions {
+  /** Shown to users. */
+  readonly peerName: string
+  readonly member: KnownMember | undefined
+  readonly remoteIdentity: RemoteIdentity
+  readonly resources: ConnectionResources
 }
 
-/** One TLS connection with another agent, over which exchanges follow one another. */
-export class Connection {
-  readonly who: string
-  readonly member: Partner | undefined
-  readonly shown: RemoteIdentity
-  readonly traffic: Traffic
-  readonly inbound: Inbound
+/** One TLS connection with another agent. It carries one exchange after the other. */
+export class PeerConnection {
+  readonly peerName: string
+  readonly member: KnownMember | undefined
+  readonly remoteIdentity: RemoteIdentity
+  readonly resources: ConnectionResources
+  readonly receiver: FrameReceiver
   #socket: TLSSocket | undefined
-  /** Content that waits to be written. */
-  #pieceBytes = 0
-  #failure: { readonly reason: unknown } | undefined
-  readonly #mourners = new Set<(reason: unknown) => void>()
+  /** How many bytes of content the socket has not written yet. */
+  #unsentContentBytes = 0
+  #closed: { readonly reason: unknown } | undefined
+  readonly #closeListeners = new Set<(reason: unknown) => void>()
 
-  constructor({ who, member, shown, traffic }: ConnectionOptions) {
-    this.who = who
+  constructor({ peerName, member, remoteIdentity, resources }: PeerConnectionOptions) {
+    this.peerName = peerName
     this.member = member
-    this.shown = shown
-    this.traffic = traffic
-    this.inbound = new Inbound({
-      who,
-      pace: traffic.download,
+    this.remoteIdentity = remoteIdentity
+    this.resources = resources
+    this.receiver = new FrameReceiver({
+      peerName,
+      limiter: resources.downloadLimiter,
       resume: () => this.#socket?.resume(),
-      broke: (reason) => this.die(reason),
+      onBroken: (reason) => this.close(reason),
     })
   }
 
-  /** For the options of `connect`: the kernel's bytes go where they belong without a stream in between. */
+  /** The `onread` option of `connect`: the kernel writes received bytes where they belong, without a stream in between. */
   get onread() {
-    const { inbound } = this
+    const { receiver } = this
     return {
-      buffer: () => inbound.room(),
+      buffer: () => receiver.buffer(),
       callback: (length: number) => {
-        inbound.filled(length)
-        return !inbound.isBlocked
+        receiver.filled(length)
+        return !receiver.isBlocked
       },
     }
   }
 
-  /** To be called in the same turn in which the socket was made. */
+  /** Must be called in the turn of the event loop in which the socket was created, or its first events are lost. */
   attach(socket: TLSSocket): void {
     this.#socket = socket
     socket.setNoDelay(true)
     socket.setKeepAlive(true, TCP_KEEPALIVE_MS)
-    socket.on('error', (error) => this.die(this.failure(errorCode(error) ?? error.message, error)))
-    socket.on('end', () => this.die(this.failure('the connection ended')))
-    socket.on('close', () => this.die(this.failure('the connection was closed')))
+    socket.on('error', (error) => this.close(this.failure(errorCode(error) ?? error.message, error)))
+    socket.on('end', () => this.close(this.failure('the connection ended')))
+    socket.on('close', () => this.close(this.failure('the connection was closed')))
   }
 
-  /** Reads as streams are read, where `onread` cannot be had. */
-  listen(socket: TLSSocket): void {
+  /** Reads the socket as a stream. A server needs it, because accepted sockets have no `onread`. */
+  readFrom(socket: TLSSocket): void {
     socket.on('data', (bytes: Buffer) => {
-      this.inbound.hear(bytes)
-      if (this.inbound.isBlocked) socket.pause()
+      this.receiver.receiveBytes(bytes)
+      if (this.receiver.isBlocked) socket.pause()
     })
   }
 
-  get isAlive(): boolean {
-    return this.#failure === undefined
+  get isOpen(): boolean {
+    return this.#closed === undefined
   }
 
-  /** Why it is no more. */
-  get reason(): unknown {
-    return this.#failure?.reason
+  /** Why the connection was closed. */
+  get closeReason(): unknown {
+    return this.#closed?.reason
   }
 
-  onDeath(mourn: (reason: unknown) => void): () => void {
-    this.#mourners.add(mourn)
-    return () => this.#mourners.delete(mourn)
+  /** Gives back the function that removes the listener. */
+  onClose(listener: (reason: unknown) => void): () => void {
+    this.#closeListeners.add(listener)
+    return () => this.#closeListeners.delete(listener)
   }
 
-  failure(what: string, cause?: unknown): Failure {
-    return new Failure('unavailable', `${this.who}: ${what}`, { source: this.who, cause })
+  failure(message: string, cause?: unknown): Failure {
+    return new Failure('unavailable', `${this.peerName}: ${message}`, { source: this.peerName, cause })
   }
 
-  /** A frame of its own memory. */
-  say(frame: Uint8Array): void {
-    if (this.#failure !== undefined) throw this.#failure.reason
+  /** Sends a frame whose memory is not used again. Throws when the connection is closed. */
+  sendFrame(frame: Uint8Array): void {
+    if (this.#closed !== undefined) throw this.#closed.reason
     const socket = this.#socket
-    if (socket === undefined) throw new Error('nobody is connected')
-    if (socket.writableLength + frame.length > BACKLOG + this.#pieceBytes) {
-      const failure = new Failure('stalled', `${this.who}: does not listen`, { source: this.who })
-      this.die(failure)
+    if (socket === undefined) throw new Error('the connection has no socket')
+    if (socket.writableLength + frame.length > MAX_UNSENT_MESSAGE_BYTES + this.#unsentContentBytes) {
+      const failure = new Failure('stalled', `${this.peerName}: does not read its messages`, {
+        source: this.peerName,
+      })
+      this.close(failure)
       throw failure
     }
     socket.write(frame)
   }
 
-  /** Content, in memory that is used again. */
-  write(bytes: Uint8Array, done: () => void): void {
+  /** Sends content in a buffer that is used again. Calls `done` when the buffer is free, also when the connection is closed. */
+  sendContent(bytes: Uint8Array, done: () => void): void {
     const socket = this.#socket
-    if (socket === undefined || this.#failure !== undefined) {
+    if (socket === undefined || this.#closed !== undefined) {
       done()
       return
     }
-    this.#pieceBytes += bytes.length
+    this.#unsentContentBytes += bytes.length
     socket.write(bytes, () => {
-      this.#pieceBytes -= bytes.length
+      this.#unsentContentBytes -= bytes.length
       done()
     })
   }
 
-  /** While it rests it does not keep the process running. */
-  rest(): void {
+  /** Lets the process end while this connection is idle. */
+  unref(): void {
     this.#socket?.unref()
   }
 
-  wake(): void {
+  ref(): void {
     this.#socket?.ref()
   }
 
-  die(reason: unknown): void {
-    if (this.#failure !== undefined) return
-    this.#failure = { reason }
+  close(reason: unknown): void {
+    if (this.#closed !== undefined) return
+    this.#closed = { reason }
     this.#socket?.destroy()
-    this.inbound.close(reason)
-    for (const mourn of [...this.#mourners]) mourn(reason)
-    this.#mourners.clear()
+    this.receiver.close(reason)
+    for (const listener of [...this.#closeListeners]) listener(reason)
+    this.#closeListeners.clear()
   }
 }

@@ -4,146 +4,149 @@ import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake } from '../../ports/source.ts'
 import type { RemoteIdentity } from '../identity/credentials.ts'
-import type { Connection, Partner } from './connection.ts'
-import { messageFrame, overFrame } from './frames.ts'
-import { refusal } from './messages.ts'
-import { Untaken, upload } from './upload.ts'
+import type { KnownMember, PeerConnection } from './connection.ts'
+import { endFrame, messageFrame } from './frames.ts'
+import { refusalOf } from './messages.ts'
+import { PeerStalled, uploadContent } from './upload.ts'
 
-/** One exchange with another agent, as both sides see it. Whoever is given one ends it. */
-export class Line {
-  readonly #connection: Connection
-  readonly #onOver: () => void
-  readonly #gone = new AbortController()
-  readonly #forget: () => void
+/**
+ * One exchange with another agent: a request and everything that follows it, on a connection that carries nothing else
+ * meanwhile. Both sides have one. Whoever gets an exchange must end it.
+ */
+export class PeerExchange {
+  readonly #connection: PeerConnection
+  readonly #onReusable: () => void
+  readonly #closed = new AbortController()
+  readonly #removeCloseListener: () => void
   #isSending = false
   #isEnded = false
 
-  /** `onOver` is called when both sides have ended it in good order: the connection can take the next. */
-  constructor(connection: Connection, onOver: () => void) {
+  /** `onReusable` is called when both sides have ended the exchange, and the connection can carry the next one. */
+  constructor(connection: PeerConnection, onReusable: () => void) {
     this.#connection = connection
-    this.#onOver = onOver
-    setMaxListeners(0, this.#gone.signal)
-    connection.inbound.begin()
-    if (connection.isAlive) {
-      this.#forget = connection.onDeath((reason) => this.#gone.abort(reason))
+    this.#onReusable = onReusable
+    setMaxListeners(0, this.#closed.signal)
+    connection.receiver.beginExchange()
+    if (connection.isOpen) {
+      this.#removeCloseListener = connection.onClose((reason) => this.#closed.abort(reason))
     } else {
-      this.#forget = () => {}
-      this.#gone.abort(connection.reason)
+      this.#removeCloseListener = () => {}
+      this.#closed.abort(connection.closeReason)
     }
   }
 
-  /** Who the other is; undefined when membership does not know it (yet). */
-  get member(): Partner | undefined {
+  /** The other side; undefined when membership does not know it (yet). */
+  get member(): KnownMember | undefined {
     return this.#connection.member
   }
 
-  /** Who the other is by its certificate, whatever it says and whether membership knows it or not. */
-  get shown(): RemoteIdentity {
-    return this.#connection.shown
+  /** The other side by its certificate, which it cannot forge. */
+  get remoteIdentity(): RemoteIdentity {
+    return this.#connection.remoteIdentity
   }
 
-  /** The other, for people. */
-  get who(): string {
-    return this.#connection.who
+  /** The name of the other side, as it is shown to users. */
+  get peerName(): string {
+    return this.#connection.peerName
   }
 
-  /** Aborted when the connection breaks. */
-  get gone(): AbortSignal {
-    return this.#gone.signal
+  /** Is aborted when the connection is closed. */
+  get closed(): AbortSignal {
+    return this.#closed.signal
   }
 
-  /** Throws a `Failure` when it cannot be said. */
+  /** Throws a `Failure` when the message cannot be sent. */
   send(message: object): void {
-    this.#mustGoOn()
-    this.#connection.say(messageFrame(message))
+    this.#assertNotEnded()
+    this.#connection.sendFrame(messageFrame(message))
   }
 
   /**
-   * The next message; undefined when the other side has ended the exchange. Rejects with a `Failure` when the connection
-   * broke or `ms` have passed, and may be called again after the latter.
+   * Gives the next message; undefined when the other side has ended the exchange. Rejects with a `Failure` when the
+   * connection is closed or `ms` have passed. May be called again after the latter.
    */
   async receive(options: { signal: AbortSignal; ms: number }): Promise<unknown> {
-    this.#mustGoOn()
-    return this.#connection.inbound.receive(options)
+    this.#assertNotEnded()
+    return this.#connection.receiver.receiveMessage(options)
   }
 
   /**
-   * Sends `content` from `from` to its end as it becomes readable, within the upload cap. When the content fails the
-   * other side is told so, and the exchange can still be ended in good order.
+   * Sends `content` from the offset `from` to its end as it becomes readable, within the upload limit. When the content
+   * fails, the other side gets a refusal with the reason, and the connection can still be used again.
    */
   async sendContent(content: Content, from: number, { signal }: { signal: AbortSignal }): Promise<void> {
-    this.#mustGoOn()
-    const { who, shown, traffic } = this.#connection
-    const { pieces, upload: pace, stallMs } = traffic
-    const write = (bytes: Uint8Array, done: () => void) => this.#connection.write(bytes, done)
+    this.#assertNotEnded()
+    const { peerName, remoteIdentity, resources } = this.#connection
+    const { sendBuffers, uploadLimiter, stallMs } = resources
     this.#isSending = true
     try {
-      await this.#whileWanted(signal, () =>
-        upload(content, from, {
-          who,
-          taker: shown.id ?? shown.fingerprint,
-          pieces,
-          pace,
+      await this.#closingOnAbort(signal, () =>
+        uploadContent(content, from, {
+          peerName,
+          receiverKey: remoteIdentity.id ?? remoteIdentity.fingerprint,
+          sendBuffers,
+          limiter: uploadLimiter,
           stallMs,
-          signal: this.gone,
-          write,
+          signal: this.closed,
+          write: (bytes, done) => this.#connection.sendContent(bytes, done),
         }),
       )
       this.#isSending = false
     } catch (error) {
-      if (error instanceof Untaken) this.#connection.die(error.failure)
-      this.gone.throwIfAborted()
-      this.#connection.say(messageFrame(refusal(error)))
+      if (error instanceof PeerStalled) this.#connection.close(error.failure)
+      this.closed.throwIfAborted()
+      this.#connection.sendFrame(messageFrame(refusalOf(error)))
       this.#isSending = false
       throw error
     }
   }
 
-  /** Puts the next `length` bytes of content into the intake, within the download cap. */
-  async pour(intake: Intake, length: number, { signal }: { signal: AbortSignal }): Promise<void> {
-    this.#mustGoOn()
-    await this.#whileWanted(signal, () =>
-      this.#connection.inbound.pour(intake, length, { signal: this.gone }),
+  /** Puts the next `length` bytes of content into the intake, within the download limit. */
+  async receiveContent(intake: Intake, length: number, { signal }: { signal: AbortSignal }): Promise<void> {
+    this.#assertNotEnded()
+    await this.#closingOnAbort(signal, () =>
+      this.#connection.receiver.receiveContent(intake, length, { signal: this.closed }),
     )
   }
 
-  /** The exchange is over. In the middle of a content this breaks the connection. */
+  /** Ends the exchange. Closes the connection when content is still on its way. */
   end(): void {
     if (this.#isEnded) return
     const connection = this.#connection
-    if (this.#isSending || !connection.inbound.isInStep) {
+    if (this.#isSending || connection.receiver.isReceivingContent) {
       this.destroy()
       return
     }
     this.#isEnded = true
     try {
-      connection.say(overFrame())
+      connection.sendFrame(endFrame())
     } catch {
       return
     }
-    const late = setTimeout(
-      () => connection.die(connection.failure('does not end')),
-      connection.traffic.lingerMs,
+    const timer = setTimeout(
+      () => connection.close(connection.failure('did not end the exchange in time')),
+      connection.resources.lingerMs,
     )
-    const stop = connection.onDeath(() => clearTimeout(late))
-    connection.inbound.finish(() => {
-      clearTimeout(late)
-      stop()
-      this.#forget()
-      this.#onOver()
+    const removeListener = connection.onClose(() => clearTimeout(timer))
+    connection.receiver.endExchange(() => {
+      clearTimeout(timer)
+      removeListener()
+      this.#removeCloseListener()
+      this.#onReusable()
     })
   }
 
+  /** Closes the connection, which tells the other side that this one has given up. */
   destroy(): void {
     if (this.#isEnded) return
     this.#isEnded = true
-    this.#connection.die(this.#connection.failure('the exchange was given up'))
+    this.#connection.close(this.#connection.failure('the exchange was abandoned'))
   }
 
-  /** What is no longer wanted in the middle takes the connection with it. */
-  async #whileWanted(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  /** A content cannot be cancelled in the middle, so an abort closes the connection. */
+  async #closingOnAbort(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     signal.throwIfAborted()
-    const stop = onAbort(signal, () => this.#connection.die(signal.reason))
+    const stop = onAbort(signal, () => this.#connection.close(signal.reason))
     try {
       await work()
     } finally {
@@ -151,7 +154,7 @@ export class Line {
     }
   }
 
-  #mustGoOn(): void {
-    if (this.#isEnded) throw new Failure('unavailable', `${this.who}: the exchange is over`)
+  #assertNotEnded(): void {
+    if (this.#isEnded) throw new Failure('unavailable', `${this.peerName}: the exchange is over`)
   }
 }

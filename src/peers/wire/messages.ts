@@ -8,10 +8,16 @@ import { Failure } from '../../ports/failure.ts'
 import { MAX_IMAGES, WarmDone, WarmedImage, WarmProgress } from '../../schemas/warm-report.ts'
 import { type MemberId, parseMemberId } from '../identity/member.ts'
 
-/** What agents say to each other over the wire. It is parsed where it arrives; whatever is of none of these shapes is refused. */
+/**
+ * The messages between agents. Each is validated where it arrives; a message of another shape is a failure of the peer
+ * that sent it. The property names and values are part of the protocol: `PEER_PROTOCOL` guards them.
+ */
 
-/** In one message: a batch of marks, in base64, stays below the limit of a message. */
-export const MARKS_AT_ONCE = 2048
+/** So many checkpoints, in base64, stay below `MAX_MESSAGE_BYTES`. */
+export const MAX_CHECKPOINTS_PER_MESSAGE = 2048
+
+/** Bounds the text of a refusal, which quotes what failed. */
+const MAX_REFUSAL_LENGTH = 1000
 
 const digest = v.custom<Digest>((value) => typeof value === 'string' && parseDigest(value) !== undefined)
 const memberId = v.custom<MemberId>((value) => parseMemberId(value) !== undefined)
@@ -33,54 +39,55 @@ const platform = v.pipe(
   v.check((text) => text === 'all' || parsePlatform(text).ok),
 )
 const beat = v.object({ is: v.literal('beat') })
-/** As much of a member as it takes to reach it, and to know that it is the one. */
+/** What it takes to connect to a member, and to check that the right one answers. */
 export const Contact = v.object({
   id: memberId,
-  /** As in a record of membership: it is shown to people, and dialed. */
+  /** Shown to users, so it is restricted like the name in a signed record. */
   name: v.pipe(v.string(), v.maxLength(255), v.regex(/^[^\p{C}"\\]*$/u)),
   host: v.pipe(v.string(), v.maxLength(255), v.regex(/^[\w.:-]+$/)),
   port: v.pipe(amount, v.minValue(1), v.maxValue(65_535)),
   fingerprint: v.pipe(v.string(), v.hexadecimal(), v.length(64)),
 })
 export type Contact = v.InferOutput<typeof Contact>
-/** Marks number `first` and following. */
+/** The checkpoints from number `first` on. */
 const marks = v.object({
   is: v.literal('marks'),
   first: amount,
-  marks: v.pipe(v.string(), v.maxLength(MARKS_AT_ONCE * 22)),
+  marks: v.pipe(v.string(), v.maxLength(MAX_CHECKPOINTS_PER_MESSAGE * 22)),
 })
 
-/** The first message of an exchange. */
-export const Ask = v.variant('ask', [
-  /** To the owner: who brings me this? Answered with guidance until one of the two ends it. */
+/** The first message of an exchange. `ask` says what is asked, and so what follows. */
+export const PeerRequest = v.variant('ask', [
+  /** Asks the owner for a tracker session. The owner sends instructions and the member sends progress, until either ends it. */
   v.object({
     ask: v.literal('follow'),
     digest,
     kind,
     repository,
     position: amount,
-    /** What it is at already, by order of another owner. */
+    /** Where the member takes the content from already, by an instruction of another owner. */
     from: v.nullable(v.union([v.literal('upstream'), memberId])),
-    /** Who asks: the owner may not have heard of it yet. */
+    /** The member itself, because gossip may not have told the owner of it yet. */
     self: Contact,
     zone: v.nullable(v.pipe(v.string(), v.maxLength(255))),
-    /** Upstream has failed it already: it has gone on from an owner who could not help. */
+    /** Upstream has failed the member already, in the session with an earlier owner. */
     failed: v.optional(v.boolean()),
-    /** The fastest that it has received anything of late. */
+    /** The best rate at which the member has received anything lately. */
     best: rate,
   }),
-  /** To a parent: the bytes from there on, if it knows them to be in that repository. Answered with `content` and the bytes. */
+  /** Asks a parent for the bytes from `from` on. Answered with `content` and the bytes, if the digest is a known name there. */
   v.object({ ask: v.literal('take'), digest, repository, from: amount }),
-  /** What is held as this, after a question to upstream if need be; as anything, where a person wants to know. Answered with `held`. */
+  /** Asks how much of a digest the member has, as `as` or, where an operator wants to know, in any repository. Answered with `held`. */
   v.object({ ask: v.literal('has'), digest, as: v.nullable(v.object({ kind, repository })) }),
-  /** To the owner of a tag, or to another when the owner does not reach upstream. Answered with `tag`. */
+  /** Asks the owner of a tag what it refers to, or another member when the owner cannot reach upstream. Answered with `tag`. */
   v.object({
     ask: v.literal('tag'),
     repository,
     tag: v.pipe(v.string(), v.check(isTag)),
+    /** Upstream itself must be asked, and no other member. */
     firsthand: v.optional(v.boolean()),
   }),
-  /** Have so many images there, which follow in messages of their own. Answered with how that goes, until it is done. */
+  /** Asks the member to warm so many images, which follow in messages of their own. Answered with progress until it is done. */
   v.object({
     ask: v.literal('warm'),
     images: v.pipe(amount, v.minValue(1), v.maxValue(MAX_IMAGES)),
@@ -89,7 +96,7 @@ export const Ask = v.variant('ask', [
     pin: v.boolean(),
   }),
 ])
-export type Ask = v.InferOutput<typeof Ask>
+export type PeerRequest = v.InferOutput<typeof PeerRequest>
 
 const refused = v.object({
   is: v.literal('refused'),
@@ -106,44 +113,46 @@ const refused = v.object({
     'stopping',
     'disk',
   ]),
-  /** Shown to people, and logged. */
+  /** Shown to users and logged, so control characters are removed. */
   message: v.pipe(
     v.string(),
-    v.maxLength(1000),
+    v.maxLength(MAX_REFUSAL_LENGTH),
     v.transform((text) => text.replace(/\p{C}+/gu, ' ')),
   ),
 })
 
-/** From the owner to one who follows. */
-export const Guidance = v.variant('is', [
+/** From the tracker to a participant. */
+export const Instruction = v.variant('is', [
   v.object({ is: v.literal('take'), parent: Contact }),
-  /** Bring it from upstream: all others wait for you. */
+  /** Ask upstream for all: the other participants wait for it. */
   v.object({ is: v.literal('fetch') }),
-  /** Nobody here can help you: ask upstream yourself. */
+  /** Ask upstream for this member alone: no other participant can give the content. */
   v.object({ is: v.literal('alone') }),
-  /** Those who asked upstream were failed by it, and nobody here has it. */
+  /** The session ends: upstream has failed every fetcher, and no participant has the content. */
   v.object({ is: v.literal('end') }),
-  /** Do nothing for now: whoever you could take it from is not ahead of you. */
+  /** Do nothing for now: no participant that could be the parent has more than this member. */
   v.object({ is: v.literal('wait') }),
-  /** Nothing new; I am still here. */
+  /** Nothing new: the tracker is alive. */
   beat,
   marks,
   refused,
 ])
-export type Guidance = v.InferOutput<typeof Guidance>
+export type Instruction = v.InferOutput<typeof Instruction>
 
-/** From one who follows to the owner. */
-export const News = v.variant('is', [
-  /** `receives`: now, whatever else it gets with it; of one who asks upstream. */
+/** From a participant to the tracker. */
+export const Progress = v.variant('is', [
+  /** `receives` is what a fetcher receives now, all its downloads together. */
   v.object({ is: v.literal('at'), position: amount, receives: rate }),
+  /** The parent has failed. */
   v.object({ is: v.literal('lost'), parent: memberId }),
+  /** The parent has sent wrong bytes. */
   v.object({ is: v.literal('blamed'), parent: memberId }),
-  /** Upstream has not given it to me. */
+  /** Upstream has failed this member. */
   v.object({ is: v.literal('failed') }),
   v.object({ is: v.literal('whole') }),
   marks,
 ])
-export type News = v.InferOutput<typeof News>
+export type Progress = v.InferOutput<typeof Progress>
 
 export const TakeAnswer = v.variant('is', [
   v.object({ is: v.literal('content'), size: amount, mediaType }),
@@ -160,8 +169,8 @@ export const TagAnswer = v.variant('is', [
   refused,
 ])
 
-/** From one who wants images warm elsewhere. */
-export const WarmNews = v.variant('is', [
+/** What follows a `warm` request. */
+export const WarmRequestMessage = v.variant('is', [
   v.object({
     is: v.literal('images'),
     images: v.pipe(
@@ -175,12 +184,12 @@ export const WarmNews = v.variant('is', [
       v.minLength(1),
     ),
   }),
-  /** I still want to know. */
+  /** The requester still wants the images. */
   beat,
 ])
 
-/** To that: the first is `ready`, for the images. */
-export const WarmAnswer = v.variant('is', [
+/** The answers to a `warm` request. The first is `ready`: the images may be sent. */
+export const WarmReply = v.variant('is', [
   v.object({ is: v.literal('ready') }),
   WarmProgress,
   WarmedImage,
@@ -189,23 +198,27 @@ export const WarmAnswer = v.variant('is', [
   refused,
 ])
 
-/** Throws a `Failure` that names who has said it. */
-export function parse<Schema extends v.GenericSchema>(
+/** Throws a `Failure` that names the sender. */
+export function parseMessage<Schema extends v.GenericSchema>(
   schema: Schema,
   message: unknown,
-  who: string,
+  peerName: string,
 ): v.InferOutput<Schema> {
   const parsed = v.safeParse(schema, message)
   if (parsed.success) return parsed.output
-  throw new Failure('unavailable', `${who} said something that is not understood here`, { source: who })
+  throw new Failure('unavailable', `${peerName}: sent an invalid message`, { source: peerName })
 }
 
-export function refusal(error: unknown): v.InferOutput<typeof refused> {
+/** The message that tells a peer why this node does not answer its request. */
+export function refusalOf(error: unknown): v.InferOutput<typeof refused> {
   const code = error instanceof Failure ? error.code : 'unavailable'
-  const message = error instanceof Error ? error.message.slice(0, 1000) : 'it failed'
+  const message = error instanceof Error ? error.message.slice(0, MAX_REFUSAL_LENGTH) : 'unknown error'
   return { is: 'refused', code, message }
 }
 
-export function refusedBy(who: string, { code, message }: v.InferOutput<typeof refused>): Failure {
-  return new Failure(code, `${who}: ${message}`, { source: who })
+export function failureOfRefusal(
+  peerName: string,
+  { code, message }: v.InferOutput<typeof refused>,
+): Failure {
+  return new Failure(code, `${peerName}: ${message}`, { source: peerName })
 }

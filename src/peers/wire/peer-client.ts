@@ -5,131 +5,137 @@ import { BoundedMap } from '../../lib/bounded-map.ts'
 import { Failure } from '../../ports/failure.ts'
 import { type PeerCredentials, remoteIdentityOf, tlsOptions } from '../identity/credentials.ts'
 import type { Member } from '../identity/member.ts'
-import { Connection, type Traffic } from './connection.ts'
-import { Line } from './exchange.ts'
-import { Pool, type PoolLimits } from './pool.ts'
+import { type ConnectionResources, PeerConnection } from './connection.ts'
+import { ConnectionPool, type ConnectionPoolLimits } from './connection-pool.ts'
+import { PeerExchange } from './exchange.ts'
 
-export interface DialLimits extends PoolLimits {
+export interface PeerClientLimits extends ConnectionPoolLimits {
   readonly connectMs: number
 }
 
-const DIAL_LIMITS: DialLimits = { connectMs: 2000, idleMs: 30_000, idleEach: 8, idleAll: 64 }
+const DEFAULT_LIMITS: PeerClientLimits = {
+  connectMs: 2000,
+  idleMs: 30_000,
+  maxIdlePerMember: 8,
+  maxIdle: 64,
+}
 
-export interface DialerOptions {
+export interface PeerClientOptions {
   readonly credentials: PeerCredentials
-  readonly traffic: Traffic
-  readonly limits?: Partial<DialLimits> | undefined
+  readonly resources: ConnectionResources
+  readonly limits?: Partial<PeerClientLimits> | undefined
 }
 
-/** What a member has answered, and the line for what follows. Whoever is given it ends the line. */
-export interface Answered {
+/** The first answer of a member, and the exchange that goes on after it. Whoever gets it must end the exchange. */
+export interface StartedExchange {
   readonly answer: unknown
-  readonly line: Line
+  readonly exchange: PeerExchange
 }
 
-type Callee = Pick<Member, 'id' | 'name' | 'host' | 'port' | 'fingerprint'>
+type MemberAddress = Pick<Member, 'id' | 'name' | 'host' | 'port' | 'fingerprint'>
 
-const REMEMBERED_SESSIONS = 256
+/** Bounds the memory for TLS sessions. A connection without a session costs a full handshake. */
+const MAX_TLS_SESSIONS = 256
 
-/** Asks other members, over connections that are kept for a while. */
-export class Dialer {
-  /** Made once: the certificates are not read anew for every connection. */
+/** Sends requests to other members, over connections that are reused. */
+export class PeerClient {
+  /** Creating a secure context parses the certificates, so it is done once and not for every connection. */
   readonly #secureContext: SecureContext
-  readonly #traffic: Traffic
-  readonly #limits: DialLimits
-  readonly #pool: Pool
-  readonly #busy = new Set<Connection>()
-  /** TLS sessions to go on with: a handshake without signatures. */
-  readonly #sessions = new BoundedMap<string, Buffer>(REMEMBERED_SESSIONS)
-  #resumed = 0
+  readonly #resources: ConnectionResources
+  readonly #limits: PeerClientLimits
+  readonly #pool: ConnectionPool
+  readonly #busy = new Set<PeerConnection>()
+  /** A handshake that resumes a TLS session needs no signatures. */
+  readonly #sessions = new BoundedMap<string, Buffer>(MAX_TLS_SESSIONS)
+  #resumedSessions = 0
   readonly #closing = new AbortController()
 
-  constructor({ credentials, traffic, limits }: DialerOptions) {
+  constructor({ credentials, resources, limits }: PeerClientOptions) {
     this.#secureContext = createSecureContext(tlsOptions(credentials))
-    this.#traffic = traffic
-    this.#limits = { ...DIAL_LIMITS, ...limits }
-    this.#pool = new Pool(this.#limits)
+    this.#resources = resources
+    this.#limits = { ...DEFAULT_LIMITS, ...limits }
+    this.#pool = new ConnectionPool(this.#limits)
   }
 
-  /** Connections that are kept for the next one to ask. */
-  get idle(): number {
+  /** How many connections wait for the next request. */
+  get idleConnections(): number {
     return this.#pool.size
   }
 
-  /** Connections that went on with a session of before. */
-  get resumed(): number {
-    return this.#resumed
+  /** How many connections have resumed a TLS session. */
+  get resumedSessions(): number {
+    return this.#resumedSessions
   }
 
   /**
-   * Begins an exchange with `message` and waits up to `ms` for the first answer. A kept connection that turns out to be
-   * gone says nothing about the member: that one is asked over a new one.
+   * Begins an exchange with `message`, and waits up to `ms` for the first answer. When an idle connection turns out to be
+   * broken, the request is sent again over a new one, because that says nothing about the member.
    */
-  async ask(
-    member: Callee,
+  async request(
+    member: MemberAddress,
     message: object,
     { signal, ms }: { signal: AbortSignal; ms: number },
-  ): Promise<Answered> {
-    // What is kept for one member is not used for another that is said to have the same certificate.
+  ): Promise<StartedExchange> {
+    // The id is part of the key: another member may claim to have the same certificate.
     const key = `${member.id} ${member.fingerprint} ${member.host}:${member.port}`
     signal.throwIfAborted()
-    const kept = this.#pool.take(key)
-    if (kept !== undefined) {
-      this.#use(kept)
+    const idle = this.#pool.take(key)
+    if (idle !== undefined) {
+      this.#use(idle)
       try {
-        return await this.#begin(key, kept, message, { signal, ms })
+        return await this.#begin(key, idle, message, { signal, ms })
       } catch (error) {
-        if (error !== kept.reason || kept.inbound.heard || signal.aborted) throw error
-        this.#pool.drop(key)
+        if (error !== idle.closeReason || idle.receiver.hasReceived || signal.aborted) throw error
+        this.#pool.closeIdle(key)
       }
     }
-    const fresh = await this.#connect(key, member, signal)
-    return this.#begin(key, fresh, message, { signal, ms })
+    const connection = await this.#connect(key, member, signal)
+    return this.#begin(key, connection, message, { signal, ms })
   }
 
-  /** Breaks everything under way, too. */
+  /** Closes all connections, also those of exchanges under way. */
   close(): void {
     const reason = new Failure('stopping', 'the agent is stopping')
     this.#closing.abort(reason)
-    this.#pool.drop()
-    for (const connection of this.#busy) connection.die(reason)
+    this.#pool.closeIdle()
+    for (const connection of this.#busy) connection.close(reason)
   }
 
   async #begin(
     key: string,
-    connection: Connection,
+    connection: PeerConnection,
     message: object,
     options: { signal: AbortSignal; ms: number },
-  ): Promise<Answered> {
-    const line = new Line(connection, () => {
+  ): Promise<StartedExchange> {
+    const exchange = new PeerExchange(connection, () => {
       this.#busy.delete(connection)
-      this.#pool.put(key, connection)
+      this.#pool.add(key, connection)
     })
     try {
-      line.send(message)
-      const answer = await line.receive(options)
-      if (answer === undefined) throw connection.failure('no answer')
-      return { answer, line }
+      exchange.send(message)
+      const answer = await exchange.receive(options)
+      if (answer === undefined) throw connection.failure('ended the exchange without an answer')
+      return { answer, exchange }
     } catch (error) {
-      line.destroy()
+      exchange.destroy()
       throw error
     }
   }
 
-  #use(connection: Connection): void {
+  #use(connection: PeerConnection): void {
     this.#busy.add(connection)
-    connection.onDeath(() => this.#busy.delete(connection))
+    connection.onClose(() => this.#busy.delete(connection))
   }
 
-  async #connect(key: string, member: Callee, signal: AbortSignal): Promise<Connection> {
+  async #connect(key: string, member: MemberAddress, signal: AbortSignal): Promise<PeerConnection> {
     const { connectMs } = this.#limits
     this.#closing.signal.throwIfAborted()
     const { id, name, fingerprint } = member
-    const connection = new Connection({
-      who: name,
+    const connection = new PeerConnection({
+      peerName: name,
       member: { id, name },
-      shown: { id, fingerprint },
-      traffic: this.#traffic,
+      remoteIdentity: { id, fingerprint },
+      resources: this.#resources,
     })
     const session = this.#sessions.get(key)
     const options = {
@@ -137,7 +143,7 @@ export class Dialer {
       rejectUnauthorized: true,
       host: member.host,
       port: member.port,
-      // Whom it has to be is known by its fingerprint; the names in a certificate say nothing.
+      // The fingerprint identifies the member; the names in its certificate mean nothing.
       servername: '',
       checkServerIdentity: () => undefined,
       onread: connection.onread,
@@ -146,44 +152,40 @@ export class Dialer {
     const socket = connect(options)
     connection.attach(socket)
     this.#use(connection)
-    const late = setTimeout(
-      () => connection.die(connection.failure(`no connection within ${connectMs} ms`)),
+    const timer = setTimeout(
+      () => connection.close(connection.failure(`no connection within ${connectMs} ms`)),
       connectMs,
     )
-    const stop = onAbort(signal, () => connection.die(signal.reason))
+    const stop = onAbort(signal, () => connection.close(signal.reason))
     try {
-      await this.#secured(socket, connection)
+      await this.#handshake(socket, connection)
     } finally {
-      clearTimeout(late)
+      clearTimeout(timer)
       stop()
     }
-    // A session is gone on with only by the one whose certificate was seen when it began; it is not shown again.
+    // Only the member whose certificate was checked can resume its session. A resumed handshake shows no certificate.
     const isResumed = socket.isSessionReused()
-    if (isResumed) this.#resumed += 1
-    const shown = isResumed ? { id, fingerprint } : remoteIdentityOf(socket)
-    const isExpected = shown?.id === id && shown.fingerprint === fingerprint
+    if (isResumed) this.#resumedSessions += 1
+    const remote = isResumed ? { id, fingerprint } : remoteIdentityOf(socket)
+    const isExpected = remote?.id === id && remote.fingerprint === fingerprint
     if (!isExpected) {
-      const failure = connection.failure('answers with a certificate that is not its own')
-      connection.die(failure)
+      const failure = connection.failure('presented a certificate that is not its own')
+      connection.close(failure)
       throw failure
     }
-    socket.on('session', (fresh) => this.#sessions.set(key, fresh))
+    socket.on('session', (session) => this.#sessions.set(key, session))
     return connection
   }
 
-  async #secured(socket: TLSSocket, connection: Connection): Promise<void> {
-    const broken = new AbortController()
-    const stop = connection.onDeath((reason) => broken.abort(reason))
+  async #handshake(socket: TLSSocket, connection: PeerConnection): Promise<void> {
+    const closed = new AbortController()
+    const removeListener = connection.onClose((reason) => closed.abort(reason))
     try {
-      await once(socket, 'secureConnect', { signal: broken.signal })
+      await once(socket, 'secureConnect', { signal: closed.signal })
     } catch (error) {
-      this.#throwReason(connection, error)
+      throw connection.isOpen ? error : connection.closeReason
     } finally {
-      stop()
+      removeListener()
     }
-  }
-
-  #throwReason(connection: Connection, error: unknown): never {
-    throw connection.isAlive ? error : connection.reason
   }
 }

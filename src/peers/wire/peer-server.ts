@@ -2,182 +2,187 @@ import { setMaxListeners } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import { type PeerCredentials, remoteIdentityOf, tlsOptions } from '../identity/credentials.ts'
-import { Connection, type Partner, type Traffic } from './connection.ts'
-import { Crowd, type CrowdLimits, type Guest } from './connection-limits.ts'
-import { Line } from './exchange.ts'
+import { type ConnectionResources, type KnownMember, PeerConnection } from './connection.ts'
+import { type ConnectionLimitOptions, ConnectionLimits, type CountedConnection } from './connection-limits.ts'
+import { PeerExchange } from './exchange.ts'
 
-export interface DoorLimits extends CrowdLimits {
+export interface PeerServerLimits extends ConnectionLimitOptions {
   readonly handshakeMs: number
-  /** For the first message on a new connection. */
-  readonly firstMs: number
-  /** For the next one. Longer than others keep a connection idle, so that they are the ones to close it. */
+  /** How long a new connection may take to send its first request. */
+  readonly firstRequestMs: number
+  /** How long a connection may be idle. Longer than in the peer client, so that the client closes it and no request is lost. */
   readonly idleMs: number
 }
 
-const DOOR_LIMITS: DoorLimits = {
+const DEFAULT_LIMITS: PeerServerLimits = {
   maxConnections: 2048,
   maxPerAddress: 1024,
-  maxUnknown: 256,
-  maxUnknownPerAddress: 64,
-  maxStrangers: 32,
-  strangerMs: 10_000,
+  maxUnauthenticated: 256,
+  maxUnauthenticatedPerAddress: 64,
+  maxFailures: 32,
+  failureWindowMs: 10_000,
   handshakeMs: 5000,
-  firstMs: 5000,
+  firstRequestMs: 5000,
   idleMs: 60_000,
 }
 
-export interface DoorOptions {
+export interface PeerServerOptions {
   readonly listen: { readonly host: string; readonly port: number }
   readonly credentials: PeerCredentials
-  readonly traffic: Traffic
-  /** Who has the certificate of this fingerprint. Who has one at all knows the secret. */
-  readonly memberOf: (fingerprint: string) => Partner | undefined
-  /** Answers one exchange, which is over when it settles. `first` is what was asked, as it came. */
-  readonly onExchange: (first: unknown, line: Line) => Promise<void>
-  readonly limits?: Partial<DoorLimits> | undefined
+  readonly resources: ConnectionResources
+  /** Finds the member that has the certificate of this fingerprint. A peer that membership does not know yet is served too. */
+  readonly memberOf: (fingerprint: string) => KnownMember | undefined
+  /** Answers one exchange, which ends when the promise settles. `request` is the first message, not parsed yet. */
+  readonly onExchange: (request: unknown, exchange: PeerExchange) => Promise<void>
+  readonly limits?: Partial<PeerServerLimits> | undefined
 }
 
-const FAREWELL_MS = 1000
-const never = new AbortController().signal
-setMaxListeners(0, never)
+/** How long a stopping server waits for clients to confirm the last bytes, and then for aborted exchanges to settle. */
+const LAST_BYTES_MS = 1000
+const neverAborted = new AbortController().signal
+setMaxListeners(0, neverAborted)
 
-/** Where other members come to ask. Without a certificate of the swarm nobody is told anything. */
-export class Door {
-  readonly #options: DoorOptions
-  readonly #limits: DoorLimits
-  readonly #crowd: Crowd
-  readonly #front: Server
+/** Accepts connections of other agents, and only those that have a certificate of the swarm. */
+export class PeerServer {
+  readonly #options: PeerServerOptions
+  readonly #limits: PeerServerLimits
+  readonly #connectionLimits: ConnectionLimits
+  /** Accepts the connections. It refuses some before the TLS server sees them, which costs no handshake. */
+  readonly #tcp: Server
   readonly #tls: TlsServer
-  /** Every connection, as accepted. */
   readonly #sockets = new Set<Socket>()
-  /** Those whose handshake is under way, by where they come from. */
-  readonly #unknown = new Map<string, Guest>()
-  /** Connections between two exchanges. */
-  readonly #resting = new Set<Connection>()
-  /** Exchanges that are being answered. */
-  #busy = 0
+  /** The connections in the handshake, by remote address and port. */
+  readonly #unauthenticated = new Map<string, CountedConnection>()
+  readonly #idle = new Set<PeerConnection>()
+  #exchangesUnderWay = 0
   #isStopping = false
-  #onLess: (() => void) | undefined
+  /** Called when a connection or an exchange has ended. */
+  #onEnded: (() => void) | undefined
 
-  constructor(options: DoorOptions) {
+  constructor(options: PeerServerOptions) {
     this.#options = options
-    this.#limits = { ...DOOR_LIMITS, ...options.limits }
-    this.#crowd = new Crowd(this.#limits)
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
+    this.#connectionLimits = new ConnectionLimits(this.#limits)
     this.#tls = createTlsServer({
       ...tlsOptions(options.credentials),
       requestCert: true,
       rejectUnauthorized: true,
       handshakeTimeout: this.#limits.handshakeMs,
     })
-    this.#tls.on('secureConnection', (socket: TLSSocket) => this.#welcome(socket))
+    this.#tls.on('secureConnection', (socket: TLSSocket) => this.#onAuthenticated(socket))
     this.#tls.on('tlsClientError', (_error, socket: TLSSocket) => socket.destroy())
-    this.#front = createServer((socket) => this.#admit(socket))
+    this.#tcp = createServer((socket) => this.#admit(socket))
   }
 
+  /** Resolves with the address on which the server listens. */
   start(): Promise<{ host: string; port: number }> {
     const { listen } = this.#options
     return new Promise((resolve, reject) => {
-      this.#front.once('error', reject)
-      this.#front.listen(listen.port, listen.host, () => {
-        this.#front.off('error', reject)
-        const address = this.#front.address()
+      this.#tcp.once('error', reject)
+      this.#tcp.listen(listen.port, listen.host, () => {
+        this.#tcp.off('error', reject)
+        const address = this.#tcp.address()
         if (address === null || typeof address === 'string') reject(new Error('no TCP address'))
         else resolve({ host: address.address, port: address.port })
       })
     })
   }
 
-  /** Takes no more; what is being answered may end until the time is over. Then everything is closed. */
+  /** Accepts no more connections, lets exchanges under way end for `drainMs`, and closes everything. */
   async stop({ drainMs }: { drainMs: number }): Promise<void> {
     this.#isStopping = true
-    const closed = new Promise<void>((resolve) => this.#front.close(() => resolve()))
-    for (const connection of [...this.#resting]) connection.die(connection.failure('the agent is stopping'))
-    await this.#until(() => this.#busy === 0, drainMs)
-    // The last bytes are on their way; whoever has them says so.
-    if (this.#busy === 0) await this.#until(() => this.#unknown.size === this.#sockets.size, FAREWELL_MS)
+    const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()))
+    for (const connection of [...this.#idle]) {
+      connection.close(connection.failure('the agent is stopping'))
+    }
+    await this.#waitUntil(() => this.#exchangesUnderWay === 0, drainMs)
+    // The clients close the connections when they have the last bytes.
+    if (this.#exchangesUnderWay === 0) {
+      await this.#waitUntil(() => this.#unauthenticated.size === this.#sockets.size, LAST_BYTES_MS)
+    }
     for (const socket of this.#sockets) socket.destroy()
     await closed
-    await this.#until(() => this.#busy === 0, FAREWELL_MS)
+    await this.#waitUntil(() => this.#exchangesUnderWay === 0, LAST_BYTES_MS)
   }
 
-  /** Before a byte is read: whoever comes too often costs no handshake. */
   #admit(socket: Socket): void {
     const { remoteAddress, remotePort } = socket
-    const guest =
+    const counted =
       remoteAddress === undefined
         ? undefined
-        : this.#crowd.enter(remoteAddress, () => socket.resetAndDestroy())
-    if (guest === undefined) {
+        : this.#connectionLimits.admit(remoteAddress, () => socket.resetAndDestroy())
+    if (counted === undefined) {
       socket.resetAndDestroy()
       return
     }
-    const place = `${remoteAddress} ${remotePort}`
+    const remote = `${remoteAddress} ${remotePort}`
     this.#sockets.add(socket)
-    this.#unknown.set(place, guest)
+    this.#unauthenticated.set(remote, counted)
     socket.once('close', () => {
       this.#sockets.delete(socket)
-      this.#unknown.delete(place)
-      guest.leave()
-      this.#onLess?.()
+      this.#unauthenticated.delete(remote)
+      counted.closed()
+      this.#onEnded?.()
     })
     socket.on('error', () => {})
     this.#tls.emit('connection', socket)
   }
 
-  #welcome(socket: TLSSocket): void {
-    const place = `${socket.remoteAddress} ${socket.remotePort}`
-    const guest = this.#unknown.get(place)
-    const shown = remoteIdentityOf(socket)
-    if (guest === undefined || shown === undefined || this.#isStopping) {
+  #onAuthenticated(socket: TLSSocket): void {
+    const remote = `${socket.remoteAddress} ${socket.remotePort}`
+    const counted = this.#unauthenticated.get(remote)
+    const remoteIdentity = remoteIdentityOf(socket)
+    if (counted === undefined || remoteIdentity === undefined || this.#isStopping) {
       socket.destroy()
       return
     }
-    this.#unknown.delete(place)
-    guest.known()
-    const member = this.#options.memberOf(shown.fingerprint)
-    const who = member?.name ?? socket.remoteAddress ?? 'a peer'
-    const connection = new Connection({ who, member, shown, traffic: this.#options.traffic })
+    this.#unauthenticated.delete(remote)
+    counted.authenticated()
+    const member = this.#options.memberOf(remoteIdentity.fingerprint)
+    const peerName = member?.name ?? socket.remoteAddress ?? 'a peer'
+    const { resources } = this.#options
+    const connection = new PeerConnection({ peerName, member, remoteIdentity, resources })
     connection.attach(socket)
-    connection.listen(socket)
-    this.#next(connection, this.#limits.firstMs)
+    connection.readFrom(socket)
+    this.#awaitRequest(connection, this.#limits.firstRequestMs)
   }
 
-  #next(connection: Connection, patienceMs: number): void {
+  #awaitRequest(connection: PeerConnection, ms: number): void {
     if (this.#isStopping) {
-      connection.die(connection.failure('the agent is stopping'))
+      connection.close(connection.failure('the agent is stopping'))
       return
     }
-    const line = new Line(connection, () => this.#next(connection, this.#limits.idleMs))
-    void this.#answer(connection, line, patienceMs)
+    const exchange = new PeerExchange(connection, () => this.#awaitRequest(connection, this.#limits.idleMs))
+    void this.#answer(connection, exchange, ms)
   }
 
-  async #answer(connection: Connection, line: Line, ms: number): Promise<void> {
-    this.#resting.add(connection)
-    const first = await line.receive({ signal: never, ms }).catch(() => undefined)
-    this.#resting.delete(connection)
-    if (first === undefined || this.#isStopping) return line.destroy()
-    this.#busy += 1
+  async #answer(connection: PeerConnection, exchange: PeerExchange, ms: number): Promise<void> {
+    this.#idle.add(connection)
+    const request = await exchange.receive({ signal: neverAborted, ms }).catch(() => undefined)
+    this.#idle.delete(connection)
+    if (request === undefined || this.#isStopping) return exchange.destroy()
+    this.#exchangesUnderWay += 1
     try {
-      await this.#options.onExchange(first, line)
+      await this.#options.onExchange(request, exchange)
     } catch {
-      // Told to the other side, if it can be, by whoever threw it: here it is over in either case.
+      // `onExchange` has told the peer what failed, where that was possible.
     } finally {
-      line.end()
-      this.#busy -= 1
-      this.#onLess?.()
+      exchange.end()
+      this.#exchangesUnderWay -= 1
+      this.#onEnded?.()
     }
   }
 
-  async #until(reached: () => boolean, ms: number): Promise<void> {
-    if (reached()) return
+  async #waitUntil(isReached: () => boolean, ms: number): Promise<void> {
+    if (isReached()) return
     let timer: NodeJS.Timeout | undefined
     await new Promise<void>((resolve) => {
-      this.#onLess = () => {
-        if (reached()) resolve()
+      this.#onEnded = () => {
+        if (isReached()) resolve()
       }
       timer = setTimeout(resolve, ms)
     })
     clearTimeout(timer)
-    this.#onLess = undefined
+    this.#onEnded = undefined
   }
 }

@@ -1,184 +1,184 @@
 import { onAbort } from '../../lib/async/abort.ts'
-import { HEAD_BYTES } from './frames.ts'
+import { FRAME_HEAD_BYTES } from './frames.ts'
 
-/** Content in one frame: larger ones do not make a transfer faster, and smaller ones are fairer. */
-export const PIECE_BYTES = 256 * 1024
-/** One that is written, one that is next, one that is being filled. More would be copied together by the socket. */
-const MOST_EACH = 3
-/** Kept when nobody needs them. */
-const KEPT = 4
+/** The content in one frame. Larger frames do not make a transfer faster, and smaller ones share the uplink more evenly. */
+export const SEND_BUFFER_BYTES = 256 * 1024
+/** One buffer is being written, one is next, and one is being filled. The socket would only copy more of them together. */
+const MAX_BUFFERS_PER_TRANSFER = 3
+/** How many buffers stay allocated while nothing is sent. */
+const MAX_IDLE_BUFFERS = 4
 
-/** Those who give to one member, which may not hold all the memory. */
-interface Taker {
-  seats: number
-  held: number
+/** The buffers that all transfers to one member hold together. */
+interface MemberUse {
+  transfers: number
+  heldBuffers: number
 }
 
-interface Turn {
-  readonly taker: Taker
-  readonly begin: (piece: Uint8Array) => void
+interface BufferRequest {
+  readonly use: MemberUse
+  readonly grant: (buffer: Uint8Array) => void
 }
 
 /**
- * The memory that all content goes through on its way to other members. While there are many transfers each may hold
- * less of it; one member, by however many transfers, no more than half, or than its share when there are more of them.
- * Who finds none waits, first come first served.
+ * The memory through which all content is sent to other members. The more transfers there are, the fewer buffers each may
+ * hold. All transfers to one member together hold at most half of the memory, or an equal share when there are more than
+ * two members. A transfer that finds no buffer waits, in the order of the requests.
  */
-export class Pieces {
-  readonly #most: number
+export class SendBuffers {
+  readonly #maxBuffers: number
   readonly #free: Uint8Array[] = []
-  readonly #waiting = new Set<Turn>()
-  readonly #takers = new Map<string, Taker>()
-  #made = 0
-  #seats = 0
+  readonly #requests = new Set<BufferRequest>()
+  readonly #uses = new Map<string, MemberUse>()
+  #allocatedCount = 0
+  #transferCount = 0
 
   constructor(totalBytes: number) {
-    this.#most = Math.max(1, Math.floor(totalBytes / PIECE_BYTES))
+    this.#maxBuffers = Math.max(1, Math.floor(totalBytes / SEND_BUFFER_BYTES))
   }
 
-  /** Lent and not given back. */
-  get lent(): number {
-    return this.#made - this.#free.length
+  /** How many buffers transfers hold. */
+  get lentCount(): number {
+    return this.#allocatedCount - this.#free.length
   }
 
-  /** Free, and not given up. */
-  get kept(): number {
+  /** How many allocated buffers nobody holds. */
+  get freeCount(): number {
     return this.#free.length
   }
 
-  /** For a transfer to this member. */
-  seat(member: string): Seat {
-    const taker = this.#takers.get(member) ?? { seats: 0, held: 0 }
-    this.#takers.set(member, taker)
-    taker.seats += 1
-    this.#seats += 1
-    return new Seat({
-      share: () => Math.max(1, Math.min(MOST_EACH, Math.floor(this.#most / this.#seats))),
-      take: (options) => this.#take(taker, options),
-      giveBack: (piece) => this.#giveBack(member, taker, piece),
-      leave: () => {
-        this.#seats -= 1
-        taker.seats -= 1
-        this.#forget(member, taker)
-        this.#serve()
+  /** Opens a transfer to a member. */
+  openTransfer(member: string): TransferBuffers {
+    const use = this.#uses.get(member) ?? { transfers: 0, heldBuffers: 0 }
+    this.#uses.set(member, use)
+    use.transfers += 1
+    this.#transferCount += 1
+    return new TransferBuffers({
+      maxHeld: () =>
+        Math.max(1, Math.min(MAX_BUFFERS_PER_TRANSFER, Math.floor(this.#maxBuffers / this.#transferCount))),
+      acquire: (options) => this.#acquire(use, options),
+      release: (buffer) => this.#release(member, use, buffer),
+      close: () => {
+        this.#transferCount -= 1
+        use.transfers -= 1
+        this.#forgetUnused(member, use)
+        this.#grantRequests()
       },
     })
   }
 
-  #take(taker: Taker, { signal }: { signal: AbortSignal }): Uint8Array | Promise<Uint8Array> {
-    const piece = this.#mayHold(taker) ? this.#spare() : undefined
-    if (piece !== undefined) {
-      taker.held += 1
-      return piece
+  #acquire(use: MemberUse, { signal }: { signal: AbortSignal }): Uint8Array | Promise<Uint8Array> {
+    const buffer = this.#mayHoldMore(use) ? this.#takeBuffer() : undefined
+    if (buffer !== undefined) {
+      use.heldBuffers += 1
+      return buffer
     }
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason)
-      const begin = (given: Uint8Array): void => {
+      const grant = (granted: Uint8Array): void => {
         stop()
-        resolve(given)
+        resolve(granted)
       }
-      const turn: Turn = { taker, begin }
+      const request: BufferRequest = { use, grant }
       const stop = onAbort(signal, () => {
-        this.#waiting.delete(turn)
+        this.#requests.delete(request)
         reject(signal.reason)
       })
-      this.#waiting.add(turn)
+      this.#requests.add(request)
     })
   }
 
-  /** Also who is alone leaves something to whoever comes. */
-  #mayHold({ held }: Taker): boolean {
-    const takers = this.#takers.size
-    const least = takers > 1 ? 1 : Math.min(MOST_EACH, this.#most - 1)
-    return held < Math.max(1, least, Math.floor(this.#most / Math.max(2, takers)))
+  /** The only member leaves one buffer free too, so that the next member can begin at once. */
+  #mayHoldMore({ heldBuffers }: MemberUse): boolean {
+    const members = this.#uses.size
+    const guaranteed = members > 1 ? 1 : Math.min(MAX_BUFFERS_PER_TRANSFER, this.#maxBuffers - 1)
+    return heldBuffers < Math.max(1, guaranteed, Math.floor(this.#maxBuffers / Math.max(2, members)))
   }
 
-  #spare(): Uint8Array | undefined {
+  #takeBuffer(): Uint8Array | undefined {
     const free = this.#free.pop()
-    if (free !== undefined || this.#made >= this.#most) return free
-    this.#made += 1
-    return Buffer.allocUnsafeSlow(HEAD_BYTES + PIECE_BYTES)
+    if (free !== undefined || this.#allocatedCount >= this.#maxBuffers) return free
+    this.#allocatedCount += 1
+    return Buffer.allocUnsafeSlow(FRAME_HEAD_BYTES + SEND_BUFFER_BYTES)
   }
 
-  #giveBack(member: string, taker: Taker, piece: Uint8Array): void {
-    taker.held -= 1
-    this.#free.push(piece)
-    this.#forget(member, taker)
-    this.#serve()
-    if (this.#seats > 0 || this.#free.length <= KEPT) return
+  #release(member: string, use: MemberUse, buffer: Uint8Array): void {
+    use.heldBuffers -= 1
+    this.#free.push(buffer)
+    this.#forgetUnused(member, use)
+    this.#grantRequests()
+    if (this.#transferCount > 0 || this.#free.length <= MAX_IDLE_BUFFERS) return
     this.#free.pop()
-    this.#made -= 1
+    this.#allocatedCount -= 1
   }
 
-  #forget(member: string, { seats, held }: Taker): void {
-    if (seats === 0 && held === 0) this.#takers.delete(member)
+  #forgetUnused(member: string, { transfers, heldBuffers }: MemberUse): void {
+    if (transfers === 0 && heldBuffers === 0) this.#uses.delete(member)
   }
 
-  #serve(): void {
-    for (const turn of this.#waiting) {
-      if (!this.#mayHold(turn.taker)) continue
-      const piece = this.#spare()
-      if (piece === undefined) return
-      this.#waiting.delete(turn)
-      turn.taker.held += 1
-      turn.begin(piece)
+  #grantRequests(): void {
+    for (const request of this.#requests) {
+      if (!this.#mayHoldMore(request.use)) continue
+      const buffer = this.#takeBuffer()
+      if (buffer === undefined) return
+      this.#requests.delete(request)
+      request.use.heldBuffers += 1
+      request.grant(buffer)
     }
   }
 }
 
-interface Lender {
-  share(): number
-  take(options: { signal: AbortSignal }): Uint8Array | Promise<Uint8Array>
-  giveBack(piece: Uint8Array): void
-  leave(): void
+interface BufferSource {
+  maxHeld(): number
+  acquire(options: { signal: AbortSignal }): Uint8Array | Promise<Uint8Array>
+  release(buffer: Uint8Array): void
+  close(): void
 }
 
-/** One transfer's right to memory. */
-export class Seat {
-  readonly #lender: Lender
-  #held = 0
-  #onBack: (() => void) | undefined
+/** The buffers of one transfer. */
+export class TransferBuffers {
+  readonly #source: BufferSource
+  #heldCount = 0
+  #onRelease: (() => void) | undefined
 
-  constructor(lender: Lender) {
-    this.#lender = lender
+  constructor(source: BufferSource) {
+    this.#source = source
   }
 
-  /** How many of its pieces are out. */
-  get held(): number {
-    return this.#held
+  get heldCount(): number {
+    return this.#heldCount
   }
 
   get isFull(): boolean {
-    return this.#held >= this.#lender.share()
+    return this.#heldCount >= this.#source.maxHeld()
   }
 
-  /** Only when it is not full. */
-  async take(options: { signal: AbortSignal }): Promise<Uint8Array> {
-    this.#held += 1
+  /** Must not be called while the transfer is full. */
+  async acquire(options: { signal: AbortSignal }): Promise<Uint8Array> {
+    this.#heldCount += 1
     try {
-      return await this.#lender.take(options)
+      return await this.#source.acquire(options)
     } catch (error) {
-      this.#held -= 1
+      this.#heldCount -= 1
       throw error
     }
   }
 
-  giveBack(piece: Uint8Array): void {
-    this.#held -= 1
-    this.#lender.giveBack(piece)
-    const tell = this.#onBack
-    this.#onBack = undefined
-    tell?.()
+  release(buffer: Uint8Array): void {
+    this.#heldCount -= 1
+    this.#source.release(buffer)
+    const listener = this.#onRelease
+    this.#onRelease = undefined
+    listener?.()
   }
 
-  /** Calls `tell` at the next piece that comes back, instead of whoever waited before. */
-  onBack(tell: (() => void) | undefined): void {
-    this.#onBack = tell
+  /** Calls `listener` at the next release. It replaces an earlier listener. */
+  onRelease(listener: (() => void) | undefined): void {
+    this.#onRelease = listener
   }
 
-  /** What is still out comes back later. */
-  leave(): void {
-    this.#onBack = undefined
-    this.#lender.leave()
+  /** Buffers that the socket still writes are released later. */
+  close(): void {
+    this.#onRelease = undefined
+    this.#source.close()
   }
 }

@@ -2,98 +2,99 @@ import { onAbort } from '../../lib/async/abort.ts'
 import type { RateLimiter } from '../../lib/async/rate-limiter.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
-import { HEAD_BYTES, putBytesHead } from './frames.ts'
-import { PIECE_BYTES, type Pieces, type Seat } from './send-buffers.ts'
+import { FRAME_HEAD_BYTES, writeContentHead } from './frames.ts'
+import { SEND_BUFFER_BYTES, type SendBuffers, type TransferBuffers } from './send-buffers.ts'
 
 export interface UploadOptions {
-  /** Who gets it, for people. */
-  readonly who: string
-  /** Whose share of the memory it takes. */
-  readonly taker: string
-  readonly pieces: Pieces
-  /** Of all uploads together. */
-  readonly pace: RateLimiter
-  /** The other side takes at least one piece in this time, or is given up. */
+  /** Shown to users. */
+  readonly peerName: string
+  /** Identifies the member that receives the content: it shares the send buffers with this member's other transfers. */
+  readonly receiverKey: string
+  readonly sendBuffers: SendBuffers
+  /** Limits all uploads of this node together. */
+  readonly limiter: RateLimiter
+  /** The peer must read at least one buffer in this time. */
   readonly stallMs: number
-  /** Aborted when nobody will take any more. */
+  /** Is aborted when the connection is closed. */
   readonly signal: AbortSignal
-  /** Calls `done` when the memory may be used again, whatever has become of it. */
+  /** Calls `done` when the buffer is free again, whether it was sent or not. */
   readonly write: (bytes: Uint8Array, done: () => void) => void
 }
 
-/** It was not the content that failed. */
-export class Untaken extends Error {
+/** The peer does not read what is sent. The content itself has not failed. */
+export class PeerStalled extends Error {
   readonly failure: Failure
 
   constructor(failure: Failure) {
     super(failure.message, { cause: failure })
-    this.name = 'Untaken'
+    this.name = 'PeerStalled'
     this.failure = failure
   }
 }
 
 /**
- * Sends a content from an offset to its end, as it comes: what can be read goes at once, however little it is. The next
- * piece is read while the one before it is being written.
+ * Sends a content from an offset to its end. What is readable is sent at once, however little it is. The next buffer is
+ * read while the one before it is being written.
  */
-export async function upload(content: Content, from: number, options: UploadOptions): Promise<void> {
-  const { taker, pieces, pace, signal, write } = options
-  const seat = pieces.seat(taker)
+export async function uploadContent(content: Content, from: number, options: UploadOptions): Promise<void> {
+  const { receiverKey, sendBuffers, limiter, signal, write } = options
+  const buffers = sendBuffers.openTransfer(receiverKey)
   try {
     let offset = from
     while (offset < content.size) {
-      const coming = content.readable(offset, { signal })
-      const readable = typeof coming === 'number' ? coming : await coming
-      const length = Math.min(readable - offset, PIECE_BYTES, pace.quantumBytes)
-      const turn = pace.take(length, { signal })
-      if (turn !== undefined) await turn
-      while (seat.isFull) await nextBack(seat, options)
-      const piece = await seat.take({ signal })
-      const filled = await fill(content, offset, piece, length).catch((error: unknown) => {
-        seat.giveBack(piece)
+      const readable = content.readable(offset, { signal })
+      // An `await` of a number would cost a turn of the event loop for each buffer of a stored blob.
+      const end = typeof readable === 'number' ? readable : await readable
+      const length = Math.min(end - offset, SEND_BUFFER_BYTES, limiter.quantumBytes)
+      const granted = limiter.take(length, { signal })
+      if (granted !== undefined) await granted
+      while (buffers.isFull) await nextRelease(buffers, options)
+      const buffer = await buffers.acquire({ signal })
+      const filled = await fill(content, offset, buffer, length).catch((error: unknown) => {
+        buffers.release(buffer)
         throw error
       })
       signal.throwIfAborted()
-      write(piece.subarray(0, HEAD_BYTES + filled), () => seat.giveBack(piece))
+      write(buffer.subarray(0, FRAME_HEAD_BYTES + filled), () => buffers.release(buffer))
       offset += filled
     }
-    while (seat.held > 0) await nextBack(seat, options)
+    while (buffers.heldCount > 0) await nextRelease(buffers, options)
   } finally {
-    seat.leave()
+    buffers.close()
   }
 }
 
-async function fill(content: Content, offset: number, piece: Uint8Array, length: number): Promise<number> {
-  const filled = await content.read(piece.subarray(HEAD_BYTES, HEAD_BYTES + length), offset)
+async function fill(content: Content, offset: number, buffer: Uint8Array, length: number): Promise<number> {
+  const filled = await content.read(buffer.subarray(FRAME_HEAD_BYTES, FRAME_HEAD_BYTES + length), offset)
   if (filled <= 0) {
     throw new Failure('disk', 'stored content ended before its size', {
       expected: content.size,
       found: offset,
     })
   }
-  putBytesHead(piece, filled)
+  writeContentHead(buffer, filled)
   return filled
 }
 
-/** Until the other side has taken a piece, which it is expected to. */
-function nextBack(seat: Seat, { who, stallMs, signal }: UploadOptions): Promise<void> {
+/** Rejects with `PeerStalled` when the peer reads no buffer in time. */
+function nextRelease(buffers: TransferBuffers, { peerName, stallMs, signal }: UploadOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
     const settle = (): void => {
       clearTimeout(timer)
       stop()
-      seat.onBack(undefined)
+      buffers.onRelease(undefined)
     }
     const timer = setTimeout(() => {
       settle()
-      const why = `${who}: takes nothing of what it asked for`
-      reject(new Untaken(new Failure('stalled', why, { source: who })))
+      const message = `${peerName}: does not read the content that it asked for`
+      reject(new PeerStalled(new Failure('stalled', message, { source: peerName })))
     }, stallMs)
     const stop = onAbort(signal, () => {
       settle()
       reject(signal.reason)
     })
-    seat.onBack(() => {
+    buffers.onRelease(() => {
       settle()
       resolve()
     })

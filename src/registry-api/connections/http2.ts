@@ -17,6 +17,9 @@ const CHECK_INTERVAL_MS = 250
 const INACTIVE_MS = 1000
 /** How long a session may stay open after GOAWAY. */
 const GOAWAY_GRACE_MS = 5000
+/** Closed sessions whose native part is kept, see `keepNativeSession`; the bound holds for clients that reconnect at once. */
+const MOST_KEPT_SESSIONS = 256
+const KEPT_SESSION_MS = 3000
 
 export interface Http2Request {
   readonly stream: ServerHttp2Stream
@@ -151,6 +154,7 @@ export class Http2Sessions {
     this.#scheduleCheck()
     session.on('error', ignore)
     session.once('close', () => this.#remove(session, state))
+    keepNativeSession(session)
     const onStream = (
       stream: ServerHttp2Stream,
       headers: IncomingHttpHeaders,
@@ -196,6 +200,27 @@ export class Http2Sessions {
     if (!session.closed) session.close()
     else if (idleMs > this.#limits.keepAliveMs + GOAWAY_GRACE_MS) socket.destroy()
   }
+}
+
+const keptNativeSessions = new Set<object>()
+
+/**
+ * Keeps the native part of a session for a while after the session has closed. Node frees that part as soon as its
+ * garbage collector finds it, and aborts the process (`current_nghttp2_memory_ == 0`) if a native stream of the session
+ * still has some of its memory; malformed frames under load can bring that about.
+ */
+function keepNativeSession(session: ServerHttp2Session): void {
+  const symbol = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'kHandle')
+  const handle: unknown = symbol === undefined ? undefined : Reflect.get(session, symbol)
+  if (typeof handle !== 'object' || handle === null) return
+  session.once('close', () => {
+    for (const oldest of keptNativeSessions) {
+      if (keptNativeSessions.size < MOST_KEPT_SESSIONS) break
+      keptNativeSessions.delete(oldest)
+    }
+    keptNativeSessions.add(handle)
+    setTimeout(() => keptNativeSessions.delete(handle), KEPT_SESSION_MS).unref()
+  })
 }
 
 // The `close` event of a session or stream reports every failure.

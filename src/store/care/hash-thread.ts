@@ -3,11 +3,12 @@ import { Deferred } from '../../lib/async/deferred.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { HashAnswer, HashRequest } from './scrub-messages.ts'
 
+/** The thread needs one hash and one buffer; Node's defaults would let it keep tens of MiB. */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 }
-/** A thread costs 8 MiB (13 in Node 24), and starting one takes tens of milliseconds. */
+/** A thread costs 8 MiB (13 MiB in Node 24) and takes tens of milliseconds to start: an idle one ends after 5 s. */
 const IDLE_MS = 5_000
 
-/** The thread that hashes what is stored; there only while somebody hashes. One piece at a time. */
+/** The thread that hashes stored files, one request at a time. It runs only while it is needed. */
 export class HashThread {
   readonly #idleMs: number
   #worker: Worker | undefined
@@ -22,7 +23,7 @@ export class HashThread {
     return this.#worker !== undefined
   }
 
-  /** The thread has let go of `fd` when it resolves or rejects. */
+  /** When the call resolves or rejects, the thread no longer touches `fd`. */
   hash(piece: HashRequest): Promise<HashAnswer> {
     clearTimeout(this.#idleTimer)
     const worker = this.#worker ?? this.#start()
@@ -52,12 +53,12 @@ export class HashThread {
     })
     worker.on('exit', () => {
       if (this.#worker === worker) this.#worker = undefined
-      this.#pending?.reject(new Failure('disk', 'the thread that hashes has died', { cause }))
+      this.#pending?.reject(new Failure('disk', 'the hash thread has died', { cause }))
     })
     return worker
   }
 
-  /** An idle thread does not keep the program running, and goes after a while. */
+  /** An idle thread does not keep the process running, and ends after `idleMs`. */
   #startIdleTimer(): void {
     this.#pending = undefined
     this.#worker?.unref()

@@ -10,30 +10,30 @@ import type { Quarantine } from '../files/quarantine.ts'
 import type { BlobIndex } from '../index/blob-index.ts'
 import { HashThread } from './hash-thread.ts'
 
-/** Where stored blobs are, and where they go when they turn out not to be what they were. */
+/** The parts of the store that an inspection needs. */
 export interface InspectedStore {
   readonly index: BlobIndex
   readonly blobFiles: BlobFiles
   readonly quarantine: Quarantine
-  /** Forgets a blob whose file is gone or put aside, and makes that known. */
+  /** Drops a blob whose file is missing or in the quarantine, and publishes that. */
   dropCorrupt(digest: Digest, found: string): Promise<void>
 }
 
-/** What a look at one blob has shown. */
+/** The result for one blob. */
 export type InspectionResult =
-  | { readonly state: 'right' }
-  /** Not here any more, or replaced meanwhile: nothing is wrong with that. */
+  | { readonly state: 'intact' }
+  /** The blob was removed or replaced meanwhile, so there is no result. */
   | { readonly state: 'gone' }
-  /** It was put aside and is no longer in the store. */
-  | { readonly state: 'rotten'; readonly found: string }
+  /** The file went to the quarantine, and the blob was dropped. */
+  | { readonly state: 'rotted'; readonly found: string }
 
-/** Asked before each piece of so many bytes is read: resolves when it is time, rejects when it never will be. */
+/** Called before each piece is read: resolves when it may be read, rejects when the inspection is to end. */
 export type BeforeRead = (bytes: number) => Promise<void>
 
-/** These say nothing about the blob, but that this machine has run out of something. */
+/** These errors say nothing about the blob: the machine has run out of a resource. */
 const OUT_OF_RESOURCES = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR']
 
-/** Re-hashes stored blobs, one at a time; those that are not what they were are put aside and dropped from the index. */
+/** Hashes stored blobs again, one at a time. Rotted blobs go to the quarantine and are dropped from the index. */
 export class Inspector {
   readonly #store: InspectedStore
   readonly #thread = new HashThread()
@@ -42,8 +42,13 @@ export class Inspector {
     this.#store = shelved
   }
 
-  /** `size` is what the index says. */
-  async inspect(digest: Digest, size: number, piece: number, turn: BeforeRead): Promise<InspectionResult> {
+  /** Checks one blob. `size`: the size in the index. `piece`: how many bytes are read at a time. */
+  async inspect(
+    digest: Digest,
+    size: number,
+    piece: number,
+    beforeRead: BeforeRead,
+  ): Promise<InspectionResult> {
     let file: OpenFile | undefined
     try {
       file = await this.#store.blobFiles.open(digest)
@@ -53,8 +58,8 @@ export class Inspector {
     if (file === undefined) return this.#quarantine(digest, undefined, 'no file')
     try {
       const stats = await file.stat()
-      const found = await this.#digestOrProblem(file, stats, digest, size, piece, turn)
-      return found === digest ? { state: 'right' } : await this.#quarantine(digest, stats, found)
+      const found = await this.#digestOrProblem(file, stats, digest, size, piece, beforeRead)
+      return found === digest ? { state: 'intact' } : await this.#quarantine(digest, stats, found)
     } finally {
       await file.close()
     }
@@ -64,21 +69,21 @@ export class Inspector {
     return this.#thread.stop()
   }
 
-  /** The digest of the file, or what else is to be said of it. */
+  /** The digest of the file, or a text that says what is wrong with it. */
   async #digestOrProblem(
     file: OpenFile,
     stats: Stats,
     digest: Digest,
     size: number,
     piece: number,
-    turn: BeforeRead,
+    beforeRead: BeforeRead,
   ): Promise<string> {
     if (!stats.isFile()) return 'not a file'
     if (stats.size !== size) return `${stats.size} bytes instead of ${size}`
     const algorithm = algorithmOf(digest)
     for (let position = 0; ; ) {
       const length = Math.min(piece, size - position)
-      await turn(length)
+      await beforeRead(length)
       const isLast = position + length === size
       const answer = await this.#thread.hash({ fd: file.fd, algorithm, position, length, isLast })
       if (answer.is === 'short') return `${answer.size} bytes instead of ${size}`
@@ -91,20 +96,20 @@ export class Inspector {
     }
   }
 
-  /** `seen` is the file that was looked at; another may have come in its place since. */
-  async #quarantine(digest: Digest, seen: Stats | undefined, found: string): Promise<InspectionResult> {
+  /** `checked`: the file that was checked; another file may have replaced it since. */
+  async #quarantine(digest: Digest, checked: Stats | undefined, found: string): Promise<InspectionResult> {
     const { index, blobFiles, quarantine } = this.#store
     try {
       if ((await index.get(digest)) === undefined) return { state: 'gone' }
       const now = await lstat(blobFiles.path(digest)).catch(ignore('ENOENT'))
-      if (seen !== undefined && !isSameFile(seen, now)) return { state: 'gone' }
-      if (seen === undefined && found === 'no file' && now?.isFile() === true) return { state: 'gone' }
+      if (checked !== undefined && !isSameFile(checked, now)) return { state: 'gone' }
+      if (checked === undefined && found === 'no file' && now?.isFile() === true) return { state: 'gone' }
       await quarantine.moveFile(digest, blobFiles.path(digest)).catch(ignore('ENOENT'))
       await this.#store.dropCorrupt(digest, found)
     } catch (cause) {
-      throw diskFailure(`cannot put ${digest} aside, which is not what it was (${found})`, cause)
+      throw diskFailure(`cannot quarantine ${digest}, which has rotted (${found})`, cause)
     }
-    return { state: 'rotten', found }
+    return { state: 'rotted', found }
   }
 }
 

@@ -12,63 +12,64 @@ import type { StoreParts } from '../writing/store-parts.ts'
 import type { WriterPool } from '../writing/threads/writer-pool.ts'
 
 const ALGORITHMS: readonly Algorithm[] = ['sha256', 'sha512']
-/** A manifest has no more. */
+/** A larger file is not a manifest: registries refuse larger manifests (OCI distribution spec 1.1). */
 const MANIFEST_LIMIT_BYTES = 4 * 1024 * 1024
 const ORIGIN = 'found on disk'
 
-/** What a look at names alone has shown. */
+/** The result of comparing names. */
 export interface ReconcileResult {
+  /** How many entries had no file. */
   readonly dropped: number
-  /** Files that the index does not know: they may be anything until they have been hashed. */
+  /** Files that the index does not know. Their content is unknown until they are hashed. */
   readonly unknownFiles: readonly Digest[]
 }
 
 /**
- * Makes the index say what is on the disk, shelf by shelf, from names alone: opening every file would keep an agent with
- * many of them from starting. One that is shorter than it should be is noticed when it is opened.
+ * Makes the index agree with the files, folder by folder, by comparing names only: opening every file would delay the start
+ * of an agent with many blobs. A file of a wrong size is noticed when it is opened.
  */
-export async function reconcile(entries: BlobIndex, shelves: BlobFiles): Promise<ReconcileResult> {
-  const strays: Digest[] = []
-  const gone: Digest[] = []
+export async function reconcile(index: BlobIndex, blobFiles: BlobFiles): Promise<ReconcileResult> {
+  const unknownFiles: Digest[] = []
+  const withoutFile: Digest[] = []
   let bytes = 0
   let blobs = 0
   for (const algorithm of ALGORITHMS) {
-    for (const shelf of prefixes()) {
+    for (const prefix of prefixes()) {
       const [files, sizes] = await Promise.all([
-        shelves.list(algorithm, shelf),
-        entries.sizesUnder(`${algorithm}:${shelf}`),
+        blobFiles.list(algorithm, prefix),
+        index.sizesUnder(`${algorithm}:${prefix}`),
       ])
       for (const digest of files) {
         const size = sizes.get(digest)
         sizes.delete(digest)
         if (size === undefined) {
-          strays.push(digest)
+          unknownFiles.push(digest)
           continue
         }
         bytes += size
         blobs += 1
       }
-      gone.push(...sizes.keys())
+      withoutFile.push(...sizes.keys())
     }
   }
-  await removeEntries(entries, gone)
-  entries.setUsage(bytes, blobs)
-  return { dropped: gone.length, unknownFiles: strays }
+  await removeEntries(index, withoutFile)
+  index.setUsage(bytes, blobs)
+  return { dropped: withoutFile.length, unknownFiles }
 }
 
-/** A full disk keeps its entries; what has no file is not here all the same. */
-async function removeEntries(entries: BlobIndex, gone: readonly Digest[]): Promise<void> {
+/** Removes entries without files. On a full disk they cannot be removed, and are only hidden. */
+async function removeEntries(index: BlobIndex, withoutFile: readonly Digest[]): Promise<void> {
   try {
-    await entries.removeAll(gone)
+    await index.removeAll(withoutFile)
   } catch (error) {
     if (isDamage(error)) throw error
-    for (const digest of gone) entries.hide(digest)
+    for (const digest of withoutFile) index.hide(digest)
   }
 }
 
 /**
- * Takes a file into the index that was found on its shelf, if it is what its name says. One that cannot be read stays
- * where it is: the next start tries again, and until then it is fetched as if it were not here.
+ * Adds an unknown file to the index if its digest is its name. A file that cannot be read stays: the next start tries again,
+ * and until then the blob counts as not stored.
  */
 export async function adopt(
   digest: Digest,
@@ -88,7 +89,7 @@ export async function adopt(
 async function adoptNow(digest: Digest, parts: StoreParts, signal: AbortSignal): Promise<boolean> {
   const { index, blobFiles, writerPool, quarantine } = parts
   signal.throwIfAborted()
-  // Fetched again meanwhile: it was verified then.
+  // The blob may have been fetched meanwhile, and was verified then.
   if ((await index.get(digest)) !== undefined) return false
   const file = await blobFiles.open(digest)
   if (file === undefined) return false
@@ -101,16 +102,16 @@ async function adoptNow(digest: Digest, parts: StoreParts, signal: AbortSignal):
       publish('verify.failed', { digest, found, source: 'disk', sourceKind: 'disk' })
       return false
     }
-    const { kind, mediaType, ties } = await identify(file, stats.size)
+    const { kind, mediaType, relations } = await identify(file, stats.size)
     const storedAt = Math.round(stats.mtimeMs)
-    await index.put({ digest, size: stats.size, kind, mediaType, storedAt, origin: ORIGIN }, ties)
+    await index.put({ digest, size: stats.size, kind, mediaType, storedAt, origin: ORIGIN }, relations)
     return true
   } finally {
     await file.close()
   }
 }
 
-/** By a writer thread: it can be a large file, and others want to be served meanwhile. */
+/** Hashes in a writer thread: the file may be large, and the main thread serves clients. */
 async function hashOf(
   file: OpenFile,
   wanted: Digest,
@@ -129,20 +130,24 @@ async function hashOf(
   }
 }
 
-/** What a blob is that nobody remembers: a manifest looks like one. */
+/** Finds out whether an unknown file is a manifest, from its content. */
 async function identify(
   file: OpenFile,
   size: number,
-): Promise<{ kind: 'manifest' | 'blob'; mediaType: string | undefined; ties: BlobRelations }> {
+): Promise<{ kind: 'manifest' | 'blob'; mediaType: string | undefined; relations: BlobRelations }> {
   const manifest = size <= MANIFEST_LIMIT_BYTES ? manifestIn(await readWhole(file, size)) : undefined
   const repository = undefined
   if (manifest === undefined) {
-    return { kind: 'blob', mediaType: undefined, ties: { references: [], subject: undefined, repository } }
+    return {
+      kind: 'blob',
+      mediaType: undefined,
+      relations: { references: [], subject: undefined, repository },
+    }
   }
   return {
     kind: 'manifest',
     mediaType: manifest.mediaType ?? (manifest.kind === 'index' ? OCI_INDEX : OCI_MANIFEST),
-    ties: {
+    relations: {
       references: childrenOf(manifest).map((child) => child.digest),
       subject: manifest.subject?.digest,
       repository,
@@ -155,8 +160,8 @@ function manifestIn(bytes: Uint8Array): Manifest | undefined {
   const parsed = parseManifest(bytes)
   if (!parsed.ok) return undefined
   const { mediaType, config, manifests } = parsed.value
-  const saysSo = mediaType !== undefined && isManifestType(mediaType)
-  return saysSo || config !== undefined || manifests.length > 0 ? parsed.value : undefined
+  const isDeclared = mediaType !== undefined && isManifestType(mediaType)
+  return isDeclared || config !== undefined || manifests.length > 0 ? parsed.value : undefined
 }
 
 async function readWhole(file: OpenFile, size: number): Promise<Uint8Array> {
@@ -169,7 +174,7 @@ async function readWhole(file: OpenFile, size: number): Promise<Uint8Array> {
   return bytes
 }
 
-/** `00` to `ff`. */
+/** The names of the blob folders: `00` to `ff`. */
 function* prefixes(): Generator<string> {
   for (let at = 0; at < 256; at++) yield at.toString(16).padStart(2, '0')
 }

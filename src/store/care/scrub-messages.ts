@@ -1,8 +1,8 @@
 import type { Algorithm } from '../../oci/digest.ts'
 
-/** To the thread that hashes what is stored: a piece of a file, each file from its start. Answered before the next one comes. */
+/** To the hash thread: the next piece of a file. Each file is hashed from its start, and each piece is answered. */
 export interface HashRequest {
-  /** Stays the main thread's. */
+  /** The main thread stays the owner. */
   readonly fd: number
   readonly algorithm: Algorithm
   readonly position: number
@@ -13,6 +13,6 @@ export interface HashRequest {
 export type HashAnswer =
   | { readonly is: 'read' }
   | { readonly is: 'digest'; readonly hex: string }
-  /** The file ends before the piece does. */
+  /** The file ends before the piece. */
   | { readonly is: 'short'; readonly size: number }
   | { readonly is: 'failed'; readonly code: string | undefined; readonly message: string }

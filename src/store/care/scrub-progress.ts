@@ -10,13 +10,13 @@ const StoredProgress = v.object({
   lastRound: v.optional(v.object({ endedAt: v.number(), found: v.number() })),
 })
 
-/** How far the look at everything that is stored has come, so that a restart does not begin it anew. */
+/** How far a round of the scrub is, so that a restart continues it. */
 export interface ScrubProgress {
-  /** Everything up to this digest has been looked at; undefined at the start of a round. */
+  /** All blobs up to this digest have been checked; undefined at the start of a round. */
   readonly position: Digest | undefined
-  /** So many were rotten, in this round. */
+  /** How many rotted blobs this round has found. */
   readonly found: number
-  /** The last time that everything was looked at; milliseconds since the epoch. */
+  /** The last complete round. `endedAt`: milliseconds since the epoch. */
   readonly lastRound: { readonly endedAt: number; readonly found: number } | undefined
 }
 
@@ -30,7 +30,7 @@ export async function readProgress(database: Database): Promise<ScrubProgress> {
   return { position: position === undefined ? undefined : parseDigest(position), found, lastRound }
 }
 
-/** Not synced: what a power cut takes is only looked at twice. */
+/** Stores the progress without a sync: after a power cut a few blobs are checked twice. */
 export async function writeProgress(database: Database, progress: ScrubProgress): Promise<void> {
   await database.put(KEY, JSON.stringify(progress))
 }

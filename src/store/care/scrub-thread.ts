@@ -4,12 +4,12 @@ import { parentPort } from 'node:worker_threads'
 import { errorCode } from '../../lib/error-code.ts'
 import type { HashAnswer, HashRequest } from './scrub-messages.ts'
 
-// Reads and hashes stored files, one at a time, so that neither happens where clients are served.
+// The program of the hash thread: it reads and hashes stored files, one at a time, outside the thread that serves clients.
 
 const BUFFER_BYTES = 1024 * 1024
 
 const port = parentPort
-if (port === null) throw new Error('this file is the program of a thread')
+if (port === null) throw new Error('this file is the program of the hash thread')
 const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
 let hash: Hash | undefined
 

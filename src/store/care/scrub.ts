@@ -5,58 +5,59 @@ import type { Database } from '../index/database.ts'
 import { type InspectedStore, Inspector } from './inspection.ts'
 import { NO_PROGRESS, readProgress, type ScrubProgress, writeProgress } from './scrub-progress.ts'
 
-/** A blob that was re-hashed. */
+/** A blob that was hashed again. */
 export interface Verified {
   readonly digest: Digest
   readonly size: number
   readonly ok: boolean
-  /** What was there instead; undefined for one that is right. */
+  /** What the file has instead; undefined for an intact blob. */
   readonly found: string | undefined
 }
 
 export interface VerifyOptions {
   readonly signal: AbortSignal
-  /** Default: as fast as the disk gives them. */
+  /** Default: no limit. */
   readonly bytesPerSecond?: number | undefined
-  /** Called with what was read since it was called before, also within large blobs. */
+  /** Called with the bytes read since the last call, also within large blobs. */
   readonly onProgress?: (bytes: number) => void
 }
 
 export interface IdleScrubOptions {
   readonly bytesPerSecond: number
-  /** Nobody would feel it if the disk were read now. */
+  /** Whether the disk is idle enough that reading it disturbs nobody. */
   readonly isQuiet: () => boolean
-  /** So long after a full round the next one begins. */
+  /** Time between the end of a round and the start of the next. */
   readonly everyMs?: number
-  /** How often it is asked whether it is quiet. */
+  /** How often `isQuiet` is asked while it is false. */
   readonly lookMs?: number
 }
 
 export interface ScrubState {
-  /** Somebody is verifying everything now. */
+  /** A call of `verify` is running. */
   readonly isVerifying: boolean
-  /** A round is under way, though it may wait until it is quiet. */
+  /** A round of the scrub has begun, though it may be waiting for the disk to be idle. */
   readonly isRunning: boolean
-  /** Rotten blobs since that round began. */
+  /** Rotted blobs found in this round. */
   readonly found: number
   readonly lastRound: ScrubProgress['lastRound']
 }
 
 const ALGORITHMS: readonly Algorithm[] = ['sha256', 'sha512']
+/** Every blob is hashed again about every two weeks. */
 const ROUND_MS = 14 * 24 * 60 * 60 * 1000
 const LOOK_MS = 5_000
 const SAVE_MS = 10_000
-/** After a round that could not be gone on with, and longest between two looks at the clock, which may be set. */
+/** Pause after a failed round, and the longest time without a look at the clock, which may be set meanwhile. */
 const PAUSE_MS = 60 * 60 * 1000
 
-/** A small file takes its time too: to be found, opened and closed. */
+/** A small file counts as 64 KiB: it must be found, opened and closed, too. */
 const LEAST_BYTES = 64 * 1024
 
-/** How one look at the disk keeps to so many bytes per second; undefined: as fast as it goes. */
+/** Limits one scrub or verification to a rate in bytes per second; undefined: no limit. */
 class ReadThrottle {
-  /** How much to take at a time, for steps that are neither felt nor too many. */
+  /** How many bytes to read at a time: an eighth of a second of the rate, but 1 KiB to 1 MiB; without a rate 4 MiB. */
   readonly pieceBytes: number
-  /** At a rate at which this would take long, a small file is not to take longer than a piece of a large one. */
+  /** At a low rate a small file must not take longer than a piece of a large one. */
   readonly #leastBytes: number
   readonly #limiter: RateLimiter
 
@@ -67,14 +68,14 @@ class ReadThrottle {
     this.#limiter = new RateLimiter(rate)
   }
 
-  /** Resolves when it is time for so many bytes. Rejects when aborted. */
+  /** Resolves when `bytes` may be read. Rejects when aborted. */
   async take(bytes: number, { signal }: { signal: AbortSignal }): Promise<void> {
     signal.throwIfAborted()
     await this.#limiter.take(Math.max(bytes, this.#leastBytes), { signal })
   }
 }
 
-/** Re-hashes what is stored: when nobody needs the disk, a little at a time, or all of it now. */
+/** Hashes stored blobs again: little by little while the disk is idle, or all of them on request. */
 export class Scrub {
   readonly #database: Database
   readonly #store: InspectedStore
@@ -99,41 +100,41 @@ export class Scrub {
     return { isVerifying: this.#verifying > 0, isRunning: this.#isRunning, found, lastRound }
   }
 
-  /** Everything that is stored, in the order of digests. What is evicted or replaced meanwhile is left out. */
+  /** Checks all stored blobs in the order of digests. Blobs that are evicted or replaced meanwhile are left out. */
   async *verify({ signal, bytesPerSecond, onProgress }: VerifyOptions): AsyncGenerator<Verified> {
     const ending = AbortSignal.any([signal, this.#closing.signal])
-    const pace = new ReadThrottle(bytesPerSecond)
-    const turn = async (bytes: number): Promise<void> => {
-      await pace.take(bytes, { signal: ending })
+    const throttle = new ReadThrottle(bytesPerSecond)
+    const beforeRead = async (bytes: number): Promise<void> => {
+      await throttle.take(bytes, { signal: ending })
       onProgress?.(bytes)
     }
-    const inspection = new Inspector(this.#store)
+    const inspector = new Inspector(this.#store)
     let found = 0
     this.#verifying += 1
     try {
       await this.#load()
       for await (const [digest, size] of this.#storedAfter(undefined)) {
         ending.throwIfAborted()
-        const finding = await inspection.inspect(digest, size, pace.pieceBytes, turn)
-        if (finding.state === 'gone') continue
-        if (finding.state === 'rotten') found += 1
-        const isRotten = finding.state === 'rotten'
-        yield { digest, size, ok: !isRotten, found: isRotten ? finding.found : undefined }
+        const result = await inspector.inspect(digest, size, throttle.pieceBytes, beforeRead)
+        if (result.state === 'gone') continue
+        if (result.state === 'rotted') found += 1
+        const hasRotted = result.state === 'rotted'
+        yield { digest, size, ok: !hasRotted, found: hasRotted ? result.found : undefined }
       }
       ending.throwIfAborted()
-      // As good as a round of its own.
+      // A complete verification counts as a round of the scrub.
       await this.#save({ position: undefined, found: 0, lastRound: { endedAt: Date.now(), found } })
     } catch (error) {
-      // What a store that is closed meanwhile says of itself.
+      // A store that is being closed causes errors of its own: the signal's reason is the true one.
       ending.throwIfAborted()
       throw error
     } finally {
       this.#verifying -= 1
-      await inspection.stop()
+      await inspector.stop()
     }
   }
 
-  /** From now on until `close`. */
+  /** Starts the scrub, which runs until `close`. */
   start(options: IdleScrubOptions): void {
     this.#idle ??= this.#run(options)
   }
@@ -150,7 +151,7 @@ export class Scrub {
     await this.#load().catch(() => {})
     while (!signal.aborted) {
       const sinceMs = Date.now() - (this.#progress.lastRound?.endedAt ?? Number.NEGATIVE_INFINITY)
-      // A round that ended in the future says only that the clock was wrong.
+      // A round that ended in the future was recorded while the clock was wrong.
       const waitMs = sinceMs < 0 || this.#progress.position !== undefined ? 0 : everyMs - sinceMs
       if (waitMs > 0) {
         await paused(Math.min(waitMs, PAUSE_MS), signal)
@@ -160,7 +161,7 @@ export class Scrub {
         this.#isRunning = true
         await this.#round(options)
       } catch {
-        // The disk has said no; whoever serves from it tells. What was looked at so far is kept.
+        // The disk or the index has failed, which requests report. The next round continues where this one ended.
         if (!signal.aborted) await paused(PAUSE_MS, signal)
       } finally {
         this.#isRunning = false
@@ -170,26 +171,26 @@ export class Scrub {
 
   async #round({ bytesPerSecond, isQuiet, lookMs = LOOK_MS }: IdleScrubOptions): Promise<void> {
     const { signal } = this.#closing
-    const pace = new ReadThrottle(bytesPerSecond)
-    const turn = async (bytes: number): Promise<void> => {
+    const throttle = new ReadThrottle(bytesPerSecond)
+    const beforeRead = async (bytes: number): Promise<void> => {
       while (this.#verifying > 0 || !isQuiet()) await pause(lookMs, { signal, ref: false })
-      await pace.take(bytes, { signal })
+      await throttle.take(bytes, { signal })
     }
-    const { lastRound: before, position } = this.#progress
+    const { lastRound: previousRound, position } = this.#progress
     try {
       for await (const [digest, size] of this.#storedAfter(position)) {
         signal.throwIfAborted()
-        const finding = await this.#inspector.inspect(digest, size, pace.pieceBytes, turn)
-        // Somebody has verified everything meanwhile.
-        if (this.#progress.lastRound !== before) return
-        const isRotten = finding.state === 'rotten'
-        const found = this.#progress.found + (isRotten ? 1 : 0)
-        this.#progress = { position: digest, found, lastRound: before }
-        if (performance.now() - this.#savedAt > SAVE_MS || isRotten) await this.#save(this.#progress)
+        const result = await this.#inspector.inspect(digest, size, throttle.pieceBytes, beforeRead)
+        // A verification of everything has ended meanwhile, and counts as this round.
+        if (this.#progress.lastRound !== previousRound) return
+        const hasRotted = result.state === 'rotted'
+        const found = this.#progress.found + (hasRotted ? 1 : 0)
+        this.#progress = { position: digest, found, lastRound: previousRound }
+        if (performance.now() - this.#savedAt > SAVE_MS || hasRotted) await this.#save(this.#progress)
       }
       const lastRound = { endedAt: Date.now(), found: this.#progress.found }
       this.#progress = { position: undefined, found: 0, lastRound }
-      // Only writing that down is left.
+      // Only the progress has yet to be written.
       this.#isRunning = false
     } finally {
       await this.#save(this.#progress)
@@ -197,13 +198,13 @@ export class Scrub {
   }
 
   /**
-   * What is stored behind `after`, with its size, in the order of digests; a shelf at a time, because a round takes
-   * hours, and an iterator of LevelDB keeps alive all that it has seen.
+   * The stored blobs behind `after`, with their sizes, in the order of digests. They are read prefix by prefix: a round takes
+   * hours, and an open iterator of LevelDB keeps all data alive that it can see.
    */
   async *#storedAfter(after: Digest | undefined): AsyncGenerator<readonly [Digest, number]> {
     for (const algorithm of ALGORITHMS) {
-      for (let shelf = 0; shelf < 256; shelf++) {
-        const start = `${algorithm}:${shelf.toString(16).padStart(2, '0')}`
+      for (let prefix = 0; prefix < 256; prefix++) {
+        const start = `${algorithm}:${prefix.toString(16).padStart(2, '0')}`
         if (after !== undefined && start < after.slice(0, start.length)) continue
         for (const [digest, size] of await this.#store.index.sizesUnder(start)) {
           if (size !== undefined && (after === undefined || digest > after)) yield [digest, size]
@@ -226,7 +227,7 @@ export class Scrub {
   }
 }
 
-/** Resolves when it is over or aborted; does not keep the program running. */
+/** Resolves after `ms` or when aborted. Does not keep the process running. */
 async function paused(ms: number, signal: AbortSignal): Promise<void> {
   await pause(ms, { signal, ref: false }).catch(() => {})
 }

@@ -33,7 +33,7 @@ export class DiskIncoming implements Incoming {
   readonly #completion: Completion
   readonly #context: IncomingContext
   #bytes: ReceivedBytes
-  #obstacle: Failure | undefined
+  #passThroughReason: Failure | undefined
   #discard: Uint8Array | undefined
   #cutting: Promise<void> | undefined
   #closing: Promise<void> | undefined
@@ -65,10 +65,10 @@ export class DiskIncoming implements Incoming {
     this.#borrower = borrower
     this.#onClosed = onClosed
     this.#completion = new Completion(want, parts)
-    const cannotStore = (failure: Failure): void => this.#cannotStore(failure)
+    const passThrough = (failure: Failure): void => this.#passThrough(failure)
     this.#reservation = new RoomReservation(want.digest, parts.budget, {
       isWanted: () => this.isStorable && this.#closing === undefined,
-      refused: cannotStore,
+      refused: passThrough,
       settled: () => this.#bytes.partial?.sendQueued(),
     })
     this.#context = {
@@ -77,9 +77,9 @@ export class DiskIncoming implements Incoming {
       borrower,
       reservation: this.#reservation,
       signal: this.#signal,
-      marks: this.checkpoints,
-      isKept: () => this.isStorable,
-      cannotStore,
+      checkpoints: this.checkpoints,
+      isStorable: () => this.isStorable,
+      passThrough,
     }
     const file = partial && new PartialFile(partial.file, want.digest)
     this.#bytes = new ReceivedBytes(this.#context, { position: partial?.size ?? 0 }, file)
@@ -98,11 +98,11 @@ export class DiskIncoming implements Incoming {
   }
 
   get isStorable(): boolean {
-    return this.#obstacle === undefined
+    return this.#passThroughReason === undefined
   }
 
   get passThroughReason(): Failure | undefined {
-    return this.#obstacle
+    return this.#passThroughReason
   }
 
   async reserve(size: number, total = size): Promise<boolean> {
@@ -173,7 +173,7 @@ export class DiskIncoming implements Incoming {
       throw this.#fail(`cannot put aside the wrong bytes of ${this.#want.digest}`, cause)
     }
     this.#reservation.release()
-    this.#obstacle = undefined
+    this.#passThroughReason = undefined
     this.#borrower.isLongTerm = false
     this.#replaceBytes(0)
   }
@@ -190,9 +190,9 @@ export class DiskIncoming implements Incoming {
     this.#signal.drain()
   }
 
-  #cannotStore(failure: Failure): void {
-    if (this.#obstacle !== undefined) return
-    this.#obstacle = failure
+  #passThrough(failure: Failure): void {
+    if (this.#passThroughReason !== undefined) return
+    this.#passThroughReason = failure
     this.#borrower.isLongTerm = true
     this.#bytes.partial?.hashOnly()
     this.#signal.notify()
@@ -223,11 +223,11 @@ export class DiskIncoming implements Incoming {
 
   /** Continues at `position`, with the file that has the bytes before it. */
   #replaceBytes(position: number, file?: PartialFile): void {
-    const forgotten = file === undefined ? 0 : this.#bytes.forgotten
+    const discardedTo = file === undefined ? 0 : this.#bytes.discardedTo
     this.#bytes.release()
     this.#completion.forgetDigest()
     this.checkpoints.truncate(position / CHECKPOINT_INTERVAL_BYTES)
-    this.#bytes = new ReceivedBytes(this.#context, { position, written: position, forgotten }, file)
+    this.#bytes = new ReceivedBytes(this.#context, { position, written: position, discardedTo }, file)
     this.wake()
   }
 
@@ -251,7 +251,7 @@ export class DiskIncoming implements Incoming {
         facts,
       )
     } catch (cause) {
-      this.#cannotStore(diskFailure(`cannot store ${digest}`, cause))
+      this.#passThrough(diskFailure(`cannot store ${digest}`, cause))
       return false
     }
     this.#reservation.release()

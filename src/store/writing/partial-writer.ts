@@ -20,8 +20,8 @@ export interface PartialOwner {
   readonly parts: StoreParts
   readonly reservation: RoomReservation
   readonly signal: ProgressSignal
-  /** The content cannot be stored, though it can still be received and read. */
-  cannotStore(failure: Failure): void
+  /** The content cannot be stored any more: from now on it is only hashed, and passed on to readers. */
+  passThrough(failure: Failure): void
   /** All up to `position` is hashed, and can be read. */
   hashedTo(position: number, checkpoints: Uint8Array | undefined): void
 }
@@ -113,7 +113,7 @@ export class PartialWriter {
     }
   }
 
-  /** The content will not be stored. Commands that the thread has already may still write to the file. */
+  /** The content is pass-through from now on. Commands that the thread has already may still write to the file. */
   hashOnly(): void {
     this.#isHashOnly = true
     this.#thread?.hashOnly()
@@ -189,7 +189,7 @@ export class PartialWriter {
       try {
         this.#file = new PartialFile(await parts.partials.create(want), want.digest)
       } catch (cause) {
-        this.#owner.cannotStore(diskFailure(`cannot create a partial for ${want.digest}`, cause))
+        this.#owner.passThrough(diskFailure(`cannot create a partial for ${want.digest}`, cause))
       }
     }
     if (signal.failure !== undefined) return
@@ -220,7 +220,7 @@ export class PartialWriter {
 
   #onFull(position: number, failure: Failure | undefined): void {
     const { want, reservation } = this.#owner
-    if (failure !== undefined) this.#owner.cannotStore(diskFailure(`cannot store ${want.digest}`, failure))
+    if (failure !== undefined) this.#owner.passThrough(diskFailure(`cannot store ${want.digest}`, failure))
     this.#fileEnd = position
     this.#file?.endsAt(position)
     this.#window.keepFrom(position)

@@ -18,11 +18,11 @@ export interface IncomingContext {
   readonly borrower: Borrower
   readonly reservation: RoomReservation
   readonly signal: ProgressSignal
-  readonly marks: Checkpoints
+  readonly checkpoints: Checkpoints
   /** The content will be stored if its digest is right. */
-  isKept(): boolean
-  /** The content cannot be stored, though it can still be received and read. */
-  cannotStore(failure: Failure): void
+  isStorable(): boolean
+  /** The content cannot be stored any more: from now on it is only hashed, and passed on to readers. */
+  passThrough(failure: Failure): void
 }
 
 /**
@@ -37,19 +37,19 @@ export class ReceivedBytes {
   #partial: PartialWriter | undefined
   #written: number
   /** Readers need nothing before this position. */
-  #forgotten: number
+  #discardedTo: number
   #isReleased = false
 
   /** `written`: what of the bytes before `position` can be read already. `file`: the file that has them. */
   constructor(
     context: IncomingContext,
-    { position, written = 0, forgotten = 0 }: { position: number; written?: number; forgotten?: number },
+    { position, written = 0, discardedTo = 0 }: { position: number; written?: number; discardedTo?: number },
     file?: PartialFile,
   ) {
     this.#context = context
     this.#window = new WriteWindow(context.parts.memory, context.borrower, position)
     this.#written = written
-    this.#forgotten = forgotten
+    this.#discardedTo = discardedTo
     if (file !== undefined) this.#partial = PartialWriter.resume(this.#partialOwner(), this.#window, file)
   }
 
@@ -64,11 +64,11 @@ export class ReceivedBytes {
   /** The first byte that can be read. */
   get readableFrom(): number {
     const fileEnd = this.#partial?.fileEnd
-    return fileEnd === undefined || this.#forgotten <= fileEnd ? 0 : this.#forgotten
+    return fileEnd === undefined || this.#discardedTo <= fileEnd ? 0 : this.#discardedTo
   }
 
-  get forgotten(): number {
-    return this.#forgotten
+  get discardedTo(): number {
+    return this.#discardedTo
   }
 
   get partial(): PartialWriter | undefined {
@@ -85,7 +85,7 @@ export class ReceivedBytes {
     // Memory that is given back wakes this incoming too: it must not take a slot for bytes that are gone.
     if (this.#isReleased) return false
     if (this.#window.takeNextSlot()) return true
-    if (this.#context.isKept()) return false
+    if (this.#context.isStorable()) return false
     const free = this.#window.free.length
     return free >= UNIT_BYTES || this.#context.reservation.expectedBytes - this.position <= free
   }
@@ -101,15 +101,15 @@ export class ReceivedBytes {
 
   /** Continues with the next slot. A content that has outgrown its first slot needs a file. */
   changeSlot(): void {
-    this.#partial ??= PartialWriter.create(this.#partialOwner(), this.#window, !this.#context.isKept())
+    this.#partial ??= PartialWriter.create(this.#partialOwner(), this.#window, !this.#context.isStorable())
     this.#partial.write(this.#window.changeSlot())
   }
 
   /** Readers need nothing before `position`. True: memory or disk may have become free. */
   discardBefore(position: number): boolean {
-    this.#forgotten = Math.max(this.#forgotten, Math.min(position, this.#written))
+    this.#discardedTo = Math.max(this.#discardedTo, Math.min(position, this.#written))
     if (this.#partial?.fileEnd === undefined) return false
-    this.#partial.discardBefore(this.#forgotten)
+    this.#partial.discardBefore(this.#discardedTo)
     return true
   }
 
@@ -154,13 +154,14 @@ export class ReceivedBytes {
     const { digest } = this.#context.want
     if (this.#partial === undefined) {
       const bytes = Uint8Array.from(this.#window.firstSlot)
-      if (this.#context.isKept() && bytes.length > 0)
+      if (this.#context.isStorable() && bytes.length > 0)
         await quarantine.writeFile(digest, bytes).catch(() => {})
       return
     }
     await this.#partial.end()
     // A file that cannot be moved is removed with the rest of the partial. A part of the bytes is not worth keeping.
-    if (this.#context.isKept()) await quarantine.moveFile(digest, partials.dataPath(digest)).catch(() => {})
+    if (this.#context.isStorable())
+      await quarantine.moveFile(digest, partials.dataPath(digest)).catch(() => {})
     await partials.remove(digest)
   }
 
@@ -180,11 +181,11 @@ export class ReceivedBytes {
 
   /** After a cut the thread hashes bytes again whose checkpoints are known already. */
   #hashedTo(position: number, checkpoints: Uint8Array | undefined): void {
-    const { marks } = this.#context
+    const { checkpoints: all } = this.#context
     if (checkpoints !== undefined) {
       const first = Math.floor(position / CHECKPOINT_INTERVAL_BYTES) - checkpoints.length / CHECKPOINT_BYTES
-      const known = marks.count - first
-      if (known >= 0) marks.append(checkpoints.subarray(known * CHECKPOINT_BYTES))
+      const known = all.count - first
+      if (known >= 0) all.append(checkpoints.subarray(known * CHECKPOINT_BYTES))
     }
     this.#advance(position)
   }

@@ -1,12 +1,12 @@
 import { unlessAborted } from '../../lib/async/abort.ts'
 import type { Upstream } from '../options/options.ts'
 import type { Credential } from './credential.ts'
-import { askHelper } from './credential-helper.ts'
+import { runCredentialHelper } from './credential-helper.ts'
 import { type DockerConfig, findInDockerConfig, parseDockerConfig } from './docker-config.ts'
 import { WatchedFile } from './watched-file.ts'
 
 /** A helper is a process, so its answer is cached, unless upstream refuses it. */
-const HELPER_MS = 5 * 60_000
+const HELPER_TTL_MS = 5 * 60_000
 
 interface HelperAnswer {
   readonly until: number
@@ -46,7 +46,9 @@ export class Credentials {
     const config = await this.#dockerConfig?.read()
     const found = config === undefined ? undefined : findInDockerConfig(config, this.#host, name)
     if (found === undefined) return undefined
-    return 'credential' in found ? found.credential : this.#ask(found.helper, found.server, { signal })
+    return 'credential' in found
+      ? found.credential
+      : this.#credentialOfHelper(found.helper, found.server, { signal })
   }
 
   /** Drops cached answers of helpers, after upstream has refused them. */
@@ -54,11 +56,15 @@ export class Credentials {
     this.#answers.clear()
   }
 
-  #ask(helper: string, server: string, { signal }: { signal: AbortSignal }): Promise<Credential | undefined> {
+  #credentialOfHelper(
+    helper: string,
+    server: string,
+    { signal }: { signal: AbortSignal },
+  ): Promise<Credential | undefined> {
     let answer = this.#answers.get(helper)
     if (answer === undefined || answer.until <= performance.now()) {
-      const credential = askHelper(helper, server, { signal: this.#stopping })
-      answer = { until: performance.now() + HELPER_MS, credential }
+      const credential = runCredentialHelper(helper, server, { signal: this.#stopping })
+      answer = { until: performance.now() + HELPER_TTL_MS, credential }
       this.#answers.set(helper, answer)
       const failed = answer
       credential.catch(() => {

@@ -2,20 +2,20 @@ import * as v from 'valibot'
 import { Failure } from '../../ports/failure.ts'
 import { type Credential, credentialOf } from './credential.ts'
 
-const Auth = v.object({
+const AuthEntry = v.object({
   auth: v.optional(v.string()),
   username: v.optional(v.string()),
   password: v.optional(v.string()),
   identitytoken: v.optional(v.string()),
 })
-const Shape = v.object({
-  auths: v.optional(v.record(v.string(), v.nullable(Auth))),
+const DockerConfigFile = v.object({
+  auths: v.optional(v.record(v.string(), v.nullable(AuthEntry))),
   credHelpers: v.optional(v.record(v.string(), v.string())),
   credsStore: v.optional(v.string()),
 })
 
 /** Docker's `config.json`, or podman's `auth.json`, whose keys may name a repository. */
-export type DockerConfig = v.InferOutput<typeof Shape>
+export type DockerConfig = v.InferOutput<typeof DockerConfigFile>
 
 /** Where a credential comes from: the file itself, or a helper under this server name. */
 export type CredentialOrigin =
@@ -28,7 +28,7 @@ const HUB_KEY = 'https://index.docker.io/v1/'
 const HUB_HOSTS: ReadonlySet<string> = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io'])
 
 export function parseDockerConfig(text: string, path: string): DockerConfig {
-  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Shape), text)
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), DockerConfigFile), text)
   // The parser's message could quote the file, which contains passwords.
   if (!parsed.success)
     throw new Failure('unavailable', `${path} is not a valid docker config; check its JSON and its auths`)
@@ -68,7 +68,7 @@ function lookUp<Value>(
   return undefined
 }
 
-function credentialIn(auth: v.InferOutput<typeof Auth>): Credential | undefined {
+function credentialIn(auth: v.InferOutput<typeof AuthEntry>): Credential | undefined {
   const decoded = Buffer.from(auth.auth ?? '', 'base64')
     .toString()
     .replace(/\0+$/, '')

@@ -6,12 +6,13 @@ export interface Token {
   readonly lifetimeMs: number
 }
 
-const FLOOR_S = 60
-const CEILING_S = 24 * 60 * 60
+/** The least and the default lifetime of a token, as in the token specification of Docker. */
+const SHORTEST_LIFETIME_S = 60
+const LONGEST_LIFETIME_S = 24 * 60 * 60
 
 /** The characters that may follow `Bearer` in a header; wider than RFC 6750, 2.1. */
 const TokenText = v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,32768}$/))
-const Shape = v.object({
+const TokenResponse = v.object({
   token: v.optional(v.union([TokenText, v.literal('')])),
   access_token: v.optional(v.union([TokenText, v.literal('')])),
   expires_in: v.optional(v.nullable(v.number())),
@@ -23,15 +24,18 @@ const Shape = v.object({
  * clock may differ.
  */
 export function parseToken(text: string, serverTime: number): Token | undefined {
-  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Shape), text)
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), TokenResponse), text)
   if (!parsed.success) return undefined
   const { token, access_token, expires_in, issued_at } = parsed.output
-  const word = token || access_token
-  if (word === undefined || word === '') return undefined
-  const seconds = Math.min(Math.max(expires_in ?? FLOOR_S, FLOOR_S), CEILING_S)
+  const bearer = token || access_token
+  if (bearer === undefined || bearer === '') return undefined
+  const seconds = Math.min(
+    Math.max(expires_in ?? SHORTEST_LIFETIME_S, SHORTEST_LIFETIME_S),
+    LONGEST_LIFETIME_S,
+  )
   const issuedAt = Date.parse(issued_at ?? '')
   const ageMs = Number.isNaN(issuedAt) ? 0 : Math.max(0, serverTime - issuedAt)
-  return { token: word, lifetimeMs: seconds * 1000 - ageMs }
+  return { token: bearer, lifetimeMs: seconds * 1000 - ageMs }
 }
 
 /** The URL to GET a token from; the required scope comes first. */

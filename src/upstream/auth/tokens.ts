@@ -11,16 +11,17 @@ import type { AddressScope } from '../options/address-scope.ts'
 import { basicHeader, type Credential, fingerprint } from './credential.ts'
 import { parseToken, refreshForm, type Token, tokenUrl } from './token.ts'
 
-const TRIES = 3
-const ANSWER_LIMIT = 256 * 1024
+const MOST_TRIES = 3
+/** Tokens take a few KiB; a longer response is not one of a token service. */
+const RESPONSE_LIMIT = 256 * 1024
 const MOST_TOKENS = 512
 /** The `retryAfterMs` of the failure after the last try. */
 const RETRY_AFTER_MS = 2000
 /** With these answers the token service does not exchange identity tokens and is asked with GET. */
 const NO_EXCHANGE: ReadonlySet<number> = new Set([400, 401, 404, 405])
 
-/** The terms on which a token is requested. */
-export interface Grant {
+/** What a token is requested for, where and with which credential. */
+export interface TokenRequest {
   readonly realm: URL
   readonly scopeLimit: AddressScope
   readonly service: string | undefined
@@ -34,11 +35,11 @@ interface CachedToken {
   readonly expiresAt: number
 }
 
-function keyOf({ realm, service, scopes, credential }: Grant): string {
+function keyOf({ realm, service, scopes, credential }: TokenRequest): string {
   return JSON.stringify([realm.href, service, [...scopes].sort(), fingerprint(credential)])
 }
 
-/** Bearer tokens of one host, cached until shortly before they expire; one request at a time for the same grant. */
+/** Bearer tokens of one host, cached until shortly before they expire; one request at a time for the same token. */
 export class Tokens {
   readonly #send: SendRequest
   readonly #userAgent: string
@@ -63,99 +64,104 @@ export class Tokens {
   }
 
   /**
-   * A cached or new token. `not` is a token that upstream has refused. `fresh` says whether the token service has issued
-   * the token after this call.
+   * Returns a cached or new token, but not `refusedToken`, which upstream has refused. `isNew` says whether the token
+   * service issued the token after this call.
    */
   async get(
-    grant: Grant,
-    { not, signal }: { not?: string | undefined; signal: AbortSignal },
-  ): Promise<{ token: string; fresh: boolean }> {
-    const key = keyOf(grant)
-    const kept = this.#cachedFor(key)
-    if (kept !== undefined && kept.token !== not) return { token: kept.token, fresh: false }
-    const request = this.#fetching.run(key, () => this.#fetch(key, grant)).promise
-    const { token } = await unlessAborted(request, signal)
-    return { token, fresh: true }
+    request: TokenRequest,
+    { refusedToken, signal }: { refusedToken?: string | undefined; signal: AbortSignal },
+  ): Promise<{ token: string; isNew: boolean }> {
+    const key = keyOf(request)
+    const cached = this.#validToken(key)
+    if (cached !== undefined && cached.token !== refusedToken) return { token: cached.token, isNew: false }
+    const fetched = this.#fetching.run(key, () => this.#fetch(key, request)).promise
+    const { token } = await unlessAborted(fetched, signal)
+    return { token, isNew: true }
   }
 
-  #cachedFor(key: string): CachedToken | undefined {
-    const kept = this.#cached.get(key)
-    return kept !== undefined && kept.refreshAt > performance.now() ? kept : undefined
+  #validToken(key: string): CachedToken | undefined {
+    const cached = this.#cached.get(key)
+    return cached !== undefined && cached.refreshAt > performance.now() ? cached : undefined
   }
 
   /** The request has a signal of its own, because several callers may wait for its token. */
-  async #fetch(key: string, grant: Grant): Promise<CachedToken> {
+  async #fetch(key: string, request: TokenRequest): Promise<CachedToken> {
     const deadline = AbortSignal.timeout(this.#deadlineMs)
     const signal = AbortSignal.any([deadline, this.#stopping])
     try {
-      for (let tried = 1; ; tried += 1) {
+      for (let tries = 1; ; tries += 1) {
         try {
-          return this.#keep(key, await this.#ask(grant, signal))
+          return this.#cache(key, await this.#requestToken(request, signal))
         } catch (error) {
           signal.throwIfAborted()
           if (!(error instanceof Failure) || error.code !== 'unavailable') throw error
-          if (tried === TRIES) {
+          if (tries === MOST_TRIES) {
             throw new Failure('unavailable', error.message, {
               ...error.details,
               retryAfterMs: RETRY_AFTER_MS,
               cause: error,
             })
           }
-          await pause(backoffMs(tried, { firstMs: this.#backoffMs, jitter: 1 }), { signal })
+          await pause(backoffMs(tries, { firstMs: this.#backoffMs, jitter: 1 }), { signal })
         }
       }
     } catch (error) {
       if (this.#stopping.aborted) throw new Failure('stopping', 'the agent is stopping')
-      if (deadline.aborted) throw tooLate(grant.realm, 'no token', this.#deadlineMs)
+      if (deadline.aborted) throw tooLate(request.realm, 'no token', this.#deadlineMs)
       throw error
     }
   }
 
-  #keep(key: string, { token, lifetimeMs }: Token): CachedToken {
+  #cache(key: string, { token, lifetimeMs }: Token): CachedToken {
     const expiresAt = performance.now() + lifetimeMs
     // A token is refreshed early, so that it does not expire on its way to upstream.
-    const kept = { token, refreshAt: expiresAt - Math.min(lifetimeMs / 4, 30_000), expiresAt }
-    this.#cached.set(key, kept)
-    return kept
+    const cached = { token, refreshAt: expiresAt - Math.min(lifetimeMs / 4, 30_000), expiresAt }
+    this.#cached.set(key, cached)
+    return cached
   }
 
-  async #ask(grant: Grant, signal: AbortSignal): Promise<Token> {
-    const { credential, realm, service, scopes, scopeLimit } = grant
+  async #requestToken(request: TokenRequest, signal: AbortSignal): Promise<Token> {
+    const { credential, realm, service, scopes, scopeLimit } = request
     const common = { kind: 'token', scopeLimit, signal } as const
     const headers = { 'user-agent': this.#userAgent, accept: 'application/json' }
     if (credential?.kind === 'identity') {
       const form = refreshForm(credential.token, service, scopes)
       const response = await this.#send({ ...common, method: 'POST', url: realm, headers, form })
-      if (!NO_EXCHANGE.has(response.status)) return this.#read(response, realm)
+      if (!NO_EXCHANGE.has(response.status)) return this.#readToken(response, realm)
       response.body.dispose()
     }
     const secret = credential?.kind === 'identity' ? credential.token : credential?.password
     const authorization = secret === undefined ? undefined : basicHeader(credential?.username ?? '', secret)
-    const request: HttpRequest = {
+    const httpRequest: HttpRequest = {
       ...common,
       method: 'GET',
       url: tokenUrl(realm, service, scopes),
       headers: authorization === undefined ? headers : { ...headers, authorization },
     }
-    return this.#read(await this.#send(request), realm)
+    return this.#readToken(await this.#send(httpRequest), realm)
   }
 
-  async #read(response: HttpResponse, realm: URL): Promise<Token> {
+  async #readToken(response: HttpResponse, realm: URL): Promise<Token> {
     const source = realm.host
     if (response.status === 400) {
       response.body.dispose()
-      throw new Failure('denied', `${source} refuses a token (status 400)`, { source, status: 400 })
+      throw new Failure('denied', `${source} refuses to issue a token (status 400)`, { source, status: 400 })
     }
     if (response.status !== 200) {
       const failure = failureOfStatus(response, source)
       // A missing token service says nothing about whether the image exists.
       if (failure.code !== 'absent') throw failure
-      throw new Failure('denied', `${source} gives no tokens (status ${response.status})`, failure.details)
+      throw new Failure(
+        'denied',
+        `${source} does not issue tokens (status ${response.status})`,
+        failure.details,
+      )
     }
     const date = Date.parse(response.headers.get('date') ?? '')
-    const text = (await readWhole(response.body, ANSWER_LIMIT)).toString()
+    const text = (await readWhole(response.body, RESPONSE_LIMIT)).toString()
     const token = parseToken(text, Number.isNaN(date) ? Date.now() : date)
-    if (token === undefined) throw new Failure('unavailable', `${source} sent no token`, { source })
+    if (token === undefined)
+      throw new Failure('unavailable', `${source} sent a response without a token`, { source })
     return token
   }
 }

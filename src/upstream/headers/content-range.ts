@@ -1,15 +1,16 @@
 export interface ContentRange {
   readonly start: number
+  /** The index of the last byte. */
   readonly end: number
-  /** Undefined when the other side does not say (`*`). */
+  /** Undefined when the server does not state it (`*`). */
   readonly total: number | undefined
 }
 
-const SHAPE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i
+const BYTE_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i
 
-/** `bytes 5-9/10` (RFC 9110, 14.4); undefined when it is anything else or makes no sense. `end` is the last byte. */
+/** Parses `bytes 5-9/10` (RFC 9110, 14.4); undefined for other units and for a range that contradicts itself. */
 export function parseContentRange(value: string | undefined): ContentRange | undefined {
-  const match = SHAPE.exec(value?.trim() ?? '')
+  const match = BYTE_RANGE.exec(value?.trim() ?? '')
   if (match === null) return undefined
   const start = Number(match[1])
   const end = Number(match[2])

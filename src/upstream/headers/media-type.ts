@@ -9,12 +9,12 @@ export const MANIFEST_ACCEPT = [
   '*/*',
 ].join(', ')
 
-const SHAPE = /^[A-Za-z0-9!#$&^_.+-]{1,127}\/[A-Za-z0-9!#$&^_.+-]{1,127}$/
+const MEDIA_TYPE = /^[A-Za-z0-9!#$&^_.+-]{1,127}\/[A-Za-z0-9!#$&^_.+-]{1,127}$/
 
 /** A content type without its parameters; undefined when the header has no valid one. */
 export function parseMediaType(header: string | undefined): string | undefined {
   const bare = header?.split(';', 1)[0]?.trim() ?? ''
-  return SHAPE.test(bare) ? bare : undefined
+  return MEDIA_TYPE.test(bare) ? bare : undefined
 }
 
 /** The digest of a schema 1 manifest (Docker before 1.10) is not the digest of its bytes, so it cannot be verified. */

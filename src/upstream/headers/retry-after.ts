@@ -1,9 +1,10 @@
+/** A longer wait is a mistake of the server; callers have lower limits of their own. */
 const LONGEST_MS = 24 * 60 * 60 * 1000
 
-/** `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), as milliseconds from now. */
-export function readRetryAfter(value: string | undefined, now: number): number | undefined {
+/** Parses `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3), into milliseconds from `now`. */
+export function parseRetryAfter(value: string | undefined, now: number): number | undefined {
   if (value === undefined) return undefined
   const text = value.trim()
-  const wait = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now
-  return Number.isNaN(wait) ? undefined : Math.min(Math.max(wait, 0), LONGEST_MS)
+  const waitMs = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now
+  return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), LONGEST_MS)
 }

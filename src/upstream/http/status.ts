@@ -1,5 +1,5 @@
 import { Failure, type FailureCode } from '../../ports/failure.ts'
-import { readRetryAfter } from '../headers/retry-after.ts'
+import { parseRetryAfter } from '../headers/retry-after.ts'
 import type { HttpResponse } from './messages.ts'
 
 const CODES: Readonly<Record<number, FailureCode>> = {
@@ -29,7 +29,7 @@ export function failureOfStatus(response: HttpResponse, source: string): Failure
   response.body.dispose()
   const { status } = response
   const code = CODES[status] ?? 'unavailable'
-  const retryAfterMs = readRetryAfter(response.headers.get('retry-after'), Date.now())
+  const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), Date.now())
   return new Failure(code, `${source} ${MEANING[code]} (status ${status})`, {
     source,
     status,

@@ -10,7 +10,7 @@ export interface Quota {
 const LIMIT_VALUE = /^\s*(\d{1,12})\s*(?:;\s*w=(\d{1,12}))?/i
 
 /** Parses the headers `ratelimit-limit: 100;w=21600` and `ratelimit-remaining: 99;w=21600`. */
-export function readQuota(headers: HttpHeaders): Quota | undefined {
+export function parseQuota(headers: HttpHeaders): Quota | undefined {
   const remaining = LIMIT_VALUE.exec(headers.get('ratelimit-remaining') ?? '')
   if (remaining === null) return undefined
   const limit = LIMIT_VALUE.exec(headers.get('ratelimit-limit') ?? '')

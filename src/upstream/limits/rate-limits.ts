@@ -1,9 +1,9 @@
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import { publish } from '../../observe/events.ts'
 import { Failure } from '../../ports/failure.ts'
-import { readRetryAfter } from '../headers/retry-after.ts'
+import { parseRetryAfter } from '../headers/retry-after.ts'
 import type { HttpResponse, RequestKind } from '../http/messages.ts'
-import { type Quota, readQuota } from './quota.ts'
+import { parseQuota, type Quota } from './quota.ts'
 import type { RateLimitNotices } from './rate-limit-notices.ts'
 
 /** A registry that asks for a longer wait is still tried again after this time. */
@@ -69,11 +69,11 @@ export class RateLimits {
   ): void {
     const now = this.#now()
     this.#closedByNotices.delete(id)
-    const quota = readQuota(headers)
+    const quota = parseQuota(headers)
     if (quota !== undefined) this.#recordQuota(quota, Date.now(), { isFromPeer: false })
     let closedMs = 0
     if (status === 429) {
-      const askedMs = readRetryAfter(headers.get('retry-after'), Date.now()) ?? DEFAULT_CLOSED_MS
+      const askedMs = parseRetryAfter(headers.get('retry-after'), Date.now()) ?? DEFAULT_CLOSED_MS
       closedMs = askedMs <= SHORTEST_CLOSED_MS ? 0 : Math.min(askedMs, LONGEST_CLOSED_MS)
     }
     if (closedMs > 0) {

@@ -5,9 +5,9 @@ import { MANIFEST_ACCEPT, parseMediaType, refuseSchema1 } from '../headers/media
 import type { HttpResponse } from '../http/messages.ts'
 import { failureOfStatus } from '../http/status.ts'
 import { pathOf } from './bring.ts'
-import type { RegistryHost } from './question.ts'
+import type { RegistryHost } from './registry-request.ts'
 
-/** What an answer says about the content it is for. */
+/** The media type and size of the content that a response states. */
 export function describeResponse(
   response: HttpResponse,
   source: string,
@@ -18,29 +18,33 @@ export function describeResponse(
   return { mediaType, size: length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined }
 }
 
-/** Size and type of a blob or manifest: by HEAD, else from the answer to a GET of one byte. */
-export async function headAt(
+/** Requests the size and type of a blob or manifest with HEAD, or else with a GET of one byte. */
+export async function requestHead(
   host: RegistryHost,
   want: Want,
   { signal }: { signal: AbortSignal },
 ): Promise<{ size: number; mediaType: string | undefined }> {
-  const question = {
+  const request = {
     kind: want.kind,
     path: pathOf(want),
     name: want.repository.name,
     ...(want.kind === 'manifest' ? { accept: MANIFEST_ACCEPT } : {}),
     signal,
   }
-  const response = await host.ask({ ...question, method: 'HEAD' })
+  const response = await host.send({ ...request, method: 'HEAD' })
   if (response.status !== 200) throw failureOfStatus(response, host.name)
   response.body.dispose()
   const { size, mediaType } = describeResponse(response, host.name)
   if (size !== undefined) return { size, mediaType }
-  const byte = await host.ask({ ...question, method: 'GET', headers: { range: 'bytes=0-0' } })
-  if (byte.status !== 200 && byte.status !== 206) throw failureOfStatus(byte, host.name)
-  byte.body.dispose()
+  const firstByte = await host.send({ ...request, method: 'GET', headers: { range: 'bytes=0-0' } })
+  if (firstByte.status !== 200 && firstByte.status !== 206) throw failureOfStatus(firstByte, host.name)
+  firstByte.body.dispose()
   const total =
-    byte.status === 200 ? byte.body.length : parseContentRange(byte.headers.get('content-range'))?.total
+    firstByte.status === 200
+      ? firstByte.body.length
+      : parseContentRange(firstByte.headers.get('content-range'))?.total
   if (total !== undefined) return { size: total, mediaType }
-  throw new Failure('unavailable', `${host.name} does not say how large it is`, { source: host.name })
+  throw new Failure('unavailable', `${host.name} does not state the size of the content`, {
+    source: host.name,
+  })
 }

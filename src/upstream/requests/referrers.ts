@@ -7,31 +7,31 @@ import { readPages } from '../http/pages.ts'
 import { readWhole } from '../http/read-whole.ts'
 import { failureOfStatus } from '../http/status.ts'
 import { MANIFEST_LIMIT } from './bring.ts'
-import type { RegistryHost } from './question.ts'
+import type { RegistryHost } from './registry-request.ts'
 
 const OCI_INDEX = 'application/vnd.oci.image.index.v1+json'
 const Index = v.object({
   schemaVersion: v.literal(2),
   manifests: v.optional(v.nullable(v.array(v.unknown()))),
 })
-/** The API is newer than many registries, which say so in their own ways. */
+/** The statuses with which registries without the referrers API answer; the specification says 404. */
 const NO_API: ReadonlySet<number> = new Set([400, 404, 405, 406])
 
 class NoReferrersApi extends Error {}
 
-/** The descriptors in an image index; undefined when it is none. */
+/** The descriptors in an image index; undefined when the text is not an index. */
 function parseIndex(text: string): readonly unknown[] | undefined {
   const index = v.safeParse(v.pipe(v.string(), v.parseJson(), Index), text)
   return index.success ? (index.output.manifests ?? []) : undefined
 }
 
-/** The tag under which registries without the API keep the same list (distribution spec, Referrers Tag Schema). */
+/** The tag under which clients store the list in registries without the API (OCI distribution spec, Referrers Tag Schema). */
 function fallbackTag(subject: Digest): string {
   return `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}`
 }
 
-/** An image index of what refers to `subject`; descriptors are kept as upstream wrote them. */
-export async function referrersAt(
+/** Requests the image index of the manifests whose subject is `subject`. The descriptors are those of upstream, unchanged. */
+export async function requestReferrers(
   host: RegistryHost,
   name: string,
   subject: Digest,
@@ -54,8 +54,8 @@ async function fromApi(
   { signal }: { signal: AbortSignal },
 ): Promise<readonly unknown[]> {
   const found: unknown[] = []
-  const ask = async (path: URL): Promise<HttpResponse> => {
-    const response = await host.ask({
+  const sendFor = async (path: URL): Promise<HttpResponse> => {
+    const response = await host.send({
       method: 'GET',
       kind: 'referrers',
       path,
@@ -71,10 +71,12 @@ async function fromApi(
     if (response.status !== 200) throw failureOfStatus(response, host.name)
     return response
   }
-  await readPages(host.urlOf(name, `referrers/${subject}`), ask, (text) => {
+  await readPages(host.urlOf(name, `referrers/${subject}`), sendFor, (text) => {
     const page = parseIndex(text)
     if (page === undefined) {
-      throw new Failure('unavailable', `${host.name} sent referrers that are no index`, { source: host.name })
+      throw new Failure('unavailable', `${host.name} sent referrers that are not an image index`, {
+        source: host.name,
+      })
     }
     for (const descriptor of page) found.push(descriptor)
   })
@@ -88,7 +90,7 @@ async function fromTag(
   { signal }: { signal: AbortSignal },
 ): Promise<readonly unknown[]> {
   const path = `manifests/${fallbackTag(subject)}`
-  const response = await host.ask({
+  const response = await host.send({
     method: 'GET',
     kind: 'referrers',
     path,
@@ -101,6 +103,6 @@ async function fromTag(
     return []
   }
   if (response.status !== 200) throw failureOfStatus(response, host.name)
-  // Something else may have been tagged so; then nothing refers to it.
+  // The tag may belong to an ordinary image. Then the subject has no referrers.
   return parseIndex((await readWhole(response.body, MANIFEST_LIMIT)).toString()) ?? []
 }

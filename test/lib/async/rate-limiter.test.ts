@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Clock, RateLimiter } from '../../../src/lib/async/rate-limiter.ts'
-import { unending } from '../../../testkit/peer-lab.ts'
+import { neverAborted } from '../../../testkit/peer-lab.ts'
 
-const signal = unending()
+const signal = neverAborted()
 
 /** Time that passes when the test says so. */
 class HandClock implements Clock {

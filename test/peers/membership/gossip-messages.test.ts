@@ -2,68 +2,77 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
+  EMPTY_MESSAGE,
   encodeMessage,
-  type Message,
-  NOTHING,
+  type GossipMessage,
   parseMessage,
 } from '../../../src/peers/membership/gossip-messages.ts'
-import { accountOf, memberOf } from '../../../testkit/simulation/gossip-simulation.ts'
+import type { PseudonymousNotice } from '../../../src/peers/membership/rate-limit-notices.ts'
+import { memberOf, recordOf } from '../../../testkit/simulation/gossip-simulation.ts'
 
 const ann = memberOf('ann', 1)
-const { record, sign } = accountOf('ann', ann, 2)
+const { record, heartbeat } = recordOf('ann', ann, 2)
 const { key, signature } = record
-const bare = { id: ann.id, incarnation: 1, sequence: 2 }
+const unsigned = { id: ann.id, incarnation: 1, sequence: 2 }
 
-const word = {
-  who: 'ab'.repeat(16),
+const notice: PseudonymousNotice = {
+  pseudonym: 'ab'.repeat(16),
   host: 'registry-1.docker.io',
   closedMs: 1000,
   quota: { limit: undefined, remaining: 7, windowSeconds: 21_600 },
   ageMs: 5,
 }
 
-function parsed(value: unknown): Message | undefined {
+/** The notice as it is written on the wire. */
+const { pseudonym, ...wireFields } = notice
+const wireNotice = { who: pseudonym, ...wireFields }
+
+function parsed(value: unknown): GossipMessage | undefined {
   return parseMessage(Buffer.from(JSON.stringify(value)))
 }
 
-test('what is said is understood', () => {
-  const said: Message = {
-    records: [{ record, sign }],
-    beats: [sign],
-    doubts: [sign],
-    goodbyes: [sign],
+test('an encoded message is parsed back to the same message', () => {
+  const message: GossipMessage = {
+    records: [{ record, heartbeat }],
+    heartbeats: [heartbeat],
+    suspects: [heartbeat],
+    goodbyes: [heartbeat],
     wanted: [ann.id],
-    words: [word],
-    digest: [1, 2, 3],
-    summary: { from: '', to: 'g', signs: [bare] },
+    notices: [notice],
+    checksum: [1, 2, 3],
+    summary: { from: '', to: 'g', heartbeats: [unsigned] },
   }
-  assert.deepEqual(parseMessage(encodeMessage(said)), said)
-  assert.deepEqual(parseMessage(encodeMessage(NOTHING)), NOTHING)
-  const withoutZone = accountOf('ann', { ...ann, zone: undefined })
-  assert.deepEqual(parseMessage(encodeMessage({ ...NOTHING, records: [withoutZone] }))?.records, [
+  assert.deepEqual(parseMessage(encodeMessage(message)), message)
+  assert.deepEqual(parseMessage(encodeMessage(EMPTY_MESSAGE)), EMPTY_MESSAGE)
+  const withoutZone = recordOf('ann', { ...ann, zone: undefined })
+  assert.deepEqual(parseMessage(encodeMessage({ ...EMPTY_MESSAGE, records: [withoutZone] }))?.records, [
     withoutZone,
   ])
 })
 
-test('a record and a sign tell of a load; where it is left out it is none', () => {
-  const busy = accountOf('ann', { ...ann, load: 16 }, 3)
-  const said: Message = { ...NOTHING, records: [busy], beats: [busy.sign, sign] }
-  assert.deepEqual(parseMessage(encodeMessage(said)), said)
-  assert.deepEqual(parsed({ beats: [[ann.id, 1, 2, sign.signature, 0]] })?.beats, [sign])
+test('records and heartbeats carry a load, which is 0 if it is left out', () => {
+  const busy = recordOf('ann', { ...ann, load: 16 }, 3)
+  const message: GossipMessage = {
+    ...EMPTY_MESSAGE,
+    records: [busy],
+    heartbeats: [busy.heartbeat, heartbeat],
+  }
+  assert.deepEqual(parseMessage(encodeMessage(message)), message)
+  assert.deepEqual(parsed({ beats: [[ann.id, 1, 2, heartbeat.signature, 0]] })?.heartbeats, [heartbeat])
   for (const load of [-1, 1.5, 2 ** 17, '8', null]) {
-    assert.equal(parsed({ records: [[...told(ann), load]] }), undefined)
-    assert.equal(parsed({ beats: [[ann.id, 1, 2, sign.signature, load]] }), undefined)
+    assert.equal(parsed({ records: [[...recordTuple(ann), load]] }), undefined)
+    assert.equal(parsed({ beats: [[ann.id, 1, 2, heartbeat.signature, load]] }), undefined)
   }
 })
 
-/** A record as it is written, whether it is right or not. */
-function told(stated: object, sequence: number = 2): unknown[] {
-  return [key, signature, JSON.stringify(stated), sequence, sign.signature]
+/** A record as it is written on the wire, whose statement may be invalid. */
+function recordTuple(stated: object, sequence: number = 2): unknown[] {
+  return [key, signature, JSON.stringify(stated), sequence, heartbeat.signature]
 }
 
-test('a word of a registry with a field that is missing, too large or of another kind is refused', () => {
-  const { quota: _, ...told } = word
-  assert.deepEqual(parsed({ words: [told] })?.words, [{ ...told, quota: undefined }])
+test('a rate-limit notice with a field that is missing, too large or of a wrong type is refused', () => {
+  const { quota: _, ...withoutQuota } = wireNotice
+  assert.deepEqual(parsed({ words: [withoutQuota] })?.notices, [{ ...notice, quota: undefined }])
   for (const wrong of [
     { who: 'ab' },
     { who: 'AB'.repeat(16) },
@@ -77,13 +86,13 @@ test('a word of a registry with a field that is missing, too large or of another
     { quota: { remaining: 1, limit: 'many' } },
     { quota: null },
   ]) {
-    assert.equal(parsed({ words: [{ ...word, ...wrong }] }), undefined, JSON.stringify(wrong))
+    assert.equal(parsed({ words: [{ ...wireNotice, ...wrong }] }), undefined, JSON.stringify(wrong))
   }
-  assert.equal(parsed({ words: Array(5).fill(word) }), undefined)
+  assert.equal(parsed({ words: Array(5).fill(wireNotice) }), undefined)
 })
 
-test('a record with a field that is missing, too large or of another kind is refused', () => {
-  assert.ok(parsed({ records: [told(ann)] }))
+test('a record with a field that is missing, too large or of a wrong type is refused', () => {
+  assert.ok(parsed({ records: [recordTuple(ann)] }))
   for (const wrong of [
     { incarnation: -1 },
     { incarnation: 1.5 },
@@ -103,36 +112,37 @@ test('a record with a field that is missing, too large or of another kind is ref
     { version: '\u001b[31m' },
     { protocol: undefined },
   ]) {
-    assert.equal(parsed({ records: [told({ ...ann, ...wrong })] }), undefined, JSON.stringify(wrong))
+    assert.equal(parsed({ records: [recordTuple({ ...ann, ...wrong })] }), undefined, JSON.stringify(wrong))
   }
-  assert.equal(parsed({ records: [told(ann, -1)] }), undefined)
+  assert.equal(parsed({ records: [recordTuple(ann, -1)] }), undefined)
   for (const at of [0, 1, 2, 4]) {
     for (const wrong of ['', 'a'.repeat(85), `${'a'.repeat(85)}=`, null]) {
-      assert.equal(parsed({ records: [told(ann).with(at, wrong)] }), undefined, `${at}: ${wrong}`)
+      assert.equal(parsed({ records: [recordTuple(ann).with(at, wrong)] }), undefined, `${at}: ${wrong}`)
     }
   }
-  assert.equal(parsed({ beats: [[ann.id, 2 ** 48 + 1, 2, sign.signature]] }), undefined)
+  assert.equal(parsed({ beats: [[ann.id, 2 ** 48 + 1, 2, heartbeat.signature]] }), undefined)
   assert.equal(parsed({ beats: [[ann.id, 1, 2]] }), undefined)
 })
 
-test('what a later version states besides is kept as it was signed', () => {
+test('a field that only a later version knows is kept as it was signed', () => {
   const statement = JSON.stringify({ ...ann, colour: 'blue' })
-  const [heard] = parsed({ records: [[key, signature, statement, 2, sign.signature]] })?.records ?? []
-  assert.deepEqual(heard?.record, { ...record, statement })
+  const [parsedRecord] =
+    parsed({ records: [[key, signature, statement, 2, heartbeat.signature]] })?.records ?? []
+  assert.deepEqual(parsedRecord?.record, { ...record, statement })
 })
 
-test('lists that are too long, and messages that are too large, are refused', () => {
-  const tuple = [ann.id, 1, 2, sign.signature]
+test('messages that are too large, or contain lists that are too long, are refused', () => {
+  const tuple = [ann.id, 1, 2, heartbeat.signature]
   assert.ok(parsed({ beats: Array(300).fill(tuple) }))
   assert.equal(parsed({ beats: Array(301).fill(tuple) }), undefined)
-  assert.equal(parsed({ records: Array(21).fill(told(ann)) }), undefined)
+  assert.equal(parsed({ records: Array(21).fill(recordTuple(ann)) }), undefined)
   assert.equal(parsed({ wanted: Array(301).fill(ann.id) }), undefined)
-  assert.equal(parsed({ records: [told({ ...ann, colour: 'b'.repeat(2560) })] }), undefined)
+  assert.equal(parsed({ records: [recordTuple({ ...ann, colour: 'b'.repeat(2560) })] }), undefined)
   assert.ok(parseMessage(Buffer.from(`{}${' '.repeat(65_534)}`)))
   assert.equal(parseMessage(Buffer.from(`{}${' '.repeat(65_535)}`)), undefined)
 })
 
-test('the largest message that an agent sends is below the limit', () => {
+test('the largest messages that an agent sends are below the limit', () => {
   const largest = {
     ...ann,
     name: 'ż'.repeat(255),
@@ -140,17 +150,22 @@ test('the largest message that an agent sends is below the limit', () => {
     zone: '界'.repeat(255),
     version: '界'.repeat(64),
   }
-  const account = accountOf('ann', { ...largest, incarnation: 2 ** 48, load: 2 ** 16 }, 2 ** 52)
-  const records = encodeMessage({ ...NOTHING, records: Array(20).fill(account) })
+  const largestRecord = recordOf('ann', { ...largest, incarnation: 2 ** 48, load: 2 ** 16 }, 2 ** 52)
+  const records = encodeMessage({ ...EMPTY_MESSAGE, records: Array(20).fill(largestRecord) })
   assert.ok(parseMessage(records))
-  const most = { ...account.sign }
-  assert.ok(parseMessage(encodeMessage({ ...NOTHING, beats: Array(300).fill(most) })))
+  const largestHeartbeat = { ...largestRecord.heartbeat }
+  assert.ok(parseMessage(encodeMessage({ ...EMPTY_MESSAGE, heartbeats: Array(300).fill(largestHeartbeat) })))
   assert.ok(
-    parseMessage(encodeMessage({ ...NOTHING, summary: { from: '', to: 'g', signs: Array(300).fill(most) } })),
+    parseMessage(
+      encodeMessage({
+        ...EMPTY_MESSAGE,
+        summary: { from: '', to: 'g', heartbeats: Array(300).fill(largestHeartbeat) },
+      }),
+    ),
   )
 })
 
-test('whatever else comes is refused, and never thrown at', () => {
+test('parsing any other bytes does not throw', () => {
   fc.assert(
     fc.property(
       fc.oneof(

@@ -1,66 +1,79 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Tidings, WORDS_AT_ONCE, type Word } from '../../../src/peers/membership/rate-limit-notices.ts'
+import {
+  MAX_NOTICES_PER_MESSAGE,
+  NoticeStore,
+  type PseudonymousNotice,
+} from '../../../src/peers/membership/rate-limit-notices.ts'
 
-const WORD: Word = { who: 'a', host: 'registry.test', closedMs: 60_000, quota: undefined, ageMs: 0 }
+const NOTICE: PseudonymousNotice = {
+  pseudonym: 'a',
+  host: 'registry.test',
+  closedMs: 60_000,
+  quota: undefined,
+  ageMs: 0,
+}
 const quota = (remaining: number) => ({ limit: 100, remaining, windowSeconds: 21_600 })
 
-test('that a registry is closed is news once, and again when it closes for notably longer', () => {
-  const tidings = new Tidings()
-  assert.ok(tidings.hear(WORD, 0))
-  assert.ok(!tidings.hear(WORD, 0))
-  assert.ok(!tidings.hear({ ...WORD, closedMs: 60_900 }, 0), 'all who are told at once say about the same')
-  assert.ok(!tidings.hear({ ...WORD, closedMs: 5000 }, 100), 'nobody opens it again')
-  assert.equal(tidings.heard('a', 1000)?.closedMs, 59_000)
-  assert.ok(tidings.hear({ ...WORD, closedMs: 120_000 }, 1000))
-  assert.equal(tidings.heard('a', 1000)?.closedMs, 120_000)
-  assert.equal(tidings.heard('a', 200_000)?.closedMs, 0)
+test('a closed registry is news once, and again when it closes for notably longer', () => {
+  const store = new NoticeStore()
+  assert.ok(store.add(NOTICE, 0))
+  assert.ok(!store.add(NOTICE, 0))
+  assert.ok(
+    !store.add({ ...NOTICE, closedMs: 60_900 }, 0),
+    'members that get a 429 at once report nearly the same end',
+  )
+  assert.ok(!store.add({ ...NOTICE, closedMs: 5000 }, 100), 'no notice shortens the time')
+  assert.equal(store.latest('a', 1000)?.closedMs, 59_000)
+  assert.ok(store.add({ ...NOTICE, closedMs: 120_000 }, 1000))
+  assert.equal(store.latest('a', 1000)?.closedMs, 120_000)
+  assert.equal(store.latest('a', 200_000)?.closedMs, 0)
 })
 
-test('nobody keeps one closed for longer than ten minutes from now, or by old news', () => {
-  const tidings = new Tidings()
-  tidings.hear({ ...WORD, closedMs: 10 ** 12 }, 0)
-  assert.equal(tidings.heard('a', 0)?.closedMs, 600_000)
-  assert.ok(!tidings.hear({ ...WORD, who: 'b', ageMs: 600_001 }, 0))
-  assert.equal(tidings.heard('b', 0), undefined)
+test('a notice closes a registry for ten minutes at most, and old notices are refused', () => {
+  const store = new NoticeStore()
+  store.add({ ...NOTICE, closedMs: 10 ** 12 }, 0)
+  assert.equal(store.latest('a', 0)?.closedMs, 600_000)
+  assert.ok(!store.add({ ...NOTICE, pseudonym: 'b', ageMs: 600_001 }, 0))
+  assert.equal(store.latest('b', 0), undefined)
 })
 
-test('a quota is news when it has changed by a tenth, and not more often than every ten seconds', () => {
-  const tidings = new Tidings()
-  const word = (remaining: number, ageMs = 0): Word => ({
-    ...WORD,
+test('a quota is news when it has changed by a tenth of the limit, and at most every ten seconds', () => {
+  const store = new NoticeStore()
+  const notice = (remaining: number, ageMs = 0): PseudonymousNotice => ({
+    ...NOTICE,
     closedMs: 0,
     quota: quota(remaining),
     ageMs,
   })
-  assert.ok(tidings.hear(word(99), 0))
-  assert.ok(!tidings.hear(word(95), 20_000))
-  assert.equal(tidings.heard('a', 20_000)?.quota?.remaining, 95)
-  assert.ok(tidings.hear(word(80), 20_001))
-  assert.ok(!tidings.hear(word(60), 25_000))
-  assert.ok(!tidings.hear(word(99, 20_000), 30_000), 'older than what is known')
-  assert.equal(tidings.heard('a', 30_000)?.quota?.remaining, 60)
-  assert.ok(tidings.hear(word(10), 31_000))
+  assert.ok(store.add(notice(99), 0))
+  assert.ok(!store.add(notice(95), 20_000))
+  assert.equal(store.latest('a', 20_000)?.quota?.remaining, 95)
+  assert.ok(store.add(notice(80), 20_001))
+  assert.ok(!store.add(notice(60), 25_000))
+  assert.ok(!store.add(notice(99, 20_000), 30_000), 'the notice is older than the known one')
+  assert.equal(store.latest('a', 30_000)?.quota?.remaining, 60)
+  assert.ok(store.add(notice(10), 31_000))
 })
 
-test('each is passed on a few times, the ones told least first, and not what is too old', () => {
-  const tidings = new Tidings()
-  for (let at = 0; at < 6; at += 1) tidings.hear({ ...WORD, who: `${at}` }, 0)
-  const told = new Map<string, number>()
-  for (let round = 0; tidings.hasNews; round += 1) {
-    const words = tidings.round(round)
-    assert.ok(words.length <= WORDS_AT_ONCE)
-    for (const { who } of words) told.set(who, (told.get(who) ?? 0) + 1)
+test('each notice is sent in four rounds, and those sent least often come first', () => {
+  const store = new NoticeStore()
+  for (let at = 0; at < 6; at += 1) store.add({ ...NOTICE, pseudonym: `${at}` }, 0)
+  const sentRounds = new Map<string, number>()
+  for (let round = 0; store.hasUnsent; round += 1) {
+    const notices = store.takeRound(round)
+    assert.ok(notices.length <= MAX_NOTICES_PER_MESSAGE)
+    for (const { pseudonym } of notices) sentRounds.set(pseudonym, (sentRounds.get(pseudonym) ?? 0) + 1)
   }
-  assert.deepEqual([...told.values()], Array(6).fill(4))
+  assert.deepEqual([...sentRounds.values()], Array(6).fill(4))
 })
 
-test('so many are kept, and none for ever', () => {
-  const tidings = new Tidings()
-  for (let at = 0; at < 1000; at += 1) tidings.hear({ ...WORD, who: `${at}` }, at)
-  assert.equal(tidings.heard('0', 1000), undefined)
-  assert.ok(tidings.heard('936', 1000))
-  assert.equal(tidings.heard('935', 1000), undefined)
-  tidings.expire(700_000)
-  assert.equal(tidings.heard('999', 700_000), undefined)
+test('the 64 latest notices are kept, and none for more than ten minutes', () => {
+  const store = new NoticeStore()
+  for (let at = 0; at < 1000; at += 1) store.add({ ...NOTICE, pseudonym: `${at}` }, at)
+  assert.equal(store.latest('0', 1000), undefined)
+  assert.ok(store.latest('936', 1000))
+  assert.equal(store.latest('935', 1000), undefined)
+  store.expire(700_000)
+  assert.equal(store.latest('999', 700_000), undefined)
 })

@@ -1,26 +1,43 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { beforeEach, describe, it, type TestContext } from 'node:test'
+import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test'
 import { HostRecords } from '../../../src/observe/records/hosts.ts'
+import type { Digest } from '../../../src/oci/digest.ts'
 import { Failure } from '../../../src/ports/failure.ts'
-import type { FaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
-import { type Node, type NodeOptions, REPOSITORY } from '../cluster.ts'
-import { ALICE, BOB, bringFromUpstream, customersOf, upstreamFor } from '../support/customers.ts'
+import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
+import { Cluster, type Node, type NodeOptions, REPOSITORY } from '../cluster.ts'
 
-const BUSY = { status: 429, headers: { 'retry-after': '60' } }
+const ALICE = { username: 'alice', password: 'the password of alice' }
+const BOB = { username: 'bob', password: 'the password of bob' }
+const TOO_MANY_REQUESTS = { status: 429, headers: { 'retry-after': '60' } }
 
 let upstream: FaultyUpstream
 
-beforeEach(async (t) => {
-  upstream = await upstreamFor(t as TestContext)
+beforeEach(async () => {
+  upstream = await startFaultyUpstream()
 })
 
-const clusterOf = (t: TestContext, members: readonly NodeOptions[]) => customersOf(upstream, t, members)
+afterEach(() => upstream.close())
 
-/** Gives the failure, if that is what comes of it. */
-async function bring(node: Node): Promise<Failure | undefined> {
+async function clusterOf(t: TestContext, members: readonly NodeOptions[]): Promise<Cluster> {
+  const cluster = await Cluster.start(0, upstream.host)
+  t.after(() => cluster.stop())
+  await Promise.all(members.map((options) => cluster.add(upstream.host, options)))
+  return cluster
+}
+
+/** Fetches from upstream, without asking peers. */
+async function fetchFromUpstream({ upstreams }: Node, digest: Digest, name = REPOSITORY.name): Promise<void> {
+  const want = { kind: 'blob', digest, repository: { ...REPOSITORY, name } } as const
+  const [source = assert.fail('there is no upstream')] = upstreams.sources(want)
+  await source.bring(want, new MemoryIntake(), { signal: AbortSignal.timeout(60_000) })
+}
+
+/** Fetches a new blob from upstream. Returns the failure, if it fails. */
+async function fetchBlob(node: Node): Promise<Failure | undefined> {
   try {
-    await bringFromUpstream(node, upstream.addBlob(randomBytes(100)))
+    await fetchFromUpstream(node, upstream.addBlob(randomBytes(100)))
     return undefined
   } catch (error) {
     assert.ok(error instanceof Failure)
@@ -28,10 +45,10 @@ async function bring(node: Node): Promise<Failure | undefined> {
   }
 }
 
-const asked = (): number => upstream.requests.filter(({ path }) => path.includes('/blobs/')).length
+const blobRequests = (): number => upstream.requests.filter(({ path }) => path.includes('/blobs/')).length
 
-/** All blobs are refused from here on. */
-function close(fault = BUSY): void {
+/** Makes upstream refuse all blobs that are added from now on. */
+function closeUpstream(fault = TOO_MANY_REQUESTS): void {
   const add = upstream.addBlob
   upstream.addBlob = (bytes) => {
     const digest = add(bytes)
@@ -40,8 +57,8 @@ function close(fault = BUSY): void {
   }
 }
 
-describe('that a registry has answered 429 to one', () => {
-  it('keeps all who share its allowance from asking, and nobody else', async (t) => {
+describe('a 429 that one member gets', () => {
+  it('keeps all members with the same credential from asking upstream, and no others', async (t) => {
     const cluster = await clusterOf(t, [
       { upstream: ALICE },
       { upstream: ALICE },
@@ -49,34 +66,34 @@ describe('that a registry has answered 429 to one', () => {
       { upstream: BOB },
       {},
     ])
-    const [first, second, third, bob, nobody] = cluster.nodes as [Node, Node, Node, Node, Node]
-    close()
-    assert.equal((await bring(first))?.code, 'busy')
-    assert.equal(asked(), 1)
+    const [first, second, third, bob, anonymous] = cluster.nodes as [Node, Node, Node, Node, Node]
+    closeUpstream()
+    assert.equal((await fetchBlob(first))?.code, 'busy')
+    assert.equal(blobRequests(), 1)
     for (const node of [first, second, third]) {
-      const failure = await bring(node)
+      const failure = await fetchBlob(node)
       assert.equal(failure?.code, 'busy')
       assert.ok((failure.details.retryAfterMs ?? 0) > 50_000)
-      assert.match(failure.message, node === first ? /has sent 429;/ : /has sent 429 to a peer;/)
+      assert.match(failure.message, node === first ? /has answered 429;/ : /has answered 429 to a peer;/)
     }
-    assert.equal(asked(), 1)
-    await bring(bob)
-    await bring(nobody)
-    assert.equal(asked(), 3)
+    assert.equal(blobRequests(), 1)
+    await fetchBlob(bob)
+    await fetchBlob(anonymous)
+    assert.equal(blobRequests(), 3)
   })
 
-  it('does not keep them from taking it from a peer', async (t) => {
+  it('does not keep members from taking content from peers', async (t) => {
     const cluster = await clusterOf(t, [{}, {}, {}])
     const [first, second, third] = cluster.nodes as [Node, Node, Node]
     const bytes = randomBytes(300_000)
     const digest = upstream.addBlob(bytes)
     await first.pull(digest)
-    close()
-    await bring(second)
+    closeUpstream()
+    await fetchBlob(second)
     assert.ok((await third.pull(digest)).bytes.equals(bytes))
   })
 
-  it('leaves tags as they were known, for all, and upstream alone', async (t) => {
+  it('makes all members serve tags as they know them, without asking upstream again', async (t) => {
     const cluster = await clusterOf(
       t,
       [{}, {}, {}].map(() => ({ upstream: { tagTtlMs: 0 } })),
@@ -85,34 +102,34 @@ describe('that a registry has answered 429 to one', () => {
     const signal = AbortSignal.timeout(60_000)
     const tagOf = (node: Node) => node.resolution.manifestByTag(REPOSITORY, 'v1', { signal })
     for (const node of cluster.nodes) assert.equal((await tagOf(node)).digest, manifest)
-    upstream.fault('v1', BUSY)
+    upstream.fault('v1', TOO_MANY_REQUESTS)
     const before = upstream.requests.length
     for (const node of cluster.nodes) assert.equal((await tagOf(node)).digest, manifest)
     for (const node of cluster.nodes) assert.equal((await tagOf(node)).digest, manifest)
     assert.equal(upstream.requests.length - before, 1)
   })
 
-  it('is not said of a 401, a 5xx or a broken connection', async (t) => {
+  it('is shared, but not a 401, a 403, a 503 or a broken connection', async (t) => {
     const cluster = await clusterOf(t, [{}, {}])
     const [first, second] = cluster.nodes as [Node, Node]
     for (const fault of [{ status: 401 }, { status: 403 }, { status: 503 }, { dieAt: 0 }]) {
       const digest = upstream.addBlob(randomBytes(100))
       upstream.fault(digest, fault)
-      await assert.rejects(bringFromUpstream(first, digest, `app-${fault.status}`), Failure)
-      assert.equal(await bring(second), undefined)
+      await assert.rejects(fetchFromUpstream(first, digest, `app-${fault.status}`), Failure)
+      assert.equal(await fetchBlob(second), undefined)
     }
   })
 })
 
-it('what is left of a quota is shown by all who share it', async (t) => {
+it('the remaining quota is shown by all members that share it', async (t) => {
   const cluster = await clusterOf(t, [{}, {}, { upstream: ALICE }])
   const [first, second, alice] = cluster.nodes as [Node, Node, Node]
-  for (const node of [first, second, alice]) await bring(node)
+  for (const node of [first, second, alice]) await fetchBlob(node)
   const hosts = new HostRecords()
   t.after(() => hosts.close())
   upstream.extraHeaders.set('ratelimit-limit', '100;w=21600')
   upstream.extraHeaders.set('ratelimit-remaining', '37;w=21600')
-  await bring(first)
+  await fetchBlob(first)
   const quotaOf = ({ upstreams }: Node) => upstreams.status()[0]?.quota?.remaining
   assert.deepEqual([first, second, alice].map(quotaOf), [37, 37, undefined])
   assert.equal(hosts.get(upstream.host)?.quota?.isFromPeer, true)

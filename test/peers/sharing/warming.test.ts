@@ -32,22 +32,22 @@ function nodeOf({ nodes }: Cluster, at: number): Node {
   return nodes[at] ?? assert.fail(`there is no node ${at}`)
 }
 
-function wish(...tags: readonly string[]) {
+function warmRequest(...tags: readonly string[]) {
   const images = tags.map((tag) => `${REPOSITORY.registry}/app:${tag}`)
   return { images, platforms: [], referrers: false, pin: false, allNodes: true }
 }
 
-interface Outcome {
+interface WarmResult {
   readonly lines: readonly WarmLine[]
   readonly done: WarmDone
   readonly nodes: ReadonlyMap<string, WarmedNode>
 }
 
-async function warmed(lines: AsyncIterable<WarmLine>): Promise<Outcome> {
+async function readReport(lines: AsyncIterable<WarmLine>): Promise<WarmResult> {
   const all: WarmLine[] = []
   for await (const line of lines) all.push(line)
   const done = all.at(-1)
-  if (done?.is !== 'done') return assert.fail(`it did not end: ${JSON.stringify(done)}`)
+  if (done?.is !== 'done') return assert.fail(`the report ends without a result: ${JSON.stringify(done)}`)
   const nodes = all.flatMap((line) => (line.is === 'node' ? [[line.node.name, line] as const] : []))
   return { lines: all, done, nodes: new Map(nodes) }
 }
@@ -60,15 +60,15 @@ function signal(): AbortSignal {
   return AbortSignal.timeout(60_000)
 }
 
-test('one agent that is asked has all of them warm an image, of which upstream sends every byte once', async (t) => {
+test('a request to one agent warms an image on all members, and upstream sends every byte once', async (t) => {
   const cluster = await clusterOf(t, {}, {}, {}, {})
   const app = upstream.addImage('app', 'once', [
     randomBytes(3 * MIB),
     randomBytes(300 * KIB),
     randomBytes(10),
   ])
-  const { done, nodes, lines } = await warmed(
-    nodeOf(cluster, 1).warming.warm({ ...wish('once'), pin: true, signal: signal() }),
+  const { done, nodes, lines } = await readReport(
+    nodeOf(cluster, 1).warming.warm({ ...warmRequest('once'), pin: true, signal: signal() }),
   )
   assert.deepEqual([done.images, done.failed, done.nodes, done.failedNodes], [1, 0, 4, 0])
   assert.deepEqual([...nodes.keys()].sort(), ['node-0', 'node-1', 'node-2', 'node-3'])
@@ -87,18 +87,18 @@ test('one agent that is asked has all of them warm an image, of which upstream s
   }
 })
 
-test('a member that dies in the middle is told as failed, and the others have all', async (t) => {
+test('a member that fails in the middle is reported as failed, and the others get the whole image', async (t) => {
   const cluster = await clusterOf(t, {}, {}, {})
-  const app = upstream.addImage('app', 'dying', [randomBytes(3 * MIB)])
+  const app = upstream.addImage('app', 'failing', [randomBytes(3 * MIB)])
   const [layer = ''] = app.layers
   upstream.fault(layer, { stallAt: 2 * MIB, method: 'GET', times: 1 })
-  const dying = nodeOf(cluster, 2)
-  const lines = nodeOf(cluster, 0).warming.warm({ ...wish('dying'), signal: signal() })
-  const outcome = warmed(lines)
-  while ((dying.resolution.flights.get(layer as Digest)?.position ?? 0) < MIB) await delay(5)
-  await cluster.kill(dying)
+  const failing = nodeOf(cluster, 2)
+  const lines = nodeOf(cluster, 0).warming.warm({ ...warmRequest('failing'), signal: signal() })
+  const result = readReport(lines)
+  while ((failing.resolution.flights.get(layer as Digest)?.position ?? 0) < MIB) await delay(5)
+  await cluster.kill(failing)
   upstream.release()
-  const { done, nodes } = await outcome
+  const { done, nodes } = await result
   assert.deepEqual([done.failed, done.nodes, done.failedNodes], [1, 3, 1])
   assert.match(nodes.get('node-2')?.error ?? '', /^node-2 has not warmed them: [^\n]+$/)
   for (const at of [0, 1]) {
@@ -107,11 +107,11 @@ test('a member that dies in the middle is told as failed, and the others have al
   }
 })
 
-test('a member warms only what it may itself serve, and says so by image', async (t) => {
+test('a member refuses images that it may not serve, and reports each of them', async (t) => {
   const cluster = await clusterOf(t, {}, { allow: ['elsewhere.test/**'] })
   upstream.addImage('app', 'refused', [randomBytes(KIB)])
-  const { done, nodes, lines } = await warmed(
-    nodeOf(cluster, 0).warming.warm({ ...wish('refused'), signal: signal() }),
+  const { done, nodes, lines } = await readReport(
+    nodeOf(cluster, 0).warming.warm({ ...warmRequest('refused'), signal: signal() }),
   )
   assert.deepEqual([done.failed, done.failedNodes], [1, 1])
   assert.deepEqual([nodes.get('node-0')?.failed, nodes.get('node-1')?.failed], [0, 1])
@@ -123,11 +123,11 @@ test('a member warms only what it may itself serve, and says so by image', async
   assert.equal(nodeOf(cluster, 1).store.stored.size, 0)
 })
 
-test('an image is on all nodes what it is where it was asked for, by the name that it was given there', async (t) => {
+test('a short image name means the same image on all members as on the requesting node', async (t) => {
   const cluster = await clusterOf(t, {}, { defaultNamespace: 'elsewhere.test' })
   const app = upstream.addImage('app', 'short', [randomBytes(KIB)])
-  const { done, lines } = await warmed(
-    nodeOf(cluster, 0).warming.warm({ ...wish(), images: ['app:short'], signal: signal() }),
+  const { done, lines } = await readReport(
+    nodeOf(cluster, 0).warming.warm({ ...warmRequest(), images: ['app:short'], signal: signal() }),
   )
   assert.equal(done.failed, 0)
   const images = lines.flatMap((line) => (line.is === 'image' ? [line] : []))
@@ -137,17 +137,17 @@ test('an image is on all nodes what it is where it was asked for, by the name th
   )
 })
 
-test('a member of another protocol is told as failed, without being asked', async (t) => {
+test('a member with another protocol version is reported as failed without being asked', async (t) => {
   const cluster = await clusterOf(t, {}, { protocol: 99 }, {})
   upstream.addImage('app', 'versions', [randomBytes(KIB)])
-  const { done, nodes } = await warmed(
-    nodeOf(cluster, 0).warming.warm({ ...wish('versions'), signal: signal() }),
+  const { done, nodes } = await readReport(
+    nodeOf(cluster, 0).warming.warm({ ...warmRequest('versions'), signal: signal() }),
   )
   assert.deepEqual([done.nodes, done.failedNodes], [3, 1])
   assert.match(nodes.get('node-1')?.error ?? '', /^node-1 has not warmed them: it runs version test, which /)
 })
 
-test('when whoever asked leaves, nothing more is begun anywhere', async (t) => {
+test('when the requester leaves, no member begins another transfer', async (t) => {
   const cluster = await clusterOf(t, {}, {}, {})
   const app = upstream.addImage(
     'app',
@@ -156,31 +156,35 @@ test('when whoever asked leaves, nothing more is begun anywhere', async (t) => {
   )
   for (const layer of app.layers) upstream.fault(layer, { stallAt: 100 })
   const leaving = new AbortController()
-  const outcome = warmed(nodeOf(cluster, 0).warming.warm({ ...wish('left'), signal: leaving.signal }))
-  outcome.catch(() => {})
+  const result = readReport(
+    nodeOf(cluster, 0).warming.warm({ ...warmRequest('left'), signal: leaving.signal }),
+  )
+  result.catch(() => {})
   await upstream.stalled(app.layers[0] ?? '')
-  const wishes = () => [nodeOf(cluster, 1), nodeOf(cluster, 2)].flatMap((node) => node.wishes)
-  while (wishes().length < 2) await delay(5)
+  const requests = () => [nodeOf(cluster, 1), nodeOf(cluster, 2)].flatMap((node) => node.wishes)
+  while (requests().length < 2) await delay(5)
   leaving.abort(new Error('enough'))
-  await assert.rejects(outcome, /enough/)
-  while (!wishes().every(({ signal }) => signal.aborted)) await delay(5)
+  await assert.rejects(result, /enough/)
+  while (!requests().every(({ signal }) => signal.aborted)) await delay(5)
   upstream.heal()
   upstream.release()
-  // What is under way is brought to its end by the node itself.
+  // Transfers that have begun are completed by the nodes.
   while (cluster.nodes.some(({ resolution }) => resolution.flights.list().length > 0)) await delay(5)
-  const asked = app.layers.filter((layer) => upstream.bytesSent(layer) > 0)
-  assert.ok(asked.length < app.layers.length, `${asked.length} layers were asked for`)
+  const requested = app.layers.filter((layer) => upstream.bytesSent(layer) > 0)
+  assert.ok(requested.length < app.layers.length, `${requested.length} layers were requested`)
 })
 
-test('as many images as can be asked for at once are heard of by the others', async (t) => {
+test('the largest allowed number of images reaches the other members', async (t) => {
   const cluster = await clusterOf(t, {}, {})
   const name = 'x'.repeat(200)
   const images = Array.from({ length: 1000 }, (_, at) => `${REPOSITORY.registry}/${name}:v${at}`)
   const leaving = new AbortController()
-  const outcome = warmed(nodeOf(cluster, 0).warming.warm({ ...wish(), images, signal: leaving.signal }))
-  const { wishes } = nodeOf(cluster, 1)
-  while (wishes.length === 0) await Promise.race([delay(5), outcome])
+  const result = readReport(
+    nodeOf(cluster, 0).warming.warm({ ...warmRequest(), images, signal: leaving.signal }),
+  )
+  const { wishes: requests } = nodeOf(cluster, 1)
+  while (requests.length === 0) await Promise.race([delay(5), result])
   leaving.abort(new Error('enough'))
-  await assert.rejects(outcome, /enough/)
-  assert.deepEqual(wishes[0]?.images, images)
+  await assert.rejects(result, /enough/)
+  assert.deepEqual(requests[0]?.images, images)
 })

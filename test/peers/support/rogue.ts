@@ -4,13 +4,13 @@ import type { PeerCredentials } from '../../../src/peers/identity/credentials.ts
 import { type Identity, identityOf } from '../../../src/peers/identity/identity.ts'
 import { type Member, PEER_PROTOCOL } from '../../../src/peers/identity/member.ts'
 import type { SwarmSecret } from '../../../src/peers/identity/secret.ts'
-import type { Line } from '../../../src/peers/wire/exchange.ts'
+import type { PeerExchange } from '../../../src/peers/wire/exchange.ts'
 import type { Contact } from '../../../src/peers/wire/messages.ts'
-import { type Answered, Dialer } from '../../../src/peers/wire/peer-client.ts'
-import { Door } from '../../../src/peers/wire/peer-server.ts'
-import { traffic } from '../../../testkit/peer-lab.ts'
+import { PeerClient, type StartedExchange } from '../../../src/peers/wire/peer-client.ts'
+import { PeerServer } from '../../../src/peers/wire/peer-server.ts'
+import { connectionResources } from '../../../testkit/peer-lab.ts'
 
-export type Misdeed = (first: Asked, line: Line) => Promise<void>
+export type Misdeed = (first: Asked, line: PeerExchange) => Promise<void>
 
 /** The first message of an exchange, not looked into. */
 export interface Asked {
@@ -24,23 +24,23 @@ export interface Asked {
 export class Rogue {
   readonly identity: Identity
   readonly credentials: PeerCredentials
-  readonly #door: Door
-  readonly #dialer: Dialer
+  readonly #door: PeerServer
+  readonly #dialer: PeerClient
   #misdeed: Misdeed = async () => {}
   member: Member
 
   private constructor(secret: SwarmSecret, name: string) {
     this.identity = identityOf(randomBytes(32))
     this.credentials = issueCredentials([secret], { identity: this.identity })
-    this.#dialer = new Dialer({
+    this.#dialer = new PeerClient({
       credentials: this.credentials,
-      traffic: traffic(),
+      resources: connectionResources(),
       limits: { connectMs: 60_000 },
     })
-    this.#door = new Door({
+    this.#door = new PeerServer({
       listen: { host: '127.0.0.1', port: 0 },
       credentials: this.credentials,
-      traffic: traffic(),
+      resources: connectionResources(),
       memberOf: () => undefined,
       onExchange: (first, line) => this.#misdeed(first as Asked, line),
     })
@@ -76,8 +76,8 @@ export class Rogue {
     this.#misdeed = misdeed
   }
 
-  ask(member: Member, message: object, ms = 60_000): Promise<Answered> {
-    return this.#dialer.ask(member, message, { signal: AbortSignal.timeout(60_000), ms })
+  ask(member: Member, message: object, ms = 60_000): Promise<StartedExchange> {
+    return this.#dialer.request(member, message, { signal: AbortSignal.timeout(60_000), ms })
   }
 
   async stop(): Promise<void> {

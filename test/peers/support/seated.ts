@@ -5,7 +5,7 @@ import type { SessionListener } from '../../../src/peers/tracker/session.ts'
 import { Reception } from '../../../src/peers/transfer/download-rate.ts'
 import { Participation } from '../../../src/peers/transfer/peer-transfer.ts'
 import type { Table } from '../../../src/peers/transfer/tracker-session.ts'
-import type { Contact, Guidance, News } from '../../../src/peers/wire/messages.ts'
+import type { Contact, Instruction, Progress } from '../../../src/peers/wire/messages.ts'
 import type { Failure } from '../../../src/ports/failure.ts'
 import type { Source, VouchedIntake, Want } from '../../../src/ports/source.ts'
 import { knownNamesOf } from '../../../testkit/memory/known-names.ts'
@@ -20,15 +20,15 @@ export function contactOf(digit: string, name = digit): Contact {
 const [SELF, OWNER] = [contactOf('0'), contactOf('f')]
 
 export interface Owner {
-  say(guidance: Guidance): void
+  say(guidance: Instruction): void
   die(): void
 }
 
 export interface Seat {
   readonly bytes: Uint8Array
   /** What the owner says at first. */
-  readonly first: Guidance
-  readonly hears?: (news: News) => void
+  readonly first: Instruction
+  readonly hears?: (news: Progress) => void
   readonly sources: (participation: Participation) => readonly Source[]
   readonly take: (parent: Contact, intake: VouchedIntake, signal: AbortSignal) => Promise<void>
   readonly policy?: typeof DEFAULT_FLIGHT_POLICY

@@ -5,7 +5,7 @@ import { Deferred } from '../../../src/lib/async/deferred.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { LocalMember } from '../../../src/peers/tracker/local-member.ts'
 import type { JoinRequest, SessionListener } from '../../../src/peers/tracker/session.ts'
-import type { News } from '../../../src/peers/wire/messages.ts'
+import type { Progress } from '../../../src/peers/wire/messages.ts'
 import type { LocalContent, LocalState } from '../../../src/ports/local-content.ts'
 import { memberId } from './model-swarm.ts'
 
@@ -20,7 +20,7 @@ function localMember(t: TestContext, state: LocalState | undefined) {
   let change = (): void => {}
   let listener: SessionListener | undefined
   const joined: JoinRequest[] = []
-  const reported: News[] = []
+  const reported: Progress[] = []
   const sizes: number[] = []
   const fetch = new Deferred<void>()
   const localContent: LocalContent = {

@@ -6,7 +6,7 @@ import { Flights } from '../../../src/fetch/flight/flights.ts'
 import { LocalContentLookup } from '../../../src/fetch/local-content.ts'
 import { Deferred } from '../../../src/lib/async/deferred.ts'
 import { Tracker, type TrackerOptions } from '../../../src/peers/tracker/tracker.ts'
-import type { Contact, Guidance } from '../../../src/peers/wire/messages.ts'
+import type { Contact, Instruction } from '../../../src/peers/wire/messages.ts'
 import { knownNamesOf } from '../../../testkit/memory/known-names.ts'
 import { digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
 import { memberId } from './model-swarm.ts'
@@ -46,7 +46,7 @@ function startTracker(t: TestContext, options: Partial<TrackerOptions> = {}) {
   const want = { digest: digestOf(randomBytes(8)), kind: 'blob' as const, repository }
   return {
     join: async (contact: Contact) => {
-      const instructions: Guidance[] = []
+      const instructions: Instruction[] = []
       const ended = new Deferred<void>()
       const session = await tracker.join(
         want,

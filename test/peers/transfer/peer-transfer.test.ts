@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
-import type { Contact, Guidance, News } from '../../../src/peers/wire/messages.ts'
+import type { Contact, Instruction, Progress } from '../../../src/peers/wire/messages.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
 import { checkpointsOf } from '../../../testkit/memory/memory-store.ts'
@@ -20,10 +20,10 @@ type Gives = (intake: VouchedIntake, signal: AbortSignal) => Promise<void>
 async function transfer(
   bytes: Uint8Array,
   parents: ReadonlyMap<Contact['id'], Gives>,
-  first: Guidance,
-  replies: (news: News) => Guidance | undefined,
-): Promise<{ news: News[]; failure: Failure | undefined; taken: Contact['id'][] }> {
-  const news: News[] = []
+  first: Instruction,
+  replies: (news: Progress) => Instruction | undefined,
+): Promise<{ news: Progress[]; failure: Failure | undefined; taken: Contact['id'][] }> {
+  const news: Progress[] = []
   const taken: Contact['id'][] = []
   const { owner, ended } = seated({
     bytes,
@@ -52,7 +52,8 @@ function spoilt(bytes: Uint8Array, from: number): Buffer {
   return wrong
 }
 
-const blamedIn = (news: readonly News[]) => news.flatMap((one) => (one.is === 'blamed' ? [one.parent] : []))
+const blamedIn = (news: readonly Progress[]) =>
+  news.flatMap((one) => (one.is === 'blamed' ? [one.parent] : []))
 
 test('who gave the wrong bytes is blamed, not who is taken from when they are found out', async () => {
   const bytes = randomBytes(12 * CHECKPOINT_INTERVAL_BYTES)

@@ -1,105 +1,105 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Crowd, type CrowdLimits } from '../../../src/peers/wire/connection-limits.ts'
+import { type ConnectionLimitOptions, ConnectionLimits } from '../../../src/peers/wire/connection-limits.ts'
 
-const LIMITS: CrowdLimits = {
+const LIMITS: ConnectionLimitOptions = {
   maxConnections: 1000,
   maxPerAddress: 1000,
-  maxUnknown: 1000,
-  maxUnknownPerAddress: 1000,
-  maxStrangers: 3,
-  strangerMs: 1000,
+  maxUnauthenticated: 1000,
+  maxUnauthenticatedPerAddress: 1000,
+  maxFailures: 3,
+  failureWindowMs: 1000,
 }
 
-function crowd(limits: Partial<CrowdLimits>, now = () => 0): Crowd {
-  return new Crowd({ ...LIMITS, ...limits }, now)
+function limitsWith(changes: Partial<ConnectionLimitOptions>, now = () => 0): ConnectionLimits {
+  return new ConnectionLimits({ ...LIMITS, ...changes }, now)
 }
 
-test('no more come in than there is room for, and whoever leaves makes room', () => {
-  const door = crowd({ maxConnections: 2 })
-  const first = door.enter('10.0.0.1')
-  first?.known()
-  assert.ok(door.enter('10.0.0.2'))
-  assert.equal(door.enter('10.0.0.3'), undefined)
-  first?.leave()
-  assert.ok(door.enter('10.0.0.3'))
+test('connections beyond the limit are refused until one is closed', () => {
+  const limits = limitsWith({ maxConnections: 2 })
+  const first = limits.admit('10.0.0.1')
+  first?.authenticated()
+  assert.ok(limits.admit('10.0.0.2'))
+  assert.equal(limits.admit('10.0.0.3'), undefined)
+  first?.closed()
+  assert.ok(limits.admit('10.0.0.3'))
 })
 
-test('one address cannot take the room of all', () => {
-  const door = crowd({ maxPerAddress: 2 })
-  door.enter('10.0.0.1')?.known()
-  door.enter('::ffff:10.0.0.1')?.known()
-  assert.equal(door.enter('10.0.0.1'), undefined)
-  assert.ok(door.enter('10.0.0.2'))
+test('one address cannot have more than its share of connections', () => {
+  const limits = limitsWith({ maxPerAddress: 2 })
+  limits.admit('10.0.0.1')?.authenticated()
+  limits.admit('::ffff:10.0.0.1')?.authenticated()
+  assert.equal(limits.admit('10.0.0.1'), undefined)
+  assert.ok(limits.admit('10.0.0.2'))
 })
 
-test('one with an IPv6 network is one address', () => {
-  const door = crowd({ maxPerAddress: 1 })
-  assert.ok(door.enter('fd00:1:2:3::1'))
-  assert.equal(door.enter('fd00:1:2:3:ffff:2:3:4'), undefined)
-  assert.equal(door.enter('fd00:1:2:3:5::'), undefined)
-  assert.ok(door.enter('fd00:1:2:4::1'))
-  assert.ok(door.enter('::1'))
-  assert.equal(door.enter('::2'), undefined)
+test('all addresses of an IPv6 /64 count as one', () => {
+  const limits = limitsWith({ maxPerAddress: 1 })
+  assert.ok(limits.admit('fd00:1:2:3::1'))
+  assert.equal(limits.admit('fd00:1:2:3:ffff:2:3:4'), undefined)
+  assert.equal(limits.admit('fd00:1:2:3:5::'), undefined)
+  assert.ok(limits.admit('fd00:1:2:4::1'))
+  assert.ok(limits.admit('::1'))
+  assert.equal(limits.admit('::2'), undefined)
 })
 
-test('those who have not shown who they are have little room', () => {
-  const door = crowd({ maxUnknownPerAddress: 1 })
-  const first = door.enter('10.0.0.1')
-  assert.equal(door.enter('10.0.0.1'), undefined)
-  assert.ok(door.enter('10.0.0.2'))
-  first?.known()
-  assert.ok(door.enter('10.0.0.1'))
+test('an address may have few unauthenticated connections', () => {
+  const limits = limitsWith({ maxUnauthenticatedPerAddress: 1 })
+  const first = limits.admit('10.0.0.1')
+  assert.equal(limits.admit('10.0.0.1'), undefined)
+  assert.ok(limits.admit('10.0.0.2'))
+  first?.authenticated()
+  assert.ok(limits.admit('10.0.0.1'))
 })
 
-test('when the room for the unknown is taken, those who crowd it most make way, the one who came first first', () => {
-  const door = crowd({ maxUnknown: 4 })
-  const dismissed: string[] = []
-  const enter = (from: string, name: string) => door.enter(from, () => dismissed.push(name))
-  const early = enter('10.0.0.1', 'early')
-  for (const name of ['a', 'b', 'c']) enter('10.0.0.2', name)
-  assert.ok(enter('10.0.0.3', 'new'))
-  assert.deepEqual(dismissed, ['a'])
-  assert.equal(enter('10.0.0.2', 'd'), undefined)
-  assert.ok(enter('10.0.0.4', 'newer'))
-  assert.deepEqual(dismissed, ['a', 'b'])
-  // Where all are even, it is whoever has waited longest.
-  assert.ok(enter('10.0.0.5', 'newest'))
-  assert.deepEqual(dismissed, ['a', 'b', 'early'])
-  early?.leave()
-  assert.equal(enter('10.0.0.2', 'e'), undefined)
+test('beyond the limit of unauthenticated connections, the address with the most loses its oldest one', () => {
+  const limits = limitsWith({ maxUnauthenticated: 4 })
+  const evicted: string[] = []
+  const admit = (from: string, name: string) => limits.admit(from, () => evicted.push(name))
+  const early = admit('10.0.0.1', 'early')
+  for (const name of ['a', 'b', 'c']) admit('10.0.0.2', name)
+  assert.ok(admit('10.0.0.3', 'new'))
+  assert.deepEqual(evicted, ['a'])
+  assert.equal(admit('10.0.0.2', 'd'), undefined)
+  assert.ok(admit('10.0.0.4', 'newer'))
+  assert.deepEqual(evicted, ['a', 'b'])
+  // When all addresses have one, the oldest connection is evicted.
+  assert.ok(admit('10.0.0.5', 'newest'))
+  assert.deepEqual(evicted, ['a', 'b', 'early'])
+  early?.closed()
+  assert.equal(admit('10.0.0.2', 'e'), undefined)
 })
 
-test('at an address of members strangers are put up with for longer, but not for ever', () => {
-  const door = crowd({})
-  door.enter('10.0.0.1')?.known()
-  let strangers = 0
+test('an address that also has members may fail more often, but not without limit', () => {
+  const limits = limitsWith({})
+  limits.admit('10.0.0.1')?.authenticated()
+  let failures = 0
   for (;;) {
-    const guest = door.enter('10.0.0.1')
-    if (guest === undefined) break
-    guest.leave()
-    strangers += 1
+    const connection = limits.admit('10.0.0.1')
+    if (connection === undefined) break
+    connection.closed()
+    failures += 1
   }
-  assert.equal(strangers, 24)
+  assert.equal(failures, 24)
 })
 
-test('an address that only brings strangers is not listened to for a while', () => {
+test('an address with only failed handshakes is refused for a while', () => {
   let now = 0
-  const door = crowd({}, () => now)
-  for (let n = 0; n < 3; n += 1) door.enter('10.0.0.1')?.leave()
-  assert.equal(door.enter('10.0.0.1'), undefined)
-  const other = door.enter('10.0.0.2')
+  const limits = limitsWith({}, () => now)
+  for (let n = 0; n < 3; n += 1) limits.admit('10.0.0.1')?.closed()
+  assert.equal(limits.admit('10.0.0.1'), undefined)
+  const other = limits.admit('10.0.0.2')
   assert.ok(other)
   now = 1000
-  assert.ok(door.enter('10.0.0.1'))
+  assert.ok(limits.admit('10.0.0.1'))
 })
 
-test('who has shown who it is is no stranger when it leaves', () => {
-  const door = crowd({})
+test('closing an authenticated connection is not a failure', () => {
+  const limits = limitsWith({})
   for (let n = 0; n < 100; n += 1) {
-    const guest = door.enter('10.0.0.1')
-    guest?.known()
-    guest?.leave()
+    const connection = limits.admit('10.0.0.1')
+    connection?.authenticated()
+    connection?.closed()
   }
-  assert.ok(door.enter('10.0.0.1'))
+  assert.ok(limits.admit('10.0.0.1'))
 })

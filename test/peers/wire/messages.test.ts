@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { News, parse, TakeAnswer } from '../../../src/peers/wire/messages.ts'
+import { Progress, parseMessage, TakeAnswer } from '../../../src/peers/wire/messages.ts'
 
 test('the message of a refusal is stripped of control characters', () => {
   const message = { is: 'refused', code: 'absent', message: 'no\u001b[2J\r\nFAKE line\u202e, \u009bgone' }
-  const answer = parse(TakeAnswer, message, 'node')
+  const answer = parseMessage(TakeAnswer, message, 'node')
   assert.deepEqual(answer, { is: 'refused', code: 'absent', message: 'no [2J FAKE line ,  gone' })
-  assert.throws(() => parse(News, message, 'node'))
+  assert.throws(() => parseMessage(Progress, message, 'node'))
 })

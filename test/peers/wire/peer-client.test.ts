@@ -3,33 +3,40 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
-import type { Line } from '../../../src/peers/wire/exchange.ts'
-import { messageFrame, overFrame } from '../../../src/peers/wire/frames.ts'
-import { Dialer } from '../../../src/peers/wire/peer-client.ts'
+import type { PeerExchange } from '../../../src/peers/wire/exchange.ts'
+import { endFrame, messageFrame } from '../../../src/peers/wire/frames.ts'
+import { PeerClient } from '../../../src/peers/wire/peer-client.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import { makeAuthority } from '../../../testkit/certificates.ts'
-import { failure, issue, memberAt, peerLab, traffic, unending } from '../../../testkit/peer-lab.ts'
+import {
+  connectionResources,
+  isFailureOf,
+  issueMemberCredentials,
+  memberAt,
+  neverAborted,
+  peerLab,
+} from '../../../testkit/peer-lab.ts'
 
-const signal = unending()
+const signal = neverAborted()
 const wait = { signal, ms: 60_000 }
 const HELLO = { ask: 'hello' }
-const ANSWER = Buffer.concat([messageFrame({ is: 'answer' }), overFrame()])
+const ANSWER = Buffer.concat([messageFrame({ is: 'answer' }), endFrame()])
 
-async function greet(_first: unknown, line: Line): Promise<void> {
-  line.send({ hello: line.member?.name })
+async function greet(_request: unknown, exchange: PeerExchange): Promise<void> {
+  exchange.send({ hello: exchange.member?.name })
 }
 
-/** To its end, so that the connection is kept. */
-async function whole({ answer, line }: { answer: unknown; line: Line }): Promise<unknown> {
-  assert.equal(await line.receive(wait), undefined)
-  line.end()
+/** Ends an exchange on both sides, so that its connection is reused. */
+async function endOf({ answer, exchange }: { answer: unknown; exchange: PeerExchange }): Promise<unknown> {
+  assert.equal(await exchange.receive(wait), undefined)
+  exchange.end()
   return answer
 }
 
-/** A member whose answers are written by the test. */
+/** A member whose bytes are written by the test. */
 async function scripted(t: TestContext, onSocket: (socket: TLSSocket, n: number) => void) {
   const authority = makeAuthority()
-  const credentials = issue(authority)
+  const credentials = issueMemberCredentials(authority)
   const sockets: TLSSocket[] = []
   const server = createTlsServer({ cert: credentials.cert, key: credentials.key }, (socket) => {
     socket.on('error', () => {})
@@ -38,112 +45,115 @@ async function scripted(t: TestContext, onSocket: (socket: TLSSocket, n: number)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const dialer = new Dialer({
-    credentials: issue(authority),
-    traffic: traffic(),
+  const client = new PeerClient({
+    credentials: issueMemberCredentials(authority),
+    resources: connectionResources(),
     limits: { connectMs: 60_000 },
   })
   t.after(() => {
-    dialer.close()
+    client.close()
     for (const socket of sockets) socket.destroy()
     server.close()
   })
   const member = memberAt(credentials, '127.0.0.1', (server.address() as AddressInfo).port)
-  return { member, dialer, sockets, authority, ask: () => dialer.ask(member, HELLO, wait) }
+  return { member, client, sockets, authority, request: () => client.request(member, HELLO, wait) }
 }
 
-test('a connection is used again, and the member is known on it', async (t) => {
-  const { ask, dialer } = await peerLab(t, { onExchange: greet })
+test('a connection is reused, and the member is still known on it', async (t) => {
+  const { request, client } = await peerLab(t, { onExchange: greet })
   for (let n = 0; n < 5; n += 1) {
-    assert.deepEqual(await whole(await ask()), { hello: 'asker' })
-    assert.equal(dialer.idle, 1)
+    assert.deepEqual(await endOf(await request()), { hello: 'asker' })
+    assert.equal(client.idleConnections, 1)
   }
 })
 
-test('a session is gone on with on a new connection, and the member is known there too', async (t) => {
-  const { ask, dialer } = await peerLab(t, { onExchange: greet, dial: { idleEach: 0 } })
+test('a new connection resumes the TLS session, and the member is known on it', async (t) => {
+  const { request, client } = await peerLab(t, { onExchange: greet, clientLimits: { maxIdlePerMember: 0 } })
   const resumed: number[] = []
   for (let n = 0; n < 3; n += 1) {
-    const answered = await ask()
-    assert.deepEqual(await whole(answered), { hello: 'asker' })
-    assert.equal(dialer.idle, 0)
-    resumed.push(dialer.resumed)
+    const started = await request()
+    assert.deepEqual(await endOf(started), { hello: 'asker' })
+    assert.equal(client.idleConnections, 0)
+    resumed.push(client.resumedSessions)
   }
   assert.deepEqual(resumed, [0, 1, 2])
 })
 
-test('who answers with another certificate of the swarm gets no byte', async (t) => {
-  let heard = 0
-  const { dialer, member, authority } = await scripted(t, (socket) => {
+test('a server with the certificate of another member gets no bytes', async (t) => {
+  let receivedBytes = 0
+  const { client, member, authority } = await scripted(t, (socket) => {
     socket.on('data', (chunk: Buffer) => {
-      heard += chunk.length
+      receivedBytes += chunk.length
     })
     socket.on('end', () => socket.end())
   })
-  const other = issue(authority)
+  const other = issueMemberCredentials(authority)
   const wrong = { ...member, fingerprint: other.fingerprint }
-  const words = /a certificate that is not its own/
-  await assert.rejects(dialer.ask(wrong, HELLO, wait), failure('unavailable', words))
-  assert.equal(heard, 0)
+  const message = /presented a certificate that is not its own/
+  await assert.rejects(client.request(wrong, HELLO, wait), isFailureOf('unavailable', message))
+  assert.equal(receivedBytes, 0)
 })
 
-test('who is said to be another member gets no byte, not even after it was dialed as itself', async (t) => {
-  let heard = 0
-  const { dialer, member, authority } = await scripted(t, (socket) => {
+test('a server that is addressed under the id of another member gets no bytes, not even after a connection under its own', async (t) => {
+  let receivedBytes = 0
+  const { client, member, authority } = await scripted(t, (socket) => {
     socket.on('data', (chunk: Buffer) => {
-      heard += chunk.length
+      receivedBytes += chunk.length
       socket.write(ANSWER)
     })
   })
-  await whole(await dialer.ask(member, HELLO, wait))
-  const before = heard
-  const victim = { ...member, id: issue(authority).id }
-  await assert.rejects(dialer.ask(victim, HELLO, wait), failure('unavailable', /not its own/))
-  // The end of the exchange before, on the connection before.
-  while (heard === before) await new Promise((resolve) => setImmediate(resolve))
-  assert.equal(heard, before + overFrame().length)
+  await endOf(await client.request(member, HELLO, wait))
+  const before = receivedBytes
+  const victim = { ...member, id: issueMemberCredentials(authority).id }
+  await assert.rejects(client.request(victim, HELLO, wait), isFailureOf('unavailable', /not its own/))
+  // The end frame of the first exchange arrives on the first connection.
+  while (receivedBytes === before) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(receivedBytes, before + endFrame().length)
 })
 
-test('who answers with a certificate of another swarm gets no byte', async (t) => {
-  let heard = 0
+test('a server with a certificate of another swarm gets no bytes', async (t) => {
+  let receivedBytes = 0
   const { member } = await scripted(t, (socket) => {
     socket.on('data', (chunk: Buffer) => {
-      heard += chunk.length
+      receivedBytes += chunk.length
       socket.write(ANSWER)
     })
   })
-  const dialer = new Dialer({
-    credentials: issue(makeAuthority()),
-    traffic: traffic(),
+  const client = new PeerClient({
+    credentials: issueMemberCredentials(makeAuthority()),
+    resources: connectionResources(),
     limits: { connectMs: 60_000 },
   })
-  t.after(() => dialer.close())
+  t.after(() => client.close())
   await assert.rejects(
-    dialer.ask(member, HELLO, wait),
-    failure('unavailable', /UNABLE_TO_VERIFY|SELF_SIGNED/),
+    client.request(member, HELLO, wait),
+    isFailureOf('unavailable', /UNABLE_TO_VERIFY|SELF_SIGNED/),
   )
-  assert.equal(heard, 0)
+  assert.equal(receivedBytes, 0)
 })
 
-test('a member that is not there is named', async (t) => {
-  const { member, dialer } = await scripted(t, () => {})
+test('the failure of a refused connection names the member', async (t) => {
+  const { member, client } = await scripted(t, () => {})
   const server = createServer()
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   server.close()
   await once(server, 'close')
-  await assert.rejects(dialer.ask({ ...member, port }, HELLO, wait), failure('unavailable', /ECONNREFUSED/))
+  await assert.rejects(
+    client.request({ ...member, port }, HELLO, wait),
+    isFailureOf('unavailable', /ECONNREFUSED/),
+  )
 })
 
-test('a member that does not shake hands is not waited for', async (t) => {
+test('a handshake that takes too long fails', async (t) => {
   const { member } = await scripted(t, () => {})
   const sockets: Socket[] = []
   const server = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const dialer = new Dialer({
-    credentials: issue(makeAuthority()),
-    traffic: traffic(),
+  const client = new PeerClient({
+    credentials: issueMemberCredentials(makeAuthority()),
+    resources: connectionResources(),
     limits: { connectMs: 50 },
   })
   t.after(() => {
@@ -152,18 +162,18 @@ test('a member that does not shake hands is not waited for', async (t) => {
   })
   const { port } = server.address() as AddressInfo
   await assert.rejects(
-    dialer.ask({ ...member, port }, HELLO, wait),
-    failure('unavailable', /no connection within 50 ms/),
+    client.request({ ...member, port }, HELLO, wait),
+    isFailureOf('unavailable', /no connection within 50 ms/),
   )
 })
 
-test('a member that does not answer is not waited for', async (t) => {
-  const { dialer, member, sockets } = await scripted(t, () => {})
-  // It may be so late that the connection is not made at the other end either.
+test('a request without an answer fails after its deadline', async (t) => {
+  const { client, member, sockets } = await scripted(t, () => {})
+  // On a busy machine the deadline may pass before the server has accepted the connection.
   do {
     await assert.rejects(
-      dialer.ask(member, HELLO, { signal, ms: 50 }),
-      failure('unavailable', /nothing within 50 ms/),
+      client.request(member, HELLO, { signal, ms: 50 }),
+      isFailureOf('unavailable', /nothing within 50 ms/),
     )
   } while (sockets.length === 0)
   const [socket] = sockets
@@ -171,111 +181,114 @@ test('a member that does not answer is not waited for', async (t) => {
   if (!socket.closed) await once(socket.resume(), 'close')
 })
 
-test('who asks may leave at any time', async (t) => {
-  const { dialer, member } = await scripted(t, () => {})
+test('a request can be aborted at any time', async (t) => {
+  const { client, member } = await scripted(t, () => {})
   const reason = new Error('left')
-  await assert.rejects(dialer.ask(member, HELLO, { signal: AbortSignal.abort(reason), ms: 100 }), /left/)
+  await assert.rejects(client.request(member, HELLO, { signal: AbortSignal.abort(reason), ms: 100 }), /left/)
   const connecting = new AbortController()
-  const asked = dialer.ask(member, HELLO, { signal: connecting.signal, ms: 60_000 })
+  const asked = client.request(member, HELLO, { signal: connecting.signal, ms: 60_000 })
   connecting.abort(reason)
   await assert.rejects(asked, /left/)
   const answering = new AbortController()
-  const { dialer: other, member: silent } = await scripted(t, () =>
+  const { client: other, member: silent } = await scripted(t, () =>
     setImmediate(() => answering.abort(reason)),
   )
-  await assert.rejects(other.ask(silent, HELLO, { signal: answering.signal, ms: 60_000 }), /left/)
+  await assert.rejects(other.request(silent, HELLO, { signal: answering.signal, ms: 60_000 }), /left/)
 })
 
-test('a kept connection that is gone is replaced by a new one', async (t) => {
+test('a request over a broken idle connection is sent again over a new one', async (t) => {
   let asked = 0
-  const { ask, dialer, sockets } = await scripted(t, (socket) => {
+  const { request, client, sockets } = await scripted(t, (socket) => {
     socket.on('data', (chunk: Buffer) => {
-      // The end of the exchange before comes alone.
-      if (chunk.length === overFrame().length) return
+      // The end frame of the previous exchange arrives alone.
+      if (chunk.length === endFrame().length) return
       asked += 1
-      // The second question over the first connection finds nobody.
+      // The first connection breaks at the second request.
       if (asked === 2) socket.destroy()
       else socket.write(ANSWER)
     })
   })
-  await whole(await ask())
-  assert.equal(dialer.idle, 1)
-  assert.deepEqual(await whole(await ask()), { is: 'answer' })
+  await endOf(await request())
+  assert.equal(client.idleConnections, 1)
+  assert.deepEqual(await endOf(await request()), { is: 'answer' })
   assert.equal(sockets.length, 2)
   assert.equal(asked, 3)
 })
 
-test('one that breaks a new connection, too, is not asked again', async (t) => {
+test('a request is not sent a third time when the new connection breaks too', async (t) => {
   let asked = 0
-  const { ask, sockets } = await scripted(t, (socket) => {
+  const { request, sockets } = await scripted(t, (socket) => {
     socket.on('data', (chunk: Buffer) => {
-      if (chunk.length === overFrame().length) return
+      if (chunk.length === endFrame().length) return
       asked += 1
       if (asked === 1) socket.write(ANSWER)
       else socket.destroy()
     })
   })
-  await whole(await ask())
-  await assert.rejects(ask(), failure('unavailable', /./))
+  await endOf(await request())
+  await assert.rejects(request(), isFailureOf('unavailable', /./))
   assert.equal(sockets.length, 2)
 })
 
-test('one that breaks off in the middle of its answer is not asked again', async (t) => {
+test('a request is not sent again when the connection breaks in the middle of the answer', async (t) => {
   let asked = 0
-  const { ask, sockets } = await scripted(t, (socket) => {
+  const { request, sockets } = await scripted(t, (socket) => {
     socket.on('data', (chunk: Buffer) => {
-      if (chunk.length === overFrame().length) return
+      if (chunk.length === endFrame().length) return
       asked += 1
       if (asked === 1) socket.write(ANSWER)
       else socket.end(ANSWER.subarray(0, 3))
     })
   })
-  await whole(await ask())
-  await assert.rejects(ask(), failure('unavailable', /./))
+  await endOf(await request())
+  await assert.rejects(request(), isFailureOf('unavailable', /./))
   assert.equal(sockets.length, 1)
 })
 
-test('a kept connection on which something comes unasked is not used again', async (t) => {
-  const { ask, dialer, sockets } = await scripted(t, (socket) => {
+test('an idle connection on which data arrives is closed', async (t) => {
+  const { request, client, sockets } = await scripted(t, (socket) => {
     socket.on('data', (chunk: Buffer) => {
-      if (chunk.length > overFrame().length) socket.write(ANSWER)
+      if (chunk.length > endFrame().length) socket.write(ANSWER)
       else socket.write(messageFrame({ is: 'forged' }))
     })
   })
-  await whole(await ask())
+  await endOf(await request())
   const [socket] = sockets
   assert.ok(socket !== undefined)
   await once(socket, 'close')
-  while (dialer.idle > 0) await new Promise((resolve) => setImmediate(resolve))
-  assert.deepEqual((await ask()).answer, { is: 'answer' })
+  while (client.idleConnections > 0) await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual((await request()).answer, { is: 'answer' })
 })
 
-test('kept connections are few', async (t) => {
-  const { ask, dialer } = await peerLab(t, { onExchange: greet, dial: { idleEach: 2, idleMs: 60_000 } })
-  const all = await Promise.all([ask(), ask(), ask(), ask()])
-  for (const answered of all) await whole(answered)
-  assert.equal(dialer.idle, 2)
+test('few idle connections are kept', async (t) => {
+  const { request, client } = await peerLab(t, {
+    onExchange: greet,
+    clientLimits: { maxIdlePerMember: 2, idleMs: 60_000 },
+  })
+  const all = await Promise.all([request(), request(), request(), request()])
+  for (const started of all) await endOf(started)
+  assert.equal(client.idleConnections, 2)
 })
 
-test('kept connections are not kept for long', async (t) => {
-  const { ask, dialer } = await peerLab(t, { onExchange: greet, dial: { idleMs: 50 } })
-  await whole(await ask())
-  while (dialer.idle > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+test('idle connections are closed after a while', async (t) => {
+  const { request, client } = await peerLab(t, { onExchange: greet, clientLimits: { idleMs: 50 } })
+  await endOf(await request())
+  while (client.idleConnections > 0) await new Promise((resolve) => setTimeout(resolve, 5))
 })
 
 test('a message that is too long is not sent', async (t) => {
-  const { dialer, member, sockets } = await scripted(t, () => {})
-  await assert.rejects(dialer.ask(member, { text: 'x'.repeat(70_000) }, wait), RangeError)
+  const { client, member, sockets } = await scripted(t, () => {})
+  await assert.rejects(client.request(member, { text: 'x'.repeat(70_000) }, wait), RangeError)
   assert.ok(sockets.every((socket) => socket.bytesRead === 0))
 })
 
-test('when it is closed everything under way fails, and nothing new begins', async (t) => {
-  const { ask, dialer, sockets } = await scripted(t, () => {})
-  const asked = ask()
+test('closing the client fails the requests under way and those that follow', async (t) => {
+  const { request, client, sockets } = await scripted(t, () => {})
+  const asked = request()
   while (sockets.length === 0) await new Promise((resolve) => setImmediate(resolve))
-  dialer.close()
+  client.close()
   const stopping = (error: unknown) => error instanceof Failure && error.code === 'stopping'
   await assert.rejects(asked, stopping)
-  await assert.rejects(ask(), stopping)
-  assert.equal(dialer.idle, 0)
+  await assert.rejects(request(), stopping)
+  assert.equal(client.idleConnections, 0)
 })

@@ -23,7 +23,7 @@ const manifestOf = (config: Digest, layer: Digest, subject: Digest): Buffer =>
     }),
   )
 
-/** A store that held these, closed again. */
+/** Makes a store with these blobs, and closes it. */
 async function filled(path: string, ...blobs: Uint8Array[]): Promise<Digest[]> {
   const store = await openStore({ path })
   try {
@@ -35,7 +35,7 @@ async function filled(path: string, ...blobs: Uint8Array[]): Promise<Digest[]> {
   }
 }
 
-/** A file where a commit puts it before the index knows. */
+/** Writes a file where a commit puts it before it writes the entry. */
 async function shelve(path: string, digest: Digest, bytes: Uint8Array): Promise<string> {
   const file = new Layout(path).blob(digest)
   await mkdir(dirname(file), { recursive: true })
@@ -52,7 +52,7 @@ async function leavePartial(path: string, digest: Digest, bytes: Uint8Array): Pr
   return at
 }
 
-it('what was stored is there after a restart, with all that was known of it', async (t) => {
+it('stored blobs are there after a restart, with all facts', async (t) => {
   const path = await folder(t)
   const bytes = randomBytes(300_000)
   const first = await openStore({ path })
@@ -74,7 +74,7 @@ it('what was stored is there after a restart, with all that was known of it', as
   ])
 })
 
-it('usage and list agree with what is stored, over stores, replacements and a restart', async (t) => {
+it('usage and list agree with the stored blobs after stores, replacements and a restart', async (t) => {
   const path = await folder(t)
   const blobs = [randomBytes(100), randomBytes(70_000), randomBytes(5)]
   const digests = await filled(path, ...blobs, blobs[0] ?? Buffer.alloc(0))
@@ -86,7 +86,7 @@ it('usage and list agree with what is stored, over stores, replacements and a re
   assert.deepEqual(store.usage(), { bytes: 70_115, blobs: 4 })
 })
 
-it('when a blob was last used is known after a restart', async (t) => {
+it('the last use of a blob is known after a restart', async (t) => {
   const path = await folder(t)
   const [digest] = await filled(path, randomBytes(10))
   assert.ok(digest)
@@ -102,12 +102,12 @@ it('when a blob was last used is known after a restart', async (t) => {
   assert.equal((await all(second.list()))[0]?.lastUsedAt, used)
 })
 
-it('killed between rename and index: the file is hashed and taken in', async (t) => {
+it('after a crash between rename and entry, the file is hashed and adopted', async (t) => {
   const path = await folder(t)
   await filled(path)
   const bytes = randomBytes(9_000_000)
   await shelve(path, digestOf(bytes), bytes)
-  // What the commit has not come to remove yet.
+  // The commit has not removed the partial yet.
   const left = new Layout(path).partialOf(digestOf(bytes))
   await mkdir(left)
   await writeFile(join(left, 'state'), '{}')
@@ -121,7 +121,7 @@ it('killed between rename and index: the file is hashed and taken in', async (t)
   assert.deepEqual(await readdir(new Layout(path).partial), [])
 })
 
-it('killed between sync and rename: what came is gone on with, and the whole is stored', async (t) => {
+it('after a crash between sync and rename, the partial is resumed and the content stored', async (t) => {
   const path = await folder(t)
   await filled(path)
   const bytes = randomBytes(6_000_000)
@@ -138,7 +138,7 @@ it('killed between sync and rename: what came is gone on with, and the whole is 
   assert.deepEqual(await stored(store.blobs, digestOf(bytes)), bytes)
 })
 
-it('new bytes may come while what an earlier attempt has left is still being hashed', async (t) => {
+it('new bytes may arrive while the resumed partial is still being hashed', async (t) => {
   const path = await folder(t)
   await filled(path)
   const bytes = randomBytes(20_000_000)
@@ -152,7 +152,7 @@ it('new bytes may come while what an earlier attempt has left is still being has
   await incoming.close()
 })
 
-it('a manifest is known for one when it is taken in', async (t) => {
+it('an adopted manifest is recognized as a manifest', async (t) => {
   const path = await folder(t)
   await filled(path)
   const [config, layer, subject] = ['c', 'l', 's'].map((text) => digestOf(Buffer.from(text)))
@@ -172,7 +172,7 @@ it('a manifest is known for one when it is taken in', async (t) => {
   assert.equal((await store.blobs.facts(digestOf(imageConfig)))?.kind, 'blob')
 })
 
-it('a file that is not what its name says is put aside, not served', async (t) => {
+it('a file whose digest is not its name is quarantined, not served', async (t) => {
   const path = await folder(t)
   await filled(path)
   const digest = digestOf(Buffer.from('right'))
@@ -188,20 +188,20 @@ it('a file that is not what its name says is put aside, not served', async (t) =
   assert.equal(await readFile(join(path, 'quarantine', aside), 'utf8'), 'wrong')
 })
 
-it('an entry whose file is gone is dropped at the start', async (t) => {
+it('an entry whose file is missing is dropped at the start', async (t) => {
   const path = await folder(t)
-  const [gone, kept] = await filled(path, randomBytes(1000), randomBytes(2000))
-  assert.ok(gone && kept)
-  await rm(new Layout(path).blob(gone))
+  const [missing, kept] = await filled(path, randomBytes(1000), randomBytes(2000))
+  assert.ok(missing && kept)
+  await rm(new Layout(path).blob(missing))
   const recovered = published(t, 'store.recovered')
   const store = await opened(t, { path })
-  assert.equal(await store.blobs.facts(gone), undefined)
+  assert.equal(await store.blobs.facts(missing), undefined)
   assert.equal((await store.blobs.facts(kept))?.size, 2000)
   assert.deepEqual(store.usage(), { bytes: 2000, blobs: 1 })
   assert.equal(recovered[0]?.dropped, 1)
 })
 
-it('a blob whose file is deleted while the store is open is no longer here, and can be stored again', async (t) => {
+it('a blob whose file is deleted while the store is open is dropped, and can be stored again', async (t) => {
   const path = await folder(t)
   const store = await opened(t, { path })
   const bytes = randomBytes(1000)
@@ -216,7 +216,7 @@ it('a blob whose file is deleted while the store is open is no longer here, and 
   assert.deepEqual(await stored(store.blobs, digest), bytes)
 })
 
-it('a truncated file is noticed when it is opened, put aside, and can be stored again', async (t) => {
+it('a truncated file is noticed when it is opened, quarantined, and can be stored again', async (t) => {
   const path = await folder(t)
   const bytes = randomBytes(90_000)
   const [digest] = await filled(path, bytes)
@@ -232,7 +232,7 @@ it('a truncated file is noticed when it is opened, put aside, and can be stored 
   assert.deepEqual(await stored(store.blobs, digest), bytes)
 })
 
-it('a link in place of a blob is not followed', async (t) => {
+it('a symbolic link in place of a blob is not followed', async (t) => {
   const path = await folder(t)
   const bytes = Buffer.from('secret')
   const [digest] = await filled(path, bytes)
@@ -244,7 +244,7 @@ it('a link in place of a blob is not followed', async (t) => {
   assert.equal(await store.blobs.open(digest), undefined)
 })
 
-it('partials are swept that are old, stored already, empty or without sense; files of others stay', async (t) => {
+it('partials that are old, stored already, empty or invalid are removed; unknown files stay', async (t) => {
   const path = await folder(t)
   const done = randomBytes(100_000)
   await filled(path, done)
@@ -263,7 +263,7 @@ it('partials are swept that are old, stored already, empty or without sense; fil
   assert.deepEqual((await readdir(partial)).sort(), ['notes.txt', partialName(young)])
 })
 
-it('an index that is lost is made again from the blobs', async (t) => {
+it('a lost index is rebuilt from the blobs', async (t) => {
   const path = await folder(t)
   const blobs = [randomBytes(10), randomBytes(100_000)]
   const digests = await filled(path, ...blobs)
@@ -273,7 +273,7 @@ it('an index that is lost is made again from the blobs', async (t) => {
   for (const [at, digest] of digests.entries()) assert.deepEqual(await stored(store.blobs, digest), blobs[at])
 })
 
-it('an index without CURRENT is repaired: pins and tags are there as before', async (t) => {
+it('an index without CURRENT is repaired, with pins and tags', async (t) => {
   const path = await folder(t)
   const [digest] = await filled(path, randomBytes(10))
   assert.ok(digest)
@@ -294,12 +294,12 @@ it('an index without CURRENT is repaired: pins and tags are there as before', as
 })
 
 for (const victim of [/^CURRENT$/, /^MANIFEST-/, /\.log$/, /\.ldb$/]) {
-  it(`an index in which ${victim} is overwritten is mended, and no blob is lost`, async (t) => {
+  it(`an index in which ${victim} is overwritten is repaired or rebuilt, and no blob is lost`, async (t) => {
     const path = await folder(t)
     const blobs = [randomBytes(10), randomBytes(20), randomBytes(100_000)]
     const digests = await filled(path, ...blobs)
     const { index } = new Layout(path)
-    // Opening it once more makes tables out of the log.
+    // Opening the index once more turns the log into tables.
     const database = new Level(index)
     await database.open()
     await database.close()
@@ -316,7 +316,7 @@ for (const victim of [/^CURRENT$/, /^MANIFEST-/, /\.log$/, /\.ldb$/]) {
   })
 }
 
-it('an entry that makes no sense is made again from its file', async (t) => {
+it('an invalid entry is made again from its file', async (t) => {
   const path = await folder(t)
   const bytes = randomBytes(500)
   const [digest] = await filled(path, bytes)

@@ -29,7 +29,7 @@ async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 5))
 }
 
-it('what is as it was stored is found right, whatever its size, and all of it is read', async (t) => {
+it('verify reads all of every blob and reports intact blobs as right, whatever their size', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   const blobs = [Buffer.alloc(0), randomBytes(1), randomBytes(4 * MIB), randomBytes(9 * MIB + 1)]
   const digests = await Promise.all(blobs.map((bytes) => keep(store.blobs, bytes)))
@@ -54,23 +54,25 @@ it('what is as it was stored is found right, whatever its size, and all of it is
   assert.equal((await store.scrub.state()).lastRound?.found, 0)
 })
 
-it('rotten blobs are named, put aside, made known, and can be stored again', async (t) => {
+it('rotted blobs are reported, quarantined, dropped, and can be stored again', async (t) => {
   const path = await folder(t)
   const dropped: Digest[] = []
   const store = await opened(t, { path })
   store.onDropped((digest) => dropped.push(digest))
   const failed = published(t, 'verify.failed')
-  const [flipped, short, gone, folderInstead, good] = [5 * MIB, 100, 200, 300, 400].map((n) => randomBytes(n))
-  assert.ok(flipped && short && gone && folderInstead && good)
+  const [flipped, short, missing, folderInstead, good] = [5 * MIB, 100, 200, 300, 400].map((n) =>
+    randomBytes(n),
+  )
+  assert.ok(flipped && short && missing && folderInstead && good)
   const layout = new Layout(path)
   const digests = new Map<string, Digest>()
-  for (const [name, bytes] of Object.entries({ flipped, short, gone, folderInstead, good })) {
+  for (const [name, bytes] of Object.entries({ flipped, short, missing, folderInstead, good })) {
     digests.set(name, await keep(store.blobs, bytes))
   }
   const of = (name: string): Digest => digests.get(name) ?? assert.fail(name)
   await flip(path, of('flipped'), 4 * MIB + 17)
   await truncate(layout.blob(of('short')), 99)
-  await rm(layout.blob(of('gone')))
+  await rm(layout.blob(of('missing')))
   await rm(layout.blob(of('folderInstead')))
   await mkdir(layout.blob(of('folderInstead')))
 
@@ -79,7 +81,7 @@ it('rotten blobs are named, put aside, made known, and can be stored again', asy
   assert.match(found.get(of('flipped'))?.found ?? '', /^sha256:[0-9a-f]{64}$/)
   assert.equal(found.get(of('flipped'))?.size, 5 * MIB)
   assert.equal(found.get(of('short'))?.found, '99 bytes instead of 100')
-  assert.equal(found.get(of('gone'))?.found, 'no file')
+  assert.equal(found.get(of('missing'))?.found, 'no file')
   assert.equal(found.get(of('folderInstead'))?.found, 'not a file')
   assert.deepEqual(failed.map(({ digest }) => digest).sort(), [...found.keys()].sort())
   assert.ok(failed.every(({ sourceKind }) => sourceKind === 'disk'))
@@ -94,7 +96,7 @@ it('rotten blobs are named, put aside, made known, and can be stored again', asy
   assert.equal((await store.scrub.state()).lastRound?.found, 0)
 })
 
-it('a file that may not be read is as good as rotten', {
+it('a file that cannot be read counts as rotted', {
   skip: process.getuid?.() === 0 ? 'root may read everything' : false,
 }, async (t) => {
   const path = await folder(t)
@@ -105,7 +107,7 @@ it('a file that may not be read is as good as rotten', {
   assert.match(found?.found ?? '', /^unreadable: /)
 })
 
-it('what is removed or replaced while it is looked at is no finding', async (t) => {
+it('a blob that is removed or replaced during its check is not reported', async (t) => {
   const path = await folder(t)
   const store = await opened(t, { path })
   const failed = published(t, 'verify.failed')
@@ -141,7 +143,7 @@ it('what is removed or replaced while it is looked at is no finding', async (t) 
   await until(() => store.usage().blobs === 1)
 })
 
-it('a look that is paced takes its time, and one that is called off ends', async (t) => {
+it('verify keeps to its rate, and ends when it is aborted', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   await keep(store.blobs, randomBytes(2 * MIB))
   const before = performance.now()
@@ -158,7 +160,7 @@ it('a look that is paced takes its time, and one that is called off ends', async
   assert.equal((await store.scrub.state()).isVerifying, false)
 })
 
-it('when it is quiet everything is looked at, and what is rotten is found', async (t) => {
+it('while the disk is idle, the scrub checks all blobs and finds rotted ones', async (t) => {
   const path = await folder(t)
   const store = await opened(t, { path })
   const digests = [await keep(store.blobs, randomBytes(1000)), await keep(store.blobs, randomBytes(2000))]
@@ -189,13 +191,13 @@ it('when it is quiet everything is looked at, and what is rotten is found', asyn
   assert.equal(state.isRunning, false)
 })
 
-it('a round goes on after a restart where it was, and another one begins only when it is time', async (t) => {
+it('a round of the scrub continues after a restart, and the next round begins only when it is due', async (t) => {
   const path = await folder(t)
   const first = await openStore({ path })
   const digests: Digest[] = []
   for (let n = 0; n < 6; n++) digests.push(await keep(first.blobs, randomBytes(1000 + n)))
   digests.sort()
-  // Half of them, and then somebody needs the disk.
+  // After half of the blobs the disk is busy.
   let turns = 0
   first.scrub.start({ bytesPerSecond: 16 * MIB, lookMs: 5, isQuiet: () => ++turns <= 3 })
   await until(() => turns > 4)
@@ -223,7 +225,7 @@ it('a round goes on after a restart where it was, and another one begins only wh
   assert.equal(asked, 0, 'the round before has only just ended')
 })
 
-it('a new round begins after its time', async (t) => {
+it('the next round begins when it is due', async (t) => {
   const store = await opened(t, { path: await folder(t) })
   await keep(store.blobs, randomBytes(100))
   store.scrub.start({ bytesPerSecond: 16 * MIB, lookMs: 1, everyMs: 1, isQuiet: () => true })
@@ -232,7 +234,7 @@ it('a new round begins after its time', async (t) => {
   await until(async () => ((await store.scrub.state()).lastRound?.endedAt ?? 0) > before)
 })
 
-it('a store closes at once in the middle of a slow look, and leaves no thread behind', async (t) => {
+it('a store closes at once during a slow scrub, and leaves no thread behind', async (t) => {
   const path = await folder(t)
   const store = await openStore({ path })
   await keep(store.blobs, randomBytes(3 * MIB))

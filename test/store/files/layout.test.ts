@@ -7,7 +7,7 @@ import { openStore } from '../../../src/store/open.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { folder } from '../folder.ts'
 
-it('a folder that is missing is made, readable for its owner only', async (t) => {
+it('a missing folder is made, readable only for its owner', async (t) => {
   const path = join(await folder(t), 'a', 'b')
   const layout = await prepareLayout(path)
   assert.equal((await stat(path)).mode & 0o777, 0o700)
@@ -16,7 +16,7 @@ it('a folder that is missing is made, readable for its owner only', async (t) =>
   await prepareLayout(path)
 })
 
-it('where no folder can be made, the start ends with a sentence', { timeout: 60_000 }, async (t) => {
+it('where no folder can be made, the start fails with the reason', { timeout: 60_000 }, async (t) => {
   if (process.platform !== 'linux') return t.skip('needs /proc')
   await assert.rejects(openStore({ path: '/proc/leat/data' }), {
     code: 'disk',
@@ -27,7 +27,7 @@ it('where no folder can be made, the start ends with a sentence', { timeout: 60_
   await assert.rejects(openStore({ path: file }), { code: 'disk', message: /cannot keep data in .*file: / })
 })
 
-it('a fresh volume is taken, with what its file system and an interrupted start left there', async (t) => {
+it('a fresh volume is accepted, with the files of its filesystem and of an interrupted start', async (t) => {
   const path = await folder(t)
   await mkdir(join(path, 'lost+found'))
   await writeFile(join(path, 'format.new'), '{"ver')
@@ -35,14 +35,14 @@ it('a fresh volume is taken, with what its file system and an interrupted start 
   assert.ok((await readdir(path)).includes('lost+found'))
 })
 
-it('a folder with files of others is refused, and left as it is', async (t) => {
+it('a folder with unknown files is refused and not changed', async (t) => {
   const path = await folder(t)
   await writeFile(join(path, 'thesis.txt'), 'dear')
   await assert.rejects(prepareLayout(path), { code: 'disk', message: /thesis\.txt.*choose an empty folder/ })
   assert.deepEqual(await readdir(path), ['thesis.txt'])
 })
 
-it('a folder of a newer agent is refused, and left as it is', async (t) => {
+it('a folder of a newer agent is refused and not changed', async (t) => {
   const path = await folder(t)
   await writeFile(join(path, 'format'), '{"version":2}')
   await assert.rejects(prepareLayout(path), {
@@ -53,14 +53,14 @@ it('a folder of a newer agent is refused, and left as it is', async (t) => {
 })
 
 for (const text of ['', '{}', '{"version":"1"}', 'null']) {
-  it(`a format file that says ${JSON.stringify(text)} is refused`, async (t) => {
+  it(`a format file that contains ${JSON.stringify(text)} is refused`, async (t) => {
     const path = await folder(t)
     await writeFile(join(path, 'format'), text)
     await assert.rejects(prepareLayout(path), { code: 'disk', message: /does not say a version/ })
   })
 }
 
-it('a link in place of one of its folders is refused', async (t) => {
+it('a symbolic link in place of a folder of the store is refused', async (t) => {
   const path = await folder(t)
   const elsewhere = await folder(t)
   await prepareLayout(path)
@@ -71,14 +71,14 @@ it('a link in place of one of its folders is refused', async (t) => {
   assert.deepEqual(await readdir(elsewhere), [])
 })
 
-it('a link to the folder itself is followed', async (t) => {
+it('a symbolic link to the store folder is followed', async (t) => {
   const path = await folder(t)
   const link = join(await folder(t), 'link')
   await symlink(path, link)
   assert.equal((await prepareLayout(link)).root, (await prepareLayout(path)).root)
 })
 
-it('names of partials and digests belong together', () => {
+it('the name of a partial is turned back into its digest', () => {
   for (const algorithm of ['sha256', 'sha512'] as const) {
     const digest = digestOf(Buffer.from('x'), algorithm)
     assert.equal(digestOfPartial(partialName(digest)), digest)

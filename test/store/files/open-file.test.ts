@@ -6,7 +6,7 @@ import { it } from 'node:test'
 import { OpenFile } from '../../../src/store/files/open-file.ts'
 import { folder } from '../folder.ts'
 
-it('a file is closed only after the last read, however early it is asked to close', async (t) => {
+it('close waits for reads that are under way', async (t) => {
   const path = join(await folder(t), 'file')
   await writeFile(path, Buffer.alloc(16 * 1024 * 1024, 7))
   for (let round = 0; round < 5; round++) {

@@ -8,26 +8,26 @@ const find = (config: object, host: string, name = 'team/app') =>
   findInDockerConfig(parseDockerConfig(JSON.stringify(config), 'config.json'), host, name)
 const basic = (username: string, password: string) => ({ credential: { kind: 'basic', username, password } })
 
-test('a host finds its auth, however the key is written', () => {
+test('the credential of a host is found under every spelling of the key', () => {
   for (const key of ['r.example', 'https://r.example', 'https://r.example/v2/', 'http://R.example/v1/']) {
     assert.deepEqual(find({ auths: { [key]: auth('u:p:q') } }, 'r.example'), basic('u', 'p:q'))
   }
   assert.equal(find({ auths: { 'r.example:5000': auth('u:p') } }, 'r.example'), undefined)
 })
 
-test('Docker Hub is known by its old name', () => {
+test('the credential of Docker Hub is found under its old name', () => {
   const config = { auths: { 'https://index.docker.io/v1/': auth('u:p') } }
   assert.deepEqual(find(config, 'registry-1.docker.io'), basic('u', 'p'))
 })
 
-test('the key that names most of the repository wins', () => {
+test('the most specific key wins', () => {
   const config = { auths: { 'r.io': auth('a:1'), 'r.io/team': auth('b:2'), 'r.io/team/app2': auth('c:3') } }
   assert.deepEqual(find(config, 'r.io', 'team/app'), basic('b', '2'))
   assert.deepEqual(find(config, 'r.io', 'team/app2'), basic('c', '3'))
   assert.deepEqual(find(config, 'r.io', 'other'), basic('a', '1'))
 })
 
-test("a host's own helper goes before auths, auths before the store for all", () => {
+test('the helper of a host wins over auths, and auths over the credential store', () => {
   const all = { credHelpers: { 'r.io': 'own' }, auths: { 'r.io': auth('u:p') }, credsStore: 'store' }
   assert.deepEqual(find(all, 'r.io'), { helper: 'own', server: 'r.io' })
   assert.deepEqual(find({ ...all, credHelpers: {} }, 'r.io'), basic('u', 'p'))
@@ -42,13 +42,13 @@ test("a host's own helper goes before auths, auths before the store for all", ()
   assert.equal(find({}, 'r.io'), undefined)
 })
 
-test('identity tokens are told from passwords', () => {
+test('identity tokens are distinguished from passwords', () => {
   const identity = { credential: { kind: 'identity', username: '', token: 't' } }
   assert.deepEqual(find({ auths: { 'r.io': auth('<token>:t') } }, 'r.io'), identity)
   assert.deepEqual(find({ auths: { 'r.io': { identitytoken: 't' } } }, 'r.io'), identity)
 })
 
-test('a broken file is a failure that does not quote it', () => {
+test('an invalid file is a failure whose message does not quote the file', () => {
   for (const text of ['{"auths": {"r.io": "SECRET"}}', '{SECRET', '"SECRET"']) {
     assert.throws(
       () => parseDockerConfig(text, '/etc/x.json'),

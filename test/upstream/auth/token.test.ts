@@ -47,19 +47,20 @@ const TABLE: readonly [unknown, { token: string; lifetimeMs: number } | undefine
 ]
 
 for (const [answer, expected] of TABLE) {
-  test(`${JSON.stringify(answer)} is ${JSON.stringify(expected)}`, () => {
+  test(`the token of ${JSON.stringify(answer)} is ${JSON.stringify(expected)}`, () => {
     assert.deepEqual(parseToken(JSON.stringify(answer), NOW), expected)
   })
 }
 
-test('what is not JSON is no token', () => assert.equal(parseToken('<html>', NOW), undefined))
+test('a response that is not JSON contains no token', () =>
+  assert.equal(parseToken('<html>', NOW), undefined))
 
-test('scopes are asked for one by one, the realm keeps its own query', () => {
+test('each scope is a parameter of its own, and the query of the realm is kept', () => {
   const url = tokenUrl(new URL('https://a/t?x=1'), 'r', ['repository:a:pull', 'other'])
   assert.equal(url.href, 'https://a/t?x=1&service=r&scope=repository%3Aa%3Apull&scope=other')
 })
 
-test('an identity token is exchanged by a form', () => {
+test('an identity token is exchanged with a form', () => {
   const form = new URLSearchParams(refreshForm('secret', 's', ['a', 'b']))
   assert.deepEqual(Object.fromEntries(form), {
     grant_type: 'refresh_token',

@@ -52,26 +52,26 @@ const TABLE: readonly [string, unknown][] = [
 ]
 
 for (const [text, expected] of TABLE) {
-  test(`reads ${JSON.stringify(text)}`, () => {
+  test(`the header ${JSON.stringify(text)} is parsed`, () => {
     if (text.includes('never closed')) assert.doesNotThrow(() => plain(text))
     else assert.deepEqual(plain(text), expected)
   })
 }
 
-test('Bearer is answered before Basic, wherever it stands', () => {
+test('Bearer is chosen before Basic, in any order', () => {
   assert.equal(chooseChallenge(['Basic realm="x"', 'Bearer realm="https://a/"'])?.scheme, 'bearer')
   assert.equal(chooseChallenge(['Basic realm="x", Bearer realm="https://a/"'])?.scheme, 'bearer')
   assert.equal(chooseChallenge(['Bearer realm="https://a/"', 'Basic realm="x"'])?.scheme, 'bearer')
 })
 
-test('a Bearer challenge without a realm leads nowhere, so Basic is answered', () => {
+test('without a realm a Bearer challenge is not chosen, and Basic is', () => {
   assert.equal(chooseChallenge(['Bearer service="s", Basic realm="x"'])?.scheme, 'basic')
   assert.equal(chooseChallenge(['Bearer service="s"']), undefined)
   assert.equal(chooseChallenge(['Digest realm="x"']), undefined)
   assert.equal(chooseChallenge([]), undefined)
 })
 
-test('whatever is sent as a challenge is read to an end', () => {
+test('any text is parsed to its end', () => {
   fc.assert(
     fc.property(fc.string({ unit: fc.constantFrom(...'aB =,"\\;\t1='), maxLength: 200 }), (text) => {
       assert.ok(parseChallenges(text).length <= 16)
@@ -80,7 +80,7 @@ test('whatever is sent as a challenge is read to an end', () => {
   )
 })
 
-test('what is written as a challenge is read back', () => {
+test('challenges that are written are parsed back', () => {
   const word = fc.stringMatching(/^[a-z]{1,8}$/)
   const value = fc.string({ unit: fc.constantFrom(...'aZ09 ,="\\/:'), maxLength: 20 })
   const challenge = fc.tuple(word, fc.dictionary(word, value, { minKeys: 1, maxKeys: 4 }))

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseContentRange } from '../../../src/upstream/headers/content-range.ts'
 
-test('reads a range and its whole', () => {
+test('a range and the total size are parsed', () => {
   assert.deepEqual(parseContentRange('bytes 5-9/10'), { start: 5, end: 9, total: 10 })
   assert.deepEqual(parseContentRange(' Bytes 0-0/* '), { start: 0, end: 0, total: undefined })
 })
@@ -17,10 +17,10 @@ for (const value of [
   'bytes=5-9/10',
   'lines 5-9/10',
 ]) {
-  test(`${value} is no range`, () => assert.equal(parseContentRange(value), undefined))
+  test(`${value} is not a valid range`, () => assert.equal(parseContentRange(value), undefined))
 }
 
-test('a range that is accepted lies within its whole', () => {
+test('a valid range lies within the total size', () => {
   fc.assert(
     fc.property(fc.nat(), fc.nat(), fc.nat(), (start, end, total) => {
       const range = parseContentRange(`bytes ${start}-${end}/${total}`)

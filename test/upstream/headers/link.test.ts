@@ -17,11 +17,11 @@ const TABLE: readonly [string[], string | undefined][] = [
 ]
 
 for (const [links, expected] of TABLE) {
-  test(`after ${JSON.stringify(links)} comes ${expected}`, () => {
+  test(`the next page of ${JSON.stringify(links)} is ${expected}`, () => {
     assert.equal(nextPage(links, CURRENT)?.href, expected)
   })
 }
 
-test('a page that names itself as the next is an error, not an endless list', () => {
-  assert.throws(() => nextPage([`<${CURRENT.href}>; rel="next"`], CURRENT), /its own next/)
+test('a page that names itself as the next page is a failure', () => {
+  assert.throws(() => nextPage([`<${CURRENT.href}>; rel="next"`], CURRENT), /itself as the next page/)
 })

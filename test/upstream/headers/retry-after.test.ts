@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readRetryAfter } from '../../../src/upstream/headers/retry-after.ts'
+import { parseRetryAfter } from '../../../src/upstream/headers/retry-after.ts'
 
 const NOW = Date.parse('2026-01-01T00:00:00Z')
 const DAY = 86_400_000
@@ -19,5 +19,6 @@ const TABLE: readonly [string | undefined, number | undefined][] = [
 ]
 
 for (const [value, expected] of TABLE) {
-  test(`Retry-After: ${value} means ${expected} ms`, () => assert.equal(readRetryAfter(value, NOW), expected))
+  test(`Retry-After: ${value} means ${expected} ms`, () =>
+    assert.equal(parseRetryAfter(value, NOW), expected))
 }

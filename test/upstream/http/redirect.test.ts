@@ -29,16 +29,16 @@ const TABLE: readonly [boolean, string, string | undefined, AddressScope][] = [
   [false, 'https://r.io/v2/x', undefined, 'public'],
 ]
 
-for (const [verdict, from, to, scopeLimit] of TABLE) {
-  test(`a redirect from ${from} to ${to} is ${verdict ? 'followed' : 'refused'} (${scopeLimit})`, () => {
+for (const [isFollowed, from, to, scopeLimit] of TABLE) {
+  test(`a redirect from ${from} to ${to} is ${isFollowed ? 'followed' : 'refused'} (${scopeLimit})`, () => {
     const check = (): URL => checkLocation(new URL(from), to, scopeLimit)
-    if (verdict) assert.equal(check().href, new URL(to ?? '', from).href)
+    if (isFollowed) assert.equal(check().href, new URL(to ?? '', from).href)
     else assert.throws(check, { code: 'unavailable' })
   })
 }
 
 for (const tls of [false, true]) {
-  test(`a blob is followed to storage${tls ? ' over TLS' : ''}, and credentials stay behind`, async (t) => {
+  test(`a redirect of a blob to storage is followed${tls ? ' over TLS' : ''} without credentials`, async (t) => {
     const { server, bring } = await open(t, {}, { tls })
     const digest = server.addBlob(BYTES)
     server.requireBearer()
@@ -53,14 +53,14 @@ for (const tls of [false, true]) {
   })
 }
 
-test('a manifest is followed as well', async (t) => {
+test('a redirect of a manifest is followed', async (t) => {
   const { server, bring } = await open(t)
   const { manifest } = server.addImage('team/app', 'v1')
   server.fault(manifest, { redirect: {} })
   await bring(manifest, new MemoryIntake(), 'manifest')
 })
 
-test('a URL that expires in the middle of a blob is asked for anew at the registry', async (t) => {
+test('when the URL of a redirect expires within a blob, the registry is asked for a new one', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.fault(digest, { redirect: { uses: 1 }, dieAt: 100_000, times: 1 })
@@ -74,14 +74,14 @@ test('a URL that expires in the middle of a blob is asked for anew at the regist
   assert.equal(server.bytesSent(digest), BYTES.length)
 })
 
-test('a URL that has expired is not a matter of credentials', async (t) => {
+test('an expired URL of a redirect is not a denial', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.fault(digest, { redirect: { uses: 0 } })
   await assert.rejects(bring(digest, new MemoryIntake()), { code: 'unavailable' })
 })
 
-test('redirects in a circle end', async (t) => {
+test('a circle of redirects is a failure', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.fault(digest, { redirect: { to: `/v2/team/app/blobs/${digest}` } })
@@ -100,7 +100,7 @@ test('a redirect within the registry keeps the credentials', async (t) => {
   assert.match(last?.headers.authorization ?? '', /^Bearer token-/)
 })
 
-test('a redirect that leads away and back comes back without credentials', async (t) => {
+test('a redirect to another origin and back carries no credentials', async (t) => {
   const { server, bring } = await open(t)
   const away = await startFaultyUpstream()
   t.after(() => away.close())
@@ -114,7 +114,7 @@ test('a redirect that leads away and back comes back without credentials', async
   assert.equal(server.requests.at(-1)?.headers.authorization, undefined)
 })
 
-test('a redirect from TLS to none is not followed', async (t) => {
+test('a redirect from https to http is refused', async (t) => {
   const plain = await startFaultyUpstream()
   t.after(() => plain.close())
   const { server, bring } = await open(t, {}, { tls: true })
@@ -124,7 +124,7 @@ test('a redirect from TLS to none is not followed', async (t) => {
   assert.equal(plain.requests.length, 0)
 })
 
-test('failures never show the query of the URL that led to them', async (t) => {
+test('failures do not show the query of a URL', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.fault(digest, { redirect: { to: 'http://127.0.0.1:1/data?signature=SECRET' } })

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HttpHeaders } from '../../../src/upstream/http/messages.ts'
-import { readQuota } from '../../../src/upstream/limits/quota.ts'
+import { parseQuota } from '../../../src/upstream/limits/quota.ts'
 
-const parse = (headers: Record<string, string>) => readQuota(new HttpHeaders(Object.entries(headers)))
+const parse = (headers: Record<string, string>) => parseQuota(new HttpHeaders(Object.entries(headers)))
 
 test('the quota of Docker Hub is parsed', () => {
   assert.deepEqual(parse({ 'RateLimit-Limit': '200;w=21600', 'ratelimit-remaining': '199;w=21600' }), {

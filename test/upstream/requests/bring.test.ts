@@ -10,7 +10,7 @@ const BYTES = randomBytes(500_000)
 const MEBI = 1024 * 1024
 const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
 
-test('a blob is brought whole, its size and type said first', async (t) => {
+test('a blob is brought completely, with its size and type first', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   const intake = new MemoryIntake()
@@ -23,7 +23,7 @@ test('a blob is brought whole, its size and type said first', async (t) => {
   assert.equal(request?.headers['user-agent'], 'leat')
 })
 
-test('a blob that broke off is gone on with where it stopped, if it is still the same', async (t) => {
+test('an attempt after a broken one continues at its offset with If-Range', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.fault(digest, { dieAt: 123_456, times: 1 })
@@ -41,7 +41,7 @@ test('a blob that broke off is gone on with where it stopped, if it is still the
   )
 })
 
-test('what someone else began is gone on with', async (t) => {
+test('an attempt continues content that another source began', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   const intake = new MemoryIntake({ start: BYTES.subarray(0, 400_000) })
@@ -51,7 +51,7 @@ test('what someone else began is gone on with', async (t) => {
   assert.equal(server.bytesSent(digest), 100_000)
 })
 
-test('where the content has another ETag by now, it is read from its start to the offset', async (t) => {
+test('when the ETag has changed, the content is read from its start and skipped to the offset', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.fault(digest, { dieAt: 100_000, headers: { etag: '"old"' }, times: 1 })
@@ -73,7 +73,7 @@ test('a weak ETag is not sent back', async (t) => {
 })
 
 for (const fault of [{ ignoreRange: true }, { ignoreRange: true, chunked: true }]) {
-  test(`a server that answers a range with everything is read to the offset (${JSON.stringify(fault)})`, async (t) => {
+  test(`a server that answers a range with the whole content is skipped to the offset (${JSON.stringify(fault)})`, async (t) => {
     const { server, bring } = await open(t)
     const digest = server.addBlob(BYTES)
     server.fault(digest, fault)
@@ -83,7 +83,7 @@ for (const fault of [{ ignoreRange: true }, { ignoreRange: true, chunked: true }
   })
 }
 
-test('everything is less than there was before: refused, with nothing taken', async (t) => {
+test('a whole content that is shorter than the offset is refused before its first byte', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.fault(digest, { ignoreRange: true })
@@ -92,15 +92,15 @@ test('everything is less than there was before: refused, with nothing taken', as
   assert.equal(intake.position, BYTES.length + 1)
 })
 
-const LIES: readonly [string, Fault, number][] = [
+const INVALID_RANGES: readonly [string, Fault, number][] = [
   ['another start', { startLie: 1000 }, 200_000],
   ['a length that its range contradicts', { lengthLie: -1000 }, 200_000],
-  ['a range that is none', { headers: { 'content-range': 'bytes everything' } }, 200_000],
-  ['no range', { headers: { 'content-range': '' } }, 200_000],
+  ['an invalid range', { headers: { 'content-range': 'bytes everything' } }, 200_000],
+  ['no Content-Range', { headers: { 'content-range': '' } }, 200_000],
   ['a range past its end', { headers: { 'content-range': 'bytes 200000-499999/400000' } }, 200_000],
 ]
 
-for (const [what, fault, start] of LIES) {
+for (const [what, fault, start] of INVALID_RANGES) {
   test(`a partial answer with ${what} is refused before its first byte`, async (t) => {
     const { server, bring } = await open(t)
     const digest = server.addBlob(BYTES)
@@ -112,7 +112,7 @@ for (const [what, fault, start] of LIES) {
   })
 }
 
-test('a range of which only the first part is given is not the end', async (t) => {
+test('a part of the requested range is a failure, and the next attempt continues', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   const headers = { 'content-range': `bytes 200000-299999/${BYTES.length}` }
@@ -124,13 +124,13 @@ test('a range of which only the first part is given is not the end', async (t) =
   assert.equal(sha256(intake.bytes), digest)
 })
 
-test('an offset at or past the end is not to be had', async (t) => {
+test('an offset at the end of the content is a failure', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   await assert.rejects(bring(digest, new MemoryIntake({ start: BYTES })), { code: 'unavailable' })
 })
 
-test('changed bytes are brought as they are: whoever takes them in verifies them', async (t) => {
+test('corrupt bytes are brought unchanged, because the flight verifies them', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.fault(digest, { corruptAt: 77 })
@@ -140,7 +140,7 @@ test('changed bytes are brought as they are: whoever takes them in verifies them
   assert.equal(intake.position, BYTES.length)
 })
 
-test('an intake that contradicts the head is heard', async (t) => {
+test('a size that contradicts the intake ends the attempt', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   const intake = new MemoryIntake()
@@ -171,7 +171,7 @@ const CODES: readonly [Fault, string, number | undefined][] = [
 ]
 
 for (const [fault, code, retryAfterMs] of CODES) {
-  test(`${JSON.stringify(fault)} is ${code}, after one request`, async (t) => {
+  test(`a response with ${JSON.stringify(fault)} is the failure ${code}, after one request`, async (t) => {
     const { server, bring } = await open(t)
     const digest = server.addBlob(BYTES)
     server.fault(digest, fault)
@@ -197,7 +197,7 @@ test('Retry-After may be a date', async (t) => {
   })
 })
 
-test('a manifest is asked for in every form there is, and brought as it is', async (t) => {
+test('a manifest is requested with all media types and brought unchanged', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addManifest(
     'team/app',
@@ -216,7 +216,7 @@ test('a manifest is asked for in every form there is, and brought as it is', asy
   assert.ok(accept.endsWith('*/*'))
 })
 
-test('a manifest over 4 MiB is refused, declared or not', async (t) => {
+test('a manifest of more than 4 MiB is refused, with or without a declared length', async (t) => {
   const { server, bring } = await open(t)
   const large = server.addManifest('team/app', undefined, Buffer.alloc(4 * MEBI + 1))
   const declared = new MemoryIntake()
@@ -231,7 +231,7 @@ test('a manifest over 4 MiB is refused, declared or not', async (t) => {
 })
 
 for (const type of ['v1+json', 'v1+prettyjws']) {
-  test(`a schema 1 manifest (${type}) is not supported`, async (t) => {
+  test(`a schema 1 manifest (${type}) is unsupported`, async (t) => {
     const { server, bring } = await open(t)
     const digest = server.addManifest(
       'team/app',
@@ -243,7 +243,7 @@ for (const type of ['v1+json', 'v1+prettyjws']) {
   })
 }
 
-test('whoever leaves ends it with his own reason', async (t) => {
+test('an abort ends the attempt with the reason of the signal', async (t) => {
   const { server, bring, abort } = await open(t)
   const digest = server.addBlob(BYTES)
   server.fault(digest, { stallAt: 100 })

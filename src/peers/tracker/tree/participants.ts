@@ -1,6 +1,6 @@
 import { BoundedMap } from '../../../lib/bounded-map.ts'
 import type { MemberId } from '../../identity/member.ts'
-import { drawOf } from '../../membership/owner.ts'
+import { scoreOf } from '../../membership/owner-ranking.ts'
 import { childrenToMove, chooseParent, maxChainLength, type ParentSearch } from './choose-parent.ts'
 import { isIncomplete, newProgress, type Participant, type RootRole } from './participant.ts'
 import type { PlanInstruction } from './plan-events.ts'
@@ -65,7 +65,7 @@ export class Participants {
     this.#reputations.delete(id)
     const participant: Participant = {
       id,
-      tieBreaker: drawOf(this.#digest, id),
+      tieBreaker: scoreOf(this.#digest, id),
       zone: undefined,
       position,
       role: undefined,

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { MemberId } from '../../../src/peers/identity/member.ts'
-import { drawOf, Ranks } from '../../../src/peers/membership/owner.ts'
+import { OwnerRanking, scoreOf } from '../../../src/peers/membership/owner-ranking.ts'
 
 const members = (count: number, of = 'member'): MemberId[] =>
   Array.from({ length: count }, (_, at) => hash(`${of} ${at}`).slice(0, 32) as MemberId)
@@ -14,81 +14,81 @@ function hash(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
-test('all agents of all versions come to the same owner', () => {
+test('all agents of all versions compute the same owner', () => {
   const ids = members(5)
-  const ranks = new Ranks(ids)
-  const found = digests(8).map((digest) => ids.indexOf(ranks.owner(digest) as MemberId))
+  const ranking = new OwnerRanking(ids)
+  const found = digests(8).map((digest) => ids.indexOf(ranking.owner(digest) as MemberId))
   assert.deepEqual(found, [0, 3, 2, 1, 0, 0, 4, 1])
 })
 
-test('nobody owns anything where nobody is', () => {
-  assert.deepEqual(new Ranks([]).first('sha256:', 3), [])
-  assert.equal(new Ranks([]).owner('sha256:'), undefined)
+test('without members a key has no owner', () => {
+  assert.deepEqual(new OwnerRanking([]).first('sha256:', 3), [])
+  assert.equal(new OwnerRanking([]).owner('sha256:'), undefined)
 })
 
-test('the ranks do not depend on the order in which members became known, or on how many are asked for', () => {
+test('the ranking depends neither on the order in which members became known nor on how many are requested', () => {
   const ids = fc.uniqueArray(fc.stringMatching(/^[0-9a-f]{4,32}$/), { minLength: 1, maxLength: 40 })
   fc.assert(
     fc.property(ids, fc.string(), fc.nat(), (texts, key, seed) => {
       const known = texts as MemberId[]
-      const turned = [...known].sort((a, b) => drawOf(`${seed}`, a) - drawOf(`${seed}`, b))
-      const all = new Ranks(known).first(key, known.length)
+      const reordered = [...known].sort((a, b) => scoreOf(`${seed}`, a) - scoreOf(`${seed}`, b))
+      const all = new OwnerRanking(known).first(key, known.length)
       assert.deepEqual([...all].sort(), [...known].sort())
-      assert.deepEqual(new Ranks([...turned, ...turned]).first(key, 3), all.slice(0, 3))
+      assert.deepEqual(new OwnerRanking([...reordered, ...reordered]).first(key, 3), all.slice(0, 3))
     }),
   )
 })
 
-test('every member owns about as much as any other', () => {
+test('every member owns about the same number of keys', () => {
   for (const count of [2, 3, 16, 100]) {
     const ids = members(count)
-    const ranks = new Ranks(ids)
+    const ranking = new OwnerRanking(ids)
     const owned = new Map<MemberId, number>()
     const keys = digests(400 * count)
     for (const key of keys) {
-      const owner = ranks.owner(key) as MemberId
+      const owner = ranking.owner(key) as MemberId
       owned.set(owner, (owned.get(owner) ?? 0) + 1)
     }
-    // 400 each, give or take 20 (one standard deviation).
+    // The expected number is 400 with a standard deviation of 20.
     const shares = ids.map((id) => owned.get(id) ?? 0)
     assert.ok(Math.min(...shares) > 300 && Math.max(...shares) < 500, `${count}: ${shares.join(' ')}`)
   }
 })
 
-test('also for keys and members that differ in one character only', () => {
+test('keys and ids that differ in one character only are also distributed evenly', () => {
   const ids = Array.from({ length: 10 }, (_, at) => `0000000${at}` as MemberId)
-  const ranks = new Ranks(ids)
+  const ranking = new OwnerRanking(ids)
   const owned = ids.map(() => 0)
   for (let at = 0; at < 10_000; at += 1) {
-    const owner = ids.indexOf(ranks.owner(`tag!docker.io/library/app:${at}`) as MemberId)
+    const owner = ids.indexOf(ranking.owner(`tag!docker.io/library/app:${at}`) as MemberId)
     owned[owner] = (owned[owner] ?? 0) + 1
   }
   assert.ok(Math.min(...owned) > 850 && Math.max(...owned) < 1150, owned.join(' '))
 })
 
-test('what a member owned goes to those who were next, and nothing else moves', () => {
+test('the keys of a member that leaves go to the next member in the order of each key, and no other keys move', () => {
   const ids = members(20)
   const [gone] = ids
-  const before = new Ranks(ids)
-  const after = new Ranks(ids.slice(1))
-  const heirs = new Set<MemberId>()
+  const before = new OwnerRanking(ids)
+  const after = new OwnerRanking(ids.slice(1))
+  const newOwners = new Set<MemberId>()
   for (const key of digests(2000)) {
     const [owner, next] = before.first(key, 2)
     assert.equal(after.owner(key), owner === gone ? next : owner)
-    if (owner === gone) heirs.add(next as MemberId)
+    if (owner === gone) newOwners.add(next as MemberId)
   }
-  assert.ok(heirs.size > 15, 'all of it went to a few')
+  assert.ok(newOwners.size > 15, 'the keys went to few members')
 })
 
-test('the owner among 5,000 is found in a moment', () => {
-  const ranks = new Ranks(members(5000))
+test('finding the owner among 5,000 members takes less than 50 ms', () => {
+  const ranking = new OwnerRanking(members(5000))
   const keys = digests(200)
-  const all = ranks.first(keys[0] ?? '', 5000)
-  assert.deepEqual(ranks.first(keys[0] ?? '', 3), all.slice(0, 3))
-  // The fastest of many: a busy machine makes some of them slow, but not all. To compare each with each takes longer.
+  const all = ranking.first(keys[0] ?? '', 5000)
+  assert.deepEqual(ranking.first(keys[0] ?? '', 3), all.slice(0, 3))
+  // The fastest run counts, since a busy machine makes some runs slow. Comparing all pairs of members would take longer.
   const times = keys.map((key) => {
     const started = performance.now()
-    ranks.first(key, 3)
+    ranking.first(key, 3)
     return performance.now() - started
   })
   assert.ok(Math.min(...times) < 50, `${Math.min(...times)} ms`)

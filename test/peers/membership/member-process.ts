@@ -1,12 +1,12 @@
-import { parseAddress } from '../../src/config/values/address.ts'
-import { identityOf } from '../../src/peers/identity/identity.ts'
-import { deriveSecret } from '../../src/peers/identity/secret.ts'
-import { createSwarm } from '../../src/peers/membership/swarm.ts'
+import { parseAddress } from '../../../src/config/values/address.ts'
+import { identityOf } from '../../../src/peers/identity/identity.ts'
+import { deriveSecret } from '../../../src/peers/identity/secret.ts'
+import { createSwarm } from '../../../src/peers/membership/swarm.ts'
 
-/** A member in a process of its own, which can be killed: `SECRET BOOTSTRAP SEED`. */
+/** A member in its own process, so that a test can kill it. Arguments: `SECRET BOOTSTRAP_ADDRESS SEED`. */
 const [secret = '', bootstrap = '', seed = ''] = process.argv.slice(2)
 const address = parseAddress(bootstrap)
-if (address === undefined) throw new Error('where is the DHT?')
+if (address === undefined) throw new Error('the bootstrap address is missing')
 const swarm = await createSwarm({
   secrets: [await deriveSecret(secret)],
   identity: identityOf(Buffer.from(seed, 'hex')),

@@ -4,7 +4,7 @@ import { basicHeader, type Credential, fingerprint } from './auth/credential.ts'
 import { CredentialHashes } from './auth/credential-hashes.ts'
 import type { Credentials } from './auth/credentials.ts'
 import { checkRealm } from './auth/realm.ts'
-import type { Grant, Tokens } from './auth/tokens.ts'
+import type { TokenRequest, Tokens } from './auth/tokens.ts'
 import { type Challenge, chooseChallenge } from './headers/challenge.ts'
 import type { HttpRequest, HttpResponse, SendRequest } from './http/messages.ts'
 import { failureOfStatus } from './http/status.ts'
@@ -15,7 +15,7 @@ import type { AddressScope } from './options/address-scope.ts'
 const REFUSED_MS = 5000
 const MOST_REFUSALS = 256
 
-export interface AccessOptions {
+export interface AuthorizedSenderOptions {
   /** `https://host/`. */
   readonly registry: URL
   readonly credentials: Credentials
@@ -32,31 +32,31 @@ export interface AccessOptions {
 }
 
 /** What a token is for: to pull from the repository `name`, and for the other `scopes`. */
-interface TokenTerms {
+interface ChallengeTerms {
   readonly name: string
   readonly realm: string
   readonly service: string | undefined
   readonly scopes: readonly string[]
 }
 
-/** How a request is authorized; `fresh` means with a token that was issued just now. */
+/** How a request is authorized; `isNew` says that the token was issued for this request. */
 interface Authorization {
   readonly header: string | undefined
   readonly token: string | undefined
-  readonly fresh: boolean
+  readonly isNew: boolean
 }
 
-const NONE: Authorization = { header: undefined, token: undefined, fresh: false }
+const NO_AUTHORIZATION: Authorization = { header: undefined, token: undefined, isNew: false }
 
 /** Sends requests to one host with the authorization that the host asks for: Bearer, Basic or none. */
-export class Access {
-  readonly #options: AccessOptions
+export class AuthorizedSender {
+  readonly #options: AuthorizedSenderOptions
   /** The latest challenge of the host; later requests are authorized for it at once. */
   #challenge: Challenge | undefined
   readonly #credentialHashes = new CredentialHashes()
   readonly #refused = new BoundedMap<string, Failure>(MOST_REFUSALS, { ttlMs: REFUSED_MS })
 
-  constructor(options: AccessOptions) {
+  constructor(options: AuthorizedSenderOptions) {
     this.#options = options
   }
 
@@ -72,7 +72,7 @@ export class Access {
     const { limits } = this.#options
     let account = await this.#account(request, credential)
     limits.check(account)
-    let used = await this.#authorize(credential, name, NONE, signal)
+    let used = await this.#authorize(credential, name, NO_AUTHORIZATION, signal)
     for (let renewed = false; ; renewed = true) {
       const response = await send(withHeader(request, used.header))
       limits.record(account, response)
@@ -81,7 +81,7 @@ export class Access {
       const isChallenged = await this.#rememberChallenge(response, request)
       // A 401 may have another challenge than the one that the token was issued for; a 403 refuses the token itself.
       const isFinal =
-        renewed || (used.fresh && response.status === 403) || (used.header === undefined && !isChallenged)
+        renewed || (used.isNew && response.status === 403) || (used.header === undefined && !isChallenged)
       if (isFinal) throw this.#refuse(credential, name, failure)
       if (used.header !== undefined) {
         credentials.forgetHelperAnswers()
@@ -123,16 +123,19 @@ export class Access {
     signal: AbortSignal,
   ): Promise<Authorization> {
     const challenge = this.#challenge
-    if (challenge === undefined) return NONE
+    if (challenge === undefined) return NO_AUTHORIZATION
     if (challenge.scheme === 'basic') {
-      if (credential?.kind !== 'basic') return NONE
+      if (credential?.kind !== 'basic') return NO_AUTHORIZATION
       const header = basicHeader(credential.username, credential.password)
-      return { ...NONE, header }
+      return { ...NO_AUTHORIZATION, header }
     }
-    const grant = await this.#grant(termsOf(challenge, name), credential)
+    const tokenRequest = await this.#tokenRequest(termsOf(challenge, name), credential)
     return this.#unlessDenied(credential, name, async () => {
-      const { token, fresh } = await this.#options.tokens.get(grant, { not: refused.token, signal })
-      return { header: `Bearer ${token}`, token, fresh }
+      const { token, isNew } = await this.#options.tokens.get(tokenRequest, {
+        refusedToken: refused.token,
+        signal,
+      })
+      return { header: `Bearer ${token}`, token, isNew }
     })
   }
 
@@ -154,10 +157,10 @@ export class Access {
     }
   }
 
-  async #grant(
-    { name, realm: given, service, scopes }: TokenTerms,
+  async #tokenRequest(
+    { name, realm: given, service, scopes }: ChallengeTerms,
     credential: Credential | undefined,
-  ): Promise<Grant> {
+  ): Promise<TokenRequest> {
     const { registry, registryScopeLimit, realms } = this.#options
     const scopeLimit = await this.#options.scopeLimit()
     const realm = await checkRealm(given, { registry, scopeLimit, realms })
@@ -181,7 +184,7 @@ function withHeader(request: HttpRequest, authorization: string | undefined): Ht
   return { ...request, headers: { ...request.headers, authorization } }
 }
 
-function termsOf({ parameters }: Challenge, name: string): TokenTerms {
+function termsOf({ parameters }: Challenge, name: string): ChallengeTerms {
   // A remembered challenge may be for another repository, so only scopes that are not about a repository are added.
   const asked = (parameters.get('scope') ?? '').split(' ')
   const scopes = asked.filter((scope) => scope !== '' && !scope.startsWith('repository:'))

@@ -11,7 +11,7 @@ const TEAM = { registry: 'r.example', name: 'team/app' }
 const auth = { auth: Buffer.from('u:p').toString('base64') }
 
 async function folderFor(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'leat-privacy-'))
+  const folder = await mkdtemp(join(tmpdir(), 'leat-private-repositories-'))
   t.after(() => rm(folder, { recursive: true }))
   return folder
 }
@@ -28,13 +28,13 @@ async function isPrivate(t: TestContext, options: UpstreamOptions, repository = 
   return upstreams.isPrivate(repository)
 }
 
-test('without credentials nothing is private', async (t) => {
+test('without credentials no repository is private', async (t) => {
   assert.equal(await isPrivate(t, {}), false)
   assert.equal(await isPrivate(t, { entries: [{ namespace: 'r.example' }] }), false)
   assert.equal(await isPrivate(t, {}, { registry: 'no host', name: 'a' }), false)
 })
 
-test('a user of an entry makes its registry private, whether or not the password can be read', async (t) => {
+test('an entry with a user name makes its registry private, even if the password file cannot be read', async (t) => {
   const entry = { namespace: 'r.example', username: 'u' }
   for (const secret of [{ password: 'p' }, { passwordFile: '/nowhere/password' }]) {
     const options = { entries: [{ ...entry, ...secret }] }
@@ -43,7 +43,7 @@ test('a user of an entry makes its registry private, whether or not the password
   }
 })
 
-test('credentials from the environment make a registry private, also one without an entry', async (t) => {
+test('credentials from the environment make a registry private, with or without an entry', async (t) => {
   const credentials = {
     'r.example': { username: 'u', password: 'p' },
     'index.docker.io': { username: 'u', password: 'p' },
@@ -55,7 +55,7 @@ test('credentials from the environment make a registry private, also one without
   }
 })
 
-test('credentials in a docker config make private what they are for, by host or by repository', async (t) => {
+test('credentials in a Docker config make private the host or repository that they are for', async (t) => {
   const dockerConfig = await configFor(t, {
     auths: {
       'r.example': auth,
@@ -77,7 +77,7 @@ test('credentials in a docker config make private what they are for, by host or 
   }
 })
 
-test('the hosts of an upstream and its prefix decide, not its name', async (t) => {
+test('the hosts and the prefix of an upstream decide, not its namespace', async (t) => {
   const dockerConfig = await configFor(t, { auths: { 'mirror.example/proxy/team': auth } })
   const entry = { namespace: 'r.example', hosts: ['open.example', 'mirror.example'], dockerConfig }
   assert.equal(await isPrivate(t, { entries: [{ ...entry, prefix: 'proxy' }] }), true)
@@ -85,7 +85,7 @@ test('the hosts of an upstream and its prefix decide, not its name', async (t) =
   assert.equal(await isPrivate(t, { dockerConfig }), false)
 })
 
-test('a helper is enough, and is not run', async (t) => {
+test('a helper makes repositories private and is not run', async (t) => {
   const folder = await folderFor(t)
   const asked = join(folder, 'asked')
   const program = join(folder, 'docker-credential-noting')
@@ -104,7 +104,7 @@ test('a helper is enough, and is not run', async (t) => {
   await assert.rejects(stat(asked), { code: 'ENOENT' })
 })
 
-test('what cannot be read is taken for credentials, until it can be', async (t) => {
+test('a file that cannot be read counts as credentials, until it can be read', async (t) => {
   const dockerConfig = join(await folderFor(t), 'config.json')
   const upstreams = createUpstreams({ dockerConfig })
   t.after(() => upstreams.close())
@@ -117,7 +117,7 @@ test('what cannot be read is taken for credentials, until it can be', async (t) 
   assert.equal(await upstreams.isPrivate(TEAM), true)
 })
 
-test('being asked about many registries makes none of them known', async (t) => {
+test('checks of many registries add no upstream', async (t) => {
   const dockerConfig = await configFor(t, { auths: { 'r7.example': auth } })
   const upstreams = createUpstreams({ dockerConfig })
   t.after(() => upstreams.close())
@@ -129,7 +129,7 @@ test('being asked about many registries makes none of them known', async (t) => 
   assert.deepEqual(upstreams.status(), [])
 })
 
-test('without helpers, what is private is exactly what is asked for with a credential', async (t) => {
+test('without helpers, exactly the repositories that are requested with a credential are private', async (t) => {
   const dockerConfig = await configFor(t, {
     auths: {
       'a.example': auth,

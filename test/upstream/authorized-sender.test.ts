@@ -22,7 +22,7 @@ test('a Bearer challenge is answered with a token for this repository', async (t
   assert.match(second?.headers.authorization ?? '', /^Bearer token-1-/)
 })
 
-test('later requests bring the token at once', async (t) => {
+test('later requests send the token at once', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.requireBearer({ expiresIn: 300 })
@@ -31,7 +31,7 @@ test('later requests bring the token at once', async (t) => {
   assert.equal(server.count(digest), 4)
 })
 
-test('requests at the same time ask for one token together', async (t) => {
+test('concurrent requests share one token request', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.requireBearer()
@@ -39,19 +39,19 @@ test('requests at the same time ask for one token together', async (t) => {
   assert.equal(server.tokensIssued, 1)
 })
 
-test('one who leaves does not take the token from the others', async (t) => {
+test('an aborted request does not abort the token request of the others', async (t) => {
   const { server, source, want, signal } = await open(t)
   const digest = server.addBlob(BYTES)
   server.requireBearer()
   server.fault('/token', { stallAt: 0, drip: { bytes: 1, everyMs: 1 }, times: 0 })
   const controller = new AbortController()
-  const leaver = source(digest).bring(want(digest), new MemoryIntake(), { signal: controller.signal })
-  const outcome = assert.rejects(leaver, /gone/)
-  const stayer = source(digest).bring(want(digest), new MemoryIntake(), { signal })
+  const aborted = source(digest).bring(want(digest), new MemoryIntake(), { signal: controller.signal })
+  const outcome = assert.rejects(aborted, /gone/)
+  const other = source(digest).bring(want(digest), new MemoryIntake(), { signal })
   await server.asked('/token')
   controller.abort(new Error('gone'))
   await outcome
-  await stayer
+  await other
   assert.equal(server.tokensIssued, 1)
 })
 
@@ -63,7 +63,7 @@ test('a token that expires in the middle of a pull is replaced', async (t) => {
   assert.equal(server.tokensIssued, 3)
 })
 
-test('a token that expires with 403, as at ECR, is replaced as well', async (t) => {
+test('a token that is refused with 403, as by ECR, is replaced', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.requireBearer({ uses: 1 })
@@ -73,7 +73,7 @@ test('a token that expires with 403, as at ECR, is replaced as well', async (t) 
   assert.equal(server.tokensIssued, 2)
 })
 
-test('a fresh token that is refused is a denial, remembered for a moment', async (t) => {
+test('a new token that is refused is a denial, which is remembered for some seconds', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.requireBearer({ uses: 0 })
@@ -84,7 +84,7 @@ test('a fresh token that is refused is a denial, remembered for a moment', async
   assert.equal(server.requests.length, asked)
 })
 
-test('403 to a fresh token is an answer to it: no other token is asked for', async (t) => {
+test('a 403 to a new token is final: no other token is requested', async (t) => {
   const { server, source, want, signal, repository, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.requireBearer()
@@ -96,7 +96,7 @@ test('403 to a fresh token is an answer to it: no other token is asked for', asy
   assert.equal(server.tokensIssued, 2)
 })
 
-test('a denial is remembered for its repository only', async (t) => {
+test('a denial is remembered only for its repository', async (t) => {
   const { server, source, want, signal, repository } = await open(t)
   const digest = server.addBlob(BYTES)
   server.fault(`/v2/team/app/blobs/${digest}`, { status: 403 })
@@ -115,7 +115,7 @@ test('the token may be called access_token', async (t) => {
 for (const [what, challenges] of [
   ['Bearer after Basic', ['Basic realm="x"', 'Bearer realm="{realm}",service="s"']],
   ['both in one header', ['Basic realm="x", Bearer realm="{realm}",service="s"']],
-  ['nothing quoted, all in capitals', ['BEARER REALM={realm},SERVICE=s']],
+  ['unquoted parameters in capitals', ['BEARER REALM={realm},SERVICE=s']],
 ] as const) {
   test(`a challenge with ${what} is answered`, async (t) => {
     const { server, bring } = await open(t)
@@ -126,7 +126,7 @@ for (const [what, challenges] of [
   })
 }
 
-test('a 401 without a challenge is followed by a look at /v2/', async (t) => {
+test('after a 401 without a challenge, /v2/ is asked for one', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.requireBearer()
@@ -138,27 +138,27 @@ test('a 401 without a challenge is followed by a look at /v2/', async (t) => {
   )
 })
 
-test('a 401 without a challenge anywhere is a denial', async (t) => {
+test('a 401 without a challenge from any path is a denial', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.requireBearer({ challenges: [] })
   await assert.rejects(bring(digest, new MemoryIntake()), { code: 'denied' })
 })
 
-test('Basic is answered with Basic, and with nothing where there is no password', async (t) => {
+test('a Basic challenge is answered with the password, and without one it is a denial', async (t) => {
   const { server, bring } = await open(t, { username: 'u', password: 'p' })
   const digest = server.addBlob(BYTES)
   server.requireBasic('u', 'p')
   await bring(digest, new MemoryIntake())
   await bring(digest, new MemoryIntake())
-  assert.equal(server.count(digest), 3, 'the second time it is brought at once')
+  assert.equal(server.count(digest), 3, 'the second request is authorized at once')
   const anonymous = await open(t)
   const other = anonymous.server.addBlob(BYTES)
   anonymous.server.requireBasic('u', 'p')
   await assert.rejects(anonymous.bring(other, new MemoryIntake()), { code: 'denied' })
 })
 
-test('a wrong password is asked with once', async (t) => {
+test('a wrong password is sent once', async (t) => {
   const { server, bring } = await open(t, { username: 'u', password: 'wrong' })
   const digest = server.addBlob(BYTES)
   server.requireBasic('u', 'p')
@@ -166,7 +166,7 @@ test('a wrong password is asked with once', async (t) => {
   assert.equal(server.count(digest), 2)
 })
 
-test('credentials go to the token service as Basic, and only there', async (t) => {
+test('credentials are sent to the token service as Basic, and to nobody else', async (t) => {
   const { server, bring } = await open(t, {}, { credentials: {} })
   const digest = server.addBlob(BYTES)
   server.requireBearer({ basic: { username: 'u', password: 'p' } })
@@ -198,7 +198,7 @@ test('an identity token is exchanged by POST', async (t) => {
 })
 
 for (const status of [400, 401, 404, 405]) {
-  test(`where the exchange is answered ${status}, the identity token is sent by GET`, async (t) => {
+  test(`when the token service answers a POST with ${status}, the identity token is sent with GET`, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'leat-access-'))
     t.after(() => rm(folder, { recursive: true }))
     const dockerConfig = join(folder, 'config.json')
@@ -213,7 +213,7 @@ for (const status of [400, 401, 404, 405]) {
   })
 }
 
-test("a helper's credential that has expired is asked for again", async (t) => {
+test('an expired credential of a helper is requested from the helper again', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'leat-access-'))
   const path = process.env['PATH']
   t.after(async () => {
@@ -242,7 +242,7 @@ test("a helper's credential that has expired is asked for again", async (t) => {
   await bring(digest, new MemoryIntake())
 })
 
-test('a token service that stumbles is asked again', async (t) => {
+test('a token service that answers 503 is asked again', async (t) => {
   const { server, bring } = await open(t)
   const digest = server.addBlob(BYTES)
   server.requireBearer()
@@ -252,11 +252,11 @@ test('a token service that stumbles is asked again', async (t) => {
 })
 
 for (const [what, fault, code] of [
-  ['is down', { status: 503 }, 'unavailable'],
-  ['is busy', { status: 429, headers: { 'retry-after': '7' } }, 'busy'],
-  ['does not exist', { status: 404 }, 'denied'],
-  ['sends something else', { status: 200, body: '<html>' }, 'unavailable'],
-  ['sends too much', { status: 200, body: 'x'.repeat(300_000) }, 'too-large'],
+  ['answers 503', { status: 503 }, 'unavailable'],
+  ['answers 429', { status: 429, headers: { 'retry-after': '7' } }, 'busy'],
+  ['answers 404', { status: 404 }, 'denied'],
+  ['sends HTML', { status: 200, body: '<html>' }, 'unavailable'],
+  ['sends a response that is too long', { status: 200, body: 'x'.repeat(300_000) }, 'too-large'],
 ] as const) {
   test(`a token service that ${what} is a failure`, async (t) => {
     const { server, bring } = await open(t)
@@ -268,7 +268,7 @@ for (const [what, fault, code] of [
   })
 }
 
-test('a token service that sends nothing is a failure at the deadline', async (t) => {
+test('a token service that never answers is a failure at the deadline', async (t) => {
   const { server, bring } = await open(t, {}, { deadlines: { tokenMs: 50 } })
   const digest = server.addBlob(BYTES)
   server.requireBearer()
@@ -279,7 +279,7 @@ test('a token service that sends nothing is a failure at the deadline', async (t
   })
 })
 
-test('a realm in our own network is not asked on a whim of the registry', async (t) => {
+test('a realm on another host inside the network is not contacted', async (t) => {
   const stranger = await startFaultyUpstream()
   t.after(() => stranger.close())
   const { server, bring } = await open(t, { username: 'u', password: 'p' })
@@ -290,14 +290,14 @@ test('a realm in our own network is not asked on a whim of the registry', async 
   assert.equal(stranger.requests.length, 0)
 })
 
-test('a realm elsewhere is asked where the operator lists it', async (t) => {
+test('a realm on another host is contacted when the settings list it', async (t) => {
   const stranger = await startFaultyUpstream()
   t.after(() => stranger.close())
   const elsewhere = stranger.host.replace('127.0.0.1', 'localhost')
   const { server, bring } = await open(t, { realms: [elsewhere] })
   const digest = server.addBlob(BYTES)
   server.requireBearer({ challenges: [`Bearer realm="http://${elsewhere}/token"`] })
-  // Its tokens are none of the registry's: what counts here is that it is asked.
+  // The registry refuses the tokens of another service, so the test checks only that the service is asked.
   await assert.rejects(bring(digest, new MemoryIntake()), { code: 'denied' })
   assert.ok(stranger.count('/token') > 0)
 })

@@ -7,7 +7,7 @@ import { WatchedFile } from './watched-file.ts'
  * Says for which repositories the agent would use credentials. A helper counts as credentials without being asked, because
  * it is a process that clients could otherwise start at will.
  */
-export class Privacy {
+export class PrivateRepositories {
   readonly #files = new Map<string, WatchedFile<DockerConfig>>()
   /** Checks of many repositories at once read a file once. */
   readonly #reading = new SharedWork<DockerConfig | undefined>()
