@@ -58,12 +58,14 @@ test('the settings file of the chart takes what the agent takes and the chart ha
   )
 })
 
-test('the chart has the version of the program', async () => {
+test('the chart and the changelog have the version of the program', async () => {
   const program: unknown = JSON.parse(await readFile(join(DEPLOY, '../package.json'), 'utf8'))
   const chart: unknown = parse(await readFile(join(CHART, 'Chart.yaml'), 'utf8'))
   const { version } = v.parse(v.looseObject({ version: v.string() }), program)
   const told = v.parse(v.looseObject({ version: v.string(), appVersion: v.string() }), chart)
   assert.deepEqual([told.version, told.appVersion], [version, version])
+  const changelog = await readFile(join(DEPLOY, '../CHANGELOG.md'), 'utf8')
+  assert.equal(/^## (\S+)/m.exec(changelog)?.[1], version)
 })
 
 test('the dashboard asks for metrics that there are', async () => {

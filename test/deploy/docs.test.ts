@@ -79,6 +79,21 @@ test('every link of the documentation leads somewhere', async () => {
   }
 })
 
+test('every file of src that a document names is there', async () => {
+  const texts = [
+    ...(await pages()),
+    { path: 'ARCHITECTURE.md', text: await readFile(join(ROOT, 'ARCHITECTURE.md'), 'utf8') },
+  ]
+  let count = 0
+  for (const { path, text } of texts) {
+    for (const [, file = ''] of text.matchAll(/`(src\/[a-z0-9/.-]+)`/g)) {
+      count += 1
+      assert.ok(existsSync(join(ROOT, file)), `${path} names ${file}`)
+    }
+  }
+  assert.ok(count > 40, `only ${count} were found`)
+})
+
 test('every value of the chart that the documentation sets is there', async () => {
   const values = await readFile(join(DEPLOY, 'chart/values.yaml'), 'utf8')
   const known = new Set<string>()

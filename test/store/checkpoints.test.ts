@@ -13,8 +13,8 @@ import { folder, opened, smallDisk } from './folder.ts'
 const MIB = 1024 * 1024
 const facts = { mediaType: undefined, origin: 'x', references: [], subject: undefined }
 
-/** Digests that the index of a closed store has marks of. */
-async function marked(path: string): Promise<string[]> {
+/** Digests that the index of a closed store has checkpoints of. */
+async function digestsWithCheckpoints(path: string): Promise<string[]> {
   const level = new Level(new Layout(path).index)
   try {
     const keys = await level.keys({ gt: 'marks!', lt: 'marks"' }).all()
@@ -24,25 +24,25 @@ async function marked(path: string): Promise<string[]> {
   }
 }
 
-it('marks last as long as the blob does, and go with it', async (t) => {
+it('checkpoints are stored with their blob and removed with it', async (t) => {
   const path = await folder(t)
   const first = await openStore({ path })
   const digests: Digest[] = []
   const blobs = [200_000, 300_000, 400_000].map((size) => randomBytes(size))
   for (const bytes of blobs) digests.push(await keep(first.blobs, bytes))
   await first.close()
-  assert.deepEqual(await marked(path), [...digests].sort())
+  assert.deepEqual(await digestsWithCheckpoints(path), [...digests].sort())
   const [removed, lost, left] = digests as [Digest, Digest, Digest]
   await truncate(new Layout(path).blob(lost), 10)
 
   const second = await openStore({ path })
   assert.equal(await second.remove(removed), true)
   assert.equal(await second.blobs.open(lost), undefined)
-  const marks = (await second.blobs.checkpoints(left)) ?? new Uint8Array()
-  assert.deepEqual(Buffer.from(marks), Buffer.from(checkpointsOf(blobs[2] ?? Buffer.alloc(0))))
+  const checkpoints = (await second.blobs.checkpoints(left)) ?? new Uint8Array()
+  assert.deepEqual(Buffer.from(checkpoints), Buffer.from(checkpointsOf(blobs[2] ?? Buffer.alloc(0))))
   assert.equal(await second.blobs.checkpoints(removed), undefined)
   await second.close()
-  assert.deepEqual(await marked(path), [left])
+  assert.deepEqual(await digestsWithCheckpoints(path), [left])
 })
 
 it('cutting an incoming content after its disk became full restarts it', async (t) => {

@@ -90,7 +90,7 @@ class DiskSide {
   readonly root: string
   store: Store
   #path: string
-  #lives = 0
+  #crashes = 0
 
   static async begin(root: string): Promise<DiskSide> {
     const path = join(root, '0')
@@ -104,17 +104,17 @@ class DiskSide {
   }
 
   /** Restarts the store, after the file of a blob was deleted if the step says so. */
-  async restart(loses?: Digest): Promise<void> {
+  async restart(missing?: Digest): Promise<void> {
     await this.store.close()
-    if (loses !== undefined) await rm(new Layout(this.#path).blob(loses), { force: true })
+    if (missing !== undefined) await rm(new Layout(this.#path).blob(missing), { force: true })
     this.store = await openStore({ path: this.#path })
     await this.store.recovered
   }
 
   /** Simulates a crash: a new store opens a copy of the folder as it is now. */
   async crash(): Promise<void> {
-    this.#lives += 1
-    const next = join(this.root, `${this.#lives}`)
+    this.#crashes += 1
+    const next = join(this.root, `${this.#crashes}`)
     await cp(this.#path, next, { recursive: true })
     await this.store.close()
     await rm(this.#path, { recursive: true })
@@ -128,12 +128,12 @@ type Step = fc.AsyncCommand<Model, DiskSide>
 
 /** Stores a content in two parts, or only the first part, which stays as a partial. */
 class Put implements Step {
-  readonly #piece: TestContent
+  readonly #content: TestContent
   readonly #upTo: number
 
-  constructor(piece: TestContent, part: number) {
-    this.#piece = piece
-    this.#upTo = Math.floor(piece.bytes.length * part)
+  constructor(content: TestContent, part: number) {
+    this.#content = content
+    this.#upTo = Math.floor(content.bytes.length * part)
   }
 
   check(): boolean {
@@ -141,7 +141,7 @@ class Put implements Step {
   }
 
   async run(model: Model, real: DiskSide): Promise<void> {
-    const { digest, bytes, kind, references } = this.#piece
+    const { digest, bytes, kind, references } = this.#content
     for (const store of [model.memory, real.store.blobs]) {
       const incoming = await store.begin(wanted(digest, kind))
       try {
@@ -170,16 +170,16 @@ class Put implements Step {
   }
 
   toString(): string {
-    return `put ${this.#piece.digest.slice(7, 15)} up to ${this.#upTo} of ${this.#piece.bytes.length}`
+    return `put ${this.#content.digest.slice(7, 15)} up to ${this.#upTo} of ${this.#content.bytes.length}`
   }
 }
 
 /** Receives wrong bytes, which must leave nothing. */
 class PutWrong implements Step {
-  readonly #piece: TestContent
+  readonly #content: TestContent
 
-  constructor(piece: TestContent) {
-    this.#piece = piece
+  constructor(content: TestContent) {
+    this.#content = content
   }
 
   check(): boolean {
@@ -187,7 +187,7 @@ class PutWrong implements Step {
   }
 
   async run(model: Model, real: DiskSide): Promise<void> {
-    const { digest, bytes, kind } = this.#piece
+    const { digest, bytes, kind } = this.#content
     for (const store of [model.memory, real.store.blobs]) {
       const incoming = await store.begin(wanted(digest, kind))
       try {
@@ -203,15 +203,15 @@ class PutWrong implements Step {
   }
 
   toString(): string {
-    return `put wrong bytes for ${this.#piece.digest.slice(7, 15)}`
+    return `put wrong bytes for ${this.#content.digest.slice(7, 15)}`
   }
 }
 
 class Read implements Step {
-  readonly #piece: TestContent
+  readonly #content: TestContent
 
-  constructor(piece: TestContent) {
-    this.#piece = piece
+  constructor(content: TestContent) {
+    this.#content = content
   }
 
   check(): boolean {
@@ -219,7 +219,7 @@ class Read implements Step {
   }
 
   async run(model: Model, real: DiskSide): Promise<void> {
-    const { digest, bytes } = this.#piece
+    const { digest, bytes } = this.#content
     const expected = await stored(model.memory, digest)
     const found = await stored(real.store.blobs, digest)
     assert.equal(found === undefined, expected === undefined, `${this}: ${found?.length} ${expected?.length}`)
@@ -227,16 +227,16 @@ class Read implements Step {
   }
 
   toString(): string {
-    return `read ${this.#piece.digest.slice(7, 15)}`
+    return `read ${this.#content.digest.slice(7, 15)}`
   }
 }
 
 class SetPin implements Step {
-  readonly #piece: TestContent
+  readonly #content: TestContent
   readonly #pinned: boolean
 
-  constructor(piece: TestContent, pinned: boolean) {
-    this.#piece = piece
+  constructor(content: TestContent, pinned: boolean) {
+    this.#content = content
     this.#pinned = pinned
   }
 
@@ -245,7 +245,7 @@ class SetPin implements Step {
   }
 
   async run(model: Model, real: DiskSide): Promise<void> {
-    const { digest } = this.#piece
+    const { digest } = this.#content
     if (this.#pinned) {
       model.pin(digest)
       await real.store.pin(digest)
@@ -260,15 +260,15 @@ class SetPin implements Step {
   }
 
   toString(): string {
-    return `${this.#pinned ? 'pin' : 'unpin'} ${this.#piece.digest.slice(7, 15)}`
+    return `${this.#pinned ? 'pin' : 'unpin'} ${this.#content.digest.slice(7, 15)}`
   }
 }
 
 class Remove implements Step {
-  readonly #piece: TestContent
+  readonly #content: TestContent
 
-  constructor(piece: TestContent) {
-    this.#piece = piece
+  constructor(content: TestContent) {
+    this.#content = content
   }
 
   check(): boolean {
@@ -276,14 +276,14 @@ class Remove implements Step {
   }
 
   async run(model: Model, real: DiskSide): Promise<void> {
-    const { digest } = this.#piece
+    const { digest } = this.#content
     const free = model.memory.stored.has(digest) && !model.isRetained(digest)
     assert.equal(await real.store.remove(digest), free)
     if (free) model.memory.stored.delete(digest)
   }
 
   toString(): string {
-    return `remove ${this.#piece.digest.slice(7, 15)}`
+    return `remove ${this.#content.digest.slice(7, 15)}`
   }
 }
 
@@ -344,10 +344,10 @@ class Restart implements Step {
 
 /** Deletes a file between two runs. */
 class Lose implements Step {
-  readonly #piece: TestContent
+  readonly #content: TestContent
 
-  constructor(piece: TestContent) {
-    this.#piece = piece
+  constructor(content: TestContent) {
+    this.#content = content
   }
 
   check(): boolean {
@@ -355,12 +355,12 @@ class Lose implements Step {
   }
 
   async run(model: Model, real: DiskSide): Promise<void> {
-    await real.restart(this.#piece.digest)
-    model.memory.stored.delete(this.#piece.digest)
+    await real.restart(this.#content.digest)
+    model.memory.stored.delete(this.#content.digest)
   }
 
   toString(): string {
-    return `lose ${this.#piece.digest.slice(7, 15)} and restart`
+    return `delete ${this.#content.digest.slice(7, 15)} and restart`
   }
 }
 
@@ -400,15 +400,20 @@ it('the store behaves as a model in memory under any order of operations and cra
   const step = fc.oneof(
     {
       weight: 8,
-      arbitrary: fc.tuple(any, fc.constantFrom(1, 1, 1, 0.6)).map(([piece, part]) => new Put(piece, part)),
+      arbitrary: fc
+        .tuple(any, fc.constantFrom(1, 1, 1, 0.6))
+        .map(([content, part]) => new Put(content, part)),
     },
-    { weight: 1, arbitrary: any.map((piece) => new PutWrong(piece)) },
-    { weight: 4, arbitrary: any.map((piece) => new Read(piece)) },
-    { weight: 3, arbitrary: fc.tuple(any, fc.boolean()).map(([piece, pinned]) => new SetPin(piece, pinned)) },
-    { weight: 2, arbitrary: any.map((piece) => new Remove(piece)) },
+    { weight: 1, arbitrary: any.map((content) => new PutWrong(content)) },
+    { weight: 4, arbitrary: any.map((content) => new Read(content)) },
+    {
+      weight: 3,
+      arbitrary: fc.tuple(any, fc.boolean()).map(([content, pinned]) => new SetPin(content, pinned)),
+    },
+    { weight: 2, arbitrary: any.map((content) => new Remove(content)) },
     { weight: 2, arbitrary: fc.constantFrom(0, 100_000, 400_000).map((bytes) => new Evict(bytes)) },
     { weight: 2, arbitrary: fc.constantFrom('restart', 'crash').map((how) => new Restart(how)) },
-    { weight: 1, arbitrary: any.map((piece) => new Lose(piece)) },
+    { weight: 1, arbitrary: any.map((content) => new Lose(content)) },
   )
   await fc.assert(
     fc.asyncProperty(

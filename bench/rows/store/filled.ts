@@ -18,7 +18,7 @@ const SINCE = Date.now() - 30 * 24 * 60 * 60 * 1000
 const EVERY_MS = 1000
 
 /**
- * Whether every blob has the bytes of its digest, or shares one file with its shelf: such a store is filled and removed
+ * Whether every blob has the bytes of its digest, or shares one file with its folder: such a store is filled and removed
  * sooner and takes no memory for files, but only names and sizes in it are true.
  */
 export type Files = 'own' | 'shared'
@@ -83,7 +83,7 @@ async function writeIndex(layout: Layout, blobs: readonly Stored[]): Promise<voi
   const database = await openDatabase(layout)
   try {
     const entries = new BlobIndex(database)
-    // Says, while there is none yet, that every blob has its place in the line, and which manifests need it.
+    // Says, while there is none yet, that every blob is ranked, and which manifests reference it.
     await entries.evictionOrder.ensureComplete()
     await entries.referencedBy.ensureComplete()
     const byDigest = blobs.toSorted((one, other) => (one.digest < other.digest ? -1 : 1))

@@ -28,42 +28,42 @@ export interface ReconcileResult {
  * Makes the index agree with the files, folder by folder, by comparing names only: opening every file would delay the start
  * of an agent with many blobs. A file of a wrong size is noticed when it is opened.
  */
-export async function reconcile(entries: BlobIndex, shelves: BlobFiles): Promise<ReconcileResult> {
-  const strays: Digest[] = []
-  const gone: Digest[] = []
+export async function reconcile(index: BlobIndex, blobFiles: BlobFiles): Promise<ReconcileResult> {
+  const unknownFiles: Digest[] = []
+  const withoutFile: Digest[] = []
   let bytes = 0
   let blobs = 0
   for (const algorithm of ALGORITHMS) {
     for (const prefix of prefixes()) {
       const [files, sizes] = await Promise.all([
-        shelves.list(algorithm, prefix),
-        entries.sizesUnder(`${algorithm}:${prefix}`),
+        blobFiles.list(algorithm, prefix),
+        index.sizesUnder(`${algorithm}:${prefix}`),
       ])
       for (const digest of files) {
         const size = sizes.get(digest)
         sizes.delete(digest)
         if (size === undefined) {
-          strays.push(digest)
+          unknownFiles.push(digest)
           continue
         }
         bytes += size
         blobs += 1
       }
-      gone.push(...sizes.keys())
+      withoutFile.push(...sizes.keys())
     }
   }
-  await removeEntries(entries, gone)
-  entries.setUsage(bytes, blobs)
-  return { dropped: gone.length, unknownFiles: strays }
+  await removeEntries(index, withoutFile)
+  index.setUsage(bytes, blobs)
+  return { dropped: withoutFile.length, unknownFiles }
 }
 
 /** Removes entries without files. On a full disk they cannot be removed, and are only hidden. */
-async function removeEntries(entries: BlobIndex, gone: readonly Digest[]): Promise<void> {
+async function removeEntries(index: BlobIndex, withoutFile: readonly Digest[]): Promise<void> {
   try {
-    await entries.removeAll(gone)
+    await index.removeAll(withoutFile)
   } catch (error) {
     if (isDamage(error)) throw error
-    for (const digest of gone) entries.hide(digest)
+    for (const digest of withoutFile) index.hide(digest)
   }
 }
 

@@ -190,12 +190,12 @@ it('a file whose digest is not its name is quarantined, not served', async (t) =
 
 it('an entry whose file is missing is dropped at the start', async (t) => {
   const path = await folder(t)
-  const [gone, kept] = await filled(path, randomBytes(1000), randomBytes(2000))
-  assert.ok(gone && kept)
-  await rm(new Layout(path).blob(gone))
+  const [missing, kept] = await filled(path, randomBytes(1000), randomBytes(2000))
+  assert.ok(missing && kept)
+  await rm(new Layout(path).blob(missing))
   const recovered = published(t, 'store.recovered')
   const store = await opened(t, { path })
-  assert.equal(await store.blobs.facts(gone), undefined)
+  assert.equal(await store.blobs.facts(missing), undefined)
   assert.equal((await store.blobs.facts(kept))?.size, 2000)
   assert.deepEqual(store.usage(), { bytes: 2000, blobs: 1 })
   assert.equal(recovered[0]?.dropped, 1)

@@ -60,17 +60,19 @@ it('rotted blobs are reported, quarantined, dropped, and can be stored again', a
   const store = await opened(t, { path })
   store.onDropped((digest) => dropped.push(digest))
   const failed = published(t, 'verify.failed')
-  const [flipped, short, gone, folderInstead, good] = [5 * MIB, 100, 200, 300, 400].map((n) => randomBytes(n))
-  assert.ok(flipped && short && gone && folderInstead && good)
+  const [flipped, short, missing, folderInstead, good] = [5 * MIB, 100, 200, 300, 400].map((n) =>
+    randomBytes(n),
+  )
+  assert.ok(flipped && short && missing && folderInstead && good)
   const layout = new Layout(path)
   const digests = new Map<string, Digest>()
-  for (const [name, bytes] of Object.entries({ flipped, short, gone, folderInstead, good })) {
+  for (const [name, bytes] of Object.entries({ flipped, short, missing, folderInstead, good })) {
     digests.set(name, await keep(store.blobs, bytes))
   }
   const of = (name: string): Digest => digests.get(name) ?? assert.fail(name)
   await flip(path, of('flipped'), 4 * MIB + 17)
   await truncate(layout.blob(of('short')), 99)
-  await rm(layout.blob(of('gone')))
+  await rm(layout.blob(of('missing')))
   await rm(layout.blob(of('folderInstead')))
   await mkdir(layout.blob(of('folderInstead')))
 
@@ -79,7 +81,7 @@ it('rotted blobs are reported, quarantined, dropped, and can be stored again', a
   assert.match(found.get(of('flipped'))?.found ?? '', /^sha256:[0-9a-f]{64}$/)
   assert.equal(found.get(of('flipped'))?.size, 5 * MIB)
   assert.equal(found.get(of('short'))?.found, '99 bytes instead of 100')
-  assert.equal(found.get(of('gone'))?.found, 'no file')
+  assert.equal(found.get(of('missing'))?.found, 'no file')
   assert.equal(found.get(of('folderInstead'))?.found, 'not a file')
   assert.deepEqual(failed.map(({ digest }) => digest).sort(), [...found.keys()].sort())
   assert.ok(failed.every(({ sourceKind }) => sourceKind === 'disk'))

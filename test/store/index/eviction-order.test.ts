@@ -109,7 +109,7 @@ it('eviction finds its blob without a search among very many, and an index witho
 
   let started = performance.now()
   await entries.evictionOrder.ensureComplete()
-  t.diagnostic(`a line for ${blobs} blobs: ${Math.round(performance.now() - started)} ms`)
+  t.diagnostic(`ranking ${blobs} blobs: ${Math.round(performance.now() - started)} ms`)
 
   started = performance.now()
   await new BlobIndex(level).evictionOrder.ensureComplete()
@@ -176,10 +176,10 @@ it('blobs whose last use lies in the future are evicted like all others', async 
   const ahead = await keep(first.blobs, Buffer.from('ahead'))
   await first.close()
   const level = new Level<string, string>(`${path}/index`)
-  const [place = ''] = await level.keys({ gt: 'idle!', lt: 'idle"' }).all()
+  const [key = ''] = await level.keys({ gt: 'idle!', lt: 'idle"' }).all()
   const later = Date.now() + 1e12
   await level.batch([
-    { type: 'del', key: place },
+    { type: 'del', key },
     { type: 'put', key: `idle!${String(later).padStart(16, '0')}!${ahead}`, value: '' },
     { type: 'put', key: `used!${ahead}`, value: String(later) },
   ])

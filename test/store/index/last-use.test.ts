@@ -16,41 +16,41 @@ async function database(t: TestContext): Promise<Level<string, string>> {
 }
 
 /** The eviction order of blobs that were stored long ago. */
-async function lineOf(level: Level<string, string>, ...digests: Digest[]): Promise<EvictionOrder> {
+async function orderOf(level: Level<string, string>, ...digests: Digest[]): Promise<EvictionOrder> {
   const blobs = digests.map((digest) => ({ digest, size: 1, kind: 'blob' as const, storedAt: 5 }))
-  const line = new EvictionOrder(level, {
+  const order = new EvictionOrder(level, {
     async *list() {
       yield* blobs
     },
     getMany: async (wanted) => wanted.map((digest) => blobs.find((blob) => blob.digest === digest)),
   })
-  await line.ensureComplete()
-  return line
+  await order.ensureComplete()
+  return order
 }
 
 it('uses are written together when the timer fires', async (t) => {
   const level = await database(t)
   const digests = Array.from({ length: 500 }, (_, n) => digestOf(Buffer.from(String(n))))
-  const line = await lineOf(level, ...digests)
+  const order = await orderOf(level, ...digests)
   let writes = 0
   level.on('write', () => {
     writes += 1
   })
-  const lastUse = new LastUse(line, { everyMs: 1_000_000 })
+  const lastUse = new LastUse(order, { everyMs: 1_000_000 })
   for (let round = 0; round < 10; round++) for (const digest of digests) lastUse.mark(digest)
   assert.equal(writes, 0)
   const times = await lastUse.of(digests)
   assert.ok(times.every((time) => time !== undefined && time > 5))
   await lastUse.stop()
   assert.equal(writes, 1)
-  assert.deepEqual(await new LastUse(line, { everyMs: 1_000_000 }).of(digests), times)
+  assert.deepEqual(await new LastUse(order, { everyMs: 1_000_000 }).of(digests), times)
 })
 
 it('uses that could not be written are written at the next flush', async (t) => {
   const level = await database(t)
   const digest = digestOf(Buffer.from('x'))
-  const line = await lineOf(level, digest)
-  const lastUse = new LastUse(line)
+  const order = await orderOf(level, digest)
+  const lastUse = new LastUse(order)
   lastUse.mark(digest)
   const [time] = await lastUse.of([digest])
   await level.close()
@@ -58,13 +58,13 @@ it('uses that could not be written are written at the next flush', async (t) => 
   await level.open()
   assert.deepEqual(await lastUse.of([digest]), [time])
   await lastUse.stop()
-  assert.deepEqual(await new LastUse(line).of([digest]), [time])
+  assert.deepEqual(await new LastUse(order).of([digest]), [time])
 })
 
 it('no use is written for a blob that is no longer stored', async (t) => {
   const level = await database(t)
-  const line = await lineOf(level)
-  const lastUse = new LastUse(line)
+  const order = await orderOf(level)
+  const lastUse = new LastUse(order)
   lastUse.mark(digestOf(Buffer.from('gone')))
   await lastUse.stop()
   assert.deepEqual(await level.keys().all(), ['idle'])

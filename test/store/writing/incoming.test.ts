@@ -279,7 +279,7 @@ it('after SIGKILL at any moment, acknowledged contents are stored and the unfini
     const child = fork(program, [path, digestOf(large)], { cwd: tmpdir() })
     const acknowledged: Digest[] = []
     let written = 0
-    const gone = once(child, 'exit')
+    const exited = once(child, 'exit')
     try {
       await new Promise<void>((resolve, reject) => {
         child.on('exit', (code) => reject(new Error(`the child has ended by itself (${code})`)))
@@ -292,7 +292,7 @@ it('after SIGKILL at any moment, acknowledged contents are stored and the unfini
       })
     } finally {
       child.kill('SIGKILL')
-      await gone
+      await exited
     }
     const store = await opened(t, { path })
     await store.recovered
