@@ -94,6 +94,8 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'identity',
     'dht',
     'membership',
+    'wire/protocol',
+    'wire/connection',
     'wire',
     'tracker/tree',
     'tracker/stragglers',

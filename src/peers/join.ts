@@ -7,7 +7,7 @@ import { Pseudonyms } from './identity/pseudonyms.ts'
 import { readSecretFile } from './identity/secret.ts'
 import { createSwarm } from './membership/swarm.ts'
 import { type Node, PeerNetwork } from './network.ts'
-import { SendBuffers } from './wire/send-buffers.ts'
+import { SendBuffers } from './wire/connection/send-buffers.ts'
 
 interface Address {
   readonly host: string

@@ -24,11 +24,18 @@ import { PeerTransfer } from './transfer/peer-transfer.ts'
 import { serveContent } from './transfer/serve.ts'
 import { localTracker, remoteTracker, type TrackerEndpoint } from './transfer/tracker-endpoint.ts'
 import { askWhoHas, requestOnce } from './transfer/who-has.ts'
-import type { ConnectionResources } from './wire/connection.ts'
+import type { ConnectionResources } from './wire/connection/connection.ts'
 import type { PeerExchange } from './wire/exchange.ts'
-import { type Contact, PeerRequest, Progress, parseMessage, refusalOf, TagAnswer } from './wire/messages.ts'
 import { PeerClient, type PeerClientLimits } from './wire/peer-client.ts'
 import { PeerServer } from './wire/peer-server.ts'
+import {
+  type Contact,
+  PeerRequest,
+  Progress,
+  parseMessage,
+  refusalOf,
+  TagAnswer,
+} from './wire/protocol/messages.ts'
 
 /** What peers may ask of this node. */
 export interface Node {

@@ -23,7 +23,7 @@ import {
 import { type Patience, PeerNetwork } from '../../src/peers/network.ts'
 import { PeerCommons } from '../../src/peers/peer-commons.ts'
 import { PeerRegistry } from '../../src/peers/peer-registry.ts'
-import { SendBuffers } from '../../src/peers/wire/send-buffers.ts'
+import { SendBuffers } from '../../src/peers/wire/connection/send-buffers.ts'
 import type { UpstreamEntry } from '../../src/upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
 import { type Wanting, Warming } from '../../src/warm/warming.ts'

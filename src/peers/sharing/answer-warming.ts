@@ -1,6 +1,6 @@
 import { Failure } from '../../ports/failure.ts'
 import type { PeerExchange } from '../wire/exchange.ts'
-import { type PeerRequest, parseMessage, WarmRequestMessage } from '../wire/messages.ts'
+import { type PeerRequest, parseMessage, WarmRequestMessage } from '../wire/protocol/messages.ts'
 import { MAX_SILENCE_MS, sendKeepAlives, type WarmImages } from './warm-exchange.ts'
 
 /** The requesting node must send the names of all images within this time. */

@@ -2,8 +2,8 @@ import { Failure } from '../../ports/failure.ts'
 import type { WarmLine } from '../../schemas/warm-report.ts'
 import { type Member, PEER_PROTOCOL } from '../identity/member.ts'
 import type { Membership } from '../membership/membership.ts'
-import { failureOfRefusal, parseMessage, WarmReply } from '../wire/messages.ts'
 import type { PeerClient } from '../wire/peer-client.ts'
+import { failureOfRefusal, parseMessage, WarmReply } from '../wire/protocol/messages.ts'
 import { MAX_SILENCE_MS, sendKeepAlives, type WarmImages, type WarmRequest } from './warm-exchange.ts'
 
 type NodeName = Pick<Member, 'id' | 'name'>

@@ -2,7 +2,7 @@ import { Deferred } from '../../lib/async/deferred.ts'
 import { Throttle } from '../../lib/async/throttle.ts'
 import type { LocalContent, LocalState } from '../../ports/local-content.ts'
 import type { Want } from '../../ports/source.ts'
-import type { Contact } from '../wire/messages.ts'
+import type { Contact } from '../wire/protocol/messages.ts'
 import type { JoinRequest, SessionListener, TrackerSession } from './session.ts'
 
 /** Other members wait this long for the owner to join first, so that the owner is the fetcher. */

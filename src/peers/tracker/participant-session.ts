@@ -1,5 +1,5 @@
 import { CHECKPOINT_BYTES, type Checkpoints } from '../../oci/checkpoints.ts'
-import { type Instruction, MAX_CHECKPOINTS_PER_MESSAGE, type Progress } from '../wire/messages.ts'
+import { type Instruction, MAX_CHECKPOINTS_PER_MESSAGE, type Progress } from '../wire/protocol/messages.ts'
 import type { SessionListener, TrackerSession } from './session.ts'
 
 export interface ParticipantSessionOptions {

@@ -1,5 +1,5 @@
 import type { MemberId } from '../identity/member.ts'
-import type { Contact, Instruction, Progress } from '../wire/messages.ts'
+import type { Contact, Instruction, Progress } from '../wire/protocol/messages.ts'
 
 /** A member, the owner itself included, in one delivery plan: the member's side of the session. */
 export interface TrackerSession {

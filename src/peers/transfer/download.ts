@@ -1,6 +1,6 @@
 import type { VouchedIntake, Want } from '../../ports/source.ts'
-import { type Contact, failureOfRefusal, parseMessage, TakeAnswer } from '../wire/messages.ts'
 import type { PeerClient } from '../wire/peer-client.ts'
+import { type Contact, failureOfRefusal, parseMessage, TakeAnswer } from '../wire/protocol/messages.ts'
 
 /** How long a parent may take to say the size. A parent that fetches the content may be waiting for its own source. */
 const ANSWER_MS = 15_000

@@ -2,7 +2,7 @@ import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { LocalContent } from '../../ports/local-content.ts'
 import type { PeerExchange } from '../wire/exchange.ts'
-import type { PeerRequest } from '../wire/messages.ts'
+import type { PeerRequest } from '../wire/protocol/messages.ts'
 import type { PeerStats } from './peer-stats.ts'
 
 export interface ServeOptions {

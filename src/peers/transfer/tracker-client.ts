@@ -4,7 +4,7 @@ import { type Events, publish } from '../../observe/events.ts'
 import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
 import type { JoinRequest, TrackerSession } from '../tracker/session.ts'
-import type { Contact, Instruction, Progress } from '../wire/messages.ts'
+import type { Contact, Instruction, Progress } from '../wire/protocol/messages.ts'
 import type { TrackerEndpoint } from './tracker-endpoint.ts'
 
 /**

@@ -4,8 +4,8 @@ import type { MemberId } from '../identity/member.ts'
 import type { JoinRequest, SessionListener, TrackerSession } from '../tracker/session.ts'
 import type { Tracker } from '../tracker/tracker.ts'
 import type { PeerExchange } from '../wire/exchange.ts'
-import { type Contact, Instruction, parseMessage } from '../wire/messages.ts'
 import type { PeerClient } from '../wire/peer-client.ts'
+import { type Contact, Instruction, parseMessage } from '../wire/protocol/messages.ts'
 
 /** The tracker of an owner, on this node or on another one. */
 export interface TrackerEndpoint {

@@ -2,8 +2,8 @@ import { setMaxListeners } from 'node:events'
 import type { Digest } from '../../oci/digest.ts'
 import type { Want } from '../../ports/source.ts'
 import type { Member } from '../identity/member.ts'
-import { HasAnswer, parseMessage } from '../wire/messages.ts'
 import type { PeerClient } from '../wire/peer-client.ts'
+import { HasAnswer, parseMessage } from '../wire/protocol/messages.ts'
 
 /** A transfer waits for the answers before it asks upstream, so they get little time. */
 const ANSWER_MS = 500

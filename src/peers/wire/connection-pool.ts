@@ -1,4 +1,4 @@
-import type { PeerConnection } from './connection.ts'
+import type { PeerConnection } from './connection/connection.ts'
 
 export interface ConnectionPoolLimits {
   readonly idleMs: number

@@ -4,10 +4,10 @@ import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake } from '../../ports/source.ts'
 import type { RemoteIdentity } from '../identity/credentials.ts'
-import type { KnownMember, PeerConnection } from './connection.ts'
-import { endFrame, messageFrame } from './frames.ts'
-import { refusalOf } from './messages.ts'
-import { PeerStalled, uploadContent } from './upload.ts'
+import type { KnownMember, PeerConnection } from './connection/connection.ts'
+import { PeerStalled, uploadContent } from './connection/upload.ts'
+import { endFrame, messageFrame } from './protocol/frames.ts'
+import { refusalOf } from './protocol/messages.ts'
 
 /**
  * One exchange with another agent: a request and everything that follows it, on a connection that carries nothing else

@@ -5,7 +5,7 @@ import { BoundedMap } from '../../lib/bounded-map.ts'
 import { Failure } from '../../ports/failure.ts'
 import { type PeerCredentials, remoteIdentityOf, tlsOptions } from '../identity/credentials.ts'
 import type { Member } from '../identity/member.ts'
-import { type ConnectionResources, PeerConnection } from './connection.ts'
+import { type ConnectionResources, PeerConnection } from './connection/connection.ts'
 import { ConnectionPool, type ConnectionPoolLimits } from './connection-pool.ts'
 import { PeerExchange } from './exchange.ts'
 

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import { type PeerCredentials, remoteIdentityOf, tlsOptions } from '../identity/credentials.ts'
-import { type ConnectionResources, type KnownMember, PeerConnection } from './connection.ts'
+import { type ConnectionResources, type KnownMember, PeerConnection } from './connection/connection.ts'
 import { type ConnectionLimitOptions, ConnectionLimits, type CountedConnection } from './connection-limits.ts'
 import { PeerExchange } from './exchange.ts'
 

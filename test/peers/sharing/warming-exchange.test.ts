@@ -7,7 +7,7 @@ import { answerWarming } from '../../../src/peers/sharing/answer-warming.ts'
 import { warmTargetsOf } from '../../../src/peers/sharing/request-warming.ts'
 import type { WarmImages } from '../../../src/peers/sharing/warm-exchange.ts'
 import type { PeerExchange } from '../../../src/peers/wire/exchange.ts'
-import { PeerRequest, parseMessage } from '../../../src/peers/wire/messages.ts'
+import { PeerRequest, parseMessage } from '../../../src/peers/wire/protocol/messages.ts'
 import type { WarmLine } from '../../../src/schemas/warm-report.ts'
 import { neverAborted, peerLab } from '../../../testkit/peer-lab.ts'
 

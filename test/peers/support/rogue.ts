@@ -5,9 +5,9 @@ import { type Identity, identityOf } from '../../../src/peers/identity/identity.
 import { type Member, PEER_PROTOCOL } from '../../../src/peers/identity/member.ts'
 import type { SwarmSecret } from '../../../src/peers/identity/secret.ts'
 import type { PeerExchange } from '../../../src/peers/wire/exchange.ts'
-import type { Contact } from '../../../src/peers/wire/messages.ts'
 import { PeerClient, type StartedExchange } from '../../../src/peers/wire/peer-client.ts'
 import { PeerServer } from '../../../src/peers/wire/peer-server.ts'
+import type { Contact } from '../../../src/peers/wire/protocol/messages.ts'
 import { connectionResources } from '../../../testkit/peer-lab.ts'
 
 export type Misdeed = (first: Asked, line: PeerExchange) => Promise<void>

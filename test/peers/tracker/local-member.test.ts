@@ -5,7 +5,7 @@ import { Deferred } from '../../../src/lib/async/deferred.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { LocalMember } from '../../../src/peers/tracker/local-member.ts'
 import type { JoinRequest, SessionListener } from '../../../src/peers/tracker/session.ts'
-import type { Progress } from '../../../src/peers/wire/messages.ts'
+import type { Progress } from '../../../src/peers/wire/protocol/messages.ts'
 import type { LocalContent, LocalState } from '../../../src/ports/local-content.ts'
 import { memberId } from './model-swarm.ts'
 

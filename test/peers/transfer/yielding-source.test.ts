@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
-import type { Contact } from '../../../src/peers/wire/messages.ts'
+import type { Contact } from '../../../src/peers/wire/protocol/messages.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
 import { checkpointsOf } from '../../../testkit/memory/memory-store.ts'
 import {

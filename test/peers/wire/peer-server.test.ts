@@ -4,8 +4,8 @@ import { type AddressInfo, connect as connectPlain, createServer, type Socket } 
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { PeerExchange } from '../../../src/peers/wire/exchange.ts'
-import { endFrame, messageFrame, writeContentHead } from '../../../src/peers/wire/frames.ts'
 import type { PeerServerLimits } from '../../../src/peers/wire/peer-server.ts'
+import { endFrame, messageFrame, writeContentHead } from '../../../src/peers/wire/protocol/frames.ts'
 import { makeAuthority } from '../../../testkit/certificates.ts'
 import {
   closed,

@@ -1,4 +1,4 @@
-import { onAbort } from '../../lib/async/abort.ts'
+import { onAbort } from '../../../lib/async/abort.ts'
 
 /** A peer that sends more messages than are received must wait. */
 const MAX_QUEUED_MESSAGES = 64

@@ -1,6 +1,6 @@
-import { Deferred } from '../../lib/async/deferred.ts'
-import type { RateLimiter } from '../../lib/async/rate-limiter.ts'
-import type { Intake } from '../../ports/source.ts'
+import { Deferred } from '../../../lib/async/deferred.ts'
+import type { RateLimiter } from '../../../lib/async/rate-limiter.ts'
+import type { Intake } from '../../../ports/source.ts'
 
 export interface ContentReceiveOptions {
   readonly intake: Intake

@@ -1,11 +1,11 @@
-import type { RateLimiter } from '../../lib/async/rate-limiter.ts'
-import { DirectReader } from '../../lib/direct-reader.ts'
-import { Failure } from '../../ports/failure.ts'
-import type { Intake } from '../../ports/source.ts'
+import type { RateLimiter } from '../../../lib/async/rate-limiter.ts'
+import { DirectReader } from '../../../lib/direct-reader.ts'
+import { Failure } from '../../../ports/failure.ts'
+import type { Intake } from '../../../ports/source.ts'
+import { type Frame, FrameReader, InvalidFrame } from '../protocol/frames.ts'
+import { failureOfRefusal, parseMessage, TakeAnswer } from '../protocol/messages.ts'
 import { ContentReceive } from './content-receive.ts'
-import { type Frame, FrameReader, InvalidFrame } from './frames.ts'
 import { MessageQueue } from './message-queue.ts'
-import { failureOfRefusal, parseMessage, TakeAnswer } from './messages.ts'
 
 export interface FrameReceiverOptions {
   /** Shown to users. */

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { RateLimiter } from '../../../src/lib/async/rate-limiter.ts'
-import { FrameReceiver } from '../../../src/peers/wire/frame-receiver.ts'
-import { endFrame, messageFrame, writeContentHead } from '../../../src/peers/wire/frames.ts'
-import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
+import { RateLimiter } from '../../../../src/lib/async/rate-limiter.ts'
+import { FrameReceiver } from '../../../../src/peers/wire/connection/frame-receiver.ts'
+import { endFrame, messageFrame, writeContentHead } from '../../../../src/peers/wire/protocol/frames.ts'
+import { MemoryIntake } from '../../../../testkit/memory/memory-intake.ts'
 
 const { signal } = new AbortController()
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Progress, parseMessage, TakeAnswer } from '../../../src/peers/wire/messages.ts'
+import { Progress, parseMessage, TakeAnswer } from '../../../../src/peers/wire/protocol/messages.ts'
 
 test('the message of a refusal is stripped of control characters', () => {
   const message = { is: 'refused', code: 'absent', message: 'no\u001b[2J\r\nFAKE line\u202e, \u009bgone' }

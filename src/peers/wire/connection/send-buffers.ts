@@ -1,5 +1,5 @@
-import { onAbort } from '../../lib/async/abort.ts'
-import { FRAME_HEAD_BYTES } from './frames.ts'
+import { onAbort } from '../../../lib/async/abort.ts'
+import { FRAME_HEAD_BYTES } from '../protocol/frames.ts'
 
 /** The content in one frame. Larger frames do not make a transfer faster, and smaller ones share the uplink more evenly. */
 export const SEND_BUFFER_BYTES = 256 * 1024

@@ -1,8 +1,8 @@
-import { onAbort } from '../../lib/async/abort.ts'
-import type { RateLimiter } from '../../lib/async/rate-limiter.ts'
-import type { Content } from '../../ports/content.ts'
-import { Failure } from '../../ports/failure.ts'
-import { FRAME_HEAD_BYTES, writeContentHead } from './frames.ts'
+import { onAbort } from '../../../lib/async/abort.ts'
+import type { RateLimiter } from '../../../lib/async/rate-limiter.ts'
+import type { Content } from '../../../ports/content.ts'
+import { Failure } from '../../../ports/failure.ts'
+import { FRAME_HEAD_BYTES, writeContentHead } from '../protocol/frames.ts'
 import { SEND_BUFFER_BYTES, type SendBuffers, type TransferBuffers } from './send-buffers.ts'
 
 export interface UploadOptions {

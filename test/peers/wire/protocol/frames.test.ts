@@ -11,7 +11,7 @@ import {
   MAX_MESSAGE_BYTES,
   messageFrame,
   writeContentHead,
-} from '../../../src/peers/wire/frames.ts'
+} from '../../../../src/peers/wire/protocol/frames.ts'
 
 function head(length: number, kind: number): Buffer {
   const bytes = Buffer.alloc(FRAME_HEAD_BYTES)

@@ -1,12 +1,12 @@
 import * as v from 'valibot'
-import { type Digest, parseDigest } from '../../oci/digest.ts'
-import { isRepositoryName, isTag } from '../../oci/names/names.ts'
-import { parseReference } from '../../oci/names/reference.ts'
-import { parseRegistryHost } from '../../oci/names/registry-host.ts'
-import { parsePlatform } from '../../oci/platform.ts'
-import { Failure } from '../../ports/failure.ts'
-import { MAX_IMAGES, WarmDone, WarmedImage, WarmProgress } from '../../schemas/warm-report.ts'
-import { type MemberId, parseMemberId } from '../identity/member.ts'
+import { type Digest, parseDigest } from '../../../oci/digest.ts'
+import { isRepositoryName, isTag } from '../../../oci/names/names.ts'
+import { parseReference } from '../../../oci/names/reference.ts'
+import { parseRegistryHost } from '../../../oci/names/registry-host.ts'
+import { parsePlatform } from '../../../oci/platform.ts'
+import { Failure } from '../../../ports/failure.ts'
+import { MAX_IMAGES, WarmDone, WarmedImage, WarmProgress } from '../../../schemas/warm-report.ts'
+import { type MemberId, parseMemberId } from '../../identity/member.ts'
 
 /**
  * The messages between agents. Each is validated where it arrives; a message of another shape is a failure of the peer

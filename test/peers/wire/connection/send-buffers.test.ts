@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SEND_BUFFER_BYTES, SendBuffers } from '../../../src/peers/wire/send-buffers.ts'
-import { neverAborted } from '../../../testkit/peer-lab.ts'
+import { SEND_BUFFER_BYTES, SendBuffers } from '../../../../src/peers/wire/connection/send-buffers.ts'
+import { neverAborted } from '../../../../testkit/peer-lab.ts'
 
 const signal = neverAborted()
 
