@@ -1,28 +1,28 @@
 import { loadSetting, loadSettings } from '../../config/load.ts'
 import { WarmLine, type WarmRequest } from '../../schemas/warm-report.ts'
-import { streamApi } from '../context/client.ts'
+import { askLines } from '../context/client.ts'
 import {
   type Command,
+  CommandError,
   DATA_FLAG,
   type Invocation,
   JSON_FLAG,
   type Terminal,
-  usageError,
 } from '../context/command.ts'
 import { givenSettings, settingFlags } from '../context/settings.ts'
-import { asCommandError, DATA_ALTERNATIVE, resultOf } from '../context/upkeep.ts'
-import { imagesOf, platformsOf } from '../warm/image-arguments.ts'
-import { NodeOutput } from '../warm/node-output.ts'
-import { ImageOutput, JsonOutput } from '../warm/output.ts'
+import { explained, OR_ELSE, outcome } from '../context/upkeep.ts'
+import { namedImages, namedPlatforms } from '../warm/images.ts'
+import { TellingNodes } from '../warm/nodes.ts'
+import { TellingImages, TellingPrograms } from '../warm/progress.ts'
 
-/** What warms the images: the running agent, or this process. */
-interface Warmer {
+/** Who has images here before anybody pulls them: the agent, or this process. */
+interface Warming {
   warm(request: WarmRequest & { signal: AbortSignal }): AsyncIterable<WarmLine>
 }
 
 /** `agent warm REF...`. */
 export const warm: Command = {
-  positionals: [
+  words: [
     {
       name: 'image',
       help: 'an image such as alpine:3.20, ghcr.io/acme/app:v1 or ghcr.io/acme/app@sha256:…',
@@ -35,112 +35,96 @@ export const warm: Command = {
       name: 'platform',
       kind: 'list',
       help: 'os/architecture[/variant], or all; may be given several times',
-      defaultText: 'the platform of the node',
+      shown: "that of the agent's node",
     },
     {
       name: 'referrers',
       kind: 'switch',
-      help: 'also fetch referrers: signatures, attestations and the like',
-      defaultText: undefined,
+      help: 'also signatures, attestations and whatever else refers to the image',
+      shown: undefined,
     },
-    {
-      name: 'pin',
-      kind: 'switch',
-      help: 'also pin the images, so that they are never evicted',
-      defaultText: undefined,
-    },
+    { name: 'pin', kind: 'switch', help: 'and keep them, whatever else has to go', shown: undefined },
     {
       name: 'file',
       kind: 'text',
-      help: 'file with one image per line; # starts a comment',
-      defaultText: undefined,
+      help: 'a list with one image on a line; # begins a comment',
+      shown: undefined,
     },
     {
       name: 'all-nodes',
       kind: 'switch',
-      help: 'also warm on every other agent of the swarm',
-      defaultText: undefined,
+      help: 'here and on every other agent of the swarm',
+      shown: undefined,
     },
     DATA_FLAG,
     ...settingFlags('admin', 'config'),
     JSON_FLAG,
   ],
   examples: [
-    {
-      line: 'agent warm alpine:3.20 ghcr.io/acme/app:v1',
-      what: 'fetch two images for the platform of the node',
-    },
-    {
-      line: 'agent warm --platform linux/amd64 --platform linux/arm64 alpine',
-      what: 'fetch an image for two platforms',
-    },
+    { line: 'agent warm alpine:3.20 ghcr.io/acme/app:v1', what: "all of both for this node's platform" },
+    { line: 'agent warm --platform linux/amd64 --platform linux/arm64 alpine', what: 'for two platforms' },
     {
       line: 'agent warm --file images.txt --referrers --pin',
-      what: 'fetch a list of images with their signatures, and pin them',
+      what: 'a list of them, with signatures, for good',
     },
     {
       line: 'agent warm --all-nodes ghcr.io/acme/app:v1',
-      what: 'fetch an image on every node, but only once from upstream',
+      what: 'on every node, with one copy from upstream',
     },
-    {
-      line: 'agent warm alpine --data /var/lib/leat',
-      what: 'fetch into a data folder while no agent is running, such as for a node image',
-    },
+    { line: 'agent warm alpine --data /var/lib/leat', what: 'while no agent is running, as in a node image' },
   ],
   async run(given, terminal) {
-    const images = [...(await imagesOf(given))]
+    const images = [...(await namedImages(given))]
     const request: WarmRequest = {
       images,
-      platforms: [...platformsOf(given)],
+      platforms: [...namedPlatforms(given)],
       referrers: given.switches.has('referrers'),
       pin: given.switches.has('pin'),
       allNodes: given.switches.has('all-nodes'),
     }
     if (request.allNodes && given.values['data'] !== undefined) {
-      throw usageError('--all-nodes needs a running agent; leave out --data')
+      throw new CommandError('--all-nodes is for the running agent to ask the others; leave --data out', {
+        exitCode: 2,
+      })
     }
     const signal = terminal.stopped()
     try {
-      return await withWarmer(given, terminal, (warmer) =>
-        show(warmer.warm({ ...request, signal }), terminal, {
+      return await withWarming(given, terminal, (warming) =>
+        show(warming.warm({ ...request, signal }), terminal, {
           isJson: given.switches.has('json'),
           allNodes: request.allNodes,
         }),
       )
     } catch (error) {
-      throw asCommandError(error)
+      throw explained(error)
     }
   },
 }
 
-async function withWarmer(
+async function withWarming(
   given: Invocation,
   terminal: Terminal,
-  work: (warmer: Warmer) => Promise<0 | 1>,
+  work: (warming: Warming) => Promise<0 | 1>,
 ): Promise<0 | 1> {
   const settings = givenSettings(given, terminal)
   if (given.values['data'] === undefined) {
     const admin = await loadSetting('admin', settings)
     return work({
       warm: ({ signal, ...body }) =>
-        streamApi(
-          admin,
-          { method: 'POST', path: '/api/v1/warm', body, signal, alternative: DATA_ALTERNATIVE },
-          WarmLine,
-        ),
+        askLines(admin, { method: 'POST', path: '/api/v1/warm', body, signal, orElse: OR_ELSE }, WarmLine),
     })
   }
-  // Loaded here only, as commands that ask a running agent need none of their own.
-  const [agent, { agentOptions }, { openError }] = await Promise.all([
+  // Whoever asks the agent needs none of its own.
+  const [agent, { agentOptions }, { openingFailure }] = await Promise.all([
     import('../../agent.ts'),
     import('./serve.ts'),
-    import('../context/offline-store.ts'),
+    import('../context/stored.ts'),
   ])
   const options = agentOptions(await loadSettings(settings), terminal)
   try {
     return await agent.withWarming(options, work)
   } catch (error) {
-    throw openError(error, options.data)
+    throw openingFailure(error, options.data)
   }
 }
 
@@ -149,16 +133,16 @@ async function show(
   terminal: Terminal,
   { isJson, allNodes }: { isJson: boolean; allNodes: boolean },
 ): Promise<0 | 1> {
-  const output = isJson
-    ? new JsonOutput(terminal)
+  const telling = isJson
+    ? new TellingPrograms(terminal)
     : allNodes
-      ? new NodeOutput(terminal)
-      : new ImageOutput(terminal)
+      ? new TellingNodes(terminal)
+      : new TellingImages(terminal)
   try {
-    const done = await resultOf(lines, (line) => output.line(line))
-    await output.done(done)
+    const done = await outcome(lines, (line) => telling.line(line))
+    await telling.done(done)
     return done.failed === 0 ? 0 : 1
   } finally {
-    await output.end()
+    await telling.end()
   }
 }

@@ -1,19 +1,19 @@
-/** One command of the command line. A new command is a file in `commands/` and an entry in `command-list.ts`. */
+/** One command of the command line: what it takes, and what it does. Adding one is a file and a line in all.ts. */
 export interface Command {
-  /** The arguments after the name of the command, all of them required unless `isOptional`. */
-  readonly positionals: readonly Positional[]
+  /** Words after the command's name, all of them needed unless they say otherwise. */
+  readonly words: readonly Word[]
   readonly flags: readonly Flag[]
   readonly examples: readonly Example[]
-  /** Resolves with the exit code: 0 done, 1 failed. Throws a `CommandError` or a `SettingsError` for expected failures. */
+  /** Resolves with the exit code: 0 done, 1 failed. Throws a `CommandError` or a `SettingsError` for what it can name. */
   run(given: Invocation, terminal: Terminal): Promise<0 | 1>
 }
 
-export interface Positional {
+export interface Word {
   readonly name: string
   readonly help: string
-  /** It may be given several times; allowed for the last positional only. */
+  /** One or more of them; only the last word may be so. */
   readonly isMany?: boolean
-  /** Allowed for the last positional only. */
+  /** Only the last word may be so. */
   readonly isOptional?: boolean
 }
 
@@ -23,8 +23,8 @@ export interface Flag {
   /** A switch takes no value; a list may be given several times. */
   readonly kind: 'text' | 'list' | 'switch'
   readonly help: string
-  /** The default, as the help shows it. */
-  readonly defaultText: string | undefined
+  /** As the help shows the default. */
+  readonly shown: string | undefined
 }
 
 export interface Example {
@@ -32,37 +32,37 @@ export interface Example {
   readonly what: string
 }
 
-/** The parsed command line; each command validates the values itself. */
+/** What stood on the command line, checked for shape only. */
 export interface Invocation {
-  /** By the name of the flag; a list when the flag was given several times. */
+  /** By flag; a list where one was given several times. */
   readonly values: Readonly<Record<string, string | readonly string[] | undefined>>
   readonly switches: ReadonlySet<string>
-  readonly positionals: readonly string[]
+  readonly words: readonly string[]
 }
 
-/** The environment of a command: its output streams, variables and signals. */
+/** The world around a command. */
 export interface Terminal {
-  /** Writes the result to stdout. Resolves when the text has been flushed. */
+  /** To stdout: what was asked for. Resolves when it has been taken. */
   out(text: string): Promise<void>
-  /** Writes progress and errors to stderr. */
+  /** To stderr: everything else. */
   err(text: string): Promise<void>
-  /** stdout is a terminal. */
+  /** A person is looking at stdout. */
   readonly isInteractive: boolean
-  /** The current width; a usual value when stdout is not a terminal. */
+  /** How wide it is now; something usual where nobody is looking. */
   readonly columns: number
-  /** The current height, likewise. */
+  /** How high, likewise. */
   readonly rows: number
   readonly env: Readonly<Record<string, string | undefined>>
   readonly version: string
-  /** Milliseconds; default: a monotonic clock. */
+  /** Milliseconds; default: of a monotonic clock. */
   now?(): number
-  /** Aborted by SIGINT or SIGTERM. After the first call, a signal no longer ends the process by itself. */
+  /** Aborted when the command is asked to end; from the first call on it is up to the command to do so. */
   stopped(): AbortSignal
 }
 
-/** A failure whose message says in one sentence what is wrong and what to do. */
+/** One sentence that says what is wrong and what to do. */
 export class CommandError extends Error {
-  /** 2 for wrong usage. */
+  /** 2 when the way it was called is wrong. */
   readonly exitCode: 1 | 2
 
   constructor(message: string, { exitCode = 1, cause }: { exitCode?: 1 | 2; cause?: unknown } = {}) {
@@ -72,29 +72,17 @@ export class CommandError extends Error {
   }
 }
 
-/** Wrong usage, which ends with exit code 2. */
-export function usageError(message: string): CommandError {
-  return new CommandError(message, { exitCode: 2 })
-}
-
-/** The value of a flag that may be given once at most. */
-export function singleValue({ values }: Invocation, flag: string): string | undefined {
-  const value = values[flag]
-  if (value === undefined || typeof value === 'string') return value
-  throw usageError(`--${flag} is given more than once; give it once`)
-}
-
-/** The flag of commands that also work without a running agent. */
+/** For commands that can do without an agent. */
 export const DATA_FLAG: Flag = {
   name: 'data',
   kind: 'text',
-  help: 'work on this data folder directly instead of asking the agent, which must not be running',
-  defaultText: undefined,
+  help: 'use this folder, with no agent running on it, instead of asking the agent',
+  shown: undefined,
 }
 
 export const JSON_FLAG: Flag = {
   name: 'json',
   kind: 'switch',
-  help: 'print JSON',
-  defaultText: undefined,
+  help: 'print JSON, for programs',
+  shown: undefined,
 }

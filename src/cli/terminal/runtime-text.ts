@@ -4,40 +4,40 @@ import type { RuntimeReport } from '../../runtimes/settings.ts'
 
 export type Action = 'install' | 'uninstall' | 'show'
 
-interface TextContext {
+interface Context {
   readonly action: Action
   readonly isRehearsal: boolean
   readonly address: string
 }
 
-const DONE_TEXTS: Readonly<Record<FileState, string>> = {
-  created: 'created',
+const DONE: Readonly<Record<FileState, string>> = {
+  created: 'wrote',
   changed: 'changed',
   current: 'unchanged',
-  restored: 'restored byte for byte',
+  restored: 'restored, byte for byte',
   removed: 'removed',
-  cut: 'modified since the installation: removed only what install had added',
-  gone: 'deleted since the installation: not restored',
+  cut: 'changed by others since: took out only what install had put in',
+  gone: 'removed by others since: left so',
 }
-const DRY_RUN_TEXTS: Readonly<Record<FileState, string>> = {
-  created: 'would be created',
+const WOULD: Readonly<Record<FileState, string>> = {
+  created: 'would be written',
   changed: 'would be changed',
-  current: 'is up to date',
-  restored: 'would be restored byte for byte',
+  current: 'is as it should be',
+  restored: 'would be restored, byte for byte',
   removed: 'would be removed',
-  cut: 'was modified since the installation: only what install added would be removed',
-  gone: 'was deleted since the installation: would not be restored',
+  cut: 'has been changed by others: only what install put in would be taken out',
+  gone: 'has been removed by others: would be left so',
 }
 
-export function runtimeText(reports: readonly RuntimeReport[], context: TextContext): string {
+export function runtimeText(reports: readonly RuntimeReport[], context: Context): string {
   return reports.map((report) => section(report, context)).join('')
 }
 
-function section(report: RuntimeReport, context: TextContext): string {
-  const stateTexts = context.isRehearsal ? DRY_RUN_TEXTS : DONE_TEXTS
+function section(report: RuntimeReport, context: Context): string {
+  const words = context.isRehearsal ? WOULD : DONE
   const lines = [
     `${report.name}${headline(report, context)}`,
-    ...report.files.map(({ path, state }) => `  ${path}: ${stateTexts[state]}`),
+    ...report.files.map(({ path, state }) => `  ${path}: ${words[state]}`),
     ...report.todo.map((text) => `  to do: ${text}`),
     ...(report.followUp === undefined
       ? []
@@ -49,11 +49,10 @@ function section(report: RuntimeReport, context: TextContext): string {
 
 function headline(
   { failure, files, pointsHere, byOthers }: RuntimeReport,
-  { action, address }: TextContext,
+  { action, address }: Context,
 ): string {
-  if (failure !== undefined)
-    return files.length === 0 ? ': failed, nothing was changed' : ': failed, only some files were changed'
-  if (action === 'uninstall') return files.length === 0 ? ': nothing to remove' : ''
+  if (failure !== undefined) return files.length === 0 ? ': nothing was done' : ': not all could be done'
+  if (action === 'uninstall') return files.length === 0 ? ': nothing of ours is there' : ''
   if (pointsHere === true) return `: asks ${address} first`
   if (byOthers.length > 0) return `: asks ${address} first, but only for ${byOthers.join(', ')}`
   return `: does not ask ${address}`

@@ -1,13 +1,13 @@
 import type { Command } from './context/command.ts'
 
-export interface CommandEntry {
+export interface Offer {
   readonly name: string
   readonly summary: string
-  /** Loads the command and its dependencies; only the command that runs is loaded. */
+  /** Only the command that is run is loaded, with all that it needs. */
   readonly load: () => Promise<Command>
 }
 
-export const COMMANDS: readonly CommandEntry[] = [
+export const COMMANDS: readonly Offer[] = [
   {
     name: 'serve',
     summary: 'run the node agent',
@@ -15,57 +15,57 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'warm',
-    summary: 'fetch images before anybody pulls them',
+    summary: 'have images here before anybody pulls them',
     load: async () => (await import('./commands/warm.ts')).warm,
   },
   {
     name: 'status',
-    summary: 'show the state of the running agent',
+    summary: 'how the running agent is doing',
     load: async () => (await import('./commands/status.ts')).status,
   },
   {
     name: 'ls',
-    summary: 'list cached images, or blobs',
+    summary: 'which images, or blobs, are cached',
     load: async () => (await import('./commands/ls.ts')).ls,
   },
   {
     name: 'pin',
-    summary: 'protect images or blobs from eviction',
+    summary: 'keep images or blobs, whatever else has to go',
     load: async () => (await import('./commands/pin.ts')).pin,
   },
   {
     name: 'unpin',
-    summary: 'allow images or blobs to be evicted again',
+    summary: 'let them be evicted again',
     load: async () => (await import('./commands/pin.ts')).unpin,
   },
   {
     name: 'rm',
-    summary: 'remove images and the blobs only they need',
+    summary: 'forget images and drop what only they need',
     load: async () => (await import('./commands/rm.ts')).rm,
   },
   {
     name: 'gc',
-    summary: 'evict content down to the low-water mark now',
+    summary: 'evict down to the low-water mark now',
     load: async () => (await import('./commands/gc.ts')).gc,
   },
   {
     name: 'verify',
-    summary: 're-hash all stored content',
+    summary: 're-hash everything that is kept',
     load: async () => (await import('./commands/verify.ts')).verify,
   },
   {
     name: 'why',
-    summary: 'explain where an image or digest is, and why',
+    summary: 'where an image or digest is and why',
     load: async () => (await import('./commands/why.ts')).why,
   },
   {
     name: 'doctor',
-    summary: 'find problems on this node and say how to solve them',
+    summary: 'what is wrong on this node, and what to do about it',
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
   {
     name: 'runtime',
-    summary: 'configure containerd, CRI-O, podman or Docker to use the agent',
+    summary: 'let containerd, CRI-O, podman or Docker ask the agent first, or no longer',
     load: async () => (await import('./commands/runtime.ts')).runtime,
   },
   {

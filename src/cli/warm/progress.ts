@@ -1,22 +1,22 @@
 import { plain } from '../../observe/text.ts'
 import type { WarmDone, WarmLine } from '../../schemas/warm-report.ts'
 import type { Terminal } from '../context/command.ts'
-import { Bars, type DrawArea } from '../terminal/bars.ts'
+import { Bars, type Room } from '../terminal/bars.ts'
 import { Progress } from '../terminal/progress.ts'
 import { barLines, doneText, imageText, totalText } from './text.ts'
 
 export type WarmEvent = Exclude<WarmLine, { is: 'done' } | { is: 'failed' }>
 
-/** Prints the progress and the result of warming. */
-interface WarmOutput {
+/** How it is told that images become warm. */
+interface Telling {
   line(line: WarmEvent): Promise<void>
   done(done: WarmDone): Promise<void>
-  /** Called at the end, also after a failure. */
+  /** Also when it was not done. */
   end(): Promise<void>
 }
 
-/** Prints every line as JSON, for scripts. */
-export class JsonOutput implements WarmOutput {
+/** In JSON. */
+export class TellingPrograms implements Telling {
   readonly #terminal: Terminal
 
   constructor(terminal: Terminal) {
@@ -34,43 +34,43 @@ export class JsonOutput implements WarmOutput {
   async end(): Promise<void> {}
 }
 
-/** Prints a line for each finished image, and the images in progress below. */
-export class ImageOutput implements WarmOutput {
+/** A line for each image, and what is under way below them. */
+export class TellingImages implements Telling {
   readonly #terminal: Terminal
-  readonly #liveProgress: LiveProgress
+  readonly #foot: Foot
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal
-    this.#liveProgress = new LiveProgress(terminal)
+    this.#foot = new Foot(terminal)
   }
 
   async line(line: WarmEvent): Promise<void> {
     if (line.is === 'progress') {
-      await this.#liveProgress.show(
-        (area) => barLines(line, area),
+      await this.#foot.show(
+        (room) => barLines(line, room),
         () => totalText(line),
       )
       return
     }
     if (line.is === 'node') return
-    await this.#liveProgress.clear()
+    await this.#foot.clear()
     if (line.error === null) await this.#terminal.out(imageText(line, this.#terminal.isInteractive))
     else await this.#terminal.err(`agent: ${plain(line.error)}\n`)
   }
 
   async done(done: WarmDone): Promise<void> {
-    await this.#liveProgress.clear()
-    // Without any success, the errors of the images have said everything.
+    await this.#foot.clear()
+    // Of one image that could not be had there is nothing more to say.
     if (done.images > done.failed) await this.#terminal.out(doneText(done))
   }
 
   end(): Promise<void> {
-    return this.#liveProgress.clear()
+    return this.#foot.clear()
   }
 }
 
-/** Shows what is in progress: bars on a terminal, a line every 10 s elsewhere. */
-export class LiveProgress {
+/** What is under way: bars on a terminal, a line now and then elsewhere. */
+export class Foot {
   readonly #bars: Bars | undefined
   readonly #progress: Progress
 
@@ -79,12 +79,12 @@ export class LiveProgress {
     this.#progress = new Progress(terminal, { isSilent: false })
   }
 
-  async show(lines: (area: DrawArea) => readonly string[], text: () => string): Promise<void> {
+  async show(lines: (room: Room) => readonly string[], text: () => string): Promise<void> {
     if (this.#bars === undefined) await this.#progress.show(text())
     else await this.#bars.draw(lines)
   }
 
-  /** To be called before anything else is written. */
+  /** Before anything else is written. */
   async clear(): Promise<void> {
     if (this.#bars === undefined) await this.#progress.clear()
     else await this.#bars.clear()
