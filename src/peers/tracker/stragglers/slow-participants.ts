@@ -9,8 +9,8 @@ import {
   NEARLY_COMPLETE_MS,
   SETTLE_MS,
   SLOW_BYTES_PER_SECOND,
-  STARVING_BYTES,
-  STARVING_MS,
+  UNDERSUPPLIED_BYTES,
+  UNDERSUPPLIED_MS,
 } from './limits.ts'
 
 /** After this many children were passed over in vain, the parent is taken to be the slow one. */
@@ -46,7 +46,7 @@ export function stopStragglers(
   for (const participant of cleared) participant.isSlow = false
   const clearedLeaves = cleared.filter(({ role, children }) => role === undefined && children.size === 0)
   waiting.push(...participants.stopAll(clearedLeaves))
-  waiting.push(...participants.stopAll(findStarvingBesideIdleSeeders(participants, size, nowMs)))
+  waiting.push(...participants.stopAll(findUndersuppliedBesideIdleSeeders(participants, size, nowMs)))
   return { waiting, last: slowParents }
 }
 
@@ -89,25 +89,25 @@ function findSlow(participants: Participants, size: number, nowMs: number): Slow
  * Participants that have all bytes of their parent while a seeder in their zone has no children: the topmost of each
  * subtree, and no more of them than there are idle seeders in the zone.
  */
-function findStarvingBesideIdleSeeders(
+function findUndersuppliedBesideIdleSeeders(
   participants: Participants,
   size: number,
   nowMs: number,
 ): Participant[] {
   const idleByZone = new Map<string | undefined, number>()
-  const starving: Participant[] = []
+  const undersupplied: Participant[] = []
   for (const participant of participants) {
     const { role, children, isSlow, reputation, zone } = participant
     if (role === 'seeder' && children.size === 0 && !isSlow && !reputation.isBanned) {
       idleByZone.set(zone, (idleByZone.get(zone) ?? 0) + 1)
-    } else if (isStarving(participant, size, nowMs)) starving.push(participant)
+    } else if (isUndersupplied(participant, size, nowMs)) undersupplied.push(participant)
   }
   if (idleByZone.size === 0) return []
-  return starving
+  return undersupplied
     .sort((one, other) => one.depth - other.depth)
     .filter(({ parent, zone }) => {
       const idle = idleByZone.get(zone) ?? 0
-      if (idle === 0 || (parent !== undefined && starving.includes(parent))) return false
+      if (idle === 0 || (parent !== undefined && undersupplied.includes(parent))) return false
       idleByZone.set(zone, idle - 1)
       return true
     })
@@ -166,11 +166,11 @@ function isLagging(child: Participant, parent: Participant, size: number, nowMs:
   return expected > 0 && progress.bytesPerSecond <= CLEARLY_SLOWER * expected && isFarBehind
 }
 
-function isStarving({ parent, position, progress }: Participant, size: number, nowMs: number): boolean {
+function isUndersupplied({ parent, position, progress }: Participant, size: number, nowMs: number): boolean {
   if (parent === undefined || !isIncomplete(parent)) return false
-  if (nowMs - progress.assignedAtMs < STARVING_MS) return false
+  if (nowMs - progress.assignedAtMs < UNDERSUPPLIED_MS) return false
   const missing = size - position
-  if (missing < MIN_MISSING_BYTES || givableEnd(parent) - position > STARVING_BYTES) return false
+  if (missing < MIN_MISSING_BYTES || givableEnd(parent) - position > UNDERSUPPLIED_BYTES) return false
   const { bytesPerSecond } = parent.progress
   return bytesPerSecond === 0 || missing > (bytesPerSecond * NEARLY_COMPLETE_MS) / 1000
 }

@@ -11,7 +11,7 @@ import {
   NEARLY_COMPLETE_AT_UPSTREAM_MS,
   SETTLE_AT_UPSTREAM_MS,
   SETTLE_MS,
-  STARVING_BYTES,
+  UNDERSUPPLIED_BYTES,
   VERY_SLOW_BYTES_PER_SECOND,
 } from './limits.ts'
 
@@ -110,7 +110,7 @@ export class UpstreamTrials {
     const receives = Math.max(progress.bytesPerSecond, current)
     const isLinkFull = progress.bytesPerSecond > 0 && receives >= FULL_LINK * best
     if (!isLinkFull || this.#cleared.has(fetcher.id, this.#now())) return
-    if (!this.#isFarFromComplete(fetcher) || !this.#areChildrenStarving(fetcher)) return
+    if (!this.#isFarFromComplete(fetcher) || !this.#areChildrenUndersupplied(fetcher)) return
     const next = this.#nextFetcher(fetcher, Math.max(receives, best) / CLEARLY_SLOWER)
     if (next === undefined) return
     this.#handoversLeft -= 1
@@ -138,9 +138,9 @@ export class UpstreamTrials {
   }
 
   /** True when all children but the slow ones have what the fetcher has. */
-  #areChildrenStarving({ children, position, progress }: Participant): boolean {
+  #areChildrenUndersupplied({ children, position, progress }: Participant): boolean {
     const judged = [...children].filter(({ isSlow }) => !isSlow)
-    const little = Math.max(STARVING_BYTES, (progress.bytesPerSecond * FULLY_TAKEN_MS) / 1000)
+    const little = Math.max(UNDERSUPPLIED_BYTES, (progress.bytesPerSecond * FULLY_TAKEN_MS) / 1000)
     return judged.length > 0 && judged.every((child) => position - child.position <= little)
   }
 
