@@ -127,7 +127,8 @@ test('a node keeps the taint until all is here that is to be kept warm, and then
   const upstream = await startFaultyUpstream()
   t.after(() => upstream.close())
   const { layers } = upstream.addImage('app', 'v1', [randomBytes(200_000)])
-  upstream.fault(layers[0] ?? assert.fail(), { stallAt: 100_000 })
+  const layer = layers[0] ?? assert.fail()
+  upstream.fault(layer, { stallAt: 100_000 })
   // Upstream stalls until it is told to go on, and is not to be given up before.
   const patience = { stallMs: 600_000, headMs: 600_000 }
   const node = await Node.start(t, upstream, { patience, warm: [{ image: 'up.test/app:v1' }] })
@@ -135,6 +136,8 @@ test('a node keeps the taint until all is here that is to be kept warm, and then
   const untaint = await Untaint.start(t, api, { admin: node.admin })
   await untaint.says(/not yet: not ready: up\.test\/app:v1/)
   assert.deepEqual(api.asked, [], 'the API server is asked for nothing before')
+  // The node is not ready from its start; only what has begun to stall can be released.
+  await upstream.stalled(layer)
   upstream.release()
   await untaint.says(DONE)
   assert.deepEqual(api.taints, [THEIRS])
