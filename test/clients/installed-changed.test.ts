@@ -54,7 +54,7 @@ test('skopeo and podman pull through the agent after an install, and an uninstal
   await podman('pull', '--quiet', CORP.ref)
 
   const said = await runtime('uninstall', host, agent.address)
-  assert.match(said, /changed by others since: took out only what install had put in/)
+  assert.match(said, /modified since the installation: removed only what install had added/)
   for (const path of written) assert.equal(await host.read(path), THEIR_HAND, path)
   assert.equal(await host.read(CORP.path), `${CORP.text}${THEIR_HAND}`)
   await assert.rejects(copy(image), 'the registry itself cannot be reached')

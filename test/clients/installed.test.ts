@@ -40,7 +40,7 @@ test('containerd pulls through the agent after an install, by its CRI socket and
 
   await appendFile(host.at('/etc/containerd/config.toml'), '# by other hands\n')
   const said = await runtime('uninstall', host, agent.address)
-  assert.match(said, /config\.toml: changed by others since: took out only what install had put in/)
+  assert.match(said, /config\.toml: modified since the installation: removed only what install had added/)
   await assert.rejects(pullByCri(socket, REF), 'the registry itself cannot be reached')
   const config = await readFile(host.at('/etc/containerd/config.toml'), 'utf8')
   await host.write('/etc/containerd/config.toml', config.replace('# by other hands\n', ''))
