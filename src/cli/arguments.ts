@@ -1,28 +1,30 @@
 import yargs, { type Argv, type Options } from 'yargs'
 import { nearest } from '../config/values/nearest.ts'
-import { COMMANDS, type Offer } from './all.ts'
-import { type Command, CommandError, type Flag, type Invocation } from './context/command.ts'
+import { COMMANDS, type CommandEntry } from './command-list.ts'
+import { type Command, CommandError, type Flag, type Invocation, usageError } from './context/command.ts'
 
-/** How many words a command takes is known only when it is loaded; in the help of all of them this is left out. */
-const WORDS = '[words..]'
+/**
+ * The positionals of a command are known only once it is loaded, so yargs gets this placeholder. The help of all commands
+ * leaves it out.
+ */
+const POSITIONALS = '[positionals..]'
 
-/** What the command line asks for. */
-export type Request =
+/** What the command line asks for: to run a command, or to print the help or the version. */
+export type CommandRequest =
   | { readonly kind: 'run'; readonly command: Command; readonly given: Invocation }
-  /** Help, or the version. */
   | { readonly kind: 'print'; readonly text: string }
 
-/** Throws a `CommandError` when it makes no sense. `width` is that of the terminal. */
+/** Throws a `CommandError` for wrong usage. The help is wrapped to `width`, the width of the terminal. */
 export async function readArguments(
   argv: readonly string[],
   { version, width }: { version: string; width: number },
-): Promise<Request> {
+): Promise<CommandRequest> {
   let chosen: { readonly command: Command; readonly given: Invocation } | undefined
   let printed = ''
   let problem: Error | undefined
   const parser = COMMANDS.reduce(
-    (line, offer) =>
-      offerCommand(line, offer, (command, given) => {
+    (parser, entry) =>
+      addCommand(parser, entry, (command, given) => {
         chosen = { command, given }
       }),
     newParser(version, width),
@@ -37,13 +39,13 @@ export async function readArguments(
       },
     )
   } catch (error) {
-    // Some mistakes are thrown and some are handed over.
+    // yargs throws some usage errors and passes others to the callback above.
     if (!(error instanceof Error)) throw error
     problem = error
   }
-  if (problem !== undefined) throw await explained(problem, argv)
+  if (problem !== undefined) throw await asUsageError(problem, argv)
   return chosen === undefined
-    ? { kind: 'print', text: printed.replaceAll(` ${WORDS}`, '') }
+    ? { kind: 'print', text: printed.replaceAll(` ${POSITIONALS}`, '') }
     : { kind: 'run', ...chosen }
 }
 
@@ -52,14 +54,14 @@ function newParser(version: string, width: number): Argv {
     .scriptName('agent')
     .locale('en')
     .usage('$0 <command>\n\nServes container images from a verified cache on this node.')
-    .example('agent serve', 'serve 127.0.0.1:5050 until Ctrl-C')
-    .example('agent serve --help', 'all about a command')
+    .example('agent serve', 'serve images on 127.0.0.1:5050 until Ctrl-C')
+    .example('agent serve --help', 'options and examples of a command')
     .version(version)
     .help()
     .wrap(width)
     .exitProcess(false)
     .strict()
-    .demandCommand(1, 'no command is given')
+    .demandCommand(1, 'no command given')
     .parserConfiguration({
       'boolean-negation': false,
       'camel-case-expansion': false,
@@ -70,15 +72,15 @@ function newParser(version: string, width: number): Argv {
     })
 }
 
-function offerCommand(
-  line: Argv,
-  { name, summary, load }: Offer,
+function addCommand(
+  parser: Argv,
+  { name, summary, load }: CommandEntry,
   choose: (command: Command, given: Invocation) => void,
 ): Argv {
-  return line.command({
-    command: `${name} ${WORDS}`,
+  return parser.command({
+    command: `${name} ${POSITIONALS}`,
     describe: summary,
-    builder: async (own: Argv) => describe(own, name, summary, await load()),
+    builder: async (commandParser: Argv) => describe(commandParser, name, summary, await load()),
     handler: async (values: Record<string, unknown>) => {
       const command = await load()
       choose(command, invocation(command, values, name))
@@ -86,43 +88,39 @@ function offerCommand(
   })
 }
 
-function describe(line: Argv, name: string, summary: string, command: Command): Argv {
-  const words = command.words.map((word) => {
-    const shown = `<${word.name}>${word.isMany === true ? '...' : ''}`
-    return word.isOptional === true ? `[${shown}]` : shown
+function describe(parser: Argv, name: string, summary: string, command: Command): Argv {
+  const positionals = command.positionals.map((positional) => {
+    const text = `<${positional.name}>${positional.isMany === true ? '...' : ''}`
+    return positional.isOptional === true ? `[${text}]` : text
   })
-  const described = line
-    .usage([`$0 ${[name, ...words].join(' ')} [options]`, '', summary].join('\n'))
-    .hide('words')
+  const described = parser
+    .usage([`$0 ${[name, ...positionals].join(' ')} [options]`, '', summary].join('\n'))
+    .hide('positionals')
     .options(Object.fromEntries(command.flags.map((flag) => [flag.name, option(flag)])))
-    .epilogue(command.words.map((word) => `<${word.name}>: ${word.help}`).join('\n'))
-  return command.examples.reduce((so, { line: example, what }) => so.example(example, what), described)
+    .epilogue(command.positionals.map((positional) => `<${positional.name}>: ${positional.help}`).join('\n'))
+  return command.examples.reduce((all, { line, what }) => all.example(line, what), described)
 }
 
-function option({ kind, help, shown }: Flag): Options {
+function option({ kind, help, defaultText }: Flag): Options {
   if (kind === 'switch') return { type: 'boolean', describe: help }
   const base: Options = {
     describe: help,
     requiresArg: true,
-    ...(shown === undefined ? {} : { defaultDescription: shown }),
+    ...(defaultText === undefined ? {} : { defaultDescription: defaultText }),
   }
   return kind === 'list' ? { ...base, type: 'array', string: true } : { ...base, type: 'string' }
 }
 
 function invocation(command: Command, given: Record<string, unknown>, name: string): Invocation {
-  const words = Array.isArray(given['words']) ? given['words'].map(String) : []
-  const missing = command.words[words.length]
+  const positionals = Array.isArray(given['positionals']) ? given['positionals'].map(String) : []
+  const missing = command.positionals[positionals.length]
   if (missing !== undefined && missing.isOptional !== true) {
-    throw new CommandError(`${name} needs ${missing.help}; see agent ${name} --help`, { exitCode: 2 })
+    throw usageError(`${name} needs ${missing.help}; see agent ${name} --help`)
   }
-  const extra = command.words.at(-1)?.isMany === true ? undefined : words[command.words.length]
+  const extra =
+    command.positionals.at(-1)?.isMany === true ? undefined : positionals[command.positionals.length]
   if (extra !== undefined) {
-    throw new CommandError(
-      `${name} does not know what to do with ${JSON.stringify(extra)}; see agent ${name} --help`,
-      {
-        exitCode: 2,
-      },
-    )
+    throw usageError(`unexpected argument ${JSON.stringify(extra)} after ${name}; see agent ${name} --help`)
   }
   const values: Record<string, string | readonly string[]> = {}
   const switches = new Set<string>()
@@ -132,35 +130,35 @@ function invocation(command: Command, given: Record<string, unknown>, name: stri
     else if (typeof value === 'string') values[flag.name] = value
     else if (Array.isArray(value)) values[flag.name] = value.map(String)
   }
-  return { values, switches, words }
+  return { values, switches, positionals }
 }
 
-/** A mistake in one sentence, with what was probably meant. */
-async function explained(problem: Error, argv: readonly string[]): Promise<Error> {
+/** Turns an error of yargs into one sentence, with the command or option that was probably meant. */
+async function asUsageError(problem: Error, argv: readonly string[]): Promise<Error> {
   if (problem.name !== 'YError') return problem
-  const offer = COMMANDS.find(({ name }) => name === argv[0])
-  const where = offer === undefined ? 'agent --help' : `agent ${offer.name} --help`
+  const entry = COMMANDS.find(({ name }) => name === argv[0])
+  const help = entry === undefined ? 'agent --help' : `agent ${entry.name} --help`
   const unknown = /^Unknown arguments?: ([^,]+)/.exec(problem.message)?.[1]
-  const lacking = /^Not enough arguments following: (.+)$/.exec(problem.message)?.[1]
+  const withoutValue = /^Not enough arguments following: (.+)$/.exec(problem.message)?.[1]
   return new CommandError(
     unknown !== undefined
-      ? `${await unknownArgument(unknown, offer)} see ${where}`
-      : lacking !== undefined
-        ? `--${lacking} needs a value; see ${where}`
-        : `${problem.message}; see ${where}`,
+      ? `${await unknownArgument(unknown, entry)}; see ${help}`
+      : withoutValue !== undefined
+        ? `--${withoutValue} needs a value; see ${help}`
+        : `${problem.message}; see ${help}`,
     { exitCode: 2, cause: problem },
   )
 }
 
-async function unknownArgument(argument: string, offer: Offer | undefined): Promise<string> {
-  if (offer === undefined) {
-    const meant = nearest(
+async function unknownArgument(argument: string, entry: CommandEntry | undefined): Promise<string> {
+  if (entry === undefined) {
+    const suggestion = nearest(
       argument,
       COMMANDS.map(({ name }) => name),
     )
-    return `there is no command ${JSON.stringify(argument)}${meant === undefined ? ';' : `; did you mean ${meant}? Else`}`
+    return `unknown command ${JSON.stringify(argument)}${suggestion === undefined ? '' : ` (did you mean ${suggestion}?)`}`
   }
-  const flags = (await offer.load()).flags.map(({ name }) => name)
-  const meant = nearest(argument, flags)
-  return `${offer.name} has no option --${argument}${meant === undefined ? ';' : `; did you mean --${meant}? Else`}`
+  const flags = (await entry.load()).flags.map(({ name }) => name)
+  const suggestion = nearest(argument, flags)
+  return `unknown option --${argument} of ${entry.name}${suggestion === undefined ? '' : ` (did you mean --${suggestion}?)`}`
 }

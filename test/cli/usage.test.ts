@@ -1,27 +1,27 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { COMMANDS } from '../../src/cli/all.ts'
-import { agent } from './cli.ts'
-import { here } from './here.ts'
+import { COMMANDS } from '../../src/cli/command-list.ts'
+import { runAgent } from './agent-process.ts'
+import { runInProcess } from './run-in-process.ts'
 
-test('wrong usage ends with 2 and one sentence that says what was meant', async () => {
+test('wrong usage ends with exit code 2 and a sentence that suggests what was meant', async () => {
   const table: readonly [readonly string[], RegExp][] = [
-    [[], /no command is given; see agent --help/],
-    [['serv'], /no command "serv"; did you mean serve\?/],
-    [['frobnicate'], /no command "frobnicate"; see agent --help/],
-    [['serve', '--listne', 'x'], /serve has no option --listne; did you mean --listen\?/],
+    [[], /no command given; see agent --help/],
+    [['serv'], /unknown command "serv" \(did you mean serve\?\); see agent --help/],
+    [['frobnicate'], /unknown command "frobnicate"; see agent --help/],
+    [['serve', '--listne', 'x'], /unknown option --listne of serve \(did you mean --listen\?\); see/],
     [['serve', '--listen'], /--listen needs a value; see agent serve --help/],
     [['serve', '--listen', '5050'], /--listen is "5050"; expected host:port/],
     [['serve', '--listen', '127.0.0.1:1', '--listen', '127.0.0.1:2'], /--listen is given more than once/],
-    [['serve', 'extra'], /serve does not know what to do with "extra"/],
+    [['serve', 'extra'], /unexpected argument "extra" after serve/],
     [['serve', '--config', '/none.yaml'], /\/none\.yaml does not exist/],
     [['why'], /why needs an image such as alpine:3\.20/],
-    [['why', 'a', 'b'], /why does not know what to do with "b"/],
-    [['status', '--no-json'], /status has no option --no-json/],
+    [['why', 'a', 'b'], /unexpected argument "b" after why/],
+    [['status', '--no-json'], /unknown option --no-json of status/],
   ]
   const [first = assert.fail()] = table
   const asked = [first, ...table]
-  const ended = await Promise.all(asked.map(([args], i) => (i === 0 ? agent(args) : here(args))))
+  const ended = await Promise.all(asked.map(([args], i) => (i === 0 ? runAgent(args) : runInProcess(args))))
   for (const [i, { code, out, err }] of ended.entries()) {
     const [args, expected] = asked[i] ?? assert.fail()
     assert.equal(code, 2, `${args.join(' ')}: ${err}`)
@@ -31,10 +31,10 @@ test('wrong usage ends with 2 and one sentence that says what was meant', async 
   }
 })
 
-test('a mistake in the environment or a secret in it is told without the secret', async () => {
+test('an error in a variable is reported without the secret that the variable contains', async () => {
   const [unknown, credentials] = await Promise.all([
-    here(['serve'], { LEAT_MAXBYTES: '1GiB' }),
-    agent(['serve'], { UPSTREAM_CREDENTIALS: '{"docker.io": hunter2}' }),
+    runInProcess(['serve'], { LEAT_MAXBYTES: '1GiB' }),
+    runAgent(['serve'], { UPSTREAM_CREDENTIALS: '{"docker.io": hunter2}' }),
   ])
   assert.deepEqual([unknown.code, credentials.code], [2, 2])
   assert.match(unknown.err, /unknown setting "LEAT_MAXBYTES"; did you mean LEAT_MAX_BYTES\?/)
@@ -42,11 +42,11 @@ test('a mistake in the environment or a secret in it is told without the secret'
   assert.ok(!credentials.err.includes('hunter2'))
 })
 
-test('every command has help with an example, and ends with 0', async () => {
+test('every command has help with an example, which ends with exit code 0', async () => {
   const [top, version, ...each] = await Promise.all([
-    agent(['--help']),
-    agent(['--version']),
-    ...COMMANDS.map(({ name }) => here([name, '--help'])),
+    runAgent(['--help']),
+    runAgent(['--version']),
+    ...COMMANDS.map(({ name }) => runInProcess([name, '--help'])),
   ])
   assert.deepEqual([top.code, version.code], [0, 0])
   assert.match(version.out, /^\d+\.\d+\.\d+\n$/)
@@ -59,17 +59,17 @@ test('every command has help with an example, and ends with 0', async () => {
   }
 })
 
-test('nobody there is a failure that says where and what to do', async () => {
+test('without an agent, a command fails and says which address it tried and what to do', async () => {
   const at = ['--admin', '127.0.0.1:1']
   const ended = await Promise.all([
-    agent(['status', ...at]),
-    ...[['status'], ['ls'], ['why', 'alpine']].map((args) => here([...args, ...at])),
+    runAgent(['status', ...at]),
+    ...[['status'], ['ls'], ['why', 'alpine']].map((args) => runInProcess([...args, ...at])),
   ])
   for (const { code, err } of ended) {
     assert.equal(code, 1)
     assert.match(
       err,
-      /^agent: no agent answers at 127\.0\.0\.1:1; start one with agent serve, or say with --admin/,
+      /^agent: no agent answers at 127\.0\.0\.1:1; start one with agent serve, or give its address with --admin/,
     )
   }
 })

@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { run } from '../../testkit/programs.ts'
-import { MAIN } from '../cli/cli.ts'
+import { MAIN } from '../cli/agent-process.ts'
 
 const DEADLINE_MS = 120_000
 export const PROMPT = 'node$'

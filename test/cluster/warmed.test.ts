@@ -7,7 +7,7 @@ import { REGISTRY } from '../../testkit/lab/node.ts'
 import type { MadeImage } from '../../testkit/lab/programs/upstream-program.ts'
 import { startLab } from '../../testkit/lab/setting.ts'
 import { run } from '../../testkit/programs.ts'
-import { MAIN } from '../cli/cli.ts'
+import { MAIN } from '../cli/agent-process.ts'
 import { assertSentOnce } from './sent-once.ts'
 
 const MIB = 1 << 20

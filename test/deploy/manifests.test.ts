@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { SETTINGS } from '../../src/config/schema.ts'
-import { here as runAgent } from '../cli/here.ts'
+import { runInProcess } from '../cli/run-in-process.ts'
 import { Host } from '../runtimes/host.ts'
 import { DEPLOY, manifest, named, resourcesIn, workloadsOf } from './manifests.ts'
 import { assertSound, settingsOf } from './soundness.ts'
@@ -91,14 +91,14 @@ test('what install needs of a node is mounted, and what restore has mounted puts
   const onHost = (args: readonly string[]) =>
     args.map((arg) => arg.replace(/^--root=\/host$/, `--root=${host.root}`))
   for (const time of ['first', 'second']) {
-    const { code, out, err } = await runAgent(onHost(install.args))
+    const { code, out, err } = await runInProcess(onHost(install.args))
     assert.equal(code, 0, `${time}: ${out}${err}`)
     assert.match(out, /containerd: asks 127\.0\.0\.1:5050 first/)
   }
   const written = Object.keys(await host.everything()).filter((path) => before[path] === undefined)
   for (const path of written)
     assert.match(`/host/${path}`, /^\/host\/(?:etc\/containerd|var\/lib\/leat\/runtime)\//)
-  const { code, out, err } = await runAgent(onHost(restore.args))
+  const { code, out, err } = await runInProcess(onHost(restore.args))
   assert.equal(code, 0, out + err)
   assert.deepEqual(await host.everything(), before)
 })

@@ -8,41 +8,59 @@ import type { Patient } from '../../doctor/tools/node-settings.ts'
 import { errorCode } from '../../lib/error-code.ts'
 import { plain } from '../../observe/text.ts'
 import { USUAL_CONFIG } from '../../runtimes/kinds/containerd-config.ts'
-import { type Command, CommandError, type Invocation, JSON_FLAG, type Terminal } from '../context/command.ts'
+import {
+  type Command,
+  type Invocation,
+  JSON_FLAG,
+  singleValue,
+  type Terminal,
+  usageError,
+} from '../context/command.ts'
 import { allSettingFlags, givenSettings } from '../context/settings.ts'
 import { doctorText } from '../terminal/doctor-text.ts'
 import { agentOptions } from './serve.ts'
 
+/** A check that takes longer than this reports that it got no answer in time. */
 const DEADLINE_MS = 15_000
-/** Has no settings. */
+/** An empty configuration file. */
 const NO_FILE = '/dev/null'
 
 /** `agent doctor`. */
 export const doctor: Command = {
-  words: [],
+  positionals: [],
   flags: [
     {
       name: 'root',
       kind: 'text',
-      help: 'folder put before the paths of the runtimes’ settings: where the host’s root is mounted into a container',
-      shown: '/',
+      help: 'prefix of the paths of the runtimes’ settings: where the root of the host is mounted in a container',
+      defaultText: '/',
     },
-    { name: 'containerd-config', kind: 'text', help: 'containerd’s own configuration', shown: USUAL_CONFIG },
+    {
+      name: 'containerd-config',
+      kind: 'text',
+      help: 'path of the configuration of containerd',
+      defaultText: USUAL_CONFIG,
+    },
     ...allSettingFlags(),
     JSON_FLAG,
   ],
   examples: [
-    { line: 'agent doctor', what: 'what is wrong on this node, and what to do about it' },
-    { line: 'agent doctor --config leat.yaml', what: 'with the settings that the agent was given' },
-    { line: 'agent doctor --root /host', what: 'in a container, with the root of the node mounted there' },
+    { line: 'agent doctor', what: 'find problems on this node and say how to solve them' },
+    { line: 'agent doctor --config leat.yaml', what: 'with the settings of the agent' },
+    {
+      line: 'agent doctor --root /host',
+      what: 'in a container in which the root of the node is mounted at /host',
+    },
     {
       line: 'agent doctor --json | jq \'.findings[] | select(.state == "problem")\'',
-      what: 'for programs; it ends with 1 when there is a problem',
+      what: 'for scripts; the exit code is 1 when there is a problem',
     },
   ],
   async run(given, terminal) {
     const { settings, diagnoses } = await settingsOf(givenSettings(given, terminal))
-    const found = await examine(checksOf(patientOf(settings, given, terminal)), { deadlineMs: DEADLINE_MS })
+    const found = await examine(checksOf(nodeSettingsOf(settings, given, terminal)), {
+      deadlineMs: DEADLINE_MS,
+    })
     const all = [...diagnoses, ...found]
     const healthy = !all.some(({ state }) => state === 'problem')
     await terminal.out(
@@ -54,7 +72,7 @@ export const doctor: Command = {
   },
 }
 
-/** A file of settings that cannot be used is told, and the rest is looked at as far as that goes without it. */
+/** A configuration file that cannot be used is a finding; the other checks run without its settings. */
 async function settingsOf(
   given: SettingSources,
 ): Promise<{ settings: Settings; diagnoses: readonly Diagnosis[] }> {
@@ -64,33 +82,33 @@ async function settingsOf(
     if (!(error instanceof SettingsError)) throw error
     const { config: _flag, ...flags } = given.flags
     const { LEAT_CONFIG: _variable, ...env } = given.env
-    // What is wrong with flags and variables is wrong usage, and is thrown here.
+    // An error in flags or variables is wrong usage, and is thrown here.
     const settings = await loadSettings({ flags, env, defaultFile: NO_FILE })
-    return { settings, diagnoses: [{ check: 'settings', ...judged(error) }] }
+    return { settings, diagnoses: [{ check: 'settings', ...settingsFinding(error) }] }
   }
 }
 
-function judged(error: SettingsError) {
+function settingsFinding(error: SettingsError) {
   const { cause } = error
   if (errorCode(cause) === 'EACCES') {
     return notLookedAt(
-      `${plain(error.message)}; what follows is about an agent without that file`,
-      'run the doctor as root, or as the agent’s user',
+      `${plain(error.message)}; the other checks ran without this file`,
+      'run agent doctor as root, or as the user of the agent',
     )
   }
   return problem(plain(error.message), {
-    means: 'the agent does not start with it; what follows is about an agent without that file',
-    todo: 'correct it, and start the agent again',
+    means: 'the agent does not start with this file; the other checks ran without it',
+    todo: 'correct the file, then start the agent again',
   })
 }
 
-function patientOf(settings: Settings, given: Invocation, terminal: Terminal): Patient {
+function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Terminal): Patient {
   const { upstreams = {}, peers } = agentOptions(settings, terminal)
   const { admin, listen, data, maxBytes, tlsCert } = settings
-  const containerdConfig = textOf(given, 'containerd-config') ?? USUAL_CONFIG
+  const containerdConfig = singleValue(given, 'containerd-config') ?? USUAL_CONFIG
   if (!containerdConfig.startsWith('/')) {
-    throw wrong(
-      `--containerd-config is ${JSON.stringify(containerdConfig)}; expected a path from the root of the host`,
+    throw usageError(
+      `--containerd-config is ${JSON.stringify(containerdConfig)}; expected an absolute path on the host`,
     )
   }
   return {
@@ -102,17 +120,7 @@ function patientOf(settings: Settings, given: Invocation, terminal: Terminal): P
     maxBytes,
     upstreams,
     peers,
-    root: textOf(given, 'root') ?? '/',
+    root: singleValue(given, 'root') ?? '/',
     containerdConfig,
   }
-}
-
-function textOf({ values }: Invocation, flag: string): string | undefined {
-  const value = values[flag]
-  if (value === undefined || typeof value === 'string') return value
-  throw wrong(`--${flag} is given more than once; keep one`)
-}
-
-function wrong(message: string): CommandError {
-  return new CommandError(message, { exitCode: 2 })
 }

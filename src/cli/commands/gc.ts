@@ -1,38 +1,38 @@
 import { parseSize } from '../../config/values/size.ts'
 import { plural, sizeText } from '../../observe/text.ts'
-import { type Command, CommandError, JSON_FLAG } from '../context/command.ts'
-import { outcome, type Upkeeping, upkeepFlags, withUpkeep } from '../context/upkeep.ts'
+import { type Command, JSON_FLAG, usageError } from '../context/command.ts'
+import { resultOf, type UpkeepOperations, upkeepFlags, withUpkeep } from '../context/upkeep.ts'
 import { Progress } from '../terminal/progress.ts'
 
 /** `agent gc`. */
 export const gc: Command = {
-  words: [],
+  positionals: [],
   flags: [
     {
       name: 'to',
       kind: 'text',
-      help: 'how much may be left, such as 20GiB',
-      shown: '90% of --max-bytes',
+      help: 'evict until at most this much is left, such as 20GiB',
+      defaultText: '90% of --max-bytes',
     },
     ...upkeepFlags(),
     JSON_FLAG,
   ],
   examples: [
-    { line: 'agent gc', what: 'evict what was not used for longest, down to the low-water mark' },
-    { line: 'agent gc --to 20GiB', what: 'until at most so much is left' },
+    { line: 'agent gc', what: 'evict least recently used content down to the low-water mark' },
+    { line: 'agent gc --to 20GiB', what: 'evict until at most 20 GiB are left' },
     {
       line: 'agent gc --to 0 --data /var/lib/leat',
-      what: 'all that is not pinned, while no agent is running',
+      what: 'evict all content that is not pinned, while no agent is running',
     },
   ],
   async run(given, terminal) {
-    const toBytes = sizeIn(given.values['to'])
+    const toBytes = parseLimit(given.values['to'])
     const isJson = given.switches.has('json')
     const signal = terminal.stopped()
-    const work = async (upkeep: Upkeeping): Promise<0> => {
+    const work = async (upkeep: UpkeepOperations): Promise<0> => {
       const progress = new Progress(terminal, { isSilent: isJson })
       try {
-        const done = await outcome(upkeep.gc({ toBytes, signal }), async (line) => {
+        const done = await resultOf(upkeep.gc({ toBytes, signal }), async (line) => {
           await progress.show(`evicted ${amount(line)} so far`)
         })
         await progress.clear()
@@ -42,27 +42,25 @@ export const gc: Command = {
           isJson
             ? `${JSON.stringify(report)}\n`
             : done.blobs === 0
-              ? `Nothing had to go, or could; ${left} are kept.\n`
-              : `Evicted ${amount(done)}; ${left} are kept.\n`,
+              ? `Nothing to evict; ${left} remain.\n`
+              : `Evicted ${amount(done)}; ${left} remain.\n`,
         )
         return 0
       } finally {
         await progress.clear()
       }
     }
-    return withUpkeep(given, terminal, work, { isBounded: true })
+    return withUpkeep(given, terminal, work, { hasLimit: true })
   },
 }
 
 function amount({ blobs, bytes }: { readonly blobs: number; readonly bytes: number }): string {
-  return `${plural(blobs, 'blob')} with ${sizeText(bytes)}`
+  return `${plural(blobs, 'blob')} (${sizeText(bytes)})`
 }
 
-function sizeIn(text: string | readonly string[] | undefined): number | undefined {
+function parseLimit(text: string | readonly string[] | undefined): number | undefined {
   if (text === undefined) return undefined
   const bytes = typeof text === 'string' ? parseSize(text) : undefined
   if (bytes !== undefined) return bytes
-  throw new CommandError(`--to is ${JSON.stringify(text)}; expected a size such as 20GiB, or 0`, {
-    exitCode: 2,
-  })
+  throw usageError(`--to is ${JSON.stringify(text)}; expected a size such as 20GiB, or 0`)
 }

@@ -3,17 +3,17 @@ import { contentViewOf } from '../../observe/reports/content-view.ts'
 import { listBlobs, listImages } from '../../observe/reports/listing.ts'
 import { agoText, plain, plural, sizeText } from '../../observe/text.ts'
 import { BlobReport, ImageReport } from '../../schemas/report.ts'
-import { askLines } from '../context/client.ts'
+import { streamApi } from '../context/client.ts'
 import {
   type Command,
-  CommandError,
   DATA_FLAG,
   type Invocation,
   JSON_FLAG,
   type Terminal,
+  usageError,
 } from '../context/command.ts'
 import { givenSettings, settingFlags } from '../context/settings.ts'
-import { OR_ELSE } from '../context/upkeep.ts'
+import { DATA_ALTERNATIVE } from '../context/upkeep.ts'
 import { digestText, table } from '../terminal/table.ts'
 
 interface Lists {
@@ -23,7 +23,7 @@ interface Lists {
 
 type Order<Item> = (one: Item, other: Item) => number
 
-/** Largest and latest first: that is what is looked for. */
+/** People look for the largest and the most recent items, so those come first. */
 const IMAGE_ORDERS: Readonly<Record<string, Order<ImageReport>>> = {
   name: (one, other) => compare(imageName(one), imageName(other)),
   size: (one, other) => other.bytesHere - one.bytesHere,
@@ -35,36 +35,41 @@ const BLOB_ORDERS: Readonly<Record<string, Order<BlobReport>>> = {
   size: (one, other) => other.size - one.size,
   used: (one, other) => compare(other.lastUsedAt, one.lastUsedAt),
 }
-/** Of the images that one shares something with. */
-const OTHERS_SHOWN = 2
+/** How many of the images that share parts with one are named; the JSON has more. */
+const MAX_SHARED_WITH = 2
 
 /** `agent ls`. */
 export const ls: Command = {
-  words: [],
+  positionals: [],
   flags: [
-    { name: 'blobs', kind: 'switch', help: 'list blobs and manifests instead of images', shown: undefined },
+    {
+      name: 'blobs',
+      kind: 'switch',
+      help: 'list blobs and manifests instead of images',
+      defaultText: undefined,
+    },
     {
       name: 'sort',
       kind: 'text',
-      help: 'name, size (largest first), unique (what would be freed) or used (latest first)',
-      shown: 'name',
+      help: 'name, size (largest first), unique (bytes that removing it frees, most first) or used (latest first)',
+      defaultText: 'name',
     },
     DATA_FLAG,
     ...settingFlags('admin', 'config'),
     JSON_FLAG,
   ],
   examples: [
-    { line: 'agent ls', what: 'images by tag: how much of each is here, and what they share' },
-    { line: 'agent ls --sort unique', what: 'what agent rm would free most by' },
-    { line: 'agent ls --blobs --json', what: 'a line of JSON for each blob' },
-    { line: 'agent ls --data /var/lib/leat', what: 'the same while no agent is running' },
+    { line: 'agent ls', what: 'list images by tag, with their stored bytes and what they share' },
+    { line: 'agent ls --sort unique', what: 'list first the images whose removal frees most' },
+    { line: 'agent ls --blobs --json', what: 'print one line of JSON per blob' },
+    { line: 'agent ls --data /var/lib/leat', what: 'list a data folder while no agent is running' },
   ],
   async run(given, terminal) {
     checkOrder(given)
     const settings = givenSettings(given, terminal)
     if (given.values['data'] !== undefined) {
-      // Whoever asks the agent needs no database.
-      const { withStore } = await import('../context/stored.ts')
+      // Loaded here only, as commands that ask the agent need no database.
+      const { withStore } = await import('../context/offline-store.ts')
       await withStore(await loadSetting('data', settings), async (store) => {
         const view = contentViewOf(store)
         await print({ blobs: () => listBlobs(view), images: () => listImages(view) }, given, terminal)
@@ -72,11 +77,11 @@ export const ls: Command = {
       return 0
     }
     const admin = await loadSetting('admin', settings)
-    const asking = (path: string) => ({ method: 'GET', path, orElse: OR_ELSE }) as const
+    const apiRequest = (path: string) => ({ method: 'GET', path, alternative: DATA_ALTERNATIVE }) as const
     await print(
       {
-        blobs: () => askLines(admin, asking('/api/v1/blobs'), BlobReport),
-        images: () => askLines(admin, asking('/api/v1/images'), ImageReport),
+        blobs: () => streamApi(admin, apiRequest('/api/v1/blobs'), BlobReport),
+        images: () => streamApi(admin, apiRequest('/api/v1/images'), ImageReport),
       },
       given,
       terminal,
@@ -90,9 +95,7 @@ function checkOrder({ values, switches }: Invocation): void {
   const known = Object.keys(switches.has('blobs') ? BLOB_ORDERS : IMAGE_ORDERS)
   if (sort === undefined || (typeof sort === 'string' && known.includes(sort))) return
   const what = switches.has('blobs') ? ' for blobs' : ''
-  throw new CommandError(`--sort is ${JSON.stringify(sort)}; expected one of ${known.join(', ')}${what}`, {
-    exitCode: 2,
-  })
+  throw usageError(`--sort is ${JSON.stringify(sort)}; expected one of ${known.join(', ')}${what}`)
 }
 
 async function print(lists: Lists, given: Invocation, terminal: Terminal): Promise<void> {
@@ -107,7 +110,7 @@ async function print(lists: Lists, given: Invocation, terminal: Terminal): Promi
   }
 }
 
-/** They come by name; as JSON they need not be gathered unless another order is wanted. */
+/** Items arrive sorted by name. JSON is streamed, unless another order needs all items first. */
 async function printItems<Item>(
   items: AsyncIterable<Item>,
   orders: Readonly<Record<string, Order<Item>>>,
@@ -117,13 +120,13 @@ async function printItems<Item>(
 ): Promise<void> {
   const order = typeof values['sort'] === 'string' ? orders[values['sort']] : undefined
   const isJson = switches.has('json')
-  const all = isJson && order === undefined ? items : await gathered(items, order)
+  const all = isJson && order === undefined ? items : await collect(items, order)
   if (isJson) for await (const item of all) await terminal.out(`${JSON.stringify(item)}\n`)
-  else await terminal.out(show(await gathered(all)))
+  else await terminal.out(show(await collect(all)))
 }
 
 function imageTable(images: readonly ImageReport[], now: number, isInteractive: boolean): string {
-  if (images.length === 0) return 'No image is cached by tag; agent ls --blobs lists everything that is.\n'
+  if (images.length === 0) return 'No image with a tag is cached; agent ls --blobs lists all blobs.\n'
   const rows = images.map((image) => [
     imageName(image),
     digestText(image.digest, isInteractive),
@@ -139,7 +142,7 @@ function imageTable(images: readonly ImageReport[], now: number, isInteractive: 
   const head = [
     'IMAGE',
     'DIGEST',
-    'HERE',
+    'STORED',
     'UNIQUE',
     'STATE',
     'PIN',
@@ -152,8 +155,8 @@ function imageTable(images: readonly ImageReport[], now: number, isInteractive: 
 }
 
 function othersText(names: readonly string[]): string {
-  const more = names.length - OTHERS_SHOWN
-  return `${names.slice(0, OTHERS_SHOWN).map(plain).join(' ')}${more > 0 ? ` and ${more} more` : ''}`
+  const more = names.length - MAX_SHARED_WITH
+  return `${names.slice(0, MAX_SHARED_WITH).map(plain).join(' ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
 function blobTable(blobs: readonly BlobReport[], now: number, isInteractive: boolean): string {
@@ -179,7 +182,7 @@ function compare(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0
 }
 
-async function gathered<Item>(
+async function collect<Item>(
   items: AsyncIterable<Item> | Iterable<Item>,
   order?: Order<Item>,
 ): Promise<readonly Item[]> {

@@ -6,77 +6,85 @@ import { RuntimeFailure } from '../../runtimes/files/failure.ts'
 import { RUNTIMES, type Runtime, type Tls, urlOf, type Wanted } from '../../runtimes/files/plan.ts'
 import { USUAL_CONFIG } from '../../runtimes/kinds/containerd-config.ts'
 import { install, type Options, type RuntimeReport, show, uninstall } from '../../runtimes/settings.ts'
-import { type Command, CommandError, type Invocation, JSON_FLAG, type Terminal } from '../context/command.ts'
+import {
+  type Command,
+  CommandError,
+  type Invocation,
+  JSON_FLAG,
+  singleValue,
+  type Terminal,
+  usageError,
+} from '../context/command.ts'
 import { agentTls } from '../context/runtime-tls.ts'
 import { givenSettings, settingFlags } from '../context/settings.ts'
 import { type Action, runtimeText } from '../terminal/runtime-text.ts'
 
-const WORK = { install, uninstall, show }
+const OPERATIONS = { install, uninstall, show }
 const ACTIONS: readonly Action[] = ['install', 'uninstall', 'show']
 
 /** `agent runtime install|uninstall|show`. */
 export const runtime: Command = {
-  words: [{ name: 'action', help: 'install, uninstall or show' }],
+  positionals: [{ name: 'action', help: 'install, uninstall or show' }],
   flags: [
     {
       name: 'runtime',
       kind: 'list',
-      help: 'containerd, crio (and podman, skopeo, buildah) or docker; may be given several times',
-      shown: 'those that are found',
+      help: 'containerd, crio (also podman, skopeo, buildah) or docker; may be given several times',
+      defaultText: 'the runtimes that are found',
     },
     {
       name: 'root',
       kind: 'text',
-      help: 'folder put before every path: where the host’s root is mounted into a container',
-      shown: '/',
+      help: 'prefix of all paths: where the root of the host is mounted in a container',
+      defaultText: '/',
     },
     {
       name: 'registry',
       kind: 'list',
-      help: 'registry whose images are asked of the agent, such as ghcr.io; may be given several times',
-      shown: 'all; for crio, which cannot say that, well-known ones and those in its files',
+      help: 'registry whose images the runtimes ask the agent for, such as ghcr.io; may be given several times',
+      defaultText: 'all; for crio, which needs a list, well-known registries and those in its files',
     },
     {
       name: 'write-config',
       kind: 'switch',
-      help: 'set config_path in containerd’s own configuration where that is missing; it must be restarted then',
-      shown: undefined,
+      help: 'set config_path in the configuration of containerd if it is missing; containerd must then be restarted',
+      defaultText: undefined,
     },
     {
       name: 'containerd-config',
       kind: 'text',
-      help: 'containerd’s own configuration',
-      shown: USUAL_CONFIG,
+      help: 'path of the configuration of containerd',
+      defaultText: USUAL_CONFIG,
     },
     {
       name: 'dry-run',
       kind: 'switch',
-      help: 'say what would be written, and write nothing',
-      shown: undefined,
+      help: 'show what would be written without writing it',
+      defaultText: undefined,
     },
     ...settingFlags('listen', 'tlsCert', 'config'),
     {
       name: 'ca-file',
       kind: 'text',
-      help: 'PEM file, here, with who has signed the certificate of --tls-cert; the runtimes get a copy',
-      shown: 'nobody, unless the end of its chain has signed itself',
+      help: 'PEM file, on this machine, with the CA of the --tls-cert certificate; the runtimes get a copy',
+      defaultText: 'the last certificate of --tls-cert if it is self-signed, otherwise none',
     },
     JSON_FLAG,
   ],
   examples: [
-    { line: 'agent runtime install', what: 'let the runtimes of this machine ask the agent first' },
-    { line: 'agent runtime show', what: 'what is set, and what install would change' },
+    { line: 'agent runtime install', what: 'configure the runtimes of this machine to ask the agent first' },
+    { line: 'agent runtime show', what: 'show the current configuration, and what install would change' },
     {
       line: 'agent runtime install --runtime containerd --root /host --write-config',
-      what: 'in a DaemonSet',
+      what: 'configure containerd of the node from a DaemonSet',
     },
-    { line: 'agent runtime uninstall', what: 'put everything back as it was' },
+    { line: 'agent runtime uninstall', what: 'restore the configuration of the runtimes' },
   ],
   async run(given, terminal) {
     const action = actionOf(given)
     const options = optionsOf(action, given)
     const wanted = await wantedOf(action, given, terminal)
-    const reports = await told(() => WORK[action](wanted, options))
+    const reports = await withCommandErrors(() => OPERATIONS[action](wanted, options))
     await terminal.out(
       given.switches.has('json')
         ? `${JSON.stringify({ action, dryRun: options.isRehearsal, runtimes: reports }, undefined, 2)}\n`
@@ -92,7 +100,9 @@ export const runtime: Command = {
   },
 }
 
-async function told(work: () => Promise<readonly RuntimeReport[]>): Promise<readonly RuntimeReport[]> {
+async function withCommandErrors(
+  work: () => Promise<readonly RuntimeReport[]>,
+): Promise<readonly RuntimeReport[]> {
   try {
     return await work()
   } catch (cause) {
@@ -100,25 +110,25 @@ async function told(work: () => Promise<readonly RuntimeReport[]>): Promise<read
   }
 }
 
-function actionOf({ words: [word = ''] }: Invocation): Action {
-  const action = ACTIONS.find((one) => one === word)
+function actionOf({ positionals: [name = ''] }: Invocation): Action {
+  const action = ACTIONS.find((one) => one === name)
   if (action !== undefined) return action
-  const meant = nearest(word, ACTIONS)
-  throw wrong(
-    `runtime cannot ${JSON.stringify(word)}; ${meant === undefined ? 'it can install, uninstall and show' : `did you mean ${meant}?`}`,
+  const suggestion = nearest(name, ACTIONS)
+  throw usageError(
+    `unknown action ${JSON.stringify(name)}; ${suggestion === undefined ? 'expected install, uninstall or show' : `did you mean ${suggestion}?`}`,
   )
 }
 
 function optionsOf(action: Action, given: Invocation): Options {
-  const names = listOf(given, 'runtime')
+  const names = valuesOf(given, 'runtime')
   const runtimes = names.map((name): Runtime => {
     const known = RUNTIMES.find((one) => one === name)
     if (known === undefined)
-      throw wrong(`--runtime is ${JSON.stringify(name)}; expected ${RUNTIMES.join(', ')}`)
+      throw usageError(`--runtime is ${JSON.stringify(name)}; expected ${RUNTIMES.join(', ')}`)
     return known
   })
   return {
-    root: textOf(given, 'root') ?? '/',
+    root: singleValue(given, 'root') ?? '/',
     runtimes: runtimes.length === 0 ? undefined : runtimes,
     isRehearsal: action === 'show' || given.switches.has('dry-run'),
   }
@@ -127,13 +137,15 @@ function optionsOf(action: Action, given: Invocation): Options {
 async function wantedOf(action: Action, given: Invocation, terminal: Terminal): Promise<Wanted> {
   const listen = await loadSetting('listen', givenSettings(given, terminal))
   if (listen.port === 0)
-    throw wrong('--listen has port 0, which is any; give the port that the agent listens on')
-  // Who listens everywhere is reached from its own machine by loopback.
+    throw usageError(
+      '--listen has port 0, which stands for any port; give the port that the agent listens on',
+    )
+  // An agent that listens on all addresses is reached through the loopback address.
   const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listen.host] ?? listen.host
-  const registries = listOf(given, 'registry').map((name) => {
+  const registries = valuesOf(given, 'registry').map((name) => {
     const registry = parseRegistryHost(name)
     if (registry === undefined) {
-      throw wrong(
+      throw usageError(
         `--registry is ${JSON.stringify(name)}; expected a registry such as docker.io or localhost:5000`,
       )
     }
@@ -144,7 +156,7 @@ async function wantedOf(action: Action, given: Invocation, terminal: Terminal): 
     isLoopback: isLoopback(host),
     tls: await tlsOf(action, host, { given, terminal }),
     registries: registries.length === 0 ? undefined : registries,
-    containerdConfig: absolute(textOf(given, 'containerd-config') ?? USUAL_CONFIG),
+    containerdConfig: absolute(singleValue(given, 'containerd-config') ?? USUAL_CONFIG),
     writeConfig: given.switches.has('write-config'),
   }
 }
@@ -155,32 +167,22 @@ async function tlsOf(
   { given, terminal }: { given: Invocation; terminal: Terminal },
 ): Promise<Tls | undefined> {
   const certFile = await loadSetting('tlsCert', givenSettings(given, terminal))
-  const caFile = textOf(given, 'ca-file')
+  const caFile = singleValue(given, 'ca-file')
   if (certFile === undefined) {
     if (caFile === undefined) return undefined
-    throw wrong('--ca-file is for an agent that speaks TLS; give its --tls-cert too')
+    throw usageError('--ca-file is only for an agent with TLS; give --tls-cert too')
   }
   if (action === 'install') return await agentTls(certFile, { host, caFile })
-  // What is there can be told, and taken back, also by who may not read the certificate.
+  // `show` and `uninstall` also work for users who may not read the certificate.
   return await agentTls(certFile, { host, caFile }).catch(() => ({ ca: undefined }))
 }
 
 function absolute(path: string): string {
   if (path.startsWith('/')) return path
-  throw wrong(`--containerd-config is ${JSON.stringify(path)}; expected a path from the root of the host`)
+  throw usageError(`--containerd-config is ${JSON.stringify(path)}; expected an absolute path on the host`)
 }
 
-function listOf({ values }: Invocation, flag: string): readonly string[] {
+function valuesOf({ values }: Invocation, flag: string): readonly string[] {
   const value = values[flag]
   return value === undefined ? [] : typeof value === 'string' ? [value] : value
-}
-
-function textOf({ values }: Invocation, flag: string): string | undefined {
-  const value = values[flag]
-  if (value === undefined || typeof value === 'string') return value
-  throw wrong(`--${flag} is given more than once; keep one`)
-}
-
-function wrong(message: string): CommandError {
-  return new CommandError(message, { exitCode: 2 })
 }

@@ -12,15 +12,15 @@ import { allSettingFlags, givenSettings } from '../context/settings.ts'
 
 type UpstreamEntry = NonNullable<NonNullable<AgentOptions['upstreams']>['entries']>[number]
 
-/** `agent serve`: runs until it is asked to end. */
+/** `agent serve`: runs until SIGINT or SIGTERM. */
 export const serve: Command = {
-  words: [],
+  positionals: [],
   flags: allSettingFlags(),
   examples: [
-    { line: 'agent serve', what: 'serve 127.0.0.1:5050 and keep images in ./.leat' },
-    { line: 'agent serve --data /var/lib/leat --max-bytes 50GiB', what: 'as a service would' },
-    { line: 'agent serve --config leat.yaml', what: 'with upstreams of your own' },
-    { line: 'LEAT_LOG_LEVEL=debug agent serve', what: 'every flag is a variable too' },
+    { line: 'agent serve', what: 'serve on 127.0.0.1:5050 and store images in ./.leat' },
+    { line: 'agent serve --data /var/lib/leat --max-bytes 50GiB', what: 'as a service, with a size limit' },
+    { line: 'agent serve --config leat.yaml', what: 'with the upstreams of a configuration file' },
+    { line: 'LEAT_LOG_LEVEL=debug agent serve', what: 'every flag can also be given as a variable' },
   ],
   async run(given, terminal) {
     const stopped = terminal.stopped()
@@ -28,8 +28,8 @@ export const serve: Command = {
     const log = startLog({ level: settings.logLevel })
     try {
       const agent = createAgent(agentOptions(settings, terminal))
-      const starting = started(agent, settings)
-      // A start may take its time, on a slow disk or after a crash; whoever wants it to end need not wait for it.
+      const starting = start(agent, settings)
+      // A start may take long, on a slow disk or after a crash; a signal ends the agent without waiting for it.
       await Promise.race([starting, whenAborted(stopped)])
       if (!stopped.aborted) {
         await announce(agent, settings, log, terminal)
@@ -95,11 +95,11 @@ function upstreamEntry(settings: UpstreamSettings): UpstreamEntry {
     ...(caFile === undefined ? {} : { caFile }),
     ...(prefix === undefined ? {} : { prefix }),
     ...(userAgent === undefined ? {} : { userAgent }),
-    ...(credentials === undefined ? {} : revealed(credentials)),
+    ...(credentials === undefined ? {} : credentialOptions(credentials)),
   }
 }
 
-function revealed(credentials: UpstreamCredentials): Partial<UpstreamEntry> {
+function credentialOptions(credentials: UpstreamCredentials): Partial<UpstreamEntry> {
   switch (credentials.kind) {
     case 'password':
       return { username: credentials.username, password: credentials.password.reveal() }
@@ -110,33 +110,36 @@ function revealed(credentials: UpstreamCredentials): Partial<UpstreamEntry> {
   }
 }
 
-async function started(agent: Agent, settings: Settings): Promise<void> {
+async function start(agent: Agent, settings: Settings): Promise<void> {
   try {
     await agent.start()
   } catch (cause) {
-    throw startFailure(cause, settings)
+    throw startError(cause, settings)
   }
 }
 
-/** Why it cannot start, in a sentence, where the reason lies outside of it. */
-function startFailure(cause: unknown, settings: Settings): unknown {
+/** Turns a failure to start that the user can solve into a `CommandError`. */
+function startError(cause: unknown, settings: Settings): unknown {
   if (cause instanceof Failure) return new CommandError(cause.message, { cause })
   if (!(cause instanceof Error)) return cause
   const { code, port, path } = cause as NodeJS.ErrnoException & { port?: number }
-  const [flag, address] = listenerAt(port, settings)
+  const [flag, address] = listenerOf(port, settings)
   const where = formatAddress(address)
   switch (code) {
     case 'EADDRINUSE':
       return new CommandError(
-        `${where} is in use already, perhaps by another agent; end that one, or choose another address with ${flag}`,
+        `${where} is already in use, perhaps by another agent; stop that one, or choose another address with ${flag}`,
         { cause },
       )
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return new CommandError(`${where} is not an address of this machine; choose another one with ${flag}`, {
-        cause,
-      })
+      return new CommandError(
+        `${where} is not an address of this machine; choose another address with ${flag}`,
+        {
+          cause,
+        },
+      )
     case 'EACCES':
     case 'EPERM':
     case 'ENOENT':
@@ -145,8 +148,8 @@ function startFailure(cause: unknown, settings: Settings): unknown {
     case 'ENOSPC':
       return new CommandError(
         path === undefined
-          ? `${where} may not be listened on by this user; choose a port above 1023 with ${flag}`
-          : `${path} cannot be used (${code}); give the agent files and a folder that its user may use`,
+          ? `this user may not listen on ${where}; choose a port above 1023 with ${flag}`
+          : `${path} cannot be used (${code}); check that the user of the agent has access to it`,
         { cause },
       )
     default:
@@ -154,7 +157,8 @@ function startFailure(cause: unknown, settings: Settings): unknown {
   }
 }
 
-function listenerAt(
+/** The listener that uses this port: the error of the operating system names only the port. */
+function listenerOf(
   port: number | undefined,
   { listen, admin, peerListen, peersSecretFile }: Settings,
 ): readonly [flag: string, address: SocketAddress] {
@@ -175,29 +179,32 @@ async function announce(agent: Agent, settings: Settings, log: Log, terminal: Te
     data: settings.data,
   })
   if (!isLoopback(registry.host) && !tls) {
-    log.warn('the registry API is open to other machines without TLS; give --tls-cert and --tls-key', {
+    log.warn('the registry API is reachable from other machines without TLS; give --tls-cert and --tls-key', {
       registry: where,
     })
   }
   if (admin !== undefined && !isLoopback(admin.host)) {
-    log.warn('the admin address is open to other machines: they can read and drop what is cached here', {
-      admin: formatAddress(admin),
-    })
+    log.warn(
+      'the admin API is reachable from other machines: they can read the cache and remove its content',
+      {
+        admin: formatAddress(admin),
+      },
+    )
   }
   for (const warning of agent.warnings) log.warn(warning)
   for (const { namespace } of settings.upstreams.filter((upstream) => upstream.acceptInvalidCerts)) {
-    log.warn('certificates of this upstream are not checked', { namespace })
+    log.warn('the certificates of this upstream are not verified', { namespace })
   }
   if (terminal.isInteractive) await terminal.out(greeting(registry, tls))
 }
 
-/** How to try it, for a person who has just started it. */
+/** Shows a person who starts the agent in a terminal how to try it. */
 function greeting(registry: SocketAddress, tls: boolean): string {
   const host = registry.host === '0.0.0.0' || registry.host === '::' ? '127.0.0.1' : registry.host
   const at = formatAddress({ host, port: registry.port })
   const image = `${at}/docker.io/library/alpine`
   return [
-    `Leat serves images at ${tls ? 'https' : 'http'}://${at} (Ctrl-C ends it). Try it from another terminal:`,
+    `Leat serves images at ${tls ? 'https' : 'http'}://${at} (press Ctrl-C to stop). Try it from another terminal:`,
     `  podman pull ${tls ? '' : '--tls-verify=false '}${image}`,
     `  docker pull ${image}`,
     '',

@@ -1,36 +1,36 @@
 import { parseSize } from '../../config/values/size.ts'
 import { plain, plural, sizeText } from '../../observe/text.ts'
 import type { Rotten } from '../../schemas/upkeep-report.ts'
-import { type Command, CommandError, JSON_FLAG } from '../context/command.ts'
-import { outcome, upkeepFlags, withUpkeep } from '../context/upkeep.ts'
+import { type Command, JSON_FLAG, usageError } from '../context/command.ts'
+import { resultOf, upkeepFlags, withUpkeep } from '../context/upkeep.ts'
 import { Progress } from '../terminal/progress.ts'
 
 /** `agent verify`. */
 export const verify: Command = {
-  words: [],
+  positionals: [],
   flags: [
     {
       name: 'rate',
       kind: 'text',
-      help: 'read at most so much per second, such as 100MiB',
-      shown: 'no limit',
+      help: 'limit of the reading rate per second, such as 100MiB',
+      defaultText: 'no limit',
     },
     ...upkeepFlags(),
     JSON_FLAG,
   ],
   examples: [
-    { line: 'agent verify', what: 're-hash everything that is kept; exit code 1 if anything was rotten' },
-    { line: 'agent verify --rate 100MiB', what: 'without taking the whole disk for it' },
-    { line: 'agent verify --json', what: 'progress and findings as lines of JSON' },
+    { line: 'agent verify', what: 're-hash all stored content; the exit code is 1 if any is corrupt' },
+    { line: 'agent verify --rate 100MiB', what: 'limit the load on the disk' },
+    { line: 'agent verify --json', what: 'print progress and corrupt blobs as JSON lines' },
   ],
   async run(given, terminal) {
-    const bytesPerSecond = rateIn(given.values['rate'])
+    const bytesPerSecond = parseRate(given.values['rate'])
     const isJson = given.switches.has('json')
     const signal = terminal.stopped()
     return withUpkeep(given, terminal, async (upkeep) => {
       const progress = new Progress(terminal, { isSilent: isJson })
       try {
-        const done = await outcome(upkeep.verify({ bytesPerSecond, signal }), async (line) => {
+        const done = await resultOf(upkeep.verify({ bytesPerSecond, signal }), async (line) => {
           if (isJson) await terminal.out(`${JSON.stringify(line)}\n`)
           else if (line.is === 'progress') {
             await progress.show(
@@ -38,7 +38,7 @@ export const verify: Command = {
             )
           } else {
             await progress.clear()
-            await terminal.out(rottenText(line))
+            await terminal.out(corruptText(line))
           }
         })
         await progress.clear()
@@ -51,23 +51,20 @@ export const verify: Command = {
   },
 }
 
-function rottenText({ digest, size, found, partOf }: Rotten): string {
-  const owners =
-    partOf.length === 0 ? 'of nothing that is known by name' : `of ${partOf.map(plain).join(', ')}`
-  return `rotten  ${digest}  ${sizeText(size)}, part ${owners}; found ${plain(found)}\n`
+function corruptText({ digest, size, found, partOf }: Rotten): string {
+  const users = partOf.length === 0 ? 'not part of a known image' : `part of ${partOf.map(plain).join(', ')}`
+  return `corrupt  ${digest}  ${sizeText(size)}, ${users}; found ${plain(found)}\n`
 }
 
 function summary({ blobs, bytes, found }: { blobs: number; bytes: number; found: number }): string {
-  const all = `Verified ${plural(blobs, 'blob')} with ${sizeText(bytes)}`
-  if (found === 0) return `${all}: all is as it was stored.\n`
-  return `${all}: ${found} ${found === 1 ? 'was' : 'were'} rotten and put aside, to be fetched again at the next request.\n`
+  const verified = `Verified ${plural(blobs, 'blob')} (${sizeText(bytes)})`
+  if (found === 0) return `${verified}: all intact.\n`
+  return `${verified}: ${found} corrupt and quarantined; the next request fetches ${found === 1 ? 'it' : 'them'} again.\n`
 }
 
-function rateIn(text: string | readonly string[] | undefined): number | undefined {
+function parseRate(text: string | readonly string[] | undefined): number | undefined {
   if (text === undefined) return undefined
   const bytes = typeof text === 'string' ? parseSize(text) : undefined
   if (bytes !== undefined && bytes > 0) return bytes
-  throw new CommandError(`--rate is ${JSON.stringify(text)}; expected bytes per second such as 100MiB`, {
-    exitCode: 2,
-  })
+  throw usageError(`--rate is ${JSON.stringify(text)}; expected bytes per second such as 100MiB`)
 }

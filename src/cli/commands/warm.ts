@@ -1,28 +1,28 @@
 import { loadSetting, loadSettings } from '../../config/load.ts'
 import { WarmLine, type WarmRequest } from '../../schemas/warm-report.ts'
-import { askLines } from '../context/client.ts'
+import { streamApi } from '../context/client.ts'
 import {
   type Command,
-  CommandError,
   DATA_FLAG,
   type Invocation,
   JSON_FLAG,
   type Terminal,
+  usageError,
 } from '../context/command.ts'
 import { givenSettings, settingFlags } from '../context/settings.ts'
-import { explained, OR_ELSE, outcome } from '../context/upkeep.ts'
-import { namedImages, namedPlatforms } from '../warm/images.ts'
-import { TellingNodes } from '../warm/nodes.ts'
-import { TellingImages, TellingPrograms } from '../warm/progress.ts'
+import { asCommandError, DATA_ALTERNATIVE, resultOf } from '../context/upkeep.ts'
+import { imagesOf, platformsOf } from '../warm/image-arguments.ts'
+import { NodeOutput } from '../warm/node-output.ts'
+import { ImageOutput, JsonOutput } from '../warm/output.ts'
 
-/** Who has images here before anybody pulls them: the agent, or this process. */
-interface Warming {
+/** What warms the images: the running agent, or this process. */
+interface Warmer {
   warm(request: WarmRequest & { signal: AbortSignal }): AsyncIterable<WarmLine>
 }
 
 /** `agent warm REF...`. */
 export const warm: Command = {
-  words: [
+  positionals: [
     {
       name: 'image',
       help: 'an image such as alpine:3.20, ghcr.io/acme/app:v1 or ghcr.io/acme/app@sha256:…',
@@ -35,96 +35,112 @@ export const warm: Command = {
       name: 'platform',
       kind: 'list',
       help: 'os/architecture[/variant], or all; may be given several times',
-      shown: "that of the agent's node",
+      defaultText: 'the platform of the node',
     },
     {
       name: 'referrers',
       kind: 'switch',
-      help: 'also signatures, attestations and whatever else refers to the image',
-      shown: undefined,
+      help: 'also fetch referrers: signatures, attestations and the like',
+      defaultText: undefined,
     },
-    { name: 'pin', kind: 'switch', help: 'and keep them, whatever else has to go', shown: undefined },
+    {
+      name: 'pin',
+      kind: 'switch',
+      help: 'also pin the images, so that they are never evicted',
+      defaultText: undefined,
+    },
     {
       name: 'file',
       kind: 'text',
-      help: 'a list with one image on a line; # begins a comment',
-      shown: undefined,
+      help: 'file with one image per line; # starts a comment',
+      defaultText: undefined,
     },
     {
       name: 'all-nodes',
       kind: 'switch',
-      help: 'here and on every other agent of the swarm',
-      shown: undefined,
+      help: 'also warm on every other agent of the swarm',
+      defaultText: undefined,
     },
     DATA_FLAG,
     ...settingFlags('admin', 'config'),
     JSON_FLAG,
   ],
   examples: [
-    { line: 'agent warm alpine:3.20 ghcr.io/acme/app:v1', what: "all of both for this node's platform" },
-    { line: 'agent warm --platform linux/amd64 --platform linux/arm64 alpine', what: 'for two platforms' },
+    {
+      line: 'agent warm alpine:3.20 ghcr.io/acme/app:v1',
+      what: 'fetch two images for the platform of the node',
+    },
+    {
+      line: 'agent warm --platform linux/amd64 --platform linux/arm64 alpine',
+      what: 'fetch an image for two platforms',
+    },
     {
       line: 'agent warm --file images.txt --referrers --pin',
-      what: 'a list of them, with signatures, for good',
+      what: 'fetch a list of images with their signatures, and pin them',
     },
     {
       line: 'agent warm --all-nodes ghcr.io/acme/app:v1',
-      what: 'on every node, with one copy from upstream',
+      what: 'fetch an image on every node, but only once from upstream',
     },
-    { line: 'agent warm alpine --data /var/lib/leat', what: 'while no agent is running, as in a node image' },
+    {
+      line: 'agent warm alpine --data /var/lib/leat',
+      what: 'fetch into a data folder while no agent is running, such as for a node image',
+    },
   ],
   async run(given, terminal) {
-    const images = [...(await namedImages(given))]
+    const images = [...(await imagesOf(given))]
     const request: WarmRequest = {
       images,
-      platforms: [...namedPlatforms(given)],
+      platforms: [...platformsOf(given)],
       referrers: given.switches.has('referrers'),
       pin: given.switches.has('pin'),
       allNodes: given.switches.has('all-nodes'),
     }
     if (request.allNodes && given.values['data'] !== undefined) {
-      throw new CommandError('--all-nodes is for the running agent to ask the others; leave --data out', {
-        exitCode: 2,
-      })
+      throw usageError('--all-nodes needs a running agent; leave out --data')
     }
     const signal = terminal.stopped()
     try {
-      return await withWarming(given, terminal, (warming) =>
-        show(warming.warm({ ...request, signal }), terminal, {
+      return await withWarmer(given, terminal, (warmer) =>
+        show(warmer.warm({ ...request, signal }), terminal, {
           isJson: given.switches.has('json'),
           allNodes: request.allNodes,
         }),
       )
     } catch (error) {
-      throw explained(error)
+      throw asCommandError(error)
     }
   },
 }
 
-async function withWarming(
+async function withWarmer(
   given: Invocation,
   terminal: Terminal,
-  work: (warming: Warming) => Promise<0 | 1>,
+  work: (warmer: Warmer) => Promise<0 | 1>,
 ): Promise<0 | 1> {
   const settings = givenSettings(given, terminal)
   if (given.values['data'] === undefined) {
     const admin = await loadSetting('admin', settings)
     return work({
       warm: ({ signal, ...body }) =>
-        askLines(admin, { method: 'POST', path: '/api/v1/warm', body, signal, orElse: OR_ELSE }, WarmLine),
+        streamApi(
+          admin,
+          { method: 'POST', path: '/api/v1/warm', body, signal, alternative: DATA_ALTERNATIVE },
+          WarmLine,
+        ),
     })
   }
-  // Whoever asks the agent needs none of its own.
-  const [agent, { agentOptions }, { openingFailure }] = await Promise.all([
+  // Loaded here only, as commands that ask a running agent need none of their own.
+  const [agent, { agentOptions }, { openError }] = await Promise.all([
     import('../../agent.ts'),
     import('./serve.ts'),
-    import('../context/stored.ts'),
+    import('../context/offline-store.ts'),
   ])
   const options = agentOptions(await loadSettings(settings), terminal)
   try {
     return await agent.withWarming(options, work)
   } catch (error) {
-    throw openingFailure(error, options.data)
+    throw openError(error, options.data)
   }
 }
 
@@ -133,16 +149,16 @@ async function show(
   terminal: Terminal,
   { isJson, allNodes }: { isJson: boolean; allNodes: boolean },
 ): Promise<0 | 1> {
-  const telling = isJson
-    ? new TellingPrograms(terminal)
+  const output = isJson
+    ? new JsonOutput(terminal)
     : allNodes
-      ? new TellingNodes(terminal)
-      : new TellingImages(terminal)
+      ? new NodeOutput(terminal)
+      : new ImageOutput(terminal)
   try {
-    const done = await outcome(lines, (line) => telling.line(line))
-    await telling.done(done)
+    const done = await resultOf(lines, (line) => output.line(line))
+    await output.done(done)
     return done.failed === 0 ? 0 : 1
   } finally {
-    await telling.end()
+    await output.end()
   }
 }

@@ -1,23 +1,25 @@
 import { loadSetting } from '../../config/load.ts'
 import { whyText } from '../../observe/why-text.ts'
 import { WhyReport } from '../../schemas/report.ts'
-import { ask } from '../context/client.ts'
+import { callApi } from '../context/client.ts'
 import { type Command, JSON_FLAG } from '../context/command.ts'
 import { givenSettings, settingFlags } from '../context/settings.ts'
 
 /** `agent why REF-or-DIGEST`. */
 export const why: Command = {
-  words: [{ name: 'image-or-digest', help: 'an image such as alpine:3.20 or ghcr.io/acme/app, or a digest' }],
+  positionals: [
+    { name: 'image-or-digest', help: 'an image such as alpine:3.20 or ghcr.io/acme/app, or a digest' },
+  ],
   flags: [...settingFlags('admin', 'config'), JSON_FLAG],
   examples: [
-    { line: 'agent why alpine:3.20', what: 'a tag: its record here, its parts, its last requests' },
-    { line: 'agent why sha256:4bcf…', what: 'a manifest or a blob by its digest' },
+    { line: 'agent why alpine:3.20', what: 'explain a tag: its record, its parts, the last requests for it' },
+    { line: 'agent why sha256:4bcf…', what: 'explain a manifest or a blob by its digest' },
   ],
   async run(given, terminal) {
     const admin = await loadSetting('admin', givenSettings(given, terminal))
-    const [subject = ''] = given.words
+    const [subject = ''] = given.positionals
     const path = `/api/v1/why?subject=${encodeURIComponent(subject)}`
-    const report = await ask(admin, { method: 'GET', path }, WhyReport)
+    const report = await callApi(admin, { method: 'GET', path }, WhyReport)
     await terminal.out(
       given.switches.has('json') ? `${JSON.stringify(report, undefined, 2)}\n` : whyText(report, Date.now()),
     )

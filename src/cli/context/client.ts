@@ -4,53 +4,54 @@ import { formatAddress, type SocketAddress } from '../../config/values/address.t
 import { plain } from '../../observe/text.ts'
 import { CommandError } from './command.ts'
 
-/** Nothing that an agent answers whole comes near this. */
-const LARGEST_ANSWER = 64 * 1024 * 1024
-const LONGEST_LINE = 1024 * 1024
-/** Without a byte for so long, nobody is there. */
-const PATIENCE_MS = 20_000
+/** Bounds the memory for a response; real ones are far smaller. */
+const MAX_BODY_LENGTH = 64 * 1024 * 1024
+const MAX_LINE_LENGTH = 1024 * 1024
+/** An agent sends a byte at least every second, so 20 s of silence mean that it hangs. */
+const SILENCE_TIMEOUT_MS = 20_000
 
-/** A request: how and where, and what to say besides. */
-export interface Asking {
+/** A request to the admin API. */
+export interface ApiRequest {
   readonly method: 'GET' | 'POST' | 'DELETE'
   readonly path: string
   readonly body?: unknown
   readonly signal?: AbortSignal
-  /** What else can be done when no agent answers; for commands that can do without one. */
-  readonly orElse?: string
+  /** What the user can do instead when no agent answers; added to the error message. */
+  readonly alternative?: string
 }
 
-/** Asks the agent whose admin address this is, and checks what it says. Every failure is one sentence. */
-export async function ask<Schema extends v.GenericSchema>(
+/** Sends a request to the admin API at this address and validates the response. Throws a `CommandError`. */
+export async function callApi<Schema extends v.GenericSchema>(
   admin: SocketAddress,
-  asking: Asking,
+  apiRequest: ApiRequest,
   schema: Schema,
 ): Promise<v.InferOutput<Schema>> {
-  const response = await send(admin, asking)
-  const text = await whole(admin, response)
-  if (response.statusCode !== 200) throw refusal(admin, response.statusCode, text)
-  return checked(admin, text, schema)
+  const response = await send(admin, apiRequest)
+  const text = await readBody(admin, response)
+  if (response.statusCode !== 200) throw errorResponse(admin, response.statusCode, text)
+  return validated(admin, text, schema)
 }
 
-/** As `ask`, for an answer that is a line of JSON for each thing. */
-export async function* askLines<Schema extends v.GenericSchema>(
+/** As `callApi`, for a response that is a stream of JSON lines. */
+export async function* streamApi<Schema extends v.GenericSchema>(
   admin: SocketAddress,
-  asking: Asking,
+  apiRequest: ApiRequest,
   schema: Schema,
 ): AsyncGenerator<v.InferOutput<Schema>> {
-  const response = await send(admin, asking)
-  if (response.statusCode !== 200) throw refusal(admin, response.statusCode, await whole(admin, response))
+  const response = await send(admin, apiRequest)
+  if (response.statusCode !== 200)
+    throw errorResponse(admin, response.statusCode, await readBody(admin, response))
   try {
     let rest = ''
     for await (const chunk of response.setEncoding('utf8')) {
       const lines = `${rest}${chunk}`.split('\n')
       rest = lines.pop() ?? ''
-      if (rest.length > LONGEST_LINE) throw stranger(admin)
-      for (const line of lines) yield checked(admin, line, schema)
+      if (rest.length > MAX_LINE_LENGTH) throw invalidResponse(admin)
+      for (const line of lines) yield validated(admin, line, schema)
     }
   } catch (cause) {
-    // The stream may have been cut before it has heard why.
-    throw asking.signal?.aborted === true ? interrupted(cause) : cutOff(admin, cause)
+    // An abort may reach the stream as a plain connection error.
+    throw apiRequest.signal?.aborted === true ? interrupted(cause) : connectionLost(admin, cause)
   } finally {
     response.destroy()
   }
@@ -58,13 +59,13 @@ export async function* askLines<Schema extends v.GenericSchema>(
 
 function send(
   admin: SocketAddress,
-  { method, path, body, signal, orElse }: Asking,
+  { method, path, body, signal, alternative }: ApiRequest,
 ): Promise<IncomingMessage> {
   const text = body === undefined ? undefined : JSON.stringify(body)
   return new Promise((resolve, reject) => {
-    const asking = request(
+    const outgoing = request(
       {
-        host: dialled(admin.host),
+        host: reachableHost(admin.host),
         port: admin.port,
         method,
         path,
@@ -79,26 +80,26 @@ function send(
       },
       resolve,
     )
-    asking.setTimeout(PATIENCE_MS, () => asking.destroy(new Error('timeout')))
-    asking.on('error', (cause) => reject(unreachable(admin, cause, orElse)))
-    asking.end(text)
+    outgoing.setTimeout(SILENCE_TIMEOUT_MS, () => outgoing.destroy(new Error('timeout')))
+    outgoing.on('error', (cause) => reject(unreachable(admin, cause, alternative)))
+    outgoing.end(text)
   })
 }
 
-async function whole(admin: SocketAddress, response: IncomingMessage): Promise<string> {
+async function readBody(admin: SocketAddress, response: IncomingMessage): Promise<string> {
   try {
     let text = ''
     for await (const chunk of response.setEncoding('utf8')) {
       text += chunk
-      if (text.length > LARGEST_ANSWER) throw stranger(admin)
+      if (text.length > MAX_BODY_LENGTH) throw invalidResponse(admin)
     }
     return text
   } catch (cause) {
-    throw cutOff(admin, cause)
+    throw connectionLost(admin, cause)
   }
 }
 
-function checked<Schema extends v.GenericSchema>(
+function validated<Schema extends v.GenericSchema>(
   admin: SocketAddress,
   text: string,
   schema: Schema,
@@ -107,44 +108,51 @@ function checked<Schema extends v.GenericSchema>(
   try {
     value = JSON.parse(text)
   } catch {
-    throw stranger(admin)
+    throw invalidResponse(admin)
   }
   const result = v.safeParse(schema, value)
-  if (!result.success) throw stranger(admin)
+  if (!result.success) throw invalidResponse(admin)
   return result.output
 }
 
-/** An agent that listens on every address is dialled on this machine's own. */
-function dialled(host: string): string {
+/** An agent that listens on all addresses is reached through the loopback address. */
+function reachableHost(host: string): string {
   return host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
 }
 
-function unreachable(admin: SocketAddress, cause: Error & { code?: string }, orElse?: string): CommandError {
+function unreachable(
+  admin: SocketAddress,
+  cause: Error & { code?: string },
+  alternative?: string,
+): CommandError {
   const where = formatAddress(admin)
   if (cause.code === 'ECONNREFUSED') {
-    const other = orElse === undefined ? '' : `, or ${orElse}`
+    const suffix = alternative === undefined ? '' : `, or ${alternative}`
     return new CommandError(
-      `no agent answers at ${where}; start one with agent serve, or say with --admin where it listens${other}`,
+      `no agent answers at ${where}; start one with agent serve, or give its address with --admin${suffix}`,
       { cause },
     )
   }
   if (cause.name === 'AbortError') return interrupted(cause)
   const why =
     cause.message === 'timeout'
-      ? `no answer within ${PATIENCE_MS / 1000} s`
-      : (cause.code ?? 'no HTTP answer')
-  return new CommandError(`the agent at ${where} cannot be asked (${why}); is that its --admin address?`, {
-    cause,
-  })
+      ? `no response within ${SILENCE_TIMEOUT_MS / 1000} s`
+      : (cause.code ?? 'no HTTP response')
+  return new CommandError(
+    `the agent at ${where} cannot be reached (${why}); check that this is its --admin address`,
+    {
+      cause,
+    },
+  )
 }
 
-function refusal(admin: SocketAddress, status: number | undefined, text: string): CommandError {
-  const said = v.safeParse(v.object({ error: v.string() }), parsed(text))
-  if (!said.success) return stranger(admin)
-  return new CommandError(plain(said.output.error.slice(0, 500)), { exitCode: status === 400 ? 2 : 1 })
+function errorResponse(admin: SocketAddress, status: number | undefined, text: string): CommandError {
+  const body = v.safeParse(v.object({ error: v.string() }), parseJson(text))
+  if (!body.success) return invalidResponse(admin)
+  return new CommandError(plain(body.output.error.slice(0, 500)), { exitCode: status === 400 ? 2 : 1 })
 }
 
-function parsed(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -152,22 +160,22 @@ function parsed(text: string): unknown {
   }
 }
 
-function stranger(admin: SocketAddress): CommandError {
+function invalidResponse(admin: SocketAddress): CommandError {
   return new CommandError(
-    `what answers at ${formatAddress(admin)} is not an agent of this version; say with --admin where it listens`,
+    `the server at ${formatAddress(admin)} is not an agent of this version; give the address of the agent with --admin`,
   )
 }
 
-function cutOff(admin: SocketAddress, cause: unknown): CommandError {
+function connectionLost(admin: SocketAddress, cause: unknown): CommandError {
   if (cause instanceof CommandError) return cause
   if (cause instanceof Error && cause.name === 'AbortError') return interrupted(cause)
   return new CommandError(
-    `the agent at ${formatAddress(admin)} stopped in the middle of its answer; try again`,
+    `the agent at ${formatAddress(admin)} closed the connection before the end of its response; try again`,
     { cause },
   )
 }
 
-/** The one who has asked wants no more answer. */
+/** The user has interrupted the command. */
 export function interrupted(cause: unknown): CommandError {
-  return new CommandError('stopped before the end; what was done so far is done', { cause })
+  return new CommandError('interrupted; completed work is kept', { cause })
 }

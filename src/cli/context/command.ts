@@ -1,19 +1,19 @@
-/** One command of the command line: what it takes, and what it does. Adding one is a file and a line in all.ts. */
+/** One command of the command line. A new command is a file in `commands/` and an entry in `command-list.ts`. */
 export interface Command {
-  /** Words after the command's name, all of them needed unless they say otherwise. */
-  readonly words: readonly Word[]
+  /** The arguments after the name of the command, all of them required unless `isOptional`. */
+  readonly positionals: readonly Positional[]
   readonly flags: readonly Flag[]
   readonly examples: readonly Example[]
-  /** Resolves with the exit code: 0 done, 1 failed. Throws a `CommandError` or a `SettingsError` for what it can name. */
+  /** Resolves with the exit code: 0 done, 1 failed. Throws a `CommandError` or a `SettingsError` for expected failures. */
   run(given: Invocation, terminal: Terminal): Promise<0 | 1>
 }
 
-export interface Word {
+export interface Positional {
   readonly name: string
   readonly help: string
-  /** One or more of them; only the last word may be so. */
+  /** It may be given several times; allowed for the last positional only. */
   readonly isMany?: boolean
-  /** Only the last word may be so. */
+  /** Allowed for the last positional only. */
   readonly isOptional?: boolean
 }
 
@@ -23,8 +23,8 @@ export interface Flag {
   /** A switch takes no value; a list may be given several times. */
   readonly kind: 'text' | 'list' | 'switch'
   readonly help: string
-  /** As the help shows the default. */
-  readonly shown: string | undefined
+  /** The default, as the help shows it. */
+  readonly defaultText: string | undefined
 }
 
 export interface Example {
@@ -32,37 +32,37 @@ export interface Example {
   readonly what: string
 }
 
-/** What stood on the command line, checked for shape only. */
+/** The parsed command line; each command validates the values itself. */
 export interface Invocation {
-  /** By flag; a list where one was given several times. */
+  /** By the name of the flag; a list when the flag was given several times. */
   readonly values: Readonly<Record<string, string | readonly string[] | undefined>>
   readonly switches: ReadonlySet<string>
-  readonly words: readonly string[]
+  readonly positionals: readonly string[]
 }
 
-/** The world around a command. */
+/** The environment of a command: its output streams, variables and signals. */
 export interface Terminal {
-  /** To stdout: what was asked for. Resolves when it has been taken. */
+  /** Writes the result to stdout. Resolves when the text has been flushed. */
   out(text: string): Promise<void>
-  /** To stderr: everything else. */
+  /** Writes progress and errors to stderr. */
   err(text: string): Promise<void>
-  /** A person is looking at stdout. */
+  /** stdout is a terminal. */
   readonly isInteractive: boolean
-  /** How wide it is now; something usual where nobody is looking. */
+  /** The current width; a usual value when stdout is not a terminal. */
   readonly columns: number
-  /** How high, likewise. */
+  /** The current height, likewise. */
   readonly rows: number
   readonly env: Readonly<Record<string, string | undefined>>
   readonly version: string
-  /** Milliseconds; default: of a monotonic clock. */
+  /** Milliseconds; default: a monotonic clock. */
   now?(): number
-  /** Aborted when the command is asked to end; from the first call on it is up to the command to do so. */
+  /** Aborted by SIGINT or SIGTERM. After the first call, a signal no longer ends the process by itself. */
   stopped(): AbortSignal
 }
 
-/** One sentence that says what is wrong and what to do. */
+/** A failure whose message says in one sentence what is wrong and what to do. */
 export class CommandError extends Error {
-  /** 2 when the way it was called is wrong. */
+  /** 2 for wrong usage. */
   readonly exitCode: 1 | 2
 
   constructor(message: string, { exitCode = 1, cause }: { exitCode?: 1 | 2; cause?: unknown } = {}) {
@@ -72,17 +72,29 @@ export class CommandError extends Error {
   }
 }
 
-/** For commands that can do without an agent. */
+/** Wrong usage, which ends with exit code 2. */
+export function usageError(message: string): CommandError {
+  return new CommandError(message, { exitCode: 2 })
+}
+
+/** The value of a flag that may be given once at most. */
+export function singleValue({ values }: Invocation, flag: string): string | undefined {
+  const value = values[flag]
+  if (value === undefined || typeof value === 'string') return value
+  throw usageError(`--${flag} is given more than once; give it once`)
+}
+
+/** The flag of commands that also work without a running agent. */
 export const DATA_FLAG: Flag = {
   name: 'data',
   kind: 'text',
-  help: 'use this folder, with no agent running on it, instead of asking the agent',
-  shown: undefined,
+  help: 'work on this data folder directly instead of asking the agent, which must not be running',
+  defaultText: undefined,
 }
 
 export const JSON_FLAG: Flag = {
   name: 'json',
   kind: 'switch',
-  help: 'print JSON, for programs',
-  shown: undefined,
+  help: 'print JSON',
+  defaultText: undefined,
 }

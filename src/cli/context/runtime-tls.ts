@@ -7,34 +7,34 @@ import { CommandError } from './command.ts'
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g
 
-/** What the runtimes have to know to ask an agent with this certificate at `host`. */
+/** What the runtimes need to trust an agent with this certificate at `host`. */
 export async function agentTls(
   certFile: string,
   { host, caFile }: { host: string; caFile: string | undefined },
 ): Promise<Tls> {
   const chain = await certificatesIn(certFile, '--tls-cert')
-  const [own, root] = [chain[0], chain.at(-1)]
-  const isFor = isIP(host) === 0 ? own?.checkHost(host, { subject: 'never' }) : own?.checkIP(host)
-  if (isFor === undefined) {
+  const [leaf, last] = [chain[0], chain.at(-1)]
+  const validName = isIP(host) === 0 ? leaf?.checkHost(host, { subject: 'never' }) : leaf?.checkIP(host)
+  if (validName === undefined) {
     throw new CommandError(
-      `the certificate in ${certFile} is not for ${host}, so the runtimes would refuse it; have one made with ${host} among its alternative names, or give --listen as it is in there`,
+      `the certificate in ${certFile} is not valid for ${host}, so the runtimes would reject it; issue one with ${host} as a subject alternative name, or give --listen a name that the certificate has`,
     )
   }
   if (caFile !== undefined) {
     return { ca: (await certificatesIn(caFile, '--ca-file')).map(String).join('') }
   }
-  return { ca: root?.checkIssued(root) === true ? String(root) : undefined }
+  return { ca: last?.checkIssued(last) === true ? String(last) : undefined }
 }
 
-/** Nothing but the certificates: what is beside them, a key perhaps, is nobody's business. */
+/** Only the certificates of a PEM file. It may also hold a private key, which must not be copied. */
 async function certificatesIn(path: string, flag: string): Promise<readonly X509Certificate[]> {
   let found: readonly X509Certificate[]
   try {
     const text = await readFile(path, 'utf8')
     found = [...text.matchAll(CERTIFICATE)].map(([pem]) => new X509Certificate(pem))
   } catch (cause) {
-    const why = errorCode(cause) ?? 'no certificate'
-    throw new CommandError(`${path} cannot be read (${why}); give ${flag} a PEM file with certificates`, {
+    const reason = errorCode(cause) ?? 'no certificate'
+    throw new CommandError(`${path} cannot be read (${reason}); give ${flag} a PEM file with certificates`, {
       cause,
     })
   }

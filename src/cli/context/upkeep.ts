@@ -5,44 +5,48 @@ import { Failure } from '../../ports/failure.ts'
 import * as report from '../../schemas/upkeep-report.ts'
 import { type GcLine, PinsReport } from '../../schemas/upkeep-report.ts'
 import type { Upkeep } from '../../upkeep/upkeep.ts'
-import { type Asking, ask, askLines, interrupted } from './client.ts'
+import { type ApiRequest, callApi, interrupted, streamApi } from './client.ts'
 import { CommandError, DATA_FLAG, type Flag, type Invocation, type Terminal } from './command.ts'
 import { givenSettings, settingFlags } from './settings.ts'
 
-/** What can be done to what is kept, by a running agent or without one. */
-export type Upkeeping = Pick<Upkeep, 'gc' | 'verify' | 'pin' | 'unpin' | 'remove'>
+/** The upkeep operations, which a running agent or this process carries out. */
+export type UpkeepOperations = Pick<Upkeep, 'gc' | 'verify' | 'pin' | 'unpin' | 'remove'>
 
-export const OR_ELSE = 'give with --data the folder to look into without an agent'
+export const DATA_ALTERNATIVE = 'give the data folder with --data to work without an agent'
 
 export function upkeepFlags(): readonly Flag[] {
   return [DATA_FLAG, ...settingFlags('admin', 'config')]
 }
 
 /**
- * Has the agent do it, or does it in the folder that is named with --data, `isBounded`: with the limit that the settings
- * give it. Every failure is one sentence.
+ * Runs `work` on the running agent, or with --data on a data folder. `hasLimit` applies the size limit of the settings to
+ * the folder. Every failure is a `CommandError`.
  */
 export async function withUpkeep(
   given: Invocation,
   terminal: Terminal,
-  work: (upkeep: Upkeeping) => Promise<0 | 1>,
-  { isBounded = false } = {},
+  work: (upkeep: UpkeepOperations) => Promise<0 | 1>,
+  { hasLimit = false } = {},
 ): Promise<0 | 1> {
   const settings = givenSettings(given, terminal)
   try {
-    if (given.values['data'] === undefined) return await work(await remote(settings))
-    return await withFolder(settings, work, isBounded)
+    if (given.values['data'] === undefined) return await work(await agentUpkeep(settings))
+    return await withFolder(settings, work, hasLimit)
   } catch (error) {
-    throw explained(error)
+    throw asCommandError(error)
   }
 }
 
-async function remote(settings: SettingSources): Promise<Upkeeping> {
+async function agentUpkeep(settings: SettingSources): Promise<UpkeepOperations> {
   const admin = await loadSetting('admin', settings)
-  const lines = <Schema extends v.GenericSchema>(asking: Omit<Asking, 'orElse'>, schema: Schema) =>
-    askLines(admin, { ...asking, orElse: OR_ELSE }, schema)
+  const lines = <Schema extends v.GenericSchema>(request: Omit<ApiRequest, 'alternative'>, schema: Schema) =>
+    streamApi(admin, { ...request, alternative: DATA_ALTERNATIVE }, schema)
   const pins = (method: 'POST' | 'DELETE') => (subjects: readonly string[]) =>
-    ask(admin, { method, path: '/api/v1/pins', body: { subjects }, orElse: OR_ELSE }, PinsReport)
+    callApi(
+      admin,
+      { method, path: '/api/v1/pins', body: { subjects }, alternative: DATA_ALTERNATIVE },
+      PinsReport,
+    )
   return {
     gc: ({ toBytes, signal }): AsyncGenerator<GcLine> =>
       lines({ method: 'POST', path: '/api/v1/gc', body: { toBytes }, signal }, report.GcLine),
@@ -60,22 +64,22 @@ async function remote(settings: SettingSources): Promise<Upkeeping> {
 
 async function withFolder(
   settings: SettingSources,
-  work: (upkeep: Upkeeping) => Promise<0 | 1>,
-  isBounded: boolean,
+  work: (upkeep: UpkeepOperations) => Promise<0 | 1>,
+  hasLimit: boolean,
 ): Promise<0 | 1> {
-  // Whoever asks the agent needs no database.
+  // Loaded here only, as commands that ask the agent need no database.
   const [{ withStore }, { Upkeep }] = await Promise.all([
-    import('./stored.ts'),
+    import('./offline-store.ts'),
     import('../../upkeep/upkeep.ts'),
   ])
   const path = await loadSetting('data', settings)
-  const maxBytes = isBounded ? await loadSetting('maxBytes', settings) : undefined
+  const maxBytes = hasLimit ? await loadSetting('maxBytes', settings) : undefined
   const defaultNamespace = await loadSetting('defaultNamespace', settings)
   return withStore(path, (store) => work(new Upkeep(store, defaultNamespace)), { maxBytes })
 }
 
-/** Every failure in one sentence. */
-export function explained(error: unknown): unknown {
+/** Turns expected failures into a `CommandError`. */
+export function asCommandError(error: unknown): unknown {
   if (error instanceof Failure) return new CommandError(error.message, { cause: error })
   if (!(error instanceof Error)) return error
   if (error.name === 'AbortError') return interrupted(error)
@@ -84,19 +88,20 @@ export function explained(error: unknown): unknown {
   return new CommandError(plain(error.message), { exitCode, cause: error })
 }
 
-/** The last line of what was told in lines, which is what it came to. Shows those before it to `onLine`. */
-export async function outcome<Line extends { readonly is: string }>(
+/** Passes the lines to `onLine` and returns the last one, `done`. Throws when the stream ends otherwise. */
+export async function resultOf<Line extends { readonly is: string }>(
   lines: AsyncIterable<Line>,
   onLine: (line: Exclude<Line, { is: 'done' } | { is: 'failed' }>) => Promise<void>,
 ): Promise<Extract<Line, { is: 'done' }>> {
   let done: Line | undefined
   for await (const line of lines) {
     if (line.is === 'failed' && 'error' in line) {
-      throw new CommandError(`${plain(String(line.error))}; what was done so far is done`)
+      throw new CommandError(`${plain(String(line.error))}; completed work is kept`)
     }
     if (line.is === 'done') done = line
     else await onLine(line as Exclude<Line, { is: 'done' } | { is: 'failed' }>)
   }
-  if (done === undefined) throw new CommandError('the agent stopped in the middle of its answer; try again')
+  if (done === undefined)
+    throw new CommandError('the agent closed the connection before the end of its response; try again')
   return done as Extract<Line, { is: 'done' }>
 }

@@ -4,40 +4,40 @@ import type { RuntimeReport } from '../../runtimes/settings.ts'
 
 export type Action = 'install' | 'uninstall' | 'show'
 
-interface Context {
+interface TextContext {
   readonly action: Action
   readonly isRehearsal: boolean
   readonly address: string
 }
 
-const DONE: Readonly<Record<FileState, string>> = {
-  created: 'wrote',
+const DONE_TEXTS: Readonly<Record<FileState, string>> = {
+  created: 'created',
   changed: 'changed',
   current: 'unchanged',
-  restored: 'restored, byte for byte',
+  restored: 'restored byte for byte',
   removed: 'removed',
-  cut: 'changed by others since: took out only what install had put in',
-  gone: 'removed by others since: left so',
+  cut: 'modified since the installation: removed only what install had added',
+  gone: 'deleted since the installation: not restored',
 }
-const WOULD: Readonly<Record<FileState, string>> = {
-  created: 'would be written',
+const DRY_RUN_TEXTS: Readonly<Record<FileState, string>> = {
+  created: 'would be created',
   changed: 'would be changed',
-  current: 'is as it should be',
-  restored: 'would be restored, byte for byte',
+  current: 'is up to date',
+  restored: 'would be restored byte for byte',
   removed: 'would be removed',
-  cut: 'has been changed by others: only what install put in would be taken out',
-  gone: 'has been removed by others: would be left so',
+  cut: 'was modified since the installation: only what install added would be removed',
+  gone: 'was deleted since the installation: would not be restored',
 }
 
-export function runtimeText(reports: readonly RuntimeReport[], context: Context): string {
+export function runtimeText(reports: readonly RuntimeReport[], context: TextContext): string {
   return reports.map((report) => section(report, context)).join('')
 }
 
-function section(report: RuntimeReport, context: Context): string {
-  const words = context.isRehearsal ? WOULD : DONE
+function section(report: RuntimeReport, context: TextContext): string {
+  const stateTexts = context.isRehearsal ? DRY_RUN_TEXTS : DONE_TEXTS
   const lines = [
     `${report.name}${headline(report, context)}`,
-    ...report.files.map(({ path, state }) => `  ${path}: ${words[state]}`),
+    ...report.files.map(({ path, state }) => `  ${path}: ${stateTexts[state]}`),
     ...report.todo.map((text) => `  to do: ${text}`),
     ...(report.followUp === undefined
       ? []
@@ -49,10 +49,11 @@ function section(report: RuntimeReport, context: Context): string {
 
 function headline(
   { failure, files, pointsHere, byOthers }: RuntimeReport,
-  { action, address }: Context,
+  { action, address }: TextContext,
 ): string {
-  if (failure !== undefined) return files.length === 0 ? ': nothing was done' : ': not all could be done'
-  if (action === 'uninstall') return files.length === 0 ? ': nothing of ours is there' : ''
+  if (failure !== undefined)
+    return files.length === 0 ? ': failed, nothing was changed' : ': failed, only some files were changed'
+  if (action === 'uninstall') return files.length === 0 ? ': nothing to remove' : ''
   if (pointsHere === true) return `: asks ${address} first`
   if (byOthers.length > 0) return `: asks ${address} first, but only for ${byOthers.join(', ')}`
   return `: does not ask ${address}`

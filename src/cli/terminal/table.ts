@@ -1,10 +1,10 @@
 import { plain } from '../../observe/text.ts'
 
-/** Rows in columns that line up; `right` columns hold amounts. The last column is not padded. */
+/** Aligns rows in columns. `rightAligned` has the indexes of numeric columns. The last column is not padded. */
 export function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],
-  right: readonly number[] = [],
+  rightAligned: readonly number[] = [],
 ): string {
   const all = [head, ...rows].map((row) => row.map(plain))
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)))
@@ -12,7 +12,7 @@ export function table(
     row
       .map((cell, column) => {
         const width = widths[column] ?? 0
-        if (right.includes(column)) return cell.padStart(width)
+        if (rightAligned.includes(column)) return cell.padStart(width)
         return column === head.length - 1 ? cell : cell.padEnd(width)
       })
       .join('  ')
@@ -21,7 +21,7 @@ export function table(
   return `${lines.join('\n')}\n`
 }
 
-/** A person compares the first few digits; a program, or a person with a pipe, gets them all. */
+/** People get the first 12 digits, which are enough to compare; scripts get the whole digest. */
 export function digestText(digest: string, isInteractive: boolean): string {
   const colon = digest.indexOf(':')
   return isInteractive ? digest.slice(0, colon + 13) : digest

@@ -1,22 +1,20 @@
 import { plain, plural, sizeText, spanText } from '../../observe/text.ts'
 import type { ImageProgress, WarmDone, WarmedImage, WarmProgress } from '../../schemas/warm-report.ts'
-import { fitting, type Room } from '../terminal/bars.ts'
+import { type DrawArea, fitRows } from '../terminal/bars.ts'
 import { digestText } from '../terminal/table.ts'
 
-const WIDEST_BAR = 30
-/** Below that a bar says nothing. */
-const NARROWEST_BAR = 8
-export const MOST_NAME = 48
+const MAX_BAR_WIDTH = 30
+/** A narrower bar shows too few steps to be useful. */
+const MIN_BAR_WIDTH = 8
+export const MAX_NAME_WIDTH = 48
 
 export function imageText(line: WarmedImage, isInteractive: boolean): string {
   const { image, digest, parts, bytes, pinned, stale, foreign, referrers } = line
   const notes = [
-    ...(referrers === 0
-      ? []
-      : [`with ${plural(referrers, 'signature or the like', 'signatures and the like')}`]),
-    ...(foreign === 0 ? [] : [`without ${plural(foreign, 'layer')} that no registry has`]),
+    ...(referrers === 0 ? [] : [`with ${plural(referrers, 'referrer')}`]),
+    ...(foreign === 0 ? [] : [`without ${plural(foreign, 'foreign layer')}`]),
     ...(pinned ? ['pinned'] : []),
-    ...(stale ? ['as it was before: upstream cannot be asked'] : []),
+    ...(stale ? ['stale: upstream could not be asked'] : []),
   ]
   const amount = `${plural(parts, 'part')}, ${sizeText(bytes)} (${originText(line)})`
   const what = [amount, ...notes].join(', ')
@@ -29,7 +27,7 @@ export function doneText(done: WarmDone): string {
   return `Warmed ${which} with ${sizeText(bytes)} in ${spanText(ms)}: ${originText(done)}.\n`
 }
 
-/** How far all of it is. */
+/** The progress of all images together. */
 export function totalText(progress: WarmProgress): string {
   const { images, ofImages } = progress
   return [`${images} of ${plural(ofImages, 'image')}`, ...amountTexts(progress)].join(', ')
@@ -45,28 +43,31 @@ export function amountTexts(progress: Omit<WarmProgress, 'is' | 'under' | 'image
   ]
 }
 
-/** A line for each image under way, those that have begun before others where there is no room for all, and one for all. */
-export function barLines(progress: WarmProgress, { columns, rows }: Room): readonly string[] {
+/**
+ * A line for each image in progress, and one for all together. When the area is too small, images with received bytes come
+ * first.
+ */
+export function barLines(progress: WarmProgress, { columns, rows }: DrawArea): readonly string[] {
   const { under } = progress
-  const nameWidth = Math.min(MOST_NAME, Math.max(...under.map(({ image }) => image.length), 0))
+  const nameWidth = Math.min(MAX_NAME_WIDTH, Math.max(...under.map(({ image }) => image.length), 0))
   const images =
-    under.length < rows ? under : [...under].sort((one, two) => Number(hasBegun(two)) - Number(hasBegun(one)))
+    under.length < rows ? under : [...under].sort((one, two) => Number(hasBytes(two)) - Number(hasBytes(one)))
   const lines = images.map((image) => barLine(image, nameWidth, columns))
-  return [...fitting(lines, rows - 1, (count) => `and ${plural(count, 'image')} more`), totalText(progress)]
+  return [...fitRows(lines, rows - 1, (count) => `and ${plural(count, 'more image')}`), totalText(progress)]
 }
 
-function hasBegun({ isPlanned, bytes }: ImageProgress): boolean {
+function hasBytes({ isPlanned, bytes }: ImageProgress): boolean {
   return isPlanned && bytes > 0
 }
 
 function barLine(image: ImageProgress, nameWidth: number, columns: number): string {
-  const shown = named(image.image, nameWidth)
-  if (!image.isPlanned) return `${shown}  looking what it consists of`
-  return bar(shown, image, columns)
+  const name = fitName(image.image, nameWidth)
+  if (!image.isPlanned) return `${name}  reading manifests`
+  return bar(name, image, columns)
 }
 
-/** In so many characters. */
-export function named(name: string, width: number): string {
+/** Cuts or pads a name to `width` characters. The end of an image name is cut last, as it distinguishes most. */
+export function fitName(name: string, width: number): string {
   const text = plain(name)
   return text.length > width ? `…${text.slice(1 - width)}` : text.padEnd(width)
 }
@@ -76,19 +77,22 @@ export function bar(
   { bytes, ofBytes, fetched }: Pick<WarmProgress, 'bytes' | 'ofBytes' | 'fetched'>,
   columns: number,
 ): string {
-  const part = ofBytes === 0 ? 1 : Math.min(1, bytes / ofBytes)
-  const percent = `${String(Math.floor(100 * part)).padStart(3)}%`
+  const ratio = ofBytes === 0 ? 1 : Math.min(1, bytes / ofBytes)
+  const percent = `${String(Math.floor(100 * ratio)).padStart(3)}%`
   const amount = [`${sizeText(bytes)} of ${sizeText(ofBytes)}`, ...fetchedText(fetched)].join(', ')
-  const room = Math.min(WIDEST_BAR, columns - name.length - percent.length - amount.length - 7)
-  if (room < NARROWEST_BAR) return `${name} ${percent}  ${amount}`
-  const filled = Math.floor(room * part)
-  const drawn = `${'='.repeat(filled)}${filled < room ? '>' : ''}`.padEnd(room)
+  const barWidth = Math.min(MAX_BAR_WIDTH, columns - name.length - percent.length - amount.length - 7)
+  if (barWidth < MIN_BAR_WIDTH) return `${name} ${percent}  ${amount}`
+  const filled = Math.floor(barWidth * ratio)
+  const drawn = `${'='.repeat(filled)}${filled < barWidth ? '>' : ''}`.padEnd(barWidth)
   return `${name}  [${drawn}] ${percent}  ${amount}`
 }
 
 export function originText({ hereBytes, fetched }: Pick<WarmDone, 'hereBytes' | 'fetched'>): string {
-  const parts = [...(hereBytes === 0 ? [] : [`${sizeText(hereBytes)} here already`]), ...fetchedText(fetched)]
-  return parts.join(', ') || 'nothing was fetched'
+  const parts = [
+    ...(hereBytes === 0 ? [] : [`${sizeText(hereBytes)} already stored`]),
+    ...fetchedText(fetched),
+  ]
+  return parts.join(', ') || 'nothing to fetch'
 }
 
 function fetchedText({ peer, upstream }: WarmDone['fetched']): readonly string[] {

@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
-import { agent, MAIN } from '../cli.ts'
+import { MAIN, runAgent } from '../agent-process.ts'
 
-test('agent dht serves until it is told to end', async (t) => {
+test('agent dht runs until SIGTERM or SIGINT', async (t) => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const child = spawn(process.execPath, [MAIN, 'dht', '--listen', '127.0.0.1:0'], {
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -14,8 +14,8 @@ test('agent dht serves until it is told to end', async (t) => {
     const closed = once(child, 'close')
     const [line] = await once(createInterface({ input: child.stderr }), 'line')
     const [, address = ''] =
-      /^the DHT is served at (127\.0\.0\.1:\d+) \(UDP\)$/.exec(line) ?? assert.fail(line)
-    const taken = await agent(['dht', '--listen', address])
+      /^DHT bootstrap node listening on (127\.0\.0\.1:\d+) \(UDP\)$/.exec(line) ?? assert.fail(line)
+    const taken = await runAgent(['dht', '--listen', address])
     assert.equal(taken.code, 1)
     assert.match(
       taken.err,
@@ -26,8 +26,8 @@ test('agent dht serves until it is told to end', async (t) => {
   }
 })
 
-test('an address that makes no sense is one sentence', async () => {
-  const { code, err } = await agent(['dht', '--listen', 'here'])
+test('an invalid address is wrong usage', async () => {
+  const { code, err } = await runAgent(['dht', '--listen', 'here'])
   assert.equal(code, 2)
   assert.equal(err, 'agent: --listen is "here"; expected host:port, such as 0.0.0.0:49737\n')
 })

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { makeCertificates } from '../../../testkit/certificates.ts'
-import { agent as cli } from '../cli.ts'
-import { here as agent } from '../here.ts'
+import { runAgent } from '../agent-process.ts'
+import { runInProcess } from '../run-in-process.ts'
 
 let folder: string
 
@@ -22,26 +22,28 @@ async function host(name: string, ...signs: readonly string[]): Promise<string> 
   return root
 }
 
-test('install, show and uninstall say what they do', async () => {
+test('install, show and uninstall report what they do to each file', async () => {
   const root = await host('one', 'etc/docker')
   const daemon = join(root, 'etc/docker/daemon.json')
-  const shown = await agent(['runtime', 'show', '--root', root])
+  const shown = await runInProcess(['runtime', 'show', '--root', root])
   assert.deepEqual(
     [shown.code, shown.out],
     [
       0,
-      'Docker: does not ask 127.0.0.1:5050\n  /etc/docker/daemon.json: would be written\n  after that: let Docker read it: systemctl reload docker\n',
+      'Docker: does not ask 127.0.0.1:5050\n  /etc/docker/daemon.json: would be created\n  after that: let Docker read it: systemctl reload docker\n',
     ],
   )
-  const installed = await cli(['runtime', 'install', '--root', root, '--listen', '0.0.0.0:6000'])
+  const installed = await runAgent(['runtime', 'install', '--root', root, '--listen', '0.0.0.0:6000'])
   assert.match(
     installed.out,
-    /^Docker: asks 127\.0\.0\.1:6000 first\n {2}\/etc\/docker\/daemon\.json: wrote\n {2}now: /,
+    /^Docker: asks 127\.0\.0\.1:6000 first\n {2}\/etc\/docker\/daemon\.json: created\n {2}now: /,
   )
   assert.deepEqual(JSON.parse(await readFile(daemon, 'utf8')), {
     'registry-mirrors': ['http://127.0.0.1:6000'],
   })
-  const again = await agent(['runtime', 'show', '--root', root, '--json'], { LEAT_LISTEN: '127.0.0.1:6000' })
+  const again = await runInProcess(['runtime', 'show', '--root', root, '--json'], {
+    LEAT_LISTEN: '127.0.0.1:6000',
+  })
   assert.deepEqual(JSON.parse(again.out), {
     action: 'show',
     dryRun: true,
@@ -57,25 +59,25 @@ test('install, show and uninstall say what they do', async () => {
       },
     ],
   })
-  const gone = await agent(['runtime', 'uninstall', '--root', root])
-  assert.match(gone.out, /^Docker\n {2}\/etc\/docker\/daemon\.json: removed\n/)
+  const uninstalled = await runInProcess(['runtime', 'uninstall', '--root', root])
+  assert.match(uninstalled.out, /^Docker\n {2}\/etc\/docker\/daemon\.json: removed\n/)
   assert.deepEqual(await readdir(root, { recursive: true }), ['etc', 'etc/docker'])
-  const nothing = await agent(['runtime', 'uninstall', '--root', root])
-  assert.deepEqual([nothing.code, nothing.out], [0, 'Docker: nothing of ours is there\n'])
+  const nothing = await runInProcess(['runtime', 'uninstall', '--root', root])
+  assert.deepEqual([nothing.code, nothing.out], [0, 'Docker: nothing to remove\n'])
 })
 
-test('wrong usage ends with 2 and one sentence', async () => {
+test('wrong usage of agent runtime ends with exit code 2 and one sentence', async () => {
   const table: readonly [readonly string[], RegExp][] = [
     [[], /runtime needs install, uninstall or show/],
-    [['instal'], /runtime cannot "instal"; did you mean install\?/],
+    [['instal'], /unknown action "instal"; did you mean install\?/],
     [['show', '--runtime', 'rkt'], /--runtime is "rkt"; expected containerd, crio, docker/],
     [['show', '--registry', 'no host'], /--registry is "no host"; expected a registry/],
     [['show', '--listen', '127.0.0.1:0'], /--listen has port 0/],
     [['show', '--root', '/a', '--root', '/b'], /--root is given more than once/],
-    [['show', '--ca-file', 'ca.crt'], /--ca-file is for an agent that speaks TLS; give its --tls-cert too/],
-    [['show', '--containerd-config', 'x'], /--containerd-config is "x"; expected a path/],
+    [['show', '--ca-file', 'ca.crt'], /--ca-file is only for an agent with TLS; give --tls-cert too/],
+    [['show', '--containerd-config', 'x'], /--containerd-config is "x"; expected an absolute path/],
   ]
-  const ended = await Promise.all(table.map(([args]) => agent(['runtime', ...args])))
+  const ended = await Promise.all(table.map(([args]) => runInProcess(['runtime', ...args])))
   for (const [i, { code, out, err }] of ended.entries()) {
     const [args, expected] = table[i] ?? assert.fail()
     assert.deepEqual([code, out], [2, ''], args.join(' '))
@@ -84,7 +86,7 @@ test('wrong usage ends with 2 and one sentence', async () => {
   }
 })
 
-test('an agent that speaks TLS is named so, and who has signed its certificate is copied without what is beside it', async () => {
+test('an agent with TLS is configured with an https URL, and its CA is copied without a private key from the same file', async () => {
   const root = await host('tls', 'etc/docker')
   const { ca, cert, key } = makeCertificates(['127.0.0.1', 'node.corp'])
   const at = (name: string) => join(folder, name)
@@ -92,11 +94,15 @@ test('an agent that speaks TLS is named so, and who has signed its certificate i
   await writeFile(at('chain.crt'), `${cert}${ca}`)
   await writeFile(at('ca.pem'), `${key}${ca}`)
   await writeFile(at('none.pem'), key)
-  const install = (...more: readonly string[]) => agent(['runtime', 'install', '--root', root, ...more])
+  const install = (...more: readonly string[]) =>
+    runInProcess(['runtime', 'install', '--root', root, ...more])
   const copy = () => readFile(join(root, 'etc/docker/certs.d/127.0.0.1:5050/leat-ca.crt'), 'utf8')
 
-  const told = await install('--tls-cert', at('tls.crt'))
-  assert.match(told.out, /^Docker: asks https:\/\/127\.0\.0\.1:5050 first\n[\s\S]*note: .* give --ca-file\n$/)
+  const withoutCa = await install('--tls-cert', at('tls.crt'))
+  assert.match(
+    withoutCa.out,
+    /^Docker: asks https:\/\/127\.0\.0\.1:5050 first\n[\s\S]*note: .* give --ca-file\n$/,
+  )
   for (const more of [
     ['--tls-cert', at('tls.crt'), '--ca-file', at('ca.pem')],
     ['--tls-cert', at('chain.crt')],
@@ -104,17 +110,17 @@ test('an agent that speaks TLS is named so, and who has signed its certificate i
     assert.equal((await install(...more)).code, 0)
     assert.equal(new X509Certificate(await copy()).fingerprint256, new X509Certificate(ca).fingerprint256)
     assert.doesNotMatch(await copy(), /KEY/)
-    await agent(['runtime', 'uninstall', '--root', root])
+    await runInProcess(['runtime', 'uninstall', '--root', root])
     await assert.rejects(copy())
   }
-  // By a variable, as a service has it, and by a name.
-  const named = await agent(['runtime', 'install', '--root', root, '--listen', 'node.corp:5050'], {
+  // The certificate comes from a variable, as for a service, and --listen has a host name.
+  const named = await runInProcess(['runtime', 'install', '--root', root, '--listen', 'node.corp:5050'], {
     LEAT_TLS_CERT: at('chain.crt'),
   })
   assert.match(named.out, /^Docker: asks https:\/\/node\.corp:5050 first\n/)
 
   const refused: readonly [readonly string[], RegExp][] = [
-    [['--listen', '10.0.0.7:5050', '--tls-cert', at('tls.crt')], /tls\.crt is not for 10\.0\.0\.7, so/],
+    [['--listen', '10.0.0.7:5050', '--tls-cert', at('tls.crt')], /tls\.crt is not valid for 10\.0\.0\.7, so/],
     [['--tls-cert', at('absent.crt')], /absent\.crt cannot be read \(ENOENT\); give --tls-cert a PEM file/],
     [
       ['--tls-cert', at('tls.crt'), '--ca-file', at('none.pem')],
@@ -129,24 +135,27 @@ test('an agent that speaks TLS is named so, and who has signed its certificate i
   }
 })
 
-test('mirrors that others have written for some registries are told', async () => {
+test('show lists the registries for which others have configured the agent as a mirror', async () => {
   const root = await host('some', 'etc/containers')
   const mirror =
     '[[registry]]\nlocation = "ghcr.io"\n[[registry.mirror]]\nlocation = "127.0.0.1:5050/ghcr.io"\n'
   await writeFile(join(root, 'etc/containers/registries.conf'), mirror)
-  const all = await agent(['runtime', 'show', '--root', root])
+  const all = await runInProcess(['runtime', 'show', '--root', root])
   assert.match(all.out, /^CRI-O and podman: asks 127\.0\.0\.1:5050 first, but only for ghcr\.io\n/)
-  const one = await agent(['runtime', 'show', '--root', root, '--registry', 'ghcr.io'])
+  const one = await runInProcess(['runtime', 'show', '--root', root, '--registry', 'ghcr.io'])
   assert.equal(one.out, 'CRI-O and podman: asks 127.0.0.1:5050 first\n')
 })
 
-test('what could not be done is a failure, after what could', async () => {
+test('install configures the other runtimes when one fails, and ends with exit code 1', async () => {
   const root = await host('two', 'etc/docker/daemon.json', 'usr/bin/podman')
-  const { code, out, err } = await cli(['runtime', 'install', '--root', root])
+  const { code, out, err } = await runAgent(['runtime', 'install', '--root', root])
   assert.equal(code, 1)
   assert.equal(err, 'agent: /etc/docker/daemon.json is a folder; expected a file\n')
-  assert.match(out, /CRI-O and podman: asks 127\.0\.0\.1:5050 first\n[\s\S]*Docker: nothing was done\n/)
-  const none = await agent(['runtime', 'show', '--root', await host('three')])
+  assert.match(
+    out,
+    /CRI-O and podman: asks 127\.0\.0\.1:5050 first\n[\s\S]*Docker: failed, nothing was changed\n/,
+  )
+  const none = await runInProcess(['runtime', 'show', '--root', await host('three')])
   assert.deepEqual([none.code, none.out], [1, ''])
   assert.match(none.err, /^agent: no container runtime is found below .*; name one with --runtime\n$/)
 })

@@ -8,8 +8,8 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { agentOptions } from '../../../src/cli/commands/serve.ts'
 import { loadSettings } from '../../../src/config/load.ts'
-import { agent as cli, serving } from '../cli.ts'
-import { here as agent } from '../here.ts'
+import { runAgent, startServing } from '../agent-process.ts'
+import { runInProcess } from '../run-in-process.ts'
 
 let folder: string
 
@@ -19,50 +19,50 @@ before(async () => {
 
 after(() => rm(folder, { recursive: true }))
 
-test('an agent serves, is asked how it does, and ends with 0 when told to', async (t) => {
+test('an agent serves, answers the commands, and ends with exit code 0 on SIGTERM', async (t) => {
   const data = join(folder, 'one')
-  const running = await serving(['--data', data])
+  const running = await startServing(['--data', data])
   t.after(() => running.kill())
   const { admin, registry } = running
   assert.equal((await fetch(`http://${registry}/v2/`)).status, 200)
   const [status, json, ls, blobs, why, wrong, locked] = await Promise.all([
-    cli(['status', '--admin', admin]),
-    agent(['status', '--json'], { LEAT_ADMIN: admin }),
-    agent(['ls', '--admin', admin]),
-    agent(['ls', '--blobs', '--json', '--admin', admin]),
-    agent(['why', 'alpine', '--admin', admin]),
-    agent(['why', 'NOT AN IMAGE', '--admin', admin]),
-    agent(['ls', '--data', data]),
+    runAgent(['status', '--admin', admin]),
+    runInProcess(['status', '--json'], { LEAT_ADMIN: admin }),
+    runInProcess(['ls', '--admin', admin]),
+    runInProcess(['ls', '--blobs', '--json', '--admin', admin]),
+    runInProcess(['why', 'alpine', '--admin', admin]),
+    runInProcess(['why', 'NOT AN IMAGE', '--admin', admin]),
+    runInProcess(['ls', '--data', data]),
   ])
   assert.match(
     status.out,
-    new RegExp(`serves ${registry}\nready {5}yes\nstore {5}0 B of at most [\\d.]+ \\w+ in 0 blobs`),
+    new RegExp(`serving on ${registry}\nready {5}yes\nstore {5}0 B of [\\d.]+ \\w+ in 0 blobs`),
   )
   assert.equal(JSON.parse(json.out).addresses.registry, registry)
-  assert.match(ls.out, /^No image is cached by tag/)
+  assert.match(ls.out, /^No image with a tag is cached/)
   assert.deepEqual([blobs.code, blobs.out], [0, ''])
   assert.match(why.out, /^docker\.io\/library\/alpine:latest\n/)
   assert.equal(wrong.code, 2)
   assert.match(wrong.err, /^agent: [^\n]+\n$/)
   assert.equal(locked.code, 1)
-  assert.match(locked.err, /an agent is running on .*leave --data out to ask it/)
+  assert.match(locked.err, /an agent is running on .*leave out --data to ask it/)
 
   running.signal('SIGTERM')
   assert.equal(await running.ended(), 0)
   assert.deepEqual(
-    running.lines.slice(-2).map((line) => line['message']),
+    running.logLines.slice(-2).map((line) => line['message']),
     ['stopping', 'stopped'],
   )
-  const stopped = await agent(['ls', '--data', data])
+  const stopped = await runInProcess(['ls', '--data', data])
   assert.deepEqual([stopped.code, stopped.out.slice(0, 8)], [0, 'No image'])
 })
 
-test('a port in use, and a folder in use, are one sentence each', async (t) => {
+test('a port or a data folder in use fails the start with one sentence', async (t) => {
   const data = join(folder, 'two')
-  const running = await serving(['--data', data])
+  const running = await startServing(['--data', data])
   t.after(() => running.kill())
   const [port, admin, store] = await Promise.all([
-    cli([
+    runAgent([
       'serve',
       '--listen',
       running.registry,
@@ -73,7 +73,7 @@ test('a port in use, and a folder in use, are one sentence each', async (t) => {
       '--log-level',
       'silent',
     ]),
-    cli([
+    runAgent([
       'serve',
       '--listen',
       '127.0.0.1:0',
@@ -84,30 +84,30 @@ test('a port in use, and a folder in use, are one sentence each', async (t) => {
       '--log-level',
       'silent',
     ]),
-    cli(['serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--data', data]),
+    runAgent(['serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--data', data]),
   ])
   assert.deepEqual([port.code, admin.code, store.code], [1, 1, 1])
-  assert.match(port.err, new RegExp(`^agent: ${running.registry} is in use already.*--listen\n$`))
-  assert.match(admin.err, new RegExp(`^agent: ${running.admin} is in use already.*--admin\n$`))
+  assert.match(port.err, new RegExp(`^agent: ${running.registry} is already in use.*--listen\n$`))
+  assert.match(admin.err, new RegExp(`^agent: ${running.admin} is already in use.*--admin\n$`))
   assert.match(store.err, /^agent: .* is in use by another agent[^\n]*\n$/)
   running.signal('SIGINT')
   assert.equal(await running.ended(), 0)
 })
 
-test('a look at a folder that is no agent’s does not make it one', async () => {
-  const { code, err } = await agent(['ls', '--data', folder])
+test('a command with --data does not create a store in a folder without one', async () => {
+  const { code, err } = await runInProcess(['ls', '--data', folder])
   assert.equal(code, 1)
-  assert.match(err, /is not an agent's data folder/)
+  assert.match(err, /is not the data folder of an agent/)
 })
 
-test('a reader that has had enough is no failure', async () => {
+test('a closed stdout does not fail a command', async () => {
   const main = fileURLToPath(new URL('../../../src/main.js', import.meta.url))
   const child = spawn(process.execPath, [main, 'serve', '--help'], { stdio: ['ignore', 'pipe', 'ignore'] })
   child.stdout.destroy()
   assert.deepEqual((await once(child, 'close'))[0], 0)
 })
 
-test('settings become what the agent is made of', async () => {
+test('settings become the options of the agent', async () => {
   const settings = await loadSettings({
     flags: { 'tls-cert': 'c.pem', 'tls-key': 'k.pem', allow: ['ghcr.io/acme/**'] },
     env: { UPSTREAM_CREDENTIALS: '{"ghcr.io": {"username": "u", "password": "p"}}' },

@@ -16,13 +16,13 @@ import {
   startFaultyUpstream,
 } from '../../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../../warm/node.ts'
-import { agent as cli, type Ended, MAIN } from '../cli.ts'
-import { here } from '../here.ts'
-import { OnTerminal } from '../on-terminal.ts'
+import { type CommandResult, MAIN, runAgent } from '../agent-process.ts'
+import { runInProcess } from '../run-in-process.ts'
+import { TerminalSession } from '../terminal-session.ts'
 
-/** The command line, with a real agent behind it or none. */
+/** `agent warm` with a running agent, and on a data folder. */
 
-/** No source is given up: what stalls here does so until it is told to go on. */
+/** No attempt times out, so a stalled download waits until the test releases it. */
 const PATIENCE = { stallMs: 600_000, headMs: 600_000, backoffMs: 5 }
 const KIB = 1024
 let upstream: FaultyUpstream
@@ -53,16 +53,16 @@ function at(node: Node): string[] {
   return ['--admin', new URL(node.admin).host]
 }
 
-function lines({ out }: Ended): WarmLine[] {
+function lines({ out }: CommandResult): WarmLine[] {
   return out
     .trimEnd()
     .split('\n')
     .map((line) => v.parse(WarmLine, JSON.parse(line)))
 }
 
-test('without a terminal there is a plain line for each image, and one for all', async (t) => {
+test('without a terminal, agent warm prints a line for each image and a summary', async (t) => {
   const node = await Node.start(t, upstream)
-  const { code, out, err } = await cli(['warm', 'up.test/app:v1', 'up.test/other:v1', ...at(node)])
+  const { code, out, err } = await runAgent(['warm', 'up.test/app:v1', 'up.test/other:v1', ...at(node)])
   assert.deepEqual([code, err], [0, ''])
   const [one, two, all] = out.trimEnd().split('\n').sort()
   assert.match(
@@ -74,16 +74,22 @@ test('without a terminal there is a plain line for each image, and one for all',
     /^stored {2}up\.test\/app:v1 {2}sha256:[0-9a-f]{64} {2}4 parts, .* from upstream\)$/,
   )
   assert.match(one ?? '', /^Warmed 2 images with 201\.\d KiB in \d+m?s: 201\.\d KiB from upstream\.$/)
-  const again = await here(['warm', 'up.test/app:v1', '--pin', ...at(node)])
+  const again = await runInProcess(['warm', 'up.test/app:v1', '--pin', ...at(node)])
   assert.match(
     again.out,
-    /\(1\S+ KiB here already\), pinned\nWarmed 1 image with .*: 1\S+ KiB here already\.\n$/,
+    /\(1\S+ KiB already stored\), pinned\nWarmed 1 image with .*: 1\S+ KiB already stored\.\n$/,
   )
 })
 
-test('--json is an event on each line, the last of them what it came to', async (t) => {
+test('--json prints an event on each line, and the result on the last', async (t) => {
   const node = await Node.start(t, upstream)
-  const { code, ...ended } = await cli(['warm', 'up.test/app:v1', 'up.test/app:v9', '--json', ...at(node)])
+  const { code, ...ended } = await runAgent([
+    'warm',
+    'up.test/app:v1',
+    'up.test/app:v9',
+    '--json',
+    ...at(node),
+  ])
   assert.equal(code, 1)
   const events = lines({ code, ...ended })
   assert.deepEqual(
@@ -97,16 +103,16 @@ test('--json is an event on each line, the last of them what it came to', async 
   assert.ok(done?.is === 'done' && done.images === 2 && done.failed === 1)
 })
 
-test('a list is taken from a file, with its comments left out', async (t) => {
+test('--file reads a list of images with comments', async (t) => {
   const node = await Node.start(t, upstream)
   const file = join(folder, 'images.txt')
   await writeFile(file, '# what we run\nup.test/app:v1   # the app\n\n  up.test/other:v1\n')
-  const { code, out } = await here(['warm', '--file', file, ...at(node)])
+  const { code, out } = await runInProcess(['warm', '--file', file, ...at(node)])
   assert.equal(code, 0)
   assert.match(out, /Warmed 2 images/)
 })
 
-test('each failure is one clear sentence and ends with 1, beside what could be had', async (t) => {
+test('each failed image is one sentence and makes the exit code 1, and the others are warmed', async (t) => {
   const node = await Node.start(t, upstream)
   const table: readonly [string[], RegExp][] = [
     [['up.test/app:v9'], /^agent: up\.test\/app has no tag v9; check the tag$/],
@@ -117,27 +123,27 @@ test('each failure is one clear sentence and ends with 1, beside what could be h
     ],
   ]
   for (const [args, expected] of table) {
-    const { code, out, err } = await here(['warm', ...args, ...at(node)])
+    const { code, out, err } = await runInProcess(['warm', ...args, ...at(node)])
     assert.deepEqual([code, out], [1, ''])
     assert.match(err.trimEnd(), expected)
     assert.equal(err.trimEnd().split('\n').length, 1)
   }
-  const some = await cli(['warm', 'up.test/app:v9', 'up.test/other:v1', ...at(node)])
+  const some = await runAgent(['warm', 'up.test/app:v9', 'up.test/other:v1', ...at(node)])
   assert.equal(some.code, 1)
   assert.match(some.out, /Warmed 1 of 2 images/)
   assert.match(some.err, /^agent: up\.test\/app has no tag v9; check the tag\n$/)
 })
 
-test('no agent is a sentence that says what else can be done', async () => {
-  const { code, err } = await here(['warm', 'up.test/app:v1', '--admin', '127.0.0.1:1'])
+test('without an agent, agent warm suggests --data', async () => {
+  const { code, err } = await runInProcess(['warm', 'up.test/app:v1', '--admin', '127.0.0.1:1'])
   assert.equal(code, 1)
   assert.match(
     err,
-    /^agent: no agent answers at 127\.0\.0\.1:1; .*, or give with --data the folder [^\n]*\n$/,
+    /^agent: no agent answers at 127\.0\.0\.1:1; .*, or give the data folder with --data [^\n]*\n$/,
   )
 })
 
-test('wrong usage ends with 2 and says what is wrong', async () => {
+test('wrong usage of agent warm ends with exit code 2 and one sentence', async () => {
   const list = join(folder, 'wrong.txt')
   await writeFile(list, 'up.test/app:v1\nup.test/App\n')
   const empty = join(folder, 'empty.txt')
@@ -146,26 +152,29 @@ test('wrong usage ends with 2 and says what is wrong', async () => {
     [[], /warm needs an image such as alpine:3\.20, or a list of them with --file/],
     [['Up'], /"Up" is not an image name/],
     [['--file', list], /wrong\.txt:2: "up\.test\/App" is not an image name/],
-    [['--file', empty], /empty\.txt names no image/],
+    [['--file', empty], /empty\.txt contains no image/],
     [['a', '--platform', 'linux'], /--platform: "linux" is not a platform.*, or all/],
-    [['a', '--platform', 'all', '--platform', 'linux/amd64'], /keep one of the two/],
+    [
+      ['a', '--platform', 'all', '--platform', 'linux/amd64'],
+      /--platform all cannot be combined with another/,
+    ],
   ]
-  const all = await Promise.all(table.map(([args]) => here(['warm', ...args])))
+  const all = await Promise.all(table.map(([args]) => runInProcess(['warm', ...args])))
   for (const [i, { code, err }] of all.entries()) {
     const [, expected] = table[i] ?? assert.fail()
     assert.equal(code, 2, err)
     assert.match(err, expected)
     assert.match(err, /^agent: [^\n]+\n$/)
   }
-  const missing = await here(['warm', '--file', join(folder, 'none')])
+  const missing = await runInProcess(['warm', '--file', join(folder, 'none')])
   assert.equal(missing.code, 1)
   assert.match(missing.err, /none cannot be read: it does not exist\n$/)
 })
 
-test('with --data and no agent running it does the same by itself, into a new folder too', async (t) => {
+test('with --data, agent warm fills a data folder, which may be new, without an agent', async (t) => {
   const data = join(folder, 'alone')
   const args = ['warm', 'up.test/app:v1', '--data', data, '--config', config]
-  const first = await cli([...args, '--pin'])
+  const first = await runAgent([...args, '--pin'])
   assert.deepEqual([first.code, first.err], [0, ''])
   assert.match(first.out, /^stored {2}up\.test\/app:v1 .*, pinned\nWarmed 1 image .* from upstream\.\n$/)
   const store = await openStore({ path: data })
@@ -175,16 +184,16 @@ test('with --data and no agent running it does the same by itself, into a new fo
   } finally {
     await store.close()
   }
-  assert.match((await here(args)).out, /here already\.\n$/)
+  assert.match((await runInProcess(args)).out, /already stored\.\n$/)
   await Node.start(t, upstream, { data })
-  const locked = await here(args)
+  const locked = await runInProcess(args)
   assert.equal(locked.code, 1)
-  assert.match(locked.err, /^agent: an agent is running on .*; leave --data out to ask it/)
+  assert.match(locked.err, /^agent: an agent is running on .*; leave out --data to ask it/)
 })
 
-test('with --data, what does not fit is told in one sentence', async () => {
+test('with --data, an image that exceeds the limit fails with one sentence', async () => {
   const data = join(folder, 'small')
-  const { code, err } = await here(['warm', 'up.test/app:v1', '--data', data, '--config', config], {
+  const { code, err } = await runInProcess(['warm', 'up.test/app:v1', '--data', data, '--config', config], {
     LEAT_MAX_BYTES: '100KiB',
   })
   assert.equal(code, 1)
@@ -195,7 +204,7 @@ test('with --data, what does not fit is told in one sentence', async () => {
 })
 
 for (const way of ['a running agent', 'a folder without one'] as const) {
-  test(`Ctrl-C leaves nothing broken, and the next run goes on: ${way}`, async (t) => {
+  test(`after Ctrl-C, the next run resumes the download: ${way}`, async (t) => {
     const repository = way === 'a running agent' ? 'slow' : 'slower'
     const [layer] = upstream.addImage(repository, 'v1', [randomBytes(400 * KIB)]).layers
     assert.ok(layer)
@@ -218,44 +227,41 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
     child.kill('SIGINT')
     const [code] = await once(child, 'close')
     assert.equal(code, 1)
-    // Where that took long it has said how far it was.
-    assert.match(
-      err,
-      /^(?:0 of 1 image, .*\n)*agent: stopped before the end; what was done so far is done\n$/,
-    )
+    // On a slow machine, agent warm prints its progress before.
+    assert.match(err, /^(?:0 of 1 image, .*\n)*agent: interrupted; completed work is kept\n$/)
     upstream.release()
-    const again = await here(args)
+    const again = await runInProcess(args)
     assert.equal(again.code, 0, again.err)
-    assert.ok(upstream.bytesSent(layer) < 600 * KIB, 'it went on where it was')
+    assert.ok(upstream.bytesSent(layer) < 600 * KIB, 'the download was resumed')
   })
 }
 
-test('without a terminal it is said every ten seconds how far it is', async (t) => {
+test('without a terminal, agent warm prints its progress every 10 seconds', async (t) => {
   const node = await Node.start(t, upstream, { patience: PATIENCE })
   const [layer] = upstream.addImage('held', 'v1', [randomBytes(300 * KIB)]).layers
   upstream.fault(layer ?? '', { stallAt: 150 * KIB })
   let seconds = 0
-  const told: number[] = []
+  const printedAt: number[] = []
   const lines: string[] = []
   const clock = {
-    /** Six seconds later each time that it is asked. */
+    /** Each reading is 6 s later than the one before. */
     now: () => {
       seconds += 6
       return seconds * 1000
     },
     onErr: (text: string) => {
-      told.push(seconds)
+      printedAt.push(seconds)
       lines.push(text)
       if (text.includes(' KiB of 300.')) upstream.release()
     },
   }
-  const { code, out } = await here(['warm', 'up.test/held:v1', ...at(node)], {}, clock)
+  const { code, out } = await runInProcess(['warm', 'up.test/held:v1', ...at(node)], {}, clock)
   assert.equal(code, 0)
   assert.deepEqual(
-    told,
-    told.map((_, i) => 18 + 12 * i),
+    printedAt,
+    printedAt.map((_, i) => 18 + 12 * i),
   )
-  // Where nothing has come for long, the speed is 0 and no time can be told.
+  // After a long stall the rate is 0, and no remaining time is printed.
   assert.match(
     lines.at(-1) ?? '',
     /^0 of 1 image, \S+ KiB of 300\.\d KiB, \S+ \w*B\/s, (?:\d+m?s left, )?\S+ KiB from upstream\n$/,
@@ -263,18 +269,18 @@ test('without a terminal it is said every ten seconds how far it is', async (t) 
   assert.match(out, /^stored {2}up\.test\/held:v1 {2}sha256:[0-9a-f]{64} {2}.*\nWarmed 1 image .*\.\n$/)
 })
 
-test('on a terminal bars are drawn for the images under way, and give way to what has come', async (t) => {
+test('on a terminal, bars show the images in progress and disappear when the images are stored', async (t) => {
   const programs = requirePrograms(t, ['script'])
   if (programs === undefined) return
   const node = await Node.start(t, upstream, { patience: PATIENCE })
   const [layer] = upstream.addImage('drawn', 'v1', [randomBytes(1024 * KIB)]).layers
   upstream.fault(layer ?? '', { stallAt: 512 * KIB })
-  const terminal = new OnTerminal(t, programs.script, ['warm', 'up.test/drawn:v1', ...at(node)])
+  const terminal = new TerminalSession(t, programs.script, ['warm', 'up.test/drawn:v1', ...at(node)])
   const bar = /up\.test\/drawn:v1 {2}\[=*> *\] +\d+% {2}\d\S* KiB of 1\.0 MiB, \S+ KiB from upstream/
   const total = /0 of 1 image, .* of 1\.0 MiB, \S+ [KM]iB\/s, \S+ left/
   await terminal.until((text) => bar.test(text) && total.test(text))
   upstream.release()
-  assert.equal(await terminal.ended(), 0, terminal.out)
+  assert.equal(await terminal.exitCode(), 0, terminal.out)
   const { out } = terminal
   const after = out.slice(out.lastIndexOf('\u001b[K') + 3)
   assert.match(after, /^stored {2}up\.test\/drawn:v1 {2}sha256:[0-9a-f]{12} {2}.*\r\nWarmed 1 image .*\r\n$/)

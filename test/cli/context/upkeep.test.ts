@@ -18,10 +18,10 @@ import {
   type ImageAdded,
   startFaultyUpstream,
 } from '../../../testkit/registries/faulty-upstream.ts'
-import { agent as cli, type Ended } from '../cli.ts'
-import { here as command } from '../here.ts'
+import { type CommandResult, runAgent } from '../agent-process.ts'
+import { runInProcess } from '../run-in-process.ts'
 
-/** The command line on what a real agent has pulled: while it runs, and after it has stopped. */
+/** The upkeep commands on the content of a real agent, while it runs and after it has stopped. */
 
 const KIB = 1024
 const base = randomBytes(50 * KIB)
@@ -43,7 +43,7 @@ beforeEach(async () => {
   data = await mkdtemp(join(tmpdir(), 'leat-upkeep-'))
   await start()
   for (const [name, image] of Object.entries({ app, other })) await pull(name, image)
-  await landed()
+  await noFlights()
 })
 
 afterEach(async () => {
@@ -79,14 +79,14 @@ async function pull(name: string, { config, layers }: ImageAdded): Promise<void>
     assert.equal((await get(`${name}/${path}`)).status, 200)
 }
 
-/** The running agent, or when there is none its folder. */
+/** The flags that name the running agent, or its data folder when it is stopped. */
 function where(): readonly string[] {
   const admin = node?.addresses.admin
   return admin === undefined ? ['--data', data] : ['--admin', `127.0.0.1:${admin.port}`]
 }
 
-function run(...args: string[]): Promise<Ended> {
-  return command([...args, ...where()])
+function run(...args: string[]): Promise<CommandResult> {
+  return runInProcess([...args, ...where()])
 }
 
 async function json(...args: string[]): Promise<ReturnType<typeof JSON.parse>[]> {
@@ -100,7 +100,7 @@ async function json(...args: string[]): Promise<ReturnType<typeof JSON.parse>[]>
         .map((line) => JSON.parse(line))
 }
 
-/** Seen without the command line, which takes longer. */
+/** The stored blobs, read without the command line, which takes longer. */
 async function blobs(): Promise<BlobReport[]> {
   const admin = node?.addresses.admin
   if (admin !== undefined) {
@@ -117,8 +117,8 @@ async function blobs(): Promise<BlobReport[]> {
   }
 }
 
-/** A client has its last byte before the transfer has come to its end. */
-async function landed(): Promise<void> {
+/** Waits until no flight is in progress: a client gets its last byte before the flight ends. */
+async function noFlights(): Promise<void> {
   const port = node?.addresses.admin?.port
   for (let flights = 1; flights > 0; await delay(5)) {
     const status = await (await fetch(`http://127.0.0.1:${port}/api/v1/status`)).json()
@@ -137,16 +137,20 @@ async function flip(digest: Digest): Promise<void> {
   await writeFile(file, bytes)
 }
 
-const mineOf = ({ manifest, config, layers }: ImageAdded): Digest[] => [manifest, config, ...layers.slice(1)]
+const ownParts = ({ manifest, config, layers }: ImageAdded): Digest[] => [
+  manifest,
+  config,
+  ...layers.slice(1),
+]
 const sharedLayer = (): Digest => app.layers[0] ?? assert.fail()
 
 for (const way of ['a running agent', 'a folder without one'] as const) {
-  const here = async (): Promise<void> => {
+  const stopUnlessRunning = async (): Promise<void> => {
     if (way !== 'a running agent') await stop()
   }
 
-  test(`${way}: ls tells what images share, by size if wanted`, async () => {
-    await here()
+  test(`${way}: agent ls lists unique and shared bytes, sorted by size on request`, async () => {
+    await stopUnlessRunning()
     const images = (await json('ls', '--sort', 'size')).map((image) => v.parse(ImageReport, image))
     assert.deepEqual(
       images.map(({ repository, tag }) => `${repository}:${tag}`),
@@ -156,18 +160,18 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
     assert.deepEqual([first?.state, first?.sharedBytes], ['whole', 50 * KIB])
     assert.ok((first?.uniqueBytes ?? 0) > 30 * KIB && (first?.uniqueBytes ?? 0) < 32 * KIB)
     assert.deepEqual(first?.sharesWith, ['up.test/other:v1'])
-    const { out } = await cli(['ls', ...where()])
+    const { out } = await runAgent(['ls', ...where()])
     assert.match(
       out,
-      /^IMAGE +DIGEST +HERE +UNIQUE +STATE +PIN +LAST USED +CONFIRMED +PLATFORMS +SHARES WITH\n/,
+      /^IMAGE +DIGEST +STORED +UNIQUE +STATE +PIN +LAST USED +CONFIRMED +PLATFORMS +SHARES WITH\n/,
     )
     assert.match(out, /\nup\.test\/app:v1 .* whole .* up\.test\/other:v1\n/)
     const wrong = await run('ls', '--sort', 'colour')
     assert.deepEqual([wrong.code, /expected one of name, size, unique, used/.test(wrong.err)], [2, true])
   })
 
-  test(`${way}: rm drops what only the image needs, and not what is pinned`, async () => {
-    await here()
+  test(`${way}: agent rm removes the blobs that only the image needs, and refuses a pinned image`, async () => {
+    await stopUnlessRunning()
     const pinned = await run('pin', 'up.test/app:v1')
     assert.deepEqual([pinned.code, pinned.out], [0, `Pinned up.test/app:v1 (${app.manifest}).\n`])
     const refused = await run('rm', 'up.test/app:v1')
@@ -179,48 +183,48 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
     const [removed] = await json('rm', 'up.test/app:v1', '--force')
     assert.deepEqual([removed.blobs, removed.keptBlobs, removed.keptBytes], [3, 1, 50 * KIB])
     const left = await held()
-    for (const digest of mineOf(app)) assert.ok(!left.includes(digest))
-    for (const digest of [sharedLayer(), ...mineOf(other)]) assert.ok(left.includes(digest))
+    for (const digest of ownParts(app)) assert.ok(!left.includes(digest))
+    for (const digest of [sharedLayer(), ...ownParts(other)]) assert.ok(left.includes(digest))
     assert.match(
       (await run('rm', 'up.test/other:v1')).out,
-      /^Removed up\.test\/other:v1 .*\nDropped 4 blobs with .*\.\n$/,
+      /^Removed up\.test\/other:v1 .*\nFreed .* in 4 blobs\.\n$/,
     )
     assert.deepEqual(await held(), [])
   })
 
-  test(`${way}: gc evicts what is not pinned`, async () => {
-    await here()
+  test(`${way}: agent gc evicts everything that is not pinned`, async () => {
+    await stopUnlessRunning()
     assert.equal((await run('pin', 'up.test/other:v1', sharedLayer())).code, 0)
     const evicted = await run('gc', '--to', '0')
-    assert.match(evicted.out, /^Evicted 3 blobs with 3\d\.\d KiB; 4 blobs with 7\d\.\d KiB are kept\.\n$/)
-    assert.deepEqual((await held()).sort(), [sharedLayer(), ...mineOf(other)].sort())
+    assert.match(evicted.out, /^Evicted 3 blobs \(3\d\.\d KiB\); 4 blobs \(7\d\.\d KiB\) remain\.\n$/)
+    assert.deepEqual((await held()).sort(), [sharedLayer(), ...ownParts(other)].sort())
     assert.equal((await run('unpin', 'up.test/other:v1', sharedLayer())).code, 0)
     const [done] = await json('gc', '--to', '0')
     assert.deepEqual([done.blobs, done.leftBlobs], [4, 0])
   })
 
-  test(`${way}: verify names what is rotten, exits with 1, and the next time finds nothing`, async () => {
-    await here()
-    const right = await run('verify')
-    assert.deepEqual([right.code, right.err], [0, ''])
-    assert.match(right.out, /^Verified 7 blobs with .*: all is as it was stored\.\n$/)
+  test(`${way}: agent verify lists corrupt blobs with exit code 1, and finds none the next time`, async () => {
+    await stopUnlessRunning()
+    const intact = await run('verify')
+    assert.deepEqual([intact.code, intact.err], [0, ''])
+    assert.match(intact.out, /^Verified 7 blobs \(.*\): all intact\.\n$/)
     await flip(sharedLayer())
-    const wrong = await run('verify')
-    assert.equal(wrong.code, 1)
-    const [line = '', summary] = wrong.out.split('\n')
+    const corrupt = await run('verify')
+    assert.equal(corrupt.code, 1)
+    const [line = '', summary] = corrupt.out.split('\n')
     assert.match(
       line,
       new RegExp(
-        `^rotten {2}${sharedLayer()} {2}50\\.0 KiB, part of up\\.test/app:v1, up\\.test/other:v1; found sha256:[0-9a-f]{64}$`,
+        `^corrupt {2}${sharedLayer()} {2}50\\.0 KiB, part of up\\.test/app:v1, up\\.test/other:v1; found sha256:[0-9a-f]{64}$`,
       ),
     )
-    assert.match(summary ?? '', /1 was rotten and put aside, to be fetched again at the next request\.$/)
+    assert.match(summary ?? '', /1 corrupt and quarantined; the next request fetches it again\.$/)
     const lines = await json('verify', '--rate', '1GiB')
     assert.deepEqual([lines.at(-1).is, lines.at(-1).found, lines.at(-1).blobs], ['done', 0, 6])
   })
 
-  test(`${way}: names that are wrong or unknown are one sentence`, async () => {
-    await here()
+  test(`${way}: invalid or unknown names fail with one sentence`, async () => {
+    await stopUnlessRunning()
     const table: readonly [readonly string[], number, RegExp][] = [
       [['pin', 'up.test/none:v1'], 1, /up\.test\/none:v1 is not stored here; agent ls lists what is/],
       [['unpin', `sha256:${'0'.repeat(64)}`], 1, /is not stored here/],
@@ -231,9 +235,9 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
       [['verify', '--rate', '0'], 2, /--rate is "0"; expected/],
       [['pin'], 2, /pin needs an image/],
     ]
-    // A folder can be had by one at a time only; what is told of a name does not depend on who tells it.
+    // Only one process can open a folder, so fewer cases run there; the messages are the same.
     const asked = way === 'a running agent' ? table : table.slice(0, 3)
-    const ended: Ended[] = []
+    const ended: CommandResult[] = []
     if (way === 'a running agent') ended.push(...(await Promise.all(asked.map(([args]) => run(...args)))))
     else for (const [args] of asked) ended.push(await run(...args))
     for (const [i, [args, code, problem]] of asked.entries()) {
@@ -246,16 +250,16 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
   })
 }
 
-test('what was found rotten is fetched again at the next request', async () => {
+test('the next request fetches a corrupt blob again', async () => {
   await flip(sharedLayer())
   assert.equal((await run('verify')).code, 1)
   const again = await get(`app/blobs/${sharedLayer()}`)
   assert.equal(again.headers.get('cache-status'), 'leat; fwd=uri-miss; detail=upstream')
-  await landed()
+  await noFlights()
   assert.deepEqual([(await run('verify')).code, (await held()).length], [0, 7])
 })
 
-test('what is rotten is found while nobody pulls, and the status tells of it', async () => {
+test('the scrub finds a corrupt blob, and the status reports it', async () => {
   await stop()
   await flip(sharedLayer())
   await start(16 * KIB * KIB)
@@ -263,24 +267,21 @@ test('what is rotten is found while nobody pulls, and the status tells of it', a
   let state = await scrub()
   for (; state.lastRound === null; await delay(20)) state = await scrub()
   assert.deepEqual([state.lastRound.found, state.state, state.bytesPerSecond], [1, 'resting', 16 * KIB * KIB])
-  assert.match(
-    (await run('status')).out,
-    /\nscrub {5}resting; last full round ended \S+ ago and found 1 rotten\n/,
-  )
+  assert.match((await run('status')).out, /\nscrub {5}idle; last round ended \S+ ago, 1 corrupt\n/)
   assert.ok(!(await held()).includes(sharedLayer()))
 })
 
-test('a removed image is asked for upstream again, manifest and all', async () => {
+test('a removed image is fetched from upstream again, with its manifest', async () => {
   await run('rm', 'up.test/app:v1')
   const before = upstream.count(app.manifest)
   const again = await get('app/manifests/v1')
   assert.equal(again.status, 200)
   assert.ok(upstream.count(app.manifest) + upstream.count('v1') > before)
-  await landed()
+  await noFlights()
   assert.ok((await held()).includes(app.manifest))
 })
 
-test('looking and verifying mark nothing as used', async () => {
+test('agent ls, verify, why and pin mark nothing as used', async () => {
   const used = async () => (await blobs()).map((blob) => [blob.digest, blob.lastUsedAt, blob.storedAt])
   const before = await used()
   await run('ls')
@@ -290,31 +291,31 @@ test('looking and verifying mark nothing as used', async () => {
   assert.deepEqual(await used(), before)
 })
 
-test('where there is neither agent nor folder, one sentence says so', async () => {
+test('without a running agent, and with a wrong or locked folder, each command fails with one sentence', async () => {
   const foreign = join(data, 'foreign')
   await mkdir(foreign)
   await writeFile(join(foreign, 'mine.txt'), 'mine')
   const commands = [['gc'], ['verify'], ['pin', 'alpine'], ['unpin', 'alpine'], ['rm', 'alpine'], ['ls']]
-  const all = async (...at: readonly string[]): Promise<readonly Ended[]> => {
+  const all = async (...at: readonly string[]): Promise<readonly CommandResult[]> => {
     const [first = []] = commands
-    // Before the others: an attempt to open a database of this process ends its lock against other processes.
-    const asProcess = await cli([...first, ...at])
-    return [asProcess, ...(await Promise.all(commands.map((args) => command([...args, ...at]))))]
+    // This runs first: opening the database of this process again would release its lock against other processes.
+    const asProcess = await runAgent([...first, ...at])
+    return [asProcess, ...(await Promise.all(commands.map((args) => runInProcess([...args, ...at]))))]
   }
   for (const { code, err } of await all('--admin', '127.0.0.1:1')) {
     assert.equal(code, 1)
     assert.match(
       err,
-      /^agent: no agent answers at 127\.0\.0\.1:1; start one .*, or give with --data the folder[^\n]+\n$/,
+      /^agent: no agent answers at 127\.0\.0\.1:1; start one .*, or give the data folder with --data[^\n]+\n$/,
     )
   }
   for (const { code, err } of await all('--data', foreign)) {
     assert.equal(code, 1)
-    assert.match(err, /^agent: .* is not an agent's data folder; give --data [^\n]+\n$/)
+    assert.match(err, /^agent: .* is not the data folder of an agent; give [^\n]+\n$/)
   }
   for (const { code, err } of await all('--data', data)) {
     assert.equal(code, 1)
-    assert.match(err, /^agent: an agent is running on [^\n]+; leave --data out to ask it[^\n]*\n$/)
+    assert.match(err, /^agent: an agent is running on [^\n]+; leave out --data to ask it[^\n]*\n$/)
   }
   assert.deepEqual(await readFile(join(foreign, 'mine.txt'), 'utf8'), 'mine')
 })

@@ -110,9 +110,12 @@ test('a status lists the peers, sorted by exchanged bytes', async () => {
       ],
     )
     const text = statusText(status, Date.now(), true)
-    assert.match(text, /^peers {5}31, this is node-0 at 10\.0\.0\.9:5052 in zone east; 4\.0 KiB taken/m)
-    assert.match(text, /^PEER +ADDRESS +ZONE +GIVING +VERSION +SINCE +TAKEN +GIVEN$/m)
-    assert.match(text, /^node-2 +10\.0\.0\.2:5052 +we\?st +8\+ +9, not understood +2m +4\.0 KiB +0 B$/m)
+    assert.match(
+      text,
+      /^peers {5}31; 4\.0 KiB received, 2\.0 KiB sent; this node is node-0 at 10\.0\.0\.9:5052 in zone east$/m,
+    )
+    assert.match(text, /^PEER +ADDRESS +ZONE +UPLOADS +VERSION +KNOWN FOR +RECEIVED +SENT$/m)
+    assert.match(text, /^node-2 +10\.0\.0\.2:5052 +we\?st +8\+ +9 \(incompatible\) +2m +4\.0 KiB +0 B$/m)
     assert.match(text, /^node-117 .*\nand 11 more\n/m)
     const families = parseExposition(reporter.metrics())
     assert.equal(families.get('leat_peers_connected')?.samples.get('leat_peers_connected'), 31)

@@ -1,33 +1,33 @@
 import { plain, plural, sizeText, spanText } from '../../observe/text.ts'
 import type { WarmDone, WarmedNode, WarmProgress } from '../../schemas/warm-report.ts'
 import type { Terminal } from '../context/command.ts'
-import { fitting, type Room } from '../terminal/bars.ts'
-import { Foot, type WarmEvent } from './progress.ts'
-import { amountTexts, bar, MOST_NAME, named, originText } from './text.ts'
+import { type DrawArea, fitRows } from '../terminal/bars.ts'
+import { LiveProgress, type WarmEvent } from './output.ts'
+import { amountTexts, bar, fitName, MAX_NAME_WIDTH, originText } from './text.ts'
 
 type Ended = Pick<WarmedNode, 'failed'>
 
-/** So many lines about nodes are shown at once. */
-const MOST_SHOWN = 13
-/** So many nodes are named to whom the same has happened. */
-const MOST_NAMED = 3
-/** Many nodes tell more often than anybody can read. */
-const DRAW_MS = 200
+/** How many lines about nodes are shown at once. */
+const MAX_NODE_LINES = 13
+/** How many nodes with the same error are named. */
+const MAX_NODES_NAMED = 3
+/** Many nodes report more often than a person can read. */
+const DRAW_INTERVAL_MS = 200
 
-/** A line for each node, and at the end what has failed, each reason once. */
-export class TellingNodes {
+/** Prints a line for each node, and at the end each error once with the nodes that had it. */
+export class NodeOutput {
   readonly #terminal: Terminal
-  readonly #foot: Foot
+  readonly #liveProgress: LiveProgress
   readonly #names = new Map<string, string>()
-  readonly #under = new Map<string, WarmProgress>()
+  readonly #progress = new Map<string, WarmProgress>()
   readonly #ended = new Map<string, Ended>()
-  /** Of images, by what it was: the nodes it happened to. */
+  /** The names of the nodes by the error of an image. */
   readonly #failures = new Map<string, string[]>()
   #drawnAt = Number.NEGATIVE_INFINITY
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal
-    this.#foot = new Foot(terminal)
+    this.#liveProgress = new LiveProgress(terminal)
   }
 
   async line(line: WarmEvent): Promise<void> {
@@ -37,7 +37,7 @@ export class TellingNodes {
     this.#names.set(node.id, name)
     switch (line.is) {
       case 'progress':
-        this.#under.set(node.id, line)
+        this.#progress.set(node.id, line)
         return this.#draw()
       case 'image':
         if (line.error === null) return
@@ -45,7 +45,7 @@ export class TellingNodes {
         return
       case 'node':
         this.#ended.set(node.id, line)
-        await this.#foot.clear()
+        await this.#liveProgress.clear()
         if (line.error !== null) await this.#terminal.err(`agent: ${plain(line.error)}\n`)
         else await this.#terminal.out(nodeText(line, name))
     }
@@ -58,7 +58,7 @@ export class TellingNodes {
   }
 
   async end(): Promise<void> {
-    await this.#foot.clear()
+    await this.#liveProgress.clear()
     for (const [error, names] of this.#failures) {
       await this.#terminal.err(`agent: ${plain(error)} (${nodesText(names)})\n`)
     }
@@ -67,10 +67,10 @@ export class TellingNodes {
 
   async #draw(): Promise<void> {
     const now = performance.now()
-    if (now - this.#drawnAt < DRAW_MS) return
+    if (now - this.#drawnAt < DRAW_INTERVAL_MS) return
     this.#drawnAt = now
-    await this.#foot.show(
-      (room) => nodeLines(this.#nodes(), this.#total(), room),
+    await this.#liveProgress.show(
+      (area) => nodeLines(this.#nodes(), this.#total(), area),
       () => this.#total(),
     )
   }
@@ -79,21 +79,21 @@ export class TellingNodes {
     return [...this.#names].map(([id, name]) => ({
       name,
       ended: this.#ended.get(id),
-      progress: this.#under.get(id),
+      progress: this.#progress.get(id),
     }))
   }
 
   #total(): string {
     const all = { bytes: 0, ofBytes: 0, fetched: { peer: 0, upstream: 0 }, bytesPerSecond: 0 }
     let secondsLeft: number | null = 0
-    for (const [id, progress] of this.#under) {
+    for (const [id, progress] of this.#progress) {
       all.bytes += progress.bytes
       all.ofBytes += progress.ofBytes
       all.fetched.peer += progress.fetched.peer
       all.fetched.upstream += progress.fetched.upstream
       if (this.#ended.has(id)) continue
       all.bytesPerSecond += progress.bytesPerSecond
-      // All are done when the last one is.
+      // The slowest node determines the remaining time.
       const own = progress.secondsLeft
       secondsLeft = own === null || secondsLeft === null ? null : Math.max(secondsLeft, own)
     }
@@ -108,21 +108,21 @@ interface NodeShown {
   readonly progress: Pick<WarmProgress, 'bytes' | 'ofBytes' | 'fetched'> | undefined
 }
 
-/** Where there is no room for all, those that move come first, the furthest behind before others. */
+/** When the area is too small for all nodes, those in progress come first, the slowest before the others. */
 export function nodeLines(
   nodes: readonly NodeShown[],
   total: string,
-  { columns, rows }: Room,
+  { columns, rows }: DrawArea,
 ): readonly string[] {
-  const width = Math.min(MOST_NAME, Math.max(...nodes.map(({ name }) => name.length)))
+  const width = Math.min(MAX_NAME_WIDTH, Math.max(...nodes.map(({ name }) => name.length)))
   const lines = [...nodes]
     .sort((one, two) => rank(one) - rank(two))
-    .map((node) => nodeLine(named(node.name, width), node, columns))
-  const most = Math.min(MOST_SHOWN, rows - 1)
-  return [...fitting(lines, most, (count) => `and ${plural(count, 'node')} more`), total]
+    .map((node) => nodeLine(fitName(node.name, width), node, columns))
+  const nodeRows = Math.min(MAX_NODE_LINES, rows - 1)
+  return [...fitRows(lines, nodeRows, (count) => `and ${plural(count, 'more node')}`), total]
 }
 
-/** What has failed stands above already. */
+/** The order in which nodes are shown. The errors of failed nodes are already printed above. */
 function rank({ ended, progress }: NodeShown): number {
   if (ended !== undefined) return ended.failed > 0 ? 2 : 3
   const { bytes = 0, ofBytes = 0 } = progress ?? {}
@@ -130,8 +130,8 @@ function rank({ ended, progress }: NodeShown): number {
 }
 
 function nodeLine(name: string, { ended, progress }: NodeShown, columns: number): string {
-  if (ended !== undefined) return `${name}  ${ended.failed === 0 ? 'has all' : 'failed'}`
-  if (progress === undefined || progress.ofBytes === 0) return `${name}  looking what is to come`
+  if (ended !== undefined) return `${name}  ${ended.failed === 0 ? 'done' : 'failed'}`
+  if (progress === undefined || progress.ofBytes === 0) return `${name}  preparing`
   return bar(name, progress, columns)
 }
 
@@ -149,7 +149,8 @@ function doneText(done: WarmDone, nodes: number, failedNodes: number): string {
 }
 
 function nodesText(names: readonly string[]): string {
-  const more = names.length - MOST_NAMED
-  if (more > 1) return `${names.slice(0, MOST_NAMED).join(', ')} and ${more} other nodes`
+  const more = names.length - MAX_NODES_NAMED
+  // With one more, its name is as short as "and 1 other node".
+  if (more > 1) return `${names.slice(0, MAX_NODES_NAMED).join(', ')} and ${more} other nodes`
   return names.join(', ')
 }

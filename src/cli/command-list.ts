@@ -1,13 +1,13 @@
 import type { Command } from './context/command.ts'
 
-export interface Offer {
+export interface CommandEntry {
   readonly name: string
   readonly summary: string
-  /** Only the command that is run is loaded, with all that it needs. */
+  /** Loads the command and its dependencies; only the command that runs is loaded. */
   readonly load: () => Promise<Command>
 }
 
-export const COMMANDS: readonly Offer[] = [
+export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'serve',
     summary: 'run the node agent',
@@ -15,57 +15,57 @@ export const COMMANDS: readonly Offer[] = [
   },
   {
     name: 'warm',
-    summary: 'have images here before anybody pulls them',
+    summary: 'fetch images before anybody pulls them',
     load: async () => (await import('./commands/warm.ts')).warm,
   },
   {
     name: 'status',
-    summary: 'how the running agent is doing',
+    summary: 'show the state of the running agent',
     load: async () => (await import('./commands/status.ts')).status,
   },
   {
     name: 'ls',
-    summary: 'which images, or blobs, are cached',
+    summary: 'list cached images, or blobs',
     load: async () => (await import('./commands/ls.ts')).ls,
   },
   {
     name: 'pin',
-    summary: 'keep images or blobs, whatever else has to go',
+    summary: 'protect images or blobs from eviction',
     load: async () => (await import('./commands/pin.ts')).pin,
   },
   {
     name: 'unpin',
-    summary: 'let them be evicted again',
+    summary: 'allow images or blobs to be evicted again',
     load: async () => (await import('./commands/pin.ts')).unpin,
   },
   {
     name: 'rm',
-    summary: 'forget images and drop what only they need',
+    summary: 'remove images and the blobs only they need',
     load: async () => (await import('./commands/rm.ts')).rm,
   },
   {
     name: 'gc',
-    summary: 'evict down to the low-water mark now',
+    summary: 'evict content down to the low-water mark now',
     load: async () => (await import('./commands/gc.ts')).gc,
   },
   {
     name: 'verify',
-    summary: 're-hash everything that is kept',
+    summary: 're-hash all stored content',
     load: async () => (await import('./commands/verify.ts')).verify,
   },
   {
     name: 'why',
-    summary: 'where an image or digest is and why',
+    summary: 'explain where an image or digest is, and why',
     load: async () => (await import('./commands/why.ts')).why,
   },
   {
     name: 'doctor',
-    summary: 'what is wrong on this node, and what to do about it',
+    summary: 'find problems on this node and say how to solve them',
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
   {
     name: 'runtime',
-    summary: 'let containerd, CRI-O, podman or Docker ask the agent first, or no longer',
+    summary: 'configure containerd, CRI-O, podman or Docker to use the agent',
     load: async () => (await import('./commands/runtime.ts')).runtime,
   },
   {

@@ -1,22 +1,22 @@
 import { plain } from '../../observe/text.ts'
 import type { WarmDone, WarmLine } from '../../schemas/warm-report.ts'
 import type { Terminal } from '../context/command.ts'
-import { Bars, type Room } from '../terminal/bars.ts'
+import { Bars, type DrawArea } from '../terminal/bars.ts'
 import { Progress } from '../terminal/progress.ts'
 import { barLines, doneText, imageText, totalText } from './text.ts'
 
 export type WarmEvent = Exclude<WarmLine, { is: 'done' } | { is: 'failed' }>
 
-/** How it is told that images become warm. */
-interface Telling {
+/** Prints the progress and the result of warming. */
+interface WarmOutput {
   line(line: WarmEvent): Promise<void>
   done(done: WarmDone): Promise<void>
-  /** Also when it was not done. */
+  /** Called at the end, also after a failure. */
   end(): Promise<void>
 }
 
-/** In JSON. */
-export class TellingPrograms implements Telling {
+/** Prints every line as JSON, for scripts. */
+export class JsonOutput implements WarmOutput {
   readonly #terminal: Terminal
 
   constructor(terminal: Terminal) {
@@ -34,43 +34,43 @@ export class TellingPrograms implements Telling {
   async end(): Promise<void> {}
 }
 
-/** A line for each image, and what is under way below them. */
-export class TellingImages implements Telling {
+/** Prints a line for each finished image, and the images in progress below. */
+export class ImageOutput implements WarmOutput {
   readonly #terminal: Terminal
-  readonly #foot: Foot
+  readonly #liveProgress: LiveProgress
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal
-    this.#foot = new Foot(terminal)
+    this.#liveProgress = new LiveProgress(terminal)
   }
 
   async line(line: WarmEvent): Promise<void> {
     if (line.is === 'progress') {
-      await this.#foot.show(
-        (room) => barLines(line, room),
+      await this.#liveProgress.show(
+        (area) => barLines(line, area),
         () => totalText(line),
       )
       return
     }
     if (line.is === 'node') return
-    await this.#foot.clear()
+    await this.#liveProgress.clear()
     if (line.error === null) await this.#terminal.out(imageText(line, this.#terminal.isInteractive))
     else await this.#terminal.err(`agent: ${plain(line.error)}\n`)
   }
 
   async done(done: WarmDone): Promise<void> {
-    await this.#foot.clear()
-    // Of one image that could not be had there is nothing more to say.
+    await this.#liveProgress.clear()
+    // Without any success, the errors of the images have said everything.
     if (done.images > done.failed) await this.#terminal.out(doneText(done))
   }
 
   end(): Promise<void> {
-    return this.#foot.clear()
+    return this.#liveProgress.clear()
   }
 }
 
-/** What is under way: bars on a terminal, a line now and then elsewhere. */
-export class Foot {
+/** Shows what is in progress: bars on a terminal, a line every 10 s elsewhere. */
+export class LiveProgress {
   readonly #bars: Bars | undefined
   readonly #progress: Progress
 
@@ -79,12 +79,12 @@ export class Foot {
     this.#progress = new Progress(terminal, { isSilent: false })
   }
 
-  async show(lines: (room: Room) => readonly string[], text: () => string): Promise<void> {
+  async show(lines: (area: DrawArea) => readonly string[], text: () => string): Promise<void> {
     if (this.#bars === undefined) await this.#progress.show(text())
     else await this.#bars.draw(lines)
   }
 
-  /** Before anything else is written. */
+  /** To be called before anything else is written. */
   async clear(): Promise<void> {
     if (this.#bars === undefined) await this.#progress.clear()
     else await this.#bars.clear()

@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { readArguments } from '../../src/cli/arguments.ts'
 import { CommandError } from '../../src/cli/context/command.ts'
 import { SettingsError } from '../../src/config/values/shape.ts'
-import type { Ended } from './cli.ts'
+import type { CommandResult } from './agent-process.ts'
 
 const { version } = v.parse(
   v.object({ version: v.string() }),
@@ -11,14 +11,14 @@ const { version } = v.parse(
 )
 
 /**
- * Runs a command in this process, because starting another for each takes most of the time of a test. It comes to an
- * exit code and to lines on stderr as in main.ts, which is run by the tests that use cli.ts.
+ * Runs a command in this process, as starting a process for each command would take most of the time of a test. Errors
+ * become an exit code and lines on stderr as in main.ts, which the tests with `agent-process.ts` run.
  */
-export async function here(
+export async function runInProcess(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
   { now, onErr }: { now?: () => number; onErr?: (text: string) => void } = {},
-): Promise<Ended> {
+): Promise<CommandResult> {
   let out = ''
   let err = ''
   try {

@@ -16,15 +16,15 @@ import {
   startFaultyUpstream,
 } from '../../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../../warm/node.ts'
-import { agent as cli } from '../cli.ts'
-import { here } from '../here.ts'
-import { OnTerminal } from '../on-terminal.ts'
+import { runAgent } from '../agent-process.ts'
+import { runInProcess } from '../run-in-process.ts'
+import { TerminalSession } from '../terminal-session.ts'
 
-/** The command line, and agents that have found each other by themselves. */
+/** `agent warm --all-nodes` with a swarm of real agents. */
 
 const LOCAL = { host: '127.0.0.1', port: 0 }
 const KIB = 1024
-/** No source is given up: what stalls here does so until it is told to go on. */
+/** No attempt times out, so a stalled download waits until the test releases it. */
 const PATIENCE = { stallMs: 600_000, headMs: 600_000, backoffMs: 5 }
 let upstream: FaultyUpstream
 let folder: string
@@ -39,14 +39,14 @@ after(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** As many agents as there are options, of a swarm of their own, once all know each other. */
+/** Starts one agent for each of the options, in a swarm of their own, and waits until all know each other. */
 async function swarm(t: TestContext, ...options: readonly Partial<AgentOptions>[]): Promise<Node[]> {
   const secretFile = join(folder, randomBytes(4).toString('hex'))
   await writeFile(secretFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })
   const dht = await startBootstrapNode({ listen: LOCAL, bootstrap: [], advertise: undefined })
   const nodes: Node[] = []
   t.after(async () => {
-    // They say goodbye to the DHT, and would wait for its answer.
+    // The agents announce their departure to the DHT and wait for its answer, so the DHT stops last.
     await Promise.all(nodes.map(({ agent }) => agent.stop({ drainMs: 0 })))
     await dht.stop()
   })
@@ -59,7 +59,7 @@ async function swarm(t: TestContext, ...options: readonly Partial<AgentOptions>[
   return nodes
 }
 
-/** Resolves when each of so many agents in this process knows all others. */
+/** Resolves when each of `count` agents in this process knows all others. */
 function allMet(t: TestContext, count: number): Promise<void> {
   let missing = count * (count - 1)
   return new Promise((resolve) => {
@@ -79,7 +79,7 @@ function digestsOf({ manifest, config, layers }: ImageAdded): string[] {
   return [manifest, config, ...layers].sort()
 }
 
-test('three agents have an image after one command, and upstream has sent every byte once', async (t) => {
+test('one command warms an image on three agents, and upstream sends every byte once', async (t) => {
   const nodes = await swarm(t, {}, {}, {})
   const sizes = [700 * KIB, 90 * KIB, 100]
   const app = upstream.addImage(
@@ -87,7 +87,7 @@ test('three agents have an image after one command, and upstream has sent every 
     'v1',
     sizes.map((size) => randomBytes(size)),
   )
-  const first = await cli(['warm', 'up.test/app:v1', '--json', ...at(nodes[1])])
+  const first = await runAgent(['warm', 'up.test/app:v1', '--json', ...at(nodes[1])])
   assert.deepEqual([first.code, first.err], [0, ''])
   for (const node of nodes) assert.deepEqual((await node.held()).sort(), digestsOf(app))
   const sent = app.layers.map((layer) => upstream.bytesSent(layer))
@@ -96,42 +96,45 @@ test('three agents have an image after one command, and upstream has sent every 
     .trimEnd()
     .split('\n')
     .map((line) => v.parse(WarmLine, JSON.parse(line)))
-  const told = events.flatMap((line) => (line.is === 'node' ? [line] : []))
-  assert.equal(new Set(told.map(({ node }) => node.id)).size, 3)
-  assert.equal(new Set(told.map(({ node }) => node.name)).size, 3)
+  const nodeLines = events.flatMap((line) => (line.is === 'node' ? [line] : []))
+  assert.equal(new Set(nodeLines.map(({ node }) => node.id)).size, 3)
+  assert.equal(new Set(nodeLines.map(({ node }) => node.name)).size, 3)
   assert.deepEqual(
-    told.map(({ images, failed, error }) => [images, failed, error]),
+    nodeLines.map(({ images, failed, error }) => [images, failed, error]),
     Array(3).fill([1, 0, null]),
   )
   const done = events.at(-1)
   assert.ok(done?.is === 'done' && done.nodes === 3 && done.failedNodes === 0 && done.failed === 0)
-  const again = await here(['warm', 'up.test/app:v1', ...at(nodes[0])])
+  const again = await runInProcess(['warm', 'up.test/app:v1', ...at(nodes[0])])
   assert.deepEqual([again.code, again.err], [0, ''])
   const lines = again.out.trimEnd().split('\n')
   assert.equal(lines.length, 4)
   for (const line of lines.slice(0, 3)) {
-    assert.match(line, /^warmed {2}\S+ {2}1 image, 79\d\.\d KiB in \d+m?s \(79\d\.\d KiB here already\)$/)
+    assert.match(line, /^warmed {2}\S+ {2}1 image, 79\d\.\d KiB in \d+m?s \(79\d\.\d KiB already stored\)$/)
   }
-  assert.match(lines[3] ?? '', /^Warmed 1 image on 3 nodes with 2\.3 MiB in \d+m?s: 2\.3 MiB here already\.$/)
+  assert.match(
+    lines[3] ?? '',
+    /^Warmed 1 image on 3 nodes with 2\.3 MiB in \d+m?s: 2\.3 MiB already stored\.$/,
+  )
 })
 
-test('what fails on some nodes is told once, with their names, and ends with 1', async (t) => {
+test('an error of several nodes is printed once with their names, and makes the exit code 1', async (t) => {
   const nodes = await swarm(t, {}, { allow: ['elsewhere.test/**'] }, { allow: ['elsewhere.test/**'] })
   upstream.addImage('app', 'v2', [randomBytes(KIB)])
-  const { code, out, err } = await cli(['warm', 'up.test/app:v2', ...at(nodes[0])])
+  const { code, out, err } = await runAgent(['warm', 'up.test/app:v2', ...at(nodes[0])])
   assert.equal(code, 1)
   assert.match(err, /^agent: up\.test\/app:v2 is not among [^\n]*; see --allow \(\S+, \S+\)\n$/)
   assert.match(out, /^failed {2}\S+ {2}0 of 1 image, /m)
   assert.match(out, /\nWarmed 1 image on 1 of 3 nodes with [^\n]+\n$/)
 })
 
-test('on a terminal each node has a line while it is under way', async (t) => {
+test('on a terminal, each node in progress has a line', async (t) => {
   const programs = requirePrograms(t, ['script'])
   if (programs === undefined) return
   const nodes = await swarm(t, {}, {})
   const [layer] = upstream.addImage('drawn', 'v1', [randomBytes(1024 * KIB)]).layers
   upstream.fault(layer ?? '', { stallAt: 512 * KIB })
-  const terminal = new OnTerminal(t, programs.script, ['warm', 'up.test/drawn:v1', ...at(nodes[0])])
+  const terminal = new TerminalSession(t, programs.script, ['warm', 'up.test/drawn:v1', ...at(nodes[0])])
   const framesOf = (text: string) =>
     text.split('\u001b[J\u001b[A\u001b[K').map((frame) => frame.split('\r\u001b')[0]?.split('\r\n') ?? [])
   const total = /^0 of 2 nodes, \S+ \S+ of 2\.0 MiB, \S+ [KM]iB\/s, /
@@ -142,17 +145,17 @@ test('on a terminal each node has a line while it is under way', async (t) => {
     ),
   )
   upstream.release()
-  assert.equal(await terminal.ended(), 0, terminal.out)
+  assert.equal(await terminal.exitCode(), 0, terminal.out)
   for (const line of framesOf(terminal.out).slice(0, -1).flat()) assert.ok(line.length < 100, line)
   assert.match(terminal.out, /\r\nWarmed 1 image on 2 nodes with 2\.0 MiB .*\r\n$/)
 })
 
-test('without peers it is one clear sentence, and with --data wrong usage', async (t) => {
+test('--all-nodes fails without peers, and is wrong usage with --data', async (t) => {
   const node = await Node.start(t, upstream)
-  const alone = await here(['warm', 'up.test/app:v1', ...at(node)])
+  const alone = await runInProcess(['warm', 'up.test/app:v1', ...at(node)])
   assert.deepEqual([alone.code, alone.out], [1, ''])
   assert.match(alone.err, /^agent: this agent has no peers to ask; leave --all-nodes out, or [^\n]+\n$/)
-  const data = await here(['warm', 'up.test/app:v1', '--all-nodes', '--data', folder])
+  const data = await runInProcess(['warm', 'up.test/app:v1', '--all-nodes', '--data', folder])
   assert.equal(data.code, 2)
-  assert.match(data.err, /^agent: --all-nodes [^\n]*; leave --data out\n$/)
+  assert.match(data.err, /^agent: --all-nodes needs a running agent; leave out --data\n$/)
 })

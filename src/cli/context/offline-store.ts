@@ -8,7 +8,7 @@ import type { Store } from '../../store/store.ts'
 import { CommandError } from './command.ts'
 
 /**
- * Lets `work` have the store in a folder on which no agent is running. Only one process can have it open. Without
+ * Opens the store in a data folder for `work`. Only one process can open it, so no agent may be running on it. Without
  * `maxBytes` nothing is evicted meanwhile.
  */
 export async function withStore<Result>(
@@ -16,8 +16,8 @@ export async function withStore<Result>(
   work: (store: Store) => Promise<Result>,
   { maxBytes }: { maxBytes?: DiskLimit | undefined } = {},
 ): Promise<Result> {
-  await mustBeData(path)
-  const store = await opened(path, maxBytes)
+  await checkDataFolder(path)
+  const store = await open(path, maxBytes)
   try {
     return await work(store)
   } finally {
@@ -25,34 +25,34 @@ export async function withStore<Result>(
   }
 }
 
-/** openStore would make an agent's folder out of an empty one; whoever only wants to look has mistyped it. */
-async function mustBeData(path: string): Promise<void> {
+/** `openStore` would create a store in an empty folder, but here a folder without a store is a typing error. */
+async function checkDataFolder(path: string): Promise<void> {
   try {
     await stat(join(path, 'format'))
   } catch (cause) {
     const denied = errorCode(cause) === 'EACCES'
     throw new CommandError(
       denied
-        ? `${path} may not be read by this user; try again as the one that runs the agent`
-        : `${path} is not an agent's data folder; give --data the folder that agent serve was given`,
+        ? `${path} cannot be read by this user; run the command as the user of the agent`
+        : `${path} is not the data folder of an agent; give the folder of agent serve --data`,
       { cause },
     )
   }
 }
 
-async function opened(path: string, maxBytes: DiskLimit | undefined): Promise<Store> {
+async function open(path: string, maxBytes: DiskLimit | undefined): Promise<Store> {
   try {
     return await openStore({ path, ...(maxBytes === undefined ? {} : { maxBytes }) })
   } catch (cause) {
-    throw openingFailure(cause, path)
+    throw openError(cause, path)
   }
 }
 
-/** Why a store cannot be opened, in a sentence where that can be said. */
-export function openingFailure(cause: unknown, path: string): unknown {
+/** Turns a failure to open the store into a `CommandError`. */
+export function openError(cause: unknown, path: string): unknown {
   if (!(cause instanceof Failure)) return cause
   const message = isLocked(cause)
-    ? `an agent is running on ${path}; leave --data out to ask it, with --admin if it does not listen on 127.0.0.1:5051`
+    ? `an agent is running on ${path}; leave out --data to ask it, and give --admin if it does not listen on 127.0.0.1:5051`
     : cause.message
   return new CommandError(message, { cause })
 }

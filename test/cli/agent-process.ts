@@ -3,23 +3,23 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-/** For a command that hangs. */
+/** A command that hangs is killed after this time. */
 const DEADLINE_MS = 120_000
 
 export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 
-export interface Ended {
+export interface CommandResult {
   readonly code: number | null
   readonly out: string
   readonly err: string
 }
 
-/** Runs the command line as a user would and waits for its end. */
-export async function agent(
+/** Runs the command line in a process of its own and waits for its end. */
+export async function runAgent(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
   user: { readonly uid?: number; readonly gid?: number } = {},
-): Promise<Ended> {
+): Promise<CommandResult> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     ...user,
     env: { ...env, PATH: process.env['PATH'] },
@@ -39,22 +39,22 @@ export async function agent(
   return { code, out, err }
 }
 
-export interface Serving {
+export interface ServingAgent {
   readonly registry: string
   readonly admin: string
-  /** Lines of its log so far. */
-  readonly lines: readonly Readonly<Record<string, unknown>>[]
+  /** The log lines so far. */
+  readonly logLines: readonly Readonly<Record<string, unknown>>[]
   signal(name: NodeJS.Signals): void
   ended(): Promise<number | null>
-  /** For what follows a test: it runs no longer, whatever has become of it. */
+  /** For the cleanup of a test: ends the process, whatever state it is in. */
   kill(): Promise<void>
 }
 
-/** `agent serve` on free ports, once it says that it serves. */
-export async function serving(
+/** Starts `agent serve` on free ports and waits until it serves. */
+export async function startServing(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-): Promise<Serving> {
+): Promise<ServingAgent> {
   const child = spawn(
     process.execPath,
     [MAIN, 'serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', ...args],
@@ -66,20 +66,20 @@ export async function serving(
     },
   )
   const closed = once(child, 'close')
-  const lines: Record<string, unknown>[] = []
+  const logLines: Record<string, unknown>[] = []
   const addresses = await new Promise<{ registry: string; admin: string }>((resolve, reject) => {
     const reader = createInterface({ input: child.stderr })
     reader.on('line', (text) => {
       if (!text.startsWith('{')) return reject(new Error(text))
       const line = JSON.parse(text)
-      lines.push(line)
+      logLines.push(line)
       if (line.message === 'serving') resolve({ registry: line.registry, admin: line.admin })
     })
-    child.once('close', () => reject(new Error('it ended before it served')))
+    child.once('close', () => reject(new Error('the agent ended before it served')))
   })
   return {
     ...addresses,
-    lines,
+    logLines,
     signal: (name) => {
       child.kill(name)
     },

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import type { Terminal } from '../../src/cli/context/command.ts'
-import { Bars, type Room } from '../../src/cli/terminal/bars.ts'
-import { nodeLines } from '../../src/cli/warm/nodes.ts'
-import { barLines } from '../../src/cli/warm/text.ts'
-import type { ImageProgress, WarmProgress } from '../../src/schemas/warm-report.ts'
+import type { Terminal } from '../../../src/cli/context/command.ts'
+import { Bars, type DrawArea } from '../../../src/cli/terminal/bars.ts'
+import { nodeLines } from '../../../src/cli/warm/node-output.ts'
+import { barLines } from '../../../src/cli/warm/text.ts'
+import type { ImageProgress, WarmProgress } from '../../../src/schemas/warm-report.ts'
 
-/** What is drawn while images become warm, where there is little room. */
+/** The lines that `agent warm` draws on terminals of different sizes. */
 
 const MIB = 1024 * 1024
 const fetched = { peer: 0, upstream: 0 }
@@ -18,7 +18,7 @@ function images(...under: readonly ImageProgress[]): WarmProgress {
   return { is: 'progress', under: [...under], images: 0, ofImages: 9, ...total }
 }
 
-/** `mib` of 8; without, it is not known yet what it consists of. */
+/** An image with `mib` of 8 MiB; without `mib`, its manifests are not known yet. */
 function image(name: string, mib?: number): ImageProgress {
   const isPlanned = mib !== undefined
   const amounts = { bytes: (mib ?? 0) * MIB, ofBytes: isPlanned ? 8 * MIB : 0 }
@@ -34,68 +34,68 @@ function ended(name: string, failed: number) {
   return { name, progress: undefined, ended: { failed } }
 }
 
-/** The first word of each line: the name, but for the last ones. */
+/** The first word of each line, which is the name in the lines of images and nodes. */
 function names(lines: readonly string[]): readonly string[] {
   return lines.map((line) => line.split(' ')[0] ?? '')
 }
 
-describe('images under way', () => {
+describe('the lines of images in progress', () => {
   const four = images(image('a'), image('b', 0), image('c', 1), image('d', 4))
 
-  test('stand in their order where there is room for all', () => {
+  test('are in the given order when all fit', () => {
     assert.deepEqual(names(barLines(four, { columns: 99, rows: 5 })), ['a', 'b', 'c', 'd', '0'])
   })
 
-  test('that have begun come first where there is less, and how many there are more is said', () => {
+  test('begin with the images that have bytes when not all fit, and end with the number of hidden ones', () => {
     const lines = barLines(four, { columns: 99, rows: 4 })
     assert.deepEqual(names(lines), ['c', 'd', 'and', '0'])
-    assert.equal(lines[2], 'and 2 images more')
+    assert.equal(lines[2], 'and 2 more images')
     assert.deepEqual(names(barLines(four, { columns: 99, rows: 3 })), ['c', 'd', '0'])
     assert.deepEqual(names(barLines(four, { columns: 99, rows: 2 })), ['c', '0'])
     assert.deepEqual(names(barLines(four, { columns: 99, rows: 1 })), ['0'])
   })
 })
 
-describe('nodes under way', () => {
+describe('the lines of nodes in progress', () => {
   const five = [ended('done', 0), ended('broken', 1), node('looking'), node('ahead', 7), node('behind', 1)]
 
-  test('that move come first, the furthest behind before others, and those that are done last', () => {
+  test('begin with the slowest node in progress and end with the finished nodes', () => {
     const lines = nodeLines(five, TOTAL, { columns: 99, rows: 6 })
     assert.deepEqual(names(lines), ['behind', 'ahead', 'looking', 'broken', 'done', '0'])
   })
 
-  test('are left out as far as there is no room, but never the total', () => {
+  test('are hidden when they do not fit, but never the total', () => {
     const lines = nodeLines(five, TOTAL, { columns: 99, rows: 4 })
     assert.deepEqual(names(lines), ['behind', 'ahead', 'and', '0'])
-    assert.equal(lines[2], 'and 3 nodes more')
+    assert.equal(lines[2], 'and 3 more nodes')
     assert.deepEqual(names(nodeLines(five, TOTAL, { columns: 99, rows: 3 })), ['behind', 'ahead', '0'])
     assert.deepEqual(nodeLines(five, TOTAL, { columns: 99, rows: 1 }), [TOTAL])
   })
 
-  test('are at most a dozen and one', () => {
+  test('are at most 13', () => {
     const many = Array.from({ length: 40 }, (_, index) => node(`n${index}`, 1))
     const lines = nodeLines(many, TOTAL, { columns: 99, rows: 60 })
     assert.equal(lines.length, 14)
-    assert.equal(lines[12], 'and 28 nodes more')
+    assert.equal(lines[12], 'and 28 more nodes')
   })
 })
 
-test('whatever is drawn, it fits into the terminal with a row to spare, and the next clears it', async () => {
+test('drawn lines fit into the terminal with a row to spare, and clearing removes all of them', async () => {
   const sizes = fc.record({ columns: fc.nat(120), rows: fc.nat(20) })
   await fc.assert(
     fc.asyncProperty(sizes, fc.array(fc.string(), { maxLength: 30 }), async (size, texts) => {
       const out: string[] = []
       const bars = new Bars(terminalOf(size, out))
       const lines = texts.map((text) => text.replaceAll(/\s/g, '.'))
-      let room: Room | undefined
-      await bars.draw((its) => {
-        room = its
+      let given: DrawArea | undefined
+      await bars.draw((area) => {
+        given = area
         return lines
       })
       await bars.clear()
       const [drawn = '', cleared] = out
       const rows = drawn.split('\n').slice(0, -1)
-      assert.deepEqual(room, { columns: Math.max(0, size.columns - 1), rows: Math.max(0, size.rows - 1) })
+      assert.deepEqual(given, { columns: Math.max(0, size.columns - 1), rows: Math.max(0, size.rows - 1) })
       assert.ok(rows.length < Math.max(1, size.rows))
       for (const row of rows) assert.ok(row.length < Math.max(1, size.columns))
       const ups = (cleared ?? '').split('\u001b[').filter((order) => order.endsWith('A'))
@@ -111,7 +111,7 @@ function terminalOf(size: Pick<Terminal, 'columns' | 'rows'>, out: string[]): Te
     out: async (text) => {
       out.push(text)
     },
-    err: () => assert.fail('nothing is amiss'),
+    err: () => assert.fail('there is no error to print'),
     isInteractive: true,
     env: {},
     version: '0',

@@ -3,15 +3,15 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { MAIN } from './cli.ts'
+import { MAIN } from './agent-process.ts'
 
-/** The command line on a terminal of 100 columns. What it runs on is hung up when the test ends. */
-export class OnTerminal {
+/** A command on a terminal of 100 columns. The process is killed when the test ends. */
+export class TerminalSession {
   readonly #child: ChildProcess
   readonly #closed: Promise<number | null>
   #out = ''
 
-  /** `script` is the path of the program that makes a terminal. */
+  /** `script` is the path of the program script(1), which creates the terminal. */
   constructor(t: TestContext, script: string, args: readonly string[]) {
     const line = [process.execPath, MAIN, ...args].join(' ')
     const child = spawn(script, ['-qec', `stty cols 100; ${line}`, '/dev/null'], {
@@ -26,21 +26,24 @@ export class OnTerminal {
     t.after(() => child.kill('SIGKILL'))
   }
 
-  /** All that it was sent so far. */
+  /** The output so far. */
   get out(): string {
     return this.#out
   }
 
-  /** When that holds of what it was sent. */
-  async until(holds: (out: string) => boolean): Promise<void> {
-    for (; !holds(this.#out); await delay(10)) {
+  /** Resolves when the output fulfils the condition. */
+  async until(isFulfilled: (out: string) => boolean): Promise<void> {
+    for (; !isFulfilled(this.#out); await delay(10)) {
       const { exitCode, signalCode } = this.#child
-      assert.ok(exitCode === null && signalCode === null, `it never came to that:\n${this.#out}`)
+      assert.ok(
+        exitCode === null && signalCode === null,
+        `the command ended before the condition was fulfilled:\n${this.#out}`,
+      )
     }
   }
 
-  /** The exit code of the command, once all that it has written is in `out`. */
-  ended(): Promise<number | null> {
+  /** The exit code of the command, once all of its output is in `out`. */
+  exitCode(): Promise<number | null> {
     return this.#closed
   }
 }
