@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { agoText, plain } from '../../observe/text.ts'
 import { StatusReport } from '../../schemas/report.ts'
 import { type Finding, ok, problem, warning } from '../tools/finding.ts'
-import { lookAt, failureText } from '../tools/http-look.ts'
+import { failureText, lookAt } from '../tools/http-look.ts'
 import { type Address, dialled, written } from '../tools/node-settings.ts'
 
 /** What is read of the status: so little that other versions have it too. */
