@@ -69,7 +69,11 @@ test('a fresh clone serves after npm ci and npm start', async (t) => {
   })
 
   await t.test('npm run docs writes the pages of the library and of the ports', async () => {
-    const { stdout, stderr } = await run(programs.npm, ['run', 'docs'], { cwd: clone, env, deadlineMs: 300_000 })
+    const { stdout, stderr } = await run(programs.npm, ['run', 'docs'], {
+      cwd: clone,
+      env,
+      deadlineMs: 300_000,
+    })
     assert.doesNotMatch(stdout + stderr, /warning|error/i)
     for (const page of ['functions/index.createAgent', 'interfaces/ports_source.Source']) {
       assert.ok(existsSync(join(clone, 'docs/api/html', `${page}.html`)), `there is no page ${page}`)
