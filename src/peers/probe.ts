@@ -7,16 +7,16 @@ import { issueCredentials } from './identity/certificate.ts'
 import { tlsOptions } from './identity/credentials.ts'
 import { readSecretFile } from './identity/secret.ts'
 
-/** What is to be known about the secret, and how to find out who else knows it. */
-export interface Knocker {
-  /** Of the file. */
+/** Probes ports with the secret of one file. */
+export interface SwarmProbe {
+  /** What is wrong with the mode of the secret file. */
   readonly warning: string | undefined
-  /** Resolves when an agent with the same secret answers there; throws a `Failure` otherwise. */
-  knock(address: HostPort, options: { signal: AbortSignal }): Promise<void>
+  /** Resolves if an agent with the same secret answers at the address; throws a `Failure` otherwise. */
+  probe(address: HostPort, options: { signal: AbortSignal }): Promise<void>
 }
 
-/** Throws a `Failure` in one sentence when the file is not right; it never tells what is in it. */
-export async function readKnocker(secretFile: string): Promise<Knocker> {
+/** Throws a `Failure` if the secret file is not usable. The message contains nothing of the secret. */
+export async function openSwarmProbe(secretFile: string): Promise<SwarmProbe> {
   const { secrets, warning } = await readSecretFile(secretFile)
   const options = {
     ...tlsOptions(issueCredentials(secrets)),
@@ -25,12 +25,12 @@ export async function readKnocker(secretFile: string): Promise<Knocker> {
   }
   return {
     warning,
-    async knock({ host, port }, { signal }) {
+    async probe({ host, port }, { signal }) {
       const socket = connect({ ...options, host, port })
       try {
         await once(socket, 'secureConnect', { signal })
       } catch (cause) {
-        throw new Failure('unavailable', whyNot(cause, signal), { cause })
+        throw new Failure('unavailable', failureText(cause, signal), { cause })
       } finally {
         socket.destroy()
       }
@@ -38,10 +38,10 @@ export async function readKnocker(secretFile: string): Promise<Knocker> {
   }
 }
 
-function whyNot(cause: unknown, signal: AbortSignal): string {
+function failureText(cause: unknown, signal: AbortSignal): string {
   if (signal.aborted) return 'no answer in time'
   const code = errorCode(cause) ?? 'unknown error'
-  if (code === 'ECONNREFUSED') return 'nobody listens there'
+  if (code === 'ECONNREFUSED') return 'connection refused'
   const isAnswered = code === 'ECONNRESET' || code === 'EPROTO' || !/^E[A-Z]+$/.test(code)
-  return isAnswered ? `who answers there has another secret (${code})` : code
+  return isAnswered ? `what answers there has a different secret (${code})` : code
 }

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { agoText, plain } from '../../observe/text.ts'
 import { StatusReport } from '../../schemas/report.ts'
 import { type Finding, ok, problem, warning } from '../tools/finding.ts'
-import { lookAt, whyNot } from '../tools/http-look.ts'
+import { failureText, lookAt } from '../tools/http-look.ts'
 import { type Address, dialled, written } from '../tools/node-settings.ts'
 
 /** What is read of the status: so little that other versions have it too. */
@@ -45,7 +45,7 @@ export async function seeAgent(admin: Address, options: { signal: AbortSignal })
       aheadMs: date === undefined ? undefined : date - Date.now(),
     }
   } catch (error) {
-    return { kind: 'nobody', why: whyNot(error) }
+    return { kind: 'nobody', why: failureText(error) }
   }
 }
 

@@ -3,7 +3,7 @@ import { errorCode } from '../../lib/error-code.ts'
 import { plain, plural } from '../../observe/text.ts'
 import { pingDht } from '../../peers/dht/ping.ts'
 import { guessHost, type PeerOptions } from '../../peers/join.ts'
-import { type Knocker, readKnocker } from '../../peers/probe.ts'
+import { openSwarmProbe, type SwarmProbe } from '../../peers/probe.ts'
 import { Failure } from '../../ports/failure.ts'
 import { type Finding, notLookedAt, ok, problem, warning } from '../tools/finding.ts'
 import { type Address, parsed, written } from '../tools/node-settings.ts'
@@ -11,7 +11,7 @@ import type { AgentSeen } from './agent.ts'
 
 const LISTEN: Address = { host: '0.0.0.0', port: 5052 }
 const DHT_PORT = 49_737
-const KNOCK_MS = 4_000
+const PROBE_MS = 4_000
 const PING_MS = 5_000
 /** A secret of hex digits made at random has more different characters than that. */
 const FEW_CHARACTERS = 8
@@ -47,22 +47,22 @@ async function lookAtSecret(
   { agent, signal }: { agent: AgentSeen; signal: AbortSignal },
 ): Promise<readonly Finding[]> {
   const { secretFile } = peers
-  let knocker: Knocker
+  let swarmProbe: SwarmProbe
   try {
-    knocker = await readKnocker(secretFile)
+    swarmProbe = await openSwarmProbe(secretFile)
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     return [unreadable(error)]
   }
   const address = advertised(agent, peers)
-  const within = AbortSignal.any([signal, AbortSignal.timeout(KNOCK_MS)])
-  const answer = await knocker.knock(address, { signal: within }).then(
+  const within = AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)])
+  const answer = await swarmProbe.probe(address, { signal: within }).then(
     () => undefined,
     (error: unknown) => (error instanceof Error ? error.message : String(error)),
   )
   const isGuessed = peers.advertise === undefined
   return [
-    judgeSecret(secretFile, knocker.warning, isWeak(await readFile(secretFile, 'utf8'))),
+    judgeSecret(secretFile, swarmProbe.warning, isWeak(await readFile(secretFile, 'utf8'))),
     judgePort(address, answer, { isGuessed }),
   ]
 }

@@ -1,5 +1,5 @@
 import { type Finding, ok, problem, warning } from '../tools/finding.ts'
-import { lookAt, type Seen, whyNot } from '../tools/http-look.ts'
+import { failureText, lookAt, type Seen } from '../tools/http-look.ts'
 import { type Address, dialled, type Patient, parsed, written } from '../tools/node-settings.ts'
 import type { AgentSeen } from './agent.ts'
 
@@ -28,7 +28,7 @@ export async function seeRegistry(
       failure ??= error
     }
   }
-  return { kind: 'nobody', why: whyNot(failure) }
+  return { kind: 'nobody', why: failureText(failure) }
 }
 
 export function judgeRegistry(

@@ -35,10 +35,10 @@ export async function lookAt(url: URL, { signal }: { signal: AbortSignal }): Pro
 }
 
 /** Why there was no answer, in a word or two. */
-export function whyNot(error: unknown): string {
+export function failureText(error: unknown): string {
   if (!(error instanceof Error)) return 'no answer'
   if (error.name === 'AbortError') return 'no answer in time'
   const { code } = error as { code?: unknown }
-  if (code === 'ECONNREFUSED') return 'nobody listens there'
+  if (code === 'ECONNREFUSED') return 'connection refused'
   return typeof code === 'string' ? code : error.message
 }

@@ -1,5 +1,6 @@
 import { unlessAborted } from '../../lib/async/abort.ts'
 import { publish } from '../../observe/events.ts'
+import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
 import {
@@ -11,9 +12,6 @@ import {
   type Want,
 } from '../../ports/source.ts'
 import { asFailure } from './pick-failure.ts'
-
-/** The largest manifest that is taken: what the distribution spec asks registries to accept. */
-export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 
 export interface AttemptOptions {
   readonly want: Want

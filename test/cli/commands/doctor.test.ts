@@ -90,7 +90,7 @@ test('without a running agent, the checks that need none still run', async () =>
   ]
   const { code, out, err } = await withoutTimeouts(() => runInProcess(args))
   assert.deepEqual([code, err], [1, ''])
-  assert.match(out, /^problem {6}agent {6}no agent answers at 127\.0\.0\.1:1 \(nobody listens there\)\n/)
+  assert.match(out, /^problem {6}agent {6}no agent answers at 127\.0\.0\.1:1 \(connection refused\)\n/)
   assert.match(out, /accepts the credentials/)
 })
 

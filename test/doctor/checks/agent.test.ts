@@ -63,7 +63,7 @@ test('nobody, a stranger and one that is not ready are told apart', async (t) =>
   const context = { admin: NOWHERE, version: '0.1.0', now: 0 }
   const nobody = await seeAgent(NOWHERE, { signal })
   assert.deepEqual(told(judgeAgent(nobody, context)), [
-    'problem: no agent answers at 127.0.0.1:1 (nobody listens there)',
+    'problem: no agent answers at 127.0.0.1:1 (connection refused)',
   ])
   for (const [status, body] of [
     [200, '{"hello": "world"}'],
@@ -128,7 +128,7 @@ test('the registry address is asked as the agent names it, over HTTP and over TL
 test('a registry address that does not serve images is a problem', async (t) => {
   const nobody = await seeRegistry(NOWHERE, { isTls: false, signal })
   assert.deepEqual(told(judgeRegistry(nobody, { address: NOWHERE, listen: NOWHERE, isTls: false })), [
-    'problem: the registry address 127.0.0.1:1 does not answer (nobody listens there)',
+    'problem: the registry address 127.0.0.1:1 does not answer (connection refused)',
   ])
   const address = await answering(t, 404, '')
   const stranger = await seeRegistry(address, { isTls: false, signal })

@@ -9,7 +9,7 @@ import { statusOf } from '../status.ts'
 import { told } from '../told.ts'
 
 const GIB = 1024 ** 3
-const NOBODY: AgentSeen = { kind: 'nobody', why: 'nobody listens there' }
+const NOBODY: AgentSeen = { kind: 'nobody', why: 'connection refused' }
 const SPACE = { total: 100 * GIB, free: 60 * GIB, inodes: 1_000_000, freeInodes: 900_000 }
 const folder = (space: Partial<typeof SPACE>) => ({
   kind: 'folder' as const,

@@ -16,7 +16,7 @@ const SECRET = 'the secret of these two dozen nodes'
 const ANY = { host: '127.0.0.1', port: 0 }
 /** A slow machine changes nothing of what is found. */
 const signal = new AbortController().signal
-const NOBODY: AgentSeen = { kind: 'nobody', why: 'nobody listens there' }
+const NOBODY: AgentSeen = { kind: 'nobody', why: 'connection refused' }
 
 async function folder(t: TestContext): Promise<string> {
   const made = await mkdtemp(join(tmpdir(), 'leat-doctor-'))
@@ -51,7 +51,7 @@ test('an agent is found where its peers find it, by whoever has its secret', asy
   assert.equal(refused?.state, 'problem')
   assert.match(
     refused.found,
-    new RegExp(`^at 127\\.0\\.0\\.1:${port}, .* who answers there has another secret`),
+    new RegExp(`^at 127\\.0\\.0\\.1:${port}, .* what answers there has a different secret`),
   )
 })
 
@@ -60,7 +60,7 @@ test('a port that nobody listens on is a problem', async (t) => {
   const [, found] = await lookAtPeers(peers, { agent: NOBODY, signal })
   assert.equal(
     found?.found,
-    'at 127.0.0.1:1 (guessed: no --advertise), where peers ask this agent, nobody listens there',
+    'at 127.0.0.1:1 (guessed: no --advertise), where peers ask this agent, connection refused',
   )
   assert.match(found.todo ?? '', /TCP 1 through the firewall/)
 })
