@@ -97,9 +97,9 @@ describe('warming a node', { concurrency: true }, () => {
       const [, stored, all, ...rest] = await terminal.done()
       assert.match(
         stored ?? '',
-        /^stored {2}up\.test\/quick:v1 {2}sha256:[0-9a-f]{64} {2}3 parts, .* here already\)$/,
+        /^stored {2}up\.test\/quick:v1 {2}sha256:[0-9a-f]{64} {2}3 parts, .* already stored\)$/,
       )
-      assert.match(all ?? '', /^Warmed 1 image with .* here already\.$/)
+      assert.match(all ?? '', /^Warmed 1 image with .* already stored\.$/)
       assert.deepEqual(rest, [PROMPT])
     })
   })
@@ -113,7 +113,7 @@ describe('warming a node', { concurrency: true }, () => {
     await terminal.type(typed)
     await terminal.until((lines) => UNDER_WAY.test(lines[1] ?? ''))
     await terminal.press('C-c')
-    const told = ['agent: stopped before the end; what was done so far is done', PROMPT]
+    const told = ['agent: interrupted; completed work is kept', PROMPT]
     assert.deepEqual(await terminal.done(), [`${PROMPT} ${typed}`, ...told])
     await terminal.type('echo $?')
     await terminal.until((lines) => lines.at(-2) === '1')
