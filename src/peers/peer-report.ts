@@ -16,7 +16,6 @@ export function reportPeers(
       ...agentReport(member),
       version,
       understood: protocol === PEER_PROTOCOL,
-      load: membership.get(id)?.load ?? 0,
       since: new Date(since).toISOString(),
       taken: takenBytes,
       given: givenBytes,
