@@ -9,7 +9,7 @@ import { createSwarm } from './membership/swarm.ts'
 import { type Node, PeerNetwork } from './network.ts'
 import { SendBuffers } from './wire/connection/send-buffers.ts'
 
-interface Address {
+export interface Address {
   readonly host: string
   readonly port: number
 }

@@ -68,6 +68,18 @@ test('a fresh clone serves after npm ci and npm start', async (t) => {
     assert.ok(await isFree(5050), 'something still listens on 5050')
   })
 
+  await t.test('npm run docs writes the pages of the library and of the ports', async () => {
+    const { stdout, stderr } = await run(programs.npm, ['run', 'docs'], {
+      cwd: clone,
+      env,
+      deadlineMs: 300_000,
+    })
+    assert.doesNotMatch(stdout + stderr, /warning|error/i)
+    for (const page of ['functions/index.createAgent', 'interfaces/ports_source.Source']) {
+      assert.ok(existsSync(join(clone, 'docs/api/html', `${page}.html`)), `there is no page ${page}`)
+    }
+  })
+
   await t.test('Ctrl-C lets a transfer under way come to its end', async () => {
     await endedWithZero(async () => {
       const blob = randomBytes(1024 * 1024)
