@@ -104,9 +104,9 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'sharing',
     '.',
   ],
-  'registry-api': ['connections', 'exchange', 'answer', 'endpoints', '.'],
+  'registry-api': ['connections', 'connections/http2', 'exchange', 'answer', 'endpoints', '.'],
   runtimes: ['files', 'kinds', '.'],
-  store: ['files', 'index', 'space', 'writing/threads', 'writing', 'care', '.'],
+  store: ['files', 'database', 'index', 'space', 'writing/threads', 'writing', 'care', '.'],
   upstream: ['options', 'headers', 'http', 'transport', 'auth', 'limits', 'requests', '.'],
   warm: ['images', '.'],
 }

@@ -9,7 +9,7 @@ import { type CertificateFiles, readCertificate, watchCertificate } from './conn
 import { type Client, clientOf } from './connections/client.ts'
 import { Connections } from './connections/connections.ts'
 import { createHttp1Server, type Http1Server } from './connections/http1.ts'
-import { Http2Sessions } from './connections/http2.ts'
+import { Http2Sessions } from './connections/http2/http2-sessions.ts'
 import { type DetectedProtocol, detectProtocol } from './connections/protocol.ts'
 import { reportRejection } from './connections/rejections.ts'
 import type { DispatchContext } from './dispatch.ts'

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto'
 import { linkSync, mkdirSync, readdirSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Digest, parseDigest } from '../../../src/oci/digest.ts'
+import { type Database, SEPARATOR } from '../../../src/store/database/database.ts'
+import { openDatabase } from '../../../src/store/database/open-database.ts'
 import { FILE_MODE, FOLDER_MODE, type Layout, prepareLayout } from '../../../src/store/files/layout.ts'
 import type { BlobEntry } from '../../../src/store/index/blob-entry.ts'
 import { BlobIndex } from '../../../src/store/index/blob-index.ts'
-import { type Database, SEPARATOR } from '../../../src/store/index/database.ts'
 import { putKnownName } from '../../../src/store/index/known-names.ts'
-import { openDatabase } from '../../../src/store/index/open-database.ts'
 
 /** Every blob has so many bytes. */
 export const BLOB_BYTES = 32

@@ -2,7 +2,7 @@ import { plural, sizeText } from '../../observe/text.js'
 import { byId, keeper, make, say, sayOrHide, tableRow } from '../dom.js'
 
 /** @typedef {import('../../schemas/peer-report.ts').PeersReport} Peers */
-/** @typedef {Peers['members'][number]} Peer */
+/** @typedef {import('../../schemas/peer-report.ts').PeerReport} Peer */
 /** @typedef {{ zone: string | null, peers: number, taken: number, given: number }} Zone */
 
 const MOST = 500

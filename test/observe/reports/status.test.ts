@@ -4,7 +4,7 @@ import * as v from 'valibot'
 import { statusText } from '../../../src/cli/commands/status.ts'
 import { publish } from '../../../src/observe/events.ts'
 import { Reporter } from '../../../src/observe/reports/reporter.ts'
-import type { PeersReport } from '../../../src/schemas/peer-report.ts'
+import type { PeerReport } from '../../../src/schemas/peer-report.ts'
 import { StatusReport } from '../../../src/schemas/report.ts'
 import { parseExposition } from '../exposition.ts'
 import { ALPINE, digestOf, MemoryNode } from '../memory-node.ts'
@@ -64,9 +64,7 @@ test('a status is available before the registry API listens', async () => {
   }
 })
 
-type Peer = PeersReport['members'][number]
-
-function peerOf(number: number, more: Partial<Peer> = {}): Peer {
+function peerOf(number: number, more: Partial<PeerReport> = {}): PeerReport {
   return {
     id: `id-${number}`,
     name: `node-${number}`,

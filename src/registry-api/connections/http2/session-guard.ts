@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
-import type { Rejection } from '../../observe/events.ts'
-import type { ReportRejection } from './rejections.ts'
+import type { Rejection } from '../../../observe/events.ts'
+import type { ReportRejection } from '../rejections.ts'
 
 export interface SessionGuardLimits {
   readonly maxStreams: number

@@ -6,10 +6,10 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { Socket } from 'node:net'
-import { BoundedMap } from '../../lib/bounded-map.ts'
-import type { Client } from './client.ts'
-import { FairShare, type Holder, type ShareLimits } from './fair-share.ts'
-import type { ReportRejection } from './rejections.ts'
+import type { Client } from '../client.ts'
+import { FairShare, type Holder, type ShareLimits } from '../fair-share.ts'
+import type { ReportRejection } from '../rejections.ts'
+import { NativeParts } from './native-parts.ts'
 import { SessionGuard } from './session-guard.ts'
 
 /** How often the traffic of every session is checked. */
@@ -18,9 +18,6 @@ const CHECK_INTERVAL_MS = 250
 const INACTIVE_MS = 1000
 /** How long a session may stay open after GOAWAY. */
 const GOAWAY_GRACE_MS = 5000
-/** Closed sessions whose native parts are kept; the bound holds for clients that reconnect at once. */
-const MOST_KEPT_SESSIONS = 256
-const KEPT_SESSION_MS = 3000
 
 export interface Http2Request {
   readonly stream: ServerHttp2Stream
@@ -58,12 +55,7 @@ export class Http2Sessions {
   readonly #server: Http2Server
   readonly #share: FairShare
   readonly #sessions = new Map<ServerHttp2Session, SessionState>()
-  /**
-   * Native parts of closed sessions. Node frees such a part as soon as its garbage collector finds it, and aborts the
-   * process (`current_nghttp2_memory_ == 0`) if a native stream of the session still has some of its memory, which
-   * malformed frames under load can bring about. So each part is kept for a while.
-   */
-  readonly #keptNativeParts = new BoundedMap<object, true>(MOST_KEPT_SESSIONS)
+  readonly #nativeParts = new NativeParts()
   #checkTimer: NodeJS.Timeout | undefined
 
   constructor(
@@ -161,7 +153,7 @@ export class Http2Sessions {
     this.#scheduleCheck()
     session.on('error', ignore)
     session.once('close', () => this.#remove(session, state))
-    this.#keepNativePart(session)
+    this.#nativeParts.keepFrom(session)
     const onStream = (
       stream: ServerHttp2Stream,
       headers: IncomingHttpHeaders,
@@ -187,15 +179,6 @@ export class Http2Sessions {
     session.on('stream', onStream)
   }
 
-  #keepNativePart(session: ServerHttp2Session): void {
-    const part = nativePartOf(session)
-    if (part === undefined) return
-    session.once('close', () => {
-      this.#keptNativeParts.set(part, true)
-      setTimeout(() => this.#keptNativeParts.delete(part), KEPT_SESSION_MS).unref()
-    })
-  }
-
   #scheduleCheck(): void {
     this.#checkTimer ??= setTimeout(() => {
       this.#checkTimer = undefined
@@ -216,13 +199,6 @@ export class Http2Sessions {
     if (!session.closed) session.close()
     else if (idleMs > this.#limits.keepAliveMs + GOAWAY_GRACE_MS) socket.destroy()
   }
-}
-
-/** The native part of a session; undefined if Node does not store it under the known name. */
-function nativePartOf(session: ServerHttp2Session): object | undefined {
-  const symbol = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'kHandle')
-  const handle: unknown = symbol === undefined ? undefined : Reflect.get(session, symbol)
-  return typeof handle === 'object' && handle !== null ? handle : undefined
 }
 
 // The `close` event of a session or stream reports every failure.

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type ClientHttp2Session, connect, constants } from 'node:http2'
 import { type TestContext, test } from 'node:test'
-import { ALPINE, nextRequestEnded, requestHttp2, startTestServer } from '../test-server.ts'
+import { ALPINE, nextRequestEnded, requestHttp2, startTestServer } from '../../test-server.ts'
 
 async function openSession(t: TestContext) {
   const server = await startTestServer(t)

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import { test } from 'node:test'
-import type { Rejection } from '../../../src/observe/events.ts'
-import { SessionGuard } from '../../../src/registry-api/connections/session-guard.ts'
+import type { Rejection } from '../../../../src/observe/events.ts'
+import { SessionGuard } from '../../../../src/registry-api/connections/http2/session-guard.ts'
 
 const KIB = 1024
 
