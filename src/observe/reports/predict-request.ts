@@ -1,7 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { OwnerReport } from '../../schemas/peer-report.ts'
-import type { WhyReport } from '../../schemas/report.ts'
+import type { WhyReport } from '../../schemas/why-report.ts'
 import type { HostRecords } from '../records/hosts.ts'
 import { redact } from '../redact.ts'
 import { sizeText, spanText } from '../text.ts'

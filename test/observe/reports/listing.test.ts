@@ -3,7 +3,7 @@ import { beforeEach, test } from 'node:test'
 import * as v from 'valibot'
 import { contentViewOf } from '../../../src/observe/reports/content-view.ts'
 import { listBlobs, listImages } from '../../../src/observe/reports/listing.ts'
-import { BlobReport, ImageReport } from '../../../src/schemas/report.ts'
+import { BlobReport, ImageReport } from '../../../src/schemas/content-report.ts'
 import { digestOf, MemoryNode } from '../memory-node.ts'
 
 let node: MemoryNode
