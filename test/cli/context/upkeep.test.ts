@@ -227,8 +227,8 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
   test(`${way}: invalid or unknown names fail with one sentence`, async () => {
     await stopUnlessRunning()
     const table: readonly [readonly string[], number, RegExp][] = [
-      [['pin', 'up.test/none:v1'], 1, /up\.test\/none:v1 is not stored here; agent ls lists what is/],
-      [['unpin', `sha256:${'0'.repeat(64)}`], 1, /is not stored here/],
+      [['pin', 'up.test/none:v1'], 1, /up\.test\/none:v1 is not stored on this node; `agent ls` lists/],
+      [['unpin', `sha256:${'0'.repeat(64)}`], 1, /is not stored on this node/],
       [['rm', 'sha256:12'], 2, /is not a digest/],
       [['rm', 'UPPER'], 2, /is not an image name/],
       [['rm', 'up.test/app@sha256:12'], 2, /no valid digest after @/],
