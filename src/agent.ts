@@ -1,5 +1,6 @@
 import { createAdminServer } from './admin-api/server.ts'
-import { DEFAULT_FLIGHT_POLICY, type Flight, type FlightPolicy } from './fetch/flight/flight.ts'
+import type { Flight } from './fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
 import { contentViewOf } from './observe/reports/content-view.ts'

@@ -8,7 +8,7 @@ export {
   type UpstreamOptions,
   type WarmEntry,
 } from './agent.ts'
-export type { FlightPolicy } from './fetch/flight/flight.ts'
+export type { FlightPolicy } from './fetch/flight/flight-policy.ts'
 export type { Address } from './peers/join.ts'
 export type { CertificateFiles } from './registry-api/connections/certificate.ts'
 export type { ListenAddress } from './registry-api/server.ts'

@@ -36,7 +36,7 @@ async function startLab(t: TestContext): Promise<Lab | undefined> {
     admin: local,
     maxBytes: { bytes: 64 * MIB },
     // No source is given up: what stalls here does so until it is told to go on.
-    patience: { stallMs: 600_000, sizeTimeoutMs: 600_000 },
+    patience: { progressTimeoutMs: 600_000, sizeTimeoutMs: 600_000 },
     upstreams: { entries: [{ namespace: 'up.test', hosts: [upstream.host], tls: false }] },
   })
   t.after(async () => {

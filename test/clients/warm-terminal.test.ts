@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, type TestContext, test } from 'node:test'
+import type { FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import { requirePrograms } from '../../testkit/programs.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../warm/node.ts'
@@ -21,7 +22,7 @@ async function startLab(t: TestContext): Promise<Lab> {
   const upstream = await startFaultyUpstream()
   t.after(() => upstream.close())
   // No source is given up: what stalls here does so until it is told to go on.
-  const patience = { stallMs: 600_000, headMs: 600_000 }
+  const patience = { progressTimeoutMs: 600_000, sizeTimeoutMs: 600_000 } satisfies Partial<FlightPolicy>
   const { admin } = await Node.start(t, upstream, { patience })
   return { upstream, admin: new URL(admin).host }
 }

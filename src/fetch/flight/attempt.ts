@@ -24,7 +24,7 @@ export interface AttemptOptions {
   /** As `VouchedIntake`, as long as the attempt goes on. */
   readonly setContributor: (peer: Contributor) => void
   readonly vouch: (first: number, marks: Uint8Array) => void
-  readonly stallMs: number
+  readonly progressTimeoutMs: number
   /** So many bytes have to come in that time, or all that are left. */
   readonly minBytes: number
   /** How long the source may take to say how large it is; undefined: it has a deadline of its own. */
@@ -44,7 +44,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
   const { want, source, incoming } = options
   const startedAt = Date.now()
   const before = incoming.position
-  const stall = new Stall(options.stallMs, options.minBytes, source.name)
+  const stall = new Stall(options.progressTimeoutMs, options.minBytes, source.name)
   let limit = want.kind === 'manifest' ? MAX_MANIFEST_BYTES : Number.POSITIVE_INFINITY
   const signal = AbortSignal.any([options.signal, stall.signal])
   let size: number | undefined
