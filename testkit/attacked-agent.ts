@@ -4,11 +4,12 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { OCI_MANIFEST } from '../src/oci/media-types.ts'
 import { afterwards } from './afterwards.ts'
 import { AgentProcess } from './agent-process.ts'
 import type { AttackTarget } from './attacks/attack.ts'
 import { makeCertificates } from './certificates.ts'
-import { OCI_MANIFEST, startFaultyUpstream } from './registries/faulty-upstream.ts'
+import { startFaultyUpstream } from './registries/faulty-upstream.ts'
 
 const MIB = 1024 * 1024
 

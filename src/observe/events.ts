@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
-import type { OwnerReport, PeerStep } from '../schemas/peer-report.ts'
+import type { InstructionReport, OwnerReport } from '../schemas/peer-report.ts'
 
 /**
  * Why the registry API refused or disconnected a client. These are values of a metric label:
@@ -132,15 +132,7 @@ export interface Events {
   'peer.instructed': {
     readonly digest: Digest
     readonly owner: OwnerReport | undefined
-    /**
-     * - `take`: download it from the peer `from`
-     * - `fetch`: download it from upstream, for all who want it
-     * - `alone`: download it from upstream for this node alone, as no peer can help
-     * - `wait`: wait until the owner names a peer, or has this node ask upstream
-     * - `end`: upstream failed those who asked it
-     * - `unguided`: no owner can be reached, so this node decides for itself
-     */
-    readonly instruction: Extract<PeerStep, { is: 'guided' }>['course']
+    readonly instruction: InstructionReport
     /** The name of the peer to download it from. */
     readonly from: string | undefined
   }

@@ -4,7 +4,7 @@ import { type Parsed, parsed, refused } from '../lib/parsed.ts'
 import { type Digest, parseDigest } from './digest.ts'
 import { essence, isIndexType, isManifestType, isSchema1Type } from './media-types.ts'
 
-/** The OCI distribution specification expects registries to accept manifests of up to 4 MiB, so no larger ones are accepted. */
+/** The largest manifest that is stored: what the distribution spec 1.1, "Pushing Manifests", asks registries to accept. */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 
 export interface Platform {

@@ -4,13 +4,13 @@ import { Failure } from '../ports/failure.ts'
 import type { LocalContent } from '../ports/local-content.ts'
 import type { TagHead, TagRequestOptions } from '../ports/registry.ts'
 import type { VouchedIntake, Want } from '../ports/source.ts'
-import type { HoldersReport, OwnerReport, PeersReport } from '../schemas/peer-report.ts'
+import type { AvailabilityReport, OwnerReport, SwarmReport } from '../schemas/peer-report.ts'
 import type { PeerCredentials } from './identity/credentials.ts'
-import { type Member, PEER_PROTOCOL, roundLoad } from './identity/member.ts'
+import { type Member, PEER_PROTOCOL } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
 import { OwnerRanking } from './membership/owner-ranking.ts'
-import { reportHolders, reportPeers } from './peer-report.ts'
+import { reportContentPeers, reportSwarm } from './peer-report.ts'
 import { answerWarming } from './sharing/answer-warming.ts'
 import { type WarmTargets, warmTargetsOf } from './sharing/request-warming.ts'
 import { RateLimitSharing } from './sharing/share-rate-limits.ts'
@@ -132,7 +132,6 @@ export class PeerNetwork {
     const tracker = new Tracker({
       self: { contact: contactOf(self), zone: self.zone },
       localContent: this.#node.holdings,
-      loadOf: (id) => (id === self.id ? roundLoad(this.uploads) : (membership.get(id)?.load ?? 0)),
       isMember: (id) => id === self.id || membership.get(id) !== undefined,
       findSeeders: (want) => this.#formerOwners(want),
       now: this.#patience.now,
@@ -237,18 +236,13 @@ export class PeerNetwork {
     }
   }
 
-  /** How many peers are being given content now. */
-  get uploads(): number {
-    return this.#roster.uploadCount
-  }
-
   /** Who this agent is to its peers, and who they are. */
-  view(): Pick<PeersReport, 'self' | 'members'> | undefined {
-    return this.#joined && reportPeers(this.#joined.membership, this.#roster)
+  view(): SwarmReport | undefined {
+    return this.#joined && reportSwarm(this.#joined.membership, this.#roster)
   }
 
   /** Who owns it, and who has some of it, by the word of those who are asked now. undefined when there is nobody. */
-  async whoHas(digest: Digest): Promise<HoldersReport | undefined> {
+  async whoHas(digest: Digest): Promise<AvailabilityReport | undefined> {
     const owner = this.#ownerOf(digest)
     if (owner === undefined) return undefined
     const asked = this.#ranked(digest, MOST_ASKED)
@@ -259,7 +253,7 @@ export class PeerNetwork {
       asked,
       this.#patience.whoHasMs,
     )
-    return { owner, asked: asked.length, answered, holders: reportHolders(found) }
+    return { owner, asked: asked.length, answered, holders: reportContentPeers(found) }
   }
 
   tagOwner(repository: Repository, tag: string): OwnerReport | undefined {

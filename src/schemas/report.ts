@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { HoldersReport, PeerStep, PeersReport } from './peer-report.ts'
+import { AvailabilityReport, PeerStep, PeersReport } from './peer-report.ts'
 
 /**
  * The responses of the admin API under /api/v1; clients validate them with these schemas. Times are RFC 3339 in UTC, sizes
@@ -202,7 +202,7 @@ export const WhyReport = v.object({
   flight: v.nullable(FlightReport),
   seenIn: v.array(v.string()),
   /** The peers that have it, asked for this report; null when this node has no peers. */
-  peers: v.nullable(HoldersReport),
+  peers: v.nullable(AvailabilityReport),
   /** The parts of a stored manifest; null for anything else. */
   parts: v.nullable(v.array(PartReport)),
   /** The number of parts that `parts` leaves out. */

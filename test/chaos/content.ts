@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { createCipheriv, createHash } from 'node:crypto'
 import type { Digest } from '../../src/oci/digest.ts'
-import { type FaultyUpstream, sha256 } from '../../testkit/registries/faulty-upstream.ts'
+import { sha256 } from '../../testkit/registries/faulty/content.ts'
+import type { FaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import type { Dice } from './dice.ts'
 import type { Got } from './pull.ts'
 

@@ -124,7 +124,7 @@ function options(data: string): AgentOptions {
   return {
     data,
     listen: { host: '127.0.0.1', port: 0 },
-    patience: { backoffMs: 5 },
+    patience: { retryPauseMs: 5 },
     upstreams: { entries: [{ namespace: NAMESPACE, hosts: [upstream.host], tls: false }] },
   }
 }

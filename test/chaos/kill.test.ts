@@ -142,7 +142,7 @@ class Run {
     return {
       data: this.#data,
       listen: { host: '127.0.0.1', port: 0 },
-      patience: { stallMs: 300, sizeTimeoutMs: 3000, backoffMs: 5 },
+      patience: { progressTimeoutMs: 300, sizeTimeoutMs: 3000, retryPauseMs: 5 },
       upstreams: { entries: [{ namespace: NAMESPACE, hosts: [upstream.host], tls: false }] },
     }
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from '../../src/fetch/freshness.ts'
 import { readAll } from '../../src/fetch/manifests/manifest-body.ts'
 import { CachingResolver } from '../../src/fetch/resolver.ts'
@@ -127,11 +127,6 @@ export class Cluster {
     this.#changed()
   }
 
-  /** All others have heard that it gives to so many. */
-  burden(node: Node, load: number): void {
-    if (node.member !== undefined) node.member = { ...node.member, load }
-  }
-
   /** As it would be after a start on the same data. */
   revive(node: Node): void {
     if (node.member !== undefined) node.member = { ...node.member, incarnation: node.member.incarnation + 1 }
@@ -234,7 +229,7 @@ export class Node {
       store: this.store,
       catalog: this.catalog,
       registry: new PeerRegistry(this.upstreams, () => network),
-      flightPolicy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 5, ...options.policy },
+      flightPolicy: { ...DEFAULT_FLIGHT_POLICY, retryPauseMs: 5, ...options.policy },
       freshnessPolicy: DEFAULT_FRESHNESS,
       manifestMemoryBytes: 1024 * 1024,
       flightLimit: options.flightLimit ?? 100,
@@ -299,7 +294,6 @@ export class Node {
       zone: this.#zone,
       version: 'test',
       protocol: this.#protocol,
-      load: 0,
     }
     this.member = self
     this.#network.join(membershipOf(self))

@@ -1,31 +1,31 @@
-import { type IncomingMessage, request as plainly } from 'node:http'
-import { request as overTls } from 'node:https'
+import { type IncomingMessage, request as requestPlain } from 'node:http'
+import { request as requestTls } from 'node:https'
 
-const LARGEST_ANSWER = 4 * 1024 * 1024
+const MAX_BODY_CHARACTERS = 4 * 1024 * 1024
 
-export interface Seen {
+export interface Answer {
   readonly status: number
   readonly text: string
-  /** When the other has sent it, by its own clock; milliseconds since the epoch. */
+  /** When the server sent the answer, by its own clock, in milliseconds since the epoch. */
   readonly date: number | undefined
 }
 
-/** Looks at what is served at one of the agent's own addresses, whatever certificate it has. */
-export async function lookAt(url: URL, { signal }: { signal: AbortSignal }): Promise<Seen> {
+/** Requests one of the agent's own addresses. Every certificate is accepted. */
+export async function get(url: URL, { signal }: { signal: AbortSignal }): Promise<Answer> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const options = { agent: false as const, signal, headers: { accept: 'application/json' } }
-    const asking =
+    const request =
       url.protocol === 'https:'
-        ? overTls(url, { ...options, rejectUnauthorized: false }, resolve)
-        : plainly(url, options, resolve)
-    asking.on('error', reject)
-    asking.end()
+        ? requestTls(url, { ...options, rejectUnauthorized: false }, resolve)
+        : requestPlain(url, options, resolve)
+    request.on('error', reject)
+    request.end()
   })
   let text = ''
   try {
     for await (const chunk of response.setEncoding('utf8')) {
       text += chunk
-      if (text.length > LARGEST_ANSWER) throw new Error('an answer without an end')
+      if (text.length > MAX_BODY_CHARACTERS) throw new Error('the answer is too large')
     }
   } finally {
     response.destroy()
@@ -34,7 +34,7 @@ export async function lookAt(url: URL, { signal }: { signal: AbortSignal }): Pro
   return { status: response.statusCode ?? 0, text, date: Number.isNaN(date) ? undefined : date }
 }
 
-/** Why there was no answer, in a word or two. */
+/** Why there was no answer, in a few words. */
 export function failureText(error: unknown): string {
   if (!(error instanceof Error)) return 'no answer'
   if (error.name === 'AbortError') return 'no answer in time'

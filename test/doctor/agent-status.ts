@@ -1,7 +1,7 @@
 import type { Status } from '../../src/doctor/checks/agent.ts'
 
-/** An agent that is well. */
-export function statusOf(given: Partial<Status> = {}): Status {
+/** The status of a ready agent. */
+export function agentStatus(given: Partial<Status> = {}): Status {
   return {
     version: '0.1.0',
     startedAt: new Date(0).toISOString(),
