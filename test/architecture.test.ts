@@ -90,7 +90,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   doctor: ['tools', 'checks', '.'],
   fetch: ['flight', 'manifests', '.'],
   observe: ['.', 'metrics', 'records', 'reports'],
-  lib: ['.', 'async'],
+  lib: ['.', 'async', 'tar'],
   oci: ['.', 'names'],
   peers: [
     'identity',
