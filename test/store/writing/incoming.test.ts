@@ -169,6 +169,29 @@ it('bytes written before the disk was full stay readable until all readers are p
   await incoming.close()
 })
 
+it('when readers are exactly at the end of a file that takes no more, new readers learn that its bytes are gone', async (t) => {
+  const path = await folder(t)
+  const store = await opened(t, { path, maxBytes: { bytes: 64 * MIB } })
+  const bytes = randomBytes(2 * MIB)
+  const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
+  await feed(incoming, bytes.subarray(0, MIB))
+  await writtenTo(incoming, MIB)
+  assert.equal(await incoming.reserve(128 * MIB), false)
+  await incoming.digest()
+  assert.equal(incoming.readableFrom, 0, 'the file still has the bytes')
+  const target = Buffer.alloc(MIB)
+  for (let at = 0; at < MIB; ) at += await incoming.read(target.subarray(at), at)
+  assert.ok(target.equals(bytes.subarray(0, MIB)))
+  incoming.discardBefore(MIB)
+  assert.equal(incoming.readableFrom, MIB, 'the file was removed')
+  await assert.rejects(incoming.read(Buffer.alloc(1), 0), { code: 'disk' })
+  await feed(incoming, bytes.subarray(MIB))
+  assert.equal(await incoming.digest(), digestOf(bytes))
+  for (let at = MIB; at < 2 * MIB; ) at += await incoming.read(target.subarray(at - MIB), at)
+  assert.ok(target.equals(bytes.subarray(MIB)))
+  await incoming.close()
+})
+
 it('a small content that does not fit on a full disk is read from memory', async (t) => {
   const path = await smallDisk(t, 4 * MIB)
   if (path === undefined) return

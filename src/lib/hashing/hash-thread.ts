@@ -1,10 +1,10 @@
 import { createHash, type Hash } from 'node:crypto'
 import { readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
-import { errorCode } from '../../lib/error-code.ts'
-import type { HashAnswer, HashRequest } from './scrub-messages.ts'
+import { errorCode } from '../error-code.ts'
+import type { HashAnswer, HashRequest } from './messages.ts'
 
-// The program of the hash thread: it reads and hashes stored files, one at a time, outside the thread that serves clients.
+// The program of the hash thread: it reads and hashes files, one at a time, outside the thread that serves clients.
 
 const BUFFER_BYTES = 1024 * 1024
 
@@ -15,9 +15,9 @@ let hash: Hash | undefined
 
 port.on('message', (piece: HashRequest) => port.postMessage(answer(piece)))
 
-function answer({ fd, algorithm, position, length, isLast }: HashRequest): HashAnswer {
+function answer({ fd, algorithm, position, length, isFirst, isLast }: HashRequest): HashAnswer {
   try {
-    if (position === 0 || hash === undefined) hash = createHash(algorithm)
+    if (isFirst || hash === undefined) hash = createHash(algorithm)
     for (let done = 0; done < length; ) {
       const count = readSync(fd, buffer, 0, Math.min(length - done, BUFFER_BYTES), position + done)
       if (count === 0) return { is: 'short', size: position + done }

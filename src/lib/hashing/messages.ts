@@ -1,12 +1,11 @@
-import type { Algorithm } from '../../oci/digest.ts'
-
-/** To the hash thread: the next piece of a file. Each file is hashed from its start, and each piece is answered. */
+/** To the hash thread: the next piece of a content, which is a file or a range of one. Each piece is answered. */
 export interface HashRequest {
   /** The main thread stays the owner. */
   readonly fd: number
-  readonly algorithm: Algorithm
+  readonly algorithm: 'sha256' | 'sha512'
   readonly position: number
   readonly length: number
+  readonly isFirst: boolean
   readonly isLast: boolean
 }
 
