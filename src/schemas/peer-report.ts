@@ -15,8 +15,6 @@ const PeerReport = v.object({
   version: v.string(),
   /** The peer speaks the protocol version of this node. Others are not asked for content. */
   understood: v.boolean(),
-  /** To how many peers the peer sends content, as it last reported, rounded down to a power of two. */
-  load: v.number(),
   since: time,
   /** Bytes that this node received from the peer, and sent to it, since `since`. */
   taken: bytes,

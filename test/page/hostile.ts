@@ -92,7 +92,6 @@ function status(): StatusReport {
         zone: at > 3 ? null : text,
         version: text,
         understood: at % 2 === 0,
-        load: 8,
         since: AT,
         taken: 1,
         given: 1,
