@@ -1,6 +1,6 @@
 import { loadSetting } from '../../config/load.ts'
 import { agoText, plain, plural, sizeText, spanText } from '../../observe/text.ts'
-import { StatusReport } from '../../schemas/report.ts'
+import { StatusReport } from '../../schemas/status-report.ts'
 import { callApi } from '../context/client.ts'
 import { type Command, JSON_FLAG } from '../context/command.ts'
 import { givenSettings, settingFlags } from '../context/settings.ts'
