@@ -9,10 +9,10 @@ import type { FlightPolicy } from '../src/fetch/flight/flight-policy.ts'
 import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
 import { type Events, subscribe } from '../src/observe/events.ts'
 import type { Digest } from '../src/oci/digest.ts'
-import { afterwards } from '../testkit/afterwards.ts'
+import { afterwards } from '../testkit/cleanup.ts'
 import { Clock } from '../testkit/clock.ts'
+import { underWay } from '../testkit/flight-status.ts'
 import { type FaultyUpstream, sha256, startFaultyUpstream } from '../testkit/registries/faulty-upstream.ts'
-import { underWay } from '../testkit/under-way.ts'
 import { folder, smallDisk } from './store/folder.ts'
 
 /** One agent with less room than it is asked for, between real sockets and real files. */

@@ -84,7 +84,6 @@ export async function joinPeers(
         version,
         protocol: PEER_PROTOCOL,
       },
-      uploads: () => network.uploads,
       dht: options.dht ?? DHT,
       bootstrap: options.bootstrap ?? [],
       publicDht: options.publicDht ?? false,

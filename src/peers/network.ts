@@ -6,7 +6,7 @@ import type { TagHead, TagRequestOptions } from '../ports/registry.ts'
 import type { VouchedIntake, Want } from '../ports/source.ts'
 import type { AvailabilityReport, OwnerReport, SwarmReport } from '../schemas/peer-report.ts'
 import type { PeerCredentials } from './identity/credentials.ts'
-import { type Member, PEER_PROTOCOL, roundLoad } from './identity/member.ts'
+import { type Member, PEER_PROTOCOL } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
 import { OwnerRanking } from './membership/owner-ranking.ts'
@@ -132,7 +132,6 @@ export class PeerNetwork {
     const tracker = new Tracker({
       self: { contact: contactOf(self), zone: self.zone },
       localContent: this.#node.holdings,
-      loadOf: (id) => (id === self.id ? roundLoad(this.uploads) : (membership.get(id)?.load ?? 0)),
       isMember: (id) => id === self.id || membership.get(id) !== undefined,
       findSeeders: (want) => this.#formerOwners(want),
       now: this.#patience.now,
@@ -235,11 +234,6 @@ export class PeerNetwork {
     } finally {
       this.#asking.delete(key)
     }
-  }
-
-  /** How many peers are being given content now. */
-  get uploads(): number {
-    return this.#roster.uploadCount
   }
 
   /** Who this agent is to its peers, and who they are. */

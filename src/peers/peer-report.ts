@@ -13,7 +13,6 @@ export function reportSwarm(membership: Membership, peerStats: PeerStats): Swarm
       ...agentReport(member),
       version,
       understood: protocol === PEER_PROTOCOL,
-      load: membership.get(id)?.load ?? 0,
       since: new Date(since).toISOString(),
       taken: takenBytes,
       given: givenBytes,

@@ -1,9 +1,5 @@
 import * as v from 'valibot'
-
-/** What the reports on a node and on a digest contain about the other agents of its swarm. */
-const bytes = v.pipe(v.number(), v.minValue(0))
-const span = v.number()
-const time = v.pipe(v.string(), v.isoTimestamp())
+import { bytes, span, time } from './units.ts'
 
 /** An agent of the swarm. Its peers connect to `address`. */
 const AgentReport = v.object({ name: v.string(), address: v.string(), zone: v.nullable(v.string()) })
@@ -19,8 +15,6 @@ const PeerReport = v.object({
   version: v.string(),
   /** The peer speaks the protocol version of this node. Others are not asked for content. */
   understood: v.boolean(),
-  /** To how many peers the peer sends content, as it last reported, rounded down to a power of two. */
-  load: v.number(),
   since: time,
   /** Bytes that this node received from the peer, and sent to it, since `since`. */
   taken: bytes,

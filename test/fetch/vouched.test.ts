@@ -16,6 +16,7 @@ import { Failure } from '../../src/ports/failure.ts'
 import type { Contributor, Source } from '../../src/ports/source.ts'
 import { Clock } from '../../testkit/clock.ts'
 import { checkpointsOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
+import { runs } from '../../testkit/property-runs.ts'
 import {
   type Attempt,
   aborted,
@@ -24,7 +25,6 @@ import {
   ScriptedSource,
   sends,
 } from '../../testkit/registries/scripted-source.ts'
-import { runs } from '../../testkit/runs.ts'
 import { newFlights, wantOf } from './test-flights.ts'
 
 /** No source is given up for a test that is slow. */

@@ -127,11 +127,6 @@ export class Cluster {
     this.#changed()
   }
 
-  /** All others have heard that it gives to so many. */
-  burden(node: Node, load: number): void {
-    if (node.member !== undefined) node.member = { ...node.member, load }
-  }
-
   /** As it would be after a start on the same data. */
   revive(node: Node): void {
     if (node.member !== undefined) node.member = { ...node.member, incarnation: node.member.incarnation + 1 }
@@ -299,7 +294,6 @@ export class Node {
       zone: this.#zone,
       version: 'test',
       protocol: this.#protocol,
-      load: 0,
     }
     this.member = self
     this.#network.join(membershipOf(self))

@@ -70,11 +70,10 @@ function beginPeer() {
   return {
     element,
     /** @param {Peer} peer */
-    update({ name, address, zone, load, version, understood }) {
+    update({ name, address, zone, version, understood }) {
       const where = zone === null ? '' : `, zone ${zone}`
       const what = understood ? version : `${version}, which is not understood here`
-      const busy = load === 0 ? '' : `, giving to ${load} or more`
-      say(element, `${name} at ${address}${where}, ${what}${busy}`)
+      say(element, `${name} at ${address}${where}, ${what}`)
     },
   }
 }

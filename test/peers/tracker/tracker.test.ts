@@ -34,7 +34,6 @@ function startTracker(t: TestContext, options: Partial<TrackerOptions> = {}) {
     self: { contact: contactOf('0'), zone: undefined },
     localContent: new LocalContentLookup(store, flights, knownNamesOf(store)),
     isMember: () => true,
-    loadOf: () => 0,
     findSeeders: async () => [],
     ...options,
   })
