@@ -20,7 +20,7 @@ import type { Store } from './store/store.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
 import type { UpstreamEntry, UpstreamOptions } from './upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
-import type { Place } from './warm/images/place.ts'
+import type { WarmTarget } from './warm/content/warm-target.ts'
 import { type WarmEntry, Warming } from './warm/warming.ts'
 
 export type { PeerOptions, UpstreamEntry, UpstreamOptions, WarmEntry }
@@ -84,7 +84,7 @@ export async function withWarming<Result>(
 ): Promise<Result> {
   const undo: Undo[] = []
   try {
-    const warming = new Warming(placeOf(await openCore(options, undo), options))
+    const warming = new Warming(warmTargetOf(await openCore(options, undo), options))
     undo.push(() => warming.stop())
     return await work(warming)
   } finally {
@@ -148,13 +148,13 @@ async function openCore(options: AgentOptions, undo: Undo[]): Promise<Core> {
   }
 }
 
-function placeOf({ upstreams, store, resolution }: Core, options: AgentOptions): Place {
+function warmTargetOf({ upstreams, store, resolution }: Core, options: AgentOptions): WarmTarget {
   return {
     resolver: resolution,
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
     allowed: repositoryFilter(options.allow),
     stored: (digest) => store.blobs.facts(digest),
-    coming: (digest) => resolution.flights.get(digest),
+    flight: (digest) => resolution.flights.get(digest),
     forget: (digest) => resolution.forget(digest),
     tag: (repository, tag) => store.catalog.tag(repository, tag),
     tagTtlMs: (repository) => upstreams.freshness(repository).tagTtlMs,
@@ -229,7 +229,7 @@ class NodeAgent implements Agent {
     const reporter = new Reporter(this.#view(core, registry))
     this.#undo.push(() => reporter.close())
     const upkeep = new Upkeep(store, defaultNamespace)
-    const warming = new Warming(placeOf(core, this.#options), this.#options.warm, () =>
+    const warming = new Warming(warmTargetOf(core, this.#options), this.#options.warm, () =>
       this.#network?.warmers(),
     )
     const adminServer =

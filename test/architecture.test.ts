@@ -108,7 +108,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   runtimes: ['files', 'kinds', '.'],
   store: ['files', 'database', 'index', 'space', 'writing/threads', 'writing', 'care', '.'],
   upstream: ['options', 'headers', 'http', 'transport', 'auth', 'limits', 'requests', '.'],
-  warm: ['images', '.'],
+  warm: ['content', 'images', '.'],
 }
 
 /** A folder with more files than this gets folders inside. */

@@ -26,7 +26,7 @@ import { PeerRegistry } from '../../src/peers/peer-registry.ts'
 import { SendBuffers } from '../../src/peers/wire/connection/send-buffers.ts'
 import type { UpstreamEntry } from '../../src/upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
-import { type Wanting, Warming } from '../../src/warm/warming.ts'
+import { Warming, type WarmingRequest } from '../../src/warm/warming.ts'
 import { MemoryCatalog } from '../../testkit/memory/memory-catalog.ts'
 import { digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { Rogue } from './support/rogue.ts'
@@ -204,7 +204,7 @@ export class Node {
   readonly resolution: CachingResolver
   readonly warming: Warming
   /** What peers wanted warm. */
-  readonly wishes: Wanting[] = []
+  readonly wishes: WarmingRequest[] = []
   readonly pinned = new Set<Digest>()
   member: Member | undefined
   isLive = true
@@ -264,7 +264,7 @@ export class Node {
         defaultNamespace: options.defaultNamespace ?? REPOSITORY.registry,
         allowed,
         stored: (digest) => this.store.facts(digest),
-        coming: (digest) => this.resolution.flights.get(digest),
+        flight: (digest) => this.resolution.flights.get(digest),
         forget: (digest) => this.resolution.forget(digest),
         tag: (repository, tag) => this.catalog.tag(repository, tag),
         tagTtlMs: () => 60_000,

@@ -2,28 +2,29 @@ import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { Resolver } from '../../ports/resolver.ts'
 
-/** As much of a node as it takes to warm it. */
-export interface Place {
+/** What warming needs of the node that it warms. */
+export interface WarmTarget {
   readonly resolver: Resolver
-  /** What a reference without a registry means. */
+  /** The registry of a reference that names none. */
   readonly defaultNamespace: string
   allowed(repository: Repository): boolean
-  /** Undefined: it is not stored. What is was verified before. */
+  /** Undefined if the content is not stored. Stored content is verified. */
   stored(digest: Digest): Promise<{ readonly size: number } | undefined>
-  /** The transfer of it that is under way. */
-  coming(
+  /** The flight of the digest that is under way. */
+  flight(
     digest: Digest,
   ): { readonly position: number; readonly source: { readonly kind: Origin } | undefined } | undefined
-  /** It is answered from the store from now on, and no longer from memory. */
+  /** Removes the manifest from the cache in memory, so that it is answered from the store from now on. */
   forget(digest: Digest): void
-  /** What is known of a tag, without asking for it. */
+  /** What the node knows of a tag, without asking upstream. */
   tag(repository: Repository, tag: string): Promise<{ readonly digest: Digest } | undefined>
   tagTtlMs(repository: Repository): number
-  /** How much may be kept; undefined without a limit, or while it is not known. */
+  /** How many bytes may be stored; undefined without a limit, or while it is unknown. */
   limitBytes(): number | undefined
-  /** Durable when it resolves. */
+  /** The pin is durable when the promise resolves. */
   pin(digest: Digest): Promise<void>
   unpin(digest: Digest): Promise<void>
 }
 
+/** The kind of source that content comes from. */
 export type Origin = 'peer' | 'upstream'

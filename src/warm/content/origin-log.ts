@@ -1,9 +1,9 @@
 import { subscribe } from '../../observe/events.ts'
 import type { Digest } from '../../oci/digest.ts'
-import type { Origin } from './place.ts'
+import type { Origin } from './warm-target.ts'
 
-/** Who has brought what while it was not known yet what would come, as when a tag is asked for. */
-export class Bringers {
+/** Records where content comes from while its digest is not known yet, as when a tag is resolved. It must be closed. */
+export class OriginLog {
   readonly #origins = new Map<Digest, Origin>()
   readonly #unsubscribe: () => void
 
@@ -13,7 +13,7 @@ export class Bringers {
     })
   }
 
-  of(digest: Digest): Origin | undefined {
+  originOf(digest: Digest): Origin | undefined {
     return this.#origins.get(digest)
   }
 

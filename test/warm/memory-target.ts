@@ -1,13 +1,13 @@
 import type { Digest } from '../../src/oci/digest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
-import type { Place } from '../../src/warm/images/place.ts'
+import type { WarmTarget } from '../../src/warm/content/warm-target.ts'
 import { MemoryResolver } from '../../testkit/memory/memory-resolver.ts'
 
-/** A node whose store is what its resolver has given out, without what a test has lost of it. */
-export class MemoryPlace implements Place {
+/** A node in memory. Everything counts as stored, except what a test puts into `evicted`. */
+export class MemoryTarget implements WarmTarget {
   readonly resolver = new MemoryResolver()
   readonly defaultNamespace = 'docker.io'
-  readonly lost = new Set<Digest>()
+  readonly evicted = new Set<Digest>()
   readonly tags = new Map<string, Digest>()
   readonly pinned = new Set<Digest>()
   limit: number | undefined
@@ -17,10 +17,10 @@ export class MemoryPlace implements Place {
   }
 
   async stored(digest: Digest): Promise<{ readonly size: number } | undefined> {
-    return this.lost.has(digest) ? undefined : { size: 1 }
+    return this.evicted.has(digest) ? undefined : { size: 1 }
   }
 
-  coming(): undefined {
+  flight(): undefined {
     return undefined
   }
 
