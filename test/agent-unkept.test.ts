@@ -9,10 +9,10 @@ import type { FlightPolicy } from '../src/fetch/flight/flight-policy.ts'
 import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
 import { type Events, subscribe } from '../src/observe/events.ts'
 import type { Digest } from '../src/oci/digest.ts'
-import { afterwards } from '../testkit/afterwards.ts'
+import { afterwards } from '../testkit/cleanup.ts'
 import { Clock } from '../testkit/clock.ts'
+import { underWay } from '../testkit/flight-status.ts'
 import { type FaultyUpstream, sha256, startFaultyUpstream } from '../testkit/registries/faulty-upstream.ts'
-import { underWay } from '../testkit/under-way.ts'
 import { folder, smallDisk } from './store/folder.ts'
 
 /** One agent with less room than it is asked for, between real sockets and real files. */
@@ -172,7 +172,7 @@ describe('a blob larger than the limit', () => {
     const only = await ask(agent, other)
     await once(only, 'readable')
     only.destroy()
-    assert.match(String((await end).error), /Nobody waits/)
+    assert.match(String((await end).error), /All clients have left/)
     assert.ok(upstream.bytesSent(other) < 40 * MIB)
     assert.deepEqual(await filesIn(data), [])
   })

@@ -10,8 +10,8 @@ import type { FlightPolicy } from '../src/fetch/flight/flight-policy.ts'
 import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
 import { subscribe } from '../src/observe/events.ts'
 import type { Digest } from '../src/oci/digest.ts'
+import { underWay } from '../testkit/flight-status.ts'
 import { type FaultyUpstream, sha256, startFaultyUpstream } from '../testkit/registries/faulty-upstream.ts'
-import { underWay } from '../testkit/under-way.ts'
 
 /** One agent between real sockets and real files, and an upstream that does what a registry should never do. */
 

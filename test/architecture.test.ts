@@ -13,7 +13,8 @@ const TEXT = 'observe/text.ts'
  */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli', 'config'],
-  'index.ts': ['agent.ts'],
+  // The library exports the types of its options from the rooms that they belong to.
+  'index.ts': ['agent.ts', 'fetch', 'lib', 'peers', 'registry-api', 'upstream'],
   'agent.ts': [
     'registry-api',
     'admin-api',
@@ -21,6 +22,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'store',
     'upstream',
     'peers',
+    'lib',
     'observe',
     'oci',
     'ports',
@@ -45,7 +47,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   doctor: [
     'lib',
     'runtimes',
-    'schemas/report.ts',
+    'schemas/status-report.ts',
     TEXT,
     'upstream/examine.ts',
     'upstream/options',
@@ -54,7 +56,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'peers/dht/ping.ts',
     'ports/failure.ts',
   ],
-  'registry-api': ['lib', 'oci', 'ports', EVENTS, 'schemas/report.ts'],
+  'registry-api': ['lib', 'oci', 'ports', EVENTS, 'schemas/status-report.ts'],
   'admin-api': ['lib', 'schemas'],
   warm: [
     'lib',
@@ -86,9 +88,9 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   cli: ['context', 'terminal', 'warm', 'commands', '.'],
   config: ['values', '.'],
   doctor: ['tools', 'checks', '.'],
-  fetch: ['flight', 'manifests', '.'],
+  fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', '.'],
   observe: ['.', 'metrics', 'records', 'reports'],
-  lib: ['.', 'async'],
+  lib: ['.', 'async', 'tar'],
   oci: ['.', 'names'],
   peers: [
     'identity',

@@ -5,7 +5,7 @@ import type { FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import { requirePrograms } from '../../testkit/programs.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../warm/node.ts'
-import { PROMPT, Terminal } from './tmux.ts'
+import { PROMPT, Terminal } from './tmux-terminal.ts'
 
 /** What a person sees who warms a node. */
 

@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it, type TestContext } from 'node:test'
 import fc from 'fast-check'
+import { TAIL_BYTES } from '../../src/fetch/flight/bytes/tail-gate.ts'
 import type { Flight } from '../../src/fetch/flight/flight.ts'
 import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import type { Flights } from '../../src/fetch/flight/flights.ts'
 import { followFlight } from '../../src/fetch/flight/follow.ts'
-import { TAIL_BYTES } from '../../src/fetch/flight/tail-gate.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../src/oci/checkpoints.ts'
 import type { Digest } from '../../src/oci/digest.ts'
@@ -16,6 +16,7 @@ import { Failure } from '../../src/ports/failure.ts'
 import type { Contributor, Source } from '../../src/ports/source.ts'
 import { Clock } from '../../testkit/clock.ts'
 import { checkpointsOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
+import { runs } from '../../testkit/property-runs.ts'
 import {
   type Attempt,
   aborted,
@@ -24,7 +25,6 @@ import {
   ScriptedSource,
   sends,
 } from '../../testkit/registries/scripted-source.ts'
-import { runs } from '../../testkit/runs.ts'
 import { newFlights, wantOf } from './test-flights.ts'
 
 /** No source is given up for a test that is slow. */

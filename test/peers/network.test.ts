@@ -6,7 +6,7 @@ import type { Digest } from '../../src/oci/digest.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { digestOf } from '../../testkit/memory/memory-store.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { dice } from '../chaos/dice.ts'
+import { dice } from '../../testkit/seeded-random.ts'
 import { Cluster, type Node, REPOSITORY } from './cluster.ts'
 
 const MIB = 1024 * 1024

@@ -5,7 +5,7 @@ import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { ResilientLevel } from '../../../src/store/database/resilient-level.ts'
 import { BlobIndex } from '../../../src/store/index/blob-index.ts'
-import { afterwards } from '../../../testkit/afterwards.ts'
+import { afterwards } from '../../../testkit/cleanup.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { all, folder } from '../folder.ts'
 
