@@ -1,8 +1,8 @@
-import type { FlightPolicy } from './fetch/flight/flight.ts'
+import type { FlightPolicy } from './fetch/flight/flight-policy.ts'
+import type { DiskLimit } from './lib/disk-limit.ts'
 import type { PeerOptions } from './peers/peer-options.ts'
 import type { CertificateFiles } from './registry-api/connections/certificate.ts'
 import type { ListenAddress } from './registry-api/server.ts'
-import type { DiskLimit } from './store/space/budget-types.ts'
 import type { UpstreamOptions } from './upstream/options/options.ts'
 import type { WarmEntry } from './warm/warming.ts'
 

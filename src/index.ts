@@ -1,10 +1,10 @@
 /** The library: the same agent that `agent serve` runs, in a program of your own. */
 export { type Agent, type AgentOptions, createAgent } from './agent.ts'
-export type { FlightPolicy } from './fetch/flight/flight.ts'
+export type { FlightPolicy } from './fetch/flight/flight-policy.ts'
+export type { DiskLimit } from './lib/disk-limit.ts'
 export type { Address, PeerOptions } from './peers/peer-options.ts'
 export type { CertificateFiles } from './registry-api/connections/certificate.ts'
 export type { ListenAddress } from './registry-api/server.ts'
-export type { DiskLimit } from './store/space/budget-types.ts'
 export type {
   BasicCredentials,
   Deadlines,

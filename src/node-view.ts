@@ -65,7 +65,7 @@ export function nodeViewOf(
     hosts: (repository) => (isAllowed(repository) ? upstreams.hosts(repository) : []),
     isAllowed,
     peers: () => peers?.report(),
-    whoHas: async (digest) => peers?.reportHolders(digest),
+    whoHas: async (digest) => peers?.whoHas(digest),
     tagOwner: (repository, tag) => peers?.client.tagOwner(repository, tag),
   }
 }

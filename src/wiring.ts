@@ -1,6 +1,6 @@
 import { type AdminServer, createAdminServer } from './admin-api/server.ts'
 import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
-import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'

@@ -49,7 +49,7 @@ async function startAgent(): Promise<Agent> {
     data,
     listen: { host: '127.0.0.1', port: 0 },
     // No source is given up for a test that is slow.
-    patience: { stallMs: 60_000, sizeTimeoutMs: 60_000, backoffMs: 5 },
+    patience: { progressTimeoutMs: 60_000, sizeTimeoutMs: 60_000, retryPauseMs: 5 },
     upstreams: { entries: [{ namespace: 'up.test', hosts: [upstream.host], tls: false }] },
   })
   await made.start()

@@ -5,13 +5,14 @@ import { readdir } from 'node:fs/promises'
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it, type TestContext } from 'node:test'
+import type { FlightPolicy } from '../src/fetch/flight/flight-policy.ts'
 import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
 import { type Events, subscribe } from '../src/observe/events.ts'
 import type { Digest } from '../src/oci/digest.ts'
-import { afterwards } from '../testkit/afterwards.ts'
+import { afterwards } from '../testkit/cleanup.ts'
 import { Clock } from '../testkit/clock.ts'
+import { underWay } from '../testkit/flight-status.ts'
 import { type FaultyUpstream, sha256, startFaultyUpstream } from '../testkit/registries/faulty-upstream.ts'
-import { underWay } from '../testkit/under-way.ts'
 import { folder, smallDisk } from './store/folder.ts'
 
 /** One agent with less room than it is asked for, between real sockets and real files. */
@@ -26,7 +27,11 @@ interface Got {
 const MIB = 1024 * 1024
 const LIMIT = { bytes: 2 * MIB }
 /** No source and no client is given up for a test that is slow. */
-const PATIENCE = { stallMs: 60_000, headMs: 60_000, backoffMs: 5 }
+const PATIENCE = {
+  progressTimeoutMs: 60_000,
+  sizeTimeoutMs: 60_000,
+  retryPauseMs: 5,
+} satisfies Partial<FlightPolicy>
 const http = new HttpAgent({ keepAlive: true })
 let upstream: FaultyUpstream
 
@@ -140,7 +145,7 @@ describe('a blob larger than the limit', () => {
     const clock = new Clock(t, { turnMs: 1 })
     const agent = await startAgent(t, await folder(t), {
       maxBytes: LIMIT,
-      patience: { ...PATIENCE, stallMs: 300 },
+      patience: { ...PATIENCE, progressTimeoutMs: 300 },
     })
     const digest = upstream.addBlob(randomBytes(32 * MIB))
     const stuck = await ask(agent, digest)

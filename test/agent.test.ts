@@ -6,11 +6,12 @@ import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import type { FlightPolicy } from '../src/fetch/flight/flight-policy.ts'
 import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
 import { subscribe } from '../src/observe/events.ts'
 import type { Digest } from '../src/oci/digest.ts'
+import { underWay } from '../testkit/flight-status.ts'
 import { type FaultyUpstream, sha256, startFaultyUpstream } from '../testkit/registries/faulty-upstream.ts'
-import { underWay } from '../testkit/under-way.ts'
 
 /** One agent between real sockets and real files, and an upstream that does what a registry should never do. */
 
@@ -24,7 +25,11 @@ interface Got {
 
 const MIB = 1024 * 1024
 /** No source is given up for a test that is slow. */
-const PATIENCE = { stallMs: 60_000, headMs: 60_000, backoffMs: 5 }
+const PATIENCE = {
+  progressTimeoutMs: 60_000,
+  sizeTimeoutMs: 60_000,
+  retryPauseMs: 5,
+} satisfies Partial<FlightPolicy>
 let upstream: FaultyUpstream
 let data: string
 let agent: Agent
@@ -133,7 +138,7 @@ describe('with a fault upstream, a pull', () => {
 
   it('goes on where it stalled', async () => {
     await agent.stop()
-    agent = await startAgent({ patience: { ...PATIENCE, stallMs: 300 } })
+    agent = await startAgent({ patience: { ...PATIENCE, progressTimeoutMs: 300 } })
     const digest = upstream.addBlob(randomBytes(3 * MIB - 2))
     upstream.fault(digest, { stallAt: MIB, times: 1 })
     assert.equal(sha256((await get(blob(digest))).body), digest)

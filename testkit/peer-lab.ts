@@ -129,7 +129,6 @@ export function memberAt({ id, fingerprint }: PeerCredentials, host: string, por
     zone: undefined,
     version: '1.0.0',
     protocol: PEER_PROTOCOL,
-    load: 0,
   }
 }
 

@@ -11,7 +11,9 @@ export class Client {
   readonly #child: ChildProcess
 
   constructor() {
-    this.#child = fork(fileURLToPath(new URL('process.js', import.meta.url)), { serialization: 'advanced' })
+    this.#child = fork(fileURLToPath(new URL('./client-process.js', import.meta.url)), {
+      serialization: 'advanced',
+    })
   }
 
   /** All at once, each on a connection of its own. */

@@ -5,10 +5,10 @@ import { sha256Rate } from '../machine.ts'
 import { owning } from '../owned.ts'
 import type { Check, Figure } from '../report.ts'
 import { DockerRegistry, MISSING } from '../servers/docker-registry.ts'
+import type { Side } from '../servers/measured-server.ts'
 import { Nginx } from '../servers/nginx.ts'
-import type { Side } from '../servers/side.ts'
+import { stored } from '../servers/stored.ts'
 import { ratios } from '../stats.ts'
-import { stored } from '../stored.ts'
 import { firstByte } from './first-byte.ts'
 
 const MIB = 1 << 20

@@ -4,8 +4,8 @@ import type { Context } from '../context.ts'
 import { owning } from '../owned.ts'
 import type { Figure } from '../report.ts'
 import { DockerRegistry, MISSING } from '../servers/docker-registry.ts'
+import { REPOSITORY } from '../servers/measured-server.ts'
 import { Nginx } from '../servers/nginx.ts'
-import { REPOSITORY } from '../servers/side.ts'
 
 const MIB = 1 << 20
 /** A repository that the upstream serves at 256 KiB/s, so that whoever collects before he passes on is seen to. */

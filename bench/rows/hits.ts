@@ -1,14 +1,14 @@
 import { Client } from '../client/client.ts'
+import { curl, curlInstalled } from '../client/curl.ts'
 import type { Blob } from '../content.ts'
 import type { Context } from '../context.ts'
-import { curl, curlInstalled } from '../curl.ts'
 import { owning } from '../owned.ts'
 import type { Check, Figure } from '../report.ts'
 import { DockerRegistry, MISSING } from '../servers/docker-registry.ts'
+import type { Side } from '../servers/measured-server.ts'
 import { Nginx } from '../servers/nginx.ts'
-import type { Side } from '../servers/side.ts'
+import { stored } from '../servers/stored.ts'
 import { ratios } from '../stats.ts'
-import { stored } from '../stored.ts'
 
 const MIB = 1 << 20
 

@@ -6,8 +6,8 @@ import { owning } from '../owned.ts'
 import type { Check } from '../report.ts'
 import type { Agent } from '../servers/agent.ts'
 import { DockerRegistry, MISSING } from '../servers/docker-registry.ts'
+import type { Side } from '../servers/measured-server.ts'
 import { Nginx } from '../servers/nginx.ts'
-import type { Side } from '../servers/side.ts'
 import { median, ratios } from '../stats.ts'
 
 const CONNECTIONS = 16

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort, Program } from '../program.ts'
-import { hex, REPOSITORY, type Side } from './side.ts'
+import { hex, REPOSITORY, type Side } from './measured-server.ts'
 
 const NAMESPACE = 'bench.local'
 

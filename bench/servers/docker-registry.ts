@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { type Blob, type Image, MANIFEST_TYPE } from '../content.ts'
 import { findProgram, freePort, Program } from '../program.ts'
-import { hex, REPOSITORY, type Side } from './side.ts'
+import { hex, REPOSITORY, type Side } from './measured-server.ts'
 
 export const MISSING = 'docker-registry is not installed: on Debian, apt install docker-registry'
 

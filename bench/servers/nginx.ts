@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Content, MANIFEST_TYPE } from '../content.ts'
 import { findProgram, freePort, Program } from '../program.ts'
-import { hex, REPOSITORY, type Side } from './side.ts'
+import { hex, REPOSITORY, type Side } from './measured-server.ts'
 
 /**
  * Serves a folder of content in the way a registry does, with sendfile: the upstream of every cold row, faster than

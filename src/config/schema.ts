@@ -1,8 +1,9 @@
+import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { parseAddress, parseHostName, type SocketAddress } from './values/address.ts'
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { listOf, oneOf, path, type Shape, text, yesOrNo } from './values/shape.ts'
-import { type DiskLimit, parseDiskLimit, parseSize } from './values/size.ts'
+import { parseDiskLimit, parseSize } from './values/size.ts'
 import { type UpstreamSettings, upstreams } from './values/upstream.ts'
 import { type WarmSettings, warm } from './values/warm.ts'
 

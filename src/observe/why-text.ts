@@ -1,5 +1,5 @@
-import type { HoldersReport, PeerStep } from '../schemas/peer-report.ts'
-import type { PartReport, WhyReport } from '../schemas/report.ts'
+import type { OwnerReport, PeerStep } from '../schemas/peer-report.ts'
+import type { PartReport, WhyReport } from '../schemas/why-report.ts'
 import { agoText, plain, plural, sizeText, spanText } from './text.ts'
 
 const SOURCES = {
@@ -139,7 +139,7 @@ function flights({ flights: all }: WhyReport, now: number): string[] {
   })
 }
 
-function ownerText({ name, self }: HoldersReport['owner']): string {
+function ownerText({ name, self }: OwnerReport): string {
   return self ? 'this node' : name
 }
 

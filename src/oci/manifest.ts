@@ -4,6 +4,9 @@ import { type Parsed, parsed, refused } from '../lib/parsed.ts'
 import { type Digest, parseDigest } from './digest.ts'
 import { essence, isIndexType, isManifestType, isSchema1Type } from './media-types.ts'
 
+/** The largest manifest that is stored: what the distribution spec 1.1, "Pushing Manifests", asks registries to accept. */
+export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+
 export interface Platform {
   readonly os: string
   readonly architecture: string

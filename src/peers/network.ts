@@ -1,15 +1,15 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Want } from '../ports/source.ts'
-import type { HoldersReport, PeersReport } from '../schemas/peer-report.ts'
+import type { AvailabilityReport, SwarmReport } from '../schemas/peer-report.ts'
 import { contactOf, Owners } from './client/owners.ts'
 import { PeerTransfers } from './client/peer-transfers.ts'
 import { SwarmClient } from './client/swarm-client.ts'
 import type { PeerCredentials } from './identity/credentials.ts'
-import { type Member, roundLoad } from './identity/member.ts'
+import type { Member } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
 import type { Address } from './peer-options.ts'
-import { reportHolders, reportPeers } from './peer-report.ts'
+import { reportContentPeers, reportSwarm } from './peer-report.ts'
 import type { LocalNode } from './server/local-node.ts'
 import { SwarmServer } from './server/swarm-server.ts'
 import { Tracker } from './tracker/tracker.ts'
@@ -29,8 +29,8 @@ export interface PeerNetworkOptions {
   readonly pseudonyms: Pseudonyms
   readonly listen: Address
   readonly resources: ConnectionResources
-  /** `address` is where the peer server listens. `uploads` gives to how many peers this node is sending content. */
-  readonly createMembership: (address: Address, uploads: () => number) => Promise<OwnMembership>
+  /** `address` is where the peer server listens. */
+  readonly createMembership: (address: Address) => Promise<OwnMembership>
   readonly timeouts?: PeerTimeouts | undefined
 }
 
@@ -63,7 +63,7 @@ export class PeerNetwork {
   readonly client: SwarmClient
   readonly #membership: OwnMembership
   readonly #server: SwarmServer
-  readonly #stats: PeerStats
+  readonly #stats = new PeerStats()
   readonly #timeouts: PeerTimeouts
   readonly #peerClient: PeerClient
   readonly #owners: Owners
@@ -72,11 +72,11 @@ export class PeerNetwork {
 
   private constructor(
     { credentials, pseudonyms, resources, timeouts = {} }: PeerNetworkOptions,
-    { membership, server, stats }: { membership: OwnMembership; server: SwarmServer; stats: PeerStats },
+    membership: OwnMembership,
+    server: SwarmServer,
   ) {
     this.#membership = membership
     this.#server = server
-    this.#stats = stats
     this.#timeouts = timeouts
     this.#peerClient = new PeerClient({ credentials, resources, limits: timeouts.connections })
     this.#owners = new Owners(membership)
@@ -89,12 +89,11 @@ export class PeerNetwork {
     const { credentials, listen, resources, createMembership } = options
     const trackerSilenceMs = options.timeouts?.trackerSilenceMs
     const server = new SwarmServer({ listen, credentials, resources, trackerSilenceMs })
-    const stats = new PeerStats()
     // The server listens first, because the members are told its port, which may be any free one.
     const address = await server.start()
     try {
-      const membership = await createMembership(address, () => stats.uploadCount)
-      return new PeerNetwork(options, { membership, server, stats })
+      const membership = await createMembership(address)
+      return new PeerNetwork(options, membership, server)
     } catch (error) {
       await server.stop({ drainMs: 0 })
       throw error
@@ -134,14 +133,14 @@ export class PeerNetwork {
     return this.#joined?.transfers.create(want)
   }
 
-  report(): Pick<PeersReport, 'self' | 'members'> {
-    return reportPeers(this.#membership, this.#stats)
+  report(): SwarmReport {
+    return reportSwarm(this.#membership, this.#stats)
   }
 
   /** Gives undefined when this node has no peers. */
-  async reportHolders(digest: Digest): Promise<HoldersReport | undefined> {
+  async whoHas(digest: Digest): Promise<AvailabilityReport | undefined> {
     const found = await this.client.whoHas(digest)
-    return found && { ...found, holders: reportHolders(found.holders) }
+    return found && { ...found, holders: reportContentPeers(found.holders) }
   }
 
   /** Says goodbye, and lets the exchanges in which peers are given content end for `drainMs`. */
@@ -169,7 +168,6 @@ export class PeerNetwork {
     return new Tracker({
       self: { contact: contactOf(self), zone: self.zone },
       localContent,
-      loadOf: (id) => (id === self.id ? roundLoad(this.#stats.uploadCount) : (membership.get(id)?.load ?? 0)),
       isMember: (id) => id === self.id || membership.get(id) !== undefined,
       findSeeders: (want) => this.client.findSeeders(want),
       now: this.#timeouts.now,

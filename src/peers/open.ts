@@ -42,7 +42,7 @@ export async function openPeers(
       stallMs: STALL_MS,
       lingerMs: LINGER_MS,
     },
-    createMembership: ({ host, port }, uploads) =>
+    createMembership: ({ host, port }) =>
       createSwarm({
         secrets,
         identity,
@@ -56,7 +56,6 @@ export async function openPeers(
           version,
           protocol: PEER_PROTOCOL,
         },
-        uploads,
         dht: options.dht ?? DEFAULT_DHT_LISTEN,
         bootstrap: options.bootstrap ?? [],
         publicDht: options.publicDht ?? false,

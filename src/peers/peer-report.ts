@@ -1,14 +1,11 @@
-import type { HoldersReport, PeersReport } from '../schemas/peer-report.ts'
+import type { AgentReport, ContentPeerReport, SwarmReport } from '../schemas/peer-report.ts'
 import { type Member, PEER_PROTOCOL } from './identity/member.ts'
 import type { Membership } from './membership/membership.ts'
 import { addressOf, type PeerStats } from './transfer/peer-stats.ts'
 import type { ContentHolder } from './transfer/who-has.ts'
 
-/** This agent and its peers, in the shape of the admin API. */
-export function reportPeers(
-  membership: Membership,
-  peerStats: PeerStats,
-): Pick<PeersReport, 'self' | 'members'> {
+/** Describes the swarm as the admin API does: this agent and its peers. */
+export function reportSwarm(membership: Membership, peerStats: PeerStats): SwarmReport {
   const members = peerStats.list().map(({ member, since, takenBytes, givenBytes }) => {
     const { id, version, protocol } = member
     return {
@@ -16,7 +13,6 @@ export function reportPeers(
       ...agentReport(member),
       version,
       understood: protocol === PEER_PROTOCOL,
-      load: membership.get(id)?.load ?? 0,
       since: new Date(since).toISOString(),
       taken: takenBytes,
       given: givenBytes,
@@ -25,11 +21,11 @@ export function reportPeers(
   return { self: agentReport(membership.self), members }
 }
 
-export function reportHolders(holders: readonly ContentHolder[]): HoldersReport['holders'] {
-  return holders.map(({ member, position, whole }) => ({ ...agentReport(member), position, whole }))
+export function reportContentPeers(found: readonly ContentHolder[]): ContentPeerReport[] {
+  return found.map(({ member, position, whole }) => ({ ...agentReport(member), position, whole }))
 }
 
-function agentReport(member: Member): PeersReport['self'] {
+function agentReport(member: Member): AgentReport {
   const { name, zone = null } = member
   return { name, address: addressOf(member), zone }
 }

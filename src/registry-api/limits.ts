@@ -1,7 +1,7 @@
 import { maxBodies } from './answer/buffer-pool.ts'
 import type { SlotLimits } from './answer/send-slots.ts'
 import type { ConnectionLimits } from './connections/connections.ts'
-import type { Http2Limits } from './connections/http2.ts'
+import type { Http2Limits } from './connections/http2/http2-sessions.ts'
 import type { AnswerLimits } from './exchange/answers-under-way.ts'
 
 /** The limits on what clients may use of the agent's time and memory. docs/security.md lists them. */

@@ -1,47 +1,102 @@
-import { tagText, withReferences } from '../observe/reports/sharing.ts'
+import { withTicks } from '../lib/async/with-ticks.ts'
+import { tagText } from '../observe/reports/sharing.ts'
 import type { Digest } from '../oci/digest.ts'
+import type { RemovalLine } from '../schemas/upkeep-report.ts'
+import { findPinsToRelease } from './pins.ts'
+import { PROGRESS_INTERVAL_MS, type Totals } from './progress.ts'
+import { planRemoval, type RemovalPlan } from './removal-plan.ts'
+import { notStoredError, type Tag, type UpkeepSubject } from './subject.ts'
 import type { UpkeepStore } from './upkeep-store.ts'
 
-/** What a person wants to remove. */
-export interface RemovalRequest {
-  /** Images named by a tag. They are removed with the parts that nothing else needs. */
-  readonly images: readonly Digest[]
-  /** Content named by its digest. It is removed even if something else needs it. */
-  readonly named: readonly Digest[]
-  /** The tags to forget, as `tagText` writes them. */
-  readonly tags: ReadonlySet<string>
-  readonly unpinned: ReadonlySet<Digest>
-}
-
-/** Manifests come before their parts, so that an interrupted removal leaves no manifest without its parts. */
-export interface RemovalPlan {
-  readonly removed: readonly Digest[]
-  readonly retained: readonly Digest[]
-}
-
-/**
- * Decides which blobs are removed with the images, and which are retained because another tag, a pin or another manifest
- * needs them. A manifest that was pulled by digest has no tag, so the plan considers every stored manifest.
- */
-export async function planRemoval(
+/** Removes the subjects and what only they need. With `force` it also removes what is pinned, and the pins. */
+export async function* remove(
   store: UpkeepStore,
-  { images, named, tags, unpinned }: RemovalRequest,
-): Promise<RemovalPlan> {
-  const candidates = await withReferences(store, [...images, ...named])
-  const needed = new Set<Digest>()
-  const markNeeded = async (digest: Digest): Promise<void> => {
-    if (candidates.has(digest)) await withReferences(store, [digest], needed)
+  subjects: readonly UpkeepSubject[],
+  { force, signal }: { force: boolean; signal: AbortSignal },
+): AsyncGenerator<RemovalLine> {
+  // A tag can be forgotten even if its manifest is no longer stored.
+  for (const { subject, tag, isStored } of subjects) {
+    if (tag === undefined && !isStored) throw notStoredError(subject)
   }
-  for await (const tag of store.tags()) if (!tags.has(tagText(tag))) await markNeeded(tag.digest)
-  for await (const { digest } of store.pins()) if (!unpinned.has(digest)) await markNeeded(digest)
-  for await (const { digest, kind } of store.list()) {
-    if (kind !== 'manifest' || candidates.has(digest)) continue
-    for (const part of await store.references(digest)) await markNeeded(part)
+  const released = await findPinsToRelease(store, subjects, force)
+  const tags = await findTagsToForget(store, subjects)
+  const removed: Totals = { blobs: 0, bytes: 0 }
+  const progress = (): RemovalLine => ({ is: 'progress', ...removed })
+  yield progress()
+  const planning = planRemoval(store, {
+    images: subjects.filter(({ tag }) => tag !== undefined).map(({ digest }) => digest),
+    named: subjects.filter(({ tag }) => tag === undefined).map(({ digest }) => digest),
+    tags: new Set([...tags.values()].flat().map(tagText)),
+    unpinned: released,
+  })
+  const executing = execute(store, planning, { released, tags, removed, signal })
+  let retained: Totals = { blobs: 0, bytes: 0 }
+  for await (const step of withTicks(executing, PROGRESS_INTERVAL_MS, progress)) {
+    if ('is' in step) yield step
+    else retained = step
   }
-  for (const digest of named) needed.delete(digest)
-  const all = [...candidates]
-  return {
-    removed: all.filter((digest) => !needed.has(digest)),
-    retained: all.filter((digest) => needed.has(digest)),
+  yield {
+    is: 'done',
+    removed: subjects.map(({ subject, digest }) => ({
+      subject,
+      digest,
+      tags: (tags.get(subject) ?? []).map(tagText),
+    })),
+    ...removed,
+    keptBlobs: retained.blobs,
+    keptBytes: retained.bytes,
   }
+}
+
+interface Execution {
+  readonly released: ReadonlySet<Digest>
+  readonly tags: ReadonlyMap<string, readonly Tag[]>
+  /** Counts what the execution removes. */
+  readonly removed: Totals
+  readonly signal: AbortSignal
+}
+
+/** Gives at the end how much the plan retains. */
+async function* execute(
+  store: UpkeepStore,
+  planning: Promise<RemovalPlan>,
+  { released, tags, removed, signal }: Execution,
+): AsyncGenerator<Totals> {
+  const plan = await planning
+  signal.throwIfAborted()
+  for (const digest of released) await store.unpin(digest)
+  for (const { repository, tag } of [...tags.values()].flat()) await store.catalog.forgetTag(repository, tag)
+  for (const digest of plan.removed) {
+    signal.throwIfAborted()
+    const facts = await store.blobs.facts(digest)
+    if (facts === undefined || !(await store.remove(digest))) continue
+    removed.blobs += 1
+    removed.bytes += facts.size
+  }
+  const retained: Totals = { blobs: 0, bytes: 0 }
+  for (const digest of plan.retained) {
+    const facts = await store.blobs.facts(digest)
+    if (facts === undefined) continue
+    retained.blobs += 1
+    retained.bytes += facts.size
+  }
+  yield retained
+}
+
+/** Gives the tags to forget with each subject: the tag that names it, or every tag of its digest. */
+async function findTagsToForget(
+  store: UpkeepStore,
+  subjects: readonly UpkeepSubject[],
+): Promise<Map<string, Tag[]>> {
+  const tags = new Map<string, Tag[]>()
+  const byDigest = new Map<Digest, string>()
+  for (const { subject, digest, tag } of subjects) {
+    if (tag === undefined) byDigest.set(digest, subject)
+    tags.set(subject, tag === undefined ? [] : [tag])
+  }
+  if (byDigest.size === 0) return tags
+  for await (const { repository, tag, digest } of store.tags()) {
+    tags.get(byDigest.get(digest) ?? '')?.push({ repository, tag })
+  }
+  return tags
 }

@@ -14,7 +14,7 @@ import { RateLimits } from './limits/rate-limits.ts'
 import type { AddressScope } from './options/address-scope.ts'
 import { type Deadlines, repositoryNameAtHosts, type Upstream } from './options/options.ts'
 import { type Lookup, scopeLimitForTargets } from './options/scoped-lookup.ts'
-import { bringFromHost, type Etags, MOST_ETAGS } from './requests/bring.ts'
+import { bringFromHost, type Etags, MAX_ETAGS } from './requests/bring.ts'
 import type { RegistryRequest } from './requests/registry-request.ts'
 import type { Transport } from './transport/transport.ts'
 
@@ -37,7 +37,7 @@ export class UpstreamHost implements Source {
   readonly #base: URL
   readonly #authorizedSender: AuthorizedSender
   readonly #circuit: Circuit
-  readonly #etags: Etags = new BoundedMap(MOST_ETAGS)
+  readonly #etags: Etags = new BoundedMap(MAX_ETAGS)
   #scopeLimit: { readonly value: Promise<AddressScope>; readonly until: number } | undefined
   readonly #limits: RateLimits
   #lastError: HostState['lastError']

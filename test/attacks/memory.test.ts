@@ -8,7 +8,7 @@ import {
   sampleOf,
   startAttackedAgent,
   watchProcess,
-} from '../../testkit/attacked-agent.ts'
+} from '../../testkit/attacks/attacked-agent.ts'
 import { Attacker } from '../../testkit/attacks/attacker.ts'
 import { requestUntilWhole } from '../../testkit/attacks/honest-client.ts'
 import { within } from '../../testkit/deadline.ts'

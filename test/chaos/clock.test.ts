@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, it, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { AgentChild } from './agent-child.ts'
-import { Contents, type Item, isHit, judge, NAMESPACE } from './content.ts'
-import { Dice } from './dice.ts'
-import { emptyFolder } from './folder.ts'
-import { type Got, pull } from './pull.ts'
+import { Dice } from '../../testkit/seeded-random.ts'
+import { AgentChild } from './agent/agent-child.ts'
+import { Contents, type Item, isHit, judge, NAMESPACE } from './support/content.ts'
+import { emptyFolder } from './support/data-folder.ts'
+import { type Got, pull } from './support/pull.ts'
 
 /** A clock that is set: at boot, before the time server was reached, or by hand. */
 

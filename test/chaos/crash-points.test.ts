@@ -5,11 +5,11 @@ import { after, before, it } from 'node:test'
 import { type AgentOptions, createAgent } from '../../src/agent.ts'
 import { type Digest, hexOf } from '../../src/oci/digest.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { AgentChild } from './agent-child.ts'
-import { Contents, type Item, isHit, judge, NAMESPACE } from './content.ts'
-import { Dice } from './dice.ts'
-import { blobFiles, emptyFolder, hashOf, partialSizes } from './folder.ts'
-import { pull } from './pull.ts'
+import { Dice } from '../../testkit/seeded-random.ts'
+import { AgentChild } from './agent/agent-child.ts'
+import { Contents, type Item, isHit, judge, NAMESPACE } from './support/content.ts'
+import { blobFiles, emptyFolder, hashOf, partialSizes } from './support/data-folder.ts'
+import { pull } from './support/pull.ts'
 
 /**
  * The same short pull again and again, killed before each of the steps that it takes towards the disk: between sync and
@@ -124,7 +124,7 @@ function options(data: string): AgentOptions {
   return {
     data,
     listen: { host: '127.0.0.1', port: 0 },
-    patience: { backoffMs: 5 },
+    patience: { retryPauseMs: 5 },
     upstreams: { entries: [{ namespace: NAMESPACE, hosts: [upstream.host], tls: false }] },
   }
 }

@@ -18,12 +18,12 @@ import { after, before, describe, it } from 'node:test'
 import type { AgentOptions } from '../../src/agent.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { AgentChild } from './agent-child.ts'
-import type { News } from './agent-program.ts'
-import { Contents, type Item, isHit, judge, NAMESPACE } from './content.ts'
-import { Dice } from './dice.ts'
-import { blobFiles } from './folder.ts'
-import { type Got, pull } from './pull.ts'
+import { Dice } from '../../testkit/seeded-random.ts'
+import { AgentChild } from './agent/agent-child.ts'
+import type { News } from './agent/agent-program.ts'
+import { Contents, type Item, isHit, judge, NAMESPACE } from './support/content.ts'
+import { blobFiles } from './support/data-folder.ts'
+import { type Got, pull } from './support/pull.ts'
 
 /** A disk that does not hold what was written to it, under an agent that has stored a few things there. */
 

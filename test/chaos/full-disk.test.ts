@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, it, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { DiskLimit } from '../../src/store/space/budget-types.ts'
+import type { DiskLimit } from '../../src/lib/disk-limit.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
+import { dice } from '../../testkit/seeded-random.ts'
 import { SmallDisk } from '../../testkit/small-disk.ts'
-import { AgentChild } from './agent-child.ts'
-import { Contents, type Item, isHit, judge, NAMESPACE } from './content.ts'
-import { dice } from './dice.ts'
-import { pull } from './pull.ts'
+import { AgentChild } from './agent/agent-child.ts'
+import { Contents, type Item, isHit, judge, NAMESPACE } from './support/content.ts'
+import { pull } from './support/pull.ts'
 
 /** A disk of a few MiB that fills up: pulls go on, and what comes when there is room again is stored again. */
 

@@ -4,12 +4,12 @@ import type { AgentOptions } from '../../src/agent.ts'
 import { type Digest, hexOf, parseDigest } from '../../src/oci/digest.ts'
 import { openStore } from '../../src/store/open.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { AgentChild } from './agent-child.ts'
-import { Contents, type Item, isHit, judge, NAMESPACE } from './content.ts'
-import { type Dice, dice, numberFrom } from './dice.ts'
-import { blobFiles, emptyFolder, hashOf, partialSizes } from './folder.ts'
-import { type Asking, pull } from './pull.ts'
-import { breakOnce } from './upstream-faults.ts'
+import { type Dice, dice, numberFrom } from '../../testkit/seeded-random.ts'
+import { AgentChild } from './agent/agent-child.ts'
+import { Contents, type Item, isHit, judge, NAMESPACE } from './support/content.ts'
+import { blobFiles, emptyFolder, hashOf, partialSizes } from './support/data-folder.ts'
+import { type Asking, pull } from './support/pull.ts'
+import { breakOnce } from './support/upstream-faults.ts'
 
 /** One data folder, used by one agent after another, each killed at another moment of its work. */
 
@@ -142,7 +142,7 @@ class Run {
     return {
       data: this.#data,
       listen: { host: '127.0.0.1', port: 0 },
-      patience: { stallMs: 300, sizeTimeoutMs: 3000, backoffMs: 5 },
+      patience: { progressTimeoutMs: 300, sizeTimeoutMs: 3000, retryPauseMs: 5 },
       upstreams: { entries: [{ namespace: NAMESPACE, hosts: [upstream.host], tls: false }] },
     }
   }

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { after, before, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { AgentChild } from './agent-child.ts'
-import { Contents, type Item, isHit, judge, NAMESPACE } from './content.ts'
-import { Dice, dice, numberFrom } from './dice.ts'
-import { emptyFolder, partialSizes } from './folder.ts'
-import { type Asking, pull } from './pull.ts'
-import { breakOnce } from './upstream-faults.ts'
+import { Dice, dice, numberFrom } from '../../testkit/seeded-random.ts'
+import { AgentChild } from './agent/agent-child.ts'
+import { Contents, type Item, isHit, judge, NAMESPACE } from './support/content.ts'
+import { emptyFolder, partialSizes } from './support/data-folder.ts'
+import { type Asking, pull } from './support/pull.ts'
+import { breakOnce } from './support/upstream-faults.ts'
 
 /** A long life in short: everything at once on a store that is too small, with restarts, and then a look at what is left. */
 

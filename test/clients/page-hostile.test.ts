@@ -58,7 +58,7 @@ test('whatever things are called by others, it is text: without the policy, too'
   }
   await page.getByText('Each of them').click()
   const script = '<script>alert(2)</script>'
-  const peer = `${script} at ${script}, zone ${script}, ${script}, which is not understood here, giving to 8 or more`
+  const peer = `${script} at ${script}, zone ${script}, ${script}, which is not understood here`
   await page.getByText(peer, { exact: true }).waitFor()
   await page.locator('#subject').fill(HOSTILE[0])
   await page.keyboard.press('Enter')

@@ -36,7 +36,7 @@ async function startLab(t: TestContext): Promise<Lab | undefined> {
     admin: local,
     maxBytes: { bytes: 64 * MIB },
     // No source is given up: what stalls here does so until it is told to go on.
-    patience: { stallMs: 600_000, sizeTimeoutMs: 600_000 },
+    patience: { progressTimeoutMs: 600_000, sizeTimeoutMs: 600_000 },
     upstreams: { entries: [{ namespace: 'up.test', hosts: [upstream.host], tls: false }] },
   })
   t.after(async () => {
@@ -112,8 +112,6 @@ test('a transfer under way is there, moves, and is gone when it has ended', asyn
   const digest = lab.upstream.addBlob(randomBytes(4 * MIB))
   // It stands still three times, and breaks off between, to be seen where it is however slow the machine is.
   lab.upstream.fault(digest, { times: 1, stallAt: MIB, dieAt: 1.5 * MIB })
-  lab.upstream.fault(digest, { times: 1, stallAt: 2 * MIB, dieAt: 2.5 * MIB })
-  lab.upstream.fault(digest, { times: 1, stallAt: 3 * MIB })
   const { page, wrong } = await open(lab)
   const getting = fetch(blobUrl(lab, digest)).then((response) => response.arrayBuffer())
   const flights = page.locator('#flights')
@@ -123,11 +121,12 @@ test('a transfer under way is there, moves, and is gone when it has ended', asyn
   await link.focus()
   const value = 'document.querySelector("#flights progress").value'
   assert.equal(await page.evaluate(value), MIB)
-  for (const [percent, bytes] of [
-    ['50%', 2 * MIB],
-    ['75%', 3 * MIB],
+  for (const [percent, bytes, next] of [
+    ['50%', 2 * MIB, { dieAt: 2.5 * MIB }],
+    ['75%', 3 * MIB, {}],
   ] as const) {
     lab.upstream.release()
+    lab.upstream.fault(digest, { times: 1, stallAt: bytes, ...next })
     await flights.getByText(`(${percent})`).waitFor()
     assert.equal(await page.evaluate(value), bytes)
   }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, type TestContext, test } from 'node:test'
+import type { FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import { requirePrograms } from '../../testkit/programs.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../warm/node.ts'
-import { PROMPT, Terminal } from './tmux.ts'
+import { PROMPT, Terminal } from './tmux-terminal.ts'
 
 /** What a person sees who warms a node. */
 
@@ -21,7 +22,7 @@ async function startLab(t: TestContext): Promise<Lab> {
   const upstream = await startFaultyUpstream()
   t.after(() => upstream.close())
   // No source is given up: what stalls here does so until it is told to go on.
-  const patience = { stallMs: 600_000, headMs: 600_000 }
+  const patience = { progressTimeoutMs: 600_000, sizeTimeoutMs: 600_000 } satisfies Partial<FlightPolicy>
   const { admin } = await Node.start(t, upstream, { patience })
   return { upstream, admin: new URL(admin).host }
 }
@@ -96,9 +97,9 @@ describe('warming a node', { concurrency: true }, () => {
       const [, stored, all, ...rest] = await terminal.done()
       assert.match(
         stored ?? '',
-        /^stored {2}up\.test\/quick:v1 {2}sha256:[0-9a-f]{64} {2}3 parts, .* here already\)$/,
+        /^stored {2}up\.test\/quick:v1 {2}sha256:[0-9a-f]{64} {2}3 parts, .* already stored\)$/,
       )
-      assert.match(all ?? '', /^Warmed 1 image with .* here already\.$/)
+      assert.match(all ?? '', /^Warmed 1 image with .* already stored\.$/)
       assert.deepEqual(rest, [PROMPT])
     })
   })
@@ -112,7 +113,7 @@ describe('warming a node', { concurrency: true }, () => {
     await terminal.type(typed)
     await terminal.until((lines) => UNDER_WAY.test(lines[1] ?? ''))
     await terminal.press('C-c')
-    const told = ['agent: stopped before the end; what was done so far is done', PROMPT]
+    const told = ['agent: interrupted; completed work is kept', PROMPT]
     assert.deepEqual(await terminal.done(), [`${PROMPT} ${typed}`, ...told])
     await terminal.type('echo $?')
     await terminal.until((lines) => lines.at(-2) === '1')

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import { startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../warm/node.ts'
 import { ApiServer, type Taint } from './api-server.ts'
@@ -130,7 +131,7 @@ test('a node keeps the taint until all is here that is to be kept warm, and then
   const layer = layers[0] ?? assert.fail()
   upstream.fault(layer, { stallAt: 100_000 })
   // Upstream stalls until it is told to go on, and is not to be given up before.
-  const patience = { stallMs: 600_000, headMs: 600_000 }
+  const patience = { progressTimeoutMs: 600_000, sizeTimeoutMs: 600_000 } satisfies Partial<FlightPolicy>
   const node = await Node.start(t, upstream, { patience, warm: [{ image: 'up.test/app:v1' }] })
   const api = await ApiServer.start(t, [OURS, THEIRS, ALSO_OURS])
   const untaint = await Untaint.start(t, api, { admin: node.admin })

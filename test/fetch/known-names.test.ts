@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it } from 'node:test'
-import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from '../../src/fetch/freshness.ts'
 import { CachingResolver } from '../../src/fetch/resolver.ts'
 import type { Digest } from '../../src/oci/digest.ts'
@@ -27,7 +27,7 @@ function setUp(catalog = new MemoryCatalog(), store = new MemoryStore({ catalog 
     store,
     catalog,
     registry,
-    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
+    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, retryPauseMs: 1 },
     freshnessPolicy: DEFAULT_FRESHNESS,
     manifestMemoryBytes: 1024 * 1024,
     flightLimit: 100,

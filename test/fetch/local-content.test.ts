@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { it } from 'node:test'
-import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight-policy.ts'
 import { Flights } from '../../src/fetch/flight/flights.ts'
 import { LocalContentLookup } from '../../src/fetch/local-content.ts'
 import { Failure } from '../../src/ports/failure.ts'
@@ -18,7 +18,7 @@ function setUp(...sources: readonly Source[]) {
   const flights = new Flights({
     store,
     sources: () => sources,
-    policy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
+    policy: { ...DEFAULT_FLIGHT_POLICY, retryPauseMs: 1 },
     confirm: async () => {},
     describe: async () => ({ mediaType: undefined, references: [], subject: undefined }),
     limit: 10,

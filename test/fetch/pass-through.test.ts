@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it } from 'node:test'
-import { DEFAULT_FLIGHT_POLICY, type Flight, type FlightPolicy } from '../../src/fetch/flight/flight.ts'
+import type { Flight } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import type { Flights } from '../../src/fetch/flight/flights.ts'
 import { followFlight } from '../../src/fetch/flight/follow.ts'
 import { TAIL_BYTES } from '../../src/fetch/flight/tail-gate.ts'
@@ -20,10 +21,10 @@ import { newFlights, wantOf } from './test-flights.ts'
 /** Nobody is given up for a test that is slow; all who want the same here have come before time passes. */
 const PATIENT: FlightPolicy = {
   ...DEFAULT_FLIGHT_POLICY,
-  stallMs: 60_000,
+  progressTimeoutMs: 60_000,
   sizeTimeoutMs: 60_000,
-  backoffMs: 1,
-  keepStartMs: 1,
+  retryPauseMs: 1,
+  moreReadersTimeoutMs: 1,
 }
 const LIMIT = 100_000
 const MIB = 1024 * 1024
@@ -186,7 +187,7 @@ describe('a blob that cannot be kept', () => {
     const clock = new Clock(t)
     const bytes = randomBytes(900_000)
     const source = new ScriptedSource('registry', [sends(bytes)])
-    const { flights } = setUp([source], undefined, { ...PATIENT, stallMs: 60 })
+    const { flights } = setUp([source], undefined, { ...PATIENT, progressTimeoutMs: 60 })
     const want = wantOf(bytes)
     const slow = await opening(flights, want)
     const quick = pull(flights, want)
@@ -201,7 +202,7 @@ describe('a blob that cannot be kept', () => {
     const clock = new Clock(t)
     const bytes = randomBytes(3_000_000)
     const source = new ScriptedSource('registry', [sends(bytes)])
-    const { flights, store } = setUp([source], undefined, { ...PATIENT, stallMs: 100 })
+    const { flights, store } = setUp([source], undefined, { ...PATIENT, progressTimeoutMs: 100 })
     const want = wantOf(bytes)
     const end = ended(want.digest)
     const stuck = await opening(flights, want)
@@ -221,7 +222,7 @@ describe('a blob that cannot be kept', () => {
     const bytes = randomBytes(1_000_000)
     const { flights, store } = setUp([new ScriptedSource('registry', [sends(bytes)])], undefined, {
       ...PATIENT,
-      stallMs: 40,
+      progressTimeoutMs: 40,
     })
     const want = wantOf(bytes)
     const end = ended(want.digest)
@@ -240,7 +241,7 @@ describe('a blob that cannot be kept', () => {
     const bytes = randomBytes(150_000)
     const { flights, store } = setUp([new ScriptedSource('registry', [sends(bytes)])], undefined, {
       ...PATIENT,
-      stallMs: 30,
+      progressTimeoutMs: 30,
     })
     const want = wantOf(bytes)
     const end = ended(want.digest)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it } from 'node:test'
-import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from '../../src/fetch/freshness.ts'
 import { readManifestBody } from '../../src/fetch/manifests/manifest-body.ts'
 import { CachingResolver } from '../../src/fetch/resolver.ts'
@@ -24,7 +24,7 @@ function setUp(freshness = DEFAULT_FRESHNESS, catalog = new MemoryCatalog()) {
     store,
     catalog,
     registry,
-    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
+    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, retryPauseMs: 1 },
     freshnessPolicy: freshness,
     manifestMemoryBytes: 1024 * 1024,
     flightLimit: 100,

@@ -1,5 +1,5 @@
 import { afterEach } from 'node:test'
-import type { FlightPolicy } from '../../src/fetch/flight/flight.ts'
+import type { FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import { Flights } from '../../src/fetch/flight/flights.ts'
 import type { Source, Want } from '../../src/ports/source.ts'
 import { digestOf, type MemoryStore } from '../../testkit/memory/memory-store.ts'

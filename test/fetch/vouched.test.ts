@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it, type TestContext } from 'node:test'
 import fc from 'fast-check'
-import { DEFAULT_FLIGHT_POLICY, type Flight } from '../../src/fetch/flight/flight.ts'
+import type { Flight } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import type { Flights } from '../../src/fetch/flight/flights.ts'
 import { followFlight } from '../../src/fetch/flight/follow.ts'
 import { TAIL_BYTES } from '../../src/fetch/flight/tail-gate.ts'
@@ -15,6 +16,7 @@ import { Failure } from '../../src/ports/failure.ts'
 import type { Contributor, Source } from '../../src/ports/source.ts'
 import { Clock } from '../../testkit/clock.ts'
 import { checkpointsOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
+import { runs } from '../../testkit/property-runs.ts'
 import {
   type Attempt,
   aborted,
@@ -23,11 +25,16 @@ import {
   ScriptedSource,
   sends,
 } from '../../testkit/registries/scripted-source.ts'
-import { runs } from '../../testkit/runs.ts'
 import { newFlights, wantOf } from './test-flights.ts'
 
 /** No source is given up for a test that is slow. */
-const PATIENT = { ...DEFAULT_FLIGHT_POLICY, stallMs: 60_000, headMs: 60_000, backoffMs: 1, keepStartMs: 1 }
+const PATIENT: FlightPolicy = {
+  ...DEFAULT_FLIGHT_POLICY,
+  progressTimeoutMs: 60_000,
+  sizeTimeoutMs: 60_000,
+  retryPauseMs: 1,
+  moreReadersTimeoutMs: 1,
+}
 const never = new AbortController().signal
 setMaxListeners(0, never)
 function setUp(sources: readonly Source[], store = new MemoryStore(), policy = PATIENT) {
@@ -363,7 +370,7 @@ describe('what peers bring', () => {
       },
       sends(bytes),
     )
-    const { flights } = setUp([network], store, { ...PATIENT, backoffMs: 50 })
+    const { flights } = setUp([network], store, { ...PATIENT, retryPauseMs: 50 })
     const want = wantOf(bytes)
     const facts = blamed(t, want.digest)
     const body = pull(flights.join(want).flight)
@@ -627,7 +634,7 @@ describe('what peers bring', () => {
     const bytes = randomBytes(3_000_000)
     const one = peer('one', sends(bytes))
     const registry = upstream(sends(bytes))
-    const policy = { ...PATIENT, stallMs: 40 }
+    const policy = { ...PATIENT, progressTimeoutMs: 40 }
     const { flights } = setUp([one, registry], new MemoryStore({ limitBytes: 1000 }), policy)
     assert.ok((await clock.until(pull(flights.join(wantOf(bytes)).flight))).equals(bytes))
     assert.deepEqual(registry.attempts, [0])

@@ -3,8 +3,8 @@ import type { BlobView, FlightView, NodeView, ScrubView, TagView } from '../../s
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
-import type { HoldersReport, OwnerReport, PeersReport } from '../../src/schemas/peer-report.ts'
-import type { StatusReport } from '../../src/schemas/report.ts'
+import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../src/schemas/peer-report.ts'
+import type { StatusReport } from '../../src/schemas/status-report.ts'
 
 export const ALPINE: Repository = { registry: 'docker.io', name: 'library/alpine' }
 
@@ -26,8 +26,8 @@ export class MemoryNode implements NodeView {
   readonly seenInRepositories = new Map<Digest, Repository[]>()
   readonly disallowed = new Set<string>()
   readonly pinned = new Set<Digest>()
-  swarm: Pick<PeersReport, 'self' | 'members'> | undefined
-  readonly holders = new Map<Digest, HoldersReport>()
+  swarm: SwarmReport | undefined
+  readonly availability = new Map<Digest, AvailabilityReport>()
   owner: OwnerReport | undefined
   registry: string | undefined = '127.0.0.1:5050'
   readonly #blobs = new Map<Digest, BlobView>()
@@ -148,12 +148,12 @@ export class MemoryNode implements NodeView {
     return this.isAllowed(repository) ? ['mirror.example.com', 'registry-1.docker.io'] : []
   }
 
-  peers(): Pick<PeersReport, 'self' | 'members'> | undefined {
+  peers(): SwarmReport | undefined {
     return this.swarm
   }
 
-  async whoHas(digest: Digest): Promise<HoldersReport | undefined> {
-    return this.holders.get(digest)
+  async whoHas(digest: Digest): Promise<AvailabilityReport | undefined> {
+    return this.availability.get(digest)
   }
 
   tagOwner(): OwnerReport | undefined {

@@ -1,5 +1,7 @@
 import type { Reports } from '../../src/admin-api/answer.ts'
-import type { FlightReport, ImageReport, StatusReport, WhyReport } from '../../src/schemas/report.ts'
+import type { ImageReport } from '../../src/schemas/content-report.ts'
+import type { FlightReport, StatusReport } from '../../src/schemas/status-report.ts'
+import type { WhyReport } from '../../src/schemas/why-report.ts'
 
 /** What a repository, a registry or an error of theirs could be called by who wants a browser to do something. */
 export const HOSTILE = [
@@ -90,7 +92,6 @@ function status(): StatusReport {
         zone: at > 3 ? null : text,
         version: text,
         understood: at % 2 === 0,
-        load: 8,
         since: AT,
         taken: 1,
         given: 1,

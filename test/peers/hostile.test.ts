@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import { subscribe } from '../../src/observe/events.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Member } from '../../src/peers/identity/member.ts'
@@ -25,7 +26,9 @@ before(async () => {
 
 after(() => upstream.close())
 
-const QUICK = { policy: { stallMs: 400, headMs: PATIENCE_MS } }
+const QUICK = {
+  policy: { progressTimeoutMs: 400, sizeTimeoutMs: PATIENCE_MS } satisfies Partial<FlightPolicy>,
+}
 
 interface Setting {
   readonly cluster: Cluster

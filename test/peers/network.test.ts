@@ -6,7 +6,7 @@ import type { Digest } from '../../src/oci/digest.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { digestOf } from '../../testkit/memory/memory-store.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { dice } from '../chaos/dice.ts'
+import { dice } from '../../testkit/seeded-random.ts'
 import { Cluster } from './support/cluster.ts'
 import { type Node, REPOSITORY } from './support/cluster-node.ts'
 
@@ -209,27 +209,6 @@ describe('when something goes wrong', () => {
     const other = await cluster.add(upstream.host)
     for (const node of [late, other]) assert.ok((await node.pull(digest)).bytes.equals(bytes))
     assert.ok(sent(digest) <= 2)
-  })
-})
-
-describe('of two who have it and are equal otherwise', () => {
-  it('the one that gives less to others is asked', async (t) => {
-    const cluster = await clusterOf(t, 7)
-    const bytes = randomBytes(MIB)
-    const digest = upstream.addBlob(bytes)
-    // The second is whom the owner asks when it has forgotten who else has it.
-    const [owner, idle, late, ...others] = cluster.ranked(digest)
-    assert.ok(owner && idle && late)
-    for (const node of [owner, idle, ...others]) await node.pull(digest)
-    const given = (node: Node): number =>
-      cluster.nodes.reduce((sum, { network }) => {
-        const told = network.report()?.members.find(({ name }) => name === node.name)
-        return sum + (told?.taken ?? 0)
-      }, 0)
-    for (const node of [owner, ...others]) cluster.pretend(node, { load: 32 })
-    const before = given(idle)
-    assert.ok((await late.pull(digest)).bytes.equals(bytes))
-    assert.equal(given(idle) - before, bytes.length)
   })
 })
 

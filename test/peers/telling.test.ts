@@ -184,13 +184,13 @@ describe('a node tells of its peers', () => {
     const bytes = randomBytes(8 * MIB)
     const digest = upstream.addBlob(bytes)
     const [asking, ...others] = cluster.nodes as [Node, ...Node[]]
-    const nobody = (await asking.network.reportHolders(digest)) ?? assert.fail('there are peers')
+    const nobody = (await asking.network.whoHas(digest)) ?? assert.fail('there are peers')
     assert.deepEqual(
       { ...nobody, owner: undefined },
       { owner: undefined, asked: 3, answered: 3, holders: [] },
     )
     for (const node of others) {
-      const { owner } = (await node.network.reportHolders(digest)) ?? {}
+      const { owner } = (await node.network.whoHas(digest)) ?? {}
       assert.equal(owner?.name, nobody.owner.name)
       assert.equal(owner.self, node.name === owner.name)
     }
@@ -198,12 +198,12 @@ describe('a node tells of its peers', () => {
     const pulling = others[0]?.pull(digest)
     const position = () => others[0]?.resolver.flights.get(digest)?.position ?? 0
     await until(() => position() > 2 * MIB)
-    const during = await asking.network.reportHolders(digest)
+    const during = await asking.network.whoHas(digest)
     const part = during?.holders.find(({ name }) => name === others[0]?.name)
     assert.ok(part !== undefined && part.position > MIB && !part.whole, JSON.stringify(during))
     upstream.release()
     await pulling
-    const after = await asking.network.reportHolders(digest)
+    const after = await asking.network.whoHas(digest)
     const whole = after?.holders.find(({ name }) => name === others[0]?.name)
     assert.deepEqual([whole?.whole, whole?.position], [true, bytes.length])
   })
@@ -222,7 +222,7 @@ describe('a node tells of its peers', () => {
     const answered: (number | undefined)[] = []
     // The other one may be too late with its answer as well.
     while (!answered.includes(1)) {
-      const found = await asking.network.reportHolders(digestOf(randomBytes(8)))
+      const found = await asking.network.whoHas(digestOf(randomBytes(8)))
       assert.equal(found?.asked, 2)
       answered.push(found.answered)
     }
@@ -232,7 +232,7 @@ describe('a node tells of its peers', () => {
   it('nothing of an owner, when there is nobody else', async (t) => {
     const cluster = await clusterOf(t, 1)
     const [alone] = cluster.nodes as [Node]
-    assert.equal(await alone.network.reportHolders(digestOf(randomBytes(8))), undefined)
+    assert.equal(await alone.network.whoHas(digestOf(randomBytes(8))), undefined)
     assert.equal(alone.network.client.tagOwner(REPOSITORY, 'v1'), undefined)
     assert.deepEqual(alone.network.report()?.members, [])
   })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from '../../src/fetch/freshness.ts'
 import { CachingResolver } from '../../src/fetch/resolver.ts'
 import type { Repository } from '../../src/oci/names/repository.ts'
@@ -64,7 +64,7 @@ async function startAgent(
     store: new MemoryStore(),
     catalog: new MemoryCatalog(),
     registry: upstreams,
-    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
+    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, retryPauseMs: 1 },
     freshnessPolicy: DEFAULT_FRESHNESS,
     manifestMemoryBytes: 1024,
     flightLimit: 100,

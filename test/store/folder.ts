@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import { openStore, type StoreOptions } from '../../src/store/open.ts'
 import type { Store } from '../../src/store/store.ts'
-import { afterwards } from '../../testkit/afterwards.ts'
+import { afterwards } from '../../testkit/cleanup.ts'
 
 /** Makes an empty folder, which is removed when the test is over. */
 export async function folder(t: TestContext, parent = tmpdir()): Promise<string> {

@@ -11,7 +11,7 @@ import { Layout } from '../../src/store/files/layout.ts'
 import { openStore } from '../../src/store/open.ts'
 import type { Store } from '../../src/store/store.ts'
 import { digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
-import { runs } from '../../testkit/runs.ts'
+import { runs } from '../../testkit/property-runs.ts'
 import { feed, stored, wanted } from '../conformance/blob-store.ts'
 import { all } from './folder.ts'
 

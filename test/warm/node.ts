@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import * as v from 'valibot'
 import { type Agent, type AgentOptions, createAgent } from '../../src/index.ts'
-import { BlobReport } from '../../src/schemas/report.ts'
+import { BlobReport } from '../../src/schemas/content-report.ts'
 import { type WarmedImage, WarmLine, type WarmRequest } from '../../src/schemas/warm-report.ts'
 import type { FaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 
@@ -26,7 +26,7 @@ export class Node {
       listen: { host: '127.0.0.1', port: 0 },
       admin: { host: '127.0.0.1', port: 0 },
       // No source is given up for a test that is slow.
-      patience: { stallMs: 60_000, sizeTimeoutMs: 60_000, backoffMs: 5 },
+      patience: { progressTimeoutMs: 60_000, sizeTimeoutMs: 60_000, retryPauseMs: 5 },
       upstreams: { entries: [{ namespace: 'up.test', hosts: [upstream.host], tls: false }] },
       ...more,
       data,

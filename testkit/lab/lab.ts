@@ -4,8 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Network, type Place, type Rate } from './network.ts'
 import { ClusterNode } from './node.ts'
-import type { BeaconSkills } from './programs/beacon-program.ts'
-import { Remote } from './remote.ts'
+import type { BeaconSkills } from './programs/bootstrap-program.ts'
+import { Remote } from './remote-process.ts'
 import { Upstream } from './upstream.ts'
 
 export interface LabOptions {
@@ -26,7 +26,7 @@ export interface LabOptions {
   readonly flags?: readonly string[] | undefined
 }
 
-const BEACON = fileURLToPath(new URL('./programs/beacon-program.js', import.meta.url))
+const BEACON = fileURLToPath(new URL('./programs/bootstrap-program.js', import.meta.url))
 const BEACON_PORT = 49_737
 const SECRET = 'what only the nodes of the lab know'
 /** A start is mostly work for a processor, and there are few of those. */

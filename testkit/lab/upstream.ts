@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Place } from './network.ts'
 import type { Account, MadeImage, UpstreamSkills } from './programs/upstream-program.ts'
-import { Remote } from './remote.ts'
+import { Remote } from './remote-process.ts'
 
 const PROGRAM = fileURLToPath(new URL('./programs/upstream-program.js', import.meta.url))
 const PORT = 5000

@@ -232,6 +232,5 @@ export function memberOf(name: string, incarnation: number): Member {
     zone: 'zone-a',
     version: '0.1.0',
     protocol: 1,
-    load: 0,
   }
 }

@@ -6,11 +6,11 @@ import { now } from '../../client/jobs.ts'
 import { Context } from '../../context.ts'
 import { owning } from '../../owned.ts'
 import type { Agent } from '../../servers/agent.ts'
+import { kept } from '../../servers/agent-admin.ts'
+import { agentSet, NO_SCRUB } from '../../servers/configured-agent.ts'
 import { Nginx } from '../../servers/nginx.ts'
 import { median, percentile } from '../../stats.ts'
-import { kept } from './admin.ts'
-import { BLOB_BYTES, digestOf, Filled } from './filled.ts'
-import { agentSet, NO_SCRUB } from './set.ts'
+import { BLOB_BYTES, digestOf, Filled } from './filled-store.ts'
 
 const MIB = 1 << 20
 const FEW = 10_000

@@ -4,13 +4,13 @@ import type { Blob } from '../../content.ts'
 import type { Context } from '../../context.ts'
 import { owning } from '../../owned.ts'
 import type { Agent } from '../../servers/agent.ts'
+import { evict, kept } from '../../servers/agent-admin.ts'
+import { agentSet, NO_SCRUB } from '../../servers/configured-agent.ts'
 import { Nginx } from '../../servers/nginx.ts'
-import { evict, kept } from './admin.ts'
 import { Background } from './background.ts'
 import { compare, TURN_MS, turnsOf } from './compare.ts'
-import { BLOB_BYTES, Filled } from './filled.ts'
+import { BLOB_BYTES, Filled } from './filled-store.ts'
 import { type Hits, hits, pull, pullImage } from './hits.ts'
-import { agentSet, NO_SCRUB } from './set.ts'
 
 const KIB = 1 << 10
 const MIB = 1 << 20

@@ -3,10 +3,10 @@ import { now } from '../../client/jobs.ts'
 import type { Context } from '../../context.ts'
 import { type Owned, owning } from '../../owned.ts'
 import type { Agent } from '../../servers/agent.ts'
+import { kept } from '../../servers/agent-admin.ts'
+import { agentSet, NO_SCRUB } from '../../servers/configured-agent.ts'
 import { Nginx } from '../../servers/nginx.ts'
-import { kept } from './admin.ts'
-import { BLOB_BYTES, digestOf, Filled } from './filled.ts'
-import { agentSet, NO_SCRUB } from './set.ts'
+import { BLOB_BYTES, digestOf, Filled } from './filled-store.ts'
 
 const MIB = 1 << 20
 const BLOBS = 100_000

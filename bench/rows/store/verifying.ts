@@ -1,11 +1,11 @@
 import { Client } from '../../client/client.ts'
 import type { Context } from '../../context.ts'
 import { owning } from '../../owned.ts'
+import { verifying } from '../../servers/agent-admin.ts'
+import { agentSet, NO_SCRUB } from '../../servers/configured-agent.ts'
 import { Nginx } from '../../servers/nginx.ts'
-import { verifying } from './admin.ts'
 import { compare } from './compare.ts'
 import { hits, pull, pullImage } from './hits.ts'
-import { agentSet, NO_SCRUB } from './set.ts'
 
 const MIB = 1 << 20
 /** What an agent re-hashes by itself per second while nobody pulls, if nothing else is set. */

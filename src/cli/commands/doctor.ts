@@ -1,10 +1,10 @@
 import { loadSettings, type SettingSources } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
 import { SettingsError } from '../../config/values/shape.ts'
-import { checksOf } from '../../doctor/checks.ts'
-import { type Diagnosis, examine } from '../../doctor/examine.ts'
-import { notLookedAt, problem } from '../../doctor/tools/finding.ts'
-import type { Patient } from '../../doctor/tools/node-settings.ts'
+import { checksOf } from '../../doctor/check-list.ts'
+import { type Diagnosis, runChecks } from '../../doctor/run-checks.ts'
+import { AS_ROOT, notChecked, problem } from '../../doctor/tools/finding.ts'
+import type { NodeSettings } from '../../doctor/tools/node-settings.ts'
 import { errorCode } from '../../lib/error-code.ts'
 import { plain } from '../../observe/text.ts'
 import { USUAL_CONFIG } from '../../runtimes/kinds/containerd-config.ts'
@@ -58,7 +58,7 @@ export const doctor: Command = {
   ],
   async run(given, terminal) {
     const { settings, diagnoses } = await settingsOf(givenSettings(given, terminal))
-    const found = await examine(checksOf(nodeSettingsOf(settings, given, terminal)), {
+    const found = await runChecks(checksOf(nodeSettingsOf(settings, given, terminal)), {
       deadlineMs: DEADLINE_MS,
     })
     const all = [...diagnoses, ...found]
@@ -91,10 +91,7 @@ async function settingsOf(
 function settingsFinding(error: SettingsError) {
   const { cause } = error
   if (errorCode(cause) === 'EACCES') {
-    return notLookedAt(
-      `${plain(error.message)}; the other checks ran without this file`,
-      'run agent doctor as root, or as the user of the agent',
-    )
+    return notChecked(`${plain(error.message)}; the other checks ran without this file`, AS_ROOT)
   }
   return problem(plain(error.message), {
     means: 'the agent does not start with this file; the other checks ran without it',
@@ -102,7 +99,7 @@ function settingsFinding(error: SettingsError) {
   })
 }
 
-function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Terminal): Patient {
+function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Terminal): NodeSettings {
   const { upstreams = {}, peers } = agentOptions(settings, terminal)
   const { admin, listen, data, maxBytes, tlsCert } = settings
   const containerdConfig = singleValue(given, 'containerd-config') ?? USUAL_CONFIG

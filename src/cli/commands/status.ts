@@ -1,6 +1,6 @@
 import { loadSetting } from '../../config/load.ts'
 import { agoText, plain, plural, sizeText, spanText } from '../../observe/text.ts'
-import { StatusReport } from '../../schemas/report.ts'
+import { StatusReport } from '../../schemas/status-report.ts'
 import { callApi } from '../context/client.ts'
 import { type Command, JSON_FLAG } from '../context/command.ts'
 import { givenSettings, settingFlags } from '../context/settings.ts'
@@ -125,11 +125,10 @@ function quotaText(quota: StatusReport['upstreams'][number]['quota']): string {
 function peerTable({ peers: swarm }: StatusReport, now: number): string {
   if (swarm === null || swarm.count === 0) return ''
   const shown = swarm.members.slice(0, MAX_PEERS)
-  const rows = shown.map(({ name, address, zone, load, version, understood, since, taken, given }) => [
+  const rows = shown.map(({ name, address, zone, version, understood, since, taken, given }) => [
     name,
     address,
     zone ?? '',
-    load === 0 ? '' : `${load}+`,
     understood ? version : `${version} (incompatible)`,
     spanText(now - Date.parse(since)),
     sizeText(taken),
@@ -137,5 +136,5 @@ function peerTable({ peers: swarm }: StatusReport, now: number): string {
   ])
   const hidden = swarm.count - shown.length
   const more = hidden === 0 ? '' : `and ${hidden} more\n`
-  return `\n${table(['PEER', 'ADDRESS', 'ZONE', 'UPLOADS', 'VERSION', 'KNOWN FOR', 'RECEIVED', 'SENT'], rows, [3, 6, 7])}${more}`
+  return `\n${table(['PEER', 'ADDRESS', 'ZONE', 'VERSION', 'KNOWN FOR', 'RECEIVED', 'SENT'], rows, [5, 6])}${more}`
 }

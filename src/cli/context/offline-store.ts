@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DiskLimit } from '../../config/values/size.ts'
+import type { DiskLimit } from '../../lib/disk-limit.ts'
 import { errorCode } from '../../lib/error-code.ts'
 import { Failure } from '../../ports/failure.ts'
 import { openStore } from '../../store/open.ts'

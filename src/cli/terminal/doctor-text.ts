@@ -1,12 +1,12 @@
-import type { Diagnosis } from '../../doctor/examine.ts'
-import type { State } from '../../doctor/tools/finding.ts'
+import type { Diagnosis } from '../../doctor/run-checks.ts'
+import type { FindingState } from '../../doctor/tools/finding.ts'
 import { plural } from '../../observe/text.ts'
 
-const STATE_TEXTS: Readonly<Record<State, string>> = {
+const STATE_TEXTS: Readonly<Record<FindingState, string>> = {
   ok: 'ok',
   warning: 'warning',
   problem: 'problem',
-  'not-looked-at': 'not checked',
+  'not-checked': 'not checked',
 }
 const STATE_WIDTH = Math.max(...Object.values(STATE_TEXTS).map(({ length }) => length)) + 2
 
@@ -22,7 +22,8 @@ export function doctorText(diagnoses: readonly Diagnosis[]): string {
 }
 
 function summary(diagnoses: readonly Diagnosis[]): string {
-  const count = (state: State): number => diagnoses.filter((diagnosis) => diagnosis.state === state).length
+  const count = (state: FindingState): number =>
+    diagnoses.filter((diagnosis) => diagnosis.state === state).length
   const [problems, warnings] = [count('problem'), count('warning')]
   return [
     problems === 0 ? 'no problems found' : plural(problems, 'problem'),

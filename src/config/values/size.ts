@@ -1,3 +1,5 @@
+import type { DiskLimit } from '../../lib/disk-limit.ts'
+
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
   b: 1,
@@ -29,10 +31,7 @@ export function parseSize(text: string): number | undefined {
   return Math.floor(bytes)
 }
 
-/** An amount of disk: absolute, or a share of the data folder's filesystem. */
-export type DiskLimit = { readonly bytes: number } | { readonly percent: number }
-
-/** `50GiB` or `80%`; zero is refused. */
+/** Parses `50GiB`, or `80%` of the data folder's filesystem. Zero is refused. */
 export function parseDiskLimit(text: string): DiskLimit | undefined {
   const share = /^(\d{1,3}(?:\.\d{1,6})?) ?%$/.exec(text)
   if (share !== null) {

@@ -1,15 +1,15 @@
 import * as v from 'valibot'
 import { agoText, plain } from '../../observe/text.ts'
-import { StatusReport } from '../../schemas/report.ts'
+import { StatusReport } from '../../schemas/status-report.ts'
 import { type Finding, ok, problem, warning } from '../tools/finding.ts'
-import { failureText, lookAt } from '../tools/http-look.ts'
-import { type Address, dialled, written } from '../tools/node-settings.ts'
+import { failureText, get } from '../tools/http-get.ts'
+import { type Address, addressText, localAddress } from '../tools/node-settings.ts'
 
-/** What is read of the status: so little that other versions have it too. */
+/** The part of the status that the checks need. It is small, so that agents of other versions have it too. */
 const Status = v.object({
   ...v.pick(StatusReport, ['version', 'startedAt', 'addresses', 'data', 'ready', 'reasons']).entries,
   store: v.object({ bytes: v.number(), limitBytes: v.nullable(v.number()) }),
-  /** Null, or not there: without peers, or of a version that does not tell. */
+  /** Null if the agent has no peers, absent if its version does not report them. */
   peers: v.optional(
     v.nullable(
       v.object({
@@ -22,76 +22,76 @@ const Status = v.object({
 })
 export type Status = v.InferOutput<typeof Status>
 
-/** What was seen at the admin address. */
-export type AgentSeen =
+/** What answered at the admin address. */
+export type AgentAnswer =
   | {
       readonly kind: 'agent'
       readonly status: Status
-      /** How far its clock is ahead of this one; undefined when it does not tell. */
+      /** How far the agent's clock is ahead of this one; undefined if the answer has no date. */
       readonly aheadMs: number | undefined
     }
-  | { readonly kind: 'stranger' }
-  | { readonly kind: 'nobody'; readonly why: string }
+  | { readonly kind: 'other-program' }
+  | { readonly kind: 'no-answer'; readonly why: string }
 
-export async function seeAgent(admin: Address, options: { signal: AbortSignal }): Promise<AgentSeen> {
+export async function queryAgent(admin: Address, options: { signal: AbortSignal }): Promise<AgentAnswer> {
   try {
-    const url = new URL('/api/v1/status', `http://${written(dialled(admin))}`)
-    const { status, text, date } = await lookAt(url, options)
+    const url = new URL('/api/v1/status', `http://${addressText(localAddress(admin))}`)
+    const { status, text, date } = await get(url, options)
     const report = v.safeParse(v.pipe(v.string(), v.parseJson(), Status), text)
-    if (status !== 200 || !report.success) return { kind: 'stranger' }
+    if (status !== 200 || !report.success) return { kind: 'other-program' }
     return {
       kind: 'agent',
       status: report.output,
       aheadMs: date === undefined ? undefined : date - Date.now(),
     }
   } catch (error) {
-    return { kind: 'nobody', why: failureText(error) }
+    return { kind: 'no-answer', why: failureText(error) }
   }
 }
 
 export function judgeAgent(
-  seen: AgentSeen,
+  answer: AgentAnswer,
   { admin, version, now }: { admin: Address; version: string; now: number },
 ): readonly Finding[] {
-  const where = written(admin)
-  if (seen.kind === 'nobody') {
+  const where = addressText(admin)
+  if (answer.kind === 'no-answer') {
     return [
-      problem(`no agent answers at ${where} (${seen.why})`, {
-        means: 'unless it listens elsewhere, every pull of this node goes to the registry itself',
-        todo: 'start it with agent serve, or say with --admin where it listens',
+      problem(`no agent answers at ${where} (${answer.why})`, {
+        means: 'unless the agent listens elsewhere, every pull of this node goes directly to the registry',
+        todo: 'start the agent with agent serve, or give its admin address with --admin',
       }),
     ]
   }
-  if (seen.kind === 'stranger') {
+  if (answer.kind === 'other-program') {
     return [
-      problem(`what answers at ${where} is no agent`, {
-        means: 'another program has its port, or --admin names another address than the agent’s',
-        todo: `see who listens there (ss -ltnp), or say with --admin where the agent listens`,
+      problem(`the program that answers at ${where} is not an agent`, {
+        means: 'another program uses the port of the agent, or --admin is not the address of the agent',
+        todo: 'find the program that listens there (ss -ltnp), or give the admin address of the agent with --admin',
       }),
     ]
   }
-  const { status } = seen
-  return [readiness(status, where, now), ...age(status, version)]
+  const { status } = answer
+  return [judgeReadiness(status, where, now), ...judgeVersion(status, version)]
 }
 
-function readiness({ ready, reasons, version, startedAt }: Status, where: string, now: number): Finding {
+function judgeReadiness({ ready, reasons, version, startedAt }: Status, where: string, now: number): Finding {
   if (ready) {
     return ok(
-      `the agent answers at ${where} and is ready (version ${plain(version)}, up since ${agoText(startedAt, now)})`,
+      `the agent at ${where} is ready (version ${plain(version)}, started ${agoText(startedAt, now)})`,
     )
   }
   return problem(`the agent at ${where} is not ready: ${plain(reasons.join('; '))}`, {
-    means: 'until it is, pulls go to the registry itself',
-    todo: 'wait for it; if it stays so, its log says more',
+    means: 'until it is ready, pulls go directly to the registry',
+    todo: 'wait; if the agent does not become ready, read its log',
   })
 }
 
-function age({ version }: Status, own: string): readonly Finding[] {
+function judgeVersion({ version }: Status, own: string): readonly Finding[] {
   if (version === own) return []
   return [
-    warning(`the agent has version ${plain(version)}, this command ${own}`, {
-      means: 'one of them was not brought up to date, or not started again after it',
-      todo: 'restart the agent, or run the doctor that belongs to it',
+    warning(`the agent has version ${plain(version)}, this command has version ${own}`, {
+      means: 'one of them was not updated, or the agent was not restarted after an update',
+      todo: 'restart the agent, or run the doctor of the same version',
     }),
   ]
 }

@@ -1,44 +1,49 @@
 import { spanText } from '../../observe/text.ts'
-import { type Finding, notLookedAt, ok, problem, warning } from '../tools/finding.ts'
+import { type Finding, notChecked, ok, problem, warning } from '../tools/finding.ts'
 
-const AGENT_MS = 5_000
-const OFF_MS = 60_000
-/** Certificates and tokens that were given out just now count as not yet valid. */
-const WRONG_MS = 5 * 60_000
+const MAX_AGENT_MS = 5_000
+const WARNING_MS = 60_000
+/** With a larger difference, certificates and tokens that were just issued are not valid yet. */
+const PROBLEM_MS = 5 * 60_000
 
-/** How far other clocks are ahead of this one; the time that an answer takes is part of it. */
-export function judgeClock(
-  agentAheadMs: number | undefined,
-  upstreams: readonly { readonly host: string; readonly aheadMs: number }[],
-): readonly Finding[] {
-  return [...judgeAgents(agentAheadMs), judgeUpstreams(upstreams)]
+export interface UpstreamClock {
+  readonly host: string
+  readonly aheadMs: number
 }
 
-function judgeAgents(aheadMs: number | undefined): readonly Finding[] {
-  if (aheadMs === undefined || Math.abs(aheadMs) <= AGENT_MS) return []
+/** Judges how far other clocks are ahead of this one. The differences include the time that an answer takes. */
+export function judgeClock(
+  agentAheadMs: number | undefined,
+  upstreams: readonly UpstreamClock[],
+): readonly Finding[] {
+  return [...judgeAgentClock(agentAheadMs), judgeUpstreamClocks(upstreams)]
+}
+
+function judgeAgentClock(aheadMs: number | undefined): readonly Finding[] {
+  if (aheadMs === undefined || Math.abs(aheadMs) <= MAX_AGENT_MS) return []
   return [
-    warning(`the agent’s clock is ${offText(aheadMs)} this one`, {
-      means: 'the agent runs on another machine, or a clock was set while this was asked',
-      todo: 'run the doctor on the agent’s node; have the clocks set by NTP',
+    warning(`the clock of the agent is ${differenceText(aheadMs)} the clock of this command`, {
+      means: 'the agent runs on another machine, or the clock was set during the check',
+      todo: 'run the doctor on the node of the agent, and synchronise the clocks with NTP',
     }),
   ]
 }
 
-function judgeUpstreams(seen: readonly { readonly host: string; readonly aheadMs: number }[]): Finding {
-  // One registry may have a wrong clock; that several are wrong in the same way is not likely.
-  const [nearest] = [...seen].sort((a, b) => Math.abs(a.aheadMs) - Math.abs(b.aheadMs))
-  if (nearest === undefined) return notLookedAt('no upstream has told the time')
+function judgeUpstreamClocks(upstreams: readonly UpstreamClock[]): Finding {
+  // One registry may have a wrong clock. That several are wrong by the same amount is unlikely.
+  const [nearest] = [...upstreams].sort((a, b) => Math.abs(a.aheadMs) - Math.abs(b.aheadMs))
+  if (nearest === undefined) return notChecked('no upstream reported its time')
   const { host, aheadMs } = nearest
-  if (Math.abs(aheadMs) <= OFF_MS) return ok(`the clock agrees with that of ${host}`)
-  const found = `the clock of ${host} is ${offText(aheadMs)} this one`
-  const more = {
+  if (Math.abs(aheadMs) <= WARNING_MS) return ok(`the clock agrees with the clock of ${host}`)
+  const found = `the clock of ${host} is ${differenceText(aheadMs)} the clock of this node`
+  const advice = {
     means:
-      'certificates and tokens may be taken for not yet valid or for expired, tags for fresher than they are',
-    todo: 'set the clock, and have it set by NTP (timedatectl)',
+      'certificates and tokens may be rejected as expired or not yet valid, and tags may be served for too long',
+    todo: 'set the clock, and synchronise it with NTP (timedatectl)',
   }
-  return Math.abs(aheadMs) > WRONG_MS ? problem(found, more) : warning(found, more)
+  return Math.abs(aheadMs) > PROBLEM_MS ? problem(found, advice) : warning(found, advice)
 }
 
-function offText(aheadMs: number): string {
+function differenceText(aheadMs: number): string {
   return `${spanText(Math.abs(aheadMs))} ${aheadMs > 0 ? 'ahead of' : 'behind'}`
 }

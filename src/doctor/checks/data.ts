@@ -3,34 +3,34 @@ import { access, stat, statfs } from 'node:fs/promises'
 import { isAbsolute, resolve } from 'node:path'
 import { errorCode } from '../../lib/error-code.ts'
 import { plain, sizeText } from '../../observe/text.ts'
-import { type Finding, notLookedAt, ok, problem, warning } from '../tools/finding.ts'
-import type { Patient } from '../tools/node-settings.ts'
-import type { AgentSeen } from './agent.ts'
+import { AS_ROOT, type Finding, notChecked, ok, problem, warning } from '../tools/finding.ts'
+import type { NodeSettings } from '../tools/node-settings.ts'
+import type { AgentAnswer } from './agent.ts'
 
-/** Below this share of a filesystem that is free, or of its inodes, it is nearly full. */
+/** A filesystem is nearly full if a smaller share of its space, or of its inodes, is free. */
 const NEARLY_FULL = 0.05
-/** With less than that nothing can be kept. */
-const LEAST_FREE = 64 * 1024 * 1024
-const LEAST_INODES = 1000
+/** With less free space, nothing can be stored. */
+const MIN_FREE_BYTES = 64 * 1024 * 1024
+const MIN_FREE_INODES = 1000
 
 export interface Space {
   readonly total: number
   readonly free: number
-  /** Zero where the filesystem does not count them. */
+  /** Zero if the filesystem does not count inodes. */
   readonly inodes: number
   readonly freeInodes: number
 }
 
-export type FolderSeen =
+export type FolderState =
   | { readonly kind: 'folder'; readonly access: 'writable' | 'read-only' | 'unknown'; readonly space: Space }
-  | { readonly kind: 'file' | 'absent' | 'hidden' }
+  | { readonly kind: 'file' | 'absent' | 'inaccessible' }
 
-/** The agent's own word for it counts; that may be relative to where it was started, which nobody else knows. */
-export function dataFolder(agent: AgentSeen, { data }: Pick<Patient, 'data'>): string {
+/** The folder that the agent reports. A relative path is relative to where the agent was started, which is unknown. */
+export function dataFolder(agent: AgentAnswer, { data }: Pick<NodeSettings, 'data'>): string {
   return agent.kind === 'agent' && isAbsolute(agent.status.data) ? agent.status.data : resolve(data)
 }
 
-export async function seeFolder(path: string): Promise<FolderSeen> {
+export async function inspectFolder(path: string): Promise<FolderState> {
   try {
     const found = await stat(path)
     if (!found.isDirectory()) return { kind: 'file' }
@@ -40,12 +40,12 @@ export async function seeFolder(path: string): Promise<FolderSeen> {
   } catch (error) {
     const code = errorCode(error)
     if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'absent' }
-    if (code === 'EACCES' || code === 'EPERM') return { kind: 'hidden' }
+    if (code === 'EACCES' || code === 'EPERM') return { kind: 'inaccessible' }
     throw error
   }
 }
 
-/** A filesystem that is mounted read-only refuses everybody; other refusals are for whoever looks. */
+/** A read-only filesystem refuses every user; other refusals concern only the user who runs the doctor. */
 async function accessTo(path: string): Promise<'writable' | 'read-only' | 'unknown'> {
   try {
     await access(path, constants.W_OK | constants.X_OK)
@@ -57,89 +57,79 @@ async function accessTo(path: string): Promise<'writable' | 'read-only' | 'unkno
 
 export interface DataContext {
   readonly path: string
-  readonly agent: AgentSeen
-  readonly maxBytes: Patient['maxBytes']
+  readonly agent: AgentAnswer
+  readonly maxBytes: NodeSettings['maxBytes']
 }
 
-export function judgeData(seen: FolderSeen, { path, agent, maxBytes }: DataContext): readonly Finding[] {
+export function judgeData(folder: FolderState, { path, agent, maxBytes }: DataContext): readonly Finding[] {
   const where = plain(path)
-  switch (seen.kind) {
+  switch (folder.kind) {
     case 'absent':
-      return [absent(where, agent)]
-    case 'hidden':
-      return [notLookedAt(`${where} is closed to this user`, 'run it as root, or as the agent’s user')]
+      return [judgeAbsence(where, agent)]
+    case 'inaccessible':
+      return [notChecked(`this user may not access ${where}`, AS_ROOT)]
     case 'file':
       return [
         problem(`${where} is not a folder`, {
           means: 'the agent cannot start with it',
-          todo: 'give --data a folder',
+          todo: 'set --data to a folder',
         }),
       ]
     case 'folder':
-      return [
-        accessFinding(seen.access, where, agent),
-        ...spaceFindings(seen.space, { where, agent, maxBytes }),
-      ]
+      return [judgeAccess(folder.access, where), ...judgeSpace(folder.space, { where, agent, maxBytes })]
   }
 }
 
-function absent(where: string, agent: AgentSeen): Finding {
+function judgeAbsence(where: string, agent: AgentAnswer): Finding {
   if (agent.kind === 'agent') {
-    return notLookedAt(
-      `${where} is not there, but the agent runs, and keeps what it has in ${plain(agent.status.data)} as it sees it`,
-      'give --data the folder as it is seen from here',
+    return notChecked(
+      `${where} does not exist, but the agent runs, and reports ${plain(agent.status.data)} as its data folder`,
+      'set --data to the path of that folder on this machine',
     )
   }
-  return notLookedAt(`${where} is not there yet; agent serve makes it`)
+  return notChecked(`${where} does not exist yet; agent serve creates it`)
 }
 
-function accessFinding(
-  found: 'writable' | 'read-only' | 'unknown',
-  where: string,
-  agent: AgentSeen,
-): Finding {
+function judgeAccess(found: 'writable' | 'read-only' | 'unknown', where: string): Finding {
   if (found === 'read-only') {
-    return problem(`${where} is on a filesystem that is mounted read-only`, {
-      means: 'nothing can be kept; what is here already may still be served',
-      todo: 'see why (dmesg; after errors of the disk it is mounted so), mount it writable, restart the agent',
+    return problem(`${where} is on a read-only filesystem`, {
+      means: 'nothing can be stored; stored content may still be served',
+      todo: 'find the reason (dmesg; disk errors make the kernel remount a filesystem read-only), mount it writable, restart the agent',
     })
   }
   if (found === 'unknown') {
-    return notLookedAt(
-      `whether ${where} can be written is for the agent’s user to see`,
-      'run it as root, or as the agent’s user',
-    )
+    return notChecked(`this user cannot tell whether the agent can write to ${where}`, AS_ROOT)
   }
-  const whose = agent.kind === 'agent' ? 'the agent keeps what it has in' : 'there is a data folder,'
-  return ok(`${whose} ${where}, which can be written`)
+  return ok(`the data folder ${where} is writable`)
 }
 
-function spaceFindings(
+function judgeSpace(
   { total, free, inodes, freeInodes }: Space,
-  { where, agent, maxBytes }: { where: string; agent: AgentSeen; maxBytes: Patient['maxBytes'] },
+  { where, agent, maxBytes }: { where: string; agent: AgentAnswer; maxBytes: NodeSettings['maxBytes'] },
 ): readonly Finding[] {
   const room = `${sizeText(free)} of ${sizeText(total)} are free at ${where}`
-  // Zero of zero where they are not counted.
-  const few = freeInodes < inodes * NEARLY_FULL
-  const full = {
-    means: 'little can be kept: what does not fit is passed on to clients without being stored',
-    todo: 'make room on that filesystem, or lower --max-bytes; agent gc --to SIZE evicts now',
+  // Where inodes are not counted, zero of zero are free.
+  const hasFewInodes = freeInodes < inodes * NEARLY_FULL
+  const advice = {
+    means: 'little can be stored: content that does not fit is sent to clients without being stored',
+    todo: 'free space on that filesystem, or lower --max-bytes; agent gc --to SIZE evicts now',
   }
-  if (free < LEAST_FREE) return [problem(`the disk is full: ${room}`, full)]
-  if (few && freeInodes < LEAST_INODES)
-    return [problem(`the filesystem of ${where} has no inodes left`, full)]
+  if (free < MIN_FREE_BYTES) return [problem(`the disk is full: ${room}`, advice)]
+  if (hasFewInodes && freeInodes < MIN_FREE_INODES)
+    return [problem(`the filesystem of ${where} has no inodes left`, advice)]
   const findings: Finding[] = []
-  if (free < total * NEARLY_FULL) findings.push(warning(`the disk is nearly full: ${room}`, full))
-  if (few) findings.push(warning(`the filesystem of ${where} has few inodes left (${freeInodes})`, full))
-  const told = agent.kind === 'agent' ? agent.status.store : undefined
-  const limit = told?.limitBytes ?? ('bytes' in maxBytes ? maxBytes.bytes : (total * maxBytes.percent) / 100)
-  const kept = told?.bytes ?? 0
-  // A share is an upper bound that suits every node; an amount was meant to be there.
-  if (told !== undefined && 'bytes' in maxBytes && limit - kept > free) {
+  if (free < total * NEARLY_FULL) findings.push(warning(`the disk is nearly full: ${room}`, advice))
+  if (hasFewInodes)
+    findings.push(warning(`the filesystem of ${where} has few inodes left (${freeInodes})`, advice))
+  const store = agent.kind === 'agent' ? agent.status.store : undefined
+  const limit = store?.limitBytes ?? ('bytes' in maxBytes ? maxBytes.bytes : (total * maxBytes.percent) / 100)
+  const stored = store?.bytes ?? 0
+  // A share is an upper bound for every kind of node. An amount is expected to be available.
+  if (store !== undefined && 'bytes' in maxBytes && limit - stored > free) {
     findings.push(
       warning(`the store may grow to ${sizeText(limit)}, but only ${room}`, {
-        means: 'it evicts when the disk is full, before it has what --max-bytes promises',
-        todo: `set --max-bytes to less than ${sizeText(kept + free)}, or give the data folder a filesystem of its own`,
+        means: 'the disk becomes full, and the store evicts content, before it has reached --max-bytes',
+        todo: `set --max-bytes to less than ${sizeText(stored + free)}, or put the data folder on a filesystem of its own`,
       }),
     )
   }

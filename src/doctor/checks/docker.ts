@@ -1,30 +1,36 @@
 import * as v from 'valibot'
 import { plain } from '../../observe/text.ts'
-import { askProgram, type Told } from '../tools/ask-program.ts'
-import { type Finding, notLookedAt, ok, problem } from '../tools/finding.ts'
+import { type Finding, notChecked, ok, problem } from '../tools/finding.ts'
+import { type ProgramResult, runProgram } from '../tools/run-program.ts'
 
 const Mirrors = v.pipe(v.string(), v.parseJson(), v.nullable(v.array(v.string())))
 
-/** The mirrors that the running dockerd has. */
-export async function seeDocker(options: { root: string; signal: AbortSignal }): Promise<Told> {
+/** Asks the running dockerd for its mirrors. */
+export async function queryDocker(options: { root: string; signal: AbortSignal }): Promise<ProgramResult> {
   if (options.root !== '/') return { kind: 'absent' }
-  return await askProgram('docker', ['info', '--format', '{{json .RegistryConfig.Mirrors}}'], options)
+  return await runProgram('docker', ['info', '--format', '{{json .RegistryConfig.Mirrors}}'], options)
 }
 
-/** Only of interest when its file points at the agent. */
-export function judgeDocker(told: Told, { address }: { address: string }): readonly Finding[] {
-  if (told.kind === 'absent') return []
-  const mirrors = v.safeParse(Mirrors, told.kind === 'text' ? told.text : '')
-  if (told.kind === 'failed' || !mirrors.success) {
-    const why = told.kind === 'failed' ? `: ${plain(told.why)}` : ''
-    return [notLookedAt(`dockerd does not tell which mirrors it has${why}`, 'docker info, as a user who may')]
+/** Applies only if Docker's settings use the agent. */
+export function judgeDocker(result: ProgramResult, { address }: { address: string }): readonly Finding[] {
+  if (result.kind === 'absent') return []
+  const mirrors = v.safeParse(Mirrors, result.kind === 'output' ? result.text : '')
+  if (result.kind === 'failed' || !mirrors.success) {
+    const why = result.kind === 'failed' ? `: ${plain(result.why)}` : ''
+    return [
+      notChecked(
+        `dockerd does not report its mirrors${why}`,
+        'run docker info as a user with access to the socket of Docker',
+      ),
+    ]
   }
-  const has = mirrors.output?.some((mirror) => mirror.replace(/\/$/, '').endsWith(`//${address}`)) === true
-  if (has) return [ok(`dockerd itself says that it asks ${address}`)]
+  const hasMirror =
+    mirrors.output?.some((mirror) => mirror.replace(/\/$/, '').endsWith(`//${address}`)) === true
+  if (hasMirror) return [ok(`the running dockerd has ${address} among its mirrors`)]
   return [
     problem(`the running dockerd does not have ${address} among its mirrors`, {
       means:
-        'it has not read /etc/docker/daemon.json since that was changed, and pulls from Docker Hub itself',
+        'dockerd has not read /etc/docker/daemon.json since the last change, and pulls directly from Docker Hub',
       todo: 'systemctl reload docker',
     }),
   ]

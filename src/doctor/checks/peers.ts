@@ -5,46 +5,46 @@ import { pingDht } from '../../peers/dht/ping.ts'
 import { guessHost, type PeerOptions } from '../../peers/peer-options.ts'
 import { openSwarmProbe, type SwarmProbe } from '../../peers/probe.ts'
 import { Failure } from '../../ports/failure.ts'
-import { type Finding, notLookedAt, ok, problem, warning } from '../tools/finding.ts'
-import { type Address, parsed, written } from '../tools/node-settings.ts'
-import type { AgentSeen } from './agent.ts'
+import { AS_ROOT, type Finding, notChecked, ok, problem, warning } from '../tools/finding.ts'
+import { type Address, addressText, parseAddress } from '../tools/node-settings.ts'
+import type { AgentAnswer } from './agent.ts'
 
 const LISTEN: Address = { host: '0.0.0.0', port: 5052 }
 const DHT_PORT = 49_737
 const PROBE_MS = 4_000
 const PING_MS = 5_000
-/** A secret of hex digits made at random has more different characters than that. */
-const FEW_CHARACTERS = 8
-const FEW_NAMES = 5
+/** A random secret of hex digits has more different characters. */
+const MIN_DIFFERENT_CHARACTERS = 8
+const MAX_NAMES = 5
 
-/** What keeps agents from finding each other. */
-export async function lookAtPeers(
+/** Finds what keeps agents from reaching each other. */
+export async function checkPeers(
   peers: PeerOptions | undefined,
-  { agent, signal }: { agent: AgentSeen; signal: AbortSignal },
+  { agent, signal }: { agent: AgentAnswer; signal: AbortSignal },
 ): Promise<readonly Finding[]> {
-  if (peers === undefined) return withoutPeers(agent)
+  if (peers === undefined) return judgeMissingSecret(agent)
   const [secret, bootstrap] = await Promise.all([
-    lookAtSecret(peers, { agent, signal }),
-    lookAtBootstrap(peers.bootstrap ?? [], signal),
+    checkSecret(peers, { agent, signal }),
+    checkBootstrap(peers.bootstrap ?? [], signal),
   ])
   return [...secret, ...bootstrap, ...judgeMembers(agent, peers)]
 }
 
-function withoutPeers(agent: AgentSeen): readonly Finding[] {
-  const why = 'no secret of peers is given here (--peers-secret-file)'
+function judgeMissingSecret(agent: AgentAnswer): readonly Finding[] {
+  const why = 'no peer secret is given here (--peers-secret-file)'
   const peers = agent.kind === 'agent' ? agent.status.peers : undefined
-  if (peers === undefined || peers === null) return [notLookedAt(`${why}, so the agent works alone`)]
+  if (peers === undefined || peers === null) return [notChecked(`${why}, so the agent runs without peers`)]
   return [
-    notLookedAt(
-      `${why}, but the agent is one of a swarm, and sees ${plural(peers.count, 'peer')}`,
+    notChecked(
+      `${why}, but the agent is a member of a swarm, and sees ${plural(peers.count, 'peer')}`,
       'give the doctor the settings of the agent: the same flags, variables and --config',
     ),
   ]
 }
 
-async function lookAtSecret(
+async function checkSecret(
   peers: PeerOptions,
-  { agent, signal }: { agent: AgentSeen; signal: AbortSignal },
+  { agent, signal }: { agent: AgentAnswer; signal: AbortSignal },
 ): Promise<readonly Finding[]> {
   const { secretFile } = peers
   let swarmProbe: SwarmProbe
@@ -52,9 +52,9 @@ async function lookAtSecret(
     swarmProbe = await openSwarmProbe(secretFile)
   } catch (error) {
     if (!(error instanceof Failure)) throw error
-    return [unreadable(error)]
+    return [judgeUnreadable(error)]
   }
-  const address = advertised(agent, peers)
+  const address = advertisedAddress(agent, peers)
   const within = AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)])
   const answer = await swarmProbe.probe(address, { signal: within }).then(
     () => undefined,
@@ -67,47 +67,44 @@ async function lookAtSecret(
   ]
 }
 
-/** As the agent tells its peers, or would. */
-function advertised(agent: AgentSeen, { advertise, listen = LISTEN }: PeerOptions): Address {
-  const told = agent.kind === 'agent' ? parsed(agent.status.peers?.self.address ?? null) : undefined
-  return told ?? { host: advertise ?? guessHost(listen.host), port: listen.port }
+/** The address that the agent advertises to its peers; without a report of the agent, that of the settings. */
+function advertisedAddress(agent: AgentAnswer, { advertise, listen = LISTEN }: PeerOptions): Address {
+  const reported = agent.kind === 'agent' ? parseAddress(agent.status.peers?.self.address ?? null) : undefined
+  return reported ?? { host: advertise ?? guessHost(listen.host), port: listen.port }
 }
 
-function unreadable(failure: Failure): Finding {
+function judgeUnreadable(failure: Failure): Finding {
   const { cause } = failure
   if (errorCode(cause) === 'EACCES') {
-    return notLookedAt(
-      'the file of the peers’ secret is closed to this user',
-      'run it as root, or as the agent’s user',
-    )
+    return notChecked('this user may not read the file with the peer secret', AS_ROOT)
   }
   return problem(failure.message, {
-    means: 'the agent does not start with it',
-    todo: 'openssl rand -hex 32 makes a secret; the same file belongs on every node',
+    means: 'the agent does not start with this file',
+    todo: 'create a secret with openssl rand -hex 32, and put the same file on every node',
   })
 }
 
 function isWeak(text: string): boolean {
   const lines = text.split(/\r?\n/).map((line) => line.trim())
-  return lines.some((line) => line !== '' && new Set(line).size < FEW_CHARACTERS)
+  return lines.some((line) => line !== '' && new Set(line).size < MIN_DIFFERENT_CHARACTERS)
 }
 
-function judgeSecret(path: string, complaint: string | undefined, weak: boolean): Finding {
-  const todo =
-    'a new secret (openssl rand -hex 32) goes into the first line, the old one stays in the second until all agents have it'
-  if (weak) {
+function judgeSecret(path: string, fileWarning: string | undefined, isGuessable: boolean): Finding {
+  const replacement =
+    'put a new secret (openssl rand -hex 32) into the first line, and keep the old one in the second until all agents have the new one'
+  if (isGuessable) {
     return problem(`the secret in ${path} can be guessed`, {
-      means: 'whoever guesses it is one of the peers, and reads what is cached',
-      todo,
+      means: 'anyone who guesses it can join the swarm and read the cached content',
+      todo: replacement,
     })
   }
-  if (complaint !== undefined) {
-    return warning(complaint, {
-      means: 'every user of this machine can be one of the peers, and read what is cached',
-      todo: `chmod 640 ${path}, with the agent’s group; ${todo}`,
+  if (fileWarning !== undefined) {
+    return warning(fileWarning, {
+      means: 'every user of this machine can join the swarm and read the cached content',
+      todo: `chmod 640 ${path}, with the group of the agent; ${replacement}`,
     })
   }
-  return ok(`the secret in ${path} is long enough and closed to others`)
+  return ok(`the secret in ${path} is strong, and not readable by others`)
 }
 
 function judgePort(
@@ -115,19 +112,19 @@ function judgePort(
   answer: string | undefined,
   { isGuessed }: { isGuessed: boolean },
 ): Finding {
-  const where = `${written(address)}${isGuessed ? ' (guessed: no --advertise)' : ''}`
-  if (answer === undefined) return ok(`the agent answers its peers at ${where}`)
-  return problem(`at ${where}, where peers ask this agent, ${answer}`, {
-    means: 'peers take nothing from this node; it may still take from them',
-    todo: `give --advertise an address of this node that others reach, let TCP ${address.port} through the firewall, and see that the agent runs with this secret`,
+  const where = `${addressText(address)}${isGuessed ? ' (guessed, because --advertise is not set)' : ''}`
+  if (answer === undefined) return ok(`the agent answers peers at ${where}`)
+  return problem(`peers cannot connect to the agent at ${where}: ${answer}`, {
+    means: 'peers cannot take content from this node; it may still take content from them',
+    todo: `set --advertise to an address of this node that other nodes reach, open TCP ${address.port} in the firewall, and check that the agent runs with this secret`,
   })
 }
 
-async function lookAtBootstrap(nodes: readonly Address[], signal: AbortSignal): Promise<readonly Finding[]> {
+async function checkBootstrap(nodes: readonly Address[], signal: AbortSignal): Promise<readonly Finding[]> {
   if (nodes.length === 0) return []
   const within = AbortSignal.any([signal, AbortSignal.timeout(PING_MS)])
   const answers = await pingDht(nodes, { signal: within })
-  return judgeBootstrap(nodes.map((node, i) => ({ node: written(node), why: answers[i]?.message })))
+  return judgeBootstrap(nodes.map((node, i) => ({ node: addressText(node), why: answers[i]?.message })))
 }
 
 function judgeBootstrap(
@@ -136,45 +133,49 @@ function judgeBootstrap(
   const anyAnswers = nodes.some(({ why }) => why === undefined)
   return nodes.map(({ node, why }) => {
     if (why === undefined) return ok(`the bootstrap node ${node} answers`)
-    const more = {
+    const advice = {
       means: anyAnswers
-        ? 'another one answers; one less may fail'
-        : 'this agent finds no peers that do not find it',
-      todo: 'see that agent dht, or an agent, runs there, that the name is right, and let UDP through the firewall, both ways',
+        ? 'none for now, because another bootstrap node answers'
+        : 'the agent finds no peers; only peers that find it can connect',
+      todo: 'check that agent dht or an agent runs there and that the name is right, and open UDP in the firewall, in both directions',
     }
     const found = `the bootstrap node ${node} does not answer: ${why}`
-    return anyAnswers ? warning(found, more) : problem(found, more)
+    return anyAnswers ? warning(found, advice) : problem(found, advice)
   })
 }
 
-export function judgeMembers(agent: AgentSeen, { dht, listen }: PeerOptions): readonly Finding[] {
-  if (agent.kind !== 'agent') return [notLookedAt('who the peers are, because no agent answers')]
+export function judgeMembers(agent: AgentAnswer, { dht, listen }: PeerOptions): readonly Finding[] {
+  if (agent.kind !== 'agent') return [notChecked('the peers are unknown, because no agent answers')]
   const { peers } = agent.status
-  if (peers === undefined) return [notLookedAt('who the peers are, because the agent does not tell')]
+  if (peers === undefined)
+    return [notChecked('the peers are unknown, because the agent does not report them')]
   if (peers === null) {
     return [
-      problem('the agent runs without peers, though a secret is given here', {
-        means: 'it was started with other settings',
-        todo: 'restart it, and see that its unit or pod has --peers-secret-file',
+      problem('the agent runs without peers, though a peer secret is given here', {
+        means: 'the agent was started with other settings',
+        todo: 'restart the agent, and check that its unit or pod has --peers-secret-file',
       }),
     ]
   }
   const { count, members } = peers
-  if (count === 0) return [alone(dht?.port ?? DHT_PORT, listen?.port ?? LISTEN.port)]
-  const strange = members.filter(({ understood }) => !understood)
-  if (strange.length === 0) return [ok(`the agent sees ${plural(count, 'peer')}`)]
-  const some = strange.slice(0, FEW_NAMES).map(({ name, version }) => `${name} (${version})`)
+  if (count === 0) return [noPeers(dht?.port ?? DHT_PORT, listen?.port ?? LISTEN.port)]
+  const incompatible = members.filter(({ understood }) => !understood)
+  if (incompatible.length === 0) return [ok(`the agent sees ${plural(count, 'peer')}`)]
+  const names = incompatible.slice(0, MAX_NAMES).map(({ name, version }) => `${name} (${version})`)
   return [
-    warning(`of ${plural(count, 'peer')} ${strange.length} speak otherwise: ${plain(some.join(', '))}`, {
-      means: 'nothing is taken from them, and nothing given to them',
-      todo: 'bring all agents to the same version',
-    }),
+    warning(
+      `the protocol of ${incompatible.length} of ${plural(count, 'peer')} is incompatible: ${plain(names.join(', '))}`,
+      {
+        means: 'the agent exchanges no content with them',
+        todo: 'update all agents to the same version',
+      },
+    ),
   ]
 }
 
-function alone(dhtPort: number, port: number): Finding {
-  return warning('the agent sees no peer', {
-    means: 'it brings everything from the registry by itself',
-    todo: `if there are others: the same secret in all of them? a --bootstrap that all reach? UDP ${dhtPort} and TCP ${port} open between the nodes, both ways?`,
+function noPeers(dhtPort: number, port: number): Finding {
+  return warning('the agent sees no peers', {
+    means: 'the agent fetches everything from the registry',
+    todo: `if there are other agents: give all of them the same secret and a --bootstrap node that all reach, and open UDP ${dhtPort} and TCP ${port} between the nodes, in both directions`,
   })
 }

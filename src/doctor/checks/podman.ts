@@ -1,43 +1,42 @@
 import * as v from 'valibot'
 import { plain } from '../../observe/text.ts'
-import { askProgram, type Told } from '../tools/ask-program.ts'
-import { type Finding, notLookedAt, ok, problem } from '../tools/finding.ts'
+import { type Finding, notChecked, ok, problem } from '../tools/finding.ts'
+import { type ProgramResult, runProgram } from '../tools/run-program.ts'
 
-/** By prefix; besides them `search`, a list. */
+/** The registries by prefix; `search`, a list, is among them. */
 const Registries = v.pipe(v.string(), v.parseJson(), v.nullable(v.record(v.string(), v.unknown())))
 const Registry = v.object({ Mirrors: v.nullable(v.array(v.object({ Location: v.string() }))) })
 
-/** What podman makes of all its files; CRI-O, which reads the same ones, does not tell. */
-export async function seePodman(options: { root: string; signal: AbortSignal }): Promise<Told> {
+/** Asks podman for its effective settings. CRI-O reads the same files, but does not report its settings. */
+export async function queryPodman(options: { root: string; signal: AbortSignal }): Promise<ProgramResult> {
   if (options.root !== '/') return { kind: 'absent' }
-  return await askProgram('podman', ['info', '--format', '{{json .Registries}}'], options)
+  return await runProgram('podman', ['info', '--format', '{{json .Registries}}'], options)
 }
 
-/** Only of interest when its files point at the agent. */
-export function judgePodman(told: Told, { address }: { address: string }): readonly Finding[] {
-  if (told.kind === 'absent') return []
-  const registries = v.safeParse(Registries, told.kind === 'text' ? told.text : '')
-  if (told.kind === 'failed' || !registries.success) {
-    const why = told.kind === 'failed' ? `: ${plain(told.why)}` : ''
-    return [notLookedAt(`podman does not tell which mirrors it has${why}`, 'podman info')]
+/** Applies only if the settings of podman and CRI-O use the agent. */
+export function judgePodman(result: ProgramResult, { address }: { address: string }): readonly Finding[] {
+  if (result.kind === 'absent') return []
+  const registries = v.safeParse(Registries, result.kind === 'output' ? result.text : '')
+  if (result.kind === 'failed' || !registries.success) {
+    const why = result.kind === 'failed' ? `: ${plain(result.why)}` : ''
+    return [notChecked(`podman does not report its mirrors${why}`, 'run podman info')]
   }
-  const pointing = Object.entries(registries.output ?? {}).filter(([, value]) => {
+  const mirrored = Object.entries(registries.output ?? {}).filter(([, value]) => {
     const registry = v.safeParse(Registry, value)
     return (
       registry.success &&
       registry.output.Mirrors?.some(({ Location }) => Location.startsWith(`${address}/`)) === true
     )
   })
-  if (pointing.length > 0) {
-    return [
-      ok(`podman itself says that it asks ${address} (${plain(pointing.map(([name]) => name).join(', '))})`),
-    ]
+  if (mirrored.length > 0) {
+    const prefixes = plain(mirrored.map(([prefix]) => prefix).join(', '))
+    return [ok(`podman uses ${address} as a mirror (${prefixes})`)]
   }
   return [
-    problem(`podman has no mirror at ${address}, though its files do`, {
+    problem(`podman does not use ${address} as a mirror, though the settings of the host do`, {
       means:
-        'another file is used: one of the user’s own (~/.config/containers/registries.conf), or CONTAINERS_REGISTRIES_CONF',
-      todo: 'take that file away, or put the mirrors into it too',
+        'podman reads another file: that of the user (~/.config/containers/registries.conf), or the one in CONTAINERS_REGISTRIES_CONF',
+      todo: 'remove that file, or add the mirrors to it',
     }),
   ]
 }

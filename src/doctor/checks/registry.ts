@@ -1,60 +1,70 @@
 import { type Finding, ok, problem, warning } from '../tools/finding.ts'
-import { failureText, lookAt, type Seen } from '../tools/http-look.ts'
-import { type Address, dialled, type Patient, parsed, written } from '../tools/node-settings.ts'
-import type { AgentSeen } from './agent.ts'
+import { failureText, get } from '../tools/http-get.ts'
+import {
+  type Address,
+  addressText,
+  localAddress,
+  type NodeSettings,
+  parseAddress,
+} from '../tools/node-settings.ts'
+import type { AgentAnswer } from './agent.ts'
 
-export type RegistrySeen =
+export type RegistryAnswer =
   | { readonly kind: 'answer'; readonly status: number; readonly isTls: boolean }
-  | { readonly kind: 'nobody'; readonly why: string }
+  | { readonly kind: 'no-answer'; readonly why: string }
 
-/** Where clients are answered: as the agent says, or as the settings do while it says nothing. */
-export function registryAddress(agent: AgentSeen, { listen }: Pick<Patient, 'listen'>): Address {
-  return (agent.kind === 'agent' ? parsed(agent.status.addresses.registry) : undefined) ?? listen
+/** The address of the registry API as the agent reports it; without a report, that of the settings. */
+export function registryAddress(agent: AgentAnswer, { listen }: Pick<NodeSettings, 'listen'>): Address {
+  return (agent.kind === 'agent' ? parseAddress(agent.status.addresses.registry) : undefined) ?? listen
 }
 
-/** The settings say whether it speaks TLS; they may be those of another agent, so the other way is tried too. */
-export async function seeRegistry(
+/** The settings may be those of another agent, so both HTTP and TLS are tried, in the order that they suggest. */
+export async function queryRegistry(
   address: Address,
   { isTls, signal }: { isTls: boolean; signal: AbortSignal },
-): Promise<RegistrySeen> {
+): Promise<RegistryAnswer> {
   let failure: unknown
   for (const tls of [isTls, !isTls]) {
     try {
-      const url = new URL('/v2/', `${tls ? 'https' : 'http'}://${written(dialled(address))}`)
-      const { status }: Seen = await lookAt(url, { signal })
-      // To plain HTTP on a port for TLS some answer 400.
+      const url = new URL('/v2/', `${tls ? 'https' : 'http'}://${addressText(localAddress(address))}`)
+      const { status } = await get(url, { signal })
+      // Some servers answer 400 to plain HTTP on a TLS port.
       if (status !== 400 || tls !== isTls) return { kind: 'answer', status, isTls: tls }
     } catch (error) {
       failure ??= error
     }
   }
-  return { kind: 'nobody', why: failureText(failure) }
+  return { kind: 'no-answer', why: failureText(failure) }
 }
 
 export function judgeRegistry(
-  seen: RegistrySeen,
+  answer: RegistryAnswer,
   { address, listen, isTls }: { address: Address; listen: Address; isTls: boolean },
 ): readonly Finding[] {
-  const where = written(address)
-  if (seen.kind === 'nobody' || seen.status !== 200) {
-    const what = seen.kind === 'nobody' ? `does not answer (${seen.why})` : `answers ${seen.status} to /v2/`
+  const where = addressText(address)
+  if (answer.kind === 'no-answer' || answer.status !== 200) {
+    const what =
+      answer.kind === 'no-answer' ? `does not answer (${answer.why})` : `answers ${answer.status} to /v2/`
     return [
       problem(`the registry address ${where} ${what}`, {
         means: 'nothing can be pulled through the agent',
-        todo: 'start the agent, or say with --listen where it serves images',
+        todo: 'start the agent, or give its registry address with --listen',
       }),
     ]
   }
   return [
-    ok(`the registry address ${where} answers /v2/ over ${seen.isTls ? 'TLS' : 'HTTP'}`),
-    ...(listen.port === address.port && seen.isTls === isTls ? [] : [otherSettings(where, listen)]),
+    ok(`the registry address ${where} answers /v2/ over ${answer.isTls ? 'TLS' : 'HTTP'}`),
+    ...(listen.port === address.port && answer.isTls === isTls ? [] : [otherSettings(where, listen)]),
   ]
 }
 
 function otherSettings(where: string, listen: Address): Finding {
-  return warning(`the agent serves ${where} with other settings than were given here (${written(listen)})`, {
-    means:
-      'agent runtime install would point runtimes elsewhere, and some of what follows may be about another agent',
-    todo: 'give the doctor the settings of the agent: the same flags, variables and --config',
-  })
+  return warning(
+    `the agent serves ${where} with other settings than those given here (${addressText(listen)})`,
+    {
+      means:
+        'agent runtime install would point runtimes elsewhere, and some findings below may be about another agent',
+      todo: 'give the doctor the settings of the agent: the same flags, variables and --config',
+    },
+  )
 }

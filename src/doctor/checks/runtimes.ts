@@ -3,23 +3,23 @@ import { RuntimeFailure } from '../../runtimes/files/failure.ts'
 import { NOT_ALLOWED } from '../../runtimes/files/host-files.ts'
 import { urlOf, type Wanted } from '../../runtimes/files/plan.ts'
 import { type RuntimeReport, show } from '../../runtimes/settings.ts'
-import { type Finding, notLookedAt, ok, problem, warning } from '../tools/finding.ts'
-import { type Address, dialled, type Patient, written } from '../tools/node-settings.ts'
-import { judgeContainerd, seeContainerd } from './containerd.ts'
-import { judgeDocker, seeDocker } from './docker.ts'
-import { judgePodman, seePodman } from './podman.ts'
+import { AS_ROOT, type Finding, notChecked, ok, problem, warning } from '../tools/finding.ts'
+import { type Address, addressText, localAddress, type NodeSettings } from '../tools/node-settings.ts'
+import { inspectContainerd, judgeContainerd } from './containerd.ts'
+import { judgeDocker, queryDocker } from './docker.ts'
+import { judgePodman, queryPodman } from './podman.ts'
 
 const LOOPBACK = /^(?:localhost|::1|127\.[\d.]+)$/
 
-/** Whether runtimes are told to ask the agent, by their files, and by themselves where they can be asked. */
-export async function lookAtRuntimes(
-  { root, containerdConfig }: Pick<Patient, 'root' | 'containerdConfig'>,
+/** Checks whether the runtimes use the agent: by their settings and, if a runtime reports its state, by that. */
+export async function checkRuntimes(
+  { root, containerdConfig }: Pick<NodeSettings, 'root' | 'containerdConfig'>,
   { address, isTls, signal }: { address: Address; isTls: boolean; signal: AbortSignal },
 ): Promise<readonly Finding[]> {
-  const asked = dialled(address)
+  const local = localAddress(address)
   const wanted = {
-    address: written(asked),
-    isLoopback: LOOPBACK.test(asked.host),
+    address: addressText(local),
+    isLoopback: LOOPBACK.test(local.host),
     tls: isTls ? { ca: undefined } : undefined,
     registries: undefined,
     containerdConfig,
@@ -30,98 +30,104 @@ export async function lookAtRuntimes(
     reports = await show(wanted, { root, runtimes: undefined })
   } catch (error) {
     if (!(error instanceof RuntimeFailure)) throw error
-    return [notLookedAt(plain(error.message))]
+    return [notChecked(plain(error.message))]
   }
   const context = {
     address: isTls ? urlOf(wanted) : wanted.address,
-    isAnyPointed: reports.some((report) => partOf(report) !== 'none'),
+    isAgentUsed: reports.some((report) => installedPart(report) !== 'none'),
   }
   const findings: Finding[] = []
   for (const report of reports) {
     findings.push(...judgeRuntime(report, context))
-    if (partOf(report) === 'none') continue
-    findings.push(...(await itsOwnWords(report, { ...wanted, root, signal })))
+    if (installedPart(report) === 'none') continue
+    findings.push(...(await judgeEffectiveState(report, { ...wanted, root, signal })))
   }
   return findings
 }
 
-async function itsOwnWords(
+async function judgeEffectiveState(
   { runtime }: RuntimeReport,
-  { address, containerdConfig, ...where }: Wanted & { root: string; signal: AbortSignal },
+  { address, containerdConfig, ...options }: Wanted & { root: string; signal: AbortSignal },
 ): Promise<readonly Finding[]> {
   switch (runtime) {
     case 'containerd':
-      return judgeContainerd(await seeContainerd(containerdConfig, where), { config: containerdConfig })
+      return judgeContainerd(await inspectContainerd(containerdConfig, options), { config: containerdConfig })
     case 'crio':
-      return judgePodman(await seePodman(where), { address })
+      return judgePodman(await queryPodman(options), { address })
     case 'docker':
-      return judgeDocker(await seeDocker(where), { address })
+      return judgeDocker(await queryDocker(options), { address })
   }
 }
 
-/** How much of what an install would write is there. */
-function partOf({ failure, files, todo, pointsHere, byOthers }: RuntimeReport): 'all' | 'some' | 'none' {
+/** How much of what `agent runtime install` would write is in the settings already. */
+function installedPart({
+  failure,
+  files,
+  todo,
+  pointsHere,
+  byOthers,
+}: RuntimeReport): 'all' | 'some' | 'none' {
   if (failure !== undefined) return 'none'
   if (pointsHere === true) return 'all'
-  const there = files.filter(({ state }) => state === 'current').length
-  if (there > 0) return there === files.length && todo.length === 0 ? 'all' : 'some'
+  const current = files.filter(({ state }) => state === 'current').length
+  if (current > 0) return current === files.length && todo.length === 0 ? 'all' : 'some'
   return byOthers.length > 0 ? 'some' : 'none'
 }
 
 function judgeRuntime(
   report: RuntimeReport,
-  { address, isAnyPointed }: { address: string; isAnyPointed: boolean },
+  { address, isAgentUsed }: { address: string; isAgentUsed: boolean },
 ): readonly Finding[] {
   const { name, failure, todo } = report
-  if (failure !== undefined) return [failed(name, plain(failure))]
-  const part = partOf(report)
-  if (part === 'none') return [unpointed(report, { address, isAnyPointed })]
+  if (failure !== undefined) return [judgeFailure(name, plain(failure))]
+  const part = installedPart(report)
+  if (part === 'none') return [judgeUnused(report, { address, isAgentUsed })]
   const findings: Finding[] = todo.map((text) =>
-    problem(`the settings of ${name} name ${address}, but are ignored`, {
-      means: 'its pulls go to the registry itself, without a word',
+    problem(`the settings of ${name} use ${address} as a mirror, but are ignored`, {
+      means: 'its pulls go directly to the registry, without an error',
       todo: plain(text),
     }),
   )
-  findings.push(...shadows(report, address))
-  return findings.length > 0 ? findings : [ok(`the settings of ${name} name ${address} first`)]
+  findings.push(...judgeOtherFiles(report, address))
+  return findings.length > 0 ? findings : [ok(`the settings of ${name} use ${address} as the first mirror`)]
 }
 
-function failed(name: string, failure: string): Finding {
-  if (failure.includes(NOT_ALLOWED)) return notLookedAt(`${name}: ${failure}`, 'run the doctor as root')
+function judgeFailure(name: string, failure: string): Finding {
+  if (failure.includes(NOT_ALLOWED)) return notChecked(`${name}: ${failure}`, AS_ROOT)
   return problem(`the settings of ${name} cannot be read: ${failure}`, {
     means: 'the runtime may not be able to read them either',
-    todo: 'correct that file; agent runtime show tells when it is right',
+    todo: 'correct the file; agent runtime show checks it',
   })
 }
 
-function unpointed(
+function judgeUnused(
   { name, todo, notes }: RuntimeReport,
-  { address, isAnyPointed }: { address: string; isAnyPointed: boolean },
+  { address, isAgentUsed }: { address: string; isAgentUsed: boolean },
 ): Finding {
-  const found = `the settings of ${name} do not name ${address}`
-  const more = {
-    means: 'its pulls go to the registry itself',
+  const found = `the settings of ${name} do not use ${address} as a mirror`
+  const advice = {
+    means: 'its pulls go directly to the registry',
     todo: ['agent runtime install', ...todo, ...notes].map(plain).join('; '),
   }
-  // One that is not used is left alone on purpose; when none is pointed here, the agent serves nobody.
-  return isAnyPointed ? warning(found, more) : problem(found, more)
+  // If another runtime uses the agent, this one may be installed without being used.
+  return isAgentUsed ? warning(found, advice) : problem(found, advice)
 }
 
-/** Files that a runtime reads in place of the one that points at the agent. */
-function shadows({ name, runtime, files }: RuntimeReport, address: string): readonly Finding[] {
+/** Files that the runtime reads instead of the one that names the agent. */
+function judgeOtherFiles({ name, runtime, files }: RuntimeReport, address: string): readonly Finding[] {
   return files
     .filter(({ state }) => state !== 'current')
     .map(({ path }) => {
       const host = runtime === 'containerd' ? /\/([^/]+)\/hosts\.toml$/.exec(path)?.[1] : undefined
       const found =
         host === undefined
-          ? `${path} does not point at ${address}, where others of ${name} do`
-          : `${plain(path)} does not name ${address}, and hides the file that does`
-      const whose =
+          ? `${plain(path)} does not use ${address} as a mirror, though other files of ${name} do`
+          : `${plain(path)} does not use ${address} as a mirror, and hides the file that does`
+      const affected =
         host === undefined || host === '_default' ? 'some' : plain(host.replace(/_(\d+)_$/, ':$1'))
       return problem(found, {
-        means: `pulls of ${whose} images go past the agent`,
-        todo: 'agent runtime install adds the agent there and keeps what is in it',
+        means: `pulls of ${affected} images bypass the agent`,
+        todo: 'run agent runtime install, which adds the agent to this file and keeps the rest of it',
       })
     })
 }

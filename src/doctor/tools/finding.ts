@@ -1,20 +1,24 @@
 /**
- * ok: as it should be. warning: it works, and something should be changed. problem: something does not work.
- * not-looked-at: could not be looked at, or there is nothing to look at.
+ * ok: as it should be. warning: it works, but something should be changed. problem: something does not work.
+ * not-checked: the check was not possible, or there is nothing to check.
  */
-export type State = 'ok' | 'warning' | 'problem' | 'not-looked-at'
+export type FindingState = 'ok' | 'warning' | 'problem' | 'not-checked'
 
-/** What a look at one thing has come to. Never holds a secret. */
+/** One result of a check. It never contains a secret. */
 export interface Finding {
-  readonly state: State
-  /** What was found; where nothing was looked at, why. */
+  readonly state: FindingState
+  /** What was found; if nothing was checked, why. */
   readonly found: string
-  /** What follows from it. */
+  /** The effect of what was found. */
   readonly means: string | null
+  /** The action that solves it. */
   readonly todo: string | null
 }
 
-interface More {
+/** The action for a check that needs the permissions of the agent. */
+export const AS_ROOT = 'run agent doctor as root, or as the user of the agent'
+
+interface Advice {
   readonly means?: string | undefined
   readonly todo?: string | undefined
 }
@@ -23,18 +27,18 @@ export function ok(found: string): Finding {
   return finding('ok', found, {})
 }
 
-export function warning(found: string, more: More): Finding {
-  return finding('warning', found, more)
+export function warning(found: string, advice: Advice): Finding {
+  return finding('warning', found, advice)
 }
 
-export function problem(found: string, more: More): Finding {
-  return finding('problem', found, more)
+export function problem(found: string, advice: Advice): Finding {
+  return finding('problem', found, advice)
 }
 
-export function notLookedAt(why: string, todo?: string): Finding {
-  return finding('not-looked-at', why, { todo })
+export function notChecked(why: string, todo?: string): Finding {
+  return finding('not-checked', why, { todo })
 }
 
-function finding(state: State, found: string, { means, todo }: More): Finding {
+function finding(state: FindingState, found: string, { means, todo }: Advice): Finding {
   return { state, found, means: means ?? null, todo: todo ?? null }
 }

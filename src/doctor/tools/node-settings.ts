@@ -6,36 +6,36 @@ export interface Address {
   readonly port: number
 }
 
-/** The node, as the settings have it. */
-export interface Patient {
-  /** Of the one who looks. */
+/** The settings of the checked node, as the doctor was given them. */
+export interface NodeSettings {
+  /** The version of the command that runs the doctor. */
   readonly version: string
   readonly admin: Address
   readonly listen: Address
-  /** The registry API speaks TLS. */
+  /** Whether the registry API speaks TLS. */
   readonly isTls: boolean
   readonly data: string
   readonly maxBytes: { readonly bytes: number } | { readonly percent: number }
   readonly upstreams: UpstreamOptions
-  /** Undefined: none are wanted. */
+  /** Undefined if the settings name no peer secret. */
   readonly peers: PeerOptions | undefined
-  /** Put before the paths of the runtimes' settings. */
+  /** The prefix of the paths of the runtimes' settings. */
   readonly root: string
   readonly containerdConfig: string
 }
 
-/** Whoever listens everywhere is reached from its own machine by loopback. */
-export function dialled({ host, port }: Address): Address {
+/** A server that listens on all addresses is reached on its own machine at the loopback address. */
+export function localAddress({ host, port }: Address): Address {
   return { host: { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host, port }
 }
 
-export function written({ host, port }: Address): string {
+export function addressText({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
-/** `127.0.0.1:5050`, as the agent writes its own addresses. */
-export function parsed(text: string | null): Address | undefined {
-  const found = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text ?? '')
-  const host = found?.[1] ?? found?.[2]
-  return host === undefined ? undefined : { host, port: Number(found?.[3]) }
+/** Parses an address as the agent reports it, such as `127.0.0.1:5050`. */
+export function parseAddress(text: string | null): Address | undefined {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text ?? '')
+  const host = match?.[1] ?? match?.[2]
+  return host === undefined ? undefined : { host, port: Number(match?.[3]) }
 }

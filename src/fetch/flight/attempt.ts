@@ -1,5 +1,6 @@
 import { unlessAborted } from '../../lib/async/abort.ts'
 import { publish } from '../../observe/events.ts'
+import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
 import {
@@ -12,9 +13,6 @@ import {
 } from '../../ports/source.ts'
 import { asFailure } from './pick-failure.ts'
 
-/** The largest manifest that is taken: what the distribution spec asks registries to accept. */
-export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-
 export interface AttemptOptions {
   readonly want: Want
   readonly source: Source
@@ -26,7 +24,7 @@ export interface AttemptOptions {
   /** As `VouchedIntake`, as long as the attempt goes on. */
   readonly setContributor: (peer: Contributor) => void
   readonly vouch: (first: number, marks: Uint8Array) => void
-  readonly stallMs: number
+  readonly progressTimeoutMs: number
   /** So many bytes have to come in that time, or all that are left. */
   readonly minBytes: number
   /** How long the source may take to say how large it is; undefined: it has a deadline of its own. */
@@ -46,7 +44,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
   const { want, source, incoming } = options
   const startedAt = Date.now()
   const before = incoming.position
-  const stall = new Stall(options.stallMs, options.minBytes, source.name)
+  const stall = new Stall(options.progressTimeoutMs, options.minBytes, source.name)
   let limit = want.kind === 'manifest' ? MAX_MANIFEST_BYTES : Number.POSITIVE_INFINITY
   const signal = AbortSignal.any([options.signal, stall.signal])
   let size: number | undefined

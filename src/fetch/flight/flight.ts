@@ -23,33 +23,12 @@ import {
   UNVOUCHED,
   unknownSizeFailure,
 } from './dispute-errors.ts'
+import type { FlightPolicy } from './flight-policy.ts'
 import { asFailure, isTransient, pickFailure } from './pick-failure.ts'
 import { type ByteSource, originText, Provenance } from './provenance.ts'
 import { Readers } from './readers.ts'
 import { releasableBytes } from './tail-gate.ts'
 import { type Dispute, Vouching } from './vouching.ts'
-
-export interface FlightPolicy {
-  /** Without a new byte for so long, the source is given up for the next one. */
-  readonly stallMs: number
-  /** Within this time some source must have said how large the content is. */
-  readonly sizeTimeoutMs: number
-  /** How often in a row each source may fail without bringing `progressBytes`. */
-  readonly attemptsPerSource: number
-  readonly progressBytes: number
-  readonly backoffMs: number
-  /** A content that cannot be kept stays in memory from its start for so long, for clients that ask at nearly the same time. */
-  readonly keepStartMs: number
-}
-
-export const DEFAULT_FLIGHT_POLICY: FlightPolicy = {
-  stallMs: 10_000,
-  sizeTimeoutMs: 25_000,
-  attemptsPerSource: 3,
-  progressBytes: 1024 * 1024,
-  backoffMs: 200,
-  keepStartMs: 250,
-}
 
 /** A reader that holds up nobody but itself is given more time. */
 const ALONE_FACTOR = 6
@@ -278,11 +257,14 @@ export class Flight {
   #onReaders(): void {
     const incoming = this.#incoming
     if (incoming === undefined || incoming.isStorable) return
-    this.#watch ??= setInterval(() => this.#sendIdleAway(incoming), this.#options.policy.stallMs / 4)
+    this.#watch ??= setInterval(
+      () => this.#sendIdleAway(incoming),
+      this.#options.policy.progressTimeoutMs / 4,
+    )
     this.#keepStartTimer ??= setTimeout(() => {
       this.#mayForgetStart = true
       this.#onReaders()
-    }, this.#options.policy.keepStartMs)
+    }, this.#options.policy.moreReadersTimeoutMs)
     const { slowestOffset } = this.readers
     if (slowestOffset === undefined) {
       if (this.#verified) this.#deserted?.resolve()
@@ -299,14 +281,14 @@ export class Flight {
   #sendIdleAway(incoming: Incoming): void {
     const { readers } = this
     if (incoming.isStorable || this.#heldUpSince === undefined) return
-    const { stallMs } = this.#options.policy
+    const { progressTimeoutMs } = this.#options.policy
     const { limit } = this.#trust
     if (!this.#verified && limit < incoming.written && (readers.slowestOffset ?? 0) >= limit) {
       // It is no reader that is waited for.
-      if (Date.now() - this.#heldUpSince >= stallMs) this.#endAttempt(UNVOUCHED)
+      if (Date.now() - this.#heldUpSince >= progressTimeoutMs) this.#endAttempt(UNVOUCHED)
       return
     }
-    const patienceMs = readers.activeCount > 1 ? stallMs : stallMs * ALONE_FACTOR
+    const patienceMs = readers.activeCount > 1 ? progressTimeoutMs : progressTimeoutMs * ALONE_FACTOR
     const upTo = this.#verified ? Number.POSITIVE_INFINITY : (readers.slowestOffset ?? 0)
     readers.dismissIdle(upTo, patienceMs, this.#heldUpSince)
   }
@@ -370,7 +352,7 @@ export class Flight {
       if (source === undefined) throw pickFailure(`${this.want.kind} ${this.want.digest}`, failures)
       const tried = fruitless.get(source) ?? 0
       if (tried > 0) {
-        const ms = backoffMs(tried, { firstMs: policy.backoffMs, jitter: 1 })
+        const ms = backoffMs(tried, { firstMs: policy.retryPauseMs, jitter: 1 })
         await pause(ms, { signal: this.#controller.signal })
       }
       if (this.#dispute !== undefined) {
@@ -443,13 +425,13 @@ export class Flight {
     return failure
   }
 
-  #patience(source: Source): Pick<AttemptOptions, 'stallMs' | 'minBytes' | 'answerTimeoutMs'> {
-    const { stallMs } = this.#options.policy
-    if (!isPeer(source)) return { stallMs, minBytes: 1, answerTimeoutMs: undefined }
+  #patience(source: Source): Pick<AttemptOptions, 'progressTimeoutMs' | 'minBytes' | 'answerTimeoutMs'> {
+    const { progressTimeoutMs } = this.#options.policy
+    if (!isPeer(source)) return { progressTimeoutMs, minBytes: 1, answerTimeoutMs: undefined }
     return {
-      stallMs: stallMs * PEERS_FACTOR,
+      progressTimeoutMs: progressTimeoutMs * PEERS_FACTOR,
       minBytes: PEERS_LEAST_BYTES,
-      answerTimeoutMs: stallMs * PEERS_ANSWER_FACTOR,
+      answerTimeoutMs: progressTimeoutMs * PEERS_ANSWER_FACTOR,
     }
   }
 

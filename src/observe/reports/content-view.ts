@@ -1,4 +1,5 @@
 import type { Digest } from '../../oci/digest.ts'
+import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import type { BlobView, ContentView, TagView } from './view.ts'
 
 /** The part of a store that reports read. */
@@ -20,9 +21,6 @@ export interface ReadableStore {
   list(): AsyncIterable<BlobView>
   tags(): AsyncIterable<TagView>
 }
-
-/** OCI distribution spec 1.1, "Pushing Manifests": registries should accept manifests of up to 4 MiB; Leat stores none larger. */
-const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 
 export function contentViewOf(store: ReadableStore): ContentView {
   return {

@@ -1,15 +1,12 @@
-import type { PeerStep, PeersReport } from '../../schemas/peer-report.ts'
+import type { PeerReport, PeerStep, PeersReport, SwarmReport } from '../../schemas/peer-report.ts'
 import type { CounterTotals } from '../metrics/metrics.ts'
 import type { FlightRecord } from '../records/journal.ts'
 import { redact } from '../redact.ts'
 
-/** Bounds the size of the report in a large swarm. */
+/** A large swarm has too many members for one report. */
 const MAX_MEMBERS = 1000
 
-export function peersReport(
-  { self, members }: Pick<PeersReport, 'self' | 'members'>,
-  bytes: CounterTotals['peers'],
-): PeersReport {
+export function peersReport({ self, members }: SwarmReport, bytes: CounterTotals['peers']): PeersReport {
   const sorted = [...members].sort(
     (one, other) => exchangedBytes(other) - exchangedBytes(one) || byName(one, other),
   )
@@ -41,13 +38,11 @@ export function peerSteps({ peerSteps: steps }: FlightRecord): PeerStep[] {
   })
 }
 
-type Peer = PeersReport['members'][number]
-
-function exchangedBytes({ taken, given }: Peer): number {
+function exchangedBytes({ taken, given }: PeerReport): number {
   return taken + given
 }
 
-function byName({ name: one }: Peer, { name: other }: Peer): number {
+function byName({ name: one }: PeerReport, { name: other }: PeerReport): number {
   if (one === other) return 0
   return one < other ? -1 : 1
 }

@@ -1,5 +1,5 @@
 import { repositoryKey } from '../../oci/names/repository.ts'
-import type { FlightReport, StatusReport } from '../../schemas/report.ts'
+import type { FlightReport, StatusReport } from '../../schemas/status-report.ts'
 import type { CounterTotals } from '../metrics/metrics.ts'
 import type { HostRecord, HostRecords } from '../records/hosts.ts'
 import { rfc3339 } from './listing.ts'

@@ -1,7 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
-import type { HoldersReport, OwnerReport, PeersReport } from '../../schemas/peer-report.ts'
-import type { StatusReport } from '../../schemas/report.ts'
+import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../schemas/peer-report.ts'
+import type { StatusReport } from '../../schemas/status-report.ts'
 
 /** A stored blob or manifest. Times are in milliseconds since the epoch. */
 export interface BlobView {
@@ -95,9 +95,9 @@ export interface NodeView extends ContentView {
   hosts(repository: Repository): readonly string[]
   isAllowed(repository: Repository): boolean
   /** undefined while this node is in no swarm. */
-  peers(): Pick<PeersReport, 'self' | 'members'> | undefined
+  peers(): SwarmReport | undefined
   /** Asks the peers, and waits a second at most. undefined when this node has no peers. */
-  whoHas(digest: Digest): Promise<HoldersReport | undefined>
+  whoHas(digest: Digest): Promise<AvailabilityReport | undefined>
   /** undefined when this node has no peers. */
   tagOwner(repository: Repository, tag: string): OwnerReport | undefined
 }

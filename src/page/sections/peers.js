@@ -2,7 +2,7 @@ import { plural, sizeText } from '../../observe/text.js'
 import { byId, keeper, make, say, sayOrHide, tableRow } from '../dom.js'
 
 /** @typedef {import('../../schemas/peer-report.ts').PeersReport} Peers */
-/** @typedef {Peers['members'][number]} Peer */
+/** @typedef {import('../../schemas/peer-report.ts').PeerReport} Peer */
 /** @typedef {{ zone: string | null, peers: number, taken: number, given: number }} Zone */
 
 const MOST = 500
@@ -70,11 +70,10 @@ function beginPeer() {
   return {
     element,
     /** @param {Peer} peer */
-    update({ name, address, zone, load, version, understood }) {
+    update({ name, address, zone, version, understood }) {
       const where = zone === null ? '' : `, zone ${zone}`
       const what = understood ? version : `${version}, which is not understood here`
-      const busy = load === 0 ? '' : `, giving to ${load} or more`
-      say(element, `${name} at ${address}${where}, ${what}${busy}`)
+      say(element, `${name} at ${address}${where}, ${what}`)
     },
   }
 }

@@ -1,7 +1,7 @@
 import { agoText, spanText } from '../../observe/text.js'
 import { byId, keeper, tableRow } from '../dom.js'
 
-/** @typedef {import('../../schemas/report.ts').StatusReport['upstreams'][number]} Upstream */
+/** @typedef {import('../../schemas/status-report.ts').StatusReport['upstreams'][number]} Upstream */
 
 const none = byId('upstreams-none')
 const table = byId('upstreams-table')

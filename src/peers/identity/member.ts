@@ -17,13 +17,6 @@ export interface Member {
   readonly version: string
   /** The version of the peer protocol. Members of another version are listed, but get no requests. */
   readonly protocol: number
-  /** How many peers the agent is sending content to, rounded by `roundLoad`. */
-  readonly load: number
-}
-
-/** Rounds down to a power of two, so that small changes of the load are not sent to all members. */
-export function roundLoad(uploads: number): number {
-  return uploads === 0 ? 0 : 2 ** Math.floor(Math.log2(uploads))
 }
 
 export const PEER_PROTOCOL = 2

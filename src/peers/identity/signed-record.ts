@@ -11,7 +11,6 @@ import type { Member, MemberId } from './member.ts'
 
 /** What a member says of itself for one incarnation. */
 export interface SignedRecord {
-  /** The member at the start of the incarnation, with a load of 0. */
   readonly member: Member
   /** The public key in base64url. */
   readonly key: string
@@ -29,7 +28,7 @@ export interface Heartbeat {
   readonly id: MemberId
   readonly incarnation: number
   readonly sequence: number
-  /** The load of the member at that time; left out if it is 0. */
+  /** Only heartbeats of older agents have a load. It is passed on because their signature covers it. */
   readonly load?: number
 }
 
@@ -45,7 +44,6 @@ export type VerifySignature = (key: string, text: string, signature: string) => 
 
 /** The incarnation is the start time of an agent in ms; this one is in the year 10889. */
 export const MAX_INCARNATION = 2 ** 48
-/** More uploads than any agent has at once. */
 const MAX_LOAD = 2 ** 16
 /** The length of a statement as JSON text. With it the most records of one message fit into the limit of a message. */
 const MAX_STATEMENT_BYTES = 2560
@@ -74,7 +72,7 @@ export function parseRecord(key: string, signature: string, statement: string): 
     const { success, output } = v.safeParse(Statement, JSON.parse(statement))
     if (!success) return undefined
     const id = memberIdOf(Buffer.from(key, 'base64url'))
-    return { member: { ...output, id, zone: output.zone, load: 0 }, key, signature, statement }
+    return { member: { ...output, id, zone: output.zone }, key, signature, statement }
   } catch {
     return undefined
   }
@@ -91,10 +89,10 @@ export class Signer {
   }
 
   signRecord(member: Member): SignedRecord {
-    const { id: _, load: __, ...stated } = member
+    const { id: _, ...stated } = member
     const statement = JSON.stringify(stated)
     const signature = this.#sign(signedTextOfRecord(statement))
-    return { member: { ...member, load: 0 }, key: this.#publicKey, signature, statement }
+    return { member, key: this.#publicKey, signature, statement }
   }
 
   signHeartbeat(kind: HeartbeatKind, heartbeat: Heartbeat): SignedHeartbeat {
@@ -127,8 +125,8 @@ export function verifySignature(key: string, text: string, signature: string): b
   return verify(null, Buffer.from(text), publicKey, Buffer.from(signature, 'base64url'))
 }
 
-export function heartbeatOf({ id, incarnation, load }: Member, sequence: number): Heartbeat {
-  return load === 0 ? { id, incarnation, sequence } : { id, incarnation, sequence, load }
+export function heartbeatOf({ id, incarnation }: Member, sequence: number): Heartbeat {
+  return { id, incarnation, sequence }
 }
 
 type Moment = Pick<Heartbeat, 'incarnation' | 'sequence'>

@@ -83,8 +83,8 @@ const record = v.pipe(
       addIssue({ message: 'the statement of the record is malformed' })
       return NEVER
     }
-    const heartbeat = heartbeatOf({ ...record.member, load }, sequence)
-    return { record, heartbeat: { ...heartbeat, signature: heartbeatSignature } }
+    const heartbeat = { ...heartbeatOf(record.member, sequence), signature: heartbeatSignature }
+    return { record, heartbeat: load === 0 ? heartbeat : { ...heartbeat, load } }
   }),
 )
 const signedHeartbeat = v.pipe(

@@ -51,8 +51,6 @@ const SWEEP_MS = 1000
 const BEAT_MS = { least: 5000, perMember: 300 }
 /** As many heartbeats may be missed. */
 const MISSED_BEATS = 3
-/** A sequence that tells of another load comes earlier, but not by more than this. */
-const EARLIER = 3
 /** Without any link all is hearsay. */
 const ALONE_MS = 9000
 const DIGEST_MS = { calm: 5000, unequal: 2000 }
@@ -89,7 +87,6 @@ export class Gossip {
   #self: Member
   #record: SignedRecord
   #heartbeat: SignedHeartbeat
-  #load: number
   #isSuspected = false
   /** MemberList that have started together do not go on in step. */
   #jitter: number
@@ -111,7 +108,6 @@ export class Gossip {
     this.#self = self
     this.#record = this.#signer.signRecord(self)
     this.#heartbeat = this.#signer.signHeartbeat('alive', heartbeatOf(self, 0))
-    this.#load = self.load
     this.#random = random
     this.#jitter = random()
     this.#heartbeatAt = now
@@ -154,11 +150,6 @@ export class Gossip {
     this.#unintroduced.delete(id)
     this.members.unlink(id, now)
     if (this.#links.length === 0) this.#aloneSince = now
-  }
-
-  /** Of this node. It is told with a sequence, since it is no news that everybody has to accept at once. */
-  set load(load: number) {
-    this.#load = load
   }
 
   /** A registry has told this node so: all members are to know. */
@@ -205,9 +196,8 @@ export class Gossip {
   }
 
   tick(now: number): void {
-    const restMs = (this.#heartbeatMs() * this.#jitter) / (this.#load === this.#self.load ? 1 : EARLIER)
     if (this.#isSuspected && now - this.#heartbeatAt >= REFUTE_MS) this.#renewHeartbeat(now, NEWS_ROUNDS)
-    if (now - this.#heartbeatAt >= restMs) this.#renewHeartbeat(now, BEAT_ROUNDS)
+    if (now - this.#heartbeatAt >= this.#heartbeatMs() * this.#jitter) this.#renewHeartbeat(now, BEAT_ROUNDS)
     if (now - this.#sweptAt >= SWEEP_MS) this.#sweep(now)
     if (this.#queue.size > 0 || this.notices.hasUnsent) this.#broadcast(now)
     const isUnequal = now - this.#unequalAt < UNEQUAL_MS
@@ -227,7 +217,6 @@ export class Gossip {
   }
 
   #renewHeartbeat(now: number, rounds: number): void {
-    if (this.#load !== this.#self.load) this.#self = { ...this.#self, load: this.#load }
     this.#heartbeat = this.#signer.signHeartbeat(
       'alive',
       heartbeatOf(this.#self, this.#heartbeat.sequence + 1),

@@ -22,7 +22,6 @@ const DEPARTED_MS = 120_000
 
 interface PresentMember {
   readonly record: SignedRecord
-  member: Member
   heartbeat: SignedHeartbeat
   heardAt: number
   isLinked: boolean
@@ -82,7 +81,7 @@ export class MemberList {
   }
 
   get(id: MemberId): Member | undefined {
-    return this.#present.get(id)?.member
+    return this.#present.get(id)?.record.member
   }
 
   record(id: MemberId): SignedRecord | undefined {
@@ -106,7 +105,7 @@ export class MemberList {
   }
 
   *all(): Generator<Member> {
-    for (const { member } of this.#present.values()) yield member
+    for (const { record } of this.#present.values()) yield record.member
   }
 
   /** `isDirect`: the record came from the member itself, for which there is always room. */
@@ -121,7 +120,7 @@ export class MemberList {
     const departed = this.#departed.get(id)
     if (departed !== undefined && !isLater(heartbeat, departed)) return 'outdated'
     const present = this.#present.get(id)
-    if (present !== undefined && incarnation <= present.member.incarnation) {
+    if (present !== undefined && incarnation <= present.record.member.incarnation) {
       return this.addHeartbeat(heartbeat, now)
     }
     const isFull = present === undefined && this.#present.size + this.#departed.size >= MAX_MEMBERS
@@ -129,12 +128,11 @@ export class MemberList {
     if (!isRecordAuthentic(record, this.#verifies)) return 'forged'
     if (!isHeartbeatAuthentic('alive', key, heartbeat, this.#verifies)) return 'forged'
     if (isFull) this.#makeRoom()
-    if (present !== undefined) this.#toggleInChecksum(present.member)
+    if (present !== undefined) this.#toggleInChecksum(present.record.member)
     this.#departed.delete(id)
     this.#toggleInChecksum(member)
     this.#present.set(id, {
       record,
-      member: withLoadOf(member, heartbeat),
       heartbeat,
       heardAt: now,
       isLinked: present?.isLinked === true,
@@ -148,11 +146,10 @@ export class MemberList {
     const departed = this.#departed.get(heartbeat.id)
     if (departed !== undefined) return isLater(heartbeat, departed) ? 'unknown' : 'outdated'
     const present = this.#present.get(heartbeat.id)
-    if (present === undefined || heartbeat.incarnation > present.member.incarnation) return 'unknown'
+    if (present === undefined || heartbeat.incarnation > present.record.member.incarnation) return 'unknown'
     if (!isLater(heartbeat, present.heartbeat)) return 'known'
     if (!isHeartbeatAuthentic('alive', present.record.key, heartbeat, this.#verifies)) return 'forged'
     const wasSuspected = present.suspectedAt !== undefined
-    present.member = withLoadOf(present.member, heartbeat)
     present.heartbeat = heartbeat
     present.heardAt = now
     present.suspectedAt = undefined
@@ -173,7 +170,7 @@ export class MemberList {
     const present = this.#present.get(id)
     const departed = this.#departed.get(id)
     const key = present?.record.key ?? departed?.key
-    const incarnation = present?.member.incarnation ?? departed?.incarnation ?? 0
+    const incarnation = present?.record.member.incarnation ?? departed?.incarnation ?? 0
     const isOutdated = incarnation > goodbye.incarnation
     if (key === undefined || isOutdated || departed?.hasLeft === true) return 'known'
     if (!isHeartbeatAuthentic('goodbye', key, goodbye, this.#verifies)) return 'forged'
@@ -240,12 +237,12 @@ export class MemberList {
     let last: PresentMember | undefined
     for (const present of this.#present.values()) if (!present.isLinked) last = present
     if (last !== undefined) {
-      this.#toggleInChecksum(last.member)
-      this.#present.delete(last.member.id)
+      this.#toggleInChecksum(last.record.member)
+      this.#present.delete(last.record.member.id)
     } else for (const id of [...this.#departed.keys()].slice(0, 1)) this.#departed.delete(id)
   }
 
-  #remove({ member }: PresentMember, departed: DepartedMember): void {
+  #remove({ record: { member } }: PresentMember, departed: DepartedMember): void {
     this.#toggleInChecksum(member)
     this.#present.delete(member.id)
     this.#rememberDeparted(departed)
@@ -260,8 +257,4 @@ export class MemberList {
   #toggleInChecksum(member: Member): void {
     this.#checksum = xorChecksums(this.#checksum, checksumOf(member))
   }
-}
-
-function withLoadOf(member: Member, { load = 0 }: Heartbeat): Member {
-  return load === member.load ? member : { ...member, load }
 }

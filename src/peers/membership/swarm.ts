@@ -4,7 +4,7 @@ import type { Discovery, NoiseStream } from 'hyperswarm'
 import { pause } from '../../lib/async/abort.ts'
 import type { HostPort } from '../dht/dht-node.ts'
 import { type Identity, memberIdOf } from '../identity/identity.ts'
-import { type Member, type MemberId, roundLoad } from '../identity/member.ts'
+import type { Member, MemberId } from '../identity/member.ts'
 import type { SwarmSecret } from '../identity/secret.ts'
 import { Gossip, TICK_MS } from './gossip.ts'
 import type { GossipMessage } from './gossip-messages.ts'
@@ -34,9 +34,7 @@ export interface SwarmOptions {
   /** The agent uses the first secret and accepts all of them. */
   readonly secrets: readonly SwarmSecret[]
   readonly identity: Identity
-  readonly self: Omit<Member, 'id' | 'load'>
-  /** How many peers this node is sending content to now. */
-  readonly uploads: () => number
+  readonly self: Omit<Member, 'id'>
   /** The address on which the node of the DHT listens. */
   readonly dht: HostPort
   readonly bootstrap: readonly HostPort[]
@@ -119,7 +117,7 @@ class HyperswarmMembership implements Swarm, LinkListener {
     this.#proofKeys = options.secrets.map(({ proofKey }) => proofKey)
     this.#limits = { ...DEFAULT_LINK_LIMITS, ...options.limits }
     this.#now = options.now ?? (() => performance.now())
-    const self = { ...options.self, id: options.identity.id, load: 0 }
+    const self = { ...options.self, id: options.identity.id }
     const { identity } = options
     this.#gossip = new Gossip(self, { identity, now: this.#now(), random: Math.random })
   }
@@ -262,7 +260,6 @@ class HyperswarmMembership implements Swarm, LinkListener {
   }
 
   #tick(): void {
-    this.#gossip.load = roundLoad(this.#options.uploads())
     this.#gossip.tick(this.#now())
     this.#deliver()
   }

@@ -1,12 +1,12 @@
 import type { MemberId } from '../identity/member.ts'
+import { FormerSources } from './former-sources.ts'
 import { stopStragglers } from './stragglers/slow-participants.ts'
 import { ClearedFetchers, UpstreamTrials } from './stragglers/upstream-trials.ts'
 import { SLACK_BYTES } from './tree/choose-parent.ts'
-import { givableEnd, isIncomplete, newProgress, type Participant } from './tree/participant.ts'
+import { isIncomplete, newProgress, type Participant } from './tree/participant.ts'
 import { Participants, type ParticipantsOptions } from './tree/participants.ts'
 import type { PlanEvent, PlanInstruction } from './tree/plan-events.ts'
 import { isStalled, measureFinalRate, measureRate, noteOffer } from './tree/progress-rates.ts'
-import { attach, isInSubtree } from './tree/tree.ts'
 import { UpstreamRoles } from './tree/upstream-roles.ts'
 
 export interface DeliveryPlanOptions extends ParticipantsOptions {
@@ -15,9 +15,6 @@ export interface DeliveryPlanOptions extends ParticipantsOptions {
   readonly isTakeover?: boolean | undefined
   readonly clearedFetchers?: ClearedFetchers | undefined
 }
-
-/** Participants of a former owner notice its end, and join the next one, within this time. */
-const TAKEOVER_MS = 300
 
 type Joined = PlanEvent & { is: 'joined' }
 
@@ -32,9 +29,7 @@ export class DeliveryPlan {
   readonly #participants: Participants
   readonly #upstream: UpstreamRoles
   readonly #upstreamTrials: UpstreamTrials
-  readonly #takeoverEndsMs: number
-  /** What each participant does by instruction of the former owner; undefined once the takeover is over. */
-  #formerSources: Map<Participant, MemberId | 'upstream'> | undefined
+  readonly #formerSources: FormerSources
 
   constructor(options: DeliveryPlanOptions) {
     const { now, size, isTakeover = false, clearedFetchers = new ClearedFetchers() } = options
@@ -43,8 +38,7 @@ export class DeliveryPlan {
     this.#participants.size = size
     this.#upstream = new UpstreamRoles(this.#participants, now)
     this.#upstreamTrials = new UpstreamTrials(this.#participants, this.#upstream, clearedFetchers, now)
-    this.#takeoverEndsMs = now() + TAKEOVER_MS
-    if (isTakeover) this.#formerSources = new Map()
+    this.#formerSources = new FormerSources(this.#participants, this.#upstream, { isTakeover, now })
   }
 
   get fetcher(): MemberId | undefined {
@@ -81,8 +75,8 @@ export class DeliveryPlan {
 
   /** To be called about four times a second. */
   tick(): PlanInstruction[] {
-    if (this.#formerSources !== undefined && this.#now() >= this.#takeoverEndsMs) this.#endTakeover()
-    if (this.#formerSources === undefined) this.#checkProgress()
+    if (this.#formerSources.isTakeoverDue) this.#endTakeover()
+    if (!this.#formerSources.isTakeover) this.#checkProgress()
     return this.#participants.takeInstructions()
   }
 
@@ -101,10 +95,8 @@ export class DeliveryPlan {
     participant.receiveRates.bestBytesPerSecond ??= best
     if (hasFailed) participant.hasUpstreamFailed = true
     if (whole) this.#onComplete(participant)
-    else if (from !== undefined && this.#formerSources !== undefined)
-      this.#formerSources.set(participant, from)
-    else if (from !== undefined) this.#keepSource(participant, from)
-    if (this.#formerSources !== undefined) return
+    else if (from !== undefined) this.#formerSources.add(participant, from)
+    if (this.#formerSources.isTakeover) return
     this.#upstream.replaceFetcher(participant)
     this.#assign([participant])
     this.#assign(waiting)
@@ -121,7 +113,7 @@ export class DeliveryPlan {
     const goesOn = from === 'upstream' ? asksUpstream : from !== undefined && from === parent?.id
     participant.position = position
     Object.assign(participant.progress, newProgress(this.#now(), position))
-    this.#formerSources?.delete(participant)
+    this.#formerSources.delete(participant)
     if (!goesOn) this.#participants.stop(participant)
     if (!hasLess) return []
     return this.#participants.stopAll([...participant.children].filter((child) => child.position > position))
@@ -161,20 +153,20 @@ export class DeliveryPlan {
   }
 
   #onLeft(participant: Participant): void {
-    this.#formerSources?.delete(participant)
+    this.#formerSources.delete(participant)
     this.#assign(this.#participants.remove(participant))
   }
 
   #onUpstreamFailed(participant: Participant): void {
     participant.hasUpstreamFailed = true
-    if (this.#formerSources?.get(participant) === 'upstream') this.#formerSources.delete(participant)
+    this.#formerSources.delete(participant, 'upstream')
     if (participant.role !== 'fetcher' && participant.role !== 'direct') return
     this.#upstream.noteFailure(participant)
     this.#assign([participant])
   }
 
   #onParentFailed(participant: Participant, event: PlanEvent & { is: 'lost' | 'blamed' }): void {
-    if (this.#formerSources?.get(participant) === event.parent) this.#formerSources.delete(participant)
+    this.#formerSources.delete(participant, event.parent)
     const parent = this.#participants.get(event.parent)
     if (parent === undefined) return
     const { reputation } = parent
@@ -190,32 +182,15 @@ export class DeliveryPlan {
 
   /** Makes sure that there is a fetcher or a seeder, and gives parents to those of `participants` that wait. */
   #assign(participants: Iterable<Participant>): void {
-    if (this.#formerSources !== undefined) return
+    if (this.#formerSources.isTakeover) return
     this.#upstream.ensureFetcher()
     for (const participant of this.#participants.inAssignmentOrder(participants)) {
       this.#participants.assignParent(participant)
     }
   }
 
-  /** Lets a waiting participant go on with what it does already, where that fits this plan. */
-  #keepSource(participant: Participant, from: MemberId | 'upstream'): void {
-    if (!this.#participants.isWaiting(participant)) return
-    if (from === 'upstream') {
-      const isNeeded = this.#participants.fetcher === undefined && !this.#upstream.hasSeeder()
-      if (isNeeded) this.#participants.setRole(participant, 'fetcher')
-      return
-    }
-    const parent = this.#participants.get(from)
-    if (parent === undefined || isInSubtree(parent, participant)) return
-    if (!this.#participants.mayTake(participant, parent)) return
-    if (givableEnd(parent) + SLACK_BYTES >= participant.position) attach(participant, parent)
-  }
-
   #endTakeover(): void {
-    const sources = [...(this.#formerSources ?? [])].sort(([one], [other]) => other.position - one.position)
-    this.#formerSources = undefined
-    for (const [participant, from] of sources) if (from !== 'upstream') this.#keepSource(participant, from)
-    for (const [participant, from] of sources) if (from === 'upstream') this.#keepSource(participant, from)
+    this.#formerSources.endTakeover()
     for (const participant of this.#participants) this.#upstream.replaceFetcher(participant)
     this.#assign(this.#participants)
   }

@@ -22,7 +22,6 @@ export interface TrackedDigestOptions {
   readonly want: Want
   readonly self: { readonly contact: Contact; readonly zone: string | undefined }
   readonly localContent: LocalContent
-  readonly loadOf: (id: MemberId) => number
   readonly isMember: (id: MemberId) => boolean
   readonly isTakeover: boolean
   /** The local content when tracking begins. */
@@ -51,12 +50,11 @@ export class TrackedDigest {
   #heartbeatAtMs = 0
 
   constructor(options: TrackedDigestOptions) {
-    const { want, self, localContent, loadOf, isTakeover, localState, seeders, clearedFetchers, now } =
-      options
+    const { want, self, localContent, isTakeover, localState, seeders, clearedFetchers, now } = options
     this.#options = options
     this.usedAtMs = now()
     const { digest } = want
-    this.#plan = new DeliveryPlan({ digest, isTakeover, clearedFetchers, loadOf, now })
+    this.#plan = new DeliveryPlan({ digest, isTakeover, clearedFetchers, now })
     for (const seeder of seeders) this.#join(seeder, NO_LISTENER).leave()
     const { id } = self.contact
     this.#localMember = new LocalMember({

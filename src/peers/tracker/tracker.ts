@@ -20,8 +20,6 @@ const MAX_KEPT = 2000
 export interface TrackerOptions {
   readonly self: { readonly contact: Contact; readonly zone: string | undefined }
   readonly localContent: LocalContent
-  /** To how many peers a member gives content. */
-  readonly loadOf: (id: MemberId) => number
   readonly isMember: (id: MemberId) => boolean
   /** The former owners of a digest that have the whole content. */
   readonly findSeeders: (want: Want) => Promise<readonly JoinRequest[]>
@@ -82,7 +80,7 @@ export class Tracker {
   }
 
   async #track(want: Want, isTakeover: boolean): Promise<TrackedDigest> {
-    const { self, localContent, loadOf, isMember, findSeeders } = this.#options
+    const { self, localContent, isMember, findSeeders } = this.#options
     const isHere = (await localContent.state(want))?.isComplete === true
     const seeders = isHere ? [] : await findSeeders(want)
     const localState = await localContent.state(want)
@@ -91,7 +89,6 @@ export class Tracker {
       want,
       self,
       localContent,
-      loadOf,
       isMember,
       isTakeover,
       localState,

@@ -28,12 +28,6 @@ export interface RecordedTransfer {
 /** Counts what this node exchanges with each member. Publishes the events of members that join and leave, and of transfers. */
 export class PeerStats {
   readonly #entries = new Map<MemberId, PeerStatsEntry>()
-  #uploadCount = 0
-
-  /** How many transfers to peers are under way. */
-  get uploadCount(): number {
-    return this.#uploadCount
-  }
 
   list(): readonly PeerStatsEntry[] {
     return [...this.#entries.values()]
@@ -58,14 +52,12 @@ export class PeerStats {
     const { direction, digest, id, name } = transfer
     const startedAt = performance.now()
     let error: Error | undefined
-    if (direction === 'served') this.#uploadCount += 1
     try {
       await work()
     } catch (thrown) {
       error = thrown instanceof Error ? thrown : new Error(String(thrown))
       throw thrown
     } finally {
-      if (direction === 'served') this.#uploadCount -= 1
       const bytes = transfer.bytes()
       const entry = id === undefined ? undefined : this.#entries.get(id)
       if (entry !== undefined) entry[direction === 'taken' ? 'takenBytes' : 'givenBytes'] += bytes

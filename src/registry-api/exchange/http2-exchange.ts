@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
-import { whenWriteQueueEmpty } from '../connections/write-queue.ts'
+import { whenWriteQueueEmpty } from '../connections/http2/write-queue.ts'
 import { HttpExchange, type OutgoingAnswer, type RequestOrigin } from './http-exchange.ts'
 
 /** An exchange over one HTTP/2 stream. */

@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { errorCode } from '../../lib/error-code.ts'
+import { FileHasher } from '../../lib/hashing/file-hasher.ts'
 import { algorithmOf, type Digest, parseDigest } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { BlobFiles } from '../files/blob-files.ts'
@@ -8,7 +9,6 @@ import { diskFailure, ignore } from '../files/layout.ts'
 import type { OpenFile } from '../files/open-file.ts'
 import type { Quarantine } from '../files/quarantine.ts'
 import type { BlobIndex } from '../index/blob-index.ts'
-import { HashThread } from './hash-thread.ts'
 
 /** The parts of the store that an inspection needs. */
 export interface InspectedStore {
@@ -36,7 +36,7 @@ const OUT_OF_RESOURCES = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR']
 /** Hashes stored blobs again, one at a time. Rotted blobs go to the quarantine and are dropped from the index. */
 export class Inspector {
   readonly #store: InspectedStore
-  readonly #thread = new HashThread()
+  readonly #hasher = new FileHasher()
 
   constructor(shelved: InspectedStore) {
     this.#store = shelved
@@ -66,7 +66,7 @@ export class Inspector {
   }
 
   stop(): Promise<void> {
-    return this.#thread.stop()
+    return this.#hasher.stop()
   }
 
   /** The digest of the file, or a text that says what is wrong with it. */
@@ -85,7 +85,10 @@ export class Inspector {
       const length = Math.min(piece, size - position)
       await beforeRead(length)
       const isLast = position + length === size
-      const answer = await this.#thread.hash({ fd: file.fd, algorithm, position, length, isLast })
+      const request = { fd: file.fd, algorithm, position, length, isFirst: position === 0, isLast }
+      const answer = await this.#hasher.hash(request).catch((cause: unknown) => {
+        throw diskFailure(`cannot hash ${digest}`, cause)
+      })
       if (answer.is === 'short') return `${answer.size} bytes instead of ${size}`
       if (answer.is === 'failed') {
         const { code, message } = answer

@@ -1,19 +1,17 @@
 import { onAbort } from '../../lib/async/abort.ts'
 import { publish } from '../../observe/events.ts'
 import type { Algorithm, Digest } from '../../oci/digest.ts'
-import { childrenOf, type Manifest, parseManifest } from '../../oci/manifest.ts'
+import { childrenOf, MAX_MANIFEST_BYTES, type Manifest, parseManifest } from '../../oci/manifest.ts'
 import { isManifestType, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
+import { isDamage } from '../database/open-database.ts'
 import type { BlobFiles } from '../files/blob-files.ts'
 import type { OpenFile } from '../files/open-file.ts'
 import type { BlobRelations } from '../index/blob-entry.ts'
 import type { BlobIndex } from '../index/blob-index.ts'
-import { isDamage } from '../index/open-database.ts'
 import type { StoreParts } from '../writing/store-parts.ts'
 import type { WriterPool } from '../writing/threads/writer-pool.ts'
 
 const ALGORITHMS: readonly Algorithm[] = ['sha256', 'sha512']
-/** A larger file is not a manifest: registries refuse larger manifests (OCI distribution spec 1.1). */
-const MANIFEST_LIMIT_BYTES = 4 * 1024 * 1024
 const ORIGIN = 'found on disk'
 
 /** The result of comparing names. */
@@ -135,7 +133,7 @@ async function identify(
   file: OpenFile,
   size: number,
 ): Promise<{ kind: 'manifest' | 'blob'; mediaType: string | undefined; relations: BlobRelations }> {
-  const manifest = size <= MANIFEST_LIMIT_BYTES ? manifestIn(await readWhole(file, size)) : undefined
+  const manifest = size <= MAX_MANIFEST_BYTES ? manifestIn(await readWhole(file, size)) : undefined
   const repository = undefined
   if (manifest === undefined) {
     return {

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { parseJson } from '../../lib/json.ts'
 import { type Digest, parseDigest } from '../../oci/digest.ts'
-import type { Database } from '../index/database.ts'
+import type { Database } from '../database/database.ts'
 
 const KEY = 'scrub'
 const StoredProgress = v.object({

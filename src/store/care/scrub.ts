@@ -1,7 +1,7 @@
 import { pause } from '../../lib/async/abort.ts'
 import { RateLimiter } from '../../lib/async/rate-limiter.ts'
 import type { Algorithm, Digest } from '../../oci/digest.ts'
-import type { Database } from '../index/database.ts'
+import type { Database } from '../database/database.ts'
 import { type InspectedStore, Inspector } from './inspection.ts'
 import { NO_PROGRESS, readProgress, type ScrubProgress, writeProgress } from './scrub-progress.ts'
 

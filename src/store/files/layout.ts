@@ -27,7 +27,7 @@ export class Layout {
   readonly partial: string
   readonly quarantine: string
   readonly index: string
-  /** A file that only takes up room on the disk; `index/reserve-file.ts` says why. */
+  /** A file that only takes up room on the disk; `database/reserve-file.ts` says why. */
   readonly reserve: string
 
   constructor(root: string) {

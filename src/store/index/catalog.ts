@@ -3,7 +3,7 @@ import { parseJson } from '../../lib/json.ts'
 import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { CachedList, Catalog, TagRecord } from '../../ports/catalog.ts'
-import { type Database, keysUnder, pages, SEPARATOR } from './database.ts'
+import { type Database, keysUnder, pages, SEPARATOR } from '../database/database.ts'
 import { knownNameKey, putKnownName } from './known-names.ts'
 
 const StoredTag = v.object({

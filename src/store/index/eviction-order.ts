@@ -1,5 +1,5 @@
 import { type Digest, parseDigest } from '../../oci/digest.ts'
-import { type Database, keysUnder, SEPARATOR } from './database.ts'
+import { type Database, keysUnder, SEPARATOR } from '../database/database.ts'
 
 /** A blob in the order of eviction. */
 export interface RankedBlob {

@@ -1,6 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
-import { type Database, keysUnder, SEPARATOR } from './database.ts'
+import { type Database, keysUnder, SEPARATOR } from '../database/database.ts'
 
 /** Most digests are known in fewer repositories than this, so that one lookup finds all keys to remove. */
 const PAGE_SIZE = 32

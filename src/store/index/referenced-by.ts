@@ -1,5 +1,5 @@
 import { type Digest, parseDigest } from '../../oci/digest.ts'
-import { type BatchWrite, type Database, keysUnder, SEPARATOR } from './database.ts'
+import { type BatchWrite, type Database, keysUnder, SEPARATOR } from '../database/database.ts'
 
 interface BatchChanges {
   put(key: string, value: string): unknown

@@ -1,5 +1,6 @@
+import type { DiskLimit } from '../../lib/disk-limit.ts'
 import type { Digest } from '../../oci/digest.ts'
-import type { BudgetedStore, DiskLimit, DiskMeasurement, PartialSizes, Reservation } from './budget-types.ts'
+import type { BudgetedStore, DiskMeasurement, PartialSizes, Reservation } from './budget-types.ts'
 
 /** A hundredth of the filesystem, at most 256 MiB, stays free for the index and for other programs. */
 const MARGIN_BYTES = 256 * 1024 * 1024

@@ -1,8 +1,5 @@
 import type { Digest } from '../../oci/digest.ts'
 
-/** How much the store may hold: a number of bytes, or a share of its filesystem. */
-export type DiskLimit = { readonly bytes: number } | { readonly percent: number }
-
 /** Room on the disk that is kept for one incoming. */
 export interface Reservation {
   readonly bytes: number

@@ -1,6 +1,7 @@
+import type { DiskLimit } from '../../lib/disk-limit.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { BudgetLedger } from './budget-ledger.ts'
-import type { BudgetedStore, DiskLimit, Freed, PartialSizes, Reservation } from './budget-types.ts'
+import type { BudgetedStore, Freed, PartialSizes, Reservation } from './budget-types.ts'
 
 export interface DiskBudgetOptions {
   readonly store: BudgetedStore

@@ -1,33 +1,35 @@
 import { rm } from 'node:fs/promises'
+import { publish } from '../../observe/events.ts'
+import { CHECKPOINT_INTERVAL_BYTES } from '../../oci/checkpoints.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
-import type { Want } from '../../ports/source.ts'
-import type { StoreParts } from './store-parts.ts'
+import { Failure } from '../../ports/failure.ts'
+import { diskFailure } from '../files/layout.ts'
+import type { IncomingContext, ReceivedBytes } from './received-bytes.ts'
 
 /** What the index gets to know of a content besides what was wanted. */
 export type ContentFacts = Parameters<Incoming['commit']>[0]
 
 /** The last steps of one incoming: its digest is verified, then its file and its entry in the index are published. */
 export class Completion {
-  readonly #want: Want
-  readonly #parts: StoreParts
+  readonly #context: IncomingContext
   #hashed: { readonly position: number; readonly digest: Digest } | undefined
   #committing: Promise<boolean> | undefined
   #isCommitted = false
 
-  constructor(want: Want, parts: StoreParts) {
-    this.#want = want
-    this.#parts = parts
+  constructor(context: IncomingContext) {
+    this.#context = context
   }
 
   get isCommitted(): boolean {
     return this.#isCommitted
   }
 
-  /** The digest of the first `position` bytes, computed only when it is not known yet. */
-  async digest(position: number, compute: () => Promise<Digest>): Promise<Digest> {
+  /** The digest of all bytes so far, computed only when it is not known yet. */
+  async digest(bytes: ReceivedBytes): Promise<Digest> {
+    const { position } = bytes
     if (this.#hashed?.position === position) return this.#hashed.digest
-    const digest = await compute()
+    const digest = await bytes.digest()
     this.#hashed = { position, digest }
     return digest
   }
@@ -37,9 +39,9 @@ export class Completion {
     this.#hashed = undefined
   }
 
-  /** Runs one commit at a time: a second call gets the result of the first. */
-  commit(run: () => Promise<boolean>): Promise<boolean> {
-    this.#committing ??= run().finally(() => {
+  /** Stores the bytes under the wanted digest; false when they cannot be stored. A second call gets the result of the first. */
+  commit(bytes: ReceivedBytes, facts: ContentFacts): Promise<boolean> {
+    this.#committing ??= this.#commit(bytes, facts).finally(() => {
       this.#committing = undefined
     })
     return this.#committing
@@ -50,22 +52,53 @@ export class Completion {
     await this.#committing?.catch(() => {})
   }
 
+  async #commit(bytes: ReceivedBytes, facts: ContentFacts): Promise<boolean> {
+    const { want, reservation } = this.#context
+    const { digest } = want
+    const found = await this.digest(bytes)
+    if (found !== digest) {
+      throw new Failure('corrupt', 'only content with the wanted digest is stored', {
+        expected: digest,
+        found,
+      })
+    }
+    await reservation.settled()
+    if (!this.#context.isStorable()) return false
+    const size = bytes.position
+    try {
+      await bytes.moveToBlobFile()
+      await this.#addToIndex(size, facts)
+    } catch (cause) {
+      this.#context.passThrough(diskFailure(`cannot store ${digest}`, cause))
+      return false
+    }
+    reservation.release()
+    publish('store.committed', { digest, size })
+    return true
+  }
+
   /**
-   * Writes the entry of the index; from then on the blob is found. Its file must be in place and durable: a crash between the
-   * two leaves a file that the next start hashes and adopts.
+   * Writes the entry of the index; from then on the blob is found. Its file is in place and durable: a crash between the two
+   * leaves a file that the next start hashes and adopts.
    */
-  async addToIndex(size: number, checkpoints: Uint8Array | undefined, facts: ContentFacts): Promise<void> {
-    const { digest, kind, repository } = this.#want
+  async #addToIndex(size: number, facts: ContentFacts): Promise<void> {
+    const { want, parts, checkpoints } = this.#context
+    const { digest, kind, repository } = want
     const { mediaType, origin, references, subject } = facts
     try {
-      await this.#parts.index.put(
+      await parts.index.put(
         { digest, size, kind, mediaType, origin, storedAt: Date.now() },
-        { references, subject, repository, checkpoints: checkpoints },
+        {
+          references,
+          subject,
+          repository,
+          checkpoints: size > CHECKPOINT_INTERVAL_BYTES ? checkpoints.since(0) : undefined,
+        },
       )
       this.#isCommitted = true
     } catch (cause) {
       // The disk budget counts only files that the index knows.
-      await rm(this.#parts.blobFiles.path(digest), { force: true }).catch(() => {})
+      await rm(parts.blobFiles.path(digest), { force: true }).catch(() => {})
       throw cause
     }
   }

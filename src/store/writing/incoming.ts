@@ -1,4 +1,3 @@
-import { publish } from '../../observe/events.ts'
 import { CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../oci/checkpoints.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
@@ -14,9 +13,6 @@ import { type IncomingContext, ReceivedBytes } from './received-bytes.ts'
 import { RoomReservation } from './room-reservation.ts'
 import type { StoreParts } from './store-parts.ts'
 import type { Borrower } from './threads/shared-memory.ts'
-
-/** After a failure the source may still bring bytes: they go into a buffer of 64 KiB that nobody reads. */
-const DISCARD_BYTES = 65536
 
 /**
  * One content on its way into the store. What lives shorter than the incoming has an object of its own, which the incoming
@@ -34,7 +30,6 @@ export class DiskIncoming implements Incoming {
   readonly #context: IncomingContext
   #bytes: ReceivedBytes
   #passThroughReason: Failure | undefined
-  #discard: Uint8Array | undefined
   #cutting: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
@@ -64,10 +59,9 @@ export class DiskIncoming implements Incoming {
     this.#parts = parts
     this.#borrower = borrower
     this.#onClosed = onClosed
-    this.#completion = new Completion(want, parts)
     const passThrough = (failure: Failure): void => this.#passThrough(failure)
     this.#reservation = new RoomReservation(want.digest, parts.budget, {
-      isWanted: () => this.isStorable && this.#closing === undefined,
+      isWanted: () => this.isStorable && !this.#signal.isClosing,
       refused: passThrough,
       settled: () => this.#bytes.partial?.sendQueued(),
     })
@@ -81,6 +75,7 @@ export class DiskIncoming implements Incoming {
       isStorable: () => this.isStorable,
       passThrough,
     }
+    this.#completion = new Completion(this.#context)
     const file = partial && new PartialFile(partial.file, want.digest)
     this.#bytes = new ReceivedBytes(this.#context, { position: partial?.size ?? 0 }, file)
   }
@@ -110,31 +105,19 @@ export class DiskIncoming implements Incoming {
   }
 
   discardBefore(position: number): void {
-    if (this.#bytes.discardBefore(position)) this.wake()
+    this.#bytes.discardBefore(position)
   }
 
   buffer(): Uint8Array {
-    if (this.#signal.failure === undefined && this.#closing === undefined) {
-      const { free } = this.#bytes
-      if (free.length > 0) return free
-    }
-    this.#discard ??= new Uint8Array(DISCARD_BYTES)
-    return this.#discard
+    return this.#bytes.buffer()
   }
 
   filled(length: number): boolean {
-    if (this.#signal.failure !== undefined || this.#closing !== undefined) return false
-    if (this.#bytes.free.length === 0) {
-      this.#signal.fail(new Failure('disk', 'more bytes came than the buffer holds'))
-      return false
-    }
-    this.#bytes.fill(length)
-    return this.#bytes.hasRoom
+    return this.#bytes.filled(length)
   }
 
-  async drained(): Promise<void> {
-    if (this.#signal.failure !== undefined) throw this.#signal.failure
-    if (!this.#bytes.hasRoom) await this.#signal.waitForDrain()
+  drained(): Promise<void> {
+    return this.#bytes.drained()
   }
 
   onProgress(listener: (failure: Error | undefined) => void): void {
@@ -142,15 +125,15 @@ export class DiskIncoming implements Incoming {
   }
 
   read(target: Uint8Array, position: number): Promise<number> {
-    return this.#bytes.read(target, position, this.#closing !== undefined)
+    return this.#bytes.read(target, position)
   }
 
   digest(): Promise<Digest> {
-    return this.#completion.digest(this.position, () => this.#bytes.digest())
+    return this.#completion.digest(this.#bytes)
   }
 
   commit(facts: ContentFacts): Promise<boolean> {
-    return this.#completion.commit(() => this.#commit(facts))
+    return this.#completion.commit(this.#bytes, facts)
   }
 
   truncate(position: number): Promise<void> {
@@ -185,9 +168,7 @@ export class DiskIncoming implements Incoming {
 
   /** Called when there may be memory again. */
   wake(): void {
-    if (this.#signal.failure !== undefined || this.#closing !== undefined || !this.#bytes.hasRoom) return
-    if (this.#bytes.free.length === 0) this.#bytes.changeSlot()
-    this.#signal.drain()
+    this.#bytes.wake()
   }
 
   #passThrough(failure: Failure): void {
@@ -205,7 +186,7 @@ export class DiskIncoming implements Incoming {
   }
 
   async #cutTo(position: number): Promise<void> {
-    if (this.#closing !== undefined) throw new Failure('stopping', 'the incoming content was closed')
+    if (this.#signal.isClosing) throw new Failure('stopping', 'the incoming content was closed')
     if (position === this.position) return
     const { partial } = this.#bytes
     if (position === 0 || partial === undefined || !this.isStorable) return this.restart()
@@ -231,35 +212,8 @@ export class DiskIncoming implements Incoming {
     this.wake()
   }
 
-  async #commit(facts: ContentFacts): Promise<boolean> {
-    const { digest } = this.#want
-    const found = await this.digest()
-    if (found !== digest) {
-      throw new Failure('corrupt', 'only content with the wanted digest is stored', {
-        expected: digest,
-        found,
-      })
-    }
-    await this.#reservation.settled()
-    if (!this.isStorable) return false
-    const size = this.position
-    try {
-      await this.#bytes.moveToBlobFile()
-      await this.#completion.addToIndex(
-        size,
-        size > CHECKPOINT_INTERVAL_BYTES ? this.checkpoints.since(0) : undefined,
-        facts,
-      )
-    } catch (cause) {
-      this.#passThrough(diskFailure(`cannot store ${digest}`, cause))
-      return false
-    }
-    this.#reservation.release()
-    publish('store.committed', { digest, size })
-    return true
-  }
-
   async #close(): Promise<void> {
+    this.#signal.beginClosing()
     this.#bytes.partial?.finish()
     try {
       await this.#completion.settled()

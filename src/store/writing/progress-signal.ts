@@ -9,10 +9,21 @@ export class ProgressSignal {
   #failure: Failure | undefined
   #listener: ((failure: Error | undefined) => void) | undefined
   #drained: Deferred<void> | undefined
+  #isClosing = false
 
   /** Why the content cannot be received any more. */
   get failure(): Failure | undefined {
     return this.#failure
+  }
+
+  /** The incoming is being closed: it takes no more bytes. */
+  get isClosing(): boolean {
+    return this.#isClosing
+  }
+
+  /** The incoming takes bytes: it has not failed and is not being closed. */
+  get isOpen(): boolean {
+    return this.#failure === undefined && !this.#isClosing
   }
 
   listen(listener: (failure: Error | undefined) => void): void {
@@ -50,6 +61,11 @@ export class ProgressSignal {
     this.#drained = undefined
   }
 
+  beginClosing(): void {
+    this.#isClosing = true
+  }
+
+  /** The last step of closing: a source that still waits is told so. */
   close(): void {
     this.#drained?.reject(new Failure('stopping', 'the incoming content was closed'))
     this.#drained = undefined

@@ -11,7 +11,10 @@ import type { StoreParts } from './store-parts.ts'
 import { type Borrower, UNIT_BYTES } from './threads/shared-memory.ts'
 import { WriteWindow } from './write-window.ts'
 
-/** What the received bytes need of their incoming, which outlives them. */
+/** After a failure the source may still bring bytes: they go into a buffer of 64 KiB that no reader gets. */
+const DISCARD_BYTES = 65536
+
+/** What the parts of one incoming share. */
 export interface IncomingContext {
   readonly want: Want
   readonly parts: StoreParts
@@ -27,17 +30,19 @@ export interface IncomingContext {
 
 /**
  * The bytes of one incoming: their write window and, once they have outgrown its first slot, the writer of their partial.
- * A small content has no file before it is stored. The incoming owns them: it replaces them when bytes are taken back, and
- * releases them after the writer has ended.
+ * A small content has no file before it is stored. The source fills the memory that `buffer` gives, and readers read from
+ * the file and the window. The incoming owns this object: it replaces it when bytes are taken back, and releases it after
+ * the writer has ended.
  */
 export class ReceivedBytes {
   readonly #context: IncomingContext
   readonly #window: WriteWindow
-  /** undefined: everything so far is in the first slot of the window. */
+  /** Undefined while all bytes are in the first slot of the window. */
   #partial: PartialWriter | undefined
   #written: number
   /** Readers need nothing before this position. */
   #discardedTo: number
+  #discard: Uint8Array | undefined
   #isReleased = false
 
   /** `written`: what of the bytes before `position` can be read already. `file`: the file that has them. */
@@ -61,10 +66,13 @@ export class ReceivedBytes {
     return this.#written
   }
 
-  /** The first byte that can be read. */
+  /**
+   * The first byte that can be read: all bytes before `fileEnd` go at once, with the file, as soon as no reader needs any of
+   * them.
+   */
   get readableFrom(): number {
-    const fileEnd = this.#partial?.fileEnd
-    return fileEnd === undefined || this.#discardedTo <= fileEnd ? 0 : this.#discardedTo
+    const isFileGone = this.#partial?.fileEnd !== undefined && !this.#partial.hasFile
+    return isFileGone ? this.#discardedTo : 0
   }
 
   get discardedTo(): number {
@@ -75,53 +83,56 @@ export class ReceivedBytes {
     return this.#partial
   }
 
-  /** What the source can fill now. */
-  get free(): Uint8Array {
-    return this.#window.free
+  /** Memory that the source can fill now; as in `Intake`, like `filled` and `drained`. */
+  buffer(): Uint8Array {
+    const { free } = this.#window
+    if (this.#context.signal.isOpen && free.length > 0) return free
+    this.#discard ??= new Uint8Array(DISCARD_BYTES)
+    return this.#discard
   }
 
-  /** A content that is not stored may get no memory but the slot that is being filled, until readers have moved on. */
-  get hasRoom(): boolean {
-    // Memory that is given back wakes this incoming too: it must not take a slot for bytes that are gone.
-    if (this.#isReleased) return false
-    if (this.#window.takeNextSlot()) return true
-    if (this.#context.isStorable()) return false
-    const free = this.#window.free.length
-    return free >= UNIT_BYTES || this.#context.reservation.expectedBytes - this.position <= free
+  filled(length: number): boolean {
+    const { signal } = this.#context
+    if (!signal.isOpen) return false
+    if (this.#window.free.length === 0) {
+      signal.fail(new Failure('disk', 'more bytes came than the buffer holds'))
+      return false
+    }
+    this.#fill(length)
+    return this.#hasRoom()
   }
 
-  fill(length: number): void {
-    const window = this.#window
-    window.fill(length)
-    // A content in memory is readable at once: its bytes stay in the slot until they are in a file.
-    if (this.#partial === undefined) this.#advance(window.position)
-    if (window.isSlotChangeDue) this.changeSlot()
-    else this.#partial?.handOverIfIdle()
+  async drained(): Promise<void> {
+    const { signal } = this.#context
+    if (signal.failure !== undefined) throw signal.failure
+    if (!this.#hasRoom()) await signal.waitForDrain()
   }
 
-  /** Continues with the next slot. A content that has outgrown its first slot needs a file. */
-  changeSlot(): void {
-    this.#partial ??= PartialWriter.create(this.#partialOwner(), this.#window, !this.#context.isStorable())
-    this.#partial.write(this.#window.changeSlot())
+  /** Lets the source continue if there is memory again. */
+  wake(): void {
+    const { signal } = this.#context
+    if (!signal.isOpen || !this.#hasRoom()) return
+    if (this.#window.free.length === 0) this.#changeSlot()
+    signal.drain()
   }
 
-  /** Readers need nothing before `position`. True: memory or disk may have become free. */
-  discardBefore(position: number): boolean {
+  /** Readers need nothing before `position`: memory or disk may become free. */
+  discardBefore(position: number): void {
     this.#discardedTo = Math.max(this.#discardedTo, Math.min(position, this.#written))
-    if (this.#partial?.fileEnd === undefined) return false
+    if (this.#partial?.fileEnd === undefined) return
     this.#partial.discardBefore(this.#discardedTo)
-    return true
+    this.wake()
   }
 
-  /** Reads from the file or, where that ends, from memory. `isClosing`: memory is about to be given back. */
-  async read(target: Uint8Array, position: number, isClosing: boolean): Promise<number> {
+  /** Reads from the file or, where that ends, from memory. */
+  async read(target: Uint8Array, position: number): Promise<number> {
     const length = Math.min(target.length, this.#written - position)
     if (length <= 0) return 0
     const wanted = target.subarray(0, length)
     if (this.#partial !== undefined && position < this.#partial.readableBytes) {
       return this.#partial.read(wanted, position)
     }
-    if (isClosing) throw new Error('the incoming content is closed')
+    if (this.#context.signal.isClosing) throw new Error('the incoming content is closed')
     const count = this.#window.copy(wanted, position)
     if (count > 0) return count
     throw new Failure('disk', `byte ${position} of ${this.#context.want.digest} is no longer in memory`)
@@ -169,6 +180,31 @@ export class ReceivedBytes {
   release(): void {
     this.#isReleased = true
     this.#window.release()
+  }
+
+  /** A content that is not stored may get no memory but the slot that is being filled, until readers have moved on. */
+  #hasRoom(): boolean {
+    // Memory that is given back wakes this incoming too: it must not take a slot for bytes that are gone.
+    if (this.#isReleased) return false
+    if (this.#window.takeNextSlot()) return true
+    if (this.#context.isStorable()) return false
+    const free = this.#window.free.length
+    return free >= UNIT_BYTES || this.#context.reservation.expectedBytes - this.position <= free
+  }
+
+  #fill(length: number): void {
+    const window = this.#window
+    window.fill(length)
+    // A content in memory is readable at once: its bytes stay in the slot until they are in a file.
+    if (this.#partial === undefined) this.#advance(window.position)
+    if (window.isSlotChangeDue) this.#changeSlot()
+    else this.#partial?.handOverIfIdle()
+  }
+
+  /** Continues with the next slot. A content that has outgrown its first slot needs a file. */
+  #changeSlot(): void {
+    this.#partial ??= PartialWriter.create(this.#partialOwner(), this.#window, !this.#context.isStorable())
+    this.#partial.write(this.#window.changeSlot())
   }
 
   #partialOwner(): PartialOwner {

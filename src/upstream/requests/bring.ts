@@ -1,5 +1,6 @@
 import type { BoundedMap } from '../../lib/bounded-map.ts'
 import type { Digest } from '../../oci/digest.ts'
+import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake, Want } from '../../ports/source.ts'
 import { parseContentRange } from '../headers/content-range.ts'
@@ -8,10 +9,8 @@ import type { HttpResponse } from '../http/messages.ts'
 import { failureOfStatus } from '../http/status.ts'
 import type { RegistryHost } from './registry-request.ts'
 
-/** The OCI distribution specification expects registries to accept manifests of up to 4 MiB. */
-export const MANIFEST_LIMIT = 4 * 1024 * 1024
-/** ETags of one host. Only a content whose attempt broke off needs its ETag again. */
-export const MOST_ETAGS = 256
+/** Bounds the ETags of one host. Only a content whose attempt broke off needs its ETag again. */
+export const MAX_ETAGS = 256
 
 /** Strong ETags of earlier attempts, for `If-Range` when an attempt continues. */
 export type Etags = BoundedMap<Digest, string>
@@ -44,7 +43,7 @@ export async function bringFromHost(
   try {
     const { size, skip, end } = placeBody(response, offset, host.name)
     const mediaType = parseMediaType(response.headers.get('content-type'))
-    const limit = want.kind === 'manifest' ? MANIFEST_LIMIT : Number.POSITIVE_INFINITY
+    const limit = want.kind === 'manifest' ? MAX_MANIFEST_BYTES : Number.POSITIVE_INFINITY
     if (want.kind === 'manifest') refuseSchema1(mediaType, host.name)
     if ((size ?? 0) > limit) {
       throw new Failure('too-large', `${host.name}: the manifest is larger than ${limit} bytes`, {

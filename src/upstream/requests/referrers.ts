@@ -1,15 +1,15 @@
 import * as v from 'valibot'
 import { algorithmOf, type Digest, hexOf } from '../../oci/digest.ts'
+import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
+import { OCI_INDEX } from '../../oci/media-types.ts'
 import { Failure } from '../../ports/failure.ts'
 import { MANIFEST_ACCEPT, parseMediaType } from '../headers/media-type.ts'
 import type { HttpResponse } from '../http/messages.ts'
 import { readPages } from '../http/pages.ts'
 import { readWhole } from '../http/read-whole.ts'
 import { failureOfStatus } from '../http/status.ts'
-import { MANIFEST_LIMIT } from './bring.ts'
 import type { RegistryHost } from './registry-request.ts'
 
-const OCI_INDEX = 'application/vnd.oci.image.index.v1+json'
 const Index = v.object({
   schemaVersion: v.literal(2),
   manifests: v.optional(v.nullable(v.array(v.unknown()))),
@@ -104,5 +104,5 @@ async function fromTag(
   }
   if (response.status !== 200) throw failureOfStatus(response, host.name)
   // The tag may belong to an ordinary image. Then the subject has no referrers.
-  return parseIndex((await readWhole(response.body, MANIFEST_LIMIT)).toString()) ?? []
+  return parseIndex((await readWhole(response.body, MAX_MANIFEST_BYTES)).toString()) ?? []
 }

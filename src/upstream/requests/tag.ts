@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { parseDigest } from '../../oci/digest.ts'
+import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { TagHead } from '../../ports/registry.ts'
 import { MANIFEST_ACCEPT } from '../headers/media-type.ts'
 import { readWhole } from '../http/read-whole.ts'
 import { failureOfStatus } from '../http/status.ts'
-import { MANIFEST_LIMIT } from './bring.ts'
 import { describeResponse } from './head.ts'
 import type { RegistryHost } from './registry-request.ts'
 
@@ -37,7 +37,7 @@ export async function requestTag(
   }
   const whole = await host.send({ ...request, method: 'GET' })
   if (whole.status !== 200) throw failureOfStatus(whole, host.name)
-  const bytes = await readWhole(whole.body, MANIFEST_LIMIT)
+  const bytes = await readWhole(whole.body, MAX_MANIFEST_BYTES)
   const { mediaType } = describeResponse(whole, host.name)
   const digest = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`)
   if (digest === undefined) throw brokenResponse(host, 'sent a manifest that cannot be hashed')

@@ -57,10 +57,10 @@ test('agent doctor reports a healthy node, and for a problem its effect and the 
     ]
     const before = await withoutTimeouts(() => runAgent(['doctor', ...settings]))
     assert.equal(before.code, 1)
-    assert.match(before.out, /^ok {11}agent {6}the agent answers at 127\.0\.0\.1:\d+ and is ready/)
+    assert.match(before.out, /^ok {11}agent {6}the agent at 127\.0\.0\.1:\d+ is ready/)
     assert.match(
       before.out,
-      /\nproblem {6}runtimes {3}the settings of Docker do not name .*\n {24}effect: .*\n {24}action: agent runtime install\n/,
+      /\nproblem {6}runtimes {3}the settings of Docker do not use .* as a mirror\n {24}effect: .*\n {24}action: agent runtime install\n/,
     )
     assert.match(before.out, /\n\n1 problem\n$/)
     const installed = await runInProcess(['runtime', 'install', '--root', root, '--listen', running.registry])
@@ -136,8 +136,8 @@ test('what an ordinary user may not read is reported as not checked', async (t) 
     out,
     /\nnot checked {2}runtimes {3}Docker: cannot read \/etc\/docker\/daemon\.json: this user may not/,
   )
-  assert.match(out, /\nnot checked {2}data {7}.* is closed to this user\n/)
-  assert.match(out, /\nnot checked {2}peers {6}the file of the peers’ secret is closed to this user\n/)
+  assert.match(out, /\nnot checked {2}data {7}this user may not access .*\n/)
+  assert.match(out, /\nnot checked {2}peers {6}this user may not read the file with the peer secret\n/)
 })
 
 function canStartNode(user: { uid: number; gid: number }): boolean {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
 import * as v from 'valibot'
+import type { FlightPolicy } from '../../../src/fetch/flight/flight-policy.ts'
 import { WarmLine } from '../../../src/schemas/warm-report.ts'
 import { openStore } from '../../../src/store/open.ts'
 import { requirePrograms } from '../../../testkit/programs.ts'
@@ -23,7 +24,11 @@ import { TerminalSession } from '../terminal-session.ts'
 /** `agent warm` with a running agent, and on a data folder. */
 
 /** No attempt times out, so a stalled download waits until the test releases it. */
-const PATIENCE = { stallMs: 600_000, headMs: 600_000, backoffMs: 5 }
+const PATIENCE = {
+  progressTimeoutMs: 600_000,
+  sizeTimeoutMs: 600_000,
+  retryPauseMs: 5,
+} satisfies Partial<FlightPolicy>
 const KIB = 1024
 let upstream: FaultyUpstream
 let app: ImageAdded

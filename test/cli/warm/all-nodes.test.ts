@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, type TestContext, test } from 'node:test'
 import * as v from 'valibot'
+import type { FlightPolicy } from '../../../src/fetch/flight/flight-policy.ts'
 import type { AgentOptions } from '../../../src/index.ts'
 import { subscribe } from '../../../src/observe/events.ts'
 import { startBootstrapNode } from '../../../src/peers/dht/bootstrap.ts'
@@ -25,7 +26,11 @@ import { TerminalSession } from '../terminal-session.ts'
 const LOCAL = { host: '127.0.0.1', port: 0 }
 const KIB = 1024
 /** No attempt times out, so a stalled download waits until the test releases it. */
-const PATIENCE = { stallMs: 600_000, headMs: 600_000, backoffMs: 5 }
+const PATIENCE = {
+  progressTimeoutMs: 600_000,
+  sizeTimeoutMs: 600_000,
+  retryPauseMs: 5,
+} satisfies Partial<FlightPolicy>
 let upstream: FaultyUpstream
 let folder: string
 

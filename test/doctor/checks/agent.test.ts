@@ -6,19 +6,19 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { judgeAgent, seeAgent } from '../../../src/doctor/checks/agent.ts'
-import { judgeRegistry, registryAddress, seeRegistry } from '../../../src/doctor/checks/registry.ts'
+import { judgeAgent, queryAgent } from '../../../src/doctor/checks/agent.ts'
+import { judgeRegistry, queryRegistry, registryAddress } from '../../../src/doctor/checks/registry.ts'
 import { type Agent, type AgentOptions, createAgent } from '../../../src/index.ts'
 import { makeCertificates } from '../../../testkit/certificates.ts'
-import { statusOf } from '../status.ts'
-import { told } from '../told.ts'
+import { agentStatus } from '../agent-status.ts'
+import { findingLines } from '../finding-lines.ts'
 
 const ANY = { host: '127.0.0.1', port: 0 }
 const NOWHERE = { host: '127.0.0.1', port: 1 }
-/** A slow machine changes nothing of what is found. */
+/** Without a deadline, the findings do not depend on the speed of the machine. */
 const signal = new AbortController().signal
 
-async function started(t: TestContext, options: Partial<AgentOptions> = {}): Promise<Agent> {
+async function startAgent(t: TestContext, options: Partial<AgentOptions> = {}): Promise<Agent> {
   const data = await mkdtemp(join(tmpdir(), 'leat-doctor-'))
   const agent = createAgent({ data, listen: ANY, admin: ANY, version: '0.1.0', ...options })
   await agent.start()
@@ -29,7 +29,7 @@ async function started(t: TestContext, options: Partial<AgentOptions> = {}): Pro
   return agent
 }
 
-async function answering(
+async function startServer(
   t: TestContext,
   status: number,
   body: string,
@@ -41,28 +41,28 @@ async function answering(
   return { host: '127.0.0.1', port: (server.address() as AddressInfo).port }
 }
 
-test('an agent that runs is ready, has a version and tells the time', async (t) => {
-  const { admin = ANY } = (await started(t)).addresses
+test('a running agent is ready, and reports its version and its time', async (t) => {
+  const { admin = ANY } = (await startAgent(t)).addresses
   const before = Date.now()
-  const seen = await seeAgent(admin, { signal })
+  const answer = await queryAgent(admin, { signal })
   const took = Date.now() - before
-  assert.equal(seen.kind, 'agent')
-  // Its clock is the one here, of which its answer has the minute at least.
-  assert.ok(seen.aheadMs !== undefined && seen.aheadMs <= took && seen.aheadMs > -took - 60_000)
-  const now = Date.parse(seen.status.startedAt) + 90_000
+  assert.equal(answer.kind, 'agent')
+  // Agent and test share a clock, and the date of an answer is at most a minute old.
+  assert.ok(answer.aheadMs !== undefined && answer.aheadMs <= took && answer.aheadMs > -took - 60_000)
+  const now = Date.parse(answer.status.startedAt) + 90_000
   const where = `127.0.0.1:${admin.port}`
-  const ready = `ok: the agent answers at ${where} and is ready (version 0.1.0, up since 1m ago)`
-  assert.deepEqual(told(judgeAgent(seen, { admin, version: '0.1.0', now })), [ready])
-  assert.deepEqual(told(judgeAgent(seen, { admin, version: '0.2.0', now })), [
+  const ready = `ok: the agent at ${where} is ready (version 0.1.0, started 1m ago)`
+  assert.deepEqual(findingLines(judgeAgent(answer, { admin, version: '0.1.0', now })), [ready])
+  assert.deepEqual(findingLines(judgeAgent(answer, { admin, version: '0.2.0', now })), [
     ready,
-    'warning: the agent has version 0.1.0, this command 0.2.0',
+    'warning: the agent has version 0.1.0, this command has version 0.2.0',
   ])
 })
 
-test('nobody, a stranger and one that is not ready are told apart', async (t) => {
+test('no answer, another program and an agent that is not ready are different problems', async (t) => {
   const context = { admin: NOWHERE, version: '0.1.0', now: 0 }
-  const nobody = await seeAgent(NOWHERE, { signal })
-  assert.deepEqual(told(judgeAgent(nobody, context)), [
+  const noAnswer = await queryAgent(NOWHERE, { signal })
+  assert.deepEqual(findingLines(judgeAgent(noAnswer, context)), [
     'problem: no agent answers at 127.0.0.1:1 (connection refused)',
   ])
   for (const [status, body] of [
@@ -70,18 +70,18 @@ test('nobody, a stranger and one that is not ready are told apart', async (t) =>
     [200, 'no JSON'],
     [404, '{}'],
   ] as const) {
-    const admin = await answering(t, status, body)
-    const stranger = await seeAgent(admin, { signal })
-    const [found] = judgeAgent(stranger, { ...context, admin })
-    assert.equal(found?.found, `what answers at 127.0.0.1:${admin.port} is no agent`)
+    const admin = await startServer(t, status, body)
+    const otherProgram = await queryAgent(admin, { signal })
+    const [found] = judgeAgent(otherProgram, { ...context, admin })
+    assert.equal(found?.found, `the program that answers at 127.0.0.1:${admin.port} is not an agent`)
   }
-  const status = statusOf({ ready: false, reasons: ['The agent is shutting down.'] })
-  assert.deepEqual(told(judgeAgent({ kind: 'agent', status, aheadMs: 0 }, context)), [
+  const status = agentStatus({ ready: false, reasons: ['The agent is shutting down.'] })
+  assert.deepEqual(findingLines(judgeAgent({ kind: 'agent', status, aheadMs: 0 }, context)), [
     'problem: the agent at 127.0.0.1:1 is not ready: The agent is shutting down.',
   ])
 })
 
-test('one that never answers is left', async (t) => {
+test('an agent that never answers is given up at the deadline', async (t) => {
   const server = createServer(() => {})
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -89,21 +89,21 @@ test('one that never answers is left', async (t) => {
     server.close()
     server.closeAllConnections()
   })
-  const leaving = new AbortController()
+  const deadline = new AbortController()
   const { port } = server.address() as AddressInfo
-  const looking = seeAgent({ host: '127.0.0.1', port }, { signal: leaving.signal })
+  const answer = queryAgent({ host: '127.0.0.1', port }, { signal: deadline.signal })
   await once(server, 'request')
-  leaving.abort()
-  assert.deepEqual(await looking, { kind: 'nobody', why: 'no answer in time' })
+  deadline.abort()
+  assert.deepEqual(await answer, { kind: 'no-answer', why: 'no answer in time' })
 })
 
-test('the registry address is asked as the agent names it, over HTTP and over TLS', async (t) => {
-  const { admin = ANY, registry: address } = (await started(t)).addresses
-  const agent = await seeAgent(admin, { signal })
+test('the registry is requested at the address that the agent reports, over HTTP and over TLS', async (t) => {
+  const { admin = ANY, registry: address } = (await startAgent(t)).addresses
+  const agent = await queryAgent(admin, { signal })
   assert.deepEqual(registryAddress(agent, { listen: NOWHERE }), address)
-  const plain = await seeRegistry(address, { isTls: false, signal })
+  const plain = await queryRegistry(address, { isTls: false, signal })
   const where = `127.0.0.1:${address.port}`
-  assert.deepEqual(told(judgeRegistry(plain, { address, listen: address, isTls: false })), [
+  assert.deepEqual(findingLines(judgeRegistry(plain, { address, listen: address, isTls: false })), [
     `ok: the registry address ${where} answers /v2/ over HTTP`,
   ])
   const { key, cert } = makeCertificates()
@@ -112,12 +112,12 @@ test('the registry address is asked as the agent names it, over HTTP and over TL
   const tls = { certFile: join(folder, 'cert'), keyFile: join(folder, 'key') }
   await writeFile(tls.certFile, cert)
   await writeFile(tls.keyFile, key)
-  const secured = (await started(t, { tls })).addresses.registry
-  // Settings that do not say so find it all the same.
+  const secured = (await startAgent(t, { tls })).addresses.registry
+  // With settings that do not name TLS, it is found too.
   for (const isTls of [true, false]) {
-    const seen = await seeRegistry(secured, { isTls, signal })
-    assert.deepEqual(seen, { kind: 'answer', status: 200, isTls: true })
-    const found = judgeRegistry(seen, { address: secured, listen: secured, isTls })
+    const answer = await queryRegistry(secured, { isTls, signal })
+    assert.deepEqual(answer, { kind: 'answer', status: 200, isTls: true })
+    const found = judgeRegistry(answer, { address: secured, listen: secured, isTls })
     assert.deepEqual(
       found.map(({ state }) => state),
       isTls ? ['ok'] : ['ok', 'warning'],
@@ -126,13 +126,14 @@ test('the registry address is asked as the agent names it, over HTTP and over TL
 })
 
 test('a registry address that does not serve images is a problem', async (t) => {
-  const nobody = await seeRegistry(NOWHERE, { isTls: false, signal })
-  assert.deepEqual(told(judgeRegistry(nobody, { address: NOWHERE, listen: NOWHERE, isTls: false })), [
-    'problem: the registry address 127.0.0.1:1 does not answer (connection refused)',
-  ])
-  const address = await answering(t, 404, '')
-  const stranger = await seeRegistry(address, { isTls: false, signal })
-  assert.deepEqual(told(judgeRegistry(stranger, { address, listen: address, isTls: false })), [
+  const noAnswer = await queryRegistry(NOWHERE, { isTls: false, signal })
+  assert.deepEqual(
+    findingLines(judgeRegistry(noAnswer, { address: NOWHERE, listen: NOWHERE, isTls: false })),
+    ['problem: the registry address 127.0.0.1:1 does not answer (connection refused)'],
+  )
+  const address = await startServer(t, 404, '')
+  const otherProgram = await queryRegistry(address, { isTls: false, signal })
+  assert.deepEqual(findingLines(judgeRegistry(otherProgram, { address, listen: address, isTls: false })), [
     `problem: the registry address 127.0.0.1:${address.port} answers 404 to /v2/`,
   ])
 })

@@ -5,18 +5,18 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { type AgentSeen, seeAgent } from '../../../src/doctor/checks/agent.ts'
-import { judgeMembers, lookAtPeers } from '../../../src/doctor/checks/peers.ts'
+import { type AgentAnswer, queryAgent } from '../../../src/doctor/checks/agent.ts'
+import { checkPeers, judgeMembers } from '../../../src/doctor/checks/peers.ts'
 import { createAgent } from '../../../src/index.ts'
 import { startBootstrapNode } from '../../../src/peers/dht/bootstrap.ts'
-import { statusOf } from '../status.ts'
-import { told } from '../told.ts'
+import { agentStatus } from '../agent-status.ts'
+import { findingLines } from '../finding-lines.ts'
 
 const SECRET = 'the secret of these two dozen nodes'
 const ANY = { host: '127.0.0.1', port: 0 }
-/** A slow machine changes nothing of what is found. */
+/** Without a deadline, the findings do not depend on the speed of the machine. */
 const signal = new AbortController().signal
-const NOBODY: AgentSeen = { kind: 'nobody', why: 'connection refused' }
+const NO_AGENT: AgentAnswer = { kind: 'no-answer', why: 'connection refused' }
 
 async function folder(t: TestContext): Promise<string> {
   const made = await mkdtemp(join(tmpdir(), 'leat-doctor-'))
@@ -31,41 +31,43 @@ async function secretFile(t: TestContext, text: string, mode = 0o600): Promise<s
   return path
 }
 
-test('an agent is found where its peers find it, by whoever has its secret', async (t) => {
+test('an agent answers at the port for peers, if the secret is right', async (t) => {
   const [data, file] = [await folder(t), await secretFile(t, `${SECRET}\n`)]
   const peers = { secretFile: file, listen: ANY, dht: ANY, advertise: '127.0.0.1' }
   const agent = createAgent({ data, listen: ANY, admin: ANY, peers })
   await agent.start()
   t.after(() => agent.stop({ drainMs: 0 }))
-  const seen = await seeAgent(agent.addresses.admin ?? ANY, { signal })
-  assert.equal(seen.kind, 'agent')
-  const [, port] = /^127\.0\.0\.1:(\d+)$/.exec(seen.status.peers?.self.address ?? '') ?? assert.fail()
-  const found = told(await lookAtPeers(peers, { agent: seen, signal }))
+  const answer = await queryAgent(agent.addresses.admin ?? ANY, { signal })
+  assert.equal(answer.kind, 'agent')
+  const [, port] = /^127\.0\.0\.1:(\d+)$/.exec(answer.status.peers?.self.address ?? '') ?? assert.fail()
+  const found = findingLines(await checkPeers(peers, { agent: answer, signal }))
   assert.deepEqual(found.slice(0, 2), [
-    `ok: the secret in ${file} is long enough and closed to others`,
-    `ok: the agent answers its peers at 127.0.0.1:${port}`,
+    `ok: the secret in ${file} is strong, and not readable by others`,
+    `ok: the agent answers peers at 127.0.0.1:${port}`,
   ])
-  assert.equal(found[2], 'warning: the agent sees no peer')
+  assert.equal(found[2], 'warning: the agent sees no peers')
   const other = await secretFile(t, `another ${SECRET}\n`)
-  const [, refused] = await lookAtPeers({ ...peers, secretFile: other }, { agent: seen, signal })
+  const [, refused] = await checkPeers({ ...peers, secretFile: other }, { agent: answer, signal })
   assert.equal(refused?.state, 'problem')
   assert.match(
     refused.found,
-    new RegExp(`^at 127\\.0\\.0\\.1:${port}, .* what answers there has a different secret`),
+    new RegExp(
+      `^peers cannot connect to the agent at 127\\.0\\.0\\.1:${port}: what answers there has a different secret`,
+    ),
   )
 })
 
-test('a port that nobody listens on is a problem', async (t) => {
+test('a port for peers that refuses connections is a problem', async (t) => {
   const peers = { secretFile: await secretFile(t, SECRET), listen: { host: '127.0.0.1', port: 1 } }
-  const [, found] = await lookAtPeers(peers, { agent: NOBODY, signal })
+  const [, found] = await checkPeers(peers, { agent: NO_AGENT, signal })
   assert.equal(
     found?.found,
-    'at 127.0.0.1:1 (guessed: no --advertise), where peers ask this agent, connection refused',
+    'peers cannot connect to the agent at 127.0.0.1:1 (guessed, because --advertise is not set): connection refused',
   )
-  assert.match(found.todo ?? '', /TCP 1 through the firewall/)
+  assert.match(found.todo ?? '', /open TCP 1 in the firewall/)
 })
 
-test('a secret that is short, weak, open or not there is told without what is in it', async (t) => {
+test('a secret that is short, weak, readable by others or missing is a finding that does not contain it', async (t) => {
   const table: readonly (readonly [string, string, RegExp])[] = [
     [await secretFile(t, 'swordfish\n'), 'problem', /contains a secret that can be guessed/],
     [await secretFile(t, `${'ab'.repeat(20)}\n`), 'problem', /the secret in .* can be guessed$/],
@@ -75,7 +77,7 @@ test('a secret that is short, weak, open or not there is told without what is in
   ]
   const listen = { host: '127.0.0.1', port: 1 }
   for (const [file, state, expected] of table) {
-    const found = await lookAtPeers({ secretFile: file, listen }, { agent: NOBODY, signal })
+    const found = await checkPeers({ secretFile: file, listen }, { agent: NO_AGENT, signal })
     assert.equal(found[0]?.state, state, found[0]?.found)
     assert.match(found[0]?.found ?? '', expected)
     assert.ok(!/swordfish|abab|dozen/.test(JSON.stringify(found)))
@@ -84,48 +86,51 @@ test('a secret that is short, weak, open or not there is told without what is in
 
 const NAMELESS = { host: 'dht.invalid', port: 49_737 }
 
-/** What is found of these nodes of the DHT. */
-async function bootstrapFound(
+/** The findings about these bootstrap nodes. */
+async function bootstrapLines(
   t: TestContext,
   bootstrap: readonly { host: string; port: number }[],
-  until: AbortSignal = signal,
+  deadline: AbortSignal = signal,
 ): Promise<readonly string[]> {
   const peers = { secretFile: await secretFile(t, SECRET), listen: { host: '127.0.0.1', port: 1 } }
-  return told(await lookAtPeers({ ...peers, bootstrap }, { agent: NOBODY, signal: until })).slice(2, -1)
+  return findingLines(await checkPeers({ ...peers, bootstrap }, { agent: NO_AGENT, signal: deadline })).slice(
+    2,
+    -1,
+  )
 }
 
-test('a bootstrap node answers, or has no address', async (t) => {
+test('a bootstrap node that answers is ok, and a name without an address is a finding', async (t) => {
   const dht = await startBootstrapNode({ listen: ANY, bootstrap: [], advertise: undefined })
   t.after(() => dht.stop())
-  assert.deepEqual(await bootstrapFound(t, [dht.address, NAMELESS]), [
+  assert.deepEqual(await bootstrapLines(t, [dht.address, NAMELESS]), [
     `ok: the bootstrap node 127.0.0.1:${dht.address.port} answers`,
     'warning: the bootstrap node dht.invalid:49737 does not answer: dht.invalid has no IPv4 address, which the DHT needs',
   ])
   assert.deepEqual(
-    (await bootstrapFound(t, [NAMELESS])).map((text) => text.split(':')[0]),
+    (await bootstrapLines(t, [NAMELESS])).map((text) => text.split(':')[0]),
     ['problem'],
   )
 })
 
-test('a bootstrap node that is silent is left at the deadline', async (t) => {
+test('a silent bootstrap node is given up at the deadline', async (t) => {
   const silent = createSocket('udp4')
   t.after(() => silent.close())
   silent.bind(0, '127.0.0.1')
   await once(silent, 'listening')
   const { port } = silent.address()
-  const leaving = new AbortController()
-  silent.once('message', () => leaving.abort())
+  const deadline = new AbortController()
+  silent.once('message', () => deadline.abort())
   const where = `127.0.0.1:${port}`
-  assert.deepEqual(await bootstrapFound(t, [{ host: '127.0.0.1', port }], leaving.signal), [
+  assert.deepEqual(await bootstrapLines(t, [{ host: '127.0.0.1', port }], deadline.signal), [
     `problem: the bootstrap node ${where} does not answer: ${where} does not answer over UDP`,
   ])
 })
 
-test('who is there is the agent’s to tell', () => {
-  const peers = (given: object | null | undefined): AgentSeen => ({
+test('the findings about peers follow from what the agent reports', () => {
+  const peers = (given: object | null | undefined): AgentAnswer => ({
     kind: 'agent',
     aheadMs: 0,
-    status: statusOf(
+    status: agentStatus(
       given === undefined
         ? {}
         : {
@@ -134,33 +139,35 @@ test('who is there is the agent’s to tell', () => {
           },
     ),
   })
-  const judged = (agent: AgentSeen) => judgeMembers(agent, { secretFile: 'secret' })
-  assert.deepEqual(told(judged(NOBODY)), ['not-looked-at: who the peers are, because no agent answers'])
-  assert.deepEqual(told(judged(peers(undefined))), [
-    'not-looked-at: who the peers are, because the agent does not tell',
+  const judged = (agent: AgentAnswer) => judgeMembers(agent, { secretFile: 'secret' })
+  assert.deepEqual(findingLines(judged(NO_AGENT)), [
+    'not-checked: the peers are unknown, because no agent answers',
   ])
-  assert.deepEqual(told(judged(peers(null))), [
-    'problem: the agent runs without peers, though a secret is given here',
+  assert.deepEqual(findingLines(judged(peers(undefined))), [
+    'not-checked: the peers are unknown, because the agent does not report them',
   ])
-  assert.deepEqual(told(judged(peers({ count: 2 }))), ['ok: the agent sees 2 peers'])
-  const [alone] = judged(peers({}))
-  assert.equal(alone?.state, 'warning')
-  assert.match(alone.todo ?? '', /the same secret in all of them\?.* UDP 49737 and TCP 5052/)
+  assert.deepEqual(findingLines(judged(peers(null))), [
+    'problem: the agent runs without peers, though a peer secret is given here',
+  ])
+  assert.deepEqual(findingLines(judged(peers({ count: 2 }))), ['ok: the agent sees 2 peers'])
+  const [noPeers] = judged(peers({}))
+  assert.equal(noPeers?.state, 'warning')
+  assert.match(noPeers.todo ?? '', /the same secret .* UDP 49737 and TCP 5052/)
   const members = [{ name: 'old', version: '0.0.9', understood: false }]
-  assert.deepEqual(told(judged(peers({ count: 1, members }))), [
-    'warning: of 1 peer 1 speak otherwise: old (0.0.9)',
+  assert.deepEqual(findingLines(judged(peers({ count: 1, members }))), [
+    'warning: the protocol of 1 of 1 peer is incompatible: old (0.0.9)',
   ])
 })
 
-test('without a secret there is nothing to look at, and what the agent says is told', async () => {
-  assert.deepEqual(told(await lookAtPeers(undefined, { agent: NOBODY, signal })), [
-    'not-looked-at: no secret of peers is given here (--peers-secret-file), so the agent works alone',
+test('without a secret nothing is checked, and peers that the agent reports are named', async () => {
+  assert.deepEqual(findingLines(await checkPeers(undefined, { agent: NO_AGENT, signal })), [
+    'not-checked: no peer secret is given here (--peers-secret-file), so the agent runs without peers',
   ])
-  const status = statusOf({ peers: { self: { address: '10.0.0.1:5052' }, count: 3, members: [] } })
+  const status = agentStatus({ peers: { self: { address: '10.0.0.1:5052' }, count: 3, members: [] } })
   assert.deepEqual(
-    told(await lookAtPeers(undefined, { agent: { kind: 'agent', status, aheadMs: 0 }, signal })),
+    findingLines(await checkPeers(undefined, { agent: { kind: 'agent', status, aheadMs: 0 }, signal })),
     [
-      'not-looked-at: no secret of peers is given here (--peers-secret-file), but the agent is one of a swarm, and sees 3 peers',
+      'not-checked: no peer secret is given here (--peers-secret-file), but the agent is a member of a swarm, and sees 3 peers',
     ],
   )
 })

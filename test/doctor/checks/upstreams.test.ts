@@ -4,11 +4,11 @@ import { judgeUpstreams } from '../../../src/doctor/checks/upstreams.ts'
 import { examineUpstreams } from '../../../src/upstream/examine.ts'
 import type { UpstreamEntry } from '../../../src/upstream/options/options.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
-import { told } from '../told.ts'
+import { findingLines } from '../finding-lines.ts'
 
-const ME = { username: 'ada', password: 'hunter2-hunter2' }
-const OTHER = { username: 'ada', password: 'another' }
-const NOBODY = '127.0.0.1:1'
+const ACCEPTED = { username: 'ada', password: 'hunter2-hunter2' }
+const REFUSED = { username: 'ada', password: 'another' }
+const REFUSING = '127.0.0.1:1'
 
 async function server(t: TestContext): Promise<FaultyUpstream> {
   const upstream = await startFaultyUpstream()
@@ -16,90 +16,99 @@ async function server(t: TestContext): Promise<FaultyUpstream> {
   return upstream
 }
 
-/** What is found of Docker Hub, reached at these hosts instead of its own. */
+/** The findings about Docker Hub, with these hosts instead of its own. */
 async function findings(hosts: readonly string[], entry: Partial<UpstreamEntry> = {}) {
   const entries = [{ namespace: 'docker.io', hosts, tls: false, allowPrivateTargets: true, ...entry }]
   const examined = await examineUpstreams({ entries }, { signal: new AbortController().signal })
   const found = judgeUpstreams(examined)
-  assert.ok(!JSON.stringify([examined, found]).includes('hunter2'), 'a password was told')
+  assert.ok(!JSON.stringify([examined, found]).includes('hunter2'), 'a password was reported')
   return found
 }
 
-test('a registry that asks for nothing is well', async (t) => {
+test('a registry that needs no credentials is ok', async (t) => {
   const { host } = await server(t)
-  assert.deepEqual(told(await findings([host])), [
-    `ok: docker.io (${host}) answers, and asks for no credentials`,
+  assert.deepEqual(findingLines(await findings([host])), [
+    `ok: docker.io (${host}) answers, and needs no credentials`,
   ])
 })
 
-test('credentials are shown, and whether they are accepted is told', async (t) => {
+test('accepted, refused and missing credentials are different findings', async (t) => {
   const upstream = await server(t)
   const { host } = upstream
   const name = `docker.io (${host})`
-  upstream.requireBasic(ME.username, ME.password)
-  assert.deepEqual(told(await findings([host], ME)), [`ok: ${name} answers, and accepts the credentials`])
-  assert.deepEqual(told(await findings([host], OTHER)), [`problem: ${name} refuses the credentials`])
-  assert.deepEqual(told(await findings([host])), [
-    `warning: ${name} lets nobody in without credentials, and none are set`,
+  upstream.requireBasic(ACCEPTED.username, ACCEPTED.password)
+  assert.deepEqual(findingLines(await findings([host], ACCEPTED)), [
+    `ok: ${name} answers, and accepts the credentials`,
   ])
-  upstream.requireBearer({ basic: ME })
-  assert.deepEqual(told(await findings([host], ME)), [`ok: ${name} answers, and accepts the credentials`])
-  const [refused] = await findings([host], OTHER)
+  assert.deepEqual(findingLines(await findings([host], REFUSED)), [
+    `problem: ${name} refuses the credentials`,
+  ])
+  assert.deepEqual(findingLines(await findings([host])), [
+    `warning: ${name} requires credentials, and none are set`,
+  ])
+  upstream.requireBearer({ basic: ACCEPTED })
+  assert.deepEqual(findingLines(await findings([host], ACCEPTED)), [
+    `ok: ${name} answers, and accepts the credentials`,
+  ])
+  const [refused] = await findings([host], REFUSED)
   assert.match(refused?.found ?? '', /refuses the credentials: 127\.0\.0\.1:\d+ refuses the credentials/)
-  assert.match(refused?.todo ?? '', /put right what the settings have for docker\.io/)
+  assert.match(refused?.todo ?? '', /correct .* of docker\.io in the settings/)
   const [wanted] = await findings([host])
   assert.equal(wanted?.state, 'warning')
   upstream.requireBearer()
-  assert.deepEqual(told(await findings([host])), [`ok: ${name} answers, and lets in without credentials`])
+  assert.deepEqual(findingLines(await findings([host])), [`ok: ${name} answers, and allows anonymous access`])
 })
 
-test('credentials that cannot be got at are a problem, without a word of them', async (t) => {
+test('credentials that cannot be read are a problem, and are not reported', async (t) => {
   const upstream = await server(t)
-  upstream.requireBearer({ basic: ME })
+  upstream.requireBearer({ basic: ACCEPTED })
   const [found] = await findings([upstream.host], { username: 'ada', passwordFile: '/none/password' })
   assert.equal(found?.state, 'problem')
-  assert.match(found.found, /no access was got: \/none\/password cannot be read: ENOENT/)
+  assert.match(found.found, /the credentials could not be checked: \/none\/password cannot be read: ENOENT/)
 })
 
-test('a token service that is away is a problem of its own', async (t) => {
+test('a token service that fails is a problem', async (t) => {
   const upstream = await server(t)
   upstream.requireBearer()
   upstream.fault('/token', { status: 503 })
   const [found] = await findings([upstream.host])
   assert.equal(found?.state, 'problem')
-  assert.match(found.found, /answers, but no access was got: .*cannot answer \(status 503\)/)
+  assert.match(
+    found.found,
+    /answers, but the credentials could not be checked: .*cannot answer \(status 503\)/,
+  )
 })
 
-test('a configured registry that is away is a problem, one of several hosts is a warning', async (t) => {
+test('a configured registry that does not answer is a problem, one of several hosts is a warning', async (t) => {
   const upstream = await server(t)
-  const [dead] = await findings([NOBODY])
+  const [dead] = await findings([REFUSING])
   assert.equal(dead?.state, 'problem')
-  assert.equal(dead.found, `docker.io (${NOBODY}) does not answer: ${NOBODY}: ECONNREFUSED`)
+  assert.equal(dead.found, `docker.io (${REFUSING}) does not answer: ${REFUSING}: ECONNREFUSED`)
   assert.match(dead.todo ?? '', /curl -v http:\/\/127\.0\.0\.1:1\/v2\/ /)
   assert.deepEqual(
-    (await findings([NOBODY, upstream.host])).map(({ state }) => state),
+    (await findings([REFUSING, upstream.host])).map(({ state }) => state),
     ['warning', 'ok'],
   )
   upstream.fault('/v2/', { status: 503 })
-  assert.deepEqual(told(await findings([upstream.host])), [
+  assert.deepEqual(findingLines(await findings([upstream.host])), [
     `problem: docker.io (${upstream.host}) answers 503 to /v2/`,
   ])
 })
 
-test('a registry that never answers is left at the deadline', async (t) => {
+test('a registry that never answers is given up at the deadline', async (t) => {
   const upstream = await server(t)
   upstream.fault('/v2/', { silent: true })
   const entries = [{ namespace: 'docker.io', hosts: [upstream.host], tls: false }]
-  const leaving = new AbortController()
-  const examining = examineUpstreams({ entries }, { signal: leaving.signal })
+  const deadline = new AbortController()
+  const examining = examineUpstreams({ entries }, { signal: deadline.signal })
   await upstream.stalled('/v2/')
-  leaving.abort()
-  assert.deepEqual(told(judgeUpstreams(await examining)), [
+  deadline.abort()
+  assert.deepEqual(findingLines(judgeUpstreams(await examining)), [
     `problem: docker.io (${upstream.host}) does not answer: no answer in time`,
   ])
 })
 
-test('Docker Hub without an entry is only a warning when it is away', () => {
+test('Docker Hub without an entry is only a warning if it does not answer', () => {
   const hub = {
     namespace: 'docker.io',
     host: 'registry-1.docker.io',
@@ -111,12 +120,12 @@ test('Docker Hub without an entry is only a warning when it is away', () => {
     why: 'registry-1.docker.io: ENOTFOUND',
     quota: undefined,
   }
-  assert.deepEqual(told(judgeUpstreams([hub])), [
+  assert.deepEqual(findingLines(judgeUpstreams([hub])), [
     'warning: docker.io (registry-1.docker.io) does not answer: registry-1.docker.io: ENOTFOUND',
   ])
 })
 
-test('how many pulls are left is asked without a pull, and told when they run short', async (t) => {
+test('the quota is requested without a pull, and a low quota is a warning', async (t) => {
   const upstream = await server(t)
   upstream.requireBearer()
   const preview = '/v2/ratelimitpreview/test/manifests/latest'
@@ -133,8 +142,8 @@ test('how many pulls are left is asked without a pull, and told when they run sh
     })
     const found = await findings([upstream.host])
     assert.equal(
-      told(found)[1],
-      `${state}: docker.io (${upstream.host}) allows ${remaining} of 100 pulls more in 360 minutes`,
+      findingLines(found)[1],
+      `${state}: docker.io (${upstream.host}) allows ${remaining} more pulls in 360 minutes; the limit is 100`,
     )
   }
   assert.equal(upstream.count(preview, 'HEAD'), left.length)

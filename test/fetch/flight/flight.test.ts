@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it } from 'node:test'
-import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../../src/fetch/flight/flight-policy.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
 import { followFlight } from '../../../src/fetch/flight/follow.ts'
 import { TAIL_BYTES } from '../../../src/fetch/flight/tail-gate.ts'
@@ -28,9 +28,9 @@ import { newFlights, wantOf } from '../test-flights.ts'
 /** No source is given up for a test that is slow. */
 const PATIENT: FlightPolicy = {
   ...DEFAULT_FLIGHT_POLICY,
-  stallMs: 60_000,
+  progressTimeoutMs: 60_000,
   sizeTimeoutMs: 60_000,
-  backoffMs: 1,
+  retryPauseMs: 1,
 }
 const never = new AbortController().signal
 setMaxListeners(0, never)
@@ -150,7 +150,7 @@ describe('a flight', () => {
         new ScriptedSource('peers', [stallsAt(bytes, 123_456)], 'peer'),
         new ScriptedSource('upstream', [sends(bytes)]),
       ],
-      { ...PATIENT, stallMs: 60 },
+      { ...PATIENT, progressTimeoutMs: 60 },
     )
     const began = Date.now()
     assert.ok((await clock.until(pull(flights, wantOf(bytes)))).equals(bytes))
@@ -162,7 +162,7 @@ describe('a flight', () => {
     const bytes = randomBytes(500_000)
     const first = new ScriptedSource('first', [stallsAt(bytes, 123_456)])
     const second = new ScriptedSource('second', [sends(bytes)])
-    const { flights } = setUp([first, second], { ...PATIENT, stallMs: 60 })
+    const { flights } = setUp([first, second], { ...PATIENT, progressTimeoutMs: 60 })
     assert.ok((await clock.until(pull(flights, wantOf(bytes)))).equals(bytes))
     assert.deepEqual(second.attempts, [123_456])
   })
@@ -172,7 +172,7 @@ describe('a flight', () => {
     const bytes = randomBytes(1_000_000)
     const store = new MemoryStore()
     const source = new ScriptedSource('registry', [sends(bytes)])
-    const { flights } = setUp([source], { ...PATIENT, stallMs: 20 }, store)
+    const { flights } = setUp([source], { ...PATIENT, progressTimeoutMs: 20 }, store)
     store.holdWrites()
     const pulled = pull(flights, wantOf(bytes))
     await until(() => (flights.get(digestOf(bytes))?.position ?? 0) >= store.windowBytes)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { describe, it } from 'node:test'
-import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight-policy.ts'
 import { type ByteSource, originText, Provenance } from '../../../src/fetch/flight/provenance.ts'
 import { DEFAULT_FRESHNESS } from '../../../src/fetch/freshness.ts'
 import { CachingResolver } from '../../../src/fetch/resolver.ts'
@@ -97,7 +97,7 @@ function setUp(...sources: readonly Source[]) {
     store,
     catalog: new MemoryCatalog(),
     registry: new Scripted(...sources),
-    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1, attemptsPerSource: 1 },
+    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, retryPauseMs: 1, attemptsPerSource: 1 },
     freshnessPolicy: DEFAULT_FRESHNESS,
     manifestMemoryBytes: 1024 * 1024,
     flightLimit: 100,

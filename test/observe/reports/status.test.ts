@@ -4,8 +4,8 @@ import * as v from 'valibot'
 import { statusText } from '../../../src/cli/commands/status.ts'
 import { publish } from '../../../src/observe/events.ts'
 import { Reporter } from '../../../src/observe/reports/reporter.ts'
-import type { PeersReport } from '../../../src/schemas/peer-report.ts'
-import { StatusReport } from '../../../src/schemas/report.ts'
+import type { PeerReport } from '../../../src/schemas/peer-report.ts'
+import { StatusReport } from '../../../src/schemas/status-report.ts'
 import { parseExposition } from '../exposition.ts'
 import { ALPINE, digestOf, MemoryNode } from '../memory-node.ts'
 import { flightAttempted, peerTransfer, requestEnded } from '../sample-events.ts'
@@ -64,9 +64,7 @@ test('a status is available before the registry API listens', async () => {
   }
 })
 
-type Peer = PeersReport['members'][number]
-
-function peerOf(number: number, more: Partial<Peer> = {}): Peer {
+function peerOf(number: number, more: Partial<PeerReport> = {}): PeerReport {
   return {
     id: `id-${number}`,
     name: `node-${number}`,
@@ -74,7 +72,6 @@ function peerOf(number: number, more: Partial<Peer> = {}): Peer {
     zone: null,
     version: '1.2.3',
     understood: true,
-    load: 0,
     since: new Date(Date.now() - 120_000).toISOString(),
     taken: 0,
     given: 0,
@@ -89,7 +86,7 @@ test('a status lists the peers, sorted by exchanged bytes', async () => {
     members: [
       ...Array.from({ length: 29 }, (_, at) => peerOf(100 + at)),
       peerOf(1, { given: 2048 }),
-      peerOf(2, { taken: 4096, zone: 'we\u001bst', load: 8, version: '9', understood: false }),
+      peerOf(2, { taken: 4096, zone: 'we\u001bst', version: '9', understood: false }),
     ],
   }
   const reporter = new Reporter(node)
@@ -114,8 +111,8 @@ test('a status lists the peers, sorted by exchanged bytes', async () => {
       text,
       /^peers {5}31; 4\.0 KiB received, 2\.0 KiB sent; this node is node-0 at 10\.0\.0\.9:5052 in zone east$/m,
     )
-    assert.match(text, /^PEER +ADDRESS +ZONE +UPLOADS +VERSION +KNOWN FOR +RECEIVED +SENT$/m)
-    assert.match(text, /^node-2 +10\.0\.0\.2:5052 +we\?st +8\+ +9 \(incompatible\) +2m +4\.0 KiB +0 B$/m)
+    assert.match(text, /^PEER +ADDRESS +ZONE +VERSION +KNOWN FOR +RECEIVED +SENT$/m)
+    assert.match(text, /^node-2 +10\.0\.0\.2:5052 +we\?st +9 \(incompatible\) +2m +4\.0 KiB +0 B$/m)
     assert.match(text, /^node-117 .*\nand 11 more\n/m)
     const families = parseExposition(reporter.metrics())
     assert.equal(families.get('leat_peers_connected')?.samples.get('leat_peers_connected'), 31)

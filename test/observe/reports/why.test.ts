@@ -6,7 +6,7 @@ import { HostRecords } from '../../../src/observe/records/hosts.ts'
 import { Journal } from '../../../src/observe/records/journal.ts'
 import { whyReport } from '../../../src/observe/reports/why.ts'
 import { whyText } from '../../../src/observe/why-text.ts'
-import { WhyReport } from '../../../src/schemas/report.ts'
+import { WhyReport } from '../../../src/schemas/why-report.ts'
 import { ALPINE, digestOf, MemoryNode } from '../memory-node.ts'
 import {
   flightAttempted,
@@ -208,7 +208,7 @@ test('a subject that is neither an image nor a digest is refused with a sentence
 
 test('the report names the owner of a digest and the peers that have it, and predicts that they come before upstream', async () => {
   const digest = digestOf('far')
-  node.holders.set(digest, {
+  node.availability.set(digest, {
     owner: { name: 'node-5', self: false },
     asked: 4,
     answered: 3,
@@ -241,7 +241,7 @@ test('the report names the owner of a digest and the peers that have it, and pre
 test('the report of the owner predicts that it fetches from upstream for all peers', async () => {
   const digest = digestOf('near')
   const owner = { name: 'node-0', self: true }
-  node.holders.set(digest, { owner, asked: 1, answered: 1, holders: [] })
+  node.availability.set(digest, { owner, asked: 1, answered: 1, holders: [] })
   node.owner = owner
   const { report, text } = await why(`alpine@${digest}`)
   assert.match(text, /^owner: {4}this node\npeers: {4}0 of 1 have it\n/m)

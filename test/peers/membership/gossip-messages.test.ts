@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { Signer } from '../../../src/peers/identity/signed-record.ts'
 import {
   EMPTY_MESSAGE,
   encodeMessage,
   type GossipMessage,
   parseMessage,
 } from '../../../src/peers/membership/gossip-messages.ts'
+import { MemberList } from '../../../src/peers/membership/member-list.ts'
 import type { PseudonymousNotice } from '../../../src/peers/membership/rate-limit-notices.ts'
-import { memberOf, recordOf } from '../../../testkit/simulation/gossip-simulation.ts'
+import { identityNamed, memberOf, recordOf } from '../../../testkit/simulation/gossip-simulation.ts'
 
 const ann = memberOf('ann', 1)
 const { record, heartbeat } = recordOf('ann', ann, 2)
@@ -50,14 +52,17 @@ test('an encoded message is parsed back to the same message', () => {
   ])
 })
 
-test('records and heartbeats carry a load, which is 0 if it is left out', () => {
-  const busy = recordOf('ann', { ...ann, load: 16 }, 3)
+test('the load in heartbeats of older agents is passed on, since the signature covers it', () => {
+  const busy = new Signer(identityNamed('ann')).signHeartbeat('alive', { ...unsigned, load: 16 })
   const message: GossipMessage = {
     ...EMPTY_MESSAGE,
-    records: [busy],
-    heartbeats: [busy.heartbeat, heartbeat],
+    records: [{ record, heartbeat: busy }],
+    heartbeats: [busy, heartbeat],
   }
-  assert.deepEqual(parseMessage(encodeMessage(message)), message)
+  const received = parseMessage(encodeMessage(message))
+  assert.deepEqual(received, message)
+  const members = new MemberList()
+  assert.equal(members.addRecord(record, received?.heartbeats[0] ?? heartbeat, 0), 'new-incarnation')
   assert.deepEqual(parsed({ beats: [[ann.id, 1, 2, heartbeat.signature, 0]] })?.heartbeats, [heartbeat])
   for (const load of [-1, 1.5, 2 ** 17, '8', null]) {
     assert.equal(parsed({ records: [[...recordTuple(ann), load]] }), undefined)
@@ -150,7 +155,7 @@ test('the largest messages that an agent sends are below the limit', () => {
     zone: '界'.repeat(255),
     version: '界'.repeat(64),
   }
-  const largestRecord = recordOf('ann', { ...largest, incarnation: 2 ** 48, load: 2 ** 16 }, 2 ** 52)
+  const largestRecord = recordOf('ann', { ...largest, incarnation: 2 ** 48 }, 2 ** 52)
   const records = encodeMessage({ ...EMPTY_MESSAGE, records: Array(20).fill(largestRecord) })
   assert.ok(parseMessage(records))
   const largestHeartbeat = { ...largestRecord.heartbeat }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { roundLoad } from '../../../src/peers/identity/member.ts'
 import { EMPTY_MESSAGE } from '../../../src/peers/membership/gossip-messages.ts'
 import type { PseudonymousNotice } from '../../../src/peers/membership/rate-limit-notices.ts'
 import { GossipSimulation } from '../../../testkit/simulation/gossip-simulation.ts'
@@ -44,38 +43,6 @@ test(`${memberCount} members that start together all know each other within seco
   assert.ok(known !== undefined && known < 8000, `${known} ms`)
   assert.ok(most < 2048, `${most} B/s`)
   assert.ok(swarm.areListsRight())
-})
-
-test('a changed load reaches all members with the next heartbeats, rounded to a power of two', (t) => {
-  const swarm = startSwarm(100)
-  swarm.run(15_000)
-  const busy = swarm.members.slice(0, 50)
-  for (const { gossip } of busy) gossip.load = roundLoad(9)
-  for (const { gossip } of swarm.members.slice(50)) gossip.load = roundLoad(3)
-  const isKnown = (): boolean =>
-    swarm.members.every(({ gossip, id: own }) =>
-      busy.every(({ id }) => id === own || gossip.members.get(id)?.load === 8),
-    )
-  const known = swarm.runUntil(isKnown, 160_000)
-  const { mean } = swarm.measureRates(10_000)
-  t.diagnostic(`seed ${seed}: known after ${known} ms; then ${mean} B/s`)
-  assert.ok(known !== undefined && known < 150_000, `${known} ms`)
-  assert.ok(swarm.members.slice(50).every(({ id }) => swarm.members[0]?.gossip.members.get(id)?.load === 2))
-})
-
-test('members whose load changes all the time send at most a few times as much as idle ones', (t) => {
-  const swarm = startSwarm(memberCount)
-  swarm.run(30_000)
-  let changes = 0
-  const change = (): void => {
-    changes += 1
-    for (const { gossip } of swarm.members) gossip.load = changes % 2 === 0 ? 0 : 64
-    swarm.after(1000, change)
-  }
-  change()
-  const { mean, most } = swarm.measureRates(40_000)
-  t.diagnostic(`seed ${seed}: with changing loads ${mean} B/s, at most ${most} B/s`)
-  assert.ok(most < 6144, `${most} B/s`)
 })
 
 const CLOSED_NOTICE: PseudonymousNotice = {

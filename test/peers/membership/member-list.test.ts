@@ -18,14 +18,9 @@ const signer = new Signer(identityNamed('ann'))
 function heartbeatOf(
   sequence: number,
   incarnation = INCARNATION,
-  { load, kind = 'alive' }: { load?: number; kind?: HeartbeatKind } = {},
+  { kind = 'alive' }: { kind?: HeartbeatKind } = {},
 ): SignedHeartbeat {
-  return signer.signHeartbeat(kind, {
-    id: ann.id,
-    incarnation,
-    sequence,
-    ...(load !== undefined && { load }),
-  })
+  return signer.signHeartbeat(kind, { id: ann.id, incarnation, sequence })
 }
 
 function goodbyeOf(sequence: number, incarnation = INCARNATION): SignedHeartbeat {
@@ -110,19 +105,6 @@ test('a member with a link is not suspected; it is when the link breaks and is n
   members.unlink(ann.id, 1_003_000)
   assert.deepEqual(members.takeSilent(1_004_000, 60_000), [heartbeatOf(5)])
   assert.deepEqual(members.takeSilent(1_005_000, 60_000), [], 'each broken link is reported once')
-})
-
-test('the load of a member is that of its latest heartbeat', () => {
-  const members = listWithAnn()
-  assert.equal(members.addHeartbeat(heartbeatOf(7, INCARNATION, { load: 8 }), 1), 'later')
-  assert.equal(members.get(ann.id)?.load, 8)
-  assert.deepEqual(members.heartbeat(ann.id), heartbeatOf(7, INCARNATION, { load: 8 }))
-  members.addHeartbeat(heartbeatOf(6, INCARNATION, { load: 32 }), 2)
-  assert.equal(members.get(ann.id)?.load, 8)
-  const known = members.checksum
-  members.addHeartbeat(heartbeatOf(8), 3)
-  assert.equal(members.get(ann.id)?.load, 0)
-  assert.deepEqual(members.checksum, known, 'the checksum does not depend on the load')
 })
 
 test('a member of which nothing is heard becomes silent after the given time', () => {

@@ -20,7 +20,6 @@ const swarm = await createSwarm({
     version: '0.1.0',
     protocol: 1,
   },
-  uploads: () => 0,
   dht: { host: '127.0.0.1', port: 0 },
   bootstrap: [address],
   publicDht: false,

@@ -76,7 +76,6 @@ function newSwarm(given: Partial<SwarmOptions>): Promise<Swarm> {
       version: '0.1.0',
       protocol: 1,
     },
-    uploads: () => 0,
     dht: LOCAL,
     bootstrap: [],
     publicDht: false,

@@ -50,7 +50,7 @@ const blobRequests = (): number => upstream.requests.filter(({ path }) => path.i
 
 /** Makes upstream refuse all blobs that are added from now on. */
 function closeUpstream(fault = TOO_MANY_REQUESTS): void {
-  const add = upstream.addBlob
+  const add = upstream.addBlob.bind(upstream)
   upstream.addBlob = (bytes) => {
     const digest = add(bytes)
     upstream.fault(digest, fault)

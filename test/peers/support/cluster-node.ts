@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../../src/fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from '../../../src/fetch/freshness.ts'
 import { readAll } from '../../../src/fetch/manifests/manifest-body.ts'
 import { CachingResolver } from '../../../src/fetch/resolver.ts'
@@ -84,7 +84,6 @@ export class Node {
       zone: options.zone,
       version: 'test',
       protocol: options.protocol ?? PEER_PROTOCOL,
-      load: 0,
     })
     const network = await PeerNetwork.open({
       credentials,
@@ -117,7 +116,7 @@ export class Node {
       store: this.store,
       catalog: this.catalog,
       registry: new PeerRegistry(this.upstreams, network),
-      flightPolicy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 5, ...options.policy },
+      flightPolicy: { ...DEFAULT_FLIGHT_POLICY, retryPauseMs: 5, ...options.policy },
       freshnessPolicy: DEFAULT_FRESHNESS,
       manifestMemoryBytes: 1024 * 1024,
       flightLimit: options.flightLimit ?? 100,

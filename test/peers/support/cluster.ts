@@ -89,8 +89,8 @@ export class Cluster {
     this.#membership.set(self)
   }
 
-  /** Makes the others believe that a node has another port, load or incarnation. */
-  pretend({ self }: Node, change: Partial<Pick<Member, 'port' | 'load' | 'incarnation'>>): void {
+  /** Makes the others believe that a node has another port or incarnation. */
+  pretend({ self }: Node, change: Partial<Pick<Member, 'port' | 'incarnation'>>): void {
     this.#membership.set({ ...self, ...change })
   }
 

@@ -55,7 +55,6 @@ export class Rogue {
       zone: undefined,
       version: 'test',
       protocol: PEER_PROTOCOL,
-      load: 0,
     }
   }
 

@@ -1,4 +1,4 @@
-import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight-policy.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
 import { LocalContentLookup } from '../../../src/fetch/local-content.ts'
 import type { SessionListener } from '../../../src/peers/tracker/session.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
-import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight-policy.ts'
 import { Flights } from '../../../src/fetch/flight/flights.ts'
 import { LocalContentLookup } from '../../../src/fetch/local-content.ts'
 import { Deferred } from '../../../src/lib/async/deferred.ts'
@@ -34,7 +34,6 @@ function startTracker(t: TestContext, options: Partial<TrackerOptions> = {}) {
     self: { contact: contactOf('0'), zone: undefined },
     localContent: new LocalContentLookup(store, flights, knownNamesOf(store)),
     isMember: () => true,
-    loadOf: () => 0,
     findSeeders: async () => [],
     ...options,
   })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight-policy.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact, Instruction, Progress } from '../../../src/peers/wire/protocol/messages.ts'
 import { Failure } from '../../../src/ports/failure.ts'
@@ -34,7 +34,7 @@ async function runTransfer(
       if (reply !== undefined) owner.instruct(reply)
     },
     sources: (transfer) => [transfer.beforeUpstream],
-    policy: { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 },
+    policy: { ...DEFAULT_FLIGHT_POLICY, retryPauseMs: 1 },
     download: async ({ id, name }, intake, signal) => {
       taken.push(id)
       intake.setContributor({ id, name })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { DEFAULT_FLIGHT_POLICY } from '../../../src/fetch/flight/flight.ts'
+import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../../src/fetch/flight/flight-policy.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact } from '../../../src/peers/wire/protocol/messages.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
@@ -26,9 +26,9 @@ import { contactOf, type ScriptedTransferOptions, scriptedTransfer } from '../su
 
 const MIB = 1024 * 1024
 /** The flight waits for nothing between two attempts. */
-const NO_BACKOFF = { ...DEFAULT_FLIGHT_POLICY, backoffMs: 1 }
+const NO_BACKOFF: FlightPolicy = { ...DEFAULT_FLIGHT_POLICY, retryPauseMs: 1 }
 /** A source without progress fails soon. No source of these tests is so slow while it makes progress. */
-const SHORT_STALL = { ...NO_BACKOFF, stallMs: 400 }
+const SHORT_STALL: FlightPolicy = { ...NO_BACKOFF, progressTimeoutMs: 400 }
 
 const [ONE, OTHER] = [contactOf('a'), contactOf('b')]
 

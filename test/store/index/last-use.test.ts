@@ -4,7 +4,7 @@ import { Level } from 'level'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { EvictionOrder } from '../../../src/store/index/eviction-order.ts'
 import { LastUse } from '../../../src/store/index/last-use.ts'
-import { afterwards } from '../../../testkit/afterwards.ts'
+import { afterwards } from '../../../testkit/cleanup.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { folder } from '../folder.ts'
 

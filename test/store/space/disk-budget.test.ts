@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import fc from 'fast-check'
+import type { DiskLimit } from '../../../src/lib/disk-limit.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
-import type { BudgetedStore, DiskLimit, PartialSizes } from '../../../src/store/space/budget-types.ts'
+import type { BudgetedStore, PartialSizes } from '../../../src/store/space/budget-types.ts'
 import { DiskBudget } from '../../../src/store/space/disk-budget.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 

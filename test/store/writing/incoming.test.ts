@@ -12,7 +12,7 @@ import type { Digest } from '../../../src/oci/digest.ts'
 import { parseDigest } from '../../../src/oci/digest.ts'
 import type { Incoming } from '../../../src/ports/blob-store.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { afterwards } from '../../../testkit/afterwards.ts'
+import { afterwards } from '../../../testkit/cleanup.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
 import { feed, keep, passOn, stored, wanted, writtenTo } from '../../conformance/blob-store.ts'
 import { folder, opened, published, smallDisk } from '../folder.ts'
@@ -166,6 +166,29 @@ it('bytes written before the disk was full stay readable until all readers are p
   while ((await readdir(new Layout(path).partial)).length > 0) {
     assert.ok(Date.now() < deadline, 'the file is removed before the incoming is closed')
   }
+  await incoming.close()
+})
+
+it('when readers are exactly at the end of a file that takes no more, new readers learn that its bytes are gone', async (t) => {
+  const path = await folder(t)
+  const store = await opened(t, { path, maxBytes: { bytes: 64 * MIB } })
+  const bytes = randomBytes(2 * MIB)
+  const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
+  await feed(incoming, bytes.subarray(0, MIB))
+  await writtenTo(incoming, MIB)
+  assert.equal(await incoming.reserve(128 * MIB), false)
+  await incoming.digest()
+  assert.equal(incoming.readableFrom, 0, 'the file still has the bytes')
+  const target = Buffer.alloc(MIB)
+  for (let at = 0; at < MIB; ) at += await incoming.read(target.subarray(at), at)
+  assert.ok(target.equals(bytes.subarray(0, MIB)))
+  incoming.discardBefore(MIB)
+  assert.equal(incoming.readableFrom, MIB, 'the file was removed')
+  await assert.rejects(incoming.read(Buffer.alloc(1), 0), { code: 'disk' })
+  await feed(incoming, bytes.subarray(MIB))
+  assert.equal(await incoming.digest(), digestOf(bytes))
+  for (let at = MIB; at < 2 * MIB; ) at += await incoming.read(target.subarray(at - MIB), at)
+  assert.ok(target.equals(bytes.subarray(MIB)))
   await incoming.close()
 })
 

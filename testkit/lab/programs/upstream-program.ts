@@ -1,7 +1,7 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { obey } from '../remote.ts'
+import { obey } from '../remote-process.ts'
 
 /**
  * A registry that serves from memory and keeps account of who has asked for what and of how many bytes it has sent.

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Daemon } from '../../../../testkit/daemon.ts'
-import { type Hand, handAt } from '../../../../testkit/lab/hand.ts'
+import { type Hand, handAt } from '../../../../testkit/lab/machine-process.ts'
 import { type Machine, NAMESPACE } from './machine.ts'
 
 export const SPEGEL_PORT = 5000

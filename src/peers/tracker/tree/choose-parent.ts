@@ -1,4 +1,3 @@
-import type { MemberId } from '../../identity/member.ts'
 import { givableEnd, type Participant } from './participant.ts'
 import { isUnderRoot } from './tree.ts'
 
@@ -36,7 +35,6 @@ type ParentCost = readonly [
   slowRate: number,
   depth: number,
   slowChildren: number,
-  loadElsewhere: number,
   tieBreaker: number,
 ]
 
@@ -45,8 +43,6 @@ export interface ParentSearch {
   /** False while `child` avoids `parent`, or the parent is silent. */
   readonly mayTake: (child: Participant, parent: Participant) => boolean
   readonly maxChainLength: number
-  /** To how many peers a member gives content, over all plans. */
-  readonly loadOf: (id: MemberId) => number
 }
 
 /**
@@ -56,14 +52,14 @@ export interface ParentSearch {
  */
 export function chooseParent(
   child: Participant,
-  { participants, mayTake, maxChainLength, loadOf }: ParentSearch,
+  { participants, mayTake, maxChainLength }: ParentSearch,
 ): Participant | undefined {
   let best: Participant | undefined
   let bestCost: ParentCost | undefined
   for (const parent of participants) {
     if (parent === child || !isUnderRoot(parent) || parent.children.size >= MAX_CHILDREN) continue
     if (!mayTake(child, parent)) continue
-    const cost = costOf(child, parent, maxChainLength, loadOf(parent.id))
+    const cost = costOf(child, parent, maxChainLength)
     if (bestCost !== undefined && !isLess(cost, bestCost)) continue
     best = parent
     bestCost = cost
@@ -88,7 +84,7 @@ function isMovable(other: Participant, child: Participant, parent: Participant):
   return other !== child && other.zone !== parent.zone && other.position <= child.position + SLACK_BYTES
 }
 
-function costOf(child: Participant, parent: Participant, chainLength: number, elsewhere: number): ParentCost {
+function costOf(child: Participant, parent: Participant, chainLength: number): ParentCost {
   const foreignZone = parent.zone === child.zone && !parent.isSlow ? 0 : 1
   const farBehind = givableEnd(parent) + SLACK_BYTES < child.position ? 1 : 0
   const canMoveChildren = foreignZone === 0 && child.children.size === 0 && !child.isSlow
@@ -104,7 +100,7 @@ function costOf(child: Participant, parent: Participant, chainLength: number, el
   const isBranch = occupancy === BRANCH
   const depth = isBranch ? Math.max(0, parent.depth - chainLength / BRANCHING_PARTS) : parent.depth
   const slowRate = parent.isSlow ? -(parent.progress.givesBytesPerSecond ?? 0) : 0
-  return [foreignZone, farBehind, occupancy, slowRate, depth, slowChildren, elsewhere, parent.tieBreaker]
+  return [foreignZone, farBehind, occupancy, slowRate, depth, slowChildren, parent.tieBreaker]
 }
 
 const CHAIN_END = 0

@@ -12,8 +12,6 @@ export interface ParticipantsOptions {
   readonly digest: string
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number
-  /** To how many peers a member gives content, over all plans; 0 by default. */
-  readonly loadOf?: (id: MemberId) => number
 }
 
 /** Bounds the memory per plan: reputations are remembered of the 256 participants that left last. */
@@ -26,7 +24,6 @@ export class Participants {
   readonly #all = new Map<MemberId, Participant>()
   /** Of participants that have left, so that joining again does not clear what is said against them. */
   readonly #reputations = new BoundedMap<MemberId, Reputation>(MAX_REMEMBERED_REPUTATIONS)
-  readonly #loadOf: (id: MemberId) => number
   readonly #instructions = new Map<MemberId, PlanInstruction>()
   /** Participants that lost their parent or role since instructions were last taken. */
   readonly #stopped = new Set<Participant>()
@@ -34,10 +31,9 @@ export class Participants {
   /** The size of the content, once it is known. */
   size: number | undefined
 
-  constructor({ digest, now, loadOf = () => 0 }: ParticipantsOptions) {
+  constructor({ digest, now }: ParticipantsOptions) {
     this.#digest = digest
     this.#now = now
-    this.#loadOf = loadOf
   }
 
   get fetcher(): Participant | undefined {
@@ -141,7 +137,6 @@ export class Participants {
       participants: this,
       mayTake: (child, parent) => this.mayTake(child, parent),
       maxChainLength: maxChainLength(this.size),
-      loadOf: this.#loadOf,
     }
     const parent = chooseParent(participant, search)
     if (parent === undefined) return

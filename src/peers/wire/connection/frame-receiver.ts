@@ -4,7 +4,9 @@ import { Failure } from '../../../ports/failure.ts'
 import type { Intake } from '../../../ports/source.ts'
 import { type Frame, FrameReader, InvalidFrame } from '../protocol/frames.ts'
 import { failureOfRefusal, parseMessage, TakeAnswer } from '../protocol/messages.ts'
+import { ContentFrames } from './content-frames.ts'
 import { ContentReceive } from './content-receive.ts'
+import { ExchangeEnd } from './exchange-end.ts'
 import { MessageQueue } from './message-queue.ts'
 
 export interface FrameReceiverOptions {
@@ -31,18 +33,12 @@ export class FrameReceiver {
   readonly #reader = new DirectReader({
     isBlocked: () => this.isBlocked,
     room: () => this.#buffer(),
-    filled: (length) => this.#contentFilled(length),
+    filled: (length) => this.#content.filled(length),
     take: (bytes) => this.#take(bytes),
     overflowError: () => this.#failure('sent more than was asked for'),
   })
-  /** How many bytes of the current content frame are still to come. */
-  #frameBytesLeft = 0
-  #content: ContentReceive | undefined
-  /** The other side has ended the exchange. */
-  #isEndedByPeer = false
-  /** This side has ended the exchange: the messages that still come are ignored. */
-  #isEndedHere = false
-  #onEnded: (() => void) | undefined
+  readonly #content = new ContentFrames()
+  readonly #end = new ExchangeEnd()
   #broken: { readonly reason: unknown } | undefined
   #hasReceived = false
 
@@ -57,32 +53,25 @@ export class FrameReceiver {
 
   /** The socket must not be read for now. */
   get isBlocked(): boolean {
-    return (
-      this.#content?.isPaused === true ||
-      this.#messages.isFull ||
-      (this.#frameBytesLeft > 0 && this.#content === undefined) ||
-      this.#broken !== undefined
-    )
+    return this.#content.isBlocked || this.#messages.isFull || this.#broken !== undefined
   }
 
   /** Content is on its way, or `receiveContent` waits for some. */
   get isReceivingContent(): boolean {
-    return this.#frameBytesLeft > 0 || this.#content !== undefined
+    return this.#content.isUnderWay
   }
 
   beginExchange(): void {
-    this.#isEndedByPeer = false
-    this.#isEndedHere = false
+    this.#end.reset()
     this.#hasReceived = false
   }
 
-  /** Ignores everything but the end of the exchange, and calls `onEnded` when that has come. */
+  /** Ignores everything but the peer's end of the exchange, and calls `onEnded` when that has come. */
   endExchange(onEnded: () => void): void {
-    this.#isEndedHere = true
     this.#messages.clear()
-    this.#onEnded = onEnded
-    if (this.#isEndedByPeer) this.#callOnEnded()
-    else this.#continue()
+    const isOver = this.#end.isEndedByPeer
+    this.#end.endByThisSide(onEnded)
+    if (!isOver) this.#continue()
   }
 
   /** Gives memory for the next read of the socket. */
@@ -113,8 +102,8 @@ export class FrameReceiver {
       this.#continue()
       return message
     }
-    if (this.#isEndedByPeer) return undefined
-    if (this.#frameBytesLeft > 0) this.#break(this.#failure('sent content in place of a message'))
+    if (this.#end.isEndedByPeer) return undefined
+    if (this.#content.frameBytesLeft > 0) this.#break(this.#failure('sent content in place of a message'))
     if (this.#broken !== undefined) throw this.#broken.reason
     const lateFailure = () => this.#failure(`sent nothing within ${ms} ms`)
     return this.#messages.next({ signal, ms, lateFailure })
@@ -125,8 +114,8 @@ export class FrameReceiver {
     if (!this.#messages.isEmpty) throw this.#failureOfMessage(this.#messages.shift())
     if (this.#broken !== undefined) throw this.#broken.reason
     if (length === 0) return
-    if (this.#isEndedByPeer) throw this.#endedEarly(length)
-    const content = new ContentReceive({
+    if (this.#end.isEndedByPeer) throw this.#endedEarly(length)
+    const receive = new ContentReceive({
       intake,
       length,
       limiter: this.#options.limiter,
@@ -134,10 +123,10 @@ export class FrameReceiver {
       onResume: () => this.#continue(),
       onFailure: (reason) => this.#break(reason),
     })
-    this.#content = content
-    if (this.#frameBytesLeft > length) this.#break(this.#failure('sent more than it had announced'))
-    else if (content.start()) this.#continue()
-    return content.done
+    this.#content.beginReceive(receive)
+    if (this.#content.frameBytesLeft > length) this.#break(this.#failure('sent more than it had announced'))
+    else if (receive.start()) this.#continue()
+    return receive.done
   }
 
   close(reason: unknown): void {
@@ -145,15 +134,16 @@ export class FrameReceiver {
     this.#broken = { reason }
     this.#reader.dropHeld()
     this.#messages.fail(reason)
-    this.#takeContent()?.fail(reason)
+    this.#content.fail(reason)
   }
 
   /** Between two content frames no more than the next head may be read into the reader's own memory. */
   #buffer(): Uint8Array | number {
-    if (this.#content === undefined) return Number.POSITIVE_INFINITY
-    if (this.#frameBytesLeft === 0) return this.#frames.missingHeadBytes || Number.POSITIVE_INFINITY
+    const { receive, frameBytesLeft } = this.#content
+    if (receive === undefined) return Number.POSITIVE_INFINITY
+    if (frameBytesLeft === 0) return this.#frames.missingHeadBytes || Number.POSITIVE_INFINITY
     try {
-      return this.#content.buffer(this.#frameBytesLeft)
+      return this.#content.buffer(receive)
     } catch (error) {
       this.#break(error)
       return Number.POSITIVE_INFINITY
@@ -162,8 +152,8 @@ export class FrameReceiver {
 
   /** Gives how many of the bytes it has used. */
   #take(bytes: Uint8Array): number {
-    if (this.#isEndedByPeer) throw this.#failure('sent more after the end of the exchange')
-    if (this.#frameBytesLeft > 0) return this.#copyContent(bytes)
+    if (this.#end.isEndedByPeer) throw this.#failure('sent more after the end of the exchange')
+    if (this.#content.frameBytesLeft > 0) return this.#content.copy(bytes)
     const { used, frame } = this.#frames.take(bytes)
     if (frame !== undefined) this.#onFrame(frame)
     return used
@@ -172,53 +162,25 @@ export class FrameReceiver {
   #onFrame(frame: Frame): void {
     switch (frame.kind) {
       case 'message':
-        if (this.#isEndedHere) return
-        if (this.#content === undefined) this.#messages.add(frame)
-        else this.#takeContent()?.fail(this.#failureOfMessage(frame.message))
+        if (this.#end.isEndedByThisSide) return
+        if (this.#content.receive === undefined) this.#messages.add(frame)
+        else this.#content.fail(this.#failureOfMessage(frame.message))
         return
       case 'content':
-        if (this.#messages.isAwaited || this.#isEndedHere) {
-          throw this.#failure('sent content that nobody asked for')
+        if (this.#messages.isAwaited || this.#end.isEndedByThisSide) {
+          throw this.#failure('sent content that this node has not asked for')
         }
-        if (this.#content !== undefined && frame.length > this.#content.missingBytes) {
+        if (frame.length > (this.#content.receive?.missingBytes ?? frame.length)) {
           throw this.#failure('sent more than it had announced')
         }
-        this.#frameBytesLeft = frame.length
+        this.#content.beginFrame(frame.length)
         return
       case 'end':
-        this.#isEndedByPeer = true
         this.#messages.end()
-        if (this.#content !== undefined) {
-          const failure = this.#endedEarly(this.#content.missingBytes)
-          this.#takeContent()?.fail(failure)
-        }
-        if (this.#isEndedHere) this.#callOnEnded()
+        this.#content.fail(this.#endedEarly(this.#content.receive?.missingBytes ?? 0))
+        // The connection may carry its next exchange at once, so this step is the last one.
+        this.#end.endByPeer()
     }
-  }
-
-  /** Copies content that was read into the reader's own memory together with a head. */
-  #copyContent(bytes: Uint8Array): number {
-    const content = this.#content
-    if (content === undefined) return 0
-    const memory = content.buffer(this.#frameBytesLeft)
-    const length = Math.min(memory.length, bytes.length)
-    memory.set(bytes.subarray(0, length))
-    this.#contentFilled(length)
-    return length
-  }
-
-  #contentFilled(length: number): void {
-    const content = this.#content
-    if (content === undefined) return
-    this.#frameBytesLeft -= length
-    content.filled(length)
-    if (content.missingBytes === 0) this.#takeContent()
-  }
-
-  #takeContent(): ContentReceive | undefined {
-    const content = this.#content
-    this.#content = undefined
-    return content
   }
 
   /** After a pause the bytes that the reader holds come first, and then those of the socket. */
@@ -228,12 +190,6 @@ export class FrameReceiver {
       this.#closingOnError(() => this.#reader.resume())
     }
     if (!this.isBlocked) this.#options.resume()
-  }
-
-  #callOnEnded(): void {
-    const onEnded = this.#onEnded
-    this.#onEnded = undefined
-    onEnded?.()
   }
 
   #closingOnError(step: () => void): void {

@@ -7,7 +7,7 @@ import { it } from 'node:test'
 import type { Worker } from 'node:worker_threads'
 import { SharedMemory, type Slot } from '../../../../src/store/writing/threads/shared-memory.ts'
 import { WriterPool } from '../../../../src/store/writing/threads/writer-pool.ts'
-import { afterwards } from '../../../../testkit/afterwards.ts'
+import { afterwards } from '../../../../testkit/cleanup.ts'
 import { checkpointsOf, digestOf } from '../../../../testkit/memory/memory-store.ts'
 import { folder, smallDisk } from '../../folder.ts'
 

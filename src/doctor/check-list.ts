@@ -1,0 +1,82 @@
+import { examineUpstreams } from '../upstream/examine.ts'
+import { type AgentAnswer, judgeAgent, queryAgent } from './checks/agent.ts'
+import { judgeClock } from './checks/clock.ts'
+import { dataFolder, inspectFolder, judgeData } from './checks/data.ts'
+import { checkPeers } from './checks/peers.ts'
+import { judgeRegistry, queryRegistry, registryAddress } from './checks/registry.ts'
+import { checkRuntimes } from './checks/runtimes.ts'
+import { judgeUpstreams } from './checks/upstreams.ts'
+import type { Check } from './run-checks.ts'
+import type { NodeSettings } from './tools/node-settings.ts'
+
+const AGENT_MS = 4_000
+const REGISTRY_MS = 4_000
+const UPSTREAM_MS = 8_000
+
+/** All checks, in the order of the report. Several need the agent's status, which is requested once. */
+export function checksOf(settings: NodeSettings): readonly Check[] {
+  const agent = once(() => queryAgent(settings.admin, { signal: AbortSignal.timeout(AGENT_MS) }))
+  const registry = once(async () => {
+    const address = registryAddress(await agent(), settings)
+    const signal = AbortSignal.timeout(REGISTRY_MS)
+    return { address, answer: await queryRegistry(address, { isTls: settings.isTls, signal }) }
+  })
+  const upstreams = once(() =>
+    examineUpstreams(settings.upstreams, { signal: AbortSignal.timeout(UPSTREAM_MS) }),
+  )
+  return [
+    {
+      name: 'agent',
+      run: async () => judgeAgent(await agent(), { ...settings, now: Date.now() }),
+    },
+    {
+      name: 'registry',
+      run: async () => {
+        const { address, answer } = await registry()
+        return judgeRegistry(answer, { ...settings, address })
+      },
+    },
+    {
+      name: 'runtimes',
+      run: async ({ signal }) => {
+        const { address, answer } = await registry()
+        const isTls = answer.kind === 'answer' ? answer.isTls : settings.isTls
+        return checkRuntimes(settings, { address, isTls, signal })
+      },
+    },
+    {
+      name: 'data',
+      run: async () => {
+        const path = dataFolder(await agent(), settings)
+        return judgeData(await inspectFolder(path), { ...settings, path, agent: await agent() })
+      },
+    },
+    {
+      name: 'clock',
+      run: async () => {
+        const clocks = (await upstreams()).flatMap(({ host, aheadMs }) =>
+          aheadMs === undefined ? [] : [{ host, aheadMs }],
+        )
+        return judgeClock(agentAheadMs(await agent()), clocks)
+      },
+    },
+    {
+      name: 'peers',
+      run: async ({ signal }) => checkPeers(settings.peers, { agent: await agent(), signal }),
+    },
+    { name: 'upstreams', run: async () => judgeUpstreams(await upstreams()) },
+  ]
+}
+
+function agentAheadMs(agent: AgentAnswer): number | undefined {
+  return agent.kind === 'agent' ? agent.aheadMs : undefined
+}
+
+/** Starts the work at the first call; later calls get the same promise. */
+function once<Result>(start: () => Promise<Result>): () => Promise<Result> {
+  let result: Promise<Result> | undefined
+  return () => {
+    result ??= start()
+    return result
+  }
+}

@@ -1,0 +1,91 @@
+import type { Socket } from 'node:net'
+import type { Rejection } from '../../../observe/events.ts'
+import type { ReportRejection } from '../rejections.ts'
+
+export interface SessionGuardLimits {
+  readonly maxStreams: number
+}
+
+/** Bytes that a client may send besides its requests: SETTINGS, PING, WINDOW_UPDATE, PRIORITY. */
+const CREDIT_BYTES = 256 * 1024
+const CREDIT_BYTES_PER_SECOND = 4 * 1024
+/** For the HEADERS frames of a request; header compression makes most of them much smaller. */
+const CREDIT_BYTES_PER_STREAM = 8 * 1024
+/** A client sends a WINDOW_UPDATE for what it has received: 26 bytes for every few KiB. */
+const CREDIT_BYTES_PER_BYTE_SENT = 1 / 16
+/** In one turn of the event loop a client may open four times as many streams as may be open at once. */
+const MAX_STREAM_TURNOVER = 4
+/** So many streams may be reset before their answers, whatever share of all streams they are. */
+const MIN_ALLOWED_RESETS = 100
+/** The counts of streams and resets are halved at this many streams, so that recent ones weigh more. */
+const STREAMS_BEFORE_HALVING = 1000
+
+/**
+ * Watches one HTTP/2 connection. Frames cost their sender almost nothing, so a connection that sends many more frames
+ * than its requests need is closed.
+ */
+export class SessionGuard {
+  readonly #socket: Socket
+  readonly #limits: SessionGuardLimits
+  readonly #reportRejection: ReportRejection
+  #openedInTurn = 0
+  #streams = 0
+  #resets = 0
+  #creditBytes = CREDIT_BYTES
+  #checkedAt = performance.now()
+  #bytesRead: number
+  #bytesWritten: number
+  #isClosed = false
+
+  constructor(socket: Socket, limits: SessionGuardLimits, reportRejection: ReportRejection) {
+    this.#socket = socket
+    this.#limits = limits
+    this.#reportRejection = reportRejection
+    this.#bytesRead = socket.bytesRead
+    this.#bytesWritten = socket.bytesWritten
+  }
+
+  /** Returns whether the stream may be answered. */
+  onStreamOpened(): boolean {
+    if (this.#isClosed) return false
+    this.#creditBytes += CREDIT_BYTES_PER_STREAM
+    this.#streams += 1
+    // Within one turn of the event loop an honest client can learn of the end of few streams, if any.
+    if (this.#openedInTurn === 0) setImmediate(() => (this.#openedInTurn = 0))
+    this.#openedInTurn += 1
+    if (this.#openedInTurn > MAX_STREAM_TURNOVER * this.#limits.maxStreams) return this.#close('streams')
+    return this.checkTraffic()
+  }
+
+  /** The client reset a stream before its answer began. */
+  onStreamReset(): void {
+    this.#resets += 1
+    if (this.#resets > MIN_ALLOWED_RESETS && this.#resets > this.#streams / 2) this.#close('resets')
+    if (this.#streams < STREAMS_BEFORE_HALVING) return
+    this.#streams /= 2
+    this.#resets /= 2
+  }
+
+  /** Counts the bytes received since the last check. Returns false when the client has sent too many. */
+  checkTraffic(): boolean {
+    if (this.#isClosed) return false
+    const { bytesRead, bytesWritten } = this.#socket
+    const now = performance.now()
+    this.#creditBytes += ((now - this.#checkedAt) / 1000) * CREDIT_BYTES_PER_SECOND
+    this.#creditBytes += (bytesWritten - this.#bytesWritten) * CREDIT_BYTES_PER_BYTE_SENT
+    this.#creditBytes = Math.min(this.#creditBytes, CREDIT_BYTES) - (bytesRead - this.#bytesRead)
+    this.#checkedAt = now
+    this.#bytesRead = bytesRead
+    this.#bytesWritten = bytesWritten
+    return this.#creditBytes >= 0 || this.#close('frames')
+  }
+
+  #close(reason: Rejection): false {
+    if (this.#isClosed) return false
+    this.#isClosed = true
+    this.#reportRejection(reason)
+    // GOAWAY would wait until the client reads, so the connection is destroyed instead.
+    this.#socket.destroy()
+    return false
+  }
+}

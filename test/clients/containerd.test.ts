@@ -1,4 +1,0 @@
-import { containerd } from './containerd.ts'
-import { pullsThroughTheAgent } from './pulls.ts'
-
-pullsThroughTheAgent(containerd)

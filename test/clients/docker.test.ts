@@ -1,4 +1,0 @@
-import { docker } from './docker.ts'
-import { pullsThroughTheAgent } from './pulls.ts'
-
-pullsThroughTheAgent(docker)

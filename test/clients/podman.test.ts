@@ -1,4 +1,0 @@
-import { podman } from './podman.ts'
-import { pullsThroughTheAgent } from './pulls.ts'
-
-pullsThroughTheAgent(podman)

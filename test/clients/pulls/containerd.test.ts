@@ -1,0 +1,4 @@
+import { containerd } from '../kinds/containerd.ts'
+import { pullsThroughTheAgent } from './pull-steps.ts'
+
+pullsThroughTheAgent(containerd)

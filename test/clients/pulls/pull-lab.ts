@@ -1,0 +1,64 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { AgentProcess } from '../../../testkit/agent-process.ts'
+import { afterwards } from '../../../testkit/cleanup.ts'
+import { requirePrograms, requireRoot } from '../../../testkit/programs.ts'
+import { UpstreamRegistry } from '../../../testkit/registries/registry.ts'
+import type { Client, Kind } from '../kinds/client.ts'
+
+/** An upstream, an agent in front of it, and real clients that know only the agent. */
+export interface Lab {
+  readonly upstream: UpstreamRegistry
+  readonly agent: AgentProcess
+  readonly clients: readonly Client[]
+  /** Stops the agent and starts it again on the same data, asking upstream about a tag once it is `tagTtl` old. */
+  restartAgent(tagTtl: string): Promise<number | null | undefined>
+}
+
+/** Undefined, with the test skipped or failed, where a client is missing. All of it is gone when the test ends. */
+export async function startLab(t: TestContext, kinds: readonly Kind[]): Promise<Lab | undefined> {
+  const names = ['docker-registry', ...kinds.flatMap((kind) => kind.programs)]
+  const programs: Record<string, string> | undefined = requirePrograms(t, names)
+  if (programs === undefined) return undefined
+  if (kinds.some((kind) => kind.needsRoot) && !requireRoot(t)) return undefined
+
+  // Short, because the path of a Unix socket has at most 107 bytes.
+  const folder = await mkdtemp(join(tmpdir(), 'leat-'))
+  afterwards(t, () => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
+
+  const upstream = await UpstreamRegistry.start(programs['docker-registry'] ?? '', join(folder, 'upstream'))
+  afterwards(t, () => upstream.stop())
+  const registries = [...new Set(kinds.map((kind) => kind.registry))]
+  const agent = await AgentProcess.start(join(folder, 'agent'), configOf(registries, upstream.port, '1h'))
+  afterwards(t, () => agent.stop())
+  const clients: Client[] = []
+  for (const [at, kind] of kinds.entries()) {
+    const client = await kind.start(programs, join(folder, `client-${at}`), agent.address)
+    afterwards(t, () => client.stop())
+    clients.push(client)
+  }
+  return {
+    upstream,
+    agent,
+    clients,
+    async restartAgent(tagTtl) {
+      const code = await agent.stop()
+      await agent.start(configOf(registries, upstream.port, tagTtl))
+      return code
+    },
+  }
+}
+
+function configOf(registries: readonly string[], port: number, tagTtl: string): string {
+  const entries = registries.map(
+    (registry) => `  - namespace: ${registry}
+    host: 127.0.0.1:${port}
+    tls: false
+    tagTtl: ${tagTtl}
+    staleIfError: 1h
+`,
+  )
+  return `upstreams:\n${entries.join('')}`
+}

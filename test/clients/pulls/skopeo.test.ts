@@ -1,0 +1,4 @@
+import { skopeo } from '../kinds/skopeo.ts'
+import { pullsThroughTheAgent } from './pull-steps.ts'
+
+pullsThroughTheAgent(skopeo)

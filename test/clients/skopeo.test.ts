@@ -1,4 +1,0 @@
-import { pullsThroughTheAgent } from './pulls.ts'
-import { skopeo } from './skopeo.ts'
-
-pullsThroughTheAgent(skopeo)

@@ -1,6 +1,0 @@
-import type { Finding } from '../../src/doctor/tools/finding.ts'
-
-/** Findings as `state: what was found`. */
-export function told(findings: readonly Finding[]): readonly string[] {
-  return findings.map(({ state, found }) => `${state}: ${found}`)
-}
