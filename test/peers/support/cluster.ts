@@ -74,17 +74,19 @@ export class Cluster {
     return owner
   }
 
-  /** Ends a node, which does not say goodbye: the others see it until it is dead. */
+  /** Ends a node, which does not say goodbye. The others are told of it when the node is dead. */
   async kill(node: Node): Promise<void> {
     this.#stopped.add(node)
-    await node.stop()
     this.#membership.remove(node.id)
+    await node.stop()
+    this.#membership.notify()
   }
 
   /** Hides a node from all others while `work` is under way. */
   async without(node: Node, work: () => Promise<unknown>): Promise<void> {
     const { self } = node
     this.#membership.remove(self.id)
+    this.#membership.notify()
     await work()
     this.#membership.set(self)
   }

@@ -19,11 +19,15 @@ export class SharedMembership {
   /** Adds a member, or changes what the others see of it. */
   set(member: Member): void {
     this.#present.set(member.id, member)
-    for (const listener of this.#listeners) listener()
+    this.notify()
   }
 
+  /** Removes a member. The others notice it when they look, and are told by `notify`. */
   remove(id: MemberId): void {
     this.#present.delete(id)
+  }
+
+  notify(): void {
     for (const listener of this.#listeners) listener()
   }
 
