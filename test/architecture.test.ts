@@ -118,7 +118,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   cli: ['context', 'terminal', 'warm', 'commands', '.'],
   config: ['values', '.'],
   doctor: ['tools', 'checks', '.'],
-  fetch: ['flight', 'manifests', '.'],
+  fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', '.'],
   observe: ['.', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar'],
   oci: ['.', 'names'],
