@@ -10,7 +10,7 @@ import { formatHeader, formatPax, parsePax } from '../../../src/lib/tar/header.t
 import { inputFromChunks, inputFromFile } from '../../../src/lib/tar/inputs.ts'
 import { type TarEntry, TarReader } from '../../../src/lib/tar/tar-reader.ts'
 import { TarWriter } from '../../../src/lib/tar/tar-writer.ts'
-import { runs } from '../../../testkit/runs.ts'
+import { runs } from '../../../testkit/property-runs.ts'
 
 const run = promisify(execFile)
 
