@@ -1,4 +1,4 @@
-import type { Source } from '../../ports/source.ts'
+import type { Source } from '../../../ports/source.ts'
 
 /** Who brings bytes. */
 export interface ByteSource extends Pick<Source, 'name' | 'kind'> {

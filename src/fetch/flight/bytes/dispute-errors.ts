@@ -1,14 +1,13 @@
-import type { Digest } from '../../oci/digest.ts'
-import { Failure } from '../../ports/failure.ts'
-import type { Contributor, Source } from '../../ports/source.ts'
+import type { Digest } from '../../../oci/digest.ts'
+import { Failure } from '../../../ports/failure.ts'
+import type { Contributor } from '../../../ports/source.ts'
 import type { Dispute } from './vouching.ts'
 
-/** Suspect bytes fill all the memory there is, and can be let out neither now nor later: peers cannot help. */
+/**
+ * The dispute about a pass-through content that peers bring and nobody vouches for: its bytes fill the memory and can
+ * never be released, so peers cannot help.
+ */
 export const UNVOUCHED: Dispute = { goodBytes: 0, culprits: [] }
-
-export function isPeer(source: Source): boolean {
-  return source.kind === 'peer'
-}
 
 export function corruptFailure(
   digest: Digest,
@@ -25,7 +24,7 @@ export function corruptFailure(
 
 export function disputeFailure(digest: Digest, dispute: Dispute): Failure {
   const { goodBytes, culprits } = dispute
-  const message = 'It cannot be kept, and nobody vouches for what peers bring of it.'
+  const message = 'The content cannot be stored, and nobody vouches for the bytes that peers bring.'
   if (dispute === UNVOUCHED) return new Failure('stalled', message)
   return corruptFailure(
     digest,
@@ -35,7 +34,8 @@ export function disputeFailure(digest: Digest, dispute: Dispute): Failure {
 }
 
 export function unknownSizeFailure(cause: Failure | undefined): Failure {
-  const message = 'It cannot be kept, is more than memory holds, and nobody says how large it will be.'
+  const message =
+    'The content cannot be stored, is larger than the memory for it, and no source says its size.'
   return new Failure('disk', message, { cause })
 }
 

@@ -1,4 +1,4 @@
-import { Failure, type FailureCode } from '../../ports/failure.ts'
+import { Failure, type FailureCode } from '../../../ports/failure.ts'
 
 /** The worse the news, the later in the list: what is only unreachable may exist after all, so it outweighs `absent`. */
 const WEIGHT: readonly FailureCode[] = [

@@ -1,5 +1,5 @@
-import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../oci/checkpoints.ts'
-import type { Contributor } from '../../ports/source.ts'
+import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../../oci/checkpoints.ts'
+import type { Contributor } from '../../../ports/source.ts'
 
 /** Bytes that one has brought, up to the start of the next stretch. */
 interface Stretch {

@@ -1,6 +1,6 @@
-import { onAbort, unlessAborted } from '../../lib/async/abort.ts'
-import { Deferred } from '../../lib/async/deferred.ts'
-import { Failure } from '../../ports/failure.ts'
+import { onAbort, unlessAborted } from '../../../lib/async/abort.ts'
+import { Deferred } from '../../../lib/async/deferred.ts'
+import { Failure } from '../../../ports/failure.ts'
 
 export interface KnownHead {
   readonly size: number
