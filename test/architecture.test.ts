@@ -120,7 +120,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   doctor: ['tools', 'checks', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', '.'],
   observe: ['.', 'metrics', 'records', 'reports'],
-  lib: ['.', 'async', 'tar'],
+  lib: ['.', 'async', 'tar', 'hashing'],
   oci: ['.', 'names'],
   peers: [
     'identity',
