@@ -98,8 +98,6 @@ export interface Events extends PeerEvents {
     readonly limit: number | undefined
     readonly remaining: number
     readonly windowSeconds: number | undefined
-    /** The registry told this to a peer, not to this node. */
-    readonly isFromPeer?: boolean
   }
   /** A host has answered 429 to this node or to a peer: this node sends it no request of this kind for `forMs`. */
   'upstream.limited': {

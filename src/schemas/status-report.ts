@@ -78,8 +78,6 @@ export const StatusReport = v.object({
           remaining: v.number(),
           limit: v.nullable(v.number()),
           windowSeconds: v.nullable(v.number()),
-          /** The host reported the quota to a peer, which told this node. */
-          hearsay: v.boolean(),
         }),
       ),
     }),

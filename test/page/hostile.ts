@@ -79,7 +79,7 @@ function status(): StatusReport {
       lastAt: AT,
       lastStatus: 500,
       resting: text,
-      quota: { remaining: 1, limit: null, windowSeconds: 60, hearsay: true },
+      quota: { remaining: 1, limit: null, windowSeconds: 60 },
     })),
     peers: {
       self: { name: HOSTILE_TEXTS[0], address: HOSTILE_TEXTS[1], zone: HOSTILE_TEXTS[0] },

@@ -119,7 +119,7 @@ function upstreamTable({ upstreams: all }: StatusReport, now: number): string {
 function quotaText(quota: StatusReport['upstreams'][number]['quota']): string {
   if (quota === null) return 'unknown'
   const of = quota.limit === null ? '' : ` of ${quota.limit}`
-  return `${quota.remaining}${of}${quota.hearsay ? ' (from a peer)' : ''}`
+  return `${quota.remaining}${of}`
 }
 
 function peerTable({ peers: swarm }: StatusReport, now: number): string {

@@ -78,7 +78,6 @@ function hostReport(record: Readonly<HostRecord>): StatusReport['upstreams'][num
             remaining: quota.remaining,
             limit: quota.limit ?? null,
             windowSeconds: quota.windowSeconds ?? null,
-            hearsay: quota.isFromPeer,
           },
   }
 }

@@ -33,8 +33,8 @@ function createUpstreamRow({ host }) {
 }
 
 /** @param {NonNullable<Upstream['quota']>} quota */
-function quotaText({ remaining, limit, windowSeconds, hearsay }) {
+function quotaText({ remaining, limit, windowSeconds }) {
   const of = limit === null ? '' : ` of ${limit}`
   const window = windowSeconds === null ? '' : ` per ${spanText(1000 * windowSeconds)}`
-  return `${remaining}${of}${window}${hearsay ? ' (from a peer)' : ''}`
+  return `${remaining}${of}${window}`
 }
