@@ -6,7 +6,7 @@ import type { Digest } from '../../src/oci/digest.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { digestOf } from '../../testkit/memory/memory-store.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { dice } from '../../testkit/seeded-random.ts'
+import { seededRandom } from '../../testkit/seeded-random.ts'
 import { Cluster } from './support/cluster.ts'
 import { type Node, REPOSITORY } from './support/cluster-node.ts'
 
@@ -133,7 +133,7 @@ describe('when something goes wrong', () => {
     while (!cluster.nodes.every((node) => positionOf(node) > MIB)) await delay(5)
     const owners = cluster.ranked(digest).slice(0, TRIED)
     const gone = new Set(choose(owners))
-    const drawn = dice('peers')
+    const drawn = seededRandom('peers')
     const others = cluster.nodes.filter((node) => !owners.includes(node))
     while (gone.size < 5) gone.add(drawn.pick(others))
     await Promise.all([...gone].map((node) => cluster.kill(node)))
@@ -171,7 +171,7 @@ describe('when something goes wrong', () => {
     const cluster = await clusterOf(t, 5)
     const others = [...cluster.nodes]
     const outcast = await cluster.add('127.0.0.1:9')
-    const drawn = dice('outcast')
+    const drawn = seededRandom('outcast')
     for (let owned = 0; owned < 5; ) {
       const bytes = randomBytes(3000)
       const digest = upstream.addBlob(bytes)
