@@ -16,7 +16,7 @@ import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
-import type { Place } from './warm/images/place.ts'
+import type { WarmTarget } from './warm/content/warm-target.ts'
 import { Warming } from './warm/warming.ts'
 
 /** Bounds how many flights are under way at once. */
@@ -130,13 +130,13 @@ export async function wireAgent(
 function warmTargetOf(
   options: AgentOptions,
   { store, upstreams, resolver }: Pick<Core, 'store' | 'upstreams' | 'resolver'>,
-): Place {
+): WarmTarget {
   return {
     resolver,
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
     allowed: repositoryFilter(options.allow),
     stored: (digest) => store.blobs.facts(digest),
-    coming: (digest) => resolver.flights.get(digest),
+    flight: (digest) => resolver.flights.get(digest),
     forget: (digest) => resolver.forget(digest),
     tag: (repository, tag) => store.catalog.tag(repository, tag),
     tagTtlMs: (repository) => upstreams.freshness(repository).tagTtlMs,

@@ -118,9 +118,9 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   cli: ['context', 'terminal', 'warm', 'commands', '.'],
   config: ['values', '.'],
   doctor: ['tools', 'checks', '.'],
-  fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', '.'],
+  fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'metrics', 'records', 'reports'],
-  lib: ['.', 'async', 'tar'],
+  lib: ['.', 'async', 'tar', 'hashing'],
   oci: ['.', 'names'],
   peers: [
     'identity',
@@ -142,7 +142,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   runtimes: ['files', 'kinds', '.'],
   store: ['files', 'database', 'index', 'space', 'writing/threads', 'writing', 'care', '.'],
   upstream: ['options', 'headers', 'http', 'transport', 'auth', 'limits', 'requests', '.'],
-  warm: ['images', '.'],
+  warm: ['content', 'images', '.'],
 }
 
 /** A folder with more files than this gets folders inside. */

@@ -71,7 +71,7 @@ test('the report on a fresh tag has its record and its parts, and predicts no re
   )
   assert.match(report.next, /^The tag is fresh for another 40s.*a request is served from the store\.$/)
   assert.match(text, /parts: {4}2 of 3 stored/)
-  assert.match(text, new RegExp(`missing {4}${digestOf('two')} {2}layer, 3 B`))
+  assert.match(text, new RegExp(`^ {10}${digestOf('two')} {2}layer, 3 B: missing$`, 'm'))
 })
 
 test('the report on a stale tag names the hosts that revalidate it, and what is served if none answers', async () => {

@@ -101,7 +101,7 @@ test('a member that fails in the middle is reported as failed, and the others ge
   upstream.release()
   const { done, nodes } = await result
   assert.deepEqual([done.failed, done.nodes, done.failedNodes], [1, 3, 1])
-  assert.match(nodes.get('node-2')?.error ?? '', /^node-2 has not warmed them: [^\n]+$/)
+  assert.match(nodes.get('node-2')?.error ?? '', /^node-2 did not warm the images: [^\n]+$/)
   for (const at of [0, 1]) {
     assert.equal(nodes.get(`node-${at}`)?.error, null)
     assert.ok(nodeOf(cluster, at).store.stored.has(layer as Digest))
@@ -119,7 +119,7 @@ test('a member refuses images that it may not serve, and reports each of them', 
   const errors = lines.flatMap((line) => (line.is === 'image' && line.error !== null ? [line] : []))
   assert.deepEqual(
     errors.map(({ node, error }) => [node?.name, error]),
-    [['node-1', 'up.test/app:refused is not among what this agent may serve; see --allow']],
+    [['node-1', 'up.test/app:refused may not be served by this agent; see --allow']],
   )
   assert.equal(nodeOf(cluster, 1).store.stored.size, 0)
 })
@@ -145,7 +145,10 @@ test('a member with another protocol version is reported as failed without being
     nodeOf(cluster, 0).warming.warm({ ...warmRequest('versions'), signal: signal() }),
   )
   assert.deepEqual([done.nodes, done.failedNodes], [3, 1])
-  assert.match(nodes.get('node-1')?.error ?? '', /^node-1 has not warmed them: it runs version test, which /)
+  assert.match(
+    nodes.get('node-1')?.error ?? '',
+    /^node-1 did not warm the images: it runs version test, which /,
+  )
 })
 
 test('when the requester leaves, no member begins another transfer', async (t) => {

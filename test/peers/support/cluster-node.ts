@@ -16,7 +16,7 @@ import { PeerNetwork, type PeerTimeouts } from '../../../src/peers/network.ts'
 import { PeerRegistry } from '../../../src/peers/peer-registry.ts'
 import type { UpstreamEntry } from '../../../src/upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from '../../../src/upstream/upstreams.ts'
-import { type Wanting, Warming } from '../../../src/warm/warming.ts'
+import { Warming, type WarmingRequest } from '../../../src/warm/warming.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
 import { MemoryStore } from '../../../testkit/memory/memory-store.ts'
 import { connectionResources } from '../../../testkit/peer-lab.ts'
@@ -67,7 +67,7 @@ export class Node {
   readonly resolver: CachingResolver
   readonly warming: Warming
   /** What peers have asked this node to warm. */
-  readonly warmRequests: Wanting[] = []
+  readonly warmRequests: WarmingRequest[] = []
   readonly pinned = new Set<Digest>()
   readonly #isAllowed: (repository: Repository) => boolean
 
@@ -166,7 +166,7 @@ export class Node {
         defaultNamespace: options.defaultNamespace ?? REPOSITORY.registry,
         allowed: this.#isAllowed,
         stored: (digest) => this.store.facts(digest),
-        coming: (digest) => this.resolver.flights.get(digest),
+        flight: (digest) => this.resolver.flights.get(digest),
         forget: (digest) => this.resolver.forget(digest),
         tag: (repository, tag) => this.catalog.tag(repository, tag),
         tagTtlMs: () => 60_000,
