@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../../src/ports/failure.ts'
 import { digestOf } from '../../testkit/memory/memory-store.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { dice } from '../../testkit/seeded-random.ts'
+import { seededRandom } from '../../testkit/seeded-random.ts'
 import {
   clusterOf,
   DEADLINE_MS,
@@ -68,7 +68,7 @@ describe('a blob that many members want at once', () => {
     const cluster = await clusterOf(t, 5, upstream.host)
     const others = [...cluster.nodes]
     const disconnected = await cluster.add(UNREACHABLE)
-    const random = dice('disconnected')
+    const random = seededRandom('disconnected')
     for (let owned = 0; owned < 5; ) {
       const bytes = randomBytes(3000)
       const digest = upstream.addBlob(bytes)

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
-import { dice } from '../../../testkit/seeded-random.ts'
+import { seededRandom } from '../../../testkit/seeded-random.ts'
 import type { Cluster } from '../support/cluster.ts'
 import { clusterOf, getCount, MIB, positionOf, until } from '../support/cluster-fixture.ts'
 import type { Node } from '../support/cluster-node.ts'
@@ -92,7 +92,7 @@ describe('a peer transfer goes on', () => {
     await until(() => cluster.nodes.every((node) => positionOf(node, digest) > MIB))
     const owners = cluster.ranked(digest).slice(0, MAX_OWNERS)
     const dying = new Set(choose(owners))
-    const random = dice('peers')
+    const random = seededRandom('peers')
     const others = cluster.nodes.filter((node) => !owners.includes(node))
     while (dying.size < 5) dying.add(random.pick(others))
     await Promise.all([...dying].map((node) => cluster.kill(node)))
