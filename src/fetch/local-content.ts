@@ -9,7 +9,7 @@ import type { Want } from '../ports/source.ts'
 import type { Flight } from './flight/flight.ts'
 import type { Flights } from './flight/flights.ts'
 import { followFlight } from './flight/follow.ts'
-import type { KnownNames } from './known-names.ts'
+import type { KnownNames } from './known-names/known-names.ts'
 
 /** What is in the store, and the transfers under way. */
 export class LocalContentLookup implements LocalContent {

@@ -1,5 +1,5 @@
-import type { Digest } from '../oci/digest.ts'
-import { isSameRepository, type Repository } from '../oci/names/repository.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { isSameRepository, type Repository } from '../../oci/names/repository.ts'
 
 /** Half of the pairs that are kept: those of the younger generation. */
 const GENERATION_PAIRS = 5000
