@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { tryRun } from '../../../testkit/programs.ts'
-import { pullByCri, removeByCri } from '../../runtimes/cri.ts'
+import { pullByCri, removeByCri } from '../../runtimes/cri-client.ts'
 import { startContainerd } from './host-runtimes.ts'
 import { assertPulledThroughAgent, type Lab, REF, runtime, startLab } from './install-lab.ts'
 
@@ -60,7 +60,7 @@ test('containerd 2.x ignores mirrors in a list of folders, and no longer after a
     lab,
     async (fresh) => {
       const said = await runtime('install', fresh, agent.address)
-      assert.match(said, /^containerd: does not ask [\s\S]*to do: config_path in .* names 2 folders, which/)
+      assert.match(said, /^containerd: does not ask [\s\S]*to do: config_path in .* has 2 folders, which/)
     },
     version3(LIST),
   )
@@ -70,7 +70,7 @@ test('containerd 2.x ignores mirrors in a list of folders, and no longer after a
   await assertPulledThroughAgent(lab, () => pullByCri(socket, REF))
   await removeByCri(socket, REF)
   await runtime('uninstall', host, agent.address)
-  assert.deepEqual(await host.everything(), before)
+  assert.deepEqual(await host.snapshot(), before)
 })
 
 test('containerd 2.x that pulls by itself looks into all folders of a list', async (t) => {

@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test'
 import { afterwards } from '../../../testkit/cleanup.ts'
 import { Daemon } from '../../../testkit/daemon.ts'
 import { run } from '../../../testkit/programs.ts'
-import { answersCri } from '../../runtimes/cri.ts'
+import { answersCri } from '../../runtimes/cri-client.ts'
 import { Host } from '../../runtimes/host.ts'
 import { dockerdIn } from '../kinds/docker.ts'
 import { POLICY, podmanIn } from '../kinds/podman.ts'
@@ -59,7 +59,7 @@ export async function startContainerd(
   const socket = join(folder, 'containerd.sock')
   const config = configFor({ folder, socket })
   const host = await Host.make(t, { '/etc/containerd/config.toml': config })
-  const before = await host.everything()
+  const before = await host.snapshot()
   await tell(host)
   const command = [programs['containerd'] ?? '', '--log-level', 'warn']
   const wrapped = onHost(host, ['/etc/containerd'], command)
@@ -113,7 +113,7 @@ export async function setUpPodman(t: TestContext, lab: Lab, files: Files = {}): 
   const command = [lab.programs['podman'] ?? '', ...podmanIn(join(lab.folder, 'podman'))]
   const podman: Said = (...args) => withRegistriesOf(host, lab, [...command, ...args])
   await podman('images')
-  return { host, before: await host.everything(), podman }
+  return { host, before: await host.snapshot(), podman }
 }
 
 /** Runs a command that looks into `/etc/containers`. */
