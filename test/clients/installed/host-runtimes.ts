@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { afterwards } from '../../../testkit/cleanup.ts'
+import { addCleanup } from '../../../testkit/cleanup.ts'
 import { Daemon } from '../../../testkit/daemon.ts'
 import { run } from '../../../testkit/programs.ts'
 import { answersCri } from '../../runtimes/cri-client.ts'
@@ -69,7 +69,7 @@ export async function startContainerd(
     daemon = new Daemon('containerd', programs['unshare'] ?? '', wrapped)
     await daemon.ready(() => answersCri(socket))
   }
-  afterwards(t, () => daemon?.stop())
+  addCleanup(t, () => daemon?.stop())
   await start()
   return {
     host,
@@ -153,7 +153,7 @@ export async function startDocker(
     programs['unshare'] ?? '',
     inHostNamespace(host, ['/etc/docker'], command),
   )
-  afterwards(t, () => daemon.stop())
+  addCleanup(t, () => daemon.stop())
   const docker: RunClient = async (...args) =>
     (await run(programs['docker'] ?? '', ['--host', socket, ...args])).stdout
   await daemon.ready(async () => (await docker('version')) !== '')
