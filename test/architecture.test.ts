@@ -95,6 +95,9 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   peers: [
     'identity',
     'dht',
+    'membership/members',
+    'membership/gossip',
+    'membership/links',
     'membership',
     'wire/protocol',
     'wire/connection',

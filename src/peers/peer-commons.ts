@@ -1,4 +1,4 @@
-import type { RateLimitNotice } from './membership/rate-limit-notices.ts'
+import type { RateLimitNotice } from './membership/gossip/rate-limit-notices.ts'
 import type { PeerNetwork } from './network.ts'
 
 /** Exchanges rate-limit notices with the peers, once there are any. */

@@ -13,13 +13,13 @@ import { identityOf } from '../../src/peers/identity/identity.ts'
 import { type Member, type MemberId, PEER_PROTOCOL } from '../../src/peers/identity/member.ts'
 import { Pseudonyms } from '../../src/peers/identity/pseudonyms.ts'
 import { deriveSecret, type SwarmSecret } from '../../src/peers/identity/secret.ts'
-import type { Membership } from '../../src/peers/membership/membership.ts'
-import { OwnerRanking } from '../../src/peers/membership/owner-ranking.ts'
 import {
   type NoticeChannel,
   NoticeStore,
   type PseudonymousNotice,
-} from '../../src/peers/membership/rate-limit-notices.ts'
+} from '../../src/peers/membership/gossip/rate-limit-notices.ts'
+import type { Membership } from '../../src/peers/membership/membership.ts'
+import { OwnerRanking } from '../../src/peers/membership/owner-ranking.ts'
 import { type Patience, PeerNetwork } from '../../src/peers/network.ts'
 import { PeerCommons } from '../../src/peers/peer-commons.ts'
 import { PeerRegistry } from '../../src/peers/peer-registry.ts'
