@@ -9,9 +9,9 @@ import type { FlightPolicy } from '../src/fetch/flight/flight-policy.ts'
 import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
 import { type Events, subscribe } from '../src/observe/events.ts'
 import type { Digest } from '../src/oci/digest.ts'
-import { afterwards } from '../testkit/cleanup.ts'
+import { addCleanup } from '../testkit/cleanup.ts'
 import { Clock } from '../testkit/clock.ts'
-import { underWay } from '../testkit/flight-status.ts'
+import { untilFlight } from '../testkit/flight-status.ts'
 import { type FaultyUpstream, sha256, startFaultyUpstream } from '../testkit/registries/faulty-upstream.ts'
 import { folder, smallDisk } from './store/folder.ts'
 
@@ -59,7 +59,7 @@ async function startAgent(t: TestContext, data: string, options: Partial<AgentOp
     ...options,
   })
   await agent.start()
-  afterwards(t, () => agent.stop({ drainMs: 0 }))
+  addCleanup(t, () => agent.stop({ drainMs: 0 }))
   return agent
 }
 
@@ -119,7 +119,7 @@ describe('a blob larger than the limit', () => {
         const { status, body } = await get(agent, digest)
         return status === 200 ? sha256(body) : status
       })
-      await underWay(agent, digest, ({ waiters }) => waiters === clients)
+      await untilFlight(agent, digest, ({ waiters }) => waiters === clients)
       upstream.release()
       for (const found of await Promise.all(pulls)) assert.equal(found, digest)
       assert.equal(upstream.bytesSent(digest), 10 * MIB + clients)
@@ -184,10 +184,10 @@ describe('a blob larger than the limit', () => {
     upstream.fault(digest, { stallAt: 16 * MIB, times: 1 })
     const first = get(agent, digest)
     // More than memory takes: its start has been passed on.
-    await underWay(agent, digest, ({ position }) => position === 16 * MIB)
+    await untilFlight(agent, digest, ({ position }) => position === 16 * MIB)
     assert.equal((await get(agent, digest)).status, 503)
     const range = get(agent, digest, `bytes=${20 * MIB}-${21 * MIB - 1}`)
-    await underWay(agent, digest, ({ waiters }) => waiters === 2)
+    await untilFlight(agent, digest, ({ waiters }) => waiters === 2)
     upstream.release()
     assert.ok((await range).body.equals(bytes.subarray(20 * MIB, 21 * MIB)))
     assert.equal(sha256((await first).body), digest)
@@ -241,7 +241,7 @@ describe('a disk that fills up in the middle of a pull', () => {
     const end = ended(digest)
     upstream.fault(digest, { stallAt: 0, times: 1 })
     const all = Array.from({ length: 8 }, async () => sha256((await get(agent, digest)).body))
-    await underWay(agent, digest, ({ waiters }) => waiters === 8)
+    await untilFlight(agent, digest, ({ waiters }) => waiters === 8)
     upstream.release()
     for (const found of await Promise.all(all)) assert.equal(found, digest)
     assert.equal(upstream.bytesSent(digest), 16 * MIB)
@@ -266,12 +266,12 @@ describe('what came before a restart', () => {
     upstream.fault(digest, { stallAt: 6 * MIB, times: 1 })
     const first = await startAgent(t, data)
     const pulling = get(first, digest)
-    await underWay(first, digest, ({ position }) => position === 6 * MIB)
+    await untilFlight(first, digest, ({ position }) => position === 6 * MIB)
     await first.stop({ drainMs: 0 })
     await pulling
     upstream.release()
     const blamed: string[] = []
-    afterwards(
+    addCleanup(
       t,
       subscribe('verify.failed', ({ source }) => blamed.push(source)),
     )

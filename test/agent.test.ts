@@ -10,7 +10,7 @@ import type { FlightPolicy } from '../src/fetch/flight/flight-policy.ts'
 import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
 import { subscribe } from '../src/observe/events.ts'
 import type { Digest } from '../src/oci/digest.ts'
-import { underWay } from '../testkit/flight-status.ts'
+import { untilFlight } from '../testkit/flight-status.ts'
 import { type FaultyUpstream, sha256, startFaultyUpstream } from '../testkit/registries/faulty-upstream.ts'
 
 /** One agent between real sockets and real files, and an upstream that does what a registry should never do. */
@@ -224,7 +224,7 @@ describe('with a fault upstream, a pull', () => {
     upstream.fault(digest, { silent: true, times: 1 })
     upstream.fault(digest, { status: 500 })
     const asked = Array.from({ length: 8 }, () => get(blob(digest)))
-    await underWay(agent, digest, ({ waiters }) => waiters === 8)
+    await untilFlight(agent, digest, ({ waiters }) => waiters === 8)
     upstream.release()
     const all = await Promise.all(asked)
     assert.equal(new Set(all.map(({ status, body }) => `${status} ${body}`)).size, 1)
@@ -344,7 +344,7 @@ describe('an agent', () => {
     const digest = upstream.addBlob(randomBytes(6 * MIB))
     upstream.fault(digest, { stallAt: 4 * MIB, times: 1 })
     const pulling = get(blob(digest))
-    await underWay(agent, digest, ({ position }) => position === 4 * MIB)
+    await untilFlight(agent, digest, ({ position }) => position === 4 * MIB)
     await agent.stop({ drainMs: 0 })
     assert.equal((await pulling).complete, false)
     upstream.release()

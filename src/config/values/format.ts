@@ -8,7 +8,7 @@ export class SettingsError extends Error {
   }
 }
 
-/** A value as the user wrote it, on the command line, in the environment or in a file. */
+/** A value as it is written on the command line, in the environment or in a file. */
 export interface GivenValue {
   /** `/etc/leat/config.yaml:7` or `LEAT_MAX_BYTES`; undefined for a flag, whose `name` is the location. */
   readonly location: string | undefined
@@ -25,8 +25,8 @@ export interface GivenEntry {
 /** A JSON Schema (draft 2020-12). */
 export type JsonSchema = Readonly<Record<string, unknown>>
 
-/** What a setting may look like. */
-export interface Shape<Value> {
+/** The values that a setting may have. */
+export interface Format<Value> {
   /** Makes a typed value of a given one, or throws a `SettingsError`. */
   readonly read: (given: GivenValue) => Value
   /** The same rule for editors; it may allow more than `read`, never less. */
@@ -39,15 +39,15 @@ export function refuse(at: Pick<GivenValue, 'location' | 'name'>, problem: strin
   throw new SettingsError(`${subject} ${problem}`)
 }
 
-/** An editor reads `1073741824` and `true` as a number and a boolean, `readYaml` as the text that stands there. */
+/** An editor reads `1073741824` and `true` as a number and a boolean, `readYaml` as the text in the file. */
 const SCALAR: JsonSchema = { type: ['string', 'number', 'boolean'] }
 
-/** One text. `parse` returns undefined for a text that is not allowed; `allowed` completes "expected …". */
+/** A text. `parse` returns undefined for a text that is not allowed; `allowed` completes "expected …". */
 export function text<Value>(
   parse: (text: string) => Value | undefined,
   allowed: string,
   jsonSchema: JsonSchema = SCALAR,
-): Shape<Value> {
+): Format<Value> {
   const read = (given: GivenValue): Value => {
     if (given.value === '') refuse(given, `has no value; expected ${allowed}`)
     const value = typeof given.value === 'string' ? parse(given.value) : undefined
@@ -62,8 +62,8 @@ export function text<Value>(
   return { read, jsonSchema: { description: `Expected: ${allowed}.`, ...jsonSchema } }
 }
 
-/** One text that no error repeats. */
-export function secretText<Value>(wrap: (text: string) => Value): Shape<Value> {
+/** A text that no error repeats. */
+export function secretText<Value>(wrap: (text: string) => Value): Format<Value> {
   const read = (given: GivenValue): Value => {
     if (typeof given.value !== 'string') return refuse(given, `is ${nounFor(given)}; expected a text`)
     if (given.value === '') return refuse(given, 'has no value; expected a text')
@@ -73,7 +73,7 @@ export function secretText<Value>(wrap: (text: string) => Value): Shape<Value> {
 }
 
 /** A list. A single text stands for its parts between commas, so that the environment can give lists, too. */
-export function listOf<Value>(item: Shape<Value>): Shape<readonly Value[]> {
+export function listOf<Value>(item: Format<Value>): Format<readonly Value[]> {
   const read = (given: GivenValue): readonly Value[] => {
     if (given.value instanceof Map) return refuse(given, 'is a map; expected a list')
     if (typeof given.value !== 'string')
@@ -85,11 +85,11 @@ export function listOf<Value>(item: Shape<Value>): Shape<readonly Value[]> {
   return { read, jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, SCALAR] } }
 }
 
-/** A map with exactly these keys; the shape's caller checks that the `required` ones are there. */
-export function record<Fields extends Readonly<Record<string, Shape<unknown>>>>(
+/** A map with these keys and no others. The caller of the format checks that the map has the `required` ones. */
+export function record<Fields extends Readonly<Record<string, Format<unknown>>>>(
   fields: Fields,
   required: readonly (keyof Fields & string)[] = [],
-): Shape<{ readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }> {
+): Format<{ readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }> {
   const known = Object.keys(fields)
   const read = (given: GivenValue): { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> } => {
     if (!(given.value instanceof Map)) {
@@ -97,9 +97,9 @@ export function record<Fields extends Readonly<Record<string, Shape<unknown>>>>(
     }
     const values: Record<string, unknown> = {}
     for (const [key, entry] of given.value as ReadonlyMap<string, GivenEntry>) {
-      const shape = Object.hasOwn(fields, key) ? fields[key] : undefined
-      if (shape === undefined) return refuseUnknown(entry.keyLocation, key, known)
-      values[key] = shape.read(entry.given)
+      const format = Object.hasOwn(fields, key) ? fields[key] : undefined
+      if (format === undefined) return refuseUnknown(entry.keyLocation, key, known)
+      values[key] = format.read(entry.given)
     }
     return values as { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }
   }
@@ -115,11 +115,11 @@ export function refuseUnknown(location: string | undefined, key: string, known: 
   )
 }
 
-export function oneOf<Word extends string>(...words: readonly Word[]): Shape<Word> {
+export function oneOf<Word extends string>(...words: readonly Word[]): Format<Word> {
   return text((given) => words.find((word) => word === given), `one of ${words.join(', ')}`, { enum: words })
 }
 
-export const yesOrNo: Shape<boolean> = text(
+export const yesOrNo: Format<boolean> = text(
   (given) => (given === 'true' ? true : given === 'false' ? false : undefined),
   'true or false',
   { type: 'boolean' },
@@ -127,7 +127,7 @@ export const yesOrNo: Shape<boolean> = text(
 
 export const path = text((given) => (given.includes('\0') ? undefined : given), 'a path')
 
-/** At most 80 characters, on one line, without control characters. */
+/** Quotes at most 80 characters, on one line, without control characters. */
 export function quote(given: string): string {
   const short = given.length > 80 ? `${given.slice(0, 80)}…` : given
   return JSON.stringify(short)

@@ -1,7 +1,7 @@
 import { connect } from 'node:http2'
 import { connect as connectSocket } from 'node:net'
 
-/** Calls of the kubelet's image service (CRI v1, api.proto) on containerd's socket: gRPC without a library for it. */
+/** Calls the image service of CRI v1 (api.proto) at containerd's socket, as the kubelet does, without a gRPC library. */
 const SERVICE = '/runtime.v1.ImageService'
 const DEADLINE_MS = 60_000
 
@@ -13,7 +13,7 @@ export async function removeByCri(socket: string, image: string): Promise<void> 
   await call(socket, 'RemoveImage', imageRequest(image))
 }
 
-/** Whether its image service answers. */
+/** Whether the image service answers. */
 export async function answersCri(socket: string): Promise<boolean> {
   await call(socket, 'ListImages', Buffer.alloc(0))
   return true
@@ -22,7 +22,7 @@ export async function answersCri(socket: string): Promise<boolean> {
 /** `{ image: { image } }`: field 1 of the request is an ImageSpec, and field 1 of that the name. */
 function imageRequest(image: string): Buffer {
   const name = Buffer.from(image)
-  if (name.length > 125) throw new Error('a length of one byte is not enough for that name')
+  if (name.length > 125) throw new Error('the name is too long for a length of one byte')
   return Buffer.concat([Buffer.from([0x0a, name.length + 2, 0x0a, name.length]), name])
 }
 
@@ -43,7 +43,7 @@ async function call(path: string, method: string, message: Buffer): Promise<void
         if (headers['grpc-status'] === '0') resolve()
         else reject(new Error(`${method}: ${decodeURIComponent(String(headers['grpc-message']))}`))
       }
-      // A call that fails at once has its trailers in its headers.
+      // A call that fails at once has its status in the headers.
       stream.on('response', ended)
       stream.on('trailers', ended)
       stream.on('error', reject)
