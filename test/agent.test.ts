@@ -4,8 +4,8 @@ import { readdir } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { createAgent } from '../src/index.ts'
 import { subscribe } from '../src/observe/events.ts'
-import { afterwards } from '../testkit/cleanup.ts'
-import { underWay } from '../testkit/flight-status.ts'
+import { addCleanup } from '../testkit/cleanup.ts'
+import { untilFlight } from '../testkit/flight-status.ts'
 import { sha256 } from '../testkit/registries/faulty-upstream.ts'
 import { MIB, readAnswer, startAgent, startUpstream } from './agent/running-agent.ts'
 import { folder } from './store/folder.ts'
@@ -37,7 +37,7 @@ describe('an agent that is restarted on its folder', () => {
     const digest = upstream.addBlob(randomBytes(6 * MIB))
     upstream.fault(digest, { stallAt: 4 * MIB, times: 1 })
     const pull = before.getBlob(digest)
-    await underWay(before.agent, digest, ({ position }) => position === 4 * MIB)
+    await untilFlight(before.agent, digest, ({ position }) => position === 4 * MIB)
     await before.stop({ drainMs: 0 })
     assert.equal((await pull).isComplete, false)
     upstream.release()
@@ -53,17 +53,17 @@ describe('an agent that is restarted on its folder', () => {
     const digest = upstream.addBlob(randomBytes(12 * MIB))
     upstream.fault(digest, { stallAt: 6 * MIB, times: 1 })
     const pull = before.getBlob(digest)
-    await underWay(before.agent, digest, ({ position }) => position === 6 * MIB)
+    await untilFlight(before.agent, digest, ({ position }) => position === 6 * MIB)
     await before.stop({ drainMs: 0 })
     await pull
     upstream.release()
     const blamed: string[] = []
     const errors: (Error | undefined)[] = []
-    afterwards(
+    addCleanup(
       t,
       subscribe('verify.failed', ({ source }) => blamed.push(source)),
     )
-    afterwards(
+    addCleanup(
       t,
       subscribe('flight.ended', ({ error }) => errors.push(error)),
     )

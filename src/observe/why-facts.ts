@@ -27,7 +27,7 @@ const SOURCES = {
 
 const PART_STATES = { stored: 'stored', 'in-flight': 'in flight', missing: 'missing' }
 
-/** What the report is about: the tag in full, or the text that a person has written. */
+/** Names what the report is about: the tag in full, or the text that a person has written. */
 export function whySubject({ subject, repository, tag }: WhyReport): string {
   return tag === null ? subject : `${repository}:${tag}`
 }

@@ -5,7 +5,7 @@ import { type WhyFact, type WhyLine, whyFacts, whySubject } from './why-facts.ts
 /** The width of `requests: `, the longest label. */
 const LABEL_WIDTH = 10
 
-/** A `WhyReport` as the text that `agent why` prints. */
+/** Lays out a report as `agent why` prints it. */
 export function whyText(report: WhyReport, now: number): string {
   const lines = [plain(whySubject(report)), ...whyFacts(report, now).flatMap(factLines)]
   return `${lines.join('\n')}\n`

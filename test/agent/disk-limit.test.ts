@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { subscribe } from '../../src/observe/events.ts'
 import type { Digest } from '../../src/oci/digest.ts'
-import { afterwards } from '../../testkit/cleanup.ts'
+import { addCleanup } from '../../testkit/cleanup.ts'
 import { sha256 } from '../../testkit/registries/faulty-upstream.ts'
 import { folder } from '../store/folder.ts'
 import { MIB, startAgent, startUpstream } from './running-agent.ts'
@@ -29,11 +29,11 @@ describe('an agent with a limit', () => {
     const data = await folder(t)
     const evicted: Digest[] = []
     const ended = new Set<Digest>()
-    afterwards(
+    addCleanup(
       t,
       subscribe('store.evicted', ({ digest }) => evicted.push(digest)),
     )
-    afterwards(
+    addCleanup(
       t,
       subscribe('flight.ended', ({ digest }) => ended.add(digest)),
     )

@@ -8,7 +8,7 @@ import type { AgentOptions } from '../../src/index.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { Clock } from '../../testkit/clock.ts'
-import { underWay } from '../../testkit/flight-status.ts'
+import { untilFlight } from '../../testkit/flight-status.ts'
 import { type FaultyUpstream, sha256 } from '../../testkit/registries/faulty-upstream.ts'
 import { folder, smallDisk } from '../store/folder.ts'
 import { MIB, PATIENCE, type RunningAgent, readAnswer, startAgent, startUpstream } from './running-agent.ts'
@@ -60,7 +60,7 @@ describe('a blob larger than the limit', () => {
         const { status, body } = await running.getBlob(digest)
         return status === 200 ? sha256(body) : status
       })
-      await underWay(running.agent, digest, ({ waiters }) => waiters === clients)
+      await untilFlight(running.agent, digest, ({ waiters }) => waiters === clients)
       upstream.release()
       for (const found of await Promise.all(pulls)) assert.equal(found, digest)
       assert.equal(upstream.bytesSent(digest), 10 * MIB)
@@ -128,10 +128,10 @@ describe('a blob larger than the limit', () => {
     // Memory holds less than what has come before the stall.
     upstream.fault(digest, { stallAt: 16 * MIB, times: 1 })
     const first = running.getBlob(digest)
-    await underWay(running.agent, digest, ({ position }) => position === 16 * MIB)
+    await untilFlight(running.agent, digest, ({ position }) => position === 16 * MIB)
     assert.equal((await running.getBlob(digest)).status, 503)
     const range = running.getBlob(digest, `bytes=${20 * MIB}-${21 * MIB - 1}`)
-    await underWay(running.agent, digest, ({ waiters }) => waiters === 2)
+    await untilFlight(running.agent, digest, ({ waiters }) => waiters === 2)
     upstream.release()
     assert.ok((await range).body.equals(bytes.subarray(20 * MIB, 21 * MIB)))
     assert.equal(sha256((await first).body), digest)
@@ -184,7 +184,7 @@ describe('a disk that becomes full in the middle of a pull', () => {
     const end = flightEnd(digest)
     upstream.fault(digest, { stallAt: 0, times: 1 })
     const pulls = Array.from({ length: 8 }, async () => sha256((await running.getBlob(digest)).body))
-    await underWay(running.agent, digest, ({ waiters }) => waiters === 8)
+    await untilFlight(running.agent, digest, ({ waiters }) => waiters === 8)
     upstream.release()
     for (const found of await Promise.all(pulls)) assert.equal(found, digest)
     assert.equal(upstream.bytesSent(digest), 16 * MIB)

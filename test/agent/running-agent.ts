@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test'
 import type { FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import { type Agent, type AgentOptions, createAgent } from '../../src/index.ts'
 import type { Digest } from '../../src/oci/digest.ts'
-import { afterwards } from '../../testkit/cleanup.ts'
+import { addCleanup } from '../../testkit/cleanup.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { folder } from '../store/folder.ts'
 
@@ -99,13 +99,13 @@ export async function startAgent(
   })
   await agent.start()
   const running = new RunningAgent(agent)
-  afterwards(t, () => running.stop({ drainMs: 0 }))
+  addCleanup(t, () => running.stop({ drainMs: 0 }))
   return running
 }
 
 /** Starts an upstream of its own for a test. */
 export async function startUpstream(t: TestContext): Promise<FaultyUpstream> {
   const upstream = await startFaultyUpstream()
-  afterwards(t, () => upstream.close())
+  addCleanup(t, () => upstream.close())
   return upstream
 }

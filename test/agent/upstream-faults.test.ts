@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import type { AgentOptions } from '../../src/index.ts'
-import { underWay } from '../../testkit/flight-status.ts'
+import { untilFlight } from '../../testkit/flight-status.ts'
 import { type FaultyUpstream, sha256 } from '../../testkit/registries/faulty-upstream.ts'
 import { folder } from '../store/folder.ts'
 import { MIB, PATIENCE, type RunningAgent, startAgent, startUpstream } from './running-agent.ts'
@@ -138,7 +138,7 @@ describe('a pull that fails', () => {
     upstream.fault(digest, { silent: true, times: 1 })
     upstream.fault(digest, { status: 500 })
     const pulls = Array.from({ length: 8 }, () => running.getBlob(digest))
-    await underWay(running.agent, digest, ({ waiters }) => waiters === 8)
+    await untilFlight(running.agent, digest, ({ waiters }) => waiters === 8)
     upstream.release()
     const answers = (await Promise.all(pulls)).map(({ status, body }) => `${status} ${body}`)
     assert.equal(new Set(answers).size, 1)

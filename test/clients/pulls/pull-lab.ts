@@ -3,22 +3,25 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { AgentProcess } from '../../../testkit/agent-process.ts'
-import { afterwards } from '../../../testkit/cleanup.ts'
+import { addCleanup } from '../../../testkit/cleanup.ts'
 import { requirePrograms, requireRoot } from '../../../testkit/programs.ts'
 import { UpstreamRegistry } from '../../../testkit/registries/registry.ts'
-import type { Client, Kind } from '../kinds/client.ts'
+import type { Client, ClientKind } from '../kinds/client.ts'
 
-/** An upstream, an agent in front of it, and real clients that know only the agent. */
-export interface Lab {
+/** An upstream, an agent in front of it, and real clients that pull from the agent. */
+export interface PullLab {
   readonly upstream: UpstreamRegistry
   readonly agent: AgentProcess
   readonly clients: readonly Client[]
-  /** Stops the agent and starts it again on the same data, asking upstream about a tag once it is `tagTtl` old. */
+  /** Restarts the agent on the same data with this `tagTtl`, and returns the exit code of the first one. */
   restartAgent(tagTtl: string): Promise<number | null | undefined>
 }
 
-/** Undefined, with the test skipped or failed, where a client is missing. All of it is gone when the test ends. */
-export async function startLab(t: TestContext, kinds: readonly Kind[]): Promise<Lab | undefined> {
+/** Undefined where a client is missing: the test is skipped or has failed. Everything ends with the test. */
+export async function startPullLab(
+  t: TestContext,
+  kinds: readonly ClientKind[],
+): Promise<PullLab | undefined> {
   const names = ['docker-registry', ...kinds.flatMap((kind) => kind.programs)]
   const programs: Record<string, string> | undefined = requirePrograms(t, names)
   if (programs === undefined) return undefined
@@ -26,17 +29,17 @@ export async function startLab(t: TestContext, kinds: readonly Kind[]): Promise<
 
   // Short, because the path of a Unix socket has at most 107 bytes.
   const folder = await mkdtemp(join(tmpdir(), 'leat-'))
-  afterwards(t, () => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
+  addCleanup(t, () => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
 
   const upstream = await UpstreamRegistry.start(programs['docker-registry'] ?? '', join(folder, 'upstream'))
-  afterwards(t, () => upstream.stop())
+  addCleanup(t, () => upstream.stop())
   const registries = [...new Set(kinds.map((kind) => kind.registry))]
   const agent = await AgentProcess.start(join(folder, 'agent'), configOf(registries, upstream.port, '1h'))
-  afterwards(t, () => agent.stop())
+  addCleanup(t, () => agent.stop())
   const clients: Client[] = []
   for (const [at, kind] of kinds.entries()) {
     const client = await kind.start(programs, join(folder, `client-${at}`), agent.address)
-    afterwards(t, () => client.stop())
+    addCleanup(t, () => client.stop())
     clients.push(client)
   }
   return {
