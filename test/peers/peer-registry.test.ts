@@ -46,7 +46,7 @@ function sourceNamed(name: string): Source {
 }
 
 describe('the sources of a content', () => {
-  it('are upstream alone when there are no peers', () => {
+  it('are only upstream when there are no peers', () => {
     const { peers } = peersWith({})
     const sources = new PeerRegistry(new ScriptedRegistry(), peers).sources(WANT)
     assert.deepEqual(

@@ -51,8 +51,8 @@ describe('a tag', () => {
       if (disconnected.network.client.tagOwner(REPOSITORY, tag)?.self !== true) continue
       owned += 1
       upstream.addTag('app', tag, manifest)
-      const asking = cluster.nodes.map((node) => node.resolver.manifestByTag(REPOSITORY, tag, { signal }))
-      for (const got of await Promise.all(asking)) assert.equal(got.digest, manifest, tag)
+      const pulls = cluster.nodes.map((node) => node.resolver.manifestByTag(REPOSITORY, tag, { signal }))
+      for (const got of await Promise.all(pulls)) assert.equal(got.digest, manifest, tag)
       const heads = upstream.requests.filter(({ method, path }) => method === 'HEAD' && path.endsWith(tag))
       assert.equal(heads.length, 1, `requests to upstream for ${tag}`)
     }

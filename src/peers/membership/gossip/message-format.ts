@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { type MemberId, parseMemberId } from '../identity/member.ts'
+import { type MemberId, parseMemberId } from '../../identity/member.ts'
 import {
   count,
   type Heartbeat,
@@ -7,62 +7,21 @@ import {
   incarnation,
   load,
   parseRecord,
+  type RecordWithHeartbeat,
   type SignedHeartbeat,
-  type SignedRecord,
-} from '../identity/signed-record.ts'
+} from '../../identity/signed-record.ts'
+import {
+  type GossipMessage,
+  MAX_HEARTBEATS_PER_MESSAGE,
+  MAX_RECORDS_PER_MESSAGE,
+  type Summary,
+} from './gossip-messages.ts'
 import { MAX_CLOSED_MS, MAX_NOTICES_PER_MESSAGE, type PseudonymousNotice } from './rate-limit-notices.ts'
 
-/** The messages that members exchange over their links, as JSON. A member that sends anything else loses its link. */
+/** Gossip messages as JSON, as they are sent over links. A member that sends anything else loses its link. */
 
-/** These many records and heartbeats of the largest size stay well below the limit of a message. */
-export const MAX_RECORDS_PER_MESSAGE = 20
-export const MAX_HEARTBEATS_PER_MESSAGE = 300
 /** The encrypted stream carries messages of up to 16 MiB; no member sends nearly as much as 64 KiB at once. */
 const MAX_MESSAGE_BYTES = 64 * 1024
-
-/** A member's signed record with the latest heartbeat of the same incarnation. */
-export interface RecordWithHeartbeat {
-  readonly record: SignedRecord
-  readonly heartbeat: SignedHeartbeat
-}
-
-/** The heartbeats of all members that the sender knows from one id up to, but not including, another. */
-export interface Summary {
-  readonly from: string
-  readonly to: string
-  /** Without signatures: the receiver does not rely on these heartbeats, but answers with what the sender lacks. */
-  readonly heartbeats: readonly Heartbeat[]
-}
-
-/** All lists are empty in most messages, and are then left out of the JSON. */
-export interface GossipMessage {
-  readonly records: readonly RecordWithHeartbeat[]
-  /** Members that were alive. */
-  readonly heartbeats: readonly SignedHeartbeat[]
-  /** Members of which nothing was heard since these heartbeats. */
-  readonly suspects: readonly SignedHeartbeat[]
-  /** Members that have said that they leave. */
-  readonly goodbyes: readonly SignedHeartbeat[]
-  /** Members whose records the sender asks for. */
-  readonly wanted: readonly MemberId[]
-  readonly notices: readonly PseudonymousNotice[]
-  /** The checksum of the sender's member list. */
-  readonly checksum?: ListChecksum | undefined
-  /** The receiver answers a summary with what the sender lacks. */
-  readonly summary?: Summary | undefined
-}
-
-/** Two words of 32 bits that depend on all members of a list and their incarnations, and the number of members. */
-export type ListChecksum = readonly [high: number, low: number, members: number]
-
-export const EMPTY_MESSAGE: GossipMessage = {
-  records: [],
-  heartbeats: [],
-  suspects: [],
-  goodbyes: [],
-  wanted: [],
-  notices: [],
-}
 
 const memberId = v.custom<MemberId>((value) => parseMemberId(value) !== undefined)
 const key = v.pipe(v.string(), v.regex(/^[\w-]{43}$/))

@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MAX_INCARNATION, type SignedHeartbeat, Signer } from '../../../src/peers/identity/signed-record.ts'
-import type { GossipMessage } from '../../../src/peers/membership/gossip-messages.ts'
+import {
+  MAX_INCARNATION,
+  type SignedHeartbeat,
+  Signer,
+} from '../../../../src/peers/identity/signed-record.ts'
+import type { GossipMessage } from '../../../../src/peers/membership/gossip/gossip-messages.ts'
 import {
   GossipSimulation,
   identityNamed,
   memberOf,
   recordOf,
   type SimulatedMember,
-} from '../../../testkit/simulation/gossip-simulation.ts'
+} from '../../../../testkit/simulation/gossip-simulation.ts'
 
 const seed = Number(process.env['LEAT_SEED'] ?? 7)
 

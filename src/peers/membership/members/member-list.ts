@@ -1,41 +1,34 @@
-import type { Member, MemberId } from '../identity/member.ts'
+import type { Member, MemberId } from '../../identity/member.ts'
 import {
   type Heartbeat,
   isHeartbeatAuthentic,
   isLater,
   isRecordAuthentic,
+  type RecordWithHeartbeat,
   type SignedHeartbeat,
   type SignedRecord,
   type VerifySignature,
   verifySignature,
-} from '../identity/signed-record.ts'
+} from '../../identity/signed-record.ts'
+import { type DepartedMember, DepartedMembers } from './departed-members.ts'
 import { checksumOf, type IncarnationChecksum, xorChecksums } from './list-checksum.ts'
 
-/** Far more than a swarm has; further members are made up, and are not kept. */
+/** Far more than a swarm has; further members are made up, and are not added. */
 const MAX_MEMBERS = 10_000
 /** A link that breaks is often replaced within a second, so only then is its member suspected. */
 const RELINK_MS = 1000
 /** A suspected member has this long to show a later heartbeat. Both ways take a few gossip rounds each. */
 const REFUTATION_MS = 5000
-/** A departed member is remembered for longer than old news of it circulates, so that such news does not bring it back. */
-const DEPARTED_MS = 120_000
 
 interface PresentMember {
   readonly record: SignedRecord
   heartbeat: SignedHeartbeat
+  /** When this node received the heartbeat, or lost its link to the member. */
   heardAt: number
   isLinked: boolean
   /** When its last link broke; undefined once it has a link again or is suspected. */
   unlinkedAt: number | undefined
   suspectedAt: number | undefined
-}
-
-/** The last heartbeat of a member that has left or was removed. */
-export interface DepartedMember extends SignedHeartbeat {
-  readonly key: string
-  /** The member said goodbye; otherwise it was silent. */
-  readonly hasLeft: boolean
-  readonly at: number
 }
 
 /** What came of a received record or heartbeat. */
@@ -63,9 +56,9 @@ export type UpdateOutcome =
 export class MemberList {
   readonly #verifies: VerifySignature
   readonly #present = new Map<MemberId, PresentMember>()
-  /** In the order of their departure. */
-  readonly #departed = new Map<MemberId, DepartedMember>()
+  readonly #departed = new DepartedMembers()
   #checksum: IncarnationChecksum = [0, 0]
+  #version = 0
 
   constructor(verifies: VerifySignature = verifySignature) {
     this.#verifies = verifies
@@ -73,6 +66,11 @@ export class MemberList {
 
   get size(): number {
     return this.#present.size
+  }
+
+  /** Grows when a member is added, begins a new incarnation or is removed. */
+  get version(): number {
+    return this.#version
   }
 
   /** Lists with the same checksum contain the same members in the same incarnations. */
@@ -84,12 +82,13 @@ export class MemberList {
     return this.#present.get(id)?.record.member
   }
 
-  record(id: MemberId): SignedRecord | undefined {
-    return this.#present.get(id)?.record
-  }
-
   heartbeat(id: MemberId): SignedHeartbeat | undefined {
     return this.#present.get(id)?.heartbeat
+  }
+
+  recordWithHeartbeat(id: MemberId): RecordWithHeartbeat | undefined {
+    const present = this.#present.get(id)
+    return present && { record: present.record, heartbeat: present.heartbeat }
   }
 
   departed(id: MemberId): DepartedMember | undefined {
@@ -110,15 +109,13 @@ export class MemberList {
 
   /** `isDirect`: the record came from the member itself, for which there is always room. */
   addRecord(
-    record: SignedRecord,
-    heartbeat: SignedHeartbeat,
+    { record, heartbeat }: RecordWithHeartbeat,
     now: number,
     { isDirect = false }: { isDirect?: boolean } = {},
   ): UpdateOutcome {
     const { member, key } = record
     const { id, incarnation } = member
-    const departed = this.#departed.get(id)
-    if (departed !== undefined && !isLater(heartbeat, departed)) return 'outdated'
+    if (this.#departed.isOutdated(heartbeat)) return 'outdated'
     const present = this.#present.get(id)
     if (present !== undefined && incarnation <= present.record.member.incarnation) {
       return this.addHeartbeat(heartbeat, now)
@@ -131,6 +128,7 @@ export class MemberList {
     if (present !== undefined) this.#toggleInChecksum(present.record.member)
     this.#departed.delete(id)
     this.#toggleInChecksum(member)
+    this.#version += 1
     this.#present.set(id, {
       record,
       heartbeat,
@@ -143,10 +141,12 @@ export class MemberList {
   }
 
   addHeartbeat(heartbeat: SignedHeartbeat, now: number): UpdateOutcome {
-    const departed = this.#departed.get(heartbeat.id)
-    if (departed !== undefined) return isLater(heartbeat, departed) ? 'unknown' : 'outdated'
-    const present = this.#present.get(heartbeat.id)
-    if (present === undefined || heartbeat.incarnation > present.record.member.incarnation) return 'unknown'
+    const { id, incarnation } = heartbeat
+    if (this.#departed.get(id) !== undefined) {
+      return this.#departed.isOutdated(heartbeat) ? 'outdated' : 'unknown'
+    }
+    const present = this.#present.get(id)
+    if (present === undefined || incarnation > present.record.member.incarnation) return 'unknown'
     if (!isLater(heartbeat, present.heartbeat)) return 'known'
     if (!isHeartbeatAuthentic('alive', present.record.key, heartbeat, this.#verifies)) return 'forged'
     const wasSuspected = present.suspectedAt !== undefined
@@ -154,15 +154,6 @@ export class MemberList {
     present.heardAt = now
     present.suspectedAt = undefined
     return wasSuspected ? 'refuted' : 'later'
-  }
-
-  /** Marks a member as suspected because nothing was heard of it since `heartbeat`. Returns whether that is new. */
-  suspect(heartbeat: Heartbeat, now: number): boolean {
-    const present = this.#present.get(heartbeat.id)
-    if (present === undefined || present.isLinked || present.suspectedAt !== undefined) return false
-    if (isLater(present.heartbeat, heartbeat)) return false
-    present.suspectedAt = now
-    return true
   }
 
   addGoodbye(goodbye: SignedHeartbeat, now: number): 'left' | 'known' | 'forged' {
@@ -174,13 +165,9 @@ export class MemberList {
     const isOutdated = incarnation > goodbye.incarnation
     if (key === undefined || isOutdated || departed?.hasLeft === true) return 'known'
     if (!isHeartbeatAuthentic('goodbye', key, goodbye, this.#verifies)) return 'forged'
-    const left: DepartedMember = { ...goodbye, key, hasLeft: true, at: now }
-    if (present !== undefined) {
-      this.#remove(present, left)
-      return 'left'
-    }
-    this.#rememberDeparted(left)
-    return 'known'
+    if (present !== undefined) this.#delete(present)
+    this.#departed.add({ ...goodbye, key, hasLeft: true, at: now })
+    return present === undefined ? 'known' : 'left'
   }
 
   link(id: MemberId): void {
@@ -199,6 +186,15 @@ export class MemberList {
     present.heardAt = now
   }
 
+  /** Marks a member as suspected because nothing was heard of it since `heartbeat`. Returns whether that is new. */
+  suspect(heartbeat: Heartbeat, now: number): boolean {
+    const present = this.#present.get(heartbeat.id)
+    if (present === undefined || present.isLinked || present.suspectedAt !== undefined) return false
+    if (isLater(present.heartbeat, heartbeat)) return false
+    present.suspectedAt = now
+    return true
+  }
+
   /** The members to suspect now: their link broke, or nothing was heard of them for `silentMs`. Returns each break once. */
   takeSilent(now: number, silentMs: number): SignedHeartbeat[] {
     const silent: SignedHeartbeat[] = []
@@ -212,46 +208,33 @@ export class MemberList {
     return silent
   }
 
-  /** Removes members that did not refute a suspicion in time, and forgets old departures. Returns whether it removed any. */
-  expire(now: number): boolean {
-    let isChanged = false
+  /** Removes members that did not show in time that they are alive, and forgets old departures. */
+  expire(now: number): void {
     for (const present of this.#present.values()) {
       if (present.suspectedAt === undefined || now - present.suspectedAt < REFUTATION_MS) continue
-      this.#remove(present, { ...present.heartbeat, key: present.record.key, hasLeft: false, at: now })
-      isChanged = true
+      this.#delete(present)
+      this.#departed.add({ ...present.heartbeat, key: present.record.key, hasLeft: false, at: now })
     }
-    for (const departed of this.#departed.values()) {
-      if (now - departed.at < DEPARTED_MS) break
-      this.#departed.delete(departed.id)
-    }
-    return isChanged
+    this.#departed.expire(now)
   }
 
   /** Lets members that were removed for their silence return with any heartbeat, even with one that was known. */
   forgetSilent(): void {
-    for (const { id, hasLeft } of this.#departed.values()) if (!hasLeft) this.#departed.delete(id)
+    this.#departed.forgetSilent()
   }
 
-  /** Removes the member without a link that was added last. */
+  /** Removes the member without a link that was added last, or the departure that is the longest ago. */
   #makeRoom(): void {
     let last: PresentMember | undefined
     for (const present of this.#present.values()) if (!present.isLinked) last = present
-    if (last !== undefined) {
-      this.#toggleInChecksum(last.record.member)
-      this.#present.delete(last.record.member.id)
-    } else for (const id of [...this.#departed.keys()].slice(0, 1)) this.#departed.delete(id)
+    if (last === undefined) this.#departed.deleteOldest()
+    else this.#delete(last)
   }
 
-  #remove({ record: { member } }: PresentMember, departed: DepartedMember): void {
+  #delete({ record: { member } }: PresentMember): void {
     this.#toggleInChecksum(member)
+    this.#version += 1
     this.#present.delete(member.id)
-    this.#rememberDeparted(departed)
-  }
-
-  #rememberDeparted(departed: DepartedMember): void {
-    // Deleting the entry first moves it to the end of the map, which `expire` relies on.
-    this.#departed.delete(departed.id)
-    this.#departed.set(departed.id, departed)
   }
 
   #toggleInChecksum(member: Member): void {

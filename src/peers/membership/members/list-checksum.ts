@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto'
-import type { Member } from '../identity/member.ts'
+import type { Member } from '../../identity/member.ts'
 
 /** The exclusive or of these values over all members of a list is the same in whichever order they were added. */
 export type IncarnationChecksum = readonly [high: number, low: number]
+
+/** The checksum of a member list, with the number of its members. */
+export type ListChecksum = readonly [high: number, low: number, members: number]
 
 const checksums = new WeakMap<Member, IncarnationChecksum>()
 

@@ -1,5 +1,5 @@
-import { BoundedMap } from '../../lib/bounded-map.ts'
-import type { MemberId } from '../identity/member.ts'
+import { BoundedMap } from '../../../lib/bounded-map.ts'
+import type { MemberId } from '../../identity/member.ts'
 
 /** A registry has answered 429 to a member. */
 export interface RateLimitNotice {

@@ -1,8 +1,9 @@
 import type { NoiseStream } from 'hyperswarm'
-import { memberIdOf } from '../identity/identity.ts'
-import type { MemberId } from '../identity/member.ts'
-import { SecretProof } from '../identity/proof.ts'
-import { encodeMessage, type GossipMessage, parseMessage } from './gossip-messages.ts'
+import { memberIdOf } from '../../identity/identity.ts'
+import type { MemberId } from '../../identity/member.ts'
+import { SecretProof } from '../../identity/proof.ts'
+import type { GossipMessage } from '../gossip/gossip-messages.ts'
+import { encodeMessage, parseMessage } from '../gossip/message-format.ts'
 
 export interface LinkLimits {
   /** How often the stream sends a keep-alive. */

@@ -1,16 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Signer } from '../../../src/peers/identity/signed-record.ts'
-import {
-  EMPTY_MESSAGE,
-  encodeMessage,
-  type GossipMessage,
-  parseMessage,
-} from '../../../src/peers/membership/gossip-messages.ts'
-import { MemberList } from '../../../src/peers/membership/member-list.ts'
-import type { PseudonymousNotice } from '../../../src/peers/membership/rate-limit-notices.ts'
-import { identityNamed, memberOf, recordOf } from '../../../testkit/simulation/gossip-simulation.ts'
+import { Signer } from '../../../../src/peers/identity/signed-record.ts'
+import { EMPTY_MESSAGE, type GossipMessage } from '../../../../src/peers/membership/gossip/gossip-messages.ts'
+import { encodeMessage, parseMessage } from '../../../../src/peers/membership/gossip/message-format.ts'
+import type { PseudonymousNotice } from '../../../../src/peers/membership/gossip/rate-limit-notices.ts'
+import { MemberList } from '../../../../src/peers/membership/members/member-list.ts'
+import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip-simulation.ts'
 
 const ann = memberOf('ann', 1)
 const { record, heartbeat } = recordOf('ann', ann, 2)
@@ -60,7 +56,10 @@ test('the load in heartbeats of older agents is passed on, since the signature c
   const received = parseMessage(encodeMessage(message))
   assert.deepEqual(received, message)
   const members = new MemberList()
-  assert.equal(members.addRecord(record, received?.heartbeats[0] ?? heartbeat, 0), 'new-incarnation')
+  assert.equal(
+    members.addRecord({ record, heartbeat: received?.heartbeats[0] ?? heartbeat }, 0),
+    'new-incarnation',
+  )
   assert.deepEqual(parsed({ beats: [[ann.id, 1, 2, heartbeat.signature, 0]] })?.heartbeats, [heartbeat])
   for (const load of [-1, 1.5, 2 ** 17, '8', null]) {
     assert.equal(parsed({ records: [[...recordTuple(ann), load]] }), undefined)

@@ -1,19 +1,24 @@
-import type { MemberId } from '../identity/member.ts'
+import type { MemberId } from '../../identity/member.ts'
 import { MAX_HEARTBEATS_PER_MESSAGE, MAX_RECORDS_PER_MESSAGE } from './gossip-messages.ts'
 
+/** In how many rounds a change is sent on; each round reaches a few of the links. A heartbeat may miss some members. */
+const ROUNDS = { record: 4, heartbeat: 1, refutation: 4, suspect: 4, goodbye: 4 } as const
 /** A record is about ten times as large as a heartbeat, so one round sends five messages full of records at most. */
 const MAX_RECORDS_PER_ROUND = 5 * MAX_RECORDS_PER_MESSAGE
+
+/** A refutation is the heartbeat of a member that was suspected. */
+export type BroadcastKind = keyof typeof ROUNDS
 
 /** A change of one member that this node still has to send on to some of its links. */
 export interface Broadcast {
   readonly id: MemberId
-  readonly kind: 'record' | 'heartbeat' | 'suspect' | 'goodbye'
+  readonly kind: BroadcastKind
   /** The member that this node has it from, which need not get it back; undefined for this node's own changes. */
   readonly from: MemberId | undefined
   readonly roundsLeft: number
 }
 
-/** Keeps the latest change of each member for as many rounds as it has to be sent. */
+/** Contains the latest change of each member for as many rounds as it has to be sent. */
 export class BroadcastQueue {
   readonly #broadcasts = new Map<MemberId, Broadcast>()
 
@@ -21,10 +26,11 @@ export class BroadcastQueue {
     return this.#broadcasts.size
   }
 
-  add(id: MemberId, kind: Broadcast['kind'], rounds: number, from?: MemberId): void {
+  add(id: MemberId, kind: BroadcastKind, from?: MemberId): void {
     const before = this.#broadcasts.get(id)
+    const rounds = ROUNDS[kind]
     this.#broadcasts.delete(id)
-    if (before?.kind === 'record' && kind === 'heartbeat') {
+    if (before?.kind === 'record' && (kind === 'heartbeat' || kind === 'refutation')) {
       // A record is sent with the latest heartbeat, so the heartbeat must not replace it.
       const roundsLeft = Math.max(before.roundsLeft, rounds)
       this.#broadcasts.set(id, { ...before, from, roundsLeft })

@@ -1,7 +1,7 @@
-import type { MemberId } from '../identity/member.ts'
-import { type Heartbeat, isLater, type SignedHeartbeat } from '../identity/signed-record.ts'
+import type { MemberId } from '../../identity/member.ts'
+import { type Heartbeat, isLater, type SignedHeartbeat } from '../../identity/signed-record.ts'
+import type { MemberList } from '../members/member-list.ts'
 import { MAX_HEARTBEATS_PER_MESSAGE, type Summary } from './gossip-messages.ts'
-import type { MemberList } from './member-list.ts'
 
 /** A string that sorts after all ids, which are hexadecimal. */
 const AFTER_ALL_IDS = 'g'

@@ -4,7 +4,7 @@ import {
   MAX_NOTICES_PER_MESSAGE,
   NoticeStore,
   type PseudonymousNotice,
-} from '../../../src/peers/membership/rate-limit-notices.ts'
+} from '../../../../src/peers/membership/gossip/rate-limit-notices.ts'
 
 const NOTICE: PseudonymousNotice = {
   pseudonym: 'a',

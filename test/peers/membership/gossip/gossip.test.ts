@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { EMPTY_MESSAGE } from '../../../src/peers/membership/gossip-messages.ts'
-import type { PseudonymousNotice } from '../../../src/peers/membership/rate-limit-notices.ts'
-import { GossipSimulation } from '../../../testkit/simulation/gossip-simulation.ts'
+import { EMPTY_MESSAGE } from '../../../../src/peers/membership/gossip/gossip-messages.ts'
+import type { PseudonymousNotice } from '../../../../src/peers/membership/gossip/rate-limit-notices.ts'
+import { GossipSimulation } from '../../../../testkit/simulation/gossip-simulation.ts'
 
 const seed = Number(process.env['LEAT_SEED'] ?? 7)
 /** The bounds also hold for twice as many members, but the test then takes four times as long. */
