@@ -4,7 +4,7 @@ import { PeerRegistry, type RegistryPeers } from '../../src/peers/peer-registry.
 import { Failure, type FailureCode } from '../../src/ports/failure.ts'
 import type { TagHead } from '../../src/ports/registry.ts'
 import type { Source } from '../../src/ports/source.ts'
-import { digestOf } from '../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../testkit/memory/digests.ts'
 import { ScriptedRegistry } from '../../testkit/registries/scripted-registry.ts'
 
 const REPOSITORY = { registry: 'r.example', name: 'team/app' }

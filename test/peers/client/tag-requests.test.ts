@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, it, type TestContext } from 'node:test'
-import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { clusterOf, DEADLINE_MS, getCount, UNREACHABLE } from '../support/cluster-fixture.ts'
 import { type Node, REPOSITORY } from '../support/cluster-node.ts'
