@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto'
 import { type Identity, identityOf } from '../../src/peers/identity/identity.ts'
 import type { Member, MemberId } from '../../src/peers/identity/member.ts'
-import { heartbeatOf, Signer, verifySignature } from '../../src/peers/identity/signed-record.ts'
-import { Gossip, TICK_MS } from '../../src/peers/membership/gossip.ts'
 import {
-  EMPTY_MESSAGE,
-  encodeMessage,
-  type GossipMessage,
+  heartbeatOf,
   type RecordWithHeartbeat,
-} from '../../src/peers/membership/gossip-messages.ts'
+  Signer,
+  verifySignature,
+} from '../../src/peers/identity/signed-record.ts'
+import { Gossip, TICK_MS } from '../../src/peers/membership/gossip/gossip.ts'
+import { EMPTY_MESSAGE, type GossipMessage } from '../../src/peers/membership/gossip/gossip-messages.ts'
+import { encodeMessage } from '../../src/peers/membership/gossip/message-format.ts'
 import { randomFrom } from './random.ts'
 
 const STEP_MS = 50
@@ -58,7 +59,7 @@ export class GossipSimulation {
         identity: identityNamed(name),
         now: this.nowMs,
         random: this.random,
-        verify: verifiesOnce,
+        verifies: verifiesOnce,
       }),
       links: new Set(),
       tickOffset: Math.floor(this.random() * STEPS_PER_TICK),

@@ -2,12 +2,12 @@ import { EventEmitter } from 'node:events'
 import Hyperswarm from 'hyperswarm'
 import { openDhtNode } from '../../../../src/peers/dht/dht-node.ts'
 import { deriveSecret, type SwarmSecret } from '../../../../src/peers/identity/secret.ts'
+import type { RecordWithHeartbeat } from '../../../../src/peers/identity/signed-record.ts'
 import {
   EMPTY_MESSAGE,
   MAX_RECORDS_PER_MESSAGE,
-  type RecordWithHeartbeat,
-} from '../../../../src/peers/membership/gossip-messages.ts'
-import { DEFAULT_LINK_LIMITS, Link, type LinkListener } from '../../../../src/peers/membership/link.ts'
+} from '../../../../src/peers/membership/gossip/gossip-messages.ts'
+import { DEFAULT_LINK_LIMITS, Link, type LinkListener } from '../../../../src/peers/membership/links/link.ts'
 import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip-simulation.ts'
 import { LOOPBACK, SECRET } from '../agents.ts'
 
