@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import type { MemberId } from '../../src/peers/identity/member.ts'
-import { OwnerRanking } from '../../src/peers/membership/owner-ranking.ts'
-import type { DeliveryPlan } from '../../src/peers/tracker/delivery-plan.ts'
+import type { MemberId } from '../../../src/peers/identity/member.ts'
+import { OwnerRanking } from '../../../src/peers/membership/owner-ranking.ts'
+import type { DeliveryPlan } from '../../../src/peers/tracker/delivery-plan.ts'
 import type { SimulatedMembers } from './simulated-members.ts'
 import { NO_SOURCE } from './transfers.ts'
 
