@@ -37,7 +37,7 @@ export interface WhoHasAnswer {
   readonly holders: readonly ContentLocation[]
 }
 
-/** What this node asks of other members. It exists before the node has joined the swarm; until then there is nobody to ask. */
+/** Sends requests to other members. The client exists before the node has joined the swarm, when it knows no members yet. */
 export class SwarmClient {
   readonly rateLimits: RateLimitSharing
   readonly tags: TagRequests
