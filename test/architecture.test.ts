@@ -125,6 +125,9 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   peers: [
     'identity',
     'dht',
+    'membership/members',
+    'membership/gossip',
+    'membership/links',
     'membership',
     'wire/protocol',
     'wire/connection',

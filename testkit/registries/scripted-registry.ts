@@ -3,7 +3,7 @@ import { type Repository, repositoryKey } from '../../src/oci/names/repository.t
 import { Failure } from '../../src/ports/failure.ts'
 import type { Registry, TagHead } from '../../src/ports/registry.ts'
 import type { Source, Want } from '../../src/ports/source.ts'
-import { digestOf } from '../memory/memory-store.ts'
+import { digestOf } from '../memory/digests.ts'
 import { ScriptedSource, sends } from './scripted-source.ts'
 
 /** A registry in memory that counts its requests and fails on demand. */

@@ -5,7 +5,7 @@ import type { Digest } from '../../../src/oci/digest.ts'
 import { EvictionOrder } from '../../../src/store/index/eviction-order.ts'
 import { LastUse } from '../../../src/store/index/last-use.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
-import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { folder } from '../folder.ts'
 
 async function database(t: TestContext): Promise<Level<string, string>> {
