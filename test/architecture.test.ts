@@ -115,7 +115,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
-  cli: ['context', 'terminal', 'warm', 'commands', '.'],
+  cli: ['context', 'terminal', 'warm', 'commands/stored', 'commands', '.'],
   config: ['values', '.'],
   doctor: ['tools', 'checks', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],

@@ -6,7 +6,7 @@ import { EMPTY_MESSAGE, type GossipMessage } from '../../../../src/peers/members
 import { encodeMessage, parseMessage } from '../../../../src/peers/membership/gossip/message-format.ts'
 import type { PseudonymousNotice } from '../../../../src/peers/membership/gossip/rate-limit-notices.ts'
 import { MemberList } from '../../../../src/peers/membership/members/member-list.ts'
-import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip-simulation.ts'
+import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip/named-members.ts'
 
 const ann = memberOf('ann', 1)
 const { record, heartbeat } = recordOf('ann', ann, 2)

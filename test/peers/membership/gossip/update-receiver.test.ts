@@ -8,11 +8,9 @@ import {
 import type { GossipMessage } from '../../../../src/peers/membership/gossip/gossip-messages.ts'
 import {
   GossipSimulation,
-  identityNamed,
-  memberOf,
-  recordOf,
   type SimulatedMember,
-} from '../../../../testkit/simulation/gossip-simulation.ts'
+} from '../../../../testkit/simulation/gossip/gossip-simulation.ts'
+import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip/named-members.ts'
 
 const seed = Number(process.env['LEAT_SEED'] ?? 7)
 

@@ -1,13 +1,13 @@
-import { plain } from '../../observe/text.ts'
-import type { PinsReport } from '../../schemas/upkeep-report.ts'
+import { plain } from '../../../observe/text.ts'
+import type { PinsReport } from '../../../schemas/upkeep-report.ts'
 import {
   type Command,
   type Invocation,
   JSON_FLAG,
   type Positional,
   type Terminal,
-} from '../context/command.ts'
-import { upkeepFlags, withUpkeep } from '../context/upkeep.ts'
+} from '../../context/command.ts'
+import { upkeepFlags, withUpkeep } from '../../context/upkeep.ts'
 
 export const SUBJECTS: Positional = {
   name: 'image-or-digest',

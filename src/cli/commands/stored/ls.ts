@@ -1,9 +1,9 @@
-import { loadSetting } from '../../config/load.ts'
-import { contentViewOf } from '../../observe/reports/content-view.ts'
-import { listBlobs, listImages } from '../../observe/reports/listing.ts'
-import { agoText, plain, plural, sizeText } from '../../observe/text.ts'
-import { BlobReport, ImageReport } from '../../schemas/content-report.ts'
-import { streamApi } from '../context/client.ts'
+import { loadSetting } from '../../../config/load.ts'
+import { contentViewOf } from '../../../observe/reports/content-view.ts'
+import { listBlobs, listImages } from '../../../observe/reports/listing.ts'
+import { agoText, plain, plural, sizeText } from '../../../observe/text.ts'
+import { BlobReport, ImageReport } from '../../../schemas/content-report.ts'
+import { streamApi } from '../../context/client.ts'
 import {
   type Command,
   DATA_FLAG,
@@ -11,10 +11,10 @@ import {
   JSON_FLAG,
   type Terminal,
   usageError,
-} from '../context/command.ts'
-import { givenSettings, settingFlags } from '../context/settings.ts'
-import { DATA_ALTERNATIVE } from '../context/upkeep.ts'
-import { digestText, table } from '../terminal/table.ts'
+} from '../../context/command.ts'
+import { givenSettings, settingFlags } from '../../context/settings.ts'
+import { DATA_ALTERNATIVE } from '../../context/upkeep.ts'
+import { digestText, table } from '../../terminal/table.ts'
 
 interface Lists {
   blobs(): AsyncIterable<BlobReport>
@@ -69,7 +69,7 @@ export const ls: Command = {
     const settings = givenSettings(given, terminal)
     if (given.values['data'] !== undefined) {
       // Loaded here only, as commands that ask the agent need no database.
-      const { withStore } = await import('../context/offline-store.ts')
+      const { withStore } = await import('../../context/offline-store.ts')
       await withStore(await loadSetting('data', settings), async (store) => {
         const view = contentViewOf(store)
         await print({ blobs: () => listBlobs(view), images: () => listImages(view) }, given, terminal)

@@ -1,5 +1,5 @@
-/** What a row has started, ended in reverse order whatever happened. */
-export class Owned {
+/** The servers and folders of a row, which are stopped in reverse order, also after an error. */
+export class Resources {
   readonly #ends: (() => Promise<void>)[] = []
 
   add<Thing extends { stop(): Promise<void> }>(thing: Thing): Thing {
@@ -18,11 +18,11 @@ export class Owned {
   }
 }
 
-export async function owning<Result>(use: (owned: Owned) => Promise<Result>): Promise<Result> {
-  const owned = new Owned()
+export async function withResources<Result>(use: (resources: Resources) => Promise<Result>): Promise<Result> {
+  const resources = new Resources()
   try {
-    return await use(owned)
+    return await use(resources)
   } finally {
-    await owned.close()
+    await resources.close()
   }
 }

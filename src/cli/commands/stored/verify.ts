@@ -1,9 +1,9 @@
-import { parseSize } from '../../config/values/size.ts'
-import { plain, plural, sizeText } from '../../observe/text.ts'
-import type { Rotten } from '../../schemas/upkeep-report.ts'
-import { type Command, JSON_FLAG, usageError } from '../context/command.ts'
-import { resultOf, upkeepFlags, withUpkeep } from '../context/upkeep.ts'
-import { Progress } from '../terminal/progress.ts'
+import { parseSize } from '../../../config/values/size.ts'
+import { plain, plural, sizeText } from '../../../observe/text.ts'
+import type { Rotten } from '../../../schemas/upkeep-report.ts'
+import { type Command, JSON_FLAG, usageError } from '../../context/command.ts'
+import { resultOf, upkeepFlags, withUpkeep } from '../../context/upkeep.ts'
+import { Progress } from '../../terminal/progress.ts'
 
 /** `agent verify`. */
 export const verify: Command = {

@@ -1,8 +1,8 @@
-import { parseSize } from '../../config/values/size.ts'
-import { plural, sizeText } from '../../observe/text.ts'
-import { type Command, JSON_FLAG, usageError } from '../context/command.ts'
-import { resultOf, type UpkeepOperations, upkeepFlags, withUpkeep } from '../context/upkeep.ts'
-import { Progress } from '../terminal/progress.ts'
+import { parseSize } from '../../../config/values/size.ts'
+import { plural, sizeText } from '../../../observe/text.ts'
+import { type Command, JSON_FLAG, usageError } from '../../context/command.ts'
+import { resultOf, type UpkeepOperations, upkeepFlags, withUpkeep } from '../../context/upkeep.ts'
+import { Progress } from '../../terminal/progress.ts'
 
 /** `agent gc`. */
 export const gc: Command = {

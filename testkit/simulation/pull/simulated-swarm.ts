@@ -1,35 +1,15 @@
-import { createHash } from 'node:crypto'
-import type { MemberId } from '../../src/peers/identity/member.ts'
-import { OwnerRanking } from '../../src/peers/membership/owner-ranking.ts'
-import { DeliveryPlan } from '../../src/peers/tracker/delivery-plan.ts'
-import type { PlanEvent, PlanInstruction } from '../../src/peers/tracker/tree/plan-events.ts'
-import { maxDepth } from './max-depth.ts'
-import {
-  DEFAULT_OVERHEADS,
-  DEFAULT_PIECE_BYTES,
-  type Kill,
-  type Overheads,
-  type PullSimulation,
-} from './pull-options.ts'
-import { randomFrom } from './random.ts'
+import type { MemberId } from '../../../src/peers/identity/member.ts'
+import { DeliveryPlan } from '../../../src/peers/tracker/delivery-plan.ts'
+import type { PlanEvent, PlanInstruction } from '../../../src/peers/tracker/tree/plan-events.ts'
+import { randomFrom } from '../random.ts'
+import { DEFAULT_OVERHEADS, type Kill, type Overheads, type PullSimulation } from './pull-options.ts'
 import { SimulatedClock } from './simulated-clock.ts'
+import { SimulatedDownloads } from './simulated-downloads.ts'
+import { electOwners, type Layer, layersOf } from './simulated-layers.ts'
 import { type MemberTimes, SimulatedMembers } from './simulated-members.ts'
-import { NO_SOURCE, Transfers, UPSTREAM } from './transfers.ts'
-import { ZoneCrossings } from './zone-crossings.ts'
+import { NO_SOURCE, UPSTREAM } from './transfers.ts'
 
 const TICK_MS = 250
-
-/** A layer, and the delivery plan of its present owner. */
-interface Layer {
-  readonly index: number
-  readonly digest: string
-  readonly size: number
-  owner: number
-  plan: DeliveryPlan | undefined
-  isTakeover: boolean
-  /** Goes up with each new owner, so that messages to or from a former owner can be ignored. */
-  term: number
-}
 
 /** Members that join, follow instructions, report and die. Each message takes its time, and each byte takes its link. */
 export class SimulatedSwarm {
@@ -41,53 +21,28 @@ export class SimulatedSwarm {
   readonly #simulation: PullSimulation
   readonly #overheads: Overheads
   readonly #latencyMs: number
-  readonly #stepMs: number
   readonly #random: () => number
   readonly #clock = new SimulatedClock()
-  readonly #transfers: Transfers
-  readonly #crossings: ZoneCrossings
+  readonly #downloads: SimulatedDownloads
   readonly #layers: readonly Layer[]
   readonly #members: SimulatedMembers
   readonly #joinsAtMs: readonly number[]
-  /** For each transfer, whether the member wants the layer by now. */
+  /** For each layer and member, at `layer * members + member`, whether the member wants the layer by now. */
   readonly #hasJoined: Uint8Array
   readonly #isReporting: Uint8Array
 
   constructor(simulation: PullSimulation) {
-    const { members, layers, linkBytesPerSecond, seed, latencyMs = 0.5, zones = 1 } = simulation
-    const { pieceBytes = DEFAULT_PIECE_BYTES, upstreamBytesPerSecond } = simulation
+    const { members, layers, seed, latencyMs = 0.5 } = simulation
     this.#simulation = simulation
     this.#overheads = { ...DEFAULT_OVERHEADS, ...simulation.overheads }
     this.#latencyMs = latencyMs
     this.#random = randomFrom(seed)
-    // Half of the time in which a link carries a piece, so that a step of a chain takes about as long as in reality.
-    this.#stepMs = Math.min(20, Math.max(0.5, (500 * pieceBytes) / linkBytesPerSecond))
-    this.#transfers = new Transfers({
-      members,
-      layers,
-      pieceBytes,
-      links: Float64Array.from(
-        { length: members },
-        (_, at) => linkBytesPerSecond * (simulation.speed?.(at) ?? 1),
-      ),
-      upstreamBytesPerSecond,
-      stepMs: this.#stepMs,
-      latencyMs: latencyMs + this.#overheads.pieceMs,
-    })
-    this.#crossings = new ZoneCrossings(this.#transfers, { members, zones })
+    this.#downloads = new SimulatedDownloads(simulation, latencyMs + this.#overheads.pieceMs)
     this.#members = new SimulatedMembers(members, layers.length)
     this.#hasJoined = new Uint8Array(members * layers.length)
     this.#isReporting = new Uint8Array(members)
-    this.#layers = layers.map((size, index) => ({
-      index,
-      digest: `sha256:${createHash('sha256').update(`${seed} ${index}`).digest('hex')}`,
-      size,
-      owner: NO_SOURCE,
-      plan: undefined,
-      isTakeover: false,
-      term: 0,
-    }))
-    this.#electOwners()
+    this.#layers = layersOf(layers, seed)
+    electOwners(this.#layers, this.#members)
     const { joinsAtMs = () => this.#random() * 50 } = simulation
     this.#joinsAtMs = this.#members.ids.map((_, member) => joinsAtMs(member))
     this.lastJoinMs = Math.max(...this.#joinsAtMs)
@@ -110,11 +65,11 @@ export class SimulatedSwarm {
   }
 
   get upstreamBytes(): number {
-    return this.#transfers.upstreamBytes
+    return this.#downloads.upstreamBytes
   }
 
   get crossedBytes(): number {
-    return this.#crossings.bytes
+    return this.#downloads.crossedBytes
   }
 
   get perMember(): MemberTimes[] {
@@ -126,37 +81,20 @@ export class SimulatedSwarm {
   }
 
   step(): void {
-    const { members } = this.#simulation
-    this.#clock.advanceTo(this.#clock.nowMs + this.#stepMs)
-    for (const transfer of this.#transfers.step(this.#clock.nowMs)) {
-      const layer = this.#layers[Math.floor(transfer / members)] as Layer
-      const member = transfer % members
-      this.#setSource(transfer, NO_SOURCE)
+    this.#clock.advanceTo(this.#clock.nowMs + this.#downloads.stepMs)
+    for (const { layer, member } of this.#downloads.step(this.#clock.nowMs)) {
       this.#members.noteLayerComplete(member, this.#clock.nowMs)
-      this.#report(layer, member, { is: 'whole', id: this.#members.id(member) })
+      this.#report(this.#layers[layer] as Layer, member, { is: 'whole', id: this.#members.id(member) })
     }
   }
 
-  /** The first live member in rank owns a layer. The participants of a dead owner join the next one. */
-  #electOwners(): void {
-    const ranking = new OwnerRanking(this.#members.live.map((member) => this.#members.id(member)))
-    for (const layer of this.#layers) {
-      const owner = this.#members.index(ranking.owner(layer.digest) as MemberId)
-      if (owner === layer.owner) continue
-      layer.isTakeover = layer.owner !== NO_SOURCE
-      layer.owner = owner
-      layer.plan = undefined
-      layer.term += 1
-      if (!layer.isTakeover) continue
-      for (const member of this.#members.live) {
-        if (this.#hasJoined[this.#transferOf(layer, member)] === 1) this.#join(layer, member)
-      }
-    }
+  #hasMemberJoined({ index }: Layer, member: number): boolean {
+    return this.#hasJoined[index * this.#members.ids.length + member] === 1
   }
 
   #join(layer: Layer, member: number): void {
     if (!this.#members.isAlive(member)) return
-    this.#hasJoined[this.#transferOf(layer, member)] = 1
+    this.#hasJoined[layer.index * this.#members.ids.length + member] = 1
     const { term } = layer
     this.#clock.after(this.#latencyMs + this.#overheads.connectMs * this.#random(), () => {
       if (term !== layer.term || !this.#members.isAlive(member)) return
@@ -168,7 +106,7 @@ export class SimulatedSwarm {
   /** The owner is the first participant of its plan. */
   #startPlan(layer: Layer): void {
     const { owner, digest, isTakeover } = layer
-    this.#hasJoined[this.#transferOf(layer, owner)] = 1
+    this.#hasJoined[layer.index * this.#members.ids.length + owner] = 1
     layer.plan = new DeliveryPlan({
       digest,
       ...(isTakeover ? { size: layer.size } : {}),
@@ -181,20 +119,20 @@ export class SimulatedSwarm {
 
   #joinEvent(layer: Layer, member: number): PlanEvent {
     const { zones = 1 } = this.#simulation
-    const transfer = this.#transferOf(layer, member)
+    const { index } = layer
     return {
       is: 'joined',
       id: this.#members.id(member),
       zone: `z${member % zones}`,
-      position: this.#transfers.givable(transfer),
-      whole: this.#transfers.position[transfer] === layer.size,
-      from: this.#sourceOf(transfer),
+      position: this.#downloads.givableBytes(index, member),
+      whole: this.#downloads.isComplete(index, member),
+      from: this.#sourceOf(index, member),
       best: this.#simulation.best?.(member),
     }
   }
 
-  #sourceOf(transfer: number): MemberId | 'upstream' | undefined {
-    const source = this.#transfers.source[transfer] as number
+  #sourceOf(layer: number, member: number): MemberId | 'upstream' | undefined {
+    const source = this.#downloads.source(layer, member)
     if (source === UPSTREAM) return 'upstream'
     return source === NO_SOURCE ? undefined : this.#members.id(source)
   }
@@ -227,32 +165,26 @@ export class SimulatedSwarm {
   }
 
   #follow(layer: Layer, member: number, instruction: PlanInstruction): void {
-    const transfer = this.#transferOf(layer, member)
-    if (!this.#members.isAlive(member) || this.#transfers.position[transfer] === layer.size) return
+    const { index, size } = layer
+    const downloads = this.#downloads
+    if (!this.#members.isAlive(member) || downloads.isComplete(index, member)) return
     const { connectMs, upstreamMs, silenceMs } = this.#overheads
     if (instruction.do === 'take') {
       const parent = this.#members.index(instruction.from)
-      this.#setSource(transfer, parent, this.#clock.nowMs + connectMs)
+      downloads.setSource(index, member, parent, this.#clock.nowMs + connectMs)
       if (this.#members.isAlive(parent)) return
       this.#losesParent(layer, member, parent, this.#isAnyKillSilent ? silenceMs : connectMs)
     } else if (instruction.do === 'fetch' || instruction.do === 'alone') {
-      if (this.#transfers.source[transfer] === UPSTREAM) return
-      this.#setSource(transfer, UPSTREAM, this.#clock.nowMs + upstreamMs)
-      this.#clock.after(upstreamMs, () => this.#report(layer, member, { is: 'sized', size: layer.size }))
-    } else this.#setSource(transfer, NO_SOURCE)
-  }
-
-  #setSource(transfer: number, source: number, opensAtMs?: number): void {
-    this.#crossings.count(transfer)
-    this.#transfers.source[transfer] = source
-    if (opensAtMs !== undefined) this.#transfers.opensAtMs[transfer] = opensAtMs
+      if (downloads.source(index, member) === UPSTREAM) return
+      downloads.setSource(index, member, UPSTREAM, this.#clock.nowMs + upstreamMs)
+      this.#clock.after(upstreamMs, () => this.#report(layer, member, { is: 'sized', size }))
+    } else downloads.setSource(index, member, NO_SOURCE)
   }
 
   #losesParent(layer: Layer, member: number, parent: number, afterMs: number): void {
-    const transfer = this.#transferOf(layer, member)
     this.#clock.after(afterMs, () => {
-      if (this.#transfers.source[transfer] !== parent || !this.#members.isAlive(member)) return
-      this.#setSource(transfer, NO_SOURCE)
+      if (this.#downloads.source(layer.index, member) !== parent || !this.#members.isAlive(member)) return
+      this.#downloads.setSource(layer.index, member, NO_SOURCE)
       const [id, parentId] = [this.#members.id(member), this.#members.id(parent)]
       this.#report(layer, member, { is: 'lost', id, parent: parentId })
     })
@@ -262,28 +194,20 @@ export class SimulatedSwarm {
     if (this.#isReporting[member] === 1) return
     this.#isReporting[member] = 1
     const { reportMs } = this.#overheads
-    let before = this.#receivedBytes(member)
+    let before = this.#downloads.receivedBytes(member)
     const report = (): void => {
       if (!this.#members.isAlive(member)) return
-      const received = this.#receivedBytes(member)
+      const received = this.#downloads.receivedBytes(member)
       const receives = ((received - before) * 1000) / reportMs
       before = received
       for (const layer of this.#layers) {
-        const transfer = this.#transferOf(layer, member)
-        if (this.#hasJoined[transfer] !== 1) continue
-        const position = this.#transfers.givable(transfer)
+        if (!this.#hasMemberJoined(layer, member)) continue
+        const position = this.#downloads.givableBytes(layer.index, member)
         this.#report(layer, member, { is: 'at', id: this.#members.id(member), position, receives })
       }
       this.#clock.after(reportMs, report)
     }
     this.#clock.after(reportMs, report)
-  }
-
-  #receivedBytes(member: number): number {
-    return this.#layers.reduce(
-      (sum, layer) => sum + (this.#transfers.position[this.#transferOf(layer, member)] as number),
-      0,
-    )
   }
 
   #scheduleTick(): void {
@@ -292,11 +216,7 @@ export class SimulatedSwarm {
         if (layer.plan === undefined || !this.#members.isAlive(layer.owner)) continue
         this.#send(layer, layer.plan.tick())
       }
-      for (const { index } of this.#layers) {
-        const { members } = this.#simulation
-        const sources = this.#transfers.source.subarray(index * members, (index + 1) * members)
-        this.maxDepth = Math.max(this.maxDepth, maxDepth(sources))
-      }
+      this.maxDepth = Math.max(this.maxDepth, this.#downloads.maxDepth())
       this.#scheduleTick()
     })
   }
@@ -318,16 +238,23 @@ export class SimulatedSwarm {
       this.#members.kill(member)
       for (const layer of this.#layers) this.#disconnect(layer, member, silent ? silenceMs : noticeMs)
     }
-    this.#clock.after(silent ? silenceMs : noticeMs, () => this.#electOwners())
+    this.#clock.after(silent ? silenceMs : noticeMs, () => this.#takeOver())
+  }
+
+  /** The participants of a dead owner join the next one. */
+  #takeOver(): void {
+    for (const layer of electOwners(this.#layers, this.#members)) {
+      for (const member of this.#members.live) {
+        if (this.#hasMemberJoined(layer, member)) this.#join(layer, member)
+      }
+    }
   }
 
   /** Ends the connections of a killed member with its children and with the owner, each within `withinMs`. */
   #disconnect(layer: Layer, member: number, withinMs: number): void {
-    this.#transfers.source[this.#transferOf(layer, member)] = NO_SOURCE
-    for (const child of this.#members.ids.keys()) {
-      const transfer = this.#transferOf(layer, child)
-      if (this.#transfers.source[transfer] !== member) continue
-      this.#transfers.opensAtMs[transfer] = Number.POSITIVE_INFINITY
+    this.#downloads.setSource(layer.index, member, NO_SOURCE)
+    for (const child of this.#downloads.childrenOf(layer.index, member)) {
+      this.#downloads.breakOff(layer.index, child)
       this.#losesParent(layer, child, member, withinMs * this.#random())
     }
     if (member === layer.owner) return
@@ -335,9 +262,5 @@ export class SimulatedSwarm {
     this.#clock.after(withinMs * this.#random(), () => {
       if (term === layer.term) this.#tellPlan(layer, { is: 'left', id: this.#members.id(member) })
     })
-  }
-
-  #transferOf(layer: Layer, member: number): number {
-    return layer.index * this.#members.ids.length + member
   }
 }

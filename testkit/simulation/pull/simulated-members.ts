@@ -1,4 +1,4 @@
-import type { MemberId } from '../../src/peers/identity/member.ts'
+import type { MemberId } from '../../../src/peers/identity/member.ts'
 
 export interface MemberTimes {
   readonly joinedMs: number

@@ -1,7 +1,7 @@
-import { plain, plural, sizeText } from '../../observe/text.ts'
-import { type Command, JSON_FLAG } from '../context/command.ts'
-import { resultOf, upkeepFlags, withUpkeep } from '../context/upkeep.ts'
-import { Progress } from '../terminal/progress.ts'
+import { plain, plural, sizeText } from '../../../observe/text.ts'
+import { type Command, JSON_FLAG } from '../../context/command.ts'
+import { resultOf, upkeepFlags, withUpkeep } from '../../context/upkeep.ts'
+import { Progress } from '../../terminal/progress.ts'
 import { SUBJECTS, subjectText } from './pin.ts'
 
 /** `agent rm REF-or-DIGEST...`. */

@@ -6,7 +6,7 @@ import { Latencies } from '../../client/latencies.ts'
 const buffer = Buffer.allocUnsafeSlow(1 << 20)
 const TICK_MS = 1
 
-export interface Steady {
+export interface RateJob {
   readonly port: number
   readonly request: LoadRequest
   readonly connections: number
@@ -16,25 +16,27 @@ export interface Steady {
 }
 
 /**
- * The same request again and again over kept-alive connections, so many per second whatever the answers, by a client that
- * sleeps in between: the processor belongs to what is measured. How late its own timer is does not count, but waiting for
- * a free connection does, from when that was noticed: a server that pauses is charged for all that came due meanwhile.
+ * Sends the same request at a fixed rate over kept-alive connections, whether or not earlier ones are answered. The client
+ * sleeps between requests, so that the server has the processor. The latency includes the wait for a free connection, so
+ * a pause of the server counts for all requests that became due meanwhile; the delay of the client's timer is not included.
  */
-export async function steady(job: Steady): Promise<Loaded> {
-  const connections = await Promise.all(Array.from({ length: job.connections }, () => Line.open(job.port)))
+export async function sendAtRate(job: RateJob): Promise<Loaded> {
+  const connections = await Promise.all(
+    Array.from({ length: job.connections }, () => RequestConnection.open(job.port)),
+  )
   try {
-    return await asked(job, connections)
+    return await sendAll(job, connections)
   } finally {
     for (const connection of connections) connection.close()
   }
 }
 
-function asked(job: Steady, connections: readonly Line[]): Promise<Loaded> {
+function sendAll(job: RateJob, connections: readonly RequestConnection[]): Promise<Loaded> {
   const text = requestText({ port: job.port, ...job.request })
   const total = Math.floor((job.ms / 1000) * job.rate)
   const latencies = new Latencies()
   const idle = [...connections]
-  /** When each of those was noticed that are due and not sent. */
+  /** When each request that is due and not sent became due. */
   const waiting: number[] = []
   const startedAt = now()
   let [due, answered, failed] = [0, 0, 0]
@@ -49,7 +51,7 @@ function asked(job: Steady, connections: readonly Line[]): Promise<Loaded> {
           latencies.add(now() - from)
           answered++
           if (!isRight) failed++
-          // One that was lost answers at once, and wrongly.
+          // A lost connection answers at once with a failure.
           idle.push(connection)
           if (answered >= total) finish()
           else send()
@@ -69,8 +71,8 @@ function asked(job: Steady, connections: readonly Line[]): Promise<Loaded> {
   })
 }
 
-/** One connection, one request at a time. */
-class Line {
+/** A connection that sends one request at a time. */
+class RequestConnection {
   readonly #socket: Socket
   #onAnswer: ((isRight: boolean) => void) | undefined
   #head = ''
@@ -78,10 +80,10 @@ class Line {
   #status = 0
   #isLost = false
 
-  static open(port: number): Promise<Line> {
+  static open(port: number): Promise<RequestConnection> {
     return new Promise((resolve, reject) => {
-      const line = new Line(port, reject)
-      line.#socket.once('connect', () => resolve(line))
+      const connection = new RequestConnection(port, reject)
+      connection.#socket.once('connect', () => resolve(connection))
     })
   }
 

@@ -1,16 +1,10 @@
-import { createHash } from 'node:crypto'
-import { type Identity, identityOf } from '../../src/peers/identity/identity.ts'
-import type { Member, MemberId } from '../../src/peers/identity/member.ts'
-import {
-  heartbeatOf,
-  type RecordWithHeartbeat,
-  Signer,
-  verifySignature,
-} from '../../src/peers/identity/signed-record.ts'
-import { Gossip, TICK_MS } from '../../src/peers/membership/gossip/gossip.ts'
-import { EMPTY_MESSAGE, type GossipMessage } from '../../src/peers/membership/gossip/gossip-messages.ts'
-import { encodeMessage } from '../../src/peers/membership/gossip/message-format.ts'
-import { randomFrom } from './random.ts'
+import type { MemberId } from '../../../src/peers/identity/member.ts'
+import { verifySignature } from '../../../src/peers/identity/signed-record.ts'
+import { Gossip, TICK_MS } from '../../../src/peers/membership/gossip/gossip.ts'
+import { EMPTY_MESSAGE, type GossipMessage } from '../../../src/peers/membership/gossip/gossip-messages.ts'
+import { encodeMessage } from '../../../src/peers/membership/gossip/message-format.ts'
+import { randomFrom } from '../random.ts'
+import { identityNamed, memberOf } from './named-members.ts'
 
 const STEP_MS = 50
 const STEPS_PER_TICK = TICK_MS / STEP_MS
@@ -157,6 +151,16 @@ export class GossipSimulation {
     return missing === 0 && stale === 0
   }
 
+  /** Runs for `ms`. Returns the most members that were missing in all lists together meanwhile. */
+  mostMissing(ms: number): number {
+    let missing = 0
+    for (let at = 0; at < ms; at += 1000) {
+      this.run(1000)
+      missing = Math.max(missing, this.listErrors().missing)
+    }
+    return missing
+  }
+
   /** Bytes per second that each member sends, including what keeps its links alive. */
   measureRates(ms: number): { mean: number; most: number } {
     this.#isMeasuring = true
@@ -198,6 +202,15 @@ export class GossipSimulation {
   }
 }
 
+/** A swarm whose members all start within two seconds, each with links to random others. */
+export function startSwarm(members: number, seed: number): GossipSimulation {
+  const swarm = new GossipSimulation(seed)
+  for (let at = 0; at < members; at += 1) {
+    swarm.after(swarm.random() * 2000, () => swarm.dial(swarm.add(`node-${at}`)))
+  }
+  return swarm
+}
+
 /** All members receive the same signatures, and checking each of them once makes a simulation many times faster. */
 const verified = new Map<string, boolean>()
 
@@ -206,32 +219,4 @@ function verifiesOnce(key: string, text: string, signature: string): boolean {
   const known = verified.get(name) ?? verifySignature(key, text, signature)
   verified.set(name, known)
   return known
-}
-
-export function identityNamed(name: string): Identity {
-  return identityOf(createHash('sha256').update(name).digest())
-}
-
-/** The signed record of a member with a heartbeat. */
-export function recordOf(name: string, member: Member, sequence = 0): RecordWithHeartbeat {
-  const signer = new Signer(identityNamed(name))
-  return {
-    record: signer.signRecord(member),
-    heartbeat: signer.signHeartbeat('alive', heartbeatOf(member, sequence)),
-  }
-}
-
-export function memberOf(name: string, incarnation: number): Member {
-  const fingerprint = createHash('sha256').update(name).digest('hex')
-  return {
-    id: identityNamed(name).id,
-    incarnation,
-    name,
-    host: '10.0.0.1',
-    port: 5052,
-    fingerprint,
-    zone: 'zone-a',
-    version: '0.1.0',
-    protocol: 1,
-  }
 }
