@@ -136,6 +136,8 @@ export interface Events {
     /** The name of the peer to download it from. */
     readonly from: string | undefined
   }
+  /** A local source could not be read, and the others were asked instead. */
+  'source.failed': { readonly source: string; readonly error: Error }
   'verify.failed': {
     readonly digest: Digest
     readonly found: string
