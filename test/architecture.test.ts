@@ -47,7 +47,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   doctor: [
     'lib',
     'runtimes',
-    'schemas/report.ts',
+    'schemas/status-report.ts',
     TEXT,
     'upstream/examine.ts',
     'upstream/options',
@@ -56,7 +56,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'peers/dht/ping.ts',
     'ports/failure.ts',
   ],
-  'registry-api': ['lib', 'oci', 'ports', EVENTS, 'schemas/report.ts'],
+  'registry-api': ['lib', 'oci', 'ports', EVENTS, 'schemas/status-report.ts'],
   'admin-api': ['lib', 'schemas'],
   warm: [
     'lib',

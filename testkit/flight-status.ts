@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import * as v from 'valibot'
 import type { Agent } from '../src/index.ts'
 import type { Digest } from '../src/oci/digest.ts'
-import { StatusReport } from '../src/schemas/report.ts'
+import { StatusReport } from '../src/schemas/status-report.ts'
 
 type UnderWay = StatusReport['flights'][number]
 

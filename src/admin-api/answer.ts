@@ -1,5 +1,8 @@
 import type { Parsed } from '../lib/parsed.ts'
-import type { BlobReport, ImageReport, PullsReport, StatusReport, WhyReport } from '../schemas/report.ts'
+import type { BlobReport, ImageReport } from '../schemas/content-report.ts'
+import type { PullsReport } from '../schemas/pull-report.ts'
+import type { StatusReport } from '../schemas/status-report.ts'
+import type { WhyReport } from '../schemas/why-report.ts'
 import { pageFile } from './page.ts'
 import type { ReadRoute } from './route.ts'
 

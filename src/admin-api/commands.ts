@@ -45,7 +45,7 @@ export interface CommandHandlers {
 const STATUS_BY_PROBLEM = { malformed: 400, unknown: 404, conflict: 409 } as const
 
 /**
- * Refuses commands that a web page may have sent. A page of any site can send forms here, and its browser adds nothing
+ * Refuses commands that a web page may have sent. A page of any site can send forms to this server, and its browser adds nothing
  * that distinguishes it from the operator. But a browser names the origin of the page in every request that changes
  * something, and sends a preflight request before it sends JSON to another origin (Fetch standard, "CORS-safelisted
  * request-header"), to which this server gives no permission.

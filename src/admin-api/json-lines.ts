@@ -32,7 +32,7 @@ export async function sendJsonLines(
     }
     response.end(chunk)
   } catch {
-    // The status is sent already, so an incomplete body is the only way to report the error.
+    // The status is sent already, so only an incomplete body can report the error.
     response.destroy()
   } finally {
     clearTimeout(timer)

@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
-import type { InstructionReport, OwnerReport } from '../schemas/peer-report.ts'
+import type { PeerEvents } from './peer-events.ts'
 
 /**
  * Why the registry API refused or disconnected a client. These are values of a metric label:
@@ -35,7 +35,7 @@ export const REJECTIONS = [
 export type Rejection = (typeof REJECTIONS)[number]
 
 /** The events that the agent publishes. The log, the metrics and the records subscribe; no transfer waits for them. */
-export interface Events {
+export interface Events extends PeerEvents {
   'request.ended': {
     readonly route: string
     readonly method: string
@@ -98,8 +98,6 @@ export interface Events {
     readonly limit: number | undefined
     readonly remaining: number
     readonly windowSeconds: number | undefined
-    /** The registry told this to a peer, not to this node. */
-    readonly isFromPeer?: boolean
   }
   /** A host has answered 429 to this node or to a peer: this node sends it no request of this kind for `forMs`. */
   'upstream.limited': {
@@ -109,33 +107,6 @@ export interface Events {
     readonly isFromPeer: boolean
   }
   'upstream.circuit': { readonly host: string; readonly open: boolean; readonly reason: string }
-  /** Another agent of the swarm has become known; its peers connect to `address`. */
-  'peer.joined': {
-    readonly id: string
-    readonly name: string
-    readonly address: string
-    readonly zone: string | undefined
-    readonly version: string
-  }
-  'peer.left': {
-    readonly id: string
-    readonly name: string
-    readonly zone: string | undefined
-    /** The peer said goodbye (`left`), was not heard any more (`silent`) or was restarted; undefined when not known. */
-    readonly reason: 'left' | 'silent' | 'restarted' | undefined
-  }
-  /** A transfer to a peer has ended; `id` is undefined when the peer was not known as a member. */
-  'peer.served': PeerTransfer
-  /** A transfer from a peer has ended. One flight may take from several peers, one after another. */
-  'peer.taken': PeerTransfer
-  /** The owner of a digest told this node how to get it; `owner` is undefined when no owner can be reached. */
-  'peer.instructed': {
-    readonly digest: Digest
-    readonly owner: OwnerReport | undefined
-    readonly instruction: InstructionReport
-    /** The name of the peer to download it from. */
-    readonly from: string | undefined
-  }
   /** A local source could not be read, and the others were asked instead. */
   'source.failed': { readonly source: string; readonly error: Error }
   'verify.failed': {
@@ -178,16 +149,6 @@ export interface Events {
     readonly partials: number
     readonly ms: number
   }
-}
-
-export interface PeerTransfer {
-  readonly digest: Digest
-  readonly id: string | undefined
-  readonly name: string
-  readonly bytes: number
-  readonly ms: number
-  /** undefined when the transfer was complete. */
-  readonly error: Error | undefined
 }
 
 const channels = new Map<string, ReturnType<typeof channel>>()

@@ -156,6 +156,6 @@ function flush(flushSync: () => void): void {
   try {
     flushSync()
   } catch {
-    // The reader of stderr is gone, and there is no other place to report that.
+    // The reader of stderr is gone, and nothing else could report that.
   }
 }

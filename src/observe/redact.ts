@@ -1,7 +1,7 @@
 /**
  * Removes credentials from a text: user names and passwords in URLs, queries of URLs (a presigned URL is a credential),
- * values of Authorization headers, and JWTs by their shape. Callers must not put credentials into messages in the first
- * place; this is the second line of defence.
+ * values of Authorization headers, and JWTs by their form. Callers must not put credentials into messages at all;
+ * this function removes those that a caller has overlooked.
  */
 export function redact(text: string): string {
   return text

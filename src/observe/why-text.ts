@@ -1,5 +1,5 @@
 import type { OwnerReport, PeerStep } from '../schemas/peer-report.ts'
-import type { PartReport, WhyReport } from '../schemas/report.ts'
+import type { PartReport, WhyReport } from '../schemas/why-report.ts'
 import { agoText, plain, plural, sizeText, spanText } from './text.ts'
 
 const SOURCES = {

@@ -10,8 +10,8 @@ import { showPulls } from './sections/pulls.js'
 import { showUpstreams } from './sections/upstreams.js'
 import { hideWhy, showWhy } from './sections/why.js'
 
-/** @typedef {import('../schemas/report.ts').StatusReport} StatusReport */
-/** @typedef {import('../schemas/report.ts').PullsReport} PullsReport */
+/** @typedef {import('../schemas/status-report.ts').StatusReport} StatusReport */
+/** @typedef {import('../schemas/pull-report.ts').PullsReport} PullsReport */
 
 const state = byId('state')
 const search = byId('search')

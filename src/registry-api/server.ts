@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { repositoryFilter } from '../oci/names/repository-filter.ts'
 import type { Resolver } from '../ports/resolver.ts'
-import type { StatusReport } from '../schemas/report.ts'
+import type { StatusReport } from '../schemas/status-report.ts'
 import { BufferPool } from './answer/buffer-pool.ts'
 import { SendSlots } from './answer/send-slots.ts'
 import { ClientRequests } from './client-requests.ts'

@@ -1,9 +1,5 @@
 import * as v from 'valibot'
-
-/** What the reports on a node and on a digest contain about the other agents of its swarm. */
-const bytes = v.pipe(v.number(), v.minValue(0))
-const span = v.number()
-const time = v.pipe(v.string(), v.isoTimestamp())
+import { bytes, span, time } from './units.ts'
 
 /** An agent of the swarm. Its peers connect to `address`. */
 const AgentReport = v.object({ name: v.string(), address: v.string(), zone: v.nullable(v.string()) })

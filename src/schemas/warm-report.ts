@@ -1,13 +1,12 @@
 import * as v from 'valibot'
+import { bytes, count } from './units.ts'
 
-/** The request and the response of the admin API for warming images. The response is a stream of JSON lines. */
-const bytes = v.pipe(v.number(), v.minValue(0))
-const count = v.pipe(v.number(), v.minValue(0))
 const Fetched = v.object({ peer: bytes, upstream: bytes })
 
 /** Bounds the work of one request. */
 export const MAX_IMAGES = 1000
 
+/** The request to warm images. Its response is a stream of JSON lines. */
 export const WarmRequest = v.strictObject({
   images: v.pipe(v.array(v.pipe(v.string(), v.maxLength(600))), v.minLength(1), v.maxLength(MAX_IMAGES)),
   /** `os/architecture[/variant]`, or `all` alone. An empty list means the platform of the agent's node. */

@@ -36,5 +36,8 @@ export async function findUpkeepSubject(
 }
 
 export function notStoredError(subject: string): RequestError {
-  return new RequestError('unknown', `${subject} is not stored here; agent ls lists what is`)
+  return new RequestError(
+    'unknown',
+    `${subject} is not stored on this node; \`agent ls\` lists the stored images`,
+  )
 }

@@ -15,8 +15,8 @@ import { MemoryPlace } from '../warm/memory-place.ts'
 export class AdminFixture {
   node = new MemoryNode()
   reporter = new Reporter(this.node)
-  kept = new MemoryUpkeepStore()
-  place = new MemoryPlace()
+  store = new MemoryUpkeepStore()
+  warmTarget = new MemoryPlace()
   running: AdminServer[] = []
 
   constructor() {
@@ -32,8 +32,8 @@ export class AdminFixture {
     reports: Reports = this.reporter,
     { timeoutMs = 60_000, host = '127.0.0.1', port = 0 } = {},
   ): Promise<number> {
-    const upkeep = new Upkeep(this.kept, 'docker.io')
-    const warming = new Warming(this.place)
+    const upkeep = new Upkeep(this.store, 'docker.io')
+    const warming = new Warming(this.warmTarget)
     const server = createAdminServer({ listen: { host, port }, reports, upkeep, warming, timeoutMs })
     this.running.push(server)
     return (await server.start()).port
@@ -43,8 +43,8 @@ export class AdminFixture {
     this.reporter.close()
     this.node = new MemoryNode()
     this.reporter = new Reporter(this.node)
-    this.kept = new MemoryUpkeepStore()
-    this.place = new MemoryPlace()
+    this.store = new MemoryUpkeepStore()
+    this.warmTarget = new MemoryPlace()
     this.running = []
   }
 }

@@ -35,10 +35,10 @@ function linesOf({ body }: ReceivedAnswer): { is: string }[] {
 }
 
 test('stored content can be pinned, evicted, verified and removed', async () => {
-  fixture.kept.put('layer')
-  fixture.kept.put('image', ['layer'])
-  fixture.kept.put('other')
-  fixture.kept.tagAs('3', 'image')
+  fixture.store.put('layer')
+  fixture.store.put('image', ['layer'])
+  fixture.store.put('other')
+  fixture.store.tagAs('3', 'image')
   const port = await fixture.startServer()
   const pinned = await sendCommand(port, 'POST', '/api/v1/pins', { subjects: ['alpine:3'] })
   assert.deepEqual(JSON.parse(pinned.body), {
@@ -54,11 +54,11 @@ test('stored content can be pinned, evicted, verified and removed', async () => 
   assert.equal(linesOf(await sendCommand(port, 'POST', '/api/v1/verify', '')).at(-1)?.is, 'done')
   const removed = await sendCommand(port, 'DELETE', '/api/v1/images', { subjects: ['alpine:3'] })
   assert.equal(linesOf(removed).at(-1)?.is, 'done')
-  assert.equal(fixture.kept.stored.size, 0)
+  assert.equal(fixture.store.stored.size, 0)
 })
 
 test('a web page can run no command, whatever it sends', async () => {
-  fixture.kept.put('layer')
+  fixture.store.put('layer')
   const port = await fixture.startServer()
   const own = `127.0.0.1:${port}`
   const table: readonly [number, RequestOptions][] = [
@@ -87,7 +87,7 @@ test('a web page can run no command, whatever it sends', async () => {
   })
   assert.equal(preflight.status, 405)
   assert.equal(preflight.headers['access-control-allow-origin'], undefined)
-  assert.equal(fixture.kept.stored.size, 1)
+  assert.equal(fixture.store.stored.size, 1)
 })
 
 test('an invalid command, or one for content that is not stored, gets a JSON error', async () => {
@@ -133,10 +133,10 @@ test('a command whose body does not arrive in time is not answered with 200', as
 })
 
 test('a command sends progress at once, runs alone, and ends when its client disconnects', async () => {
-  fixture.kept.put('layer')
+  fixture.store.put('layer')
   let called: AbortSignal | undefined
   let begun = 0
-  fixture.kept.onStep = (signal) => {
+  fixture.store.onStep = (signal) => {
     begun += 1
     called = signal
     return new Promise((_, reject) => {
@@ -165,15 +165,15 @@ test('a command sends progress at once, runs alone, and ends when its client dis
   const left = new Promise((resolve) => called?.addEventListener('abort', resolve))
   sent.destroy()
   await left
-  fixture.kept.onStep = () => {}
+  fixture.store.onStep = () => {}
   let again = await sendCommand(port, 'POST', '/api/v1/verify', {})
   while (again.status === 409) again = await sendCommand(port, 'POST', '/api/v1/verify', {})
   assert.equal(linesOf(again).at(-1)?.is, 'done')
 })
 
 test('a command that fails in the middle sends a failed line without the message of an unexpected error', async () => {
-  fixture.kept.put('layer')
-  fixture.kept.onStep = () => Promise.reject(new Error('hunter2'))
+  fixture.store.put('layer')
+  fixture.store.onStep = () => Promise.reject(new Error('hunter2'))
   const port = await fixture.startServer()
   const got = await sendCommand(port, 'POST', '/api/v1/verify', {})
   assert.equal(linesOf(got).at(-1)?.is, 'failed')

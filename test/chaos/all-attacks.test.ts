@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
-import { StatusReport } from '../../src/schemas/report.ts'
+import { StatusReport } from '../../src/schemas/status-report.ts'
 import {
   type AttackedAgent,
   type Sample,

@@ -53,11 +53,11 @@ test('a flight is one line at info, or at warn when it failed', () => {
   const [failed] = linesLogged('info', () => {
     publish(
       'flight.ended',
-      flightEnded({ error: new Error('nobody has it', { cause: new Error('ECONNRESET') }) }),
+      flightEnded({ error: new Error('no source has it', { cause: new Error('ECONNRESET') }) }),
     )
   })
   assert.equal(failed?.['level'], 'warn')
-  assert.equal(failed['error'], 'nobody has it: ECONNRESET')
+  assert.equal(failed['error'], 'no source has it: ECONNRESET')
 })
 
 test('problems are logged at warn, a quota is not', () => {

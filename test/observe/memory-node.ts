@@ -4,7 +4,7 @@ import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
 import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../src/schemas/peer-report.ts'
-import type { StatusReport } from '../../src/schemas/report.ts'
+import type { StatusReport } from '../../src/schemas/status-report.ts'
 
 export const ALPINE: Repository = { registry: 'docker.io', name: 'library/alpine' }
 

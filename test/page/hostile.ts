@@ -1,5 +1,7 @@
 import type { Reports } from '../../src/admin-api/answer.ts'
-import type { FlightReport, ImageReport, StatusReport, WhyReport } from '../../src/schemas/report.ts'
+import type { ImageReport } from '../../src/schemas/content-report.ts'
+import type { FlightReport, StatusReport } from '../../src/schemas/status-report.ts'
+import type { WhyReport } from '../../src/schemas/why-report.ts'
 
 /** What a repository, a registry or an error of theirs could be called by who wants a browser to do something. */
 export const HOSTILE = [
@@ -77,7 +79,7 @@ function status(): StatusReport {
       lastAt: AT,
       lastStatus: 500,
       resting: text,
-      quota: { remaining: 1, limit: null, windowSeconds: 60, hearsay: true },
+      quota: { remaining: 1, limit: null, windowSeconds: 60 },
     })),
     peers: {
       self: { name: HOSTILE[0], address: HOSTILE[1], zone: HOSTILE[0] },

@@ -285,7 +285,7 @@ test('the remaining quota is published as an event and part of the status', asyn
   t.after(subscribe('upstream.quota', (quota) => quota.host === server.host && published.push(quota)))
   await upstreams.tag(repository, 'v1', { signal })
   const quota = { limit: 100, remaining: 42, windowSeconds: 21_600 }
-  assert.deepEqual(published, [{ host: server.host, ...quota, isFromPeer: false }])
+  assert.deepEqual(published, [{ host: server.host, ...quota }])
   const [status] = upstreams.status()
   assert.deepEqual({ ...status?.quota, at: 0 }, { ...quota, at: 0 })
 })

@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import * as v from 'valibot'
 import { type Agent, type AgentOptions, createAgent } from '../../src/index.ts'
-import { BlobReport } from '../../src/schemas/report.ts'
+import { BlobReport } from '../../src/schemas/content-report.ts'
 import { type WarmedImage, WarmLine, type WarmRequest } from '../../src/schemas/warm-report.ts'
 import type { FaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { WhyReport } from '../../src/schemas/report.ts'
+import type { WhyReport } from '../../src/schemas/why-report.ts'
 import { withoutSettings } from '../agent-process.ts'
 import { Daemon } from '../daemon.ts'
 import type { Received } from './http-receive.ts'

@@ -1,6 +1,8 @@
 import { toJsonSchema } from '@valibot/to-json-schema'
 import { configFileSchema } from '../../src/config/json-schema.ts'
-import { BlobReport, ImageReport, PullsReport, StatusReport, WhyReport } from '../../src/schemas/report.ts'
+import { BlobReport, ImageReport } from '../../src/schemas/content-report.ts'
+import { PullsReport } from '../../src/schemas/pull-report.ts'
+import { StatusReport } from '../../src/schemas/status-report.ts'
 import {
   GcLine,
   GcRequest,
@@ -12,6 +14,7 @@ import {
   VerifyRequest,
 } from '../../src/schemas/upkeep-report.ts'
 import { WarmLine, WarmRequest } from '../../src/schemas/warm-report.ts'
+import { WhyReport } from '../../src/schemas/why-report.ts'
 
 type ValibotSchema = Parameters<typeof toJsonSchema>[0]
 

@@ -2,7 +2,7 @@ import { loadSetting } from '../../config/load.ts'
 import { contentViewOf } from '../../observe/reports/content-view.ts'
 import { listBlobs, listImages } from '../../observe/reports/listing.ts'
 import { agoText, plain, plural, sizeText } from '../../observe/text.ts'
-import { BlobReport, ImageReport } from '../../schemas/report.ts'
+import { BlobReport, ImageReport } from '../../schemas/content-report.ts'
 import { streamApi } from '../context/client.ts'
 import {
   type Command,

@@ -1,6 +1,6 @@
 import { loadSetting } from '../../config/load.ts'
 import { agoText, plain, plural, sizeText, spanText } from '../../observe/text.ts'
-import { StatusReport } from '../../schemas/report.ts'
+import { StatusReport } from '../../schemas/status-report.ts'
 import { callApi } from '../context/client.ts'
 import { type Command, JSON_FLAG } from '../context/command.ts'
 import { givenSettings, settingFlags } from '../context/settings.ts'
@@ -119,7 +119,7 @@ function upstreamTable({ upstreams: all }: StatusReport, now: number): string {
 function quotaText(quota: StatusReport['upstreams'][number]['quota']): string {
   if (quota === null) return 'unknown'
   const of = quota.limit === null ? '' : ` of ${quota.limit}`
-  return `${quota.remaining}${of}${quota.hearsay ? ' (from a peer)' : ''}`
+  return `${quota.remaining}${of}`
 }
 
 function peerTable({ peers: swarm }: StatusReport, now: number): string {

@@ -1,6 +1,6 @@
 import { loadSetting } from '../../config/load.ts'
 import { whyText } from '../../observe/why-text.ts'
-import { WhyReport } from '../../schemas/report.ts'
+import { WhyReport } from '../../schemas/why-report.ts'
 import { callApi } from '../context/client.ts'
 import { type Command, JSON_FLAG } from '../context/command.ts'
 import { givenSettings, settingFlags } from '../context/settings.ts'

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { agoText, plain } from '../../observe/text.ts'
-import { StatusReport } from '../../schemas/report.ts'
+import { StatusReport } from '../../schemas/status-report.ts'
 import { type Finding, ok, problem, warning } from '../tools/finding.ts'
 import { failureText, get } from '../tools/http-get.ts'
 import { type Address, addressText, localAddress } from '../tools/node-settings.ts'

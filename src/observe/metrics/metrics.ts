@@ -1,25 +1,9 @@
 import { Failure } from '../../ports/failure.ts'
 import { REJECTIONS, subscribe } from '../events.ts'
+import { type GaugeValues, gaugeMetrics } from './gauges.ts'
+import { Counter, Gauge, Histogram, infoMetric } from './instruments.ts'
 import { ProcessMetrics } from './process-metrics.ts'
-import {
-  Counter,
-  exposition,
-  Gauge,
-  Histogram,
-  infoMetric,
-  type Metric,
-  readWhenScraped,
-} from './prometheus.ts'
-
-/** Current values, which are read when Prometheus scrapes the agent. */
-export interface GaugeValues {
-  readonly flightsActive: number
-  readonly flightWaiters: number
-  readonly storeBytes: number
-  readonly storeBlobs: number
-  readonly evictedBytes: number
-  readonly peersConnected: number
-}
+import { exposition, type Metric } from './text-format.ts'
 
 /** Counts since the start of the agent: requests, and bytes by where they came from or went to. */
 export interface CounterTotals {
@@ -49,7 +33,7 @@ export class Metrics {
   })
   readonly #requestSeconds = new Histogram({
     name: 'leat_http_request_seconds',
-    help: 'Time from the head of a request to the end of its response.',
+    help: 'Time from the headers of a request to the end of its response.',
     labels: ['route'],
     bounds: DURATION_BUCKETS_SECONDS,
     limit: 30,
@@ -213,34 +197,4 @@ export class Metrics {
 function outcomeOf(error: Error | undefined): string {
   if (error === undefined) return 'done'
   return error instanceof Failure ? error.code : 'unavailable'
-}
-
-function gaugeMetrics(gauges: () => GaugeValues): readonly Metric[] {
-  const gauge = (name: string, help: string, read: (now: GaugeValues) => number): Metric =>
-    readWhenScraped('gauge', name, help, () => read(gauges()))
-  return [
-    gauge(
-      'leat_flights_active',
-      'Transfers from outside this node that are in progress.',
-      (now) => now.flightsActive,
-    ),
-    gauge(
-      'leat_flight_waiters',
-      'Requests that are reading from a transfer in progress.',
-      (now) => now.flightWaiters,
-    ),
-    gauge('leat_store_bytes', 'Verified content bytes in the store.', (now) => now.storeBytes),
-    gauge('leat_store_blobs', 'Blobs and manifests in the store.', (now) => now.storeBlobs),
-    gauge(
-      'leat_peers_connected',
-      'Other agents of the swarm that are currently known.',
-      (now) => now.peersConnected,
-    ),
-    readWhenScraped(
-      'counter',
-      'leat_evicted_bytes_total',
-      'Bytes evicted to keep the store below its limit.',
-      () => gauges().evictedBytes,
-    ),
-  ]
 }

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import { cpuUsage, memoryUsage, uptime } from 'node:process'
-import { type Metric, readWhenScraped } from './prometheus.ts'
+import { readWhenScraped } from './instruments.ts'
+import type { Metric } from './text-format.ts'
 
 /** How often the event loop is sampled; a stall shorter than this does not show. */
 const RESOLUTION_MS = 50

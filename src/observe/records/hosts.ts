@@ -10,13 +10,12 @@ export interface HostRecord {
   lastAt: number | undefined
   lastStatus: number | undefined
   circuit: { readonly open: boolean; readonly reason: string } | undefined
-  /** The last quota that the host reported: to this node, or to a peer when `isFromPeer`. */
+  /** The last quota that the host reported. */
   quota:
     | {
         readonly limit: number | undefined
         readonly remaining: number
         readonly windowSeconds: number | undefined
-        readonly isFromPeer: boolean
       }
     | undefined
   /** The last 429 of the host: to this node, or to a peer when `isFromPeer`. */
@@ -43,8 +42,8 @@ export class HostRecords {
       subscribe('upstream.circuit', ({ host, open, reason }) => {
         this.#recordOf(host).circuit = { open, reason }
       }),
-      subscribe('upstream.quota', ({ host, limit, remaining, windowSeconds, isFromPeer = false }) => {
-        this.#recordOf(host).quota = { limit, remaining, windowSeconds, isFromPeer }
+      subscribe('upstream.quota', ({ host, limit, remaining, windowSeconds }) => {
+        this.#recordOf(host).quota = { limit, remaining, windowSeconds }
       }),
       subscribe('upstream.limited', ({ host, kind, forMs, isFromPeer }) => {
         this.#recordOf(host).rateLimit = { kind, until: Date.now() + forMs, isFromPeer }

@@ -1,6 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import { type Events, subscribe } from '../events.ts'
+import { RingBuffer } from './ring-buffer.ts'
 
 /** A request for a tag or digest. Identical requests within one second share a record. */
 export type RequestRecord = Omit<Events['request.ended'], 'ms'> & {
@@ -40,37 +41,6 @@ const MAX_FLIGHTS = 500
 const MAX_ATTEMPTS = 10
 const MAX_PEER_STEPS = 20
 const MERGE_WITHIN_MS = 1000
-
-/** The last `limit` items; adding one more drops the oldest. */
-class RingBuffer<Item> {
-  readonly #items: Item[] = []
-  readonly #limit: number
-  #oldest = 0
-
-  constructor(limit: number) {
-    this.#limit = limit
-  }
-
-  /** Returns the item that was dropped. */
-  add(item: Item): Item | undefined {
-    if (this.#items.length < this.#limit) {
-      this.#items.push(item)
-      return undefined
-    }
-    const dropped = this.#items[this.#oldest]
-    this.#items[this.#oldest] = item
-    this.#oldest = (this.#oldest + 1) % this.#limit
-    return dropped
-  }
-
-  *newestFirst(): Iterable<Item> {
-    const { length } = this.#items
-    for (let i = 1; i <= length; i++) {
-      const item = this.#items[(this.#oldest - i + length) % length]
-      if (item !== undefined) yield item
-    }
-  }
-}
 
 /** Records the last requests and flights, for `agent why` and the list of recent pulls. */
 export class Journal {

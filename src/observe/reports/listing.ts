@@ -1,7 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import { childrenOf, type Manifest, type Platform, parseManifest } from '../../oci/manifest.ts'
 import { repositoryKey } from '../../oci/names/repository.ts'
-import type { BlobReport, ImageReport } from '../../schemas/report.ts'
+import type { BlobReport, ImageReport } from '../../schemas/content-report.ts'
 import { pinnedBy, SharedParts } from './sharing.ts'
 import type { BlobView, ContentView, TagView } from './view.ts'
 

@@ -1,7 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { OwnerReport } from '../../schemas/peer-report.ts'
-import type { WhyReport } from '../../schemas/report.ts'
+import type { WhyReport } from '../../schemas/why-report.ts'
 import type { HostRecords } from '../records/hosts.ts'
 import { redact } from '../redact.ts'
 import { sizeText, spanText } from '../text.ts'
@@ -35,15 +35,15 @@ function predictTag(facts: RequestFacts, repository: Repository, tag: string): s
   const { tagRecord } = facts
   const owner = facts.view.tagOwner(repository, tag)
   const hosts = hostsText(facts, repository)
-  const who = owner === undefined || owner.self ? hosts : `its owner ${owner.name}, then ${hosts}`
+  const asked = owner === undefined || owner.self ? hosts : `its owner ${owner.name}, then ${hosts}`
   if (tagRecord === null)
-    return `The tag is not known to this node: a request asks ${who} for it and for its manifest`
+    return `The tag is not known to this node: a request asks ${asked} for it and for its manifest`
   const { ageMs, tagTtlMs, staleIfErrorMs, state } = tagRecord
   if (state === 'fresh') {
     const left = spanText(tagTtlMs - ageMs)
     return `The tag is fresh for another ${left}, so it is not revalidated; ${lowerFirst(predictContent(facts))}`
   }
-  const revalidation = `The tag was last confirmed ${spanText(ageMs)} ago, so a request first asks ${who} whether it has moved`
+  const revalidation = `The tag was last confirmed ${spanText(ageMs)} ago, so a request first asks ${asked} whether it has moved`
   if (state === 'expired') return `${revalidation}; if none answers, the known digest is too old to be served`
   const left = spanText(tagTtlMs + staleIfErrorMs - ageMs)
   return `${revalidation}; if none answers, the known digest is served for another ${left}`

@@ -1,6 +1,6 @@
 import { parseDigest } from '../../oci/digest.ts'
 import { repositoryKey } from '../../oci/names/repository.ts'
-import type { PullReport } from '../../schemas/report.ts'
+import type { PullReport } from '../../schemas/pull-report.ts'
 import type { RequestRecord } from '../records/journal.ts'
 import { rfc3339 } from './listing.ts'
 

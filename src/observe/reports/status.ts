@@ -1,5 +1,5 @@
 import { repositoryKey } from '../../oci/names/repository.ts'
-import type { FlightReport, StatusReport } from '../../schemas/report.ts'
+import type { FlightReport, StatusReport } from '../../schemas/status-report.ts'
 import type { CounterTotals } from '../metrics/metrics.ts'
 import type { HostRecord, HostRecords } from '../records/hosts.ts'
 import { rfc3339 } from './listing.ts'
@@ -78,7 +78,6 @@ function hostReport(record: Readonly<HostRecord>): StatusReport['upstreams'][num
             remaining: quota.remaining,
             limit: quota.limit ?? null,
             windowSeconds: quota.windowSeconds ?? null,
-            hearsay: quota.isFromPeer,
           },
   }
 }

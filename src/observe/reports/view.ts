@@ -1,7 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../schemas/peer-report.ts'
-import type { StatusReport } from '../../schemas/report.ts'
+import type { StatusReport } from '../../schemas/status-report.ts'
 
 /** A stored blob or manifest. Times are in milliseconds since the epoch. */
 export interface BlobView {

@@ -2,7 +2,7 @@ import { agoText, plural, sizeText } from '../../observe/text.js'
 import { byId, keeper, make, say, sayOrHide, shortDigest, whyLink } from '../dom.js'
 import { tell } from '../news.js'
 
-/** @typedef {import('../../schemas/report.ts').FlightReport} FlightReport */
+/** @typedef {import('../../schemas/status-report.ts').FlightReport} FlightReport */
 
 const MOST = 50
 /** How much the last second counts in the speed that is shown. */

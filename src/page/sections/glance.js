@@ -2,7 +2,7 @@ import { agoText, plural, sizeText } from '../../observe/text.js'
 import { byId, make, say, sayOrHide } from '../dom.js'
 import { originsBar, originsLegend, total } from './origins.js'
 
-/** @typedef {import('../../schemas/report.ts').StatusReport} StatusReport */
+/** @typedef {import('../../schemas/status-report.ts').StatusReport} StatusReport */
 
 const list = byId('glance')
 const store = card('Kept')

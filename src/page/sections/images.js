@@ -2,7 +2,7 @@ import { agoText, plural, sizeText } from '../../observe/text.js'
 import { askLines } from '../ask.js'
 import { byId, keeper, make, sayOrHide, tableRow, whyLink } from '../dom.js'
 
-/** @typedef {import('../../schemas/report.ts').ImageReport} ImageReport */
+/** @typedef {import('../../schemas/content-report.ts').ImageReport} ImageReport */
 
 const MOST = 200
 /** Nobody can look through more, and each costs the agent a few reads. */

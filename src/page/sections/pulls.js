@@ -2,7 +2,7 @@ import { agoText, spanText } from '../../observe/text.js'
 import { byId, keeper, make, say, shortDigest, whyLink } from '../dom.js'
 import { originsBar, originsText } from './origins.js'
 
-/** @typedef {import('../../schemas/report.ts').PullReport} PullReport */
+/** @typedef {import('../../schemas/pull-report.ts').PullReport} PullReport */
 
 const none = byId('pulls-none')
 const show = keeper(byId('pulls'), ({ repository, startedAt }) => `${startedAt} ${repository}`, begin)

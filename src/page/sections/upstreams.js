@@ -1,7 +1,7 @@
 import { agoText, spanText } from '../../observe/text.js'
 import { byId, keeper, tableRow } from '../dom.js'
 
-/** @typedef {import('../../schemas/report.ts').StatusReport['upstreams'][number]} Upstream */
+/** @typedef {import('../../schemas/status-report.ts').StatusReport['upstreams'][number]} Upstream */
 
 const none = byId('upstreams-none')
 const table = byId('upstreams-table')
@@ -33,8 +33,8 @@ function begin({ host }) {
 }
 
 /** @param {NonNullable<Upstream['quota']>} quota */
-function quotaText({ remaining, limit, windowSeconds, hearsay }) {
+function quotaText({ remaining, limit, windowSeconds }) {
   const of = limit === null ? '' : ` of ${limit}`
   const span = windowSeconds === null ? '' : ` in ${spanText(1000 * windowSeconds)}`
-  return `${remaining}${of}${span}${hearsay ? ', says a peer' : ''}`
+  return `${remaining}${of}${span}`
 }

@@ -3,7 +3,7 @@ import { ask } from '../ask.js'
 import { byId, make, say, whyLink } from '../dom.js'
 import { tell } from '../news.js'
 
-/** @typedef {import('../../schemas/report.ts').WhyReport} WhyReport */
+/** @typedef {import('../../schemas/why-report.ts').WhyReport} WhyReport */
 
 const section = byId('why')
 const title = byId('why-title')

@@ -10,13 +10,7 @@ import {
   type SignedHeartbeat,
   type SignedRecord,
 } from '../identity/signed-record.ts'
-import {
-  MAX_CLOSED_MS,
-  MAX_NOTICE_AGE_MS,
-  MAX_NOTICES_PER_MESSAGE,
-  type PseudonymousNotice,
-  type RemainingQuota,
-} from './rate-limit-notices.ts'
+import { MAX_CLOSED_MS, MAX_NOTICES_PER_MESSAGE, type PseudonymousNotice } from './rate-limit-notices.ts'
 
 /** The messages that members exchange over their links, as JSON. A member that sends anything else loses its link. */
 
@@ -108,17 +102,8 @@ const notice = v.pipe(
     who: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
     host: v.pipe(v.string(), v.maxLength(255), v.regex(/^[\w.:[\]-]+$/)),
     closedMs: v.pipe(count, v.maxValue(MAX_CLOSED_MS)),
-    quota: v.optional(
-      v.pipe(
-        v.object({ limit: v.optional(count), remaining: count, windowSeconds: v.optional(count) }),
-        v.transform(
-          ({ limit, remaining, windowSeconds }): RemainingQuota => ({ limit, remaining, windowSeconds }),
-        ),
-      ),
-    ),
-    ageMs: v.pipe(count, v.maxValue(MAX_NOTICE_AGE_MS)),
   }),
-  v.transform(({ who, ...rest }): PseudonymousNotice => ({ ...rest, pseudonym: who, quota: rest.quota })),
+  v.transform(({ who, host, closedMs }): PseudonymousNotice => ({ pseudonym: who, host, closedMs })),
 )
 const signedHeartbeats = v.optional(
   v.pipe(v.array(signedHeartbeat), v.maxLength(MAX_HEARTBEATS_PER_MESSAGE)),
@@ -170,7 +155,8 @@ export function encodeMessage(message: GossipMessage): Buffer {
       ...(goodbyes.length > 0 && { goodbyes: goodbyes.map(heartbeatTuple) }),
       ...(wanted.length > 0 && { wanted }),
       ...(notices.length > 0 && {
-        words: notices.map(({ pseudonym, ...rest }) => ({ who: pseudonym, ...rest })),
+        // Older agents refuse a notice without an age, which is about a quota in it.
+        words: notices.map(({ pseudonym, host, closedMs }) => ({ who: pseudonym, host, closedMs, ageMs: 0 })),
       }),
       digest: checksum,
       summary: summary && {

@@ -1,25 +1,16 @@
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import type { MemberId } from '../identity/member.ts'
 
-/** What a registry told one member about its rate limit. */
+/** A registry has answered 429 to a member. */
 export interface RateLimitNotice {
   readonly host: string
-  /** For how long the registry refuses requests; 0 if it does not. */
+  /** For how long the registry refuses requests from now on. */
   readonly closedMs: number
-  readonly quota: RemainingQuota | undefined
-  /** How long ago the registry answered so. */
-  readonly ageMs: number
 }
 
 /** A notice as members exchange it. Only members that have the same rate limit can compute its pseudonym. */
 export interface PseudonymousNotice extends RateLimitNotice {
   readonly pseudonym: string
-}
-
-export interface RemainingQuota {
-  readonly limit: number | undefined
-  readonly remaining: number
-  readonly windowSeconds: number | undefined
 }
 
 /** Exchanges rate-limit notices with all members. */
@@ -31,18 +22,14 @@ export interface NoticeChannel {
   onReceived(listener: (host: string) => void): () => void
 }
 
-/** Four notices of at most about 500 bytes leave most of a message to other content. */
+/** Four notices of at most about 400 bytes leave most of a message to other content. */
 export const MAX_NOTICES_PER_MESSAGE = 4
 /** Limits the harm of a false notice: it keeps other members from a registry for ten minutes at most. */
 export const MAX_CLOSED_MS = 10 * 60_000
-/** Older notices are neither accepted nor kept. */
-export const MAX_NOTICE_AGE_MS = 10 * 60_000
 /** A swarm uses few registries with few credentials each; more notices are made up by a faulty member. */
 const MAX_NOTICES = 64
 /** In how many rounds a notice is sent on; each round reaches some of the links. */
 const SEND_ROUNDS = 4
-/** A quota changes with every request, but is sent on no more often than this. */
-const MIN_QUOTA_INTERVAL_MS = 10_000
 /** The end of a rate limit is sent on again if it has moved by more than this part of the time that was left. */
 const MIN_EXTENSION = 0.1
 
@@ -50,9 +37,6 @@ interface KnownNotice {
   readonly pseudonym: string
   readonly host: string
   closedUntil: number
-  quota: RemainingQuota | undefined
-  answeredAt: number
-  announcedAt: number
   roundsLeft: number
   receivedFrom: MemberId | undefined
 }
@@ -67,28 +51,18 @@ export class NoticeStore {
   }
 
   /** Returns whether the notice changes what is known; then it is sent on. `from` is undefined for this node's own notices. */
-  add(notice: PseudonymousNotice, now: number, from?: MemberId): boolean {
-    const answeredAt = now - Math.max(0, notice.ageMs)
-    const closedMs = Math.min(notice.closedMs, MAX_CLOSED_MS)
-    if (notice.ageMs > MAX_NOTICE_AGE_MS) return false
-    const before = this.#notices.get(notice.pseudonym)
-    const known = before ?? emptyNotice(notice)
-    const isExtended = extendsNotably(known, now + closedMs, now)
-    const isNewer = answeredAt > known.answeredAt
-    const hasQuotaChanged = isNewer && isOtherQuota(notice.quota, known.quota)
-    if (isExtended) known.closedUntil = now + closedMs
-    if (notice.quota !== undefined && isNewer) known.quota = notice.quota
-    known.answeredAt = Math.max(known.answeredAt, answeredAt)
-    const isNews = isExtended || (hasQuotaChanged && now - known.announcedAt >= MIN_QUOTA_INTERVAL_MS)
-    if (before === undefined && !isNews) return false
-    if (isNews) {
-      known.announcedAt = now
-      known.roundsLeft = SEND_ROUNDS
-      known.receivedFrom = from
-    }
-    // Setting the entry again makes it the youngest one, which the bounded map evicts last.
-    this.#notices.set(notice.pseudonym, known)
-    return isNews
+  add({ pseudonym, host, closedMs }: PseudonymousNotice, now: number, from?: MemberId): boolean {
+    const closedUntil = now + Math.min(closedMs, MAX_CLOSED_MS)
+    if (!extendsNotably(this.#notices.get(pseudonym), closedUntil, now)) return false
+    // Setting an entry again makes it the youngest one, which the bounded map evicts last.
+    this.#notices.set(pseudonym, {
+      pseudonym,
+      host,
+      closedUntil,
+      roundsLeft: SEND_ROUNDS,
+      receivedFrom: from,
+    })
+    return true
   }
 
   latest(pseudonym: string, now: number): PseudonymousNotice | undefined {
@@ -115,49 +89,19 @@ export class NoticeStore {
   }
 
   expire(now: number): void {
-    for (const { pseudonym, answeredAt, closedUntil } of this.#notices.values()) {
-      if (now - answeredAt > MAX_NOTICE_AGE_MS && closedUntil <= now) this.#notices.delete(pseudonym)
+    for (const { pseudonym, closedUntil } of this.#notices.values()) {
+      if (closedUntil <= now) this.#notices.delete(pseudonym)
     }
   }
 }
 
-function emptyNotice({ pseudonym, host }: PseudonymousNotice): KnownNotice {
-  const never = Number.NEGATIVE_INFINITY
-  return {
-    pseudonym,
-    host,
-    closedUntil: never,
-    quota: undefined,
-    answeredAt: never,
-    announcedAt: never,
-    roundsLeft: 0,
-    receivedFrom: undefined,
-  }
-}
-
-function noticeOf(
-  { pseudonym, host, closedUntil, quota, answeredAt }: KnownNotice,
-  now: number,
-): PseudonymousNotice {
-  const closedMs = Math.max(0, Math.ceil(closedUntil - now))
-  return { pseudonym, host, closedMs, quota, ageMs: Math.max(0, Math.floor(now - answeredAt)) }
+function noticeOf({ pseudonym, host, closedUntil }: KnownNotice, now: number): PseudonymousNotice {
+  return { pseudonym, host, closedMs: Math.max(0, Math.ceil(closedUntil - now)) }
 }
 
 /** Members that get a 429 at the same time announce nearly the same end; only the first of these notices is sent on. */
-function extendsNotably({ closedUntil }: KnownNotice, until: number, now: number): boolean {
+function extendsNotably(known: KnownNotice | undefined, until: number, now: number): boolean {
   if (until <= now) return false
-  const left = Math.max(0, closedUntil - now)
+  const left = Math.max(0, (known?.closedUntil ?? now) - now)
   return until - now - left > Math.max(1000, left * MIN_EXTENSION)
-}
-
-function isOtherQuota(one: RemainingQuota | undefined, other: RemainingQuota | undefined): boolean {
-  if (one === undefined) return false
-  return other === undefined || one.limit !== other.limit || quotaBand(one) !== quotaBand(other)
-}
-
-/** A quota is in another band when a tenth of the limit was used, or half of the rest if the limit is unknown. */
-function quotaBand({ limit, remaining }: RemainingQuota): number {
-  return limit === undefined
-    ? Math.floor(Math.log2(remaining + 1))
-    : Math.ceil((10 * remaining) / Math.max(1, limit))
 }

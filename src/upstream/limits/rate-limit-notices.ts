@@ -1,13 +1,8 @@
-import type { Quota } from './quota.ts'
-
 /** What a registry has told one agent about its rate limit. */
 export interface RateLimitNotice {
   readonly host: string
-  /** For how long the registry refuses requests; 0 when only the quota is reported. */
+  /** For how long the registry refuses requests. */
   readonly closedMs: number
-  readonly quota: Quota | undefined
-  /** The time since the registry gave this answer. */
-  readonly ageMs: number
 }
 
 /** Exchanges notices with other agents that use the same registries. */

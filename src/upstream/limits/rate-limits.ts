@@ -70,7 +70,10 @@ export class RateLimits {
     const now = this.#now()
     this.#closedByNotices.delete(id)
     const quota = parseQuota(headers)
-    if (quota !== undefined) this.#recordQuota(quota, Date.now(), { isFromPeer: false })
+    if (quota !== undefined) {
+      this.#quota = { ...quota, at: Date.now() }
+      publish('upstream.quota', { host: this.#host, ...quota })
+    }
     let closedMs = 0
     if (status === 429) {
       const askedMs = parseRetryAfter(headers.get('retry-after'), Date.now()) ?? DEFAULT_CLOSED_MS
@@ -79,9 +82,7 @@ export class RateLimits {
     if (closedMs > 0) {
       this.#closedUntil.set(id, now + closedMs)
       publish('upstream.limited', { host: this.#host, kind, forMs: closedMs, isFromPeer: false })
-    }
-    if (closedMs > 0 || quota !== undefined) {
-      this.#notices?.send({ host: this.#host, closedMs, quota, ageMs: 0 }, id)
+      this.#notices?.send({ host: this.#host, closedMs }, id)
     }
   }
 
@@ -94,11 +95,7 @@ export class RateLimits {
   /** Returns for how many milliseconds the notices of other agents close the host for this account. */
   #readNotice({ kind, id }: RateLimitAccount, now: number): number {
     const notice = this.#notices?.latest(id)
-    if (notice === undefined) return 0
-    const at = Date.now() - notice.ageMs
-    if (notice.quota !== undefined && at > (this.#quota?.at ?? 0))
-      this.#recordQuota(notice.quota, at, { isFromPeer: true })
-    if (notice.closedMs <= 0) return 0
+    if (notice === undefined || notice.closedMs <= 0) return 0
     const before = this.#closedByNotices.get(id)
     const isNew = before === undefined || now - before.until > IGNORED_MS
     const since = isNew ? now : before.since
@@ -109,11 +106,6 @@ export class RateLimits {
       publish('upstream.limited', { host: this.#host, kind, forMs: until - now, isFromPeer: true })
     }
     return until - now
-  }
-
-  #recordQuota(quota: Quota, at: number, { isFromPeer }: { isFromPeer: boolean }): void {
-    this.#quota = { ...quota, at }
-    publish('upstream.quota', { host: this.#host, ...quota, isFromPeer })
   }
 
   #busy(ms: number, why: string): Failure {

@@ -10,7 +10,8 @@ import { type Agent, createAgent } from '../../../src/index.ts'
 import { contentViewOf } from '../../../src/observe/reports/content-view.ts'
 import { listBlobs } from '../../../src/observe/reports/listing.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
-import { BlobReport, ImageReport, StatusReport } from '../../../src/schemas/report.ts'
+import { BlobReport, ImageReport } from '../../../src/schemas/content-report.ts'
+import { StatusReport } from '../../../src/schemas/status-report.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { openStore } from '../../../src/store/open.ts'
 import {
@@ -226,8 +227,8 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
   test(`${way}: invalid or unknown names fail with one sentence`, async () => {
     await stopUnlessRunning()
     const table: readonly [readonly string[], number, RegExp][] = [
-      [['pin', 'up.test/none:v1'], 1, /up\.test\/none:v1 is not stored here; agent ls lists what is/],
-      [['unpin', `sha256:${'0'.repeat(64)}`], 1, /is not stored here/],
+      [['pin', 'up.test/none:v1'], 1, /up\.test\/none:v1 is not stored on this node; `agent ls` lists/],
+      [['unpin', `sha256:${'0'.repeat(64)}`], 1, /is not stored on this node/],
       [['rm', 'sha256:12'], 2, /is not a digest/],
       [['rm', 'UPPER'], 2, /is not an image name/],
       [['rm', 'up.test/app@sha256:12'], 2, /no valid digest after @/],

@@ -78,7 +78,7 @@ test('published events change the metrics', () => {
     publish('flight.attempted', flightAttempted({ bytes: 700, error: new Error('cut off') }))
     publish('flight.attempted', flightAttempted({ bytes: 300 }))
     publish('flight.ended', flightEnded())
-    publish('flight.ended', flightEnded({ error: new Error('nobody has it') }))
+    publish('flight.ended', flightEnded({ error: new Error('no source has it') }))
     publish('upstream.answered', { host: 'ghcr.io', kind: 'manifest', method: 'GET', status: 503, ms: 3 })
     publish('upstream.answered', {
       host: 'ghcr.io',

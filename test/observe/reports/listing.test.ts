@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 import * as v from 'valibot'
-import { contentViewOf } from '../../../src/observe/reports/content-view.ts'
 import { listBlobs, listImages } from '../../../src/observe/reports/listing.ts'
-import { BlobReport, ImageReport } from '../../../src/schemas/report.ts'
+import { BlobReport, ImageReport } from '../../../src/schemas/content-report.ts'
 import { digestOf, MemoryNode } from '../memory-node.ts'
 
 let node: MemoryNode
@@ -71,7 +70,7 @@ test('unique bytes, shared bytes and the tags that share them are listed for eac
   const other = node.putImage(['base', 'yours!'])
   node.tagAs('one', one.digest)
   node.tagAs('other', other.digest)
-  node.tagAs('alone', node.put('not json', 'manifest').digest)
+  node.tagAs('unshared', node.put('not json', 'manifest').digest)
   const [first, second, third] = await images()
   const shared = '{}'.length + 'base'.length
   assert.deepEqual(
@@ -124,40 +123,4 @@ test('an image whose manifest is not valid JSON is listed as partial', async () 
       ['good', 'whole'],
     ],
   )
-})
-
-test('a content view reads manifests completely, and no blobs', async () => {
-  const bytes = Buffer.from('{"schemaVersion":2}')
-  let closed = 0
-  const view = contentViewOf({
-    blobs: {
-      facts: async (digest) => {
-        const kind = digest === digestOf('manifest') ? 'manifest' : 'blob'
-        return {
-          digest,
-          kind,
-          size: bytes.length,
-          mediaType: undefined,
-          storedAt: 0,
-          lastUsedAt: 0,
-          origin: '',
-        }
-      },
-    },
-    peek: async () => ({
-      size: bytes.length,
-      // A read may return fewer bytes than requested.
-      read: async (target, position) => bytes.copy(target, 0, position, Math.min(position + 4, bytes.length)),
-      close: async () => {
-        closed += 1
-      },
-    }),
-    references: async () => [],
-    pins: () => node.pins(),
-    list: () => node.blobs(),
-    tags: () => node.tags(),
-  })
-  assert.deepEqual(Buffer.from((await view.manifest(digestOf('manifest'))) ?? []), bytes)
-  assert.equal(closed, 1)
-  assert.equal(await view.manifest(digestOf('layer')), undefined)
 })

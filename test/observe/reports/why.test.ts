@@ -6,7 +6,7 @@ import { HostRecords } from '../../../src/observe/records/hosts.ts'
 import { Journal } from '../../../src/observe/records/journal.ts'
 import { whyReport } from '../../../src/observe/reports/why.ts'
 import { whyText } from '../../../src/observe/why-text.ts'
-import { WhyReport } from '../../../src/schemas/report.ts'
+import { WhyReport } from '../../../src/schemas/why-report.ts'
 import { ALPINE, digestOf, MemoryNode } from '../memory-node.ts'
 import {
   flightAttempted,

@@ -49,8 +49,6 @@ const CLOSED_NOTICE: PseudonymousNotice = {
   pseudonym: 'ab'.repeat(16),
   host: 'registry.test',
   closedMs: 60_000,
-  quota: undefined,
-  ageMs: 0,
 }
 
 test('a rate-limit notice of one member, or of all at once, reaches all within seconds and is sent a bounded number of times', (t) => {

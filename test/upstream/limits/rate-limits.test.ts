@@ -32,7 +32,7 @@ function createLimits() {
   }
   /** Other agents send this notice again and again. */
   const receiveNotice = (closedMs: number): void =>
-    void received.set(ACCOUNT.id, { host: 'registry.test', closedMs, quota: undefined, ageMs: 0 })
+    void received.set(ACCOUNT.id, { host: 'registry.test', closedMs })
   return { clock, limits, sent, received, answer, isClosed, receiveNotice }
 }
 
@@ -79,19 +79,4 @@ test('notices of other agents close the host, but for no more than ten minutes w
   assert.equal(closedFor(), 10 * MINUTE, 'after an answer, notices close the host again')
   clock.now += 5 * MINUTE
   assert.ok(isClosed(), 'after a minute without notices, the limit of ten minutes begins anew')
-})
-
-test('a quota in a notice replaces an older quota', () => {
-  const { limits, received, answer } = createLimits()
-  const quota = (remaining: number) => ({ limit: 100, remaining, windowSeconds: 60 })
-  const receiveQuota = (remaining: number, ageMs: number): void => {
-    received.set(ACCOUNT.id, { host: 'registry.test', closedMs: 0, quota: quota(remaining), ageMs })
-    limits.readNotices()
-  }
-  limits.check(ACCOUNT)
-  receiveQuota(50, 1000)
-  assert.equal(limits.quota?.remaining, 50)
-  answer(200, { 'ratelimit-limit': '100;w=60', 'ratelimit-remaining': '40;w=60' })
-  receiveQuota(45, 5000)
-  assert.equal(limits.quota?.remaining, 40)
 })

@@ -1,11 +1,4 @@
-/** A metric in the Prometheus text format, version 0.0.4. Only the types that the agent uses exist here. */
-export interface Metric {
-  readonly name: string
-  readonly help: string
-  readonly type: 'counter' | 'gauge' | 'histogram'
-  /** The sample lines, without HELP and TYPE. */
-  samples(): Iterable<string>
-}
+import { escapeValue, type Metric, numberText, sample } from './text-format.ts'
 
 /** Clients and registries choose label values. Beyond the limit of a metric, this value stands for all further ones. */
 const OTHER = 'other'
@@ -177,30 +170,4 @@ export class Histogram<Label extends string> implements Metric {
       yield sample(`${this.name}_count`, pairs, count)
     }
   }
-}
-
-export function exposition(metrics: Iterable<Metric>): string {
-  const lines: string[] = []
-  for (const metric of metrics) {
-    lines.push(`# HELP ${metric.name} ${escapeHelp(metric.help)}`, `# TYPE ${metric.name} ${metric.type}`)
-    lines.push(...metric.samples())
-  }
-  return `${lines.join('\n')}\n`
-}
-
-function sample(name: string, pairs: string, value: number): string {
-  return pairs === '' ? `${name} ${numberText(value)}` : `${name}{${pairs}} ${numberText(value)}`
-}
-
-function numberText(value: number): string {
-  if (Number.isNaN(value)) return 'NaN'
-  return Number.isFinite(value) ? String(value) : value > 0 ? '+Inf' : '-Inf'
-}
-
-function escapeHelp(text: string): string {
-  return text.replace(/\\/g, '\\\\').replace(/\n/g, '\\n')
-}
-
-function escapeValue(text: string): string {
-  return escapeHelp(text).replace(/"/g, '\\"')
 }

@@ -1,0 +1,88 @@
+import * as v from 'valibot'
+import { PeersReport } from './peer-report.ts'
+import { bytes, bytesBySource, time } from './units.ts'
+
+/** A flight in progress. */
+export const FlightReport = v.object({
+  digest: v.string(),
+  kind: v.picklist(['manifest', 'blob']),
+  repository: v.string(),
+  startedAt: time,
+  position: bytes,
+  size: v.nullable(bytes),
+  waiters: v.number(),
+  source: v.nullable(v.string()),
+})
+export type FlightReport = v.InferOutput<typeof FlightReport>
+
+/**
+ * The state of a node. As in every response of the admin API under /api/v1, times are RFC 3339 in UTC, sizes are bytes,
+ * durations are milliseconds, and an unknown value is null, so that every key is always present. Clients validate the
+ * responses with these schemas.
+ */
+export const StatusReport = v.object({
+  version: v.string(),
+  startedAt: time,
+  /** `registry` is null until the registry API listens. */
+  addresses: v.object({ registry: v.nullable(v.string()), admin: v.nullable(v.string()) }),
+  data: v.string(),
+  ready: v.boolean(),
+  reasons: v.array(v.string()),
+  store: v.object({
+    blobs: v.number(),
+    bytes,
+    limitBytes: v.nullable(bytes),
+    evictedBytes: bytes,
+    scrub: v.object({
+      /** The limit of the reading rate; 0 turns the scrub off, so that only `agent verify` re-hashes. */
+      bytesPerSecond: bytes,
+      state: v.picklist(['resting', 'under-way', 'verifying']),
+      /** Corrupt blobs that the current round has found. */
+      found: v.number(),
+      lastRound: v.nullable(v.object({ endedAt: time, found: v.number() })),
+    }),
+  }),
+  flights: v.array(FlightReport),
+  requests: v.number(),
+  served: bytesBySource,
+  /** What clients of the registry API use of the limited resources now. */
+  clients: v.object({
+    connections: v.number(),
+    /** HTTP/2 connections, which `connections` includes. */
+    sessions: v.number(),
+    /** Responses in progress. */
+    answers: v.number(),
+    /** Pipelined requests that wait for the response to an earlier request. */
+    pipelined: v.number(),
+    /** Send slots in use: bodies that are being sent. */
+    seats: v.number(),
+    /** Bodies that wait for a send slot. */
+    waiting: v.number(),
+    /** Buffers in use for parts of bodies. */
+    pieces: v.number(),
+    /** Open files of stored blobs. */
+    files: v.number(),
+  }),
+  fetched: v.object({ peer: bytes, upstream: bytes }),
+  upstreams: v.array(
+    v.object({
+      host: v.string(),
+      requests: v.number(),
+      failures: v.number(),
+      lastAt: v.nullable(time),
+      lastStatus: v.nullable(v.number()),
+      /** Why no requests are sent to the host at the moment; null when they are. */
+      resting: v.nullable(v.string()),
+      quota: v.nullable(
+        v.object({
+          remaining: v.number(),
+          limit: v.nullable(v.number()),
+          windowSeconds: v.nullable(v.number()),
+        }),
+      ),
+    }),
+  ),
+  /** null when this node is in no swarm. */
+  peers: v.nullable(PeersReport),
+})
+export type StatusReport = v.InferOutput<typeof StatusReport>

@@ -1,0 +1,12 @@
+import * as v from 'valibot'
+
+/** The values of which reports consist. */
+export const count = v.pipe(v.number(), v.minValue(0))
+export const bytes = v.pipe(v.number(), v.minValue(0))
+/** A duration in milliseconds. */
+export const span = v.number()
+/** RFC 3339 in UTC. */
+export const time = v.pipe(v.string(), v.isoTimestamp())
+
+/** Bytes sent to clients, by where they came from. */
+export const bytesBySource = v.object({ local: bytes, inflight: bytes, peer: bytes, upstream: bytes })

@@ -1,0 +1,78 @@
+import * as v from 'valibot'
+import { BlobReport } from './content-report.ts'
+import { AvailabilityReport, PeerStep } from './peer-report.ts'
+import { FlightReport } from './status-report.ts'
+import { bytes, span, time } from './units.ts'
+
+const PartReport = v.object({
+  digest: v.string(),
+  role: v.picklist(['config', 'layer', 'manifest']),
+  size: bytes,
+  platform: v.nullable(v.string()),
+  state: v.picklist(['stored', 'in-flight', 'missing']),
+})
+export type PartReport = v.InferOutput<typeof PartReport>
+
+const RequestReport = v.object({
+  at: time,
+  method: v.string(),
+  repository: v.string(),
+  reference: v.string(),
+  code: v.number(),
+  ms: span,
+  /** The number of identical requests within a second; `at` and `ms` are those of the last one. */
+  times: v.number(),
+  bytes,
+  /** Where the body came from; null for a response without content. */
+  source: v.nullable(v.picklist(['local', 'inflight', 'peer', 'upstream'])),
+  cacheStatus: v.nullable(v.string()),
+  aborted: v.boolean(),
+  error: v.nullable(v.string()),
+})
+
+const PastFlight = v.object({
+  startedAt: time,
+  resumedAt: bytes,
+  ms: v.nullable(span),
+  size: v.nullable(bytes),
+  waiters: v.nullable(v.number()),
+  source: v.nullable(v.string()),
+  /** Whether the content was stored; null while the flight is in progress. False without `error`: it passed through. */
+  kept: v.nullable(v.boolean()),
+  /** Why the content was not stored. */
+  obstacle: v.nullable(v.string()),
+  error: v.nullable(v.string()),
+  attempts: v.array(v.object({ source: v.string(), bytes, ms: span, error: v.nullable(v.string()) })),
+  peers: v.array(PeerStep),
+})
+
+export const WhyReport = v.object({
+  subject: v.string(),
+  repository: v.nullable(v.string()),
+  tag: v.nullable(v.string()),
+  /** What the subject refers to now; null for an unknown tag. */
+  digest: v.nullable(v.string()),
+  tagRecord: v.nullable(
+    v.object({
+      checkedAt: time,
+      ageMs: span,
+      tagTtlMs: span,
+      staleIfErrorMs: span,
+      /** `fresh`: served as it is. `stale`: revalidated, and served if upstream fails. `expired`: served only when revalidated. */
+      state: v.picklist(['fresh', 'stale', 'expired']),
+    }),
+  ),
+  stored: v.nullable(v.omit(BlobReport, ['digest', 'pinned'])),
+  flight: v.nullable(FlightReport),
+  seenIn: v.array(v.string()),
+  /** The peers that have it, asked for this report; null when this node has no peers. */
+  peers: v.nullable(AvailabilityReport),
+  /** The parts of a stored manifest; null for anything else. */
+  parts: v.nullable(v.array(PartReport)),
+  /** The number of parts that `parts` leaves out. */
+  partsLeftOut: v.number(),
+  requests: v.array(RequestReport),
+  flights: v.array(PastFlight),
+  next: v.string(),
+})
+export type WhyReport = v.InferOutput<typeof WhyReport>
