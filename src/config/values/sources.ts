@@ -26,7 +26,10 @@ const entry = record({
   ociLayout: path,
   dir: path,
   registry: text(parseRegistryHost, 'a registry such as docker.io or localhost:5000'),
-  namePrefix: text((given) => (NAME_PREFIX.test(given) ? given : undefined), 'the first part of a name such as acme/base'),
+  namePrefix: text(
+    (given) => (NAME_PREFIX.test(given) ? given : undefined),
+    'the first part of a name such as acme/base',
+  ),
   prefixes: listOf(text((given) => given, 'the first letters of names such as acme/')),
   exclusive: yesOrNo,
   compress: oneOf('gzip', 'zstd'),
@@ -36,13 +39,22 @@ function readItem(item: GivenValue): SourceSettings {
   const given = entry.read(item)
   const named = KINDS.filter((kind) => given[kind] !== undefined)
   if (named.length !== 1) {
-    return refuse(item, `has ${named.length === 0 ? 'no source' : named.join(' and ')}; expected one of ${KINDS.join(', ')}`)
+    return refuse(
+      item,
+      `has ${named.length === 0 ? 'no source' : named.join(' and ')}; expected one of ${KINDS.join(', ')}`,
+    )
   }
   if (given.compress !== undefined && given.docker === undefined) {
     return refuse(item, 'has compress, which is for docker only')
   }
   const { registry, namePrefix, prefixes = [], exclusive = false, compress } = given
-  return Object.freeze({ from: sourceIn(given, compress), registry, namePrefix, prefixes, isExclusive: exclusive })
+  return Object.freeze({
+    from: sourceIn(given, compress),
+    registry,
+    namePrefix,
+    prefixes,
+    isExclusive: exclusive,
+  })
 }
 
 function sourceIn(
