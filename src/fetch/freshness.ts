@@ -3,7 +3,7 @@ import { SharedWork } from '../lib/async/shared-work.ts'
 import { BoundedMap } from '../lib/bounded-map.ts'
 import { Failure } from '../ports/failure.ts'
 import type { CacheResult } from '../ports/resolver.ts'
-import { asFailure } from './flight/pick-failure.ts'
+import { asFailure } from './flight/attempts/pick-failure.ts'
 
 export interface Freshness {
   readonly tagTtlMs: number

@@ -3,37 +3,45 @@ import type { Repository } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
 import type { Registry, TagHead, TagRequestOptions } from '../ports/registry.ts'
 import type { Source, Want } from '../ports/source.ts'
-import type { PeerNetwork } from './network.ts'
+import type { TagRequests } from './client/tag-requests.ts'
+import type { PeerTransfer } from './transfer/peer-transfer.ts'
 
-/** Upstream, with this node's peers asked before it: for content, and for what a tag is. */
+/** What the registry uses of the peer network. */
+export interface RegistryPeers {
+  createTransfer(want: Want): Pick<PeerTransfer, 'beforeUpstream' | 'yielding' | 'afterUpstream'> | undefined
+  readonly client: { readonly tags: Pick<TagRequests, 'askOwner' | 'askAnother'> }
+}
+
+/** Upstream, with this node's peers asked before it: for content, and for what a tag refers to. */
 export class PeerRegistry implements Registry {
   readonly #upstream: Registry
-  readonly #network: () => PeerNetwork | undefined
+  readonly #peers: RegistryPeers
 
-  constructor(upstream: Registry, network: () => PeerNetwork | undefined) {
+  constructor(upstream: Registry, peers: RegistryPeers) {
     this.#upstream = upstream
-    this.#network = network
+    this.#peers = peers
   }
 
   sources(want: Want): readonly Source[] {
     const upstream = this.#upstream.sources(want)
-    const participation = this.#network()?.participate(want)
-    if (participation === undefined) return upstream
-    const heeding = upstream.map((source) => participation.yielding(source))
-    return [participation.beforeUpstream, ...heeding, participation.afterUpstream]
+    const transfer = this.#peers.createTransfer(want)
+    if (transfer === undefined) return upstream
+    const yielding = upstream.map((source) => transfer.yielding(source))
+    return [transfer.beforeUpstream, ...yielding, transfer.afterUpstream]
   }
 
   async tag(repository: Repository, tag: string, options: TagRequestOptions): Promise<TagHead> {
-    const network = options.isUpstreamOnly ? undefined : this.#network()
-    const known = await network?.tag(repository, tag, options)
-    if (known !== undefined) return known
+    if (options.isUpstreamOnly) return this.#upstream.tag(repository, tag, options)
+    const { tags } = this.#peers.client
+    const ownersAnswer = await tags.askOwner(repository, tag, options)
+    if (ownersAnswer !== undefined) return ownersAnswer
     try {
       return await this.#upstream.tag(repository, tag, options)
     } catch (error) {
-      // It may be this node alone that does not reach upstream, and it may be the owner.
-      const heard = isOutOfReach(error) ? await network?.tagOfAnother(repository, tag, options) : undefined
-      if (heard === undefined) throw error
-      return heard
+      // Perhaps only this node cannot reach upstream, and it may be the owner of the tag itself.
+      const answer = isUnreachable(error) ? await tags.askAnother(repository, tag, options) : undefined
+      if (answer === undefined) throw error
+      return answer
     }
   }
 
@@ -61,6 +69,6 @@ export class PeerRegistry implements Registry {
   }
 }
 
-function isOutOfReach(error: unknown): boolean {
+function isUnreachable(error: unknown): boolean {
   return error instanceof Failure && ['unavailable', 'stalled', 'busy'].includes(error.code)
 }

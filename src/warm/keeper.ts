@@ -3,119 +3,124 @@ import { backoffMs } from '../lib/async/backoff.ts'
 import { Deferred } from '../lib/async/deferred.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Fetching } from './images/fetching.ts'
-import { countMissing, WarmingImage } from './images/image.ts'
-import type { Order } from './images/order.ts'
-import type { Place } from './images/place.ts'
-import { Shortfall } from './images/shortfall.ts'
-import { Tally } from './images/tally.ts'
+import type { ContentLoader } from './content/content-loader.ts'
+import { WarmParts } from './content/warm-parts.ts'
+import type { WarmTarget } from './content/warm-target.ts'
+import type { ImageRequest } from './images/image-request.ts'
+import { countMissing, ImageWarmer } from './images/image-warmer.ts'
+import { WarmError } from './images/warm-error.ts'
 
-/** How often it is looked whether a tag has moved, whatever its time to live is, and tried again what has failed. */
-export interface Rhythm {
-  readonly oftenMs: number
-  readonly seldomMs: number
+/** The pause between two checks is the tag's TTL within these bounds; after a failure it grows from the first retry. */
+export interface CheckIntervals {
+  readonly minMs: number
+  readonly maxMs: number
   readonly firstRetryMs: number
 }
 
-const RHYTHM: Rhythm = { oftenMs: 10_000, seldomMs: 5 * 60_000, firstRetryMs: 5_000 }
+const CHECK_INTERVALS: CheckIntervals = { minMs: 10_000, maxMs: 5 * 60_000, firstRetryMs: 5_000 }
 
-/** Keeps one image warm: has it all here at the start, and again when its tag has moved or a part of it has gone. */
+/** Keeps one image warm: stores it at the start, and again when its tag has moved or a part of it is gone. */
 export class Keeper {
-  readonly #place: Place
-  readonly #fetching: Fetching
-  readonly #order: Order
-  readonly #rhythm: Rhythm
-  /** What it consisted of when it was last whole. */
-  #parts: ReadonlySet<Digest> | undefined
+  readonly #target: WarmTarget
+  readonly #loader: ContentLoader
+  readonly #request: ImageRequest
+  readonly #intervals: CheckIntervals
+  /** The parts of the image when it was stored last. */
+  #digests: ReadonlySet<Digest> | undefined
   #digest: Digest | undefined
-  #problem: string | undefined
+  #error: string | undefined
   #failures = 0
   #wake: (() => void) | undefined
 
-  constructor(place: Place, fetching: Fetching, order: Order, rhythm = RHYTHM) {
-    this.#place = place
-    this.#fetching = fetching
-    this.#order = order
-    this.#rhythm = rhythm
+  constructor(target: WarmTarget, loader: ContentLoader, request: ImageRequest, intervals = CHECK_INTERVALS) {
+    this.#target = target
+    this.#loader = loader
+    this.#request = request
+    this.#intervals = intervals
   }
 
-  /** Until the signal is aborted. Never throws. */
+  /** Runs until the signal is aborted. Never throws. */
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
     while (!signal.aborted) {
-      await this.#once(signal)
+      await this.#warm(signal)
       await this.#pause(this.#pauseMs(), signal)
     }
   }
 
-  /** Why it is not whole here now, in a sentence. What is missing is brought. */
+  /** Why the image is not completely stored, in a sentence. What is missing is then fetched at once. */
   async lacking(): Promise<string | undefined> {
     const reason = await this.#reason()
-    if (reason !== undefined && this.#problem === undefined) this.#wake?.()
+    if (reason !== undefined && this.#error === undefined) this.#wake?.()
     return reason
   }
 
   async #reason(): Promise<string | undefined> {
-    const { image, reference } = this.#order
-    if (this.#parts === undefined) return this.#problem ?? `${image} is not all here yet`
+    const { image, reference } = this.#request
+    if (this.#digests === undefined) return this.#error ?? `${image} is not completely stored yet`
     const { repository, tag, digest } = reference
     if (tag !== undefined && digest === undefined) {
-      const known = await this.#place.tag(repository, tag)
-      if (known === undefined) return this.#problem ?? `${image} is no longer known`
-      if (known.digest !== this.#digest) return this.#problem ?? `${image} has moved and is not all here yet`
+      const known = await this.#target.tag(repository, tag)
+      if (known === undefined) return this.#error ?? `the tag of ${image} is no longer known`
+      if (known.digest !== this.#digest)
+        return this.#error ?? `the tag of ${image} has moved, and the new image is not completely stored yet`
     }
-    const missing = await countMissing(this.#place, this.#parts)
-    return missing === 0 ? undefined : (this.#problem ?? `${image} lacks ${missing} of its parts again`)
+    const missing = await countMissing(this.#target, this.#digests)
+    return missing === 0 ? undefined : (this.#error ?? `parts of ${image} are no longer stored: ${missing}`)
   }
 
-  async #once(signal: AbortSignal): Promise<void> {
-    const order = this.#order
+  async #warm(signal: AbortSignal): Promise<void> {
+    const request = this.#request
     const startedAt = performance.now()
-    const tally = new Tally(this.#place)
+    const parts = new WarmParts(this.#target)
     try {
       const before = this.#digest ?? (await this.#knownDigest())
-      const image = new WarmingImage(this.#place, this.#fetching, { tally, order, signal })
-      const { digest } = await image.run()
-      if (order.pin && before !== undefined && before !== digest) await this.#place.unpin(before)
-      const { bytes, hereBytes } = tally.amounts()
-      if (bytes > hereBytes || this.#problem !== undefined || this.#digest !== digest) {
+      const warmer = new ImageWarmer({ target: this.#target, loader: this.#loader, parts, request, signal })
+      const { digest } = await warmer.run()
+      if (request.pin && before !== undefined && before !== digest) await this.#target.unpin(before)
+      const { bytes, hereBytes } = parts.totals()
+      if (bytes > hereBytes || this.#error !== undefined || this.#digest !== digest) {
         const ms = Math.round(performance.now() - startedAt)
-        publish('warm.ended', { image: order.image, digest, bytes, ms, error: undefined })
+        publish('warm.ended', { image: request.image, digest, bytes, ms, error: undefined })
       }
       this.#digest = digest
-      this.#parts = image.parts
-      this.#problem = undefined
+      this.#digests = warmer.digests
+      this.#error = undefined
       this.#failures = 0
     } catch (error) {
       if (signal.aborted) return
-      this.#failed(error, performance.now() - startedAt)
+      this.#fail(error, performance.now() - startedAt)
     } finally {
-      tally.close()
+      parts.close()
     }
   }
 
-  #failed(error: unknown, ms: number): void {
-    const { image } = this.#order
-    const problem = error instanceof Shortfall ? error.message : `${image} could not be warmed`
-    if (problem !== this.#problem) {
-      publish('warm.ended', { image, digest: undefined, bytes: 0, ms: Math.round(ms), error: problem })
+  /** Publishes the error once, however often it occurs in succession. */
+  #fail(cause: unknown, ms: number): void {
+    const { image } = this.#request
+    const error =
+      cause instanceof WarmError
+        ? cause.message
+        : `${image} could not be warmed because of an internal error; see the log of the agent`
+    if (error !== this.#error) {
+      publish('warm.ended', { image, digest: undefined, bytes: 0, ms: Math.round(ms), error })
     }
-    this.#problem = problem
+    this.#error = error
     this.#failures += 1
   }
 
   async #knownDigest(): Promise<Digest | undefined> {
-    const { repository, tag, digest } = this.#order.reference
+    const { repository, tag, digest } = this.#request.reference
     if (tag === undefined || digest !== undefined) return undefined
-    return (await this.#place.tag(repository, tag))?.digest
+    return (await this.#target.tag(repository, tag))?.digest
   }
 
-  /** Never at the same moment on every node. */
+  /** The pause is random, so that not all nodes of a swarm check at the same time. */
   #pauseMs(): number {
-    const ttlMs = this.#place.tagTtlMs(this.#order.reference.repository)
-    const { oftenMs, seldomMs, firstRetryMs } = this.#rhythm
-    const usualMs = Math.min(Math.max(ttlMs, oftenMs), seldomMs)
-    const retryMs = backoffMs(this.#failures, { firstMs: firstRetryMs, maxMs: seldomMs })
-    return (this.#failures > 0 ? retryMs : usualMs) * (1 + Math.random() / 5)
+    const ttlMs = this.#target.tagTtlMs(this.#request.reference.repository)
+    const { minMs, maxMs, firstRetryMs } = this.#intervals
+    const checkMs = Math.min(Math.max(ttlMs, minMs), maxMs)
+    const retryMs = backoffMs(this.#failures, { firstMs: firstRetryMs, maxMs })
+    return (this.#failures > 0 ? retryMs : checkMs) * (1 + Math.random() / 5)
   }
 
   async #pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -2,106 +2,109 @@ import { setMaxListeners } from 'node:events'
 import { Failure } from '../ports/failure.ts'
 import type { WarmLine } from '../schemas/warm-report.ts'
 import { RequestError } from '../upkeep/request-error.ts'
-import { type Fleet, type Wish, warmEverywhere } from './everywhere.ts'
-import { Fetching } from './images/fetching.ts'
-import { type Order, parseOrder, type WarmEntry } from './images/order.ts'
-import type { Place } from './images/place.ts'
+import { type NodeRequest, type Nodes, warmAllNodes } from './all-nodes.ts'
+import { ContentLoader } from './content/content-loader.ts'
+import type { WarmTarget } from './content/warm-target.ts'
+import { type ImageRequest, parseImageRequest, type WarmEntry } from './images/image-request.ts'
 import { Keeper } from './keeper.ts'
-import { Run } from './run.ts'
+import { WarmRun } from './warm-run.ts'
 
 export type { WarmEntry }
 
-/** Of those that somebody waits for. */
-const MOST_RUNS = 16
+/** Requests that wait for images at the same time. */
+const MAX_RUNS = 16
 
-export interface Wanting extends Wish {
-  /** Here, and on every other node. */
+export interface WarmingRequest extends NodeRequest {
+  /** Also warm on every other node of the swarm. */
   readonly allNodes?: boolean
   readonly signal: AbortSignal
 }
 
-/** Has images here before anybody pulls them: those that are asked for now, and those that are to be kept so. */
+/** Stores images before anybody pulls them: those of requests, and those that the settings keep warm. */
 export class Warming {
-  readonly #place: Place
-  readonly #fetching: Fetching
+  readonly #target: WarmTarget
+  readonly #loader: ContentLoader
   readonly #keepers: readonly Keeper[]
   readonly #stopping = new AbortController()
   readonly #running = new Set<Promise<unknown>>()
-  readonly #fleet: () => Fleet | undefined
+  readonly #nodes: () => Nodes | undefined
   #runs = 0
 
-  /** `fleet` is undefined for a node without others. Throws a `RequestError` when what is to be kept makes no sense. */
+  /** `nodes` returns undefined on an agent without peers. Throws a `RequestError` if an entry of `keep` is invalid. */
   constructor(
-    place: Place,
+    target: WarmTarget,
     keep: readonly WarmEntry[] = [],
-    fleet: () => Fleet | undefined = () => undefined,
+    nodes: () => Nodes | undefined = () => undefined,
   ) {
-    this.#place = place
-    this.#fleet = fleet
-    this.#fetching = new Fetching(place)
-    // As many as all that is to be kept has parts.
+    this.#target = target
+    this.#nodes = nodes
+    this.#loader = new ContentLoader(target)
+    // Every part of every image that is kept warm listens to the signal.
     setMaxListeners(0, this.#stopping.signal)
-    this.#keepers = keep.map((entry) => new Keeper(place, this.#fetching, this.#order(entry)))
+    this.#keepers = keep.map((entry) => new Keeper(target, this.#loader, this.#parse(entry)))
   }
 
-  /** Begins to keep what is to be kept. */
+  /** Starts to keep the images of the settings warm. */
   start(): void {
     for (const keeper of this.#keepers) void this.#track(keeper.run(this.#stopping))
   }
 
-  /** Told in lines that end with `done`. What is refused is thrown by the first step. */
-  async *warm({ images, signal, allNodes, ...how }: Wanting): AsyncGenerator<WarmLine> {
-    const orders = [...new Set(images)].map((image) => this.#order({ image, ...how }))
-    const fleet = allNodes === true ? this.#others() : undefined
-    if (this.#runs >= MOST_RUNS) {
+  /** The last line is `done`. The first step throws a `RequestError` if the request is refused. */
+  async *warm({ images, signal, allNodes, ...options }: WarmingRequest): AsyncGenerator<WarmLine> {
+    const requests = [...new Set(images)].map((image) => this.#parse({ image, ...options }))
+    const nodes = allNodes === true ? this.#requireNodes() : undefined
+    if (this.#runs >= MAX_RUNS) {
       throw new RequestError(
         'conflict',
-        `${MOST_RUNS} others are warming images already; try again when they have ended`,
+        `${MAX_RUNS} other requests are warming images; try again when one of them has ended`,
       )
     }
     this.#runs += 1
     try {
-      const until = AbortSignal.any([signal, this.#stopping.signal])
-      const here = (signal: AbortSignal): AsyncIterable<WarmLine> => this.#run(orders, signal)
-      if (fleet === undefined) yield* here(until)
-      else yield* warmEverywhere({ fleet, orders, platforms: how.platforms, here, signal: until })
+      const runSignal = AbortSignal.any([signal, this.#stopping.signal])
+      const warmSelf = (signal: AbortSignal): AsyncIterable<WarmLine> => this.#run(requests, signal)
+      if (nodes === undefined) yield* warmSelf(runSignal)
+      else {
+        const { platforms } = options
+        yield* warmAllNodes({ nodes, requests, platforms, warmSelf, signal: runSignal })
+      }
     } finally {
       this.#runs -= 1
     }
   }
 
-  /** Why not all that is to be kept warm is so: a sentence for each image. */
+  /** Why images that should be kept warm are not completely stored: a sentence for each of them. */
   async lacking(): Promise<readonly string[]> {
     const reasons = await Promise.all(this.#keepers.map((keeper) => keeper.lacking()))
     return reasons.filter((reason) => reason !== undefined)
   }
 
-  /** Resolves when nothing of the node is used any more. Transfers under way are not waited for. */
+  /** Resolves when the target is no longer used. It does not wait for flights. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Failure('stopping', 'the agent is shutting down'))
     await Promise.allSettled(this.#running)
   }
 
-  #run(orders: readonly Order[], signal: AbortSignal): AsyncIterable<WarmLine> {
+  #run(requests: readonly ImageRequest[], signal: AbortSignal): AsyncIterable<WarmLine> {
     const track = <Result>(work: Promise<Result>): Promise<Result> => this.#track(work)
-    return new Run(this.#place, this.#fetching, { orders, track }).lines({ signal })
+    return new WarmRun(this.#target, this.#loader, { requests, track }).lines({ signal })
   }
 
-  #others(): Fleet {
-    const fleet = this.#fleet()
-    if (fleet === undefined) {
+  #requireNodes(): Nodes {
+    const nodes = this.#nodes()
+    if (nodes === undefined) {
       throw new RequestError(
         'conflict',
-        'this agent has no peers to ask; leave --all-nodes out, or start all of them with --peers-secret-file',
+        'this agent has no peers; leave out --all-nodes, or start all agents with --peers-secret-file',
       )
     }
-    return fleet
+    return nodes
   }
 
-  #order(entry: WarmEntry): Order {
-    const order = parseOrder(entry, this.#place.defaultNamespace)
-    if (!order.ok) throw new RequestError('malformed', order.problem)
-    return order.value
+  #parse(entry: WarmEntry): ImageRequest {
+    const request = parseImageRequest(entry, this.#target.defaultNamespace)
+    if (!request.ok) throw new RequestError('malformed', request.problem)
+    return request.value
   }
 
   #track<Result>(work: Promise<Result>): Promise<Result> {

@@ -9,14 +9,14 @@ import { Upkeep } from '../../src/upkeep/upkeep.ts'
 import { Warming } from '../../src/warm/warming.ts'
 import { MemoryNode } from '../observe/memory-node.ts'
 import { MemoryUpkeepStore } from '../upkeep/memory-upkeep-store.ts'
-import { MemoryPlace } from '../warm/memory-place.ts'
+import { MemoryTarget } from '../warm/memory-target.ts'
 
 /** Admin servers of an in-memory node. Every test of a file gets a new node; its servers are stopped after the test. */
 export class AdminFixture {
   node = new MemoryNode()
   reporter = new Reporter(this.node)
   store = new MemoryUpkeepStore()
-  warmTarget = new MemoryPlace()
+  warmTarget = new MemoryTarget()
   running: AdminServer[] = []
 
   constructor() {
@@ -44,7 +44,7 @@ export class AdminFixture {
     this.node = new MemoryNode()
     this.reporter = new Reporter(this.node)
     this.store = new MemoryUpkeepStore()
-    this.warmTarget = new MemoryPlace()
+    this.warmTarget = new MemoryTarget()
     this.running = []
   }
 }

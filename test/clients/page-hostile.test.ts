@@ -7,7 +7,7 @@ import { Upkeep } from '../../src/upkeep/upkeep.ts'
 import { Warming } from '../../src/warm/warming.ts'
 import { HOSTILE, hostileReports } from '../page/hostile.ts'
 import { MemoryUpkeepStore } from '../upkeep/memory-upkeep-store.ts'
-import { MemoryPlace } from '../warm/memory-place.ts'
+import { MemoryTarget } from '../warm/memory-target.ts'
 import { DEADLINE_MS, misdeeds, startBrowser } from './browser.ts'
 
 const AUDIT = fileURLToPath(new URL('../../../test/page/audit.js', import.meta.url))
@@ -23,7 +23,7 @@ async function open(
     listen: { host: '127.0.0.1', port: 0 },
     reports: hostileReports(),
     upkeep: new Upkeep(kept, 'docker.io'),
-    warming: new Warming(new MemoryPlace()),
+    warming: new Warming(new MemoryTarget()),
   })
   t.after(() => server.stop())
   const origin = `http://127.0.0.1:${(await server.start()).port}`

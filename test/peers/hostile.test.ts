@@ -8,7 +8,8 @@ import type { Digest } from '../../src/oci/digest.ts'
 import type { Member } from '../../src/peers/identity/member.ts'
 import { checkpointsOf, digestOf } from '../../testkit/memory/memory-store.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { Cluster, type Node, type NodeOptions, REPOSITORY } from './cluster.ts'
+import { Cluster } from './support/cluster.ts'
+import { type Node, type NodeOptions, REPOSITORY } from './support/cluster-node.ts'
 import type { Misdeed, Rogue } from './support/rogue.ts'
 import { runningTime } from './support/running-clock.ts'
 
@@ -44,10 +45,6 @@ async function setUp(t: TestContext, options: NodeOptions = {}): Promise<Setting
 
 function sent(digest: Digest): number {
   return upstream.requests.filter(({ method, path }) => method === 'GET' && path.endsWith(digest)).length
-}
-
-function memberOf({ member }: Node): Member {
-  return member ?? assert.fail('it has started')
 }
 
 /** Says something for as long as it is listened to. */
@@ -101,7 +98,7 @@ describe('an owner that is no help', () => {
   it('by leading in a circle is not followed for ever', async (t) => {
     const { cluster, rogue, nodes } = await setUp(t, QUICK)
     const contacts = nodes.map((node) => {
-      const { id, name, host, port, fingerprint } = memberOf(node)
+      const { id, name, host, port, fingerprint } = node.self
       return { id, name, host, port, fingerprint }
     })
     rogue.answers(async ({ self }, line) => {
@@ -181,7 +178,7 @@ describe('what a member says of a tag', () => {
     )
     await untilOwned(nodes[0], 'v7', rogue, async (tag) => {
       upstream.addTag('app', tag, manifest)
-      const got = await nodes[0].resolution.manifestByTag(REPOSITORY, tag, { signal })
+      const got = await nodes[0].resolver.manifestByTag(REPOSITORY, tag, { signal })
       assert.equal(got.digest, manifest)
     })
   })
@@ -193,7 +190,7 @@ describe('what a member says of a tag', () => {
       rogue.answers(async (_first, line) => line.send({ is: 'refused', code, message: 'no' }))
       await untilOwned(nodes[0], `v8-${code}`, rogue, async (tag) => {
         upstream.addTag('app', tag, manifest)
-        const got = await nodes[0].resolution.manifestByTag(REPOSITORY, tag, { signal })
+        const got = await nodes[0].resolver.manifestByTag(REPOSITORY, tag, { signal })
         assert.equal(got.digest, manifest)
       })
     }
@@ -203,7 +200,7 @@ describe('what a member says of a tag', () => {
 describe('at an owner’s table', () => {
   it('nobody speaks for another', async (t) => {
     const { rogue, nodes } = await setUp(t)
-    const [owner, victim] = nodes.map(memberOf) as [Member, Member]
+    const [owner, victim] = nodes.map(({ self }) => self) as [Member, Member]
     for (const { id, name, host, port, fingerprint } of [owner, victim]) {
       const follow = {
         ask: 'follow',
@@ -216,7 +213,11 @@ describe('at an owner’s table', () => {
         zone: null,
       }
       const { answer } = await rogue.ask(owner, follow)
-      assert.deepEqual(answer, { is: 'refused', code: 'denied', message: 'it is somebody else' })
+      assert.deepEqual(answer, {
+        is: 'refused',
+        code: 'denied',
+        message: 'the request contains the contact of another member',
+      })
       const { id: own, fingerprint: shown } = rogue.member
       for (const [self, code] of [
         [{ ...follow.self, id: own }, 'denied'],
@@ -232,7 +233,7 @@ describe('at an owner’s table', () => {
 
   it('one that wants a digest by a wrong name fails it for nobody else', async (t) => {
     // Who says nothing at its table is soon passed over.
-    const { rogue, nodes } = await setUp(t, { patience: { now: () => 8 * runningTime() } })
+    const { rogue, nodes } = await setUp(t, { timeouts: { now: () => 8 * runningTime() } })
     const [owner] = nodes
     for (const [kind, name] of [
       ['manifest', 'app'],
@@ -244,7 +245,7 @@ describe('at an owner’s table', () => {
       const path = `/v2/${name}/${kind}s/${digest}`
       upstream.fault(path, { silent: true, times: 1 })
       upstream.fault(path, { status: 404 })
-      const { exchange: line } = await rogue.ask(memberOf(owner), {
+      const { exchange: line } = await rogue.ask(owner.self, {
         ask: 'follow',
         digest,
         kind,
@@ -257,7 +258,7 @@ describe('at an owner’s table', () => {
       await upstream.stalled(path)
       const pull = owner.pull(digest)
       pull.catch(() => {})
-      await untilTrue(() => (owner.resolution.flights.get(digest)?.readers.joinedCount ?? 0) > 0)
+      await untilTrue(() => (owner.resolver.flights.get(digest)?.readers.joinedCount ?? 0) > 0)
       upstream.release()
       assert.ok((await pull).bytes.equals(bytes))
       line.end()
@@ -277,7 +278,7 @@ describe('at an owner’s table', () => {
     const place = { ask: 'follow', kind: 'blob', repository: REPOSITORY, position: 0, from: null, zone: null }
     let sentAway = 0
     const ask = async (digest: Digest): Promise<void> => {
-      const { answer, exchange: line } = await rogue.ask(memberOf(owner), { ...place, digest, self })
+      const { answer, exchange: line } = await rogue.ask(owner.self, { ...place, digest, self })
       t.after(() => line.destroy())
       for (let told = answer; told !== undefined; ) {
         if ((told as { is: string }).is === 'fetch') sentAway += 1
@@ -286,8 +287,8 @@ describe('at an owner’s table', () => {
     }
     for (const digest of wanted) void ask(digest).catch(() => {})
     // It brings ten of them, and tells the rogue to bring the others itself.
-    await untilTrue(() => owner.resolution.flights.list().length >= 10 && sentAway >= 14)
-    assert.equal(owner.resolution.flights.list().length, 10)
+    await untilTrue(() => owner.resolver.flights.list().length >= 10 && sentAway >= 14)
+    assert.equal(owner.resolver.flights.list().length, 10)
     const bytes = randomBytes(1000)
     assert.ok((await owner.pull(upstream.addBlob(bytes))).bytes.equals(bytes))
   })
@@ -299,11 +300,11 @@ describe('a member that leaves', () => {
     t.after(() => cluster.stop())
     const [giver, taker] = cluster.nodes as [Node, Node]
     // Whose owner goes on being there: another one would soon have it brought from upstream.
-    const bytes = cluster.bytesOwnedBy(memberOf(taker), 4 * MIB)
+    const bytes = cluster.bytesOwnedBy(taker.self, 4 * MIB)
     const digest = upstream.addBlob(bytes)
     await cluster.without(taker, () => giver.pull(digest))
     const pull = taker.pull(digest)
-    await untilTrue(() => (taker.resolution.flights.get(digest)?.position ?? 0) > MIB / 2)
+    await untilTrue(() => (taker.resolver.flights.get(digest)?.position ?? 0) > MIB / 2)
     const left = giver.network.leave({ drainMs: PATIENCE_MS })
     assert.ok((await pull).bytes.equals(bytes))
     await left
@@ -320,7 +321,7 @@ async function untilOwned(
 ): Promise<void> {
   for (let n = 0; ; n += 1) {
     const tag = `${prefix}-${n}`
-    if (node.network.tagOwner(REPOSITORY, tag)?.name === rogue.member.name) return run(tag)
+    if (node.network.client.tagOwner(REPOSITORY, tag)?.name === rogue.member.name) return run(tag)
   }
 }
 

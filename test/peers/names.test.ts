@@ -6,7 +6,8 @@ import type { Digest } from '../../src/oci/digest.ts'
 import type { Repository } from '../../src/oci/names/repository.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { Cluster, type Node, REPOSITORY } from './cluster.ts'
+import { Cluster } from './support/cluster.ts'
+import { type Node, REPOSITORY } from './support/cluster-node.ts'
 
 /** Digests that members have under one name, asked for under another. */
 
@@ -29,7 +30,7 @@ async function clusterOf(t: TestContext, count: number): Promise<Cluster> {
 
 const taken = ({ nodes }: Cluster): number =>
   nodes.reduce((sum, { network }) => {
-    const members = network.view()?.members ?? []
+    const members = network.report()?.members ?? []
     return sum + members.reduce((all, member) => all + member.taken, 0)
   }, 0)
 
@@ -65,7 +66,7 @@ describe('what members have under one name', () => {
     upstream.fault(digest, { stallAt: 4 * MIB, method: 'GET', times: 1 })
     const [one, two, ...others] = cluster.ranked(digest) as [Node, Node, ...Node[]]
     const pulls = [one, two].map((node) => node.pull(digest))
-    const positionOf = ({ resolution }: Node) => resolution.flights.get(digest)?.position ?? 0
+    const positionOf = ({ resolver }: Node) => resolver.flights.get(digest)?.position ?? 0
     while (![one, two].every((node) => positionOf(node) > MIB)) await delay(5)
     await Promise.all([one, ...others].map((node) => assertAbsent(node.pull(digest, OTHER))))
     for (const node of others) assert.equal(node.store.partials.has(digest), false)
@@ -83,10 +84,7 @@ describe('what members have under one name', () => {
     upstream.keepIn(REPOSITORY.name, digest)
     await node.pull(digest)
     const said = async (message: object): Promise<Record<string, unknown>> => {
-      const { answer, exchange: line } = await rogue.ask(
-        node.member ?? assert.fail('it has started'),
-        message,
-      )
+      const { answer, exchange: line } = await rogue.ask(node.self, message)
       line.destroy()
       return answer as Record<string, unknown>
     }
@@ -141,7 +139,7 @@ describe('what members have under one name', () => {
     const signal = AbortSignal.timeout(60_000)
     await Promise.all(
       cluster.nodes.map(async (node) => {
-        await node.resolution.manifestByTag(OTHER, 'v1', { signal })
+        await node.resolver.manifestByTag(OTHER, 'v1', { signal })
         await Promise.all([config, ...layers].map((digest) => node.pull(digest, OTHER)))
       }),
     )

@@ -7,7 +7,8 @@ import { Failure } from '../../src/ports/failure.ts'
 import { digestOf } from '../../testkit/memory/memory-store.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { dice } from '../../testkit/seeded-random.ts'
-import { Cluster, type Node, REPOSITORY } from './cluster.ts'
+import { Cluster } from './support/cluster.ts'
+import { type Node, REPOSITORY } from './support/cluster-node.ts'
 
 const MIB = 1024 * 1024
 
@@ -83,7 +84,7 @@ describe('when something goes wrong', () => {
     upstream.fault(digest, { stallAt: 5 * MIB, times: 1 })
     const dying = cluster.nodes.slice(0, 2)
     const pulls = pullAll(cluster, digest)
-    const flight = () => cluster.nodes[5]?.resolution.flights.get(digest)
+    const flight = () => cluster.nodes[5]?.resolver.flights.get(digest)
     while ((flight()?.position ?? 0) < 3 * MIB) await delay(5)
     await Promise.all(dying.map((node) => cluster.kill(node)))
     upstream.release()
@@ -104,10 +105,8 @@ describe('when something goes wrong', () => {
     // It is still under way when it is to go on without some, however late that is.
     upstream.fault(digest, { stallAt: 5 * MIB, times: 1 })
     const pulls = pullAll(cluster, digest)
-    const isHead = ({ resolution }: Node) => resolution.flights.get(digest)?.source?.kind === 'upstream'
-    while (
-      !cluster.nodes.every(({ resolution }) => (resolution.flights.get(digest)?.position ?? 0) > 2 * MIB)
-    )
+    const isHead = ({ resolver }: Node) => resolver.flights.get(digest)?.source?.kind === 'upstream'
+    while (!cluster.nodes.every(({ resolver }) => (resolver.flights.get(digest)?.position ?? 0) > 2 * MIB))
       await delay(5)
     const owner = cluster.nodes.find(isHead) ?? assert.fail('nobody asks upstream')
     await cluster.kill(owner)
@@ -130,9 +129,9 @@ describe('when something goes wrong', () => {
     const digest = upstream.addBlob(bytes)
     upstream.fault(digest, { stallAt: 3 * MIB, times: 1 })
     const pulls = pullAll(cluster, digest)
-    const positionOf = ({ resolution }: Node) => resolution.flights.get(digest)?.position ?? 0
+    const positionOf = ({ resolver }: Node) => resolver.flights.get(digest)?.position ?? 0
     while (!cluster.nodes.every((node) => positionOf(node) > MIB)) await delay(5)
-    const owners = cluster.ownersOf(digest, TRIED)
+    const owners = cluster.ranked(digest).slice(0, TRIED)
     const gone = new Set(choose(owners))
     const drawn = dice('peers')
     const others = cluster.nodes.filter((node) => !owners.includes(node))
@@ -220,7 +219,7 @@ describe('a tag', () => {
     const signal = AbortSignal.timeout(60_000)
     const asked = () => upstream.requests.filter(({ path }) => path.endsWith('/manifests/v1')).length
     const got = await Promise.all(
-      cluster.nodes.map((node) => node.resolution.manifestByTag(REPOSITORY, 'v1', { signal })),
+      cluster.nodes.map((node) => node.resolver.manifestByTag(REPOSITORY, 'v1', { signal })),
     )
     for (const each of got) assert.equal(each.digest, manifest)
     assert.equal(asked(), 1)
@@ -235,7 +234,7 @@ describe('a tag', () => {
     for (const tag of tags) upstream.addTag('app', tag, manifest)
     const signal = AbortSignal.timeout(60_000)
     for (const tag of tags) {
-      const got = await outcast.resolution.manifestByTag(REPOSITORY, tag, { signal })
+      const got = await outcast.resolver.manifestByTag(REPOSITORY, tag, { signal })
       assert.equal(got.digest, manifest, tag)
     }
   })
@@ -247,12 +246,12 @@ describe('a tag', () => {
     let owned = 0
     for (let n = 0; owned < 4; n += 1) {
       const tag = `at-once-${n}`
-      if (outcast.network.tagOwner(REPOSITORY, tag)?.self !== true) continue
+      if (outcast.network.client.tagOwner(REPOSITORY, tag)?.self !== true) continue
       owned += 1
       upstream.addTag('app', tag, manifest)
       const signal = AbortSignal.timeout(60_000)
       const asking = [...cluster.nodes].map((node) =>
-        node.resolution.manifestByTag(REPOSITORY, tag, { signal }),
+        node.resolver.manifestByTag(REPOSITORY, tag, { signal }),
       )
       for (const got of await Promise.all(asking)) assert.equal(got.digest, manifest, tag)
       const heads = upstream.requests.filter(({ method, path }) => method === 'HEAD' && path.endsWith(tag))

@@ -6,7 +6,8 @@ import { after, before, describe, it, type TestContext } from 'node:test'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import { digestOf } from '../../testkit/memory/memory-store.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { Cluster, type Node, REPOSITORY } from './cluster.ts'
+import { Cluster } from './support/cluster.ts'
+import { type Node, REPOSITORY } from './support/cluster-node.ts'
 
 const MIB = 1024 * 1024
 
@@ -42,7 +43,7 @@ describe('what peers do is made known', () => {
     const cluster = await clusterOf(t, 2)
     const [one, other] = cluster.nodes as [Node, Node]
     assert.deepEqual(joined.map(({ name }) => name).sort(), ['node-0', 'node-1'])
-    const { id, host, port } = other.member ?? assert.fail('it has started')
+    const { id, host, port } = other.self
     const fact = joined.find(({ name }) => name === other.name)
     assert.deepEqual(fact, {
       id,
@@ -63,7 +64,7 @@ describe('what peers do is made known', () => {
     const [, other] = cluster.nodes as [Node, Node]
     const joined = heard(t, 'peer.joined')
     const left = heard(t, 'peer.left')
-    cluster.revive(other)
+    cluster.pretend(other, { incarnation: other.self.incarnation + 1 })
     assert.deepEqual(
       left.map(({ name, reason }) => [name, reason]),
       [['node-1', 'restarted']],
@@ -95,7 +96,7 @@ describe('what peers do is made known', () => {
       for (const fact of all) {
         assert.equal(fact.bytes, bytes.length)
         assert.equal(fact.error, undefined)
-        assert.equal(cluster.nodes.find(({ name }) => name === fact.name)?.member?.id, fact.id)
+        assert.equal(cluster.nodes.find(({ name }) => name === fact.name)?.self.id, fact.id)
         assert.ok(fact.ms >= 0)
       }
     }
@@ -110,15 +111,13 @@ describe('what peers do is made known', () => {
     const guided = heard(t, 'peer.instructed')
     const pulls = cluster.nodes.map((node) => node.pull(digest))
     for (const pull of pulls) pull.catch(() => {})
-    await until(() =>
-      cluster.nodes.every((node) => (node.resolution.flights.get(digest)?.position ?? 0) > MIB),
-    )
+    await until(() => cluster.nodes.every((node) => (node.resolver.flights.get(digest)?.position ?? 0) > MIB))
     const parent = cluster.nodes.find(
-      ({ resolution }) => resolution.flights.get(digest)?.source?.kind === 'upstream',
+      ({ resolver }) => resolver.flights.get(digest)?.source?.kind === 'upstream',
     )
     assert.ok(parent !== undefined)
     const child = cluster.nodes.findIndex((node) => node !== parent)
-    assert.equal(cluster.nodes[child]?.resolution.flights.get(digest)?.source?.name, parent.name)
+    assert.equal(cluster.nodes[child]?.resolver.flights.get(digest)?.source?.name, parent.name)
     await cluster.kill(parent)
     upstream.release()
     assert.equal((await pulls[child])?.from, 'peer')
@@ -164,15 +163,15 @@ describe('a node tells of its peers', () => {
     const began = Date.now()
     await one.pull(digest)
     await other.pull(digest)
-    const here = one.network.view() ?? assert.fail('it has joined')
-    const { host, port } = one.member ?? assert.fail('it has started')
+    const here = one.network.report() ?? assert.fail('it has joined')
+    const { host, port } = one.self
     assert.deepEqual(here.self, { name: 'node-0', address: `${host}:${port}`, zone: null })
     const [mine] = here.members
     assert.equal(mine?.name, 'node-1')
     assert.equal(mine.understood, true)
     assert.ok(Date.parse(mine.since) <= began)
     // Whoever of the two has asked upstream, the other has it from there.
-    const told = () => [one, other].flatMap(({ network }) => network.view()?.members ?? [])
+    const told = () => [one, other].flatMap(({ network }) => network.report()?.members ?? [])
     await until(() => told().some(({ given }) => given > 0) && told().some(({ taken }) => taken > 0))
     assert.deepEqual(
       told().map(({ taken, given }) => taken + given),
@@ -197,7 +196,7 @@ describe('a node tells of its peers', () => {
     }
     upstream.fault(digest, { stallAt: 4 * MIB })
     const pulling = others[0]?.pull(digest)
-    const position = () => others[0]?.resolution.flights.get(digest)?.position ?? 0
+    const position = () => others[0]?.resolver.flights.get(digest)?.position ?? 0
     await until(() => position() > 2 * MIB)
     const during = await asking.network.whoHas(digest)
     const part = during?.holders.find(({ name }) => name === others[0]?.name)
@@ -210,7 +209,7 @@ describe('a node tells of its peers', () => {
   })
 
   it('in time, when some do not answer', async (t) => {
-    const cluster = await Cluster.start(3, upstream.host, { patience: { whoHasMs: 300 } })
+    const cluster = await Cluster.start(3, upstream.host, { timeouts: { whoHasMs: 300 } })
     t.after(() => cluster.stop())
     const [asking, mute] = cluster.nodes as [Node, Node]
     const silent = createServer((socket) => {
@@ -219,7 +218,7 @@ describe('a node tells of its peers', () => {
     })
     await once(silent.listen(0, '127.0.0.1'), 'listening')
     t.after(() => silent.close())
-    cluster.move(mute, (silent.address() as AddressInfo).port)
+    cluster.pretend(mute, { port: (silent.address() as AddressInfo).port })
     const answered: (number | undefined)[] = []
     // The other one may be too late with its answer as well.
     while (!answered.includes(1)) {
@@ -234,7 +233,7 @@ describe('a node tells of its peers', () => {
     const cluster = await clusterOf(t, 1)
     const [alone] = cluster.nodes as [Node]
     assert.equal(await alone.network.whoHas(digestOf(randomBytes(8))), undefined)
-    assert.equal(alone.network.tagOwner(REPOSITORY, 'v1'), undefined)
-    assert.deepEqual(alone.network.view()?.members, [])
+    assert.equal(alone.network.client.tagOwner(REPOSITORY, 'v1'), undefined)
+    assert.deepEqual(alone.network.report()?.members, [])
   })
 })

@@ -4,82 +4,14 @@ import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { test } from 'node:test'
 import { subscribe } from '../../src/observe/events.ts'
-import { parseDigest } from '../../src/oci/digest.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { createUpstreams } from '../../src/upstream/upstreams.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
-import {
-  type Fault,
-  OCI_INDEX,
-  OCI_MANIFEST,
-  sha256,
-  startFaultyUpstream,
-} from '../../testkit/registries/faulty-upstream.ts'
+import { sha256, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { open } from './opened.ts'
 
 const { signal } = new AbortController()
 const BLOB = Buffer.alloc(100_000, 'blob')
-
-test('a tag is requested with HEAD', async (t) => {
-  const { server, upstreams, repository } = await open(t)
-  const { manifest } = server.addImage('team/app', 'v1')
-  const head = await upstreams.tag(repository, 'v1', { signal })
-  assert.equal(head.digest, manifest)
-  assert.equal(head.mediaType, OCI_MANIFEST)
-  assert.deepEqual(
-    server.requests.map(({ method }) => method),
-    ['HEAD'],
-  )
-  assert.match(server.requests[0]?.headers.accept ?? '', /oci\.image\.index/)
-})
-
-test('HEAD requests share a connection', async (t) => {
-  const { server, upstreams, repository } = await open(t)
-  server.addImage('team/app', 'v1')
-  for (let i = 0; i < 3; i += 1) {
-    await upstreams.tag(repository, 'v1', { signal })
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  assert.deepEqual(
-    server.requests.map(({ connection }) => connection),
-    [0, 0, 0],
-  )
-})
-
-const INSUFFICIENT_HEADS: readonly Fault[] = [
-  { status: 405 },
-  { status: 400 },
-  { status: 501 },
-  { headers: { 'docker-content-digest': '' } },
-]
-for (const fault of INSUFFICIENT_HEADS) {
-  test(`after a HEAD with ${JSON.stringify(fault)}, the digest is computed from the manifest`, async (t) => {
-    const { server, upstreams, repository } = await open(t)
-    const { manifest } = server.addImage('team/app', 'v1')
-    server.fault('v1', { ...fault, method: 'HEAD' })
-    server.fault('v1', { headers: { 'docker-content-digest': sha256('a lie') }, method: 'GET' })
-    assert.equal((await upstreams.tag(repository, 'v1', { signal })).digest, manifest)
-  })
-}
-
-test('an invalid digest in a header is a failure', async (t) => {
-  const { server, upstreams, repository } = await open(t)
-  server.addImage('team/app', 'v1')
-  server.fault('v1', { headers: { 'docker-content-digest': 'sha256:short' } })
-  await assert.rejects(upstreams.tag(repository, 'v1', { signal }), { code: 'unavailable' })
-})
-
-test('a tag that does not exist is absent, after one request', async (t) => {
-  const { server, upstreams, repository } = await open(t)
-  await assert.rejects(upstreams.tag(repository, 'v1', { signal }), { code: 'absent' })
-  assert.equal(server.requests.length, 1)
-})
-
-test('a tag with a schema 1 manifest is unsupported', async (t) => {
-  const { server, upstreams, repository } = await open(t)
-  server.addManifest('team/app', 'old', '{}', 'application/vnd.docker.distribution.manifest.v1+prettyjws')
-  await assert.rejects(upstreams.tag(repository, 'old', { signal }), { code: 'unsupported' })
-})
 
 test('a request is repeated after two failures of its host', async (t) => {
   const { server, upstreams, repository } = await open(t)
@@ -153,117 +85,6 @@ test('the user agent of an entry is sent', async (t) => {
   await upstreams.tag(repository, 'v1', { signal })
   assert.equal(server.requests[0]?.headers['user-agent'], 'containerd/2.1')
 })
-
-test('size and type are requested with HEAD, or else with a GET of one byte', async (t) => {
-  const { server, upstreams, want } = await open(t)
-  const digest = server.addBlob(BLOB)
-  const expected = { size: BLOB.length, mediaType: 'application/octet-stream' }
-  assert.deepEqual(await upstreams.head(want(digest), { signal }), expected)
-  server.fault(digest, { method: 'HEAD', chunked: true })
-  assert.deepEqual(await upstreams.head(want(digest), { signal }), expected)
-  assert.equal(server.requests.at(-1)?.headers.range, 'bytes=0-0')
-  server.fault(digest, { method: 'GET', ignoreRange: true })
-  assert.deepEqual(await upstreams.head(want(digest), { signal }), expected)
-  await assert.rejects(upstreams.head(want(sha256('x')), { signal }), { code: 'absent' })
-})
-
-test('tags are read from all pages and returned in ASCII order', async (t) => {
-  const { server, upstreams, repository } = await open(t)
-  const { manifest } = server.addImage('team/app', 'latest')
-  const names = Array.from({ length: 2500 }, (_, i) => `v${i}`)
-  for (const name of [...names, 'A', '_x']) server.addTag('team/app', name, manifest)
-  server.addTag('team/app', 'not/a tag', manifest)
-  const expected = [...names, 'A', '_x', 'latest'].sort()
-  assert.deepEqual(await upstreams.tags(repository, { signal }), expected)
-  assert.equal(server.requests.length, 3)
-})
-
-test('an invalid list of tags is a failure; null is an empty list', async (t) => {
-  const { server, upstreams, repository } = await open(t)
-  server.fault('tags/list', { status: 200, body: '{"tags": null}', times: 1 })
-  assert.deepEqual(await upstreams.tags(repository, { signal }), [])
-  for (const body of ['<html>', '{"tags": "a"}', '']) {
-    server.heal()
-    server.fault('tags/list', { status: 200, body })
-    await assert.rejects(upstreams.tags(repository, { signal }), { code: 'unavailable' })
-  }
-})
-
-test('a list of tags with too many pages is a failure', async (t) => {
-  const { server, upstreams, repository } = await open(t)
-  server.addImage('team/app', 'v1')
-  let page = 0
-  const endless = createServer((_, res) => {
-    page += 1
-    res.setHeader('link', `</v2/team/app/tags/list?page=${page}>; rel="next"`)
-    res.end('{"tags": ["a"]}')
-  }).listen(0, '127.0.0.1')
-  await once(endless, 'listening')
-  t.after(() => endless.close())
-  const host = `127.0.0.1:${(endless.address() as AddressInfo).port}`
-  const others = createUpstreams({ entries: [{ namespace: host, tls: false }] })
-  t.after(() => others.close())
-  await assert.rejects(others.tags({ ...repository, registry: host }, { signal }), { code: 'too-large' })
-  assert.equal(page, 200)
-  await upstreams.tags(repository, { signal })
-})
-
-const descriptorsOf = (bytes: Uint8Array) => {
-  const index = JSON.parse(Buffer.from(bytes).toString())
-  assert.equal(index.schemaVersion, 2)
-  assert.equal(index.mediaType, OCI_INDEX)
-  return index.manifests
-}
-
-test('referrers are read from the API of a registry that has it', async (t) => {
-  const { server, upstreams, repository } = await open(t)
-  const { manifest } = server.addImage('team/app', 'v1')
-  const signature = server.addManifest(
-    'team/app',
-    undefined,
-    JSON.stringify({ schemaVersion: 2, artifactType: 'a/signature', subject: { digest: manifest } }),
-  )
-  const [descriptor] = descriptorsOf(await upstreams.referrers(repository, manifest, { signal }))
-  assert.deepEqual([descriptor.digest, descriptor.artifactType], [signature, 'a/signature'])
-})
-
-test('without the API, referrers are read from the fallback tag, and without that tag there are none', async (t) => {
-  const { server, upstreams, repository } = await open(t)
-  server.referrersApi = false
-  const { manifest } = server.addImage('team/app', 'v1')
-  assert.deepEqual(descriptorsOf(await upstreams.referrers(repository, manifest, { signal })), [])
-  const descriptor = { mediaType: OCI_MANIFEST, digest: sha256('s'), size: 1, annotations: { a: 'b' } }
-  server.addManifest(
-    'team/app',
-    manifest.replace(':', '-'),
-    JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [descriptor] }),
-    OCI_INDEX,
-  )
-  assert.deepEqual(descriptorsOf(await upstreams.referrers(repository, manifest, { signal })), [descriptor])
-})
-
-test('a sha512 subject has a fallback tag of 64 digits', async (t) => {
-  const { server, upstreams, repository } = await open(t)
-  server.referrersApi = false
-  const subject = parseDigest(`sha512:${'ab'.repeat(64)}`)
-  assert.ok(subject)
-  await upstreams.referrers(repository, subject, { signal })
-  assert.equal(server.count(`manifests/sha512-${'ab'.repeat(32)}`), 1)
-})
-
-for (const fault of [{ status: 500 }, { status: 429 }, { status: 403 }, { dieAt: 0 }] as Fault[]) {
-  test(`a failed request for referrers (${JSON.stringify(fault)}) is a failure, not an empty list`, async (t) => {
-    const { server, upstreams, repository } = await open(t)
-    const { manifest } = server.addImage('team/app', 'v1')
-    server.fault(manifest, fault)
-    await assert.rejects(upstreams.referrers(repository, manifest, { signal }), Failure)
-    server.heal()
-    server.referrersApi = false
-    server.addManifest('team/app', manifest.replace(':', '-'), '{}', OCI_INDEX)
-    server.fault(manifest.replace(':', '-'), fault)
-    await assert.rejects(upstreams.referrers(repository, manifest, { signal }), Failure)
-  })
-}
 
 test('the freshness of tags comes from the entry, then from the defaults', async (t) => {
   const upstreams = createUpstreams({

@@ -6,15 +6,15 @@ import { type Events, subscribe } from '../../src/observe/events.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import { Failure } from '../../src/ports/failure.ts'
-import { Fetching } from '../../src/warm/images/fetching.ts'
-import { parseOrder } from '../../src/warm/images/order.ts'
+import { ContentLoader } from '../../src/warm/content/content-loader.ts'
+import { parseImageRequest } from '../../src/warm/images/image-request.ts'
 import { Keeper } from '../../src/warm/keeper.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { MemoryPlace } from './memory-place.ts'
+import { MemoryTarget } from './memory-target.ts'
 import { Node } from './node.ts'
 
 const APP = { registry: 'up.test', name: 'app' }
-const QUICK = { oftenMs: 5, seldomMs: 10, firstRetryMs: 5 }
+const SHORT = { minMs: 5, maxMs: 10, firstRetryMs: 5 }
 let upstream: FaultyUpstream
 
 before(async () => {
@@ -28,13 +28,13 @@ afterEach(() => {
   upstream.heal()
 })
 
-/** The next image that is warm, or is not; to be asked for before what brings it about. */
-function next(image: string): Promise<Events['warm.ended']> {
+/** The next result of warming the image. The test must call this before it causes the result. */
+function nextResult(image: string): Promise<Events['warm.ended']> {
   return new Promise((resolve) => {
-    const stop = subscribe('warm.ended', (fact) => {
-      if (fact.image !== image) return
+    const stop = subscribe('warm.ended', (result) => {
+      if (result.image !== image) return
       stop()
-      resolve(fact)
+      resolve(result)
     })
   })
 }
@@ -46,14 +46,17 @@ async function pull(node: Node, path: string): Promise<void> {
   assert.equal(response.status, 200)
 }
 
-test('what is to be kept warm is fetched at the start, and the agent is ready for it only then', async (t) => {
+test('an image to keep warm is fetched at the start, and readiness for warm images waits for it', async (t) => {
   const app = upstream.addImage('started', 'v1', [randomBytes(100_000)])
   const [layer] = app.layers
   assert.ok(layer)
   upstream.fault(layer, { stallAt: 10_000, times: 1 })
   const node = await Node.start(t, upstream, { warm: [{ image: 'up.test/started:v1', pin: true }] })
   await upstream.stalled(layer)
-  assert.deepEqual(await node.readiness(), [503, 'not ready: up.test/started:v1 is not all here yet\n'])
+  assert.deepEqual(await node.readiness(), [
+    503,
+    'not ready: up.test/started:v1 is not completely stored yet\n',
+  ])
   assert.equal((await fetch(`${node.admin}/readyz`)).status, 200)
   upstream.release()
   await node.ready()
@@ -65,24 +68,24 @@ test('what is to be kept warm is fetched at the start, and the agent is ready fo
   assert.ok(blobs.every(({ pinned }) => pinned))
 })
 
-test('without anything to keep warm the agent is ready', async (t) => {
+test('without images to keep warm the agent is ready', async (t) => {
   const node = await Node.start(t, upstream)
   assert.deepEqual(await node.readiness(), [200, 'ready\n'])
 })
 
-test('what cannot be kept warm is named with its reason, beside what can', async (t) => {
-  upstream.addImage('there', 'v1')
+test('an image that cannot be kept warm is reported with the reason', async (t) => {
+  upstream.addImage('app', 'v1')
   const node = await Node.start(t, upstream, {
-    warm: [{ image: 'up.test/there:v1' }, { image: 'up.test/there:v9' }],
+    warm: [{ image: 'up.test/app:v1' }, { image: 'up.test/app:v9' }],
   })
   for (; ; await pause(5)) {
     const [status, text] = await node.readiness()
     assert.equal(status, 503)
-    if (text === 'not ready: up.test/there has no tag v9; check the tag\n') break
+    if (text === 'not ready: up.test/app has no tag v9; check the tag\n') break
   }
 })
 
-test('what has gone is fetched again when somebody asks whether all is there', async (t) => {
+test('evicted parts are fetched again when readiness is requested', async (t) => {
   const app = upstream.addImage('gone', 'v1')
   const node = await Node.start(t, upstream, { warm: [{ image: 'up.test/gone:v1' }] })
   await node.ready()
@@ -92,15 +95,15 @@ test('what has gone is fetched again when somebody asks whether all is there', a
     body: '{"toBytes":0}',
   })
   await gc.text()
-  assert.deepEqual(await node.held(), [])
+  assert.deepEqual(await node.storedDigests(), [])
   const [status, text] = await node.readiness()
-  assert.deepEqual([status, text], [503, 'not ready: up.test/gone:v1 lacks 3 of its parts again\n'])
+  assert.deepEqual([status, text], [503, 'not ready: parts of up.test/gone:v1 are no longer stored: 3\n'])
   await node.ready()
-  assert.equal((await node.held()).length, 3)
+  assert.equal((await node.storedDigests()).length, 3)
   assert.equal(upstream.count(app.config, 'GET'), 2)
 })
 
-test('when a tag has moved, what it means now is fetched, and its pin moves along', async (t) => {
+test('when a tag has moved, the new image is fetched, and the pin moves to it', async (t) => {
   const before = upstream.addImage('moved', 'v1')
   const entry = { namespace: 'up.test', hosts: [upstream.host], tls: false, tagTtlMs: 0 }
   const node = await Node.start(t, upstream, {
@@ -112,12 +115,12 @@ test('when a tag has moved, what it means now is fetched, and its pin moves alon
   const [layer] = now.layers
   assert.ok(layer)
   upstream.fault(layer, { stallAt: 10, times: 1 })
-  const fetched = next('up.test/moved:v1')
-  // A client hears of it first.
+  const fetched = nextResult('up.test/moved:v1')
+  // The pull of a client is the first to notice the move.
   await pull(node, 'moved/manifests/v1')
   assert.deepEqual(await node.readiness(), [
     503,
-    'not ready: up.test/moved:v1 has moved and is not all here yet\n',
+    'not ready: the tag of up.test/moved:v1 has moved, and the new image is not completely stored yet\n',
   ])
   await upstream.stalled(layer)
   upstream.release()
@@ -128,29 +131,29 @@ test('when a tag has moved, what it means now is fetched, and its pin moves alon
   assert.ok(!pinned.includes(before.manifest))
 })
 
-/** Real rhythm, with everything else in memory. */
-class Kept {
-  readonly place = new MemoryPlace()
+/** A keeper with short intervals, on a target in memory. */
+class KeeperFixture {
+  readonly target = new MemoryTarget()
   readonly keeper: Keeper
   readonly #stopping = new AbortController()
   #running: Promise<void> | undefined
 
   constructor(pin = false) {
-    const order = parseOrder({ image: 'up.test/app:v1', pin }, 'docker.io')
-    assert.ok(order.ok)
-    this.keeper = new Keeper(this.place, new Fetching(this.place), order.value, QUICK)
+    const request = parseImageRequest({ image: 'up.test/app:v1', pin }, 'docker.io')
+    assert.ok(request.ok)
+    this.keeper = new Keeper(this.target, new ContentLoader(this.target), request.value, SHORT)
   }
 
-  put(name: string): Digest {
-    const layer = this.place.resolver.putBlob(APP, Buffer.from(name))
+  putImage(name: string): Digest {
+    const layer = this.target.resolver.putBlob(APP, Buffer.from(name))
     const manifest = {
       schemaVersion: 2,
       mediaType: OCI_MANIFEST,
       layers: [{ digest: layer, size: name.length }],
     }
     const bytes = Buffer.from(JSON.stringify(manifest))
-    const digest = this.place.resolver.putManifest(APP, bytes, OCI_MANIFEST, 'v1')
-    this.place.tags.set('up.test/app:v1', digest)
+    const digest = this.target.resolver.putManifest(APP, bytes, OCI_MANIFEST, 'v1')
+    this.target.tags.set('up.test/app:v1', digest)
     return digest
   }
 
@@ -159,43 +162,43 @@ class Kept {
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort(new Failure('stopping', 'it is over'))
+    this.#stopping.abort(new Failure('stopping', 'the test is over'))
     await this.#running
   }
 }
 
-test('a tag is looked at again and again, so that nobody need ask', async (t) => {
-  const kept = new Kept(true)
-  t.after(() => kept.stop())
-  const first = kept.put('first')
-  const there = next('up.test/app:v1')
-  kept.start()
-  assert.equal((await there).digest, first)
-  const moved = next('up.test/app:v1')
-  const second = kept.put('second')
+test('a tag is checked at intervals, so that a moved tag is noticed without a request', async (t) => {
+  const fixture = new KeeperFixture(true)
+  t.after(() => fixture.stop())
+  const first = fixture.putImage('first')
+  const stored = nextResult('up.test/app:v1')
+  fixture.start()
+  assert.equal((await stored).digest, first)
+  const moved = nextResult('up.test/app:v1')
+  const second = fixture.putImage('second')
   assert.equal((await moved).digest, second)
-  while ((await kept.keeper.lacking()) !== undefined) await new Promise(setImmediate)
-  assert.deepEqual([...kept.place.pinned], [second])
+  while ((await fixture.keeper.lacking()) !== undefined) await new Promise(setImmediate)
+  assert.deepEqual([...fixture.target.pinned], [second])
 })
 
-test('what has failed is told once and tried again until it is there', async (t) => {
-  const kept = new Kept()
-  t.after(() => kept.stop())
-  kept.put('first')
-  kept.place.resolver.failure = new Failure('unavailable', 'upstream is away')
-  const failed = next('up.test/app:v1')
-  kept.start()
-  assert.equal((await failed).error, 'up.test/app:v1 could not be had: upstream is away')
-  const asked = kept.place.resolver.asked.length
-  while (kept.place.resolver.asked.length < asked + 3) await new Promise(setImmediate)
-  assert.equal(await kept.keeper.lacking(), 'up.test/app:v1 could not be had: upstream is away')
-  const then = next('up.test/app:v1')
-  kept.place.resolver.failure = undefined
-  assert.equal((await then).error, undefined)
-  while ((await kept.keeper.lacking()) !== undefined) await new Promise(setImmediate)
+test('a failure is published once, and retried until the image is stored', async (t) => {
+  const fixture = new KeeperFixture()
+  t.after(() => fixture.stop())
+  fixture.putImage('first')
+  fixture.target.resolver.failure = new Failure('unavailable', 'upstream is down')
+  const failed = nextResult('up.test/app:v1')
+  fixture.start()
+  assert.equal((await failed).error, 'up.test/app:v1 could not be fetched: upstream is down')
+  const asked = fixture.target.resolver.asked.length
+  while (fixture.target.resolver.asked.length < asked + 3) await new Promise(setImmediate)
+  assert.equal(await fixture.keeper.lacking(), 'up.test/app:v1 could not be fetched: upstream is down')
+  const recovered = nextResult('up.test/app:v1')
+  fixture.target.resolver.failure = undefined
+  assert.equal((await recovered).error, undefined)
+  while ((await fixture.keeper.lacking()) !== undefined) await new Promise(setImmediate)
 })
 
-test('an agent that stops does not wait for what is being kept warm', async (t) => {
+test('a stopping agent does not wait for images that it keeps warm', async (t) => {
   const app = upstream.addImage('ending', 'v1', [randomBytes(100_000)])
   upstream.fault(app.layers[0] ?? '', { stallAt: 10_000 })
   const node = await Node.start(t, upstream, { warm: [{ image: 'up.test/ending:v1' }] })

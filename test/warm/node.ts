@@ -11,7 +11,7 @@ import type { FaultyUpstream } from '../../testkit/registries/faulty-upstream.ts
 
 type Done = Extract<WarmLine, { is: 'done' }>
 
-/** A real agent in this process, told through its admin address what to warm. */
+/** An agent in this process, which is controlled through its admin API. */
 export class Node {
   readonly agent: Agent
   readonly admin: string
@@ -25,7 +25,7 @@ export class Node {
     const agent = createAgent({
       listen: { host: '127.0.0.1', port: 0 },
       admin: { host: '127.0.0.1', port: 0 },
-      // No source is given up for a test that is slow.
+      // On a slow machine no source may time out.
       patience: { progressTimeoutMs: 60_000, sizeTimeoutMs: 60_000, retryPauseMs: 5 },
       upstreams: { entries: [{ namespace: 'up.test', hosts: [upstream.host], tls: false }] },
       ...more,
@@ -71,14 +71,14 @@ export class Node {
       }
     }
     const done = lines.at(-1)
-    if (done?.is !== 'done') throw new Error(`it did not end: ${JSON.stringify(done)}`)
+    if (done?.is !== 'done') throw new Error(`the last line is not done: ${JSON.stringify(done)}`)
     return { images: lines.filter((line) => line.is === 'image'), done, lines }
   }
 
-  /** Of one image: why it is not warm. */
-  async refused(image: string, more: Partial<WarmRequest> = {}): Promise<string> {
+  /** Warms one image, which must fail, and returns the error. */
+  async warmError(image: string, more: Partial<WarmRequest> = {}): Promise<string> {
     const { images, done } = await this.warm({ images: [image], ...more })
-    if (done.failed !== 1) throw new Error(`${image} is warm`)
+    if (done.failed !== 1) throw new Error(`${image} was warmed`)
     return images.at(-1)?.error ?? 'no error'
   }
 
@@ -87,7 +87,7 @@ export class Node {
     return text.split('\n').flatMap((line) => (line === '' ? [] : v.parse(BlobReport, JSON.parse(line))))
   }
 
-  async held(): Promise<string[]> {
+  async storedDigests(): Promise<string[]> {
     return (await this.blobs()).map(({ digest }) => digest)
   }
 
@@ -97,12 +97,12 @@ export class Node {
     return [response.status, await response.text()]
   }
 
-  /** Until all that is to be kept warm is. */
+  /** Resolves when all images that the settings keep warm are stored. */
   async ready(): Promise<void> {
-    for (const late = AbortSignal.timeout(60_000); ; await pause(5)) {
+    for (const deadline = AbortSignal.timeout(60_000); ; await pause(5)) {
       const [status, text] = await this.readiness()
       if (status === 200) return
-      if (late.aborted) throw new Error(text)
+      if (deadline.aborted) throw new Error(text)
     }
   }
 }

@@ -1,4 +1,4 @@
-import { type Agent, type AgentOptions, createAgent, type PeerOptions } from '../../agent.ts'
+import { type Agent, type AgentOptions, createAgent } from '../../agent.ts'
 import { loadSettings } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
 import { formatAddress, isLoopback, type SocketAddress } from '../../config/values/address.ts'
@@ -10,6 +10,7 @@ import { Failure } from '../../ports/failure.ts'
 import { type Command, CommandError, type Terminal } from '../context/command.ts'
 import { allSettingFlags, givenSettings } from '../context/settings.ts'
 
+type PeerOptions = NonNullable<AgentOptions['peers']>
 type UpstreamEntry = NonNullable<NonNullable<AgentOptions['upstreams']>['entries']>[number]
 
 /** `agent serve`: runs until SIGINT or SIGTERM. */

@@ -1,4 +1,4 @@
-import type { PeerOptions } from '../../peers/join.ts'
+import type { PeerOptions } from '../../peers/peer-options.ts'
 import type { UpstreamOptions } from '../../upstream/options/options.ts'
 
 export interface Address {

@@ -2,7 +2,8 @@ import type { Digest } from '../../oci/digest.ts'
 import type { BlobStore, Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Source, Want } from '../../ports/source.ts'
-import { type Description, Flight } from './flight.ts'
+import type { Description } from './description.ts'
+import { Flight } from './flight.ts'
 import type { FlightPolicy } from './flight-policy.ts'
 
 export interface FlightsOptions {

@@ -1,7 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Content } from '../../ports/content.ts'
 import type { Flight } from './flight.ts'
-import type { KnownHead, Reader } from './readers.ts'
+import type { KnownHead, Reader } from './readers/readers.ts'
 
 /** Joins a flight as a reader, from byte 0 and at a pace of one's own, as soon as its size is known. */
 export async function followFlight(flight: Flight, options: { signal: AbortSignal }): Promise<Content> {

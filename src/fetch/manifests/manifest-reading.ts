@@ -3,7 +3,7 @@ import { childrenOf, MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifes
 import { essence, isManifestType, isSchema1Type, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { Description } from '../flight/flight.ts'
+import type { Description } from '../flight/description.ts'
 import { readContent } from './manifest-body.ts'
 import type { Manifest } from './manifest-memory.ts'
 

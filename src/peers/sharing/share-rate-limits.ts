@@ -11,25 +11,28 @@ const PSEUDONYM_LENGTH = 32
  */
 export class RateLimitSharing {
   readonly #pseudonyms: Pseudonyms
-  readonly #channel: () => NoticeChannel | undefined
+  readonly #channel: NoticeChannel
 
-  constructor(pseudonyms: Pseudonyms, channel: () => NoticeChannel | undefined) {
+  constructor(pseudonyms: Pseudonyms, channel: NoticeChannel) {
     this.#pseudonyms = pseudonyms
     this.#channel = channel
   }
 
   send(notice: RateLimitNotice, identity: string): void {
-    this.#channel()?.send({ ...notice, pseudonym: this.#pseudonyms.of(identity).slice(0, PSEUDONYM_LENGTH) })
+    this.#channel.send({ ...notice, pseudonym: this.#pseudonyms.of(identity).slice(0, PSEUDONYM_LENGTH) })
   }
 
   /** The latest notice about this rate limit. */
   latest(identity: string): RateLimitNotice | undefined {
-    const channel = this.#channel()
-    if (channel === undefined) return undefined
     for (const pseudonym of this.#pseudonyms.all(identity)) {
-      const notice = channel.latest(pseudonym.slice(0, PSEUDONYM_LENGTH))
+      const notice = this.#channel.latest(pseudonym.slice(0, PSEUDONYM_LENGTH))
       if (notice !== undefined) return notice
     }
     return undefined
+  }
+
+  /** Calls `listener` with the host of each notice that another member has sent. Returns a function that removes the listener. */
+  onReceived(listener: (host: string) => void): () => void {
+    return this.#channel.onReceived(listener)
   }
 }

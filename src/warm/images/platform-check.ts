@@ -5,29 +5,29 @@ import type { Repository } from '../../oci/names/repository.ts'
 import { platformText, selectForPlatform } from '../../oci/platform.ts'
 import type { Resolver } from '../../ports/resolver.ts'
 
-const CONFIGS: ReadonlySet<string | undefined> = new Set([
+const CONFIG_TYPES: ReadonlySet<string | undefined> = new Set([
   'application/vnd.oci.image.config.v1+json',
   'application/vnd.docker.container.image.v1+json',
 ])
-const LARGEST_CONFIG = 4 * 1024 * 1024
+const MAX_CONFIG_BYTES = 4 * 1024 * 1024
 const ConfigShape = v.object({
   os: v.string(),
   architecture: v.string(),
   variant: v.optional(v.string()),
 })
 
-/** For what else an image is, if its config says that it is for none of these. The config is here. */
-export async function checkPlatform(
+/** The platform in the config of an image, if the image does not fit all of `platforms`. The config must be stored. */
+export async function platformMismatch(
   resolver: Resolver,
   repository: Repository,
   { digest, mediaType, size }: Descriptor,
   platforms: readonly Platform[],
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  if (!CONFIGS.has(mediaType) || size > LARGEST_CONFIG) return undefined
+  if (!CONFIG_TYPES.has(mediaType) || size > MAX_CONFIG_BYTES) return undefined
   const { content } = await resolver.blob(repository, digest, { signal })
   try {
-    if (content.size > LARGEST_CONFIG) return undefined
+    if (content.size > MAX_CONFIG_BYTES) return undefined
     const bytes = new Uint8Array(content.size)
     let filled = 0
     while (filled < bytes.length) {
@@ -40,7 +40,7 @@ export async function checkPlatform(
     if (!config.success) return undefined
     const { os, architecture, variant } = config.output
     const platform: Platform = { os, architecture, variant }
-    const fits = platforms.every((wanted) => selectForPlatform([{ platform }], wanted).length > 0)
+    const fits = platforms.every((requested) => selectForPlatform([{ platform }], requested).length > 0)
     return fits ? undefined : platformText(platform)
   } finally {
     await content.close()

@@ -4,46 +4,44 @@ import { OCI_INDEX } from '../../oci/media-types.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Resolver } from '../../ports/resolver.ts'
-import type { Fetching } from './fetching.ts'
+import type { ImageJob } from './image-job.ts'
 
-/** Under tags like `sha256-<hex>.sig` cosign keeps what it has written for registries without an API for referrers. */
-const COSIGN = ['sig', 'att', 'sbom']
-/** Whoever refers to an image need not be its publisher: so many of one are enough. */
-const MOST = 200
+/** For registries without a referrers API, cosign uses tags such as `sha256-<hex>.sig`. */
+const COSIGN_SUFFIXES = ['sig', 'att', 'sbom']
+/** A registry may let others than the publisher add referrers, so the number for one image is limited. */
+const MAX_REFERRERS = 200
 
 interface Referrer {
   readonly digest: Digest
   readonly size: number
 }
 
-/** Manifests that refer to this one: signatures, attestations, lists of parts. */
+/** Lists the manifests that refer to the subject: signatures, attestations, SBOMs. */
 export async function listReferrers(
-  resolver: Resolver,
-  fetching: Fetching,
-  repository: Repository,
+  { target, loader, request, signal }: ImageJob,
   subject: Digest,
-  signal: AbortSignal,
 ): Promise<readonly Referrer[]> {
-  const listed = fetching.ask(
-    () => unlessAbsent(() => listedReferrers(resolver, repository, subject, signal), []),
+  const { repository } = request.reference
+  const listed = loader.request(
+    () => unlessAbsent(() => fetchReferrers(target.resolver, repository, subject, signal), []),
     { signal },
   )
-  const tagged = COSIGN.map(async (kind): Promise<readonly Referrer[]> => {
-    const tag = `${algorithmOf(subject)}-${hexOf(subject)}.${kind}`
+  const tagged = COSIGN_SUFFIXES.map(async (suffix): Promise<readonly Referrer[]> => {
+    const tag = `${algorithmOf(subject)}-${hexOf(subject)}.${suffix}`
     return unlessAbsent(async () => {
-      const { digest, bytes } = await fetching.manifest(repository, { tag }, { signal })
+      const { digest, bytes } = await loader.manifest(repository, { tag }, { signal })
       return [{ digest, size: bytes.length }]
     }, [])
   })
   const found = new Map<Digest, Referrer>()
   for (const result of await Promise.allSettled([listed, ...tagged])) {
     if (result.status === 'rejected') throw result.reason
-    for (const one of result.value) if (found.size < MOST) found.set(one.digest, one)
+    for (const referrer of result.value) if (found.size < MAX_REFERRERS) found.set(referrer.digest, referrer)
   }
   return [...found.values()]
 }
 
-async function listedReferrers(
+async function fetchReferrers(
   resolver: Resolver,
   repository: Repository,
   subject: Digest,
@@ -51,15 +49,16 @@ async function listedReferrers(
 ): Promise<readonly Referrer[]> {
   const { index } = await resolver.referrers(repository, subject, { signal })
   const list = parseManifest(index, OCI_INDEX)
-  if (!list.ok) throw new Failure('unavailable', `what refers to ${subject} cannot be read: ${list.problem}`)
+  if (!list.ok)
+    throw new Failure('unavailable', `the list of referrers of ${subject} is invalid: ${list.problem}`)
   return list.value.manifests
 }
 
-async function unlessAbsent<Answer>(ask: () => Promise<Answer>, otherwise: Answer): Promise<Answer> {
+async function unlessAbsent<Answer>(request: () => Promise<Answer>, fallback: Answer): Promise<Answer> {
   try {
-    return await ask()
+    return await request()
   } catch (error) {
-    if (error instanceof Failure && error.code === 'absent') return otherwise
+    if (error instanceof Failure && error.code === 'absent') return fallback
     throw error
   }
 }

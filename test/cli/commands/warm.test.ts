@@ -121,10 +121,10 @@ test('each failed image is one sentence and makes the exit code 1, and the other
   const node = await Node.start(t, upstream)
   const table: readonly [string[], RegExp][] = [
     [['up.test/app:v9'], /^agent: up\.test\/app has no tag v9; check the tag$/],
-    [['up.test/ap'], /^agent: up\.test\/ap:latest is not there: .*; check the name$/],
+    [['up.test/ap'], /^agent: up\.test\/ap:latest does not exist: .*; check the name$/],
     [
       ['up.test/app:v1', '--platform', 'linux/s390x'],
-      /^agent: up\.test\/app:v1 has nothing for linux\/s390x; it has /,
+      /^agent: up\.test\/app:v1 has no image for linux\/s390x; available: /,
     ],
   ]
   for (const [args, expected] of table) {
@@ -204,7 +204,7 @@ test('with --data, an image that exceeds the limit fails with one sentence', asy
   assert.equal(code, 1)
   assert.match(
     err,
-    /^agent: up\.test\/app:v1 needs 15\d\.\d KiB, and at most 100\.0 KiB are kept here; [^\n]*\n$/,
+    /^agent: up\.test\/app:v1 needs 15\d\.\d KiB, but at most 100\.0 KiB can be stored; [^\n]*\n$/,
   )
 })
 

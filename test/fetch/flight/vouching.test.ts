@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Vouching } from '../../../src/fetch/flight/vouching.ts'
+import { Vouching } from '../../../src/fetch/flight/bytes/vouching.ts'
 import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../../src/oci/checkpoints.ts'
 import type { Contributor } from '../../../src/ports/source.ts'
 

@@ -5,7 +5,8 @@ import type { Digest } from '../../../src/oci/digest.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
-import { Cluster, type Node, type NodeOptions, REPOSITORY } from '../cluster.ts'
+import { Cluster } from '../support/cluster.ts'
+import { type Node, type NodeOptions, REPOSITORY } from '../support/cluster-node.ts'
 
 const ALICE = { username: 'alice', password: 'the password of alice' }
 const BOB = { username: 'bob', password: 'the password of bob' }
@@ -99,7 +100,7 @@ describe('a 429 that one member gets', () => {
     )
     const { manifest } = upstream.addImage('app', 'v1', [randomBytes(100)])
     const signal = AbortSignal.timeout(60_000)
-    const tagOf = (node: Node) => node.resolution.manifestByTag(REPOSITORY, 'v1', { signal })
+    const tagOf = (node: Node) => node.resolver.manifestByTag(REPOSITORY, 'v1', { signal })
     for (const node of cluster.nodes) assert.equal((await tagOf(node)).digest, manifest)
     upstream.fault('v1', TOO_MANY_REQUESTS)
     const before = upstream.requests.length

@@ -9,7 +9,8 @@ import {
   type ImageAdded,
   startFaultyUpstream,
 } from '../../../testkit/registries/faulty-upstream.ts'
-import { Cluster, type Node, type NodeOptions, REPOSITORY } from '../cluster.ts'
+import { Cluster } from '../support/cluster.ts'
+import { type Node, type NodeOptions, REPOSITORY } from '../support/cluster-node.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -95,12 +96,12 @@ test('a member that fails in the middle is reported as failed, and the others ge
   const failing = nodeOf(cluster, 2)
   const lines = nodeOf(cluster, 0).warming.warm({ ...warmRequest('failing'), signal: signal() })
   const result = readReport(lines)
-  while ((failing.resolution.flights.get(layer as Digest)?.position ?? 0) < MIB) await delay(5)
+  while ((failing.resolver.flights.get(layer as Digest)?.position ?? 0) < MIB) await delay(5)
   await cluster.kill(failing)
   upstream.release()
   const { done, nodes } = await result
   assert.deepEqual([done.failed, done.nodes, done.failedNodes], [1, 3, 1])
-  assert.match(nodes.get('node-2')?.error ?? '', /^node-2 has not warmed them: [^\n]+$/)
+  assert.match(nodes.get('node-2')?.error ?? '', /^node-2 did not warm the images: [^\n]+$/)
   for (const at of [0, 1]) {
     assert.equal(nodes.get(`node-${at}`)?.error, null)
     assert.ok(nodeOf(cluster, at).store.stored.has(layer as Digest))
@@ -118,7 +119,7 @@ test('a member refuses images that it may not serve, and reports each of them', 
   const errors = lines.flatMap((line) => (line.is === 'image' && line.error !== null ? [line] : []))
   assert.deepEqual(
     errors.map(({ node, error }) => [node?.name, error]),
-    [['node-1', 'up.test/app:refused is not among what this agent may serve; see --allow']],
+    [['node-1', 'up.test/app:refused may not be served by this agent; see --allow']],
   )
   assert.equal(nodeOf(cluster, 1).store.stored.size, 0)
 })
@@ -144,7 +145,10 @@ test('a member with another protocol version is reported as failed without being
     nodeOf(cluster, 0).warming.warm({ ...warmRequest('versions'), signal: signal() }),
   )
   assert.deepEqual([done.nodes, done.failedNodes], [3, 1])
-  assert.match(nodes.get('node-1')?.error ?? '', /^node-1 has not warmed them: it runs version test, which /)
+  assert.match(
+    nodes.get('node-1')?.error ?? '',
+    /^node-1 did not warm the images: it runs version test, which /,
+  )
 })
 
 test('when the requester leaves, no member begins another transfer', async (t) => {
@@ -161,7 +165,7 @@ test('when the requester leaves, no member begins another transfer', async (t) =
   )
   result.catch(() => {})
   await upstream.stalled(app.layers[0] ?? '')
-  const requests = () => [nodeOf(cluster, 1), nodeOf(cluster, 2)].flatMap((node) => node.wishes)
+  const requests = () => [nodeOf(cluster, 1), nodeOf(cluster, 2)].flatMap((node) => node.warmRequests)
   while (requests().length < 2) await delay(5)
   leaving.abort(new Error('enough'))
   await assert.rejects(result, /enough/)
@@ -169,7 +173,7 @@ test('when the requester leaves, no member begins another transfer', async (t) =
   upstream.heal()
   upstream.release()
   // Transfers that have begun are completed by the nodes.
-  while (cluster.nodes.some(({ resolution }) => resolution.flights.list().length > 0)) await delay(5)
+  while (cluster.nodes.some(({ resolver }) => resolver.flights.list().length > 0)) await delay(5)
   const requested = app.layers.filter((layer) => upstream.bytesSent(layer) > 0)
   assert.ok(requested.length < app.layers.length, `${requested.length} layers were requested`)
 })
@@ -182,7 +186,7 @@ test('the largest allowed number of images reaches the other members', async (t)
   const result = readReport(
     nodeOf(cluster, 0).warming.warm({ ...warmRequest(), images, signal: leaving.signal }),
   )
-  const { wishes: requests } = nodeOf(cluster, 1)
+  const { warmRequests: requests } = nodeOf(cluster, 1)
   while (requests.length === 0) await Promise.race([delay(5), result])
   leaving.abort(new Error('enough'))
   await assert.rejects(result, /enough/)

@@ -220,3 +220,15 @@ function instructionOf(to: MemberId, from: MemberId | 'upstream' | undefined): P
 export function memberId(name: string): MemberId {
   return name as MemberId
 }
+
+/** Member `0` asks upstream, `1` takes from `0`, and so on. */
+export function chain(count: number, options: ModelSwarmOptions = {}): ModelSwarm {
+  const swarm = new ModelSwarm(options)
+  for (let at = 0; at < count; at += 1) swarm.join(`${at}`)
+  return swarm
+}
+
+/** The instruction to ask upstream for all. */
+export const fetch = (to: string) => ({ to: memberId(to), do: 'fetch' })
+/** The instruction to take from a parent. */
+export const take = (to: string, from: string) => ({ to: memberId(to), do: 'take', from: memberId(from) })

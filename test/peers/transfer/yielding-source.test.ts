@@ -19,7 +19,8 @@ import {
   sends,
   stallsAt,
 } from '../../../testkit/registries/scripted-source.ts'
-import { Cluster, type Node } from '../cluster.ts'
+import { Cluster } from '../support/cluster.ts'
+import type { Node } from '../support/cluster-node.ts'
 import { runningTime } from '../support/running-clock.ts'
 import { contactOf, type ScriptedTransferOptions, scriptedTransfer } from '../support/scripted-tracker.ts'
 
@@ -235,8 +236,7 @@ test('a slow fetcher ends its request when a member joins that has more', async 
   const cluster = await Cluster.start(0, '')
   t.after(() => cluster.stop())
   const [fetcher, other] = await Promise.all([cluster.add(slow.host), cluster.add(fast.host)])
-  assert.ok(fetcher.member)
-  const bytes = cluster.bytesOwnedBy(fetcher.member, 12 * MIB)
+  const bytes = cluster.bytesOwnedBy(fetcher.self, 12 * MIB)
   const digest = slow.addBlob(bytes)
   fast.addBlob(bytes)
   // At this rate the whole content would take a minute.
@@ -244,7 +244,7 @@ test('a slow fetcher ends its request when a member joins that has more', async 
   other.store.partials.set(digest, Uint8Array.from(bytes.subarray(0, 10 * MIB)))
   const first = fetcher.pull(digest)
   await new Promise<void>((resolve) => {
-    const { flights } = fetcher.resolution
+    const { flights } = fetcher.resolver
     const stop = flights.watch(digest, () => {
       if ((flights.get(digest)?.position ?? 0) === 0) return
       stop()
@@ -265,16 +265,14 @@ test('a fetcher with a slow link ends its request and is replaced by a member th
   const cluster = await Cluster.start(0, '')
   t.after(() => cluster.stop())
   // The clock runs twice as fast, so that a fetcher is judged in half of the time.
-  const patience = { now: () => 2 * runningTime() }
+  const timeouts = { now: () => 2 * runningTime() }
   // Each member has measured its download rate before.
-  const fetcher = await cluster.add(slow.host, { patience })
+  const fetcher = await cluster.add(slow.host, { timeouts })
   const slowDrip = { drip: { bytes: 8192, everyMs: 20 } }
   const others = []
-  for (let at = 0; at < 3; at += 1) others.push(await cluster.add(fast.host, { patience }))
-  assert.ok(fetcher.member)
+  for (let at = 0; at < 3; at += 1) others.push(await cluster.add(fast.host, { timeouts }))
   const measureRate = async (node: Node, upstream: FaultyUpstream, fault: Fault): Promise<void> => {
-    assert.ok(node.member)
-    const before = cluster.bytesOwnedBy(node.member, node === fetcher ? MIB / 2 : 5 * MIB)
+    const before = cluster.bytesOwnedBy(node.self, node === fetcher ? MIB / 2 : 5 * MIB)
     const digest = upstream.addBlob(before)
     upstream.fault(digest, fault)
     await node.pull(digest)
@@ -284,7 +282,7 @@ test('a fetcher with a slow link ends its request and is replaced by a member th
     measureRate(fetcher, slow, slowDrip),
     ...others.map((node) => measureRate(node, fast, fastDrip)),
   ])
-  const bytes = cluster.bytesOwnedBy(fetcher.member, 8 * MIB)
+  const bytes = cluster.bytesOwnedBy(fetcher.self, 8 * MIB)
   const digest = slow.addBlob(bytes)
   fast.addBlob(bytes)
   slow.fault(digest, slowDrip)

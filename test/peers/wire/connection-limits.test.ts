@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type ConnectionLimitOptions, ConnectionLimits } from '../../../src/peers/wire/connection-limits.ts'
+import { closed, receivedUntilClosed } from '../../../testkit/peer-lab.ts'
+import { assertServesMembers, plainSocket, recordingServer, until } from './recording-server.ts'
 
 const LIMITS: ConnectionLimitOptions = {
   maxConnections: 1000,
@@ -14,6 +18,8 @@ const LIMITS: ConnectionLimitOptions = {
 function limitsWith(changes: Partial<ConnectionLimitOptions>, now = () => 0): ConnectionLimits {
   return new ConnectionLimits({ ...LIMITS, ...changes }, now)
 }
+
+const NO_CERTIFICATE = { key: undefined, cert: undefined } as never
 
 test('connections beyond the limit are refused until one is closed', () => {
   const limits = limitsWith({ maxConnections: 2 })
@@ -102,4 +108,60 @@ test('closing an authenticated connection is not a failure', () => {
     connection?.closed()
   }
   assert.ok(limits.admit('10.0.0.1'))
+})
+
+test('a flood of connections from one address does not keep members out', async (t) => {
+  const lab = await recordingServer(t, { maxUnauthenticatedPerAddress: 8, handshakeMs: 60_000 })
+  const flood = Array.from({ length: 200 }, () => plainSocket(t, lab.port, '127.0.0.9'))
+  let gone = 0
+  for (const socket of flood) {
+    void closed(socket).then(() => {
+      gone += 1
+    })
+  }
+  await until(() => gone >= 192)
+  await assertServesMembers(lab)
+  assert.equal(gone, 192)
+})
+
+test('a flood of connections from many addresses does not keep members out', async (t) => {
+  const lab = await recordingServer(t, {
+    maxUnauthenticated: 32,
+    maxUnauthenticatedPerAddress: 8,
+    handshakeMs: 60_000,
+  })
+  const flood = Array.from({ length: 30 }, (_, n) =>
+    Array.from({ length: 8 }, () => plainSocket(t, lab.port, `127.0.1.${n + 1}`)),
+  ).flat()
+  let gone = 0
+  for (const socket of flood) void closed(socket).then(() => (gone += 1))
+  await until(() => gone >= flood.length - 32)
+  await assertServesMembers(lab)
+  assert.ok(gone <= flood.length - 30, `${gone} of ${flood.length} were closed`)
+})
+
+test('an address with many failed handshakes is refused before the handshake', async (t) => {
+  const lab = await recordingServer(t, { maxFailures: 3, failureWindowMs: 60_000 })
+  for (let n = 0; n < 3; n += 1) {
+    await receivedUntilClosed(lab.connect(NO_CERTIFICATE, { localAddress: '127.0.0.9' }))
+  }
+  // The server may not have noticed yet that the last connection was closed.
+  for (let isRefused = false; !isRefused; ) {
+    const socket = plainSocket(t, lab.port, '127.0.0.9')
+    isRefused = await Promise.race([closed(socket).then(() => true), delay(500, false)])
+    socket.destroy()
+  }
+  await assertServesMembers(lab)
+})
+
+test('connections beyond maxConnections are refused', async (t) => {
+  const lab = await recordingServer(t, { maxConnections: 2 })
+  const first = lab.connect()
+  await once(first, 'secureConnect')
+  const second = lab.connect()
+  await once(second, 'secureConnect')
+  await receivedUntilClosed(lab.connect())
+  first.destroy()
+  await closed(first)
+  assert.equal(second.readyState, 'open')
 })

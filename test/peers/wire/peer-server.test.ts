@@ -1,65 +1,23 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { type AddressInfo, connect as connectPlain, createServer, type Socket } from 'node:net'
-import { type TestContext, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { test } from 'node:test'
 import type { PeerExchange } from '../../../src/peers/wire/exchange.ts'
-import type { PeerServerLimits } from '../../../src/peers/wire/peer-server.ts'
-import { endFrame, messageFrame, writeContentHead } from '../../../src/peers/wire/protocol/frames.ts'
+import { messageFrame } from '../../../src/peers/wire/protocol/frames.ts'
 import { makeAuthority } from '../../../testkit/certificates.ts'
 import {
   closed,
   isFailureOf,
   issueMemberCredentials,
   neverAborted,
-  type PeerLab,
   peerLab,
   receivedUntilClosed,
 } from '../../../testkit/peer-lab.ts'
+import { assertServesMembers, plainSocket, recordingServer } from './recording-server.ts'
 
 const signal = neverAborted()
 const wait = { signal, ms: 60_000 }
 const NO_CERTIFICATE = { key: undefined, cert: undefined } as never
-
-/** A peer server that records the requests which reach it. */
-async function recordingServer(
-  t: TestContext,
-  serverLimits: Partial<PeerServerLimits> = {},
-): Promise<PeerLab & { requests: unknown[] }> {
-  const requests: unknown[] = []
-  const lab = await peerLab(t, {
-    serverLimits,
-    onExchange: async (request, exchange) => {
-      requests.push(request)
-      exchange.send({ secret: 'something' })
-    },
-  })
-  return { ...lab, requests }
-}
-
-function plainSocket(t: TestContext, port: number, from = '127.0.0.1'): Socket {
-  const socket = connectPlain({ port, host: '127.0.0.1', localAddress: from })
-  socket.on('error', () => {})
-  t.after(() => socket.destroy())
-  return socket
-}
-
-async function until(reached: () => boolean): Promise<void> {
-  while (!reached()) await new Promise((resolve) => setImmediate(resolve))
-}
-
-/** Checks that a member still gets an answer. A test with short deadlines allows it several tries. */
-async function assertServesMembers(lab: PeerLab & { requests: unknown[] }, tries = 1): Promise<void> {
-  const { request: ask, requests } = lab
-  const found = await ask({ ask: 'hello' }).catch((error: unknown) => {
-    if (tries === 1) throw error
-  })
-  if (found === undefined) return assertServesMembers(lab, tries - 1)
-  const { answer, exchange } = found
-  assert.deepEqual(answer, { secret: 'something' })
-  assert.deepEqual(requests, [{ ask: 'hello' }])
-  exchange.end()
-}
 
 test('a client without a certificate gets no answer', async (t) => {
   const lab = await recordingServer(t)
@@ -138,36 +96,6 @@ test('a connection without a complete handshake is closed', async (t) => {
   await assertServesMembers(lab, 20)
 })
 
-test('a flood of connections from one address does not keep members out', async (t) => {
-  const lab = await recordingServer(t, { maxUnauthenticatedPerAddress: 8, handshakeMs: 60_000 })
-  const flood = Array.from({ length: 200 }, () => plainSocket(t, lab.port, '127.0.0.9'))
-  let gone = 0
-  for (const socket of flood) {
-    void closed(socket).then(() => {
-      gone += 1
-    })
-  }
-  await until(() => gone >= 192)
-  await assertServesMembers(lab)
-  assert.equal(gone, 192)
-})
-
-test('a flood of connections from many addresses does not keep members out', async (t) => {
-  const lab = await recordingServer(t, {
-    maxUnauthenticated: 32,
-    maxUnauthenticatedPerAddress: 8,
-    handshakeMs: 60_000,
-  })
-  const flood = Array.from({ length: 30 }, (_, n) =>
-    Array.from({ length: 8 }, () => plainSocket(t, lab.port, `127.0.1.${n + 1}`)),
-  ).flat()
-  let gone = 0
-  for (const socket of flood) void closed(socket).then(() => (gone += 1))
-  await until(() => gone >= flood.length - 32)
-  await assertServesMembers(lab)
-  assert.ok(gone <= flood.length - 30, `${gone} of ${flood.length} were closed`)
-})
-
 test('a recorded connection of a member cannot be replayed', async (t) => {
   const lab = await recordingServer(t)
   const sent: Buffer[] = []
@@ -191,125 +119,6 @@ test('a recorded connection of a member cannot be replayed', async (t) => {
   // Any client gets the server's half of a handshake and an alert.
   assert.ok(!received.includes('something') && received.length < 4096)
   assert.equal(lab.requests.length, 1)
-})
-
-test('an address with many failed handshakes is refused before the handshake', async (t) => {
-  const lab = await recordingServer(t, { maxFailures: 3, failureWindowMs: 60_000 })
-  for (let n = 0; n < 3; n += 1) {
-    await receivedUntilClosed(lab.connect(NO_CERTIFICATE, { localAddress: '127.0.0.9' }))
-  }
-  // The server may not have noticed yet that the last connection was closed.
-  for (let isRefused = false; !isRefused; ) {
-    const socket = plainSocket(t, lab.port, '127.0.0.9')
-    isRefused = await Promise.race([closed(socket).then(() => true), delay(500, false)])
-    socket.destroy()
-  }
-  await assertServesMembers(lab)
-})
-
-test('connections beyond maxConnections are refused', async (t) => {
-  const lab = await recordingServer(t, { maxConnections: 2 })
-  const first = lab.connect()
-  await once(first, 'secureConnect')
-  const second = lab.connect()
-  await once(second, 'secureConnect')
-  await receivedUntilClosed(lab.connect())
-  first.destroy()
-  await closed(first)
-  assert.equal(second.readyState, 'open')
-})
-
-for (const [what, bytes] of [
-  ['a message that is too long', Buffer.from([0, 1, 0, 1, 0])],
-  ['a frame of an unknown kind', Buffer.from([0, 0, 0, 1, 9, 1])],
-  ['a message that is not JSON', Buffer.from([0, 0, 0, 1, 0, 0x7b])],
-  ['content that nobody requests for', Buffer.from([0, 0, 0, 1, 1, 1])],
-  ['an end before any request', endFrame()],
-] as const) {
-  test(`a member that sends ${what} is disconnected`, async (t) => {
-    const lab = await recordingServer(t, { firstRequestMs: 60_000 })
-    const socket = lab.connect()
-    socket.write(bytes)
-    assert.equal((await receivedUntilClosed(socket)).length, 0)
-    await assertServesMembers(lab)
-  })
-}
-
-test('a member that sends no request is disconnected', async (t) => {
-  const lab = await recordingServer(t, { firstRequestMs: 100 })
-  const silent = lab.connect()
-  const slow = lab.connect()
-  slow.write(Buffer.from([0, 0, 0, 9, 0, 0x7b]))
-  assert.deepEqual(
-    (await Promise.all([receivedUntilClosed(silent), receivedUntilClosed(slow)])).map(String),
-    ['', ''],
-  )
-})
-
-test('an idle connection is closed', async (t) => {
-  const lab = await recordingServer(t, { idleMs: 100 })
-  const socket = lab.connect()
-  socket.write(Buffer.concat([messageFrame({ ask: 'hello' }), endFrame()]))
-  const received = await receivedUntilClosed(socket)
-  assert.deepEqual(received, Buffer.concat([messageFrame({ secret: 'something' }), endFrame()]))
-})
-
-test('the next request may follow in the same packet as the end of the previous exchange', async (t) => {
-  const lab = await recordingServer(t, { idleMs: 100 })
-  const socket = lab.connect()
-  socket.write(messageFrame({ n: 1 }))
-  await until(() => lab.requests.length === 1)
-  socket.write(Buffer.concat([endFrame(), messageFrame({ n: 2 }), endFrame()]))
-  const one = Buffer.concat([messageFrame({ secret: 'something' }), endFrame()])
-  assert.deepEqual(await receivedUntilClosed(socket), Buffer.concat([one, one]))
-  assert.deepEqual(lab.requests, [{ n: 1 }, { n: 2 }])
-})
-
-test('a member that sends a message after its own end is disconnected', async (t) => {
-  let ended: Promise<unknown> | undefined
-  const lab = await peerLab(t, {
-    onExchange: async (_request, exchange) => {
-      ended = exchange.receive(wait)
-      await ended
-      if (!exchange.closed.aborted) await once(exchange.closed, 'abort')
-    },
-  })
-  const socket = lab.connect()
-  socket.write(Buffer.concat([messageFrame({}), endFrame(), messageFrame({})]))
-  await receivedUntilClosed(socket)
-  assert.equal(await ended, undefined)
-})
-
-test('a member that does not end an exchange in time is disconnected', async (t) => {
-  const { connect: speak } = await peerLab(t, {
-    serverResources: { lingerMs: 100 },
-    onExchange: async () => {},
-  })
-  const socket = speak()
-  socket.write(messageFrame({}))
-  assert.deepEqual(await receivedUntilClosed(socket), endFrame())
-})
-
-test('a content frame without its bytes fails only its own connection', async (t) => {
-  let failed: unknown
-  const { connect: speak } = await peerLab(t, {
-    onExchange: async (_request, exchange) => {
-      await exchange.receive({ signal, ms: 100 }).catch((error: unknown) => {
-        failed = error
-      })
-    },
-  })
-  const socket = speak()
-  const head = Buffer.alloc(5)
-  writeContentHead(head, 1000)
-  socket.write(Buffer.concat([messageFrame({}), head]))
-  await receivedUntilClosed(socket)
-  assert.throws(
-    () => {
-      throw failed
-    },
-    isFailureOf('unavailable', /content/, 'asker'),
-  )
 })
 
 test('an exchange that throws ends, and the server still answers the next one', async (t) => {

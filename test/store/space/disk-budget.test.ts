@@ -6,6 +6,7 @@ import type { Digest } from '../../../src/oci/digest.ts'
 import type { BudgetedStore, PartialSizes } from '../../../src/store/space/budget-types.ts'
 import { DiskBudget } from '../../../src/store/space/disk-budget.ts'
 import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { folder, opened } from '../folder.ts'
 
 const name = (text: string | number): Digest => digestOf(Buffer.from(String(text)))
 const { signal } = new AbortController()
@@ -282,4 +283,10 @@ it('reservations never exceed the limit, whatever is requested and released', as
       await budget.stop()
     }),
   )
+})
+
+it('the limit can be a share of the filesystem', async (t) => {
+  const store = await opened(t, { path: await folder(t), maxBytes: { percent: 100 } })
+  const { limitBytes } = store.room()
+  assert.ok(limitBytes !== undefined && limitBytes > 1e6)
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import { canonicalNamespace, describeUpstream, parseHost } from '../../../src/upstream/options/options.ts'
 
 test('Docker Hub is one upstream under each of its names', () => {
@@ -66,3 +67,13 @@ for (const host of [
 ]) {
   test(`${JSON.stringify(host)} is not a host`, () => assert.equal(parseHost(host), undefined))
 }
+
+test('credentials and a Docker config do not list a registry, only an entry does', () => {
+  const credentials = { 'localhost:5000': { username: 'a', password: 'b' } }
+  const entries = [{ namespace: 'localhost:5001' }]
+  const options = { credentials, entries, dockerConfig: '/etc/docker.json' }
+  assert.equal(describeUpstream(options, 'localhost:5000').scopeLimit, 'public')
+  assert.equal(describeUpstream(options, 'r.example').scopeLimit, 'private')
+  assert.equal(describeUpstream(options, 'localhost:5001').scopeLimit, ANY_SCOPE)
+  assert.equal(describeUpstream({}, 'no host').scopeLimit, 'public')
+})

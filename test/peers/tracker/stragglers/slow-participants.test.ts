@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ModelSwarm, PIECE_BYTES } from '../model-swarm.ts'
+import { chain, ModelSwarm, memberId, PIECE_BYTES } from '../model-swarm.ts'
 
 /** Pieces in each round; this is 16 KiB/s. */
 const VERY_SLOW = 1 / 16
@@ -65,4 +65,48 @@ test('a seeder at a normal rate keeps its child', () => {
   const swarm = swarmOf([4, 8], 1)
   swarm.runUntilWhole()
   assert.equal(swarm.instructions.filter((instruction) => instruction.do === 'take').length, 1)
+})
+
+test('a participant that has all bytes of its parent moves to an idle seeder', () => {
+  const swarm = chain(3, { size: 400 * PIECE_BYTES })
+  swarm.runRound(1)
+  swarm.join('has', { whole: true })
+  swarm.join('idle', { whole: true })
+  for (let at = 0; at < 8; at += 1) swarm.runRound(1)
+  assert.deepEqual(swarm.parentsOf('0', '1', '2'), ['has', 'idle', '1'])
+  swarm.runUntilWhole()
+})
+
+test('a participant that is slower than its children could be becomes the end of the chain', () => {
+  const swarm = new ModelSwarm({ size: 400 * PIECE_BYTES })
+  swarm.join('has', { whole: true })
+  for (const name of ['slow', '1', '2']) swarm.join(name)
+  swarm.member('slow').takes = 1
+  assert.deepEqual(swarm.parentsOf('slow', '1', '2'), ['has', 'slow', '1'])
+  for (let at = 0; at < 7; at += 1) swarm.runRound()
+  assert.deepEqual(swarm.parentsOf('1', '2', 'slow'), ['has', '1', '2'])
+  swarm.join('late')
+  assert.notEqual(swarm.plan.parentOf(memberId('late')), 'slow')
+  swarm.runUntilWhole()
+})
+
+test('a participant that is as fast as its children keeps its place', () => {
+  const swarm = new ModelSwarm({ size: 1000 * PIECE_BYTES })
+  swarm.join('has', { whole: true })
+  for (const name of ['0', '1', '2', '3']) swarm.join(name)
+  const before = swarm.instructions.length
+  swarm.runUntilWhole()
+  assert.ok(swarm.instructions.length - before <= 6, `${swarm.instructions.length - before} instructions`)
+})
+
+test('a participant that gives more slowly than it takes loses its children', () => {
+  const swarm = chain(6, { size: 2000 * PIECE_BYTES })
+  const isBehindOne = (name: string): boolean => swarm.plan.parentOf(memberId(name)) === '1'
+  for (let at = 0; at < 60 && ['2', '3', '4', '5'].some(isBehindOne); at += 1) {
+    for (const [id, member] of swarm.members) {
+      member.takes = isBehindOne(id) ? 1 : Number.POSITIVE_INFINITY
+    }
+    swarm.runRound()
+  }
+  assert.ok(!['2', '3', '4', '5'].some(isBehindOne))
 })

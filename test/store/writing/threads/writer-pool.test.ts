@@ -9,10 +9,12 @@ import { SharedMemory, type Slot } from '../../../../src/store/writing/threads/s
 import { WriterPool } from '../../../../src/store/writing/threads/writer-pool.ts'
 import { afterwards } from '../../../../testkit/cleanup.ts'
 import { checkpointsOf, digestOf } from '../../../../testkit/memory/memory-store.ts'
-import { folder, smallDisk } from '../../folder.ts'
+import { feed, keep, stored, wanted, writtenTo } from '../../../conformance/blob-store.ts'
+import { folder, opened, smallDisk } from '../../folder.ts'
+import { failureOf } from '../failure-of.ts'
 
 const MIB = 1024 * 1024
-const wanted = digestOf(Buffer.from('x'))
+const DIGEST = digestOf(Buffer.from('x'))
 const ignoring = { written: () => {}, failed: () => {} }
 
 /** Shared memory with a slot that starts with random bytes. */
@@ -32,7 +34,7 @@ it('bytes are written in order, hashed, and reported', async (t) => {
   const fd = openSync(path, 'w+')
   afterwards(t, () => closeSync(fd))
   const positions: number[] = []
-  const file = pool.open(fd, wanted, 0, { ...ignoring, written: (position) => positions.push(position) })
+  const file = pool.open(fd, DIGEST, 0, { ...ignoring, written: (position) => positions.push(position) })
   file.write(slot.offset, 600)
   file.write(slot.offset + 600, 400)
   assert.equal(await file.digest(), digestOf(slot.bytes.slice(0, 1000)))
@@ -51,7 +53,7 @@ it('bytes that are in the file already are hashed before appended bytes', async 
   const fd = openSync(path, 'r+')
   afterwards(t, () => closeSync(fd))
   const positions: number[] = []
-  const file = pool.open(fd, wanted, existing.length, { ...ignoring, written: (at) => positions.push(at) })
+  const file = pool.open(fd, DIGEST, existing.length, { ...ignoring, written: (at) => positions.push(at) })
   file.write(slot.offset, 10)
   assert.equal(await file.digest(), digestOf(Buffer.concat([existing, slot.bytes.slice(0, 10)])))
   await file.end()
@@ -69,7 +71,7 @@ it('each checkpoint is reported with the bytes that complete it, also for bytes 
   afterwards(t, () => closeSync(fd))
   const reported: number[] = []
   const checkpoints: Uint8Array[] = []
-  const file = pool.open(fd, wanted, existing.length, {
+  const file = pool.open(fd, DIGEST, existing.length, {
     ...ignoring,
     written: (_, more) => {
       reported.push((more?.length ?? 0) / 16)
@@ -94,7 +96,7 @@ it('a file that became shorter fails the digest', async (t) => {
   writeFileSync(path, 'short')
   const fd = openSync(path, 'r+')
   afterwards(t, () => closeSync(fd))
-  const file = pool.open(fd, wanted, 100, ignoring)
+  const file = pool.open(fd, DIGEST, 100, ignoring)
   await assert.rejects(file.digest(), { code: 'disk', message: /shorter than it was/ })
   await file.end()
 })
@@ -108,12 +110,12 @@ it('a write error is reported once, hashing continues, and another file of the t
   const bad = openSync(path, 'r')
   afterwards(t, () => [good, bad].forEach(closeSync))
   const reported: unknown[] = []
-  const one = pool.open(bad, wanted, 0, {
+  const one = pool.open(bad, DIGEST, 0, {
     ...ignoring,
     full: (position, failure) => reported.push(['full', position, failure?.code]),
     written: (position) => reported.push(['written', position]),
   })
-  const other = pool.open(good, wanted, 0, ignoring)
+  const other = pool.open(good, DIGEST, 0, ignoring)
   for (let n = 0; n < 3; n++) {
     one.write(slot.offset + n * 10, 10)
     other.write(slot.offset, 10)
@@ -121,7 +123,7 @@ it('a write error is reported once, hashing continues, and another file of the t
   one.hashOnly()
   const bytes = slot.bytes.slice(0, 30)
   assert.equal(await one.digest(), digestOf(bytes))
-  assert.equal((await other.digest()).length, wanted.length)
+  assert.equal((await other.digest()).length, DIGEST.length)
   await Promise.all([one.end(), other.end()])
   assert.deepEqual(reported, [
     ['full', 0, 'disk'],
@@ -141,7 +143,7 @@ it('a file on a full disk takes what fits, and the rest is only hashed', async (
   const fd = openSync(join(path, 'start'), 'r+')
   afterwards(t, () => closeSync(fd))
   let fullAt = 0
-  const file = pool.open(fd, wanted, 2000, { ...ignoring, full: (position) => (fullAt = position) })
+  const file = pool.open(fd, DIGEST, 2000, { ...ignoring, full: (position) => (fullAt = position) })
   const start = readFileSync(join(path, 'start'))
   file.write(slot.offset, 3000)
   assert.equal(await file.digest(), digestOf(Buffer.concat([start, slot.bytes.slice(0, 3000)])))
@@ -158,8 +160,8 @@ it('after hashOnly, and without a file, bytes are only hashed', async (t) => {
   const fd = openSync(path, 'w+')
   afterwards(t, () => closeSync(fd))
   const full: number[] = []
-  const one = pool.open(fd, wanted, 0, { ...ignoring, full: (position) => full.push(position) })
-  const other = pool.open(undefined, wanted, 0, ignoring)
+  const one = pool.open(fd, DIGEST, 0, { ...ignoring, full: (position) => full.push(position) })
+  const other = pool.open(undefined, DIGEST, 0, ignoring)
   one.write(slot.offset, 10)
   one.hashOnly()
   one.write(slot.offset + 10, 10)
@@ -183,11 +185,11 @@ it('a second thread starts only when the first is busy, and idle threads end', a
   afterwards(t, () => closeSync(fd))
   pool.prepare()
   pool.prepare()
-  const one = pool.open(fd, wanted, 0, ignoring)
+  const one = pool.open(fd, DIGEST, 0, ignoring)
   await one.digest()
   assert.equal(threads.length, 1)
-  const two = pool.open(fd, wanted, 0, ignoring)
-  const three = pool.open(fd, wanted, 0, ignoring)
+  const two = pool.open(fd, DIGEST, 0, ignoring)
+  const three = pool.open(fd, DIGEST, 0, ignoring)
   await Promise.all([two.digest(), three.digest()])
   assert.equal(threads.length, 2)
   const ended = Promise.all(threads.map((thread) => once(thread, 'exit')))
@@ -195,8 +197,30 @@ it('a second thread starts only when the first is busy, and idle threads end', a
   await Promise.all([one, two, three].map((file) => file.end()))
   await ended
   clearInterval(alive)
-  const again = pool.open(fd, wanted, 0, ignoring)
+  const again = pool.open(fd, DIGEST, 0, ignoring)
   again.write(slot.offset, 10)
   assert.equal(await again.digest(), digestOf(slot.bytes.slice(0, 10)))
   await again.end()
+})
+
+it('a writer thread that dies fails its incoming contents, and the next one gets a new thread', async (t) => {
+  const threads: Worker[] = []
+  const remember = (thread: Worker): number => threads.push(thread)
+  process.on('worker', remember)
+  afterwards(t, () => process.off('worker', remember))
+  const store = await opened(t, { path: await folder(t), writers: 1 })
+  const incoming = await store.blobs.begin(wanted(digestOf(Buffer.from('x'))))
+  await feed(incoming, randomBytes(MIB))
+  await writtenTo(incoming, MIB)
+  const failed = failureOf(incoming)
+  assert.equal(threads.length, 1)
+  await threads[0]?.terminate()
+  assert.match((await failed).message, /writer thread has died/)
+  await assert.rejects(incoming.digest(), { code: 'disk' })
+  await assert.rejects(incoming.drained(), { code: 'disk' })
+  await incoming.close()
+  const bytes = randomBytes(3 * MIB)
+  const digest = await keep(store.blobs, bytes)
+  assert.deepEqual(await stored(store.blobs, digest), bytes)
+  assert.equal(threads.length, 2)
 })

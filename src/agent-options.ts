@@ -1,0 +1,40 @@
+import type { FlightPolicy } from './fetch/flight/flight-policy.ts'
+import type { DiskLimit } from './lib/disk-limit.ts'
+import type { PeerOptions } from './peers/peer-options.ts'
+import type { CertificateFiles } from './registry-api/connections/certificate.ts'
+import type { ListenAddress } from './registry-api/server.ts'
+import type { UpstreamOptions } from './upstream/options/options.ts'
+import type { WarmEntry } from './warm/warming.ts'
+
+export interface AgentOptions {
+  /** The data folder. */
+  readonly data: string
+  /** How fast stored content may be hashed again while there are no pulls, in bytes per second; default: not at all. */
+  readonly scrubRate?: number
+  /** How much the store may hold, in bytes or as a share of the filesystem; default: no limit. */
+  readonly maxBytes?: DiskLimit
+  /** The address of the registry API; default 127.0.0.1:5050, port 0 for any. */
+  readonly listen?: ListenAddress
+  /** The address of metrics, health and the API of the other commands; without it the agent does not serve them. */
+  readonly admin?: ListenAddress
+  /** PEM files; the registry API then speaks TLS. The files are read again when they change. */
+  readonly tls?: CertificateFiles
+  /** Registries that need more than their name. */
+  readonly upstreams?: UpstreamOptions
+  /** Images that are stored before anybody pulls them, and again when their tags move. */
+  readonly warm?: readonly WarmEntry[]
+  /** Joins the agents that know the same secret, which are then asked before upstream; default: no peers. */
+  readonly peers?: PeerOptions
+  /** Repositories that may be pulled, such as `docker.io/library/*`; default: all. */
+  readonly allow?: readonly string[]
+  /** The registry of requests that name none; default docker.io. */
+  readonly defaultNamespace?: string
+  /** How long the agent waits for sources, and how often it asks them. */
+  readonly patience?: Partial<FlightPolicy>
+  /** Shown in reports. */
+  readonly version?: string
+}
+
+export const DEFAULT_LISTEN: ListenAddress = { host: '127.0.0.1', port: 5050 }
+export const DEFAULT_NAMESPACE = 'docker.io'
+export const UNKNOWN_VERSION = 'unknown'

@@ -1,0 +1,23 @@
+type CleanupStep = (options: { readonly drainMs: number }) => unknown
+
+/** Collects what undoes each step of a start, and undoes the steps in reverse order. */
+export class CleanupStack {
+  readonly #steps: CleanupStep[] = []
+
+  add(step: CleanupStep): void {
+    this.#steps.push(step)
+  }
+
+  /** Runs each step once. A step that fails does not keep the others from running; the failures are thrown at the end. */
+  async run(options: { readonly drainMs: number }): Promise<void> {
+    const failures: unknown[] = []
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      try {
+        await step(options)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'The agent did not stop cleanly.')
+  }
+}

@@ -1,0 +1,80 @@
+import { type AgentOptions, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
+import type { Flight } from './fetch/flight/flight.ts'
+import type { CachingResolver } from './fetch/resolver.ts'
+import { contentViewOf } from './observe/reports/content-view.ts'
+import type { FlightView, NodeView } from './observe/reports/view.ts'
+import { repositoryFilter } from './oci/names/repository-filter.ts'
+import type { PeerNetwork } from './peers/network.ts'
+import type { ListenAddress, RegistryServer } from './registry-api/server.ts'
+import type { Store } from './store/store.ts'
+import type { Upstreams } from './upstream/upstreams.ts'
+
+/** How far the agent is in its life. */
+export interface AgentState {
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+  isStopping(): boolean
+  /** Each address is undefined until the server listens. */
+  addresses(): { readonly registry: ListenAddress | undefined; readonly admin: ListenAddress | undefined }
+}
+
+/** The parts of an agent that the reports look at. */
+export interface ReportedParts {
+  readonly store: Store
+  readonly peers: PeerNetwork | undefined
+  readonly upstreams: Upstreams
+  readonly resolver: CachingResolver
+  readonly registryServer: RegistryServer
+}
+
+/** Shows the reports what they read of a node. */
+export function nodeViewOf(
+  options: AgentOptions,
+  state: AgentState,
+  { store, peers, upstreams, resolver, registryServer }: ReportedParts,
+): NodeView {
+  const isAllowed = repositoryFilter(options.allow)
+  return {
+    ...contentViewOf(store),
+    version: options.version ?? UNKNOWN_VERSION,
+    startedAt: state.startedAt,
+    data: options.data,
+    defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
+    addresses: () => {
+      const { registry, admin } = state.addresses()
+      return { registry: registry && addressText(registry), admin: admin && addressText(admin) }
+    },
+    store: () => ({ ...store.usage(), ...store.room() }),
+    clients: () => ({ ...registryServer.usage(), files: store.openBlobs() }),
+    scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: options.scrubRate ?? 0 }),
+    notReadyReasons: () => {
+      if (state.isStopping()) return ['The agent is shutting down.']
+      return state.addresses().registry === undefined ? ['The registry listener is not up yet.'] : []
+    },
+    flights: () => resolver.flights.list().map(flightView),
+    flight: (digest) => {
+      const flight = resolver.flights.get(digest)
+      return flight && flightView(flight)
+    },
+    tag: async (repository, tag) => {
+      const record = await store.catalog.tag(repository, tag)
+      return record && { repository, tag, ...record }
+    },
+    seenIn: (digest) => store.repositoriesOf(digest),
+    freshness: (repository) => upstreams.freshness(repository),
+    hosts: (repository) => (isAllowed(repository) ? upstreams.hosts(repository) : []),
+    isAllowed,
+    peers: () => peers?.report(),
+    whoHas: async (digest) => peers?.whoHas(digest),
+    tagOwner: (repository, tag) => peers?.client.tagOwner(repository, tag),
+  }
+}
+
+function flightView(flight: Flight): FlightView {
+  const { want, startedAt, position, size, readers, source } = flight
+  return { ...want, startedAt, position, size, waiters: readers.count, source: source?.name }
+}
+
+function addressText({ host, port }: ListenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -1,0 +1,88 @@
+import type { Digest } from '../../oci/digest.ts'
+import type { Repository } from '../../oci/names/repository.ts'
+import type { Want } from '../../ports/source.ts'
+import type { OwnerReport } from '../../schemas/peer-report.ts'
+import type { Pseudonyms } from '../identity/pseudonyms.ts'
+import type { Membership } from '../membership/membership.ts'
+import { type WarmTargets, warmTargetsOf } from '../sharing/request-warming.ts'
+import { RateLimitSharing } from '../sharing/share-rate-limits.ts'
+import type { JoinRequest } from '../tracker/session.ts'
+import { askWhoHas, type ContentHolder } from '../transfer/who-has.ts'
+import type { PeerClient } from '../wire/peer-client.ts'
+import { contactOf, type Owners } from './owners.ts'
+import { TagRequests, tagKey } from './tag-requests.ts'
+
+/**
+ * Before an owner has upstream asked, it asks this many members below it in the order of the digest whether they have the
+ * content. They were the owner before the last changes of the membership.
+ */
+const FORMER_OWNERS = 2
+/** How many members are asked when an operator wants to know who has a digest. */
+const MAX_ASKED = 64
+
+export interface SwarmClientOptions {
+  readonly membership: Membership
+  readonly owners: Owners
+  readonly peerClient: PeerClient
+  readonly pseudonyms: Pseudonyms
+  /** How long the answers to "who has this digest" may take. */
+  readonly whoHasMs?: number | undefined
+}
+
+/** Which members say that they have a digest. */
+export interface WhoHasAnswer {
+  readonly owner: OwnerReport
+  readonly asked: number
+  readonly answered: number
+  readonly holders: readonly ContentHolder[]
+}
+
+/** What this node asks of other members. It exists before the node has joined the swarm; until then there is nobody to ask. */
+export class SwarmClient {
+  readonly rateLimits: RateLimitSharing
+  readonly tags: TagRequests
+  readonly #options: SwarmClientOptions
+
+  constructor(options: SwarmClientOptions) {
+    this.#options = options
+    this.rateLimits = new RateLimitSharing(options.pseudonyms, options.membership.notices)
+    this.tags = new TagRequests(options.owners, options.peerClient)
+  }
+
+  /** Asks the members that most likely have the digest. Gives undefined when this node has no peers. */
+  async whoHas(digest: Digest): Promise<WhoHasAnswer | undefined> {
+    const { owners, peerClient, whoHasMs } = this.#options
+    const owner = this.#ownerOf(digest)
+    if (owner === undefined) return undefined
+    const peers = owners.firstPeers(digest, MAX_ASKED)
+    const { answeredCount, holders } = await askWhoHas(peerClient, digest, undefined, peers, whoHasMs)
+    return { owner, asked: peers.length, answered: answeredCount, holders }
+  }
+
+  /** Gives the former owners of the digest that have the whole content, as seeders. */
+  async findSeeders({ digest, kind, repository }: Want): Promise<readonly JoinRequest[]> {
+    const { owners, peerClient, whoHasMs } = this.#options
+    const peers = owners.firstPeers(digest, FORMER_OWNERS)
+    const { holders } = await askWhoHas(peerClient, digest, { kind, repository }, peers, whoHasMs)
+    return holders.flatMap(({ member, position, whole }) =>
+      whole ? [{ contact: contactOf(member), zone: member.zone, position, whole }] : [],
+    )
+  }
+
+  /** Gives undefined when this node has no peers. */
+  tagOwner(repository: Repository, tag: string): OwnerReport | undefined {
+    return this.#ownerOf(tagKey(repository, tag))
+  }
+
+  /** Gives this node and the members that can be asked to warm images. */
+  warmTargets(): WarmTargets {
+    return warmTargetsOf(this.#options.membership, this.#options.peerClient)
+  }
+
+  #ownerOf(key: string): OwnerReport | undefined {
+    const { owners } = this.#options
+    const [owner] = owners.first(key, 1)
+    if (owner === undefined || !owners.hasPeers) return undefined
+    return { name: owner.name, self: owner.id === owners.self.id }
+  }
+}

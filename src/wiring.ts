@@ -1,0 +1,147 @@
+import { type AdminServer, createAdminServer } from './admin-api/server.ts'
+import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
+import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
+import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
+import { CachingResolver } from './fetch/resolver.ts'
+import type { CleanupStack } from './lib/async/cleanup-stack.ts'
+import { type AgentState, nodeViewOf } from './node-view.ts'
+import { Reporter } from './observe/reports/reporter.ts'
+import { repositoryFilter } from './oci/names/repository-filter.ts'
+import type { PeerNetwork } from './peers/network.ts'
+import { openPeers } from './peers/open.ts'
+import { PeerRegistry } from './peers/peer-registry.ts'
+import type { LocalNode } from './peers/server/local-node.ts'
+import { createRegistryServer, type RegistryServer } from './registry-api/server.ts'
+import { openStore } from './store/open.ts'
+import type { Store } from './store/store.ts'
+import { Upkeep } from './upkeep/upkeep.ts'
+import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
+import type { WarmTarget } from './warm/content/warm-target.ts'
+import { Warming } from './warm/warming.ts'
+
+/** Bounds how many flights are under way at once. */
+const MAX_FLIGHTS = 256
+/** Bounds the memory for manifests that are requested often. */
+const MANIFEST_MEMORY_BYTES = 8 * 1024 * 1024
+
+/** What it takes to fetch content and to warm images, without a server for clients. */
+export interface Core {
+  readonly store: Store
+  readonly peers: PeerNetwork | undefined
+  readonly upstreams: Upstreams
+  readonly resolver: CachingResolver
+  readonly warming: Warming
+  /** Each is a sentence about a setting that should be changed. */
+  readonly warnings: readonly string[]
+}
+
+/** All parts of an agent. The servers do not listen yet, except for the peers' one, which answers `busy`. */
+export interface AgentParts extends Core {
+  /** What the peers may ask of this node once it has joined them. */
+  readonly localNode: LocalNode
+  readonly registryServer: RegistryServer
+  readonly adminServer: AdminServer | undefined
+}
+
+/**
+ * Constructs the core in an order in which each part knows only the parts before it. Adds to `cleanup` what ends each part,
+ * so that the parts end in reverse order: the store, which all others write to, is closed last.
+ */
+export async function openCore(options: AgentOptions, cleanup: CleanupStack): Promise<Core> {
+  // 1. The store. Only one agent can open a data folder, so nothing else is begun before.
+  const { data, maxBytes, version = UNKNOWN_VERSION } = options
+  const store = await openStore({ path: data, ...(maxBytes === undefined ? {} : { maxBytes }) })
+  cleanup.add(() => store.close())
+
+  // 2. The peers. Their client exists from here on, and has nobody to ask until the agent has joined.
+  const opened = options.peers && (await openPeers(options.peers, { data, version }))
+  const peers = opened?.network
+  cleanup.add(() => peers?.close())
+
+  // 3. The upstreams, which exchange notices about rate limits with the peers.
+  const rateLimits = peers?.client.rateLimits
+  const upstreams = createUpstreams(options.upstreams ?? {}, rateLimits)
+  rateLimits?.onReceived((host) => upstreams.readRateLimitNotices(host))
+  cleanup.add(() => upstreams.close())
+
+  // 4. The registry that the resolver asks: the peers first, then the upstreams.
+  const registry = peers === undefined ? upstreams : new PeerRegistry(upstreams, peers)
+
+  // 5. The resolver, which finds content in the store, in a flight, or at the registry.
+  const resolver = new CachingResolver({
+    store: store.blobs,
+    catalog: store.catalog,
+    registry,
+    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, ...options.patience },
+    freshnessPolicy: DEFAULT_FRESHNESS,
+    manifestMemoryBytes: MANIFEST_MEMORY_BYTES,
+    flightLimit: MAX_FLIGHTS,
+  })
+  store.onDropped((digest) => resolver.forget(digest))
+  cleanup.add(() => resolver.flights.stop())
+
+  // 6. Warming, which pulls images through the resolver, and asks the peers to do the same.
+  const target = warmTargetOf(options, { store, upstreams, resolver })
+  const warming = new Warming(target, options.warm, () => peers?.client.warmTargets())
+  cleanup.add(() => warming.stop())
+
+  const warnings = opened?.warning === undefined ? [] : [opened.warning]
+  return { store, peers, upstreams, resolver, warming, warnings }
+}
+
+/** Constructs the core, and then the servers, which serve what the core has. */
+export async function wireAgent(
+  options: AgentOptions,
+  state: AgentState,
+  cleanup: CleanupStack,
+): Promise<AgentParts> {
+  const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
+  const core = await openCore(options, cleanup)
+  const { store, peers, resolver, warming } = core
+
+  // 7. What the peers may ask of this node.
+  const localNode: LocalNode = {
+    localContent: resolver.localContent,
+    isAllowed: repositoryFilter(options.allow),
+    tag: (repository, tag, tagOptions) => resolver.tagHead(repository, tag, tagOptions),
+    warm: (request, { signal }) => warming.warm({ ...request, signal }),
+  }
+
+  // 8. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
+  const registryServer = createRegistryServer({ ...options, listen, defaultNamespace, resolver })
+  cleanup.add(({ drainMs }) =>
+    Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
+  )
+
+  // 9. The reports, and what an operator may do to the stored content.
+  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer }))
+  cleanup.add(() => reporter.close())
+  const upkeep = new Upkeep(store, defaultNamespace)
+
+  // 10. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
+  const adminServer = admin && createAdminServer({ listen: admin, reports: reporter, upkeep, warming })
+  cleanup.add(() => adminServer?.stop())
+  cleanup.add(() => warming.stop())
+
+  return { ...core, localNode, registryServer, adminServer }
+}
+
+/** Gives the warming what it uses of the node. */
+function warmTargetOf(
+  options: AgentOptions,
+  { store, upstreams, resolver }: Pick<Core, 'store' | 'upstreams' | 'resolver'>,
+): WarmTarget {
+  return {
+    resolver,
+    defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
+    allowed: repositoryFilter(options.allow),
+    stored: (digest) => store.blobs.facts(digest),
+    flight: (digest) => resolver.flights.get(digest),
+    forget: (digest) => resolver.forget(digest),
+    tag: (repository, tag) => store.catalog.tag(repository, tag),
+    tagTtlMs: (repository) => upstreams.freshness(repository).tagTtlMs,
+    limitBytes: () => store.room().limitBytes,
+    pin: (digest) => store.pin(digest),
+    unpin: (digest) => store.unpin(digest),
+  }
+}

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before } from 'node:test'
+import { loadSettings, type SettingSources } from '../../src/config/load.ts'
+import { SettingsError } from '../../src/config/values/shape.ts'
+
+/** The folder of the settings file. */
+export let folder: string
+let file: string
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'leat-config-'))
+  file = join(folder, 'config.yaml')
+})
+
+after(() => rm(folder, { recursive: true }))
+
+/** Sources of settings, with this text in the settings file. */
+export async function given(
+  yaml: string | undefined,
+  more: Partial<SettingSources> = {},
+): Promise<SettingSources> {
+  if (yaml === undefined) await rm(file, { force: true })
+  else await writeFile(file, yaml)
+  return { flags: {}, env: {}, defaultFile: file, ...more }
+}
+
+/** The message of the error with which these settings are refused. */
+export async function problem(yaml: string | undefined, more: Partial<SettingSources> = {}): Promise<string> {
+  const failure = await loadSettings(await given(yaml, more)).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  assert.ok(failure instanceof SettingsError, `no problem found in ${yaml}`)
+  assert.ok(!failure.message.includes('\n'))
+  return failure.message.replaceAll(file, 'FILE')
+}

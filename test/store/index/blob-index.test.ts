@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { it } from 'node:test'
+import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
+import { openStore } from '../../../src/store/open.ts'
+import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { feed, keep, stored, wanted } from '../../conformance/blob-store.ts'
+import { all, folder, opened } from '../folder.ts'
+import { filled } from '../left-files.ts'
+
+it('stored blobs are there after a restart, with all facts', async (t) => {
+  const path = await folder(t)
+  const bytes = randomBytes(300_000)
+  const first = await openStore({ path })
+  const child = digestOf(Buffer.from('child'))
+  const subject = digestOf(Buffer.from('subject'))
+  const incoming = await first.blobs.begin(wanted(digestOf(bytes), 'manifest'))
+  await feed(incoming, bytes)
+  await incoming.commit({ mediaType: OCI_MANIFEST, origin: 'upstream x', references: [child], subject })
+  await incoming.close()
+  const before = await first.blobs.facts(digestOf(bytes))
+  await first.close()
+  const second = await opened(t, { path })
+  assert.deepEqual(await second.blobs.facts(digestOf(bytes)), before)
+  assert.deepEqual(await stored(second.blobs, digestOf(bytes)), bytes)
+  assert.deepEqual(await second.references(digestOf(bytes)), [child])
+  assert.deepEqual(await second.referrersOf(subject), [digestOf(bytes)])
+  assert.deepEqual(await second.repositoriesOf(digestOf(bytes)), [
+    { registry: 'docker.io', name: 'library/alpine' },
+  ])
+})
+
+it('usage and list agree with the stored blobs after stores, replacements and a restart', async (t) => {
+  const path = await folder(t)
+  const blobs = [randomBytes(100), randomBytes(70_000), randomBytes(5)]
+  const digests = await filled(path, ...blobs, blobs[0] ?? Buffer.alloc(0))
+  const store = await opened(t, { path })
+  assert.deepEqual(store.usage(), { bytes: 70_105, blobs: 3 })
+  const listed = (await all(store.list())).map(({ digest }) => digest)
+  assert.deepEqual(listed, [...new Set(digests)].sort())
+  await keep(store.blobs, randomBytes(10))
+  assert.deepEqual(store.usage(), { bytes: 70_115, blobs: 4 })
+})
+
+it('the last use of a blob is known after a restart', async (t) => {
+  const path = await folder(t)
+  const [digest] = await filled(path, randomBytes(10))
+  assert.ok(digest)
+  const first = await openStore({ path })
+  const { storedAt } = (await first.blobs.facts(digest)) ?? { storedAt: 0 }
+  while (Date.now() <= storedAt) await new Promise((resolve) => setImmediate(resolve))
+  await (await first.blobs.open(digest))?.close()
+  const used = (await first.blobs.facts(digest))?.lastUsedAt
+  assert.ok(used !== undefined && used > storedAt)
+  await first.close()
+  const second = await opened(t, { path })
+  assert.equal((await second.blobs.facts(digest))?.lastUsedAt, used)
+  assert.equal((await all(second.list()))[0]?.lastUsedAt, used)
+})
