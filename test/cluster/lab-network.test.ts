@@ -5,142 +5,156 @@ import { readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type Hand, handAt } from '../../testkit/lab/machine-process.ts'
-import { namesOf, sweep } from '../../testkit/lab/namespaces.ts'
-import { Network, type Place, type Rate } from '../../testkit/lab/network.ts'
+import { type MachineProcess, startMachineProcess } from '../../testkit/lab/machine-process.ts'
+import { namesOf, removeLeftovers } from '../../testkit/lab/namespaces.ts'
+import { type LabMachine, Network, type Rate } from '../../testkit/lab/network.ts'
 import { requireNamespaces } from '../../testkit/lab/start-lab.ts'
 
-const OCCUPANT = fileURLToPath(new URL('../../testkit/lab/programs/small-lab-program.js', import.meta.url))
+const SMALL_LAB = fileURLToPath(new URL('../../testkit/lab/programs/small-lab-program.js', import.meta.url))
 const PORT = 7000
 const MBIT = 1e6
-const MISSED_MS = 500
-/** Only what hangs takes so long, however busy the machine is. */
-const REACHED_MS = 60_000
+const BLOCKED_MS = 500
+/** Only a process that hangs takes so long, however busy the machine is. */
+const CONNECT_MS = 60_000
 const STOPPED_MS = 60_000
 const ENDED_MS = 60_000
 
-interface Spot {
-  readonly place: Place
-  readonly hand: Hand
+interface Endpoint {
+  readonly machine: LabMachine
+  readonly process: MachineProcess
 }
 
-/** Places with somebody at each who takes whatever is sent there. */
-async function spots(t: TestContext, rates: readonly (Rate | undefined)[]) {
+/** Starts machines with a process each that discards what is sent to it. */
+async function startEndpoints(t: TestContext, rates: readonly (Rate | undefined)[]) {
   const network = new Network()
   t.after(() => network.close())
-  const all = rates.map((rate, at): Spot => {
-    const place = network.join(`spot-${at}`, rate)
-    return { place, hand: handAt(place) }
+  const all = rates.map((rate, at): Endpoint => {
+    const machine = network.addMachine(`machine-${at}`, rate)
+    return { machine, process: startMachineProcess(machine) }
   })
-  await Promise.all(all.map(({ hand }) => hand.ask('drain', PORT)))
-  t.after(() => Promise.all(all.map(({ hand }) => hand.stop())))
-  const spot = (at: number): Spot => {
+  await Promise.all(all.map(({ process }) => process.ask('discard', PORT)))
+  t.after(() => Promise.all(all.map(({ process }) => process.stop())))
+  const endpoint = (at: number): Endpoint => {
     const found = all[at]
     assert.ok(found)
     return found
   }
-  /** Bits per second, of what is sent and not of what it is wrapped in. */
+  /** Bits per second of the bytes sent, without headers. */
   const rateOf = async (from: number, to: number, bytes: number): Promise<number> => {
-    const ms = await spot(from).hand.ask('pour', { host: spot(to).place.address, port: PORT, bytes })
+    const ms = await endpoint(from).process.ask('send', {
+      host: endpoint(to).machine.address,
+      port: PORT,
+      bytes,
+    })
     return (bytes * 8000) / ms
   }
-  const reaches = (from: number, to: number, ms = REACHED_MS): Promise<boolean> =>
-    spot(from).hand.ask('reach', { host: spot(to).place.address, port: PORT, ms })
-  /** Nobody can say that it will never be, so it is waited for a little. */
-  const misses = async (from: number, to: number): Promise<boolean> => !(await reaches(from, to, MISSED_MS))
-  return { network, spot, rateOf, reaches, misses }
+  const reaches = (from: number, to: number, ms = CONNECT_MS): Promise<boolean> =>
+    endpoint(from).process.ask('connect', { host: endpoint(to).machine.address, port: PORT, ms })
+  /** Whether no connection is opened for a while. */
+  const isBlocked = async (from: number, to: number): Promise<boolean> =>
+    !(await reaches(from, to, BLOCKED_MS))
+  return { network, endpoint, rateOf, reaches, isBlocked }
 }
 
-/** How close to it a link comes is for the bench to say: here others may have the processors. */
+/** The bench measures how close a rate comes to its limit, because here other tests may use the processors. */
 function assertNoFaster(rate: number, link: Rate, what: string): void {
   assert.ok(rate < 1.02 * link, `${what}: ${((100 * rate) / link).toFixed(1)} % of what it should be`)
 }
 
-test('a link is no faster than it is said to be, in both directions', async (t) => {
+test('a link is no faster than its rate, in each direction', async (t) => {
   if (!requireNamespaces(t)) return
-  const { network, spot, rateOf } = await spots(t, [32 * MBIT, 400 * MBIT, 400 * MBIT])
+  const { network, endpoint, rateOf } = await startEndpoints(t, [32 * MBIT, 400 * MBIT, 400 * MBIT])
 
-  await t.test('sending', async () => {
-    assertNoFaster(await rateOf(0, 1, 4e6), 32 * MBIT, 'towards the switch')
+  await t.test('when it sends', async () => {
+    assertNoFaster(await rateOf(0, 1, 4e6), 32 * MBIT, 'to the switch')
   })
-  await t.test('receiving', async () => {
+  await t.test('when it receives', async () => {
     assertNoFaster(await rateOf(1, 0, 4e6), 32 * MBIT, 'from the switch')
   })
-  await t.test('sending and receiving at once', async () => {
+  await t.test('when it sends and receives at once', async () => {
     const [out, back] = await Promise.all([rateOf(0, 1, 4e6), rateOf(2, 0, 4e6)])
-    assertNoFaster(out, 32 * MBIT, 'towards the switch')
+    assertNoFaster(out, 32 * MBIT, 'to the switch')
     assertNoFaster(back, 32 * MBIT, 'from the switch')
   })
-  await t.test('shared by two who send', async () => {
+  await t.test('when two machines send to it', async () => {
     const startedAt = performance.now()
     await Promise.all([rateOf(1, 0, 2e6), rateOf(2, 0, 2e6)])
     const rate = (4e6 * 8000) / (performance.now() - startedAt)
     assertNoFaster(rate, 32 * MBIT, 'from the switch')
   })
-  await t.test('after it was changed', async () => {
-    network.setRate(spot(0).place, 16 * MBIT)
+  await t.test('after its rate was changed', async () => {
+    network.setRate(endpoint(0).machine, 16 * MBIT)
     assertNoFaster(await rateOf(1, 0, 2e6), 16 * MBIT, 'from the switch')
   })
 })
 
-test('what has gone over a link is counted', async (t) => {
+test('the bytes on a link are counted', async (t) => {
   if (!requireNamespaces(t)) return
-  const { network, spot, rateOf } = await spots(t, [undefined, undefined])
-  const before = network.traffic(spot(0).place)
+  const { network, endpoint, rateOf } = await startEndpoints(t, [undefined, undefined])
+  const before = network.traffic(endpoint(0).machine)
   await rateOf(0, 1, 5e6)
-  const after = network.traffic(spot(0).place)
+  const after = network.traffic(endpoint(0).machine)
   const sent = after.sent - before.sent
-  // Besides headers there is what TCP has sent again.
+  // The link also carries headers and retransmissions.
   assert.ok(sent >= 5e6 && sent < 5e6 * 1.5, `${sent} bytes were sent`)
   assert.ok(after.received - before.received < sent / 2)
 })
 
-test('nobody is reached over a link that was cut, until it is mended', async (t) => {
+test('no machine is reached over a link that is cut, until it is mended', async (t) => {
   if (!requireNamespaces(t)) return
-  const { network, spot, reaches, misses } = await spots(t, [undefined, undefined, undefined])
+  const { network, endpoint, reaches, isBlocked } = await startEndpoints(t, [undefined, undefined, undefined])
   assert.ok(await reaches(0, 1))
-  network.cut(spot(1).place)
-  assert.deepEqual(await Promise.all([misses(0, 1), misses(1, 2), reaches(0, 2)]), [true, true, true])
-  network.mend(spot(1).place)
+  network.cut(endpoint(1).machine)
+  assert.deepEqual(await Promise.all([isBlocked(0, 1), isBlocked(1, 2), reaches(0, 2)]), [true, true, true])
+  network.mend(endpoint(1).machine)
   assert.deepEqual(await Promise.all([reaches(0, 1), reaches(1, 2)]), [true, true])
 })
 
-test('a partition is between its groups only, and heals', async (t) => {
+test('a partition separates only its groups, until it is healed', async (t) => {
   if (!requireNamespaces(t)) return
-  const { network, spot, reaches, misses } = await spots(t, [undefined, undefined, undefined, undefined])
-  const [a, b, c] = [spot(0).place, spot(1).place, spot(2).place]
+  const { network, endpoint, reaches, isBlocked } = await startEndpoints(t, [
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+  ])
+  const [a, b, c] = [endpoint(0).machine, endpoint(1).machine, endpoint(2).machine]
   network.partition([a, b], [c])
-  assert.deepEqual(await Promise.all([misses(0, 2), misses(2, 1)]), [true, true], 'from one group to another')
+  assert.deepEqual(
+    await Promise.all([isBlocked(0, 2), isBlocked(2, 1)]),
+    [true, true],
+    'from one group to another',
+  )
   assert.ok(await reaches(0, 1), 'within a group')
-  assert.deepEqual(await Promise.all([reaches(0, 3), reaches(3, 2)]), [true, true], 'who is in no group')
+  assert.deepEqual(await Promise.all([reaches(0, 3), reaches(3, 2)]), [true, true], 'a machine in no group')
   network.heal()
   assert.deepEqual(await Promise.all([reaches(0, 2), reaches(2, 1)]), [true, true])
 })
 
-test('a partition stops what is on its way, and lets it go on when it heals', async (t) => {
+test('a partition stops a transfer, which continues when it is healed', async (t) => {
   if (!requireNamespaces(t)) return
-  const { network, spot, rateOf } = await spots(t, [8 * MBIT, undefined])
-  const [from, to] = [spot(0).place, spot(1).place]
+  const { network, endpoint, rateOf } = await startEndpoints(t, [8 * MBIT, undefined])
+  const [from, to] = [endpoint(0).machine, endpoint(1).machine]
   const received = (): number => network.traffic(to).received
   const bytes = 30e6
-  const poured = rateOf(0, 1, bytes)
+  const sent = rateOf(0, 1, bytes)
   while (received() < 1e5) await delay(10)
   network.partition([from], [to])
-  // What was in the queues still comes.
+  // Packets that are in queues still arrive.
   const deadline = Date.now() + STOPPED_MS
   for (let before = Number.NEGATIVE_INFINITY; received() - before > 5000; ) {
-    assert.ok(Date.now() < deadline, 'it never stops')
+    assert.ok(Date.now() < deadline, 'the transfer does not stop')
     before = received()
     await delay(400)
   }
-  assert.ok(received() < bytes, 'all of it has come')
+  assert.ok(received() < bytes, 'the transfer has ended before the partition')
   network.heal()
   network.setRate(from, 400 * MBIT)
-  assert.ok((await poured) > 0)
+  assert.ok((await sent) > 0)
 })
 
-/** Whoever has ended is of no interest, also while nobody has asked how. */
-function lives(pid: number): boolean {
+/** Whether a process runs. One that has ended and was not waited for yet does not. */
+function isRunning(pid: number): boolean {
   try {
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
   } catch {
@@ -148,25 +162,25 @@ function lives(pid: number): boolean {
   }
 }
 
-test('nothing is left of a lab', async (t) => {
+test('nothing is left of a network', async (t) => {
   if (!requireNamespaces(t)) return
   const ended = async (how: string, signal?: NodeJS.Signals): Promise<void> => {
-    const child = spawn(process.execPath, [OCCUPANT, how], { stdio: ['pipe', 'pipe', 'ignore'] })
+    const child = spawn(process.execPath, [SMALL_LAB, how], { stdio: ['pipe', 'pipe', 'ignore'] })
     try {
       const exited = once(child, 'exit')
-      const [said] = await once(child.stdout, 'data')
-      const { prefix, pid } = JSON.parse(String(said))
-      assert.equal(namesOf(prefix).length, 2, 'the switch and a place')
+      const [output] = await once(child.stdout, 'data')
+      const { prefix, pid } = JSON.parse(String(output))
+      assert.equal(namesOf(prefix).length, 2, 'the switch and a machine')
       child.stdin.on('error', () => {})
       if (signal === undefined) child.stdin.write('now')
       else child.kill(signal)
       await exited
-      // What is left by one that was killed is removed by the next, whoever that is.
-      if (signal === 'SIGKILL') sweep()
+      // Namespaces of a killed process are removed when any process makes new ones.
+      if (signal === 'SIGKILL') removeLeftovers()
       assert.deepEqual(namesOf(prefix), [])
       const deadline = Date.now() + ENDED_MS
-      while (lives(pid)) {
-        assert.ok(Date.now() < deadline, 'the process at the place lives')
+      while (isRunning(pid)) {
+        assert.ok(Date.now() < deadline, 'the process on the machine still runs')
         await delay(10)
       }
     } finally {
@@ -177,5 +191,7 @@ test('nothing is left of a lab', async (t) => {
   await t.test('that was closed', () => ended('close'))
   await t.test('whose process failed', () => ended('fail'))
   await t.test('whose process was ended by a signal', () => ended('wait', 'SIGTERM'))
-  await t.test('whose process was killed, once there is another one', () => ended('wait', 'SIGKILL'))
+  await t.test('whose process was killed, when another process makes namespaces', () =>
+    ended('wait', 'SIGKILL'),
+  )
 })

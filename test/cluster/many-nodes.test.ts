@@ -9,53 +9,53 @@ import { assertSentOnce } from './sent-once.ts'
 const MIB = 1 << 20
 const MBIT = 1e6
 
-/** Resolves when upstream has sent that part of the image. */
-async function sentBy({ upstream }: Lab, image: MadeImage, part: number): Promise<void> {
-  while ((await upstream.accounts()).egress(image) < part) await delay(20)
+/** Resolves when upstream has sent this part of the image. */
+async function untilSent({ upstream }: Lab, image: MadeImage, part: number): Promise<void> {
+  while ((await upstream.traffic()).copiesSent(image) < part) await delay(20)
 }
 
-test('eight nodes take from upstream what one would', { timeout: 900_000 }, async (t) => {
+test('eight nodes with peers take one copy of an image from upstream', { timeout: 900_000 }, async (t) => {
   const lab = await startLab(t, { nodes: 8, rate: 40 * MBIT, peers: true, tagTtl: '1h' })
   if (lab === undefined) return
   const { nodes, upstream } = lab
 
-  await t.test('all at once', () =>
+  await t.test('when all pull at once', () =>
     assertSentOnce(lab, async () => {
-      const image = await upstream.image([3 * MIB, 2 * MIB, MIB + 17, 1000])
+      const image = await upstream.makeImage([3 * MIB, 2 * MIB, MIB + 17, 1000])
       await Promise.all(nodes.map((node) => node.pull(image)))
       return image
     }),
   )
 
-  await t.test('one after the other', () =>
+  await t.test('when one pulls after the other', () =>
     assertSentOnce(lab, async () => {
-      const image = await upstream.image([MIB, MIB])
+      const image = await upstream.makeImage([MIB, MIB])
       for (const node of nodes) await node.pull(image)
       return image
     }),
   )
 
-  await t.test('some when others are half-way', () =>
+  await t.test('when some begin after others have half of it', () =>
     assertSentOnce(lab, async () => {
-      const image = await upstream.image([4 * MIB])
+      const image = await upstream.makeImage([4 * MIB])
       const early = Promise.all(nodes.slice(0, 4).map((node) => node.pull(image)))
-      await sentBy(lab, image, 0.5)
+      await untilSent(lab, image, 0.5)
       await Promise.all(nodes.slice(4).map((node) => node.pull(image)))
       await early
       return image
     }),
   )
 
-  await t.test('a node that comes new and finds everything with others', () =>
+  await t.test('when a new node joins, which takes everything from others', () =>
     assertSentOnce(lab, async () => {
-      const image = await upstream.image([2 * MIB])
+      const image = await upstream.makeImage([2 * MIB])
       await Promise.all(nodes.map((node) => node.pull(image)))
       await upstream.pause()
       try {
-        const [late] = await lab.grow(1)
-        assert.ok(late)
-        await lab.met()
-        await late.pull(image, { reference: image.manifest })
+        const [newcomer] = await lab.addNodes(1)
+        assert.ok(newcomer)
+        await lab.untilConnected()
+        await newcomer.pull(image, { reference: image.manifest })
       } finally {
         await upstream.start()
       }
@@ -63,21 +63,21 @@ test('eight nodes take from upstream what one would', { timeout: 900_000 }, asyn
     }),
   )
 
-  await t.test('about a tag it is asked once while what it said is fresh', () =>
+  await t.test('and ask once about a tag while the answer is fresh', () =>
     assertSentOnce(lab, async () => {
-      const image = await upstream.image([1000])
+      const image = await upstream.makeImage([1000])
       await Promise.all(nodes.map((node) => node.pull(image)))
       for (const node of nodes) await node.pull(image)
       return image
     }),
   )
 
-  await t.test('also when one of them is refused there', async () => {
+  await t.test('also when upstream denies one of them', async () => {
     try {
-      for (const outcast of nodes.slice(0, 3)) {
-        await upstream.deny([outcast.place])
+      for (const denied of nodes.slice(0, 3)) {
+        await upstream.deny([denied.machine])
         await assertSentOnce(lab, async () => {
-          const image = await upstream.image([MIB, 1000])
+          const image = await upstream.makeImage([MIB, 1000])
           await Promise.all(nodes.map((node) => node.pull(image)))
           return image
         })

@@ -6,7 +6,7 @@ import { assertSentOnce, assertShared } from './sent-once.ts'
 
 const MIB = 1 << 20
 const MBIT = 1e6
-const SLOW = 6 * MBIT
+const SLOW = 3 * MBIT
 const ATTEMPTS = 3
 
 function layerOf({ blobs }: MadeImage): string {
@@ -15,84 +15,85 @@ function layerOf({ blobs }: MadeImage): string {
   return largest.digest
 }
 
-test('two halves that do not reach each other go on, and find each other again', {
+test('two halves of a partitioned cluster each pull images, and find each other again afterwards', {
   timeout: 900_000,
 }, async (t) => {
   const lab = await startLab(t, { nodes: 8, rate: 40 * MBIT, peers: true })
   if (lab === undefined) return
   const { nodes, upstream, network } = lab
-  const places = nodes.map((node) => node.place)
-  const halves = [places.slice(0, 4), places.slice(4)]
+  const machines = nodes.map((node) => node.machine)
+  const halves = [machines.slice(0, 4), machines.slice(4)]
 
-  await t.test('each half by itself', async () => {
+  await t.test('each half takes copies of its own', async () => {
     network.partition(...halves)
-    await upstream.forget()
-    const image = await upstream.image([2 * MIB, MIB])
+    await upstream.resetTraffic()
+    const image = await upstream.makeImage([2 * MIB, MIB])
     await Promise.all(nodes.map((node) => node.pull(image)))
-    const accounts = await upstream.accountsOf(image, halves.length)
-    assertShared(accounts, image, nodes.length)
-    assert.ok(accounts.egress(image) >= halves.length, 'a half has something that it cannot have')
+    const traffic = await upstream.trafficOf(image, halves.length)
+    assertShared(traffic, image, nodes.length)
+    assert.ok(traffic.copiesSent(image) >= halves.length, 'a half has content without a copy of its own')
   })
 
-  await t.test('together again', async () => {
+  await t.test('both take one copy again when the partition has ended', async () => {
     network.heal()
-    await lab.met()
+    await lab.untilConnected()
     await assertSentOnce(lab, async () => {
-      const image = await upstream.image([2 * MIB, MIB])
+      const image = await upstream.makeImage([2 * MIB, MIB])
       await Promise.all(nodes.map((node) => node.pull(image)))
       return image
     })
   })
 })
 
-test('a node with a slow link holds up nobody', { timeout: 900_000 }, async (t) => {
+test('the other nodes do not wait for a node with a slow link', { timeout: 900_000 }, async (t) => {
   const lab = await startLab(t, { nodes: 8, rate: 40 * MBIT, peers: true })
   if (lab === undefined) return
   const { nodes, upstream, network } = lab
   const [slow, ...others] = nodes
   assert.ok(slow)
 
-  // Also later, as what it has received tells the others how fast it is.
-  network.setRate(slow.place, SLOW)
+  network.setRate(slow.machine, SLOW)
 
-  /** Whether the others have got all of it while the slow one has not. */
-  const arePast = async (image: MadeImage): Promise<boolean> => {
-    await upstream.forget()
+  /** Whether the others have the whole image before the slow node has it. */
+  const isSlowLast = async (image: MadeImage): Promise<boolean> => {
+    await upstream.resetTraffic()
     let isOver = false
     const last = slow.pull(image).finally(() => {
       isOver = true
     })
-    // It is awaited below, when the others are done.
+    // The promise is awaited below, when the others are done.
     last.catch(() => {})
     await Promise.all(others.map((node) => node.pull(image)))
-    const isPast = !isOver
+    const isLast = !isOver
     await last
-    assertShared(await upstream.accountsOf(image), image, nodes.length)
-    return isPast
+    assertShared(await upstream.trafficOf(image), image, nodes.length)
+    return isLast
   }
-  /** In one attempt out of a few, as on a busy machine the processors may hold up all of them for longer than the link. */
-  const assertPast = async (bytes: number, isItsOwn: boolean): Promise<void> => {
+  /** Tries a few times, because busy processors can delay the other nodes for longer than the link delays the slow one. */
+  const assertSlowLast = async (bytes: number, isOwner: boolean): Promise<void> => {
     for (let left = ATTEMPTS; left > 0; left -= 1) {
-      if (await arePast(await imageOf(bytes, isItsOwn))) return
+      if (await isSlowLast(await imageOf(bytes, isOwner))) return
     }
-    assert.fail('the others had to wait for the one with the slow link')
+    assert.fail('the others had to wait for the node with the slow link')
   }
-  /** Whose layer is the slow node's to fetch for all of them, or is not. */
-  const imageOf = async (bytes: number, isItsOwn: boolean): Promise<MadeImage> => {
+  /** An image whose layer the slow node owns, or does not own. */
+  const imageOf = async (bytes: number, isOwner: boolean): Promise<MadeImage> => {
     for (;;) {
-      const image = await upstream.image([bytes])
-      if ((await slow.owns(layerOf(image))) === isItsOwn) return image
+      const image = await upstream.makeImage([bytes])
+      if ((await slow.owns(layerOf(image))) === isOwner) return image
       await upstream.drop(image)
     }
   }
 
-  await t.test('when it takes it from another', () => assertPast(8 * MIB, false))
-  await t.test('when it is the one to ask upstream, as all have received something before', () =>
-    assertPast(12 * MIB, true),
+  await t.test('when another node owns the layer', () => assertSlowLast(8 * MIB, false))
+  await t.test('when the slow node owns the layer and its download rate is known', () =>
+    assertSlowLast(12 * MIB, true),
   )
 })
 
-test('what crosses the line to a zone is passed on there', { timeout: 900_000 }, async (t) => {
+test('content that has crossed the link to a zone is passed on within the zone', {
+  timeout: 900_000,
+}, async (t) => {
   const zones = ['east', 'west']
   const zoneOf = (number: number): string => zones[number % zones.length] ?? ''
   const lab = await startLab(t, { nodes: 8, rate: 40 * MBIT, peers: true, zoneOf })
@@ -100,15 +101,15 @@ test('what crosses the line to a zone is passed on there', { timeout: 900_000 },
   const { nodes, upstream, network } = lab
   const received = (): number[] => zones.map((zone) => network.trafficOf(zone).received)
   await assertSentOnce(lab, async () => {
-    const image = await upstream.image([6 * MIB, 3 * MIB])
+    const image = await upstream.makeImage([6 * MIB, 3 * MIB])
     const bytes = image.blobs.reduce((sum, blob) => sum + blob.size, 0)
     const before = received()
     await Promise.all(nodes.map((node) => node.pull(image)))
     const copies = received().map((after, at) => (after - (before[at] ?? 0)) / bytes)
     for (const [at, zone] of zones.entries()) {
-      const here = copies[at] ?? 0
-      // How little it is more than one is for the bench to say.
-      assert.ok(here >= 1 && here < nodes.length / zones.length, `${here} copies have come to the ${zone}`)
+      const count = copies[at] ?? 0
+      // The bench measures how little it is more than one.
+      assert.ok(count >= 1 && count < nodes.length / zones.length, `${count} copies have come to the ${zone}`)
     }
     return image
   })

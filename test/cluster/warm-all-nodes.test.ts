@@ -11,11 +11,11 @@ import { MAIN } from '../cli/agent-process.ts'
 import { assertSentOnce } from './sent-once.ts'
 
 const MIB = 1 << 20
-const MANIFEST_AT_MOST = 65_536
+const MAX_MANIFEST_BYTES = 65_536
 
-/** The command, run on that node, and what it has told. */
-async function warmEverywhere({ place }: ClusterNode, reference: string): Promise<WarmLine[]> {
-  const args = ['netns', 'exec', place.namespace, process.execPath, MAIN]
+/** Runs the command on the node and returns its output. */
+async function warmEverywhere({ machine }: ClusterNode, reference: string): Promise<WarmLine[]> {
+  const args = ['netns', 'exec', machine.namespace, process.execPath, MAIN]
   const { stdout } = await run('ip', [...args, 'warm', '--all-nodes', reference, '--json'], {
     deadlineMs: 300_000,
   })
@@ -25,7 +25,7 @@ async function warmEverywhere({ place }: ClusterNode, reference: string): Promis
     .map((line) => v.parse(WarmLine, JSON.parse(line)))
 }
 
-test('one command warms three nodes with one copy from upstream, and each then has it by itself', {
+test('warm --all-nodes warms three nodes with one copy from upstream, and each then serves the image from its store', {
   timeout: 900_000,
 }, async (t) => {
   const lab = await startLab(t, { nodes: 3, rate: 100e6, peers: true, tagTtl: '1h' })
@@ -35,19 +35,19 @@ test('one command warms three nodes with one copy from upstream, and each then h
   assert.ok(node)
 
   const warm = async (): Promise<MadeImage> => {
-    const image = await upstream.image([5 * MIB, 2 * MIB + 17, 1000])
+    const image = await upstream.makeImage([5 * MIB, 2 * MIB + 17, 1000])
     const lines = await warmEverywhere(node, `${REGISTRY}/${image.repository}:${image.tag}`)
     const done = lines.at(-1)
     assert.ok(done?.is === 'done', JSON.stringify(done))
     assert.deepEqual([done.nodes, done.failedNodes, done.failed], [3, 0, 0])
-    const accounts = await upstream.accountsOf(image)
+    const traffic = await upstream.trafficOf(image)
     const wanted = image.blobs.reduce((sum, { size }) => sum + size, 0)
-    t.diagnostic(`upstream has sent ${accounts.bytes} bytes for ${wanted} of blobs`)
-    // What a node has fetched for others before its own turn came is there already when it does.
-    const { upstream: brought, peer } = done.fetched
-    const fetched = brought + peer + done.hereBytes
+    t.diagnostic(`upstream has sent ${traffic.bytes} bytes for ${wanted} of blobs`)
+    // A node may have fetched a part for others before it began to warm, and then reports that part as stored already.
+    const { upstream: fromUpstream, peer } = done.fetched
+    const fetched = fromUpstream + peer + done.hereBytes
     const manifests = fetched - 3 * wanted
-    assert.ok(manifests > 0 && manifests < 3 * MANIFEST_AT_MOST, JSON.stringify(done))
+    assert.ok(manifests > 0 && manifests < 3 * MAX_MANIFEST_BYTES, JSON.stringify(done))
     return image
   }
   let image: MadeImage | undefined
@@ -58,18 +58,18 @@ test('one command warms three nodes with one copy from upstream, and each then h
   assert.ok(image)
 
   await upstream.pause()
-  await upstream.forget()
+  await upstream.resetTraffic()
   await Promise.all(nodes.map((one) => one.kill()))
   await Promise.all(nodes.map((one) => one.start()))
-  // Nobody else is there to have it from.
-  for (const { place } of nodes) network.cut(place)
+  // Without the network a node can only serve from its store.
+  for (const { machine } of nodes) network.cut(machine)
   for (const one of nodes) {
     for (const reference of [image.tag, image.manifest]) {
       const { parts } = await one.pull(image, { reference })
       assert.deepEqual(
         parts.map(({ from }) => from),
         parts.map(() => 'leat; hit'),
-        one.place.label,
+        one.machine.label,
       )
     }
   }

@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 
-export interface Asking {
+export interface HttpRequest {
   readonly host: string
   readonly port: number
   readonly path: string
   readonly method?: 'GET' | 'HEAD' | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** Hash the body. */
+  /** Whether the body is hashed. */
   readonly hash?: boolean | undefined
-  /** Give the body back. */
+  /** Whether the body is returned. */
   readonly keep?: boolean | undefined
 }
 
@@ -18,8 +18,8 @@ export interface Received {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly bytes: number
-  /** As much as was declared. */
-  readonly whole: boolean
+  /** Whether as many bytes came as the answer declares. */
+  readonly isWhole: boolean
   readonly digest: string | undefined
   readonly body: Buffer | undefined
   readonly startedAt: number
@@ -28,9 +28,9 @@ export interface Received {
   readonly error: string | undefined
 }
 
-const SILENT_AT_MOST_MS = 120_000
-const HEAD_AT_MOST = 32_768
-/** All sockets read into the same memory: a piece is done with before the next one is read. */
+const MAX_SILENCE_MS = 120_000
+const MAX_HEAD_BYTES = 32_768
+/** All sockets share this memory: each read is processed before the next one begins. */
 const buffer = Buffer.allocUnsafeSlow(256 * 1024)
 
 export function now(): number {
@@ -38,15 +38,15 @@ export function now(): number {
 }
 
 /**
- * One request on a connection of its own, answered with a Content-Length; about the lightest receiver there can be, as
- * many of them share the machine with what is measured. Never rejects.
+ * Sends one request on a connection of its own and receives an answer with a Content-Length. The receiver does as little
+ * as it can, because many of them share the processors with the agents that are measured. Never rejects.
  */
-export function receive(asking: Asking): Promise<Received> {
+export function receive(httpRequest: HttpRequest): Promise<Received> {
   return new Promise((resolve) => {
     const startedAt = now()
-    const { method = 'GET' } = asking
-    const hash = asking.hash === true ? createHash('sha256') : undefined
-    const kept: Buffer[] = []
+    const { method = 'GET' } = httpRequest
+    const hash = httpRequest.hash === true ? createHash('sha256') : undefined
+    const chunks: Buffer[] = []
     let text = ''
     let head: Head | undefined
     let bytes = 0
@@ -54,11 +54,11 @@ export function receive(asking: Asking): Promise<Received> {
     let error: string | undefined
 
     const expected = (): number => (method === 'HEAD' ? 0 : (head?.length ?? Number.POSITIVE_INFINITY))
-    const take = (length: number): boolean => {
+    const onRead = (length: number): boolean => {
       let from = 0
       if (head === undefined) {
         const before = text.length
-        text += buffer.toString('latin1', 0, Math.min(length, HEAD_AT_MOST))
+        text += buffer.toString('latin1', 0, Math.min(length, MAX_HEAD_BYTES))
         head = headOf(text)
         if (head === undefined) return true
         from = head.end - before
@@ -67,28 +67,32 @@ export function receive(asking: Asking): Promise<Received> {
       bytes += length - from
       const piece = buffer.subarray(from, length)
       hash?.update(piece)
-      if (asking.keep === true) kept.push(Buffer.from(piece))
+      if (httpRequest.keep === true) chunks.push(Buffer.from(piece))
       if (bytes >= expected()) socket.destroy()
       return true
     }
 
-    const socket = connect({ host: asking.host, port: asking.port, onread: { buffer, callback: take } })
-    socket.setTimeout(SILENT_AT_MOST_MS, () => socket.destroy(new Error('nothing came for two minutes')))
-    socket.on('connect', () => socket.write(requestText(asking, method)))
+    const socket = connect({
+      host: httpRequest.host,
+      port: httpRequest.port,
+      onread: { buffer, callback: onRead },
+    })
+    socket.setTimeout(MAX_SILENCE_MS, () => socket.destroy(new Error('nothing came for two minutes')))
+    socket.on('connect', () => socket.write(requestText(httpRequest, method)))
     socket.on('error', (failure) => {
       error = failure.message
     })
     socket.on('end', () => socket.destroy())
     socket.on('close', () => {
-      const whole =
+      const isWhole =
         head !== undefined && (bytes === expected() || head.length === undefined) && error === undefined
       resolve({
         status: head?.status ?? 0,
         headers: head?.headers ?? {},
         bytes,
-        whole,
+        isWhole,
         digest: hash === undefined ? undefined : `sha256:${hash.digest('hex')}`,
-        body: asking.keep === true ? Buffer.concat(kept) : undefined,
+        body: httpRequest.keep === true ? Buffer.concat(chunks) : undefined,
         startedAt,
         firstByteAt,
         endedAt: now(),
@@ -98,7 +102,7 @@ export function receive(asking: Asking): Promise<Received> {
   })
 }
 
-function requestText({ host, port, path, headers = {} }: Asking, method: string): string {
+function requestText({ host, port, path, headers = {} }: HttpRequest, method: string): string {
   const lines = Object.entries({ Host: `${host}:${port}`, Connection: 'close', ...headers })
   return `${method} ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
 }
@@ -107,7 +111,7 @@ interface Head {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly length: number | undefined
-  /** Where the body starts. */
+  /** The offset at which the body starts. */
   readonly end: number
 }
 

@@ -2,39 +2,39 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Network, type Place, type Rate } from './network.ts'
+import { type LabMachine, Network, type Rate } from './network.ts'
 import { ClusterNode } from './node.ts'
-import type { BeaconSkills } from './programs/bootstrap-program.ts'
-import { Remote } from './remote-process.ts'
+import type { BootstrapTasks } from './programs/bootstrap-program.ts'
+import { RemoteProcess } from './remote-process.ts'
 import { Upstream } from './upstream.ts'
 
 export interface LabOptions {
   readonly nodes: number
-  /** The built entry point of the agents. */
+  /** The built entry point of the agent. */
   readonly entry: string
-  /** Below it lies everything that the lab writes. It is removed with the lab. */
+  /** The lab writes only below this folder, and removes it at the end. */
   readonly folder: string
-  /** Of each node's link. Undefined: as fast as memory. */
+  /** The rate of each node's link; default: no limit. */
   readonly rate?: Rate | undefined
-  /** Of upstream's link; default: as that of a node. */
+  /** The rate of upstream's link; default: that of a node. */
   readonly upstreamRate?: Rate | undefined
-  /** Whether the agents find each other. Without it each is by itself. */
+  /** Whether the agents are members of one swarm. */
   readonly peers: boolean
-  /** The zone of the node of that number, which is also its site in the network. */
+  /** The zone of the node with this number, which is also its site in the network. */
   readonly zoneOf?: ((number: number) => string) | undefined
   readonly tagTtl?: string | undefined
   readonly flags?: readonly string[] | undefined
 }
 
-const BEACON = fileURLToPath(new URL('./programs/bootstrap-program.js', import.meta.url))
-const BEACON_PORT = 49_737
-const SECRET = 'what only the nodes of the lab know'
-/** A start is mostly work for a processor, and there are few of those. */
-const STARTED_AT_A_TIME = 4
-/** Only what hangs takes so long, however busy the machine is. */
-const MEETING_MS = 180_000
+const BOOTSTRAP = fileURLToPath(new URL('./programs/bootstrap-program.js', import.meta.url))
+const BOOTSTRAP_PORT = 49_737
+const SECRET = 'a secret of the nodes of a lab'
+/** Starting an agent is mostly processor time, so starting more at once would not be faster. */
+const CONCURRENT_STARTS = 4
+/** Only agents that never find each other take so long, however busy the machine is. */
+const CONNECT_MS = 180_000
 
-/** One registry and many nodes at one switch, the first DHT node of the swarm beside them. */
+/** One registry, the first DHT node and many nodes, all connected to one switch. */
 export class Lab {
   readonly network: Network
   readonly upstream: Upstream
@@ -42,17 +42,19 @@ export class Lab {
   readonly #options: LabOptions
   readonly #bootstrap: readonly string[]
 
-  /** Everything is up and every agent ready; with peers, each of them knows all the others. */
+  /** Resolves when every agent is ready and, with peers, knows all others. */
   static async open(options: LabOptions): Promise<Lab> {
     const network = new Network()
     try {
-      const upstream = await Upstream.start(network.join('upstream', options.upstreamRate ?? options.rate))
-      const bootstrap = options.peers ? [await light(network.join('beacon'))] : []
+      const upstream = await Upstream.start(
+        network.addMachine('upstream', options.upstreamRate ?? options.rate),
+      )
+      const bootstrap = options.peers ? [await startBootstrap(network.addMachine('bootstrap'))] : []
       const lab = new Lab(options, network, upstream, bootstrap)
       while (lab.nodes.length < options.nodes) {
-        await lab.grow(Math.min(STARTED_AT_A_TIME, options.nodes - lab.nodes.length))
+        await lab.addNodes(Math.min(CONCURRENT_STARTS, options.nodes - lab.nodes.length))
       }
-      if (options.peers) await lab.met()
+      if (options.peers) await lab.untilConnected()
       return lab
     } catch (error) {
       network.close()
@@ -73,8 +75,8 @@ export class Lab {
     this.#bootstrap = bootstrap
   }
 
-  /** More nodes, ready to serve. */
-  async grow(count: number, { secret = SECRET }: { secret?: string } = {}): Promise<ClusterNode[]> {
+  /** Adds nodes. Resolves when they are ready to serve. */
+  async addNodes(count: number, { secret = SECRET }: { secret?: string } = {}): Promise<ClusterNode[]> {
     const made = Array.from({ length: count }, () => this.#add(secret))
     await Promise.all(made.map((node) => node.start()))
     return made
@@ -85,7 +87,7 @@ export class Lab {
     const number = this.nodes.length
     const label = `node-${number}`
     const zone = this.#options.zoneOf?.(number)
-    const node = new ClusterNode(this.network.join(label, rate, zone), {
+    const node = new ClusterNode(this.network.addMachine(label, rate, zone), {
       entry,
       folder: join(folder, label),
       upstream: this.upstream.address,
@@ -97,33 +99,33 @@ export class Lab {
     return node
   }
 
-  /** Resolves when each of these knows all the others. */
-  async met(nodes: readonly ClusterNode[] = this.nodes): Promise<void> {
-    const deadline = Date.now() + MEETING_MS
+  /** Resolves when each of these nodes knows all the others. */
+  async untilConnected(nodes: readonly ClusterNode[] = this.nodes): Promise<void> {
+    const deadline = Date.now() + CONNECT_MS
     for (const node of nodes) {
       while ((await node.peers()) < nodes.length - 1) {
         if (Date.now() > deadline) {
-          throw new Error(`${node.place.label} knows ${await node.peers()} of ${nodes.length - 1} others`)
+          throw new Error(`${node.machine.label} knows ${await node.peers()} of ${nodes.length - 1} others`)
         }
         await delay(100)
       }
     }
   }
 
-  /** All run and know each other, whatever was done to them before. */
-  async revive(): Promise<void> {
+  /** Starts the agents that have ended. Resolves when all agents know each other. */
+  async restartEnded(): Promise<void> {
     await Promise.all(this.nodes.filter((node) => !node.isUp).map((node) => node.start()))
-    await this.met()
+    await this.untilConnected()
   }
 
-  /** The one who has this address. */
-  at(address: string): ClusterNode {
-    const found = this.nodes.find((node) => node.place.address === address)
-    if (found === undefined) throw new Error(`nobody is at ${address}`)
+  /** The node that has this address. */
+  nodeAt(address: string): ClusterNode {
+    const found = this.nodes.find((node) => node.machine.address === address)
+    if (found === undefined) throw new Error(`no node has the address ${address}`)
     return found
   }
 
-  /** Nothing of it is left. */
+  /** Ends all processes and removes the network and the folder. */
   async close(): Promise<void> {
     try {
       await Promise.all([this.upstream.stop(), ...this.nodes.map((node) => node.stop())])
@@ -134,10 +136,10 @@ export class Lab {
   }
 }
 
-async function light(place: Place): Promise<string> {
-  const beacon = new Remote<BeaconSkills>(place, BEACON)
-  await beacon.ask('light', { host: place.address, port: BEACON_PORT })
-  return `${place.address}:${BEACON_PORT}`
+async function startBootstrap(machine: LabMachine): Promise<string> {
+  const bootstrap = new RemoteProcess<BootstrapTasks>(machine, BOOTSTRAP)
+  await bootstrap.ask('start', { host: machine.address, port: BOOTSTRAP_PORT })
+  return `${machine.address}:${BOOTSTRAP_PORT}`
 }
 
 async function remove(folder: string): Promise<void> {

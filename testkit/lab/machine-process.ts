@@ -1,13 +1,13 @@
 import { fileURLToPath } from 'node:url'
-import type { Place } from './network.ts'
-import type { HandSkills } from './programs/machine-program.ts'
-import { Remote } from './remote-process.ts'
+import type { LabMachine } from './network.ts'
+import type { MachineTasks } from './programs/machine-program.ts'
+import { RemoteProcess } from './remote-process.ts'
 
 const PROGRAM = fileURLToPath(new URL('./programs/machine-program.js', import.meta.url))
 
-export type Hand = Remote<HandSkills>
+export type MachineProcess = RemoteProcess<MachineTasks>
 
-/** A process at that place that does there what it is asked. */
-export function handAt(place: Place): Hand {
-  return new Remote(place, PROGRAM)
+/** Starts a process on the machine that sends requests and opens connections from there. */
+export function startMachineProcess(machine: LabMachine): MachineProcess {
+  return new RemoteProcess(machine, PROGRAM)
 }

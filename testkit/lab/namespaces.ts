@@ -1,33 +1,33 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
-/** Whose they are is in their names, so that those of a run that was killed can be told from those of one that lives. */
-const FAMILY = 'leat-lab'
+/** The names also hold the pid and the start of the process, so that namespaces of a killed process can be recognized. */
+const PREFIX = 'leat-lab'
 const open = new Set<Namespaces>()
 let opened = 0
-let watching = false
+let hasExitHandlers = false
 
 /**
- * Network namespaces that are gone, with every process in them, when this process ends: at the end of a test, by
- * SIGINT, by an error that nobody has caught. What a SIGKILL has left behind is removed by the next one that is made.
+ * Network namespaces that are removed, with every process in them, when this process ends: normally, by a signal or by
+ * an uncaught error. Namespaces that a SIGKILL has left are removed when the next ones are made.
  */
 export class Namespaces {
-  readonly #prefix = `${FAMILY}.${process.pid}.${startOf(process.pid)}.${opened++}`
+  readonly #prefix = `${PREFIX}.${process.pid}.${startOf(process.pid)}.${opened++}`
   readonly #names = new Set<string>()
 
   constructor() {
-    watch()
-    sweep()
+    addExitHandlers()
+    removeLeftovers()
     open.add(this)
   }
 
-  /** Its full name. Nothing of it can be reached from the machine's own network, nor the other way round. */
+  /** Makes a namespace, which has no connection to the network of the real machine, and returns its full name. */
   add(label: string): string {
     const name = `${this.#prefix}.${label}`
     this.#names.add(name)
     ip(['netns', 'add', name])
     configure(name, ['link set lo up'])
-    // Not what the machine prefers for itself: Reno is in every kernel, and holds a rate also when both directions are full.
+    // Reno is in every kernel, and unlike some defaults it keeps to a rate when both directions are full.
     execFileSync('ip', ['netns', 'exec', name, 'sh', '-c', SYSCTLS], { stdio: 'pipe' })
     return name
   }
@@ -46,8 +46,8 @@ const SYSCTLS = [
   'true',
 ].join(' 2> /dev/null; ')
 
-/** Whether this process may make one; the reason if not. */
-export function namespacesRefused(): string | undefined {
+/** Why this process cannot make a network namespace; undefined if it can. */
+export function missingNamespaceRight(): string | undefined {
   const namespaces = new Namespaces()
   try {
     namespaces.add('trial')
@@ -59,9 +59,9 @@ export function namespacesRefused(): string | undefined {
   }
 }
 
-/** Those of a run that has ended without a chance to remove them. */
-export function sweep(): void {
-  for (const name of namesOf(FAMILY)) {
+/** Removes the namespaces of processes that were killed. */
+export function removeLeftovers(): void {
+  for (const name of namesOf(PREFIX)) {
     const [, pid = '', start = ''] = name.split('.')
     if (startOf(Number(pid)) !== start) remove(name)
   }
@@ -74,13 +74,13 @@ export function namesOf(prefix: string): string[] {
     .filter((name) => name.startsWith(`${prefix}.`))
 }
 
-/** Lines as `ip` would take them after its name, carried out in the namespace, all at once. */
+/** Runs the arguments of several `ip` commands, one per line, in the namespace. */
 export function configure(namespace: string, lines: readonly string[]): void {
   ip(['-n', namespace, '-batch', '-'], lines.join('\n'))
 }
 
-/** `tc` in the namespace. */
-export function shape(namespace: string, args: string): void {
+/** Runs `tc` in the namespace. */
+export function tc(namespace: string, args: string): void {
   execFileSync('tc', ['-n', namespace, ...args.split(' ')], { stdio: 'pipe' })
 }
 
@@ -94,16 +94,16 @@ function remove(name: string): void {
       try {
         process.kill(Number(pid), 'SIGKILL')
       } catch {
-        // It has ended meanwhile.
+        // The process has ended meanwhile.
       }
     }
     ip(['netns', 'delete', name])
   } catch {
-    // Somebody else has removed it, or it never came to be.
+    // The namespace was removed by another process, or its creation failed.
   }
 }
 
-/** When a process was started, in ticks since the machine was; undefined when there is none of that number. */
+/** When a process was started, in ticks since the boot; undefined when there is no process with this pid. */
 function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -113,9 +113,9 @@ function startOf(pid: number): string | undefined {
   }
 }
 
-function watch(): void {
-  if (watching) return
-  watching = true
+function addExitHandlers(): void {
+  if (hasExitHandlers) return
+  hasExitHandlers = true
   process.on('exit', () => {
     for (const namespaces of open) namespaces.close()
   })

@@ -1,40 +1,40 @@
-import { configure, ip, Namespaces, shape } from './namespaces.ts'
+import { configure, ip, Namespaces, tc } from './namespaces.ts'
 
-/** Bits per second, of frames with their headers: what a cable of that speed carries. */
+/** Bits per second of Ethernet frames with their headers. */
 export type Rate = number
 
-/** One machine of the lab: a namespace with one cable to the switch. */
-export interface Place {
+/** One machine of the lab: a namespace with one link to the switch. */
+export interface LabMachine {
   readonly label: string
   readonly namespace: string
-  /** IPv4 address at the cable. */
+  /** The IPv4 address of its link. */
   readonly address: string
 }
 
-/** What has gone over one cable. */
+/** The bytes that have gone over one link. */
 export interface Traffic {
   readonly sent: number
   readonly received: number
 }
 
-/** The switch that upstream is at. */
+/** The switch that upstream is connected to. */
 const CORE = 'core'
-/** Of each switch: what is sent to it goes no further. */
+/** The MAC address of every switch, which drops frames that are sent to it. */
 const SWITCH_MAC = '02:00:00:00:00:01'
-/** Packets of the kernel's own offloading are not larger than this, so that they wait for tokens only briefly. */
-const LARGEST = 16_384
-const BURST = 2 * LARGEST
-/** How long the queue in front of a cable may get. */
+/** The most bytes of a packet that the kernel segments later: larger ones would wait long for tokens of the rate limit. */
+const MAX_PACKET_BYTES = 16_384
+const BURST = 2 * MAX_PACKET_BYTES
+/** How long a packet may wait in front of a link; later ones are dropped. */
 const QUEUE_MS = 25
 
 /**
- * Machines at one switch, each by a cable that is as fast as it is said to be in both directions. All of it, the switch
- * too, is in namespaces of its own: no address of the lab exists on the machine itself, so nothing can take a short cut.
+ * Machines that are connected to one switch, each by a link with a rate limit in both directions. The machines and the
+ * switch are namespaces. The real machine has no address of the lab, so all packets go over the links.
  */
 export class Network {
   readonly #namespaces = new Namespaces()
   readonly #switch: string
-  readonly #places: Place[] = []
+  readonly #machines: LabMachine[] = []
   readonly #sites = new Set<string>()
 
   constructor() {
@@ -47,15 +47,15 @@ export class Network {
     }
   }
 
-  /** `site`: at a switch of its own, which is joined to the others' by one line. */
-  join(label: string, rate?: Rate, site?: string): Place {
+  /** The machines of one `site` share a switch, which one link connects to the other switches. */
+  addMachine(label: string, rate?: Rate, site?: string): LabMachine {
     const bridge = site === undefined ? CORE : this.#bridgeOf(site)
-    const address = `10.77.0.${this.#places.length + 1}`
+    const address = `10.77.0.${this.#machines.length + 1}`
     const namespace = this.#namespaces.add(label)
-    const place = { label, namespace, address }
-    this.#places.push(place)
-    const port = portOf(place)
-    const large = `gso_max_size ${LARGEST}`
+    const machine = { label, namespace, address }
+    this.#machines.push(machine)
+    const port = portOf(machine)
+    const large = `gso_max_size ${MAX_PACKET_BYTES}`
     ip(['-n', this.#switch, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'cable', 'netns', namespace])
     configure(this.#switch, [`link set ${port} master ${bridge} ${large}`, `link set ${port} up`])
     configure(namespace, [
@@ -63,8 +63,8 @@ export class Network {
       `link set cable ${large}`,
       'link set cable up',
     ])
-    if (rate !== undefined) this.setRate(place, rate)
-    return place
+    if (rate !== undefined) this.setRate(machine, rate)
+    return machine
   }
 
   #bridgeOf(site: string): string {
@@ -87,30 +87,30 @@ export class Network {
     ])
   }
 
-  /** Of its cable, both ways, from now on. */
-  setRate(place: Place, rate: Rate): void {
+  /** Sets the rate of the machine's link in both directions. */
+  setRate(machine: LabMachine, rate: Rate): void {
     const bucket = `root tbf rate ${Math.round(rate)}bit burst ${BURST} latency ${QUEUE_MS}ms`
-    shape(place.namespace, `qdisc replace dev cable ${bucket}`)
-    shape(this.#switch, `qdisc replace dev ${portOf(place)} ${bucket}`)
+    tc(machine.namespace, `qdisc replace dev cable ${bucket}`)
+    tc(this.#switch, `qdisc replace dev ${portOf(machine)} ${bucket}`)
   }
 
-  /** Pulls its cable out of the switch. */
-  cut(place: Place): void {
-    configure(this.#switch, [`link set ${portOf(place)} down`])
+  /** Disconnects the machine's link from the switch. */
+  cut(machine: LabMachine): void {
+    configure(this.#switch, [`link set ${portOf(machine)} down`])
   }
 
-  mend(place: Place): void {
-    configure(this.#switch, [`link set ${portOf(place)} up`])
+  mend(machine: LabMachine): void {
+    configure(this.#switch, [`link set ${portOf(machine)} up`])
   }
 
-  /** From now on no packet gets from one group to another. Who is in no group reaches everyone. */
-  partition(...groups: readonly (readonly Place[])[]): void {
+  /** Drops packets from one group to another. A machine in no group still reaches all machines. */
+  partition(...groups: readonly (readonly LabMachine[])[]): void {
     for (const group of groups) {
       const others = groups.filter((other) => other !== group).flat()
-      // They take the switch itself for the others, and it has no use for their packets.
-      for (const place of group) {
+      // The machines send packets for other groups to the switch's own address, and the switch drops them.
+      for (const machine of group) {
         configure(
-          place.namespace,
+          machine.namespace,
           others.map(
             (other) => `neigh replace ${other.address} lladdr ${SWITCH_MAC} dev cable nud permanent`,
           ),
@@ -119,17 +119,17 @@ export class Network {
     }
   }
 
-  /** Everyone reaches everyone again. */
+  /** Ends all partitions. */
   heal(): void {
-    for (const { namespace } of this.#places) configure(namespace, ['neigh flush all nud permanent'])
+    for (const { namespace } of this.#machines) configure(namespace, ['neigh flush all nud permanent'])
   }
 
-  /** Counted at the place's end of its cable, headers and all. */
-  traffic(place: Place): Traffic {
-    return countedAt(place.namespace, 'cable')
+  /** Counted at the machine's end of its link, with headers. */
+  traffic(machine: LabMachine): Traffic {
+    return countedAt(machine.namespace, 'cable')
   }
 
-  /** What a whole site has sent to the rest, and received from there. */
+  /** What a site has sent to the other switches, and received from them. */
   trafficOf(site: string): Traffic {
     return countedAt(this.#switch, `in-${site}`)
   }
@@ -144,6 +144,6 @@ function countedAt(namespace: string, device: string): Traffic {
   return { sent: link.stats64.tx.bytes, received: link.stats64.rx.bytes }
 }
 
-function portOf(place: Place): string {
-  return `port${place.address.split('.')[3]}`
+function portOf(machine: LabMachine): string {
+  return `port${machine.address.split('.')[3]}`
 }

@@ -2,18 +2,18 @@ import { readFileSync } from 'node:fs'
 
 const TICKS_PER_SECOND = 100
 
-/** What a process has cost so far. */
+/** The processor time and the memory of a process. */
 export interface Usage {
-  /** User and system time of all its threads. */
+  /** User and system time of all threads so far. */
   readonly cpuSeconds: number
-  /** Resident now, in bytes. */
+  /** Resident memory now, in bytes. */
   readonly resident: number
-  /** The most it ever had resident, in bytes. */
+  /** The most resident memory so far, in bytes. */
   readonly peak: number
 }
 
 export function usageOf(pid: number | undefined): Usage {
-  if (pid === undefined) throw new Error('it does not run')
+  if (pid === undefined) throw new Error('the process does not run')
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')

@@ -1,27 +1,29 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { Place } from './network.ts'
+import type { LabMachine } from './network.ts'
 
-/** Only what hangs takes so long, however busy the machine is. */
+/** Only a task that hangs takes so long, however busy the machine is. */
 const DEADLINE_MS = 300_000
+/** How much of the output of the process an error quotes. */
+const OUTPUT_CHARACTERS = 4000
 
-/** What a process can be asked to do. */
-export type Skills = Readonly<Record<string, (what: never) => Promise<unknown>>>
+/** What a process can be asked to do, by name. */
+export type Tasks = Readonly<Record<string, (argument: never) => Promise<unknown>>>
 
-interface Order {
+interface TaskRequest {
   readonly number: number
   readonly name: string
-  readonly what: unknown
+  readonly argument: unknown
 }
 
-type Reply = { readonly number: number } & ({ readonly done: unknown } | { readonly error: string })
+type TaskReply = { readonly number: number } & ({ readonly result: unknown } | { readonly error: string })
 
-/** The side of the process: does what it is asked, also several things at once, until whoever started it is gone. */
-export function obey(skills: Skills): void {
-  process.on('message', ({ number, name, what }: Order) => {
-    const skill = skills[name] as ((what: unknown) => Promise<unknown>) | undefined
-    if (skill === undefined) throw new Error(`nobody has taught it to ${name}`)
-    skill(what).then(
-      (done) => process.send?.({ number, done }),
+/** Runs tasks in this process, several at once, until the process that started it has ended. */
+export function serveTasks(tasks: Tasks): void {
+  process.on('message', ({ number, name, argument }: TaskRequest) => {
+    const task = tasks[name] as ((argument: unknown) => Promise<unknown>) | undefined
+    if (task === undefined) throw new Error(`unknown task: ${name}`)
+    task(argument).then(
+      (result) => process.send?.({ number, result }),
       (error: unknown) =>
         process.send?.({ number, error: error instanceof Error ? error.message : String(error) }),
     )
@@ -29,63 +31,66 @@ export function obey(skills: Skills): void {
   process.on('disconnect', () => process.exit(0))
 }
 
-/** The side of the lab: a process at a place, spoken to by a channel that is no network. */
-export class Remote<Taught extends Skills> {
+/** A process in the namespace of a machine. Its tasks are requested over IPC, which needs no network. */
+export class RemoteProcess<Served extends Tasks> {
   readonly #child: ChildProcess
   readonly #exit: Promise<void>
-  readonly #waiting = new Map<number, { resolve(done: unknown): void; reject(error: Error): void }>()
-  #orders = 0
-  #said = ''
+  readonly #pending = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>()
+  #requests = 0
+  #output = ''
 
-  constructor(place: Place, program: string, args: readonly string[] = []) {
-    const command = ['netns', 'exec', place.namespace, process.execPath, program, ...args]
+  constructor(machine: LabMachine, program: string, args: readonly string[] = []) {
+    const command = ['netns', 'exec', machine.namespace, process.execPath, program, ...args]
     this.#child = spawn('ip', command, {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'advanced',
     })
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (bytes: Buffer) => {
-        this.#said = (this.#said + bytes.toString()).slice(-4000)
+        this.#output = (this.#output + bytes.toString()).slice(-OUTPUT_CHARACTERS)
       })
     }
-    this.#child.on('message', (reply: Reply) => {
-      const waiting = this.#waiting.get(reply.number)
-      this.#waiting.delete(reply.number)
-      if ('error' in reply) waiting?.reject(new Error(`${place.label}: ${reply.error}`))
-      else waiting?.resolve(reply.done)
+    this.#child.on('message', (reply: TaskReply) => {
+      const pending = this.#pending.get(reply.number)
+      this.#pending.delete(reply.number)
+      if ('error' in reply) pending?.reject(new Error(`${machine.label}: ${reply.error}`))
+      else pending?.resolve(reply.result)
     })
     this.#exit = new Promise((resolve) => {
-      const gone = (): void => {
-        for (const { reject } of this.#waiting.values()) {
-          reject(new Error(`the helper at ${place.label} has ended: ${this.#said}`))
+      const onEnd = (): void => {
+        for (const { reject } of this.#pending.values()) {
+          reject(new Error(`the process on ${machine.label} has ended: ${this.#output}`))
         }
-        this.#waiting.clear()
+        this.#pending.clear()
         resolve()
       }
-      this.#child.once('error', gone)
-      this.#child.once('close', gone)
+      this.#child.once('error', onEnd)
+      this.#child.once('close', onEnd)
     })
   }
 
-  async ask<Name extends keyof Taught & string>(
+  async ask<Name extends keyof Served & string>(
     name: Name,
-    what: Parameters<Taught[Name]>[0],
+    argument: Parameters<Served[Name]>[0],
     deadlineMs = DEADLINE_MS,
-  ): Promise<Awaited<ReturnType<Taught[Name]>>> {
-    const number = this.#orders++
-    let late: NodeJS.Timeout | undefined
+  ): Promise<Awaited<ReturnType<Served[Name]>>> {
+    const number = this.#requests++
+    let deadline: NodeJS.Timeout | undefined
     try {
       return (await new Promise((resolve, reject) => {
-        late = setTimeout(() => reject(new Error(`${name} took longer than ${deadlineMs} ms`)), deadlineMs)
-        this.#waiting.set(number, { resolve, reject })
-        const order: Order = { number, name, what }
-        this.#child.send(order, (error) => {
+        deadline = setTimeout(
+          () => reject(new Error(`${name} took longer than ${deadlineMs} ms`)),
+          deadlineMs,
+        )
+        this.#pending.set(number, { resolve, reject })
+        const request: TaskRequest = { number, name, argument }
+        this.#child.send(request, (error) => {
           if (error !== null) reject(error)
         })
-      })) as Awaited<ReturnType<Taught[Name]>>
+      })) as Awaited<ReturnType<Served[Name]>>
     } finally {
-      clearTimeout(late)
-      this.#waiting.delete(number)
+      clearTimeout(deadline)
+      this.#pending.delete(number)
     }
   }
 

@@ -5,20 +5,20 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { leave, requirePrograms } from '../programs.ts'
 import { Lab, type LabOptions } from './lab.ts'
-import { namespacesRefused } from './namespaces.ts'
+import { missingNamespaceRight } from './namespaces.ts'
 
 const ENTRY = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 
-/** False, with the test skipped or failed, where there can be no lab. */
+/** Whether this machine can make network namespaces. If not, the test is skipped, or fails where all are required. */
 export function requireNamespaces(t: TestContext): boolean {
   if (requirePrograms(t, ['ip', 'tc']) === undefined) return false
-  const refused = namespacesRefused()
-  if (refused === undefined) return true
-  leave(t, `missing: the right to make network namespaces (root has it): ${refused}`)
+  const missing = missingNamespaceRight()
+  if (missing === undefined) return true
+  leave(t, `missing: the right to make network namespaces (root has it): ${missing}`)
   return false
 }
 
-/** A lab for one test, gone when that ends. Undefined, with the test skipped or failed, where there can be none. */
+/** Starts a lab for one test, which ends with it. Undefined where no lab can be made: the test is skipped or has failed. */
 export async function startLab(
   t: TestContext,
   options: Omit<LabOptions, 'entry' | 'folder'>,

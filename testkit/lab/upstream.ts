@@ -1,138 +1,138 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { Place } from './network.ts'
-import type { Account, MadeImage, UpstreamSkills } from './programs/upstream-program.ts'
-import { Remote } from './remote-process.ts'
+import type { LabMachine } from './network.ts'
+import type { ClientTraffic, MadeImage, UpstreamTasks } from './programs/upstream-program.ts'
+import { RemoteProcess } from './remote-process.ts'
 
 const PROGRAM = fileURLToPath(new URL('./programs/upstream-program.js', import.meta.url))
 const PORT = 5000
-/** Who has got a body may know it before the kernel has told who sent it. */
+/** A client can have received a body before the kernel tells the registry that the body was sent. */
 const SENT_MS = 30_000
 const MIB = 1 << 20
 let images = 0
 
 /** The registry that all nodes fetch from. */
 export class Upstream {
-  readonly place: Place
-  readonly #remote: Remote<UpstreamSkills>
+  readonly machine: LabMachine
+  readonly #process: RemoteProcess<UpstreamTasks>
 
-  static async start(place: Place): Promise<Upstream> {
-    const upstream = new Upstream(place)
+  static async start(machine: LabMachine): Promise<Upstream> {
+    const upstream = new Upstream(machine)
     await upstream.start()
     return upstream
   }
 
-  private constructor(place: Place) {
-    this.place = place
-    this.#remote = new Remote(place, PROGRAM, [place.address, String(PORT)])
+  private constructor(machine: LabMachine) {
+    this.machine = machine
+    this.#process = new RemoteProcess(machine, PROGRAM, [machine.address, String(PORT)])
   }
 
   /** `host:port`. */
   get address(): string {
-    return `${this.place.address}:${PORT}`
+    return `${this.machine.address}:${PORT}`
   }
 
   start(): Promise<void> {
-    return this.#remote.ask('start', undefined)
+    return this.#process.ask('start', undefined)
   }
 
-  /** Nothing listens any more, and what was open is closed. */
+  /** Stops listening and closes all connections; `start` resumes. */
   pause(): Promise<void> {
-    return this.#remote.ask('stop', undefined)
+    return this.#process.ask('stop', undefined)
   }
 
-  /** An image that nobody has seen before. */
-  image(layerSizes: readonly number[] = [2 * MIB, MIB, 1000], tag = 'v1'): Promise<MadeImage> {
+  /** Makes a new image. */
+  makeImage(layerSizes: readonly number[] = [2 * MIB, MIB, 1000], tag = 'v1'): Promise<MadeImage> {
     const repository = `lab/image-${images++}`
-    return this.#remote.ask('make', { repository, tag, seed: `${repository} ${process.pid}`, layerSizes })
+    return this.#process.ask('make', { repository, tag, seed: `${repository} ${process.pid}`, layerSizes })
   }
 
-  /** The tag of that image names another one from now on. */
+  /** Makes a new image and moves the tag of this one to it. */
   replace({ repository, tag }: MadeImage, layerSizes: readonly number[] = [1000]): Promise<MadeImage> {
-    return this.#remote.ask('make', { repository, tag, seed: `${repository} ${images++}`, layerSizes })
+    return this.#process.ask('make', { repository, tag, seed: `${repository} ${images++}`, layerSizes })
   }
 
   drop(image: MadeImage): Promise<void> {
-    return this.#remote.ask('drop', [image.manifest, ...image.blobs.map((blob) => blob.digest)])
+    return this.#process.ask('drop', [image.manifest, ...image.blobs.map((blob) => blob.digest)])
   }
 
-  /** Closes the door on these places, and on nobody else. */
-  deny(places: readonly Place[]): Promise<void> {
-    return this.#remote.ask(
+  /** Closes all connections from these machines, and from no others, until the next call. */
+  deny(machines: readonly LabMachine[]): Promise<void> {
+    return this.#process.ask(
       'deny',
-      places.map((place) => place.address),
+      machines.map((machine) => machine.address),
     )
   }
 
-  async accounts(): Promise<Accounts> {
-    return new Accounts(await this.#remote.ask('accounts', undefined))
+  async traffic(): Promise<UpstreamTraffic> {
+    return new UpstreamTraffic(await this.#process.ask('traffic', undefined))
   }
 
-  /** As soon as all bytes of that image's blobs were sent so often. */
-  async accountsOf(image: MadeImage, times = 1): Promise<Accounts> {
+  /** The traffic once all bytes of the image's blobs were sent so many times, or when that has taken too long. */
+  async trafficOf(image: MadeImage, times = 1): Promise<UpstreamTraffic> {
     const deadline = Date.now() + SENT_MS
     for (;;) {
-      const accounts = await this.accounts()
-      const isSent = image.blobs.every(({ digest, size }) => accounts.bytesOf(digest) >= times * size)
-      if (isSent || Date.now() > deadline) return accounts
+      const traffic = await this.traffic()
+      const isSent = image.blobs.every(({ digest, size }) => traffic.bytesOf(digest) >= times * size)
+      if (isSent || Date.now() > deadline) return traffic
       await delay(20)
     }
   }
 
-  forget(): Promise<void> {
-    return this.#remote.ask('forget', undefined)
+  resetTraffic(): Promise<void> {
+    return this.#process.ask('resetTraffic', undefined)
   }
 
   stop(): Promise<void> {
-    return this.#remote.stop()
+    return this.#process.stop()
   }
 }
 
-/** What upstream has been asked for and has sent. */
-export class Accounts {
-  readonly all: readonly Account[]
+/** What clients have requested from upstream, and what it has sent. */
+export class UpstreamTraffic {
+  readonly clients: readonly ClientTraffic[]
 
-  constructor(all: readonly Account[]) {
-    this.all = all
+  constructor(clients: readonly ClientTraffic[]) {
+    this.clients = clients
   }
 
-  /** How often the bytes of this digest, or the answer for this tag, were sent, whole or in part. */
+  /** How many answers had bytes of this digest or tag, all of them or a part. */
   sent(reference: string): number {
-    return sum(this.#of(reference, 'GET').map((account) => account.answered))
+    return sum(this.#of(reference, 'GET').map((client) => client.answered))
   }
 
   heads(reference: string): number {
-    return sum(this.#of(reference, 'HEAD').map((account) => account.requests))
+    return sum(this.#of(reference, 'HEAD').map((client) => client.requests))
   }
 
   bytesOf(reference: string): number {
-    return sum(this.#of(reference, 'GET').map((account) => account.bytes))
+    return sum(this.#of(reference, 'GET').map((client) => client.bytes))
   }
 
-  /** Bytes of blobs and manifests, over all clients. */
+  /** The bytes of blobs and manifests that were sent to all clients. */
   get bytes(): number {
-    return sum(this.all.map((account) => account.bytes))
+    return sum(this.clients.map((client) => client.bytes))
   }
 
   get requests(): number {
-    return sum(this.all.map((account) => account.requests))
+    return sum(this.clients.map((client) => client.requests))
   }
 
-  /** Bytes of this image's blobs that were sent, over what they have: 1 is once. */
-  egress(image: MadeImage): number {
-    const wanted = sum(image.blobs.map((blob) => blob.size))
-    return sum(image.blobs.map((blob) => this.bytesOf(blob.digest))) / wanted
+  /** How many copies of the image's blobs were sent, by bytes. */
+  copiesSent(image: MadeImage): number {
+    const size = sum(image.blobs.map((blob) => blob.size))
+    return sum(image.blobs.map((blob) => this.bytesOf(blob.digest))) / size
   }
 
-  /** Addresses of those to whom bytes of it went. */
+  /** The addresses of the clients that bytes of the digest were sent to. */
   clientsOf(reference: string): string[] {
     return this.#of(reference, 'GET')
-      .filter((account) => account.answered > 0)
-      .map((account) => account.client)
+      .filter((client) => client.answered > 0)
+      .map((client) => client.client)
   }
 
-  #of(reference: string, method: string): Account[] {
-    return this.all.filter((account) => account.reference === reference && account.method === method)
+  #of(reference: string, method: string): ClientTraffic[] {
+    return this.clients.filter((client) => client.reference === reference && client.method === method)
   }
 }
 

@@ -1,13 +1,13 @@
 import DHT from 'hyperdht'
-import { obey } from '../remote-process.ts'
+import { serveTasks } from '../remote-process.ts'
 
-/** The DHT node that all others start from. */
+/** The DHT node at which all agents of a lab join. */
 
-const skills = {
-  async light({ host, port }: { readonly host: string; readonly port: number }) {
+const tasks = {
+  async start({ host, port }: { readonly host: string; readonly port: number }) {
     await DHT.bootstrapper(port, host, { host }).fullyBootstrapped()
   },
 }
 
-export type BeaconSkills = typeof skills
-obey(skills)
+export type BootstrapTasks = typeof tasks
+serveTasks(tasks)

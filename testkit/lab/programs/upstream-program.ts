@@ -1,11 +1,11 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { obey } from '../remote-process.ts'
+import { serveTasks } from '../remote-process.ts'
 
 /**
- * A registry that serves from memory and keeps account of who has asked for what and of how many bytes it has sent.
- * Arguments: address and port. It runs in a place of its own, whose cable says how fast it is.
+ * A registry that serves from memory and counts, for each client, the requests and the bytes that it has sent.
+ * Arguments: address and port. It runs on a machine of its own, and the link of that machine limits its speed.
  */
 
 const [host = '', port = ''] = process.argv.slice(2)
@@ -20,18 +20,18 @@ export interface MadeImage {
   readonly blobs: readonly { readonly digest: string; readonly size: number }[]
 }
 
-/** What one client has had of one thing. */
-export interface Account {
+/** The requests of one client for one digest or tag. */
+export interface ClientTraffic {
   readonly client: string
   readonly method: string
   readonly kind: string
   /** A digest or a tag. */
   readonly reference: string
-  /** How often it was asked for. */
+  /** How many requests there were. */
   requests: number
-  /** How often the answer was not a refusal. */
+  /** How many of them were answered with content. */
   answered: number
-  /** Of the body, as the kernel took them. */
+  /** How many bytes of bodies the kernel has taken. */
   bytes: number
 }
 
@@ -42,14 +42,14 @@ interface Item {
 
 const items = new Map<string, Item>()
 const tags = new Map<string, string>()
-const accounts = new Map<string, Account>()
+const clients = new Map<string, ClientTraffic>()
 const denied = new Set<string>()
 const server = createServer((request, response) => void answer(request, response))
 server.on('connection', (socket) => {
   if (denied.has(socket.remoteAddress ?? '')) socket.destroy()
 })
 
-const skills = {
+const tasks = {
   async start() {
     server.listen(Number(port), host)
     await once(server, 'listening')
@@ -62,7 +62,7 @@ const skills = {
     await closed
   },
 
-  /** Layers of bytes that do not compress, the same ones for the same seed. Layers are not tar archives: nobody unpacks them. */
+  /** The same seed makes the same image. Its layers do not compress, and are not tar archives, because no test unpacks them. */
   async make(image: {
     readonly repository: string
     readonly tag: string
@@ -91,45 +91,45 @@ const skills = {
     return { repository, tag, manifest: manifest.digest, blobs: [config, ...layers] }
   },
 
-  /** Forgets content, to have the memory back. */
+  /** Deletes content, to free its memory. */
   async drop(digests: readonly string[]) {
     for (const digest of digests) items.delete(digest)
   },
 
-  /** For these clients there is no registry any more: their connections are closed at once. */
+  /** Closes all connections of these clients, now and when they connect. */
   async deny(clients: readonly string[]) {
     denied.clear()
     for (const client of clients) denied.add(client)
-    // Those that are open too; others dial again.
+    // This closes the open connections of other clients too, which connect again.
     if (clients.length > 0) server.closeAllConnections()
   },
 
-  async accounts(): Promise<readonly Account[]> {
-    return [...accounts.values()]
+  async traffic(): Promise<readonly ClientTraffic[]> {
+    return [...clients.values()]
   },
 
-  async forget() {
-    accounts.clear()
+  async resetTraffic() {
+    clients.clear()
   },
 }
 
-export type UpstreamSkills = typeof skills
-obey(skills)
+export type UpstreamTasks = typeof tasks
+serveTasks(tasks)
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = (request.url ?? '').split('?', 1)[0] ?? ''
   if (path === '/v2/' || path === '/v2') return void response.end('{}')
   const [, repository = '', kind = '', reference = ''] =
     /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(path) ?? []
-  const account = accountOf(request, kind, reference)
-  account.requests += 1
+  const traffic = trafficOf(request, kind, reference)
+  traffic.requests += 1
   const digest = kind === 'manifests' ? (tags.get(`${repository}:${reference}`) ?? reference) : reference
   const item = items.get(digest)
   if (item === undefined) {
     response.writeHead(404, { 'Content-Type': 'application/json' })
-    return void response.end('{"errors":[{"code":"NAME_UNKNOWN","message":"not here"}]}')
+    return void response.end('{"errors":[{"code":"NAME_UNKNOWN","message":"unknown"}]}')
   }
-  account.answered += 1
+  traffic.answered += 1
   const range = rangeOf(request.headers.range, item.bytes.length)
   const body = item.bytes.subarray(range?.from ?? 0, range === undefined ? undefined : range.to + 1)
   response.writeHead(range === undefined ? 200 : 206, {
@@ -141,33 +141,33 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
       : { 'Content-Range': `bytes ${range.from}-${range.to}/${item.bytes.length}` }),
   })
   if (request.method === 'HEAD') return void response.end()
-  await send(body, response, account)
+  await send(body, response, traffic)
 }
 
-/** No piece before the one before it has left, so that what is counted has been sent. */
-async function send(body: Buffer, response: ServerResponse, account: Account): Promise<void> {
+/** Waits until each piece has been written before it writes the next, so that only bytes that were sent are counted. */
+async function send(body: Buffer, response: ServerResponse, traffic: ClientTraffic): Promise<void> {
   for (let at = 0; at < body.length; at += PIECE) {
     const piece = body.subarray(at, at + PIECE)
-    const left = await new Promise<boolean>((resolve) => {
+    const isWritten = await new Promise<boolean>((resolve) => {
       response.once('close', () => resolve(false))
       response.write(piece, (error) => {
         response.removeAllListeners('close')
         resolve(error === null || error === undefined)
       })
     })
-    if (!left) return
-    account.bytes += piece.length
+    if (!isWritten) return
+    traffic.bytes += piece.length
   }
   response.end()
 }
 
-function accountOf(request: IncomingMessage, kind: string, reference: string): Account {
+function trafficOf(request: IncomingMessage, kind: string, reference: string): ClientTraffic {
   const client = request.socket.remoteAddress ?? ''
   const method = request.method ?? ''
   const key = `${client} ${method} ${kind} ${reference}`
-  const account = accounts.get(key) ?? { client, method, kind, reference, requests: 0, answered: 0, bytes: 0 }
-  accounts.set(key, account)
-  return account
+  const traffic = clients.get(key) ?? { client, method, kind, reference, requests: 0, answered: 0, bytes: 0 }
+  clients.set(key, traffic)
+  return traffic
 }
 
 function rangeOf(header: string | undefined, size: number): { from: number; to: number } | undefined {

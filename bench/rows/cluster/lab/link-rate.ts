@@ -1,4 +1,4 @@
-import { type Hand, handAt } from '../../../../testkit/lab/machine-process.ts'
+import { type MachineProcess, startMachineProcess } from '../../../../testkit/lab/machine-process.ts'
 import { Network, type Rate } from '../../../../testkit/lab/network.ts'
 import type { Context } from '../../../context.ts'
 import { owning } from '../../../owned.ts'
@@ -9,28 +9,28 @@ const BYTES = 8e6
 const LINK: Rate = 32e6
 const FASTER: Rate = 400e6
 
-/** What the other rows stand on: a link of the lab is as fast as it is said to be, in both directions and at once. */
-export function links(context: Context): Promise<void> {
+/** The other rows assume that a link of the lab has its rate, in each direction and in both at once. */
+export function linkRate(context: Context): Promise<void> {
   return owning(async (owned) => {
     const network = new Network()
     owned.add({ stop: async () => network.close() })
     const [one, other, third] = [LINK, FASTER, FASTER].map((rate, at) => {
-      const place = network.join(`spot-${at}`, rate)
-      return { address: place.address, hand: owned.add<Hand>(handAt(place)) }
+      const machine = network.addMachine(`machine-${at}`, rate)
+      return { address: machine.address, process: owned.add<MachineProcess>(startMachineProcess(machine)) }
     })
     if (one === undefined || other === undefined || third === undefined) return
-    await Promise.all([one, other, third].map(({ hand }) => hand.ask('drain', PORT)))
-    /** The part of the link's rate that bytes have gone at, without what they were wrapped in. */
-    const rateOf = async (from: typeof one, to: typeof one): Promise<number> => {
-      const ms = await from.hand.ask('pour', { host: to.address, port: PORT, bytes: BYTES })
+    await Promise.all([one, other, third].map(({ process }) => process.ask('discard', PORT)))
+    /** The rate of the bytes without headers, over the rate of the link. */
+    const relativeRate = async (from: typeof one, to: typeof one): Promise<number> => {
+      const ms = await from.process.ask('send', { host: to.address, port: PORT, bytes: BYTES })
       return (BYTES * 8000) / ms / LINK
     }
-    const values = [await rateOf(one, other), await rateOf(other, one)]
-    values.push(...(await Promise.all([rateOf(one, other), rateOf(third, one)])))
+    const values = [await relativeRate(one, other), await relativeRate(other, one)]
+    values.push(...(await Promise.all([relativeRate(one, other), relativeRate(third, one)])))
     context.report({
       name: `a link of ${mbit(LINK)} of the lab: sending, receiving, and both at once`,
       figures: [],
-      checks: [{ label: 'bytes over its rate', unit: 'x', values, atLeast: 0.9, atMost: 1.02 }],
+      checks: [{ label: 'rate of bytes / rate of the link', unit: 'x', values, atLeast: 0.9, atMost: 1.02 }],
       notes: [],
     })
   })

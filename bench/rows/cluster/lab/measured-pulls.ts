@@ -6,69 +6,69 @@ import type { MadeImage } from '../../../../testkit/lab/programs/upstream-progra
 import type { Context } from '../../../context.ts'
 import { busyBetween, processors } from '../../../processor-use.ts'
 
-export interface Cluster {
+export interface MeasuredCluster {
   readonly context: Context
   readonly lab: Lab
   readonly link: Rate
-  /** Of a link when all nodes use theirs at once: slow enough that the network is the limit, and not the processors. */
+  /** The rate of a link when all nodes use theirs at once, so that the network is the limit and not the processors. */
   readonly slowLink: Rate
 }
 
 const MIB = 1 << 20
 export const LAYERS = [28 * MIB, 20 * MIB, 12 * MIB, 4 * MIB]
 
-/** What a run of pulls of one new image has come to. */
+/** The pulls of one new image by several nodes. */
 export interface Outcome {
   readonly pulls: readonly Pulled[]
   /** From the first start to the last end. */
   readonly seconds: number
-  /** Bytes of the image's blobs that upstream has sent, over what they have. */
-  readonly egress: number
-  /** The same by the counter of upstream's link: headers, manifest, everything. */
-  readonly wire: number
+  /** How many copies of the image's blobs upstream has sent, by bytes. */
+  readonly copiesSent: number
+  /** All bytes on upstream's link, with headers and manifests, over the size of the image's blobs. */
+  readonly copiesOnLink: number
   /** How busy all processors of the machine were, in percent. */
   readonly busy: number
-  /** Of the image. */
+  /** The size of the image's blobs. */
   readonly bytes: number
 }
 
-/** Sets all links, makes a new image and lets `pull` get it; what has come is hashed again when the time is taken. */
-export async function runWith(
-  { lab }: Cluster,
+/** Sets the rates of all links, makes a new image, and measures `pull`. Every node that is `complete` then pulls again, hashed. */
+export async function measurePulls(
+  { lab }: MeasuredCluster,
   rates: { readonly link: Rate; readonly upstream: Rate },
   pull: (image: MadeImage) => Promise<readonly Pulled[]>,
-  whole: () => readonly ClusterNode[] = () => lab.nodes,
+  complete: () => readonly ClusterNode[] = () => lab.nodes,
 ): Promise<Outcome> {
   const { network, upstream } = lab
-  for (const { place } of lab.nodes) network.setRate(place, rates.link)
-  network.setRate(upstream.place, rates.upstream)
-  const image = await upstream.image(LAYERS)
+  for (const { machine } of lab.nodes) network.setRate(machine, rates.link)
+  network.setRate(upstream.machine, rates.upstream)
+  const image = await upstream.makeImage(LAYERS)
   const bytes = image.blobs.reduce((sum, blob) => sum + blob.size, 0)
-  await upstream.forget()
-  const sentBefore = network.traffic(upstream.place).sent
+  await upstream.resetTraffic()
+  const sentBefore = network.traffic(upstream.machine).sent
   const before = processors()
   const pulls = await pull(image)
   const busy = busyBetween(before, processors())
-  const egress = (await upstream.accounts()).egress(image)
-  const wire = (network.traffic(upstream.place).sent - sentBefore) / bytes
-  for (const node of whole()) await node.pull(image)
+  const copiesSent = (await upstream.traffic()).copiesSent(image)
+  const copiesOnLink = (network.traffic(upstream.machine).sent - sentBefore) / bytes
+  for (const node of complete()) await node.pull(image)
   await upstream.drop(image)
   const startedAt = Math.min(...pulls.map((one) => one.startedAt))
   const endedAt = Math.max(...pulls.map((one) => one.endedAt))
-  return { pulls, seconds: (endedAt - startedAt) / 1000, egress, wire, busy, bytes }
+  return { pulls, seconds: (endedAt - startedAt) / 1000, copiesSent, copiesOnLink, busy, bytes }
 }
 
-/** As runtimes do, but that nothing is hashed: sixteen of them share the processors with sixteen agents. */
+/** Pulls do not hash, because the clients of all nodes share the processors with the agents. */
 export const UNCHECKED = { hash: false, deadlineMs: 600_000 }
 
-/** Seconds that so many bytes take at that rate when nothing is wrapped around them. */
-export function atBest(bytes: number, rate: Rate): number {
+/** Seconds that the bytes take at this rate without headers. */
+export function secondsAt(bytes: number, rate: Rate): number {
   return (bytes * 8) / rate
 }
 
-/** What part of its link a pull has used. */
-export function shareOf(pulled: Pulled, link: Rate): number {
-  return (1000 * atBest(pulled.bytes, link)) / (pulled.endedAt - pulled.startedAt)
+/** The part of its link's rate that a pull has used. */
+export function linkShareOf(pulled: Pulled, link: Rate): number {
+  return (1000 * secondsAt(pulled.bytes, link)) / (pulled.endedAt - pulled.startedAt)
 }
 
 export function mbit(rate: Rate): string {
@@ -77,14 +77,14 @@ export function mbit(rate: Rate): string {
 
 export const BUSY = {
   percent: 85,
-  note: 'the processors were busy nearly all the time: with more of them it may well be faster',
+  note: 'the processors were busy nearly all the time: with more processors the pulls may be faster',
 }
 
-/** For every row: whether its figures are of the network. */
-export function about(outcomes: readonly Outcome[]) {
+/** For every row: whether the network limited the pulls, or the processors. */
+export function limitsOf(outcomes: readonly Outcome[]) {
   return {
     figures: [
-      { side: 'sent over the link of upstream', unit: 'x', values: outcomes.map((one) => one.wire) },
+      { side: 'sent over the link of upstream', unit: 'x', values: outcomes.map((one) => one.copiesOnLink) },
       { side: 'processors busy', unit: '%', values: outcomes.map((one) => one.busy) },
     ],
     notes: outcomes.some((one) => one.busy > BUSY.percent) ? [BUSY.note] : [],

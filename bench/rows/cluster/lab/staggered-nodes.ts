@@ -1,12 +1,19 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { about, type Cluster, mbit, runWith, shareOf, UNCHECKED } from './measured-pulls.ts'
+import {
+  limitsOf,
+  linkShareOf,
+  type MeasuredCluster,
+  mbit,
+  measurePulls,
+  UNCHECKED,
+} from './measured-pulls.ts'
 
 const EVERY_MS = 4000
 
-/** One node after the other begins, some of them while those before it are still at it. */
-export async function rolling(run: Cluster): Promise<void> {
+/** One node after the other begins, some before the pulls of earlier nodes have ended. */
+export async function staggeredNodes(run: MeasuredCluster): Promise<void> {
   const { context, lab, link } = run
-  const outcome = await runWith(run, { link, upstream: link }, (image) =>
+  const outcome = await measurePulls(run, { link, upstream: link }, (image) =>
     Promise.all(
       lab.nodes.map(async (node, at) => {
         await wait(at * EVERY_MS)
@@ -14,15 +21,15 @@ export async function rolling(run: Cluster): Promise<void> {
       }),
     ),
   )
-  const shares = outcome.pulls.map((pulled) => shareOf(pulled, link))
-  const { figures, notes } = about([outcome])
+  const shares = outcome.pulls.map((pulled) => linkShareOf(pulled, link))
+  const { figures, notes } = limitsOf([outcome])
   context.report({
     name: `${lab.nodes.length} nodes, one every ${EVERY_MS / 1000} s, links ${mbit(link)}`,
     figures: [{ side: 'part of its link that a node used', unit: 'x', values: shares }, ...figures],
     checks: [
-      { label: 'sent by upstream', unit: 'x', values: [outcome.egress], atMost: 1 },
+      { label: 'sent by upstream', unit: 'x', values: [outcome.copiesSent], atMost: 1 },
       { label: 'the slowest node', unit: 'x', values: [Math.min(...shares)], atLeast: 0.8 },
     ],
-    notes: ['more than 1 where a node had fetched something for others before it was asked for', ...notes],
+    notes: ['more than 1 where a node had fetched a part for others before its own pull began', ...notes],
   })
 }

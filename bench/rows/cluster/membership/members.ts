@@ -6,18 +6,18 @@ import { GossipSimulation } from '../../../../testkit/simulation/gossip-simulati
 import type { Context } from '../../../context.ts'
 import { type Owned, owning } from '../../../owned.ts'
 import { freePort } from '../../../program.ts'
-import { knows, startPeer } from '../agents.ts'
+import { startPeer, untilKnown } from '../agents.ts'
 
 const MEMBERS = 200
-/** As many as an agent makes. Others may make more with it, up to 64. */
+/** As many links as an agent opens. Other members can open more to it, up to 64. */
 const LINKS = 24
 const KIB = 1024
 const REST_MS = 3000
 const SEED = 7
 const MINUTES = { usual: 3, quick: 1 }
 
-/** What it costs to be one of many. */
-export async function members(context: Context): Promise<void> {
+/** What each member of a large swarm costs an agent. */
+export async function membership(context: Context): Promise<void> {
   await memory(context)
   gossip(context)
 }
@@ -28,45 +28,45 @@ async function memory(context: Context): Promise<void> {
   for (let round = 0; round < (context.quick ? 1 : 3); round++) {
     await owning(async (owned) => {
       const folder = owned.add(context.folder('members'))
-      // Nobody listens there, and nobody asks.
+      // No server listens on this port, and no content is requested.
       const upstreamPort = await freePort()
       const peer = await startPeer(context, owned, `${folder.path}/leat`, { upstreamPort })
       const resident = async (): Promise<number> => {
         await wait(REST_MS)
         return peer.agent.program.rss() / KIB
       }
-      const others = await crowdAt(owned, peer.dht)
-      others(1, 1)
-      await knows(peer, 1)
+      const setMembers = await startMembers(owned, peer.dht)
+      setMembers(1, 1)
+      await untilKnown(peer, 1)
       one.push(await resident())
-      others(LINKS, MEMBERS + 1)
-      await knows(peer, MEMBERS + 1)
+      setMembers(LINKS, MEMBERS + 1)
+      await untilKnown(peer, MEMBERS + 1)
       many.push(await resident())
     })
   }
   const mib = (values: readonly number[]): number[] => values.map((value) => value / KIB)
   context.report({
-    name: `memory of an agent that knows ${MEMBERS} members more`,
+    name: `memory of an agent that knows ${MEMBERS} more members`,
     figures: [
       { side: 'resident, with 1', unit: 'MiB', values: mib(one) },
       { side: `resident, with ${MEMBERS + 1}`, unit: 'MiB', values: mib(many) },
     ],
     checks: [
       {
-        label: 'each of them',
+        label: 'for each member',
         unit: 'KiB',
         values: many.map((value, at) => (value - (one[at] ?? Number.NaN)) / MEMBERS),
         atMost: 100,
       },
     ],
     notes: [
-      `measured: the agent is a real one, the others are one process that it has ${LINKS} links to, up from 1`,
+      `measured: the agent is real, the others are one process to which its links grow from 1 to ${LINKS}`,
     ],
   })
 }
 
-/** The others, of whom so many have links and so many are there. */
-async function crowdAt(owned: Owned, dht: string): Promise<(links: number, all: number) => void> {
+/** Starts a process with the other members. The function sets how many have links to the agent, and how many there are. */
+async function startMembers(owned: Owned, dht: string): Promise<(links: number, all: number) => void> {
   const child = fork(fileURLToPath(new URL('./swarm-program.js', import.meta.url)), [dht])
   owned.add({
     stop: async () => {
@@ -87,17 +87,17 @@ function gossip(context: Context): void {
   }
   swarm.run(10_000)
   if (swarm.runUntil(() => swarm.areListsRight(), 60_000) === undefined) {
-    throw new Error(`${MEMBERS} simulated nodes have not come to know each other`)
+    throw new Error(`${MEMBERS} simulated nodes do not know each other`)
   }
   swarm.run(15_000)
   const minutes = context.quick ? MINUTES.quick : MINUTES.usual
   const { mean, most } = swarm.measureRates(minutes * 60_000)
   context.report({
-    name: `what ${MEMBERS} nodes tell each other when nothing changes`,
+    name: `gossip of ${MEMBERS} nodes when nothing changes`,
     figures: [{ side: 'sent by a node, on average', unit: 'B/s', values: [mean] }],
-    checks: [{ label: 'sent by the one that sends most', unit: 'B/s', values: [most], atMost: 2048 }],
+    checks: [{ label: 'sent by the node that sends most', unit: 'B/s', values: [most], atMost: 2048 }],
     notes: [
-      `simulated: the same code, ${minutes * 60} s of a time of its own, keeping links alive counted in (seed ${SEED})`,
+      `simulated: the same code, ${minutes * 60} s of simulated time, keep-alives included (seed ${SEED})`,
     ],
   })
 }

@@ -9,21 +9,21 @@ import {
 } from '../../../../src/peers/membership/gossip-messages.ts'
 import { DEFAULT_LINK_LIMITS, Link, type LinkListener } from '../../../../src/peers/membership/link.ts'
 import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip-simulation.ts'
-import { HERE, SECRET } from '../agents.ts'
+import { LOOPBACK, SECRET } from '../agents.ts'
 
-// A swarm in one process, as an agent sees it: some whom it has a link to, and many whom they tell of. Started with the
-// DHT node to join at, and told how many there are to be from now on: `[links, members]`.
+// The members of a swarm in one process, as an agent sees them: some have a link to it, and tell it of many others. The
+// argument is the DHT node to join at. Each message sets how many members there are: `[links, members]`.
 
-// All swarms listen to the one node.
+// Every swarm adds listeners to the one DHT node.
 EventEmitter.defaultMaxListeners = 0
 
-const [host = HERE, port = ''] = (process.argv[2] ?? '').split(':')
-const bornAt = Date.now()
+const [host = LOOPBACK, port = ''] = (process.argv[2] ?? '').split(':')
+const startedAt = Date.now()
 const secret = await deriveSecret(SECRET)
 const { ready } = await openDhtNode({
-  listen: { host: HERE, port: 0 },
+  listen: { host: LOOPBACK, port: 0 },
   bootstrap: [{ host, port: Number(port) }],
-  advertise: HERE,
+  advertise: LOOPBACK,
   publicDht: false,
   keepAliveMs: DEFAULT_LINK_LIMITS.keepAliveMs,
 })
@@ -34,16 +34,16 @@ let agent: Buffer | undefined
 let linked = 0
 let known: RecordWithHeartbeat[] = []
 
-function appear({ proofKey, topic }: SwarmSecret): void {
+function addLinkedMember({ proofKey, topic }: SwarmSecret): void {
   linked += 1
   const name = `linked-${linked}`
-  const self = recordOf(name, memberOf(name, bornAt))
+  const self = recordOf(name, memberOf(name, startedAt))
   const { publicKey, secretKey } = identityNamed(name)
   const listener: LinkListener = {
     onProven: (link) => {
       links.add(link)
       link.send({ ...EMPTY_MESSAGE, records: [self] })
-      tell(link, known)
+      sendRecords(link, known)
     },
     onMessage: () => true,
     onClosed: (link) => links.delete(link),
@@ -53,25 +53,25 @@ function appear({ proofKey, topic }: SwarmSecret): void {
     agent = stream.remotePublicKey
     return new Link(stream, [proofKey], listener)
   })
-  // The first is found by the agent, which the others then dial: they have nothing to do with each other.
+  // The agent finds the first member, and the others connect to the agent. No two of the members connect to each other.
   if (agent === undefined) swarm.join(topic, { client: false, server: true })
   else swarm.joinPeer(agent)
 }
 
-function tell(link: Link, members: readonly RecordWithHeartbeat[]): void {
+function sendRecords(link: Link, members: readonly RecordWithHeartbeat[]): void {
   for (let at = 0; at < members.length; at += MAX_RECORDS_PER_MESSAGE) {
     link.send({ ...EMPTY_MESSAGE, records: members.slice(at, at + MAX_RECORDS_PER_MESSAGE) })
   }
 }
 
 process.on('message', ([wantedLinks, wantedMembers]: readonly [number, number]) => {
-  while (linked < wantedLinks) appear(secret)
-  const hearsay = wantedMembers - wantedLinks
-  known = Array.from({ length: hearsay }, (_, at) => {
-    const name = `told-of-${at}`
-    return recordOf(name, memberOf(name, bornAt))
+  while (linked < wantedLinks) addLinkedMember(secret)
+  const unlinked = wantedMembers - wantedLinks
+  known = Array.from({ length: unlinked }, (_, at) => {
+    const name = `unlinked-${at}`
+    return recordOf(name, memberOf(name, startedAt))
   })
-  for (const link of links) tell(link, known)
+  for (const link of links) sendRecords(link, known)
 })
 process.on('disconnect', () => process.exit(0))
 process.send?.('ready')

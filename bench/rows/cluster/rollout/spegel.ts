@@ -1,8 +1,9 @@
 import { mkdirSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Daemon } from '../../../../testkit/daemon.ts'
-import { type Hand, handAt } from '../../../../testkit/lab/machine-process.ts'
-import { type Machine, NAMESPACE } from './machine.ts'
+import { type MachineProcess, startMachineProcess } from '../../../../testkit/lab/machine-process.ts'
+import type { LabMachine } from '../../../../testkit/lab/network.ts'
+import { type Containerd, NAMESPACE } from './containerd.ts'
 
 export const SPEGEL_PORT = 5000
 const ROUTER_PORT = 5001
@@ -10,23 +11,24 @@ const BOOTSTRAP_PORT = 5002
 const METRICS_PORT = 9090
 const READY_MS = 60_000
 
-/** Spegel beside a containerd, with what its chart sets left as it is. */
+/** Spegel beside a containerd, with the defaults of its chart. */
 export class Spegel {
-  readonly #machine: Machine
+  readonly #machine: LabMachine
   readonly #daemon: Daemon
-  readonly #hand: Hand
+  readonly #process: MachineProcess
 
-  /** One that finds the others by asking the one at the address `first`. */
-  constructor(program: string, machine: Machine, folder: string, first: string) {
-    const { namespace, label, address } = machine.place
+  /** `first` is the address of the instance at which this one joins. */
+  constructor(program: string, containerd: Containerd, folder: string, first: string) {
+    const { machine } = containerd
+    const { namespace, label, address } = machine
     mkdirSync(folder, { recursive: true })
     this.#machine = machine
-    this.#hand = handAt(machine.place)
-    this.#daemon = new Daemon(`spegel at ${label}`, 'ip', [
+    this.#process = startMachineProcess(machine)
+    this.#daemon = new Daemon(`spegel on ${label}`, 'ip', [
       ...['netns', 'exec', namespace, program, 'registry', '--log-level', 'WARN'],
-      ...['--containerd-sock', machine.socket],
+      ...['--containerd-sock', containerd.socket],
       ...['--containerd-namespace', NAMESPACE],
-      ...['--containerd-content-path', machine.content],
+      ...['--containerd-content-path', containerd.content],
       ...['--data-dir', folder],
       ...['--registry-addr', `:${SPEGEL_PORT}`],
       ...['--router-addr', `:${ROUTER_PORT}`],
@@ -37,23 +39,23 @@ export class Spegel {
     ])
   }
 
-  /** Resolves when it says that it is. */
+  /** Resolves when its `/readyz` answers 200. */
   async ready(): Promise<void> {
-    const { label } = this.#machine.place
+    const { label } = this.#machine
     const isReady = async (): Promise<boolean> => {
-      const about = { host: '127.0.0.1', port: SPEGEL_PORT, path: '/readyz', keep: true }
-      return (await this.#hand.ask('ask', about, 5000)).status === 200
+      const request = { host: '127.0.0.1', port: SPEGEL_PORT, path: '/readyz', keep: true }
+      return (await this.#process.ask('request', request, 5000)).status === 200
     }
     const giveUpAt = performance.now() + READY_MS
     while (!(await isReady().catch(() => false))) {
       if (performance.now() > giveUpAt) {
-        throw new Error(`spegel at ${label} did not get ready: ${this.#daemon.output.slice(-1000)}`)
+        throw new Error(`spegel on ${label} did not become ready: ${this.#daemon.output.slice(-1000)}`)
       }
       await wait(100)
     }
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#daemon.stop(), this.#hand.stop()])
+    await Promise.all([this.#daemon.stop(), this.#process.stop()])
   }
 }

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { Daemon } from '../../../../testkit/daemon.ts'
-import type { Place } from '../../../../testkit/lab/network.ts'
+import type { LabMachine } from '../../../../testkit/lab/network.ts'
 import { REGISTRY } from '../../../../testkit/lab/node.ts'
 import type { MadeImage } from '../../../../testkit/lab/programs/upstream-program.ts'
 import { run, tryRun } from '../../../../testkit/programs.ts'
@@ -14,40 +14,40 @@ export interface Programs {
   readonly ctr: string
 }
 
-export interface MachineOptions {
-  readonly place: Place
+export interface ContainerdOptions {
+  readonly machine: LabMachine
   readonly folder: string
   readonly programs: Programs
   /** `host:port` of the registry. */
   readonly upstream: string
-  /** Where the mirror listens on this machine. */
+  /** The port of the mirror on this machine. */
   readonly mirrorPort: number
 }
 
-/** What a pull by a runtime took, in milliseconds of the machine's clock. */
-export interface Pulled {
+/** When a pull began and ended, in milliseconds of the monotonic clock. */
+export interface TimedPull {
   readonly startedAt: number
   readonly endedAt: number
 }
 
-/** A containerd of its own at a place, which asks the mirror on its machine before the registry. */
-export class Machine {
-  readonly place: Place
+/** A containerd on a machine of the lab, which asks the mirror on its machine before the registry. */
+export class Containerd {
+  readonly machine: LabMachine
   readonly socket: string
-  /** Where it keeps what it has pulled. */
+  /** The folder of its content store. */
   readonly content: string
   readonly #ctr: string
   readonly #hosts: string
   readonly #daemon: Daemon
 
-  static async start(options: MachineOptions): Promise<Machine> {
-    const machine = new Machine(options)
-    await machine.#daemon.ready(async () => (await tryRun(...machine.#command('version'))).code === 0)
-    return machine
+  static async start(options: ContainerdOptions): Promise<Containerd> {
+    const containerd = new Containerd(options)
+    await containerd.#daemon.ready(async () => (await tryRun(...containerd.#command('version'))).code === 0)
+    return containerd
   }
 
-  private constructor({ place, folder, programs, upstream, mirrorPort }: MachineOptions) {
-    this.place = place
+  private constructor({ machine, folder, programs, upstream, mirrorPort }: ContainerdOptions) {
+    this.machine = machine
     this.socket = `${folder}/containerd.sock`
     this.content = `${folder}/root/io.containerd.content.v1.content`
     this.#ctr = programs.ctr
@@ -74,15 +74,15 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.trac
   path = "${folder}/opt"
 `,
     )
-    const command = ['netns', 'exec', place.namespace, programs.containerd]
-    this.#daemon = new Daemon(`containerd at ${place.label}`, 'ip', [
+    const command = ['netns', 'exec', machine.namespace, programs.containerd]
+    this.#daemon = new Daemon(`containerd on ${machine.label}`, 'ip', [
       ...command,
       ...['--config', config, '--log-level', 'warn'],
     ])
   }
 
-  /** All of an image into its content store, verified by it. Nothing is unpacked. */
-  async pull({ repository, tag }: MadeImage): Promise<Pulled> {
+  /** Fetches all of an image into the content store, which verifies it. Nothing is unpacked. */
+  async pull({ repository, tag }: MadeImage): Promise<TimedPull> {
     const startedAt = now()
     const name = `${REGISTRY}/${repository}:${tag}`
     const [ip, args] = this.#command('content', 'fetch', '--hosts-dir', this.#hosts, name)
@@ -94,9 +94,9 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.trac
     await this.#daemon.stop()
   }
 
-  /** The client is who asks registries, so it runs at the place. */
+  /** The client sends the requests to registries, so it runs in the namespace of the machine. */
   #command(...args: string[]): [string, string[]] {
     const client = [this.#ctr, '--address', this.socket, '--namespace', NAMESPACE]
-    return ['ip', ['netns', 'exec', this.place.namespace, ...client, ...args]]
+    return ['ip', ['netns', 'exec', this.machine.namespace, ...client, ...args]]
   }
 }
