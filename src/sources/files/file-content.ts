@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { releasableBytes } from '../../fetch/flight/tail-gate.ts'
+import { releasableBytes } from '../../fetch/flight/bytes/tail-gate.ts'
 import { unlessAborted } from '../../lib/async/abort.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Content } from '../../ports/content.ts'
