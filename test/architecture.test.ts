@@ -118,7 +118,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   cli: ['context', 'terminal', 'warm', 'commands', '.'],
   config: ['values', '.'],
   doctor: ['tools', 'checks', '.'],
-  fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', '.'],
+  fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar', 'hashing'],
   oci: ['.', 'names'],

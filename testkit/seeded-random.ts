@@ -1,5 +1,5 @@
-/** Chance that can be had again: the same seed gives the same throws. Not for anything that must not be guessed. */
-export class Dice {
+/** Random numbers that are the same for the same seed. Not for secrets. */
+export class SeededRandom {
   readonly seed: number
   #state: number
 
@@ -35,18 +35,18 @@ export class Dice {
 
 const USUAL_SEED = 1
 
-/** `LEAT_CHAOS_SEED`, where `any` is a new one each time. It is printed, so that a run that failed can be had again. */
-export function dice(suite: string): Dice {
+/** Random numbers from the seed `LEAT_CHAOS_SEED`, or from a new one for `any`. The seed is printed, so that a failed run can be repeated. */
+export function seededRandom(suite: string): SeededRandom {
   const seed =
     process.env['LEAT_CHAOS_SEED'] === 'any'
       ? Math.floor(Math.random() * 2 ** 32)
-      : (numberFrom('LEAT_CHAOS_SEED') ?? USUAL_SEED)
+      : (numberFromEnvironment('LEAT_CHAOS_SEED') ?? USUAL_SEED)
   console.log(`${suite}: LEAT_CHAOS_SEED=${seed}`)
-  return new Dice(seed)
+  return new SeededRandom(seed)
 }
 
 /** A whole number from the environment; undefined when it is not set. */
-export function numberFrom(name: string): number | undefined {
+export function numberFromEnvironment(name: string): number | undefined {
   const text = process.env[name]
   if (text === undefined || text === '') return undefined
   if (!/^\d{1,10}$/.test(text)) throw new Error(`${name} must be a whole number, not ${text}`)

@@ -7,16 +7,16 @@ import { leave, run } from './programs.ts'
 
 const PAGE = 4096
 
-/** A filesystem of a few MiB in memory, on which somebody else may take all the room. */
+/** A filesystem of a few MiB in memory, which a test can fill up. */
 export class SmallDisk {
   readonly path: string
 
-  /** undefined says: it cannot be mounted here, leave the test now. */
+  /** Undefined if it cannot be mounted: the test is skipped or has failed. */
   static async mount(t: TestContext, mebibytes: number): Promise<SmallDisk | undefined> {
     const path = await mkdtemp(join(tmpdir(), 'leat-chaos-'))
     let mounted = false
     t.after(async () => {
-      // Whatever is still open there, of an agent that a failed test has left.
+      // A failed test may have left an agent with open files on it.
       if (mounted) await run('umount', ['-l', path])
       await rmdir(path)
     })
@@ -39,8 +39,8 @@ export class SmallDisk {
     return bavail * bsize
   }
 
-  /** Somebody else fills it, until so much is left. */
-  crowd(left = 0): void {
+  /** Fills the filesystem until only `left` bytes are free. */
+  fill(left = 0): void {
     const file = openSync(this.#ballast, 'a')
     try {
       const page = Buffer.alloc(PAGE, 1)
@@ -53,7 +53,7 @@ export class SmallDisk {
     }
   }
 
-  /** And takes it all away again. */
+  /** Removes what `fill` has written. */
   async clear(): Promise<void> {
     await rm(this.#ballast, { force: true })
   }

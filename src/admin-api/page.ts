@@ -10,20 +10,21 @@ const PAGE_FILES = {
   '/page/style.css': STYLE,
   '/page/icon.svg': 'image/svg+xml',
   '/page/main.js': SCRIPT,
-  '/page/ask.js': SCRIPT,
+  '/page/announcements.js': SCRIPT,
+  '/page/api.js': SCRIPT,
   '/page/dom.js': SCRIPT,
+  '/page/polling.js': SCRIPT,
+  '/page/sections/byte-sources.js': SCRIPT,
   '/page/sections/flights.js': SCRIPT,
-  '/page/sections/glance.js': SCRIPT,
   '/page/sections/images.js': SCRIPT,
-  '/page/live.js': SCRIPT,
-  '/page/news.js': SCRIPT,
-  '/page/sections/origins.js': SCRIPT,
+  '/page/sections/overview.js': SCRIPT,
   '/page/sections/peers.js': SCRIPT,
   '/page/sections/pulls.js': SCRIPT,
   '/page/sections/upstreams.js': SCRIPT,
   '/page/sections/why.js': SCRIPT,
-  /** Formats sizes and durations as the command line does. */
+  /** The page words sizes, durations and the report of `agent why` as the command line does. */
   '/observe/text.js': SCRIPT,
+  '/observe/why-facts.js': SCRIPT,
 } as const
 export type PagePath = keyof typeof PAGE_FILES
 

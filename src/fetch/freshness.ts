@@ -10,23 +10,24 @@ export interface Freshness {
   readonly staleIfErrorMs: number
 }
 
-/** Something that may change upstream: what is remembered of it, and how to hear of it anew. */
+/** An answer of upstream that may change: how it is remembered, and how upstream is asked again. */
 export interface ChangingAnswer<T extends { readonly checkedAt: number }> {
+  /** Answers with the same key are the same answer. */
   readonly key: string
   readonly freshness: Freshness
   load(): Promise<T | undefined>
   /** Asks upstream and remembers the answer. */
   askUpstream(options: { signal: AbortSignal }): Promise<T>
-  /** Upstream says that it does not exist. */
+  /** Called when upstream says that there is no such thing. */
   forget(): Promise<void>
 }
 
 export interface FreshnessPolicy {
-  /** How long upstream may take when there is nothing older to serve instead. */
+  /** How long upstream may take when there is no stale answer to give instead. */
   readonly timeoutMs: number
-  /** How long it may take when there is. */
+  /** How long upstream may take when there is a stale answer. */
   readonly timeoutBeforeStaleMs: number
-  /** After upstream has failed, so long what is known is served without asking. */
+  /** After upstream has failed, stale answers are given for this long without asking again. */
   readonly pauseAfterFailureMs: number
 }
 
@@ -36,32 +37,32 @@ export const DEFAULT_FRESHNESS: FreshnessPolicy = {
   pauseAfterFailureMs: 10_000,
 }
 
-/** A record from the future (the clock was set back) is not fresh: nobody knows how old it is. */
+/** A record from the future is not fresh: the clock was set back, so its age is unknown. */
 export function isFresh(checkedAt: number, now: number, freshness: Freshness): boolean {
   const age = now - checkedAt
   return age >= 0 && age < freshness.tagTtlMs
 }
 
-/** Whether what was known still serves when upstream cannot be asked. */
+/** Whether an answer may still be given when upstream cannot be asked. */
 function mayServeStale(checkedAt: number, now: number, freshness: Freshness): boolean {
   return now - checkedAt < freshness.tagTtlMs + freshness.staleIfErrorMs
 }
 
-/** Upstream could not be asked; after any other failure it has answered, and the old answer is a wrong one. */
+/** Whether upstream could not be asked. After any other failure it has answered, so an older answer is wrong. */
 function isUpstreamDown(failure: Failure): boolean {
   return failure.code === 'unavailable' || failure.code === 'stalled' || failure.code === 'busy'
 }
 
 const MAX_FAILED_KEYS = 10_000
 
-/** Answers from memory while that is fresh, asks upstream when it is not, once for all who wait, and lives through its absence. */
+/** Gives a remembered answer while it is fresh. Asks upstream after that, once for all who wait, and gives the stale answer if upstream fails. */
 export class Revalidation {
   readonly #policy: FreshnessPolicy
   readonly #requests = new SharedWork<{
     readonly value: { readonly checkedAt: number }
     readonly cacheResult: CacheResult
   }>()
-  /** What upstream has failed to tell. */
+  /** The keys of answers for which upstream has just failed. */
   readonly #failedKeys: BoundedMap<string, true>
 
   constructor(policy: FreshnessPolicy) {
@@ -70,57 +71,51 @@ export class Revalidation {
   }
 
   async get<T extends { readonly checkedAt: number }>(
-    changeable: ChangingAnswer<T>,
+    answer: ChangingAnswer<T>,
     options: { signal: AbortSignal },
   ): Promise<{ readonly value: T; readonly cacheResult: CacheResult }> {
-    const known = await changeable.load()
+    const known = await answer.load()
     if (known !== undefined) {
-      if (isFresh(known.checkedAt, Date.now(), changeable.freshness))
+      if (isFresh(known.checkedAt, Date.now(), answer.freshness))
         return { value: known, cacheResult: { kind: 'hit' } }
-      if (this.#isPausedAndUsable(changeable, known))
-        return { value: known, cacheResult: { kind: 'stale-if-error' } }
+      if (this.#mayStayStale(answer, known)) return { value: known, cacheResult: { kind: 'stale-if-error' } }
     }
-    const { promise, joined } = this.#requests.run(changeable.key, () => this.#renew(changeable, known))
+    const { promise, joined } = this.#requests.run(answer.key, () => this.#renew(answer, known))
     const { value, cacheResult } = await unlessAborted(promise, options.signal)
-    // Under one key there is one kind of changeable.
+    // All answers with one key have the same type.
     return {
       value: value as T,
       cacheResult: cacheResult.kind === 'miss' ? { ...cacheResult, collapsed: joined } : cacheResult,
     }
   }
 
-  #isPausedAndUsable<T extends { readonly checkedAt: number }>(
-    changeable: ChangingAnswer<T>,
-    known: T,
-  ): boolean {
-    return (
-      this.#failedKeys.has(changeable.key) && mayServeStale(known.checkedAt, Date.now(), changeable.freshness)
-    )
+  #mayStayStale<T extends { readonly checkedAt: number }>(answer: ChangingAnswer<T>, known: T): boolean {
+    return this.#failedKeys.has(answer.key) && mayServeStale(known.checkedAt, Date.now(), answer.freshness)
   }
 
   async #renew<T extends { readonly checkedAt: number }>(
-    changeable: ChangingAnswer<T>,
+    answer: ChangingAnswer<T>,
     known: T | undefined,
   ): Promise<{ readonly value: T; readonly cacheResult: CacheResult }> {
-    const outlives = known !== undefined && mayServeStale(known.checkedAt, Date.now(), changeable.freshness)
-    const patienceMs = outlives ? this.#policy.timeoutBeforeStaleMs : this.#policy.timeoutMs
-    const patience = new AbortController()
+    const isStaleUsable = known !== undefined && mayServeStale(known.checkedAt, Date.now(), answer.freshness)
+    const timeoutMs = isStaleUsable ? this.#policy.timeoutBeforeStaleMs : this.#policy.timeoutMs
+    const timeout = new AbortController()
     const timer = setTimeout(() => {
-      const message = `Upstream has not answered within ${patienceMs / 1000} s.`
-      patience.abort(new Failure('stalled', message))
-    }, patienceMs)
-    const { signal } = patience
+      const message = `Upstream has not answered within ${timeoutMs / 1000} s.`
+      timeout.abort(new Failure('stalled', message))
+    }, timeoutMs)
+    const { signal } = timeout
     try {
-      const value = await unlessAborted(changeable.askUpstream({ signal }), signal)
-      this.#failedKeys.delete(changeable.key)
+      const value = await unlessAborted(answer.askUpstream({ signal }), signal)
+      this.#failedKeys.delete(answer.key)
       const cacheResult: CacheResult =
         known === undefined ? { kind: 'miss', from: 'upstream', collapsed: false } : { kind: 'revalidated' }
       return { value, cacheResult }
     } catch (thrown) {
       const failure = asFailure(thrown, 'upstream')
-      if (failure.code === 'absent') await changeable.forget()
-      if (!isUpstreamDown(failure) || known === undefined || !outlives) throw failure
-      this.#failedKeys.set(changeable.key, true)
+      if (failure.code === 'absent') await answer.forget()
+      if (!isUpstreamDown(failure) || known === undefined || !isStaleUsable) throw failure
+      this.#failedKeys.set(answer.key, true)
       return { value: known, cacheResult: { kind: 'stale-if-error' } }
     } finally {
       clearTimeout(timer)

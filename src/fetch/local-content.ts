@@ -9,24 +9,24 @@ import type { Want } from '../ports/source.ts'
 import type { Flight } from './flight/flight.ts'
 import type { Flights } from './flight/flights.ts'
 import { followFlight } from './flight/follow.ts'
-import type { KnownNames } from './known-names.ts'
+import type { KnownNames } from './known-names/known-names.ts'
 
-/** What is in the store, and the transfers under way. */
+/** Finds content for peers: in the store, or in a flight under way. Begins a flight only when told to fetch. */
 export class LocalContentLookup implements LocalContent {
   readonly #store: BlobStore
   readonly #flights: Flights
-  readonly #belonging: KnownNames
+  readonly #knownNames: KnownNames
 
-  constructor(store: BlobStore, flights: Flights, belonging: KnownNames) {
+  constructor(store: BlobStore, flights: Flights, knownNames: KnownNames) {
     this.#store = store
     this.#flights = flights
-    this.#belonging = belonging
+    this.#knownNames = knownNames
   }
 
-  state(named: ContentName): Promise<LocalState | undefined> {
-    const { digest } = named
+  state(name: ContentName): Promise<LocalState | undefined> {
+    const { digest } = name
     return this.#find<LocalState>(
-      named,
+      name,
       ({ released, readers, size }) => ({
         isComplete: false,
         availableBytes: released,
@@ -42,11 +42,11 @@ export class LocalContentLookup implements LocalContent {
     )
   }
 
-  open(named: ContentName, options: { signal: AbortSignal }): Promise<Content | undefined> {
+  open(name: ContentName, options: { signal: AbortSignal }): Promise<Content | undefined> {
     return this.#find<Content>(
-      named,
+      name,
       (flight) => followFlight(flight, options),
-      () => this.#store.open(named.digest),
+      () => this.#store.open(name.digest),
     )
   }
 
@@ -61,9 +61,9 @@ export class LocalContentLookup implements LocalContent {
   async confirm(want: Want): Promise<void> {
     const { digest, repository } = want
     const flight = this.#flights.get(digest)
-    if (flight !== undefined && isOf(flight, repository)) return
-    const isHere = flight !== undefined || (await this.#store.facts(digest)) !== undefined
-    if (isHere) await this.#belonging.check(want)
+    if (flight !== undefined && isOfRepository(flight, repository)) return
+    const isLocal = flight !== undefined || (await this.#store.facts(digest)) !== undefined
+    if (isLocal) await this.#knownNames.check(want)
   }
 
   async fetch(want: Want): Promise<void> {
@@ -71,7 +71,7 @@ export class LocalContentLookup implements LocalContent {
     await this.confirm(want)
     if ((await this.state(want))?.isComplete === true) return
     if (this.#flights.get(want.digest) === undefined && !this.#flights.hasRoomForPeers) {
-      throw new Failure('busy', 'Too many transfers are under way already.')
+      throw new Failure('busy', 'Too many transfers are under way to begin another one for a peer.')
     }
     const failure = await this.#flights.join(want).flight.ended
     if (failure !== undefined) throw failure
@@ -83,28 +83,28 @@ export class LocalContentLookup implements LocalContent {
 
   async #find<Found>(
     { digest, repository }: ContentName,
-    underWay: (flight: Flight) => Found | Promise<Found>,
-    stored: () => Promise<Found | undefined>,
+    inFlight: (flight: Flight) => Found | Promise<Found>,
+    inStore: () => Promise<Found | undefined>,
   ): Promise<Found | undefined> {
     let isKnown = repository === undefined
     for (;;) {
       const flight = this.#flights.get(digest)
-      if (flight !== undefined && (isKnown || isOf(flight, repository))) return underWay(flight)
+      if (flight !== undefined && (isKnown || isOfRepository(flight, repository))) return inFlight(flight)
       const before = this.#flights.endedCount
       let found: Found | undefined
-      if (repository === undefined || isKnown) found = await stored()
+      if (repository === undefined || isKnown) found = await inStore()
       else {
-        // Names are looked up only for what is here.
-        const isHere = flight !== undefined || (await this.#store.facts(digest)) !== undefined
-        isKnown = isHere && (await this.#belonging.isKnown({ repository, digest }))
+        // Known names are looked up only for content that this node has.
+        const isLocal = flight !== undefined || (await this.#store.facts(digest)) !== undefined
+        isKnown = isLocal && (await this.#knownNames.isKnown({ repository, digest }))
         if (isKnown) continue
       }
-      // A flight that ended meanwhile may have stored it just after the store was asked.
+      // A flight that has ended meanwhile may have stored the content just after the store was asked.
       if (found !== undefined || this.#flights.endedCount === before) return found
     }
   }
 }
 
-function isOf({ want }: Flight, repository: Repository | undefined): boolean {
+function isOfRepository({ want }: Flight, repository: Repository | undefined): boolean {
   return repository !== undefined && isSameRepository(want.repository, repository)
 }

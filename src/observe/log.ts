@@ -141,7 +141,7 @@ function redactOptional(text: string | undefined): string | undefined {
   return text === undefined ? undefined : redact(text)
 }
 
-/** The messages of an error and of its causes. Other properties are not logged: they may hold headers or credentials. */
+/** Joins the messages of an error and of its causes. Other properties are not logged: they may hold headers or credentials. */
 function errorText(error: Error | undefined): string | undefined {
   const messages: string[] = []
   let next: unknown = error

@@ -1,4 +1,4 @@
-/** A size for people: `1.5 GiB`, `312 B`. */
+/** Writes a size for people: `1.5 GiB`, `312 B`. */
 export function sizeText(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
   let amount = bytes
@@ -11,7 +11,7 @@ export function sizeText(bytes: number): string {
   return `${unit === 0 ? amount : amount.toFixed(1)} ${units[unit]}`
 }
 
-/** A duration for people, in the largest unit that fits: `3d`, `2h`, `45s`, `120ms`. It is rounded down. */
+/** Writes a duration for people, rounded down to the largest unit that fits: `3d`, `2h`, `45s`, `120ms`. */
 export function spanText(ms: number): string {
   const positiveMs = Math.max(0, ms)
   if (positiveMs < 1000) return `${Math.floor(positiveMs)}ms`

@@ -1,9 +1,9 @@
 import { plain } from '../observe/text.js'
 
-// Everything that is shown goes through here, as text: a name from outside can never become markup.
+// The page writes everything as text through these functions, so a name from outside can never become markup.
 
 /**
- * The element of this id, which is in index.html.
+ * Finds an element of index.html.
  *
  * @param {string} id
  * @returns {HTMLElement}
@@ -17,102 +17,102 @@ export function byId(id) {
 /**
  * @template {keyof HTMLElementTagNameMap} Name
  * @param {Name} name
- * @param {string} [look] its class
+ * @param {string} [className]
  * @param {(Node | string)[]} children
  * @returns {HTMLElementTagNameMap[Name]}
  */
-export function make(name, look = '', ...children) {
+export function createElement(name, className = '', ...children) {
   const element = document.createElement(name)
-  if (look !== '') element.className = look
+  if (className !== '') element.className = className
   element.append(...children.map((child) => (typeof child === 'string' ? plain(child) : child)))
   return element
 }
 
 /**
- * What has not changed is left alone, so that nobody is told of it and no selection is lost.
+ * An element whose text has not changed is not touched, so that no screen reader announces it and no selection is lost.
  *
  * @param {HTMLElement} element
  * @param {string} text
  */
-export function say(element, text) {
+export function setText(element, text) {
   const safe = plain(text)
   if (element.textContent !== safe) element.textContent = safe
 }
 
 /**
- * As `say`; hidden when there is nothing to say.
+ * Sets the text, and hides the element when the text is empty.
  *
  * @param {HTMLElement} element
  * @param {string} text
  */
-export function sayOrHide(element, text) {
-  say(element, text)
+export function setOptionalText(element, text) {
+  setText(element, text)
   element.hidden = text === ''
 }
 
 /**
- * Asks the page itself about an image or a digest.
+ * Creates a link to the report on an image or a digest.
  *
  * @param {string} subject
  * @param {string} [text] default: the subject
  */
-export function whyLink(subject, text = subject) {
-  const link = make('a', '', text)
+export function createWhyLink(subject, text = subject) {
+  const link = createElement('a', '', text)
   link.href = `#why=${encodeURIComponent(subject)}`
   return link
 }
 
 /** @param {string} digest */
-export function shortDigest(digest) {
+export function shortenDigest(digest) {
   const end = digest.indexOf(':') + 1 + 12
   return digest.length > end ? `${digest.slice(0, end)}…` : digest
 }
 
 /**
- * Keeps one child of a list for each item, in their order. A child stays while its item does, so that focus, selection
- * and a screen reader's place in it stay too.
+ * Returns a function that shows one child in a list for each item, in the order of the items. The child of an item is
+ * created once and then updated, so that focus, selection and the position of a screen reader stay.
  *
  * @template Item
  * @param {HTMLElement} list
  * @param {(item: Item) => string} keyOf
- * @param {(item: Item) => { element: HTMLElement, update: (item: Item) => void }} begin
+ * @param {(item: Item) => { element: HTMLElement, update: (item: Item) => void }} create
  * @returns {(items: readonly Item[]) => void}
  */
-export function keeper(list, keyOf, begin) {
-  /** @type {Map<string, ReturnType<typeof begin>>} */
-  const shown = new Map()
+export function createListUpdater(list, keyOf, create) {
+  /** @type {Map<string, ReturnType<typeof create>>} */
+  const children = new Map()
   return (items) => {
     const keys = new Set(items.map(keyOf))
-    for (const [key, { element }] of shown) {
+    for (const [key, { element }] of children) {
       if (keys.has(key)) continue
       element.remove()
-      shown.delete(key)
+      children.delete(key)
     }
-    for (const [at, item] of items.entries()) {
+    for (const [i, item] of items.entries()) {
       const key = keyOf(item)
-      const child = shown.get(key) ?? begin(item)
-      shown.set(key, child)
+      const child = children.get(key) ?? create(item)
+      children.set(key, child)
       child.update(item)
-      if (list.children[at] !== child.element) list.insertBefore(child.element, list.children[at] ?? null)
+      if (list.children[i] !== child.element) list.insertBefore(child.element, list.children[i] ?? null)
     }
   }
 }
 
 /**
- * A row for `keeper`: its first cell names it, the others are texts.
+ * Creates a table row with a header cell and cells of text.
  *
- * @param {Node | string} name
- * @param {readonly string[]} looks the class of each further cell
+ * @param {Node | string} header
+ * @param {readonly string[]} classNames the class of each text cell
  */
-export function tableRow(name, looks) {
-  const head = make('th', '', name)
-  head.scope = 'row'
-  const cells = looks.map((look) => make('td', look))
+export function createRow(header, classNames) {
+  const headerCell = createElement('th', '', header)
+  headerCell.scope = 'row'
+  const cells = classNames.map((className) => createElement('td', className))
   return {
-    element: make('tr', '', head, ...cells),
+    element: createElement('tr', '', headerCell, ...cells),
     /** @param {readonly string[]} texts */
-    fill(texts) {
-      for (const [at, cell] of cells.entries()) say(cell, texts[at] ?? '')
+    setTexts(texts) {
+      for (const [i, cell] of cells.entries()) setText(cell, texts[i] ?? '')
     },
   }
 }

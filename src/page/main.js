@@ -1,10 +1,10 @@
-import { ask } from './ask.js'
-import { byId, say } from './dom.js'
-import { whileSeen } from './live.js'
-import { tell } from './news.js'
+import { announce } from './announcements.js'
+import { fetchJson } from './api.js'
+import { byId, setText } from './dom.js'
+import { pollWhileVisible } from './polling.js'
 import { showFlights } from './sections/flights.js'
-import { showGlance } from './sections/glance.js'
 import { showImages } from './sections/images.js'
+import { showOverview } from './sections/overview.js'
 import { showPeers } from './sections/peers.js'
 import { showPulls } from './sections/pulls.js'
 import { showUpstreams } from './sections/upstreams.js'
@@ -19,74 +19,74 @@ const subject = /** @type {HTMLInputElement} */ (byId('subject'))
 
 /** @type {PullsReport | undefined} */
 let pulls
-/** Of the status that `pulls` belongs to. */
-let pullsState = ''
+/** Identifies the status for which `pulls` was fetched. */
+let pullsVersion = ''
 
-whileSeen(
+pollWhileVisible(
   async ({ signal }) => {
-    const report = /** @type {StatusReport} */ (await ask('api/v1/status', { signal }))
-    showState(report)
-    showGlance(report)
-    showFlights(report.flights)
-    showUpstreams(report.upstreams)
-    showPeers(report.peers)
-    // Another start of the agent may have counted just as far.
-    const asked = `${report.startedAt} ${report.requests}`
-    if (pulls === undefined || asked !== pullsState) {
-      pulls = /** @type {PullsReport} */ (await ask('api/v1/pulls', { signal }))
-      pullsState = asked
+    const status = /** @type {StatusReport} */ (await fetchJson('api/v1/status', { signal }))
+    showReadiness(status)
+    showOverview(status)
+    showFlights(status.flights)
+    showUpstreams(status.upstreams)
+    showPeers(status.peers)
+    // After a restart the agent may come to the same number of requests, so the number alone identifies nothing.
+    const version = `${status.startedAt} ${status.requests}`
+    if (pulls === undefined || version !== pullsVersion) {
+      pulls = /** @type {PullsReport} */ (await fetchJson('api/v1/pulls', { signal }))
+      pullsVersion = version
     }
     showPulls(pulls.pulls)
-    const { blobs, bytes } = report.store
-    showImages(`${asked} ${blobs} ${bytes}`, { signal }).catch(() => {})
+    const { blobs, bytes } = status.store
+    showImages(`${version} ${blobs} ${bytes}`, { signal }).catch(() => {})
   },
-  () => showWord('The agent does not answer; what is shown is how it was.', 'bad'),
+  () => showState('The agent does not respond. The values below are out of date.', 'bad'),
 )
 
-/** @param {StatusReport} report */
-function showState({ ready, reasons }) {
-  if (ready) showWord('Ready: clients are answered.', 'good')
-  else showWord(`Not ready: ${reasons.join('; ')}.`, 'bad')
+/** @param {StatusReport} status */
+function showReadiness({ ready, reasons }) {
+  if (ready) showState('Ready to serve clients.', 'good')
+  else showState(`Not ready: ${reasons.join('; ')}.`, 'bad')
 }
 
 /**
  * @param {string} sentence
- * @param {'good' | 'bad'} look
+ * @param {'good' | 'bad'} className
  */
-function showWord(sentence, look) {
+function showState(sentence, className) {
   if (state.textContent === sentence) return
-  say(state, sentence)
-  state.className = look
-  tell(sentence)
+  setText(state, sentence)
+  state.className = className
+  announce(sentence)
 }
 
 search.addEventListener('submit', (event) => {
   event.preventDefault()
-  const wanted = `#why=${encodeURIComponent(subject.value.trim())}`
-  if (location.hash === wanted) follow()
-  else location.hash = wanted
+  const hash = `#why=${encodeURIComponent(subject.value.trim())}`
+  if (location.hash === hash) showHash()
+  else location.hash = hash
 })
 byId('why-close').addEventListener('click', () => {
   history.pushState(null, '', location.pathname)
   hideWhy()
   subject.focus()
 })
-window.addEventListener('popstate', follow)
-follow()
+window.addEventListener('popstate', showHash)
+showHash()
 
-/** Who asks, by the form or by a link, asks by the address, so that it can be passed on and gone back to. */
-function follow() {
-  const wanted = /^#why=(.+)$/.exec(location.hash)?.[1]
-  if (wanted === undefined) {
+/** The form and all links put the subject into the hash of the URL, so that it can be bookmarked and gone back to. */
+function showHash() {
+  const encoded = /^#why=(.+)$/.exec(location.hash)?.[1]
+  if (encoded === undefined) {
     hideWhy()
     return
   }
-  subject.value = decoded(wanted)
+  subject.value = decode(encoded)
   void showWhy(subject.value)
 }
 
 /** @param {string} text */
-function decoded(text) {
+function decode(text) {
   try {
     return decodeURIComponent(text)
   } catch {

@@ -11,31 +11,31 @@ import {
 } from '../../testkit/attacks/attacked-agent.ts'
 import { Attacker } from '../../testkit/attacks/attacker.ts'
 import { within } from '../../testkit/deadline.ts'
-import { numberFrom } from '../../testkit/seeded-random.ts'
+import { numberFromEnvironment } from '../../testkit/seeded-random.ts'
 import { type ReceivedAnswer, requestHttp1, requestHttp2 } from '../registry-api/test-server.ts'
 
-/** Every attack again and again on an agent that speaks plain HTTP and on one that speaks TLS, while others pull. */
+/** All attacks run repeatedly on an agent with plain HTTP and on one with TLS, while honest clients pull. */
 
-const SECONDS = numberFrom('LEAT_SOAK_SECONDS') ?? 25
+const SECONDS = numberFromEnvironment('LEAT_SOAK_SECONDS') ?? 25
 const QUIET_SECONDS = 2
 const MIB = 1024 * 1024
-const MOST_RSS = 512 * MIB
-/** What the allocators of V8 and the C library keep of their peak. */
-const MOST_RSS_AFTER_MORE = 192 * MIB
-/** Only what hangs takes so long, however busy the machine is. */
+const MAX_RSS = 512 * MIB
+/** How much memory the allocators of V8 and the C library may keep afterwards. */
+const MAX_KEPT_RSS = 192 * MIB
+/** Only a request that hangs takes so long, however busy the machine is. */
 const HANG_MS = 120_000
 const ESTABLISH_MS = 10_000
 const SAMPLE_MS = 100
 const RETURN_MS = 60_000
 const SPARE_DESCRIPTORS = 20
 
-test(`${SECONDS} s of all attacks at once leave the agent serving, small and as it was`, {
+test(`${SECONDS} s of all attacks at once leave the agent serving, and it frees everything afterwards`, {
   timeout: (SECONDS + 600) * 1000,
 }, async (t) => {
   if (process.platform !== 'linux') return t.skip('missing: /proc, to look at the memory of an agent')
   const agents = [await startAttackedAgent(t), await startAttackedAgent(t, { tls: true })]
   const quiet = await pullFor(agents, QUIET_SECONDS * 1000)
-  assert.equal(quiet.refused, 0, 'somebody was refused with nobody there')
+  assert.equal(quiet.rejected, 0, 'a client was rejected without an attack')
   const before = await Promise.all(agents.map(sampleOf))
 
   const attackers = await Promise.all(agents.map(() => Attacker.start(t)))
@@ -47,25 +47,25 @@ test(`${SECONDS} s of all attacks at once leave the agent serving, small and as 
   const attacked = await pullFor(agents, SECONDS * 1000)
   const reports = await Promise.all(attackers.map((attacker) => attacker.end()))
 
-  console.log(`quiet: ${told(quiet)}\nattacked: ${told(attacked)}`)
+  console.log(`quiet: ${summary(quiet)}\nattacked: ${summary(attacked)}`)
   console.log(`attacks: ${JSON.stringify(reports)}`)
-  assert.ok(attacked.times.length > 0, 'nobody got anything')
-  for (const [index, agent] of agents.entries()) await returns(t, agent, before[index])
+  assert.ok(attacked.times.length > 0, 'no client got an answer')
+  for (const [index, agent] of agents.entries()) await assertRecovered(t, agent, before[index])
   const after = await pullFor(agents, 1000)
-  assert.equal(after.refused, 0, 'somebody is still refused')
+  assert.equal(after.rejected, 0, 'a client is still rejected')
 })
 
-interface Pulls {
+interface PullCounts {
   readonly times: number[]
-  refused: number
-  /** Answers that were cut off, as an honest client may look slow on a busy machine. It went on with `Range`. */
+  rejected: number
+  /** Answers that were cut off, because an honest client can look slow on a busy machine. It continues with `Range`. */
   cut: number
   mostRss: number
 }
 
-/** Two clients for each agent pull for so long; each gets everything in the end, and it is right. Ends at once when an agent is too large. */
-async function pullFor(agents: readonly AttackedAgent[], ms: number): Promise<Pulls> {
-  const pulls: Pulls = { times: [], refused: 0, cut: 0, mostRss: 0 }
+/** Two clients of each agent pull for `ms` and check all answers. Fails at once when an agent uses too much memory. */
+async function pullFor(agents: readonly AttackedAgent[], ms: number): Promise<PullCounts> {
+  const pulls: PullCounts = { times: [], rejected: 0, cut: 0, mostRss: 0 }
   const over = new AbortController()
   const failures: unknown[] = []
   const fail = (error: unknown): void => {
@@ -80,7 +80,7 @@ async function pullFor(agents: readonly AttackedAgent[], ms: number): Promise<Pu
   await Promise.all([...clients, ...watchers].map((each) => each.catch(fail)))
   clearTimeout(timer)
   if (failures.length > 0) {
-    console.log(`until it failed: ${told(pulls)}`)
+    console.log(`until the failure: ${summary(pulls)}`)
     throw failures[0]
   }
   return pulls
@@ -89,7 +89,7 @@ async function pullFor(agents: readonly AttackedAgent[], ms: number): Promise<Pu
 async function client(
   { port, ca, honest }: AttackedAgent,
   by: typeof requestHttp1,
-  pulls: Pulls,
+  pulls: PullCounts,
   over: AbortSignal,
 ): Promise<void> {
   for (let next = 0; !over.aborted; next += 1) {
@@ -99,7 +99,7 @@ async function client(
     const from = performance.now()
     try {
       const pull = (headers: Record<string, string>) => by(port, path, { ca, headers, signal: hung.signal })
-      const got = await within(HANG_MS, what, inTheEnd(pull, bytes.length, pulls))
+      const got = await within(HANG_MS, what, pullWhole(pull, bytes.length, pulls))
       assert.ok(got.equals(bytes), `${what}: other bytes`)
     } catch (error) {
       throw new Error(`${what} failed after ${Math.round(performance.now() - from)} ms`, { cause: error })
@@ -111,27 +111,27 @@ async function client(
   }
 }
 
-/** Goes on where it was cut off, and comes again when it was refused, until all of it is there. */
-async function inTheEnd(
+/** Continues an answer that was cut off, and repeats a rejected request, until the whole body has come. */
+async function pullWhole(
   pull: (headers: Record<string, string>) => Promise<ReceivedAnswer>,
   size: number,
-  pulls: Pulls,
+  pulls: PullCounts,
 ): Promise<Buffer> {
   let body: Buffer = Buffer.alloc(0)
   for (;;) {
     const got = await orClosed(pull(body.length === 0 ? {} : { range: `bytes=${body.length}-` }))
-    if (got?.status === 503) pulls.refused += 1
+    if (got?.status === 503) pulls.rejected += 1
     else if (got?.status === 200) body = got.body
     else if (got?.status === 206) body = Buffer.concat([body, got.body])
     else assert.equal(got, undefined, `status ${got?.status}`)
     if (body.length >= size) return body
     if (got?.status !== 503) pulls.cut += 1
-    // Whoever is refused comes again a little later.
+    // A rejected client tries again a little later.
     await delay(10)
   }
 }
 
-/** undefined: the connection was closed. */
+/** The answer, or undefined when the connection was closed. */
 function orClosed(answer: Promise<ReceivedAnswer>): Promise<ReceivedAnswer | undefined> {
   return answer.catch((error: unknown) => {
     const { code = '', message = '' } = error as NodeJS.ErrnoException
@@ -140,27 +140,29 @@ function orClosed(answer: Promise<ReceivedAnswer>): Promise<ReceivedAnswer | und
   })
 }
 
-async function watch(agent: AttackedAgent, pulls: Pulls, over: AbortSignal): Promise<void> {
+async function watch(agent: AttackedAgent, pulls: PullCounts, over: AbortSignal): Promise<void> {
   while (!over.aborted) {
     const { rss } = await sampleOf(agent)
     pulls.mostRss = Math.max(pulls.mostRss, rss)
-    assert.ok(rss < MOST_RSS, `an agent has ${Math.round(rss / MIB)} MiB`)
+    assert.ok(rss < MAX_RSS, `an agent has ${Math.round(rss / MIB)} MiB`)
     await delay(SAMPLE_MS)
   }
 }
 
-/** Descriptors and memory come back, and nothing is in use. */
-async function returns(t: TestContext, agent: AttackedAgent, before: Sample | undefined): Promise<void> {
+/** Asserts that file descriptors and memory are freed, and that no resource is in use. */
+async function assertRecovered(
+  t: TestContext,
+  agent: AttackedAgent,
+  before: Sample | undefined,
+): Promise<void> {
   assert.ok(before !== undefined)
   const deadline = performance.now() + RETURN_MS
   for (;;) {
     const { rss, descriptors } = await sampleOf(agent)
     const used = await usedBy(agent)
     const isBack =
-      descriptors <= before.descriptors + SPARE_DESCRIPTORS &&
-      rss <= before.rss + MOST_RSS_AFTER_MORE &&
-      used === 0
-    const now = `${descriptors} descriptors and ${Math.round(rss / MIB)} MiB, ${used} things in use`
+      descriptors <= before.descriptors + SPARE_DESCRIPTORS && rss <= before.rss + MAX_KEPT_RSS && used === 0
+    const now = `${descriptors} descriptors and ${Math.round(rss / MIB)} MiB, ${used} resources in use`
     if (isBack) {
       t.diagnostic(`afterwards: ${now}`)
       return
@@ -177,9 +179,9 @@ async function usedBy({ admin }: AttackedAgent): Promise<number> {
   return Object.values(clients).reduce((sum, count) => sum + count, 0)
 }
 
-function told({ times, refused, cut, mostRss }: Pulls): string {
+function summary({ times, rejected, cut, mostRss }: PullCounts): string {
   const sorted = times.toSorted((a, b) => a - b)
   const at = (share: number): number => Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? 0)
   const memory = `at most ${Math.round(mostRss / MIB)} MiB`
-  return `${times.length} pulls, ${refused} refused, ${cut} cut off, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, ${memory}`
+  return `${times.length} pulls, ${rejected} rejected, ${cut} cut off, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, ${memory}`
 }

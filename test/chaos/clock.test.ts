@@ -2,17 +2,17 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, it, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { Dice } from '../../testkit/seeded-random.ts'
+import { SeededRandom } from '../../testkit/seeded-random.ts'
 import { AgentChild } from './agent/agent-child.ts'
-import { Contents, type Item, isHit, judge, NAMESPACE } from './support/content.ts'
+import { Contents, checkAnswer, type Item, isHit, NAMESPACE } from './support/content.ts'
 import { emptyFolder } from './support/data-folder.ts'
-import { type Got, pull } from './support/pull.ts'
+import { type PullResult, pull } from './support/pull.ts'
 
-/** A clock that is set: at boot, before the time server was reached, or by hand. */
+/** The clock of the machine is set, such as by a time server after the boot. */
 
 const HOUR_MS = 3_600_000
 const YEAR_MS = 365 * 24 * HOUR_MS
-/** `host.ts` opens the circuit of a host after so many failures in a row. */
+/** The circuit of a host opens after so many failures in a row. */
 const FAILURES = 6
 
 let upstream: FaultyUpstream
@@ -22,7 +22,7 @@ let manifest: Item
 
 before(async () => {
   upstream = await startFaultyUpstream()
-  contents = new Contents(upstream, new Dice(4))
+  contents = new Contents(upstream, new SeededRandom(4))
 })
 
 beforeEach(() => {
@@ -42,7 +42,7 @@ for (const [name, ms] of [
   ['a day back', -24 * HOUR_MS],
   ['thirty years back', -30 * YEAR_MS],
 ] as const) {
-  it(`a clock set ${name} between two runs loses no blob, and a tag is asked about again`, async (t) => {
+  it(`a clock set ${name} between two runs loses no blob, and the agent asks about a tag again`, async (t) => {
     const data = await emptyFolder(t)
     const first = await started(t, data)
     await pullAll(first)
@@ -52,12 +52,12 @@ for (const [name, ms] of [
     for (const item of image) assert.ok(isHit(await pullOne(second, item)), item.path)
     assert.equal(upstream.requests.length, before)
     const tag = await pull(second.address, manifest.tagPath ?? '')
-    assert.ok(judge(manifest, tag))
+    assert.ok(checkAnswer(manifest, tag))
     assert.match(String(tag.headers['cache-status']), /revalidated/)
     assert.equal(await second.stop(), 0)
   })
 
-  it(`a clock set ${name} under a running agent stops nothing`, async (t) => {
+  it(`a clock set ${name} does not disturb a running agent`, async (t) => {
     const agent = await started(t, await emptyFolder(t))
     await pullAll(agent)
     agent.shiftClock(ms)
@@ -69,26 +69,27 @@ for (const [name, ms] of [
   })
 }
 
-it('a clock set back does not keep an upstream from being asked that has recovered', async (t) => {
+it('an agent whose clock is set back still asks an upstream that has recovered', async (t) => {
   const agent = await started(t, await emptyFolder(t))
-  const left = await leftAlone(agent)
+  const item = await openCircuit(agent)
   agent.shiftClock(-HOUR_MS)
-  let got: Got
+  let got: PullResult
   const deadline = performance.now() + 120_000
   for (;;) {
-    got = await pull(agent.address, left.path)
+    got = await pull(agent.address, item.path)
     if (got.status === 200 || performance.now() > deadline) break
     await delay(50)
   }
-  assert.ok(judge(left, got), `${got.status} after two minutes`)
+  assert.ok(checkAnswer(item, got), `${got.status} after two minutes`)
   await agent.stop()
 })
 
 /**
- * A blob that the agent does not ask a healthy upstream for, as that has failed so often. Where the machine is so slow
- * that the rest of a few seconds is over before anybody looks, upstream fails again, and rests longer.
+ * Makes upstream fail until its circuit is open, and returns a blob that the agent does not request although upstream has
+ * recovered. On a slow machine the circuit may close before this is checked; upstream then fails again, and the circuit
+ * stays open for longer.
  */
-async function leftAlone(agent: AgentChild): Promise<Item> {
+async function openCircuit(agent: AgentChild): Promise<Item> {
   for (let attempt = 0; attempt < 10; attempt += 1) {
     const blobs = Array.from({ length: FAILURES }, () => contents.blob(100, 200))
     upstream.fault('/v2/', { status: 503 })
@@ -96,11 +97,11 @@ async function leftAlone(agent: AgentChild): Promise<Item> {
     for (const blob of blobs) assert.ok([502, 503].includes((await pull(agent.address, blob.path)).status))
     const last = blobs.at(-1) ?? assert.fail()
     upstream.heal()
-    const asked = upstream.requests.length
+    const requestsBefore = upstream.requests.length
     const { status } = await pull(agent.address, last.path)
-    if (status === 503 && upstream.requests.length === asked) return last
+    if (status === 503 && upstream.requests.length === requestsBefore) return last
   }
-  return assert.fail('an upstream that fails is never left alone')
+  return assert.fail('the circuit of an upstream that fails was never open')
 }
 
 async function started(t: TestContext, data: string, shift = 0): Promise<AgentChild> {
@@ -115,13 +116,13 @@ async function started(t: TestContext, data: string, shift = 0): Promise<AgentCh
   return agent
 }
 
-async function pullOne(agent: AgentChild, item: Item): Promise<Got> {
+async function pullOne(agent: AgentChild, item: Item): Promise<PullResult> {
   const got = await pull(agent.address, item.path)
-  assert.ok(judge(item, got), `${item.path}: ${got.status}`)
+  assert.ok(checkAnswer(item, got), `${item.path}: ${got.status}`)
   return got
 }
 
 async function pullAll(agent: AgentChild): Promise<void> {
   for (const item of image) await pullOne(agent, item)
-  assert.ok(judge(manifest, await pull(agent.address, manifest.tagPath ?? '')))
+  assert.ok(checkAnswer(manifest, await pull(agent.address, manifest.tagPath ?? '')))
 }

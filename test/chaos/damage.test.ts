@@ -18,34 +18,34 @@ import { after, before, describe, it } from 'node:test'
 import type { AgentOptions } from '../../src/agent.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { Dice } from '../../testkit/seeded-random.ts'
+import { SeededRandom } from '../../testkit/seeded-random.ts'
 import { AgentChild } from './agent/agent-child.ts'
-import type { News } from './agent/agent-program.ts'
-import { Contents, type Item, isHit, judge, NAMESPACE } from './support/content.ts'
+import type { AgentMessage } from './agent/agent-program.ts'
+import { Contents, checkAnswer, type Item, isHit, NAMESPACE } from './support/content.ts'
 import { blobFiles } from './support/data-folder.ts'
-import { type Got, pull } from './support/pull.ts'
+import { type PullResult, pull } from './support/pull.ts'
 
-/** A disk that does not hold what was written to it, under an agent that has stored a few things there. */
+/** The files of an agent are damaged, between two runs or while it runs. */
 
 let upstream: FaultyUpstream
 let spare: AgentChild
 let root: string
 /** A manifest, small blobs and a large one. */
 let items: readonly Item[]
-/** The folder of an agent that has stored them all, twice started, so that its index has tables. */
+/** The folder of an agent that has stored all items. It was started twice, so that its index has tables. */
 let original: string
 let copies = 0
 
 before(async () => {
   upstream = await startFaultyUpstream()
-  const contents = new Contents(upstream, new Dice(3))
+  const contents = new Contents(upstream, new SeededRandom(3))
   items = [...contents.image(3, 100, 60_000), contents.blob(2_000_000, 2_000_000)]
   root = await mkdtemp(join(tmpdir(), 'leat-chaos-'))
   original = join(root, 'original')
   spare = new AgentChild()
   for (const _ of [1, 2]) {
     const agent = await started(original)
-    for (const item of items) assert.ok(judge(item, await pull(agent.address, item.path)))
+    for (const item of items) assert.ok(checkAnswer(item, await pull(agent.address, item.path)))
     assert.equal(await agent.stop(), 0)
   }
 })
@@ -59,96 +59,96 @@ after(async () => {
 const DAMAGES: readonly {
   what: string
   files: RegExp
-  harm: (path: string, size: number) => Promise<void>
+  damage: (path: string, size: number) => Promise<void>
 }[] = [
   {
     what: 'the log is cut in half',
     files: /\.log$/,
-    harm: (path, size) => truncate(path, Math.floor(size / 2)),
+    damage: (path, size) => truncate(path, Math.floor(size / 2)),
   },
-  { what: 'the log is empty', files: /\.log$/, harm: (path) => truncate(path, 0) },
+  { what: 'the log is empty', files: /\.log$/, damage: (path) => truncate(path, 0) },
   {
     what: 'the manifest is cut in half',
     files: /^MANIFEST-/,
-    harm: (path, size) => truncate(path, Math.floor(size / 2)),
+    damage: (path, size) => truncate(path, Math.floor(size / 2)),
   },
-  { what: 'the manifest is empty', files: /^MANIFEST-/, harm: (path) => truncate(path, 0) },
+  { what: 'the manifest is empty', files: /^MANIFEST-/, damage: (path) => truncate(path, 0) },
   {
     what: 'tables are cut in half',
     files: /\.ldb$/,
-    harm: (path, size) => truncate(path, Math.floor(size / 2)),
+    damage: (path, size) => truncate(path, Math.floor(size / 2)),
   },
-  { what: 'tables are empty', files: /\.ldb$/, harm: (path) => truncate(path, 0) },
-  { what: 'tables are gone', files: /\.ldb$/, harm: (path) => rm(path) },
-  { what: 'CURRENT is gone', files: /^CURRENT$/, harm: (path) => rm(path) },
-  { what: 'CURRENT is empty', files: /^CURRENT$/, harm: (path) => truncate(path, 0) },
-  { what: 'all files have garbage at their end', files: /./, harm: (path) => appendFile(path, 'garbage') },
+  { what: 'tables are empty', files: /\.ldb$/, damage: (path) => truncate(path, 0) },
+  { what: 'tables are gone', files: /\.ldb$/, damage: (path) => rm(path) },
+  { what: 'CURRENT is gone', files: /^CURRENT$/, damage: (path) => rm(path) },
+  { what: 'CURRENT is empty', files: /^CURRENT$/, damage: (path) => truncate(path, 0) },
+  { what: 'all files have garbage at their end', files: /./, damage: (path) => appendFile(path, 'garbage') },
   {
     what: 'all files are garbage',
     files: /./,
-    harm: (path) => writeFile(path, Buffer.alloc(5000, 'garbage')),
+    damage: (path) => writeFile(path, Buffer.alloc(5000, 'garbage')),
   },
-  { what: 'all files are gone', files: /./, harm: (path) => rm(path) },
+  { what: 'all files are gone', files: /./, damage: (path) => rm(path) },
 ]
 
-describe('when of its index', () => {
-  for (const { what, files, harm } of DAMAGES) {
+describe('when part of the index is damaged, such as that', () => {
+  for (const { what, files, damage } of DAMAGES) {
     it(`${what}, an agent still has every blob`, async () => {
       const data = await copy()
       const index = join(data, 'index')
-      const victims = (await readdir(index)).filter((name) => files.test(name))
-      assert.ok(victims.length > 0, 'there is nothing to harm')
-      for (const name of victims) {
+      const damaged = (await readdir(index)).filter((name) => files.test(name))
+      assert.ok(damaged.length > 0, 'no file to damage')
+      for (const name of damaged) {
         const path = join(index, name)
-        await harm(path, (await stat(path)).size)
+        await damage(path, (await stat(path)).size)
       }
-      const { asked } = await pullAll(data)
-      assert.deepEqual(asked, [], 'blobs that were on the disk were fetched again')
+      const { fetched } = await pullAll(data)
+      assert.deepEqual(fetched, [], 'blobs that were on the disk were fetched again')
     })
   }
 })
 
 describe('when its largest blob', () => {
-  const harms: { what: string; harm: (path: string) => Promise<unknown> }[] = [
-    { what: 'is cut short', harm: (path) => truncate(path, 1_000_000) },
-    { what: 'is empty', harm: (path) => truncate(path, 0) },
-    { what: 'has grown', harm: (path) => appendFile(path, 'more') },
-    { what: 'is gone', harm: (path) => rm(path) },
+  const damages: { what: string; damage: (path: string) => Promise<unknown> }[] = [
+    { what: 'is cut short', damage: (path) => truncate(path, 1_000_000) },
+    { what: 'is empty', damage: (path) => truncate(path, 0) },
+    { what: 'has grown', damage: (path) => appendFile(path, 'more') },
+    { what: 'is gone', damage: (path) => rm(path) },
     {
       what: 'is a folder',
-      harm: async (path) => {
+      damage: async (path) => {
         await rm(path)
         await mkdir(path)
       },
     },
     {
       what: 'is a link to another file',
-      harm: async (path) => {
+      damage: async (path) => {
         await rename(path, `${path}.elsewhere`)
         await symlink(`${path}.elsewhere`, path)
       },
     },
   ]
-  for (const { what, harm } of harms) {
-    it(`${what} between two runs, it alone is fetched again`, async () => {
+  for (const { what, damage } of damages) {
+    it(`${what} between two runs, only that blob is fetched again`, async () => {
       const data = await copy()
-      const victim = items.at(-1) ?? assert.fail()
-      await harm((await blobFiles(data)).get(victim.digest) ?? assert.fail())
-      const { asked } = await pullAll(data)
-      assert.deepEqual(asked, [victim.digest])
-      assert.deepEqual((await pullAll(data)).asked, [], 'it was not stored again')
+      const blob = items.at(-1) ?? assert.fail()
+      await damage((await blobFiles(data)).get(blob.digest) ?? assert.fail())
+      const { fetched } = await pullAll(data)
+      assert.deepEqual(fetched, [blob.digest])
+      assert.deepEqual((await pullAll(data)).fetched, [], 'the blob was not stored again')
     })
 
-    it(`${what} under a running agent, it alone is fetched again`, async () => {
+    it(`${what} under a running agent, only that blob is fetched again`, async () => {
       const data = await copy()
-      const victim = items.at(-1) ?? assert.fail()
+      const blob = items.at(-1) ?? assert.fail()
       const agent = await started(data)
-      assert.ok(isHit(await pull(agent.address, victim.path)))
-      await harm((await blobFiles(data)).get(victim.digest) ?? assert.fail())
+      assert.ok(isHit(await pull(agent.address, blob.path)))
+      await damage((await blobFiles(data)).get(blob.digest) ?? assert.fail())
       const before = upstream.requests.length
       for (const _ of ['cold', 'warm']) {
-        const got = await pull(agent.address, victim.path)
-        assert.ok(judge(victim, got), `${got.status}`)
+        const got = await pull(agent.address, blob.path)
+        assert.ok(checkAnswer(blob, got), `${got.status}`)
       }
       assert.equal(upstream.requests.length, before + 1)
       assert.equal(await agent.stop(), 0)
@@ -156,12 +156,12 @@ describe('when its largest blob', () => {
   }
 })
 
-it('an agent that lost its index and its blobs begins anew', async () => {
+it('an agent whose index and blobs are gone fetches everything again', async () => {
   const data = await copy()
   for (const folder of ['index', 'blobs', 'partial', 'quarantine'])
     await rm(join(data, folder), { recursive: true })
-  const { asked } = await pullAll(data)
-  assert.deepEqual(asked.sort(), items.map(({ digest }) => digest).sort())
+  const { fetched } = await pullAll(data)
+  assert.deepEqual(fetched.sort(), items.map(({ digest }) => digest).sort())
 })
 
 async function copy(): Promise<string> {
@@ -171,7 +171,10 @@ async function copy(): Promise<string> {
   return data
 }
 
-async function started(data: string, news: (news: News) => void = () => {}): Promise<AgentChild> {
+async function started(
+  data: string,
+  onMessage: (message: AgentMessage) => void = () => {},
+): Promise<AgentChild> {
   const agent = spare
   spare = new AgentChild()
   const options: AgentOptions = {
@@ -179,23 +182,23 @@ async function started(data: string, news: (news: News) => void = () => {}): Pro
     listen: { host: '127.0.0.1', port: 0 },
     upstreams: { entries: [{ namespace: NAMESPACE, hosts: [upstream.host], tls: false }] },
   }
-  agent.onNews(news)
-  assert.ok(await agent.start(options), agent.said)
+  agent.onMessage(onMessage)
+  assert.ok(await agent.start(options), agent.output)
   return agent
 }
 
-/** Everything by a new agent; what was fetched from upstream meanwhile. By HEAD it is asked whose a blob is, where that is lost. */
-async function pullAll(data: string): Promise<{ asked: Digest[]; answers: Got[] }> {
+/** A new agent serves all items. Returns the digests that it fetched; HEAD requests for lost repositories are not counted. */
+async function pullAll(data: string): Promise<{ fetched: Digest[]; answers: PullResult[] }> {
   const agent = await started(data)
   const before = upstream.requests.length
-  const answers: Got[] = []
+  const answers: PullResult[] = []
   for (const item of items) {
     const got = await pull(agent.address, item.path)
-    assert.ok(judge(item, got), `${item.path}: ${got.status} ${got.body.subarray(0, 200)}`)
+    assert.ok(checkAnswer(item, got), `${item.path}: ${got.status} ${got.body.subarray(0, 200)}`)
     answers.push(got)
   }
   assert.equal(await agent.stop(), 0)
-  const fetches = upstream.requests.slice(before).filter(({ method }) => method === 'GET')
-  const asked = items.filter(({ digest }) => fetches.some(({ path }) => path.endsWith(digest)))
-  return { asked: asked.map(({ digest }) => digest), answers }
+  const requests = upstream.requests.slice(before).filter(({ method }) => method === 'GET')
+  const fetched = items.filter(({ digest }) => requests.some(({ path }) => path.endsWith(digest)))
+  return { fetched: fetched.map(({ digest }) => digest), answers }
 }

@@ -8,19 +8,18 @@ import { after, before, describe, it, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { leave, run } from '../../testkit/programs.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { Dice } from '../../testkit/seeded-random.ts'
+import { SeededRandom } from '../../testkit/seeded-random.ts'
 import { AgentChild } from './agent/agent-child.ts'
-import { Contents, type Item, isHit, judge, NAMESPACE } from './support/content.ts'
+import { Contents, checkAnswer, type Item, isHit, NAMESPACE } from './support/content.ts'
 import { listing } from './support/data-folder.ts'
 import { pull } from './support/pull.ts'
 
 /**
- * Folders that an agent must not, or cannot, keep its data in: it says so in a sentence, ends with 1, and leaves everything
- * as it was.
+ * Folders in which an agent must not or cannot store its data: it prints one sentence, exits with 1, and changes nothing.
  */
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
-/** An agent that has not refused by then never will. */
+/** Only an agent that starts although it must not takes so long. */
 const HUNG_MS = 120_000
 const NOBODY = 65534
 const NOT_ALLOWED = /permission denied|EACCES/i
@@ -36,13 +35,13 @@ let copies = 0
 
 before(async () => {
   upstream = await startFaultyUpstream()
-  image = new Contents(upstream, new Dice(6)).image(2, 1000, 200_000)
+  image = new Contents(upstream, new SeededRandom(6)).image(2, 1000, 200_000)
   root = await mkdtemp(join(tmpdir(), 'leat-chaos-'))
-  // Other users are let through, to what lies in it.
+  // Other users may enter the folders below it.
   await chmod(root, 0o711)
   original = join(root, 'original')
   const agent = await started(original)
-  for (const item of image) assert.ok(judge(item, await pull(agent.address, item.path)))
+  for (const item of image) assert.ok(checkAnswer(item, await pull(agent.address, item.path)))
   assert.equal(await agent.stop(), 0)
 })
 
@@ -52,10 +51,10 @@ after(async () => {
   await rm(root, { recursive: true })
 })
 
-describe('an agent refuses, and changes nothing in', () => {
+describe('an agent does not start on, and does not change', () => {
   const folders: { what: string; make: (data: string) => Promise<unknown>; sentence: RegExp }[] = [
     {
-      what: 'a folder with files of others',
+      what: 'a folder with other files',
       make: async (data) => {
         await mkdir(join(data, 'photos'), { recursive: true })
         await writeFile(join(data, 'photos', 'cat.jpg'), 'meow')
@@ -64,7 +63,7 @@ describe('an agent refuses, and changes nothing in', () => {
       sentence: /holds files that are not the agent's \((notes\.txt|photos)\): choose an empty folder/,
     },
     {
-      what: 'a folder of somebody who calls things the same',
+      what: 'a folder of another program with the same names',
       make: async (data) => {
         await mkdir(join(data, 'blobs', 'sha256'), { recursive: true })
         await writeFile(join(data, 'blobs', 'sha256', 'a'.repeat(64)), 'an OCI layout')
@@ -91,7 +90,7 @@ describe('an agent refuses, and changes nothing in', () => {
       sentence: /format does not say a version/,
     },
     {
-      what: 'data of which a folder has become a file',
+      what: 'data in which a folder was replaced by a file',
       make: async (data) => {
         await cp(original, data, { recursive: true })
         await rm(join(data, 'partial'), { recursive: true })
@@ -100,7 +99,7 @@ describe('an agent refuses, and changes nothing in', () => {
       sentence: /partial is not a folder: move it away/,
     },
     {
-      what: 'data of which a folder has become a link',
+      what: 'data in which a folder was replaced by a link',
       make: async (data) => {
         await cp(original, data, { recursive: true })
         await rm(join(data, 'quarantine'), { recursive: true })
@@ -112,49 +111,49 @@ describe('an agent refuses, and changes nothing in', () => {
   ]
   for (const { what, make, sentence } of folders) {
     it(what, async () => {
-      const data = await another()
+      const data = await newFolder()
       await make(data)
-      await refused(data, sentence)
+      await assertRefused(data, sentence)
     })
   }
 
-  it('a file in place of the folder', async () => {
-    const data = await another()
+  it('a file instead of a folder', async () => {
+    const data = await newFolder()
     await writeFile(data, 'a file')
-    const { code, stderr } = await serve(data)
+    const { code, stderr } = await runUntilEnd(data)
     assert.deepEqual([code, SENTENCE.test(stderr)], [1, true], stderr)
     assert.ok(stderr.includes(data), stderr)
   })
 })
 
-describe('an agent that may not write', () => {
-  it('to a folder of somebody else says so', async (t) => {
+describe('an agent without the right to write', () => {
+  it('to a folder of another user prints an error', async (t) => {
     if (!isRoot(t)) return
-    const data = await another()
+    const data = await newFolder()
     await cp(original, data, { recursive: true })
-    await refused(data, NOT_ALLOWED, { uid: NOBODY })
+    await assertRefused(data, NOT_ALLOWED, { uid: NOBODY })
   })
 
-  it('to a part of its folder says so', async (t) => {
+  it('to a part of its folder prints an error', async (t) => {
     if (!isRoot(t)) return
     for (const part of ['blobs', 'partial', 'quarantine', 'index']) {
-      const data = await another()
+      const data = await newFolder()
       await cp(original, data, { recursive: true })
-      await give(data, NOBODY)
+      await changeOwner(data, NOBODY)
       await chown(join(data, part), 0, 0)
       await chmod(join(data, part), 0o700)
-      await refused(data, NOT_ALLOWED, { uid: NOBODY })
+      await assertRefused(data, NOT_ALLOWED, { uid: NOBODY })
     }
   })
 
-  it('to a folder that must be made says so', async (t) => {
+  it('to the parent of its folder prints an error', async (t) => {
     if (!isRoot(t)) return
-    await refused(join(await another(), 'deep', 'down'), NOT_ALLOWED, { uid: NOBODY })
+    await assertRefused(join(await newFolder(), 'deep', 'down'), NOT_ALLOWED, { uid: NOBODY })
   })
 
-  it('to its filesystem says so', async (t) => {
+  it('to a read-only filesystem prints an error', async (t) => {
     if (!isRoot(t)) return
-    const data = await another()
+    const data = await newFolder()
     await cp(original, data, { recursive: true })
     try {
       await run('mount', ['--bind', data, data])
@@ -167,15 +166,15 @@ describe('an agent that may not write', () => {
     }
     try {
       await run('mount', ['-o', 'remount,bind,ro', data])
-      await refused(data, /EROFS|read-only/i)
+      await assertRefused(data, /EROFS|read-only/i)
     } finally {
       await run('umount', [data])
     }
   })
 })
 
-it('files of others that come later stay as they are, and are no obstacle', async () => {
-  const data = await another()
+it('other files that are added later are not changed and do not disturb the agent', async () => {
+  const data = await newFolder()
   await cp(original, data, { recursive: true })
   const others = [
     'notes.txt',
@@ -197,25 +196,25 @@ it('files of others that come later stay as they are, and are no obstacle', asyn
 })
 
 it('a second agent on one folder refuses, and the first serves on', async () => {
-  const data = await another()
+  const data = await newFolder()
   await cp(original, data, { recursive: true })
   const first = await started(data)
   for (const _ of [1, 2, 3]) {
-    const { code, stderr } = await serve(data)
+    const { code, stderr } = await runUntilEnd(data)
     assert.equal(code, 1)
     assert.match(stderr, SENTENCE)
     assert.match(stderr, /is in use by another agent: stop that one, or give this one another folder/)
     for (const item of image) {
       const got = await pull(first.address, item.path)
-      assert.ok(judge(item, got) && isHit(got))
+      assert.ok(checkAnswer(item, got) && isHit(got))
     }
   }
-  const fresh = new Contents(upstream, new Dice(7)).blob(300_000, 300_000)
-  assert.ok(judge(fresh, await pull(first.address, fresh.path)))
+  const fresh = new Contents(upstream, new SeededRandom(7)).blob(300_000, 300_000)
+  assert.ok(checkAnswer(fresh, await pull(first.address, fresh.path)))
   assert.equal(await first.stop(), 0)
 })
 
-async function another(): Promise<string> {
+async function newFolder(): Promise<string> {
   copies += 1
   await mkdir(join(root, `${copies}`), { mode: 0o755 })
   return join(root, `${copies}`, 'data')
@@ -232,7 +231,7 @@ interface User {
   readonly uid?: number | undefined
 }
 
-/** The user may read everything, because the checkout may lie in a folder that only its owner may enter. */
+/** The user may read everything, because the checkout may be in a folder that only its owner may enter. */
 function asUser(uid: number): string[] {
   const capability = '+dac_read_search'
   return [
@@ -245,8 +244,8 @@ function asUser(uid: number): string[] {
   ]
 }
 
-/** The agent as it is run by a user, until it ends by itself. */
-async function serve(
+/** Runs an agent until it ends by itself. */
+async function runUntilEnd(
   data: string,
   { uid }: User = {},
 ): Promise<{ readonly code: number | null; readonly stderr: string }> {
@@ -265,23 +264,23 @@ async function serve(
   return { code, stderr }
 }
 
-async function refused(data: string, sentence: RegExp, { uid }: User = {}): Promise<void> {
+async function assertRefused(data: string, sentence: RegExp, { uid }: User = {}): Promise<void> {
   const before = await listing(root)
-  const { code, stderr: err } = await serve(data, { uid })
+  const { code, stderr: err } = await runUntilEnd(data, { uid })
   assert.match(err, SENTENCE)
   assert.match(err, sentence)
   assert.ok(!/this should not have happened/.test(err), err)
   assert.equal(code, 1)
-  assert.deepEqual(await listing(root), before, 'something was changed')
+  assert.deepEqual(await listing(root), before, 'a file was changed')
 }
 
-async function give(path: string, uid: number): Promise<void> {
+async function changeOwner(path: string, uid: number): Promise<void> {
   await chown(path, uid, uid)
   for (const name of (await listing(path)).keys()) await chown(join(path, name), uid, uid)
 }
 
 function isRoot(t: TestContext): boolean {
   if (process.getuid?.() === 0) return true
-  leave(t, 'missing: root, to run an agent as somebody who may not write')
+  leave(t, 'missing: root, to run an agent as another user')
   return false
 }

@@ -9,11 +9,11 @@ import { MAIN } from '../cli/agent-process.ts'
 const DEADLINE_MS = 120_000
 export const PROMPT = 'node$'
 
-/** A person's terminal: a shell in it that knows the command `agent`, and nothing of whoever runs the tests. */
+/** A terminal with a shell that has the command `agent`, and no environment of the test process. */
 export class Terminal {
   readonly #tmux: readonly [string, ...string[]]
 
-  /** `tmux` is the program's path. It is gone when the test ends. */
+  /** `tmux` is the path of the program. The terminal is closed when the test ends. */
   static async open(
     t: TestContext,
     tmux: string,
@@ -38,29 +38,29 @@ export class Terminal {
     this.#tmux = tmux
   }
 
-  /** A line, as if it were typed. */
+  /** Types a line and presses Enter. */
   async type(line: string): Promise<void> {
     await this.#run('send-keys', '-l', '--', line)
     await this.press('Enter')
   }
 
-  /** A key by tmux's name for it, e.g. `C-c`. */
+  /** Presses a key, which is named as in tmux, such as `C-c`. */
   async press(key: string): Promise<void> {
     await this.#run('send-keys', key)
   }
 
-  /** An empty screen with a prompt. */
+  /** Clears the screen, until only a prompt is left. */
   async clear(): Promise<void> {
     await this.type('clear')
     await this.until((lines) => lines.length === 1 && lines[0] === PROMPT)
   }
 
-  /** What is to be seen now, without the empty lines below it. What takes more than one row is one line. */
+  /** The lines on the screen, without empty lines at the end. A line that takes several rows is one line. */
   async lines(): Promise<readonly string[]> {
     return await this.#captured()
   }
 
-  /** The same, and before it what has left the screen at the top. */
+  /** The lines on the screen, after those that have scrolled off it. */
   async history(): Promise<readonly string[]> {
     return await this.#captured('-S', '-')
   }
@@ -73,16 +73,16 @@ export class Terminal {
       .map((line) => line.trimEnd())
   }
 
-  /** The first screen of which that holds. */
+  /** Resolves with the first screen for which `holds` is true. */
   async until(holds: (lines: readonly string[]) => boolean): Promise<readonly string[]> {
     for (const deadline = Date.now() + DEADLINE_MS; ; await delay(20)) {
       const lines = await this.lines()
       if (holds(lines)) return lines
-      if (Date.now() > deadline) throw new Error(`it never came to that; the screen is\n${lines.join('\n')}`)
+      if (Date.now() > deadline) throw new Error(`the screen never was as expected:\n${lines.join('\n')}`)
     }
   }
 
-  /** The screen once the command is done and the next one can be typed, below what was typed before. */
+  /** Resolves with the screen when the command has ended and the prompt is shown again. */
   async done(): Promise<readonly string[]> {
     return await this.until((lines) => lines.length > 1 && lines.at(-1) === PROMPT)
   }

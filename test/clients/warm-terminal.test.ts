@@ -7,21 +7,21 @@ import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registri
 import { Node } from '../warm/node.ts'
 import { PROMPT, Terminal } from './tmux-terminal.ts'
 
-/** What a person sees who warms a node. */
+/** The output of `agent warm` on a terminal. */
 
 const KIB = 1024
 const COLUMNS = 100
 
-interface Lab {
+interface WarmLab {
   readonly upstream: FaultyUpstream
   /** `host:port` of the agent's admin address. */
   readonly admin: string
 }
 
-async function startLab(t: TestContext): Promise<Lab> {
+async function startLab(t: TestContext): Promise<WarmLab> {
   const upstream = await startFaultyUpstream()
   t.after(() => upstream.close())
-  // No source is given up: what stalls here does so until it is told to go on.
+  // The agent waits for a stalled source until the test releases it.
   const patience = { progressTimeoutMs: 600_000, sizeTimeoutMs: 600_000 } satisfies Partial<FlightPolicy>
   const { admin } = await Node.start(t, upstream, { patience })
   return { upstream, admin: new URL(admin).host }
@@ -30,15 +30,15 @@ async function startLab(t: TestContext): Promise<Lab> {
 async function startWithTerminal(
   t: TestContext,
   { rows = 30 } = {},
-): Promise<(Lab & { readonly terminal: Terminal }) | undefined> {
+): Promise<(WarmLab & { readonly terminal: Terminal }) | undefined> {
   const programs = requirePrograms(t, ['tmux'])
   if (programs === undefined) return undefined
   const lab = await startLab(t)
   return { ...lab, terminal: await Terminal.open(t, programs.tmux, { columns: COLUMNS, rows }) }
 }
 
-/** An image whose layer comes no further than to its middle. */
-function stuck(upstream: FaultyUpstream, repository: string): string {
+/** Adds an image whose layer stalls in its middle. */
+function addStalledImage(upstream: FaultyUpstream, repository: string): string {
   const { layers } = upstream.addImage(repository, 'v1', [randomBytes(1024 * KIB)])
   const [layer] = layers
   assert.ok(layer)
@@ -47,22 +47,22 @@ function stuck(upstream: FaultyUpstream, repository: string): string {
 }
 
 const UNDER_WAY = /^up\.test\/\w+:v1 +\[=+> +\] {2}50% {2}512\.\d KiB of 1\.0 MiB, 512\.\d KiB from upstream$/
-/** Where nothing has come for long, the speed is 0 and no time can be told. */
+/** When nothing has come for a while, the rate is 0 and no remaining time is shown. */
 const TOTAL =
   /^(\d) of (\d) images?, \d\S+ [KM]iB of \d\S+ [KM]iB, \d\S* \w*B\/s, (?:\d+m?s left, )?\d\S+ [KM]iB from upstream$/
 const STORED = /^stored {2}up\.test\/(\w+):v1 {2}sha256:[0-9a-f]{12} {2}3 parts, \d\S+ [KM]iB \((.*)\)$/
 
 describe('warming a node', { concurrency: true }, () => {
-  test('on a terminal shows how far each image is and all of them, and leaves what it came to', async (t) => {
+  test('on a terminal shows the progress of each image and of all, and then the results', async (t) => {
     const lab = await startWithTerminal(t)
     if (lab === undefined) return
     const { upstream, admin, terminal } = lab
     upstream.addImage('quick', 'v1', [randomBytes(50 * KIB)])
-    const layers = [stuck(upstream, 'large'), stuck(upstream, 'other')]
+    const layers = [addStalledImage(upstream, 'large'), addStalledImage(upstream, 'other')]
     const typed = `agent warm up.test/quick:v1 up.test/large:v1 up.test/other:v1 --admin ${admin}`
     await terminal.type(typed)
 
-    await t.test('while they come', async () => {
+    await t.test('while the images are fetched', async () => {
       await Promise.all(layers.map((layer) => upstream.stalled(layer)))
       const isUnderWay = (line: string | undefined): boolean =>
         UNDER_WAY.test(line ?? '') && (line ?? '').length < COLUMNS
@@ -77,10 +77,10 @@ describe('warming a node', { concurrency: true }, () => {
       assert.ok(isUnderWay(one) && isUnderWay(two))
       assert.match(total ?? '', TOTAL)
       assert.deepEqual(TOTAL.exec(total ?? '')?.slice(1), ['1', '3'])
-      assert.deepEqual(more, [], 'and nothing that was drawn before')
+      assert.deepEqual(more, [], 'an earlier line is still on the screen')
     })
 
-    await t.test('when they are here', async () => {
+    await t.test('when the images are stored', async () => {
       upstream.release()
       const [first, ...screen] = await terminal.done()
       assert.equal(first, `${PROMPT} ${typed}`)
@@ -91,7 +91,7 @@ describe('warming a node', { concurrency: true }, () => {
       assert.deepEqual(screen.slice(4), [PROMPT])
     })
 
-    await t.test('and into a pipe writes plain lines only', async () => {
+    await t.test('and prints only plain lines into a pipe', async () => {
       await terminal.clear()
       await terminal.type(`agent warm up.test/quick:v1 --admin ${admin} | cat -v`)
       const [, stored, all, ...rest] = await terminal.done()
@@ -104,17 +104,17 @@ describe('warming a node', { concurrency: true }, () => {
     })
   })
 
-  test('and Ctrl-C leave a terminal as it was, and the next run goes on', async (t) => {
+  test('can be interrupted with Ctrl-C, and the next run continues', async (t) => {
     const lab = await startWithTerminal(t)
     if (lab === undefined) return
     const { upstream, admin, terminal } = lab
-    const layer = stuck(upstream, 'large')
+    const layer = addStalledImage(upstream, 'large')
     const typed = `agent warm up.test/large:v1 --admin ${admin}`
     await terminal.type(typed)
     await terminal.until((lines) => UNDER_WAY.test(lines[1] ?? ''))
     await terminal.press('C-c')
-    const told = ['agent: interrupted; completed work is kept', PROMPT]
-    assert.deepEqual(await terminal.done(), [`${PROMPT} ${typed}`, ...told])
+    const messages = ['agent: interrupted; completed work is kept', PROMPT]
+    assert.deepEqual(await terminal.done(), [`${PROMPT} ${typed}`, ...messages])
     await terminal.type('echo $?')
     await terminal.until((lines) => lines.at(-2) === '1')
 
@@ -126,15 +126,15 @@ describe('warming a node', { concurrency: true }, () => {
     assert.equal(STORED.exec(stored ?? '')?.[1], 'large')
     assert.match(all ?? '', /^Warmed 1 image with 1\.0 MiB in /)
     assert.deepEqual(rest, [PROMPT])
-    assert.equal(upstream.bytesSent(layer), 1024 * KIB, 'upstream has sent every byte once')
+    assert.equal(upstream.bytesSent(layer), 1024 * KIB, 'upstream has not sent every byte exactly once')
   })
 
-  test('on a terminal of four rows shows what there is room for, and leaves nothing of it above', async (t) => {
+  test('on a terminal of four rows shows as many lines as fit, and leaves none of them in the history', async (t) => {
     const lab = await startWithTerminal(t, { rows: 4 })
     if (lab === undefined) return
     const { upstream, admin, terminal } = lab
     const repositories = ['four', 'one', 'three', 'two']
-    const layers = repositories.map((repository) => stuck(upstream, repository))
+    const layers = repositories.map((repository) => addStalledImage(upstream, repository))
     const typed = `agent warm ${repositories.map((name) => `up.test/${name}:v1`).join(' ')} --admin ${admin}`
     await terminal.type(typed)
     await Promise.all(layers.map((layer) => upstream.stalled(layer)))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { KnownNameCache } from '../../src/fetch/known-name-cache.ts'
+import { KnownNameCache } from '../../src/fetch/known-names/known-name-cache.ts'
 import { digestOf } from '../../testkit/memory/memory-store.ts'
 
 const alpine = { registry: 'docker.io', name: 'library/alpine' }

@@ -1,43 +1,43 @@
-// Runs in the page: what can be said about its accessibility without seeing it. `audit()` gives back a sentence for each fault.
+// This script runs in the page. `audit()` returns a sentence for each fault of its accessibility that a program can find.
 
 const CONTROLS = 'a, button, input, select, textarea, summary, progress, [tabindex="0"], section, table'
-const LEAST_CONTRAST = 4.5
-const LEAST_TARGET = 24
+const MIN_CONTRAST = 4.5
+const MIN_TARGET_PX = 24
 
 /** @returns {string[]} */
 function audit() {
-  return [...structure(), ...names(), ...contrasts(), ...sizes()]
+  return [...structureFaults(), ...nameFaults(), ...contrastFaults(), ...sizeFaults()]
 }
 
 /** @param {Element} element */
-function isSeen(element) {
-  return element.checkVisibility({ visibilityProperty: true }) && element.closest('.unseen') === null
+function isVisible(element) {
+  return element.checkVisibility({ visibilityProperty: true }) && element.closest('.visually-hidden') === null
 }
 
 /** @param {string} selector */
-function seen(selector) {
-  return [...document.querySelectorAll(selector)].filter(isSeen)
+function visible(selector) {
+  return [...document.querySelectorAll(selector)].filter(isVisible)
 }
 
-function structure() {
+function structureFaults() {
   const faults = []
-  for (const name of ['h1', 'header', 'main', 'footer', 'search', '#news'])
-    if (document.querySelectorAll(name).length !== 1) faults.push(`there is not one ${name}`)
-  if (document.documentElement.lang === '') faults.push('the language is not told')
-  if (document.title === '') faults.push('there is no title')
+  for (const name of ['h1', 'header', 'main', 'footer', 'search', '#announcements'])
+    if (document.querySelectorAll(name).length !== 1) faults.push(`there is not exactly one ${name}`)
+  if (document.documentElement.lang === '') faults.push('the page has no language')
+  if (document.title === '') faults.push('the page has no title')
   let level = 0
-  for (const heading of seen('h1, h2, h3, h4')) {
+  for (const heading of visible('h1, h2, h3, h4')) {
     const next = Number(heading.tagName.slice(1))
-    if (next > level + 1) faults.push(`${heading.textContent} skips a level`)
+    if (next > level + 1) faults.push(`the heading ${heading.textContent} skips a level`)
     level = next
   }
   const ids = [...document.querySelectorAll('[id]')].map(({ id }) => id)
-  if (new Set(ids).size !== ids.length) faults.push('an id is there twice')
+  if (new Set(ids).size !== ids.length) faults.push('two elements have the same id')
   return faults
 }
 
-function names() {
-  return seen(CONTROLS)
+function nameFaults() {
+  return visible(CONTROLS)
     .filter((element) => element.tagName !== 'TABLE' || element.closest('section') === null)
     .filter((element) => nameOf(element).trim() === '')
     .map((element) => `${element.outerHTML.slice(0, 80)} has no name`)
@@ -53,22 +53,26 @@ function nameOf(element) {
   return element.tagName === 'SECTION' || element.tagName === 'PROGRESS' ? '' : (element.textContent ?? '')
 }
 
-function contrasts() {
+function contrastFaults() {
   const faults = new Set()
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
   while (texts.nextNode() !== null) {
     const { parentElement: element, textContent } = texts.currentNode
-    if (element === null || textContent?.trim() === '' || !isSeen(element)) continue
-    const ratio = contrast(getComputedStyle(element).color, groundOf(element))
-    if (ratio < LEAST_CONTRAST) faults.add(`${textContent?.slice(0, 30)}: contrast ${ratio.toFixed(2)}`)
+    if (element === null || textContent?.trim() === '' || !isVisible(element)) continue
+    const ratio = contrast(getComputedStyle(element).color, backgroundOf(element))
+    if (ratio < MIN_CONTRAST) faults.add(`${textContent?.slice(0, 30)}: contrast ${ratio.toFixed(2)}`)
   }
   return [...faults]
 }
 
 /** @param {Element} element */
-function groundOf(element) {
-  for (let at = /** @type {Element | null} */ (element); at !== null; at = at.parentElement) {
-    const { backgroundColor } = getComputedStyle(at)
+function backgroundOf(element) {
+  for (
+    let ancestor = /** @type {Element | null} */ (element);
+    ancestor !== null;
+    ancestor = ancestor.parentElement
+  ) {
+    const { backgroundColor } = getComputedStyle(ancestor)
     if (backgroundColor !== 'rgba(0, 0, 0, 0)') return backgroundColor
   }
   return 'rgb(255, 255, 255)'
@@ -77,29 +81,30 @@ function groundOf(element) {
 /**
  * WCAG 2.2, "contrast ratio".
  *
- * @param {string} ink
- * @param {string} ground
+ * @param {string} text
+ * @param {string} background
  */
-function contrast(ink, ground) {
-  const [light = 0, dark = 0] = [luminance(ink), luminance(ground)].sort((a, b) => b - a)
+function contrast(text, background) {
+  const [light = 0, dark = 0] = [luminance(text), luminance(background)].sort((a, b) => b - a)
   return (light + 0.05) / (dark + 0.05)
 }
 
-/** @param {string} colour */
-function luminance(colour) {
-  const [red = 0, green = 0, blue = 0] = [...colour.matchAll(/[\d.]+/g)].map(([part]) => {
+/** @param {string} color */
+function luminance(color) {
+  const [red = 0, green = 0, blue = 0] = [...color.matchAll(/[\d.]+/g)].map(([part]) => {
     const share = Number(part) / 255
     return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4
   })
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
 
-function sizes() {
-  const faults = seen('button, input, summary')
-    .filter((element) => element.getBoundingClientRect().height < LEAST_TARGET)
-    .map((element) => `${element.outerHTML.slice(0, 80)} is too small to hit`)
+function sizeFaults() {
+  const faults = visible('button, input, summary')
+    .filter((element) => element.getBoundingClientRect().height < MIN_TARGET_PX)
+    .map((element) => `${element.outerHTML.slice(0, 80)} is too small to click`)
   const { scrollWidth, clientWidth } = document.documentElement
-  if (scrollWidth > clientWidth) faults.push(`it is ${scrollWidth} wide where ${clientWidth} can be seen`)
+  if (scrollWidth > clientWidth)
+    faults.push(`the page is ${scrollWidth} px wide, and ${clientWidth} px are visible`)
   return faults
 }
 

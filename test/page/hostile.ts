@@ -3,8 +3,8 @@ import type { ImageReport } from '../../src/schemas/content-report.ts'
 import type { FlightReport, StatusReport } from '../../src/schemas/status-report.ts'
 import type { WhyReport } from '../../src/schemas/why-report.ts'
 
-/** What a repository, a registry or an error of theirs could be called by who wants a browser to do something. */
-export const HOSTILE = [
+/** Names by which somebody may try to make a browser run code or show something else. */
+export const HOSTILE_TEXTS = [
   '"><img src=x onerror=alert(1)>',
   '<script>alert(2)</script>',
   '</script><svg onload=alert(3)>',
@@ -18,39 +18,39 @@ export const HOSTILE = [
 const AT = '2024-05-01T10:00:00.000Z'
 const MIB = 1024 * 1024
 
-/** Reports that say it in every place where a text can stand. */
+/** Reports that have the hostile texts in every field that holds a text. */
 export function hostileReports(): Reports {
   return {
     status: async () => status(),
     pulls: () => ({
-      pulls: HOSTILE.map((text, at) => ({
+      pulls: HOSTILE_TEXTS.map((text, i) => ({
         repository: text,
         references: [text, `sha256:${text}`],
         startedAt: AT,
         endedAt: AT,
         requests: 3,
         failed: 1,
-        bytes: { local: at, inflight: 2, peer: 3, upstream: 4 },
+        bytes: { local: i, inflight: 2, peer: 3, upstream: 4 },
       })),
     }),
     blobs: async function* () {},
     images: async function* () {
-      for (const text of HOSTILE) yield image(text)
+      for (const text of HOSTILE_TEXTS) yield image(text)
     },
     why: async (subject) => ({ ok: true, value: why(subject) }),
     metrics: () => '',
-    ready: () => ({ ready: false, reasons: [...HOSTILE] }),
+    ready: () => ({ ready: false, reasons: [...HOSTILE_TEXTS] }),
   }
 }
 
 function status(): StatusReport {
   const report: StatusReport = {
-    version: HOSTILE[0],
+    version: HOSTILE_TEXTS[0],
     startedAt: AT,
-    addresses: { registry: HOSTILE[1], admin: HOSTILE[1] },
-    data: HOSTILE[1],
+    addresses: { registry: HOSTILE_TEXTS[1], admin: HOSTILE_TEXTS[1] },
+    data: HOSTILE_TEXTS[1],
     ready: false,
-    reasons: [...HOSTILE],
+    reasons: [...HOSTILE_TEXTS],
     store: {
       blobs: 1,
       bytes: MIB,
@@ -58,7 +58,7 @@ function status(): StatusReport {
       evictedBytes: MIB,
       scrub: { bytesPerSecond: 1, state: 'under-way', found: 0, lastRound: { endedAt: AT, found: 1 } },
     },
-    flights: HOSTILE.map(flight),
+    flights: HOSTILE_TEXTS.map(flight),
     requests: 1,
     served: { local: 1, inflight: 1, peer: 1, upstream: 1 },
     clients: {
@@ -72,7 +72,7 @@ function status(): StatusReport {
       files: 1,
     },
     fetched: { peer: 1, upstream: 1 },
-    upstreams: HOSTILE.map((text) => ({
+    upstreams: HOSTILE_TEXTS.map((text) => ({
       host: text,
       requests: 1,
       failures: 1,
@@ -82,16 +82,16 @@ function status(): StatusReport {
       quota: { remaining: 1, limit: null, windowSeconds: 60 },
     })),
     peers: {
-      self: { name: HOSTILE[0], address: HOSTILE[1], zone: HOSTILE[0] },
+      self: { name: HOSTILE_TEXTS[0], address: HOSTILE_TEXTS[1], zone: HOSTILE_TEXTS[0] },
       bytes: { in: MIB, out: 2 * MIB },
-      count: HOSTILE.length,
-      members: HOSTILE.map((text, at) => ({
+      count: HOSTILE_TEXTS.length,
+      members: HOSTILE_TEXTS.map((text, i) => ({
         id: text,
         name: text,
         address: text,
-        zone: at > 3 ? null : text,
+        zone: i > 3 ? null : text,
         version: text,
-        understood: at % 2 === 0,
+        understood: i % 2 === 0,
         since: AT,
         taken: 1,
         given: 1,
@@ -132,7 +132,7 @@ function image(text: string): ImageReport {
 }
 
 function why(subject: string): WhyReport {
-  const [text] = HOSTILE
+  const [text] = HOSTILE_TEXTS
   return {
     subject,
     repository: subject,
@@ -141,8 +141,8 @@ function why(subject: string): WhyReport {
     tagRecord: { checkedAt: AT, ageMs: 1, tagTtlMs: 1, staleIfErrorMs: 1, state: 'fresh' },
     stored: { size: 1, kind: 'blob', mediaType: text, storedAt: AT, lastUsedAt: AT, origin: text },
     flight: flight(text),
-    seenIn: [...HOSTILE],
-    parts: HOSTILE.map((digest) => ({
+    seenIn: [...HOSTILE_TEXTS],
+    parts: HOSTILE_TEXTS.map((digest) => ({
       digest,
       role: 'layer',
       size: 1,
@@ -150,7 +150,7 @@ function why(subject: string): WhyReport {
       state: 'missing',
     })),
     partsLeftOut: 1,
-    requests: HOSTILE.map((reference) => ({
+    requests: HOSTILE_TEXTS.map((reference) => ({
       at: AT,
       method: reference,
       repository: reference,
@@ -164,7 +164,7 @@ function why(subject: string): WhyReport {
       aborted: true,
       error: reference,
     })),
-    flights: HOSTILE.map((source) => ({
+    flights: HOSTILE_TEXTS.map((source) => ({
       startedAt: AT,
       resumedAt: 1,
       ms: 1,

@@ -53,7 +53,7 @@ it('entries without files count as not stored while the index cannot be written,
   await index.open()
   await index.close()
   const recovered = published(t, 'store.recovered')
-  disk.crowd(ROOM_TO_OPEN_BYTES)
+  disk.fill(ROOM_TO_OPEN_BYTES)
   const store = await openStore({ path })
   try {
     assert.deepEqual(store.usage(), { bytes: 1000, blobs: 1 })
@@ -103,7 +103,7 @@ it('a truncated blob on a full disk is dropped, reported, and can be stored agai
 
 /** Fills the disk until the index cannot append even one more record. */
 async function fill(store: Store, disk: SmallDisk): Promise<void> {
-  disk.crowd()
+  disk.fill()
   const remember = (n: number): Promise<void> =>
     store.catalog.rememberTag(REPOSITORY, `t${n}`, { digest: NOWHERE, mediaType: undefined, checkedAt: n })
   await assert.rejects(async () => {

@@ -42,7 +42,7 @@ export interface NodeOptions {
   readonly flags: readonly string[]
 }
 
-/** A machine of the cluster: an agent at a machine of its own, and a pair of hands beside it. */
+/** A node of the cluster: a machine with an agent, and a process that acts as its container runtime. */
 export class ClusterNode {
   readonly machine: LabMachine
   readonly #options: NodeOptions

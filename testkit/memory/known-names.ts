@@ -1,4 +1,4 @@
-import { KnownNames } from '../../src/fetch/known-names.ts'
+import { KnownNames } from '../../src/fetch/known-names/known-names.ts'
 import type { Registry } from '../../src/ports/registry.ts'
 import { ScriptedRegistry } from '../registries/scripted-registry.ts'
 import { MemoryCatalog } from './memory-catalog.ts'

@@ -10,32 +10,35 @@ export interface FlightsOptions {
   readonly store: BlobStore
   readonly sources: (want: Want) => readonly Source[]
   readonly policy: FlightPolicy
-  /** Throws unless it is in the repository that it is wanted from. */
+  /** Throws unless the content is in the repository from which it is wanted. */
   readonly confirm: (want: Want) => Promise<void>
   readonly describe: (want: Want, incoming: Incoming, mediaType: string | undefined) => Promise<Description>
-  /** At most so many at once; whoever wants another is told to come back. */
+  /** How many flights there may be at a time. A client that wants another one gets 503. */
   readonly limit: number
 }
 
-/** All transfers under way on this node, at most one for a digest. */
+/** A client that is turned away is told to come back after this time. */
+const RETRY_AFTER_MS = 1000
+
+/** The flights of this node, at most one for each digest. */
 export class Flights {
   readonly #options: FlightsOptions
   readonly #flights = new Map<Digest, Flight>()
   readonly #runs = new Set<Promise<void>>()
   readonly #watchers = new Map<Digest, Set<() => void>>()
-  #ended = 0
+  #endedCount = 0
   #stopped: Failure | undefined
 
   constructor(options: FlightsOptions) {
     this.#options = options
   }
 
-  /** Grows whenever a flight ends: whoever looked into the store meanwhile looks again. */
+  /** How many flights have ended. If it grows while somebody asks the store, the store must be asked again. */
   get endedCount(): number {
-    return this.#ended
+    return this.#endedCount
   }
 
-  /** What is wanted for others, too, leaves half of them to those who ask here. */
+  /** Whether a flight may begin on behalf of a peer: half of the flights are for the clients of this node. */
   get hasRoomForPeers(): boolean {
     return this.#flights.size < this.#options.limit / 2
   }
@@ -48,15 +51,14 @@ export class Flights {
     return [...this.#flights.values()]
   }
 
-  /** The flight for this digest, started now if there is none. */
+  /** Gives the flight of this digest, and begins it when there is none. */
   join(want: Want): { readonly flight: Flight; readonly collapsed: boolean } {
     const running = this.#flights.get(want.digest)
     if (running !== undefined) return { flight: running, collapsed: true }
     if (this.#stopped !== undefined) throw this.#stopped
-    if (this.#flights.size >= this.#options.limit) {
-      throw new Failure('busy', `${this.#options.limit} transfers are under way already.`, {
-        retryAfterMs: 1000,
-      })
+    const { limit } = this.#options
+    if (this.#flights.size >= limit) {
+      throw new Failure('busy', `${limit} transfers are under way already.`, { retryAfterMs: RETRY_AFTER_MS })
     }
     const flight = new Flight({
       ...this.#options,
@@ -66,7 +68,7 @@ export class Flights {
       describe: (incoming, mediaType) => this.#options.describe(want, incoming, mediaType),
       onEnd: () => {
         this.#flights.delete(want.digest)
-        this.#ended += 1
+        this.#endedCount += 1
       },
       onChange: () => {
         for (const watcher of this.#watchers.get(want.digest) ?? []) watcher()
@@ -78,11 +80,14 @@ export class Flights {
     return { flight, collapsed: false }
   }
 
-  /** `listener` is called when there may be more or less of this digest than before, and at the end of its flight. */
+  /**
+   * Calls `listener` when more or fewer bytes of this digest may be passed on, and at the end of its flight. Gives back
+   * the function that ends this.
+   */
   watch(digest: Digest, listener: () => void): () => void {
     const watchers = this.#watchers.get(digest) ?? new Set()
     this.#watchers.set(digest, watchers)
-    // One that is given twice is two.
+    // A listener that is given twice is called twice, so each call adds a function of its own.
     const watcher = (): void => listener()
     watchers.add(watcher)
     return () => {
@@ -91,7 +96,7 @@ export class Flights {
     }
   }
 
-  /** Ends them all; what has arrived stays as the start of a later attempt. */
+  /** Ends all flights. The bytes that have come stay as the start of a later flight. */
   async stop(): Promise<void> {
     this.#stopped = new Failure('stopping', 'The agent is shutting down.')
     for (const flight of this.#flights.values()) flight.abort(this.#stopped)

@@ -3,12 +3,12 @@ import type { Content } from '../../ports/content.ts'
 import type { Flight } from './flight.ts'
 import type { KnownHead, Reader } from './readers/readers.ts'
 
-/** Joins a flight as a reader, from byte 0 and at a pace of one's own, as soon as its size is known. */
+/** Joins a flight as a reader, from byte 0 and at its own pace. Resolves when the size is known. */
 export async function followFlight(flight: Flight, options: { signal: AbortSignal }): Promise<Content> {
   const reader = flight.readers.join()
   try {
-    const told = await flight.readers.head(reader, options)
-    return new FollowedContent(flight, reader, told)
+    const head = await flight.readers.head(reader, options)
+    return new FollowedContent(flight, reader, head)
   } catch (error) {
     await leave(flight, reader)
     throw error
@@ -21,12 +21,12 @@ class FollowedContent implements Content {
   readonly mediaType: string | undefined
   readonly #flight: Flight
   readonly #reader: Reader
-  readonly #reading = new Set<Promise<number>>()
+  readonly #reads = new Set<Promise<number>>()
 
-  constructor(flight: Flight, reader: Reader, told: KnownHead) {
+  constructor(flight: Flight, reader: Reader, { size, mediaType }: KnownHead) {
     this.digest = flight.want.digest
-    this.size = told.size
-    this.mediaType = told.mediaType
+    this.size = size
+    this.mediaType = mediaType
     this.#flight = flight
     this.#reader = reader
   }
@@ -37,21 +37,21 @@ class FollowedContent implements Content {
 
   async read(target: Uint8Array, position: number): Promise<number> {
     if (this.#reader.dismissed !== undefined) throw this.#reader.dismissed
-    const reading = this.#flight.read(target, position)
-    this.#reading.add(reading)
+    const read = this.#flight.read(target, position)
+    this.#reads.add(read)
     try {
-      const length = await reading
-      // Begun anew under the read: these may be bytes of either beginning.
+      const length = await read
+      // If the flight began again during the read, these may be bytes from before or after that.
       if (this.#reader.dismissed !== undefined) throw this.#reader.dismissed
       return length
     } finally {
-      this.#reading.delete(reading)
+      this.#reads.delete(read)
     }
   }
 
   async close(): Promise<void> {
-    // The file must not be closed, and its number given to another, under a read that is still going on.
-    await Promise.allSettled(this.#reading)
+    // If the file were closed under a read, the read could get bytes of another file with the same descriptor.
+    await Promise.allSettled(this.#reads)
     await leave(this.#flight, this.#reader)
   }
 }

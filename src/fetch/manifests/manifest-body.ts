@@ -4,7 +4,7 @@ import type { ManifestAnswer } from '../../ports/resolver.ts'
 
 const SCRATCH_BYTES = 64 * 1024
 
-/** All of a manifest that was answered with, which is closed then. */
+/** Reads the manifest of an answer, and closes it. */
 export async function readManifestBody(
   { body }: Pick<ManifestAnswer, 'body'>,
   options: { signal: AbortSignal },
@@ -17,7 +17,7 @@ export async function readManifestBody(
   }
 }
 
-/** Resolves when all of a manifest is here and verified, and closes it. */
+/** Waits until the manifest of an answer is complete and verified, and closes it. */
 export async function waitUntilVerified(
   answer: ManifestAnswer,
   options: { signal: AbortSignal },
@@ -38,7 +38,7 @@ export async function waitUntilVerified(
   }
 }
 
-/** All of a content. */
+/** Reads a content whole, as its bytes come. */
 export function readContent(content: Content, options: { signal: AbortSignal }): Promise<Uint8Array> {
   return readAll(async (target, position) => {
     const readable = await content.readable(position, options)
@@ -46,7 +46,7 @@ export function readContent(content: Content, options: { signal: AbortSignal }):
   }, content.size)
 }
 
-/** Exactly `size` bytes from the start. */
+/** Reads exactly `size` bytes from the start. */
 export async function readAll(
   read: (target: Uint8Array, position: number) => Promise<number>,
   size: number,

@@ -6,19 +6,19 @@ export interface Manifest {
   readonly bytes: Uint8Array
 }
 
-interface Kept {
+interface Entry {
   readonly manifest: Manifest
-  /** Asked for since eviction last came by. */
-  used: boolean
+  /** Whether the manifest was asked for since eviction last looked at it. */
+  isUsed: boolean
 }
 
 /**
- * Manifests that are asked for, as long as they fit: nothing else is asked for as often. Whoever was used since
- * eviction last came by gets a second chance, so that a hit costs a look and no reordering.
+ * Manifests in memory, because clients ask for nothing else as often. A manifest that was used since eviction last looked
+ * at it gets a second chance, so that a hit only sets a flag and reorders nothing.
  */
 export class ManifestMemory {
   readonly #limit: number
-  readonly #kept = new Map<Digest, Kept>()
+  readonly #entries = new Map<Digest, Entry>()
   #bytes = 0
 
   constructor(limitBytes: number) {
@@ -26,33 +26,33 @@ export class ManifestMemory {
   }
 
   get(digest: Digest): Manifest | undefined {
-    const kept = this.#kept.get(digest)
-    if (kept === undefined) return undefined
-    kept.used = true
-    return kept.manifest
+    const entry = this.#entries.get(digest)
+    if (entry === undefined) return undefined
+    entry.isUsed = true
+    return entry.manifest
   }
 
   put(manifest: Manifest): void {
     if (manifest.bytes.length > this.#limit / 4) return
     this.drop(manifest.digest)
-    this.#kept.set(manifest.digest, { manifest, used: false })
+    this.#entries.set(manifest.digest, { manifest, isUsed: false })
     this.#bytes += manifest.bytes.length
-    for (const [digest, kept] of this.#kept) {
+    for (const [digest, entry] of this.#entries) {
       if (this.#bytes <= this.#limit) break
-      if (!kept.used) {
+      if (!entry.isUsed) {
         this.drop(digest)
         continue
       }
-      kept.used = false
-      this.#kept.delete(digest)
-      this.#kept.set(digest, kept)
+      entry.isUsed = false
+      this.#entries.delete(digest)
+      this.#entries.set(digest, entry)
     }
   }
 
   drop(digest: Digest): void {
-    const kept = this.#kept.get(digest)
-    if (kept === undefined) return
-    this.#kept.delete(digest)
-    this.#bytes -= kept.manifest.bytes.length
+    const entry = this.#entries.get(digest)
+    if (entry === undefined) return
+    this.#entries.delete(digest)
+    this.#bytes -= entry.manifest.bytes.length
   }
 }

@@ -8,8 +8,8 @@ import { readContent } from './manifest-body.ts'
 import type { Manifest } from './manifest-memory.ts'
 
 /**
- * What the catalog is to know of a manifest. Its type is what upstream has declared, for that is what must be sent to
- * clients again; what the manifest says of itself stands in where upstream declared nothing of use.
+ * Describes a manifest. Its type is the one that upstream has declared, because clients must get the same; if upstream has
+ * declared none that is usable, it is the one that the manifest itself gives.
  */
 export function describeManifest(bytes: Uint8Array, declared: string | undefined): Description {
   const declaredType = declared === undefined ? undefined : essence(declared)
@@ -20,7 +20,7 @@ export function describeManifest(bytes: Uint8Array, declared: string | undefined
     )
   }
   const manifest = parseManifest(bytes, declaredType)
-  // What is no manifest is not ours to judge: it has the right digest, and goes out as it came.
+  // Content that is no manifest has the right digest all the same, and is served as it came.
   if (!manifest.ok) return { mediaType: declaredType, references: [], subject: undefined }
   const { value } = manifest
   const isDeclared = declaredType !== undefined && isManifestType(declaredType)
@@ -34,20 +34,20 @@ export function describeManifest(bytes: Uint8Array, declared: string | undefined
 }
 
 /**
- * What the manifest shows to be in its repository. A registry takes a manifest only when it has what that references, but
- * for foreign layers and the subject, which may be anywhere.
+ * The digests that the manifest proves to be in its repository. A registry accepts a manifest only if it has what the
+ * manifest references, except foreign layers and the subject, which may be anywhere.
  */
 export function provenDigests({ references, foreign = [] }: Description): readonly Digest[] {
   return foreign.length === 0 ? references : references.filter((digest) => !foreign.includes(digest))
 }
 
-/** The manifests that an image index lists; none in what is no index. */
+/** The manifests that an image index lists; none when the bytes are no index. */
 export function listedManifests(index: Uint8Array): readonly Digest[] {
   const parsed = parseManifest(index)
   return parsed.ok ? parsed.value.manifests.map(({ digest }) => digest) : []
 }
 
-/** The whole of a stored or arriving manifest. */
+/** Reads a manifest whole, as its bytes come. */
 export async function readManifest(content: Content, options: { signal: AbortSignal }): Promise<Manifest> {
   const { digest, size } = content
   if (size > MAX_MANIFEST_BYTES) throw notAManifest(digest)

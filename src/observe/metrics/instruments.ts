@@ -14,7 +14,7 @@ export interface SeriesOptions<Label extends string> {
 /** 200 series of one metric are far more than a node with a few dozen registries needs. */
 const DEFAULT_LIMIT = 200
 
-/** One value for each combination of label values, at most `limit` combinations. */
+/** Holds one value for each combination of label values, for at most `limit` combinations. */
 class Series<Value> {
   readonly #labels: readonly string[]
   readonly #limit: number
@@ -102,7 +102,7 @@ export class Gauge<Label extends string> implements Metric {
   }
 }
 
-/** One value without labels, which is read at each scrape. The sample is left out while the value is undefined. */
+/** Makes a metric of one value without labels, which is read at each scrape. The sample is left out while the value is undefined. */
 export function readWhenScraped(
   type: 'counter' | 'gauge',
   name: string,
@@ -120,7 +120,7 @@ export function readWhenScraped(
   }
 }
 
-/** A gauge of constant value 1 whose labels carry the information, such as the version. */
+/** Makes a gauge of constant value 1 whose labels carry the information, such as the version. */
 export function infoMetric(name: string, help: string, labels: Readonly<Record<string, string>>): Metric {
   const pairs = Object.entries(labels).map(([label, value]) => `${label}="${escapeValue(value)}"`)
   return { name, help, type: 'gauge', samples: () => [sample(name, pairs.join(','), 1)] }

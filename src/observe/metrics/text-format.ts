@@ -16,7 +16,7 @@ export function exposition(metrics: Iterable<Metric>): string {
   return `${lines.join('\n')}\n`
 }
 
-/** One line. `pairs` are labels with their values, as `label="value"`. */
+/** Writes one line. `pairs` are labels with their values, as `label="value"`. */
 export function sample(name: string, pairs: string, value: number): string {
   return pairs === '' ? `${name} ${numberText(value)}` : `${name}{${pairs}} ${numberText(value)}`
 }

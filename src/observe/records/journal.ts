@@ -86,12 +86,12 @@ export class Journal {
     for (const unsubscribe of this.#subscriptions) unsubscribe()
   }
 
-  /** All recorded requests, newest first. */
+  /** Gives all recorded requests, newest first. */
   lastRequests(): Iterable<RequestRecord> {
     return this.#requests.newestFirst()
   }
 
-  /** Requests for any of these references in `repository`, or in all repositories; newest first. */
+  /** Finds requests for any of these references in `repository`, or in all repositories; newest first. */
   requests(
     references: readonly string[],
     repository: Repository | undefined,
@@ -107,7 +107,7 @@ export class Journal {
     return found
   }
 
-  /** Flights of this digest, newest first. */
+  /** Finds flights of this digest, newest first. */
   flights(digest: Digest, limit: number): FlightRecord[] {
     const found: FlightRecord[] = []
     for (const record of this.#flights.newestFirst()) {

@@ -1,4 +1,4 @@
-/** The last `limit` items; adding one more drops the oldest. */
+/** Holds the last `limit` items; adding one more drops the oldest. */
 export class RingBuffer<Item> {
   readonly #items: Item[] = []
   readonly #limit: number

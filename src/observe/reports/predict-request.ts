@@ -21,7 +21,7 @@ export interface RequestFacts {
   readonly owner: OwnerReport | undefined
 }
 
-/** What would happen to a request for this content now, in one sentence. */
+/** Says in one sentence what would happen to a request for this content now. */
 export function predictRequest(facts: RequestFacts): string {
   const { repository, tag, view } = facts
   if (repository !== undefined && !view.isAllowed(repository)) {

@@ -12,7 +12,7 @@ const MAX_PARTS = 500_000
 /** A report names 10 tags that share a part; one more is the tag itself. */
 const MAX_TAGS_OF_PART = 12
 
-/** These digests and everything they refer to, directly or not, whether it is stored or not. */
+/** Finds these digests and everything that they refer to, directly or not, whether it is stored or not. */
 export async function withReferences(
   view: Pick<ContentView, 'references'>,
   roots: Iterable<Digest>,
@@ -31,7 +31,7 @@ export async function withReferences(
   return found
 }
 
-/** Every pinned digest, and everything that the pinned manifests refer to. */
+/** Finds every pinned digest, and everything that the pinned manifests refer to. */
 export async function pinnedBy(view: Pick<ContentView, 'references' | 'pins'>): Promise<Set<Digest>> {
   const pinned = new Set<Digest>()
   for await (const { digest } of view.pins()) await withReferences(view, [digest], pinned)
@@ -42,7 +42,7 @@ export function tagText({ repository, tag }: Omit<Tag, 'digest'>): string {
   return `${repositoryKey(repository)}:${tag}`
 }
 
-/** Which tags refer to which parts: a part of several tags can be removed only with the last of them. */
+/** Knows which tags refer to which parts: a part of several tags can be removed only with the last of them. */
 export class SharedParts {
   readonly #names: string[] = []
   /** Indexes into `#names` by part. A single index is stored without an array, which saves most of the memory. */
@@ -58,14 +58,14 @@ export class SharedParts {
     return sharing
   }
 
-  /** The names of the tags that refer to this part. */
+  /** Gives the names of the tags that refer to this part. */
   tagsWith(part: Digest): readonly string[] {
     const found = this.#tags.get(keyOf(part))
     const numbers = found === undefined ? [] : typeof found === 'number' ? [found] : found
     return numbers.map((number) => this.#names[number] ?? '')
   }
 
-  /** Whether other tags refer to the part too, and the first few of them. */
+  /** Gives whether other tags refer to the part too, and the first few of them. */
   othersWith(part: Digest, tag: Omit<Tag, 'digest'>): { isShared: boolean; others: string[] } {
     const others = this.tagsWith(part).filter((name) => name !== tagText(tag))
     return { isShared: others.length > 0, others }

@@ -82,7 +82,7 @@ function hostReport(record: Readonly<HostRecord>): StatusReport['upstreams'][num
   }
 }
 
-/** Why this node sends no requests to the host at the moment; null when it does. */
+/** Says why this node sends no requests to the host at the moment; null when it does. */
 function pauseReasonOf({ circuit, rateLimit }: Readonly<HostRecord>): string | null {
   if (circuit?.open === true) return circuit.reason
   const leftMs = (rateLimit?.until ?? 0) - Date.now()

@@ -22,7 +22,6 @@ export interface TagView {
   readonly checkedAt: number
 }
 
-/** The state of the scrub. */
 export interface ScrubView {
   /** The limit of the reading rate; 0 turns the scrub off, so that only `agent verify` re-hashes. */
   readonly bytesPerSecond: number
@@ -48,7 +47,6 @@ export interface ContentView {
   tags(): AsyncIterable<TagView>
 }
 
-/** A flight in progress. */
 export interface FlightView {
   readonly digest: Digest
   readonly kind: 'manifest' | 'blob'
@@ -67,7 +65,6 @@ export interface FlightView {
 export interface NodeView extends ContentView {
   readonly version: string
   readonly startedAt: number
-  /** The data folder. */
   readonly data: string
   /** The registry of a reference that names none. */
   readonly defaultNamespace: string

@@ -17,7 +17,7 @@ const MAX_REQUESTS = 10
 const MAX_FLIGHTS = 5
 const MAX_PARTS = 200
 
-/** Everything this node knows about a tag or a digest, and what would happen to a request for it now. */
+/** Reports all that this node knows about a tag or a digest, and what would happen to a request for it now. */
 export async function whyReport(
   view: NodeView,
   journal: Journal,

@@ -1,70 +1,87 @@
 import { agoText, plural, sizeText } from '../../observe/text.js'
-import { byId, keeper, make, say, sayOrHide, shortDigest, whyLink } from '../dom.js'
-import { tell } from '../news.js'
+import { announce } from '../announcements.js'
+import {
+  byId,
+  createElement,
+  createListUpdater,
+  createWhyLink,
+  setOptionalText,
+  setText,
+  shortenDigest,
+} from '../dom.js'
 
 /** @typedef {import('../../schemas/status-report.ts').FlightReport} FlightReport */
 
-const MOST = 50
-/** How much the last second counts in the speed that is shown. */
-const WEIGHT = 0.4
+const MAX_SHOWN = 50
+/** The weight of the last second in the displayed rate. */
+const SMOOTHING = 0.4
 
 const none = byId('flights-none')
 const more = byId('flights-more')
-const show = keeper(byId('flights'), ({ digest }) => digest, begin)
-let before = 0
+const updateList = createListUpdater(byId('flights'), ({ digest }) => digest, createItem)
+let previousCount = 0
 
 /** @param {readonly FlightReport[]} flights */
 export function showFlights(flights) {
-  show(flights.slice(0, MOST))
+  updateList(flights.slice(0, MAX_SHOWN))
   none.hidden = flights.length > 0
-  sayOrHide(more, flights.length > MOST ? `and ${flights.length - MOST} more` : '')
-  // How far each is can be read; only that there is something, and that it is over, is called out.
-  if (flights.length > 0 && before === 0) tell(`${plural(flights.length, 'transfer')} under way`)
-  if (flights.length === 0 && before > 0) tell('All transfers have ended')
-  before = flights.length
+  setOptionalText(more, flights.length > MAX_SHOWN ? `and ${flights.length - MAX_SHOWN} more` : '')
+  // Progress changes every second, so only the first transfer and the end of the last one are announced.
+  if (flights.length > 0 && previousCount === 0) {
+    announce(`${plural(flights.length, 'transfer')} in progress`)
+  }
+  if (flights.length === 0 && previousCount > 0) announce('All transfers have ended')
+  previousCount = flights.length
 }
 
-/** @param {FlightReport} first */
-function begin({ digest, kind, repository }) {
-  const progress = make('progress')
-  progress.setAttribute('aria-label', `${kind} ${shortDigest(digest)} of ${repository}`)
-  const facts = make('p', 'quiet')
-  const title = make('p', '', `${kind} `, whyLink(digest, shortDigest(digest)), ` of ${repository}`)
-  const speed = speedometer()
+/** @param {FlightReport} flight */
+function createItem({ digest, kind, repository }) {
+  const progress = createElement('progress')
+  progress.setAttribute('aria-label', `${kind} ${shortenDigest(digest)} of ${repository}`)
+  const facts = createElement('p', 'muted')
+  const link = createWhyLink(digest, shortenDigest(digest))
+  const title = createElement('p', '', `${kind} `, link, ` of ${repository}`)
+  const measureRate = createRateMeter()
   return {
-    element: make('li', '', title, progress, facts),
+    element: createElement('li', '', title, progress, facts),
     /** @param {FlightReport} flight */
     update({ position, size, source, startedAt, waiters }) {
-      const perSecond = speed(position)
+      const bytesPerSecond = measureRate(position)
       if (size === null) progress.removeAttribute('value')
       else {
         progress.max = Math.max(1, size)
         progress.value = position
       }
-      const so =
-        size === null
-          ? sizeText(position)
-          : `${sizeText(position)} of ${sizeText(size)} (${Math.floor((100 * position) / Math.max(1, size))}%)`
-      say(
-        facts,
-        `${so}, ${sizeText(Math.round(perSecond))}/s from ${source ?? 'nobody yet'}, for ${plural(waiters, 'client')}, begun ${agoText(startedAt, Date.now())}`,
-      )
+      const rate = `${sizeText(Math.round(bytesPerSecond))}/s`
+      const from = source === null ? 'no source yet' : `${rate} from ${source}`
+      const started = `started ${agoText(startedAt, Date.now())}`
+      setText(facts, `${progressText(position, size)}, ${from}, ${plural(waiters, 'request')}, ${started}`)
     },
   }
 }
 
-/** @returns {(position: number) => number} bytes per second, by how far it had got when it was last looked at */
-function speedometer() {
-  /** @type {{ at: number, position: number } | undefined} */
+/**
+ * @param {number} position
+ * @param {number | null} size
+ */
+function progressText(position, size) {
+  if (size === null) return sizeText(position)
+  const percent = Math.floor((100 * position) / Math.max(1, size))
+  return `${sizeText(position)} of ${sizeText(size)} (${percent}%)`
+}
+
+/** @returns {(position: number) => number} gives bytes per second, from the positions of successive calls */
+function createRateMeter() {
+  /** @type {{ time: number, position: number } | undefined} */
   let last
-  let perSecond = 0
+  let bytesPerSecond = 0
   return (position) => {
-    const at = performance.now()
-    if (last !== undefined && at > last.at) {
-      const now = (1000 * Math.max(0, position - last.position)) / (at - last.at)
-      perSecond = perSecond === 0 ? now : WEIGHT * now + (1 - WEIGHT) * perSecond
+    const time = performance.now()
+    if (last !== undefined && time > last.time) {
+      const current = (1000 * Math.max(0, position - last.position)) / (time - last.time)
+      bytesPerSecond = bytesPerSecond === 0 ? current : SMOOTHING * current + (1 - SMOOTHING) * bytesPerSecond
     }
-    last = { at, position }
-    return perSecond
+    last = { time, position }
+    return bytesPerSecond
   }
 }

@@ -1,69 +1,74 @@
 import { agoText, plural, sizeText } from '../../observe/text.js'
-import { askLines } from '../ask.js'
-import { byId, keeper, make, sayOrHide, tableRow, whyLink } from '../dom.js'
+import { fetchJsonLines } from '../api.js'
+import { byId, createElement, createListUpdater, createRow, createWhyLink, setOptionalText } from '../dom.js'
 
 /** @typedef {import('../../schemas/content-report.ts').ImageReport} ImageReport */
 
-const MOST = 200
-/** Nobody can look through more, and each costs the agent a few reads. */
-const MOST_ASKED = 2000
-/** A list that was long in coming is not asked for all the time. */
-const LEAST_PAUSE_MS = 5000
-const PAUSES_PER_WAIT = 20
+const MAX_SHOWN = 200
+/** A longer list helps no reader, and each image costs the agent a few reads. */
+const MAX_FETCHED = 2000
+/** The longer the agent takes for the list, the less often the page fetches the list. */
+const MIN_PAUSE_MS = 5000
+const PAUSE_FACTOR = 20
 
 const none = byId('images-none')
 const table = byId('images-table')
 const more = byId('images-more')
-const known = byId('known')
-const show = keeper(byId('images'), nameOf, begin)
+const suggestions = byId('suggestions')
+const updateTable = createListUpdater(byId('images'), nameOf, createImageRow)
 
 /** @type {string | undefined} */
-let shownState
-let nextAt = 0
-let isAsking = false
+let shownVersion
+let nextFetchAt = 0
+let isFetching = false
 
 /**
- * Asks for the list anew when the store or the requests are no longer as they were.
+ * Fetches the list again when its version has changed.
  *
- * @param {string} state
+ * @param {string} version identifies a state of the store and of the requests
  * @param {{ signal: AbortSignal }} options
  */
-export async function showImages(state, { signal }) {
-  if (isAsking || state === shownState || performance.now() < nextAt) return
-  isAsking = true
+export async function showImages(version, { signal }) {
+  if (isFetching || version === shownVersion || performance.now() < nextFetchAt) return
+  isFetching = true
   const start = performance.now()
   try {
     /** @type {ImageReport[]} */
     const images = []
-    for await (const image of askLines('api/v1/images', { signal })) {
+    for await (const image of fetchJsonLines('api/v1/images', { signal })) {
       images.push(/** @type {ImageReport} */ (image))
-      if (images.length === MOST_ASKED) break
+      if (images.length === MAX_FETCHED) break
     }
     showAll(images)
-    shownState = state
+    shownVersion = version
   } finally {
-    isAsking = false
+    isFetching = false
     const end = performance.now()
-    nextAt = end + Math.max(LEAST_PAUSE_MS, PAUSES_PER_WAIT * (end - start))
+    nextFetchAt = end + Math.max(MIN_PAUSE_MS, PAUSE_FACTOR * (end - start))
   }
 }
 
 /** @param {ImageReport[]} images */
 function showAll(images) {
   images.sort((a, b) => (b.lastUsedAt ?? '').localeCompare(a.lastUsedAt ?? ''))
-  const shown = images.slice(0, MOST)
-  show(shown)
-  known.replaceChildren(
+  const shown = images.slice(0, MAX_SHOWN)
+  updateTable(shown)
+  suggestions.replaceChildren(
     ...shown.map((image) => {
-      const option = make('option')
+      const option = createElement('option')
       option.value = nameOf(image)
       return option
     }),
   )
   none.hidden = images.length > 0
   table.hidden = images.length === 0
-  const count = images.length === MOST_ASKED ? `at least ${MOST_ASKED}` : String(images.length)
-  sayOrHide(more, images.length > MOST ? `The last ${MOST} used of ${count}; agent ls tells all.` : '')
+  const count = images.length === MAX_FETCHED ? `at least ${MAX_FETCHED}` : String(images.length)
+  setOptionalText(
+    more,
+    images.length > MAX_SHOWN
+      ? `The ${MAX_SHOWN} most recently used of ${count} images; agent ls lists all.`
+      : '',
+  )
 }
 
 /** @param {ImageReport} image */
@@ -72,20 +77,20 @@ function nameOf({ repository, tag }) {
 }
 
 /** @param {ImageReport} image */
-function begin(image) {
-  const { element, fill } = tableRow(whyLink(nameOf(image)), ['number', '', '', '', ''])
+function createImageRow(image) {
+  const { element, setTexts } = createRow(createWhyLink(nameOf(image)), ['number', '', '', '', ''])
   return {
     element,
-    /** @param {ImageReport} now */
+    /** @param {ImageReport} image */
     update({ bytesHere, state, platforms, lastUsedAt, pinned }) {
       const [first = '', ...others] = platforms
-      const beside = others.length === 0 ? '' : ` and ${plural(others.length, 'other')}`
-      fill([
+      const rest = others.length === 0 ? '' : ` and ${plural(others.length, 'other')}`
+      setTexts([
         sizeText(bytesHere),
         state,
-        `${first}${beside}`,
+        `${first}${rest}`,
         lastUsedAt === null ? 'never' : agoText(lastUsedAt, Date.now()),
-        pinned ? 'pinned' : 'no',
+        pinned ? 'yes' : 'no',
       ])
     },
   }

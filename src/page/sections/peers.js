@@ -1,52 +1,50 @@
 import { plural, sizeText } from '../../observe/text.js'
-import { byId, keeper, make, say, sayOrHide, tableRow } from '../dom.js'
+import { byId, createElement, createListUpdater, createRow, setOptionalText, setText } from '../dom.js'
 
-/** @typedef {import('../../schemas/peer-report.ts').PeersReport} Peers */
-/** @typedef {import('../../schemas/peer-report.ts').PeerReport} Peer */
+/** @typedef {import('../../schemas/peer-report.ts').PeersReport} PeersReport */
+/** @typedef {import('../../schemas/peer-report.ts').PeerReport} PeerReport */
 /** @typedef {{ zone: string | null, peers: number, taken: number, given: number }} Zone */
 
-const MOST = 500
+const MAX_SHOWN = 500
 
 const section = byId('peers-section')
-const sum = byId('peers-sum')
+const summary = byId('peers-summary')
 const more = byId('peers-more')
-const showZones = keeper(byId('zones'), ({ zone }) => zone ?? '', beginZone)
-const showMembers = keeper(byId('peers'), ({ id }) => id, beginPeer)
+const updateZones = createListUpdater(byId('zones'), ({ zone }) => zone ?? '', createZoneRow)
+const updatePeers = createListUpdater(byId('peers'), ({ id }) => id, createPeerItem)
 
 /**
- * Left out when the agent has no peers to tell of.
+ * Hides the section when the agent is in no swarm.
  *
- * @param {Peers | null} peers
+ * @param {PeersReport | null} peers
  */
 export function showPeers(peers) {
   section.hidden = peers === null
   if (peers === null) return
   const { bytes, count, members, self } = peers
-  const where = self.zone === null ? 'which has no zone' : `in zone ${self.zone}`
-  say(
-    sum,
-    `This node is ${self.name}, ${where}; it has ${plural(count, 'peer')}, has had ${sizeText(bytes.in)} from them and given them ${sizeText(bytes.out)}.`,
-  )
-  showZones(zonesOf(members, self.zone))
-  showMembers(members.slice(0, MOST))
-  sayOrHide(more, count > MOST ? `and ${count - MOST} more` : '')
+  const zone = self.zone === null ? 'in no zone' : `in zone ${self.zone}`
+  const traffic = `${sizeText(bytes.in)} received, ${sizeText(bytes.out)} sent`
+  setText(summary, `${plural(count, 'peer')}; ${traffic}. This node is ${self.name} ${zone}.`)
+  updateZones(zonesOf(members, self.zone))
+  updatePeers(members.slice(0, MAX_SHOWN))
+  setOptionalText(more, count > MAX_SHOWN ? `and ${count - MAX_SHOWN} more` : '')
 }
 
 /**
- * The node's own first.
+ * Sums up the peers by zone. The zone of this node comes first.
  *
- * @param {readonly Peer[]} members
+ * @param {readonly PeerReport[]} members
  * @param {string | null} own
  */
 function zonesOf(members, own) {
   /** @type {Map<string | null, Zone>} */
   const zones = new Map()
   for (const { zone, taken, given } of members) {
-    const found = zones.get(zone) ?? { zone, peers: 0, taken: 0, given: 0 }
-    found.peers += 1
-    found.taken += taken
-    found.given += given
-    zones.set(zone, found)
+    const sums = zones.get(zone) ?? { zone, peers: 0, taken: 0, given: 0 }
+    sums.peers += 1
+    sums.taken += taken
+    sums.given += given
+    zones.set(zone, sums)
   }
   return [...zones.values()].sort(
     (a, b) => Number(b.zone === own) - Number(a.zone === own) || (a.zone ?? '').localeCompare(b.zone ?? ''),
@@ -54,26 +52,28 @@ function zonesOf(members, own) {
 }
 
 /** @param {Zone} zone */
-function beginZone({ zone }) {
-  const { element, fill } = tableRow(zone ?? 'none', ['number', 'number', 'number'])
+function createZoneRow({ zone }) {
+  const { element, setTexts } = createRow(zone ?? 'none', ['number', 'number', 'number'])
   return {
     element,
-    /** @param {Zone} now */
+    /** @param {Zone} zone */
     update({ peers, taken, given }) {
-      fill([String(peers), sizeText(taken), sizeText(given)])
+      setTexts([String(peers), sizeText(taken), sizeText(given)])
     },
   }
 }
 
-function beginPeer() {
-  const element = make('li')
+function createPeerItem() {
+  const element = createElement('li')
   return {
     element,
-    /** @param {Peer} peer */
+    /** @param {PeerReport} peer */
     update({ name, address, zone, version, understood }) {
-      const where = zone === null ? '' : `, zone ${zone}`
-      const what = understood ? version : `${version}, which is not understood here`
-      say(element, `${name} at ${address}${where}, ${what}`)
+      const zoneText = zone === null ? '' : `, zone ${zone}`
+      setText(
+        element,
+        `${name} at ${address}${zoneText}, version ${version}${understood ? '' : ' (incompatible)'}`,
+      )
     },
   }
 }

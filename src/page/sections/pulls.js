@@ -1,40 +1,46 @@
 import { agoText, spanText } from '../../observe/text.js'
-import { byId, keeper, make, say, shortDigest, whyLink } from '../dom.js'
-import { originsBar, originsText } from './origins.js'
+import { byId, createElement, createListUpdater, createWhyLink, setText, shortenDigest } from '../dom.js'
+import { createSourcesBar, sourcesText } from './byte-sources.js'
 
 /** @typedef {import('../../schemas/pull-report.ts').PullReport} PullReport */
 
 const none = byId('pulls-none')
-const show = keeper(byId('pulls'), ({ repository, startedAt }) => `${startedAt} ${repository}`, begin)
+const updateList = createListUpdater(
+  byId('pulls'),
+  ({ repository, startedAt }) => `${startedAt} ${repository}`,
+  createItem,
+)
 
 /** @param {readonly PullReport[]} pulls */
 export function showPulls(pulls) {
-  show(pulls)
+  updateList(pulls)
   none.hidden = pulls.length > 0
 }
 
-function begin() {
-  const names = make('p')
-  const bar = make('div', 'bar')
+function createItem() {
+  const links = createElement('p')
+  const bar = createElement('div', 'bar')
   bar.ariaHidden = 'true'
-  const fill = originsBar(bar)
-  const facts = make('p', 'quiet')
-  let named = ''
+  const updateBar = createSourcesBar(bar)
+  const facts = createElement('p', 'muted')
+  let shownReferences = ''
   return {
-    element: make('li', '', names, bar, facts),
+    element: createElement('li', '', links, bar, facts),
     /** @param {PullReport} pull */
     update({ repository, references, startedAt, endedAt, requests, failed, bytes }) {
-      const naming = references.join(' ')
-      if (naming !== named) {
-        named = naming
-        names.replaceChildren(...references.flatMap((reference) => [nameLink(repository, reference), ' ']))
+      const joined = references.join(' ')
+      if (joined !== shownReferences) {
+        shownReferences = joined
+        links.replaceChildren(
+          ...references.flatMap((reference) => [createReferenceLink(repository, reference), ' ']),
+        )
       }
-      fill(bytes)
-      const tookMs = Date.parse(endedAt) - Date.parse(startedAt)
+      updateBar(bytes)
+      const ms = Date.parse(endedAt) - Date.parse(startedAt)
       const failures = failed === 0 ? '' : `; ${failed} failed`
-      say(
+      setText(
         facts,
-        `${agoText(endedAt, Date.now())}, in ${spanText(tookMs)}: ${originsText(bytes, requests)}${failures}`,
+        `${agoText(endedAt, Date.now())}, took ${spanText(ms)}: ${sourcesText(bytes, requests)}${failures}`,
       )
     },
   }
@@ -42,10 +48,10 @@ function begin() {
 
 /**
  * @param {string} repository
- * @param {string} reference
+ * @param {string} reference a tag or a digest
  */
-function nameLink(repository, reference) {
+function createReferenceLink(repository, reference) {
   return reference.includes(':')
-    ? whyLink(`${repository}@${reference}`, `${repository}@${shortDigest(reference)}`)
-    : whyLink(`${repository}:${reference}`)
+    ? createWhyLink(`${repository}@${reference}`, `${repository}@${shortenDigest(reference)}`)
+    : createWhyLink(`${repository}:${reference}`)
 }

@@ -1,32 +1,32 @@
 import { agoText, spanText } from '../../observe/text.js'
-import { byId, keeper, tableRow } from '../dom.js'
+import { byId, createListUpdater, createRow } from '../dom.js'
 
 /** @typedef {import('../../schemas/status-report.ts').StatusReport['upstreams'][number]} Upstream */
 
 const none = byId('upstreams-none')
 const table = byId('upstreams-table')
-const show = keeper(byId('upstreams'), ({ host }) => host, begin)
+const updateTable = createListUpdater(byId('upstreams'), ({ host }) => host, createUpstreamRow)
 
 /** @param {readonly Upstream[]} upstreams */
 export function showUpstreams(upstreams) {
-  show(upstreams)
+  updateTable(upstreams)
   none.hidden = upstreams.length > 0
   table.hidden = upstreams.length === 0
 }
 
 /** @param {Upstream} upstream */
-function begin({ host }) {
-  const { element, fill } = tableRow(host, ['number', 'number', '', '', ''])
+function createUpstreamRow({ host }) {
+  const { element, setTexts } = createRow(host, ['number', 'number', '', '', ''])
   return {
     element,
-    /** @param {Upstream} now */
+    /** @param {Upstream} upstream */
     update({ requests, failures, lastAt, lastStatus, quota, resting }) {
-      fill([
+      setTexts([
         String(requests),
         String(failures),
-        lastAt === null ? '' : `${lastStatus ?? 'none'}, ${agoText(lastAt, Date.now())}`,
-        quota === null ? 'not told' : quotaText(quota),
-        resting === null ? 'asked' : `left alone: ${resting}`,
+        lastAt === null ? '' : `${lastStatus ?? 'no response'}, ${agoText(lastAt, Date.now())}`,
+        quota === null ? 'unknown' : quotaText(quota),
+        resting === null ? 'ok' : `paused: ${resting}`,
       ])
     },
   }
@@ -35,6 +35,6 @@ function begin({ host }) {
 /** @param {NonNullable<Upstream['quota']>} quota */
 function quotaText({ remaining, limit, windowSeconds }) {
   const of = limit === null ? '' : ` of ${limit}`
-  const span = windowSeconds === null ? '' : ` in ${spanText(1000 * windowSeconds)}`
-  return `${remaining}${of}${span}`
+  const window = windowSeconds === null ? '' : ` per ${spanText(1000 * windowSeconds)}`
+  return `${remaining}${of}${window}`
 }

@@ -2,45 +2,45 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { AgentOptions } from '../../../src/agent.ts'
-import type { News, Order } from './agent-program.ts'
+import type { AgentCommand, AgentMessage } from './agent-program.ts'
 
 const PROGRAM = fileURLToPath(new URL('./agent-program.js', import.meta.url))
-/** Only what hangs takes so long, however busy the machine is. */
+/** Only an agent that hangs takes so long, however busy the machine is. */
 const DEADLINE_MS = 120_000
 
-/** An agent in a process of its own, to be killed. One that is made is loading already, and waits to be started. */
+/** An agent in a process of its own. The process loads the code of the agent at once, and waits for `start`. */
 export class AgentChild {
-  static readonly #living = new Set<AgentChild>()
+  static readonly #running = new Set<AgentChild>()
   readonly #child: ChildProcess
   readonly #exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
-  readonly #listeners = new Set<(news: News) => void>()
-  #gone = false
+  readonly #listeners = new Set<(message: AgentMessage) => void>()
+  #hasEnded = false
   #port: number | undefined
   #adminPort: number | undefined
-  #said = ''
+  #output = ''
 
-  /** Ends all that a file has made and that still run, also those of tests that failed before they could. */
+  /** Kills all agents of this test file that still run, also those that a failed test has left. */
   static async endAll(): Promise<void> {
-    await Promise.all([...AgentChild.#living].map((agent) => agent.kill()))
+    await Promise.all([...AgentChild.#running].map((agent) => agent.kill()))
   }
 
   constructor() {
-    AgentChild.#living.add(this)
+    AgentChild.#running.add(this)
     this.#child = fork(PROGRAM, [], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], execArgv: [] })
     this.#exit = new Promise((resolve) => {
       this.#child.once('close', (code, signal) => {
-        this.#gone = true
-        AgentChild.#living.delete(this)
+        this.#hasEnded = true
+        AgentChild.#running.delete(this)
         resolve({ code, signal })
       })
     })
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
-        this.#said += text
+        this.#output += text
       })
     }
-    this.#child.on('message', (news: News) => {
-      for (const listener of this.#listeners) listener(news)
+    this.#child.on('message', (message: AgentMessage) => {
+      for (const listener of this.#listeners) listener(message)
     })
     this.#child.on('error', () => {})
   }
@@ -50,13 +50,13 @@ export class AgentChild {
     return this.#child.pid
   }
 
-  /** What it has written: nothing, unless something went wrong that nobody expected. */
-  get said(): string {
-    return this.#said
+  /** The output of the process, which is empty unless there was an unexpected error. */
+  get output(): string {
+    return this.#output
   }
 
-  get isGone(): boolean {
-    return this.#gone
+  get hasEnded(): boolean {
+    return this.#hasEnded
   }
 
   /** `host:port` of the registry API. */
@@ -65,71 +65,74 @@ export class AgentChild {
     return `127.0.0.1:${this.#port}`
   }
 
-  /** Where its admin API is. */
+  /** The URL of the admin API. */
   get admin(): string {
     if (this.#adminPort === undefined) throw new Error('the agent has no admin API')
     return `http://127.0.0.1:${this.#adminPort}`
   }
 
-  onNews(listener: (news: News) => void): void {
+  onMessage(listener: (message: AgentMessage) => void): void {
     this.#listeners.add(listener)
   }
 
-  /** False: it died while it started, as it was told to. Throws when it refuses to start. */
+  /** Returns whether the agent serves; false when the process was killed during the start. Throws when the start fails. */
   async start(
     options: AgentOptions,
-    { dieBefore, tellSteps = false }: { dieBefore?: number | undefined; tellSteps?: boolean } = {},
+    {
+      killBeforeStep,
+      reportSteps = false,
+    }: { killBeforeStep?: number | undefined; reportSteps?: boolean } = {},
   ): Promise<boolean> {
     const started = new Promise<boolean>((resolve, reject) => {
-      this.onNews((news) => {
-        if (news.is === 'serving') {
-          this.#port = news.port
-          this.#adminPort = news.adminPort
+      this.onMessage((message) => {
+        if (message.is === 'serving') {
+          this.#port = message.port
+          this.#adminPort = message.adminPort
           resolve(true)
-        } else if (news.is === 'refused') reject(new Error(news.message))
+        } else if (message.is === 'start-failed') reject(new Error(message.message))
       })
       void this.#exit.then(() => resolve(false))
     })
-    this.#order({ do: 'start', options, dieBefore, tellSteps })
-    return within(DEADLINE_MS, started, () => `an agent did not start:\n${this.#said}`)
+    this.#send({ do: 'start', options, killBeforeStep, reportSteps })
+    return within(DEADLINE_MS, started, () => `an agent did not start:\n${this.#output}`)
   }
 
-  /** `ms` ahead of what it is, or behind. */
+  /** Sets the agent's clock ahead of the real one by `ms`, or behind. */
   shiftClock(ms: number): void {
-    this.#order({ do: 'shift-clock', ms })
+    this.#send({ do: 'shift-clock', ms })
   }
 
-  /** Bytes that its main thread still refers to, counted when its garbage has been collected. */
+  /** The bytes that the main thread refers to after garbage collection. */
   async memory(): Promise<number> {
     const counted = new Promise<number>((resolve) => {
-      this.onNews((news) => news.is === 'memory' && resolve(news.bytes))
+      this.onMessage((message) => message.is === 'memory' && resolve(message.bytes))
     })
-    this.#order({ do: 'count-memory' })
-    return within(DEADLINE_MS, counted, () => `an agent did not count its memory:\n${this.#said}`)
+    this.#send({ do: 'count-memory' })
+    return within(DEADLINE_MS, counted, () => `an agent did not count its memory:\n${this.#output}`)
   }
 
-  /** As the machine would end it: nothing in it is told. Resolves when it is gone and all its news have been heard. */
+  /** Kills the process. Resolves when it has ended and all its messages were received. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.exited()
   }
 
-  /** Its exit code after an orderly end. */
+  /** Drains the agent and returns the exit code. */
   async stop(): Promise<number | null> {
-    this.#order({ do: 'stop' })
+    this.#send({ do: 'stop' })
     return (await this.exited()).code
   }
 
   exited(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
-    return within(DEADLINE_MS, this.#exit, () => `an agent did not end:\n${this.#said}`)
+    return within(DEADLINE_MS, this.#exit, () => `an agent did not end:\n${this.#output}`)
   }
 
-  #order(order: Order): void {
-    if (!this.#gone) this.#child.send(order, () => {})
+  #send(command: AgentCommand): void {
+    if (!this.#hasEnded) this.#child.send(command, () => {})
   }
 }
 
-/** What a promise comes to, or an error with `why` when it takes longer. */
+/** The result of the promise, or an error with the text of `why` when the promise takes longer. */
 async function within<Result>(ms: number, promise: Promise<Result>, why: () => string): Promise<Result> {
   const late = new AbortController()
   const timer = setTimeout(() => late.abort(), ms)

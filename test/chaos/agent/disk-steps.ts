@@ -6,32 +6,37 @@ import { Level } from 'level'
 type Call = (...given: unknown[]) => unknown
 type Callbacks = Record<string, Call>
 
-/** Everything by which the main thread changes or syncs what is on the disk. Bytes of large blobs are written by others. */
+/** The calls by which the main thread changes or syncs the disk. Bytes of large blobs are written by other threads. */
 const BY_PROMISE = ['rename', 'mkdir', 'writeFile', 'rm', 'unlink', 'open']
 const BY_HANDLE = ['writeFile', 'sync', 'datasync']
 const BY_CALLBACK = ['open', 'fdatasync']
 
 /**
- * Tells of every step just before it is taken. What is called is the real thing: the one who is told may only count, or end
- * the process, so that it dies exactly between two steps. To be called before anything is imported that uses the disk.
+ * Calls `onStep` before every disk step. It can count the steps, or end the process exactly between two of them. Must be
+ * called before any module is imported that uses the disk.
  */
-export async function watchSteps(onStep: (name: string) => void): Promise<void> {
+export async function watchDiskSteps(onStep: (name: string) => void): Promise<void> {
   watch(files as unknown as Callbacks, BY_PROMISE, 'files', onStep)
   watch(fs as unknown as Callbacks, BY_CALLBACK, 'fs', onStep)
   const handle = await files.open('/dev/null')
   watch(Object.getPrototypeOf(handle), BY_HANDLE, 'handle', onStep)
   await handle.close()
   watch(Level.prototype as unknown as Callbacks, ['batch'], 'index', onStep)
-  // Without this the names that modules import would still mean what they meant before.
+  // Without this call, named imports would still refer to the original functions.
   syncBuiltinESMExports()
 }
 
-function watch(on: Callbacks, names: readonly string[], what: string, onStep: (name: string) => void): void {
+function watch(
+  on: Callbacks,
+  names: readonly string[],
+  module: string,
+  onStep: (name: string) => void,
+): void {
   for (const name of names) {
     const original = on[name]
-    if (original === undefined) throw new Error(`${what} has no ${name} to watch`)
+    if (original === undefined) throw new Error(`${module} has no ${name} to watch`)
     on[name] = function (this: unknown, ...given: unknown[]) {
-      onStep(`${what}.${name}`)
+      onStep(`${module}.${name}`)
       return original.apply(this, given)
     }
   }

@@ -14,18 +14,18 @@ import {
 } from '../../../testkit/raw-http/http2-frames.ts'
 import { fields, type Names, targets } from './request-texts.ts'
 
-/** A frame for a stream that is named by its place: `fresh` was not used yet, `known` was, or is another's. */
-type Draft = (streams: { fresh(): number; known: number }) => Buffer
+/** Makes a frame. `fresh` is the number of a stream that is not used yet, and `known` that of a used one. */
+type FrameMaker = (streams: { fresh(): number; known: number }) => Buffer
 
-/** Frames of HTTP/2 in any order: mostly right ones, some that are almost right, and any others. */
+/** Frames of HTTP/2 in any order: most are valid, some are nearly valid, and some are random. */
 export function frameSequences(names: Names): fc.Arbitrary<Buffer[]> {
   const payload = fc.uint8Array({ maxLength: 40 }).map((array) => Buffer.from(array))
-  const right = fc.oneof(
+  const valid = fc.oneof(
     { weight: 10, arbitrary: requests(names) },
     {
       weight: 2,
       arbitrary: fc.nat(20).map(
-        (code): Draft =>
+        (code): FrameMaker =>
           ({ known }) =>
             rstStream(known, code),
       ),
@@ -33,36 +33,36 @@ export function frameSequences(names: Names): fc.Arbitrary<Buffer[]> {
     {
       weight: 3,
       arbitrary: fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 100_000 })).map(
-        ([all, bytes]): Draft =>
+        ([all, bytes]): FrameMaker =>
           ({ known }) =>
             windowUpdate(all ? 0 : known, bytes),
       ),
     },
     fc.tuple(fc.nat(50), fc.nat(255)).map(
-      ([on, weight]): Draft =>
+      ([on, weight]): FrameMaker =>
         ({ known }) =>
           priority(known, on * 2, weight),
     ),
     fc.boolean().map(
-      (ack): Draft =>
+      (ack): FrameMaker =>
         () =>
           ping(Buffer.alloc(8), { ack }),
     ),
     fc.dictionary(fc.constantFrom('3', '4', '6', '9'), fc.nat(100_000), { maxKeys: 3 }).map(
-      (values): Draft =>
+      (values): FrameMaker =>
         () =>
           settings(values),
     ),
     fc.tuple(fc.integer({ min: 10, max: 255 }), fc.nat(255), payload).map(
-      ([type, flags, bytes]): Draft =>
+      ([type, flags, bytes]): FrameMaker =>
         ({ known }) =>
           frame(type, flags, known, bytes),
     ),
   )
-  const draft = fc.oneof({ weight: 40, arbitrary: right }, wrong(payload))
+  const maker = fc.oneof({ weight: 40, arbitrary: valid }, invalidFrames(payload))
   const mutation = fc.oneof({ weight: 60, arbitrary: fc.constant(null) }, fc.tuple(fc.nat(), fc.nat(255)))
-  const step = fc.tuple(draft, fc.nat(), mutation)
-  // Of a stream that was never opened only the end of the connection would be heard.
+  const step = fc.tuple(maker, fc.nat(), mutation)
+  // The first frame opens a stream, because frames of unopened streams only end the connection.
   const first = fc.tuple(requests(names), fc.constant(0), fc.constant(null))
   return fc.tuple(first, fc.array(step, { maxLength: 25 })).map(([opening, rest]) => {
     let next = 1
@@ -78,7 +78,7 @@ export function frameSequences(names: Names): fc.Arbitrary<Buffer[]> {
   })
 }
 
-function requests(names: Names): fc.Arbitrary<Draft> {
+function requests(names: Names): fc.Arbitrary<FrameMaker> {
   const field = fc.oneof(
     { weight: 12, arbitrary: fields(names).map(([name, value]): Field => [name.toLowerCase(), value]) },
     fields(names),
@@ -102,10 +102,10 @@ function requests(names: Names): fc.Arbitrary<Draft> {
       fieldBlock([[':method', verb], [':scheme', spoken], [':path', path], [':authority', 'x'], ...more]),
     )
   return fc.tuple(block, fc.nat(3)).map(
-    ([bytes, how]): Draft =>
+    ([bytes, how]): FrameMaker =>
       ({ fresh }) => {
         const stream = fresh()
-        // In two frames, with a body, or at once.
+        // The headers are in two frames, or in one with or without a body.
         if (how === 0) {
           const half = bytes.length >> 1
           return Buffer.concat([
@@ -122,55 +122,55 @@ function requests(names: Names): fc.Arbitrary<Draft> {
   )
 }
 
-function wrong(payload: fc.Arbitrary<Buffer>): fc.Arbitrary<Draft> {
+function invalidFrames(payload: fc.Arbitrary<Buffer>): fc.Arbitrary<FrameMaker> {
   return fc.oneof(
     payload.map(
-      (bytes): Draft =>
+      (bytes): FrameMaker =>
         ({ fresh }) =>
           headers(fresh(), bytes),
     ),
     payload.map(
-      (bytes): Draft =>
+      (bytes): FrameMaker =>
         ({ known }) =>
           headers(known, bytes, { endStream: false, endHeaders: false }),
     ),
     payload.map(
-      (bytes): Draft =>
+      (bytes): FrameMaker =>
         ({ known }) =>
           data(known, bytes, { endStream: false }),
     ),
     payload.map(
-      (bytes): Draft =>
+      (bytes): FrameMaker =>
         ({ known }) =>
           continuation(known, bytes, { endHeaders: false }),
     ),
     fc.constantFrom(0, 0x7fffffff, 0xffffffff).map(
-      (bytes): Draft =>
+      (bytes): FrameMaker =>
         ({ known }) =>
           windowUpdate(known, bytes),
     ),
     fc.nat(20).map(
-      (code): Draft =>
+      (code): FrameMaker =>
         ({ known }) =>
           goaway(known, code),
     ),
     fc.constantFrom(0, 2, 0x7fffffff).map(
-      (stream): Draft =>
+      (stream): FrameMaker =>
         () =>
           rstStream(stream),
     ),
     fc.constantFrom('2', '4', '5').map(
-      (id): Draft =>
+      (id): FrameMaker =>
         () =>
           settings({ [id]: 0xffffffff }),
     ),
     fc.tuple(fc.nat(255), fc.nat(255), payload).map(
-      ([type, flags, bytes]): Draft =>
+      ([type, flags, bytes]): FrameMaker =>
         ({ known }) =>
           frame(type, flags, known, bytes),
     ),
     payload.map(
-      (bytes): Draft =>
+      (bytes): FrameMaker =>
         () =>
           Buffer.concat([Buffer.from([0]), bytes]),
     ),

@@ -9,61 +9,61 @@ import { type Answer, answersIn } from '../../../testkit/raw-http/http1-answers.
 import { FLAG, TYPE } from '../../../testkit/raw-http/http2-frames.ts'
 import { RawHttp1 } from '../../../testkit/raw-http/raw-http1.ts'
 import { RawHttp2 } from '../../../testkit/raw-http/raw-http2.ts'
-import { dice, numberFrom } from '../../../testkit/seeded-random.ts'
+import { numberFromEnvironment, seededRandom } from '../../../testkit/seeded-random.ts'
 import { ALPINE, requestHttp1, requestHttp2, startTestServer } from '../../registry-api/test-server.ts'
 import { frameSequences } from './frame-sequences.ts'
 import { conversations, type Names } from './request-texts.ts'
 
-const SECONDS = numberFrom('LEAT_FUZZ_SECONDS') ?? 12
-/** For all that must happen, on a machine however busy. */
+const SECONDS = numberFromEnvironment('LEAT_FUZZ_SECONDS') ?? 12
+/** Only a request that hangs takes so long, however busy the machine is. */
 const HANG_MS = 60_000
-/** What is not answered within this is not waited for: frames may leave the server waiting for more of them. */
+/** Later answers are not waited for, because the server may wait for more frames. */
 const SETTLE_MS = 100
 const ALLOWED = [200, 206, 304, 400, 404, 405, 412, 413, 416, 417, 431, 501, 502, 503, 505]
-/** Longer than a machine stands still, so that no good request is taken for a slow one. */
+/** Longer than a busy machine stalls, so that no valid request is taken for a slow one. */
 const LIMITS = { headersMs: 20_000, requestMs: 20_000, silentMs: 20_000, keepAliveMs: 20_000 }
 
-/** So long that some answers take more than one write. */
+/** Some answers take more than one write. */
 const BLOB = Buffer.concat(
   Array.from({ length: 5000 }, (_, index) => createHash('sha512').update(`${index}`).digest()),
 )
 const MANIFEST = Buffer.from(JSON.stringify({ schemaVersion: 2, filling: 'f'.repeat(2000) }))
 
-const seed = dice('fuzz').seed | 0
+const seed = seededRandom('fuzz').seed | 0
 
-test(`whatever is sent over HTTP/1.1, for ${SECONDS / 2} s, is answered as it should be`, {
+test(`random requests over HTTP/1.1 get only correct answers for ${SECONDS / 2} s`, {
   timeout: (SECONDS + 180) * 1000,
 }, async (t) => {
   const { port, names, known } = await openKnown(t)
   const cuts = fc.array(fc.nat(2000), { maxLength: 5 })
   let runs = 0
   let answers = 0
-  await hold(
-    fc.asyncProperty(conversations(names), cuts, async (text, places) => {
+  await runProperty(
+    fc.asyncProperty(conversations(names), cuts, async (text, offsets) => {
       runs += 1
-      const heard = await converse(port, text, places)
-      for (const answer of answersIn(heard, { mayLackBodies: text.includes('HEAD') })) {
+      const received = await exchangeHttp1(port, text, offsets)
+      for (const answer of answersIn(received, { mayLackBodies: text.includes('HEAD') })) {
         answers += 1
-        check(answer, known)
+        checkAnswer(answer, known)
       }
-      await stillServes(port, names)
+      await assertServes(port, names)
     }),
   )
   t.diagnostic(`${runs} connections, ${answers} answers`)
   assert.ok(answers > 0)
 })
 
-test(`whatever frames are sent over HTTP/2, for ${SECONDS / 2} s, the right ones are answered as they should be`, {
+test(`random frames over HTTP/2 get only correct answers for ${SECONDS / 2} s`, {
   timeout: (SECONDS + 180) * 1000,
 }, async (t) => {
   const { port, names, known } = await openKnown(t)
   let runs = 0
   let answers = 0
-  await hold(
+  await runProperty(
     fc.asyncProperty(frameSequences(names), async (frames) => {
       runs += 1
-      answers += await exchange(port, frames, known)
-      await stillServes(port, names)
+      answers += await exchangeHttp2(port, frames, known)
+      await assertServes(port, names)
     }),
   )
   t.diagnostic(`${runs} connections, ${answers} answers`)
@@ -88,7 +88,7 @@ async function openKnown(
   return { port, names, known }
 }
 
-async function hold(property: fc.IAsyncProperty<never> | fc.IRawProperty<unknown>): Promise<void> {
+async function runProperty(property: fc.IAsyncProperty<never> | fc.IRawProperty<unknown>): Promise<void> {
   await fc.assert(property, {
     seed,
     numRuns: 1_000_000,
@@ -97,12 +97,12 @@ async function hold(property: fc.IAsyncProperty<never> | fc.IRawProperty<unknown
   })
 }
 
-/** Sends it in pieces and gives all that comes back. */
-async function converse(port: number, text: string, places: readonly number[]): Promise<Buffer> {
+/** Sends the text in pieces and returns all bytes that are received. */
+async function exchangeHttp1(port: number, text: string, offsets: readonly number[]): Promise<Buffer> {
   const client = await RawHttp1.open({ port }, { keep: true })
   const { socket } = client
   try {
-    const cuts = [...new Set([0, ...places.map((place) => place % text.length), text.length])]
+    const cuts = [...new Set([0, ...offsets.map((offset) => offset % text.length), text.length])]
     cuts.sort((a, b) => a - b)
     for (let i = 1; i < cuts.length; i += 1) await client.send(text.slice(cuts[i - 1], cuts[i]))
     socket.halfClose()
@@ -113,7 +113,7 @@ async function converse(port: number, text: string, places: readonly number[]): 
   }
 }
 
-function check({ status, headers, body, complete }: Answer, known: ReadonlyMap<string, Buffer>): void {
+function checkAnswer({ status, headers, body, complete }: Answer, known: ReadonlyMap<string, Buffer>): void {
   assert.ok(ALLOWED.includes(status), `status ${status}`)
   if (status >= 400) {
     assert.equal(headers.get('content-type'), 'application/json')
@@ -163,8 +163,8 @@ function checkParts(body: Buffer, boundary: string, bytes: Buffer): void {
   }
 }
 
-/** How many answers came. */
-async function exchange(
+/** Sends the frames, checks the answers, and returns how many there were. */
+async function exchangeHttp2(
   port: number,
   frames: readonly Buffer[],
   known: ReadonlyMap<string, Buffer>,
@@ -176,9 +176,9 @@ async function exchange(
   client.onFrame(({ type, stream, flags, payload }) => {
     if (type === TYPE.headers) {
       const status = statusOf(payload)
-      // To those who expect it.
+      // The answer to a request with `Expect`.
       if (status === 100) return
-      // It cannot be read where a frame has changed what the server may refer to.
+      // The status is unknown if a frame has changed the size of the server's header table.
       if (status !== undefined && !ALLOWED.includes(status)) problems.push(`status ${status}`)
       bodies.set(stream, { status: status ?? 0, chunks: [], whole: (flags & FLAG.endStream) !== 0 })
     } else if (type === TYPE.data) {
@@ -200,15 +200,15 @@ async function exchange(
     const body = Buffer.concat(chunks)
     if (body.length === 0 || !whole) continue
     if (status >= 400) checkError(body)
-    // Bodies of 200 are of a content, or JSON of the registry's own.
+    // The body of a 200 is a known content, or JSON of the registry.
     else if (status === 200 && body[0] !== 0x7b) assert.ok(contents.some((content) => content.equals(body)))
   }
   return bodies.size
 }
 
-async function stillServes(port: number, { manifest }: Names): Promise<void> {
+async function assertServes(port: number, { manifest }: Names): Promise<void> {
   for (const by of [requestHttp1, requestHttp2]) {
-    const got = await within(HANG_MS, 'a good request', by(port, manifest))
+    const got = await within(HANG_MS, 'a valid request', by(port, manifest))
     assert.equal(got.status, 200)
     assert.ok(got.body.equals(MANIFEST))
   }

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 
-/** What requests are made of: mostly what clients send, often almost that, and sometimes anything. */
+/** Random requests: most are like those of clients, many are nearly valid, and some are random bytes. */
 
 export interface Names {
   readonly blob: string
   readonly manifest: string
-  /** Digests that are known. */
+  /** Digests that the server has. */
   readonly digests: readonly string[]
 }
 
@@ -143,7 +143,7 @@ export function fields({ digests }: Names): fc.Arbitrary<readonly [string, strin
   )
 }
 
-/** Requests of one connection, one after another, as bytes. */
+/** The requests of one connection, one after another. */
 export function conversations(names: Names): fc.Arbitrary<string> {
   const method = fc.oneof(
     { weight: 24, arbitrary: fc.constant('GET') },
@@ -179,8 +179,8 @@ export function conversations(names: Names): fc.Arbitrary<string> {
       return `${verb} ${target} ${spoken}\r\n${about}${lines}\r\n${rest}`
     })
   const mutated = fc.tuple(request, fc.nat(), fc.nat(255)).map(([text, at, byte]) => {
-    const place = at % text.length
-    return text.slice(0, place) + String.fromCharCode(byte) + text.slice(place + 1)
+    const offset = at % text.length
+    return text.slice(0, offset) + String.fromCharCode(byte) + text.slice(offset + 1)
   })
   const any = fc.oneof({ weight: 20, arbitrary: request }, mutated, bytes(100))
   return fc.array(any, { minLength: 1, maxLength: 4 }).map((requests) => requests.join(''))

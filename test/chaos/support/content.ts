@@ -3,8 +3,8 @@ import { createCipheriv, createHash } from 'node:crypto'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { sha256 } from '../../../testkit/registries/faulty/content.ts'
 import type { FaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
-import type { Dice } from '../../../testkit/seeded-random.ts'
-import type { Got } from './pull.ts'
+import type { SeededRandom } from '../../../testkit/seeded-random.ts'
+import type { PullResult } from './pull.ts'
 
 export const NAMESPACE = 'up.test'
 const REPOSITORY = 'app'
@@ -14,26 +14,26 @@ export interface Item {
   readonly digest: Digest
   readonly kind: 'manifest' | 'blob'
   readonly path: string
-  /** Where it may be asked for by name as well. */
+  /** The path of a manifest by its tag. */
   readonly tagPath: string | undefined
   readonly size: number
-  /** Pieces of it are asked for only of blobs. */
+  /** Undefined for a manifest, of which no ranges are requested. */
   readonly bytes: Uint8Array | undefined
-  /** Upstream has sent wrong bytes of it: a piece that was let through before the end may hold some. */
-  spoilt: boolean
+  /** Whether upstream has sent wrong bytes of it. A range that is answered before the digest is verified may contain them. */
+  wasCorrupted: boolean
 }
 
-/** Any number of different blobs in the memory of one: each is another piece of the same random bytes. */
+/** Makes any number of different blobs. All are slices of the same random bytes, to save memory. */
 export class Contents {
-  readonly #dice: Dice
+  readonly #random: SeededRandom
   readonly #upstream: FaultyUpstream
   readonly #pool: Buffer
   #tags = 0
 
-  constructor(upstream: FaultyUpstream, dice: Dice) {
+  constructor(upstream: FaultyUpstream, random: SeededRandom) {
     this.#upstream = upstream
-    this.#dice = dice
-    const key = createHash('sha256').update(`content ${dice.seed}`).digest()
+    this.#random = random
+    const key = createHash('sha256').update(`content ${random.seed}`).digest()
     this.#pool = createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(POOL_BYTES))
   }
 
@@ -57,7 +57,7 @@ export class Contents {
         tagPath: path.replace(added.manifest, tag),
         size: 0,
         bytes: undefined,
-        spoilt: false,
+        wasCorrupted: false,
       },
       ...added.layers.map((digest, at) => this.#item(digest, contents[at] ?? Buffer.alloc(0))),
     ]
@@ -65,12 +65,12 @@ export class Contents {
 
   #item(digest: Digest, bytes: Uint8Array): Item {
     const path = pathOf(digest, 'blob')
-    return { digest, kind: 'blob', path, tagPath: undefined, size: bytes.length, bytes, spoilt: false }
+    return { digest, kind: 'blob', path, tagPath: undefined, size: bytes.length, bytes, wasCorrupted: false }
   }
 
   #bytes(least: number, most: number): Buffer {
-    const size = this.#dice.between(least, most)
-    const start = this.#dice.between(0, POOL_BYTES - size)
+    const size = this.#random.between(least, most)
+    const start = this.#random.between(0, POOL_BYTES - size)
     return this.#pool.subarray(start, start + size)
   }
 }
@@ -79,29 +79,32 @@ function pathOf(digest: Digest, kind: 'manifest' | 'blob'): string {
   return `/v2/${NAMESPACE}/${REPOSITORY}/${kind === 'blob' ? 'blobs' : 'manifests'}/${digest}`
 }
 
-export function isHit({ headers }: Got): boolean {
+export function isHit({ headers }: PullResult): boolean {
   return headers['cache-status'] === 'leat; hit'
 }
 
-/** Holds an answer to what a client may get at all while upstream and agent fail; true when it has got all it asked for. */
-export function judge(item: Item, got: Got): boolean {
+/**
+ * Asserts that the answer is one that a client may get while upstream and the agent fail. Returns whether it has all bytes
+ * that were requested.
+ */
+export function checkAnswer(item: Item, got: PullResult): boolean {
   const { status, headers, body, complete } = got
-  const what = `${item.path}: ${status}, ${body.length} bytes of ${headers['content-length']}, ${headers['cache-status']}`
+  const about = `${item.path}: ${status}, ${body.length} bytes of ${headers['content-length']}, ${headers['cache-status']}`
   if (status === 0) return false
   if (status === 502 || status === 503) return false
-  assert.ok(status === 200 || status === 206, what)
+  assert.ok(status === 200 || status === 206, about)
   if (!complete) return false
   if (status === 200) {
-    assert.equal(sha256(body), item.digest, what)
+    assert.equal(sha256(body), item.digest, about)
     return true
   }
   const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers['content-range'] ?? '')
-  assert.ok(range !== null && item.bytes !== undefined, what)
+  assert.ok(range !== null && item.bytes !== undefined, about)
   const [start, last, size] = range.slice(1).map(Number)
-  assert.ok(start !== undefined && last !== undefined && size === item.size, what)
-  assert.equal(body.length, last + 1 - start, what)
-  if (!item.spoilt || isHit(got)) {
-    assert.ok(body.equals(item.bytes.subarray(start, last + 1)), `${what}: other bytes`)
+  assert.ok(start !== undefined && last !== undefined && size === item.size, about)
+  assert.equal(body.length, last + 1 - start, about)
+  if (!item.wasCorrupted || isHit(got)) {
+    assert.ok(body.equals(item.bytes.subarray(start, last + 1)), `${about}: other bytes`)
   }
   return true
 }

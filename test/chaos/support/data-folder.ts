@@ -14,7 +14,7 @@ export async function emptyFolder(t: TestContext): Promise<string> {
   return path
 }
 
-/** Everything below a folder, by its path in it: what it is, its mode and owner, and the hash of its content. */
+/** The mode, owner and content hash of everything below a folder, by relative path. */
 export async function listing(root: string): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
@@ -27,7 +27,7 @@ export async function listing(root: string): Promise<Map<string, string>> {
   return found
 }
 
-/** The files of stored blobs, by the digest that their name says. */
+/** The files of stored blobs, by the digest in their names. */
 export async function blobFiles(data: string): Promise<Map<Digest, string>> {
   const found = new Map<Digest, string>()
   const root = join(data, 'blobs')
@@ -39,7 +39,7 @@ export async function blobFiles(data: string): Promise<Map<Digest, string>> {
   return found
 }
 
-/** How many bytes there are of each blob on its way in. */
+/** The sizes of partial files, by digest. */
 export async function partialSizes(data: string): Promise<Map<Digest, number>> {
   const found = new Map<Digest, number>()
   for (const name of await readdir(join(data, 'partial')).catch(() => [])) {

@@ -1,38 +1,38 @@
 import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 
-/** What a client has got, however it ended. */
-export interface Got {
-  /** 0: no answer at all. */
+/** What a client has received, however the request ended. */
+export interface PullResult {
+  /** 0 without an answer. */
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly body: Buffer
-  /** The body ended as declared. */
+  /** Whether the body ended as declared. */
   readonly complete: boolean
 }
 
-export interface Asking {
+export interface PullOptions {
   readonly method?: 'GET' | 'HEAD'
   readonly headers?: Readonly<Record<string, string>>
-  /** The client goes away after so many bytes of the body. */
+  /** The client disconnects after so many bytes of the body. */
   readonly leaveAfter?: number | undefined
-  /** Told of every piece of the body. */
+  /** Called with the length of every piece of the body. */
   readonly onBytes?: (length: number) => void
 }
 
-/** An answer that does not come for so long is no answer: nothing may hang. */
-const PATIENCE_MS = 120_000
+/** A request that takes longer hangs, and fails the test. */
+const HANG_MS = 120_000
 const connections = new Agent({ keepAlive: true, maxFreeSockets: 64 })
 
-/** Asks for it as a runtime does. Never throws: agents die here. */
-export function pull(address: string, path: string, asking: Asking = {}): Promise<Got> {
+/** Requests the path as a container runtime does. A broken connection does not reject, because agents are killed meanwhile. */
+export function pull(address: string, path: string, options: PullOptions = {}): Promise<PullResult> {
   return new Promise((resolve, reject) => {
-    const { method = 'GET', headers = {}, leaveAfter = Number.POSITIVE_INFINITY, onBytes } = asking
-    const late = setTimeout(() => {
+    const { method = 'GET', headers = {}, leaveAfter = Number.POSITIVE_INFINITY, onBytes } = options
+    const deadline = setTimeout(() => {
       sent.destroy()
-      reject(new Error(`${method} ${path} hung for ${PATIENCE_MS / 1000} s`))
-    }, PATIENCE_MS)
-    const end = (got: Got): void => {
-      clearTimeout(late)
+      reject(new Error(`${method} ${path} hung for ${HANG_MS / 1000} s`))
+    }, HANG_MS)
+    const end = (got: PullResult): void => {
+      clearTimeout(deadline)
       resolve(got)
     }
     const url = new URL(path, `http://${address}`)

@@ -5,33 +5,39 @@ import { type TestContext, test } from 'node:test'
 import { tryRun } from '../../../testkit/programs.ts'
 import { pullByCri, removeByCri } from '../../runtimes/cri.ts'
 import { startContainerd } from './host-runtimes.ts'
-import { assertPulledThroughAgent, type Lab, REF, runtime, startLab } from './install-lab.ts'
+import {
+  assertPulledThroughAgent,
+  type InstallLab,
+  REF,
+  runRuntimeCommand,
+  startInstallLab,
+} from './install-lab.ts'
 
-const LACKING =
+const MISSING =
   'missing: containerd 2.x (CGO_ENABLED=0 go install -tags no_btrfs github.com/containerd/containerd/v2/cmd/containerd@latest)'
 const LIST = '/etc/containerd/certs.d:/etc/docker/certs.d'
 
-/** Debian has none yet, so it is looked for where Go puts it, too. */
+/** Debian has no containerd 2.x yet, so the folder of Go is searched too. */
 async function containerd2(): Promise<string | undefined> {
   for (const path of ['containerd', join(homedir(), 'go/bin/containerd')]) {
-    const said = await tryRun(path, ['--version']).catch(() => undefined)
-    if (said !== undefined && / v?2\.\d+\.\d+/.test(said.stdout)) return path
+    const version = await tryRun(path, ['--version']).catch(() => undefined)
+    if (version !== undefined && / v?2\.\d+\.\d+/.test(version.stdout)) return path
   }
   return undefined
 }
 
-/** Undefined, with the test skipped, where there is no containerd 2.x. */
-async function startLabWith2(t: TestContext): Promise<Lab | undefined> {
+/** Undefined, and the test is skipped, if there is no containerd 2.x. */
+async function startLabWith2(t: TestContext): Promise<InstallLab | undefined> {
   const containerd = await containerd2()
   if (containerd === undefined) {
-    t.skip(LACKING)
+    t.skip(MISSING)
     return undefined
   }
-  const lab = await startLab(t, [])
+  const lab = await startInstallLab(t, [])
   return lab && { ...lab, programs: { ...lab.programs, containerd } }
 }
 
-/** What `containerd config default` of 2.x writes about mirrors, and where all the rest is. */
+/** The settings for mirrors that `containerd config default` of 2.x writes, and the paths of the test. */
 function version3(configPath: string, more = '') {
   return ({ folder, socket }: { folder: string; socket: string }): string => `version = 3
 root = '${join(folder, 'root')}'
@@ -51,7 +57,7 @@ ${more}  [plugins.'io.containerd.cri.v1.images'.registry]
 `
 }
 
-test('containerd 2.x ignores mirrors in a list of folders, and no longer after an install that may write its configuration', async (t) => {
+test('containerd 2.x ignores mirrors in a list of folders until an install with --write-config changes the list', async (t) => {
   const lab = await startLabWith2(t)
   if (lab === undefined) return
   const { agent } = lab
@@ -59,28 +65,31 @@ test('containerd 2.x ignores mirrors in a list of folders, and no longer after a
     t,
     lab,
     async (fresh) => {
-      const said = await runtime('install', fresh, agent.address)
-      assert.match(said, /^containerd: does not ask [\s\S]*to do: config_path in .* names 2 folders, which/)
+      const output = await runRuntimeCommand('install', fresh, agent.address)
+      assert.match(output, /^containerd: does not ask [\s\S]*to do: config_path in .* names 2 folders, which/)
     },
     version3(LIST),
   )
-  await assert.rejects(pullByCri(socket, REF), 'the trap that is told of')
-  assert.match(await runtime('install', host, agent.address, '--write-config'), /now: restart containerd/)
+  await assert.rejects(pullByCri(socket, REF), 'the registry itself cannot be reached')
+  assert.match(
+    await runRuntimeCommand('install', host, agent.address, '--write-config'),
+    /now: restart containerd/,
+  )
   await restart()
   await assertPulledThroughAgent(lab, () => pullByCri(socket, REF))
   await removeByCri(socket, REF)
-  await runtime('uninstall', host, agent.address)
+  await runRuntimeCommand('uninstall', host, agent.address)
   assert.deepEqual(await host.everything(), before)
 })
 
-test('containerd 2.x that pulls by itself looks into all folders of a list', async (t) => {
+test('containerd 2.x with local image pull reads all folders of a list', async (t) => {
   const lab = await startLabWith2(t)
   if (lab === undefined) return
   const { socket } = await startContainerd(
     t,
     lab,
     async (fresh) => {
-      assert.match(await runtime('install', fresh, lab.agent.address), /^containerd: asks /)
+      assert.match(await runRuntimeCommand('install', fresh, lab.agent.address), /^containerd: asks /)
     },
     version3('/etc/containerd/certs.d:/etc/containerd/more.d', '  use_local_image_pull = true\n'),
   )

@@ -3,42 +3,42 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pullByCri } from '../../runtimes/cri.ts'
-import { readHostsFiles, startContainerd } from './host-runtimes.ts'
-import { runtime, startLab } from './install-lab.ts'
+import { enableHostsFiles, startContainerd } from './host-runtimes.ts'
+import { runRuntimeCommand, startInstallLab } from './install-lab.ts'
 
-/** Whoever dials an agent that is stopped is connected by the kernel, and then waits. */
+/** A client that connects to a stopped agent is connected by the kernel, and waits for an answer. */
 
 const ESTABLISHED = '01'
 
-/** Resolves when somebody has been connected to that port. */
-async function dialled(port: number): Promise<void> {
+/** Resolves when a client is connected to the port. */
+async function untilConnected(port: number): Promise<void> {
   const hex = port.toString(16).toUpperCase().padStart(4, '0')
   const line = new RegExp(`^ *\\d+: 0100007F:${hex} \\S+ ${ESTABLISHED} `, 'm')
   for (const deadline = Date.now() + 120_000; ; await delay(20)) {
     if (line.test(await readFile('/proc/net/tcp', 'latin1'))) return
-    if (Date.now() > deadline) throw new Error(`nobody has dialled ${port}`)
+    if (Date.now() > deadline) throw new Error(`no client has connected to ${port}`)
   }
 }
 
 test('a pull that waits for an agent that hangs goes to the registry when that agent is killed', async (t) => {
-  const lab = await startLab(t, ['containerd'])
+  const lab = await startInstallLab(t, ['containerd'])
   if (lab === undefined) return
   const { agent, image, upstream } = lab
-  const { host, socket } = await startContainerd(t, lab, readHostsFiles)
-  await runtime('install', host, agent.address)
+  const { host, socket } = await startContainerd(t, lab, enableHostsFiles)
+  await runRuntimeCommand('install', host, agent.address)
   await upstream.forget()
   agent.signal('SIGSTOP')
   let isPulled = false
   const pulled = pullByCri(socket, `127.0.0.1:${upstream.port}/library/app:v1`).then(() => {
     isPulled = true
   })
-  // Until it is awaited.
+  // The promise is awaited below.
   pulled.catch(() => {})
   try {
-    await dialled(agent.port)
+    await untilConnected(agent.port)
     assert.equal(isPulled, false)
   } finally {
-    // As a kubelet does whose probe is not answered.
+    // A kubelet does this when its probe is not answered.
     agent.signal('SIGKILL')
   }
   const start = performance.now()

@@ -6,33 +6,34 @@ import { Daemon } from '../../../testkit/daemon.ts'
 import { run } from '../../../testkit/programs.ts'
 import { answersCri } from '../../runtimes/cri.ts'
 import { Host } from '../../runtimes/host.ts'
-import { dockerdIn } from '../kinds/docker.ts'
-import { POLICY, podmanIn } from '../kinds/podman.ts'
-import { type Lab, onHost, REGISTRY } from './install-lab.ts'
+import { dockerdOptions } from '../kinds/docker.ts'
+import { POLICY, podmanOptions } from '../kinds/podman.ts'
+import { type InstallLab, inHostNamespace, REGISTRY } from './install-lab.ts'
 
-/** Real runtimes, each with the settings of a host of its own. */
+/** Real runtimes, each with the configuration files of a host of its own. */
 
-type Said = (...args: readonly string[]) => Promise<string>
+/** Runs a command of a client and returns its output. */
+type RunClient = (...args: readonly string[]) => Promise<string>
 
-/** By their paths, as `Host.make` takes them. */
+/** The contents of files by path, as `Host.make` takes them. */
 type Files = Readonly<Record<string, string>>
 
 export interface Containerd {
   readonly host: Host
   readonly socket: string
-  /** All of the host before it was told of the agent. */
+  /** The files of the host before the agent was installed. */
   readonly before: object
-  /** As `systemctl restart containerd`. */
+  /** Does what `systemctl restart containerd` does. */
   restart(): Promise<void>
 }
 
-interface Places {
+interface Paths {
   readonly folder: string
   readonly socket: string
 }
 
-/** As most files are that are there today; 2.x reads it too. */
-function version2({ folder, socket }: Places): string {
+/** A configuration as most hosts have it, which containerd 2.x reads too. */
+function version2({ folder, socket }: Paths): string {
   return `# written by the distribution
 version = 2
 root = "${join(folder, 'root')}"
@@ -49,20 +50,20 @@ state = "${join(folder, 'state')}"
 `
 }
 
-/** `tell`: what is done to its host before it starts. */
+/** `prepare` changes the host before containerd starts. */
 export async function startContainerd(
   t: TestContext,
-  { programs, folder }: Lab,
-  tell: (host: Host) => Promise<unknown>,
-  configFor: (places: Places) => string = version2,
+  { programs, folder }: InstallLab,
+  prepare: (host: Host) => Promise<unknown>,
+  configFor: (paths: Paths) => string = version2,
 ): Promise<Containerd> {
   const socket = join(folder, 'containerd.sock')
   const config = configFor({ folder, socket })
   const host = await Host.make(t, { '/etc/containerd/config.toml': config })
   const before = await host.everything()
-  await tell(host)
+  await prepare(host)
   const command = [programs['containerd'] ?? '', '--log-level', 'warn']
-  const wrapped = onHost(host, ['/etc/containerd'], command)
+  const wrapped = inHostNamespace(host, ['/etc/containerd'], command)
   let daemon: Daemon | undefined
   const start = async (): Promise<void> => {
     daemon = new Daemon('containerd', programs['unshare'] ?? '', wrapped)
@@ -81,8 +82,8 @@ export async function startContainerd(
   }
 }
 
-/** Lets containerd read `hosts.toml` files from the start, so that an install has only to write those. */
-export async function readHostsFiles(host: Host): Promise<void> {
+/** Configures containerd to read `hosts.toml` files, so that an install only has to write those. */
+export async function enableHostsFiles(host: Host): Promise<void> {
   const path = '/etc/containerd/config.toml'
   const registry =
     '[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n'
@@ -90,10 +91,10 @@ export async function readHostsFiles(host: Host): Promise<void> {
   await mkdir(host.at('/etc/containerd/certs.d'))
 }
 
-/** What an install is told so that podman and skopeo go through the agent. */
-export const FOR_PODMAN = ['--runtime', 'crio', '--registry', REGISTRY] as const
+/** The flags of an install for podman and skopeo. */
+export const PODMAN_FLAGS = ['--runtime', 'crio', '--registry', REGISTRY] as const
 
-/** Settings of others that podman reads after ours, with what must stay. */
+/** A file of another owner that podman reads after the agent's, whose settings must stay. */
 export const CORP = {
   registry: 'hub.corp',
   path: '/etc/containers/registries.conf.d/90-corp.conf',
@@ -103,49 +104,57 @@ export const CORP = {
 
 export interface Podman {
   readonly host: Host
-  /** All of the host, with the files that podman makes by itself beside its settings. */
+  /** The files of the host before the install, with those that podman makes itself. */
   readonly before: object
-  readonly podman: Said
+  readonly podman: RunClient
 }
 
-export async function setUpPodman(t: TestContext, lab: Lab, files: Files = {}): Promise<Podman> {
+export async function setUpPodman(t: TestContext, lab: InstallLab, files: Files = {}): Promise<Podman> {
   const host = await Host.make(t, { '/etc/containers/policy.json': POLICY, ...files })
-  const command = [lab.programs['podman'] ?? '', ...podmanIn(join(lab.folder, 'podman'))]
-  const podman: Said = (...args) => withRegistriesOf(host, lab, [...command, ...args])
+  const command = [lab.programs['podman'] ?? '', ...podmanOptions(join(lab.folder, 'podman'))]
+  const podman: RunClient = (...args) => runWithRegistries(host, lab, [...command, ...args])
   await podman('images')
   return { host, before: await host.everything(), podman }
 }
 
-/** Runs a command that looks into `/etc/containers`. */
-export async function withRegistriesOf(
+/** Runs a command that reads the host's `/etc/containers`. */
+export async function runWithRegistries(
   host: Host,
-  { programs }: Lab,
+  { programs }: InstallLab,
   command: readonly string[],
 ): Promise<string> {
-  const wrapped = onHost(host, ['/etc/containers'], command)
+  const wrapped = inHostNamespace(host, ['/etc/containers'], command)
   const env = { CONTAINERS_REGISTRIES_CONF: undefined }
   return (await run(programs['unshare'] ?? '', wrapped, { env })).stdout
 }
 
-/** Settings that Docker's host has from others. */
+/** Settings that Docker's host has before the install. */
 export const DAEMON_JSON = {
   path: '/etc/docker/daemon.json',
   text: '{\n\t"debug": false,\n\t"registry-mirrors": [ "http://127.0.0.1:1" ]\n}',
 }
-/** The lab's image, for Docker, whose mirrors serve docker.io and nothing else. */
+/** The image of the lab, for Docker, which uses mirrors only for docker.io. */
 export const DOCKER_REF = 'docker.io/library/app:v1'
 
 export interface Docker {
   readonly daemon: Daemon
-  readonly docker: Said
+  readonly docker: RunClient
 }
 
-export async function startDocker(t: TestContext, { programs, folder }: Lab, host: Host): Promise<Docker> {
-  const { socket, options } = dockerdIn(folder)
+export async function startDocker(
+  t: TestContext,
+  { programs, folder }: InstallLab,
+  host: Host,
+): Promise<Docker> {
+  const { socket, options } = dockerdOptions(folder)
   const command = [programs['dockerd'] ?? '', ...options]
-  const daemon = new Daemon('dockerd', programs['unshare'] ?? '', onHost(host, ['/etc/docker'], command))
+  const daemon = new Daemon(
+    'dockerd',
+    programs['unshare'] ?? '',
+    inHostNamespace(host, ['/etc/docker'], command),
+  )
   afterwards(t, () => daemon.stop())
-  const docker: Said = async (...args) =>
+  const docker: RunClient = async (...args) =>
     (await run(programs['docker'] ?? '', ['--host', socket, ...args])).stdout
   await daemon.ready(async () => (await docker('version')) !== '')
   return { daemon, docker }

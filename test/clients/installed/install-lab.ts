@@ -11,15 +11,15 @@ import { buildImage, type Image, push } from '../../../testkit/registries/image.
 import { UpstreamRegistry } from '../../../testkit/registries/registry.ts'
 import type { Host } from '../../runtimes/host.ts'
 
-/** What runtimes pull from that are told of the agent by `agent runtime install` and by nothing else. */
+/** An upstream and an agent for runtimes that only `agent runtime install` configures. */
 
 const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url))
-/** Exists only for the agent: what is pulled from it has come through the agent. */
+/** Only the agent knows this registry, so an image that is pulled from it has come through the agent. */
 export const REGISTRY = 'registry.test'
-/** The lab's image. */
+/** The image of the lab. */
 export const REF = `${REGISTRY}/library/app:v1`
 
-export interface Lab {
+export interface InstallLab {
   readonly programs: Readonly<Record<string, string>>
   readonly folder: string
   readonly upstream: UpstreamRegistry
@@ -27,12 +27,12 @@ export interface Lab {
   readonly image: Image
 }
 
-/** `settings`: of the agent, besides where it finds its upstream. */
-export async function startLab(
+/** `settings` are added to the configuration of the agent. */
+export async function startInstallLab(
   t: TestContext,
   names: readonly string[],
   settings = '',
-): Promise<Lab | undefined> {
+): Promise<InstallLab | undefined> {
   const programs: Record<string, string> | undefined = requirePrograms(t, [
     'docker-registry',
     'unshare',
@@ -53,7 +53,7 @@ export async function startLab(
   return { programs, folder, upstream, agent, image }
 }
 
-export async function runtime(
+export async function runRuntimeCommand(
   action: string,
   host: Host,
   address: string,
@@ -63,8 +63,8 @@ export async function runtime(
   return (await run(process.execPath, args)).stdout
 }
 
-/** A command in a mount namespace of its own, in which these folders of the host's are where the program looks. */
-export function onHost(
+/** A command in a mount namespace of its own, in which these folders are those of the host. */
+export function inHostNamespace(
   host: Host,
   folders: readonly string[],
   command: readonly string[],
@@ -74,7 +74,7 @@ export function onHost(
 }
 
 export async function assertPulledThroughAgent(
-  { upstream, agent, image }: Lab,
+  { upstream, agent, image }: InstallLab,
   pull: () => Promise<unknown>,
 ): Promise<void> {
   await upstream.forget()

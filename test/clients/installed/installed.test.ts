@@ -8,21 +8,31 @@ import {
   CORP,
   DAEMON_JSON,
   DOCKER_REF,
-  FOR_PODMAN,
-  readHostsFiles,
+  enableHostsFiles,
+  PODMAN_FLAGS,
   setUpPodman,
   startContainerd,
   startDocker,
 } from './host-runtimes.ts'
-import { assertPulledThroughAgent, type Lab, REF, REGISTRY, runtime, startLab } from './install-lab.ts'
+import {
+  assertPulledThroughAgent,
+  type InstallLab,
+  REF,
+  REGISTRY,
+  runRuntimeCommand,
+  startInstallLab,
+} from './install-lab.ts'
 
-test('containerd pulls through the agent after an install, by its CRI socket and by ctr, and no longer after an uninstall', async (t) => {
-  const lab = await startLab(t, ['containerd', 'ctr'])
+test('containerd pulls through the agent after an install, over CRI and with ctr, and no longer after an uninstall', async (t) => {
+  const lab = await startInstallLab(t, ['containerd', 'ctr'])
   if (lab === undefined) return
   const { agent, programs } = lab
   const { host, socket, before } = await startContainerd(t, lab, async (fresh) => {
-    await runtime('install', fresh, agent.address, '--write-config')
-    assert.match(await runtime('show', fresh, agent.address), /^containerd: asks 127\.0\.0\.1:\d+ first\n/)
+    await runRuntimeCommand('install', fresh, agent.address, '--write-config')
+    assert.match(
+      await runRuntimeCommand('show', fresh, agent.address),
+      /^containerd: asks 127\.0\.0\.1:\d+ first\n/,
+    )
   })
   await assertPulledThroughAgent(lab, () => pullByCri(socket, REF))
 
@@ -30,40 +40,40 @@ test('containerd pulls through the agent after an install, by its CRI socket and
   const ctr = ['--address', socket, '--namespace', 'other', 'images', 'pull', '--snapshotter', 'native']
   await run(programs['ctr'] ?? '', [...ctr, '--hosts-dir', host.at('/etc/containerd/certs.d'), REF])
 
-  // Whoever else has a file of its own for a registry is merged with, at the next install.
-  const own = '# no mirror of ours\nserver = "https://registry.test"\n'
+  // The next install merges with a file that another program has written for a registry.
+  const own = '# without a mirror\nserver = "https://registry.test"\n'
   await host.write(`/etc/containerd/certs.d/${REGISTRY}/hosts.toml`, own)
   await assert.rejects(pullByCri(socket, REF))
-  await runtime('install', host, agent.address)
+  await runRuntimeCommand('install', host, agent.address)
   await pullByCri(socket, REF)
   await removeByCri(socket, REF)
 
-  await appendFile(host.at('/etc/containerd/config.toml'), '# by other hands\n')
-  const said = await runtime('uninstall', host, agent.address)
-  assert.match(said, /config\.toml: modified since the installation: removed only what install had added/)
+  await appendFile(host.at('/etc/containerd/config.toml'), '# a line of another program\n')
+  const output = await runRuntimeCommand('uninstall', host, agent.address)
+  assert.match(output, /config\.toml: modified since the installation: removed only what install had added/)
   await assert.rejects(pullByCri(socket, REF), 'the registry itself cannot be reached')
   const config = await readFile(host.at('/etc/containerd/config.toml'), 'utf8')
-  await host.write('/etc/containerd/config.toml', config.replace('# by other hands\n', ''))
+  await host.write('/etc/containerd/config.toml', config.replace('# a line of another program\n', ''))
   await rm(host.at('/etc/containerd/certs.d'), { recursive: true })
   assert.deepEqual(await host.everything(), before)
 })
 
 test('podman pulls through the agent after an install, and no longer after an uninstall', async (t) => {
-  const lab = await startLab(t, ['podman'])
+  const lab = await startInstallLab(t, ['podman'])
   if (lab === undefined) return
   const { host, before, podman } = await setUpPodman(t, lab, { [CORP.path]: CORP.text })
-  await runtime('install', host, lab.agent.address, ...FOR_PODMAN, '--registry', CORP.registry)
+  await runRuntimeCommand('install', host, lab.agent.address, ...PODMAN_FLAGS, '--registry', CORP.registry)
   await assertPulledThroughAgent(lab, () => podman('pull', '--quiet', REF))
   await podman('rmi', '--all', '--force')
   await podman('pull', '--quiet', CORP.ref)
-  await runtime('uninstall', host, lab.agent.address)
+  await runRuntimeCommand('uninstall', host, lab.agent.address)
   assert.deepEqual(await host.everything(), before)
   await podman('rmi', '--all', '--force')
   await assert.rejects(podman('pull', '--quiet', REF))
 })
 
 test('Docker pulls through the agent after an install and a reload, and no longer after an uninstall', async (t) => {
-  const lab = await startLab(t, ['dockerd', 'docker', 'containerd'])
+  const lab = await startInstallLab(t, ['dockerd', 'docker', 'containerd'])
   if (lab === undefined) return
   const host = await Host.make(t, { [DAEMON_JSON.path]: DAEMON_JSON.text })
   const { daemon, docker } = await startDocker(t, lab, host)
@@ -74,15 +84,15 @@ test('Docker pulls through the agent after an install and a reload, and no longe
     await daemon.ready(async () => (await mirrors())[0] === first)
   }
 
-  // With what it has put beside its settings by itself.
+  // Docker has added files of its own.
   const before = await host.everything()
   assert.match(
-    await runtime('install', host, lab.agent.address),
+    await runRuntimeCommand('install', host, lab.agent.address),
     /now: let Docker read it: systemctl reload docker/,
   )
   await reload(`http://${lab.agent.address}/`)
   await assertPulledThroughAgent(lab, () => docker('pull', '--quiet', DOCKER_REF))
-  await runtime('uninstall', host, lab.agent.address)
+  await runRuntimeCommand('uninstall', host, lab.agent.address)
   assert.deepEqual(await host.everything(), before)
   await reload('http://127.0.0.1:1/')
   assert.equal((await mirrors()).length, 1)
@@ -90,7 +100,7 @@ test('Docker pulls through the agent after an install and a reload, and no longe
 
 const LEAST_ROUNDS = 3
 const MOST_ADDED_MS = 300
-/** On a machine that is busy it takes some rounds until one of each kind was left alone. */
+/** On a busy machine it takes several rounds until both kinds of pull were undisturbed once. */
 const ROUNDS_MS = 120_000
 
 interface Steps {
@@ -99,18 +109,18 @@ interface Steps {
 }
 
 /**
- * The quickest pull with an agent that is gone is compared with the quickest without its mirror: whatever else the
- * machine does makes single pulls slower, and none quicker. `more`: what else an install is told.
+ * Compares the fastest pull with a mirror that is down with the fastest pull without a mirror, because other programs make
+ * single pulls slower, and none faster. `more` are additional flags of the install.
  */
-async function assertDeadAgentAddsLittle(
+async function assertStoppedAgentAddsLittle(
   t: TestContext,
-  { image, upstream }: Lab,
+  { image, upstream }: InstallLab,
   { host, more = [] }: { host: Host; more?: readonly string[] },
   { pull, forget }: Steps,
 ): Promise<void> {
-  // No program is given that port.
-  const dead = '127.0.0.1:2'
-  const took = async (): Promise<number> => {
+  // No program listens on this port.
+  const unusedAddress = '127.0.0.1:2'
+  const pullMs = async (): Promise<number> => {
     await upstream.forget()
     const start = performance.now()
     await pull()
@@ -119,15 +129,15 @@ async function assertDeadAgentAddsLittle(
     await forget()
     return ms
   }
-  await took()
+  await pullMs()
   let [mirrored, plain] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
   const deadline = performance.now() + ROUNDS_MS
-  // In turns, so that whatever else the machine does meets both.
+  // The two kinds take turns, so that other programs disturb both.
   for (let round = 1; ; round++) {
-    await runtime('install', host, dead, ...more)
-    mirrored = Math.min(mirrored, await took())
-    await runtime('uninstall', host, dead)
-    plain = Math.min(plain, await took())
+    await runRuntimeCommand('install', host, unusedAddress, ...more)
+    mirrored = Math.min(mirrored, await pullMs())
+    await runRuntimeCommand('uninstall', host, unusedAddress)
+    plain = Math.min(plain, await pullMs())
     const ms = mirrored - plain
     if (round < LEAST_ROUNDS || (ms > MOST_ADDED_MS && performance.now() < deadline)) continue
     t.diagnostic(`added: ${ms.toFixed(0)} ms, after ${round} rounds`)
@@ -135,12 +145,12 @@ async function assertDeadAgentAddsLittle(
   }
 }
 
-test('an agent that is gone adds at most 0.3 s to a pull of containerd', async (t) => {
-  const lab = await startLab(t, ['containerd'])
+test('an agent that is down adds at most 0.3 s to a pull with containerd', async (t) => {
+  const lab = await startInstallLab(t, ['containerd'])
   if (lab === undefined) return
-  const { host, socket } = await startContainerd(t, lab, readHostsFiles)
+  const { host, socket } = await startContainerd(t, lab, enableHostsFiles)
   const ref = `127.0.0.1:${lab.upstream.port}/library/app:v1`
-  await assertDeadAgentAddsLittle(
+  await assertStoppedAgentAddsLittle(
     t,
     lab,
     { host },
@@ -151,14 +161,14 @@ test('an agent that is gone adds at most 0.3 s to a pull of containerd', async (
   )
 })
 
-test('an agent that is gone adds at most 0.3 s to a pull of podman', async (t) => {
-  const lab = await startLab(t, ['podman'])
+test('an agent that is down adds at most 0.3 s to a pull with podman', async (t) => {
+  const lab = await startInstallLab(t, ['podman'])
   if (lab === undefined) return
   const registry = `127.0.0.1:${lab.upstream.port}`
   const { host, podman } = await setUpPodman(t, lab, {
     '/etc/containers/registries.conf': `[[registry]]\nlocation = "${registry}"\ninsecure = true\n`,
   })
-  await assertDeadAgentAddsLittle(
+  await assertStoppedAgentAddsLittle(
     t,
     lab,
     { host, more: ['--runtime', 'crio'] },

@@ -4,29 +4,29 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Image } from '../../../testkit/registries/image.ts'
 
-/** Where users find the agent. */
-const USUAL = '127.0.0.1:5050'
+/** The default address of the agent. */
+const DEFAULT_ADDRESS = '127.0.0.1:5050'
 
-/** An image as a person would write it after the registry. */
-export interface Name {
+/** The name of an image, without its registry. */
+export interface ImageName {
   readonly repository: string
   /** A tag or a digest. */
   readonly reference: string
 }
 
-/** A real container tool with storage of its own, told to pull through the agent. */
+/** A real container tool with its own storage, configured to pull through the agent. */
 export interface Client {
-  /** Rejects with what the tool said when it says that it failed. */
-  pull(name: Name): Promise<void>
-  /** Rejects unless it holds exactly this image, bytes and all. */
-  check(name: Name, image: Image): Promise<void>
-  /** Drops every image, so that the next pull asks for everything again. */
+  /** Rejects with the output of the tool when the tool fails. */
+  pull(name: ImageName): Promise<void>
+  /** Rejects unless the client has stored exactly this image. */
+  check(name: ImageName, image: Image): Promise<void>
+  /** Removes every image, so that the next pull requests everything again. */
   forget(): Promise<void>
   stop(): Promise<void>
 }
 
-/** Where a client comes from: the programs it needs and how it is set up for an agent at `address`. */
-export interface Kind {
+/** A kind of client: the programs that it needs, and how it is configured for an agent at `address`. */
+export interface ClientKind {
   readonly name: string
   readonly programs: readonly string[]
   readonly needsRoot: boolean
@@ -35,19 +35,19 @@ export interface Kind {
   start(programs: Record<string, string>, folder: string, address: string): Promise<Client>
 }
 
-export function written(registry: string, { repository, reference }: Name): string {
+export function imageName(registry: string, { repository, reference }: ImageName): string {
   return `${registry}/${repository}${reference.includes(':') ? '@' : ':'}${reference}`
 }
 
-/** What `deploy/` tells users to write, for an agent at `address`. */
-export async function deployed(file: string, address: string): Promise<string> {
+/** A file of `deploy/`, with the address of the agent replaced. */
+export async function deployText(file: string, address: string): Promise<string> {
   const text = await readFile(new URL(`../../../../deploy/${file}`, import.meta.url), 'utf8')
-  assert.ok(text.includes(USUAL), `deploy/${file} does not name the agent`)
-  return text.replaceAll(USUAL, address)
+  assert.ok(text.includes(DEFAULT_ADDRESS), `deploy/${file} does not name the agent`)
+  return text.replaceAll(DEFAULT_ADDRESS, address)
 }
 
-/** Every blob of the image lies in `folder` under the hex of its digest and is what it is called. */
-export async function assertBlobsIn(folder: string, image: Image): Promise<void> {
+/** Asserts that the folder has every blob of the image, in a file that is named by the hex of its digest. */
+export async function assertHasBlobs(folder: string, image: Image): Promise<void> {
   for (const { digest } of image.blobs) {
     const hex = digest.slice('sha256:'.length)
     const found = createHash('sha256')
@@ -57,9 +57,9 @@ export async function assertBlobsIn(folder: string, image: Image): Promise<void>
   }
 }
 
-/** The files that the image's layers make are in `folder`. */
-export async function assertFilesIn(folder: string, image: Image): Promise<void> {
+/** Asserts that the folder has the files of the image's layers. */
+export async function assertHasFiles(folder: string, image: Image): Promise<void> {
   for (const [file, content] of image.files) {
-    assert.ok(content.equals(await readFile(join(folder, file))), `${file} is not what the layer holds`)
+    assert.ok(content.equals(await readFile(join(folder, file))), `${file} differs from the layer`)
   }
 }

@@ -4,14 +4,21 @@ import { join } from 'node:path'
 import { Daemon } from '../../../testkit/daemon.ts'
 import { run, tryRun } from '../../../testkit/programs.ts'
 import type { Image } from '../../../testkit/registries/image.ts'
-import { assertBlobsIn, type Client, deployed, type Kind, type Name, written } from './client.ts'
+import {
+  assertHasBlobs,
+  type Client,
+  type ClientKind,
+  deployText,
+  type ImageName,
+  imageName,
+} from './client.ts'
 
 const REGISTRY = 'registry.test'
 
-/** Overlay may not be mountable where tests run; native copies. */
+/** Overlay may not be mountable where tests run, and the native snapshotter copies. */
 const SNAPSHOTTER = ['--snapshotter', 'native']
 
-export const containerd: Kind = {
+export const containerd: ClientKind = {
   name: 'containerd',
   programs: ['containerd', 'ctr'],
   needsRoot: true,
@@ -19,8 +26,8 @@ export const containerd: Kind = {
   async start(programs, folder, address) {
     const hosts = join(folder, 'hosts')
     await mkdir(join(hosts, REGISTRY), { recursive: true })
-    // The last resort is https://registry.test, which does not exist: all comes from the agent.
-    await writeFile(join(hosts, REGISTRY, 'hosts.toml'), await deployed('containerd/hosts.toml', address))
+    // The fallback https://registry.test does not exist, so everything comes from the agent.
+    await writeFile(join(hosts, REGISTRY, 'hosts.toml'), await deployText('containerd/hosts.toml', address))
     const socket = join(folder, 'containerd.sock')
     const config = join(folder, 'config.toml')
     await writeFile(
@@ -61,15 +68,15 @@ class Containerd implements Client {
     this.#blobs = join(root, 'io.containerd.content.v1.content/blobs/sha256')
   }
 
-  async pull(name: Name): Promise<void> {
-    await this.#images('pull', ...SNAPSHOTTER, '--hosts-dir', this.#hosts, written(REGISTRY, name))
+  async pull(name: ImageName): Promise<void> {
+    await this.#images('pull', ...SNAPSHOTTER, '--hosts-dir', this.#hosts, imageName(REGISTRY, name))
   }
 
-  async check(name: Name, image: Image): Promise<void> {
-    const ref = written(REGISTRY, name)
+  async check(name: ImageName, image: Image): Promise<void> {
+    const ref = imageName(REGISTRY, name)
     const checked = await this.#images('check', ...SNAPSHOTTER, `name==${ref}`)
     assert.match(checked, new RegExp(`^${ref} .* complete .* true`, 'm'))
-    await assertBlobsIn(this.#blobs, image)
+    await assertHasBlobs(this.#blobs, image)
   }
 
   async forget(): Promise<void> {

@@ -3,27 +3,34 @@ import { join } from 'node:path'
 import { Daemon } from '../../../testkit/daemon.ts'
 import { run, tryRun } from '../../../testkit/programs.ts'
 import type { Image } from '../../../testkit/registries/image.ts'
-import { assertFilesIn, type Client, deployed, type Kind, type Name, written } from './client.ts'
+import {
+  assertHasFiles,
+  type Client,
+  type ClientKind,
+  deployText,
+  type ImageName,
+  imageName,
+} from './client.ts'
 
-/** Its mirrors serve docker.io and nothing else. */
+/** Docker uses mirrors only for docker.io. */
 const REGISTRY = 'docker.io'
 
-/** With all that it keeps in this folder. */
-export function dockerdIn(folder: string) {
+/** The socket and options of a dockerd that stores everything in this folder. */
+export function dockerdOptions(folder: string) {
   const socket = `unix://${join(folder, 'docker.sock')}`
   const options = [
     ...['--host', socket],
     ...['--pidfile', join(folder, 'docker.pid')],
     ...['--data-root', join(folder, 'root')],
     ...['--exec-root', join(folder, 'exec')],
-    // Nothing runs here, so the machine's network stays as it is. Overlay may not be mountable; vfs copies.
+    // No container runs, so the network of the machine is not changed. Overlay may not be mountable, and vfs copies.
     ...['--iptables=false', '--ip6tables=false', '--bridge=none'],
     ...['--storage-driver', 'vfs'],
   ]
   return { socket, options }
 }
 
-export const docker: Kind = {
+export const docker: ClientKind = {
   name: 'Docker',
   programs: ['dockerd', 'docker', 'containerd'],
   needsRoot: true,
@@ -31,8 +38,8 @@ export const docker: Kind = {
   async start(programs, folder, address) {
     await mkdir(folder, { recursive: true })
     const config = join(folder, 'daemon.json')
-    await writeFile(config, await deployed('docker/daemon.json', address))
-    const { socket, options } = dockerdIn(folder)
+    await writeFile(config, await deployText('docker/daemon.json', address))
+    const { socket, options } = dockerdOptions(folder)
     const daemon = new Daemon('dockerd', programs['dockerd'] ?? '', ['--config-file', config, ...options])
     const program = programs['docker'] ?? ''
     await daemon.ready(async () => (await tryRun(program, ['--host', socket, 'version'])).code === 0)
@@ -53,16 +60,16 @@ class Docker implements Client {
     this.#folder = folder
   }
 
-  async pull(name: Name): Promise<void> {
-    await this.#run('pull', '--quiet', written(REGISTRY, name))
+  async pull(name: ImageName): Promise<void> {
+    await this.#run('pull', '--quiet', imageName(REGISTRY, name))
   }
 
-  async check(name: Name, image: Image): Promise<void> {
-    const container = (await this.#run('create', written(REGISTRY, name))).trim()
+  async check(name: ImageName, image: Image): Promise<void> {
+    const container = (await this.#run('create', imageName(REGISTRY, name))).trim()
     const folder = await mkdtemp(join(this.#folder, 'files-'))
     try {
       for (const file of image.files.keys()) await this.#run('cp', `${container}:/${file}`, folder)
-      await assertFilesIn(folder, image)
+      await assertHasFiles(folder, image)
     } finally {
       await this.#run('rm', container)
       await rm(folder, { recursive: true })

@@ -2,25 +2,32 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../../testkit/programs.ts'
 import type { Image } from '../../../testkit/registries/image.ts'
-import { assertFilesIn, type Client, deployed, type Kind, type Name, written } from './client.ts'
+import {
+  assertHasFiles,
+  type Client,
+  type ClientKind,
+  deployText,
+  type ImageName,
+  imageName,
+} from './client.ts'
 
 const REGISTRY = 'registry.test'
 export const POLICY = '{ "default": [{ "type": "insecureAcceptAnything" }] }'
 
-/** The options by which all that it keeps is in this folder. */
-export function podmanIn(folder: string): readonly string[] {
+/** The options with which podman stores everything in this folder. */
+export function podmanOptions(folder: string): readonly string[] {
   return [
     ...['--root', join(folder, 'root')],
     ...['--runroot', join(folder, 'run')],
     ...['--tmpdir', join(folder, 'tmp')],
-    // Overlay may not be mountable where tests run; vfs copies.
+    // Overlay may not be mountable where tests run, and vfs copies.
     ...['--storage-driver', 'vfs'],
     ...['--events-backend', 'none'],
     ...['--cgroup-manager', 'cgroupfs'],
   ]
 }
 
-export const podman: Kind = {
+export const podman: ClientKind = {
   name: 'podman',
   programs: ['podman'],
   needsRoot: true,
@@ -28,7 +35,7 @@ export const podman: Kind = {
   async start(programs, folder, address) {
     await mkdir(folder, { recursive: true })
     const registries = join(folder, 'registries.conf')
-    const text = await deployed('podman/registries.conf', address)
+    const text = await deployText('podman/registries.conf', address)
     await writeFile(registries, text.replaceAll('docker.io', REGISTRY))
     const policy = join(folder, 'policy.json')
     await writeFile(policy, POLICY)
@@ -46,18 +53,18 @@ class Podman implements Client {
     this.#program = program
     this.#registries = registries
     this.#policy = policy
-    this.#common = podmanIn(folder)
+    this.#common = podmanOptions(folder)
   }
 
-  async pull(name: Name): Promise<void> {
-    await this.#run('pull', '--quiet', '--signature-policy', this.#policy, written(REGISTRY, name))
+  async pull(name: ImageName): Promise<void> {
+    await this.#run('pull', '--quiet', '--signature-policy', this.#policy, imageName(REGISTRY, name))
   }
 
-  async check(name: Name, image: Image): Promise<void> {
-    const ref = written(REGISTRY, name)
+  async check(name: ImageName, image: Image): Promise<void> {
+    const ref = imageName(REGISTRY, name)
     const folder = (await this.#run('image', 'mount', ref)).trim()
     try {
-      await assertFilesIn(folder, image)
+      await assertHasFiles(folder, image)
     } finally {
       await this.#run('image', 'unmount', ref)
     }

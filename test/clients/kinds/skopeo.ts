@@ -3,10 +3,10 @@ import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../../testkit/programs.ts'
 import { digestOf, type Image } from '../../../testkit/registries/image.ts'
-import { assertBlobsIn, type Client, type Kind, type Name, written } from './client.ts'
+import { assertHasBlobs, type Client, type ClientKind, type ImageName, imageName } from './client.ts'
 
-/** Has no mirrors set up: the agent is the registry that is named, and the path says which one is meant. */
-export const skopeo: Kind = {
+/** skopeo has no mirrors configured: the agent is the registry in the image name, and the path names the upstream registry. */
+export const skopeo: ClientKind = {
   name: 'skopeo',
   programs: ['skopeo'],
   needsRoot: false,
@@ -19,7 +19,7 @@ export const skopeo: Kind = {
 
 export async function assertCopied(image: Image, folder: string): Promise<void> {
   assert.equal(digestOf(await readFile(join(folder, 'manifest.json'))), image.manifest.digest)
-  await assertBlobsIn(folder, image)
+  await assertHasBlobs(folder, image)
 }
 
 class Skopeo implements Client {
@@ -33,13 +33,13 @@ class Skopeo implements Client {
     this.#prefix = prefix
   }
 
-  async pull(name: Name): Promise<void> {
-    const from = `docker://${written(this.#prefix, name)}`
+  async pull(name: ImageName): Promise<void> {
+    const from = `docker://${imageName(this.#prefix, name)}`
     const options = ['--insecure-policy', 'copy', '--quiet', '--src-tls-verify=false']
     await run(this.#program, [...options, from, `dir:${this.#target(name)}`])
   }
 
-  async check(name: Name, image: Image): Promise<void> {
+  async check(name: ImageName, image: Image): Promise<void> {
     await assertCopied(image, this.#target(name))
   }
 
@@ -50,7 +50,7 @@ class Skopeo implements Client {
 
   async stop(): Promise<void> {}
 
-  #target(name: Name): string {
+  #target(name: ImageName): string {
     return join(this.#folder, encodeURIComponent(`${name.repository}@${name.reference}`).replaceAll('%', '_'))
   }
 }

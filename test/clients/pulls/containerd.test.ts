@@ -1,4 +1,4 @@
 import { containerd } from '../kinds/containerd.ts'
-import { pullsThroughTheAgent } from './pull-steps.ts'
+import { testPulls } from './pull-steps.ts'
 
-pullsThroughTheAgent(containerd)
+testPulls(containerd)

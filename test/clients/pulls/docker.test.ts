@@ -1,4 +1,4 @@
 import { docker } from '../kinds/docker.ts'
-import { pullsThroughTheAgent } from './pull-steps.ts'
+import { testPulls } from './pull-steps.ts'
 
-pullsThroughTheAgent(docker)
+testPulls(docker)

@@ -1,4 +1,4 @@
 import { podman } from '../kinds/podman.ts'
-import { pullsThroughTheAgent } from './pull-steps.ts'
+import { testPulls } from './pull-steps.ts'
 
-pullsThroughTheAgent(podman)
+testPulls(podman)

@@ -6,19 +6,22 @@ import { AgentProcess } from '../../../testkit/agent-process.ts'
 import { afterwards } from '../../../testkit/cleanup.ts'
 import { requirePrograms, requireRoot } from '../../../testkit/programs.ts'
 import { UpstreamRegistry } from '../../../testkit/registries/registry.ts'
-import type { Client, Kind } from '../kinds/client.ts'
+import type { Client, ClientKind } from '../kinds/client.ts'
 
-/** An upstream, an agent in front of it, and real clients that know only the agent. */
-export interface Lab {
+/** An upstream, an agent in front of it, and real clients that pull from the agent. */
+export interface PullLab {
   readonly upstream: UpstreamRegistry
   readonly agent: AgentProcess
   readonly clients: readonly Client[]
-  /** Stops the agent and starts it again on the same data, asking upstream about a tag once it is `tagTtl` old. */
+  /** Restarts the agent on the same data with this `tagTtl`, and returns the exit code of the first one. */
   restartAgent(tagTtl: string): Promise<number | null | undefined>
 }
 
-/** Undefined, with the test skipped or failed, where a client is missing. All of it is gone when the test ends. */
-export async function startLab(t: TestContext, kinds: readonly Kind[]): Promise<Lab | undefined> {
+/** Undefined where a client is missing: the test is skipped or has failed. Everything ends with the test. */
+export async function startPullLab(
+  t: TestContext,
+  kinds: readonly ClientKind[],
+): Promise<PullLab | undefined> {
   const names = ['docker-registry', ...kinds.flatMap((kind) => kind.programs)]
   const programs: Record<string, string> | undefined = requirePrograms(t, names)
   if (programs === undefined) return undefined

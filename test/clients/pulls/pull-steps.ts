@@ -3,13 +3,13 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { buildImage, buildIndex, type Image, push } from '../../../testkit/registries/image.ts'
 import type { UpstreamRegistry } from '../../../testkit/registries/registry.ts'
-import type { Kind } from '../kinds/client.ts'
-import { startLab } from './pull-lab.ts'
+import type { ClientKind } from '../kinds/client.ts'
+import { startPullLab } from './pull-lab.ts'
 
-/** What every kind of client must be able to do through the agent. Each step builds on the ones before it. */
-export function pullsThroughTheAgent(kind: Kind): void {
+/** Defines the tests that every kind of client must pass. Each step builds on the ones before it. */
+export function testPulls(kind: ClientKind): void {
   test(`${kind.name} pulls through the agent`, async (t) => {
-    const lab = await startLab(t, [kind])
+    const lab = await startPullLab(t, [kind])
     const client = lab?.clients[0]
     if (lab === undefined || client === undefined) return
     const { upstream } = lab
@@ -29,7 +29,7 @@ export function pullsThroughTheAgent(kind: Kind): void {
       await assertFetchedOnce(upstream, [image])
     })
 
-    await t.test('the next pull does not leave the machine', async () => {
+    await t.test('the next pull requests nothing from upstream', async () => {
       await client.forget()
       await upstream.forget()
       await client.pull(byTag)
@@ -37,7 +37,7 @@ export function pullsThroughTheAgent(kind: Kind): void {
       assert.deepEqual(await upstream.accesses(), [])
     })
 
-    await t.test('of an index only this platform is fetched', async () => {
+    await t.test('only the image of this platform is fetched from an index', async () => {
       await upstream.forget()
       const name = { repository: 'library/many', reference: 'v1' }
       await client.pull(name)
@@ -49,19 +49,19 @@ export function pullsThroughTheAgent(kind: Kind): void {
       }
     })
 
-    await t.test('what upstream does not have is refused, not waited for', async () => {
-      await assert.rejects(client.pull({ repository: 'library/app', reference: 'nowhere' }))
+    await t.test('a tag that upstream does not have fails without a wait', async () => {
+      await assert.rejects(client.pull({ repository: 'library/app', reference: 'missing' }))
     })
 
     await upstream.stop()
 
-    await t.test('by digest it pulls while upstream is away', async () => {
+    await t.test('a pull by digest succeeds while upstream is down', async () => {
       await client.forget()
       await client.pull(byDigest)
       await client.check(byDigest, image)
     })
 
-    await t.test('a restarted agent still serves a tag whose upstream cannot be asked', async () => {
+    await t.test('a restarted agent still serves a tag while upstream is down', async () => {
       assert.equal(await lab.restartAgent('0s'), 0)
       await client.forget()
       await client.pull(byTag)
@@ -70,11 +70,11 @@ export function pullsThroughTheAgent(kind: Kind): void {
 
     await upstream.start()
 
-    await t.test('a tag that has moved is followed once upstream is back', async () => {
+    await t.test('a tag that has moved is updated once upstream is back', async () => {
       const next = buildImage('the next image')
       await push(upstream.url, 'library/app', 'v1', next)
       await upstream.forget()
-      // An agent that was refused several times in a row leaves upstream alone for a while.
+      // After several failures the circuit of upstream is open for a while, so the pull is repeated.
       const deadline = Date.now() + 60_000
       for (;;) {
         await client.forget()
@@ -88,7 +88,7 @@ export function pullsThroughTheAgent(kind: Kind): void {
   })
 }
 
-/** Upstream has sent each manifest and each blob of these exactly once, and no other manifest. */
+/** Asserts that upstream has sent each manifest and each blob exactly once, and no other manifest. */
 export async function assertFetchedOnce(
   upstream: UpstreamRegistry,
   all: readonly Pick<Image, 'manifest'>[] & readonly Partial<Image>[],

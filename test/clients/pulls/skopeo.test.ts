@@ -1,4 +1,4 @@
 import { skopeo } from '../kinds/skopeo.ts'
-import { pullsThroughTheAgent } from './pull-steps.ts'
+import { testPulls } from './pull-steps.ts'
 
-pullsThroughTheAgent(skopeo)
+testPulls(skopeo)

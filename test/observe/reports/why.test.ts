@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict'
-import { afterEach, beforeEach, mock, test } from 'node:test'
-import * as v from 'valibot'
+import { test } from 'node:test'
 import { publish } from '../../../src/observe/events.ts'
-import { HostRecords } from '../../../src/observe/records/hosts.ts'
-import { Journal } from '../../../src/observe/records/journal.ts'
-import { whyReport } from '../../../src/observe/reports/why.ts'
-import { whyText } from '../../../src/observe/why-text.ts'
-import { WhyReport } from '../../../src/schemas/why-report.ts'
-import { ALPINE, digestOf, MemoryNode } from '../memory-node.ts'
+import { ALPINE, digestOf } from '../memory-node.ts'
 import {
   flightAttempted,
   flightEnded,
@@ -16,38 +10,14 @@ import {
   peerTransfer,
   requestEnded,
 } from '../sample-events.ts'
+import { WhyFixture } from './why-fixture.ts'
 
-let node: MemoryNode
-let journal: Journal
-let hosts: HostRecords
-
-beforeEach(() => {
-  // The reports contain ages in seconds, so the clock stands still during a test.
-  mock.timers.enable({ apis: ['Date'], now: Date.now() })
-  node = new MemoryNode()
-  journal = new Journal()
-  hosts = new HostRecords()
-})
-
-afterEach(() => {
-  journal.close()
-  hosts.close()
-  mock.timers.reset()
-})
-
-async function why(subject: string): Promise<{ report: WhyReport; text: string }> {
-  const report = await whyReport(node, journal, hosts, subject)
-  assert.ok(report.ok, subject)
-  const text = whyText(report.value, Date.now())
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these characters must not occur
-  assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f]|undefined|null|NaN/)
-  return { report: v.parse(WhyReport, JSON.parse(JSON.stringify(report.value))), text }
-}
+const fixture = new WhyFixture()
 
 test('the report on a stored blob names its origin and predicts that a request is served from the store', async () => {
-  node.put('layer')
-  node.seenInRepositories.set(digestOf('layer'), [ALPINE])
-  const { report, text } = await why(digestOf('layer'))
+  fixture.node.put('layer')
+  fixture.node.seenInRepositories.set(digestOf('layer'), [ALPINE])
+  const { report, text } = await fixture.why(digestOf('layer'))
   assert.equal(report.stored?.origin, 'upstream registry-1.docker.io')
   assert.deepEqual(report.seenIn, ['docker.io/library/alpine'])
   assert.equal(report.parts, null)
@@ -57,8 +27,8 @@ test('the report on a stored blob names its origin and predicts that a request i
 })
 
 test('the report on a fresh tag has its record and its parts, and predicts no revalidation', async () => {
-  node.tagAs('3.20', node.putImage(['one', 'two'], ['two']).digest, 20_000)
-  const { report, text } = await why('alpine:3.20')
+  fixture.node.tagAs('3.20', fixture.node.putImage(['one', 'two'], ['two']).digest, 20_000)
+  const { report, text } = await fixture.why('alpine:3.20')
   assert.equal(report.repository, 'docker.io/library/alpine')
   assert.equal(report.tagRecord?.state, 'fresh')
   assert.deepEqual(
@@ -71,42 +41,11 @@ test('the report on a fresh tag has its record and its parts, and predicts no re
   )
   assert.match(report.next, /^The tag is fresh for another 40s.*a request is served from the store\.$/)
   assert.match(text, /parts: {4}2 of 3 stored/)
-  assert.match(text, new RegExp(`missing {4}${digestOf('two')} {2}layer, 3 B`))
-})
-
-test('the report on a stale tag names the hosts that revalidate it, and what is served if none answers', async () => {
-  node.tagAs('latest', node.putImage(['x']).digest, 90_000)
-  const { report } = await why('alpine')
-  assert.equal(report.tagRecord?.state, 'stale')
-  assert.equal(
-    report.next,
-    'The tag was last confirmed 1m ago, so a request first asks mirror.example.com, then registry-1.docker.io whether it has moved; if none answers, the known digest is served for another 6d.',
-  )
-})
-
-test('a tag beyond stale-if-error, and one confirmed in the future, are revalidated', async () => {
-  const { digest } = node.putImage(['x'])
-  node.tagAs('old', digest, 30 * 86_400_000)
-  node.tagAs('future', digest, -5_000)
-  assert.match(
-    (await why('alpine:old')).report.next,
-    /if none answers, the known digest is too old to be served\.$/,
-  )
-  assert.equal((await why('alpine:future')).report.tagRecord?.state, 'stale')
-})
-
-test('the report on an unknown tag names the hosts that a request would ask', async () => {
-  const { report, text } = await why('ghcr.io/acme/app:v1')
-  assert.equal(report.digest, null)
-  assert.match(
-    report.next,
-    /^The tag is not known to this node: a request asks mirror\.example\.com, then .* for it and for its manifest\.$/,
-  )
-  assert.match(text, /^ghcr\.io\/acme\/app:v1\ntag: {6}unknown\n/)
+  assert.match(text, new RegExp(`^ {10}${digestOf('two')} {2}layer, 3 B: missing$`, 'm'))
 })
 
 test('the report on a transfer in progress has its position and the number of waiting requests', async () => {
-  node.activeFlights.push({
+  fixture.node.activeFlights.push({
     digest: digestOf('layer'),
     kind: 'blob',
     repository: ALPINE,
@@ -116,7 +55,7 @@ test('the report on a transfer in progress has its position and the number of wa
     waiters: 20,
     source: 'registry-1.docker.io',
   })
-  const { report, text } = await why(digestOf('layer'))
+  const { report, text } = await fixture.why(digestOf('layer'))
   assert.equal(report.flight?.waiters, 20)
   assert.equal(report.next, 'A request joins the transfer in progress, which has 512 B of 1.0 KiB.')
   assert.match(
@@ -143,7 +82,7 @@ test('the report has the last requests and flights with their errors, without cr
     requestEnded({ code: 502, bytes: 0, source: undefined, error: 'token=hunter2', aborted: true }),
   )
   publish('request.ended', requestEnded({ reference: digestOf('another') }))
-  const { report, text } = await why(digest)
+  const { report, text } = await fixture.why(digest)
   assert.equal(report.requests.length, 2)
   assert.equal(report.requests[1]?.cacheStatus, 'leat; fwd=uri-miss; detail=upstream')
   assert.equal(report.flights[0]?.attempts.length, 2)
@@ -156,59 +95,16 @@ test('the report has the last requests and flights with their errors, without cr
   assert.ok(!JSON.stringify(report).includes('hunter2'))
 })
 
-test('the prediction names hosts whose circuit is open, and repositories that are not allowed', async () => {
-  publish('upstream.circuit', { host: 'mirror.example.com', open: true, reason: '503 five times' })
-  assert.match(
-    (await why('alpine:none')).report.next,
-    /mirror\.example\.com \(circuit open: 503 five times\)/,
-  )
-  node.disallowed.add('docker.io/library/alpine')
-  assert.equal(
-    (await why('alpine:none')).report.next,
-    'A request gets 404: docker.io/library/alpine is not on the allow list.',
-  )
-})
-
-test('a reference with a tag and a digest is looked up by the digest', async () => {
-  node.put('layer')
-  const { report } = await why(`alpine:3.20@${digestOf('layer')}`)
-  assert.equal(report.tag, null)
-  assert.equal(report.digest, digestOf('layer'))
-  assert.equal(report.next, 'A request is served from the store.')
-  assert.match(
-    (await why(digestOf('gone'))).report.next,
-    /is not stored: a request fetches it from the registry named in the request/,
-  )
-})
-
 test('the report lists at most 200 parts of a manifest and counts the others', async () => {
   const layers = Array.from({ length: 500 }, (_, i) => `layer ${i}`)
-  const { report } = await why(node.putImage(layers).digest)
+  const { report } = await fixture.why(fixture.node.putImage(layers).digest)
   assert.equal(report.parts?.length, 200)
   assert.equal(report.partsLeftOut, 301)
 })
 
-test('an abbreviated digest resolves to the stored digest; too few or unknown digits are refused', async () => {
-  node.put('layer')
-  assert.equal((await why(digestOf('layer').slice(0, 19))).report.digest, digestOf('layer'))
-  const refusals: string[] = []
-  for (const start of ['sha256:1', `sha256:${'0'.repeat(12)}`, 'sha256:XYZXYZ']) {
-    const report = await whyReport(node, journal, hosts, start)
-    refusals.push(report.ok ? '' : report.problem)
-  }
-  assert.match(refusals.join(), /is not a digest.*no stored digest begins with.*is not a digest/)
-})
-
-test('a subject that is neither an image nor a digest is refused with a sentence', async () => {
-  for (const subject of ['', 'UPPER', 'alpine:', 'sha256:12', 'a@sha256:12', 'https://ghcr.io/a']) {
-    const report = await whyReport(node, journal, hosts, subject)
-    assert.ok(!report.ok && report.problem.length > 10, subject)
-  }
-})
-
 test('the report names the owner of a digest and the peers that have it, and predicts that they come before upstream', async () => {
   const digest = digestOf('far')
-  node.availability.set(digest, {
+  fixture.node.availability.set(digest, {
     owner: { name: 'node-5', self: false },
     asked: 4,
     answered: 3,
@@ -217,7 +113,7 @@ test('the report names the owner of a digest and the peers that have it, and pre
       { name: 'no\u001bde', address: '10.0.0.6:5052', zone: 'east', position: 2048, whole: false },
     ],
   })
-  const { report, text } = await why(digest)
+  const { report, text } = await fixture.why(digest)
   assert.deepEqual(report.peers?.owner, { name: 'node-5', self: false })
   assert.deepEqual(
     report.peers.holders.map(({ zone, whole }) => [zone, whole]),
@@ -233,33 +129,8 @@ test('the report names the owner of a digest and the peers that have it, and pre
     `${digest} is not stored: the owner node-5 names the peer to download it from, or the registry named in the request if no peer has it.`,
   )
   assert.match(
-    (await why(`alpine@${digest}`)).report.next,
+    (await fixture.why(`alpine@${digest}`)).report.next,
     /^It is not stored: the owner node-5 .* from, or mirror\.example\.com, then registry-1\.docker\.io if no peer has it\.$/,
-  )
-})
-
-test('the report of the owner predicts that it fetches from upstream for all peers', async () => {
-  const digest = digestOf('near')
-  const owner = { name: 'node-0', self: true }
-  node.availability.set(digest, { owner, asked: 1, answered: 1, holders: [] })
-  node.owner = owner
-  const { report, text } = await why(`alpine@${digest}`)
-  assert.match(text, /^owner: {4}this node\npeers: {4}0 of 1 have it\n/m)
-  assert.equal(
-    report.next,
-    'It is not stored: this node is the owner; unless a peer has it, this node fetches it from mirror.example.com, then registry-1.docker.io for all peers.',
-  )
-  assert.match(
-    (await why('alpine:none')).report.next,
-    /^The tag is not known to this node: a request asks mirror\.example\.com, then/,
-  )
-})
-
-test('the prediction for a tag that a peer owns names that peer before upstream', async () => {
-  node.owner = { name: 'node-5', self: false }
-  assert.equal(
-    (await why('alpine:none')).report.next,
-    'The tag is not known to this node: a request asks its owner node-5, then mirror.example.com, then registry-1.docker.io for it and for its manifest.',
   )
 })
 
@@ -276,7 +147,7 @@ test('the report on a flight has the instructions of the owner and what each pee
   publish('peer.instructed', peerInstructed({ instruction: 'end', from: undefined }))
   publish('peer.instructed', peerInstructed({ instruction: 'unguided', owner: undefined, from: undefined }))
   publish('flight.ended', flightEnded())
-  const { report, text } = await why(digestOf('layer'))
+  const { report, text } = await fixture.why(digestOf('layer'))
   assert.equal(report.flights[0]?.peers.length, 9)
   assert.ok(!JSON.stringify(report).includes('hunter2'))
   const steps = text.split('\n').flatMap((line) => /^ {12}after \d+ms (.*)$/.exec(line)?.[1] ?? [])

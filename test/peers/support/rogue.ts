@@ -1,68 +1,72 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Digest } from '../../../src/oci/digest.ts'
 import { issueCredentials } from '../../../src/peers/identity/certificate.ts'
 import type { PeerCredentials } from '../../../src/peers/identity/credentials.ts'
-import { type Identity, identityOf } from '../../../src/peers/identity/identity.ts'
+import { identityOf } from '../../../src/peers/identity/identity.ts'
 import { type Member, PEER_PROTOCOL } from '../../../src/peers/identity/member.ts'
 import type { SwarmSecret } from '../../../src/peers/identity/secret.ts'
 import type { PeerExchange } from '../../../src/peers/wire/exchange.ts'
 import { PeerClient, type StartedExchange } from '../../../src/peers/wire/peer-client.ts'
 import { PeerServer } from '../../../src/peers/wire/peer-server.ts'
 import type { Contact } from '../../../src/peers/wire/protocol/messages.ts'
+import type { Content } from '../../../src/ports/content.ts'
 import { connectionResources } from '../../../testkit/peer-lab.ts'
 
-export type Misdeed = (first: Asked, line: PeerExchange) => Promise<void>
+export type Answer = (request: RogueRequest, exchange: PeerExchange) => Promise<void>
 
-/** The first message of an exchange, not looked into. */
-export interface Asked {
+/** The first message of an exchange, not validated. */
+export interface RogueRequest {
   readonly ask: string
-  readonly digest: string
+  readonly digest: Digest
   readonly from: number
   readonly self: Contact
 }
 
-/** A member that knows the secret, listens where others find it, and does whatever the test says. */
+/** A member that knows the secret, listens where the others find it, and does whatever the test says. */
 export class Rogue {
-  readonly identity: Identity
-  readonly credentials: PeerCredentials
-  readonly #door: PeerServer
-  readonly #dialer: PeerClient
-  #misdeed: Misdeed = async () => {}
-  member: Member
+  readonly member: Member
+  readonly #server: PeerServer
+  readonly #client: PeerClient
+  readonly #answers: { current: Answer }
 
-  private constructor(secret: SwarmSecret, name: string) {
-    this.identity = identityOf(randomBytes(32))
-    this.credentials = issueCredentials([secret], { identity: this.identity })
-    this.#dialer = new PeerClient({
-      credentials: this.credentials,
-      resources: connectionResources(),
-      limits: { connectMs: 60_000 },
+  private constructor(member: Member, server: PeerServer, client: PeerClient, answers: { current: Answer }) {
+    this.member = member
+    this.#server = server
+    this.#client = client
+    this.#answers = answers
+  }
+
+  static async start(secret: SwarmSecret, name: string): Promise<Rogue> {
+    const credentials: PeerCredentials = issueCredentials([secret], {
+      identity: identityOf(randomBytes(32)),
     })
-    this.#door = new PeerServer({
+    const answers: { current: Answer } = { current: async () => {} }
+    const server = new PeerServer({
       listen: { host: '127.0.0.1', port: 0 },
-      credentials: this.credentials,
+      credentials,
       resources: connectionResources(),
       memberOf: () => undefined,
-      onExchange: (first, line) => this.#misdeed(first as Asked, line),
+      onExchange: (request, exchange) => answers.current(request as RogueRequest, exchange),
     })
-    const { id, fingerprint } = this.credentials
-    this.member = {
+    const address = await server.start()
+    const { id, fingerprint } = credentials
+    const member: Member = {
       id,
       incarnation: Date.now(),
       name,
-      host: '127.0.0.1',
-      port: 1,
+      ...address,
       fingerprint,
       zone: undefined,
       version: 'test',
       protocol: PEER_PROTOCOL,
     }
-  }
-
-  static async start(secret: SwarmSecret, name: string): Promise<Rogue> {
-    const rogue = new Rogue(secret, name)
-    const { host, port } = await rogue.#door.start()
-    rogue.member = { ...rogue.member, host, port }
-    return rogue
+    const client = new PeerClient({
+      credentials,
+      resources: connectionResources(),
+      limits: { connectMs: 60_000 },
+    })
+    return new Rogue(member, server, client, answers)
   }
 
   get contact(): Contact {
@@ -70,17 +74,50 @@ export class Rogue {
     return { id, name, host, port, fingerprint }
   }
 
-  /** Answers every exchange from now on. */
-  answers(misdeed: Misdeed): void {
-    this.#misdeed = misdeed
+  /** Answers every exchange so from now on. */
+  answers(answer: Answer): void {
+    this.#answers.current = answer
+  }
+
+  /** Answers `follow` by naming itself as the parent, and every other request so. */
+  answersAsParent(answer: Answer): void {
+    this.answers(async (request, exchange) => {
+      if (request.ask !== 'follow') return answer(request, exchange)
+      exchange.send({ is: 'take', parent: this.contact })
+      return repeatedly(exchange, { is: 'beat' })
+    })
   }
 
   ask(member: Member, message: object, ms = 60_000): Promise<StartedExchange> {
-    return this.#dialer.request(member, message, { signal: AbortSignal.timeout(60_000), ms })
+    return this.#client.request(member, message, { signal: AbortSignal.timeout(60_000), ms })
   }
 
   async stop(): Promise<void> {
-    this.#dialer.close()
-    await this.#door.stop({ drainMs: 0 })
+    this.#client.close()
+    await this.#server.stop({ drainMs: 0 })
+  }
+}
+
+/** Sends the message again and again until the other side closes the connection. */
+export async function repeatedly(exchange: PeerExchange, message: object): Promise<void> {
+  for (;;) {
+    exchange.send(message)
+    await delay(20, undefined, { signal: exchange.closed })
+  }
+}
+
+/** A content with these bytes, whatever its digest is. */
+export function contentOf(digest: Digest, bytes: Uint8Array): Content {
+  return {
+    digest,
+    size: bytes.length,
+    mediaType: undefined,
+    readable: async () => bytes.length,
+    read: async (target, position) => {
+      const part = bytes.subarray(position, position + target.length)
+      target.set(part)
+      return part.length
+    },
+    close: async () => {},
   }
 }

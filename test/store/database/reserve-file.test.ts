@@ -83,7 +83,7 @@ it('the reserve file is removed to open the index on a full disk, and made again
   const digest = await keep(first.blobs, bytes)
   await first.pin(digest)
   await first.close()
-  disk.crowd()
+  disk.fill()
   const second = await openStore({ path })
   try {
     assert.ok((await stored(second.blobs, digest))?.equals(bytes))
@@ -106,7 +106,7 @@ it('without a reserve file, a start on a full disk says what is needed, and lose
   await first.pin(digest)
   await first.close()
   await rm(new Layout(path).reserve)
-  disk.crowd()
+  disk.fill()
   await assert.rejects(openStore({ path }), /the disk is too full to open the index in .*: make room/)
   await disk.clear()
   const second = await openStore({ path })
@@ -130,7 +130,7 @@ it('a damaged index is not repaired on a disk without room to write it again', a
   const { index, reserve } = new Layout(path)
   await rm(join(index, 'CURRENT'))
   await rm(reserve)
-  disk.crowd()
+  disk.fill()
   await assert.rejects(openStore({ path }), /the disk is too full to open the index in .*: make room/)
   await disk.clear()
   const second = await openStore({ path })
@@ -156,7 +156,7 @@ it('a damaged index on a full disk is repaired with the room of the reserve file
   await first.pin(digest)
   await first.close()
   await rm(join(new Layout(path).index, 'CURRENT'))
-  disk.crowd()
+  disk.fill()
   const second = await openStore({ path })
   try {
     assert.deepEqual(

@@ -27,7 +27,7 @@ for (const [what, left] of [
     const blobs = [await keep(store.blobs, randomBytes(1000)), await keep(store.blobs, randomBytes(200_000))]
     try {
       await remember(store, remembered, 500)
-      disk.crowd(left)
+      disk.fill(left)
       await assert.rejects(remember(store, remembered, 50_000))
       await assert.rejects(remember(store, remembered, 1))
       for (const digest of blobs)

@@ -1,7 +1,7 @@
 import { Failure, type FailureCode } from '../../../ports/failure.ts'
 
-/** The worse the news, the later in the list: what is only unreachable may exist after all, so it outweighs `absent`. */
-const WEIGHT: readonly FailureCode[] = [
+/** A later code outweighs an earlier one. What is only unreachable may exist after all, so it outweighs `absent`. */
+const CODES_BY_WEIGHT: readonly FailureCode[] = [
   'absent',
   'denied',
   'unlisted',
@@ -15,14 +15,12 @@ const WEIGHT: readonly FailureCode[] = [
   'stopping',
 ]
 
-/** What everyone who waits is told when every source has failed: the failure that leaves most hope, all others kept in it. */
+/** Gives the one failure that all readers get when every source has failed: the one that outweighs the others, with all of them as its cause. */
 export function pickFailure(what: string, failures: readonly Failure[]): Failure {
-  const first = failures[0]
-  if (first === undefined) return new Failure('absent', `Nobody is configured who could have ${what}.`)
+  const [first] = failures
+  if (first === undefined) return new Failure('absent', `No source is configured for ${what}.`)
   let gravest = first
-  for (const failure of failures) {
-    if (WEIGHT.indexOf(failure.code) > WEIGHT.indexOf(gravest.code)) gravest = failure
-  }
+  for (const failure of failures) if (weightOf(failure) > weightOf(gravest)) gravest = failure
   if (failures.length === 1) return gravest
   return new Failure(gravest.code, gravest.message, {
     ...gravest.details,
@@ -30,14 +28,18 @@ export function pickFailure(what: string, failures: readonly Failure[]): Failure
   })
 }
 
-/** Worth asking the same source again within the same flight. */
-export function isTransient(failure: Failure): boolean {
-  return failure.code === 'unavailable' || failure.code === 'stalled'
+/** Whether it is worth asking the same source again in the same flight. */
+export function isTransient({ code }: Failure): boolean {
+  return code === 'unavailable' || code === 'stalled'
 }
 
-/** Whatever was thrown, as a Failure. */
+/** Makes a `Failure` of whatever was thrown. */
 export function asFailure(error: unknown, source: string): Failure {
   if (error instanceof Failure) return error
   const message = error instanceof Error ? error.message : String(error)
   return new Failure('unavailable', `${source} failed: ${message}`, { cause: error, source })
+}
+
+function weightOf({ code }: Failure): number {
+  return CODES_BY_WEIGHT.indexOf(code)
 }

@@ -1,14 +1,15 @@
 import type { Source } from '../../../ports/source.ts'
 
-/** Who brings bytes. */
+/** An upstream host or a peer that brings bytes. */
 export interface ByteSource extends Pick<Source, 'name' | 'kind'> {
-  /** Where names may be alike. */
+  /** Tells two apart that have the same name. */
   readonly id?: string
 }
 
+/** Bytes from one source, up to the start of the next stretch. */
 interface Stretch {
   readonly start: number
-  /** undefined: it was here before. */
+  /** undefined: the bytes are from an earlier run. */
   readonly from: ByteSource | undefined
 }
 
@@ -17,78 +18,78 @@ interface Share {
   bytes: number
 }
 
-/** In an origin, which is kept with every blob. */
-const MOST_NAMES = 4
-/** Of what came before the last so many stretches, only how much each has brought is known. */
-const MOST_STRETCHES = 256
-/** All others are taken for one of these. */
-const MOST_SHARES = 64
+/** How many names an origin has, because it is stored with every blob. */
+const MAX_NAMES = 4
+/** Older stretches than this many are summed up: only how many bytes each source has brought is remembered of them. */
+const MAX_STRETCHES = 256
+/** The bytes of further sources are counted for one of the same kind. */
+const MAX_SHARES = 64
 
-/** Who has brought which bytes of a content, from its start on. */
+/** Who has brought which bytes of a content. */
 export class Provenance {
   #stretches: Stretch[] = []
-  #older = new Map<string, Share>()
+  #olderShares = new Map<string, Share>()
 
-  /** Who was asked last. */
+  /** The source that brings bytes now. */
   get last(): ByteSource | undefined {
     return this.#stretches.at(-1)?.from
   }
 
-  /** What comes from `position` on is from this one. */
+  /** Says who brings the bytes from `position` on. */
   startFrom(position: number, from: ByteSource | undefined): void {
     if (this.#stretches.at(-1)?.start === position) this.#stretches.pop()
     this.#stretches.push({ start: position, from })
-    if (this.#stretches.length <= MOST_STRETCHES) return
+    if (this.#stretches.length <= MAX_STRETCHES) return
     const [oldest, next] = this.#stretches
     this.#stretches.shift()
-    if (oldest !== undefined && next !== undefined) add(this.#older, oldest, next.start)
+    if (oldest !== undefined && next !== undefined) addStretch(this.#olderShares, oldest, next.start)
   }
 
-  /** What came after `position` was taken back. */
+  /** Says that the bytes after `position` were taken back. */
   truncate(position: number): void {
     this.#stretches = this.#stretches.filter(({ start }) => start < position)
-    if (position === 0) this.#older.clear()
+    if (position === 0) this.#olderShares.clear()
   }
 
-  /** Whoever has brought any of the bytes before `end`, in the order in which they came. */
+  /** Lists who has brought bytes before `end`, in the order in which the first of their bytes came. */
   contributors(end: number): readonly ByteSource[] {
     return [...this.#shares(end)].map(({ from }) => from)
   }
 
-  /** The kind that has brought most of the bytes before `end`; of whoever is asked, while nobody has brought any. */
+  /** The kind of source that has brought most bytes before `end`; when no kind has, the kind of the one that is asked. */
   mainSourceKind(end: number): Source['kind'] | undefined {
-    const brought = { peer: 0, upstream: 0 }
-    for (const { from, bytes } of this.#shares(end)) brought[from.kind] += bytes
-    if (brought.peer === brought.upstream) return this.last?.kind
-    return brought.peer > brought.upstream ? 'peer' : 'upstream'
+    const bytesOf = { peer: 0, upstream: 0 }
+    for (const { from, bytes } of this.#shares(end)) bytesOf[from.kind] += bytes
+    if (bytesOf.peer === bytesOf.upstream) return this.last?.kind
+    return bytesOf.peer > bytesOf.upstream ? 'peer' : 'upstream'
   }
 
   #shares(end: number): Iterable<Share> {
     const shares = new Map<string, Share>()
-    for (const [key, share] of this.#older) shares.set(key, { ...share })
-    for (const [at, stretch] of this.#stretches.entries()) {
-      add(shares, stretch, Math.min(end, this.#stretches[at + 1]?.start ?? end))
+    for (const [key, share] of this.#olderShares) shares.set(key, { ...share })
+    for (const [index, stretch] of this.#stretches.entries()) {
+      addStretch(shares, stretch, Math.min(end, this.#stretches[index + 1]?.start ?? end))
     }
     return shares.values()
   }
 }
 
-function add(shares: Map<string, Share>, { start, from }: Stretch, end: number): void {
+function addStretch(shares: Map<string, Share>, { start, from }: Stretch, end: number): void {
   if (from === undefined || end <= start) return
   const key = `${from.kind} ${from.id ?? from.name}`
-  const known = shares.get(key) ?? (shares.size < MOST_SHARES ? undefined : alike(shares, from))
-  if (known === undefined) shares.set(key, { from, bytes: end - start })
-  else known.bytes += end - start
+  const share = shares.get(key) ?? (shares.size < MAX_SHARES ? undefined : shareOfKind(shares, from))
+  if (share === undefined) shares.set(key, { from, bytes: end - start })
+  else share.bytes += end - start
 }
 
-function alike(shares: Map<string, Share>, { kind }: ByteSource): Share | undefined {
+function shareOfKind(shares: Map<string, Share>, { kind }: ByteSource): Share | undefined {
   for (const share of shares.values()) if (share.from.kind === kind) return share
   return undefined
 }
 
-/** `upstream registry-1.docker.io`, `peer node-3, peer node-7`. */
-export function originText(bringers: readonly ByteSource[]): string {
-  const names = bringers.slice(0, MOST_NAMES).map(({ kind, name }) => `${kind} ${name}`)
-  const more = bringers.length - names.length
+/** `upstream registry-1.docker.io`, or `peer node-3, peer node-7`. */
+export function originText(contributors: readonly ByteSource[]): string {
+  const names = contributors.slice(0, MAX_NAMES).map(({ kind, name }) => `${kind} ${name}`)
+  const more = contributors.length - names.length
   return more === 0 ? names.join(', ') : `${names.join(', ')} and ${more} more`
 }

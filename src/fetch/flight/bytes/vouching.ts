@@ -1,167 +1,182 @@
 import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../../oci/checkpoints.ts'
 import type { Contributor } from '../../../ports/source.ts'
 
-/** Bytes that one has brought, up to the start of the next stretch. */
+/** Bytes from one contributor, up to the start of the next stretch. */
 interface Stretch {
   readonly start: number
-  /** undefined: nobody knows any more. */
+  /** undefined: an earlier run has left the bytes. */
   readonly from: Contributor | undefined
-  readonly suspect: boolean
+  /** Whether the bytes may be passed on only when somebody vouches for them. */
+  readonly isSuspect: boolean
 }
 
-/** Bytes that are not what was vouched for. */
+/** Bytes that differ from what somebody vouched for. */
 export interface Dispute {
-  /** Up to here they are. */
+  /** Up to this position the bytes are those that were vouched for. */
   readonly goodBytes: number
-  /** Whoever may have brought the first that are not, as far as that is known. */
+  /** The contributors of which one has brought the first bytes that differ, as far as they are known. */
   readonly culprits: readonly Contributor[]
 }
 
-/** Who has brought so little each that it takes more to bring the whole is told apart no longer. */
-const MOST_STRETCHES = 256
-/** So often bytes and vouching may disagree before it is the vouching that is not believed. */
-const MOST_DISPUTES = 2
+/** When contributors change more often, two stretches become one, and only one of their contributors is remembered. */
+const MAX_STRETCHES = 256
+/** After this many disputes the vouching is no longer believed. */
+const MAX_DISPUTES = 2
 
 /**
- * How far the bytes of one content can be relied on before all of them are verified. Some are suspect until somebody
- * vouches for them by marks; as one mark tells of everything before it, the latest that both sides have is compared.
+ * How far the bytes of a content can be relied on before all of them are verified. Suspect bytes are relied on as far as
+ * checkpoints vouch for them. A checkpoint covers all bytes before it, so only the last one that both sides have is
+ * compared.
  */
 export class Vouching {
+  /** The contributors of the bytes; without the stretches that are wholly vouched for. */
   #stretches: Stretch[] = []
-  /** Marks number `first` and following, as they were told. */
+  /** The checkpoints that somebody vouched for, from number `#first` on. */
   #vouched = new Checkpoints()
   #first = 0
-  /** Up to here what is here is what was vouched for. */
-  #sure = 0
-  /** Of stretches that are all sure. */
+  /** Up to this position the bytes are those that were vouched for. */
+  #goodBytes = 0
+  /** The start of the first suspect stretch that is wholly vouched for. */
   #firstSuspect: number | undefined
-  readonly #past = new Map<string, Contributor>()
+  /** The contributors of suspect stretches that are wholly vouched for. */
+  readonly #pastSuspects = new Map<string, Contributor>()
   #disputes = 0
-  #believes = true
+  #isBelieved = true
 
-  /** The first byte that is not to be relied on. */
+  /** The first byte that cannot be relied on. */
   get limit(): number {
-    if (!this.#believes && this.#firstSuspect !== undefined) return this.#firstSuspect
-    for (const [at, { start, suspect }] of this.#stretches.entries()) {
-      if (suspect && this.#endOf(at) > this.#sure) return Math.max(start, this.#sure)
+    if (!this.#isBelieved && this.#firstSuspect !== undefined) return this.#firstSuspect
+    for (const [index, { start, isSuspect }] of this.#stretches.entries()) {
+      if (isSuspect && this.#endOf(index) > this.#goodBytes) return Math.max(start, this.#goodBytes)
     }
     return Number.POSITIVE_INFINITY
   }
 
-  /** Those who have brought what is suspect, or was until it was vouched for. */
+  /** The contributors of bytes that are suspect, or were until somebody vouched for them. */
   get suspects(): readonly Contributor[] {
-    return this.#between(0, Number.POSITIVE_INFINITY, this.#past)
+    return this.#suspectsBetween(0, Number.POSITIVE_INFINITY, this.#pastSuspects)
   }
 
-  /** What comes from `position` on is from this one. */
-  startFrom(position: number, from: Contributor | undefined, suspect: boolean): void {
+  /** Says who brings the bytes from `position` on. */
+  startFrom(position: number, from: Contributor | undefined, isSuspect: boolean): void {
     const last = this.#stretches.at(-1)
     if (last?.start === position) this.#stretches.pop()
     const before = this.#stretches.at(-1)
-    if (before?.from?.id === from?.id && before?.suspect === suspect) return
-    this.#stretches.push({ start: position, from, suspect })
-    if (this.#stretches.length > MOST_STRETCHES) this.#merge()
+    if (before?.from?.id === from?.id && before?.isSuspect === isSuspect) return
+    this.#stretches.push({ start: position, from, isSuspect })
+    if (this.#stretches.length > MAX_STRETCHES) this.#mergeOldest()
   }
 
-  /** Somebody who should know says that these are the marks from this number on. */
-  vouch(first: number, marks: Uint8Array): void {
-    if (!this.#believes || !Number.isSafeInteger(first) || first < 0) return
+  /** Takes the checkpoints from number `first` on, as somebody vouches for them. */
+  vouch(first: number, checkpoints: Uint8Array): void {
+    if (!this.#isBelieved || !Number.isSafeInteger(first) || first < 0) return
     const end = this.#first + this.#vouched.count
     if (first > end) {
-      // Those before the gap are not needed: later ones tell of the same bytes.
+      // The checkpoints before the gap are not needed, because later ones cover the same bytes.
       this.#vouched = new Checkpoints()
       this.#first = first
     }
-    const count = Math.floor(marks.length / CHECKPOINT_BYTES)
+    const count = Math.floor(checkpoints.length / CHECKPOINT_BYTES)
     const known = Math.max(0, this.#first + this.#vouched.count - first)
     for (let number = Math.max(first, this.#first); number < first + Math.min(count, known); number++) {
-      if (isMark(this.#vouched.at(number - this.#first), marks, number - first)) continue
+      if (isCheckpoint(this.#vouched.at(number - this.#first), checkpoints, number - first)) continue
       this.#disbelieve()
       return
     }
-    this.#vouched.append(marks.subarray(known * CHECKPOINT_BYTES, count * CHECKPOINT_BYTES))
+    this.#vouched.append(checkpoints.subarray(known * CHECKPOINT_BYTES, count * CHECKPOINT_BYTES))
   }
 
-  /** Compares; tells when suspect bytes are not what was vouched for. Others that are not make the vouching a lie. */
+  /**
+   * Compares the checkpoints of the bytes with those that were vouched for. Gives a dispute when suspect bytes differ. When
+   * other bytes differ, the vouching was wrong and is no longer believed.
+   */
   check(own: Checkpoints): Dispute | undefined {
     const end = Math.min(own.count, this.#first + this.#vouched.count)
-    const start = Math.max(this.#first, this.#sure / CHECKPOINT_INTERVAL_BYTES)
+    const start = Math.max(this.#first, this.#goodBytes / CHECKPOINT_INTERVAL_BYTES)
     if (end <= start) return undefined
     if (this.#agrees(own, end - 1)) {
-      this.#rely(end * CHECKPOINT_INTERVAL_BYTES)
+      this.#relyOn(end * CHECKPOINT_INTERVAL_BYTES)
       return undefined
     }
     let wrong = start
     while (this.#agrees(own, wrong)) wrong += 1
-    if (wrong > start) this.#rely(wrong * CHECKPOINT_INTERVAL_BYTES)
-    if (this.limit < (wrong + 1) * CHECKPOINT_INTERVAL_BYTES) {
-      return {
-        goodBytes: this.#sure,
-        culprits: this.#between(this.#sure, (wrong + 1) * CHECKPOINT_INTERVAL_BYTES),
-      }
-    }
+    if (wrong > start) this.#relyOn(wrong * CHECKPOINT_INTERVAL_BYTES)
+    const wrongEnd = (wrong + 1) * CHECKPOINT_INTERVAL_BYTES
+    if (this.limit < wrongEnd) return this.#disputeUpTo(wrongEnd)
     this.#disbelieve()
     return undefined
   }
 
-  /** All of it up to `position` is wrong in the end; but not necessarily what was vouched for. */
-  doubt(position: number): Dispute | undefined {
-    if (this.#sure === 0 || this.limit >= position) return undefined
-    return { goodBytes: this.#sure, culprits: this.#between(this.#sure, position) }
+  /**
+   * Gives the dispute about a content of `size` bytes whose digest is wrong: about the bytes that nobody vouched for.
+   * undefined when there are none, or nothing else.
+   */
+  doubt(size: number): Dispute | undefined {
+    return this.#goodBytes === 0 || this.limit >= size ? undefined : this.#disputeUpTo(size)
   }
 
-  /** What came after `position` was taken back, as it was not what was vouched for. */
+  /** Says that the bytes after `position` were taken back, because of a dispute. */
   takeBack(position: number): void {
     this.truncate(position)
     this.#disputes += 1
-    if (this.#disputes >= MOST_DISPUTES) this.#disbelieve()
+    if (this.#disputes >= MAX_DISPUTES) this.#disbelieve()
   }
 
-  /** What came after `position` was given up. */
+  /** Says that the bytes after `position` were given up. */
   truncate(position: number): void {
     this.#stretches = this.#stretches.filter(({ start }) => start < position)
-    this.#sure = Math.min(this.#sure, position)
+    this.#goodBytes = Math.min(this.#goodBytes, position)
     if (position <= (this.#firstSuspect ?? 0)) this.#firstSuspect = undefined
   }
 
-  /** Everything was wrong, and what was vouched for with it. */
+  /** Says that all bytes were wrong, and with them what was vouched for. */
   startOver(): void {
-    if (this.#sure > 0) this.#disbelieve()
+    if (this.#goodBytes > 0) this.#disbelieve()
     this.#stretches = []
-    this.#sure = 0
+    this.#goodBytes = 0
     this.#firstSuspect = undefined
-    this.#past.clear()
+    this.#pastSuspects.clear()
   }
 
-  #endOf(at: number): number {
-    return this.#stretches[at + 1]?.start ?? Number.POSITIVE_INFINITY
+  #endOf(index: number): number {
+    return this.#stretches[index + 1]?.start ?? Number.POSITIVE_INFINITY
   }
 
-  #between(start: number, end: number, more?: ReadonlyMap<string, Contributor>): readonly Contributor[] {
-    const found = new Map(more)
-    for (const [at, stretch] of this.#stretches.entries()) {
-      const { from, suspect } = stretch
-      if (suspect && from !== undefined && stretch.start < end && this.#endOf(at) > start)
-        found.set(from.id, from)
+  #disputeUpTo(end: number): Dispute {
+    const goodBytes = this.#goodBytes
+    return { goodBytes, culprits: this.#suspectsBetween(goodBytes, end) }
+  }
+
+  #suspectsBetween(
+    start: number,
+    end: number,
+    others?: ReadonlyMap<string, Contributor>,
+  ): readonly Contributor[] {
+    const found = new Map(others)
+    for (const [index, stretch] of this.#stretches.entries()) {
+      const { from, isSuspect } = stretch
+      const isBetween = stretch.start < end && this.#endOf(index) > start
+      if (isSuspect && isBetween && from !== undefined) found.set(from.id, from)
     }
     return [...found.values()]
   }
 
   #agrees(own: Checkpoints, number: number): boolean {
-    return isMark(own.at(number), this.#vouched.at(number - this.#first), 0)
+    return isCheckpoint(own.at(number), this.#vouched.at(number - this.#first), 0)
   }
 
-  #rely(position: number): void {
-    this.#sure = position
+  #relyOn(position: number): void {
+    this.#goodBytes = position
     for (
-      let [next] = this.#stretches;
-      next !== undefined && this.#endOf(0) <= position;
-      [next] = this.#stretches
+      let [oldest] = this.#stretches;
+      oldest !== undefined && this.#endOf(0) <= position;
+      [oldest] = this.#stretches
     ) {
       this.#stretches.shift()
-      if (!next.suspect) continue
-      this.#firstSuspect ??= next.start
-      if (next.from !== undefined && this.#past.size < MOST_STRETCHES) this.#past.set(next.from.id, next.from)
+      if (!oldest.isSuspect) continue
+      this.#firstSuspect ??= oldest.start
+      const { from } = oldest
+      if (from !== undefined && this.#pastSuspects.size < MAX_STRETCHES) this.#pastSuspects.set(from.id, from)
     }
     if (this.#first + this.#vouched.count > position / CHECKPOINT_INTERVAL_BYTES) return
     this.#vouched = new Checkpoints()
@@ -169,21 +184,21 @@ export class Vouching {
   }
 
   #disbelieve(): void {
-    this.#believes = false
-    this.#sure = 0
+    this.#isBelieved = false
+    this.#goodBytes = 0
     this.#vouched = new Checkpoints()
     this.#first = 0
   }
 
-  #merge(): void {
+  #mergeOldest(): void {
     const [one, other] = this.#stretches.splice(0, 2)
     if (one === undefined || other === undefined) return
-    const suspect = one.suspect || other.suspect
-    this.#stretches.unshift({ start: one.start, from: one.suspect ? one.from : other.from, suspect })
+    const isSuspect = one.isSuspect || other.isSuspect
+    this.#stretches.unshift({ start: one.start, from: one.isSuspect ? one.from : other.from, isSuspect })
   }
 }
 
-function isMark(mark: Uint8Array, marks: Uint8Array, number: number): boolean {
+function isCheckpoint(checkpoint: Uint8Array, checkpoints: Uint8Array, number: number): boolean {
   const start = number * CHECKPOINT_BYTES
-  return mark.every((byte, at) => byte === marks[start + at])
+  return checkpoint.every((byte, index) => byte === checkpoints[start + index])
 }

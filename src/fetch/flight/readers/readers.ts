@@ -1,23 +1,29 @@
 import { onAbort, unlessAborted } from '../../../lib/async/abort.ts'
 import { Deferred } from '../../../lib/async/deferred.ts'
 import { Failure } from '../../../ports/failure.ts'
+import {
+  bytesGoneFailure,
+  idleReaderFailure,
+  readerLeftFailure,
+  sizeChangedFailure,
+} from './reader-errors.ts'
 
 export interface KnownHead {
   readonly size: number
   readonly mediaType: string | undefined
 }
 
-/** One who reads a flight. What was promised and given decides whether the reader survives a new beginning. */
+/** One that reads a flight. The size that it was promised and the bytes that it may have decide whether it survives a new beginning. */
 export interface Reader {
-  /** The size that was promised; undefined while the head is awaited. */
+  /** The promised size; undefined while the reader waits for it. */
   size: number | undefined
-  /** So many bytes from the start were released to this reader. */
-  taken: number
-  /** It is past everything before that; bytes from there on must not go. */
+  /** How many bytes from the start were released to this reader. */
+  releasedBytes: number
+  /** Where the reader is: it needs no byte before this offset any more. */
   offset: number
-  /** When it last got on, or was given something to get on with. */
+  /** When the reader last moved, or got bytes to move on with. */
   movedAt: number
-  /** Why this reader gets nothing more, although others may. */
+  /** Why the reader gets nothing more, although others may. */
   dismissed: Failure | undefined
 }
 
@@ -27,43 +33,42 @@ interface Waiter {
   readonly settle: (outcome: number | Failure) => void
 }
 
-/** What the flight tells those who follow it, and wants to know of them. */
-export interface ReadersContext {
-  /** How many bytes may be read at the moment. */
+/** The bytes of the flight, as far as its readers need to know them. */
+export interface ReadableBytes {
+  /** How many bytes from the start may be read now. */
   releasedBytes(): number
   /** The first byte that can still be read. */
   readableFrom(): number
-  /** Somebody has got on, has left or was dismissed. */
+  /** Called when a reader has moved, has left or was dismissed. */
   onMove(): void
 }
 
-/** Everyone who follows one flight: who waits for its head, who for more bytes, who is still reading. */
+/** Those who follow one flight: the ones that wait for its size, the ones that wait for bytes, and the ones that read. */
 export class Readers {
-  readonly #stage: ReadersContext
+  readonly #bytes: ReadableBytes
   readonly #readers = new Set<Reader>()
   readonly #waiters = new Set<Waiter>()
-  #told: KnownHead | undefined
+  #knownHead: KnownHead | undefined
+  #awaitedHead = newAwaitedHead()
   #failure: Failure | undefined
-  #head: Deferred<KnownHead>
-  #joined = 0
+  #joinedCount = 0
 
-  constructor(stage: ReadersContext) {
-    this.#stage = stage
-    this.#head = awaitedHead()
+  constructor(bytes: ReadableBytes) {
+    this.#bytes = bytes
   }
 
   get count(): number {
     return this.#readers.size
   }
 
-  /** Those who have not been dismissed. */
+  /** How many readers have not been dismissed. */
   get activeCount(): number {
     let count = 0
     for (const reader of this.#readers) if (reader.dismissed === undefined) count += 1
     return count
   }
 
-  /** How far the one is that is furthest behind; undefined when nobody reads. */
+  /** The offset of the reader that is furthest behind; undefined when there is none. */
   get slowestOffset(): number | undefined {
     let slowest: number | undefined
     for (const { offset, dismissed } of this.#readers) {
@@ -72,90 +77,122 @@ export class Readers {
     return slowest
   }
 
-  /** Everyone who ever came. */
+  /** How many readers have joined so far, including those that have left. */
   get joinedCount(): number {
-    return this.#joined
+    return this.#joinedCount
   }
 
   get knownHead(): KnownHead | undefined {
-    return this.#told
+    return this.#knownHead
   }
 
   join(): Reader {
     const reader: Reader = {
       size: undefined,
-      taken: 0,
+      releasedBytes: 0,
       offset: 0,
       movedAt: Date.now(),
       dismissed: undefined,
     }
     this.#readers.add(reader)
-    this.#joined += 1
+    this.#joinedCount += 1
     return reader
-  }
-
-  /** Size and type, as soon as they are known: a promise to this reader from then on. */
-  async head(reader: Reader, options: { signal: AbortSignal }): Promise<KnownHead> {
-    for (;;) {
-      const told = await unlessAborted(this.#head.promise, options.signal)
-      // Otherwise it was begun anew in between.
-      if (told === this.#told) {
-        reader.size = told.size
-        return told
-      }
-    }
   }
 
   leave(reader: Reader): void {
     this.#readers.delete(reader)
-    for (const waiter of this.#waiters) {
-      if (waiter.reader === reader) waiter.settle(new Failure('stopping', 'The reader has left.'))
-    }
-    this.#stage.onMove()
+    this.#settleWaiters(reader, readerLeftFailure())
+    this.#bytes.onMove()
   }
 
-  /** Sends away who is at `offset` at most, has more to read, and has not got on for `ms`, or since `since` if that is later. */
-  dismissIdle(offset: number, ms: number, since: number): void {
-    const busy = new Set<Reader>()
-    for (const { reader } of this.#waiters) busy.add(reader)
-    const released = this.#stage.releasedBytes()
-    for (const reader of this.#readers) {
-      if (reader.dismissed !== undefined || busy.has(reader)) continue
-      if (reader.offset > offset || reader.offset >= released) continue
-      if (Date.now() - Math.max(reader.movedAt, since) >= ms) this.#dismiss(reader, idle(ms))
+  /** Waits for size and type, which are a promise to this reader from then on. */
+  async head(reader: Reader, options: { signal: AbortSignal }): Promise<KnownHead> {
+    for (;;) {
+      const head = await unlessAborted(this.#awaitedHead.promise, options.signal)
+      // The flight may have begun again in between.
+      if (head === this.#knownHead) {
+        reader.size = head.size
+        return head
+      }
     }
   }
 
-  announceHead(told: KnownHead): void {
-    if (this.#told !== undefined) return
-    this.#told = told
-    this.#head.resolve(told)
-    // Readers of a content that was begun anew: the promise made to them must still hold.
+  announceHead(head: KnownHead): void {
+    if (this.#knownHead !== undefined) return
+    this.#knownHead = head
+    this.#awaitedHead.resolve(head)
+    // A reader from before a new beginning can stay only if the promise to it still holds.
     for (const reader of this.#readers) {
       const { size } = reader
-      if (size !== undefined && size !== told.size) this.#dismiss(reader, contradicted(size, told.size))
+      if (size !== undefined && size !== head.size) this.#dismiss(reader, sizeChangedFailure(size, head.size))
     }
   }
 
+  /** Gives how many bytes from the start may be read, once there are more than `offset`. Moves the reader to `offset`. */
   readable(reader: Reader, offset: number, signal: AbortSignal): number | Promise<number> {
     if (reader.dismissed !== undefined) return Promise.reject(reader.dismissed)
-    if (offset < this.#stage.readableFrom()) {
-      const failure = gone(offset)
+    if (offset < this.#bytes.readableFrom()) {
+      const failure = bytesGoneFailure(offset)
       this.#dismiss(reader, failure)
       return Promise.reject(failure)
     }
     if (offset !== reader.offset) {
       reader.offset = offset
       reader.movedAt = Date.now()
-      this.#stage.onMove()
+      this.#bytes.onMove()
     }
-    const now = this.#stage.releasedBytes()
-    if (this.#enough(now, offset, reader)) {
-      reader.taken = Math.max(reader.taken, now)
-      return now
+    const released = this.#bytes.releasedBytes()
+    if (isEnough(released, offset, reader)) {
+      reader.releasedBytes = Math.max(reader.releasedBytes, released)
+      return released
     }
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    if (signal.aborted) return Promise.reject(left())
+    if (signal.aborted) return Promise.reject(readerLeftFailure())
+    return this.#wait(reader, offset, signal)
+  }
+
+  /** Lets waiting readers go on when enough bytes have been released. */
+  wake(): void {
+    const released = this.#bytes.releasedBytes()
+    for (const waiter of this.#waiters) {
+      if (isEnough(released, waiter.offset, waiter.reader)) waiter.settle(released)
+    }
+  }
+
+  /** Ends the flight for all readers, with the same failure. */
+  fail(failure: Failure): void {
+    this.#failure = failure
+    this.#awaitedHead.reject(failure)
+    for (const waiter of this.#waiters) waiter.settle(failure)
+  }
+
+  /** Makes all bytes void. A reader that may have some of them is dismissed; one that waits for the first may stay. */
+  startOver(failure: Failure): void {
+    if (this.#knownHead !== undefined) this.#awaitedHead = newAwaitedHead()
+    this.#knownHead = undefined
+    this.dismissBeyond(0, failure)
+  }
+
+  /** Makes the bytes from `position` on void. A reader that may have some of them is dismissed. */
+  dismissBeyond(position: number, failure: Failure): void {
+    for (const reader of this.#readers) {
+      if (reader.releasedBytes > position) this.#dismiss(reader, failure)
+    }
+  }
+
+  /** Dismisses readers at `offset` at most that could read on, and have not moved for `ms` since `since` at the earliest. */
+  dismissIdle(offset: number, ms: number, since: number): void {
+    const waiting = new Set<Reader>()
+    for (const { reader } of this.#waiters) waiting.add(reader)
+    const released = this.#bytes.releasedBytes()
+    for (const reader of this.#readers) {
+      if (reader.dismissed !== undefined || waiting.has(reader)) continue
+      if (reader.offset > offset || reader.offset >= released) continue
+      if (Date.now() - Math.max(reader.movedAt, since) >= ms) this.#dismiss(reader, idleReaderFailure(ms))
+    }
+  }
+
+  #wait(reader: Reader, offset: number, signal: AbortSignal): Promise<number> {
     return new Promise<number>((resolve, reject) => {
       const waiter: Waiter = {
         offset,
@@ -164,77 +201,34 @@ export class Readers {
           this.#waiters.delete(waiter)
           stop()
           if (outcome instanceof Failure) return reject(outcome)
-          reader.taken = Math.max(reader.taken, outcome)
+          reader.releasedBytes = Math.max(reader.releasedBytes, outcome)
           reader.movedAt = Date.now()
           resolve(outcome)
         },
       }
       this.#waiters.add(waiter)
-      const stop = onAbort(signal, () => waiter.settle(left()))
+      const stop = onAbort(signal, () => waiter.settle(readerLeftFailure()))
     })
-  }
-
-  /** More has been released. */
-  wake(): void {
-    const now = this.#stage.releasedBytes()
-    for (const waiter of this.#waiters) {
-      if (this.#enough(now, waiter.offset, waiter.reader)) waiter.settle(now)
-    }
-  }
-
-  /** The end for everyone, and the same for everyone. */
-  fail(failure: Failure): void {
-    this.#failure = failure
-    this.#head.reject(failure)
-    for (const waiter of this.#waiters) waiter.settle(failure)
-  }
-
-  /** The bytes so far are void. Whoever has some of them is dismissed; whoever waits for the first may stay. */
-  startOver(failure: Failure): void {
-    if (this.#told !== undefined) this.#head = awaitedHead()
-    this.#told = undefined
-    this.dismissBeyond(0, failure)
-  }
-
-  /** The bytes from `position` on are void. Whoever may have some of them is dismissed. */
-  dismissBeyond(position: number, failure: Failure): void {
-    for (const reader of this.#readers) if (reader.taken > position) this.#dismiss(reader, failure)
-  }
-
-  #enough(now: number, offset: number, reader: Reader): boolean {
-    return now > offset || (reader.size !== undefined && now >= reader.size)
   }
 
   #dismiss(reader: Reader, failure: Failure): void {
     reader.dismissed = failure
+    this.#settleWaiters(reader, failure)
+    this.#bytes.onMove()
+  }
+
+  #settleWaiters(reader: Reader, failure: Failure): void {
     for (const waiter of this.#waiters) if (waiter.reader === reader) waiter.settle(failure)
-    this.#stage.onMove()
   }
 }
 
-/** 503: the runtime asks the registry itself. */
-function gone(offset: number): Failure {
-  const message = `This is passed on without being kept, and byte ${offset} has been passed on already.`
-  return new Failure('busy', message)
+function isEnough(released: number, offset: number, { size }: Reader): boolean {
+  return released > offset || (size !== undefined && released >= size)
 }
 
-function left(): Failure {
-  return new Failure('stopping', 'The reader has left.')
-}
-
-function idle(ms: number): Failure {
-  const message = `The reader has taken nothing for ${ms / 1000} s, and what it is to read cannot be kept for it.`
-  return new Failure('stalled', message)
-}
-
-function contradicted(expected: number, found: number): Failure {
-  const message = `The content has ${found} bytes, not the ${expected} that a source first said it had.`
-  return new Failure('corrupt', message, { expected, found })
-}
-
-function awaitedHead(): Deferred<KnownHead> {
+function newAwaitedHead(): Deferred<KnownHead> {
   const head = new Deferred<KnownHead>()
-  // Nobody may wait for it by the time it fails.
+  // All readers may have left by the time it fails.
   head.promise.catch(() => {})
   return head
 }

@@ -1,14 +1,14 @@
-import type { Digest } from '../oci/digest.ts'
-import { isSameRepository, type Repository } from '../oci/names/repository.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { isSameRepository, type Repository } from '../../oci/names/repository.ts'
 
-/** Half of the pairs that are kept: those of the younger generation. */
+/** How many pairs the younger generation has; the older one has as many. */
 const GENERATION_PAIRS = 5000
-/** A digest that more repositories have than this, as the empty layer, costs a read for the others. */
+/** For further repositories of the same digest, such as the empty layer, the index is read. */
 const MAX_REPOSITORIES_PER_DIGEST = 16
 
 /**
- * Pairs of repository and digest, as many as fit: those that were not asked for longest are forgotten. It is asked for
- * every request, so it is looked up by the digest, whose hash is known already, and makes no key.
+ * A bounded set of known names, which forgets those that were not asked for longest. Every request asks it, so it is a map
+ * by digest, whose hash the engine has computed already, and builds no key of repository and digest.
  */
 export class KnownNameCache {
   #young = new Map<Digest, Repository[]>()

@@ -1,0 +1,97 @@
+import { agoText, plural, sizeText } from '../../observe/text.js'
+import { byId, createElement, setOptionalText, setText } from '../dom.js'
+import { createSourcesBar, createSourcesLegend, totalBytes } from './byte-sources.js'
+
+/** @typedef {import('../../schemas/status-report.ts').StatusReport} StatusReport */
+
+const cards = byId('overview')
+const cached = createCard('Cached')
+const saved = createCard('Saved')
+const fetched = createCard('Fetched')
+const requests = createCard('Requests')
+const scrub = createCard('Scrub')
+const agent = createCard('Agent')
+const usage = createElement('progress')
+usage.setAttribute('aria-label', 'Cache usage')
+cached.element.append(createElement('dd', '', usage))
+const updateBar = createSourcesBar(byId('served-bar'))
+const updateLegend = createSourcesLegend(byId('served'))
+
+/** @param {StatusReport} status */
+export function showOverview(status) {
+  const { addresses, served, startedAt, version } = status
+  const now = Date.now()
+  showStore(status.store)
+  saved.show(...savedTexts(status))
+  fetched.show(
+    sizeText(status.fetched.upstream),
+    `from upstream; ${sizeText(status.fetched.peer)} from peers`,
+  )
+  requests.show(
+    String(status.requests),
+    addresses.registry === null ? 'The registry API does not listen yet' : `on ${addresses.registry}`,
+  )
+  scrub.show(...scrubTexts(status.store.scrub, now))
+  agent.show(version, `started ${agoText(startedAt, now)}, data in ${status.data}`)
+  updateBar(served)
+  updateLegend(served)
+}
+
+/** @param {StatusReport['store']} store */
+function showStore({ blobs, bytes, limitBytes, evictedBytes }) {
+  const limit = limitBytes === null ? '' : `, limit ${sizeText(limitBytes)}`
+  const evicted = evictedBytes === 0 ? '' : `; ${sizeText(evictedBytes)} evicted`
+  cached.show(sizeText(bytes), `${plural(blobs, 'blob')}${limit}${evicted}`)
+  usage.hidden = limitBytes === null
+  if (limitBytes !== null) usage.max = Math.max(1, limitBytes)
+  usage.value = bytes
+}
+
+/**
+ * @param {StatusReport} status
+ * @returns {[string, string]}
+ */
+function savedTexts({ served, fetched: from }) {
+  const total = totalBytes(served)
+  if (total === 0) return ['0 B', 'Nothing served yet']
+  const savedBytes = Math.max(0, total - from.upstream)
+  const percent = Math.round((100 * savedBytes) / total)
+  return [sizeText(savedBytes), `${percent}% of the served bytes were not downloaded again`]
+}
+
+/**
+ * @param {StatusReport['store']['scrub']} report
+ * @param {number} now
+ * @returns {[string, string]}
+ */
+function scrubTexts({ bytesPerSecond, state, found, lastRound }, now) {
+  const current = {
+    resting: bytesPerSecond === 0 ? 'Off' : 'Idle',
+    'under-way': `Running, ${found} corrupt so far`,
+    verifying: 'agent verify is running',
+  }[state]
+  const previous =
+    lastRound === null
+      ? 'No complete round yet'
+      : `Last round ended ${agoText(lastRound.endedAt, now)}, ${lastRound.found} corrupt`
+  return [current, previous]
+}
+
+/** @param {string} title */
+function createCard(title) {
+  const value = createElement('dd', 'value')
+  const details = createElement('dd', 'muted')
+  const element = createElement('div', '', createElement('dt', '', title), value, details)
+  cards.append(element)
+  return {
+    element,
+    /**
+     * @param {string} valueText
+     * @param {string} detailsText
+     */
+    show(valueText, detailsText) {
+      setText(value, valueText)
+      setOptionalText(details, detailsText)
+    },
+  }
+}
