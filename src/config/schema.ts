@@ -238,6 +238,16 @@ export const SETTINGS = Object.freeze({
     help: 'how individual registries are reached: hosts, TLS, credentials, freshness of tags',
     example: '[{ namespace: docker.io, host: mirror.example.com }]',
   }),
+  docker: setting({
+    flag: 'docker',
+    inFile: false,
+    shape: yesOrNo,
+    defaultValue: false,
+    defaultText: 'false',
+    help: 'serve the images of a Docker daemon and no others; reads DOCKER_HOST and its companions, and REGISTRY_PREFIXES',
+    example: 'true',
+    isSwitch: true,
+  }),
   sources: setting<readonly SourceSettings[]>({
     flag: undefined,
     shape: sources,

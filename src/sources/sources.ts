@@ -48,7 +48,7 @@ export interface LocalSources {
 
 export async function openSources(
   options: readonly SourceOptions[],
-  store: SourcesStore,
+  { blobs, receiver, catalog }: SourcesStore,
   defaultRegistry: string,
 ): Promise<LocalSources> {
   const verifier = new FileVerifier()
@@ -60,14 +60,14 @@ export async function openSources(
   try {
     for (const { from, registry, namePrefix, prefixes = [], isExclusive = false } of options) {
       const common = { rules: { registry, defaultRegistry, namePrefix, prefixes }, isExclusive }
-      if (from.kind === 'oci') list.push(new OciLayoutSource({ ...common, path: from.path, verifier }))
-      else if (from.kind === 'dir') list.push(new SkopeoFolderSource({ ...common, path: from.path, verifier }))
-      else {
+      if (from.kind === 'docker') {
         checkCompression(from.compress)
         const client = new DockerClient(await readDockerHost(from.host, from.environment ?? {}))
-        const { blobs, receiver, catalog } = store
         const target = { blobs, receiver }
         list.push(new DockerSource({ ...common, client, compression: from.compress, target, catalog }))
+      } else {
+        const kind = from.kind === 'oci' ? OciLayoutSource : SkopeoFolderSource
+        list.push(new kind({ ...common, path: from.path, verifier }))
       }
     }
     return { list, close }

@@ -107,7 +107,11 @@ export class ImageImport {
       isNeeded: async (digest) => wanted.has(digest) && !found.has(digest),
       blob: async (read, size, digest) => {
         if (compression === undefined || digest === config) {
-          const written = await this.#writer.writeBlob(read, size, (one) => wanted.has(one) && !found.has(one))
+          const written = await this.#writer.writeBlob(
+            read,
+            size,
+            (one) => wanted.has(one) && !found.has(one),
+          )
           found.set(written.digest, written)
           return
         }

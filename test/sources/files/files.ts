@@ -7,7 +7,10 @@ import { type Digest, parseDigest } from '../../../src/oci/digest.ts'
 import type { Repository } from '../../../src/oci/names/repository.ts'
 import type { Content } from '../../../src/ports/content.ts'
 import type { LocalSource } from '../../../src/ports/local-source.ts'
-import { openSources, type SourceOptions } from '../../../src/sources/sources.ts'
+import { FileVerifier } from '../../../src/sources/files/file-verifier.ts'
+import { OciLayoutSource } from '../../../src/sources/files/oci-layout.ts'
+import { SkopeoFolderSource } from '../../../src/sources/files/skopeo-folder.ts'
+import type { NameRules } from '../../../src/sources/names.ts'
 
 const signal = new AbortController().signal
 
@@ -17,10 +20,22 @@ export async function temporaryFolder(t: TestContext): Promise<string> {
   return folder
 }
 
-export function openSource(t: TestContext, options: SourceOptions): LocalSource {
-  const sources = openSources([options], 'docker.io')
-  t.after(() => sources.close())
-  return sources.list[0] ?? assert.fail('no source')
+interface FileSource extends Partial<Omit<NameRules, 'defaultRegistry'>> {
+  readonly from: { readonly kind: 'oci' | 'dir'; readonly path: string }
+}
+
+export function openSource(t: TestContext, { from, ...given }: FileSource): LocalSource {
+  const verifier = new FileVerifier()
+  t.after(() => verifier.close())
+  const rules: NameRules = {
+    registry: undefined,
+    defaultRegistry: 'docker.io',
+    namePrefix: undefined,
+    prefixes: [],
+    ...given,
+  }
+  const kind = from.kind === 'oci' ? OciLayoutSource : SkopeoFolderSource
+  return new kind({ path: from.path, rules, isExclusive: false, verifier })
 }
 
 export function hub(name: string): Repository {
