@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import { readArguments } from './cli/arguments.ts'
 import { CommandError, type Terminal } from './cli/context/command.ts'
-import { SettingsError } from './config/values/shape.ts'
+import { SettingsError } from './config/values/format.ts'
 
 /** The only file that touches the process: its arguments, streams, signals and exit code. */
 

@@ -55,7 +55,7 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   const store = await openStore({ path: data, ...(maxBytes === undefined ? {} : { maxBytes }) })
   cleanup.add(() => store.close())
 
-  // 2. The peers. Their client exists from here on, and has nobody to ask until the agent has joined.
+  // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
   const opened = options.peers && (await openPeers(options.peers, { data, version }))
   const peers = opened?.network
   cleanup.add(() => peers?.close())

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { answers, Daemon, freePort } from './daemon.ts'
 
-/** How often new ports are tried when another process has taken one since it was found to be free. */
-const MOST_STARTS = 5
+/** How often a start is tried with new ports, because another process can take a port that was free. */
+const MAX_STARTS = 5
 
 const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url))
 
-/** The agent as users run it: a process of its own with a configuration file, on loopback ports that it keeps. */
+/** The agent as users run it: a process with a configuration file, on loopback ports that stay the same after a restart. */
 export class AgentProcess {
   readonly folder: string
   readonly port: number
@@ -17,7 +17,7 @@ export class AgentProcess {
 
   static async start(folder: string, config: string): Promise<AgentProcess> {
     await mkdir(folder, { recursive: true })
-    for (let left = MOST_STARTS - 1; ; left -= 1) {
+    for (let left = MAX_STARTS - 1; ; left -= 1) {
       const agent = new AgentProcess(folder, await freePort(), await freePort())
       try {
         await agent.start(config)
@@ -49,12 +49,12 @@ export class AgentProcess {
     return pid
   }
 
-  /** The log, and whatever else it has said. */
+  /** The log and all other output. */
   get output(): string {
     return this.#daemon?.output ?? ''
   }
 
-  /** Again on the same ports and data, after `stop`. */
+  /** Starts the agent again on the same ports and data, after `stop`. */
   async start(config: string): Promise<void> {
     const file = join(this.folder, 'config.yaml')
     await writeFile(file, config)
@@ -80,13 +80,13 @@ export class AgentProcess {
     if (pid !== undefined) process.kill(pid, name)
   }
 
-  /** Drains it. Its exit code. */
+  /** Drains the agent and returns its exit code. */
   async stop(): Promise<number | null | undefined> {
     return await this.#daemon?.stop()
   }
 }
 
-/** For the environment of an agent: what the shell that runs the tests has set for itself is none of its business. */
+/** Removes the settings of the shell that runs the tests from the environment of an agent. */
 export function withoutSettings(): Record<string, undefined> {
   const names = Object.keys(process.env).filter((name) => name.startsWith('LEAT_'))
   return Object.fromEntries(

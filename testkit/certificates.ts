@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { isIPv4 } from 'node:net'
 
-/** A certificate authority made for one test, and what it signed. PEM throughout. */
+/** The certificate authority of a test and a certificate that it has signed, all as PEM. */
 export interface Certificates {
   readonly ca: string
   readonly cert: string
@@ -15,11 +15,11 @@ const OID = {
   subjectAltName: '551d11',
 } as const
 
-/** DER by hand (X.690): the few types that a certificate (RFC 5280) needs, so that tests need no openssl. */
+/** Encodes the few types of DER (X.690) that a certificate (RFC 5280) needs, so that tests need no openssl. */
 function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
   const body = Buffer.concat(parts)
   if (body.length < 0x80) return Buffer.concat([Buffer.from([tag, body.length]), body])
-  // In as few bytes as it takes (X.690, 10.1): Go refuses a certificate otherwise.
+  // The length has as few bytes as possible (X.690, 10.1); Go rejects other certificates.
   const digits = body.length.toString(16)
   const length = Buffer.from(digits.padStart(digits.length + (digits.length % 2), '0'), 'hex')
   return Buffer.concat([Buffer.from([tag, 0x80 | length.length]), length, body])
@@ -77,10 +77,10 @@ interface Keys {
   readonly privateKey: KeyObject
 }
 
-/** A fresh authority that signs as many certificates as are asked for. */
+/** A new certificate authority that can sign several certificates. */
 export interface Authority {
   readonly ca: string
-  /** For these host names and IPv4 addresses. */
+  /** Signs a certificate for these host names and IPv4 addresses. */
   issue(hosts: readonly string[], keys?: Keys): { readonly cert: string; readonly key: string }
 }
 
@@ -107,7 +107,7 @@ export function makeAuthority(): Authority {
   }
 }
 
-/** A fresh authority and a server certificate signed by it, for these host names and IPv4 addresses. */
+/** A new certificate authority, and a server certificate for these host names and IPv4 addresses. */
 export function makeCertificates(hosts: readonly string[] = ['127.0.0.1', 'localhost']): Certificates {
   const { ca, issue } = makeAuthority()
   return { ca, ...issue(hosts) }

@@ -1,18 +1,18 @@
 import type { TestContext } from 'node:test'
 
-const undoings = new WeakMap<TestContext, (() => unknown)[]>()
+const cleanups = new WeakMap<TestContext, (() => unknown)[]>()
 
-/** Done when the test is over, last things first: Node's own `after` goes by the order of asking. */
-export function afterwards(t: TestContext, undo: () => unknown): void {
-  const known = undoings.get(t)
+/** Runs `undo` after the test, the last one first; Node's own `after` runs them in the order of the calls. */
+export function addCleanup(t: TestContext, undo: () => unknown): void {
+  const known = cleanups.get(t)
   if (known !== undefined) {
     known.push(undo)
     return
   }
   const all = [undo]
-  undoings.set(t, all)
+  cleanups.set(t, all)
   t.after(async () => {
-    // One that fails must not leave the others undone.
+    // A cleanup that fails must not prevent the others.
     const failures: unknown[] = []
     for (const each of all.reverse()) {
       try {
@@ -21,6 +21,6 @@ export function afterwards(t: TestContext, undo: () => unknown): void {
         failures.push(error)
       }
     }
-    if (failures.length > 0) throw new AggregateError(failures, 'not everything could be undone')
+    if (failures.length > 0) throw new AggregateError(failures, 'a cleanup of the test failed')
   })
 }

@@ -1,14 +1,14 @@
 import type { TestContext } from 'node:test'
 
 /**
- * Time as timers and `Date` tell it, which stands still but for what a test lets pass of it. It passes a little with each
- * turn of the event loop, so that whatever moves has moved before a deadline comes, on a machine of any speed.
+ * Simulated time for timers and `Date`, which a test advances. Time advances by one millisecond per turn of the event loop,
+ * so that pending work is done before a deadline, on a machine of any speed.
  */
 export class Clock {
   readonly #timers: TestContext['mock']['timers']
   readonly #turn: () => Promise<void>
 
-  /** `turnMs`: for what sockets and threads have a part in, a turn is to take so long. */
+  /** `turnMs` is the real time of a turn, which work of sockets and threads needs. */
   constructor(t: TestContext, { turnMs = 0 } = {}) {
     const { setTimeout: later } = globalThis
     this.#turn = () =>
@@ -28,7 +28,7 @@ export class Clock {
     await this.#turn()
   }
 
-  /** What the promise comes to. Time passes until then. */
+  /** Advances time until the promise settles, and returns it. */
   async until<Result>(promise: Promise<Result>): Promise<Result> {
     let isOver = false
     const over = (): void => {

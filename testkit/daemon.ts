@@ -3,13 +3,13 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** A slow machine needs them; others are far quicker. */
+/** Only a slow machine needs so long. */
 const READY_MS = 120_000
 const END_MS = 90_000
-/** For its last words, once it has ended. */
-const HELD_MS = 5_000
+/** How long the output of a process is read after its end. */
+const OUTPUT_MS = 5_000
 
-/** A server of others, or the agent, run as a child process: started, watched and ended by its own pid. */
+/** A server, such as a registry or the agent, as a child process. */
 export class Daemon {
   readonly name: string
   readonly #child: ChildProcess
@@ -34,12 +34,12 @@ export class Daemon {
         resolve(null)
       })
       this.#child.once('close', (code) => resolve(code))
-      // What it has started itself may hold its pipes for as long as it likes.
+      // Its own child processes may keep the pipes open.
       this.#child.once('exit', () => {
         setTimeout(() => {
           this.#child.stdout?.destroy()
           this.#child.stderr?.destroy()
-        }, HELD_MS).unref()
+        }, OUTPUT_MS).unref()
       })
     })
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
@@ -57,12 +57,12 @@ export class Daemon {
     return this.#child.pid
   }
 
-  /** All it has said on both streams. */
+  /** The output on both streams. */
   get output(): string {
     return this.#output
   }
 
-  /** Asks `ready` again and again until it says true; a daemon that exits, or is not ready in time, throws what it said. */
+  /** Waits until `ready` returns true. Throws with the output if the daemon exits before or is not ready in time. */
   async ready(ready: () => Promise<boolean>, deadlineMs = READY_MS): Promise<void> {
     const deadline = Date.now() + deadlineMs
     while (!(await ready().catch(() => false))) {
@@ -78,7 +78,7 @@ export class Daemon {
     }
   }
 
-  /** Its exit code once it has ended by itself or by `stop`; null when a signal ended it. */
+  /** Resolves with the exit code when the daemon has ended; null if a signal has ended it. */
   exited(): Promise<number | null> {
     return this.#exit
   }
@@ -94,7 +94,7 @@ export class Daemon {
   }
 }
 
-/** A TCP port that was free a moment ago, for programs that cannot be told to choose one and say which. */
+/** A TCP port that was free a moment ago, for programs that cannot choose one themselves. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -1,4 +1,4 @@
-/** What a promise comes to. It fails, and says what was waited for, when that takes longer. */
+/** The result of a promise. Fails with the name of what was waited for when the promise takes longer. */
 export async function within<Result>(ms: number, what: string, promise: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
@@ -11,7 +11,7 @@ export async function within<Result>(ms: number, what: string, promise: Promise<
   }
 }
 
-/** Resolves after so long, or before that when the signal is aborted. */
+/** Resolves after so many milliseconds, or earlier when the signal is aborted. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const over = (): void => {

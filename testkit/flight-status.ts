@@ -4,19 +4,19 @@ import type { Agent } from '../src/index.ts'
 import type { Digest } from '../src/oci/digest.ts'
 import { StatusReport } from '../src/schemas/status-report.ts'
 
-type UnderWay = StatusReport['flights'][number]
+type FlightStatus = StatusReport['flights'][number]
 
-/** Until the agent says that the transfer of it is as a test needs it: what was sent to an agent has not come to it at once. */
-export async function underWay(
+/** Waits until the agent reports that the flight of the digest is as a test needs it. */
+export async function untilFlight(
   agent: Agent,
   digest: Digest,
-  isSo: (flight: UnderWay) => boolean,
+  holds: (flight: FlightStatus) => boolean,
 ): Promise<void> {
   const { admin } = agent.addresses
   for (;;) {
     const answer = await fetch(`http://127.0.0.1:${admin?.port}/api/v1/status`)
     const { flights } = v.parse(StatusReport, await answer.json())
-    if (flights.some((flight) => flight.digest === digest && isSo(flight))) return
+    if (flights.some((flight) => flight.digest === digest && holds(flight))) return
     await pause(5)
   }
 }

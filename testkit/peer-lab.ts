@@ -1,10 +1,9 @@
-import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { connect, type TLSSocket } from 'node:tls'
 import { RateLimiter } from '../src/lib/async/rate-limiter.ts'
-import type { Digest } from '../src/oci/digest.ts'
 import { memberIdOfKey, type PeerCredentials } from '../src/peers/identity/credentials.ts'
 import { type Member, PEER_PROTOCOL } from '../src/peers/identity/member.ts'
 import type { ConnectionResources, KnownMember } from '../src/peers/wire/connection/connection.ts'
@@ -12,7 +11,6 @@ import { SendBuffers } from '../src/peers/wire/connection/send-buffers.ts'
 import type { PeerExchange } from '../src/peers/wire/exchange.ts'
 import { PeerClient, type PeerClientLimits, type StartedExchange } from '../src/peers/wire/peer-client.ts'
 import { PeerServer, type PeerServerLimits } from '../src/peers/wire/peer-server.ts'
-import type { Content } from '../src/ports/content.ts'
 import type { Failure, FailureCode } from '../src/ports/failure.ts'
 import { type Authority, makeAuthority } from './certificates.ts'
 
@@ -136,61 +134,6 @@ export function neverAborted(): AbortSignal {
   const { signal } = new AbortController()
   setMaxListeners(0, signal)
   return signal
-}
-
-/** A content of which as many bytes are readable as the test says. */
-export class GrowingContent implements Content {
-  readonly digest: Digest
-  readonly mediaType = undefined
-  readonly size: number
-  readonly #bytes: Uint8Array
-  readonly #waiting = new Set<() => void>()
-  #readableBytes: number
-  #failure: Failure | undefined
-  isClosed = false
-
-  constructor(bytes: Uint8Array, readableBytes = bytes.length) {
-    this.digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest
-    this.#bytes = bytes
-    this.size = bytes.length
-    this.#readableBytes = readableBytes
-  }
-
-  grow(to: number): void {
-    this.#readableBytes = to
-    this.#wake()
-  }
-
-  fail(failure: Failure): void {
-    this.#failure = failure
-    this.#wake()
-  }
-
-  async readable(offset: number, { signal }: { signal: AbortSignal }): Promise<number> {
-    for (;;) {
-      if (this.#readableBytes > offset || this.#readableBytes === this.size) return this.#readableBytes
-      if (this.#failure !== undefined) throw this.#failure
-      await new Promise<void>((resolve, reject) => {
-        this.#waiting.add(resolve)
-        signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-      })
-    }
-  }
-
-  async read(target: Uint8Array, position: number): Promise<number> {
-    const part = this.#bytes.subarray(position, Math.min(this.#readableBytes, position + target.length))
-    target.set(part)
-    return part.length
-  }
-
-  async close(): Promise<void> {
-    this.isClosed = true
-  }
-
-  #wake(): void {
-    for (const wake of this.#waiting) wake()
-    this.#waiting.clear()
-  }
 }
 
 /** For `assert.rejects`: checks that the error is a `Failure` that names this member. */

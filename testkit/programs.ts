@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
 
-/** The Debian package that brings each program of others that a test uses. */
+/** The Debian package of each program that tests use. */
 const PACKAGES: Record<string, string> = {
   chromium: 'chromium',
   containerd: 'containerd',
@@ -21,26 +21,26 @@ const PACKAGES: Record<string, string> = {
   tmux: 'tmux',
 }
 
-/** Daemons live where an ordinary user's PATH does not look. */
-const ALSO = ['/usr/local/sbin', '/usr/sbin', '/sbin']
+/** Folders of daemons, which the PATH of an ordinary user does not have. */
+const MORE_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin']
 
-/** `also`: more folders to look in. */
-export function findProgram(name: string, also: readonly string[] = ALSO): string | undefined {
+/** `also` are more folders to search. */
+export function findProgram(name: string, also: readonly string[] = MORE_FOLDERS): string | undefined {
   for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), ...also]) {
     const path = join(folder, name)
     try {
       accessSync(path, constants.X_OK)
       return path
     } catch {
-      // not in this folder
+      // The program is not in this folder.
     }
   }
   return undefined
 }
 
 /**
- * The paths of programs that a test cannot do without. When one is missing the test is skipped with the reason, or
- * fails where every client must be there (`npm test -- --require-all`); undefined says: leave the test now.
+ * The paths of programs that a test requires. Undefined when one is missing: the test is then skipped with the reason, or
+ * has failed where all programs are required (`npm test -- --require-all`).
  */
 export function requirePrograms<Name extends string>(
   t: TestContext,
@@ -51,7 +51,7 @@ export function requirePrograms<Name extends string>(
     const path = findProgram(name)
     if (path === undefined) {
       const from = PACKAGES[name]
-      leave(t, `missing: ${name}${from === undefined ? '' : ` (Debian package ${from})`}`)
+      skipTest(t, `missing: ${name}${from === undefined ? '' : ` (Debian package ${from})`}`)
       return undefined
     }
     found[name] = path
@@ -59,14 +59,14 @@ export function requirePrograms<Name extends string>(
   return found as Record<Name, string>
 }
 
-/** Daemons that mount and make namespaces need root. False says: leave the test now. */
+/** Whether the test runs as root, which daemons need that mount and make namespaces. If not, it is skipped or has failed. */
 export function requireRoot(t: TestContext): boolean {
   if (process.getuid?.() === 0) return true
-  leave(t, 'missing: root, which this client needs to unpack images')
+  skipTest(t, 'missing: root, which this client needs to unpack images')
   return false
 }
 
-export function leave(t: TestContext, reason: string): void {
+export function skipTest(t: TestContext, reason: string): void {
   if (process.env['LEAT_REQUIRE_CLIENTS'] === '1') throw new Error(`${reason}, and every client is required`)
   t.skip(reason)
 }
@@ -77,7 +77,7 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** Runs a program to its end. Throws with all it said when it fails or takes longer than `deadlineMs`. */
+/** Runs a program to its end. Throws with its output when it fails or takes longer than `deadlineMs`. */
 export async function run(
   path: string,
   args: readonly string[],
@@ -88,7 +88,7 @@ export async function run(
   throw new Error(`${[path, ...args].join(' ')}\nexit code ${ended.code}\n${ended.stdout}${ended.stderr}`)
 }
 
-/** As `run`, for a program that is expected to fail. */
+/** Runs a program to its end, like `run`, but does not throw when it fails. */
 export async function tryRun(
   path: string,
   args: readonly string[],
@@ -99,10 +99,10 @@ export async function tryRun(
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  // The `timeout` of `spawn` would keep this process for as long where there is no such program.
+  // The `timeout` option of `spawn` keeps this process alive if the program does not exist.
   const late = setTimeout(() => {
     child.kill('SIGKILL')
-    // What it has started itself may still hold its pipes.
+    // Its own child processes may keep the pipes open.
     child.stdout.destroy()
     child.stderr.destroy()
   }, options.deadlineMs ?? 120_000)

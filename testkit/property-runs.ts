@@ -1,6 +1,6 @@
 /**
- * How often a property is tried, and from which seed, so that every run of a suite tries the same; `LEAT_RUNS=10` tries
- * ten times as often, and `LEAT_SEED` tries others.
+ * How often a property is tried, and the seed of its cases, which are the same in every run. `LEAT_RUNS=10` tries ten
+ * times as many cases, and `LEAT_SEED` tries others.
  */
 export function runs(usual: number): { readonly numRuns: number; readonly seed: number } {
   const numRuns = usual * Number(process.env['LEAT_RUNS'] ?? 1)

@@ -3,7 +3,7 @@ import { mkdtemp, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { leave, run } from './programs.ts'
+import { run, skipTest } from './programs.ts'
 
 const PAGE = 4096
 
@@ -24,7 +24,7 @@ export class SmallDisk {
       await run('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'leat-test', path])
       mounted = true
     } catch {
-      leave(t, 'missing: the right to mount a tmpfs, to fill it up')
+      skipTest(t, 'missing: the right to mount a tmpfs, to fill it up')
       return undefined
     }
     return new SmallDisk(path)

@@ -1,5 +1,5 @@
 import { SETTINGS, type Setting } from './schema.ts'
-import type { JsonSchema } from './values/shape.ts'
+import type { JsonSchema } from './values/format.ts'
 
 /** The JSON Schema of the configuration file, for editors; it follows from the table of settings. */
 export function configFileSchema(): JsonSchema {
@@ -14,8 +14,8 @@ export function configFileSchema(): JsonSchema {
   }
 }
 
-function propertyOf({ shape, help, defaultText, example, flag }: Setting<unknown>): JsonSchema {
-  const { description, ...rest } = shape.jsonSchema
+function propertyOf({ format, help, defaultText, example, flag }: Setting<unknown>): JsonSchema {
+  const { description, ...rest } = format.jsonSchema
   const sentences = [`${help[0]?.toUpperCase()}${help.slice(1)}.`, description, `Default: ${defaultText}.`]
   return {
     description: sentences.filter((sentence) => sentence !== undefined).join(' '),

@@ -2,12 +2,12 @@ import { readFile, stat } from 'node:fs/promises'
 import { errorCode } from '../lib/error-code.ts'
 import { addCredentials, CREDENTIALS_VARIABLE } from './credentials.ts'
 import { SERVICE_LINK, SETTINGS, type Setting, type SettingName, type Settings } from './schema.ts'
-import { type GivenEntry, type GivenValue, refuseUnknown, SettingsError } from './values/shape.ts'
+import { type GivenEntry, type GivenValue, refuseUnknown, SettingsError } from './values/format.ts'
 import { readYaml } from './yaml-file.ts'
 
 /** The sources of the settings. */
 export interface SettingSources {
-  /** By flag, without dashes. */
+  /** The flags and their values, by the flag's name without dashes. */
   readonly flags: Readonly<Record<string, string | readonly string[] | undefined>>
   readonly env: Readonly<Record<string, string | undefined>>
   /** The file that is read when none is named; it need not exist. */
@@ -18,7 +18,7 @@ export const DEFAULT_FILE = '/etc/leat/config.yaml'
 const MAX_FILE_BYTES = 1024 * 1024
 const NAMES = Object.keys(SETTINGS) as SettingName[]
 
-/** All settings: flags over environment over file over defaults. Throws a `SettingsError` at the first mistake. */
+/** Loads all settings: flags over environment over file over defaults. Throws a `SettingsError` at the first mistake. */
 export async function loadSettings(sources: SettingSources): Promise<Settings> {
   refuseUnknownVariables(sources.env)
   const file = await fileOf(sources)
@@ -34,7 +34,7 @@ export async function loadSettings(sources: SettingSources): Promise<Settings> {
 }
 
 /**
- * One setting, for a command that needs no other. The file is read only when neither flag nor environment gives the
+ * Loads one setting, for a command that needs no other. The file is read only when neither flag nor environment gives the
  * setting: it may contain passwords, and users of `agent status` need not be able to read it.
  */
 export async function loadSetting<Name extends SettingName>(
@@ -56,7 +56,7 @@ function choose(
   // Sources that are overridden are checked, too: otherwise a mistake shows only when the overriding source is removed.
   let value = setting.defaultValue
   for (const given of [file?.get(name)?.given, fromEnv(setting, sources), fromFlag(setting, sources)]) {
-    if (given !== undefined) value = setting.shape.read(given)
+    if (given !== undefined) value = setting.format.read(given)
   }
   return value !== null && typeof value === 'object' ? Object.freeze(value) : value
 }

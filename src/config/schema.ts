@@ -2,20 +2,20 @@ import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { parseAddress, parseHostName, type SocketAddress } from './values/address.ts'
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
-import { listOf, oneOf, path, type Shape, text, yesOrNo } from './values/shape.ts'
+import { type Format, listOf, oneOf, path, text, yesOrNo } from './values/format.ts'
 import { parseDiskLimit, parseSize } from './values/size.ts'
 import { type SourceSettings, sources } from './values/sources.ts'
 import { type UpstreamSettings, upstreams } from './values/upstream.ts'
 import { type WarmSettings, warm } from './values/warm.ts'
 
-/** Everything about one setting. */
+/** The description of one setting. */
 export interface Setting<Value> {
   /** The flag without dashes; undefined for a setting that only the file can give. */
   readonly flag: string | undefined
   /** The environment variable: `LEAT_` and the flag in capitals. */
   readonly env: string | undefined
   readonly inFile: boolean
-  readonly shape: Shape<Value>
+  readonly format: Format<Value>
   readonly defaultValue: Value
   /** The default as the help shows it. */
   readonly defaultText: string
@@ -40,13 +40,13 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' |
 
 /**
  * Every setting by its key in the file. Flags, environment, file, help, JSON Schema and the `Settings` type follow from
- * this table: a new setting is one entry here.
+ * this table: a new setting is one entry in it.
  */
 export const SETTINGS = Object.freeze({
   config: setting<string | undefined>({
     flag: 'config',
     inFile: false,
-    shape: path,
+    format: path,
     defaultValue: undefined,
     defaultText: '/etc/leat/config.yaml if present',
     help: 'YAML file with settings',
@@ -54,7 +54,7 @@ export const SETTINGS = Object.freeze({
   }),
   listen: setting({
     flag: 'listen',
-    shape: address,
+    format: address,
     defaultValue: Object.freeze({ host: '127.0.0.1', port: 5050 }),
     defaultText: '127.0.0.1:5050',
     help: 'address of the OCI registry API, HTTP/1.1 and h2c on one port',
@@ -62,7 +62,7 @@ export const SETTINGS = Object.freeze({
   }),
   admin: setting({
     flag: 'admin',
-    shape: address,
+    format: address,
     defaultValue: Object.freeze({ host: '127.0.0.1', port: 5051 }),
     defaultText: '127.0.0.1:5051',
     help: 'address of the web page, /metrics, /healthz, /readyz and /api/v1',
@@ -70,7 +70,7 @@ export const SETTINGS = Object.freeze({
   }),
   data: setting({
     flag: 'data',
-    shape: path,
+    format: path,
     defaultValue: './.leat',
     defaultText: './.leat',
     help: 'folder for everything that the agent stores',
@@ -78,7 +78,7 @@ export const SETTINGS = Object.freeze({
   }),
   maxBytes: setting<DiskLimit>({
     flag: 'max-bytes',
-    shape: text(parseDiskLimit, 'a size such as 50GiB or a share of the filesystem such as 80%'),
+    format: text(parseDiskLimit, 'a size such as 50GiB or a share of the filesystem such as 80%'),
     defaultValue: Object.freeze({ percent: 80 }),
     defaultText: '80%',
     help: 'maximum size of the store, as a size or a share of its filesystem',
@@ -86,7 +86,7 @@ export const SETTINGS = Object.freeze({
   }),
   scrubRate: setting({
     flag: 'scrub-rate',
-    shape: text(parseSize, 'bytes per second such as 16MiB, or 0 for none'),
+    format: text(parseSize, 'bytes per second such as 16MiB, or 0 for none'),
     defaultValue: 16 * 1024 * 1024,
     defaultText: '16MiB',
     help: 'bytes per second to re-hash stored content while no transfer is under way; 0: only agent verify re-hashes',
@@ -94,7 +94,7 @@ export const SETTINGS = Object.freeze({
   }),
   tlsCert: setting<string | undefined>({
     flag: 'tls-cert',
-    shape: path,
+    format: path,
     defaultValue: undefined,
     defaultText: 'none',
     help: 'PEM certificate for --listen; enables TLS, with ALPN for h2 and http/1.1',
@@ -102,7 +102,7 @@ export const SETTINGS = Object.freeze({
   }),
   tlsKey: setting<string | undefined>({
     flag: 'tls-key',
-    shape: path,
+    format: path,
     defaultValue: undefined,
     defaultText: 'none',
     help: 'PEM key of --tls-cert',
@@ -110,7 +110,7 @@ export const SETTINGS = Object.freeze({
   }),
   allow: setting<readonly string[] | undefined>({
     flag: 'allow',
-    shape: listOf(
+    format: listOf(
       text(
         (given) => (ALLOW.test(given) ? given : undefined),
         'registry/repository with * for one part and ** for any, such as docker.io/library/*',
@@ -124,7 +124,7 @@ export const SETTINGS = Object.freeze({
   }),
   defaultNamespace: setting({
     flag: 'default-namespace',
-    shape: text(parseRegistryHost, 'a registry such as docker.io or localhost:5000'),
+    format: text(parseRegistryHost, 'a registry such as docker.io or localhost:5000'),
     defaultValue: 'docker.io',
     defaultText: 'docker.io',
     help: 'registry for requests that name none',
@@ -132,7 +132,7 @@ export const SETTINGS = Object.freeze({
   }),
   drainTimeout: setting({
     flag: 'drain-timeout',
-    shape: text(
+    format: text(
       (given) => {
         const ms = parseDuration(given)
         return ms !== undefined && ms <= DRAIN_LIMIT_MS ? ms : undefined
@@ -147,7 +147,7 @@ export const SETTINGS = Object.freeze({
   }),
   peersSecretFile: setting<string | undefined>({
     flag: 'peers-secret-file',
-    shape: path,
+    format: path,
     defaultValue: undefined,
     defaultText: 'none',
     help: 'file with the secret of the swarm; enables peers. Two lines: the first is used, both are accepted',
@@ -155,7 +155,7 @@ export const SETTINGS = Object.freeze({
   }),
   bootstrap: setting<readonly SocketAddress[]>({
     flag: 'bootstrap',
-    shape: listOf(address),
+    format: listOf(address),
     defaultValue: Object.freeze([]),
     defaultText: 'none',
     help: 'DHT nodes through which peers find each other: agent dht, or the --dht address of any other agent',
@@ -164,7 +164,7 @@ export const SETTINGS = Object.freeze({
   }),
   publicDht: setting({
     flag: 'public-dht',
-    shape: yesOrNo,
+    format: yesOrNo,
     defaultValue: false,
     defaultText: 'false',
     help: 'find peers through the public DHT of hyperswarm if there is no --bootstrap',
@@ -173,7 +173,7 @@ export const SETTINGS = Object.freeze({
   }),
   dht: setting({
     flag: 'dht',
-    shape: address,
+    format: address,
     defaultValue: Object.freeze({ host: '0.0.0.0', port: 49_737 }),
     defaultText: '0.0.0.0:49737',
     help: "UDP address of this node's DHT socket, over which peers find each other",
@@ -181,7 +181,7 @@ export const SETTINGS = Object.freeze({
   }),
   peerListen: setting({
     flag: 'peer-listen',
-    shape: address,
+    format: address,
     defaultValue: Object.freeze({ host: '0.0.0.0', port: 5052 }),
     defaultText: '0.0.0.0:5052',
     help: 'TCP address that serves content to peers, over TLS with proof of the secret',
@@ -189,7 +189,7 @@ export const SETTINGS = Object.freeze({
   }),
   advertise: setting<string | undefined>({
     flag: 'advertise',
-    shape: text(parseHostName, 'an IP address or a host name'),
+    format: text(parseHostName, 'an IP address or a host name'),
     defaultValue: undefined,
     defaultText: 'guessed',
     help: 'host under which peers reach this agent; in Kubernetes the IP of the pod or the node',
@@ -197,7 +197,7 @@ export const SETTINGS = Object.freeze({
   }),
   zone: setting<string | undefined>({
     flag: 'zone',
-    shape: text(
+    format: text(
       (given) => (/^[\w.:/-]{1,63}$/.test(given) ? given : undefined),
       'up to 63 letters, digits and . _ : / -',
     ),
@@ -208,7 +208,7 @@ export const SETTINGS = Object.freeze({
   }),
   maxUpload: setting<number | undefined>({
     flag: 'max-upload',
-    shape: rate,
+    format: rate,
     defaultValue: undefined,
     defaultText: 'none',
     help: 'bytes per second to all peers together',
@@ -216,7 +216,7 @@ export const SETTINGS = Object.freeze({
   }),
   maxDownload: setting<number | undefined>({
     flag: 'max-download',
-    shape: rate,
+    format: rate,
     defaultValue: undefined,
     defaultText: 'none',
     help: 'bytes per second from all peers together',
@@ -224,7 +224,7 @@ export const SETTINGS = Object.freeze({
   }),
   logLevel: setting<LogLevel>({
     flag: 'log-level',
-    shape: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    format: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     defaultValue: 'info',
     defaultText: 'info',
     help: 'level of the JSON lines on stderr: trace, debug, info, warn, error, fatal or silent',
@@ -232,7 +232,7 @@ export const SETTINGS = Object.freeze({
   }),
   upstreams: setting<readonly UpstreamSettings[]>({
     flag: undefined,
-    shape: upstreams,
+    format: upstreams,
     defaultValue: Object.freeze([]),
     defaultText: 'every registry, anonymously',
     help: 'how individual registries are reached: hosts, TLS, credentials, freshness of tags',
@@ -241,7 +241,7 @@ export const SETTINGS = Object.freeze({
   docker: setting({
     flag: 'docker',
     inFile: false,
-    shape: yesOrNo,
+    format: yesOrNo,
     defaultValue: false,
     defaultText: 'false',
     help: 'serve the images of a Docker daemon and no others; reads DOCKER_HOST and its companions, and REGISTRY_PREFIXES',
@@ -250,7 +250,7 @@ export const SETTINGS = Object.freeze({
   }),
   sources: setting<readonly SourceSettings[]>({
     flag: undefined,
-    shape: sources,
+    format: sources,
     defaultValue: Object.freeze([]),
     defaultText: 'none',
     help: 'images on this machine that are served without being pulled: Docker, OCI layouts, folders of skopeo',
@@ -258,7 +258,7 @@ export const SETTINGS = Object.freeze({
   }),
   warm: setting<readonly WarmSettings[]>({
     flag: undefined,
-    shape: warm,
+    format: warm,
     defaultValue: Object.freeze([]),
     defaultText: 'none',
     help: 'images that the agent stores before they are pulled',
@@ -277,7 +277,7 @@ export const SERVICE_LINK =
   /^LEAT_(?:.*_)?(?:SERVICE_(?:HOST|PORT(?:_.*)?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_.*)?)?)$/
 
 function setting<Value>(
-  given: Pick<Setting<Value>, 'flag' | 'shape' | 'defaultValue' | 'defaultText' | 'help' | 'example'> &
+  given: Pick<Setting<Value>, 'flag' | 'format' | 'defaultValue' | 'defaultText' | 'help' | 'example'> &
     Partial<Pick<Setting<Value>, 'inFile' | 'repeatable' | 'isSwitch'>>,
 ): Setting<Value> {
   const env = given.flag === undefined ? undefined : `LEAT_${given.flag.toUpperCase().replaceAll('-', '_')}`

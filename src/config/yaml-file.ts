@@ -1,5 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument } from 'yaml'
-import { type GivenEntry, type GivenValue, quote, SettingsError } from './values/shape.ts'
+import { type GivenEntry, type GivenValue, quote, SettingsError } from './values/format.ts'
 
 /** Messages of these errors quote the file, and so perhaps a password that begins with a reserved character of YAML. */
 const QUOTING_ERRORS = new Set([
@@ -75,7 +75,7 @@ function explain(code: string, message: string, source: string, offset: number):
     const key = /^[\w-]+/.exec(source.slice(offset, offset + 64))?.[0]
     return key === undefined ? 'a key is given twice' : `${quote(key)} is given twice; keep one`
   }
-  if (code === 'MULTIPLE_DOCS') return 'a second YAML document begins here; expected one'
+  if (code === 'MULTIPLE_DOCS') return 'a second YAML document begins on this line; expected one'
   const reason = QUOTING_ERRORS.has(code) ? '' : ` (${message.split('\n')[0]})`
   return `this is not YAML that can be read${reason}; values with special characters belong in quotes`
 }

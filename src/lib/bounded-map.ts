@@ -1,7 +1,7 @@
 interface BoundedMapOptions {
-  /** An entry is forgotten so long after it was set. Default: never. */
+  /** How long after it was set an entry is forgotten; undefined: never. */
   readonly ttlMs?: number
-  /** In milliseconds. Default: a clock that is never set back. */
+  /** The time in milliseconds. The default is a clock that is never set back. */
   readonly now?: () => number
 }
 
@@ -11,8 +11,8 @@ interface Entry<Value> {
 }
 
 /**
- * A map of at most so many entries, which forgets the one that was set longest ago. To set a key that is known moves it to
- * the end; to get it does not.
+ * A map with a bound on its entries. When it is full, it forgets the entry that was set longest ago. Setting a known key
+ * moves its entry to the end; getting it does not.
  */
 export class BoundedMap<Key, Value> {
   readonly #most: number
@@ -26,7 +26,7 @@ export class BoundedMap<Key, Value> {
     this.#now = now
   }
 
-  /** Entries that are too old count until somebody asks for them. */
+  /** Counts an entry that is too old until a lookup of its key forgets it. */
   get size(): number {
     return this.#entries.size
   }
@@ -53,12 +53,12 @@ export class BoundedMap<Key, Value> {
     this.#entries.delete(key)
   }
 
-  /** The one that was set longest ago comes first. */
+  /** Gives the values, the one that was set longest ago first. */
   *values(): Generator<Value> {
     for (const entry of this.#entries.values()) if (!this.#isOld(entry)) yield entry.value
   }
 
-  /** Forgets the entry if it is too old. */
+  /** Gives the entry of a key, or forgets it if it is too old. */
   #fresh(key: Key): Entry<Value> | undefined {
     const entry = this.#entries.get(key)
     if (entry === undefined || !this.#isOld(entry)) return entry

@@ -1,44 +1,44 @@
 const NOTHING = Buffer.alloc(0)
-/** More than one TLS read can hold back after a pause. */
-const MAX_HELD_BYTES = 1024 * 1024
-/** For all readers: what is read into it is looked at before anything else can be read. */
+/** One TLS read delivers less than this after a pause. */
+const MAX_UNREAD_BYTES = 1024 * 1024
+/** All readers share this memory: its bytes are taken or copied before anything else can be read. */
 const scratch = Buffer.allocUnsafeSlow(64 * 1024)
 
-/** What a protocol makes of the bytes. */
+/** What a protocol does with the bytes of its socket. */
 export interface DirectReaderOptions {
-  /** Nothing more is to be taken for now. */
+  /** The protocol takes no more bytes for now. */
   readonly isBlocked: () => boolean
-  /** Memory that the next bytes are to go to, never empty; or at most so many of them are to come to `take`. */
+  /** Gives memory for the next bytes, never empty; or a number: `take` is to get at most so many bytes. */
   readonly room: () => Uint8Array | number
-  /** So much of that memory was filled. */
+  /** Says that `length` bytes of that memory were filled. */
   readonly filled: (length: number) => void
-  /** Takes what it can of these bytes in one step, and gives how many. Their memory is used again. */
+  /** Takes as many of these bytes as it can in one step, and gives how many. Their memory is used again. */
   readonly take: (bytes: Buffer) => number
-  /** The error when more comes than anybody can have asked for. */
+  /** Gives the error for bytes that exceed `MAX_UNREAD_BYTES` while the protocol is blocked. */
   readonly overflowError: () => Error
 }
 
 /**
- * Has a socket's bytes read by the kernel straight into the memory that they are for (`onread`): no stream buffers, no
- * copies. For the socket, `room` is where the next bytes go, and `filled` is called when they are there.
+ * Lets the kernel read a socket's bytes straight into the memory that they belong in (`onread`): no stream buffers them,
+ * and nothing is copied. The socket asks `room` for memory, and calls `filled` when bytes are in it.
  *
- * Three traps: Node asks for the next buffer after every callback, also after one that paused, and takes an empty one
- * as the end of memory (ENOBUFS). Whatever it is given may be filled to the brim, so that memory is only given out for
- * bytes that are known to belong there. And a TLS socket hands over what it has decrypted already even when the callback
- * has paused it: while blocked only memory of the reader's own is given out, and what comes is held.
+ * Node has three traps. It asks for the next buffer after every callback, also after one that has paused the socket, and
+ * reports an empty buffer as ENOBUFS. It may fill a buffer to its end, so the reader gives out memory of the protocol only
+ * for bytes that are known to belong in it. And a TLS socket delivers bytes that it has decrypted already even when the
+ * callback has paused it, so the reader gives out only its own memory while the protocol is blocked, and keeps these bytes.
  */
 export class DirectReader {
   readonly #options: DirectReaderOptions
   #isDirect = false
-  /** What came while it could not be taken. */
-  #held: Buffer = NOTHING
+  /** Bytes that came while the protocol was blocked. */
+  #unread: Buffer = NOTHING
 
   constructor(options: DirectReaderOptions) {
     this.#options = options
   }
 
-  get heldBytes(): number {
-    return this.#held.length
+  get unreadBytes(): number {
+    return this.#unread.length
   }
 
   room(): Uint8Array {
@@ -50,32 +50,32 @@ export class DirectReader {
     return room
   }
 
-  /** So much of the last `room` was filled. */
+  /** Says that `length` bytes of the last `room` were filled. */
   filled(length: number): void {
     if (this.#isDirect) this.#options.filled(length)
     else this.receive(scratch.subarray(0, length))
   }
 
-  /** Bytes in memory that is used again. */
+  /** Takes bytes in memory that is used again. */
   receive(bytes: Buffer): void {
     const { isBlocked, take, overflowError } = this.#options
     let rest = bytes
-    if (this.#held.length > 0) {
-      rest = Buffer.concat([this.#held, bytes])
-      this.#held = NOTHING
+    if (this.#unread.length > 0) {
+      rest = Buffer.concat([this.#unread, bytes])
+      this.#unread = NOTHING
     }
     while (rest.length > 0 && !isBlocked()) rest = rest.subarray(take(rest))
-    // A copy: the memory is used again at once.
-    this.#held = rest.length === 0 ? NOTHING : Buffer.from(rest)
-    if (rest.length > MAX_HELD_BYTES) throw overflowError()
+    // The memory of `rest` is used again at once, so its bytes are copied.
+    this.#unread = rest.length === 0 ? NOTHING : Buffer.from(rest)
+    if (rest.length > MAX_UNREAD_BYTES) throw overflowError()
   }
 
-  /** It is not blocked any more: what was held comes first. */
+  /** Takes the bytes that came while the protocol was blocked. It must be called before the socket is read again. */
   resume(): void {
-    if (this.#held.length > 0) this.receive(NOTHING)
+    if (this.#unread.length > 0) this.receive(NOTHING)
   }
 
-  dropHeld(): void {
-    this.#held = NOTHING
+  dropUnread(): void {
+    this.#unread = NOTHING
   }
 }

@@ -1,4 +1,4 @@
-/** What became of text from outside: a value, or one sentence that says what is wrong with it. */
+/** The result of parsing a text from outside: a value, or a sentence that says what is wrong with the text. */
 export type Parsed<Value> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly problem: string }

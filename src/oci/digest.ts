@@ -1,11 +1,11 @@
-/** A checked content digest, `sha256:<64 hex>` or `sha512:<128 hex>`; made only by `parseDigest`. */
+/** A content digest, `sha256:<64 hex>` or `sha512:<128 hex>`. Only `parseDigest` makes one. */
 export type Digest = string & { readonly __digest: true }
 export type Algorithm = 'sha256' | 'sha512'
 
-const SHAPE = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/
+const PATTERN = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/
 
 export function parseDigest(text: string): Digest | undefined {
-  return SHAPE.test(text) ? (text as Digest) : undefined
+  return PATTERN.test(text) ? (text as Digest) : undefined
 }
 
 /** For the result of a hash, which is a digest always. */

@@ -1,4 +1,7 @@
-/** OCI distribution spec 1.1, "Error Codes"; `RANGE_INVALID` is what distribution registries say to a bad Range. */
+/**
+ * The codes of OCI distribution spec 1.1, "Error Codes", and `RANGE_INVALID`, with which distribution/distribution
+ * answers a bad Range.
+ */
 export type OciErrorCode =
   | 'BLOB_UNKNOWN'
   | 'DIGEST_INVALID'

@@ -13,7 +13,7 @@ export interface Platform {
   readonly variant: string | undefined
 }
 
-/** Points at content; OCI image spec, "Descriptor". */
+/** A reference to content, as OCI image spec, "Descriptor", defines it. */
 export interface Descriptor {
   readonly digest: Digest
   readonly size: number
@@ -21,18 +21,18 @@ export interface Descriptor {
   readonly artifactType: string | undefined
   readonly platform: Platform | undefined
   readonly annotations: Readonly<Record<string, string>>
-  /** The content is fetched from there and not from the registry: Windows base layers. */
+  /** The descriptor has URLs, from which clients fetch the content instead of from the registry. Windows base layers do. */
   readonly isForeign: boolean
 }
 
-/** What a manifest or an index says, as far as this agent cares. Its bytes are never rewritten. */
+/** The fields of a manifest or an index that the agent uses. The bytes are never rewritten. */
 export interface Manifest {
   readonly kind: 'image' | 'index'
   readonly mediaType: string | undefined
   readonly artifactType: string | undefined
   readonly config: Descriptor | undefined
   readonly layers: readonly Descriptor[]
-  /** Manifests and indexes inside an index. */
+  /** The manifests and indexes that an index lists. */
   readonly manifests: readonly Descriptor[]
   readonly subject: Descriptor | undefined
   readonly annotations: Readonly<Record<string, string>>
@@ -40,7 +40,7 @@ export interface Manifest {
 
 const Annotations = v.record(v.string(), v.string())
 
-const DescriptorShape = v.object({
+const DescriptorSchema = v.object({
   digest: v.string(),
   size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   mediaType: v.optional(v.string()),
@@ -56,46 +56,47 @@ const DescriptorShape = v.object({
   urls: v.nullish(v.array(v.string())),
 })
 
-const ManifestShape = v.object({
+const ManifestSchema = v.object({
   schemaVersion: v.optional(v.number()),
   mediaType: v.optional(v.string()),
   artifactType: v.optional(v.string()),
-  config: v.nullish(DescriptorShape),
-  layers: v.nullish(v.array(DescriptorShape)),
-  blobs: v.nullish(v.array(DescriptorShape)),
-  manifests: v.nullish(v.array(DescriptorShape)),
-  subject: v.nullish(DescriptorShape),
+  config: v.nullish(DescriptorSchema),
+  layers: v.nullish(v.array(DescriptorSchema)),
+  blobs: v.nullish(v.array(DescriptorSchema)),
+  manifests: v.nullish(v.array(DescriptorSchema)),
+  subject: v.nullish(DescriptorSchema),
   annotations: v.nullish(Annotations),
   fsLayers: v.nullish(v.array(v.unknown())),
 })
 
-/** `declaredType` is the Content-Type it came with; what the manifest says of itself goes first. */
+/** Parses a manifest. `declaredType` is its Content-Type, which counts only if the manifest states no media type itself. */
 export function parseManifest(bytes: Uint8Array, declaredType?: string): Parsed<Manifest> {
   const json = jsonObject(bytes)
   if (json === undefined) return refused('the manifest is not a JSON object')
-  const checked = v.safeParse(ManifestShape, json)
+  const checked = v.safeParse(ManifestSchema, json)
   if (!checked.success) {
     const [issue] = checked.issues
     return refused(`the manifest is malformed at ${v.getDotPath(issue) ?? 'its top'}: ${issue.message}`)
   }
-  const shape = checked.output
-  const mediaType = shape.mediaType ?? (declaredType === undefined ? undefined : essence(declaredType))
-  if (isSchema1(shape, mediaType)) return refused('this is a schema 1 manifest, which is no longer supported')
+  const fields = checked.output
+  const mediaType = fields.mediaType ?? (declaredType === undefined ? undefined : essence(declaredType))
+  if (isSchema1(fields, mediaType))
+    return refused('this is a schema 1 manifest, which is no longer supported')
   const isIndex =
-    mediaType !== undefined && isManifestType(mediaType) ? isIndexType(mediaType) : !!shape.manifests
+    mediaType !== undefined && isManifestType(mediaType) ? isIndexType(mediaType) : !!fields.manifests
   return parsed({
     kind: isIndex ? 'index' : 'image',
     mediaType,
-    artifactType: shape.artifactType,
-    config: shape.config ? descriptor(shape.config) : undefined,
-    layers: descriptors([...(shape.layers ?? []), ...(shape.blobs ?? [])]),
-    manifests: descriptors(shape.manifests ?? []),
-    subject: shape.subject ? descriptor(shape.subject) : undefined,
-    annotations: shape.annotations ?? {},
+    artifactType: fields.artifactType,
+    config: fields.config ? descriptor(fields.config) : undefined,
+    layers: descriptors([...(fields.layers ?? []), ...(fields.blobs ?? [])]),
+    manifests: descriptors(fields.manifests ?? []),
+    subject: fields.subject ? descriptor(fields.subject) : undefined,
+    annotations: fields.annotations ?? {},
   })
 }
 
-/** Every digest that must be here for this manifest to be whole, each once. Its subject is not needed. */
+/** Lists the content that an image needs besides this manifest, each digest once. The subject is not needed. */
 export function childrenOf(manifest: Manifest): readonly Descriptor[] {
   const children = new Map<Digest, Descriptor>()
   const { config, layers, manifests } = manifest
@@ -105,29 +106,29 @@ export function childrenOf(manifest: Manifest): readonly Descriptor[] {
   return [...children.values()]
 }
 
-function isSchema1(shape: v.InferOutput<typeof ManifestShape>, mediaType: string | undefined): boolean {
+function isSchema1(fields: v.InferOutput<typeof ManifestSchema>, mediaType: string | undefined): boolean {
   if (mediaType !== undefined && isSchema1Type(mediaType)) return true
-  return shape.schemaVersion === 1 && shape.fsLayers !== undefined
+  return fields.schemaVersion === 1 && fields.fsLayers !== undefined
 }
 
-function descriptors(shapes: readonly v.InferOutput<typeof DescriptorShape>[]): readonly Descriptor[] {
+function descriptors(shapes: readonly v.InferOutput<typeof DescriptorSchema>[]): readonly Descriptor[] {
   return shapes.map(descriptor).filter((found) => found !== undefined)
 }
 
-/** Undefined for a digest of an algorithm that this agent does not know: it cannot hold that content, others may. */
-function descriptor(shape: v.InferOutput<typeof DescriptorShape>): Descriptor | undefined {
-  const digest = parseDigest(shape.digest)
+/** Gives undefined for a digest of an unknown algorithm: the agent cannot verify such content, so it does not serve it. */
+function descriptor(fields: v.InferOutput<typeof DescriptorSchema>): Descriptor | undefined {
+  const digest = parseDigest(fields.digest)
   if (digest === undefined) return undefined
-  const { platform } = shape
+  const { platform } = fields
   return {
     digest,
-    size: shape.size,
-    mediaType: shape.mediaType,
-    artifactType: shape.artifactType,
+    size: fields.size,
+    mediaType: fields.mediaType,
+    artifactType: fields.artifactType,
     platform: platform
       ? { os: platform.os, architecture: platform.architecture, variant: platform.variant }
       : undefined,
-    annotations: shape.annotations ?? {},
-    isForeign: (shape.urls ?? []).length > 0,
+    annotations: fields.annotations ?? {},
+    isForeign: (fields.urls ?? []).length > 0,
   }
 }

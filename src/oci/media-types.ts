@@ -2,7 +2,7 @@ export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
 export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json'
 export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json'
 export const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json'
-/** Withdrawn from the OCI image spec before 1.1, but registries have some. */
+/** OCI image spec 1.1 has withdrawn this type, but registries still have such manifests. */
 export const OCI_ARTIFACT = 'application/vnd.oci.artifact.manifest.v1+json'
 export const OCTET_STREAM = 'application/octet-stream'
 
@@ -13,7 +13,10 @@ const SCHEMA1 = new Set([
 const INDEXES = new Set([OCI_INDEX, DOCKER_LIST])
 const MANIFESTS = new Set([OCI_MANIFEST, DOCKER_MANIFEST, OCI_ARTIFACT])
 
-/** What upstream is told: always everything, so that what is stored does not depend on which client asked first. */
+/**
+ * The Accept header of every request to upstream. It is always the same, so that the stored content does not depend on
+ * the client that was first.
+ */
 export const ACCEPT_MANIFESTS: string = [
   OCI_INDEX,
   OCI_MANIFEST,
@@ -35,12 +38,12 @@ export function isSchema1Type(mediaType: string): boolean {
   return SCHEMA1.has(mediaType)
 }
 
-/** RFC 9110 section 8.3.1, so that it can be sent in a header as it is. */
+/** Whether a text is a media type by RFC 9110 section 8.3.1, and so may be sent in a header. */
 export function isMediaType(text: string): boolean {
   return /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+(?:;[\x20-\x7e]*)?$/.test(text)
 }
 
-/** `Application/JSON; charset=utf-8` without its parameters, in lower case. */
+/** Gives a media type without its parameters, in lower case: `Application/JSON; charset=utf-8` becomes `application/json`. */
 export function essence(mediaType: string): string {
   const semicolon = mediaType.indexOf(';')
   return (semicolon < 0 ? mediaType : mediaType.slice(0, semicolon)).trim().toLowerCase()

@@ -1,16 +1,16 @@
 import { type Parsed, parsed, refused } from '../lib/parsed.ts'
 
-/** Which part of a list is asked for; OCI distribution spec 1.1, "Listing Tags". */
+/** The page of a list that a client requests; OCI distribution spec 1.1, "Listing Tags", defines the parameters. */
 export interface PageRequest {
-  /** At most so many; undefined: all. */
+  /** The most items of the page; undefined: no limit. */
   readonly n: number | undefined
-  /** Only what comes after this, whether or not it is in the list. */
+  /** The page begins after this item, which need not be in the list. */
   readonly last: string | undefined
 }
 
 export interface Page {
   readonly items: readonly string[]
-  /** What to give as `last` to get the next page; undefined when this is the end. */
+  /** The `last` of the request for the next page; undefined on the last page. */
   readonly next: string | undefined
 }
 
@@ -20,7 +20,7 @@ export function parsePageRequest(n: string | undefined, last: string | undefined
   return parsed({ n: Number(n), last })
 }
 
-/** A page of a list in ASCII order. */
+/** Cuts a page out of a list in ASCII order. */
 export function pageOf(sorted: readonly string[], { n, last }: PageRequest): Page {
   const from = last === undefined || last === '' ? 0 : firstAfter(sorted, last)
   const until = n === undefined ? sorted.length : Math.min(from + n, sorted.length)
@@ -28,7 +28,10 @@ export function pageOf(sorted: readonly string[], { n, last }: PageRequest): Pag
   return { items, next: until < sorted.length ? items.at(-1) : undefined }
 }
 
-/** RFC 8288. `path` and `ns` are those of the request, so that the next one reaches the same repository. */
+/**
+ * Makes the `Link` header (RFC 8288) to the next page. `path` and `ns` are those of the request, so that the link leads
+ * to the same repository.
+ */
 export function nextLink(path: string, page: { n: number; last: string; ns: string | undefined }): string {
   const ns = page.ns === undefined ? '' : `ns=${encodeURIComponent(page.ns)}&`
   return `<${path}?${ns}n=${page.n}&last=${encodeURIComponent(page.last)}>; rel="next"`

@@ -10,13 +10,13 @@ const ARCHITECTURES: Readonly<Record<string, readonly [architecture: string, var
   armel: ['arm', 'v6'],
   i386: ['386'],
 }
-/** What no variant means, and the least that there is. */
+/** The level of a platform without a variant, and the lowest level of the architecture. */
 const VARIANT_LEVELS: Readonly<Record<string, { readonly usual: number; readonly least: number }>> = {
   amd64: { usual: 1, least: 1 },
   arm: { usual: 7, least: 5 },
   arm64: { usual: 8, least: 8 },
 }
-/** As Node names architectures, where images name them differently. */
+/** The architectures for which Node and images have different names. */
 const NODE_ARCHITECTURES: Readonly<Record<string, string>> = {
   x64: 'amd64',
   ia32: '386',
@@ -24,7 +24,7 @@ const NODE_ARCHITECTURES: Readonly<Record<string, string>> = {
   loong64: 'loong64',
 }
 
-/** `linux/amd64`, `linux/arm/v7`. */
+/** Parses a platform such as `linux/amd64` or `linux/arm/v7`. */
 export function parsePlatform(text: string): Parsed<Platform> {
   const [os = '', architecture = '', variant, ...more] = text.toLowerCase().split('/')
   const parts = variant === undefined ? [os, architecture] : [os, architecture, variant]
@@ -38,13 +38,13 @@ export function platformText({ os, architecture, variant }: Platform): string {
   return variant === undefined ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`
 }
 
-/** What containers are run as on a machine like this one. */
+/** Gives the platform of containers on this machine. */
 export function platformOfNode({ arch, platform }: { arch: string; platform: string } = process): Platform {
   const os = platform === 'win32' ? 'windows' : 'linux'
   return { os, architecture: NODE_ARCHITECTURES[arch] ?? arch, variant: undefined }
 }
 
-/** Of what is on offer, what a node of this platform runs: its own variant, or else the next lower one. */
+/** Chooses the offers that a node of the wanted platform runs: those of its own variant, or else of the next lower one. */
 export function selectForPlatform<Offer extends { readonly platform: Platform | undefined }>(
   offers: readonly Offer[],
   wanted: Platform,
@@ -74,7 +74,7 @@ function levelOf(architecture: string, variant: string | undefined): number | un
   return level === undefined ? undefined : Number(level)
 }
 
-/** Builders and people write the same machine in several ways. */
+/** Gives the one name of a platform: builders and people write the same platform in several ways. */
 function normalize({ os, architecture, variant }: Platform): Platform {
   const [name, its] = ARCHITECTURES[architecture] ?? [architecture]
   return { os: os === 'macos' ? 'darwin' : os, architecture: name, variant: (variant || undefined) ?? its }

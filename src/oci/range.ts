@@ -1,27 +1,26 @@
-/** The Range header, RFC 9110 section 14. */
-
-/** Bytes `start` to `end`, `end` not included. */
+/** The bytes from `start` to `end`, `end` not included. */
 export interface ByteRange {
   readonly start: number
   readonly end: number
 }
 
 export type Ranges =
-  /** No header, one that is not understood, or too many ranges: the whole content is the answer. */
+  /** The whole content is the answer when there is no Range header, an invalid one, or one with too many ranges. */
   | { readonly kind: 'whole' }
   | { readonly kind: 'unsatisfiable' }
   | { readonly kind: 'single'; readonly range: ByteRange }
   | { readonly kind: 'multiple'; readonly ranges: readonly ByteRange[] }
 
-/** More of them are answered with the whole content: RFC 9110 section 14.2 lets a server ignore such a header. */
+/** A header with more ranges is ignored, which RFC 9110 section 14.2 permits. */
 const MAX_RANGES = 256
-/** A request's headers have no more together; a longer text is not from a request. */
+/** A longer text cannot come from a request: the limit for all headers of a request is lower. */
 const MAX_HEADER_LENGTH = 16 * 1024
 const WHOLE: Ranges = { kind: 'whole' }
 const UNSATISFIABLE: Ranges = { kind: 'unsatisfiable' }
 
+/** Parses a Range header (RFC 9110 section 14.2). */
 export function parseRange(header: string | undefined, size: number): Ranges {
-  // Some clients send `bytes=0-` with every request; for nothing at all that is the whole of it, as in Go's file server.
+  // Some clients send `bytes=0-` with every request. For an empty content that is the whole, as in Go's file server.
   if (header === undefined || size === 0 || header.length > MAX_HEADER_LENGTH) return WHOLE
   const specs = /^\s*bytes\s*=(.*)$/i.exec(header)?.[1]?.split(',')
   if (specs === undefined) return WHOLE
@@ -43,7 +42,10 @@ export function parseRange(header: string | undefined, size: number): Ranges {
   return ranges.length <= MAX_RANGES ? { kind: 'multiple', ranges } : WHOLE
 }
 
-/** If-Range, RFC 9110 section 13.1.5: only a strong match keeps the Range header alive, and only entity tags are known here. */
+/**
+ * Evaluates If-Range (RFC 9110 section 13.1.5). The comparison is strong. A date never matches, because only entity tags
+ * are compared.
+ */
 export function rangeApplies(ifRange: string | undefined, etag: string): boolean {
   return ifRange === undefined || ifRange.trim() === etag
 }
@@ -75,8 +77,8 @@ function isDigits(text: string): boolean {
 }
 
 /**
- * Ranges in the order asked for, but overlapping ones joined, in order of offset. Neighbours that only touch stay apart:
- * podman's zstd:chunked reader counts the parts.
+ * Gives the ranges in the requested order. When some overlap, these are joined, and all are sorted by offset. Adjacent
+ * ranges are not joined, because podman's zstd:chunked reader counts the parts.
  */
 function withoutOverlaps(ranges: readonly ByteRange[]): readonly ByteRange[] {
   const sorted = [...ranges].sort((a, b) => a.start - b.start)

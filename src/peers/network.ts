@@ -30,7 +30,7 @@ export interface PeerNetworkOptions {
   readonly listen: Address
   readonly resources: ConnectionResources
   /** `address` is where the peer server listens. */
-  readonly createMembership: (address: Address) => Promise<OwnMembership>
+  readonly createMembership: (address: Address) => OwnMembership
   readonly timeouts?: PeerTimeouts | undefined
 }
 
@@ -92,7 +92,7 @@ export class PeerNetwork {
     // The server listens first, because the members are told its port, which may be any free one.
     const address = await server.start()
     try {
-      const membership = await createMembership(address)
+      const membership = createMembership(address)
       return new PeerNetwork(options, membership, server)
     } catch (error) {
       await server.stop({ drainMs: 0 })

@@ -2,7 +2,7 @@ import type { AgentReport, ContentPeerReport, SwarmReport } from '../schemas/pee
 import { type Member, PEER_PROTOCOL } from './identity/member.ts'
 import type { Membership } from './membership/membership.ts'
 import { addressOf, type PeerStats } from './transfer/peer-stats.ts'
-import type { ContentHolder } from './transfer/who-has.ts'
+import type { ContentLocation } from './transfer/who-has.ts'
 
 /** Describes the swarm as the admin API does: this agent and its peers. */
 export function reportSwarm(membership: Membership, peerStats: PeerStats): SwarmReport {
@@ -21,7 +21,7 @@ export function reportSwarm(membership: Membership, peerStats: PeerStats): Swarm
   return { self: agentReport(membership.self), members }
 }
 
-export function reportContentPeers(found: readonly ContentHolder[]): ContentPeerReport[] {
+export function reportContentPeers(found: readonly ContentLocation[]): ContentPeerReport[] {
   return found.map(({ member, position, whole }) => ({ ...agentReport(member), position, whole }))
 }
 

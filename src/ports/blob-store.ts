@@ -13,7 +13,7 @@ export interface BlobFacts {
   /** Milliseconds since the epoch, as `lastUsedAt`. */
   readonly storedAt: number
   readonly lastUsedAt: number
-  /** Who brought the blob, e.g. `upstream registry-1.docker.io`. */
+  /** The source that brought the blob, e.g. `upstream registry-1.docker.io`. */
   readonly origin: string
 }
 
@@ -45,8 +45,8 @@ export interface Incoming {
   /** How many bytes were taken. They are in memory or in the file. */
   readonly position: number
   /**
-   * How many bytes were hashed, and written unless the content is pass-through. Readers may read from `readableFrom` up
-   * to here. Never more than `position`.
+   * How many bytes were hashed, and written unless the content is pass-through. Readers may read the bytes from
+   * `readableFrom` up to this position. It is never more than `position`.
    */
   readonly written: number
   /** The checkpoints of what is `written`. A content that never had more than 64 KiB may have none. */
@@ -66,7 +66,7 @@ export interface Incoming {
   reserve(size: number, total?: number): Promise<boolean>
   /** Says that no reader will read before this position any more. Has an effect only on a pass-through content. */
   discardBefore(position: number): void
-  /** As in `Intake`, like `filled` and `drained`. */
+  /** `buffer`, `filled` and `drained` are those of `Intake`. */
   buffer(): Uint8Array
   filled(length: number): boolean
   drained(): Promise<void>
@@ -88,8 +88,8 @@ export interface Incoming {
     subject: Digest | undefined
   }): Promise<boolean>
   /**
-   * Takes back the bytes after `position`, a multiple of 64 KiB; nobody may fill meanwhile. The bytes before it stay
-   * readable all the time. Where that is impossible it acts as `restart`, and `position` is 0 afterwards.
+   * Takes back the bytes after `position`, a multiple of 64 KiB. `filled` must not be called meanwhile. The bytes before
+   * it stay readable all the time. Where that is impossible it acts as `restart`, and `position` is 0 afterwards.
    */
   truncate(position: number): Promise<void>
   /** Begins again with no bytes, because the bytes were wrong. Moves them to the quarantine where that is possible. */

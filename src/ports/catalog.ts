@@ -20,7 +20,7 @@ export interface Catalog {
   tag(repository: Repository, tag: string): Promise<TagRecord | undefined>
   rememberTag(repository: Repository, tag: string, record: TagRecord): Promise<void>
   forgetTag(repository: Repository, tag: string): Promise<void>
-  /** `topic` is `tags` or `referrers/<digest>`. */
+  /** Gives the list about a topic, which is `tags` or `referrers/<digest>`. */
   cachedList(repository: Repository, topic: string): Promise<CachedList | undefined>
   rememberList(repository: Repository, topic: string, list: CachedList): Promise<void>
   /**

@@ -1,8 +1,7 @@
 /**
- * Why something could not be had. One place turns a code into an HTTP status (registry-api/answer/respond.ts), another
- * one into an exit code (main.ts).
+ * Why a request failed. `registry-api/answer/respond.ts` turns a code into an HTTP status, and `main.ts` into an exit code.
  *
- * - `absent`: the content or tag does not exist, as whoever was asked knows
+ * - `absent`: the source that was asked knows that the content or tag does not exist
  * - `denied`: upstream wants other credentials than those that it was given
  * - `unlisted`: the settings do not list this registry, and at a special-purpose address only a listed one is asked
  * - `busy`: upstream must not be asked now (it has answered 429, or its circuit is open)
@@ -27,13 +26,16 @@ export type FailureCode =
   | 'stopping'
   | 'disk'
 
-/** The message of every `unlisted` failure. It is the same for every registry, so that it does not reveal the registry's address. */
+/**
+ * The message of every `unlisted` failure. It is the same for every registry, so that it does not reveal the registry's
+ * address.
+ */
 export const UNLISTED_MESSAGE =
   'this agent asks registries at special-purpose addresses only if its settings list them (upstreams)'
 
 export interface FailureDetails {
   readonly cause?: unknown
-  /** Who failed: a host name, or the name of a peer. */
+  /** The host or peer that failed, by its name. */
   readonly source?: string
   readonly expected?: string | number
   readonly found?: string | number

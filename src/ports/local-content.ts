@@ -8,7 +8,7 @@ export interface LocalState {
   readonly isComplete: boolean
   /** How many bytes from the start may be passed on now. */
   readonly availableBytes: number
-  /** undefined while no source has said the size. */
+  /** Undefined while no source has said the size. */
   readonly size: number | undefined
   readonly mediaType: string | undefined
 }
@@ -20,19 +20,22 @@ export interface ContentName {
 }
 
 /**
- * The content that is in the store or in a flight on this node, for peers to take. To a peer, a digest that is no known
- * name in the repository it asks for is not here. Only `confirm` and `fetch` ask upstream whether it is a known name.
+ * The content that is in the store or in a flight on this node, for peers to take. For a peer, a digest that is no known
+ * name in the requested repository does not exist. Only `confirm` and `fetch` ask upstream whether it is a known name.
  */
 export interface LocalContent {
-  /** Gives how much of the content is here; undefined when nothing is. */
+  /** Gives how much of the content this node has; undefined when it has nothing of it. */
   state(name: ContentName): Promise<LocalState | undefined>
   /** Opens what is stored, or follows the flight from its start. Never begins a flight; undefined when there is neither. */
   open(name: ContentName, options: { signal: AbortSignal }): Promise<Content | undefined>
-  /** Asks upstream whether a digest that is here is in the repository, unless that is known. Rejects with a `Failure` if it is not. */
+  /**
+   * Asks upstream whether a digest of this node is in the repository, unless that is known. Rejects with a `Failure` if
+   * it is not.
+   */
   confirm(want: Want): Promise<void>
   /**
-   * Gives the checkpoints from number `first` on, as far as the bytes can be relied on; undefined when the content is not
-   * here or has no checkpoints.
+   * Gives the checkpoints from number `first` on, as far as the bytes can be relied on; undefined when this node does not
+   * have the content, or has no checkpoints of it.
    */
   checkpoints(digest: Digest, first?: number): Promise<Uint8Array | undefined>
   /**

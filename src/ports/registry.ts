@@ -7,7 +7,7 @@ export interface TagHead {
   readonly digest: Digest
   readonly mediaType: string | undefined
   readonly size: number | undefined
-  /** How long ago upstream has said it to another member. undefined: upstream has said it now, to this node. */
+  /** How long ago upstream has said it to another member. Undefined: upstream has said it now, to this node. */
   readonly ageMs?: number
 }
 
@@ -17,9 +17,9 @@ export interface TagRequestOptions {
   readonly isUpstreamOnly?: boolean | undefined
 }
 
-/** What only upstream knows: everything about an image that may change, and who can bring its bytes. */
+/** What only upstream knows: everything about an image that may change, and which sources can bring its bytes. */
 export interface Registry {
-  /** Lists who can bring a content, best first. Empty when no upstream is configured for its repository. */
+  /** Lists the sources of a content, best first. Empty when no upstream is configured for its repository. */
   sources(want: Want): readonly Source[]
   /**
    * Asks what a tag refers to, with HEAD, which Docker Hub does not count against its rate limit. Rejects with a

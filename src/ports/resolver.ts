@@ -2,13 +2,13 @@ import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import type { Content } from './content.ts'
 
-/** How the cache came to an answer. It becomes the `Cache-Status` header, a label of a metric and a line of `agent why`. */
+/** How the cache got an answer. It becomes the `Cache-Status` header, a label of a metric and a line of `agent why`. */
 export type CacheResult =
   | { readonly kind: 'hit' }
   /** A local source has it: the name of that source. */
   | { readonly kind: 'source'; readonly source: string }
   /**
-   * `from`: who has brought most of the bytes that are here when the answer begins; who is asked, while there are none.
+   * `from`: the kind of source that has brought most of the bytes so far when the answer begins, or is asked first.
    * `collapsed`: the answer follows a transfer that another request has begun.
    */
   | { readonly kind: 'miss'; readonly from: 'upstream' | 'peer'; readonly collapsed: boolean }

@@ -12,13 +12,13 @@ export interface Want {
 /** A peer or host that has brought bytes of a content. Two of them may have the same name, so the id tells them apart. */
 export interface Contributor {
   readonly id: string
-  /** Shown to users. */
+  /** Users see this name. */
   readonly name: string
 }
 
 /** Something that can bring a content: one upstream host, or the peers. */
 export interface Source {
-  /** Shown to users: a host name, or a peer's name. */
+  /** A host name or a peer's name, which users see. */
   readonly name: string
   readonly kind: 'peer' | 'upstream'
   /**
@@ -27,7 +27,7 @@ export interface Source {
    * and the next attempt begins after them.
    *
    * The source has deadlines for connecting and for the first header. The flight watches the progress after that; to end
-   * the attempt it aborts `signal` with a `Failure` that names who is to blame. The flight believes nothing that a source
+   * the attempt it aborts `signal` with a `Failure` that names the source to blame. The flight believes nothing that a source
    * says about the content: it verifies all bytes.
    */
   bring(want: Want, intake: VouchedIntake, options: { signal: AbortSignal }): Promise<void>
@@ -35,7 +35,7 @@ export interface Source {
   blame?(culprits: readonly Contributor[]): void
 }
 
-/** Thrown by a healthy source that leaves its place to `successor`. The flight asks `successor` next, and this source after it. */
+/** A healthy source throws this to yield to `successor`. The flight asks `successor` next, and this source after it. */
 export class SourceYielded extends Failure {
   readonly successor: Source
 
@@ -60,19 +60,22 @@ export interface Intake {
   expect(head: ContentHead): void
   /** Memory for the next bytes, never empty. It stays the same until `filled`. */
   buffer(): Uint8Array
-  /** Says that the first `length` bytes of `buffer()` hold content now. Gives false when the caller must stop until `drained` resolves. */
+  /**
+   * Says that the first `length` bytes of `buffer()` hold content now. Gives false when the caller must stop until
+   * `drained` resolves.
+   */
   filled(length: number): boolean
   /** Resolves when there is room again; rejects when no more bytes can be taken. */
   drained(): Promise<void>
 }
 
 /**
- * Where peers put bytes, besides upstream hosts. Bytes from a peer are served only as far as somebody vouches for them,
- * or when all of them are verified. When they turn out to be wrong, the attempt is ended and they are asked for again.
+ * Where peers and upstream hosts put bytes. Bytes from a peer are served only as far as checkpoints vouch for them, or when
+ * all of them are verified. When they turn out to be wrong, the attempt is ended and they are asked for again.
  */
 export interface VouchedIntake extends Intake {
-  /** Says which peer brings the bytes from here on, so that it can be blamed. Before the first call it is the source. */
+  /** Says which peer brings the bytes from now on, so that it can be blamed. Before the first call it is the source. */
   setContributor(peer: Contributor): void
-  /** Takes the checkpoints from number `first` on, as somebody gives them who knows what the content is. */
+  /** Takes the checkpoints from number `first` on. The caller has them from a participant that knows the content. */
   vouch(first: number, checkpoints: Uint8Array): void
 }

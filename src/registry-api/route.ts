@@ -2,7 +2,10 @@ import { type Digest, parseDigest } from '../oci/digest.ts'
 import type { OciErrorCode } from '../oci/errors.ts'
 import { isTag } from '../oci/names/names.ts'
 
-/** What a request asks for. `name` is as in the path; `parseRequestedName` in oci/names/requested-name.ts finds its repository. */
+/**
+ * What a request asks for. `name` is as in the path; `parseRequestedName` in oci/names/requested-name.ts finds its
+ * repository.
+ */
 export type Route =
   | { readonly kind: 'base' }
   | { readonly kind: 'catalog' }

@@ -110,7 +110,7 @@ class HttpRegistryServer implements RegistryServer {
       sessions: this.#http2.size,
       answers: this.#requests.answersUnderWay,
       pipelined: this.#requests.pipelined,
-      seats: this.#bodySlots.held + this.#listSlots.held,
+      seats: this.#bodySlots.taken + this.#listSlots.taken,
       waiting: this.#bodySlots.waiting + this.#listSlots.waiting,
       pieces: this.#buffers.buffersInUse,
     }

@@ -1,72 +1,79 @@
 import type { HostFiles } from './files/host-files.ts'
-import type { Kind } from './files/kind.ts'
-import { type Entry, hashOf, type Ledger } from './files/ledger.ts'
-import { type Edit, type Plan, urlOf, type Wanted } from './files/plan.ts'
-import { originalOf, type Present } from './files/present.ts'
+import { type FileEntry, hashOf, type InstallRecord } from './files/install-record.ts'
+import { type OriginalFiles, originalOf } from './files/original-files.ts'
+import { type Edit, type MirrorSettings, type Plan, urlOf } from './files/plan.ts'
+import type { RuntimeKind } from './files/runtime-kind.ts'
 
 /**
- * created, changed: written now. current: as it should be. restored: as it was before, byte for byte. removed: it was
- * not there before. cut: others have changed it since, so only our part is gone and theirs is kept. gone: others have
- * removed it since, and so it stays.
+ * created, changed: written now. current: nothing to change. restored: as before the install, byte for byte. removed:
+ * the file did not exist before the install. cut: others have changed the file since, so only the own part is removed.
+ * gone: others have deleted the file since, and it is not restored.
  */
 export type FileState = 'created' | 'changed' | 'current' | 'restored' | 'removed' | 'cut' | 'gone'
 
-/** A file, as it is and as it is to be. */
+/** A change of one file. */
 export interface Change {
   readonly path: string
   readonly state: FileState
-  /** Undefined: it is to be gone. */
+  /** The new bytes; undefined if the file is removed. */
   readonly bytes: Buffer | undefined
-  /** What is to be remembered; undefined: nothing, any longer. */
-  readonly entry: Entry | undefined
+  /** The new entry of the install record; undefined if the file has none any more. */
+  readonly entry: FileEntry | undefined
 }
 
-export interface Around {
-  readonly kind: Kind
-  readonly ledger: Ledger
-  readonly present: Present
+export interface RuntimeFiles {
+  readonly kind: RuntimeKind
+  readonly record: InstallRecord
+  readonly originals: OriginalFiles
 }
 
-export async function changesOf(plan: Plan, around: Around & { wanted: Wanted }): Promise<readonly Change[]> {
-  const { kind, ledger } = around
+/** The changes of an install, without writing any of them. */
+export async function planChanges(
+  plan: Plan,
+  options: RuntimeFiles & { mirror: MirrorSettings },
+): Promise<readonly Change[]> {
+  const { kind, record } = options
   const changes: Change[] = []
-  // What was written for other wishes, an earlier time, is wanted no longer.
-  for (const { path } of ledger.of(kind.runtime)) {
+  // Files of an earlier install that the plan no longer contains are restored.
+  for (const { path } of record.entriesOf(kind.runtime)) {
     if (plan.edits.some((edit) => edit.path === path)) continue
-    const back = await backOf(path, around)
-    if (back !== undefined) changes.push(back)
+    const restoration = await planRestoration(path, options)
+    if (restoration !== undefined) changes.push(restoration)
   }
-  for (const edit of plan.edits) changes.push(await changeOf(edit, around))
+  for (const edit of plan.edits) changes.push(await planEdit(edit, options))
   return changes
 }
 
-async function changeOf(
+async function planEdit(
   { path, text }: Edit,
-  { kind, wanted, present }: Around & { wanted: Wanted },
+  { kind, mirror, originals }: RuntimeFiles & { mirror: MirrorSettings },
 ): Promise<Change> {
-  const { files } = present
-  const [current, original] = [await files.read(path), await present.bytes(path)]
+  const { files } = originals
+  const [current, original] = [await files.read(path), await originals.bytes(path)]
   const bytes = Buffer.from(text)
   const isCurrent = current?.equals(bytes) === true
   const state = isCurrent ? 'current' : current === undefined ? 'created' : 'changed'
-  // Somebody has written what we would have: it is theirs, and stays when ours goes.
+  // Others have written the same text. It is theirs, and an uninstall must not remove it.
   if (original?.equals(bytes) === true) return { path, state, bytes, entry: undefined }
   const entry = {
     runtime: kind.runtime,
     path,
-    url: urlOf(wanted),
-    registries: wanted.registries === undefined ? null : [...wanted.registries],
-    ca: wanted.tls?.ca ?? null,
+    url: urlOf(mirror),
+    registries: mirror.registries === undefined ? null : [...mirror.registries],
+    ca: mirror.tls?.ca ?? null,
     original: original?.toString('base64') ?? null,
     written: [hashOf(bytes)],
   }
   return { path, state, bytes, entry }
 }
 
-/** Undefined when nothing of ours is there. */
-export async function backOf(path: string, { ledger, present }: Around): Promise<Change | undefined> {
-  const entry = ledger.get(path)
-  const [current, bytes] = [await present.files.read(path), await present.bytes(path)]
+/** The change that undoes an install; undefined if the file has no own part. */
+export async function planRestoration(
+  path: string,
+  { record, originals }: RuntimeFiles,
+): Promise<Change | undefined> {
+  const entry = record.get(path)
+  const [current, bytes] = [await originals.files.read(path), await originals.bytes(path)]
   if (entry === undefined && (current === undefined || bytes?.equals(current) === true)) return undefined
   const isOriginal = bytes !== undefined && originalOf(entry)?.equals(bytes) === true
   const state =
@@ -74,19 +81,23 @@ export async function backOf(path: string, { ledger, present }: Around): Promise
   return { path, state, bytes, entry: undefined }
 }
 
-/** What is remembered is written first, so that whatever then happens can be undone. */
-export async function apply(changes: readonly Change[], files: HostFiles, ledger: Ledger): Promise<void> {
+/** Saves the record before it writes a file, so that every change can be undone, even after a crash. */
+export async function applyChanges(
+  changes: readonly Change[],
+  files: HostFiles,
+  record: InstallRecord,
+): Promise<void> {
   for (const { entry } of changes) {
     if (entry === undefined) continue
-    const older = ledger.get(entry.path)?.written ?? []
-    await ledger.put({ ...entry, written: [...new Set([...entry.written, ...older])] })
+    const older = record.get(entry.path)?.written ?? []
+    await record.put({ ...entry, written: [...new Set([...entry.written, ...older])] })
   }
-  await ledger.save()
+  await record.save()
   for (const { path, bytes, entry } of changes) {
     if (bytes === undefined) await files.remove(path)
     else if ((await files.read(path))?.equals(bytes) !== true) await files.write(path, bytes)
-    if (entry === undefined) ledger.drop(path)
-    else await ledger.put(entry)
+    if (entry === undefined) record.delete(path)
+    else await record.put(entry)
   }
-  await ledger.save()
+  await record.save()
 }

@@ -36,7 +36,7 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
     this.#lastUse = lastUse
   }
 
-  /** Calls `listener` with each stored blob that is dropped. Returns how to end that. */
+  /** Calls `listener` with each stored blob that is dropped. Returns the function that ends this. */
   onDropped(listener: (digest: Digest) => void): () => void {
     this.#dropListeners.add(listener)
     return () => this.#dropListeners.delete(listener)
@@ -142,7 +142,7 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
     await Promise.allSettled([...this.#incoming.values()].map(async (incoming) => (await incoming).close()))
   }
 
-  /** Drops those of the blobs that are not busy. */
+  /** Drops the blobs that are not busy. */
   async drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
     return this.#drop(
       entries.filter(({ digest }) => !this.isBusy(digest)),
@@ -228,7 +228,7 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
     try {
       const entry = await index.get(digest)
       if (entry === undefined) return undefined
-      // From here on eviction skips the blob, unless its removal has begun.
+      // Eviction skips the blob from now on, unless its removal has begun.
       release = this.openBlobs.add(digest, entry.size)
       const content = await this.#open(entry, release)
       if (content === undefined) release()

@@ -25,14 +25,14 @@ export interface StoreOptions {
   readonly path: string
   /** How many threads hash and write. A thread starts when it is needed. */
   readonly writers?: number
-  /** Memory for all incoming contents together. */
+  /** The memory for all incoming contents together. */
   readonly memoryBytes?: number
   /** How much the store may hold; without a limit nothing is evicted. */
   readonly maxBytes?: DiskLimit
 }
 
 const MEMORY_BYTES = 16 * 1024 * 1024
-/** A partial that nobody resumed for a day is removed at the next start. */
+/** A partial that was not resumed for a day is removed at the next start. */
 const PARTIAL_MAX_AGE_MS = 24 * 60 * 60 * 1000
 /** A start waits at most 2 s for unknown files to be hashed. After a crash there are few, and that is long enough. */
 const ADOPTION_WAIT_MS = 2000
@@ -90,7 +90,7 @@ export async function openStore({
     await parts.quarantine.prune()
     recovered = recover(partials)
     await waitAtMost(ADOPTION_WAIT_MS, recovered)
-    // After a failure here, the first caller that needs the complete index tries again.
+    // After a failure of this step, the first caller that needs the complete index tries again.
     indexCompleted = Promise.allSettled([
       index.evictionOrder.ensureComplete(),
       index.referencedBy.ensureComplete(),

@@ -18,11 +18,14 @@ export interface Store {
   /** Resolves when all files that the index did not know have been hashed; until then such a blob is not found. */
   readonly recovered: Promise<void>
   usage(): { readonly bytes: number; readonly blobs: number }
-  /** The high mark, undefined without a limit; and how much was evicted since the start. */
+  /** Gives the high mark, undefined without a limit, and how much was evicted since the start. */
   room(): { readonly limitBytes: number | undefined; readonly evictedBytes: number }
   /** Opens a blob for reading without marking it as used. */
   peek(digest: Digest): Promise<Content | undefined>
-  /** Calls `listener` with each stored blob that is dropped, so that it is forgotten everywhere. Returns how to end that. */
+  /**
+   * Calls `listener` with each stored blob that is dropped, so that it is forgotten everywhere. Returns the function
+   * that ends this.
+   */
   onDropped(listener: (digest: Digest) => void): () => void
   /** Evicts now, down to `toBytes`, or else to the low mark. Rejects with the signal's reason. */
   gc(options: { toBytes?: number; signal: AbortSignal }): Promise<Freed>
@@ -41,7 +44,7 @@ export interface Store {
   remove(digest: Digest): Promise<boolean>
   /** How many stored blobs are open. */
   openBlobs(): number
-  /** The scrub that runs while nobody needs the disk, once it is started. */
+  /** The scrub, which runs while no request needs the disk, once it is started. */
   readonly scrub: Pick<Scrub, 'start' | 'state'>
   /** Hashes everything stored again. Rotted blobs go to the quarantine, and are fetched again at the next request. */
   verify(options: VerifyOptions): AsyncIterable<Verified>

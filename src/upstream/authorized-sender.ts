@@ -8,10 +8,10 @@ import type { TokenRequest, Tokens } from './auth/tokens.ts'
 import { type Challenge, chooseChallenge } from './headers/challenge.ts'
 import type { HttpRequest, HttpResponse, SendRequest } from './http/messages.ts'
 import { failureOfStatus } from './http/status.ts'
-import type { RateLimitAccount, RateLimits } from './limits/rate-limits.ts'
+import type { RateLimitSubject, RateLimits } from './limits/rate-limits.ts'
 import type { AddressScope } from './options/address-scope.ts'
 
-/** A refusal is remembered only briefly, because credentials are often corrected while a client retries. */
+/** A denial is remembered only briefly, because credentials are often corrected while a client retries. */
 const REFUSED_MS = 5000
 const MOST_REFUSALS = 256
 
@@ -21,7 +21,7 @@ export interface AuthorizedSenderOptions {
   readonly credentials: Credentials
   readonly tokens: Tokens
   readonly limits: RateLimits
-  /** Sends requests to the registry itself, here for `/v2/`. */
+  /** Sends the request for `/v2/` to the registry itself. */
   readonly send: SendRequest
   /** How far inside the network the registry itself may be. */
   readonly registryScopeLimit: AddressScope
@@ -70,12 +70,12 @@ export class AuthorizedSender {
     let credential = await credentials.find(name, { signal })
     this.#throwIfRefused(credential, name)
     const { limits } = this.#options
-    let account = await this.#account(request, credential)
-    limits.check(account)
+    let subject = await this.#subjectOf(request, credential)
+    limits.check(subject)
     let used = await this.#authorize(credential, name, NO_AUTHORIZATION, signal)
     for (let renewed = false; ; renewed = true) {
       const response = await send(withHeader(request, used.header))
-      limits.record(account, response)
+      limits.record(subject, response)
       if (response.status !== 401 && response.status !== 403) return response
       const failure = failureOfStatus(response, this.#options.registry.host)
       const isChallenged = await this.#rememberChallenge(response, request)
@@ -86,7 +86,7 @@ export class AuthorizedSender {
       if (used.header !== undefined) {
         credentials.forgetHelperAnswers()
         credential = await credentials.find(name, { signal })
-        account = await this.#account(request, credential)
+        subject = await this.#subjectOf(request, credential)
       }
       const next = await this.#authorize(credential, name, used, signal)
       if (next.header === undefined || next.header === used.header) {
@@ -139,7 +139,7 @@ export class AuthorizedSender {
     })
   }
 
-  async #account({ kind }: HttpRequest, credential: Credential | undefined): Promise<RateLimitAccount> {
+  async #subjectOf({ kind }: HttpRequest, credential: Credential | undefined): Promise<RateLimitSubject> {
     const { registry } = this.#options
     return { kind, id: await this.#credentialHashes.hash(credential, ['limit', registry.href, kind]) }
   }

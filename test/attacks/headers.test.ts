@@ -43,7 +43,7 @@ for (const [description, host] of [
     t.after(() => client.socket.close())
     await client.send(`GET /v2/ HTTP/1.1\r\n${host}Connection: close\r\n\r\n`)
     await client.socket.ended
-    const [answer, ...more] = answersIn(client.heard, { mayLackBodies: false })
+    const [answer, ...more] = answersIn(client.receivedBytes, { mayLackBodies: false })
     assert.equal(answer?.status, 400)
     assert.equal(answer.headers.get('content-type'), 'application/json')
     assert.equal(more.length, 0)

@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
   type AttackedAgent,
-  type Known,
+  type KnownContent,
   type Sample,
   sampleOf,
   startAttackedAgent,
@@ -89,7 +89,7 @@ async function pull(agent: AttackedAgent, allowed: readonly number[]): Promise<v
 async function assertAnswered(
   { port, ca }: AttackedAgent,
   request: (port: number, path: string, options: RequestOptions) => Promise<ReceivedAnswer>,
-  { path, bytes }: Known,
+  { path, bytes }: KnownContent,
   allowed: readonly number[],
 ): Promise<void> {
   const abort = new AbortController()

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { leave, run } from '../../testkit/programs.ts'
+import { run, skipTest } from '../../testkit/programs.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { SeededRandom } from '../../testkit/seeded-random.ts'
 import { AgentChild } from './agent/agent-child.ts'
@@ -158,7 +158,7 @@ describe('an agent without the right to write', () => {
     try {
       await run('mount', ['--bind', data, data])
     } catch (error) {
-      leave(
+      skipTest(
         t,
         `missing: the right to mount (${error instanceof Error ? error.message.split('\n')[2] : error})`,
       )
@@ -281,6 +281,6 @@ async function changeOwner(path: string, uid: number): Promise<void> {
 
 function isRoot(t: TestContext): boolean {
   if (process.getuid?.() === 0) return true
-  leave(t, 'missing: root, to run an agent as another user')
+  skipTest(t, 'missing: root, to run an agent as another user')
   return false
 }

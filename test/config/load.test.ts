@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { loadSetting, loadSettings, type SettingSources } from '../../src/config/load.ts'
-import { SettingsError } from '../../src/config/values/shape.ts'
+import { SettingsError } from '../../src/config/values/format.ts'
 import { folder, given, problem } from './settings-file.ts'
 
 test('a flag goes over the environment, that over the file, and that over the default', async () => {

@@ -20,6 +20,8 @@ test('without anything given, the embedded defaults hold', async () => {
     peersSecretFile: undefined,
     bootstrap: [],
     publicDht: false,
+    docker: false,
+    sources: [],
     dht: { host: '0.0.0.0', port: 49_737 },
     peerListen: { host: '0.0.0.0', port: 5052 },
     advertise: undefined,

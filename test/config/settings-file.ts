@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before } from 'node:test'
 import { loadSettings, type SettingSources } from '../../src/config/load.ts'
-import { SettingsError } from '../../src/config/values/shape.ts'
+import { SettingsError } from '../../src/config/values/format.ts'
 
 /** The folder of the settings file. */
 export let folder: string

@@ -7,7 +7,7 @@ import type { BlobStore, Incoming } from '../../src/ports/blob-store.ts'
 import type { Content } from '../../src/ports/content.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import type { Want } from '../../src/ports/source.ts'
-import { checkpointsOf, digestOf } from '../../testkit/memory/memory-store.ts'
+import { checkpointsOf, digestOf } from '../../testkit/memory/digests.ts'
 
 const repository = { registry: 'docker.io', name: 'library/alpine' }
 const facts = {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Catalog } from '../../src/ports/catalog.ts'
-import { digestOf } from '../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../testkit/memory/digests.ts'
 
 /** What every Catalog does. `open` gives an empty one; `close` is called when it is done with. */
 export function catalogSuite(

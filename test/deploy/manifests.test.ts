@@ -79,7 +79,7 @@ test('what install needs of a node is mounted, and what restore has mounted puts
     '/etc/containerd/config.toml': CONTAINERD,
     '/var/lib/leat/runtime/.keep': '',
   })
-  const before = await host.everything()
+  const before = await host.snapshot()
   const install = initOf('leat', 'runtime-install', await manifest('10-leat.yaml'))
   const restore = initOf('leat-restore', 'runtime-uninstall', await manifest('uninstall/restore.yaml'))
   const mounts = ['/host/etc/containerd', '/host/var/lib/leat/runtime']
@@ -95,12 +95,12 @@ test('what install needs of a node is mounted, and what restore has mounted puts
     assert.equal(code, 0, `${time}: ${out}${err}`)
     assert.match(out, /containerd: asks 127\.0\.0\.1:5050 first/)
   }
-  const written = Object.keys(await host.everything()).filter((path) => before[path] === undefined)
+  const written = Object.keys(await host.snapshot()).filter((path) => before[path] === undefined)
   for (const path of written)
     assert.match(`/host/${path}`, /^\/host\/(?:etc\/containerd|var\/lib\/leat\/runtime)\//)
   const { code, out, err } = await runInProcess(onHost(restore.args))
   assert.equal(code, 0, out + err)
-  assert.deepEqual(await host.everything(), before)
+  assert.deepEqual(await host.snapshot(), before)
 })
 
 function initOf(workload: string, container: string, resources: Parameters<typeof workloadsOf>[0]) {

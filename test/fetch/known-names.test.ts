@@ -10,8 +10,9 @@ import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import type { Repository } from '../../src/oci/names/repository.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { Clock } from '../../testkit/clock.ts'
+import { digestOf } from '../../testkit/memory/digests.ts'
 import { MemoryCatalog } from '../../testkit/memory/memory-catalog.ts'
-import { digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
+import { MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { bodyOf, until } from '../../testkit/memory/read-body.ts'
 import { ScriptedRegistry } from '../../testkit/registries/scripted-registry.ts'
 
@@ -247,7 +248,7 @@ describe('a transfer under way', () => {
     const bytes = randomBytes(200_000)
     const digest = parts.registry.add(bytes)
     parts.registry.keepIn(mine, digest)
-    parts.store.holdWrites()
+    parts.store.pauseWrites()
     return { ...parts, bytes, digest }
   }
 
@@ -260,7 +261,7 @@ describe('a transfer under way', () => {
     await assert.rejects(resolution.blobHead(other, digest, { signal }), { code: 'absent' })
     assert.equal((await resolution.blobHead(mine, digest, { signal })).size, bytes.length)
     assert.equal(registry.asked.head, 1)
-    store.releaseWrites()
+    store.resumeWrites()
     for (const answer of [first, second]) assert.ok((await bodyOf(answer)).equals(bytes))
   })
 
@@ -270,7 +271,7 @@ describe('a transfer under way', () => {
     registry.keepIn(other, digest)
     const second = await resolution.blob(other, digest, { signal })
     assert.deepEqual(second.cacheResult, { kind: 'miss', from: 'upstream', collapsed: true })
-    store.releaseWrites()
+    store.resumeWrites()
     for (const answer of [first, second]) assert.ok((await bodyOf(answer)).equals(bytes))
     assert.deepEqual([registry.asked.head, registry.asked.sources], [1, 1])
     assert.deepEqual(await catalog.filterKnown(other, [digest]), [digest])

@@ -6,9 +6,10 @@ import { Flights } from '../../src/fetch/flight/flights.ts'
 import { LocalContentLookup } from '../../src/fetch/local-content.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import type { Source, Want } from '../../src/ports/source.ts'
+import { checkpointsOf, digestOf } from '../../testkit/memory/digests.ts'
 import { knownNamesOf } from '../../testkit/memory/known-names.ts'
 import { MemoryCatalog } from '../../testkit/memory/memory-catalog.ts'
-import { checkpointsOf, digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
+import { MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { fails, pour, ScriptedSource, sends } from '../../testkit/registries/scripted-source.ts'
 
 const { signal } = new AbortController()

@@ -14,7 +14,8 @@ import type { Content } from '../../src/ports/content.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import type { Source, Want } from '../../src/ports/source.ts'
 import { Clock } from '../../testkit/clock.ts'
-import { digestOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../testkit/memory/digests.ts'
+import { MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { diesAt, pour, ScriptedSource, sends, stallsAt } from '../../testkit/registries/scripted-source.ts'
 import { newFlights, wantOf } from './test-flights.ts'
 
@@ -89,7 +90,7 @@ async function heldUp(flight: Flight): Promise<void> {
 }
 
 function nothingIsLeft(store: MemoryStore): void {
-  assert.equal(store.incoming, 0)
+  assert.equal(store.incomingCount, 0)
   assert.equal(store.stored.size, 0)
   assert.equal(store.partials.size, 0)
   assert.equal(store.reserved.size, 0)
@@ -489,7 +490,7 @@ describe('a blob that is kept', () => {
     const end = ended(want.digest)
     const slow = await opening(flights, want)
     await end
-    assert.equal(store.incoming, 0)
+    assert.equal(store.incomingCount, 0)
     assert.ok((await readAll(slow)).equals(bytes))
   })
 })

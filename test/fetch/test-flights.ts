@@ -2,7 +2,8 @@ import { afterEach } from 'node:test'
 import type { FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import { Flights } from '../../src/fetch/flight/flights.ts'
 import type { Source, Want } from '../../src/ports/source.ts'
-import { digestOf, type MemoryStore } from '../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../testkit/memory/digests.ts'
+import type { MemoryStore } from '../../testkit/memory/memory-store.ts'
 
 const begun: Flights[] = []
 

@@ -15,7 +15,8 @@ import type { Content } from '../../src/ports/content.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import type { Contributor, Source } from '../../src/ports/source.ts'
 import { Clock } from '../../testkit/clock.ts'
-import { checkpointsOf, MemoryStore } from '../../testkit/memory/memory-store.ts'
+import { checkpointsOf } from '../../testkit/memory/digests.ts'
+import { MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { runs } from '../../testkit/property-runs.ts'
 import {
   type Attempt,
@@ -283,7 +284,7 @@ describe('what peers bring', () => {
       [['liar', 'peer']],
     )
     await flight.ended
-    assert.deepEqual(store.stored.get(want.digest)?.marks, checkpointsOf(bytes))
+    assert.deepEqual(store.stored.get(want.digest)?.checkpoints, checkpointsOf(bytes))
   })
 
   it('tells which of two that are named alike was wrong, and asks the same source again for another', async (t) => {
@@ -327,8 +328,8 @@ describe('what peers bring', () => {
 
   it('takes wrong bytes back also when they are found out only while upstream goes on from them', async (t) => {
     const bytes = randomBytes(1_500_000)
-    const store = new MemoryStore({ roomBytes: 2_000_000 })
-    store.holdWrites()
+    const store = new MemoryStore({ windowBytes: 2_000_000 })
+    store.pauseWrites()
     const liar = peer('liar', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
       intake.vouch(0, checkpointsOf(bytes))
@@ -338,7 +339,7 @@ describe('what peers bring', () => {
     const honest = upstream(async ({ intake, signal }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
       await pour(intake, bytes, 900_000)
-      store.releaseWrites()
+      store.resumeWrites()
       await aborted(signal)
     }, sends(bytes))
     const { flights } = setUp([liar, honest], store)
@@ -355,8 +356,8 @@ describe('what peers bring', () => {
   it('takes wrong bytes back also when they are found out while nobody is asked', async (t) => {
     const clock = new Clock(t)
     const bytes = randomBytes(1_000_000)
-    const store = new MemoryStore({ roomBytes: 2_000_000 })
-    store.holdWrites()
+    const store = new MemoryStore({ windowBytes: 2_000_000 })
+    store.pauseWrites()
     const given = gate()
     t.after(subscribe('flight.attempted', given.open))
     const network = peer(
@@ -375,7 +376,7 @@ describe('what peers bring', () => {
     const facts = blamed(t, want.digest)
     const body = pull(flights.join(want).flight)
     await given.opened
-    store.releaseWrites()
+    store.resumeWrites()
     assert.ok((await clock.until(body)).equals(bytes))
     assert.deepEqual(network.attempts, [0, 4 * CHECKPOINT_INTERVAL_BYTES])
     assert.deepEqual(
@@ -714,7 +715,7 @@ describe('what peers bring', () => {
         if (failure === undefined) {
           assert.ok(Buffer.from(store.stored.get(want.digest)?.bytes ?? []).equals(bytes))
         }
-        assert.equal(store.incoming, 0)
+        assert.equal(store.incomingCount, 0)
         assert.equal(store.openContents, 0)
       }),
       {

@@ -78,12 +78,12 @@ test('what comes while it is blocked is held, and comes first when it goes on', 
   listener.read('one ')
   // The same memory is used again.
   listener.read('two ')
-  assert.deepEqual([listener.taken, listener.reader.heldBytes], ['', 8])
+  assert.deepEqual([listener.taken, listener.reader.unreadBytes], ['', 8])
   listener.isBlocked = false
   listener.wanted = 0
   listener.reader.resume()
   listener.read('three')
-  assert.deepEqual([listener.taken, listener.reader.heldBytes], ['one two three', 0])
+  assert.deepEqual([listener.taken, listener.reader.unreadBytes], ['one two three', 0])
 })
 
 test('it takes step by step, until it is blocked', () => {
@@ -103,9 +103,9 @@ test('it takes step by step, until it is blocked', () => {
     overflowError: () => new Error('too much'),
   })
   once.receive(Buffer.from('abcde'))
-  assert.equal(once.heldBytes, 3)
-  once.dropHeld()
-  assert.equal(once.heldBytes, 0)
+  assert.equal(once.unreadBytes, 3)
+  once.dropUnread()
+  assert.equal(once.unreadBytes, 0)
 })
 
 test('no more is held than a socket may hold back', () => {

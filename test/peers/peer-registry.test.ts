@@ -4,7 +4,7 @@ import { PeerRegistry, type RegistryPeers } from '../../src/peers/peer-registry.
 import { Failure, type FailureCode } from '../../src/ports/failure.ts'
 import type { TagHead } from '../../src/ports/registry.ts'
 import type { Source } from '../../src/ports/source.ts'
-import { digestOf } from '../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../testkit/memory/digests.ts'
 import { ScriptedRegistry } from '../../testkit/registries/scripted-registry.ts'
 
 const REPOSITORY = { registry: 'r.example', name: 'team/app' }
@@ -46,7 +46,7 @@ function sourceNamed(name: string): Source {
 }
 
 describe('the sources of a content', () => {
-  it('are upstream alone when there are no peers', () => {
+  it('are only upstream when there are no peers', () => {
     const { peers } = peersWith({})
     const sources = new PeerRegistry(new ScriptedRegistry(), peers).sources(WANT)
     assert.deepEqual(

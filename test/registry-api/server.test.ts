@@ -5,7 +5,8 @@ import { connect as connectHttp2 } from 'node:http2'
 import { test } from 'node:test'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import { createRegistryServer } from '../../src/registry-api/server.ts'
-import { digestOf, MemoryResolver } from '../../testkit/memory/memory-resolver.ts'
+import { digestOf } from '../../testkit/memory/digests.ts'
+import { MemoryResolver } from '../../testkit/memory/memory-resolver.ts'
 import { ALPINE, openSocket, readUntilClosed, requestHttp1, startTestServer } from './test-server.ts'
 
 const BYTES = Buffer.alloc(2_000_000, 'x')
@@ -62,7 +63,7 @@ test('when there are too many connections, the one that has been idle for longes
 test('connections with an answer under way stay open, and new ones beyond the limit are closed', async (t) => {
   const { port, resolver } = await startTestServer(t, { limits: { maxConnections: 2 } })
   let release = (): void => {}
-  resolver.held = new Promise((resolve) => {
+  resolver.answersAfter = new Promise((resolve) => {
     release = resolve
   })
   resolver.putManifest(ALPINE, Buffer.from('{}'), OCI_MANIFEST, 'latest')

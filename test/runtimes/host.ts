@@ -3,20 +3,8 @@ import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } fro
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
-import type { Wanted } from '../../src/runtimes/files/plan.ts'
 
-export const URL = 'http://127.0.0.1:5050'
-
-export const WANTED: Wanted = {
-  address: '127.0.0.1:5050',
-  isLoopback: true,
-  tls: undefined,
-  registries: undefined,
-  containerdConfig: '/etc/containerd/config.toml',
-  writeConfig: false,
-}
-
-/** The root of a host in a folder of its own. */
+/** A host whose root is a temporary folder. */
 export class Host {
   readonly root: string
 
@@ -40,7 +28,7 @@ export class Host {
     await writeFile(this.at(path), content)
   }
 
-  /** Undefined when there is none. */
+  /** Undefined if the file does not exist. */
   async read(path: string): Promise<string | undefined> {
     return await readFile(this.at(path), 'utf8').catch(() => undefined)
   }
@@ -49,20 +37,20 @@ export class Host {
     return join(this.root, path)
   }
 
-  /** Every file, folder and link, with what it holds and its mode. */
-  async everything(): Promise<Readonly<Record<string, string>>> {
-    const found: Record<string, string> = {}
+  /** Every file, folder and link by path, with its mode and a hash of its content. */
+  async snapshot(): Promise<Readonly<Record<string, string>>> {
+    const snapshot: Record<string, string> = {}
     for (const path of (await readdir(this.root, { recursive: true })).sort()) {
       const at = join(this.root, path)
       const stat = await lstat(at)
       const mode = stat.mode.toString(8)
-      if (stat.isSymbolicLink()) found[path] = `link to ${await readlink(at)}`
-      else if (stat.isDirectory()) found[path] = `folder ${mode}`
+      if (stat.isSymbolicLink()) snapshot[path] = `link to ${await readlink(at)}`
+      else if (stat.isDirectory()) snapshot[path] = `folder ${mode}`
       else
-        found[path] = `${mode} ${createHash('sha256')
+        snapshot[path] = `${mode} ${createHash('sha256')
           .update(await readFile(at))
           .digest('hex')}`
     }
-    return found
+    return snapshot
   }
 }

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { leave, requirePrograms, run } from '../../testkit/programs.ts'
+import { requirePrograms, run, skipTest } from '../../testkit/programs.ts'
 import { digestOf } from '../../testkit/registries/image.ts'
 import { NpmStart } from './npm-start.ts'
 
@@ -21,9 +21,9 @@ const REGISTRY = 'http://127.0.0.1:5050/v2/'
 test('a fresh clone serves after npm ci and npm start', async (t) => {
   const programs = requirePrograms(t, ['git', 'npm'])
   if (programs === undefined) return
-  if (!existsSync(join(ROOT, '.git'))) return leave(t, 'missing: the git history to clone')
+  if (!existsSync(join(ROOT, '.git'))) return skipTest(t, 'missing: the git history to clone')
   for (const port of PORTS) {
-    if (!(await isFree(port))) return leave(t, `missing: port ${port}, which another program listens on`)
+    if (!(await isFree(port))) return skipTest(t, `missing: port ${port}, which another program listens on`)
   }
   const folder = await mkdtemp(join(tmpdir(), 'leat-clone-'))
   t.after(() => rm(folder, { recursive: true, force: true }))

@@ -6,7 +6,7 @@ import { Level } from 'level'
 import type { Digest } from '../../src/oci/digest.ts'
 import { Layout } from '../../src/store/files/layout.ts'
 import { openStore } from '../../src/store/open.ts'
-import { checkpointsOf, digestOf } from '../../testkit/memory/memory-store.ts'
+import { checkpointsOf, digestOf } from '../../testkit/memory/digests.ts'
 import { feed, keep, passOn, stored, wanted, writtenTo } from '../conformance/blob-store.ts'
 import { folder, opened, smallDisk } from './folder.ts'
 

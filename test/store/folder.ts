@@ -6,12 +6,12 @@ import type { TestContext } from 'node:test'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import { openStore, type StoreOptions } from '../../src/store/open.ts'
 import type { Store } from '../../src/store/store.ts'
-import { afterwards } from '../../testkit/cleanup.ts'
+import { addCleanup } from '../../testkit/cleanup.ts'
 
 /** Makes an empty folder, which is removed when the test is over. */
 export async function folder(t: TestContext, parent = tmpdir()): Promise<string> {
   const path = await mkdtemp(join(parent, 'leat-store-'))
-  afterwards(t, () => rm(path, { recursive: true, force: true }))
+  addCleanup(t, () => rm(path, { recursive: true, force: true }))
   return path
 }
 
@@ -28,21 +28,21 @@ export async function smallDisk(t: TestContext, bytes: number): Promise<string |
     t.skip('this machine does not let a small disk be mounted')
     return undefined
   }
-  afterwards(t, () => execFileSync('/bin/umount', [path]))
+  addCleanup(t, () => execFileSync('/bin/umount', [path]))
   return path
 }
 
 /** Opens a store, which is closed when the test is over. */
 export async function opened(t: TestContext, options: StoreOptions): Promise<Store> {
   const store = await openStore(options)
-  afterwards(t, () => store.close())
+  addCleanup(t, () => store.close())
   return store
 }
 
 /** Collects all events of this name until the test is over. */
 export function published<Name extends keyof Events>(t: TestContext, name: Name): Events[Name][] {
   const facts: Events[Name][] = []
-  afterwards(
+  addCleanup(
     t,
     subscribe(name, (fact) => facts.push(fact)),
   )

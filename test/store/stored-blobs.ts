@@ -3,7 +3,7 @@ import type { Digest } from '../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import type { BlobStore } from '../../src/ports/blob-store.ts'
 import type { Store } from '../../src/store/store.ts'
-import { digestOf } from '../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../testkit/memory/digests.ts'
 import { feed, keep, wanted } from '../conformance/blob-store.ts'
 import { all } from './folder.ts'
 

@@ -11,7 +11,7 @@ import { listener, resolverWith } from './test-network.ts'
 const { signal } = new AbortController()
 const DIGEST = sha256('x')
 
-interface Refusal {
+interface RequestFailure {
   readonly code: unknown
   readonly message: unknown
   readonly source: unknown
@@ -21,7 +21,7 @@ interface Refusal {
 async function requestEverything(
   registry: string,
   { atOnce = false, ...options }: UpstreamOptions & { atOnce?: boolean } = {},
-): Promise<readonly Refusal[]> {
+): Promise<readonly RequestFailure[]> {
   const upstreams = createUpstreams({ deadlines: { connectMs: 50 }, backoffMs: 1, ...options })
   const repository: Repository = { registry, name: 'x' }
   const want = { digest: DIGEST, kind: 'blob', repository } as const
@@ -39,16 +39,16 @@ async function requestEverything(
     () => bring('manifest'),
   ]
   try {
-    if (atOnce) return await Promise.all(requests.map(refusalOf))
-    const refusals: Refusal[] = []
-    for (const send of requests) refusals.push(await refusalOf(send))
-    return refusals
+    if (atOnce) return await Promise.all(requests.map(failureOf))
+    const failures: RequestFailure[] = []
+    for (const send of requests) failures.push(await failureOf(send))
+    return failures
   } finally {
     await upstreams.close()
   }
 }
 
-async function refusalOf(send: () => Promise<unknown>): Promise<Refusal> {
+async function failureOf(send: () => Promise<unknown>): Promise<RequestFailure> {
   try {
     await send()
   } catch (error) {

@@ -26,7 +26,7 @@ const OPTIONS = { platforms: [], referrers: false, pin: false }
 test('six blobs are requested at once, and none is started after the client has left', async () => {
   const { target, image } = targetWithImage(20)
   let open = (): void => {}
-  target.resolver.held = new Promise((resolve) => {
+  target.resolver.answersAfter = new Promise((resolve) => {
     open = resolve
   })
   const disconnect = new AbortController()
@@ -35,7 +35,7 @@ test('six blobs are requested at once, and none is started after the client has 
   const next = lines.next()
   while (target.resolver.asked.length === 0) await new Promise(setImmediate)
   // From here on the resolver answers the manifest, but no blob.
-  target.resolver.held = new Promise(() => {})
+  target.resolver.answersAfter = new Promise(() => {})
   open()
   while (blobRequests(target) < 6) await new Promise(setImmediate)
   disconnect.abort()

@@ -7,23 +7,23 @@ import type { TestContext } from 'node:test'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import { AgentProcess } from '../agent-process.ts'
 import { makeCertificates } from '../certificates.ts'
-import { afterwards } from '../cleanup.ts'
+import { addCleanup } from '../cleanup.ts'
 import { startFaultyUpstream } from '../registries/faulty-upstream.ts'
 import type { AttackTarget } from './attack.ts'
 
 const MIB = 1024 * 1024
 
-export interface Known {
+export interface KnownContent {
   readonly path: string
   readonly bytes: Buffer
 }
 
 export interface AttackedAgent extends AttackTarget {
   readonly pid: number
-  /** Of metrics and health. */
+  /** The URL of metrics and health. */
   readonly admin: string
-  /** What honest clients ask for. */
-  readonly honest: readonly Known[]
+  /** What honest clients request. */
+  readonly honest: readonly KnownContent[]
   readonly output: () => string
 }
 
@@ -32,15 +32,15 @@ export interface Sample {
   readonly descriptors: number
 }
 
-/** An agent in a process of its own that has everything that it will be asked for. Ended with the test. */
+/** Starts an agent in a process of its own, which ends with the test. Its upstream has everything that is requested. */
 export async function startAttackedAgent(
   t: TestContext,
   { tls = false }: { tls?: boolean } = {},
 ): Promise<AttackedAgent> {
   const folder = await mkdtemp(join(tmpdir(), 'leat-attacked-'))
-  afterwards(t, () => rm(folder, { recursive: true }))
+  addCleanup(t, () => rm(folder, { recursive: true }))
   const upstream = await startFaultyUpstream()
-  afterwards(t, () => upstream.close())
+  addCleanup(t, () => upstream.close())
   const certificates = tls ? makeCertificates() : undefined
   const blobs = [8 * MIB, 300_000, 3_000_000].map(bytesOf)
   const manifests = [3_900_000, 1000].map(manifestOf)
@@ -61,8 +61,8 @@ export async function startAttackedAgent(
     config = { ...config, ...files }
   }
   const agent = await AgentProcess.start(folder, JSON.stringify(config))
-  afterwards(t, () => {
-    // What it is in the middle of is not waited for.
+  addCleanup(t, () => {
+    // The agent is killed, so that the test does not wait for its requests.
     agent.signal('SIGKILL')
     return agent.stop()
   })
@@ -79,36 +79,36 @@ export async function startAttackedAgent(
   return { ...attacked, blob: blob.path, manifest: manifest.path, honest: [...smallBlobs, ...smallManifests] }
 }
 
-/** Memory and descriptors of a process. */
+/** The memory and the file descriptors of a process. */
 export async function sampleOf({ pid }: { pid: number }): Promise<Sample> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? assert.fail('no VmRSS')
   return { rss: Number(kibibytes) * 1024, descriptors: (await readdir(`/proc/${pid}/fd`)).length }
 }
 
-/** Looks at it again and again until `stop`, which gives the most that was seen. */
+/** Samples the process until `stop`, which returns the maximum of each value. */
 export function watchProcess(process: { pid: number }): { stop(): Promise<Sample> } {
   const most = { rss: 0, descriptors: 0 }
-  const look = async (): Promise<void> => {
+  const sample = async (): Promise<void> => {
     const { rss, descriptors } = await sampleOf(process)
     most.rss = Math.max(most.rss, rss)
     most.descriptors = Math.max(most.descriptors, descriptors)
   }
-  let looking = Promise.resolve()
+  let sampling = Promise.resolve()
   const timer = setInterval(() => {
-    looking = looking.then(look, () => {})
+    sampling = sampling.then(sample, () => {})
   }, 50)
   return {
     stop: async () => {
       clearInterval(timer)
-      await looking.catch(() => {})
-      await look()
+      await sampling.catch(() => {})
+      await sample()
       return most
     },
   }
 }
 
-/** The same bytes for the same size, which do not repeat. */
+/** Makes bytes that do not repeat, the same ones for the same size. */
 function bytesOf(size: number): Buffer {
   const blocks: Buffer[] = []
   for (let at = 0; at < size; at += 64) blocks.push(createHash('sha512').update(`${size} ${at}`).digest())

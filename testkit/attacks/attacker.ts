@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { afterwards } from '../cleanup.ts'
+import { addCleanup } from '../cleanup.ts'
 import { within } from '../deadline.ts'
 import type { AttackReport, AttackTarget } from './attack.ts'
 import type { AttackerMessage, AttackRequest } from './attacker-program.ts'
@@ -19,7 +19,7 @@ export class Attacker {
 
   static async start(t: TestContext): Promise<Attacker> {
     const attacker = new Attacker()
-    afterwards(t, () => attacker.kill())
+    addCleanup(t, () => attacker.kill())
     await within(READY_MS, 'the start of an attacker', attacker.#receive('ready'))
     return attacker
   }

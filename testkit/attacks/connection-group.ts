@@ -37,20 +37,20 @@ export class ConnectionGroup {
   }
 
   async openSocket(protocol: 'h2' | 'http/1.1'): Promise<RawSocket> {
-    const socket = await RawSocket.dial(this.#target, protocol, { patienceMs: TIMEOUT_MS })
+    const socket = await RawSocket.open(this.#target, protocol, { timeoutMs: TIMEOUT_MS })
     this.#add(socket)
     return socket
   }
 
   async openHttp1(options: { reads?: boolean } = {}): Promise<RawHttp1> {
-    const client = await RawHttp1.open(this.#target, { ...options, patienceMs: TIMEOUT_MS })
+    const client = await RawHttp1.open(this.#target, { ...options, timeoutMs: TIMEOUT_MS })
     this.#add(client.socket)
     return client
   }
 
   /** Resolves when the server has sent its SETTINGS. */
   async openHttp2(opening: Opening = {}): Promise<RawHttp2> {
-    const client = await RawHttp2.open(this.#target, { ...opening, patienceMs: TIMEOUT_MS })
+    const client = await RawHttp2.open(this.#target, { ...opening, timeoutMs: TIMEOUT_MS })
     this.#add(client.socket)
     this.#clients.push(client)
     return client
@@ -58,7 +58,7 @@ export class ConnectionGroup {
 
   /** Opens a connection without waiting for SETTINGS of the server. */
   async openHttp2WithoutWaiting(opening: Opening = {}): Promise<RawHttp2> {
-    const client = await RawHttp2.begin(this.#target, { ...opening, patienceMs: TIMEOUT_MS })
+    const client = await RawHttp2.begin(this.#target, { ...opening, timeoutMs: TIMEOUT_MS })
     this.#add(client.socket)
     this.#clients.push(client)
     return client

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { leave, requirePrograms } from '../programs.ts'
+import { requirePrograms, skipTest } from '../programs.ts'
 import { Lab, type LabOptions } from './lab.ts'
 import { missingNamespaceRight } from './namespaces.ts'
 
@@ -14,7 +14,7 @@ export function requireNamespaces(t: TestContext): boolean {
   if (requirePrograms(t, ['ip', 'tc']) === undefined) return false
   const missing = missingNamespaceRight()
   if (missing === undefined) return true
-  leave(t, `missing: the right to make network namespaces (root has it): ${missing}`)
+  skipTest(t, `missing: the right to make network namespaces (root has it): ${missing}`)
   return false
 }
 

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto'
-import { type Digest, parseDigest } from '../../src/oci/digest.ts'
+import type { Digest } from '../../src/oci/digest.ts'
 import { OCI_INDEX } from '../../src/oci/media-types.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
 import type { Content } from '../../src/ports/content.ts'
@@ -11,74 +10,22 @@ import type {
   ManifestAnswer,
   Resolver,
 } from '../../src/ports/resolver.ts'
+import { digestOf } from './digests.ts'
+import { GrowingBlob } from './growing-blob.ts'
 
-export function digestOf(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = 'sha256'): Digest {
-  const digest = parseDigest(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`)
-  if (digest === undefined) throw new Error('a hash is a digest')
-  return digest
-}
+/** A larger manifest is given as a content that is read like a blob. */
+const MAX_SMALL_BYTES = 64 * 1024
 
-/** A larger manifest is read like a blob. */
-const IN_MEMORY = 64 * 1024
-
-/** Bytes that come when a test says so. */
-export class GrowingBlob {
-  readonly bytes: Buffer
-  #there = 0
-  #failure: Failure | undefined
-  readonly #waiting = new Set<() => void>()
-
-  constructor(bytes: Buffer) {
-    this.bytes = bytes
-  }
-
-  growTo(length: number): void {
-    this.#there = length
-    this.#wake()
-  }
-
-  fail(failure: Failure): void {
-    this.#failure = failure
-    this.#wake()
-  }
-
-  readable(offset: number, signal: AbortSignal): number | Promise<number> {
-    if (this.#there > offset || this.#there === this.bytes.length) return this.#there
-    return this.#comes(offset, signal)
-  }
-
-  async #comes(offset: number, signal: AbortSignal): Promise<number> {
-    for (;;) {
-      signal.throwIfAborted()
-      if (this.#there > offset) return this.#there
-      if (this.#failure !== undefined) throw this.#failure
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          signal.removeEventListener('abort', wake)
-          this.#waiting.delete(wake)
-          resolve()
-        }
-        this.#waiting.add(wake)
-        signal.addEventListener('abort', wake, { once: true })
-      })
-    }
-  }
-
-  #wake(): void {
-    for (const wake of [...this.#waiting]) wake()
-  }
-}
-
-/** A resolver that has what a test puts into it, fails as told, and counts what is left open. */
+/** A resolver that has what a test puts into it, fails as the test says, and counts the contents that are open. */
 export class MemoryResolver implements Resolver {
   cacheResult: CacheResult = { kind: 'hit' }
-  /** Thrown by everything while it is set. */
+  /** While it is set, every request fails with it. */
   failure: unknown
-  /** While it is set, nothing is answered before it resolves or the client is gone. */
-  held: Promise<void> | undefined
-  /** Contents that were given out and not closed. */
+  /** While it is set, a request is answered only after it resolves, or not at all when the client leaves. */
+  answersAfter: Promise<void> | undefined
+  /** How many contents are open. */
   openContents = 0
-  /** Registries for which there are credentials. */
+  /** The registries for which the agent has credentials. */
   readonly privateRegistries = new Set<string>()
   readonly asked: string[] = []
   readonly #manifests = new Map<string, { digest: Digest; bytes: Uint8Array; mediaType: string }>()
@@ -86,7 +33,7 @@ export class MemoryResolver implements Resolver {
   readonly #tags = new Map<string, Set<string>>()
   readonly #referrers = new Map<string, Uint8Array>()
   readonly #repositories = new Map<string, Repository>()
-  readonly #onQuiet = new Set<() => void>()
+  readonly #whenAllClosed = new Set<() => void>()
 
   putManifest(at: Repository, bytes: Uint8Array, mediaType: string, ...tags: string[]): Digest {
     const digest = digestOf(bytes)
@@ -117,9 +64,9 @@ export class MemoryResolver implements Resolver {
     this.#referrers.set(`${this.#key(at)} ${subject}`, Buffer.from(JSON.stringify(index)))
   }
 
-  /** When everything given out is closed again. */
+  /** Resolves when no content is open. */
   async allClosed(): Promise<void> {
-    while (this.openContents > 0) await new Promise<void>((resolve) => this.#onQuiet.add(resolve))
+    while (this.openContents > 0) await new Promise<void>((resolve) => this.#whenAllClosed.add(resolve))
   }
 
   async blob(at: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer> {
@@ -182,17 +129,17 @@ export class MemoryResolver implements Resolver {
     await this.#ready('manifest', at, reference, options)
     const { digest, bytes, mediaType } = this.#found(this.#manifests, at, reference)
     const size = bytes.length
-    const body = size > IN_MEMORY ? this.#opened(digest, this.#grown(bytes)) : bytes
+    const body = size > MAX_SMALL_BYTES ? this.#opened(digest, this.#growingOf(bytes)) : bytes
     return { digest, mediaType, size, body, cacheResult: this.cacheResult }
   }
 
   async #ready(what: string, at: Repository, reference: string, { signal }: { signal: AbortSignal }) {
     this.asked.push(`${what} ${repositoryKey(at)} ${reference}`.trim())
-    if (this.held !== undefined) {
+    if (this.answersAfter !== undefined) {
       const gone = new Promise<void>((resolve) => {
         signal.addEventListener('abort', () => resolve(), { once: true })
       })
-      await Promise.race([this.held, gone])
+      await Promise.race([this.answersAfter, gone])
       signal.throwIfAborted()
     }
     if (this.failure !== undefined) throw this.failure
@@ -204,7 +151,7 @@ export class MemoryResolver implements Resolver {
     return found
   }
 
-  #grown(bytes: Uint8Array): GrowingBlob {
+  #growingOf(bytes: Uint8Array): GrowingBlob {
     const growing = new GrowingBlob(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
     growing.growTo(bytes.length)
     return growing
@@ -218,23 +165,23 @@ export class MemoryResolver implements Resolver {
 
   #opened(digest: Digest, growing: GrowingBlob): Content {
     this.openContents += 1
-    let closed = false
+    let isClosed = false
     return {
       digest,
       size: growing.bytes.length,
       mediaType: undefined,
       readable: (offset, { signal }) => growing.readable(offset, signal),
       read: async (target, position) => {
-        if (closed) throw new Error('read after close')
+        if (isClosed) throw new Error('read after close')
         return growing.bytes.copy(target, 0, position)
       },
       close: async () => {
-        if (closed) throw new Error('closed twice')
-        closed = true
+        if (isClosed) throw new Error('closed twice')
+        isClosed = true
         this.openContents -= 1
         if (this.openContents > 0) return
-        for (const resolve of this.#onQuiet) resolve()
-        this.#onQuiet.clear()
+        for (const resolve of this.#whenAllClosed) resolve()
+        this.#whenAllClosed.clear()
       },
     }
   }

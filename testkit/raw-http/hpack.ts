@@ -1,6 +1,6 @@
-/** Just enough of HPACK (RFC 7541) to ask, to attack, and to read the status of an answer. */
+/** As much of HPACK (RFC 7541) as is needed to send requests and attacks, and to read the status of an answer. */
 
-/** Of the static table (appendix A): those of requests. */
+/** The entries of the static table (appendix A) for requests. */
 const STATIC = new Map([
   [':method GET', 2],
   [':method POST', 3],
@@ -21,17 +21,17 @@ const STATIC_NAMES = new Map([
   ['if-range', 42],
   ['range', 50],
 ])
-/** Entries of the dynamic table come after those of the static one; the newest is the first. */
+/** The index of the newest entry of the dynamic table, which follows the static table. */
 const NEWEST = 62
 const FIRST_STATUS = 8
 const STATUSES = [200, 204, 206, 304, 400, 404, 500] as const
-/** The codes of 0 to 9 (appendix B): three of five bits, the others of six. */
+/** The Huffman codes of the digits (appendix B): three have five bits, the others have six. */
 const SHORT_DIGITS = 3
 const SIXBIT_THREE = 0b011001
 
 export type Field = readonly [name: string, value: string]
 
-/** An integer with a prefix of so many bits (section 5.1), its first byte begun with `first`. */
+/** An integer with a prefix of so many bits (section 5.1). `first` holds the other bits of the first byte. */
 function integer(first: number, bits: number, value: number): Buffer {
   const most = 2 ** bits - 1
   if (value < most) return Buffer.from([first | value])
@@ -47,7 +47,7 @@ function text(value: string): Buffer {
   return Buffer.concat([integer(0, 7, bytes.length), bytes])
 }
 
-/** Without a trace in the dynamic table; indexed where the static table has it. */
+/** A field that is not added to the dynamic table, and is indexed if the static table has it. */
 export function literal([name, value]: Field): Buffer {
   const index = STATIC.get(`${name} ${value}`)
   if (index !== undefined) return integer(0x80, 7, index)
@@ -57,12 +57,12 @@ export function literal([name, value]: Field): Buffer {
     : Buffer.concat([integer(0, 4, known), text(value)])
 }
 
-/** Put into the dynamic table, so that `newest` can name it. */
+/** A field that is added to the dynamic table, so that `newest` can refer to it. */
 export function remembered([name, value]: Field): Buffer {
   return Buffer.concat([Buffer.from([0x40]), text(name), text(value)])
 }
 
-/** The newest entry of the dynamic table, so many times: one byte each. */
+/** References to the newest entry of the dynamic table, of one byte each. */
 export function newest(times: number): Buffer {
   return Buffer.alloc(times, 0x80 | NEWEST)
 }
@@ -72,12 +72,12 @@ export function fieldBlock(fields: readonly Field[]): Buffer {
 }
 
 /**
- * The status that a block of an answer begins with. undefined: it begins with something else. The server must have been
- * told that the dynamic table has no room, so that it never refers to what it has said before.
+ * The status at the start of a header block; undefined if the block starts with something else. The client must have set
+ * the size of the dynamic table to zero, so that the server does not refer to earlier fields.
  */
 export function statusOf(block: Uint8Array): number | undefined {
   let at = 0
-  // An update of the table's size (section 6.3).
+  // The block may start with a dynamic table size update (section 6.3).
   while (((block[at] ?? 0) & 0xe0) === 0x20) {
     if (block[at] === 0x3f)
       do at += 1
@@ -93,7 +93,7 @@ export function statusOf(block: Uint8Array): number | undefined {
   return (length & 0x80) === 0 ? Number(Buffer.from(value).toString('latin1')) : packedDigits(value)
 }
 
-/** Three digits in Huffman's code. */
+/** Decodes three digits in the Huffman code. */
 function packedDigits(bytes: Uint8Array): number | undefined {
   const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('')
   let at = 0

@@ -1,10 +1,10 @@
-/** One answer of HTTP/1.1 as it was found in the bytes of a connection. */
+/** One answer of HTTP/1.1 in the bytes of a connection. */
 export interface Answer {
   readonly status: number
-  /** Names in lower case. */
+  /** The names are in lower case. */
   readonly headers: ReadonlyMap<string, string>
   readonly body: Buffer
-  /** The body has the length that was declared. */
+  /** Whether the body has the declared length. */
   readonly complete: boolean
 }
 
@@ -12,8 +12,8 @@ const HEAD_END = '\r\n\r\n'
 const START = 'HTTP/1.1 '
 
 /**
- * The answers in what a server has sent, in order. Where HEAD was asked, a body that is declared may be missing. Fails on
- * bytes that are no answer, as more bytes than were declared are.
+ * Parses all answers that a server has sent. The body of an answer to HEAD is missing, so it is optional there. Fails on
+ * bytes that are not an answer, such as bytes after a body of the declared length.
  */
 export function answersIn(bytes: Buffer, { mayLackBodies }: { mayLackBodies: boolean }): Answer[] {
   const answers: Answer[] = []
@@ -23,7 +23,7 @@ export function answersIn(bytes: Buffer, { mayLackBodies }: { mayLackBodies: boo
     const [line = '', ...fields] = text.split('\r\n')
     const status = /^HTTP\/1\.1 (\d{3})( |$)/.exec(line)?.[1]
     if (status === undefined) throw new Error(`not an answer: ${JSON.stringify(text.slice(0, 200))}`)
-    // Cut off in its head.
+    // The answer is cut off in its header.
     if (end < 0) return answers
     const headers = new Map(
       fields.map((field) => {
@@ -43,7 +43,7 @@ export function answersIn(bytes: Buffer, { mayLackBodies }: { mayLackBodies: boo
   return answers
 }
 
-/** Another answer begins here, or nothing does. */
+/** Whether another answer begins at the offset, or the bytes end there. */
 function isNext(bytes: Buffer, at: number): boolean {
   return at === bytes.length || bytes.toString('latin1', at, at + START.length) === START
 }

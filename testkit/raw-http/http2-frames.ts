@@ -1,4 +1,4 @@
-/** Frames of HTTP/2 (RFC 9113 section 6) as bytes. Nothing is checked: whoever attacks writes what it likes. */
+/** Frames of HTTP/2 (RFC 9113 section 6) as bytes. Nothing is checked, so that attacks can send invalid frames. */
 
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
 
@@ -38,7 +38,7 @@ export function frame(type: number, flags: number, stream: number, payload: Uint
   return bytes
 }
 
-/** END_HEADERS and END_STREAM unless told otherwise. */
+/** By default with END_HEADERS and END_STREAM. */
 export function headers(
   stream: number,
   block: Uint8Array,
@@ -101,7 +101,7 @@ function numbers(...values: readonly number[]): Buffer {
   return bytes
 }
 
-/** Cuts what comes into frames, however it is split. */
+/** Parses frames from chunks of any size. */
 export class FrameReader {
   #rest: Buffer = Buffer.alloc(0)
 

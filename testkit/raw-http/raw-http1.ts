@@ -1,17 +1,17 @@
 import { RawSocket, type Target } from './raw-socket.ts'
 
-/** A client that sends over HTTP/1.1 whatever it is told to, and reads when and as fast as it is told to. */
+/** A client that sends any bytes over HTTP/1.1, and whose reading is controlled. */
 export class RawHttp1 {
   readonly socket: RawSocket
   readonly #chunks: Buffer[] = []
   readonly #keeps: boolean
 
-  /** It reads all that comes unless told otherwise; with `keep` it remembers what. */
+  /** By default the client reads all bytes as they come; with `keep` it stores them. */
   static async open(
     target: Target,
-    options: { reads?: boolean; keep?: boolean; patienceMs?: number } = {},
+    options: { reads?: boolean; keep?: boolean; timeoutMs?: number } = {},
   ): Promise<RawHttp1> {
-    return new RawHttp1(await RawSocket.dial(target, 'http/1.1', options), options)
+    return new RawHttp1(await RawSocket.open(target, 'http/1.1', options), options)
   }
 
   private constructor(
@@ -26,8 +26,8 @@ export class RawHttp1 {
     if (reads) socket.readAll()
   }
 
-  /** All that has come so far. */
-  get heard(): Buffer {
+  /** The bytes received so far. */
+  get receivedBytes(): Buffer {
     return Buffer.concat(this.#chunks)
   }
 
@@ -40,7 +40,7 @@ export class RawHttp1 {
   }
 }
 
-/** A whole GET request; `more` are header lines, each with its end. */
+/** A whole GET request; `more` are additional header lines with their line ends. */
 export function requestFor(path: string, more = ''): string {
   return `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${more}\r\n`
 }

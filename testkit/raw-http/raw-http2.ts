@@ -17,26 +17,26 @@ import {
 import { RawSocket, type Target } from './raw-socket.ts'
 
 const PATIENCE_MS = 60_000
-/** Of frames that nobody has asked for yet. */
+/** How many frames are kept until they are asked for. */
 const MOST_KEPT = 10_000
 
 export interface Opening {
-  /** Of every stream, in bytes: 0 lets no body begin. */
+  /** The initial window of every stream in bytes: with 0 no body can begin. */
   readonly window?: number | undefined
-  /** Added to the window of the connection at once; never again unless told. */
+  /** Added once to the window of the connection. */
   readonly connectionWindow?: number | undefined
-  /** Whether SETTINGS and PING are answered as they must be. */
+  /** Whether SETTINGS and PING are answered. */
   readonly polite?: boolean
-  /** How long the connection, and each frame that is waited for, may take. */
-  readonly patienceMs?: number
+  /** The deadline of the connection, and of each frame that is waited for. */
+  readonly timeoutMs?: number
 }
 
-/** A client that says in HTTP/2 what it is told to, right or wrong, and gives no window unless it is told to. */
+/** A client that sends any frames over HTTP/2, also invalid ones, and opens windows only on demand. */
 export class RawHttp2 {
   readonly socket: RawSocket
   readonly #target: Target
   readonly #polite: boolean
-  readonly #patienceMs: number
+  readonly #timeoutMs: number
   readonly #reader = new FrameReader()
   readonly #kept: Frame[] = []
   readonly #waiting = new Set<{ is: (frame: Frame) => boolean; resolve: (frame: Frame) => void }>()
@@ -56,9 +56,9 @@ export class RawHttp2 {
     return client
   }
 
-  /** Sends preface and SETTINGS, and waits for nothing. */
+  /** Sends the preface and SETTINGS, without waiting for the server. */
   static async begin(target: Target, opening: Opening = {}): Promise<RawHttp2> {
-    const client = new RawHttp2(target, await RawSocket.dial(target, 'h2', opening), opening)
+    const client = new RawHttp2(target, await RawSocket.open(target, 'h2', opening), opening)
     const { window, connectionWindow } = opening
     const values: Record<number, number> = { [SETTING.headerTableSize]: 0 }
     if (window !== undefined) values[SETTING.initialWindowSize] = window
@@ -71,11 +71,11 @@ export class RawHttp2 {
   private constructor(
     target: Target,
     socket: RawSocket,
-    { polite = true, patienceMs = PATIENCE_MS }: Opening,
+    { polite = true, timeoutMs = PATIENCE_MS }: Opening,
   ) {
     this.#target = target
     this.#polite = polite
-    this.#patienceMs = patienceMs
+    this.#timeoutMs = timeoutMs
     this.socket = socket
     socket.onBytes((bytes) => {
       for (const frame of this.#reader.read(bytes)) this.#took(frame)
@@ -83,12 +83,12 @@ export class RawHttp2 {
     socket.readAll()
   }
 
-  /** Told of every frame that comes. */
+  /** Calls the listener with every frame that is received. */
   onFrame(listener: (frame: Frame) => void): void {
     this.#onFrame = listener
   }
 
-  /** How many frames of this type have come. */
+  /** How many frames of this type were received. */
   count(type: number): number {
     return this.#counts.get(type) ?? 0
   }
@@ -100,7 +100,7 @@ export class RawHttp2 {
     return stream
   }
 
-  /** The block of a GET request. */
+  /** The header block of a GET request. */
   block(path: string, more: readonly Field[] = [], method = 'GET'): Buffer {
     return fieldBlock([
       [':method', method],
@@ -111,7 +111,7 @@ export class RawHttp2 {
     ])
   }
 
-  /** Sends a whole GET request and gives its stream. */
+  /** Sends a whole GET request and returns its stream. */
   get(path: string, more: readonly Field[] = []): number {
     const stream = this.newStream()
     void this.socket.send(headers(stream, this.block(path, more)))
@@ -122,19 +122,19 @@ export class RawHttp2 {
     return this.socket.send(rstStream(stream))
   }
 
-  /** Lets the server send so many bytes more of this stream, and of the connection. */
+  /** Opens the windows of the stream and of the connection by so many bytes. */
   grant(stream: number, bytes: number): Promise<void> {
     return this.socket.send(Buffer.concat([windowUpdate(0, bytes), windowUpdate(stream, bytes)]))
   }
 
-  /** The next frame of this type on this stream that was not given out yet. */
+  /** The next frame of this type on this stream that was not returned yet. */
   nextFrame(type: number, stream: number): Promise<Frame> {
     return this.#next(`frame ${type} of stream ${stream}`, (frame) => {
       return frame.type === type && frame.stream === stream
     })
   }
 
-  /** The status of the answer on this stream. undefined: the server has reset it. */
+  /** The status of the answer on this stream; undefined if the server has reset the stream. */
   async status(stream: number): Promise<number | undefined> {
     const { type, payload } = await this.#next(`the answer on stream ${stream}`, (frame) => {
       return frame.stream === stream && (frame.type === TYPE.headers || frame.type === TYPE.rstStream)
@@ -142,7 +142,7 @@ export class RawHttp2 {
     return type === TYPE.headers ? statusOf(payload) : undefined
   }
 
-  /** Resolves when the server has taken note of all that was sent before: it answers a PING. False: it is gone. */
+  /** Resolves with true when the server has processed all earlier frames and answered a PING, with false when the connection is closed. */
   async settled(): Promise<boolean> {
     if (!this.socket.isOpen) return false
     const answered = this.#next('the answer to a PING', ({ type, flags }) => {
@@ -170,7 +170,7 @@ export class RawHttp2 {
     const gone = this.socket.ended.then(() => {
       throw new Error(`the connection was closed before ${what}`)
     })
-    return within(this.#patienceMs, what, Promise.race([came, gone])).finally(() => {
+    return within(this.#timeoutMs, what, Promise.race([came, gone])).finally(() => {
       if (waiter !== undefined) this.#waiting.delete(waiter)
     })
   }
@@ -188,7 +188,7 @@ export class RawHttp2 {
       waiter.resolve(frame)
       return
     }
-    // A payload is a part of what was read with it: kept ones must not hold all of that.
+    // The payload is copied, because a slice would keep the whole read in memory.
     if (type !== TYPE.data && this.#kept.length < MOST_KEPT) {
       this.#kept.push({ ...frame, payload: Buffer.from(payload) })
     }

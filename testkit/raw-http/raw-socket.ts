@@ -4,15 +4,15 @@ import { connect as connectTls } from 'node:tls'
 import { within } from '../deadline.ts'
 
 /** A connection that takes longer fails. */
-const DIAL_MS = 60_000
+const CONNECT_MS = 60_000
 
-/** Where a server listens on 127.0.0.1. With an authority it speaks TLS. */
+/** A server on 127.0.0.1, which uses TLS if it has a certificate authority. */
 export interface Target {
   readonly port: number
   readonly ca?: string | undefined
 }
 
-/** A connection whose reading is controlled: it reads nothing until it is told to. Never throws when it is broken. */
+/** A connection whose reading is controlled: it reads nothing at first. Its methods do not throw when it is broken. */
 export class RawSocket {
   readonly #tcp: Socket
   readonly #stream: Socket
@@ -24,15 +24,15 @@ export class RawSocket {
   #onBytes: (bytes: Buffer) => void = () => {}
   #error: NodeJS.ErrnoException | undefined
 
-  /** Fails when the server does not take the connection. */
-  static async dial(
+  /** Fails when the server does not accept the connection. */
+  static async open(
     target: Target,
     protocol: 'h2' | 'http/1.1',
-    { patienceMs = DIAL_MS }: { patienceMs?: number | undefined } = {},
+    { timeoutMs = CONNECT_MS }: { timeoutMs?: number | undefined } = {},
   ): Promise<RawSocket> {
     const tcp = connect({ host: '127.0.0.1', port: target.port, allowHalfOpen: true, noDelay: true })
     try {
-      await within(patienceMs, 'a connection', once(tcp, 'connect'))
+      await within(timeoutMs, 'a connection', once(tcp, 'connect'))
       if (target.ca === undefined) return new RawSocket(tcp, tcp)
       const tls = connectTls({
         socket: tcp,
@@ -40,9 +40,9 @@ export class RawSocket {
         ca: target.ca,
         ALPNProtocols: [protocol],
       })
-      // It says that it is broken once more while the handshake is given up.
+      // The socket can report its error a second time after the handshake has failed.
       tls.on('error', () => {})
-      await within(patienceMs, 'a TLS handshake', Promise.race([once(tls, 'secureConnect'), failed(tls)]))
+      await within(timeoutMs, 'a TLS handshake', Promise.race([once(tls, 'secureConnect'), failed(tls)]))
       return new RawSocket(tcp, tls)
     } catch (error) {
       tcp.on('error', () => {})
@@ -76,7 +76,7 @@ export class RawSocket {
     })
   }
 
-  /** Bytes that were read, without those of TLS. */
+  /** How many bytes were read, without those of TLS. */
   get received(): number {
     return this.#received
   }
@@ -85,7 +85,7 @@ export class RawSocket {
     return !this.#stream.destroyed && this.#stream.writable
   }
 
-  /** Nothing more will come. */
+  /** Whether no more bytes will come. */
   get isOver(): boolean {
     return this.#stream.destroyed || this.#stream.readableEnded
   }
@@ -94,12 +94,12 @@ export class RawSocket {
     return this.#error
   }
 
-  /** When the connection is gone. A socket that does not read learns of it late or never. */
+  /** Resolves when the connection is closed. A socket that does not read notices this late or never. */
   get closed(): Promise<void> {
     return this.#closed
   }
 
-  /** When the other side has said that it has nothing more to send, or the connection is gone. */
+  /** Resolves when the server has sent FIN, or the connection is closed. */
   get ended(): Promise<void> {
     return this.#ended
   }
@@ -108,19 +108,19 @@ export class RawSocket {
     this.#onBytes = listener
   }
 
-  /** Reads all that comes. */
+  /** Reads all bytes as they come. */
   readAll(): void {
     clearInterval(this.#trickle)
     this.#stream.resume()
   }
 
-  /** Reads nothing more: what comes stays in the kernel, and then in the server. */
+  /** Stops reading: further bytes stay in the kernel, and then in the server. */
   stopReading(): void {
     clearInterval(this.#trickle)
     this.#stream.pause()
   }
 
-  /** Reads so many bytes each time. */
+  /** Reads so many bytes at each interval. */
   readSlowly({ bytes, everyMs }: { bytes: number; everyMs: number }): void {
     this.stopReading()
     this.#trickle = setInterval(() => {
@@ -129,7 +129,7 @@ export class RawSocket {
     }, everyMs)
   }
 
-  /** Resolves when the kernel has taken the bytes, or the connection is gone: a server that does not read holds it up. */
+  /** Resolves when the kernel has taken the bytes, which takes long while the server does not read, or when the connection is closed. */
   send(bytes: Uint8Array | string): Promise<void> {
     if (!this.isOpen) return Promise.resolve()
     return new Promise((resolve) => {
@@ -143,18 +143,18 @@ export class RawSocket {
     })
   }
 
-  /** Says that it has nothing more to send, and may still read. */
+  /** Sends FIN. Reading is still possible. */
   halfClose(): void {
     this.#stream.end()
   }
 
-  /** Ends with FIN when all that came was read; the kernel makes it RST otherwise. */
+  /** Closes with FIN; the kernel sends RST instead if received bytes are unread. */
   close(): void {
     this.#stream.destroy()
     this.#tcp.destroy()
   }
 
-  /** Ends with RST. */
+  /** Closes with RST. */
   reset(): void {
     clearInterval(this.#trickle)
     if (!this.#tcp.destroyed) this.#tcp.resetAndDestroy()

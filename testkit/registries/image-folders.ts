@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TarWriter } from '../../src/lib/tar/tar-writer.ts'
-import type { Image, Index, Part } from './image.ts'
+import type { Image, ImagePart, Index } from './image.ts'
 
 /** Files by their path in a folder or an archive. */
 export type Files = Map<string, Uint8Array>
@@ -44,7 +44,7 @@ export async function writeArchive(path: string, files: Files): Promise<void> {
   await writeFile(path, Buffer.concat(chunks))
 }
 
-export function partsOf(image: Image | Index): readonly Part[] {
+export function partsOf(image: Image | Index): readonly ImagePart[] {
   const inside = 'images' in image ? image.images.flatMap(partsOf) : image.blobs
   return [image.manifest, ...inside]
 }

@@ -1,24 +1,24 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 
-/** Real images, the same bytes for the same seed: what containers are made of, without anything to run in them. */
+/** Builds real images without programs. The same seed gives the same bytes. */
 
-export interface Part {
+export interface ImagePart {
   readonly digest: string
   readonly mediaType: string
   readonly bytes: Buffer
 }
 
 export interface Image {
-  readonly manifest: Part
+  readonly manifest: ImagePart
   /** Config first, then the layers. */
-  readonly blobs: readonly Part[]
-  /** One file of each layer with its content, to look for in what a client has unpacked. */
+  readonly blobs: readonly ImagePart[]
+  /** One file of each layer with its content, which a client must have unpacked. */
   readonly files: ReadonlyMap<string, Buffer>
 }
 
 export interface Index {
-  readonly manifest: Part
+  readonly manifest: ImagePart
   readonly images: readonly Image[]
 }
 
@@ -34,7 +34,7 @@ export function buildImage(
 ): Image {
   const layerSizes = options.layerSizes ?? [512 * 1024, 64 * 1024, 100]
   const files = new Map<string, Buffer>()
-  const layers: Part[] = []
+  const layers: ImagePart[] = []
   const diffIds: string[] = []
   for (const [number, size] of layerSizes.entries()) {
     const name = `layer-${number}.bin`
@@ -60,7 +60,7 @@ export function buildImage(
   return { manifest, blobs: [config, ...layers], files }
 }
 
-/** One image for each architecture, this machine's among them. */
+/** Builds an index with an image for each architecture, including that of this machine. */
 export function buildIndex(seed: string, architectures: readonly string[] = ['amd64', 'arm64']): Index {
   const names = [...new Set([architecture, ...architectures])]
   const images = names.map((name) => buildImage(`${seed}/${name}`, { architecture: name }))
@@ -75,7 +75,7 @@ export function buildIndex(seed: string, architectures: readonly string[] = ['am
   return { manifest, images }
 }
 
-/** Pushes by the registry API, so that no client's conversions get between the seed and the digest. */
+/** Pushes over the registry API, because a client could convert the image and change its digest. */
 export async function push(
   registry: string,
   repository: string,
@@ -94,7 +94,7 @@ export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }
 
-async function putBlob(registry: string, repository: string, blob: Part): Promise<void> {
+async function putBlob(registry: string, repository: string, blob: ImagePart): Promise<void> {
   const session = await fetch(`${registry}/v2/${repository}/blobs/uploads/`, { method: 'POST' })
   await session.arrayBuffer()
   const location = new URL(session.headers.get('location') ?? '', registry)
@@ -106,7 +106,7 @@ async function putManifest(
   registry: string,
   repository: string,
   reference: string,
-  manifest: Part,
+  manifest: ImagePart,
 ): Promise<void> {
   const url = new URL(`/v2/${repository}/manifests/${reference}`, registry)
   await put(url, manifest.mediaType, manifest.bytes)
@@ -122,19 +122,19 @@ async function put(url: URL, type: string, bytes: Uint8Array): Promise<void> {
   await response.arrayBuffer()
 }
 
-function descriptorOf(part: Part) {
+function descriptorOf(part: ImagePart) {
   return { mediaType: part.mediaType, digest: part.digest, size: part.bytes.length }
 }
 
-function jsonPart(mediaType: string, value: unknown): Part {
+function jsonPart(mediaType: string, value: unknown): ImagePart {
   return partOf(Buffer.from(JSON.stringify(value)), mediaType)
 }
 
-function partOf(bytes: Buffer, mediaType: string): Part {
+function partOf(bytes: Buffer, mediaType: string): ImagePart {
   return { digest: digestOf(bytes), mediaType, bytes }
 }
 
-/** As random as a cipher's stream, so that gzip cannot make it small. */
+/** Random bytes that do not compress. */
 function bytesFrom(seed: string, size: number): Buffer {
   const key = createHash('sha256').update(seed).digest()
   return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(size))

@@ -15,7 +15,7 @@ export interface Access {
 /** `127.0.0.1 - - [20/Nov/2026:18:44:48 +0000] "GET /v2/ HTTP/1.1" 200 2 "" "curl/7.88"` (combined log format). */
 const LINE = /^\S+ \S+ \S+ \[[^\]]*\] "(\S+) (\S+) [^"]*" (\d{3}) /
 
-/** A real docker-registry in a folder of its own, on a loopback port that it keeps when it is stopped and started again. */
+/** A real docker-registry with a folder of its own, on a loopback port that stays the same after a restart. */
 export class UpstreamRegistry {
   readonly port: number
   readonly #program: string
@@ -23,7 +23,7 @@ export class UpstreamRegistry {
   readonly #seen = new EventEmitter()
   #accesses: Access[] = []
   #daemon: Daemon | undefined
-  #marks = 0
+  #markers = 0
 
   static async start(program: string, folder: string): Promise<UpstreamRegistry> {
     await mkdir(folder, { recursive: true })
@@ -44,7 +44,7 @@ export class UpstreamRegistry {
 
   async start(): Promise<void> {
     const config = join(this.#folder, 'config.json')
-    // YAML, of which JSON is a part.
+    // docker-registry reads YAML, which includes JSON.
     await writeFile(
       config,
       JSON.stringify({
@@ -55,7 +55,7 @@ export class UpstreamRegistry {
       }),
     )
     this.#daemon = new Daemon('docker-registry', this.#program, ['serve', config], {
-      onLine: (line) => this.#took(line),
+      onLine: (line) => this.#onLine(line),
     })
     await this.#daemon.ready(() => answers(`${this.url}/v2/`))
   }
@@ -65,36 +65,36 @@ export class UpstreamRegistry {
     this.#daemon = undefined
   }
 
-  /** Everything asked since the start or `forget`. */
+  /** All requests since the start or `forget`. */
   async accesses(): Promise<readonly Access[]> {
-    await this.#settled()
+    await this.#untilLogged()
     return this.#accesses
   }
 
-  /** How often the bytes of this blob or manifest were sent. */
+  /** How often the blob or manifest was sent. */
   async fetches(digest: string): Promise<number> {
     const all = await this.accesses()
     return all.filter((one) => one.method === 'GET' && one.path.includes(digest) && one.status < 300).length
   }
 
   async forget(): Promise<void> {
-    await this.#settled()
+    await this.#untilLogged()
     this.#accesses = []
   }
 
-  /** The line of a request is written after its last byte is sent: one more request, and its line, bring the others. */
-  async #settled(): Promise<void> {
+  /** A request is logged after its last byte was sent, so this waits until one more request is logged. */
+  async #untilLogged(): Promise<void> {
     if (this.#daemon === undefined) return
-    const mark = `/v2/mark-${this.#marks++}/tags/list`
+    const marker = `/v2/marker-${this.#markers++}/tags/list`
     const signal = AbortSignal.timeout(DEADLINE_MS)
-    const asked = fetch(`${this.url}${mark}`, { signal }).then((response) => response.arrayBuffer())
-    await Promise.all([once(this.#seen, mark, { signal }), asked])
+    const requested = fetch(`${this.url}${marker}`, { signal }).then((response) => response.arrayBuffer())
+    await Promise.all([once(this.#seen, marker, { signal }), requested])
   }
 
-  #took(line: string): void {
+  #onLine(line: string): void {
     const [, method, path, status] = LINE.exec(line) ?? []
     if (method === undefined || path === undefined) return
-    if (path.startsWith('/v2/mark-')) this.#seen.emit(path)
+    if (path.startsWith('/v2/marker-')) this.#seen.emit(path)
     else this.#accesses.push({ method, path, status: Number(status) })
   }
 }

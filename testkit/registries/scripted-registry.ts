@@ -3,18 +3,18 @@ import { type Repository, repositoryKey } from '../../src/oci/names/repository.t
 import { Failure } from '../../src/ports/failure.ts'
 import type { Registry, TagHead } from '../../src/ports/registry.ts'
 import type { Source, Want } from '../../src/ports/source.ts'
-import { digestOf } from '../memory/memory-store.ts'
+import { digestOf } from '../memory/digests.ts'
 import { ScriptedSource, sends } from './scripted-source.ts'
 
-/** A registry in memory that counts what it is asked and fails when told to. */
+/** A registry in memory that counts its requests and fails on demand. */
 export class ScriptedRegistry implements Registry {
   readonly asked = { tag: 0, head: 0, tags: 0, referrers: 0, sources: 0 }
   readonly fresh = { tagTtlMs: 60_000, staleIfErrorMs: 600_000 }
-  /** Every question fails with it while it is set. */
+  /** While set, every request fails with it. */
   failure: Failure | undefined
-  /** How long ago upstream has said what a tag is; just now while it is not set. */
+  /** The age of upstream's answers about tags; zero while not set. */
   ageMs: number | undefined
-  /** Every question waits for it. */
+  /** Every request waits for this promise. */
   gate: Promise<void> | undefined
   readonly privateRegistries = new Set<string>()
   referrersIndex: Uint8Array = Buffer.from('{}')
@@ -32,7 +32,7 @@ export class ScriptedRegistry implements Registry {
     this.#content.delete(digest)
   }
 
-  /** Has it in this repository alone. */
+  /** Serves the digest in this repository only. */
   keepIn(repository: Repository, digest: Digest): void {
     this.#keptIn.set(digest, repositoryKey(repository))
   }
@@ -49,7 +49,7 @@ export class ScriptedRegistry implements Registry {
       new ScriptedSource('registry.test', [
         async (attempt) => {
           this.asked.sources += 1
-          await this.#mood()
+          await this.#applyFaults()
           if (found === undefined) throw new Failure('absent', 'no such content')
           await sends(found.bytes, found.mediaType)(attempt)
         },
@@ -59,7 +59,7 @@ export class ScriptedRegistry implements Registry {
 
   async tag(repository: Repository, tag: string): Promise<TagHead> {
     this.asked.tag += 1
-    await this.#mood()
+    await this.#applyFaults()
     const digest = this.#tags.get(`${repositoryKey(repository)}:${tag}`)
     if (digest === undefined) throw new Failure('absent', 'no such tag')
     const found = this.#content.get(digest)
@@ -69,7 +69,7 @@ export class ScriptedRegistry implements Registry {
 
   async head(want: Want): Promise<{ size: number; mediaType: string | undefined }> {
     this.asked.head += 1
-    await this.#mood()
+    await this.#applyFaults()
     const found = this.#find(want)
     if (found === undefined) throw new Failure('absent', 'no such content')
     return { size: found.bytes.length, mediaType: found.mediaType }
@@ -77,7 +77,7 @@ export class ScriptedRegistry implements Registry {
 
   async tags(repository: Repository): Promise<readonly string[]> {
     this.asked.tags += 1
-    await this.#mood()
+    await this.#applyFaults()
     const prefix = `${repositoryKey(repository)}:`
     return [...this.#tags.keys()]
       .filter((key) => key.startsWith(prefix))
@@ -87,7 +87,7 @@ export class ScriptedRegistry implements Registry {
 
   async referrers(): Promise<Uint8Array> {
     this.asked.referrers += 1
-    await this.#mood()
+    await this.#applyFaults()
     return this.referrersIndex
   }
 
@@ -104,7 +104,7 @@ export class ScriptedRegistry implements Registry {
     return (this.#keptIn.get(digest) ?? key) === key ? this.#content.get(digest) : undefined
   }
 
-  async #mood(): Promise<void> {
+  async #applyFaults(): Promise<void> {
     await this.gate
     if (this.failure !== undefined) throw this.failure
   }

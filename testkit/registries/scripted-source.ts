@@ -7,7 +7,7 @@ export interface Attempt {
   readonly signal: AbortSignal
 }
 
-/** A source that does what the test says, attempt by attempt; the last step is repeated. */
+/** A source whose attempts are scripted by the test; the last step is repeated. */
 export class ScriptedSource implements Source {
   readonly name: string
   readonly kind: 'peer' | 'upstream'
@@ -34,7 +34,7 @@ export class ScriptedSource implements Source {
   }
 }
 
-/** Hands `bytes` from the intake's position up to `end` over, as fast as they are taken. */
+/** Gives the intake `bytes` from its position up to `end`, as fast as it takes them. */
 export async function pour(intake: Intake, bytes: Uint8Array, end = bytes.length): Promise<void> {
   while (intake.position < end) {
     const room = intake.buffer()
@@ -44,7 +44,7 @@ export async function pour(intake: Intake, bytes: Uint8Array, end = bytes.length
   }
 }
 
-/** Declares the true size and sends everything that is missing. */
+/** Declares the right size and sends the rest of the content. */
 export function sends(bytes: Uint8Array, mediaType?: string) {
   return async ({ intake }: Attempt): Promise<void> => {
     intake.expect({ size: bytes.length, mediaType })
@@ -52,7 +52,7 @@ export function sends(bytes: Uint8Array, mediaType?: string) {
   }
 }
 
-/** Declares the true size, sends up to `end` and breaks off. */
+/** Declares the right size, sends up to `end` and fails. */
 export function diesAt(bytes: Uint8Array, end: number) {
   return async ({ intake }: Attempt): Promise<void> => {
     intake.expect({ size: bytes.length, mediaType: undefined })
@@ -61,7 +61,7 @@ export function diesAt(bytes: Uint8Array, end: number) {
   }
 }
 
-/** Declares the true size, sends up to `end`, then nothing, until it is given up. */
+/** Declares the right size, sends up to `end`, and stalls until it is aborted. */
 export function stallsAt(bytes: Uint8Array, end: number) {
   return async ({ intake, signal }: Attempt): Promise<void> => {
     intake.expect({ size: bytes.length, mediaType: undefined })

@@ -37,11 +37,11 @@ const API: Readonly<Record<string, ValibotSchema>> = {
   'warm.line': WarmLine,
 }
 
-/** The files of docs/schemas by their names. */
+/** The contents of the files of docs/schemas, by name. */
 export function schemaDocuments(): ReadonlyMap<string, string> {
   const documents = new Map([['config.json', written(configFileSchema())]])
   for (const [name, schema] of Object.entries(API)) {
-    // What the parser checks and JSON Schema cannot say stays unsaid; requests are described as a client sends them.
+    // Checks that JSON Schema cannot express are left out. Requests are described as a client sends them.
     const jsonSchema = toJsonSchema(schema, {
       target: 'draft-2020-12',
       typeMode: 'input',

@@ -1,5 +1,5 @@
-import type { PullSimulation } from './pull-options.ts'
-import { simulatePull } from './simulate-pull.ts'
+import type { PullSimulation } from './pull/pull-options.ts'
+import { simulatePull } from './pull/simulate-pull.ts'
 
 /** Prints how long simulated clusters take. Arguments choose the cases whose names contain them. */
 const MIB = 2 ** 20

@@ -1,13 +1,13 @@
 import { loadSettings, type SettingSources } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
-import { SettingsError } from '../../config/values/shape.ts'
+import { SettingsError } from '../../config/values/format.ts'
 import { checksOf } from '../../doctor/check-list.ts'
 import { type Diagnosis, runChecks } from '../../doctor/run-checks.ts'
 import { AS_ROOT, notChecked, problem } from '../../doctor/tools/finding.ts'
 import type { NodeSettings } from '../../doctor/tools/node-settings.ts'
 import { errorCode } from '../../lib/error-code.ts'
 import { plain } from '../../observe/text.ts'
-import { USUAL_CONFIG } from '../../runtimes/kinds/containerd-config.ts'
+import { DEFAULT_CONFIG } from '../../runtimes/kinds/containerd-config.ts'
 import {
   type Command,
   type Invocation,
@@ -39,7 +39,7 @@ export const doctor: Command = {
       name: 'containerd-config',
       kind: 'text',
       help: 'path of the configuration of containerd',
-      defaultText: USUAL_CONFIG,
+      defaultText: DEFAULT_CONFIG,
     },
     ...allSettingFlags(),
     JSON_FLAG,
@@ -102,7 +102,7 @@ function settingsFinding(error: SettingsError) {
 function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Terminal): NodeSettings {
   const { upstreams = {}, peers } = agentOptions(settings, terminal)
   const { admin, listen, data, maxBytes, tlsCert } = settings
-  const containerdConfig = singleValue(given, 'containerd-config') ?? USUAL_CONFIG
+  const containerdConfig = singleValue(given, 'containerd-config') ?? DEFAULT_CONFIG
   if (!containerdConfig.startsWith('/')) {
     throw usageError(
       `--containerd-config is ${JSON.stringify(containerdConfig)}; expected an absolute path on the host`,

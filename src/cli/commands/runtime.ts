@@ -3,9 +3,10 @@ import { formatAddress, isLoopback } from '../../config/values/address.ts'
 import { nearest } from '../../config/values/nearest.ts'
 import { parseRegistryHost } from '../../oci/names/registry-host.ts'
 import { RuntimeFailure } from '../../runtimes/files/failure.ts'
-import { RUNTIMES, type Runtime, type Tls, urlOf, type Wanted } from '../../runtimes/files/plan.ts'
-import { USUAL_CONFIG } from '../../runtimes/kinds/containerd-config.ts'
-import { install, type Options, type RuntimeReport, show, uninstall } from '../../runtimes/settings.ts'
+import { type MirrorSettings, RUNTIMES, type Runtime, type Tls, urlOf } from '../../runtimes/files/plan.ts'
+import { DEFAULT_CONFIG } from '../../runtimes/kinds/containerd-config.ts'
+import { install, type Options, show, uninstall } from '../../runtimes/operations.ts'
+import type { RuntimeReport } from '../../runtimes/report.ts'
 import {
   type Command,
   CommandError,
@@ -54,7 +55,7 @@ export const runtime: Command = {
       name: 'containerd-config',
       kind: 'text',
       help: 'path of the configuration of containerd',
-      defaultText: USUAL_CONFIG,
+      defaultText: DEFAULT_CONFIG,
     },
     {
       name: 'dry-run',
@@ -83,15 +84,15 @@ export const runtime: Command = {
   async run(given, terminal) {
     const action = actionOf(given)
     const options = optionsOf(action, given)
-    const wanted = await wantedOf(action, given, terminal)
-    const reports = await withCommandErrors(() => OPERATIONS[action](wanted, options))
+    const mirror = await mirrorSettingsOf(action, given, terminal)
+    const reports = await withCommandErrors(() => OPERATIONS[action](mirror, options))
     await terminal.out(
       given.switches.has('json')
-        ? `${JSON.stringify({ action, dryRun: options.isRehearsal, runtimes: reports }, undefined, 2)}\n`
+        ? `${JSON.stringify({ action, dryRun: options.isDryRun, runtimes: reports }, undefined, 2)}\n`
         : runtimeText(reports, {
             action,
-            isRehearsal: options.isRehearsal,
-            address: wanted.tls === undefined ? wanted.address : urlOf(wanted),
+            isDryRun: options.isDryRun,
+            address: mirror.tls === undefined ? mirror.address : urlOf(mirror),
           }),
     )
     const failures = reports.flatMap(({ failure }) => failure ?? [])
@@ -130,11 +131,15 @@ function optionsOf(action: Action, given: Invocation): Options {
   return {
     root: singleValue(given, 'root') ?? '/',
     runtimes: runtimes.length === 0 ? undefined : runtimes,
-    isRehearsal: action === 'show' || given.switches.has('dry-run'),
+    isDryRun: action === 'show' || given.switches.has('dry-run'),
   }
 }
 
-async function wantedOf(action: Action, given: Invocation, terminal: Terminal): Promise<Wanted> {
+async function mirrorSettingsOf(
+  action: Action,
+  given: Invocation,
+  terminal: Terminal,
+): Promise<MirrorSettings> {
   const listen = await loadSetting('listen', givenSettings(given, terminal))
   if (listen.port === 0)
     throw usageError(
@@ -156,7 +161,7 @@ async function wantedOf(action: Action, given: Invocation, terminal: Terminal): 
     isLoopback: isLoopback(host),
     tls: await tlsOf(action, host, { given, terminal }),
     registries: registries.length === 0 ? undefined : registries,
-    containerdConfig: absolute(singleValue(given, 'containerd-config') ?? USUAL_CONFIG),
+    containerdConfig: absolute(singleValue(given, 'containerd-config') ?? DEFAULT_CONFIG),
     writeConfig: given.switches.has('write-config'),
   }
 }

@@ -1,12 +1,12 @@
 import { plain } from '../../observe/text.ts'
 import type { FileState } from '../../runtimes/changes.ts'
-import type { RuntimeReport } from '../../runtimes/settings.ts'
+import type { RuntimeReport } from '../../runtimes/report.ts'
 
 export type Action = 'install' | 'uninstall' | 'show'
 
 interface TextContext {
   readonly action: Action
-  readonly isRehearsal: boolean
+  readonly isDryRun: boolean
   readonly address: string
 }
 
@@ -34,14 +34,14 @@ export function runtimeText(reports: readonly RuntimeReport[], context: TextCont
 }
 
 function section(report: RuntimeReport, context: TextContext): string {
-  const stateTexts = context.isRehearsal ? DRY_RUN_TEXTS : DONE_TEXTS
+  const stateTexts = context.isDryRun ? DRY_RUN_TEXTS : DONE_TEXTS
   const lines = [
     `${report.name}${headline(report, context)}`,
     ...report.files.map(({ path, state }) => `  ${path}: ${stateTexts[state]}`),
     ...report.todo.map((text) => `  to do: ${text}`),
     ...(report.followUp === undefined
       ? []
-      : [`  ${context.isRehearsal ? 'after that' : 'now'}: ${report.followUp}`]),
+      : [`  ${context.isDryRun ? 'after that' : 'now'}: ${report.followUp}`]),
     ...report.notes.map((text) => `  note: ${text}`),
   ]
   return `${lines.map(plain).join('\n')}\n`

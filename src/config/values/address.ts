@@ -12,7 +12,7 @@ const HOST_NAME =
 /** A text that looks like an IPv4 address and is not one is a typing error, not a host name. */
 const DOTTED_NUMBERS = /^[\d.]+$/
 
-/** `127.0.0.1:5050`, `[::1]:5050`, `localhost:5050`; port 0 is any free one. */
+/** Parses `127.0.0.1:5050`, `[::1]:5050` or `localhost:5050`. Port 0 means any free one. */
 export function parseAddress(text: string): SocketAddress | undefined {
   const found = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
   const port = Number(found?.[3])
@@ -26,12 +26,12 @@ function isHost(text: string): boolean {
   return DOTTED_NUMBERS.test(text) ? isIP(text) === 4 : HOST_NAME.test(text)
 }
 
-/** An IP address without brackets, or a host name, without a port. */
+/** Parses an IP address without brackets, or a host name, without a port. */
 export function parseHostName(text: string): string | undefined {
   return isIP(text) !== 0 || isHost(text) ? text : undefined
 }
 
-/** A registry's host, `registry-1.docker.io` or `localhost:5000` or `[::1]:5000`, in lower case; no scheme, no path. */
+/** Parses a registry's host such as `registry-1.docker.io` or `[::1]:5000`, without scheme and path, into lower case. */
 export function parseHost(text: string): string | undefined {
   const lower = text.toLowerCase()
   if (isHost(lower)) return lower

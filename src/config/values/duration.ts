@@ -13,7 +13,7 @@ export const DURATION_SCHEMA = {
   anyOf: [{ type: 'string', pattern: '^(0|(\\d{1,12}(\\.\\d{1,6})?(ms|s|m|h|d|w))+)$' }, { const: 0 }],
 }
 
-/** `500ms`, `60s`, `1h30m`, `7d` → milliseconds. Only zero needs no unit. */
+/** Parses a duration such as `60s` or `1h30m` into milliseconds. Only zero needs no unit. */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0
   let total = 0

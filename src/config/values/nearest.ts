@@ -17,7 +17,7 @@ function fold(word: string): string {
   return word.slice(0, 64).toLowerCase().replace(/[-_]/g, '')
 }
 
-/** Optimal string alignment: insertions, deletions, replacements and swaps of neighbours. */
+/** The optimal string alignment distance, which counts insertions, deletions, replacements and swaps of neighbours. */
 function distance(a: string, b: string): number {
   let before: number[] = []
   let above = Array.from({ length: b.length + 1 }, (_, j) => j)

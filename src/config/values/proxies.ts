@@ -1,10 +1,10 @@
-import { SettingsError } from './shape.ts'
+import { SettingsError } from './format.ts'
 
 /** URLs of the proxies for requests to upstream; a URL may contain credentials. */
 export interface Proxies {
   readonly http?: string
   readonly https?: string
-  /** As in `NO_PROXY`. */
+  /** Hosts that are reached without a proxy, in the syntax of `NO_PROXY`. */
   readonly exceptions?: string
 }
 
@@ -36,7 +36,7 @@ function protocolOf(url: string): string | undefined {
   try {
     return new URL(url).protocol
   } catch {
-    return undefined // the error would repeat the URL
+    return undefined // The error would repeat the URL.
   }
 }
 

@@ -18,8 +18,8 @@ const UNITS: Readonly<Record<string, number>> = {
 }
 
 /**
- * `50GiB`, `1.5TB`, `512Mi`, `1073741824` → bytes. A bare `50G` is refused, because some tools mean 10⁹ by G and
- * others 2³⁰.
+ * Parses a size such as `50GiB`, `1.5TB` or `1073741824` into bytes. A bare `50G` is refused, because some tools mean
+ * 10⁹ by G and others 2³⁰.
  */
 export function parseSize(text: string): number | undefined {
   const found = /^(\d{1,16}(?:\.\d{1,6})?) ?([a-z]*)$/i.exec(text)

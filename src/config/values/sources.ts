@@ -1,5 +1,5 @@
 import { parseRegistryHost } from '../../oci/names/registry-host.ts'
-import { type GivenValue, listOf, oneOf, path, record, refuse, type Shape, text, yesOrNo } from './shape.ts'
+import { type Format, type GivenValue, listOf, oneOf, path, record, refuse, text, yesOrNo } from './format.ts'
 
 /** Images on this machine that are served without being pulled. */
 export interface SourceSettings {
@@ -67,7 +67,7 @@ function sourceIn(
 }
 
 /** The `sources` setting. */
-export const sources: Shape<readonly SourceSettings[]> = {
+export const sources: Format<readonly SourceSettings[]> = {
   read: (given) => {
     if (typeof given.value === 'string') return refuse(given, 'has no value; expected a list of sources')
     return listOf({ ...entry, read: readItem }).read(given)

@@ -1,18 +1,18 @@
 import { parseRegistryHost } from '../../oci/names/registry-host.ts'
 import { parseHost } from './address.ts'
 import { DURATION_SCHEMA, parseDuration } from './duration.ts'
-import { Secret } from './secret.ts'
 import {
+  type Format,
   type GivenValue,
   listOf,
   path,
   record,
   refuse,
-  type Shape,
   secretText,
   text,
   yesOrNo,
-} from './shape.ts'
+} from './format.ts'
+import { Secret } from './secret.ts'
 
 /** How the agent authenticates to an upstream registry. */
 export type UpstreamCredentials =
@@ -24,7 +24,7 @@ export type UpstreamCredentials =
 export interface UpstreamSettings {
   /** The registry as clients name it. */
   readonly namespace: string
-  /** `host[:port]`, tried in order; empty: the namespace itself. */
+  /** The hosts, as `host[:port]`, in the order in which they are tried; empty: the namespace itself. */
   readonly hosts: readonly string[]
   readonly tls: boolean
   readonly acceptInvalidCerts: boolean
@@ -132,8 +132,8 @@ function credentials(
   return refuseEntry('gives a username without a password or passwordFile')
 }
 
-/** The `upstreams` setting: each namespace once. */
-export const upstreams: Shape<readonly UpstreamSettings[]> = {
+/** The `upstreams` setting, in which each namespace occurs once. */
+export const upstreams: Format<readonly UpstreamSettings[]> = {
   read: (given) => {
     if (typeof given.value === 'string') return refuse(given, 'has no value; expected a list of upstreams')
     const entries = listOf({ ...entry, read: readUpstream }).read(given)

@@ -1,11 +1,11 @@
 import { parseReference } from '../../oci/names/reference.ts'
 import { parsePlatform, platformText } from '../../oci/platform.ts'
-import { type GivenValue, listOf, record, refuse, type Shape, text, yesOrNo } from './shape.ts'
+import { type Format, type GivenValue, listOf, record, refuse, text, yesOrNo } from './format.ts'
 
 /** An image that the agent keeps warm. */
 export interface WarmSettings {
   readonly image: string
-  /** Empty: this node's platform. */
+  /** The platforms to keep; empty: this node's platform. */
   readonly platforms: readonly string[]
   readonly referrers: boolean
   readonly pin: boolean
@@ -35,7 +35,7 @@ function readItem(item: GivenValue): WarmSettings {
 }
 
 /** The `warm` setting. */
-export const warm: Shape<readonly WarmSettings[]> = {
+export const warm: Format<readonly WarmSettings[]> = {
   read: (given) => {
     if (typeof given.value === 'string') return refuse(given, 'has no value; expected a list of images')
     return listOf({ ...entry, read: readItem }).read(given)

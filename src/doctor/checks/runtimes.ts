@@ -1,8 +1,9 @@
 import { plain } from '../../observe/text.ts'
 import { RuntimeFailure } from '../../runtimes/files/failure.ts'
-import { NOT_ALLOWED } from '../../runtimes/files/host-files.ts'
-import { urlOf, type Wanted } from '../../runtimes/files/plan.ts'
-import { type RuntimeReport, show } from '../../runtimes/settings.ts'
+import { PERMISSION_DENIED } from '../../runtimes/files/file-failure.ts'
+import { type MirrorSettings, urlOf } from '../../runtimes/files/plan.ts'
+import { show } from '../../runtimes/operations.ts'
+import type { RuntimeReport } from '../../runtimes/report.ts'
 import { AS_ROOT, type Finding, notChecked, ok, problem, warning } from '../tools/finding.ts'
 import { type Address, addressText, localAddress, type NodeSettings } from '../tools/node-settings.ts'
 import { inspectContainerd, judgeContainerd } from './containerd.ts'
@@ -17,37 +18,37 @@ export async function checkRuntimes(
   { address, isTls, signal }: { address: Address; isTls: boolean; signal: AbortSignal },
 ): Promise<readonly Finding[]> {
   const local = localAddress(address)
-  const wanted = {
+  const mirror = {
     address: addressText(local),
     isLoopback: LOOPBACK.test(local.host),
     tls: isTls ? { ca: undefined } : undefined,
     registries: undefined,
     containerdConfig,
     writeConfig: false,
-  } satisfies Wanted
+  } satisfies MirrorSettings
   let reports: readonly RuntimeReport[]
   try {
-    reports = await show(wanted, { root, runtimes: undefined })
+    reports = await show(mirror, { root, runtimes: undefined })
   } catch (error) {
     if (!(error instanceof RuntimeFailure)) throw error
     return [notChecked(plain(error.message))]
   }
   const context = {
-    address: isTls ? urlOf(wanted) : wanted.address,
+    address: isTls ? urlOf(mirror) : mirror.address,
     isAgentUsed: reports.some((report) => installedPart(report) !== 'none'),
   }
   const findings: Finding[] = []
   for (const report of reports) {
     findings.push(...judgeRuntime(report, context))
     if (installedPart(report) === 'none') continue
-    findings.push(...(await judgeEffectiveState(report, { ...wanted, root, signal })))
+    findings.push(...(await judgeEffectiveState(report, { ...mirror, root, signal })))
   }
   return findings
 }
 
 async function judgeEffectiveState(
   { runtime }: RuntimeReport,
-  { address, containerdConfig, ...options }: Wanted & { root: string; signal: AbortSignal },
+  { address, containerdConfig, ...options }: MirrorSettings & { root: string; signal: AbortSignal },
 ): Promise<readonly Finding[]> {
   switch (runtime) {
     case 'containerd':
@@ -93,7 +94,7 @@ function judgeRuntime(
 }
 
 function judgeFailure(name: string, failure: string): Finding {
-  if (failure.includes(NOT_ALLOWED)) return notChecked(`${name}: ${failure}`, AS_ROOT)
+  if (failure.includes(PERMISSION_DENIED)) return notChecked(`${name}: ${failure}`, AS_ROOT)
   return problem(`the settings of ${name} cannot be read: ${failure}`, {
     means: 'the runtime may not be able to read them either',
     todo: 'correct the file; agent runtime show checks it',

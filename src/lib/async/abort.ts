@@ -1,6 +1,6 @@
 /**
- * Calls `run` when the signal is aborted, or at once when it is already. Gives back what ends the listening, which `run`
- * may use only where the signal was seen not to be aborted yet.
+ * Calls `run` when the signal is aborted, or at once when the signal is aborted already. Gives a function that ends the
+ * listening. In the latter case `run` is called before this function exists, so `run` must not use it then.
  */
 export function onAbort(signal: AbortSignal, run: () => void): () => void {
   if (signal.aborted) {
@@ -12,23 +12,29 @@ export function onAbort(signal: AbortSignal, run: () => void): () => void {
   return () => signal.removeEventListener('abort', listener)
 }
 
-/** Resolves when the signal is aborted. It listens until then: what may end before has to use `onAbort`. */
+/** Resolves when the signal is aborted. It never stops listening, so a caller that may end earlier uses `onAbort`. */
 export function whenAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     onAbort(signal, resolve)
   })
 }
 
-/** The promise's outcome, or the signal's reason as soon as that is aborted. The promise itself goes on. */
+/**
+ * Settles as the promise does, or rejects with the signal's reason as soon as the signal is aborted. The work behind the
+ * promise goes on.
+ */
 export function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   return new Promise((resolve, reject) => {
     const stop = onAbort(signal, () => reject(signal.reason))
-    // Settled handlers also when the signal came first: nobody else may listen to how the promise ends.
+    // The promise needs a handler also when the signal comes first: a rejection without one would end the process.
     promise.then(resolve, reject).finally(stop)
   })
 }
 
-/** Waits, and rejects with the signal's reason when it is aborted meanwhile. `ref: false`: the process may end before. */
+/**
+ * Waits for `ms`. Rejects with the signal's reason when the signal is aborted meanwhile. With `ref: false` the wait does
+ * not keep the process running.
+ */
 export function pause(
   ms: number,
   { signal, ref = true }: { signal: AbortSignal; ref?: boolean },

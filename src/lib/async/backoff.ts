@@ -1,14 +1,14 @@
 interface BackoffOptions {
-  /** Before the first new attempt. */
+  /** The wait before the second attempt. */
   readonly firstMs: number
-  /** It never becomes longer, before the jitter. Default: it may. */
+  /** The longest wait, jitter not included; undefined: no limit. */
   readonly maxMs?: number
-  /** By up to this part of it, it is longer at random. Default: by none. */
+  /** The wait becomes longer at random, by at most this part of it. */
   readonly jitter?: number
   readonly random?: () => number
 }
 
-/** How long to wait before the next attempt, when so many have failed: twice as long each time. */
+/** Gives the wait before the next attempt after `failed` attempts: twice as long each time. */
 export function backoffMs(
   failed: number,
   { firstMs, maxMs = Number.POSITIVE_INFINITY, jitter = 0, random = Math.random }: BackoffOptions,

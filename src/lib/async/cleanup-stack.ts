@@ -1,6 +1,6 @@
 type CleanupStep = (options: { readonly drainMs: number }) => unknown
 
-/** Collects what undoes each step of a start, and undoes the steps in reverse order. */
+/** Collects the cleanup of each step of a start, and runs the cleanups in reverse order. */
 export class CleanupStack {
   readonly #steps: CleanupStep[] = []
 

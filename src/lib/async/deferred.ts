@@ -1,4 +1,4 @@
-/** A promise that is settled from outside, by functions that may be handed on. */
+/** A promise that its owner settles by `resolve` or `reject`. */
 export class Deferred<Value> {
   readonly promise: Promise<Value>
   resolve: (value: Value) => void = () => {}

@@ -1,4 +1,4 @@
-/** The results of `work` as they come, of so many at once. */
+/** Gives the results of `work` for all items as soon as each is there. At most `most` items are worked on at a time. */
 export async function* mapConcurrently<Item, Result>(
   items: Iterable<Item>,
   most: number,

@@ -1,16 +1,16 @@
 import { onAbort } from './abort.ts'
 
-/** What was not used in this time is not saved up for later. */
+/** A limiter that was idle grants the bytes of at most this time at once. */
 const MAX_BURST_MS = 100
 const MAX_QUANTUM_BYTES = 256 * 1024
 const MIN_QUANTUM_BYTES = 1024
-/** At a low cap a quantum takes no longer than this part of a second, so that all get on steadily. */
+/** At a low rate a second has at least this many quanta, so that all transfers progress steadily. */
 const QUANTA_PER_SECOND = 16
 
 export interface Clock {
-  /** In milliseconds. */
+  /** The time in milliseconds. */
   now(): number
-  /** Calls `then` after so long; what it gives back ends the waiting. */
+  /** Calls `then` after `ms`. The function that it gives back cancels that. */
   after(ms: number, then: () => void): () => void
 }
 
@@ -28,16 +28,16 @@ interface Waiter {
 }
 
 /**
- * Keeps all who ask it together to so many bytes per second; undefined: as fast as it goes. Whoever asks first is served
- * first. A transfer asks for one quantum after the other, and so they take turns.
+ * Limits all transfers that share it to a rate in bytes per second; without a rate it grants everything at once. Requests
+ * are granted in their order. A transfer requests one quantum after the other, so the transfers take turns.
  */
 export class RateLimiter {
-  /** How much to ask for at a time, at most. */
+  /** The most bytes that a transfer requests at a time. */
   readonly quantumBytes: number
   readonly #bytesPerMs: number | undefined
   readonly #clock: Clock
   readonly #waiting = new Set<Waiter>()
-  /** When all that was given out will have been paid for. */
+  /** When the rate has made up for all bytes that were granted. */
   #paidAt = Number.NEGATIVE_INFINITY
   #stopWaiting: (() => void) | undefined
 
@@ -52,7 +52,10 @@ export class RateLimiter {
     this.quantumBytes = Math.min(MAX_QUANTUM_BYTES, Math.max(MIN_QUANTUM_BYTES, fair))
   }
 
-  /** Undefined: now. Otherwise resolves when it is time; rejects with the signal's reason. */
+  /**
+   * Gives undefined when the bytes are granted at once, or else a promise that resolves when they are. It rejects with
+   * the signal's reason.
+   */
   take(bytes: number, { signal }: { signal: AbortSignal }): Promise<void> | undefined {
     if (this.#bytesPerMs === undefined) return undefined
     if (this.#waiting.size === 0 && this.#paidAt <= this.#clock.now()) {

@@ -1,6 +1,6 @@
 import { onAbort } from './abort.ts'
 
-/** So much at once, and no more; the others wait in the order in which they came. */
+/** Limits how many calls of `use` run at a time. The others wait in the order of their calls. */
 export class Semaphore {
   #free: number
   readonly #waiting = new Set<() => void>()

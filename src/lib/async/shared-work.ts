@@ -1,4 +1,7 @@
-/** One run of `work` at a time for a key; whoever asks meanwhile shares it. The work outlives any one of them. */
+/**
+ * Runs `work` once at a time for each key: callers with the same key meanwhile share its promise. No caller can abort
+ * the work.
+ */
 export class SharedWork<T> {
   readonly #running = new Map<string, Promise<T>>()
 
@@ -14,7 +17,7 @@ export class SharedWork<T> {
     const running = this.#running.get(key)
     if (running !== undefined) return { promise: running, joined: true }
     const promise = work().finally(() => this.#running.delete(key))
-    // Everyone who waits may have left by the time it fails.
+    // All callers may have stopped waiting when the work fails.
     promise.catch(() => {})
     this.#running.set(key, promise)
     return { promise, joined: false }

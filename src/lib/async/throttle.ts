@@ -1,4 +1,4 @@
-/** Work that is done at once when it is called for, but not more often than every so many milliseconds. */
+/** Runs work soon after it was called for, but at most once in `everyMs`. */
 export class Throttle {
   readonly #work: () => void
   readonly #everyMs: number
@@ -13,7 +13,7 @@ export class Throttle {
   call(): void {
     if (this.#timer !== undefined) return
     const restMs = this.#doneAt + this.#everyMs - performance.now()
-    // Not from within whatever calls for it: that may have more to say.
+    // The work never runs inside `call`, whose caller may be about to change more of what the work reads.
     this.#timer = setTimeout(
       () => {
         this.#timer = undefined

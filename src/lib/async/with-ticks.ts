@@ -1,6 +1,6 @@
 /**
- * What `items` gives, and between it, when it lets wait for so long, what `tick` tells: whoever listens should see that
- * it goes on, and not take it for dead.
+ * Gives the items, and a tick whenever the next item is not there after `everyMs`, so that the receiver of both can tell
+ * that the work goes on.
  */
 export async function* withTicks<Item, Tick>(
   items: AsyncIterable<Item>,
@@ -27,7 +27,7 @@ export async function* withTicks<Item, Tick>(
     }
   } finally {
     clearTimeout(timer)
-    // Whoever left has nobody to tell how the step that it was in the middle of ended.
+    // The caller has stopped iterating, so no one needs the outcome of the step under way.
     await next.catch(() => {})
     await iterator.return?.()
   }

@@ -59,7 +59,7 @@ export function parseHeader(block: Uint8Array): TarHeader | undefined {
   }
 }
 
-/** The block for an entry that belongs to nobody and has no time, so that equal content makes equal archives. */
+/** Makes the block for an entry without owner and time, so that equal content makes equal archives. */
 export function formatHeader(path: string, type: string, size: number): Uint8Array {
   const block = Buffer.alloc(BLOCK_BYTES)
   const fits = Buffer.byteLength(path) <= 100

@@ -100,7 +100,7 @@ export class TarReader {
     return bytes
   }
 
-  /** Whoever writes the archive must be able to end: what follows the end is read. */
+  /** Reads what follows the end of the archive, so that its writer can end. */
   async #end(): Promise<undefined> {
     while ((await this.#input.read(this.#block)) > 0);
     return undefined

@@ -1,9 +1,8 @@
-/** The grammar of names and tags, OCI distribution spec 1.1, "Pulling manifests". */
-
-/** Of the name together with the registry's host, as clients limit it. */
+/** Clients limit the name together with the registry's host to this length. */
 export const MAX_NAME_LENGTH = 255
 
-// Separators and letters share no character, so neither pattern can backtrack.
+// The grammar of OCI distribution spec 1.1, "Pulling manifests". Separators and letters share no character, so neither
+// pattern can backtrack.
 const NAME = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
 

@@ -4,14 +4,14 @@ import { isRepositoryName, isTag, MAX_NAME_LENGTH } from './names.ts'
 import { DOCKER_HUB, looksLikeHost, nameOnRegistry, parseRegistryHost } from './registry-host.ts'
 import { type Repository, repositoryKey } from './repository.ts'
 
-/** An image as people write it. With both, the digest says which one it is and the tag is only a remark. */
+/** An image as people write it. When a reference has a tag and a digest, the digest alone identifies the image. */
 export interface Reference {
   readonly repository: Repository
   readonly tag: string | undefined
   readonly digest: Digest | undefined
 }
 
-/** `alpine`, `docker.io/library/alpine:3.20`, `localhost:5000/a/b@sha256:…`; without tag and digest it means `latest`. */
+/** Parses a reference such as `alpine` or `localhost:5000/a/b@sha256:…`. Without tag and digest it means the tag `latest`. */
 export function parseReference(text: string, defaultRegistry: string = DOCKER_HUB): Parsed<Reference> {
   const at = text.indexOf('@')
   const digest = at < 0 ? undefined : parseDigest(text.slice(at + 1))
@@ -36,7 +36,7 @@ export function parseReference(text: string, defaultRegistry: string = DOCKER_HU
   return parsed({ repository: repository.value, tag: meansLatest ? 'latest' : tag, digest })
 }
 
-/** `ghcr.io/acme/app:v1`, or with its digest. */
+/** Writes a reference, such as `ghcr.io/acme/app:v1`. */
 export function referenceText({ repository, tag, digest }: Reference): string {
   const named = tag === undefined ? repositoryKey(repository) : `${repositoryKey(repository)}:${tag}`
   return digest === undefined ? named : `${named}@${digest}`
@@ -50,7 +50,9 @@ function parseRepository(path: string, defaultRegistry: string): Parsed<Reposito
   if (registry === undefined) return refused(`"${host}" is not a registry: write host or host:port`)
   const name = nameOnRegistry(registry, hasHost ? path.slice(slash + 1) : path)
   if (!isRepositoryName(name)) {
-    return refused(`"${path}" is not an image name: use lower-case letters and digits, parted by / . _ or -`)
+    return refused(
+      `"${path}" is not an image name: use lower-case letters and digits, separated by / . _ or -`,
+    )
   }
   if (registry.length + 1 + name.length > MAX_NAME_LENGTH) {
     return refused(`"${path}" is too long: registry and name may have ${MAX_NAME_LENGTH} characters together`)

@@ -2,8 +2,9 @@ import { nameOnRegistry, parseRegistryHost } from './registry-host.ts'
 import { type Repository, repositoryKey } from './repository.ts'
 
 /**
- * Which repositories may be served. In a pattern `*` stands for anything but a slash and `**` for anything at all:
- * `docker.io/library/*`, `ghcr.io/acme/**`; a registry alone is all that is there. No list of patterns allows everything, an empty one nothing.
+ * Decides which repositories may be served. In a pattern, `*` matches any text without a slash and `**` any text, as in
+ * `docker.io/library/*` or `ghcr.io/acme/**`. A registry without a name matches all of its repositories. Without a list of
+ * patterns every repository may be served, with an empty list none.
  */
 export function repositoryFilter(
   patterns: readonly string[] | undefined,
@@ -17,9 +18,9 @@ export function repositoryFilter(
 }
 
 function matcher(pattern: string): (key: string) => boolean {
-  const pieces = canonical(pattern.trim()).split(/(\*+)/)
-  // Written out once here; a repository key has at most 255 characters, so its few wildcards cannot take long.
-  const source = pieces.map((piece) => (piece.startsWith('*') ? wildcard(piece) : literal(piece))).join('')
+  const parts = canonical(pattern.trim()).split(/(\*+)/)
+  // A repository key has at most 255 characters, so backtracking over the few wildcards takes little time.
+  const source = parts.map((part) => (part.startsWith('*') ? wildcard(part) : literal(part))).join('')
   const compiled = new RegExp(`^${source}$`)
   return (key) => compiled.test(key)
 }
@@ -32,7 +33,7 @@ function literal(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 }
 
-/** Patterns are written with the names that users know: `index.docker.io/alpine` is meant as `docker.io/library/alpine`. */
+/** Gives a pattern with canonical names: `index.docker.io/alpine` becomes `docker.io/library/alpine`. */
 function canonical(pattern: string): string {
   const slash = pattern.indexOf('/')
   const host = slash < 0 ? pattern : pattern.slice(0, slash)

@@ -1,10 +1,10 @@
-/** Where an image lives: the registry as users name it (`docker.io`, `ghcr.io`, `localhost:5000`) and the name there. */
+/** A repository: its registry as users name it (`docker.io`, `ghcr.io`, `localhost:5000`), and its name in that registry. */
 export interface Repository {
   readonly registry: string
   readonly name: string
 }
 
-/** `docker.io/library/alpine`: how a repository is written for people and in keys. */
+/** Writes a repository for people and in keys, as in `docker.io/library/alpine`. */
 export function repositoryKey(repository: Repository): string {
   return `${repository.registry}/${repository.name}`
 }

@@ -4,14 +4,14 @@ import { looksLikeHost, nameOnRegistry, parseRegistryHost } from './registry-hos
 import type { Repository } from './repository.ts'
 
 export interface RequestedName {
-  /** The name in the request's path, `ghcr.io/acme/app` or `acme/app`. */
+  /** The name in the path of the request, such as `ghcr.io/acme/app` or `acme/app`. */
   readonly name: string
-  /** containerd's `ns`: the registry that its user asked for. */
+  /** The query parameter `ns`, in which containerd names the registry. */
   readonly ns: string | undefined
   readonly defaultNamespace: string
 }
 
-/** Which image a request means: every client has its own way of telling a mirror which registry it wants. */
+/** Finds the repository that a request means. Each client has its own way to name the registry to a mirror. */
 export function parseRequestedName({ name, ns, defaultNamespace }: RequestedName): Parsed<Repository> {
   const byNs = ns === undefined || ns === '' ? undefined : parseRegistryHost(ns)
   if (ns !== undefined && ns !== '' && byNs === undefined) return refused('ns does not name a registry')
@@ -20,7 +20,7 @@ export function parseRequestedName({ name, ns, defaultNamespace }: RequestedName
   const inPath = named ?? splitHost(name)
   if (inPath === undefined)
     return repository(byNs ?? parseRegistryHost(defaultNamespace) ?? defaultNamespace, name)
-  // What looks like a host may be the first part of a name on the registry that `ns` names. `/v2/proxy/` leaves no doubt.
+  // A first part that looks like a host may belong to a name on the registry of `ns`, unless it follows `/v2/proxy/`.
   if (named === undefined && byNs !== undefined && byNs !== inPath.registry) return repository(byNs, name)
   return repository(inPath.registry, inPath.name)
 }

@@ -7,7 +7,7 @@ import type { Membership } from '../membership/membership.ts'
 import { type WarmTargets, warmTargetsOf } from '../sharing/request-warming.ts'
 import { RateLimitSharing } from '../sharing/share-rate-limits.ts'
 import type { JoinRequest } from '../tracker/session.ts'
-import { askWhoHas, type ContentHolder } from '../transfer/who-has.ts'
+import { askWhoHas, type ContentLocation } from '../transfer/who-has.ts'
 import type { PeerClient } from '../wire/peer-client.ts'
 import { contactOf, type Owners } from './owners.ts'
 import { TagRequests, tagKey } from './tag-requests.ts'
@@ -34,10 +34,10 @@ export interface WhoHasAnswer {
   readonly owner: OwnerReport
   readonly asked: number
   readonly answered: number
-  readonly holders: readonly ContentHolder[]
+  readonly holders: readonly ContentLocation[]
 }
 
-/** What this node asks of other members. It exists before the node has joined the swarm; until then there is nobody to ask. */
+/** Sends requests to other members. The client exists before the node has joined the swarm, when it knows no members yet. */
 export class SwarmClient {
   readonly rateLimits: RateLimitSharing
   readonly tags: TagRequests

@@ -15,6 +15,9 @@ const ANY_HOST = '0.0.0.0'
  */
 const ANSWER_TIMEOUTS_MS = [150, 200, 250, 300, 400, 500]
 
+/** How many free ports are tried when any port will do. */
+const MAX_FREE_PORT_ATTEMPTS = 5
+
 export interface HostPort {
   readonly host: string
   readonly port: number
@@ -44,7 +47,23 @@ export async function openDhtNode(options: DhtNodeOptions): Promise<{ node: DHT;
     throw new Failure('unavailable', `${why}: name its IPv4 address`)
   }
   const host = await ipv4Of(options.listen.host)
-  const port = options.listen.port === 0 ? await freePort(host) : options.listen.port
+  if (options.listen.port !== 0) return openAt(host, options.listen.port, options)
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await openAt(host, await freePort(host), options)
+    } catch (error) {
+      // Another process may have bound the port in the meantime.
+      const isTaken = error instanceof Failure && errorCode(error.cause) === 'EADDRINUSE'
+      if (!isTaken || attempt === MAX_FREE_PORT_ATTEMPTS) throw error
+    }
+  }
+}
+
+async function openAt(
+  host: string,
+  port: number,
+  options: DhtNodeOptions,
+): Promise<{ node: DHT; ready: Promise<DHT> }> {
   const nodeOptions: NodeOptions = {
     host,
     port: [port, port + 1],

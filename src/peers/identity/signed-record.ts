@@ -36,6 +36,12 @@ export interface SignedHeartbeat extends Heartbeat {
   readonly signature: string
 }
 
+/** A member's signed record with the latest heartbeat of the same incarnation. */
+export interface RecordWithHeartbeat {
+  readonly record: SignedRecord
+  readonly heartbeat: SignedHeartbeat
+}
+
 /** A goodbye is the last heartbeat of a member, which says that it leaves the swarm. */
 export type HeartbeatKind = 'alive' | 'goodbye'
 

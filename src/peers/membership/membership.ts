@@ -1,5 +1,5 @@
 import type { Member, MemberId } from '../identity/member.ts'
-import type { NoticeChannel } from './rate-limit-notices.ts'
+import type { NoticeChannel } from './gossip/rate-limit-notices.ts'
 
 /** The members of the swarm that are present now. */
 export interface Membership {

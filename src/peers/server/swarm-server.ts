@@ -11,7 +11,7 @@ import { serveContent } from '../transfer/serve.ts'
 import type { ConnectionResources } from '../wire/connection/connection.ts'
 import type { PeerExchange } from '../wire/exchange.ts'
 import { PeerServer } from '../wire/peer-server.ts'
-import { PeerRequest, parseMessage, refusalOf } from '../wire/protocol/messages.ts'
+import { PeerRequest, parseMessage, refusedMessage } from '../wire/protocol/messages.ts'
 import { answerFollow } from './answer-follow.ts'
 import { answerHas } from './answer-has.ts'
 import { answerTag } from './answer-tag.ts'
@@ -73,7 +73,7 @@ export class SwarmServer {
       if (this.#services === undefined) throw new Failure('busy', 'this node is still starting')
       await this.#dispatch(request, exchange, this.#services)
     } catch (error) {
-      exchange.send(refusalOf(error))
+      exchange.send(refusedMessage(error))
     }
   }
 

@@ -3,7 +3,7 @@ import type { WarmLine } from '../../schemas/warm-report.ts'
 import { type Member, PEER_PROTOCOL } from '../identity/member.ts'
 import type { Membership } from '../membership/membership.ts'
 import type { PeerClient } from '../wire/peer-client.ts'
-import { failureOfRefusal, parseMessage, WarmReply } from '../wire/protocol/messages.ts'
+import { failureOfRefused, parseMessage, WarmReply } from '../wire/protocol/messages.ts'
 import { MAX_SILENCE_MS, sendKeepAlives, type WarmImages, type WarmRequest } from './warm-exchange.ts'
 
 type NodeName = Pick<Member, 'id' | 'name'>
@@ -91,7 +91,7 @@ async function* reportOf(
 
 function parseAnswer(message: unknown, memberName: string) {
   const answer = parseMessage(WarmReply, message, memberName)
-  if (answer.is === 'refused') throw failureOfRefusal(memberName, answer)
+  if (answer.is === 'refused') throw failureOfRefused(memberName, answer)
   return answer
 }
 

@@ -1,5 +1,5 @@
 import type { Pseudonyms } from '../identity/pseudonyms.ts'
-import type { NoticeChannel, RateLimitNotice } from '../membership/rate-limit-notices.ts'
+import type { NoticeChannel, RateLimitNotice } from '../membership/gossip/rate-limit-notices.ts'
 
 /** 128 bits of a pseudonym in hex, which is enough that no two rate limits get the same pseudonym. */
 const PSEUDONYM_LENGTH = 32

@@ -19,8 +19,8 @@ export interface DeliveryPlanOptions extends ParticipantsOptions {
 type Joined = PlanEvent & { is: 'joined' }
 
 /**
- * Who takes a content from whom, for all members that want it at the same time. The plan is a function of the events that
- * it is told and of the time of each; it answers with instructions and does no input or output itself. One fetcher at a
+ * Decides who takes a content from whom, for all members that want it at the same time. The plan depends only on its events
+ * and on the time of each. It answers with instructions, and does no input or output itself. One fetcher at a
  * time asks upstream for all; each other participant has one parent, which is ahead of it or soon will be; no
  * participant is its own ancestor.
  */
@@ -218,7 +218,7 @@ export class DeliveryPlan {
       }
     }
     this.#assign(waiting)
-    // The former children of a slow participant have its place now, so it is itself placed after them.
+    // The former children of a slow participant take from its parent now, so it gets its own parent after them.
     this.#assign(this.#participants.stopAll(stragglers.last))
     this.#upstreamTrials.tick()
     this.#upstream.fetchForWaiting()

@@ -7,8 +7,8 @@ import type { JoinRequest, SessionListener, TrackerSession } from './session.ts'
 
 /** Other members wait this long for the owner to join first, so that the owner is the fetcher. */
 const JOIN_FIRST_MS = 1000
-/** Bounds how often the local content is looked at while bytes arrive. */
-const LOOK_INTERVAL_MS = 25
+/** Bounds how often the local content is checked while bytes arrive. */
+const CHECK_INTERVAL_MS = 25
 
 /** The delivery plan of a tracked digest, as the local node sees it. */
 export interface LocalPlan {
@@ -32,15 +32,16 @@ export interface LocalMemberOptions {
 }
 
 /**
- * Makes the owner of a digest a participant of its own delivery plan. The owner begins a transfer of the content, and that
- * transfer joins the plan by a session, as the transfers of all other members do. A `LocalMember` joins in its place only
- * when the content is here already, or comes without an instruction of this plan. It also tells the plan what only the
- * local content shows: the size, which no message between members carries, and the checkpoints of a stored content.
+ * Makes the owner of a digest a participant of its own delivery plan. The owner begins a transfer of the content, and
+ * that transfer joins the plan by a session, as the transfers of all other members do. A `LocalMember` joins instead of
+ * the transfer only when this node has the content already, or gets it without an instruction of this plan. It also
+ * tells the plan what only the local content shows: the size, which no message between members carries, and the
+ * checkpoints of a stored content.
  */
 export class LocalMember {
   readonly #options: LocalMemberOptions
   readonly #joined = new Deferred<void>()
-  readonly #look = new Throttle(LOOK_INTERVAL_MS, () => void this.#update().catch(() => {}))
+  readonly #check = new Throttle(CHECK_INTERVAL_MS, () => void this.#update().catch(() => {}))
   readonly #joinTimer: NodeJS.Timeout
   readonly #stopWatching: () => void
   /** Undefined while a transfer has the local node's session, or nothing does. */
@@ -50,12 +51,12 @@ export class LocalMember {
   constructor(options: LocalMemberOptions) {
     const { want, localContent, state } = options
     this.#options = options
-    this.#stopWatching = localContent.watch(want.digest, () => this.#look.call())
+    this.#stopWatching = localContent.watch(want.digest, () => this.#check.call())
     if (state?.isComplete) this.#join(state)
     this.#joinTimer = setTimeout(() => void this.#joinWithoutTransfer(), JOIN_FIRST_MS).unref()
     const settle = (): void => {
       this.#joined.resolve()
-      this.#look.call()
+      this.#check.call()
     }
     void localContent.fetch(want).then(settle, settle)
   }
@@ -73,7 +74,7 @@ export class LocalMember {
   close(): void {
     this.#isClosed = true
     this.#stopWatching()
-    this.#look.stop()
+    this.#check.stop()
     clearTimeout(this.#joinTimer)
   }
 
@@ -91,8 +92,8 @@ export class LocalMember {
     this.#session = plan.join(
       { ...self, position, whole, from },
       {
-        // What the transfer does cannot be changed from here; a heartbeat asks for a report.
-        onInstruction: () => this.#look.call(),
+        // A `LocalMember` cannot change what the transfer does, but each instruction is a reason to report.
+        onInstruction: () => this.#check.call(),
         onEnded: () => {
           this.#session = undefined
         },

@@ -13,7 +13,7 @@ import type { PlanInstruction } from './tree/plan-events.ts'
 
 /** A participant that has sent nothing for this time is removed. Participants report every second. */
 const MAX_SILENCE_MS = 6000
-/** How often participants hear that the tracker is there. */
+/** How often participants get a heartbeat, which shows that the tracker is alive. */
 const HEARTBEAT_MS = 1000
 /** Checkpoints are relayed in batches. Only the first step of a chain is delayed by this, because later ones need none. */
 const RELAY_INTERVAL_MS = 25
@@ -142,7 +142,7 @@ export class TrackedDigest {
     return session
   }
 
-  /** Seeders without a session do not report; membership knows that they are there. */
+  /** Reports for seeders without a session. Membership knows that they are alive. */
   #reportForSeeders(): void {
     for (const id of this.#contacts.keys()) {
       if (!this.#sessions.has(id)) this.#carryOut(this.#plan.handle({ is: 'at', id, position: 0 }))

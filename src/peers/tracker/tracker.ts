@@ -12,10 +12,10 @@ import { TrackedDigest } from './tracked-digest.ts'
 const TICK_MS = 250
 /** A tick that is late by more than this is skipped. */
 const MAX_TICK_DELAY_MS = 1000
-/** A plan whose participants are all complete is kept this long, so that its seeders need not be found again. */
-const KEEP_IDLE_MS = 10 * 60_000
+/** A plan whose participants are all complete stays for this time, so that its seeders need not be found again. */
+const MAX_IDLE_MS = 10 * 60_000
 /** With more tracked digests than this, those whose participants are all complete are dropped at once. */
-const MAX_KEPT = 2000
+const MAX_IDLE_PLANS = 2000
 
 export interface TrackerOptions {
   readonly self: { readonly contact: Contact; readonly zone: string | undefined }
@@ -28,8 +28,8 @@ export interface TrackerOptions {
 
 /**
  * The owner's side of the delivery plans of all digests that members ask this node for. Each repository of a digest has a
- * plan of its own: a member that may have the content under one name may not know that it exists under another, and then
- * gives it to nobody who asks by that other name.
+ * plan of its own: a member that has the content under one name may not know that it exists under another, and then
+ * refuses it to peers that ask by that other name.
  */
 export class Tracker {
   readonly #options: TrackerOptions
@@ -81,8 +81,8 @@ export class Tracker {
 
   async #track(want: Want, isTakeover: boolean): Promise<TrackedDigest> {
     const { self, localContent, isMember, findSeeders } = this.#options
-    const isHere = (await localContent.state(want))?.isComplete === true
-    const seeders = isHere ? [] : await findSeeders(want)
+    const isComplete = (await localContent.state(want))?.isComplete === true
+    const seeders = isComplete ? [] : await findSeeders(want)
     const localState = await localContent.state(want)
     if (this.#isClosed) throw new Failure('stopping', 'the agent is stopping')
     const tracked = new TrackedDigest({
@@ -109,7 +109,7 @@ export class Tracker {
     if (this.#hasSkippedTick) return
     for (const [key, tracked] of this.#tracked) {
       tracked.tick(nowMs)
-      const isUnused = nowMs - tracked.usedAtMs > KEEP_IDLE_MS || this.#tracked.size > MAX_KEPT
+      const isUnused = nowMs - tracked.usedAtMs > MAX_IDLE_MS || this.#tracked.size > MAX_IDLE_PLANS
       if (!tracked.isIdle || !isUnused) continue
       tracked.close()
       this.#tracked.delete(key)

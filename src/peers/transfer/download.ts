@@ -1,6 +1,6 @@
 import type { VouchedIntake, Want } from '../../ports/source.ts'
 import type { PeerClient } from '../wire/peer-client.ts'
-import { type Contact, failureOfRefusal, parseMessage, TakeAnswer } from '../wire/protocol/messages.ts'
+import { type Contact, failureOfRefused, parseMessage, TakeAnswer } from '../wire/protocol/messages.ts'
 
 /** How long a parent may take to say the size. A parent that fetches the content may be waiting for its own source. */
 const ANSWER_MS = 15_000
@@ -21,7 +21,7 @@ export async function downloadFrom(
   let isDone = false
   try {
     const head = parseMessage(TakeAnswer, answer, name)
-    if (head.is === 'refused') throw failureOfRefusal(name, head)
+    if (head.is === 'refused') throw failureOfRefused(name, head)
     intake.setContributor({ id, name })
     intake.expect({ size: head.size, mediaType: head.mediaType ?? undefined })
     await exchange.receiveContent(intake, head.size - intake.position, { signal })

@@ -30,14 +30,14 @@ const MAX_REPORT_INTERVAL_MS = 1000
 const MAX_YIELDS = 4
 
 /**
- * The part of this node's flight of a content that the peers have. The flight tries its sources in this order:
+ * The peers' part in the flight of a content. The flight tries its sources in this order:
  *
  * 1. `beforeUpstream` joins the owner's delivery plan and takes from the parents that the owner names. It fails with
  *    `absent` when this node is to ask upstream.
  * 2. Upstream, wrapped by `yielding`: it yields to `beforeUpstream` when the owner names a parent after all.
  * 3. `afterUpstream` tells the owner that upstream has failed, and asks the peers once more.
  *
- * While the flight lasts, the owner gets its progress, whoever brings the bytes.
+ * While the flight lasts, the owner gets the progress, from whichever source the bytes come.
  */
 export class PeerTransfer {
   readonly beforeUpstream: Source
@@ -84,7 +84,10 @@ export class PeerTransfer {
     return this.#trackerClient?.ownerId
   }
 
-  /** The transfer has joined the plan of another owner, because nobody in the first owner's plan could bring the content. */
+  /**
+   * The transfer has joined the plan of another owner, because no participant of the first owner's plan could bring the
+   * content.
+   */
   get hasChangedOwner(): boolean {
     return this.#trackerClient?.hasChangedOwner === true
   }

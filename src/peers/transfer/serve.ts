@@ -11,8 +11,8 @@ export interface ServeOptions {
 }
 
 /**
- * Sends a peer the content that it asks for, from an offset on. The content is stored here or still arriving. Rejects with
- * a `Failure` when the content cannot be sent to its end.
+ * Sends a peer the content that it asks for, from an offset on. This node has stored the content, or is still receiving
+ * it. Rejects with a `Failure` when the content cannot be sent to its end.
  */
 export async function serveContent(
   { digest, repository, from }: PeerRequest & { ask: 'take' },
@@ -43,7 +43,10 @@ export async function serveContent(
   await peerStats.record(transfer, async () => {
     const content = await localContent.open({ digest, repository }, { signal })
     if (content === undefined) {
-      throw new Failure('absent', 'the content is not here, or not known to be in that repository')
+      throw new Failure(
+        'absent',
+        'this node does not have the content, or does not know it in that repository',
+      )
     }
     try {
       const { size, mediaType } = content

@@ -20,7 +20,7 @@ export interface TrackerClientOptions {
   readonly want: Want
   /** Gives the trackers of the possible owners of the digest, the first owner first, as membership knows them now. */
   readonly trackers: () => readonly TrackerEndpoint[]
-  /** Called for each owner that is joined: none of them knows what an earlier one was told. */
+  /** Makes the request for each owner: no owner knows the progress that an earlier one got. */
   readonly joinRequest: () => JoinRequest
   readonly onCheckpoints: (first: number, checkpoints: Uint8Array) => void
 }
@@ -52,7 +52,7 @@ export class TrackerClient {
     return this.#owner?.id
   }
 
-  /** `tryNextOwner` has given up the first owner's delivery plan, in which nobody could bring the content. */
+  /** `tryNextOwner` has given up the first owner's delivery plan, in which no participant could bring the content. */
   get hasChangedOwner(): boolean {
     return this.#hasChangedOwner
   }
@@ -159,7 +159,7 @@ export class TrackerClient {
         this.#assign({ do: 'wait' })
         break
       case 'beat':
-      // After a refusal the owner ends the session.
+      // After `refused` the owner ends the session.
       case 'refused':
     }
   }

@@ -8,8 +8,8 @@ import { HasAnswer, parseMessage } from '../wire/protocol/messages.ts'
 /** A transfer waits for the answers before it asks upstream, so they get little time. */
 const ANSWER_MS = 500
 
-/** A member that says that it has some of a content. */
-export interface ContentHolder {
+/** How much of a content a member says that it has. */
+export interface ContentLocation {
   readonly member: Member
   readonly position: number
   readonly whole: boolean
@@ -34,7 +34,7 @@ export async function askWhoHas(
   as: Pick<Want, 'kind' | 'repository'> | undefined,
   members: readonly Member[],
   ms = ANSWER_MS,
-): Promise<{ readonly answeredCount: number; readonly holders: readonly ContentHolder[] }> {
+): Promise<{ readonly answeredCount: number; readonly holders: readonly ContentLocation[] }> {
   const signal = AbortSignal.timeout(ms)
   setMaxListeners(0, signal)
   const settled = await Promise.allSettled(

@@ -36,7 +36,10 @@ interface Failures {
 
 /** Bounds the memory for failed handshakes. A flood from more addresses than this is limited by `maxUnauthenticated`. */
 const MAX_REMEMBERED_ADDRESSES = 1024
-/** An address that also has authenticated connections may fail this many times as often: one NAT may hide members and strangers. */
+/**
+ * An address that also has authenticated connections may fail this many times as often: one NAT may hide members and
+ * strangers.
+ */
 const MEMBER_ADDRESS_FACTOR = 8
 
 /** Counts the connections to the peer server, and refuses those beyond the limits before their handshake. */

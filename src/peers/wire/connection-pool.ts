@@ -50,7 +50,7 @@ export class ConnectionPool {
     connection.unref()
   }
 
-  /** Hands out the connection of that key that was used last: it is the least likely to be broken. */
+  /** Gives the connection of that key that was used last, because it is the least likely to be broken. */
   take(key: string): PeerConnection | undefined {
     const idle = [...(this.#idle.get(key) ?? [])].at(-1)
     if (idle === undefined) return undefined

@@ -7,11 +7,11 @@ import type { RemoteIdentity } from '../identity/credentials.ts'
 import type { KnownMember, PeerConnection } from './connection/connection.ts'
 import { PeerStalled, uploadContent } from './connection/upload.ts'
 import { endFrame, messageFrame } from './protocol/frames.ts'
-import { refusalOf } from './protocol/messages.ts'
+import { refusedMessage } from './protocol/messages.ts'
 
 /**
  * One exchange with another agent: a request and everything that follows it, on a connection that carries nothing else
- * meanwhile. Both sides have one. Whoever gets an exchange must end it.
+ * meanwhile. Both sides have one, and each must end its own.
  */
 export class PeerExchange {
   readonly #connection: PeerConnection
@@ -35,17 +35,17 @@ export class PeerExchange {
     }
   }
 
-  /** The other side; undefined when membership does not know it (yet). */
+  /** The member at the other side; undefined while membership does not know it. */
   get member(): KnownMember | undefined {
     return this.#connection.member
   }
 
-  /** The other side by its certificate, which it cannot forge. */
+  /** The identity of the other side from its certificate, which it cannot forge. */
   get remoteIdentity(): RemoteIdentity {
     return this.#connection.remoteIdentity
   }
 
-  /** The name of the other side, as it is shown to users. */
+  /** The name of the other side that users see. */
   get peerName(): string {
     return this.#connection.peerName
   }
@@ -72,7 +72,7 @@ export class PeerExchange {
 
   /**
    * Sends `content` from the offset `from` to its end as it becomes readable, within the upload limit. When the content
-   * fails, the other side gets a refusal with the reason, and the connection can still be used again.
+   * fails, the other side gets a `refused` message with the reason, and the connection can still be used again.
    */
   async sendContent(content: Content, from: number, { signal }: { signal: AbortSignal }): Promise<void> {
     this.#assertNotEnded()
@@ -95,7 +95,7 @@ export class PeerExchange {
     } catch (error) {
       if (error instanceof PeerStalled) this.#connection.close(error.failure)
       this.closed.throwIfAborted()
-      this.#connection.sendFrame(messageFrame(refusalOf(error)))
+      this.#connection.sendFrame(messageFrame(refusedMessage(error)))
       this.#isSending = false
       throw error
     }

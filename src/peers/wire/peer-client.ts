@@ -26,7 +26,7 @@ export interface PeerClientOptions {
   readonly limits?: Partial<PeerClientLimits> | undefined
 }
 
-/** The first answer of a member, and the exchange that goes on after it. Whoever gets it must end the exchange. */
+/** The first answer of a member, and the exchange that goes on after it. The receiver must end the exchange. */
 export interface StartedExchange {
   readonly answer: unknown
   readonly exchange: PeerExchange

@@ -58,7 +58,7 @@ export function respondFailure(exchange: HttpExchange, error: unknown, requested
 }
 
 /**
- * The one place that maps failures to HTTP. After most 4xx and 5xx answers clients continue with the next host. The
+ * Maps failures to HTTP; no other code does. After most 4xx and 5xx answers clients continue with the next host. The
  * exceptions are never sent: after 408 and 429 clients retry at once, and after 401 and 403 some give up. `registry` is
  * the registry that the client has named.
  */

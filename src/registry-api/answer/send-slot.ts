@@ -1,7 +1,7 @@
-import type { Holder } from '../connections/fair-share.ts'
+import type { ShareUser } from '../connections/fair-share.ts'
 
 /** The owner of a body, and how to end that body when another one needs its send slot. */
-export interface Sender extends Holder {
+export interface Sender extends ShareUser {
   evict(): void
 }
 
@@ -11,7 +11,7 @@ const SLOW_BYTES = 64 * 1024
 /** What a slot needs from `SendSlots`. */
 interface SlotOwner {
   acquire(): Promise<void>
-  onHeld(slot: SendSlot): void
+  onTaken(slot: SendSlot): void
   hasWaiting(): boolean
   onReleased(slot: SendSlot): void
 }
@@ -23,7 +23,7 @@ export class SendSlot {
   /** The sizes of the writes that the client has not taken yet. */
   readonly #pendingBytes: number[] = []
   #progressAt = 0
-  #isHeld = true
+  #isTaken = true
   #isPaused = false
   #isEnded = false
   #isEvicted = false
@@ -31,7 +31,7 @@ export class SendSlot {
   constructor(sender: Sender, owner: SlotOwner) {
     this.sender = sender
     this.#owner = owner
-    owner.onHeld(this)
+    owner.onTaken(this)
   }
 
   /** When the client last took bytes; infinite while there is nothing for it to take. */
@@ -71,15 +71,15 @@ export class SendSlot {
   /** The body has something to send again. Waits for a slot if this one was given to another sender. */
   async resume(): Promise<void> {
     this.#isPaused = false
-    if (this.#isHeld) return
+    if (this.#isTaken) return
     await this.#owner.acquire()
-    this.#isHeld = true
-    this.#owner.onHeld(this)
+    this.#isTaken = true
+    this.#owner.onTaken(this)
   }
 
   /** Returns whether the slot was released. */
   releaseIfPaused(): boolean {
-    if (!this.#isPaused || this.#pendingBytes.length > 0 || !this.#isHeld) return false
+    if (!this.#isPaused || this.#pendingBytes.length > 0 || !this.#isTaken) return false
     this.#release()
     return true
   }
@@ -96,8 +96,8 @@ export class SendSlot {
   }
 
   #release(): void {
-    if (!this.#isHeld) return
-    this.#isHeld = false
+    if (!this.#isTaken) return
+    this.#isTaken = false
     this.#owner.onReleased(this)
   }
 }

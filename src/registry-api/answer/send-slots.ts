@@ -20,7 +20,7 @@ const EVICTION_INTERVAL_MS = 50
 const RESUME_MS = 10_000
 
 /**
- * The send slots: the limited number of rights to send a body. A sender that finds none free waits for one. Meanwhile
+ * The send slots: the limited number of rights to send a body. A sender waits while no slot is free. Meanwhile
  * the slowest body of the sender with the largest share is evicted, so that clients that take nothing cannot keep the
  * others waiting.
  */
@@ -39,7 +39,7 @@ export class SendSlots {
     this.#waiting = new WaitingSenders(limits.maxWaiting, this.#share, () => this.#busyFailure())
   }
 
-  get held(): number {
+  get taken(): number {
     return this.#slots.size
   }
 
@@ -52,7 +52,7 @@ export class SendSlots {
     await this.#acquire(sender, this.#limits.waitMs, signal)
     return new SendSlot(sender, {
       acquire: () => this.#acquire(sender, RESUME_MS, signal),
-      onHeld: (slot) => this.#slots.add(slot),
+      onTaken: (slot) => this.#slots.add(slot),
       hasWaiting: () => this.#waiting.size > 0,
       onReleased: (slot) => {
         this.#slots.delete(slot)
@@ -69,7 +69,7 @@ export class SendSlots {
       this.#share.take(sender)
       return Promise.resolve()
     }
-    if (!this.#waiting.makePlaceFor(sender)) return Promise.reject(this.#busyFailure())
+    if (!this.#waiting.makeRoomFor(sender)) return Promise.reject(this.#busyFailure())
     const granted = this.#waiting.wait(sender, waitMs, signal)
     this.#evictForWaiting()
     return granted

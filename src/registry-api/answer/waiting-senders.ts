@@ -38,7 +38,7 @@ export class WaitingSenders {
   }
 
   /** Returns whether a newcomer may wait; refuses a sender with a larger share for it if too many wait. */
-  makePlaceFor(newcomer: Sender): boolean {
+  makeRoomFor(newcomer: Sender): boolean {
     return this.#waiting.length < this.#maxWaiting || this.#refuseOneFor(newcomer)
   }
 

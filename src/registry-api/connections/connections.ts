@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Client } from './client.ts'
-import { FairShare, type Holder } from './fair-share.ts'
+import { FairShare, type ShareUser } from './fair-share.ts'
 import type { ReportRejection } from './rejections.ts'
 
 /** One accepted connection of a client. */
@@ -64,16 +64,16 @@ export class Connections {
       idleSince: performance.now(),
       remoteEndpoint: remoteEndpointOf(socket),
     }
-    const holder = { client: connection.client, connection: socket }
-    if (!this.#share.mayTake(holder)) {
+    const user = { client: connection.client, connection: socket }
+    if (!this.#share.mayTake(user)) {
       this.#reportRejection('connections')
-      this.#closeLongestIdle(holder)
-      if (!this.#share.mayTake(holder)) {
+      this.#closeLongestIdle(user)
+      if (!this.#share.mayTake(user)) {
         socket.destroy()
         return false
       }
     }
-    this.#share.take(holder)
+    this.#share.take(user)
     this.#bySocket.set(socket, connection)
     this.#byRemoteEndpoint.set(connection.remoteEndpoint, connection)
     socket.once('close', () => {
@@ -93,10 +93,10 @@ export class Connections {
   }
 
   /** Closes, of the address that has the most connections, the one that has been idle for longest. */
-  #closeLongestIdle(newcomer: Holder): void {
+  #closeLongestIdle(newcomer: ShareUser): void {
     const isAtAddressLimit = this.#share.isAtAddressLimit(newcomer)
     // Connections of local clients beyond their reserved part may be closed for a remote client.
-    const mayCloseLocal = this.#share.isFull && this.#share.heldByLocal > this.#reservedForLocal
+    const mayCloseLocal = this.#share.isFull && this.#share.takenByLocal > this.#reservedForLocal
     let chosen: Connection | undefined
     for (const connection of this.#bySocket.values()) {
       const { client, answersUnderWay } = connection
@@ -111,8 +111,8 @@ export class Connections {
   }
 
   #isClosedBefore(one: Connection, other: Connection): boolean {
-    const [held, heldByOther] = [this.#share.heldBy(one.client), this.#share.heldBy(other.client)]
-    if (held !== heldByOther) return held > heldByOther
+    const [taken, takenByOther] = [this.#share.takenBy(one.client), this.#share.takenBy(other.client)]
+    if (taken !== takenByOther) return taken > takenByOther
     return one.idleSince < other.idleSince
   }
 

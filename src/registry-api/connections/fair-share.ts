@@ -1,111 +1,111 @@
 import type { Client } from './client.ts'
 
-/** The client and connection that hold one unit of a limited resource. */
-export interface Holder {
+/** The client and connection that use one unit of a limited resource. */
+export interface ShareUser {
   readonly client: Client
-  /** The same object for everything that one connection holds. */
+  /** The object is the same for everything that one connection uses. */
   readonly connection: object
 }
 
 export interface ShareLimits {
   readonly total: number
-  /** The most that one connection may hold. */
+  /** The most that one connection may take. */
   readonly perConnection: number
-  /** The most that all connections of one remote address may hold. Local clients share an address, so it does not limit them. */
+  /** The most that all connections of one remote address may take. Local clients share an address, so it does not limit them. */
   readonly perAddress: number
   /** The part of the total that only clients on this machine may take. */
   readonly reservedForLocal: number
 }
 
-/** So many addresses are remembered before those that hold nothing are removed: most clients return. */
+/** At this number, addresses without a unit are forgotten. They are remembered until then, because most clients return. */
 const MAX_REMEMBERED_ADDRESSES = 1024
 
-/** A share is large when it is four times what another holder would have, and at least 16. */
+/** A share is large when it is four times as large as what another user would have, and at least 16 units. */
 const LARGE_SHARE_FACTOR = 4
 const LARGE_SHARE_MIN = 16
 
 interface Count {
-  held: number
+  taken: number
 }
 
-/** Counts who holds how much of a limited resource, so that no client takes all of it. */
+/** Counts how much of a limited resource each client has taken, so that no client takes all of it. */
 export class FairShare {
   readonly #limits: ShareLimits
   readonly #byConnection = new WeakMap<object, Count>()
   readonly #byAddress = new Map<string, Count>()
-  #held = 0
-  #heldByRemote = 0
+  #taken = 0
+  #takenByRemote = 0
 
   constructor(limits: ShareLimits) {
     this.#limits = limits
   }
 
-  get held(): number {
-    return this.#held
+  get taken(): number {
+    return this.#taken
   }
 
-  get heldByLocal(): number {
-    return this.#held - this.#heldByRemote
+  get takenByLocal(): number {
+    return this.#taken - this.#takenByRemote
   }
 
   get isFull(): boolean {
-    return this.#held >= this.#limits.total
+    return this.#taken >= this.#limits.total
   }
 
-  mayTake(holder: Holder): boolean {
-    if (this.isFull || !this.isBelowOwnLimits(holder)) return false
+  mayTake(user: ShareUser): boolean {
+    if (this.isFull || !this.isBelowOwnLimits(user)) return false
     const { total, reservedForLocal } = this.#limits
-    return holder.client.isLocal || this.#heldByRemote < total - reservedForLocal
+    return user.client.isLocal || this.#takenByRemote < total - reservedForLocal
   }
 
-  /** The holder's connection and address hold less than each may, whatever others hold. */
-  isBelowOwnLimits({ client, connection }: Holder): boolean {
+  /** The user's connection and address have taken less than each may, whatever others have. */
+  isBelowOwnLimits({ client, connection }: ShareUser): boolean {
     const { perConnection, perAddress } = this.#limits
-    if ((this.#byConnection.get(connection)?.held ?? 0) >= perConnection) return false
-    return client.isLocal || this.heldBy(client) < perAddress
+    if ((this.#byConnection.get(connection)?.taken ?? 0) >= perConnection) return false
+    return client.isLocal || this.takenBy(client) < perAddress
   }
 
-  /** The share by which holders are compared: of the connection for a local client, of the address for a remote one. */
-  shareOf({ client, connection }: Holder): number {
-    return client.isLocal ? (this.#byConnection.get(connection)?.held ?? 0) : this.heldBy(client)
+  /** The share by which users are compared: of the connection for a local client, of the address for a remote one. */
+  shareOf({ client, connection }: ShareUser): number {
+    return client.isLocal ? (this.#byConnection.get(connection)?.taken ?? 0) : this.takenBy(client)
   }
 
-  /** Holders of this share or more may lose a unit to `holder`, even while they make progress. */
-  largeShareFor(holder: Holder): number {
-    return Math.max(LARGE_SHARE_MIN, LARGE_SHARE_FACTOR * (this.shareOf(holder) + 1))
+  /** Users with this share or more may lose a unit to `user`, even while they make progress. */
+  largeShareFor(user: ShareUser): number {
+    return Math.max(LARGE_SHARE_MIN, LARGE_SHARE_FACTOR * (this.shareOf(user) + 1))
   }
 
-  heldBy({ address }: Client): number {
-    return this.#byAddress.get(address)?.held ?? 0
+  takenBy({ address }: Client): number {
+    return this.#byAddress.get(address)?.taken ?? 0
   }
 
-  isAtAddressLimit({ client }: Holder): boolean {
-    return !client.isLocal && this.heldBy(client) >= this.#limits.perAddress
+  isAtAddressLimit({ client }: ShareUser): boolean {
+    return !client.isLocal && this.takenBy(client) >= this.#limits.perAddress
   }
 
-  take(holder: Holder): void {
-    this.#change(holder, 1)
+  take(user: ShareUser): void {
+    this.#change(user, 1)
   }
 
-  release(holder: Holder): void {
-    this.#change(holder, -1)
+  release(user: ShareUser): void {
+    this.#change(user, -1)
   }
 
-  #change({ client, connection }: Holder, by: 1 | -1): void {
-    this.#held += by
-    if (!client.isLocal) this.#heldByRemote += by
+  #change({ client, connection }: ShareUser, by: 1 | -1): void {
+    this.#taken += by
+    if (!client.isLocal) this.#takenByRemote += by
     const ofConnection = this.#byConnection.get(connection)
-    if (ofConnection === undefined) this.#byConnection.set(connection, { held: by })
-    else ofConnection.held += by
+    if (ofConnection === undefined) this.#byConnection.set(connection, { taken: by })
+    else ofConnection.taken += by
     const ofAddress = this.#byAddress.get(client.address)
-    if (ofAddress !== undefined) ofAddress.held += by
+    if (ofAddress !== undefined) ofAddress.taken += by
     else this.#addAddress(client.address, by)
   }
 
-  #addAddress(address: string, held: number): void {
+  #addAddress(address: string, taken: number): void {
     if (this.#byAddress.size >= MAX_REMEMBERED_ADDRESSES) {
-      for (const [other, count] of this.#byAddress) if (count.held === 0) this.#byAddress.delete(other)
+      for (const [other, count] of this.#byAddress) if (count.taken === 0) this.#byAddress.delete(other)
     }
-    this.#byAddress.set(address, { held })
+    this.#byAddress.set(address, { taken })
   }
 }

@@ -18,8 +18,8 @@ const COLON = 58
 const PERCENT = 37
 
 /**
- * Describes what is wrong with the Host header of an HTTP/1 request (RFC 9112 section 3.2). Of repeated
- * headers Node keeps one or joins them, so the raw headers are checked. The check runs for every request, so it uses no regular
+ * Describes what is wrong with the Host header of an HTTP/1 request (RFC 9112 section 3.2). Of repeated headers Node
+ * keeps one or joins them, so the raw headers are checked. The check runs for every request, so it uses no regular
  * expressions.
  */
 export function hostHeaderProblem(

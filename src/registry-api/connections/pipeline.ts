@@ -15,9 +15,9 @@ interface ConnectionQueue {
 }
 
 /**
- * Holds back pipelined requests. Node hands over all requests of a connection at once; here each request waits until the
- * answers before it are sent, so that its own answer never waits in memory. A client that pipelines too many requests is
- * cut off.
+ * Holds back pipelined requests. Node delivers all requests of a connection at once; this class lets each request wait
+ * until the answers before it are sent, so that its own answer never waits in memory. A client that pipelines too many
+ * requests is cut off.
  */
 export class Pipeline {
   readonly #limits: PipelineLimits

@@ -7,7 +7,7 @@ import { respondPage } from './lists.ts'
 import type { Query } from './query.ts'
 import { visibleRepositories } from './visible-repositories.ts'
 
-/** Lists the repositories that this agent has served and the client may see, under names that work in paths here. */
+/** Lists the repositories that this agent has served and the client may see, under names that work in paths of this API. */
 export async function respondCatalog(
   exchange: HttpExchange,
   target: { path: string; query: Query },

@@ -5,7 +5,7 @@ import type { HttpExchange } from './http-exchange.ts'
 export interface AnswerLimits extends ShareLimits {
   /** An answer of which its client takes nothing for so long is ended. */
   readonly stallMs: number
-  /** A sent answer that its client has not taken for so long is ended when another needs its place in the limit. */
+  /** A sent answer that its client has not taken for so long is ended when another answer would exceed the limit. */
   readonly slowMs: number
 }
 
@@ -76,10 +76,10 @@ export class AnswersUnderWay {
     }, this.#stallMs / CHECKS_PER_STALL).unref()
   }
 
-  /** Ends an answer that was sent whole and is not taken, or else one of the holder with a large share. */
+  /** Ends an answer that was sent whole and is not taken, or else one of the user with a large share. */
   #evictOneFor(newcomer: HttpExchange): void {
     const slowBefore = performance.now() - this.#slowMs
-    // If only places reserved for local clients are free, evicting a local client would not help a remote newcomer.
+    // If only the part reserved for local clients is free, evicting a local client would not help a remote newcomer.
     const isFull = this.#share.isFull
     let largest = this.#share.largeShareFor(newcomer)
     let chosen: HttpExchange | undefined

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { type Events, publish } from '../../observe/events.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { Client } from '../connections/client.ts'
-import type { Holder } from '../connections/fair-share.ts'
+import type { ShareUser } from '../connections/fair-share.ts'
 
 /** What endpoints find out about a request; published with `request.ended`. */
 export interface RequestFacts {
@@ -43,7 +43,7 @@ const KNOWN_METHODS = new Set([
 ])
 
 /** One request and its answer, over HTTP/1.1 or HTTP/2. Publishes `request.ended` once, when the exchange is over. */
-export abstract class HttpExchange implements Holder {
+export abstract class HttpExchange implements ShareUser {
   readonly method: string
   readonly target: string
   readonly headers: IncomingHttpHeaders

@@ -1,4 +1,4 @@
-/** Why settings of a runtime cannot be read or written, in one sentence that says what to do. */
+/** Why the settings of a runtime cannot be read or written, in one sentence that says what to do. */
 export class RuntimeFailure extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)

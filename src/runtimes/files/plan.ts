@@ -1,59 +1,58 @@
 export const RUNTIMES = ['containerd', 'crio', 'docker'] as const
 export type Runtime = (typeof RUNTIMES)[number]
 
-/** What the runtimes of a host are to be told. */
-export interface Wanted {
-  /** `host:port` at which the agent is reached from this host. */
+/** The mirror that the runtimes of a host should use, which is the agent. */
+export interface MirrorSettings {
+  /** The `host:port` at which this host reaches the agent. */
   readonly address: string
-  /** Nobody else can be there, so that plain HTTP is no risk. */
+  /** Whether the address is a loopback address, so that plain HTTP is safe. */
   readonly isLoopback: boolean
-  /** Undefined: the agent speaks plain HTTP. */
+  /** Undefined if the agent speaks plain HTTP. */
   readonly tls: Tls | undefined
-  /** Undefined: all. */
+  /** The registries for which the mirror is used; undefined for all. */
   readonly registries: readonly string[] | undefined
-  /** containerd's own configuration. */
+  /** The path of containerd's own configuration. */
   readonly containerdConfig: string
-  /** Settings that only that file can hold may be added to it. */
+  /** Whether `config_path` may be added to that configuration. */
   readonly writeConfig: boolean
 }
 
-/** What runtimes have to know of an agent that speaks TLS. */
+/** What the runtimes need to trust an agent with TLS. */
 export interface Tls {
-  /** Who has signed its certificate, in PEM; undefined: somebody whom the host trusts. */
+  /** The CA of the agent's certificate, in PEM; undefined if the host trusts it already. */
   readonly ca: string | undefined
 }
 
-/** A file as it should be. */
+/** The text that a file should have. */
 export interface Edit {
   readonly path: string
   readonly text: string
 }
 
-/** What has to be written for one runtime, made from what is there without writing any of it. */
+/** What has to be written for one runtime. Planning writes nothing. */
 export interface Plan {
   readonly edits: readonly Edit[]
-  /** What others have to do, without which the runtime would not see its settings. */
+  /** What the operator must do before the runtime uses the mirror. */
   readonly todo: readonly string[]
-  /** What is good to know. */
   readonly notes: readonly string[]
-  /** What others have pointed here themselves, so that nothing is to be edited for it. */
+  /** The registries for which others have added the mirror already, so that no edit is needed. */
   readonly byOthers?: readonly string[]
 }
 
-/** Takes our part out of a file that others have changed since. */
-export interface Cutter {
-  /** A file without our part; undefined when nothing else is left of it. */
-  cut(text: string, what: CutOptions): string | undefined
+/** Removes the own part, that is what an install has added, from a file that others have changed since. */
+export interface OwnPartRemover {
+  /** Returns the rest of the text; undefined if the file consists of the own part only. */
+  removeOwnPart(text: string, options: RemovalOptions): string | undefined
 }
 
-export interface CutOptions {
+export interface RemovalOptions {
   readonly path: string
-  /** The mirror that was written; undefined when nobody remembers. */
+  /** The URL of the mirror that was written; undefined without an install record. */
   readonly url: string | undefined
-  /** As it was before; undefined: not there, or not remembered. */
+  /** The text before the install; undefined if there was no file, or without an install record. */
   readonly before: string | undefined
 }
 
-export function urlOf({ address, tls }: Pick<Wanted, 'address' | 'tls'>): string {
+export function urlOf({ address, tls }: Pick<MirrorSettings, 'address' | 'tls'>): string {
   return `${tls === undefined ? 'http' : 'https'}://${address}`
 }

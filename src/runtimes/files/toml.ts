@@ -10,23 +10,20 @@ export function readToml(text: string, path: string): Table {
   } catch (cause) {
     if (!(cause instanceof TomlError)) throw cause
     const reason = cause.message.replace(/^Invalid TOML document: /, '').split('\n')[0]
-    throw new RuntimeFailure(
-      `${path}:${cause.line} is not TOML that can be read (${reason}); correct it first`,
-      {
-        cause,
-      },
-    )
+    throw new RuntimeFailure(`${path}:${cause.line} is not valid TOML (${reason}); correct it first`, {
+      cause,
+    })
   }
 }
 
-/** The first of these texts that means what is expected; a place inside a string, say, does not. */
-export function firstThatMeans(
+/** The first valid document that has the expected meaning. A change inside a string, for example, has not. */
+export function firstWithMeaning(
   candidates: Iterable<string>,
-  meansIt: (table: Table) => boolean,
+  hasMeaning: (table: Table) => boolean,
 ): string | undefined {
   for (const text of candidates) {
     try {
-      if (meansIt(parse(text, { integersAsBigInt: 'asNeeded' }))) return text
+      if (hasMeaning(parse(text, { integersAsBigInt: 'asNeeded' }))) return text
     } catch (error) {
       if (!(error instanceof TomlError)) throw error
     }
@@ -45,33 +42,33 @@ export function tableAt(table: Table | undefined, ...keys: readonly string[]): T
 }
 
 export function strings(value: unknown): readonly string[] {
-  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : []
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
 }
 
-/** With one value set, and the tables on the way to it. */
+/** A copy of the table with one value set, and the tables above it created. */
 export function withValue(table: Table, [key, ...rest]: readonly string[], value: unknown): Table {
   if (key === undefined) return table
   const inner = rest.length === 0 ? value : withValue(tableAt(table, key) ?? {}, rest, value)
   return { ...table, [key]: inner }
 }
 
-/** Whether two documents say the same, in whatever order. */
+/** Whether two documents are equal but for the order of their keys. */
 export function sameMeaning(a: unknown, b: unknown): boolean {
-  return JSON.stringify(ordered(a)) === JSON.stringify(ordered(b))
+  return JSON.stringify(sortKeys(a)) === JSON.stringify(sortKeys(b))
 }
 
-function ordered(value: unknown): unknown {
+function sortKeys(value: unknown): unknown {
   if (typeof value === 'bigint') return `${value}n`
-  if (Array.isArray(value)) return value.map(ordered)
+  if (Array.isArray(value)) return value.map(sortKeys)
   if (!isTable(value)) return value
   return Object.fromEntries(
     Object.keys(value)
       .sort()
-      .map((key) => [key, ordered(value[key])]),
+      .map((key) => [key, sortKeys(value[key])]),
   )
 }
 
-/** A basic string (TOML 1.0, "String"); JSON's escapes are among its own. */
-export function quoted(text: string): string {
+/** A basic string (TOML 1.0, "String"). Every escape of JSON is also one of TOML. */
+export function tomlString(text: string): string {
   return JSON.stringify(text).replaceAll('\u007f', '\\u007f')
 }

@@ -1,34 +1,34 @@
-import { insertAt, marked } from '../files/marks.ts'
-import { type Edit, urlOf, type Wanted } from '../files/plan.ts'
-import type { Present } from '../files/present.ts'
+import { insertAt, withMarkers } from '../files/markers.ts'
+import type { OriginalFiles } from '../files/original-files.ts'
+import { type Edit, type MirrorSettings, urlOf } from '../files/plan.ts'
 
-/** Who has signed the certificate of an agent that speaks TLS, in files of their own that are named like this. */
+/** The file with the CA of the agent's certificate, in a folder that the runtime reads. */
 const NAME = 'leat-ca.crt'
 
-/** Nothing when there is nothing to tell. Between the parts of a PEM file any text may stand (RFC 7468, section 2). */
+/** No edits if no CA is needed. PEM allows any text between its parts, also markers (RFC 7468, section 2). */
 export async function caEdits(
   folder: string,
-  { tls }: Pick<Wanted, 'tls'>,
-  present: Present,
+  { tls }: Pick<MirrorSettings, 'tls'>,
+  originals: OriginalFiles,
 ): Promise<readonly Edit[]> {
   if (tls?.ca === undefined) return []
-  const path = `${folder}/${NAME}`
-  const theirs = (await present.text(path)) ?? ''
-  return [{ path, text: insertAt(theirs, theirs.length, marked(tls.ca)) }]
+  const path = caPath(folder)
+  const original = (await originals.text(path)) ?? ''
+  return [{ path, text: insertAt(original, original.length, withMarkers(tls.ca)) }]
 }
 
-/** Where it may be, in a folder that has a folder for each address. */
-export async function caPlaces(certificates: string, present: Present): Promise<readonly string[]> {
-  return (await present.files.folders(certificates)).map((address) => `${certificates}/${address}/${NAME}`)
+/** The possible paths of the file if the runtime has a folder for each address. */
+export async function caPaths(certificates: string, originals: OriginalFiles): Promise<readonly string[]> {
+  return (await originals.files.folders(certificates)).map((address) => caPath(`${certificates}/${address}`))
 }
 
 export function caPath(folder: string): string {
   return `${folder}/${NAME}`
 }
 
-export function trustNotes({ tls, ...wanted }: Pick<Wanted, 'tls' | 'address'>): readonly string[] {
+export function trustNotes({ tls, ...mirror }: Pick<MirrorSettings, 'tls' | 'address'>): readonly string[] {
   if (tls === undefined || tls.ca !== undefined) return []
   return [
-    `it asks ${urlOf({ ...wanted, tls })} only if this host trusts who has signed the certificate there; else give --ca-file`,
+    `${urlOf({ ...mirror, tls })} is used only if this host trusts the CA of its certificate; otherwise give --ca-file`,
   ]
 }

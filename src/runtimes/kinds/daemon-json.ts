@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { RuntimeFailure } from '../files/failure.ts'
 
-/** Docker's daemon.json, changed where it must be and nowhere else: order, indentation and the rest stay as written. */
+/** Changes only the mirrors in Docker's daemon.json: order, indentation and everything else stay as they are. */
 
 const KEY = 'registry-mirrors'
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:\s]|[^\s"{}[\],:]+/y
@@ -21,19 +21,17 @@ export function withDockerMirror(text: string | undefined, url: string, path: st
   const settings = readSettings(text, path)
   const mirrors = settings[KEY] ?? []
   if (!Array.isArray(mirrors)) {
-    throw new RuntimeFailure(`"${KEY}" in ${path} is not a list; make it one first`)
+    throw new RuntimeFailure(`"${KEY}" in ${path} is not a list; correct it first`)
   }
   if (hasMirror(mirrors, url)) return text
-  const after = added(text, url)
+  const after = addMirror(text, url)
   if (!isDeepStrictEqual(readSettings(after, path), { ...settings, [KEY]: [url, ...mirrors] })) {
-    throw new RuntimeFailure(
-      `${path} is written in a way that cannot be added to; put "${url}" into its "${KEY}" by hand`,
-    )
+    throw new RuntimeFailure(`${path} cannot be changed automatically; add "${url}" to its "${KEY}" by hand`)
   }
   return after
 }
 
-/** Without the mirror that was put in; undefined when nothing is left of a file that was not there `before`. */
+/** Removes the mirror. Returns undefined if there was no file before, and nothing else is left. */
 export function withoutDockerMirror(
   text: string,
   url: string,
@@ -47,8 +45,8 @@ export function withoutDockerMirror(
   if (member === undefined || at < 0) return text
   const elements = childrenOf(text, member.value)
   const hadKey = before !== undefined && before.trim() !== '' && KEY in readSettings(before, path)
-  if (elements.length > 1 || hadKey) return without(text, elements, at)
-  const rest = without(text, members, members.indexOf(member))
+  if (elements.length > 1 || hadKey) return removeSpan(text, elements, at)
+  const rest = removeSpan(text, members, members.indexOf(member))
   return before === undefined && membersOf(rest).length === 0 ? undefined : rest
 }
 
@@ -75,10 +73,10 @@ function sameMirror(mirror: unknown, url: string): boolean {
   return typeof mirror === 'string' && mirror.replace(/\/$/, '') === url
 }
 
-function added(text: string, url: string): string {
+function addMirror(text: string, url: string): string {
   const members = membersOf(text)
   const member = members.findLast(({ key }) => key === KEY)
-  if (member !== undefined) return intoList(text, member.value, url)
+  if (member !== undefined) return addToList(text, member.value, url)
   const entry = `"${KEY}": ["${url}"]`
   const last = members.at(-1)
   const first = members[0]
@@ -91,36 +89,36 @@ function added(text: string, url: string): string {
   return `${text.slice(0, last.end)},${gap === '' ? ' ' : gap}${entry}${text.slice(last.end)}`
 }
 
-function intoList(text: string, value: Span, url: string): string {
+function addToList(text: string, value: Span, url: string): string {
   const first = childrenOf(text, value)[0]
-  // An empty list, or null.
+  // The value is an empty list, or null.
   if (first === undefined) return `${text.slice(0, value.start)}["${url}"]${text.slice(value.end)}`
   const gap = text.slice(value.start + 1, first.start)
   return `${text.slice(0, first.start)}"${url}",${gap.includes('\n') ? gap : ' '}${text.slice(first.start)}`
 }
 
-/** Takes one out of a list with the comma, and the white space, that parted it from its neighbour. */
-function without(text: string, all: readonly Span[], at: number): string {
-  const gone = all[at]
-  const next = all[at + 1]
-  const previous = all[at - 1]
-  if (gone === undefined) return text
-  if (next !== undefined) return text.slice(0, gone.start) + text.slice(next.start)
-  if (previous !== undefined) return text.slice(0, previous.end) + text.slice(gone.end)
-  return text.slice(0, gone.start).trimEnd() + text.slice(gone.end).trimStart()
+/** Removes one of several spans, with the comma and the white space between it and its neighbour. */
+function removeSpan(text: string, spans: readonly Span[], at: number): string {
+  const removed = spans[at]
+  const next = spans[at + 1]
+  const previous = spans[at - 1]
+  if (removed === undefined) return text
+  if (next !== undefined) return text.slice(0, removed.start) + text.slice(next.start)
+  if (previous !== undefined) return text.slice(0, previous.end) + text.slice(removed.end)
+  return text.slice(0, removed.start).trimEnd() + text.slice(removed.end).trimStart()
 }
 
 function membersOf(text: string): readonly Member[] {
   const object = { start: text.indexOf('{'), end: text.lastIndexOf('}') + 1 }
   const members: Member[] = []
   for (let at = object.start + 1; ; ) {
-    const start = skipped(text, at)
+    const start = skipSpace(text, at)
     if (text[start] !== '"') return members
     const afterKey = valueEnd(text, start)
-    const value = skipped(text, skipped(text, afterKey) + 1)
+    const value = skipSpace(text, skipSpace(text, afterKey) + 1)
     const end = valueEnd(text, value)
     members.push({ key: JSON.parse(text.slice(start, afterKey)), start, end, value: { start: value, end } })
-    at = skipped(text, end)
+    at = skipSpace(text, end)
     if (text[at] !== ',') return members
     at += 1
   }
@@ -130,23 +128,23 @@ function childrenOf(text: string, list: Span): readonly Span[] {
   if (text[list.start] !== '[') return []
   const children: Span[] = []
   for (let at = list.start + 1; ; ) {
-    const start = skipped(text, at)
+    const start = skipSpace(text, at)
     if (text[start] === ']') return children
     const end = valueEnd(text, start)
     children.push({ start, end })
-    at = skipped(text, end)
+    at = skipSpace(text, end)
     if (text[at] !== ',') return children
     at += 1
   }
 }
 
-function skipped(text: string, at: number): number {
+function skipSpace(text: string, at: number): number {
   let next = at
   while (next < text.length && ' \t\r\n'.includes(text[next] ?? '')) next += 1
   return next
 }
 
-/** The text is JSON, that has been checked; so brackets match and strings end. */
+/** The text must be valid JSON, in which brackets match and strings end. */
 function valueEnd(text: string, start: number): number {
   let depth = 0
   for (let at = start; at < text.length; ) {

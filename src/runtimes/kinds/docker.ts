@@ -1,14 +1,14 @@
-import type { Kind } from '../files/kind.ts'
+import type { OriginalFiles } from '../files/original-files.ts'
 import { urlOf } from '../files/plan.ts'
-import type { Present } from '../files/present.ts'
-import { caEdits, caPlaces, trustNotes } from './certificates.ts'
-import { cutOurs } from './cut-ours.ts'
+import type { RuntimeKind } from '../files/runtime-kind.ts'
+import { caEdits, caPaths, trustNotes } from './certificates.ts'
 import { readSettings, withDockerMirror, withoutDockerMirror } from './daemon-json.ts'
+import { removeMarkedPart } from './remove-marked-part.ts'
 
 const PATH = '/etc/docker/daemon.json'
 const CERTIFICATES = '/etc/docker/certs.d'
-/** Where distributions and people put dockerd's command line. */
-const COMMAND_LINES = [
+/** Files in which distributions and operators set the command line of dockerd. */
+const COMMAND_LINE_FILES = [
   '/etc/default/docker',
   '/etc/sysconfig/docker',
   '/lib/systemd/system/docker.service',
@@ -17,51 +17,50 @@ const COMMAND_LINES = [
 ]
 const DROP_INS = '/etc/systemd/system/docker.service.d'
 
-export const docker: Kind = {
+export const docker: RuntimeKind = {
   runtime: 'docker',
   name: 'Docker',
-  signs: () => ['/etc/docker', '/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd'],
+  detectionPaths: () => ['/etc/docker', '/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd'],
 
-  async plan(wanted, present) {
-    if (wanted.registries !== undefined && !wanted.registries.includes('docker.io')) {
-      const note =
-        'Docker has mirrors for docker.io and no other registry, and --registry does not name that one'
+  async plan(mirror, originals) {
+    if (mirror.registries !== undefined && !mirror.registries.includes('docker.io')) {
+      const note = 'Docker has mirrors only for docker.io, which --registry does not name'
       return { edits: [], todo: [], notes: [note] }
     }
-    const file = await flagIn(present)
+    const file = await fileWithMirrorFlag(originals)
     if (file !== undefined) {
-      const todo = `dockerd is started with --registry-mirror (${file}) and would not start with mirrors in ${PATH} too: put them there instead, and run this again`
+      const todo = `dockerd is started with --registry-mirror (${file}) and would not start with mirrors in ${PATH} as well: move them to ${PATH}, and run this command again`
       return { edits: [], todo: [todo], notes: [] }
     }
-    const text = withDockerMirror(await present.text(PATH), urlOf(wanted), PATH)
+    const text = withDockerMirror(await originals.text(PATH), urlOf(mirror), PATH)
     const edits = [
       { path: PATH, text },
-      ...(await caEdits(`${CERTIFICATES}/${wanted.address}`, wanted, present)),
+      ...(await caEdits(`${CERTIFICATES}/${mirror.address}`, mirror, originals)),
     ]
-    return { edits, todo: [], notes: trustNotes(wanted) }
+    return { edits, todo: [], notes: trustNotes(mirror) }
   },
 
-  async places(_wanted, present) {
-    return [PATH, ...(await caPlaces(CERTIFICATES, present))]
+  async candidatePaths(_mirror, originals) {
+    return [PATH, ...(await caPaths(CERTIFICATES, originals))]
   },
 
-  cut(text, what) {
-    const { path, url, before } = what
-    if (path !== PATH) return cutOurs(text, what)
+  removeOwnPart(text, options) {
+    const { path, url, before } = options
+    if (path !== PATH) return removeMarkedPart(text, options)
     if (url !== undefined) return withoutDockerMirror(text, url, { path, before })
     readSettings(text, path)
     return text
   },
 
   async followUp(changed) {
-    return changed.includes(PATH) ? 'let Docker read it: systemctl reload docker' : undefined
+    return changed.includes(PATH) ? 'reload Docker: systemctl reload docker' : undefined
   },
 }
 
-async function flagIn(present: Present): Promise<string | undefined> {
-  const dropIns = (await present.files.names(DROP_INS)).map((name) => `${DROP_INS}/${name}`)
-  for (const path of [...COMMAND_LINES, ...dropIns]) {
-    const text = (await present.files.read(path))?.toString('utf8') ?? ''
+async function fileWithMirrorFlag(originals: OriginalFiles): Promise<string | undefined> {
+  const dropIns = (await originals.files.names(DROP_INS)).map((name) => `${DROP_INS}/${name}`)
+  for (const path of [...COMMAND_LINE_FILES, ...dropIns]) {
+    const text = (await originals.files.read(path))?.toString('utf8') ?? ''
     if (/^[^#\n]*--registry-mirror\b/m.test(text)) return path
   }
   return undefined

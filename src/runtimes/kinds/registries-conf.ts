@@ -1,11 +1,9 @@
 import { registryInPath } from '../../oci/names/registry-host.ts'
 import { RuntimeFailure } from '../files/failure.ts'
-import { marked } from '../files/marks.ts'
-import { isTable, quoted, readToml, strings, type Table, tableAt } from '../files/toml.ts'
+import { withMarkers } from '../files/markers.ts'
+import { isTable, readToml, strings, type Table, tableAt, tomlString } from '../files/toml.ts'
 
-/** The settings that podman, CRI-O, skopeo and buildah share (containers-registries.conf(5)). */
-
-/** Public registries that images are pulled from; there is no way to say "all" in these files. */
+/** Public registries. These files have no entry for all registries. */
 export const WELL_KNOWN = [
   'docker.io',
   'ghcr.io',
@@ -25,13 +23,13 @@ export const WELL_KNOWN = [
   'cgr.dev',
 ]
 
-/** What others have written, in the order in which later files win. */
+/** A file of others. Entries of later files override those of earlier ones. */
 export interface RegistryFile {
   readonly name: string
   readonly text: string
 }
 
-/** A `[[registry]]` that is in force, and the file that it is from. */
+/** An effective `[[registry]]`, and its file. */
 interface Entry {
   readonly prefix: string
   readonly table: Table
@@ -39,18 +37,18 @@ interface Entry {
 }
 
 export interface Mirrored {
-  /** Empty when there is nothing to say. */
+  /** The text of the own file; empty if it needs no entry. */
   readonly text: string
-  /** Files, besides ours, whose entries ours must replace. */
+  /** Files of others with entries that the own file replaces. */
   readonly replaced: readonly string[]
   readonly notes: readonly string[]
-  /** Prefixes that others have given this mirror already. */
-  readonly standing: readonly string[]
+  /** Prefixes for which others have added this mirror already. */
+  readonly byOthers: readonly string[]
 }
 
 /**
- * Our file. A later file's entry replaces an earlier one's for the same prefix as a whole, so each of ours says all that
- * the one before it said, with the agent put first among its mirrors.
+ * Makes the own file. An entry replaces the whole entry of an earlier file for the same prefix, so each own entry copies
+ * the entry that it replaces, and puts the agent first among its mirrors.
  */
 export function mirrorsFor(
   files: readonly RegistryFile[],
@@ -62,7 +60,7 @@ export function mirrorsFor(
 ): Mirrored {
   const documents = files.map(({ name, text }) => ({ name, table: readToml(text, name) }))
   const entries = entriesOf(documents)
-  const named = registries ?? [...WELL_KNOWN, ...documents.flatMap(({ table }) => searched(table))]
+  const named = registries ?? [...WELL_KNOWN, ...documents.flatMap(({ table }) => searchRegistries(table))]
   const prefixes = new Set(named.filter((prefix) => entries.has(prefix) || !isCovered(prefix, entries)))
   for (const prefix of entries.keys()) {
     if (registries === undefined || registries.includes(hostOf(prefix))) prefixes.add(prefix)
@@ -70,7 +68,7 @@ export function mirrorsFor(
   const blocks: string[] = []
   const replaced = new Set<string>()
   const notes: string[] = []
-  const standing: string[] = []
+  const byOthers: string[] = []
   for (const prefix of prefixes) {
     const entry = entries.get(prefix)
     const table = entry?.table ?? { prefix }
@@ -79,23 +77,23 @@ export function mirrorsFor(
     const path = pathOf(location)
     if (prefix.startsWith('*.') || path === undefined) {
       notes.push(
-        `${prefix} has no mirror: its images have no one place in the agent; name its registries one by one`,
+        `${prefix} gets no mirror, because it does not correspond to one path at the agent; name its registries with --registry`,
       )
       continue
     }
     const mirror = `${address}/${path}`
-    if (mirrorsOf(table).some((one) => one['location'] === mirror)) {
-      standing.push(prefix)
+    if (mirrorsOf(table).some((other) => other['location'] === mirror)) {
+      byOthers.push(prefix)
       continue
     }
     blocks.push(entryText({ prefix, table: { ...table, prefix, location }, mirror, insecure: isInsecure }))
     if (entry !== undefined) replaced.add(entry.file)
   }
   return {
-    text: blocks.length === 0 ? '' : marked(blocks.join('\n')),
+    text: blocks.length === 0 ? '' : withMarkers(blocks.join('\n')),
     replaced: [...replaced],
     notes,
-    standing,
+    byOthers,
   }
 }
 
@@ -111,11 +109,11 @@ function entryText({
   insecure: boolean
 }): string {
   const { prefix: _prefix, location, mirror: _mirror, ...rest } = table
-  // Plain HTTP is tried only where this is said.
-  const ours = { location: mirror, ...(insecure ? { insecure: true } : {}) }
+  // Plain HTTP is used only with this setting.
+  const agent = { location: mirror, ...(insecure ? { insecure: true } : {}) }
   return [
     `[[registry]]\n${line('prefix', prefix)}${line('location', location)}${lines(rest)}`,
-    ...[ours, ...mirrorsOf(table)].map((one) => `\n[[registry.mirror]]\n${lines(one)}`),
+    ...[agent, ...mirrorsOf(table)].map((each) => `\n[[registry.mirror]]\n${lines(each)}`),
   ].join('')
 }
 
@@ -125,21 +123,21 @@ function lines(table: Table): string {
     .join('')
 }
 
-/** All that these tables hold are texts, yes or no, and lists of texts. */
+/** The values in these tables are strings, booleans and lists of strings. */
 function line(key: string, value: unknown): string {
-  const name = /^[\w-]+$/.test(key) ? key : quoted(key)
-  if (typeof value === 'string') return `${name} = ${quoted(value)}\n`
+  const name = /^[\w-]+$/.test(key) ? key : tomlString(key)
+  if (typeof value === 'string') return `${name} = ${tomlString(value)}\n`
   if (typeof value === 'boolean' || typeof value === 'number') return `${name} = ${value}\n`
-  if (Array.isArray(value)) return `${name} = [${strings(value).map(quoted).join(', ')}]\n`
+  if (Array.isArray(value)) return `${name} = [${strings(value).map(tomlString).join(', ')}]\n`
   throw new RuntimeFailure(
-    `a [[registry]] sets ${key} to something that cannot be copied; leave that registry out with --registry`,
+    `a [[registry]] has a value of ${key} that cannot be copied; exclude that registry with --registry`,
   )
 }
 
 function entriesOf(documents: readonly { name: string; table: Table }[]): Map<string, Entry> {
   const entries = new Map<string, Entry>()
   for (const { name, table } of documents) {
-    for (const registry of [...ofVersion1(table), ...tables(table['registry'])]) {
+    for (const registry of [...version1Registries(table), ...tables(table['registry'])]) {
       const prefix = registry['prefix'] ?? registry['location']
       if (typeof prefix === 'string' && prefix !== '')
         entries.set(prefix, { prefix, table: registry, file: name })
@@ -148,8 +146,8 @@ function entriesOf(documents: readonly { name: string; table: Table }[]): Map<st
   return entries
 }
 
-/** The old form, `[registries.insecure]` and `[registries.block]`. */
-function ofVersion1(table: Table): readonly Table[] {
+/** Version 1 of the format has `[registries.insecure]` and `[registries.block]`. */
+function version1Registries(table: Table): readonly Table[] {
   const old = (kind: string): readonly string[] => strings(tableAt(table, 'registries', kind)?.['registries'])
   return [
     ...old('insecure').map((location) => ({ location, insecure: true })),
@@ -157,8 +155,8 @@ function ofVersion1(table: Table): readonly Table[] {
   ]
 }
 
-/** Where names without a registry are looked for. */
-function searched(table: Table): readonly string[] {
+/** The registries in which names without a registry are searched. */
+function searchRegistries(table: Table): readonly string[] {
   const old = tableAt(table, 'registries', 'search')?.['registries']
   return strings(table['unqualified-search-registries'] ?? old)
 }
@@ -173,7 +171,7 @@ function hostOf(prefix: string): string {
   return prefix.split('/')[0] ?? prefix
 }
 
-/** A location as a path behind the agent's address; a colon is not allowed there. */
+/** The path of a location at the agent; undefined if it has none. A path has no colon. */
 function pathOf(location: string): string | undefined {
   const [host = '', ...rest] = location.split('/')
   const path = [registryInPath(host), ...rest].join('/')

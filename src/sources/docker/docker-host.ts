@@ -39,17 +39,11 @@ export async function readDockerHost(given: string, env: Environment): Promise<D
   const folder = (env['DOCKER_CERT_PATH'] ?? '') || (isVerified ? join(homedir(), '.docker') : '')
   if (folder === '')
     return { name, socketPath: undefined, origin: `http://${address}`, tls: undefined, apiVersion }
-  const [ca, cert, key] = await Promise.all(
-    ['ca.pem', 'cert.pem', 'key.pem'].map((file) => readPem(join(folder, file))),
-  )
-  if (ca === undefined || cert === undefined || key === undefined) throw new Error('three files were read')
-  return {
-    name,
-    socketPath: undefined,
-    origin: `https://${address}`,
-    tls: { ca, cert, key, isVerified },
-    apiVersion,
-  }
+  const ca = await readPem(join(folder, 'ca.pem'))
+  const cert = await readPem(join(folder, 'cert.pem'))
+  const key = await readPem(join(folder, 'key.pem'))
+  const tls = { ca, cert, key, isVerified }
+  return { name, socketPath: undefined, origin: `https://${address}`, tls, apiVersion }
 }
 
 async function readPem(path: string): Promise<Buffer> {

@@ -1,9 +1,9 @@
 import { pause, unlessAborted } from '../../lib/async/abort.ts'
 import { backoffMs } from '../../lib/async/backoff.ts'
 import { Deferred } from '../../lib/async/deferred.ts'
+import { type NameRules, repositoryOf, splitTag } from '../../oci/names/name-rules.ts'
 import { isTag } from '../../oci/names/names.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
-import { type NameRules, repositoryOf, splitTag } from '../names.ts'
 import type { DockerClient } from './docker-client.ts'
 
 /** An image of Docker under one name. */

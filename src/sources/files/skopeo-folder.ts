@@ -11,13 +11,13 @@ import {
   type Manifest,
   parseManifest,
 } from '../../oci/manifest.ts'
+import { covers, type NameRules, repositoryOf } from '../../oci/names/name-rules.ts'
 import { isTag } from '../../oci/names/names.ts'
 import { isSameRepository, type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
 import type { Want } from '../../ports/source.ts'
-import { covers, type NameRules, repositoryOf } from '../names.ts'
 import { FileContent } from './file-content.ts'
 import { type FileRange, fileAt, PerVersion, readRange } from './file-tree.ts'
 import type { FileVerifier } from './file-verifier.ts'

@@ -24,7 +24,7 @@ export interface VerifyOptions {
 
 export interface IdleScrubOptions {
   readonly bytesPerSecond: number
-  /** Whether the disk is idle enough that reading it disturbs nobody. */
+  /** Whether the disk is idle enough that reading it slows no request down. */
   readonly isQuiet: () => boolean
   /** Time between the end of a round and the start of the next. */
   readonly everyMs?: number
@@ -47,13 +47,13 @@ const ALGORITHMS: readonly Algorithm[] = ['sha256', 'sha512']
 const ROUND_MS = 14 * 24 * 60 * 60 * 1000
 const LOOK_MS = 5_000
 const SAVE_MS = 10_000
-/** Pause after a failed round, and the longest time without a look at the clock, which may be set meanwhile. */
+/** The pause after a failed round, and the longest time between two readings of the clock, which may be set meanwhile. */
 const PAUSE_MS = 60 * 60 * 1000
 
 /** A small file counts as 64 KiB: it must be found, opened and closed, too. */
 const LEAST_BYTES = 64 * 1024
 
-/** Limits one scrub or verification to a rate in bytes per second; undefined: no limit. */
+/** Limits one scrub or verification to a rate in bytes per second; without a rate there is no limit. */
 class ReadThrottle {
   /** How many bytes to read at a time: an eighth of a second of the rate, but 1 KiB to 1 MiB; without a rate 4 MiB. */
   readonly pieceBytes: number

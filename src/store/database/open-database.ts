@@ -44,14 +44,14 @@ export async function repairDatabase(layout: Layout, cause: unknown): Promise<Da
 
 /** Moves the index, which must be closed, to the quarantine, and starts with an empty one. */
 export async function rebuildDatabase(layout: Layout, cause: unknown): Promise<Database> {
-  const aside = join(layout.quarantine, `index-${Date.now()}`)
-  await rename(layout.index, aside)
+  const movedTo = join(layout.quarantine, `index-${Date.now()}`)
+  await rename(layout.index, movedTo)
   await mkdir(layout.index, { mode: FOLDER_MODE })
   const database = await tryOpen(layout)
   publish('store.repaired', {
     folder: layout.index,
     how: 'rebuilt',
-    reason: `${reasonOf(cause)}; the old one is in ${aside}`,
+    reason: `${reasonOf(cause)}; the old one is in ${movedTo}`,
   })
   return database
 }

@@ -6,9 +6,10 @@ import { FILE_MODE, ignore, type Layout } from '../files/layout.ts'
 const RESERVE_BYTES = 3 * 1024 * 1024
 
 /**
- * Makes a file that holds a little of the disk for the index. LevelDB cannot be opened on a full disk, and an agent that starts
- * there could not even serve what is stored. The file is made only where three times its size is free: to take the last bytes
- * of a disk would cause the problem that it prevents. Like the index itself, it does not count against the store's limit.
+ * Makes a file that holds a little of the disk for the index. LevelDB cannot be opened on a full disk, and an agent that
+ * starts there could not even serve what is stored. The file is made only where three times its size is free: to take
+ * the last bytes of a disk would cause the problem that it prevents. Like the index itself, it does not count against
+ * the store's limit.
  */
 export async function ensureReserve(layout: Layout): Promise<void> {
   const known = await lstat(layout.reserve).catch(ignore('ENOENT'))

@@ -26,7 +26,7 @@ export class BlobFiles {
     this.#layout = layout
   }
 
-  /** undefined: there is no such file, or a symbolic link in its place. */
+  /** Opens the file of a blob; undefined when there is none, or a symbolic link has its name. */
   open(digest: Digest): Promise<OpenFile | undefined> {
     return OpenFile.open(this.#layout.blob(digest), READ_PLAIN_FILE).catch(ignore('ENOENT', 'ELOOP'))
   }
@@ -35,7 +35,7 @@ export class BlobFiles {
     return this.#layout.blob(digest)
   }
 
-  /** Moves a file whose bytes are durable to its place. The new name is durable when it resolves. */
+  /** Moves a file whose bytes are durable into the folder of its digest. The new name is durable when the call resolves. */
   async put(digest: Digest, path: string): Promise<void> {
     const folder = this.#layout.blobFolder(digest)
     await this.#makeDurable(folder)
@@ -65,7 +65,7 @@ export class BlobFiles {
     await unlink(this.#layout.blob(digest)).catch(ignore('ENOENT'))
   }
 
-  /** Removes what a crash left of `putBytes`: such files may be incomplete. */
+  /** Removes files that a crash during `putBytes` has left. They may be incomplete. */
   async sweepDrafts(): Promise<void> {
     for (const name of await readdir(this.#layout.partial)) {
       const digest = parseDigest(name.slice(0, -DRAFT_SUFFIX.length).replace('-', ':'))

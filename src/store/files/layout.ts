@@ -14,10 +14,10 @@ const FORMAT_DRAFT_FILE = 'format.new'
 const OWN_NAMES = new Set([FORMAT_FILE, FORMAT_DRAFT_FILE, 'identity', 'lost+found'])
 const Format = v.object({ version: v.number() })
 
-/** Only the agent writes here, and its group may read. Others may not: private images are secret. */
+/** Only the agent writes to its folders, and only its group may read them, because private images are secret. */
 export const FOLDER_MODE = 0o750
 export const FILE_MODE = 0o640
-/** The agent makes no symbolic links: one in place of a blob could point anywhere, and is not followed. */
+/** The agent makes no symbolic links. A link in place of a blob could point anywhere, so it is not followed. */
 export const READ_PLAIN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW
 
 /** The paths in the store's folder. */
@@ -153,7 +153,7 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** For `catch`: turns errors with these codes into undefined. */
+/** Makes a handler for `catch` that turns errors with these codes into undefined. */
 export function ignore(...codes: string[]): (error: unknown) => undefined {
   return (error) => {
     if (!codes.includes(errorCode(error) ?? '')) throw error

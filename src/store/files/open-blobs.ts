@@ -13,7 +13,7 @@ export class OpenBlobs {
     return this.#open.has(digest)
   }
 
-  /** Each open blob once. */
+  /** Lists each open blob once. */
   list(): { readonly digest: Digest; readonly size: number }[] {
     return [...this.#open].map(([digest, { size }]) => ({ digest, size }))
   }

@@ -8,10 +8,10 @@ const FILE_LIMIT = 8
 const BYTE_LIMIT = 1024 * 1024 * 1024
 /** The quarantine has at most a twentieth of what the store may hold. */
 const STORE_SHARE = 1 / 20
-/** Names of blobs and of damaged indexes, with the time at which they were put aside. Other files are not touched. */
+/** Names of blobs and of damaged indexes, with the time at which they were moved. Other files are not touched. */
 const OWN_NAME = /^(?:sha(?:256|512)-[0-9a-f]+|index)-(\d+)$/
 
-/** Bytes that did not match their digest, for people who want to find out what they are: only the latest few. */
+/** The files whose bytes did not match their digest, so that people can find out what they are: only the latest few. */
 export class Quarantine {
   readonly #folder: string
   readonly #limitBytes: () => number | undefined

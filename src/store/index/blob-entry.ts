@@ -4,14 +4,14 @@ import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { BlobFacts } from '../../ports/blob-store.ts'
 
-/** What the index has of a blob. The last use changes often, and is stored apart. */
+/** The entry of a blob in the index. The last use changes often, so it is stored separately. */
 export type BlobEntry = Omit<BlobFacts, 'lastUsedAt'>
 
 /** How a blob that is being stored relates to other content and to names. */
 export interface BlobRelations {
   readonly references: readonly Digest[]
   readonly subject: Digest | undefined
-  /** undefined for a file that was found on disk: nobody knows under which name it was fetched. */
+  /** Undefined for a file that was found on disk: the name under which it was fetched is unknown. */
   readonly repository: Repository | undefined
   readonly checkpoints?: Uint8Array | undefined
 }
@@ -28,7 +28,7 @@ export function encodeEntry({ digest: _, ...value }: BlobEntry): string {
   return JSON.stringify(value)
 }
 
-/** undefined: the text is not an entry. */
+/** Gives the entry; undefined for a text that is not one. */
 export function decodeEntry(digest: Digest, text: string): BlobEntry | undefined {
   const parsed = v.safeParse(StoredEntry, parseJson(text))
   if (!parsed.success) return undefined

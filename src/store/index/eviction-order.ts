@@ -29,8 +29,8 @@ interface BatchChanges {
 }
 
 /**
- * A small manifest is ranked as if it had been used a day later. It costs next to nothing, and without it nobody knows what
- * the image needs: the blobs that were pulled with it are evicted first.
+ * A small manifest is ranked as if it had been used a day later. It costs next to nothing, and without it the content of
+ * the image is unknown: the blobs that were pulled with it are evicted first.
  */
 const MANIFEST_BONUS_MS = 24 * 60 * 60 * 1000
 const SMALL_MANIFEST_BYTES = 256 * 1024
@@ -75,8 +75,8 @@ export class EvictionOrder {
 
   /** The ranks of blobs; undefined for a blob that is not stored. */
   async ranks(blobs: readonly (Rankable | undefined)[]): Promise<(number | undefined)[]> {
-    const here = blobs.filter((blob) => blob !== undefined)
-    const times = await this.lastUses(here.map(({ digest }) => digest))
+    const stored = blobs.filter((blob) => blob !== undefined)
+    const times = await this.lastUses(stored.map(({ digest }) => digest))
     let next = 0
     return blobs.map((blob) => blob && rankOf(blob, times[next++] ?? blob.storedAt))
   }

@@ -3,7 +3,7 @@ import { type Database, keysUnder, SEPARATOR } from '../database/database.ts'
 
 export interface Pin {
   readonly digest: Digest
-  /** Milliseconds since the epoch. */
+  /** When the pin was set, in milliseconds since the epoch. */
   readonly pinnedAt: number
 }
 
@@ -31,7 +31,7 @@ export class Pins {
     this.#database = database
   }
 
-  /** Durable when it resolves. */
+  /** Sets a pin. It is durable when the call resolves. */
   pin(digest: Digest, childrenOf: ReferencesOf): Promise<void> {
     return this.#inTurn(async () => {
       if (await this.isPinned(digest)) return
@@ -40,7 +40,7 @@ export class Pins {
     })
   }
 
-  /** Durable when it resolves. */
+  /** Removes a pin. The change is durable when the call resolves. */
   unpin(digest: Digest): Promise<void> {
     return this.#inTurn(() => this.#removePin(digest))
   }
@@ -130,7 +130,7 @@ export class Pins {
 
   /**
    * Writes what is reachable, then looks again until nothing is new: a manifest that is stored at the same time is found
-   * either here or by `settleAfterPut`.
+   * either by this loop or by `settleAfterPut`.
    */
   async #retainAll(
     pin: Digest,

@@ -40,7 +40,7 @@ export class ReferencedBy {
     for (const each of await this.#referencesOf(manifest)) changes.del(neededKey(each, manifest))
   }
 
-  /** Resolves when the references of every stored manifest are known here. */
+  /** Resolves when the references of every stored manifest are known. */
   ensureComplete(): Promise<void> {
     this.#completion ??= this.#complete().catch((error: unknown) => {
       this.#completion = undefined

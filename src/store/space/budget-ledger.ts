@@ -7,7 +7,7 @@ const MARGIN_BYTES = 256 * 1024 * 1024
 /** A measurement is used for a second, as long as everything fits. */
 const FRESH_MS = 1000
 
-/** The account of the disk: stored blobs, partials, quarantine and reservations, against the limit. It decides nothing. */
+/** Counts what uses the disk: stored blobs, partials, quarantine and reservations. It decides nothing. */
 export class BudgetLedger {
   readonly #store: BudgetedStore
   readonly #limit: DiskLimit | undefined
@@ -15,7 +15,7 @@ export class BudgetLedger {
   #reservedBytes = 0
   #measured: DiskMeasurement = { totalBytes: 0, freeBytes: 0, quarantineBytes: 0, partials: new Map() }
   #measuredAt = Number.NEGATIVE_INFINITY
-  /** Released since the last measurement: these bytes may have been written after it. */
+  /** Bytes that were released since the last measurement, and may have been written after it. */
   #releasedBytes = 0
 
   constructor(store: BudgetedStore, limit: DiskLimit | undefined) {
@@ -23,7 +23,7 @@ export class BudgetLedger {
     this.#limit = limit
   }
 
-  /** The high mark. undefined without a limit, and while the size of the filesystem is not known. */
+  /** The high mark; undefined without a limit, and while the size of the filesystem is not known. */
   get limitBytes(): number | undefined {
     if (this.#limit === undefined) return undefined
     if ('bytes' in this.#limit) return this.#limit.bytes

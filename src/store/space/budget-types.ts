@@ -1,16 +1,16 @@
 import type { Digest } from '../../oci/digest.ts'
 
-/** Room on the disk that is kept for one incoming. */
+/** Room on the disk that is reserved for one incoming. */
 export interface Reservation {
   readonly bytes: number
   /** The content is stored, or will not be: from now on only its files count. Further calls do nothing. */
   release(): void
 }
 
-/** Why blobs are removed: an incoming needs room, the store is above its low mark, or somebody has asked for it. */
+/** Why blobs are removed: an incoming needs room, the store is above its low mark, or an operator has removed them. */
 export type EvictionReason = 'room' | 'gc' | 'removed'
 
-/** How much was removed. */
+/** How much an eviction has removed. */
 export interface Freed {
   readonly blobs: number
   readonly bytes: number

@@ -59,7 +59,7 @@ export class DiskBudget {
     if (limit !== undefined) this.#timer = setInterval(() => this.#wake(), everyMs).unref()
   }
 
-  /** The high mark. undefined without a limit, and while the size of the filesystem is not known. */
+  /** The high mark; undefined without a limit, and while the size of the filesystem is not known. */
   get limitBytes(): number | undefined {
     return this.#ledger.limitBytes
   }
@@ -105,7 +105,7 @@ export class DiskBudget {
     await this.#running
   }
 
-  /** Partials that may be removed: nobody has reserved, or is requesting, room for them. */
+  /** Partials that may be removed: no room is reserved or requested for them. */
   #removablePartials(): PartialSizes {
     const requested = new Set(this.#requests.map(({ digest }) => digest))
     return new Map([...this.#ledger.leftovers()].filter(([digest]) => !requested.has(digest)))

@@ -15,7 +15,7 @@ type Leftover = readonly [Digest, { readonly bytes: number; readonly modifiedAt:
 /** The blobs of the store, as far as eviction needs them. */
 interface EvictableBlobs {
   readonly openBlobs: OpenBlobs
-  /** Drops those of the blobs that are not busy. */
+  /** Drops the blobs that are not busy. */
   drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed>
   /** The blob is open, being received or being dropped. */
   isBusy(digest: Digest): boolean
@@ -57,7 +57,7 @@ export class Eviction {
     return bytes
   }
 
-  /** As `BudgetedStore` describes. */
+  /** Evicts as `BudgetedStore` describes. */
   async evict(bytes: number, reason: EvictionReason, leftovers: PartialSizes): Promise<Freed> {
     const { evictionOrder } = this.#index
     await evictionOrder.ensureComplete()

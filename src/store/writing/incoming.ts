@@ -16,7 +16,7 @@ import type { StoreParts } from './store-parts.ts'
 import type { Borrower } from './threads/shared-memory.ts'
 
 /**
- * One content on its way into the store. What lives shorter than the incoming has an object of its own, which the incoming
+ * One content on its way into the store. Each part of it with a shorter life is an object of its own, which the incoming
  * replaces and frees: `ReceivedBytes` until a restart or a cut, the reservation until no room is needed. `close` frees all.
  */
 export class DiskIncoming implements Incoming {
@@ -162,7 +162,7 @@ export class DiskIncoming implements Incoming {
     try {
       await this.#bytes.moveToQuarantine()
     } catch (cause) {
-      throw this.#fail(`cannot put aside the wrong bytes of ${this.#want.digest}`, cause)
+      throw this.#fail(`cannot move the wrong bytes of ${this.#want.digest} to the quarantine`, cause)
     }
     this.#reservation.release()
     this.#passThroughReason = undefined
@@ -248,7 +248,7 @@ export class DiskIncoming implements Incoming {
     const { isCommitted } = this.#completion
     if (!isCommitted && this.isStorable && this.#signal.failure === undefined) partial.handOverRest()
     await partial.end()
-    // A full disk must get its room back, and after a failed sync nobody knows what the file contains.
+    // A full disk must get its room back, and after a failed sync the content of the file is unknown.
     const isOver =
       isCommitted ||
       !this.isStorable ||

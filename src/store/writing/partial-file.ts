@@ -3,7 +3,7 @@ import type { Failure } from '../../ports/failure.ts'
 import { diskFailure } from '../files/layout.ts'
 import type { OpenFile } from '../files/open-file.ts'
 
-/** The disk is told to begin after each 32 MiB, so that the sync at the end of a large content has little left to do. */
+/** A sync is started after each 32 MiB, so that the sync at the end of a large content has little left to do. */
 const SYNC_EVERY_BYTES = 32 * 1024 * 1024
 
 /** The open file of a partial: what of it may be read, and what of it is durable. `PartialWriter` closes it. */
@@ -74,7 +74,7 @@ export class PartialFile {
     try {
       await this.#file.sync()
     } catch (cause) {
-      // The kernel may not report the error again at the next sync, so nothing in the file can be trusted any more.
+      // The kernel may not report the error again at the next sync, so the content of the file is unknown from now on.
       onFailure(diskFailure(`cannot write the partial of ${this.#digest}`, cause))
     } finally {
       this.#isSyncing = false

@@ -2,7 +2,7 @@ import { Deferred } from '../../lib/async/deferred.ts'
 import { Failure } from '../../ports/failure.ts'
 
 /**
- * How one incoming tells its source and its listener about progress and failure. It lives as long as the incoming. The
+ * Reports progress and failure of one incoming to its source and its listener. It lives as long as the incoming. The
  * listener is always called in a microtask, because the code that fills the buffer may also be the listener.
  */
 export class ProgressSignal {
@@ -65,7 +65,7 @@ export class ProgressSignal {
     this.#isClosing = true
   }
 
-  /** The last step of closing: a source that still waits is told so. */
+  /** Ends the waiting of the source, as the last step of closing. */
   close(): void {
     this.#drained?.reject(new Failure('stopping', 'the incoming content was closed'))
     this.#drained = undefined

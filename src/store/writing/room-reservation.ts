@@ -32,7 +32,7 @@ export class RoomReservation {
     this.#owner = owner
   }
 
-  /** How large the content may become, as far as anybody has said. */
+  /** How large the content may become, as far as a source has said. */
   get expectedBytes(): number {
     return this.#expectedBytes
   }
@@ -41,7 +41,7 @@ export class RoomReservation {
     return this.#pending !== undefined
   }
 
-  /** Requests are served one after the other. False: not granted. Never rejects. */
+  /** Reserves room, after all requests before this one. Gives false when it is not granted. Never rejects. */
   reserve(size: number, total: number): Promise<boolean> {
     this.#expectedBytes = total
     const pending: Promise<boolean> = this.#request(size, total, this.#pending).finally(() => {
@@ -58,7 +58,7 @@ export class RoomReservation {
     while (this.#pending !== undefined) await this.#pending
   }
 
-  /** Only when no request is pending: the answer to a later one would be a reservation again. */
+  /** Must not be called while a request is pending, whose answer would be a reservation again. */
   release(): void {
     this.#reservation?.release()
     this.#reservation = undefined

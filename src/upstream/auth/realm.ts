@@ -15,12 +15,12 @@ export interface RealmRules {
   readonly registry: URL
   /** How far inside the network the registry itself, and so its token service, may lie. */
   readonly scopeLimit: AddressScope
-  /** Hosts that the operator trusts with this registry's credentials. */
+  /** Hosts that may get this registry's credentials, by the settings. */
   readonly realms: readonly string[]
 }
 
 /** Whether the realm belongs to the owner of the registry, or is named in the settings or in `OUTSIDE_REALMS`. */
-async function isTrusted(realm: URL, { registry, realms }: RealmRules): Promise<boolean> {
+async function isPermitted(realm: URL, { registry, realms }: RealmRules): Promise<boolean> {
   if (realm.host === registry.host || realm.hostname === registry.hostname) return true
   if (realms.includes(realm.host) || realms.includes(realm.hostname)) return true
   if (isOutsideRealm(registry.hostname, realm)) return true
@@ -34,7 +34,8 @@ function isOutsideRealm(registry: string, realm: URL): boolean {
 }
 
 /**
- * Parses the realm of a challenge. Refuses a realm at which a stranger could collect credentials, and one inside the node's own network.
+ * Parses the realm of a challenge. Refuses a realm at which a stranger could collect credentials, and one inside the
+ * node's own network.
  */
 export async function checkRealm(text: string, rules: RealmRules): Promise<URL> {
   const source = rules.registry.host
@@ -50,7 +51,7 @@ export async function checkRealm(text: string, rules: RealmRules): Promise<URL> 
   if (realm.protocol !== 'https:' && realm.protocol !== 'http:') return refuse('that is not at http or https')
   if (realm.protocol === 'http:' && rules.registry.protocol === 'https:') return refuse('without TLS')
   if (realm.username !== '' || realm.password !== '') return refuse('with a password in its URL')
-  if (!(await isTrusted(realm, rules))) {
+  if (!(await isPermitted(realm, rules))) {
     return refuse(`at ${realm.host}, outside its own domain; if that is right, list it under realms`)
   }
   const scope = scopeOfHostname(realm.hostname)

@@ -7,8 +7,8 @@ export interface RateLimitNotice {
 
 /** Exchanges notices with other agents that use the same registries. */
 export interface RateLimitNotices {
-  /** Sends a notice to all agents that share the rate limit: those with the same `accountId` (`RateLimitAccount.id`). */
-  send(notice: RateLimitNotice, accountId: string): void
+  /** Sends a notice to all agents that share the rate limit: those with the same `subjectId` (`RateLimitSubject.id`). */
+  send(notice: RateLimitNotice, subjectId: string): void
   /** Returns the latest notice of another agent. */
-  latest(accountId: string): RateLimitNotice | undefined
+  latest(subjectId: string): RateLimitNotice | undefined
 }

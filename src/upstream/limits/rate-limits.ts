@@ -17,10 +17,10 @@ const SHORTEST_CLOSED_MS = 1000
  * ignored for this time, or until this node gets an answer: a wrong notice cannot close a host for good.
  */
 const IGNORED_MS = 60_000
-const MOST_ACCOUNTS = 256
+const MAX_SUBJECTS = 256
 
 /** What a rate limit applies to: a kind of request, and the credential that it is made with. */
-export interface RateLimitAccount {
+export interface RateLimitSubject {
   readonly kind: RequestKind
   /** Equal on all nodes for requests that share one rate limit. */
   readonly id: string
@@ -37,9 +37,9 @@ export class RateLimits {
   readonly #host: string
   readonly #notices: RateLimitNotices | undefined
   readonly #now: () => number
-  readonly #closedUntil = new BoundedMap<string, number>(MOST_ACCOUNTS)
-  readonly #closedByNotices = new BoundedMap<string, ClosedPeriod>(MOST_ACCOUNTS)
-  readonly #accounts = new BoundedMap<string, RateLimitAccount>(MOST_ACCOUNTS)
+  readonly #closedUntil = new BoundedMap<string, number>(MAX_SUBJECTS)
+  readonly #closedByNotices = new BoundedMap<string, ClosedPeriod>(MAX_SUBJECTS)
+  readonly #subjects = new BoundedMap<string, RateLimitSubject>(MAX_SUBJECTS)
   #quota: (Quota & { readonly at: number }) | undefined
 
   constructor(options: { host: string; notices: RateLimitNotices | undefined; now?: () => number }) {
@@ -52,19 +52,19 @@ export class RateLimits {
     return this.#quota
   }
 
-  /** Throws a `Failure` while the host refuses requests of this account. */
-  check(account: RateLimitAccount): void {
-    this.#accounts.set(account.id, account)
+  /** Throws a `Failure` while the host refuses requests of this kind and credential. */
+  check(subject: RateLimitSubject): void {
+    this.#subjects.set(subject.id, subject)
     const now = this.#now()
-    const ownMs = (this.#closedUntil.get(account.id) ?? now) - now
+    const ownMs = (this.#closedUntil.get(subject.id) ?? now) - now
     if (ownMs > 0) throw this.#busy(ownMs, 'has answered 429')
-    const noticeMs = this.#readNotice(account, now)
+    const noticeMs = this.#readNotice(subject, now)
     if (noticeMs > 0) throw this.#busy(noticeMs, 'has answered 429 to a peer')
   }
 
   /** Records an answer of the host. */
   record(
-    { kind, id }: RateLimitAccount,
+    { kind, id }: RateLimitSubject,
     { status, headers }: Pick<HttpResponse, 'status' | 'headers'>,
   ): void {
     const now = this.#now()
@@ -89,11 +89,11 @@ export class RateLimits {
   /** Reads the notices that other agents have sent about this host. */
   readNotices(): void {
     const now = this.#now()
-    for (const account of this.#accounts.values()) this.#readNotice(account, now)
+    for (const subject of this.#subjects.values()) this.#readNotice(subject, now)
   }
 
-  /** Returns for how many milliseconds the notices of other agents close the host for this account. */
-  #readNotice({ kind, id }: RateLimitAccount, now: number): number {
+  /** Returns for how many milliseconds the notices of other agents close the host for this kind and credential. */
+  #readNotice({ kind, id }: RateLimitSubject, now: number): number {
     const notice = this.#notices?.latest(id)
     if (notice === undefined || notice.closedMs <= 0) return 0
     const before = this.#closedByNotices.get(id)

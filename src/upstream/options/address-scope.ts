@@ -6,8 +6,8 @@ import { BlockList, isIP } from 'node:net'
  * clouds.
  *
  * A registry may send the agent (by a redirect, or by the realm of a challenge) only to addresses of its own scope or of
- * a scope further out. Otherwise whoever runs a public registry could have the node query its own cloud's metadata
- * service.
+ * a scope further out. Otherwise the operator of a public registry could make the node query the metadata service of its
+ * own cloud.
  */
 export type AddressScope = 'public' | 'private' | 'special' | 'loopback' | 'link-local'
 

@@ -5,11 +5,11 @@ import type { Lookup } from './scoped-lookup.ts'
 export interface UpstreamEntry {
   /** The registry's name in references: `docker.io`, `ghcr.io`, `localhost:5000`. */
   readonly namespace: string
-  /** Each `host[:port]`, asked in this order. Default: the host that the namespace names. */
+  /** The hosts, as `host[:port]`, in the order in which they are asked. The default is the host that the namespace names. */
   readonly hosts?: readonly string[]
   readonly tls?: boolean
   readonly acceptInvalidCerts?: boolean
-  /** A PEM file of certificate authorities that are trusted in addition to those of Node. */
+  /** A PEM file of certificate authorities that are accepted in addition to those of Node. */
   readonly caFile?: string
   readonly userAgent?: string
   readonly username?: string
@@ -24,7 +24,7 @@ export interface UpstreamEntry {
   readonly prefix?: string
   /** Realms and redirects may lead to private, loopback and link-local addresses. */
   readonly allowPrivateTargets?: boolean
-  /** Hosts outside the registry's own domain that are trusted as its token service. */
+  /** Hosts outside the registry's own domain that may be its token service. */
   readonly realms?: readonly string[]
 }
 

@@ -41,7 +41,7 @@ export async function bringFromHost(
   })
   let hasBegun = false
   try {
-    const { size, skip, end } = placeBody(response, offset, host.name)
+    const { size, skip, end } = locateBody(response, offset, host.name)
     const mediaType = parseMediaType(response.headers.get('content-type'))
     const limit = want.kind === 'manifest' ? MAX_MANIFEST_BYTES : Number.POSITIVE_INFINITY
     if (want.kind === 'manifest') refuseSchema1(mediaType, host.name)
@@ -68,8 +68,8 @@ export async function bringFromHost(
   }
 }
 
-/** Where the body of a response lies in the content: the size of the content, the bytes to skip, and the end of the body. */
-function placeBody(
+/** Finds out where in the content the body lies: the size of the content, the bytes to skip, and the end of the body. */
+function locateBody(
   response: HttpResponse,
   offset: number,
   source: string,

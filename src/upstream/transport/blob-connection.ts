@@ -157,13 +157,13 @@ export class BlobConnection {
 
   /** Discards a body that has come completely. Otherwise closes the connection, which is cheaper than reading the rest. */
   discardBody(): void {
-    if (this.#state !== 'between' || this.#reader.heldBytes < this.#bodyLength) {
+    if (this.#state !== 'between' || this.#reader.unreadBytes < this.#bodyLength) {
       this.destroy()
       return
     }
     this.#state = 'body'
-    if (this.#reader.heldBytes > this.#bodyLength) this.#keepsAlive = false
-    this.#reader.dropHeld()
+    if (this.#reader.unreadBytes > this.#bodyLength) this.#keepsAlive = false
+    this.#reader.dropUnread()
     this.#endBody()
   }
 
@@ -217,7 +217,7 @@ export class BlobConnection {
     return taken
   }
 
-  /** Hands over the bytes that the reader held back, then resumes the socket. */
+  /** Takes the reader's unread bytes, then resumes the socket. */
   #continueReading(): void {
     this.#closeOnError(() => this.#reader.resume())
     if (this.#state === 'body' && !this.#isBlocked) this.#socket.resume()

@@ -107,7 +107,7 @@ async function exchangeHttp1(port: number, text: string, offsets: readonly numbe
     for (let i = 1; i < cuts.length; i += 1) await client.send(text.slice(cuts[i - 1], cuts[i]))
     socket.halfClose()
     await within(HANG_MS, 'the end of the answers', socket.ended)
-    return client.heard
+    return client.receivedBytes
   } finally {
     socket.close()
   }

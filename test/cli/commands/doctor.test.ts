@@ -134,7 +134,7 @@ test('what an ordinary user may not read is reported as not checked', async (t) 
   assert.equal(code, 1)
   assert.match(
     out,
-    /\nnot checked {2}runtimes {3}Docker: cannot read \/etc\/docker\/daemon\.json: this user may not/,
+    /\nnot checked {2}runtimes {3}Docker: cannot read \/etc\/docker\/daemon\.json: permission denied/,
   )
   assert.match(out, /\nnot checked {2}data {7}this user may not access .*\n/)
   assert.match(out, /\nnot checked {2}peers {6}this user may not read the file with the peer secret\n/)

@@ -30,7 +30,7 @@ test('install, show and uninstall report what they do to each file', async () =>
     [shown.code, shown.out],
     [
       0,
-      'Docker: does not ask 127.0.0.1:5050\n  /etc/docker/daemon.json: would be created\n  after that: let Docker read it: systemctl reload docker\n',
+      'Docker: does not ask 127.0.0.1:5050\n  /etc/docker/daemon.json: would be created\n  after that: reload Docker: systemctl reload docker\n',
     ],
   )
   const installed = await runAgent(['runtime', 'install', '--root', root, '--listen', '0.0.0.0:6000'])
@@ -157,5 +157,5 @@ test('install configures the other runtimes when one fails, and ends with exit c
   )
   const none = await runInProcess(['runtime', 'show', '--root', await host('three')])
   assert.deepEqual([none.code, none.out], [1, ''])
-  assert.match(none.err, /^agent: no container runtime is found below .*; name one with --runtime\n$/)
+  assert.match(none.err, /^agent: no container runtime was found below .*; name one with --runtime\n$/)
 })

@@ -50,7 +50,7 @@ test('skopeo and podman pull through the agent after an install, and an uninstal
   await assertPulledThroughAgent(lab, () => copy(image))
   await podman('pull', '--quiet', REF)
 
-  const written = Object.keys(await host.everything()).filter(
+  const written = Object.keys(await host.snapshot()).filter(
     (path) => path.startsWith('etc/containers/registries.conf.d/') && !(path in before),
   )
   assert.ok(written.length > 0, 'install has written no files')
@@ -66,7 +66,7 @@ test('skopeo and podman pull through the agent after an install, and an uninstal
   await assert.rejects(copy(image), 'the registry itself cannot be reached')
   for (const path of [...written, 'etc/containers/registries.conf.d/95-more.conf']) await rm(host.at(path))
   await host.write(CORP.path, CORP.text)
-  assert.deepEqual(await host.everything(), before, 'another file was changed')
+  assert.deepEqual(await host.snapshot(), before, 'another file was changed')
 })
 
 test('Docker pulls through the agent after an install, and an uninstall keeps later changes by others', async (t) => {

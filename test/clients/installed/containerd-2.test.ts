@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { tryRun } from '../../../testkit/programs.ts'
-import { pullByCri, removeByCri } from '../../runtimes/cri.ts'
+import { pullByCri, removeByCri } from '../../runtimes/cri-client.ts'
 import { startContainerd } from './host-runtimes.ts'
 import {
   assertPulledThroughAgent,
@@ -66,7 +66,7 @@ test('containerd 2.x ignores mirrors in a list of folders until an install with 
     lab,
     async (fresh) => {
       const output = await runRuntimeCommand('install', fresh, agent.address)
-      assert.match(output, /^containerd: does not ask [\s\S]*to do: config_path in .* names 2 folders, which/)
+      assert.match(output, /^containerd: does not ask [\s\S]*to do: config_path in .* has 2 folders, which/)
     },
     version3(LIST),
   )
@@ -79,7 +79,7 @@ test('containerd 2.x ignores mirrors in a list of folders until an install with 
   await assertPulledThroughAgent(lab, () => pullByCri(socket, REF))
   await removeByCri(socket, REF)
   await runRuntimeCommand('uninstall', host, agent.address)
-  assert.deepEqual(await host.everything(), before)
+  assert.deepEqual(await host.snapshot(), before)
 })
 
 test('containerd 2.x with local image pull reads all folders of a list', async (t) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { pullByCri } from '../../runtimes/cri.ts'
+import { pullByCri } from '../../runtimes/cri-client.ts'
 import { enableHostsFiles, startContainerd } from './host-runtimes.ts'
 import { runRuntimeCommand, startInstallLab } from './install-lab.ts'
 

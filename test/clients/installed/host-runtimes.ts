@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { afterwards } from '../../../testkit/cleanup.ts'
+import { addCleanup } from '../../../testkit/cleanup.ts'
 import { Daemon } from '../../../testkit/daemon.ts'
 import { run } from '../../../testkit/programs.ts'
-import { answersCri } from '../../runtimes/cri.ts'
+import { answersCri } from '../../runtimes/cri-client.ts'
 import { Host } from '../../runtimes/host.ts'
 import { dockerdOptions } from '../kinds/docker.ts'
 import { POLICY, podmanOptions } from '../kinds/podman.ts'
@@ -60,7 +60,7 @@ export async function startContainerd(
   const socket = join(folder, 'containerd.sock')
   const config = configFor({ folder, socket })
   const host = await Host.make(t, { '/etc/containerd/config.toml': config })
-  const before = await host.everything()
+  const before = await host.snapshot()
   await prepare(host)
   const command = [programs['containerd'] ?? '', '--log-level', 'warn']
   const wrapped = inHostNamespace(host, ['/etc/containerd'], command)
@@ -69,7 +69,7 @@ export async function startContainerd(
     daemon = new Daemon('containerd', programs['unshare'] ?? '', wrapped)
     await daemon.ready(() => answersCri(socket))
   }
-  afterwards(t, () => daemon?.stop())
+  addCleanup(t, () => daemon?.stop())
   await start()
   return {
     host,
@@ -114,7 +114,7 @@ export async function setUpPodman(t: TestContext, lab: InstallLab, files: Files 
   const command = [lab.programs['podman'] ?? '', ...podmanOptions(join(lab.folder, 'podman'))]
   const podman: RunClient = (...args) => runWithRegistries(host, lab, [...command, ...args])
   await podman('images')
-  return { host, before: await host.everything(), podman }
+  return { host, before: await host.snapshot(), podman }
 }
 
 /** Runs a command that reads the host's `/etc/containers`. */
@@ -153,7 +153,7 @@ export async function startDocker(
     programs['unshare'] ?? '',
     inHostNamespace(host, ['/etc/docker'], command),
   )
-  afterwards(t, () => daemon.stop())
+  addCleanup(t, () => daemon.stop())
   const docker: RunClient = async (...args) =>
     (await run(programs['docker'] ?? '', ['--host', socket, ...args])).stdout
   await daemon.ready(async () => (await docker('version')) !== '')

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { AgentProcess } from '../../../testkit/agent-process.ts'
-import { afterwards } from '../../../testkit/cleanup.ts'
+import { addCleanup } from '../../../testkit/cleanup.ts'
 import { requirePrograms, requireRoot, run } from '../../../testkit/programs.ts'
 import { buildImage, type Image, push } from '../../../testkit/registries/image.ts'
 import { UpstreamRegistry } from '../../../testkit/registries/registry.ts'
@@ -40,14 +40,14 @@ export async function startInstallLab(
   ])
   if (programs === undefined || !requireRoot(t)) return undefined
   const folder = await mkdtemp(join(tmpdir(), 'leat-'))
-  afterwards(t, () => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
+  addCleanup(t, () => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
   const upstream = await UpstreamRegistry.start(programs['docker-registry'] ?? '', join(folder, 'upstream'))
-  afterwards(t, () => upstream.stop())
+  addCleanup(t, () => upstream.stop())
   const entry = (name: string) =>
     `  - namespace: ${name}\n    host: 127.0.0.1:${upstream.port}\n    tls: false\n`
   const config = `upstreams:\n${entry(REGISTRY)}${entry('docker.io')}${settings}`
   const agent = await AgentProcess.start(join(folder, 'agent'), config)
-  afterwards(t, () => agent.stop())
+  addCleanup(t, () => agent.stop())
   const image = buildImage('installed', { layerSizes: [64 * 1024, 100] })
   await push(upstream.url, 'library/app', 'v1', image)
   return { programs, folder, upstream, agent, image }

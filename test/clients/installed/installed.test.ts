@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { appendFile, readFile, rm } from 'node:fs/promises'
 import { type TestContext, test } from 'node:test'
 import { run } from '../../../testkit/programs.ts'
-import { pullByCri, removeByCri } from '../../runtimes/cri.ts'
+import { pullByCri, removeByCri } from '../../runtimes/cri-client.ts'
 import { Host } from '../../runtimes/host.ts'
 import {
   CORP,
@@ -55,7 +55,7 @@ test('containerd pulls through the agent after an install, over CRI and with ctr
   const config = await readFile(host.at('/etc/containerd/config.toml'), 'utf8')
   await host.write('/etc/containerd/config.toml', config.replace('# a line of another program\n', ''))
   await rm(host.at('/etc/containerd/certs.d'), { recursive: true })
-  assert.deepEqual(await host.everything(), before)
+  assert.deepEqual(await host.snapshot(), before)
 })
 
 test('podman pulls through the agent after an install, and no longer after an uninstall', async (t) => {
@@ -67,7 +67,7 @@ test('podman pulls through the agent after an install, and no longer after an un
   await podman('rmi', '--all', '--force')
   await podman('pull', '--quiet', CORP.ref)
   await runRuntimeCommand('uninstall', host, lab.agent.address)
-  assert.deepEqual(await host.everything(), before)
+  assert.deepEqual(await host.snapshot(), before)
   await podman('rmi', '--all', '--force')
   await assert.rejects(podman('pull', '--quiet', REF))
 })
@@ -85,15 +85,15 @@ test('Docker pulls through the agent after an install and a reload, and no longe
   }
 
   // Docker has added files of its own.
-  const before = await host.everything()
+  const before = await host.snapshot()
   assert.match(
     await runRuntimeCommand('install', host, lab.agent.address),
-    /now: let Docker read it: systemctl reload docker/,
+    /now: reload Docker: systemctl reload docker/,
   )
   await reload(`http://${lab.agent.address}/`)
   await assertPulledThroughAgent(lab, () => docker('pull', '--quiet', DOCKER_REF))
   await runRuntimeCommand('uninstall', host, lab.agent.address)
-  assert.deepEqual(await host.everything(), before)
+  assert.deepEqual(await host.snapshot(), before)
   await reload('http://127.0.0.1:1/')
   assert.equal((await mirrors()).length, 1)
 })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { makeCertificates } from '../../../testkit/certificates.ts'
-import { pullByCri, removeByCri } from '../../runtimes/cri.ts'
+import { pullByCri, removeByCri } from '../../runtimes/cri-client.ts'
 import { PODMAN_FLAGS, setUpPodman, startContainerd } from './host-runtimes.ts'
 import { assertPulledThroughAgent, REF, runRuntimeCommand, startInstallLab } from './install-lab.ts'
 
@@ -45,5 +45,5 @@ test('podman pulls over TLS from an agent whose certificate authority was given 
   await assertPulledThroughAgent(lab, () => podman('pull', '--quiet', REF))
   await podman('rmi', '--all', '--force')
   await runRuntimeCommand('uninstall', host, lab.agent.address)
-  assert.deepEqual(await host.everything(), before)
+  assert.deepEqual(await host.snapshot(), before)
 })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { AgentProcess } from '../../../testkit/agent-process.ts'
-import { afterwards } from '../../../testkit/cleanup.ts'
+import { addCleanup } from '../../../testkit/cleanup.ts'
 import { requirePrograms, requireRoot } from '../../../testkit/programs.ts'
 import { UpstreamRegistry } from '../../../testkit/registries/registry.ts'
 import type { Client, ClientKind } from '../kinds/client.ts'
@@ -29,17 +29,17 @@ export async function startPullLab(
 
   // Short, because the path of a Unix socket has at most 107 bytes.
   const folder = await mkdtemp(join(tmpdir(), 'leat-'))
-  afterwards(t, () => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
+  addCleanup(t, () => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
 
   const upstream = await UpstreamRegistry.start(programs['docker-registry'] ?? '', join(folder, 'upstream'))
-  afterwards(t, () => upstream.stop())
+  addCleanup(t, () => upstream.stop())
   const registries = [...new Set(kinds.map((kind) => kind.registry))]
   const agent = await AgentProcess.start(join(folder, 'agent'), configOf(registries, upstream.port, '1h'))
-  afterwards(t, () => agent.stop())
+  addCleanup(t, () => agent.stop())
   const clients: Client[] = []
   for (const [at, kind] of kinds.entries()) {
     const client = await kind.start(programs, join(folder, `client-${at}`), agent.address)
-    afterwards(t, () => client.stop())
+    addCleanup(t, () => client.stop())
     clients.push(client)
   }
   return {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { afterwards } from '../../../testkit/cleanup.ts'
+import { addCleanup } from '../../../testkit/cleanup.ts'
 import { Daemon } from '../../../testkit/daemon.ts'
 import { run, tryRun } from '../../../testkit/programs.ts'
 import type { Image } from '../../../testkit/registries/image.ts'
@@ -29,7 +29,7 @@ export class DockerDaemon {
   ): Promise<DockerDaemon> {
     await mkdir(folder, { recursive: true })
     const daemon = new DockerDaemon(programs, folder, extra)
-    afterwards(t, () => daemon.stop())
+    addCleanup(t, () => daemon.stop())
     await daemon.start()
     return daemon
   }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { AgentProcess } from '../../../testkit/agent-process.ts'
-import { afterwards } from '../../../testkit/cleanup.ts'
+import { addCleanup } from '../../../testkit/cleanup.ts'
 import { requirePrograms, requireRoot, tryRun } from '../../../testkit/programs.ts'
 import { buildImage } from '../../../testkit/registries/image.ts'
 import type { Client, ClientKind } from '../kinds/client.ts'
@@ -27,20 +27,20 @@ async function startLab(t: TestContext, more: { compress?: string } = {}): Promi
   const programs = requirePrograms(t, names)
   if (programs === undefined || !requireRoot(t)) return undefined
   const folder = await mkdtemp(join(tmpdir(), 'leat-'))
-  afterwards(t, () => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
+  addCleanup(t, () => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
   const daemon = await DockerDaemon.start(t, programs, join(folder, 'docker'))
   const compress = more.compress === undefined ? '' : `\n    compress: ${more.compress}`
   const agent = await AgentProcess.start(
     join(folder, 'agent'),
     `sources:\n  - docker: ${daemon.socket}\n    registry: registry.test\n    exclusive: true${compress}\n`,
   )
-  afterwards(t, () => agent.stop())
+  addCleanup(t, () => agent.stop())
   return { daemon, agent, folder, programs }
 }
 
 async function startClient(t: TestContext, lab: Lab, kind: ClientKind): Promise<Client> {
   const client = await kind.start(lab.programs, join(lab.folder, kind.name), lab.agent.address)
-  afterwards(t, () => client.stop())
+  addCleanup(t, () => client.stop())
   return client
 }
 

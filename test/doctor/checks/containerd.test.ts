@@ -74,7 +74,7 @@ test('a config_path that has no effect is a problem', () => {
   assert.deepEqual(linesOfDump('version = 2\n'), [
     'not-checked: containerd has no CRI plugin, so Kubernetes does not pull with it',
   ])
-  assert.match(linesOfDump('what')[0] ?? '', /^not-checked: containerd config dump:1 is not TOML/)
+  assert.match(linesOfDump('what')[0] ?? '', /^not-checked: containerd config dump:1 is not valid TOML/)
 })
 
 test('a configuration that was changed after the start of containerd is a warning', async (t) => {

@@ -3,22 +3,20 @@ import { type TestContext, test } from 'node:test'
 import { judgeDocker } from '../../../src/doctor/checks/docker.ts'
 import { judgePodman } from '../../../src/doctor/checks/podman.ts'
 import { checkRuntimes } from '../../../src/doctor/checks/runtimes.ts'
-import { install } from '../../../src/runtimes/settings.ts'
+import { install } from '../../../src/runtimes/operations.ts'
 import { makeAuthority } from '../../../testkit/certificates.ts'
-import { Host, WANTED } from '../../runtimes/host.ts'
+import { Host } from '../../runtimes/host.ts'
+import { CERTS, CONFIG, CONFIG_2, MIRROR } from '../../runtimes/install-fixture.ts'
 import { findingLines } from '../finding-lines.ts'
 
 const AGENT = { host: '127.0.0.1', port: 5050 }
-const CONFIG = '/etc/containerd/config.toml'
-const CERTS = '/etc/containerd/certs.d'
-const WITH_PATH = `version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "${CERTS}"\n`
 const ADDRESS = '127.0.0.1:5050'
 
 async function host(t: TestContext, files: Readonly<Record<string, string>>) {
   const made = await Host.make(t, files)
   return {
     made,
-    install: () => install(WANTED, { root: made.root, runtimes: undefined, isRehearsal: false }),
+    install: () => install(MIRROR, { root: made.root, runtimes: undefined, isDryRun: false }),
     find: ({ isTls = false } = {}) =>
       checkRuntimes(
         { root: made.root, containerdConfig: CONFIG },
@@ -31,11 +29,11 @@ test('a host without a runtime is not checked', async (t) => {
   const { find } = await host(t, {})
   const [found] = await find()
   assert.equal(found?.state, 'not-checked')
-  assert.match(found.found, /^no container runtime is found below/)
+  assert.match(found.found, /^no container runtime was found below/)
 })
 
 test('a runtime that does not use the agent is a problem, or a warning if another runtime does', async (t) => {
-  const { find, made, install: all } = await host(t, { [CONFIG]: WITH_PATH })
+  const { find, made, install: all } = await host(t, { [CONFIG]: CONFIG_2 })
   const [found] = await find()
   assert.equal(found?.state, 'problem')
   assert.equal(found.found, `the settings of containerd do not use ${ADDRESS} as a mirror`)
@@ -56,11 +54,11 @@ test('mirrors that containerd ignores because of its config_path are a problem',
     ['version = 2\n', /config_path is not set in .*, so containerd does not look for mirrors/],
     [
       `version = 3\n[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "${CERTS}"\n`,
-      /has it under plugins\."io\.containerd\.grpc\.v1\.cri", which version 3 of that file does not know/,
+      /has config_path under plugins\."io\.containerd\.grpc\.v1\.cri", which version 3 of that file does not know/,
     ],
     [
       `version = 3\n[plugins."io.containerd.cri.v1.images".registry]\n  config_path = "${CERTS}:/etc/docker/certs.d"\n`,
-      /names 2 folders, which containerd 2\.1 and later take for the name of one/,
+      /has 2 folders, which containerd 2\.1 and later take for one name/,
     ],
   ] as const) {
     const { find, install: all } = await host(t, { [CONFIG]: config })
@@ -73,7 +71,7 @@ test('mirrors that containerd ignores because of its config_path are a problem',
 })
 
 test('a file for one registry hides the file for all registries', async (t) => {
-  const { find, made, install: all } = await host(t, { [CONFIG]: WITH_PATH })
+  const { find, made, install: all } = await host(t, { [CONFIG]: CONFIG_2 })
   await all()
   await made.write(`${CERTS}/ghcr.io/hosts.toml`, 'server = "https://ghcr.io"\n')
   await made.write(`${CERTS}/registry.corp_5000_/hosts.toml`, '[host."https://mirror.corp"]\n')
@@ -90,14 +88,14 @@ test('a file for one registry hides the file for all registries', async (t) => {
 })
 
 test('a runtime that speaks HTTP to an agent with TLS is a problem until the next install', async (t) => {
-  const { find, made, install: all } = await host(t, { [CONFIG]: WITH_PATH, '/etc/docker/x': '' })
+  const { find, made, install: all } = await host(t, { [CONFIG]: CONFIG_2, '/etc/docker/x': '' })
   await all()
   assert.deepEqual(findingLines(await find({ isTls: true })), [
     `problem: the settings of containerd do not use https://${ADDRESS} as a mirror`,
     `problem: the settings of Docker do not use https://${ADDRESS} as a mirror`,
   ])
   const tls = { ca: makeAuthority().ca }
-  await install({ ...WANTED, tls }, { root: made.root, runtimes: undefined, isRehearsal: false })
+  await install({ ...MIRROR, tls }, { root: made.root, runtimes: undefined, isDryRun: false })
   assert.deepEqual(findingLines(await find({ isTls: true })), [
     `ok: the settings of containerd use https://${ADDRESS} as the first mirror`,
     `ok: the settings of Docker use https://${ADDRESS} as the first mirror`,

@@ -12,7 +12,8 @@ import type { Content } from '../../../src/ports/content.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import type { Source, Want } from '../../../src/ports/source.ts'
 import { Clock } from '../../../testkit/clock.ts'
-import { digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
+import { MemoryStore } from '../../../testkit/memory/memory-store.ts'
 import { until } from '../../../testkit/memory/read-body.ts'
 import {
   aborted,
@@ -85,7 +86,7 @@ describe('a flight', () => {
     assert.equal((await end).waiters, 20)
     assert.ok(store.stored.has(want.digest))
     assert.equal(flights.get(want.digest), undefined)
-    assert.equal(store.incoming, 0)
+    assert.equal(store.incomingCount, 0)
   })
 
   it('serves an empty blob', async () => {
@@ -173,11 +174,11 @@ describe('a flight', () => {
     const store = new MemoryStore()
     const source = new ScriptedSource('registry', [sends(bytes)])
     const { flights } = setUp([source], { ...PATIENT, progressTimeoutMs: 20 }, store)
-    store.holdWrites()
+    store.pauseWrites()
     const pulled = pull(flights, wantOf(bytes))
     await until(() => (flights.get(digestOf(bytes))?.position ?? 0) >= store.windowBytes)
     await clock.pass(80)
-    store.releaseWrites()
+    store.resumeWrites()
     assert.ok((await pulled).equals(bytes))
     assert.deepEqual(source.attempts, [0])
   })
@@ -189,7 +190,7 @@ describe('a flight', () => {
     const want = wantOf(bytes)
     const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => pull(flights, want)))
     for (const outcome of outcomes) assert.equal(outcome.status === 'rejected' && outcome.reason, gone)
-    assert.equal(store.incoming, 0)
+    assert.equal(store.incomingCount, 0)
     assert.equal(flights.get(want.digest), undefined)
   })
 
@@ -412,7 +413,7 @@ describe('a flight', () => {
     const { flights } = setUp([new ScriptedSource('registry', [sends(bytes)])], PATIENT, store)
     store.breakDisk()
     await assert.rejects(pull(flights, wantOf(bytes)), { code: 'disk' })
-    assert.equal(store.incoming, 0)
+    assert.equal(store.incomingCount, 0)
   })
 
   it('serves a slow reader from what is stored after everyone else is done', async () => {
@@ -422,7 +423,7 @@ describe('a flight', () => {
     const end = ended(want.digest)
     const slow = await followFlight(flights.join(want).flight, { signal: never })
     await end
-    assert.equal(store.incoming, 0, 'memory for what is on its way in')
+    assert.equal(store.incomingCount, 0, 'memory for what is on its way in')
     assert.ok((await readAll(slow)).equals(bytes))
     assert.equal(store.openContents, 0)
   })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, it, type TestContext } from 'node:test'
-import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { clusterOf, DEADLINE_MS, getCount, UNREACHABLE } from '../support/cluster-fixture.ts'
 import { type Node, REPOSITORY } from '../support/cluster-node.ts'
@@ -51,8 +51,8 @@ describe('a tag', () => {
       if (disconnected.network.client.tagOwner(REPOSITORY, tag)?.self !== true) continue
       owned += 1
       upstream.addTag('app', tag, manifest)
-      const asking = cluster.nodes.map((node) => node.resolver.manifestByTag(REPOSITORY, tag, { signal }))
-      for (const got of await Promise.all(asking)) assert.equal(got.digest, manifest, tag)
+      const pulls = cluster.nodes.map((node) => node.resolver.manifestByTag(REPOSITORY, tag, { signal }))
+      for (const got of await Promise.all(pulls)) assert.equal(got.digest, manifest, tag)
       const heads = upstream.requests.filter(({ method, path }) => method === 'HEAD' && path.endsWith(tag))
       assert.equal(heads.length, 1, `requests to upstream for ${tag}`)
     }

@@ -42,7 +42,7 @@ async function assertAbsent(pull: Promise<unknown>): Promise<void> {
 }
 
 describe('a digest that members have in one repository', () => {
-  it('is given to nobody in a repository in which upstream does not have it', async (t) => {
+  it('is given to no member in a repository in which upstream does not have it', async (t) => {
     const cluster = await clusterOf(t, 4, upstream.host)
     const digest = upstream.addBlob(randomBytes(MIB))
     upstream.keepIn(REPOSITORY.name, digest)

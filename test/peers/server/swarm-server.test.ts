@@ -14,7 +14,7 @@ before(async () => {
 after(() => upstream.close())
 
 describe('a node that listens and has not joined yet', () => {
-  it('answers every request with busy, and as a member once it has joined', async (t) => {
+  it('answers every request with busy, and properly once it has joined', async (t) => {
     const cluster = await Cluster.start(0, upstream.host)
     t.after(() => cluster.stop())
     const rogue = await cluster.addRogue()
@@ -40,7 +40,7 @@ describe('a node that listens and has not joined yet', () => {
     assert.deepEqual(answer, { is: 'held', position: 0, whole: false })
   })
 
-  it('asks nobody, and its flights go to upstream', async (t) => {
+  it('asks no member, and its flights go to upstream', async (t) => {
     const cluster = await Cluster.start(1, upstream.host)
     t.after(() => cluster.stop())
     const node = await cluster.open(upstream.host)

@@ -95,7 +95,7 @@ export class Node {
         stallMs: 10_000,
         lingerMs: 1000,
       }),
-      createMembership: async (address) => membership.of(selfAt(address)),
+      createMembership: (address) => membership.of(selfAt(address)),
     })
     return new Node(network, host, options)
   }

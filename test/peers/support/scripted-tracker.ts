@@ -8,9 +8,10 @@ import type { TrackerEndpoint } from '../../../src/peers/transfer/tracker-endpoi
 import type { Contact, Instruction, Progress } from '../../../src/peers/wire/protocol/messages.ts'
 import type { Failure } from '../../../src/ports/failure.ts'
 import type { Source, VouchedIntake, Want } from '../../../src/ports/source.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { knownNamesOf } from '../../../testkit/memory/known-names.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
-import { digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
+import { MemoryStore } from '../../../testkit/memory/memory-store.ts'
 
 export function contactOf(digit: string, name = digit): Contact {
   const fingerprint = digit.repeat(64)

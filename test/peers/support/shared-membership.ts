@@ -3,7 +3,7 @@ import {
   type NoticeChannel,
   NoticeStore,
   type PseudonymousNotice,
-} from '../../../src/peers/membership/rate-limit-notices.ts'
+} from '../../../src/peers/membership/gossip/rate-limit-notices.ts'
 import type { OwnMembership } from '../../../src/peers/network.ts'
 
 /** A membership without gossip: all members see the same list, and a change of the list at once. */

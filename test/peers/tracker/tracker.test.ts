@@ -7,8 +7,9 @@ import { LocalContentLookup } from '../../../src/fetch/local-content.ts'
 import { Deferred } from '../../../src/lib/async/deferred.ts'
 import { Tracker, type TrackerOptions } from '../../../src/peers/tracker/tracker.ts'
 import type { Contact, Instruction } from '../../../src/peers/wire/protocol/messages.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { knownNamesOf } from '../../../testkit/memory/known-names.ts'
-import { digestOf, MemoryStore } from '../../../testkit/memory/memory-store.ts'
+import { MemoryStore } from '../../../testkit/memory/memory-store.ts'
 import { memberId } from './model-swarm.ts'
 
 const contactOf = (digit: string): Contact => ({

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { subscribe } from '../../../src/observe/events.ts'
-import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { clusterOf, IMPATIENT, MIB, until } from '../support/cluster-fixture.ts'
 import type { Node } from '../support/cluster-node.ts'

@@ -6,7 +6,7 @@ import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact, Instruction, Progress } from '../../../src/peers/wire/protocol/messages.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
-import { checkpointsOf } from '../../../testkit/memory/memory-store.ts'
+import { checkpointsOf } from '../../../testkit/memory/digests.ts'
 import { aborted, pour } from '../../../testkit/registries/scripted-source.ts'
 import { contactOf, scriptedTransfer } from '../support/scripted-tracker.ts'
 

@@ -5,7 +5,7 @@ import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../../src/fetch/fli
 import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact } from '../../../src/peers/wire/protocol/messages.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
-import { checkpointsOf } from '../../../testkit/memory/memory-store.ts'
+import { checkpointsOf } from '../../../testkit/memory/digests.ts'
 import {
   type Fault,
   type FaultyUpstream,

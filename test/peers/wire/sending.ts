@@ -1,5 +1,6 @@
 import type { PeerExchange } from '../../../src/peers/wire/exchange.ts'
-import { type GrowingContent, neverAborted } from '../../../testkit/peer-lab.ts'
+import type { GrowingContent } from '../../../testkit/memory/growing-content.ts'
+import { neverAborted } from '../../../testkit/peer-lab.ts'
 
 const signal = neverAborted()
 

@@ -5,7 +5,7 @@ import { get, type IncomingMessage } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { test } from 'node:test'
 import { Failure } from '../../../src/ports/failure.ts'
-import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import {
   ALPINE,
   errorCodeOf,
@@ -132,7 +132,7 @@ test('when a client disconnects, its content is closed, and other clients get th
 test('a request ends when its client disconnects before the answer', async (t) => {
   const { port, resolver } = await startTestServer(t)
   resolver.putBlob(ALPINE, BYTES)
-  resolver.held = new Promise(() => {})
+  resolver.answersAfter = new Promise(() => {})
   const ended = nextRequestEnded()
   const socket = await openSocket(port)
   socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`)

@@ -70,16 +70,16 @@ test('buffers never overlap, no body holds more than three, and the total stays 
     fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
       const pool = new BufferPool(4 * MIB)
       const bodies = Array.from({ length: 10 }, () => pool.open())
-      const held: PooledBuffer[][] = bodies.map(() => [])
+      const taken: PooledBuffer[][] = bodies.map(() => [])
       for (const { index, wantedBytes, isRelease } of steps) {
-        const own = held[index] ?? []
+        const own = taken[index] ?? []
         if (isRelease) own.shift()?.release()
         else {
           const buffer = bodies[index]?.take(wantedBytes)
           if (buffer !== undefined) own.push(buffer)
         }
         assert.ok(own.length <= 3)
-        const all = held.flat().map(({ bytes }) => ({
+        const all = taken.flat().map(({ bytes }) => ({
           buffer: bytes.buffer,
           from: bytes.byteOffset,
           to: bytes.byteOffset + bytes.length,
@@ -91,7 +91,7 @@ test('buffers never overlap, no body holds more than three, and the total stays 
         }
       }
       for (const body of bodies) body.close()
-      for (const buffer of held.flat()) buffer.release()
+      for (const buffer of taken.flat()) buffer.release()
       assert.equal(pool.buffersInUse, 0)
     }),
     { numRuns: 50 },

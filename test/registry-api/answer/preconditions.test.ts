@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { ifMatchHolds } from '../../../src/registry-api/answer/preconditions.ts'
-import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { ALPINE, errorCodeOf, requestHttp1, requestHttp2, startTestServer } from '../test-server.ts'
 
 const BLOB = Buffer.from('a blob')

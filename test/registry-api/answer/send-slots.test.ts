@@ -64,7 +64,7 @@ test('senders that find no free slot get one in the order of their arrival', asy
   ;(await second).end()
   ;(await third).end()
   assert.deepEqual(order, [2, 3])
-  assert.equal(slots.held, 0)
+  assert.equal(slots.taken, 0)
 })
 
 test('a sender that stops waiting takes no slot', async () => {
@@ -76,7 +76,7 @@ test('a sender that stops waiting takes no slot', async () => {
   await assert.rejects(waiting, /gave up/)
   await assert.rejects(slots.take(createSender(), { signal: impatient.signal }), /gave up/)
   first?.end()
-  assert.equal(slots.held, 0)
+  assert.equal(slots.taken, 0)
 })
 
 test('a slot is free only when its client has taken everything that was sent', async () => {
@@ -84,9 +84,9 @@ test('a slot is free only when its client has taken everything that was sent', a
   const [slot] = await takeSlots(slots, 1)
   slot?.onWrite(100)
   slot?.end()
-  assert.equal(slots.held, 1)
+  assert.equal(slots.taken, 1)
   slot?.onWriteDone()
-  assert.equal(slots.held, 0)
+  assert.equal(slots.taken, 0)
 })
 
 test('a sender that waits too long gets a busy failure with a time to retry', async () => {
@@ -106,7 +106,7 @@ test('the number of waiting senders is limited', async () => {
   await assert.rejects(slots.take(createSender(), noSignal), { code: 'busy' })
   for (const slot of taken) slot.end()
   for (const slot of await Promise.all(waiting)) slot.end()
-  assert.equal(slots.held, 0)
+  assert.equal(slots.taken, 0)
 })
 
 test('one remote address cannot take all slots, and some are reserved for local clients', async () => {
@@ -116,7 +116,7 @@ test('one remote address cannot take all slots, and some are reserved for local 
   await takeSlots(slots, 1, createSender('10.0.0.2'))
   await assert.rejects(slots.take(createSender('10.0.0.3'), noSignal), { code: 'busy' })
   await takeSlots(slots, 1, createSender('127.0.0.1'))
-  assert.equal(slots.held, 4)
+  assert.equal(slots.taken, 4)
 })
 
 test('while senders wait, the slowest body of the sender with the largest share is evicted', async () => {
@@ -156,9 +156,9 @@ test('a paused body gives up its slot to a waiting sender, and gets one again', 
   const again = paused?.resume()
   other.end()
   await again
-  assert.equal(slots.held, 1)
+  assert.equal(slots.taken, 1)
   paused?.end()
-  assert.equal(slots.held, 0)
+  assert.equal(slots.taken, 0)
 })
 
 test('a paused body keeps its slot until its client has taken what was sent', async () => {
@@ -176,7 +176,7 @@ test('a paused body keeps its slot until its client has taken what was sent', as
   paused?.onWriteDone()
   ;(await waiting).end()
   paused?.end()
-  assert.equal(slots.held, 0)
+  assert.equal(slots.taken, 0)
 })
 
 test('a body that ends after it gave up its slot does not release it twice', async () => {
@@ -185,9 +185,9 @@ test('a body that ends after it gave up its slot does not release it twice', asy
   paused?.pause()
   const other = await slots.take(createSender(), noSignal)
   paused?.end()
-  assert.equal(slots.held, 1)
+  assert.equal(slots.taken, 1)
   other.end()
-  assert.equal(slots.held, 0)
+  assert.equal(slots.taken, 0)
 })
 
 test('a slow remote client is evicted for another remote client when all slots for remote clients are taken', async () => {

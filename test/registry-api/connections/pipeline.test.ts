@@ -48,10 +48,10 @@ test('a pipelined request reaches the resolver only after the answers before it 
 
 test('a client that pipelines too many requests is cut off', async (t) => {
   const { port, resolver } = await startTestServer(t, { limits: { maxPipelined: 8 } })
-  resolver.held = new Promise(() => {})
+  resolver.answersAfter = new Promise(() => {})
   const text = await sendRaw(port, requestText('/v2/alpine/manifests/latest').repeat(20))
   assert.equal(text, '')
-  resolver.held = undefined
+  resolver.answersAfter = undefined
   assert.equal((await requestHttp1(port, '/v2/')).status, 200)
 })
 

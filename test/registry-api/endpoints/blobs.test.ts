@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import {
   ALPINE,
   errorCodeOf,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
-import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import {
   ALPINE,
   errorCodeOf,

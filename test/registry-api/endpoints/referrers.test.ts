@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OCI_INDEX } from '../../../src/oci/media-types.ts'
 import { Failure } from '../../../src/ports/failure.ts'
-import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { ALPINE, errorCodeOf, requestHttp1, startTestServer } from '../test-server.ts'
 
 const SUBJECT = digestOf(Buffer.from('subject'))

@@ -20,7 +20,7 @@ async function startHeldServer(
   const server = await startTestServer(t, { limits: { maxAnswers: 8 } })
   server.resolver.putManifest(ALPINE, Buffer.from('{}'), OCI_MANIFEST, 'latest')
   let release = (): void => {}
-  server.resolver.held = new Promise((resolve) => {
+  server.resolver.answersAfter = new Promise((resolve) => {
     release = resolve
   })
   return { ...server, release }

@@ -5,7 +5,7 @@ import { RuntimeFailure } from '../../../src/runtimes/files/failure.ts'
 import { HostFiles } from '../../../src/runtimes/files/host-files.ts'
 import { Host } from '../host.ts'
 
-test('a link leads nowhere out of the root', async (t) => {
+test('a symbolic link never leads out of the root', async (t) => {
   const host = await Host.make(t, { '/etc/secret': 'inside' })
   await symlink('/etc/secret', host.at('/absolute'))
   await symlink('../../../../../../etc/secret', host.at('/relative'))
@@ -16,14 +16,14 @@ test('a link leads nowhere out of the root', async (t) => {
   }
 })
 
-test('what cannot be read or written is told in a sentence', async (t) => {
+test('a file that cannot be read or written is an error in one sentence', async (t) => {
   const host = await Host.make(t, { '/file': 'x' })
   await symlink('/b', host.at('/a'))
   await symlink('/a', host.at('/b'))
   await mkdir(host.at('/folder'))
   const files = new HostFiles(host.root)
   const table: readonly [work: () => Promise<unknown>, reason: RegExp][] = [
-    [() => files.read('/a'), /\/a is a circle of symbolic links/],
+    [() => files.read('/a'), /\/a has too many symbolic links, or a loop of them/],
     [() => files.read('/folder'), /\/folder is a folder; expected a file/],
     [() => files.write('/file/below', Buffer.from('')), /cannot write \/file\/below: /],
     [() => new HostFiles('/proc').write('/leat', Buffer.from('')), /cannot write \/leat: /],
@@ -32,13 +32,13 @@ test('what cannot be read or written is told in a sentence', async (t) => {
     await assert.rejects(work, (error) => error instanceof RuntimeFailure && reason.test(error.message))
   }
   assert.deepEqual(
-    Object.keys(await host.everything()),
+    Object.keys(await host.snapshot()),
     ['a', 'b', 'file', 'folder'],
-    'nothing is left behind',
+    'no temporary file is left',
   )
 })
 
-test('what is absent is nothing, not an error', async (t) => {
+test('an absent file is no error', async (t) => {
   const files = new HostFiles((await Host.make(t, { '/file': 'x' })).root)
   assert.equal(await files.read('/none'), undefined)
   assert.equal(await files.read('/file/none'), undefined)

@@ -2,29 +2,31 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { RuntimeFailure } from '../../../src/runtimes/files/failure.ts'
 import { HostFiles } from '../../../src/runtimes/files/host-files.ts'
-import { Ledger } from '../../../src/runtimes/files/ledger.ts'
-import { cutMarked } from '../../../src/runtimes/files/marks.ts'
-import { Present } from '../../../src/runtimes/files/present.ts'
+import { InstallRecord } from '../../../src/runtimes/files/install-record.ts'
+import { removeMarked } from '../../../src/runtimes/files/markers.ts'
+import { OriginalFiles } from '../../../src/runtimes/files/original-files.ts'
 import {
   type ContainerdConfig,
   readContainerdConfig,
   withConfigPath,
 } from '../../../src/runtimes/kinds/containerd-config.ts'
 import { Host } from '../host.ts'
-import { parsed } from '../parsed.ts'
+import { parseDocument } from '../toml-document.ts'
 
 const PATH = '/etc/containerd/config.toml'
 const V2 = 'plugins."io.containerd.grpc.v1.cri"'
 const V3 = "plugins.'io.containerd.cri.v1.images'"
 
-async function read(t: TestContext, files: Readonly<Record<string, string>>): Promise<ContainerdConfig> {
-  const host = await Host.make(t, files)
-  const at = new HostFiles(host.root)
-  const present = new Present(at, await Ledger.open(at), { cut: (text) => text })
-  return await readContainerdConfig(PATH, present)
+async function read(t: TestContext, content: Readonly<Record<string, string>>): Promise<ContainerdConfig> {
+  const host = await Host.make(t, content)
+  const files = new HostFiles(host.root)
+  const originals = new OriginalFiles(files, await InstallRecord.open(files), {
+    removeOwnPart: (text) => text,
+  })
+  return await readContainerdConfig(PATH, originals)
 }
 
-const USUAL: ContainerdConfig = {
+const DEFAULTS: ContainerdConfig = {
   version: 2,
   file: PATH,
   fileVersion: 2,
@@ -35,7 +37,7 @@ const USUAL: ContainerdConfig = {
   misplaced: undefined,
 }
 
-test('what it says about mirrors is found in every version of the file', async (t) => {
+test('config_path is found in every version of the file', async (t) => {
   const table: readonly [what: string, text: string, expected: Partial<ContainerdConfig>][] = [
     ['nothing', '', { version: 1, fileVersion: 1 }],
     [
@@ -83,29 +85,29 @@ test('what it says about mirrors is found in every version of the file', async (
       {
         version: 3,
         fileVersion: 3,
-        misplaced: `${PATH} has it under plugins."io.containerd.grpc.v1.cri", which version 3 of that file does not know`,
+        misplaced: `${PATH} has config_path under plugins."io.containerd.grpc.v1.cri", which version 3 of that file does not know`,
       },
     ],
   ]
   for (const [what, text, expected] of table) {
-    assert.deepEqual(await read(t, { [PATH]: text }), { ...USUAL, ...expected }, what)
+    assert.deepEqual(await read(t, { [PATH]: text }), { ...DEFAULTS, ...expected }, what)
   }
-  assert.deepEqual(await read(t, {}), USUAL, 'no file at all')
+  assert.deepEqual(await read(t, {}), DEFAULTS, 'no file at all')
 })
 
-test('imported files come after the one that imports them, and in circles only once', async (t) => {
+test('imported files override the file that imports them, and are read once even in a circle', async (t) => {
   const main = `version = 2\nimports = ["conf.d/*.toml", "/etc/containerd/config.toml"]\n[${V2}.registry]\nconfig_path = "/a"`
   const other = '/etc/containerd/conf.d/b.toml'
   const replaced = await read(t, { [PATH]: main, [other]: `version = 2\n[${V2}]\nsandbox_image = "x"` })
-  assert.deepEqual(replaced, { ...USUAL, file: other }, 'containerd 1.x replaces the section of a plugin')
+  assert.deepEqual(replaced, { ...DEFAULTS, file: other }, 'containerd 1.x replaces the section of a plugin')
   const next = await read(t, { [PATH]: main, [other]: `version = 2\n[${V2}.registry]\nconfig_path = "/b"` })
-  assert.deepEqual(next, { ...USUAL, file: other, folders: ['/b'] })
+  assert.deepEqual(next, { ...DEFAULTS, file: other, folders: ['/b'] })
   const newer = main.replace('version = 2', 'version = 3').replace(V2, V3)
   const added = await read(t, { [PATH]: newer, [other]: `version = 3\n[${V3}]\nsnapshotter = "x"` })
   assert.deepEqual(added.folders, ['/a'], 'containerd 2.x adds to it')
 })
 
-test('config_path is set with as little as can be, and taken out again', () => {
+test('config_path is set with a minimal change, and removed again', () => {
   const table: readonly [what: string, version: number, before: string, line: RegExp][] = [
     [
       'a table for it',
@@ -134,17 +136,19 @@ test('config_path is set with as little as can be, and taken out again', () => {
     ['version 1', 1, '[plugins.cri]\n', /\[plugins\.cri\.registry\]/],
   ]
   for (const [what, version, before, line] of table) {
-    const after = withConfigPath(before, { ...USUAL, version }, '/certs')
+    const after = withConfigPath(before, { ...DEFAULTS, version }, '/certs')
     assert.match(after, line, what)
-    assert.equal(cutMarked(after).text, before, what)
-    const { plugins } = parsed(after) as { plugins: Record<string, { registry?: { config_path?: string } }> }
+    assert.equal(removeMarked(after).text, before, what)
+    const { plugins } = parseDocument(after) as {
+      plugins: Record<string, { registry?: { config_path?: string } }>
+    }
     const plugin =
       { 1: 'cri', 2: 'io.containerd.grpc.v1.cri', 3: 'io.containerd.cri.v1.images' }[version] ?? ''
     assert.equal(plugins[plugin]?.registry?.config_path, '/certs', what)
   }
-  assert.equal(parsed(withConfigPath(undefined, USUAL, '/certs'))['version'], 2)
+  assert.equal(parseDocument(withConfigPath(undefined, DEFAULTS, '/certs'))['version'], 2)
   assert.throws(
-    () => withConfigPath(`version = 2\n${V2} = { registry = {} }\n`, USUAL, '/certs'),
+    () => withConfigPath(`version = 2\n${V2} = { registry = {} }\n`, DEFAULTS, '/certs'),
     (error) =>
       error instanceof RuntimeFailure &&
       /add config_path = "\/certs" under \[plugins\."io/.test(error.message),

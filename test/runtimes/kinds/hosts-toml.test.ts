@@ -2,43 +2,43 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { RuntimeFailure } from '../../../src/runtimes/files/failure.ts'
-import { cutMarked } from '../../../src/runtimes/files/marks.ts'
+import { removeMarked } from '../../../src/runtimes/files/markers.ts'
 import { certificatesIn, withMirror } from '../../../src/runtimes/kinds/hosts-toml.ts'
-import { parsed } from '../parsed.ts'
+import { MIRROR_URL } from '../install-fixture.ts'
+import { parseDocument } from '../toml-document.ts'
 
-const URL = 'http://127.0.0.1:5050'
-const NONE = { path: '/certs.d/a/hosts.toml', certificates: { ca: [], client: [] }, ca: undefined }
-const OURS = { capabilities: ['pull', 'resolve'], dial_timeout: '200ms' }
+const OPTIONS = { path: '/certs.d/a/hosts.toml', certificates: { ca: [], client: [] }, ca: undefined }
+const AGENT = { capabilities: ['pull', 'resolve'], dial_timeout: '200ms' }
 
-test('an empty file becomes one with the mirror and nothing else', () => {
+test('an empty file gets only the mirror', () => {
   for (const text of [undefined, '']) {
-    assert.deepEqual(parsed(withMirror(text, URL, NONE)), { host: { [URL]: OURS } })
+    assert.deepEqual(parseDocument(withMirror(text, MIRROR_URL, OPTIONS)), { host: { [MIRROR_URL]: AGENT } })
   }
 })
 
-test('certificates that containerd found by itself are named, because it looks no longer', () => {
+test('certificates that containerd found by itself are named, because it ignores them beside a hosts.toml', () => {
   const certificates = certificatesIn(['b.cert', 'b.key', 'ca.crt', 'both.cert', 'hosts.toml', 'lone.key'])
-  assert.deepEqual(parsed(withMirror(undefined, URL, { ...NONE, certificates })), {
+  assert.deepEqual(parseDocument(withMirror(undefined, MIRROR_URL, { ...OPTIONS, certificates })), {
     ca: ['ca.crt'],
     client: [
       ['b.cert', 'b.key'],
       ['both.cert', 'both.cert'],
     ],
-    host: { [URL]: OURS },
+    host: { [MIRROR_URL]: AGENT },
   })
 })
 
-test('who has signed the certificate of the agent is named for the agent only', () => {
+test('the CA of the agent is named for the agent only', () => {
   const url = 'https://10.0.0.7:5050'
   const ca = '/etc/containerd/certs.d/leat-ca.crt'
   for (const text of [undefined, 'ca = "theirs.crt"\n[host."https://y"]\n']) {
-    const made = parsed(withMirror(text, url, { ...NONE, ca }))
-    assert.deepEqual((made['host'] as Record<string, unknown>)[url], { ...OURS, ca })
+    const made = parseDocument(withMirror(text, url, { ...OPTIONS, ca }))
+    assert.deepEqual((made['host'] as Record<string, unknown>)[url], { ...AGENT, ca })
     assert.equal(made['ca'], text === undefined ? undefined : 'theirs.crt')
   }
 })
 
-test('the mirror comes first and all that was there stays', () => {
+test('the mirror comes first, and the rest of the file is kept', () => {
   const table: readonly [what: string, text: string][] = [
     ['a server', 'server = "https://corp:5000"\n'],
     ['no newline at the end', 'server = "https://corp:5000"'],
@@ -56,41 +56,41 @@ test('the mirror comes first and all that was there stays', () => {
     ['Windows line ends', 'server = "https://x"\r\n[host."https://y"]\r\n  ca = "a.crt"\r\n'],
   ]
   for (const [what, text] of table) {
-    const after = withMirror(text, URL, NONE)
-    const [before, now] = [parsed(text), parsed(after)]
+    const after = withMirror(text, MIRROR_URL, OPTIONS)
+    const [before, now] = [parseDocument(text), parseDocument(after)]
     const hosts = { ...(before['host'] as object | undefined) }
-    assert.deepEqual(now, { ...before, host: { [URL]: OURS, ...hosts } }, what)
-    assert.deepEqual(Object.keys(now['host'] as object), [URL, ...Object.keys(hosts)], what)
-    assert.equal(cutMarked(after).text, text, what)
+    assert.deepEqual(now, { ...before, host: { [MIRROR_URL]: AGENT, ...hosts } }, what)
+    assert.deepEqual(Object.keys(now['host'] as object), [MIRROR_URL, ...Object.keys(hosts)], what)
+    assert.equal(removeMarked(after).text, text, what)
   }
 })
 
-test('a file that has the mirror already is left alone', () => {
-  for (const url of [URL, `${URL}/`, `${URL}/v2`]) {
+test('a file that has the mirror already is not changed', () => {
+  for (const url of [MIRROR_URL, `${MIRROR_URL}/`, `${MIRROR_URL}/v2`]) {
     const text = `[host."${url}"]\n  capabilities = ["pull"]\n`
-    assert.equal(withMirror(text, URL, NONE), text)
+    assert.equal(withMirror(text, MIRROR_URL, OPTIONS), text)
   }
 })
 
-test('a file that cannot be added to is refused with what to do', () => {
+test('a file that cannot be changed is an error that says what to do', () => {
   const table: readonly [text: string, reason: RegExp][] = [
     [
       'host = { "https://y" = { ca = "a" } }\n',
-      /cannot be added to; put \[host\."http:\/\/127\.0\.0\.1:5050"\] before/,
+      /cannot be changed automatically; put \[host\."http:\/\/127\.0\.0\.1:5050"\] before/,
     ],
-    ['host."https://y".ca = "a"\n', /cannot be added to/],
-    ['this is no TOML', /hosts\.toml:1 is not TOML that can be read .*; correct it first/],
+    ['host."https://y".ca = "a"\n', /cannot be changed automatically/],
+    ['this is no TOML', /hosts\.toml:1 is not valid TOML .*; correct it first/],
   ]
   for (const [text, reason] of table) {
     assert.throws(
-      () => withMirror(text, URL, NONE),
+      () => withMirror(text, MIRROR_URL, OPTIONS),
       (error) => error instanceof RuntimeFailure && reason.test(error.message),
     )
   }
 })
 
 const name = fc.constantFrom('https://a', 'https://b:5000/v2/x', 'http://c', 'd.example')
-const host = name.map((one) => `[host."${one}"]\n`)
+const host = name.map((each) => `[host."${each}"]\n`)
 const body = fc.constantFrom(
   '  skip_verify = true\n',
   '\n',
@@ -107,18 +107,18 @@ const documents = fc
   )
   .map(([head, hosts, ends]) => `${head}${hosts.flat().join('')}`.slice(0, ends ? undefined : -1))
 
-test('any file is added to so that taking it out gives the file again, or is refused', () => {
+test('any file is either an error, or changed so that removing the block restores it', () => {
   fc.assert(
     fc.property(fc.oneof(documents, fc.string()), (text) => {
       let after: string
       try {
-        after = withMirror(text, URL, NONE)
+        after = withMirror(text, MIRROR_URL, OPTIONS)
       } catch (error) {
         assert.ok(error instanceof RuntimeFailure)
         return
       }
-      assert.equal(cutMarked(after).text, text)
-      assert.equal(Object.keys(parsed(after)['host'] as object)[0], URL)
+      assert.equal(removeMarked(after).text, text)
+      assert.equal(Object.keys(parseDocument(after)['host'] as object)[0], MIRROR_URL)
     }),
   )
 })

@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { mirrorsFor, WELL_KNOWN } from '../../../src/runtimes/kinds/registries-conf.ts'
-import { parsed } from '../parsed.ts'
+import { parseDocument } from '../toml-document.ts'
 
-const WANTED = { address: '127.0.0.1:5050', isInsecure: true, registries: undefined }
+const OPTIONS = { address: '127.0.0.1:5050', isInsecure: true, registries: undefined }
 
 function file(text: string, name = '/etc/containers/registries.conf') {
   return { name, text }
 }
 
 function entries(text: string): Record<string, unknown> {
-  const all = (parsed(text)['registry'] ?? []) as { prefix: string }[]
+  const all = (parseDocument(text)['registry'] ?? []) as { prefix: string }[]
   return Object.fromEntries(all.map((entry) => [entry.prefix, entry]))
 }
 
 test('every well-known registry gets the agent as its mirror, over HTTP only on this machine', () => {
-  const { text, replaced, notes } = mirrorsFor([], WANTED)
+  const { text, replaced, notes } = mirrorsFor([], OPTIONS)
   assert.deepEqual(Object.keys(entries(text)), WELL_KNOWN)
   assert.deepEqual(entries(text)['docker.io'], {
     prefix: 'docker.io',
@@ -23,15 +23,15 @@ test('every well-known registry gets the agent as its mirror, over HTTP only on 
     mirror: [{ location: '127.0.0.1:5050/docker.io', insecure: true }],
   })
   assert.deepEqual([replaced, notes], [[], []])
-  const far = mirrorsFor([], { address: '10.0.0.7:5050', isInsecure: false, registries: ['docker.io'] })
-  assert.deepEqual(entries(far.text)['docker.io'], {
+  const remote = mirrorsFor([], { address: '10.0.0.7:5050', isInsecure: false, registries: ['docker.io'] })
+  assert.deepEqual(entries(remote.text)['docker.io'], {
     prefix: 'docker.io',
     location: 'docker.io',
     mirror: [{ location: '10.0.0.7:5050/docker.io' }],
   })
 })
 
-test('an entry that ours replaces says all that it said before', () => {
+test('an own entry copies the entry that it replaces', () => {
   const theirs = `unqualified-search-registries = ["search.example", "docker.io"]
 [[registry]]
 prefix = "docker.io/library"
@@ -48,7 +48,7 @@ blocked = true
 prefix = "*.wild.example"
 location = "wild.example"
 `
-  const { text, replaced, notes } = mirrorsFor([file(theirs)], WANTED)
+  const { text, replaced, notes } = mirrorsFor([file(theirs)], OPTIONS)
   const made = entries(text)
   assert.deepEqual(made['docker.io/library'], {
     prefix: 'docker.io/library',
@@ -63,10 +63,10 @@ location = "wild.example"
   assert.ok('docker.io' in made && 'search.example' in made)
   assert.ok(!('no.example' in made) && !('*.wild.example' in made))
   assert.deepEqual(replaced, ['/etc/containers/registries.conf'])
-  assert.match(notes.join(), /^\*\.wild\.example has no mirror/)
+  assert.match(notes.join(), /^\*\.wild\.example gets no mirror/)
 })
 
-test('of several entries for one prefix the last is in force', () => {
+test('of several entries for one prefix the last is effective', () => {
   const files = [
     file('[[registry]]\nlocation = "a.example"\nblocked = true'),
     file('[[registry]]\nlocation = "a.example"', '/etc/containers/registries.conf.d/60-x.conf'),
@@ -75,36 +75,36 @@ test('of several entries for one prefix the last is in force', () => {
       '/etc/containers/registries.conf.d/70-x.conf',
     ),
   ]
-  const { text, replaced } = mirrorsFor(files, WANTED)
+  const { text, replaced } = mirrorsFor(files, OPTIONS)
   assert.ok('a.example' in entries(text))
   assert.ok(!('docker.io' in entries(text)))
   assert.deepEqual(replaced, ['/etc/containers/registries.conf.d/60-x.conf'])
 })
 
-test('only the registries that are asked for, with the places in them that have an entry', () => {
+test('the requested registries get a mirror, and so do prefixes in them that have an entry', () => {
   const theirs = '[[registry]]\nlocation = "ghcr.io/acme"\n[[registry]]\nlocation = "quay.io/x"\n'
-  const some = mirrorsFor([file(theirs)], { ...WANTED, registries: ['ghcr.io', 'localhost:5000'] })
+  const some = mirrorsFor([file(theirs)], { ...OPTIONS, registries: ['ghcr.io', 'localhost:5000'] })
   assert.deepEqual(Object.keys(entries(some.text)), ['ghcr.io', 'localhost:5000', 'ghcr.io/acme'])
   assert.equal((entries(some.text)['localhost:5000'] as { mirror: object[] }).mirror.length, 1)
 })
 
-test('a registry that a wildcard of others covers is left to them', () => {
+test('a registry that a wildcard of others covers gets no entry', () => {
   const theirs =
     'unqualified-search-registries = ["a.corp.example"]\n[[registry]]\nprefix = "*.corp.example"\nblocked = true\n'
-  assert.ok(!('a.corp.example' in entries(mirrorsFor([file(theirs)], WANTED).text)))
+  assert.ok(!('a.corp.example' in entries(mirrorsFor([file(theirs)], OPTIONS).text)))
 })
 
-test('the old form of the file counts too', () => {
+test('version 1 of the format is read too', () => {
   const theirs =
     '[registries.search]\nregistries = ["s.example"]\n[registries.insecure]\nregistries = ["i.example"]\n[registries.block]\nregistries = ["quay.io"]\n'
-  const made = entries(mirrorsFor([file(theirs)], WANTED).text)
+  const made = entries(mirrorsFor([file(theirs)], OPTIONS).text)
   assert.ok('s.example' in made && !('quay.io' in made))
   assert.equal((made['i.example'] as { insecure: boolean }).insecure, true)
 })
 
-test('an entry that has the agent already is left alone, and nothing to say is nothing written', () => {
+test('an entry that has the agent already is not replaced, and without entries the text is empty', () => {
   const theirs =
     '[[registry]]\nlocation = "ghcr.io"\n[[registry.mirror]]\nlocation = "127.0.0.1:5050/ghcr.io"\ninsecure = true\n'
-  const { text, standing } = mirrorsFor([file(theirs)], { ...WANTED, registries: ['ghcr.io'] })
-  assert.deepEqual([text, standing], ['', ['ghcr.io']])
+  const { text, byOthers } = mirrorsFor([file(theirs)], { ...OPTIONS, registries: ['ghcr.io'] })
+  assert.deepEqual([text, byOthers], ['', ['ghcr.io']])
 })

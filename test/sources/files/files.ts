@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Digest, parseDigest } from '../../../src/oci/digest.ts'
+import type { NameRules } from '../../../src/oci/names/name-rules.ts'
 import type { Repository } from '../../../src/oci/names/repository.ts'
 import type { Content } from '../../../src/ports/content.ts'
 import type { LocalSource } from '../../../src/ports/local-source.ts'
 import { FileVerifier } from '../../../src/sources/files/file-verifier.ts'
 import { OciLayoutSource } from '../../../src/sources/files/oci-layout.ts'
 import { SkopeoFolderSource } from '../../../src/sources/files/skopeo-folder.ts'
-import type { NameRules } from '../../../src/sources/names.ts'
 
 const signal = new AbortController().signal
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import { digestOfPartial, partialName, prepareLayout } from '../../../src/store/files/layout.ts'
 import { openStore } from '../../../src/store/open.ts'
-import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { folder } from '../folder.ts'
 
 it('a missing folder is made, readable only for its owner', async (t) => {

@@ -4,7 +4,7 @@ import { readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { Layout, partialName } from '../../../src/store/files/layout.ts'
-import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { folder, opened } from '../folder.ts'
 import { filled, leavePartial } from '../left-files.ts'
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { openStore } from '../../../src/store/open.ts'
-import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { feed, wanted } from '../../conformance/blob-store.ts'
 import { folder, opened } from '../folder.ts'
 

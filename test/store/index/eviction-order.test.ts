@@ -16,7 +16,7 @@ import { Eviction } from '../../../src/store/space/evict.ts'
 import { measureDisk } from '../../../src/store/space/measure.ts'
 import { SharedMemory } from '../../../src/store/writing/threads/shared-memory.ts'
 import { WriterPool } from '../../../src/store/writing/threads/writer-pool.ts'
-import { afterwards } from '../../../testkit/cleanup.ts'
+import { addCleanup } from '../../../testkit/cleanup.ts'
 import { runs } from '../../../testkit/property-runs.ts'
 import { keep } from '../../conformance/blob-store.ts'
 import { all, folder, opened } from '../folder.ts'
@@ -33,7 +33,7 @@ function digestOfNumber(n: number): Digest {
 async function oldIndex(t: TestContext, count: number): Promise<Level<string, string>> {
   const level = new Level<string, string>(await folder(t), { cacheSize: 2 * 1024 * 1024 })
   await level.open()
-  afterwards(t, () => level.close())
+  addCleanup(t, () => level.close())
   for (let at = 0; at < count; at += 10_000) {
     const batch = level.batch()
     for (let n = at; n < Math.min(count, at + 10_000); n++) {

@@ -4,14 +4,14 @@ import { Level } from 'level'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { EvictionOrder } from '../../../src/store/index/eviction-order.ts'
 import { LastUse } from '../../../src/store/index/last-use.ts'
-import { afterwards } from '../../../testkit/cleanup.ts'
-import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { addCleanup } from '../../../testkit/cleanup.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { folder } from '../folder.ts'
 
 async function database(t: TestContext): Promise<Level<string, string>> {
   const level = new Level<string, string>(await folder(t))
   await level.open()
-  afterwards(t, () => level.close())
+  addCleanup(t, () => level.close())
   return level
 }
 

@@ -6,8 +6,8 @@ import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { ResilientLevel } from '../../../src/store/database/resilient-level.ts'
 import { BlobIndex } from '../../../src/store/index/blob-index.ts'
 import { openStore } from '../../../src/store/open.ts'
-import { afterwards } from '../../../testkit/cleanup.ts'
-import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { addCleanup } from '../../../testkit/cleanup.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { feed, keep, wanted } from '../../conformance/blob-store.ts'
 import { all, folder, opened } from '../folder.ts'
 import { keepManifest, listed } from '../stored-blobs.ts'
@@ -19,7 +19,7 @@ const ROUNDS = 60
 async function entriesOf(t: TestContext): Promise<BlobIndex> {
   const level = new ResilientLevel(await folder(t))
   await level.open()
-  afterwards(t, () => level.close())
+  addCleanup(t, () => level.close())
   return new BlobIndex(level)
 }
 

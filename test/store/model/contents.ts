@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Digest } from '../../../src/oci/digest.ts'
-import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 
 const SIZES = [0, 100, 65_536, 70_000, 300_000]
 const BLOBS = 8

@@ -5,7 +5,7 @@ import type { DiskLimit } from '../../../src/lib/disk-limit.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import type { BudgetedStore, PartialSizes } from '../../../src/store/space/budget-types.ts'
 import { DiskBudget } from '../../../src/store/space/disk-budget.ts'
-import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { folder, opened } from '../folder.ts'
 
 const name = (text: string | number): Digest => digestOf(Buffer.from(String(text)))

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { it } from 'node:test'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { digestOf } from '../../../testkit/memory/memory-store.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { feed, stored, wanted } from '../../conformance/blob-store.ts'
 import { folder, opened } from '../folder.ts'
 

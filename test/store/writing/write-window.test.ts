@@ -44,7 +44,7 @@ it('all that is filled is handed over once, in order, and all memory is given ba
       copy(window.handOver())
       assert.deepEqual(handed, taken)
       window.release()
-      assert.equal(borrower.heldBytes, 0)
+      assert.equal(borrower.borrowedBytes, 0)
     }),
   )
 })

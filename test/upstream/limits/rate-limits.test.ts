@@ -15,15 +15,15 @@ function createLimits() {
     host: 'registry.test',
     notices: {
       send: (notice) => sent.push(notice),
-      latest: (accountId) => received.get(accountId),
+      latest: (subjectId) => received.get(subjectId),
     },
     now: () => clock.now,
   })
   const answer = (status: number, headers: Record<string, string> = {}): void =>
     limits.record(ACCOUNT, { status, headers: new HttpHeaders(Object.entries(headers)) })
-  const isClosed = (account: Parameters<RateLimits['check']>[0] = ACCOUNT): boolean => {
+  const isClosed = (subject: Parameters<RateLimits['check']>[0] = ACCOUNT): boolean => {
     try {
-      limits.check(account)
+      limits.check(subject)
       return false
     } catch (error) {
       assert.equal((error as { code?: string }).code, 'busy')
@@ -36,7 +36,7 @@ function createLimits() {
   return { clock, limits, sent, received, answer, isClosed, receiveNotice }
 }
 
-test('a 429 closes the host for its Retry-After, for requests of the same account only', () => {
+test('a 429 closes the host for its Retry-After, for requests of the same subject only', () => {
   const { clock, sent, answer, isClosed } = createLimits()
   answer(429, { 'retry-after': '30' })
   assert.ok(isClosed())

@@ -4,7 +4,7 @@ import type { Descriptor } from '../../../src/oci/manifest.ts'
 import { platformText } from '../../../src/oci/platform.ts'
 import { parsePlatforms } from '../../../src/warm/images/image-request.ts'
 import { selectFromIndex } from '../../../src/warm/images/index-selection.ts'
-import { digestOf } from '../../../testkit/memory/memory-resolver.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 
 function descriptor(name: string, more: Partial<Descriptor> = {}): Descriptor {
   return {

@@ -2,13 +2,13 @@ import { EventEmitter } from 'node:events'
 import Hyperswarm from 'hyperswarm'
 import { openDhtNode } from '../../../../src/peers/dht/dht-node.ts'
 import { deriveSecret, type SwarmSecret } from '../../../../src/peers/identity/secret.ts'
+import type { RecordWithHeartbeat } from '../../../../src/peers/identity/signed-record.ts'
 import {
   EMPTY_MESSAGE,
   MAX_RECORDS_PER_MESSAGE,
-  type RecordWithHeartbeat,
-} from '../../../../src/peers/membership/gossip-messages.ts'
-import { DEFAULT_LINK_LIMITS, Link, type LinkListener } from '../../../../src/peers/membership/link.ts'
-import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip-simulation.ts'
+} from '../../../../src/peers/membership/gossip/gossip-messages.ts'
+import { DEFAULT_LINK_LIMITS, Link, type LinkListener } from '../../../../src/peers/membership/links/link.ts'
+import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip/named-members.ts'
 import { LOOPBACK, SECRET } from '../agents.ts'
 
 // The members of a swarm in one process, as an agent sees them: some have a link to it, and tell it of many others. The

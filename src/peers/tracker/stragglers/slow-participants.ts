@@ -15,7 +15,7 @@ import {
 
 /** After this many children were passed over in vain, the parent is taken to be the slow one. */
 const MAX_PASSED_OVER = 2
-/** Children of a fetcher or seeder may have nobody else to take from, so one more is tried. */
+/** Children of a fetcher or seeder may have no other participant to take from, so one more is tried. */
 const MAX_PASSED_OVER_BY_ROOT = 3
 
 interface SlowParticipants {
@@ -27,7 +27,7 @@ interface SlowParticipants {
 
 /**
  * Marks participants that slow others down, and takes their children from them. Returns the participants that wait for
- * another parent because of that; those in `last` are to be placed after all others.
+ * another parent because of that; those in `last` get a parent after all others.
  */
 export function stopStragglers(
   participants: Participants,
@@ -66,7 +66,7 @@ function findSlow(participants: Participants, size: number, nowMs: number): Slow
     const doAllLag = lagging.length > 1 && lagging.length === judged.length
     if ((doAllLag && parent.role === undefined) || isParentSlow(parent, lagging, nowMs)) {
       cleared.push(...clearChildren(parent))
-      // A fetcher keeps its children: there is no other participant that has the bytes.
+      // A fetcher keeps its children, because no other participant has the bytes.
       if (parent.role !== 'fetcher' && !parent.isSlow) slow.push(parent)
       continue
     }
@@ -132,7 +132,7 @@ function isParentSlow(parent: Participant, lagging: readonly Participant[], nowM
   return true
 }
 
-/** Forgets who was passed over. Returns the children, present and former ones, that were taken for slow. */
+/** Forgets which children were passed over. Returns the children, present and former ones, that were taken for slow. */
 function clearChildren(parent: Participant): Participant[] {
   const all = new Set([...parent.passedOver.map(({ participant }) => participant), ...parent.children])
   parent.passedOver = []

@@ -17,7 +17,7 @@ import {
 
 /** A link counts as full at this part of the best rate that its member has seen. */
 const FULL_LINK = 0.7
-/** A child that lacks no more of its parent's bytes than what comes in this time takes all there is. */
+/** A child takes all bytes of its parent when it lacks no more of them than arrive in this time. */
 const FULLY_TAKEN_MS = 250
 /** Of those at least half as fast as the fastest, the furthest is next: what it still lacks of the position comes twice. */
 const NEARLY_FASTEST = 0.5
@@ -164,7 +164,7 @@ export class UpstreamTrials {
     return fetcher.position - participant.position <= SLACK_BYTES
   }
 
-  /** The children of the former fetcher take from the new one; so does the former fetcher itself, placed last. */
+  /** The children of the former fetcher take from the new one, and last the former fetcher itself. */
   #handOver(from: Participant, to: Participant): void {
     this.#participants.stop(from)
     this.#upstream.makeFetcher(to)

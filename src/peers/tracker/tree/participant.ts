@@ -2,8 +2,8 @@ import type { MemberId } from '../../identity/member.ts'
 import type { Reputation } from './reputation.ts'
 
 /**
- * Why a participant needs no parent: a `fetcher` asks upstream for all, a `direct` participant asks upstream for itself
- * alone because no other participant could help it, and a `seeder` has the whole content.
+ * Why a participant needs no parent: a `fetcher` asks upstream for all, a `direct` participant asks upstream for itself,
+ * because no other participant could help it, and a `seeder` has the whole content.
  */
 export type RootRole = 'fetcher' | 'direct' | 'seeder'
 
@@ -13,7 +13,7 @@ export interface Participant {
   /** Decides between equals. It differs from plan to plan, so that the same members do not come first for each digest. */
   readonly tieBreaker: number
   zone: string | undefined
-  /** The participant has all bytes before this offset, and trusts them. */
+  /** The participant has all bytes before this offset, and has checked them. */
   position: number
   /** Undefined while the participant has a parent or waits for one. */
   role: RootRole | undefined
@@ -26,7 +26,6 @@ export interface Participant {
   isSlow: boolean
   /** Upstream did not give the content to this participant. */
   hasUpstreamFailed: boolean
-  /** What other participants have said of this one as their parent. */
   readonly reputation: Reputation
   /** Former children that were passed over as slow, until a next child has shown whether the parent is to blame. */
   passedOver: { readonly participant: Participant; readonly bytesPerSecond: number }[]

@@ -1,8 +1,8 @@
 import type { MemberId } from '../../identity/member.ts'
 
 /**
- * What a delivery plan is told. The plan ignores all events but `joined` from a member that does not take part. The
- * events `at`, `lost`, `blamed`, `failed` and `whole` have the shape of the messages that participants send.
+ * An event of a delivery plan. The plan ignores all events but `joined` from a member that does not take part. The
+ * events `at`, `lost`, `blamed`, `failed` and `whole` have the properties of the messages that participants send.
  */
 export type PlanEvent =
   /** The size of the content has become known. */
@@ -12,7 +12,7 @@ export type PlanEvent =
       readonly is: 'joined'
       readonly id: MemberId
       readonly zone: string | undefined
-      /** The member has all bytes before this offset, trusts them, and can give them. */
+      /** The member has all bytes before this offset, has checked them, and can give them. */
       readonly position: number
       readonly whole: boolean
       /** What the member does by instruction of another owner, and goes on to do until it is instructed otherwise. */
@@ -39,15 +39,15 @@ export type PlanEvent =
   | { readonly is: 'whole'; readonly id: MemberId }
   | { readonly is: 'left'; readonly id: MemberId }
 
-/** What a participant is to do from now on, instead of what it did before. It continues at its own position. */
+/** An instruction to a participant, which replaces the one before. The participant continues at its own position. */
 export type PlanInstruction =
-  /** Ask upstream, for all. */
+  /** The participant asks upstream, for all. */
   | { readonly to: MemberId; readonly do: 'fetch' }
-  /** Take from this parent. */
+  /** The participant takes the content from this parent. */
   | { readonly to: MemberId; readonly do: 'take'; readonly from: MemberId }
-  /** Ask upstream for yourself alone: no participant can help you. */
+  /** The participant asks upstream for itself, because no other one can help it. */
   | { readonly to: MemberId; readonly do: 'alone' }
-  /** Do nothing until the next instruction: no participant is ahead of you. */
+  /** The participant waits for the next instruction, because no other one is ahead of it. */
   | { readonly to: MemberId; readonly do: 'wait' }
-  /** Give up: upstream failed those that asked it. The participant is no longer in the plan. */
+  /** The participant gives up, because upstream failed those that asked it. It is no longer in the plan. */
   | { readonly to: MemberId; readonly do: 'end' }

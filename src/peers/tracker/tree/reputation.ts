@@ -7,7 +7,7 @@ const MAX_AVOIDANCE_MS = 30_000
 /** Bounds the memory per parent: losses are remembered of the 64 children that lost it last. */
 const MAX_LOSSES = 64
 
-/** What other participants have said against one participant as their parent. */
+/** The reputation of one participant as a parent: the losses and the blame that its children have reported. */
 export class Reputation {
   readonly #losses = new BoundedMap<MemberId, { times: number; untilMs: number }>(MAX_LOSSES)
   readonly #blamers = new Set<MemberId>()
@@ -15,7 +15,7 @@ export class Reputation {
   /** Until when every child avoids this parent. */
   #avoidedUntilMs = 0
 
-  /** How many participants have said something against this one. */
+  /** How many children have reported something. */
   get size(): number {
     return this.#losses.size + this.#blamers.size
   }
@@ -28,7 +28,7 @@ export class Reputation {
   /**
    * The parent broke off, stalled or did not have the content for this child. The child avoids the parent for a time that
    * grows with each loss. When several children lost the parent, all children avoid it: a parent that never answers has
-   * no children, and would otherwise be everybody's first choice.
+   * no children, and would otherwise be the best choice for every child.
    */
   addLoss(child: MemberId, nowMs: number): void {
     const times = (this.#losses.get(child)?.times ?? 0) + 1
@@ -37,8 +37,8 @@ export class Reputation {
   }
 
   /**
-   * The parent gave wrong bytes to this child, which never takes from it again. The parent is banned when two children say
-   * so, or one that has upstream's own bytes and so is certain.
+   * The parent gave wrong bytes to this child, which never takes from it again. The parent is banned when two children blame
+   * it, or one that has upstream's own bytes and so is certain.
    */
   addBlame(child: MemberId, isCertain: boolean): void {
     if (this.#isBanned) return

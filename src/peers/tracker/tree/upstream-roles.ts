@@ -7,7 +7,7 @@ import { isStuck } from './progress-rates.ts'
 const MAX_FAILURES = 3
 /** Bounds how often upstream sends the content again for participants that no other one could help. */
 const MAX_DIRECT = 2
-/** A fetcher is replaced by a participant that is 4 MiB ahead: upstream need not send again what is here already. */
+/** A fetcher is replaced by a participant that is 4 MiB ahead: upstream need not send those bytes again. */
 const REPLACE_FETCHER_BYTES = 4 * 2 ** 20
 /** How long a participant waits when it avoids all seeders, before it asks upstream. */
 const SEEDER_WAIT_MS = 3000
@@ -80,7 +80,7 @@ export class UpstreamRoles {
     this.#participants.assignParent(fetcher)
   }
 
-  /** There are seeders and hence no fetcher, but a participant that avoids all of them has waited for too long. */
+  /** Makes a participant the fetcher that has waited for too long, because it avoids all seeders. */
   fetchForWaiting(): void {
     if (this.#participants.fetcher !== undefined) return
     const beforeMs = this.#now() - SEEDER_WAIT_MS

@@ -7,7 +7,7 @@ import type { MemberId } from '../../identity/member.ts'
 import { FrameReceiver } from './frame-receiver.ts'
 import type { SendBuffers } from './send-buffers.ts'
 
-/** Bounds the unsent messages of one connection, content not counted. A peer with this much unread is disconnected. */
+/** Bounds the unsent messages of one connection, content not counted. A peer that leaves more unread is disconnected. */
 const MAX_UNSENT_MESSAGE_BYTES = 1024 * 1024
 const TCP_KEEPALIVE_MS = 15_000
 
@@ -24,13 +24,13 @@ export interface ConnectionResources {
 
 /** The other end of a connection, as membership knows it. */
 export interface KnownMember {
-  /** Shown to users. */
+  /** Users see this name. */
   readonly name: string
   readonly id: MemberId
 }
 
 export interface PeerConnectionOptions {
-  /** Shown to users. */
+  /** Users see this name. */
   readonly peerName: string
   readonly member: KnownMember | undefined
   readonly remoteIdentity: RemoteIdentity

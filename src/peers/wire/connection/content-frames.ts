@@ -1,8 +1,8 @@
 import type { ContentReceive } from './content-receive.ts'
 
 /**
- * The content part of what a connection receives: how much of the current content frame is still to come, and the intake
- * that takes it, if there is one yet. A frame may come before the intake, which then finds it waiting.
+ * The content that a connection receives: how much of the current frame is still to come, and the receive that takes it. The
+ * head of a frame may arrive before the receive begins; the connection is not read until then.
  */
 export class ContentFrames {
   /** How many bytes of the current frame are still to come. */
@@ -13,17 +13,17 @@ export class ContentFrames {
     return this.#frameBytesLeft
   }
 
-  /** The intake that takes content now. */
+  /** The receive that takes content now. */
   get receive(): ContentReceive | undefined {
     return this.#receive
   }
 
-  /** No bytes of content can be taken for now: their intake is full, or there is none yet. */
+  /** No bytes of content can be taken for now: the receive is paused, or has not begun. */
   get isBlocked(): boolean {
     return this.#receive?.isPaused === true || (this.#frameBytesLeft > 0 && this.#receive === undefined)
   }
 
-  /** Content is on its way, or an intake waits for some. */
+  /** Content is on its way, or a receive waits for some. */
   get isUnderWay(): boolean {
     return this.#frameBytesLeft > 0 || this.#receive !== undefined
   }

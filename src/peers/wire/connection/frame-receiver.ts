@@ -3,14 +3,14 @@ import { DirectReader } from '../../../lib/direct-reader.ts'
 import { Failure } from '../../../ports/failure.ts'
 import type { Intake } from '../../../ports/source.ts'
 import { type Frame, FrameReader, InvalidFrame } from '../protocol/frames.ts'
-import { failureOfRefusal, parseMessage, TakeAnswer } from '../protocol/messages.ts'
+import { failureOfRefused, parseMessage, TakeAnswer } from '../protocol/messages.ts'
 import { ContentFrames } from './content-frames.ts'
 import { ContentReceive } from './content-receive.ts'
 import { ExchangeEnd } from './exchange-end.ts'
 import { MessageQueue } from './message-queue.ts'
 
 export interface FrameReceiverOptions {
-  /** Shown to users. */
+  /** Users see this name. */
   readonly peerName: string
   /** Limits all downloads of this node together. */
   readonly limiter: RateLimiter
@@ -132,7 +132,7 @@ export class FrameReceiver {
   close(reason: unknown): void {
     if (this.#broken !== undefined) return
     this.#broken = { reason }
-    this.#reader.dropHeld()
+    this.#reader.dropUnread()
     this.#messages.fail(reason)
     this.#content.fail(reason)
   }
@@ -183,9 +183,9 @@ export class FrameReceiver {
     }
   }
 
-  /** After a pause the bytes that the reader holds come first, and then those of the socket. */
+  /** After a pause the reader takes its unread bytes first, and then those of the socket. */
   #continue(): void {
-    if (this.#reader.heldBytes > 0) {
+    if (this.#reader.unreadBytes > 0) {
       this.#hasReceived = true
       this.#closingOnError(() => this.#reader.resume())
     }
@@ -206,13 +206,13 @@ export class FrameReceiver {
     this.#options.onBroken(reason)
   }
 
-  /** A message in place of content is a refusal, or a violation of the protocol. */
+  /** A message in place of content is `refused`, or a violation of the protocol. */
   #failureOfMessage(message: unknown): unknown {
     const { peerName } = this.#options
     try {
       const answer = parseMessage(TakeAnswer, message, peerName)
       return answer.is === 'refused'
-        ? failureOfRefusal(peerName, answer)
+        ? failureOfRefused(peerName, answer)
         : this.#failure('sent a message in place of content')
     } catch (error) {
       return error

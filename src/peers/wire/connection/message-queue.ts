@@ -16,7 +16,10 @@ interface PendingReceive {
   readonly reject: (reason: unknown) => void
 }
 
-/** The messages of a connection that have arrived and were not received yet, or the one `receive` that waits for the next. */
+/**
+ * The messages of a connection that have arrived and were not received yet, or the one caller that waits for the next
+ * message.
+ */
 export class MessageQueue {
   readonly #messages: QueuedMessage[] = []
   #bytes = 0
@@ -82,7 +85,7 @@ export class MessageQueue {
     })
   }
 
-  /** Tells whoever waits that no message will come. */
+  /** Tells a pending `next` that no message will come. */
   end(): void {
     this.#pending?.resolve(undefined)
   }

@@ -8,10 +8,10 @@ const MAX_BUFFERS_PER_TRANSFER = 3
 /** How many buffers stay allocated while nothing is sent. */
 const MAX_IDLE_BUFFERS = 4
 
-/** The buffers that all transfers to one member hold together. */
+/** The buffers that all transfers to one member use together. */
 interface MemberUse {
   transfers: number
-  heldBuffers: number
+  usedBuffers: number
 }
 
 interface BufferRequest {
@@ -21,7 +21,7 @@ interface BufferRequest {
 
 /**
  * The memory through which all content is sent to other members. The more transfers there are, the fewer buffers each may
- * hold. All transfers to one member together hold at most half of the memory, or an equal share when there are more than
+ * use. All transfers to one member together use at most half of the memory, or an equal share when there are more than
  * two members. A transfer that finds no buffer waits, in the order of the requests.
  */
 export class SendBuffers {
@@ -36,24 +36,24 @@ export class SendBuffers {
     this.#maxBuffers = Math.max(1, Math.floor(totalBytes / SEND_BUFFER_BYTES))
   }
 
-  /** How many buffers transfers hold. */
+  /** How many buffers transfers use. */
   get lentCount(): number {
     return this.#allocatedCount - this.#free.length
   }
 
-  /** How many allocated buffers nobody holds. */
+  /** How many allocated buffers no transfer uses. */
   get freeCount(): number {
     return this.#free.length
   }
 
   /** Opens a transfer to a member. */
   openTransfer(member: string): TransferBuffers {
-    const use = this.#uses.get(member) ?? { transfers: 0, heldBuffers: 0 }
+    const use = this.#uses.get(member) ?? { transfers: 0, usedBuffers: 0 }
     this.#uses.set(member, use)
     use.transfers += 1
     this.#transferCount += 1
     return new TransferBuffers({
-      maxHeld: () =>
+      maxUsed: () =>
         Math.max(1, Math.min(MAX_BUFFERS_PER_TRANSFER, Math.floor(this.#maxBuffers / this.#transferCount))),
       acquire: (options) => this.#acquire(use, options),
       release: (buffer) => this.#release(member, use, buffer),
@@ -67,9 +67,9 @@ export class SendBuffers {
   }
 
   #acquire(use: MemberUse, { signal }: { signal: AbortSignal }): Uint8Array | Promise<Uint8Array> {
-    const buffer = this.#mayHoldMore(use) ? this.#takeBuffer() : undefined
+    const buffer = this.#mayUseMore(use) ? this.#takeBuffer() : undefined
     if (buffer !== undefined) {
-      use.heldBuffers += 1
+      use.usedBuffers += 1
       return buffer
     }
     return new Promise((resolve, reject) => {
@@ -88,10 +88,10 @@ export class SendBuffers {
   }
 
   /** The only member leaves one buffer free too, so that the next member can begin at once. */
-  #mayHoldMore({ heldBuffers }: MemberUse): boolean {
+  #mayUseMore({ usedBuffers }: MemberUse): boolean {
     const members = this.#uses.size
     const guaranteed = members > 1 ? 1 : Math.min(MAX_BUFFERS_PER_TRANSFER, this.#maxBuffers - 1)
-    return heldBuffers < Math.max(1, guaranteed, Math.floor(this.#maxBuffers / Math.max(2, members)))
+    return usedBuffers < Math.max(1, guaranteed, Math.floor(this.#maxBuffers / Math.max(2, members)))
   }
 
   #takeBuffer(): Uint8Array | undefined {
@@ -102,7 +102,7 @@ export class SendBuffers {
   }
 
   #release(member: string, use: MemberUse, buffer: Uint8Array): void {
-    use.heldBuffers -= 1
+    use.usedBuffers -= 1
     this.#free.push(buffer)
     this.#forgetUnused(member, use)
     this.#grantRequests()
@@ -111,24 +111,24 @@ export class SendBuffers {
     this.#allocatedCount -= 1
   }
 
-  #forgetUnused(member: string, { transfers, heldBuffers }: MemberUse): void {
-    if (transfers === 0 && heldBuffers === 0) this.#uses.delete(member)
+  #forgetUnused(member: string, { transfers, usedBuffers }: MemberUse): void {
+    if (transfers === 0 && usedBuffers === 0) this.#uses.delete(member)
   }
 
   #grantRequests(): void {
     for (const request of this.#requests) {
-      if (!this.#mayHoldMore(request.use)) continue
+      if (!this.#mayUseMore(request.use)) continue
       const buffer = this.#takeBuffer()
       if (buffer === undefined) return
       this.#requests.delete(request)
-      request.use.heldBuffers += 1
+      request.use.usedBuffers += 1
       request.grant(buffer)
     }
   }
 }
 
 interface BufferSource {
-  maxHeld(): number
+  maxUsed(): number
   acquire(options: { signal: AbortSignal }): Uint8Array | Promise<Uint8Array>
   release(buffer: Uint8Array): void
   close(): void
@@ -137,34 +137,34 @@ interface BufferSource {
 /** The buffers of one transfer. */
 export class TransferBuffers {
   readonly #source: BufferSource
-  #heldCount = 0
+  #usedCount = 0
   #onRelease: (() => void) | undefined
 
   constructor(source: BufferSource) {
     this.#source = source
   }
 
-  get heldCount(): number {
-    return this.#heldCount
+  get usedCount(): number {
+    return this.#usedCount
   }
 
   get isFull(): boolean {
-    return this.#heldCount >= this.#source.maxHeld()
+    return this.#usedCount >= this.#source.maxUsed()
   }
 
   /** Must not be called while the transfer is full. */
   async acquire(options: { signal: AbortSignal }): Promise<Uint8Array> {
-    this.#heldCount += 1
+    this.#usedCount += 1
     try {
       return await this.#source.acquire(options)
     } catch (error) {
-      this.#heldCount -= 1
+      this.#usedCount -= 1
       throw error
     }
   }
 
   release(buffer: Uint8Array): void {
-    this.#heldCount -= 1
+    this.#usedCount -= 1
     this.#source.release(buffer)
     const listener = this.#onRelease
     this.#onRelease = undefined

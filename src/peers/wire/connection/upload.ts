@@ -6,7 +6,7 @@ import { FRAME_HEAD_BYTES, writeContentHead } from '../protocol/frames.ts'
 import { SEND_BUFFER_BYTES, type SendBuffers, type TransferBuffers } from './send-buffers.ts'
 
 export interface UploadOptions {
-  /** Shown to users. */
+  /** Users see this name. */
   readonly peerName: string
   /** Identifies the member that receives the content: it shares the send buffers with this member's other transfers. */
   readonly receiverKey: string
@@ -58,7 +58,7 @@ export async function uploadContent(content: Content, from: number, options: Upl
       write(buffer.subarray(0, FRAME_HEAD_BYTES + filled), () => buffers.release(buffer))
       offset += filled
     }
-    while (buffers.heldCount > 0) await nextRelease(buffers, options)
+    while (buffers.usedCount > 0) await nextRelease(buffers, options)
   } finally {
     buffers.close()
   }

@@ -9,15 +9,15 @@ import { MAX_IMAGES, WarmDone, WarmedImage, WarmProgress } from '../../../schema
 import { type MemberId, parseMemberId } from '../../identity/member.ts'
 
 /**
- * The messages between agents. Each is validated where it arrives; a message of another shape is a failure of the peer
+ * The messages between agents. Each is validated where it arrives; an invalid message is a failure of the peer
  * that sent it. The property names and values are part of the protocol: `PEER_PROTOCOL` guards them.
  */
 
-/** So many checkpoints, in base64, stay below `MAX_MESSAGE_BYTES`. */
+/** This many checkpoints, in base64, stay below `MAX_MESSAGE_BYTES`. */
 export const MAX_CHECKPOINTS_PER_MESSAGE = 2048
 
-/** Bounds the text of a refusal, which quotes what failed. */
-const MAX_REFUSAL_LENGTH = 1000
+/** Bounds the text of a `refused` message, which quotes the failure. */
+const MAX_REFUSED_LENGTH = 1000
 
 const digest = v.custom<Digest>((value) => typeof value === 'string' && parseDigest(value) !== undefined)
 const memberId = v.custom<MemberId>((value) => parseMemberId(value) !== undefined)
@@ -30,7 +30,7 @@ const repository = v.object({
 })
 const kind = v.picklist(['manifest', 'blob'])
 const amount = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
-/** Bytes per second. */
+/** A rate in bytes per second. */
 const rate = v.optional(v.pipe(amount, v.maxValue(1e12)))
 const mediaType = v.nullable(v.pipe(v.string(), v.maxLength(255)))
 const platform = v.pipe(
@@ -39,17 +39,17 @@ const platform = v.pipe(
   v.check((text) => text === 'all' || parsePlatform(text).ok),
 )
 const beat = v.object({ is: v.literal('beat') })
-/** What it takes to connect to a member, and to check that the right one answers. */
+/** The address of a member, and the fingerprint by which a connection checks that this member answers. */
 export const Contact = v.object({
   id: memberId,
-  /** Shown to users, so it is restricted like the name in a signed record. */
+  /** Users see this name, so it is restricted like the name in a signed record. */
   name: v.pipe(v.string(), v.maxLength(255), v.regex(/^[^\p{C}"\\]*$/u)),
   host: v.pipe(v.string(), v.maxLength(255), v.regex(/^[\w.:-]+$/)),
   port: v.pipe(amount, v.minValue(1), v.maxValue(65_535)),
   fingerprint: v.pipe(v.string(), v.hexadecimal(), v.length(64)),
 })
 export type Contact = v.InferOutput<typeof Contact>
-/** The checkpoints from number `first` on. */
+/** Checkpoints from number `first` on. */
 const marks = v.object({
   is: v.literal('marks'),
   first: amount,
@@ -67,7 +67,7 @@ export const PeerRequest = v.variant('ask', [
     position: amount,
     /** Where the member takes the content from already, by an instruction of another owner. */
     from: v.nullable(v.union([v.literal('upstream'), memberId])),
-    /** The member itself, because gossip may not have told the owner of it yet. */
+    /** The contact of the member itself, which the owner may not know from gossip yet. */
     self: Contact,
     zone: v.nullable(v.pipe(v.string(), v.maxLength(255))),
     /** Upstream has failed the member already, in the session with an earlier owner. */
@@ -77,7 +77,10 @@ export const PeerRequest = v.variant('ask', [
   }),
   /** Asks a parent for the bytes from `from` on. Answered with `content` and the bytes, if the digest is a known name there. */
   v.object({ ask: v.literal('take'), digest, repository, from: amount }),
-  /** Asks how much of a digest the member has, as `as` or, where an operator wants to know, in any repository. Answered with `held`. */
+  /**
+   * Asks how much of a digest the member has, as `as` or, where an operator wants to know, in any repository. Answered
+   * with `held`.
+   */
   v.object({ ask: v.literal('has'), digest, as: v.nullable(v.object({ kind, repository })) }),
   /** Asks the owner of a tag what it refers to, or another member when the owner cannot reach upstream. Answered with `tag`. */
   v.object({
@@ -113,33 +116,33 @@ const refused = v.object({
     'stopping',
     'disk',
   ]),
-  /** Shown to users and logged, so control characters are removed. */
+  /** Users and logs show the text, so control characters are removed. */
   message: v.pipe(
     v.string(),
-    v.maxLength(MAX_REFUSAL_LENGTH),
+    v.maxLength(MAX_REFUSED_LENGTH),
     v.transform((text) => text.replace(/\p{C}+/gu, ' ')),
   ),
 })
 
-/** From the tracker to a participant. */
+/** An instruction of the tracker to a participant. */
 export const Instruction = v.variant('is', [
   v.object({ is: v.literal('take'), parent: Contact }),
-  /** Ask upstream for all: the other participants wait for it. */
+  /** The participant asks upstream for all, and the others wait for it. */
   v.object({ is: v.literal('fetch') }),
-  /** Ask upstream for this member alone: no other participant can give the content. */
+  /** The participant asks upstream for itself, because no other participant can give the content. */
   v.object({ is: v.literal('alone') }),
   /** The session ends: upstream has failed every fetcher, and no participant has the content. */
   v.object({ is: v.literal('end') }),
-  /** Do nothing for now: no participant that could be the parent has more than this member. */
+  /** The participant waits: no other one that could be its parent has more than it. */
   v.object({ is: v.literal('wait') }),
-  /** Nothing new: the tracker is alive. */
+  /** Nothing has changed, and the tracker is alive. */
   beat,
   marks,
   refused,
 ])
 export type Instruction = v.InferOutput<typeof Instruction>
 
-/** From a participant to the tracker. */
+/** The progress of a participant, which it reports to the tracker. */
 export const Progress = v.variant('is', [
   /** `receives` is what a fetcher receives now, all its downloads together. */
   v.object({ is: v.literal('at'), position: amount, receives: rate }),
@@ -169,7 +172,7 @@ export const TagAnswer = v.variant('is', [
   refused,
 ])
 
-/** What follows a `warm` request. */
+/** The messages of the requester after a `warm` request. */
 export const WarmRequestMessage = v.variant('is', [
   v.object({
     is: v.literal('images'),
@@ -210,13 +213,13 @@ export function parseMessage<Schema extends v.GenericSchema>(
 }
 
 /** The message that tells a peer why this node does not answer its request. */
-export function refusalOf(error: unknown): v.InferOutput<typeof refused> {
+export function refusedMessage(error: unknown): v.InferOutput<typeof refused> {
   const code = error instanceof Failure ? error.code : 'unavailable'
-  const message = error instanceof Error ? error.message.slice(0, MAX_REFUSAL_LENGTH) : 'unknown error'
+  const message = error instanceof Error ? error.message.slice(0, MAX_REFUSED_LENGTH) : 'unknown error'
   return { is: 'refused', code, message }
 }
 
-export function failureOfRefusal(
+export function failureOfRefused(
   peerName: string,
   { code, message }: v.InferOutput<typeof refused>,
 ): Failure {

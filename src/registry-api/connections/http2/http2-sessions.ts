@@ -7,7 +7,7 @@ import {
 } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Client } from '../client.ts'
-import { FairShare, type Holder, type ShareLimits } from '../fair-share.ts'
+import { FairShare, type ShareLimits, type ShareUser } from '../fair-share.ts'
 import type { ReportRejection } from '../rejections.ts'
 import { NativeParts } from './native-parts.ts'
 import { SessionGuard } from './session-guard.ts'
@@ -91,12 +91,12 @@ export class Http2Sessions {
       socket.destroy()
       return
     }
-    const holder = { client, connection: socket }
-    if (!this.#share.mayTake(holder)) {
+    const user = { client, connection: socket }
+    if (!this.#share.mayTake(user)) {
       this.#reportRejection('connections')
-      this.#closeOne(holder)
+      this.#closeOne(user)
     }
-    if (!this.#share.mayTake(holder)) {
+    if (!this.#share.mayTake(user)) {
       socket.destroy()
       return
     }
@@ -115,7 +115,7 @@ export class Http2Sessions {
   }
 
   /** Closes an idle session of the address with the most sessions, or else one whose client has taken nothing lately. */
-  #closeOne(newcomer: Holder): void {
+  #closeOne(newcomer: ShareUser): void {
     const isAtAddressLimit = this.#share.isAtAddressLimit(newcomer)
     const isFull = this.#share.isFull
     let chosen: ServerHttp2Session | undefined
@@ -135,8 +135,8 @@ export class Http2Sessions {
 
   #isClosedBefore(one: SessionState, other: SessionState): boolean {
     if ((one.openStreams === 0) !== (other.openStreams === 0)) return one.openStreams === 0
-    const [held, heldByOther] = [this.#share.heldBy(one.client), this.#share.heldBy(other.client)]
-    if (held !== heldByOther) return held > heldByOther
+    const [taken, takenByOther] = [this.#share.takenBy(one.client), this.#share.takenBy(other.client)]
+    if (taken !== takenByOther) return taken > takenByOther
     return one.progressAt < other.progressAt
   }
 

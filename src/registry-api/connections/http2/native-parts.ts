@@ -1,7 +1,7 @@
 import type { ServerHttp2Session } from 'node:http2'
 import { BoundedMap } from '../../../lib/bounded-map.ts'
 
-/** This bound matters only when clients reconnect at once, again and again. */
+/** Only clients that reconnect at once, again and again, reach this bound. */
 const MAX_PARTS = 256
 const KEEP_MS = 3000
 

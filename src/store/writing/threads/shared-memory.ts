@@ -21,7 +21,7 @@ export interface Slot {
 
 /** One incoming that borrows memory. It has a right to two units, and to its share of the memory. */
 export interface Borrower {
-  heldBytes: number
+  borrowedBytes: number
   /** The borrower keeps its slots until readers have read them, and readers may be slow. */
   isLongTerm: boolean
   /** Called when a borrower whose last `take` gave nothing should try again. */
@@ -57,7 +57,7 @@ export class SharedMemory {
     this.#queueMs = queueMs
   }
 
-  /** The buffer is made at the first use and kept: a new buffer for every pull would stay until a garbage collection. */
+  /** The buffer is made at the first use and stays: a new buffer for every pull would stay until a garbage collection. */
   get buffer(): SharedArrayBuffer {
     this.#buffer ??= new SharedArrayBuffer(this.#units * UNIT_BYTES)
     return this.#buffer
@@ -65,7 +65,7 @@ export class SharedMemory {
 
   /** Admits a borrower. While the memory cannot guarantee two units to one more, the call waits for at most `queueMs`. */
   async join(wake: () => void): Promise<Borrower> {
-    const borrower: Borrower = { heldBytes: 0, isLongTerm: false, wake }
+    const borrower: Borrower = { borrowedBytes: 0, isLongTerm: false, wake }
     if (this.#queue.size > 0 || !this.#tryAdmit(borrower)) {
       if (this.#queue.size >= QUEUE_LIMIT) throw new Failure('disk', 'too many contents are being received')
       await new Promise<void>((resolve, reject) => {
@@ -95,14 +95,14 @@ export class SharedMemory {
 
   /** Lends a slot of at most `mostBytes`. undefined: none is free now, and `wake` is called when it is worth asking again. */
   take(borrower: Borrower, mostBytes = LARGEST_SLOT_UNITS * UNIT_BYTES): Slot | undefined {
-    const held = borrower.heldBytes / UNIT_BYTES
+    const borrowed = borrower.borrowedBytes / UNIT_BYTES
     const share = Math.max(
       GUARANTEED_UNITS,
       Math.floor(this.#units / (this.#borrowers.size + this.#queue.size)),
     )
-    const spare = this.#freeUnits - this.#guaranteedUnits() + Math.max(0, GUARANTEED_UNITS - held)
-    const longTerm = borrower.isLongTerm ? this.#longTermUnits(held) : LARGEST_SLOT_UNITS
-    const allowed = Math.min(share - held, spare, longTerm)
+    const spare = this.#freeUnits - this.#guaranteedUnits() + Math.max(0, GUARANTEED_UNITS - borrowed)
+    const longTerm = borrower.isLongTerm ? this.#longTermUnits(borrowed) : LARGEST_SLOT_UNITS
+    const allowed = Math.min(share - borrowed, spare, longTerm)
     const largest = Math.min(
       mostBytes / UNIT_BYTES,
       LARGEST_SLOT_UNITS,
@@ -114,7 +114,7 @@ export class SharedMemory {
       if (start === undefined) continue
       this.#isLent.fill(1, start, start + units)
       this.#freeUnits -= units
-      borrower.heldBytes += units * UNIT_BYTES
+      borrower.borrowedBytes += units * UNIT_BYTES
       const offset = start * UNIT_BYTES
       return { offset, bytes: new Uint8Array(this.buffer, offset, units * UNIT_BYTES) }
     }
@@ -128,7 +128,7 @@ export class SharedMemory {
     const start = slot.offset / UNIT_BYTES
     this.#isLent.fill(0, start, start + units)
     this.#freeUnits += units
-    borrower.heldBytes -= units * UNIT_BYTES
+    borrower.borrowedBytes -= units * UNIT_BYTES
     this.#offerFreeUnits()
   }
 
@@ -138,18 +138,19 @@ export class SharedMemory {
     return true
   }
 
-  /** How many units a long-term borrower that holds `held` units may still take. */
-  #longTermUnits(held: number): number {
+  /** How many units a long-term borrower that holds `borrowed` units may still take. */
+  #longTermUnits(borrowed: number): number {
     let all = 0
-    for (const borrower of this.#borrowers) if (borrower.isLongTerm) all += borrower.heldBytes / UNIT_BYTES
-    return Math.max(GUARANTEED_UNITS - held, Math.floor(this.#units * LONG_TERM_SHARE) - all)
+    for (const borrower of this.#borrowers)
+      if (borrower.isLongTerm) all += borrower.borrowedBytes / UNIT_BYTES
+    return Math.max(GUARANTEED_UNITS - borrowed, Math.floor(this.#units * LONG_TERM_SHARE) - all)
   }
 
   /** Units that are guaranteed to borrowers which have not taken them yet. */
   #guaranteedUnits(): number {
     let guaranteed = 0
-    for (const { heldBytes } of this.#borrowers)
-      guaranteed += Math.max(0, GUARANTEED_UNITS - heldBytes / UNIT_BYTES)
+    for (const { borrowedBytes } of this.#borrowers)
+      guaranteed += Math.max(0, GUARANTEED_UNITS - borrowedBytes / UNIT_BYTES)
     return guaranteed
   }
 

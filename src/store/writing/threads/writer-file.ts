@@ -32,7 +32,7 @@ export class WriterFile {
   #unhashedBytes: number
   #catchUpBytes = 0
   /** Commands that wait until all of the partial is hashed. */
-  readonly #heldBack: WriterCommand[] = []
+  readonly #waiting: WriterCommand[] = []
   #failure: Failure | undefined
   #ended: Promise<void> | undefined
   #resolveEnded: (() => void) | undefined
@@ -109,7 +109,7 @@ export class WriterFile {
 
   #send(command: WriterCommand): void {
     if (this.#failure !== undefined) return
-    if (this.#unhashedBytes > 0) this.#heldBack.push(command)
+    if (this.#unhashedBytes > 0) this.#waiting.push(command)
     else this.#post(command)
   }
 
@@ -121,7 +121,7 @@ export class WriterFile {
   #onCaughtUp(): void {
     this.#unhashedBytes -= this.#catchUpBytes
     this.#catchUp()
-    if (this.#unhashedBytes === 0) for (const command of this.#heldBack.splice(0)) this.#post(command)
+    if (this.#unhashedBytes === 0) for (const command of this.#waiting.splice(0)) this.#post(command)
   }
 
   #fail(failure: Failure): void {

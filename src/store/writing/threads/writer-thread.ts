@@ -7,7 +7,7 @@ import type { WriterCommand, WriterData, WriterReport } from './writer-messages.
 
 // The program of a writer thread: it hashes and writes what the main thread has put into the shared memory. The thread
 // uses synchronous calls on purpose: it has nothing else to do, and a write into the page cache takes less time than a trip
-// through the thread pool. Nothing here may rely on timers or callbacks: while messages keep coming, Node runs neither.
+// through the thread pool. Nothing in the thread may rely on timers or callbacks: while messages keep coming, Node runs neither.
 
 interface ThreadFile {
   /** undefined: bytes are only hashed. */

@@ -70,7 +70,7 @@ test('a transfer that stops waiting is passed over', async () => {
   const stays = sendBuffers.openTransfer('member-10').acquire({ signal })
   aborted.abort(new Error('left'))
   await assert.rejects(leaving, /left/)
-  assert.equal(left.heldCount, 0)
+  assert.equal(left.usedCount, 0)
   transfer.release(buffer)
   assert.equal(await stays, buffer)
 })

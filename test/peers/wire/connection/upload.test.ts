@@ -4,8 +4,9 @@ import { test } from 'node:test'
 import { RateLimiter } from '../../../../src/lib/async/rate-limiter.ts'
 import { SendBuffers } from '../../../../src/peers/wire/connection/send-buffers.ts'
 import { Failure } from '../../../../src/ports/failure.ts'
+import { GrowingContent } from '../../../../testkit/memory/growing-content.ts'
 import { MemoryIntake } from '../../../../testkit/memory/memory-intake.ts'
-import { GrowingContent, isFailureOf, neverAborted, peerLab } from '../../../../testkit/peer-lab.ts'
+import { isFailureOf, neverAborted, peerLab } from '../../../../testkit/peer-lab.ts'
 import { sending } from '../sending.ts'
 
 const signal = neverAborted()

@@ -31,7 +31,7 @@ test('many requests run on one HTTP/2 connection at once', async (t) => {
 
 test('a stream that is cancelled before its answer ends its request at once', async (t) => {
   const { session, resolver } = await openSession(t)
-  resolver.held = new Promise(() => {})
+  resolver.answersAfter = new Promise(() => {})
   const ended = nextRequestEnded()
   const stream = session.request({ ':path': '/v2/alpine/manifests/latest' })
   stream.on('error', () => {})

@@ -102,7 +102,7 @@ it('no byte is lent twice, and every borrower can always get two slots', async (
           const slot = memory.take(one.borrower, action === 'small' ? UNIT_BYTES : undefined)
           if (slot) one.slots.push(slot)
           assert.ok(
-            slot !== undefined || one.borrower.heldBytes >= 2 * UNIT_BYTES,
+            slot !== undefined || one.borrower.borrowedBytes >= 2 * UNIT_BYTES,
             'two slots are guaranteed',
           )
         }

@@ -7,8 +7,8 @@ import { it } from 'node:test'
 import type { Worker } from 'node:worker_threads'
 import { SharedMemory, type Slot } from '../../../../src/store/writing/threads/shared-memory.ts'
 import { WriterPool } from '../../../../src/store/writing/threads/writer-pool.ts'
-import { afterwards } from '../../../../testkit/cleanup.ts'
-import { checkpointsOf, digestOf } from '../../../../testkit/memory/memory-store.ts'
+import { addCleanup } from '../../../../testkit/cleanup.ts'
+import { checkpointsOf, digestOf } from '../../../../testkit/memory/digests.ts'
 import { feed, keep, stored, wanted, writtenTo } from '../../../conformance/blob-store.ts'
 import { folder, opened, smallDisk } from '../../folder.ts'
 import { failureOf } from '../failure-of.ts'
@@ -29,10 +29,10 @@ async function memoryWithRandomSlot(bytes: number): Promise<{ memory: SharedMemo
 it('bytes are written in order, hashed, and reported', async (t) => {
   const { memory, slot } = await memoryWithRandomSlot(1000)
   const pool = new WriterPool(memory, 1)
-  afterwards(t, () => pool.stop())
+  addCleanup(t, () => pool.stop())
   const path = join(await folder(t), 'file')
   const fd = openSync(path, 'w+')
-  afterwards(t, () => closeSync(fd))
+  addCleanup(t, () => closeSync(fd))
   const positions: number[] = []
   const file = pool.open(fd, DIGEST, 0, { ...ignoring, written: (position) => positions.push(position) })
   file.write(slot.offset, 600)
@@ -46,12 +46,12 @@ it('bytes are written in order, hashed, and reported', async (t) => {
 it('bytes that are in the file already are hashed before appended bytes', async (t) => {
   const { memory, slot } = await memoryWithRandomSlot(10)
   const pool = new WriterPool(memory, 1)
-  afterwards(t, () => pool.stop())
+  addCleanup(t, () => pool.stop())
   const path = join(await folder(t), 'file')
   const existing = randomBytes(9 * MIB + 1)
   writeFileSync(path, existing)
   const fd = openSync(path, 'r+')
-  afterwards(t, () => closeSync(fd))
+  addCleanup(t, () => closeSync(fd))
   const positions: number[] = []
   const file = pool.open(fd, DIGEST, existing.length, { ...ignoring, written: (at) => positions.push(at) })
   file.write(slot.offset, 10)
@@ -63,12 +63,12 @@ it('bytes that are in the file already are hashed before appended bytes', async 
 it('each checkpoint is reported with the bytes that complete it, also for bytes that are in the file already', async (t) => {
   const { memory, slot } = await memoryWithRandomSlot(500_000)
   const pool = new WriterPool(memory, 1)
-  afterwards(t, () => pool.stop())
+  addCleanup(t, () => pool.stop())
   const path = join(await folder(t), 'file')
   const existing = randomBytes(4 * MIB + 65536 + 5)
   writeFileSync(path, existing)
   const fd = openSync(path, 'r+')
-  afterwards(t, () => closeSync(fd))
+  addCleanup(t, () => closeSync(fd))
   const reported: number[] = []
   const checkpoints: Uint8Array[] = []
   const file = pool.open(fd, DIGEST, existing.length, {
@@ -91,11 +91,11 @@ it('each checkpoint is reported with the bytes that complete it, also for bytes 
 it('a file that became shorter fails the digest', async (t) => {
   const { memory } = await memoryWithRandomSlot(10)
   const pool = new WriterPool(memory, 1)
-  afterwards(t, () => pool.stop())
+  addCleanup(t, () => pool.stop())
   const path = join(await folder(t), 'file')
   writeFileSync(path, 'short')
   const fd = openSync(path, 'r+')
-  afterwards(t, () => closeSync(fd))
+  addCleanup(t, () => closeSync(fd))
   const file = pool.open(fd, DIGEST, 100, ignoring)
   await assert.rejects(file.digest(), { code: 'disk', message: /shorter than it was/ })
   await file.end()
@@ -104,11 +104,11 @@ it('a file that became shorter fails the digest', async (t) => {
 it('a write error is reported once, hashing continues, and another file of the thread is not affected', async (t) => {
   const { memory, slot } = await memoryWithRandomSlot(30)
   const pool = new WriterPool(memory, 1)
-  afterwards(t, () => pool.stop())
+  addCleanup(t, () => pool.stop())
   const path = join(await folder(t), 'file')
   const good = openSync(path, 'w+')
   const bad = openSync(path, 'r')
-  afterwards(t, () => [good, bad].forEach(closeSync))
+  addCleanup(t, () => [good, bad].forEach(closeSync))
   const reported: unknown[] = []
   const one = pool.open(bad, DIGEST, 0, {
     ...ignoring,
@@ -136,12 +136,12 @@ it('a write error is reported once, hashing continues, and another file of the t
 it('a file on a full disk takes what fits, and the rest is only hashed', async (t) => {
   const { memory, slot } = await memoryWithRandomSlot(3000)
   const pool = new WriterPool(memory, 1)
-  afterwards(t, () => pool.stop())
+  addCleanup(t, () => pool.stop())
   const path = await smallDisk(t, 4096)
   if (path === undefined) return
   writeFileSync(join(path, 'start'), randomBytes(2000))
   const fd = openSync(join(path, 'start'), 'r+')
-  afterwards(t, () => closeSync(fd))
+  addCleanup(t, () => closeSync(fd))
   let fullAt = 0
   const file = pool.open(fd, DIGEST, 2000, { ...ignoring, full: (position) => (fullAt = position) })
   const start = readFileSync(join(path, 'start'))
@@ -155,10 +155,10 @@ it('a file on a full disk takes what fits, and the rest is only hashed', async (
 it('after hashOnly, and without a file, bytes are only hashed', async (t) => {
   const { memory, slot } = await memoryWithRandomSlot(20)
   const pool = new WriterPool(memory, 1)
-  afterwards(t, () => pool.stop())
+  addCleanup(t, () => pool.stop())
   const path = join(await folder(t), 'file')
   const fd = openSync(path, 'w+')
-  afterwards(t, () => closeSync(fd))
+  addCleanup(t, () => closeSync(fd))
   const full: number[] = []
   const one = pool.open(fd, DIGEST, 0, { ...ignoring, full: (position) => full.push(position) })
   const other = pool.open(undefined, DIGEST, 0, ignoring)
@@ -177,12 +177,12 @@ it('a second thread starts only when the first is busy, and idle threads end', a
   const threads: Worker[] = []
   const remember = (thread: Worker): number => threads.push(thread)
   process.on('worker', remember)
-  afterwards(t, () => process.off('worker', remember))
+  addCleanup(t, () => process.off('worker', remember))
   const { memory, slot } = await memoryWithRandomSlot(10)
   const pool = new WriterPool(memory, 2, { idleMs: 20 })
-  afterwards(t, () => pool.stop())
+  addCleanup(t, () => pool.stop())
   const fd = openSync(join(await folder(t), 'file'), 'w+')
-  afterwards(t, () => closeSync(fd))
+  addCleanup(t, () => closeSync(fd))
   pool.prepare()
   pool.prepare()
   const one = pool.open(fd, DIGEST, 0, ignoring)
@@ -207,7 +207,7 @@ it('a writer thread that dies fails its incoming contents, and the next one gets
   const threads: Worker[] = []
   const remember = (thread: Worker): number => threads.push(thread)
   process.on('worker', remember)
-  afterwards(t, () => process.off('worker', remember))
+  addCleanup(t, () => process.off('worker', remember))
   const store = await opened(t, { path: await folder(t), writers: 1 })
   const incoming = await store.blobs.begin(wanted(digestOf(Buffer.from('x'))))
   await feed(incoming, randomBytes(MIB))

@@ -1,0 +1,139 @@
+import { nearest } from './nearest.ts'
+
+/** A setting that cannot be used. Its message is one sentence that names the location and the allowed values. */
+export class SettingsError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'SettingsError'
+  }
+}
+
+/** A value as it is written on the command line, in the environment or in a file. */
+export interface GivenValue {
+  /** `/etc/leat/config.yaml:7` or `LEAT_MAX_BYTES`; undefined for a flag, whose `name` is the location. */
+  readonly location: string | undefined
+  /** `maxBytes`, `upstreams[0].tagTtl`, `--max-bytes`. */
+  readonly name: string
+  readonly value: string | readonly GivenValue[] | ReadonlyMap<string, GivenEntry>
+}
+
+export interface GivenEntry {
+  readonly keyLocation: string | undefined
+  readonly given: GivenValue
+}
+
+/** A JSON Schema (draft 2020-12). */
+export type JsonSchema = Readonly<Record<string, unknown>>
+
+/** The values that a setting may have. */
+export interface Format<Value> {
+  /** Makes a typed value of a given one, or throws a `SettingsError`. */
+  readonly read: (given: GivenValue) => Value
+  /** The same rule for editors; it may allow more than `read`, never less. */
+  readonly jsonSchema: JsonSchema
+}
+
+export function refuse(at: Pick<GivenValue, 'location' | 'name'>, problem: string): never {
+  const subject =
+    at.location === at.name || at.location === undefined ? at.name : `${at.location}: ${at.name}`
+  throw new SettingsError(`${subject} ${problem}`)
+}
+
+/** An editor reads `1073741824` and `true` as a number and a boolean, `readYaml` as the text in the file. */
+const SCALAR: JsonSchema = { type: ['string', 'number', 'boolean'] }
+
+/** A text. `parse` returns undefined for a text that is not allowed; `allowed` completes "expected …". */
+export function text<Value>(
+  parse: (text: string) => Value | undefined,
+  allowed: string,
+  jsonSchema: JsonSchema = SCALAR,
+): Format<Value> {
+  const read = (given: GivenValue): Value => {
+    if (given.value === '') refuse(given, `has no value; expected ${allowed}`)
+    const value = typeof given.value === 'string' ? parse(given.value) : undefined
+    if (value !== undefined) return value
+    return refuse(
+      given,
+      typeof given.value === 'string'
+        ? `is ${quote(given.value)}; expected ${allowed}`
+        : `is ${nounFor(given)}; expected ${allowed}`,
+    )
+  }
+  return { read, jsonSchema: { description: `Expected: ${allowed}.`, ...jsonSchema } }
+}
+
+/** A text that no error repeats. */
+export function secretText<Value>(wrap: (text: string) => Value): Format<Value> {
+  const read = (given: GivenValue): Value => {
+    if (typeof given.value !== 'string') return refuse(given, `is ${nounFor(given)}; expected a text`)
+    if (given.value === '') return refuse(given, 'has no value; expected a text')
+    return wrap(given.value)
+  }
+  return { read, jsonSchema: SCALAR }
+}
+
+/** A list. A single text stands for its parts between commas, so that the environment can give lists, too. */
+export function listOf<Value>(item: Format<Value>): Format<readonly Value[]> {
+  const read = (given: GivenValue): readonly Value[] => {
+    if (given.value instanceof Map) return refuse(given, 'is a map; expected a list')
+    if (typeof given.value !== 'string')
+      return Object.freeze((given.value as readonly GivenValue[]).map(item.read))
+    if (given.value === '') return refuse(given, 'has no value; expected a list')
+    const parts = given.value.split(',').map((part) => part.trim())
+    return Object.freeze(parts.map((value) => item.read({ ...given, value })))
+  }
+  return { read, jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, SCALAR] } }
+}
+
+/** A map with these keys and no others. The caller of the format checks that the map has the `required` ones. */
+export function record<Fields extends Readonly<Record<string, Format<unknown>>>>(
+  fields: Fields,
+  required: readonly (keyof Fields & string)[] = [],
+): Format<{ readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }> {
+  const known = Object.keys(fields)
+  const read = (given: GivenValue): { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> } => {
+    if (!(given.value instanceof Map)) {
+      return refuse(given, `is ${nounFor(given)}; expected a map with keys out of ${known.join(', ')}`)
+    }
+    const values: Record<string, unknown> = {}
+    for (const [key, entry] of given.value as ReadonlyMap<string, GivenEntry>) {
+      const format = Object.hasOwn(fields, key) ? fields[key] : undefined
+      if (format === undefined) return refuseUnknown(entry.keyLocation, key, known)
+      values[key] = format.read(entry.given)
+    }
+    return values as { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }
+  }
+  const properties = Object.fromEntries(known.map((key) => [key, fields[key]?.jsonSchema]))
+  return { read, jsonSchema: { type: 'object', properties, required, additionalProperties: false } }
+}
+
+export function refuseUnknown(location: string | undefined, key: string, known: readonly string[]): never {
+  const suggestion = nearest(key, known)
+  const hint = suggestion === undefined ? `; known are ${known.join(', ')}` : `; did you mean ${suggestion}?`
+  throw new SettingsError(
+    `${location === undefined ? '' : `${location}: `}unknown setting ${quote(key)}${hint}`,
+  )
+}
+
+export function oneOf<Word extends string>(...words: readonly Word[]): Format<Word> {
+  return text((given) => words.find((word) => word === given), `one of ${words.join(', ')}`, { enum: words })
+}
+
+export const yesOrNo: Format<boolean> = text(
+  (given) => (given === 'true' ? true : given === 'false' ? false : undefined),
+  'true or false',
+  { type: 'boolean' },
+)
+
+export const path = text((given) => (given.includes('\0') ? undefined : given), 'a path')
+
+/** Quotes at most 80 characters, on one line, without control characters. */
+export function quote(given: string): string {
+  const short = given.length > 80 ? `${given.slice(0, 80)}…` : given
+  return JSON.stringify(short)
+}
+
+function nounFor(given: GivenValue): string {
+  if (given.value instanceof Map) return 'a map'
+  return typeof given.value === 'string' ? quote(given.value) : 'a list'
+}
