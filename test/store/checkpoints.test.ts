@@ -7,7 +7,7 @@ import type { Digest } from '../../src/oci/digest.ts'
 import { Layout } from '../../src/store/files/layout.ts'
 import { openStore } from '../../src/store/open.ts'
 import { checkpointsOf, digestOf } from '../../testkit/memory/digests.ts'
-import { feed, keep, passOn, stored, wanted, writtenTo } from '../conformance/blob-store.ts'
+import { feed, keep, passOn, stored, wanted, writtenTo } from '../conformance/blob-steps.ts'
 import { folder, opened, smallDisk } from './folder.ts'
 
 const MIB = 1024 * 1024

@@ -4,7 +4,7 @@ import { it } from 'node:test'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { openStore } from '../../../src/store/open.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
-import { feed, keep, stored, wanted } from '../../conformance/blob-store.ts'
+import { feed, keep, stored, wanted } from '../../conformance/blob-steps.ts'
 import { all, folder, opened } from '../folder.ts'
 import { filled } from '../left-files.ts'
 
