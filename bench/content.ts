@@ -16,11 +16,11 @@ export interface Image {
 }
 
 export const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json'
-/** docker-registry says 404 to whoever does not ask for this type by name. */
+/** docker-registry answers 404 to requests that do not accept this type by name. */
 export const ACCEPT_MANIFEST = { Accept: MANIFEST_TYPE }
 const UNIT = 4 << 20
 
-/** The bytes that every side serves: a folder with one file per digest, named by its hex. */
+/** The content that every server serves: a folder with one file per digest, named by its hex. */
 export class Content {
   readonly folder: string
   #made = 0
@@ -30,7 +30,7 @@ export class Content {
     mkdirSync(folder, { recursive: true })
   }
 
-  /** Bytes that nobody has seen before and that do not compress. */
+  /** Makes a blob of new bytes that do not compress. */
   async blob(size: number): Promise<Blob> {
     const key = createHash('sha256')
       .update(`${process.pid} ${Date.now()} ${this.#made++}`)
@@ -49,7 +49,7 @@ export class Content {
     } finally {
       await file.close()
     }
-    return this.#keep(draft, hash.digest('hex'), size)
+    return this.#addFile(draft, hash.digest('hex'), size)
   }
 
   async blobs(count: number, size: number): Promise<Blob[]> {
@@ -84,10 +84,10 @@ export class Content {
     const bytes = Buffer.from(JSON.stringify(value, undefined, 2))
     const file = join(this.folder, `draft-${this.#made++}`)
     writeFileSync(file, bytes)
-    return this.#keep(file, createHash('sha256').update(bytes).digest('hex'), bytes.length)
+    return this.#addFile(file, createHash('sha256').update(bytes).digest('hex'), bytes.length)
   }
 
-  async #keep(draft: string, hex: string, size: number): Promise<Blob> {
+  async #addFile(draft: string, hex: string, size: number): Promise<Blob> {
     const file = join(this.folder, hex)
     await rename(draft, file)
     return { digest: `sha256:${hex}`, size, file }

@@ -6,20 +6,20 @@ import { Agent } from './servers/agent.ts'
 
 export interface Settings {
   readonly quick: boolean
-  /** Everything that a run writes goes below this folder and is removed at the end. */
+  /** A run writes only below this folder, which is removed at the end. */
   readonly folder: string
-  /** Undefined: rivals only, to try the bench itself. */
+  /** Undefined when only the other servers are measured. */
   readonly agentEntry: string | undefined
   readonly nodeArgs: readonly string[]
 }
 
-/** The most memory an agent had, and in which group of rows. */
+/** The peak memory of an agent, and its group of rows. */
 export interface Peak {
   readonly group: string
   readonly bytes: number
 }
 
-/** What a group of rows is given. */
+/** What a group of rows needs. */
 export class Context {
   readonly group: string
   readonly settings: Settings
@@ -37,7 +37,7 @@ export class Context {
     return this.settings.quick
   }
 
-  /** How often each side is measured. */
+  /** How often each server is measured. */
   get repetitions(): number {
     return this.quick ? 3 : 7
   }
@@ -52,7 +52,7 @@ export class Context {
     return { path, stop: async () => rmSync(path, { recursive: true, force: true }) }
   }
 
-  /** A fresh agent in front of that upstream; undefined when the bench runs without one. */
+  /** Starts an agent in front of the upstream; undefined when the bench runs without the agent. */
   async agent(folder: string, upstreamPort: number): Promise<Agent | undefined> {
     const { agentEntry, nodeArgs } = this.settings
     if (agentEntry === undefined) return undefined

@@ -8,7 +8,7 @@ import { median } from './stats.ts'
 
 const TMPFS = 0x01021994
 
-/** MB/s of SHA-256 on one core over memory, by the OpenSSL that Node carries: what verifying costs at the very least. */
+/** The MB/s of SHA-256 on one core with Node's OpenSSL, which limits how fast content can be verified. */
 export function sha256Rate(forMs = 250): number {
   const block = Buffer.alloc(1 << 20, 0x5a)
   const hash = createHash('sha256')
@@ -45,16 +45,16 @@ function version(program: string, args: readonly string[]): string {
   const path = findProgram(program)
   if (path === undefined) return `${program}: not installed`
   try {
-    const said = execFileSync('sh', ['-c', `"$0" ${args.join(' ')} 2>&1 | head -1`, path], {
+    const output = execFileSync('sh', ['-c', `"$0" ${args.join(' ')} 2>&1 | head -1`, path], {
       encoding: 'utf8',
     })
-    return said.trim().slice(0, 80)
+    return output.trim().slice(0, 80)
   } catch {
     return `${program}: version unknown`
   }
 }
 
-export interface Machine {
+export interface MachineFacts {
   readonly cpu: string
   readonly cores: number
   readonly memoryGiB: number
@@ -68,7 +68,7 @@ export interface Machine {
   readonly programs: readonly string[]
 }
 
-export function machine(folder: string, disk: string): Machine {
+export function machine(folder: string, disk: string): MachineFacts {
   const files = statfsSync(folder)
   return {
     cpu: cpus()[0]?.model ?? 'unknown',
@@ -89,7 +89,7 @@ export function machine(folder: string, disk: string): Machine {
   }
 }
 
-export function printMachine(facts: Machine): string {
+export function printMachine(facts: MachineFacts): string {
   const kind = facts.folderIsTmpfs ? 'tmpfs' : 'disk'
   return `${[
     `machine   ${facts.cores} cores, ${facts.cpu}, ${facts.memoryGiB} GiB; load ${facts.load.join(' ')}`,

@@ -9,36 +9,36 @@ import { killAll } from './program.ts'
 import { printRow, printSummary, type Row } from './report.ts'
 import { cluster } from './rows/cluster.ts'
 import { cold } from './rows/cold.ts'
-import { crowd } from './rows/concurrent.ts'
+import { concurrent } from './rows/concurrent.ts'
 import { hits } from './rows/hits.ts'
 import { memory } from './rows/memory.ts'
 import { small } from './rows/small.ts'
 import { store } from './rows/store.ts'
 
-/** In this order: `memory` also looks back at the agents of all the groups before it. */
+/** The order matters: `memory` also reports the agents of all groups before it. */
 const GROUPS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   hits,
   cold,
-  crowd,
+  concurrent,
   small,
   store,
   cluster,
   memory,
 }
 
-/** Takes longer than all the others, and root: measured when it is asked for. */
-const ONLY_IF_ASKED = 'cluster'
+/** Takes longer than all other groups and needs root, so it is only measured on request. */
+const ON_REQUEST = 'cluster'
 
 /** Compiled to `<root>/<build folder>/bench/main.js`. */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 const USAGE = `npm run bench -- [${Object.keys(GROUPS).join('|')} ...] [options]
   --quick         fewer repetitions
-  --json FILE     write everything measured there
-  --dir FOLDER    keep all data below it (default: /dev/shm, so that no disk is measured)
+  --json FILE     write all results to the file
+  --dir FOLDER    store all data below the folder (default: /dev/shm, so that no disk is measured)
   --agent FILE    the agent's built entry point (default: dist/main.js)
-  --rivals-only   leave the agent out
-  --profile DIR   write CPU profiles of the agents there
+  --rivals-only   measure only the other servers
+  --profile DIR   write CPU profiles of the agents to the folder
 `
 
 const { values: flags, positionals } = parseArgs({
@@ -54,10 +54,10 @@ const { values: flags, positionals } = parseArgs({
   },
 })
 const chosen =
-  positionals.length > 0 ? positionals : Object.keys(GROUPS).filter((name) => name !== ONLY_IF_ASKED)
+  positionals.length > 0 ? positionals : Object.keys(GROUPS).filter((name) => name !== ON_REQUEST)
 const unknown = chosen.find((name) => GROUPS[name] === undefined)
 if (flags.help || unknown !== undefined) {
-  process.stdout.write(unknown === undefined ? USAGE : `unknown rows: ${unknown}\n${USAGE}`)
+  process.stdout.write(unknown === undefined ? USAGE : `unknown group: ${unknown}\n${USAGE}`)
   process.exit(unknown === undefined ? 0 : 2)
 }
 const agentEntry = flags['rivals-only'] ? undefined : resolve(flags.agent)
@@ -69,7 +69,7 @@ if (agentEntry !== undefined && !existsSync(agentEntry)) {
 const folder = mkdtempSync(join(resolve(flags.dir), 'leat-bench-'))
 const remove = (): void => rmSync(folder, { recursive: true, force: true })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  // Stays: under npm one Ctrl-C is two signals, and the second is not to end the removal half-way.
+  // The handler stays, because under npm one Ctrl-C is two signals, and the second must not interrupt the removal.
   process.on(signal, () => {
     killAll()
     remove()

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** What all processors of the machine together have done since it was started, in ticks. */
+/** The time of all processors together since the boot, in ticks. */
 export interface Processors {
   readonly busy: number
   readonly all: number
@@ -16,7 +16,7 @@ export function processors(): Processors {
   return { busy, all: busy + idle + waiting }
 }
 
-/** In percent. */
+/** How busy the processors were, in percent. */
 export function busyBetween(before: Processors, after: Processors): number {
   return (100 * (after.busy - before.busy)) / (after.all - before.all)
 }

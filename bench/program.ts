@@ -6,17 +6,17 @@ import { delimiter, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 
 const TICKS_PER_SECOND = 100
-const READY_WITHIN_MS = 20_000
-const STOP_WITHIN_MS = 15_000
+const READY_MS = 20_000
+const STOP_MS = 15_000
 
 const running = new Set<Program>()
 
-/** For the way out on a signal: what still runs is ended by its pid. */
+/** Kills all running programs, when a signal ends the bench. */
 export function killAll(): void {
   for (const program of running) program.kill()
 }
 
-/** Daemons live in sbin, which is not in the path of an ordinary user. */
+/** Daemons are in sbin, which is not in the PATH of an ordinary user. */
 export function findProgram(name: string): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path))
@@ -31,7 +31,7 @@ export async function freePort(): Promise<number> {
   return address.port
 }
 
-/** A server under measurement: one process, its children counted in. */
+/** A measured server: one process, including its children. */
 export class Program {
   readonly name: string
   readonly #child: ChildProcess
@@ -89,12 +89,12 @@ export class Program {
     return this.#memory('VmRSS')
   }
 
-  /** Of that without files that are mapped into memory, in bytes. */
+  /** Resident memory without mapped files, in bytes. */
   ownRss(): number {
     return this.#memory('RssAnon')
   }
 
-  /** The most it ever had resident, in bytes. */
+  /** The most resident memory so far, in bytes. */
   peakRss(): number {
     return this.#memory('VmHWM')
   }
@@ -103,23 +103,23 @@ export class Program {
     if (this.ended) return
     const closed = new Promise((resolve) => this.#child.once('close', resolve))
     this.#child.kill('SIGTERM')
-    const late = setTimeout(() => this.kill(), STOP_WITHIN_MS)
+    const deadline = setTimeout(() => this.kill(), STOP_MS)
     await closed
-    clearTimeout(late)
+    clearTimeout(deadline)
   }
 
-  /** Its children too: nginx's would live on without it. */
+  /** Kills the children too, because those of nginx would continue without it. */
   kill(): void {
     try {
       for (const pid of this.#pids()) process.kill(pid, 'SIGKILL')
     } catch {
-      // Gone between the look and the blow.
+      // A process has ended in the meantime.
     }
   }
 
   #pids(): number[] {
     if (this.ended)
-      throw new Error(`${this.name} has ended by itself: ${this.#output.trim() || 'it said nothing'}`)
+      throw new Error(`${this.name} has ended unexpectedly: ${this.#output.trim() || 'no output'}`)
     const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8')
     return [this.pid, ...children.split(' ').filter(Boolean).map(Number)]
   }
@@ -132,12 +132,12 @@ export class Program {
   }
 
   async #ready(url: string): Promise<void> {
-    const giveUpAt = performance.now() + READY_WITHIN_MS
+    const giveUpAt = performance.now() + READY_MS
     while (!this.ended && performance.now() < giveUpAt) {
       if ((await statusOf(url)) === 200) return
       await wait(20)
     }
-    throw new Error(`${this.name} did not get ready at ${url}: ${this.#output.trim() || 'it said nothing'}`)
+    throw new Error(`${this.name} did not become ready at ${url}: ${this.#output.trim() || 'no output'}`)
   }
 }
 

@@ -1,15 +1,15 @@
 import { median } from './stats.ts'
 
-/** One side of a row in absolute terms. */
+/** Absolute values of a row. */
 export interface Figure {
   readonly side: string
   readonly unit: string
-  /** One per repetition. */
+  /** One value per repetition. */
   readonly values: readonly number[]
   readonly note?: string | undefined
 }
 
-/** What is held against a target. Without a target it is printed for context. */
+/** Values that are compared with a target. Without a target they are printed for context. */
 export interface Check {
   readonly label: string
   readonly unit: string
@@ -23,30 +23,33 @@ export interface Row {
   readonly name: string
   readonly figures: readonly Figure[]
   readonly checks: readonly Check[]
-  /** What a reader should know to judge it: a rival that is missing, a thing that went otherwise than hoped. */
+  /** Facts that a reader needs to judge the row, such as a server that is not installed. */
   readonly notes: readonly string[]
 }
 
-type Verdict = 'ok' | 'MISSED' | ''
+type Result = 'ok' | 'MISSED' | ''
 
-function verdict(check: Check): Verdict {
+function result(check: Check): Result {
   if (check.atLeast === undefined && check.atMost === undefined) return ''
   const value = median(check.values)
   const met = value >= (check.atLeast ?? -Infinity) && value <= (check.atMost ?? Infinity)
   return met ? 'ok' : 'MISSED'
 }
 
+const LABEL_WIDTH = 48
+const VALUES_WIDTH = 36
+
 export function printRow(row: Row): string {
   const lines = [`${row.group}: ${row.name}`]
   for (const figure of row.figures) {
     lines.push(
-      `  ${figure.side.padEnd(42)}${spread(figure.values, figure.unit).padEnd(36)}${figure.note ?? ''}`,
+      `  ${figure.side.padEnd(LABEL_WIDTH)}${spread(figure.values, figure.unit).padEnd(VALUES_WIDTH)}${figure.note ?? ''}`,
     )
   }
   for (const check of row.checks) {
     const wanted = target(check)
     lines.push(
-      `  ${check.label.padEnd(42)}${spread(check.values, check.unit).padEnd(36)}${wanted.padEnd(22)}${verdict(check)}`,
+      `  ${check.label.padEnd(LABEL_WIDTH)}${spread(check.values, check.unit).padEnd(VALUES_WIDTH)}${wanted.padEnd(22)}${result(check)}`,
     )
   }
   for (const note of row.notes) lines.push(`  (${note})`)
@@ -54,10 +57,10 @@ export function printRow(row: Row): string {
 }
 
 export function printSummary(rows: readonly Row[]): string {
-  const judged = rows.flatMap((row) => row.checks.map((check) => ({ row, check, verdict: verdict(check) })))
-  const held = judged.filter((one) => one.verdict !== '')
-  const missed = held.filter((one) => one.verdict === 'MISSED')
-  const lines = [`${held.length - missed.length} of ${held.length} targets met`]
+  const judged = rows.flatMap((row) => row.checks.map((check) => ({ row, check, result: result(check) })))
+  const withTarget = judged.filter((one) => one.result !== '')
+  const missed = withTarget.filter((one) => one.result === 'MISSED')
+  const lines = [`${withTarget.length - missed.length} of ${withTarget.length} targets met`]
   for (const { row, check } of missed) {
     lines.push(
       `  MISSED  ${row.group}: ${row.name}: ${check.label} ${spread(check.values, check.unit)}, ${target(check)}`,

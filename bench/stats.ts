@@ -6,7 +6,7 @@ export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
-/** Linear between the two nearest ranks; NaN when there are no values. */
+/** Interpolates between the two nearest ranks; NaN without values. */
 export function percentile(values: readonly number[], percent: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   const rank = ((sorted.length - 1) * percent) / 100
@@ -15,12 +15,12 @@ export function percentile(values: readonly number[], percent: number): number {
   return below + (above - below) * (rank - Math.floor(rank))
 }
 
-/** Repetition by repetition, so that drift of the machine hits both sides of a pair alike. */
+/** The ratio of each repetition, because a change of the machine's speed affects both values of a pair. */
 export function ratios(over: readonly number[], under: readonly number[]): number[] {
   return over.slice(0, under.length).map((value, at) => value / (under[at] ?? Number.NaN))
 }
 
-/** Least squares: how much `y` grows per step of `x`. */
+/** The growth of `y` per step of `x`, by least squares. */
 export function slope(points: readonly { readonly x: number; readonly y: number }[]): number {
   const meanX = points.reduce((sum, point) => sum + point.x, 0) / points.length
   const meanY = points.reduce((sum, point) => sum + point.y, 0) / points.length

@@ -2,11 +2,11 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Done, Download, Downloaded, Job, Load, Loaded } from './jobs.ts'
 
-const JOB_WITHIN_MS = 180_000
+const MAX_JOB_MS = 180_000
 
 type Reply = { readonly done: Done } | { readonly error: string }
 
-/** The bench's end of the client process. */
+/** Starts the client process and gives it jobs. */
 export class Client {
   readonly #child: ChildProcess
 
@@ -16,16 +16,16 @@ export class Client {
     })
   }
 
-  /** All at once, each on a connection of its own. */
+  /** Downloads everything at once, each on a connection of its own. */
   async download(downloads: readonly Download[]): Promise<readonly Downloaded[]> {
     const done = await this.#ask({ download: downloads })
-    if (!('downloaded' in done)) throw new Error('the client process answered something else')
+    if (!('downloaded' in done)) throw new Error('the client process sent an unexpected answer')
     return done.downloaded
   }
 
   async load(load: Load): Promise<Loaded> {
     const done = await this.#ask({ load })
-    if (!('loaded' in done)) throw new Error('the client process answered something else')
+    if (!('loaded' in done)) throw new Error('the client process sent an unexpected answer')
     return done.loaded
   }
 
@@ -39,7 +39,7 @@ export class Client {
   #ask(job: Job): Promise<Done> {
     return new Promise((resolve, reject) => {
       const end = (settle: () => void): void => {
-        clearTimeout(late)
+        clearTimeout(deadline)
         this.#child.off('message', onMessage)
         this.#child.off('exit', onExit)
         settle()
@@ -48,10 +48,10 @@ export class Client {
         end(() => ('done' in reply ? resolve(reply.done) : reject(new Error(reply.error))))
       }
       const onExit = (): void => end(() => reject(new Error('the client process ended')))
-      const late = setTimeout(() => {
-        end(() => reject(new Error(`a client job took longer than ${JOB_WITHIN_MS / 1000} s`)))
+      const deadline = setTimeout(() => {
+        end(() => reject(new Error(`a client job took longer than ${MAX_JOB_MS / 1000} s`)))
         this.#child.kill('SIGKILL')
-      }, JOB_WITHIN_MS)
+      }, MAX_JOB_MS)
       this.#child.on('message', onMessage)
       this.#child.on('exit', onExit)
       this.#child.send(job)

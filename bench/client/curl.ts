@@ -4,11 +4,11 @@ import { findProgram } from '../program.ts'
 
 const run = promisify(execFile)
 
-export function curlInstalled(): boolean {
+export function isCurlInstalled(): boolean {
   return findProgram('curl') !== undefined
 }
 
-/** MB/s of one download, as curl sees it. */
+/** The MB/s of one download with curl. */
 export async function curl(port: number, path: string, size: number): Promise<number> {
   const format = '%{http_code} %{size_download} %{time_total}'
   const url = `http://127.0.0.1:${port}${path}`

@@ -3,13 +3,13 @@ import { connect } from 'node:net'
 import { headOf, requestText } from './http.ts'
 import { type Download, type Downloaded, now } from './jobs.ts'
 
-const SILENT_AT_MOST_MS = 60_000
-/** Fits the core's own cache: with less the calls cost more, with more the copying does. */
-const READ_AT_MOST = 256 << 10
-/** Every socket of this process reads into the same memory: each read is done with before the next one starts. */
-const buffer = Buffer.allocUnsafeSlow(READ_AT_MOST)
+const MAX_SILENCE_MS = 60_000
+/** Fits the cache of a core: smaller reads need more calls, and larger ones copy more slowly. */
+const READ_BYTES = 256 << 10
+/** All sockets share this memory: each read is processed before the next one begins. */
+const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
 
-/** One GET on a connection of its own, the body counted and thrown away: about the lightest receiver there can be in Node. */
+/** Sends one GET on a connection of its own, and counts and discards the body with as little work as possible. */
 export function download(job: Download): Promise<Downloaded> {
   return new Promise((resolve) => {
     const startedAt = now()
@@ -22,7 +22,7 @@ export function download(job: Download): Promise<Downloaded> {
     let firstByteAt = Number.NaN
     let error: string | undefined
 
-    const take = (length: number): boolean => {
+    const onRead = (length: number): boolean => {
       let from = 0
       if (!headDone) {
         const before = head.length
@@ -44,9 +44,9 @@ export function download(job: Download): Promise<Downloaded> {
     const socket = connect({
       host: '127.0.0.1',
       port: job.port,
-      onread: { buffer, callback: take },
+      onread: { buffer, callback: onRead },
     })
-    socket.setTimeout(SILENT_AT_MOST_MS, () => socket.destroy(new Error('nothing came for a minute')))
+    socket.setTimeout(MAX_SILENCE_MS, () => socket.destroy(new Error('nothing came for a minute')))
     socket.on('connect', () => socket.write(requestText(job)))
     socket.on('error', (failure) => {
       error = failure.message
@@ -60,7 +60,7 @@ export function download(job: Download): Promise<Downloaded> {
         startedAt,
         firstByteAt,
         endedAt: now(),
-        whole: bytes === expected,
+        isWhole: bytes === expected,
         sha256,
         error,
       })

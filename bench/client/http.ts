@@ -11,13 +11,13 @@ export function requestText(request: {
 
 export interface Head {
   readonly status: number
-  /** Content-Length; undefined when the answer has none. */
+  /** The Content-Length; undefined when the answer has none. */
   readonly length: number | undefined
-  /** Where the body starts. */
+  /** The offset at which the body starts. */
   readonly end: number
 }
 
-/** The head of an HTTP/1.1 answer, once all of it is there. */
+/** Parses the head of an HTTP/1.1 answer; undefined while it is incomplete. */
 export function headOf(text: string): Head | undefined {
   const end = text.indexOf('\r\n\r\n')
   if (end < 0) return undefined

@@ -1,4 +1,4 @@
-/** What the bench asks its client process to do, and what comes back. Times are milliseconds of the machine's monotonic clock. */
+/** The jobs of the client process and their results. Times are milliseconds of the machine's monotonic clock. */
 
 export type Headers = Readonly<Record<string, string>>
 
@@ -6,9 +6,9 @@ export interface Download {
   readonly port: number
   readonly path: string
   readonly headers?: Headers
-  /** Leave, without a word, once so many bytes of the body have come. */
+  /** Closes the connection after so many bytes of the body. */
   readonly leaveAfter?: number
-  /** Hash the body: for rows about correctness, as it costs more than receiving. */
+  /** Hashes the body, which costs more than receiving it. */
   readonly hash?: boolean
 }
 
@@ -16,11 +16,11 @@ export interface Downloaded {
   readonly status: number
   readonly bytes: number
   readonly startedAt: number
-  /** When the first byte of the body had come. */
+  /** When the first byte of the body came. */
   readonly firstByteAt: number
   readonly endedAt: number
-  /** All that the head promised has come. */
-  readonly whole: boolean
+  /** Whether as many bytes came as the answer declares. */
+  readonly isWhole: boolean
   readonly sha256?: string | undefined
   readonly error?: string | undefined
 }
@@ -32,10 +32,10 @@ export interface LoadRequest {
 
 export interface Load {
   readonly port: number
-  /** Taken in turn. */
+  /** The requests, which are sent in turn. */
   readonly requests: readonly LoadRequest[]
   readonly connections: number
-  /** With h2, streams open at a time on each connection. */
+  /** How many streams each connection has with h2c. */
   readonly protocol: 'http/1.1' | 'h2c'
   readonly streams?: number
   readonly until: { readonly ms: number } | { readonly requests: number }

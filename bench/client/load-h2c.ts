@@ -2,7 +2,7 @@ import { type ClientHttp2Session, connect } from 'node:http2'
 import { type Load, type Loaded, now } from './jobs.ts'
 import { Latencies } from './latencies.ts'
 
-/** As fast as answers come, over HTTP/2 with prior knowledge. Node's client costs about as much as a server does. */
+/** Sends requests as fast as they are answered, over HTTP/2 with prior knowledge. Node's client costs about as much as a server. */
 export async function loadH2c(job: Load): Promise<Loaded> {
   const sessions = Array.from({ length: job.connections }, () => connect(`http://127.0.0.1:${job.port}`))
   const startedAt = now()
@@ -11,7 +11,7 @@ export async function loadH2c(job: Load): Promise<Loaded> {
   const endAt = 'ms' in job.until ? startedAt + job.until.ms : Infinity
   let sent = 0
   let failed = 0
-  const keepAsking = async (session: ClientHttp2Session): Promise<void> => {
+  const sendRepeatedly = async (session: ClientHttp2Session): Promise<void> => {
     while (sent < most && now() < endAt) {
       const sentAt = now()
       const request = job.requests[sent++ % job.requests.length]
@@ -23,7 +23,7 @@ export async function loadH2c(job: Load): Promise<Loaded> {
   }
   try {
     const streams = Array.from({ length: job.streams ?? 1 })
-    await Promise.all(sessions.flatMap((session) => streams.map(() => keepAsking(session))))
+    await Promise.all(sessions.flatMap((session) => streams.map(() => sendRepeatedly(session))))
     return latencies.summary(now() - startedAt, failed)
   } finally {
     for (const session of sessions) session.destroy()

@@ -5,7 +5,7 @@ import { Latencies } from './latencies.ts'
 
 const buffer = Buffer.allocUnsafeSlow(1 << 20)
 
-/** Requests over kept-alive HTTP/1.1 connections, one at a time on each. */
+/** Sends requests over kept-alive HTTP/1.1 connections, one at a time on each. */
 export async function load(job: Load): Promise<Loaded> {
   const texts = job.requests.map((request) => requestText({ port: job.port, ...request }))
   const connections = await Promise.all(Array.from({ length: job.connections }, () => open(job.port)))
@@ -92,9 +92,9 @@ function asFastAsAnswered(
 }
 
 /**
- * Every request has a time at which it is due, and waiting for a free connection counts: a server that pauses is charged
- * for all that came due meanwhile (a loader that waits for answers would have asked less and so hidden it). Spins rather
- * than sleeps, as a timer's millisecond is of the order of what is measured.
+ * Sends requests at a fixed rate. The latency counts from when a request was due, so a pause of the server counts for all
+ * requests that became due meanwhile; a loader that waits for answers would send fewer requests and hide the pause. It does
+ * not sleep, because the millisecond of a timer is of the order of the latencies.
  */
 function atRate(
   job: Load,

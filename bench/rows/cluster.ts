@@ -2,8 +2,8 @@ import { availableParallelism } from 'node:os'
 import { Lab } from '../../testkit/lab/lab.ts'
 import { missingNamespaceRight } from '../../testkit/lab/namespaces.ts'
 import type { Context } from '../context.ts'
-import { owning } from '../owned.ts'
 import { findProgram } from '../program.ts'
+import { withResources } from '../resources.ts'
 import { killedNodes } from './cluster/lab/killed-nodes.ts'
 import { lateNodes } from './cluster/lab/late-nodes.ts'
 import { linkRate } from './cluster/lab/link-rate.ts'
@@ -43,8 +43,8 @@ export async function cluster(context: Context): Promise<void> {
 
 /** Many nodes pull the same images, each over a link of its own. */
 function manyNodes(context: Context, entry: string): Promise<void> {
-  return owning(async (owned) => {
-    const folder = owned.add(context.folder('lab'))
+  return withResources(async (resources) => {
+    const folder = resources.add(context.folder('lab'))
     const lab = await Lab.open({
       nodes: NODES,
       entry,
@@ -53,7 +53,7 @@ function manyNodes(context: Context, entry: string): Promise<void> {
       peers: true,
       flags: ['--log-level', 'warn', '--max-bytes', '256MiB'],
     })
-    owned.add({ stop: () => lab.close() })
+    resources.add({ stop: () => lab.close() })
     const slow = LINK * Math.min(1, availableParallelism() / CORES_FOR_ALL)
     const run: MeasuredCluster = { context, lab, link: LINK, slowLink: slow }
 

@@ -1,27 +1,27 @@
 import { Client } from '../client/client.ts'
 import type { Blob } from '../content.ts'
 import type { Context } from '../context.ts'
-import { owning } from '../owned.ts'
 import type { Check, Figure } from '../report.ts'
+import { withResources } from '../resources.ts'
 import { DockerRegistry, MISSING } from '../servers/docker-registry.ts'
-import type { Side } from '../servers/measured-server.ts'
+import type { MeasuredServer } from '../servers/measured-server.ts'
 import { Nginx } from '../servers/nginx.ts'
 import { ratios } from '../stats.ts'
 
 const MIB = 1 << 20
 const CLIENTS = 20
 
-/** A node's worth of pods that want the same new image in the same moment. */
-export function crowd(context: Context): Promise<void> {
-  return owning(async (owned) => {
-    const client = owned.add(new Client())
-    const folder = owned.add(context.folder('data'))
+/** Many clients of one node that pull the same new image at once, as pods do. */
+export function concurrent(context: Context): Promise<void> {
+  return withResources(async (resources) => {
+    const client = resources.add(new Client())
+    const folder = resources.add(context.folder('data'))
     const content = context.content(folder.path)
-    const upstream = owned.add(await Nginx.start(`${folder.path}/nginx`, content))
+    const upstream = resources.add(await Nginx.start(`${folder.path}/nginx`, content))
     const leat = await context.agent(`${folder.path}/leat`, upstream.port)
-    if (leat !== undefined) owned.add(leat)
+    if (leat !== undefined) resources.add(leat)
     const docker = await DockerRegistry.start(`${folder.path}/docker`, { upstreamPort: upstream.port })
-    if (docker !== undefined) owned.add(docker)
+    if (docker !== undefined) resources.add(docker)
     const sides = [leat, docker].filter((side) => side !== undefined)
 
     const seconds = new Map<string, number[]>()
@@ -29,8 +29,8 @@ export function crowd(context: Context): Promise<void> {
     const wrong = new Map<string, number>()
     let sentBefore = 0
 
-    /** All of the crowd, timed; with `hash` every byte is checked too, which costs the clients more than receiving. */
-    const rush = async (side: Side, blob: Blob, hash: boolean): Promise<number> => {
+    /** Measures the pull by all clients. With `hash` every byte is checked, which costs the clients more than receiving. */
+    const pullByAll = async (side: MeasuredServer, blob: Blob, hash: boolean): Promise<number> => {
       sentBefore = (await upstream.sent(blob.digest)).bytes
       const jobs = Array.from({ length: CLIENTS }, () => ({
         port: side.port,
@@ -53,15 +53,15 @@ export function crowd(context: Context): Promise<void> {
     for (let round = 0; round < repetitions; round++) {
       const blob = await content.blob(256 * MIB)
       for (const side of sides) {
-        const took = await rush(side, blob, false)
+        const took = await pullByAll(side, blob, false)
         seconds.set(side.name, [...(seconds.get(side.name) ?? []), took])
       }
     }
     const checked = await content.blob(256 * MIB)
-    for (const side of sides) await rush(side, checked, true)
+    for (const side of sides) await pullByAll(side, checked, true)
 
     const figures: Figure[] = sides.flatMap((side) => [
-      { side: `${side.name}, until the last is done`, unit: 's', values: seconds.get(side.name) ?? [] },
+      { side: `${side.name}, until the last client has it`, unit: 's', values: seconds.get(side.name) ?? [] },
       { side: `${side.name}, sent by upstream`, unit: 'x', values: multiples.get(side.name) ?? [] },
     ])
     const checks: Check[] = []
@@ -75,7 +75,7 @@ export function crowd(context: Context): Promise<void> {
         atMost: 1,
       })
       checks.push({
-        label: 'leat: clients not served whole',
+        label: 'leat: clients without the whole blob',
         unit: '',
         values: [wrong.get('leat') ?? 0],
         atMost: 0,
@@ -90,7 +90,7 @@ export function crowd(context: Context): Promise<void> {
       figures,
       checks,
       notes: [
-        'every byte was hashed by every client in a pass of its own that is not timed',
+        'every client hashed every byte in an additional pass that is not timed',
         ...(docker === undefined ? [MISSING] : []),
         ...sides
           .filter((side) => side.name !== 'leat' && (wrong.get(side.name) ?? 0) > 0)

@@ -1,28 +1,28 @@
 import { Client } from '../client/client.ts'
-import { curl, curlInstalled } from '../client/curl.ts'
+import { curl, isCurlInstalled } from '../client/curl.ts'
 import type { Blob } from '../content.ts'
 import type { Context } from '../context.ts'
-import { owning } from '../owned.ts'
 import type { Check, Figure } from '../report.ts'
+import { withResources } from '../resources.ts'
 import { DockerRegistry, MISSING } from '../servers/docker-registry.ts'
-import type { Side } from '../servers/measured-server.ts'
+import type { MeasuredServer } from '../servers/measured-server.ts'
 import { Nginx } from '../servers/nginx.ts'
-import { stored } from '../servers/stored.ts'
+import { untilStored } from '../servers/stored.ts'
 import { ratios } from '../stats.ts'
 
 const MIB = 1 << 20
 
-/** Blobs that are stored already: how fast they leave. */
+/** How fast stored blobs are served. */
 export function hits(context: Context): Promise<void> {
-  return owning(async (owned) => {
-    const client = owned.add(new Client())
-    const folder = owned.add(context.folder('data'))
+  return withResources(async (resources) => {
+    const client = resources.add(new Client())
+    const folder = resources.add(context.folder('data'))
     const content = context.content(folder.path)
-    const nginx = owned.add(await Nginx.start(`${folder.path}/nginx`, content))
+    const nginx = resources.add(await Nginx.start(`${folder.path}/nginx`, content))
     const docker = await DockerRegistry.start(`${folder.path}/docker`)
-    if (docker !== undefined) owned.add(docker)
+    if (docker !== undefined) resources.add(docker)
     const leat = await context.agent(`${folder.path}/leat`, nginx.port)
-    if (leat !== undefined) owned.add(leat)
+    if (leat !== undefined) resources.add(leat)
 
     const large = await content.blob(1024 * MIB)
     const small = await content.blob(256 * MIB)
@@ -32,22 +32,22 @@ export function hits(context: Context): Promise<void> {
     }
 
     const sides = [leat, nginx, docker].filter((side) => side !== undefined)
-    const one = receiver(client, 1)
+    const pullByOne = receiver(client, 1)
     await measure(context, sides, {
       name: 'stored blob of 1 GiB, one client',
       blob: large,
       clients: 1,
-      pull: one,
+      pull: pullByOne,
     })
     await measure(context, sides, {
       name: 'stored blob of 256 MiB, one client',
       blob: small,
       clients: 1,
-      pull: one,
+      pull: pullByOne,
     })
-    if (curlInstalled()) {
+    if (isCurlInstalled()) {
       await measure(context, sides, {
-        name: 'stored blob of 1 GiB, one client, which is curl',
+        name: 'stored blob of 1 GiB, one client (curl)',
         blob: large,
         clients: 1,
         pull: (side, blob) => curl(side.port, side.blobPath(blob.digest), blob.size),
@@ -62,23 +62,23 @@ export function hits(context: Context): Promise<void> {
   })
 }
 
-async function warm(client: Client, leat: Side, blob: Blob): Promise<void> {
+async function warm(client: Client, leat: MeasuredServer, blob: Blob): Promise<void> {
   const [got] = await client.download([{ port: leat.port, path: leat.blobPath(blob.digest), hash: true }])
   if (`sha256:${got?.sha256}` !== blob.digest) {
-    throw new Error(`leat gave other bytes than asked for: ${JSON.stringify(got)}`)
+    throw new Error(`leat sent other bytes than requested: ${JSON.stringify(got)}`)
   }
-  await stored([leat.storedFile(blob.digest)])
+  await untilStored([leat.storedFile(blob.digest)])
 }
 
-/** One transfer, or several at once: MB/s of all together. */
-type Pull = (side: Side, blob: Blob) => Promise<number>
+/** Measures one transfer, or several at once. Returns their MB/s together. */
+type Pull = (side: MeasuredServer, blob: Blob) => Promise<number>
 
 function receiver(client: Client, clients: number): Pull {
   return async (side, blob) => {
     const job = { port: side.port, path: side.blobPath(blob.digest) }
     const results = await client.download(Array.from({ length: clients }, () => job))
     if (results.some((result) => result.status !== 200 || result.bytes !== blob.size)) {
-      throw new Error(`${side.name} did not give the blob whole: ${JSON.stringify(results[0])}`)
+      throw new Error(`${side.name} did not send the whole blob: ${JSON.stringify(results[0])}`)
     }
     const startedAt = Math.min(...results.map((result) => result.startedAt))
     const endedAt = Math.max(...results.map((result) => result.endedAt))
@@ -86,23 +86,27 @@ function receiver(client: Client, clients: number): Pull {
   }
 }
 
-interface Held {
+interface Measurement {
   readonly name: string
   readonly blob: Blob
   readonly clients: number
   readonly pull: Pull
 }
 
-async function measure(context: Context, sides: readonly Side[], held: Held): Promise<void> {
-  const { blob, clients } = held
+async function measure(
+  context: Context,
+  sides: readonly MeasuredServer[],
+  measurement: Measurement,
+): Promise<void> {
+  const { blob, clients } = measurement
   const rates = new Map<string, number[]>()
   const cpu = new Map<string, number>()
   const repetitions = clients > 1 ? Math.min(context.repetitions, 5) : context.repetitions
-  // The first round only makes everything warm.
+  // The first round warms everything up and is not counted.
   for (let round = -1; round < repetitions; round++) {
     for (const side of sides) {
       const cpuBefore = side.program.cpuSeconds()
-      const rate = await held.pull(side, blob)
+      const rate = await measurement.pull(side, blob)
       if (round < 0) continue
       rates.set(side.name, [...(rates.get(side.name) ?? []), rate])
       cpu.set(side.name, (cpu.get(side.name) ?? 0) + side.program.cpuSeconds() - cpuBefore)
@@ -121,8 +125,8 @@ async function measure(context: Context, sides: readonly Side[], held: Held): Pr
   const docker = rates.get('docker-registry')
   const checks: Check[] = []
   if (leat !== undefined) {
-    const beside = { label: 'leat / nginx', unit: 'x', values: ratios(leat, nginx) }
-    checks.push(clients === 1 ? { ...beside, atLeast: 0.9 } : beside)
+    const check = { label: 'leat / nginx', unit: 'x', values: ratios(leat, nginx) }
+    checks.push(clients === 1 ? { ...check, atLeast: 0.9 } : check)
     if (docker !== undefined) {
       const atLeast = clients === 1 ? 1.4 : 1
       checks.push({ label: 'leat / docker-registry', unit: 'x', values: ratios(leat, docker), atLeast })
@@ -131,5 +135,5 @@ async function measure(context: Context, sides: readonly Side[], held: Held): Pr
   if (docker !== undefined) {
     checks.push({ label: 'nginx / docker-registry', unit: 'x', values: ratios(nginx, docker) })
   }
-  context.report({ name: held.name, figures, checks, notes: docker === undefined ? [MISSING] : [] })
+  context.report({ name: measurement.name, figures, checks, notes: docker === undefined ? [MISSING] : [] })
 }

@@ -3,7 +3,7 @@ import { Client } from '../client/client.ts'
 import type { Download, LoadRequest } from '../client/jobs.ts'
 import { ACCEPT_MANIFEST, type Blob, type Content } from '../content.ts'
 import type { Context } from '../context.ts'
-import { owning } from '../owned.ts'
+import { withResources } from '../resources.ts'
 import type { Agent } from '../servers/agent.ts'
 import { Nginx } from '../servers/nginx.ts'
 import { slope } from '../stats.ts'
@@ -12,13 +12,13 @@ const MIB = 1 << 20
 const REQUESTS = 10_000
 const BLOCKS = 4
 
-/** How much memory the agent has resident: at rest, at most, and whether it grows. */
+/** The resident memory of the agent: at rest, at most, and its growth. */
 export function memory(context: Context): Promise<void> {
-  return owning(async (owned) => {
-    const client = owned.add(new Client())
-    const folder = owned.add(context.folder('data'))
+  return withResources(async (resources) => {
+    const client = resources.add(new Client())
+    const folder = resources.add(context.folder('data'))
     const content = context.content(folder.path)
-    const upstream = owned.add(await Nginx.start(`${folder.path}/nginx`, content))
+    const upstream = resources.add(await Nginx.start(`${folder.path}/nginx`, content))
     const started = await context.agent(`${folder.path}/leat`, upstream.port)
     if (started === undefined) {
       context.report({
@@ -29,7 +29,7 @@ export function memory(context: Context): Promise<void> {
       })
       return
     }
-    const leat = owned.add(started)
+    const leat = resources.add(started)
     await wait(2000)
     const idle = leat.program.rss()
     context.report({
@@ -45,7 +45,7 @@ export function memory(context: Context): Promise<void> {
     await all(client, cold)
     await all(client, Array<Download>(16).fill(get(leat, large)))
     await all(client, Array<Download>(20).fill(get(leat, await content.blob(256 * MIB))))
-    const here = leat.program.peakRss()
+    const afterPulls = leat.program.peakRss()
 
     await growth(context, client, leat, await mixture(content, leat))
     const peaks = [...context.peaks, { group: 'memory', bytes: leat.program.peakRss() }]
@@ -53,18 +53,18 @@ export function memory(context: Context): Promise<void> {
     context.report({
       name: `at most, over ${peaks.length} agents`,
       figures: [
-        { side: 'after cold, hot and crowded pulls', unit: 'MiB', values: [here / MIB] },
+        { side: 'after cold, stored and concurrent pulls', unit: 'MiB', values: [afterPulls / MIB] },
         ...peaks.map((peak) => ({ side: `in ${peak.group}`, unit: 'MiB', values: [peak.bytes / MIB] })),
       ],
       checks: [
         { label: `highest, in ${highest.group}`, unit: 'MiB', values: [highest.bytes / MIB], atMost: 160 },
       ],
-      notes: ['groups of rows that were not chosen are not in it'],
+      notes: ['only the groups of rows of this run are included'],
     })
   })
 }
 
-/** What a node is asked in a day: manifests most, small blobs, parts of large ones. */
+/** The requests of an ordinary node: mostly manifests, small blobs, and ranges of large ones. */
 async function mixture(content: Content, leat: Agent): Promise<LoadRequest[]> {
   const image = await content.image(2, 4 * MIB)
   const small = await content.blobs(4, 64 << 10)
@@ -73,8 +73,8 @@ async function mixture(content: Content, leat: Agent): Promise<LoadRequest[]> {
     { path: leat.blobPath(layer.digest), headers: { Range: 'bytes=1000000-1499999' } },
     { path: leat.blobPath(layer.digest), headers: { Range: 'bytes=-65536' } },
   ])
-  const whole = small.map((blob) => ({ path: leat.blobPath(blob.digest) }))
-  return [...whole, ...parts].flatMap((other) => [
+  const blobs = small.map((blob) => ({ path: leat.blobPath(blob.digest) }))
+  return [...blobs, ...parts].flatMap((other) => [
     manifest,
     other,
     { path: leat.blobPath(image.config.digest) },
@@ -87,25 +87,27 @@ async function growth(
   leat: Agent,
   requests: readonly LoadRequest[],
 ): Promise<void> {
-  const ask = async (): Promise<number> => {
+  const sample = async (): Promise<number> => {
     const until = { requests: REQUESTS / 20 }
     const got = await client.load({ port: leat.port, requests, connections: 8, protocol: 'http/1.1', until })
     if (got.failed > 0) throw new Error(`${got.failed} of ${got.requests} requests failed`)
     return leat.program.rss() / MIB
   }
-  // Until the heap has found its size and everything is compiled.
-  for (let round = 0; round < 20 * 2; round++) await ask()
+  // The heap first grows to its size, and the code is compiled.
+  for (let round = 0; round < 20 * 2; round++) await sample()
   const samples: { readonly x: number; readonly y: number }[] = []
-  for (let round = 0; round < 20 * BLOCKS; round++) samples.push({ x: round / 20, y: await ask() })
+  for (let round = 0; round < 20 * BLOCKS; round++) samples.push({ x: round / 20, y: await sample() })
   const resident = samples.map(({ y }) => y)
   context.report({
-    name: `manifests, small blobs and ranges: ${BLOCKS * REQUESTS} requests after ${2 * REQUESTS} to get warm`,
+    name: `manifests, small blobs and ranges: ${BLOCKS * REQUESTS} requests after ${2 * REQUESTS} to warm up`,
     figures: [
       { side: `first ${REQUESTS}`, unit: 'MiB', values: resident.slice(0, 20) },
       { side: `last ${REQUESTS}`, unit: 'MiB', values: resident.slice(-20) },
     ],
     checks: [{ label: `growth per ${REQUESTS}`, unit: 'MiB', values: [slope(samples)], atMost: 5 }],
-    notes: ['the slope of a line through all samples, as the heap swells and shrinks with every collection'],
+    notes: [
+      'the slope of a line through all samples, because the heap changes with every garbage collection',
+    ],
   })
 }
 
@@ -115,6 +117,6 @@ function get(leat: Agent, blob: Blob): Download {
 
 async function all(client: Client, downloads: readonly Download[]): Promise<void> {
   const got = await client.download(downloads)
-  const wrong = got.find((one) => !one.whole || one.status !== 200)
-  if (wrong !== undefined) throw new Error(`a blob did not come whole: ${JSON.stringify(wrong)}`)
+  const wrong = got.find((one) => !one.isWhole || one.status !== 200)
+  if (wrong !== undefined) throw new Error(`a blob did not come isWhole: ${JSON.stringify(wrong)}`)
 }

@@ -2,32 +2,32 @@ import { Client } from '../client/client.ts'
 import type { Loaded } from '../client/jobs.ts'
 import { ACCEPT_MANIFEST } from '../content.ts'
 import type { Context } from '../context.ts'
-import { owning } from '../owned.ts'
 import type { Check } from '../report.ts'
+import { withResources } from '../resources.ts'
 import type { Agent } from '../servers/agent.ts'
 import { DockerRegistry, MISSING } from '../servers/docker-registry.ts'
-import type { Side } from '../servers/measured-server.ts'
+import type { MeasuredServer } from '../servers/measured-server.ts'
 import { Nginx } from '../servers/nginx.ts'
 import { median, ratios } from '../stats.ts'
 
 const CONNECTIONS = 16
 
-/** What a runtime does before it pulls anything: asks for a manifest that is there. */
+/** Requests for a stored manifest, which a runtime sends before every pull. */
 export function small(context: Context): Promise<void> {
-  return owning(async (owned) => {
-    const client = owned.add(new Client())
-    const folder = owned.add(context.folder('data'))
+  return withResources(async (resources) => {
+    const client = resources.add(new Client())
+    const folder = resources.add(context.folder('data'))
     const content = context.content(folder.path)
-    const nginx = owned.add(await Nginx.start(`${folder.path}/nginx`, content))
+    const nginx = resources.add(await Nginx.start(`${folder.path}/nginx`, content))
     const docker = await DockerRegistry.start(`${folder.path}/docker`)
-    if (docker !== undefined) owned.add(docker)
+    if (docker !== undefined) resources.add(docker)
     const leat = await context.agent(`${folder.path}/leat`, nginx.port)
-    if (leat !== undefined) owned.add(leat)
+    if (leat !== undefined) resources.add(leat)
 
     const image = await content.image(4, 4096)
     const { digest } = image.manifest
     await docker?.pushImage(image)
-    const sides: readonly Side[] = [leat, nginx, docker].filter((side) => side !== undefined)
+    const sides: readonly MeasuredServer[] = [leat, nginx, docker].filter((side) => side !== undefined)
     const seconds = context.quick ? 3 : 5
     const rates = new Map<string, number[]>()
     for (let round = -1; round < 3; round++) {
@@ -76,7 +76,7 @@ async function halfLoad(
   most: number,
 ): Promise<void> {
   const rate = Math.round(most / 2)
-  const at = (side: Side): Promise<Loaded> =>
+  const at = (side: MeasuredServer): Promise<Loaded> =>
     client.load({
       port: side.port,
       requests: [{ path: side.manifestPath(digest), headers: ACCEPT_MANIFEST }],
@@ -86,24 +86,24 @@ async function halfLoad(
       rate,
     })
   const runs: Loaded[] = []
-  const floor: Loaded[] = []
+  const nginxRuns: Loaded[] = []
   for (let round = 0; round < 3; round++) {
     runs.push(await at(sides.leat))
-    floor.push(await at(sides.nginx))
+    nginxRuns.push(await at(sides.nginx))
   }
   const failed = runs.reduce((sum, run) => sum + run.failed, 0)
   const p99 = runs.map((run) => run.latencyMs.p99)
   context.report({
-    name: `manifest by digest at half load, ${rate} requests/s whatever the answers`,
+    name: `manifest by digest at half load, ${rate} requests/s`,
     figures: [
       { side: 'leat, median', unit: 'ms', values: runs.map((run) => run.latencyMs.p50) },
       { side: 'leat, 99.9th percentile', unit: 'ms', values: runs.map((run) => run.latencyMs.p999) },
       { side: 'leat, longest', unit: 'ms', values: runs.map((run) => run.latencyMs.max) },
-      { side: 'nginx, 99th percentile', unit: 'ms', values: floor.map((run) => run.latencyMs.p99) },
+      { side: 'nginx, 99th percentile', unit: 'ms', values: nginxRuns.map((run) => run.latencyMs.p99) },
     ],
     checks: [{ label: 'leat, 99th percentile', unit: 'ms', values: p99, atMost: 5 }],
     notes: [
-      'counted from when a request was due, not from when a connection was free',
+      'requests are sent at this rate, and the latency counts from when a request was due',
       'nginx at the same rate shows what the machine and the loader add',
       ...(failed > 0 ? [`${failed} requests failed`] : []),
     ],

@@ -1,10 +1,10 @@
 import type { Context } from '../context.ts'
 import { entries } from './store/entries.ts'
 import { whileEvicting } from './store/evicting.ts'
-import { start } from './store/start.ts'
+import { startWithBlobs } from './store/start.ts'
 import { whileVerifying } from './store/verifying.ts'
 
-/** The store when much is going on in it, and when there is much in it. */
+/** The store while it evicts or verifies, and when it holds very many blobs. */
 export async function store(context: Context): Promise<void> {
   if (context.settings.agentEntry === undefined) {
     context.report({ name: 'the store', figures: [], checks: [], notes: ['only the agent is measured'] })
@@ -12,6 +12,6 @@ export async function store(context: Context): Promise<void> {
   }
   await whileEvicting(context)
   await whileVerifying(context)
-  await start(context)
+  await startWithBlobs(context)
   await entries(context)
 }

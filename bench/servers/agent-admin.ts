@@ -16,42 +16,40 @@ const AllRight = v.object({ is: v.literal('done'), found: v.literal(0) })
 
 const STOP_WITHIN_MS = 5000
 
-/** What the agent says of its store. */
-export async function kept(agent: Agent): Promise<v.InferOutput<typeof Status>['store']> {
+/** The agent's report about its store. */
+export async function storeStatus(agent: Agent): Promise<v.InferOutput<typeof Status>['store']> {
   const answer = await fetch(urlOf(agent, 'status'))
   return v.parse(Status, await answer.json()).store
 }
 
-/** Has the agent let go of what lies there longest until no more than so much is left. How many blobs went. */
+/** Makes the agent evict blobs until no more than `toBytes` are left. Returns how many were evicted. */
 export async function evict(agent: Agent, toBytes: number): Promise<number> {
   return v.parse(Evicted, await lastLine(agent, 'gc', { toBytes })).blobs
 }
 
-/**
- * Has the agent re-hash what it keeps, from the beginning again when it is through. Without a rate: as fast as it can.
- */
+/** Makes the agent verify its store repeatedly, by default as fast as it can. */
 export function verifying(agent: Agent, bytesPerSecond?: number): Background {
   return new Background(async (signal) => {
     try {
       const line = await lastLine(agent, 'verify', { bytesPerSecond }, signal)
-      if (!v.is(AllRight, line)) throw new Error(`the agent finds fault: ${JSON.stringify(line)}`)
+      if (!v.is(AllRight, line)) throw new Error(`the agent found wrong blobs: ${JSON.stringify(line)}`)
     } catch (error) {
       if (!signal.aborted) throw error
     }
-    await verified(agent)
+    await untilVerified(agent)
   })
 }
 
-/** It ends a little after its last line, or when the agent notices that nobody listens any more. */
-async function verified(agent: Agent): Promise<void> {
+/** Waits for the end of a verification, which comes a little after its last line or after the client has left. */
+async function untilVerified(agent: Agent): Promise<void> {
   const giveUpAt = performance.now() + STOP_WITHIN_MS
-  while ((await kept(agent)).scrub.state === 'verifying') {
-    if (performance.now() > giveUpAt) throw new Error('the agent goes on verifying for nobody')
+  while ((await storeStatus(agent)).scrub.state === 'verifying') {
+    if (performance.now() > giveUpAt) throw new Error('the agent does not stop verifying')
     await wait(10)
   }
 }
 
-/** Such an answer comes in lines, of which the last one says how it ended. */
+/** The last line of an answer in JSON lines, which has the result. */
 async function lastLine(agent: Agent, change: string, body: object, signal?: AbortSignal): Promise<unknown> {
   const answer = await fetch(urlOf(agent, change), {
     method: 'POST',

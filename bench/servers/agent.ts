@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort, Program } from '../program.ts'
-import { hex, REPOSITORY, type Side } from './measured-server.ts'
+import { hex, type MeasuredServer, REPOSITORY } from './measured-server.ts'
 
 const NAMESPACE = 'bench.local'
 
@@ -12,8 +12,8 @@ export interface AgentOptions {
   readonly upstreamPort: number
 }
 
-/** Leat itself, as a user starts it. */
-export class Agent implements Side {
+/** The agent as a user starts it. */
+export class Agent implements MeasuredServer {
   readonly name = 'leat'
   readonly port: number
   readonly adminPort: number

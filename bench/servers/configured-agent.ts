@@ -1,19 +1,19 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Context } from '../context.ts'
-import type { Owned } from '../owned.ts'
+import type { Resources } from '../resources.ts'
 import type { Agent } from './agent.ts'
 
-/** Settings by their names in the environment. */
+/** Settings by the names of their environment variables. */
 export type Variables = Readonly<Record<`LEAT_${string}`, string>>
 
-/** Nothing of its own accord reads the disk in the middle of a measurement. */
+/** The agent does not verify its store during a measurement. */
 export const NO_SCRUB: Variables = { LEAT_SCRUB_RATE: '0' }
 
-/** An agent with settings of its own. Those of an earlier one in the same folder do not count. */
-export async function agentSet(
+/** Starts an agent with these settings, which replace those of an earlier agent in the same folder. */
+export async function startConfiguredAgent(
   context: Context,
-  owned: Owned,
+  resources: Resources,
   folder: string,
   upstreamPort: number,
   variables: Variables,
@@ -26,6 +26,6 @@ export async function agentSet(
   const nodeArgs = [...settings.nodeArgs, `--env-file=${file}`]
   const setting = new Context(group, { ...settings, nodeArgs }, peaks, (row) => context.report(row))
   const agent = await setting.agent(folder, upstreamPort)
-  if (agent === undefined) throw new Error('this row has no meaning without the agent')
-  return owned.add(agent)
+  if (agent === undefined) throw new Error('this row needs the agent')
+  return resources.add(agent)
 }

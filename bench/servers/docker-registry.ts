@@ -3,12 +3,12 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { type Blob, type Image, MANIFEST_TYPE } from '../content.ts'
 import { findProgram, freePort, Program } from '../program.ts'
-import { hex, REPOSITORY, type Side } from './measured-server.ts'
+import { hex, type MeasuredServer, REPOSITORY } from './measured-server.ts'
 
 export const MISSING = 'docker-registry is not installed: on Debian, apt install docker-registry'
 
-/** The registry of Docker's distribution project: pushed to, or as a pull-through proxy of an upstream. */
-export class DockerRegistry implements Side {
+/** The registry of the distribution project, with pushed content or as a pull-through proxy of an upstream. */
+export class DockerRegistry implements MeasuredServer {
   readonly name = 'docker-registry'
   readonly port: number
   readonly program: Program
@@ -90,7 +90,7 @@ export class DockerRegistry implements Side {
     if (body === undefined) {
       call.end()
     } else {
-      // Not `pipeline`: it takes an answer that comes before the request has closed for a failure.
+      // `pipeline` would fail when the answer comes before the request is closed.
       const file = createReadStream(body.file, { highWaterMark: 1 << 20 })
       file.on('error', (error) => call.destroy(error))
       file.pipe(call)

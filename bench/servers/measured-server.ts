@@ -1,13 +1,13 @@
 import type { Program } from '../program.ts'
 
-/** One of the servers that are held against each other. */
-export interface Side {
+/** One of the servers that are compared. */
+export interface MeasuredServer {
   readonly name: string
   readonly port: number
   readonly program: Program
   blobPath(digest: string): string
   manifestPath(digest: string): string
-  /** The file that appears when content is stored for good. */
+  /** The file that appears when content is stored. */
   storedFile(digest: string): string
   stop(): Promise<void>
 }

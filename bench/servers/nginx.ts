@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Content, MANIFEST_TYPE } from '../content.ts'
 import { findProgram, freePort, Program } from '../program.ts'
-import { hex, REPOSITORY, type Side } from './measured-server.ts'
+import { hex, type MeasuredServer, REPOSITORY } from './measured-server.ts'
 
 /**
- * Serves a folder of content in the way a registry does, with sendfile: the upstream of every cold row, faster than
- * anything behind it, and at the same time the rival for stored blobs. Counts what it has sent in its access log.
+ * Serves a folder of content as a registry does, with sendfile. It is the upstream of every cold row, and is compared with
+ * the agent for stored blobs. Its access log counts the bytes that it has sent.
  */
-export class Nginx implements Side {
+export class Nginx implements MeasuredServer {
   readonly name = 'nginx'
   readonly port: number
   readonly program: Program
@@ -56,7 +56,7 @@ export class Nginx implements Side {
     return join(this.#files, hex(digest))
   }
 
-  /** Bytes of this content sent so far, once nothing is being sent any more. */
+  /** The bytes of this content that were sent so far, once all transfers have ended. */
   async sent(digest: string): Promise<{ readonly bytes: number; readonly transfers: number }> {
     while ((await this.#writing()) > 0) await wait(20)
     const lines = readFileSync(this.#log, 'utf8').split('\n')
@@ -89,7 +89,7 @@ function textOf(url: string): Promise<string> {
 }
 
 function configuration(folder: string, files: string, log: string, port: number): string {
-  // Started by root, its workers would run as nobody and could not read the bench's folder.
+  // When root starts nginx, its workers run as `nobody`, who cannot read the folder of the bench.
   const user = process.getuid?.() === 0 ? 'user root;' : ''
   return `
 ${user}

@@ -2,8 +2,8 @@ import { statSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { now } from '../client/jobs.ts'
 
-/** When the last of the files had appeared under its final name; undefined when that did not happen in time. */
-export async function stored(files: readonly string[], withinMs = 60_000): Promise<number | undefined> {
+/** Waits until all files have appeared under their final names. Returns the time; undefined when it takes too long. */
+export async function untilStored(files: readonly string[], withinMs = 60_000): Promise<number | undefined> {
   const giveUpAt = now() + withinMs
   let missing = files
   for (;;) {

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { issueCredentials } from '../../src/peers/identity/certificate.ts'
 import { deriveSecret } from '../../src/peers/identity/secret.ts'
-import type { Order, Reply, Told } from './messages.ts'
+import type { Command, Reply, Status } from './messages.ts'
 
-const WITHIN_MS = 60_000
+const REPLY_MS = 60_000
 
 export interface Moved {
   readonly ms: number
@@ -13,7 +13,7 @@ export interface Moved {
   readonly receivingCpu: number
 }
 
-/** Two Node processes with one TLS connection between them, and a certificate of the kind that agents have. */
+/** Two Node processes with one TLS connection between them, and a certificate like those of agents. */
 export class BareTls {
   readonly cipher: string
   readonly #sender: End
@@ -22,7 +22,7 @@ export class BareTls {
   static async start(): Promise<BareTls> {
     const [sender, receiver] = [new End(), new End()]
     try {
-      const { key, cert } = issueCredentials([await deriveSecret('only for the bench, which has no secrets')])
+      const { key, cert } = issueCredentials([await deriveSecret('the secret of the bench')])
       const { port = 0 } = await sender.ask({ do: 'listen', key, cert })
       const { cipher = '' } = await receiver.ask({ do: 'connect', port })
       return new BareTls(sender, receiver, cipher)
@@ -38,9 +38,9 @@ export class BareTls {
     this.cipher = cipher
   }
 
-  /** With a file, the receiver hashes what comes and writes it there. */
+  /** Sends so many bytes. With a file, the receiver hashes the bytes and writes them to it. */
   async move(bytes: number, file?: string): Promise<Moved> {
-    const cpu = async (end: End): Promise<number> => (await end.ask({ do: 'tell' })).cpuSeconds
+    const cpu = async (end: End): Promise<number> => (await end.ask({ do: 'report' })).cpuSeconds
     const [sendingBefore, receivingBefore] = [await cpu(this.#sender), await cpu(this.#receiver)]
     const { ms = Number.NaN, cpuSeconds } = await this.#receiver.ask({ do: 'receive', bytes, file })
     const sendingCpu = (await cpu(this.#sender)) - sendingBefore
@@ -55,13 +55,13 @@ export class BareTls {
 class End {
   readonly #child: ChildProcess = fork(fileURLToPath(new URL('./tls-process.js', import.meta.url)))
 
-  async ask(order: Order): Promise<Told> {
-    const signal = AbortSignal.timeout(WITHIN_MS)
+  async ask(command: Command): Promise<Status> {
+    const signal = AbortSignal.timeout(REPLY_MS)
     const answer = once(this.#child, 'message', { signal })
-    this.#child.send(order)
+    this.#child.send(command)
     const [reply] = (await answer) as [Reply]
     if ('error' in reply) throw new Error(`one end of the bare connection: ${reply.error}`)
-    return reply.told
+    return reply.status
   }
 
   async stop(): Promise<void> {

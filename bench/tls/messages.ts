@@ -1,24 +1,24 @@
-/** What the two bare processes are told and say. */
+/** The messages of the two bare processes. */
 
-export type Order =
+export type Command =
   | { readonly do: 'listen'; readonly key: string; readonly cert: string }
   | { readonly do: 'connect'; readonly port: number }
-  /** Of the receiver: asks the sender for so many bytes. Without a file they are only counted. */
+  /** For the receiver, which requests so many bytes from the sender. Without a file they are only counted. */
   | { readonly do: 'receive'; readonly bytes: number; readonly file: string | undefined }
-  | { readonly do: 'tell' }
+  | { readonly do: 'report' }
 
-export interface Told {
-  /** Where it listens. */
+export interface Status {
+  /** The port on which the sender listens. */
   readonly port?: number
-  /** Of the connection. */
+  /** The cipher of the connection. */
   readonly cipher?: string
-  /** Of the last transfer, from the question to the last byte. */
+  /** The duration of the last transfer, from the request to the last byte. */
   readonly ms?: number
   /** User and system time of the process so far. */
   readonly cpuSeconds: number
 }
 
-export type Reply = { readonly told: Told } | { readonly error: string }
+export type Reply = { readonly status: Status } | { readonly error: string }
 
-/** The question that goes over the connection: a length, in a form of its own. */
-export const QUESTION_BYTES = 8
+/** The size of the request over the connection, which is the number of wanted bytes. */
+export const REQUEST_BYTES = 8

@@ -26,32 +26,32 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'ls',
     summary: 'list cached images, or blobs',
-    load: async () => (await import('./commands/ls.ts')).ls,
+    load: async () => (await import('./commands/stored/ls.ts')).ls,
   },
   {
     name: 'pin',
     summary: 'protect images or blobs from eviction',
-    load: async () => (await import('./commands/pin.ts')).pin,
+    load: async () => (await import('./commands/stored/pin.ts')).pin,
   },
   {
     name: 'unpin',
     summary: 'allow images or blobs to be evicted again',
-    load: async () => (await import('./commands/pin.ts')).unpin,
+    load: async () => (await import('./commands/stored/pin.ts')).unpin,
   },
   {
     name: 'rm',
     summary: 'remove images and the blobs only they need',
-    load: async () => (await import('./commands/rm.ts')).rm,
+    load: async () => (await import('./commands/stored/rm.ts')).rm,
   },
   {
     name: 'gc',
     summary: 'evict content down to the low-water mark now',
-    load: async () => (await import('./commands/gc.ts')).gc,
+    load: async () => (await import('./commands/stored/gc.ts')).gc,
   },
   {
     name: 'verify',
     summary: 're-hash all stored content',
-    load: async () => (await import('./commands/verify.ts')).verify,
+    load: async () => (await import('./commands/stored/verify.ts')).verify,
   },
   {
     name: 'why',

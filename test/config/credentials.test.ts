@@ -5,7 +5,7 @@ import { loadSettings } from '../../src/config/load.ts'
 import { SettingsError } from '../../src/config/values/format.ts'
 import { given } from './settings-file.ts'
 
-test('UPSTREAM_CREDENTIALS goes over the file and brings in registries that have no entry', async () => {
+test('UPSTREAM_CREDENTIALS overrides the file, and adds registries without an entry', async () => {
   const settings = await loadSettings(
     await given('upstreams:\n  - {namespace: docker.io, host: m.io, username: old, password: old}\n', {
       env: {
@@ -27,7 +27,7 @@ test('UPSTREAM_CREDENTIALS goes over the file and brings in registries that have
   ])
 })
 
-test('a broken UPSTREAM_CREDENTIALS is refused without a word of it', async () => {
+test('an invalid UPSTREAM_CREDENTIALS is refused, and the error does not repeat it', async () => {
   for (const variable of [
     'hunter2',
     '"hunter2"',

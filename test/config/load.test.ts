@@ -7,7 +7,7 @@ import { loadSetting, loadSettings, type SettingSources } from '../../src/config
 import { SettingsError } from '../../src/config/values/format.ts'
 import { folder, given, problem } from './settings-file.ts'
 
-test('a flag goes over the environment, that over the file, and that over the default', async () => {
+test('a flag overrides the environment, which overrides the file, which overrides the default', async () => {
   const yaml = 'data: /from/file\nlogLevel: debug\nmaxBytes: 1GiB\n'
   const settings = await loadSettings(
     await given(yaml, {
@@ -21,7 +21,7 @@ test('a flag goes over the environment, that over the file, and that over the de
   assert.equal(settings.defaultNamespace, 'docker.io')
 })
 
-test('an empty variable counts as none', async () => {
+test('an empty variable counts as unset', async () => {
   const settings = await loadSettings(
     await given('data: /from/file\n', { env: { LEAT_DATA: '', UPSTREAM_CREDENTIALS: '' } }),
   )
@@ -41,7 +41,7 @@ test('a list comes from repeated flags, from commas, or from the file', async ()
   assert.deepEqual((await loadSettings(await given('allow: []\n'))).allow, [])
 })
 
-test('what Kubernetes puts into the environment for a service of that name is no mistake', async () => {
+test('the variables that Kubernetes sets for a service of that name are not mistakes', async () => {
   const env = {
     LEAT_SERVICE_HOST: '10.0.0.1',
     LEAT_SERVICE_PORT: '5050',
@@ -55,7 +55,7 @@ test('what Kubernetes puts into the environment for a service of that name is no
   assert.equal((await loadSettings(await given(undefined, { env }))).listen.port, 5050)
 })
 
-test('a mistake is found also where another source wins', async () => {
+test('a mistake in a source is found even if another source overrides it', async () => {
   assert.match(await problem('maxBytes: lots\n', { flags: { 'max-bytes': '1GiB' } }), /^FILE:1: maxBytes/)
 })
 
@@ -69,7 +69,7 @@ test('a file that was named must exist and be readable', async () => {
   assert.match(await problem(undefined, { flags: { config: join(folder, 'huge.yaml') } }), /larger than 1MiB/)
 })
 
-test('certificate and key come together', async () => {
+test('a certificate without a key is refused', async () => {
   assert.match(await problem('tlsCert: a.pem\n'), /both --tls-cert and --tls-key/)
   const both = await loadSettings(await given('tlsCert: a.pem\n', { flags: { 'tls-key': 'k.pem' } }))
   assert.deepEqual([both.tlsCert, both.tlsKey], ['a.pem', 'k.pem'])
@@ -92,7 +92,7 @@ test('settings can be printed whole without giving a password away, and cannot b
   assert.ok(frozen(settings))
 })
 
-test('one setting is had without reading a file that is not needed for it', async () => {
+test('one setting is loaded without reading a file that is not needed for it', async () => {
   const broken = await given('nonsense: [\n', { flags: { admin: '127.0.0.1:9' } })
   assert.deepEqual(await loadSetting('admin', broken), { host: '127.0.0.1', port: 9 })
   await assert.rejects(loadSetting('admin', { ...broken, flags: {} }), SettingsError)

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { loadSettings } from '../../src/config/load.ts'
 import { given, problem } from './settings-file.ts'
 
-test('without anything given, the embedded defaults hold', async () => {
+test('without sources the settings are the defaults', async () => {
   const settings = await loadSettings(await given(undefined))
   assert.deepEqual(settings, {
     config: undefined,
@@ -20,6 +20,8 @@ test('without anything given, the embedded defaults hold', async () => {
     peersSecretFile: undefined,
     bootstrap: [],
     publicDht: false,
+    docker: false,
+    sources: [],
     dht: { host: '0.0.0.0', port: 49_737 },
     peerListen: { host: '0.0.0.0', port: 5052 },
     advertise: undefined,
@@ -79,7 +81,7 @@ test('an invalid value in the file is refused with its line and what is allowed'
   for (const [yaml, expected] of table) assert.match(await problem(yaml), expected)
 })
 
-test('an unknown key is refused with its line and what was probably meant', async () => {
+test('an unknown key is refused with its line and the key that was probably meant', async () => {
   assert.match(
     await problem('data: x\nmaxbyte: 1GiB\n'),
     /^FILE:2: unknown setting "maxbyte"; did you mean maxBytes\?/,
@@ -100,7 +102,7 @@ test('an unknown key is refused with its line and what was probably meant', asyn
   )
 })
 
-test('an invalid flag or variable is refused by its name', async () => {
+test('an invalid flag or variable is refused with its name', async () => {
   assert.match(
     await problem(undefined, { flags: { 'max-bytes': 'lots' } }),
     /^--max-bytes is "lots"; expected a size/,

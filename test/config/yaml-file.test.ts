@@ -14,13 +14,13 @@ function problemOf(source: string): string {
   return 'no problem'
 }
 
-test('scalars stay as they were written', () => {
+test('scalars stay texts as they were written', () => {
   const read = readYaml('a: 0123\nb: 1e3\nc: true\nd: "x # y"\ne: ~\nf:\n', 'c.yaml')
   const values = [...read.values()].map(({ given }) => given.value)
   assert.deepEqual(values, ['0123', '1e3', 'true', 'x # y', '~', ''])
 })
 
-test('every value knows the line it stands on, also inside lists', () => {
+test('every value has its line, also inside lists', () => {
   const read = readYaml('# first\n\na:\n  - b: 1\n\n    c: 2\n  - d\n', 'c.yaml')
   const list = read.get('a')?.given.value
   assert.ok(Array.isArray(list))
@@ -30,13 +30,13 @@ test('every value knows the line it stands on, also inside lists', () => {
   assert.equal(second.location, 'c.yaml:7')
 })
 
-test('an empty file and one of comments have no settings', () => {
+test('an empty file, and a file with comments only, have no settings', () => {
   for (const source of ['', '\n', '# nothing\n', '---\n', '---\n# nothing\n']) {
     assert.equal(readYaml(source, 'c.yaml').size, 0, JSON.stringify(source))
   }
 })
 
-test('what YAML cannot be read is refused with its line', () => {
+test('a text that is not YAML is refused with the line of the mistake', () => {
   assert.match(problemOf('a: 1\nb: 2\na: 3\n'), /^c\.yaml:3: "a" is given twice/)
   assert.match(problemOf('u:\n  - n: x\n    n: y\n'), /^c\.yaml:3: "n" is given twice/)
   assert.match(problemOf('a: 1\n\tb: 2\n'), /^c\.yaml:2: .*Tabs are not allowed/)
@@ -47,7 +47,7 @@ test('what YAML cannot be read is refused with its line', () => {
   assert.match(problemOf('a: 1\n[b]: 2\n'), /^c\.yaml:2: a key must be a plain word/)
 })
 
-test('a password that YAML stumbles over is not repeated in the error', () => {
+test('the error for a password that is not valid YAML does not repeat it', () => {
   for (const source of [
     'password: *hunter2\n',
     'password: @hunter2\n',
@@ -71,7 +71,7 @@ test('a password that YAML stumbles over is not repeated in the error', () => {
   }
 })
 
-test('no text makes the reader fail in another way than with a sentence', () => {
+test('reading fails only with a message, whatever the text', () => {
   const piece = fc.constantFrom(
     'a',
     ': ',

@@ -15,7 +15,7 @@ interface Page {
 
 async function pages(): Promise<readonly Page[]> {
   const docs = (await readdir(join(ROOT, 'docs'), { recursive: true }))
-    .filter((name) => name.endsWith('.md'))
+    .filter((name) => name.endsWith('.md') && !name.startsWith('api/'))
     .map((name) => join('docs', name))
   const paths = ['README.md', 'CONTRIBUTING.md', join('deploy', 'README.md'), ...docs]
   return await Promise.all(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BoundedMap } from '../../src/lib/bounded-map.ts'
 
-test('it remembers what was set, and what is deleted is gone', () => {
+test('a map has the entries that were set and not deleted', () => {
   const map = new BoundedMap<string, number>(2)
   map.set('a', 1)
   assert.deepEqual([map.get('a'), map.has('a'), map.size], [1, true, 1])
@@ -13,7 +13,7 @@ test('it remembers what was set, and what is deleted is gone', () => {
   assert.deepEqual([map.get('a'), map.has('a'), map.size], [undefined, false, 0])
 })
 
-test('when it is full the one that was set longest ago is forgotten', () => {
+test('a full map forgets the entry that was set longest ago', () => {
   const map = new BoundedMap<number, number>(3)
   for (let n = 0; n < 10; n += 1) {
     map.set(n, n)
@@ -22,7 +22,7 @@ test('when it is full the one that was set longest ago is forgotten', () => {
   assert.deepEqual([...map.values()], [7, 8, 9])
 })
 
-test('to set it again keeps an entry, to get it does not', () => {
+test('setting an entry again makes it the newest, getting it does not', () => {
   const map = new BoundedMap<string, number>(2)
   map.set('a', 1)
   map.set('b', 2)
@@ -32,7 +32,7 @@ test('to set it again keeps an entry, to get it does not', () => {
   assert.deepEqual([map.get('a'), map.has('b'), map.get('c')], [3, false, 4])
 })
 
-test('an entry may be undefined', () => {
+test('the value of an entry may be undefined', () => {
   const map = new BoundedMap<string, undefined>(1)
   map.set('a', undefined)
   assert.ok(map.has('a'))
@@ -40,7 +40,7 @@ test('an entry may be undefined', () => {
   assert.deepEqual([map.has('a'), map.has('b')], [false, true])
 })
 
-test('entries may be deleted and set while they are gone through', () => {
+test('entries may be deleted and set during an iteration', () => {
   const map = new BoundedMap<number, number>(4)
   for (let n = 0; n < 4; n += 1) map.set(n, n)
   const seen = []
@@ -53,7 +53,7 @@ test('entries may be deleted and set while they are gone through', () => {
   assert.equal(map.size, 0)
 })
 
-test('an entry is forgotten when it has its age, counted from when it was set last', () => {
+test('an entry is forgotten when its time is over, counted from when it was set last', () => {
   let now = 1000
   const map = new BoundedMap<string, number>(4, { ttlMs: 100, now: () => now })
   map.set('a', 1)
@@ -69,7 +69,7 @@ test('an entry is forgotten when it has its age, counted from when it was set la
   assert.equal(map.has('a'), false)
 })
 
-test('without an age nothing is too old', () => {
+test('without a time limit no entry is too old', () => {
   let now = 0
   const map = new BoundedMap<string, number>(4, { now: () => now })
   map.set('a', 1)

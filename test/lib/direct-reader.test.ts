@@ -6,15 +6,15 @@ import { DirectReader } from '../../src/lib/direct-reader.ts'
 
 const HELD_LIMIT = 1024 * 1024
 
-/** Takes bytes as text, and gives memory for as many as it is told belong there. */
+/** A protocol that takes bytes as text, and gives memory for as many bytes as the test says. */
 class Listener {
   readonly reader: DirectReader
   isBlocked = false
-  /** How many of the next bytes are to go to memory of its own. */
+  /** How many of the next bytes go to memory of the protocol. */
   wanted = 0
-  /** At most so many others are to be read at a time. */
+  /** The most other bytes that are read at a time. */
   most = Number.POSITIVE_INFINITY
-  /** It takes at most so many in one step. */
+  /** The most bytes that the protocol takes in one step. */
   step = Number.POSITIVE_INFINITY
   taken = ''
   direct = ''
@@ -37,7 +37,7 @@ class Listener {
     })
   }
 
-  /** As a socket does. */
+  /** Gives bytes to the reader as a socket does. */
   read(text: string): void {
     const room = this.reader.room()
     const bytes = Buffer.from(text, 'latin1')
@@ -47,7 +47,7 @@ class Listener {
   }
 }
 
-test('bytes go where they belong, and all others to memory of the reader', () => {
+test('bytes go to the memory of the protocol, and all others to memory of the reader', () => {
   const listener = new Listener()
   listener.read('head')
   listener.wanted = 4
@@ -57,7 +57,7 @@ test('bytes go where they belong, and all others to memory of the reader', () =>
   assert.deepEqual([listener.taken, listener.direct], ['headtail', 'body'])
 })
 
-test('no more is read at a time than is asked for, and the room is never empty', () => {
+test('no more bytes are read at a time than the protocol wants, and the memory is never empty', () => {
   const listener = new Listener()
   listener.wanted = 3
   assert.equal(listener.reader.room().length, 3)
@@ -71,12 +71,12 @@ test('no more is read at a time than is asked for, and the room is never empty',
   assert.ok(listener.reader.room().length > 5, 'while it is blocked none of its memory is given out')
 })
 
-test('what comes while it is blocked is held, and comes first when it goes on', () => {
+test('bytes that come while the protocol is blocked stay unread, and are taken first afterwards', () => {
   const listener = new Listener()
   listener.isBlocked = true
   listener.wanted = 4
   listener.read('one ')
-  // The same memory is used again.
+  // The socket uses the same memory again.
   listener.read('two ')
   assert.deepEqual([listener.taken, listener.reader.unreadBytes], ['', 8])
   listener.isBlocked = false
@@ -86,7 +86,7 @@ test('what comes while it is blocked is held, and comes first when it goes on', 
   assert.deepEqual([listener.taken, listener.reader.unreadBytes], ['one two three', 0])
 })
 
-test('it takes step by step, until it is blocked', () => {
+test('bytes are taken step by step until the protocol is blocked', () => {
   const listener = new Listener()
   const { reader } = listener
   listener.step = 2
@@ -108,14 +108,14 @@ test('it takes step by step, until it is blocked', () => {
   assert.equal(once.unreadBytes, 0)
 })
 
-test('no more is held than a socket may hold back', () => {
+test('more unread bytes than a socket may deliver after a pause are an error', () => {
   const listener = new Listener()
   listener.isBlocked = true
   listener.reader.receive(Buffer.alloc(HELD_LIMIT))
   assert.throws(() => listener.reader.receive(Buffer.alloc(1)), /too much/)
 })
 
-test('a socket reads with it, whatever pieces the bytes come in', async (t) => {
+test('a socket reads all bytes, whatever the chunks in which they come', async (t) => {
   const bytes = 'x'.repeat(40) + 'y'.repeat(200_000)
   const server = createServer((socket) => void socket.end(bytes)).listen(0, '127.0.0.1')
   t.after(() => server.close())

@@ -8,7 +8,7 @@ test('an error of the system has a code', async () => {
   assert.equal(errorCode(error), 'ENOENT')
 })
 
-test('what is no error, or has no code that is a word, has none', () => {
+test('a value that is no error, or whose code is no text, has no code', () => {
   const coded = (code: unknown): Error => Object.assign(new Error('broken'), { code })
   for (const thrown of [undefined, null, 'ENOENT', { code: 'ENOENT' }, new Error('broken'), coded(7)]) {
     assert.equal(errorCode(thrown), undefined)

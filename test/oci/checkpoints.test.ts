@@ -5,7 +5,7 @@ import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../
 const numbered = (from: number, count: number): Uint8Array =>
   Uint8Array.from({ length: count * CHECKPOINT_BYTES }, (_, at) => from + Math.floor(at / CHECKPOINT_BYTES))
 
-test('marks are given as they were appended, however many at a time', () => {
+test('checkpoints are given as they were appended, however many at a time', () => {
   const marks = new Checkpoints()
   assert.equal(marks.count, 0)
   assert.equal(marks.since(0).length, 0)
@@ -23,7 +23,7 @@ test('marks are given as they were appended, however many at a time', () => {
   assert.throws(() => marks.at(104), RangeError)
 })
 
-test('what is cut off is followed by other marks', () => {
+test('after a cut, other checkpoints follow', () => {
   const marks = new Checkpoints()
   marks.append(numbered(0, 10))
   const before = marks.since(0)
@@ -37,7 +37,7 @@ test('what is cut off is followed by other marks', () => {
   assert.equal(marks.count, 0)
 })
 
-test('half a mark is none, and there is an end to how many are kept', () => {
+test('an incomplete checkpoint is ignored, and the number of checkpoints is bounded', () => {
   const marks = new Checkpoints()
   marks.append(new Uint8Array(CHECKPOINT_BYTES + 5))
   assert.equal(marks.count, 1)

@@ -62,7 +62,7 @@ test('an index needs its manifests, also when they are indexes', () => {
   assert.equal(index.manifests[1]?.mediaType, OCI_INDEX)
 })
 
-test('the type decides when a manifest could be read both ways', () => {
+test('the media type decides when a manifest could be an image and an index', () => {
   const both = { schemaVersion: 2, layers: [points('a')], manifests: [points('b')] }
   assert.equal(manifest(both, `${DOCKER_LIST}; charset=utf-8`).kind, 'index')
   assert.equal(manifest(both, OCI_MANIFEST).kind, 'image')
@@ -77,7 +77,7 @@ test('an artifact manifest has blobs', () => {
   )
 })
 
-test('a layer that lives elsewhere says so', () => {
+test('a layer with URLs is marked as foreign', () => {
   const image = manifest({ layers: [points('a', { urls: ['https://example.com/x'] }), points('b')] })
   assert.deepEqual(
     image.layers.map((layer) => layer.isForeign),
@@ -85,7 +85,7 @@ test('a layer that lives elsewhere says so', () => {
   )
 })
 
-test('a digest of another algorithm is left out, the rest counts', () => {
+test('a digest of an unknown algorithm is left out, and the others stay', () => {
   const image = manifest({ config: points('a'), layers: [{ digest: 'blake3:00', size: 1 }, points('b')] })
   assert.deepEqual(
     childrenOf(image).map((child) => child.digest),
@@ -93,18 +93,18 @@ test('a digest of another algorithm is left out, the rest counts', () => {
   )
 })
 
-test('schema 1 is told apart and refused', () => {
+test('a schema 1 manifest is recognized and refused', () => {
   assert.match(problem('{"schemaVersion":1,"fsLayers":[],"history":[]}'), /schema 1/)
   assert.match(problem('{}', 'application/vnd.docker.distribution.manifest.v1+prettyjws'), /schema 1/)
 })
 
-test('what is no manifest is refused with the place that is wrong', () => {
+test('a text that is not a manifest is refused with the path of the invalid field', () => {
   assert.match(problem('not json'), /not a JSON object/)
   assert.match(problem('[1]'), /not a JSON object/)
   assert.match(problem('{"layers":[{"digest":"sha256:x","size":-1}]}'), /layers\.0\.size/)
   assert.match(problem('{"layers":{}}'), /layers/)
 })
 
-test('no JSON makes it throw', () => {
+test('parsing never throws, whatever the JSON', () => {
   fc.assert(fc.property(fc.json(), (text) => void parseManifest(Buffer.from(text))))
 })

@@ -14,7 +14,7 @@ import {
   OCI_MANIFEST,
 } from '../../src/oci/media-types.ts'
 
-test('manifests, indexes and schema 1 are told apart', () => {
+test('manifests, indexes and schema 1 manifests are distinguished', () => {
   const schema1 = 'application/vnd.docker.distribution.manifest.v1+prettyjws'
   const table: [type: string, manifest: boolean, index: boolean, old: boolean][] = [
     [OCI_MANIFEST, true, false, false],
@@ -35,13 +35,13 @@ test('manifests, indexes and schema 1 are told apart', () => {
   }
 })
 
-test('a media type is one only without what could end a header', () => {
+test('a text with a character that could end a header is not a media type', () => {
   for (const text of [OCI_INDEX, 'a/b', 'text/plain; charset=utf-8']) assert.ok(isMediaType(text), text)
   for (const text of ['', 'a', 'a/', '/b', 'a/b\r\nX: y', 'a/b\n', 'a b/c', 'a/b;\0', 'ä/b'])
     assert.ok(!isMediaType(text), text)
 })
 
-test('parameters and case do not change what a type is', () => {
+test('parameters and case do not change a media type', () => {
   assert.equal(essence('Application/JSON; charset=utf-8'), 'application/json')
   assert.equal(essence(OCI_INDEX), OCI_INDEX)
 })

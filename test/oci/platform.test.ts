@@ -9,7 +9,7 @@ function platform(text: string): Platform {
   return found.value
 }
 
-test('a platform is read as people and builders write it', () => {
+test('a platform is parsed as people and builders write it', () => {
   for (const [written, meant] of [
     ['linux/amd64', 'linux/amd64'],
     ['Linux/x86_64', 'linux/amd64'],
@@ -25,7 +25,7 @@ test('a platform is read as people and builders write it', () => {
     assert.equal(parsePlatform(wrong).ok, false, wrong)
 })
 
-test('a node is given what it can run: its own variant, or else the next lower one', () => {
+test('a node gets the image of its own variant, or else of the next lower one', () => {
   for (const [wanted, offers, expected] of [
     ['linux/amd64', 'linux/amd64 linux/arm64 windows/amd64', 'linux/amd64'],
     ['linux/amd64', 'linux/amd64/v3 linux/amd64/v1', 'linux/amd64/v1'],
@@ -50,7 +50,7 @@ test('a node is given what it can run: its own variant, or else the next lower o
   assert.deepEqual(selectForPlatform([{ platform: undefined }], platform('linux/amd64')), [])
 })
 
-test('a node is named as images name it', () => {
+test('the platform of a node has the name that images use', () => {
   for (const [arch, os, expected] of [
     ['x64', 'linux', 'linux/amd64'],
     ['arm64', 'darwin', 'linux/arm64'],

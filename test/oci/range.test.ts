@@ -10,7 +10,7 @@ function ranges(header: string | undefined, size: number): string {
   return found.kind === 'multiple' ? found.ranges.map(text).join(',') : found.kind
 }
 
-test('the Range header is read as RFC 9110 says', () => {
+test('the Range header is parsed as RFC 9110 defines it', () => {
   const table: [header: string | undefined, size: number, means: string][] = [
     [undefined, 1000, 'whole'],
     ['bytes=0-499', 1000, '0-499'],
@@ -47,7 +47,7 @@ test('the Range header is read as RFC 9110 says', () => {
   for (const [header, size, means] of table) assert.equal(ranges(header, size), means, `${header} of ${size}`)
 })
 
-test('256 ranges are answered, one more is the whole content', () => {
+test('256 ranges are answered, and more than that with the whole content', () => {
   const header = (count: number) =>
     `bytes=${Array.from({ length: count }, (_, i) => `${i * 10}-${i * 10 + 1}`)}`
   const most = parseRange(header(256), 10_000)
@@ -63,12 +63,12 @@ test('ranges are counted after those that overlap are joined', () => {
   assert.equal(joined.kind === 'multiple' && joined.ranges.length, 256)
 })
 
-test('a Range header that is longer than a request may be is not read', () => {
+test('a Range header that is longer than the headers of a request may be is ignored', () => {
   assert.equal(ranges(`bytes=0-1${','.repeat(16_000)}`, 10), '0-1')
   assert.equal(ranges(`bytes=0-1${','.repeat(17_000)}`, 10), 'whole')
 })
 
-test('If-Range keeps a range only for exactly this entity tag', () => {
+test('If-Range permits a range only for exactly the entity tag of the content', () => {
   assert.ok(rangeApplies(undefined, '"a"'))
   assert.ok(rangeApplies('"a"', '"a"'))
   for (const other of ['"b"', 'W/"a"', 'a', '"a", "b"', 'Wed, 21 Oct 2015 07:28:00 GMT']) {
@@ -76,11 +76,11 @@ test('If-Range keeps a range only for exactly this entity tag', () => {
   }
 })
 
-test('Content-Range counts its last byte', () => {
+test('the end of Content-Range is the index of the last byte', () => {
   assert.equal(contentRange({ start: 0, end: 1 }, 10), 'bytes 0-0/10')
 })
 
-/** What RFC 9110 section 14.1.2 says that a range means, written apart from the parser. */
+/** The meaning of a range by RFC 9110 section 14.1.2, implemented without the parser. */
 function meant([first, last]: readonly [number | '', number | ''], size: number): ByteRange | undefined {
   const start = first === '' ? Math.max(0, size - Number(last)) : first
   const end = first === '' || last === '' ? size : Math.min(last + 1, size)
@@ -95,7 +95,7 @@ const valid = spec.filter(([first, last]) => first !== '' || last !== '')
 const written = (specs: readonly (readonly [number | '', number | ''])[]) =>
   `bytes=${specs.map(([first, last]) => `${first}-${last}`).join(',')}`
 
-test('whatever is asked, the ranges are the bytes asked for, each of them once', () => {
+test('the ranges have exactly the requested bytes, each once', () => {
   fc.assert(
     fc.property(
       fc.array(valid, { minLength: 1, maxLength: 400, size: 'max' }),
@@ -120,11 +120,11 @@ test('whatever is asked, the ranges are the bytes asked for, each of them once',
   )
 })
 
-test('up to 256 ranges that do not overlap come as they were asked for, in that order', () => {
+test('up to 256 ranges that do not overlap stay as they were requested, in their order', () => {
   const apart = fc.uniqueArray(fc.nat(999), { minLength: 2, maxLength: 256, size: 'max' })
   fc.assert(
     fc.property(apart, fc.integer({ min: 1, max: 10 }), (offsets, length) => {
-      // Those of ten bytes touch each other.
+      // The ranges of ten bytes are adjacent.
       const asked = offsets.map((offset) => ({ start: offset * 10, end: offset * 10 + length }))
       const header = `bytes=${asked.map(({ start, end }) => `${start}-${end - 1}`).join(', ')}`
       assert.deepEqual(parseRange(header, 10_000), { kind: 'multiple', ranges: asked })
@@ -132,7 +132,7 @@ test('up to 256 ranges that do not overlap come as they were asked for, in that 
   )
 })
 
-test('malformed ranges anywhere make the header one that is not understood', () => {
+test('one malformed range makes the whole header invalid', () => {
   const broken = fc.constantFrom('-', 'x', '1', '1--2', '-1-', '0x1-2', '1-2-3', '+1-2', '1.5-2')
   fc.assert(
     fc.property(fc.array(valid, { maxLength: 20 }), broken, fc.nat(20), (specs, wrong, at) => {
@@ -143,6 +143,6 @@ test('malformed ranges anywhere make the header one that is not understood', () 
   )
 })
 
-test('no header makes it throw', () => {
+test('parsing never throws, whatever the header', () => {
   fc.assert(fc.property(fc.string(), fc.nat(), (text, size) => void parseRange(`bytes=${text}`, size)))
 })

@@ -8,7 +8,7 @@ function filtered(json: unknown, artifactType: string): unknown {
   return JSON.parse(found.value.toString())
 }
 
-test('only referrers of the artifact type asked for are left, with everything said about them', () => {
+test('only referrers of the requested artifact type remain, with all of their fields', () => {
   const sbom = {
     digest: 'sha256:x',
     size: 1,
@@ -27,7 +27,7 @@ test('only referrers of the artifact type asked for are left, with everything sa
   assert.deepEqual(filtered({ schemaVersion: 2 }, 'none'), { schemaVersion: 2, manifests: [] })
 })
 
-test('what is no index is refused, not taken for an empty one', () => {
+test('a text that is not an index is refused, and not treated as an empty index', () => {
   for (const text of ['', '[]', '{"manifests":{}}', '{"manifests":[1]}']) {
     assert.ok(!filterReferrers(Buffer.from(text), 'x').ok, text)
   }

@@ -113,7 +113,7 @@ test('clients do not learn why an upstream cannot be reached; the request.ended 
     'leading.test': { host: await listen(t, leading), tls: false },
   }
   // All requests run at once, because most of the time passes in waiting for deadlines.
-  const asking = Object.entries(PATHS).map(async ([what, path], at) => {
+  const requests = Object.entries(PATHS).map(async ([what, path], at) => {
     // Each kind of request has its own agent, so that no circuit opens.
     const { port } = await startAgent(t, registries, { connectMs: 150, headerMs: 150 })
     const name = `x${at}`
@@ -130,7 +130,7 @@ test('clients do not learn why an upstream cannot be reached; the request.ended 
     const answers = new Set(await Promise.all(answering))
     assert.equal(answers.size, 1, [...answers].join('\n'))
   })
-  await Promise.all(asking)
+  await Promise.all(requests)
 })
 
 test('clients do not learn of a host that they did not name, whatever that host has answered', async (t) => {

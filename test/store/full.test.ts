@@ -16,7 +16,7 @@ import { all, published } from './folder.ts'
 
 const REPOSITORY = { registry: 'docker.io', name: 'library/alpine' }
 const NOWHERE = digestOf(Buffer.from('nowhere'))
-/** Opening the index needs less, and removing all entries needs more. */
+/** Opening the index needs less than this, and removing all entries needs more. */
 const ROOM_TO_OPEN_BYTES = 64 * 1024
 const ENTRIES = 600
 

@@ -1,10 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Context } from '../../context.ts'
-import type { Owned } from '../../owned.ts'
 import { freePort } from '../../program.ts'
+import type { Resources } from '../../resources.ts'
 import type { Agent } from '../../servers/agent.ts'
-import { agentSet } from '../../servers/configured-agent.ts'
+import { startConfiguredAgent } from '../../servers/configured-agent.ts'
 
 export const LOOPBACK = '127.0.0.1'
 /** The secret of the swarms that the bench starts. */
@@ -20,7 +20,7 @@ export interface Peer {
 /** Starts an agent on loopback. The first agent of a swarm has no `bootstrap`. */
 export async function startPeer(
   context: Context,
-  owned: Owned,
+  resources: Resources,
   folder: string,
   { upstreamPort, bootstrap }: { readonly upstreamPort: number; readonly bootstrap?: string },
 ): Promise<Peer> {
@@ -28,7 +28,7 @@ export async function startPeer(
   const secret = `${folder}/secret`
   writeFileSync(secret, `${SECRET}\n`, { mode: 0o600 })
   const dht = `${LOOPBACK}:${await freePort()}`
-  const agent = await agentSet(context, owned, folder, upstreamPort, {
+  const agent = await startConfiguredAgent(context, resources, folder, upstreamPort, {
     LEAT_PEERS_SECRET_FILE: secret,
     LEAT_DHT: dht,
     LEAT_PEER_LISTEN: `${LOOPBACK}:0`,

@@ -5,14 +5,14 @@ import { Client } from '../../client/client.ts'
 import type { Headers } from '../../client/jobs.ts'
 import type { Blob } from '../../content.ts'
 import type { Context } from '../../context.ts'
-import { owning } from '../../owned.ts'
 import { busyBetween, processors } from '../../processor-use.ts'
 import { findProgram } from '../../program.ts'
 import type { Figure } from '../../report.ts'
+import { withResources } from '../../resources.ts'
 import type { Agent } from '../../servers/agent.ts'
 import { evict } from '../../servers/agent-admin.ts'
 import { Nginx } from '../../servers/nginx.ts'
-import { stored } from '../../servers/stored.ts'
+import { untilStored } from '../../servers/stored.ts'
 import { ratios } from '../../stats.ts'
 import { BareTls, type Moved } from '../../tls/bare-tls.ts'
 import { startPeer, untilKnown } from './agents.ts'
@@ -31,18 +31,18 @@ export function peerTransfer(context: Context): Promise<void> {
     context.report({ name, figures: [], checks: [], notes: ['missing: nginx (Debian package nginx-light)'] })
     return Promise.resolve()
   }
-  return owning(async (owned) => {
-    const client = owned.add(new Client())
-    const folder = owned.add(context.folder('transfer'))
+  return withResources(async (resources) => {
+    const client = resources.add(new Client())
+    const folder = resources.add(context.folder('transfer'))
     const content = context.content(folder.path)
-    const upstream = owned.add(await Nginx.start(`${folder.path}/nginx`, content))
+    const upstream = resources.add(await Nginx.start(`${folder.path}/nginx`, content))
     const upstreamPort = upstream.port
-    const one = await startPeer(context, owned, `${folder.path}/sender`, { upstreamPort })
+    const one = await startPeer(context, resources, `${folder.path}/sender`, { upstreamPort })
     const bootstrap = one.dht
-    const other = await startPeer(context, owned, `${folder.path}/receiver`, { upstreamPort, bootstrap })
+    const other = await startPeer(context, resources, `${folder.path}/receiver`, { upstreamPort, bootstrap })
     await Promise.all([untilKnown(one, 1), untilKnown(other, 1)])
     const [sender, receiver] = [one.agent, other.agent]
-    const bare = owned.add(await BareTls.start())
+    const bare = resources.add(await BareTls.start())
     const blob = await content.blob(256 * MIB)
     await pull(client, sender, blob)
     const { bytes: sentBefore } = await upstream.sent(blob.digest)
@@ -162,7 +162,7 @@ async function pull(client: Client, agent: Agent, blob: Blob, headers: Headers =
   if (got?.status !== status || got.bytes !== bytes) {
     throw new Error(`the agent did not send what was requested: ${JSON.stringify(got)}`)
   }
-  const storedAt = await stored([agent.storedFile(blob.digest)])
+  const storedAt = await untilStored([agent.storedFile(blob.digest)])
   if (storedAt === undefined) throw new Error('the agent has not stored the blob')
   return Math.max(storedAt, got.endedAt) - got.startedAt
 }

@@ -1,11 +1,11 @@
-/** The same step again and again until `stop`, which says how it failed if it did. */
+/** Repeats a step until `stop`, which throws the error of a failed step. */
 export class Background {
   readonly #stopping = new AbortController()
   readonly #ended: Promise<void>
 
   constructor(step: (signal: AbortSignal) => Promise<void>) {
     this.#ended = this.#repeat(step)
-    // Told by `stop`.
+    // `stop` throws the error.
     this.#ended.catch(() => {})
   }
 
@@ -14,7 +14,7 @@ export class Background {
     await this.#ended
   }
 
-  /** What a step does when it is stopped half-way is its own affair. */
+  /** Each step must handle the abort itself. */
   async #repeat(step: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const { signal } = this.#stopping
     while (!signal.aborted) await step(signal)

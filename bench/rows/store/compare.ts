@@ -4,7 +4,7 @@ import { ratios } from '../../stats.ts'
 import { BLOBS_PER_SECOND, type Hits, MANIFESTS_PER_SECOND, SETTLE_MS } from './hits.ts'
 
 /** How much slower a hit may become. */
-const WITHIN = 1.5
+const MAX_RATIO = 1.5
 const ROUND_MS = 1500
 const WARM_MS = 500
 const KINDS = [
@@ -16,21 +16,21 @@ const POINTS = [
   { at: 'p99', title: '99th percentile' },
 ] as const
 
-/** Something that goes on in the store. */
+/** A state of the store, such as evicting. */
 export interface State {
   readonly name: string
-  /** Hits meanwhile, for `ms`. */
-  take(ms: number): Promise<Hits>
-  /** The state that it is held against. */
+  /** Measures hits in this state for `ms`. */
+  measure(ms: number): Promise<Hits>
+  /** The state that it is compared with. */
   readonly against?: { readonly name: string; readonly label: string }
 }
 
-/** How many turns each state gets, the one that only makes everything warm counted in. */
+/** How many turns each state has, including the first one, which is not counted. */
 export function turnsOf({ repetitions }: Context): number {
   return 1 + repetitions
 }
 
-/** How long something goes on in the longest turn. */
+/** The duration of the longest turn. */
 export const TURN_MS = SETTLE_MS + ROUND_MS
 
 export interface Comparison {
@@ -40,21 +40,21 @@ export interface Comparison {
   readonly notes?: readonly string[]
 }
 
-/** The states in turn, there and back again, so that none is always the first. */
+/** Measures the states in turn, in alternating order, so that no state is always the first. */
 export async function compare(
   context: Context,
   { name, states, figures = [], notes = [] }: Comparison,
 ): Promise<void> {
-  const taken = new Map(states.map((state) => [state.name, [] as Hits[]]))
+  const measured = new Map(states.map((state) => [state.name, [] as Hits[]]))
   for (let turn = 0; turn < turnsOf(context); turn++) {
     for (const state of turn % 2 === 0 ? states : states.toReversed()) {
-      const got = await state.take(turn === 0 ? WARM_MS : ROUND_MS)
-      if (turn > 0) taken.get(state.name)?.push(got)
+      const got = await state.measure(turn === 0 ? WARM_MS : ROUND_MS)
+      if (turn > 0) measured.get(state.name)?.push(got)
     }
   }
   for (const { kind, what } of KINDS) {
     const values = (state: string, at: 'p50' | 'p99'): number[] =>
-      (taken.get(state) ?? []).map((hits) => hits[kind].latencyMs[at])
+      (measured.get(state) ?? []).map((hits) => hits[kind].latencyMs[at])
     const checks: Check[] = POINTS.flatMap(({ at, title }) =>
       states.flatMap(({ name: state, against }) =>
         against === undefined
@@ -64,7 +64,7 @@ export async function compare(
                 label: `${against.label}, ${title}`,
                 unit: 'x',
                 values: ratios(values(state, at), values(against.name, at)),
-                atMost: WITHIN,
+                atMost: MAX_RATIO,
               },
             ],
       ),

@@ -4,46 +4,46 @@ import type { Store } from '../../../src/store/store.ts'
 import { Client } from '../../client/client.ts'
 import { now } from '../../client/jobs.ts'
 import { Context } from '../../context.ts'
-import { owning } from '../../owned.ts'
+import { withResources } from '../../resources.ts'
 import type { Agent } from '../../servers/agent.ts'
-import { kept } from '../../servers/agent-admin.ts'
-import { agentSet, NO_SCRUB } from '../../servers/configured-agent.ts'
+import { storeStatus } from '../../servers/agent-admin.ts'
+import { NO_SCRUB, startConfiguredAgent } from '../../servers/configured-agent.ts'
 import { Nginx } from '../../servers/nginx.ts'
 import { median, percentile } from '../../stats.ts'
-import { BLOB_BYTES, digestOf, Filled } from './filled-store.ts'
+import { BLOB_BYTES, digestOf, FilledStore } from './filled-store.ts'
 
 const MIB = 1 << 20
 const FEW = 10_000
 const LOOKUPS = 20_000
 const REQUESTS = 20_000
 const STEPS = 200
-/** What eviction lets go of between two looks at who waits for room. */
+/** How many blobs an eviction removes in one step. */
 const PER_STEP = 32
 
-/** What an index with very many entries costs. */
+/** The cost of an index with very many entries. */
 export function entries(context: Context): Promise<void> {
-  return owning(async (owned) => {
-    const client = owned.add(new Client())
-    const folder = owned.add(context.folder('entries'))
+  return withResources(async (resources) => {
+    const client = resources.add(new Client())
+    const folder = resources.add(context.folder('entries'))
     const content = context.content(folder.path)
-    const upstream = owned.add(await Nginx.start(`${folder.path}/nginx`, content))
+    const upstream = resources.add(await Nginx.start(`${folder.path}/nginx`, content))
     const many = context.quick ? 250_000 : 1_000_000
-    // What so many entries take has its own figures here, and says nothing about an ordinary agent.
-    const apart = new Context(context.group, context.settings, [], () => {})
-    const sides: Side[] = []
+    // The memory of these agents has figures of its own, and is no part of the peak of ordinary agents.
+    const separate = new Context(context.group, context.settings, [], () => {})
+    const sides: IndexSize[] = []
     for (const count of [FEW, many]) {
       const where = `${folder.path}/${count}`
-      const filled = owned.add(await Filled.make(`${where}/data`, count, 'shared'))
-      const memory = await owning(async (stays) => {
+      const filled = resources.add(await FilledStore.make(`${where}/data`, count, 'shared'))
+      const memory = await withResources(async (stays) => {
         const startedAt = now()
-        const agent = await agentSet(apart, stays, where, upstream.port, NO_SCRUB)
+        const agent = await startConfiguredAgent(separate, stays, where, upstream.port, NO_SCRUB)
         return { startMs: now() - startedAt, ...(await residentIn(agent, count, client)) }
       })
       const times = await timesIn(`${where}/data`, count)
       sides.push({ count, ...memory, ...times })
       await filled.stop()
     }
-    tell(context, sides)
+    report(context, sides)
   })
 }
 
@@ -60,13 +60,13 @@ interface Times {
   readonly steps: readonly number[]
 }
 
-interface Side extends Resident, Times {
+interface IndexSize extends Resident, Times {
   readonly count: number
   readonly startMs: number
 }
 
 async function residentIn(agent: Agent, count: number, client: Client): Promise<Resident> {
-  const { blobs } = await kept(agent)
+  const { blobs } = await storeStatus(agent)
   if (blobs !== count) throw new Error(`the agent has ${blobs} blobs instead of ${count}`)
   await wait(2000)
   const { program } = agent
@@ -79,13 +79,13 @@ async function residentIn(agent: Agent, count: number, client: Client): Promise<
   return { atRest, ownAtRest, afterRequests, ownAfterRequests, atMost: program.peakRss() }
 }
 
-/** In this process, without HTTP in between. */
+/** Measures the store in this process, without HTTP. */
 async function timesIn(path: string, count: number): Promise<Times> {
   const store = await openStore({ path })
   try {
     await store.recovered
     const lookups = await lookedUp(store, count)
-    // So that not everything in the index lies in the order in which it was written.
+    // Random uses change the eviction order, which was sequential.
     for (let at = 0; at < LOOKUPS; at++) store.blobs.touch(anyOf(count))
     return { lookups, steps: await evicted(store) }
   } finally {
@@ -121,11 +121,11 @@ function anyOf(count: number): ReturnType<typeof digestOf> {
   return digestOf(Math.floor(Math.random() * count))
 }
 
-function tell(context: Context, sides: readonly Side[]): void {
+function report(context: Context, sides: readonly IndexSize[]): void {
   const [few, many] = sides
   if (few === undefined || many === undefined) return
-  const name = (side: Side): string => side.count.toLocaleString('en-US')
-  const added = (of: (side: Side) => number): number[] => [(of(many) - of(few)) / MIB]
+  const name = (side: IndexSize): string => side.count.toLocaleString('en-US')
+  const added = (of: (side: IndexSize) => number): number[] => [(of(many) - of(few)) / MIB]
   context.report({
     name: `index of ${name(many)} entries: resident memory of the agent`,
     figures: sides.flatMap((side) => [
@@ -140,21 +140,21 @@ function tell(context: Context, sides: readonly Side[]): void {
     ]),
     checks: [
       { label: 'added at rest', unit: 'MiB', values: added(({ atRest }) => atRest) },
-      { label: 'of that no mapped files', unit: 'MiB', values: added(({ ownAtRest }) => ownAtRest) },
+      { label: 'of that without mapped files', unit: 'MiB', values: added(({ ownAtRest }) => ownAtRest) },
       { label: 'added after the hits', unit: 'MiB', values: added(({ afterRequests }) => afterRequests) },
       {
-        label: 'of that no mapped files',
+        label: 'of that without mapped files',
         unit: 'MiB',
         values: added(({ ownAfterRequests }) => ownAfterRequests),
       },
     ],
     notes: [
-      'LevelDB maps the files of the index into memory: on a disk the kernel takes that back when it needs it',
-      'the blobs of a shelf are names of one file: an agent looks at names when it starts',
+      'LevelDB maps the files of the index into memory, which the kernel can reclaim on a disk',
+      'the blobs of a folder are links to one file, because a start reads only names',
     ],
   })
   const figures = (
-    of: (side: Side) => readonly number[],
+    of: (side: IndexSize) => readonly number[],
   ): { side: string; unit: string; values: number[] }[] =>
     sides.flatMap((side) =>
       [50, 99].map((percent) => ({
@@ -163,9 +163,9 @@ function tell(context: Context, sides: readonly Side[]): void {
         values: [percentile(of(side), percent)],
       })),
     )
-  const ratio = (of: (side: Side) => readonly number[]): number[] => [median(of(many)) / median(of(few))]
+  const ratio = (of: (side: IndexSize) => readonly number[]): number[] => [median(of(many)) / median(of(few))]
   context.report({
-    name: `index of ${name(many)} entries: what is known of a blob, ${LOOKUPS} digests at random`,
+    name: `index of ${name(many)} entries: lookup of a blob, ${LOOKUPS} random digests`,
     figures: figures(({ lookups }) => lookups),
     checks: [
       { label: `${name(many)} / ${name(few)}, median`, unit: 'x', values: ratio(({ lookups }) => lookups) },
@@ -178,6 +178,6 @@ function tell(context: Context, sides: readonly Side[]): void {
     checks: [
       { label: `${name(many)} / ${name(few)}, median`, unit: 'x', values: ratio(({ steps }) => steps) },
     ],
-    notes: [`after ${LOOKUPS} blobs at random were used`],
+    notes: [`after ${LOOKUPS} random blobs were used`],
   })
 }

@@ -9,49 +9,49 @@ import type { BlobEntry } from '../../../src/store/index/blob-entry.ts'
 import { BlobIndex } from '../../../src/store/index/blob-index.ts'
 import { putKnownName } from '../../../src/store/index/known-names.ts'
 
-/** Every blob has so many bytes. */
+/** The size of every blob. */
 export const BLOB_BYTES = 32
 const BATCH = 2000
 const REPOSITORY = { registry: 'bench.local', name: 'bench/image' }
-/** The first was stored then, a month ago, and each other one some time after the one before it. */
+/** The first blob was stored a month ago, and each other one a second after the previous one. */
 const SINCE = Date.now() - 30 * 24 * 60 * 60 * 1000
 const EVERY_MS = 1000
 
 /**
- * Whether every blob has the bytes of its digest, or shares one file with its folder: such a store is filled and removed
- * sooner and takes no memory for files, but only names and sizes in it are true.
+ * With `own` every blob has the bytes of its digest. With `shared` all blobs of a folder are links to one file, which is
+ * faster and needs no memory for files, but only the names and sizes are right.
  */
 export type Files = 'own' | 'shared'
 
-/** A store's folder with many small blobs in it, as an agent would have left it, made many times faster than by pulling. */
-export class Filled {
+/** The folder of a store with many small blobs, made much faster than by pulls. */
+export class FilledStore {
   readonly #layout: Layout
 
-  static async make(folder: string, count: number, files: Files): Promise<Filled> {
+  static async make(folder: string, count: number, files: Files): Promise<FilledStore> {
     const layout = await prepareLayout(folder)
     const blobs = Array.from({ length: count }, (_, at): Stored => ({ at, digest: digestOf(at) }))
     await writeIndex(layout, blobs)
     writeFiles(layout, blobs, files)
-    return new Filled(layout)
+    return new FilledStore(layout)
   }
 
   private constructor(layout: Layout) {
     this.#layout = layout
   }
 
-  /** Removes its files: a single step for all that is in the folder takes much longer. */
+  /** Removes the files one by one, because a recursive removal takes much longer. */
   async stop(): Promise<void> {
-    const shelves = join(this.#layout.blobs, 'sha256')
-    for (const shelf of readdirSync(shelves)) {
-      for (const name of readdirSync(join(shelves, shelf))) unlinkSync(join(shelves, shelf, name))
+    const folders = join(this.#layout.blobs, 'sha256')
+    for (const folder of readdirSync(folders)) {
+      for (const name of readdirSync(join(folders, folder))) unlinkSync(join(folders, folder, name))
     }
   }
 }
 
-/** Of the blob that was stored as the `at`-th. */
+/** The digest of the blob that was stored as the `at`-th. */
 export function digestOf(at: number): Digest {
   const digest = parseDigest(`sha256:${createHash('sha256').update(textOf(at)).digest('hex')}`)
-  if (digest === undefined) throw new Error('SHA-256 gives something that is no digest')
+  if (digest === undefined) throw new Error('not a digest')
   return digest
 }
 
@@ -76,14 +76,14 @@ function entryOf({ at, digest }: Stored): BlobEntry {
 }
 
 /**
- * Kind of key by kind of key, each in its order, so that LevelDB has next to nothing to rearrange. The keys are the store's
- * own but for that of an entry, which it writes only for one blob at a time.
+ * Writes one kind of key after the other, each in its order, so that LevelDB has little to compact. The store's own code makes
+ * the keys, except that of an entry, because the store writes entries only one by one.
  */
 async function writeIndex(layout: Layout, blobs: readonly Stored[]): Promise<void> {
   const database = await openDatabase(layout)
   try {
     const entries = new BlobIndex(database)
-    // Says, while there is none yet, that every blob is ranked, and which manifests reference it.
+    // The index is marked as complete while it is empty.
     await entries.evictionOrder.ensureComplete()
     await entries.referencedBy.ensureComplete()
     const byDigest = blobs.toSorted((one, other) => (one.digest < other.digest ? -1 : 1))
@@ -95,10 +95,10 @@ async function writeIndex(layout: Layout, blobs: readonly Stored[]): Promise<voi
       putKnownName(changes, REPOSITORY, digest),
     )
     await database.batch().put(`repository${SEPARATOR}${REPOSITORY.registry}/${REPOSITORY.name}`, '').write()
-    const enter = (changes: Changes, blob: Stored): void =>
+    const addToOrder = (changes: Changes, blob: Stored): void =>
       entries.evictionOrder.add(changes, entryOf(blob), undefined)
-    await write(database, 'idle', blobs, enter)
-    await write(database, 'used', byDigest, enter)
+    await write(database, 'idle', blobs, addToOrder)
+    await write(database, 'used', byDigest, addToOrder)
   } finally {
     await database.close()
   }
@@ -109,12 +109,12 @@ interface Changes {
   del(key: string): void
 }
 
-/** Of what is said about each blob only the keys of one kind. */
+/** Writes only the keys of one kind. */
 async function write(
   database: Database,
   kind: string,
   blobs: readonly Stored[],
-  say: (changes: Changes, blob: Stored) => void,
+  addKeys: (changes: Changes, blob: Stored) => void,
 ): Promise<void> {
   let batch: { type: 'put'; key: string; value: string }[] = []
   const changes: Changes = {
@@ -124,7 +124,7 @@ async function write(
     del: () => {},
   }
   for (const blob of blobs) {
-    say(changes, blob)
+    addKeys(changes, blob)
     if (batch.length < BATCH) continue
     await database.batch(batch)
     batch = []
@@ -136,11 +136,11 @@ function writeFiles(layout: Layout, blobs: readonly Stored[], files: Files): voi
   const firsts = new Map<string, string>()
   for (const { at, digest } of blobs) {
     const path = layout.blob(digest)
-    const shelf = dirname(path)
-    const first = firsts.get(shelf)
+    const folder = dirname(path)
+    const first = firsts.get(folder)
     if (first === undefined) {
-      mkdirSync(shelf, { recursive: true, mode: FOLDER_MODE })
-      firsts.set(shelf, path)
+      mkdirSync(folder, { recursive: true, mode: FOLDER_MODE })
+      firsts.set(folder, path)
     }
     if (first === undefined || files === 'own') writeFileSync(path, textOf(at), { mode: FILE_MODE })
     else linkSync(first, path)

@@ -3,14 +3,14 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { formatAddress, isLoopback, parseAddress, parseHost } from '../../../src/config/values/address.ts'
 
-test('addresses are read with names, IPv4 and bracketed IPv6', () => {
+test('addresses with names, IPv4 and bracketed IPv6 are parsed', () => {
   assert.deepEqual(parseAddress('127.0.0.1:5050'), { host: '127.0.0.1', port: 5050 })
   assert.deepEqual(parseAddress('[::1]:5050'), { host: '::1', port: 5050 })
   assert.deepEqual(parseAddress('localhost:0'), { host: 'localhost', port: 0 })
   assert.deepEqual(parseAddress('node-1.example.com:65535'), { host: 'node-1.example.com', port: 65535 })
 })
 
-test('what is not an address is refused', () => {
+test('a text that is not an address is refused', () => {
   for (const text of [
     '',
     '5050',
@@ -34,7 +34,7 @@ test('what is not an address is refused', () => {
   }
 })
 
-test('an address that was written is read back the same', () => {
+test('an address that is written is parsed back', () => {
   fc.assert(
     fc.property(
       fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain()),
@@ -63,7 +63,7 @@ test('a registry host may leave out its port and is made lower case', () => {
   }
 })
 
-test('only what cannot leave the machine is loopback', () => {
+test('only an address that this machine alone can reach is loopback', () => {
   for (const host of ['127.0.0.1', '127.9.9.9', '::1', 'localhost', 'LOCALHOST'])
     assert.ok(isLoopback(host), host)
   for (const host of ['0.0.0.0', '::', '10.0.0.1', '127.example.com', 'example.com', '::ffff:10.0.0.1']) {

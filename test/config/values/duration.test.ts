@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseDuration } from '../../../src/config/values/duration.ts'
 
-test('durations are read with their units', () => {
+test('durations are parsed with their units', () => {
   const table: readonly [string, number][] = [
     ['0', 0],
     ['0s', 0],
@@ -17,7 +17,7 @@ test('durations are read with their units', () => {
   for (const [text, ms] of table) assert.equal(parseDuration(text), ms, text)
 })
 
-test('what is not a duration is refused', () => {
+test('a text that is not a duration is refused', () => {
   for (const text of [
     '',
     '60',
@@ -36,7 +36,7 @@ test('what is not a duration is refused', () => {
   }
 })
 
-test('parts in falling order add up', () => {
+test('parts in descending order are added', () => {
   fc.assert(
     fc.property(fc.nat(400), fc.nat(23), fc.nat(59), fc.nat(999), (d, h, m, ms) => {
       assert.equal(parseDuration(`${d}d${h}h${m}m${ms}ms`), d * 86_400_000 + h * 3_600_000 + m * 60_000 + ms)
@@ -44,7 +44,7 @@ test('parts in falling order add up', () => {
   )
 })
 
-test('no text makes the parser throw or give something that is not a usable number', () => {
+test('the parser never throws, and gives only usable numbers, whatever the text', () => {
   fc.assert(
     fc.property(fc.string(), (text) => {
       const ms = parseDuration(text)

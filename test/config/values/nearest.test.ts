@@ -4,7 +4,7 @@ import { nearest } from '../../../src/config/values/nearest.ts'
 
 const KNOWN = ['listen', 'admin', 'data', 'maxBytes', 'logLevel', 'tlsCert', 'tlsKey']
 
-test('a slip, a swap and another way of writing find the word that was meant', () => {
+test('a wrong letter, a swap and another spelling lead to the known word', () => {
   const table: readonly [string, string][] = [
     ['maxbytes', 'maxBytes'],
     ['max-bytes', 'maxBytes'],
@@ -17,7 +17,7 @@ test('a slip, a swap and another way of writing find the word that was meant', (
   for (const [word, meant] of table) assert.equal(nearest(word, KNOWN), meant, word)
 })
 
-test('nothing is guessed for a word that is like none', () => {
+test('no word is suggested for one that resembles none', () => {
   for (const word of ['', 'x', 'proxy', 'completely-different', 'z'.repeat(10_000)]) {
     assert.equal(nearest(word, KNOWN), undefined, word.slice(0, 20))
   }

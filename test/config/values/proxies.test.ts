@@ -4,7 +4,7 @@ import { inspect } from 'node:util'
 import { SettingsError } from '../../../src/config/values/format.ts'
 import { readProxies } from '../../../src/config/values/proxies.ts'
 
-test('proxies come from the environment, small letters first', () => {
+test('proxies come from the environment, and the lower-case variable wins', () => {
   assert.equal(readProxies({}), undefined)
   assert.equal(readProxies({ NO_PROXY: 'a', HTTP_PROXY: '' }), undefined)
   assert.deepEqual(readProxies({ https_proxy: 'http://p:1', HTTPS_PROXY: 'http://q:1', NO_PROXY: 'a,b' }), {
@@ -16,7 +16,7 @@ test('proxies come from the environment, small letters first', () => {
   })
 })
 
-test('what is no URL of a proxy is refused without repeating it', () => {
+test('a value that is not a proxy URL is refused, and the error does not repeat it', () => {
   for (const given of [
     'socks5://u:hunter2@p:1',
     'http://u:hunter2@',

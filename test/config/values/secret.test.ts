@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { format, inspect } from 'node:util'
 import { Secret } from '../../../src/config/values/secret.ts'
 
-test('a secret is only what it is when it is asked to reveal itself', () => {
+test('only reveal returns the text of a secret', () => {
   const secret = new Secret('hunter2')
   const nested = { credentials: [{ secret }] }
   assert.equal(secret.reveal(), 'hunter2')

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseDiskLimit, parseSize } from '../../../src/config/values/size.ts'
 
-test('sizes are read with decimal and binary units', () => {
+test('sizes are parsed with decimal and binary units', () => {
   const table: readonly [string, number][] = [
     ['0', 0],
     ['1024', 1024],
@@ -20,7 +20,7 @@ test('sizes are read with decimal and binary units', () => {
   for (const [text, bytes] of table) assert.equal(parseSize(text), bytes, text)
 })
 
-test('what is not a size, or could be two, is refused', () => {
+test('a text that is not a size, or is ambiguous, is refused', () => {
   for (const text of [
     '',
     'GiB',
@@ -42,7 +42,7 @@ test('what is not a size, or could be two, is refused', () => {
   }
 })
 
-test('a limit is a size or a share, and never nothing', () => {
+test('a limit is a size or a share, and never zero', () => {
   assert.deepEqual(parseDiskLimit('80%'), { percent: 80 })
   assert.deepEqual(parseDiskLimit('12.5 %'), { percent: 12.5 })
   assert.deepEqual(parseDiskLimit('50GiB'), { bytes: 50 * 2 ** 30 })
@@ -51,7 +51,7 @@ test('a limit is a size or a share, and never nothing', () => {
   }
 })
 
-test('every whole number of bytes means itself, in any unit that it fits', () => {
+test('every whole number of bytes is parsed back, in any unit that fits it', () => {
   fc.assert(
     fc.property(fc.nat(1_000_000), fc.constantFrom('KiB', 'MiB', 'Ki', 'Mi', 'kB', 'MB'), (amount, unit) => {
       const factor = { K: 1024, M: 1024 ** 2, k: 1000 }[unit[0] ?? ''] ?? 0
@@ -62,7 +62,7 @@ test('every whole number of bytes means itself, in any unit that it fits', () =>
   )
 })
 
-test('no text makes the parsers throw or give something that is not a usable number', () => {
+test('the parsers never throw, and give only usable numbers, whatever the text', () => {
   fc.assert(
     fc.property(fc.string(), (text) => {
       const size = parseSize(text)

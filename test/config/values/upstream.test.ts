@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { loadSettings } from '../../../src/config/load.ts'
 import { given, problem } from '../settings-file.ts'
 
-test('an upstream is read with all it can have', async () => {
+test('all settings of an upstream are read', async () => {
   const settings = await loadSettings(
     await given(`
 upstreams:
@@ -61,7 +61,7 @@ upstreams:
   assert.deepEqual(quay?.credentials, { kind: 'password-file', username: 'bob', file: '/run/secrets/quay' })
 })
 
-test('credentials are given in one way, and whole', async () => {
+test('credentials that are incomplete, or are given in several ways, are refused', async () => {
   const upstream = (more: string) => `upstreams:\n  - namespace: a.io\n    ${more}\n`
   const table: readonly [string, RegExp][] = [
     ['username: u', /^FILE:2: upstreams\[0\] gives a username without a password/],

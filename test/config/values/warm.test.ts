@@ -20,7 +20,7 @@ async function warmIn(yaml: string) {
   return (await loadSettings({ flags: { config: file }, env: {}, defaultFile: '/none' })).warm
 }
 
-test('what is to be kept warm is a list of images, or of images with how they are wanted', async () => {
+test('the warm setting is a list of references, or of maps with options', async () => {
   const plain = { platforms: [], referrers: false, pin: false }
   const yaml = `warm:
   - docker.io/library/alpine:3
@@ -36,7 +36,7 @@ test('what is to be kept warm is a list of images, or of images with how they ar
   ])
 })
 
-test('a mistake in it stops the start with its line and what is allowed', async () => {
+test('a mistake in the warm setting is refused with its line and what is allowed', async () => {
   for (const [yaml, expected] of [
     ['warm:\n  - Alpine\n', /yaml:2: warm\[0\] is "Alpine"; expected an image such as /],
     ['warm:\n  - { pin: true }\n', /yaml:2: warm\[0\] has no image; expected one such as /],

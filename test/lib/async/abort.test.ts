@@ -12,14 +12,14 @@ function listeners(signal: AbortSignal): number {
 
 describe('onAbort', () => {
   it('runs once, when the signal is aborted', () => {
-    const leaving = new AbortController()
+    const controller = new AbortController()
     let runs = 0
-    onAbort(leaving.signal, () => {
+    onAbort(controller.signal, () => {
       runs += 1
     })
     assert.equal(runs, 0)
-    leaving.abort(REASON)
-    leaving.abort(REASON)
+    controller.abort(REASON)
+    controller.abort(REASON)
     assert.equal(runs, 1)
   })
 
@@ -32,31 +32,31 @@ describe('onAbort', () => {
     stop()
   })
 
-  it('runs no more when the listening has ended, and ends only its own', () => {
-    const leaving = new AbortController()
+  it('does not run after the listening has ended, which ends no other listener', () => {
+    const controller = new AbortController()
     let runs = 0
     const run = (): void => {
       runs += 1
     }
-    const stop = onAbort(leaving.signal, run)
-    onAbort(leaving.signal, run)
+    const stop = onAbort(controller.signal, run)
+    onAbort(controller.signal, run)
     stop()
-    assert.equal(listeners(leaving.signal), 1)
-    leaving.abort(REASON)
+    assert.equal(listeners(controller.signal), 1)
+    controller.abort(REASON)
     assert.equal(runs, 1)
   })
 })
 
 describe('whenAborted', () => {
   it('resolves when the signal is aborted, and not before', async () => {
-    const leaving = new AbortController()
+    const controller = new AbortController()
     let isOver = false
-    const over = whenAborted(leaving.signal).then(() => {
+    const over = whenAborted(controller.signal).then(() => {
       isOver = true
     })
     await new Promise(setImmediate)
     assert.equal(isOver, false)
-    leaving.abort(REASON)
+    controller.abort(REASON)
     await over
     assert.ok(isOver)
   })
@@ -67,7 +67,7 @@ describe('whenAborted', () => {
 })
 
 describe('unlessAborted', () => {
-  it('comes to what the promise comes to, and then listens no more', async () => {
+  it('settles as the promise does, and then stops listening', async () => {
     const { signal } = new AbortController()
     assert.equal(await unlessAborted(Promise.resolve(1), signal), 1)
     await assert.rejects(unlessAborted(Promise.reject(new Error('broken')), signal), /broken/)
@@ -75,9 +75,9 @@ describe('unlessAborted', () => {
   })
 
   it('rejects with the reason as soon as the signal is aborted', async () => {
-    const leaving = new AbortController()
-    const waiting = unlessAborted(new Promise(() => {}), leaving.signal)
-    leaving.abort(REASON)
+    const controller = new AbortController()
+    const waiting = unlessAborted(new Promise(() => {}), controller.signal)
+    controller.abort(REASON)
     await assert.rejects(waiting, (error) => error === REASON)
   })
 
@@ -86,7 +86,7 @@ describe('unlessAborted', () => {
     await assert.rejects(unlessAborted(Promise.resolve(1), signal), (error) => error === REASON)
   })
 
-  it('leaves no rejection to nobody when the promise fails after the signal', async () => {
+  it('handles the rejection of a promise that fails after the signal', async () => {
     const unhandled: unknown[] = []
     const note = (error: unknown): void => void unhandled.push(error)
     process.on('unhandledRejection', note)
@@ -96,7 +96,7 @@ describe('unlessAborted', () => {
         await assert.rejects(unlessAborted(late.promise, signal), (error) => error === REASON)
         late.reject(new Error('late'))
       }
-      // What nobody handles is told after the microtasks.
+      // An unhandled rejection is reported after the microtasks.
       await new Promise(setImmediate)
     } finally {
       process.off('unhandledRejection', note)
@@ -106,7 +106,7 @@ describe('unlessAborted', () => {
 })
 
 describe('pause', () => {
-  it('waits, and then listens no more', async () => {
+  it('waits, and then stops listening', async () => {
     const { signal } = new AbortController()
     const startedAt = performance.now()
     await pause(20, { signal })
@@ -121,22 +121,22 @@ describe('pause', () => {
     await assert.rejects(pause(60_000, { signal: abortedSoon() }), isReason)
   })
 
-  it('keeps the process running only when it is to', () => {
+  it('keeps the process running unless ref is false', () => {
     const { signal } = new AbortController()
     const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
     const before = timers()
-    const leaving = new AbortController()
+    const controller = new AbortController()
     void pause(60_000, { signal, ref: false })
     assert.equal(timers(), before)
-    pause(60_000, { signal: leaving.signal }).catch(() => {})
+    pause(60_000, { signal: controller.signal }).catch(() => {})
     assert.equal(timers(), before + 1)
-    leaving.abort()
+    controller.abort()
     assert.equal(timers(), before)
   })
 })
 
 function abortedSoon(): AbortSignal {
-  const leaving = new AbortController()
-  setImmediate(() => leaving.abort(REASON))
-  return leaving.signal
+  const controller = new AbortController()
+  setImmediate(() => controller.abort(REASON))
+  return controller.signal
 }

@@ -32,7 +32,7 @@ test('a step that fails does not keep the others from running, and its failure i
   assert.ok(hasRun)
 })
 
-test('a step that is added while the steps run is run, too', async () => {
+test('a step that is added while the steps run is run as well', async () => {
   const cleanup = new CleanupStack()
   let hasRun = false
   cleanup.add(() => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Deferred } from '../../../src/lib/async/deferred.ts'
 
-test('it is settled from outside, once', async () => {
+test('the promise is settled once, by its owner', async () => {
   const good = new Deferred<number>()
   good.resolve(1)
   good.resolve(2)
@@ -14,7 +14,7 @@ test('it is settled from outside, once', async () => {
   await assert.rejects(bad.promise, /broken/)
 })
 
-test('what settles it can be handed on by itself', async () => {
+test('resolve and reject can be passed on as functions', async () => {
   const { promise, resolve } = new Deferred<void>()
   setImmediate(resolve)
   await promise

@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import { Deferred } from '../../../src/lib/async/deferred.ts'
 import { mapConcurrently } from '../../../src/lib/async/map-concurrently.ts'
 
-/** Work that is under way until it is told to end. */
-class Hands {
+/** Work on items that is under way until the test ends it. */
+class ControlledWork {
   readonly begun: string[] = []
   readonly #ends = new Map<string, Deferred<string>>()
 
@@ -24,47 +24,47 @@ class Hands {
   }
 }
 
-test('results come as they are done, of so many at once', async () => {
-  const hands = new Hands()
-  const results = mapConcurrently(['a', 'b', 'c'], 2, hands.work)
+test('results are given as soon as they are there, and no more items than the limit are worked on', async () => {
+  const control = new ControlledWork()
+  const results = mapConcurrently(['a', 'b', 'c'], 2, control.work)
   const first = results.next()
-  assert.deepEqual(hands.begun, ['a', 'b'])
-  hands.end('b')
+  assert.deepEqual(control.begun, ['a', 'b'])
+  control.end('b')
   assert.deepEqual(await first, { done: false, value: 'B' })
   const second = results.next()
-  assert.deepEqual(hands.begun, ['a', 'b', 'c'])
-  hands.end('c')
+  assert.deepEqual(control.begun, ['a', 'b', 'c'])
+  control.end('c')
   assert.deepEqual(await second, { done: false, value: 'C' })
   const third = results.next()
-  hands.end('a')
+  control.end('a')
   assert.deepEqual(await third, { done: false, value: 'A' })
   assert.deepEqual(await results.next(), { done: true, value: undefined })
 })
 
-test('of nothing it is over at once', async () => {
+test('without items the iteration ends at once', async () => {
   assert.deepEqual(await mapConcurrently([], 2, async () => 1).next(), { done: true, value: undefined })
 })
 
-test('the first failure ends it, when what is under way has ended', async () => {
-  const hands = new Hands()
-  const results = mapConcurrently(['a', 'b', 'c'], 2, hands.work)
+test('the first failure ends the iteration, after the work under way has ended', async () => {
+  const control = new ControlledWork()
+  const results = mapConcurrently(['a', 'b', 'c'], 2, control.work)
   let isOver = false
   const over = results.next().finally(() => {
     isOver = true
   })
-  hands.fail('a')
+  control.fail('a')
   await new Promise(setImmediate)
   assert.equal(isOver, false)
-  hands.end('b')
+  control.end('b')
   await assert.rejects(over, /a is broken/)
-  assert.deepEqual(hands.begun, ['a', 'b'])
+  assert.deepEqual(control.begun, ['a', 'b'])
 })
 
-test('who takes no more of it waits for what is under way, and begins nothing', async () => {
-  const hands = new Hands()
-  const results = mapConcurrently(['a', 'b', 'c', 'd'], 2, hands.work)
+test('ending the iteration waits for the work under way, and begins no more', async () => {
+  const control = new ControlledWork()
+  const results = mapConcurrently(['a', 'b', 'c', 'd'], 2, control.work)
   const first = results.next()
-  hands.end('a')
+  control.end('a')
   await first
   let isOver = false
   const over = results.return(undefined).then(() => {
@@ -72,7 +72,7 @@ test('who takes no more of it waits for what is under way, and begins nothing', 
   })
   await new Promise(setImmediate)
   assert.equal(isOver, false)
-  hands.end('b')
+  control.end('b')
   await over
-  assert.deepEqual(hands.begun, ['a', 'b'])
+  assert.deepEqual(control.begun, ['a', 'b'])
 })

@@ -5,8 +5,8 @@ import { neverAborted } from '../../../testkit/peer-lab.ts'
 
 const signal = neverAborted()
 
-/** Time that passes when the test says so. */
-class HandClock implements Clock {
+/** A clock that the test moves. */
+class ManualClock implements Clock {
   #now = 0
   readonly #due = new Set<{ at: number; then: () => void }>()
 
@@ -24,7 +24,7 @@ class HandClock implements Clock {
     return () => this.#due.delete(entry)
   }
 
-  /** Time passes, but nobody is told yet. */
+  /** Moves the clock without calling what is due. */
   skip(ms: number): void {
     this.#now += ms
   }
@@ -55,14 +55,14 @@ function transfer(limiter: RateLimiter): { taken: number } {
   return count
 }
 
-test('without a cap nobody ever waits', () => {
+test('without a rate every request is granted at once', () => {
   const limiter = new RateLimiter(undefined)
   assert.equal(limiter.quantumBytes, Number.POSITIVE_INFINITY)
   for (let n = 0; n < 1000; n += 1) assert.equal(limiter.take(1e9, { signal }), undefined)
 })
 
-test('what many transfers take together is the cap, and each has its share', async () => {
-  const clock = new HandClock()
+test('all transfers together get the rate, and each gets an equal share', async () => {
+  const clock = new ManualClock()
   const rate = 10_000_000
   const limiter = new RateLimiter(rate, clock)
   const transfers = Array.from({ length: 7 }, () => transfer(limiter))
@@ -74,8 +74,8 @@ test('what many transfers take together is the cap, and each has its share', asy
   }
 })
 
-test('one who comes later gets its share at once', async () => {
-  const clock = new HandClock()
+test('a later transfer gets its share at once', async () => {
+  const clock = new ManualClock()
   const limiter = new RateLimiter(1_000_000, clock)
   const first = transfer(limiter)
   await clock.pass(5000)
@@ -85,8 +85,8 @@ test('one who comes later gets its share at once', async () => {
   assert.ok(Math.abs(first.taken - before - second.taken) <= limiter.quantumBytes)
 })
 
-test('turns are taken in the order in which they were asked for', async () => {
-  const clock = new HandClock()
+test('requests are granted in their order', async () => {
+  const clock = new ManualClock()
   const limiter = new RateLimiter(1000, clock)
   const order: number[] = []
   for (let n = 0; n < 5; n += 1) {
@@ -98,8 +98,8 @@ test('turns are taken in the order in which they were asked for', async () => {
   assert.deepEqual(order, [0, 1, 2, 3, 4])
 })
 
-test('who comes when the next turn is due does not take it', async () => {
-  const clock = new HandClock()
+test('a late request does not overtake one that is due', async () => {
+  const clock = new ManualClock()
   const limiter = new RateLimiter(1000, clock)
   const order: string[] = []
   assert.equal(limiter.take(300, { signal }), undefined)
@@ -112,8 +112,8 @@ test('who comes when the next turn is due does not take it', async () => {
   assert.deepEqual(order, ['first', 'late'])
 })
 
-test('who leaves while waiting costs nobody anything', async () => {
-  const clock = new HandClock()
+test('an aborted request delays no other one', async () => {
+  const clock = new ManualClock()
   const limiter = new RateLimiter(1000, clock)
   const gone = new AbortController()
   assert.equal(limiter.take(1000, { signal }), undefined)
@@ -128,8 +128,8 @@ test('who leaves while waiting costs nobody anything', async () => {
   assert.ok(isServed)
 })
 
-test('nothing keeps running when everyone has left', async () => {
-  const clock = new HandClock()
+test('no timer runs when all requests are aborted', async () => {
+  const clock = new ManualClock()
   const limiter = new RateLimiter(1000, clock)
   const gone = new AbortController()
   limiter.take(1000, { signal })
@@ -141,8 +141,8 @@ test('nothing keeps running when everyone has left', async () => {
   await assert.rejects(limiter.take(1000, { signal: gone.signal }) ?? Promise.resolve(), /left/)
 })
 
-test('what was not used is not saved up', async () => {
-  const clock = new HandClock()
+test('a limiter that was idle does not grant more than its burst', async () => {
+  const clock = new ManualClock()
   const limiter = new RateLimiter(1_000_000, clock)
   limiter.take(1000, { signal })
   await clock.pass(60_000)
@@ -153,7 +153,7 @@ test('what was not used is not saved up', async () => {
   assert.ok(late.taken <= 1_100_000 + limiter.quantumBytes, `${late.taken} in a second`)
 })
 
-test('a quantum is never large, and at a low cap soon paid for', () => {
+test('a quantum is at most 256 KiB, and smaller at a low rate', () => {
   assert.equal(new RateLimiter(1e9).quantumBytes, 256 * 1024)
   assert.equal(new RateLimiter(1_000_000).quantumBytes, 62_500)
   assert.equal(new RateLimiter(100).quantumBytes, 1024)

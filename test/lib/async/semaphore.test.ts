@@ -5,7 +5,7 @@ import { Semaphore } from '../../../src/lib/async/semaphore.ts'
 
 const { signal } = new AbortController()
 
-/** Work that begins and ends when it is told, and notes that it has begun. */
+/** Work that records its beginning and lasts until the test ends it. */
 function work(begun: string[], name: string): Deferred<string> & { run: () => Promise<string> } {
   const deferred = new Deferred<string>()
   const run = (): Promise<string> => {
@@ -15,7 +15,7 @@ function work(begun: string[], name: string): Deferred<string> & { run: () => Pr
   return Object.assign(deferred, { run })
 }
 
-test('no more than so many at once, and the others in the order in which they came', async () => {
+test('no more calls than the limit run at a time, and the others wait in their order', async () => {
   const semaphore = new Semaphore(2)
   const begun: string[] = []
   const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => work(begun, name))
@@ -32,7 +32,7 @@ test('no more than so many at once, and the others in the order in which they ca
   assert.deepEqual(await Promise.all(ended), ['A', 'B', 'C', 'D'])
 })
 
-test('work that fails gives its place back', async () => {
+test('work that fails lets the next call run', async () => {
   const semaphore = new Semaphore(1)
   const failing = semaphore.use(signal, async () => {
     throw new Error('broken')
@@ -41,16 +41,16 @@ test('work that fails gives its place back', async () => {
   assert.equal(await semaphore.use(signal, async () => 'next'), 'next')
 })
 
-test('who leaves while waiting is passed over, and nothing is begun for it', async () => {
+test('a call that is aborted while it waits is passed over, and its work does not begin', async () => {
   const semaphore = new Semaphore(1)
   const begun: string[] = []
-  const leaving = new AbortController()
+  const controller = new AbortController()
   const [a, b, c] = ['a', 'b', 'c'].map((name) => work(begun, name))
   assert.ok(a && b && c)
   const first = semaphore.use(signal, a.run)
-  const left = semaphore.use(leaving.signal, b.run)
+  const left = semaphore.use(controller.signal, b.run)
   const last = semaphore.use(signal, c.run)
-  leaving.abort(new Error('left'))
+  controller.abort(new Error('left'))
   await assert.rejects(left, /left/)
   a.resolve('A')
   c.resolve('C')
@@ -58,7 +58,7 @@ test('who leaves while waiting is passed over, and nothing is begun for it', asy
   assert.deepEqual(begun, ['a', 'c'])
 })
 
-test('who has left before is not let in', async () => {
+test('a call with an aborted signal is rejected, and its work does not begin', async () => {
   const semaphore = new Semaphore(1)
   const begun: string[] = []
   const late = semaphore.use(AbortSignal.abort(new Error('left')), work(begun, 'late').run)

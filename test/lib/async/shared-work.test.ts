@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { Deferred } from '../../../src/lib/async/deferred.ts'
 import { SharedWork } from '../../../src/lib/async/shared-work.ts'
 
-test('who asks while the work is under way shares it', async () => {
+test('callers share the work that is under way', async () => {
   const work = new SharedWork<number>()
   const answer = new Deferred<number>()
   let runs = 0
@@ -21,7 +21,7 @@ test('who asks while the work is under way shares it', async () => {
   assert.deepEqual([work.size, work.has('a')], [0, false])
 })
 
-test('work for another key, and for the same one later, is done for itself', async () => {
+test('work for another key, and later work for the same key, runs separately', async () => {
   const work = new SharedWork<string>()
   const [a, b] = [work.run('a', async () => 'one'), work.run('b', async () => 'two')]
   assert.deepEqual([await a.promise, await b.promise], ['one', 'two'])
@@ -29,7 +29,7 @@ test('work for another key, and for the same one later, is done for itself', asy
   assert.deepEqual([again.joined, await again.promise], [false, 'three'])
 })
 
-test('a failure is everyone’s, is not kept, and needs nobody to hear it', async () => {
+test('a failure rejects for all callers, is not remembered, and needs no handler', async () => {
   const work = new SharedWork<string>()
   const fail = async (): Promise<string> => {
     throw new Error('broken')
@@ -43,7 +43,7 @@ test('a failure is everyone’s, is not kept, and needs nobody to hear it', asyn
   const note = (error: unknown): void => void unhandled.push(error)
   process.on('unhandledRejection', note)
   work.run('a', fail)
-  // What nobody handles is told after the microtasks.
+  // An unhandled rejection is reported after the microtasks.
   await new Promise(setImmediate)
   process.off('unhandledRejection', note)
   assert.deepEqual(unhandled, [])

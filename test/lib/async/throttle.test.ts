@@ -4,13 +4,13 @@ import { Throttle } from '../../../src/lib/async/throttle.ts'
 
 const EVERY_MS = 100
 
-/** Time that passes when the test says so: for timers, and for `performance.now`. */
-function stillClock(t: TestContext): (ms: number) => void {
+/** Replaces timers and `performance.now` by a clock that the test moves. */
+function manualClock(t: TestContext): (ms: number) => void {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   let now = 1000
   t.mock.method(performance, 'now', () => now)
   return (ms) => {
-    // One step at a time, so that what runs in between sees its own time.
+    // The clock moves in steps, so that each timer that fires sees its own time.
     for (let step = 0; step < ms; step += 1) {
       now += 1
       t.mock.timers.tick(1)
@@ -18,8 +18,8 @@ function stillClock(t: TestContext): (ms: number) => void {
   }
 }
 
-test('it is done soon, but not from within whatever calls for it', (t) => {
-  const pass = stillClock(t)
+test('the work runs soon, but not inside the call', (t) => {
+  const pass = manualClock(t)
   let done = 0
   const throttle = new Throttle(EVERY_MS, () => {
     done += 1
@@ -30,8 +30,8 @@ test('it is done soon, but not from within whatever calls for it', (t) => {
   assert.equal(done, 1)
 })
 
-test('however often it is called for, it is done once in so long', (t) => {
-  const pass = stillClock(t)
+test('the work runs once in each interval, however often it is called for', (t) => {
+  const pass = manualClock(t)
   let done = 0
   const throttle = new Throttle(EVERY_MS, () => {
     done += 1
@@ -44,8 +44,8 @@ test('however often it is called for, it is done once in so long', (t) => {
   assert.equal(done, 10)
 })
 
-test('what is called for in between is done when it is time, and after a while at once again', (t) => {
-  const pass = stillClock(t)
+test('a call within an interval runs the work at its end, and a later call runs it at once', (t) => {
+  const pass = manualClock(t)
   let done = 0
   const throttle = new Throttle(EVERY_MS, () => {
     done += 1
@@ -64,8 +64,8 @@ test('what is called for in between is done when it is time, and after a while a
   assert.equal(done, 3)
 })
 
-test('what is waited for when it is stopped is not done', (t) => {
-  const pass = stillClock(t)
+test('a call that still waits when the throttle stops has no effect', (t) => {
+  const pass = manualClock(t)
   let done = 0
   const throttle = new Throttle(EVERY_MS, () => {
     done += 1

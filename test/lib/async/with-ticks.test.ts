@@ -5,7 +5,7 @@ import { withTicks } from '../../../src/lib/async/with-ticks.ts'
 
 const NEVER_MS = 60_000
 
-test('what is given is passed on, in order', async () => {
+test('items are passed on in their order', async () => {
   async function* given(): AsyncGenerator<number> {
     yield 1
     yield 2
@@ -15,7 +15,7 @@ test('what is given is passed on, in order', async () => {
   assert.deepEqual(found, [1, 2])
 })
 
-test('while nothing comes there are ticks, and nothing is lost by them', async () => {
+test('ticks come while the next item is not there, and no item is lost', async () => {
   const late = new Deferred<number>()
   async function* given(): AsyncGenerator<number> {
     yield await late.promise
@@ -43,7 +43,7 @@ test('a failure is passed on', async () => {
   await assert.rejects(items.next(), /broken/)
 })
 
-test('who leaves ends what gives, after the step that it is in', async () => {
+test('ending the iteration ends the source, after its step under way', async () => {
   const step = new Deferred<void>()
   const seen: string[] = []
   async function* given(): AsyncGenerator<number> {

@@ -49,7 +49,7 @@ async function temporaryFolder(t: TestContext): Promise<string> {
   return folder
 }
 
-test('what was written is read again, whatever the names, the sizes and the pieces in which it arrives', async () => {
+test('an archive that is written is read back, whatever the names, the sizes and the chunks in which it arrives', async () => {
   const name = fc.string({
     unit: fc.constantFrom('a', 'é', '.', '-', '/', '1'),
     minLength: 1,
@@ -84,7 +84,7 @@ test('equal files make equal archives', async () => {
   assert.deepEqual(await write(files), await write(files))
 })
 
-test('GNU tar reads what is written here', async (t) => {
+test('GNU tar reads the archives of the writer', async (t) => {
   const folder = await temporaryFolder(t)
   const long = `blobs/sha512/${'a'.repeat(128)}`
   const archive = join(folder, 'a.tar')
@@ -153,7 +153,7 @@ test('the length of an extended record counts its own digits', () => {
   }
 })
 
-test('whatever bytes come, the reader ends with an archive or with a sentence', async () => {
+test('the reader ends with an archive or with an error message, whatever the bytes', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ minLength: 512, maxLength: 4096 }), async (bytes) => {
       await assert.rejects(read(bytes), { name: 'TarError' })

@@ -51,10 +51,10 @@ test('every name made of valid parts is a name', () => {
   )
 })
 
-test('a hostile name costs no time to refuse', () => {
-  // Of this process alone: a machine that is busy with others takes none of it.
+test('a hostile name is refused in little time', () => {
+  // The processor time of this process does not depend on other programs of the machine.
   const before = process.cpuUsage()
   for (let i = 0; i < 1000; i += 1) assert.ok(!isRepositoryName(`${'a-'.repeat(127)}!`))
-  // Trying every way to divide such a name would take longer than anybody waits.
+  // A parser that tried every way to divide such a name would take years.
   assert.ok(process.cpuUsage(before).user < 20_000_000)
 })

@@ -10,7 +10,7 @@ function readBack(text: string): string {
   return found.ok ? referenceText(found.value) : `refused: ${found.problem}`
 }
 
-test('references are read as docker pull reads them', () => {
+test('references are parsed as docker pull parses them', () => {
   const table: [text: string, means: string][] = [
     ['alpine', 'docker.io/library/alpine:latest'],
     ['alpine:3.20', 'docker.io/library/alpine:3.20'],
@@ -25,7 +25,7 @@ test('references are read as docker pull reads them', () => {
   for (const [text, means] of table) assert.equal(readBack(text), means, text)
 })
 
-test('a wrong reference is refused with a sentence about the wrong part', () => {
+test('an invalid reference is refused with a message about its invalid part', () => {
   const table: [text: string, problem: RegExp][] = [
     ['', /not an image name/],
     ['Alpine', /not an image name/],
@@ -41,7 +41,7 @@ test('a wrong reference is refused with a sentence about the wrong part', () => 
   for (const [text, problem] of table) assert.match(readBack(text), problem, text)
 })
 
-test('what was read is written so that it reads the same', () => {
+test('a reference that is written is parsed back', () => {
   const name = fc.stringMatching(/^[a-z0-9]{1,8}(\/[a-z0-9]{1,8}){0,2}$/)
   const host = fc.constantFrom('', 'ghcr.io/', 'localhost:5000/')
   const tag = fc.option(fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,20}$/), { nil: undefined })
@@ -55,6 +55,6 @@ test('what was read is written so that it reads the same', () => {
   )
 })
 
-test('no text makes it throw', () => {
+test('parsing never throws, whatever the text', () => {
   fc.assert(fc.property(fc.string(), (text) => void parseReference(text)))
 })

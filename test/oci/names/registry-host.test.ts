@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { nameOnRegistry, parseRegistryHost, registryInPath } from '../../../src/oci/names/registry-host.ts'
 
-test('a registry has one name, whatever a client calls it', () => {
+test('a registry has one name, whatever name a client uses', () => {
   const table: Record<string, string> = {
     'docker.io': 'docker.io',
     'index.docker.io': 'docker.io',
@@ -19,7 +19,7 @@ test('a registry has one name, whatever a client calls it', () => {
   for (const [text, host] of Object.entries(table)) assert.equal(parseRegistryHost(text), host, text)
 })
 
-test('what is no host is refused', () => {
+test('a text that is not a host is refused', () => {
   for (const text of [
     '',
     ':5000',
@@ -43,13 +43,13 @@ test('what is no host is refused', () => {
   }
 })
 
-test('a port in a path is written so that it reads back', () => {
+test('a port that is written into a path is parsed back', () => {
   assert.equal(registryInPath('localhost:5000'), 'localhost__5000')
   assert.equal(parseRegistryHost(registryInPath('localhost:5000')), 'localhost:5000')
   assert.equal(registryInPath('ghcr.io'), 'ghcr.io')
 })
 
-test('only one-part names on Docker Hub are under library', () => {
+test('only names of one part on Docker Hub are under library', () => {
   assert.equal(nameOnRegistry('docker.io', 'alpine'), 'library/alpine')
   assert.equal(nameOnRegistry('docker.io', 'acme/app'), 'acme/app')
   assert.equal(nameOnRegistry('ghcr.io', 'app'), 'app')

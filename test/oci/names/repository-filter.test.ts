@@ -7,7 +7,7 @@ const at = (key: string) => {
   return { registry: key.slice(0, slash), name: key.slice(slash + 1) }
 }
 
-test('one star stays within a path part, two go on', () => {
+test('one star matches within one part of a path, two match any text', () => {
   const table: [pattern: string, key: string, allowed: boolean][] = [
     ['docker.io/library/*', 'docker.io/library/alpine', true],
     ['docker.io/library/*', 'docker.io/library/a/b', false],
@@ -30,7 +30,7 @@ test('one star stays within a path part, two go on', () => {
     assert.equal(repositoryFilter([pattern])(at(key)), allowed, `${pattern} ${key}`)
 })
 
-test('no list allows everything, an empty one nothing', () => {
+test('without a list everything is allowed, with an empty list nothing', () => {
   assert.ok(repositoryFilter(undefined)(at('ghcr.io/a')))
   assert.ok(!repositoryFilter([])(at('ghcr.io/a')))
 })

@@ -10,33 +10,33 @@ function where(name: string, ns?: string, defaultNamespace = 'docker.io'): strin
   return found.ok ? repositoryKey(found.value) : `refused: ${found.problem}`
 }
 
-test('every client finds its way of naming an image', () => {
+test('the way in which each client names an image is understood', () => {
   const table: [name: string, ns: string | undefined, repository: string][] = [
-    // containerd
+    // containerd names the registry in `ns`.
     ['library/alpine', 'docker.io', 'docker.io/library/alpine'],
     ['alpine', 'registry-1.docker.io', 'docker.io/library/alpine'],
     ['acme/app', 'ghcr.io', 'ghcr.io/acme/app'],
     ['app', 'localhost:5000', 'localhost:5000/app'],
     ['app', 'localhost__5000', 'localhost:5000/app'],
-    // CRI-O and podman
+    // CRI-O and podman put the registry before the name.
     ['docker.io/library/alpine', undefined, 'docker.io/library/alpine'],
     ['index.docker.io/alpine', undefined, 'docker.io/library/alpine'],
     ['ghcr.io/acme/team/app', undefined, 'ghcr.io/acme/team/app'],
     ['localhost__5000/app', undefined, 'localhost:5000/app'],
     ['registry__5000/app', undefined, 'registry:5000/app'],
     ['localhost/app', undefined, 'localhost/app'],
-    // the explicit form
+    // The explicit form begins with `proxy/`.
     ['proxy/ghcr.io/acme/app', undefined, 'ghcr.io/acme/app'],
     ['proxy/docker.io/alpine', undefined, 'docker.io/library/alpine'],
     ['proxy/host__5000/a/b', undefined, 'host:5000/a/b'],
-    // Docker
+    // Docker sends names of Docker Hub only.
     ['alpine', undefined, 'docker.io/library/alpine'],
     ['acme/app', undefined, 'docker.io/acme/app'],
-    // twice the same
+    // The registry may be named twice.
     ['docker.io/library/alpine', 'docker.io', 'docker.io/library/alpine'],
     ['index.docker.io/alpine', 'registry-1.docker.io', 'docker.io/library/alpine'],
     ['proxy/ghcr.io/acme/app', 'ghcr.io', 'ghcr.io/acme/app'],
-    // what only looks like one of these
+    // These names only look like one of these forms.
     ['my.org/app', 'ghcr.io', 'ghcr.io/my.org/app'],
     ['proxy/app', undefined, 'docker.io/proxy/app'],
     ['proxy/acme/app', undefined, 'docker.io/proxy/acme/app'],
@@ -51,7 +51,7 @@ test('the default namespace is used when a request names no registry', () => {
   assert.equal(where('app', undefined, 'localhost:5000'), 'localhost:5000/app')
 })
 
-test('what names no image is refused with a sentence', () => {
+test('a name of no image is refused with a message', () => {
   for (const [name, ns] of [
     ['a', 'not a host'],
     ['a', 'http://evil'],
@@ -88,7 +88,7 @@ test('all three forms of one address mean the same repository', () => {
   )
 })
 
-test('no text makes it throw or leave the grammar', () => {
+test('parsing never throws, and gives only valid names, whatever the text', () => {
   fc.assert(
     fc.property(fc.string(), fc.option(fc.string(), { nil: undefined }), (name, ns) => {
       const found = parseRequestedName({ name, ns, defaultNamespace: 'docker.io' })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { PullSimulation } from '../../../testkit/simulation/pull-options.ts'
-import { simulatePull } from '../../../testkit/simulation/simulate-pull.ts'
+import type { PullSimulation } from '../../../testkit/simulation/pull/pull-options.ts'
+import { simulatePull } from '../../../testkit/simulation/pull/simulate-pull.ts'
 
 const MIB = 2 ** 20
 const LINK = 8_000_000

@@ -24,7 +24,7 @@ test('after a takeover the former owner’s fetcher goes on', () => {
   assert.equal(swarm.plan.fetcher, '1')
 })
 
-test('a source that a participant loses during a takeover is not kept', () => {
+test('a source that a participant loses during a takeover is forgotten', () => {
   const swarm = new ModelSwarm({ isTakeover: true })
   swarm.join('0')
   swarm.join('1', { position: 5 * PIECE_BYTES, from: 'upstream' })

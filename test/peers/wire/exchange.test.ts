@@ -14,7 +14,7 @@ const wait = { signal, ms: 60_000 }
 
 test('both sides of an exchange may send messages at any time until one ends it', async (t) => {
   const received: unknown[] = []
-  const { request: ask, clientCredentials: asking } = await peerLab(t, {
+  const { request: ask, clientCredentials } = await peerLab(t, {
     onExchange: async (first, exchange) => {
       received.push(first, exchange.member)
       exchange.send({ n: 1 })
@@ -26,15 +26,15 @@ test('both sides of an exchange may send messages at any time until one ends it'
   })
   const { answer, exchange } = await ask({ ask: 'follow' })
   assert.deepEqual(answer, { n: 1 })
-  exchange.send({ news: 'ä'.repeat(1000) })
+  exchange.send({ text: 'ä'.repeat(1000) })
   assert.deepEqual(await exchange.receive(wait), { n: 2 })
   exchange.end()
   assert.throws(() => exchange.send({}), /the exchange is over/)
   await assert.rejects(exchange.receive(wait), /the exchange is over/)
-  const member = { name: 'asker', id: asking.id }
+  const member = { name: 'asker', id: clientCredentials.id }
   // The second exchange begins when the first has ended on both sides.
   await ask({ ask: 'again' })
-  assert.deepEqual(received.slice(0, 3), [{ ask: 'follow' }, member, { news: 'ä'.repeat(1000) }])
+  assert.deepEqual(received.slice(0, 3), [{ ask: 'follow' }, member, { text: 'ä'.repeat(1000) }])
 })
 
 test('messages that arrive after the end of an exchange do not reach the next one', async (t) => {
@@ -54,7 +54,7 @@ test('messages that arrive after the end of an exchange do not reach the next on
   }
 })
 
-test('a content that fails ends with a refusal that has the reason, and the connection is reused', async (t) => {
+test('a content that fails ends with a refused message that has the reason, and the connection is reused', async (t) => {
   const content = new GrowingContent(randomBytes(1000), 600)
   const { request: ask, client } = await peerLab(t, { onExchange: sending(content) })
   const { exchange } = await ask()

@@ -174,7 +174,7 @@ test('an HTTP/2 body that its client does not read is aborted after the stall de
   session.destroy()
 })
 
-test('clients that stall while they hold all shared buffers do not block other clients', async (t) => {
+test('clients that stall while they use all shared buffers do not block other clients', async (t) => {
   const memoryBytes = 1024 * 1024
   const { port, resolver } = await startTestServer(t, { limits: { memoryBytes } })
   const large = resolver.putBlob(ALPINE, Buffer.alloc(30_000_000, 'x'))

@@ -38,7 +38,7 @@ test('buffers get smaller when there are more bodies', () => {
   )
 })
 
-test('every body can take a buffer, whatever the others hold', () => {
+test('every body can take a buffer, whatever the others use', () => {
   const pool = new BufferPool(2 * MIB)
   for (let i = 0; i < maxBodies(2 * MIB) - 1; i += 1) takeAll(pool.open())
   const body = pool.open()
@@ -60,7 +60,7 @@ test('buffers count as in use until they are released, also after their body has
   assert.equal(pool.buffersInUse, 0)
 })
 
-test('buffers never overlap, no body holds more than three, and the total stays within the pool', () => {
+test('buffers never overlap, no body uses more than three, and the total stays within the pool', () => {
   const step = fc.record({
     index: fc.nat(9),
     wantedBytes: fc.integer({ min: 1, max: 2 * MIB }),

@@ -56,15 +56,15 @@ test('with a certificate the port speaks TLS, and the client chooses the protoco
 
   const size = await new Promise<number>((resolve, reject) => {
     const options = { host: '127.0.0.1', port, path, agent: false, ca: FIRST.cert, servername: 'localhost' }
-    const asking = request(options, (response) => {
+    const sent = request(options, (response) => {
       let length = 0
       response.on('data', (chunk: Buffer) => {
         length += chunk.length
       })
       response.on('end', () => resolve(length))
     })
-    asking.on('error', reject)
-    asking.end()
+    sent.on('error', reject)
+    sent.end()
   })
   assert.equal(size, body.length)
 

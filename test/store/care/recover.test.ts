@@ -129,8 +129,8 @@ it('a file whose digest is not its name is quarantined, not served', async (t) =
   assert.deepEqual(failed, [
     { digest, found: digestOf(Buffer.from('wrong')), source: 'disk', sourceKind: 'disk' },
   ])
-  const [aside = ''] = await readdir(new Layout(path).quarantine)
-  assert.equal(await readFile(join(path, 'quarantine', aside), 'utf8'), 'wrong')
+  const [quarantined = ''] = await readdir(new Layout(path).quarantine)
+  assert.equal(await readFile(join(path, 'quarantine', quarantined), 'utf8'), 'wrong')
 })
 
 it('an entry whose file is missing is dropped at the start', async (t) => {

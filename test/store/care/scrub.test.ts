@@ -179,7 +179,7 @@ it('while the disk is idle, the scrub checks all blobs and finds rotted ones', a
     },
   })
   await until(() => asked > 3)
-  assert.equal(store.usage().blobs, 2, 'nothing is looked at while somebody needs the disk')
+  assert.equal(store.usage().blobs, 2, 'nothing is checked while the disk is busy')
   isQuiet = true
   await until(async () => (await store.scrub.state()).lastRound !== undefined)
   const state = await store.scrub.state()

@@ -47,12 +47,12 @@ it('a reserve file that is missing, too short or a link is made again, and the t
   await once(path)
   assert.equal((await lstat(reserve)).size, RESERVE_BYTES)
   const other = join(await folder(t), 'other')
-  await writeFile(other, 'of somebody else')
+  await writeFile(other, 'of another program')
   await rm(reserve)
   await symlink(other, reserve)
   await once(path)
   assert.ok((await lstat(reserve)).isFile())
-  assert.equal(await readFile(other, 'utf8'), 'of somebody else')
+  assert.equal(await readFile(other, 'utf8'), 'of another program')
 })
 
 it('a folder in place of the reserve file stays, and the start succeeds', async (t) => {

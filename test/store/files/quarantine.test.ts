@@ -33,6 +33,6 @@ it('wrong bytes go to the quarantine, which keeps only the latest few', async (t
     await incoming.restart()
   }
   await incoming.close()
-  const kept = await readdir(new Layout(path).quarantine)
-  assert.ok(kept.length > 0 && kept.length <= 8, `${kept.length}`)
+  const names = await readdir(new Layout(path).quarantine)
+  assert.ok(names.length > 0 && names.length <= 8, `${names.length}`)
 })

@@ -254,29 +254,29 @@ it('reservations never exceed the limit, whatever is requested and released', as
       const store = new SimulatedStore([200, 100, 50])
       store.pinnedBytes = 100
       const budget = budgetOn(store, { bytes: 1000 })
-      const held = new Map<number, { bytes: number; release(): void }>()
+      const reserved = new Map<number, { bytes: number; release(): void }>()
       let asked: Promise<void>[] = []
       /** A content with a pending request does not release its reservation. */
-      let asking = new Set<number>()
+      let pending = new Set<number>()
       for (const [at, { who, bytes, isStored }] of steps.entries()) {
-        const own = held.get(who)
-        if (own !== undefined && bytes % 2 === 0 && !asking.has(who)) {
-          held.delete(who)
+        const own = reserved.get(who)
+        if (own !== undefined && bytes % 2 === 0 && !pending.has(who)) {
+          reserved.delete(who)
           if (isStored) store.blobs.push(own.bytes)
           own.release()
           continue
         }
-        asking.add(who)
+        pending.add(who)
         asked.push(
           budget.reserve(name(who), bytes).then((reservation) => {
-            if (reservation !== undefined) held.set(who, reservation)
+            if (reservation !== undefined) reserved.set(who, reservation)
           }),
         )
         if (at % (together + 1) !== 0) continue
         await Promise.all(asked)
         asked = []
-        asking = new Set()
-        const promised = [...held.values()].reduce((sum, reservation) => sum + reservation.bytes, 0)
+        pending = new Set()
+        const promised = [...reserved.values()].reduce((sum, reservation) => sum + reservation.bytes, 0)
         assert.ok(store.storedBytes() + promised <= 1000)
       }
       await Promise.all(asked)

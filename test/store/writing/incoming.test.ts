@@ -53,7 +53,7 @@ it('100 concurrent incoming contents share the memory and are stored intact', as
   assert.equal(store.usage().blobs, 100)
 })
 
-it('an incoming content waits to begin while others hold all memory', async (t) => {
+it('an incoming content waits to begin while others use all memory', async (t) => {
   const store = await opened(t, { path: await folder(t), memoryBytes: 4 * 65536 })
   const one = await store.blobs.begin(wanted(digestOf(Buffer.from('1'))))
   const two = await store.blobs.begin(wanted(digestOf(Buffer.from('2'))))

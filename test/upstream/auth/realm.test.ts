@@ -84,14 +84,14 @@ for (const [isExpected, registry, realm, why] of TABLE) {
   })
 }
 
-test('a realm that the settings list is trusted, but not at an address beyond the scope limit', async () => {
+test('a realm that the settings list is permitted, but not at an address beyond the scope limit', async () => {
   const registry = 'https://r.example.com/'
   assert.ok(await isAllowed(registry, 'https://sso.corp.example/t', 'public', ['sso.corp.example']))
   assert.ok(!(await isAllowed(registry, 'https://10.1.1.1/t', 'public', ['10.1.1.1'])))
   assert.ok(await isAllowed(registry, 'https://10.1.1.1/t', 'private', ['10.1.1.1']))
 })
 
-test('the refusal of a realm names the setting that permits it', async () => {
+test('the error for a realm names the setting that permits it', async () => {
   const rules = { registry: new URL('https://r.io/'), scopeLimit: 'public', realms: [] } as const
   await assert.rejects(checkRealm('https://sso.example/', rules), /sso\.example.*realms/)
 })

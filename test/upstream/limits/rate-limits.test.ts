@@ -5,7 +5,7 @@ import type { RateLimitNotice } from '../../../src/upstream/limits/rate-limit-no
 import { RateLimits } from '../../../src/upstream/limits/rate-limits.ts'
 
 const MINUTE = 60_000
-const ACCOUNT = { kind: 'manifest', id: 'a' } as const
+const SUBJECT = { kind: 'manifest', id: 'a' } as const
 
 function createLimits() {
   const clock = { now: 0 }
@@ -20,8 +20,8 @@ function createLimits() {
     now: () => clock.now,
   })
   const answer = (status: number, headers: Record<string, string> = {}): void =>
-    limits.record(ACCOUNT, { status, headers: new HttpHeaders(Object.entries(headers)) })
-  const isClosed = (subject: Parameters<RateLimits['check']>[0] = ACCOUNT): boolean => {
+    limits.record(SUBJECT, { status, headers: new HttpHeaders(Object.entries(headers)) })
+  const isClosed = (subject: Parameters<RateLimits['check']>[0] = SUBJECT): boolean => {
     try {
       limits.check(subject)
       return false
@@ -32,7 +32,7 @@ function createLimits() {
   }
   /** Other agents send this notice again and again. */
   const receiveNotice = (closedMs: number): void =>
-    void received.set(ACCOUNT.id, { host: 'registry.test', closedMs })
+    void received.set(SUBJECT.id, { host: 'registry.test', closedMs })
   return { clock, limits, sent, received, answer, isClosed, receiveNotice }
 }
 

@@ -1,7 +1,7 @@
 import { type MachineProcess, startMachineProcess } from '../../../../testkit/lab/machine-process.ts'
 import { Network, type Rate } from '../../../../testkit/lab/network.ts'
 import type { Context } from '../../../context.ts'
-import { owning } from '../../../owned.ts'
+import { withResources } from '../../../resources.ts'
 import { mbit } from './measured-pulls.ts'
 
 const PORT = 7000
@@ -11,12 +11,15 @@ const FASTER: Rate = 400e6
 
 /** The other rows assume that a link of the lab has its rate, in each direction and in both at once. */
 export function linkRate(context: Context): Promise<void> {
-  return owning(async (owned) => {
+  return withResources(async (resources) => {
     const network = new Network()
-    owned.add({ stop: async () => network.close() })
+    resources.add({ stop: async () => network.close() })
     const [one, other, third] = [LINK, FASTER, FASTER].map((rate, at) => {
       const machine = network.addMachine(`machine-${at}`, rate)
-      return { address: machine.address, process: owned.add<MachineProcess>(startMachineProcess(machine)) }
+      return {
+        address: machine.address,
+        process: resources.add<MachineProcess>(startMachineProcess(machine)),
+      }
     })
     if (one === undefined || other === undefined || third === undefined) return
     await Promise.all([one, other, third].map(({ process }) => process.ask('discard', PORT)))

@@ -1,5 +1,5 @@
 import type { Rate } from '../../../../testkit/lab/network.ts'
-import { simulatePull } from '../../../../testkit/simulation/simulate-pull.ts'
+import { simulatePull } from '../../../../testkit/simulation/pull/simulate-pull.ts'
 import {
   LAYERS,
   limitsOf,

@@ -2,7 +2,7 @@ import { Lab, type LabOptions } from '../../../../testkit/lab/lab.ts'
 import type { Rate } from '../../../../testkit/lab/network.ts'
 import type { Pulled } from '../../../../testkit/lab/programs/machine-program.ts'
 import type { Context } from '../../../context.ts'
-import { owning } from '../../../owned.ts'
+import { withResources } from '../../../resources.ts'
 import { limitsOf, type MeasuredCluster, mbit, measurePulls, secondsAt, UNCHECKED } from './measured-pulls.ts'
 
 /** The rate of the slow link over that of the other links. */
@@ -29,8 +29,8 @@ function inLab(
   more: Pick<LabOptions, 'zoneOf'>,
   measure: (run: MeasuredCluster) => Promise<void>,
 ): Promise<void> {
-  return owning(async (owned) => {
-    const folder = owned.add(context.folder('uneven'))
+  return withResources(async (resources) => {
+    const folder = resources.add(context.folder('uneven'))
     const lab = await Lab.open({
       nodes: NODES,
       entry,
@@ -40,7 +40,7 @@ function inLab(
       flags: ['--log-level', 'warn', '--max-bytes', '256MiB'],
       ...more,
     })
-    owned.add({ stop: () => lab.close() })
+    resources.add({ stop: () => lab.close() })
     await measure({ context, lab, link, slowLink: link })
   })
 }

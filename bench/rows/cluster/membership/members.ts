@@ -2,10 +2,10 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { GossipSimulation } from '../../../../testkit/simulation/gossip-simulation.ts'
+import { GossipSimulation } from '../../../../testkit/simulation/gossip/gossip-simulation.ts'
 import type { Context } from '../../../context.ts'
-import { type Owned, owning } from '../../../owned.ts'
 import { freePort } from '../../../program.ts'
+import { type Resources, withResources } from '../../../resources.ts'
 import { startPeer, untilKnown } from '../agents.ts'
 
 const MEMBERS = 200
@@ -26,16 +26,16 @@ async function memory(context: Context): Promise<void> {
   const one: number[] = []
   const many: number[] = []
   for (let round = 0; round < (context.quick ? 1 : 3); round++) {
-    await owning(async (owned) => {
-      const folder = owned.add(context.folder('members'))
+    await withResources(async (resources) => {
+      const folder = resources.add(context.folder('members'))
       // No server listens on this port, and no content is requested.
       const upstreamPort = await freePort()
-      const peer = await startPeer(context, owned, `${folder.path}/leat`, { upstreamPort })
+      const peer = await startPeer(context, resources, `${folder.path}/leat`, { upstreamPort })
       const resident = async (): Promise<number> => {
         await wait(REST_MS)
         return peer.agent.program.rss() / KIB
       }
-      const setMembers = await startMembers(owned, peer.dht)
+      const setMembers = await startMembers(resources, peer.dht)
       setMembers(1, 1)
       await untilKnown(peer, 1)
       one.push(await resident())
@@ -66,9 +66,12 @@ async function memory(context: Context): Promise<void> {
 }
 
 /** Starts a process with the other members. The function sets how many have links to the agent, and how many there are. */
-async function startMembers(owned: Owned, dht: string): Promise<(links: number, all: number) => void> {
+async function startMembers(
+  resources: Resources,
+  dht: string,
+): Promise<(links: number, all: number) => void> {
   const child = fork(fileURLToPath(new URL('./swarm-program.js', import.meta.url)), [dht])
-  owned.add({
+  resources.add({
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return
       const closed = once(child, 'close')
@@ -83,7 +86,7 @@ async function startMembers(owned: Owned, dht: string): Promise<(links: number, 
 function gossip(context: Context): void {
   const swarm = new GossipSimulation(SEED)
   for (let at = 0; at < MEMBERS; at++) {
-    swarm.after(swarm.random() * 2000, () => swarm.dial(swarm.add(`node-${at}`)))
+    swarm.after(swarm.random() * 2000, () => swarm.linkToOthers(swarm.add(`node-${at}`)))
   }
   swarm.run(10_000)
   if (swarm.runUntil(() => swarm.areListsRight(), 60_000) === undefined) {

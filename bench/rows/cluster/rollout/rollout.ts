@@ -2,10 +2,10 @@ import { availableParallelism } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
 import { run } from '../../../../testkit/programs.ts'
 import type { Context } from '../../../context.ts'
-import { owning } from '../../../owned.ts'
 import { busyBetween, processors } from '../../../processor-use.ts'
 import { findProgram } from '../../../program.ts'
 import type { Check, Figure } from '../../../report.ts'
+import { withResources } from '../../../resources.ts'
 import { mean, ratios } from '../../../stats.ts'
 import { BUSY, mbit, secondsAt } from '../lab/measured-pulls.ts'
 import type { TimedPull } from './containerd.ts'
@@ -42,8 +42,8 @@ export async function rollout(context: Context, entry: string): Promise<void> {
   const version = (await run(containerd, ['--version'])).stdout.trim().split(' ')[2] ?? 'unknown'
   const programs = { containerd, ctr }
   const measure = async (name: 'leat' | 'spegel'): Promise<readonly [Outcome, Outcome]> =>
-    await owning(async (owned) => {
-      const options = { context, owned, nodes: NODES, rate: LINK, programs }
+    await withResources(async (resources) => {
+      const options = { context, resources, nodes: NODES, rate: LINK, programs }
       const cluster = await (name === 'leat'
         ? startWithLeat(options, entry)
         : startWithSpegel(options, spegel ?? ''))

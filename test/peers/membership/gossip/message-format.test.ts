@@ -6,7 +6,7 @@ import { EMPTY_MESSAGE, type GossipMessage } from '../../../../src/peers/members
 import { encodeMessage, parseMessage } from '../../../../src/peers/membership/gossip/message-format.ts'
 import type { PseudonymousNotice } from '../../../../src/peers/membership/gossip/rate-limit-notices.ts'
 import { MemberList } from '../../../../src/peers/membership/members/member-list.ts'
-import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip-simulation.ts'
+import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip/named-members.ts'
 
 const ann = memberOf('ann', 1)
 const { record, heartbeat } = recordOf('ann', ann, 2)
@@ -127,7 +127,7 @@ test('a record with a field that is missing, too large or of a wrong type is ref
   assert.equal(parsed({ beats: [[ann.id, 1, 2]] }), undefined)
 })
 
-test('a field that only a later version knows is kept as it was signed', () => {
+test('a field that only a later version knows is passed on as it was signed', () => {
   const statement = JSON.stringify({ ...ann, colour: 'blue' })
   const [parsedRecord] =
     parsed({ records: [[key, signature, statement, 2, heartbeat.signature]] })?.records ?? []

@@ -8,7 +8,7 @@ import {
   Signer,
 } from '../../../../src/peers/identity/signed-record.ts'
 import { MemberList, type UpdateOutcome } from '../../../../src/peers/membership/members/member-list.ts'
-import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip-simulation.ts'
+import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip/named-members.ts'
 
 const INCARNATION = 1000
 const ann = memberOf('ann', INCARNATION)

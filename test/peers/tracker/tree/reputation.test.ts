@@ -12,7 +12,7 @@ test('only the latest losses are remembered, however many children lose a parent
   assert.equal(reputation.isAvoidedBy(memberId('4999'), 0), true)
 })
 
-test('a seeder that answers nobody is soon chosen as a parent no more', () => {
+test('a seeder that never answers soon gets no more children', () => {
   const swarm = new ModelSwarm()
   swarm.join('dead', { whole: true })
   swarm.join('well', { whole: true })
@@ -28,7 +28,7 @@ test('a seeder that answers nobody is soon chosen as a parent no more', () => {
   assert.ok(tries.length < 8, `${tries.length}`)
 })
 
-test('a participant that one child blames is not its parent again, and one that two children blame is nobody’s', () => {
+test('a participant that one child blames is not its parent again, and one that two children blame gets no children', () => {
   const swarm = chain(3)
   swarm.runRound()
   swarm.tell({ is: 'blamed', id: memberId('2'), parent: memberId('1') })
@@ -48,7 +48,7 @@ test('a participant that one child blames is not its parent again, and one that 
   assert.deepEqual(taking, [])
 })
 
-test('a participant that the fetcher blames is nobody’s parent any more', () => {
+test('a participant that the fetcher blames gets no more children', () => {
   const swarm = chain(3)
   assert.deepEqual(swarm.parentsOf('2'), ['1'])
   assert.deepEqual(swarm.tell({ is: 'blamed', id: memberId('0'), parent: memberId('1') }), [take('2', '0')])

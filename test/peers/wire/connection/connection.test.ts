@@ -12,7 +12,7 @@ for (const [what, bytes] of [
   ['a message that is too long', Buffer.from([0, 1, 0, 1, 0])],
   ['a frame of an unknown kind', Buffer.from([0, 0, 0, 1, 9, 1])],
   ['a message that is not JSON', Buffer.from([0, 0, 0, 1, 0, 0x7b])],
-  ['content that nobody requests for', Buffer.from([0, 0, 0, 1, 1, 1])],
+  ['content that was not requested', Buffer.from([0, 0, 0, 1, 1, 1])],
   ['an end before any request', endFrame()],
 ] as const) {
   test(`a member that sends ${what} is disconnected`, async (t) => {

@@ -121,7 +121,7 @@ test('a full intake gets no bytes until it has drained', async () => {
   assert.ok(intake.pauses >= 5)
 })
 
-test('bytes that arrive during a pause are held, up to a limit', async () => {
+test('bytes that arrive during a pause are stored, up to a limit', async () => {
   const intake = new MemoryIntake({ window: 1000, room: 1000 })
   const lab = fedReceiver(intake)
   const received = lab.receiver.receiveContent(intake, 1_000_000, { signal })

@@ -5,7 +5,7 @@ import { neverAborted } from '../../../../testkit/peer-lab.ts'
 
 const signal = neverAborted()
 
-test('one transfer alone may hold three buffers, many transfers one each', async () => {
+test('a single transfer may use three buffers, and each of many transfers one', async () => {
   const sendBuffers = new SendBuffers(4 * SEND_BUFFER_BYTES)
   const first = sendBuffers.openTransfer('member-1')
   for (let n = 0; n < 3; n += 1) {

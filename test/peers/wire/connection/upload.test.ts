@@ -40,11 +40,11 @@ test('a growing content is sent byte by byte as it becomes readable', async (t) 
   const { exchange } = await ask()
   const intake = new MemoryIntake({ room: 1 })
   const received = exchange.receiveContent(intake, bytes.length, { signal })
-  for (let here = 1; here <= 50; here += 1) {
-    content.grow(here)
+  for (let end = 1; end <= 50; end += 1) {
+    content.grow(end)
     await intake.full()
-    assert.equal(intake.position, here)
-    if (here < 50) intake.drain()
+    assert.equal(intake.position, end)
+    if (end < 50) intake.drain()
   }
   content.grow(bytes.length)
   const drained = setInterval(() => intake.drain(), 0)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Progress, parseMessage, TakeAnswer } from '../../../../src/peers/wire/protocol/messages.ts'
 
-test('the message of a refusal is stripped of control characters', () => {
+test('control characters are removed from the text of a refused message', () => {
   const message = { is: 'refused', code: 'absent', message: 'no\u001b[2J\r\nFAKE line\u202e, \u009bgone' }
   const answer = parseMessage(TakeAnswer, message, 'node')
   assert.deepEqual(answer, { is: 'refused', code: 'absent', message: 'no [2J FAKE line ,  gone' })

@@ -11,7 +11,7 @@ import {
 const MIB = 1024 * 1024
 const nothing = (): void => {}
 
-it('one borrower alone gets large slots, and all of the memory', async () => {
+it('a single borrower gets large slots, and all of the memory', async () => {
   const memory = new SharedMemory(16 * MIB)
   const borrower = await memory.join(nothing)
   const slots: Slot[] = []
