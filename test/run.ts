@@ -13,16 +13,16 @@ const USAGE = `npm test -- [WORD...] [--suite NAME]... [--require-all]
 ${SUITES.map(({ name, about }) => `                   ${name.padEnd(8)} ${about}`).join('\n')}
   --require-all  a missing client is a failure and not a skip; as LEAT_REQUIRE_CLIENTS=1`
 
-/** How many lines of a failure are told once more at the end. */
+/** How many lines of a failure are repeated at the end. */
 const REASON_LINES = 12
 
 const compiled = join(dirname(fileURLToPath(import.meta.url)), '..')
 const sources = join(compiled, '../test')
 
 async function main(): Promise<number> {
-  const asked = questions()
-  if (asked === undefined) return 2
-  if (asked.requireAll) process.env['LEAT_REQUIRE_CLIENTS'] = '1'
+  const request = parseRequest()
+  if (request === undefined) return 2
+  if (request.requireAll) process.env['LEAT_REQUIRE_CLIENTS'] = '1'
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
       killAll()
@@ -30,25 +30,25 @@ async function main(): Promise<number> {
     })
   }
   const files = testFiles().filter(
-    (file) => asked.words.length === 0 || asked.words.some((word) => file.includes(word)),
+    (file) => request.words.length === 0 || request.words.some((word) => file.includes(word)),
   )
   const totals = noTotals()
   for (const suite of SUITES) {
-    if (asked.suites.length > 0 && !asked.suites.includes(suite.name)) continue
+    if (request.suites.length > 0 && !request.suites.includes(suite.name)) continue
     const own = files.filter((file) => suiteOf(file) === suite)
     if (own.length > 0) await runSuite(suite, own, totals)
   }
-  tell(totals)
+  printTotals(totals)
   return totals.failures.length > 0 || totals.passed === 0 ? 1 : 0
 }
 
-interface Asked {
+interface RunRequest {
   readonly words: readonly string[]
   readonly suites: readonly string[]
   readonly requireAll: boolean
 }
 
-function questions(): Asked | undefined {
+function parseRequest(): RunRequest | undefined {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
@@ -68,7 +68,7 @@ function questions(): Asked | undefined {
   return undefined
 }
 
-/** `test/store/disk-blob-store.test.ts` and so on. Read from the sources, because the build folder may hold what is gone. */
+/** The paths of all test files, such as `test/store/store.test.ts`. They are read from the sources, because the build folder may have deleted tests. */
 function testFiles(): string[] {
   return readdirSync(sources, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts'))
@@ -84,10 +84,10 @@ async function runSuite(suite: Suite, files: readonly string[], totals: Totals):
   const waiting = files.values()
   const runWaiting = async (): Promise<void> => {
     for (const file of waiting) {
-      const told = report.file(file)
+      const fileReport = report.file(file)
       const { silenceMs } = suite
       const path = join(compiled, file.replace(/\.ts$/, '.js'))
-      told.end(await runFile(path, { silenceMs, onEvent: told.event }))
+      fileReport.end(await runFile(path, { silenceMs, onEvent: fileReport.event }))
     }
   }
   await Promise.all(Array.from({ length: suite.concurrency }, runWaiting))
@@ -97,7 +97,7 @@ async function runSuite(suite: Suite, files: readonly string[], totals: Totals):
   console.log(`${suite.name}: ${passed} passed, ${failed} failed, ${seconds} s`)
 }
 
-function tell({ passed, skipped, failures, missing }: Totals): void {
+function printTotals({ passed, skipped, failures, missing }: Totals): void {
   if (missing.size > 0) {
     console.log('\nNot everything could be tested on this machine:')
     for (const reason of missing) console.log(`  ${reason}`)

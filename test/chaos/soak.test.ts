@@ -112,16 +112,16 @@ it(`${SECONDS} s of requests, faults, evictions and restarts leak nothing`, {
     // Idle connections to clients and to upstream are kept open, and the index opens files.
     return (await sample(third)).descriptors <= idle.descriptors + CLIENTS + 30
   })
-  const kept = (await third.memory()) - memoryBefore
+  const growth = (await third.memory()) - memoryBefore
   console.log(
-    `at most ${Math.round(rss / MIB)} MiB resident, ${Math.round(kept / 1024)} KiB more memory in use`,
+    `at most ${Math.round(rss / MIB)} MiB resident, ${Math.round(growth / 1024)} KiB more memory in use`,
   )
-  assert.ok(kept < MAX_KEPT_BYTES, `${kept} bytes more are in use than before`)
+  assert.ok(growth < MAX_KEPT_BYTES, `${growth} bytes more are in use than before`)
   // A digest has one flight at a time, which requests again only when its previous attempt has ended.
   const transfers = upstream.transfers.length - transfersBefore
   assert.ok(transfers <= attempts, `${transfers} transfers in ${attempts} attempts`)
 
-  // The process is not told to exit: it ends because nothing is left running.
+  // The process is not forced to exit: it ends because nothing is left running.
   assert.equal(await third.stop(), 0)
   for (const { output } of [first, second, third]) assert.equal(output, '')
 })

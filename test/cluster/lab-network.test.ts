@@ -56,7 +56,7 @@ async function startEndpoints(t: TestContext, rates: readonly (Rate | undefined)
   return { network, endpoint, rateOf, reaches, isBlocked }
 }
 
-/** The bench measures how close a rate comes to its limit, because here other tests may use the processors. */
+/** The bench measures how close a rate comes to its limit, because other tests may use the processors meanwhile. */
 function assertNoFaster(rate: number, link: Rate, what: string): void {
   assert.ok(rate < 1.02 * link, `${what}: ${((100 * rate) / link).toFixed(1)} % of what it should be`)
 }

@@ -22,7 +22,7 @@ function ended(events: readonly TestEvent[], type: 'test:pass' | 'test:fail'): (
   return events.filter((event) => event.type === type).map(({ data }) => data.name)
 }
 
-/** A process that was killed may still be listed, as one that nobody has asked about. */
+/** A killed process is still listed until its parent has waited for it. */
 async function isRunning(pid: number): Promise<boolean> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
   return /^State:/m.test(status) && !/^State:\s+[ZX]/m.test(status)
@@ -57,7 +57,7 @@ test('a file without a test has failed', async () => {
   assert.equal(result.failure, 'the file holds no test')
 })
 
-test('what passed, failed and was skipped is told, with the error', async () => {
+test('the events of passed, failed and skipped tests are reported, with the error', async () => {
   const { result, events } = await runOwn('fails')
   assert.equal(result.failure, undefined)
   assert.deepEqual(ended(events, 'test:fail'), ['one that fails', 'a suite'])

@@ -57,13 +57,13 @@ export async function runFile(
     output?.setEncoding('utf8')
     output?.on('data', (message: string) => onEvent({ type, data: { nesting: 0, message } }))
   }
-  const told = once(child, 'disconnect')
+  const disconnected = once(child, 'disconnect')
   const closed = once(child, 'close')
   try {
     const [code, signal] = await once(child, 'exit')
     clearTimeout(watchdog)
     killGroup(child)
-    await within(EVENTS_MS, told)
+    await within(EVENTS_MS, disconnected)
     await within(OUTPUT_MS, closed)
     const failure = silence ?? failureOf({ code, signal, failed, ended })
     return { failure, ms: performance.now() - startedAt }
@@ -114,7 +114,7 @@ function killGroup({ pid }: ChildProcess): void {
 class OpenTests {
   readonly #open = new Map<string, number>()
 
-  /** Node 20 and 24 tell the end of a test at once by `test:complete`, and in order by `test:pass` and `test:fail`. */
+  /** Node 20 and 24 report the end of a test at once by `test:complete`, and in order by `test:pass` and `test:fail`. */
   static isEnd({ type }: TestEvent): boolean {
     return type === 'test:complete' || type === 'test:pass' || type === 'test:fail'
   }

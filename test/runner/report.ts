@@ -43,16 +43,16 @@ export class SuiteReport {
   }
 
   file(file: string): { event(event: TestEvent): void; end(result: FileResult): void } {
-    const kept: TestEvent[] = []
+    const buffered: TestEvent[] = []
     let isOver = false
     const print = (event: TestEvent): void => {
       if (this.#isLive) this.#events.write(event)
-      else kept.push(event)
+      else buffered.push(event)
     }
     return {
       event: (event) => {
         this.#count(file, event)
-        // After its tests, each file tells its own totals.
+        // After its tests, each file reports its own totals.
         if (event.type === 'test:plan' && event.data.nesting === 0) isOver = true
         if (event.type !== 'test:summary' && !(isOver && event.type === 'test:diagnostic')) print(event)
       },
@@ -62,7 +62,7 @@ export class SuiteReport {
           print({ type: 'test:stderr', data: { nesting: 0, message: `✖ ${file}: ${failure}\n` } })
         }
         this.#times.push({ file, ms })
-        for (const event of kept) this.#events.write(event)
+        for (const event of buffered) this.#events.write(event)
       },
     }
   }

@@ -41,7 +41,7 @@ export const SUITES: readonly Suite[] = [
   },
   {
     name: 'chaos',
-    about: 'an agent that is killed, starved and run for long',
+    about: 'an agent that is killed, damaged and run under load',
     paths: ['chaos/'],
     concurrency: 1,
     silenceMs: 400_000,

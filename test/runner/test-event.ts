@@ -1,4 +1,4 @@
-/** One event of Node's test runner, as a reporter receives it. Only what is read here is declared. */
+/** One event of Node's test runner, as a reporter receives it. Only the fields that the runner reads are declared. */
 export interface TestEvent {
   readonly type: string
   readonly data: {

@@ -3,7 +3,7 @@ import type { Target } from '../raw-http/raw-socket.ts'
 
 /** The server that is attacked, which the test has started on 127.0.0.1, and the paths that the attack requests. */
 export interface AttackTarget extends Target {
-  /** The path of a large blob, such as 8 MiB: socket buffers of the kernel hold up to 6 MiB that nobody reads. */
+  /** The path of a large blob, such as 8 MiB: socket buffers of the kernel hold up to 6 MiB of unread bytes. */
   readonly blob: string
   /** The path of a large manifest. */
   readonly manifest: string
@@ -16,9 +16,9 @@ export interface AttackOptions {
   readonly onEstablished?: (() => void) | undefined
 }
 
-/** Options of an attack that is kept up after it is established. */
+/** Options of an attack that continues after it is established. */
 export interface HoldOptions extends AttackOptions {
-  /** How long the attack is kept up. */
+  /** How long the attack continues. */
   readonly holdMs?: number | undefined
 }
 
@@ -27,7 +27,7 @@ export type AttackReport = Readonly<Record<string, number>>
 
 const DEFAULT_HOLD_MS = 10_000
 
-/** Reports that the attack is established, and keeps it up. */
+/** Reports that the attack is established, and waits for its end. */
 export async function hold({ signal, onEstablished, holdMs = DEFAULT_HOLD_MS }: HoldOptions): Promise<void> {
   onEstablished?.()
   await pause(holdMs, signal)

@@ -23,7 +23,7 @@ export type AttackerMessage =
 setPriority(constants.priority.PRIORITY_LOW)
 
 // The attacker runs in its own process, so that its CPU time and memory are not the server's. Started by `attacker.ts`,
-// or by hand:
+// or on the command line:
 // node .build/testkit/attacks/attacker-program.js NAME PORT BLOB-PATH MANIFEST-PATH [HOLD-MS]
 const [name, port, blob, manifest, holdMs = '10000'] = process.argv.slice(2)
 

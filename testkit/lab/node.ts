@@ -181,7 +181,7 @@ export class ClusterNode {
     return usageOf(this.#agent?.pid)
   }
 
-  /** Kills the agent, which cannot tell its peers. */
+  /** Kills the agent, so that it cannot leave the swarm in order. */
   async kill(): Promise<void> {
     this.#isUp = false
     await this.#agent?.stop('SIGKILL')

@@ -6,7 +6,7 @@ import { RemoteProcess } from './remote-process.ts'
 
 const PROGRAM = fileURLToPath(new URL('./programs/upstream-program.js', import.meta.url))
 const PORT = 5000
-/** A client can have received a body before the kernel tells the registry that the body was sent. */
+/** A client can have received a body before the kernel reports to the registry that the body was sent. */
 const SENT_MS = 30_000
 const MIB = 1 << 20
 let images = 0

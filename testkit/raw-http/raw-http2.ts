@@ -17,8 +17,8 @@ import {
 import { RawSocket, type Target } from './raw-socket.ts'
 
 const PATIENCE_MS = 60_000
-/** How many frames are kept until they are asked for. */
-const MOST_KEPT = 10_000
+/** How many received frames are stored until they are asked for. */
+const MAX_UNREAD_FRAMES = 10_000
 
 export interface Opening {
   /** The initial window of every stream in bytes: with 0 no body can begin. */
@@ -38,7 +38,7 @@ export class RawHttp2 {
   readonly #polite: boolean
   readonly #timeoutMs: number
   readonly #reader = new FrameReader()
-  readonly #kept: Frame[] = []
+  readonly #unread: Frame[] = []
   readonly #waiting = new Set<{ is: (frame: Frame) => boolean; resolve: (frame: Frame) => void }>()
   readonly #counts = new Map<number, number>()
   #onFrame: (frame: Frame) => void = () => {}
@@ -159,8 +159,8 @@ export class RawHttp2 {
   }
 
   #next(what: string, is: (frame: Frame) => boolean): Promise<Frame> {
-    const at = this.#kept.findIndex(is)
-    const [found] = at < 0 ? [] : this.#kept.splice(at, 1)
+    const at = this.#unread.findIndex(is)
+    const [found] = at < 0 ? [] : this.#unread.splice(at, 1)
     if (found !== undefined) return Promise.resolve(found)
     let waiter: { is: (frame: Frame) => boolean; resolve: (frame: Frame) => void } | undefined
     const came = new Promise<Frame>((resolve) => {
@@ -189,8 +189,8 @@ export class RawHttp2 {
       return
     }
     // The payload is copied, because a slice would keep the whole read in memory.
-    if (type !== TYPE.data && this.#kept.length < MOST_KEPT) {
-      this.#kept.push({ ...frame, payload: Buffer.from(payload) })
+    if (type !== TYPE.data && this.#unread.length < MAX_UNREAD_FRAMES) {
+      this.#unread.push({ ...frame, payload: Buffer.from(payload) })
     }
   }
 }

@@ -32,8 +32,8 @@ export type AgentMessage =
   | { readonly is: 'step'; readonly name: string }
   | { readonly is: 'start-failed'; readonly message: string }
 
-// An agent in a process of its own, which can be killed at any disk step. All its code is loaded before it is told to
-// start, so that a test can load the next agent while it uses this one.
+// An agent in a process of its own, which can be killed at any disk step. All its code is loaded before the
+// command to start, so that a test can load the next agent while it uses this one.
 let steps = 0
 let killBeforeStep = Number.POSITIVE_INFINITY
 let reportSteps = false

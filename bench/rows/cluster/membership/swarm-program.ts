@@ -11,7 +11,7 @@ import { DEFAULT_LINK_LIMITS, Link, type LinkListener } from '../../../../src/pe
 import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip/named-members.ts'
 import { LOOPBACK, SECRET } from '../agents.ts'
 
-// The members of a swarm in one process, as an agent sees them: some have a link to it, and tell it of many others. The
+// The members of a swarm in one process, as an agent sees them: some have a link to it, and send it records of many others. The
 // argument is the DHT node to join at. Each message sets how many members there are: `[links, members]`.
 
 // Every swarm adds listeners to the one DHT node.
