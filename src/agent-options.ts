@@ -3,6 +3,7 @@ import type { DiskLimit } from './lib/disk-limit.ts'
 import type { PeerOptions } from './peers/peer-options.ts'
 import type { CertificateFiles } from './registry-api/connections/certificate.ts'
 import type { ListenAddress } from './registry-api/server.ts'
+import type { SourceOptions } from './sources/sources.ts'
 import type { UpstreamOptions } from './upstream/options/options.ts'
 import type { WarmEntry } from './warm/warming.ts'
 
@@ -21,6 +22,8 @@ export interface AgentOptions {
   readonly tls?: CertificateFiles
   /** Registries that need more than their name. */
   readonly upstreams?: UpstreamOptions
+  /** Images on this machine, which are asked for after the store, and before peers and upstreams. */
+  readonly sources?: readonly SourceOptions[]
   /** Images that are stored before anybody pulls them, and again when their tags move. */
   readonly warm?: readonly WarmEntry[]
   /** Joins the agents that know the same secret, which are then asked before upstream; default: no peers. */

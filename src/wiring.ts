@@ -12,6 +12,8 @@ import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
 import { createRegistryServer, type RegistryServer } from './registry-api/server.ts'
+import { LocalResolver } from './sources/local-resolver.ts'
+import { openSources } from './sources/sources.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
@@ -107,18 +109,29 @@ export async function wireAgent(
     warm: (request, { signal }) => warming.warm({ ...request, signal }),
   }
 
-  // 8. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
-  const registryServer = createRegistryServer({ ...options, listen, defaultNamespace, resolver })
+  // 8. The local sources, which the registry API asks between the store and the registry.
+  const sources = await openSources(options.sources ?? [], store, defaultNamespace)
+  cleanup.add(() => sources.close())
+  const clientResolver =
+    sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
+
+  // 9. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
+  const registryServer = createRegistryServer({
+    ...options,
+    listen,
+    defaultNamespace,
+    resolver: clientResolver,
+  })
   cleanup.add(({ drainMs }) =>
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 9. The reports, and what an operator may do to the stored content.
+  // 10. The reports, and what an operator may do to the stored content.
   const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer }))
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace)
 
-  // 10. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
+  // 11. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
   const adminServer = admin && createAdminServer({ listen: admin, reports: reporter, upkeep, warming })
   cleanup.add(() => adminServer?.stop())
   cleanup.add(() => warming.stop())

@@ -4,6 +4,7 @@ import { parseAddress, parseHostName, type SocketAddress } from './values/addres
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, oneOf, path, text, yesOrNo } from './values/format.ts'
 import { parseDiskLimit, parseSize } from './values/size.ts'
+import { type SourceSettings, sources } from './values/sources.ts'
 import { type UpstreamSettings, upstreams } from './values/upstream.ts'
 import { type WarmSettings, warm } from './values/warm.ts'
 
@@ -236,6 +237,24 @@ export const SETTINGS = Object.freeze({
     defaultText: 'every registry, anonymously',
     help: 'how individual registries are reached: hosts, TLS, credentials, freshness of tags',
     example: '[{ namespace: docker.io, host: mirror.example.com }]',
+  }),
+  docker: setting({
+    flag: 'docker',
+    inFile: false,
+    format: yesOrNo,
+    defaultValue: false,
+    defaultText: 'false',
+    help: 'serve the images of a Docker daemon and no others; reads DOCKER_HOST and its companions, and REGISTRY_PREFIXES',
+    example: 'true',
+    isSwitch: true,
+  }),
+  sources: setting<readonly SourceSettings[]>({
+    flag: undefined,
+    format: sources,
+    defaultValue: Object.freeze([]),
+    defaultText: 'none',
+    help: 'images on this machine that are served without being pulled: Docker, OCI layouts, folders of skopeo',
+    example: '[{ ociLayout: /srv/images }]',
   }),
   warm: setting<readonly WarmSettings[]>({
     flag: undefined,

@@ -107,6 +107,8 @@ export interface Events extends PeerEvents {
     readonly isFromPeer: boolean
   }
   'upstream.circuit': { readonly host: string; readonly open: boolean; readonly reason: string }
+  /** A local source could not be read, and the others were asked instead. */
+  'source.failed': { readonly source: string; readonly error: Error }
   'verify.failed': {
     readonly digest: Digest
     readonly found: string

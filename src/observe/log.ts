@@ -119,6 +119,9 @@ function logProblems(logger: Logger): readonly (() => void)[] {
       if (open) logger.warn(fields, 'circuit breaker opened: upstream is not asked for a while')
       else logger.info(fields, 'circuit breaker closed: upstream is asked again')
     }),
+    subscribe('source.failed', ({ source, error }) =>
+      logger.warn({ source, error: errorText(error) }, 'a local source cannot be read'),
+    ),
     summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or disconnected')),
     subscribe('verify.failed', (event) => logger.warn(event, 'content does not match its digest')),
     subscribe('store.repaired', (event) => logger.warn(event, 'the damaged store index was repaired')),

@@ -8,6 +8,13 @@ export function parseDigest(text: string): Digest | undefined {
   return PATTERN.test(text) ? (text as Digest) : undefined
 }
 
+/** For the result of a hash, which is a digest always. */
+export function digestFrom(algorithm: Algorithm, hex: string): Digest {
+  const digest = parseDigest(`${algorithm}:${hex}`)
+  if (digest === undefined) throw new Error(`${hex} is not the result of ${algorithm}.`)
+  return digest
+}
+
 export function algorithmOf(digest: Digest): Algorithm {
   return digest.startsWith('sha512:') ? 'sha512' : 'sha256'
 }

@@ -5,6 +5,8 @@ import type { Content } from './content.ts'
 /** How the cache got an answer. It becomes the `Cache-Status` header, a label of a metric and a line of `agent why`. */
 export type CacheResult =
   | { readonly kind: 'hit' }
+  /** A local source has it: the name of that source. */
+  | { readonly kind: 'source'; readonly source: string }
   /**
    * `from`: the kind of source that has brought most of the bytes so far when the answer begins, or is asked first.
    * `collapsed`: the answer follows a transfer that another request has begun.

@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { publish } from '../observe/events.ts'
-import type { Digest } from '../oci/digest.ts'
+import { type Digest, digestFrom } from '../oci/digest.ts'
 import type { BlobFacts, BlobStore, Incoming } from '../ports/blob-store.ts'
 import type { Content } from '../ports/content.ts'
+import type { ContentReceiver, UnknownContent } from '../ports/content-receiver.ts'
 import { Failure } from '../ports/failure.ts'
 import type { Want } from '../ports/source.ts'
 import { diskFailure, ignore } from './files/layout.ts'
@@ -17,7 +19,7 @@ import type { StoreParts } from './writing/store-parts.ts'
 const PAGE_SIZE = 500
 
 /** The blob store on disk. */
-export class DiskBlobStore implements BlobStore {
+export class DiskBlobStore implements BlobStore, ContentReceiver {
   readonly openBlobs = new OpenBlobs()
   readonly #parts: StoreParts
   readonly #lastUse: LastUse
@@ -25,6 +27,8 @@ export class DiskBlobStore implements BlobStore {
   readonly #incoming = new Map<Digest, Promise<DiskIncoming>>()
   /** Digests that are being dropped: they may be received again only after that. */
   readonly #dropping = new Map<Digest, Promise<unknown>>()
+  /** Digests under which received contents are just being published, and how many for each. */
+  readonly #claims = new Map<Digest, number>()
   #closing = false
 
   constructor(parts: StoreParts, lastUse: LastUse) {
@@ -53,7 +57,12 @@ export class DiskBlobStore implements BlobStore {
 
   /** The blob is open, being received or being dropped. */
   isBusy(digest: Digest): boolean {
-    return this.openBlobs.has(digest) || this.#incoming.has(digest) || this.#dropping.has(digest)
+    return (
+      this.openBlobs.has(digest) ||
+      this.#incoming.has(digest) ||
+      this.#claims.has(digest) ||
+      this.#dropping.has(digest)
+    )
   }
 
   async facts(digest: Digest): Promise<BlobFacts | undefined> {
@@ -88,6 +97,25 @@ export class DiskBlobStore implements BlobStore {
     if (this.#closing) throw new Failure('stopping', 'the store is closed')
     if (this.#incoming.has(digest)) throw new Failure('disk', `${digest} is already being received`)
     const beginning = this.#begin(want)
+    this.#incoming.set(digest, beginning)
+    try {
+      return await beginning
+    } catch (error) {
+      this.#incoming.delete(digest)
+      throw error
+    }
+  }
+
+  /** The content lies under a provisional digest until its own is known. */
+  async receive({ kind, repository, algorithm }: UnknownContent): Promise<Incoming> {
+    if (this.#closing) throw new Failure('stopping', 'the store is closed')
+    const digest = digestFrom(algorithm, randomBytes(algorithm === 'sha256' ? 32 : 64).toString('hex'))
+    const beginning = DiskIncoming.begin(
+      { kind, repository, digest },
+      this.#parts,
+      () => this.#incoming.delete(digest),
+      (found) => this.#claim(found),
+    )
     this.#incoming.set(digest, beginning)
     try {
       return await beginning
@@ -174,6 +202,17 @@ export class DiskBlobStore implements BlobStore {
       return await work
     } finally {
       for (const digest of digests) this.#dropping.delete(digest)
+    }
+  }
+
+  /** Keeps a digest from being dropped until the claim is ended. */
+  async #claim(digest: Digest): Promise<() => void> {
+    while (this.#dropping.has(digest)) await this.#dropping.get(digest)?.catch(() => {})
+    this.#claims.set(digest, (this.#claims.get(digest) ?? 0) + 1)
+    return () => {
+      const others = (this.#claims.get(digest) ?? 1) - 1
+      if (others > 0) this.#claims.set(digest, others)
+      else this.#claims.delete(digest)
     }
   }
 

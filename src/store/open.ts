@@ -127,6 +127,7 @@ export async function openStore({
 
   return {
     blobs,
+    receiver: blobs,
     catalog,
     recovered,
     usage: () => index.usage,

@@ -20,6 +20,8 @@ test('without sources the settings are the defaults', async () => {
     peersSecretFile: undefined,
     bootstrap: [],
     publicDht: false,
+    docker: false,
+    sources: [],
     dht: { host: '0.0.0.0', port: 49_737 },
     peerListen: { host: '0.0.0.0', port: 5052 },
     advertise: undefined,

@@ -25,10 +25,10 @@ const CASES: Readonly<Record<string, Case>> = {
   '5,000, 64 MiB': { members: 5000 },
 }
 
-const HEADS = ['last s', 'bound s', 'ratio', 'egress', 'depth', 'instr.', 'took s']
+const COLUMNS = ['last s', 'bound s', 'ratio', 'egress', 'depth', 'instr.', 'took s']
 
 const filters = process.argv.slice(2)
-console.log('members, image'.padEnd(38), ...HEADS.map((head) => head.padStart(8)))
+console.log('members, image'.padEnd(38), ...COLUMNS.map((title) => title.padStart(8)))
 for (const [name, options] of Object.entries(CASES)) {
   if (filters.some((filter) => !name.includes(filter))) continue
   const result = simulatePull({

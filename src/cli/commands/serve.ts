@@ -3,14 +3,17 @@ import { loadSettings } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
 import { formatAddress, isLoopback, type SocketAddress } from '../../config/values/address.ts'
 import { readProxies } from '../../config/values/proxies.ts'
+import type { SourceSettings } from '../../config/values/sources.ts'
 import type { UpstreamCredentials, UpstreamSettings } from '../../config/values/upstream.ts'
 import { whenAborted } from '../../lib/async/abort.ts'
 import { type Log, startLog } from '../../observe/log.ts'
 import { Failure } from '../../ports/failure.ts'
 import { type Command, CommandError, type Terminal } from '../context/command.ts'
+import { dockerSource, withRegistryVariables } from '../context/docker-mode.ts'
 import { allSettingFlags, givenSettings } from '../context/settings.ts'
 
 type PeerOptions = NonNullable<AgentOptions['peers']>
+type SourceOptions = NonNullable<AgentOptions['sources']>[number]
 type UpstreamEntry = NonNullable<NonNullable<AgentOptions['upstreams']>['entries']>[number]
 
 /** `agent serve`: runs until SIGINT or SIGTERM. */
@@ -21,11 +24,15 @@ export const serve: Command = {
     { line: 'agent serve', what: 'serve on 127.0.0.1:5050 and store images in ./.leat' },
     { line: 'agent serve --data /var/lib/leat --max-bytes 50GiB', what: 'as a service, with a size limit' },
     { line: 'agent serve --config leat.yaml', what: 'with the upstreams of a configuration file' },
+    {
+      line: 'agent serve --docker --listen 0.0.0.0:5050',
+      what: 'the images of Docker, for a kind or k3d cluster',
+    },
     { line: 'LEAT_LOG_LEVEL=debug agent serve', what: 'every flag can also be given as a variable' },
   ],
   async run(given, terminal) {
     const stopped = terminal.stopped()
-    const settings = await loadSettings(givenSettings(given, terminal))
+    const settings = await loadSettings(withRegistryVariables(givenSettings(given, terminal)))
     const log = startLog({ level: settings.logLevel })
     try {
       const agent = createAgent(agentOptions(settings, terminal))
@@ -59,6 +66,10 @@ export function agentOptions(
     listen,
     admin,
     defaultNamespace,
+    sources: [
+      ...settings.sources.map((source) => sourceOptions(source, env)),
+      ...(settings.docker ? [dockerSource(env)] : []),
+    ],
     warm: settings.warm,
     version,
     upstreams: {
@@ -72,6 +83,10 @@ export function agentOptions(
       ? {}
       : { peers: peerOptions(settings, settings.peersSecretFile) }),
   }
+}
+
+function sourceOptions({ from, ...rest }: SourceSettings, environment: Terminal['env']): SourceOptions {
+  return { ...rest, from: from.kind === 'docker' ? { ...from, environment } : from }
 }
 
 function peerOptions(settings: Settings, secretFile: string): PeerOptions {

@@ -20,7 +20,7 @@ export interface Identity {
   readonly secretKey: Buffer
 }
 
-/** Reads the identity from the data folder, or creates one there. */
+/** Reads the identity from the data folder, or creates one in it. */
 export async function loadIdentity(folder: string): Promise<Identity> {
   const path = join(folder, IDENTITY_FILE)
   const text = await readFile(path, 'latin1').catch((error: unknown) => {

@@ -3,7 +3,7 @@ import type { SwarmSecret } from './secret.ts'
 
 /**
  * Names in hex under which members share facts about something without revealing it. Only a member that knows the same
- * thing recognizes its pseudonym, and without the secret of the swarm nobody can compute a pseudonym to compare.
+ * thing recognizes its pseudonym, and an agent without the secret of the swarm cannot compute pseudonyms to compare.
  */
 export class Pseudonyms {
   readonly #keys: readonly Buffer[]

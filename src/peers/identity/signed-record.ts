@@ -21,7 +21,7 @@ export interface SignedRecord {
 }
 
 /**
- * A sign that a member is alive. Of two heartbeats of a member, the one with the higher incarnation is the later one;
+ * What a member signs from time to time to show that it is alive. Of two heartbeats of a member, the one with the higher incarnation is the later one;
  * within an incarnation, the one with the higher sequence number.
  */
 export interface Heartbeat {

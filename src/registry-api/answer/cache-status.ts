@@ -7,6 +7,8 @@ export function cacheStatus(cacheResult: CacheResult): string {
   switch (cacheResult.kind) {
     case 'hit':
       return 'leat; hit'
+    case 'source':
+      return 'leat; hit; detail=local-source'
     case 'miss':
       return `leat; fwd=uri-miss; detail=${cacheResult.from}${cacheResult.collapsed ? '; collapsed' : ''}`
     case 'revalidated':

@@ -14,6 +14,7 @@ const PartialState = v.object({
   kind: v.picklist(['manifest', 'blob']),
   registry: v.string(),
   name: v.string(),
+  isProvisional: v.optional(v.literal(false)),
 })
 const READ_AND_WRITE = constants.O_RDWR | constants.O_NOFOLLOW
 
@@ -34,12 +35,19 @@ export class Partials {
     return join(this.#layout.partialOf(digest), 'data')
   }
 
-  async create(want: Want): Promise<OpenFile> {
+  /** `isProvisional`: the content has another digest, so that the partial is of no use after a restart. */
+  async create(want: Want, { isProvisional = false } = {}): Promise<OpenFile> {
     const folder = this.#layout.partialOf(want.digest)
     await rm(folder, { recursive: true, force: true })
     await mkdir(folder, { mode: FOLDER_MODE })
     const { kind, repository } = want
-    const state = { version: VERSION, kind, registry: repository.registry, name: repository.name }
+    const state = {
+      version: VERSION,
+      kind,
+      registry: repository.registry,
+      name: repository.name,
+      isProvisional,
+    }
     await writeFile(this.#statePath(want.digest), JSON.stringify(state), { flag: 'wx', mode: FILE_MODE })
     return OpenFile.open(this.dataPath(want.digest), READ_AND_WRITE | constants.O_CREAT | constants.O_EXCL)
   }

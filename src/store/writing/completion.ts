@@ -39,7 +39,7 @@ export class Completion {
     this.#hashed = undefined
   }
 
-  /** Stores the bytes under the wanted digest; false when they cannot be stored. A second call gets the result of the first. */
+  /** Stores the bytes under their digest; false when they cannot be stored. A second call gets the result of the first. */
   commit(bytes: ReceivedBytes, facts: ContentFacts): Promise<boolean> {
     this.#committing ??= this.#commit(bytes, facts).finally(() => {
       this.#committing = undefined
@@ -53,24 +53,26 @@ export class Completion {
   }
 
   async #commit(bytes: ReceivedBytes, facts: ContentFacts): Promise<boolean> {
-    const { want, reservation } = this.#context
-    const { digest } = want
-    const found = await this.digest(bytes)
-    if (found !== digest) {
+    const { want, reservation, publishAs } = this.#context
+    const digest = await this.digest(bytes)
+    if (publishAs === undefined && digest !== want.digest) {
       throw new Failure('corrupt', 'only content with the wanted digest is stored', {
-        expected: digest,
-        found,
+        expected: want.digest,
+        found: digest,
       })
     }
     await reservation.settled()
     if (!this.#context.isStorable()) return false
     const size = bytes.position
+    const endClaim = await publishAs?.(digest)
     try {
-      await bytes.moveToBlobFile()
-      await this.#addToIndex(size, facts)
+      await bytes.moveToBlobFile(digest)
+      await this.#addToIndex(digest, size, facts)
     } catch (cause) {
       this.#context.passThrough(diskFailure(`cannot store ${digest}`, cause))
       return false
+    } finally {
+      endClaim?.()
     }
     reservation.release()
     publish('store.committed', { digest, size })
@@ -81,9 +83,9 @@ export class Completion {
    * Writes the entry of the index; from then on the blob is found. Its file is in place and durable: a crash between the two
    * leaves a file that the next start hashes and adopts.
    */
-  async #addToIndex(size: number, facts: ContentFacts): Promise<void> {
+  async #addToIndex(digest: Digest, size: number, facts: ContentFacts): Promise<void> {
     const { want, parts, checkpoints } = this.#context
-    const { digest, kind, repository } = want
+    const { kind, repository } = want
     const { mediaType, origin, references, subject } = facts
     try {
       await parts.index.put(

@@ -9,6 +9,7 @@ import { Completion, type ContentFacts } from './completion.ts'
 import { PartialFile } from './partial-file.ts'
 import type { PartialWriter } from './partial-writer.ts'
 import { ProgressSignal } from './progress-signal.ts'
+import type { PublishAs } from './publish-as.ts'
 import { type IncomingContext, ReceivedBytes } from './received-bytes.ts'
 import { RoomReservation } from './room-reservation.ts'
 import type { StoreParts } from './store-parts.ts'
@@ -33,14 +34,20 @@ export class DiskIncoming implements Incoming {
   #cutting: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
-  static async begin(want: Want, parts: StoreParts, onClosed: () => void): Promise<DiskIncoming> {
+  /** With `publishAs` the digest of `want` is provisional. */
+  static async begin(
+    want: Want,
+    parts: StoreParts,
+    onClosed: () => void,
+    publishAs?: PublishAs,
+  ): Promise<DiskIncoming> {
     // The borrower is woken only when another one gives memory back, and by then `begun` is set.
     let begun: DiskIncoming | undefined
     const borrower = await parts.memory.join(() => begun?.wake())
     try {
       const partial = await parts.partials.resume(want.digest)
       if (want.kind === 'blob') parts.writerPool.prepare()
-      begun = new DiskIncoming(want, parts, borrower, partial, onClosed)
+      begun = new DiskIncoming(want, parts, borrower, partial, onClosed, publishAs)
       return begun
     } catch (cause) {
       parts.memory.leave(borrower)
@@ -54,6 +61,7 @@ export class DiskIncoming implements Incoming {
     borrower: Borrower,
     partial: { readonly file: OpenFile; readonly size: number } | undefined,
     onClosed: () => void,
+    publishAs: PublishAs | undefined,
   ) {
     this.#want = want
     this.#parts = parts
@@ -67,6 +75,7 @@ export class DiskIncoming implements Incoming {
     })
     this.#context = {
       want,
+      publishAs,
       parts,
       borrower,
       reservation: this.#reservation,
@@ -240,7 +249,11 @@ export class DiskIncoming implements Incoming {
     if (!isCommitted && this.isStorable && this.#signal.failure === undefined) partial.handOverRest()
     await partial.end()
     // A full disk must get its room back, and after a failed sync the content of the file is unknown.
-    const isOver = isCommitted || !this.isStorable || this.#signal.failure !== undefined
+    const isOver =
+      isCommitted ||
+      !this.isStorable ||
+      this.#signal.failure !== undefined ||
+      this.#context.publishAs !== undefined
     if (isOver || this.position === 0) await partials.remove(digest)
     else partials.keepForLater(digest)
   }

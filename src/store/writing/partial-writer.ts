@@ -4,6 +4,7 @@ import type { Want } from '../../ports/source.ts'
 import { diskFailure } from '../files/layout.ts'
 import { PartialFile } from './partial-file.ts'
 import type { ProgressSignal } from './progress-signal.ts'
+import type { PublishAs } from './publish-as.ts'
 import type { RoomReservation } from './room-reservation.ts'
 import type { StoreParts } from './store-parts.ts'
 import type { WriterFile } from './threads/writer-file.ts'
@@ -17,6 +18,7 @@ const HAND_OVER_MS = 4
 /** The incoming whose bytes are written. */
 export interface PartialOwner {
   readonly want: Want
+  readonly publishAs: PublishAs | undefined
   readonly parts: StoreParts
   readonly reservation: RoomReservation
   readonly signal: ProgressSignal
@@ -183,11 +185,14 @@ export class PartialWriter {
   }
 
   async #open(): Promise<void> {
-    const { want, parts, reservation, signal } = this.#owner
+    const { want, publishAs, parts, reservation, signal } = this.#owner
     await reservation.settled()
     if (!this.#isHashOnly && signal.failure === undefined) {
       try {
-        this.#file = new PartialFile(await parts.partials.create(want), want.digest)
+        this.#file = new PartialFile(
+          await parts.partials.create(want, { isProvisional: publishAs !== undefined }),
+          want.digest,
+        )
       } catch (cause) {
         this.#owner.passThrough(diskFailure(`cannot create a partial for ${want.digest}`, cause))
       }

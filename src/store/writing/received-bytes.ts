@@ -6,6 +6,7 @@ import type { Want } from '../../ports/source.ts'
 import type { PartialFile } from './partial-file.ts'
 import { type PartialOwner, PartialWriter } from './partial-writer.ts'
 import type { ProgressSignal } from './progress-signal.ts'
+import type { PublishAs } from './publish-as.ts'
 import type { RoomReservation } from './room-reservation.ts'
 import type { StoreParts } from './store-parts.ts'
 import { type Borrower, UNIT_BYTES } from './threads/shared-memory.ts'
@@ -16,7 +17,9 @@ const DISCARD_BYTES = 65536
 
 /** What the parts of one incoming share. */
 export interface IncomingContext {
+  /** Its digest is provisional when `publishAs` is given. */
   readonly want: Want
+  readonly publishAs: PublishAs | undefined
   readonly parts: StoreParts
   readonly borrower: Borrower
   readonly reservation: RoomReservation
@@ -151,12 +154,11 @@ export class ReceivedBytes {
   }
 
   /** Puts the bytes into the blob file of their digest. They are durable when the call resolves. */
-  async moveToBlobFile(): Promise<void> {
-    const { blobFiles, partials } = this.#context.parts
-    const { digest } = this.#context.want
-    if (this.#partial === undefined) return blobFiles.putBytes(digest, this.#window.firstSlot)
+  async moveToBlobFile(digest: Digest): Promise<void> {
+    const { want, parts } = this.#context
+    if (this.#partial === undefined) return parts.blobFiles.putBytes(digest, this.#window.firstSlot)
     await this.#partial.sync()
-    await blobFiles.put(digest, partials.dataPath(digest))
+    await parts.blobFiles.put(digest, parts.partials.dataPath(want.digest))
   }
 
   /** Ends the writer, and moves bytes that are wrong to the quarantine where that is possible. */

@@ -8,7 +8,7 @@ import { digestOf } from '../../../testkit/memory/digests.ts'
 import { folder, opened } from '../folder.ts'
 import { filled, leavePartial } from '../left-files.ts'
 
-it('partials that are old, stored already, empty or invalid are removed; unknown files stay', async (t) => {
+it('partials that are old, stored already, empty, invalid or of an unknown digest are removed; unknown files stay', async (t) => {
   const path = await folder(t)
   const done = randomBytes(100_000)
   await filled(path, done)
@@ -19,6 +19,11 @@ it('partials that are old, stored already, empty or invalid are removed; unknown
   await leavePartial(path, digestOf(Buffer.from('empty')), Buffer.alloc(0))
   const senseless = await leavePartial(path, digestOf(Buffer.from('senseless')), randomBytes(10))
   await writeFile(join(senseless, 'state'), '{"version":9}')
+  const provisional = await leavePartial(path, digestOf(Buffer.from('provisional')), randomBytes(10))
+  await writeFile(
+    join(provisional, 'state'),
+    '{"version":1,"kind":"blob","registry":"up.test","name":"app","isProvisional":true}',
+  )
   const young = digestOf(Buffer.from('young'))
   await leavePartial(path, young, randomBytes(10))
   await writeFile(join(partial, `${partialName(young)}.draft`), 'half a manif')

@@ -69,7 +69,7 @@ export class GossipSimulation {
   }
 
   /** Links a member to random other ones, spread over a few seconds as by the discovery of the real code. */
-  dial(member: SimulatedMember): void {
+  linkToOthers(member: SimulatedMember): void {
     for (let made = 0; made < MAX_DIALED_LINKS; made += 1) {
       this.after(this.random() * 5000, () => {
         const others = this.present.filter((other) => other !== member)
@@ -206,7 +206,7 @@ export class GossipSimulation {
 export function startSwarm(members: number, seed: number): GossipSimulation {
   const swarm = new GossipSimulation(seed)
   for (let at = 0; at < members; at += 1) {
-    swarm.after(swarm.random() * 2000, () => swarm.dial(swarm.add(`node-${at}`)))
+    swarm.after(swarm.random() * 2000, () => swarm.linkToOthers(swarm.add(`node-${at}`)))
   }
   return swarm
 }

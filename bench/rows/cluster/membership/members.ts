@@ -86,7 +86,7 @@ async function startMembers(
 function gossip(context: Context): void {
   const swarm = new GossipSimulation(SEED)
   for (let at = 0; at < MEMBERS; at++) {
-    swarm.after(swarm.random() * 2000, () => swarm.dial(swarm.add(`node-${at}`)))
+    swarm.after(swarm.random() * 2000, () => swarm.linkToOthers(swarm.add(`node-${at}`)))
   }
   swarm.run(10_000)
   if (swarm.runUntil(() => swarm.areListsRight(), 60_000) === undefined) {

@@ -53,7 +53,7 @@ export class Discovery {
     return this.#stopping.signal.aborted
   }
 
-  /** Resolves when the node of the DHT listens. Loads the libraries here, so that agents without peers do not load them. */
+  /** Resolves when the node of the DHT listens. The libraries are loaded only now, so that agents without peers do not load them. */
   async start(): Promise<void> {
     const [{ openDhtNode }, { default: HyperswarmClass }] = await Promise.all([
       import('../../dht/dht-node.ts'),

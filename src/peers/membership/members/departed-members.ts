@@ -1,7 +1,7 @@
 import type { MemberId } from '../../identity/member.ts'
 import { type Heartbeat, isLater, type SignedHeartbeat } from '../../identity/signed-record.ts'
 
-/** A departed member is remembered for longer than old news of it circulates, so that such news does not bring it back. */
+/** A departed member is remembered for longer than its last heartbeats circulate, so that these do not bring it back. */
 const REMEMBERED_MS = 120_000
 
 /** The last heartbeat of a member that has left or was removed. */

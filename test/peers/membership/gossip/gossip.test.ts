@@ -39,7 +39,7 @@ test('a member that says goodbye is removed by all at once, and one that returns
   assert.ok(first)
   swarm.leave(first)
   const gone = swarm.runUntil(() => swarm.areListsRight(), 10_000)
-  swarm.dial(swarm.add(first.gossip.self.name))
+  swarm.linkToOthers(swarm.add(first.gossip.self.name))
   const back = swarm.runUntil(() => swarm.areListsRight(), 10_000)
   t.diagnostic(`seed ${seed}: removed after ${gone} ms, back after ${back} ms`)
   assert.ok(gone !== undefined && gone <= 3000, `${gone} ms`)

@@ -127,7 +127,7 @@ test('a record with a field that is missing, too large or of a wrong type is ref
   assert.equal(parsed({ beats: [[ann.id, 1, 2]] }), undefined)
 })
 
-test('a field that only a later version knows is kept as it was signed', () => {
+test('a field that only a later version knows is passed on as it was signed', () => {
   const statement = JSON.stringify({ ...ann, colour: 'blue' })
   const [parsedRecord] =
     parsed({ records: [[key, signature, statement, 2, heartbeat.signature]] })?.records ?? []

@@ -18,7 +18,7 @@ const NOTICE: PseudonymousNotice = {
   closedMs: 60_000,
 }
 
-test('a closed registry is news once, and again when it closes for notably longer', () => {
+test('a notice is sent on once, and again when the registry closes for notably longer', () => {
   const store = new NoticeStore()
   assert.ok(store.add(NOTICE, 0))
   assert.ok(!store.add(NOTICE, 0))
@@ -33,7 +33,7 @@ test('a closed registry is news once, and again when it closes for notably longe
   assert.equal(store.latest('a', 200_000)?.closedMs, 0)
 })
 
-test('a notice closes a registry for ten minutes at most, and one that closes nothing is not news', () => {
+test('a notice closes a registry for ten minutes at most, and one that closes nothing is not sent on', () => {
   const store = new NoticeStore()
   store.add({ ...NOTICE, closedMs: 10 ** 12 }, 0)
   assert.equal(store.latest('a', 0)?.closedMs, 600_000)
@@ -53,7 +53,7 @@ test('each notice is sent in four rounds, and those sent least often come first'
   assert.deepEqual([...sentRounds.values()], Array(6).fill(4))
 })
 
-test('the 64 latest notices are kept, and none beyond its time', () => {
+test('the store contains the 64 latest notices, each until its time is over', () => {
   const store = new NoticeStore()
   for (let at = 0; at < 1000; at += 1) store.add({ ...NOTICE, pseudonym: `${at}` }, at)
   assert.equal(store.latest('0', 1000), undefined)

@@ -23,7 +23,7 @@ interface Setting {
 
 function setUp(): Setting {
   const swarm = new GossipSimulation(seed)
-  for (let at = 0; at < 40; at += 1) swarm.dial(swarm.add(`node-${at}`))
+  for (let at = 0; at < 40; at += 1) swarm.linkToOthers(swarm.add(`node-${at}`))
   swarm.run(15_000)
   assert.ok(swarm.areListsRight())
   const [forger, other] = swarm.members
@@ -114,7 +114,7 @@ test('a forged heartbeat with a high sequence number does not make later heartbe
   sendForged(setting, { heartbeats: [forgeHeartbeat('alive', setting.victim, { sequence: 2 ** 52 })] })
 })
 
-test('suspicions of all members, with forged heartbeats, remove nobody and cost little', (t) => {
+test('when all members are suspected with forged heartbeats, none is removed, and refuting costs little', (t) => {
   const setting = setUp()
   const { swarm, forger } = setting
   const suspects = swarm.members.map(

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Vouching } from '../../../src/fetch/flight/bytes/vouching.ts'
-import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../../src/oci/checkpoints.ts'
-import type { Contributor } from '../../../src/ports/source.ts'
+import { Vouching } from '../../../../src/fetch/flight/bytes/vouching.ts'
+import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../../../src/oci/checkpoints.ts'
+import type { Contributor } from '../../../../src/ports/source.ts'
 
 const FREE = Number.POSITIVE_INFINITY
 /** Its name is not its own. */

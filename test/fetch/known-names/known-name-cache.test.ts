@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { KnownNameCache } from '../../src/fetch/known-names/known-name-cache.ts'
-import { digestOf } from '../../testkit/memory/digests.ts'
+import { KnownNameCache } from '../../../src/fetch/known-names/known-name-cache.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 
 const alpine = { registry: 'docker.io', name: 'library/alpine' }
 const digest = digestOf(Buffer.from('one'))

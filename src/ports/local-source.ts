@@ -1,0 +1,42 @@
+import type { Digest } from '../oci/digest.ts'
+import type { Descriptor } from '../oci/manifest.ts'
+import type { Repository } from '../oci/names/repository.ts'
+import type { Content } from './content.ts'
+import type { Want } from './source.ts'
+
+/** What a tag of a local source refers to. */
+export interface LocalTag {
+  readonly digest: Digest
+  readonly mediaType: string | undefined
+}
+
+/**
+ * Images that are on this machine already, outside of the store: in a Docker daemon, an OCI layout, or a folder that
+ * skopeo has written. A local source is asked after the store, and before peers and upstream.
+ *
+ * Every method rejects with a `Failure` when the source cannot be read now. What a source does not have is undefined or
+ * empty. A source forgets nothing and remembers nothing for its callers: each answer is what it has at this moment.
+ */
+export interface LocalSource {
+  /** Shown to users, such as `oci /srv/images`. */
+  readonly name: string
+  /** Says whether the images of a repository may come from this source only. */
+  isExclusive(repository: Repository): boolean
+  tag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<LocalTag | undefined>
+  /** Lists the tags of a repository, in no order. */
+  tags(repository: Repository, options: { signal: AbortSignal }): Promise<readonly string[]>
+  /**
+   * Opens a content that an image of the repository consists of. Its last bytes are readable only when all of it has the
+   * right digest. The caller closes the content.
+   */
+  open(want: Want, options: { signal: AbortSignal }): Promise<Content | undefined>
+  /** Describes the manifests of a repository whose subject is `subject`. */
+  referrers(
+    repository: Repository,
+    subject: Digest,
+    options: { signal: AbortSignal },
+  ): Promise<readonly Descriptor[]>
+  /** Lists every repository that has an image, in no order. */
+  repositories(options: { signal: AbortSignal }): Promise<readonly Repository[]>
+  close(): Promise<void>
+}

@@ -1,0 +1,160 @@
+import { unlessAborted } from '../../lib/async/abort.ts'
+import { SharedWork } from '../../lib/async/shared-work.ts'
+import { BoundedMap } from '../../lib/bounded-map.ts'
+import { type Digest, parseDigest } from '../../oci/digest.ts'
+import type { Descriptor } from '../../oci/manifest.ts'
+import { covers, type NameRules } from '../../oci/names/name-rules.ts'
+import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
+import type { Catalog } from '../../ports/catalog.ts'
+import type { Content } from '../../ports/content.ts'
+import { Failure } from '../../ports/failure.ts'
+import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
+import type { Want } from '../../ports/source.ts'
+import type { Compression } from './classic-image.ts'
+import type { DockerClient, DockerImage } from './docker-client.ts'
+import { DockerIndex, type NamedImage } from './docker-index.ts'
+import { ImageImport, type ImportedImage, type ImportTarget } from './image-import.ts'
+
+export interface DockerSourceOptions {
+  readonly client: DockerClient
+  readonly rules: NameRules
+  readonly isExclusive: boolean
+  readonly compression: Compression
+  readonly target: ImportTarget
+  readonly catalog: Pick<Catalog, 'rememberKnownName'>
+}
+
+/** What is known of so many images; the others are looked at again. */
+const MOST_IMAGES = 2_000
+
+type Options = { readonly signal: AbortSignal }
+
+/**
+ * The images of a Docker daemon. The first request for an image has all of it saved into the store, once for all who ask,
+ * and is answered from there; so the second one does not need the daemon but for what the tag refers to.
+ */
+export class DockerSource implements LocalSource {
+  readonly name: string
+  readonly #options: DockerSourceOptions
+  readonly #index: DockerIndex
+  readonly #imports = new SharedWork<ImportedImage>()
+  /** By repository and id of the image. */
+  readonly #imported = new BoundedMap<string, ImportedImage>(MOST_IMAGES)
+  /** By id, which says what an image consists of. */
+  readonly #inspected = new BoundedMap<string, DockerImage>(MOST_IMAGES)
+  readonly #closing = new AbortController()
+
+  constructor(options: DockerSourceOptions) {
+    this.name = `docker ${options.client.name}`
+    this.#options = options
+    this.#index = new DockerIndex(options.client, options.rules)
+  }
+
+  isExclusive(repository: Repository): boolean {
+    return this.#options.isExclusive && covers(this.#options.rules, repository)
+  }
+
+  async tag(repository: Repository, tag: string, options: Options): Promise<LocalTag | undefined> {
+    const named = (await this.#index.images(repository, options.signal)).get(tag)
+    if (named === undefined) return undefined
+    const image = await this.#options.client.inspect(named.reference, options.signal)
+    return image && this.#import(repository, named.reference, image, options)
+  }
+
+  async tags(repository: Repository, { signal }: Options): Promise<readonly string[]> {
+    return [...(await this.#index.images(repository, signal)).keys()]
+  }
+
+  async open({ repository, digest }: Want, options: Options): Promise<Content | undefined> {
+    for (const named of await this.#imagesOf(repository, options)) {
+      const imported = await this.#importIfWanted(repository, named, digest, options)
+      if (imported?.contents.has(digest) === true) return this.#options.target.blobs.open(digest)
+    }
+    return undefined
+  }
+
+  /** Docker keeps no artifacts that refer to images. */
+  async referrers(): Promise<readonly Descriptor[]> {
+    return []
+  }
+
+  repositories({ signal }: Options): Promise<readonly Repository[]> {
+    return this.#index.repositories(signal)
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new Failure('stopping', 'The agent is shutting down.'))
+    await this.#index.close()
+    await this.#options.client.close()
+  }
+
+  /** Each image once, however many tags it has. */
+  async #imagesOf(repository: Repository, { signal }: Options): Promise<readonly NamedImage[]> {
+    const byId = new Map<string, NamedImage>()
+    for (const named of (await this.#index.images(repository, signal)).values()) byId.set(named.id, named)
+    return [...byId.values()]
+  }
+
+  /** undefined: the image certainly does not contain the digest, or is gone. */
+  async #importIfWanted(
+    repository: Repository,
+    { id, reference }: NamedImage,
+    digest: Digest,
+    options: Options,
+  ): Promise<ImportedImage | undefined> {
+    const known = this.#imported.get(keyOf(repository, id))
+    if (known !== undefined && !known.contents.has(digest)) return undefined
+    const image = this.#inspected.get(id) ?? (await this.#options.client.inspect(reference, options.signal))
+    return image && this.#import(repository, reference, image, options)
+  }
+
+  /** The work goes on when the client leaves: the next one will want its result. */
+  async #import(
+    repository: Repository,
+    reference: string,
+    image: DockerImage,
+    { signal }: Options,
+  ): Promise<ImportedImage> {
+    this.#inspected.set(image.Id, image)
+    const key = keyOf(repository, image.Id)
+    const known = this.#imported.get(key)
+    if (known !== undefined && (await this.#areStored(known))) return known
+    const { promise } = this.#imports.run(key, () => this.#importNow(repository, reference, image))
+    const imported = await unlessAborted(promise, signal)
+    this.#imported.set(key, imported)
+    return imported
+  }
+
+  async #areStored({ contents }: ImportedImage): Promise<boolean> {
+    for (const digest of contents) {
+      if ((await this.#options.target.blobs.facts(digest)) === undefined) return false
+    }
+    return true
+  }
+
+  async #importNow(repository: Repository, reference: string, image: DockerImage): Promise<ImportedImage> {
+    const { client, target, catalog, compression } = this.#options
+    const save = () => client.save(reference, this.#closing.signal)
+    const work = new ImageImport(target, repository, this.name)
+    const root = image.Descriptor && parseDigest(image.Descriptor.digest)
+    const imported =
+      image.Descriptor && root
+        ? await work.containerd(root, image.Descriptor.mediaType, save)
+        : await work.classic(partsOf(image), compression, save)
+    for (const digest of imported.contents) await catalog.rememberKnownName(repository, digest)
+    return imported
+  }
+}
+
+function keyOf(repository: Repository, id: string): string {
+  return `${repositoryKey(repository)} ${id}`
+}
+
+function partsOf({ Id, RootFS }: DockerImage) {
+  const config = parseDigest(Id)
+  const layers = (RootFS?.Layers ?? []).map(parseDigest)
+  if (config === undefined || layers.includes(undefined)) {
+    throw new Failure('unsupported', `Docker describes the image ${Id} without digests.`)
+  }
+  return { config, layers: layers.filter((layer) => layer !== undefined) }
+}

@@ -1,0 +1,182 @@
+import { basename } from 'node:path'
+import * as v from 'valibot'
+import { jsonObject } from '../../lib/json.ts'
+import { algorithmOf, type Digest, hexOf } from '../../oci/digest.ts'
+import { type Descriptor, MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts'
+import { covers, type NameRules, repositoryOf, splitTag } from '../../oci/names/name-rules.ts'
+import { isTag } from '../../oci/names/names.ts'
+import { isSameRepository, type Repository, repositoryKey } from '../../oci/names/repository.ts'
+import type { Content } from '../../ports/content.ts'
+import { Failure } from '../../ports/failure.ts'
+import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
+import type { Want } from '../../ports/source.ts'
+import { FileContent } from './file-content.ts'
+import { type FileTree, PathTree, PerVersion, readRange } from './file-tree.ts'
+import type { FileVerifier } from './file-verifier.ts'
+import { ImageGraph, type Locate, type Part } from './image-graph.ts'
+
+/** OCI image spec, "Image Layout Specification". */
+const LAYOUT_VERSION = '1.0.0'
+const LayoutFile = v.object({ imageLayoutVersion: v.string() })
+const REF_NAME = 'org.opencontainers.image.ref.name'
+/** containerd writes the whole reference there, and only the tag into `REF_NAME`. */
+const CONTAINERD_NAME = 'io.containerd.image.name'
+const MOST_REPOSITORIES_IN_MEMORY = 1_000
+
+/** The images of a layout under one repository. */
+interface Images {
+  readonly repository: Repository
+  readonly tags: ReadonlyMap<string, Descriptor>
+  /** With those that have no name, such as referrers. */
+  readonly roots: readonly Descriptor[]
+}
+
+export interface OciLayoutOptions {
+  readonly path: string
+  readonly rules: NameRules
+  readonly isExclusive: boolean
+  readonly verifier: FileVerifier
+}
+
+/** An OCI image layout, as a folder or as a tar archive, that another program writes. */
+export class OciLayoutSource implements LocalSource {
+  readonly name: string
+  readonly #options: OciLayoutOptions
+  readonly #tree: FileTree
+  readonly #graph = new ImageGraph()
+  readonly #images = new PerVersion<readonly Images[]>(1)
+  readonly #parts = new PerVersion<Map<string, Promise<ReadonlyMap<Digest, Part>>>>(1)
+
+  constructor(options: OciLayoutOptions) {
+    this.name = `oci ${options.path}`
+    this.#options = options
+    this.#tree = new PathTree(options.path)
+  }
+
+  isExclusive(repository: Repository): boolean {
+    return this.#options.isExclusive && covers(this.#options.rules, repository)
+  }
+
+  async tag(repository: Repository, tag: string): Promise<LocalTag | undefined> {
+    const descriptor = (await this.#imagesOf(repository))?.tags.get(tag)
+    if (descriptor === undefined) return undefined
+    const part = (await this.#partsOf(repository)).get(descriptor.digest)
+    return part && { digest: descriptor.digest, mediaType: part.descriptor.mediaType }
+  }
+
+  async tags(repository: Repository): Promise<readonly string[]> {
+    return [...((await this.#imagesOf(repository))?.tags.keys() ?? [])]
+  }
+
+  async open({ repository, digest }: Want): Promise<Content | undefined> {
+    const part = (await this.#partsOf(repository)).get(digest)
+    const range = part && (await this.#locate(digest))
+    if (part === undefined || range === undefined) return undefined
+    const { verifier } = this.#options
+    if (verifier.known(range, digest) === false) return undefined
+    return FileContent.open({ digest, mediaType: part.descriptor.mediaType }, range, verifier)
+  }
+
+  async referrers(repository: Repository, subject: Digest): Promise<readonly Descriptor[]> {
+    return this.#graph.referrers(await this.#partsOf(repository), subject, this.#locate)
+  }
+
+  async repositories(): Promise<readonly Repository[]> {
+    return (await this.#listed()).map(({ repository }) => repository)
+  }
+
+  async close(): Promise<void> {}
+
+  readonly #locate: Locate = (digest) => this.#tree.find(`blobs/${algorithmOf(digest)}/${hexOf(digest)}`)
+
+  async #imagesOf(repository: Repository): Promise<Images | undefined> {
+    return (await this.#listed()).find((images) => isSameRepository(images.repository, repository))
+  }
+
+  async #partsOf(repository: Repository): Promise<ReadonlyMap<Digest, Part>> {
+    const images = await this.#imagesOf(repository)
+    const index = await this.#tree.find('index.json')
+    if (images === undefined || index === undefined) return new Map()
+    const all = await this.#parts.get(index, async () => new Map())
+    const key = repositoryKey(repository)
+    const known = all.get(key)
+    if (known !== undefined) return known
+    if (all.size >= MOST_REPOSITORIES_IN_MEMORY) all.clear()
+    const parts = this.#graph.parts(images.roots, this.#locate)
+    all.set(key, parts)
+    parts.catch(() => all.delete(key))
+    return parts
+  }
+
+  async #listed(): Promise<readonly Images[]> {
+    const { path, rules } = this.#options
+    const index = await this.#tree.find('index.json')
+    if (index === undefined)
+      throw new Failure('unavailable', `${path} is no OCI layout: it has no index.json.`)
+    return this.#images.get(index, async () => {
+      await this.#checkVersion()
+      const parsed = parseManifest(await readRange(index, MAX_MANIFEST_BYTES))
+      if (!parsed.ok)
+        throw new Failure('unavailable', `${path} has an unusable index.json: ${parsed.problem}.`)
+      return listImages(parsed.value.manifests, layoutName(path), rules)
+    })
+  }
+
+  async #checkVersion(): Promise<void> {
+    const { path } = this.#options
+    const file = await this.#tree.find('oci-layout')
+    const said = file && v.safeParse(LayoutFile, jsonObject(await readRange(file, MAX_MANIFEST_BYTES)))
+    if (said === undefined || !said.success) {
+      throw new Failure('unavailable', `${path} is no OCI layout: its file oci-layout says no version.`)
+    }
+    const { imageLayoutVersion } = said.output
+    if (Number.parseInt(imageLayoutVersion, 10) !== Number.parseInt(LAYOUT_VERSION, 10)) {
+      throw new Failure(
+        'unavailable',
+        `${path} is an OCI layout of version ${imageLayoutVersion}; this agent reads version ${LAYOUT_VERSION}.`,
+      )
+    }
+  }
+}
+
+/** `/srv/base.tar` → `base`: the name of images that have only a tag. */
+function layoutName(path: string): string {
+  return basename(path)
+    .replace(/\.tar$/, '')
+    .toLowerCase()
+}
+
+function listImages(
+  descriptors: readonly Descriptor[],
+  ownName: string,
+  rules: NameRules,
+): readonly Images[] {
+  const unnamed = descriptors.filter((descriptor) => nameIn(descriptor) === undefined)
+  const byRepository = new Map<string, { repository: Repository; tags: Map<string, Descriptor> }>()
+  const add = (name: string, tag: string, descriptor: Descriptor): void => {
+    const repository = repositoryOf(name, rules)
+    if (repository === undefined || !isTag(tag)) return
+    const key = repositoryKey(repository)
+    const images = byRepository.get(key) ?? { repository, tags: new Map() }
+    images.tags.set(tag, descriptor)
+    byRepository.set(key, images)
+  }
+  for (const descriptor of descriptors) {
+    const given = nameIn(descriptor)
+    if (given === undefined) continue
+    const isTagOnly = isTag(given)
+    const { name, tag } = isTagOnly ? { name: ownName, tag: given } : splitTag(given)
+    add(name, tag, descriptor)
+  }
+  const [only] = descriptors
+  if (descriptors.length === 1 && only !== undefined && unnamed.length === 1) add(ownName, 'latest', only)
+  return [...byRepository.values()].map(({ repository, tags }) => ({
+    repository,
+    tags,
+    roots: [...tags.values(), ...unnamed],
+  }))
+}
+
+function nameIn({ annotations }: Descriptor): string | undefined {
+  return annotations[CONTAINERD_NAME] ?? annotations[REF_NAME]
+}

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { rename, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { buildImage, buildIndex, type Image, type Index } from '../../../testkit/registries/image.ts'
+import { layoutFiles, partsOf, writeArchive, writeFiles } from '../../../testkit/registries/image-folders.ts'
+import { hub, open, openSource, readWhole, tagOf, temporaryFolder } from './files.ts'
+
+const signal = new AbortController().signal
+const app = buildImage('app')
+const list = buildIndex('list')
+
+type Images = Readonly<Record<string, Image | Index>>
+
+async function layoutAt(t: TestContext, form: 'folder' | 'archive', images: Images): Promise<string> {
+  const path = join(await temporaryFolder(t), form === 'folder' ? 'layout' : 'layout.tar')
+  await (form === 'folder' ? writeFiles(path, layoutFiles(images)) : writeArchive(path, layoutFiles(images)))
+  return path
+}
+
+for (const form of ['folder', 'archive'] as const) {
+  test(`every content of the images in a layout (${form}) is served, by tag and by digest`, async (t) => {
+    const path = await layoutAt(t, form, { 'acme/app:v1': app, 'ghcr.io/acme/list:v2': list })
+    const source = openSource(t, { from: { kind: 'oci', path } })
+    const other = { registry: 'ghcr.io', name: 'acme/list' }
+    assert.equal(await tagOf(source, hub('acme/app'), 'v1'), app.manifest.digest)
+    assert.equal(await tagOf(source, other, 'v2'), list.manifest.digest)
+    assert.deepEqual(await source.tags(other, { signal }), ['v2'])
+    for (const [repository, image] of [
+      [hub('acme/app'), app],
+      [other, list],
+    ] as const) {
+      for (const { digest, bytes } of partsOf(image)) {
+        assert.deepEqual(await readWhole(await open(source, repository, digest)), bytes)
+      }
+    }
+  })
+
+  test(`a content is served only under the repositories of its images (${form})`, async (t) => {
+    const path = await layoutAt(t, form, { 'acme/app:v1': app, 'acme/list:v2': list })
+    const source = openSource(t, { from: { kind: 'oci', path } })
+    const [blob] = app.blobs
+    assert.equal(await open(source, hub('acme/list'), blob?.digest ?? ''), undefined)
+    assert.equal(await tagOf(source, hub('acme/app'), 'v2'), undefined)
+  })
+}
+
+test('images that have only a tag are called after the layout', async (t) => {
+  const path = await layoutAt(t, 'archive', { v1: app })
+  const source = openSource(t, { from: { kind: 'oci', path }, namePrefix: 'base', registry: 'reg.test' })
+  assert.equal(await tagOf(source, { registry: 'reg.test', name: 'base/layout' }, 'v1'), app.manifest.digest)
+})
+
+test('the only image of a layout without names is the latest one', async (t) => {
+  const path = await layoutAt(t, 'folder', { '': app })
+  assert.equal(
+    await tagOf(openSource(t, { from: { kind: 'oci', path } }), hub('library/layout'), 'latest'),
+    app.manifest.digest,
+  )
+})
+
+test('an image that another program adds to the layout is there at once, and one that it removes is gone', async (t) => {
+  const path = await layoutAt(t, 'folder', { 'acme/app:v1': app })
+  const source = openSource(t, { from: { kind: 'oci', path } })
+  assert.equal(await tagOf(source, hub('acme/app'), 'v1'), app.manifest.digest)
+  await writeFiles(path, layoutFiles({ 'acme/app:v2': list }))
+  assert.equal(await tagOf(source, hub('acme/app'), 'v1'), undefined)
+  assert.equal(await tagOf(source, hub('acme/app'), 'v2'), list.manifest.digest)
+})
+
+test('an archive that is replaced is read anew', async (t) => {
+  const path = await layoutAt(t, 'archive', { 'acme/app:v1': app })
+  const source = openSource(t, { from: { kind: 'oci', path } })
+  assert.equal(await tagOf(source, hub('acme/app'), 'v1'), app.manifest.digest)
+  await writeArchive(`${path}.new`, layoutFiles({ 'acme/app:v1': list }))
+  await rename(`${path}.new`, path)
+  assert.equal(await tagOf(source, hub('acme/app'), 'v1'), list.manifest.digest)
+})
+
+test('a blob with other bytes loses its end, is named, and is not opened again until it is written again', async (t) => {
+  const path = await layoutAt(t, 'folder', { 'acme/app:v1': app })
+  const source = openSource(t, { from: { kind: 'oci', path } })
+  const [, blob] = app.blobs
+  assert.ok(blob)
+  const file = join(path, 'blobs', blob.digest.replace(':', '/'))
+  const wrong = Buffer.from(blob.bytes)
+  wrong[0] = (wrong[0] ?? 0) ^ 1
+  await writeFile(file, wrong)
+  await assert.rejects(readWhole(await open(source, hub('acme/app'), blob.digest)), {
+    code: 'corrupt',
+    message: new RegExp(`^${file} is not ${blob.digest}: its digest is sha256:`),
+  })
+  assert.equal(await open(source, hub('acme/app'), blob.digest), undefined)
+  await writeFile(file, blob.bytes)
+  assert.deepEqual(await readWhole(await open(source, hub('acme/app'), blob.digest)), blob.bytes)
+})
+
+test('a content that is written again while it is served is cut off', async (t) => {
+  const path = await layoutAt(t, 'folder', { 'acme/app:v1': app })
+  const source = openSource(t, { from: { kind: 'oci', path } })
+  const [, blob] = app.blobs
+  assert.ok(blob)
+  const content = await open(source, hub('acme/app'), blob.digest)
+  await writeFile(join(path, 'blobs', blob.digest.replace(':', '/')), blob.bytes)
+  await assert.rejects(readWhole(content), /was written again while it was being served/)
+})
+
+const BAD: readonly (readonly [what: string, file: string, text: string, message: RegExp])[] = [
+  [
+    'a layout of a newer version',
+    'oci-layout',
+    '{"imageLayoutVersion":"2.0.0"}',
+    /is an OCI layout of version 2\.0\.0; this agent reads version 1\.0\.0\.$/,
+  ],
+  ['a file that names no version', 'oci-layout', '{}', /its file oci-layout says no version/],
+  [
+    'an index that is not JSON',
+    'index.json',
+    'no',
+    /has an unusable index\.json: the manifest is not a JSON object/,
+  ],
+]
+for (const [what, file, text, message] of BAD) {
+  test(`${what} is refused with a sentence`, async (t) => {
+    const path = await layoutAt(t, 'folder', { 'acme/app:v1': app })
+    await writeFile(join(path, file), text)
+    const source = openSource(t, { from: { kind: 'oci', path } })
+    await assert.rejects(tagOf(source, hub('acme/app'), 'v1'), { code: 'unavailable', message })
+  })
+}
+
+test('a path at which nothing is, and an archive that is cut short, are unavailable', async (t) => {
+  const folder = await temporaryFolder(t)
+  const source = openSource(t, { from: { kind: 'oci', path: join(folder, 'nothing') } })
+  await assert.rejects(tagOf(source, hub('a/b'), 'v1'), /nothing does not exist\.$/)
+  const path = join(folder, 'cut.tar')
+  await writeArchive(path, layoutFiles({ 'acme/app:v1': app }))
+  await truncate(path, 5000)
+  const cut = openSource(t, { from: { kind: 'oci', path } })
+  await assert.rejects(
+    tagOf(cut, hub('acme/app'), 'v1'),
+    /cut\.tar cannot be read as a tar archive: the archive is cut short\.$/,
+  )
+})
+
+test('manifests that name a subject are its referrers', async (t) => {
+  const signature = buildImage('signature')
+  const bytes = Buffer.from(
+    JSON.stringify({
+      ...JSON.parse(signature.manifest.bytes.toString()),
+      artifactType: 'application/vnd.test.signature',
+      subject: {
+        mediaType: app.manifest.mediaType,
+        digest: app.manifest.digest,
+        size: app.manifest.bytes.length,
+      },
+    }),
+  )
+  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+  const signed: Image = { ...signature, manifest: { ...signature.manifest, digest, bytes } }
+  const path = await layoutAt(t, 'folder', { 'acme/app:v1': app, '': signed })
+  const source = openSource(t, { from: { kind: 'oci', path } })
+  const subject = (await source.tag(hub('acme/app'), 'v1', { signal }))?.digest ?? assert.fail()
+  const [only, ...others] = await source.referrers(hub('acme/app'), subject, { signal })
+  assert.deepEqual([only?.digest, only?.artifactType, others], [digest, 'application/vnd.test.signature', []])
+})
