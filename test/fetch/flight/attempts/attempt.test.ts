@@ -33,7 +33,7 @@ test('a source that sends more than it declared is cut off', async () => {
         if (!intake.filled(Math.min(room.length, 2_000))) await aborted(signal)
       },
     ]),
-    new ScriptedSource('honest', [sends(bytes)]),
+    new ScriptedSource('right', [sends(bytes)]),
   ])
   assert.ok((await pull(flights, wantOf(bytes))).equals(bytes))
 })
