@@ -8,7 +8,7 @@ import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { openStore } from '../../../src/store/open.ts'
 import { checkpointsOf, digestOf } from '../../../testkit/memory/digests.ts'
-import { feed, keep, stored, wanted } from '../../conformance/blob-store.ts'
+import { feed, keep, stored, wanted } from '../../conformance/blob-steps.ts'
 import { all, folder, opened } from '../folder.ts'
 import { filled } from '../left-files.ts'
 
