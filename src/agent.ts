@@ -28,12 +28,15 @@ export function createAgent(options: AgentOptions): Agent {
   return new NodeAgent(options)
 }
 
-/** Lets `work` warm images into a data folder on which no agent is running. Opens no server, and asks no peers. */
+/**
+ * Lets `work` warm images into a data folder on which no agent is running. Opens no server, asks no peers, and begins to keep
+ * no image warm.
+ */
 export async function withWarming<Result>(
   options: AgentOptions,
   work: (warming: Pick<Warming, 'warm'>) => Promise<Result>,
 ): Promise<Result> {
-  const { peers: _, ...offline } = options
+  const { peers: _peers, warm: _warm, ...offline } = options
   const cleanup = new CleanupStack()
   try {
     const { warming } = await openCore(offline, cleanup)

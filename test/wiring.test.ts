@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { CleanupStack } from '../src/lib/async/cleanup-stack.ts'
 import type { AgentState } from '../src/node-view.ts'
 import { type AgentParts, wireAgent } from '../src/wiring.ts'
+import { addCleanup } from '../testkit/cleanup.ts'
+import { sha256 } from '../testkit/registries/faulty-upstream.ts'
 import { folder } from './store/folder.ts'
 
 const ANY_PORT = { host: '127.0.0.1', port: 0 }
@@ -48,7 +52,7 @@ describe('an agent that stops', () => {
     const ended: string[] = []
     noteEnds(store, 'close', 'store', ended)
     noteEnds(upstreams, 'close', 'upstreams', ended)
-    noteEnds(peers ?? assert.fail('it has peers'), 'close', 'peers', ended)
+    noteEnds(peers ?? assert.fail('the agent has peers'), 'close', 'peers', ended)
     noteEnds(resolver.flights, 'stop', 'flights', ended)
     noteEnds(warming, 'stop', 'warming', ended)
     noteEnds(registryServer, 'drain', 'registry API', ended)
@@ -60,19 +64,20 @@ describe('an agent that stops', () => {
   })
 })
 
-describe('an agent whose peers have not been joined', () => {
-  it('has its client, and closes its port when it is undone', async (t) => {
+describe('the parts of an agent that has not joined its peers', () => {
+  it('have a peer client that knows no members, and no peer transfers', async (t) => {
     const { parts, cleanup } = await wire(t)
-    const peers = parts.peers ?? assert.fail('it has peers')
-    assert.equal(
-      peers.createTransfer({
-        kind: 'blob',
-        digest: `sha256:${'0'.repeat(64)}` as never,
-        repository: { registry: 'up.test', name: 'app' },
-      }),
-      undefined,
-    )
+    addCleanup(t, () => cleanup.run({ drainMs: 0 }))
+    const peers = parts.peers ?? assert.fail('the agent has peers')
+    const repository = { registry: 'up.test', name: 'app' }
+    assert.equal(peers.createTransfer({ kind: 'blob', digest: sha256('content'), repository }), undefined)
     assert.deepEqual(peers.client.warmTargets().others, [])
+  })
+
+  it('free the port of the peer server when they end', async (t) => {
+    const { parts, cleanup } = await wire(t)
+    const { host, port } = parts.peers?.self ?? assert.fail('the agent has peers')
     await cleanup.run({ drainMs: 0 })
+    await assert.rejects(once(connect(port, host), 'connect'), { code: 'ECONNREFUSED' })
   })
 })

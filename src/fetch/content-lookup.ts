@@ -18,7 +18,7 @@ export interface ContentLookupOptions {
   readonly knownNames: KnownNames
 }
 
-/** A client that has joined this many flights of other names, all of which failed, is told of the last failure. */
+/** After this many flights for other names have failed, the next failure is the client's. */
 const MAX_OTHER_FLIGHTS = 3
 
 /** Finds content by its digest: in the store, in a flight, or else through a flight that it begins. */
@@ -64,7 +64,7 @@ export class ContentLookup {
     }
   }
 
-  /** Gives size and type. Fetches nothing: upstream is asked with HEAD for content that is not here. */
+  /** Gives size and type. Fetches nothing: upstream is asked with HEAD for content that this node does not have. */
   async head(want: Want, options: { signal: AbortSignal }): Promise<HeadAnswer> {
     const facts = await this.#store.facts(want.digest)
     if (facts !== undefined) {

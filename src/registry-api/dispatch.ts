@@ -18,7 +18,7 @@ import { parseRoute, parseTarget, type Route } from './route.ts'
 export interface DispatchContext {
   readonly resolver: Resolver
   readonly bodies: BodyResources
-  /** For lists, which are in memory while they are sent. */
+  /** The resources for lists, which are in memory while they are sent. */
   readonly lists: BodyResources
   readonly defaultNamespace: string
   readonly isAllowed: (repository: Repository) => boolean

@@ -1,7 +1,6 @@
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
-import { type Descriptor, parseManifest } from '../oci/manifest.ts'
-import { OCI_INDEX } from '../oci/media-types.ts'
+import type { Descriptor } from '../oci/manifest.ts'
 import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import type { Content } from '../ports/content.ts'
 import { Failure } from '../ports/failure.ts'
@@ -9,6 +8,7 @@ import type { LocalContent } from '../ports/local-content.ts'
 import type { LocalSource } from '../ports/local-source.ts'
 import type { BlobAnswer, CacheResult, HeadAnswer, ManifestAnswer, Resolver } from '../ports/resolver.ts'
 import type { Want } from '../ports/source.ts'
+import { mergedReferrers } from './merged-referrers.ts'
 
 /** A larger manifest is sent from its file, as a blob is. */
 const IN_MEMORY_BYTES = 64 * 1024
@@ -107,7 +107,7 @@ export class LocalResolver implements Resolver {
       this.#next.referrers(repository, subject, options),
     ).catch(() => undefined)
     const cacheResult: CacheResult = { kind: 'source', source: last }
-    return { index: mergedIndex([...all], next?.index), cacheResult }
+    return { index: mergedReferrers([...all], next?.index), cacheResult }
   }
 
   async repositories(): Promise<readonly Repository[]> {
@@ -248,19 +248,4 @@ async function manifestOf(
   } finally {
     await content.close()
   }
-}
-
-/** The descriptors of the sources, and those of the index that upstream has given, each digest once. */
-function mergedIndex(own: readonly Descriptor[], upstream: Uint8Array | undefined): Uint8Array {
-  const parsed = upstream === undefined ? undefined : parseManifest(upstream)
-  const others = parsed?.ok === true ? parsed.value.manifests : []
-  const all = new Map([...others, ...own].map((descriptor) => [descriptor.digest, descriptor]))
-  const manifests = [...all.values()].map(({ digest, size, mediaType, artifactType, annotations }) => ({
-    mediaType,
-    digest,
-    size,
-    ...(artifactType === undefined ? {} : { artifactType }),
-    ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
-  }))
-  return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }))
 }

@@ -23,7 +23,7 @@ import { requestTag } from './requests/tag.ts'
 import { requestTags } from './requests/tags.ts'
 import { Transport } from './transport/transport.ts'
 
-/** Registries without an entry; the bound holds because clients may name any host. */
+/** Bounds the remembered registries without an entry, because clients may name any host. */
 const MOST_UNLISTED = 256
 
 export interface UpstreamStatus extends HostState {

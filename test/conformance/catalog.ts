@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Catalog } from '../../src/ports/catalog.ts'
 import { digestOf } from '../../testkit/memory/digests.ts'
 
-/** What every Catalog does. `open` gives an empty one; `close` is called when it is done with. */
+/** Tests that a catalog keeps the contract of its port. `open` gives an empty one, and `close` is called after each test. */
 export function catalogSuite(
   name: string,
   open: () => Promise<{ catalog: Catalog; close: () => Promise<void> }>,
@@ -20,13 +20,13 @@ export function catalogSuite(
     })
     afterEach(() => close())
 
-    it('knows nothing it was not told', async () => {
+    it('is empty at first', async () => {
       assert.equal(await catalog.tag(alpine, 'latest'), undefined)
       assert.equal(await catalog.cachedList(alpine, 'tags'), undefined)
       assert.deepEqual(await catalog.repositories(), [])
     })
 
-    it('remembers what a tag is, and what it has become', async () => {
+    it('remembers what a tag refers to, also when the tag has moved', async () => {
       const first = { digest, mediaType: 'application/vnd.oci.image.index.v1+json', checkedAt: 17 }
       const moved = { digest: other, mediaType: undefined, checkedAt: 18 }
       await catalog.rememberTag(alpine, '3.20', first)
@@ -35,7 +35,7 @@ export function catalogSuite(
       assert.deepEqual(await catalog.tag(alpine, '3.20'), moved)
     })
 
-    it('does not take one tag or repository for another with a like name', async () => {
+    it('does not confuse tags or repositories with similar names', async () => {
       const record = { digest, mediaType: undefined, checkedAt: 1 }
       await catalog.rememberTag({ registry: 'r', name: 'a/b' }, 'c', record)
       assert.equal(await catalog.tag({ registry: 'r', name: 'a' }, 'b/c'), undefined)
@@ -50,18 +50,18 @@ export function catalogSuite(
       assert.equal(await catalog.tag(alpine, 'old'), undefined)
     })
 
-    it('remembers byte by byte what it heard', async () => {
+    it('remembers a list byte by byte', async () => {
       const body = Uint8Array.from([0, 255, 10, 13, 128])
       await catalog.rememberList(alpine, 'tags', { body, checkedAt: 1_795_000_000_123 })
       await catalog.rememberList(alpine, `referrers/${digest}`, { body: new Uint8Array(), checkedAt: 0 })
-      const heard = await catalog.cachedList(alpine, 'tags')
-      assert.deepEqual(Uint8Array.from(heard?.body ?? []), body)
-      assert.equal(heard?.checkedAt, 1_795_000_000_123)
+      const list = await catalog.cachedList(alpine, 'tags')
+      assert.deepEqual(Uint8Array.from(list?.body ?? []), body)
+      assert.equal(list?.checkedAt, 1_795_000_000_123)
       assert.equal((await catalog.cachedList(alpine, `referrers/${digest}`))?.body.length, 0)
       assert.equal(await catalog.cachedList(alpine, `referrers/${other}`), undefined)
     })
 
-    it('knows where a digest was seen, and takes no like name or digest for it', async () => {
+    it('remembers known names, and does not confuse similar ones', async () => {
       const app = { registry: 'r.test', name: 'team/app' }
       assert.deepEqual(await catalog.filterKnown(app, [digest, other]), [])
       await catalog.rememberKnownName(app, other)

@@ -22,20 +22,20 @@ export interface Taint {
   readonly value?: string
 }
 
-/** What happens to a request in place of an answer, or before it. */
-export type Trouble = number | 'silence' | (() => unknown)
+/** An error status, no answer at all, or something that happens before the answer. */
+export type Fault = number | 'silence' | (() => unknown)
 
-/** The part of Kubernetes' API server that a node is: read, and changed by JSON patches (RFC 6902), over TLS. */
+/** An API server with one node, which can be read, and changed by JSON patches (RFC 6902), over TLS. */
 export class ApiServer {
   readonly folder: string
   readonly port: number
-  /** Undefined: there is no such list. */
+  /** Undefined if the node has no list of taints. */
   taints: readonly Taint[] | undefined
   token = 'token'
-  /** For the requests to come, one each. */
-  readonly troubles: Trouble[] = []
-  /** Method and path of all that came. */
-  readonly asked: string[] = []
+  /** The faults of the next requests, one for each. */
+  readonly faults: Fault[] = []
+  /** The methods and paths of all requests. */
+  readonly requests: string[] = []
 
   static async start(t: TestContext, taints: readonly Taint[] | undefined): Promise<ApiServer> {
     const folder = await mkdtemp(join(tmpdir(), 'leat-api-'))
@@ -57,7 +57,7 @@ export class ApiServer {
       await rm(folder, { recursive: true })
     })
     api = new ApiServer(folder, (server.address() as AddressInfo).port, taints)
-    await api.giveToken('token')
+    await api.writeToken('token')
     return api
   }
 
@@ -67,12 +67,12 @@ export class ApiServer {
     this.taints = taints
   }
 
-  /** As the kubelet renews it. */
-  async giveToken(token: string): Promise<void> {
+  /** Replaces the token in the file, as the kubelet does. */
+  async writeToken(token: string): Promise<void> {
     await writeFile(join(this.folder, 'token'), `${token}\n`)
   }
 
-  /** How a pod is told of it. */
+  /** The variables by which a pod finds the API server. */
   get env(): Record<string, string> {
     return {
       KUBERNETES_SERVICE_HOST: '127.0.0.1',
@@ -86,19 +86,19 @@ export class ApiServer {
   async answer(request: IncomingMessage): Promise<readonly [number, unknown] | undefined> {
     const parts: Buffer[] = []
     for await (const part of request) parts.push(part)
-    this.asked.push(`${request.method} ${request.url}`)
-    const trouble = this.troubles.shift()
-    if (trouble === 'silence') return undefined
-    if (typeof trouble === 'number') return refusal(trouble, 'trouble')
-    await trouble?.()
-    if (request.headers.authorization !== `Bearer ${this.token}`) return refusal(401, 'Unauthorized')
-    if (request.url !== '/api/v1/nodes/node-1') return refusal(404, 'not found')
+    this.requests.push(`${request.method} ${request.url}`)
+    const fault = this.faults.shift()
+    if (fault === 'silence') return undefined
+    if (typeof fault === 'number') return failure(fault, 'fault')
+    await fault?.()
+    if (request.headers.authorization !== `Bearer ${this.token}`) return failure(401, 'Unauthorized')
+    if (request.url !== '/api/v1/nodes/node-1') return failure(404, 'not found')
     if (request.method === 'GET') return [200, this.#node()]
     assert.equal(request.method, 'PATCH')
     if (request.headers['content-type'] !== 'application/json-patch+json')
-      return refusal(415, 'unsupported media type')
-    const after = patched(this.taints ?? [], v.parse(Steps, JSON.parse(Buffer.concat(parts).toString())))
-    if (after === undefined) return refusal(422, 'the server rejected our request')
+      return failure(415, 'unsupported media type')
+    const after = applyPatch(this.taints ?? [], v.parse(Steps, JSON.parse(Buffer.concat(parts).toString())))
+    if (after === undefined) return failure(422, 'the server rejected our request')
     this.taints = after.length === 0 ? undefined : after
     return [200, this.#node()]
   }
@@ -108,8 +108,11 @@ export class ApiServer {
   }
 }
 
-/** All steps or, when one does not hold, none. */
-function patched(before: readonly Taint[], steps: v.InferOutput<typeof Steps>): readonly Taint[] | undefined {
+/** Undefined if a step fails; then none is applied. */
+function applyPatch(
+  before: readonly Taint[],
+  steps: v.InferOutput<typeof Steps>,
+): readonly Taint[] | undefined {
   const taints = [...before]
   for (const { op, path, value } of steps) {
     const index = Number(TEST_PATH.exec(path)?.[1] ?? assert.fail(path))
@@ -120,6 +123,6 @@ function patched(before: readonly Taint[], steps: v.InferOutput<typeof Steps>): 
   return taints
 }
 
-function refusal(code: number, message: string): readonly [number, unknown] {
+function failure(code: number, message: string): readonly [number, unknown] {
   return [code, { kind: 'Status', status: 'Failure', message, code }]
 }

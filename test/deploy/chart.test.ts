@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { parse } from 'yaml'
 import { SETTINGS, type SettingName } from '../../src/config/schema.ts'
 import { Metrics } from '../../src/observe/metrics/metrics.ts'
-import { CHART, openChart, WAYS } from './helm.ts'
+import { CHART, openChart, VALUE_SETS } from './helm.ts'
 import { containersOf, DEPLOY, named, resourcesIn, workloadsOf } from './manifests.ts'
 import { assertSound, settingsOf } from './soundness.ts'
 
@@ -22,7 +22,7 @@ test('every value of the chart is in its schema, and nothing else is', async () 
   compare(values, schema, '')
 })
 
-/** `global` is Helm's own; what `config` may hold is the settings file's. */
+/** `global` belongs to Helm, and the content of `config` to the settings. */
 function compare(values: unknown, schema: unknown, path: string): void {
   const shape = v.safeParse(Shape, schema)
   if (!shape.success || shape.output.additionalProperties !== false || path === '.config') return
@@ -32,10 +32,10 @@ function compare(values: unknown, schema: unknown, path: string): void {
   for (const key of known) compare(given[key], shape.output.properties[key], `${path}.${key}`)
 }
 
-test('the settings file of the chart takes what the agent takes and the chart has no value for', async () => {
+test('`config` of the chart accepts exactly the settings for which the chart has no value', async () => {
   const schema: unknown = JSON.parse(await readFile(join(CHART, 'values.schema.json'), 'utf8'))
   const config = v.parse(Shape, v.parse(Shape, schema).properties['config'])
-  const inChart: readonly SettingName[] = [
+  const chartValues: readonly SettingName[] = [
     'listen',
     'admin',
     'data',
@@ -54,7 +54,7 @@ test('the settings file of the chart takes what the agent takes and the chart ha
   const names = (Object.keys(SETTINGS) as SettingName[]).filter((name) => SETTINGS[name].inFile)
   assert.deepEqual(
     Object.keys(config.properties).sort(),
-    names.filter((name) => !inChart.includes(name)).sort(),
+    names.filter((name) => !chartValues.includes(name)).sort(),
   )
 })
 
@@ -62,14 +62,14 @@ test('the chart and the changelog have the version of the program', async () => 
   const program: unknown = JSON.parse(await readFile(join(DEPLOY, '../package.json'), 'utf8'))
   const chart: unknown = parse(await readFile(join(CHART, 'Chart.yaml'), 'utf8'))
   const { version } = v.parse(v.looseObject({ version: v.string() }), program)
-  const told = v.parse(v.looseObject({ version: v.string(), appVersion: v.string() }), chart)
-  assert.deepEqual([told.version, told.appVersion], [version, version])
+  const versions = v.parse(v.looseObject({ version: v.string(), appVersion: v.string() }), chart)
+  assert.deepEqual([versions.version, versions.appVersion], [version, version])
   const changelog = await readFile(join(DEPLOY, '../CHANGELOG.md'), 'utf8')
   assert.equal(/^## (\S+)/m.exec(changelog)?.[1], version)
 })
 
-test('the dashboard asks for metrics that there are', async () => {
-  const text = await readFile(join(CHART, 'files/dashboard.json'), 'utf8')
+test('the dashboard uses only metrics that exist', async () => {
+  const dashboard = await readFile(join(CHART, 'files/dashboard.json'), 'utf8')
   const levels = {
     flightsActive: 0,
     flightWaiters: 0,
@@ -80,22 +80,22 @@ test('the dashboard asks for metrics that there are', async () => {
   }
   const metrics = new Metrics({ version: '0', gauges: () => levels })
   try {
-    const told = metrics.text()
-    const asked = new Set(text.match(/\b(?:leat|process)_[a-z_]+/g))
-    assert.ok(asked.size > 15)
-    for (const name of asked)
-      assert.match(told, new RegExp(`^# TYPE ${name.replace(/_bucket$/, '')} `, 'm'), name)
+    const text = metrics.text()
+    const names = new Set(dashboard.match(/\b(?:leat|process)_[a-z_]+/g))
+    assert.ok(names.size > 15)
+    for (const name of names)
+      assert.match(text, new RegExp(`^# TYPE ${name.replace(/_bucket$/, '')} `, 'm'), name)
   } finally {
     metrics.close()
   }
 })
 
-test('what Helm makes of the chart is sound, and the manifests are that', async (t) => {
+test('the rendered chart is sound, and the manifests are current', async (t) => {
   const chart = await openChart(t)
   if (chart === undefined) return
-  const render = (values: string, ...more: string[]): Promise<string> => chart.render(values, { more })
+  const render = (values: string, ...flags: string[]): Promise<string> => chart.render(values, { flags })
 
-  await t.test('the manifests are what deploy/render.sh makes of it', async () => {
+  await t.test('the manifests are what deploy/render.sh renders', async () => {
     const values = await readFile(join(DEPLOY, 'manifests.values.yaml'), 'utf8')
     const read = (path: string): Promise<string> => readFile(join(DEPLOY, 'manifests', path), 'utf8')
     assert.equal(await render(values, '--no-hooks'), await read('10-leat.yaml'))
@@ -105,17 +105,17 @@ test('what Helm makes of the chart is sound, and the manifests are that', async 
     )
   })
 
-  for (const [way, values] of Object.entries(WAYS))
-    await t.test(way, async () => assertSound(resourcesIn(await render(values))))
+  for (const [name, values] of Object.entries(VALUE_SETS))
+    await t.test(name, async () => assertSound(resourcesIn(await render(values))))
 
-  await t.test('a longer drain gives the pod longer', async () => {
+  await t.test('a longer drain gives the pod more time to end', async () => {
     const { template } = named(workloadsOf(resourcesIn(await render('drainSeconds: 120'))), 'leat')
     assert.equal(template.spec.terminationGracePeriodSeconds, 130)
     assert.equal((await settingsOf(named(template.spec.containers, 'agent'))).drainTimeout, 120_000)
   })
 
   await t.test(
-    'only what takes the taint off has a token, and everything of the chart bears the taint',
+    'only the container that removes the taint has a token, and every pod of the chart tolerates the taint',
     async () => {
       const values = 'startupTaint: { enabled: true, key: corp/x, mostSeconds: 60 }\ntolerations: []\n'
       const text = await render(values)
@@ -133,9 +133,9 @@ test('what Helm makes of the chart is sound, and the manifests are that', async 
       }
       const { template } = named(workloadsOf(resources), 'leat')
       const { env } = named(template.spec.containers, 'startup-taint')
-      const given = Object.fromEntries(env.map(({ name, value }) => [name, value]))
+      const variables = Object.fromEntries(env.map(({ name, value }) => [name, value]))
       assert.deepEqual(
-        [given['TAINT_KEY'], given['MOST_SECONDS'], given['LEAT_ADMIN']],
+        [variables['TAINT_KEY'], variables['MOST_SECONDS'], variables['LEAT_ADMIN']],
         ['corp/x', '60', '127.0.0.1:5051'],
       )
       assert.match(text, /request\.userInfo\.username == "system:serviceaccount:leat:leat"\n/)
@@ -143,35 +143,35 @@ test('what Helm makes of the chart is sound, and the manifests are that', async 
     },
   )
 
+  await t.test('the sources for the admin port can be restricted without restricting the peers', async () => {
+    const values =
+      'admin: { listen: node }\nnetworkPolicy: { adminFrom: [{ ipBlock: { cidr: 10.9.0.0/16 } }] }\n'
+    const policy = resourcesIn(await render(values)).find(
+      ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'leat',
+    )
+    const { ingress } = v.parse(v.looseObject({ ingress: v.array(v.looseObject({})) }), policy?.spec)
+    assert.deepEqual(ingress, [
+      {
+        ports: [
+          { port: 5052, protocol: 'TCP' },
+          { port: 49_737, protocol: 'UDP' },
+        ],
+      },
+      { ports: [{ port: 5051, protocol: 'TCP' }], from: [{ ipBlock: { cidr: '10.9.0.0/16' } }] },
+    ])
+  })
+
   await t.test(
-    'who may reach the admin port can be narrowed without narrowing who may be a peer',
+    'the container that configures the runtime has the certificate of an agent with TLS',
     async () => {
       const values =
-        'admin: { listen: node }\nnetworkPolicy: { adminFrom: [{ ipBlock: { cidr: 10.9.0.0/16 } }] }\n'
-      const policy = resourcesIn(await render(values)).find(
-        ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'leat',
-      )
-      const { ingress } = v.parse(v.looseObject({ ingress: v.array(v.looseObject({})) }), policy?.spec)
-      assert.deepEqual(ingress, [
-        {
-          ports: [
-            { port: 5052, protocol: 'TCP' },
-            { port: 49_737, protocol: 'UDP' },
-          ],
-        },
-        { ports: [{ port: 5051, protocol: 'TCP' }], from: [{ ipBlock: { cidr: '10.9.0.0/16' } }] },
-      ])
+        'config: { tlsCert: /tls/a, tlsKey: /tls/b }\nextraVolumes: [{ name: tls }]\nextraVolumeMounts: [{ name: tls, mountPath: /tls }]\n'
+      const { template } = named(workloadsOf(resourcesIn(await render(values))), 'leat')
+      const install = named(template.spec.initContainers, 'runtime-install')
+      assert.ok(install.args.includes('--tls-cert=/tls/a'))
+      assert.equal(named(install.volumeMounts, 'tls').mountPath, '/tls')
     },
   )
-
-  await t.test('what tells the runtime has the certificate of an agent that speaks TLS', async () => {
-    const values =
-      'config: { tlsCert: /tls/a, tlsKey: /tls/b }\nextraVolumes: [{ name: tls }]\nextraVolumeMounts: [{ name: tls, mountPath: /tls }]\n'
-    const { template } = named(workloadsOf(resourcesIn(await render(values))), 'leat')
-    const install = named(template.spec.initContainers, 'runtime-install')
-    assert.ok(install.args.includes('--tls-cert=/tls/a'))
-    assert.equal(named(install.volumeMounts, 'tls').mountPath, '/tls')
-  })
 
   const refused: Readonly<Record<string, RegExp>> = {
     'registri: { port: 1 }': /additional propert/i,
@@ -193,7 +193,7 @@ test('what Helm makes of the chart is sound, and the manifests are that', async 
   }
 })
 
-test('a cluster that cannot keep agents to their own nodes gets no such agents', async (t) => {
+test('a startup taint needs a version of Kubernetes that can limit agents to their own nodes', async (t) => {
   const chart = await openChart(t)
   if (chart === undefined) return
   const at = (version: string) => chart.tryRender('startupTaint: { enabled: true }', { version })

@@ -23,7 +23,7 @@ async function pages(): Promise<readonly Page[]> {
   )
 }
 
-/** In blocks of shell and between backticks; without comments, prompts and what a shell would make of the rest. */
+/** The `agent` commands in shell blocks and between backticks, without comments and without what precedes `agent`. */
 function agentLines(text: string): string[] {
   const blocks = [...text.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block = '']) =>
     block.replaceAll('\\\n', ' ').split('\n'),
@@ -36,15 +36,15 @@ function agentLines(text: string): string[] {
   })
 }
 
-test('every command that the documentation gives is one', async () => {
+test('every command in the documentation is valid', async () => {
   let count = 0
-  const understood = new Set<string>()
+  const checked = new Set<string>()
   for (const { path, text } of await pages()) {
     for (const line of agentLines(text)) {
       count += 1
-      if (understood.has(line)) continue
-      understood.add(line)
-      // What is named but not shown with its words, as `agent pin` in a table.
+      if (checked.has(line)) continue
+      checked.add(line)
+      // A command that is only named, such as `agent pin` in a table, may lack its arguments.
       const args = line.split(/\s+/)
       const isNamed = args.length === 1
       const request = await readArguments(isNamed ? [...args, '--help'] : args, {
@@ -54,7 +54,7 @@ test('every command that the documentation gives is one', async () => {
       assert.ok(!(request instanceof Error), `${path}: agent ${line}: ${request}`)
     }
   }
-  assert.ok(count > 30, `only ${count} were found`)
+  assert.ok(count > 30, `only ${count} found`)
 })
 
 test('every finding of the doctor in the documentation is in its source', async () => {
@@ -67,11 +67,11 @@ test('every finding of the doctor in the documentation is in its source', async 
   const lines = table.split('\n').flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(/`([^`]+)`/g)])
   assert.ok(lines.length > 20)
   for (const [, line = ''] of lines)
-    for (const part of line.split('…').map((one) => one.trim()))
+    for (const part of line.split('…').map((each) => each.trim()))
       assert.ok(source.includes(part), `${line}: ${part}`)
 })
 
-test('every link of the documentation leads somewhere', async () => {
+test('every relative link in the documentation has a target', async () => {
   for (const { path, text } of await pages()) {
     for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)/g)) {
       if (target === '') continue
@@ -80,7 +80,7 @@ test('every link of the documentation leads somewhere', async () => {
   }
 })
 
-test('every file of src that a document names is there', async () => {
+test('every file of src that a document names exists', async () => {
   const texts = [
     ...(await pages()),
     { path: 'ARCHITECTURE.md', text: await readFile(join(ROOT, 'ARCHITECTURE.md'), 'utf8') },
@@ -92,10 +92,10 @@ test('every file of src that a document names is there', async () => {
       assert.ok(existsSync(join(ROOT, file)), `${path} names ${file}`)
     }
   }
-  assert.ok(count > 40, `only ${count} were found`)
+  assert.ok(count > 40, `only ${count} found`)
 })
 
-test('every value of the chart that the documentation sets is there', async () => {
+test('every value of the chart that the documentation sets exists', async () => {
   const values = await readFile(join(DEPLOY, 'chart/values.yaml'), 'utf8')
   const known = new Set<string>()
   let section = ''
@@ -109,14 +109,14 @@ test('every value of the chart that the documentation sets is there', async () =
   }
 })
 
-test('what the documentation calls a container, a pod has', async () => {
+test('every container that the documentation names exists', async () => {
   const text = await readFile(join(DEPLOY, 'manifests/10-leat.yaml'), 'utf8')
   const agent = workloadsOf(resourcesIn(text)).find(({ name }) => name === 'leat')
   const names = [...(agent?.template.spec.initContainers ?? []), ...(agent?.template.spec.containers ?? [])]
   for (const page of await pages())
     for (const [, name = ''] of page.text.matchAll(/daemonset\/leat -c ([a-z-]+)/g))
       assert.ok(
-        names.some((one) => one.name === name),
+        names.some((each) => each.name === name),
         `${page.path}: ${name}`,
       )
 })

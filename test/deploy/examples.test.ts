@@ -61,7 +61,7 @@ test('the agent of the systemd example reads its configuration file and its vari
   assert.ok(credentials.includes('swarm-secret'))
 })
 
-test('the values of the kind example make a sound chart with a DHT node that fits on one node', async (t) => {
+test('the values of the kind example render a sound chart for a cluster of one node', async (t) => {
   const chart = await openChart(t)
   if (chart === undefined) return
   const resources = resourcesIn(

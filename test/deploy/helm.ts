@@ -7,37 +7,37 @@ import { DEPLOY } from './manifests.ts'
 
 export const CHART = join(DEPLOY, 'chart')
 
-/** Values that somebody may give to the chart. */
-export const WAYS: Readonly<Record<string, string>> = {
-  'as it is': '',
+/** Sets of values for the chart, by what they are for. */
+export const VALUE_SETS: Readonly<Record<string, string>> = {
+  'the defaults': '',
   'without peers': 'peers: { enabled: false }',
   'for CRI-O': 'runtime: { name: crio, folder: /etc/containers, registries: [ghcr.io] }',
   'for k3s':
     'runtime: { folder: /var/lib/rancher/k3s/agent/etc/containerd, config: /var/lib/rancher/k3s/agent/etc/containerd/config.toml, writeConfig: true }',
-  'without touching the runtime': 'runtime: { install: false }',
-  watched:
+  'without the settings of the runtime': 'runtime: { install: false }',
+  'with monitoring':
     'admin: { listen: node }\nserviceMonitor: { enabled: true, labels: { a: b } }\ndashboard: { enabled: true }',
-  'with nodes that start warm':
+  'with a startup taint':
     'startupTaint: { enabled: true, key: corp/x }\nconfig: { warm: [alpine:3] }\ntolerations: []\nadmin: { listen: node }',
-  'over TLS':
+  'with TLS':
     'config: { tlsCert: /tls/tls.crt, tlsKey: /tls/tls.key }\nruntime: { caFile: /tls/ca.crt }\nextraVolumes: [{ name: tls, secret: { secretName: tls } }]\nextraVolumeMounts: [{ name: tls, mountPath: /tls }]',
-  'with much of its own':
+  'with many settings':
     'peers: { secret: 0123456789abcdef, zone: eu-1a, maxUpload: 100MiB, maxDownload: 1GiB, listen: any, bootstrap: ["10.0.0.1:49737"] }\ndht: { enabled: false }\ncredentialsSecret: hub\nseLinuxType: spc_t\nconfig: { warm: [alpine:3] }\nimage: { repository: r.corp/leat, tag: "1", pullSecrets: [pull] }\nnodeSelector: { a: b }\nextraEnv: [{ name: HTTPS_PROXY, value: "http://proxy:3128" }]\npriorityClass: { create: false, name: system-node-critical }\nnetworkPolicy: { from: [{ ipBlock: { cidr: 10.0.0.0/8 } }] }',
 }
 
 interface Chart {
-  /** What Helm makes of it with these values, hooks and all. */
+  /** The rendered chart, hooks included. */
   render(values: string, options?: RenderOptions): Promise<string>
   tryRender(values: string, options?: RenderOptions): Promise<Ended>
 }
 
 interface RenderOptions {
-  /** Of Kubernetes. */
+  /** The version of Kubernetes. */
   readonly version?: string
-  readonly more?: readonly string[]
+  readonly flags?: readonly string[]
 }
 
-/** Undefined, with the test skipped, without Helm. No Debian package brings it, so it is never required. */
+/** Without Helm, it skips the test and returns undefined. Helm is never required, because Debian has no package of it. */
 export async function openChart(t: TestContext): Promise<Chart | undefined> {
   const helm = findProgram('helm', [join(homedir(), 'go/bin')])
   if (helm === undefined) {
@@ -48,12 +48,14 @@ export async function openChart(t: TestContext): Promise<Chart | undefined> {
   t.after(() => rm(folder, { recursive: true, force: true }))
   const file = join(folder, 'values.yaml')
   const options = ['--namespace', 'leat', '--values', file]
-  const given = async (values: string, { version = '1.31.0', more = [] }: RenderOptions) => {
+  const commandLine = async (values: string, { version = '1.31.0', flags = [] }: RenderOptions) => {
     await writeFile(file, values)
-    return ['template', 'leat', CHART, ...options, '--kube-version', version, ...more]
+    return ['template', 'leat', CHART, ...options, '--kube-version', version, ...flags]
   }
   return {
-    render: async (values, more = {}) => (await run(helm, await given(values, more))).stdout,
-    tryRender: async (values, more = {}) => await tryRun(helm, await given(values, more)),
+    render: async (values, renderOptions = {}) =>
+      (await run(helm, await commandLine(values, renderOptions))).stdout,
+    tryRender: async (values, renderOptions = {}) =>
+      await tryRun(helm, await commandLine(values, renderOptions)),
   }
 }

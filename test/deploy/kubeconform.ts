@@ -5,11 +5,11 @@ import type { TestContext } from 'node:test'
 import * as v from 'valibot'
 import { findProgram, tryRun } from '../../testkit/programs.ts'
 
-/** One schema for each kind of resource, as `{{ }}` of kubeconform names them. */
+/** Where kubeconform finds the schema of each kind of resource. */
 const LOCATION =
   '{{ .NormalizedKubernetesVersion }}{{ .StrictSuffix }}/{{ .ResourceKind }}{{ .KindSuffix }}.json'
-/** Of Prometheus, not of Kubernetes. */
-const FOREIGN = 'monitoring.coreos.com/v1/ServiceMonitor'
+/** A kind of the Prometheus operator, for which Kubernetes has no schema. */
+const PROMETHEUS_KIND = 'monitoring.coreos.com/v1/ServiceMonitor'
 
 const Report = v.object({
   resources: v.optional(
@@ -21,14 +21,14 @@ const Report = v.object({
 
 type Report = v.InferOutput<typeof Report>
 
-/** Asks kubeconform whether Kubernetes would take what is in these files. */
+/** Validates files against the schemas of a version of Kubernetes. */
 export interface Kubeconform {
   validate(files: Readonly<Record<string, string>>, version: string): Promise<Report>
 }
 
 /**
- * With these versions of Kubernetes. Undefined, with the test skipped, where it or the schemas are missing: no Debian
- * package brings them, so they are never required.
+ * Prepares the schemas of these versions of Kubernetes. Without kubeconform or the schemas, it skips the test and returns
+ * undefined. They are never required, because Debian has no packages of them.
  */
 export async function openKubeconform(
   t: TestContext,
@@ -43,23 +43,23 @@ export async function openKubeconform(
   const folder = await mkdtemp(join(tmpdir(), 'leat-schemas-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   for (const version of versions) {
-    await unpin(join(schemas, `v${version}-local-strict`), join(folder, `v${version}-strict`))
+    await copySchemas(join(schemas, `v${version}-local-strict`), join(folder, `v${version}-strict`))
   }
   return {
     async validate(files, version) {
       const at = await mkdtemp(join(folder, 'files-'))
       for (const [name, text] of Object.entries(files)) await writeFile(join(at, `${name}.yaml`), text)
       const options = ['-strict', '-summary', '-output', 'json', '-kubernetes-version', version]
-      const where = ['-schema-location', join(folder, LOCATION), '-skip', FOREIGN]
-      const { stdout, stderr } = await tryRun(program, [...options, ...where, at])
+      const schemaFlags = ['-schema-location', join(folder, LOCATION), '-skip', PROMETHEUS_KIND]
+      const { stdout, stderr } = await tryRun(program, [...options, ...schemaFlags, at])
       if (stdout === '') throw new Error(stderr)
       return v.parse(Report, JSON.parse(stdout))
     },
   }
 }
 
-/** They name each other by addresses at which nothing is; here they lie side by side. */
-async function unpin(from: string, to: string): Promise<void> {
+/** The schemas refer to each other by URLs that do not exist. The copies refer to files in the same folder. */
+async function copySchemas(from: string, to: string): Promise<void> {
   await mkdir(to)
   for (const name of await readdir(from)) {
     const schema: unknown = JSON.parse(await readFile(join(from, name), 'utf8'), (key, value: unknown) => {

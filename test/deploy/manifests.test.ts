@@ -21,7 +21,7 @@ test('the manifests are sound', async () => {
     if (kind !== 'PriorityClass') assert.equal(metadata.namespace, namespace.metadata.name)
 })
 
-test('the agent listens where the ports, the probes and the settings say', async () => {
+test('ports, probes and settings of the agent agree', async () => {
   const workloads = workloadsOf(await manifest('10-leat.yaml'))
   const agent = named(named(workloads, 'leat').template.spec.containers, 'agent')
   const dht = named(named(workloads, 'leat-dht').template.spec.containers, 'dht')
@@ -55,13 +55,13 @@ test('the agent listens where the ports, the probes and the settings say', async
   }
 })
 
-test('a pod that has to end is given longer than its transfers', async () => {
+test('a pod that ends has more time than its transfers', async () => {
   const { template } = named(workloadsOf(await manifest('10-leat.yaml')), 'leat')
   const { drainTimeout } = await settingsOf(named(template.spec.containers, 'agent'))
   assert.ok((template.spec.terminationGracePeriodSeconds ?? 0) * 1000 >= drainTimeout + 5000)
 })
 
-test('the secret of the swarm is mounted where the agent is told that it is, for nobody else', async () => {
+test('the secret of the swarm is mounted at the configured path, and not readable by others', async () => {
   const { template } = named(workloadsOf(await manifest('10-leat.yaml')), 'leat')
   const agent = named(template.spec.containers, 'agent')
   const { peersSecretFile } = await settingsOf(agent)
@@ -74,7 +74,7 @@ test('the secret of the swarm is mounted where the agent is told that it is, for
   })
 })
 
-test('what install needs of a node is mounted, and what restore has mounted puts it back', async (t) => {
+test('the mounts of the node are sufficient for an install, and for the restoration after an uninstall', async (t) => {
   const host = await Host.make(t, {
     '/etc/containerd/config.toml': CONTAINERD,
     '/var/lib/leat/runtime/.keep': '',

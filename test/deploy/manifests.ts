@@ -100,12 +100,12 @@ export interface Workload extends v.InferOutput<typeof Workload> {
   readonly name: string
 }
 
-/** As kubectl reads it, which is YAML 1.1: a key `on` would be `true` there. */
+/** Like kubectl, it reads YAML 1.1, in which a key `on` is `true`. */
 export function resourcesIn(text: string): Resource[] {
   return parseAllDocuments(text, { version: '1.1' }).flatMap((document) => {
     if (document.errors[0] !== undefined) throw document.errors[0]
-    const given: unknown = document.toJS()
-    return given === null ? [] : [v.parse(Resource, given)]
+    const content: unknown = document.toJS()
+    return content === null ? [] : [v.parse(Resource, content)]
   })
 }
 
@@ -123,9 +123,9 @@ export async function manifest(path: string): Promise<Resource[]> {
   return resourcesIn(await readFile(join(DEPLOY, 'manifests', path), 'utf8'))
 }
 
-export function named<Of extends { readonly name: string }>(all: readonly Of[], name: string): Of {
-  const found = all.find((one) => one.name === name)
+export function named<Of extends { readonly name: string }>(items: readonly Of[], name: string): Of {
+  const found = items.find((item) => item.name === name)
   if (found === undefined)
-    throw new Error(`there is no ${name} among ${all.map((one) => one.name).join(', ')}`)
+    throw new Error(`there is no ${name} among ${items.map((item) => item.name).join(', ')}`)
   return found
 }

@@ -23,43 +23,43 @@ test('an uninstall waits until every node is restored', async (t) => {
     { observedGeneration: 2, numberReady: 1, desiredNumberScheduled: 2 },
     { observedGeneration: 2, numberReady: 2, desiredNumberScheduled: 2 },
   ]
-  const { ended, asked } = await waiting(t, steps, '600')
+  const { ended, requests } = await runScript(t, steps, '600')
   assert.equal(ended.code, 0, ended.stderr)
   assert.match(ended.stdout, /2 of 2 nodes are restored/)
   assert.deepEqual(
-    asked,
+    requests,
     Array(steps.length).fill('/apis/apps/v1/namespaces/ns/daemonsets/leat-restore Bearer token'),
   )
 })
 
-test('an uninstall says how many nodes are not restored in time', async (t) => {
-  const { ended } = await waiting(
+test('an uninstall that times out reports how many nodes are restored', async (t) => {
+  const { ended } = await runScript(
     t,
     [{ observedGeneration: 2, numberReady: 1, desiredNumberScheduled: 3 }],
     '0',
   )
   assert.equal(ended.code, 1)
-  assert.match(ended.stderr, /^1 of 3 nodes are restored; see which: kubectl -n ns get pods/)
+  assert.match(ended.stderr, /^1 of 3 nodes are restored; to see which: kubectl -n ns get pods/)
 })
 
-/** The script of the chart, asking an API server that answers these, the last one again and again. */
-async function waiting(t: TestContext, steps: readonly (DaemonSetStatus | number)[], seconds: string) {
+/** Runs the script of the chart with an API server that gives these answers, and then repeats the last one. */
+async function runScript(t: TestContext, steps: readonly (DaemonSetStatus | number)[], seconds: string) {
   const folder = await mkdtemp(join(tmpdir(), 'leat-restored-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const { ca, cert, key } = makeCertificates()
   await writeFile(join(folder, 'ca.crt'), ca)
   await writeFile(join(folder, 'token'), 'token\n')
-  const asked: string[] = []
+  const requests: string[] = []
   const server = createServer({ cert, key }, (request, response) => {
-    const step = steps[Math.min(asked.length, steps.length - 1)]
-    asked.push(`${request.url} ${request.headers.authorization}`)
+    const step = steps[Math.min(requests.length, steps.length - 1)]
+    requests.push(`${request.url} ${request.headers.authorization}`)
     if (typeof step === 'number') return response.writeHead(step).end()
     response.end(JSON.stringify({ metadata: { generation: 2 }, status: step }))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   try {
-    const script = await readFile(join(DEPLOY, 'chart/files/restored.mjs'), 'utf8')
+    const script = await readFile(join(DEPLOY, 'chart/files/wait-until-restored.mjs'), 'utf8')
     const ended = await tryRun(process.execPath, ['--input-type=module', '-e', script], {
       env: {
         KUBERNETES_SERVICE_HOST: '127.0.0.1',
@@ -72,7 +72,7 @@ async function waiting(t: TestContext, steps: readonly (DaemonSetStatus | number
         PAUSE_MS: '5',
       },
     })
-    return { ended, asked }
+    return { ended, requests }
   } finally {
     server.close()
     server.closeAllConnections()

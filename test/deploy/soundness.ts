@@ -6,18 +6,18 @@ import { type Container, containersOf, type Resource, type Workload, workloadsOf
 
 const NODE = '10.0.0.7'
 const USER = 65532
-/** What may be mounted of a node, by the container that mounts it. */
-const OF_THE_NODE: Readonly<Record<string, readonly string[]>> = {
+/** The host volumes that each container may mount. */
+const HOST_VOLUMES: Readonly<Record<string, readonly string[]>> = {
   agent: ['data'],
   'data-folder': ['data'],
-  'runtime-install': ['runtime-settings', 'runtime-memory'],
-  'runtime-uninstall': ['runtime-settings', 'runtime-memory'],
+  'runtime-install': ['runtime-settings', 'runtime-record'],
+  'runtime-uninstall': ['runtime-settings', 'runtime-record'],
 }
 
-const OF_THE_CLUSTER =
+const CLUSTER_KINDS =
   /^(?:Namespace|PriorityClass|ClusterRole(?:Binding)?|ValidatingAdmissionPolicy(?:Binding)?)$/
 
-/** All that must hold for anything that the chart renders or that lies here rendered. */
+/** Asserts what must hold for everything that the chart renders. */
 export async function assertSound(resources: readonly Resource[]): Promise<void> {
   assertNames(resources)
   for (const workload of workloadsOf(resources)) {
@@ -30,11 +30,11 @@ export async function assertSound(resources: readonly Resource[]): Promise<void>
 
 function assertNames(resources: readonly Resource[]): void {
   const names = resources.map(({ kind, metadata }) => `${kind}/${metadata.name}`)
-  assert.deepEqual(names, [...new Set(names)], 'no two of one name')
+  assert.deepEqual(names, [...new Set(names)], 'names are unique')
   for (const { kind, metadata } of resources) {
     assert.match(metadata.name, /^[a-z0-9-]{1,63}$/)
-    const isOfCluster = OF_THE_CLUSTER.test(kind)
-    assert.equal(metadata.namespace === undefined, isOfCluster, `the namespace of ${kind}/${metadata.name}`)
+    const isClusterWide = CLUSTER_KINDS.test(kind)
+    assert.equal(metadata.namespace === undefined, isClusterWide, `the namespace of ${kind}/${metadata.name}`)
   }
 }
 
@@ -50,13 +50,13 @@ function assertLabels(
   const { serviceAccountName, priorityClassName } = template.spec
   assert.ok(has(all, 'ServiceAccount', serviceAccountName), `${name} runs as ${serviceAccountName}`)
   if (serviceName !== undefined)
-    assert.ok(has(all, 'Service', serviceName), `${name} is named by ${serviceName}`)
+    assert.ok(has(all, 'Service', serviceName), `${name} has the service ${serviceName}`)
   if (priorityClassName !== undefined && !priorityClassName.startsWith('system-'))
     assert.ok(has(all, 'PriorityClass', priorityClassName), priorityClassName)
 }
 
 function has(all: readonly Resource[], kind: string, name: string): boolean {
-  return all.some((one) => one.kind === kind && one.metadata.name === name)
+  return all.some((each) => each.kind === kind && each.metadata.name === name)
 }
 
 function assertMounts(workload: Workload): void {
@@ -64,12 +64,12 @@ function assertMounts(workload: Workload): void {
   const used = new Set<string>()
   for (const { name, volumeMounts } of containersOf(workload)) {
     for (const mount of volumeMounts) {
-      const volume = volumes.find((one) => one.name === mount.name)
+      const volume = volumes.find((each) => each.name === mount.name)
       assert.ok(volume, `${name} mounts ${mount.name}`)
       used.add(volume.name)
       if (volume.hostPath === undefined) continue
       assert.ok(
-        OF_THE_NODE[name]?.includes(volume.name),
+        HOST_VOLUMES[name]?.includes(volume.name),
         `${name} mounts ${volume.hostPath.path} of the node`,
       )
       if (mount.mountPath.startsWith('/host')) assert.equal(mount.mountPath, `/host${volume.hostPath.path}`)
@@ -78,7 +78,7 @@ function assertMounts(workload: Workload): void {
   assert.deepEqual(
     volumes.map(({ name }) => name).filter((name) => !used.has(name)),
     [],
-    `volumes of ${workload.name} that nobody mounts`,
+    `volumes of ${workload.name} that no container mounts`,
   )
 }
 
@@ -97,30 +97,30 @@ function assertConfined(workload: Workload): void {
     assert.deepEqual(security.capabilities.drop, ['ALL'], container.name)
     const isRoot = security.runAsUser === 0
     assert.equal(isRoot, spec.initContainers.includes(container), `${container.name} is root`)
-    const more = container.name === 'data-folder' ? ['CHOWN', 'FOWNER'] : undefined
-    assert.deepEqual(security.capabilities.add, more, container.name)
+    const added = container.name === 'data-folder' ? ['CHOWN', 'FOWNER'] : undefined
+    assert.deepEqual(security.capabilities.add, added, container.name)
   }
 }
 
-/** What a container says to the agent is something that this version understands. */
+/** The arguments and variables of a container must be valid for this version of the agent. */
 async function assertCommand(container: Container): Promise<void> {
   for (const { name } of container.env) {
-    const given = container.env.filter((one) => one.name === name)
-    assert.equal(given.length, 1, `${name} is given twice`)
+    const variables = container.env.filter((each) => each.name === name)
+    assert.equal(variables.length, 1, `${name} is set twice`)
   }
   if (container.args.length === 0) return assert.notDeepEqual(container.command, [], container.name)
   assert.deepEqual(container.command, [], container.name)
   if (container.args[0] === 'serve') await settingsOf(container)
-  else await parsed(container.args.map((arg) => filled(arg)))
+  else await parseArguments(container.args.map(expandVariables))
 }
 
-/** As the agent in that container will have them. */
+/** The settings that the agent in the container has. */
 export async function settingsOf(container: Container): Promise<Settings> {
-  const given = await parsed(container.args.map((arg) => filled(arg)))
+  const given = await parseArguments(container.args.map(expandVariables))
   const env = Object.fromEntries(
     container.env.map(({ name, value, valueFrom }) => [
       name,
-      valueFrom === undefined ? filled(value ?? '') : '',
+      valueFrom === undefined ? expandVariables(value ?? '') : '',
     ]),
   )
   return await loadSettings({
@@ -130,14 +130,14 @@ export async function settingsOf(container: Container): Promise<Settings> {
   })
 }
 
-async function parsed(args: readonly string[]) {
+async function parseArguments(args: readonly string[]) {
   const request = await readArguments(args, { version: '0', width: 100 })
   assert.ok(request.kind === 'run', args.join(' '))
   return request.given
 }
 
-function filled(text: string): string {
+function expandVariables(text: string): string {
   const full = text.replaceAll('$(HOST_IP)', NODE)
-  assert.doesNotMatch(full, /\$\(/, 'a variable that nobody sets')
+  assert.doesNotMatch(full, /\$\(/, 'an unknown variable')
   return full
 }

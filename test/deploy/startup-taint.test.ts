@@ -13,35 +13,35 @@ import { Node } from '../warm/node.ts'
 import { ApiServer, type Taint } from './api-server.ts'
 import { DEPLOY } from './manifests.ts'
 
-const OURS: Taint = { key: 'leat/warming', effect: 'NoSchedule' }
-const THEIRS: Taint = { key: 'other/starting', effect: 'NoExecute', value: 'x' }
-const ALSO_OURS: Taint = { key: 'leat/warming', effect: 'NoExecute' }
-const WARM = /the node may get pods\n/
-const DONE = /removed the taint leat\/warming from node-1\n/
-/** No program is given that port, and fetch does not refuse it unasked as it does port 1. */
-const NOBODY = 'http://127.0.0.1:2'
+const WARMING: Taint = { key: 'leat/warming', effect: 'NoSchedule' }
+const OTHER: Taint = { key: 'other/starting', effect: 'NoExecute', value: 'x' }
+const WARMING_NO_EXECUTE: Taint = { key: 'leat/warming', effect: 'NoExecute' }
+const WARM_LINE = /the node may get pods\n/
+const DONE_LINE = /removed the taint leat\/warming from node-1\n/
+/** An unused port that `fetch` does not block. */
+const REFUSING = 'http://127.0.0.1:2'
 const DEADLINE_MS = 50_000
 
-/** The container of the chart, as it is started there. */
-class Untaint {
+/** The `startup-taint` container of the chart, started with the same command. */
+class TaintRemoval {
   readonly #child: ChildProcess
-  #said = ''
+  #output = ''
 
   static async start(
     t: TestContext,
     api: ApiServer,
     { admin, ...more }: { admin: string } & Readonly<Record<string, string>>,
-  ): Promise<Untaint> {
+  ): Promise<TaintRemoval> {
     const file = (name: string) => readFile(join(DEPLOY, 'chart/files', name), 'utf8')
     const words = [
       '-c',
-      await file('then-stay.sh'),
-      'then-stay',
+      await file('run-and-stay.sh'),
+      'run-and-stay',
       process.execPath,
       '--input-type=module',
       '-e',
     ]
-    const child = spawn('sh', [...words, await file('untaint.mjs')], {
+    const child = spawn('sh', [...words, await file('remove-taint.mjs')], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PATH: process.env['PATH'],
@@ -49,58 +49,58 @@ class Untaint {
         LEAT_ADMIN: new URL(admin).host,
         TAINT_KEY: 'leat/warming',
         MOST_SECONDS: '0',
-        // Whoever answers at all has answered by then, however slow the machine is.
-        PATIENCE_MS: '600000',
+        // Only a server that never answers exceeds this timeout, however slow the machine is.
+        REQUEST_TIMEOUT_MS: '600000',
         PAUSE_MS: '5',
         ...more,
       },
     })
-    const untaint = new Untaint(child)
-    t.after(() => untaint.kill())
-    return untaint
+    const removal = new TaintRemoval(child)
+    t.after(() => removal.kill())
+    return removal
   }
 
   private constructor(child: ChildProcess) {
     this.#child = child
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
-        this.#said += text
+        this.#output += text
       })
     }
   }
 
-  async says(expected: RegExp): Promise<string> {
-    for (const deadline = Date.now() + DEADLINE_MS; !expected.test(this.#said); await delay(5)) {
-      if (this.#hasEnded) assert.fail(`it ended: ${this.#said}`)
-      if (Date.now() > deadline) assert.fail(`it does not say ${expected}, but: ${this.#said}`)
+  async prints(expected: RegExp): Promise<string> {
+    for (const deadline = Date.now() + DEADLINE_MS; !expected.test(this.#output); await delay(5)) {
+      if (this.#hasEnded) assert.fail(`the container ended: ${this.#output}`)
+      if (Date.now() > deadline) assert.fail(`the container does not print ${expected}, but: ${this.#output}`)
     }
-    return this.#said
+    return this.#output
   }
 
-  /** Until nothing is left of it but a shell that sleeps. A signal before that may come to what is not sleep yet, and be lost. */
+  /** Resolves when only the shell and its `sleep` are left. A signal before that may be lost. */
   async sleeps(): Promise<void> {
     for (const deadline = Date.now() + DEADLINE_MS; ; await delay(5)) {
       const names = await Promise.all(
         this.#children().map((child) => readFile(`/proc/${child}/comm`, 'utf8').catch(() => '')),
       )
       if (names.join() === 'sleep\n') return
-      assert.ok(Date.now() < deadline, `it does not sleep, but runs ${names.join()}`)
+      assert.ok(Date.now() < deadline, `the container does not sleep, but runs ${names.join()}`)
     }
   }
 
-  /** The exit code of the shell. What it has started may hold its pipes for longer than it runs itself. */
+  /** Resolves with the exit code of the shell. Its children may keep its pipes open for longer. */
   async end(): Promise<number | null> {
     if (!this.#hasEnded && this.#child.kill('SIGTERM')) await once(this.#child, 'exit')
     return this.#child.exitCode
   }
 
-  /** With what the shell has started. */
+  /** Kills the shell and its children. */
   kill(): void {
     for (const child of this.#children()) {
       try {
         process.kill(child, 'SIGKILL')
       } catch {
-        // It has ended by itself.
+        // The process has ended already.
       }
     }
     this.#child.kill('SIGKILL')
@@ -108,7 +108,7 @@ class Untaint {
     this.#child.stderr?.destroy()
   }
 
-  /** The ids of its processes. */
+  /** The ids of the child processes of the shell. */
   #children(): readonly number[] {
     const { pid } = this.#child
     if (this.#hasEnded) return []
@@ -124,27 +124,27 @@ class Untaint {
   }
 }
 
-test('a node keeps the taint until all is here that is to be kept warm, and then loses that one only', async (t) => {
+test('a node keeps the taint until the images of the settings are stored, and then loses only that taint', async (t) => {
   const upstream = await startFaultyUpstream()
   t.after(() => upstream.close())
   const { layers } = upstream.addImage('app', 'v1', [randomBytes(200_000)])
   const layer = layers[0] ?? assert.fail()
   upstream.fault(layer, { stallAt: 100_000 })
-  // Upstream stalls until it is told to go on, and is not to be given up before.
+  // The test releases upstream, which must not time out before.
   const patience = { progressTimeoutMs: 600_000, sizeTimeoutMs: 600_000 } satisfies Partial<FlightPolicy>
   const node = await Node.start(t, upstream, { patience, warm: [{ image: 'up.test/app:v1' }] })
-  const api = await ApiServer.start(t, [OURS, THEIRS, ALSO_OURS])
-  const untaint = await Untaint.start(t, api, { admin: node.admin })
-  await untaint.says(/not yet: not ready: up\.test\/app:v1/)
-  assert.deepEqual(api.asked, [], 'the API server is asked for nothing before')
+  const api = await ApiServer.start(t, [WARMING, OTHER, WARMING_NO_EXECUTE])
+  const removal = await TaintRemoval.start(t, api, { admin: node.admin })
+  await removal.prints(/not yet: not ready: up\.test\/app:v1/)
+  assert.deepEqual(api.requests, [], 'no request before the node is warm')
   // The node is not ready from its start; only what has begun to stall can be released.
   await upstream.stalled(layer)
   upstream.release()
-  await untaint.says(DONE)
-  assert.deepEqual(api.taints, [THEIRS])
-  assert.deepEqual(api.asked, ['GET /api/v1/nodes/node-1', 'PATCH /api/v1/nodes/node-1'])
-  await untaint.sleeps()
-  assert.equal(await untaint.end(), 0)
+  await removal.prints(DONE_LINE)
+  assert.deepEqual(api.taints, [OTHER])
+  assert.deepEqual(api.requests, ['GET /api/v1/nodes/node-1', 'PATCH /api/v1/nodes/node-1'])
+  await removal.sleeps()
+  assert.equal(await removal.end(), 0)
 })
 
 async function warmNode(t: TestContext): Promise<Node> {
@@ -153,64 +153,64 @@ async function warmNode(t: TestContext): Promise<Node> {
   return await Node.start(t, upstream)
 }
 
-test('an API server that does not answer is asked again', async (t) => {
+test('a request that the API server does not answer is repeated', async (t) => {
   const { admin } = await warmNode(t)
-  const api = await ApiServer.start(t, [OURS, THEIRS])
-  api.troubles.push('silence')
-  const untaint = await Untaint.start(t, api, { admin, PATIENCE_MS: '1000' })
-  assert.match(await untaint.says(DONE), /aborted due to timeout/)
-  assert.deepEqual(api.taints, [THEIRS])
+  const api = await ApiServer.start(t, [WARMING, OTHER])
+  api.faults.push('silence')
+  const removal = await TaintRemoval.start(t, api, { admin, REQUEST_TIMEOUT_MS: '1000' })
+  assert.match(await removal.prints(DONE_LINE), /aborted due to timeout/)
+  assert.deepEqual(api.taints, [OTHER])
 })
 
-test('whatever the API server answers, the taint goes in the end and no other does', async (t) => {
+test('after errors of the API server the taint is removed in the end, and no other taint is', async (t) => {
   const { admin } = await warmNode(t)
-  const api = await ApiServer.start(t, [OURS])
+  const api = await ApiServer.start(t, [WARMING])
   const later: Taint = { key: 'later', effect: 'NoSchedule' }
-  api.troubles.push(
+  api.faults.push(
     503,
-    // The token has run out, and the next one is in the file a moment later.
+    // The token expires, and the file has the new one a moment later.
     () => {
       api.token = 'renewed'
     },
-    () => api.giveToken('renewed'),
+    () => api.writeToken('renewed'),
     () => undefined,
     409,
     () => undefined,
-    // Somebody puts one before ours after it has been read.
+    // Another taint is inserted before this one after the list was read.
     () => {
-      api.taints = [later, OURS]
+      api.taints = [later, WARMING]
     },
   )
-  const untaint = await Untaint.start(t, api, { admin })
-  const said = await untaint.says(DONE)
-  for (const why of [/503 to GET/, /401 to GET/, /409 to PATCH/, /422 to PATCH/]) assert.match(said, why)
+  const removal = await TaintRemoval.start(t, api, { admin })
+  const output = await removal.prints(DONE_LINE)
+  for (const why of [/503 to GET/, /401 to GET/, /409 to PATCH/, /422 to PATCH/]) assert.match(output, why)
   assert.deepEqual(api.taints, [later])
 })
 
-test('a node without the taint is left alone', async (t) => {
+test('a node without the taint is not changed', async (t) => {
   const { admin } = await warmNode(t)
-  for (const taints of [undefined, [THEIRS]]) {
+  for (const taints of [undefined, [OTHER]]) {
     const api = await ApiServer.start(t, taints)
-    const untaint = await Untaint.start(t, api, { admin })
-    await untaint.says(DONE)
-    assert.deepEqual([api.taints, api.asked], [taints, ['GET /api/v1/nodes/node-1']])
+    const removal = await TaintRemoval.start(t, api, { admin })
+    await removal.prints(DONE_LINE)
+    assert.deepEqual([api.taints, api.requests], [taints, ['GET /api/v1/nodes/node-1']])
   }
 })
 
-test('a node that is never warm is held back for so long and no longer', async (t) => {
-  const api = await ApiServer.start(t, [OURS])
-  const untaint = await Untaint.start(t, api, { admin: NOBODY, MOST_SECONDS: '1' })
-  await untaint.says(/not yet: fetch failed: connect ECONNREFUSED/)
-  const said = await untaint.says(DONE)
-  assert.match(said, /the node is not warm after 1 s\n/)
-  assert.match(said, WARM)
+test('a node that is never warm loses the taint after the limit', async (t) => {
+  const api = await ApiServer.start(t, [WARMING])
+  const removal = await TaintRemoval.start(t, api, { admin: REFUSING, MOST_SECONDS: '1' })
+  await removal.prints(/not yet: fetch failed: connect ECONNREFUSED/)
+  const output = await removal.prints(DONE_LINE)
+  assert.match(output, /the node is not warm after 1 s\n/)
+  assert.match(output, WARM_LINE)
   assert.equal(api.taints, undefined)
 })
 
-test('it ends when it is told to, also while it waits', async (t) => {
-  const api = await ApiServer.start(t, [OURS])
-  const untaint = await Untaint.start(t, api, { admin: NOBODY })
-  await untaint.says(/not yet/)
-  assert.equal(await untaint.end(), 0)
-  assert.deepEqual(api.taints, [OURS])
+test('a SIGTERM ends the container while it waits', async (t) => {
+  const api = await ApiServer.start(t, [WARMING])
+  const removal = await TaintRemoval.start(t, api, { admin: REFUSING })
+  await removal.prints(/not yet/)
+  assert.equal(await removal.end(), 0)
+  assert.deepEqual(api.taints, [WARMING])
 })

@@ -14,7 +14,7 @@ const FOLDER = join(DEPLOY, 'systemd')
 const UNIT = join(FOLDER, 'leat.service')
 const HANGS = join(FOLDER, 'leat-hangs.service')
 
-test('the unit starts the agent with flags that it has, and lets transfers end', async () => {
+test('the unit starts the agent with valid flags, and gives transfers time to end', async () => {
   const text = await readFile(UNIT, 'utf8')
   const [, ...words] = setting(text, 'ExecStart').split(' ')
   const main = words.shift() ?? ''
@@ -29,14 +29,14 @@ test('the unit starts the agent with flags that it has, and lets transfers end',
   assert.equal(setting(text, 'DynamicUser'), 'yes')
 })
 
-test('an agent that hangs is told from one that runs, and from none at all', async (t) => {
+test('the hang check recognises an agent that hangs, but not one that runs or an absent one', async (t) => {
   const text = await readFile(HANGS, 'utf8')
   const condition = /^\/usr\/bin\/node --eval "([^"\\$%]*)" \$\{LEAT_ADMIN\} (\d+)$/.exec(
     setting(text, 'ExecCondition'),
   )
-  const [, program = '', seconds = ''] = condition ?? assert.fail('systemd would read it otherwise')
+  const [, program = '', seconds = ''] = condition ?? assert.fail('ExecCondition has another form')
   assert.ok(Number(seconds) < Number.parseInt(setting(text, 'TimeoutStartSec'), 10))
-  /** Whether it would be ended. */
+  /** Whether systemd would kill the agent. */
   const hangs = async (admin: string, after = seconds): Promise<boolean> => {
     const { code, stderr } = await tryRun(process.execPath, ['--eval', program, admin, after])
     assert.equal(stderr, '')
@@ -60,7 +60,7 @@ test('an agent that hangs is told from one that runs, and from none at all', asy
   }
 })
 
-test('what ends an agent that hangs is about the one that the unit starts, while that runs', async () => {
+test('the hang check applies to the agent of the unit, while that runs', async () => {
   const [text, timer, agent] = await Promise.all(
     [HANGS, join(FOLDER, 'leat-hangs.timer'), UNIT].map((path) => readFile(path, 'utf8')),
   )
@@ -72,19 +72,19 @@ test('what ends an agent that hangs is about the one that the unit starts, while
   assert.equal(setting(agent ?? '', 'Restart'), 'always')
 })
 
-test('systemd understands the units', async (t) => {
+test('systemd accepts the units', async (t) => {
   const version = await tryRun('systemd-analyze', ['--version']).catch(() => undefined)
   if (version === undefined) return t.skip('missing: systemd-analyze (Debian package systemd)')
   const units = (await readdir(FOLDER)).map((name) => join(FOLDER, name))
   const { code, stdout, stderr } = await tryRun('systemd-analyze', ['verify', ...units])
-  // That Node is not at /usr/bin here says nothing about the unit.
-  const complaints = (stdout + stderr).split('\n').filter((line) => /leat(?:-hangs)?\./.test(line))
-  const own = complaints.filter((line) => !/is not executable/.test(line))
+  // Node may be elsewhere than /usr/bin on this machine.
+  const warnings = (stdout + stderr).split('\n').filter((line) => /leat(?:-hangs)?\./.test(line))
+  const own = warnings.filter((line) => !/is not executable/.test(line))
   assert.deepEqual(own, [], `exit code ${code}`)
 })
 
-/** The value where it stands for the first, or for the `which`th, time. */
-function setting(text: string, key: string, which = 1): string {
+/** The value of a setting; of one that is set several times, the `n`th. */
+function setting(text: string, key: string, n = 1): string {
   const values = [...text.matchAll(new RegExp(`^${key}=(.*)$`, 'gm'))].map(([, value]) => value)
-  return values[which - 1] ?? assert.fail(`there is no ${key}`)
+  return values[n - 1] ?? assert.fail(`there is no ${key}`)
 }

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { openChart, WAYS } from './helm.ts'
+import { openChart, VALUE_SETS } from './helm.ts'
 import { openKubeconform } from './kubeconform.ts'
 import { DEPLOY, resourcesIn } from './manifests.ts'
 
-const NEW = '1.37.0'
-/** The oldest that the chart says it is for, the one that the manifests are rendered for, and that. */
-const VERSIONS = ['1.27.0', '1.31.0', NEW] as const
+const LATEST = '1.37.0'
+/** The oldest version that the chart supports, that of the manifests, and the latest one. */
+const VERSIONS = ['1.27.0', '1.31.0', LATEST] as const
 
-test('Kubernetes takes everything that Helm makes of the chart, and the manifests', async (t) => {
+test('the rendered chart and the manifests are valid for several versions of Kubernetes', async (t) => {
   const chart = await openChart(t)
   if (chart === undefined) return
   const kubeconform = await openKubeconform(t, VERSIONS)
@@ -23,26 +23,31 @@ test('Kubernetes takes everything that Helm makes of the chart, and the manifest
   for (const version of VERSIONS) {
     await t.test(`Kubernetes ${version}`, async () => {
       const files = { ...manifests }
-      for (const [way, values] of Object.entries(WAYS)) {
+      for (const [name, values] of Object.entries(VALUE_SETS)) {
         const { code, stdout, stderr } = await chart.tryRender(values, { version })
-        if (code === 0) files[way] = stdout
-        else assert.match(stderr, /needs Kubernetes 1\.\d+/, way)
+        if (code === 0) files[name] = stdout
+        else assert.match(stderr, /needs Kubernetes 1\.\d+/, name)
       }
-      if (version === NEW) assert.equal(Object.keys(files).length, 3 + Object.keys(WAYS).length)
+      if (version === LATEST) assert.equal(Object.keys(files).length, 3 + Object.keys(VALUE_SETS).length)
       const all = resourcesIn(Object.values(files).join('\n---\n'))
-      const foreign = all.filter(({ kind }) => kind === 'ServiceMonitor').length
-      assert.ok(foreign > 0)
+      const prometheus = all.filter(({ kind }) => kind === 'ServiceMonitor').length
+      assert.ok(prometheus > 0)
       const { resources, summary } = await kubeconform.validate(files, version)
       assert.deepEqual(resources, [])
-      assert.deepEqual(summary, { valid: all.length - foreign, invalid: 0, errors: 0, skipped: foreign })
+      assert.deepEqual(summary, {
+        valid: all.length - prometheus,
+        invalid: 0,
+        errors: 0,
+        skipped: prometheus,
+      })
     })
   }
 
-  await t.test('and it would not take a mistake', async () => {
+  await t.test('a mistake is found', async () => {
     const wrong = (manifests['10-leat'] ?? '')
       .replace('hostNetwork:', 'hostNet:')
       .replace(/(containerPort:) \d+/, '$1 admin')
-    const { resources, summary } = await kubeconform.validate({ wrong }, NEW)
+    const { resources, summary } = await kubeconform.validate({ wrong }, LATEST)
     assert.equal(summary.invalid, 1)
     assert.match(resources[0]?.msg ?? '', /'hostNet' not allowed/)
     assert.match(resources[0]?.msg ?? '', /containerPort': got string/)

@@ -41,8 +41,8 @@ test('an install of three runtimes is repeated without a change, and an uninstal
 })
 
 test('an install with another address replaces the one before', async (t) => {
-  const theirs = '{\n  "debug": true\n}\n'
-  const host = await Host.make(t, { [CONFIG]: CONFIG_2, [DAEMON]: theirs })
+  const original = '{\n  "debug": true\n}\n'
+  const host = await Host.make(t, { [CONFIG]: CONFIG_2, [DAEMON]: original })
   const before = await host.snapshot()
   await install(MIRROR, optionsFor(host))
   const moved = { ...MIRROR, address: '127.0.0.1:6060' }

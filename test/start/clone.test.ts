@@ -28,20 +28,20 @@ test('a fresh clone serves after npm ci and npm start', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'leat-clone-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const clone = join(folder, 'leat')
-  // Whoever owns the checkout, this test may read it.
+  // git refuses a checkout of another user unless it is marked as safe.
   const gitconfig = join(folder, 'gitconfig')
   await writeFile(gitconfig, '[safe]\n\tdirectory = *\n')
   await run(programs.git, ['clone', '--quiet', ROOT, clone], { env: { GIT_CONFIG_GLOBAL: gitconfig } })
   const env = userEnvironment()
 
-  await t.test('npm ci has nothing to complain about', async () => {
+  await t.test('npm ci prints no warnings', async () => {
     const { stdout, stderr } = await run(programs.npm, ['ci'], { cwd: clone, env, deadlineMs: 300_000 })
     assert.doesNotMatch(stdout + stderr, /npm (?:warn|error)/i)
   })
 
   for (const time of ['first', 'second']) {
     await t.test(`the ${time} start serves until Ctrl-C, and exits 0`, async () => {
-      await endedWithZero(async () => {
+      await assertExitsWithZero(async () => {
         const start = new NpmStart(programs.npm, clone, env)
         try {
           await start.serves(REGISTRY)
@@ -56,12 +56,12 @@ test('a fresh clone serves after npm ci and npm start', async (t) => {
     })
   }
 
-  await t.test('a program starts an agent and stops it, as the README shows', async () => {
+  await t.test('the example of the README starts an agent and stops it', async () => {
     const readme = await readFile(join(clone, 'README.md'), 'utf8')
     const example = /^```js\n(.+?)^```/ms.exec(readme)?.[1] ?? assert.fail('no example in the README')
     const program = example.replace('/var/lib/leat', join(folder, 'library'))
     assert.notEqual(program, example)
-    // Inside the package, as inside one that depends on it, the name leads to what was built.
+    // Inside the package, as in one that depends on it, its name resolves to the build.
     await writeFile(join(clone, 'example.mjs'), program)
     const { stdout } = await run(process.execPath, ['example.mjs'], { cwd: clone, env })
     assert.match(stdout, /host: '127\.0\.0\.1', port: 5050/)
@@ -76,12 +76,12 @@ test('a fresh clone serves after npm ci and npm start', async (t) => {
     })
     assert.doesNotMatch(stdout + stderr, /warning|error/i)
     for (const page of ['functions/index.createAgent', 'interfaces/ports_source.Source']) {
-      assert.ok(existsSync(join(clone, 'docs/api/html', `${page}.html`)), `there is no page ${page}`)
+      assert.ok(existsSync(join(clone, 'docs/api/html', `${page}.html`)), `the page ${page} is missing`)
     }
   })
 
-  await t.test('Ctrl-C lets a transfer under way come to its end', async () => {
-    await endedWithZero(async () => {
+  await t.test('after Ctrl-C a transfer under way is completed', async () => {
+    await assertExitsWithZero(async () => {
       const blob = randomBytes(1024 * 1024)
       const upstream = await startPausingUpstream(blob)
       const config = join(folder, 'config.yaml')
@@ -94,10 +94,10 @@ test('a fresh clone serves after npm ci and npm start', async (t) => {
         await start.serves(REGISTRY)
         const response = await fetch(`${REGISTRY}slow.test/team/app/blobs/${digestOf(blob)}`)
         start.pressCtrlC()
-        await nobodyListens(5050)
-        // So that, but on a very slow machine, what npm passes on has arrived, too.
+        await portIsClosed(5050)
+        // By now the signal that npm forwards has arrived, too, except on a very slow machine.
         await delay(500)
-        upstream.goOn()
+        upstream.resume()
         const bytes = await response.arrayBuffer().then(Buffer.from, () => undefined)
         const ended = { code: await start.exited(), output: start.output }
         if (ended.code === 0) assert.ok(bytes !== undefined && blob.equals(bytes), ended.output)
@@ -111,18 +111,18 @@ test('a fresh clone serves after npm ci and npm start', async (t) => {
 })
 
 /**
- * npm passes on to the agent a Ctrl-C that the terminal has sent it already. When npm stands still for so long that the
- * agent takes that for a second Ctrl-C, which ends it at once and with 1, it is started again.
+ * npm forwards a Ctrl-C that the agent has already got from the terminal. If npm is so slow that the agent takes that for
+ * a second Ctrl-C, at which it exits with 1, the start is repeated.
  */
-async function endedWithZero(
+async function assertExitsWithZero(
   start: () => Promise<{ readonly code: number | null; readonly output: string }>,
 ): Promise<void> {
   let ended = await start()
-  for (let more = 2; ended.code === 1 && more > 0; more--) ended = await start()
+  for (let retries = 2; ended.code === 1 && retries > 0; retries--) ended = await start()
   assert.equal(ended.code, 0, ended.output)
 }
 
-/** A registry of one blob that stops in the middle of it until it is told to go on. */
+/** A registry with one blob, which it sends up to the middle until `resume` is called. */
 async function startPausingUpstream(blob: Buffer) {
   const paused: ServerResponse[] = []
   const middle = blob.length / 2
@@ -135,7 +135,7 @@ async function startPausingUpstream(blob: Buffer) {
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,
-    goOn: () => {
+    resume: () => {
       for (const response of paused.splice(0)) response.end(blob.subarray(middle))
     },
     close: async () => {
@@ -154,10 +154,10 @@ async function isFree(port: number): Promise<boolean> {
   })
 }
 
-async function nobodyListens(port: number): Promise<void> {
+async function portIsClosed(port: number): Promise<void> {
   const deadline = Date.now() + 60_000
   while (await accepts(port)) {
-    assert.ok(Date.now() < deadline, `port ${port} still takes connections`)
+    assert.ok(Date.now() < deadline, `port ${port} still accepts connections`)
     await delay(20)
   }
 }
@@ -174,7 +174,7 @@ async function accepts(port: number): Promise<boolean> {
   }
 }
 
-/** What npm told this process about the checkout it runs in is not true of the clone. */
+/** Unsets the variables of npm and of the agent, which describe this checkout and not the clone. */
 function userEnvironment(): Record<string, undefined> {
   const names = Object.keys(process.env).filter((name) =>
     /^(?:npm_|LEAT_)|^(?:NODE_ENV|INIT_CWD)$/.test(name),

@@ -7,7 +7,7 @@ import { copyOf, readDockerfile } from './dockerfile.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 
-test('everything that the Dockerfile copies is in the repository and in the build context', async () => {
+test('every path that the Dockerfile copies is in the repository and in the build context', async () => {
   const stages = readDockerfile(await readFile(join(ROOT, 'Dockerfile'), 'utf8'))
   const ignored = await readFile(join(ROOT, '.dockerignore'), 'utf8')
   const context = ignored.split('\n').flatMap((line) => (line.startsWith('!') ? [line.slice(1)] : []))
@@ -18,7 +18,7 @@ test('everything that the Dockerfile copies is in the repository and in the buil
       if (from !== undefined)
         assert.ok(
           stages.some((stage) => stage.name === from),
-          `there is no stage ${from}`,
+          `there is no build stage ${from}`,
         )
       else
         for (const source of sources)
@@ -28,10 +28,10 @@ test('everything that the Dockerfile copies is in the repository and in the buil
 })
 
 test('a Dockerfile is read as Docker reads it', () => {
-  const [one, two] = readDockerfile(`# said first
+  const [one, two] = readDockerfile(`# a comment
 FROM node:24-slim AS build
 RUN a \\
-# in between
+# another comment
  && b
 COPY --from=other x y ./
 FROM scratch

@@ -41,7 +41,7 @@ export function environmentOf(stage: Stage): Record<string, string> {
 
 /** The JSON array that ENTRYPOINT, CMD and the CMD of HEALTHCHECK are written as. */
 export function argumentsOf(stage: Stage, word: string): string[] {
-  const text = stage.instructions.find((one) => one.word === word)?.text ?? ''
+  const text = stage.instructions.find((instruction) => instruction.word === word)?.text ?? ''
   const words: unknown = JSON.parse(text.slice(text.indexOf('[')))
   if (!Array.isArray(words)) throw new Error(`${word} is not written as an array`)
   return words.map(String)

@@ -12,7 +12,7 @@ import { argumentsOf, copyOf, environmentOf, readDockerfile, type Stage } from '
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const MIB = 1024 * 1024
 
-test('what the Dockerfile builds is small, holds one binary of each native module, and serves', async (t) => {
+test('the image is small, has one binary of each native module, and serves', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'leat-image-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const stages = readDockerfile(await readFile(join(ROOT, 'Dockerfile'), 'utf8'))
@@ -21,7 +21,7 @@ test('what the Dockerfile builds is small, holds one binary of each native modul
   for (const stage of stages) await replay(stage, folder, stage !== last)
   const app = join(folder, last.name, 'app')
 
-  await t.test('it weighs little', async () => {
+  await t.test('it has less than 16 MiB besides Node', async () => {
     const files = await filesIn(app)
     const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size))
     const total = sizes.reduce((sum, size) => sum + size, 0)
@@ -29,7 +29,7 @@ test('what the Dockerfile builds is small, holds one binary of each native modul
     assert.ok(total < 16 * MIB, `${total} bytes`)
   })
 
-  await t.test('no tool of the build and no binary of another platform is left', async () => {
+  await t.test('it has no build tools and no binaries of other platforms', async () => {
     const files = await filesIn(join(app, 'node_modules'))
     const binaries = files.filter((file) => /\.(?:node|bare)$/.test(file))
     assert.deepEqual(
@@ -41,13 +41,13 @@ test('what the Dockerfile builds is small, holds one binary of each native modul
     assert.ok(!(await readdir(join(app, 'node_modules'))).includes('typescript'))
   })
 
-  await t.test('it serves, is healthy, and ends with 0 on the stop signal', async () => {
+  await t.test('it serves, is healthy, and exits with 0 on the stop signal', async () => {
     const settings = environmentOf(last)
     const registry = `127.0.0.1:${await freePort()}`
     const admin = `127.0.0.1:${await freePort()}`
-    const here = { LEAT_LISTEN: registry, LEAT_ADMIN: admin, LEAT_DATA: join(folder, 'data') }
-    for (const name of Object.keys(here)) assert.ok(settings[name], `the image does not set ${name}`)
-    const env = { ...withoutSettings(), ...settings, ...here }
+    const overrides = { LEAT_LISTEN: registry, LEAT_ADMIN: admin, LEAT_DATA: join(folder, 'data') }
+    for (const name of Object.keys(overrides)) assert.ok(settings[name], `the image does not set ${name}`)
+    const env = { ...withoutSettings(), ...settings, ...overrides }
     const [, main = '', ...rest] = [...argumentsOf(last, 'ENTRYPOINT'), ...argumentsOf(last, 'CMD')]
     const agent = new Daemon('the agent', process.execPath, [join(app, '..', main), ...rest], {
       env,
@@ -72,14 +72,14 @@ test('the image does not run as root', async () => {
   assert.match(user, /^[1-9]\d+:[1-9]\d+$/, 'a number, as runAsNonRoot wants it')
 })
 
-/** Does what a stage says below a folder of its name. The commands of the last one would change this machine. */
-async function replay(stage: Stage, folder: string, runs: boolean): Promise<void> {
+/** Carries out a build stage below a folder of its name. The commands of the last stage would change this machine. */
+async function replay(stage: Stage, folder: string, runsCommands: boolean): Promise<void> {
   let cwd = join(folder, stage.name)
   for (const { word, text } of stage.instructions) {
     if (word === 'WORKDIR') {
       cwd = join(folder, stage.name, text)
       await mkdir(cwd, { recursive: true })
-    } else if (word === 'RUN' && runs) {
+    } else if (word === 'RUN' && runsCommands) {
       await run('/bin/sh', ['-ec', text], { cwd, deadlineMs: 300_000 })
     } else if (word === 'COPY') {
       const { from, sources, target } = copyOf(text)

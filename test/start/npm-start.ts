@@ -41,12 +41,12 @@ export class NpmStart {
     return this.#exit
   }
 
-  /** For `finally`: nothing of it is left. */
+  /** Kills the whole process group. */
   kill(): void {
     try {
       this.#signal('SIGKILL')
     } catch {
-      // Nothing of it was left.
+      // The process group has ended already.
     }
   }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Digest } from '../../src/oci/digest.ts'
 import { Layout } from '../../src/store/files/layout.ts'
 import { openStore } from '../../src/store/open.ts'
-import { keep } from '../conformance/blob-store.ts'
+import { keep } from '../conformance/blob-steps.ts'
 
 /** Makes a store with these blobs, and closes it. */
 export async function filled(path: string, ...blobs: Uint8Array[]): Promise<Digest[]> {

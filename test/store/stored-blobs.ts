@@ -4,7 +4,7 @@ import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import type { BlobStore } from '../../src/ports/blob-store.ts'
 import type { Store } from '../../src/store/store.ts'
 import { digestOf } from '../../testkit/memory/digests.ts'
-import { feed, keep, wanted } from '../conformance/blob-store.ts'
+import { feed, keep, wanted } from '../conformance/blob-steps.ts'
 import { all } from './folder.ts'
 
 /** Stores a manifest that references these blobs. */

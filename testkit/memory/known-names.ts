@@ -4,7 +4,7 @@ import { ScriptedRegistry } from '../registries/scripted-registry.ts'
 import { MemoryCatalog } from './memory-catalog.ts'
 import type { MemoryStore } from './memory-store.ts'
 
-/** What belongs where, by the store's catalog and a registry that has nothing unless it is given. */
+/** The known names of a store in memory. Without a registry, upstream has nothing. */
 export function knownNamesOf(store: MemoryStore, registry: Registry = new ScriptedRegistry()): KnownNames {
   const catalog = store.catalog ?? new MemoryCatalog()
   return new KnownNames({ store, catalog, registry, timeoutMs: 5000 })

@@ -4,10 +4,10 @@ import type { CachedList, Catalog, TagRecord } from '../../src/ports/catalog.ts'
 
 /** The twin of the catalog in LevelDB. */
 export class MemoryCatalog implements Catalog {
-  /** `docker.io/library/alpine` → digests seen there. */
+  /** The known names: `docker.io/library/alpine` → digests. */
   readonly knownIn = new Map<string, Set<Digest>>()
   readonly #tags = new Map<string, TagRecord>()
-  readonly #heard = new Map<string, CachedList>()
+  readonly #lists = new Map<string, CachedList>()
   readonly #repositories = new Map<string, Repository>()
 
   async tag(repository: Repository, tag: string): Promise<TagRecord | undefined> {
@@ -15,7 +15,7 @@ export class MemoryCatalog implements Catalog {
   }
 
   async rememberTag(repository: Repository, tag: string, record: TagRecord): Promise<void> {
-    this.#visit(repository)
+    this.#addRepository(repository)
     this.#tags.set(`${repositoryKey(repository)} ${tag}`, { ...record })
   }
 
@@ -24,23 +24,23 @@ export class MemoryCatalog implements Catalog {
   }
 
   async cachedList(repository: Repository, topic: string): Promise<CachedList | undefined> {
-    return this.#heard.get(`${repositoryKey(repository)} ${topic}`)
+    return this.#lists.get(`${repositoryKey(repository)} ${topic}`)
   }
 
-  async rememberList(repository: Repository, topic: string, heard: CachedList): Promise<void> {
-    this.#visit(repository)
-    const { body, checkedAt } = heard
-    this.#heard.set(`${repositoryKey(repository)} ${topic}`, { body: Uint8Array.from(body), checkedAt })
+  async rememberList(repository: Repository, topic: string, list: CachedList): Promise<void> {
+    this.#addRepository(repository)
+    const { body, checkedAt } = list
+    this.#lists.set(`${repositoryKey(repository)} ${topic}`, { body: Uint8Array.from(body), checkedAt })
   }
 
   async rememberKnownName(repository: Repository, digest: Digest): Promise<void> {
-    this.#visit(repository)
+    this.#addRepository(repository)
     this.knownIn.get(repositoryKey(repository))?.add(digest)
   }
 
   async filterKnown(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
-    const seen = this.knownIn.get(repositoryKey(repository))
-    return digests.filter((digest) => seen?.has(digest))
+    const known = this.knownIn.get(repositoryKey(repository))
+    return digests.filter((digest) => known?.has(digest))
   }
 
   async repositories(): Promise<readonly Repository[]> {
@@ -48,7 +48,7 @@ export class MemoryCatalog implements Catalog {
     return keys.flatMap((key) => this.#repositories.get(key) ?? [])
   }
 
-  #visit(repository: Repository): void {
+  #addRepository(repository: Repository): void {
     const key = repositoryKey(repository)
     if (this.#repositories.has(key)) return
     this.#repositories.set(key, { registry: repository.registry, name: repository.name })

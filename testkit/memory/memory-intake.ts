@@ -2,18 +2,18 @@ import { Failure } from '../../src/ports/failure.ts'
 import type { ContentHead, Contributor, VouchedIntake } from '../../src/ports/source.ts'
 
 export interface MemoryIntakeOptions {
-  /** Bytes of memory handed out at a time; default 16 KiB. */
+  /** How much memory is lent at a time; default 16 KiB. */
   readonly window?: number
-  /** After this many bytes `filled` says stop, until `drain` is called; default: never. */
+  /** After this many bytes `filled` gives false, until `drain` is called; default: never. */
   readonly room?: number
-  /** What earlier attempts have brought. */
+  /** The bytes that earlier attempts have brought. */
   readonly start?: Uint8Array
 }
 
-/** An intake that keeps what it is given. Memory, as in the real one, is shared. */
+/** An intake that collects its bytes. It lends shared memory, as the real one does. */
 export class MemoryIntake implements VouchedIntake {
   readonly heads: ContentHead[] = []
-  /** What was said of the bytes. */
+  /** The calls of `setContributor`. */
   readonly peers: { readonly position: number; readonly name: string }[] = []
   readonly vouched: { readonly first: number; readonly marks: Uint8Array }[] = []
   readonly #window: Uint8Array
@@ -24,7 +24,7 @@ export class MemoryIntake implements VouchedIntake {
   #waiting: { resolve: () => void; reject: (failure: Failure) => void } | undefined
   #failure: Failure | undefined
   #whenFull: (() => void)[] = []
-  /** How often `filled` has said stop. */
+  /** How often `filled` has given false. */
   pauses = 0
 
   constructor(options: MemoryIntakeOptions = {}) {
@@ -82,7 +82,7 @@ export class MemoryIntake implements VouchedIntake {
     this.vouched.push({ first, marks })
   }
 
-  /** Resolves once `filled` has said stop. */
+  /** Resolves when `filled` has given false. */
   full(): Promise<void> {
     if (this.#room <= 0) return Promise.resolve()
     return new Promise((resolve) => this.#whenFull.push(resolve))
@@ -95,7 +95,7 @@ export class MemoryIntake implements VouchedIntake {
     this.#waiting = undefined
   }
 
-  /** From now on the bytes cannot be taken. */
+  /** Makes every wait for room fail from now on. */
   fail(failure: Failure): void {
     this.#failure = failure
     this.#waiting?.reject(failure)

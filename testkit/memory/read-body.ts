@@ -3,7 +3,7 @@ import type { BlobAnswer } from '../../src/ports/resolver.ts'
 
 const { signal } = new AbortController()
 
-/** All of a blob that was answered with, which is closed then. */
+/** Reads the blob of an answer, and closes it. */
 export async function bodyOf({ content }: BlobAnswer): Promise<Buffer> {
   try {
     for (let known = 0; known < content.size; ) known = await content.readable(known, { signal })
@@ -13,7 +13,7 @@ export async function bodyOf({ content }: BlobAnswer): Promise<Buffer> {
   }
 }
 
-/** Looks again in each turn of the event loop. */
+/** Resolves when the condition holds. It is checked in each turn of the event loop. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve))
 }

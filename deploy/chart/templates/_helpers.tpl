@@ -33,7 +33,7 @@ imagePullSecrets:
 runAsNonRoot: true
 runAsUser: 65532
 runAsGroup: 65532
-{{- /* fsGroup lets this user, and nobody else, read the swarm's secret. It does not change folders of the node. */}}
+{{- /* fsGroup lets this user, and no other user, read the swarm's secret. It does not change folders of the node. */}}
 fsGroup: 65532
 seccompProfile:
   type: RuntimeDefault
@@ -107,7 +107,7 @@ dnsPolicy: Default
 {{- define "leat.runtimeMounts" -}}
 - name: runtime-settings
   mountPath: /host{{ .Values.runtime.folder }}
-- name: runtime-memory
+- name: runtime-record
   mountPath: /host/var/lib/leat/runtime
 {{- end }}
 
@@ -116,7 +116,7 @@ dnsPolicy: Default
   hostPath:
     path: {{ .Values.runtime.folder }}
     type: Directory
-- name: runtime-memory
+- name: runtime-record
   hostPath:
     path: /var/lib/leat/runtime
     type: DirectoryOrCreate
@@ -149,7 +149,7 @@ dnsPolicy: Default
 
 {{- define "leat.check" -}}
 {{- if and .Values.startupTaint.enabled (semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version) }}
-{{- fail "startupTaint.enabled needs Kubernetes 1.30: before that an agent cannot be kept from changing other nodes than its own" }}
+{{- fail "startupTaint.enabled needs Kubernetes 1.30: before that, an agent cannot be kept from changing other nodes than its own" }}
 {{- end }}
 {{- if and .Values.runtime.caFile (not .Values.config.tlsCert) }}
 {{- fail "runtime.caFile is for an agent that speaks TLS: set config.tlsCert and config.tlsKey too" }}

@@ -8,6 +8,7 @@ import type { NodeSettings } from '../../doctor/tools/node-settings.ts'
 import { errorCode } from '../../lib/error-code.ts'
 import { plain } from '../../observe/text.ts'
 import { DEFAULT_CONFIG } from '../../runtimes/kinds/containerd-config.ts'
+import { agentOptions } from '../context/agent-options.ts'
 import {
   type Command,
   type Invocation,
@@ -18,7 +19,6 @@ import {
 } from '../context/command.ts'
 import { allSettingFlags, givenSettings } from '../context/settings.ts'
 import { doctorText } from '../terminal/doctor-text.ts'
-import { agentOptions } from './serve.ts'
 
 /** A check that takes longer than this reports that it got no answer in time. */
 const DEADLINE_MS = 15_000

@@ -112,7 +112,7 @@ async function withCommandErrors(
 }
 
 function actionOf({ positionals: [name = ''] }: Invocation): Action {
-  const action = ACTIONS.find((one) => one === name)
+  const action = ACTIONS.find((known) => known === name)
   if (action !== undefined) return action
   const suggestion = nearest(name, ACTIONS)
   throw usageError(
@@ -123,7 +123,7 @@ function actionOf({ positionals: [name = ''] }: Invocation): Action {
 function optionsOf(action: Action, given: Invocation): Options {
   const names = valuesOf(given, 'runtime')
   const runtimes = names.map((name): Runtime => {
-    const known = RUNTIMES.find((one) => one === name)
+    const known = RUNTIMES.find((each) => each === name)
     if (known === undefined)
       throw usageError(`--runtime is ${JSON.stringify(name)}; expected ${RUNTIMES.join(', ')}`)
     return known

@@ -1,20 +1,14 @@
-import { type Agent, type AgentOptions, createAgent } from '../../agent.ts'
+import { type Agent, createAgent } from '../../agent.ts'
 import { loadSettings } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
 import { formatAddress, isLoopback, type SocketAddress } from '../../config/values/address.ts'
-import { readProxies } from '../../config/values/proxies.ts'
-import type { SourceSettings } from '../../config/values/sources.ts'
-import type { UpstreamCredentials, UpstreamSettings } from '../../config/values/upstream.ts'
 import { whenAborted } from '../../lib/async/abort.ts'
 import { type Log, startLog } from '../../observe/log.ts'
 import { Failure } from '../../ports/failure.ts'
+import { agentOptions } from '../context/agent-options.ts'
 import { type Command, CommandError, type Terminal } from '../context/command.ts'
-import { dockerSource, withRegistryVariables } from '../context/docker-mode.ts'
+import { withRegistryVariables } from '../context/docker-mode.ts'
 import { allSettingFlags, givenSettings } from '../context/settings.ts'
-
-type PeerOptions = NonNullable<AgentOptions['peers']>
-type SourceOptions = NonNullable<AgentOptions['sources']>[number]
-type UpstreamEntry = NonNullable<NonNullable<AgentOptions['upstreams']>['entries']>[number]
 
 /** `agent serve`: runs until SIGINT or SIGTERM. */
 export const serve: Command = {
@@ -51,79 +45,6 @@ export const serve: Command = {
       log.close()
     }
   },
-}
-
-export function agentOptions(
-  settings: Settings,
-  { env, version }: Pick<Terminal, 'env' | 'version'>,
-): AgentOptions {
-  const { data, listen, admin, allow, defaultNamespace, tlsCert, tlsKey, upstreams } = settings
-  const proxies = readProxies(env)
-  return {
-    data,
-    maxBytes: settings.maxBytes,
-    scrubRate: settings.scrubRate,
-    listen,
-    admin,
-    defaultNamespace,
-    sources: [
-      ...settings.sources.map((source) => sourceOptions(source, env)),
-      ...(settings.docker ? [dockerSource(env)] : []),
-    ],
-    warm: settings.warm,
-    version,
-    upstreams: {
-      entries: upstreams.map(upstreamEntry),
-      userAgent: `leat/${version}`,
-      ...(proxies === undefined ? {} : { proxies }),
-    },
-    ...(allow === undefined ? {} : { allow }),
-    ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
-    ...(settings.peersSecretFile === undefined
-      ? {}
-      : { peers: peerOptions(settings, settings.peersSecretFile) }),
-  }
-}
-
-function sourceOptions({ from, ...rest }: SourceSettings, environment: Terminal['env']): SourceOptions {
-  return { ...rest, from: from.kind === 'docker' ? { ...from, environment } : from }
-}
-
-function peerOptions(settings: Settings, secretFile: string): PeerOptions {
-  const { peerListen, advertise, dht, bootstrap, publicDht, zone, maxUpload, maxDownload } = settings
-  return {
-    secretFile,
-    listen: peerListen,
-    dht,
-    bootstrap,
-    publicDht,
-    ...(advertise === undefined ? {} : { advertise }),
-    ...(zone === undefined ? {} : { zone }),
-    ...(maxUpload === undefined ? {} : { maxUpload }),
-    ...(maxDownload === undefined ? {} : { maxDownload }),
-  }
-}
-
-function upstreamEntry(settings: UpstreamSettings): UpstreamEntry {
-  const { caFile, credentials, prefix, userAgent, ...rest } = settings
-  return {
-    ...rest,
-    ...(caFile === undefined ? {} : { caFile }),
-    ...(prefix === undefined ? {} : { prefix }),
-    ...(userAgent === undefined ? {} : { userAgent }),
-    ...(credentials === undefined ? {} : credentialOptions(credentials)),
-  }
-}
-
-function credentialOptions(credentials: UpstreamCredentials): Partial<UpstreamEntry> {
-  switch (credentials.kind) {
-    case 'password':
-      return { username: credentials.username, password: credentials.password.reveal() }
-    case 'password-file':
-      return { username: credentials.username, passwordFile: credentials.file }
-    case 'docker-config':
-      return { dockerConfig: credentials.file }
-  }
 }
 
 async function start(agent: Agent, settings: Settings): Promise<void> {

@@ -1,5 +1,6 @@
 import { loadSetting, loadSettings } from '../../config/load.ts'
 import { WarmLine, type WarmRequest } from '../../schemas/warm-report.ts'
+import { agentOptions } from '../context/agent-options.ts'
 import { streamApi } from '../context/client.ts'
 import {
   type Command,
@@ -130,15 +131,14 @@ async function withWarmer(
         ),
     })
   }
-  // Loaded here only, as commands that ask a running agent need none of their own.
-  const [agent, { agentOptions }, { openError }] = await Promise.all([
+  // Loaded here only, because a command that asks a running agent needs no agent of its own.
+  const [{ withWarming }, { openError }] = await Promise.all([
     import('../../agent.ts'),
-    import('./serve.ts'),
     import('../context/offline-store.ts'),
   ])
   const options = agentOptions(await loadSettings(settings), terminal)
   try {
-    return await agent.withWarming(options, work)
+    return await withWarming(options, work)
   } catch (error) {
     throw openError(error, options.data)
   }

@@ -116,7 +116,7 @@ export function nodeLines(
 ): readonly string[] {
   const width = Math.min(MAX_NAME_WIDTH, Math.max(...nodes.map(({ name }) => name.length)))
   const lines = [...nodes]
-    .sort((one, two) => rank(one) - rank(two))
+    .sort((a, b) => rank(a) - rank(b))
     .map((node) => nodeLine(fitName(node.name, width), node, columns))
   const nodeRows = Math.min(MAX_NODE_LINES, rows - 1)
   return [...fitRows(lines, nodeRows, (count) => `and ${plural(count, 'more node')}`), total]

@@ -51,7 +51,7 @@ export function barLines(progress: WarmProgress, { columns, rows }: DrawArea): r
   const { under } = progress
   const nameWidth = Math.min(MAX_NAME_WIDTH, Math.max(...under.map(({ image }) => image.length), 0))
   const images =
-    under.length < rows ? under : [...under].sort((one, two) => Number(hasBytes(two)) - Number(hasBytes(one)))
+    under.length < rows ? under : [...under].sort((a, b) => Number(hasBytes(b)) - Number(hasBytes(a)))
   const lines = images.map((image) => barLine(image, nameWidth, columns))
   return [...fitRows(lines, rows - 1, (count) => `and ${plural(count, 'more image')}`), totalText(progress)]
 }

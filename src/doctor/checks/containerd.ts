@@ -107,7 +107,7 @@ function otherSection(table: Table, criPlugin: string): string | undefined {
   return Object.keys(plugins).find((name) => {
     const plugin = plugins[name]
     if (name === criPlugin || !isTable(plugin)) return false
-    return [plugin, tableAt(plugin, 'registry')].some((one) => isPath(one?.['config_path']))
+    return [plugin, tableAt(plugin, 'registry')].some((section) => isPath(section?.['config_path']))
   })
 }
 

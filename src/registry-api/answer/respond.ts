@@ -4,13 +4,13 @@ import { Failure, UNLISTED_MESSAGE } from '../../ports/failure.ts'
 import { ClientGone, type HttpExchange } from '../exchange/http-exchange.ts'
 import { failedCacheStatus } from './cache-status.ts'
 
-/** Headers of every answer. */
+/** The headers that every answer has. */
 export const COMMON_HEADERS: { readonly [name: string]: string } = {
   'Docker-Distribution-API-Version': 'registry/2.0',
   'X-Content-Type-Options': 'nosniff',
 }
 
-/** What a request asks for; decides the error code when it does not exist. */
+/** What a request asks for. It decides the error code when that does not exist. */
 export type RequestedKind = 'manifest' | 'blob' | 'repository' | 'referrers'
 
 const UNKNOWN_CODES: Readonly<Record<RequestedKind, OciErrorCode>> = {

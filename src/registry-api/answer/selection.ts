@@ -86,7 +86,7 @@ function multiple(ranges: readonly ByteRange[], representation: Representation):
   return { status: 206, headers, parts }
 }
 
-/** An upper bound, known before any header is built. */
+/** Gives an upper bound, which is known before any header is built. */
 function maxPartHeaderBytes({ size, contentType }: Representation): number {
   return 96 + contentType.length + 3 * String(size).length
 }

@@ -5,7 +5,7 @@ export interface Sender extends ShareUser {
   evict(): void
 }
 
-/** A client has to take so many bytes in `slowMs`; for a larger write it has longer in proportion. */
+/** A client has to take this many bytes in `slowMs`. For a larger write it has longer in proportion. */
 const SLOW_BYTES = 64 * 1024
 
 /** What a slot needs from `SendSlots`. */

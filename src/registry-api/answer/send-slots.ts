@@ -62,7 +62,7 @@ export class SendSlots {
     })
   }
 
-  /** Resolves when a slot is counted in the sender's share. */
+  /** Resolves when the sender has a slot, which is counted in its share. */
   #acquire(sender: Sender, waitMs: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return Promise.reject(signal.reason)
     if (this.#share.mayTake(sender)) {
@@ -114,7 +114,7 @@ export class SendSlots {
     return false
   }
 
-  /** Of the slow slots, one of the sender with the largest share; among equals the one without progress for longest. */
+  /** Chooses a slow slot of the sender with the largest share; among equals the one without progress for longest. */
   #slowest(mayEvict: (slot: SendSlot) => boolean): SendSlot | undefined {
     const now = performance.now()
     let chosen: SendSlot | undefined
@@ -131,7 +131,7 @@ export class SendSlots {
     return chosen
   }
 
-  /** A slot of the sender with the largest share, for a sender that has waited for `fairMs`. */
+  /** Chooses a slot of the sender with the largest share, for a sender that has waited for `fairMs`. */
   #ofLargestShare(
     { sender, since }: WaitingSender,
     mayEvict: (slot: SendSlot) => boolean,

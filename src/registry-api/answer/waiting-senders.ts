@@ -32,7 +32,7 @@ export class WaitingSenders {
     return this.#waiting.includes(waiting)
   }
 
-  /** A copy, so that senders can be granted slots while a caller iterates. */
+  /** Copies the list, so that senders can be granted slots while a caller iterates. */
   all(): readonly WaitingSender[] {
     return [...this.#waiting]
   }

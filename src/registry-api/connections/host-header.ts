@@ -36,7 +36,10 @@ export function hostHeaderProblem(
   return isValidHost(host) ? undefined : INVALID_HOST
 }
 
-/** The same for HTTP/2, where `:authority` replaces the Host header or accompanies it (RFC 9113 section 8.3.1). */
+/**
+ * Describes what is wrong with the host of a request over HTTP/2, where `:authority` replaces the Host header or
+ * accompanies it (RFC 9113 section 8.3.1).
+ */
 export function authorityProblem(rawHeaders: readonly string[]): string | undefined {
   let host: string | undefined
   let authority: string | undefined
@@ -106,7 +109,7 @@ function isIpvFuture(text: string, close: number): boolean {
   return true
 }
 
-/** Lower case, without the default port of the scheme. */
+/** Gives a host in lower case, without the default port of the scheme. */
 function normalized(host: string, scheme: string): string {
   const port = scheme === 'https' ? ':443' : ':80'
   const lower = host.toLowerCase()

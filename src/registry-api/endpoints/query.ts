@@ -11,7 +11,7 @@ type MutableQuery = { -readonly [Key in keyof Query]: Query[Key] }
 const EMPTY: Query = { ns: undefined, n: undefined, last: undefined, artifactType: undefined }
 const KEYS: ReadonlySet<string> = new Set(Object.keys(EMPTY))
 
-/** Of repeated parameters the first counts. */
+/** Parses a query. Of repeated parameters the first counts. */
 export function parseQuery(query: string): Query {
   if (query === '') return EMPTY
   const parsed: MutableQuery = { ns: undefined, n: undefined, last: undefined, artifactType: undefined }

@@ -134,13 +134,15 @@ export class DockerSource implements LocalSource {
 
   async #importNow(repository: Repository, reference: string, image: DockerImage): Promise<ImportedImage> {
     const { client, target, catalog, compression } = this.#options
-    const save = () => client.save(reference, this.#closing.signal)
     const work = new ImageImport(target, repository, this.name)
     const root = image.Descriptor && parseDigest(image.Descriptor.digest)
     const imported =
       image.Descriptor && root
-        ? await work.containerd(root, image.Descriptor.mediaType, save)
-        : await work.classic(partsOf(image), compression, save)
+        ? await work.containerd(root, image.Descriptor.mediaType, () =>
+            client.save(reference, this.#closing.signal),
+          )
+        : // By its id, because the tag may move meanwhile.
+          await work.classic(partsOf(image), compression, () => client.save(image.Id, this.#closing.signal))
     for (const digest of imported.contents) await catalog.rememberKnownName(repository, digest)
     return imported
   }

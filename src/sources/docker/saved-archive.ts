@@ -23,8 +23,8 @@ interface FoundManifest {
   readonly manifest: Manifest
 }
 
-/** An image has an index, a manifest for each platform, and some for its attestations. */
-const MOST_MANIFESTS = 512
+/** An image has an index, and a manifest and an attestation for each platform. They are in memory until its end. */
+const MOST_MANIFEST_BYTES = 16 * 1024 * 1024
 
 /**
  * Reads an archive of `docker save` once, from its start to its end. Up to Engine 24 it has a folder for each layer, whose
@@ -36,6 +36,7 @@ export async function readArchive(
 ): Promise<void> {
   const reader = new TarReader(inputFromChunks(chunks))
   const manifests: FoundManifest[] = []
+  let manifestBytes = 0
   try {
     for (let entry = await reader.next(); entry !== undefined; entry = await reader.next()) {
       if (entry.kind === 'device' || entry.kind === 'unknown')
@@ -47,9 +48,11 @@ export async function readArchive(
       const small = digest === undefined ? undefined : await readSmall(reader, entry)
       if (small === undefined) await listener.blob((target) => reader.read(target), entry.size, digest)
       else if (small.found === undefined) await listener.blob(fromMemory(small.bytes), entry.size, digest)
-      else manifests.push(small.found)
-      if (manifests.length > MOST_MANIFESTS)
-        throw new TarError(`there are more than ${MOST_MANIFESTS} manifests`)
+      else {
+        manifestBytes += small.bytes.length
+        if (manifestBytes > MOST_MANIFEST_BYTES) throw new TarError('its manifests are too large')
+        manifests.push(small.found)
+      }
     }
   } catch (cause) {
     if (!(cause instanceof TarError)) throw cause

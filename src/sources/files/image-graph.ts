@@ -8,7 +8,7 @@ import {
   type Manifest,
   parseManifest,
 } from '../../oci/manifest.ts'
-import { isIndexType, isManifestType, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
+import { isManifestType, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
 import { type FileRange, readRange } from './file-tree.ts'
 import { wrongFile } from './file-verifier.ts'
 
@@ -84,8 +84,4 @@ export function typeOf({ mediaType }: Pick<Descriptor, 'mediaType'>, manifest: M
   if (mediaType !== undefined && isManifestType(mediaType)) return mediaType
   if (manifest.mediaType !== undefined && isManifestType(manifest.mediaType)) return manifest.mediaType
   return manifest.kind === 'index' ? OCI_INDEX : OCI_MANIFEST
-}
-
-export function isIndex(mediaType: string | undefined): boolean {
-  return mediaType !== undefined && isIndexType(mediaType)
 }

@@ -69,7 +69,7 @@ export class Inspector {
     return this.#hasher.stop()
   }
 
-  /** The digest of the file, or a text that says what is wrong with it. */
+  /** Gives the digest of the file, or a text that says what is wrong with it. */
   async #digestOrProblem(
     file: OpenFile,
     stats: Stats,

@@ -172,7 +172,7 @@ async function readWhole(file: OpenFile, size: number): Promise<Uint8Array> {
   return bytes
 }
 
-/** The names of the blob folders: `00` to `ff`. */
+/** Gives the names of the blob folders: `00` to `ff`. */
 function* prefixes(): Generator<string> {
   for (let at = 0; at < 256; at++) yield at.toString(16).padStart(2, '0')
 }

@@ -37,7 +37,7 @@ export const SEPARATOR = '!'
 const AFTER_SEPARATOR = '"'
 const PAGE_SIZE = 1000
 
-/** The range of all keys that start with `parts`. */
+/** Gives the range of all keys that start with `parts`. */
 export function keysUnder(...parts: string[]): { gte: string; lt: string } {
   const start = parts.join(SEPARATOR)
   return { gte: start + SEPARATOR, lt: start + AFTER_SEPARATOR }

@@ -73,7 +73,7 @@ export class BlobFiles {
     }
   }
 
-  /** The digests of all files of one folder whose names are digests. `prefix`: the two digits that name the folder. */
+  /** Lists the digests of all files of one folder whose names are digests. The folder's name is `prefix`, two digits. */
   async list(algorithm: Algorithm, prefix: string): Promise<Digest[]> {
     const names = await readdir(join(this.#layout.blobs, algorithm, prefix)).catch(
       ignore('ENOENT', 'ENOTDIR'),

@@ -161,14 +161,14 @@ export function ignore(...codes: string[]): (error: unknown) => undefined {
   }
 }
 
-/** The failure that the store reports for an error of the disk. `doing`: what the store could not do. */
+/** Makes the failure that the store reports for an error of the disk. `doing` says what the store could not do. */
 export function diskFailure(doing: string, cause: unknown): Failure {
   if (cause instanceof Failure) return cause
   const why = cause instanceof Error ? cause.message : String(cause)
   return new Failure('disk', `${doing}: ${why}`, { cause })
 }
 
-/** The size of all files in a folder and its subfolders, in bytes. */
+/** Gives the size of all files in a folder and its subfolders, in bytes. */
 export async function sizeOfFolder(folder: string): Promise<number> {
   const found = await readdir(folder, { withFileTypes: true }).catch(ignore('ENOENT', 'ENOTDIR'))
   let bytes = 0

@@ -151,7 +151,7 @@ export class BlobIndex {
     for (const digest of digests) this.#hidden.delete(digest)
   }
 
-  /** The size of every blob whose digest begins with `start`; undefined where the entry cannot be read. */
+  /** Gives the size of every blob whose digest begins with `start`; undefined where the entry cannot be read. */
   async sizesUnder(start: string): Promise<Map<Digest, number | undefined>> {
     const sizes = new Map<Digest, number | undefined>()
     const range = { gte: `blob${SEPARATOR}${start}`, lt: `blob${SEPARATOR}${start}~` }

@@ -85,7 +85,7 @@ export class LevelCatalog implements Catalog {
     return keys.flatMap((key) => repositoryOf(key.slice(key.indexOf(SEPARATOR) + 1)) ?? [])
   }
 
-  /** All known tags, or those of one repository. */
+  /** Lists all known tags, or those of one repository. */
   async *tags(repository?: Repository): AsyncGenerator<KnownTag> {
     const range = repository === undefined ? keysUnder('tag') : keysUnder('tag', repositoryKey(repository))
     for await (const [key, text] of pages(this.#database, range)) {
@@ -109,7 +109,7 @@ function repositoryListKey(repository: Repository): string {
   return ['repository', repositoryKey(repository)].join(SEPARATOR)
 }
 
-/** The reverse of `repositoryKey`: a registry has no slash in its name. */
+/** Reverses `repositoryKey`: a registry has no slash in its name. */
 export function repositoryOf(key: string): Repository | undefined {
   const slash = key.indexOf('/')
   if (slash <= 0) return undefined

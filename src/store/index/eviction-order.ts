@@ -67,13 +67,13 @@ export class EvictionOrder {
     return this.#completion
   }
 
-  /** The times of the last use; undefined: not used since the blob was stored. */
+  /** Gives the times of the last use; undefined for a blob that was not used since it was stored. */
   async lastUses(digests: readonly Digest[]): Promise<(number | undefined)[]> {
     const texts: (string | undefined)[] = await this.#database.getMany(digests.map(usedKey))
     return texts.map(timeOf)
   }
 
-  /** The ranks of blobs; undefined for a blob that is not stored. */
+  /** Gives the ranks of blobs; undefined for a blob that is not stored. */
   async ranks(blobs: readonly (Rankable | undefined)[]): Promise<(number | undefined)[]> {
     const stored = blobs.filter((blob) => blob !== undefined)
     const times = await this.lastUses(stored.map(({ digest }) => digest))
@@ -106,7 +106,7 @@ export class EvictionOrder {
     if (before !== undefined) changes.del(rankKey(digest, before))
   }
 
-  /** The next blobs that were not passed yet, in order. */
+  /** Gives the next blobs that were not passed yet, in order. */
   async next(count: number): Promise<RankedBlob[]> {
     const { lt } = keysUnder('idle')
     const keys = await this.#database.keys({ gt: this.#passed, lt, limit: count }).all()

@@ -16,12 +16,12 @@ export function putKnownName(
   batch.put(`repository${SEPARATOR}${key}`, '')
 }
 
-/** The key of a known name. `repository`: as `repositoryKey` writes it. */
+/** Makes the key of a known name. `repository` is written as by `repositoryKey`. */
 export function knownNameKey(digest: Digest, repository: string): string {
   return ['holder', digest, repository].join(SEPARATOR)
 }
 
-/** The repositories of a digest's known names, such as `docker.io/library/alpine`, in ASCII order. */
+/** Lists the repositories of a digest's known names, such as `docker.io/library/alpine`, in ASCII order. */
 export async function repositoryKeysOf(database: Database, digest: Digest): Promise<readonly string[]> {
   const keys = await database.keys(keysUnder('holder', digest)).all()
   return keys.map((key) => key.slice(key.lastIndexOf(SEPARATOR) + 1))

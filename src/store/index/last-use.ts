@@ -33,7 +33,7 @@ export class LastUse {
     return this.#unwritten.has(digest) || this.#writing?.has(digest) === true
   }
 
-  /** The last use of each blob, in milliseconds since the epoch; undefined: not used since it was stored. */
+  /** Gives the last use of each blob, in milliseconds since the epoch; undefined if it was not used since it was stored. */
   async of(digests: readonly Digest[]): Promise<(number | undefined)[]> {
     const known = digests.map((digest) => this.#unwritten.get(digest) ?? this.#writing?.get(digest))
     const unknown = digests.filter((_, at) => known[at] === undefined)

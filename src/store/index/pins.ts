@@ -57,7 +57,7 @@ export class Pins {
     }
   }
 
-  /** The pins that retain a blob: the blob itself, if it is pinned, and pinned manifests. */
+  /** Lists the pins that retain a blob: the blob itself, if it is pinned, and pinned manifests. */
   async pinsRetaining(digest: Digest): Promise<readonly Digest[]> {
     if ((await this.#pinCount()) === 0) return []
     const keys = await this.#database.keys(keysUnder('kept', digest)).all()
@@ -102,7 +102,7 @@ export class Pins {
     this.#retainedBytes = undefined
   }
 
-  /** The size of all stored content that pins retain. */
+  /** Gives the size of all stored content that pins retain. */
   async retainedBytes(sizesOf: (digests: readonly Digest[]) => Promise<readonly number[]>): Promise<number> {
     if ((await this.#pinCount()) === 0) return 0
     if (this.#retainedBytes !== undefined) return this.#retainedBytes
@@ -180,7 +180,7 @@ export class Pins {
   }
 }
 
-/** All digests reachable from `from` that `known` lacks; adds them to `known`. */
+/** Finds all digests reachable from `from` that `known` lacks, and adds them to `known`. */
 async function reachableFrom(
   from: readonly Digest[],
   childrenOf: ReferencesOf,

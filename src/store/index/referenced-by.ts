@@ -23,7 +23,7 @@ export class ReferencedBy {
     this.#referencesOf = childrenOf
   }
 
-  /** At most `most` stored manifests that reference `digest`. */
+  /** Lists at most `most` stored manifests that reference `digest`. */
   async manifestsOf(digest: Digest, most: number): Promise<readonly Digest[]> {
     if (most <= 0) return []
     await this.ensureComplete()

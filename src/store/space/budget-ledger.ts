@@ -45,7 +45,7 @@ export class BudgetLedger {
     return used
   }
 
-  /** What can still be written to the filesystem besides what is reserved. */
+  /** How many bytes can still be written to the filesystem besides those that are reserved. */
   get freeBytes(): number {
     const { totalBytes, freeBytes, partials } = this.#measured
     let promised = this.#reservedBytes + this.#releasedBytes
@@ -58,7 +58,7 @@ export class BudgetLedger {
     return new Map([...this.#measured.partials].filter(([digest]) => !this.#reservations.has(digest)))
   }
 
-  /** What a content needs in addition to what counts already: its reservation, or else its partial. */
+  /** Gives how many bytes a content needs besides those that count already: its reservation, or else its partial. */
   lackingBytes(digest: Digest, bytes: number): number {
     const counted = this.#reservations.get(digest)?.bytes ?? this.#measured.partials.get(digest)?.bytes ?? 0
     return Math.max(0, bytes - counted)

@@ -25,7 +25,7 @@ export class Completion {
     return this.#isCommitted
   }
 
-  /** The digest of all bytes so far, computed only when it is not known yet. */
+  /** Gives the digest of all bytes so far, and computes it only when it is not known yet. */
   async digest(bytes: ReceivedBytes): Promise<Digest> {
     const { position } = bytes
     if (this.#hashed?.position === position) return this.#hashed.digest

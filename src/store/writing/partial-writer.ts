@@ -49,12 +49,12 @@ export class PartialWriter {
   #removal: Promise<void> | undefined
   #isFinishing = false
 
-  /** For a content that has no partial yet. `isHashOnly`: it will not get one. */
+  /** Makes the writer of a content that has no partial yet. With `isHashOnly` it will not get one. */
   static create(owner: PartialOwner, window: WriteWindow, isHashOnly: boolean): PartialWriter {
     return new PartialWriter(owner, window, { isHashOnly })
   }
 
-  /** For a partial that the window continues: the thread hashes its bytes, while new bytes arrive already. */
+  /** Makes the writer of a partial that the window continues: the thread hashes its bytes while new bytes arrive. */
   static resume(owner: PartialOwner, window: WriteWindow, file: PartialFile): PartialWriter {
     return new PartialWriter(owner, window, { file })
   }
@@ -121,7 +121,7 @@ export class PartialWriter {
     this.#thread?.hashOnly()
   }
 
-  /** The digest of all that the window has taken. */
+  /** Gives the digest of all bytes that the window has taken. */
   async digest(): Promise<Digest> {
     const { reservation, signal } = this.#owner
     this.write(this.#window.handOver())

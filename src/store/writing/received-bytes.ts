@@ -153,7 +153,7 @@ export class ReceivedBytes {
     return digest
   }
 
-  /** Puts the bytes where a blob with their digest belongs. Durable when it resolves. */
+  /** Puts the bytes into the blob file of their digest. They are durable when the call resolves. */
   async moveToBlobFile(digest: Digest): Promise<void> {
     const { want, parts } = this.#context
     if (this.#partial === undefined) return parts.blobFiles.putBytes(digest, this.#window.firstSlot)
@@ -178,7 +178,7 @@ export class ReceivedBytes {
     await partials.remove(digest)
   }
 
-  /** Gives the memory back. Only when the writer has ended. */
+  /** Gives the memory back. The writer must have ended before. */
   release(): void {
     this.#isReleased = true
     this.#window.release()

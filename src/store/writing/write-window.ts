@@ -153,7 +153,7 @@ export class WriteWindow {
     return 0
   }
 
-  /** Gives all slots back, written or not. Only when no thread writes from them any more. */
+  /** Gives all slots back, written or not. No thread may write from them any more. */
   release(): void {
     for (const lent of [...this.#filled.splice(0), this.#current])
       this.#giveBackUpTo(lent, lent.slot.bytes.length)

@@ -20,7 +20,7 @@ export class Credentials {
   readonly #passwordFile: WatchedFile<string> | undefined
   readonly #dockerConfig: WatchedFile<DockerConfig> | undefined
   readonly #stopping: AbortSignal
-  /** By helper; a Docker config names one or two for a host. */
+  /** The cached answers by helper. A Docker config names one or two helpers for a host. */
   readonly #answers = new Map<string, HelperAnswer>()
 
   constructor(upstream: Upstream, host: string, { signal }: { signal: AbortSignal }) {
@@ -36,7 +36,7 @@ export class Credentials {
     }
   }
 
-  /** The credential for a repository; undefined for anonymous. */
+  /** Finds the credential for a repository; undefined when requests are anonymous. */
   async find(name: string, { signal }: { signal: AbortSignal }): Promise<Credential | undefined> {
     const { basic } = this.#upstream
     if (basic !== undefined) {

@@ -35,7 +35,7 @@ export function parseDockerConfig(text: string, path: string): DockerConfig {
   return parsed.output
 }
 
-/** `https://Host/v1/` and `host` are the same key. */
+/** Gives the one form of a key: `https://Host/v1/` and `host` are the same key. */
 function plainKey(key: string): string {
   const bare = key
     .replace(/^https?:\/\//, '')
@@ -46,7 +46,7 @@ function plainKey(key: string): string {
   return (HUB_HOSTS.has(host) ? 'docker.io' : host) + (slash < 0 ? '' : bare.slice(slash))
 }
 
-/** The keys for a repository, the most specific one first. */
+/** Lists the keys for a repository, the most specific one first. */
 function keysOf(host: string, name: string): readonly string[] {
   const keys: string[] = []
   for (let rest = `${plainKey(host)}/${name}`; ; rest = rest.slice(0, rest.lastIndexOf('/'))) {

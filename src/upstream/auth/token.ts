@@ -38,7 +38,7 @@ export function parseToken(text: string, serverTime: number): Token | undefined 
   return { token: bearer, lifetimeMs: seconds * 1000 - ageMs }
 }
 
-/** The URL to GET a token from; the required scope comes first. */
+/** Makes the URL to GET a token from. The required scope comes first. */
 export function tokenUrl(realm: URL, service: string | undefined, scopes: readonly string[]): URL {
   const url = new URL(realm)
   if (service !== undefined) url.searchParams.set('service', service)
@@ -46,7 +46,7 @@ export function tokenUrl(realm: URL, service: string | undefined, scopes: readon
   return url
 }
 
-/** The form that exchanges an identity token (OAuth 2, RFC 6749, 6). */
+/** Makes the form that exchanges an identity token (OAuth 2, RFC 6749, 6). */
 export function refreshForm(
   identity: string,
   service: string | undefined,

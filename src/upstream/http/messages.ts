@@ -9,7 +9,7 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>
   /** The body of a POST. */
   readonly form?: string
-  /** What the request is for; a label of metrics. */
+  /** The kind of the request, which is a label of metrics. */
   readonly kind: RequestKind
   /** How far inside the network the host's address may be. */
   readonly scopeLimit: AddressScope
@@ -54,7 +54,7 @@ export class HttpHeaders {
     }
   }
 
-  /** The value of a header, or the first of several. */
+  /** Gives the value of a header, or the first of several. */
   get(name: string): string | undefined {
     return this.#values.get(name)?.[0]
   }

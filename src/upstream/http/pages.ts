@@ -3,9 +3,9 @@ import { nextPage } from '../headers/link.ts'
 import type { HttpResponse } from './messages.ts'
 import { readWhole } from './read-whole.ts'
 
-/** With 1000 entries per page, 200,000 entries. */
+/** Bounds the pages of a list: these have 200,000 entries, with 1000 on each page. */
 const MOST_PAGES = 200
-/** The bytes of all pages together. */
+/** Bounds the bytes of all pages together. */
 const MOST_BYTES = 16 * 1024 * 1024
 
 /** Reads a list to its last page. `ask` requests a page, `take` receives its text. */

@@ -48,7 +48,7 @@ export interface Deadlines {
 
 export interface UpstreamOptions {
   readonly entries?: readonly UpstreamEntry[]
-  /** From `UPSTREAM_CREDENTIALS`, by namespace. Used for registries whose entry has no username. */
+  /** The credentials of `UPSTREAM_CREDENTIALS`, by namespace. They are used for registries whose entry has no username. */
   readonly credentials?: Readonly<Record<string, BasicCredentials>>
   /** The path of the Docker `config.json` for every registry whose entry names none. */
   readonly dockerConfig?: string
@@ -91,7 +91,7 @@ export const DEFAULT_DEADLINES: Deadlines = { connectMs: 5000, headerMs: 10_000,
 
 export const DEFAULT_BACKOFF_MS = 100
 
-/** Lower-case, and the same for the three names of Docker Hub, which is one upstream. */
+/** Gives the one name of a registry, in lower case. The three names of Docker Hub become one. */
 export function canonicalNamespace(registry: string): string {
   const lower = registry.toLowerCase()
   return HUB_NAMES.has(lower) ? HUB : lower

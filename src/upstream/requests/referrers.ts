@@ -19,7 +19,7 @@ const NO_API: ReadonlySet<number> = new Set([400, 404, 405, 406])
 
 class NoReferrersApi extends Error {}
 
-/** The descriptors in an image index; undefined when the text is not an index. */
+/** Gives the descriptors in an image index; undefined when the text is not an index. */
 function parseIndex(text: string): readonly unknown[] | undefined {
   const index = v.safeParse(v.pipe(v.string(), v.parseJson(), Index), text)
   return index.success ? (index.output.manifests ?? []) : undefined

@@ -7,7 +7,7 @@ import type { RegistryHost } from './registry-request.ts'
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
 const Page = v.object({ tags: v.optional(v.nullable(v.array(v.unknown()))) })
 
-/** The tags of one page of `tags/list`, without invalid ones; undefined when the text is not such a page. */
+/** Gives the tags of one page of `tags/list`, without invalid ones; undefined when the text is not such a page. */
 function parseTagPage(text: string): readonly string[] | undefined {
   const page = v.safeParse(v.pipe(v.string(), v.parseJson(), Page), text)
   if (!page.success) return undefined

@@ -1,8 +1,8 @@
 import type { BlobConnection } from './blob-connection.ts'
 
-/** Idle connections for one key. Pulls of several layers reuse them; more would only occupy sockets. */
+/** Bounds the idle connections of one key. Pulls of several layers reuse them; more would only occupy sockets. */
 const MOST_PER_KEY = 8
-/** Idle connections for all keys, because clients may name any number of registries. */
+/** Bounds the idle connections of all keys, because clients may name any number of registries. */
 const MOST_IDLE = 64
 
 interface IdleConnection {

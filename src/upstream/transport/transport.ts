@@ -13,7 +13,7 @@ export interface TransportOptions {
   readonly caFile: string | undefined
   readonly acceptInvalidCerts: boolean
   readonly proxies: Proxies | undefined
-  /** Resolves host names; undefined: the system's resolver. */
+  /** Resolves host names; undefined for the system's resolver. */
   readonly lookup: Lookup | undefined
   readonly deadlines: Deadlines
 }
@@ -33,11 +33,11 @@ export class Transport {
     this.#options = options
   }
 
-  /** For everything but blobs. */
+  /** Sends all requests but those for blobs, with undici. */
   readonly send: SendRequest = (request) =>
     checked(request, async () => (await this.#openOnce()).undici.send(request))
 
-  /** For blobs: reads sockets directly, except through a proxy. */
+  /** Sends requests for blobs. It reads sockets directly, except through a proxy. */
   readonly sendForBlob: SendRequest = (request) =>
     this.#options.proxies === undefined
       ? checked(request, async () => (await this.#openOnce()).blobs.send(request))

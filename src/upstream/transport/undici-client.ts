@@ -41,7 +41,7 @@ function headersOf(raw: Dispatcher.ResponseData['headers']): HttpHeaders {
 /** Sends requests with undici: all but blobs, and blobs through a proxy or of undeclared length. */
 export class UndiciClient {
   readonly #options: UndiciOptions
-  /** One for each scope limit, because a connection may be used only under the limit that it was opened with. */
+  /** Each scope limit has a dispatcher, because a connection may be used only under the limit that it was opened with. */
   readonly #dispatchers = new Map<AddressScope, Dispatcher>()
 
   constructor(options: UndiciOptions) {

@@ -6,8 +6,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { agentOptions } from '../../../src/cli/commands/serve.ts'
-import { loadSettings } from '../../../src/config/load.ts'
 import { runAgent, startServing } from '../agent-process.ts'
 import { runInProcess } from '../run-in-process.ts'
 
@@ -105,36 +103,4 @@ test('a closed stdout does not fail a command', async () => {
   const child = spawn(process.execPath, [main, 'serve', '--help'], { stdio: ['ignore', 'pipe', 'ignore'] })
   child.stdout.destroy()
   assert.deepEqual((await once(child, 'close'))[0], 0)
-})
-
-test('settings become the options of the agent', async () => {
-  const settings = await loadSettings({
-    flags: { 'tls-cert': 'c.pem', 'tls-key': 'k.pem', allow: ['ghcr.io/acme/**'] },
-    env: { UPSTREAM_CREDENTIALS: '{"ghcr.io": {"username": "u", "password": "p"}}' },
-    defaultFile: join(folder, 'none.yaml'),
-  })
-  const options = agentOptions(settings, { env: { HTTPS_PROXY: 'http://proxy:3128' }, version: '1.2.3' })
-  assert.deepEqual(options.listen, { host: '127.0.0.1', port: 5050 })
-  assert.deepEqual(options.admin, { host: '127.0.0.1', port: 5051 })
-  assert.deepEqual(options.tls, { certFile: 'c.pem', keyFile: 'k.pem' })
-  assert.deepEqual(options.allow, ['ghcr.io/acme/**'])
-  assert.equal(options.version, '1.2.3')
-  assert.deepEqual(options.upstreams, {
-    userAgent: 'leat/1.2.3',
-    proxies: { https: 'http://proxy:3128' },
-    entries: [
-      {
-        namespace: 'ghcr.io',
-        hosts: [],
-        tls: true,
-        acceptInvalidCerts: false,
-        tagTtlMs: 60_000,
-        staleIfErrorMs: 604_800_000,
-        allowPrivateTargets: false,
-        realms: [],
-        username: 'u',
-        password: 'p',
-      },
-    ],
-  })
 })

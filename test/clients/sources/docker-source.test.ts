@@ -98,6 +98,18 @@ test('images of a Docker daemon are pulled through the agent', async (t) => {
     assert.equal(await manifestDigest(agent, 'never'), 404)
   })
 
+  await t.test(
+    'a daemon that is stopped while it saves loses nothing: the next request has the image',
+    async () => {
+      await daemon.load('acme/app:large', buildImage('large', { layerSizes: [60_000_000] }))
+      const interrupted = manifestDigest(agent, 'large')
+      await daemon.stop()
+      await interrupted
+      await daemon.start()
+      assert.match(String(await manifestDigest(agent, 'large')), /^sha256:/)
+    },
+  )
+
   await t.test('while the daemon is away the answer is 503, and it is back without a restart', async () => {
     await daemon.stop()
     assert.equal(await manifestDigest(agent, 'v1'), 503)

@@ -16,9 +16,9 @@ const CONFIG = '/etc/containerd/config.toml'
 const signal = new AbortController().signal
 
 async function folder(t: TestContext): Promise<string> {
-  const made = await mkdtemp(join(tmpdir(), 'leat-doctor-'))
-  t.after(() => rm(made, { recursive: true }))
-  return made
+  const path = await mkdtemp(join(tmpdir(), 'leat-doctor-'))
+  t.after(() => rm(path, { recursive: true }))
+  return path
 }
 
 function linesOfDump(text: string): readonly string[] {

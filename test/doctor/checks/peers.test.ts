@@ -19,9 +19,9 @@ const signal = new AbortController().signal
 const NO_AGENT: AgentAnswer = { kind: 'no-answer', why: 'connection refused' }
 
 async function folder(t: TestContext): Promise<string> {
-  const made = await mkdtemp(join(tmpdir(), 'leat-doctor-'))
-  t.after(() => rm(made, { recursive: true }))
-  return made
+  const path = await mkdtemp(join(tmpdir(), 'leat-doctor-'))
+  t.after(() => rm(path, { recursive: true }))
+  return path
 }
 
 async function secretFile(t: TestContext, text: string, mode = 0o600): Promise<string> {

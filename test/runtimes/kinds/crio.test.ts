@@ -7,9 +7,9 @@ import { DROP_IN, MIRROR, optionsFor, statesOf } from '../install-fixture.ts'
 
 test('the drop-in for podman and CRI-O is read after those whose entries it replaces, and is renamed if necessary', async (t) => {
   const folder = '/etc/containers/registries.conf.d'
-  const theirs = '[[registry]]\nlocation = "docker.io"\nmirror-by-digest-only = true\n'
+  const othersFile = '[[registry]]\nlocation = "docker.io"\nmirror-by-digest-only = true\n'
   const host = await Host.make(t, {
-    [`${folder}/10-a.conf`]: theirs,
+    [`${folder}/10-a.conf`]: othersFile,
     [`${folder}/99-b.conf`]: '# nothing\n',
     '/etc/crio/x': '',
   })
@@ -18,7 +18,7 @@ test('the drop-in for podman and CRI-O is read after those whose entries it repl
   const [report] = await install(MIRROR, only)
   assert.deepEqual(statesOf(report === undefined ? [] : [report]), { [DROP_IN]: 'created' })
   assert.match(report?.followUp ?? '', /systemctl reload crio/)
-  await host.write(`${folder}/99-b.conf`, theirs)
+  await host.write(`${folder}/99-b.conf`, othersFile)
   assert.deepEqual(statesOf(await install(MIRROR, only)), {
     [DROP_IN]: 'removed',
     [`${folder}/99-b.leat.conf`]: 'created',

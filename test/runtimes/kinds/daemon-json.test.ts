@@ -45,7 +45,7 @@ test('a file that Docker could not read is an error', () => {
 })
 
 test('after others have changed the file, only the mirror is removed', () => {
-  const table: readonly [before: string | undefined, now: string, left: string | undefined][] = [
+  const table: readonly [before: string | undefined, now: string, rest: string | undefined][] = [
     [undefined, `{\n  "registry-mirrors": ["${MIRROR_URL}"]\n}\n`, undefined],
     [
       undefined,
@@ -66,8 +66,8 @@ test('after others have changed the file, only the mirror is removed', () => {
     ['{}', '{"debug": true}', '{"debug": true}'],
     ['{}', `{"registry-mirrors": ["${MIRROR_URL}"]}`, '{}'],
   ]
-  for (const [before, now, left] of table) {
-    assert.equal(withoutDockerMirror(now, MIRROR_URL, { before, path: DAEMON }), left)
+  for (const [before, now, rest] of table) {
+    assert.equal(withoutDockerMirror(now, MIRROR_URL, { before, path: DAEMON }), rest)
   }
 })
 
@@ -92,8 +92,8 @@ test('adding and removing the mirror changes no other setting', () => {
       const mirrors = given['registry-mirrors'] ?? []
       const plain = JSON.parse(text)
       assert.deepEqual(JSON.parse(after), { ...plain, 'registry-mirrors': [MIRROR_URL, ...mirrors] })
-      const left = withoutDockerMirror(after, MIRROR_URL, { before: text, path: DAEMON }) ?? assert.fail()
-      assert.deepEqual(JSON.parse(left), plain)
+      const rest = withoutDockerMirror(after, MIRROR_URL, { before: text, path: DAEMON }) ?? assert.fail()
+      assert.deepEqual(JSON.parse(rest), plain)
     }),
   )
 })

@@ -32,9 +32,9 @@ test('the CA of the agent is named for the agent only', () => {
   const url = 'https://10.0.0.7:5050'
   const ca = '/etc/containerd/certs.d/leat-ca.crt'
   for (const text of [undefined, 'ca = "theirs.crt"\n[host."https://y"]\n']) {
-    const made = parseDocument(withMirror(text, url, { ...OPTIONS, ca }))
-    assert.deepEqual((made['host'] as Record<string, unknown>)[url], { ...AGENT, ca })
-    assert.equal(made['ca'], text === undefined ? undefined : 'theirs.crt')
+    const document = parseDocument(withMirror(text, url, { ...OPTIONS, ca }))
+    assert.deepEqual((document['host'] as Record<string, unknown>)[url], { ...AGENT, ca })
+    assert.equal(document['ca'], text === undefined ? undefined : 'theirs.crt')
   }
 })
 

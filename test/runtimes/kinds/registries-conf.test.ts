@@ -32,7 +32,7 @@ test('every well-known registry gets the agent as its mirror, over HTTP only on 
 })
 
 test('an own entry copies the entry that it replaces', () => {
-  const theirs = `unqualified-search-registries = ["search.example", "docker.io"]
+  const othersFile = `unqualified-search-registries = ["search.example", "docker.io"]
 [[registry]]
 prefix = "docker.io/library"
 location = "corp:5000/hub"
@@ -48,9 +48,9 @@ blocked = true
 prefix = "*.wild.example"
 location = "wild.example"
 `
-  const { text, replaced, notes } = mirrorsFor([file(theirs)], OPTIONS)
-  const made = entries(text)
-  assert.deepEqual(made['docker.io/library'], {
+  const { text, replaced, notes } = mirrorsFor([file(othersFile)], OPTIONS)
+  const ownEntries = entries(text)
+  assert.deepEqual(ownEntries['docker.io/library'], {
     prefix: 'docker.io/library',
     location: 'corp:5000/hub',
     insecure: true,
@@ -60,8 +60,8 @@ location = "wild.example"
       { location: 'near.example', 'pull-from-mirror': 'tag-only' },
     ],
   })
-  assert.ok('docker.io' in made && 'search.example' in made)
-  assert.ok(!('no.example' in made) && !('*.wild.example' in made))
+  assert.ok('docker.io' in ownEntries && 'search.example' in ownEntries)
+  assert.ok(!('no.example' in ownEntries) && !('*.wild.example' in ownEntries))
   assert.deepEqual(replaced, ['/etc/containers/registries.conf'])
   assert.match(notes.join(), /^\*\.wild\.example gets no mirror/)
 })
@@ -82,29 +82,29 @@ test('of several entries for one prefix the last is effective', () => {
 })
 
 test('the requested registries get a mirror, and so do prefixes in them that have an entry', () => {
-  const theirs = '[[registry]]\nlocation = "ghcr.io/acme"\n[[registry]]\nlocation = "quay.io/x"\n'
-  const some = mirrorsFor([file(theirs)], { ...OPTIONS, registries: ['ghcr.io', 'localhost:5000'] })
+  const othersFile = '[[registry]]\nlocation = "ghcr.io/acme"\n[[registry]]\nlocation = "quay.io/x"\n'
+  const some = mirrorsFor([file(othersFile)], { ...OPTIONS, registries: ['ghcr.io', 'localhost:5000'] })
   assert.deepEqual(Object.keys(entries(some.text)), ['ghcr.io', 'localhost:5000', 'ghcr.io/acme'])
   assert.equal((entries(some.text)['localhost:5000'] as { mirror: object[] }).mirror.length, 1)
 })
 
 test('a registry that a wildcard of others covers gets no entry', () => {
-  const theirs =
+  const othersFile =
     'unqualified-search-registries = ["a.corp.example"]\n[[registry]]\nprefix = "*.corp.example"\nblocked = true\n'
-  assert.ok(!('a.corp.example' in entries(mirrorsFor([file(theirs)], OPTIONS).text)))
+  assert.ok(!('a.corp.example' in entries(mirrorsFor([file(othersFile)], OPTIONS).text)))
 })
 
 test('version 1 of the format is read too', () => {
-  const theirs =
+  const othersFile =
     '[registries.search]\nregistries = ["s.example"]\n[registries.insecure]\nregistries = ["i.example"]\n[registries.block]\nregistries = ["quay.io"]\n'
-  const made = entries(mirrorsFor([file(theirs)], OPTIONS).text)
-  assert.ok('s.example' in made && !('quay.io' in made))
-  assert.equal((made['i.example'] as { insecure: boolean }).insecure, true)
+  const ownEntries = entries(mirrorsFor([file(othersFile)], OPTIONS).text)
+  assert.ok('s.example' in ownEntries && !('quay.io' in ownEntries))
+  assert.equal((ownEntries['i.example'] as { insecure: boolean }).insecure, true)
 })
 
 test('an entry that has the agent already is not replaced, and without entries the text is empty', () => {
-  const theirs =
+  const othersFile =
     '[[registry]]\nlocation = "ghcr.io"\n[[registry.mirror]]\nlocation = "127.0.0.1:5050/ghcr.io"\ninsecure = true\n'
-  const { text, byOthers } = mirrorsFor([file(theirs)], { ...OPTIONS, registries: ['ghcr.io'] })
+  const { text, byOthers } = mirrorsFor([file(othersFile)], { ...OPTIONS, registries: ['ghcr.io'] })
   assert.deepEqual([text, byOthers], ['', ['ghcr.io']])
 })

@@ -42,7 +42,7 @@ export function hub(name: string): Repository {
   return { registry: 'docker.io', name }
 }
 
-export function digest(text: string): Digest {
+function digest(text: string): Digest {
   return parseDigest(text) ?? assert.fail(`${text} is no digest`)
 }
 

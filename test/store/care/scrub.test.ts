@@ -8,7 +8,7 @@ import type { Verified } from '../../../src/store/care/scrub.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
-import { keep, stored } from '../../conformance/blob-store.ts'
+import { keep, stored } from '../../conformance/blob-steps.ts'
 import { all, folder, opened, published } from '../folder.ts'
 
 const MIB = 1024 * 1024

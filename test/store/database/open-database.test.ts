@@ -6,7 +6,7 @@ import { it } from 'node:test'
 import { Level } from 'level'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { openStore } from '../../../src/store/open.ts'
-import { keep, stored } from '../../conformance/blob-store.ts'
+import { keep, stored } from '../../conformance/blob-steps.ts'
 import { folder, opened, published } from '../folder.ts'
 import { filled } from '../left-files.ts'
 

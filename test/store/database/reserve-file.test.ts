@@ -6,7 +6,7 @@ import { it } from 'node:test'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { openStore } from '../../../src/store/open.ts'
 import { SmallDisk } from '../../../testkit/small-disk.ts'
-import { keep, stored } from '../../conformance/blob-store.ts'
+import { keep, stored } from '../../conformance/blob-steps.ts'
 import { all, folder, opened, published } from '../folder.ts'
 
 /** The reserve file, which lets the index be opened on a full disk. */

@@ -6,7 +6,7 @@ import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { SmallDisk } from '../../../testkit/small-disk.ts'
-import { keep, stored } from '../../conformance/blob-store.ts'
+import { keep, stored } from '../../conformance/blob-steps.ts'
 
 /** LevelDB on a full disk must accept writes again when there is room. */
 

@@ -4,7 +4,7 @@ import { readdir, rename, rm, symlink, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { keep, stored } from '../../conformance/blob-store.ts'
+import { keep, stored } from '../../conformance/blob-steps.ts'
 import { folder, opened, published } from '../folder.ts'
 import { filled } from '../left-files.ts'
 

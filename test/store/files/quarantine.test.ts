@@ -6,7 +6,7 @@ import { it } from 'node:test'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { openStore } from '../../../src/store/open.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
-import { feed, wanted } from '../../conformance/blob-store.ts'
+import { feed, wanted } from '../../conformance/blob-steps.ts'
 import { folder, opened } from '../folder.ts'
 
 it('the quarantine never exceeds its share of the limit', async (t) => {

@@ -1,12 +1,27 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { truncate } from 'node:fs/promises'
 import { it } from 'node:test'
+import { Level } from 'level'
+import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
+import { Layout } from '../../../src/store/files/layout.ts'
 import { openStore } from '../../../src/store/open.ts'
-import { digestOf } from '../../../testkit/memory/digests.ts'
-import { feed, keep, stored, wanted } from '../../conformance/blob-store.ts'
+import { checkpointsOf, digestOf } from '../../../testkit/memory/digests.ts'
+import { feed, keep, stored, wanted } from '../../conformance/blob-steps.ts'
 import { all, folder, opened } from '../folder.ts'
 import { filled } from '../left-files.ts'
+
+/** Digests that the index of a closed store has checkpoints of. */
+async function digestsWithCheckpoints(path: string): Promise<string[]> {
+  const level = new Level(new Layout(path).index)
+  try {
+    const keys = await level.keys({ gt: 'marks!', lt: 'marks"' }).all()
+    return keys.map((key) => key.slice('marks!'.length))
+  } finally {
+    await level.close()
+  }
+}
 
 it('stored blobs are there after a restart, with all facts', async (t) => {
   const path = await folder(t)
@@ -56,4 +71,25 @@ it('the last use of a blob is known after a restart', async (t) => {
   const second = await opened(t, { path })
   assert.equal((await second.blobs.facts(digest))?.lastUsedAt, used)
   assert.equal((await all(second.list()))[0]?.lastUsedAt, used)
+})
+
+it('checkpoints are stored with their blob and removed with it', async (t) => {
+  const path = await folder(t)
+  const first = await openStore({ path })
+  const digests: Digest[] = []
+  const blobs = [200_000, 300_000, 400_000].map((size) => randomBytes(size))
+  for (const bytes of blobs) digests.push(await keep(first.blobs, bytes))
+  await first.close()
+  assert.deepEqual(await digestsWithCheckpoints(path), [...digests].sort())
+  const [removed, lost, left] = digests as [Digest, Digest, Digest]
+  await truncate(new Layout(path).blob(lost), 10)
+
+  const second = await openStore({ path })
+  assert.equal(await second.remove(removed), true)
+  assert.equal(await second.blobs.open(lost), undefined)
+  const checkpoints = (await second.blobs.checkpoints(left)) ?? new Uint8Array()
+  assert.deepEqual(Buffer.from(checkpoints), Buffer.from(checkpointsOf(blobs[2] ?? Buffer.alloc(0))))
+  assert.equal(await second.blobs.checkpoints(removed), undefined)
+  await second.close()
+  assert.deepEqual(await digestsWithCheckpoints(path), [left])
 })

@@ -18,7 +18,7 @@ import { SharedMemory } from '../../../src/store/writing/threads/shared-memory.t
 import { WriterPool } from '../../../src/store/writing/threads/writer-pool.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import { runs } from '../../../testkit/property-runs.ts'
-import { keep } from '../../conformance/blob-store.ts'
+import { keep } from '../../conformance/blob-steps.ts'
 import { all, folder, opened } from '../folder.ts'
 
 const { signal } = new AbortController()

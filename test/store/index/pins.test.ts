@@ -8,7 +8,7 @@ import { BlobIndex } from '../../../src/store/index/blob-index.ts'
 import { openStore } from '../../../src/store/open.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
-import { feed, keep, wanted } from '../../conformance/blob-store.ts'
+import { feed, keep, wanted } from '../../conformance/blob-steps.ts'
 import { all, folder, opened } from '../folder.ts'
 import { keepManifest, listed } from '../stored-blobs.ts'
 

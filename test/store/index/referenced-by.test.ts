@@ -9,7 +9,7 @@ import { Layout } from '../../../src/store/files/layout.ts'
 import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
-import { feed, keep, wanted } from '../../conformance/blob-store.ts'
+import { feed, keep, wanted } from '../../conformance/blob-steps.ts'
 import { folder, opened } from '../folder.ts'
 
 const alpine = { registry: 'docker.io', name: 'library/alpine' }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
-import { feed, stored, wanted } from '../../conformance/blob-store.ts'
+import { feed, stored, wanted } from '../../conformance/blob-steps.ts'
 import type { TestContent } from './contents.ts'
 import type { Model } from './model.ts'
 import { Step } from './step.ts'

@@ -10,7 +10,7 @@ import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { runs } from '../../../testkit/property-runs.ts'
-import { keep, stored } from '../../conformance/blob-store.ts'
+import { keep, stored } from '../../conformance/blob-steps.ts'
 import { folder, opened, published } from '../folder.ts'
 import { keepInTurn, keepManifest, listed, tick } from '../stored-blobs.ts'
 

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { type Digest, parseDigest } from '../../../src/oci/digest.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
-import { feed, keep, stored, wanted } from '../../conformance/blob-store.ts'
+import { feed, keep, stored, wanted } from '../../conformance/blob-steps.ts'
 import { folder, opened, published, smallDisk } from '../folder.ts'
 import { blob, LARGE_BYTES } from '../writing-child.ts'
 

@@ -4,8 +4,8 @@ import { readdir } from 'node:fs/promises'
 import { it } from 'node:test'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
-import { feed, stored, wanted } from '../../conformance/blob-store.ts'
-import { folder, opened } from '../folder.ts'
+import { feed, passOn, stored, wanted, writtenTo } from '../../conformance/blob-steps.ts'
+import { folder, opened, smallDisk } from '../folder.ts'
 import { failureOf } from './failure-of.ts'
 
 const facts = { mediaType: undefined, origin: 'upstream x', references: [], subject: undefined }
@@ -130,4 +130,57 @@ it('the throughput of storing a content is reported', async (t) => {
   await incoming.close()
   const rate = (ms: number): string => `${(bytes.length / 1000 / ms).toFixed(0)} MB/s`
   t.diagnostic(`24 MiB: ${rate(hashed)} until written and hashed, ${rate(done)} until durable`)
+})
+
+it('cutting an incoming content after its disk became full restarts it', async (t) => {
+  const path = await smallDisk(t, 6 * MIB)
+  if (path === undefined) return
+  const store = await opened(t, { path, memoryBytes: 2 * MIB })
+  const bytes = randomBytes(12 * MIB)
+  const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
+  await incoming.reserve(bytes.length)
+  const reading = passOn(incoming, 8 * MIB)
+  await feed(incoming, bytes.subarray(0, 8 * MIB))
+  await reading
+  assert.equal(incoming.isStorable, false)
+  await incoming.truncate(4 * MIB)
+  assert.equal(incoming.position, 0)
+  assert.equal(incoming.isStorable, true)
+  const small = bytes.subarray(0, 2 * MIB)
+  await feed(incoming, small)
+  assert.equal(await incoming.digest(), digestOf(small))
+  await incoming.close()
+})
+
+it('closing an incoming content during a cut leaves the cut partial, and later cuts are refused', async (t) => {
+  const path = await folder(t)
+  const store = await opened(t, { path })
+  const bytes = randomBytes(5 * MIB)
+  const first = await store.blobs.begin(wanted(digestOf(bytes)))
+  await feed(first, bytes.subarray(0, 2 * MIB))
+  await feed(first, randomBytes(2 * MIB))
+  const cutting = first.truncate(2 * MIB)
+  await first.close()
+  await cutting
+  await assert.rejects(first.truncate(MIB), { code: 'stopping' })
+  const second = await store.blobs.begin(wanted(digestOf(bytes)))
+  assert.equal(second.position, 2 * MIB)
+  await feed(second, bytes.subarray(2 * MIB))
+  await writtenTo(second, bytes.length)
+  await second.commit(facts)
+  await second.close()
+  assert.deepEqual(await stored(store.blobs, digestOf(bytes)), bytes)
+})
+
+it('a cut gives memory back', async (t) => {
+  const store = await opened(t, { path: await folder(t), memoryBytes: MIB })
+  const bytes = randomBytes(3 * MIB)
+  const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
+  for (let round = 0; round < 40; round++) {
+    await feed(incoming, bytes.subarray(incoming.position))
+    await incoming.truncate(MIB + (round % 5) * 65536)
+  }
+  await feed(incoming, bytes.subarray(incoming.position))
+  assert.equal(await incoming.digest(), digestOf(bytes))
+  await incoming.close()
 })

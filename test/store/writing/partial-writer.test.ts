@@ -4,7 +4,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises'
 import { it } from 'node:test'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
-import { feed, keep, passOn, stored, wanted, writtenTo } from '../../conformance/blob-store.ts'
+import { feed, keep, passOn, stored, wanted, writtenTo } from '../../conformance/blob-steps.ts'
 import { folder, opened, smallDisk } from '../folder.ts'
 
 const facts = { mediaType: undefined, origin: 'upstream x', references: [], subject: undefined }

@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises'
 import { it } from 'node:test'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
-import { feed, stored, wanted } from '../../conformance/blob-store.ts'
+import { feed, stored, wanted } from '../../conformance/blob-steps.ts'
 import { folder, opened } from '../folder.ts'
 
 const FACTS = { mediaType: undefined, origin: 'docker', references: [], subject: undefined }

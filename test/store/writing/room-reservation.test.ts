@@ -6,7 +6,7 @@ import { Flights } from '../../../src/fetch/flight/flights.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { type Attempt, pour, ScriptedSource, sends } from '../../../testkit/registries/scripted-source.ts'
-import { wanted } from '../../conformance/blob-store.ts'
+import { wanted } from '../../conformance/blob-steps.ts'
 import { folder, opened, published } from '../folder.ts'
 import { keepInTurn, listed } from '../stored-blobs.ts'
 

@@ -22,9 +22,9 @@ afterEach(() => {
 test('a layer that two images share, and that a client pulls meanwhile, is fetched once', async (t) => {
   const node = await Node.start(t, upstream)
   const base = randomBytes(200 * KIB)
-  const one = upstream.addImage('one', 'v1', [base, randomBytes(100)])
+  const first = upstream.addImage('one', 'v1', [base, randomBytes(100)])
   upstream.addImage('two', 'v1', [base, randomBytes(100)])
-  const [shared] = one.layers
+  const [shared] = first.layers
   assert.ok(shared)
   upstream.fault(shared, { stallAt: 100 * KIB, times: 1 })
   const warming = node.warm({ images: ['up.test/one:v1', 'up.test/two:v1'] })

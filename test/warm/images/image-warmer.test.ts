@@ -48,7 +48,7 @@ test('each image that cannot be fetched is reported in one sentence, and the oth
   const { images, done } = await node.warm({ images: ['up.test/fine:v1', ...table.map(([image]) => image)] })
   assert.deepEqual([done.images, done.failed], [table.length + 1, table.length])
   for (const [image, expected] of table) {
-    const { error } = images.find((one) => one.image === image) ?? assert.fail(image)
+    const { error } = images.find((each) => each.image === image) ?? assert.fail(image)
     assert.match(error ?? '', expected)
   }
   assert.equal(images.find(({ error }) => error === null)?.digest, fine.manifest)

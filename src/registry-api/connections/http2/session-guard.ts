@@ -9,13 +9,13 @@ export interface SessionGuardLimits {
 /** Bytes that a client may send besides its requests: SETTINGS, PING, WINDOW_UPDATE, PRIORITY. */
 const CREDIT_BYTES = 256 * 1024
 const CREDIT_BYTES_PER_SECOND = 4 * 1024
-/** For the HEADERS frames of a request; header compression makes most of them much smaller. */
+/** The bytes for the HEADERS frames of a request. Header compression makes most of them much smaller. */
 const CREDIT_BYTES_PER_STREAM = 8 * 1024
 /** A client sends a WINDOW_UPDATE for what it has received: 26 bytes for every few KiB. */
 const CREDIT_BYTES_PER_BYTE_SENT = 1 / 16
 /** In one turn of the event loop a client may open four times as many streams as may be open at once. */
 const MAX_STREAM_TURNOVER = 4
-/** So many streams may be reset before their answers, whatever share of all streams they are. */
+/** This many streams may be reset before their answers, whatever share of all streams they are. */
 const MIN_ALLOWED_RESETS = 100
 /** The counts of streams and resets are halved at this many streams, so that recent ones weigh more. */
 const STREAMS_BEFORE_HALVING = 1000

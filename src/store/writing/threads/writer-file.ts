@@ -65,7 +65,7 @@ export class WriterFile {
     this.#send({ do: 'hashOnly', file: this.#number })
   }
 
-  /** The digest of everything appended so far. */
+  /** Gives the digest of everything appended so far. */
   digest(): Promise<Digest> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     const digest = new Deferred<Digest>()

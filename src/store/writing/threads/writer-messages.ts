@@ -39,7 +39,7 @@ export type WriterReport =
       readonly is: 'full'
       readonly file: number
       readonly position: number
-      /** undefined after the command `hashOnly`. */
+      /** Undefined after the command `hashOnly`. */
       readonly error: { readonly code: string | undefined; readonly message: string } | undefined
     }
   | { readonly is: 'digest'; readonly file: number; readonly hex: string }

@@ -10,7 +10,7 @@ import type { WriterCommand, WriterData, WriterReport } from './writer-messages.
 // through the thread pool. Nothing in the thread may rely on timers or callbacks: while messages keep coming, Node runs neither.
 
 interface ThreadFile {
-  /** undefined: bytes are only hashed. */
+  /** Undefined when bytes are only hashed. */
   fd: number | undefined
   readonly hash: Hash
   position: number

@@ -80,19 +80,22 @@ test('after wrong bytes readers end short, their source is blamed, and the next 
   const bytes = randomBytes(400_000)
   const wrong = Buffer.from(bytes)
   wrong[1000] = (wrong[1000] ?? 0) ^ 1
-  const liar = new ScriptedSource('liar', [sends(wrong)])
-  const honest = new ScriptedSource('honest', [sends(bytes)])
-  const { flights, store } = setUpFlights([liar, honest])
+  const wrongSource = new ScriptedSource('wrong', [sends(wrong)])
+  const rightSource = new ScriptedSource('right', [sends(bytes)])
+  const { flights, store } = setUpFlights([wrongSource, rightSource])
   const want = wantOf(bytes)
   const blamed: string[] = []
-  const stop = subscribe('verify.failed', (fact) => fact.digest === want.digest && blamed.push(fact.source))
+  const stop = subscribe(
+    'verify.failed',
+    (event) => event.digest === want.digest && blamed.push(event.source),
+  )
   const end = flightEnd(want.digest)
   const content = await followFlight(flights.join(want).flight, { signal: never })
   assert.ok((await content.readable(0, { signal: never })) > 0)
   await assert.rejects(readWhole(content), { code: 'corrupt' })
   assert.equal((await end).error, undefined)
   stop()
-  assert.deepEqual(blamed, ['liar'])
+  assert.deepEqual(blamed, ['wrong'])
   assert.equal(store.quarantined.length, 1)
   assert.ok(Buffer.from(store.stored.get(want.digest)?.bytes ?? []).equals(bytes))
 })
@@ -100,8 +103,8 @@ test('after wrong bytes readers end short, their source is blamed, and the next 
 test('a reader that has no bytes yet does not notice that the first source sent wrong ones', async () => {
   const bytes = randomBytes(5_000)
   const { flights } = setUpFlights([
-    new ScriptedSource('liar', [sends(randomBytes(5_000))]),
-    new ScriptedSource('honest', [sends(bytes)]),
+    new ScriptedSource('wrong', [sends(randomBytes(5_000))]),
+    new ScriptedSource('right', [sends(bytes)]),
   ])
   assert.ok((await pull(flights, wantOf(bytes))).equals(bytes))
 })
@@ -109,8 +112,8 @@ test('a reader that has no bytes yet does not notice that the first source sent 
 test('a reader that was promised another size ends short', async () => {
   const bytes = randomBytes(5_000)
   const { flights } = setUpFlights([
-    new ScriptedSource('liar', [sends(randomBytes(6_000))]),
-    new ScriptedSource('honest', [sends(bytes)]),
+    new ScriptedSource('wrong', [sends(randomBytes(6_000))]),
+    new ScriptedSource('right', [sends(bytes)]),
   ])
   const want = wantOf(bytes)
   const end = flightEnd(want.digest)
@@ -119,13 +122,13 @@ test('a reader that was promised another size ends short', async () => {
 })
 
 test('a flight fails with corrupt when all sources send wrong bytes, and asks none of them twice', async () => {
-  const liars = ['a', 'b', 'c'].map((name) => new ScriptedSource(name, [sends(randomBytes(70_000))]))
-  const { flights, store } = setUpFlights(liars)
+  const wrongSources = ['a', 'b', 'c'].map((name) => new ScriptedSource(name, [sends(randomBytes(70_000))]))
+  const { flights, store } = setUpFlights(wrongSources)
   const want = wantOf(randomBytes(70_000))
   const end = flightEnd(want.digest)
   await assert.rejects(pull(flights, want), { code: 'corrupt' })
   assert.equal(((await end).error as Failure).code, 'corrupt')
-  for (const liar of liars) assert.equal(liar.attempts.length, 1)
+  for (const wrongSource of wrongSources) assert.equal(wrongSource.attempts.length, 1)
   assert.equal(store.stored.size, 0)
 })
 
@@ -146,9 +149,9 @@ test('a flight ends although its source says another size in each attempt', asyn
 
 test('the digest decides between two sources that say different sizes', async () => {
   const bytes = randomBytes(200_000)
-  const liar = new ScriptedSource('liar', [diesAt(randomBytes(300_000), 150_000)])
-  const honest = new ScriptedSource('honest', [sends(bytes)])
-  const { flights, store } = setUpFlights([liar, honest])
+  const wrongSource = new ScriptedSource('wrong', [diesAt(randomBytes(300_000), 150_000)])
+  const rightSource = new ScriptedSource('right', [sends(bytes)])
+  const { flights, store } = setUpFlights([wrongSource, rightSource])
   const want = wantOf(bytes)
   const end = flightEnd(want.digest)
   await pull(flights, want).catch(() => {})
@@ -159,9 +162,9 @@ test('the digest decides between two sources that say different sizes', async ()
 test('a peer is believed less about the size than upstream', async () => {
   const bytes = randomBytes(500_000)
   const registry = upstream(diesAt(bytes, 100_000), sends(bytes))
-  const liar = peer('liar', sends(randomBytes(600_000)))
-  const { flights } = setUpFlights([registry, liar])
+  const wrongSource = peer('wrong', sends(randomBytes(600_000)))
+  const { flights } = setUpFlights([registry, wrongSource])
   assert.ok((await pull(flights, wantOf(bytes))).equals(bytes))
   assert.deepEqual(registry.attempts, [0, 100_000])
-  assert.equal(liar.attempts.length, 1)
+  assert.equal(wrongSource.attempts.length, 1)
 })

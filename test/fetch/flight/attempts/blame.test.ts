@@ -37,8 +37,8 @@ test('of two peers with the same name the wrong one is blamed, and the source is
       await pour(intake, bytes)
     },
   )
-  const accused: Contributor[] = []
-  network.blame = (culprits) => void accused.push(...culprits)
+  const culpritsSeen: Contributor[] = []
+  network.blame = (culprits) => void culpritsSeen.push(...culprits)
   const spare = upstream(sends(bytes))
   const { flights } = setUpFlights([network, spare])
   const want = wantOf(bytes)
@@ -50,19 +50,19 @@ test('of two peers with the same name the wrong one is blamed, and the source is
     events.map(({ source }) => source),
     ['node'],
   )
-  assert.deepEqual(accused, [contributor('bad')])
+  assert.deepEqual(culpritsSeen, [contributor('bad')])
   const reason: unknown = signals[0]?.reason
   assert.ok(reason instanceof Failure && reason.code === 'corrupt' && reason.details.source === 'node')
 })
 
 test('right bytes are stored, and nobody is blamed, although the last checkpoint was wrong', async (t) => {
   const bytes = randomBytes(10 * CHECKPOINT_INTERVAL_BYTES)
-  const lie = Buffer.from(checkpointsOf(bytes))
-  lie.fill(7, 9 * 16)
+  const wrongCheckpoints = Buffer.from(checkpointsOf(bytes))
+  wrongCheckpoints.fill(7, 9 * 16)
   const { flights } = setUpFlights([
-    peer('honest', async ({ intake }) => {
+    peer('right', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, lie)
+      intake.vouch(0, wrongCheckpoints)
       await pour(intake, bytes)
     }),
   ])
@@ -74,15 +74,15 @@ test('right bytes are stored, and nobody is blamed, although the last checkpoint
 
 test('wrong bytes that nobody vouched for are blamed on peers, not on upstream', async (t) => {
   const bytes = randomBytes(500_000)
-  const honest = upstream(sends(bytes))
-  const { flights } = setUpFlights([peer('liar', diesAt(wrongFrom(bytes, 1000), 200_000)), honest])
+  const rightSource = upstream(sends(bytes))
+  const { flights } = setUpFlights([peer('wrong', diesAt(wrongFrom(bytes, 1000), 200_000)), rightSource])
   const want = wantOf(bytes)
   const events = wrongBytesEvents(t, want.digest)
   assert.ok((await pull(flights, want)).equals(bytes))
-  assert.deepEqual(honest.attempts, [200_000, 0])
+  assert.deepEqual(rightSource.attempts, [200_000, 0])
   assert.deepEqual(
     events.map(({ source }) => source),
-    ['liar'],
+    ['wrong'],
   )
 })
 

@@ -61,7 +61,7 @@ test('wrong bytes are cut off at the last good checkpoint and blamed on their pe
   const bytes = randomBytes(1_000_000)
   const good = 3 * CHECKPOINT_INTERVAL_BYTES
   const read = new Deferred<void>()
-  const liar = peer('liar', async ({ intake, signal }) => {
+  const wrongSource = peer('wrong', async ({ intake, signal }) => {
     intake.expect({ size: bytes.length, mediaType: undefined })
     intake.vouch(0, checkpointsOf(bytes))
     await pour(intake, bytes, good)
@@ -69,8 +69,8 @@ test('wrong bytes are cut off at the last good checkpoint and blamed on their pe
     await pour(intake, wrongFrom(bytes, good + 10_000), 500_000)
     await aborted(signal)
   })
-  const honest = upstream(sends(bytes))
-  const { flights, store } = setUpFlights([liar, honest])
+  const rightSource = upstream(sends(bytes))
+  const { flights, store } = setUpFlights([wrongSource, rightSource])
   const want = wantOf(bytes)
   const events = wrongBytesEvents(t, want.digest)
   const { flight } = flights.join(want)
@@ -78,11 +78,11 @@ test('wrong bytes are cut off at the last good checkpoint and blamed on their pe
   while ((await content.readable(0, { signal: never })) < good);
   read.resolve()
   assert.ok((await readWhole(content)).equals(bytes))
-  assert.deepEqual(honest.attempts, [good])
-  assert.equal(liar.attempts.length, 1)
+  assert.deepEqual(rightSource.attempts, [good])
+  assert.equal(wrongSource.attempts.length, 1)
   assert.deepEqual(
     events.map(({ source, sourceKind }) => [source, sourceKind]),
-    [['liar', 'peer']],
+    [['wrong', 'peer']],
   )
   await flight.ended
   assert.deepEqual(store.stored.get(want.digest)?.checkpoints, checkpointsOf(bytes))
@@ -92,26 +92,26 @@ test('wrong bytes of a peer are taken back while upstream continues after them',
   const bytes = randomBytes(1_500_000)
   const store = new MemoryStore({ windowBytes: 2_000_000 })
   store.pauseWrites()
-  const liar = peer('liar', async ({ intake }) => {
+  const wrongSource = peer('wrong', async ({ intake }) => {
     intake.expect({ size: bytes.length, mediaType: undefined })
     intake.vouch(0, checkpointsOf(bytes))
     await pour(intake, wrongFrom(bytes, 300_000), 700_000)
     throw new Failure('unavailable', 'the connection broke')
   })
-  const honest = upstream(async ({ intake, signal }) => {
+  const rightSource = upstream(async ({ intake, signal }) => {
     intake.expect({ size: bytes.length, mediaType: undefined })
     await pour(intake, bytes, 900_000)
     store.resumeWrites()
     await aborted(signal)
   }, sends(bytes))
-  const { flights } = setUpFlights([liar, honest], { store })
+  const { flights } = setUpFlights([wrongSource, rightSource], { store })
   const want = wantOf(bytes)
   const events = wrongBytesEvents(t, want.digest)
   assert.ok((await pull(flights, want)).equals(bytes))
-  assert.deepEqual(honest.attempts, [700_000, 4 * CHECKPOINT_INTERVAL_BYTES])
+  assert.deepEqual(rightSource.attempts, [700_000, 4 * CHECKPOINT_INTERVAL_BYTES])
   assert.deepEqual(
     events.map(({ source }) => source),
-    ['liar'],
+    ['wrong'],
   )
 })
 
@@ -149,16 +149,16 @@ test('wrong bytes of a peer are taken back while no source is asked', async (t) 
 
 test('right bytes are stored although somebody vouched for wrong ones', async (t) => {
   const bytes = randomBytes(1_000_000)
-  const lie = Buffer.from(checkpointsOf(bytes))
-  lie.fill(7, 4 * 16)
-  const honest = peer('honest', async ({ intake, signal }) => {
+  const wrongCheckpoints = Buffer.from(checkpointsOf(bytes))
+  wrongCheckpoints.fill(7, 4 * 16)
+  const rightSource = peer('right', async ({ intake, signal }) => {
     intake.expect({ size: bytes.length, mediaType: undefined })
-    intake.vouch(0, lie)
+    intake.vouch(0, wrongCheckpoints)
     await pour(intake, bytes, 600_000)
     await aborted(signal)
   })
   const registry = upstream(sends(bytes))
-  const { flights } = setUpFlights([honest, registry])
+  const { flights } = setUpFlights([rightSource, registry])
   const want = wantOf(bytes)
   const events = wrongBytesEvents(t, want.digest)
   assert.ok((await pull(flights, want)).equals(bytes))
@@ -169,13 +169,13 @@ test('right bytes are stored although somebody vouched for wrong ones', async (t
 test('no reader gets a complete wrong body, even if somebody vouches for the wrong bytes', async (t) => {
   const bytes = randomBytes(1_000_000)
   const wrong = wrongFrom(bytes, 250_000)
-  const liar = peer('liar', async ({ intake }) => {
+  const wrongSource = peer('wrong', async ({ intake }) => {
     intake.expect({ size: bytes.length, mediaType: undefined })
     intake.vouch(0, checkpointsOf(wrong))
     await pour(intake, wrong)
   })
-  const honest = upstream(sends(bytes))
-  const { flights, store } = setUpFlights([liar, honest])
+  const rightSource = upstream(sends(bytes))
+  const { flights, store } = setUpFlights([wrongSource, rightSource])
   const want = wantOf(bytes)
   const events = wrongBytesEvents(t, want.digest)
   const { flight } = flights.join(want)
@@ -184,25 +184,25 @@ test('no reader gets a complete wrong body, even if somebody vouches for the wro
   await assert.rejects(readWhole(content), { code: 'corrupt' })
   assert.equal(await flight.ended, undefined)
   assert.ok(Buffer.from(store.stored.get(want.digest)?.bytes ?? []).equals(bytes))
-  assert.ok(events.length > 0 && events.every(({ source }) => source === 'liar'))
+  assert.ok(events.length > 0 && events.every(({ source }) => source === 'wrong'))
 })
 
 test('wrong bytes after the last checkpoint are cut off there', async (t) => {
   const bytes = randomBytes(5 * CHECKPOINT_INTERVAL_BYTES + 20_000)
-  const honest = upstream(sends(bytes))
-  const liar = peer('liar', async ({ intake }) => {
+  const rightSource = upstream(sends(bytes))
+  const wrongSource = peer('wrong', async ({ intake }) => {
     intake.expect({ size: bytes.length, mediaType: undefined })
     intake.vouch(0, checkpointsOf(bytes))
     await pour(intake, wrongFrom(bytes, bytes.length - 5))
   })
-  const { flights } = setUpFlights([liar, honest])
+  const { flights } = setUpFlights([wrongSource, rightSource])
   const want = wantOf(bytes)
   const events = wrongBytesEvents(t, want.digest)
   assert.ok((await pull(flights, want)).equals(bytes))
-  assert.deepEqual(honest.attempts, [5 * CHECKPOINT_INTERVAL_BYTES])
+  assert.deepEqual(rightSource.attempts, [5 * CHECKPOINT_INTERVAL_BYTES])
   assert.deepEqual(
     events.map(({ source }) => source),
-    ['liar'],
+    ['wrong'],
   )
 })
 
@@ -211,16 +211,16 @@ test('a dispute costs only the peer that has brought nothing its place, not the 
   const down = async (): Promise<void> => {
     throw new Failure('unavailable', 'no answer')
   }
-  const liar = peer('liar', down, down, async ({ intake, signal }) => {
+  const wrongSource = peer('wrong', down, down, async ({ intake, signal }) => {
     intake.expect({ size: bytes.length, mediaType: undefined })
     intake.vouch(0, checkpointsOf(bytes))
     await pour(intake, wrongFrom(bytes, 0), 200_000)
     await aborted(signal)
   })
   const registry = upstream(down, down, sends(bytes))
-  const { flights } = setUpFlights([liar, registry], { policy: { attemptsPerSource: 3 } })
+  const { flights } = setUpFlights([wrongSource, registry], { policy: { attemptsPerSource: 3 } })
   assert.ok((await pull(flights, wantOf(bytes))).equals(bytes))
-  assert.equal(liar.attempts.length, 3)
+  assert.equal(wrongSource.attempts.length, 3)
   assert.equal(registry.attempts.length, 3)
 })
 
@@ -241,7 +241,7 @@ test('a pass-through content that nobody vouches for is brought by upstream inst
 test('wrong bytes of a pass-through content are brought again from the first byte', async () => {
   const bytes = randomBytes(3_000_000)
   const hold = new Deferred<void>()
-  const liar = peer('liar', async ({ intake, signal }) => {
+  const wrongSource = peer('wrong', async ({ intake, signal }) => {
     intake.expect({ size: bytes.length, mediaType: undefined })
     intake.vouch(0, checkpointsOf(bytes))
     await pour(intake, bytes, 100_000)
@@ -250,7 +250,7 @@ test('wrong bytes of a pass-through content are brought again from the first byt
     await aborted(signal)
   })
   const registry = upstream(sends(bytes))
-  const { flights } = setUpFlights([liar, registry], { store: new MemoryStore({ limitBytes: 1000 }) })
+  const { flights } = setUpFlights([wrongSource, registry], { store: new MemoryStore({ limitBytes: 1000 }) })
   const { flight } = flights.join(wantOf(bytes))
   const early = await followFlight(flight, { signal: never })
   const late = await followFlight(flight, { signal: never })

@@ -72,16 +72,16 @@ test('bytes of peers that nobody vouches for are released when all bytes are ver
 
 test('bytes of peers are released as far as somebody vouches for them, whether bytes or checkpoints come first', async () => {
   const bytes = randomBytes(500_000)
-  const marks = checkpointsOf(bytes)
+  const checkpoints = checkpointsOf(bytes)
   const steps = [new Deferred<void>(), new Deferred<void>(), new Deferred<void>()]
   const { flights } = setUpFlights([
     peer('one', async ({ intake }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
       await pour(intake, bytes, 200_000)
       await steps[0]?.promise
-      intake.vouch(0, marks.subarray(0, 32))
+      intake.vouch(0, checkpoints.subarray(0, 32))
       await steps[1]?.promise
-      intake.vouch(2, marks.subarray(32))
+      intake.vouch(2, checkpoints.subarray(32))
       await steps[2]?.promise
       await pour(intake, bytes)
     }),
@@ -93,7 +93,7 @@ test('bytes of peers are released as far as somebody vouches for them, whether b
   steps[0]?.resolve()
   await whenFlight(flights, flight, () => flight.released > 0)
   assert.equal(flight.released, 2 * CHECKPOINT_INTERVAL_BYTES)
-  assert.deepEqual(flight.checkpoints(), marks.subarray(0, 32))
+  assert.deepEqual(flight.checkpoints(), checkpoints.subarray(0, 32))
   steps[1]?.resolve()
   await whenFlight(flights, flight, () => flight.released > 2 * CHECKPOINT_INTERVAL_BYTES)
   assert.equal(flight.released, 3 * CHECKPOINT_INTERVAL_BYTES)
@@ -175,19 +175,19 @@ test('a peer whose attempt is over can no longer vouch or contribute', async () 
 
 test('after two disputes the bytes of peers are released only when all are verified', async () => {
   const bytes = randomBytes(1_500_000)
-  const marks = checkpointsOf(bytes)
+  const checkpoints = checkpointsOf(bytes)
   const hold = new Deferred<void>()
   const lies =
     (from: number) =>
     async ({ intake, signal }: Attempt) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
-      intake.vouch(0, marks)
+      intake.vouch(0, checkpoints)
       await pour(intake, wrongFrom(bytes, from), from + 200_000)
       await aborted(signal)
     }
   const third = peer('third', async ({ intake }) => {
     intake.expect({ size: bytes.length, mediaType: undefined })
-    intake.vouch(0, marks)
+    intake.vouch(0, checkpoints)
     await pour(intake, bytes, 1_400_000)
     await hold.promise
     await pour(intake, bytes)
@@ -207,7 +207,7 @@ test('after a wrong digest the bytes of the next peer are released only when all
   const bytes = randomBytes(10 * CHECKPOINT_INTERVAL_BYTES)
   const wrong = wrongFrom(bytes, 100_000)
   const hold = new Deferred<void>()
-  const liar = peer('liar', async ({ intake }) => {
+  const wrongPeer = peer('wrong', async ({ intake }) => {
     intake.expect({ size: bytes.length, mediaType: undefined })
     intake.vouch(0, checkpointsOf(wrong))
     await pour(intake, wrong)
@@ -219,7 +219,7 @@ test('after a wrong digest the bytes of the next peer are released only when all
     await hold.promise
     await pour(intake, bytes)
   })
-  const { flights } = setUpFlights([liar, second])
+  const { flights } = setUpFlights([wrongPeer, second])
   const { flight } = flights.join(wantOf(bytes))
   await whenFlight(flights, flight, () => second.attempts.length > 0 && flight.position === 600_000)
   await twoTurns()

@@ -1,8 +1,21 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { type ClientHttp2Session, connect, constants } from 'node:http2'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { ALPINE, nextRequestEnded, requestHttp2, startTestServer } from '../../test-server.ts'
+import { connect as connectTls } from 'node:tls'
+import { OCI_MANIFEST } from '../../../../src/oci/media-types.ts'
+import { makeCertificates } from '../../../../testkit/certificates.ts'
+import { PREFACE, settings } from '../../../../testkit/raw-http/http2-frames.ts'
+import {
+  ALPINE,
+  nextRequestEnded,
+  readUntilClosed,
+  requestHttp2,
+  startTestServer,
+} from '../../test-server.ts'
 
 async function openSession(t: TestContext) {
   const server = await startTestServer(t)
@@ -103,4 +116,25 @@ test('when there are too many HTTP/2 connections, the one that has been idle for
   await secondClosed
   assert.equal(first.closed, false)
   assert.equal(third.closed, false)
+})
+
+test('HTTP/2 over TLS without ALPN h2 is closed, and later connections are served', async (t) => {
+  const { cert, key, ca } = makeCertificates()
+  const folder = await mkdtemp(join(tmpdir(), 'leat-http2-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const tls = { certFile: join(folder, 'tls.crt'), keyFile: join(folder, 'tls.key') }
+  await writeFile(tls.certFile, cert)
+  await writeFile(tls.keyFile, key)
+  const { port, resolver } = await startTestServer(t, { tls })
+  resolver.putManifest(ALPINE, Buffer.from('{}'), OCI_MANIFEST, 'latest')
+  for (const ALPNProtocols of [undefined, ['http/1.1']]) {
+    const socket = connectTls({ host: '127.0.0.1', port, ca, ...(ALPNProtocols && { ALPNProtocols }) })
+    socket.write(Buffer.concat([PREFACE, settings({})]))
+    await readUntilClosed(socket)
+  }
+  for (let i = 0; i < 2; i += 1) {
+    const got = await requestHttp2(port, '/v2/alpine/manifests/latest', { ca })
+    assert.equal(got.status, 200)
+    assert.equal(got.body.toString(), '{}')
+  }
 })

@@ -9,7 +9,7 @@ import { SharedMemory, type Slot } from '../../../../src/store/writing/threads/s
 import { WriterPool } from '../../../../src/store/writing/threads/writer-pool.ts'
 import { addCleanup } from '../../../../testkit/cleanup.ts'
 import { checkpointsOf, digestOf } from '../../../../testkit/memory/digests.ts'
-import { feed, keep, stored, wanted, writtenTo } from '../../../conformance/blob-store.ts'
+import { feed, keep, stored, wanted, writtenTo } from '../../../conformance/blob-steps.ts'
 import { folder, opened, smallDisk } from '../../folder.ts'
 import { failureOf } from '../failure-of.ts'
 

@@ -5,10 +5,10 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { parse } from 'yaml'
-import { configFileSchema } from '../../src/config/json-schema.ts'
-import { schemaDocuments } from '../../testkit/schemas/documents.ts'
+import { configFileSchema } from '../../../src/config/json-schema.ts'
+import { schemaDocuments } from '../../../testkit/schemas/documents.ts'
 
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+const ROOT = fileURLToPath(new URL('../../../../', import.meta.url))
 const isConfigFile = new Ajv2020({ allowUnionTypes: true }).compile(configFileSchema())
 
 test('the JSON Schemas in docs/schemas are those of the code; npm run schemas writes them', async () => {

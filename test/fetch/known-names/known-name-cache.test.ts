@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { KnownNameCache } from '../../src/fetch/known-names/known-name-cache.ts'
-import { digestOf } from '../../testkit/memory/digests.ts'
+import { KnownNameCache } from '../../../src/fetch/known-names/known-name-cache.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 
 const alpine = { registry: 'docker.io', name: 'library/alpine' }
 const digest = digestOf(Buffer.from('one'))
 
-it('a pair that was added is known, and no like one', () => {
+it('a name that was added is known, and similar names are not', () => {
   const known = new KnownNameCache()
   known.add(alpine, digest)
   known.add({ ...alpine }, digest)
@@ -18,7 +18,7 @@ it('a pair that was added is known, and no like one', () => {
   assert.ok(!known.has(alpine, digest))
 })
 
-it('the pairs that were not asked for longest are forgotten, and those that are asked for are not', () => {
+it('the names that were not asked for longest are forgotten', () => {
   const known = new KnownNameCache()
   const digests = Array.from({ length: 20_000 }, (_, n) => digestOf(Buffer.from(String(n))))
   known.add(alpine, digest)
@@ -31,7 +31,7 @@ it('the pairs that were not asked for longest are forgotten, and those that are 
   assert.ok(known.has(alpine, digests.at(-1) ?? digest))
 })
 
-it('of a digest that very many repositories have only the latest are known', () => {
+it('of a digest that very many repositories have, only the names that were added last are known', () => {
   const known = new KnownNameCache()
   const names = Array.from({ length: 1000 }, (_, n) => ({ registry: 'docker.io', name: `app-${n}` }))
   for (const name of names) known.add(name, digest)

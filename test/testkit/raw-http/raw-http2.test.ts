@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import { TYPE } from '../../testkit/raw-http/http2-frames.ts'
-import { RawHttp2 } from '../../testkit/raw-http/raw-http2.ts'
+import { TYPE } from '../../../testkit/raw-http/http2-frames.ts'
+import { RawHttp2 } from '../../../testkit/raw-http/raw-http2.ts'
 
 test('the status of every answer is read, whether it is indexed, packed or written out', async (t) => {
   const server = createServer((request, response) => {

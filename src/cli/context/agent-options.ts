@@ -1,0 +1,85 @@
+import type { AgentOptions } from '../../agent.ts'
+import type { Settings } from '../../config/schema.ts'
+import { readProxies } from '../../config/values/proxies.ts'
+import type { SourceSettings } from '../../config/values/sources.ts'
+import type { UpstreamCredentials, UpstreamSettings } from '../../config/values/upstream.ts'
+import type { Terminal } from './command.ts'
+import { dockerSource } from './docker-mode.ts'
+
+type PeerOptions = NonNullable<AgentOptions['peers']>
+type SourceOptions = NonNullable<AgentOptions['sources']>[number]
+type UpstreamEntry = NonNullable<NonNullable<AgentOptions['upstreams']>['entries']>[number]
+
+/** Turns the settings into the options of an agent. */
+export function agentOptions(
+  settings: Settings,
+  { env, version }: Pick<Terminal, 'env' | 'version'>,
+): AgentOptions {
+  const { data, listen, admin, allow, defaultNamespace, tlsCert, tlsKey, upstreams } = settings
+  const proxies = readProxies(env)
+  return {
+    data,
+    maxBytes: settings.maxBytes,
+    scrubRate: settings.scrubRate,
+    listen,
+    admin,
+    defaultNamespace,
+    sources: [
+      ...settings.sources.map((source) => sourceOptions(source, env)),
+      ...(settings.docker ? [dockerSource(env)] : []),
+    ],
+    warm: settings.warm,
+    version,
+    upstreams: {
+      entries: upstreams.map(upstreamEntry),
+      userAgent: `leat/${version}`,
+      ...(proxies === undefined ? {} : { proxies }),
+    },
+    ...(allow === undefined ? {} : { allow }),
+    ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
+    ...(settings.peersSecretFile === undefined
+      ? {}
+      : { peers: peerOptions(settings, settings.peersSecretFile) }),
+  }
+}
+
+function sourceOptions({ from, ...rest }: SourceSettings, environment: Terminal['env']): SourceOptions {
+  return { ...rest, from: from.kind === 'docker' ? { ...from, environment } : from }
+}
+
+function peerOptions(settings: Settings, secretFile: string): PeerOptions {
+  const { peerListen, advertise, dht, bootstrap, publicDht, zone, maxUpload, maxDownload } = settings
+  return {
+    secretFile,
+    listen: peerListen,
+    dht,
+    bootstrap,
+    publicDht,
+    ...(advertise === undefined ? {} : { advertise }),
+    ...(zone === undefined ? {} : { zone }),
+    ...(maxUpload === undefined ? {} : { maxUpload }),
+    ...(maxDownload === undefined ? {} : { maxDownload }),
+  }
+}
+
+function upstreamEntry(settings: UpstreamSettings): UpstreamEntry {
+  const { caFile, credentials, prefix, userAgent, ...rest } = settings
+  return {
+    ...rest,
+    ...(caFile === undefined ? {} : { caFile }),
+    ...(prefix === undefined ? {} : { prefix }),
+    ...(userAgent === undefined ? {} : { userAgent }),
+    ...(credentials === undefined ? {} : credentialOptions(credentials)),
+  }
+}
+
+function credentialOptions(credentials: UpstreamCredentials): Partial<UpstreamEntry> {
+  switch (credentials.kind) {
+    case 'password':
+      return { username: credentials.username, password: credentials.password.reveal() }
+    case 'password-file':
+      return { username: credentials.username, passwordFile: credentials.file }
+    case 'docker-config':
+      return { dockerConfig: credentials.file }
+  }
+}
