@@ -56,6 +56,7 @@ export class Flight {
   readonly #controller = new AbortController()
   readonly #declared = new DeclaredHead()
   #transfer: Transfer | undefined
+  #isStored = false
   #stored: Content | undefined
   #isOver = false
   readonly #end = new Deferred<Failure | undefined>()
@@ -114,9 +115,8 @@ export class Flight {
       if (this.readers.knownHead === undefined) this.abort(this.#sizeTimeout())
     }, this.#options.policy.sizeTimeoutMs)
     let error: Failure | undefined
-    let isStored = false
     try {
-      isStored = await this.#deliver(await this.#begin())
+      await this.#deliver(await this.#begin())
     } catch (thrown) {
       error = asFailure(thrown, 'the transfer')
       if (!this.#isVerified) this.readers.fail(error)
@@ -132,7 +132,7 @@ export class Flight {
       ms: Date.now() - this.startedAt,
       waiters: this.readers.joinedCount,
       source: this.source?.name,
-      isStored,
+      isStored: this.#isStored,
       passThroughReason: passThroughReason?.message,
       error,
     })
@@ -181,8 +181,8 @@ export class Flight {
     return this.#transfer
   }
 
-  /** Brings the content and lets readers have it. Gives whether it is stored. */
-  async #deliver(transfer: Transfer): Promise<boolean> {
+  /** Brings the content, lets readers have it, and stores it if that is possible. */
+  async #deliver(transfer: Transfer): Promise<void> {
     const { want, readers } = this
     const { incoming, received, pacing } = transfer
     await this.#bring(transfer)
@@ -191,10 +191,9 @@ export class Flight {
     received.verify()
     readers.announceHead({ size: incoming.position, mediaType: description.mediaType })
     this.#changed()
-    const isStored = await incoming.commit({ ...description, origin: received.origin })
-    if (isStored) this.#stored = await this.#options.store.open(want.digest)
+    this.#isStored = await incoming.commit({ ...description, origin: received.origin })
+    if (this.#isStored) this.#stored = await this.#options.store.open(want.digest)
     else await pacing.untilRead({ signal: this.#controller.signal })
-    return isStored
   }
 
   async #bring(transfer: Transfer): Promise<void> {
