@@ -64,7 +64,7 @@ export class ContentLookup {
     }
   }
 
-  /** Gives size and type. Fetches nothing: upstream is asked with HEAD for content that is not here. */
+  /** Gives size and type. Fetches nothing: upstream is asked with HEAD for content that this node does not have. */
   async head(want: Want, options: { signal: AbortSignal }): Promise<HeadAnswer> {
     const facts = await this.#store.facts(want.digest)
     if (facts !== undefined) {

@@ -55,7 +55,10 @@ function isUpstreamDown(failure: Failure): boolean {
 
 const MAX_FAILED_KEYS = 10_000
 
-/** Gives a remembered answer while it is fresh. Asks upstream after that, once for all who wait, and gives the stale answer if upstream fails. */
+/**
+ * Gives a remembered answer while it is fresh. Asks upstream after that, once for all who wait, and gives the stale
+ * answer if upstream fails.
+ */
 export class Revalidation {
   readonly #policy: FreshnessPolicy
   readonly #requests = new SharedWork<{

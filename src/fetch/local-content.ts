@@ -11,7 +11,7 @@ import type { Flights } from './flight/flights.ts'
 import { followFlight } from './flight/follow.ts'
 import type { KnownNames } from './known-names/known-names.ts'
 
-/** Finds content for peers: in the store, or in a flight under way. Begins a flight only when told to fetch. */
+/** Finds content for peers: in the store, or in a flight under way. Only `fetch` begins a flight. */
 export class LocalContentLookup implements LocalContent {
   readonly #store: BlobStore
   readonly #flights: Flights

@@ -33,7 +33,10 @@ export class MemoryStore implements BlobStore, MemoryDisk {
   #areWritesPaused = false
   #diskFailure: Failure | undefined
 
-  /** `bufferBytes`: the size of one buffer; `windowBytes`: how much is taken before it is written, or discarded when it is passed through. */
+  /**
+   * `bufferBytes`: the size of one buffer; `windowBytes`: how much is taken before it is written, or discarded when it
+   * is passed through.
+   */
   constructor({
     bufferBytes = 65536,
     windowBytes = 4 * 65536,

@@ -20,7 +20,10 @@ export interface FlightOptions {
   readonly store: BlobStore
   readonly sources: readonly Source[]
   readonly policy: FlightPolicy
-  /** Called when an earlier run has left all bytes, so that no source is asked. Throws unless the content is in the repository. */
+  /**
+   * Called when an earlier run has left all bytes, so that no source is asked. Throws unless the content is in the
+   * repository.
+   */
   readonly confirm: () => Promise<void>
   /** Describes a verified content. */
   readonly describe: (incoming: Incoming, mediaType: string | undefined) => Promise<Description>

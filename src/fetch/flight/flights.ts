@@ -17,7 +17,7 @@ export interface FlightsOptions {
   readonly limit: number
 }
 
-/** A client that is turned away is told to come back after this time. */
+/** A client that gets 503 is asked to come back after this time. */
 const RETRY_AFTER_MS = 1000
 
 /** The flights of this node, at most one for each digest. */

@@ -9,20 +9,24 @@ export interface NameRules {
   readonly defaultRegistry: string
   /** Put before every name, with a slash. */
   readonly namePrefix: string | undefined
-  /** Only images whose names begin with one of these are served; none: all. Compared before `namePrefix` is put. */
+  /** Only images whose own names begin with one of these are served, with or without the registry; none: all. */
   readonly prefixes: readonly string[]
 }
 
 /** The repository of an image that its source calls `name`, such as `busybox` or `ghcr.io/acme/app`; undefined: not served. */
 export function repositoryOf(name: string, rules: NameRules): Repository | undefined {
   const { prefixes, namePrefix, defaultRegistry } = rules
-  if (prefixes.length > 0 && !prefixes.some((prefix) => name.startsWith(prefix))) return undefined
   const slash = name.indexOf('/')
   const hasHost = slash > 0 && looksLikeHost(name.slice(0, slash))
   const ownRegistry = hasHost ? parseRegistryHost(name.slice(0, slash)) : defaultRegistry
-  const registry = rules.registry ?? ownRegistry
-  if (registry === undefined) return undefined
+  if (ownRegistry === undefined) return undefined
   const path = hasHost ? name.slice(slash + 1) : name
+  // People write prefixes as they write names: `acme/`, `docker.io/acme/`, `docker.io/library/`.
+  const spellings = [path, `${ownRegistry}/${path}`, `${ownRegistry}/${nameOnRegistry(ownRegistry, path)}`]
+  const isServed =
+    prefixes.length === 0 || prefixes.some((prefix) => spellings.some((one) => one.startsWith(prefix)))
+  if (!isServed) return undefined
+  const registry = rules.registry ?? ownRegistry
   const prefixed = namePrefix === undefined ? path : `${namePrefix.replace(/\/+$/, '')}/${path}`
   const onRegistry = nameOnRegistry(registry, prefixed)
   return isRepositoryName(onRegistry) ? { registry, name: onRegistry } : undefined

@@ -8,7 +8,10 @@ export interface AttemptDeadlines {
   readonly answerTimeoutMs: number | undefined
 }
 
-/** When upstream stalls, its peers look for another parent first. With the same deadline all of them would ask upstream at once. */
+/**
+ * When upstream stalls, its peers look for another parent first. With the same deadline all of them would ask upstream
+ * at once.
+ */
 const PEERS_FACTOR = 2.5
 /** Peers may tell each other to wait, but must leave upstream time to say the size. */
 const PEERS_ANSWER_FACTOR = 1.5

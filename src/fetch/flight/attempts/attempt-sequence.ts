@@ -78,7 +78,7 @@ export class AttemptSequence {
       if (source === undefined) throw pickFailure(`${want.kind} ${want.digest}`, this.#failures)
       const { pauseMs } = queue
       if (pauseMs !== undefined) await pause(pauseMs, { signal })
-      // The bytes of an earlier attempt may be found wrong while nobody is asked.
+      // The bytes of an earlier attempt may be found wrong while no source is asked.
       if (received.dispute !== undefined) {
         await this.#settle(received.dispute)
         continue
@@ -148,7 +148,7 @@ export class AttemptSequence {
   /** Two sources say different sizes, and only the digest can tell which is right: the later one is asked from byte 0. */
   async #preferOver(source: Source, failure: Failure): Promise<void> {
     const { declared } = this.#options
-    // A peer is believed less than upstream, and less than the bytes that are here.
+    // A peer is believed less than upstream, and less than the bytes that have come.
     if (source.kind === 'peer' && !declared.isSizeFromPeer) return this.#queue.drop(source)
     this.#queue.drop(declared.sizeSource)
     this.#queue.moveToFront(source)

@@ -20,7 +20,10 @@ export interface AttemptOptions {
   readonly want: Want
   readonly source: Source
   readonly incoming: Incoming
-  /** Takes what the source says about the content, and gives its size as far as it is known. Throws a `Failure` to end the attempt. */
+  /**
+   * Takes what the source says about the content, and gives its size as far as it is known. Throws a `Failure` to end
+   * the attempt.
+   */
   readonly expect: (head: ContentHead) => number | undefined
   /** Whether only peers have said the size: then nothing is evicted for bytes that have not come. */
   readonly isSizeFromPeer: () => boolean

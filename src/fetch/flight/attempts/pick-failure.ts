@@ -15,7 +15,10 @@ const CODES_BY_WEIGHT: readonly FailureCode[] = [
   'stopping',
 ]
 
-/** Gives the one failure that all readers get when every source has failed: the one that outweighs the others, with all of them as its cause. */
+/**
+ * Gives the one failure that all readers get when every source has failed: the one that outweighs the others, with all
+ * of them as its cause.
+ */
 export function pickFailure(what: string, failures: readonly Failure[]): Failure {
   const [first] = failures
   if (first === undefined) return new Failure('absent', `No source is configured for ${what}.`)

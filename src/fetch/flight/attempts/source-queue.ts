@@ -44,7 +44,10 @@ export class SourceQueue {
     this.#failedAttempts.clear()
   }
 
-  /** Says how many bytes the last attempt has brought. Gives whether that counts as progress; then all sources have all their attempts again. */
+  /**
+   * Says how many bytes the last attempt has brought. Gives whether that counts as progress; then all sources have all
+   * their attempts again.
+   */
   countProgress(bytes: number): boolean {
     const isProgress = bytes >= this.#policy.progressBytes
     if (isProgress) this.forgetAttempts()

@@ -49,7 +49,9 @@ export class StallTimer {
     this.#timer = undefined
   }
 
-  /** Stops the timer for good: a source that has not heard of the end yet would start it, and keep the process running. */
+  /**
+   * Stops the timer for good: a source that has not heard of the end yet would start it, and keep the process running.
+   */
   end(): void {
     this.#isOver = true
     this.pause()

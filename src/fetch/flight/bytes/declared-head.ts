@@ -1,7 +1,10 @@
 import type { ContentHead, Source } from '../../../ports/source.ts'
 import { SizeContradiction } from './dispute-errors.ts'
 
-/** What the sources of a flight say about its content, and which of them said the size. The bytes prove it only at the end. */
+/**
+ * What the sources of a flight say about its content, and which of them said the size. The bytes prove it only at the
+ * end.
+ */
 export class DeclaredHead {
   #size: number | undefined
   #mediaType: string | undefined
@@ -28,7 +31,10 @@ export class DeclaredHead {
     return this.#sizeSource?.kind === 'upstream'
   }
 
-  /** Takes the word of a source. Throws when it contradicts an earlier source, or the `position` that the bytes have reached. */
+  /**
+   * Takes the word of a source. Throws when it contradicts an earlier source, or the `position` that the bytes have
+   * reached.
+   */
   take(source: Source, { size, mediaType }: ContentHead, position: number): void {
     if (size !== undefined) {
       if ((this.#size !== undefined && size !== this.#size) || size < position) {

@@ -174,7 +174,10 @@ export class ReceivedBytes {
     this.#attempt?.abort(disputeFailure(this.#digest, this.#dispute))
   }
 
-  /** The dispute about bytes of a complete content whose digest is wrong; undefined when all of them are vouched for, or none. */
+  /**
+   * The dispute about bytes of a complete content whose digest is wrong; undefined when all of them are vouched for, or
+   * none.
+   */
   disputeOfWrongDigest(): Dispute | undefined {
     return this.#dispute ?? this.#vouching.doubt(this.position)
   }

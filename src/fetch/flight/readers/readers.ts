@@ -13,7 +13,10 @@ export interface KnownHead {
   readonly mediaType: string | undefined
 }
 
-/** One that reads a flight. The size that it was promised and the bytes that it may have decide whether it survives a new beginning. */
+/**
+ * One that reads a flight. The size that it was promised and the bytes that it may have decide whether it survives a new
+ * beginning.
+ */
 export interface Reader {
   /** The promised size; undefined while the reader waits for it. */
   size: number | undefined
@@ -180,7 +183,9 @@ export class Readers {
     }
   }
 
-  /** Dismisses readers at `offset` at most that could read on, and have not moved for `ms` since `since` at the earliest. */
+  /**
+   * Dismisses readers at `offset` at most that could read on, and have not moved for `ms` since `since` at the earliest.
+   */
   dismissIdle(offset: number, ms: number, since: number): void {
     const waiting = new Set<Reader>()
     for (const { reader } of this.#waiters) waiting.add(reader)

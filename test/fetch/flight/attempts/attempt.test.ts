@@ -67,12 +67,12 @@ test('content whose size no source declares is taken', async () => {
 
 test('a source that goes on after its attempt is over starts no timer', async () => {
   const bytes = randomBytes(200_000)
-  let goOn = (): void => {}
+  let declareAgain = (): void => {}
   const source = new ScriptedSource('slow', [
     async ({ intake, signal }) => {
       intake.expect({ size: bytes.length, mediaType: undefined })
       await pour(intake, bytes, 100_000)
-      goOn = () => intake.expect({ size: bytes.length, mediaType: undefined })
+      declareAgain = () => intake.expect({ size: bytes.length, mediaType: undefined })
       await aborted(signal)
     },
   ])
@@ -82,6 +82,6 @@ test('a source that goes on after its attempt is over starts no timer', async ()
   await flights.stop()
   const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
   const before = timers()
-  goOn()
+  declareAgain()
   assert.equal(timers(), before)
 })
