@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { publish } from '../observe/events.ts'
 import { type Digest, digestFrom } from '../oci/digest.ts'
 import type { BlobFacts, BlobStore, Incoming } from '../ports/blob-store.ts'
 import type { Content } from '../ports/content.ts'
 import type { ContentReceiver, UnknownContent } from '../ports/content-receiver.ts'
 import { Failure } from '../ports/failure.ts'
 import type { Want } from '../ports/source.ts'
+import { BlobRemoval } from './blob-removal.ts'
 import { diskFailure, ignore } from './files/layout.ts'
 import { OpenBlobs } from './files/open-blobs.ts'
 import { StoredContent } from './files/stored-content.ts'
@@ -23,23 +23,19 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
   readonly openBlobs = new OpenBlobs()
   readonly #parts: StoreParts
   readonly #lastUse: LastUse
-  readonly #dropListeners = new Set<(digest: Digest) => void>()
+  readonly #removal: BlobRemoval
   readonly #incoming = new Map<Digest, Promise<DiskIncoming>>()
-  /** Digests that are being dropped: they may be received again only after that. */
-  readonly #dropping = new Map<Digest, Promise<unknown>>()
-  /** Digests under which received contents are just being published, and how many for each. */
-  readonly #claims = new Map<Digest, number>()
   #closing = false
 
   constructor(parts: StoreParts, lastUse: LastUse) {
     this.#parts = parts
     this.#lastUse = lastUse
+    this.#removal = new BlobRemoval(parts, lastUse)
   }
 
   /** Calls `listener` with each stored blob that is dropped. Returns the function that ends this. */
   onDropped(listener: (digest: Digest) => void): () => void {
-    this.#dropListeners.add(listener)
-    return () => this.#dropListeners.delete(listener)
+    return this.#removal.onDropped(listener)
   }
 
   open(digest: Digest): Promise<Content | undefined> {
@@ -57,12 +53,7 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
 
   /** The blob is open, being received or being dropped. */
   isBusy(digest: Digest): boolean {
-    return (
-      this.openBlobs.has(digest) ||
-      this.#incoming.has(digest) ||
-      this.#claims.has(digest) ||
-      this.#dropping.has(digest)
-    )
+    return this.openBlobs.has(digest) || this.#incoming.has(digest) || this.#removal.isBusy(digest)
   }
 
   async facts(digest: Digest): Promise<BlobFacts | undefined> {
@@ -114,7 +105,7 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
       { kind, repository, digest },
       this.#parts,
       () => this.#incoming.delete(digest),
-      (found) => this.#claim(found),
+      (found) => this.#removal.claim(found),
     )
     this.#incoming.set(digest, beginning)
     try {
@@ -144,81 +135,32 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
 
   /** Drops the blobs that are not busy. */
   async drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
-    return this.#drop(
+    return this.#removal.drop(
       entries.filter(({ digest }) => !this.isBusy(digest)),
       reason,
     )
   }
 
   /** Drops a blob even while it is open: its readers keep the file. False: it was not stored. */
-  async remove(digest: Digest): Promise<boolean> {
-    const entry = await this.#parts.index.get(digest)
-    if (entry === undefined || this.#dropping.has(digest)) return false
-    await this.#drop([entry], 'removed')
-    return true
+  remove(digest: Digest): Promise<boolean> {
+    return this.#removal.dropOne(digest)
+  }
+
+  /** Drops a blob whose file is not what was stored. It is fetched again at the next request. */
+  dropCorrupt(digest: Digest, found: string): Promise<void> {
+    return this.#removal.dropCorrupt(digest, found)
   }
 
   /** Removes a partial. False: a transfer has resumed it. */
   async dropPartial(digest: Digest): Promise<boolean> {
     if (this.isBusy(digest)) return false
-    await this.#whileDropping([digest], this.#parts.partials.remove(digest))
+    await this.#removal.dropPartial(digest)
     return true
-  }
-
-  /**
-   * Removes files before entries. A crash between the two leaves an entry without a file, which the next start drops by
-   * comparing names. In the opposite order a crash would leave an unknown file, which the next start would hash and adopt.
-   */
-  async #drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
-    if (entries.length === 0) return { blobs: 0, bytes: 0 }
-    const digests = entries.map(({ digest }) => digest)
-    for (const digest of digests) this.#parts.index.hide(digest)
-    return this.#whileDropping(digests, this.#remove(entries, reason))
-  }
-
-  async #remove(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
-    const removed: BlobEntry[] = []
-    try {
-      for (const entry of entries) {
-        await this.#parts.blobFiles.remove(entry.digest)
-        this.#lastUse.forget(entry.digest)
-        removed.push(entry)
-      }
-    } finally {
-      for (const { digest } of entries.slice(removed.length)) this.#parts.index.show(digest)
-      // On a full disk the index may take no writes, and files must be removed all the same.
-      await this.#parts.index.removeHidden(removed).catch(() => {})
-      for (const { digest, size } of removed) {
-        this.#notifyDropped(digest)
-        publish('store.evicted', { digest, size, reason })
-      }
-    }
-    return { blobs: removed.length, bytes: removed.reduce((sum, { size }) => sum + size, 0) }
-  }
-
-  async #whileDropping<Result>(digests: readonly Digest[], work: Promise<Result>): Promise<Result> {
-    for (const digest of digests) this.#dropping.set(digest, work)
-    try {
-      return await work
-    } finally {
-      for (const digest of digests) this.#dropping.delete(digest)
-    }
-  }
-
-  /** Keeps a digest from being dropped until the claim is ended. */
-  async #claim(digest: Digest): Promise<() => void> {
-    while (this.#dropping.has(digest)) await this.#dropping.get(digest)?.catch(() => {})
-    this.#claims.set(digest, (this.#claims.get(digest) ?? 0) + 1)
-    return () => {
-      const others = (this.#claims.get(digest) ?? 1) - 1
-      if (others > 0) this.#claims.set(digest, others)
-      else this.#claims.delete(digest)
-    }
   }
 
   async #begin(want: Want): Promise<DiskIncoming> {
     const { digest } = want
-    await this.#dropping.get(digest)?.catch(() => {})
+    await this.#removal.settled(digest)
     return DiskIncoming.begin(want, this.#parts, () => this.#incoming.delete(digest))
   }
 
@@ -250,7 +192,7 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
       file = await blobFiles.open(digest)
     }
     if (file === undefined) {
-      await this.dropCorrupt(digest, 'no file')
+      await this.#removal.dropCorrupt(digest, 'no file')
       return undefined
     }
     try {
@@ -259,26 +201,16 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
       await this.#parts.quarantine
         .moveFile(digest, this.#parts.blobFiles.path(digest))
         .catch(ignore('ENOENT'))
-      await this.dropCorrupt(digest, stats.isFile() ? `${stats.size} bytes instead of ${size}` : 'not a file')
+      await this.#removal.dropCorrupt(
+        digest,
+        stats.isFile() ? `${stats.size} bytes instead of ${size}` : 'not a file',
+      )
     } catch (error) {
       await file.close()
       throw error
     }
     await file.close()
     return undefined
-  }
-
-  /** Drops a blob whose file is not what was stored. It is fetched again at the next request. */
-  async dropCorrupt(digest: Digest, found: string): Promise<void> {
-    this.#lastUse.forget(digest)
-    // On a full disk the entry is only hidden, which is enough until the next start.
-    await this.#parts.index.remove(digest).catch(() => {})
-    this.#notifyDropped(digest)
-    publish('verify.failed', { digest, found, source: 'disk', sourceKind: 'disk' })
-  }
-
-  #notifyDropped(digest: Digest): void {
-    for (const listener of this.#dropListeners) listener(digest)
   }
 
   async #withUse(entries: readonly BlobEntry[]): Promise<BlobFacts[]> {

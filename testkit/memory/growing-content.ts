@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Content } from '../../src/ports/content.ts'
 import type { Failure } from '../../src/ports/failure.ts'
+import { digestOf } from './digests.ts'
 
 /** A content of which as many bytes are readable as the test says. */
 export class GrowingContent implements Content {
@@ -15,7 +15,7 @@ export class GrowingContent implements Content {
   isClosed = false
 
   constructor(bytes: Uint8Array, readableBytes = bytes.length) {
-    this.digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest
+    this.digest = digestOf(bytes)
     this.#bytes = bytes
     this.size = bytes.length
     this.#readableBytes = readableBytes

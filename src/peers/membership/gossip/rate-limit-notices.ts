@@ -16,7 +16,7 @@ export interface PseudonymousNotice extends RateLimitNotice {
 /** Exchanges rate-limit notices with all members. */
 export interface NoticeChannel {
   send(notice: PseudonymousNotice): void
-  /** The latest notice under this pseudonym. */
+  /** The latest notice under this pseudonym; undefined when the registry accepts requests again. */
   latest(pseudonym: string): PseudonymousNotice | undefined
   /** Calls `listener` with the host of each notice that is received. Returns a function that removes the listener. */
   onReceived(listener: (host: string) => void): () => void
@@ -65,9 +65,10 @@ export class NoticeStore {
     return true
   }
 
+  /** Undefined when the registry accepts requests again. */
   latest(pseudonym: string, now: number): PseudonymousNotice | undefined {
     const known = this.#notices.get(pseudonym)
-    return known && noticeOf(known, now)
+    return known === undefined || known.closedUntil <= now ? undefined : noticeOf(known, now)
   }
 
   /** The notices to send in this round, at most as many as fit into a message, each with the member it came from. */
