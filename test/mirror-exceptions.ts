@@ -13,7 +13,6 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'fetch/flight/attempts/untrusted-sources.test.ts': 'random sources never complete a wrong body',
   'fetch/flight/pass-through.test.ts': 'content that is sent to clients without being stored',
   'fetch/known-names/manifest-references.test.ts': 'the names under which a manifest makes content known',
-  'peers/sharing/warming.test.ts': 'one request warms an image on all members',
   'registry-api/upstream-failures.test.ts': 'what clients learn of failures of upstream',
   'runtimes/round-trip.test.ts': 'an install and an uninstall together change nothing',
   'runtimes/tls.test.ts': 'an install for an agent with TLS',
@@ -85,7 +84,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'peers/membership/gossip/gossip.test.ts': [
     'peers/membership/gossip/broadcaster.ts',
     'peers/membership/gossip/linked-members.ts',
-    'peers/membership/gossip/summaries.ts',
   ],
   'peers/membership/links/link.test.ts': [
     'peers/identity/signed-record.ts',
@@ -94,7 +92,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   ],
   'peers/membership/members/member-list.test.ts': ['peers/membership/members/departed-members.ts'],
   'peers/peer-registry.test.ts': ['peers/transfer/who-has.ts'],
-  'peers/sharing/request-warming.test.ts': ['peers/sharing/answer-warming.ts'],
+  'peers/sharing/warm-exchange.test.ts': ['peers/sharing/answer-warming.ts'],
   'peers/tracker/tracker.test.ts': [
     'peers/tracker/participant-session.ts',
     'peers/tracker/tracked-digest.ts',
@@ -132,20 +130,19 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'runtimes/kinds/containerd.test.ts': ['runtimes/kinds/containerd-hosts.ts'],
   'runtimes/operations.test.ts': ['runtimes/changes.ts', 'runtimes/report.ts'],
   'runtimes/tls.test.ts': ['runtimes/files/plan.ts'],
+  'sources/docker/docker-source.test.ts': [
+    'sources/sources.ts',
+    'sources/docker/classic-image.ts',
+    'sources/docker/docker-client.ts',
+    'sources/docker/docker-index.ts',
+    'sources/docker/image-import.ts',
+  ],
   'sources/docker/saved-archive.test.ts': ['sources/docker/content-writer.ts'],
   'sources/files/oci-layout.test.ts': [
     'sources/files/file-content.ts',
     'sources/files/file-tree.ts',
     'sources/files/file-verifier.ts',
     'sources/files/image-graph.ts',
-  ],
-  'sources/local-resolver.test.ts': [
-    'sources/sources.ts',
-    'sources/docker/classic-image.ts',
-    'sources/docker/docker-client.ts',
-    'sources/docker/docker-index.ts',
-    'sources/docker/docker-source.ts',
-    'sources/docker/image-import.ts',
   ],
   'store/care/scrub.test.ts': ['store/care/inspection.ts'],
   'store/database/reserve-file.test.ts': ['store/database/database.ts'],
