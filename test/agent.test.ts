@@ -6,7 +6,7 @@ import { createAgent } from '../src/index.ts'
 import { subscribe } from '../src/observe/events.ts'
 import { addCleanup } from '../testkit/cleanup.ts'
 import { untilFlight } from '../testkit/flight-status.ts'
-import { sha256 } from '../testkit/registries/faulty-upstream.ts'
+import { sha256 } from '../testkit/registries/faulty/content.ts'
 import { MIB, readAnswer, startAgent, startUpstream } from './agent/running-agent.ts'
 import { folder } from './store/folder.ts'
 

@@ -8,7 +8,7 @@ import { CleanupStack } from '../src/lib/async/cleanup-stack.ts'
 import type { AgentState } from '../src/node-view.ts'
 import { type AgentParts, wireAgent } from '../src/wiring.ts'
 import { addCleanup } from '../testkit/cleanup.ts'
-import { sha256 } from '../testkit/registries/faulty-upstream.ts'
+import { sha256 } from '../testkit/registries/faulty/content.ts'
 import { folder } from './store/folder.ts'
 
 const ANY_PORT = { host: '127.0.0.1', port: 0 }

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test'
 import { subscribe } from '../../src/observe/events.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
-import { sha256 } from '../../testkit/registries/faulty-upstream.ts'
+import { sha256 } from '../../testkit/registries/faulty/content.ts'
 import { folder } from '../store/folder.ts'
 import { MIB, startAgent, startUpstream } from './running-agent.ts'
 

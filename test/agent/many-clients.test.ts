@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { describe, it } from 'node:test'
-import { sha256 } from '../../testkit/registries/faulty-upstream.ts'
+import { sha256 } from '../../testkit/registries/faulty/content.ts'
 import { MIB, startAgent, startUpstream } from './running-agent.ts'
 
 describe('of many clients that want one blob', () => {

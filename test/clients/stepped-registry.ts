@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
-import { sha256 } from '../../testkit/registries/faulty-upstream.ts'
+import { sha256 } from '../../testkit/registries/faulty/content.ts'
 
 export interface SteppedRegistry {
   readonly host: string

@@ -6,9 +6,9 @@ import * as v from 'valibot'
 import { parse } from 'yaml'
 import { SETTINGS, type SettingName } from '../../src/config/schema.ts'
 import { Metrics } from '../../src/observe/metrics/metrics.ts'
-import { CHART, openChart, VALUE_SETS } from './helm.ts'
-import { containersOf, DEPLOY, named, resourcesIn, workloadsOf } from './manifests.ts'
-import { assertSound, settingsOf } from './soundness.ts'
+import { CHART, openChart, VALUE_SETS } from './support/helm.ts'
+import { containersOf, DEPLOY, named, resourcesIn, workloadsOf } from './support/manifests.ts'
+import { assertSound, settingsOf } from './support/soundness.ts'
 
 const Shape = v.looseObject({
   properties: v.optional(v.record(v.string(), v.unknown()), {}),

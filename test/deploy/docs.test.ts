@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { readArguments } from '../../src/cli/arguments.ts'
-import { DEPLOY, resourcesIn, workloadsOf } from './manifests.ts'
+import { DEPLOY, resourcesIn, workloadsOf } from './support/manifests.ts'
 
 const ROOT = join(DEPLOY, '..')
 

@@ -6,9 +6,9 @@ import * as v from 'valibot'
 import { parse } from 'yaml'
 import { readArguments } from '../../src/cli/arguments.ts'
 import { loadSettings } from '../../src/config/load.ts'
-import { openChart } from './helm.ts'
-import { DEPLOY, named, resourcesIn, workloadsOf } from './manifests.ts'
-import { assertSound } from './soundness.ts'
+import { openChart } from './support/helm.ts'
+import { DEPLOY, named, resourcesIn, workloadsOf } from './support/manifests.ts'
+import { assertSound } from './support/soundness.ts'
 
 const EXAMPLES = join(DEPLOY, '../examples')
 

@@ -5,8 +5,8 @@ import { test } from 'node:test'
 import { SETTINGS } from '../../src/config/schema.ts'
 import { runInProcess } from '../cli/run-in-process.ts'
 import { Host } from '../runtimes/host.ts'
-import { DEPLOY, manifest, named, resourcesIn, workloadsOf } from './manifests.ts'
-import { assertSound, settingsOf } from './soundness.ts'
+import { DEPLOY, manifest, named, resourcesIn, workloadsOf } from './support/manifests.ts'
+import { assertSound, settingsOf } from './support/soundness.ts'
 
 const CONTAINERD =
   'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n'

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { makeCertificates } from '../../testkit/certificates.ts'
 import { tryRun } from '../../testkit/programs.ts'
-import { DEPLOY } from './manifests.ts'
+import { DEPLOY } from './support/manifests.ts'
 
 interface DaemonSetStatus {
   readonly observedGeneration?: number

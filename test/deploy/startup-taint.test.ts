@@ -10,8 +10,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import { startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../warm/node.ts'
-import { ApiServer, type Taint } from './api-server.ts'
-import { DEPLOY } from './manifests.ts'
+import { ApiServer, type Taint } from './support/api-server.ts'
+import { DEPLOY } from './support/manifests.ts'
 
 const WARMING: Taint = { key: 'leat/warming', effect: 'NoSchedule' }
 const OTHER: Taint = { key: 'other/starting', effect: 'NoExecute', value: 'x' }

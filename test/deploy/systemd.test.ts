@@ -8,7 +8,7 @@ import { loadSettings } from '../../src/config/load.ts'
 import { formatAddress } from '../../src/config/values/address.ts'
 import { AgentProcess } from '../../testkit/agent-process.ts'
 import { tryRun } from '../../testkit/programs.ts'
-import { DEPLOY } from './manifests.ts'
+import { DEPLOY } from './support/manifests.ts'
 
 const FOLDER = join(DEPLOY, 'systemd')
 const UNIT = join(FOLDER, 'leat.service')

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { openChart, VALUE_SETS } from './helm.ts'
-import { openKubeconform } from './kubeconform.ts'
-import { DEPLOY, resourcesIn } from './manifests.ts'
+import { openChart, VALUE_SETS } from './support/helm.ts'
+import { openKubeconform } from './support/kubeconform.ts'
+import { DEPLOY, resourcesIn } from './support/manifests.ts'
 
 const LATEST = '1.37.0'
 /** The oldest version that the chart supports, that of the manifests, and the latest one. */

@@ -136,7 +136,7 @@ test('a tag is served stale after a short wait when upstream does not answer', a
   const { registry, resolver, old } = tagged({ timeoutBeforeStaleMs: 30 })
   await resolver.manifestByTag(alpine, 'latest', { signal })
   registry.fresh.tagTtlMs = 0
-  registry.gate = new Promise(() => {})
+  registry.answersAfter = new Promise(() => {})
   assert.equal((await resolver.manifestByTag(alpine, 'latest', { signal })).digest, old)
 })
 
@@ -160,7 +160,7 @@ test('a tag does not move to a manifest that cannot be fetched', async () => {
 test('a client that leaves does not end the request for a tag that others wait for', async () => {
   const { registry, resolver, old } = tagged()
   const answer = new Deferred<void>()
-  registry.gate = answer.promise
+  registry.answersAfter = answer.promise
   const leaving = new AbortController()
   const first = resolver.manifestByTag(alpine, 'latest', { signal: leaving.signal })
   const second = resolver.manifestByTag(alpine, 'latest', { signal })

@@ -5,7 +5,8 @@ import { Failure } from '../../src/ports/failure.ts'
 import type { UpstreamOptions } from '../../src/upstream/options/options.ts'
 import { createUpstreams } from '../../src/upstream/upstreams.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
-import { sha256, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
+import { sha256 } from '../../testkit/registries/faulty/content.ts'
+import { startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { listener, resolverWith } from './test-network.ts'
 
 const { signal } = new AbortController()

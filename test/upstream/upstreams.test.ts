@@ -7,7 +7,8 @@ import { subscribe } from '../../src/observe/events.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { createUpstreams } from '../../src/upstream/upstreams.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
-import { sha256, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
+import { sha256 } from '../../testkit/registries/faulty/content.ts'
+import { startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { open } from './opened.ts'
 
 const { signal } = new AbortController()

@@ -1,10 +1,7 @@
 import type { Digest } from '../../src/oci/digest.ts'
-import {
-  type FaultyUpstream,
-  type ImageAdded,
-  OCI_INDEX,
-  OCI_MANIFEST,
-} from '../../testkit/registries/faulty-upstream.ts'
+import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.ts'
+import type { ImageAdded } from '../../testkit/registries/faulty/content.ts'
+import type { FaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 
 export function digestsOf({ manifest, config, layers }: ImageAdded): Digest[] {
   return [manifest, config, ...layers]

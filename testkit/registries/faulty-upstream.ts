@@ -6,11 +6,6 @@ import type { Fault } from './faulty/faults.ts'
 import { RegistryServer } from './faulty/registry-server.ts'
 import type { Recorded, Transfer } from './faulty/request-log.ts'
 
-export { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.ts'
-export type { BearerRules } from './faulty/auth.ts'
-export { type ImageAdded, sha256 } from './faulty/content.ts'
-export type { Fault } from './faulty/faults.ts'
-
 /** A real registry on a free port of 127.0.0.1 that serves from memory and fails on demand. */
 export async function startFaultyUpstream({ tls = false } = {}): Promise<FaultyUpstream> {
   const certificates = tls ? makeCertificates() : undefined

@@ -15,7 +15,7 @@ export class ScriptedRegistry implements Registry {
   /** The age of upstream's answers about tags; zero while not set. */
   ageMs: number | undefined
   /** Every request waits for this promise. */
-  gate: Promise<void> | undefined
+  answersAfter: Promise<void> | undefined
   readonly privateRegistries = new Set<string>()
   referrersIndex: Uint8Array = Buffer.from('{}')
   readonly #content = new Map<Digest, { bytes: Uint8Array; mediaType: string | undefined }>()
@@ -105,7 +105,7 @@ export class ScriptedRegistry implements Registry {
   }
 
   async #applyFaults(): Promise<void> {
-    await this.gate
+    await this.answersAfter
     if (this.failure !== undefined) throw this.failure
   }
 }

@@ -11,11 +11,8 @@ import type { FlightPolicy } from '../../../src/fetch/flight/flight-policy.ts'
 import { WarmLine } from '../../../src/schemas/warm-report.ts'
 import { openStore } from '../../../src/store/open.ts'
 import { requirePrograms } from '../../../testkit/programs.ts'
-import {
-  type FaultyUpstream,
-  type ImageAdded,
-  startFaultyUpstream,
-} from '../../../testkit/registries/faulty-upstream.ts'
+import type { ImageAdded } from '../../../testkit/registries/faulty/content.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../../warm/node.ts'
 import { type CommandResult, MAIN, runAgent } from '../agent-process.ts'
 import { runInProcess } from '../run-in-process.ts'

@@ -11,11 +11,8 @@ import { subscribe } from '../../../src/observe/events.ts'
 import { startBootstrapNode } from '../../../src/peers/dht/bootstrap.ts'
 import { WarmLine } from '../../../src/schemas/warm-report.ts'
 import { requirePrograms } from '../../../testkit/programs.ts'
-import {
-  type FaultyUpstream,
-  type ImageAdded,
-  startFaultyUpstream,
-} from '../../../testkit/registries/faulty-upstream.ts'
+import type { ImageAdded } from '../../../testkit/registries/faulty/content.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../../warm/node.ts'
 import { runAgent } from '../agent-process.ts'
 import { runInProcess } from '../run-in-process.ts'

@@ -73,7 +73,7 @@ for (const code of ['unavailable', 'busy', 'stalled'] as const) {
 test('a stored blob is not served under another name when upstream does not answer, and a client can leave meanwhile', async (t) => {
   const { resolver, registry, digest } = await stored()
   const clock = new Clock(t)
-  registry.gate = new Promise(() => {})
+  registry.answersAfter = new Promise(() => {})
   const leaving = new AbortController()
   const left = resolver.blob(other, digest, { signal: leaving.signal })
   const stayed = resolver.blob(other, digest, { signal })

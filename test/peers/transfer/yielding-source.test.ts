@@ -6,11 +6,8 @@ import { CHECKPOINT_INTERVAL_BYTES } from '../../../src/oci/checkpoints.ts'
 import type { Contact } from '../../../src/peers/wire/protocol/messages.ts'
 import type { VouchedIntake } from '../../../src/ports/source.ts'
 import { checkpointsOf } from '../../../testkit/memory/digests.ts'
-import {
-  type Fault,
-  type FaultyUpstream,
-  startFaultyUpstream,
-} from '../../../testkit/registries/faulty-upstream.ts'
+import type { Fault } from '../../../testkit/registries/faulty/faults.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import {
   type Attempt,
   aborted,

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { Failure } from '../../../src/ports/failure.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
-import { type Fault, sha256 } from '../../../testkit/registries/faulty-upstream.ts'
+import { sha256 } from '../../../testkit/registries/faulty/content.ts'
+import type { Fault } from '../../../testkit/registries/faulty/faults.ts'
 import { open } from '../opened.ts'
 
 const BYTES = randomBytes(500_000)

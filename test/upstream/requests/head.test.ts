@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sha256 } from '../../../testkit/registries/faulty-upstream.ts'
+import { sha256 } from '../../../testkit/registries/faulty/content.ts'
 import { open } from '../opened.ts'
 
 const { signal } = new AbortController()

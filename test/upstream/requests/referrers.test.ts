@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseDigest } from '../../../src/oci/digest.ts'
+import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { Failure } from '../../../src/ports/failure.ts'
-import { type Fault, OCI_INDEX, OCI_MANIFEST, sha256 } from '../../../testkit/registries/faulty-upstream.ts'
+import { sha256 } from '../../../testkit/registries/faulty/content.ts'
+import type { Fault } from '../../../testkit/registries/faulty/faults.ts'
 import { open } from '../opened.ts'
 
 const { signal } = new AbortController()

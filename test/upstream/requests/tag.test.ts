@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Fault, OCI_MANIFEST, sha256 } from '../../../testkit/registries/faulty-upstream.ts'
+import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
+import { sha256 } from '../../../testkit/registries/faulty/content.ts'
+import type { Fault } from '../../../testkit/registries/faulty/faults.ts'
 import { open } from '../opened.ts'
 
 const { signal } = new AbortController()

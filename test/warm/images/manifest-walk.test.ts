@@ -2,12 +2,9 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, afterEach, before, test } from 'node:test'
 import type { Digest } from '../../../src/oci/digest.ts'
+import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { platformOfNode } from '../../../src/oci/platform.ts'
-import {
-  type FaultyUpstream,
-  OCI_MANIFEST,
-  startFaultyUpstream,
-} from '../../../testkit/registries/faulty-upstream.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../node.ts'
 import { addIndex, addReferrer, digestsOf } from '../upstream-images.ts'
 

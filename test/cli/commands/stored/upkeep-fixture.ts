@@ -13,11 +13,8 @@ import { BlobReport } from '../../../../src/schemas/content-report.ts'
 import { StatusReport } from '../../../../src/schemas/status-report.ts'
 import { Layout } from '../../../../src/store/files/layout.ts'
 import { openStore } from '../../../../src/store/open.ts'
-import {
-  type FaultyUpstream,
-  type ImageAdded,
-  startFaultyUpstream,
-} from '../../../../testkit/registries/faulty-upstream.ts'
+import type { ImageAdded } from '../../../../testkit/registries/faulty/content.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../../../testkit/registries/faulty-upstream.ts'
 import type { CommandResult } from '../../agent-process.ts'
 import { runInProcess } from '../../run-in-process.ts'
 

@@ -4,11 +4,8 @@ import { after, before, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Digest } from '../../../src/oci/digest.ts'
 import type { WarmDone, WarmedNode, WarmLine } from '../../../src/schemas/warm-report.ts'
-import {
-  type FaultyUpstream,
-  type ImageAdded,
-  startFaultyUpstream,
-} from '../../../testkit/registries/faulty-upstream.ts'
+import type { ImageAdded } from '../../../testkit/registries/faulty/content.ts'
+import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { Cluster } from '../support/cluster.ts'
 import { type Node, type NodeOptions, REPOSITORY } from '../support/cluster-node.ts'
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { type Ended, findProgram, run, tryRun } from '../../testkit/programs.ts'
+import { type Ended, findProgram, run, tryRun } from '../../../testkit/programs.ts'
 import { DEPLOY } from './manifests.ts'
 
 export const CHART = join(DEPLOY, 'chart')

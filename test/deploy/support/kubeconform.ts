@@ -3,7 +3,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import * as v from 'valibot'
-import { findProgram, tryRun } from '../../testkit/programs.ts'
+import { findProgram, tryRun } from '../../../testkit/programs.ts'
 
 /** Where kubeconform finds the schema of each kind of resource. */
 const LOCATION =

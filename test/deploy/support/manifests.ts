@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import * as v from 'valibot'
 import { parseAllDocuments } from 'yaml'
 
-export const DEPLOY = fileURLToPath(new URL('../../../deploy', import.meta.url))
+export const DEPLOY = fileURLToPath(new URL('../../../../deploy', import.meta.url))
 
 const Labels = v.record(v.string(), v.string())
 

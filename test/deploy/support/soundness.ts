@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { readArguments } from '../../src/cli/arguments.ts'
-import { loadSettings } from '../../src/config/load.ts'
-import type { Settings } from '../../src/config/schema.ts'
+import { readArguments } from '../../../src/cli/arguments.ts'
+import { loadSettings } from '../../../src/config/load.ts'
+import type { Settings } from '../../../src/config/schema.ts'
 import { type Container, containersOf, type Resource, type Workload, workloadsOf } from './manifests.ts'
 
 const NODE = '10.0.0.7'

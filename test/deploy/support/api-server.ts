@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
 import * as v from 'valibot'
-import { makeCertificates } from '../../testkit/certificates.ts'
+import { makeCertificates } from '../../../testkit/certificates.ts'
 
 const TEST_PATH = /^\/spec\/taints\/(\d+)$/
 const Steps = v.array(
