@@ -169,7 +169,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   ],
   'upstream/transport/transport.test.ts': ['upstream/transport/undici-client.ts'],
   'warm/images/image-warmer.test.ts': ['warm/images/platform-check.ts'],
-  'warm/images/index-selection.test.ts': ['warm/images/image-request.ts'],
   'warm/images/manifest-walk.test.ts': ['warm/images/referrers.ts'],
   'warm/keeper.test.ts': ['warm/content/warm-parts.ts', 'warm/images/warm-error.ts'],
   'wiring.test.ts': ['node-view.ts'],
