@@ -52,7 +52,10 @@ export class ImageGraph {
       if (parts.has(root.digest)) continue
       const manifest = await this.manifest(root.digest, locate, root.mediaType)
       if (manifest === undefined) continue
-      parts.set(root.digest, { kind: 'manifest', descriptor: { ...root, mediaType: manifestTypeOf(root.mediaType, manifest) } })
+      parts.set(root.digest, {
+        kind: 'manifest',
+        descriptor: { ...root, mediaType: manifestTypeOf(root.mediaType, manifest) },
+      })
       for (const child of childrenOf(manifest)) {
         if (manifest.manifests.includes(child)) queue.push(child)
         else parts.set(child.digest, { kind: 'blob', descriptor: child })
