@@ -1,4 +1,4 @@
-import { errorBody } from '../../oci/errors.ts'
+import { errorBody, type OciErrorCode } from '../../oci/errors.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
 import { quoted, type ServedFile, type ServerSyntax, servedFiles } from './server-config.ts'
 import type { TreeRepository } from './tree.ts'
@@ -9,87 +9,78 @@ const EMPTY_LIST = JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, mani
 export const CADDY: ServerSyntax = {
   comment:
     '# Serves a folder that agent export has written as a registry. To be imported in a site block of Caddy.',
-  constants: () => `redir /v2 /v2/ 301
-handle /v2/ {
-	header Content-Type application/json
-	header Docker-Distribution-Api-Version registry/2.0
-	respond {} 200
-}
-@leat_write {
-	path /v2/*
-	not method GET HEAD
-}
-handle @leat_write {
-	header Content-Type application/json
-	respond \`${error('UNSUPPORTED', 'this registry is read-only')}\` 405
-}
-handle /v2/* {
-	header Content-Type application/json
-	respond \`${error('NAME_UNKNOWN', 'this registry has no such repository')}\` 404
-}
-`,
+  constants: () =>
+    route([
+      'redir /v2 /v2/ 301',
+      ...block('@leat_write', ['path /v2/*', 'not method GET HEAD']),
+      ...block('handle @leat_write', answer('UNSUPPORTED', 'this registry is read-only', 405)),
+      ...block('handle /v2/', [
+        'header Content-Type application/json',
+        'header Docker-Distribution-Api-Version registry/2.0',
+        'respond {} 200',
+      ]),
+      ...block('handle /v2/*', answer('NAME_UNKNOWN', 'this registry has no such repository', 404)),
+    ]),
   repository: (repository, serverRoot) => repositoryText(repository, serverRoot),
 }
 
 function repositoryText(repository: TreeRepository, serverRoot: string): string {
-  const { name } = repository
-  const id = `leat_${Buffer.from(name).toString('hex')}`
   const root = `root * ${quoted(serverRoot)}`
-  const pattern = `^/v2/${name.replaceAll('.', '\\.')}`
+  const pattern = `^/v2/${repository.name.replaceAll('.', '\\.')}`
   // Without a digest of a fixed length, because Caddy would take braces for a placeholder.
   const digest = 'sha(?:256|512):[0-9a-f]+'
-  const missing = (code: Parameters<typeof errorBody>[0], message: string): readonly string[] =>
-    block('handle', ['header Content-Type application/json', `respond \`${error(code, message)}\` 404`])
-  return [
-    `# ${name}`,
-    ...servedFiles(repository).flatMap((file) => fileText(file, root)),
-    `@${id}_blob {`,
-    '\tmethod GET HEAD',
-    `\tpath_regexp ${id} ${pattern}/blobs/(${digest})$`,
-    '}',
-    ...block(`handle @${id}_blob`, [
+  const matcher = (what: string, path: string): readonly string[] =>
+    block(`@${what}`, ['method GET HEAD', `path_regexp ${what} ${pattern}/${path}$`])
+  const lines = [
+    ...servedFiles(repository).flatMap((file, at) => fileText(file, `@file${at}`, root)),
+    ...matcher('blob', `blobs/(${digest})`),
+    ...block('handle @blob', [
       root,
-      '@file file',
-      ...block('handle @file', [
+      '@exists file',
+      ...block('handle @exists', [
         'header Content-Type application/octet-stream',
-        `header Docker-Content-Digest {re.${id}.1}`,
+        'header Docker-Content-Digest {re.blob.1}',
         'file_server',
       ]),
-      ...missing('BLOB_UNKNOWN', 'the repository has no such blob'),
+      ...block('handle', answer('BLOB_UNKNOWN', 'the repository has no such blob', 404)),
     ]),
-    `@${id}_referrers {`,
-    '\tmethod GET HEAD',
-    `\tpath_regexp ${pattern}/referrers/${digest}$`,
-    '}',
-    ...block(`handle @${id}_referrers`, [
+    ...matcher('referrers', `referrers/${digest}`),
+    ...block('handle @referrers', [
       root,
       `header Content-Type ${OCI_INDEX}`,
-      '@file file',
-      ...block('handle @file', ['file_server']),
+      '@exists file',
+      ...block('handle @exists', ['file_server']),
       ...block('handle', [`respond \`${EMPTY_LIST}\` 200`]),
     ]),
-    `@${id}_manifest {`,
-    '\tmethod GET HEAD',
-    `\tpath_regexp ${pattern}/manifests/[^/]+$`,
-    '}',
-    ...block(`handle @${id}_manifest`, missing('MANIFEST_UNKNOWN', 'the repository has no such manifest')),
-    '',
-  ].join('\n')
+    ...matcher('manifest', 'manifests/[^/]+'),
+    ...block('handle @manifest', answer('MANIFEST_UNKNOWN', 'the repository has no such manifest', 404)),
+  ]
+  return `# ${repository.name}\n${route(lines)}`
 }
 
-function fileText({ path, mediaType, digest }: ServedFile, root: string): readonly string[] {
-  return block(`handle ${path}`, [
-    root,
-    `header Content-Type ${quoted(mediaType)}`,
-    ...(digest === undefined ? [] : [`header Docker-Content-Digest ${quoted(digest)}`]),
-    'file_server',
-  ])
+/** The names of matchers are known only inside their route. */
+function fileText({ path, mediaType, digest }: ServedFile, matcher: string, root: string): readonly string[] {
+  return [
+    ...block(matcher, ['method GET HEAD', `path ${path}`]),
+    ...block(`handle ${matcher}`, [
+      root,
+      `header Content-Type ${quoted(mediaType)}`,
+      ...(digest === undefined ? [] : [`header Docker-Content-Digest ${quoted(digest)}`]),
+      'file_server',
+    ]),
+  ]
+}
+
+function answer(code: OciErrorCode, message: string, status: number): readonly string[] {
+  const body = errorBody(code, message).toString('utf8')
+  return ['header Content-Type application/json', `respond \`${body}\` ${status}`]
+}
+
+/** Caddy sorts directives, except inside a route. */
+function route(lines: readonly string[]): string {
+  return `${block('route', lines).join('\n')}\n`
 }
 
 function block(head: string, lines: readonly string[]): readonly string[] {
   return [`${head} {`, ...lines.map((line) => `\t${line}`), '}']
-}
-
-function error(code: Parameters<typeof errorBody>[0], message: string): string {
-  return errorBody(code, message).toString('utf8')
 }

@@ -11,6 +11,7 @@ export const NGINX: ServerSyntax = {
   comment:
     '# Serves a folder that agent export has written as a registry. To be included in a server block of nginx.',
   constants: () => `location = /v2 {
+  absolute_redirect off;
   return 301 /v2/;
 }
 location = /v2/ {

@@ -20,7 +20,7 @@ export interface ServedFile {
 /** How one server is configured. */
 export interface ServerSyntax {
   readonly comment: string
-  /** What is the same for every tree. */
+  /** What is the same for every tree. It comes last, as it answers what no repository has answered. */
   constants(): string
   repository(repository: TreeRepository, serverRoot: string): string
 }
@@ -33,12 +33,12 @@ export async function serverConfig(
 ): Promise<string> {
   checkServerRoot(serverRoot)
   const parts = [`${syntax.comment}\n`]
-  if (constants !== 'without') parts.push(syntax.constants())
   if (constants !== 'only') {
     for (const name of await repositoriesIn(root)) {
       parts.push(syntax.repository(await readRepository(root, name), serverRoot))
     }
   }
+  if (constants !== 'without') parts.push(syntax.constants())
   return parts.join('\n')
 }
 

@@ -46,11 +46,8 @@ export async function repositoriesIn(root: string): Promise<readonly string[]> {
     const name = names.join('/')
     if (isRepository && isRepositoryName(name)) found.push(name)
     if (names.length === MAX_DEPTH) return
-    for (const folder of folders) {
-      // A name may go on below a repository, also with words that the repository uses for its own folders.
-      const isOwn = isRepository && ['manifests', 'blobs', 'referrers', 'tags'].includes(folder)
-      if (!isOwn) await visit([...names, folder])
-    }
+    // A name may go on below a repository, also with words that the repository uses for its own folders.
+    for (const folder of folders) await visit([...names, folder])
   }
   await visit([])
   return found.sort()
