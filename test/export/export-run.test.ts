@@ -69,7 +69,9 @@ for (const [kind, open] of Object.entries(TARGETS)) {
     for (const bad of [wrong, short, long]) {
       await assert.rejects(exportTo(await open(join(folder, 'target')), bad, ['acme/app:v1']), {
         name: 'ExportError',
-        message: new RegExp(`^docker\\.io/acme/app:v1 cannot be exported: ${digest} is damaged where it was read: `),
+        message: new RegExp(
+          `^docker\\.io/acme/app:v1 cannot be exported: ${digest} is damaged where it was read: `,
+        ),
       })
     }
     const left = await filesIn(folder)
@@ -105,7 +107,8 @@ test('a failure of the reader becomes a sentence that names the image and says w
   const folder = await temporaryFolder(t)
   const reader = await layoutReader(t, { 'acme/app:v1': app })
   const [{ digest } = assert.fail()] = app.blobs
-  const failing = spoiled(reader, digest, async function* () {
+  const failing = spoiled(reader, digest, async function* (chunks) {
+    yield* chunks
     throw new Failure('unavailable', 'registry.test gives no answer.')
   })
   await assert.rejects(exportTo(await OciFolder.open(join(folder, 'a')), failing, ['acme/app:v1']), {
@@ -113,7 +116,8 @@ test('a failure of the reader becomes a sentence that names the image and says w
       'docker.io/acme/app:v1 cannot be exported: registry.test gives no answer; run the command again to continue',
   })
   await assert.rejects(exportTo(await OciFolder.open(join(folder, 'a')), reader, ['acme/none:v1']), {
-    message: /^docker\.io\/acme\/none:v1 cannot be exported: oci \S+ has no docker\.io\/acme\/none:v1; check the name$/,
+    message:
+      /^docker\.io\/acme\/none:v1 cannot be exported: oci \S+ has no docker\.io\/acme\/none:v1; check the name$/,
   })
 })
 

@@ -83,7 +83,11 @@ export async function exportTo(
 export function withSha512({ manifest, blobs, files }: Image): Image {
   const described = JSON.parse(manifest.bytes.toString())
   const renamed = blobs.map((blob) => ({ ...blob, digest: sha512(blob.bytes) }))
-  const [config, ...layers] = renamed.map(({ digest, mediaType, bytes }) => ({ mediaType, digest, size: bytes.length }))
+  const [config, ...layers] = renamed.map(({ digest, mediaType, bytes }) => ({
+    mediaType,
+    digest,
+    size: bytes.length,
+  }))
   const bytes = Buffer.from(JSON.stringify({ ...described, config, layers }))
   return { manifest: { ...manifest, digest: sha256(bytes), bytes }, blobs: renamed, files }
 }
@@ -114,7 +118,11 @@ export function referrerOf({ digest, mediaType, bytes }: ImagePart): {
   readonly manifest: ImagePart
   readonly blobs: readonly ImagePart[]
 } {
-  const empty = { digest: sha256(Buffer.from('{}')), mediaType: 'application/vnd.oci.empty.v1+json', bytes: Buffer.from('{}') }
+  const empty = {
+    digest: sha256(Buffer.from('{}')),
+    mediaType: 'application/vnd.oci.empty.v1+json',
+    bytes: Buffer.from('{}'),
+  }
   const signature = Buffer.from(`a signature of ${digest}`)
   const layer = { digest: sha256(signature), mediaType: 'application/vnd.test.signature', bytes: signature }
   const described = (part: ImagePart) => ({
