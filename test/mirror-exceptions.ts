@@ -26,6 +26,15 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'admin-api/answer.test.ts': ['admin-api/route.ts'],
   'admin-api/commands.test.ts': ['admin-api/request-body.ts'],
   'cli/commands/doctor.test.ts': ['doctor/check-list.ts'],
+  'cli/commands/export.test.ts': [
+    'cli/export/file-origin.ts',
+    'cli/export/images.ts',
+    'cli/export/output.ts',
+    'cli/export/static-options.ts',
+    'cli/export/target.ts',
+    'cli/export/transport.ts',
+    'export/readers/resolver-reader.ts',
+  ],
   'cli/commands/runtime.test.ts': ['cli/context/runtime-tls.ts', 'cli/terminal/runtime-text.ts'],
   'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts'],
   'cli/commands/stored/agent-and-folder.test.ts': [
@@ -54,6 +63,17 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'doctor/checks/peers.test.ts': ['peers/probe.ts', 'peers/dht/ping.ts'],
   'doctor/checks/runtimes.test.ts': ['doctor/checks/podman.ts'],
   'doctor/run-checks.test.ts': ['doctor/tools/finding.ts'],
+  'export/export-run.test.ts': ['export/targets/whole-file.ts'],
+  'export/image-plan.test.ts': ['export/readers/source-reader.ts'],
+  'export/static/static-tree.test.ts': [
+    'export/static/caddy.ts',
+    'export/static/nginx.ts',
+    'export/static/referrer-lists.ts',
+    'export/static/server-config.ts',
+    'export/static/tree.ts',
+  ],
+  'export/targets/oci-archive.test.ts': ['export/targets/archive-files.ts'],
+  'export/targets/oci-folder.test.ts': ['export/targets/oci-index.ts'],
   'fetch/flight/attempts/source-queue.test.ts': ['fetch/flight/attempts/pick-failure.ts'],
   'fetch/flight/bytes/declared-head.test.ts': ['fetch/flight/bytes/dispute-errors.ts'],
   'fetch/flight/flight.test.ts': [

@@ -20,7 +20,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'export',
-    summary: 'write images into files: OCI layouts, folders of skopeo, a static registry',
+    summary: 'write images into files for other programs',
     load: async () => (await import('./commands/export.ts')).exportImages,
   },
   {

@@ -1,17 +1,8 @@
-import { loadSetting, loadSettings } from '../../config/load.ts'
-import { exportImages as exportLines } from '../../export/export-run.ts'
-import type { ImageReader } from '../../export/readers/image-reader.ts'
-import { ResolverReader } from '../../export/readers/resolver-reader.ts'
-import { StaticTree } from '../../export/static/static-tree.ts'
+import { type ExportRequest, exportImages as exportLines } from '../../export/export-run.ts'
 import { ExportError } from '../../export/targets/export-error.ts'
-import { OciArchive } from '../../export/targets/oci-archive.ts'
-import { OciFolder } from '../../export/targets/oci-folder.ts'
-import { SkopeoFolder } from '../../export/targets/skopeo-folder.ts'
-import type { ExportTarget } from '../../export/targets/target.ts'
+import { writeSmallFile } from '../../export/targets/whole-file.ts'
 import { plain } from '../../observe/text.ts'
-import { type PlatformSelection, parsePlatforms } from '../../oci/index-selection.ts'
-import { parseReference, type Reference } from '../../oci/names/reference.ts'
-import { agentOptions } from '../context/agent-options.ts'
+import { parsePlatforms } from '../../oci/index-selection.ts'
 import {
   type Command,
   CommandError,
@@ -22,22 +13,14 @@ import {
   type Terminal,
   usageError,
 } from '../context/command.ts'
-import { givenSettings, settingFlags } from '../context/settings.ts'
+import { settingFlags } from '../context/settings.ts'
 import { asCommandError } from '../context/upkeep.ts'
-import { openAgentReader } from '../export/agent-reader.ts'
-import { openFileOrigin } from '../export/file-origin.ts'
+import { withImages } from '../export/images.ts'
 import { exportOutput } from '../export/output.ts'
 import { STATIC_FLAGS, staticOptions } from '../export/static-options.ts'
-import { type Origin, parseOrigin, parseTarget, type Target } from '../export/transport.ts'
+import { openBundle, openTarget } from '../export/target.ts'
+import { parseOrigin, parseTarget } from '../export/transport.ts'
 import { imagesOf, platformsOf } from '../warm/image-arguments.ts'
-
-/** The images to export, and where they are read. */
-interface Opened {
-  readonly reader: ImageReader
-  readonly references: readonly Reference[]
-  /** The user has named one image, rather than several or none. */
-  readonly isOneNamed: boolean
-}
 
 /** `agent export REF... --to TARGET`. */
 export const exportImages: Command = {
@@ -80,6 +63,18 @@ export const exportImages: Command = {
       help: 'file with one image per line; # starts a comment',
       defaultText: undefined,
     },
+    {
+      name: 'since',
+      kind: 'list',
+      help: 'make a bundle for oci: or oci-archive: without the contents that this list of an earlier one names; may be given several times',
+      defaultText: undefined,
+    },
+    {
+      name: 'list',
+      kind: 'text',
+      help: 'make a bundle, and write the list of its contents into this file, for the next --since',
+      defaultText: undefined,
+    },
     ...STATIC_FLAGS,
     DATA_FLAG,
     ...settingFlags('admin', 'config'),
@@ -93,6 +88,10 @@ export const exportImages: Command = {
     {
       line: 'agent export --file images.txt --platform linux/amd64 --referrers --to oci:/srv/layout',
       what: 'write a list of images with their signatures into an OCI layout',
+    },
+    {
+      line: 'agent export --file images.txt --to oci-archive:june.tar --since may.json --list june.json',
+      what: 'write a bundle with what is new since the one of May',
     },
     {
       line: 'agent export alpine:3.20 --to dir:/srv/alpine',
@@ -117,15 +116,33 @@ export const exportImages: Command = {
       throw usageError('--from reads images from files and --data from a data folder; give only one of them')
     }
     const more = staticOptions(given, target)
-    const isOptional = origin !== undefined || more.hasConfigs
-    const images = await imagesOf(given, { command: 'export', isOptional })
-    const selection = selectionOf(given)
+    const names = await imagesOf(given, {
+      command: 'export',
+      isOptional: origin !== undefined || more.hasConfigs,
+    })
+    const selection = parsePlatforms(platformsOf(given), 'all')
+    if (!selection.ok) throw usageError(`--platform: ${plain(selection.problem)}`)
+    const listFile = singleValue(given, 'list')
+    const signal = terminal.stopped()
     try {
-      if (images.length > 0 || origin !== undefined) {
-        const signal = terminal.stopped()
-        const options = { given, terminal, target, selection, signal, namePrefix: more.namePrefix }
-        await withImages(given, terminal, { images, origin, signal }, (opened) => run(opened, options))
+      const bundle = await openBundle(given, target)
+      if (names.length > 0 || origin !== undefined) {
+        await withImages(
+          given,
+          terminal,
+          { names, origin, signal },
+          async ({ reader, references, isOneNamed }) => {
+            const images = references.map((reference) => ({
+              reference,
+              selection: selection.value,
+              referrers: given.switches.has('referrers'),
+            }))
+            const opened = await openTarget(target, { isOneNamed, namePrefix: more.namePrefix, bundle })
+            await show({ reader, target: opened, images, signal }, given, terminal)
+          },
+        )
       }
+      if (listFile !== undefined && bundle !== undefined) await writeSmallFile(listFile, bundle.bytes())
       await more.writeConfigs()
       return 0
     } catch (error) {
@@ -136,114 +153,13 @@ export const exportImages: Command = {
   },
 }
 
-async function run(
-  { reader, references, isOneNamed }: Opened,
-  options: {
-    readonly given: Invocation
-    readonly terminal: Terminal
-    readonly target: Target
-    readonly selection: PlatformSelection
-    readonly signal: AbortSignal
-    readonly namePrefix: string
-  },
-): Promise<void> {
-  const { given, terminal, selection, signal } = options
-  const referrers = given.switches.has('referrers')
-  const images = references.map((reference) => ({ reference, selection, referrers }))
+/** Runs the export, and closes its target. */
+async function show(request: ExportRequest, given: Invocation, terminal: Terminal): Promise<void> {
   const output = exportOutput(terminal, { isJson: given.switches.has('json') })
-  // Like skopeo, one image that was named is written to the path itself.
-  const target = await openTarget(options.target, { isSingle: isOneNamed, namePrefix: options.namePrefix })
   try {
-    for await (const line of exportLines({ reader, target, images, signal })) await output.line(line)
+    for await (const line of exportLines(request)) await output.line(line)
   } finally {
-    await target.close()
+    await request.target.close()
     await output.end()
   }
-}
-
-function openTarget(
-  { kind, path }: Target,
-  { isSingle, namePrefix }: { readonly isSingle: boolean; readonly namePrefix: string },
-): Promise<ExportTarget> {
-  switch (kind) {
-    case 'oci':
-      return OciFolder.open(path)
-    case 'oci-archive':
-      return OciArchive.open(path)
-    case 'dir':
-      return SkopeoFolder.open(path, { isSingle })
-    case 'static':
-      return StaticTree.open(path, { namePrefix })
-  }
-}
-
-/** Reads from files, from a data folder, or from the running agent. */
-async function withImages(
-  given: Invocation,
-  terminal: Terminal,
-  {
-    images,
-    origin,
-    signal,
-  }: {
-    readonly images: readonly string[]
-    readonly origin: Origin | undefined
-    readonly signal: AbortSignal
-  },
-  work: (opened: Opened) => Promise<void>,
-): Promise<void> {
-  const settings = givenSettings(given, terminal)
-  const isOneNamed = images.length === 1
-  if (origin !== undefined) {
-    const registry = await loadSetting('defaultNamespace', settings)
-    const files = await openFileOrigin(origin, registry)
-    try {
-      const named = referencesOf(images, registry)
-      return await work({
-        reader: files.reader,
-        references: named.length > 0 ? named : await files.images({ signal }),
-        isOneNamed,
-      })
-    } finally {
-      await files.close()
-    }
-  }
-  if (given.values['data'] === undefined) {
-    const admin = await loadSetting('admin', settings)
-    const registry = await loadSetting('defaultNamespace', settings)
-    const reader = await openAgentReader(admin, signal)
-    try {
-      return await work({ reader, references: referencesOf(images, registry), isOneNamed })
-    } finally {
-      reader.close()
-    }
-  }
-  // Loaded here only, because a command that asks a running agent needs no agent of its own.
-  const [{ withResolver }, { openError }] = await Promise.all([
-    import('../../agent.ts'),
-    import('../context/offline-store.ts'),
-  ])
-  const options = agentOptions(await loadSettings(settings), terminal)
-  const references = referencesOf(images, options.defaultNamespace ?? '')
-  try {
-    await withResolver(options, (resolver) =>
-      work({ reader: new ResolverReader(resolver), references, isOneNamed }),
-    )
-  } catch (error) {
-    throw openError(error, options.data)
-  }
-}
-
-function referencesOf(images: readonly string[], defaultRegistry: string): readonly Reference[] {
-  return images.map((image) => {
-    const reference = parseReference(image, defaultRegistry)
-    if (!reference.ok) throw usageError(plain(reference.problem))
-    return reference.value
-  })
-}
-
-function selectionOf(given: Invocation): PlatformSelection {
-  const selection = parsePlatforms(platformsOf(given), 'all')
-  if (!selection.ok) throw usageError(`--platform: ${plain(selection.problem)}`)
-  return selection.value
 }

@@ -1,7 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '../../lib/error-code.ts'
+import { BUNDLE_FILE } from '../../oci/bundle.ts'
 import { algorithmOf, type Digest, hexOf } from '../../oci/digest.ts'
+import type { BundleList } from './bundle-list.ts'
 import { ExportError, writeError } from './export-error.ts'
 import { checkLayoutVersion, LAYOUT_FILE, OciIndex } from './oci-index.ts'
 import type { BlobPart, ExportImage, ExportTarget, ImageWriter } from './target.ts'
@@ -12,8 +14,9 @@ export class OciFolder implements ExportTarget {
   readonly isConcurrent = true
   readonly #path: string
   readonly #index: OciIndex
+  readonly #bundle: BundleList | undefined
 
-  static async open(path: string): Promise<OciFolder> {
+  static async open(path: string, bundle?: BundleList): Promise<OciFolder> {
     const layout = await readIfThere(join(path, 'oci-layout'))
     const index = await readIfThere(join(path, 'index.json'))
     if (layout !== undefined || index !== undefined) checkLayoutVersion(path, layout)
@@ -22,17 +25,20 @@ export class OciFolder implements ExportTarget {
     }
     for (const algorithm of ['sha256', 'sha512']) await removeAbandoned(join(path, 'blobs', algorithm))
     if (layout === undefined) await writeSmallFile(join(path, 'oci-layout'), LAYOUT_FILE)
-    return new OciFolder(path, new OciIndex(path, index))
+    const list = await readIfThere(join(path, BUNDLE_FILE))
+    if (list !== undefined) bundle?.continue(join(path, BUNDLE_FILE), list)
+    return new OciFolder(path, new OciIndex(path, index), bundle)
   }
 
-  private constructor(path: string, index: OciIndex) {
+  private constructor(path: string, index: OciIndex, bundle: BundleList | undefined) {
     this.#path = path
     this.#index = index
+    this.#bundle = bundle
   }
 
   async begin(image: ExportImage): Promise<ImageWriter> {
     return {
-      has: ({ digest, size }) => this.#has(digest, size),
+      has: async (blob) => this.#bundle?.leavesOut(blob.digest) === true || (await this.#has(blob)),
       add: (blob, chunks) => writeBlobFile(this.#blobPath(blob.digest), blob, chunks),
       commit: () => this.#commit(image),
     }
@@ -48,10 +54,14 @@ export class OciFolder implements ExportTarget {
       await writeSmallFile(this.#blobPath(digest), bytes)
     }
     this.#index.add(image)
+    if (this.#bundle !== undefined) {
+      await this.#bundle.add(image, (blob) => this.#has(blob))
+      await writeSmallFile(join(this.#path, BUNDLE_FILE), this.#bundle.bytes())
+    }
     await writeSmallFile(join(this.#path, 'index.json'), this.#index.bytes())
   }
 
-  async #has(digest: Digest, size: BlobPart['size']): Promise<boolean> {
+  async #has({ digest, size }: BlobPart): Promise<boolean> {
     return (await sizeOfFile(this.#blobPath(digest))) === size
   }
 

@@ -80,7 +80,7 @@ export function checkLayoutVersion(path: string, bytes: Uint8Array | undefined):
 }
 
 /** The name of an image in a layout: the whole reference, so that nothing has to be guessed when it is read. */
-function nameOf({ repository, tag, digest }: Reference): string {
+export function nameOf({ repository, tag, digest }: Reference): string {
   return referenceText(
     tag === undefined ? { repository, tag, digest } : { repository, tag, digest: undefined },
   )
