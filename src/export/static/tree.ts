@@ -28,7 +28,7 @@ export interface TreeRepository {
   readonly hasReferrers: boolean
 }
 
-export function isFallbackTag(tag: string): boolean {
+function isFallbackTag(tag: string): boolean {
   return FALLBACK_TAG.test(tag)
 }
 
