@@ -137,20 +137,20 @@ class ExportRun {
 
   async #addBlobs({ reference, blobs }: ExportImage, writer: Awaited<ReturnType<ExportTarget['begin']>>) {
     const { reader, target } = this.#request
-    // The first error ends the other blobs too.
     const failed = new AbortController()
     const signal = AbortSignal.any([this.#request.signal, failed.signal])
     const add = async (blob: BlobPart): Promise<void> => {
-      signal.throwIfAborted()
-      if (await writer.has(blob)) this.#current.bytes += blob.size
-      else await writer.add(blob, this.#counted(reader.blob(reference.repository, blob, { signal })))
+      try {
+        signal.throwIfAborted()
+        if (await writer.has(blob)) this.#current.bytes += blob.size
+        else await writer.add(blob, this.#counted(reader.blob(reference.repository, blob, { signal })))
+      } catch (error) {
+        // The first error ends the other blobs, too.
+        failed.abort(error)
+        throw error
+      }
     }
-    try {
-      for await (const _ of mapConcurrently(blobs, target.isConcurrent ? MOST_BLOBS_AT_ONCE : 1, add));
-    } catch (error) {
-      failed.abort(error)
-      throw error
-    }
+    for await (const _ of mapConcurrently(blobs, target.isConcurrent ? MOST_BLOBS_AT_ONCE : 1, add));
   }
 
   async *#counted(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

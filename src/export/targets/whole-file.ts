@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import { copyFile, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { errorCode } from '../../lib/error-code.ts'
 import { writeError } from './export-error.ts'
@@ -38,6 +38,7 @@ export async function writeBlobFile(
 
 /** Replaces a small file whole. A file that has these bytes already is left as it is. */
 export async function writeSmallFile(path: string, bytes: Uint8Array): Promise<void> {
+  if ((await sizeOfFile(path)) === bytes.length && (await readFile(path)).equals(bytes)) return
   await replaceFile(path, async (partial) => {
     const file = await open(partial, 'wx')
     try {
@@ -58,6 +59,8 @@ export async function linkFile(from: string, path: string): Promise<void> {
       if (!['EMLINK', 'EPERM', 'EXDEV', 'ENOTSUP', 'ENOSYS', 'EOPNOTSUPP'].includes(errorCode(error) ?? ''))
         throw error
       await copyFile(from, partial)
+      const copy = await open(partial, 'r+')
+      await copy.datasync().finally(() => copy.close())
     }
   })
 }

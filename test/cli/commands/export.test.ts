@@ -1,21 +1,28 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { makeCertificates } from '../../../testkit/certificates.ts'
+import { requirePrograms } from '../../../testkit/programs.ts'
 import type { ImageAdded } from '../../../testkit/registries/faulty/content.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { buildImage, buildIndex } from '../../../testkit/registries/image.ts'
 import { layoutFiles, writeArchive, writeFiles } from '../../../testkit/registries/image-folders.ts'
 import { filesIn } from '../../export/fixture.ts'
 import { Node } from '../../warm/node.ts'
-import { runAgent } from '../agent-process.ts'
+import { MAIN, runAgent } from '../agent-process.ts'
 import { runInProcess } from '../run-in-process.ts'
+import { TerminalSession } from '../terminal-session.ts'
 
 /** `agent export` from a running agent, from a data folder, and from files. */
 
+const KIB = 1024
+/** No attempt times out, so a stalled download waits until the test releases it. */
+const PATIENCE = { progressTimeoutMs: 600_000, sizeTimeoutMs: 600_000, retryPauseMs: 5 }
 const list = buildIndex('list')
 let upstream: FaultyUpstream
 let added: ImageAdded
@@ -100,6 +107,61 @@ test('an image is exported from a data folder while no agent is running', async 
     ['image', 'done'],
   )
   assert.ok((await filesIn(join(work, 'image'))).includes('manifest.json'))
+})
+
+for (const name of ['SIGINT', 'SIGKILL'] as const) {
+  test(`after ${name}, the next run writes only what is missing`, async (t) => {
+    const repository = name.toLowerCase()
+    const image = upstream.addImage(repository, 'v1', [randomBytes(90 * KIB), randomBytes(400 * KIB)])
+    const [whole = '', stalling = ''] = image.layers
+    upstream.fault(stalling, { stallAt: 200 * KIB, times: 1 })
+    const node = await Node.start(t, upstream, { patience: PATIENCE })
+    const target = join(work, 'images.tar')
+    const args = [
+      ...['export', `up.test/${repository}:v1`, '--to', `oci-archive:${target}`],
+      ...['--admin', new URL(node.admin).host, '--json'],
+    ]
+    const child = spawn(process.execPath, [MAIN, ...args], {
+      env: { PATH: process.env['PATH'] },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    t.after(() => child.kill('SIGKILL'))
+    let err = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      err += text
+    })
+    await upstream.stalled(stalling)
+    child.kill(name)
+    const [code] = await once(child, 'close')
+    assert.deepEqual(
+      [code, err],
+      name === 'SIGINT' ? [1, 'agent: interrupted; completed work is kept\n'] : [null, ''],
+    )
+    assert.ok(!(await filesIn(work)).includes('images.tar'), 'the archive is there only when it is whole')
+    upstream.release()
+    const again = await runInProcess(args)
+    assert.equal(again.code, 0, again.err)
+    const last = JSON.parse(again.out.trimEnd().split('\n').at(-1) ?? '')
+    assert.ok(last.is === 'done' && last.bytes - last.writtenBytes > 90 * KIB, `${whole} was written again`)
+    assert.deepEqual(await filesIn(work), ['images.tar'])
+  })
+}
+
+test('on a terminal, the image in progress is drawn as a bar', async (t) => {
+  const programs = requirePrograms(t, ['script'])
+  if (programs === undefined) return
+  const [layer = ''] = upstream.addImage('drawn', 'v1', [randomBytes(300 * KIB)]).layers
+  upstream.fault(layer, { stallAt: 150 * KIB, times: 1 })
+  const node = await Node.start(t, upstream, { patience: PATIENCE })
+  const session = new TerminalSession(t, programs.script, [
+    ...['export', 'up.test/drawn:v1', '--to', `oci:${join(work, 'layout')}`],
+    ...['--admin', new URL(node.admin).host],
+  ])
+  await session.until((out) => /up\.test\/drawn:v1 {2}\[=*> *\] +\d+% {2}.* of 300\.\d KiB/.test(out))
+  assert.match(session.out, /0 of 1 image, .*\/s/)
+  upstream.release()
+  assert.equal(await session.exitCode(), 0)
+  assert.match(session.out, /exported {2}up\.test\/drawn:v1 {2}sha256:[0-9a-f]{12} {2}/)
 })
 
 test('without an image, all images of files are exported, from form to form', async () => {
