@@ -4,7 +4,7 @@ import { SourceReader } from '../../export/readers/source-reader.ts'
 import type { NameRules } from '../../oci/names/name-rules.ts'
 import { isTag } from '../../oci/names/names.ts'
 import type { Reference } from '../../oci/names/reference.ts'
-import { FileVerifier } from '../../sources/files/file-verifier.ts'
+import { UNCHECKED } from '../../sources/files/file-verifier.ts'
 import { OciLayoutSource } from '../../sources/files/oci-layout.ts'
 import { SkopeoFolderSource } from '../../sources/files/skopeo-folder.ts'
 import { CommandError } from '../context/command.ts'
@@ -15,13 +15,12 @@ export interface FileOrigin {
   readonly reader: SourceReader
   /** All images that are there. Rejects when there are none. */
   images(options: { readonly signal: AbortSignal }): Promise<readonly Reference[]>
-  close(): Promise<void>
 }
 
+/** The bytes are not verified: the export hashes all of them. */
 export async function openFileOrigin({ kind, path }: Origin, defaultRegistry: string): Promise<FileOrigin> {
   const rules: NameRules = { registry: undefined, defaultRegistry, namePrefix: undefined, prefixes: [] }
-  const verifier = new FileVerifier()
-  const common = { rules, isExclusive: false, verifier }
+  const common = { rules, isExclusive: false, verifier: UNCHECKED }
   const single = kind === 'dir' && (await isFile(join(path, 'manifest.json'))) ? resolve(path) : undefined
   const source =
     kind === 'dir'
@@ -40,7 +39,6 @@ export async function openFileOrigin({ kind, path }: Origin, defaultRegistry: st
           : `${path} is no whole image, or its last two folders are no name and tag; move it to <name>/<tag>/`,
       )
     },
-    close: () => verifier.close(),
   }
 }
 

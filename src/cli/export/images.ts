@@ -38,16 +38,9 @@ export async function withImages(
   if (origin !== undefined) {
     const registry = await loadSetting('defaultNamespace', settings)
     const files = await openFileOrigin(origin, registry)
-    try {
-      const named = referencesOf(names, registry)
-      return await work({
-        reader: files.reader,
-        references: named.length > 0 ? named : await files.images({ signal }),
-        isOneNamed,
-      })
-    } finally {
-      await files.close()
-    }
+    const named = referencesOf(names, registry)
+    const references = named.length > 0 ? named : await files.images({ signal })
+    return work({ reader: files.reader, references, isOneNamed })
   }
   if (given.values['data'] === undefined) {
     const admin = await loadSetting('admin', settings)

@@ -12,7 +12,7 @@ import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
 import type { Want } from '../../ports/source.ts'
 import { FileContent } from './file-content.ts'
 import { type FileTree, PathTree, PerVersion, readRange } from './file-tree.ts'
-import type { FileVerifier } from './file-verifier.ts'
+import type { FileCheck } from './file-verifier.ts'
 import { ImageGraph, type Locate, type Part } from './image-graph.ts'
 
 /** OCI image spec, "Image Layout Specification". */
@@ -35,7 +35,7 @@ export interface OciLayoutOptions {
   readonly path: string
   readonly rules: NameRules
   readonly isExclusive: boolean
-  readonly verifier: FileVerifier
+  readonly verifier: FileCheck
 }
 
 /** An OCI image layout, as a folder or as a tar archive, that another program writes. */

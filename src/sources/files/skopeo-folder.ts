@@ -21,14 +21,14 @@ import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
 import type { Want } from '../../ports/source.ts'
 import { FileContent } from './file-content.ts'
 import { type FileRange, fileAt, PerVersion, readRange } from './file-tree.ts'
-import type { FileVerifier } from './file-verifier.ts'
+import type { FileCheck } from './file-verifier.ts'
 import { ImageGraph, type Part } from './image-graph.ts'
 
 export interface SkopeoFolderOptions {
   readonly path: string
   readonly rules: NameRules
   readonly isExclusive: boolean
-  readonly verifier: FileVerifier
+  readonly verifier: FileCheck
 }
 
 /** One image of the folder: `<name>/<tag>/`, as `skopeo copy … dir:` writes it. */
