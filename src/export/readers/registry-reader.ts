@@ -12,6 +12,7 @@ import { referrersIn } from './resolver-reader.ts'
 
 /** A list of referrers that is larger than a manifest is an error too. */
 const MAX_ANSWER_BYTES = 2 * MAX_MANIFEST_BYTES
+const PIECE_BYTES = 1024 * 1024
 /** The agent waits up to 30 s for the first bytes of a content that it has to fetch. */
 const SILENCE_MS = 60_000
 /** How often a body that broke off is continued without one more byte of it. */
@@ -118,7 +119,7 @@ export class RegistryReader implements ImageReader {
     try {
       const start = response.statusCode === 206 ? startOf(response) : 0
       if (start !== position) throw new Failure('unavailable', `the agent sends ${digest} from byte ${start}`)
-      for await (const chunk of response) yield chunk as Uint8Array
+      yield* inPieces(response)
       if (!response.complete) throw new Failure('unavailable', `the agent has broken off ${digest}`)
     } catch (error) {
       throw asFailure(error, signal)
@@ -164,6 +165,31 @@ export class RegistryReader implements ImageReader {
     }
     return Buffer.concat(chunks)
   }
+}
+
+/** Joins the chunks of a socket, because the disk takes few large pieces faster than many small ones. */
+async function* inPieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const piece = new Uint8Array(PIECE_BYTES)
+  let filled = 0
+  let failure: { readonly error: unknown } | undefined
+  try {
+    for await (const chunk of chunks) {
+      for (let at = 0; at < chunk.length; ) {
+        const part = chunk.subarray(at, at + piece.length - filled)
+        piece.set(part, filled)
+        filled += part.length
+        at += part.length
+        if (filled < piece.length) continue
+        yield piece
+        filled = 0
+      }
+    }
+  } catch (error) {
+    failure = { error }
+  }
+  // What has come before a failure is not asked for again.
+  if (filled > 0) yield piece.subarray(0, filled)
+  if (failure !== undefined) throw failure.error
 }
 
 function startOf({ headers }: IncomingMessage): number {

@@ -86,13 +86,12 @@ export function nameOf({ repository, tag, digest }: Reference): string {
   )
 }
 
-function entryOf(manifest: ManifestPart, annotations: Readonly<Record<string, string>> | undefined): Entry {
-  const { mediaType, digest, bytes, artifactType } = manifest
-  return {
-    mediaType,
-    digest,
-    size: bytes.length,
-    ...(artifactType === undefined ? {} : { artifactType }),
-    ...(annotations === undefined ? {} : { annotations: { ...annotations } }),
-  }
+/** What an artifact is, is said of referrers only: readers of a layout expect images to be described without it. */
+function entryOf(
+  { mediaType, digest, bytes, artifactType }: ManifestPart,
+  annotations: Readonly<Record<string, string>> | undefined,
+): Entry {
+  const common = { mediaType, digest, size: bytes.length }
+  if (annotations !== undefined) return { ...common, annotations: { ...annotations } }
+  return artifactType === undefined ? common : { ...common, artifactType }
 }

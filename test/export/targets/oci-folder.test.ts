@@ -39,7 +39,7 @@ test('a layout has every content under its digest, and images under their whole 
     },
     {
       ...{ mediaType: strong.manifest.mediaType, digest: strong.manifest.digest },
-      ...{ size: strong.manifest.bytes.length, artifactType: 'application/vnd.oci.image.config.v1+json' },
+      size: strong.manifest.bytes.length,
       annotations: named('ghcr.io/acme/strong:v2'),
     },
   ])
