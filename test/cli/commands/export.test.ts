@@ -6,6 +6,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
+import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { makeCertificates } from '../../../testkit/certificates.ts'
 import { requirePrograms } from '../../../testkit/programs.ts'
 import type { ImageAdded } from '../../../testkit/registries/faulty/content.ts'
@@ -108,6 +109,50 @@ test('an image is exported from a data folder while no agent is running', async 
   )
   assert.ok((await filesIn(join(work, 'image'))).includes('manifest.json'))
 })
+
+for (const way of ['a running agent', 'a data folder'] as const) {
+  test(`artifacts of every kind are exported with their referrers, from ${way}`, async (t) => {
+    const where =
+      way === 'a running agent'
+        ? ['--admin', new URL((await Node.start(t, upstream)).admin).host]
+        : ['--data', join(work, 'data'), '--config', join(folder, 'config.yaml')]
+    const repository = way === 'a running agent' ? 'chart' : 'charts'
+    const [config, chart] = [Buffer.from('{"name":"chart"}'), randomBytes(5000)]
+    const part = (bytes: Buffer, mediaType: string) => ({
+      ...{ mediaType, digest: upstream.addBlob(bytes), size: bytes.length },
+    })
+    const helm = JSON.stringify({
+      schemaVersion: 2,
+      config: part(config, 'application/vnd.cncf.helm.config.v1+json'),
+      layers: [
+        part(chart, 'application/vnd.cncf.helm.chart.content.v1.tar+gzip'),
+        {
+          mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+          ...{ digest: `sha256:${'1'.repeat(64)}`, size: 1_000_000, urls: ['https://example.com/base'] },
+        },
+      ],
+    })
+    const subject = upstream.addManifest(repository, 'v1', helm)
+    const signature = JSON.stringify({
+      schemaVersion: 2,
+      ...{ mediaType: OCI_MANIFEST, artifactType: 'application/vnd.test.signature' },
+      config: part(Buffer.from('{}'), 'application/vnd.oci.empty.v1+json'),
+      layers: [],
+      subject: { mediaType: OCI_MANIFEST, digest: subject, size: helm.length },
+    })
+    const referrer = upstream.addManifest(repository, undefined, signature)
+    const { code, out, err } = await runInProcess([
+      ...['export', `up.test/${repository}:v1`, '--referrers', '--platform', 'linux/amd64'],
+      ...['--to', `static:${join(work, 'registry')}`, ...where],
+    ])
+    assert.deepEqual([code, err], [0, ''])
+    assert.match(out, /2 manifests, 3 blobs, .*, with 1 referrer, without 1 foreign layer\n/)
+    const root = join(work, 'registry/v2', repository)
+    assert.equal(await readFile(join(root, 'manifests/v1'), 'utf8'), helm)
+    const list = JSON.parse(await readFile(join(root, 'referrers', subject), 'utf8'))
+    assert.deepEqual([list.manifests.length, list.manifests[0].digest], [1, referrer])
+  })
+}
 
 for (const name of ['SIGINT', 'SIGKILL'] as const) {
   test(`after ${name}, the next run writes only what is missing`, async (t) => {
