@@ -93,7 +93,7 @@ class ExportRun {
         yield await this.#export(image)
       } catch (error) {
         signal.throwIfAborted()
-        throw asExportError(error, image.reference)
+        throw asExportError(error, image.reference, this.#current.isPlanned)
       }
       this.#images += 1
     }
@@ -163,21 +163,26 @@ class ExportRun {
 }
 
 /** One sentence that names the image. */
-function asExportError(error: unknown, reference: Reference): unknown {
+function asExportError(error: unknown, reference: Reference, isPlanned: boolean): unknown {
   const image = referenceText(reference)
   if (error instanceof ExportError) {
     return new ExportError(`${image} cannot be exported: ${error.message}`, { cause: error })
   }
   if (!(error instanceof Failure)) return error
-  return new ExportError(`${image} cannot be exported: ${plainEnd(error.message)}; ${advice(error)}`, {
-    cause: error,
-  })
+  return new ExportError(
+    `${image} cannot be exported: ${plainEnd(error.message)}; ${advice(error, isPlanned)}`,
+    {
+      cause: error,
+    },
+  )
 }
 
-function advice({ code }: Failure): string {
+function advice({ code }: Failure, isPlanned: boolean): string {
   switch (code) {
     case 'absent':
-      return 'check the name'
+      return isPlanned
+        ? 'the image is incomplete where it was read, so copy it there again'
+        : 'check the name'
     case 'corrupt':
       return 'what is written whole is kept'
     case 'denied':

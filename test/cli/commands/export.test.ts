@@ -275,6 +275,48 @@ test('the configuration of a server is written with the tree, or later', async (
   assert.ok((await readFile(caddy, 'utf8')).includes('/v2/mirror/library/busybox/tags/list'))
 })
 
+test('damaged and hostile files are named, and nothing is written outside of the target', async () => {
+  const [blob] = list.images[0]?.blobs ?? []
+  const files = layoutFiles({ 'acme/list:v1': list })
+  const path = `blobs/${blob?.digest.replace(':', '/')}`
+  const flipped = Buffer.from(files.get(path) ?? [])
+  flipped[0] = (flipped[0] ?? 0) ^ 1
+  const evil = new Map([...layoutFiles({ 'acme/list:v1': list }), ['../evil', Buffer.from('evil')]])
+  await writeArchive(join(work, 'evil.tar'), evil)
+  await writeFiles(join(work, 'damaged'), files.set(path, flipped))
+  await writeFiles(join(work, 'lacking'), new Map([...files].filter(([name]) => name !== path)))
+  const table: readonly [from: string, message: RegExp][] = [
+    ['oci:damaged', new RegExp(`docker\\.io/acme/list:v1 cannot be exported: ${blob?.digest} is damaged`)],
+    [
+      'oci:lacking',
+      /docker\.io\/acme\/list:v1 cannot be exported: .* does not have sha256:\S+, or has it damaged; the image is incomplete where it was read, so copy it there again/,
+    ],
+    [
+      'oci-archive:evil.tar',
+      /evil\.tar cannot be read as a tar archive: the name "\.\.\/evil" leads out of the archive/,
+    ],
+  ]
+  for (const [from, message] of table) {
+    const place = from.replace(':', `:${work}/`)
+    for (const to of ['oci', 'oci-archive', 'static', 'dir']) {
+      const { code, err } = await runInProcess([
+        ...['export', 'acme/list:v1', '--from', place, '--to', `${to}:${join(work, 'target', to)}`],
+      ])
+      assert.equal(code, 1)
+      assert.match(err, message)
+      assert.match(err, /^agent: [^\n]+\n$/, 'one line')
+    }
+  }
+  const written = (await filesIn(work)).filter((name) => !/^(?:damaged|lacking|evil\.tar)/.test(name))
+  assert.ok(
+    written.every((name) => name.startsWith('target/')),
+    String(written),
+  )
+  assert.ok(
+    !written.some((name) => /(?:index\.json|manifest\.json|tags\/list|target\/oci-archive)$/.test(name)),
+  )
+})
+
 test('wrong usage and unusable files are told in one sentence', async () => {
   await writeFiles(
     join(work, 'empty'),
