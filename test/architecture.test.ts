@@ -74,6 +74,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'config',
     'doctor',
     'lib',
+    'migrate/convert.ts',
     'observe',
     'oci',
     'peers/dht/bootstrap.ts',
@@ -118,6 +119,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/peer-report.ts', 'schemas/warm-report.ts'],
   observe: ['lib', 'oci', 'ports/failure.ts', 'schemas'],
   runtimes: ['lib', 'oci'],
+  // Checks the settings that it makes by the settings table.
+  migrate: ['lib', 'oci', 'config'],
   config: ['lib', 'oci'],
   ports: ['oci'],
   schemas: [],
@@ -133,6 +136,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar', 'hashing'],
+  migrate: ['input', 'output', 'kinds', '.'],
   oci: ['.', 'names'],
   peers: [
     'identity',
@@ -174,9 +178,9 @@ const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   hyperdht: 'peers',
   hyperswarm: 'peers',
   pino: 'observe',
-  'smol-toml': 'runtimes',
+  'smol-toml': ['migrate', 'runtimes'],
   yargs: 'cli',
-  yaml: 'config',
+  yaml: ['config', 'migrate'],
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */

@@ -64,6 +64,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
   {
+    name: 'config',
+    summary: 'turn the settings of other tools into a configuration file',
+    load: async () => (await import('./commands/config.ts')).config,
+  },
+  {
     name: 'runtime',
     summary: 'configure containerd, CRI-O, podman or Docker to use the agent',
     load: async () => (await import('./commands/runtime.ts')).runtime,
