@@ -75,6 +75,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'lib/tar/tar-reader.ts',
     'lib/tar/tar-writer.ts',
   ],
+  'migrate/convert.test.ts': ['migrate/input/document.ts', 'migrate/input/tree.ts'],
   'observe/log.test.ts': ['observe/events.ts'],
   'observe/metrics/metrics.test.ts': ['observe/metrics/gauges.ts', 'observe/metrics/process-metrics.ts'],
   'observe/reports/listing.test.ts': ['observe/reports/sharing.ts'],

@@ -22,7 +22,8 @@ export function readDocument(source: string, path: string): Document {
   const without = source.replace(/^\uFEFF/, '')
   const json = parseJson(without)
   const toml = json === undefined ? tomlOf(without) : undefined
-  const yaml = json === undefined && toml === undefined ? yamlOf(without) : undefined
+  // Every JSON document is one of YAML.
+  const yaml = toml === undefined ? (treeOf(json) ?? yamlOf(without)) : undefined
   const services = composeProcesses(yaml)
   return { path, json, toml, yaml, processes: services.length > 0 ? services : [readProcess(without)] }
 }
@@ -47,9 +48,12 @@ function yamlOf(source: string): Tree {
     })
     if (first === undefined || !('errors' in first) || first.errors.length > 0 || others.length > 0)
       return undefined
-    const tree: Tree = first.toJS({ maxAliasCount: MOST_ALIASES })
-    return isTable(tree) || Array.isArray(tree) ? tree : undefined
+    return treeOf(first.toJS({ maxAliasCount: MOST_ALIASES }))
   } catch {
     return undefined // An alias that expands to too much.
   }
+}
+
+function treeOf(value: Tree): Tree {
+  return isTable(value) || Array.isArray(value) ? value : undefined
 }

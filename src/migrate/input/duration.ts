@@ -22,7 +22,7 @@ const WRITTEN: readonly (readonly [string, number])[] = [
 
 /** Turns a duration such as `14 days` or `1h 30m` into one of Leat; undefined if it is none. */
 export function durationOf(given: string): string | undefined {
-  const parts = [...given.matchAll(/\s*(\d+(?:\.\d+)?)\s*([A-Za-zµ]+)\s*/y)]
+  const parts = [...given.matchAll(/\s*(\d+(?:\.\d+)?)\s*([A-Za-zµ]+)\s*/gy)]
   if (parts.map(([part]) => part).join('') !== given || parts.length === 0) {
     return given === '0' ? '0s' : undefined
   }

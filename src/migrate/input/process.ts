@@ -85,7 +85,8 @@ function wordsOf(command: Tree): readonly string[] {
 function fromWords(all: readonly string[], given: Record<string, string> | undefined): Process {
   const env: Record<string, string> = { ...given }
   const words: string[] = []
-  for (const word of all) {
+  for (const each of all) {
+    const word = each.replace(/^Exec(?:Start|StartPre)=[-+!@:]*/, '')
     const found = WORD_ASSIGNMENT.exec(word)
     if (found === null) words.push(word)
     else {

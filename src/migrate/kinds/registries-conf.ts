@@ -65,11 +65,13 @@ function convertRegistry(registry: Table, draft: Draft): void {
   })
   const own = endpointAt(location ?? prefix, registry, draft)
   noteOthers(draft, registry, KEYS, { path: `${prefix}: ` })
-  addEndpoints(
-    draft,
-    prefix,
-    [...mirrors, own].filter((endpoint) => endpoint !== undefined),
-  )
+  const given = [...mirrors, own].filter((endpoint) => endpoint !== undefined)
+  for (const { name, acceptInvalidCerts } of addEndpoints(draft, prefix, given)) {
+    if (!acceptInvalidCerts) continue
+    draft.note(
+      `${name} is insecure: acceptInvalidCerts is set for it; if it has no TLS at all, write tls: false instead.`,
+    )
+  }
 }
 
 /** A location is `host[:port][/path]`. */
@@ -79,17 +81,11 @@ function endpointAt(location: string | undefined, table: Table, draft: Draft): E
     return undefined
   }
   const [host = '', ...path] = location.split('/')
-  const isInsecure = isYes(table['insecure'])
-  if (isInsecure) {
-    draft.note(
-      `${location} is insecure: acceptInvalidCerts is set for it; if it has no TLS at all, write tls: false instead.`,
-    )
-  }
   return {
     name: location,
     host: parseRegistryHost(host) === 'docker.io' ? registryHost('docker.io') : host,
     tls: true,
-    acceptInvalidCerts: isInsecure,
+    acceptInvalidCerts: isYes(table['insecure']),
     caFile: undefined,
     prefix: path.length === 0 ? undefined : path.join('/'),
   }

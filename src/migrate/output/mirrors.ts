@@ -58,13 +58,18 @@ export function endpointOf(
 
 /**
  * Adds the endpoints of a registry, in their order. An upstream has one set of TLS settings and one prefix for all of its
- * hosts; those of the first endpoint count, and endpoints with others are left out, each with a sentence.
+ * hosts; those of the first endpoint count, and endpoints with others are left out, each with a sentence. Returns those that
+ * are taken.
  */
-export function addEndpoints(draft: Draft, registry: string, endpoints: readonly Endpoint[]): void {
+export function addEndpoints(
+  draft: Draft,
+  registry: string,
+  endpoints: readonly Endpoint[],
+): readonly Endpoint[] {
   const namespace = parseRegistryHost(registry)
   if (namespace === undefined) {
     draft.note(`${registry} is not the name of a registry, so its mirrors are left out.`)
-    return
+    return []
   }
   const remote = endpoints.filter(({ host, name }) => {
     const isLocal = isLoopback(host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'))
@@ -74,7 +79,7 @@ export function addEndpoints(draft: Draft, registry: string, endpoints: readonly
     return !isLocal
   })
   const [first] = remote
-  if (first === undefined) return
+  if (first === undefined) return []
   const alike = remote.filter((endpoint) => {
     if (isAlike(endpoint, first)) return true
     const isItself = endpoint.host === registryHost(namespace)
@@ -96,6 +101,7 @@ export function addEndpoints(draft: Draft, registry: string, endpoints: readonly
     prefix: first.prefix,
   }
   draft.upstream(entry)
+  return alike
 }
 
 function isAlike(one: Endpoint, other: Endpoint): boolean {

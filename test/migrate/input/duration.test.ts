@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseDuration } from '../../../src/config/values/duration.ts'
 import { durationOf } from '../../../src/migrate/input/duration.ts'
+import { runs } from '../../../testkit/property-runs.ts'
 
 test('durations of humantime and of Go become durations of Leat', () => {
   const table: Readonly<Record<string, string | undefined>> = {
@@ -35,5 +36,6 @@ test('every duration that is understood is one of Leat', () => {
       const text = durationOf(given.map((part) => part.join('')).join(' '))
       assert.notEqual(text === undefined ? undefined : parseDuration(text), undefined)
     }),
+    runs(200),
   )
 })

@@ -24,10 +24,8 @@ A='1 2' docker run -d -e B=3 --env=C=4 \\
   assert.deepEqual(run.words.slice(0, 2), ['docker', 'run'])
   assert.ok(run.words.includes('the registry'))
   assert.ok(!run.words.includes('comment'))
-  assert.deepEqual(readProcess('[Service]\nEnvironment=A=1\nExecStart=/bin/x --y').env, {
-    A: '1',
-    ExecStart: '/bin/x',
-  })
+  const unit = readProcess('[Service]\nEnvironment=A=1\nExecStart=/bin/x --y')
+  assert.deepEqual(unit, { image: undefined, env: { A: '1' }, words: ['[Service]', '/bin/x', '--y'] })
 })
 
 test('the services of a compose file have variables as a list or a map, and commands as a text or a list', () => {
