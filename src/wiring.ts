@@ -127,7 +127,7 @@ export async function wireAgent(
   )
 
   // 10. The reports, and what an operator may do to the stored content.
-  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer }))
+  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer, sources }))
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace)
 

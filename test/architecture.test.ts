@@ -59,6 +59,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'peers/network.ts',
     'observe',
     'oci',
+    'sources/sources.ts',
   ],
   'agent-options.ts': [
     'registry-api',
@@ -90,6 +91,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'runtimes',
     'schemas/status-report.ts',
     TEXT,
+    'sources/sources.ts',
     'upstream/examine.ts',
     'upstream/options',
     'peers/peer-options.ts',
