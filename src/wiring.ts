@@ -11,6 +11,7 @@ import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
+import type { Resolver } from './ports/resolver.ts'
 import { createRegistryServer, type RegistryServer } from './registry-api/server.ts'
 import { LocalResolver } from './sources/local-resolver.ts'
 import { openSources } from './sources/sources.ts'
@@ -110,10 +111,7 @@ export async function wireAgent(
   }
 
   // 8. The local sources, which the registry API asks between the store and the registry.
-  const sources = await openSources(options.sources ?? [], store, defaultNamespace)
-  cleanup.add(() => sources.close())
-  const clientResolver =
-    sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
+  const clientResolver = await openClientResolver(options, core, cleanup)
 
   // 9. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
@@ -137,6 +135,19 @@ export async function wireAgent(
   cleanup.add(() => warming.stop())
 
   return { ...core, localNode, registryServer, adminServer }
+}
+
+/** The resolver for clients: the local sources are asked between the store and the registry. */
+export async function openClientResolver(
+  { sources: given = [], defaultNamespace = DEFAULT_NAMESPACE }: AgentOptions,
+  { store, resolver }: Pick<Core, 'store' | 'resolver'>,
+  cleanup: CleanupStack,
+): Promise<Resolver> {
+  const sources = await openSources(given, store, defaultNamespace)
+  cleanup.add(() => sources.close())
+  return sources.list.length === 0
+    ? resolver
+    : new LocalResolver(sources.list, resolver.localContent, resolver)
 }
 
 /** Gives the warming what it uses of the node. */

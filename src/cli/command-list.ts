@@ -19,6 +19,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/warm.ts')).warm,
   },
   {
+    name: 'export',
+    summary: 'write images into files for other programs',
+    load: async () => (await import('./commands/export.ts')).exportImages,
+  },
+  {
     name: 'status',
     summary: 'show the state of the running agent',
     load: async () => (await import('./commands/status.ts')).status,
