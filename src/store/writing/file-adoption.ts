@@ -1,6 +1,6 @@
 import { chmod, lstat, rename } from 'node:fs/promises'
-import { errorCode } from '../../lib/error-code.ts'
 import { onAbort } from '../../lib/async/abort.ts'
+import { errorCode } from '../../lib/error-code.ts'
 import { publish } from '../../observe/events.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { FileToAdopt } from '../../ports/content-receiver.ts'
@@ -59,7 +59,10 @@ async function adopt(
         const after = await lstat(blobFiles.path(digest))
         if (after.ino === before.ino && (after.size !== size || after.mtimeMs !== before.mtimeMs)) {
           await rename(blobFiles.path(digest), path)
-          throw new Failure('corrupt', `${path} was written while it was imported. Stop the program that does it.`)
+          throw new Failure(
+            'corrupt',
+            `${path} was written while it was imported. Stop the program that does it.`,
+          )
         }
         await index.put(
           { digest, size, kind: 'blob', mediaType: undefined, origin, storedAt: Date.now() },
