@@ -90,8 +90,9 @@ class NodeAgent implements Agent {
 
   async #start(): Promise<void> {
     const parts = await wireAgent(this.#options, this.#state, this.#cleanup)
-    const { store, peers, resolver, warming, localNode, registryServer, adminServer, warnings } = parts
-    this.#warnings = warnings
+    const { store, peers, resolver, warming, localNode, registryServer, adminServer, controlServer } = parts
+    const noImports = await controlServer.start()
+    this.#warnings = noImports === undefined ? parts.warnings : [...parts.warnings, noImports]
     await peers?.join(localNode)
     this.#adminAddress = await adminServer?.start()
     // The registry API starts last, so that a client that is answered here is answered everywhere.

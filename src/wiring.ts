@@ -3,6 +3,9 @@ import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION }
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
+import { type ControlServer, createControlServer } from './import/control/control-server.ts'
+import { controlSocket } from './import/control/socket-path.ts'
+import { StoreTarget } from './import/target/store-target.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
 import { type AgentState, nodeViewOf } from './node-view.ts'
 import { Reporter } from './observe/reports/reporter.ts'
@@ -43,6 +46,7 @@ export interface AgentParts extends Core {
   readonly localNode: LocalNode
   readonly registryServer: RegistryServer
   readonly adminServer: AdminServer | undefined
+  readonly controlServer: ControlServer
 }
 
 /**
@@ -136,7 +140,11 @@ export async function wireAgent(
   cleanup.add(() => adminServer?.stop())
   cleanup.add(() => warming.stop())
 
-  return { ...core, localNode, registryServer, adminServer }
+  // 12. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
+  const controlServer = createControlServer(controlSocket(options.data), new StoreTarget(store))
+  cleanup.add(() => controlServer.stop())
+
+  return { ...core, localNode, registryServer, adminServer, controlServer }
 }
 
 /** Gives the warming what it uses of the node. */

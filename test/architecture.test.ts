@@ -40,6 +40,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'registry-api',
     'admin-api',
     'fetch',
+    'import',
     'store',
     'upstream',
     'peers',
@@ -73,6 +74,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'agent.ts',
     'config',
     'doctor',
+    'import',
     'lib',
     'observe',
     'oci',
@@ -112,6 +114,17 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   fetch: ['lib', 'oci', 'ports', EVENTS],
   // What leaves the agent before it is verified is one rule for all.
   sources: ['lib', 'oci', 'ports', EVENTS, 'fetch/flight/bytes/tail-gate.ts'],
+  // An import reads what local sources read, and chooses platforms as warming does.
+  import: [
+    'lib',
+    'oci',
+    'ports',
+    'schemas/import-report.ts',
+    'sources/docker',
+    'sources/files',
+    'warm/images/image-request.ts',
+    'warm/images/index-selection.ts',
+  ],
   store: ['lib', 'oci', 'ports', EVENTS],
   upstream: ['lib', 'oci', 'ports', EVENTS],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
@@ -127,9 +140,10 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
-  cli: ['context', 'terminal', 'warm', 'commands/stored', 'commands', '.'],
+  cli: ['context', 'terminal', 'warm', 'import', 'commands/stored', 'commands', '.'],
   config: ['values', '.'],
   doctor: ['tools', 'checks', '.'],
+  import: ['target', 'control', 'formats', 'caches', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar', 'hashing'],

@@ -19,6 +19,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/warm.ts')).warm,
   },
   {
+    name: 'import',
+    summary: 'store images from Docker, archives, folders, or the caches of other tools',
+    load: async () => (await import('./commands/import.ts')).importImages,
+  },
+  {
     name: 'status',
     summary: 'show the state of the running agent',
     load: async () => (await import('./commands/status.ts')).status,

@@ -93,8 +93,7 @@ export class Revalidation {
   ): Promise<{ readonly value: T; readonly cacheResult: CacheResult }> {
     const known = await answer.load()
     if (known !== undefined) {
-      if (isFresh(known, Date.now(), answer.freshness))
-        return { value: known, cacheResult: { kind: 'hit' } }
+      if (isFresh(known, Date.now(), answer.freshness)) return { value: known, cacheResult: { kind: 'hit' } }
       if (this.#mayStayStale(answer, known)) return { value: known, cacheResult: { kind: 'stale-if-error' } }
     }
     const { promise, joined } = this.#requests.run(answer.key, () => this.#renew(answer, known))
