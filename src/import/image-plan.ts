@@ -12,7 +12,7 @@ import { readRange } from '../sources/files/file-tree.ts'
 import { typeOf } from '../sources/files/image-graph.ts'
 import type { PlatformSelection } from '../warm/images/image-request.ts'
 import { selectFromIndex } from '../warm/images/index-selection.ts'
-import type { FoundImage, ImportSource, Located } from './formats/import-source.ts'
+import type { FoundImage, ImportSource, LeftOut, Located } from './formats/import-source.ts'
 import type { ImportTarget } from './target/import-target.ts'
 
 export interface PlannedContent {
@@ -30,7 +30,10 @@ export interface ImagePlan {
   readonly contents: readonly PlannedContent[]
   /** What neither the source nor the store has. */
   readonly missing: readonly { readonly digest: Digest; readonly what: string; readonly size: number }[]
-  readonly wrong: readonly { readonly file: string; readonly error: string }[]
+  /** Files that the image needs, and that are not what they must be. */
+  readonly wrong: readonly LeftOut[]
+  /** The same of images in an index that can be left out. */
+  readonly alsoWrong: readonly LeftOut[]
   readonly referrers: readonly Digest[]
 }
 
@@ -51,7 +54,8 @@ export class ImagePlanner {
   readonly #options: PlanOptions
   readonly #contents = new Map<Digest, PlannedContent>()
   readonly #missing = new Map<Digest, ImagePlan['missing'][number]>()
-  readonly #wrong: ImagePlan['wrong'][number][] = []
+  readonly #wrong: LeftOut[] = []
+  readonly #alsoWrong: LeftOut[] = []
 
   constructor(source: ImportSource, target: ImportTarget, image: FoundImage, options: PlanOptions) {
     this.#source = source
@@ -68,6 +72,7 @@ export class ImagePlanner {
       contents: [...this.#contents.values()],
       missing: [...this.#missing.values()],
       wrong: this.#wrong,
+      alsoWrong: this.#alsoWrong,
       referrers,
     }
   }
@@ -150,7 +155,7 @@ export class ImagePlanner {
     const image = { ...this.#image, root: child }
     const planner = new ImagePlanner(this.#source, this.#target, image, this.#options)
     await planner.#addManifest(child, depth + 1)
-    this.#wrong.push(...planner.#wrong)
+    this.#alsoWrong.push(...planner.#wrong, ...planner.#alsoWrong)
     if (planner.#missing.size > 0 || planner.#wrong.length > 0) return 0
     for (const [digest, content] of planner.#contents) this.#contents.set(digest, content)
     return 1

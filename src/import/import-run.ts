@@ -36,6 +36,9 @@ export class ImportRun {
   readonly #startedAt = performance.now()
   /** Contents of images that were imported. */
   readonly #done = new Set<Digest>()
+  readonly #failedRoots = new Set<Digest>()
+  /** The files of contents that have another digest. */
+  readonly #wrongFiles = new Map<Digest, string>()
   readonly #leftOut = new Map<string, LeftOutFile>()
   #current: string | null = null
   #images = 0
@@ -82,8 +85,9 @@ export class ImportRun {
   async *#steps(images: readonly FoundImage[], signal: AbortSignal): AsyncGenerator<ImportLine> {
     for (const found of images) {
       signal.throwIfAborted()
-      // A cache has manifests of its own for what other images consist of.
-      if (found.tag === undefined && this.#done.has(found.root.digest)) {
+      // A cache lists the manifests of its tags by their digests, too.
+      const { digest } = found.root
+      if (found.tag === undefined && (this.#done.has(digest) || this.#failedRoots.has(digest))) {
         this.#ofImages -= 1
         continue
       }
@@ -91,7 +95,10 @@ export class ImportRun {
       const line = await this.#import(found, signal)
       for (const [key, file] of this.#leftOut) if (!known.has(key)) yield file
       this.#images += 1
-      if (line.error !== null) this.#failed += 1
+      if (line.error !== null) {
+        this.#failed += 1
+        this.#failedRoots.add(digest)
+      }
       yield line
     }
   }
@@ -140,23 +147,18 @@ export class ImportRun {
   async #store(image: NamedImage, plan: ImagePlan, signal: AbortSignal): Promise<string | null> {
     const label = labelOf(image, image)
     this.#ofBytes += plan.contents.reduce((sum, { size }) => sum + size, 0)
-    for (const { file, error } of plan.wrong) this.#leaveOut(file, error)
-    let isWhole = plan.missing.length === 0
+    for (const { file, error } of [...plan.wrong, ...plan.alsoWrong]) this.#leaveOut(file, error)
+    const wrong = plan.wrong.map(({ file }) => file)
     const blobs = plan.contents.filter(({ kind }) => kind === 'blob')
-    const failures: Failure[] = []
-    for await (const failure of mapConcurrently(blobs, CONTENTS_AT_ONCE, (content) =>
+    for await (const file of mapConcurrently(blobs, CONTENTS_AT_ONCE, (content) =>
       this.#storeContent(image, content, signal),
     )) {
-      if (failure !== undefined) failures.push(failure)
+      if (file !== undefined) wrong.push(file)
     }
-    const [fatal] = failures.filter(({ code }) => code !== 'corrupt')
-    if (fatal !== undefined) throw fatal
-    isWhole &&= failures.length === 0 && (this.#source.isCache || plan.wrong.length === 0)
-    if (!isWhole) return this.#unwhole(label, plan)
+    if (wrong.length > 0 || plan.missing.length > 0) return this.#unwhole(label, plan, wrong)
     for (const content of plan.contents.filter(({ kind }) => kind === 'manifest')) {
-      const failure = await this.#storeContent(image, content, signal)
-      if (failure?.code === 'corrupt') return this.#unwhole(label, plan)
-      if (failure !== undefined) throw failure
+      const file = await this.#storeContent(image, content, signal)
+      if (file !== undefined) return this.#unwhole(label, plan, [file])
     }
     const missing = await this.#target.name({
       repository: image.repository,
@@ -172,13 +174,15 @@ export class ImportRun {
     return null
   }
 
-  /** Gives the failure of a content that could not be stored. */
+  /** Gives the file of a content that has another digest. */
   async #storeContent(
     { repository }: NamedImage,
     { digest, kind, size, mediaType, located }: PlannedContent,
     signal: AbortSignal,
-  ): Promise<Failure | undefined> {
+  ): Promise<string | undefined> {
     signal.throwIfAborted()
+    const wrongFile = this.#wrongFiles.get(digest)
+    if (wrongFile !== undefined) return wrongFile
     if (located === undefined || this.#done.has(digest)) {
       this.#hereBytes += size
       this.#bytes += size
@@ -205,17 +209,17 @@ export class ImportRun {
       return undefined
     } catch (cause) {
       signal.throwIfAborted()
-      if (!(cause instanceof Failure)) throw cause
-      if (cause.code === 'corrupt') {
-        const found = cause.details.found === undefined ? '' : `: its digest is ${cause.details.found}`
-        this.#leaveOut(fileOf(located, digest), `It is not ${digest}${found}.`)
-      }
-      return cause
+      if (!(cause instanceof Failure) || cause.code !== 'corrupt') throw cause
+      const file = fileOf(located, digest)
+      const found = cause.details.found === undefined ? '' : `: its digest is ${cause.details.found}`
+      this.#leaveOut(file, `It is not ${digest}${found}.`)
+      this.#wrongFiles.set(digest, file)
+      return file
     }
   }
 
-  #unwhole(label: string, { missing }: ImagePlan): string {
-    if (missing.length === 0) return `${label} is not imported: a file of it is wrong. Copy the image again.`
+  #unwhole(label: string, { missing }: ImagePlan, [wrong]: readonly string[]): string {
+    if (missing.length === 0) return `${label} is not imported: it needs ${wrong}, which is left out.`
     const named = missing.slice(0, MAX_NAMED).map(({ what, digest }) => `the ${what} ${digest}`)
     const more = missing.length > MAX_NAMED ? ` and ${missing.length - MAX_NAMED} more contents` : ''
     const isBundle = missing.some(({ digest }) => this.#source.isNeeded(digest))

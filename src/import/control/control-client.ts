@@ -90,7 +90,9 @@ export class ControlClient implements ImportTarget {
     { signal }: { signal: AbortSignal },
   ): Promise<WrittenContent> {
     const head = Buffer.from(JSON.stringify(content)).toString('base64url')
-    const outgoing = this.#request('PUT', ROUTES.content, { [HEAD_HEADER]: head }, signal)
+    // The size of a content without a digest is only an upper bound.
+    const length = content.digest === undefined ? {} : { 'content-length': String(content.size) }
+    const outgoing = this.#request('PUT', ROUTES.content, { [HEAD_HEADER]: head, ...length }, signal)
     const response = answerOf(outgoing)
     try {
       await Promise.race([send(outgoing, read), response])
@@ -148,11 +150,13 @@ function answerOf(outgoing: ClientRequest): Promise<IncomingMessage> {
 /** Sends the bytes until the agent has answered, which it may do before the last one. */
 async function send(outgoing: ClientRequest, read: ReadBytes): Promise<void> {
   try {
-    while (!outgoing.destroyed) {
-      const piece = Buffer.allocUnsafe(PIECE_BYTES)
-      const count = await read(piece)
-      if (count === 0) break
-      if (!outgoing.write(piece.subarray(0, count))) await once(outgoing, 'drain')
+    // The next piece is read while the one before is being sent.
+    let next = readPiece(read)
+    for (let piece = await next; piece.length > 0 && !outgoing.destroyed; piece = await next) {
+      const isSent = outgoing.write(piece)
+      next = readPiece(read)
+      next.catch(() => {})
+      if (!isSent) await once(outgoing, 'drain')
     }
     outgoing.end()
   } catch (error) {
@@ -162,6 +166,11 @@ async function send(outgoing: ClientRequest, read: ReadBytes): Promise<void> {
       throw error
     }
   }
+}
+
+async function readPiece(read: ReadBytes): Promise<Uint8Array> {
+  const piece = Buffer.allocUnsafe(PIECE_BYTES)
+  return piece.subarray(0, await read(piece))
 }
 
 async function readAnswer(response: IncomingMessage): Promise<Uint8Array> {
