@@ -89,6 +89,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   doctor: [
     'lib',
     'runtimes',
+    'schemas/content-report.ts',
     'schemas/status-report.ts',
     TEXT,
     'upstream/examine.ts',
