@@ -20,7 +20,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'import',
-    summary: 'store images from Docker, archives, folders, or the caches of other tools',
+    summary: 'store images from Docker, archives or folders',
     load: async () => (await import('./commands/import.ts')).importImages,
   },
   {
