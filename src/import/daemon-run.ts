@@ -11,7 +11,7 @@ import type { DockerClient } from '../sources/docker/docker-client.ts'
 import { partsOf } from '../sources/docker/docker-source.ts'
 import { ImageImport, type ImportedImage as StoredImage } from '../sources/docker/image-import.ts'
 import type { ImageNames } from './formats/import-source.ts'
-import type { ImportOptions } from './import-run.ts'
+import { type ImportOptions, originOf } from './import-run.ts'
 import type { ImportTarget } from './target/import-target.ts'
 
 interface Name {
@@ -30,6 +30,8 @@ export class DaemonRun {
   readonly #options: ImportOptions
   readonly #startedAt = performance.now()
   #bytes = 0
+  /** How large Docker says the image is. */
+  #ofBytes = 0
   #isDone = false
 
   constructor(
@@ -106,6 +108,7 @@ export class DaemonRun {
         `Docker at ${this.#client.name} has no image ${this.#reference}. docker images lists what it has.`,
       )
     }
+    this.#ofBytes = image.Size ?? 0
     const work = new ImageImport({
       facts: async (digest) => (await this.#target.stored([digest])).get(digest),
       manifest: (digest) => this.#manifest(digest),
@@ -127,7 +130,7 @@ export class DaemonRun {
   }
 
   #writer(repository: Repository, signal: AbortSignal): Pick<ContentWriter, 'writeBlob' | 'writeManifest'> {
-    const origin = `import docker-daemon:${this.#reference}`
+    const origin = originOf(`docker-daemon:${this.#reference}`)
     const common = { repository, digest: undefined, algorithm: 'sha256', origin } as const
     const counted =
       (read: ReadBytes): ReadBytes =>
@@ -164,7 +167,7 @@ export class DaemonRun {
       images: this.#isDone ? 1 : 0,
       ofImages: 1,
       bytes: this.#bytes,
-      ofBytes: this.#bytes,
+      ofBytes: Math.max(this.#ofBytes, this.#bytes),
       bytesPerSecond,
     }
   }

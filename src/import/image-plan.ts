@@ -205,7 +205,7 @@ export class ImagePlanner {
   }
 }
 
-export function sizeOf(located: Located): number {
+function sizeOf(located: Located): number {
   return 'path' in located ? located.size : located.length
 }
 

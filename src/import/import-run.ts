@@ -27,6 +27,8 @@ const TICK_MS = 500
 const CONTENTS_AT_ONCE = 2
 /** How many missing contents an error names. */
 const MAX_NAMED = 3
+/** A path may be longer. */
+const MAX_ORIGIN_LENGTH = 300
 
 /** One import: its images one after the other, each named only when all of it is stored. */
 export class ImportRun {
@@ -188,7 +190,7 @@ export class ImportRun {
       this.#bytes += size
       return undefined
     }
-    const origin = `import ${this.#source.name}`
+    const origin = originOf(this.#source.name)
     try {
       const path = 'path' in located ? located.path : undefined
       const isMovable = this.#options.move && this.#source.isCache && kind === 'blob' && path !== undefined
@@ -247,6 +249,11 @@ export class ImportRun {
       bytesPerSecond: Math.round((this.#bytes - this.#hereBytes) / seconds),
     }
   }
+}
+
+/** Who has brought a content, as reports show it. */
+export function originOf(source: string): string {
+  return `import ${source}`.slice(0, MAX_ORIGIN_LENGTH)
 }
 
 function labelOf({ place, root }: FoundImage, named: NamedImage | undefined): string {

@@ -109,7 +109,7 @@ async function respond(
     else send(request, response, 200, Buffer.from(JSON.stringify(answer)))
   } catch (error) {
     const { code, message, details } =
-      error instanceof Failure ? error : new Failure('unavailable', 'the agent has failed: see its log')
+      error instanceof Failure ? error : new Failure('unavailable', `the agent has failed: ${String(error)}`)
     const body = {
       code,
       error: message,

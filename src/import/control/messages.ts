@@ -35,7 +35,7 @@ const repository = v.pipe(
   v.transform((given): Repository => given),
 )
 const kind = v.picklist(['manifest', 'blob'])
-const origin = v.pipe(v.string(), v.maxLength(4096))
+const origin = v.pipe(v.string(), v.maxLength(1024))
 
 export const StoredRequest = v.object({ digests: v.pipe(v.array(digest), v.maxLength(MAX_DIGESTS)) })
 export const StoredAnswer = v.object({ stored: v.array(v.object({ digest, size, kind })) })
