@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { truncate, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -133,4 +134,30 @@ test('a store without room says so, and names no image', async (t) => {
   assert.equal(done.failed, 1)
   assert.match(images[0]?.error ?? '', /room/)
   assert.equal(await lab.tagOf(hub('acme/app'), 'v1'), undefined)
+})
+
+test('contents with sha512 digests are verified by them, also a manifest', async (t) => {
+  const lab = await startLab(t)
+  const rest = join(lab.folder, 'layout')
+  const files = layoutFiles({})
+  const add = (bytes: Buffer) => {
+    const hex = createHash('sha512').update(bytes).digest('hex')
+    files.set(`blobs/sha512/${hex}`, bytes)
+    return { digest: `sha512:${hex}`, size: bytes.length }
+  }
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+  const config = { mediaType: 'application/vnd.oci.image.config.v1+json', ...add(Buffer.from('{}')) }
+  const layer = { mediaType: 'application/vnd.oci.image.layer.v1.tar', ...add(Buffer.alloc(100_000, 'x')) }
+  const root = add(Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, config, layers: [layer] })))
+  const annotations = { 'org.opencontainers.image.ref.name': 'acme/app:v1' }
+  const index = { schemaVersion: 2, manifests: [{ mediaType, ...root, annotations }] }
+  files.set('index.json', Buffer.from(JSON.stringify(index)))
+  await writeFiles(rest, files)
+  await lab.run({ transport: 'oci', rest })
+  assert.equal(await lab.tagOf(hub('acme/app'), 'v1'), root.digest)
+  assert.ok(await lab.isStored(layer.digest))
+  const other = await startLab(t)
+  await writeFile(join(rest, 'blobs', layer.digest.replace(':', '/')), Buffer.alloc(100_000, 'y'))
+  const { leftOut } = await other.run({ transport: 'oci', rest })
+  assert.match(leftOut[0]?.error ?? '', /its digest is sha512:/)
 })

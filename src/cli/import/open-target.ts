@@ -54,7 +54,7 @@ async function checkDataFolder(path: string): Promise<void> {
 function openError(cause: unknown, path: string): unknown {
   if (!(cause instanceof Failure)) return cause
   const message = isLocked(cause)
-    ? `an agent is running on ${path} without a socket for imports, which its log explains; stop it, and import again`
+    ? `an agent on ${path} is starting, or has no socket for imports, which its log explains; wait for it or stop it, and import again`
     : cause.message
   return new CommandError(message, { cause })
 }
