@@ -5,6 +5,7 @@ export type { DiskLimit } from './lib/disk-limit.ts'
 export type { Address, PeerOptions } from './peers/peer-options.ts'
 export type { CertificateFiles } from './registry-api/connections/certificate.ts'
 export type { ListenAddress } from './registry-api/server.ts'
+export type { Compression } from './sources/docker/classic-image.ts'
 export type { SourceOptions } from './sources/sources.ts'
 export type {
   BasicCredentials,

@@ -20,7 +20,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'lib',
     'peers/peer-options.ts',
     'registry-api',
-    'sources/sources.ts',
+    'sources',
     'upstream/options',
     'warm',
   ],
