@@ -41,6 +41,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'registry-api',
     'admin-api',
     'fetch',
+    'import',
     'store',
     'upstream',
     'peers',
@@ -77,6 +78,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'config',
     'doctor',
     'export',
+    'import',
     'lib',
     'migrate/convert.ts',
     'observe',
@@ -93,6 +95,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   doctor: [
     'lib',
     'runtimes',
+    'schemas/content-report.ts',
     'schemas/status-report.ts',
     TEXT,
     'sources/sources.ts',
@@ -120,6 +123,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // What leaves the agent before it is verified is one rule for all.
   sources: ['lib', 'oci', 'ports', EVENTS, 'fetch/flight/bytes/tail-gate.ts'],
   export: ['lib', 'oci', 'ports'],
+  // An import reads what local sources read.
+  import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],
   store: ['lib', 'oci', 'ports', EVENTS],
   upstream: ['lib', 'oci', 'ports', EVENTS],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
@@ -137,10 +142,11 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
-  cli: ['context', 'terminal', 'warm', 'export', 'commands/stored', 'commands', '.'],
+  cli: ['context', 'terminal', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
   config: ['values', '.'],
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
+  import: ['target', 'control', 'formats', 'caches', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar', 'hashing'],
