@@ -45,7 +45,10 @@ export function withResolver<Result>(
   options: AgentOptions,
   work: (resolver: Resolver) => Promise<Result>,
 ): Promise<Result> {
-  return withCore(options, async (core, cleanup) => work(await openClientResolver(options, core, cleanup)))
+  return withCore(options, async (core, cleanup) => {
+    const { clientResolver } = await openClientResolver(options, core, cleanup)
+    return work(clientResolver)
+  })
 }
 
 async function withCore<Result>(
@@ -105,8 +108,9 @@ class NodeAgent implements Agent {
 
   async #start(): Promise<void> {
     const parts = await wireAgent(this.#options, this.#state, this.#cleanup)
-    const { store, peers, resolver, warming, localNode, registryServer, adminServer, warnings } = parts
-    this.#warnings = warnings
+    const { store, peers, resolver, warming, localNode, registryServer, adminServer, controlServer } = parts
+    const noImports = await controlServer.start()
+    this.#warnings = noImports === undefined ? parts.warnings : [...parts.warnings, noImports]
     await peers?.join(localNode)
     this.#adminAddress = await adminServer?.start()
     // The registry API starts last, so that a client that is answered here is answered everywhere.

@@ -25,6 +25,15 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
 export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'admin-api/answer.test.ts': ['admin-api/route.ts'],
   'admin-api/commands.test.ts': ['admin-api/request-body.ts'],
+  'cli/commands/import.test.ts': [
+    'cli/import/open-target.ts',
+    'cli/import/output.ts',
+    'import/open-import.ts',
+  ],
+  'import/caches/docker-registry.test.ts': ['import/caches/cache-files.ts'],
+  'import/control/control-server.test.ts': ['import/control/control-client.ts'],
+  'import/import-run.test.ts': ['import/file-reader.ts', 'import/image-plan.ts'],
+  'import/target/store-target.test.ts': ['import/target/imported-lists.ts', 'import/target/whole-image.ts'],
   'cli/commands/doctor.test.ts': ['doctor/check-list.ts'],
   'cli/commands/export.test.ts': [
     'cli/export/file-origin.ts',
@@ -95,6 +104,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'lib/tar/tar-reader.ts',
     'lib/tar/tar-writer.ts',
   ],
+  'migrate/convert.test.ts': ['migrate/input/document.ts', 'migrate/input/tree.ts'],
   'observe/log.test.ts': ['observe/events.ts'],
   'observe/metrics/metrics.test.ts': ['observe/metrics/gauges.ts', 'observe/metrics/process-metrics.ts'],
   'observe/reports/listing.test.ts': ['observe/reports/sharing.ts'],
@@ -159,6 +169,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   ],
   'sources/docker/saved-archive.test.ts': ['sources/docker/content-writer.ts'],
   'sources/files/oci-layout.test.ts': [
+    'sources/files/layout-index.ts',
     'sources/files/file-content.ts',
     'sources/files/file-tree.ts',
     'sources/files/file-verifier.ts',

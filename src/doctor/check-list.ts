@@ -2,9 +2,11 @@ import { examineUpstreams } from '../upstream/examine.ts'
 import { type AgentAnswer, judgeAgent, queryAgent } from './checks/agent.ts'
 import { judgeClock } from './checks/clock.ts'
 import { dataFolder, inspectFolder, judgeData } from './checks/data.ts'
+import { checkImports } from './checks/imports.ts'
 import { checkPeers } from './checks/peers.ts'
 import { judgeRegistry, queryRegistry, registryAddress } from './checks/registry.ts'
 import { checkRuntimes } from './checks/runtimes.ts'
+import { findSources, judgeSources } from './checks/sources.ts'
 import { judgeUpstreams } from './checks/upstreams.ts'
 import type { Check } from './run-checks.ts'
 import type { NodeSettings } from './tools/node-settings.ts'
@@ -50,6 +52,15 @@ export function checksOf(settings: NodeSettings): readonly Check[] {
         const path = dataFolder(await agent(), settings)
         return judgeData(await inspectFolder(path), { ...settings, path, agent: await agent() })
       },
+    },
+    {
+      name: 'sources',
+      run: async () => judgeSources(await findSources(await agent(), settings)),
+    },
+    {
+      name: 'imports',
+      run: async ({ signal }) =>
+        (await agent()).kind === 'agent' ? checkImports(settings.admin, { signal }) : [],
     },
     {
       name: 'clock',

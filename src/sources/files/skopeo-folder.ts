@@ -3,7 +3,7 @@ import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '../../lib/error-code.ts'
-import { algorithmOf, type Digest, digestFrom, hexOf } from '../../oci/digest.ts'
+import { type Digest, digestFrom } from '../../oci/digest.ts'
 import {
   childrenOf,
   type Descriptor,
@@ -23,6 +23,7 @@ import { FileContent } from './file-content.ts'
 import { type FileRange, fileAt, PerVersion, readRange } from './file-tree.ts'
 import type { FileCheck } from './file-verifier.ts'
 import { ImageGraph, type Part } from './image-graph.ts'
+import { contentFile, MANIFEST_FILE } from './skopeo-files.ts'
 
 export interface SkopeoFolderOptions {
   readonly path: string
@@ -40,7 +41,6 @@ interface Image {
   readonly manifest: Manifest
 }
 
-const MANIFEST_FILE = 'manifest.json'
 const DEEPEST_NAME = 16
 const MOST_IMAGES = 20_000
 
@@ -209,8 +209,7 @@ export class SkopeoFolderSource implements LocalSource {
 
   async #locate({ folder, digest, manifestFile }: Image, wanted: Digest): Promise<FileRange | undefined> {
     if (wanted === digest) return manifestFile
-    const hex = algorithmOf(wanted) === 'sha256' ? hexOf(wanted) : `${algorithmOf(wanted)}-${hexOf(wanted)}`
-    return (await fileAt(join(folder, hex))) ?? (await fileAt(join(folder, `${hex}.manifest.json`)))
+    return contentFile(folder, wanted)
   }
 }
 
