@@ -2,6 +2,7 @@
 export const SCENARIOS: Readonly<Record<string, string>> = {
   'architecture.test.ts': 'the imports between all files',
   'mirror.test.ts': 'the files of test and src',
+  'cli/commands/bundles.test.ts': 'a bundle that one side exports and the other one imports',
   'cli/commands/stored/agent-and-folder.test.ts':
     'the commands on stored content, with a running agent and without one',
   'cli/commands/stored/upkeep.test.ts': 'corrupt and removed content is fetched again',
