@@ -85,7 +85,9 @@ export class ImportRun {
   }
 
   async *#steps(images: readonly FoundImage[], signal: AbortSignal): AsyncGenerator<ImportLine> {
-    for (const found of images) {
+    const isTagged = ({ tag }: FoundImage): boolean => tag !== undefined
+    const inOrder = [...images.filter(isTagged), ...images.filter((image) => !isTagged(image))]
+    for (const found of inOrder) {
       signal.throwIfAborted()
       // A cache lists the manifests of its tags by their digests, too.
       const { digest } = found.root
