@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { mapConcurrently } from '../lib/async/map-concurrently.ts'
 import { withTicks } from '../lib/async/with-ticks.ts'
 import { algorithmOf, type Digest } from '../oci/digest.ts'
@@ -194,7 +195,8 @@ export class ImportRun {
     }
     const origin = originOf(this.#source.name)
     try {
-      const path = 'path' in located ? located.path : undefined
+      // The agent runs in another folder.
+      const path = 'path' in located ? resolve(located.path) : undefined
       const isMovable = this.#options.move && this.#source.isCache && kind === 'blob' && path !== undefined
       if (isMovable && (await this.#target.move({ path, digest, repository, origin }, { signal }))) {
         this.#movedBytes += size
