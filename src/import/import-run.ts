@@ -39,7 +39,8 @@ export class ImportRun {
   readonly #startedAt = performance.now()
   /** Contents of images that were imported. */
   readonly #done = new Set<Digest>()
-  readonly #failedRoots = new Set<Digest>()
+  /** Manifests that were imported, or could not be, with their repositories. */
+  readonly #tried = new Set<string>()
   /** The files of contents that have another digest. */
   readonly #wrongFiles = new Map<Digest, string>()
   readonly #leftOut = new Map<string, LeftOutFile>()
@@ -92,7 +93,7 @@ export class ImportRun {
       signal.throwIfAborted()
       // A cache lists the manifests of its tags by their digests, too.
       const { digest } = found.root
-      if (found.tag === undefined && (this.#done.has(digest) || this.#failedRoots.has(digest))) {
+      if (found.tag === undefined && this.#tried.has(keyOf(found.repository, digest))) {
         this.#ofImages -= 1
         continue
       }
@@ -100,10 +101,8 @@ export class ImportRun {
       const line = await this.#import(found, signal)
       for (const [key, file] of this.#leftOut) if (!known.has(key)) yield file
       this.#images += 1
-      if (line.error !== null) {
-        this.#failed += 1
-        this.#failedRoots.add(digest)
-      }
+      if (line.error !== null) this.#failed += 1
+      this.#tried.add(keyOf(found.repository, digest))
       yield line
     }
   }
@@ -175,7 +174,10 @@ export class ImportRun {
     if (missing.length > 0) {
       return `${label} is not imported: ${missing[0]} was evicted meanwhile, or is damaged. Raise --max-bytes, and import it again.`
     }
-    for (const { digest } of plan.contents) this.#done.add(digest)
+    for (const { digest, kind } of plan.contents) {
+      this.#done.add(digest)
+      if (kind === 'manifest') this.#tried.add(keyOf(image.repository, digest))
+    }
     return null
   }
 
@@ -258,6 +260,10 @@ export class ImportRun {
 /** Who has brought a content, as reports show it. */
 export function originOf(source: string): string {
   return `import ${source}`.slice(0, MAX_ORIGIN_LENGTH)
+}
+
+function keyOf(repository: Repository | undefined, digest: Digest): string {
+  return repository === undefined ? digest : `${repositoryKey(repository)} ${digest}`
 }
 
 function labelOf({ place, root }: FoundImage, named: NamedImage | undefined): string {
