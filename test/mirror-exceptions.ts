@@ -31,7 +31,10 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'import/open-import.ts',
   ],
   'import/caches/docker-registry.test.ts': ['import/caches/cache-files.ts'],
-  'import/control/control-server.test.ts': ['import/control/control-client.ts'],
+  'import/control/control-server.test.ts': [
+    'import/control/control-client.ts',
+    'import/control/control-routes.ts',
+  ],
   'import/import-run.test.ts': [
     'import/content-transfer.ts',
     'import/file-reader.ts',
