@@ -1,5 +1,5 @@
 import { createCipheriv, createHash } from 'node:crypto'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createReadStream, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -59,7 +59,10 @@ export class Content {
   }
 
   async image(layerCount: number, layerSize: number): Promise<Image> {
-    const layers = await this.blobs(layerCount, layerSize)
+    return this.imageOf(await this.blobs(layerCount, layerSize))
+  }
+
+  async imageOf(layers: readonly Blob[]): Promise<Image> {
     const config = await this.#text({
       architecture: 'amd64',
       os: 'linux',
@@ -96,4 +99,10 @@ export class Content {
 
 function descriptor(blob: Blob, mediaType: string): object {
   return { mediaType, digest: blob.digest, size: blob.size }
+}
+
+export async function digestOfFile(file: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const piece of createReadStream(file, { highWaterMark: UNIT })) hash.update(piece)
+  return `sha256:${hash.digest('hex')}`
 }

@@ -52,11 +52,14 @@ export class Context {
     return { path, stop: async () => rmSync(path, { recursive: true, force: true }) }
   }
 
-  /** Starts an agent in front of the upstream; undefined when the bench runs without the agent. */
-  async agent(folder: string, upstreamPort: number): Promise<Agent | undefined> {
+  /**
+   * Starts an agent in front of the upstream; undefined when the bench runs without the agent. `config`: more lines of its
+   * configuration file.
+   */
+  async agent(folder: string, upstreamPort: number, config = ''): Promise<Agent | undefined> {
     const { agentEntry, nodeArgs } = this.settings
     if (agentEntry === undefined) return undefined
-    return Agent.start(folder, { entry: agentEntry, nodeArgs, upstreamPort }, (agent) => {
+    return Agent.start(folder, { entry: agentEntry, nodeArgs, upstreamPort, config }, (agent) => {
       this.peaks.push({ group: this.group, bytes: agent.program.peakRss() })
     })
   }

@@ -13,6 +13,7 @@ import { concurrent } from './rows/concurrent.ts'
 import { hits } from './rows/hits.ts'
 import { memory } from './rows/memory.ts'
 import { small } from './rows/small.ts'
+import { sources } from './rows/sources.ts'
 import { store } from './rows/store.ts'
 
 /** The order matters: `memory` also reports the agents of all groups before it. */
@@ -22,6 +23,7 @@ const GROUPS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   concurrent,
   small,
   store,
+  sources,
   cluster,
   memory,
 }

@@ -37,15 +37,16 @@ export class Program {
   readonly #child: ChildProcess
   #output = ''
 
+  /** `ready`: a URL that answers 200, or a check, once the program serves. */
   static async start(
     name: string,
     command: string,
     args: readonly string[],
-    readyUrl: string,
+    ready: string | (() => Promise<boolean>),
   ): Promise<Program> {
     const program = new Program(name, command, args)
     try {
-      await program.#ready(readyUrl)
+      await program.#ready(ready)
     } catch (error) {
       await program.stop()
       throw error
@@ -131,13 +132,15 @@ export class Program {
     }, 0)
   }
 
-  async #ready(url: string): Promise<void> {
+  async #ready(ready: string | (() => Promise<boolean>)): Promise<void> {
+    const isReady = typeof ready === 'string' ? async () => (await statusOf(ready)) === 200 : ready
     const giveUpAt = performance.now() + READY_MS
     while (!this.ended && performance.now() < giveUpAt) {
-      if ((await statusOf(url)) === 200) return
+      if (await isReady()) return
       await wait(20)
     }
-    throw new Error(`${this.name} did not become ready at ${url}: ${this.#output.trim() || 'no output'}`)
+    const where = typeof ready === 'string' ? ` at ${ready}` : ''
+    throw new Error(`${this.name} did not become ready${where}: ${this.#output.trim() || 'no output'}`)
   }
 }
 

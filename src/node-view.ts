@@ -6,6 +6,7 @@ import type { FlightView, NodeView } from './observe/reports/view.ts'
 import { repositoryFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import type { ListenAddress, RegistryServer } from './registry-api/server.ts'
+import type { LocalSources } from './sources/sources.ts'
 import type { Store } from './store/store.ts'
 import type { Upstreams } from './upstream/upstreams.ts'
 
@@ -25,13 +26,14 @@ export interface ReportedParts {
   readonly upstreams: Upstreams
   readonly resolver: CachingResolver
   readonly registryServer: RegistryServer
+  readonly sources: LocalSources
 }
 
 /** Shows the reports what they read of a node. */
 export function nodeViewOf(
   options: AgentOptions,
   state: AgentState,
-  { store, peers, upstreams, resolver, registryServer }: ReportedParts,
+  { store, peers, upstreams, resolver, registryServer, sources }: ReportedParts,
 ): NodeView {
   const isAllowed = repositoryFilter(options.allow)
   return {
@@ -64,6 +66,7 @@ export function nodeViewOf(
     freshness: (repository) => upstreams.freshness(repository),
     hosts: (repository) => (isAllowed(repository) ? upstreams.hosts(repository) : []),
     isAllowed,
+    sources: () => sources.states(),
     peers: () => peers?.report(),
     whoHas: async (digest) => peers?.whoHas(digest),
     tagOwner: (repository, tag) => peers?.client.tagOwner(repository, tag),

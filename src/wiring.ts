@@ -14,9 +14,10 @@ import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
+import type { Resolver } from './ports/resolver.ts'
 import { createRegistryServer, type RegistryServer } from './registry-api/server.ts'
 import { LocalResolver } from './sources/local-resolver.ts'
-import { openSources } from './sources/sources.ts'
+import { type LocalSources, openSources } from './sources/sources.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
@@ -114,10 +115,7 @@ export async function wireAgent(
   }
 
   // 8. The local sources, which the registry API asks between the store and the registry.
-  const sources = await openSources(options.sources ?? [], store, defaultNamespace)
-  cleanup.add(() => sources.close())
-  const clientResolver =
-    sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
+  const { sources, clientResolver } = await openClientResolver(options, core, cleanup)
 
   // 9. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
@@ -131,7 +129,7 @@ export async function wireAgent(
   )
 
   // 10. The reports, and what an operator may do to the stored content.
-  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer }))
+  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer, sources }))
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace)
 
@@ -145,6 +143,19 @@ export async function wireAgent(
   cleanup.add(() => controlServer.stop())
 
   return { ...core, localNode, registryServer, adminServer, controlServer }
+}
+
+/** The local sources, and the resolver for clients, which asks the sources between the store and the registry. */
+export async function openClientResolver(
+  { sources: given = [], defaultNamespace = DEFAULT_NAMESPACE }: AgentOptions,
+  { store, resolver }: Pick<Core, 'store' | 'resolver'>,
+  cleanup: CleanupStack,
+): Promise<{ readonly sources: LocalSources; readonly clientResolver: Resolver }> {
+  const sources = await openSources(given, store, defaultNamespace)
+  cleanup.add(() => sources.close())
+  const clientResolver =
+    sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
+  return { sources, clientResolver }
 }
 
 /** Gives the warming what it uses of the node. */

@@ -30,6 +30,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'wiring.ts',
     'fetch',
     'lib',
+    'ports/resolver.ts',
     'registry-api',
     'store',
     'warm',
@@ -47,6 +48,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'lib',
     'observe',
     'oci',
+    'ports/resolver.ts',
     'sources',
     'upkeep',
     'warm',
@@ -60,6 +62,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'peers/network.ts',
     'observe',
     'oci',
+    'sources/sources.ts',
   ],
   'agent-options.ts': [
     'registry-api',
@@ -74,14 +77,17 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'agent.ts',
     'config',
     'doctor',
+    'export',
     'import',
     'lib',
+    'migrate/convert.ts',
     'observe',
     'oci',
     'peers/dht/bootstrap.ts',
     'ports/failure.ts',
     'runtimes',
     'schemas',
+    'sources/files',
     'store',
     'upkeep',
   ],
@@ -92,6 +98,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'schemas/content-report.ts',
     'schemas/status-report.ts',
     TEXT,
+    'sources/sources.ts',
     'upstream/examine.ts',
     'upstream/options',
     'peers/peer-options.ts',
@@ -115,23 +122,17 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   fetch: ['lib', 'oci', 'ports', EVENTS],
   // What leaves the agent before it is verified is one rule for all.
   sources: ['lib', 'oci', 'ports', EVENTS, 'fetch/flight/bytes/tail-gate.ts'],
-  // An import reads what local sources read, and chooses platforms as warming does.
-  import: [
-    'lib',
-    'oci',
-    'ports',
-    'schemas/import-report.ts',
-    'sources/docker',
-    'sources/files',
-    'warm/images/image-request.ts',
-    'warm/images/index-selection.ts',
-  ],
+  export: ['lib', 'oci', 'ports'],
+  // An import reads what local sources read.
+  import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],
   store: ['lib', 'oci', 'ports', EVENTS],
   upstream: ['lib', 'oci', 'ports', EVENTS],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
   peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/peer-report.ts', 'schemas/warm-report.ts'],
   observe: ['lib', 'oci', 'ports/failure.ts', 'schemas'],
   runtimes: ['lib', 'oci'],
+  // Checks the settings that it makes by the settings table.
+  migrate: ['lib', 'oci', 'config'],
   config: ['lib', 'oci'],
   ports: ['oci'],
   schemas: [],
@@ -141,13 +142,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
-  cli: ['context', 'terminal', 'warm', 'import', 'commands/stored', 'commands', '.'],
+  cli: ['context', 'terminal', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
   config: ['values', '.'],
   doctor: ['tools', 'checks', '.'],
+  export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'control', 'formats', 'caches', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar', 'hashing'],
+  migrate: ['input', 'output', 'kinds', '.'],
   oci: ['.', 'names'],
   peers: [
     'identity',
@@ -189,9 +192,9 @@ const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   hyperdht: 'peers',
   hyperswarm: 'peers',
   pino: 'observe',
-  'smol-toml': 'runtimes',
+  'smol-toml': ['migrate', 'runtimes'],
   yargs: 'cli',
-  yaml: 'config',
+  yaml: ['config', 'migrate'],
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */

@@ -3,13 +3,15 @@ import { join } from 'node:path'
 import { freePort, Program } from '../program.ts'
 import { hex, type MeasuredServer, REPOSITORY } from './measured-server.ts'
 
-const NAMESPACE = 'bench.local'
+export const NAMESPACE = 'bench.local'
 
 export interface AgentOptions {
   /** The built entry point, `dist/main.js`. */
   readonly entry: string
   readonly nodeArgs: readonly string[]
   readonly upstreamPort: number
+  /** More lines of the configuration file. */
+  readonly config?: string
 }
 
 /** The agent as a user starts it. */
@@ -31,7 +33,7 @@ export class Agent implements MeasuredServer {
     const data = join(folder, 'data')
     const config = join(folder, 'config.yaml')
     mkdirSync(folder, { recursive: true })
-    writeFileSync(config, configuration(options.upstreamPort))
+    writeFileSync(config, configuration(options.upstreamPort) + (options.config ?? ''))
     const flags = ['--listen', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${adminPort}`, '--data', data]
     const program = await Program.start(
       'leat',

@@ -20,6 +20,7 @@ const PAGE_FILES = {
   '/page/sections/overview.js': SCRIPT,
   '/page/sections/peers.js': SCRIPT,
   '/page/sections/pulls.js': SCRIPT,
+  '/page/sections/sources.js': SCRIPT,
   '/page/sections/upstreams.js': SCRIPT,
   '/page/sections/why.js': SCRIPT,
   /** The page words sizes, durations and the report of `agent why` as the command line does. */

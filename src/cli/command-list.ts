@@ -19,6 +19,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/warm.ts')).warm,
   },
   {
+    name: 'export',
+    summary: 'write images into files for other programs',
+    load: async () => (await import('./commands/export.ts')).exportImages,
+  },
+  {
     name: 'import',
     summary: 'store images from Docker, archives or folders',
     load: async () => (await import('./commands/import.ts')).importImages,
@@ -67,6 +72,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'doctor',
     summary: 'find problems on this node and say how to solve them',
     load: async () => (await import('./commands/doctor.ts')).doctor,
+  },
+  {
+    name: 'config',
+    summary: 'turn the settings of other tools into a configuration file',
+    load: async () => (await import('./commands/config.ts')).config,
   },
   {
     name: 'runtime',

@@ -6,6 +6,7 @@ import { checkImports } from './checks/imports.ts'
 import { checkPeers } from './checks/peers.ts'
 import { judgeRegistry, queryRegistry, registryAddress } from './checks/registry.ts'
 import { checkRuntimes } from './checks/runtimes.ts'
+import { findSources, judgeSources } from './checks/sources.ts'
 import { judgeUpstreams } from './checks/upstreams.ts'
 import type { Check } from './run-checks.ts'
 import type { NodeSettings } from './tools/node-settings.ts'
@@ -51,6 +52,10 @@ export function checksOf(settings: NodeSettings): readonly Check[] {
         const path = dataFolder(await agent(), settings)
         return judgeData(await inspectFolder(path), { ...settings, path, agent: await agent() })
       },
+    },
+    {
+      name: 'sources',
+      run: async () => judgeSources(await findSources(await agent(), settings)),
     },
     {
       name: 'imports',

@@ -1,17 +1,16 @@
 import { createHash } from 'node:crypto'
 import { algorithmOf, type Digest, digestFrom } from '../oci/digest.ts'
+import { type PlatformSelection, selectFromIndex } from '../oci/index-selection.ts'
 import {
   childrenOf,
   type Descriptor,
   MAX_MANIFEST_BYTES,
   type Manifest,
+  manifestTypeOf,
   parseManifest,
 } from '../oci/manifest.ts'
 import { Failure } from '../ports/failure.ts'
 import { readRange } from '../sources/files/file-tree.ts'
-import { typeOf } from '../sources/files/image-graph.ts'
-import type { PlatformSelection } from '../warm/images/image-request.ts'
-import { selectFromIndex } from '../warm/images/index-selection.ts'
 import type { FoundImage, ImportSource, LeftOut, Located } from './formats/import-source.ts'
 import type { ImportTarget } from './target/import-target.ts'
 
@@ -100,7 +99,7 @@ export class ImagePlanner {
       digest,
       kind: 'manifest',
       size: bytes.length,
-      mediaType: typeOf({ mediaType }, manifest.value),
+      mediaType: manifestTypeOf(mediaType, manifest.value),
       located,
     })
   }

@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises'
 import { type Parsed, parsed } from '../lib/parsed.ts'
+import { parsePlatforms } from '../oci/index-selection.ts'
 import { Failure } from '../ports/failure.ts'
 import type { ImportLine } from '../schemas/import-report.ts'
 import { DockerClient } from '../sources/docker/docker-client.ts'
 import { type Environment, readDockerHost } from '../sources/docker/docker-host.ts'
-import { parsePlatforms } from '../warm/images/image-request.ts'
 import { DockerRegistryFiles } from './caches/docker-registry.ts'
 import { OciRegistryFiles } from './caches/oci-registry.ts'
 import { RegistryProxyFiles } from './caches/registry-proxy.ts'
@@ -103,6 +103,6 @@ async function exists(path: string): Promise<boolean> {
 
 /** The platforms to import; none: all that the source has. */
 export function importOptions(platforms: readonly string[]): Parsed<Pick<ImportOptions, 'selection'>> {
-  const selection = parsePlatforms(platforms.length === 0 ? ['all'] : platforms)
+  const selection = parsePlatforms(platforms, 'all')
   return selection.ok ? parsed({ selection: selection.value }) : selection
 }

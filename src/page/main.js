@@ -7,6 +7,7 @@ import { showImages } from './sections/images.js'
 import { showOverview } from './sections/overview.js'
 import { showPeers } from './sections/peers.js'
 import { showPulls } from './sections/pulls.js'
+import { showSources } from './sections/sources.js'
 import { showUpstreams } from './sections/upstreams.js'
 import { hideWhy, showWhy } from './sections/why.js'
 
@@ -28,6 +29,7 @@ pollWhileVisible(
     showReadiness(status)
     showOverview(status)
     showFlights(status.flights)
+    showSources(status.sources)
     showUpstreams(status.upstreams)
     showPeers(status.peers)
     // After a restart the agent may come to the same number of requests, so the number alone identifies nothing.

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { PeersReport } from './peer-report.ts'
-import { bytes, bytesBySource, time } from './units.ts'
+import { bytes, bytesBySource, count, time } from './units.ts'
 
 /** A flight in progress. */
 export const FlightReport = v.object({
@@ -14,6 +14,18 @@ export const FlightReport = v.object({
   source: v.nullable(v.string()),
 })
 export type FlightReport = v.InferOutput<typeof FlightReport>
+
+/** A local source, as the agent sees it now. */
+export const SourceReport = v.object({
+  name: v.string(),
+  /** Neither peers nor upstream are asked for its images. */
+  exclusive: v.boolean(),
+  /** null when the source cannot be read. */
+  repositories: v.nullable(count),
+  /** Why it cannot be read, as a sentence; null when it can. */
+  problem: v.nullable(v.string()),
+})
+export type SourceReport = v.InferOutput<typeof SourceReport>
 
 /**
  * The state of a node. As in every response of the admin API under /api/v1, times are RFC 3339 in UTC, sizes are bytes,
@@ -82,6 +94,8 @@ export const StatusReport = v.object({
       ),
     }),
   ),
+  /** The local sources, in the order in which they are asked. */
+  sources: v.array(SourceReport),
   /** null when this node is in no swarm. */
   peers: v.nullable(PeersReport),
 })

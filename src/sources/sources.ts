@@ -1,3 +1,4 @@
+import type { NameRules } from '../oci/names/name-rules.ts'
 import type { BlobStore } from '../ports/blob-store.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { ContentReceiver } from '../ports/content-receiver.ts'
@@ -5,10 +6,12 @@ import type { LocalSource } from '../ports/local-source.ts'
 import { type Compression, checkCompression } from './docker/classic-image.ts'
 import { DockerClient } from './docker/docker-client.ts'
 import { type Environment, readDockerHost } from './docker/docker-host.ts'
+import { namedImages } from './docker/docker-index.ts'
 import { DockerSource } from './docker/docker-source.ts'
 import { FileVerifier } from './files/file-verifier.ts'
 import { OciLayoutSource } from './files/oci-layout.ts'
-import { SkopeoFolderSource } from './files/skopeo-folder.ts'
+import { type SkopeoFolderOptions, SkopeoFolderSource } from './files/skopeo-folder.ts'
+import { type ListedSource, type SourceState, SourceStates } from './source-states.ts'
 
 /** One entry of the setting `sources`. */
 export interface SourceOptions {
@@ -43,6 +46,8 @@ export interface SourcesStore {
 /** The local sources of an agent, with what they share. The owner closes them. */
 export interface LocalSources {
   readonly list: readonly LocalSource[]
+  /** Whether each source can be read now, and how many repositories it has. */
+  states(): Promise<readonly SourceState[]>
   close(): Promise<void>
 }
 
@@ -53,26 +58,75 @@ export async function openSources(
 ): Promise<LocalSources> {
   const verifier = new FileVerifier()
   const list: LocalSource[] = []
+  const listed: ListedSource[] = []
+  const add = (source: LocalSource, isExclusive: boolean): void => {
+    list.push(source)
+    listed.push({ source, isExclusive })
+  }
   const close = async (): Promise<void> => {
     await Promise.all(list.map((source) => source.close()))
     await verifier.close()
   }
   try {
-    for (const { from, registry, namePrefix, prefixes = [], isExclusive = false } of options) {
-      const common = { rules: { registry, defaultRegistry, namePrefix, prefixes }, isExclusive }
+    for (const { from, isExclusive = false, ...given } of options) {
+      const common = { rules: nameRules(given, defaultRegistry), isExclusive }
       if (from.kind === 'docker') {
         checkCompression(from.compress)
         const client = new DockerClient(await readDockerHost(from.host, from.environment ?? {}))
         const target = { blobs, receiver }
-        list.push(new DockerSource({ ...common, client, compression: from.compress, target, catalog }))
+        add(new DockerSource({ ...common, client, compression: from.compress, target, catalog }), isExclusive)
       } else {
-        const kind = from.kind === 'oci' ? OciLayoutSource : SkopeoFolderSource
-        list.push(new kind({ ...common, path: from.path, verifier }))
+        add(fileSource(from, { ...common, verifier }), isExclusive)
       }
     }
-    return { list, close }
+    const states = new SourceStates(listed)
+    return { list, states: () => states.read(), close }
   } catch (error) {
     await close()
     throw error
   }
+}
+
+/**
+ * The states of the sources as this process would see them, without a store. Whoever starts no agent learns by it what one
+ * with these settings would find.
+ */
+export async function examineSources(
+  options: readonly SourceOptions[],
+  defaultRegistry: string,
+): Promise<readonly SourceState[]> {
+  const verifier = new FileVerifier()
+  const clients: DockerClient[] = []
+  const listed = options.map(({ from, isExclusive = false, ...given }): ListedSource => {
+    const rules = nameRules(given, defaultRegistry)
+    if (from.kind !== 'docker')
+      return { isExclusive, source: fileSource(from, { rules, isExclusive, verifier }) }
+    const repositories: LocalSource['repositories'] = async ({ signal }) => {
+      const client = new DockerClient(await readDockerHost(from.host, from.environment ?? {}))
+      clients.push(client)
+      return [...namedImages(await client.list(signal), rules).values()].map(({ repository }) => repository)
+    }
+    return { isExclusive, source: { name: `docker ${from.host}`, repositories } }
+  })
+  try {
+    return await new SourceStates(listed).read()
+  } finally {
+    await Promise.all([verifier.close(), ...clients.map((client) => client.close())])
+  }
+}
+
+function nameRules(
+  { registry, namePrefix, prefixes = [] }: Pick<SourceOptions, 'registry' | 'namePrefix' | 'prefixes'>,
+  defaultRegistry: string,
+): NameRules {
+  return { registry, defaultRegistry, namePrefix, prefixes }
+}
+
+function fileSource(
+  { kind, path }: { readonly kind: 'oci' | 'dir'; readonly path: string },
+  options: Omit<SkopeoFolderOptions, 'path'>,
+): LocalSource {
+  return kind === 'oci'
+    ? new OciLayoutSource({ ...options, path })
+    : new SkopeoFolderSource({ ...options, path })
 }

@@ -54,6 +54,7 @@ test('hostile names are shown as text, even without the content security policy'
   const { page, violations } = opened
   for (const text of HOSTILE_TEXTS.slice(0, 6)) {
     await page.locator('#images').getByText(`${text}:${text}`, { exact: true }).waitFor()
+    await page.locator('#sources').getByText(text, { exact: true }).waitFor()
     await page.locator('#upstreams').getByText(text, { exact: true }).waitFor()
   }
   await page.getByText('All peers').click()

@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto'
-import type { BlobView, FlightView, NodeView, ScrubView, TagView } from '../../src/observe/reports/view.ts'
+import type {
+  BlobView,
+  FlightView,
+  NodeView,
+  ScrubView,
+  SourceView,
+  TagView,
+} from '../../src/observe/reports/view.ts'
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
@@ -27,6 +34,7 @@ export class MemoryNode implements NodeView {
   readonly disallowed = new Set<string>()
   readonly pinned = new Set<Digest>()
   swarm: SwarmReport | undefined
+  readonly localSources: SourceView[] = []
   readonly availability = new Map<Digest, AvailabilityReport>()
   owner: OwnerReport | undefined
   registry: string | undefined = '127.0.0.1:5050'
@@ -146,6 +154,10 @@ export class MemoryNode implements NodeView {
 
   hosts(repository: Repository): readonly string[] {
     return this.isAllowed(repository) ? ['mirror.example.com', 'registry-1.docker.io'] : []
+  }
+
+  async sources(): Promise<readonly SourceView[]> {
+    return this.localSources
   }
 
   peers(): SwarmReport | undefined {

@@ -81,6 +81,12 @@ function status(): StatusReport {
       resting: text,
       quota: { remaining: 1, limit: null, windowSeconds: 60 },
     })),
+    sources: HOSTILE_TEXTS.map((text) => ({
+      name: text,
+      exclusive: true,
+      repositories: null,
+      problem: text,
+    })),
     peers: {
       self: { name: HOSTILE_TEXTS[0], address: HOSTILE_TEXTS[1], zone: HOSTILE_TEXTS[0] },
       bytes: { in: MIB, out: 2 * MIB },

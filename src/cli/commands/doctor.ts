@@ -100,8 +100,8 @@ function settingsFinding(error: SettingsError) {
 }
 
 function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Terminal): NodeSettings {
-  const { upstreams = {}, peers } = agentOptions(settings, terminal)
-  const { admin, listen, data, maxBytes, tlsCert } = settings
+  const { upstreams = {}, peers, sources = [] } = agentOptions(settings, terminal)
+  const { admin, listen, data, maxBytes, tlsCert, defaultNamespace } = settings
   const containerdConfig = singleValue(given, 'containerd-config') ?? DEFAULT_CONFIG
   if (!containerdConfig.startsWith('/')) {
     throw usageError(
@@ -115,6 +115,8 @@ function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Termina
     isTls: tlsCert !== undefined,
     data,
     maxBytes,
+    sources,
+    defaultNamespace,
     upstreams,
     peers,
     root: singleValue(given, 'root') ?? '/',

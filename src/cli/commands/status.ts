@@ -16,7 +16,7 @@ export const status: Command = {
   examples: [
     {
       line: 'agent status',
-      what: 'show store, transfers, upstreams, peers and savings of the agent on this node',
+      what: 'show store, transfers, local sources, upstreams, peers and savings of the agent on this node',
     },
     { line: 'agent status --json | jq .store', what: 'print JSON for scripts' },
   ],
@@ -47,7 +47,7 @@ export function statusText(report: StatusReport, now: number, isInteractive: boo
     `saved     ${savedText(report)}`,
     `peers     ${swarmText(report)}`,
   ]
-  return `${lines.join('\n')}\n${flightTable(report, now, isInteractive)}${upstreamTable(report, now)}${peerTable(report, now)}`
+  return `${lines.join('\n')}\n${flightTable(report, now, isInteractive)}${sourceTable(report)}${upstreamTable(report, now)}${peerTable(report, now)}`
 }
 
 function swarmText({ peers: swarm }: StatusReport): string {
@@ -101,6 +101,17 @@ function flightTable({ flights: all }: StatusReport, now: number, isInteractive:
     flight.repository,
   ])
   return `\n${table(['TRANSFER', 'PROGRESS', 'WAITERS', 'STARTED', 'SOURCE', 'REPOSITORY'], rows, [1, 2])}`
+}
+
+function sourceTable({ sources: all }: StatusReport): string {
+  if (all.length === 0) return ''
+  const rows = all.map(({ name, exclusive, repositories, problem }) => [
+    name,
+    repositories === null ? '' : String(repositories),
+    exclusive ? 'yes' : '',
+    problem === null ? 'ok' : `not readable: ${problem}`,
+  ])
+  return `\n${table(['LOCAL SOURCE', 'REPOSITORIES', 'EXCLUSIVE', 'STATE'], rows, [1])}`
 }
 
 function upstreamTable({ upstreams: all }: StatusReport, now: number): string {

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { agoText, plain } from '../../observe/text.ts'
-import { StatusReport } from '../../schemas/status-report.ts'
+import { SourceReport, StatusReport } from '../../schemas/status-report.ts'
 import { type Finding, ok, problem, warning } from '../tools/finding.ts'
 import { failureText, get } from '../tools/http-get.ts'
 import { type Address, addressText, localAddress } from '../tools/node-settings.ts'
@@ -9,6 +9,8 @@ import { type Address, addressText, localAddress } from '../tools/node-settings.
 const Status = v.object({
   ...v.pick(StatusReport, ['version', 'startedAt', 'addresses', 'data', 'ready', 'reasons']).entries,
   store: v.object({ bytes: v.number(), limitBytes: v.nullable(v.number()) }),
+  /** Absent if the version of the agent does not report them. */
+  sources: v.optional(v.array(SourceReport)),
   /** Null if the agent has no peers, absent if its version does not report them. */
   peers: v.optional(
     v.nullable(

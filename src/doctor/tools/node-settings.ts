@@ -1,4 +1,5 @@
 import type { PeerOptions } from '../../peers/peer-options.ts'
+import type { SourceOptions } from '../../sources/sources.ts'
 import type { UpstreamOptions } from '../../upstream/options/options.ts'
 
 export interface Address {
@@ -16,6 +17,9 @@ export interface NodeSettings {
   readonly isTls: boolean
   readonly data: string
   readonly maxBytes: { readonly bytes: number } | { readonly percent: number }
+  readonly sources: readonly SourceOptions[]
+  /** The registry of images whose names have none. */
+  readonly defaultNamespace: string
   readonly upstreams: UpstreamOptions
   /** Undefined if the settings name no peer secret. */
   readonly peers: PeerOptions | undefined

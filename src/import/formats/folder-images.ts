@@ -4,12 +4,11 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '../../lib/error-code.ts'
 import { type Digest, digestFrom } from '../../oci/digest.ts'
-import { type Descriptor, MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts'
+import { type Descriptor, MAX_MANIFEST_BYTES, manifestTypeOf, parseManifest } from '../../oci/manifest.ts'
 import { repositoryOf } from '../../oci/names/name-rules.ts'
 import { isTag } from '../../oci/names/names.ts'
 import { Failure } from '../../ports/failure.ts'
 import { fileAt, readRange } from '../../sources/files/file-tree.ts'
-import { typeOf } from '../../sources/files/image-graph.ts'
 import { contentFile, MANIFEST_FILE } from '../../sources/files/skopeo-files.ts'
 import type { FoundImage, ImageNames, ImportSource, LeftOut, Located } from './import-source.ts'
 
@@ -81,7 +80,7 @@ export class FolderImages implements ImportSource {
     if (parts.length > 0 && (repository === undefined || !isTag(tag ?? ''))) {
       return { file, error: 'Its folder is not called <name>/<tag>, so that the image has no name.' }
     }
-    const root = { digest, mediaType: typeOf({ mediaType: undefined }, manifest.value) }
+    const root = { digest, mediaType: manifestTypeOf(undefined, manifest.value) }
     return { repository, tag, root, place: folder }
   }
 }

@@ -1,6 +1,6 @@
 import { Semaphore } from '../../lib/async/semaphore.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts'
+import { MAX_MANIFEST_BYTES, manifestTypeOf, parseManifest } from '../../oci/manifest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { BlobStore } from '../../ports/blob-store.ts'
 import type { Catalog } from '../../ports/catalog.ts'
@@ -8,7 +8,6 @@ import type { ContentReceiver, FileToAdopt } from '../../ports/content-receiver.
 import { Failure } from '../../ports/failure.ts'
 import { ContentWriter, type ReadBytes, type WrittenContent } from '../../sources/docker/content-writer.ts'
 import { readStoredManifest } from '../../sources/docker/stored-manifest.ts'
-import { typeOf } from '../../sources/files/image-graph.ts'
 import type { ContentToStore, FileToMove, ImageToName, ImportTarget, StoredFacts } from './import-target.ts'
 import { rememberReferrers, rememberTagInList } from './imported-lists.ts'
 import { wholeImage } from './whole-image.ts'
@@ -102,7 +101,7 @@ export class StoreTarget implements ImportTarget {
     if (!manifest.ok) throw new Failure('unsupported', `this manifest cannot be stored: ${manifest.problem}`)
     return writer.writeManifest(
       bytes,
-      typeOf({ mediaType }, manifest.value),
+      manifestTypeOf(mediaType, manifest.value),
       manifest.value,
       isWanted,
       algorithm,

@@ -1,10 +1,10 @@
 import { repositoryKey } from '../../oci/names/repository.ts'
-import type { FlightReport, StatusReport } from '../../schemas/status-report.ts'
+import type { FlightReport, SourceReport, StatusReport } from '../../schemas/status-report.ts'
 import type { CounterTotals } from '../metrics/metrics.ts'
 import type { HostRecord, HostRecords } from '../records/hosts.ts'
 import { rfc3339 } from './listing.ts'
 import { peersReport } from './peers.ts'
-import type { FlightView, NodeView, ScrubView } from './view.ts'
+import type { FlightView, NodeView, ScrubView, SourceView } from './view.ts'
 
 export async function statusReport(
   view: NodeView,
@@ -35,6 +35,7 @@ export async function statusReport(
     clients: view.clients(),
     fetched: totals.fetched,
     upstreams: hosts.all().map(hostReport),
+    sources: (await view.sources()).map(sourceReport),
     peers: peers === undefined ? null : peersReport(peers, totals.peers),
   }
 }
@@ -59,6 +60,15 @@ export function flightReport(flight: FlightView): FlightReport {
     size: flight.size ?? null,
     waiters: flight.waiters,
     source: flight.source ?? null,
+  }
+}
+
+function sourceReport({ name, isExclusive, repositories, problem }: SourceView): SourceReport {
+  return {
+    name,
+    exclusive: isExclusive,
+    repositories: repositories ?? null,
+    problem: problem ?? null,
   }
 }
 

@@ -63,6 +63,17 @@ export interface FlightView {
   readonly source: string | undefined
 }
 
+/** A local source, as it is now. */
+export interface SourceView {
+  readonly name: string
+  /** Neither peers nor upstream are asked for its images. */
+  readonly isExclusive: boolean
+  /** undefined when the source cannot be read. */
+  readonly repositories: number | undefined
+  /** Why the source cannot be read; a sentence. */
+  readonly problem: string | undefined
+}
+
 /** What the reports read of a running node. */
 export interface NodeView extends ContentView {
   readonly version: string
@@ -93,6 +104,8 @@ export interface NodeView extends ContentView {
   /** The upstream hosts of a repository in the order in which they are asked; empty when it is not allowed. */
   hosts(repository: Repository): readonly string[]
   isAllowed(repository: Repository): boolean
+  /** The local sources, in the order in which they are asked. */
+  sources(): Promise<readonly SourceView[]>
   /** undefined while this node is in no swarm. */
   peers(): SwarmReport | undefined
   /** Asks the peers, and waits a second at most. undefined when this node has no peers. */

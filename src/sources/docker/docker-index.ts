@@ -4,7 +4,7 @@ import { Deferred } from '../../lib/async/deferred.ts'
 import { type NameRules, repositoryOf, splitTag } from '../../oci/names/name-rules.ts'
 import { isTag } from '../../oci/names/names.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
-import type { DockerClient } from './docker-client.ts'
+import type { DockerClient, ListedImage } from './docker-client.ts'
 
 /** An image of Docker under one name. */
 export interface NamedImage {
@@ -13,6 +13,7 @@ export interface NamedImage {
   readonly id: string
 }
 
+/** The images of Docker under one repository. */
 interface NamedImages {
   readonly repository: Repository
   readonly byTag: ReadonlyMap<string, NamedImage>
@@ -92,19 +93,7 @@ export class DockerIndex {
   async #read(): Promise<void> {
     this.#isCurrent = false
     const listed = await this.#client.list(this.#closing.signal)
-    const images = new Map<string, { repository: Repository; byTag: Map<string, NamedImage> }>()
-    for (const { Id: id, RepoTags } of listed) {
-      for (const reference of RepoTags ?? []) {
-        const { name, tag } = splitTag(reference)
-        const repository = isTag(tag) ? repositoryOf(name, this.#rules) : undefined
-        if (repository === undefined) continue
-        const key = repositoryKey(repository)
-        const named = images.get(key) ?? { repository, byTag: new Map() }
-        named.byTag.set(tag, { reference, id })
-        images.set(key, named)
-      }
-    }
-    this.#images = images
+    this.#images = namedImages(listed, this.#rules)
     this.#isCurrent = true
     this.#end((reading) => reading.resolve())
   }
@@ -114,6 +103,26 @@ export class DockerIndex {
     this.#reading = newReading()
     how(reading)
   }
+}
+
+/** The images that have names, by the key of their repository. */
+export function namedImages(
+  listed: readonly ListedImage[],
+  rules: NameRules,
+): ReadonlyMap<string, NamedImages> {
+  const images = new Map<string, { repository: Repository; byTag: Map<string, NamedImage> }>()
+  for (const { Id: id, RepoTags } of listed) {
+    for (const reference of RepoTags ?? []) {
+      const { name, tag } = splitTag(reference)
+      const repository = isTag(tag) ? repositoryOf(name, rules) : undefined
+      if (repository === undefined) continue
+      const key = repositoryKey(repository)
+      const named = images.get(key) ?? { repository, byTag: new Map() }
+      named.byTag.set(tag, { reference, id })
+      images.set(key, named)
+    }
+  }
+  return images
 }
 
 function newReading(): Deferred<void> {

@@ -1,7 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
-import { MAX_MANIFEST_BYTES, type Manifest, parseManifest } from '../../oci/manifest.ts'
+import { MAX_MANIFEST_BYTES, type Manifest, manifestTypeOf, parseManifest } from '../../oci/manifest.ts'
 import type { BlobStore } from '../../ports/blob-store.ts'
-import { typeOf } from '../files/image-graph.ts'
 
 export interface StoredManifest {
   readonly bytes: Uint8Array
@@ -27,7 +26,7 @@ export async function readStoredManifest(
     }
     const manifest = parseManifest(bytes, content.mediaType)
     if (!manifest.ok) return undefined
-    return { bytes, mediaType: typeOf(content, manifest.value), manifest: manifest.value }
+    return { bytes, mediaType: manifestTypeOf(content.mediaType, manifest.value), manifest: manifest.value }
   } finally {
     await content.close()
   }

@@ -8,7 +8,7 @@ import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
 import type { Want } from '../../ports/source.ts'
 import { FileContent } from './file-content.ts'
 import { type FileTree, PathTree, PerVersion } from './file-tree.ts'
-import type { FileVerifier } from './file-verifier.ts'
+import type { FileCheck } from './file-verifier.ts'
 import { ImageGraph, type Locate, type Part } from './image-graph.ts'
 import { findLayoutIndex, layoutFile, layoutName, nameIn, readLayoutIndex } from './layout-index.ts'
 
@@ -26,7 +26,7 @@ export interface OciLayoutOptions {
   readonly path: string
   readonly rules: NameRules
   readonly isExclusive: boolean
-  readonly verifier: FileVerifier
+  readonly verifier: FileCheck
 }
 
 /** An OCI image layout, as a folder or as a tar archive, that another program writes. */
@@ -114,27 +114,44 @@ function listImages(
   rules: NameRules,
 ): readonly Images[] {
   const unnamed = descriptors.filter((descriptor) => nameIn(descriptor) === undefined)
-  const byRepository = new Map<string, { repository: Repository; tags: Map<string, Descriptor> }>()
-  const add = (name: string, tag: string, descriptor: Descriptor): void => {
+  const byRepository = new Map<
+    string,
+    { repository: Repository; tags: Map<string, Descriptor>; untagged: Descriptor[] }
+  >()
+  const imagesOf = (
+    name: string,
+  ): { readonly tags: Map<string, Descriptor>; readonly untagged: Descriptor[] } | undefined => {
     const repository = repositoryOf(name, rules)
-    if (repository === undefined || !isTag(tag)) return
+    if (repository === undefined) return undefined
     const key = repositoryKey(repository)
-    const images = byRepository.get(key) ?? { repository, tags: new Map() }
-    images.tags.set(tag, descriptor)
+    const images = byRepository.get(key) ?? { repository, tags: new Map<string, Descriptor>(), untagged: [] }
     byRepository.set(key, images)
+    return images
+  }
+  const add = (name: string, tag: string, descriptor: Descriptor): void => {
+    if (isTag(tag)) imagesOf(name)?.tags.set(tag, descriptor)
+  }
+  /** `docker.io/acme/app@sha256:…`, or with a tag before the digest. */
+  const addByDigest = (name: string, descriptor: Descriptor): void => {
+    imagesOf(splitTag(name).name)?.untagged.push(descriptor)
   }
   for (const descriptor of descriptors) {
     const given = nameIn(descriptor)
     if (given === undefined) continue
+    const at = given.indexOf('@')
+    if (at >= 0) {
+      addByDigest(given.slice(0, at), descriptor)
+      continue
+    }
     const isTagOnly = isTag(given)
     const { name, tag } = isTagOnly ? { name: ownName, tag: given } : splitTag(given)
     add(name, tag, descriptor)
   }
   const [only] = descriptors
   if (descriptors.length === 1 && only !== undefined && unnamed.length === 1) add(ownName, 'latest', only)
-  return [...byRepository.values()].map(({ repository, tags }) => ({
+  return [...byRepository.values()].map(({ repository, tags, untagged }) => ({
     repository,
     tags,
-    roots: [...tags.values(), ...unnamed],
+    roots: [...tags.values(), ...untagged, ...unnamed],
   }))
 }

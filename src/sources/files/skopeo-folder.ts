@@ -9,6 +9,7 @@ import {
   type Descriptor,
   MAX_MANIFEST_BYTES,
   type Manifest,
+  manifestTypeOf,
   parseManifest,
 } from '../../oci/manifest.ts'
 import { covers, type NameRules, repositoryOf } from '../../oci/names/name-rules.ts'
@@ -20,15 +21,15 @@ import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
 import type { Want } from '../../ports/source.ts'
 import { FileContent } from './file-content.ts'
 import { type FileRange, fileAt, PerVersion, readRange } from './file-tree.ts'
-import type { FileVerifier } from './file-verifier.ts'
-import { ImageGraph, type Part, typeOf } from './image-graph.ts'
+import type { FileCheck } from './file-verifier.ts'
+import { ImageGraph, type Part } from './image-graph.ts'
 import { contentFile, MANIFEST_FILE } from './skopeo-files.ts'
 
 export interface SkopeoFolderOptions {
   readonly path: string
   readonly rules: NameRules
   readonly isExclusive: boolean
-  readonly verifier: FileVerifier
+  readonly verifier: FileCheck
 }
 
 /** One image of the folder: `<name>/<tag>/`, as `skopeo copy … dir:` writes it. */
@@ -161,7 +162,7 @@ export class SkopeoFolderSource implements LocalSource {
         return {
           digest,
           manifest: manifest.value,
-          mediaType: typeOf({ mediaType: undefined }, manifest.value),
+          mediaType: manifestTypeOf(undefined, manifest.value),
         }
       })
       .catch((error: unknown) => {

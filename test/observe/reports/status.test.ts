@@ -50,6 +50,32 @@ test('a status has the store, the transfers, the upstreams and the readiness of 
   }
 })
 
+test('a status names the local sources, and why one cannot be read', async () => {
+  const node = new MemoryNode()
+  node.localSources.push(
+    { name: 'oci /srv/layout', isExclusive: true, repositories: 2, problem: undefined },
+    {
+      name: 'dir /srv/none',
+      isExclusive: false,
+      repositories: undefined,
+      problem: '/srv/none does not exist.',
+    },
+  )
+  const reporter = new Reporter(node)
+  try {
+    const status = v.parse(StatusReport, JSON.parse(JSON.stringify(await reporter.status())))
+    assert.deepEqual(status.sources, [
+      { name: 'oci /srv/layout', exclusive: true, repositories: 2, problem: null },
+      { name: 'dir /srv/none', exclusive: false, repositories: null, problem: '/srv/none does not exist.' },
+    ])
+    const text = statusText(status, Date.now(), false)
+    assert.match(text, /\nLOCAL SOURCE +REPOSITORIES +EXCLUSIVE +STATE\noci \/srv\/layout +2 +yes +ok\n/)
+    assert.match(text, /\ndir \/srv\/none +not readable: \/srv\/none does not exist\.\n/)
+  } finally {
+    reporter.close()
+  }
+})
+
 test('a status is available before the registry API listens', async () => {
   const node = new MemoryNode()
   node.registry = undefined

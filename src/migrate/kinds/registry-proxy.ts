@@ -1,0 +1,25 @@
+import { text } from '../input/tree.ts'
+import { type Kind, noteOthers } from './kind.ts'
+
+/** Its port cannot be set. */
+const LISTEN = '0.0.0.0:8000'
+const KEYS = ['registry_storage', 'temporary_registry_storage', 'proxy_storage']
+
+/** A registry and a proxy for others under one name: `configuration.toml`. */
+export const registryProxy: Kind = {
+  name: 'registry-proxy',
+  title: 'docker-registry-server-proxy',
+  recognizes: ({ toml }) => KEYS.some((key) => toml?.[key] !== undefined),
+  convert({ toml = {} }, draft) {
+    draft.set('listen', LISTEN)
+    const [registry, , proxy] = KEYS.map((key) => text(toml[key]))
+    if (registry !== undefined) {
+      draft.note(
+        `Leat takes no pushes: copy the images in ${registry} to a registry, and name it as defaultNamespace.`,
+      )
+    }
+    if (proxy !== undefined)
+      draft.note(`The cache in ${proxy} has another layout; give --data an empty folder.`)
+    noteOthers(draft, toml, KEYS)
+  },
+}

@@ -1,0 +1,35 @@
+/** The settings of Leat that the settings of other tools can stand for, as the configuration file has them. */
+export interface FileSettings {
+  listen?: string
+  tlsCert?: string
+  tlsKey?: string
+  logLevel?: string
+  peersSecretFile?: string
+  defaultNamespace?: string
+  allow?: readonly string[]
+  upstreams?: readonly UpstreamEntry[]
+  sources?: readonly SourceEntry[]
+}
+
+export interface UpstreamEntry {
+  readonly namespace: string
+  readonly host?: readonly string[] | undefined
+  readonly tls?: boolean | undefined
+  readonly acceptInvalidCerts?: boolean | undefined
+  readonly caFile?: string | undefined
+  readonly userAgent?: string | undefined
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  readonly passwordFile?: string | undefined
+  readonly dockerConfig?: string | undefined
+  readonly prefix?: string | undefined
+  readonly tagTtl?: string | undefined
+}
+
+export interface SourceEntry {
+  readonly docker?: string | undefined
+  readonly dir?: string | undefined
+  readonly namePrefix?: string | undefined
+  readonly prefixes?: readonly string[] | undefined
+  readonly exclusive?: boolean | undefined
+}

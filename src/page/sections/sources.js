@@ -1,0 +1,34 @@
+import { byId, createListUpdater, createRow } from '../dom.js'
+
+/** @typedef {import('../../schemas/status-report.ts').SourceReport} Source */
+/** @typedef {Source & { key: string }} KeyedSource */
+
+const section = byId('sources-section')
+const updateTable = createListUpdater(byId('sources'), ({ key }) => key, createSourceRow)
+
+/**
+ * Hides the section when the agent has no local sources.
+ *
+ * @param {readonly Source[]} sources
+ */
+export function showSources(sources) {
+  section.hidden = sources.length === 0
+  // Two sources may have one name: the same folder under other names of images.
+  updateTable(sources.map((source, i) => ({ ...source, key: `${i} ${source.name}` })))
+}
+
+/** @param {KeyedSource} source */
+function createSourceRow({ name }) {
+  const { element, setTexts } = createRow(name, ['number', '', ''])
+  return {
+    element,
+    /** @param {KeyedSource} source */
+    update({ repositories, exclusive, problem }) {
+      setTexts([
+        repositories === null ? '' : String(repositories),
+        exclusive ? 'yes' : 'no',
+        problem === null ? 'ok' : `not readable: ${problem}`,
+      ])
+    },
+  }
+}

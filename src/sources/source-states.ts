@@ -1,0 +1,62 @@
+import { unlessAborted } from '../lib/async/abort.ts'
+import { SharedWork } from '../lib/async/shared-work.ts'
+import { Failure } from '../ports/failure.ts'
+import type { LocalSource } from '../ports/local-source.ts'
+
+/** Whether a source can be read now, and what it has. */
+export interface SourceState {
+  readonly name: string
+  /** Neither peers nor upstream are asked for its images. */
+  readonly isExclusive: boolean
+  /** undefined when the source cannot be read. */
+  readonly repositories: number | undefined
+  /** Why the source cannot be read; a sentence. */
+  readonly problem: string | undefined
+}
+
+export interface ListedSource {
+  readonly source: Pick<LocalSource, 'name' | 'repositories'>
+  readonly isExclusive: boolean
+}
+
+/** Counting the images of a folder means to walk through it, so a state is shown for this long. */
+const FRESH_MS = 5_000
+/** A report does not wait longer for a source. */
+const PATIENCE_MS = 2_000
+
+/** The states of all sources, for reports. */
+export class SourceStates {
+  readonly #sources: readonly ListedSource[]
+  readonly #reading = new SharedWork<readonly SourceState[]>()
+  #known: { readonly readAt: number; readonly states: readonly SourceState[] } | undefined
+
+  constructor(sources: readonly ListedSource[]) {
+    this.#sources = sources
+  }
+
+  async read(): Promise<readonly SourceState[]> {
+    const known = this.#known
+    if (known !== undefined && performance.now() - known.readAt < FRESH_MS) return known.states
+    const states = await this.#reading.run('all', () => Promise.all(this.#sources.map(stateOf))).promise
+    this.#known = { readAt: performance.now(), states }
+    return states
+  }
+}
+
+async function stateOf({ source, isExclusive }: ListedSource): Promise<SourceState> {
+  const { name } = source
+  const signal = AbortSignal.timeout(PATIENCE_MS)
+  try {
+    // A walk through a folder does not follow the signal.
+    const { length: repositories } = await unlessAborted(source.repositories({ signal }), signal)
+    return { name, isExclusive, repositories, problem: undefined }
+  } catch (error) {
+    return { name, isExclusive, repositories: undefined, problem: problemOf(name, error, signal) }
+  }
+}
+
+function problemOf(name: string, error: unknown, signal: AbortSignal): string {
+  if (error instanceof Failure) return error.message
+  if (signal.aborted) return `${name} has not listed its images within ${PATIENCE_MS / 1000} s.`
+  return `${name} cannot be read: ${error instanceof Error ? error.message : String(error)}.`
+}

@@ -1,0 +1,15 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { imported } from '../imported.ts'
+
+test('the address stays, and each storage gets a sentence', async () => {
+  const { settings, notes, kind } = await imported(`registry_storage = "storage/registry"
+temporary_registry_storage = "storage/_tmp"
+proxy_storage = "storage/proxy"`)
+  assert.equal(kind, 'docker-registry-server-proxy')
+  assert.deepEqual(settings, { listen: '0.0.0.0:8000' })
+  assert.deepEqual(notes, [
+    'Leat takes no pushes: copy the images in storage/registry to a registry, and name it as defaultNamespace.',
+    'The cache in storage/proxy has another layout; give --data an empty folder.',
+  ])
+})
