@@ -32,8 +32,15 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'import/open-import.ts',
   ],
   'import/caches/docker-registry.test.ts': ['import/caches/cache-files.ts'],
-  'import/control/control-server.test.ts': ['import/control/control-client.ts'],
-  'import/import-run.test.ts': ['import/file-reader.ts', 'import/image-plan.ts'],
+  'import/control/control-server.test.ts': [
+    'import/control/control-client.ts',
+    'import/control/control-routes.ts',
+  ],
+  'import/import-run.test.ts': [
+    'import/content-transfer.ts',
+    'import/file-reader.ts',
+    'import/image-plan.ts',
+  ],
   'import/target/store-target.test.ts': ['import/target/imported-lists.ts', 'import/target/whole-image.ts'],
   'cli/commands/doctor.test.ts': ['doctor/check-list.ts'],
   'cli/commands/export.test.ts': [

@@ -10,8 +10,9 @@ import type { ContentWriter, ReadBytes } from '../sources/docker/content-writer.
 import type { DockerClient } from '../sources/docker/docker-client.ts'
 import { partsOf } from '../sources/docker/docker-source.ts'
 import { ImageImport, type ImportedImage as StoredImage } from '../sources/docker/image-import.ts'
+import { originOf } from './content-transfer.ts'
 import type { ImageNames } from './formats/import-source.ts'
-import { type ImportOptions, originOf } from './import-run.ts'
+import type { ImportOptions } from './import-run.ts'
 import type { ImportTarget } from './target/import-target.ts'
 
 interface Name {

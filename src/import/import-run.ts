@@ -1,13 +1,13 @@
 import { mapConcurrently } from '../lib/async/map-concurrently.ts'
 import { withTicks } from '../lib/async/with-ticks.ts'
-import { algorithmOf, type Digest } from '../oci/digest.ts'
+import type { Digest } from '../oci/digest.ts'
 import { isTag } from '../oci/names/names.ts'
 import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
 import type { ImportedImage, ImportLine, LeftOutFile } from '../schemas/import-report.ts'
-import { FileReader } from './file-reader.ts'
-import type { FoundImage, ImportSource } from './formats/import-source.ts'
-import { fileOf, type ImagePlan, ImagePlanner, type PlannedContent, type PlanOptions } from './image-plan.ts'
+import { ContentTransfer } from './content-transfer.ts'
+import type { FoundImage, ImportSource, LeftOut } from './formats/import-source.ts'
+import { type ImagePlan, ImagePlanner, type PlanOptions } from './image-plan.ts'
 import type { ImportTarget } from './target/import-target.ts'
 
 export interface ImportOptions extends PlanOptions {
@@ -27,34 +27,29 @@ const TICK_MS = 500
 const CONTENTS_AT_ONCE = 2
 /** How many missing contents an error names. */
 const MAX_NAMED = 3
-/** A path may be longer. */
-const MAX_ORIGIN_LENGTH = 300
 
 /** One import: its images one after the other, each named only when all of it is stored. */
 export class ImportRun {
   readonly #source: ImportSource
   readonly #target: ImportTarget
   readonly #options: ImportOptions
+  readonly #transfer: ContentTransfer
   readonly #startedAt = performance.now()
-  /** Contents of images that were imported. */
-  readonly #done = new Set<Digest>()
-  readonly #failedRoots = new Set<Digest>()
-  /** The files of contents that have another digest. */
-  readonly #wrongFiles = new Map<Digest, string>()
+  /** Manifests that were imported, or could not be, with their repositories. */
+  readonly #tried = new Set<string>()
   readonly #leftOut = new Map<string, LeftOutFile>()
   #current: string | null = null
   #images = 0
   #ofImages = 0
   #failed = 0
-  #bytes = 0
   #ofBytes = 0
-  #hereBytes = 0
-  #movedBytes = 0
 
   constructor(source: ImportSource, target: ImportTarget, options: ImportOptions) {
     this.#source = source
     this.#target = target
     this.#options = options
+    const onLeftOut = ({ file, error }: LeftOut): void => void this.#leaveOut(file, error)
+    this.#transfer = new ContentTransfer(source, target, { move: options.move, onLeftOut })
   }
 
   /** The last line is `done`. Throws a `Failure` if nothing can be imported, and the signal's reason. */
@@ -77,19 +72,19 @@ export class ImportRun {
       images: this.#ofImages,
       failed: this.#failed,
       leftOut: this.#leftOut.size,
-      bytes: this.#bytes,
-      hereBytes: this.#hereBytes,
-      movedBytes: this.#movedBytes,
+      ...this.#transfer.transferred,
       ms: Math.round(performance.now() - this.#startedAt),
     }
   }
 
   async *#steps(images: readonly FoundImage[], signal: AbortSignal): AsyncGenerator<ImportLine> {
-    for (const found of images) {
+    const isTagged = ({ tag }: FoundImage): boolean => tag !== undefined
+    const inOrder = [...images.filter(isTagged), ...images.filter((image) => !isTagged(image))]
+    for (const found of inOrder) {
       signal.throwIfAborted()
       // A cache lists the manifests of its tags by their digests, too.
       const { digest } = found.root
-      if (found.tag === undefined && (this.#done.has(digest) || this.#failedRoots.has(digest))) {
+      if (found.tag === undefined && this.#tried.has(keyOf(found.repository, digest))) {
         this.#ofImages -= 1
         continue
       }
@@ -97,16 +92,14 @@ export class ImportRun {
       const line = await this.#import(found, signal)
       for (const [key, file] of this.#leftOut) if (!known.has(key)) yield file
       this.#images += 1
-      if (line.error !== null) {
-        this.#failed += 1
-        this.#failedRoots.add(digest)
-      }
+      if (line.error !== null) this.#failed += 1
+      this.#tried.add(keyOf(found.repository, digest))
       yield line
     }
   }
 
   async #import(found: FoundImage, signal: AbortSignal): Promise<ImportedImage> {
-    const before = { bytes: this.#bytes, here: this.#hereBytes, moved: this.#movedBytes }
+    const before = this.#transfer.transferred
     let plan: ImagePlan | undefined
     let image: NamedImage | undefined
     let error: string | null = null
@@ -121,15 +114,16 @@ export class ImportRun {
       if (!(cause instanceof Failure) || cause.code === 'stopping') throw cause
       error = `${labelOf(found, image)} is not imported: ${cause.message}`
     }
+    const { bytes, hereBytes, movedBytes } = this.#transfer.transferred
     return {
       is: 'image',
       image: labelOf(found, image),
       digest: found.root.digest,
       error,
       parts: plan?.contents.length ?? 0,
-      bytes: this.#bytes - before.bytes,
-      hereBytes: this.#hereBytes - before.here,
-      movedBytes: this.#movedBytes - before.moved,
+      bytes: bytes - before.bytes,
+      hereBytes: hereBytes - before.hereBytes,
+      movedBytes: movedBytes - before.movedBytes,
       referrers: plan?.referrers.length ?? 0,
       pinned: error === null && this.#options.pin,
     }
@@ -153,13 +147,13 @@ export class ImportRun {
     const wrong = plan.wrong.map(({ file }) => file)
     const blobs = plan.contents.filter(({ kind }) => kind === 'blob')
     for await (const file of mapConcurrently(blobs, CONTENTS_AT_ONCE, (content) =>
-      this.#storeContent(image, content, signal),
+      this.#transfer.store(image.repository, content, signal),
     )) {
       if (file !== undefined) wrong.push(file)
     }
     if (wrong.length > 0 || plan.missing.length > 0) return this.#unwhole(label, plan, wrong)
     for (const content of plan.contents.filter(({ kind }) => kind === 'manifest')) {
-      const file = await this.#storeContent(image, content, signal)
+      const file = await this.#transfer.store(image.repository, content, signal)
       if (file !== undefined) return this.#unwhole(label, plan, [file])
     }
     const missing = await this.#target.name({
@@ -172,52 +166,10 @@ export class ImportRun {
     if (missing.length > 0) {
       return `${label} is not imported: ${missing[0]} was evicted meanwhile, or is damaged. Raise --max-bytes, and import it again.`
     }
-    for (const { digest } of plan.contents) this.#done.add(digest)
+    for (const { digest, kind } of plan.contents) {
+      if (kind === 'manifest') this.#tried.add(keyOf(image.repository, digest))
+    }
     return null
-  }
-
-  /** Gives the file of a content that has another digest. */
-  async #storeContent(
-    { repository }: NamedImage,
-    { digest, kind, size, mediaType, located }: PlannedContent,
-    signal: AbortSignal,
-  ): Promise<string | undefined> {
-    signal.throwIfAborted()
-    const wrongFile = this.#wrongFiles.get(digest)
-    if (wrongFile !== undefined) return wrongFile
-    if (located === undefined || this.#done.has(digest)) {
-      this.#hereBytes += size
-      this.#bytes += size
-      return undefined
-    }
-    const origin = originOf(this.#source.name)
-    try {
-      const path = 'path' in located ? located.path : undefined
-      const isMovable = this.#options.move && this.#source.isCache && kind === 'blob' && path !== undefined
-      if (isMovable && (await this.#target.move({ path, digest, repository, origin }, { signal }))) {
-        this.#movedBytes += size
-        this.#bytes += size
-        return undefined
-      }
-      const reader = await FileReader.open(located, (count) => {
-        this.#bytes += count
-      })
-      try {
-        const content = { kind, repository, digest, algorithm: algorithmOf(digest), size, mediaType, origin }
-        await this.#target.put(content, reader.read, { signal })
-      } finally {
-        await reader.close()
-      }
-      return undefined
-    } catch (cause) {
-      signal.throwIfAborted()
-      if (!(cause instanceof Failure) || cause.code !== 'corrupt') throw cause
-      const file = fileOf(located, digest)
-      const found = cause.details.found === undefined ? '' : `: its digest is ${cause.details.found}`
-      this.#leaveOut(file, `It is not ${digest}${found}.`)
-      this.#wrongFiles.set(digest, file)
-      return file
-    }
   }
 
   #unwhole(label: string, { missing }: ImagePlan, [wrong]: readonly string[]): string {
@@ -239,21 +191,21 @@ export class ImportRun {
 
   #progress(): ImportLine {
     const seconds = Math.max(0.001, (performance.now() - this.#startedAt) / 1000)
+    const { bytes, hereBytes } = this.#transfer.transferred
     return {
       is: 'progress',
       image: this.#current,
       images: this.#images,
       ofImages: this.#ofImages,
-      bytes: this.#bytes,
+      bytes,
       ofBytes: this.#ofBytes,
-      bytesPerSecond: Math.round((this.#bytes - this.#hereBytes) / seconds),
+      bytesPerSecond: Math.round((bytes - hereBytes) / seconds),
     }
   }
 }
 
-/** Who has brought a content, as reports show it. */
-export function originOf(source: string): string {
-  return `import ${source}`.slice(0, MAX_ORIGIN_LENGTH)
+function keyOf(repository: Repository | undefined, digest: Digest): string {
+  return repository === undefined ? digest : `${repositoryKey(repository)} ${digest}`
 }
 
 function labelOf({ place, root }: FoundImage, named: NamedImage | undefined): string {

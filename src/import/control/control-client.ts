@@ -15,12 +15,12 @@ import type {
   ImportTarget,
   StoredFacts,
 } from '../target/import-target.ts'
-import { HEAD_HEADER } from './control-server.ts'
 import {
   CONTROL_VERSION,
   ContentAnswer,
   FailureAnswer,
   FileAnswer,
+  HEAD_HEADER,
   ImageAnswer,
   MAX_DIGESTS,
   ROUTES,

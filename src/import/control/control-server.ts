@@ -1,31 +1,14 @@
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
-import * as v from 'valibot'
-import { jsonObject } from '../../lib/json.ts'
-import { inputFromChunks } from '../../lib/tar/inputs.ts'
-import { parseDigest } from '../../oci/digest.ts'
-import { isTag } from '../../oci/names/names.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { ImportTarget } from '../target/import-target.ts'
-import {
-  CONTROL_VERSION,
-  ContentHead,
-  FileRequest,
-  ImageRequest,
-  MAX_JSON_BYTES,
-  ROUTES,
-  StoredRequest,
-} from './messages.ts'
+import { answerTo } from './control-routes.ts'
 
-/** A client that sends nothing of a content for so long is cut off. */
-const SILENCE_MS = 60_000
 const STOP_GRACE_MS = 2_000
 const MAX_CONNECTIONS = 32
 /** What `sockaddr_un` holds (unix(7)), without the zero at its end. */
 const MAX_PATH_BYTES = 107
-/** The header with a content's head, as JSON: node:http accepts 16 KiB of headers. */
-export const HEAD_HEADER = 'leat-content'
 
 export interface ControlServer {
   /** Gives a sentence about why imports are impossible; undefined when the server listens. */
@@ -131,88 +114,4 @@ function send(
   // The rest of an unread request would be parsed as the next request.
   if (!request.complete) response.setHeader('Connection', 'close')
   response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': body.length }).end(body)
-}
-
-async function answerTo(
-  request: IncomingMessage,
-  target: ImportTarget,
-  signal: AbortSignal,
-): Promise<Uint8Array | object> {
-  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://control')
-  switch (`${request.method} ${pathname}`) {
-    case `GET ${ROUTES.version}`:
-      return { control: CONTROL_VERSION }
-    case `POST ${ROUTES.stored}`: {
-      const { digests } = checked(StoredRequest, await readJson(request))
-      const stored = await target.stored(digests)
-      return { stored: [...stored].map(([digest, facts]) => ({ digest, ...facts })) }
-    }
-    case `GET ${ROUTES.manifest}`: {
-      const digest = parseDigest(searchParams.get('digest') ?? '')
-      const bytes = digest === undefined ? undefined : await target.manifest(digest)
-      if (bytes === undefined) throw new Failure('absent', 'this manifest is not stored')
-      return bytes
-    }
-    case `PUT ${ROUTES.content}`:
-      return putContent(request, target, signal)
-    case `POST ${ROUTES.file}`:
-      return { moved: await target.move(checked(FileRequest, await readJson(request)), { signal }) }
-    case `POST ${ROUTES.image}`: {
-      const { tag, ...image } = checked(ImageRequest, await readJson(request))
-      if (tag !== undefined && !isTag(tag)) throw malformed()
-      return { missing: await target.name({ ...image, tag }) }
-    }
-    default:
-      throw new Failure('unsupported', 'this agent does not know the request; use the command of its version')
-  }
-}
-
-async function putContent(
-  request: IncomingMessage,
-  target: ImportTarget,
-  signal: AbortSignal,
-): Promise<object> {
-  const header = request.headers[HEAD_HEADER]
-  const text = typeof header === 'string' ? Buffer.from(header, 'base64url') : new Uint8Array()
-  const { digest, mediaType, ...head } = checked(ContentHead, jsonObject(text))
-  const input = inputFromChunks(request)
-  let left = head.size
-  const read = async (buffer: Uint8Array): Promise<number> => {
-    signal.throwIfAborted()
-    if (left === 0) return 0
-    const timer = setTimeout(() => request.destroy(), SILENCE_MS)
-    try {
-      const count = await input.read(buffer.subarray(0, Math.min(buffer.length, left)))
-      left -= count
-      return count
-    } finally {
-      clearTimeout(timer)
-    }
-  }
-  const written = await target.put({ ...head, digest, mediaType }, read, { signal })
-  return { digest: written.digest, size: written.size }
-}
-
-async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > MAX_JSON_BYTES) throw malformed()
-    chunks.push(chunk)
-  }
-  return jsonObject(Buffer.concat(chunks))
-}
-
-function checked<Schema extends v.GenericSchema>(schema: Schema, value: unknown): v.InferOutput<Schema> {
-  const result = v.safeParse(schema, value)
-  if (!result.success) throw malformed()
-  return result.output
-}
-
-function malformed(): Failure {
-  return new Failure(
-    'unsupported',
-    'the agent does not understand the request; use the command of its version',
-  )
 }

@@ -11,6 +11,9 @@ export const CONTROL_VERSION = 1
 export const MAX_DIGESTS = 5_000
 export const MAX_JSON_BYTES = 1024 * 1024
 
+/** The header with the head of a content, as JSON in base64url: node:http accepts 16 KiB of headers. */
+export const HEAD_HEADER = 'leat-content'
+
 export const ROUTES = {
   version: '/v1/version',
   stored: '/v1/stored',

@@ -76,8 +76,7 @@ export class LayoutImages implements ImportSource {
     const { names, path } = this.#options
     const given = nameIn(descriptor) ?? ''
     const own = layoutName(path)
-    const isTagOnly = isTag(given)
-    const { name, tag } = isTagOnly ? { name: own, tag: given } : splitTag(given === '' ? own : given)
+    const { name, tag } = nameOf(given, own)
     const repository = repositoryOf(name, { ...names, namePrefix: undefined, prefixes: [] })
     const { digest, mediaType } = descriptor
     return { repository, tag, root: { digest, mediaType }, place: given === '' ? digest : given }
@@ -111,6 +110,14 @@ export class LayoutImages implements ImportSource {
     }
     return new Set(contents.flatMap(({ digest }) => parseDigest(digest) ?? []))
   }
+}
+
+/** Splits `v1`, `acme/app:v1`, or `acme/app@sha256:…`, which gives no tag. */
+function nameOf(given: string, ownName: string): { readonly name: string; readonly tag: string | undefined } {
+  if (isTag(given)) return { name: ownName, tag: given }
+  const at = given.indexOf('@')
+  if (at >= 0) return { name: splitTag(given.slice(0, at)).name, tag: undefined }
+  return splitTag(given === '' ? ownName : given)
 }
 
 function isWanted(wanted: string | undefined): (descriptor: Descriptor) => boolean {

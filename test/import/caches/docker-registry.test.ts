@@ -53,6 +53,20 @@ test('the images of a registry are taken over, each manifest once', async (t) =>
   await access(dataOf(rest, app.blobs[0]?.digest ?? ''))
 })
 
+test('an image that another repository has, too, is known in both', async (t) => {
+  const lab = await startLab(t)
+  const rest = join(lab.folder, 'registry')
+  await push(rest, 'acme/app', 'v1', app)
+  const hex = app.manifest.digest.slice('sha256:'.length)
+  const folder = join(rest, 'docker/registry/v2/repositories/acme/other/_manifests/revisions/sha256', hex)
+  await write(join(folder, 'link'), app.manifest.digest)
+  const { images } = await lab.run({ transport: 'docker-registry', rest })
+  assert.deepEqual(images.map(({ image }) => image).sort(), [
+    'docker.io/acme/app:v1',
+    `docker.io/acme/other@${app.manifest.digest}`,
+  ])
+})
+
 test('files are moved if that is wanted, and half-written ones are left out and named', async (t) => {
   const lab = await startLab(t)
   const rest = join(lab.folder, 'registry')

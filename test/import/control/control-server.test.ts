@@ -57,6 +57,21 @@ test('images are imported through the socket', async (t) => {
   assert.equal(again.done.hereBytes, again.done.bytes)
 })
 
+test('a file is moved through the socket, unless it cannot be or is wrong', async (t) => {
+  const { lab, client } = await startServer(t)
+  const layer = app.blobs[1] ?? assert.fail('the image has layers')
+  const path = join(lab.folder, 'layer')
+  await writeFile(path, layer.bytes)
+  const file = { path, digest: asDigest(layer.digest), repository: hub('acme/app'), origin: 'a test' }
+  assert.equal(await client.move({ ...file, path: `${path}-gone` }, { signal }), false)
+  const wrong = { ...file, digest: asDigest(app.manifest.digest) }
+  await assert.rejects(client.move(wrong, { signal }), { code: 'corrupt' })
+  await access(path)
+  assert.equal(await client.move(file, { signal }), true)
+  await assert.rejects(access(path))
+  assert.ok(await lab.isStored(layer.digest))
+})
+
 test('only the user of the agent can open the socket', async (t) => {
   const { path } = await startServer(t)
   assert.equal((await stat(path)).mode & 0o777, 0o600)

@@ -105,6 +105,17 @@ test('an image is chosen by its tag or its whole name', async (t) => {
   await assert.rejects(lab.run({ transport: 'oci', rest: `${path}:v3` }), /has no image v3/)
 })
 
+test('an image whose name has a digest is known by that only', async (t) => {
+  const lab = await startLab(t)
+  const rest = join(lab.folder, 'layout')
+  const { digest } = first.manifest
+  await writeFiles(rest, layoutFiles({ [`registry.test/acme/app@${digest}`]: first }))
+  const { images } = await lab.run({ transport: 'oci', rest })
+  assert.deepEqual([images[0]?.image, images[0]?.error], [`registry.test/acme/app@${digest}`, null])
+  const repository = { registry: 'registry.test', name: 'acme/app' }
+  assert.deepEqual(await lab.store.catalog.filterKnown(repository, [asDigest(digest)]), [digest])
+})
+
 test('referrers are stored if they are wanted, and listed without upstream', async (t) => {
   const lab = await startLab(t)
   const files = layoutFiles({ 'acme/app:v1': first })
