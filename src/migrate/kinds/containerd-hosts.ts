@@ -10,6 +10,7 @@ const KEYS = ['capabilities', 'ca', 'skip_verify', 'override_path', 'dial_timeou
 export const containerdHosts: Kind = {
   name: 'containerd-hosts',
   title: "containerd's hosts.toml",
+  format: 'toml',
   recognizes: ({ toml }) =>
     toml !== undefined &&
     (isTable(toml['host']) || typeof toml['server'] === 'string') &&

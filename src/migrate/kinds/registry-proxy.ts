@@ -9,6 +9,7 @@ const KEYS = ['registry_storage', 'temporary_registry_storage', 'proxy_storage']
 export const registryProxy: Kind = {
   name: 'registry-proxy',
   title: 'docker-registry-server-proxy',
+  format: 'toml',
   recognizes: ({ toml }) => KEYS.some((key) => toml?.[key] !== undefined),
   convert({ toml = {} }, draft) {
     draft.set('listen', LISTEN)
