@@ -2,10 +2,11 @@ import type { AgentOptions } from './agent-options.ts'
 import type { CachingResolver } from './fetch/resolver.ts'
 import { CleanupStack } from './lib/async/cleanup-stack.ts'
 import type { AgentState } from './node-view.ts'
+import type { Resolver } from './ports/resolver.ts'
 import type { ListenAddress } from './registry-api/server.ts'
 import type { Store } from './store/store.ts'
 import type { Warming } from './warm/warming.ts'
-import { openCore, wireAgent } from './wiring.ts'
+import { type Core, openClientResolver, openCore, wireAgent } from './wiring.ts'
 
 export type { AgentOptions }
 
@@ -32,15 +33,32 @@ export function createAgent(options: AgentOptions): Agent {
  * Lets `work` warm images into a data folder on which no agent is running. Opens no server, asks no peers, and begins to keep
  * no image warm.
  */
-export async function withWarming<Result>(
+export function withWarming<Result>(
   options: AgentOptions,
   work: (warming: Pick<Warming, 'warm'>) => Promise<Result>,
+): Promise<Result> {
+  return withCore(options, ({ warming }) => work(warming))
+}
+
+/** Lets `work` read what a client of an agent on this data folder could pull, as `withWarming` does. */
+export function withResolver<Result>(
+  options: AgentOptions,
+  work: (resolver: Resolver) => Promise<Result>,
+): Promise<Result> {
+  return withCore(options, async (core, cleanup) => {
+    const { clientResolver } = await openClientResolver(options, core, cleanup)
+    return work(clientResolver)
+  })
+}
+
+async function withCore<Result>(
+  options: AgentOptions,
+  work: (core: Core, cleanup: CleanupStack) => Promise<Result>,
 ): Promise<Result> {
   const { peers: _peers, warm: _warm, ...offline } = options
   const cleanup = new CleanupStack()
   try {
-    const { warming } = await openCore(offline, cleanup)
-    return await work(warming)
+    return await work(await openCore(offline, cleanup), cleanup)
   } finally {
     await cleanup.run({ drainMs: 0 })
   }
@@ -90,8 +108,9 @@ class NodeAgent implements Agent {
 
   async #start(): Promise<void> {
     const parts = await wireAgent(this.#options, this.#state, this.#cleanup)
-    const { store, peers, resolver, warming, localNode, registryServer, adminServer, warnings } = parts
-    this.#warnings = warnings
+    const { store, peers, resolver, warming, localNode, registryServer, adminServer, controlServer } = parts
+    const noImports = await controlServer.start()
+    this.#warnings = noImports === undefined ? parts.warnings : [...parts.warnings, noImports]
     await peers?.join(localNode)
     this.#adminAddress = await adminServer?.start()
     // The registry API starts last, so that a client that is answered here is answered everywhere.

@@ -3,6 +3,9 @@ import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION }
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
+import { type ControlServer, createControlServer } from './import/control/control-server.ts'
+import { controlSocket } from './import/control/socket-path.ts'
+import { StoreTarget } from './import/target/store-target.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
 import { type AgentState, nodeViewOf } from './node-view.ts'
 import { Reporter } from './observe/reports/reporter.ts'
@@ -11,9 +14,10 @@ import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
+import type { Resolver } from './ports/resolver.ts'
 import { createRegistryServer, type RegistryServer } from './registry-api/server.ts'
 import { LocalResolver } from './sources/local-resolver.ts'
-import { openSources } from './sources/sources.ts'
+import { type LocalSources, openSources } from './sources/sources.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
@@ -43,6 +47,7 @@ export interface AgentParts extends Core {
   readonly localNode: LocalNode
   readonly registryServer: RegistryServer
   readonly adminServer: AdminServer | undefined
+  readonly controlServer: ControlServer
 }
 
 /**
@@ -110,10 +115,7 @@ export async function wireAgent(
   }
 
   // 8. The local sources, which the registry API asks between the store and the registry.
-  const sources = await openSources(options.sources ?? [], store, defaultNamespace)
-  cleanup.add(() => sources.close())
-  const clientResolver =
-    sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
+  const { sources, clientResolver } = await openClientResolver(options, core, cleanup)
 
   // 9. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
@@ -136,7 +138,24 @@ export async function wireAgent(
   cleanup.add(() => adminServer?.stop())
   cleanup.add(() => warming.stop())
 
-  return { ...core, localNode, registryServer, adminServer }
+  // 12. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
+  const controlServer = createControlServer(controlSocket(options.data), new StoreTarget(store))
+  cleanup.add(() => controlServer.stop())
+
+  return { ...core, localNode, registryServer, adminServer, controlServer }
+}
+
+/** The local sources, and the resolver for clients, which asks the sources between the store and the registry. */
+export async function openClientResolver(
+  { sources: given = [], defaultNamespace = DEFAULT_NAMESPACE }: AgentOptions,
+  { store, resolver }: Pick<Core, 'store' | 'resolver'>,
+  cleanup: CleanupStack,
+): Promise<{ readonly sources: LocalSources; readonly clientResolver: Resolver }> {
+  const sources = await openSources(given, store, defaultNamespace)
+  cleanup.add(() => sources.close())
+  const clientResolver =
+    sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
+  return { sources, clientResolver }
 }
 
 /** Gives the warming what it uses of the node. */

@@ -30,6 +30,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'wiring.ts',
     'fetch',
     'lib',
+    'ports/resolver.ts',
     'registry-api',
     'store',
     'warm',
@@ -40,12 +41,14 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'registry-api',
     'admin-api',
     'fetch',
+    'import',
     'store',
     'upstream',
     'peers',
     'lib',
     'observe',
     'oci',
+    'ports/resolver.ts',
     'sources',
     'upkeep',
     'warm',
@@ -74,6 +77,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'agent.ts',
     'config',
     'doctor',
+    'export',
+    'import',
     'lib',
     'migrate/convert.ts',
     'observe',
@@ -82,6 +87,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'ports/failure.ts',
     'runtimes',
     'schemas',
+    'sources/files',
     'store',
     'upkeep',
   ],
@@ -89,6 +95,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   doctor: [
     'lib',
     'runtimes',
+    'schemas/content-report.ts',
     'schemas/status-report.ts',
     TEXT,
     'sources/sources.ts',
@@ -115,6 +122,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   fetch: ['lib', 'oci', 'ports', EVENTS],
   // What leaves the agent before it is verified is one rule for all.
   sources: ['lib', 'oci', 'ports', EVENTS, 'fetch/flight/bytes/tail-gate.ts'],
+  export: ['lib', 'oci', 'ports'],
+  // An import reads what local sources read.
+  import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],
   store: ['lib', 'oci', 'ports', EVENTS],
   upstream: ['lib', 'oci', 'ports', EVENTS],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
@@ -132,9 +142,11 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
-  cli: ['context', 'terminal', 'warm', 'commands/stored', 'commands', '.'],
+  cli: ['context', 'terminal', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
   config: ['values', '.'],
   doctor: ['tools', 'checks', '.'],
+  export: ['targets', 'readers', 'static', '.'],
+  import: ['target', 'control', 'formats', 'caches', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar', 'hashing'],

@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test'
 
 /** The Debian package of each program that tests use. */
 const PACKAGES: Record<string, string> = {
+  caddy: 'caddy',
   chromium: 'chromium',
   containerd: 'containerd',
   ctr: 'containerd',

@@ -19,6 +19,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/warm.ts')).warm,
   },
   {
+    name: 'export',
+    summary: 'write images into files for other programs',
+    load: async () => (await import('./commands/export.ts')).exportImages,
+  },
+  {
+    name: 'import',
+    summary: 'store images from Docker, archives or folders',
+    load: async () => (await import('./commands/import.ts')).importImages,
+  },
+  {
     name: 'status',
     summary: 'show the state of the running agent',
     load: async () => (await import('./commands/status.ts')).status,

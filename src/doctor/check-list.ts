@@ -2,6 +2,7 @@ import { examineUpstreams } from '../upstream/examine.ts'
 import { type AgentAnswer, judgeAgent, queryAgent } from './checks/agent.ts'
 import { judgeClock } from './checks/clock.ts'
 import { dataFolder, inspectFolder, judgeData } from './checks/data.ts'
+import { checkImports } from './checks/imports.ts'
 import { checkPeers } from './checks/peers.ts'
 import { judgeRegistry, queryRegistry, registryAddress } from './checks/registry.ts'
 import { checkRuntimes } from './checks/runtimes.ts'
@@ -55,6 +56,11 @@ export function checksOf(settings: NodeSettings): readonly Check[] {
     {
       name: 'sources',
       run: async () => judgeSources(await findSources(await agent(), settings)),
+    },
+    {
+      name: 'imports',
+      run: async ({ signal }) =>
+        (await agent()).kind === 'agent' ? checkImports(settings.admin, { signal }) : [],
     },
     {
       name: 'clock',

@@ -10,8 +10,14 @@ export interface Freshness {
   readonly staleIfErrorMs: number
 }
 
+/** The times of a remembered answer, as `TagRecord` describes them. */
+export interface AnswerTimes {
+  readonly checkedAt: number
+  readonly importedAt?: number
+}
+
 /** An answer of upstream that may change: how it is remembered, and how upstream is asked again. */
-export interface ChangingAnswer<T extends { readonly checkedAt: number }> {
+export interface ChangingAnswer<T extends AnswerTimes> {
   /** Answers with the same key are the same answer. */
   readonly key: string
   readonly freshness: Freshness
@@ -37,20 +43,28 @@ export const DEFAULT_FRESHNESS: FreshnessPolicy = {
   pauseAfterFailureMs: 10_000,
 }
 
-/** A record from the future is not fresh: the clock was set back, so its age is unknown. */
-export function isFresh(checkedAt: number, now: number, freshness: Freshness): boolean {
+/**
+ * A record from the future is not fresh: the clock was set back, so its age is unknown. Neither is one that an import has
+ * made: upstream is asked before it counts as confirmed.
+ */
+export function isFresh({ checkedAt, importedAt }: AnswerTimes, now: number, freshness: Freshness): boolean {
   const age = now - checkedAt
-  return age >= 0 && age < freshness.tagTtlMs
+  return checkedAt !== importedAt && age >= 0 && age < freshness.tagTtlMs
 }
 
-/** Whether an answer may still be given when upstream cannot be asked. */
-function mayServeStale(checkedAt: number, now: number, freshness: Freshness): boolean {
-  return now - checkedAt < freshness.tagTtlMs + freshness.staleIfErrorMs
+/** Whether an answer may still be given when upstream cannot be asked: what was imported for ever, the others for a while. */
+function mayServeStale({ checkedAt, importedAt }: AnswerTimes, now: number, freshness: Freshness): boolean {
+  return importedAt !== undefined || now - checkedAt < freshness.tagTtlMs + freshness.staleIfErrorMs
 }
 
 /** Whether upstream could not be asked. After any other failure it has answered, so an older answer is wrong. */
 function isUpstreamDown(failure: Failure): boolean {
   return failure.code === 'unavailable' || failure.code === 'stalled' || failure.code === 'busy'
+}
+
+/** Whether upstream says nothing about the content. An import may name an image that no registry has, or that is private. */
+function isUnknownUpstream(failure: Failure): boolean {
+  return failure.code === 'absent' || failure.code === 'denied' || failure.code === 'unlisted'
 }
 
 const MAX_FAILED_KEYS = 10_000
@@ -62,7 +76,7 @@ const MAX_FAILED_KEYS = 10_000
 export class Revalidation {
   readonly #policy: FreshnessPolicy
   readonly #requests = new SharedWork<{
-    readonly value: { readonly checkedAt: number }
+    readonly value: AnswerTimes
     readonly cacheResult: CacheResult
   }>()
   /** The keys of answers for which upstream has just failed. */
@@ -73,14 +87,13 @@ export class Revalidation {
     this.#failedKeys = new BoundedMap(MAX_FAILED_KEYS, { ttlMs: policy.pauseAfterFailureMs })
   }
 
-  async get<T extends { readonly checkedAt: number }>(
+  async get<T extends AnswerTimes>(
     answer: ChangingAnswer<T>,
     options: { signal: AbortSignal },
   ): Promise<{ readonly value: T; readonly cacheResult: CacheResult }> {
     const known = await answer.load()
     if (known !== undefined) {
-      if (isFresh(known.checkedAt, Date.now(), answer.freshness))
-        return { value: known, cacheResult: { kind: 'hit' } }
+      if (isFresh(known, Date.now(), answer.freshness)) return { value: known, cacheResult: { kind: 'hit' } }
       if (this.#mayStayStale(answer, known)) return { value: known, cacheResult: { kind: 'stale-if-error' } }
     }
     const { promise, joined } = this.#requests.run(answer.key, () => this.#renew(answer, known))
@@ -92,15 +105,15 @@ export class Revalidation {
     }
   }
 
-  #mayStayStale<T extends { readonly checkedAt: number }>(answer: ChangingAnswer<T>, known: T): boolean {
-    return this.#failedKeys.has(answer.key) && mayServeStale(known.checkedAt, Date.now(), answer.freshness)
+  #mayStayStale<T extends AnswerTimes>(answer: ChangingAnswer<T>, known: T): boolean {
+    return this.#failedKeys.has(answer.key) && mayServeStale(known, Date.now(), answer.freshness)
   }
 
-  async #renew<T extends { readonly checkedAt: number }>(
+  async #renew<T extends AnswerTimes>(
     answer: ChangingAnswer<T>,
     known: T | undefined,
   ): Promise<{ readonly value: T; readonly cacheResult: CacheResult }> {
-    const isStaleUsable = known !== undefined && mayServeStale(known.checkedAt, Date.now(), answer.freshness)
+    const isStaleUsable = known !== undefined && mayServeStale(known, Date.now(), answer.freshness)
     const timeoutMs = isStaleUsable ? this.#policy.timeoutBeforeStaleMs : this.#policy.timeoutMs
     const timeout = new AbortController()
     const timer = setTimeout(() => {
@@ -116,8 +129,10 @@ export class Revalidation {
       return { value, cacheResult }
     } catch (thrown) {
       const failure = asFailure(thrown, 'upstream')
-      if (failure.code === 'absent') await answer.forget()
-      if (!isUpstreamDown(failure) || known === undefined || !isStaleUsable) throw failure
+      const isImported = known?.importedAt !== undefined
+      if (failure.code === 'absent' && !isImported) await answer.forget()
+      const isUsable = isUpstreamDown(failure) || (isImported && isUnknownUpstream(failure))
+      if (!isUsable || known === undefined || !isStaleUsable) throw failure
       this.#failedKeys.set(answer.key, true)
       return { value: known, cacheResult: { kind: 'stale-if-error' } }
     } finally {

@@ -87,7 +87,7 @@ export class TagLookup {
 
   async #headFromUpstream(repository: Repository, tag: string, signal: AbortSignal): Promise<TagHead> {
     const known = await this.#catalog.tag(repository, tag)
-    if (known !== undefined && isFresh(known.checkedAt, Date.now(), this.#registry.freshness(repository))) {
+    if (known !== undefined && isFresh(known, Date.now(), this.#registry.freshness(repository))) {
       return { digest: known.digest, mediaType: known.mediaType, size: undefined, ageMs: ageOf(known) }
     }
     const { promise } = this.#upstreamRequests.run(`${repositoryKey(repository)}:${tag}`, () =>
@@ -124,7 +124,9 @@ export class TagLookup {
     // A tag moves only to a manifest that this node can serve.
     const manifest = await this.#manifests.find(repository, digest, options)
     const { mediaType } = await waitUntilVerified(manifest, options)
-    const record: TagRecord = { digest, mediaType, checkedAt }
+    // Upstream has confirmed an imported tag, or moved it: then it is a tag as any other.
+    const importedAt = before?.digest === digest ? before.importedAt : undefined
+    const record = { digest, mediaType, checkedAt, ...(importedAt === undefined ? {} : { importedAt }) }
     await ignoreFullDisk(this.#catalog.rememberTag(repository, tag, record))
     await ignoreFullDisk(this.#catalog.rememberKnownName(repository, digest))
     publish('tag.revalidated', { repository, tag, outcome: outcomeOf(before?.digest, digest) })

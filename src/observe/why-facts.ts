@@ -59,7 +59,12 @@ export function whyFacts(report: WhyReport, now: number): WhyFact[] {
 
 function tagText({ tagRecord }: WhyReport, now: number): string {
   if (tagRecord === null) return 'unknown'
-  const { checkedAt, state, tagTtlMs, staleIfErrorMs } = tagRecord
+  const { checkedAt, importedAt, state, tagTtlMs, staleIfErrorMs } = tagRecord
+  if (importedAt !== undefined) {
+    const confirmed =
+      checkedAt === importedAt ? 'not confirmed by a registry' : `confirmed ${agoText(checkedAt, now)}`
+    return `imported ${agoText(importedAt, now)}, ${confirmed} (served until the registry names another digest)`
+  }
   const rule = `revalidated after ${spanText(tagTtlMs)}, served for another ${spanText(staleIfErrorMs)} if upstream fails`
   return `${state}, confirmed ${agoText(checkedAt, now)} (${rule})`
 }

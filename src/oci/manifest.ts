@@ -2,7 +2,14 @@ import * as v from 'valibot'
 import { jsonObject } from '../lib/json.ts'
 import { type Parsed, parsed, refused } from '../lib/parsed.ts'
 import { type Digest, parseDigest } from './digest.ts'
-import { essence, isIndexType, isManifestType, isSchema1Type } from './media-types.ts'
+import {
+  essence,
+  isIndexType,
+  isManifestType,
+  isSchema1Type,
+  OCI_INDEX,
+  OCI_MANIFEST,
+} from './media-types.ts'
 
 /** The largest manifest that is stored: what the distribution spec 1.1, "Pushing Manifests", asks registries to accept. */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
@@ -94,6 +101,13 @@ export function parseManifest(bytes: Uint8Array, declaredType?: string): Parsed<
     subject: fields.subject ? descriptor(fields.subject) : undefined,
     annotations: fields.annotations ?? {},
   })
+}
+
+/** The type under which a manifest is served: what its descriptor declares, or else what the manifest says of itself. */
+export function manifestTypeOf(declared: string | undefined, manifest: Manifest): string {
+  if (declared !== undefined && isManifestType(declared)) return declared
+  if (manifest.mediaType !== undefined && isManifestType(manifest.mediaType)) return manifest.mediaType
+  return manifest.kind === 'index' ? OCI_INDEX : OCI_MANIFEST
 }
 
 /** Lists the content that an image needs besides this manifest, each digest once. The subject is not needed. */

@@ -4,15 +4,19 @@ import type { Repository } from '../oci/names/repository.ts'
 export interface TagRecord {
   readonly digest: Digest
   readonly mediaType: string | undefined
-  /** When upstream last confirmed the tag, in milliseconds since the epoch. */
+  /** When upstream last confirmed the tag, or an import set it, in milliseconds since the epoch. */
   readonly checkedAt: number
+  /** When an import set the tag to this digest. Equal to `checkedAt` until upstream has confirmed it. */
+  readonly importedAt?: number
 }
 
 /** The last answer of upstream to a question whose answer may change: a list of tags, or of referrers. */
 export interface CachedList {
   readonly body: Uint8Array
-  /** When upstream gave the answer, in milliseconds since the epoch. */
+  /** When upstream gave the answer, or an import made it, in milliseconds since the epoch. */
   readonly checkedAt: number
+  /** Equal to `checkedAt` for a list that an import has made. */
+  readonly importedAt?: number
 }
 
 /** What this node remembers about names. The content itself is in the blob store; the catalog only refers to it. */

@@ -21,6 +21,8 @@ export const ImageReport = v.object({
   tag: v.string(),
   digest: v.string(),
   checkedAt: time,
+  /** When an import set the tag, if one did. Equal to `checkedAt` until upstream has confirmed it. */
+  importedAt: v.optional(time),
   /** The stored bytes of the image: `uniqueBytes` belong to this tag alone, `sharedBytes` to other tags too. */
   bytesHere: bytes,
   uniqueBytes: bytes,

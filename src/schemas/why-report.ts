@@ -55,10 +55,12 @@ export const WhyReport = v.object({
   tagRecord: v.nullable(
     v.object({
       checkedAt: time,
+      /** When an import set the tag, if one did. Equal to `checkedAt` until upstream has confirmed it. */
+      importedAt: v.optional(time),
       ageMs: span,
       tagTtlMs: span,
       staleIfErrorMs: span,
-      /** `fresh`: served as it is. `stale`: revalidated, and served if upstream fails. `expired`: served only when revalidated. */
+      /** `fresh`: served as it is. `stale`: revalidated, and served if upstream fails. `expired`: served only when revalidated. An imported tag is never `expired`. */
       state: v.picklist(['fresh', 'stale', 'expired']),
     }),
   ),

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type Digest, digestFrom } from '../oci/digest.ts'
 import type { BlobFacts, BlobStore, Incoming } from '../ports/blob-store.ts'
 import type { Content } from '../ports/content.ts'
-import type { ContentReceiver, UnknownContent } from '../ports/content-receiver.ts'
+import type { ContentReceiver, FileToAdopt, UnknownContent } from '../ports/content-receiver.ts'
 import { Failure } from '../ports/failure.ts'
 import type { Want } from '../ports/source.ts'
 import { BlobRemoval } from './blob-removal.ts'
@@ -12,6 +12,7 @@ import { StoredContent } from './files/stored-content.ts'
 import type { BlobEntry } from './index/blob-entry.ts'
 import type { LastUse } from './index/last-use.ts'
 import type { EvictionReason, Freed } from './space/budget-types.ts'
+import { adoptFile } from './writing/file-adoption.ts'
 import { DiskIncoming } from './writing/incoming.ts'
 import type { StoreParts } from './writing/store-parts.ts'
 
@@ -114,6 +115,12 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
       this.#incoming.delete(digest)
       throw error
     }
+  }
+
+  /** Moves a file of another program into the store. False: it cannot be moved. */
+  async adoptFile(file: FileToAdopt, options: { signal: AbortSignal }): Promise<boolean> {
+    if (this.#closing) throw new Failure('stopping', 'the store is closed')
+    return adoptFile(file, this.#parts, (digest) => this.#removal.claim(digest), options)
   }
 
   async *list(): AsyncGenerator<BlobFacts> {

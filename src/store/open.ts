@@ -128,6 +128,7 @@ export async function openStore({
   return {
     blobs,
     receiver: blobs,
+    adoptFile: (file, options) => blobs.adoptFile(file, options),
     catalog,
     recovered,
     usage: () => index.usage,

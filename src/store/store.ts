@@ -3,7 +3,7 @@ import type { Repository } from '../oci/names/repository.ts'
 import type { BlobFacts, BlobStore } from '../ports/blob-store.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Content } from '../ports/content.ts'
-import type { ContentReceiver } from '../ports/content-receiver.ts'
+import type { ContentReceiver, FileToAdopt } from '../ports/content-receiver.ts'
 import type { Scrub, Verified, VerifyOptions } from './care/scrub.ts'
 import type { KnownTag } from './index/catalog.ts'
 import type { Pin } from './index/pins.ts'
@@ -14,6 +14,11 @@ export interface Store {
   readonly blobs: BlobStore
   /** Takes contents of unknown digest. */
   readonly receiver: ContentReceiver
+  /**
+   * Moves a file into the store without copying it. False: the file cannot be moved. Rejects with a `Failure` if it has
+   * another content.
+   */
+  adoptFile(file: FileToAdopt, options: { signal: AbortSignal }): Promise<boolean>
   readonly catalog: Catalog
   /** Resolves when all files that the index did not know have been hashed; until then such a blob is not found. */
   readonly recovered: Promise<void>

@@ -35,6 +35,15 @@ export function catalogSuite(
       assert.deepEqual(await catalog.tag(alpine, '3.20'), moved)
     })
 
+    it('remembers that an import has set a tag or made a list', async () => {
+      const record = { digest, mediaType: undefined, checkedAt: 20, importedAt: 17 }
+      await catalog.rememberTag(alpine, 'v1', record)
+      assert.deepEqual(await catalog.tag(alpine, 'v1'), record)
+      await catalog.rememberList(alpine, 'tags', { body: Buffer.from('v1'), checkedAt: 17, importedAt: 17 })
+      const list = await catalog.cachedList(alpine, 'tags')
+      assert.deepEqual([list?.checkedAt, list?.importedAt], [17, 17])
+    })
+
     it('does not confuse tags or repositories with similar names', async () => {
       const record = { digest, mediaType: undefined, checkedAt: 1 }
       await catalog.rememberTag({ registry: 'r', name: 'a/b' }, 'c', record)

@@ -27,3 +27,15 @@ test('a list of referrers fails rather than looks empty when upstream fails', as
   const subject = digestOf(Buffer.from('subject'))
   await assert.rejects(resolver.referrers(alpine, subject, { signal }), { code: 'unavailable' })
 })
+
+test('a list that an import has made is given while upstream does not answer, and replaced by its answer', async () => {
+  const { catalog, registry, resolver } = setUpResolver()
+  await catalog.rememberList(alpine, 'tags', { body: Buffer.from('v1'), checkedAt: 17, importedAt: 17 })
+  registry.failure = new Failure('unavailable', 'away')
+  assert.deepEqual((await resolver.tags(alpine, { signal })).tags, ['v1'])
+  const other = setUpResolver()
+  await other.catalog.rememberList(alpine, 'tags', { body: Buffer.from('v1'), checkedAt: 17, importedAt: 17 })
+  other.registry.setTag(alpine, 'v2', other.registry.add(Buffer.from('b')))
+  assert.deepEqual((await other.resolver.tags(alpine, { signal })).tags, ['v2'])
+  assert.equal((await other.catalog.cachedList(alpine, 'tags'))?.importedAt, undefined)
+})

@@ -170,3 +170,57 @@ test('a client that leaves does not end the request for a tag that others wait f
   answer.resolve()
   assert.equal((await second).digest, old)
 })
+
+/** An imported tag: upstream has another manifest than `old` under it, or says `failure`. */
+async function imported(failure?: Failure) {
+  const parts = tagged()
+  const { catalog, registry, resolver, old } = parts
+  await resolver.manifestByDigest(alpine, old, { signal })
+  const importedAt = Date.now() - 10 * 365 * 86_400_000
+  const record = { digest: old, mediaType: OCI_MANIFEST, checkedAt: importedAt, importedAt }
+  await catalog.rememberTag(alpine, 'latest', record)
+  if (failure !== undefined) registry.failure = failure
+  return { ...parts, importedAt }
+}
+
+for (const code of ['unavailable', 'stalled', 'busy', 'absent', 'denied', 'unlisted'] as const) {
+  test(`an imported tag is served for ever while upstream is ${code}`, async () => {
+    const { catalog, resolver, old, importedAt } = await imported(new Failure(code, 'no answer'))
+    for (let request = 0; request < 2; request++) {
+      const answer = await resolver.manifestByTag(alpine, 'latest', { signal })
+      assert.equal(answer.digest, old)
+      assert.deepEqual(answer.cacheResult, { kind: 'stale-if-error' })
+    }
+    assert.equal((await catalog.tag(alpine, 'latest'))?.importedAt, importedAt)
+  })
+}
+
+test('upstream is asked before an imported tag counts as fresh, and confirms it', async () => {
+  const { catalog, registry, resolver, old, importedAt } = await imported()
+  await catalog.rememberTag(alpine, 'latest', {
+    digest: old,
+    mediaType: OCI_MANIFEST,
+    checkedAt: Date.now(),
+    importedAt: Date.now(),
+  })
+  const answer = await resolver.manifestByTag(alpine, 'latest', { signal })
+  assert.deepEqual(answer.cacheResult, { kind: 'revalidated' })
+  assert.equal(registry.asked.tag, 1)
+  const record = await catalog.tag(alpine, 'latest')
+  assert.ok(record?.importedAt !== undefined && record.importedAt > importedAt)
+  registry.failure = new Failure('denied', 'no')
+  registry.fresh.tagTtlMs = 0
+  registry.fresh.staleIfErrorMs = 0
+  assert.equal((await resolver.manifestByTag(alpine, 'latest', { signal })).digest, old)
+})
+
+test('upstream moves an imported tag, which is a tag as any other then', async () => {
+  const { catalog, registry, resolver } = await imported()
+  const moved = registry.add(manifestOf([Buffer.from('new')]), OCI_MANIFEST)
+  registry.setTag(alpine, 'latest', moved)
+  assert.equal((await resolver.manifestByTag(alpine, 'latest', { signal })).digest, moved)
+  assert.equal((await catalog.tag(alpine, 'latest'))?.importedAt, undefined)
+  registry.fresh.tagTtlMs = 0
+  registry.setTag(alpine, 'latest', undefined)
+  await assert.rejects(resolver.manifestByTag(alpine, 'latest', { signal }), { code: 'absent' })
+})

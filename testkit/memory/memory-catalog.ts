@@ -29,8 +29,7 @@ export class MemoryCatalog implements Catalog {
 
   async rememberList(repository: Repository, topic: string, list: CachedList): Promise<void> {
     this.#addRepository(repository)
-    const { body, checkedAt } = list
-    this.#lists.set(`${repositoryKey(repository)} ${topic}`, { body: Uint8Array.from(body), checkedAt })
+    this.#lists.set(`${repositoryKey(repository)} ${topic}`, { ...list, body: Uint8Array.from(list.body) })
   }
 
   async rememberKnownName(repository: Repository, digest: Digest): Promise<void> {

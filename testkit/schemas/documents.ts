@@ -1,6 +1,8 @@
 import { toJsonSchema } from '@valibot/to-json-schema'
 import { configFileSchema } from '../../src/config/json-schema.ts'
+import { Bundle } from '../../src/oci/bundle.ts'
 import { BlobReport, ImageReport } from '../../src/schemas/content-report.ts'
+import { ImportLine } from '../../src/schemas/import-report.ts'
 import { PullsReport } from '../../src/schemas/pull-report.ts'
 import { StatusReport } from '../../src/schemas/status-report.ts'
 import {
@@ -37,17 +39,21 @@ const API: Readonly<Record<string, ValibotSchema>> = {
   'warm.line': WarmLine,
 }
 
+/** What users and other programs read and write as files. */
+const FILES: Readonly<Record<string, ValibotSchema>> = { bundle: Bundle, 'import.line': ImportLine }
+
 /** The contents of the files of docs/schemas, by name. */
 export function schemaDocuments(): ReadonlyMap<string, string> {
   const documents = new Map([['config.json', written(configFileSchema())]])
-  for (const [name, schema] of Object.entries(API)) {
+  const api = Object.entries(API).map(([name, schema]) => [`api.${name}`, schema] as const)
+  for (const [name, schema] of [...api, ...Object.entries(FILES)]) {
     // Checks that JSON Schema cannot express are left out. Requests are described as a client sends them.
     const jsonSchema = toJsonSchema(schema, {
       target: 'draft-2020-12',
       typeMode: 'input',
       errorMode: 'ignore',
     })
-    documents.set(`api.${name}.json`, written(jsonSchema))
+    documents.set(`${name}.json`, written(jsonSchema))
   }
   return documents
 }

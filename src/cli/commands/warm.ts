@@ -89,7 +89,7 @@ export const warm: Command = {
     },
   ],
   async run(given, terminal) {
-    const images = [...(await imagesOf(given))]
+    const images = [...(await imagesOf(given, { command: 'warm' }))]
     const request: WarmRequest = {
       images,
       platforms: [...platformsOf(given)],

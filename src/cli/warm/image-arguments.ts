@@ -9,14 +9,21 @@ import { CommandError, type Invocation, usageError } from '../context/command.ts
 /** A list of the 1000 images of one request is far smaller; a larger file is something else. */
 const MAX_FILE_BYTES = 1024 * 1024
 
-/** The images on the command line and in the file of --file, without duplicates. */
-export async function imagesOf({ positionals, values }: Invocation): Promise<readonly string[]> {
+/**
+ * The images on the command line and in the file of --file, without duplicates. `isOptional`: there may be none, but not
+ * an empty file.
+ */
+export async function imagesOf(
+  { positionals, values }: Invocation,
+  { command, isOptional = false }: { readonly command: string; readonly isOptional?: boolean },
+): Promise<readonly string[]> {
   for (const image of positionals) check(image, '')
   const images = new Set([...positionals, ...(await imagesIn(values['file']))])
-  if (images.size === 0) {
+  const isUnnamed = positionals.length === 0 && values['file'] === undefined
+  if (images.size === 0 && !(isOptional && isUnnamed)) {
     throw usageError(
-      positionals.length === 0 && values['file'] === undefined
-        ? 'warm needs an image such as alpine:3.20, or a list of them with --file; see agent warm --help'
+      isUnnamed
+        ? `${command} needs an image such as alpine:3.20, or a list of them with --file; see agent ${command} --help`
         : `${values['file']} contains no image; write one image per line`,
     )
   }

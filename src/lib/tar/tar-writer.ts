@@ -31,6 +31,11 @@ export class TarWriter {
     await this.#write(bytes)
   }
 
+  /** Completes a file, so that another writer can go on after it. */
+  async endFile(): Promise<void> {
+    await this.#endEntry()
+  }
+
   async end(): Promise<void> {
     await this.#endEntry()
     await this.#write(END)

@@ -43,6 +43,9 @@ function predictTag(facts: RequestFacts, repository: Repository, tag: string): s
     const left = spanText(tagTtlMs - ageMs)
     return `The tag is fresh for another ${left}, so it is not revalidated; ${lowerFirst(predictContent(facts))}`
   }
+  if (tagRecord.importedAt !== undefined) {
+    return `The tag was imported, so a request first asks ${asked} whether it refers to another digest; if none says so, the imported one is served`
+  }
   const revalidation = `The tag was last confirmed ${spanText(ageMs)} ago, so a request first asks ${asked} whether it has moved`
   if (state === 'expired') return `${revalidation}; if none answers, the known digest is too old to be served`
   const left = spanText(tagTtlMs + staleIfErrorMs - ageMs)

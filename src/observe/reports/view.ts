@@ -14,12 +14,14 @@ export interface BlobView {
   readonly origin: string
 }
 
-/** What this node knows of a tag. `checkedAt` is when upstream last confirmed it. */
+/** What this node knows of a tag. `checkedAt` is when upstream last confirmed it, or an import set it. */
 export interface TagView {
   readonly repository: Repository
   readonly tag: string
   readonly digest: Digest
   readonly checkedAt: number
+  /** When an import set the tag. Equal to `checkedAt` until upstream has confirmed it. */
+  readonly importedAt?: number
 }
 
 export interface ScrubView {

@@ -67,9 +67,18 @@ function tagReport(view: NodeView, record: TagView, now: number): NonNullable<Wh
   const { tagTtlMs, staleIfErrorMs } = view.freshness(record.repository)
   const ageMs = now - record.checkedAt
   // A record from the future, written by a wrong clock, does not tell its age: the tag counts as stale.
-  const isFresh = ageMs >= 0 && ageMs < tagTtlMs
-  const state = isFresh ? 'fresh' : ageMs < tagTtlMs + staleIfErrorMs ? 'stale' : 'expired'
-  return { checkedAt: rfc3339(record.checkedAt), ageMs, tagTtlMs, staleIfErrorMs, state }
+  const { checkedAt, importedAt } = record
+  const isFresh = checkedAt !== importedAt && ageMs >= 0 && ageMs < tagTtlMs
+  const isServed = importedAt !== undefined || ageMs < tagTtlMs + staleIfErrorMs
+  const state = isFresh ? 'fresh' : isServed ? 'stale' : 'expired'
+  return {
+    checkedAt: rfc3339(checkedAt),
+    ...(importedAt === undefined ? {} : { importedAt: rfc3339(importedAt) }),
+    ageMs,
+    tagTtlMs,
+    staleIfErrorMs,
+    state,
+  }
 }
 
 async function partsOf(

@@ -1,5 +1,5 @@
 import { Deferred } from '../../lib/async/deferred.ts'
-import type { Digest } from '../../oci/digest.ts'
+import type { Algorithm, Digest } from '../../oci/digest.ts'
 import { childrenOf, type Manifest } from '../../oci/manifest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
@@ -15,7 +15,7 @@ export interface WrittenContent {
   readonly size: number
 }
 
-/** Writes contents that Docker gives into the store, each under the digest of its bytes. */
+/** Writes contents into the store, each under the digest of its bytes. */
 export class ContentWriter {
   readonly #receiver: ContentReceiver
   readonly #repository: Repository
@@ -33,8 +33,9 @@ export class ContentWriter {
     read: ReadBytes,
     most: number,
     isWanted: (digest: Digest) => boolean = () => true,
+    algorithm: Algorithm = 'sha256',
   ): Promise<WrittenContent> {
-    return this.#receive('blob', async (incoming) => {
+    return this.#receive('blob', algorithm, async (incoming) => {
       if (!(await incoming.reserve(most))) throw noRoom(incoming)
       await pour(read, incoming)
       const digest = await incoming.digest()
@@ -43,8 +44,14 @@ export class ContentWriter {
     })
   }
 
-  async writeManifest(bytes: Uint8Array, mediaType: string, manifest: Manifest): Promise<WrittenContent> {
-    return this.#receive('manifest', async (incoming) => {
+  async writeManifest(
+    bytes: Uint8Array,
+    mediaType: string,
+    manifest: Manifest,
+    isWanted: (digest: Digest) => boolean = () => true,
+    algorithm: Algorithm = 'sha256',
+  ): Promise<WrittenContent> {
+    return this.#receive('manifest', algorithm, async (incoming) => {
       if (!(await incoming.reserve(bytes.length))) throw noRoom(incoming)
       let at = 0
       await pour(async (target) => {
@@ -53,16 +60,18 @@ export class ContentWriter {
         at += count
         return count
       }, incoming)
-      await this.#commit(incoming, { mediaType, manifest })
-      return { digest: await incoming.digest(), size: bytes.length }
+      const digest = await incoming.digest()
+      if (isWanted(digest)) await this.#commit(incoming, { mediaType, manifest })
+      return { digest, size: bytes.length }
     })
   }
 
   async #receive(
     kind: 'manifest' | 'blob',
+    algorithm: Algorithm,
     work: (incoming: Incoming) => Promise<WrittenContent>,
   ): Promise<WrittenContent> {
-    const incoming = await this.#receiver.receive({ kind, repository: this.#repository, algorithm: 'sha256' })
+    const incoming = await this.#receiver.receive({ kind, repository: this.#repository, algorithm })
     try {
       return await work(incoming)
     } finally {
@@ -102,5 +111,5 @@ async function pour(read: ReadBytes, incoming: Incoming): Promise<void> {
 
 function noRoom(incoming: Incoming): Failure {
   const reason = incoming.passThroughReason
-  return reason ?? new Failure('disk', 'The store has no room for an image of Docker. Raise --max-bytes.')
+  return reason ?? new Failure('disk', 'The store has no room for the content. Raise --max-bytes.')
 }

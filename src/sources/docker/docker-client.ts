@@ -16,6 +16,7 @@ const ListShape = v.array(
 const ImageShape = v.object({
   Id: v.string(),
   RepoTags: v.nullish(v.array(v.string())),
+  Size: v.optional(v.number()),
   RootFS: v.optional(v.object({ Layers: v.nullish(v.array(v.string())) })),
   /** Only where Docker keeps images in containerd: the manifest or index that the name refers to. */
   Descriptor: v.nullish(v.object({ mediaType: v.string(), digest: v.string(), size: v.number() })),

@@ -5,22 +5,29 @@ import { type Digest, parseDigest } from '../../oci/digest.ts'
 import type { Descriptor } from '../../oci/manifest.ts'
 import { covers, type NameRules } from '../../oci/names/name-rules.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
+import type { BlobStore } from '../../ports/blob-store.ts'
 import type { Catalog } from '../../ports/catalog.ts'
 import type { Content } from '../../ports/content.ts'
+import type { ContentReceiver } from '../../ports/content-receiver.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
 import type { Want } from '../../ports/source.ts'
 import type { Compression } from './classic-image.ts'
+import { ContentWriter } from './content-writer.ts'
 import type { DockerClient, DockerImage } from './docker-client.ts'
 import { DockerIndex, type NamedImage } from './docker-index.ts'
-import { ImageImport, type ImportedImage, type ImportTarget } from './image-import.ts'
+import { ImageImport, type ImportedImage } from './image-import.ts'
+import { readStoredManifest } from './stored-manifest.ts'
 
 export interface DockerSourceOptions {
   readonly client: DockerClient
   readonly rules: NameRules
   readonly isExclusive: boolean
   readonly compression: Compression
-  readonly target: ImportTarget
+  readonly target: {
+    readonly blobs: Pick<BlobStore, 'facts' | 'open'>
+    readonly receiver: ContentReceiver
+  }
   readonly catalog: Pick<Catalog, 'rememberKnownName'>
 }
 
@@ -134,7 +141,11 @@ export class DockerSource implements LocalSource {
 
   async #importNow(repository: Repository, reference: string, image: DockerImage): Promise<ImportedImage> {
     const { client, target, catalog, compression } = this.#options
-    const work = new ImageImport(target, repository, this.name)
+    const work = new ImageImport({
+      facts: (digest) => target.blobs.facts(digest),
+      manifest: async (digest) => (await readStoredManifest(target.blobs, digest))?.manifest,
+      writer: new ContentWriter(target.receiver, repository, this.name),
+    })
     const root = image.Descriptor && parseDigest(image.Descriptor.digest)
     const imported =
       image.Descriptor && root
@@ -152,7 +163,7 @@ function keyOf(repository: Repository, id: string): string {
   return `${repositoryKey(repository)} ${id}`
 }
 
-function partsOf({ Id, RootFS }: DockerImage) {
+export function partsOf({ Id, RootFS }: DockerImage) {
   const config = parseDigest(Id)
   const layers = (RootFS?.Layers ?? []).map(parseDigest)
   if (config === undefined || layers.includes(undefined)) {

@@ -3,18 +3,18 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { inputFromChunks } from '../../lib/tar/inputs.ts'
 import { type Digest, digestFrom } from '../../oci/digest.ts'
-import { childrenOf, MAX_MANIFEST_BYTES, type Manifest, parseManifest } from '../../oci/manifest.ts'
-import type { Repository } from '../../oci/names/repository.ts'
-import type { BlobStore } from '../../ports/blob-store.ts'
-import type { ContentReceiver } from '../../ports/content-receiver.ts'
+import { childrenOf, type Manifest, parseManifest } from '../../oci/manifest.ts'
 import { Failure } from '../../ports/failure.ts'
 import { type ClassicParts, type Compression, classicManifest, createCompressor } from './classic-image.ts'
-import { ContentWriter, type ReadBytes, type WrittenContent } from './content-writer.ts'
+import type { ContentWriter, ReadBytes, WrittenContent } from './content-writer.ts'
 import { readArchive } from './saved-archive.ts'
 
-export interface ImportTarget {
-  readonly blobs: Pick<BlobStore, 'facts' | 'open'>
-  readonly receiver: ContentReceiver
+/** Where an image of Docker is stored. */
+export interface DockerImageTarget {
+  facts(digest: Digest): Promise<{ readonly size: number } | undefined>
+  /** undefined: it is not stored, or it is no manifest. */
+  manifest(digest: Digest): Promise<Manifest | undefined>
+  readonly writer: Pick<ContentWriter, 'writeBlob' | 'writeManifest'>
 }
 
 export interface ImportedImage {
@@ -33,12 +33,10 @@ const COMPRESSION_OVERHEAD_BYTES = 64 * 1024
 
 /** Brings images out of Docker into the store, each by one `save` and only if something of it is missing. */
 export class ImageImport {
-  readonly #target: ImportTarget
-  readonly #writer: ContentWriter
+  readonly #target: DockerImageTarget
 
-  constructor(target: ImportTarget, repository: Repository, origin: string) {
+  constructor(target: DockerImageTarget) {
     this.#target = target
-    this.#writer = new ContentWriter(target.receiver, repository, origin)
   }
 
   /** An image of the classic store, which has layers without compression and no manifest. */
@@ -63,8 +61,8 @@ export class ImageImport {
     const manifest = parseManifest(bytes)
     if (!manifest.ok) throw new Error(manifest.problem)
     const digest = digestFrom('sha256', createHash('sha256').update(bytes).digest('hex'))
-    if ((await this.#target.blobs.facts(digest)) === undefined) {
-      await this.#writer.writeManifest(bytes, mediaType, manifest.value)
+    if ((await this.#target.facts(digest)) === undefined) {
+      await this.#target.writer.writeManifest(bytes, mediaType, manifest.value)
     }
     return { digest, mediaType, contents: new Set([digest, ...contents.map((content) => content.digest)]) }
   }
@@ -77,11 +75,11 @@ export class ImageImport {
     await this.#read(save, {
       isNeeded: async (digest) => {
         contents.add(digest)
-        const facts = await this.#target.blobs.facts(digest)
+        const facts = await this.#target.facts(digest)
         return facts === undefined
       },
       blob: async (read, size, digest) => {
-        const written = await this.#writer.writeBlob(
+        const written = await this.#target.writer.writeBlob(
           read,
           size,
           (found) => digest === undefined || found === digest,
@@ -89,10 +87,10 @@ export class ImageImport {
         if (digest !== undefined && written.digest !== digest) throw wrongContent(digest, written.digest)
       },
       manifest: async (bytes, type, manifest) => {
-        await this.#writer.writeManifest(bytes, type, manifest)
+        await this.#target.writer.writeManifest(bytes, type, manifest)
       },
     })
-    if ((await this.#target.blobs.facts(root)) !== undefined) return { digest: root, mediaType, contents }
+    if ((await this.#target.facts(root)) !== undefined) return { digest: root, mediaType, contents }
     throw new Failure('unavailable', `Docker has saved an image without its manifest ${root}.`)
   }
 
@@ -107,7 +105,7 @@ export class ImageImport {
       isNeeded: async (digest) => wanted.has(digest) && !found.has(digest),
       blob: async (read, size, digest) => {
         if (compression === undefined || digest === config) {
-          const written = await this.#writer.writeBlob(
+          const written = await this.#target.writer.writeBlob(
             read,
             size,
             (one) => wanted.has(one) && !found.has(one),
@@ -117,7 +115,7 @@ export class ImageImport {
         }
         const compressed = new CompressedLayer(read, compression)
         const most = size + COMPRESSION_OVERHEAD_BYTES
-        const written = await this.#writer.writeBlob(compressed.read, most, () =>
+        const written = await this.#target.writer.writeBlob(compressed.read, most, () =>
           wanted.has(compressed.rawDigest()),
         )
         found.set(compressed.rawDigest(), written)
@@ -137,14 +135,14 @@ export class ImageImport {
 
   async #findStored(digests: readonly Digest[], found: Map<Digest, WrittenContent>): Promise<void> {
     for (const digest of digests) {
-      const facts = await this.#target.blobs.facts(digest)
+      const facts = await this.#target.facts(digest)
       if (facts !== undefined) found.set(digest, { digest, size: facts.size })
     }
   }
 
   /** All contents below a manifest if the store has all of them. Of an index, images that Docker lacks may be missing. */
   async #storedImage(root: Digest): Promise<ReadonlySet<Digest> | undefined> {
-    const manifest = await this.#storedManifest(root)
+    const manifest = await this.#target.manifest(root)
     if (manifest === undefined) return undefined
     const contents = new Set([root])
     let hasImage = false
@@ -154,29 +152,10 @@ export class ImageImport {
           contents.add(child)
           hasImage = true
         }
-      } else if ((await this.#target.blobs.facts(digest)) === undefined) return undefined
+      } else if ((await this.#target.facts(digest)) === undefined) return undefined
       else contents.add(digest)
     }
     return manifest.kind === 'image' || hasImage ? contents : undefined
-  }
-
-  async #storedManifest(digest: Digest): Promise<Manifest | undefined> {
-    const facts = await this.#target.blobs.facts(digest)
-    if (facts === undefined || facts.kind !== 'manifest' || facts.size > MAX_MANIFEST_BYTES) return undefined
-    const content = await this.#target.blobs.open(digest)
-    if (content === undefined) return undefined
-    try {
-      const bytes = new Uint8Array(content.size)
-      for (let at = 0; at < bytes.length; ) {
-        const count = await content.read(bytes.subarray(at), at)
-        if (count === 0) return undefined
-        at += count
-      }
-      const manifest = parseManifest(bytes, content.mediaType)
-      return manifest.ok ? manifest.value : undefined
-    } finally {
-      await content.close()
-    }
   }
 }
 

@@ -5,7 +5,7 @@ import type { Digest } from '../../oci/digest.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import { type FileRange, versionOf } from './file-tree.ts'
-import type { FileVerifier } from './file-verifier.ts'
+import type { FileCheck } from './file-verifier.ts'
 
 /** A content that is served from where it is. Its last bytes are readable only when all of it was hashed. */
 export class FileContent implements Content {
@@ -14,13 +14,13 @@ export class FileContent implements Content {
   readonly mediaType: string | undefined
   readonly #file: FileHandle
   readonly #range: FileRange
-  readonly #verifier: FileVerifier
+  readonly #verifier: FileCheck
   #isVerified: boolean
 
   static async open(
     facts: { readonly digest: Digest; readonly mediaType: string | undefined },
     range: FileRange,
-    verifier: FileVerifier,
+    verifier: FileCheck,
   ): Promise<FileContent> {
     const file = await open(range.path)
     try {
@@ -35,7 +35,7 @@ export class FileContent implements Content {
   private constructor(
     { digest, mediaType }: { readonly digest: Digest; readonly mediaType: string | undefined },
     range: FileRange,
-    verifier: FileVerifier,
+    verifier: FileCheck,
     file: FileHandle,
   ) {
     this.digest = digest

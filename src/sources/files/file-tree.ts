@@ -82,6 +82,11 @@ export async function readRange({ path, start, size }: FileRange, most: number):
   }
 }
 
+/** Gives the first bytes of a file; all of them if it has fewer than `most`. */
+export async function readPrefix(range: FileRange, most: number): Promise<Uint8Array> {
+  return readRange({ ...range, size: Math.min(range.size, most) }, most)
+}
+
 /** Results that hold as long as a file is the one that was looked at. */
 export class PerVersion<Result> {
   readonly #known: BoundedMap<string, { readonly version: string; readonly result: Result }>

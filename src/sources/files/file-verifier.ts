@@ -13,21 +13,30 @@ const PIECE_BYTES = 4 * 1024 * 1024
 /** A result is forgotten when so many others are newer; the file is hashed again then. */
 const MOST_RESULTS = 50_000
 
+/** Says whether files may be given out. */
+export interface FileCheck {
+  /** Whether this file has this digest; undefined: it was not hashed. */
+  known(range: FileRange, digest: Digest): boolean | undefined
+  /** Rejects with a `Failure` that names the file when it has other bytes. */
+  verify(range: FileRange, digest: Digest): Promise<void>
+}
+
+/** For a reader that hashes all bytes itself. */
+export const UNCHECKED: FileCheck = { known: () => true, verify: async () => {} }
+
 /** Hashes files of other programs before they are served whole, each once as long as it is not written again. */
-export class FileVerifier {
+export class FileVerifier implements FileCheck {
   readonly #hasher = new FileHasher()
   readonly #oneByOne = new Semaphore(1)
   readonly #work = new SharedWork<Digest>()
   readonly #digests = new BoundedMap<string, Digest>(MOST_RESULTS)
   readonly #closing = new AbortController()
 
-  /** Whether this file was hashed before and had this digest; undefined: it was not hashed. */
   known(range: FileRange, digest: Digest): boolean | undefined {
     const found = this.#digests.get(keyOf(range, digest))
     return found === undefined ? undefined : found === digest
   }
 
-  /** Rejects with a `Failure` that names the file when it has other bytes. */
   async verify(range: FileRange, digest: Digest): Promise<void> {
     const key = keyOf(range, digest)
     const found =

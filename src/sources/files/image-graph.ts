@@ -6,9 +6,9 @@ import {
   type Descriptor,
   MAX_MANIFEST_BYTES,
   type Manifest,
+  manifestTypeOf,
   parseManifest,
 } from '../../oci/manifest.ts'
-import { isManifestType, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
 import { type FileRange, readRange } from './file-tree.ts'
 import { wrongFile } from './file-verifier.ts'
 
@@ -52,7 +52,10 @@ export class ImageGraph {
       if (parts.has(root.digest)) continue
       const manifest = await this.manifest(root.digest, locate, root.mediaType)
       if (manifest === undefined) continue
-      parts.set(root.digest, { kind: 'manifest', descriptor: { ...root, mediaType: typeOf(root, manifest) } })
+      parts.set(root.digest, {
+        kind: 'manifest',
+        descriptor: { ...root, mediaType: manifestTypeOf(root.mediaType, manifest) },
+      })
       for (const child of childrenOf(manifest)) {
         if (manifest.manifests.includes(child)) queue.push(child)
         else parts.set(child.digest, { kind: 'blob', descriptor: child })
@@ -77,11 +80,4 @@ export class ImageGraph {
     }
     return found
   }
-}
-
-/** The type under which a manifest is served: what its descriptor says, or else what the manifest says of itself. */
-export function typeOf({ mediaType }: Pick<Descriptor, 'mediaType'>, manifest: Manifest): string {
-  if (mediaType !== undefined && isManifestType(mediaType)) return mediaType
-  if (manifest.mediaType !== undefined && isManifestType(manifest.mediaType)) return manifest.mediaType
-  return manifest.kind === 'index' ? OCI_INDEX : OCI_MANIFEST
 }

@@ -1,26 +1,17 @@
-import { basename } from 'node:path'
-import * as v from 'valibot'
-import { jsonObject } from '../../lib/json.ts'
-import { algorithmOf, type Digest, hexOf } from '../../oci/digest.ts'
-import { type Descriptor, MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts'
+import type { Digest } from '../../oci/digest.ts'
+import type { Descriptor } from '../../oci/manifest.ts'
 import { covers, type NameRules, repositoryOf, splitTag } from '../../oci/names/name-rules.ts'
 import { isTag } from '../../oci/names/names.ts'
 import { isSameRepository, type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { Content } from '../../ports/content.ts'
-import { Failure } from '../../ports/failure.ts'
 import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
 import type { Want } from '../../ports/source.ts'
 import { FileContent } from './file-content.ts'
-import { type FileTree, PathTree, PerVersion, readRange } from './file-tree.ts'
-import type { FileVerifier } from './file-verifier.ts'
+import { type FileTree, PathTree, PerVersion } from './file-tree.ts'
+import type { FileCheck } from './file-verifier.ts'
 import { ImageGraph, type Locate, type Part } from './image-graph.ts'
+import { findLayoutIndex, layoutFile, layoutName, nameIn, readLayoutIndex } from './layout-index.ts'
 
-/** OCI image spec, "Image Layout Specification". */
-const LAYOUT_VERSION = '1.0.0'
-const LayoutFile = v.object({ imageLayoutVersion: v.string() })
-const REF_NAME = 'org.opencontainers.image.ref.name'
-/** containerd writes the whole reference there, and only the tag into `REF_NAME`. */
-const CONTAINERD_NAME = 'io.containerd.image.name'
 const MOST_REPOSITORIES_IN_MEMORY = 1_000
 
 /** The images of a layout under one repository. */
@@ -35,7 +26,7 @@ export interface OciLayoutOptions {
   readonly path: string
   readonly rules: NameRules
   readonly isExclusive: boolean
-  readonly verifier: FileVerifier
+  readonly verifier: FileCheck
 }
 
 /** An OCI image layout, as a folder or as a tar archive, that another program writes. */
@@ -87,7 +78,7 @@ export class OciLayoutSource implements LocalSource {
 
   async close(): Promise<void> {}
 
-  readonly #locate: Locate = (digest) => this.#tree.find(`blobs/${algorithmOf(digest)}/${hexOf(digest)}`)
+  readonly #locate: Locate = (digest) => this.#tree.find(layoutFile(digest))
 
   async #imagesOf(repository: Repository): Promise<Images | undefined> {
     return (await this.#listed()).find((images) => isSameRepository(images.repository, repository))
@@ -110,40 +101,11 @@ export class OciLayoutSource implements LocalSource {
 
   async #listed(): Promise<readonly Images[]> {
     const { path, rules } = this.#options
-    const index = await this.#tree.find('index.json')
-    if (index === undefined)
-      throw new Failure('unavailable', `${path} is no OCI layout: it has no index.json.`)
-    return this.#images.get(index, async () => {
-      await this.#checkVersion()
-      const parsed = parseManifest(await readRange(index, MAX_MANIFEST_BYTES))
-      if (!parsed.ok)
-        throw new Failure('unavailable', `${path} has an unusable index.json: ${parsed.problem}.`)
-      return listImages(parsed.value.manifests, layoutName(path), rules)
-    })
+    const index = await findLayoutIndex(this.#tree)
+    return this.#images.get(index, async () =>
+      listImages(await readLayoutIndex(this.#tree, index), layoutName(path), rules),
+    )
   }
-
-  async #checkVersion(): Promise<void> {
-    const { path } = this.#options
-    const file = await this.#tree.find('oci-layout')
-    const said = file && v.safeParse(LayoutFile, jsonObject(await readRange(file, MAX_MANIFEST_BYTES)))
-    if (said === undefined || !said.success) {
-      throw new Failure('unavailable', `${path} is no OCI layout: its file oci-layout says no version.`)
-    }
-    const { imageLayoutVersion } = said.output
-    if (Number.parseInt(imageLayoutVersion, 10) !== Number.parseInt(LAYOUT_VERSION, 10)) {
-      throw new Failure(
-        'unavailable',
-        `${path} is an OCI layout of version ${imageLayoutVersion}; this agent reads version ${LAYOUT_VERSION}.`,
-      )
-    }
-  }
-}
-
-/** `/srv/base.tar` → `base`: the name of images that have only a tag. */
-function layoutName(path: string): string {
-  return basename(path)
-    .replace(/\.tar$/, '')
-    .toLowerCase()
 }
 
 function listImages(
@@ -152,31 +114,44 @@ function listImages(
   rules: NameRules,
 ): readonly Images[] {
   const unnamed = descriptors.filter((descriptor) => nameIn(descriptor) === undefined)
-  const byRepository = new Map<string, { repository: Repository; tags: Map<string, Descriptor> }>()
-  const add = (name: string, tag: string, descriptor: Descriptor): void => {
+  const byRepository = new Map<
+    string,
+    { repository: Repository; tags: Map<string, Descriptor>; untagged: Descriptor[] }
+  >()
+  const imagesOf = (
+    name: string,
+  ): { readonly tags: Map<string, Descriptor>; readonly untagged: Descriptor[] } | undefined => {
     const repository = repositoryOf(name, rules)
-    if (repository === undefined || !isTag(tag)) return
+    if (repository === undefined) return undefined
     const key = repositoryKey(repository)
-    const images = byRepository.get(key) ?? { repository, tags: new Map() }
-    images.tags.set(tag, descriptor)
+    const images = byRepository.get(key) ?? { repository, tags: new Map<string, Descriptor>(), untagged: [] }
     byRepository.set(key, images)
+    return images
+  }
+  const add = (name: string, tag: string, descriptor: Descriptor): void => {
+    if (isTag(tag)) imagesOf(name)?.tags.set(tag, descriptor)
+  }
+  /** `docker.io/acme/app@sha256:…`, or with a tag before the digest. */
+  const addByDigest = (name: string, descriptor: Descriptor): void => {
+    imagesOf(splitTag(name).name)?.untagged.push(descriptor)
   }
   for (const descriptor of descriptors) {
     const given = nameIn(descriptor)
     if (given === undefined) continue
+    const at = given.indexOf('@')
+    if (at >= 0) {
+      addByDigest(given.slice(0, at), descriptor)
+      continue
+    }
     const isTagOnly = isTag(given)
     const { name, tag } = isTagOnly ? { name: ownName, tag: given } : splitTag(given)
     add(name, tag, descriptor)
   }
   const [only] = descriptors
   if (descriptors.length === 1 && only !== undefined && unnamed.length === 1) add(ownName, 'latest', only)
-  return [...byRepository.values()].map(({ repository, tags }) => ({
+  return [...byRepository.values()].map(({ repository, tags, untagged }) => ({
     repository,
     tags,
-    roots: [...tags.values(), ...unnamed],
+    roots: [...tags.values(), ...untagged, ...unnamed],
   }))
-}
-
-function nameIn({ annotations }: Descriptor): string | undefined {
-  return annotations[CONTAINERD_NAME] ?? annotations[REF_NAME]
 }

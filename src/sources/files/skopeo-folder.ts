@@ -3,12 +3,13 @@ import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '../../lib/error-code.ts'
-import { algorithmOf, type Digest, digestFrom, hexOf } from '../../oci/digest.ts'
+import { type Digest, digestFrom } from '../../oci/digest.ts'
 import {
   childrenOf,
   type Descriptor,
   MAX_MANIFEST_BYTES,
   type Manifest,
+  manifestTypeOf,
   parseManifest,
 } from '../../oci/manifest.ts'
 import { covers, type NameRules, repositoryOf } from '../../oci/names/name-rules.ts'
@@ -20,14 +21,15 @@ import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
 import type { Want } from '../../ports/source.ts'
 import { FileContent } from './file-content.ts'
 import { type FileRange, fileAt, PerVersion, readRange } from './file-tree.ts'
-import type { FileVerifier } from './file-verifier.ts'
-import { ImageGraph, type Part, typeOf } from './image-graph.ts'
+import type { FileCheck } from './file-verifier.ts'
+import { ImageGraph, type Part } from './image-graph.ts'
+import { contentFile, MANIFEST_FILE } from './skopeo-files.ts'
 
 export interface SkopeoFolderOptions {
   readonly path: string
   readonly rules: NameRules
   readonly isExclusive: boolean
-  readonly verifier: FileVerifier
+  readonly verifier: FileCheck
 }
 
 /** One image of the folder: `<name>/<tag>/`, as `skopeo copy … dir:` writes it. */
@@ -39,7 +41,6 @@ interface Image {
   readonly manifest: Manifest
 }
 
-const MANIFEST_FILE = 'manifest.json'
 const DEEPEST_NAME = 16
 const MOST_IMAGES = 20_000
 
@@ -161,7 +162,7 @@ export class SkopeoFolderSource implements LocalSource {
         return {
           digest,
           manifest: manifest.value,
-          mediaType: typeOf({ mediaType: undefined }, manifest.value),
+          mediaType: manifestTypeOf(undefined, manifest.value),
         }
       })
       .catch((error: unknown) => {
@@ -208,8 +209,7 @@ export class SkopeoFolderSource implements LocalSource {
 
   async #locate({ folder, digest, manifestFile }: Image, wanted: Digest): Promise<FileRange | undefined> {
     if (wanted === digest) return manifestFile
-    const hex = algorithmOf(wanted) === 'sha256' ? hexOf(wanted) : `${algorithmOf(wanted)}-${hexOf(wanted)}`
-    return (await fileAt(join(folder, hex))) ?? (await fileAt(join(folder, `${hex}.manifest.json`)))
+    return contentFile(folder, wanted)
   }
 }
 

@@ -1,4 +1,3 @@
-import { onAbort } from '../../lib/async/abort.ts'
 import { publish } from '../../observe/events.ts'
 import type { Algorithm, Digest } from '../../oci/digest.ts'
 import { childrenOf, MAX_MANIFEST_BYTES, type Manifest, parseManifest } from '../../oci/manifest.ts'
@@ -8,8 +7,8 @@ import type { BlobFiles } from '../files/blob-files.ts'
 import type { OpenFile } from '../files/open-file.ts'
 import type { BlobRelations } from '../index/blob-entry.ts'
 import type { BlobIndex } from '../index/blob-index.ts'
+import { hashOf } from '../writing/file-adoption.ts'
 import type { StoreParts } from '../writing/store-parts.ts'
-import type { WriterPool } from '../writing/threads/writer-pool.ts'
 
 const ALGORITHMS: readonly Algorithm[] = ['sha256', 'sha512']
 const ORIGIN = 'found on disk'
@@ -106,25 +105,6 @@ async function adoptNow(digest: Digest, parts: StoreParts, signal: AbortSignal):
     return true
   } finally {
     await file.close()
-  }
-}
-
-/** Hashes in a writer thread: the file may be large, and the main thread serves clients. */
-async function hashOf(
-  file: OpenFile,
-  wanted: Digest,
-  size: number,
-  writerPool: WriterPool,
-  signal: AbortSignal,
-): Promise<Digest> {
-  signal.throwIfAborted()
-  const hashing = writerPool.open(file.fd, wanted, size, { written: () => {}, failed: () => {} })
-  const stop = onAbort(signal, () => void hashing.end())
-  try {
-    return await hashing.digest()
-  } finally {
-    stop()
-    await hashing.end()
   }
 }
 

@@ -10,8 +10,12 @@ const StoredTag = v.object({
   digest: v.string(),
   mediaType: v.optional(v.string()),
   checkedAt: v.number(),
+  importedAt: v.optional(v.number()),
 })
-/** A cached list begins with the time at which it was fetched, a float of 8 bytes; the body follows unchanged. */
+/**
+ * A cached list begins with the time at which it was fetched, a float of 8 bytes; the body follows unchanged. The time is
+ * negative if an import has made the list.
+ */
 const TIME_BYTES = 8
 
 /** A tag as it is listed for people. */
@@ -34,10 +38,10 @@ export class LevelCatalog implements Catalog {
   }
 
   async rememberTag(repository: Repository, tag: string, record: TagRecord): Promise<void> {
-    const { digest, mediaType, checkedAt } = record
+    const { digest, mediaType, checkedAt, importedAt } = record
     await this.#database
       .batch()
-      .put(tagKey(repository, tag), JSON.stringify({ digest, mediaType, checkedAt }))
+      .put(tagKey(repository, tag), JSON.stringify({ digest, mediaType, checkedAt, importedAt }))
       .put(repositoryListKey(repository), '')
       .write()
   }
@@ -52,13 +56,14 @@ export class LevelCatalog implements Catalog {
       { valueEncoding: 'view' },
     )
     if (stored === undefined || stored.length < TIME_BYTES) return undefined
-    const checkedAt = new DataView(stored.buffer, stored.byteOffset).getFloat64(0)
-    return { body: stored.subarray(TIME_BYTES), checkedAt }
+    const time = new DataView(stored.buffer, stored.byteOffset).getFloat64(0)
+    const body = stored.subarray(TIME_BYTES)
+    return time < 0 ? { body, checkedAt: -time, importedAt: -time } : { body, checkedAt: time }
   }
 
   async rememberList(repository: Repository, topic: string, list: CachedList): Promise<void> {
     const value = new Uint8Array(TIME_BYTES + list.body.length)
-    new DataView(value.buffer).setFloat64(0, list.checkedAt)
+    new DataView(value.buffer).setFloat64(0, list.importedAt === undefined ? list.checkedAt : -list.checkedAt)
     value.set(list.body, TIME_BYTES)
     await this.#database
       .batch()
@@ -119,7 +124,8 @@ export function repositoryOf(key: string): Repository | undefined {
 function decodeTag(text: string): TagRecord | undefined {
   const parsed = v.safeParse(StoredTag, parseJson(text))
   if (!parsed.success) return undefined
-  const { mediaType, checkedAt } = parsed.output
+  const { mediaType, checkedAt, importedAt } = parsed.output
   const digest = parseDigest(parsed.output.digest)
-  return digest === undefined ? undefined : { digest, mediaType, checkedAt }
+  if (digest === undefined) return undefined
+  return { digest, mediaType, checkedAt, ...(importedAt === undefined ? {} : { importedAt }) }
 }

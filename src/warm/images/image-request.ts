@@ -1,12 +1,7 @@
-import { type Parsed, parsed, refused } from '../../lib/parsed.ts'
-import type { Platform } from '../../oci/manifest.ts'
+import { type Parsed, parsed } from '../../lib/parsed.ts'
+import { type PlatformSelection, parsePlatforms } from '../../oci/index-selection.ts'
 import { parseReference, type Reference } from '../../oci/names/reference.ts'
-import { parsePlatform, platformOfNode } from '../../oci/platform.ts'
-
-/** The platforms to store: all, or a list, which is explicit unless it is only the platform of this node. */
-export type PlatformSelection =
-  | 'all'
-  | { readonly platforms: readonly Platform[]; readonly isExplicit: boolean }
+import { platformOfNode } from '../../oci/platform.ts'
 
 /** An image to store, as a person or the settings name it. */
 export interface WarmEntry {
@@ -29,23 +24,7 @@ export function parseImageRequest(entry: WarmEntry, defaultNamespace: string): P
   const { image, platforms = [], referrers = false, pin = false } = entry
   const reference = parseReference(image, defaultNamespace)
   if (!reference.ok) return reference
-  const selection = parsePlatforms(platforms)
+  const selection = parsePlatforms(platforms, { platforms: [platformOfNode()], isExplicit: false })
   if (!selection.ok) return selection
   return parsed({ image, reference: reference.value, selection: selection.value, referrers, pin })
-}
-
-export function parsePlatforms(texts: readonly string[]): Parsed<PlatformSelection> {
-  if (texts.length === 0) return parsed({ platforms: [platformOfNode()], isExplicit: false })
-  if (texts.includes('all')) {
-    return texts.length === 1
-      ? parsed('all')
-      : refused('the platform "all" cannot be combined with other platforms')
-  }
-  const platforms: Platform[] = []
-  for (const text of texts) {
-    const platform = parsePlatform(text)
-    if (!platform.ok) return platform
-    platforms.push(platform.value)
-  }
-  return parsed({ platforms, isExplicit: true })
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { publish } from '../../../src/observe/events.ts'
-import { digestOf } from '../memory-node.ts'
+import { ALPINE, digestOf } from '../memory-node.ts'
 import { WhyFixture } from './why-fixture.ts'
 
 const fixture = new WhyFixture()
@@ -25,6 +25,16 @@ test('a tag beyond stale-if-error, and one confirmed in the future, are revalida
     /if none answers, the known digest is too old to be served\.$/,
   )
   assert.equal((await fixture.why('alpine:future')).report.tagRecord?.state, 'stale')
+})
+
+test('the report on an imported tag says so, and that it is served until a registry names another digest', async () => {
+  const importedAt = Date.now() - 30 * 86_400_000
+  const { digest } = fixture.node.putImage(['x'])
+  fixture.node.tagRecords.push({ repository: ALPINE, tag: 'mine', digest, checkedAt: importedAt, importedAt })
+  const { report, text } = await fixture.why('alpine:mine')
+  assert.equal(report.tagRecord?.state, 'stale')
+  assert.match(report.next, /^The tag was imported, .*; if none says so, the imported one is served\.$/)
+  assert.match(text, /^tag: +imported 30d ago, not confirmed by a registry \(served until/m)
 })
 
 test('the report on an unknown tag names the hosts that a request would ask', async () => {

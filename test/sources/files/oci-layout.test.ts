@@ -46,6 +46,15 @@ for (const form of ['folder', 'archive'] as const) {
   })
 }
 
+test('an image that is named by its digest is served by it', async (t) => {
+  const path = await layoutAt(t, 'folder', { [`docker.io/acme/app@${app.manifest.digest}`]: app })
+  const source = openSource(t, { from: { kind: 'oci', path } })
+  for (const { digest, bytes } of partsOf(app)) {
+    assert.deepEqual(await readWhole(await open(source, hub('acme/app'), digest)), bytes)
+  }
+  assert.deepEqual(await source.tags(hub('acme/app'), { signal }), [])
+})
+
 test('images that have only a tag are called after the layout', async (t) => {
   const path = await layoutAt(t, 'archive', { v1: app })
   const source = openSource(t, { from: { kind: 'oci', path }, namePrefix: 'base', registry: 'reg.test' })

@@ -135,7 +135,7 @@ function imageTable(images: readonly ImageReport[], now: number, isInteractive: 
     image.state,
     image.pinned ? 'pinned' : '',
     image.lastUsedAt === null ? '' : agoText(image.lastUsedAt, now),
-    agoText(image.checkedAt, now),
+    image.checkedAt === image.importedAt ? 'imported' : agoText(image.checkedAt, now),
     image.platforms.join(' '),
     othersText(image.sharesWith),
   ])

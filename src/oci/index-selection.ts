@@ -1,12 +1,37 @@
-import type { Descriptor, Platform } from '../../oci/manifest.ts'
-import { selectForPlatform } from '../../oci/platform.ts'
-import type { PlatformSelection } from './image-request.ts'
+import { type Parsed, parsed, refused } from '../lib/parsed.ts'
+import type { Descriptor, Platform } from './manifest.ts'
+import { parsePlatform, selectForPlatform } from './platform.ts'
+
+/** The platforms of an image that are wanted: all, or a list, which is explicit unless it is only the platform of this node. */
+export type PlatformSelection =
+  | 'all'
+  | { readonly platforms: readonly Platform[]; readonly isExplicit: boolean }
 
 /** The annotations of attestations, which docker buildx puts into the same index as the images. */
 const REFERENCE_TYPE = 'vnd.docker.reference.type'
 const REFERENCE_DIGEST = 'vnd.docker.reference.digest'
 
-/** The entries of an index that are to be stored. */
+/** Parses a list of platforms, or `all` alone. An empty list means `fallback`. */
+export function parsePlatforms(
+  texts: readonly string[],
+  fallback: PlatformSelection,
+): Parsed<PlatformSelection> {
+  if (texts.length === 0) return parsed(fallback)
+  if (texts.includes('all')) {
+    return texts.length === 1
+      ? parsed('all')
+      : refused('the platform "all" cannot be combined with other platforms')
+  }
+  const platforms: Platform[] = []
+  for (const text of texts) {
+    const platform = parsePlatform(text)
+    if (!platform.ok) return platform
+    platforms.push(platform.value)
+  }
+  return parsed({ platforms, isExplicit: true })
+}
+
+/** The entries of an index that are wanted. */
 export interface IndexSelection {
   readonly images: readonly Descriptor[]
   /** The attestations of these images. */

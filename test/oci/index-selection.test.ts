@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Descriptor } from '../../../src/oci/manifest.ts'
-import { platformText } from '../../../src/oci/platform.ts'
-import { parsePlatforms } from '../../../src/warm/images/image-request.ts'
-import { selectFromIndex } from '../../../src/warm/images/index-selection.ts'
-import { digestOf } from '../../../testkit/memory/digests.ts'
+import { parsePlatforms, selectFromIndex } from '../../src/oci/index-selection.ts'
+import type { Descriptor } from '../../src/oci/manifest.ts'
+import { platformText } from '../../src/oci/platform.ts'
+import { digestOf } from '../../testkit/memory/digests.ts'
 
 function descriptor(name: string, more: Partial<Descriptor> = {}): Descriptor {
   return {
@@ -34,7 +33,7 @@ function attestationOf(image: Descriptor): Descriptor {
 }
 
 function selection(...platforms: string[]) {
-  const parsed = parsePlatforms(platforms)
+  const parsed = parsePlatforms(platforms, 'all')
   assert.ok(parsed.ok)
   return parsed.value
 }

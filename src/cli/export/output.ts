@@ -1,0 +1,93 @@
+import type { ExportDone, ExportedImage, ExportLine, ExportProgress } from '../../export/export-run.ts'
+import { plain, plural, sizeText, spanText } from '../../observe/text.ts'
+import type { Terminal } from '../context/command.ts'
+import type { DrawArea } from '../terminal/bars.ts'
+import { digestText } from '../terminal/table.ts'
+import { LiveProgress } from '../warm/output.ts'
+import { bar, fitName, MAX_NAME_WIDTH } from '../warm/text.ts'
+
+const NOTHING_FETCHED = { peer: 0, upstream: 0 }
+
+/** Prints what an export has done. */
+interface ExportOutput {
+  line(line: ExportLine): Promise<void>
+  /** Called at the end, also after a failure. */
+  end(): Promise<void>
+}
+
+export function exportOutput(terminal: Terminal, { isJson }: { isJson: boolean }): ExportOutput {
+  return isJson ? new JsonOutput(terminal) : new TextOutput(terminal)
+}
+
+class JsonOutput implements ExportOutput {
+  readonly #terminal: Terminal
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal
+  }
+
+  line(line: ExportLine): Promise<void> {
+    return this.#terminal.out(`${JSON.stringify(line)}\n`)
+  }
+
+  async end(): Promise<void> {}
+}
+
+class TextOutput implements ExportOutput {
+  readonly #terminal: Terminal
+  readonly #liveProgress: LiveProgress
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal
+    this.#liveProgress = new LiveProgress(terminal)
+  }
+
+  async line(line: ExportLine): Promise<void> {
+    if (line.is === 'progress') {
+      await this.#liveProgress.show(
+        (area) => barLines(line, area),
+        () => totalText(line),
+      )
+      return
+    }
+    await this.#liveProgress.clear()
+    await this.#terminal.out(
+      line.is === 'image' ? imageText(line, this.#terminal.isInteractive) : doneText(line),
+    )
+  }
+
+  end(): Promise<void> {
+    return this.#liveProgress.clear()
+  }
+}
+
+function imageText(line: ExportedImage, isInteractive: boolean): string {
+  const { image, digest, manifests, blobs, bytes, writtenBytes, referrers, foreign } = line
+  const what = [
+    `${plural(manifests, 'manifest')}, ${plural(blobs, 'blob')}, ${sizeText(bytes)}`,
+    ...(writtenBytes < bytes ? [`${sizeText(bytes - writtenBytes)} already there`] : []),
+    ...(referrers === 0 ? [] : [`with ${plural(referrers, 'referrer')}`]),
+    ...(foreign === 0 ? [] : [`without ${plural(foreign, 'foreign layer')}`]),
+  ]
+  return `exported  ${plain(image)}  ${digestText(digest, isInteractive)}  ${what.join(', ')}\n`
+}
+
+function doneText({ images, bytes, writtenBytes, ms }: ExportDone): string {
+  const there = writtenBytes < bytes ? `, ${sizeText(bytes - writtenBytes)} of it already there` : ''
+  return `Exported ${plural(images, 'image')} with ${sizeText(bytes)} in ${spanText(ms)}${there}.\n`
+}
+
+function totalText({ images, ofImages, image, bytes, ofBytes, bytesPerSecond }: ExportProgress): string {
+  const amount = `${sizeText(bytes)} of ${sizeText(ofBytes)}, ${sizeText(bytesPerSecond)}/s`
+  return `${images} of ${plural(ofImages, 'image')}; ${plain(image)}: ${amount}`
+}
+
+function barLines(progress: ExportProgress, { columns, rows }: DrawArea): readonly string[] {
+  const { image, isPlanned, images, ofImages, bytesPerSecond } = progress
+  const name = fitName(image, Math.min(MAX_NAME_WIDTH, image.length))
+  const lines = [
+    isPlanned ? bar(name, { ...progress, fetched: NOTHING_FETCHED }, columns) : `${name}  reading manifests`,
+    `${images} of ${plural(ofImages, 'image')}, ${sizeText(bytesPerSecond)}/s`,
+  ]
+  return lines.slice(0, rows)
+}
