@@ -1,4 +1,4 @@
-import { readDocument } from './input/document.ts'
+import { type Format, formatInName, hasFormat, readDocument } from './input/document.ts'
 import { composeEnvFiles } from './input/process.ts'
 import { containerd } from './kinds/containerd.ts'
 import { containerdHosts } from './kinds/containerd-hosts.ts'
@@ -64,10 +64,13 @@ export function convertSettings(
     const document = readDocument(text, path)
     const kind = KINDS.find(({ name }) => name === named) ?? KINDS.find((each) => each.recognizes(document))
     if (kind === undefined) {
+      const format = formatInName(path)
+      if (format !== undefined && !hasFormat(document, format)) throw notValid(path, format)
       throw new UnknownFormat(
         `${path} has no settings of a tool that is known (${KIND_NAMES.join(', ')}); if it is of one of them, give --kind`,
       )
     }
+    if (kind.format !== undefined && !hasFormat(document, kind.format)) throw notValid(path, kind.format)
     kind.convert(document, draft)
     kinds.push(kind.title)
     for (const file of composeEnvFiles(document.yaml)) {
@@ -76,4 +79,8 @@ export function convertSettings(
   }
   const { settings, notes } = draft.finish()
   return { settings, yaml: configFile(settings, kinds), notes, kinds }
+}
+
+function notValid(path: string, format: Format): UnknownFormat {
+  return new UnknownFormat(`${path} is empty, or not valid ${format.toUpperCase()}; correct it first`)
 }

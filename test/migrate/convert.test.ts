@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { stringify as tomlOf } from 'smol-toml'
-import { convertSettings, KIND_NAMES, UnknownFormat } from '../../src/migrate/convert.ts'
+import { convertSettings, type GivenFile, KIND_NAMES, UnknownFormat } from '../../src/migrate/convert.ts'
 import { runs } from '../../testkit/property-runs.ts'
 import { imported, loaded } from './imported.ts'
 
@@ -29,6 +29,23 @@ test('a file of no known tool is refused with the names of the tools', () => {
       () => convertSettings([{ path: 'x', text }], { kind: undefined, withPasswords: false }),
       (error) => error instanceof UnknownFormat && error.message.includes('registry-proxy, spegel'),
       text,
+    )
+  }
+})
+
+test('a file that is not valid in its format is refused before anything is made of it', () => {
+  const table: readonly [string, string, string | undefined, RegExp][] = [
+    ['hosts.toml', '[host', undefined, /hosts\.toml is empty, or not valid TOML; correct it first/],
+    ['config.yml', 'proxy: [', undefined, /not valid YAML/],
+    ['daemon.json', '{', undefined, /not valid JSON/],
+    ['x', '[host', 'containerd-hosts', /not valid TOML/],
+    ['x', '', 'spegel', /x is empty, or not valid YAML/],
+    ['x', 'a: 1', 'docker', /not valid JSON/],
+  ]
+  for (const [path, text, kind, expected] of table) {
+    assert.throws(
+      () => convertSettings([{ path, text }], { kind, withPasswords: false }),
+      (error) => error instanceof UnknownFormat && expected.test(error.message),
     )
   }
 })
@@ -101,12 +118,19 @@ test('whatever a file says, the result is a valid configuration file', async () 
   )
   await fc.assert(
     fc.asyncProperty(texts, fc.constantFrom(...KIND_NAMES), async (text, kind) => {
-      const { yaml } = convertSettings([{ path: 'certs.d/ghcr.io/hosts.toml', text }], {
-        kind,
-        withPasswords: false,
-      })
-      await loaded(yaml)
+      const file = { path: 'certs.d/ghcr.io/hosts', text }
+      await loaded(convertedYaml(file, kind))
     }),
     runs(200),
   )
 })
+
+/** An empty file if the text cannot be one of this kind. */
+function convertedYaml(file: GivenFile, kind: string): string {
+  try {
+    return convertSettings([file], { kind, withPasswords: false }).yaml
+  } catch (error) {
+    if (error instanceof UnknownFormat) return ''
+    throw error
+  }
+}

@@ -16,7 +16,20 @@ export interface Document {
   readonly processes: readonly Process[]
 }
 
+export type Format = 'json' | 'toml' | 'yaml'
+
 const MOST_ALIASES = 100
+const ENDINGS: Readonly<Record<string, Format>> = { json: 'json', toml: 'toml', yaml: 'yaml', yml: 'yaml' }
+
+/** The format that the name of the file says; undefined if it says none. */
+export function formatInName(path: string): Format | undefined {
+  return ENDINGS[/\.(\w+)$/.exec(path)?.[1]?.toLowerCase() ?? '']
+}
+
+/** Whether the file can be read in this format. */
+export function hasFormat(document: Document, format: Format): boolean {
+  return document[format] !== undefined
+}
 
 export function readDocument(source: string, path: string): Document {
   const without = source.replace(/^\uFEFF/, '')

@@ -1,4 +1,4 @@
-import { basename, dirname } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { isTable, isYes, type Table, tableAt, text, texts } from '../input/tree.ts'
 import type { Draft } from '../output/draft.ts'
 import { addEndpoints, type Endpoint, endpointOf } from '../output/mirrors.ts'
@@ -10,6 +10,7 @@ const KEYS = ['capabilities', 'ca', 'skip_verify', 'override_path', 'dial_timeou
 export const containerdHosts: Kind = {
   name: 'containerd-hosts',
   title: "containerd's hosts.toml",
+  format: 'toml',
   recognizes: ({ toml }) =>
     toml !== undefined &&
     (isTable(toml['host']) || typeof toml['server'] === 'string') &&
@@ -19,7 +20,7 @@ export const containerdHosts: Kind = {
     const registry = registryOf(path, server)
     if (registry === undefined) {
       draft.note(
-        basename(dirname(path)) === '_default'
+        basename(dirname(resolve(path))) === '_default'
           ? 'The folder _default stands for every registry, which has no counterpart: add an entry for each registry that its mirrors have.'
           : `${path} is in no folder that names its registry; give it as certs.d/docker.io/hosts.toml.`,
       )
@@ -39,7 +40,7 @@ export const containerdHosts: Kind = {
 
 /** The folder is named by the registry; a port is written `host_5000_`. */
 function registryOf(path: string, server: string | undefined): string | undefined {
-  const folder = basename(dirname(path))
+  const folder = basename(dirname(resolve(path)))
   if (folder === '_default') return undefined
   const named = folder.replace(/_(\d+)_$/, ':$1')
   if (/[.:]|^localhost$/.test(named) && !/^\.+$/.test(named)) return named

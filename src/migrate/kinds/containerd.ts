@@ -11,6 +11,7 @@ const PLUGINS = ['io.containerd.grpc.v1.cri', 'io.containerd.cri.v1.images', 'cr
 export const containerd: Kind = {
   name: 'containerd',
   title: "containerd's config.toml",
+  format: 'toml',
   recognizes: ({ toml }) => isTable(toml?.['plugins']),
   convert({ toml }, draft) {
     const registries = PLUGINS.map((plugin) => tableAt(toml, 'plugins', plugin, 'registry'))

@@ -23,6 +23,7 @@ const OWN = [
 export const dockerDaemon: Kind = {
   name: 'docker',
   title: "Docker's daemon.json",
+  format: 'json',
   recognizes: ({ json }) => isTable(json) && OWN.some((key) => json[key] !== undefined),
   convert({ json }, draft) {
     const daemon = isTable(json) ? json : {}

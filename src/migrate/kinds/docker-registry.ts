@@ -116,7 +116,9 @@ function convertHttp(http: Table, draft: Draft): void {
 function convertStorage(storage: Table, draft: Draft): void {
   const folder = text(at(storage, 'filesystem', 'rootdirectory'))
   if (folder !== undefined) {
-    draft.note(`The content in ${folder} has another layout; give --data an empty folder.`)
+    draft.note(
+      `The content in ${folder} has another layout: take it over with agent import --from docker-registry:${folder}.`,
+    )
   }
   for (const driver of Object.keys(storage)) {
     if (/^(?:s3|s3aws|gcs|azure|swift|oss|cos)$/.test(driver)) {

@@ -1,4 +1,4 @@
-import type { Document } from '../input/document.ts'
+import type { Document, Format } from '../input/document.ts'
 import type { Table } from '../input/tree.ts'
 import type { Draft } from '../output/draft.ts'
 
@@ -8,6 +8,8 @@ export interface Kind {
   readonly name: string
   /** As messages name it. */
   readonly title: string
+  /** The only format that the file can have; undefined: there are several. */
+  readonly format?: Format
   /** Whether the file has settings that only this tool has. */
   recognizes(document: Document): boolean
   /** Adds to the draft what the file says, with a sentence for each thing that has no counterpart. */

@@ -132,7 +132,10 @@ function convertProcess({ env, words }: Process, draft: Draft): void {
     draft.note(`Keep UPSTREAM_CREDENTIALS${which} in the environment of agent serve, which reads it, too.`)
   }
   const root = given('root')
-  if (root !== undefined) draft.note(`The cache in ${root} has another layout; give --data an empty folder.`)
+  if (root !== undefined)
+    draft.note(
+      `The cache in ${root} has another layout: take it over with agent import --from oci-registry:${root}.`,
+    )
   if (words.includes('s3') || env['S3_BUCKET'] !== undefined) {
     noteBucket(flags['bucket'] ?? env['S3_BUCKET'], draft)
   }

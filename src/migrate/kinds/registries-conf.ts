@@ -10,6 +10,7 @@ const KEYS = ['prefix', 'location', 'insecure', 'blocked', 'mirror', 'mirror-by-
 export const registriesConf: Kind = {
   name: 'registries-conf',
   title: 'registries.conf',
+  format: 'toml',
   recognizes: ({ toml }) =>
     toml !== undefined &&
     (Array.isArray(toml['registry']) ||

@@ -9,17 +9,20 @@ const KEYS = ['registry_storage', 'temporary_registry_storage', 'proxy_storage']
 export const registryProxy: Kind = {
   name: 'registry-proxy',
   title: 'docker-registry-server-proxy',
+  format: 'toml',
   recognizes: ({ toml }) => KEYS.some((key) => toml?.[key] !== undefined),
   convert({ toml = {} }, draft) {
     draft.set('listen', LISTEN)
     const [registry, , proxy] = KEYS.map((key) => text(toml[key]))
     if (registry !== undefined) {
       draft.note(
-        `Leat takes no pushes: copy the images in ${registry} to a registry, and name it as defaultNamespace.`,
+        `Leat takes no pushes: take the images over with agent import --from registry-proxy:${registry}, and push new ones to a registry that defaultNamespace names.`,
       )
     }
     if (proxy !== undefined)
-      draft.note(`The cache in ${proxy} has another layout; give --data an empty folder.`)
+      draft.note(
+        `The cache in ${proxy} has another layout: take it over with agent import --from registry-proxy:${proxy}.`,
+      )
     noteOthers(draft, toml, KEYS)
   },
 }

@@ -32,6 +32,7 @@ const WITHOUT_NOTE = [
 export const spegel: Kind = {
   name: 'spegel',
   title: 'Spegel',
+  format: 'yaml',
   recognizes: ({ yaml }) => isTable(at(yaml, 'spegel')),
   convert({ yaml }, draft) {
     const values = tableAt(yaml, 'spegel')

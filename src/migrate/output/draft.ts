@@ -79,7 +79,7 @@ export class Draft {
         ...settings,
         ...(tlsCert === undefined || tlsKey === undefined ? {} : { tlsCert, tlsKey }),
         ...(upstreams.length === 0 ? {} : { upstreams }),
-        ...(this.#sources.length === 0 ? {} : { sources: this.#sources }),
+        ...(this.#sources.length === 0 ? {} : { sources: withLastExclusive(this.#sources) }),
       },
       notes: [...this.#notes],
     }
@@ -132,6 +132,13 @@ export class Draft {
     if (!(error instanceof SettingsError)) throw error
     this.note(`A value is left out, because Leat does not accept it: ${error.message.replace(/\[0\]/g, '')}.`)
   }
+}
+
+/** The sources after an exclusive one would not be asked for its names, so only the last one keeps the others out. */
+function withLastExclusive(sources: readonly SourceEntry[]): readonly SourceEntry[] {
+  return sources.map(({ exclusive, ...source }, i) =>
+    exclusive === undefined || i < sources.length - 1 ? source : { ...source, exclusive },
+  )
 }
 
 /** A value as the configuration file would give it. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -124,9 +124,14 @@ test('what an ordinary user may not read is reported as not checked', async (t) 
   await writeFile(join(closed, 'etc/docker/daemon.json'), '{}', { mode: 0o600 })
   await mkdir(join(closed, 'data/below'), { recursive: true })
   await chmod(join(closed, 'data'), 0o700)
-  for (const path of [folder, closed, config]) await chmod(path, 0o755)
+  const withSource = join(closed, 'config.yaml')
+  await writeFile(
+    withSource,
+    `${await readFile(config, 'utf8')}\nsources: [{ dir: ${join(closed, 'data')} }]\n`,
+  )
+  for (const path of [folder, closed, withSource]) await chmod(path, 0o755)
   const args = [
-    ...['doctor', '--admin', '127.0.0.1:1', '--listen', '127.0.0.1:1', '--config', config],
+    ...['doctor', '--admin', '127.0.0.1:1', '--listen', '127.0.0.1:1', '--config', withSource],
     ...['--root', closed, '--data', join(closed, 'data/below')],
     ...['--peers-secret-file', join(closed, 'secret')],
   ]
@@ -137,6 +142,7 @@ test('what an ordinary user may not read is reported as not checked', async (t) 
     /\nnot checked {2}runtimes {3}Docker: cannot read \/etc\/docker\/daemon\.json: permission denied/,
   )
   assert.match(out, /\nnot checked {2}data {7}this user may not access .*\n/)
+  assert.match(out, /\nnot checked {2}sources {4}this user may not read the source dir .*\n/)
   assert.match(out, /\nnot checked {2}peers {6}this user may not read the file with the peer secret\n/)
 })
 

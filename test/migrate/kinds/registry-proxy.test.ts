@@ -9,7 +9,7 @@ proxy_storage = "storage/proxy"`)
   assert.equal(kind, 'docker-registry-server-proxy')
   assert.deepEqual(settings, { listen: '0.0.0.0:8000' })
   assert.deepEqual(notes, [
-    'Leat takes no pushes: copy the images in storage/registry to a registry, and name it as defaultNamespace.',
-    'The cache in storage/proxy has another layout; give --data an empty folder.',
+    'Leat takes no pushes: take the images over with agent import --from registry-proxy:storage/registry, and push new ones to a registry that defaultNamespace names.',
+    'The cache in storage/proxy has another layout: take it over with agent import --from registry-proxy:storage/proxy.',
   ])
 })

@@ -19,6 +19,13 @@ test('the first value of a setting counts, and each other one gets a sentence', 
   })
 })
 
+test('of several sources the last one is exclusive, so that all of them are asked', () => {
+  const draft = new Draft({ withPasswords: false })
+  draft.source({ dir: '/a', exclusive: true })
+  draft.source({ docker: 'env', exclusive: true })
+  assert.deepEqual(draft.finish().settings.sources, [{ dir: '/a' }, { docker: 'env', exclusive: true }])
+})
+
 test('a field that is not valid is left out, and the others stay', () => {
   const draft = new Draft({ withPasswords: true })
   draft.upstream({
