@@ -59,7 +59,7 @@ export class LocalResolver implements Resolver {
   }
 
   async manifestByTag(repository: Repository, tag: string, options: Options): Promise<ManifestAnswer> {
-    const { found, failure } = await this.#ask(repository, (source) => source.tag(repository, tag, options))
+    const { found, failure } = await this.#ask((source) => source.tag(repository, tag, options))
     if (found !== undefined) {
       const { source, value } = found
       const cacheResult: CacheResult = { kind: 'source', source: source.name }
@@ -134,7 +134,7 @@ export class LocalResolver implements Resolver {
     },
   ): Promise<Answer> {
     if ((await this.#stored.state(want)) !== undefined) return how.fromNext()
-    const { found, failure } = await this.#ask(want.repository, (source) => source.open(want, options))
+    const { found, failure } = await this.#ask((source) => source.open(want, options))
     if (found !== undefined) {
       return how.fromSource(found.value, { kind: 'source', source: found.source.name })
     }
@@ -142,10 +142,7 @@ export class LocalResolver implements Resolver {
   }
 
   /** Asks one source after the other. A source that fails is passed over, and its failure kept. */
-  async #ask<Value>(
-    repository: Repository,
-    ask: (source: LocalSource) => Promise<Value | undefined>,
-  ): Promise<{
+  async #ask<Value>(ask: (source: LocalSource) => Promise<Value | undefined>): Promise<{
     readonly found: { readonly source: LocalSource; readonly value: Value } | undefined
     readonly failure: Failure | undefined
   }> {
@@ -154,10 +151,8 @@ export class LocalResolver implements Resolver {
       try {
         const value = await ask(source)
         if (value !== undefined) return { found: { source, value }, failure }
-        if (source.isExclusive(repository)) break
       } catch (error) {
         failure = reported(source, error)
-        if (source.isExclusive(repository)) break
       }
     }
     return { found: undefined, failure }

@@ -112,6 +112,15 @@ test('an exclusive source answers 404 for what it lacks, and upstream is not ask
   assert.equal(lab.upstream.requests.length, 0)
 })
 
+test('after an exclusive source the other sources are asked, and still not upstream', async (t) => {
+  const lab = await startLab(t, (folder) => [layout(folder, { isExclusive: true }), skopeo(folder)])
+  await writeFiles(join(lab.folder, 'layout'), layoutFiles({ 'acme/app:v1': app }))
+  await writeFiles(join(lab.folder, 'dir/acme/app/v2'), skopeoFiles(other))
+  await assertServed(lab, 'acme/app', 'v2', other)
+  assert.equal((await lab.get('acme/app/manifests/v3')).status, 404)
+  assert.equal(lab.upstream.requests.length, 0)
+})
+
 test('a source that cannot be read is passed over, and its failure is the answer where nobody has the image', async (t) => {
   const lab = await startLab(t, (folder) => [layout(folder)])
   lab.upstream.addImage('acme/app', 'v2', [Buffer.from('x')])
