@@ -58,7 +58,8 @@ describe('a peer transfer goes on', () => {
     const digest = upstream.addBlob(bytes)
     upstream.fault(digest, { stallAt: 5 * MIB, times: 1 })
     const pulls = pullAll(cluster, digest)
-    await until(() => cluster.nodes.every((node) => positionOf(node, digest) > 2 * MIB))
+    // Whoever takes over has at most a mebibyte to fetch again.
+    await until(() => cluster.nodes.every((node) => positionOf(node, digest) > 4 * MIB))
     const isFetcher = ({ resolver }: Node) => resolver.flights.get(digest)?.source?.kind === 'upstream'
     const fetcher = cluster.nodes.find(isFetcher) ?? assert.fail('no member asks upstream')
     await cluster.kill(fetcher)
@@ -89,7 +90,7 @@ describe('a peer transfer goes on', () => {
     const digest = upstream.addBlob(bytes)
     upstream.fault(digest, { stallAt: 3 * MIB, times: 1 })
     const pulls = pullAll(cluster, digest)
-    await until(() => cluster.nodes.every((node) => positionOf(node, digest) > MIB))
+    await until(() => cluster.nodes.every((node) => positionOf(node, digest) > 2 * MIB))
     const owners = cluster.ranked(digest).slice(0, MAX_OWNERS)
     const dying = new Set(choose(owners))
     const random = seededRandom('peers')
