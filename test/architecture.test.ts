@@ -120,8 +120,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
   fetch: ['lib', 'oci', 'ports', EVENTS],
-  // What leaves the agent before it is verified is one rule for all.
-  sources: ['lib', 'oci', 'ports', EVENTS, 'fetch/flight/bytes/tail-gate.ts'],
+  // What leaves the agent before it is verified is one rule for all, and so is how a manifest is read.
+  sources: [
+    'lib',
+    'oci',
+    'ports',
+    EVENTS,
+    'fetch/flight/bytes/tail-gate.ts',
+    'fetch/manifests/manifest-body.ts',
+  ],
   export: ['lib', 'oci', 'ports'],
   // An import reads what local sources read.
   import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],

@@ -180,7 +180,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'sources/files/layout-index.ts',
     'sources/files/file-content.ts',
     'sources/files/file-tree.ts',
-    'sources/files/file-verifier.ts',
     'sources/files/image-graph.ts',
   ],
   'store/care/scrub.test.ts': ['store/care/inspection.ts'],

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto'
-import { algorithmOf, type Digest, digestFrom } from '../oci/digest.ts'
+import { algorithmOf, type Digest, digestOf } from '../oci/digest.ts'
 import { type PlatformSelection, selectFromIndex } from '../oci/index-selection.ts'
 import {
   childrenOf,
@@ -193,7 +192,7 @@ export class ImagePlanner {
     }
     const bytes = await bytesOf(located)
     const algorithm = algorithmOf(digest)
-    const found = digestFrom(algorithm, createHash(algorithm).update(bytes).digest('hex'))
+    const found = digestOf(bytes, algorithm)
     if (found === digest) return bytes
     this.#wrong.push({ file, error: `It is not ${digest}: its digest is ${found}.` })
     return undefined

@@ -1,3 +1,4 @@
+import { readContent } from '../fetch/manifests/manifest-body.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
@@ -223,7 +224,7 @@ async function headOf(content: Content, cacheResult: CacheResult): Promise<HeadA
 async function manifestOf(
   content: Content,
   cacheResult: CacheResult,
-  { signal }: Options,
+  options: Options,
 ): Promise<ManifestAnswer> {
   const { digest, size, mediaType } = content
   if (mediaType === undefined || size > IN_MEMORY_BYTES) {
@@ -232,14 +233,7 @@ async function manifestOf(
     throw new Failure('absent', `${digest} is not a manifest.`)
   }
   try {
-    const body = new Uint8Array(size)
-    for (let at = 0; at < size; ) {
-      await content.readable(at, { signal })
-      const count = await content.read(body.subarray(at), at)
-      if (count === 0) throw new Failure('unavailable', `${digest} has become shorter.`)
-      at += count
-    }
-    return { digest, mediaType, size, body, cacheResult }
+    return { digest, mediaType, size, body: await readContent(content, options), cacheResult }
   } finally {
     await content.close()
   }

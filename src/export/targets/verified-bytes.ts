@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Algorithm, algorithmOf, type Digest, digestFrom } from '../../oci/digest.ts'
+import { type Algorithm, algorithmOf, type Digest, digestFrom, digestOf } from '../../oci/digest.ts'
 import { ExportError } from './export-error.ts'
 import type { BlobPart } from './target.ts'
 
@@ -30,7 +30,7 @@ export async function writeVerified(
 }
 
 export function digestOfBytes(bytes: Uint8Array, algorithm: Algorithm): Digest {
-  return digestFrom(algorithm, createHash(algorithm).update(bytes).digest('hex'))
+  return digestOf(bytes, algorithm)
 }
 
 function wrongSize(digest: Digest, found: string, size: number): ExportError {

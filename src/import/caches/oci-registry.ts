@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { parseJson } from '../../lib/json.ts'
-import { algorithmOf, type Digest, digestFrom, hexOf, parseDigest } from '../../oci/digest.ts'
+import { algorithmOf, type Digest, digestOf, hexOf, parseDigest } from '../../oci/digest.ts'
 import { type Descriptor, MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import { isTag } from '../../oci/names/names.ts'
 import { Failure } from '../../ports/failure.ts'
@@ -100,6 +99,6 @@ async function readManifest(
   const cached = v.safeParse(CachedManifest, parseJson(text))
   if (!cached.success) return undefined
   const bytes = Uint8Array.from(cached.output.manifest)
-  const digest = digestFrom('sha256', createHash('sha256').update(bytes).digest('hex'))
+  const digest = digestOf(bytes)
   return { bytes, digest, declared: parseDigest(cached.output.digest ?? '') }
 }

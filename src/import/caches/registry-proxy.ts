@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { parseJson } from '../../lib/json.ts'
-import { algorithmOf, type Digest, digestFrom, hexOf, parseDigest } from '../../oci/digest.ts'
+import { algorithmOf, type Digest, digestOf, hexOf, parseDigest } from '../../oci/digest.ts'
 import { type Descriptor, MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import { isTag } from '../../oci/names/names.ts'
 import { Failure } from '../../ports/failure.ts'
@@ -85,7 +84,7 @@ export class RegistryProxyFiles implements ImportSource {
     const range = await fileAt(file)
     if (range === undefined || range.size > MAX_MANIFEST_BYTES) return { file, error: 'It is no manifest.' }
     const bytes = await readRange(range, MAX_MANIFEST_BYTES)
-    const digest = digestFrom('sha256', createHash('sha256').update(bytes).digest('hex'))
+    const digest = digestOf(bytes)
     const meta = v.safeParse(Meta, parseJson((await smallText(join(folder, 'meta', reference))) ?? ''))
     const declared = meta.success ? parseDigest(`sha256:${meta.output.hash}`) : undefined
     const expected = named ?? declared

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { parseJson } from '../../lib/json.ts'
-import { type Digest, digestFrom, parseDigest } from '../../oci/digest.ts'
+import { type Digest, digestOf, parseDigest } from '../../oci/digest.ts'
 import { type Descriptor, MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import { repositoryOf, splitTag } from '../../oci/names/name-rules.ts'
 import { Failure } from '../../ports/failure.ts'
@@ -156,7 +155,7 @@ class ArchiveImages implements ImportSource {
 }
 
 function hashed(bytes: Uint8Array): Digest {
-  return digestFrom('sha256', createHash('sha256').update(bytes).digest('hex'))
+  return digestOf(bytes)
 }
 
 async function isCompressed(range: FileRange): Promise<boolean> {

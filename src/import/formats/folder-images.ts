@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '../../lib/error-code.ts'
-import { type Digest, digestFrom } from '../../oci/digest.ts'
+import { type Digest, digestOf } from '../../oci/digest.ts'
 import { type Descriptor, MAX_MANIFEST_BYTES, manifestTypeOf, parseManifest } from '../../oci/manifest.ts'
 import { repositoryOf } from '../../oci/names/name-rules.ts'
 import { isTag } from '../../oci/names/names.ts'
@@ -71,7 +70,7 @@ export class FolderImages implements ImportSource {
     const bytes = await readRange(range, MAX_MANIFEST_BYTES)
     const manifest = parseManifest(bytes)
     if (!manifest.ok) return { file, error: `It cannot be imported: ${manifest.problem}.` }
-    const digest = digestFrom('sha256', createHash('sha256').update(bytes).digest('hex'))
+    const digest = digestOf(bytes)
     this.#roots.set(folder, digest)
     const name = parts.slice(0, -1).join('/')
     const rules = { ...this.#names, namePrefix: undefined, prefixes: [] }

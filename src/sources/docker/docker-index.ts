@@ -72,7 +72,11 @@ export class DockerIndex {
         try {
           await this.#read()
           failed = 0
-          for await (const _ of events) await this.#read()
+          for await (const _ of events) {
+            // A build causes many events; those that have come meanwhile are one reason to read again.
+            do await this.#read()
+            while (events.read() !== null)
+          }
         } finally {
           events.destroy()
         }

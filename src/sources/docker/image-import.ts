@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { inputFromChunks } from '../../lib/tar/inputs.ts'
-import { type Digest, digestFrom } from '../../oci/digest.ts'
+import { type Digest, digestFrom, digestOf } from '../../oci/digest.ts'
 import { childrenOf, type Manifest, parseManifest } from '../../oci/manifest.ts'
 import { Failure } from '../../ports/failure.ts'
 import { type ClassicParts, type Compression, classicManifest, createCompressor } from './classic-image.ts'
@@ -60,7 +60,7 @@ export class ImageImport {
     const { bytes, mediaType } = classicManifest(first, rest, compression)
     const manifest = parseManifest(bytes)
     if (!manifest.ok) throw new Error(manifest.problem)
-    const digest = digestFrom('sha256', createHash('sha256').update(bytes).digest('hex'))
+    const digest = digestOf(bytes)
     if ((await this.#target.facts(digest)) === undefined) {
       await this.#target.writer.writeManifest(bytes, mediaType, manifest.value)
     }

@@ -1,3 +1,4 @@
+import { readAll } from '../../fetch/manifests/manifest-body.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { MAX_MANIFEST_BYTES, type Manifest, manifestTypeOf, parseManifest } from '../../oci/manifest.ts'
 import type { BlobStore } from '../../ports/blob-store.ts'
@@ -18,12 +19,7 @@ export async function readStoredManifest(
   const content = await blobs.open(digest)
   if (content === undefined) return undefined
   try {
-    const bytes = new Uint8Array(content.size)
-    for (let at = 0; at < bytes.length; ) {
-      const count = await content.read(bytes.subarray(at), at)
-      if (count === 0) return undefined
-      at += count
-    }
+    const bytes = await readAll((target, position) => content.read(target, position), content.size)
     const manifest = parseManifest(bytes, content.mediaType)
     if (!manifest.ok) return undefined
     return { bytes, mediaType: manifestTypeOf(content.mediaType, manifest.value), manifest: manifest.value }

@@ -4,10 +4,12 @@ import { SharedWork } from '../../lib/async/shared-work.ts'
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import { FileHasher } from '../../lib/hashing/file-hasher.ts'
 import { publish } from '../../observe/events.ts'
-import { algorithmOf, type Digest, digestFrom } from '../../oci/digest.ts'
+import { algorithmOf, type Digest, digestFrom, digestOf } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { FileRange } from './file-tree.ts'
+import { type FileRange, readRange } from './file-tree.ts'
 
+/** A small file is hashed here: a manifest must not wait until a layer of gigabytes is hashed. */
+const SMALL_BYTES = 1024 * 1024
 /** Between two pieces the thread can be stopped. */
 const PIECE_BYTES = 4 * 1024 * 1024
 /** A result is forgotten when so many others are newer; the file is hashed again then. */
@@ -50,19 +52,24 @@ export class FileVerifier implements FileCheck {
   }
 
   async #hash(range: FileRange, digest: Digest, key: string): Promise<Digest> {
-    const found = await this.#oneByOne.use(this.#closing.signal, async () => {
-      const file = await open(range.path)
-      try {
-        return await this.#hashFile(file, range, digest)
-      } finally {
-        await file.close()
-      }
-    })
+    const found =
+      range.size <= SMALL_BYTES
+        ? digestOf(await readRange(range, SMALL_BYTES), algorithmOf(digest))
+        : await this.#oneByOne.use(this.#closing.signal, () => this.#hashLarge(range, digest))
     this.#digests.set(key, found)
     if (found !== digest) {
       publish('verify.failed', { digest, found, source: range.path, sourceKind: 'disk' })
     }
     return found
+  }
+
+  async #hashLarge(range: FileRange, digest: Digest): Promise<Digest> {
+    const file = await open(range.path)
+    try {
+      return await this.#hashFile(file, range, digest)
+    } finally {
+      await file.close()
+    }
   }
 
   async #hashFile(file: FileHandle, { path, start, size }: FileRange, digest: Digest): Promise<Digest> {

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto'
 import { BoundedMap } from '../../lib/bounded-map.ts'
-import { algorithmOf, type Digest, digestFrom } from '../../oci/digest.ts'
+import { algorithmOf, type Digest, digestOf } from '../../oci/digest.ts'
 import {
   childrenOf,
   type Descriptor,
@@ -36,7 +35,7 @@ export class ImageGraph {
     if (range === undefined || range.size > MAX_MANIFEST_BYTES) return undefined
     const bytes = await readRange(range, MAX_MANIFEST_BYTES)
     const algorithm = algorithmOf(digest)
-    const found = digestFrom(algorithm, createHash(algorithm).update(bytes).digest('hex'))
+    const found = digestOf(bytes, algorithm)
     if (found !== digest) throw wrongFile(range, digest, found)
     const manifest = parseManifest(bytes, mediaType)
     if (!manifest.ok) return undefined

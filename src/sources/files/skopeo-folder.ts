@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '../../lib/error-code.ts'
-import { type Digest, digestFrom } from '../../oci/digest.ts'
+import { type Digest, digestOf } from '../../oci/digest.ts'
 import {
   childrenOf,
   type Descriptor,
@@ -158,7 +157,7 @@ export class SkopeoFolderSource implements LocalSource {
         const bytes = await readRange(manifestFile, MAX_MANIFEST_BYTES)
         const manifest = parseManifest(bytes)
         if (!manifest.ok) throw new Failure('unsupported', `${manifestFile.path}: ${manifest.problem}.`)
-        const digest = digestFrom('sha256', createHash('sha256').update(bytes).digest('hex'))
+        const digest = digestOf(bytes)
         return {
           digest,
           manifest: manifest.value,

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto'
 import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, type Checkpoints } from '../../oci/checkpoints.ts'
-import { algorithmOf, type Digest, parseDigest } from '../../oci/digest.ts'
+import { algorithmOf, type Digest, digestOf } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Want } from '../../ports/source.ts'
 import type { PartialFile } from './partial-file.ts'
@@ -146,11 +145,7 @@ export class ReceivedBytes {
     const { signal, want } = this.#context
     if (signal.failure !== undefined) throw signal.failure
     if (this.#partial !== undefined) return this.#partial.digest()
-    const algorithm = algorithmOf(want.digest)
-    const hex = createHash(algorithm).update(this.#window.firstSlot).digest('hex')
-    const digest = parseDigest(`${algorithm}:${hex}`)
-    if (digest === undefined) throw new Error('a hash is a digest')
-    return digest
+    return digestOf(this.#window.firstSlot, algorithmOf(want.digest))
   }
 
   /** Puts the bytes into the blob file of their digest. They are durable when the call resolves. */

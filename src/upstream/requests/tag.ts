@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto'
-import { parseDigest } from '../../oci/digest.ts'
+import { digestOf, parseDigest } from '../../oci/digest.ts'
 import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { TagHead } from '../../ports/registry.ts'
@@ -39,9 +38,7 @@ export async function requestTag(
   if (whole.status !== 200) throw failureOfStatus(whole, host.name)
   const bytes = await readWhole(whole.body, MAX_MANIFEST_BYTES)
   const { mediaType } = describeResponse(whole, host.name)
-  const digest = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`)
-  if (digest === undefined) throw brokenResponse(host, 'sent a manifest that cannot be hashed')
-  return { digest, mediaType, size: bytes.length }
+  return { digest: digestOf(bytes), mediaType, size: bytes.length }
 }
 
 function brokenResponse(host: RegistryHost, what: string): Failure {
