@@ -67,10 +67,10 @@ test('a port in the name of the folder, and a path that containerd puts before /
   assert.match(notes.join('\n'), /has a path before \/v2\//)
 })
 
-test('the folder for all registries, and no folder', async () => {
+test('the folder for all registries, and a folder that is named after none', async () => {
   const text = '[host."https://mirror.example"]'
   const all = await imported(text, { path: 'certs.d/_default/hosts.toml' })
-  const none = await imported(text, { path: 'hosts.toml' })
+  const none = await imported(text, { path: '/etc/leat/hosts.toml' })
   assert.deepEqual([all.settings, none.settings], [{}, {}])
   assert.match(all.notes.join(), /_default stands for every registry/)
   assert.match(none.notes.join(), /in no folder that names its registry/)
