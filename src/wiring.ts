@@ -25,6 +25,7 @@ import { Upkeep } from './upkeep/upkeep.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 import type { WarmTarget } from './warm/content/warm-target.ts'
 import { Warming } from './warm/warming.ts'
+import { Webhooks } from './webhooks/webhooks.ts'
 
 /** Bounds how many flights are under way at once. */
 const MAX_FLIGHTS = 256
@@ -121,7 +122,16 @@ export async function wireAgent(
     warm: (request, { signal }) => warming.warm({ ...request, signal }),
   }
 
-  // 9. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
+  // 9. The webhooks, which are told until the last client is drained.
+  const webhooks = new Webhooks(options.webhooks ?? [], {
+    version: options.version ?? UNKNOWN_VERSION,
+    proxies: options.upstreams?.proxies,
+    markUsed: (digest) => store.markUsed(digest),
+  })
+  cleanup.add((limits) => webhooks.close(limits))
+  await webhooks.open()
+
+  // 10. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
     ...options,
     listen,
@@ -132,17 +142,17 @@ export async function wireAgent(
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 10. The reports, and what an operator may do to the stored content.
-  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer, sources }))
+  // 11. The reports, and what an operator may do to the stored content.
+  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer, sources, webhooks }))
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace)
 
-  // 11. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
+  // 12. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
   const adminServer = admin && createAdminServer({ listen: admin, reports: reporter, upkeep, warming })
   cleanup.add(() => adminServer?.stop())
   cleanup.add(() => warming.stop())
 
-  // 12. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
+  // 13. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
   const controlServer = createControlServer(controlSocket(options.data), new StoreTarget(store))
   cleanup.add(() => controlServer.stop())
 
