@@ -3,6 +3,7 @@ import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION }
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
+import { type Hosted, openHosted } from './hosted/open-hosted.ts'
 import { type ControlServer, createControlServer } from './import/control/control-server.ts'
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
@@ -114,8 +115,8 @@ export async function wireAgent(
     warm: (request, { signal }) => warming.warm({ ...request, signal }),
   }
 
-  // 8. The local sources, which the registry API asks between the store and the registry.
-  const { sources, clientResolver } = await openClientResolver(options, core, cleanup)
+  // 8. What the registry API asks: hosted repositories, the store, the local sources, and then the registry.
+  const { hosted, sources, clientResolver } = await openClientResolver(options, core, cleanup)
 
   // 9. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
@@ -123,6 +124,8 @@ export async function wireAgent(
     listen,
     defaultNamespace,
     resolver: clientResolver,
+    hosted: hosted?.registry,
+    hostedNames: hosted?.names,
   })
   cleanup.add(({ drainMs }) =>
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
@@ -145,17 +148,26 @@ export async function wireAgent(
   return { ...core, localNode, registryServer, adminServer, controlServer }
 }
 
-/** The local sources, and the resolver for clients, which asks the sources between the store and the registry. */
+/**
+ * The resolver for clients, with the parts that it asks: it answers for hosted repositories from what was pushed, and asks the
+ * local sources between the store and the registry.
+ */
 export async function openClientResolver(
-  { sources: given = [], defaultNamespace = DEFAULT_NAMESPACE }: AgentOptions,
+  { sources: given = [], defaultNamespace = DEFAULT_NAMESPACE, hosted: hostedOptions }: AgentOptions,
   { store, resolver }: Pick<Core, 'store' | 'resolver'>,
   cleanup: CleanupStack,
-): Promise<{ readonly sources: LocalSources; readonly clientResolver: Resolver }> {
+): Promise<{
+  readonly hosted: Hosted | undefined
+  readonly sources: LocalSources
+  readonly clientResolver: Resolver
+}> {
+  const hosted = hostedOptions && openHosted(hostedOptions, store, resolver.localContent)
+  cleanup.add(() => hosted?.close())
   const sources = await openSources(given, store, defaultNamespace)
   cleanup.add(() => sources.close())
-  const clientResolver =
+  const cacheResolver =
     sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
-  return { sources, clientResolver }
+  return { hosted, sources, clientResolver: hosted?.resolver(cacheResolver) ?? cacheResolver }
 }
 
 /** Gives the warming what it uses of the node. */

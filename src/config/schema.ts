@@ -34,6 +34,7 @@ const rate = text((given) => {
 }, 'bytes per second such as 100MiB, at least 64KiB')
 const LEAST_RATE = 64 * 1024
 const ALLOW = /^(?=.{1,255}$)[a-z0-9.*-]+(?::\d{1,5})?(?:\/[a-z0-9._*-]+)+$/
+const HOSTED = /^(?=.{1,255}$)[a-z0-9._*-]+(?::\d{1,5}(?=\/))?(?:\/[a-z0-9._*-]+)*$/
 const DRAIN_LIMIT_MS = 3_600_000
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
@@ -120,6 +121,20 @@ export const SETTINGS = Object.freeze({
     defaultText: 'everything',
     help: 'repositories that may be pulled; all others are answered with 404',
     example: 'docker.io/library/*',
+    repeatable: true,
+  }),
+  hosted: setting<readonly string[]>({
+    flag: 'hosted',
+    format: listOf(
+      text(
+        (given) => (HOSTED.test(given) ? given : undefined),
+        'a repository of this agent, or registry/repository, with * for one part and ** for any, such as team/**',
+      ),
+    ),
+    defaultValue: Object.freeze([]),
+    defaultText: 'none',
+    help: 'repositories that clients push to; they are kept here, and never fetched from elsewhere',
+    example: 'team/**',
     repeatable: true,
   }),
   defaultNamespace: setting({

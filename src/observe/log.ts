@@ -123,6 +123,12 @@ function logProblems(logger: Logger): readonly (() => void)[] {
       logger.warn({ source, error: errorText(error) }, 'a local source cannot be read'),
     ),
     summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or disconnected')),
+    subscribe('hosted.lost', ({ digest, repositories }) =>
+      logger.error(
+        { digest, repositories: repositories.map(repositoryKey) },
+        'hosted content is lost: push it again',
+      ),
+    ),
     subscribe('verify.failed', (event) => logger.warn(event, 'content does not match its digest')),
     subscribe('store.repaired', (event) => logger.warn(event, 'the damaged store index was repaired')),
     subscribe('store.recovered', (event) => {
