@@ -182,7 +182,15 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'server',
     '.',
   ],
-  'registry-api': ['connections', 'connections/http2', 'exchange', 'answer', 'endpoints', '.'],
+  'registry-api': [
+    'connections',
+    'connections/http2',
+    'exchange',
+    'answer',
+    'endpoints',
+    'endpoints/push',
+    '.',
+  ],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
   store: [
