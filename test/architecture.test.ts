@@ -191,6 +191,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'endpoints/push',
     '.',
   ],
+  ports: ['.', 'hosted'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
   store: [

@@ -3,6 +3,7 @@ import type { Digest } from '../oci/digest.ts'
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts'
 import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
+import type { HostedStore } from '../ports/hosted/hosted-store.ts'
 import type {
   HostedRegistry,
   ManifestRefusal,
@@ -10,7 +11,6 @@ import type {
   PushedManifest,
   Uploads,
 } from '../ports/hosted.ts'
-import type { HostedStore } from '../ports/hosted-store.ts'
 import type { LocalContent } from '../ports/local-content.ts'
 import { checkManifest } from './manifest-check.ts'
 

@@ -2,8 +2,8 @@ import { SharedLocks } from '../lib/async/shared-locks.ts'
 import type { Digest } from '../oci/digest.ts'
 import { HostedNames } from '../oci/names/hosted-names.ts'
 import type { BlobStore } from '../ports/blob-store.ts'
+import type { HostedStore } from '../ports/hosted/hosted-store.ts'
 import type { HostedRegistry } from '../ports/hosted.ts'
-import type { HostedStore } from '../ports/hosted-store.ts'
 import type { LocalContent } from '../ports/local-content.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import { HostedImages } from './hosted-images.ts'
@@ -35,7 +35,7 @@ export interface Hosted {
   close(): Promise<void>
 }
 
-export const DEFAULT_GRACE_MS = 24 * 60 * 60 * 1000
+const DEFAULT_GRACE_MS = 24 * 60 * 60 * 1000
 
 /** `cached`: what the cache has under which name. */
 export function openHosted(

@@ -1,6 +1,6 @@
 import type { SharedLocks } from '../lib/async/shared-locks.ts'
 import { type Repository, repositoryKey } from '../oci/names/repository.ts'
-import type { HostedCatalog, HostedLink } from '../ports/hosted-catalog.ts'
+import type { HostedCatalog, HostedLink } from '../ports/hosted/hosted-catalog.ts'
 
 /** A link is made young again when a quarter of the grace period is over: so a request rarely costs a write. */
 const RENEWAL_SHARE = 1 / 4

@@ -2,8 +2,8 @@ import type { SharedLocks } from '../../lib/async/shared-locks.ts'
 import { type Algorithm, type Digest, hexOf } from '../../oci/digest.ts'
 import { isSameRepository, type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import { Failure } from '../../ports/failure.ts'
+import type { StoredUpload, UploadContent, UploadStore } from '../../ports/hosted/hosted-store.ts'
 import type { UploadState, Uploads, UploadWriter } from '../../ports/hosted.ts'
-import type { StoredUpload, UploadContent, UploadStore } from '../../ports/hosted-store.ts'
 import { UPLOAD_LIMITS, type UploadLimits } from './limits.ts'
 import { Upload } from './upload.ts'
 import { RequestWriter } from './upload-writer.ts'
@@ -47,7 +47,8 @@ export class HostedUploads implements Uploads {
 
   async state(repository: Repository, id: string): Promise<UploadState | undefined> {
     const upload = this.#find(repository, id)
-    const position = await upload?.position()
+    if (upload === undefined) return undefined
+    const position = await upload.position()
     if (position !== undefined) return { id, position }
     this.#uploads.delete(id)
     return undefined
@@ -77,7 +78,7 @@ export class HostedUploads implements Uploads {
         signal,
       )
     } catch (error) {
-      await this.#release(upload)
+      await this.#release(upload).catch(() => {})
       throw error
     }
   }
@@ -147,6 +148,7 @@ export class HostedUploads implements Uploads {
 
   async #release(upload: Upload): Promise<void> {
     await upload.release()
+    // The next request of an upload comes at once, or not soon.
     const open = [...this.#uploads.values()].filter((one) => one.isOpenBetweenRequests)
     for (const one of open.slice(0, Math.max(0, open.length - this.#limits.openBetweenRequests))) {
       await one.closeIfIdle()

@@ -1,9 +1,9 @@
 import { onAbort } from '../../lib/async/abort.ts'
 import { Deferred } from '../../lib/async/deferred.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { Failure } from '../../ports/failure.ts'
+import type { UploadContent } from '../../ports/hosted/hosted-store.ts'
 import type { UploadWriter } from '../../ports/hosted.ts'
-import type { UploadContent } from '../../ports/hosted-store.ts'
+import { noRoom } from './upload.ts'
 
 /** The upload to which one request adds bytes. */
 interface WrittenUpload {
@@ -29,6 +29,8 @@ export class RequestWriter implements UploadWriter {
   readonly #stopListening: () => void
   #reservedTo: number
   #closing: Promise<void> | undefined
+  /** The caller knows of a failure. */
+  #hasTold = false
 
   /** Reserves the room first. Rejects with `disk` if there is none. */
   static async open(
@@ -39,7 +41,7 @@ export class RequestWriter implements UploadWriter {
   ): Promise<RequestWriter> {
     const { incoming } = content
     const reservedTo = incoming.position + (size.size ?? size.stepBytes)
-    if (!(await incoming.reserve(reservedTo))) throw noRoom(content)
+    if (!(await incoming.reserve(reservedTo))) throw noRoom(content.incoming)
     signal.throwIfAborted()
     return new RequestWriter(upload, content, size, reservedTo, signal)
   }
@@ -59,7 +61,7 @@ export class RequestWriter implements UploadWriter {
     const { incoming } = content
     incoming.onProgress((failure) => {
       if (failure !== undefined) this.#ended.reject(failure)
-      else if (!incoming.isStorable) this.#ended.reject(noRoom(content))
+      else if (!incoming.isStorable) this.#ended.reject(noRoom(content.incoming))
     })
     this.#stopListening = onAbort(signal, () => this.#ended.reject(signal.reason))
   }
@@ -80,15 +82,17 @@ export class RequestWriter implements UploadWriter {
     return hasRoom && incoming.isStorable
   }
 
-  async drained(): Promise<void> {
-    const { incoming } = this.#content
-    if (!incoming.isStorable) throw noRoom(this.#content)
-    await Promise.race([incoming.drained(), this.#ended.promise])
-    if (!incoming.isStorable) throw noRoom(this.#content)
+  drained(): Promise<void> {
+    return this.#telling(async () => {
+      const { incoming } = this.#content
+      if (!incoming.isStorable) throw noRoom(incoming)
+      await Promise.race([incoming.drained(), this.#ended.promise])
+      if (!incoming.isStorable) throw noRoom(incoming)
+    })
   }
 
-  async finish(digest: Digest): Promise<void> {
-    await this.#upload.finish(digest)
+  finish(digest: Digest): Promise<void> {
+    return this.#telling(() => this.#upload.finish(digest))
   }
 
   close(): Promise<void> {
@@ -107,10 +111,19 @@ export class RequestWriter implements UploadWriter {
   async #close(): Promise<void> {
     this.#stopListening()
     this.#content.incoming.onProgress(() => {})
-    await this.#upload.release()
+    try {
+      await this.#upload.release()
+    } catch (error) {
+      if (!this.#hasTold) throw error
+    }
   }
-}
 
-function noRoom({ incoming }: UploadContent): Failure {
-  return incoming.passThroughReason ?? new Failure('disk', 'the store has no room for the upload')
+  async #telling(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.#hasTold = true
+      throw error
+    }
+  }
 }

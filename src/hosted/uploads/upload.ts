@@ -1,5 +1,5 @@
 import { Failure } from '../../ports/failure.ts'
-import type { StoredUpload, UploadContent, UploadStore } from '../../ports/hosted-store.ts'
+import type { StoredUpload, UploadContent, UploadStore } from '../../ports/hosted/hosted-store.ts'
 
 /** One upload, and its content while that is open. */
 export class Upload {
@@ -54,19 +54,23 @@ export class Upload {
     }
   }
 
-  /** Writes all bytes into the file, and lets the next request write. The content stays open for a while. */
+  /**
+   * Writes all bytes into the file, and lets the next request write. The content stays open for a while. Rejects if the bytes
+   * cannot be written; the upload goes on with those that are in the file.
+   */
   async release(): Promise<void> {
+    const incoming = this.#content?.incoming
     try {
-      const incoming = this.#content?.incoming
       await incoming?.digest()
-      if (incoming?.isStorable !== true) await this.#closeContent()
-    } catch {
+      if (incoming?.isStorable === false) throw noRoom(incoming)
+      if (incoming === undefined) return
+      this.#timer = setTimeout(() => void this.closeIfIdle(), this.#openMs).unref()
+    } catch (error) {
       await this.#closeContent()
+      throw error
     } finally {
       this.#isBusy = false
     }
-    if (this.#content === undefined) return
-    this.#timer = setTimeout(() => void this.closeIfIdle(), this.#openMs).unref()
   }
 
   async closeIfIdle(): Promise<void> {
@@ -99,4 +103,9 @@ export class Upload {
     if (content !== undefined) this.#closing = content.incoming.close()
     await this.#closing
   }
+}
+
+/** Why an upload cannot be stored now. */
+export function noRoom({ passThroughReason }: UploadContent['incoming']): Failure {
+  return passThroughReason ?? new Failure('disk', 'the store has no room for the upload')
 }

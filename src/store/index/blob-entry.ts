@@ -3,7 +3,7 @@ import { parseJson } from '../../lib/json.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { BlobFacts } from '../../ports/blob-store.ts'
-import type { LinkToMake } from '../../ports/hosted-catalog.ts'
+import type { LinkToMake } from '../../ports/hosted/hosted-catalog.ts'
 
 /** The entry of a blob in the index. The last use changes often, so it is stored separately. */
 export type BlobEntry = Omit<BlobFacts, 'lastUsedAt'>

@@ -4,7 +4,7 @@ import { CHECKPOINT_INTERVAL_BYTES } from '../../oci/checkpoints.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { LinkToMake } from '../../ports/hosted-catalog.ts'
+import type { LinkToMake } from '../../ports/hosted/hosted-catalog.ts'
 import { diskFailure, ignore } from '../files/layout.ts'
 import type { IncomingContext, ReceivedBytes } from './received-bytes.ts'
 

@@ -1,6 +1,6 @@
 import type { Digest } from '../../../oci/digest.ts'
 import { type Repository, repositoryFromKey } from '../../../oci/names/repository.ts'
-import type { HostedCatalog, HostedLink, HostedTag } from '../../../ports/hosted-catalog.ts'
+import type { HostedCatalog, HostedLink, HostedTag } from '../../../ports/hosted/hosted-catalog.ts'
 import { type Database, keysUnder, pages, SEPARATOR } from '../../database/database.ts'
 import { decodeTag } from './hosted-tag.ts'
 import {

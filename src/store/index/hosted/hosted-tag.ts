@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { parseJson } from '../../../lib/json.ts'
 import { parseDigest } from '../../../oci/digest.ts'
-import type { HostedTag } from '../../../ports/hosted-catalog.ts'
+import type { HostedTag } from '../../../ports/hosted/hosted-catalog.ts'
 
 /** What the index stores of a tag. When it was pulled changes often, and is stored separately. */
 export type TagValue = Pick<HostedTag, 'digest' | 'mediaType' | 'pushedAt'>

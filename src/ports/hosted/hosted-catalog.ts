@@ -1,5 +1,5 @@
-import type { Digest } from '../oci/digest.ts'
-import type { Repository } from '../oci/names/repository.ts'
+import type { Digest } from '../../oci/digest.ts'
+import type { Repository } from '../../oci/names/repository.ts'
 
 /** Says that a content belongs to a hosted repository. */
 export interface HostedLink {

@@ -1,6 +1,6 @@
-import type { Algorithm, Digest } from '../oci/digest.ts'
-import type { Repository } from '../oci/names/repository.ts'
-import type { Incoming } from './blob-store.ts'
+import type { Algorithm, Digest } from '../../oci/digest.ts'
+import type { Repository } from '../../oci/names/repository.ts'
+import type { Incoming } from '../blob-store.ts'
 import type { HostedCatalog, LinkToMake } from './hosted-catalog.ts'
 
 /** An upload in the store, by its provisional digest. */
