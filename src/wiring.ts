@@ -18,6 +18,7 @@ import type { Resolver } from './ports/resolver.ts'
 import { createRegistryServer, type RegistryServer } from './registry-api/server.ts'
 import { LocalResolver } from './sources/local-resolver.ts'
 import { type LocalSources, openSources } from './sources/sources.ts'
+import { StoringResolver } from './sources/storing-resolver.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
@@ -37,6 +38,9 @@ export interface Core {
   readonly peers: PeerNetwork | undefined
   readonly upstreams: Upstreams
   readonly resolver: CachingResolver
+  readonly sources: LocalSources
+  /** Asks the local sources between the store and the registry, for clients. */
+  readonly clientResolver: Resolver
   readonly warming: Warming
   /** Each is a sentence about a setting that should be changed. */
   readonly warnings: readonly string[]
@@ -88,13 +92,16 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   store.onDropped((digest) => resolver.forget(digest))
   cleanup.add(() => resolver.flights.stop())
 
-  // 6. Warming, which pulls images through the resolver, and asks the peers to do the same.
-  const target = warmTargetOf(options, { store, upstreams, resolver })
+  // 6. The local sources, and the resolver for clients, which asks them between the store and the registry.
+  const { sources, clientResolver } = await openClientResolver(options, { store, resolver }, cleanup)
+
+  // 7. Warming, which pulls images as clients do, stores what a local source has, and asks the peers to do the same.
+  const target = warmTargetOf(options, { store, upstreams, resolver, clientResolver })
   const warming = new Warming(target, options.warm, () => peers?.client.warmTargets())
   cleanup.add(() => warming.stop())
 
   const warnings = opened?.warning === undefined ? [] : [opened.warning]
-  return { store, peers, upstreams, resolver, warming, warnings }
+  return { store, peers, upstreams, resolver, sources, clientResolver, warming, warnings }
 }
 
 /** Constructs the core, and then the servers, which serve what the core has. */
@@ -106,18 +113,15 @@ export async function wireAgent(
   const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
   const core = await openCore(options, cleanup)
   await core.upstreams.readFiles()
-  const { store, peers, resolver, warming } = core
+  const { store, peers, resolver, sources, clientResolver, warming } = core
 
-  // 7. What the peers may ask of this node.
+  // 8. What the peers may ask of this node.
   const localNode: LocalNode = {
     localContent: resolver.localContent,
     isAllowed: repositoryFilter(options.allow),
     tag: (repository, tag, tagOptions) => resolver.tagHead(repository, tag, tagOptions),
     warm: (request, { signal }) => warming.warm({ ...request, signal }),
   }
-
-  // 8. The local sources, which the registry API asks between the store and the registry.
-  const { sources, clientResolver } = await openClientResolver(options, core, cleanup)
 
   // 9. The webhooks, which are told until the last client is drained.
   const webhooks = new Webhooks(options.webhooks ?? [], {
@@ -157,7 +161,7 @@ export async function wireAgent(
 }
 
 /** The local sources, and the resolver for clients, which asks the sources between the store and the registry. */
-export async function openClientResolver(
+async function openClientResolver(
   { sources: given = [], defaultNamespace = DEFAULT_NAMESPACE }: AgentOptions,
   { store, resolver }: Pick<Core, 'store' | 'resolver'>,
   cleanup: CleanupStack,
@@ -172,10 +176,15 @@ export async function openClientResolver(
 /** Gives the warming what it uses of the node. */
 function warmTargetOf(
   options: AgentOptions,
-  { store, upstreams, resolver }: Pick<Core, 'store' | 'upstreams' | 'resolver'>,
+  {
+    store,
+    upstreams,
+    resolver,
+    clientResolver,
+  }: Pick<Core, 'store' | 'upstreams' | 'resolver' | 'clientResolver'>,
 ): WarmTarget {
   return {
-    resolver,
+    resolver: clientResolver === resolver ? resolver : new StoringResolver(clientResolver, store),
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
     allowed: repositoryFilter(options.allow),
     stored: (digest) => store.blobs.facts(digest),
