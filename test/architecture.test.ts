@@ -23,6 +23,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'sources',
     'upstream/options',
     'warm',
+    'webhooks/options.ts',
   ],
   'agent.ts': [
     'agent-options.ts',
@@ -53,6 +54,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'sources',
     'upkeep',
     'warm',
+    'webhooks',
   ],
   'node-view.ts': [
     'agent-options.ts',
@@ -64,6 +66,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'observe',
     'oci',
     'sources/sources.ts',
+    'webhooks/webhooks.ts',
   ],
   'agent-options.ts': [
     'registry-api',
@@ -74,6 +77,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'upstream/options',
     'peers/peer-options.ts',
     'warm',
+    'webhooks/options.ts',
   ],
   cli: [
     'agent.ts',
@@ -120,6 +124,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'upkeep/request-error.ts',
     'fetch/manifests',
   ],
+  // The settings of upstreams say what a proxy is, and what an address is.
+  webhooks: ['lib', 'oci', EVENTS, 'upstream/options'],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
   fetch: ['lib', 'oci', 'ports', EVENTS],
   // What leaves the agent before it is verified is one rule for all, and so is how a manifest is read.
@@ -159,7 +165,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   import: ['target', 'control', 'formats', 'caches', '.'],
   hosted: ['uploads', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
-  observe: ['.', 'metrics', 'records', 'reports'],
+  observe: ['.', 'log', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar', 'hashing'],
   migrate: ['input', 'output', 'kinds', '.'],
   oci: ['.', 'names'],
@@ -218,7 +224,7 @@ const MOST_WITHOUT_README = 8
 /** Packages that stand behind a seam, and the rooms that know them. */
 const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   level: 'store',
-  undici: ['upstream', 'sources'],
+  undici: ['upstream', 'sources', 'webhooks'],
   tldts: 'upstream',
   hyperdht: 'peers',
   hyperswarm: 'peers',

@@ -16,6 +16,7 @@ import { DiskUploads } from './hosted/disk-uploads.ts'
 import { DiskHostedStore } from './hosted/hosted-store.ts'
 import { BlobIndex } from './index/blob-index.ts'
 import { LevelCatalog } from './index/catalog.ts'
+import { FirstUse } from './index/first-use.ts'
 import { LevelHostedCatalog } from './index/hosted/hosted-catalog.ts'
 import { LastUse } from './index/last-use.ts'
 import { DiskBudget } from './space/disk-budget.ts'
@@ -84,6 +85,8 @@ export async function openStore({
     parts,
     (digest) => blobs.claim(digest),
   )
+  const firstUse = new FirstUse(database)
+  blobs.onDropped((digest) => void firstUse.forget(digest).catch(() => {}))
   const scrub = new Scrub(database, {
     ...parts,
     dropCorrupt: (digest, found) => blobs.dropCorrupt(digest, found),
@@ -103,6 +106,9 @@ export async function openStore({
     await parts.quarantine.prune()
     recovered = recover(partials)
     await waitAtMost(ADOPTION_WAIT_MS, recovered)
+    await firstUse.sweep(async (digests) =>
+      (await index.getMany(digests)).map((entry) => entry !== undefined),
+    )
     // After a failure of this step, the first caller that needs the complete index tries again.
     indexCompleted = Promise.allSettled([
       index.evictionOrder.ensureComplete(),
@@ -166,6 +172,7 @@ export async function openStore({
     tags: (repository) => catalog.tags(repository),
     repositoriesOf: async (digest) =>
       (await index.repositoriesOf(digest)).flatMap((key) => repositoryFromKey(key) ?? []),
+    markUsed: (digest) => firstUse.mark(digest),
     references: (manifest) => index.references(manifest),
     referrersOf: (subject) => index.referrersOf(subject),
     close: () => {
