@@ -5,9 +5,15 @@ const LIMIT_BYTES = 1024 * 1024
 
 /** Why a file cannot be used. The message names the file and never repeats its content. */
 export class FileProblem extends Error {
-  constructor(message: string, options?: ErrorOptions) {
+  readonly file: string
+  /** The code of the cause, such as `EACCES`, if it has one. */
+  readonly code: string | undefined
+
+  constructor(file: string, message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = 'FileProblem'
+    this.file = file
+    this.code = errorCode(options?.cause)
   }
 }
 
@@ -36,7 +42,8 @@ export class WatchedFile<Value> {
       const { ino, size, mtimeMs } = await stat(this.#path)
       const version = `${ino} ${size} ${mtimeMs}`
       if (this.#good?.version !== version) {
-        if (size > LIMIT_BYTES) throw new FileProblem(`${this.#path} is longer than ${LIMIT_BYTES} bytes`)
+        if (size > LIMIT_BYTES)
+          throw new FileProblem(this.#path, `${this.#path} is longer than ${LIMIT_BYTES} bytes`)
         this.#good = { version, value: this.#options.parse(await readFile(this.#path, 'utf8')) }
       }
       this.#note(undefined)
@@ -61,5 +68,5 @@ function problemOf(path: string, error: unknown): FileProblem {
   const code = errorCode(error)
   if (code === undefined) throw error
   const advice = code === 'EACCES' || code === 'EPERM' ? '; let the user of the agent read it' : ''
-  return new FileProblem(`${path} cannot be read: ${code}${advice}`, { cause: error })
+  return new FileProblem(path, `${path} cannot be read: ${code}${advice}`, { cause: error })
 }

@@ -6,7 +6,7 @@ import { FileProblem, WatchedFile } from '../../src/lib/watched-file.ts'
 import { folder } from '../store/folder.ts'
 
 function parse(text: string): number {
-  if (!/^\d+$/.test(text)) throw new FileProblem('it is no number')
+  if (!/^\d+$/.test(text)) throw new FileProblem('the file', 'it is no number')
   return Number(text)
 }
 
@@ -29,9 +29,9 @@ test('a file that was never good is a problem, whenever it is read', async (t) =
   const path = join(await folder(t), 'file')
   const told: unknown[] = []
   const file = new WatchedFile(path, { parse, onProblem: (problem) => told.push(problem) })
-  await assert.rejects(file.read(), new FileProblem(`${path} cannot be read: ENOENT`))
+  await assert.rejects(file.read(), { code: 'ENOENT', file: path, message: `${path} cannot be read: ENOENT` })
   await writeFile(path, 'secret')
-  await assert.rejects(file.read(), new FileProblem('it is no number'))
+  await assert.rejects(file.read(), new FileProblem('the file', 'it is no number'))
   await writeFile(path, '1'.repeat(1024 * 1024 + 1))
   await assert.rejects(file.read(), /is longer than 1048576 bytes$/)
   await writeFile(path, '7')

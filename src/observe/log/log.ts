@@ -129,6 +129,16 @@ function logProblems(logger: Logger): readonly (() => void)[] {
       logger.warn({ source, error: errorText(error) }, 'a local source cannot be read'),
     ),
     summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or disconnected')),
+    subscribe('hosted.lost', ({ digest, repositories }) =>
+      logger.error(
+        { digest, repositories: repositories.map(repositoryKey) },
+        'hosted content is lost: push it again',
+      ),
+    ),
+    subscribe('file.checked', ({ file, problem }) => {
+      if (problem === undefined) logger.info({ file }, 'a file of the settings can be used again')
+      else logger.warn({ file, problem }, 'a file of the settings cannot be used; its last good content is')
+    }),
     subscribe('verify.failed', (event) => logger.warn(event, 'content does not match its digest')),
     subscribe('store.repaired', (event) => logger.warn(event, 'the damaged store index was repaired')),
     subscribe('store.recovered', (event) => {
