@@ -54,6 +54,10 @@ export interface Events extends PeerEvents {
     readonly error: string | undefined
   }
   'http.rejected': { readonly reason: Rejection }
+  /** A file or a service that decides about access could not be read again. */
+  'access.problem': { readonly problem: string }
+  /** Too many wrong logins came from an address, which has to wait. */
+  'access.slowed': { readonly address: string }
   'flight.started': {
     readonly digest: Digest
     readonly kind: 'manifest' | 'blob'

@@ -122,6 +122,12 @@ function logProblems(logger: Logger): readonly (() => void)[] {
     subscribe('source.failed', ({ source, error }) =>
       logger.warn({ source, error: errorText(error) }, 'a local source cannot be read'),
     ),
+    subscribe('access.problem', ({ problem }) =>
+      logger.warn({ problem: redact(problem) }, 'the settings of access could not be read again'),
+    ),
+    subscribe('access.slowed', (event) =>
+      logger.warn(event, 'too many wrong logins: the address has to wait'),
+    ),
     summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or disconnected')),
     subscribe('verify.failed', (event) => logger.warn(event, 'content does not match its digest')),
     subscribe('store.repaired', (event) => logger.warn(event, 'the damaged store index was repaired')),
