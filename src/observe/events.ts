@@ -34,6 +34,15 @@ export const REJECTIONS = [
 
 export type Rejection = (typeof REJECTIONS)[number]
 
+interface ManifestEvent {
+  readonly repository: Repository
+  readonly digest: Digest
+  readonly mediaType: string
+  readonly size: number
+  /** The address of the client; undefined when no client did it over the network. Subscribers pass on its scope only. */
+  readonly client: string | undefined
+}
+
 /** The events that the agent publishes. The log, the metrics and the records subscribe; no transfer waits for them. */
 export interface Events extends PeerEvents {
   'request.ended': {
@@ -58,6 +67,23 @@ export interface Events extends PeerEvents {
   'access.problem': { readonly problem: string }
   /** Too many wrong logins came from an address, which has to wait. */
   'access.slowed': { readonly address: string }
+  /** A client has received a whole manifest. `tag` is undefined when it has asked by digest. */
+  'manifest.pulled': ManifestEvent & { readonly tag: string | undefined }
+  /** A manifest is in a hosted repository, durably. `tags`: those that refer to it since this push. */
+  'hosted.pushed': ManifestEvent & { readonly tags: readonly string[] }
+  /** A tag, a manifest with all its tags, or a blob is in a hosted repository no more. */
+  'hosted.deleted': {
+    readonly repository: Repository
+    readonly kind: 'tag' | 'manifest' | 'blob'
+    /** The tags that are gone. */
+    readonly tags: readonly string[]
+    /** What was removed, or what the tag referred to; undefined when that is not known. */
+    readonly digest: Digest | undefined
+    readonly mediaType: string | undefined
+    readonly size: number | undefined
+    /** As in `ManifestEvent`. */
+    readonly client: string | undefined
+  }
   'flight.started': {
     readonly digest: Digest
     readonly kind: 'manifest' | 'blob'

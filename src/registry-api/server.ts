@@ -1,5 +1,9 @@
 import type { Socket } from 'node:net'
+import type { HostedNames } from '../oci/names/hosted-names.ts'
+import type { Repository } from '../oci/names/repository.ts'
 import { repositoryFilter } from '../oci/names/repository-filter.ts'
+import type { AccessControl } from '../ports/access.ts'
+import type { HostedRegistry } from '../ports/hosted.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import type { StatusReport } from '../schemas/status-report.ts'
 import { BufferPool } from './answer/buffer-pool.ts'
@@ -24,6 +28,14 @@ export interface RegistryServerOptions {
   readonly defaultNamespace: string
   /** Patterns of oci/names/repository-filter.ts; undefined allows every repository. */
   readonly allow?: readonly string[] | undefined
+  /** The repositories that take pushes; without it there are none. */
+  readonly hosted?: HostedRegistry | undefined
+  /** Finds the hosted repositories that requests mean; given together with `hosted`. */
+  readonly hostedNames?: HostedNames | undefined
+  /** Decides who may do what; without it every client may do everything. */
+  readonly access?: AccessControl | undefined
+  /** Asks clients for a certificate at the TLS handshake; `access` decides which ones it trusts. A client may have none. */
+  readonly requestClientCertificate?: boolean | undefined
   readonly limits?: Partial<Limits> | undefined
   /** Decides which clients are local; by default those that connect over the loopback. */
   readonly clientOf?: ((remoteAddress: string | undefined) => Client) | undefined
@@ -49,6 +61,14 @@ export interface RegistryServer {
 
 export function createRegistryServer(options: RegistryServerOptions): RegistryServer {
   return new HttpRegistryServer(options)
+}
+
+/** What is hosted is named by settings of its own, so `allow` does not limit it. */
+function allowedBy({ allow, hosted }: RegistryServerOptions): (repository: Repository) => boolean {
+  const isAllowed = repositoryFilter(allow)
+  return hosted === undefined
+    ? isAllowed
+    : (repository) => hosted.isHosted(repository) || isAllowed(repository)
 }
 
 /** How long `drain` waits, after the last answer, for connections to send their last bytes and close. */
@@ -85,7 +105,10 @@ class HttpRegistryServer implements RegistryServer {
       bodies: { buffers, slots: this.#bodySlots, firstByteMs },
       lists: { buffers, slots: this.#listSlots, firstByteMs },
       defaultNamespace: options.defaultNamespace,
-      isAllowed: repositoryFilter(options.allow),
+      isAllowed: allowedBy(options),
+      hosted: options.hosted,
+      hostedNames: options.hostedNames,
+      access: options.access,
     }
     this.#connections = new Connections(connectionLimits(limits), {
       clientOf: options.clientOf ?? clientOf,
@@ -117,9 +140,10 @@ class HttpRegistryServer implements RegistryServer {
   }
 
   async start(): Promise<ListenAddress> {
-    const { tls, listen } = this.#options
+    const { tls, listen, requestClientCertificate = false } = this.#options
     const certificate = tls === undefined ? undefined : await readCertificate(tls)
-    const http1 = createHttp1Server(this.#limits, certificate, {
+    const ownTls = certificate && { certificate, requestClientCertificate }
+    const http1 = createHttp1Server(this.#limits, ownTls, {
       accept: (socket) => this.#connections.accept(socket),
       onConnection: (socket) => this.#onConnection(socket),
     })

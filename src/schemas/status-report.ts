@@ -22,7 +22,7 @@ export const SourceReport = v.object({
   exclusive: v.boolean(),
   /** null when the source cannot be read. */
   repositories: v.nullable(count),
-  /** Why it cannot be read, as a sentence; null when it can. */
+  /** Why it cannot be read, or what it has failed to do lately, as a sentence; null when there is nothing to say. */
   problem: v.nullable(v.string()),
 })
 export type SourceReport = v.InferOutput<typeof SourceReport>

@@ -109,7 +109,7 @@ function sourceTable({ sources: all }: StatusReport): string {
     name,
     repositories === null ? '' : String(repositories),
     exclusive ? 'yes' : '',
-    problem === null ? 'ok' : `not readable: ${problem}`,
+    problem === null ? 'ok' : `${repositories === null ? 'not readable' : 'failed'}: ${problem}`,
   ])
   return `\n${table(['LOCAL SOURCE', 'REPOSITORIES', 'EXCLUSIVE', 'STATE'], rows, [1])}`
 }

@@ -70,7 +70,7 @@ export interface SourceView {
   readonly isExclusive: boolean
   /** undefined when the source cannot be read. */
   readonly repositories: number | undefined
-  /** Why the source cannot be read; a sentence. */
+  /** Why the source cannot be read, or what it has failed to do; a sentence. */
   readonly problem: string | undefined
 }
 

@@ -25,9 +25,15 @@ export interface ConnectionHandlers {
   onConnection(socket: Socket): void
 }
 
+export interface OwnTls {
+  readonly certificate: Certificate
+  /** Whether clients are asked for a certificate of theirs. Nobody checks here who has issued it. */
+  readonly requestClientCertificate: boolean
+}
+
 export function createHttp1Server(
   limits: Http1Limits,
-  certificate: Certificate | undefined,
+  tls: OwnTls | undefined,
   { accept, onConnection }: ConnectionHandlers,
 ): Http1Server {
   const options: ServerOptions & { httpAllowHalfOpen?: boolean } = {
@@ -41,11 +47,13 @@ export function createHttp1Server(
     noDelay: true,
   }
   const server =
-    certificate === undefined
+    tls === undefined
       ? createServer(options)
       : createTlsServer({
           ...options,
-          ...certificate,
+          ...tls.certificate,
+          requestCert: tls.requestClientCertificate,
+          rejectUnauthorized: false,
           ALPNProtocols: ['h2', 'http/1.1'],
           minVersion: 'TLSv1.2',
           handshakeTimeout: limits.headersMs,
@@ -63,7 +71,7 @@ export function createHttp1Server(
 
   // Node's own listener starts HTTP/1.1 at once. Called as a function instead, the listener keeps all of Node's
   // deadlines, which only work for connections of a server that listens itself.
-  const isTls = certificate !== undefined
+  const isTls = tls !== undefined
   const serveHttp1 = removeOwnListener(server, isTls ? 'secureConnection' : 'connection')
   const startConnection = isTls ? removeOwnListener(server, 'connection') : onConnection
   server.on('connection', (socket: Socket) => {

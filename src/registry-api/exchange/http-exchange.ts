@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { type Events, publish } from '../../observe/events.ts'
 import type { Repository } from '../../oci/names/repository.ts'
+import type { Caller } from '../../ports/access.ts'
 import type { Client } from '../connections/client.ts'
 import type { ShareUser } from '../connections/fair-share.ts'
 
@@ -89,6 +90,19 @@ export abstract class HttpExchange implements ShareUser {
     outgoing.on('close', () => this.#end())
   }
 
+  /** The host to which the client has sent the request, with its port. */
+  get host(): string | undefined {
+    const authority = this.headers[':authority']
+    return this.headers.host ?? (typeof authority === 'string' ? authority : undefined)
+  }
+
+  /** Who asks, for access control. */
+  get caller(): Caller {
+    const { address, isLocal } = this.client
+    const { authorization } = this.headers
+    return { authorization, certificate: this.certificate, address, isLocal }
+  }
+
   /** Aborted when the client closes its connection or stream before it has its whole answer. */
   get signal(): AbortSignal {
     if (this.#abortController === undefined) {
@@ -163,6 +177,7 @@ export abstract class HttpExchange implements ShareUser {
   abstract abortAnswer(): void
   /** Ends the answer at once, and drops what the client has not taken yet. */
   abstract evict(): void
+  protected abstract readonly certificate: Uint8Array | undefined
   protected abstract adaptHeaders(headers: OutgoingHttpHeaders): OutgoingHttpHeaders
   protected abstract isDelivered(): boolean
 
