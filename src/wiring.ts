@@ -1,3 +1,4 @@
+import { openAccess } from './access/open-access.ts'
 import { type AdminServer, createAdminServer } from './admin-api/server.ts'
 import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
@@ -15,7 +16,11 @@ import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
 import type { Resolver } from './ports/resolver.ts'
-import { createRegistryServer, type RegistryServer } from './registry-api/server.ts'
+import {
+  createRegistryServer,
+  type RegistryServer,
+  type RegistryServerOptions,
+} from './registry-api/server.ts'
 import { LocalResolver } from './sources/local-resolver.ts'
 import { type LocalSources, openSources } from './sources/sources.ts'
 import { openStore } from './store/open.ts'
@@ -120,6 +125,7 @@ export async function wireAgent(
   // 9. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
     ...options,
+    ...(await accessParts(options)),
     listen,
     defaultNamespace,
     resolver: clientResolver,
@@ -156,6 +162,19 @@ export async function openClientResolver(
   const clientResolver =
     sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
   return { sources, clientResolver }
+}
+
+/** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */
+async function accessParts({
+  auth,
+  tls,
+}: AgentOptions): Promise<Pick<RegistryServerOptions, 'access' | 'tls'>> {
+  if (auth === undefined) return {}
+  const clientCaFile = auth.clientCertificates?.caFile
+  if (clientCaFile !== undefined && tls === undefined)
+    throw new Error('client certificates need TLS: give the agent a certificate of its own')
+  const access = await openAccess(auth, { isHosted: () => false })
+  return { access, ...(tls === undefined ? {} : { tls: { ...tls, clientCaFile } }) }
 }
 
 /** Gives the warming what it uses of the node. */

@@ -2,7 +2,7 @@ import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import type { AccessControl, Action, Caller, Decision, Wish } from '../ports/access.ts'
 import type { Challenges, TokenError } from './challenges.ts'
 import type { Login } from './logins/login.ts'
-import type { Logins } from './logins/logins.ts'
+import type { Logins } from './logins.ts'
 import type { AccessRules, Applicant } from './rules/access-rules.ts'
 
 interface LoginAccessParts {

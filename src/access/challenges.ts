@@ -1,6 +1,6 @@
 import type { Repository } from '../oci/names/repository.ts'
 import type { Wish } from '../ports/access.ts'
-import type { AccessOptions } from './access-options.ts'
+import type { AccessOptions } from './options/access-options.ts'
 import { scopeText } from './tokens/token-grants.ts'
 
 /** Why a token was not enough, in the words of RFC 6750. */

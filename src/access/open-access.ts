@@ -1,10 +1,10 @@
 import type { Repository } from '../oci/names/repository.ts'
 import type { AccessControl } from '../ports/access.ts'
 import { LoginAccess } from './access-control.ts'
-import type { AccessOptions } from './access-options.ts'
 import { Challenges } from './challenges.ts'
-import { Logins } from './logins/logins.ts'
-import { PasswordLogins } from './logins/password-logins.ts'
+import { Logins } from './logins.ts'
+import type { AccessOptions } from './options/access-options.ts'
+import { PasswordLogins } from './passwords/password-logins.ts'
 import { AccessRules } from './rules/access-rules.ts'
 
 interface OpenAccessOptions {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { LoginAccess } from '../../src/access/access-control.ts'
-import type { AccessOptions } from '../../src/access/access-options.ts'
 import { Challenges } from '../../src/access/challenges.ts'
 import type { Login } from '../../src/access/logins/login.ts'
+import type { AccessOptions } from '../../src/access/options/access-options.ts'
 import { AccessRules } from '../../src/access/rules/access-rules.ts'
 import type { Caller, Decision, Wish } from '../../src/ports/access.ts'
 

@@ -1,10 +1,10 @@
+import { networkFilter } from '../../lib/client-address.ts'
 import { withOwnRegistry } from '../../oci/names/hosted-names.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import { repositoryFilter } from '../../oci/names/repository-filter.ts'
 import { textMatcher } from '../../oci/names/wildcards.ts'
 import type { Action, Wish } from '../../ports/access.ts'
-import type { AccessOptions, RuleOptions } from '../access-options.ts'
-import { networkFilter } from '../client-address.ts'
+import type { AccessOptions, RuleOptions } from '../options/access-options.ts'
 
 /** Who wants something, as far as rules look at it. */
 export interface Applicant {

@@ -33,7 +33,7 @@ interface Scope {
  * What a wish is called in a token. A hosted repository has the name that clients see in its path; any other has the name
  * of its registry before its own.
  */
-export function scopeOf({ action, repository }: Wish, isHosted: (repository: Repository) => boolean): Scope {
+function scopeOf({ action, repository }: Wish, isHosted: (repository: Repository) => boolean): Scope {
   if (repository === undefined) return CATALOG
   const isOwn = repository.registry === OWN_REGISTRY || isHosted(repository)
   const name = isOwn ? repository.name : repositoryKey(repository)

@@ -1,6 +1,6 @@
 import { ReloadedFile } from '../../lib/reloaded-file.ts'
 import { publish } from '../../observe/events.ts'
-import type { TokenOptions } from '../access-options.ts'
+import type { TokenOptions } from '../options/access-options.ts'
 import { fetchJwks } from './fetch-jwks.ts'
 import { KeySet, keySetOfJwks, keySetOfPem } from './key-set.ts'
 

@@ -36,6 +36,7 @@ export function agentOptions(
       ...(proxies === undefined ? {} : { proxies }),
     },
     ...(allow === undefined ? {} : { allow }),
+    ...(settings.auth === undefined ? {} : { auth: settings.auth }),
     ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
     ...(settings.peersSecretFile === undefined
       ? {}

@@ -1,164 +1,129 @@
-import { isIPv4, isIPv6 } from 'node:net'
+import {
+  type AccessOptions,
+  type RuleOptions,
+  SIGNATURE_ALGORITHMS,
+  type TokenOptions,
+} from '../../access/options/access-options.ts'
+import { parseNetwork } from '../../lib/client-address.ts'
 import { type Format, type GivenValue, listOf, oneOf, path, record, refuse, text } from './format.ts'
 
-/** Who may use the registry API. */
-export interface AuthSettings {
-  readonly htpasswd: string | undefined
-  readonly token: TokenSettings | undefined
-  readonly clientCertificates: { readonly caFile: string } | undefined
-  readonly anonymous: readonly ('pull' | 'list')[]
-  readonly loopback: 'open' | 'login'
-  /** Undefined: everybody who has logged in may do everything. */
-  readonly rules: readonly AccessRuleSettings[] | undefined
-}
-
-/** The service whose tokens are accepted. */
-export interface TokenSettings {
-  readonly realm: string
-  readonly service: string
-  readonly issuer: string
-  readonly audience: string | undefined
-  readonly keys:
-    | { readonly kind: 'pem' | 'jwks-file'; readonly file: string }
-    | { readonly kind: 'jwks-url'; readonly url: string; readonly caFile: string | undefined }
-  readonly algorithms: readonly Algorithm[] | undefined
-}
-
-export interface AccessRuleSettings {
-  readonly who: readonly string[]
-  readonly names: readonly string[] | undefined
-  readonly actions: readonly ('pull' | 'push' | 'delete' | 'list')[]
-  readonly networks: readonly string[] | undefined
-}
-
-/** The algorithms with a public key. With a shared secret the agent could issue tokens itself. */
-const ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-] as const
-type Algorithm = (typeof ALGORITHMS)[number]
-
-const NAMES = /^[a-z0-9._*-]+(?::\d{1,5})?(?:\/[a-z0-9._*-]+)*$/
+const NAMES = /^(?=.{1,255}$)[a-z0-9._*-]+(?::\d{1,5})?(?:\/[a-z0-9._*-]+)*$/
 
 /** A quotation mark or a backslash would end the text in the header that names it. */
 const headerText = text(
   (given) => (/^[\x20\x21\x23-\x5b\x5d-\x7e]{1,200}$/.test(given) ? given : undefined),
   'printable ASCII without quotation marks and backslashes',
 )
-const claimText = text((given) => (given.length <= 500 ? given : undefined), 'a text')
-const who = text(
-  (given) => (given.length <= 255 ? given : undefined),
-  'a name, a pattern such as ci-*, anonymous or authenticated',
-)
-
+const claim = text((given) => (given.length <= 500 ? given : undefined), 'a text of at most 500 characters')
 const token = record(
   {
     realm: text(parseRealm, 'the address where clients get tokens, such as https://login.example.com/token'),
     service: headerText,
-    issuer: claimText,
-    audience: claimText,
+    issuer: claim,
+    audience: claim,
     jwks: text(
       (given) => (/^(?!http:)[^\0]+$/.test(given) ? given : undefined),
       'a path or an https address of a JWKS document',
     ),
     jwksCaFile: path,
     key: path,
-    algorithms: listOf(oneOf(...ALGORITHMS)),
+    algorithms: listOf(oneOf(...SIGNATURE_ALGORITHMS)),
   },
   ['realm', 'service', 'issuer'],
 )
-
-const certificates = record({ caFile: path }, ['caFile'])
-
+const clientCertificates = record({ caFile: path }, ['caFile'])
 const rule = record(
   {
-    who: listOf(who),
+    who: listOf(
+      text(
+        (given) => (given.length <= 255 ? given : undefined),
+        'a name, a pattern such as ci-*, anonymous or authenticated',
+      ),
+    ),
     names: listOf(
       text(
-        (given) => (given.length <= 255 && NAMES.test(given) ? given : undefined),
+        (given) => (NAMES.test(given) ? given : undefined),
         'a repository with * for one part and ** for any, such as team/** or docker.io/library/*',
       ),
     ),
     actions: listOf(oneOf('pull', 'push', 'delete', 'list')),
-    networks: listOf(text(parseNetwork, 'a network such as 10.0.0.0/8 or fd00::/8')),
+    networks: listOf(
+      text((given) => parseNetwork(given) && given, 'a network such as 10.0.0.0/8 or fd00::/8'),
+    ),
   },
   ['who', 'actions'],
 )
-
-const auth = record({
+const rules: Format<readonly RuleOptions[]> = {
+  read: (given) =>
+    typeof given.value === 'string'
+      ? refuse(given, 'has no value; expected a list of rules')
+      : listOf({ ...rule, read: readRule }).read(given),
+  jsonSchema: { type: 'array', items: rule.jsonSchema },
+}
+const fields = record({
   htpasswd: path,
-  token,
-  clientCertificates: certificates,
+  token: { ...token, read: readToken },
+  clientCertificates: { ...clientCertificates, read: readClientCertificates },
   anonymous: listOf(oneOf('pull', 'list')),
   loopback: oneOf('open', 'login'),
-  rules: { ...listOf(rule), jsonSchema: { type: 'array', items: rule.jsonSchema } },
+  rules,
 })
 
 /** The `auth` setting. */
-export const authSetting: Format<AuthSettings | undefined> = { read: readAuth, jsonSchema: auth.jsonSchema }
-
-function readAuth(given: GivenValue): AuthSettings {
-  const { htpasswd, token, clientCertificates, anonymous = [], loopback = 'open' } = auth.read(given)
-  const fields = given.value as ReadonlyMap<string, { readonly given: GivenValue }>
-  const at = (key: string): GivenValue => fields.get(key)?.given ?? given
-  if (htpasswd === undefined && token === undefined && clientCertificates === undefined)
+export const auth: Format<AccessOptions | undefined> = {
+  read: (given) => {
+    const read = fields.read(given)
+    if (read.htpasswd ?? read.token ?? read.clientCertificates) return Object.freeze(read)
     return refuse(given, 'has no way to log in; give htpasswd, token or clientCertificates')
-  if (clientCertificates !== undefined && clientCertificates.caFile === undefined)
-    return refuse(at('clientCertificates'), 'has no caFile; give the authorities of the certificates')
+  },
+  jsonSchema: fields.jsonSchema,
+}
+
+function readToken(item: GivenValue): TokenOptions {
+  const given = token.read(item)
+  const { realm, service, issuer, audience, algorithms } = given
+  if (realm === undefined || service === undefined || issuer === undefined)
+    return refuse(item, 'lacks one of realm, service and issuer; give all three')
+  if (algorithms?.length === 0) return refuse(item, 'has an empty list of algorithms; leave it out for all')
   return Object.freeze({
-    htpasswd,
-    token: token === undefined ? undefined : readToken(token, at('token')),
-    clientCertificates: clientCertificates as { readonly caFile: string } | undefined,
-    anonymous,
-    loopback,
-    rules: fields.has('rules') ? readRules(at('rules')) : undefined,
+    realm,
+    service,
+    issuer,
+    ...(audience === undefined ? {} : { audience }),
+    ...(algorithms === undefined ? {} : { algorithms }),
+    keys: keysIn(given, item),
   })
 }
 
-function readToken(given: ReturnType<typeof token.read>, at: GivenValue): TokenSettings {
-  const { realm, service, issuer, audience, jwks, jwksCaFile, key, algorithms } = given
-  if (realm === undefined || service === undefined || issuer === undefined)
-    return refuse(at, 'lacks one of realm, service and issuer; give all three')
-  const isUrl = jwks?.startsWith('https://') === true
-  if (jwksCaFile !== undefined && !isUrl)
-    return refuse(at, 'has jwksCaFile, which is for an https address only')
-  if (algorithms?.length === 0) return refuse(at, 'has an empty list of algorithms; leave it out for all')
-  const rest = { realm, service, issuer, audience, algorithms }
-  if (key !== undefined && jwks === undefined) return { ...rest, keys: { kind: 'pem', file: key } }
+function keysIn(
+  { jwks, jwksCaFile, key }: ReturnType<typeof token.read>,
+  item: GivenValue,
+): TokenOptions['keys'] {
+  const isFetched = jwks?.startsWith('https://') === true
+  if (jwksCaFile !== undefined && !isFetched)
+    return refuse(item, 'has jwksCaFile, which is for a jwks at an https address only')
+  if (key !== undefined && jwks === undefined) return { kind: 'pem', file: key }
   if (jwks === undefined || key !== undefined)
-    return refuse(at, 'needs the keys of the service; give one of jwks and key')
-  return isUrl
-    ? { ...rest, keys: { kind: 'jwks-url', url: jwks, caFile: jwksCaFile } }
-    : { ...rest, keys: { kind: 'jwks-file', file: jwks } }
+    return refuse(item, 'needs the keys of the service from one place; give one of jwks and key')
+  if (!isFetched) return { kind: 'jwks-file', file: jwks }
+  return { kind: 'jwks-url', url: jwks, ...(jwksCaFile === undefined ? {} : { caFile: jwksCaFile }) }
 }
 
-function readRules(given: GivenValue): readonly AccessRuleSettings[] {
-  if (typeof given.value === 'string') return refuse(given, 'has no value; expected a list of rules')
-  const readRule = (item: GivenValue): AccessRuleSettings => {
-    const { who = [], names, actions = [], networks } = rule.read(item)
-    if (who.length === 0) return refuse(item, 'says of nobody that it is meant; give who')
-    if (actions.length === 0) return refuse(item, 'allows nothing; give actions: pull, push, delete, list')
-    return Object.freeze({ who, names, actions, networks })
-  }
-  return listOf({ read: readRule, jsonSchema: rule.jsonSchema }).read(given)
+function readClientCertificates(item: GivenValue): { readonly caFile: string } {
+  const { caFile } = clientCertificates.read(item)
+  if (caFile === undefined) return refuse(item, 'has no caFile; give the authorities of the certificates')
+  return Object.freeze({ caFile })
+}
+
+function readRule(item: GivenValue): RuleOptions {
+  const { who = [], actions = [], ...rest } = rule.read(item)
+  if (who.length === 0) return refuse(item, 'does not say whom it is for; give who, such as [authenticated]')
+  if (actions.length === 0)
+    return refuse(item, 'allows nothing; give actions out of pull, push, delete, list')
+  return Object.freeze({ who, actions, ...rest })
 }
 
 function parseRealm(given: string): string | undefined {
   const isPlain = /^https?:\/\/[\x21\x23-\x5b\x5d-\x7e]{1,500}$/.test(given)
   return isPlain && URL.canParse(given) ? given : undefined
-}
-
-function parseNetwork(given: string): string | undefined {
-  const [address = '', bits, ...rest] = given.split('/')
-  const most = isIPv4(address) ? 32 : isIPv6(address) && !address.includes('%') ? 128 : -1
-  if (rest.length > 0 || most < 0) return undefined
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most) ? given : undefined
 }

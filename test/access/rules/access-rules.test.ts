@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { AccessOptions } from '../../../src/access/access-options.ts'
+import type { AccessOptions } from '../../../src/access/options/access-options.ts'
 import { AccessRules, type Applicant } from '../../../src/access/rules/access-rules.ts'
 import type { Action } from '../../../src/ports/access.ts'
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { connect, type TLSSocket } from 'node:tls'
-import { readCertificate, watchCertificate } from '../../../src/registry-api/connections/certificate.ts'
+import { readCertificate, watchCertificate } from '../../../src/lib/certificate-files.ts'
 import { FIRST, SECOND } from '../certificate-pairs.ts'
 import { ALPINE, openSocket, readUntilClosed, startTestServer } from '../test-server.ts'
 

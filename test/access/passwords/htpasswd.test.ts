@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseHtpasswd } from '../../../src/access/logins/htpasswd.ts'
+import { parseHtpasswd } from '../../../src/access/passwords/htpasswd.ts'
 
 const TAIL = 'oTrbVjL0nYTKqtVe7lLpoep2QAon3f9xppYHPhWfzmqH4LS8FUL6W'.slice(0, 53)
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { compare as bcryptCompare, hash } from 'bcrypt'
-import { PasswordLogins } from '../../../src/access/logins/password-logins.ts'
+import { PasswordLogins } from '../../../src/access/passwords/password-logins.ts'
 import { subscribe } from '../../../src/observe/events.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 

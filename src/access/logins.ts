@@ -1,9 +1,9 @@
-import type { Caller } from '../../ports/access.ts'
-import type { TokenLogins } from '../tokens/token-logins.ts'
-import { certificateName } from './certificate-name.ts'
-import { readCredentials } from './credentials.ts'
-import { ANONYMOUS, type Login, refusedLogin } from './login.ts'
-import type { PasswordLogins } from './password-logins.ts'
+import type { Caller } from '../ports/access.ts'
+import { certificateName } from './logins/certificate-name.ts'
+import { readCredentials } from './logins/credentials.ts'
+import { ANONYMOUS, type Login, refusedLogin } from './logins/login.ts'
+import type { PasswordLogins } from './passwords/password-logins.ts'
+import type { TokenLogins } from './tokens/token-logins.ts'
 
 /** Each way of login that is switched on. */
 interface LoginWays {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { hash } from 'bcrypt'
-import { loadBcrypt, PasswordHashing } from '../../../src/access/logins/password-hashing.ts'
+import { loadBcrypt, PasswordHashing } from '../../../src/access/passwords/password-hashing.ts'
 
 test('two passwords are compared at a time, sixteen wait, and more are turned away', async () => {
   let [running, most] = [0, 0]

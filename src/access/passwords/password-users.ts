@@ -1,6 +1,6 @@
 import { SharedWork } from '../../lib/async/shared-work.ts'
 import { BoundedMap } from '../../lib/bounded-map.ts'
-import { credentialKey } from './credential-key.ts'
+import { credentialKey } from '../logins/credential-key.ts'
 import type { PasswordHashing } from './password-hashing.ts'
 
 const REMEMBERED_MS = 5 * 60_000

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { addressGroup, networkFilter, parseNetwork, plainAddress } from '../../src/access/client-address.ts'
+import { addressGroup, networkFilter, parseNetwork, plainAddress } from '../../src/lib/client-address.ts'
 
 test('an address is compared in one form', () => {
   assert.equal(plainAddress('::ffff:10.0.0.1'), '10.0.0.1')

@@ -4,18 +4,31 @@ import { createSecureContext } from 'node:tls'
 export interface CertificateFiles {
   readonly certFile: string
   readonly keyFile: string
+  /** The authorities of client certificates. With it clients are asked for one; a client may have none. */
+  readonly clientCaFile?: string | undefined
 }
 
 export interface Certificate {
   readonly cert: Buffer
   readonly key: Buffer
+  readonly ca?: Buffer
 }
 
 /** Rejects when the key does not belong to the certificate. */
-export async function readCertificate({ certFile, keyFile }: CertificateFiles): Promise<Certificate> {
+export async function readCertificate(files: CertificateFiles): Promise<Certificate> {
+  const { certFile, keyFile, clientCaFile } = files
   const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)])
-  createSecureContext({ cert, key })
-  return { cert, key }
+  const ca = clientCaFile === undefined ? undefined : await readAuthorities(clientCaFile)
+  const certificate = { cert, key, ...(ca === undefined ? {} : { ca }) }
+  createSecureContext(certificate)
+  return certificate
+}
+
+/** Refuses a file without a certificate: Node would take it for the authorities of the whole Internet, or for none. */
+async function readAuthorities(file: string): Promise<Buffer> {
+  const pem = await readFile(file)
+  if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
+  throw new Error(`${file} holds no certificate; give the authorities of client certificates as PEM`)
 }
 
 /**
@@ -49,7 +62,8 @@ export function watchCertificate(
   return { stop: () => clearInterval(timer) }
 }
 
-async function versionOf({ certFile, keyFile }: CertificateFiles): Promise<string> {
-  const stats = await Promise.all([stat(certFile), stat(keyFile)])
+async function versionOf({ certFile, keyFile, clientCaFile }: CertificateFiles): Promise<string> {
+  const all = [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])]
+  const stats = await Promise.all(all.map((file) => stat(file)))
   return stats.map(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`).join(', ')
 }

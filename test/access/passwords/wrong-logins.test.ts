@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Attempt, WrongLogins } from '../../../src/access/logins/wrong-logins.ts'
+import { type Attempt, WrongLogins } from '../../../src/access/passwords/wrong-logins.ts'
 import { subscribe } from '../../../src/observe/events.ts'
 
 function mayTry(attempt: Attempt): (isRight: boolean) => void {

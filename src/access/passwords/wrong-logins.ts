@@ -1,6 +1,6 @@
 import { BoundedMap } from '../../lib/bounded-map.ts'
+import { addressGroup } from '../../lib/client-address.ts'
 import { publish } from '../../observe/events.ts'
-import { addressGroup } from '../client-address.ts'
 
 const MOST_WRONG = 5
 const WINDOW_MS = 60_000

@@ -1,4 +1,4 @@
-import type { Action } from '../ports/access.ts'
+import type { Action } from '../../ports/access.ts'
 
 /** Who may use the registry API. Each way of login that is left out is switched off. */
 export interface AccessOptions {
