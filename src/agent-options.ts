@@ -7,6 +7,7 @@ import type { ListenAddress } from './registry-api/server.ts'
 import type { SourceOptions } from './sources/sources.ts'
 import type { UpstreamOptions } from './upstream/options/options.ts'
 import type { WarmEntry } from './warm/warming.ts'
+import type { WebhookOptions } from './webhooks/options.ts'
 
 export interface AgentOptions {
   /** The data folder. */
@@ -35,6 +36,8 @@ export interface AgentOptions {
   readonly allow?: readonly string[]
   /** The registry of requests that name none; default docker.io. */
   readonly defaultNamespace?: string
+  /** URLs that are told of pulls, pushes, deletions and the first use of images. */
+  readonly webhooks?: readonly WebhookOptions[]
   /** How long the agent waits for sources, and how often it asks them. */
   readonly patience?: Partial<FlightPolicy>
   /** Shown in reports. */

@@ -17,3 +17,4 @@ export type {
 } from './upstream/options/options.ts'
 export type { Lookup } from './upstream/options/scoped-lookup.ts'
 export type { WarmEntry } from './warm/warming.ts'
+export type { WebhookOptions } from './webhooks/options.ts'

@@ -23,12 +23,14 @@ import {
 } from './registry-api/server.ts'
 import { LocalResolver } from './sources/local-resolver.ts'
 import { type LocalSources, openSources } from './sources/sources.ts'
+import { StoringResolver } from './sources/storing-resolver.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 import type { WarmTarget } from './warm/content/warm-target.ts'
 import { Warming } from './warm/warming.ts'
+import { Webhooks } from './webhooks/webhooks.ts'
 
 /** Bounds how many flights are under way at once. */
 const MAX_FLIGHTS = 256
@@ -41,6 +43,9 @@ export interface Core {
   readonly peers: PeerNetwork | undefined
   readonly upstreams: Upstreams
   readonly resolver: CachingResolver
+  readonly sources: LocalSources
+  /** Asks the local sources between the store and the registry, for clients. */
+  readonly clientResolver: Resolver
   readonly warming: Warming
   /** Each is a sentence about a setting that should be changed. */
   readonly warnings: readonly string[]
@@ -92,13 +97,16 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   store.onDropped((digest) => resolver.forget(digest))
   cleanup.add(() => resolver.flights.stop())
 
-  // 6. Warming, which pulls images through the resolver, and asks the peers to do the same.
-  const target = warmTargetOf(options, { store, upstreams, resolver })
+  // 6. The local sources, and the resolver for clients, which asks them between the store and the registry.
+  const { sources, clientResolver } = await openClientResolver(options, { store, resolver }, cleanup)
+
+  // 7. Warming, which pulls images as clients do, stores what a local source has, and asks the peers to do the same.
+  const target = warmTargetOf(options, { store, upstreams, resolver, clientResolver })
   const warming = new Warming(target, options.warm, () => peers?.client.warmTargets())
   cleanup.add(() => warming.stop())
 
   const warnings = opened?.warning === undefined ? [] : [opened.warning]
-  return { store, peers, upstreams, resolver, warming, warnings }
+  return { store, peers, upstreams, resolver, sources, clientResolver, warming, warnings }
 }
 
 /** Constructs the core, and then the servers, which serve what the core has. */
@@ -109,9 +117,9 @@ export async function wireAgent(
 ): Promise<AgentParts> {
   const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
   const core = await openCore(options, cleanup)
-  const { store, peers, resolver, warming } = core
+  const { store, peers, resolver, sources, clientResolver, warming } = core
 
-  // 7. What the peers may ask of this node.
+  // 8. What the peers may ask of this node.
   const localNode: LocalNode = {
     localContent: resolver.localContent,
     isAllowed: repositoryFilter(options.allow),
@@ -119,10 +127,16 @@ export async function wireAgent(
     warm: (request, { signal }) => warming.warm({ ...request, signal }),
   }
 
-  // 8. The local sources, which the registry API asks between the store and the registry.
-  const { sources, clientResolver } = await openClientResolver(options, core, cleanup)
+  // 9. The webhooks, which are told until the last client is drained.
+  const webhooks = new Webhooks(options.webhooks ?? [], {
+    version: options.version ?? UNKNOWN_VERSION,
+    proxies: options.upstreams?.proxies,
+    markUsed: (digest) => store.markUsed(digest),
+  })
+  cleanup.add((limits) => webhooks.close(limits))
+  await webhooks.open()
 
-  // 9. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
+  // 10. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
     ...options,
     ...(await accessParts(options)),
@@ -134,17 +148,17 @@ export async function wireAgent(
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 10. The reports, and what an operator may do to the stored content.
-  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer, sources }))
+  // 11. The reports, and what an operator may do to the stored content.
+  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer, sources, webhooks }))
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace)
 
-  // 11. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
+  // 12. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
   const adminServer = admin && createAdminServer({ listen: admin, reports: reporter, upkeep, warming })
   cleanup.add(() => adminServer?.stop())
   cleanup.add(() => warming.stop())
 
-  // 12. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
+  // 13. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
   const controlServer = createControlServer(controlSocket(options.data), new StoreTarget(store))
   cleanup.add(() => controlServer.stop())
 
@@ -152,7 +166,7 @@ export async function wireAgent(
 }
 
 /** The local sources, and the resolver for clients, which asks the sources between the store and the registry. */
-export async function openClientResolver(
+async function openClientResolver(
   { sources: given = [], defaultNamespace = DEFAULT_NAMESPACE }: AgentOptions,
   { store, resolver }: Pick<Core, 'store' | 'resolver'>,
   cleanup: CleanupStack,
@@ -180,10 +194,15 @@ async function accessParts({
 /** Gives the warming what it uses of the node. */
 function warmTargetOf(
   options: AgentOptions,
-  { store, upstreams, resolver }: Pick<Core, 'store' | 'upstreams' | 'resolver'>,
+  {
+    store,
+    upstreams,
+    resolver,
+    clientResolver,
+  }: Pick<Core, 'store' | 'upstreams' | 'resolver' | 'clientResolver'>,
 ): WarmTarget {
   return {
-    resolver,
+    resolver: clientResolver === resolver ? resolver : new StoringResolver(clientResolver, store),
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
     allowed: repositoryFilter(options.allow),
     stored: (digest) => store.blobs.facts(digest),

@@ -24,6 +24,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'sources',
     'upstream/options',
     'warm',
+    'webhooks/options.ts',
   ],
   'agent.ts': [
     'agent-options.ts',
@@ -54,6 +55,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'sources',
     'upkeep',
     'warm',
+    'webhooks',
   ],
   'node-view.ts': [
     'agent-options.ts',
@@ -65,6 +67,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'observe',
     'oci',
     'sources/sources.ts',
+    'webhooks/webhooks.ts',
   ],
   'agent-options.ts': [
     'access/options',
@@ -75,6 +78,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'upstream/options',
     'peers/peer-options.ts',
     'warm',
+    'webhooks/options.ts',
   ],
   cli: [
     'agent.ts',
@@ -122,6 +126,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'upkeep/request-error.ts',
     'fetch/manifests',
   ],
+  // The settings of upstreams say what a proxy is, and what an address is.
+  webhooks: ['lib', 'oci', EVENTS, 'upstream/options'],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
   fetch: ['lib', 'oci', 'ports', EVENTS],
   // What leaves the agent before it is verified is one rule for all, and so is how a manifest is read.
@@ -160,7 +166,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'control', 'formats', 'caches', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
-  observe: ['.', 'metrics', 'records', 'reports'],
+  observe: ['.', 'log', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar', 'hashing'],
   migrate: ['input', 'output', 'kinds', '.'],
   oci: ['.', 'names'],
@@ -209,7 +215,7 @@ const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   bcrypt: 'access',
   jose: 'access',
   level: 'store',
-  undici: ['upstream', 'sources'],
+  undici: ['upstream', 'sources', 'webhooks'],
   tldts: 'upstream',
   hyperdht: 'peers',
   hyperswarm: 'peers',

@@ -116,7 +116,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'lib/tar/tar-writer.ts',
   ],
   'migrate/convert.test.ts': ['migrate/input/document.ts', 'migrate/input/tree.ts'],
-  'observe/log.test.ts': ['observe/events.ts'],
+  'observe/log/log.test.ts': ['observe/events.ts'],
   'observe/metrics/metrics.test.ts': ['observe/metrics/gauges.ts', 'observe/metrics/process-metrics.ts'],
   'observe/reports/listing.test.ts': ['observe/reports/sharing.ts'],
   'observe/reports/status.test.ts': ['observe/reports/reporter.ts'],
@@ -213,5 +213,12 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'warm/images/image-warmer.test.ts': ['warm/images/platform-check.ts'],
   'warm/images/manifest-walk.test.ts': ['warm/images/referrers.ts'],
   'warm/keeper.test.ts': ['warm/content/warm-parts.ts', 'warm/images/warm-error.ts'],
+  'webhooks/webhooks.test.ts': [
+    'webhooks/cloud-event.ts',
+    'webhooks/image-event.ts',
+    'webhooks/send-queue.ts',
+    'webhooks/signature.ts',
+    'webhooks/webhook-client.ts',
+  ],
   'wiring.test.ts': ['node-view.ts'],
 }

@@ -5,10 +5,12 @@ import { parseAddress, parseHostName, type SocketAddress } from './values/addres
 import { auth } from './values/auth.ts'
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, oneOf, path, text, yesOrNo } from './values/format.ts'
+import { repositoryPattern } from './values/repository-pattern.ts'
 import { parseDiskLimit, parseSize } from './values/size.ts'
 import { type SourceSettings, sources } from './values/sources.ts'
 import { type UpstreamSettings, upstreams } from './values/upstream.ts'
 import { type WarmSettings, warm } from './values/warm.ts'
+import { type WebhookSettings, webhooks } from './values/webhooks.ts'
 
 /** The description of one setting. */
 export interface Setting<Value> {
@@ -35,7 +37,6 @@ const rate = text((given) => {
   return bytes !== undefined && bytes >= LEAST_RATE ? bytes : undefined
 }, 'bytes per second such as 100MiB, at least 64KiB')
 const LEAST_RATE = 64 * 1024
-const ALLOW = /^(?=.{1,255}$)[a-z0-9.*-]+(?::\d{1,5})?(?:\/[a-z0-9._*-]+)+$/
 const DRAIN_LIMIT_MS = 3_600_000
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
@@ -120,12 +121,7 @@ export const SETTINGS = Object.freeze({
   }),
   allow: setting<readonly string[] | undefined>({
     flag: 'allow',
-    format: listOf(
-      text(
-        (given) => (ALLOW.test(given) ? given : undefined),
-        'registry/repository with * for one part and ** for any, such as docker.io/library/*',
-      ),
-    ),
+    format: listOf(repositoryPattern),
     defaultValue: undefined,
     defaultText: 'everything',
     help: 'repositories that may be pulled; all others are answered with 404',
@@ -273,6 +269,14 @@ export const SETTINGS = Object.freeze({
     defaultText: 'none',
     help: 'images that the agent stores before they are pulled',
     example: '[docker.io/library/alpine:3]',
+  }),
+  webhooks: setting<readonly WebhookSettings[]>({
+    flag: undefined,
+    format: webhooks,
+    defaultValue: Object.freeze([]),
+    defaultText: 'none',
+    help: 'URLs that are told of pulls, pushes, deletions and the first use of images',
+    example: '[{ url: https://hooks.example.com/leat }]',
   }),
 })
 

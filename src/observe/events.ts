@@ -139,6 +139,17 @@ export interface Events extends PeerEvents {
   'upstream.circuit': { readonly host: string; readonly open: boolean; readonly reason: string }
   /** A local source could not be read, and the others were asked instead. */
   'source.failed': { readonly source: string; readonly error: Error }
+  /** An event for a webhook was sent, or dropped: `full` when too many waited, `late` after too many attempts or too long. */
+  'webhook.ended': {
+    readonly webhook: string
+    readonly outcome: 'delivered' | 'full' | 'refused' | 'late' | 'stopped'
+    /** Why the last attempt has failed. */
+    readonly problem: string | undefined
+  }
+  /** An attempt to send an event has failed; the next one follows. */
+  'webhook.failed': { readonly webhook: string; readonly problem: string; readonly nextInMs: number }
+  /** A file that the settings name has changed so that it cannot be used, or can be used again. Its last good content is used. */
+  'file.checked': { readonly file: string; readonly problem: string | undefined }
   'verify.failed': {
     readonly digest: Digest
     readonly found: string

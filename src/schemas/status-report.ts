@@ -27,6 +27,18 @@ export const SourceReport = v.object({
 })
 export type SourceReport = v.InferOutput<typeof SourceReport>
 
+/** A webhook; its name is the host of its URL. */
+export const WebhookReport = v.object({
+  name: v.string(),
+  /** Events that are still to be sent. */
+  waiting: count,
+  /** Events that were sent, and that were not, since the start of the agent. */
+  delivered: count,
+  dropped: count,
+  /** Why the last attempt has failed; null when it has not. */
+  problem: v.nullable(v.string()),
+})
+
 /**
  * The state of a node. As in every response of the admin API under /api/v1, times are RFC 3339 in UTC, sizes are bytes,
  * durations are milliseconds, and an unknown value is null, so that every key is always present. Clients validate the
@@ -96,6 +108,7 @@ export const StatusReport = v.object({
   ),
   /** The local sources, in the order in which they are asked. */
   sources: v.array(SourceReport),
+  webhooks: v.array(WebhookReport),
   /** null when this node is in no swarm. */
   peers: v.nullable(PeersReport),
 })

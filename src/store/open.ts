@@ -12,6 +12,7 @@ import { Partials } from './files/partials.ts'
 import { Quarantine } from './files/quarantine.ts'
 import { BlobIndex } from './index/blob-index.ts'
 import { LevelCatalog, repositoryOf } from './index/catalog.ts'
+import { FirstUse } from './index/first-use.ts'
 import { LastUse } from './index/last-use.ts'
 import { DiskBudget } from './space/disk-budget.ts'
 import { Eviction } from './space/evict.ts'
@@ -71,6 +72,8 @@ export async function openStore({
   const blobs = new DiskBlobStore(parts, lastUse)
   const eviction = new Eviction(index, lastUse, blobs)
   const catalog = new LevelCatalog(database)
+  const firstUse = new FirstUse(database)
+  blobs.onDropped((digest) => void firstUse.forget(digest).catch(() => {}))
   const scrub = new Scrub(database, {
     ...parts,
     dropCorrupt: (digest, found) => blobs.dropCorrupt(digest, found),
@@ -90,6 +93,9 @@ export async function openStore({
     await parts.quarantine.prune()
     recovered = recover(partials)
     await waitAtMost(ADOPTION_WAIT_MS, recovered)
+    await firstUse.sweep(async (digests) =>
+      (await index.getMany(digests)).map((entry) => entry !== undefined),
+    )
     // After a failure of this step, the first caller that needs the complete index tries again.
     indexCompleted = Promise.allSettled([
       index.evictionOrder.ensureComplete(),
@@ -152,6 +158,7 @@ export async function openStore({
     tags: (repository) => catalog.tags(repository),
     repositoriesOf: async (digest) =>
       (await index.repositoriesOf(digest)).flatMap((key) => repositoryOf(key) ?? []),
+    markUsed: (digest) => firstUse.mark(digest),
     references: (manifest) => index.references(manifest),
     referrersOf: (subject) => index.referrersOf(subject),
     close: () => {

@@ -58,6 +58,8 @@ export interface Store {
   tags(repository?: Repository): AsyncIterable<KnownTag>
   /** The repositories under which this node may serve the content. */
   repositoriesOf(digest: Digest): Promise<readonly Repository[]>
+  /** Notes that a client has used a manifest. False: one has used it before, since it was stored. */
+  markUsed(digest: Digest): Promise<boolean>
   /** All digests that a stored manifest references. */
   references(manifest: Digest): Promise<readonly Digest[]>
   /** Stored manifests whose subject is `subject`. */

@@ -32,6 +32,7 @@ test('without sources the settings are the defaults', async () => {
     logLevel: 'info',
     upstreams: [],
     warm: [],
+    webhooks: [],
   })
 })
 

@@ -81,6 +81,13 @@ function status(): StatusReport {
       resting: text,
       quota: { remaining: 1, limit: null, windowSeconds: 60 },
     })),
+    webhooks: HOSTILE_TEXTS.map((text) => ({
+      name: text,
+      waiting: 1,
+      delivered: 2,
+      dropped: 3,
+      problem: text,
+    })),
     sources: HOSTILE_TEXTS.map((text) => ({
       name: text,
       exclusive: true,

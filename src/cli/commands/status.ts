@@ -47,7 +47,7 @@ export function statusText(report: StatusReport, now: number, isInteractive: boo
     `saved     ${savedText(report)}`,
     `peers     ${swarmText(report)}`,
   ]
-  return `${lines.join('\n')}\n${flightTable(report, now, isInteractive)}${sourceTable(report)}${upstreamTable(report, now)}${peerTable(report, now)}`
+  return `${lines.join('\n')}\n${flightTable(report, now, isInteractive)}${sourceTable(report)}${webhookTable(report)}${upstreamTable(report, now)}${peerTable(report, now)}`
 }
 
 function swarmText({ peers: swarm }: StatusReport): string {
@@ -112,6 +112,18 @@ function sourceTable({ sources: all }: StatusReport): string {
     problem === null ? 'ok' : `${repositories === null ? 'not readable' : 'failed'}: ${problem}`,
   ])
   return `\n${table(['LOCAL SOURCE', 'REPOSITORIES', 'EXCLUSIVE', 'STATE'], rows, [1])}`
+}
+
+function webhookTable({ webhooks: all }: StatusReport): string {
+  if (all.length === 0) return ''
+  const rows = all.map(({ name, waiting, delivered, dropped, problem }) => [
+    name,
+    String(delivered),
+    String(waiting),
+    String(dropped),
+    problem ?? 'ok',
+  ])
+  return `\n${table(['WEBHOOK', 'SENT', 'WAITING', 'DROPPED', 'STATE'], rows, [1, 2, 3])}`
 }
 
 function upstreamTable({ upstreams: all }: StatusReport, now: number): string {

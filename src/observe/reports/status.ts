@@ -35,6 +35,7 @@ export async function statusReport(
     clients: view.clients(),
     fetched: totals.fetched,
     upstreams: hosts.all().map(hostReport),
+    webhooks: view.webhooks().map(({ problem, ...rest }) => ({ ...rest, problem: problem ?? null })),
     sources: (await view.sources()).map(sourceReport),
     peers: peers === undefined ? null : peersReport(peers, totals.peers),
   }

@@ -74,6 +74,16 @@ export interface SourceView {
   readonly problem: string | undefined
 }
 
+/** A webhook, as it is now. */
+export interface WebhookView {
+  readonly name: string
+  readonly waiting: number
+  readonly delivered: number
+  readonly dropped: number
+  /** Why the last attempt has failed; undefined when it has not. */
+  readonly problem: string | undefined
+}
+
 /** What the reports read of a running node. */
 export interface NodeView extends ContentView {
   readonly version: string
@@ -106,6 +116,7 @@ export interface NodeView extends ContentView {
   isAllowed(repository: Repository): boolean
   /** The local sources, in the order in which they are asked. */
   sources(): Promise<readonly SourceView[]>
+  webhooks(): readonly WebhookView[]
   /** undefined while this node is in no swarm. */
   peers(): SwarmReport | undefined
   /** Asks the peers, and waits a second at most. undefined when this node has no peers. */

@@ -13,6 +13,8 @@ export interface RequestFacts {
   source: Events['request.ended']['source']
   cacheStatus: string | undefined
   error: string | undefined
+  /** The whole manifest that the answer has. */
+  manifest: Pick<Events['manifest.pulled'], 'digest' | 'mediaType' | 'size'> | undefined
 }
 
 /** What an HTTP/1.1 response and an HTTP/2 stream have in common. */
@@ -57,6 +59,7 @@ export abstract class HttpExchange implements ShareUser {
     source: undefined,
     cacheStatus: undefined,
     error: undefined,
+    manifest: undefined,
   }
   abstract readonly protocol: 'http/1.1' | 'h2'
   readonly #outgoing: OutgoingAnswer
@@ -182,7 +185,7 @@ export abstract class HttpExchange implements ShareUser {
   protected abstract isDelivered(): boolean
 
   #end(): void {
-    const { route, repository, reference, source, cacheStatus, error } = this.facts
+    const { route, repository, reference, source, cacheStatus, error, manifest } = this.facts
     this.#isAborted = this.#answeredAt === undefined || !this.isDelivered()
     if (this.#isAborted) this.#abortController?.abort(new ClientGone())
     // Not spread: in V8 an object with a spread is slow to create and to collect, and every request publishes one.
@@ -200,6 +203,10 @@ export abstract class HttpExchange implements ShareUser {
       protocol: this.protocol,
       aborted: this.#isAborted,
     })
+    if (manifest !== undefined && repository !== undefined && !this.#isAborted) {
+      const tag = reference === manifest.digest ? undefined : reference
+      publish('manifest.pulled', { repository, tag, ...manifest, client: this.client.address })
+    }
     this.#onEnded(this)
   }
 }

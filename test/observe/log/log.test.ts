@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { publish } from '../../src/observe/events.ts'
-import { type Log, startLog } from '../../src/observe/log.ts'
-import { ALPINE, digestOf } from './memory-node.ts'
+import { publish } from '../../../src/observe/events.ts'
+import { type Log, startLog } from '../../../src/observe/log/log.ts'
+import { ALPINE, digestOf } from '../memory-node.ts'
 import {
   flightAttempted,
   flightEnded,
@@ -10,7 +10,7 @@ import {
   peerInstructed,
   peerTransfer,
   requestEnded,
-} from './sample-events.ts'
+} from '../sample-events.ts'
 
 type Line = Record<string, unknown>
 

@@ -1,8 +1,9 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
-import { type Repository, repositoryKey } from '../oci/names/repository.ts'
-import { subscribe } from './events.ts'
-import { redact } from './redact.ts'
+import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
+import { subscribe } from '../events.ts'
+import { redact } from '../redact.ts'
 import { summarizeRejections } from './rejections.ts'
+import { logWebhooks } from './webhook-lines.ts'
 
 export interface LogOptions {
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
@@ -39,7 +40,12 @@ export function startLog({ level, stream: given }: LogOptions): Log {
     },
     stream,
   )
-  const subscriptions = [...logTransfers(logger), ...logPeers(logger), ...logProblems(logger)]
+  const subscriptions = [
+    ...logTransfers(logger),
+    ...logPeers(logger),
+    ...logProblems(logger),
+    logWebhooks(logger),
+  ]
   return {
     info: (message, fields = {}) => logger.info(fields, redact(message)),
     warn: (message, fields = {}) => logger.warn(fields, redact(message)),
