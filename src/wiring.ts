@@ -117,6 +117,7 @@ export async function wireAgent(
 ): Promise<AgentParts> {
   const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
   const core = await openCore(options, cleanup)
+  await core.upstreams.readFiles()
   const { store, peers, resolver, sources, clientResolver, warming } = core
 
   // 8. What the peers may ask of this node.

@@ -161,7 +161,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   access: ['options', 'logins', 'passwords', 'tokens', 'rules', '.'],
   cli: ['context', 'terminal', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
-  config: ['values', '.'],
+  config: ['values', 'access', '.'],
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'control', 'formats', 'caches', '.'],

@@ -1,5 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
+import { errorCode } from './error-code.ts'
+import { FileProblem } from './watched-file.ts'
 
 export interface CertificateFiles {
   readonly certFile: string
@@ -14,21 +16,45 @@ export interface Certificate {
   readonly ca?: Buffer
 }
 
-/** Rejects when the key does not belong to the certificate. */
+/** Rejects with a `FileProblem`, also when the key does not belong to the certificate. */
 export async function readCertificate(files: CertificateFiles): Promise<Certificate> {
   const { certFile, keyFile, clientCaFile } = files
-  const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)])
+  const [cert, key] = await Promise.all([readPem(certFile), readPem(keyFile)])
   const ca = clientCaFile === undefined ? undefined : await readAuthorities(clientCaFile)
-  const certificate = { cert, key, ...(ca === undefined ? {} : { ca }) }
-  createSecureContext(certificate)
-  return certificate
+  try {
+    createSecureContext({ cert, key })
+  } catch (cause) {
+    const problem = `${certFile} is no PEM certificate to which the key ${keyFile} belongs`
+    throw new FileProblem(certFile, problem, { cause })
+  }
+  return { cert, key, ...(ca === undefined ? {} : { ca }) }
 }
 
-/** Refuses a file without a certificate: Node would take it for the authorities of the whole Internet, or for none. */
-async function readAuthorities(file: string): Promise<Buffer> {
-  const pem = await readFile(file)
-  if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
-  throw new Error(`${file} holds no certificate; give the authorities of client certificates as PEM`)
+async function readPem(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    throw new FileProblem(path, `${path} cannot be read: ${errorCode(cause) ?? 'unknown error'}`, { cause })
+  }
+}
+
+/** Refuses a file that Node would take for a list of no authorities. */
+async function readAuthorities(path: string): Promise<Buffer> {
+  const ca = await readPem(path)
+  try {
+    if (!ca.includes('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate')
+    createSecureContext({ ca })
+    return ca
+  } catch (cause) {
+    const problem = `${path} holds no PEM certificate; give the authorities of client certificates`
+    throw new FileProblem(path, problem, { cause })
+  }
+}
+
+interface WatchOptions {
+  readonly intervalMs: number
+  /** Called when files that have changed cannot be used, and with undefined once they can be. */
+  readonly onProblem: (problem: string | undefined) => void
 }
 
 /**
@@ -38,10 +64,15 @@ async function readAuthorities(file: string): Promise<Buffer> {
 export function watchCertificate(
   files: CertificateFiles,
   apply: (certificate: Certificate) => void,
-  { intervalMs }: { intervalMs: number },
+  { intervalMs, onProblem }: WatchOptions,
 ): { stop(): void } {
   let appliedVersion: string | undefined
   let isChecking = false
+  let problem: string | undefined
+  const note = (found: string | undefined): void => {
+    if (found !== problem) onProblem(found)
+    problem = found
+  }
   const check = async () => {
     if (isChecking) return
     isChecking = true
@@ -50,8 +81,10 @@ export function watchCertificate(
       if (version === appliedVersion) return
       apply(await readCertificate(files))
       appliedVersion = version
-    } catch {
+      note(undefined)
+    } catch (error) {
       // The files are missing or half replaced: the server keeps its certificate, and the next check tries again.
+      note(error instanceof Error ? error.message : String(error))
     } finally {
       isChecking = false
     }
@@ -64,6 +97,6 @@ export function watchCertificate(
 
 async function versionOf({ certFile, keyFile, clientCaFile }: CertificateFiles): Promise<string> {
   const all = [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])]
-  const stats = await Promise.all(all.map((file) => stat(file)))
+  const stats = await Promise.all(all.map((file) => stat(file))).catch(() => [])
   return stats.map(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`).join(', ')
 }

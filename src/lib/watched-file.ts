@@ -5,9 +5,12 @@ const LIMIT_BYTES = 1024 * 1024
 
 /** Why a file cannot be used. The message names the file and never repeats its content. */
 export class FileProblem extends Error {
-  constructor(message: string, options?: ErrorOptions) {
+  readonly file: string
+
+  constructor(file: string, message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = 'FileProblem'
+    this.file = file
   }
 }
 
@@ -16,6 +19,8 @@ interface WatchedFileOptions<Value> {
   readonly parse: (text: string) => Value
   /** Called once when a file that was good before cannot be used, and with undefined once it can be again. */
   readonly onProblem?: (problem: FileProblem | undefined) => void
+  /** How long a look at the file is believed; default: each read looks at it. */
+  readonly checkMs?: number
 }
 
 /** A small file that is read again when it has changed. While a changed file cannot be used, the last good one is. */
@@ -24,6 +29,8 @@ export class WatchedFile<Value> {
   readonly #options: WatchedFileOptions<Value>
   #good: { readonly version: string; readonly value: Value } | undefined
   #problem: FileProblem | undefined
+  #lookedAt = Number.NEGATIVE_INFINITY
+  #looking: Promise<Value> | undefined
 
   constructor(path: string, options: WatchedFileOptions<Value>) {
     this.#path = path
@@ -31,12 +38,25 @@ export class WatchedFile<Value> {
   }
 
   /** Rejects with a `FileProblem` if the file could never be used. */
-  async read(): Promise<Value> {
+  read(): Promise<Value> {
+    const { checkMs } = this.#options
+    if (checkMs === undefined) return this.#look()
+    const isFresh = performance.now() - this.#lookedAt < checkMs
+    if (isFresh && this.#good !== undefined) return Promise.resolve(this.#good.value)
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined
+      this.#lookedAt = performance.now()
+    })
+    return this.#looking
+  }
+
+  async #look(): Promise<Value> {
     try {
       const { ino, size, mtimeMs } = await stat(this.#path)
       const version = `${ino} ${size} ${mtimeMs}`
       if (this.#good?.version !== version) {
-        if (size > LIMIT_BYTES) throw new FileProblem(`${this.#path} is longer than ${LIMIT_BYTES} bytes`)
+        if (size > LIMIT_BYTES)
+          throw new FileProblem(this.#path, `${this.#path} is longer than ${LIMIT_BYTES} bytes`)
         this.#good = { version, value: this.#options.parse(await readFile(this.#path, 'utf8')) }
       }
       this.#note(undefined)
@@ -61,5 +81,5 @@ function problemOf(path: string, error: unknown): FileProblem {
   const code = errorCode(error)
   if (code === undefined) throw error
   const advice = code === 'EACCES' || code === 'EPERM' ? '; let the user of the agent read it' : ''
-  return new FileProblem(`${path} cannot be read: ${code}${advice}`, { cause: error })
+  return new FileProblem(path, `${path} cannot be read: ${code}${advice}`, { cause: error })
 }

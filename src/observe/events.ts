@@ -63,8 +63,6 @@ export interface Events extends PeerEvents {
     readonly error: string | undefined
   }
   'http.rejected': { readonly reason: Rejection }
-  /** A file or a service that decides about access could not be read again. */
-  'access.problem': { readonly problem: string }
   /** Too many wrong logins came from an address, which has to wait. */
   'access.slowed': { readonly address: string }
   /** A client has received a whole manifest. `tag` is undefined when it has asked by digest. */

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { type CertificateFiles, readCertificate, watchCertificate } from '../lib/certificate-files.ts'
+import { publish } from '../observe/events.ts'
 import type { HostedNames } from '../oci/names/hosted-names.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { repositoryFilter } from '../oci/names/repository-filter.ts'
@@ -166,7 +167,10 @@ class HttpRegistryServer implements RegistryServer {
     if (tls !== undefined) {
       const apply = (certificate: Parameters<NonNullable<typeof server.setSecureContext>>[0]) =>
         server.setSecureContext?.(certificate)
-      this.#certificateWatch = watchCertificate(tls, apply, { intervalMs: this.#limits.certificateMs })
+      this.#certificateWatch = watchCertificate(tls, apply, {
+        intervalMs: this.#limits.certificateMs,
+        onProblem: (problem) => publish('file.checked', { file: tls.certFile, problem }),
+      })
     }
     const address = server.address()
     if (address === null || typeof address === 'string')

@@ -28,7 +28,7 @@ export const SourceReport = v.object({
 export type SourceReport = v.InferOutput<typeof SourceReport>
 
 /** A webhook; its name is the host of its URL. */
-export const WebhookReport = v.object({
+const WebhookReport = v.object({
   name: v.string(),
   /** Events that are still to be sent. */
   waiting: count,
@@ -52,6 +52,8 @@ export const StatusReport = v.object({
   data: v.string(),
   ready: v.boolean(),
   reasons: v.array(v.string()),
+  /** What is wrong although the node serves, such as a file with credentials that cannot be read any more; sentences. */
+  problems: v.array(v.string()),
   store: v.object({
     blobs: v.number(),
     bytes,

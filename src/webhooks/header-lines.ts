@@ -13,11 +13,15 @@ export function parseHeaderLines(text: string, path: string): Readonly<Record<st
     if (line.trim() === '' || line.startsWith('#')) continue
     const [, name, value] = HEADER.exec(line.replace(/\r$/, '')) ?? []
     if (name === undefined || value === undefined)
-      throw new FileProblem(`line ${at + 1} of ${path} is no header; expected a name, a colon and a value`)
-    if (RESERVED.test(name)) throw new FileProblem(`line ${at + 1} of ${path}: the agent sets ${name} itself`)
+      throw new FileProblem(
+        path,
+        `line ${at + 1} of ${path} is no header; expected a name, a colon and a value`,
+      )
+    if (RESERVED.test(name))
+      throw new FileProblem(path, `line ${at + 1} of ${path}: the agent sets ${name} itself`)
     headers[name.toLowerCase()] = value
   }
   if (Object.keys(headers).length > MOST_HEADERS)
-    throw new FileProblem(`${path} has more than ${MOST_HEADERS} headers`)
+    throw new FileProblem(path, `${path} has more than ${MOST_HEADERS} headers`)
   return headers
 }

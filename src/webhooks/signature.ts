@@ -15,13 +15,17 @@ export function parseSecrets(text: string, path: string): readonly Uint8Array[] 
     .map((line) => line.trim())
     .filter((line) => line !== '')
   if (lines.length === 0 || lines.length > 2)
-    throw new FileProblem(`${path} has ${lines.length} lines; expected the secret and perhaps the former one`)
+    throw new FileProblem(
+      path,
+      `${path} has ${lines.length} lines; expected the secret and perhaps the former one`,
+    )
   return lines.map((line, at) => {
     const secret = line.startsWith(PREFIX)
       ? Buffer.from(line.slice(PREFIX.length), 'base64')
       : Buffer.from(line)
     if (secret.length < LEAST_SECRET_BYTES) {
       throw new FileProblem(
+        path,
         `line ${at + 1} of ${path} is no secret of ${LEAST_SECRET_BYTES} bytes or more; write one with: openssl rand -hex 32`,
       )
     }

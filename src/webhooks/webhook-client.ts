@@ -1,5 +1,5 @@
-import { rootCertificates } from 'node:tls'
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici'
+import { authoritiesWith } from '../lib/authorities.ts'
 import { errorCode } from '../lib/error-code.ts'
 import { type FileProblem, WatchedFile } from '../lib/watched-file.ts'
 import type { Proxies } from '../upstream/options/options.ts'
@@ -41,7 +41,7 @@ export class WebhookClient {
   readonly #options: WebhookClientOptions
   readonly #secrets: WatchedFile<readonly Uint8Array[]> | undefined
   readonly #headers: WatchedFile<Readonly<Record<string, string>>> | undefined
-  readonly #authorities: WatchedFile<string> | undefined
+  readonly #authorities: WatchedFile<string[]> | undefined
   #dispatcher: Dispatcher | undefined
 
   constructor(options: WebhookClientOptions) {
@@ -49,7 +49,7 @@ export class WebhookClient {
     this.#options = options
     this.#secrets = this.#watch(secretFile, parseSecrets)
     this.#headers = this.#watch(headersFile, parseHeaderLines)
-    this.#authorities = this.#watch(caFile, (text) => text)
+    this.#authorities = this.#watch(caFile, authoritiesWith)
   }
 
   /** Reads the files. Rejects with a `FileProblem` if one cannot be used. */
@@ -106,10 +106,10 @@ export class WebhookClient {
 }
 
 function dispatcherFor(
-  authorities: string | undefined,
+  authorities: string[] | undefined,
   { proxies, deadlineMs }: WebhookClientOptions,
 ): Dispatcher {
-  const tls = authorities === undefined ? {} : { ca: [...rootCertificates, authorities] }
+  const tls = authorities === undefined ? {} : { ca: authorities }
   const settings: Agent.Options = {
     allowH2: false,
     connections: 1,

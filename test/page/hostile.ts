@@ -39,7 +39,7 @@ export function hostileReports(): Reports {
     },
     why: async (subject) => ({ ok: true, value: why(subject) }),
     metrics: () => '',
-    ready: () => ({ ready: false, reasons: [...HOSTILE_TEXTS] }),
+    ready: () => ({ ready: false, reasons: [...HOSTILE_TEXTS], problems: [...HOSTILE_TEXTS] }),
   }
 }
 
@@ -51,6 +51,7 @@ function status(): StatusReport {
     data: HOSTILE_TEXTS[1],
     ready: false,
     reasons: [...HOSTILE_TEXTS],
+    problems: [...HOSTILE_TEXTS],
     store: {
       blobs: 1,
       bytes: MIB,

@@ -1,4 +1,4 @@
-import { ReloadedFile } from '../../lib/reloaded-file.ts'
+import { WatchedFile } from '../../lib/watched-file.ts'
 import { publish } from '../../observe/events.ts'
 import type { Caller } from '../../ports/access.ts'
 import { credentialKey } from '../logins/credential-key.ts'
@@ -10,6 +10,8 @@ import { WrongLogins } from './wrong-logins.ts'
 
 /** How long a client waits when too many passwords are being verified. */
 const BUSY_MS = 1000
+/** How long it may take until a change of the file is noticed. */
+const CHECK_MS = 1000
 
 interface PasswordLoginsOptions {
   readonly compare?: CompareHash
@@ -19,28 +21,26 @@ interface PasswordLoginsOptions {
 
 /** Logins by user and password. */
 export class PasswordLogins {
-  readonly #file: ReloadedFile<PasswordUsers>
+  readonly #file: WatchedFile<PasswordUsers>
   readonly #wrong: WrongLogins
 
-  private constructor(file: ReloadedFile<PasswordUsers>, wrong: WrongLogins) {
+  private constructor(file: WatchedFile<PasswordUsers>, wrong: WrongLogins) {
     this.#file = file
     this.#wrong = wrong
   }
 
-  /** Rejects when the file cannot be used. */
+  /** Rejects with a `FileProblem` when the file cannot be used. */
   static async open(
     path: string,
-    { compare, checkMs, now }: PasswordLoginsOptions = {},
+    { compare, checkMs = CHECK_MS, now }: PasswordLoginsOptions = {},
   ): Promise<PasswordLogins> {
     const hashing = new PasswordHashing(compare ?? (await loadBcrypt()))
-    const file = await ReloadedFile.open(
-      path,
-      (bytes) => new PasswordUsers(parseHtpasswd(bytes, path), hashing, now),
-      {
-        onProblem: (problem) => publish('access.problem', { problem }),
-        ...(checkMs === undefined ? {} : { checkMs }),
-      },
-    )
+    const file = new WatchedFile(path, {
+      parse: (text) => new PasswordUsers(parseHtpasswd(text, path), hashing, now),
+      checkMs,
+      onProblem: (problem) => publish('file.checked', { file: path, problem: problem?.message }),
+    })
+    await file.read()
     return new PasswordLogins(file, new WrongLogins(now))
   }
 

@@ -2,6 +2,7 @@ import { createPublicKey, X509Certificate } from 'node:crypto'
 import { type CryptoKey, createLocalJWKSet, errors, type JSONWebKeySet, type JWTHeaderParameters } from 'jose'
 import * as v from 'valibot'
 import { BoundedMap } from '../../lib/bounded-map.ts'
+import { FileProblem } from '../../lib/watched-file.ts'
 import type { Login } from '../logins/login.ts'
 
 const MOST_KEYS = 64
@@ -52,25 +53,28 @@ export class KeySet {
 export function keySetOfJwks(text: string, where: string): KeySet {
   const given = v.safeParse(KeySetText, text)
   if (!given.success)
-    throw new Error(
+    throw new FileProblem(
+      where,
       `${where} is not a JWKS document with 1 to ${MOST_KEYS} keys; give the keys of the token service`,
     )
   const usable = given.output.keys.filter((key) => key.kty !== 'oct' && !('d' in key))
   if (usable.length > 0) return new KeySet(usable, { hasNames: true })
-  throw new Error(`${where} has no public key; give the public keys of the token service`)
+  throw new FileProblem(where, `${where} has no public key; give the public keys of the token service`)
 }
 
 /** The keys of a PEM file with public keys or certificates. */
 export function keySetOfPem(text: string, where: string): KeySet {
   const keys = [...text.matchAll(PEM_BLOCK)].map(([pem, kind = '']) => {
     if (kind.includes('PRIVATE'))
-      throw new Error(
+      throw new FileProblem(
+        where,
         `${where} holds a private key; give the public key or the certificate of the token service`,
       )
     return publicKey(pem, kind, where)
   })
   if (keys.length > 0 && keys.length <= MOST_KEYS) return new KeySet(keys, { hasNames: false })
-  throw new Error(
+  throw new FileProblem(
+    where,
     `${where} holds no public key and no certificate, or more than ${MOST_KEYS}; give those of the token service as PEM`,
   )
 }
@@ -80,11 +84,12 @@ function publicKey(pem: string, kind: string, where: string): JSONWebKeySet['key
   try {
     key = kind.includes('CERTIFICATE') ? new X509Certificate(pem).publicKey : createPublicKey(pem)
   } catch (cause) {
-    throw new Error(`${where} holds a key that cannot be read; write it again as PEM`, { cause })
+    throw new FileProblem(where, `${where} holds a key that cannot be read; write it again as PEM`, { cause })
   }
   const { modulusLength = LEAST_RSA_BITS } = key.asymmetricKeyDetails ?? {}
   if (modulusLength < LEAST_RSA_BITS)
-    throw new Error(
+    throw new FileProblem(
+      where,
       `${where} holds an RSA key of ${modulusLength} bits; use one of at least ${LEAST_RSA_BITS}`,
     )
   const { kty = '', ...rest } = key.export({ format: 'jwk' })

@@ -1,4 +1,4 @@
-import { ReloadedFile } from '../../lib/reloaded-file.ts'
+import { WatchedFile } from '../../lib/watched-file.ts'
 import { publish } from '../../observe/events.ts'
 import type { TokenOptions } from '../options/access-options.ts'
 import { fetchJwks } from './fetch-jwks.ts'
@@ -15,19 +15,22 @@ export interface TokenKeys {
 /** Keys are asked for again after this time, so that those that the service has withdrawn are forgotten. */
 const FRESH_MS = 10 * 60_000
 const LEAST_PAUSE_MS = 60_000
+/** How long it may take until a change of a file is noticed. */
+const CHECK_MS = 1000
 const NO_KEYS = new KeySet([], { hasNames: true })
 
 export async function openTokenKeys(
   keys: TokenOptions['keys'],
-  { checkMs }: { checkMs?: number } = {},
+  { checkMs = CHECK_MS }: { checkMs?: number } = {},
 ): Promise<TokenKeys> {
   if (keys.kind === 'jwks-url') return new FetchedKeys(() => fetchJwks(keys.url, keys), keys.url)
-  const parse = keys.kind === 'pem' ? keySetOfPem : keySetOfJwks
-  const onProblem = (problem: string): void => publish('access.problem', { problem })
-  const file = await ReloadedFile.open(keys.file, (bytes) => parse(bytes.toString('utf8'), keys.file), {
-    onProblem,
-    ...(checkMs === undefined ? {} : { checkMs }),
+  const { kind, file: path } = keys
+  const file = new WatchedFile(path, {
+    parse: (text) => (kind === 'pem' ? keySetOfPem(text, path) : keySetOfJwks(text, path)),
+    checkMs,
+    onProblem: (problem) => publish('file.checked', { file: path, problem: problem?.message }),
   })
+  await file.read()
   return { current: () => file.read(), newer: () => Promise.resolve(undefined) }
 }
 
@@ -40,6 +43,7 @@ export class FetchedKeys implements TokenKeys {
   #fetchedAt = Number.NEGATIVE_INFINITY
   #triedAt = Number.NEGATIVE_INFINITY
   #fetching: Promise<void> | undefined
+  #problem: string | undefined
 
   constructor(fetch: () => Promise<string>, where: string, now: () => number = () => performance.now()) {
     this.#fetch = fetch
@@ -76,9 +80,16 @@ export class FetchedKeys implements TokenKeys {
     try {
       this.#set = keySetOfJwks(await this.#fetch(), this.#where)
       this.#fetchedAt = this.#now()
+      this.#note(undefined)
     } catch (error) {
       const reason = error instanceof Error ? error.message : 'unknown error'
-      publish('access.problem', { problem: `the keys of the token service cannot be fetched: ${reason}` })
+      this.#note(`the keys of the token service cannot be fetched: ${reason}`)
     }
+  }
+
+  #note(problem: string | undefined): void {
+    if (problem === this.#problem) return
+    this.#problem = problem
+    publish('file.checked', { file: this.#where, problem })
   }
 }

@@ -1,8 +1,9 @@
 import { type Agent, createAgent } from '../../agent.ts'
-import { loadSettings } from '../../config/load.ts'
+import { loadSettings, type SettingSources, whereNamed } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
 import { formatAddress, isLoopback, type SocketAddress } from '../../config/values/address.ts'
 import { whenAborted } from '../../lib/async/abort.ts'
+import { FileProblem } from '../../lib/watched-file.ts'
 import { type Log, startLog } from '../../observe/log/log.ts'
 import { Failure } from '../../ports/failure.ts'
 import { agentOptions } from '../context/agent-options.ts'
@@ -26,11 +27,12 @@ export const serve: Command = {
   ],
   async run(given, terminal) {
     const stopped = terminal.stopped()
-    const settings = await loadSettings(withRegistryVariables(givenSettings(given, terminal)))
+    const sources = withRegistryVariables(givenSettings(given, terminal))
+    const settings = await loadSettings(sources)
     const log = startLog({ level: settings.logLevel })
     try {
       const agent = createAgent(agentOptions(settings, terminal))
-      const starting = start(agent, settings)
+      const starting = start(agent, settings, sources)
       // A start may take long, on a slow disk or after a crash; a signal ends the agent without waiting for it.
       await Promise.race([starting, whenAborted(stopped)])
       if (!stopped.aborted) {
@@ -47,12 +49,21 @@ export const serve: Command = {
   },
 }
 
-async function start(agent: Agent, settings: Settings): Promise<void> {
+async function start(agent: Agent, settings: Settings, sources: SettingSources): Promise<void> {
   try {
     await agent.start()
   } catch (cause) {
-    throw startError(cause, settings)
+    const problem = fileProblemIn(cause)
+    if (problem === undefined) throw startError(cause, settings)
+    const where = await whereNamed(problem.file, sources)
+    throw new CommandError(`${where === undefined ? '' : `${where}: `}${problem.message}`, { cause })
   }
+}
+
+/** A file that the settings name and that cannot be used is the reason of the failure. */
+function fileProblemIn(error: unknown): FileProblem | undefined {
+  if (error instanceof FileProblem) return error
+  return error instanceof Error && error.cause instanceof FileProblem ? error.cause : undefined
 }
 
 /** Turns a failure to start that the user can solve into a `CommandError`. */

@@ -38,6 +38,7 @@ export function statusText(report: StatusReport, now: number, isInteractive: boo
   const lines = [
     `agent     ${plain(version)}, started ${agoText(startedAt, now)}, ${registryText(addresses.registry)}`,
     `ready     ${ready ? 'yes' : `no: ${plain(reasons.join('; '))}`}`,
+    ...report.problems.map((text) => `problem   ${plain(text)}`),
     `store     ${sizeText(store.bytes)}${limit} in ${plural(store.blobs, 'blob')}, in ${plain(data)}`,
     ...(store.evictedBytes === 0 ? [] : [`evicted   ${sizeText(store.evictedBytes)} to make room`]),
     `scrub     ${scrubText(store.scrub, now)}`,

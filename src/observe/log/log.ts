@@ -128,13 +128,14 @@ function logProblems(logger: Logger): readonly (() => void)[] {
     subscribe('source.failed', ({ source, error }) =>
       logger.warn({ source, error: errorText(error) }, 'a local source cannot be read'),
     ),
-    subscribe('access.problem', ({ problem }) =>
-      logger.warn({ problem: redact(problem) }, 'the settings of access could not be read again'),
-    ),
     subscribe('access.slowed', (event) =>
       logger.warn(event, 'too many wrong logins: the address has to wait'),
     ),
     summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or disconnected')),
+    subscribe('file.checked', ({ file, problem }) => {
+      if (problem === undefined) logger.info({ file }, 'a file of the settings can be used again')
+      else logger.warn({ file, problem }, 'a file of the settings cannot be used; its last good content is')
+    }),
     subscribe('verify.failed', (event) => logger.warn(event, 'content does not match its digest')),
     subscribe('store.repaired', (event) => logger.warn(event, 'the damaged store index was repaired')),
     subscribe('store.recovered', (event) => {

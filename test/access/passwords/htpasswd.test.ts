@@ -5,7 +5,7 @@ import { parseHtpasswd } from '../../../src/access/passwords/htpasswd.ts'
 const TAIL = 'oTrbVjL0nYTKqtVe7lLpoep2QAon3f9xppYHPhWfzmqH4LS8FUL6W'.slice(0, 53)
 
 function parse(text: string): ReadonlyMap<string, string> {
-  return parseHtpasswd(Buffer.from(text), '/users')
+  return parseHtpasswd(text, '/users')
 }
 
 test('users have the hash of their line; empty lines and comments are skipped', () => {

@@ -108,7 +108,7 @@ test('a broken new file keeps the last good one, and is told without a hash', as
   const problems: string[] = []
   addCleanup(
     t,
-    subscribe('access.problem', ({ problem }) => problems.push(problem)),
+    subscribe('file.checked', ({ problem }) => problems.push(problem ?? 'good')),
   )
   await writeFile(path, `alice:${alice}\nbob:hunter2\n`)
   assert.deepEqual(await find('alice', 'wonderland'), ALICE)

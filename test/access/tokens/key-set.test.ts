@@ -45,7 +45,7 @@ test('a JWKS document has keys with names', async () => {
 test('what is not a set of public keys is refused with what to give', () => {
   const secret = { kty: 'oct', k: 'aaaa' }
   for (const text of ['', '{', '{}', '{"keys":[]}', '{"keys":[1]}', jwks(...Array(65).fill({ kty: 'EC' }))])
-    assert.throws(() => keySetOfJwks(text, '/keys'), /^Error: \/keys is not a JWKS document/, text)
+    assert.throws(() => keySetOfJwks(text, '/keys'), /\/keys is not a JWKS document/, text)
   assert.throws(() => keySetOfJwks(jwks(secret), '/keys'), /\/keys has no public key/)
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   assert.throws(() => keySetOfJwks(jwks(privateKey.export({ format: 'jwk' })), '/keys'), /has no public key/)

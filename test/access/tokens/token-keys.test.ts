@@ -58,7 +58,7 @@ test('old keys are used while new ones are fetched, and kept when the service do
   const problems: string[] = []
   addCleanup(
     t,
-    subscribe('access.problem', ({ problem }) => problems.push(problem)),
+    subscribe('file.checked', ({ problem }) => problems.push(problem ?? 'good')),
   )
   const state = service(documentWith('a'))
   await state.keys.current()
@@ -73,6 +73,7 @@ test('old keys are used while new ones are fetched, and kept when the service do
   await state.keys.current()
   await state.keys.newer()
   assert.equal(await has(state.keys, 'b'), true)
+  assert.equal(problems.at(-1), 'good')
 })
 
 test('without an answer at the start there are no keys until the service answers', async () => {

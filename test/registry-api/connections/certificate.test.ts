@@ -138,7 +138,7 @@ test('a certificate replaced by a symlink swap, as Kubernetes does it, is applie
       applied.push(cert.toString())
       onApplied()
     },
-    { intervalMs: 2 },
+    { intervalMs: 2, onProblem: () => {} },
   )
   // The polling timer does not keep the process alive, so this timer does.
   const keepAlive = setInterval(() => {}, 1000)

@@ -5,7 +5,7 @@ import {
   type TokenOptions,
 } from '../../access/options/access-options.ts'
 import { parseNetwork } from '../../lib/client-address.ts'
-import { type Format, type GivenValue, listOf, oneOf, path, record, refuse, text } from './format.ts'
+import { type Format, type GivenValue, listOf, oneOf, path, record, refuse, text } from '../values/format.ts'
 
 const NAMES = /^(?=.{1,255}$)[a-z0-9._*-]+(?::\d{1,5})?(?:\/[a-z0-9._*-]+)*$/
 
