@@ -6,11 +6,14 @@ const LIMIT_BYTES = 1024 * 1024
 /** Why a file cannot be used. The message names the file and never repeats its content. */
 export class FileProblem extends Error {
   readonly file: string
+  /** The code of the cause, such as `EACCES`, if it has one. */
+  readonly code: string | undefined
 
   constructor(file: string, message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = 'FileProblem'
     this.file = file
+    this.code = errorCode(options?.cause)
   }
 }
 

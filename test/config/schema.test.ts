@@ -18,6 +18,7 @@ test('without sources the settings are the defaults', async () => {
     allow: undefined,
     defaultNamespace: 'docker.io',
     drainTimeout: 25_000,
+    hosted: [],
     peersSecretFile: undefined,
     bootstrap: [],
     publicDht: false,

@@ -29,7 +29,7 @@ test('a file that was never good is a problem, whenever it is read', async (t) =
   const path = join(await folder(t), 'file')
   const told: unknown[] = []
   const file = new WatchedFile(path, { parse, onProblem: (problem) => told.push(problem) })
-  await assert.rejects(file.read(), new FileProblem(path, `${path} cannot be read: ENOENT`))
+  await assert.rejects(file.read(), { code: 'ENOENT', file: path, message: `${path} cannot be read: ENOENT` })
   await writeFile(path, 'secret')
   await assert.rejects(file.read(), new FileProblem('the file', 'it is no number'))
   await writeFile(path, '1'.repeat(1024 * 1024 + 1))

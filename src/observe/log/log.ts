@@ -132,6 +132,12 @@ function logProblems(logger: Logger): readonly (() => void)[] {
       logger.warn(event, 'too many wrong logins: the address has to wait'),
     ),
     summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or disconnected')),
+    subscribe('hosted.lost', ({ digest, repositories }) =>
+      logger.error(
+        { digest, repositories: repositories.map(repositoryKey) },
+        'hosted content is lost: push it again',
+      ),
+    ),
     subscribe('file.checked', ({ file, problem }) => {
       if (problem === undefined) logger.info({ file }, 'a file of the settings can be used again')
       else logger.warn({ file, problem }, 'a file of the settings cannot be used; its last good content is')

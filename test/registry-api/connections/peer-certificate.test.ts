@@ -133,5 +133,5 @@ test('nobody is asked for a certificate unless the settings name authorities', a
 })
 
 test('a file of authorities without a certificate is refused', async (t) => {
-  await assert.rejects(startAsking(t, 'nothing'), /holds no certificate; give the authorities/)
+  await assert.rejects(startAsking(t, 'nothing'), /holds no PEM certificate; give the authorities/)
 })
