@@ -1,4 +1,5 @@
 import type { FlightPolicy } from './fetch/flight/flight-policy.ts'
+import type { HostedOptions } from './hosted/open-hosted.ts'
 import type { DiskLimit } from './lib/disk-limit.ts'
 import type { PeerOptions } from './peers/peer-options.ts'
 import type { CertificateFiles } from './registry-api/connections/certificate.ts'
@@ -25,6 +26,8 @@ export interface AgentOptions {
   readonly upstreams?: UpstreamOptions
   /** Images on this machine, which are asked for after the store, and before peers and upstreams. */
   readonly sources?: readonly SourceOptions[]
+  /** Repositories of this agent that clients push to; default: none. */
+  readonly hosted?: HostedOptions
   /** Images that are stored before anybody pulls them, and again when their tags move. */
   readonly warm?: readonly WarmEntry[]
   /** Joins the agents that know the same secret, which are then asked before upstream; default: no peers. */

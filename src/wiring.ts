@@ -3,6 +3,7 @@ import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION }
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
+import { type Hosted, openHosted } from './hosted/open-hosted.ts'
 import { type ControlServer, createControlServer } from './import/control/control-server.ts'
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
@@ -38,8 +39,10 @@ export interface Core {
   readonly peers: PeerNetwork | undefined
   readonly upstreams: Upstreams
   readonly resolver: CachingResolver
+  /** Undefined: no repository is hosted. */
+  readonly hosted: Hosted | undefined
   readonly sources: LocalSources
-  /** Asks the local sources between the store and the registry, for clients. */
+  /** Answers clients: from hosted repositories, the store, the local sources, and then the registry. */
   readonly clientResolver: Resolver
   readonly warming: Warming
   /** Each is a sentence about a setting that should be changed. */
@@ -92,8 +95,8 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   store.onDropped((digest) => resolver.forget(digest))
   cleanup.add(() => resolver.flights.stop())
 
-  // 6. The local sources, and the resolver for clients, which asks them between the store and the registry.
-  const { sources, clientResolver } = await openClientResolver(options, { store, resolver }, cleanup)
+  // 6. What the resolver for clients asks: hosted repositories, the store, the local sources, and then the registry.
+  const { hosted, sources, clientResolver } = await openClientResolver(options, { store, resolver }, cleanup)
 
   // 7. Warming, which pulls images as clients do, stores what a local source has, and asks the peers to do the same.
   const target = warmTargetOf(options, { store, upstreams, resolver, clientResolver })
@@ -101,7 +104,7 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   cleanup.add(() => warming.stop())
 
   const warnings = opened?.warning === undefined ? [] : [opened.warning]
-  return { store, peers, upstreams, resolver, sources, clientResolver, warming, warnings }
+  return { store, peers, upstreams, resolver, hosted, sources, clientResolver, warming, warnings }
 }
 
 /** Constructs the core, and then the servers, which serve what the core has. */
@@ -113,12 +116,14 @@ export async function wireAgent(
   const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
   const core = await openCore(options, cleanup)
   await core.upstreams.readFiles()
-  const { store, peers, resolver, sources, clientResolver, warming } = core
+  const { store, peers, resolver, hosted, sources, clientResolver, warming } = core
 
   // 8. What the peers may ask of this node.
+  const isAllowed = repositoryFilter(options.allow)
   const localNode: LocalNode = {
     localContent: resolver.localContent,
-    isAllowed: repositoryFilter(options.allow),
+    // What is hosted is on this node alone.
+    isAllowed: (repository) => isAllowed(repository) && hosted?.registry.isHosted(repository) !== true,
     tag: (repository, tag, tagOptions) => resolver.tagHead(repository, tag, tagOptions),
     warm: (request, { signal }) => warming.warm({ ...request, signal }),
   }
@@ -138,6 +143,8 @@ export async function wireAgent(
     listen,
     defaultNamespace,
     resolver: clientResolver,
+    hosted: hosted?.registry,
+    hostedNames: hosted?.names,
   })
   cleanup.add(({ drainMs }) =>
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
@@ -160,17 +167,26 @@ export async function wireAgent(
   return { ...core, localNode, registryServer, adminServer, controlServer }
 }
 
-/** The local sources, and the resolver for clients, which asks the sources between the store and the registry. */
+/**
+ * The resolver for clients, with the parts that it asks: it answers for hosted repositories from what was pushed, and asks the
+ * local sources between the store and the registry.
+ */
 async function openClientResolver(
-  { sources: given = [], defaultNamespace = DEFAULT_NAMESPACE }: AgentOptions,
+  { sources: given = [], defaultNamespace = DEFAULT_NAMESPACE, hosted: hostedOptions }: AgentOptions,
   { store, resolver }: Pick<Core, 'store' | 'resolver'>,
   cleanup: CleanupStack,
-): Promise<{ readonly sources: LocalSources; readonly clientResolver: Resolver }> {
+): Promise<{
+  readonly hosted: Hosted | undefined
+  readonly sources: LocalSources
+  readonly clientResolver: Resolver
+}> {
+  const hosted = hostedOptions && openHosted(hostedOptions, store, resolver.localContent)
+  cleanup.add(() => hosted?.close())
   const sources = await openSources(given, store, defaultNamespace)
   cleanup.add(() => sources.close())
-  const clientResolver =
+  const cacheResolver =
     sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
-  return { sources, clientResolver }
+  return { hosted, sources, clientResolver: hosted?.resolver(cacheResolver) ?? cacheResolver }
 }
 
 /** Gives the warming what it uses of the node. */

@@ -31,6 +31,12 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/import/output.ts',
     'import/open-import.ts',
   ],
+  'hosted/hosted-images.test.ts': ['store/hosted/hosted-store.ts', 'store/index/hosted/hosted-catalog.ts'],
+  'hosted/uploads/hosted-uploads.test.ts': [
+    'hosted/uploads/upload-writer.ts',
+    'hosted/uploads/upload.ts',
+    'store/hosted/disk-uploads.ts',
+  ],
   'import/caches/docker-registry.test.ts': ['import/caches/cache-files.ts'],
   'import/control/control-server.test.ts': [
     'import/control/control-client.ts',
@@ -186,6 +192,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'store/database/reserve-file.test.ts': ['store/database/database.ts'],
   'store/files/layout.test.ts': ['store/files/blob-files.ts', 'store/files/stored-content.ts'],
   'store/index/catalog.test.ts': ['store/index/known-names.ts'],
+  'store/index/hosted/links.test.ts': ['store/index/hosted/keys.ts'],
   'store/space/disk-budget.test.ts': ['store/space/budget-ledger.ts'],
   'store/space/evict.test.ts': ['store/blob-removal.ts'],
   'store/writing/incoming.test.ts': [
@@ -216,5 +223,5 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'webhooks/signature.ts',
     'webhooks/webhook-client.ts',
   ],
-  'wiring.test.ts': ['node-view.ts'],
+  'wiring.test.ts': ['hosted/open-hosted.ts', 'node-view.ts'],
 }

@@ -3,7 +3,7 @@ import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { parseAddress, parseHostName, type SocketAddress } from './values/address.ts'
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, oneOf, path, text, yesOrNo } from './values/format.ts'
-import { repositoryPattern } from './values/repository-pattern.ts'
+import { hostedPattern, repositoryPattern } from './values/repository-pattern.ts'
 import { parseDiskLimit, parseSize } from './values/size.ts'
 import { type SourceSettings, sources } from './values/sources.ts'
 import { type UpstreamSettings, upstreams } from './values/upstream.ts'
@@ -116,6 +116,15 @@ export const SETTINGS = Object.freeze({
     defaultText: 'everything',
     help: 'repositories that may be pulled; all others are answered with 404',
     example: 'docker.io/library/*',
+    repeatable: true,
+  }),
+  hosted: setting<readonly string[]>({
+    flag: 'hosted',
+    format: listOf(hostedPattern),
+    defaultValue: Object.freeze([]),
+    defaultText: 'none',
+    help: 'repositories that clients push to; they are kept here, and never fetched from elsewhere',
+    example: 'team/**',
     repeatable: true,
   }),
   defaultNamespace: setting({

@@ -154,6 +154,8 @@ export interface Events extends PeerEvents {
     readonly source: string
     readonly sourceKind: 'peer' | 'upstream' | 'disk'
   }
+  /** A content of hosted repositories is not what was pushed, or is gone: somebody has to push it again. */
+  'hosted.lost': { readonly digest: Digest; readonly repositories: readonly Repository[] }
   'tag.revalidated': {
     readonly repository: Repository
     readonly tag: string

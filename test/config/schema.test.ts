@@ -17,6 +17,7 @@ test('without sources the settings are the defaults', async () => {
     allow: undefined,
     defaultNamespace: 'docker.io',
     drainTimeout: 25_000,
+    hosted: [],
     peersSecretFile: undefined,
     bootstrap: [],
     publicDht: false,

@@ -154,6 +154,12 @@ function logProblems(logger: Logger): readonly (() => void)[] {
       logger.warn({ source, error: errorText(error) }, 'a local source cannot be read'),
     ),
     summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or disconnected')),
+    subscribe('hosted.lost', ({ digest, repositories }) =>
+      logger.error(
+        { digest, repositories: repositories.map(repositoryKey) },
+        'hosted content is lost: push it again',
+      ),
+    ),
     subscribe('file.checked', ({ file, problem }) => {
       if (problem === undefined) logger.info({ file }, 'a file of the settings can be used again')
       else logger.warn({ file, problem }, 'a file of the settings cannot be used; its last good content is')
