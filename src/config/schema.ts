@@ -242,8 +242,16 @@ export const SETTINGS = Object.freeze({
     format: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     defaultValue: 'info',
     defaultText: 'info',
-    help: 'level of the JSON lines on stderr: trace, debug, info, warn, error, fatal or silent',
+    help: 'level of the log on stderr: trace, debug, info, warn, error, fatal or silent',
     example: 'debug',
+  }),
+  logFormat: setting<'auto' | 'json' | 'pretty'>({
+    flag: 'log-format',
+    format: oneOf('auto', 'json', 'pretty'),
+    defaultValue: 'auto',
+    defaultText: 'auto',
+    help: 'JSON lines, or lines for people, which have colors on a terminal unless NO_COLOR is set; auto: for people on a terminal',
+    example: 'json',
   }),
   upstreams: setting<readonly UpstreamSettings[]>({
     flag: undefined,

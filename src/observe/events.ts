@@ -61,6 +61,8 @@ export interface Events extends PeerEvents {
     /** The client disconnected before the end of the response. */
     readonly aborted: boolean
     readonly error: string | undefined
+    /** The host, peer or local source whose failure is the error. */
+    readonly failedSource: string | undefined
   }
   'http.rejected': { readonly reason: Rejection }
   /** Too many wrong logins came from an address, which has to wait. */

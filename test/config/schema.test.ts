@@ -31,6 +31,7 @@ test('without sources the settings are the defaults', async () => {
     maxUpload: undefined,
     maxDownload: undefined,
     logLevel: 'info',
+    logFormat: 'auto',
     upstreams: [],
     warm: [],
     webhooks: [],
