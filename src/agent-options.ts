@@ -1,11 +1,14 @@
+import type { AccessOptions } from './access/options/access-options.ts'
 import type { FlightPolicy } from './fetch/flight/flight-policy.ts'
+import type { HostedOptions } from './hosted/open-hosted.ts'
+import type { CertificateFiles } from './lib/certificate-files.ts'
 import type { DiskLimit } from './lib/disk-limit.ts'
 import type { PeerOptions } from './peers/peer-options.ts'
-import type { CertificateFiles } from './registry-api/connections/certificate.ts'
 import type { ListenAddress } from './registry-api/server.ts'
 import type { SourceOptions } from './sources/sources.ts'
 import type { UpstreamOptions } from './upstream/options/options.ts'
 import type { WarmEntry } from './warm/warming.ts'
+import type { WebhookOptions } from './webhooks/options.ts'
 
 export interface AgentOptions {
   /** The data folder. */
@@ -20,10 +23,14 @@ export interface AgentOptions {
   readonly admin?: ListenAddress
   /** PEM files; the registry API then speaks TLS. The files are read again when they change. */
   readonly tls?: CertificateFiles
+  /** Who may use the registry API; default: everybody may pull. */
+  readonly auth?: AccessOptions
   /** Registries that need more than their name. */
   readonly upstreams?: UpstreamOptions
   /** Images on this machine, which are asked for after the store, and before peers and upstreams. */
   readonly sources?: readonly SourceOptions[]
+  /** Repositories of this agent that clients push to; default: none. */
+  readonly hosted?: HostedOptions
   /** Images that are stored before anybody pulls them, and again when their tags move. */
   readonly warm?: readonly WarmEntry[]
   /** Joins the agents that know the same secret, which are then asked before upstream; default: no peers. */
@@ -32,6 +39,8 @@ export interface AgentOptions {
   readonly allow?: readonly string[]
   /** The registry of requests that name none; default docker.io. */
   readonly defaultNamespace?: string
+  /** URLs that are told of pulls, pushes, deletions and the first use of images. */
+  readonly webhooks?: readonly WebhookOptions[]
   /** How long the agent waits for sources, and how often it asks them. */
   readonly patience?: Partial<FlightPolicy>
   /** Shown in reports. */

@@ -6,7 +6,7 @@ import type { Resolver } from './ports/resolver.ts'
 import type { ListenAddress } from './registry-api/server.ts'
 import type { Store } from './store/store.ts'
 import type { Warming } from './warm/warming.ts'
-import { type Core, openClientResolver, openCore, wireAgent } from './wiring.ts'
+import { type Core, openCore, wireAgent } from './wiring.ts'
 
 export type { AgentOptions }
 
@@ -45,20 +45,17 @@ export function withResolver<Result>(
   options: AgentOptions,
   work: (resolver: Resolver) => Promise<Result>,
 ): Promise<Result> {
-  return withCore(options, async (core, cleanup) => {
-    const { clientResolver } = await openClientResolver(options, core, cleanup)
-    return work(clientResolver)
-  })
+  return withCore(options, ({ clientResolver }) => work(clientResolver))
 }
 
 async function withCore<Result>(
   options: AgentOptions,
-  work: (core: Core, cleanup: CleanupStack) => Promise<Result>,
+  work: (core: Core) => Promise<Result>,
 ): Promise<Result> {
   const { peers: _peers, warm: _warm, ...offline } = options
   const cleanup = new CleanupStack()
   try {
-    return await work(await openCore(offline, cleanup), cleanup)
+    return await work(await openCore(offline, cleanup))
   } finally {
     await cleanup.run({ drainMs: 0 })
   }

@@ -9,6 +9,7 @@ import type { ListenAddress, RegistryServer } from './registry-api/server.ts'
 import type { LocalSources } from './sources/sources.ts'
 import type { Store } from './store/store.ts'
 import type { Upstreams } from './upstream/upstreams.ts'
+import type { Webhooks } from './webhooks/webhooks.ts'
 
 /** How far the agent is in its life. */
 export interface AgentState {
@@ -27,13 +28,14 @@ export interface ReportedParts {
   readonly resolver: CachingResolver
   readonly registryServer: RegistryServer
   readonly sources: LocalSources
+  readonly webhooks: Webhooks
 }
 
 /** Shows the reports what they read of a node. */
 export function nodeViewOf(
   options: AgentOptions,
   state: AgentState,
-  { store, peers, upstreams, resolver, registryServer, sources }: ReportedParts,
+  { store, peers, upstreams, resolver, registryServer, sources, webhooks }: ReportedParts,
 ): NodeView {
   const isAllowed = repositoryFilter(options.allow)
   return {
@@ -67,6 +69,7 @@ export function nodeViewOf(
     hosts: (repository) => (isAllowed(repository) ? upstreams.hosts(repository) : []),
     isAllowed,
     sources: () => sources.states(),
+    webhooks: () => webhooks.states(),
     peers: () => peers?.report(),
     whoHas: async (digest) => peers?.whoHas(digest),
     tagOwner: (repository, tag) => peers?.client.tagOwner(repository, tag),

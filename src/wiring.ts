@@ -1,29 +1,38 @@
+import { openAccess } from './access/open-access.ts'
 import { type AdminServer, createAdminServer } from './admin-api/server.ts'
 import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
+import { type Hosted, openHosted } from './hosted/open-hosted.ts'
 import { type ControlServer, createControlServer } from './import/control/control-server.ts'
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
 import { type AgentState, nodeViewOf } from './node-view.ts'
 import { Reporter } from './observe/reports/reporter.ts'
+import type { Repository } from './oci/names/repository.ts'
 import { repositoryFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
 import type { Resolver } from './ports/resolver.ts'
-import { createRegistryServer, type RegistryServer } from './registry-api/server.ts'
+import {
+  createRegistryServer,
+  type RegistryServer,
+  type RegistryServerOptions,
+} from './registry-api/server.ts'
 import { LocalResolver } from './sources/local-resolver.ts'
 import { type LocalSources, openSources } from './sources/sources.ts'
+import { StoringResolver } from './sources/storing-resolver.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 import type { WarmTarget } from './warm/content/warm-target.ts'
 import { Warming } from './warm/warming.ts'
+import { Webhooks } from './webhooks/webhooks.ts'
 
 /** Bounds how many flights are under way at once. */
 const MAX_FLIGHTS = 256
@@ -36,6 +45,11 @@ export interface Core {
   readonly peers: PeerNetwork | undefined
   readonly upstreams: Upstreams
   readonly resolver: CachingResolver
+  /** Undefined: no repository is hosted. */
+  readonly hosted: Hosted | undefined
+  readonly sources: LocalSources
+  /** Answers clients: from hosted repositories, the store, the local sources, and then the registry. */
+  readonly clientResolver: Resolver
   readonly warming: Warming
   /** Each is a sentence about a setting that should be changed. */
   readonly warnings: readonly string[]
@@ -87,13 +101,16 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   store.onDropped((digest) => resolver.forget(digest))
   cleanup.add(() => resolver.flights.stop())
 
-  // 6. Warming, which pulls images through the resolver, and asks the peers to do the same.
-  const target = warmTargetOf(options, { store, upstreams, resolver })
+  // 6. What the resolver for clients asks: hosted repositories, the store, the local sources, and then the registry.
+  const { hosted, sources, clientResolver } = await openClientResolver(options, { store, resolver }, cleanup)
+
+  // 7. Warming, which pulls images as clients do, stores what a local source has, and asks the peers to do the same.
+  const target = warmTargetOf(options, { store, upstreams, resolver, clientResolver })
   const warming = new Warming(target, options.warm, () => peers?.client.warmTargets())
   cleanup.add(() => warming.stop())
 
   const warnings = opened?.warning === undefined ? [] : [opened.warning]
-  return { store, peers, upstreams, resolver, warming, warnings }
+  return { store, peers, upstreams, resolver, hosted, sources, clientResolver, warming, warnings }
 }
 
 /** Constructs the core, and then the servers, which serve what the core has. */
@@ -104,67 +121,107 @@ export async function wireAgent(
 ): Promise<AgentParts> {
   const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
   const core = await openCore(options, cleanup)
-  const { store, peers, resolver, warming } = core
+  await core.upstreams.readFiles()
+  const { store, peers, resolver, hosted, sources, clientResolver, warming } = core
 
-  // 7. What the peers may ask of this node.
+  // 8. What the peers may ask of this node.
+  const isAllowed = repositoryFilter(options.allow)
   const localNode: LocalNode = {
     localContent: resolver.localContent,
-    isAllowed: repositoryFilter(options.allow),
+    // What is hosted is on this node alone.
+    isAllowed: (repository) => isAllowed(repository) && hosted?.registry.isHosted(repository) !== true,
     tag: (repository, tag, tagOptions) => resolver.tagHead(repository, tag, tagOptions),
     warm: (request, { signal }) => warming.warm({ ...request, signal }),
   }
 
-  // 8. The local sources, which the registry API asks between the store and the registry.
-  const { sources, clientResolver } = await openClientResolver(options, core, cleanup)
+  // 9. The webhooks, which are told until the last client is drained.
+  const webhooks = new Webhooks(options.webhooks ?? [], {
+    version: options.version ?? UNKNOWN_VERSION,
+    proxies: options.upstreams?.proxies,
+    markUsed: (digest) => store.markUsed(digest),
+  })
+  cleanup.add((limits) => webhooks.close(limits))
+  await webhooks.open()
 
-  // 9. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
+  // 10. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
     ...options,
+    ...(await accessParts(options, hosted)),
     listen,
     defaultNamespace,
     resolver: clientResolver,
+    hosted: hosted?.registry,
+    hostedNames: hosted?.names,
   })
   cleanup.add(({ drainMs }) =>
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 10. The reports, and what an operator may do to the stored content.
-  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer, sources }))
+  // 11. The reports, and what an operator may do to the stored content.
+  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer, sources, webhooks }))
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace)
 
-  // 11. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
+  // 12. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
   const adminServer = admin && createAdminServer({ listen: admin, reports: reporter, upkeep, warming })
   cleanup.add(() => adminServer?.stop())
   cleanup.add(() => warming.stop())
 
-  // 12. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
+  // 13. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
   const controlServer = createControlServer(controlSocket(options.data), new StoreTarget(store))
   cleanup.add(() => controlServer.stop())
 
   return { ...core, localNode, registryServer, adminServer, controlServer }
 }
 
-/** The local sources, and the resolver for clients, which asks the sources between the store and the registry. */
-export async function openClientResolver(
-  { sources: given = [], defaultNamespace = DEFAULT_NAMESPACE }: AgentOptions,
+/**
+ * The resolver for clients, with the parts that it asks: it answers for hosted repositories from what was pushed, and asks the
+ * local sources between the store and the registry.
+ */
+async function openClientResolver(
+  { sources: given = [], defaultNamespace = DEFAULT_NAMESPACE, hosted: hostedOptions }: AgentOptions,
   { store, resolver }: Pick<Core, 'store' | 'resolver'>,
   cleanup: CleanupStack,
-): Promise<{ readonly sources: LocalSources; readonly clientResolver: Resolver }> {
+): Promise<{
+  readonly hosted: Hosted | undefined
+  readonly sources: LocalSources
+  readonly clientResolver: Resolver
+}> {
+  const hosted = hostedOptions && openHosted(hostedOptions, store, resolver.localContent)
+  cleanup.add(() => hosted?.close())
   const sources = await openSources(given, store, defaultNamespace)
   cleanup.add(() => sources.close())
-  const clientResolver =
+  const cacheResolver =
     sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
-  return { sources, clientResolver }
+  return { hosted, sources, clientResolver: hosted?.resolver(cacheResolver) ?? cacheResolver }
+}
+
+/** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */
+async function accessParts(
+  { auth, tls }: AgentOptions,
+  hosted: Hosted | undefined,
+): Promise<Pick<RegistryServerOptions, 'access' | 'tls'>> {
+  if (auth === undefined) return {}
+  const clientCaFile = auth.clientCertificates?.caFile
+  if (clientCaFile !== undefined && tls === undefined)
+    throw new Error('client certificates need TLS: give the agent a certificate of its own')
+  const isHosted = (repository: Repository): boolean => hosted?.registry.isHosted(repository) === true
+  const access = await openAccess(auth, { isHosted })
+  return { access, ...(tls === undefined ? {} : { tls: { ...tls, clientCaFile } }) }
 }
 
 /** Gives the warming what it uses of the node. */
 function warmTargetOf(
   options: AgentOptions,
-  { store, upstreams, resolver }: Pick<Core, 'store' | 'upstreams' | 'resolver'>,
+  {
+    store,
+    upstreams,
+    resolver,
+    clientResolver,
+  }: Pick<Core, 'store' | 'upstreams' | 'resolver' | 'clientResolver'>,
 ): WarmTarget {
   return {
-    resolver,
+    resolver: clientResolver === resolver ? resolver : new StoringResolver(clientResolver, store),
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
     allowed: repositoryFilter(options.allow),
     stored: (digest) => store.blobs.facts(digest),

@@ -15,6 +15,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli', 'config'],
   // The library exports the types of its options from the rooms that they belong to.
   'index.ts': [
+    'access/options',
     'agent.ts',
     'fetch',
     'lib',
@@ -23,6 +24,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'sources',
     'upstream/options',
     'warm',
+    'webhooks/options.ts',
   ],
   'agent.ts': [
     'agent-options.ts',
@@ -36,11 +38,13 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'warm',
   ],
   'wiring.ts': [
+    'access/open-access.ts',
     'agent-options.ts',
     'node-view.ts',
     'registry-api',
     'admin-api',
     'fetch',
+    'hosted',
     'import',
     'store',
     'upstream',
@@ -52,6 +56,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'sources',
     'upkeep',
     'warm',
+    'webhooks',
   ],
   'node-view.ts': [
     'agent-options.ts',
@@ -63,15 +68,19 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'observe',
     'oci',
     'sources/sources.ts',
+    'webhooks/webhooks.ts',
   ],
   'agent-options.ts': [
+    'access/options',
     'registry-api',
     'fetch',
+    'hosted/open-hosted.ts',
     'lib',
     'sources/sources.ts',
     'upstream/options',
     'peers/peer-options.ts',
     'warm',
+    'webhooks/options.ts',
   ],
   cli: [
     'agent.ts',
@@ -106,6 +115,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'peers/dht/ping.ts',
     'ports/failure.ts',
   ],
+  access: ['lib', 'oci', 'ports', EVENTS],
   'registry-api': ['lib', 'oci', 'ports', EVENTS, 'schemas/status-report.ts'],
   'admin-api': ['lib', 'schemas'],
   warm: [
@@ -118,6 +128,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'upkeep/request-error.ts',
     'fetch/manifests',
   ],
+  // The settings of upstreams say what a proxy is, and what an address is.
+  webhooks: ['lib', 'oci', EVENTS, 'upstream/options'],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
   fetch: ['lib', 'oci', 'ports', EVENTS],
   // What leaves the agent before it is verified is one rule for all, and so is how a manifest is read.
@@ -130,6 +142,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch/manifests/manifest-body.ts',
   ],
   export: ['lib', 'oci', 'ports'],
+  hosted: ['lib', 'oci', 'ports'],
   // An import reads what local sources read.
   import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],
   store: ['lib', 'oci', 'ports', EVENTS],
@@ -140,7 +153,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   runtimes: ['lib', 'oci'],
   // Checks the settings that it makes by the settings table.
   migrate: ['lib', 'oci', 'config'],
-  config: ['lib', 'oci'],
+  config: ['access/options', 'lib', 'oci'],
   ports: ['oci'],
   schemas: [],
   oci: ['lib'],
@@ -149,13 +162,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
+  access: ['options', 'logins', 'passwords', 'tokens', 'rules', '.'],
   cli: ['context', 'terminal', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
-  config: ['values', '.'],
+  config: ['values', 'access', '.'],
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'control', 'formats', 'caches', '.'],
+  hosted: ['uploads', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
-  observe: ['.', 'metrics', 'records', 'reports'],
+  observe: ['.', 'log', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar', 'hashing'],
   migrate: ['input', 'output', 'kinds', '.'],
   oci: ['.', 'names'],
@@ -178,10 +193,30 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'server',
     '.',
   ],
-  'registry-api': ['connections', 'connections/http2', 'exchange', 'answer', 'endpoints', '.'],
+  'registry-api': [
+    'connections',
+    'connections/http2',
+    'exchange',
+    'answer',
+    'endpoints',
+    'endpoints/push',
+    '.',
+  ],
+  ports: ['.', 'hosted'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
-  store: ['files', 'database', 'index', 'space', 'writing/threads', 'writing', 'care', '.'],
+  store: [
+    'files',
+    'database',
+    'index/hosted',
+    'index',
+    'space',
+    'writing/threads',
+    'writing',
+    'hosted',
+    'care',
+    '.',
+  ],
   upstream: ['options', 'headers', 'http', 'transport', 'auth', 'limits', 'requests', '.'],
   warm: ['content', 'images', '.'],
 }
@@ -193,8 +228,10 @@ const MOST_WITHOUT_README = 8
 
 /** Packages that stand behind a seam, and the rooms that know them. */
 const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
+  bcrypt: 'access',
+  jose: 'access',
   level: 'store',
-  undici: ['upstream', 'sources'],
+  undici: ['upstream', 'sources', 'webhooks'],
   tldts: 'upstream',
   hyperdht: 'peers',
   hyperswarm: 'peers',

@@ -14,6 +14,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'fetch/flight/attempts/untrusted-sources.test.ts': 'random sources never complete a wrong body',
   'fetch/flight/pass-through.test.ts': 'content that is sent to clients without being stored',
   'fetch/known-names/manifest-references.test.ts': 'the names under which a manifest makes content known',
+  'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
   'registry-api/upstream-failures.test.ts': 'what clients learn of failures of upstream',
   'runtimes/round-trip.test.ts': 'an install and an uninstall together change nothing',
   'runtimes/tls.test.ts': 'an install for an agent with TLS',
@@ -24,12 +25,20 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
 
 /** Files of src that have logic and no test file of their own, by the test file that tests them. */
 export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
+  'access/access-control.test.ts': ['access/challenges.ts'],
+  'access/passwords/password-logins.test.ts': ['access/passwords/password-users.ts'],
   'admin-api/answer.test.ts': ['admin-api/route.ts'],
   'admin-api/commands.test.ts': ['admin-api/request-body.ts'],
   'cli/commands/import.test.ts': [
     'cli/import/open-target.ts',
     'cli/import/output.ts',
     'import/open-import.ts',
+  ],
+  'hosted/hosted-images.test.ts': ['store/hosted/hosted-store.ts', 'store/index/hosted/hosted-catalog.ts'],
+  'hosted/uploads/hosted-uploads.test.ts': [
+    'hosted/uploads/upload-writer.ts',
+    'hosted/uploads/upload.ts',
+    'store/hosted/disk-uploads.ts',
   ],
   'import/caches/docker-registry.test.ts': ['import/caches/cache-files.ts'],
   'import/control/control-server.test.ts': [
@@ -113,7 +122,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'lib/tar/tar-writer.ts',
   ],
   'migrate/convert.test.ts': ['migrate/input/document.ts', 'migrate/input/tree.ts'],
-  'observe/log.test.ts': ['observe/events.ts'],
+  'observe/log/log.test.ts': ['observe/events.ts'],
   'observe/metrics/metrics.test.ts': ['observe/metrics/gauges.ts', 'observe/metrics/process-metrics.ts'],
   'observe/reports/listing.test.ts': ['observe/reports/sharing.ts'],
   'observe/reports/status.test.ts': ['observe/reports/reporter.ts'],
@@ -162,6 +171,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'registry-api/exchange/http1-exchange.ts',
   ],
   'registry-api/upstream-failures.test.ts': ['ports/failure.ts'],
+  'registry-api/connections/certificate.test.ts': ['lib/certificate-files.ts'],
   'runtimes/files/host-files.test.ts': ['runtimes/files/real-path.ts'],
   'runtimes/files/install-record.test.ts': ['runtimes/files/original-files.ts'],
   'runtimes/kinds/containerd-config.test.ts': ['runtimes/files/toml.ts'],
@@ -186,6 +196,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'store/database/reserve-file.test.ts': ['store/database/database.ts'],
   'store/files/layout.test.ts': ['store/files/blob-files.ts', 'store/files/stored-content.ts'],
   'store/index/catalog.test.ts': ['store/index/known-names.ts'],
+  'store/index/hosted/links.test.ts': ['store/index/hosted/keys.ts'],
   'store/space/disk-budget.test.ts': ['store/space/budget-ledger.ts'],
   'store/space/evict.test.ts': ['store/blob-removal.ts'],
   'store/writing/incoming.test.ts': [
@@ -209,5 +220,12 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'warm/images/image-warmer.test.ts': ['warm/images/platform-check.ts'],
   'warm/images/manifest-walk.test.ts': ['warm/images/referrers.ts'],
   'warm/keeper.test.ts': ['warm/content/warm-parts.ts', 'warm/images/warm-error.ts'],
-  'wiring.test.ts': ['node-view.ts'],
+  'webhooks/webhooks.test.ts': [
+    'webhooks/cloud-event.ts',
+    'webhooks/image-event.ts',
+    'webhooks/send-queue.ts',
+    'webhooks/signature.ts',
+    'webhooks/webhook-client.ts',
+  ],
+  'wiring.test.ts': ['hosted/open-hosted.ts', 'node-view.ts'],
 }

@@ -17,7 +17,12 @@ export interface Reports {
   /** Metrics in the Prometheus text format. */
   metrics(): string
   /** Each reason is a sentence that says why the agent cannot serve. */
-  ready(): { readonly ready: boolean; readonly reasons: readonly string[] }
+  ready(): {
+    readonly ready: boolean
+    readonly reasons: readonly string[]
+    /** What is wrong although the agent serves. */
+    readonly problems: readonly string[]
+  }
 }
 
 /** Reports on the images that are to be kept warm. */
@@ -54,7 +59,7 @@ export async function answerRead(
     case 'healthz':
       return { status: 200, contentType: TEXT, body: 'ok\n' }
     case 'readyz':
-      return readinessAnswer(reports.ready().reasons, route.includesWarm ? await warmReadiness.lacking() : [])
+      return readinessAnswer(reports.ready(), route.includesWarm ? await warmReadiness.lacking() : [])
     case 'status':
       return jsonAnswer(200, await reports.status())
     case 'pulls':
@@ -84,9 +89,15 @@ function parsedAnswer(report: Parsed<unknown>): AdminAnswer {
   return report.ok ? jsonAnswer(200, report.value) : errorAnswer(400, report.problem)
 }
 
-function readinessAnswer(...reasonLists: readonly (readonly string[])[]): AdminAnswer {
-  const reasons = reasonLists.flat()
-  return reasons.length === 0
-    ? { status: 200, contentType: TEXT, body: 'ready\n' }
-    : { status: 503, contentType: TEXT, body: `not ready: ${reasons.join('; ')}\n` }
+function readinessAnswer(
+  { reasons, problems }: ReturnType<Reports['ready']>,
+  lacking: readonly string[],
+): AdminAnswer {
+  const why = [...reasons, ...lacking]
+  const [status, head] = why.length === 0 ? [200, 'ready'] : [503, `not ready: ${why.join('; ')}`]
+  return {
+    status,
+    contentType: TEXT,
+    body: [head, ...problems.map((one) => `problem: ${one}`), ''].join('\n'),
+  }
 }

@@ -28,6 +28,9 @@ export async function loadSettings(sources: SettingSources): Promise<Settings> {
   if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
     throw new SettingsError('TLS needs both --tls-cert and --tls-key; one of them is missing')
   }
+  if (settings.auth?.clientCertificates !== undefined && settings.tlsCert === undefined) {
+    throw new SettingsError('auth.clientCertificates needs TLS; give --tls-cert and --tls-key')
+  }
   const credentials = sources.env[CREDENTIALS_VARIABLE]
   if (credentials === undefined || credentials === '') return Object.freeze(settings)
   return Object.freeze({ ...settings, upstreams: addCredentials(settings.upstreams, credentials) })
@@ -45,6 +48,31 @@ export async function loadSetting<Name extends SettingName>(
   const value = fromFlag(setting, sources) ?? fromEnv(setting, sources)
   const file = value === undefined ? await fileOf(sources) : undefined
   return choose(setting, name, sources, file) as Settings[Name]
+}
+
+/** Says where the settings name a path, such as `/etc/leat/config.yaml:7: upstreams[0].passwordFile`. */
+export async function whereNamed(path: string, sources: SettingSources): Promise<string | undefined> {
+  const file = await fileOf(sources)
+  const given = NAMES.flatMap((name) => {
+    const setting: Setting<unknown> = SETTINGS[name]
+    return [fromFlag(setting, sources), fromEnv(setting, sources), file.get(name)?.given]
+  })
+  return placesOf(path, given)[0]
+}
+
+function placesOf(path: string, given: readonly (GivenValue | undefined)[]): readonly string[] {
+  return given.flatMap((one) => {
+    if (one === undefined) return []
+    const { location, name, value } = one
+    if (value instanceof Map)
+      return placesOf(
+        path,
+        [...value.values()].map((entry: GivenEntry) => entry.given),
+      )
+    if (typeof value !== 'string') return placesOf(path, value as readonly GivenValue[])
+    if (value !== path) return []
+    return [location === undefined || location === name ? name : `${location}: ${name}`]
+  })
 }
 
 function choose(

@@ -1,12 +1,16 @@
+import type { AccessOptions } from '../access/options/access-options.ts'
 import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
+import { auth } from './access/auth.ts'
 import { parseAddress, parseHostName, type SocketAddress } from './values/address.ts'
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, oneOf, path, text, yesOrNo } from './values/format.ts'
+import { hostedPattern, repositoryPattern } from './values/repository-pattern.ts'
 import { parseDiskLimit, parseSize } from './values/size.ts'
 import { type SourceSettings, sources } from './values/sources.ts'
 import { type UpstreamSettings, upstreams } from './values/upstream.ts'
 import { type WarmSettings, warm } from './values/warm.ts'
+import { type WebhookSettings, webhooks } from './values/webhooks.ts'
 
 /** The description of one setting. */
 export interface Setting<Value> {
@@ -33,7 +37,6 @@ const rate = text((given) => {
   return bytes !== undefined && bytes >= LEAST_RATE ? bytes : undefined
 }, 'bytes per second such as 100MiB, at least 64KiB')
 const LEAST_RATE = 64 * 1024
-const ALLOW = /^(?=.{1,255}$)[a-z0-9.*-]+(?::\d{1,5})?(?:\/[a-z0-9._*-]+)+$/
 const DRAIN_LIMIT_MS = 3_600_000
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
@@ -108,18 +111,30 @@ export const SETTINGS = Object.freeze({
     help: 'PEM key of --tls-cert',
     example: '/etc/leat/tls.key',
   }),
+  auth: setting<AccessOptions | undefined>({
+    flag: undefined,
+    format: auth,
+    defaultValue: undefined,
+    defaultText: 'everybody may pull',
+    help: 'who may use the registry API: how clients log in, and what they may do then',
+    example: '{ htpasswd: /etc/leat/users }',
+  }),
   allow: setting<readonly string[] | undefined>({
     flag: 'allow',
-    format: listOf(
-      text(
-        (given) => (ALLOW.test(given) ? given : undefined),
-        'registry/repository with * for one part and ** for any, such as docker.io/library/*',
-      ),
-    ),
+    format: listOf(repositoryPattern),
     defaultValue: undefined,
     defaultText: 'everything',
     help: 'repositories that may be pulled; all others are answered with 404',
     example: 'docker.io/library/*',
+    repeatable: true,
+  }),
+  hosted: setting<readonly string[]>({
+    flag: 'hosted',
+    format: listOf(hostedPattern),
+    defaultValue: Object.freeze([]),
+    defaultText: 'none',
+    help: 'repositories that clients push to; they are kept here, and never fetched from elsewhere',
+    example: 'team/**',
     repeatable: true,
   }),
   defaultNamespace: setting({
@@ -227,8 +242,16 @@ export const SETTINGS = Object.freeze({
     format: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     defaultValue: 'info',
     defaultText: 'info',
-    help: 'level of the JSON lines on stderr: trace, debug, info, warn, error, fatal or silent',
+    help: 'level of the log on stderr: trace, debug, info, warn, error, fatal or silent',
     example: 'debug',
+  }),
+  logFormat: setting<'auto' | 'json' | 'pretty'>({
+    flag: 'log-format',
+    format: oneOf('auto', 'json', 'pretty'),
+    defaultValue: 'auto',
+    defaultText: 'auto',
+    help: 'JSON lines, or lines for people, which have colors on a terminal unless NO_COLOR is set; auto: for people on a terminal',
+    example: 'json',
   }),
   upstreams: setting<readonly UpstreamSettings[]>({
     flag: undefined,
@@ -263,6 +286,14 @@ export const SETTINGS = Object.freeze({
     defaultText: 'none',
     help: 'images that the agent stores before they are pulled',
     example: '[docker.io/library/alpine:3]',
+  }),
+  webhooks: setting<readonly WebhookSettings[]>({
+    flag: undefined,
+    format: webhooks,
+    defaultValue: Object.freeze([]),
+    defaultText: 'none',
+    help: 'URLs that are told of pulls, pushes, deletions and the first use of images',
+    example: '[{ url: https://hooks.example.com/leat }]',
   }),
 })
 

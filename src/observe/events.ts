@@ -34,6 +34,15 @@ export const REJECTIONS = [
 
 export type Rejection = (typeof REJECTIONS)[number]
 
+interface ManifestEvent {
+  readonly repository: Repository
+  readonly digest: Digest
+  readonly mediaType: string
+  readonly size: number
+  /** The address of the client; undefined when no client did it over the network. Subscribers pass on its scope only. */
+  readonly client: string | undefined
+}
+
 /** The events that the agent publishes. The log, the metrics and the records subscribe; no transfer waits for them. */
 export interface Events extends PeerEvents {
   'request.ended': {
@@ -52,8 +61,29 @@ export interface Events extends PeerEvents {
     /** The client disconnected before the end of the response. */
     readonly aborted: boolean
     readonly error: string | undefined
+    /** The host, peer or local source whose failure is the error. */
+    readonly failedSource: string | undefined
   }
   'http.rejected': { readonly reason: Rejection }
+  /** Too many wrong logins came from an address, which has to wait. */
+  'access.slowed': { readonly address: string }
+  /** A client has received a whole manifest. `tag` is undefined when it has asked by digest. */
+  'manifest.pulled': ManifestEvent & { readonly tag: string | undefined }
+  /** A manifest is in a hosted repository, durably. `tags`: those that refer to it since this push. */
+  'hosted.pushed': ManifestEvent & { readonly tags: readonly string[] }
+  /** A tag, a manifest with all its tags, or a blob is in a hosted repository no more. */
+  'hosted.deleted': {
+    readonly repository: Repository
+    readonly kind: 'tag' | 'manifest' | 'blob'
+    /** The tags that are gone. */
+    readonly tags: readonly string[]
+    /** What was removed, or what the tag referred to; undefined when that is not known. */
+    readonly digest: Digest | undefined
+    readonly mediaType: string | undefined
+    readonly size: number | undefined
+    /** As in `ManifestEvent`. */
+    readonly client: string | undefined
+  }
   'flight.started': {
     readonly digest: Digest
     readonly kind: 'manifest' | 'blob'
@@ -109,12 +139,25 @@ export interface Events extends PeerEvents {
   'upstream.circuit': { readonly host: string; readonly open: boolean; readonly reason: string }
   /** A local source could not be read, and the others were asked instead. */
   'source.failed': { readonly source: string; readonly error: Error }
+  /** An event for a webhook was sent, or dropped: `full` when too many waited, `late` after too many attempts or too long. */
+  'webhook.ended': {
+    readonly webhook: string
+    readonly outcome: 'delivered' | 'full' | 'refused' | 'late' | 'stopped'
+    /** Why the last attempt has failed. */
+    readonly problem: string | undefined
+  }
+  /** An attempt to send an event has failed; the next one follows. */
+  'webhook.failed': { readonly webhook: string; readonly problem: string; readonly nextInMs: number }
+  /** A file that the settings name has changed so that it cannot be used, or can be used again. Its last good content is used. */
+  'file.checked': { readonly file: string; readonly problem: string | undefined }
   'verify.failed': {
     readonly digest: Digest
     readonly found: string
     readonly source: string
     readonly sourceKind: 'peer' | 'upstream' | 'disk'
   }
+  /** A content of hosted repositories is not what was pushed, or is gone: somebody has to push it again. */
+  'hosted.lost': { readonly digest: Digest; readonly repositories: readonly Repository[] }
   'tag.revalidated': {
     readonly repository: Repository
     readonly tag: string

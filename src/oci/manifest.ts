@@ -43,6 +43,8 @@ export interface Manifest {
   readonly manifests: readonly Descriptor[]
   readonly subject: Descriptor | undefined
   readonly annotations: Readonly<Record<string, string>>
+  /** Digests of an unknown algorithm, or malformed ones: what they name is left out above. */
+  readonly unknownDigests: readonly string[]
 }
 
 const Annotations = v.record(v.string(), v.string())
@@ -91,15 +93,20 @@ export function parseManifest(bytes: Uint8Array, declaredType?: string): Parsed<
     return refused('this is a schema 1 manifest, which is no longer supported')
   const isIndex =
     mediaType !== undefined && isManifestType(mediaType) ? isIndexType(mediaType) : !!fields.manifests
+  const { config, layers, blobs, manifests, subject } = fields
+  const named = [config, ...(layers ?? []), ...(blobs ?? []), ...(manifests ?? []), subject]
   return parsed({
     kind: isIndex ? 'index' : 'image',
     mediaType,
     artifactType: fields.artifactType,
-    config: fields.config ? descriptor(fields.config) : undefined,
-    layers: descriptors([...(fields.layers ?? []), ...(fields.blobs ?? [])]),
-    manifests: descriptors(fields.manifests ?? []),
-    subject: fields.subject ? descriptor(fields.subject) : undefined,
+    config: config ? descriptor(config) : undefined,
+    layers: descriptors([...(layers ?? []), ...(blobs ?? [])]),
+    manifests: descriptors(manifests ?? []),
+    subject: subject ? descriptor(subject) : undefined,
     annotations: fields.annotations ?? {},
+    unknownDigests: named.flatMap((one) =>
+      one && parseDigest(one.digest) === undefined ? [one.digest] : [],
+    ),
   })
 }
 

@@ -27,7 +27,10 @@ export interface UploadWriter {
    * except if the failure is of the disk.
    */
   finish(digest: Digest): Promise<void>
-  /** Lets the next request write. The caller always calls it, in a `finally` block. */
+  /**
+   * Lets the next request write, once all bytes of this one are in the file. The caller always calls it, in a `finally` block.
+   * Rejects with a `Failure` when the bytes could not be written and no earlier call has said so.
+   */
   close(): Promise<void>
 }
 

@@ -38,5 +38,7 @@ export interface LocalSource {
   ): Promise<readonly Descriptor[]>
   /** Lists every repository that has an image, in no order. */
   repositories(options: { signal: AbortSignal }): Promise<readonly Repository[]>
+  /** What the source has failed to do lately although it can be read; a sentence. */
+  problem?(): string | undefined
   close(): Promise<void>
 }

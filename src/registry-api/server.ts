@@ -1,11 +1,16 @@
 import type { Socket } from 'node:net'
+import { type CertificateFiles, readCertificate, watchCertificate } from '../lib/certificate-files.ts'
+import { publish } from '../observe/events.ts'
+import type { HostedNames } from '../oci/names/hosted-names.ts'
+import type { Repository } from '../oci/names/repository.ts'
 import { repositoryFilter } from '../oci/names/repository-filter.ts'
+import type { AccessControl } from '../ports/access.ts'
+import type { HostedRegistry } from '../ports/hosted.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import type { StatusReport } from '../schemas/status-report.ts'
 import { BufferPool } from './answer/buffer-pool.ts'
 import { SendSlots } from './answer/send-slots.ts'
 import { ClientRequests } from './client-requests.ts'
-import { type CertificateFiles, readCertificate, watchCertificate } from './connections/certificate.ts'
 import { type Client, clientOf } from './connections/client.ts'
 import { Connections } from './connections/connections.ts'
 import { createHttp1Server, type Http1Server } from './connections/http1.ts'
@@ -24,6 +29,12 @@ export interface RegistryServerOptions {
   readonly defaultNamespace: string
   /** Patterns of oci/names/repository-filter.ts; undefined allows every repository. */
   readonly allow?: readonly string[] | undefined
+  /** The repositories that take pushes; without it there are none. */
+  readonly hosted?: HostedRegistry | undefined
+  /** Finds the hosted repositories that requests mean; given together with `hosted`. */
+  readonly hostedNames?: HostedNames | undefined
+  /** Decides who may do what; without it every client may do everything. */
+  readonly access?: AccessControl | undefined
   readonly limits?: Partial<Limits> | undefined
   /** Decides which clients are local; by default those that connect over the loopback. */
   readonly clientOf?: ((remoteAddress: string | undefined) => Client) | undefined
@@ -49,6 +60,14 @@ export interface RegistryServer {
 
 export function createRegistryServer(options: RegistryServerOptions): RegistryServer {
   return new HttpRegistryServer(options)
+}
+
+/** What is hosted is named by settings of its own, so `allow` does not limit it. */
+function allowedBy({ allow, hosted }: RegistryServerOptions): (repository: Repository) => boolean {
+  const isAllowed = repositoryFilter(allow)
+  return hosted === undefined
+    ? isAllowed
+    : (repository) => hosted.isHosted(repository) || isAllowed(repository)
 }
 
 /** How long `drain` waits, after the last answer, for connections to send their last bytes and close. */
@@ -85,7 +104,10 @@ class HttpRegistryServer implements RegistryServer {
       bodies: { buffers, slots: this.#bodySlots, firstByteMs },
       lists: { buffers, slots: this.#listSlots, firstByteMs },
       defaultNamespace: options.defaultNamespace,
-      isAllowed: repositoryFilter(options.allow),
+      isAllowed: allowedBy(options),
+      hosted: options.hosted,
+      hostedNames: options.hostedNames,
+      access: options.access,
     }
     this.#connections = new Connections(connectionLimits(limits), {
       clientOf: options.clientOf ?? clientOf,
@@ -145,7 +167,10 @@ class HttpRegistryServer implements RegistryServer {
     if (tls !== undefined) {
       const apply = (certificate: Parameters<NonNullable<typeof server.setSecureContext>>[0]) =>
         server.setSecureContext?.(certificate)
-      this.#certificateWatch = watchCertificate(tls, apply, { intervalMs: this.#limits.certificateMs })
+      this.#certificateWatch = watchCertificate(tls, apply, {
+        intervalMs: this.#limits.certificateMs,
+        onProblem: (problem) => publish('file.checked', { file: tls.certFile, problem }),
+      })
     }
     const address = server.address()
     if (address === null || typeof address === 'string')

@@ -22,10 +22,22 @@ export const SourceReport = v.object({
   exclusive: v.boolean(),
   /** null when the source cannot be read. */
   repositories: v.nullable(count),
-  /** Why it cannot be read, as a sentence; null when it can. */
+  /** Why it cannot be read, or what it has failed to do lately, as a sentence; null when there is nothing to say. */
   problem: v.nullable(v.string()),
 })
 export type SourceReport = v.InferOutput<typeof SourceReport>
+
+/** A webhook; its name is the host of its URL. */
+const WebhookReport = v.object({
+  name: v.string(),
+  /** Events that are still to be sent. */
+  waiting: count,
+  /** Events that were sent, and that were not, since the start of the agent. */
+  delivered: count,
+  dropped: count,
+  /** Why the last attempt has failed; null when it has not. */
+  problem: v.nullable(v.string()),
+})
 
 /**
  * The state of a node. As in every response of the admin API under /api/v1, times are RFC 3339 in UTC, sizes are bytes,
@@ -40,6 +52,8 @@ export const StatusReport = v.object({
   data: v.string(),
   ready: v.boolean(),
   reasons: v.array(v.string()),
+  /** What is wrong although the node serves, such as a file with credentials that cannot be read any more; sentences. */
+  problems: v.array(v.string()),
   store: v.object({
     blobs: v.number(),
     bytes,
@@ -96,6 +110,7 @@ export const StatusReport = v.object({
   ),
   /** The local sources, in the order in which they are asked. */
   sources: v.array(SourceReport),
+  webhooks: v.array(WebhookReport),
   /** null when this node is in no swarm. */
   peers: v.nullable(PeersReport),
 })

@@ -10,12 +10,12 @@ export interface SourceState {
   readonly isExclusive: boolean
   /** undefined when the source cannot be read. */
   readonly repositories: number | undefined
-  /** Why the source cannot be read; a sentence. */
+  /** Why the source cannot be read, or what it has failed to do; a sentence. */
   readonly problem: string | undefined
 }
 
 export interface ListedSource {
-  readonly source: Pick<LocalSource, 'name' | 'repositories'>
+  readonly source: Pick<LocalSource, 'name' | 'repositories' | 'problem'>
   readonly isExclusive: boolean
 }
 
@@ -49,7 +49,7 @@ async function stateOf({ source, isExclusive }: ListedSource): Promise<SourceSta
   try {
     // A walk through a folder does not follow the signal.
     const { length: repositories } = await unlessAborted(source.repositories({ signal }), signal)
-    return { name, isExclusive, repositories, problem: undefined }
+    return { name, isExclusive, repositories, problem: source.problem?.() }
   } catch (error) {
     return { name, isExclusive, repositories: undefined, problem: problemOf(name, error, signal) }
   }

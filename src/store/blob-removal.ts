@@ -48,37 +48,52 @@ export class BlobRemoval {
   }
 
   /**
-   * Drops blobs that are not busy. Files are removed before entries. A crash between the two leaves an entry without a file,
+   * Drops blobs that are not busy, except those that have links. A link can be made only under a claim, which waits until the
+   * digest is not being dropped: so a link is either found here, or made after the blob is gone. Files are removed before
+   * entries. A crash between the two leaves an entry without a file,
    * which the next start drops by comparing names. In the opposite order a crash would leave an unknown file, which the next
    * start would hash and adopt.
    */
   async drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
     if (entries.length === 0) return { blobs: 0, bytes: 0 }
-    const digests = entries.map(({ digest }) => digest)
-    for (const digest of digests) this.#parts.index.hide(digest)
-    return this.#whileDropping(digests, this.#remove(entries, reason))
+    return this.#whileDropping(
+      entries.map(({ digest }) => digest),
+      () => this.#dropUnlinked(entries, reason),
+    )
   }
 
-  /** Drops a blob even while it is open: its readers keep the file. False: it was not stored. */
+  /** Drops a blob even while it is open: its readers keep the file. False: it was not stored, or must stay. */
   async dropOne(digest: Digest): Promise<boolean> {
     const entry = await this.#parts.index.get(digest)
-    if (entry === undefined || this.#dropping.has(digest)) return false
-    await this.drop([entry], 'removed')
-    return true
+    if (entry === undefined || this.isBusy(digest)) return false
+    return (await this.drop([entry], 'removed')).blobs > 0
   }
 
   /** Removes a partial that is not busy. */
   async dropPartial(digest: Digest): Promise<void> {
-    await this.#whileDropping([digest], this.#parts.partials.remove(digest))
+    await this.#whileDropping([digest], () => this.#parts.partials.remove(digest))
   }
 
-  /** Drops a blob whose file is not what was stored. It is fetched again at the next request. */
+  /**
+   * Drops a blob whose file is not what was stored. It is fetched again at the next request, or counts as absent until
+   * somebody pushes it again.
+   */
   async dropCorrupt(digest: Digest, found: string): Promise<void> {
     this.#lastUse.forget(digest)
+    const repositories = await this.#parts.index.links.repositoriesOf(digest).catch(() => [])
+    if (repositories.length > 0) publish('hosted.lost', { digest, repositories })
+    await this.settled(digest)
     // On a full disk the entry is only hidden, which is enough until the next start.
-    await this.#parts.index.remove(digest).catch(() => {})
+    await this.#whileDropping([digest], () => this.#parts.index.remove(digest).catch(() => {}))
     this.#notify(digest)
     publish('verify.failed', { digest, found, source: 'disk', sourceKind: 'disk' })
+  }
+
+  async #dropUnlinked(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
+    const linked = await this.#parts.index.links.filterLinked(entries.map(({ digest }) => digest))
+    const unlinked = entries.filter(({ digest }) => !linked.has(digest))
+    for (const { digest } of unlinked) this.#parts.index.hide(digest)
+    return this.#remove(unlinked, reason)
   }
 
   async #remove(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
@@ -101,7 +116,8 @@ export class BlobRemoval {
     return { blobs: removed.length, bytes: removed.reduce((sum, { size }) => sum + size, 0) }
   }
 
-  async #whileDropping<Result>(digests: readonly Digest[], work: Promise<Result>): Promise<Result> {
+  async #whileDropping<Result>(digests: readonly Digest[], drop: () => Promise<Result>): Promise<Result> {
+    const work = drop()
     for (const digest of digests) this.#dropping.set(digest, work)
     try {
       return await work

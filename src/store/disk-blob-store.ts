@@ -4,6 +4,7 @@ import type { BlobFacts, BlobStore, Incoming } from '../ports/blob-store.ts'
 import type { Content } from '../ports/content.ts'
 import type { ContentReceiver, FileToAdopt, UnknownContent } from '../ports/content-receiver.ts'
 import { Failure } from '../ports/failure.ts'
+import type { StoredUpload } from '../ports/hosted/hosted-store.ts'
 import type { Want } from '../ports/source.ts'
 import { BlobRemoval } from './blob-removal.ts'
 import { diskFailure, ignore } from './files/layout.ts'
@@ -100,27 +101,25 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
 
   /** The content lies under a provisional digest until its own is known. */
   async receive({ kind, repository, algorithm }: UnknownContent): Promise<Incoming> {
-    if (this.#closing) throw new Failure('stopping', 'the store is closed')
     const digest = digestFrom(algorithm, randomBytes(algorithm === 'sha256' ? 32 : 64).toString('hex'))
-    const beginning = DiskIncoming.begin(
-      { kind, repository, digest },
-      this.#parts,
-      () => this.#incoming.delete(digest),
-      (found) => this.#removal.claim(found),
-    )
-    this.#incoming.set(digest, beginning)
-    try {
-      return await beginning
-    } catch (error) {
-      this.#incoming.delete(digest)
-      throw error
-    }
+    return this.#beginProvisional({ kind, repository, digest }, { isUpload: false })
+  }
+
+  /** Continues an upload. Rejects with `absent` if its partial is gone. */
+  async receiveUpload({ digest, repository }: StoredUpload): Promise<DiskIncoming> {
+    if (this.#incoming.has(digest)) throw new Failure('disk', `the upload ${digest} is already open`)
+    return this.#beginProvisional({ kind: 'blob', repository, digest }, { isUpload: true })
+  }
+
+  /** Keeps a digest from being dropped until the claim is ended. */
+  claim(digest: Digest): Promise<() => void> {
+    return this.#removal.claim(digest)
   }
 
   /** Moves a file of another program into the store. False: it cannot be moved. */
   async adoptFile(file: FileToAdopt, options: { signal: AbortSignal }): Promise<boolean> {
     if (this.#closing) throw new Failure('stopping', 'the store is closed')
-    return adoptFile(file, this.#parts, (digest) => this.#removal.claim(digest), options)
+    return adoptFile(file, this.#parts, (digest) => this.claim(digest), options)
   }
 
   async *list(): AsyncGenerator<BlobFacts> {
@@ -169,6 +168,22 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
     const { digest } = want
     await this.#removal.settled(digest)
     return DiskIncoming.begin(want, this.#parts, () => this.#incoming.delete(digest))
+  }
+
+  async #beginProvisional(want: Want, { isUpload }: { isUpload: boolean }): Promise<DiskIncoming> {
+    if (this.#closing) throw new Failure('stopping', 'the store is closed')
+    const { digest } = want
+    const beginning = DiskIncoming.begin(want, this.#parts, () => this.#incoming.delete(digest), {
+      publishAs: (found) => this.claim(found),
+      isUpload,
+    })
+    this.#incoming.set(digest, beginning)
+    try {
+      return await beginning
+    } catch (error) {
+      this.#incoming.delete(digest)
+      throw error
+    }
   }
 
   async #read(digest: Digest, onOpened: () => void): Promise<Content | undefined> {

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os'
 import type { DiskLimit } from '../lib/disk-limit.ts'
 import { publish } from '../observe/events.ts'
+import type { Digest } from '../oci/digest.ts'
+import { repositoryFromKey } from '../oci/names/repository.ts'
 import { adopt, type ReconcileResult, reconcile } from './care/recover.ts'
 import { Scrub } from './care/scrub.ts'
 import type { Database } from './database/database.ts'
@@ -10,8 +12,12 @@ import { BlobFiles } from './files/blob-files.ts'
 import { diskFailure, type Layout, prepareLayout } from './files/layout.ts'
 import { Partials } from './files/partials.ts'
 import { Quarantine } from './files/quarantine.ts'
+import { DiskUploads } from './hosted/disk-uploads.ts'
+import { DiskHostedStore } from './hosted/hosted-store.ts'
 import { BlobIndex } from './index/blob-index.ts'
-import { LevelCatalog, repositoryOf } from './index/catalog.ts'
+import { LevelCatalog } from './index/catalog.ts'
+import { FirstUse } from './index/first-use.ts'
+import { LevelHostedCatalog } from './index/hosted/hosted-catalog.ts'
 import { LastUse } from './index/last-use.ts'
 import { DiskBudget } from './space/disk-budget.ts'
 import { Eviction } from './space/evict.ts'
@@ -71,6 +77,16 @@ export async function openStore({
   const blobs = new DiskBlobStore(parts, lastUse)
   const eviction = new Eviction(index, lastUse, blobs)
   const catalog = new LevelCatalog(database)
+  const hosted = new DiskHostedStore(
+    {
+      catalog: new LevelHostedCatalog(database, index.links, index),
+      uploads: new DiskUploads(parts, (upload) => blobs.receiveUpload(upload)),
+    },
+    parts,
+    (digest) => blobs.claim(digest),
+  )
+  const firstUse = new FirstUse(database)
+  blobs.onDropped((digest) => void firstUse.forget(digest).catch(() => {}))
   const scrub = new Scrub(database, {
     ...parts,
     dropCorrupt: (digest, found) => blobs.dropCorrupt(digest, found),
@@ -90,6 +106,9 @@ export async function openStore({
     await parts.quarantine.prune()
     recovered = recover(partials)
     await waitAtMost(ADOPTION_WAIT_MS, recovered)
+    await firstUse.sweep(async (digests) =>
+      (await index.getMany(digests)).map((entry) => entry !== undefined),
+    )
     // After a failure of this step, the first caller that needs the complete index tries again.
     indexCompleted = Promise.allSettled([
       index.evictionOrder.ensureComplete(),
@@ -130,6 +149,7 @@ export async function openStore({
     receiver: blobs,
     adoptFile: (file, options) => blobs.adoptFile(file, options),
     catalog,
+    hosted,
     recovered,
     usage: () => index.usage,
     room: () => ({ limitBytes: budget.limitBytes, evictedBytes: eviction.evictedBytes }),
@@ -151,7 +171,8 @@ export async function openStore({
     list: () => blobs.list(),
     tags: (repository) => catalog.tags(repository),
     repositoriesOf: async (digest) =>
-      (await index.repositoriesOf(digest)).flatMap((key) => repositoryOf(key) ?? []),
+      (await index.repositoriesOf(digest)).flatMap((key) => repositoryFromKey(key) ?? []),
+    markUsed: (digest) => firstUse.mark(digest),
     references: (manifest) => index.references(manifest),
     referrersOf: (subject) => index.referrersOf(subject),
     close: () => {
@@ -170,7 +191,9 @@ async function openIndex(
   for (const mend of [repairDatabase, rebuildDatabase, undefined]) {
     const index = new BlobIndex(database)
     try {
-      return { database, index, reconciled: await reconcile(index, blobFiles) }
+      const reconciled = await reconcile(index, blobFiles)
+      await loadLinks(index)
+      return { database, index, reconciled }
     } catch (error) {
       await database.close()
       if (mend === undefined || !isDamage(error)) throw diskFailure(`cannot read ${layout.index}`, error)
@@ -178,6 +201,18 @@ async function openIndex(
     }
   }
   throw new Error('the last pass of the loop returns or throws')
+}
+
+/** Counts the links, and tells which hosted contents are not stored any more. */
+async function loadLinks(index: BlobIndex): Promise<void> {
+  const lost: Digest[] = []
+  await index.links.load(
+    async (digests) => (await index.getMany(digests)).map((entry) => entry?.size),
+    (digest) => lost.push(digest),
+  )
+  for (const digest of lost) {
+    publish('hosted.lost', { digest, repositories: await index.links.repositoriesOf(digest) })
+  }
 }
 
 async function waitAtMost(ms: number, work: Promise<void>): Promise<void> {

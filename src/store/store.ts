@@ -4,6 +4,7 @@ import type { BlobFacts, BlobStore } from '../ports/blob-store.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Content } from '../ports/content.ts'
 import type { ContentReceiver, FileToAdopt } from '../ports/content-receiver.ts'
+import type { HostedStore } from '../ports/hosted/hosted-store.ts'
 import type { Scrub, Verified, VerifyOptions } from './care/scrub.ts'
 import type { KnownTag } from './index/catalog.ts'
 import type { Pin } from './index/pins.ts'
@@ -20,6 +21,8 @@ export interface Store {
    */
   adoptFile(file: FileToAdopt, options: { signal: AbortSignal }): Promise<boolean>
   readonly catalog: Catalog
+  /** What clients have pushed: its links, its tags, and uploads that have not ended. */
+  readonly hosted: HostedStore
   /** Resolves when all files that the index did not know have been hashed; until then such a blob is not found. */
   readonly recovered: Promise<void>
   usage(): { readonly bytes: number; readonly blobs: number }
@@ -45,7 +48,7 @@ export interface Store {
   pins(): AsyncIterable<Pin>
   /** The pins that protect a blob: on the blob itself, and on manifests that need it. */
   pinsOf(digest: Digest): Promise<readonly Digest[]>
-  /** Drops a blob, also while it is open. False: it is not stored, or a pin protects it. */
+  /** Drops a blob, also while it is open. False: it is not stored, or a pin or a link protects it. */
   remove(digest: Digest): Promise<boolean>
   /** How many stored blobs are open. */
   openBlobs(): number
@@ -58,6 +61,8 @@ export interface Store {
   tags(repository?: Repository): AsyncIterable<KnownTag>
   /** The repositories under which this node may serve the content. */
   repositoriesOf(digest: Digest): Promise<readonly Repository[]>
+  /** Notes that a client has used a manifest. False: one has used it before, since it was stored. */
+  markUsed(digest: Digest): Promise<boolean>
   /** All digests that a stored manifest references. */
   references(manifest: Digest): Promise<readonly Digest[]>
   /** Stored manifests whose subject is `subject`. */

@@ -143,11 +143,12 @@ class Examination {
       const response = await this.#request('GET', '/v2/', undefined)
       const { status } = response
       result = { ...result, status, aheadMs: clockAheadMs(response), quota: parseQuota(response.headers) }
+      // A file that cannot be read breaks every pull, whether `/v2/` needs credentials or not.
+      const credential = await this.#credentials.find('', { signal: this.#signal })
       if (status === 200) result = { ...result, credentialCheck: 'open' }
       const challenge = chooseChallenge(response.headers.all('www-authenticate'))
       if (status !== 401) return result
       if (challenge === undefined) return { ...result, why: 'it asks for an unknown kind of credentials' }
-      const credential = await this.#credentials.find('', { signal: this.#signal })
       result = { ...result, ...(await this.#checkCredential(challenge, credential)) }
       const isAccepted = result.credentialCheck === 'anonymous' || result.credentialCheck === 'accepted'
       if (this.#upstream.namespace !== HUB || !isAccepted) return result
@@ -192,8 +193,11 @@ class Examination {
     }
     try {
       // Without a repository the token service checks only the credentials.
-      await this.#token(challenge, credential, [])
-      return { credentialCheck: accepted, why: undefined }
+      const token = await this.#token(challenge, credential, [])
+      if (credential === undefined) return { credentialCheck: accepted, why: undefined }
+      const { status } = await this.#request('GET', '/v2/', `Bearer ${token}`)
+      if (status !== 401) return { credentialCheck: accepted, why: undefined }
+      return { credentialCheck: refused, why: 'its token service issues a token that it does not accept' }
     } catch (error) {
       if (error instanceof Failure && error.code === 'denied')
         return { credentialCheck: refused, why: error.message }

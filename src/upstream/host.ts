@@ -35,6 +35,7 @@ export class UpstreamHost implements Source {
   readonly #transport: Transport
   readonly #lookup: Lookup | undefined
   readonly #base: URL
+  readonly #credentials: Credentials
   readonly #authorizedSender: AuthorizedSender
   readonly #circuit: Circuit
   readonly #etags: Etags = new BoundedMap(MAX_ETAGS)
@@ -64,9 +65,10 @@ export class UpstreamHost implements Source {
     })
     this.#limits = new RateLimits({ host, notices })
     const { userAgent, realms, scopeLimit } = upstream
+    this.#credentials = new Credentials(upstream, host, { signal })
     this.#authorizedSender = new AuthorizedSender({
       registry: this.#base,
-      credentials: new Credentials(upstream, host, { signal }),
+      credentials: this.#credentials,
       tokens: new Tokens({
         send: transport.send,
         userAgent,
@@ -94,6 +96,11 @@ export class UpstreamHost implements Source {
   /** Returns any response but 401 and 403, which are thrown as a `Failure`. */
   async send(request: RegistryRequest): Promise<HttpResponse> {
     return this.#recordingErrors(request.signal, () => this.#send(request))
+  }
+
+  /** Reads the files with the credentials. Rejects with a `FileProblem` if one cannot be used. */
+  readCredentialFiles(): Promise<void> {
+    return this.#credentials.readFiles()
   }
 
   /** Reads the rate-limit notices that other agents have sent about this host. */

@@ -38,6 +38,8 @@ export interface Upstreams extends Registry {
   status(): UpstreamStatus[]
   /** Reads the rate-limit notices that other agents have sent about this host. */
   readRateLimitNotices(host: string): void
+  /** Reads the files with credentials and certificates. Rejects with a `FileProblem` if one cannot be used. */
+  readFiles(): Promise<void>
   close(): Promise<void>
 }
 
@@ -122,6 +124,14 @@ class RegistryUpstreams implements Upstreams {
     for (const { hosts } of [...this.#configured.values(), ...this.#unlisted.values()]) {
       for (const each of hosts) if (each.name === host) each.readRateLimitNotices()
     }
+  }
+
+  async readFiles(): Promise<void> {
+    const hosts = [...this.#configured.values()].flatMap((registered) => registered.hosts)
+    await Promise.all([
+      ...hosts.map((host) => host.readCredentialFiles()),
+      ...[...this.#transports.values()].map((transport) => transport.open()),
+    ])
   }
 
   async close(): Promise<void> {

@@ -14,9 +14,11 @@ test('without sources the settings are the defaults', async () => {
     scrubRate: 16 * 1024 * 1024,
     tlsCert: undefined,
     tlsKey: undefined,
+    auth: undefined,
     allow: undefined,
     defaultNamespace: 'docker.io',
     drainTimeout: 25_000,
+    hosted: [],
     peersSecretFile: undefined,
     bootstrap: [],
     publicDht: false,
@@ -29,8 +31,10 @@ test('without sources the settings are the defaults', async () => {
     maxUpload: undefined,
     maxDownload: undefined,
     logLevel: 'info',
+    logFormat: 'auto',
     upstreams: [],
     warm: [],
+    webhooks: [],
   })
 })
 

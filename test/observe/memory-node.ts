@@ -6,6 +6,7 @@ import type {
   ScrubView,
   SourceView,
   TagView,
+  WebhookView,
 } from '../../src/observe/reports/view.ts'
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
@@ -36,6 +37,7 @@ export class MemoryNode implements NodeView {
   swarm: SwarmReport | undefined
   readonly localSources: SourceView[] = []
   readonly availability = new Map<Digest, AvailabilityReport>()
+  readonly webhookStates: WebhookView[] = []
   owner: OwnerReport | undefined
   registry: string | undefined = '127.0.0.1:5050'
   readonly #blobs = new Map<Digest, BlobView>()
@@ -71,6 +73,10 @@ export class MemoryNode implements NodeView {
 
   tagAs(tag: string, digest: Digest, ageMs = 20_000, repository: Repository = ALPINE): void {
     this.tagRecords.push({ repository, tag, digest, checkedAt: Date.now() - ageMs })
+  }
+
+  webhooks(): readonly WebhookView[] {
+    return this.webhookStates
   }
 
   addresses(): { registry: string | undefined; admin: string } {

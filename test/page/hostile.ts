@@ -39,7 +39,7 @@ export function hostileReports(): Reports {
     },
     why: async (subject) => ({ ok: true, value: why(subject) }),
     metrics: () => '',
-    ready: () => ({ ready: false, reasons: [...HOSTILE_TEXTS] }),
+    ready: () => ({ ready: false, reasons: [...HOSTILE_TEXTS], problems: [...HOSTILE_TEXTS] }),
   }
 }
 
@@ -51,6 +51,7 @@ function status(): StatusReport {
     data: HOSTILE_TEXTS[1],
     ready: false,
     reasons: [...HOSTILE_TEXTS],
+    problems: [...HOSTILE_TEXTS],
     store: {
       blobs: 1,
       bytes: MIB,
@@ -80,6 +81,13 @@ function status(): StatusReport {
       lastStatus: 500,
       resting: text,
       quota: { remaining: 1, limit: null, windowSeconds: 60 },
+    })),
+    webhooks: HOSTILE_TEXTS.map((text) => ({
+      name: text,
+      waiting: 1,
+      delivered: 2,
+      dropped: 3,
+      problem: text,
     })),
     sources: HOSTILE_TEXTS.map((text) => ({
       name: text,

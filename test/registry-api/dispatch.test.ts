@@ -66,13 +66,44 @@ test('an invalid path gets an OCI error, and the resolver is not called', async 
   assert.deepEqual(resolver.asked, [])
 })
 
-test('methods other than GET and HEAD get a 405 with Allow', async (t) => {
-  const { port } = await startTestServer(t)
-  for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+test('a repository that takes no pushes answers 405 with Allow, and says what to do', async (t) => {
+  const { port, resolver } = await startTestServer(t)
+  const id = '0a'.repeat(32)
+  const table: [method: string, path: string][] = [
+    ['POST', 'blobs/uploads/'],
+    ['GET', `blobs/uploads/${id}`],
+    ['PATCH', `blobs/uploads/${id}`],
+    ['PUT', `blobs/uploads/${id}?digest=${DIGEST}`],
+    ['DELETE', `blobs/uploads/${id}`],
+    ['DELETE', `blobs/${DIGEST}`],
+    ['PUT', 'manifests/latest'],
+    ['DELETE', 'manifests/latest'],
+    ['PUT', `manifests/${DIGEST}`],
+    ['DELETE', `manifests/${DIGEST}`],
+  ]
+  for (const [method, path] of table) {
     for (const request of [requestHttp1, requestHttp2]) {
-      const got = await request(port, '/v2/alpine/blobs/uploads/', { method })
-      assert.equal(got.status, 405)
+      const got = await request(port, `/v2/alpine/${path}`, { method })
+      assert.equal(got.status, 405, `${method} ${path}`)
       assert.equal(got.headers['allow'], 'GET, HEAD')
+      assert.equal(errorCodeOf(got), 'UNSUPPORTED')
+      assert.match(got.body.toString(), /list it under `hosted` in the settings/)
+    }
+  }
+  assert.deepEqual(resolver.asked, [])
+})
+
+test('a method that no path has gets a 405 that names those of the path', async (t) => {
+  const { port } = await startTestServer(t)
+  for (const [path, allow] of [
+    ['/v2/', 'GET, HEAD'],
+    ['/v2/alpine/tags/list', 'GET, HEAD'],
+    ['/v2/alpine/manifests/v1', 'GET, HEAD, PUT, DELETE'],
+  ] as const) {
+    for (const request of [requestHttp1, requestHttp2]) {
+      const got = await request(port, path, { method: 'OPTIONS' })
+      assert.equal(got.status, 405)
+      assert.equal(got.headers['allow'], allow)
       assert.equal(errorCodeOf(got), 'UNSUPPORTED')
     }
   }

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { parseRoute, parseTarget } from '../../src/registry-api/route.ts'
 
 const SHA = `sha256:${'0a'.repeat(32)}`
+const ID = '0a'.repeat(32)
 
 function describeRoute(path: string, method = 'GET'): string {
   const found = parseRoute(method, path)
@@ -17,6 +18,16 @@ function describeRoute(path: string, method = 'GET'): string {
       return found.kind
     case 'tags':
       return `tags ${found.name}`
+    case 'push-tag':
+    case 'delete-tag':
+      return `${found.kind} ${found.name} ${found.tag}`
+    case 'begin-upload':
+      return `${found.kind} ${found.name}`
+    case 'upload-state':
+    case 'append-upload':
+    case 'finish-upload':
+    case 'cancel-upload':
+      return `${found.kind} ${found.name} ${found.id}`
     default:
       return `${found.kind} ${found.name} ${found.digest}`
   }
@@ -45,9 +56,18 @@ test('paths are parsed from the right', () => {
     ['/v2/a', '404 UNSUPPORTED'],
     ['/v2/a/b', '404 UNSUPPORTED'],
     ['/v2/a/tags/other', '404 UNSUPPORTED'],
-    ['/v2/a/blobs/uploads/', '404 UNSUPPORTED'],
-    ['/v2/a/blobs/uploads', '400 DIGEST_INVALID'],
+    ['/v2/a/blobs/uploads/', '405 UNSUPPORTED'],
+    ['/v2/a/blobs/uploads', '405 UNSUPPORTED'],
+    ['/v2/blobs/uploads/', '404 UNSUPPORTED'],
+    ['/v2/uploads/', '404 UNSUPPORTED'],
     ['/v2/a/blobs/sha256:0a', '400 DIGEST_INVALID'],
+    ['/v2/a/blobs/uploads/../x', '404 UNSUPPORTED'],
+    ['/v2/a/blobs/uploads/..', '404 BLOB_UPLOAD_UNKNOWN'],
+    ['/v2/a/blobs/uploads/0a', '404 BLOB_UPLOAD_UNKNOWN'],
+    [`/v2/a/blobs/uploads/${ID.toUpperCase()}`, '404 BLOB_UPLOAD_UNKNOWN'],
+    [`/v2/a/blobs/uploads/${ID}/`, '404 UNSUPPORTED'],
+    [`/v2/a/blobs/uploads/${ID}`, `upload-state a ${ID}`],
+    [`/v2/a/blobs/uploads/blobs/uploads/${ID}`, `upload-state a/blobs/uploads ${ID}`],
     [`/v2/a/blobs/${SHA.toUpperCase()}`, '400 DIGEST_INVALID'],
     ['/v2/a/manifests/sha256:0a', '400 DIGEST_INVALID'],
     ['/v2/a/referrers/latest', '400 DIGEST_INVALID'],
@@ -60,15 +80,6 @@ test('paths are parsed from the right', () => {
     ['/v2/../v2/a/manifests/latest', 'tagged ../v2/a latest'],
   ]
   for (const [path, expected] of table) assert.equal(describeRoute(path), expected, path)
-})
-
-test('methods other than GET and HEAD are refused on every path under /v2/', () => {
-  for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'BREW']) {
-    for (const path of ['/v2/', '/v2/a/blobs/uploads/', '/v2/a/manifests/latest', '/v2/x']) {
-      assert.equal(describeRoute(path, method), '405 UNSUPPORTED')
-    }
-  }
-  assert.equal(describeRoute('/v2/a/manifests/latest', 'HEAD'), 'tagged a latest')
 })
 
 test('a request target may have a query, and a scheme and authority before the path', () => {
@@ -107,4 +118,48 @@ test('a repository name is parsed as it was sent', () => {
       assert.equal(describeRoute(`/v2/${name}/tags/list`), `tags ${name}`)
     }),
   )
+})
+
+test('each method of a path is a route of its own, and all others are told which there are', () => {
+  const table: [path: string, routes: Record<string, string>][] = [
+    ['/v2/a/b/blobs/uploads/', { POST: 'begin-upload a/b' }],
+    ['/v2/a/b/blobs/uploads', { POST: 'begin-upload a/b' }],
+    [
+      `/v2/a/blobs/uploads/${ID}`,
+      {
+        GET: `upload-state a ${ID}`,
+        HEAD: `upload-state a ${ID}`,
+        PATCH: `append-upload a ${ID}`,
+        PUT: `finish-upload a ${ID}`,
+        DELETE: `cancel-upload a ${ID}`,
+      },
+    ],
+    [`/v2/a/blobs/${SHA}`, { GET: `blob a ${SHA}`, HEAD: `blob a ${SHA}`, DELETE: `delete-blob a ${SHA}` }],
+    [
+      `/v2/a/manifests/${SHA}`,
+      {
+        GET: `manifest a ${SHA}`,
+        HEAD: `manifest a ${SHA}`,
+        PUT: `push-manifest a ${SHA}`,
+        DELETE: `delete-manifest a ${SHA}`,
+      },
+    ],
+    [
+      '/v2/a/manifests/v1',
+      { GET: 'tagged a v1', HEAD: 'tagged a v1', PUT: 'push-tag a v1', DELETE: 'delete-tag a v1' },
+    ],
+    ['/v2/a/tags/list', { GET: 'tags a', HEAD: 'tags a' }],
+    [`/v2/a/referrers/${SHA}`, { GET: `referrers a ${SHA}`, HEAD: `referrers a ${SHA}` }],
+    ['/v2/_catalog', { GET: 'catalog', HEAD: 'catalog' }],
+    ['/v2/', { GET: 'base', HEAD: 'base' }],
+  ]
+  for (const [path, routes] of table) {
+    for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE']) {
+      const expected = routes[method] ?? '405 UNSUPPORTED'
+      assert.equal(describeRoute(path, method), expected, `${method} ${path}`)
+      const found = parseRoute(method, path)
+      if (found.kind !== 'refused') continue
+      assert.deepEqual(found.allow?.split(', '), Object.keys(routes), `${method} ${path}`)
+    }
+  }
 })

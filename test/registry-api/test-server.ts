@@ -3,7 +3,11 @@ import { connect as connectHttp2 } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
 import { connect, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
+import type { CertificateFiles } from '../../src/lib/certificate-files.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
+import type { HostedNames } from '../../src/oci/names/hosted-names.ts'
+import type { AccessControl } from '../../src/ports/access.ts'
+import type { HostedRegistry } from '../../src/ports/hosted.ts'
 import type { Client } from '../../src/registry-api/connections/client.ts'
 import type { Limits } from '../../src/registry-api/limits.ts'
 import { createRegistryServer, type RegistryServer } from '../../src/registry-api/server.ts'
@@ -23,7 +27,10 @@ export async function startTestServer(
   options: {
     limits?: Partial<Limits>
     allow?: readonly string[]
-    tls?: { certFile: string; keyFile: string }
+    tls?: CertificateFiles
+    access?: AccessControl
+    hosted?: HostedRegistry
+    hostedNames?: HostedNames
   } = {},
 ): Promise<TestServer> {
   const resolver = new MemoryResolver()

@@ -1,9 +1,10 @@
 import { type Agent, createAgent } from '../../agent.ts'
-import { loadSettings } from '../../config/load.ts'
+import { loadSettings, type SettingSources, whereNamed } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
 import { formatAddress, isLoopback, type SocketAddress } from '../../config/values/address.ts'
 import { whenAborted } from '../../lib/async/abort.ts'
-import { type Log, startLog } from '../../observe/log.ts'
+import { FileProblem } from '../../lib/watched-file.ts'
+import { type Log, startLog } from '../../observe/log/log.ts'
 import { Failure } from '../../ports/failure.ts'
 import { agentOptions } from '../context/agent-options.ts'
 import { type Command, CommandError, type Terminal } from '../context/command.ts'
@@ -26,11 +27,12 @@ export const serve: Command = {
   ],
   async run(given, terminal) {
     const stopped = terminal.stopped()
-    const settings = await loadSettings(withRegistryVariables(givenSettings(given, terminal)))
-    const log = startLog({ level: settings.logLevel })
+    const sources = withRegistryVariables(givenSettings(given, terminal))
+    const settings = await loadSettings(sources)
+    const log = startLog({ level: settings.logLevel, ...logFormat(settings, terminal) })
     try {
       const agent = createAgent(agentOptions(settings, terminal))
-      const starting = start(agent, settings)
+      const starting = start(agent, settings, sources)
       // A start may take long, on a slow disk or after a crash; a signal ends the agent without waiting for it.
       await Promise.race([starting, whenAborted(stopped)])
       if (!stopped.aborted) {
@@ -47,12 +49,31 @@ export const serve: Command = {
   },
 }
 
-async function start(agent: Agent, settings: Settings): Promise<void> {
+function logFormat(
+  { logFormat: wanted }: Settings,
+  { isErrInteractive = false, env }: Terminal,
+): { format: 'json' | 'pretty'; hasColor: boolean } {
+  const format = wanted === 'auto' ? (isErrInteractive ? 'pretty' : 'json') : wanted
+  // https://no-color.org: any value but the empty one.
+  const isPlain = (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb'
+  return { format, hasColor: isErrInteractive && !isPlain }
+}
+
+async function start(agent: Agent, settings: Settings, sources: SettingSources): Promise<void> {
   try {
     await agent.start()
   } catch (cause) {
-    throw startError(cause, settings)
+    const problem = fileProblemIn(cause)
+    if (problem === undefined) throw startError(cause, settings)
+    const where = await whereNamed(problem.file, sources)
+    throw new CommandError(`${where === undefined ? '' : `${where}: `}${problem.message}`, { cause })
   }
+}
+
+/** A file that the settings name and that cannot be used is the reason of the failure. */
+function fileProblemIn(error: unknown): FileProblem | undefined {
+  if (error instanceof FileProblem) return error
+  return error instanceof Error && error.cause instanceof FileProblem ? error.cause : undefined
 }
 
 /** Turns a failure to start that the user can solve into a `CommandError`. */
@@ -132,18 +153,24 @@ async function announce(agent: Agent, settings: Settings, log: Log, terminal: Te
   for (const { namespace } of settings.upstreams.filter((upstream) => upstream.acceptInvalidCerts)) {
     log.warn('the certificates of this upstream are not verified', { namespace })
   }
-  if (terminal.isInteractive) await terminal.out(greeting(registry, tls))
+  if (terminal.isInteractive) await terminal.out(greeting(registry, admin, tls))
 }
 
 /** Shows a person who starts the agent in a terminal how to try it. */
-function greeting(registry: SocketAddress, tls: boolean): string {
-  const host = registry.host === '0.0.0.0' || registry.host === '::' ? '127.0.0.1' : registry.host
-  const at = formatAddress({ host, port: registry.port })
+function greeting(registry: SocketAddress, admin: SocketAddress | undefined, tls: boolean): string {
+  const at = reachable(registry)
   const image = `${at}/docker.io/library/alpine`
   return [
     `Leat serves images at ${tls ? 'https' : 'http'}://${at} (press Ctrl-C to stop). Try it from another terminal:`,
     `  podman pull ${tls ? '' : '--tls-verify=false '}${image}`,
     `  docker pull ${image}`,
+    ...(admin === undefined
+      ? []
+      : [`See what it does at http://${reachable(admin)}/, or with agent status.`]),
     '',
   ].join('\n')
+}
+
+function reachable({ host, port }: SocketAddress): string {
+  return formatAddress({ host: host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host, port })
 }

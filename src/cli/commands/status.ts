@@ -38,6 +38,7 @@ export function statusText(report: StatusReport, now: number, isInteractive: boo
   const lines = [
     `agent     ${plain(version)}, started ${agoText(startedAt, now)}, ${registryText(addresses.registry)}`,
     `ready     ${ready ? 'yes' : `no: ${plain(reasons.join('; '))}`}`,
+    ...report.problems.map((text) => `problem   ${plain(text)}`),
     `store     ${sizeText(store.bytes)}${limit} in ${plural(store.blobs, 'blob')}, in ${plain(data)}`,
     ...(store.evictedBytes === 0 ? [] : [`evicted   ${sizeText(store.evictedBytes)} to make room`]),
     `scrub     ${scrubText(store.scrub, now)}`,
@@ -47,7 +48,7 @@ export function statusText(report: StatusReport, now: number, isInteractive: boo
     `saved     ${savedText(report)}`,
     `peers     ${swarmText(report)}`,
   ]
-  return `${lines.join('\n')}\n${flightTable(report, now, isInteractive)}${sourceTable(report)}${upstreamTable(report, now)}${peerTable(report, now)}`
+  return `${lines.join('\n')}\n${flightTable(report, now, isInteractive)}${sourceTable(report)}${webhookTable(report)}${upstreamTable(report, now)}${peerTable(report, now)}`
 }
 
 function swarmText({ peers: swarm }: StatusReport): string {
@@ -109,9 +110,21 @@ function sourceTable({ sources: all }: StatusReport): string {
     name,
     repositories === null ? '' : String(repositories),
     exclusive ? 'yes' : '',
-    problem === null ? 'ok' : `not readable: ${problem}`,
+    problem === null ? 'ok' : `${repositories === null ? 'not readable' : 'failed'}: ${problem}`,
   ])
   return `\n${table(['LOCAL SOURCE', 'REPOSITORIES', 'EXCLUSIVE', 'STATE'], rows, [1])}`
+}
+
+function webhookTable({ webhooks: all }: StatusReport): string {
+  if (all.length === 0) return ''
+  const rows = all.map(({ name, waiting, delivered, dropped, problem }) => [
+    name,
+    String(delivered),
+    String(waiting),
+    String(dropped),
+    problem ?? 'ok',
+  ])
+  return `\n${table(['WEBHOOK', 'SENT', 'WAITING', 'DROPPED', 'STATE'], rows, [1, 2, 3])}`
 }
 
 function upstreamTable({ upstreams: all }: StatusReport, now: number): string {

@@ -3,11 +3,13 @@ import type { Settings } from '../../config/schema.ts'
 import { readProxies } from '../../config/values/proxies.ts'
 import type { SourceSettings } from '../../config/values/sources.ts'
 import type { UpstreamCredentials, UpstreamSettings } from '../../config/values/upstream.ts'
+import type { WebhookSettings } from '../../config/values/webhooks.ts'
 import type { Terminal } from './command.ts'
 import { dockerSource } from './docker-mode.ts'
 
 type PeerOptions = NonNullable<AgentOptions['peers']>
 type SourceOptions = NonNullable<AgentOptions['sources']>[number]
+type WebhookOptions = NonNullable<AgentOptions['webhooks']>[number]
 type UpstreamEntry = NonNullable<NonNullable<AgentOptions['upstreams']>['entries']>[number]
 
 /** Turns the settings into the options of an agent. */
@@ -29,6 +31,7 @@ export function agentOptions(
       ...(settings.docker ? [dockerSource(env)] : []),
     ],
     warm: settings.warm,
+    webhooks: settings.webhooks.map(webhookOptions),
     version,
     upstreams: {
       entries: upstreams.map(upstreamEntry),
@@ -36,6 +39,8 @@ export function agentOptions(
       ...(proxies === undefined ? {} : { proxies }),
     },
     ...(allow === undefined ? {} : { allow }),
+    ...(settings.auth === undefined ? {} : { auth: settings.auth }),
+    ...(settings.hosted.length === 0 ? {} : { hosted: { names: settings.hosted } }),
     ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
     ...(settings.peersSecretFile === undefined
       ? {}
@@ -45,6 +50,19 @@ export function agentOptions(
 
 function sourceOptions({ from, ...rest }: SourceSettings, environment: Terminal['env']): SourceOptions {
   return { ...rest, from: from.kind === 'docker' ? { ...from, environment } : from }
+}
+
+function webhookOptions({ url, format, ...given }: WebhookSettings): WebhookOptions {
+  const { events, names, secretFile, headersFile, caFile } = given
+  return {
+    url,
+    format,
+    ...(events === undefined ? {} : { events }),
+    ...(names === undefined ? {} : { names }),
+    ...(secretFile === undefined ? {} : { secretFile }),
+    ...(headersFile === undefined ? {} : { headersFile }),
+    ...(caFile === undefined ? {} : { caFile }),
+  }
 }
 
 function peerOptions(settings: Settings, secretFile: string): PeerOptions {

@@ -33,7 +33,9 @@ export function judgeSources({
     if (source.problem !== null) {
       // The agent may be another user, who can read it.
       if (!isAgentsView && NOT_ALLOWED.test(source.problem)) return judgePermission(source)
-      return judgeProblem(source, source.problem)
+      return source.repositories === null
+        ? judgeProblem(source, source.problem)
+        : judgeFailed(source, source.problem)
     }
     const name = plain(source.name)
     if (source.repositories !== 0) {
@@ -66,6 +68,13 @@ function judgeProblem({ name, exclusive }: SourceReport, why: string): Finding {
       ? 'every pull of an image that only this source may have fails'
       : 'its images are not served; peers and registries are asked instead',
     todo: actionFor(name, why),
+  })
+}
+
+function judgeFailed({ name }: SourceReport, why: string): Finding {
+  return warning(`the source ${plain(name)} has failed: ${plain(why).replace(/\.$/, '')}`, {
+    means: 'requests for the image get 503; it is tried again at a later request, after a pause',
+    todo: 'see whether the data folder of the agent and that of Docker have room, and what the log of Docker says',
   })
 }
 

@@ -70,7 +70,7 @@ function judgeCredentials({ namespace, host, credentialCheck, why, isConfigured 
 }
 
 function isNotAllowed(why: string | undefined): boolean {
-  return why?.endsWith('EACCES') === true
+  return why?.includes('EACCES') === true
 }
 
 function judgeQuota({ namespace, host, quota, credentialCheck }: HostExamination): readonly Finding[] {

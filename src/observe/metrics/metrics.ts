@@ -98,6 +98,11 @@ export class Metrics {
     help: 'Transfers from a single peer, by outcome: done, or the reason of the failure.',
     labels: ['outcome'],
   })
+  readonly #webhookEvents = new Counter({
+    name: 'leat_webhook_events_total',
+    help: 'Events for webhooks, by outcome: delivered, or why they were dropped.',
+    labels: ['webhook', 'outcome'],
+  })
   readonly #process = new ProcessMetrics()
   readonly #fixedMetrics: readonly Metric[]
   readonly #subscriptions: readonly (() => void)[]
@@ -157,6 +162,7 @@ export class Metrics {
       this.#tagRevalidations,
       this.#peerBytes,
       this.#peerTakes,
+      this.#webhookEvents,
     ]
   }
 
@@ -189,6 +195,7 @@ export class Metrics {
         this.#peerTakes.add(1, { outcome: outcomeOf(error) })
       }),
       subscribe('peer.served', ({ bytes }) => this.#peerBytes.add(bytes, { direction: 'out' })),
+      subscribe('webhook.ended', ({ webhook, outcome }) => this.#webhookEvents.add(1, { webhook, outcome })),
       subscribe('tag.revalidated', ({ outcome }) => this.#tagRevalidations.add(1, { outcome })),
     ]
   }

@@ -5,6 +5,7 @@ import type { StatusReport } from '../../schemas/status-report.ts'
 import type { WhyReport } from '../../schemas/why-report.ts'
 import type { GaugeValues } from '../metrics/gauges.ts'
 import { Metrics } from '../metrics/metrics.ts'
+import { FileProblems } from '../records/file-problems.ts'
 import { HostRecords } from '../records/hosts.ts'
 import { Journal } from '../records/journal.ts'
 import { listBlobs, listImages } from './listing.ts'
@@ -18,6 +19,7 @@ export class Reporter {
   readonly #view: NodeView
   readonly #journal = new Journal()
   readonly #hosts = new HostRecords()
+  readonly #fileProblems = new FileProblems()
   readonly #metrics: Metrics
 
   constructor(view: NodeView) {
@@ -26,7 +28,7 @@ export class Reporter {
   }
 
   async status(): Promise<StatusReport> {
-    return statusReport(this.#view, this.#hosts, this.#metrics.totals())
+    return statusReport(this.#view, this.#hosts, this.#metrics.totals(), this.#fileProblems.all())
   }
 
   pulls(): PullsReport {
@@ -49,14 +51,19 @@ export class Reporter {
     return this.#metrics.text()
   }
 
-  ready(): { readonly ready: boolean; readonly reasons: readonly string[] } {
+  ready(): {
+    readonly ready: boolean
+    readonly reasons: readonly string[]
+    readonly problems: readonly string[]
+  } {
     const reasons = this.#view.notReadyReasons()
-    return { ready: reasons.length === 0, reasons }
+    return { ready: reasons.length === 0, reasons, problems: this.#fileProblems.all() }
   }
 
   close(): void {
     this.#metrics.close()
     this.#hosts.close()
+    this.#fileProblems.close()
     this.#journal.close()
   }
 }

@@ -10,6 +10,7 @@ export async function statusReport(
   view: NodeView,
   hosts: HostRecords,
   totals: CounterTotals,
+  problems: readonly string[],
 ): Promise<StatusReport> {
   const { registry, admin } = view.addresses()
   const { blobs, bytes, limitBytes, evictedBytes } = view.store()
@@ -22,6 +23,7 @@ export async function statusReport(
     data: view.data,
     ready: reasons.length === 0,
     reasons,
+    problems: [...problems],
     store: {
       blobs,
       bytes,
@@ -35,6 +37,7 @@ export async function statusReport(
     clients: view.clients(),
     fetched: totals.fetched,
     upstreams: hosts.all().map(hostReport),
+    webhooks: view.webhooks().map(({ problem, ...rest }) => ({ ...rest, problem: problem ?? null })),
     sources: (await view.sources()).map(sourceReport),
     peers: peers === undefined ? null : peersReport(peers, totals.peers),
   }

@@ -70,7 +70,17 @@ export interface SourceView {
   readonly isExclusive: boolean
   /** undefined when the source cannot be read. */
   readonly repositories: number | undefined
-  /** Why the source cannot be read; a sentence. */
+  /** Why the source cannot be read, or what it has failed to do; a sentence. */
+  readonly problem: string | undefined
+}
+
+/** A webhook, as it is now. */
+export interface WebhookView {
+  readonly name: string
+  readonly waiting: number
+  readonly delivered: number
+  readonly dropped: number
+  /** Why the last attempt has failed; undefined when it has not. */
   readonly problem: string | undefined
 }
 
@@ -106,6 +116,7 @@ export interface NodeView extends ContentView {
   isAllowed(repository: Repository): boolean
   /** The local sources, in the order in which they are asked. */
   sources(): Promise<readonly SourceView[]>
+  webhooks(): readonly WebhookView[]
   /** undefined while this node is in no swarm. */
   peers(): SwarmReport | undefined
   /** Asks the peers, and waits a second at most. undefined when this node has no peers. */

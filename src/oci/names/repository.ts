@@ -9,6 +9,12 @@ export function repositoryKey(repository: Repository): string {
   return `${repository.registry}/${repository.name}`
 }
 
+/** Reverses `repositoryKey`: a registry has no slash in its name. */
+export function repositoryFromKey(key: string): Repository | undefined {
+  const slash = key.indexOf('/')
+  return slash <= 0 ? undefined : { registry: key.slice(0, slash), name: key.slice(slash + 1) }
+}
+
 export function isSameRepository(one: Repository, other: Repository): boolean {
   return one.name === other.name && one.registry === other.registry
 }

@@ -27,7 +27,7 @@ function createSourceRow({ name }) {
       setTexts([
         repositories === null ? '' : String(repositories),
         exclusive ? 'yes' : 'no',
-        problem === null ? 'ok' : `not readable: ${problem}`,
+        problem === null ? 'ok' : `${repositories === null ? 'not readable' : 'failed'}: ${problem}`,
       ])
     },
   }

@@ -2,6 +2,7 @@ import { hkdfSync, scrypt } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { errorCode } from '../../lib/error-code.ts'
+import { FileProblem } from '../../lib/watched-file.ts'
 import { Failure } from '../../ports/failure.ts'
 
 const MIN_SECRET_BYTES = 16
@@ -105,5 +106,6 @@ async function readText(path: string): Promise<{ text: string; mode: number }> {
 }
 
 function invalidFile(path: string, problem: string, cause?: unknown): Failure {
-  return new Failure('disk', `the secret file ${path} ${problem}`, { cause })
+  const message = `the secret file ${path} ${problem}`
+  return new Failure('disk', message, { cause: new FileProblem(path, message, { cause }) })
 }

@@ -11,13 +11,14 @@ export const COMMON_HEADERS: { readonly [name: string]: string } = {
 }
 
 /** What a request asks for. It decides the error code when that does not exist. */
-export type RequestedKind = 'manifest' | 'blob' | 'repository' | 'referrers'
+export type RequestedKind = 'manifest' | 'blob' | 'repository' | 'referrers' | 'upload'
 
 const UNKNOWN_CODES: Readonly<Record<RequestedKind, OciErrorCode>> = {
   manifest: 'MANIFEST_UNKNOWN',
   blob: 'BLOB_UNKNOWN',
   repository: 'NAME_UNKNOWN',
   referrers: 'MANIFEST_UNKNOWN',
+  upload: 'BLOB_UPLOAD_UNKNOWN',
 }
 
 export function respondJson(exchange: HttpExchange, headers: OutgoingHttpHeaders, body: Uint8Array): void {
@@ -55,6 +56,7 @@ export function respondFailure(exchange: HttpExchange, error: unknown, requested
   }
   // The error may name paths and addresses of this network: it goes to the log, but never to the client.
   exchange.facts.error = messageOf(error)
+  if (error instanceof Failure) exchange.facts.failedSource = error.details.source
 }
 
 /**

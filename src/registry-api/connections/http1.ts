@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerOptions } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { Socket } from 'node:net'
-import type { Certificate } from './certificate.ts'
+import type { Certificate } from '../../lib/certificate-files.ts'
 
 /** The server that owns the port. It speaks HTTP/1.1 on the connections that are passed to `serve`. */
 export interface Http1Server {
@@ -46,6 +46,9 @@ export function createHttp1Server(
       : createTlsServer({
           ...options,
           ...certificate,
+          requestCert: certificate.ca !== undefined,
+          // A client without a certificate may log in by other means.
+          rejectUnauthorized: false,
           ALPNProtocols: ['h2', 'http/1.1'],
           minVersion: 'TLSv1.2',
           handshakeTimeout: limits.headersMs,

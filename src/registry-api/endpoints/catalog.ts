@@ -1,5 +1,6 @@
 import { registryInPath } from '../../oci/names/registry-host.ts'
 import type { Repository } from '../../oci/names/repository.ts'
+import type { AccessControl } from '../../ports/access.ts'
 import type { Resolver } from '../../ports/resolver.ts'
 import type { BodyResources } from '../answer/body.ts'
 import type { HttpExchange } from '../exchange/http-exchange.ts'
@@ -13,16 +14,18 @@ export async function respondCatalog(
   target: { path: string; query: Query },
   {
     resolver,
+    access,
     isAllowed,
     lists,
   }: {
     resolver: Resolver
+    access: AccessControl | undefined
     isAllowed: (repository: Repository) => boolean
     lists: BodyResources
   },
 ): Promise<void> {
   const all = (await resolver.repositories()).filter(isAllowed)
-  const repositories = await visibleRepositories(all, exchange.client, resolver)
+  const repositories = await visibleRepositories(all, exchange, { resolver, access })
   const names = repositories.map(({ registry, name }) => `${registryInPath(registry)}/${name}`)
   // `registryInPath` replaces `:` by `__`, which changes the order.
   names.sort()

@@ -56,6 +56,7 @@ async function respond(
   }
   const { status, parts } = selection
   Object.assign(headers, selection.headers)
+  if (exchange.method === 'GET' && status === 200) exchange.facts.manifest = { digest, mediaType, size }
   if (exchange.method === 'HEAD') exchange.answer(status, headers, NO_BODY)
   else if (body instanceof Uint8Array) exchange.answer(status, headers, joinParts(body, parts))
   else await sendSelection(exchange, body, { status, headers, parts }, resources)

@@ -1,4 +1,5 @@
 import type { Repository } from '../../oci/names/repository.ts'
+import type { AccessControl } from '../../ports/access.ts'
 import type { Resolver } from '../../ports/resolver.ts'
 import type { BodyResources } from '../answer/body.ts'
 import { cacheStatus, sourceOf, staleWarning } from '../answer/cache-status.ts'
@@ -12,9 +13,13 @@ export async function respondTags(
   exchange: HttpExchange,
   repository: Repository,
   target: { name: string; path: string; query: Query },
-  { resolver, lists }: { resolver: Resolver; lists: BodyResources },
+  {
+    resolver,
+    access,
+    lists,
+  }: { resolver: Resolver; access: AccessControl | undefined; lists: BodyResources },
 ): Promise<void> {
-  const [visible] = await visibleRepositories([repository], exchange.client, resolver)
+  const [visible] = await visibleRepositories([repository], exchange, { resolver, access })
   if (visible === undefined) {
     const message = 'the tags of private repositories are listed only for clients on this node'
     return respondError(exchange, { status: 404, code: 'NAME_UNKNOWN', message })

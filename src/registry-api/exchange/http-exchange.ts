@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { type Events, publish } from '../../observe/events.ts'
 import type { Repository } from '../../oci/names/repository.ts'
+import type { Caller } from '../../ports/access.ts'
 import type { Client } from '../connections/client.ts'
 import type { ShareUser } from '../connections/fair-share.ts'
 
@@ -12,6 +13,9 @@ export interface RequestFacts {
   source: Events['request.ended']['source']
   cacheStatus: string | undefined
   error: string | undefined
+  failedSource: string | undefined
+  /** The whole manifest that the answer has. */
+  manifest: Pick<Events['manifest.pulled'], 'digest' | 'mediaType' | 'size'> | undefined
 }
 
 /** What an HTTP/1.1 response and an HTTP/2 stream have in common. */
@@ -56,6 +60,8 @@ export abstract class HttpExchange implements ShareUser {
     source: undefined,
     cacheStatus: undefined,
     error: undefined,
+    failedSource: undefined,
+    manifest: undefined,
   }
   abstract readonly protocol: 'http/1.1' | 'h2'
   readonly #outgoing: OutgoingAnswer
@@ -87,6 +93,19 @@ export abstract class HttpExchange implements ShareUser {
     this.#onEnded = onEnded
     outgoing.on('error', ignore)
     outgoing.on('close', () => this.#end())
+  }
+
+  /** The host to which the client has sent the request, with its port. */
+  get host(): string | undefined {
+    const authority = this.headers[':authority']
+    return this.headers.host ?? (typeof authority === 'string' ? authority : undefined)
+  }
+
+  /** Who asks, for access control. */
+  get caller(): Caller {
+    const { address, isLocal } = this.client
+    const { authorization } = this.headers
+    return { authorization, certificate: this.certificate, address, isLocal }
   }
 
   /** Aborted when the client closes its connection or stream before it has its whole answer. */
@@ -163,11 +182,12 @@ export abstract class HttpExchange implements ShareUser {
   abstract abortAnswer(): void
   /** Ends the answer at once, and drops what the client has not taken yet. */
   abstract evict(): void
+  protected abstract readonly certificate: Uint8Array | undefined
   protected abstract adaptHeaders(headers: OutgoingHttpHeaders): OutgoingHttpHeaders
   protected abstract isDelivered(): boolean
 
   #end(): void {
-    const { route, repository, reference, source, cacheStatus, error } = this.facts
+    const { route, repository, reference, source, cacheStatus, error, failedSource, manifest } = this.facts
     this.#isAborted = this.#answeredAt === undefined || !this.isDelivered()
     if (this.#isAborted) this.#abortController?.abort(new ClientGone())
     // Not spread: in V8 an object with a spread is slow to create and to collect, and every request publishes one.
@@ -178,6 +198,7 @@ export abstract class HttpExchange implements ShareUser {
       source,
       cacheStatus,
       error,
+      failedSource,
       method: KNOWN_METHODS.has(this.method) ? this.method : 'OTHER',
       code: this.#status,
       ms: performance.now() - this.#startedAt,
@@ -185,6 +206,10 @@ export abstract class HttpExchange implements ShareUser {
       protocol: this.protocol,
       aborted: this.#isAborted,
     })
+    if (manifest !== undefined && repository !== undefined && !this.#isAborted) {
+      const tag = reference === manifest.digest ? undefined : reference
+      publish('manifest.pulled', { repository, tag, ...manifest, client: this.client.address })
+    }
     this.#onEnded(this)
   }
 }

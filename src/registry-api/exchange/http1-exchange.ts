@@ -1,4 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { peerCertificate } from '../connections/peer-certificate.ts'
 import { ClientGone, HttpExchange, type RequestOrigin } from './http-exchange.ts'
 
 /** An exchange over HTTP/1.1. */
@@ -46,6 +47,10 @@ export class Http1Exchange extends HttpExchange {
   evict(): void {
     this.#isEvicted = true
     this.#request.socket.destroy()
+  }
+
+  protected get certificate(): Uint8Array | undefined {
+    return peerCertificate(this.#request.socket)
   }
 
   protected adaptHeaders(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { whenWriteQueueEmpty } from '../connections/http2/write-queue.ts'
+import { peerCertificate } from '../connections/peer-certificate.ts'
 import { HttpExchange, type OutgoingAnswer, type RequestOrigin } from './http-exchange.ts'
 
 /** An exchange over one HTTP/2 stream. */
@@ -37,6 +38,10 @@ export class Http2Exchange extends HttpExchange {
   evict(): void {
     if (this.notTakenSince !== undefined) this.#socket.destroy()
     this.#stream.destroy(new Error('the client reads too slowly'))
+  }
+
+  protected get certificate(): Uint8Array | undefined {
+    return peerCertificate(this.#socket)
   }
 
   protected adaptHeaders(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {

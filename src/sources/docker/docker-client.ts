@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { parseJson } from '../../lib/json.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { DockerHost } from './docker-host.ts'
+import { SaveConnection } from './save-connection.ts'
 
 /** A reference such as `busybox:1.36`, without a registry for images of Docker Hub. */
 const ListShape = v.array(
@@ -28,8 +29,8 @@ export type ListedImage = v.InferOutput<typeof ListShape>[number]
 
 const CALL_MS = 30_000
 /** Docker prepares the archive of a large image before it sends the first byte. */
-const SAVE_FIRST_BYTE_MS = 15 * 60_000
-const SAVE_STALL_MS = 120_000
+const SAVE_DEADLINES = { connectMs: CALL_MS, firstByteMs: 15 * 60_000, silenceMs: 120_000 }
+const MAX_ERROR_BYTES = 64 * 1024
 const MOST_JSON_BYTES = 64 * 1024 * 1024
 /** After a failed call; clients ask again. */
 const RETRY_MS = 5_000
@@ -74,15 +75,27 @@ export class DockerClient {
     )
   }
 
-  /** The archive of `docker save`. The caller reads or destroys it. */
-  async save(reference: string, signal: AbortSignal): Promise<Readable> {
+  /** The archive of `docker save`. The caller closes it. */
+  async save(reference: string, signal: AbortSignal): Promise<SaveConnection> {
     const path = `/images/${encodeURIComponent(reference)}/get`
-    const { statusCode, body } = await this.#call(path, signal, {
-      headersTimeout: SAVE_FIRST_BYTE_MS,
-      bodyTimeout: SAVE_STALL_MS,
-    })
-    if (statusCode === 200) return body
-    throw await this.#refusal(path, statusCode, body)
+    try {
+      this.#version ??= await this.#negotiate(signal)
+      const { status, body } = await SaveConnection.open({
+        host: this.#host,
+        path: `/v${this.#version}${path}`,
+        deadlines: SAVE_DEADLINES,
+        failureOf: (cause) => this.#away(cause),
+        signal,
+      })
+      if (status === 200) return body
+      try {
+        throw this.#refused(path, status, await shortText(body))
+      } finally {
+        body.close()
+      }
+    } catch (cause) {
+      throw signal.aborted ? signal.reason : this.#away(cause)
+    }
   }
 
   /** Lines of JSON about images that were added, removed, or named; ends when the daemon does. */
@@ -193,4 +206,12 @@ export class DockerClient {
 
 function isTimeout(reason: unknown): boolean {
   return reason instanceof DOMException && reason.name === 'TimeoutError'
+}
+
+/** An error is short; of a longer one the beginning is enough. */
+async function shortText(body: SaveConnection): Promise<string> {
+  const bytes = Buffer.alloc(MAX_ERROR_BYTES)
+  let length = 0
+  for (let count = -1; count !== 0; length += count) count = await body.read(bytes.subarray(length))
+  return bytes.toString('utf8', 0, length)
 }

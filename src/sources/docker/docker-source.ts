@@ -16,6 +16,7 @@ import type { Compression } from './classic-image.ts'
 import { ContentWriter } from './content-writer.ts'
 import type { DockerClient, DockerImage } from './docker-client.ts'
 import { DockerIndex, type NamedImage } from './docker-index.ts'
+import { FailedSaves } from './failed-saves.ts'
 import { ImageImport, type ImportedImage } from './image-import.ts'
 import { readStoredManifest } from './stored-manifest.ts'
 
@@ -49,6 +50,7 @@ export class DockerSource implements LocalSource {
   readonly #imported = new BoundedMap<string, ImportedImage>(MOST_IMAGES)
   /** By id, which says what an image consists of. */
   readonly #inspected = new BoundedMap<string, DockerImage>(MOST_IMAGES)
+  readonly #failedSaves = new FailedSaves()
   readonly #closing = new AbortController()
 
   constructor(options: DockerSourceOptions) {
@@ -89,6 +91,10 @@ export class DockerSource implements LocalSource {
     return this.#index.repositories(signal)
   }
 
+  problem(): string | undefined {
+    return this.#failedSaves.problem()
+  }
+
   async close(): Promise<void> {
     this.#closing.abort(new Failure('stopping', 'The agent is shutting down.'))
     await this.#index.close()
@@ -126,10 +132,27 @@ export class DockerSource implements LocalSource {
     const key = keyOf(repository, image.Id)
     const known = this.#imported.get(key)
     if (known !== undefined && (await this.#areStored(known))) return known
-    const { promise } = this.#imports.run(key, () => this.#importNow(repository, reference, image))
+    const { promise } = this.#imports.run(key, () => this.#tryImport(repository, reference, image))
     const imported = await unlessAborted(promise, signal)
     this.#imported.set(key, imported)
     return imported
+  }
+
+  async #tryImport(repository: Repository, reference: string, image: DockerImage): Promise<ImportedImage> {
+    this.#failedSaves.check(image.Id)
+    try {
+      const imported = await this.#importNow(repository, reference, image)
+      if (!(await this.#areStored(imported))) {
+        throw new Failure('disk', 'A part was evicted before the last one was stored. Raise --max-bytes.')
+      }
+      this.#failedSaves.remove(image.Id)
+      return imported
+    } catch (error) {
+      const failure = error instanceof Failure ? error : new Failure('unavailable', String(error))
+      // An image that is gone costs no save.
+      if (!['absent', 'stopping'].includes(failure.code)) this.#failedSaves.add(image.Id, reference, failure)
+      throw error
+    }
   }
 
   async #areStored({ contents }: ImportedImage): Promise<boolean> {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { inputFromChunks } from '../../lib/tar/inputs.ts'
+import type { ByteInput } from '../../lib/tar/tar-reader.ts'
 import { type Digest, digestFrom, digestOf } from '../../oci/digest.ts'
 import { childrenOf, type Manifest, parseManifest } from '../../oci/manifest.ts'
 import { Failure } from '../../ports/failure.ts'
@@ -24,8 +25,8 @@ export interface ImportedImage {
   readonly contents: ReadonlySet<Digest>
 }
 
-/** Opens the archive that `docker save` would write. */
-export type Save = () => Promise<Readable>
+/** Opens the archive that `docker save` would write. Its reader closes it. */
+export type Save = () => Promise<ByteInput & { close(): void }>
 
 const PIECE_BYTES = 256 * 1024
 /** What compression adds to content that cannot be compressed, at most. */
@@ -129,7 +130,7 @@ export class ImageImport {
     try {
       await readArchive(archive, listener)
     } finally {
-      archive.destroy()
+      archive.close()
     }
   }
 

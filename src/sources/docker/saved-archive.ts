@@ -1,6 +1,5 @@
 import { TarError } from '../../lib/tar/header.ts'
-import { inputFromChunks } from '../../lib/tar/inputs.ts'
-import { type TarEntry, TarReader } from '../../lib/tar/tar-reader.ts'
+import { type ByteInput, type TarEntry, TarReader } from '../../lib/tar/tar-reader.ts'
 import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { MAX_MANIFEST_BYTES, type Manifest, parseManifest } from '../../oci/manifest.ts'
 import { isManifestType, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
@@ -30,11 +29,8 @@ const MOST_MANIFEST_BYTES = 16 * 1024 * 1024
  * Reads an archive of `docker save` once, from its start to its end. Up to Engine 24 it has a folder for each layer, whose
  * name says nothing about the digest; since Engine 25 it is an OCI layout too, whose files are named by their digests.
  */
-export async function readArchive(
-  chunks: AsyncIterable<Uint8Array>,
-  listener: ArchiveListener,
-): Promise<void> {
-  const reader = new TarReader(inputFromChunks(chunks))
+export async function readArchive(input: ByteInput, listener: ArchiveListener): Promise<void> {
+  const reader = new TarReader(input)
   const manifests: FoundManifest[] = []
   let manifestBytes = 0
   try {

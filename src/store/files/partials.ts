@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { parseJson } from '../../lib/json.ts'
 import type { Digest } from '../../oci/digest.ts'
+import type { Repository } from '../../oci/names/repository.ts'
 import type { Want } from '../../ports/source.ts'
 import { digestOfPartial, FILE_MODE, FOLDER_MODE, ignore, type Layout } from './layout.ts'
 import { OpenFile } from './open-file.ts'
@@ -15,8 +16,15 @@ const PartialState = v.object({
   registry: v.string(),
   name: v.string(),
   isProvisional: v.optional(v.literal(false)),
+  isUpload: v.optional(v.literal(true)),
 })
 const READ_AND_WRITE = constants.O_RDWR | constants.O_NOFOLLOW
+
+/** A partial whose file is open, to be continued after `size` bytes. */
+export interface ResumedPartial {
+  readonly file: OpenFile
+  readonly size: number
+}
 
 /**
  * The partials: a folder each, in which `data` has the bytes received so far, and `state` says what was wanted. No ETag is
@@ -26,6 +34,8 @@ export class Partials {
   readonly #layout: Layout
   /** Partials of earlier attempts. For all other digests no file needs to be looked for. */
   readonly #resumable = new Set<Digest>()
+  /** The uploads that the last run of the agent has left, by provisional digest. */
+  readonly #uploads = new Map<Digest, Repository>()
 
   constructor(layout: Layout) {
     this.#layout = layout
@@ -35,8 +45,14 @@ export class Partials {
     return join(this.#layout.partialOf(digest), 'data')
   }
 
-  /** `isProvisional`: the content has another digest, so that the partial is of no use after a restart. */
-  async create(want: Want, { isProvisional = false } = {}): Promise<OpenFile> {
+  /**
+   * `isProvisional`: the content has another digest, so that the partial is of no use after a restart. An upload goes on after
+   * a restart all the same: its client knows the provisional digest.
+   */
+  async create(
+    want: Want,
+    { isProvisional = false, isUpload = false }: { isProvisional?: boolean; isUpload?: boolean } = {},
+  ): Promise<OpenFile> {
     const folder = this.#layout.partialOf(want.digest)
     await rm(folder, { recursive: true, force: true })
     await mkdir(folder, { mode: FOLDER_MODE })
@@ -47,19 +63,36 @@ export class Partials {
       registry: repository.registry,
       name: repository.name,
       isProvisional,
+      ...(isUpload ? { isUpload } : {}),
     }
     await writeFile(this.#statePath(want.digest), JSON.stringify(state), { flag: 'wx', mode: FILE_MODE })
     return OpenFile.open(this.dataPath(want.digest), READ_AND_WRITE | constants.O_CREAT | constants.O_EXCL)
   }
 
   /** Opens the partial of an earlier attempt, if there is one. */
-  async resume(digest: Digest): Promise<{ file: OpenFile; size: number } | undefined> {
+  async resume(digest: Digest): Promise<ResumedPartial | undefined> {
     if (!this.#resumable.delete(digest)) return undefined
+    return this.#open(digest, { isUpload: false })
+  }
+
+  /** Opens the partial of an upload, which may be empty; undefined when it is gone. */
+  openUpload(digest: Digest): Promise<ResumedPartial | undefined> {
+    return this.#open(digest, { isUpload: true })
+  }
+
+  /** Gives the uploads that the last run of the agent has left; a second call gives none. */
+  takeUploads(): ReadonlyMap<Digest, Repository> {
+    const uploads = new Map(this.#uploads)
+    this.#uploads.clear()
+    return uploads
+  }
+
+  async #open(digest: Digest, { isUpload }: { isUpload: boolean }): Promise<ResumedPartial | undefined> {
     const file = await OpenFile.open(this.dataPath(digest), READ_AND_WRITE).catch(ignore('ENOENT', 'ELOOP'))
     if (file === undefined) return undefined
     try {
       const stats = await file.stat()
-      if (stats.isFile() && stats.size > 0) return { file, size: stats.size }
+      if (stats.isFile() && (isUpload || stats.size > 0)) return { file, size: stats.size }
     } catch (error) {
       await file.close()
       throw error
@@ -80,26 +113,30 @@ export class Partials {
 
   /**
    * Runs at the start. Removes partials that are older than `maxAgeMs`, empty, invalid, or whose content is stored already.
-   * Returns how many remain.
+   * An upload may be empty. Returns how many remain.
    */
   async sweep(isStored: (digest: Digest) => Promise<boolean>, maxAgeMs: number): Promise<number> {
     for (const name of await readdir(this.#layout.partial)) {
       const digest = digestOfPartial(name)
       if (digest === undefined) continue
       const stats = await lstat(this.dataPath(digest)).catch(ignore('ENOENT', 'ENOTDIR'))
-      const isYoung = stats?.isFile() && stats.size > 0 && Date.now() - stats.mtimeMs < maxAgeMs
-      if (isYoung && (await this.#isValid(digest)) && !(await isStored(digest))) this.#resumable.add(digest)
+      const isYoung = stats?.isFile() && Date.now() - stats.mtimeMs < maxAgeMs
+      const state = isYoung ? await this.#state(digest) : undefined
+      if (state?.isUpload) this.#uploads.set(digest, { registry: state.registry, name: state.name })
+      else if (state !== undefined && stats?.size !== 0 && !(await isStored(digest)))
+        this.#resumable.add(digest)
       else await this.remove(digest)
     }
-    return this.#resumable.size
+    return this.#resumable.size + this.#uploads.size
   }
 
   #statePath(digest: Digest): string {
     return join(this.#layout.partialOf(digest), 'state')
   }
 
-  async #isValid(digest: Digest): Promise<boolean> {
+  async #state(digest: Digest): Promise<v.InferOutput<typeof PartialState> | undefined> {
     const text = await readFile(this.#statePath(digest), 'utf8').catch(ignore('ENOENT', 'EISDIR'))
-    return text !== undefined && v.is(PartialState, parseJson(text))
+    const parsed = v.safeParse(PartialState, text === undefined ? undefined : parseJson(text))
+    return parsed.success ? parsed.output : undefined
   }
 }

@@ -3,6 +3,7 @@ import { parseJson } from '../../lib/json.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { BlobFacts } from '../../ports/blob-store.ts'
+import type { LinkToMake } from '../../ports/hosted/hosted-catalog.ts'
 
 /** The entry of a blob in the index. The last use changes often, so it is stored separately. */
 export type BlobEntry = Omit<BlobFacts, 'lastUsedAt'>
@@ -14,6 +15,8 @@ export interface BlobRelations {
   /** Undefined for a file that was found on disk: the name under which it was fetched is unknown. */
   readonly repository: Repository | undefined
   readonly checkpoints?: Uint8Array | undefined
+  /** For a content that was pushed: the link that the same batch makes. */
+  readonly link?: LinkToMake | undefined
 }
 
 const StoredEntry = v.object({

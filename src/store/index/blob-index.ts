@@ -5,6 +5,7 @@ import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { type Database, keysUnder, pages, SEPARATOR } from '../database/database.ts'
 import { type BlobEntry, type BlobRelations, decodeEntry, encodeEntry } from './blob-entry.ts'
 import { EvictionOrder } from './eviction-order.ts'
+import { Links } from './hosted/links.ts'
 import { putKnownName, removeKnownNames, repositoryKeysOf } from './known-names.ts'
 import { Pins } from './pins.ts'
 import { ReferencedBy } from './referenced-by.ts'
@@ -19,8 +20,9 @@ const checkpointsKey = (digest: Digest): string => `marks${SEPARATOR}${digest}`
 
 /** The index of blobs: digest → entry, manifest → references and back, subject → referrers, digest → repositories. */
 export class BlobIndex {
-  /** The order of eviction, the pins and the references change in the same batch as the entries. */
+  /** The order of eviction, the links, the pins and the references change in the same batch as the entries. */
   readonly evictionOrder: EvictionOrder
+  readonly links: Links
   readonly pins: Pins
   readonly referencedBy: ReferencedBy
   readonly #database: Database
@@ -36,6 +38,13 @@ export class BlobIndex {
   constructor(database: Database) {
     this.#database = database
     this.pins = new Pins(database)
+    this.links = new Links(database, {
+      inTurn: (digest, change) => this.#change(digest, change),
+      sizeOf: async (digest) => (await this.get(digest))?.size,
+      changed: async (digest) => {
+        if (await this.pins.isRetained(digest)) this.pins.retainedChanged()
+      },
+    })
     this.referencedBy = new ReferencedBy(database, (manifest) => this.references(manifest))
     this.evictionOrder = new EvictionOrder(database, this)
   }
@@ -83,6 +92,7 @@ export class BlobIndex {
       const before = await this.get(digest)
       const [rank] = await this.evictionOrder.ranks([before])
       const pins = await this.pins.pinsRetaining(digest)
+      const wasLinked = await this.links.isLinked(digest)
       const batch = this.#database.batch().put(blobKey(digest), encodeEntry(entry))
       this.evictionOrder.add(batch, entry, rank)
       await this.pins.extendTo(batch, pins, relations.references, (manifest) => this.references(manifest))
@@ -96,10 +106,14 @@ export class BlobIndex {
         batch.put<string, Uint8Array>(checkpointsKey(digest), relations.checkpoints, {
           valueEncoding: 'view',
         })
+      if (relations.link !== undefined) await this.links.add(batch, digest, relations.link)
       await batch.write({ sync: true })
       this.#hidden.delete(digest)
       this.#cache.set(entry.digest, entry)
-      this.#bytes += entry.size - (before?.size ?? 0)
+      const sizeBefore = before?.size ?? 0
+      this.#bytes += entry.size - sizeBefore
+      const isLinked = wasLinked || relations.link !== undefined
+      this.links.entryWritten({ wasLinked, isLinked }, { sizeBefore, size: entry.size })
       if (before === undefined) this.#blobs += 1
       if (pins.length > 0) this.pins.retainedChanged()
       if (relations.references.length === 0) return
@@ -108,15 +122,18 @@ export class BlobIndex {
   }
 
   /**
-   * Removes a blob whose file is not what was stored, and which will be fetched again: its known names and referrers stay
-   * valid. An entry that a full disk keeps stays hidden.
+   * Removes a blob whose file is not what was stored, and which will be fetched or pushed again: its known names, links and
+   * referrers stay valid. An entry that a full disk keeps stays hidden.
    */
   remove(digest: Digest): Promise<void> {
     return this.#change(digest, async () => {
       if (this.#hidden.has(digest)) return
       const before = await this.#read(digest)
       this.hide(digest)
-      if (before !== undefined) this.#subtractUsage([before])
+      if (before !== undefined) {
+        this.#subtractUsage([before])
+        if (await this.links.isLinked(digest)) this.links.entryRemoved(before.size)
+      }
       this.pins.retainedChanged()
       await this.#removeAll([digest], [before], { sync: true, withNames: false })
       this.#hidden.delete(digest)

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { parseJson } from '../../lib/json.ts'
 import { type Digest, parseDigest } from '../../oci/digest.ts'
-import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
+import { type Repository, repositoryFromKey, repositoryKey } from '../../oci/names/repository.ts'
 import type { CachedList, Catalog, TagRecord } from '../../ports/catalog.ts'
 import { type Database, keysUnder, pages, SEPARATOR } from '../database/database.ts'
 import { knownNameKey, putKnownName } from './known-names.ts'
@@ -87,7 +87,7 @@ export class LevelCatalog implements Catalog {
 
   async repositories(): Promise<readonly Repository[]> {
     const keys = await this.#database.keys(keysUnder('repository')).all()
-    return keys.flatMap((key) => repositoryOf(key.slice(key.indexOf(SEPARATOR) + 1)) ?? [])
+    return keys.flatMap((key) => repositoryFromKey(key.slice(key.indexOf(SEPARATOR) + 1)) ?? [])
   }
 
   /** Lists all known tags, or those of one repository. */
@@ -96,7 +96,7 @@ export class LevelCatalog implements Catalog {
     for await (const [key, text] of pages(this.#database, range)) {
       const [, name = '', tag = ''] = key.split(SEPARATOR)
       const record = decodeTag(text)
-      const of = repositoryOf(name)
+      const of = repositoryFromKey(name)
       if (record !== undefined && of !== undefined) yield { repository: of, tag, ...record }
     }
   }
@@ -112,13 +112,6 @@ function listKey(repository: Repository, topic: string): string {
 
 function repositoryListKey(repository: Repository): string {
   return ['repository', repositoryKey(repository)].join(SEPARATOR)
-}
-
-/** Reverses `repositoryKey`: a registry has no slash in its name. */
-export function repositoryOf(key: string): Repository | undefined {
-  const slash = key.indexOf('/')
-  if (slash <= 0) return undefined
-  return { registry: key.slice(0, slash), name: key.slice(slash + 1) }
 }
 
 function decodeTag(text: string): TagRecord | undefined {

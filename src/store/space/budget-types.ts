@@ -31,7 +31,7 @@ export interface DiskMeasurement {
 /** The store whose budget is kept. */
 export interface BudgetedStore {
   storedBytes(): number
-  /** Bytes of stored blobs that must not be evicted now: pinned, needed by pinned content, or open. */
+  /** Bytes of stored blobs that must not be evicted now: hosted, pinned, needed by pinned content, or open. */
   unevictableBytes(): Promise<number>
   measure(): Promise<DiskMeasurement>
   /**

@@ -24,8 +24,8 @@ interface EvictableBlobs {
 }
 
 /**
- * Chooses what to evict: the content that was not used for longest, except what is pinned, needed by pinned content, open
- * or being received. Partials of earlier transfers take part, in the order in which they were last written.
+ * Chooses what to evict: the content that was not used for longest, except what is hosted, pinned, needed by pinned content,
+ * open or being received. Partials of earlier transfers take part, in the order in which they were last written.
  */
 export class Eviction {
   readonly #index: BlobIndex
@@ -47,12 +47,16 @@ export class Eviction {
 
   /** Bytes of stored blobs that must not be evicted now. */
   async unevictableBytes(): Promise<number> {
-    const { pins } = this.#index
-    let bytes = await pins.retainedBytes(async (digests) =>
-      (await this.#index.getMany(digests)).map((entry) => entry?.size ?? 0),
-    )
+    const { pins, links } = this.#index
+    const retained = await pins.retainedBytes(async (digests) => {
+      // A blob that is linked, too, counts as that.
+      const linked = await links.filterLinked(digests)
+      const entries = await this.#index.getMany(digests)
+      return entries.map((entry) => (entry === undefined || linked.has(entry.digest) ? 0 : entry.size))
+    })
+    let bytes = links.bytes + retained
     for (const { digest, size } of this.#blobs.openBlobs.list()) {
-      if (!(await pins.isRetained(digest))) bytes += size
+      if (!(await this.#mustStay(digest))) bytes += size
     }
     return bytes
   }
@@ -108,7 +112,7 @@ export class Eviction {
     bytes: number,
     before = Number.POSITIVE_INFINITY,
   ): Promise<BlobEntry[]> {
-    const { evictionOrder, pins } = this.#index
+    const { evictionOrder } = this.#index
     const digests = page.map(({ digest }) => digest)
     const entries = await this.#index.getMany(digests)
     const ranks = await evictionOrder.ranks(entries)
@@ -122,13 +126,18 @@ export class Eviction {
       if (entry === undefined || ranks[at] !== blob.rank) stale.push(blob)
       else if (this.#lastUse.hasUnwrittenUse(blob.digest)) continue
       else if (this.#blobs.isBusy(blob.digest)) this.#lastUse.mark(blob.digest)
-      else if (!(await pins.isRetained(blob.digest))) {
+      else if (!(await this.#mustStay(blob.digest))) {
         chosen.push(entry)
         sum += entry.size
       }
     }
     await evictionOrder.removeStale(stale).catch(() => {})
     return chosen
+  }
+
+  async #mustStay(digest: Digest): Promise<boolean> {
+    const { pins, links } = this.#index
+    return (await links.isLinked(digest)) || pins.isRetained(digest)
   }
 
   async #dropPartials(partials: readonly Leftover[], bytes: number): Promise<Freed> {

@@ -1,14 +1,21 @@
-import { rm } from 'node:fs/promises'
+import { lstat, rm } from 'node:fs/promises'
 import { publish } from '../../observe/events.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../oci/checkpoints.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
-import { diskFailure } from '../files/layout.ts'
+import type { LinkToMake } from '../../ports/hosted/hosted-catalog.ts'
+import { diskFailure, ignore } from '../files/layout.ts'
 import type { IncomingContext, ReceivedBytes } from './received-bytes.ts'
 
 /** What the index gets to know of a content besides what was wanted. */
 export type ContentFacts = Parameters<Incoming['commit']>[0]
+
+/** For an upload: the link that is made at the same time, and the digest, where it is of another algorithm. */
+export interface CommitFacts extends ContentFacts {
+  readonly link?: LinkToMake
+  readonly digest?: Digest
+}
 
 /** The last steps of one incoming: its digest is verified, then its file and its entry in the index are published. */
 export class Completion {
@@ -40,7 +47,7 @@ export class Completion {
   }
 
   /** Stores the bytes under their digest; false when they cannot be stored. A second call gets the result of the first. */
-  commit(bytes: ReceivedBytes, facts: ContentFacts): Promise<boolean> {
+  commit(bytes: ReceivedBytes, facts: CommitFacts): Promise<boolean> {
     this.#committing ??= this.#commit(bytes, facts).finally(() => {
       this.#committing = undefined
     })
@@ -52,9 +59,9 @@ export class Completion {
     await this.#committing?.catch(() => {})
   }
 
-  async #commit(bytes: ReceivedBytes, facts: ContentFacts): Promise<boolean> {
+  async #commit(bytes: ReceivedBytes, facts: CommitFacts): Promise<boolean> {
     const { want, reservation, publishAs } = this.#context
-    const digest = await this.digest(bytes)
+    const digest = facts.digest ?? (await this.digest(bytes))
     if (publishAs === undefined && digest !== want.digest) {
       throw new Failure('corrupt', 'only content with the wanted digest is stored', {
         expected: want.digest,
@@ -66,8 +73,11 @@ export class Completion {
     const size = bytes.position
     const endClaim = await publishAs?.(digest)
     try {
-      await bytes.moveToBlobFile(digest)
-      await this.#addToIndex(digest, size, facts)
+      this.#isCommitted = await this.#linkStored(digest, size, facts)
+      if (!this.#isCommitted) {
+        await bytes.moveToBlobFile(digest)
+        await this.#addToIndex(digest, size, facts)
+      }
     } catch (cause) {
       this.#context.passThrough(diskFailure(`cannot store ${digest}`, cause))
       return false
@@ -79,22 +89,34 @@ export class Completion {
     return true
   }
 
+  /** Links a content that is stored already, so that the bytes of the upload are not needed. */
+  async #linkStored(digest: Digest, size: number, { link }: CommitFacts): Promise<boolean> {
+    if (link === undefined) return false
+    const { index, blobFiles } = this.#context.parts
+    const stats = await lstat(blobFiles.path(digest)).catch(ignore('ENOENT'))
+    // A file that has been damaged is replaced.
+    return stats?.isFile() === true && stats.size === size && (await index.links.make(digest, link))
+  }
+
   /**
    * Writes the entry of the index; from then on the blob is found. Its file is in place and durable: a crash between the two
    * leaves a file that the next start hashes and adopts.
    */
-  async #addToIndex(digest: Digest, size: number, facts: ContentFacts): Promise<void> {
+  async #addToIndex(digest: Digest, size: number, facts: CommitFacts): Promise<void> {
     const { want, parts, checkpoints } = this.#context
     const { kind, repository } = want
-    const { mediaType, origin, references, subject } = facts
+    const { mediaType, origin, references, subject, link } = facts
+    const hasCheckpoints = size > CHECKPOINT_INTERVAL_BYTES && facts.digest === undefined
     try {
       await parts.index.put(
         { digest, size, kind, mediaType, origin, storedAt: Date.now() },
         {
           references,
           subject,
-          repository,
-          checkpoints: size > CHECKPOINT_INTERVAL_BYTES ? checkpoints.since(0) : undefined,
+          // What was pushed is known by its link alone.
+          repository: link === undefined ? repository : undefined,
+          checkpoints: hasCheckpoints ? checkpoints.since(0) : undefined,
+          link,
         },
       )
       this.#isCommitted = true

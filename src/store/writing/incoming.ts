@@ -4,8 +4,8 @@ import type { Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Want } from '../../ports/source.ts'
 import { diskFailure } from '../files/layout.ts'
-import type { OpenFile } from '../files/open-file.ts'
-import { Completion, type ContentFacts } from './completion.ts'
+import type { ResumedPartial } from '../files/partials.ts'
+import { type CommitFacts, Completion } from './completion.ts'
 import { PartialFile } from './partial-file.ts'
 import type { PartialWriter } from './partial-writer.ts'
 import { ProgressSignal } from './progress-signal.ts'
@@ -34,20 +34,21 @@ export class DiskIncoming implements Incoming {
   #cutting: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
-  /** With `publishAs` the digest of `want` is provisional. */
+  /** With `publishAs` the digest of `want` is provisional. The partial of an upload must be there, and stays at the end. */
   static async begin(
     want: Want,
     parts: StoreParts,
     onClosed: () => void,
-    publishAs?: PublishAs,
+    { publishAs, isUpload = false }: { publishAs?: PublishAs; isUpload?: boolean } = {},
   ): Promise<DiskIncoming> {
     // The borrower is woken only when another one gives memory back, and by then `begun` is set.
     let begun: DiskIncoming | undefined
     const borrower = await parts.memory.join(() => begun?.wake())
     try {
-      const partial = await parts.partials.resume(want.digest)
+      const partial = await (isUpload ? openUpload(want, parts) : parts.partials.resume(want.digest))
       if (want.kind === 'blob') parts.writerPool.prepare()
-      begun = new DiskIncoming(want, parts, borrower, partial, onClosed, publishAs)
+      const keepsPartial = isUpload || publishAs === undefined
+      begun = new DiskIncoming({ want, parts, borrower, publishAs, keepsPartial }, partial, onClosed)
       return begun
     } catch (cause) {
       parts.memory.leave(borrower)
@@ -56,13 +57,11 @@ export class DiskIncoming implements Incoming {
   }
 
   private constructor(
-    want: Want,
-    parts: StoreParts,
-    borrower: Borrower,
-    partial: { readonly file: OpenFile; readonly size: number } | undefined,
+    given: Pick<IncomingContext, 'want' | 'parts' | 'borrower' | 'publishAs' | 'keepsPartial'>,
+    partial: ResumedPartial | undefined,
     onClosed: () => void,
-    publishAs: PublishAs | undefined,
   ) {
+    const { want, parts, borrower } = given
     this.#want = want
     this.#parts = parts
     this.#borrower = borrower
@@ -74,10 +73,7 @@ export class DiskIncoming implements Incoming {
       settled: () => this.#bytes.partial?.sendQueued(),
     })
     this.#context = {
-      want,
-      publishAs,
-      parts,
-      borrower,
+      ...given,
       reservation: this.#reservation,
       signal: this.#signal,
       checkpoints: this.checkpoints,
@@ -141,7 +137,7 @@ export class DiskIncoming implements Incoming {
     return this.#completion.digest(this.#bytes)
   }
 
-  commit(facts: ContentFacts): Promise<boolean> {
+  commit(facts: CommitFacts): Promise<boolean> {
     return this.#completion.commit(this.#bytes, facts)
   }
 
@@ -248,13 +244,18 @@ export class DiskIncoming implements Incoming {
     const { isCommitted } = this.#completion
     if (!isCommitted && this.isStorable && this.#signal.failure === undefined) partial.handOverRest()
     await partial.end()
-    // A full disk must get its room back, and after a failed sync the content of the file is unknown.
-    const isOver =
-      isCommitted ||
-      !this.isStorable ||
-      this.#signal.failure !== undefined ||
-      this.#context.publishAs !== undefined
-    if (isOver || this.position === 0) await partials.remove(digest)
-    else partials.keepForLater(digest)
+    const { keepsPartial, publishAs } = this.#context
+    // After a failed sync the content of the file is unknown.
+    const isOver = isCommitted || this.#signal.failure !== undefined || !keepsPartial
+    // An upload goes on when the disk has room again. Of any other content a full disk must get its room back.
+    const isWorthless = publishAs === undefined && (!this.isStorable || this.position === 0)
+    if (isOver || isWorthless) await partials.remove(digest)
+    else if (publishAs === undefined) partials.keepForLater(digest)
   }
+}
+
+async function openUpload({ digest }: Want, { partials }: StoreParts): Promise<ResumedPartial> {
+  const partial = await partials.openUpload(digest)
+  if (partial === undefined) throw new Failure('absent', `the upload ${digest} is gone`)
+  return partial
 }

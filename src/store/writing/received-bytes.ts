@@ -19,6 +19,8 @@ export interface IncomingContext {
   /** Its digest is provisional when `publishAs` is given. */
   readonly want: Want
   readonly publishAs: PublishAs | undefined
+  /** The partial stays for a later attempt unless it is stored. */
+  readonly keepsPartial: boolean
   readonly parts: StoreParts
   readonly borrower: Borrower
   readonly reservation: RoomReservation

@@ -1,9 +1,11 @@
 import { unlessAborted } from '../../lib/async/abort.ts'
+import { FileProblem, type WatchedFile } from '../../lib/watched-file.ts'
+import { Failure } from '../../ports/failure.ts'
 import type { Upstream } from '../options/options.ts'
 import type { Credential } from './credential.ts'
+import { dockerConfigFile, passwordFile } from './credential-files.ts'
 import { runCredentialHelper } from './credential-helper.ts'
-import { type DockerConfig, findInDockerConfig, parseDockerConfig } from './docker-config.ts'
-import { WatchedFile } from './watched-file.ts'
+import { type DockerConfig, findInDockerConfig } from './docker-config.ts'
 
 /** A helper is a process, so its answer is cached, unless upstream refuses it. */
 const HELPER_TTL_MS = 5 * 60_000
@@ -29,15 +31,21 @@ export class Credentials {
     this.#stopping = signal
     const { basic, dockerConfig } = upstream
     if (basic !== undefined && 'passwordFile' in basic) {
-      this.#passwordFile = new WatchedFile(basic.passwordFile, (text) => text.replace(/\r?\n$/, ''))
+      this.#passwordFile = passwordFile(basic.passwordFile)
     }
-    if (dockerConfig !== undefined) {
-      this.#dockerConfig = new WatchedFile(dockerConfig, (text) => parseDockerConfig(text, dockerConfig))
-    }
+    if (basic === undefined && dockerConfig !== undefined) this.#dockerConfig = dockerConfigFile(dockerConfig)
+  }
+
+  /** Reads the files of the settings. Rejects with a `FileProblem` if one cannot be used. */
+  async readFiles(): Promise<void> {
+    await Promise.all([this.#passwordFile?.read(), this.#dockerConfig?.read()])
   }
 
   /** Finds the credential for a repository; undefined when requests are anonymous. */
   async find(name: string, { signal }: { signal: AbortSignal }): Promise<Credential | undefined> {
+    await this.readFiles().catch((error: unknown) => {
+      throw error instanceof FileProblem ? new Failure('unavailable', error.message, { cause: error }) : error
+    })
     const { basic } = this.#upstream
     if (basic !== undefined) {
       const password = 'password' in basic ? basic.password : ((await this.#passwordFile?.read()) ?? '')

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { Failure } from '../../ports/failure.ts'
+import { FileProblem } from '../../lib/watched-file.ts'
 import { type Credential, credentialOf } from './credential.ts'
 
 const AuthEntry = v.object({
@@ -31,7 +31,7 @@ export function parseDockerConfig(text: string, path: string): DockerConfig {
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), DockerConfigFile), text)
   // The parser's message could quote the file, which contains passwords.
   if (!parsed.success)
-    throw new Failure('unavailable', `${path} is not a valid docker config; check its JSON and its auths`)
+    throw new FileProblem(path, `${path} is not a valid docker config; check its JSON and its auths`)
   return parsed.output
 }
 

@@ -1,7 +1,8 @@
 import { SharedWork } from '../../lib/async/shared-work.ts'
+import type { WatchedFile } from '../../lib/watched-file.ts'
 import { repositoryNameAtHosts, type Upstream } from '../options/options.ts'
-import { type DockerConfig, findInDockerConfig, parseDockerConfig } from './docker-config.ts'
-import { WatchedFile } from './watched-file.ts'
+import { dockerConfigFile } from './credential-files.ts'
+import { type DockerConfig, findInDockerConfig } from './docker-config.ts'
 
 /**
  * Says for which repositories the agent would use credentials. A helper counts as credentials without being asked, because
@@ -35,7 +36,7 @@ export class PrivateRepositories {
   #file(path: string): WatchedFile<DockerConfig> {
     let file = this.#files.get(path)
     if (file === undefined) {
-      file = new WatchedFile(path, (text) => parseDockerConfig(text, path))
+      file = dockerConfigFile(path)
       this.#files.set(path, file)
     }
     return file

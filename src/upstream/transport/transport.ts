@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises'
-import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
+import { createSecureContext, type SecureContext } from 'node:tls'
+import { authoritiesWith } from '../../lib/authorities.ts'
+import { FileProblem, WatchedFile } from '../../lib/watched-file.ts'
 import { publish } from '../../observe/events.ts'
 import { Failure } from '../../ports/failure.ts'
 import { failureOf } from '../http/http-failure.ts'
@@ -35,19 +36,32 @@ export class Transport {
 
   /** Sends all requests but those for blobs, with undici. */
   readonly send: SendRequest = (request) =>
-    checked(request, async () => (await this.#openOnce()).undici.send(request))
+    checked(request, async () => (await this.#clientsFor()).undici.send(request))
 
   /** Sends requests for blobs. It reads sockets directly, except through a proxy. */
   readonly sendForBlob: SendRequest = (request) =>
     this.#options.proxies === undefined
-      ? checked(request, async () => (await this.#openOnce()).blobs.send(request))
+      ? checked(request, async () => (await this.#clientsFor()).blobs.send(request))
       : this.send(request)
+
+  /** Reads the certificates of the settings. Rejects with a `FileProblem` if they cannot be used. */
+  async open(): Promise<void> {
+    if (this.#options.caFile !== undefined) await this.#openOnce()
+  }
 
   async close(): Promise<void> {
     this.#isClosed = true
     const clients = await this.#clients?.catch(() => undefined)
     clients?.blobs.close()
     await clients?.undici.close()
+  }
+
+  async #clientsFor(): Promise<Clients> {
+    try {
+      return await this.#openOnce()
+    } catch (error) {
+      throw error instanceof FileProblem ? new Failure('unavailable', error.message, { cause: error }) : error
+    }
   }
 
   #openOnce(): Promise<Clients> {
@@ -75,11 +89,8 @@ export class Transport {
 
 /** Keeps the usual authorities, because redirects lead from a private registry to public storage. */
 async function contextTrusting(caFile: string): Promise<SecureContext> {
-  try {
-    return createSecureContext({ ca: [...rootCertificates, await readFile(caFile, 'utf8')] })
-  } catch (error) {
-    throw new Failure('unavailable', `${caFile} cannot be used as a certificate authority`, { cause: error })
-  }
+  const file = new WatchedFile(caFile, { parse: (text) => authoritiesWith(text, caFile) })
+  return createSecureContext({ ca: await file.read() })
 }
 
 /** Sends a request after checking its host name, and publishes the outcome as an event. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -90,6 +90,42 @@ test('a port or a data folder in use fails the start with one sentence', async (
   assert.match(store.err, /^agent: .* is in use by another agent[^\n]*\n$/)
   running.signal('SIGINT')
   assert.equal(await running.ended(), 0)
+})
+
+test('a file of the settings that cannot be used fails the start with its line and its setting', async () => {
+  const config = join(folder, 'broken.yaml')
+  const bad = join(folder, 'bad-file')
+  await writeFile(bad, 'neither JSON nor a certificate')
+  const upstream = 'upstreams:\n  - namespace: a.io\n'
+  const table: readonly [string, string][] = [
+    [
+      `${upstream}    username: u\n    passwordFile: /none\n`,
+      `4: upstreams[0].passwordFile: /none cannot be read: ENOENT`,
+    ],
+    [
+      `${upstream}    dockerConfig: ${bad}\n`,
+      `3: upstreams[0].dockerConfig: ${bad} is not a valid docker config`,
+    ],
+    [
+      `${upstream}    caFile: ${bad}\n`,
+      `3: upstreams[0].caFile: ${bad} has no PEM certificate of an authority`,
+    ],
+    [`tlsCert: ${bad}\ntlsKey: ${bad}\n`, `1: tlsCert: ${bad} is no PEM certificate to which the key`],
+    [`tlsCert: /none\ntlsKey: /none\n`, `1: tlsCert: /none cannot be read: ENOENT`],
+    [`peersSecretFile: /none\n`, `1: peersSecretFile: the secret file /none cannot be read (ENOENT)`],
+    [
+      `webhooks:\n  - url: http://x\n    secretFile: /none\n`,
+      `3: webhooks[0].secretFile: /none cannot be read: ENOENT`,
+    ],
+  ]
+  for (const [text, expected] of table) {
+    await writeFile(config, text)
+    const args = ['--config', config, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0']
+    const data = ['--data', join(folder, 'broken'), '--log-level', 'silent']
+    const { code, err } = await runInProcess(['serve', ...args, ...data])
+    assert.equal(code, 1, err)
+    assert.ok(err.startsWith(`agent: ${config}:${expected}`), err)
+  }
 })
 
 test('a command with --data does not create a store in a folder without one', async () => {

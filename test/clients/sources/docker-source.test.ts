@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { AgentProcess } from '../../../testkit/agent-process.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import { requirePrograms, requireRoot, tryRun } from '../../../testkit/programs.ts'
@@ -42,6 +43,13 @@ async function startClient(t: TestContext, lab: Lab, kind: ClientKind): Promise<
   const client = await kind.start(lab.programs, join(lab.folder, kind.name), lab.agent.address)
   addCleanup(t, () => client.stop())
   return client
+}
+
+/** After how many seconds the agent will take the request; 0: it has answered it. */
+async function retryAfter(agent: AgentProcess, reference: string): Promise<number> {
+  const response = await fetch(`http://${agent.address}/v2/acme/app/manifests/${reference}?ns=registry.test`)
+  await response.arrayBuffer()
+  return Number(response.headers.get('retry-after') ?? 0)
 }
 
 async function manifestDigest(agent: AgentProcess, reference: string): Promise<string | number> {
@@ -106,6 +114,11 @@ test('images of a Docker daemon are pulled through the agent', async (t) => {
       await daemon.stop()
       await interrupted
       await daemon.start()
+      // An image whose save has failed is not saved again at once.
+      for (let seconds = await retryAfter(agent, 'large'); seconds > 0; ) {
+        await setTimeout(seconds * 1000)
+        seconds = await retryAfter(agent, 'large')
+      }
       assert.match(String(await manifestDigest(agent, 'large')), /^sha256:/)
     },
   )

@@ -61,6 +61,15 @@ test('the agent says which sources it has, and how it sees them', async () => {
   assert.deepEqual((await findSources(older, { sources: [], defaultNamespace: 'docker.io' })).sources, [])
 })
 
+test('a source that has failed to serve an image is a warning', () => {
+  const [failed] = judge({ name: 'docker unix:///x', problem: 'a:v1 could not be saved: no room.' })
+  assert.equal(failed?.state, 'warning')
+  assert.match(
+    failed?.found ?? '',
+    /^the source docker unix:\/\/\/x has failed: a:v1 could not be saved: no room$/,
+  )
+})
+
 test('what only this user may not read is not checked, and what the agent may not read is a problem', () => {
   const why = 'Docker at unix:///x cannot be reached (connect EACCES /x). Start it.'
   const docker = { name: 'docker unix:///x', repositories: null, problem: why }

@@ -67,6 +67,23 @@ test('credentials that cannot be read are a problem, and are not reported', asyn
   assert.match(found.found, /the credentials could not be checked: \/none\/password cannot be read: ENOENT/)
 })
 
+test('credentials that cannot be read are a problem also where none are asked for', async (t) => {
+  const upstream = await server(t)
+  const [found] = await findings([upstream.host], { username: 'ada', passwordFile: '/none/password' })
+  assert.equal(found?.state, 'problem')
+  assert.match(found.found, /the credentials could not be checked: \/none\/password cannot be read: ENOENT/)
+})
+
+test('credentials whose token the registry refuses are a problem', async (t) => {
+  const upstream = await server(t)
+  upstream.requireBearer({ basic: ACCEPTED, uses: 0 })
+  const [found] = await findings([upstream.host], ACCEPTED)
+  assert.match(
+    found?.found ?? '',
+    /refuses the credentials: its token service issues a token that it does not/,
+  )
+})
+
 test('a token service that fails is a problem', async (t) => {
   const upstream = await server(t)
   upstream.requireBearer()

@@ -41,7 +41,7 @@ test('a status has the store, the transfers, the upstreams and the readiness of 
     assert.equal(status.served.local, 900)
     assert.equal(status.fetched.upstream, 300)
     assert.equal(status.upstreams[0]?.resting, 'gone')
-    assert.deepEqual(reporter.ready(), { ready: false, reasons: ['the store is recovering'] })
+    assert.deepEqual(reporter.ready(), { ready: false, reasons: ['the store is recovering'], problems: [] })
     const families = parseExposition(reporter.metrics())
     assert.equal(families.get('leat_flight_waiters')?.samples.get('leat_flight_waiters'), 3)
     assert.equal(families.get('leat_build_info')?.samples.get('leat_build_info{version="1.2.3"}'), 1)

@@ -32,10 +32,13 @@ test('private repositories are visible to local clients only, and the order stay
   resolver.privateRegistries.add(PRIVATE.registry)
   const other = { registry: 'ghcr.io', name: 'acme/app' }
   const all = [PRIVATE, other, { ...PRIVATE, name: 'a' }, ALPINE]
-  assert.deepEqual(await visibleRepositories(all, clientOf('127.0.0.1'), resolver), all)
-  for (const address of ['10.0.0.1', undefined]) {
-    assert.deepEqual(await visibleRepositories(all, clientOf(address), resolver), [other, ALPINE])
+  const seenFrom = (address: string | undefined) => {
+    const client = clientOf(address)
+    const caller = { ...client, authorization: undefined, certificate: undefined }
+    return visibleRepositories(all, { client, caller }, { resolver, access: undefined })
   }
+  assert.deepEqual(await seenFrom('127.0.0.1'), all)
+  for (const address of ['10.0.0.1', undefined]) assert.deepEqual(await seenFrom(address), [other, ALPINE])
 })
 
 test('the catalog lists private repositories for local clients only', async (t) => {

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../../src/oci/manifest.ts'
+import { Failure } from '../../../src/ports/failure.ts'
 import type { LocalSource } from '../../../src/ports/local-source.ts'
-import { openSources } from '../../../src/sources/sources.ts'
+import { type LocalSources, openSources } from '../../../src/sources/sources.ts'
 import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
@@ -18,19 +19,20 @@ const ROOT = 'sha256:efb6ee8b0ca1aaa964a4a24a78d1649d0330bed99f1ff87690d31157aec
 interface Lab {
   readonly docker: RecordedDocker
   readonly source: LocalSource
+  readonly sources: LocalSources
   readonly store: Store
 }
 
-async function startLab(t: TestContext): Promise<Lab> {
+async function startLab(t: TestContext, { maxBytes = 1_000_000 } = {}): Promise<Lab> {
   const folder = await temporaryFolder(t)
   const docker = await RecordedDocker.start(folder)
   t.after(() => docker.stop())
-  const store = await openStore({ path: join(folder, 'data') })
+  const store = await openStore({ path: join(folder, 'data'), maxBytes: { bytes: maxBytes } })
   t.after(() => store.close())
   const from = { kind: 'docker', host: `unix://${docker.socketPath}` } as const
   const sources = await openSources([{ from }], store, 'docker.io')
   t.after(() => sources.close())
-  return { docker, store, source: sources.list[0] ?? assert.fail('no source') }
+  return { docker, store, sources, source: sources.list[0] ?? assert.fail('no source') }
 }
 
 async function bytesOf(source: LocalSource, digest: string): Promise<Buffer> {
@@ -74,6 +76,38 @@ test('what was evicted is saved again', async (t) => {
   await store.remove(ROOT as Digest)
   assert.equal(digestOf(await bytesOf(source, ROOT)), ROOT)
   assert.equal(docker.saves, 2)
+})
+
+test('a save that fails is not begun again before a pause is over, and the state of the source says so', async (t) => {
+  const { source, sources, docker } = await startLab(t)
+  docker.savesHalf = true
+  await assert.rejects(source.tag(SMALL, 'v1', { signal }), /the archive is cut short/)
+  const [state] = await sources.states()
+  const problem = /^acme\/small:v1 could not be saved: The archive .* cut short\.$/
+  assert.equal(state?.repositories, 1)
+  assert.match(state?.problem ?? '', problem)
+  docker.savesHalf = false
+  const again = await Promise.allSettled(
+    Array.from({ length: 20 }, () => source.tag(SMALL, 'v1', { signal })),
+  )
+  // A machine that is slow enough has the pause behind it by now.
+  for (const one of again) {
+    if (one.status === 'rejected') assert.match(String(one.reason), /taken in 1 s/)
+  }
+  assert.ok(docker.saves <= 2)
+})
+
+test('an image that the store has no room for is saved once, and the answer says what to do', async (t) => {
+  const { source, docker, sources } = await startLab(t, { maxBytes: 1_000 })
+  for (let asked = 0; asked < 2; asked++) {
+    await assert.rejects(source.tag(SMALL, 'v1', { signal }), (error) => {
+      assert.ok(error instanceof Failure)
+      assert.ok(['disk', 'busy'].includes(error.code))
+      return true
+    })
+  }
+  assert.ok(docker.saves <= 2)
+  assert.match((await sources.states())[0]?.problem ?? '', /^acme\/small:v1 could not be saved/)
 })
 
 test('other names and digests are not in Docker', async (t) => {

@@ -12,6 +12,8 @@ export class RecordedDocker {
   readonly #events = new Set<ServerResponse>()
   /** How often the image was saved. */
   saves = 0
+  /** The archive ends in its middle, as when the daemon dies. */
+  savesHalf = false
 
   static async start(folder: string): Promise<RecordedDocker> {
     const docker = new RecordedDocker(join(folder, 'docker.sock'))
@@ -44,7 +46,8 @@ export class RecordedDocker {
     else if (path === '/images/acme%2Fsmall%3Av1/json') res.end(await fixture('image.json'))
     else if (path === '/images/acme%2Fsmall%3Av1/get') {
       this.saves += 1
-      res.end(await fixture('save.tar'))
+      const archive = await fixture('save.tar')
+      res.end(this.savesHalf ? archive.subarray(0, archive.length / 2) : archive)
     } else res.writeHead(404).end(`{"message":"No such image: ${path}"}`)
   }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { inputFromChunks } from '../../../src/lib/tar/inputs.ts'
 import { TarWriter } from '../../../src/lib/tar/tar-writer.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { readArchive } from '../../../src/sources/docker/saved-archive.ts'
@@ -27,7 +28,7 @@ async function take(archive: Uint8Array, needed = (_: Digest) => true): Promise<
   async function* chunks() {
     for (let at = 0; at < archive.length; at += 3000) yield archive.subarray(at, at + 3000)
   }
-  await readArchive(chunks(), {
+  await readArchive(inputFromChunks(chunks()), {
     isNeeded: async (digest) => needed(digest),
     blob: async (read, size, digest) => {
       const bytes = Buffer.alloc(size)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Failure } from '../../../src/ports/failure.ts'
+import { FileProblem } from '../../../src/lib/watched-file.ts'
 import { findInDockerConfig, parseDockerConfig } from '../../../src/upstream/auth/docker-config.ts'
 
 const auth = (text: string) => ({ auth: Buffer.from(text).toString('base64') })
@@ -48,11 +48,12 @@ test('identity tokens are distinguished from passwords', () => {
   assert.deepEqual(find({ auths: { 'r.io': { identitytoken: 't' } } }, 'r.io'), identity)
 })
 
-test('an invalid file is a failure whose message does not quote the file', () => {
+test('an invalid file is a problem whose message does not quote the file', () => {
   for (const text of ['{"auths": {"r.io": "SECRET"}}', '{SECRET', '"SECRET"']) {
     assert.throws(
       () => parseDockerConfig(text, '/etc/x.json'),
-      (error) => error instanceof Failure && /x\.json/.test(error.message) && !/SECRET/.test(error.message),
+      (error) =>
+        error instanceof FileProblem && /x\.json/.test(error.message) && !/SECRET/.test(error.message),
     )
   }
 })

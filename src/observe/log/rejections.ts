@@ -1,4 +1,4 @@
-import { type Rejection, subscribe } from './events.ts'
+import { type Rejection, subscribe } from '../events.ts'
 
 /** However many clients are rejected, the log gets one line in 10 s. */
 const SUMMARY_INTERVAL_MS = 10_000

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { publish } from '../../src/observe/events.ts'
-import { type Log, startLog } from '../../src/observe/log.ts'
-import { ALPINE, digestOf } from './memory-node.ts'
+import { publish } from '../../../src/observe/events.ts'
+import { type Log, startLog } from '../../../src/observe/log/log.ts'
+import { ALPINE, digestOf } from '../memory-node.ts'
 import {
   flightAttempted,
   flightEnded,
@@ -10,7 +10,7 @@ import {
   peerInstructed,
   peerTransfer,
   requestEnded,
-} from './sample-events.ts'
+} from '../sample-events.ts'
 
 type Line = Record<string, unknown>
 
@@ -100,7 +100,7 @@ test('credentials in messages, in properties of errors and in fields never get i
     log.warn(error.message, { password: 'hunter2', nested: { token: 'hunter2', authorization: 'hunter2' } })
     log.info('hello', { headers: { 'x-key': 'hunter2' } })
   })
-  assert.equal(lines.length, 6)
+  assert.equal(lines.length, 7)
   for (const line of lines) assert.ok(!JSON.stringify(line).includes('hunter2'), JSON.stringify(line))
 })
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { publish } from '../../src/observe/events.ts'
-import { summarizeRejections } from '../../src/observe/rejections.ts'
+import { publish } from '../../../src/observe/events.ts'
+import { summarizeRejections } from '../../../src/observe/log/rejections.ts'
 
 test('the first rejection is reported at once, and the following ones as one summary', async () => {
   const reported: unknown[] = []

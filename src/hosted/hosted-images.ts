@@ -1,0 +1,112 @@
+import type { SharedLocks } from '../lib/async/shared-locks.ts'
+import type { Digest } from '../oci/digest.ts'
+import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts'
+import { type Repository, repositoryKey } from '../oci/names/repository.ts'
+import { Failure } from '../ports/failure.ts'
+import type { HostedStore } from '../ports/hosted/hosted-store.ts'
+import type {
+  HostedRegistry,
+  ManifestRefusal,
+  ManifestToPush,
+  PushedManifest,
+  Uploads,
+} from '../ports/hosted.ts'
+import type { LocalContent } from '../ports/local-content.ts'
+import { checkManifest } from './manifest-check.ts'
+
+interface HostedImagesOptions {
+  readonly store: HostedStore
+  readonly uploads: Uploads
+  readonly isHosted: (repository: Repository) => boolean
+  /** What the cache has under which name: blobs of it can be mounted. */
+  readonly cached: Pick<LocalContent, 'state'>
+  readonly locks: SharedLocks
+}
+
+/**
+ * Takes what clients push into hosted repositories. Whoever adds a link holds the lock of the repository shared, and whoever
+ * removes one exclusively: so what a manifest needs is still linked when the manifest is.
+ */
+export class HostedImages implements HostedRegistry {
+  readonly uploads: Uploads
+  readonly #options: HostedImagesOptions
+
+  constructor(options: HostedImagesOptions) {
+    this.uploads = options.uploads
+    this.#options = options
+  }
+
+  isHosted(repository: Repository): boolean {
+    return this.#options.isHosted(repository)
+  }
+
+  async mount(repository: Repository, digest: Digest, from: Repository): Promise<boolean> {
+    const { store, locks } = this.#options
+    if (!(await this.#has(from, digest))) return false
+    return locks.shared(repositoryKey(repository), () =>
+      store.link(digest, { repository, kind: 'blob', mediaType: undefined, tags: [] }),
+    )
+  }
+
+  async putManifest(
+    repository: Repository,
+    push: ManifestToPush,
+  ): Promise<{ readonly pushed: PushedManifest } | { readonly refusal: ManifestRefusal }> {
+    const { bytes, tags } = push
+    if (bytes.length > MAX_MANIFEST_BYTES) {
+      throw new Failure(
+        'too-large',
+        `The manifest has ${bytes.length} bytes; ${MAX_MANIFEST_BYTES} are allowed.`,
+      )
+    }
+    const checked = checkManifest(push)
+    if ('refusal' in checked) return checked
+    const { digest, mediaType, references, needed, subject } = checked.manifest
+    const { store, locks } = this.#options
+    return locks.shared(repositoryKey(repository), async () => {
+      const linked = new Set(await store.catalog.filterLinked(repository, needed))
+      const missing = needed.filter((one) => !linked.has(one))
+      if (missing.length > 0) return { refusal: { kind: 'missing', missing } }
+      await store.putManifest({ bytes, digest, mediaType, references, subject, repository, tags })
+      return { pushed: { digest, subject } }
+    })
+  }
+
+  deleteTag(repository: Repository, tag: string): Promise<boolean> {
+    return this.#exclusive(repository, (catalog) => catalog.removeTag(repository, tag))
+  }
+
+  deleteManifest(repository: Repository, digest: Digest): Promise<boolean> {
+    return this.#delete(repository, digest, 'manifest')
+  }
+
+  deleteBlob(repository: Repository, digest: Digest): Promise<boolean> {
+    return this.#delete(repository, digest, 'blob')
+  }
+
+  async #has(repository: Repository, digest: Digest): Promise<boolean> {
+    const { store, cached } = this.#options
+    if (this.isHosted(repository)) return (await store.catalog.link(repository, digest)) !== undefined
+    return (await cached.state({ repository, digest }))?.isComplete === true
+  }
+
+  #delete(repository: Repository, digest: Digest, kind: 'manifest' | 'blob'): Promise<boolean> {
+    return this.#exclusive(repository, async (catalog) => {
+      const link = await catalog.link(repository, digest)
+      return link?.kind === kind && catalog.removeLink(repository, digest)
+    })
+  }
+
+  async #exclusive(
+    repository: Repository,
+    remove: (catalog: HostedStore['catalog']) => Promise<boolean>,
+  ): Promise<boolean> {
+    const { store, locks } = this.#options
+    try {
+      return await locks.exclusive(repositoryKey(repository), () => remove(store.catalog))
+    } catch (cause) {
+      if (cause instanceof Failure) throw cause
+      throw new Failure('disk', `cannot change the index: ${String(cause)}`, { cause })
+    }
+  }
+}

@@ -1,0 +1,206 @@
+import { mapConcurrently } from '../lib/async/map-concurrently.ts'
+import { BoundedMap } from '../lib/bounded-map.ts'
+import type { Digest } from '../oci/digest.ts'
+import { type Repository, repositoryKey } from '../oci/names/repository.ts'
+import type { BlobStore } from '../ports/blob-store.ts'
+import type { Content } from '../ports/content.ts'
+import { Failure } from '../ports/failure.ts'
+import type { HostedCatalog, HostedLink } from '../ports/hosted/hosted-catalog.ts'
+import type { BlobAnswer, CacheResult, HeadAnswer, ManifestAnswer, Resolver } from '../ports/resolver.ts'
+import { describeReferrer, indexOfReferrers, type ReferrerDescriptor } from './referrers-index.ts'
+import type { YoungLinks } from './young-links.ts'
+
+type Options = { readonly signal: AbortSignal }
+
+interface HostedResolverOptions {
+  readonly store: Pick<BlobStore, 'open' | 'facts'>
+  readonly referrersOf: (subject: Digest) => Promise<readonly Digest[]>
+  readonly catalog: HostedCatalog
+  readonly isHosted: (repository: Repository) => boolean
+  /** Keeps what a client was told to exist from being collected. */
+  readonly youngLinks: YoungLinks
+}
+
+const HIT: CacheResult = { kind: 'hit' }
+/** A larger manifest is sent from its file, as a blob is. */
+const IN_MEMORY_BYTES = 64 * 1024
+const MAX_PARALLEL_READS = 4
+/** When a tag was pulled is written at most once in five minutes. */
+const PULL_MARK_MS = 5 * 60 * 1000
+const PULL_MARKS = 4096
+
+/** Answers for hosted repositories from their links alone; all other repositories are the next resolver's. */
+export class HostedResolver implements Resolver {
+  readonly #options: HostedResolverOptions
+  readonly #next: Resolver
+  readonly #pulls = new BoundedMap<string, true>(PULL_MARKS, { ttlMs: PULL_MARK_MS })
+
+  constructor(options: HostedResolverOptions, next: Resolver) {
+    this.#options = options
+    this.#next = next
+  }
+
+  async blob(repository: Repository, digest: Digest, options: Options): Promise<BlobAnswer> {
+    if (!this.#isHosted(repository)) return this.#next.blob(repository, digest, options)
+    await this.#link(repository, digest)
+    return { content: await this.#open(repository, digest), cacheResult: HIT }
+  }
+
+  async blobHead(repository: Repository, digest: Digest, options: Options): Promise<HeadAnswer> {
+    if (!this.#isHosted(repository)) return this.#next.blobHead(repository, digest, options)
+    return this.#head(repository, await this.#link(repository, digest))
+  }
+
+  async manifestHead(repository: Repository, digest: Digest, options: Options): Promise<HeadAnswer> {
+    if (!this.#isHosted(repository)) return this.#next.manifestHead(repository, digest, options)
+    return this.#head(repository, await this.#manifestLink(repository, digest))
+  }
+
+  async manifestByDigest(repository: Repository, digest: Digest, options: Options): Promise<ManifestAnswer> {
+    if (!this.#isHosted(repository)) return this.#next.manifestByDigest(repository, digest, options)
+    const link = await this.#manifestLink(repository, digest)
+    await this.#renew(repository, link)
+    return this.#manifest(repository, digest, link.mediaType)
+  }
+
+  async manifestByTag(repository: Repository, tag: string, options: Options): Promise<ManifestAnswer> {
+    if (!this.#isHosted(repository)) return this.#next.manifestByTag(repository, tag, options)
+    const found = await this.#options.catalog.tag(repository, tag)
+    if (found === undefined)
+      throw new Failure('absent', `there is no tag ${tag} in ${repositoryKey(repository)}`)
+    const { mediaType } = await this.#manifestLink(repository, found.digest)
+    const answer = await this.#manifest(repository, found.digest, mediaType)
+    this.#markPulled(repository, tag)
+    return answer
+  }
+
+  async tags(
+    repository: Repository,
+    options: Options,
+  ): Promise<{ readonly tags: readonly string[]; readonly cacheResult: CacheResult }> {
+    if (!this.#isHosted(repository)) return this.#next.tags(repository, options)
+    const tags = await this.#options.catalog.tagNames(repository)
+    if (tags.length === 0 && !(await this.#exists(repository))) {
+      throw new Failure('absent', `there is no repository ${repositoryKey(repository)}`)
+    }
+    return { tags, cacheResult: HIT }
+  }
+
+  async referrers(
+    repository: Repository,
+    subject: Digest,
+    options: Options,
+  ): Promise<{ readonly index: Uint8Array; readonly cacheResult: CacheResult }> {
+    if (!this.#isHosted(repository)) return this.#next.referrers(repository, subject, options)
+    const { referrersOf, catalog } = this.#options
+    const digests = await catalog.filterLinked(repository, await referrersOf(subject))
+    const found = new Map<Digest, ReferrerDescriptor>()
+    const describe = (digest: Digest) => this.#describe(repository, digest, options)
+    for await (const one of mapConcurrently(digests, MAX_PARALLEL_READS, describe)) {
+      if (one !== undefined) found.set(one.digest, one)
+    }
+    // The order does not depend on which manifest was read first.
+    const manifests = digests.flatMap((digest) => found.get(digest) ?? [])
+    return { index: indexOfReferrers(manifests), cacheResult: HIT }
+  }
+
+  async repositories(): Promise<readonly Repository[]> {
+    const all = new Map<string, Repository>()
+    for (const one of await this.#next.repositories())
+      if (!this.#isHosted(one)) all.set(repositoryKey(one), one)
+    for (const one of await this.#options.catalog.repositories())
+      if (this.#isHosted(one)) all.set(repositoryKey(one), one)
+    return [...all].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, repository]) => repository)
+  }
+
+  isPrivate(repository: Repository): Promise<boolean> {
+    return this.#isHosted(repository) ? Promise.resolve(false) : this.#next.isPrivate(repository)
+  }
+
+  #isHosted(repository: Repository): boolean {
+    return this.#options.isHosted(repository)
+  }
+
+  async #exists(repository: Repository): Promise<boolean> {
+    for await (const _ of this.#options.catalog.links(repository)) return true
+    return false
+  }
+
+  async #link(repository: Repository, digest: Digest): Promise<HostedLink> {
+    const link = await this.#options.catalog.link(repository, digest)
+    if (link === undefined) throw absent(repository, digest)
+    return link
+  }
+
+  async #manifestLink(repository: Repository, digest: Digest): Promise<HostedLink & { mediaType: string }> {
+    const { mediaType, ...link } = await this.#link(repository, digest)
+    if (mediaType === undefined) throw absent(repository, digest)
+    return { ...link, mediaType }
+  }
+
+  async #head(repository: Repository, link: HostedLink): Promise<HeadAnswer> {
+    await this.#renew(repository, link)
+    const facts = await this.#options.store.facts(link.digest)
+    if (facts === undefined) throw absent(repository, link.digest)
+    return { size: facts.size, mediaType: link.mediaType, cacheResult: HIT }
+  }
+
+  async #renew(repository: Repository, link: HostedLink): Promise<void> {
+    if (!(await this.#options.youngLinks.renew(repository, link))) throw absent(repository, link.digest)
+  }
+
+  async #open(repository: Repository, digest: Digest): Promise<Content> {
+    const content = await this.#options.store.open(digest)
+    if (content === undefined) throw absent(repository, digest)
+    return content
+  }
+
+  async #manifest(repository: Repository, digest: Digest, mediaType: string): Promise<ManifestAnswer> {
+    const content = await this.#open(repository, digest)
+    const { size } = content
+    if (size > IN_MEMORY_BYTES) return { digest, mediaType, size, body: content, cacheResult: HIT }
+    try {
+      return { digest, mediaType, size, body: await bytesOf(content), cacheResult: HIT }
+    } finally {
+      await content.close()
+    }
+  }
+
+  async #describe(
+    repository: Repository,
+    digest: Digest,
+    { signal }: Options,
+  ): Promise<ReferrerDescriptor | undefined> {
+    signal.throwIfAborted()
+    const link = await this.#options.catalog.link(repository, digest)
+    const content = link?.mediaType === undefined ? undefined : await this.#options.store.open(digest)
+    if (link?.mediaType === undefined || content === undefined) return undefined
+    try {
+      return describeReferrer(digest, link.mediaType, await bytesOf(content))
+    } finally {
+      await content.close()
+    }
+  }
+
+  #markPulled(repository: Repository, tag: string): void {
+    const key = `${repositoryKey(repository)}:${tag}`
+    if (this.#pulls.has(key)) return
+    this.#pulls.set(key, true)
+    // A pull that is not marked can only make a tag look older.
+    void this.#options.catalog.markPulled(repository, tag).catch(() => this.#pulls.delete(key))
+  }
+}
+
+function absent(repository: Repository, digest: Digest): Failure {
+  return new Failure('absent', `${repositoryKey(repository)} does not have ${digest}`)
+}
+
+async function bytesOf(content: Content): Promise<Uint8Array> {
+  const bytes = new Uint8Array(content.size)
+  for (let position = 0; position < bytes.length; ) {
+    const count = await content.read(bytes.subarray(position), position)
+    if (count === 0) throw new Failure('disk', `the file ended after ${position} of ${bytes.length} bytes`)
+    position += count
+  }
+  return bytes
+}

@@ -1,0 +1,132 @@
+import type { Digest } from '../../../oci/digest.ts'
+import { type Repository, repositoryFromKey } from '../../../oci/names/repository.ts'
+import type { HostedCatalog, HostedLink, HostedTag } from '../../../ports/hosted/hosted-catalog.ts'
+import { type Database, keysUnder, pages, SEPARATOR } from '../../database/database.ts'
+import { decodeTag } from './hosted-tag.ts'
+import {
+  digestIn,
+  hostedTagKey,
+  hostedTagsOf,
+  lastPart,
+  linkKey,
+  linksOf,
+  pulledKey,
+  repositoryIn,
+} from './keys.ts'
+import { decodeLink, type Links } from './links.ts'
+
+/** Tells which contents are stored. */
+interface StoredEntries {
+  getMany(digests: readonly Digest[]): Promise<readonly unknown[]>
+}
+
+/** The catalog of hosted repositories in LevelDB. Links and tags are written synced: nobody could fetch them again. */
+export class LevelHostedCatalog implements HostedCatalog {
+  readonly #database: Database
+  readonly #links: Links
+  readonly #entries: StoredEntries
+
+  constructor(database: Database, links: Links, entries: StoredEntries) {
+    this.#database = database
+    this.#links = links
+    this.#entries = entries
+  }
+
+  async link(repository: Repository, digest: Digest): Promise<HostedLink | undefined> {
+    const link = await this.#links.get(repository, digest)
+    if (link === undefined) return undefined
+    const [entry] = await this.#entries.getMany([digest])
+    return entry === undefined ? undefined : link
+  }
+
+  async filterLinked(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
+    if (digests.length === 0) return []
+    const links = await this.#database.getMany(digests.map((digest) => linkKey(repository, digest)))
+    const linked = digests.filter((_, at) => links[at] !== undefined)
+    const entries = await this.#entries.getMany(linked)
+    return linked.filter((_, at) => entries[at] !== undefined)
+  }
+
+  async *links(repository: Repository): AsyncGenerator<HostedLink> {
+    for await (const [key, text] of pages(this.#database, linksOf(repository))) {
+      const digest = digestIn(key)
+      const link = digest && decodeLink(digest, text)
+      if (link !== undefined) yield link
+    }
+  }
+
+  repositoriesOf(digest: Digest): Promise<readonly Repository[]> {
+    return this.#links.repositoriesOf(digest)
+  }
+
+  /** Goes from the first link of one repository to the first link of the next one. */
+  async repositories(): Promise<readonly Repository[]> {
+    const found: Repository[] = []
+    const { gte, lt } = keysUnder('link')
+    for (let from = gte; ; ) {
+      const [key] = await this.#database.keys({ gte: from, lt, limit: 1 }).all()
+      if (key === undefined) return found
+      const name = key.split(SEPARATOR)[1] ?? ''
+      const repository = repositoryFromKey(name)
+      if (repository !== undefined) found.push(repository)
+      from = keysUnder('link', name).lt
+    }
+  }
+
+  async tag(repository: Repository, tag: string): Promise<HostedTag | undefined> {
+    const [text, pulled] = await this.#database.getMany([
+      hostedTagKey(repository, tag),
+      pulledKey(repository, tag),
+    ])
+    return text === undefined ? undefined : hostedTag(repository, tag, text, pulled)
+  }
+
+  async tagNames(repository: Repository): Promise<readonly string[]> {
+    const keys = await this.#database.keys(hostedTagsOf(repository)).all()
+    return keys.map(lastPart)
+  }
+
+  async *tags(repository?: Repository): AsyncGenerator<HostedTag> {
+    for await (const [key, text] of pages(this.#database, hostedTagsOf(repository))) {
+      const of = repositoryIn(key)
+      if (of === undefined) continue
+      const tag = lastPart(key)
+      const found = hostedTag(of, tag, text, await this.#database.get(pulledKey(of, tag)))
+      if (found !== undefined) yield found
+    }
+  }
+
+  renewLink(repository: Repository, digest: Digest): Promise<boolean> {
+    return this.#links.renew(repository, digest)
+  }
+
+  async removeLink(repository: Repository, digest: Digest): Promise<boolean> {
+    const keys: string[] = []
+    for await (const tag of this.tags(repository)) {
+      if (tag.digest === digest) keys.push(hostedTagKey(repository, tag.tag), pulledKey(repository, tag.tag))
+    }
+    return this.#links.remove(repository, digest, keys)
+  }
+
+  async removeTag(repository: Repository, tag: string): Promise<boolean> {
+    if ((await this.tag(repository, tag)) === undefined) return false
+    const batch = this.#database.batch()
+    await batch.del(hostedTagKey(repository, tag)).del(pulledKey(repository, tag)).write({ sync: true })
+    return true
+  }
+
+  async markPulled(repository: Repository, tag: string): Promise<void> {
+    await this.#database.put(pulledKey(repository, tag), String(Date.now()))
+  }
+}
+
+function hostedTag(
+  repository: Repository,
+  tag: string,
+  text: string,
+  pulled: string | undefined,
+): HostedTag | undefined {
+  const value = decodeTag(text)
+  const pulledAt = Number(pulled)
+  return value && { repository, tag, ...value, pulledAt: pulledAt > 0 ? pulledAt : undefined }
+}
