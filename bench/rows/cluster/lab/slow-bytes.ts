@@ -18,7 +18,14 @@ export function slowBytes(context: Context, entry: string): Promise<void> {
   return withResources(async (resources) => {
     const folder = resources.add(context.folder('slow'))
     const flags = ['--log-level', 'warn', '--max-bytes', '1GiB']
-    const lab = await Lab.open({ nodes: 1, entry, folder: `${folder.path}/lab`, peers: false, rate: FAST, flags })
+    const lab = await Lab.open({
+      nodes: 1,
+      entry,
+      folder: `${folder.path}/lab`,
+      peers: false,
+      rate: FAST,
+      flags,
+    })
     resources.add({ stop: () => lab.close() })
     const [node] = lab.nodes
     if (node === undefined) throw new Error('a node is needed')
