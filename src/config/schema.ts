@@ -1,5 +1,7 @@
+import type { AccessOptions } from '../access/options/access-options.ts'
 import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
+import { auth } from './access/auth.ts'
 import { parseAddress, parseHostName, type SocketAddress } from './values/address.ts'
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, oneOf, path, text, yesOrNo } from './values/format.ts'
@@ -108,6 +110,14 @@ export const SETTINGS = Object.freeze({
     defaultText: 'none',
     help: 'PEM key of --tls-cert',
     example: '/etc/leat/tls.key',
+  }),
+  auth: setting<AccessOptions | undefined>({
+    flag: undefined,
+    format: auth,
+    defaultValue: undefined,
+    defaultText: 'everybody may pull',
+    help: 'who may use the registry API: how clients log in, and what they may do then',
+    example: '{ htpasswd: /etc/leat/users }',
   }),
   allow: setting<readonly string[] | undefined>({
     flag: 'allow',

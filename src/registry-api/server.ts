@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net'
+import { type CertificateFiles, readCertificate, watchCertificate } from '../lib/certificate-files.ts'
+import { publish } from '../observe/events.ts'
 import type { HostedNames } from '../oci/names/hosted-names.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { repositoryFilter } from '../oci/names/repository-filter.ts'
@@ -7,9 +9,7 @@ import type { HostedRegistry } from '../ports/hosted.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import type { StatusReport } from '../schemas/status-report.ts'
 import { BufferPool } from './answer/buffer-pool.ts'
-import { SendSlots } from './answer/send-slots.ts'
 import { ClientRequests } from './client-requests.ts'
-import { type CertificateFiles, readCertificate, watchCertificate } from './connections/certificate.ts'
 import { type Client, clientOf } from './connections/client.ts'
 import { Connections } from './connections/connections.ts'
 import { createHttp1Server, type Http1Server } from './connections/http1.ts'
@@ -17,7 +17,8 @@ import { Http2Sessions } from './connections/http2/http2-sessions.ts'
 import { type DetectedProtocol, detectProtocol } from './connections/protocol.ts'
 import { reportRejection } from './connections/rejections.ts'
 import type { DispatchContext } from './dispatch.ts'
-import { bodyLimits, connectionLimits, http2Limits, LIMITS, type Limits, listLimits } from './limits.ts'
+import { connectionLimits, http2Limits, LIMITS, type Limits } from './limits.ts'
+import { Slots } from './slots.ts'
 
 export interface RegistryServerOptions {
   readonly resolver: Resolver
@@ -30,12 +31,12 @@ export interface RegistryServerOptions {
   readonly allow?: readonly string[] | undefined
   /** The repositories that take pushes; without it there are none. */
   readonly hosted?: HostedRegistry | undefined
+  /** Whether clients may delete what is hosted; by default they may. */
+  readonly hostedDelete?: boolean | undefined
   /** Finds the hosted repositories that requests mean; given together with `hosted`. */
   readonly hostedNames?: HostedNames | undefined
   /** Decides who may do what; without it every client may do everything. */
   readonly access?: AccessControl | undefined
-  /** Asks clients for a certificate at the TLS handshake; `access` decides which ones it trusts. A client may have none. */
-  readonly requestClientCertificate?: boolean | undefined
   readonly limits?: Partial<Limits> | undefined
   /** Decides which clients are local; by default those that connect over the loopback. */
   readonly clientOf?: ((remoteAddress: string | undefined) => Client) | undefined
@@ -79,8 +80,7 @@ class HttpRegistryServer implements RegistryServer {
   readonly #options: RegistryServerOptions
   readonly #limits: Limits
   readonly #buffers: BufferPool
-  readonly #bodySlots: SendSlots
-  readonly #listSlots: SendSlots
+  readonly #slots: Slots
   readonly #http2: Http2Sessions
   readonly #connections: Connections
   readonly #requests: ClientRequests
@@ -97,16 +97,22 @@ class HttpRegistryServer implements RegistryServer {
     this.#options = options
     this.#limits = limits
     this.#buffers = new BufferPool(limits.memoryBytes)
-    this.#bodySlots = new SendSlots(bodyLimits(limits), reportRejection)
-    this.#listSlots = new SendSlots(listLimits(limits), reportRejection)
+    const slots = new Slots(limits)
+    this.#slots = slots
     const buffers = this.#buffers
     const context: DispatchContext = {
       resolver: options.resolver,
-      bodies: { buffers, slots: this.#bodySlots, firstByteMs },
-      lists: { buffers, slots: this.#listSlots, firstByteMs },
+      bodies: { buffers, slots: slots.bodies, firstByteMs },
+      lists: { buffers, slots: slots.lists, firstByteMs },
       defaultNamespace: options.defaultNamespace,
       isAllowed: allowedBy(options),
-      hosted: options.hosted,
+      push: options.hosted && {
+        hosted: options.hosted,
+        slots: slots.uploads,
+        largeManifestSlots: slots.largeManifests,
+        bodyStallMs: limits.bodyStallMs,
+        mayDelete: options.hostedDelete ?? true,
+      },
       hostedNames: options.hostedNames,
       access: options.access,
     }
@@ -133,17 +139,16 @@ class HttpRegistryServer implements RegistryServer {
       sessions: this.#http2.size,
       answers: this.#requests.answersUnderWay,
       pipelined: this.#requests.pipelined,
-      seats: this.#bodySlots.taken + this.#listSlots.taken,
-      waiting: this.#bodySlots.waiting + this.#listSlots.waiting,
+      seats: this.#slots.taken,
+      waiting: this.#slots.waiting,
       pieces: this.#buffers.buffersInUse,
     }
   }
 
   async start(): Promise<ListenAddress> {
-    const { tls, listen, requestClientCertificate = false } = this.#options
+    const { tls, listen } = this.#options
     const certificate = tls === undefined ? undefined : await readCertificate(tls)
-    const ownTls = certificate && { certificate, requestClientCertificate }
-    const http1 = createHttp1Server(this.#limits, ownTls, {
+    const http1 = createHttp1Server(this.#limits, certificate, {
       accept: (socket) => this.#connections.accept(socket),
       onConnection: (socket) => this.#onConnection(socket),
     })
@@ -169,7 +174,10 @@ class HttpRegistryServer implements RegistryServer {
     if (tls !== undefined) {
       const apply = (certificate: Parameters<NonNullable<typeof server.setSecureContext>>[0]) =>
         server.setSecureContext?.(certificate)
-      this.#certificateWatch = watchCertificate(tls, apply, { intervalMs: this.#limits.certificateMs })
+      this.#certificateWatch = watchCertificate(tls, apply, {
+        intervalMs: this.#limits.certificateMs,
+        onProblem: (problem) => publish('file.checked', { file: tls.certFile, problem }),
+      })
     }
     const address = server.address()
     if (address === null || typeof address === 'string')

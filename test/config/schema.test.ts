@@ -14,6 +14,7 @@ test('without sources the settings are the defaults', async () => {
     scrubRate: 16 * 1024 * 1024,
     tlsCert: undefined,
     tlsKey: undefined,
+    auth: undefined,
     allow: undefined,
     defaultNamespace: 'docker.io',
     drainTimeout: 25_000,

@@ -153,6 +153,9 @@ function logProblems(logger: Logger): readonly (() => void)[] {
     subscribe('source.failed', ({ source, error }) =>
       logger.warn({ source, error: errorText(error) }, 'a local source cannot be read'),
     ),
+    subscribe('access.slowed', (event) =>
+      logger.warn(event, 'too many wrong logins: the address has to wait'),
+    ),
     summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or disconnected')),
     subscribe('hosted.lost', ({ digest, repositories }) =>
       logger.error(
