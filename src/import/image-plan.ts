@@ -210,8 +210,7 @@ function sizeOf(located: Located): number {
 /** How people find the bytes. */
 export function fileOf(located: Located | undefined, digest: Digest): string {
   if (located === undefined || !('path' in located)) return digest
-  const { path, shownAs = path, start } = located
-  return start === 0 ? shownAs : `${shownAs} (${digest})`
+  return located.start === 0 ? located.path : `${located.path} (${digest})`
 }
 
 async function bytesOf(located: Located): Promise<Uint8Array> {

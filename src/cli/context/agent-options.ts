@@ -41,6 +41,7 @@ export function agentOptions(
     ...(allow === undefined ? {} : { allow }),
     ...(settings.auth === undefined ? {} : { auth: settings.auth }),
     ...(settings.hosted.length === 0 ? {} : { hosted: { names: settings.hosted } }),
+    hostedDelete: settings.hostedDelete,
     ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
     ...(settings.peersSecretFile === undefined
       ? {}

@@ -22,8 +22,6 @@ const MAX_BUNDLE_BYTES = 64 * 1024 * 1024
 interface LayoutOptions {
   readonly kind: 'oci' | 'oci-archive' | 'docker-archive'
   readonly path: string
-  /** Where the bytes are: at `path`, or in a decompressed copy. */
-  readonly file: string
   /** The name or the tag of the only image that is wanted. */
   readonly wanted: string | undefined
   readonly names: ImageNames
@@ -42,7 +40,7 @@ export class LayoutImages implements ImportSource {
   constructor(options: LayoutOptions) {
     this.name = `${options.kind}:${options.path}`
     this.#options = options
-    this.#tree = new PathTree(options.path, options.file)
+    this.#tree = new PathTree(options.path)
   }
 
   async images(): Promise<{ readonly images: readonly FoundImage[]; readonly leftOut: readonly LeftOut[] }> {
