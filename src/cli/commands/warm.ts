@@ -1,5 +1,6 @@
-import { loadSetting, loadSettings } from '../../config/load.ts'
+import { loadSettings } from '../../config/load.ts'
 import { WarmLine, type WarmRequest } from '../../schemas/warm-report.ts'
+import { adminFlags, adminTarget } from '../context/admin-target.ts'
 import { agentOptions } from '../context/agent-options.ts'
 import { streamApi } from '../context/client.ts'
 import {
@@ -10,7 +11,7 @@ import {
   type Terminal,
   usageError,
 } from '../context/command.ts'
-import { givenSettings, settingFlags } from '../context/settings.ts'
+import { givenSettings } from '../context/settings.ts'
 import { asCommandError, DATA_ALTERNATIVE, resultOf } from '../context/upkeep.ts'
 import { imagesOf, platformsOf } from '../warm/image-arguments.ts'
 import { NodeOutput } from '../warm/node-output.ts'
@@ -63,7 +64,7 @@ export const warm: Command = {
       defaultText: undefined,
     },
     DATA_FLAG,
-    ...settingFlags('admin', 'config'),
+    ...adminFlags(),
     JSON_FLAG,
   ],
   examples: [
@@ -121,7 +122,7 @@ async function withWarmer(
 ): Promise<0 | 1> {
   const settings = givenSettings(given, terminal)
   if (given.values['data'] === undefined) {
-    const admin = await loadSetting('admin', settings)
+    const admin = await adminTarget(settings)
     return work({
       warm: ({ signal, ...body }) =>
         streamApi(
