@@ -158,6 +158,13 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'peers/wire/connection/message-queue.ts',
   ],
   'peers/wire/peer-client.test.ts': ['peers/wire/connection-pool.ts'],
+  'registry-api/endpoints/push/manifests.test.ts': ['registry-api/endpoints/push/whole-body.ts'],
+  'registry-api/endpoints/push/uploads.test.ts': [
+    'registry-api/push.ts',
+    'registry-api/endpoints/push/push-context.ts',
+    'registry-api/endpoints/push/receive-upload.ts',
+    'registry-api/endpoints/push/receive-with-slot.ts',
+  ],
   'registry-api/answer/send-slots.test.ts': [
     'registry-api/answer/send-slot.ts',
     'registry-api/answer/waiting-senders.ts',
