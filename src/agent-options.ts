@@ -36,6 +36,8 @@ export interface AgentOptions {
   readonly sources?: readonly SourceOptions[]
   /** Repositories of this agent that clients push to; default: none. */
   readonly hosted?: HostedOptions
+  /** Whether clients may delete what is hosted; default: they may. */
+  readonly hostedDelete?: boolean
   /** Images that are stored before anybody pulls them, and again when their tags move. */
   readonly warm?: readonly WarmEntry[]
   /** Joins the agents that know the same secret, which are then asked before upstream; default: no peers. */

@@ -81,6 +81,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/terminal/bars.ts',
     'cli/warm/node-output.ts',
     'cli/warm/output.ts',
+    'cli/warm/progress-rows.ts',
     'cli/warm/text.ts',
   ],
   'config/values/warm.test.ts': ['config/values/format.ts'],
@@ -226,7 +227,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'upstream/transport/transport.test.ts': ['upstream/transport/undici-client.ts'],
   'warm/images/image-warmer.test.ts': ['warm/images/platform-check.ts'],
   'warm/images/manifest-walk.test.ts': ['warm/images/referrers.ts'],
-  'warm/keeper.test.ts': ['warm/content/warm-parts.ts', 'warm/images/warm-error.ts'],
+  'warm/keeper.test.ts': ['warm/images/warm-error.ts'],
   'webhooks/webhooks.test.ts': [
     'webhooks/cloud-event.ts',
     'webhooks/image-event.ts',

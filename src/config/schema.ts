@@ -173,6 +173,14 @@ export const SETTINGS = Object.freeze({
     example: 'team/**',
     repeatable: true,
   }),
+  hostedDelete: setting({
+    flag: 'hosted-delete',
+    format: yesOrNo,
+    defaultValue: true,
+    defaultText: 'true',
+    help: 'whether clients may delete tags, manifests and blobs of hosted repositories',
+    example: 'false',
+  }),
   defaultNamespace: setting({
     flag: 'default-namespace',
     format: text(parseRegistryHost, 'a registry such as docker.io or localhost:5000'),

@@ -23,6 +23,7 @@ test('without sources the settings are the defaults', async () => {
     defaultNamespace: 'docker.io',
     drainTimeout: 25_000,
     hosted: [],
+    hostedDelete: true,
     peersSecretFile: undefined,
     bootstrap: [],
     publicDht: false,

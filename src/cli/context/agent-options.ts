@@ -42,6 +42,7 @@ export function agentOptions(
     ...adminOptions(settings),
     ...(settings.auth === undefined ? {} : { auth: settings.auth }),
     ...(settings.hosted.length === 0 ? {} : { hosted: { names: settings.hosted } }),
+    hostedDelete: settings.hostedDelete,
     ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
     ...(settings.peersSecretFile === undefined
       ? {}
