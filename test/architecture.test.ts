@@ -138,7 +138,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch/manifests/manifest-body.ts',
   ],
   export: ['lib', 'oci', 'ports'],
-  hosted: ['lib', 'oci', 'ports'],
+  hosted: ['lib', 'oci', 'ports', 'schemas/upkeep-report.ts'],
   // An import reads what local sources read.
   import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],
   store: ['lib', 'oci', 'ports', EVENTS],
@@ -163,7 +163,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'control', 'formats', 'caches', '.'],
-  hosted: ['uploads', '.'],
+  hosted: ['uploads', 'garbage', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'log', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar', 'hashing'],
