@@ -10,7 +10,7 @@ RUN find node_modules -path '*/prebuilds/*' -name '*.node' \
       ! -path "*/prebuilds/linux-$(node -p process.arch)/*" -delete \
  && find node_modules -path '*/prebuilds/*' \( -name '*.musl.node' -o -name '*.bare' \) -delete \
  && find node_modules -path '*/prebuilds/*' -type d -empty -delete \
- && rm -r node_modules/classic-level/deps
+ && rm -r node_modules/classic-level/deps node_modules/node-addon-api
 
 FROM node:24-slim AS build
 WORKDIR /app

@@ -1,8 +1,9 @@
+import type { AccessOptions } from './access/options/access-options.ts'
 import type { FlightPolicy } from './fetch/flight/flight-policy.ts'
 import type { HostedOptions } from './hosted/open-hosted.ts'
+import type { CertificateFiles } from './lib/certificate-files.ts'
 import type { DiskLimit } from './lib/disk-limit.ts'
 import type { PeerOptions } from './peers/peer-options.ts'
-import type { CertificateFiles } from './registry-api/connections/certificate.ts'
 import type { ListenAddress } from './registry-api/server.ts'
 import type { SourceOptions } from './sources/sources.ts'
 import type { UpstreamOptions } from './upstream/options/options.ts'
@@ -22,6 +23,8 @@ export interface AgentOptions {
   readonly admin?: ListenAddress
   /** PEM files; the registry API then speaks TLS. The files are read again when they change. */
   readonly tls?: CertificateFiles
+  /** Who may use the registry API; default: everybody may pull. */
+  readonly auth?: AccessOptions
   /** Registries that need more than their name. */
   readonly upstreams?: UpstreamOptions
   /** Images on this machine, which are asked for after the store, and before peers and upstreams. */

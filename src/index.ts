@@ -1,9 +1,10 @@
 /** The library: the same agent that `agent serve` runs, in a program of your own. */
+export type { AccessOptions, RuleOptions, TokenOptions } from './access/options/access-options.ts'
 export { type Agent, type AgentOptions, createAgent } from './agent.ts'
 export type { FlightPolicy } from './fetch/flight/flight-policy.ts'
+export type { CertificateFiles } from './lib/certificate-files.ts'
 export type { DiskLimit } from './lib/disk-limit.ts'
 export type { Address, PeerOptions } from './peers/peer-options.ts'
-export type { CertificateFiles } from './registry-api/connections/certificate.ts'
 export type { ListenAddress } from './registry-api/server.ts'
 export type { Compression } from './sources/docker/classic-image.ts'
 export type { SourceOptions } from './sources/sources.ts'

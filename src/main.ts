@@ -59,6 +59,7 @@ function terminal(version: string): Terminal {
     out: (text) => written(process.stdout, text),
     err: (text) => written(process.stderr, text),
     isInteractive: process.stdout.isTTY === true,
+    isErrInteractive: process.stderr.isTTY === true,
     get columns() {
       // Some terminals say that they have none.
       return process.stdout.columns || WIDTH.unknown

@@ -1,3 +1,4 @@
+import { openAccess } from './access/open-access.ts'
 import { type AdminServer, createAdminServer } from './admin-api/server.ts'
 import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
@@ -10,13 +11,18 @@ import { StoreTarget } from './import/target/store-target.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
 import { type AgentState, nodeViewOf } from './node-view.ts'
 import { Reporter } from './observe/reports/reporter.ts'
+import type { Repository } from './oci/names/repository.ts'
 import { repositoryFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
 import type { Resolver } from './ports/resolver.ts'
-import { createRegistryServer, type RegistryServer } from './registry-api/server.ts'
+import {
+  createRegistryServer,
+  type RegistryServer,
+  type RegistryServerOptions,
+} from './registry-api/server.ts'
 import { LocalResolver } from './sources/local-resolver.ts'
 import { type LocalSources, openSources } from './sources/sources.ts'
 import { StoringResolver } from './sources/storing-resolver.ts'
@@ -140,6 +146,7 @@ export async function wireAgent(
   // 10. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
     ...options,
+    ...(await accessParts(options, hosted)),
     listen,
     defaultNamespace,
     resolver: clientResolver,
@@ -187,6 +194,20 @@ async function openClientResolver(
   const cacheResolver =
     sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
   return { hosted, sources, clientResolver: hosted?.resolver(cacheResolver) ?? cacheResolver }
+}
+
+/** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */
+async function accessParts(
+  { auth, tls }: AgentOptions,
+  hosted: Hosted | undefined,
+): Promise<Pick<RegistryServerOptions, 'access' | 'tls'>> {
+  if (auth === undefined) return {}
+  const clientCaFile = auth.clientCertificates?.caFile
+  if (clientCaFile !== undefined && tls === undefined)
+    throw new Error('client certificates need TLS: give the agent a certificate of its own')
+  const isHosted = (repository: Repository): boolean => hosted?.registry.isHosted(repository) === true
+  const access = await openAccess(auth, { isHosted })
+  return { access, ...(tls === undefined ? {} : { tls: { ...tls, clientCaFile } }) }
 }
 
 /** Gives the warming what it uses of the node. */

@@ -15,6 +15,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli', 'config'],
   // The library exports the types of its options from the rooms that they belong to.
   'index.ts': [
+    'access/options',
     'agent.ts',
     'fetch',
     'lib',
@@ -37,6 +38,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'warm',
   ],
   'wiring.ts': [
+    'access/open-access.ts',
     'agent-options.ts',
     'node-view.ts',
     'registry-api',
@@ -69,6 +71,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'webhooks/webhooks.ts',
   ],
   'agent-options.ts': [
+    'access/options',
     'registry-api',
     'fetch',
     'hosted/open-hosted.ts',
@@ -112,6 +115,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'peers/dht/ping.ts',
     'ports/failure.ts',
   ],
+  access: ['lib', 'oci', 'ports', EVENTS],
   'registry-api': ['lib', 'oci', 'ports', EVENTS, 'schemas/status-report.ts'],
   'admin-api': ['lib', 'schemas'],
   warm: [
@@ -149,7 +153,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   runtimes: ['lib', 'oci'],
   // Checks the settings that it makes by the settings table.
   migrate: ['lib', 'oci', 'config'],
-  config: ['lib', 'oci'],
+  config: ['access/options', 'lib', 'oci'],
   ports: ['oci'],
   schemas: [],
   oci: ['lib'],
@@ -158,8 +162,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
+  access: ['options', 'logins', 'passwords', 'tokens', 'rules', '.'],
   cli: ['context', 'terminal', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
-  config: ['values', '.'],
+  config: ['values', 'access', '.'],
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'control', 'formats', 'caches', '.'],
@@ -223,6 +228,8 @@ const MOST_WITHOUT_README = 8
 
 /** Packages that stand behind a seam, and the rooms that know them. */
 const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
+  bcrypt: 'access',
+  jose: 'access',
   level: 'store',
   undici: ['upstream', 'sources', 'webhooks'],
   tldts: 'upstream',

@@ -14,6 +14,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'fetch/flight/attempts/untrusted-sources.test.ts': 'random sources never complete a wrong body',
   'fetch/flight/pass-through.test.ts': 'content that is sent to clients without being stored',
   'fetch/known-names/manifest-references.test.ts': 'the names under which a manifest makes content known',
+  'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
   'registry-api/upstream-failures.test.ts': 'what clients learn of failures of upstream',
   'runtimes/round-trip.test.ts': 'an install and an uninstall together change nothing',
   'runtimes/tls.test.ts': 'an install for an agent with TLS',
@@ -24,6 +25,8 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
 
 /** Files of src that have logic and no test file of their own, by the test file that tests them. */
 export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
+  'access/access-control.test.ts': ['access/challenges.ts'],
+  'access/passwords/password-logins.test.ts': ['access/passwords/password-users.ts'],
   'admin-api/answer.test.ts': ['admin-api/route.ts'],
   'admin-api/commands.test.ts': ['admin-api/request-body.ts'],
   'cli/commands/import.test.ts': [
@@ -168,6 +171,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'registry-api/exchange/http1-exchange.ts',
   ],
   'registry-api/upstream-failures.test.ts': ['ports/failure.ts'],
+  'registry-api/connections/certificate.test.ts': ['lib/certificate-files.ts'],
   'runtimes/files/host-files.test.ts': ['runtimes/files/real-path.ts'],
   'runtimes/files/install-record.test.ts': ['runtimes/files/original-files.ts'],
   'runtimes/kinds/containerd-config.test.ts': ['runtimes/files/toml.ts'],

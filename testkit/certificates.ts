@@ -40,9 +40,22 @@ function time(at: Date): Buffer {
 }
 
 function altNames(hosts: readonly string[]): Buffer {
-  const names = hosts.map((host) =>
-    isIPv4(host) ? der(0x87, Buffer.from(host.split('.').map(Number))) : der(0x82, Buffer.from(host)),
+  return altNamesOf(
+    hosts.map((host) =>
+      isIPv4(host) ? der(0x87, Buffer.from(host.split('.').map(Number))) : der(0x82, Buffer.from(host)),
+    ),
   )
+}
+
+/** Names of a client: URIs, and host names that may hold anything. */
+function clientNames({ uris = [], hosts = [] }: Pick<ClientNames, 'uris' | 'hosts'>): Buffer {
+  return altNamesOf([
+    ...hosts.map((host) => der(0x82, Buffer.from(host))),
+    ...uris.map((uri) => der(0x86, Buffer.from(uri))),
+  ])
+}
+
+function altNamesOf(names: readonly Buffer[]): Buffer {
   return sequence(oid(OID.subjectAltName), octets(sequence(...names)))
 }
 
@@ -77,11 +90,19 @@ interface Keys {
   readonly privateKey: KeyObject
 }
 
+/** Whom a client certificate names. */
+export interface ClientNames {
+  readonly commonName: string
+  readonly uris?: readonly string[]
+  readonly hosts?: readonly string[]
+}
+
 /** A new certificate authority that can sign several certificates. */
 export interface Authority {
   readonly ca: string
   /** Signs a certificate for these host names and IPv4 addresses. */
   issue(hosts: readonly string[], keys?: Keys): { readonly cert: string; readonly key: string }
+  issueToClient(names: ClientNames): { readonly cert: string; readonly key: string }
 }
 
 export function makeAuthority(): Authority {
@@ -101,6 +122,14 @@ export function makeAuthority(): Authority {
       const signed = { subject: 'test server', issuer, publicKey, signer: authority.privateKey }
       return {
         cert: certificate({ ...signed, extension: altNames(hosts) }),
+        key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      }
+    },
+    issueToClient({ commonName, ...names }) {
+      const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      const signed = { subject: commonName, issuer, publicKey, signer: authority.privateKey }
+      return {
+        cert: certificate({ ...signed, extension: clientNames(names) }),
         key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
       }
     },

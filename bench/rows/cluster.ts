@@ -10,6 +10,7 @@ import { linkRate } from './cluster/lab/link-rate.ts'
 import type { MeasuredCluster } from './cluster/lab/measured-pulls.ts'
 import { nodesAtOnce } from './cluster/lab/nodes-at-once.ts'
 import { peerManifest } from './cluster/lab/peer-manifest.ts'
+import { slowBytes } from './cluster/lab/slow-bytes.ts'
 import { staggeredNodes } from './cluster/lab/staggered-nodes.ts'
 import { unevenNetwork } from './cluster/lab/uneven-network.ts'
 import { membership } from './cluster/membership/members.ts'
@@ -36,6 +37,7 @@ export async function cluster(context: Context): Promise<void> {
     return
   }
   await linkRate(context)
+  await slowBytes(context, context.settings.agentEntry)
   await manyNodes(context, context.settings.agentEntry)
   await unevenNetwork(context, context.settings.agentEntry, LINK / 4)
   await rollout(context, context.settings.agentEntry)

@@ -2,6 +2,7 @@ import type { Context } from '../context.ts'
 import { withResources } from '../resources.ts'
 import { DockerDaemon, MISSING_DOCKER } from '../servers/docker-daemon.ts'
 import { dockerImage } from './sources/docker-image.ts'
+import { exportAndImport } from './sources/export-and-import.ts'
 import { inPlace } from './sources/in-place.ts'
 import { dockerStart } from './sources/start.ts'
 
@@ -12,6 +13,7 @@ export async function sources(context: Context): Promise<void> {
     return
   }
   await inPlace(context)
+  await exportAndImport(context)
   await withDocker(context, 'an image of Docker', dockerImage)
   await withDocker(context, 'a start with 500 images in Docker', dockerStart)
 }

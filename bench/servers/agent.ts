@@ -20,7 +20,8 @@ export class Agent implements MeasuredServer {
   readonly port: number
   readonly adminPort: number
   readonly program: Program
-  readonly #data: string
+  /** The data folder. */
+  readonly data: string
   readonly #onStop: (agent: Agent) => void
 
   static async start(
@@ -54,7 +55,7 @@ export class Agent implements MeasuredServer {
     this.port = port
     this.adminPort = adminPort
     this.program = program
-    this.#data = data
+    this.data = data
     this.#onStop = onStop
   }
 
@@ -68,7 +69,7 @@ export class Agent implements MeasuredServer {
 
   storedFile(digest: string): string {
     const name = hex(digest)
-    return join(this.#data, 'blobs/sha256', name.slice(0, 2), name)
+    return join(this.data, 'blobs/sha256', name.slice(0, 2), name)
   }
 
   async stop(): Promise<void> {

@@ -28,6 +28,9 @@ export async function loadSettings(sources: SettingSources): Promise<Settings> {
   if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
     throw new SettingsError('TLS needs both --tls-cert and --tls-key; one of them is missing')
   }
+  if (settings.auth?.clientCertificates !== undefined && settings.tlsCert === undefined) {
+    throw new SettingsError('auth.clientCertificates needs TLS; give --tls-cert and --tls-key')
+  }
   const credentials = sources.env[CREDENTIALS_VARIABLE]
   if (credentials === undefined || credentials === '') return Object.freeze(settings)
   return Object.freeze({ ...settings, upstreams: addCredentials(settings.upstreams, credentials) })

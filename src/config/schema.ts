@@ -1,5 +1,7 @@
+import type { AccessOptions } from '../access/options/access-options.ts'
 import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
+import { auth } from './access/auth.ts'
 import { parseAddress, parseHostName, type SocketAddress } from './values/address.ts'
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, oneOf, path, text, yesOrNo } from './values/format.ts'
@@ -108,6 +110,14 @@ export const SETTINGS = Object.freeze({
     defaultText: 'none',
     help: 'PEM key of --tls-cert',
     example: '/etc/leat/tls.key',
+  }),
+  auth: setting<AccessOptions | undefined>({
+    flag: undefined,
+    format: auth,
+    defaultValue: undefined,
+    defaultText: 'everybody may pull',
+    help: 'who may use the registry API: how clients log in, and what they may do then',
+    example: '{ htpasswd: /etc/leat/users }',
   }),
   allow: setting<readonly string[] | undefined>({
     flag: 'allow',
@@ -232,8 +242,16 @@ export const SETTINGS = Object.freeze({
     format: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     defaultValue: 'info',
     defaultText: 'info',
-    help: 'level of the JSON lines on stderr: trace, debug, info, warn, error, fatal or silent',
+    help: 'level of the log on stderr: trace, debug, info, warn, error, fatal or silent',
     example: 'debug',
+  }),
+  logFormat: setting<'auto' | 'json' | 'pretty'>({
+    flag: 'log-format',
+    format: oneOf('auto', 'json', 'pretty'),
+    defaultValue: 'auto',
+    defaultText: 'auto',
+    help: 'JSON lines, or lines for people, which have colors on a terminal unless NO_COLOR is set; auto: for people on a terminal',
+    example: 'json',
   }),
   upstreams: setting<readonly UpstreamSettings[]>({
     flag: undefined,

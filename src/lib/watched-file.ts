@@ -22,6 +22,8 @@ interface WatchedFileOptions<Value> {
   readonly parse: (text: string) => Value
   /** Called once when a file that was good before cannot be used, and with undefined once it can be again. */
   readonly onProblem?: (problem: FileProblem | undefined) => void
+  /** How long a look at the file is believed; default: each read looks at it. */
+  readonly checkMs?: number
 }
 
 /** A small file that is read again when it has changed. While a changed file cannot be used, the last good one is. */
@@ -30,6 +32,8 @@ export class WatchedFile<Value> {
   readonly #options: WatchedFileOptions<Value>
   #good: { readonly version: string; readonly value: Value } | undefined
   #problem: FileProblem | undefined
+  #lookedAt = Number.NEGATIVE_INFINITY
+  #looking: Promise<Value> | undefined
 
   constructor(path: string, options: WatchedFileOptions<Value>) {
     this.#path = path
@@ -37,7 +41,19 @@ export class WatchedFile<Value> {
   }
 
   /** Rejects with a `FileProblem` if the file could never be used. */
-  async read(): Promise<Value> {
+  read(): Promise<Value> {
+    const { checkMs } = this.#options
+    if (checkMs === undefined) return this.#look()
+    const isFresh = performance.now() - this.#lookedAt < checkMs
+    if (isFresh && this.#good !== undefined) return Promise.resolve(this.#good.value)
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined
+      this.#lookedAt = performance.now()
+    })
+    return this.#looking
+  }
+
+  async #look(): Promise<Value> {
     try {
       const { ino, size, mtimeMs } = await stat(this.#path)
       const version = `${ino} ${size} ${mtimeMs}`

@@ -61,8 +61,12 @@ export interface Events extends PeerEvents {
     /** The client disconnected before the end of the response. */
     readonly aborted: boolean
     readonly error: string | undefined
+    /** The host, peer or local source whose failure is the error. */
+    readonly failedSource: string | undefined
   }
   'http.rejected': { readonly reason: Rejection }
+  /** Too many wrong logins came from an address, which has to wait. */
+  'access.slowed': { readonly address: string }
   /** A client has received a whole manifest. `tag` is undefined when it has asked by digest. */
   'manifest.pulled': ManifestEvent & { readonly tag: string | undefined }
   /** A manifest is in a hosted repository, durably. `tags`: those that refer to it since this push. */

@@ -7,7 +7,10 @@ export type Action = 'pull' | 'push' | 'delete' | 'list'
 export interface Caller {
   /** The value of the `Authorization` header. It is never logged. */
   readonly authorization: string | undefined
-  /** The certificate that the client has proved to own, in DER. Whether it is trusted is still to be found out. */
+  /**
+   * The certificate that the client has proved to own, in DER, if one of the authorities in the settings has issued it:
+   * TLS decides that, with all intermediate certificates that the client has sent.
+   */
   readonly certificate: Uint8Array | undefined
   readonly address: string
   readonly isLocal: boolean

@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net'
+import { type CertificateFiles, readCertificate, watchCertificate } from '../lib/certificate-files.ts'
+import { publish } from '../observe/events.ts'
 import type { HostedNames } from '../oci/names/hosted-names.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { repositoryFilter } from '../oci/names/repository-filter.ts'
@@ -9,7 +11,6 @@ import type { StatusReport } from '../schemas/status-report.ts'
 import { BufferPool } from './answer/buffer-pool.ts'
 import { SendSlots } from './answer/send-slots.ts'
 import { ClientRequests } from './client-requests.ts'
-import { type CertificateFiles, readCertificate, watchCertificate } from './connections/certificate.ts'
 import { type Client, clientOf } from './connections/client.ts'
 import { Connections } from './connections/connections.ts'
 import { createHttp1Server, type Http1Server } from './connections/http1.ts'
@@ -34,8 +35,6 @@ export interface RegistryServerOptions {
   readonly hostedNames?: HostedNames | undefined
   /** Decides who may do what; without it every client may do everything. */
   readonly access?: AccessControl | undefined
-  /** Asks clients for a certificate at the TLS handshake; `access` decides which ones it trusts. A client may have none. */
-  readonly requestClientCertificate?: boolean | undefined
   readonly limits?: Partial<Limits> | undefined
   /** Decides which clients are local; by default those that connect over the loopback. */
   readonly clientOf?: ((remoteAddress: string | undefined) => Client) | undefined
@@ -140,10 +139,9 @@ class HttpRegistryServer implements RegistryServer {
   }
 
   async start(): Promise<ListenAddress> {
-    const { tls, listen, requestClientCertificate = false } = this.#options
+    const { tls, listen } = this.#options
     const certificate = tls === undefined ? undefined : await readCertificate(tls)
-    const ownTls = certificate && { certificate, requestClientCertificate }
-    const http1 = createHttp1Server(this.#limits, ownTls, {
+    const http1 = createHttp1Server(this.#limits, certificate, {
       accept: (socket) => this.#connections.accept(socket),
       onConnection: (socket) => this.#onConnection(socket),
     })
@@ -169,7 +167,10 @@ class HttpRegistryServer implements RegistryServer {
     if (tls !== undefined) {
       const apply = (certificate: Parameters<NonNullable<typeof server.setSecureContext>>[0]) =>
         server.setSecureContext?.(certificate)
-      this.#certificateWatch = watchCertificate(tls, apply, { intervalMs: this.#limits.certificateMs })
+      this.#certificateWatch = watchCertificate(tls, apply, {
+        intervalMs: this.#limits.certificateMs,
+        onProblem: (problem) => publish('file.checked', { file: tls.certFile, problem }),
+      })
     }
     const address = server.address()
     if (address === null || typeof address === 'string')

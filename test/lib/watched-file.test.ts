@@ -53,3 +53,18 @@ test('the last good content is used while the file is bad, which is told once, a
   assert.equal(await file.read(), 22)
   assert.deepEqual(told, ['it is no number', `${path} cannot be read: ENOENT`, undefined])
 })
+
+test('with a time between looks, readers meanwhile get the value of the last look', async (t) => {
+  const path = join(await folder(t), 'file')
+  await writeFile(path, '1')
+  let parsed = 0
+  const count = (text: string): number => {
+    parsed += 1
+    return parse(text)
+  }
+  const file = new WatchedFile(path, { parse: count, checkMs: 3_600_000 })
+  assert.deepEqual(await Promise.all([file.read(), file.read()]), [1, 1])
+  assert.equal(parsed, 1)
+  await writeFile(path, '22')
+  assert.equal(await file.read(), 1)
+})

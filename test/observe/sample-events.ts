@@ -16,6 +16,7 @@ export function requestEnded(overrides: Partial<Events['request.ended']> = {}): 
     protocol: 'http/1.1',
     aborted: false,
     error: undefined,
+    failedSource: undefined,
     ...overrides,
   }
 }

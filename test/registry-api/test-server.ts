@@ -3,6 +3,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
 import { connect, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
+import type { CertificateFiles } from '../../src/lib/certificate-files.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import type { HostedNames } from '../../src/oci/names/hosted-names.ts'
 import type { AccessControl } from '../../src/ports/access.ts'
@@ -26,11 +27,10 @@ export async function startTestServer(
   options: {
     limits?: Partial<Limits>
     allow?: readonly string[]
-    tls?: { certFile: string; keyFile: string }
+    tls?: CertificateFiles
     access?: AccessControl
     hosted?: HostedRegistry
     hostedNames?: HostedNames
-    requestClientCertificate?: boolean
   } = {},
 ): Promise<TestServer> {
   const resolver = new MemoryResolver()

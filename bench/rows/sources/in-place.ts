@@ -1,7 +1,7 @@
 import { linkSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from '../../client/client.ts'
-import { type Blob, type Image, MANIFEST_TYPE } from '../../content.ts'
+import type { Blob, Image } from '../../content.ts'
 import type { Context } from '../../context.ts'
 import { withResources } from '../../resources.ts'
 import { type Agent, NAMESPACE } from '../../servers/agent.ts'
@@ -9,6 +9,7 @@ import { hex, REPOSITORY } from '../../servers/measured-server.ts'
 import { Nginx } from '../../servers/nginx.ts'
 import { ratios } from '../../stats.ts'
 import { alternate, downloadRate, type Side } from './alternate.ts'
+import { writeLayout } from './oci-layout.ts'
 
 const MIB = 1 << 20
 const FOLDER_NAME = `folder/${REPOSITORY}`
@@ -92,17 +93,6 @@ function sidesFor(leat: Agent, nginx: Nginx, { digest, size }: Blob): readonly S
     { name: 'leat, folder of skopeo', port: leat.port, path: leat.blobPath(digest, FOLDER_NAME), size },
     { name: 'nginx', port: nginx.port, path: nginx.blobPath(digest), size },
   ]
-}
-
-function writeLayout(folder: string, { manifest, config, layers }: Image): void {
-  const blobs = join(folder, 'blobs/sha256')
-  mkdirSync(blobs, { recursive: true })
-  for (const blob of [manifest, config, ...layers]) linkSync(blob.file, join(blobs, hex(blob.digest)))
-  writeFileSync(join(folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}')
-  const annotations = { 'org.opencontainers.image.ref.name': `${REPOSITORY}:v1` }
-  const { digest, size } = manifest
-  const manifests = [{ mediaType: MANIFEST_TYPE, digest, size, annotations }]
-  writeFileSync(join(folder, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }))
 }
 
 function writeSkopeoFolder(folder: string, { manifest, config, layers }: Image): void {

@@ -29,7 +29,7 @@ export const serve: Command = {
     const stopped = terminal.stopped()
     const sources = withRegistryVariables(givenSettings(given, terminal))
     const settings = await loadSettings(sources)
-    const log = startLog({ level: settings.logLevel })
+    const log = startLog({ level: settings.logLevel, ...logFormat(settings, terminal) })
     try {
       const agent = createAgent(agentOptions(settings, terminal))
       const starting = start(agent, settings, sources)
@@ -47,6 +47,16 @@ export const serve: Command = {
       log.close()
     }
   },
+}
+
+function logFormat(
+  { logFormat: wanted }: Settings,
+  { isErrInteractive = false, env }: Terminal,
+): { format: 'json' | 'pretty'; hasColor: boolean } {
+  const format = wanted === 'auto' ? (isErrInteractive ? 'pretty' : 'json') : wanted
+  // https://no-color.org: any value but the empty one.
+  const isPlain = (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb'
+  return { format, hasColor: isErrInteractive && !isPlain }
 }
 
 async function start(agent: Agent, settings: Settings, sources: SettingSources): Promise<void> {
@@ -143,18 +153,24 @@ async function announce(agent: Agent, settings: Settings, log: Log, terminal: Te
   for (const { namespace } of settings.upstreams.filter((upstream) => upstream.acceptInvalidCerts)) {
     log.warn('the certificates of this upstream are not verified', { namespace })
   }
-  if (terminal.isInteractive) await terminal.out(greeting(registry, tls))
+  if (terminal.isInteractive) await terminal.out(greeting(registry, admin, tls))
 }
 
 /** Shows a person who starts the agent in a terminal how to try it. */
-function greeting(registry: SocketAddress, tls: boolean): string {
-  const host = registry.host === '0.0.0.0' || registry.host === '::' ? '127.0.0.1' : registry.host
-  const at = formatAddress({ host, port: registry.port })
+function greeting(registry: SocketAddress, admin: SocketAddress | undefined, tls: boolean): string {
+  const at = reachable(registry)
   const image = `${at}/docker.io/library/alpine`
   return [
     `Leat serves images at ${tls ? 'https' : 'http'}://${at} (press Ctrl-C to stop). Try it from another terminal:`,
     `  podman pull ${tls ? '' : '--tls-verify=false '}${image}`,
     `  docker pull ${image}`,
+    ...(admin === undefined
+      ? []
+      : [`See what it does at http://${reachable(admin)}/, or with agent status.`]),
     '',
   ].join('\n')
+}
+
+function reachable({ host, port }: SocketAddress): string {
+  return formatAddress({ host: host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host, port })
 }

@@ -39,6 +39,7 @@ export function agentOptions(
       ...(proxies === undefined ? {} : { proxies }),
     },
     ...(allow === undefined ? {} : { allow }),
+    ...(settings.auth === undefined ? {} : { auth: settings.auth }),
     ...(settings.hosted.length === 0 ? {} : { hosted: { names: settings.hosted } }),
     ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
     ...(settings.peersSecretFile === undefined

@@ -48,6 +48,8 @@ export interface Terminal {
   err(text: string): Promise<void>
   /** stdout is a terminal. */
   readonly isInteractive: boolean
+  /** stderr is a terminal; default: it is not. */
+  readonly isErrInteractive?: boolean
   /** The current width; a usual value when stdout is not a terminal. */
   readonly columns: number
   /** The current height, likewise. */

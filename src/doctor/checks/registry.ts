@@ -42,7 +42,8 @@ export function judgeRegistry(
   { address, listen, isTls }: { address: Address; listen: Address; isTls: boolean },
 ): readonly Finding[] {
   const where = addressText(address)
-  if (answer.kind === 'no-answer' || answer.status !== 200) {
+  // 401: the settings ask for a login.
+  if (answer.kind === 'no-answer' || ![200, 401].includes(answer.status)) {
     const what =
       answer.kind === 'no-answer' ? `does not answer (${answer.why})` : `answers ${answer.status} to /v2/`
     return [

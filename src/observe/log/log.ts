@@ -2,11 +2,18 @@ import { type DestinationStream, destination, type Logger, pino, stdTimeFunction
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import { subscribe } from '../events.ts'
 import { redact } from '../redact.ts'
+import { reportFailedPulls } from './failed-pulls.ts'
+import { prettyLine } from './pretty.ts'
 import { summarizeRejections } from './rejections.ts'
+import { Repeats } from './repeats.ts'
 import { logWebhooks } from './webhook-lines.ts'
 
 export interface LogOptions {
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
+  /** `pretty`: lines for people. Default: JSON. */
+  readonly format?: 'json' | 'pretty'
+  /** Whether lines for people have colors. */
+  readonly hasColor?: boolean
   /** Default: stderr. */
   readonly stream?: DestinationStream
 }
@@ -26,9 +33,10 @@ const CENSORED_FIELDS = ['password', 'authorization', 'token', 'secret', 'cookie
 /** A chain of causes longer than this adds nothing that helps. */
 const MAX_CAUSES = 4
 
-/** Writes the published events as lines of JSON until `close`. */
-export function startLog({ level, stream: given }: LogOptions): Log {
+/** Writes the published events as lines until `close`. */
+export function startLog({ level, format = 'json', hasColor = false, stream: given }: LogOptions): Log {
   const stream = given ?? destination({ dest: 2, sync: false, minLength: 0, maxLength: MAX_PENDING_BYTES })
+  const pretty = { write: (line: string) => stream.write(prettyLine(line, { hasColor })) }
   const logger = pino(
     {
       level,
@@ -38,13 +46,17 @@ export function startLog({ level, stream: given }: LogOptions): Log {
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: CENSORED_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: '***' },
     },
-    stream,
+    format === 'pretty' ? pretty : stream,
   )
   const subscriptions = [
     ...logTransfers(logger),
     ...logPeers(logger),
     ...logProblems(logger),
     logWebhooks(logger),
+    reportFailedPulls((pull, times) => {
+      logger[pull.status === 404 ? 'info' : 'warn']({ ...pull, times }, 'pull failed')
+    }),
+    ...logStaleTags(logger),
   ]
   return {
     info: (message, fields = {}) => logger.info(fields, redact(message)),
@@ -106,15 +118,28 @@ function logTransfers(logger: Logger): readonly (() => void)[] {
     subscribe('upstream.answered', (event) => logger.debug(event, 'upstream request')),
     subscribe('upstream.quota', (event) => logger.debug(event, 'upstream quota')),
     subscribe('upstream.limited', (event) => logger.warn(event, 'upstream rate limit reached')),
-    subscribe('tag.revalidated', ({ repository, ...rest }) => {
-      const level = rest.outcome === 'stale-if-error' ? 'warn' : 'debug'
-      logger[level]({ ...rest, repository: repositoryText(repository) }, 'tag revalidated')
-    }),
+    subscribe('tag.revalidated', ({ repository, ...rest }) =>
+      logger.debug({ ...rest, repository: repositoryText(repository) }, 'tag revalidated'),
+    ),
     subscribe('warm.ended', ({ error, ...rest }) => {
       if (error === undefined) logger.info(rest, 'warmed')
       else logger.warn({ ...rest, error: redact(error) }, 'warming failed')
     }),
     subscribe('store.committed', (event) => logger.trace(event, 'committed')),
+  ]
+}
+
+/** A tag that upstream cannot confirm is asked for again and again; each is logged once in a minute. */
+function logStaleTags(logger: Logger): readonly (() => void)[] {
+  const stale = new Repeats<{ image: string }>((facts, times) =>
+    logger.warn({ ...facts, times }, 'serving a stale tag, because upstream cannot be reached'),
+  )
+  return [
+    subscribe('tag.revalidated', ({ repository, tag, outcome }) => {
+      const image = `${repositoryKey(repository)}:${tag}`
+      if (outcome === 'stale-if-error') stale.add(image, { image })
+    }),
+    () => stale.close(),
   ]
 }
 
@@ -127,6 +152,9 @@ function logProblems(logger: Logger): readonly (() => void)[] {
     }),
     subscribe('source.failed', ({ source, error }) =>
       logger.warn({ source, error: errorText(error) }, 'a local source cannot be read'),
+    ),
+    subscribe('access.slowed', (event) =>
+      logger.warn(event, 'too many wrong logins: the address has to wait'),
     ),
     summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or disconnected')),
     subscribe('hosted.lost', ({ digest, repositories }) =>

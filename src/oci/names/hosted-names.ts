@@ -24,7 +24,7 @@ export class HostedNames {
   readonly #isHosted: (repository: Repository) => boolean
 
   constructor(patterns: readonly string[]) {
-    this.#isHosted = repositoryFilter(patterns.map(withRegistry))
+    this.#isHosted = repositoryFilter(patterns.map(withOwnRegistry))
   }
 
   isHosted(repository: Repository): boolean {
@@ -49,7 +49,8 @@ export class HostedNames {
   }
 }
 
-function withRegistry(pattern: string): string {
+/** Gives a pattern that names no registry the one of this agent. */
+export function withOwnRegistry(pattern: string): string {
   const first = pattern.trim().split('/', 1)[0] ?? ''
   return looksLikeHost(first) ? pattern : `${OWN_REGISTRY}/${pattern.trim()}`
 }

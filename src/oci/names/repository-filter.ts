@@ -1,5 +1,6 @@
 import { nameOnRegistry, parseRegistryHost } from './registry-host.ts'
 import { type Repository, repositoryKey } from './repository.ts'
+import { textMatcher } from './wildcards.ts'
 
 /**
  * Decides which repositories may be served. In a pattern, `*` matches any text without a slash and `**` any text, as in
@@ -10,27 +11,11 @@ export function repositoryFilter(
   patterns: readonly string[] | undefined,
 ): (repository: Repository) => boolean {
   if (patterns === undefined) return () => true
-  const matchers = patterns.map(matcher)
+  const matchers = patterns.map((pattern) => textMatcher(canonical(pattern.trim())))
   return (repository) => {
     const key = repositoryKey(repository)
     return matchers.some((matches) => matches(key))
   }
-}
-
-function matcher(pattern: string): (key: string) => boolean {
-  const parts = canonical(pattern.trim()).split(/(\*+)/)
-  // A repository key has at most 255 characters, so backtracking over the few wildcards takes little time.
-  const source = parts.map((part) => (part.startsWith('*') ? wildcard(part) : literal(part))).join('')
-  const compiled = new RegExp(`^${source}$`)
-  return (key) => compiled.test(key)
-}
-
-function wildcard(stars: string): string {
-  return stars.length === 1 ? '[^/]*' : '.*'
-}
-
-function literal(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 }
 
 /** Gives a pattern with canonical names: `index.docker.io/alpine` becomes `docker.io/library/alpine`. */

@@ -56,6 +56,7 @@ export function respondFailure(exchange: HttpExchange, error: unknown, requested
   }
   // The error may name paths and addresses of this network: it goes to the log, but never to the client.
   exchange.facts.error = messageOf(error)
+  if (error instanceof Failure) exchange.facts.failedSource = error.details.source
 }
 
 /**

@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerOptions } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { Socket } from 'node:net'
-import type { Certificate } from './certificate.ts'
+import type { Certificate } from '../../lib/certificate-files.ts'
 
 /** The server that owns the port. It speaks HTTP/1.1 on the connections that are passed to `serve`. */
 export interface Http1Server {
@@ -25,15 +25,9 @@ export interface ConnectionHandlers {
   onConnection(socket: Socket): void
 }
 
-export interface OwnTls {
-  readonly certificate: Certificate
-  /** Whether clients are asked for a certificate of theirs. Nobody checks here who has issued it. */
-  readonly requestClientCertificate: boolean
-}
-
 export function createHttp1Server(
   limits: Http1Limits,
-  tls: OwnTls | undefined,
+  certificate: Certificate | undefined,
   { accept, onConnection }: ConnectionHandlers,
 ): Http1Server {
   const options: ServerOptions & { httpAllowHalfOpen?: boolean } = {
@@ -47,12 +41,13 @@ export function createHttp1Server(
     noDelay: true,
   }
   const server =
-    tls === undefined
+    certificate === undefined
       ? createServer(options)
       : createTlsServer({
           ...options,
-          ...tls.certificate,
-          requestCert: tls.requestClientCertificate,
+          ...certificate,
+          requestCert: certificate.ca !== undefined,
+          // A client without a certificate may log in by other means.
           rejectUnauthorized: false,
           ALPNProtocols: ['h2', 'http/1.1'],
           minVersion: 'TLSv1.2',
@@ -71,7 +66,7 @@ export function createHttp1Server(
 
   // Node's own listener starts HTTP/1.1 at once. Called as a function instead, the listener keeps all of Node's
   // deadlines, which only work for connections of a server that listens itself.
-  const isTls = tls !== undefined
+  const isTls = certificate !== undefined
   const serveHttp1 = removeOwnListener(server, isTls ? 'secureConnection' : 'connection')
   const startConnection = isTls ? removeOwnListener(server, 'connection') : onConnection
   server.on('connection', (socket: Socket) => {

@@ -13,6 +13,7 @@ export interface RequestFacts {
   source: Events['request.ended']['source']
   cacheStatus: string | undefined
   error: string | undefined
+  failedSource: string | undefined
   /** The whole manifest that the answer has. */
   manifest: Pick<Events['manifest.pulled'], 'digest' | 'mediaType' | 'size'> | undefined
 }
@@ -59,6 +60,7 @@ export abstract class HttpExchange implements ShareUser {
     source: undefined,
     cacheStatus: undefined,
     error: undefined,
+    failedSource: undefined,
     manifest: undefined,
   }
   abstract readonly protocol: 'http/1.1' | 'h2'
@@ -185,7 +187,7 @@ export abstract class HttpExchange implements ShareUser {
   protected abstract isDelivered(): boolean
 
   #end(): void {
-    const { route, repository, reference, source, cacheStatus, error, manifest } = this.facts
+    const { route, repository, reference, source, cacheStatus, error, failedSource, manifest } = this.facts
     this.#isAborted = this.#answeredAt === undefined || !this.isDelivered()
     if (this.#isAborted) this.#abortController?.abort(new ClientGone())
     // Not spread: in V8 an object with a spread is slow to create and to collect, and every request publishes one.
@@ -196,6 +198,7 @@ export abstract class HttpExchange implements ShareUser {
       source,
       cacheStatus,
       error,
+      failedSource,
       method: KNOWN_METHODS.has(this.method) ? this.method : 'OTHER',
       code: this.#status,
       ms: performance.now() - this.#startedAt,

@@ -128,17 +128,16 @@ export class ReceivedBytes {
     this.wake()
   }
 
-  /** Reads from the file or, where that ends, from memory. */
+  /** Reads from memory what is still there, which costs less than a trip through the thread pool, or else from the file. */
   async read(target: Uint8Array, position: number): Promise<number> {
     const length = Math.min(target.length, this.#written - position)
     if (length <= 0) return 0
     const wanted = target.subarray(0, length)
-    if (this.#partial !== undefined && position < this.#partial.readableBytes) {
-      return this.#partial.read(wanted, position)
-    }
-    if (this.#context.signal.isClosing) throw new Error('the incoming content is closed')
-    const count = this.#window.copy(wanted, position)
+    const isInFile = this.#partial !== undefined && position < this.#partial.readableBytes
+    if (!isInFile && this.#context.signal.isClosing) throw new Error('the incoming content is closed')
+    const count = this.#isReleased ? 0 : this.#window.copy(wanted, position)
     if (count > 0) return count
+    if (this.#partial !== undefined && isInFile) return this.#partial.read(wanted, position)
     throw new Failure('disk', `byte ${position} of ${this.#context.want.digest} is no longer in memory`)
   }
 

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
 import { DirectReader } from '../../lib/direct-reader.ts'
+import { ReadPacing } from '../../lib/read-pacing.ts'
 import type { Intake } from '../../ports/source.ts'
 import type { AddressScope } from '../options/address-scope.ts'
 import { type Lookup, lookupWithin } from '../options/scoped-lookup.ts'
@@ -46,6 +47,10 @@ export class BlobConnection {
     overflowError: () => new ConnectionEndedError('more bytes than were asked for'),
   })
   readonly #headReader = new ResponseHeadReader()
+  readonly #pacing = new ReadPacing({
+    pause: () => this.#socket.pause(),
+    resume: () => this.#continueReading(),
+  })
   #state: ConnectionState = 'idle'
   #bodyLength = 0
   #transfer: BodyTransfer | undefined
@@ -142,6 +147,7 @@ export class BlobConnection {
     return new Promise((resolve, reject) => {
       if (this.#state !== 'between') return reject(new ConnectionEndedError('the connection is gone'))
       this.#state = 'body'
+      this.#pacing.begin()
       this.#onBodyRead = resolve
       this.#onFailure = reject
       this.#transfer = new BodyTransfer(intake, {
@@ -184,6 +190,8 @@ export class BlobConnection {
   #onBytes(length: number): boolean {
     this.#hasReceived = true
     this.#closeOnError(() => this.#reader.filled(length))
+    // The last bytes decide whether the content is right, so they are not made to wait.
+    if (this.#transfer?.isNearEnd === false) this.#pacing.onRead(length)
     return !this.#isBlocked
   }
 
@@ -233,6 +241,7 @@ export class BlobConnection {
 
   #endBody(): void {
     const resolve = this.#onBodyRead
+    this.#pacing.stop()
     this.#state = 'idle'
     this.#transfer = undefined
     this.#onBodyRead = undefined
@@ -244,6 +253,7 @@ export class BlobConnection {
   #close(reason: unknown): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    this.#pacing.stop()
     this.#transfer = undefined
     this.#onHead = undefined
     this.#onBodyRead = undefined

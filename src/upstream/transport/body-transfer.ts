@@ -1,5 +1,8 @@
 import type { Intake } from '../../ports/source.ts'
 
+/** The last bytes of a body are read as they come. */
+const NEAR_END_BYTES = 256 * 1024
+
 /**
  * Moves one response body of known length into an intake: first past the bytes to skip, then into the intake's memory,
  * with a pause whenever the intake is full.
@@ -32,6 +35,10 @@ export class BodyTransfer {
 
   get isComplete(): boolean {
     return this.#remainingBytes === 0
+  }
+
+  get isNearEnd(): boolean {
+    return this.#remainingBytes <= NEAR_END_BYTES
   }
 
   get isPaused(): boolean {

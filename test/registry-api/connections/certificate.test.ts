@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { connect, type TLSSocket } from 'node:tls'
-import { readCertificate, watchCertificate } from '../../../src/registry-api/connections/certificate.ts'
+import { readCertificate, watchCertificate } from '../../../src/lib/certificate-files.ts'
 import { FIRST, SECOND } from '../certificate-pairs.ts'
 import { ALPINE, openSocket, readUntilClosed, startTestServer } from '../test-server.ts'
 
@@ -138,7 +138,7 @@ test('a certificate replaced by a symlink swap, as Kubernetes does it, is applie
       applied.push(cert.toString())
       onApplied()
     },
-    { intervalMs: 2 },
+    { intervalMs: 2, onProblem: () => {} },
   )
   // The polling timer does not keep the process alive, so this timer does.
   const keepAlive = setInterval(() => {}, 1000)

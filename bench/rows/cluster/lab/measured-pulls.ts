@@ -28,6 +28,8 @@ export interface Outcome {
   readonly copiesOnLink: number
   /** How busy all processors of the machine were, in percent. */
   readonly busy: number
+  /** The processor time of the agents of the nodes that have pulled, for each GB of the image and for each of them. */
+  readonly cpuSecondsPerGB: number
   /** The size of the image's blobs. */
   readonly bytes: number
 }
@@ -47,7 +49,9 @@ export async function measurePulls(
   await upstream.resetTraffic()
   const sentBefore = network.traffic(upstream.machine).sent
   const before = processors()
+  const cpuBefore = cpuSecondsOf(lab)
   const pulls = await pull(image)
+  const cpuSecondsPerGB = (cpuSecondsOf(lab) - cpuBefore) / pulls.length / (bytes / 1e9)
   const busy = busyBetween(before, processors())
   const copiesSent = (await upstream.traffic()).copiesSent(image)
   const copiesOnLink = (network.traffic(upstream.machine).sent - sentBefore) / bytes
@@ -55,7 +59,20 @@ export async function measurePulls(
   await upstream.drop(image)
   const startedAt = Math.min(...pulls.map((one) => one.startedAt))
   const endedAt = Math.max(...pulls.map((one) => one.endedAt))
-  return { pulls, seconds: (endedAt - startedAt) / 1000, copiesSent, copiesOnLink, busy, bytes }
+  return {
+    pulls,
+    seconds: (endedAt - startedAt) / 1000,
+    copiesSent,
+    copiesOnLink,
+    busy,
+    cpuSecondsPerGB,
+    bytes,
+  }
+}
+
+/** The processor time of all agents that run. */
+function cpuSecondsOf(lab: Lab): number {
+  return lab.nodes.reduce((sum, node) => sum + (node.isUp ? node.usage().cpuSeconds : 0), 0)
 }
 
 /** Pulls do not hash, because the clients of all nodes share the processors with the agents. */

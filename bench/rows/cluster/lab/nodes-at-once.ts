@@ -44,6 +44,11 @@ export async function nodesAtOnce(
     figures: [
       { side: 'until the last node has the image', unit: 's', values: seconds },
       ...figures,
+      {
+        side: 'an agent',
+        unit: 'CPU s/GB',
+        values: outcomes.map((outcome) => outcome.cpuSecondsPerGB),
+      },
       { side: 'most memory of an agent', unit: 'MiB', values: [peak / 2 ** 20] },
     ],
     checks: [

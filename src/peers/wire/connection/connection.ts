@@ -58,7 +58,7 @@ export class PeerConnection {
     this.receiver = new FrameReceiver({
       peerName,
       limiter: resources.downloadLimiter,
-      resume: () => this.#socket?.resume(),
+      reading: { pause: () => this.#socket?.pause(), resume: () => this.#socket?.resume() },
       onBroken: (reason) => this.close(reason),
     })
   }

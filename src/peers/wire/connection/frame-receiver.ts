@@ -1,5 +1,6 @@
 import type { RateLimiter } from '../../../lib/async/rate-limiter.ts'
 import { DirectReader } from '../../../lib/direct-reader.ts'
+import { type PacedReading, ReadPacing } from '../../../lib/read-pacing.ts'
 import { Failure } from '../../../ports/failure.ts'
 import type { Intake } from '../../../ports/source.ts'
 import { type Frame, FrameReader, InvalidFrame } from '../protocol/frames.ts'
@@ -9,13 +10,16 @@ import { ContentReceive } from './content-receive.ts'
 import { ExchangeEnd } from './exchange-end.ts'
 import { MessageQueue } from './message-queue.ts'
 
+/** The last bytes of a content are read as they come. */
+const NEAR_END_BYTES = 256 * 1024
+
 export interface FrameReceiverOptions {
   /** Users see this name. */
   readonly peerName: string
   /** Limits all downloads of this node together. */
   readonly limiter: RateLimiter
-  /** Called when the socket may be read again after a pause. */
-  readonly resume: () => void
+  /** Pauses and resumes the reading of the socket. */
+  readonly reading: PacedReading
   /** Called when the peer has sent what the protocol does not allow, or an intake has failed. Nothing is received then. */
   readonly onBroken: (reason: unknown) => void
 }
@@ -38,12 +42,14 @@ export class FrameReceiver {
     overflowError: () => this.#failure('sent more than was asked for'),
   })
   readonly #content = new ContentFrames()
+  readonly #pacing: ReadPacing
   readonly #end = new ExchangeEnd()
   #broken: { readonly reason: unknown } | undefined
   #hasReceived = false
 
   constructor(options: FrameReceiverOptions) {
     this.#options = options
+    this.#pacing = new ReadPacing({ pause: options.reading.pause, resume: () => this.#continue() })
   }
 
   /** Whether any byte has come since the exchange began. */
@@ -83,6 +89,7 @@ export class FrameReceiver {
   filled(length: number): void {
     this.#hasReceived = true
     this.#closingOnError(() => this.#reader.filled(length))
+    if ((this.#content.receive?.missingBytes ?? 0) > NEAR_END_BYTES) this.#pacing.onRead(length)
   }
 
   /** Takes bytes in memory that will be used again. */
@@ -124,6 +131,7 @@ export class FrameReceiver {
       onFailure: (reason) => this.#break(reason),
     })
     this.#content.beginReceive(receive)
+    this.#pacing.begin()
     if (this.#content.frameBytesLeft > length) this.#break(this.#failure('sent more than it had announced'))
     else if (receive.start()) this.#continue()
     return receive.done
@@ -132,6 +140,7 @@ export class FrameReceiver {
   close(reason: unknown): void {
     if (this.#broken !== undefined) return
     this.#broken = { reason }
+    this.#pacing.stop()
     this.#reader.dropUnread()
     this.#messages.fail(reason)
     this.#content.fail(reason)
@@ -189,7 +198,7 @@ export class FrameReceiver {
       this.#hasReceived = true
       this.#closingOnError(() => this.#reader.resume())
     }
-    if (!this.isBlocked) this.#options.resume()
+    if (!this.isBlocked) this.#options.reading.resume()
   }
 
   #closingOnError(step: () => void): void {

@@ -30,7 +30,7 @@ function fedReceiver(intake?: MemoryIntake): FedReceiver {
     receiver: new FrameReceiver({
       peerName: 'peer',
       limiter: new RateLimiter(undefined),
-      resume: () => resume(),
+      reading: { pause: () => {}, resume: () => resume() },
       onBroken: (reason) => {
         lab.broken = reason
       },

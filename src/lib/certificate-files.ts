@@ -1,29 +1,33 @@
 import { readFile, stat } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
-import { errorCode } from '../../lib/error-code.ts'
-import { FileProblem } from '../../lib/watched-file.ts'
-import { publish } from '../../observe/events.ts'
+import { errorCode } from './error-code.ts'
+import { FileProblem } from './watched-file.ts'
 
 export interface CertificateFiles {
   readonly certFile: string
   readonly keyFile: string
+  /** The authorities of client certificates. With it clients are asked for one; a client may have none. */
+  readonly clientCaFile?: string | undefined
 }
 
 export interface Certificate {
   readonly cert: Buffer
   readonly key: Buffer
+  readonly ca?: Buffer
 }
 
 /** Rejects with a `FileProblem`, also when the key does not belong to the certificate. */
-export async function readCertificate({ certFile, keyFile }: CertificateFiles): Promise<Certificate> {
+export async function readCertificate(files: CertificateFiles): Promise<Certificate> {
+  const { certFile, keyFile, clientCaFile } = files
   const [cert, key] = await Promise.all([readPem(certFile), readPem(keyFile)])
+  const ca = clientCaFile === undefined ? undefined : await readAuthorities(clientCaFile)
   try {
     createSecureContext({ cert, key })
   } catch (cause) {
     const problem = `${certFile} is no PEM certificate to which the key ${keyFile} belongs`
     throw new FileProblem(certFile, problem, { cause })
   }
-  return { cert, key }
+  return { cert, key, ...(ca === undefined ? {} : { ca }) }
 }
 
 async function readPem(path: string): Promise<Buffer> {
@@ -34,6 +38,25 @@ async function readPem(path: string): Promise<Buffer> {
   }
 }
 
+/** Refuses a file that Node would take for a list of no authorities. */
+async function readAuthorities(path: string): Promise<Buffer> {
+  const ca = await readPem(path)
+  try {
+    if (!ca.includes('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate')
+    createSecureContext({ ca })
+    return ca
+  } catch (cause) {
+    const problem = `${path} holds no PEM certificate; give the authorities of client certificates`
+    throw new FileProblem(path, problem, { cause })
+  }
+}
+
+interface WatchOptions {
+  readonly intervalMs: number
+  /** Called when files that have changed cannot be used, and with undefined once they can be. */
+  readonly onProblem: (problem: string | undefined) => void
+}
+
 /**
  * Calls `apply` when the files have changed. The files are polled, not watched, because Kubernetes swaps a symlink two
  * folders above them. While only one of the two files is new, the pair does not match and the old pair stays in use.
@@ -41,13 +64,13 @@ async function readPem(path: string): Promise<Buffer> {
 export function watchCertificate(
   files: CertificateFiles,
   apply: (certificate: Certificate) => void,
-  { intervalMs }: { intervalMs: number },
+  { intervalMs, onProblem }: WatchOptions,
 ): { stop(): void } {
   let appliedVersion: string | undefined
   let isChecking = false
   let problem: string | undefined
   const note = (found: string | undefined): void => {
-    if (found !== problem) publish('file.checked', { file: files.certFile, problem: found })
+    if (found !== problem) onProblem(found)
     problem = found
   }
   const check = async () => {
@@ -72,7 +95,8 @@ export function watchCertificate(
   return { stop: () => clearInterval(timer) }
 }
 
-async function versionOf({ certFile, keyFile }: CertificateFiles): Promise<string> {
-  const stats = await Promise.all([stat(certFile), stat(keyFile)]).catch(() => [])
+async function versionOf({ certFile, keyFile, clientCaFile }: CertificateFiles): Promise<string> {
+  const all = [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])]
+  const stats = await Promise.all(all.map((file) => stat(file))).catch(() => [])
   return stats.map(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`).join(', ')
 }
