@@ -87,6 +87,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'config',
     'doctor',
     'export',
+    'hosted/open-hosted.ts',
     'import',
     'lib',
     'migrate/convert.ts',

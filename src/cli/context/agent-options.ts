@@ -40,12 +40,20 @@ export function agentOptions(
     },
     ...(allow === undefined ? {} : { allow }),
     ...(settings.auth === undefined ? {} : { auth: settings.auth }),
-    ...(settings.hosted.length === 0 ? {} : { hosted: { names: settings.hosted } }),
+    hosted: hostedOptions(settings),
     ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
     ...(settings.peersSecretFile === undefined
       ? {}
       : { peers: peerOptions(settings, settings.peersSecretFile) }),
   }
+}
+
+function hostedOptions({
+  hosted,
+  hostedGrace,
+  hostedRetention,
+}: Pick<Settings, 'hosted' | 'hostedGrace' | 'hostedRetention'>): NonNullable<AgentOptions['hosted']> {
+  return { names: hosted, graceMs: hostedGrace, retention: hostedRetention }
 }
 
 function sourceOptions({ from, ...rest }: SourceSettings, environment: Terminal['env']): SourceOptions {

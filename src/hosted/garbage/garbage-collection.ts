@@ -3,7 +3,7 @@ import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { HostedTag } from '../../ports/hosted/hosted-catalog.ts'
 import { PUSHED } from '../../ports/hosted/hosted-store.ts'
-import type { Collected, HostedGcLine } from '../../schemas/upkeep-report.ts'
+import type { Collected } from '../../schemas/upkeep-report.ts'
 import type { GarbageStore } from './garbage-store.ts'
 import { mark } from './marking.ts'
 import { RepositorySweep } from './repository-sweep.ts'
@@ -42,25 +42,11 @@ export class GarbageCollection {
     this.#now = now
   }
 
-  /** Tells of each tag, link and blob. The last line is `done`. */
-  async *collect(options: CollectOptions): AsyncGenerator<HostedGcLine> {
+  /** Tells of each tag, link and blob. */
+  async *collect(options: CollectOptions): AsyncGenerator<Collected> {
     const pinned = new Set<Digest>()
     for await (const { digest } of this.#store.pins()) pinned.add(digest)
     const run: Run = { ...options, now: this.#now(), pinned, unlinked: new Map() }
-    const totals = { tags: 0, links: 0, blobs: 0, bytes: 0 }
-    for await (const line of this.#all(run)) {
-      if (line.is === 'tag') totals.tags += 1
-      if (line.is === 'unlinked') totals.links += 1
-      if (line.is === 'freed') {
-        totals.blobs += 1
-        totals.bytes += line.size
-      }
-      yield line
-    }
-    yield { is: 'done', ...totals }
-  }
-
-  async *#all(run: Run): AsyncGenerator<Collected> {
     for (const repository of await this.#store.hosted.catalog.repositories()) {
       run.signal.throwIfAborted()
       yield* this.#collectRepository(repository, run)

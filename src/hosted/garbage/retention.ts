@@ -35,10 +35,6 @@ export class Retention {
     this.#graceMs = graceMs
   }
 
-  get hasRules(): boolean {
-    return this.#rules.length > 0
-  }
-
   /** For how long a link stays that no tag needs. */
   unneededMs(repository: Repository, kind: 'manifest' | 'blob'): number {
     const untaggedMs = kind === 'manifest' ? this.#ruleOf(repository)?.untaggedMs : undefined

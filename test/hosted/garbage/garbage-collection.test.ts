@@ -7,7 +7,7 @@ import { GarbageCollection } from '../../../src/hosted/garbage/garbage-collectio
 import { Retention, type RetentionRule } from '../../../src/hosted/garbage/retention.ts'
 import { type Digest, hexOf } from '../../../src/oci/digest.ts'
 import { OCI_INDEX } from '../../../src/oci/media-types.ts'
-import type { HostedGcLine } from '../../../src/schemas/upkeep-report.ts'
+import type { Collected } from '../../../src/schemas/upkeep-report.ts'
 import { keep } from '../../conformance/blob-steps.ts'
 import { all } from '../../store/folder.ts'
 import { listed, tick } from '../../store/stored-blobs.ts'
@@ -35,13 +35,13 @@ interface CollectSettings {
 async function collect(
   { store, locks }: HostedLab,
   { graceMs = 0, rules = [], isDryRun = false }: CollectSettings = {},
-): Promise<HostedGcLine[]> {
+): Promise<Collected[]> {
   await tick()
   const collection = new GarbageCollection(store, locks, new Retention(rules, graceMs))
   return all(collection.collect({ isDryRun, signal: NEVER }))
 }
 
-function digestsIn(lines: readonly HostedGcLine[], is: 'unlinked' | 'freed'): Digest[] {
+function digestsIn(lines: readonly Collected[], is: 'unlinked' | 'freed'): Digest[] {
   return lines.flatMap((line) => (line.is === is ? [line.digest as Digest] : []))
 }
 
@@ -56,9 +56,6 @@ test('what no tag needs is unlinked and freed, and what a tag needs stays', asyn
   assert.equal(digestsIn(lines, 'unlinked')[0], dead.image, 'manifests go before what they need')
   assert.deepEqual(digestsIn(lines, 'freed').sort(), gone)
   assert.deepEqual(await listed(lab.store), Object.values(kept).sort())
-  const done = lines.at(-1)
-  assert.ok(done?.is === 'done')
-  assert.deepEqual([done.tags, done.links, done.blobs], [0, 4, 4])
 })
 
 test('a dry run names the same and removes nothing', async (t) => {
@@ -81,7 +78,7 @@ test('what was pushed within the grace period stays, and so does what a client w
   const told = await pushBlob(lab.registry, randomBytes(10))
   const { image } = await pushImage(lab.registry, 'told')
   const untold = await pushBlob(lab.registry, randomBytes(10))
-  assert.equal((await collect(lab, { graceMs: 60_000 })).length, 1)
+  assert.deepEqual(await collect(lab, { graceMs: 60_000 }), [])
   const { catalog } = lab.store.hosted
   const pushedAt = (await catalog.link(TEAM, untold))?.linkedAt ?? 0
   await tick()
@@ -146,7 +143,7 @@ test('nothing is removed from a repository whose live manifest is lost', async (
   const lines = await collect(lab)
   assert.deepEqual(
     lines.map(({ is }) => is),
-    ['skipped', 'done'],
+    ['skipped'],
   )
   await pushImage(lab.registry, 'a')
   assert.deepEqual(digestsIn(await collect(lab), 'unlinked'), [])
