@@ -85,6 +85,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/terminal/bars.ts',
     'cli/warm/node-output.ts',
     'cli/warm/output.ts',
+    'cli/warm/progress-rows.ts',
     'cli/warm/text.ts',
   ],
   'config/values/warm.test.ts': ['config/values/format.ts'],
@@ -162,6 +163,13 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'peers/wire/connection/message-queue.ts',
   ],
   'peers/wire/peer-client.test.ts': ['peers/wire/connection-pool.ts'],
+  'registry-api/endpoints/push/manifests.test.ts': ['registry-api/endpoints/push/whole-body.ts'],
+  'registry-api/endpoints/push/uploads.test.ts': [
+    'registry-api/push.ts',
+    'registry-api/endpoints/push/push-context.ts',
+    'registry-api/endpoints/push/receive-upload.ts',
+    'registry-api/endpoints/push/receive-with-slot.ts',
+  ],
   'registry-api/answer/send-slots.test.ts': [
     'registry-api/answer/send-slot.ts',
     'registry-api/answer/waiting-senders.ts',
@@ -223,7 +231,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'upstream/transport/transport.test.ts': ['upstream/transport/undici-client.ts'],
   'warm/images/image-warmer.test.ts': ['warm/images/platform-check.ts'],
   'warm/images/manifest-walk.test.ts': ['warm/images/referrers.ts'],
-  'warm/keeper.test.ts': ['warm/content/warm-parts.ts', 'warm/images/warm-error.ts'],
+  'warm/keeper.test.ts': ['warm/images/warm-error.ts'],
   'webhooks/webhooks.test.ts': [
     'webhooks/cloud-event.ts',
     'webhooks/image-event.ts',

@@ -10,11 +10,11 @@ import { Pipeline } from './connections/pipeline.ts'
 import { reportRejection } from './connections/rejections.ts'
 import { type DispatchContext, dispatch } from './dispatch.ts'
 import { AnswersUnderWay } from './exchange/answers-under-way.ts'
+import { closeGently } from './exchange/gentle-close.ts'
 import type { HttpExchange, RequestOrigin } from './exchange/http-exchange.ts'
 import { Http1Exchange } from './exchange/http1-exchange.ts'
 import { Http2Exchange } from './exchange/http2-exchange.ts'
 import { answerMalformed } from './exchange/malformed.ts'
-import { discardRequestBody } from './exchange/request-body.ts'
 import { answerLimits, type Limits } from './limits.ts'
 
 const TOO_MANY_ANSWERS = {
@@ -27,7 +27,8 @@ const INVALID_HOST = { status: 400, code: 'UNSUPPORTED' } as const
 
 /** The state of an HTTP/1.1 connection. */
 interface Http1State {
-  isAnswering: boolean
+  /** The exchange that is under way. */
+  exchange: Http1Exchange | undefined
   /** The error with which the parser has rejected what the client sent. */
   parserError: NodeJS.ErrnoException | undefined
 }
@@ -70,7 +71,7 @@ export class ClientRequests {
   }
 
   isAnswering(socket: Duplex): boolean {
-    return this.#http1StateOf(socket).isAnswering
+    return this.#http1StateOf(socket).exchange !== undefined
   }
 
   clientOf(socket: Socket): Client {
@@ -81,29 +82,34 @@ export class ClientRequests {
     this.#pipeline.enqueue(request, response, () => {
       const { socket } = request
       const connection = this.#connections.find(socket)
-      discardRequestBody(request, this.#limits.maxBodyBytes, reportRejection)
       const state = this.#http1StateOf(socket)
+      const { maxBodyBytes: maxBytes, requestMs: deadlineMs } = this.#limits
       const exchange = new Http1Exchange(request, response, {
         origin: originOf(socket, connection),
         onEnded: () => {
-          state.isAnswering = false
-          if (state.parserError !== undefined) answerMalformed(state.parserError, socket)
+          state.exchange = undefined
+          // A broken body has its answer already.
+          if (exchange.hasBrokenBody) closeGently(socket)
+          else if (state.parserError !== undefined) answerMalformed(state.parserError, socket)
           this.#onExchangeEnded(exchange, connection)
         },
-        // Without 100 Continue a client may send its body or not, so its next bytes are ambiguous: the connection closes.
-        isLastOnConnection: () => this.#isDraining() || expectsContinue,
+        expectsContinue,
+        isDraining: this.#isDraining,
+        unwantedBody: { maxBytes, deadlineMs },
+        reportRejection,
       })
-      state.isAnswering = true
+      state.exchange = exchange
       const problem = hostHeaderProblem(request.rawHeaders, request.httpVersionMinor)
       this.#begin(exchange, connection, problem, { Connection: 'close' })
     })
   }
 
-  onHttp2Request({ stream, headers, rawHeaders, socket, onReset }: Http2Request): void {
+  onHttp2Request({ stream, headers, rawHeaders, socket, onReset, onBodyBytes }: Http2Request): void {
     const connection = this.#connections.find(socket)
     const exchange = new Http2Exchange(stream, headers, {
       origin: originOf(socket, connection),
       socket,
+      onBodyBytes,
       onEnded: () => {
         if (exchange.state === 'unanswered') onReset()
         this.#onExchangeEnded(exchange, connection)
@@ -119,8 +125,9 @@ export class ClientRequests {
     if (state.parserError !== undefined) return
     state.parserError = error
     if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reportRejection('malformed')
+    state.exchange?.onMalformed()
     // The error answer has to follow the answer that is under way.
-    if (!state.isAnswering || !socket.writable) answerMalformed(error, socket)
+    if (state.exchange === undefined || !socket.writable) answerMalformed(error, socket)
   }
 
   /** `problem` says what is wrong with the host of the request; `headers` are those of the error answer then. */
@@ -131,9 +138,13 @@ export class ClientRequests {
     headers: OutgoingHttpHeaders,
   ): void {
     if (connection !== undefined) connection.answersUnderWay += 1
-    if (!this.#answers.begin(exchange)) respondError(exchange, TOO_MANY_ANSWERS)
-    else if (problem !== undefined) respondError(exchange, { ...INVALID_HOST, message: problem, headers })
-    else void dispatch(exchange, this.#context)
+    if (this.#answers.begin(exchange) && problem === undefined) {
+      void dispatch(exchange, this.#context)
+      return
+    }
+    if (problem === undefined) respondError(exchange, TOO_MANY_ANSWERS)
+    else respondError(exchange, { ...INVALID_HOST, message: problem, headers })
+    exchange.dropBody()
   }
 
   #onExchangeEnded(exchange: HttpExchange, connection: Connection | undefined): void {
@@ -148,7 +159,7 @@ export class ClientRequests {
   #http1StateOf(socket: Duplex): Http1State {
     let state = this.#http1States.get(socket)
     if (state === undefined) {
-      state = { isAnswering: false, parserError: undefined }
+      state = { exchange: undefined, parserError: undefined }
       this.#http1States.set(socket, state)
     }
     return state

@@ -1,9 +1,9 @@
 import { type Parsed, parsed } from '../lib/parsed.ts'
+import type { OciErrorCode } from '../oci/errors.ts'
 import type { HostedNames } from '../oci/names/hosted-names.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { parseRequestedName } from '../oci/names/requested-name.ts'
 import type { AccessControl } from '../ports/access.ts'
-import type { HostedRegistry } from '../ports/hosted.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import { isAdmitted } from './admission.ts'
 import type { BodyResources } from './answer/body.ts'
@@ -13,11 +13,13 @@ import { type RequestedKind, respondError, respondFailure, respondJson } from '.
 import { respondBlob } from './endpoints/blobs.ts'
 import { respondCatalog } from './endpoints/catalog.ts'
 import { respondManifest } from './endpoints/manifests.ts'
-import { parsePushQuery } from './endpoints/push/push-query.ts'
+import type { PushResources } from './endpoints/push/push-context.ts'
+import { type PushQuery, parsePushQuery } from './endpoints/push/push-query.ts'
 import { parseQuery, type Query } from './endpoints/query.ts'
 import { respondReferrers } from './endpoints/referrers.ts'
 import { respondTags } from './endpoints/tags.ts'
 import type { HttpExchange } from './exchange/http-exchange.ts'
+import { respondPush } from './push.ts'
 import { isPushRoute, type NamedRoute, type PushRoute, parseRoute, parseTarget, type Route } from './route.ts'
 import { wishesOf } from './wishes.ts'
 
@@ -30,7 +32,7 @@ export interface DispatchContext {
   readonly defaultNamespace: string
   readonly isAllowed: (repository: Repository) => boolean
   /** Without it no repository takes pushes. */
-  readonly hosted: HostedRegistry | undefined
+  readonly push: PushResources | undefined
   readonly hostedNames: HostedNames | undefined
   /** Without it every client may do everything. */
   readonly access: AccessControl | undefined
@@ -71,11 +73,14 @@ export async function dispatch(exchange: HttpExchange, context: DispatchContext)
   const { path, query: queryText } = parseTarget(exchange.target)
   const route = parseRoute(exchange.method, path)
   exchange.facts.route = routeLabel(route)
+  const mayReceive = isPushRoute(route)
+  if (!mayReceive) exchange.dropBody()
   try {
     await respond(exchange, route, { path, queryText, query: parseQuery(queryText) }, context)
   } catch (error) {
     respondFailureOrEvict(exchange, error, REQUESTED_KINDS[route.kind])
   }
+  if (mayReceive) exchange.dropBody()
 }
 
 /** The route as a label of metrics: a manifest is the same by tag and by digest. */
@@ -124,21 +129,32 @@ async function respondNamed(
 ): Promise<void> {
   const { access } = context
   const named = repositoryOf(exchange, route.name, target.query, context)
-  const push = isPushRoute(route) ? { route, query: parsePushQuery(target.queryText) } : undefined
-  const from = push?.query.ok && push.route.kind === 'begin-upload' ? push.query.value.mount?.from : undefined
-  const mounted = from === undefined ? undefined : repositoryOf(exchange, from, target.query, context)
+  const pushQuery = isPushRoute(route) ? parsePushQuery(target.queryText) : undefined
+  const from =
+    route.kind === 'begin-upload' && pushQuery?.ok
+      ? mountedFrom(exchange, pushQuery.value, target.query, context)
+      : undefined
   if (access !== undefined) {
-    const wishes = named.ok ? wishesOf(route.kind, named.value, mounted?.ok ? mounted.value : undefined) : []
+    const wishes = named.ok ? wishesOf(route.kind, named.value, from) : []
     if (!(await isAdmitted(exchange, access, wishes))) return
   }
   if (!named.ok) return respondError(exchange, { status: 400, code: 'NAME_INVALID', message: named.problem })
   const repository = named.value
   exchange.facts.repository = repository
+  if (target.query.ns) exchange.namespace = target.query.ns
   if (!context.isAllowed(repository)) {
     const message = "this agent's allow list does not include the repository"
     return respondError(exchange, { status: 404, code: 'NAME_UNKNOWN', message })
   }
-  if (isPushRoute(route)) return respondNotHosted(exchange)
+  if (isPushRoute(route)) {
+    const { push } = context
+    if (push?.hosted.isHosted(repository) !== true) return respondNotHosted(exchange)
+    const query = pushQuery ?? parsePushQuery(target.queryText)
+    if (!query.ok)
+      return respondError(exchange, { status: 400, code: queryErrorCode(route), message: query.problem })
+    const pushTarget = { repository, name: route.name, ns: target.query.ns, query: query.value, from }
+    return respondPush(exchange, route, pushTarget, push)
+  }
   return respondRead(exchange, route, repository, target, context)
 }
 
@@ -184,6 +200,23 @@ function repositoryOf(
 ): Parsed<Repository> {
   const own = hostedNames?.find({ name, ns, host })
   return own === undefined ? parseRequestedName({ name, ns, defaultNamespace }) : parsed(own)
+}
+
+/** The repository from which the client wants to mount a blob; undefined when it names none that can exist. */
+function mountedFrom(
+  exchange: HttpExchange,
+  { mount }: PushQuery,
+  query: Query,
+  context: DispatchContext,
+): Repository | undefined {
+  if (mount === undefined) return undefined
+  const named = repositoryOf(exchange, mount.from, query, context)
+  return named.ok ? named.value : undefined
+}
+
+/** The query of a manifest has tags, that of an upload has digests. */
+function queryErrorCode({ kind }: PushRoute): OciErrorCode {
+  return kind === 'push-manifest' || kind === 'push-tag' ? 'MANIFEST_INVALID' : 'DIGEST_INVALID'
 }
 
 function respondNotHosted(exchange: HttpExchange): void {

@@ -21,8 +21,10 @@ export interface Limits {
   readonly maxHeaderBytes: number
   /** The longest time from the first byte of a request to the end of its headers; also for a TLS handshake. */
   readonly headersMs: number
-  /** The longest time from the first byte of a request to the end of its body, which is ignored. */
+  /** The longest time in which a request body that no endpoint wants may come. */
   readonly requestMs: number
+  /** How long a client may send nothing of a body that it pushes. */
+  readonly bodyStallMs: number
   /** How long a new connection may send nothing. Clients open some connections in advance. */
   readonly silentMs: number
   /** How long a connection may be idle between requests: longer than the 90 s for which Go's HTTP client reuses one. */
@@ -35,7 +37,7 @@ export interface Limits {
   readonly maxPipelined: number
   /** The most open streams on one HTTP/2 connection. */
   readonly maxStreams: number
-  /** The most bytes of a request body, which is ignored. */
+  /** The most bytes of a request body that no endpoint wants. */
   readonly maxBodyBytes: number
   /** How often the certificate files are checked for changes. */
   readonly certificateMs: number
@@ -51,6 +53,7 @@ export const LIMITS: Limits = {
   maxHeaderBytes: 16 * 1024,
   headersMs: 20_000,
   requestMs: 60_000,
+  bodyStallMs: 60_000,
   silentMs: 90_000,
   keepAliveMs: 120_000,
   stallMs: 300_000,
@@ -63,6 +66,10 @@ export const LIMITS: Limits = {
 
 /** A body that has waited for so long gets a send slot of a sender with a large share. */
 const FAIR_MS = 1000
+/** The most bodies that clients send at once. */
+const MAX_UPLOADS = 64
+/** The most manifests of more than 64 KiB, or of unknown size, that are received at once: each is in memory as a whole. */
+const MAX_LARGE_MANIFESTS = 8
 /** The most large lists that are sent at once: each is in memory until it is sent. */
 const MAX_LISTS = 8
 
@@ -84,20 +91,25 @@ export function answerLimits({ maxAnswers, maxStreams, slowMs, stallMs }: Limits
   return { ...dividedLimits(maxAnswers), perConnection: maxStreams, slowMs, stallMs }
 }
 
-export function bodyLimits({ memoryBytes, maxAnswers, waitMs, slowMs }: Limits): SlotLimits {
-  const total = maxBodies(memoryBytes)
-  return {
-    ...dividedLimits(total),
-    perConnection: Math.ceil(total / 4),
-    maxWaiting: maxAnswers,
-    waitMs,
-    slowMs,
-    fairMs: FAIR_MS,
-  }
+export function bodyLimits(limits: Limits): SlotLimits {
+  const total = maxBodies(limits.memoryBytes)
+  return { ...slotLimits(total, limits), perConnection: Math.ceil(total / 4), maxWaiting: limits.maxAnswers }
 }
 
-export function listLimits({ waitMs, slowMs }: Limits): SlotLimits {
-  const total = MAX_LISTS
+export function listLimits(limits: Limits): SlotLimits {
+  return slotLimits(MAX_LISTS, limits)
+}
+
+export function uploadLimits(limits: Limits): SlotLimits {
+  const total = MAX_UPLOADS
+  return { ...slotLimits(total, limits), perConnection: total / 4, maxWaiting: 4 * total, what: 'uploads' }
+}
+
+export function largeManifestLimits(limits: Limits): SlotLimits {
+  return { ...slotLimits(MAX_LARGE_MANIFESTS, limits), what: 'uploads' }
+}
+
+function slotLimits(total: number, { waitMs, slowMs }: Limits): SlotLimits {
   return {
     ...dividedLimits(total),
     perConnection: total / 2,
@@ -105,5 +117,6 @@ export function listLimits({ waitMs, slowMs }: Limits): SlotLimits {
     waitMs,
     slowMs,
     fairMs: FAIR_MS,
+    what: 'downloads',
   }
 }

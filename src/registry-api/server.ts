@@ -9,7 +9,6 @@ import type { HostedRegistry } from '../ports/hosted.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import type { StatusReport } from '../schemas/status-report.ts'
 import { BufferPool } from './answer/buffer-pool.ts'
-import { SendSlots } from './answer/send-slots.ts'
 import { ClientRequests } from './client-requests.ts'
 import { type Client, clientOf } from './connections/client.ts'
 import { Connections } from './connections/connections.ts'
@@ -18,7 +17,8 @@ import { Http2Sessions } from './connections/http2/http2-sessions.ts'
 import { type DetectedProtocol, detectProtocol } from './connections/protocol.ts'
 import { reportRejection } from './connections/rejections.ts'
 import type { DispatchContext } from './dispatch.ts'
-import { bodyLimits, connectionLimits, http2Limits, LIMITS, type Limits, listLimits } from './limits.ts'
+import { connectionLimits, http2Limits, LIMITS, type Limits } from './limits.ts'
+import { Slots } from './slots.ts'
 
 export interface RegistryServerOptions {
   readonly resolver: Resolver
@@ -31,6 +31,8 @@ export interface RegistryServerOptions {
   readonly allow?: readonly string[] | undefined
   /** The repositories that take pushes; without it there are none. */
   readonly hosted?: HostedRegistry | undefined
+  /** Whether clients may delete what is hosted; by default they may. */
+  readonly hostedDelete?: boolean | undefined
   /** Finds the hosted repositories that requests mean; given together with `hosted`. */
   readonly hostedNames?: HostedNames | undefined
   /** Decides who may do what; without it every client may do everything. */
@@ -78,8 +80,7 @@ class HttpRegistryServer implements RegistryServer {
   readonly #options: RegistryServerOptions
   readonly #limits: Limits
   readonly #buffers: BufferPool
-  readonly #bodySlots: SendSlots
-  readonly #listSlots: SendSlots
+  readonly #slots: Slots
   readonly #http2: Http2Sessions
   readonly #connections: Connections
   readonly #requests: ClientRequests
@@ -96,16 +97,22 @@ class HttpRegistryServer implements RegistryServer {
     this.#options = options
     this.#limits = limits
     this.#buffers = new BufferPool(limits.memoryBytes)
-    this.#bodySlots = new SendSlots(bodyLimits(limits), reportRejection)
-    this.#listSlots = new SendSlots(listLimits(limits), reportRejection)
+    const slots = new Slots(limits)
+    this.#slots = slots
     const buffers = this.#buffers
     const context: DispatchContext = {
       resolver: options.resolver,
-      bodies: { buffers, slots: this.#bodySlots, firstByteMs },
-      lists: { buffers, slots: this.#listSlots, firstByteMs },
+      bodies: { buffers, slots: slots.bodies, firstByteMs },
+      lists: { buffers, slots: slots.lists, firstByteMs },
       defaultNamespace: options.defaultNamespace,
       isAllowed: allowedBy(options),
-      hosted: options.hosted,
+      push: options.hosted && {
+        hosted: options.hosted,
+        slots: slots.uploads,
+        largeManifestSlots: slots.largeManifests,
+        bodyStallMs: limits.bodyStallMs,
+        mayDelete: options.hostedDelete ?? true,
+      },
       hostedNames: options.hostedNames,
       access: options.access,
     }
@@ -132,8 +139,8 @@ class HttpRegistryServer implements RegistryServer {
       sessions: this.#http2.size,
       answers: this.#requests.answersUnderWay,
       pipelined: this.#requests.pipelined,
-      seats: this.#bodySlots.taken + this.#listSlots.taken,
-      waiting: this.#bodySlots.waiting + this.#listSlots.waiting,
+      seats: this.#slots.taken,
+      waiting: this.#slots.waiting,
       pieces: this.#buffers.buffersInUse,
     }
   }

@@ -8,6 +8,7 @@ import { type Events, subscribe } from '../../src/observe/events.ts'
 import type { HostedNames } from '../../src/oci/names/hosted-names.ts'
 import type { AccessControl } from '../../src/ports/access.ts'
 import type { HostedRegistry } from '../../src/ports/hosted.ts'
+import type { Resolver } from '../../src/ports/resolver.ts'
 import type { Client } from '../../src/registry-api/connections/client.ts'
 import type { Limits } from '../../src/registry-api/limits.ts'
 import { createRegistryServer, type RegistryServer } from '../../src/registry-api/server.ts'
@@ -31,17 +32,21 @@ export async function startTestServer(
     access?: AccessControl
     hosted?: HostedRegistry
     hostedNames?: HostedNames
+    hostedDelete?: boolean
+    /** Puts a resolver before the one in memory. */
+    resolverBefore?: (next: Resolver) => Resolver
   } = {},
 ): Promise<TestServer> {
   const resolver = new MemoryResolver()
+  const { resolverBefore = (next) => next, ...given } = options
   const listen = { host: '127.0.0.1', port: 0 }
   const clientOf = (address = ''): Client => ({ address, isLocal: address === '127.0.0.1' })
   const server = createRegistryServer({
-    resolver,
+    resolver: resolverBefore(resolver),
     listen,
     clientOf,
     defaultNamespace: 'docker.io',
-    ...options,
+    ...given,
   })
   const { port } = await server.start()
   t.after(async () => {
@@ -78,6 +83,7 @@ export interface RequestOptions {
   readonly from?: string
   readonly method?: string
   readonly headers?: Record<string, string>
+  readonly body?: Uint8Array | undefined
   /** The CA of the server's certificate; with it the request uses TLS. */
   readonly ca?: string | undefined
   /** Aborts the request, whose promise then rejects. */
@@ -88,7 +94,7 @@ export interface RequestOptions {
 export function requestHttp1(
   port: number,
   path: string,
-  { from = '127.0.0.1', method = 'GET', headers = {}, ca, signal }: RequestOptions = {},
+  { from = '127.0.0.1', method = 'GET', headers = {}, body, ca, signal }: RequestOptions = {},
 ): Promise<ReceivedAnswer> {
   return new Promise((resolve, reject) => {
     const send = ca === undefined ? httpRequest : httpsRequest
@@ -106,7 +112,7 @@ export function requestHttp1(
       },
     )
     request.on('error', reject)
-    request.end()
+    request.end(body)
   })
 }
 
@@ -114,7 +120,7 @@ export function requestHttp1(
 export function requestHttp2(
   port: number,
   path: string,
-  { from = '127.0.0.1', method = 'GET', headers = {}, ca, signal }: RequestOptions = {},
+  { from = '127.0.0.1', method = 'GET', headers = {}, body, ca, signal }: RequestOptions = {},
 ): Promise<ReceivedAnswer> {
   return new Promise((resolve, reject) => {
     const scheme = ca === undefined ? 'http' : 'https'
@@ -141,7 +147,7 @@ export function requestHttp2(
       session.close()
       resolve({ status, headers: received, body: Buffer.concat(chunks), cut: stream.rstCode !== 0 })
     })
-    stream.end()
+    stream.end(body)
   })
 }
 

@@ -1,5 +1,6 @@
 import { loadSetting, loadSettings } from '../../config/load.ts'
-import { WarmLine, type WarmRequest } from '../../schemas/warm-report.ts'
+import { parseDuration } from '../../config/values/duration.ts'
+import { MAX_WAIT_MS, WarmLine, type WarmRequest } from '../../schemas/warm-report.ts'
 import { agentOptions } from '../context/agent-options.ts'
 import { streamApi } from '../context/client.ts'
 import {
@@ -7,6 +8,7 @@ import {
   DATA_FLAG,
   type Invocation,
   JSON_FLAG,
+  singleValue,
   type Terminal,
   usageError,
 } from '../context/command.ts'
@@ -62,6 +64,12 @@ export const warm: Command = {
       help: 'also warm on every other agent of the swarm',
       defaultText: undefined,
     },
+    {
+      name: 'wait',
+      kind: 'text',
+      help: 'how long each image waits for a registry that does not answer, such as 5m; at most 1h',
+      defaultText: '0s',
+    },
     DATA_FLAG,
     ...settingFlags('admin', 'config'),
     JSON_FLAG,
@@ -96,6 +104,7 @@ export const warm: Command = {
       referrers: given.switches.has('referrers'),
       pin: given.switches.has('pin'),
       allNodes: given.switches.has('all-nodes'),
+      waitMs: waitOf(given),
     }
     if (request.allNodes && given.values['data'] !== undefined) {
       throw usageError('--all-nodes needs a running agent; leave out --data')
@@ -112,6 +121,13 @@ export const warm: Command = {
       throw asCommandError(error)
     }
   },
+}
+
+function waitOf(given: Invocation): number {
+  const text = singleValue(given, 'wait')
+  const ms = text === undefined ? 0 : parseDuration(text)
+  if (ms !== undefined && ms <= MAX_WAIT_MS) return ms
+  throw usageError(`--wait is ${JSON.stringify(text)}; expected a duration such as 5m, at most 1h`)
 }
 
 async function withWarmer(

@@ -177,5 +177,5 @@ function connectionLost(admin: SocketAddress, cause: unknown): CommandError {
 
 /** The user has interrupted the command. */
 export function interrupted(cause: unknown): CommandError {
-  return new CommandError('interrupted; completed work is kept', { cause })
+  return new CommandError('interrupted; completed work is kept', { exitCode: 130, cause })
 }

@@ -2,6 +2,7 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import { errorBody, type OciErrorCode } from '../../oci/errors.ts'
 import { Failure, UNLISTED_MESSAGE } from '../../ports/failure.ts'
 import { ClientGone, type HttpExchange } from '../exchange/http-exchange.ts'
+import { BrokenBody } from '../exchange/request-body.ts'
 import { failedCacheStatus } from './cache-status.ts'
 
 /** The headers that every answer has. */
@@ -9,6 +10,9 @@ export const COMMON_HEADERS: { readonly [name: string]: string } = {
   'Docker-Distribution-API-Version': 'registry/2.0',
   'X-Content-Type-Options': 'nosniff',
 }
+
+/** After how long a client repeats a push that was refused because too many are under way. */
+const PUSH_AGAIN_MS = 5000
 
 /** What a request asks for. It decides the error code when that does not exist. */
 export type RequestedKind = 'manifest' | 'blob' | 'repository' | 'referrers' | 'upload'
@@ -19,6 +23,15 @@ const UNKNOWN_CODES: Readonly<Record<RequestedKind, OciErrorCode>> = {
   repository: 'NAME_UNKNOWN',
   referrers: 'MANIFEST_UNKNOWN',
   upload: 'BLOB_UPLOAD_UNKNOWN',
+}
+
+const STATUS_IF_UNSUPPORTED: Readonly<Record<RequestedKind, number>> = {
+  manifest: 404,
+  blob: 404,
+  repository: 404,
+  // A client that looks for signatures would take 404 for "not signed".
+  referrers: 502,
+  upload: 400,
 }
 
 export function respondJson(exchange: HttpExchange, headers: OutgoingHttpHeaders, body: Uint8Array): void {
@@ -36,6 +49,17 @@ export interface ErrorAnswer {
   readonly message: string
   readonly detail?: Readonly<Record<string, unknown>>
   readonly headers?: OutgoingHttpHeaders
+}
+
+/** The request is refused for what the client has sent. */
+export class RefusedRequest extends Error {
+  readonly answer: ErrorAnswer
+
+  constructor(answer: ErrorAnswer) {
+    super(answer.message)
+    this.name = 'RefusedRequest'
+    this.answer = answer
+  }
 }
 
 export function respondError(
@@ -65,6 +89,8 @@ export function respondFailure(exchange: HttpExchange, error: unknown, requested
  * the registry that the client has named.
  */
 function errorAnswerFor(error: unknown, requested: RequestedKind, registry: string | undefined): ErrorAnswer {
+  if (error instanceof RefusedRequest) return error.answer
+  if (error instanceof BrokenBody) return { status: 400, code: 'BLOB_UPLOAD_INVALID', message: error.message }
   if (!(error instanceof Failure)) return { status: 502, code: 'UNAVAILABLE', message: 'internal error' }
   const detail = detailOf(error, registry)
   const hasCacheStatus = requested === 'manifest' || requested === 'blob'
@@ -80,16 +106,25 @@ function errorAnswerFor(error: unknown, requested: RequestedKind, registry: stri
       if (requested === 'referrers') return { ...common, status: 502, code: 'UNAVAILABLE' }
       return { ...common, status: 404, code: UNKNOWN_CODES[requested] }
     case 'unsupported':
-      return { ...common, status: requested === 'referrers' ? 502 : 404, code: 'UNSUPPORTED' }
+      return { ...common, status: STATUS_IF_UNSUPPORTED[requested], code: 'UNSUPPORTED' }
+    case 'corrupt':
+      if (requested === 'upload') return { ...common, status: 400, code: 'DIGEST_INVALID' }
+      return { ...common, status: 502, code: 'UNAVAILABLE' }
+    case 'disk':
+      // RFC 4918 section 11.5: 507 says that the server has no room. A pull falls back to the registry after 502.
+      return { ...common, status: requested === 'upload' ? 507 : 502, code: 'UNAVAILABLE' }
     case 'busy':
     case 'stopping':
-      return { ...common, status: 503, code: 'UNAVAILABLE', headers: { ...headers, ...retryAfter(error) } }
+      return {
+        ...common,
+        status: 503,
+        code: 'UNAVAILABLE',
+        headers: { ...headers, ...retryAfter(error, requested) },
+      }
     case 'too-large':
-      return { ...common, status: 502, code: 'SIZE_INVALID' }
+      return { ...common, status: requested === 'upload' ? 413 : 502, code: 'SIZE_INVALID' }
     case 'unavailable':
     case 'stalled':
-    case 'corrupt':
-    case 'disk':
       return { ...common, status: 502, code: 'UNAVAILABLE' }
   }
 }
@@ -152,8 +187,10 @@ function detailOf(failure: Failure, named: string | undefined): Record<string, u
   return { reason, source, expected, found, upstreamStatus: status }
 }
 
-function retryAfter({ details: { retryAfterMs } }: Failure): OutgoingHttpHeaders {
-  return retryAfterMs === undefined ? {} : { 'Retry-After': Math.max(1, Math.ceil(retryAfterMs / 1000)) }
+function retryAfter({ details: { retryAfterMs } }: Failure, requested: RequestedKind): OutgoingHttpHeaders {
+  // A push has nowhere else to go, so its client is told to repeat it.
+  const ms = retryAfterMs ?? (requested === 'upload' ? PUSH_AGAIN_MS : undefined)
+  return ms === undefined ? {} : { 'Retry-After': Math.max(1, Math.ceil(ms / 1000)) }
 }
 
 function messageOf(error: unknown): string {

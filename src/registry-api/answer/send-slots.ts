@@ -12,6 +12,8 @@ export interface SlotLimits extends ShareLimits {
   /** A sender that has waited for so long gets a slot of a sender with a large share, even if that one makes progress. */
   readonly fairMs: number
   readonly maxWaiting: number
+  /** Of what there are too many, for the error: `downloads`. */
+  readonly what: 'downloads' | 'uploads'
 }
 
 /** How often slots are checked for one to evict while senders wait. */
@@ -77,9 +79,13 @@ export class SendSlots {
 
   #busyFailure(): Failure {
     this.#reportRejection('seats')
-    return new Failure('busy', 'The agent is at its limit of concurrent downloads; retry in a moment.', {
-      retryAfterMs: 1000,
-    })
+    return new Failure(
+      'busy',
+      `the agent is at its limit of concurrent ${this.#limits.what}; retry in a moment`,
+      {
+        retryAfterMs: 1000,
+      },
+    )
   }
 
   /** Frees slots for waiting senders: of paused bodies, then of slow ones. Repeats while senders wait. */

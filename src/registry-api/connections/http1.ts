@@ -13,7 +13,6 @@ export interface Http1Server {
 export interface Http1Limits {
   readonly maxHeaderBytes: number
   readonly headersMs: number
-  readonly requestMs: number
   readonly keepAliveMs: number
   readonly stallMs: number
 }
@@ -33,7 +32,8 @@ export function createHttp1Server(
   const options: ServerOptions & { httpAllowHalfOpen?: boolean } = {
     maxHeaderSize: limits.maxHeaderBytes,
     headersTimeout: limits.headersMs,
-    requestTimeout: limits.requestMs,
+    // Bodies have deadlines of their own: a push may take hours.
+    requestTimeout: 0,
     connectionsCheckingInterval: Math.min(5000, limits.headersMs),
     keepAliveTimeout: limits.keepAliveMs,
     // `hostHeaderProblem` checks the Host header instead, so that the answer has an OCI error body.

@@ -4,6 +4,7 @@ import type { Repository } from '../../oci/names/repository.ts'
 import type { Caller } from '../../ports/access.ts'
 import type { Client } from '../connections/client.ts'
 import type { ShareUser } from '../connections/fair-share.ts'
+import type { RequestBody } from './request-body.ts'
 
 /** What endpoints find out about a request; published with `request.ended`. */
 export interface RequestFacts {
@@ -64,6 +65,8 @@ export abstract class HttpExchange implements ShareUser {
     manifest: undefined,
   }
   abstract readonly protocol: 'http/1.1' | 'h2'
+  /** The registry that the client has named in `ns`; the answer repeats it (OCI distribution spec, "Proxying"). */
+  namespace: string | undefined
   readonly #outgoing: OutgoingAnswer
   /** Created on the first use of `signal`: most answers are sent before anything has to wait. */
   #abortController: AbortController | undefined
@@ -147,6 +150,7 @@ export abstract class HttpExchange implements ShareUser {
 
   /** Sets the status and headers, which HTTP/1.1 sends with the first write or on `flush`. */
   begin(status: number, headers: OutgoingHttpHeaders): void {
+    if (this.namespace !== undefined) headers['OCI-Namespace'] = this.namespace
     this.#outgoing.writeHead(status, this.adaptHeaders(headers))
     // Set after `writeHead`, which throws on an invalid header: the exchange can still be answered with an error then.
     this.#status = status
@@ -176,6 +180,9 @@ export abstract class HttpExchange implements ShareUser {
     this.#outgoing.end()
   }
 
+  abstract get body(): RequestBody
+  /** Sees to it that what no endpoint has received of the body does not come, or is dropped. Called once. */
+  abstract dropBody(): void
   /** Sends the headers now, if they are not sent yet. */
   abstract flush(): void
   /** Ends the answer early, in a way that the client cannot mistake for its regular end. */

@@ -4,17 +4,26 @@ import type { Socket } from 'node:net'
 import { whenWriteQueueEmpty } from '../connections/http2/write-queue.ts'
 import { peerCertificate } from '../connections/peer-certificate.ts'
 import { HttpExchange, type OutgoingAnswer, type RequestOrigin } from './http-exchange.ts'
+import { RequestBody } from './request-body.ts'
 
 /** An exchange over one HTTP/2 stream. */
 export class Http2Exchange extends HttpExchange {
   readonly protocol = 'h2'
   readonly #stream: ServerHttp2Stream
   readonly #socket: Socket
+  readonly #onBodyBytes: (bytes: number) => void
+  #body: RequestBody | undefined
 
   constructor(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
-    options: { origin: RequestOrigin; socket: Socket; onEnded: (exchange: HttpExchange) => void },
+    options: {
+      origin: RequestOrigin
+      socket: Socket
+      onEnded: (exchange: HttpExchange) => void
+      /** Told how many bytes of the body have come. */
+      onBodyBytes: (bytes: number) => void
+    },
   ) {
     const request = {
       method: pseudoHeader(headers, ':method'),
@@ -24,6 +33,24 @@ export class Http2Exchange extends HttpExchange {
     super(request, new Http2OutgoingAnswer(stream, options.socket), options.origin, options.onEnded)
     this.#stream = stream
     this.#socket = options.socket
+    this.#onBodyBytes = options.onBodyBytes
+  }
+
+  get body(): RequestBody {
+    this.#body ??= new RequestBody(this.#stream, lengthOf(this.#stream, this.headers), () => {
+      this.#stream.on('data', (chunk: Uint8Array) => this.#onBodyBytes(chunk.length))
+      if (this.headers.expect === '100-continue') this.#stream.additionalHeaders({ ':status': 100 })
+    })
+    return this.#body
+  }
+
+  /**
+   * Nothing comes of a body that nobody reads, and Node closes its stream after the answer. A stream of which something
+   * was read is closed here (RFC 9113 section 8.1: NO_ERROR after a whole answer).
+   */
+  dropBody(): void {
+    if (this.#body === undefined || this.#body.isWhole || this.#body.isUntouched) return
+    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_NO_ERROR)
   }
 
   /** HTTP/2 sends headers at once. */
@@ -96,6 +123,12 @@ class Http2OutgoingAnswer implements OutgoingAnswer {
   get #isEnded(): boolean {
     return this.#stream.closed || this.#stream.destroyed
   }
+}
+
+function lengthOf({ endAfterHeaders }: ServerHttp2Stream, headers: IncomingHttpHeaders): number | undefined {
+  if (endAfterHeaders) return 0
+  const length = headers['content-length']
+  return length === undefined ? undefined : Number(length)
 }
 
 function pseudoHeader(headers: IncomingHttpHeaders, name: string): string | undefined {

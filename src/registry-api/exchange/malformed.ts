@@ -1,8 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { errorBody, type OciErrorCode } from '../../oci/errors.ts'
-
-/** How long the socket stays open after the answer, so that the client can read it while it may still be sending. */
-const LINGER_MS = 1000
+import { closeGently } from './gentle-close.ts'
 
 interface ParserErrorAnswer {
   readonly status: '400 Bad Request' | '431 Request Header Fields Too Large'
@@ -30,10 +28,7 @@ function answerFor(error: NodeJS.ErrnoException): ParserErrorAnswer {
   }
 }
 
-/**
- * Answers a request that the parser has rejected, directly on the socket. Then reads and drops what the client still
- * sends for a moment: closing the socket with unread bytes sends RST, and the client could lose the answer.
- */
+/** Answers a request that the parser has rejected, directly on the socket, and closes it. */
 export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (!socket.writable || error.code === 'ECONNRESET' || error.code === 'EPIPE') {
     socket.destroy()
@@ -41,13 +36,9 @@ export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): v
   }
   const { status, code, message } = answerFor(error)
   const body = errorBody(code, message)
-  socket.on('error', () => {})
-  socket.end(
+  socket.write(
     `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n` +
       `Docker-Distribution-API-Version: registry/2.0\r\nConnection: close\r\n\r\n${body.toString('utf8')}`,
   )
-  const linger = setTimeout(() => socket.destroy(), LINGER_MS)
-  socket.once('end', () => socket.destroy())
-  socket.once('close', () => clearTimeout(linger))
-  socket.resume()
+  closeGently(socket)
 }

@@ -20,6 +20,7 @@ function createSlots(limits: Partial<SlotLimits> = {}) {
       slowMs: 0,
       fairMs: 60_000,
       maxWaiting: 3,
+      what: 'downloads',
       ...limits,
     },
     (reason) => rejected.push(reason),

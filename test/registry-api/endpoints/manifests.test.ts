@@ -134,5 +134,6 @@ test('request.ended is published once for a request, when it is over', async (t)
     protocol: 'http/1.1',
     aborted: false,
     error: undefined,
+    failedSource: undefined,
   })
 })

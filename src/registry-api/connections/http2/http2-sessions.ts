@@ -26,6 +26,8 @@ export interface Http2Request {
   readonly socket: Socket
   /** To be called when the client has reset the stream before its answer began. */
   onReset(): void
+  /** To be called with the number of bytes of a request body that have come. */
+  onBodyBytes(bytes: number): void
 }
 
 interface SessionState {
@@ -173,8 +175,9 @@ export class Http2Sessions {
       })
       if (!guard.onStreamOpened()) return
       const onReset = (): void => guard.onStreamReset()
+      const onBodyBytes = (bytes: number): void => guard.onBodyBytes(bytes)
       if (stream.closed || stream.destroyed) onReset()
-      else this.#onRequest({ stream, headers, rawHeaders, socket, onReset })
+      else this.#onRequest({ stream, headers, rawHeaders, socket, onReset, onBodyBytes })
     }
     session.on('stream', onStream)
   }

@@ -13,6 +13,8 @@ const CREDIT_BYTES_PER_SECOND = 4 * 1024
 const CREDIT_BYTES_PER_STREAM = 8 * 1024
 /** A client sends a WINDOW_UPDATE for what it has received: 26 bytes for every few KiB. */
 const CREDIT_BYTES_PER_BYTE_SENT = 1 / 16
+/** The frames of a body have a header each, and clients fill most of them. */
+const CREDIT_BYTES_PER_BODY_BYTE = 1 + 1 / 64
 /** In one turn of the event loop a client may open four times as many streams as may be open at once. */
 const MAX_STREAM_TURNOVER = 4
 /** This many streams may be reset before their answers, whatever share of all streams they are. */
@@ -34,6 +36,8 @@ export class SessionGuard {
   #creditBytes = CREDIT_BYTES
   #checkedAt = performance.now()
   #bytesRead: number
+  /** The bytes of request bodies since the last check. */
+  #bodyBytes = 0
   #bytesWritten: number
   #isClosed = false
 
@@ -66,6 +70,11 @@ export class SessionGuard {
     this.#resets /= 2
   }
 
+  /** Bytes of a request body that is wanted have come: they need no credit. */
+  onBodyBytes(bytes: number): void {
+    this.#bodyBytes += bytes
+  }
+
   /** Counts the bytes received since the last check. Returns false when the client has sent too many. */
   checkTraffic(): boolean {
     if (this.#isClosed) return false
@@ -73,7 +82,9 @@ export class SessionGuard {
     const now = performance.now()
     this.#creditBytes += ((now - this.#checkedAt) / 1000) * CREDIT_BYTES_PER_SECOND
     this.#creditBytes += (bytesWritten - this.#bytesWritten) * CREDIT_BYTES_PER_BYTE_SENT
-    this.#creditBytes = Math.min(this.#creditBytes, CREDIT_BYTES) - (bytesRead - this.#bytesRead)
+    const received = bytesRead - this.#bytesRead - this.#bodyBytes * CREDIT_BYTES_PER_BODY_BYTE
+    this.#creditBytes = Math.min(this.#creditBytes, CREDIT_BYTES) - received
+    this.#bodyBytes = 0
     this.#checkedAt = now
     this.#bytesRead = bytesRead
     this.#bytesWritten = bytesWritten

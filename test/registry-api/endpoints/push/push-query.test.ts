@@ -34,7 +34,7 @@ test('a query of a push is parsed into values, or refused with a sentence', () =
 
 test('no text makes the parser throw', () => {
   const key = fc.constantFrom('digest', 'mount', 'from', 'tag', 'digest-algorithm')
-  const pair = fc.tuple(key, fc.string({ unit: 'binary' })).map(([name, value]) => `${name}=${value}`)
+  const pair = fc.tuple(key, fc.string()).map(([name, value]) => `${name}=${value}`)
   fc.assert(
     fc.property(
       fc.array(pair).map((pairs) => pairs.join('&')),
