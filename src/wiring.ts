@@ -152,8 +152,8 @@ export async function wireAgent(
     listen,
     defaultNamespace,
     resolver: clientResolver,
-    hosted: hosted.serving?.registry,
-    hostedNames: hosted.serving?.names,
+    hosted: hosted.isServing ? hosted.registry : undefined,
+    hostedNames: hosted.isServing ? hosted.names : undefined,
   })
   cleanup.add(({ drainMs }) =>
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),

@@ -32,8 +32,10 @@ export interface HostedParts extends GarbageStore {
 
 /** The hosted repositories of one agent. */
 export interface Hosted {
-  /** Undefined: the settings name no repository. */
-  readonly serving: { readonly names: HostedNames; readonly registry: HostedRegistry } | undefined
+  /** False: the settings name no repository. */
+  readonly isServing: boolean
+  readonly names: HostedNames
+  readonly registry: HostedRegistry
   readonly garbage: GarbageCollection
   /** Says whether tags are removed by rules, so that garbage is collected without being asked to. */
   readonly hasRules: boolean
@@ -60,7 +62,9 @@ export function openHosted(
   const youngLinks = new YoungLinks(catalog, locks, options.graceMs ?? DEFAULT_GRACE_MS)
   const isServing = options.names.length > 0
   return {
-    serving: isServing ? { names, registry } : undefined,
+    isServing,
+    names,
+    registry,
     garbage: garbageOf(options, store, locks),
     hasRules: (options.retention ?? []).length > 0,
     isHosted,
