@@ -167,7 +167,16 @@ export async function wireAgent(
   cleanup.add(() => collecting?.stop())
 
   // 12. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
-  const adminServer = admin && createAdminServer({ listen: admin, reports: reporter, upkeep, warming })
+  const adminServer =
+    admin &&
+    createAdminServer({
+      listen: admin,
+      auth: options.adminAuth,
+      tls: options.adminTls,
+      reports: reporter,
+      upkeep,
+      warming,
+    })
   cleanup.add(() => adminServer?.stop())
   cleanup.add(() => warming.stop())
 

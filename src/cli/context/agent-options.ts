@@ -39,8 +39,10 @@ export function agentOptions(
       ...(proxies === undefined ? {} : { proxies }),
     },
     ...(allow === undefined ? {} : { allow }),
+    ...adminOptions(settings),
     ...(settings.auth === undefined ? {} : { auth: settings.auth }),
     hosted: hostedOptions(settings),
+    hostedDelete: settings.hostedDelete,
     ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
     ...(settings.peersSecretFile === undefined
       ? {}
@@ -54,6 +56,19 @@ function hostedOptions({
   hostedRetention,
 }: Pick<Settings, 'hosted' | 'hostedGrace' | 'hostedRetention'>): NonNullable<AgentOptions['hosted']> {
   return { names: hosted, graceMs: hostedGrace, retention: hostedRetention }
+}
+
+/** `agent serve --admin-token-file` asks for the token that the same flag makes other commands send. */
+function adminOptions({
+  adminAuth,
+  adminTls,
+  adminTokenFile,
+}: Settings): Pick<AgentOptions, 'adminAuth' | 'adminTls'> {
+  const auth = adminTokenFile === undefined ? adminAuth : { ...adminAuth, tokenFile: adminTokenFile }
+  return {
+    ...(auth === undefined ? {} : { adminAuth: auth }),
+    ...(adminTls === undefined ? {} : { adminTls: { certFile: adminTls.cert, keyFile: adminTls.key } }),
+  }
 }
 
 function sourceOptions({ from, ...rest }: SourceSettings, environment: Terminal['env']): SourceOptions {
