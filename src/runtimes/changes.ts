@@ -81,23 +81,45 @@ export async function planRestoration(
   return { path, state, bytes, entry: undefined }
 }
 
-/** Saves the record before it writes a file, so that every change can be undone, even after a crash. */
+/**
+ * Saves the record before it writes a file, so that every change can be undone, even after a crash. What could not be written
+ * is taken out of the record again.
+ */
 export async function applyChanges(
   changes: readonly Change[],
   files: HostFiles,
   record: InstallRecord,
 ): Promise<void> {
+  const before = new Map(changes.map(({ path }) => [path, record.get(path)]))
   for (const { entry } of changes) {
     if (entry === undefined) continue
-    const older = record.get(entry.path)?.written ?? []
+    const older = before.get(entry.path)?.written ?? []
     await record.put({ ...entry, written: [...new Set([...entry.written, ...older])] })
   }
   await record.save()
-  for (const { path, bytes, entry } of changes) {
-    if (bytes === undefined) await files.remove(path)
-    else if ((await files.read(path))?.equals(bytes) !== true) await files.write(path, bytes)
-    if (entry === undefined) record.delete(path)
-    else await record.put(entry)
+  const pending = new Set(changes.map(({ path }) => path))
+  try {
+    for (const change of changes) {
+      await applyChange(change, files, record)
+      pending.delete(change.path)
+    }
+  } finally {
+    for (const path of pending) {
+      const entry = before.get(path)
+      if (entry === undefined) record.delete(path)
+      else await record.put(entry)
+    }
+    await record.save()
   }
-  await record.save()
+}
+
+async function applyChange(
+  { path, bytes, entry }: Change,
+  files: HostFiles,
+  record: InstallRecord,
+): Promise<void> {
+  if (bytes === undefined) await files.remove(path)
+  else if ((await files.read(path))?.equals(bytes) !== true) await files.write(path, bytes)
+  if (entry === undefined) record.delete(path)
+  else await record.put(entry)
 }

@@ -6,6 +6,7 @@ import { INSTALL_RECORD_PATH } from '../../src/runtimes/files/install-record.ts'
 import { install, show, uninstall } from '../../src/runtimes/operations.ts'
 import { Host } from './host.ts'
 import {
+  CERTS,
   CONFIG,
   CONFIG_2,
   DAEMON,
@@ -98,6 +99,40 @@ test('a runtime that fails does not stop the others', async (t) => {
   assert.deepEqual([one?.pointsHere, two?.pointsHere, three?.pointsHere], [true, true, false])
   assert.match(three?.failure ?? '', /daemon\.json is not JSON, so Docker cannot read it either/)
   assert.equal(await host.read(DAEMON), '{ oops')
+})
+
+test('what could not be written is not in the install record, and an uninstall restores the rest', async (t) => {
+  const host = await Host.make(t, {
+    [CONFIG]: CONFIG_2,
+    [`${CERTS}/one.io/hosts.toml`]: '# one',
+    // Its `hosts.toml` cannot be created: the file of the new content has the same name.
+    [`${CERTS}/two.io/hosts.toml.leat-${process.pid}/x`]: '',
+  })
+  const before = await host.snapshot()
+  const only = { ...optionsFor(host), runtimes: ['containerd'] as const }
+  const [report] = await install(MIRROR, only)
+  assert.match(report?.failure ?? '', /cannot write .*two\.io\/hosts\.toml/)
+  const record = (await host.read(INSTALL_RECORD_PATH)) ?? ''
+  assert.match(record, /one\.io/)
+  assert.doesNotMatch(record, /two\.io|_default/)
+  const [restored] = await uninstall(MIRROR, only)
+  assert.equal(restored?.failure, undefined)
+  assert.deepEqual(await host.snapshot(), before)
+})
+
+test('an install record that names what was never there restores the rest', async (t) => {
+  const host = await Host.make(t, { [CONFIG]: CONFIG_2 })
+  const before = await host.snapshot()
+  const only = { ...optionsFor(host), runtimes: ['containerd'] as const }
+  await install(MIRROR, only)
+  const record = JSON.parse((await host.read(INSTALL_RECORD_PATH)) ?? '')
+  const [entry] = record.files
+  record.files.unshift({ ...entry, path: '/etc/docker/certs.d/_default/hosts.toml' })
+  record.folders.push('/etc/docker', '/etc/docker/certs.d', '/etc/docker/certs.d/_default')
+  await host.write(INSTALL_RECORD_PATH, JSON.stringify(record))
+  const [restored] = await uninstall(MIRROR, only)
+  assert.equal(restored?.failure, undefined)
+  assert.deepEqual(await host.snapshot(), before)
 })
 
 test('only installed runtimes are configured, and a host without any is an error', async (t) => {

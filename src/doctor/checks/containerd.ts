@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { plain } from '../../observe/text.ts'
 import { RuntimeFailure } from '../../runtimes/files/failure.ts'
 import { isTable, readToml, type Table, tableAt } from '../../runtimes/files/toml.ts'
+import { localPullSettingIn } from '../../runtimes/kinds/containerd-config.ts'
 import { type Finding, notChecked, ok, problem, warning } from '../tools/finding.ts'
 import { type ProgramResult, runProgram } from '../tools/run-program.ts'
 
@@ -82,13 +83,13 @@ function judgeTable(table: Table, config: string): Finding {
       todo: `set config_path = "/etc/containerd/certs.d" under ${section} in ${config} (agent runtime install --write-config does this), and restart containerd`,
     })
   }
-  const isLocal = plugin?.['use_local_image_pull'] === true || plugin?.['discard_unpacked_layers'] === true
-  if (folders.length > 1 && isSince2(table) && !isLocal) {
+  const isList = typeof path === 'string' && path.includes(':')
+  if (isList && isSince2(table) && localPullSettingIn(plugin ?? {}) === undefined) {
     return problem(
-      `the effective configuration of containerd has ${folders.length} folders in config_path (${path})`,
+      `the effective configuration of containerd has a list of folders in config_path (${plain(path)})`,
       {
         means:
-          'the transfer service of containerd 2.1 and later takes them for one name, and ignores every mirror without an error',
+          'the transfer service of containerd 2.1 and later takes it for the name of one folder, and ignores every mirror without an error',
         todo: `name one folder in config_path under ${section} in ${config} (agent runtime install --write-config does this), and restart containerd`,
       },
     )

@@ -1,5 +1,17 @@
 import { constants } from 'node:fs'
-import { chmod, chown, mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
+import {
+  access,
+  chmod,
+  chown,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+} from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errorCode } from '../../lib/error-code.ts'
 import { RuntimeFailure } from './failure.ts'
@@ -63,6 +75,18 @@ export class HostFiles {
     return found
   }
 
+  /** Whether a file can be created in a folder, which need not exist yet. */
+  async canWriteIn(folder: string): Promise<boolean> {
+    try {
+      let existing = folder
+      while (existing !== '/' && !(await this.exists(existing))) existing = dirname(existing)
+      await access(await this.#real(existing), constants.W_OK)
+      return (await this.#stat(existing))?.isDirectory() === true
+    } catch {
+      return false
+    }
+  }
+
   /** The parent folders of a file that do not exist, outermost first. */
   async missingAbove(path: string): Promise<readonly string[]> {
     const missing: string[] = []
@@ -106,6 +130,8 @@ export class HostFiles {
   }
 
   async remove(path: string): Promise<void> {
+    // On a read-only file system the removal of what is not there would fail.
+    if (!(await this.exists(path))) return
     try {
       await rm(await this.#real(path), { force: true })
     } catch (cause) {
@@ -115,11 +141,13 @@ export class HostFiles {
 
   /** Removes a folder unless it has content. */
   async removeEmpty(path: string): Promise<void> {
+    if (!(await this.exists(path))) return
     try {
       await rmdir(await this.#real(path))
     } catch (cause) {
       const code = errorCode(cause)
-      if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && !isAbsent(cause))
+      // An empty folder on a file system that has become read-only does no harm.
+      if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'EROFS' && !isAbsent(cause))
         throw fileFailure('remove', path, cause)
     }
   }

@@ -26,10 +26,12 @@ export interface ContainerdConfig {
   readonly fileVersion: number
   /** The folders of `config_path`; undefined if it is not set. */
   readonly folders: readonly string[] | undefined
+  /** Whether `config_path` has a colon: the transfer service takes all of it for the name of one folder. */
+  readonly isList: boolean
   /** Whether the CRI plugin is disabled, as in the containerd of Docker. Kubernetes then does not pull with it. */
   readonly isCriOff: boolean
-  /** Whether pulls use the client of the CRI plugin and not the transfer service. */
-  readonly pullsLocally: boolean
+  /** The setting because of which pulls use the client of the CRI plugin, which knows lists, and not the transfer service. */
+  readonly localPullSetting: string | undefined
   /** A setting that makes containerd reject `config_path`. */
   readonly conflict: string | undefined
   /** Where `config_path` is set for a plugin that this version of the file does not have. */
@@ -58,9 +60,9 @@ export async function readContainerdConfig(
   const plugin = files.reduce<Table>((merged, { table }) => mergePlugin(merged, pluginIn(table), version), {})
   const last = files.findLast(({ table }) => pluginIn(table) !== undefined) ?? files[0]
   const registry = tableAt(plugin, 'registry')
-  const configPath = registry?.['config_path']
-  const folders =
-    typeof configPath === 'string' ? configPath.split(':').filter((folder) => folder !== '') : []
+  const setting = registry?.['config_path']
+  const configPath = typeof setting === 'string' ? setting : ''
+  const folders = configPath.split(':').filter((folder) => folder !== '')
   const disabled = files.flatMap(({ table }) => strings(table['disabled_plugins']))
   const tls = Object.entries(tableAt(registry, 'configs') ?? {}).find(
     ([host]) => tableAt(registry, 'configs', host, 'tls') !== undefined,
@@ -70,8 +72,9 @@ export async function readContainerdConfig(
     file: last?.path ?? path,
     fileVersion: versionOf(last?.table),
     folders: folders.length > 0 ? folders : undefined,
+    isList: configPath.includes(':'),
     isCriOff: disabled.some((name) => PLUGIN_NAMES.has(name)),
-    pullsLocally: plugin['use_local_image_pull'] === true || plugin['discard_unpacked_layers'] === true,
+    localPullSetting: localPullSettingIn(plugin),
     conflict: hasEntries(tableAt(registry, 'mirrors'))
       ? 'registry.mirrors'
       : tls === undefined
@@ -126,6 +129,22 @@ function pluginOf(version: number): string {
 /** The settings of the plugin that pulls. Its name depends on the version of the file. */
 function pluginIn(table: Table): Table | undefined {
   return tableAt(table, 'plugins', pluginOf(versionOf(table)))
+}
+
+/**
+ * The settings with which containerd 2.1 and later do not use the transfer service (`CheckLocalImagePullConfigs` in its
+ * source). Files of version 2 have some of them in the table `containerd` of the plugin.
+ */
+export function localPullSettingIn(plugin: Table): string | undefined {
+  const settings: Table = { ...plugin, ...tableAt(plugin, 'containerd') }
+  const flags = ['use_local_image_pull', 'discard_unpacked_layers', 'image_pull_with_sync_fs']
+  const flag = flags.find((name) => settings[name] === true)
+  if (flag !== undefined) return `${flag} = true`
+  if (settings['disable_snapshot_annotations'] === false) return 'disable_snapshot_annotations = false'
+  const downloads = settings['max_concurrent_downloads']
+  if (downloads !== undefined && downloads !== 3) return `max_concurrent_downloads = ${String(downloads)}`
+  const table = ['mirrors', 'configs', 'auths'].find((name) => hasEntries(tableAt(plugin, 'registry', name)))
+  return table === undefined ? undefined : `registry.${table}`
 }
 
 /** A file without a version has version 1. A host without a file counts as version 2. */

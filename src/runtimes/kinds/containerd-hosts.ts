@@ -10,13 +10,21 @@ import { certificatesIn, withMirror } from './hosts-toml.ts'
 /** The host folder that containerd uses for registries without a host folder of their own. */
 const DEFAULT_HOST = '_default'
 
+/** Where containerd looks for host folders. */
+interface HostFolders {
+  /** In the order in which containerd asks them. */
+  readonly folders: readonly string[]
+  /** The one of them that gets new host folders. */
+  readonly target: string
+}
+
 /**
  * Plans the hosts.toml files. containerd takes the first of `<folder>/<host>` and `<folder>/_default` that exists, folder
  * by folder, and no other. So a mirror for all registries needs a `_default` behind all host folders, and an entry in
  * each of those.
  */
 export async function planHosts(
-  folders: readonly string[],
+  places: HostFolders,
   mirror: MirrorSettings,
   originals: OriginalFiles,
 ): Promise<Plan> {
@@ -25,11 +33,11 @@ export async function planHosts(
   const notes: string[] = []
   const hostFolders =
     mirror.registries === undefined
-      ? await hostFoldersForAll(folders, originals)
-      : await hostFoldersFor(mirror.registries, folders, originals)
+      ? await hostFoldersForAll(places, originals)
+      : await hostFoldersFor(mirror.registries, places, originals)
   for (const hostFolder of hostFolders) {
     try {
-      edits.push(await hostsEdit(hostFolder, folders, mirror, originals))
+      edits.push(await hostsEdit(hostFolder, places.target, mirror, originals))
       const note = await otherServerNote(hostFolder, originals)
       if (note !== undefined) notes.push(note)
     } catch (error) {
@@ -55,9 +63,16 @@ export async function foldersInUse(
   return used
 }
 
-/** The CA is beside the host folders: inside one of them it would count as a certificate of that host. */
-export function caFolder(folders: readonly string[]): string {
-  return folders.at(-1) ?? DEFAULT_FOLDER
+/**
+ * The folder for new host folders and for the CA, which is beside them: inside one it would count as a certificate of that
+ * host. It is not before a folder that others use, because a `_default` in it would hide those, and it can be written if
+ * there is such a folder.
+ */
+export async function folderForNew(folders: readonly string[], originals: OriginalFiles): Promise<string> {
+  const lastUsed = (await foldersInUse(folders, originals)).at(-1)
+  const candidates = lastUsed === undefined ? folders : folders.slice(folders.indexOf(lastUsed))
+  for (const folder of candidates) if (await originals.files.canWriteIn(folder)) return folder
+  return candidates[0] ?? DEFAULT_FOLDER
 }
 
 /** Whether the host folder would exist without an install. */
@@ -71,7 +86,7 @@ async function isOfOthers(hostFolder: string, originals: OriginalFiles): Promise
 }
 
 async function hostFoldersForAll(
-  folders: readonly string[],
+  { folders, target }: HostFolders,
   originals: OriginalFiles,
 ): Promise<readonly string[]> {
   const hostFolders: string[] = []
@@ -86,12 +101,12 @@ async function hostFoldersForAll(
     // containerd never reads the folders behind one with a `_default`.
     if (hasDefault) return hostFolders
   }
-  return [...hostFolders, `${folders.at(-1) ?? DEFAULT_FOLDER}/${DEFAULT_HOST}`]
+  return [...hostFolders, `${target}/${DEFAULT_HOST}`]
 }
 
 async function hostFoldersFor(
   registries: readonly string[],
-  folders: readonly string[],
+  { folders, target }: HostFolders,
   originals: OriginalFiles,
 ): Promise<readonly string[]> {
   const hostFolders: string[] = []
@@ -102,7 +117,7 @@ async function hostFoldersFor(
         `containerd uses ${found} for ${registry} now, and a folder for ${registry} would hide it; leave out --registry to add the mirror to ${found}`,
       )
     }
-    hostFolders.push(found ?? `${folders.at(-1) ?? DEFAULT_FOLDER}/${hostNames(registry)[0]}`)
+    hostFolders.push(found ?? `${target}/${hostNames(registry)[0]}`)
   }
   return hostFolders
 }
@@ -129,13 +144,13 @@ function hostNames(registry: string): readonly string[] {
 
 async function hostsEdit(
   hostFolder: string,
-  folders: readonly string[],
+  caFolder: string,
   mirror: MirrorSettings,
   originals: OriginalFiles,
 ): Promise<Edit> {
   const path = `${hostFolder}/hosts.toml`
   const certificates = certificatesIn(await originals.files.names(hostFolder))
-  const ca = mirror.tls?.ca === undefined ? undefined : caPath(caFolder(folders))
+  const ca = mirror.tls?.ca === undefined ? undefined : caPath(caFolder)
   return { path, text: withMirror(await originals.text(path), urlOf(mirror), { path, certificates, ca }) }
 }
 

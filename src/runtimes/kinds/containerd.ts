@@ -9,7 +9,7 @@ import {
   readContainerdConfig,
   withConfigPath,
 } from './containerd-config.ts'
-import { caFolder, foldersInUse, planHosts } from './containerd-hosts.ts'
+import { folderForNew, foldersInUse, planHosts } from './containerd-hosts.ts'
 import { removeMarkedPart } from './remove-marked-part.ts'
 
 export const containerd: RuntimeKind = {
@@ -26,9 +26,10 @@ export const containerd: RuntimeKind = {
     const config = await readContainerdConfig(mirror.containerdConfig, originals)
     const own = await planOwnConfig(config, mirror, originals)
     const folders = own.folders ?? config.folders ?? [DEFAULT_FOLDER]
-    const hosts = await planHosts(folders, mirror, originals)
+    const target = await folderForNew(folders, originals)
+    const hosts = await planHosts({ folders, target }, mirror, originals)
     const todo = [...own.todo, ...hosts.todo]
-    const edits = [...own.edits, ...(await caEdits(caFolder(folders), mirror, originals)), ...hosts.edits]
+    const edits = [...own.edits, ...(await caEdits(target, mirror, originals)), ...hosts.edits]
     return { edits, todo, notes: [...own.notes, ...hosts.notes, ...trustNotes(mirror)] }
   },
 
@@ -64,13 +65,14 @@ async function planOwnConfig(
 ): Promise<Plan & { readonly folders?: readonly string[] }> {
   const { folders, fileVersion } = config
   if (folders === undefined) return await planConfigPath(config, mirror, originals)
-  if (folders.length === 1 || config.pullsLocally) return { edits: [], todo: [], notes: [] }
+  if (!config.isList) return { edits: [], todo: [], notes: [] }
   const used = await foldersInUse(folders, originals)
   const folder = used[0] ?? folders[0] ?? DEFAULT_FOLDER
   if (mirror.writeConfig && used.length <= 1) {
     return { edits: [await configEdit(config, folder, originals)], todo: [], notes: [], folders: [folder] }
   }
-  const trap = `config_path in ${config.file} has ${folders.length} folders, which containerd 2.1 and later take for one name, so that they ignore every mirror without an error`
+  if (config.localPullSetting !== undefined) return { edits: [], todo: [], notes: [] }
+  const trap = `config_path in ${config.file} is a list of folders, which containerd 2.1 and later take for the name of one folder, so that they ignore every mirror without an error`
   const action =
     used.length > 1
       ? `move their content into one folder, set ${configPathText(fileVersion, folder)}, restart containerd, and run this command again`

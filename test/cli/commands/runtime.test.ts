@@ -159,3 +159,13 @@ test('install configures the other runtimes when one fails, and ends with exit c
   assert.deepEqual([none.code, none.out], [1, ''])
   assert.match(none.err, /^agent: no container runtime was found below .*; name one with --runtime\n$/)
 })
+
+test('with --best-effort a runtime that cannot be configured is told, and is no failure of the command', async () => {
+  const root = await host('best-effort', 'etc/docker')
+  await writeFile(join(root, 'etc/docker/daemon.json'), 'no JSON')
+  const strict = await runInProcess(['runtime', 'install', '--root', root])
+  assert.equal(strict.code, 1)
+  const tolerant = await runInProcess(['runtime', 'install', '--root', root, '--best-effort'])
+  assert.equal(tolerant.code, 0)
+  assert.match(tolerant.err, /^agent: .*daemon\.json/)
+})

@@ -65,7 +65,7 @@ test('a config_path that has no effect is a problem', () => {
   ])
   const two = 'config_path = "/etc/containerd/certs.d:/etc/docker/certs.d"\n'
   assert.deepEqual(linesOfDump(`version = 3\n${images}.registry]\n${two}`), [
-    'problem: the effective configuration of containerd has 2 folders in config_path (/etc/containerd/certs.d:/etc/docker/certs.d)',
+    'problem: the effective configuration of containerd has a list of folders in config_path (/etc/containerd/certs.d:/etc/docker/certs.d)',
   ])
   const local = `version = 3\n${images}]\nuse_local_image_pull = true\n${images}.registry]\n${two}`
   const both = 'ok: containerd looks for mirrors in /etc/containerd/certs.d and /etc/docker/certs.d'

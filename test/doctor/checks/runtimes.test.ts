@@ -58,7 +58,7 @@ test('mirrors that containerd ignores because of its config_path are a problem',
     ],
     [
       `version = 3\n[plugins."io.containerd.cri.v1.images".registry]\n  config_path = "${CERTS}:/etc/docker/certs.d"\n`,
-      /has 2 folders, which containerd 2\.1 and later take for one name/,
+      /is a list of folders, which containerd 2\.1 and later take for the name of one folder/,
     ],
   ] as const) {
     const { find, install: all } = await host(t, { [CONFIG]: config })

@@ -32,7 +32,8 @@ const DEFAULTS: ContainerdConfig = {
   fileVersion: 2,
   folders: undefined,
   isCriOff: false,
-  pullsLocally: false,
+  isList: false,
+  localPullSetting: undefined,
   conflict: undefined,
   misplaced: undefined,
 }
@@ -45,7 +46,16 @@ test('config_path is found in every version of the file', async (t) => {
       '[plugins.cri.registry]\nconfig_path = "/a"',
       { version: 1, fileVersion: 1, folders: ['/a'] },
     ],
-    ['version 2', `version = 2\n[${V2}.registry]\nconfig_path = "/a:/b"`, { folders: ['/a', '/b'] }],
+    [
+      'version 2',
+      `version = 2\n[${V2}.registry]\nconfig_path = "/a:/b"`,
+      { folders: ['/a', '/b'], isList: true },
+    ],
+    [
+      'a colon at the end',
+      `version = 2\n[${V2}.registry]\nconfig_path = "/a:"`,
+      { folders: ['/a'], isList: true },
+    ],
     ['an empty path', `version = 2\n[${V2}.registry]\nconfig_path = ""`, {}],
     ['inline', `version = 2\n${V2} = { registry = { config_path = "/a" } }`, { folders: ['/a'] }],
     [
@@ -61,7 +71,7 @@ test('config_path is found in every version of the file', async (t) => {
     [
       'local pulls',
       `version = 3\n[${V3}]\nuse_local_image_pull = true`,
-      { version: 3, fileVersion: 3, pullsLocally: true },
+      { version: 3, fileVersion: 3, localPullSetting: 'use_local_image_pull = true' },
     ],
     [
       'no CRI, as Docker ships it',
@@ -71,13 +81,13 @@ test('config_path is found in every version of the file', async (t) => {
     [
       'old mirrors',
       `version = 2\n[${V2}.registry.mirrors."x"]\nendpoint = []`,
-      { conflict: 'registry.mirrors' },
+      { conflict: 'registry.mirrors', localPullSetting: 'registry.mirrors' },
     ],
     ['no old mirrors', `version = 2\n[${V2}.registry.mirrors]`, {}],
     [
       'old TLS',
       `version = 2\n[${V2}.registry.configs."x".tls]\nca_file = ""`,
-      { conflict: 'registry.configs."x".tls' },
+      { conflict: 'registry.configs."x".tls', localPullSetting: 'registry.configs' },
     ],
     [
       'the name of 1.x in a file of 2.x',
@@ -93,6 +103,26 @@ test('config_path is found in every version of the file', async (t) => {
     assert.deepEqual(await read(t, { [PATH]: text }), { ...DEFAULTS, ...expected }, what)
   }
   assert.deepEqual(await read(t, {}), DEFAULTS, 'no file at all')
+})
+
+test('the settings are known with which containerd does not use the transfer service', async (t) => {
+  const table: readonly [text: string, setting: string | undefined][] = [
+    [`[${V3}]\ndiscard_unpacked_layers = true`, 'discard_unpacked_layers = true'],
+    [`[${V3}]\nimage_pull_with_sync_fs = true`, 'image_pull_with_sync_fs = true'],
+    [`[${V3}]\ndisable_snapshot_annotations = false`, 'disable_snapshot_annotations = false'],
+    [`[${V3}]\ndisable_snapshot_annotations = true`, undefined],
+    [`[${V3}]\nmax_concurrent_downloads = 10`, 'max_concurrent_downloads = 10'],
+    [`[${V3}]\nmax_concurrent_downloads = 3`, undefined],
+    [`[${V3}.registry.auths."https://x"]\nauth = ""`, 'registry.auths'],
+    [`[${V3}.registry.configs."x".auth]\nusername = ""`, 'registry.configs'],
+    [`[${V3}.registry.configs]`, undefined],
+  ]
+  for (const [text, setting] of table) {
+    const { localPullSetting } = await read(t, { [PATH]: `version = 3\n${text}` })
+    assert.equal(localPullSetting, setting, text)
+  }
+  const older = `version = 2\n[${V2}.containerd]\ndiscard_unpacked_layers = true`
+  assert.equal((await read(t, { [PATH]: older })).localPullSetting, 'discard_unpacked_layers = true')
 })
 
 test('imported files override the file that imports them, and are read once even in a circle', async (t) => {

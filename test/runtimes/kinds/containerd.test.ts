@@ -103,7 +103,7 @@ test('of several folders, the default is added behind all host folders', async (
   assert.deepEqual(Object.keys(statesOf(await install(MIRROR, only))), [
     '/a/one.io/hosts.toml',
     '/b/two.io/hosts.toml',
-    '/c/_default/hosts.toml',
+    '/b/_default/hosts.toml',
   ])
   await uninstall(MIRROR, only)
   await host.write('/b/_default/hosts.toml', '# all')
@@ -115,6 +115,28 @@ test('of several folders, the default is added behind all host folders', async (
   ])
 })
 
+test('of several folders, the first is used that can be written and hides no other', async (t) => {
+  const config = `version = 3\n[plugins.'io.containerd.cri.v1.images']\n  discard_unpacked_layers = true\n[plugins.'io.containerd.cri.v1.images'.registry]\n  config_path = '${CERTS}:/etc/docker/certs.d'\n`
+  const only = { runtimes: ['containerd'] as const }
+  const host = await Host.make(t, { [CONFIG]: config, '/etc/docker': 'no folder' })
+  const before = await host.snapshot()
+  const [report] = await install(MIRROR, { ...optionsFor(host), ...only })
+  assert.deepEqual([report?.pointsHere, report?.todo, report?.failure], [true, [], undefined])
+  assert.deepEqual(Object.keys(statesOf(report === undefined ? [] : [report])), [DEFAULT_HOSTS])
+  await uninstall(MIRROR, optionsFor(host))
+  assert.deepEqual(await host.snapshot(), before)
+  const other = await Host.make(t, { [CONFIG]: config.replace(CERTS, '/etc/file'), '/etc/file': 'no folder' })
+  const second = await install(MIRROR, { ...optionsFor(other), ...only })
+  assert.deepEqual(Object.keys(statesOf(second)), ['/etc/docker/certs.d/_default/hosts.toml'])
+})
+
+test('a list is reduced to one folder with --write-config, also where this containerd knows lists', async (t) => {
+  const config = `version = 3\n[plugins.'io.containerd.cri.v1.images']\n  discard_unpacked_layers = true\n[plugins.'io.containerd.cri.v1.images'.registry]\n  config_path = '${CERTS}:'\n`
+  const host = await Host.make(t, { [CONFIG]: config })
+  await install({ ...MIRROR, writeConfig: true }, { ...optionsFor(host), runtimes: ['containerd'] })
+  assert.match((await host.read(CONFIG)) ?? '', /config_path = "\/etc\/containerd\/certs\.d"\n/)
+})
+
 test('a list of folders, which containerd 2.x takes for one name, is reported, and replaced with --write-config', async (t) => {
   const config = `version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\n  config_path = '${CERTS}:/etc/docker/certs.d' # default\n`
   const host = await Host.make(t, { [CONFIG]: config })
@@ -122,7 +144,10 @@ test('a list of folders, which containerd 2.x takes for one name, is reported, a
   const only = { ...optionsFor(host), runtimes: ['containerd'] as const }
   const [found] = await install(MIRROR, only)
   assert.equal(found?.pointsHere, false)
-  assert.match(found?.todo.join() ?? '', /has 2 folders, which containerd 2\.1 and later take for one name/)
+  assert.match(
+    found?.todo.join() ?? '',
+    /is a list of folders, which containerd 2\.1 and later take for the name of one folder/,
+  )
   const [made] = await install({ ...MIRROR, writeConfig: true }, only)
   assert.deepEqual([made?.pointsHere, made?.todo], [true, []])
   assert.match(made?.followUp ?? '', /systemctl restart containerd/)
