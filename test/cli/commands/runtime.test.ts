@@ -142,7 +142,7 @@ test('show lists the registries for which others have configured the agent as a 
   await writeFile(join(root, 'etc/containers/registries.conf'), mirror)
   const all = await runInProcess(['runtime', 'show', '--root', root])
   assert.match(all.out, /^CRI-O and podman: asks 127\.0\.0\.1:5050 first, but only for ghcr\.io\n/)
-  const one = await runInProcess(['runtime', 'show', '--root', root, '--registry', 'ghcr.io'])
+  const one = await runInProcess(['runtime', 'show', '--root', root, '--only', 'ghcr.io'])
   assert.equal(one.out, 'CRI-O and podman: asks 127.0.0.1:5050 first\n')
 })
 
