@@ -32,7 +32,7 @@ function keepMemorySmall(): void {
   setFlagsFromString('--wasm-tiering-budget=2000000000')
 }
 
-async function main(): Promise<0 | 1 | 2> {
+async function main(): Promise<0 | 1 | 2 | 130> {
   try {
     const version = readVersion()
     const request = await readArguments(process.argv.slice(2), { version, width: width() })
@@ -46,7 +46,7 @@ async function main(): Promise<0 | 1 | 2> {
   }
 }
 
-function told(error: unknown): readonly [sentence: string, code: 1 | 2] {
+function told(error: unknown): readonly [sentence: string, code: 1 | 2 | 130] {
   if (error instanceof CommandError) return [error.message, error.exitCode]
   if (error instanceof SettingsError) return [error.message, 2]
   // Nobody expected this one: whoever reports it needs to say where it came from.
@@ -81,7 +81,7 @@ function stopped(): AbortSignal {
   const controller = new AbortController()
   let firstAt = 0
   const onSignal = (): void => {
-    if (controller.signal.aborted && performance.now() - firstAt > ONE_KEY_PRESS_MS) process.exit(1)
+    if (controller.signal.aborted && performance.now() - firstAt > ONE_KEY_PRESS_MS) process.exit(130)
     if (controller.signal.aborted) return
     firstAt = performance.now()
     controller.abort()

@@ -163,7 +163,16 @@ export async function wireAgent(
   const upkeep = new Upkeep(store, defaultNamespace)
 
   // 12. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
-  const adminServer = admin && createAdminServer({ listen: admin, reports: reporter, upkeep, warming })
+  const adminServer =
+    admin &&
+    createAdminServer({
+      listen: admin,
+      auth: options.adminAuth,
+      tls: options.adminTls,
+      reports: reporter,
+      upkeep,
+      warming,
+    })
   cleanup.add(() => adminServer?.stop())
   cleanup.add(() => warming.stop())
 

@@ -15,6 +15,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli', 'config'],
   // The library exports the types of its options from the rooms that they belong to.
   'index.ts': [
+    'admin-api/admin-access.ts',
     'access/options',
     'agent.ts',
     'fetch',
@@ -71,6 +72,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'webhooks/webhooks.ts',
   ],
   'agent-options.ts': [
+    'admin-api/admin-access.ts',
     'access/options',
     'registry-api',
     'fetch',
@@ -117,7 +119,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   access: ['lib', 'oci', 'ports', EVENTS],
   'registry-api': ['lib', 'oci', 'ports', EVENTS, 'schemas/status-report.ts'],
-  'admin-api': ['lib', 'schemas'],
+  'admin-api': ['lib', EVENTS, 'schemas'],
   warm: [
     'lib',
     'oci',
@@ -153,7 +155,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   runtimes: ['lib', 'oci'],
   // Checks the settings that it makes by the settings table.
   migrate: ['lib', 'oci', 'config'],
-  config: ['access/options', 'lib', 'oci'],
+  config: ['access/options', 'admin-api/admin-access.ts', 'lib', 'oci'],
   ports: ['oci'],
   schemas: [],
   oci: ['lib'],

@@ -2,6 +2,7 @@
 export const SCENARIOS: Readonly<Record<string, string>> = {
   'architecture.test.ts': 'the imports between all files',
   'mirror.test.ts': 'the files of test and src',
+  'cli/commands/artefacts.test.ts': 'artefacts of every kind through import, export and local sources',
   'cli/commands/bundles.test.ts': 'a bundle that one side exports and the other one imports',
   'cli/commands/stored/agent-and-folder.test.ts':
     'the commands on stored content, with a running agent and without one',
@@ -81,6 +82,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/terminal/bars.ts',
     'cli/warm/node-output.ts',
     'cli/warm/output.ts',
+    'cli/warm/progress-rows.ts',
     'cli/warm/text.ts',
   ],
   'config/values/warm.test.ts': ['config/values/format.ts'],
@@ -190,7 +192,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'sources/docker/classic-image.ts',
     'sources/docker/docker-client.ts',
     'sources/docker/docker-index.ts',
-    'sources/docker/image-import.ts',
   ],
   'sources/docker/saved-archive.test.ts': ['sources/docker/content-writer.ts'],
   'sources/files/oci-layout.test.ts': [
@@ -226,7 +227,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'upstream/transport/transport.test.ts': ['upstream/transport/undici-client.ts'],
   'warm/images/image-warmer.test.ts': ['warm/images/platform-check.ts'],
   'warm/images/manifest-walk.test.ts': ['warm/images/referrers.ts'],
-  'warm/keeper.test.ts': ['warm/content/warm-parts.ts', 'warm/images/warm-error.ts'],
+  'warm/keeper.test.ts': ['warm/images/warm-error.ts'],
   'webhooks/webhooks.test.ts': [
     'webhooks/cloud-event.ts',
     'webhooks/image-event.ts',

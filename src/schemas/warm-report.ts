@@ -6,6 +6,8 @@ const Fetched = v.object({ peer: bytes, upstream: bytes })
 /** Bounds the work of one request. */
 export const MAX_IMAGES = 1000
 
+export const MAX_WAIT_MS = 3_600_000
+
 /** The request to warm images. Its response is a stream of JSON lines. */
 export const WarmRequest = v.strictObject({
   images: v.pipe(v.array(v.pipe(v.string(), v.maxLength(600))), v.minLength(1), v.maxLength(MAX_IMAGES)),
@@ -16,6 +18,8 @@ export const WarmRequest = v.strictObject({
   pin: v.optional(v.boolean(), false),
   /** Also warm on every other agent of the swarm. */
   allNodes: v.optional(v.boolean(), false),
+  /** How long each image waits for a registry that does not answer, in milliseconds. */
+  waitMs: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MAX_WAIT_MS)), 0),
 })
 export type WarmRequest = v.InferOutput<typeof WarmRequest>
 
@@ -36,6 +40,8 @@ const ImageProgress = v.object({
   bytes,
   ofBytes: bytes,
   fetched: Fetched,
+  /** What the image waits for, if it does, such as `registry.corp: ECONNREFUSED, next try in 6 s`. */
+  waitsFor: v.optional(v.string()),
 })
 export type ImageProgress = v.InferOutput<typeof ImageProgress>
 

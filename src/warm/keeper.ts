@@ -4,6 +4,7 @@ import { Deferred } from '../lib/async/deferred.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ContentLoader } from './content/content-loader.ts'
+import { Patience } from './content/patience.ts'
 import { WarmParts } from './content/warm-parts.ts'
 import type { WarmTarget } from './content/warm-target.ts'
 import type { ImageRequest } from './images/image-request.ts'
@@ -74,7 +75,10 @@ export class Keeper {
     const parts = new WarmParts(this.#target)
     try {
       const before = this.#digest ?? (await this.#knownDigest())
-      const warmer = new ImageWarmer({ target: this.#target, loader: this.#loader, parts, request, signal })
+      // The keeper has pauses of its own.
+      const patience = new Patience(0)
+      const [target, loader] = [this.#target, this.#loader]
+      const warmer = new ImageWarmer({ target, loader, parts, request, patience, signal })
       const { digest } = await warmer.run()
       if (request.pin && before !== undefined && before !== digest) await this.#target.unpin(before)
       const { bytes, hereBytes } = parts.totals()

@@ -4,6 +4,7 @@ import { withTicks } from '../lib/async/with-ticks.ts'
 import { publish } from '../observe/events.ts'
 import type { WarmedImage, WarmLine, WarmProgress } from '../schemas/warm-report.ts'
 import type { ContentLoader } from './content/content-loader.ts'
+import { Patience } from './content/patience.ts'
 import { WarmParts } from './content/warm-parts.ts'
 import type { WarmTarget } from './content/warm-target.ts'
 import type { ImageRequest } from './images/image-request.ts'
@@ -28,18 +29,23 @@ export class WarmRun {
   readonly #target: WarmTarget
   readonly #loader: ContentLoader
   readonly #requests: readonly ImageRequest[]
+  readonly #waitMs: number
   readonly #track: Track
   readonly #parts: WarmParts
   readonly #active = new Set<ImageWarmer>()
   readonly #startedAt = performance.now()
   #ended = 0
 
-  /** `track` gets the work on each image, which goes on for a moment after the consumer of the lines has left. */
+  /**
+   * `waitMs`: how long each image waits for a registry that does not answer. `track` gets the work on each image, which
+   * goes on for a moment after the consumer of the lines has left.
+   */
   constructor(
     target: WarmTarget,
     loader: ContentLoader,
-    { requests, track }: { requests: readonly ImageRequest[]; track: Track },
+    { requests, waitMs, track }: { requests: readonly ImageRequest[]; waitMs: number; track: Track },
   ) {
+    this.#waitMs = waitMs
     this.#target = target
     this.#loader = loader
     this.#requests = requests
@@ -89,6 +95,7 @@ export class WarmRun {
       loader: this.#loader,
       parts: this.#parts,
       request,
+      patience: new Patience(this.#waitMs),
       signal,
     })
     this.#active.add(warmer)
@@ -123,9 +130,10 @@ export class WarmRun {
       this.#ended + active.length === this.#requests.length && active.every((image) => image.isPlanned)
     return {
       is: 'progress',
-      under: active.map(({ request, isPlanned: isImagePlanned, digests }) =>
-        this.#parts.imageProgress(request.image, isImagePlanned, digests),
-      ),
+      under: active.map(({ request, isPlanned: isImagePlanned, digests, waitsFor }) => ({
+        ...this.#parts.imageProgress(request.image, isImagePlanned, digests),
+        ...(waitsFor === undefined ? {} : { waitsFor }),
+      })),
       images: this.#ended,
       ofImages: this.#requests.length,
       ...this.#parts.runProgress(isPlanned),

@@ -17,6 +17,8 @@ const MAX_RUNS = 16
 export interface WarmingRequest extends NodeRequest {
   /** Also warm on every other node of the swarm. */
   readonly allNodes?: boolean
+  /** How long each image waits for a registry that does not answer; default: not at all. */
+  readonly waitMs?: number
   readonly signal: AbortSignal
 }
 
@@ -50,7 +52,13 @@ export class Warming {
   }
 
   /** The last line is `done`. The first step throws a `RequestError` if the request is refused. */
-  async *warm({ images, signal, allNodes, ...options }: WarmingRequest): AsyncGenerator<WarmLine> {
+  async *warm({
+    images,
+    signal,
+    allNodes,
+    waitMs = 0,
+    ...options
+  }: WarmingRequest): AsyncGenerator<WarmLine> {
     const requests = [...new Set(images)].map((image) => this.#parse({ image, ...options }))
     const nodes = allNodes === true ? this.#requireNodes() : undefined
     if (this.#runs >= MAX_RUNS) {
@@ -62,7 +70,7 @@ export class Warming {
     this.#runs += 1
     try {
       const runSignal = AbortSignal.any([signal, this.#stopping.signal])
-      const warmSelf = (signal: AbortSignal): AsyncIterable<WarmLine> => this.#run(requests, signal)
+      const warmSelf = (signal: AbortSignal): AsyncIterable<WarmLine> => this.#run(requests, waitMs, signal)
       if (nodes === undefined) yield* warmSelf(runSignal)
       else {
         const { platforms } = options
@@ -85,9 +93,9 @@ export class Warming {
     await Promise.allSettled(this.#running)
   }
 
-  #run(requests: readonly ImageRequest[], signal: AbortSignal): AsyncIterable<WarmLine> {
+  #run(requests: readonly ImageRequest[], waitMs: number, signal: AbortSignal): AsyncIterable<WarmLine> {
     const track = <Result>(work: Promise<Result>): Promise<Result> => this.#track(work)
-    return new WarmRun(this.#target, this.#loader, { requests, track }).lines({ signal })
+    return new WarmRun(this.#target, this.#loader, { requests, waitMs, track }).lines({ signal })
   }
 
   #requireNodes(): Nodes {

@@ -116,7 +116,7 @@ describe('warming a node', { concurrency: true }, () => {
     const messages = ['agent: interrupted; completed work is kept', PROMPT]
     assert.deepEqual(await terminal.done(), [`${PROMPT} ${typed}`, ...messages])
     await terminal.type('echo $?')
-    await terminal.until((lines) => lines.at(-2) === '1')
+    await terminal.until((lines) => lines.at(-2) === '130')
 
     await terminal.clear()
     await terminal.type(typed)

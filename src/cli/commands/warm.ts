@@ -1,5 +1,7 @@
-import { loadSetting, loadSettings } from '../../config/load.ts'
-import { WarmLine, type WarmRequest } from '../../schemas/warm-report.ts'
+import { loadSettings } from '../../config/load.ts'
+import { parseDuration } from '../../config/values/duration.ts'
+import { MAX_WAIT_MS, WarmLine, type WarmRequest } from '../../schemas/warm-report.ts'
+import { adminFlags, adminTarget } from '../context/admin-target.ts'
 import { agentOptions } from '../context/agent-options.ts'
 import { streamApi } from '../context/client.ts'
 import {
@@ -7,10 +9,11 @@ import {
   DATA_FLAG,
   type Invocation,
   JSON_FLAG,
+  singleValue,
   type Terminal,
   usageError,
 } from '../context/command.ts'
-import { givenSettings, settingFlags } from '../context/settings.ts'
+import { givenSettings } from '../context/settings.ts'
 import { asCommandError, DATA_ALTERNATIVE, resultOf } from '../context/upkeep.ts'
 import { imagesOf, platformsOf } from '../warm/image-arguments.ts'
 import { NodeOutput } from '../warm/node-output.ts'
@@ -62,8 +65,14 @@ export const warm: Command = {
       help: 'also warm on every other agent of the swarm',
       defaultText: undefined,
     },
+    {
+      name: 'wait',
+      kind: 'text',
+      help: 'how long each image waits for a registry that does not answer, such as 5m; at most 1h',
+      defaultText: '0s',
+    },
     DATA_FLAG,
-    ...settingFlags('admin', 'config'),
+    ...adminFlags(),
     JSON_FLAG,
   ],
   examples: [
@@ -96,6 +105,7 @@ export const warm: Command = {
       referrers: given.switches.has('referrers'),
       pin: given.switches.has('pin'),
       allNodes: given.switches.has('all-nodes'),
+      waitMs: waitOf(given),
     }
     if (request.allNodes && given.values['data'] !== undefined) {
       throw usageError('--all-nodes needs a running agent; leave out --data')
@@ -114,6 +124,13 @@ export const warm: Command = {
   },
 }
 
+function waitOf(given: Invocation): number {
+  const text = singleValue(given, 'wait')
+  const ms = text === undefined ? 0 : parseDuration(text)
+  if (ms !== undefined && ms <= MAX_WAIT_MS) return ms
+  throw usageError(`--wait is ${JSON.stringify(text)}; expected a duration such as 5m, at most 1h`)
+}
+
 async function withWarmer(
   given: Invocation,
   terminal: Terminal,
@@ -121,7 +138,7 @@ async function withWarmer(
 ): Promise<0 | 1> {
   const settings = givenSettings(given, terminal)
   if (given.values['data'] === undefined) {
-    const admin = await loadSetting('admin', settings)
+    const admin = await adminTarget(settings)
     return work({
       warm: ({ signal, ...body }) =>
         streamApi(

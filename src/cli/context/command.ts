@@ -64,10 +64,10 @@ export interface Terminal {
 
 /** A failure whose message says in one sentence what is wrong and what to do. */
 export class CommandError extends Error {
-  /** 2 for wrong usage. */
-  readonly exitCode: 1 | 2
+  /** 2 for wrong usage, 130 if the user has interrupted the command. */
+  readonly exitCode: 1 | 2 | 130
 
-  constructor(message: string, { exitCode = 1, cause }: { exitCode?: 1 | 2; cause?: unknown } = {}) {
+  constructor(message: string, { exitCode = 1, cause }: { exitCode?: 1 | 2 | 130; cause?: unknown } = {}) {
     super(message, cause === undefined ? undefined : { cause })
     this.name = 'CommandError'
     this.exitCode = exitCode

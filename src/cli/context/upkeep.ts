@@ -5,9 +5,10 @@ import { Failure } from '../../ports/failure.ts'
 import * as report from '../../schemas/upkeep-report.ts'
 import { type GcLine, PinsReport } from '../../schemas/upkeep-report.ts'
 import type { Upkeep } from '../../upkeep/upkeep.ts'
+import { adminFlags, adminTarget } from './admin-target.ts'
 import { type ApiRequest, callApi, interrupted, streamApi } from './client.ts'
 import { CommandError, DATA_FLAG, type Flag, type Invocation, type Terminal } from './command.ts'
-import { givenSettings, settingFlags } from './settings.ts'
+import { givenSettings } from './settings.ts'
 
 /** The upkeep operations, which a running agent or this process carries out. */
 export type UpkeepOperations = Pick<Upkeep, 'gc' | 'verify' | 'pin' | 'unpin' | 'remove'>
@@ -15,7 +16,7 @@ export type UpkeepOperations = Pick<Upkeep, 'gc' | 'verify' | 'pin' | 'unpin' | 
 export const DATA_ALTERNATIVE = 'give the data folder with --data to work without an agent'
 
 export function upkeepFlags(): readonly Flag[] {
-  return [DATA_FLAG, ...settingFlags('admin', 'config')]
+  return [DATA_FLAG, ...adminFlags()]
 }
 
 /**
@@ -38,7 +39,7 @@ export async function withUpkeep(
 }
 
 async function agentUpkeep(settings: SettingSources): Promise<UpkeepOperations> {
-  const admin = await loadSetting('admin', settings)
+  const admin = await adminTarget(settings)
   const lines = <Schema extends v.GenericSchema>(request: Omit<ApiRequest, 'alternative'>, schema: Schema) =>
     streamApi(admin, { ...request, alternative: DATA_ALTERNATIVE }, schema)
   const pins = (method: 'POST' | 'DELETE') => (subjects: readonly string[]) =>

@@ -4,7 +4,7 @@ import type { Terminal } from '../context/command.ts'
 import type { DrawArea } from '../terminal/bars.ts'
 import { digestText } from '../terminal/table.ts'
 import { LiveProgress } from '../warm/output.ts'
-import { bar, fitName, MAX_NAME_WIDTH } from '../warm/text.ts'
+import { progressRows } from '../warm/progress-rows.ts'
 
 const NOTHING_FETCHED = { peer: 0, upstream: 0 }
 
@@ -84,9 +84,10 @@ function totalText({ images, ofImages, image, bytes, ofBytes, bytesPerSecond }: 
 
 function barLines(progress: ExportProgress, { columns, rows }: DrawArea): readonly string[] {
   const { image, isPlanned, images, ofImages, bytesPerSecond } = progress
-  const name = fitName(image, Math.min(MAX_NAME_WIDTH, image.length))
+  const amounts = { ...progress, fetched: NOTHING_FETCHED }
+  const row = isPlanned ? { name: image, amounts } : { name: image, state: 'reading manifests' }
   const lines = [
-    isPlanned ? bar(name, { ...progress, fetched: NOTHING_FETCHED }, columns) : `${name}  reading manifests`,
+    ...progressRows([row], columns),
     `${images} of ${plural(ofImages, 'image')}, ${sizeText(bytesPerSecond)}/s`,
   ]
   return lines.slice(0, rows)

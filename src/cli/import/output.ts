@@ -3,7 +3,7 @@ import type { ImportDone, ImportedImage, ImportLine, ImportProgress } from '../.
 import type { Terminal } from '../context/command.ts'
 import { digestText } from '../terminal/table.ts'
 import { LiveProgress } from '../warm/output.ts'
-import { bar, fitName, MAX_NAME_WIDTH } from '../warm/text.ts'
+import { progressRows } from '../warm/progress-rows.ts'
 
 /** Prints every line as JSON, for scripts. */
 export class JsonOutput {
@@ -33,7 +33,7 @@ export class TextOutput {
   async line(line: ImportLine): Promise<void> {
     if (line.is === 'progress') {
       await this.#liveProgress.show(
-        ({ columns }) => [barLine(line, columns), totalText(line)],
+        ({ columns }) => [...barLines(line, columns), totalText(line)],
         () => totalText(line),
       )
       return
@@ -55,10 +55,9 @@ export class TextOutput {
   }
 }
 
-function barLine({ image, bytes, ofBytes }: ImportProgress, columns: number): string {
-  const name = plain(image ?? 'reading the source')
-  const fetched = { peer: 0, upstream: 0 }
-  return bar(fitName(name, Math.min(MAX_NAME_WIDTH, name.length)), { bytes, ofBytes, fetched }, columns)
+function barLines({ image, bytes, ofBytes }: ImportProgress, columns: number): readonly string[] {
+  const amounts = { bytes, ofBytes, fetched: { peer: 0, upstream: 0 } }
+  return progressRows([{ name: image ?? 'reading the source', amounts }], columns)
 }
 
 function totalText({ images, ofImages, bytes, ofBytes, bytesPerSecond }: ImportProgress): string {

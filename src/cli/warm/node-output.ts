@@ -3,7 +3,8 @@ import type { WarmDone, WarmedNode, WarmProgress } from '../../schemas/warm-repo
 import type { Terminal } from '../context/command.ts'
 import { type DrawArea, fitRows } from '../terminal/bars.ts'
 import { LiveProgress, type WarmEvent } from './output.ts'
-import { amountTexts, bar, fitName, MAX_NAME_WIDTH, originText } from './text.ts'
+import { fittingText, type ProgressRow, progressRows } from './progress-rows.ts'
+import { amountTexts, originText } from './text.ts'
 
 type Ended = Pick<WarmedNode, 'failed'>
 
@@ -114,12 +115,12 @@ export function nodeLines(
   total: string,
   { columns, rows }: DrawArea,
 ): readonly string[] {
-  const width = Math.min(MAX_NAME_WIDTH, Math.max(...nodes.map(({ name }) => name.length)))
-  const lines = [...nodes]
-    .sort((a, b) => rank(a) - rank(b))
-    .map((node) => nodeLine(fitName(node.name, width), node, columns))
+  const lines = progressRows([...nodes].sort((a, b) => rank(a) - rank(b)).map(nodeRow), columns)
   const nodeRows = Math.min(MAX_NODE_LINES, rows - 1)
-  return [...fitRows(lines, nodeRows, (count) => `and ${plural(count, 'more node')}`), total]
+  return [
+    ...fitRows(lines, nodeRows, (count) => `and ${plural(count, 'more node')}`),
+    fittingText(total.split(', '), columns),
+  ]
 }
 
 /** The order in which nodes are shown. The errors of failed nodes are already printed above. */
@@ -129,10 +130,10 @@ function rank({ ended, progress }: NodeShown): number {
   return ofBytes === 0 ? 1 : Math.min(1, bytes / ofBytes)
 }
 
-function nodeLine(name: string, { ended, progress }: NodeShown, columns: number): string {
-  if (ended !== undefined) return `${name}  ${ended.failed === 0 ? 'done' : 'failed'}`
-  if (progress === undefined || progress.ofBytes === 0) return `${name}  preparing`
-  return bar(name, progress, columns)
+function nodeRow({ name, ended, progress }: NodeShown): ProgressRow {
+  if (ended !== undefined) return { name, state: ended.failed === 0 ? 'done' : 'failed' }
+  if (progress === undefined || progress.ofBytes === 0) return { name, state: 'preparing' }
+  return { name, amounts: progress }
 }
 
 function nodeText(line: WarmedNode, name: string): string {

@@ -73,8 +73,12 @@ export class Circuit {
       this.#isProbing = true
       return true
     }
-    throw new Failure('busy', `${this.#host} is not asked for now: ${this.#reason}`, {
+    const prefix = `${this.#host}: `
+    const reason = this.#reason.startsWith(prefix) ? this.#reason.slice(prefix.length) : this.#reason
+    throw new Failure('busy', `${this.#host} is not asked for now: ${reason}`, {
       source: this.#host,
+      // Tells this failure from a limit of the host.
+      cause: new Failure('unavailable', this.#reason),
       retryAfterMs: Math.max(remainingMs, 1000),
     })
   }

@@ -1,25 +1,21 @@
 import { readManifestBody, waitUntilVerified } from '../../fetch/manifests/manifest-body.ts'
-import { pause } from '../../lib/async/abort.ts'
-import { backoffMs } from '../../lib/async/backoff.ts'
 import { Semaphore } from '../../lib/async/semaphore.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { ManifestAnswer } from '../../ports/resolver.ts'
 import { FlightEnds } from './flight-ends.ts'
+import type { Patience } from './patience.ts'
 import type { WarmTarget } from './warm-target.ts'
 
 /** More blobs at once are not faster, and registries limit requests. */
 const BLOBS_AT_ONCE = 6
 const MANIFESTS_AT_ONCE = 8
-/** How often a busy upstream is asked, and the longest pause between two requests. */
-const MAX_TRIES = 4
-const FIRST_PAUSE_MS = 2000
-const MAX_PAUSE_MS = 30_000
 const EVICTED = 'it was evicted as soon as it was stored'
 
 interface Options {
   readonly signal: AbortSignal
+  readonly patience: Patience
 }
 
 /**
@@ -36,8 +32,8 @@ export class ContentLoader {
   }
 
   /** Makes a small request, such as that for a list of referrers, under the limit for manifests. */
-  request<Answer>(work: () => Promise<Answer>, { signal }: Options): Promise<Answer> {
-    return this.#manifests.use(signal, () => retryWhileBusy(work, signal))
+  request<Answer>(work: () => Promise<Answer>, { signal, patience }: Options): Promise<Answer> {
+    return this.#manifests.use(signal, () => patience.retry(work, signal))
   }
 
   manifest(
@@ -58,10 +54,10 @@ export class ContentLoader {
 
   /** Calls `onStart` when the blob has its turn. Resolves with whether the blob was stored before. */
   blob(repository: Repository, digest: Digest, onStart: () => void, options: Options): Promise<boolean> {
-    const { signal } = options
+    const { signal, patience } = options
     return this.#blobs.use(signal, () => {
       onStart()
-      return retryWhileBusy(async () => {
+      return patience.retry(async () => {
         const flightEnds = new FlightEnds(digest)
         try {
           const { content, cacheResult } = await this.#target.resolver.blob(repository, digest, options)
@@ -101,18 +97,5 @@ export class ContentLoader {
     const { error, passThroughReason } = flightEnds.last ?? {}
     if (error instanceof Failure && passThroughReason === undefined) throw error
     throw new Failure('disk', passThroughReason ?? EVICTED, { cause: error })
-  }
-}
-
-async function retryWhileBusy<Result>(work: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await work()
-    } catch (error) {
-      if (tries === MAX_TRIES || !(error instanceof Failure) || error.code !== 'busy') throw error
-      const ms = error.details.retryAfterMs ?? backoffMs(tries, { firstMs: FIRST_PAUSE_MS })
-      if (ms > MAX_PAUSE_MS) throw error
-      await pause(ms * (1 + Math.random() / 4), { signal })
-    }
   }
 }

@@ -11,8 +11,8 @@ interface Part {
   wasStored: boolean
   /** The last known position of its flight. */
   position: number
-  /** Where its flight started, if an earlier flight was interrupted. */
-  resumedAt: number
+  /** How much of it was here before this run fetched any; undefined until its flight has started. */
+  hereBefore: number | undefined
   /** The bytes that finished attempts have brought, by origin. */
   readonly fetched: Record<Origin, number>
 }
@@ -41,7 +41,7 @@ export class WarmParts {
     this.#unsubscribe = [
       subscribe('flight.started', ({ digest, resumedAt }) => {
         const part = this.#parts.get(digest)
-        if (part !== undefined) part.resumedAt = resumedAt
+        if (part !== undefined) part.hereBefore ??= resumedAt
       }),
       subscribe('flight.attempted', ({ digest, sourceKind, bytes }) => {
         const part = this.#parts.get(digest)
@@ -62,14 +62,17 @@ export class WarmParts {
       state: 'waiting',
       wasStored: false,
       position: 0,
-      resumedAt: 0,
+      hereBefore: undefined,
       fetched,
     })
   }
 
   markArriving(digest: Digest): void {
     const part = this.#parts.get(digest)
-    if (part?.state === 'waiting') part.state = 'arriving'
+    if (part?.state !== 'waiting') return
+    part.state = 'arriving'
+    // What another client's flight has brought so far does not count as this run's.
+    part.hereBefore ??= this.#target.flight(digest)?.position
   }
 
   markStored(digest: Digest, { wasStored }: { wasStored: boolean }): void {
@@ -125,9 +128,19 @@ export class WarmParts {
     isPlanned: boolean,
   ): Pick<WarmProgress, 'bytes' | 'ofBytes' | 'fetched' | 'bytesPerSecond' | 'secondsLeft'> {
     const { bytes, ofBytes, fetched } = this.totals()
-    const bytesPerSecond = this.#rate(fetched.peer + fetched.upstream)
+    const bytesPerSecond = this.#rate(this.#broughtBytes())
     const secondsLeft = isPlanned && bytesPerSecond > 0 ? Math.ceil((ofBytes - bytes) / bytesPerSecond) : null
     return { bytes, ofBytes, fetched, bytesPerSecond, secondsLeft }
+  }
+
+  /** The bytes that have come since this run began to wait for them. */
+  #broughtBytes(): number {
+    let bytes = 0
+    for (const { size, state, wasStored, position, hereBefore = 0 } of this.#parts.values()) {
+      if (state === 'stored' && !wasStored) bytes += Math.max(0, size - hereBefore)
+      if (state === 'arriving') bytes += Math.max(0, position - hereBefore)
+    }
+    return bytes
   }
 
   /** Bytes that no finished attempt accounts for come from the source of the current attempt. */
@@ -137,7 +150,10 @@ export class WarmParts {
     totals.bytes += Math.min(part.position, part.size)
     const { peer, upstream } = part.fetched
     if (flight?.source !== undefined) {
-      totals.fetched[flight.source.kind] += Math.max(0, flight.position - part.resumedAt - peer - upstream)
+      totals.fetched[flight.source.kind] += Math.max(
+        0,
+        flight.position - (part.hereBefore ?? flight.position) - peer - upstream,
+      )
     }
   }
 

@@ -1,4 +1,5 @@
 import type { ContentLoader } from '../content/content-loader.ts'
+import type { Patience } from '../content/patience.ts'
 import type { WarmParts } from '../content/warm-parts.ts'
 import type { WarmTarget } from '../content/warm-target.ts'
 import type { ImageRequest } from './image-request.ts'
@@ -10,5 +11,6 @@ export interface ImageJob {
   /** The parts of the whole run, to which those of this image are added. */
   readonly parts: WarmParts
   readonly request: ImageRequest
+  readonly patience: Patience
   readonly signal: AbortSignal
 }

@@ -29,6 +29,11 @@ export class ImageWarmer {
     return this.#isPlanned
   }
 
+  /** What the image waits for now, if it does. */
+  get waitsFor(): string | undefined {
+    return this.#job.patience.waitsFor
+  }
+
   /** The parts of the image that are known so far. */
   get digests(): ReadonlySet<Digest> {
     return this.#walk.digests

@@ -76,9 +76,12 @@ export class ManifestWalk {
   }
 
   async #load(digest: Digest): Promise<Manifest> {
-    const { target, loader, parts, request, signal } = this.#job
+    const { target, loader, parts, request, signal, patience } = this.#job
     const wasStored = (await target.stored(digest)) !== undefined
-    const { bytes, mediaType } = await loader.manifest(request.reference.repository, digest, { signal })
+    const { bytes, mediaType } = await loader.manifest(request.reference.repository, digest, {
+      signal,
+      patience,
+    })
     this.#add(digest, bytes.length)
     parts.markStored(digest, { wasStored })
     const manifest = parseManifest(bytes, mediaType)
@@ -140,10 +143,10 @@ export class ManifestWalk {
 
   /** Stores one blob. */
   async loadBlob({ digest }: Descriptor): Promise<void> {
-    const { loader, parts, request, signal } = this.#job
+    const { loader, parts, request, signal, patience } = this.#job
     const { repository } = request.reference
     const onStart = (): void => parts.markArriving(digest)
-    const wasStored = await loader.blob(repository, digest, onStart, { signal })
+    const wasStored = await loader.blob(repository, digest, onStart, { signal, patience })
     parts.markStored(digest, { wasStored })
   }
 

@@ -18,18 +18,18 @@ interface Referrer {
 
 /** Lists the manifests that refer to the subject: signatures, attestations, SBOMs. */
 export async function listReferrers(
-  { target, loader, request, signal }: ImageJob,
+  { target, loader, request, signal, patience }: ImageJob,
   subject: Digest,
 ): Promise<readonly Referrer[]> {
   const { repository } = request.reference
   const listed = loader.request(
     () => unlessAbsent(() => fetchReferrers(target.resolver, repository, subject, signal), []),
-    { signal },
+    { signal, patience },
   )
   const tagged = COSIGN_SUFFIXES.map(async (suffix): Promise<readonly Referrer[]> => {
     const tag = `${algorithmOf(subject)}-${hexOf(subject)}.${suffix}`
     return unlessAbsent(async () => {
-      const { digest, bytes } = await loader.manifest(repository, { tag }, { signal })
+      const { digest, bytes } = await loader.manifest(repository, { tag }, { signal, patience })
       return [{ digest, size: bytes.length }]
     }, [])
   })

@@ -15,6 +15,7 @@ export async function resolveImage({
   parts,
   request,
   signal,
+  patience,
 }: ImageJob): Promise<ResolvedImage> {
   const { repository, tag, digest: requested } = request.reference
   if (requested !== undefined) return { digest: requested, isStale: false }
@@ -23,7 +24,7 @@ export async function resolveImage({
   const wasStored = before !== undefined && (await target.stored(before.digest)) !== undefined
   const origins = new OriginLog()
   const { digest, bytes, cacheResult } = await loader
-    .manifest(repository, { tag }, { signal })
+    .manifest(repository, { tag }, { signal, patience })
     .finally(() => origins.close())
   parts.add(digest, bytes.length)
   const isSame = wasStored && before.digest === digest

@@ -56,6 +56,32 @@ describe('the lines of images in progress', () => {
   })
 })
 
+describe('the lines of images on a narrow terminal', () => {
+  const long = 'registry.example.com/a-team/with-a-long-name/application:v1.2.3'
+  const progress = images(image('alpine:3', 1), image(long, 4), {
+    ...image('slow/host:1'),
+    waitsFor: '127.0.0.1:26999: ECONNREFUSED, next try in 6 s',
+  })
+
+  test('keep bar, percentage and amount at 60 columns, and the end of a long name', () => {
+    const [first = '', second = '', third = ''] = barLines(progress, { columns: 60, rows: 9 })
+    assert.equal(first, 'alpine:3                 [=>      ]  12%  1.0 MiB of 8.0 MiB')
+    assert.match(second, /^….*\/application:v1\.2\.3 {2}\[====> {3}\] {2}50% {2}4\.0 MiB of 8\.0 MiB$/)
+    assert.match(third, /^slow\/host:1 +waits: 127\.0\.0\.1:26999: ECONN/)
+  })
+
+  test('fit whatever the width, and have name and percentage from 24 columns on', () => {
+    for (let columns = 1; columns < 130; columns += 1) {
+      const lines = barLines(progress, { columns, rows: 9 })
+      for (const line of lines) assert.ok(line.length <= columns, `${columns}: ${line}`)
+      if (columns < 24) continue
+      assert.match(lines[0] ?? '', /^alpine:3 .* 12%/)
+      assert.match(lines[1] ?? '', /v1\.2\.3 .* ?50%/)
+      assert.match(lines[3] ?? '', /^0 of 9 images/)
+    }
+  })
+})
+
 describe('the lines of nodes in progress', () => {
   const five = [ended('done', 0), ended('broken', 1), node('looking'), node('ahead', 7), node('behind', 1)]
 
