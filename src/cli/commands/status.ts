@@ -1,9 +1,9 @@
-import { loadSetting } from '../../config/load.ts'
 import { agoText, plain, plural, savedShareText, sizeText, spanText } from '../../observe/text.ts'
 import { StatusReport } from '../../schemas/status-report.ts'
+import { adminFlags, adminTarget } from '../context/admin-target.ts'
 import { callApi } from '../context/client.ts'
 import { type Command, JSON_FLAG } from '../context/command.ts'
-import { givenSettings, settingFlags } from '../context/settings.ts'
+import { givenSettings } from '../context/settings.ts'
 import { digestText, table } from '../terminal/table.ts'
 
 /** How many peers the table lists; the JSON has more. */
@@ -12,7 +12,7 @@ const MAX_PEERS = 20
 /** `agent status`. */
 export const status: Command = {
   positionals: [],
-  flags: [...settingFlags('admin', 'config'), JSON_FLAG],
+  flags: [...adminFlags(), JSON_FLAG],
   examples: [
     {
       line: 'agent status',
@@ -21,7 +21,7 @@ export const status: Command = {
     { line: 'agent status --json | jq .store', what: 'print JSON for scripts' },
   ],
   async run(given, terminal) {
-    const admin = await loadSetting('admin', givenSettings(given, terminal))
+    const admin = await adminTarget(givenSettings(given, terminal))
     const report = await callApi(admin, { method: 'GET', path: '/api/v1/status' }, StatusReport)
     await terminal.out(
       given.switches.has('json')

@@ -160,6 +160,10 @@ function logProblems(logger: Logger): readonly (() => void)[] {
       logger.warn(event, 'too many wrong logins: the address has to wait'),
     ),
     summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or disconnected')),
+    subscribe('hosted.collected', ({ error, ...totals }) => {
+      if (error === undefined) logger.info(totals, 'garbage of hosted repositories was collected')
+      else logger.warn({ error: redact(error) }, 'garbage of hosted repositories cannot be collected')
+    }),
     subscribe('hosted.lost', ({ digest, repositories }) =>
       logger.error(
         { digest, repositories: repositories.map(repositoryKey) },

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { pushImage, sampleImage, startHostedServer } from '../hosted-server.ts'
 import { ALPINE, requestHttp1, startTestServer } from '../test-server.ts'
 
 test('the catalog lists allowed repositories under names that clients can request, in pages', async (t) => {
@@ -17,4 +18,11 @@ test('the catalog lists allowed repositories under names that clients can reques
   const rest = await requestHttp1(port, '/v2/_catalog?n=1&last=docker.io%2Flibrary%2Falpine')
   assert.deepEqual(JSON.parse(rest.body.toString()), { repositories: ['localhost__5000/app'] })
   assert.equal(rest.headers['link'], undefined)
+})
+
+test('the catalog calls a repository of the agent itself as it is pushed', async (t) => {
+  const { port } = await startHostedServer(t)
+  await pushImage(port, 'team/app', 'v1', sampleImage())
+  const { body } = await requestHttp1(port, '/v2/_catalog')
+  assert.deepEqual(JSON.parse(body.toString()).repositories, ['team/app'])
 })
