@@ -1,4 +1,5 @@
 import type { AccessOptions } from './access/options/access-options.ts'
+import type { AdminAuth } from './admin-api/admin-access.ts'
 import type { FlightPolicy } from './fetch/flight/flight-policy.ts'
 import type { HostedOptions } from './hosted/open-hosted.ts'
 import type { CertificateFiles } from './lib/certificate-files.ts'
@@ -21,6 +22,10 @@ export interface AgentOptions {
   readonly listen?: ListenAddress
   /** The address of metrics, health and the API of the other commands; without it the agent does not serve them. */
   readonly admin?: ListenAddress
+  /** The tokens that the admin address asks for; default: none. */
+  readonly adminAuth?: AdminAuth
+  /** PEM files; the admin address then speaks TLS. The files are read again when they change. */
+  readonly adminTls?: CertificateFiles
   /** PEM files; the registry API then speaks TLS. The files are read again when they change. */
   readonly tls?: CertificateFiles
   /** Who may use the registry API; default: everybody may pull. */

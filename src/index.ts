@@ -1,5 +1,6 @@
 /** The library: the same agent that `agent serve` runs, in a program of your own. */
 export type { AccessOptions, RuleOptions, TokenOptions } from './access/options/access-options.ts'
+export type { AdminAuth } from './admin-api/admin-access.ts'
 export { type Agent, type AgentOptions, createAgent } from './agent.ts'
 export type { FlightPolicy } from './fetch/flight/flight-policy.ts'
 export type { CertificateFiles } from './lib/certificate-files.ts'

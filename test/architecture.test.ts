@@ -15,6 +15,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli', 'config'],
   // The library exports the types of its options from the rooms that they belong to.
   'index.ts': [
+    'admin-api/admin-access.ts',
     'access/options',
     'agent.ts',
     'fetch',
@@ -71,6 +72,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'webhooks/webhooks.ts',
   ],
   'agent-options.ts': [
+    'admin-api/admin-access.ts',
     'access/options',
     'registry-api',
     'fetch',
@@ -87,6 +89,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'config',
     'doctor',
     'export',
+    'hosted/open-hosted.ts',
     'import',
     'lib',
     'migrate/convert.ts',
@@ -117,7 +120,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   access: ['lib', 'oci', 'ports', EVENTS],
   'registry-api': ['lib', 'oci', 'ports', EVENTS, 'schemas/status-report.ts'],
-  'admin-api': ['lib', 'schemas'],
+  'admin-api': ['lib', EVENTS, 'schemas'],
   warm: [
     'lib',
     'oci',
@@ -142,7 +145,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch/manifests/manifest-body.ts',
   ],
   export: ['lib', 'oci', 'ports'],
-  hosted: ['lib', 'oci', 'ports'],
+  hosted: ['lib', 'oci', 'ports', 'schemas/upkeep-report.ts'],
   // An import reads what local sources read.
   import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],
   store: ['lib', 'oci', 'ports', EVENTS],
@@ -153,7 +156,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   runtimes: ['lib', 'oci'],
   // Checks the settings that it makes by the settings table.
   migrate: ['lib', 'oci', 'config'],
-  config: ['access/options', 'lib', 'oci'],
+  config: ['access/options', 'admin-api/admin-access.ts', 'lib', 'oci'],
   ports: ['oci'],
   schemas: [],
   oci: ['lib'],
@@ -168,7 +171,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'control', 'formats', 'caches', '.'],
-  hosted: ['uploads', '.'],
+  hosted: ['uploads', 'garbage', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'log', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar', 'hashing'],

@@ -2,6 +2,7 @@
 export const SCENARIOS: Readonly<Record<string, string>> = {
   'architecture.test.ts': 'the imports between all files',
   'mirror.test.ts': 'the files of test and src',
+  'cli/commands/artefacts.test.ts': 'artefacts of every kind through import, export and local sources',
   'cli/commands/bundles.test.ts': 'a bundle that one side exports and the other one imports',
   'cli/commands/stored/agent-and-folder.test.ts':
     'the commands on stored content, with a running agent and without one',
@@ -33,6 +34,10 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/import/open-target.ts',
     'cli/import/output.ts',
     'import/open-import.ts',
+  ],
+  'hosted/garbage/garbage-collection.test.ts': [
+    'hosted/garbage/marking.ts',
+    'hosted/garbage/repository-sweep.ts',
   ],
   'hosted/hosted-images.test.ts': ['store/hosted/hosted-store.ts', 'store/index/hosted/hosted-catalog.ts'],
   'hosted/uploads/hosted-uploads.test.ts': [
@@ -191,7 +196,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'sources/docker/classic-image.ts',
     'sources/docker/docker-client.ts',
     'sources/docker/docker-index.ts',
-    'sources/docker/image-import.ts',
   ],
   'sources/docker/saved-archive.test.ts': ['sources/docker/content-writer.ts'],
   'sources/files/oci-layout.test.ts': [

@@ -40,6 +40,8 @@ export interface AdminAnswer<Body = string | AsyncIterable<unknown>> {
   readonly isUnbuffered?: boolean
   /** The `Allow` header of a 405. */
   readonly allow?: string
+  /** The `WWW-Authenticate` header of a 401. */
+  readonly challenge?: string
 }
 
 const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'

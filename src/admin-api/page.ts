@@ -14,6 +14,7 @@ const PAGE_FILES = {
   '/page/api.js': SCRIPT,
   '/page/dom.js': SCRIPT,
   '/page/polling.js': SCRIPT,
+  '/page/token.js': SCRIPT,
   '/page/sections/byte-sources.js': SCRIPT,
   '/page/sections/flights.js': SCRIPT,
   '/page/sections/images.js': SCRIPT,

@@ -1,6 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { type CertificateFiles, readCertificate, watchCertificate } from '../lib/certificate-files.ts'
+import { publish } from '../observe/events.ts'
+import { AdminAccess, type AdminAuth } from './admin-access.ts'
 import { type AdminAnswer, answerRead, errorAnswer, type Reports, type WarmReadiness } from './answer.ts'
 import { refuseWebPage, runCommand, type Upkeep, type Warming } from './commands.ts'
 import { sendJsonLines } from './json-lines.ts'
@@ -9,6 +13,10 @@ import { type AdminRoute, adminRoute } from './route.ts'
 
 export interface AdminServerOptions {
   readonly listen: { readonly host: string; readonly port: number }
+  /** Default: every client may do everything. */
+  readonly auth?: AdminAuth | undefined
+  /** With a certificate the port serves TLS only. */
+  readonly tls?: CertificateFiles | undefined
   readonly reports: Reports
   readonly upkeep: Upkeep
   readonly warming: Warming & WarmReadiness
@@ -27,6 +35,16 @@ const DEFAULT_TIMEOUT_MS = 15_000
 const STOP_GRACE_MS = 2_000
 const MAX_CONNECTIONS = 128
 const MAX_HEADER_BYTES = 16 * 1024
+/** How often the files of the certificate are looked at. */
+const CERTIFICATE_MS = 10_000
+
+const SERVER_OPTIONS = {
+  maxHeaderSize: MAX_HEADER_BYTES,
+  headersTimeout: 10_000,
+  requestTimeout: 20_000,
+  keepAliveTimeout: 60_000,
+  connectionsCheckingInterval: 2_000,
+} as const
 
 /**
  * Names on the page come from registries and peers. These headers make a browser load and run nothing but files of this
@@ -44,23 +62,50 @@ const SECURITY_HEADERS = {
 
 /** The web server for operators: the page, metrics, health, and the API that the command line uses. */
 export function createAdminServer(options: AdminServerOptions): AdminServer {
-  const server = createServer({
-    maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: 10_000,
-    requestTimeout: 20_000,
-    keepAliveTimeout: 60_000,
-    connectionsCheckingInterval: 2_000,
-  })
-  server.maxConnections = MAX_CONNECTIONS
-  server.on('request', (request, response) => {
-    void respond(request, response, options)
-  })
-  server.on('clientError', answerMalformed)
-  // When a connection cannot be accepted (no file descriptor left), the server keeps running for later ones.
-  server.on('error', () => {})
-  return {
-    start: () => start(server, options.listen),
-    stop: () => stop(server),
+  return new HttpAdminServer(options)
+}
+
+class HttpAdminServer implements AdminServer {
+  readonly #options: AdminServerOptions
+  #server: Server | undefined
+  #certificateWatch: { stop(): void } | undefined
+
+  constructor(options: AdminServerOptions) {
+    this.#options = options
+  }
+
+  async start(): Promise<{ readonly host: string; readonly port: number }> {
+    const { auth, tls, listen } = this.#options
+    const access = auth && (await AdminAccess.open(auth))
+    const server = tls === undefined ? createServer(SERVER_OPTIONS) : await this.#createTlsServer(tls)
+    this.#server = server
+    server.maxConnections = MAX_CONNECTIONS
+    server.on('request', (request, response) => {
+      void respond(request, response, this.#options, access)
+    })
+    server.on('clientError', answerMalformed)
+    // When a connection cannot be accepted (no file descriptor left), the server keeps running for later ones.
+    server.on('error', () => {})
+    return start(server, listen)
+  }
+
+  async stop(): Promise<void> {
+    this.#certificateWatch?.stop()
+    if (this.#server !== undefined) await stop(this.#server)
+  }
+
+  async #createTlsServer(tls: CertificateFiles): Promise<Server> {
+    const server = createTlsServer({
+      ...SERVER_OPTIONS,
+      ...(await readCertificate(tls)),
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: SERVER_OPTIONS.headersTimeout,
+    })
+    this.#certificateWatch = watchCertificate(tls, (certificate) => server.setSecureContext(certificate), {
+      intervalMs: CERTIFICATE_MS,
+      onProblem: (problem) => publish('file.checked', { file: tls.certFile, problem }),
+    })
+    return server
   }
 }
 
@@ -68,6 +113,7 @@ async function respond(
   request: IncomingMessage,
   response: ServerResponse,
   options: AdminServerOptions,
+  access: AdminAccess | undefined,
 ): Promise<void> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = options
   const disconnected = new AbortController()
@@ -80,13 +126,14 @@ async function respond(
     refuseForeignHost(request, options.listen.host) ??
     (await answerWithin(
       timeoutMs,
-      answerFor(route, request, options, { signal: disconnected.signal, timeoutMs }),
+      answerAllowed(route, request, options, access, { signal: disconnected.signal, timeoutMs }),
     ))
   if (response.destroyed) return
   response.setHeader('Content-Type', answer.contentType)
   response.setHeader('Cache-Control', 'no-store')
   for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value)
   if (answer.allow !== undefined) response.setHeader('Allow', answer.allow)
+  if (answer.challenge !== undefined) response.setHeader('WWW-Authenticate', answer.challenge)
   // The rest of an unread request would be parsed as the next request.
   if (!request.complete) response.setHeader('Connection', 'close')
   // A command may end because the agent stops. With the connection closed, stopping does not wait for it.
@@ -105,6 +152,17 @@ function refuseForeignHost(request: IncomingMessage, listenHost: string): AdminA
     return errorAnswer(403, 'the host of the request is not allowed: use localhost or 127.0.0.1')
   }
   return undefined
+}
+
+async function answerAllowed(
+  route: AdminRoute,
+  request: IncomingMessage,
+  options: AdminServerOptions,
+  access: AdminAccess | undefined,
+  limits: { signal: AbortSignal; timeoutMs: number },
+): Promise<AdminAnswer> {
+  const refusal = await access?.refuse(route, request.headers.authorization)
+  return refusal ?? answerFor(route, request, options, limits)
 }
 
 async function answerFor(

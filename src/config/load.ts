@@ -46,7 +46,7 @@ export async function loadSetting<Name extends SettingName>(
 ): Promise<Settings[Name]> {
   const setting: Setting<unknown> = SETTINGS[name]
   const value = fromFlag(setting, sources) ?? fromEnv(setting, sources)
-  const file = value === undefined ? await fileOf(sources) : undefined
+  const file = value === undefined && setting.inFile ? await fileOf(sources) : undefined
   return choose(setting, name, sources, file) as Settings[Name]
 }
 

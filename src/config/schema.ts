@@ -1,7 +1,10 @@
 import type { AccessOptions } from '../access/options/access-options.ts'
+import type { AdminAuth } from '../admin-api/admin-access.ts'
 import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
+import { adminAuth, adminTls } from './access/admin.ts'
 import { auth } from './access/auth.ts'
+import { type RetentionSettings, retention } from './retention.ts'
 import { parseAddress, parseHostName, type SocketAddress } from './values/address.ts'
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, oneOf, path, text, yesOrNo } from './values/format.ts'
@@ -71,6 +74,40 @@ export const SETTINGS = Object.freeze({
     help: 'address of the web page, /metrics, /healthz, /readyz and /api/v1',
     example: '127.0.0.1:5051',
   }),
+  adminAuth: setting<AdminAuth | undefined>({
+    flag: undefined,
+    format: adminAuth,
+    defaultValue: undefined,
+    defaultText: 'none',
+    help: 'files with the tokens that the admin address asks for: one for everything, and one for reading',
+    example: '{ tokenFile: /etc/leat/admin-token, readTokenFile: /etc/leat/metrics-token }',
+  }),
+  adminTls: setting<{ readonly cert: string; readonly key: string } | undefined>({
+    flag: undefined,
+    format: adminTls,
+    defaultValue: undefined,
+    defaultText: 'none',
+    help: 'PEM certificate and key for --admin; enables TLS',
+    example: '{ cert: /etc/leat/admin.crt, key: /etc/leat/admin.key }',
+  }),
+  adminTokenFile: setting<string | undefined>({
+    flag: 'admin-token-file',
+    inFile: false,
+    format: path,
+    defaultValue: undefined,
+    defaultText: 'that of adminAuth',
+    help: 'file with the token that commands send to the admin address; agent serve asks for this token',
+    example: '/etc/leat/admin-token',
+  }),
+  adminCa: setting<string | undefined>({
+    flag: 'admin-ca',
+    inFile: false,
+    format: path,
+    defaultValue: undefined,
+    defaultText: 'that of adminTls',
+    help: 'PEM file of the authority of the admin address; commands then use TLS',
+    example: '/etc/leat/admin-ca.pem',
+  }),
   data: setting({
     flag: 'data',
     format: path,
@@ -136,6 +173,22 @@ export const SETTINGS = Object.freeze({
     help: 'repositories that clients push to; they are kept here, and never fetched from elsewhere',
     example: 'team/**',
     repeatable: true,
+  }),
+  hostedGrace: setting({
+    flag: 'hosted-grace',
+    format: text(parseDuration, 'a duration such as 24h', DURATION_SCHEMA),
+    defaultValue: 24 * 60 * 60 * 1000,
+    defaultText: '24h',
+    help: 'how long pushed content stays that no tag needs',
+    example: '2h',
+  }),
+  hostedRetention: setting<readonly RetentionSettings[]>({
+    flag: undefined,
+    format: retention,
+    defaultValue: Object.freeze([]),
+    defaultText: 'tags stay',
+    help: 'which tags of hosted repositories stay; the others are removed about once a day',
+    example: '[{ names: [team/**], keepTags: [v*], keepLast: 10 }]',
   }),
   hostedDelete: setting({
     flag: 'hosted-delete',

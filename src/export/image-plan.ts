@@ -78,7 +78,7 @@ class ImagePlan {
     const { tag, digest } = this.#request.reference
     if (digest !== undefined) return { digest, read: undefined }
     const read = await this.#read(tag ?? 'latest')
-    return { digest: digestOfBytes(read.bytes, 'sha256'), read }
+    return { digest: digestOf(read), read }
   }
 
   /** Adds a manifest after all that it lists. */
@@ -160,7 +160,7 @@ class ImagePlan {
       const tag = `${algorithmOf(subject)}-${hexOf(subject)}.${suffix}`
       const read = await this.#readIfThere(tag)
       if (read === undefined) continue
-      const manifest = await this.#addReferrer({ digest: digestOfBytes(read.bytes, 'sha256'), read }, depth)
+      const manifest = await this.#addReferrer({ digest: digestOf(read), read }, depth)
       this.#tagged.set(tag, manifest)
     }
   }
@@ -203,4 +203,9 @@ class ImagePlan {
   #error(what: string): ExportError {
     return new ExportError(`it ${what}`)
   }
+}
+
+/** What a tag refers to; its bytes are checked against it. */
+function digestOf({ digest, bytes }: ReadManifest): Digest {
+  return digest ?? digestOfBytes(bytes, 'sha256')
 }

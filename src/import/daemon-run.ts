@@ -132,7 +132,7 @@ export class DaemonRun {
 
   #writer(repository: Repository, signal: AbortSignal): Pick<ContentWriter, 'writeBlob' | 'writeManifest'> {
     const origin = originOf(`docker-daemon:${this.#reference}`)
-    const common = { repository, digest: undefined, algorithm: 'sha256', origin } as const
+    const common = { repository, digest: undefined, origin } as const
     const counted =
       (read: ReadBytes): ReadBytes =>
       async (target) => {
@@ -141,12 +141,12 @@ export class DaemonRun {
         return count
       }
     return {
-      writeBlob: (read, most) => {
-        const content = { ...common, kind: 'blob', size: most, mediaType: undefined } as const
+      writeBlob: (read, most, _isWanted, algorithm = 'sha256') => {
+        const content = { ...common, kind: 'blob', size: most, mediaType: undefined, algorithm } as const
         return this.#target.put(content, counted(read), { signal })
       },
-      writeManifest: (bytes, mediaType) => {
-        const content = { ...common, kind: 'manifest', size: bytes.length, mediaType } as const
+      writeManifest: (bytes, mediaType, _manifest, _isWanted, algorithm = 'sha256') => {
+        const content = { ...common, kind: 'manifest', size: bytes.length, mediaType, algorithm } as const
         let at = 0
         const read: ReadBytes = async (target) => {
           const count = Math.min(target.length, bytes.length - at)

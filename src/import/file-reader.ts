@@ -60,6 +60,6 @@ export class FileReader {
   }
 }
 
-function unreadable({ path }: FileRange, why: string, cause?: unknown): Failure {
-  return new Failure('unavailable', `${path} cannot be read: ${why}.`, { cause })
+function unreadable({ path, shownAs = path }: FileRange, why: string, cause?: unknown): Failure {
+  return new Failure('unavailable', `${shownAs} cannot be read: ${why}.`, { cause })
 }

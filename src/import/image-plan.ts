@@ -210,7 +210,8 @@ function sizeOf(located: Located): number {
 /** How people find the bytes. */
 export function fileOf(located: Located | undefined, digest: Digest): string {
   if (located === undefined || !('path' in located)) return digest
-  return located.start === 0 ? located.path : `${located.path} (${digest})`
+  const { path, shownAs = path, start } = located
+  return start === 0 ? shownAs : `${shownAs} (${digest})`
 }
 
 async function bytesOf(located: Located): Promise<Uint8Array> {

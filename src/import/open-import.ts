@@ -11,6 +11,7 @@ import { RegistryProxyFiles } from './caches/registry-proxy.ts'
 import { DaemonRun } from './daemon-run.ts'
 import { openArchive } from './formats/archive-images.ts'
 import { FolderImages } from './formats/folder-images.ts'
+import { decompress, isGzipped } from './formats/gzipped-archive.ts'
 import type { ImageNames, ImportSource } from './formats/import-source.ts'
 import { LayoutImages } from './formats/layout-images.ts'
 import { type ImportOptions, ImportRun } from './import-run.ts'
@@ -21,6 +22,9 @@ export const IMAGE_TRANSPORTS = ['docker-daemon', 'docker-archive', 'oci', 'oci-
 export const CACHE_TRANSPORTS = ['oci-registry', 'docker-registry', 'registry-proxy'] as const
 
 export type Transport = (typeof IMAGE_TRANSPORTS)[number] | (typeof CACHE_TRANSPORTS)[number]
+
+/** For decompressed copies, which may be large: /tmp is often in memory. */
+const DEFAULT_TEMPORARY_FOLDER = '/var/tmp'
 
 export interface ImportPlace {
   readonly transport: Transport
@@ -51,8 +55,7 @@ export async function* runImport(
   { signal }: { signal: AbortSignal },
 ): AsyncGenerator<ImportLine> {
   if (place.transport !== 'docker-daemon') {
-    const source = await openSource(place, names)
-    yield* new ImportRun(source, target, options).lines({ signal })
+    yield* importFiles(place, { names, options, environment }, target, signal)
     return
   }
   const client = new DockerClient(await readDockerHost('env', environment))
@@ -63,21 +66,48 @@ export async function* runImport(
   }
 }
 
-async function openSource({ transport, rest }: ImportPlace, names: ImageNames): Promise<ImportSource> {
+async function* importFiles(
+  { transport, rest }: ImportPlace,
+  { names, options, environment }: Omit<ImportJob, 'place'>,
+  target: ImportTarget,
+  signal: AbortSignal,
+): AsyncGenerator<ImportLine> {
+  const isArchive = transport === 'docker-archive' || transport === 'oci-archive'
+  const { path, wanted } =
+    isArchive || transport === 'oci' ? await splitPath(rest) : { path: rest, wanted: undefined }
+  const folder = environment['TMPDIR'] || DEFAULT_TEMPORARY_FOLDER
+  const copy = isArchive && (await isGzipped(path)) ? await decompress(path, { folder, signal }) : undefined
+  try {
+    const source = await openSource(transport, { path, file: copy?.path ?? path, wanted, names })
+    yield* new ImportRun(source, target, options).lines({ signal })
+  } finally {
+    await copy?.remove()
+  }
+}
+
+interface SourcePlace {
+  readonly path: string
+  /** Where the bytes are: at `path`, or in a decompressed copy. */
+  readonly file: string
+  readonly wanted: string | undefined
+  readonly names: ImageNames
+}
+
+async function openSource(transport: Transport, place: SourcePlace): Promise<ImportSource> {
   switch (transport) {
     case 'oci':
     case 'oci-archive':
-      return new LayoutImages({ kind: transport, ...(await splitPath(rest)), names })
+      return new LayoutImages({ kind: transport, ...place })
     case 'docker-archive':
-      return openArchive({ ...(await splitPath(rest)), names })
+      return openArchive(place)
     case 'dir':
-      return new FolderImages({ path: rest, names })
+      return new FolderImages(place)
     case 'docker-registry':
-      return new DockerRegistryFiles({ path: rest, names })
+      return new DockerRegistryFiles(place)
     case 'oci-registry':
-      return new OciRegistryFiles({ path: rest, names })
+      return new OciRegistryFiles(place)
     case 'registry-proxy':
-      return new RegistryProxyFiles({ path: rest, names })
+      return new RegistryProxyFiles(place)
     case 'docker-daemon':
       throw new Error('an image of Docker is no file')
   }

@@ -1,4 +1,13 @@
+import { askForToken, authorization } from './token.js'
+
 const TIMEOUT_MS = 20_000
+
+/** The agent wants a token. */
+export class LoginNeeded extends Error {
+  constructor() {
+    super('Enter the token to see what this agent does.')
+  }
+}
 
 /**
  * Fetches a JSON response of the admin API. Throws an error with a sentence for people when the agent refuses the
@@ -42,9 +51,14 @@ export async function* fetchJsonLines(path, { signal }) {
 async function fetchResponse(path, signal) {
   const timeout = AbortSignal.timeout(TIMEOUT_MS)
   const response = await fetch(path, {
+    headers: authorization(),
     signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
   })
   if (response.ok) return response
+  if (response.status === 401) {
+    askForToken()
+    throw new LoginNeeded()
+  }
   const body = await response.json().catch(() => undefined)
   throw new Error(
     typeof body?.error === 'string' ? body.error : `the agent responded with ${response.status}`,

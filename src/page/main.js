@@ -1,5 +1,5 @@
 import { announce } from './announcements.js'
-import { fetchJson } from './api.js'
+import { fetchJson, LoginNeeded } from './api.js'
 import { byId, setText } from './dom.js'
 import { pollWhileVisible } from './polling.js'
 import { showFlights } from './sections/flights.js'
@@ -42,7 +42,13 @@ pollWhileVisible(
     const { blobs, bytes } = status.store
     showImages(`${version} ${blobs} ${bytes}`, { signal }).catch(() => {})
   },
-  () => showState('The agent does not respond. The values below are out of date.', 'bad'),
+  (error) =>
+    showState(
+      error instanceof LoginNeeded
+        ? error.message
+        : 'The agent does not respond. The values below are out of date.',
+      'bad',
+    ),
 )
 
 /** @param {StatusReport} status */

@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { afterEach, beforeEach } from 'node:test'
 import type { Reports } from '../../src/admin-api/answer.ts'
-import { type AdminServer, createAdminServer } from '../../src/admin-api/server.ts'
+import { type AdminServer, type AdminServerOptions, createAdminServer } from '../../src/admin-api/server.ts'
 import { Reporter } from '../../src/observe/reports/reporter.ts'
 import { Upkeep } from '../../src/upkeep/upkeep.ts'
 import { Warming } from '../../src/warm/warming.ts'
@@ -30,11 +30,25 @@ export class AdminFixture {
   /** Starts a server and returns its port. */
   async startServer(
     reports: Reports = this.reporter,
-    { timeoutMs = 60_000, host = '127.0.0.1', port = 0 } = {},
+    {
+      timeoutMs = 60_000,
+      host = '127.0.0.1',
+      port = 0,
+      auth,
+      tls,
+    }: { timeoutMs?: number; host?: string; port?: number } & Pick<AdminServerOptions, 'auth' | 'tls'> = {},
   ): Promise<number> {
     const upkeep = new Upkeep(this.store, 'docker.io')
     const warming = new Warming(this.warmTarget)
-    const server = createAdminServer({ listen: { host, port }, reports, upkeep, warming, timeoutMs })
+    const server = createAdminServer({
+      listen: { host, port },
+      auth,
+      tls,
+      reports,
+      upkeep,
+      warming,
+      timeoutMs,
+    })
     this.running.push(server)
     return (await server.start()).port
   }

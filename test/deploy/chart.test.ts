@@ -38,6 +38,8 @@ test('`config` of the chart accepts exactly the settings for which the chart has
   const chartValues: readonly SettingName[] = [
     'listen',
     'admin',
+    'adminAuth',
+    'adminTls',
     'data',
     'maxBytes',
     'drainTimeout',
@@ -77,6 +79,7 @@ test('the dashboard uses only metrics that exist', async () => {
     storeBlobs: 0,
     evictedBytes: 0,
     peersConnected: 0,
+    savedBytes: { clients: 5, peers: 6 },
   }
   const metrics = new Metrics({ version: '0', gauges: () => levels })
   try {
@@ -107,6 +110,20 @@ test('the rendered chart is sound, and the manifests are current', async (t) => 
 
   for (const [name, values] of Object.entries(VALUE_SETS))
     await t.test(name, async () => assertSound(resourcesIn(await render(values))))
+
+  await t.test('the admin port asks for tokens and speaks TLS when Secrets are named', async () => {
+    const values = 'admin: { tokenSecret: leat-tokens, tlsSecret: leat-tls }\n'
+    const text = await render(values)
+    const { template } = named(workloadsOf(resourcesIn(text)), 'leat')
+    const mounts = named(template.spec.containers, 'agent').volumeMounts.map(({ name }) => name)
+    assert.deepEqual(
+      ['admin-token', 'admin-tls', 'config'].filter((name) => !mounts.includes(name)),
+      [],
+    )
+    for (const path of ['token', 'read-token'])
+      assert.match(text, new RegExp(`/etc/leat/admin-token/${path}\n`))
+    assert.equal(text.match(/scheme: HTTPS/g)?.length, 3)
+  })
 
   await t.test('a longer drain gives the pod more time to end', async () => {
     const { template } = named(workloadsOf(resourcesIn(await render('drainSeconds: 120'))), 'leat')

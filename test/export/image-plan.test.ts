@@ -128,7 +128,11 @@ test('contents may be named by SHA-512', async (t) => {
 test('what does not exist, and schema 1, are refused with a sentence', async (t) => {
   const bytes = Buffer.from('{"schemaVersion":1,"fsLayers":[]}')
   const reader = {
-    manifest: async () => ({ bytes, mediaType: 'application/vnd.docker.distribution.manifest.v1+prettyjws' }),
+    manifest: async () => ({
+      bytes,
+      mediaType: 'application/vnd.docker.distribution.manifest.v1+prettyjws',
+      digest: undefined,
+    }),
     blob: async function* () {},
     referrers: async () => [],
   }
@@ -136,7 +140,7 @@ test('what does not exist, and schema 1, are refused with a sentence', async (t)
     plan(reader, 'acme/old:v1'),
     /it has an unusable manifest sha256:\S+: this is a schema 1 manifest/,
   )
-  const damaged = { ...reader, manifest: async () => ({ bytes, mediaType: undefined }) }
+  const damaged = { ...reader, manifest: async () => ({ bytes, mediaType: undefined, digest: undefined }) }
   await assert.rejects(
     plan(damaged, `acme/old@sha256:${'0'.repeat(64)}`),
     /it has a damaged manifest: the bytes of/,

@@ -60,7 +60,7 @@ export async function runInto(
     place,
     names: { registry, defaultRegistry: 'docker.io' },
     options: { ...OPTIONS, ...options },
-    environment: {},
+    environment: { TMPDIR: tmpdir() },
   }
   const lines: ImportLine[] = []
   for await (const line of runImport(job, target, { signal })) lines.push(line)

@@ -130,6 +130,20 @@ dnsPolicy: Default
 {{- end }}
 {{- end }}
 
+{{/* The configuration file, with what the chart sets in it; empty if there is nothing to set. */}}
+{{- define "leat.config" -}}
+{{- $config := deepCopy .Values.config }}
+{{- if .Values.admin.tokenSecret }}
+{{- $_ := set $config "adminAuth" (dict "tokenFile" "/etc/leat/admin-token/token" "readTokenFile" "/etc/leat/admin-token/read-token") }}
+{{- end }}
+{{- if .Values.admin.tlsSecret }}
+{{- $_ := set $config "adminTls" (dict "cert" "/etc/leat/admin-tls/tls.crt" "key" "/etc/leat/admin-tls/tls.key") }}
+{{- end }}
+{{- if $config }}
+{{- toYaml $config }}
+{{- end }}
+{{- end }}
+
 {{- define "leat.admin" -}}
 {{ eq .Values.admin.listen "node" | ternary "$(HOST_IP)" "127.0.0.1" }}:{{ .Values.admin.port }}
 {{- end }}
@@ -156,6 +170,9 @@ dnsPolicy: Default
 {{- end }}
 {{- if and .Values.serviceMonitor.enabled (ne .Values.admin.listen "node") }}
 {{- fail "serviceMonitor.enabled needs admin.listen: node, because Prometheus cannot reach the loopback of a node" }}
+{{- end }}
+{{- if and .Values.startupTaint.enabled .Values.admin.tlsSecret }}
+{{- fail "startupTaint.enabled asks the admin port without TLS: leave out admin.tlsSecret" }}
 {{- end }}
 {{- if and .Values.peers.secret .Values.peers.existingSecret }}
 {{- fail "peers.secret and peers.existingSecret exclude each other" }}

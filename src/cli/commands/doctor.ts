@@ -8,6 +8,7 @@ import type { NodeSettings } from '../../doctor/tools/node-settings.ts'
 import { errorCode } from '../../lib/error-code.ts'
 import { plain } from '../../observe/text.ts'
 import { DEFAULT_CONFIG } from '../../runtimes/kinds/containerd-config.ts'
+import { adminTarget } from '../context/admin-target.ts'
 import { agentOptions } from '../context/agent-options.ts'
 import {
   type Command,
@@ -57,8 +58,10 @@ export const doctor: Command = {
     },
   ],
   async run(given, terminal) {
-    const { settings, diagnoses } = await settingsOf(givenSettings(given, terminal))
-    const found = await runChecks(checksOf(nodeSettingsOf(settings, given, terminal)), {
+    const { settings, sources, diagnoses } = await settingsOf(givenSettings(given, terminal))
+    const { token, ...target } = await adminTarget(sources)
+    const admin = { ...target, token: token?.reveal() }
+    const found = await runChecks(checksOf({ ...nodeSettingsOf(settings, given, terminal), admin }), {
       deadlineMs: DEADLINE_MS,
     })
     const all = [...diagnoses, ...found]
@@ -75,16 +78,17 @@ export const doctor: Command = {
 /** A configuration file that cannot be used is a finding; the other checks run without its settings. */
 async function settingsOf(
   given: SettingSources,
-): Promise<{ settings: Settings; diagnoses: readonly Diagnosis[] }> {
+): Promise<{ settings: Settings; sources: SettingSources; diagnoses: readonly Diagnosis[] }> {
   try {
-    return { settings: await loadSettings(given), diagnoses: [] }
+    return { settings: await loadSettings(given), sources: given, diagnoses: [] }
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error
     const { config: _flag, ...flags } = given.flags
     const { LEAT_CONFIG: _variable, ...env } = given.env
     // An error in flags or variables is wrong usage, and is thrown here.
-    const settings = await loadSettings({ flags, env, defaultFile: NO_FILE })
-    return { settings, diagnoses: [{ check: 'settings', ...settingsFinding(error) }] }
+    const sources = { flags, env, defaultFile: NO_FILE }
+    const settings = await loadSettings(sources)
+    return { settings, sources, diagnoses: [{ check: 'settings', ...settingsFinding(error) }] }
   }
 }
 

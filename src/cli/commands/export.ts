@@ -3,6 +3,7 @@ import { ExportError } from '../../export/targets/export-error.ts'
 import { writeSmallFile } from '../../export/targets/whole-file.ts'
 import { plain } from '../../observe/text.ts'
 import { parsePlatforms } from '../../oci/index-selection.ts'
+import { adminFlags } from '../context/admin-target.ts'
 import {
   type Command,
   CommandError,
@@ -13,7 +14,6 @@ import {
   type Terminal,
   usageError,
 } from '../context/command.ts'
-import { settingFlags } from '../context/settings.ts'
 import { asCommandError } from '../context/upkeep.ts'
 import { withImages } from '../export/images.ts'
 import { exportOutput } from '../export/output.ts'
@@ -77,7 +77,7 @@ export const exportImages: Command = {
     },
     ...STATIC_FLAGS,
     DATA_FLAG,
-    ...settingFlags('admin', 'config'),
+    ...adminFlags(),
     JSON_FLAG,
   ],
   examples: [

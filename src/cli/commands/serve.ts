@@ -141,9 +141,10 @@ async function announce(agent: Agent, settings: Settings, log: Log, terminal: Te
       registry: where,
     })
   }
-  if (admin !== undefined && !isLoopback(admin.host)) {
+  const asksForToken = (settings.adminTokenFile ?? settings.adminAuth) !== undefined
+  if (admin !== undefined && !isLoopback(admin.host) && !asksForToken) {
     log.warn(
-      'the admin API is reachable from other machines: they can read the cache and remove its content',
+      'the admin API is reachable from other machines: they can read the cache and remove its content; set adminAuth',
       {
         admin: formatAddress(admin),
       },
@@ -153,11 +154,15 @@ async function announce(agent: Agent, settings: Settings, log: Log, terminal: Te
   for (const { namespace } of settings.upstreams.filter((upstream) => upstream.acceptInvalidCerts)) {
     log.warn('the certificates of this upstream are not verified', { namespace })
   }
-  if (terminal.isInteractive) await terminal.out(greeting(registry, admin, tls))
+  if (terminal.isInteractive)
+    await terminal.out(greeting(agent.addresses, { tls, adminTls: settings.adminTls !== undefined }))
 }
 
 /** Shows a person who starts the agent in a terminal how to try it. */
-function greeting(registry: SocketAddress, admin: SocketAddress | undefined, tls: boolean): string {
+function greeting(
+  { registry, admin }: Agent['addresses'],
+  { tls, adminTls }: { tls: boolean; adminTls: boolean },
+): string {
   const at = reachable(registry)
   const image = `${at}/docker.io/library/alpine`
   return [
@@ -166,7 +171,7 @@ function greeting(registry: SocketAddress, admin: SocketAddress | undefined, tls
     `  docker pull ${image}`,
     ...(admin === undefined
       ? []
-      : [`See what it does at http://${reachable(admin)}/, or with agent status.`]),
+      : [`See what it does at ${adminTls ? 'https' : 'http'}://${reachable(admin)}/, or with agent status.`]),
     '',
   ].join('\n')
 }

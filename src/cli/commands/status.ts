@@ -1,9 +1,9 @@
-import { loadSetting } from '../../config/load.ts'
-import { agoText, plain, plural, sizeText, spanText } from '../../observe/text.ts'
+import { agoText, plain, plural, savedShareText, sizeText, spanText } from '../../observe/text.ts'
 import { StatusReport } from '../../schemas/status-report.ts'
+import { adminFlags, adminTarget } from '../context/admin-target.ts'
 import { callApi } from '../context/client.ts'
 import { type Command, JSON_FLAG } from '../context/command.ts'
-import { givenSettings, settingFlags } from '../context/settings.ts'
+import { givenSettings } from '../context/settings.ts'
 import { digestText, table } from '../terminal/table.ts'
 
 /** How many peers the table lists; the JSON has more. */
@@ -12,7 +12,7 @@ const MAX_PEERS = 20
 /** `agent status`. */
 export const status: Command = {
   positionals: [],
-  flags: [...settingFlags('admin', 'config'), JSON_FLAG],
+  flags: [...adminFlags(), JSON_FLAG],
   examples: [
     {
       line: 'agent status',
@@ -21,7 +21,7 @@ export const status: Command = {
     { line: 'agent status --json | jq .store', what: 'print JSON for scripts' },
   ],
   async run(given, terminal) {
-    const admin = await loadSetting('admin', givenSettings(given, terminal))
+    const admin = await adminTarget(givenSettings(given, terminal))
     const report = await callApi(admin, { method: 'GET', path: '/api/v1/status' }, StatusReport)
     await terminal.out(
       given.switches.has('json')
@@ -82,11 +82,11 @@ function servedText({ served: from }: StatusReport): string {
   return `${local}, ${sizeText(from.upstream)} from upstream, ${sizeText(from.peer)} from peers`
 }
 
-function savedText({ served: given, fetched }: StatusReport): string {
-  const total = given.local + given.inflight + given.peer + given.upstream
-  if (total === 0) return 'nothing yet'
-  const savedBytes = Math.max(0, total - fetched.upstream)
-  return `${sizeText(savedBytes)}: ${Math.round((100 * savedBytes) / total)}% of the served bytes were not downloaded again`
+function savedText({ saved }: StatusReport): string {
+  if (saved.bytes + saved.fromUpstream === 0) return 'nothing yet'
+  const peers = saved.toPeers === 0 ? '' : `, ${sizeText(saved.toPeers)} of it for peers`
+  const cost = saved.cost === null ? '' : `, worth ${saved.cost.toFixed(2)}`
+  return `${sizeText(saved.bytes)}${peers}${cost}; ${savedShareText(saved)}, since ${plain(saved.since ?? '')}`
 }
 
 function flightTable({ flights: all }: StatusReport, now: number, isInteractive: boolean): string {

@@ -1,6 +1,7 @@
-import { loadSetting, loadSettings } from '../../config/load.ts'
+import { loadSettings } from '../../config/load.ts'
 import { parseDuration } from '../../config/values/duration.ts'
 import { MAX_WAIT_MS, WarmLine, type WarmRequest } from '../../schemas/warm-report.ts'
+import { adminFlags, adminTarget } from '../context/admin-target.ts'
 import { agentOptions } from '../context/agent-options.ts'
 import { streamApi } from '../context/client.ts'
 import {
@@ -12,7 +13,7 @@ import {
   type Terminal,
   usageError,
 } from '../context/command.ts'
-import { givenSettings, settingFlags } from '../context/settings.ts'
+import { givenSettings } from '../context/settings.ts'
 import { asCommandError, DATA_ALTERNATIVE, resultOf } from '../context/upkeep.ts'
 import { imagesOf, platformsOf } from '../warm/image-arguments.ts'
 import { NodeOutput } from '../warm/node-output.ts'
@@ -71,7 +72,7 @@ export const warm: Command = {
       defaultText: '0s',
     },
     DATA_FLAG,
-    ...settingFlags('admin', 'config'),
+    ...adminFlags(),
     JSON_FLAG,
   ],
   examples: [
@@ -137,7 +138,7 @@ async function withWarmer(
 ): Promise<0 | 1> {
   const settings = givenSettings(given, terminal)
   if (given.values['data'] === undefined) {
-    const admin = await loadSetting('admin', settings)
+    const admin = await adminTarget(settings)
     return work({
       warm: ({ signal, ...body }) =>
         streamApi(

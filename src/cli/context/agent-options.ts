@@ -39,13 +39,35 @@ export function agentOptions(
       ...(proxies === undefined ? {} : { proxies }),
     },
     ...(allow === undefined ? {} : { allow }),
+    ...adminOptions(settings),
     ...(settings.auth === undefined ? {} : { auth: settings.auth }),
-    ...(settings.hosted.length === 0 ? {} : { hosted: { names: settings.hosted } }),
+    hosted: hostedOptions(settings),
     hostedDelete: settings.hostedDelete,
     ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
     ...(settings.peersSecretFile === undefined
       ? {}
       : { peers: peerOptions(settings, settings.peersSecretFile) }),
+  }
+}
+
+function hostedOptions({
+  hosted,
+  hostedGrace,
+  hostedRetention,
+}: Pick<Settings, 'hosted' | 'hostedGrace' | 'hostedRetention'>): NonNullable<AgentOptions['hosted']> {
+  return { names: hosted, graceMs: hostedGrace, retention: hostedRetention }
+}
+
+/** `agent serve --admin-token-file` asks for the token that the same flag makes other commands send. */
+function adminOptions({
+  adminAuth,
+  adminTls,
+  adminTokenFile,
+}: Settings): Pick<AgentOptions, 'adminAuth' | 'adminTls'> {
+  const auth = adminTokenFile === undefined ? adminAuth : { ...adminAuth, tokenFile: adminTokenFile }
+  return {
+    ...(auth === undefined ? {} : { adminAuth: auth }),
+    ...(adminTls === undefined ? {} : { adminTls: { certFile: adminTls.cert, keyFile: adminTls.key } }),
   }
 }
 
@@ -82,11 +104,12 @@ function peerOptions(settings: Settings, secretFile: string): PeerOptions {
 }
 
 function upstreamEntry(settings: UpstreamSettings): UpstreamEntry {
-  const { caFile, credentials, prefix, userAgent, ...rest } = settings
+  const { caFile, credentials, prefix, userAgent, costPerGiB, ...rest } = settings
   return {
     ...rest,
     ...(caFile === undefined ? {} : { caFile }),
     ...(prefix === undefined ? {} : { prefix }),
+    ...(costPerGiB === undefined ? {} : { costPerGiB }),
     ...(userAgent === undefined ? {} : { userAgent }),
     ...(credentials === undefined ? {} : credentialOptions(credentials)),
   }

@@ -1,7 +1,9 @@
-import { type IncomingMessage, request } from 'node:http'
+import { type IncomingMessage, request as requestPlain } from 'node:http'
+import { request as requestTls } from 'node:https'
 import * as v from 'valibot'
 import { formatAddress, type SocketAddress } from '../../config/values/address.ts'
 import { plain } from '../../observe/text.ts'
+import type { AdminTarget } from './admin-target.ts'
 import { CommandError } from './command.ts'
 
 /** Bounds the memory for a response; real ones are far smaller. */
@@ -22,7 +24,7 @@ export interface ApiRequest {
 
 /** Sends a request to the admin API at this address and validates the response. Throws a `CommandError`. */
 export async function callApi<Schema extends v.GenericSchema>(
-  admin: SocketAddress,
+  admin: AdminTarget,
   apiRequest: ApiRequest,
   schema: Schema,
 ): Promise<v.InferOutput<Schema>> {
@@ -34,7 +36,7 @@ export async function callApi<Schema extends v.GenericSchema>(
 
 /** As `callApi`, for a response that is a stream of JSON lines. */
 export async function* streamApi<Schema extends v.GenericSchema>(
-  admin: SocketAddress,
+  admin: AdminTarget,
   apiRequest: ApiRequest,
   schema: Schema,
 ): AsyncGenerator<v.InferOutput<Schema>> {
@@ -58,28 +60,31 @@ export async function* streamApi<Schema extends v.GenericSchema>(
 }
 
 function send(
-  admin: SocketAddress,
+  admin: AdminTarget,
   { method, path, body, signal, alternative }: ApiRequest,
 ): Promise<IncomingMessage> {
   const text = body === undefined ? undefined : JSON.stringify(body)
+  const { token, authorities } = admin
   return new Promise((resolve, reject) => {
-    const outgoing = request(
-      {
-        host: reachableHost(admin.host),
-        port: admin.port,
-        method,
-        path,
-        agent: false,
-        ...(signal === undefined ? {} : { signal }),
-        headers: {
-          accept: 'application/json',
-          ...(text === undefined
-            ? {}
-            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
-        },
+    const options = {
+      host: reachableHost(admin.host),
+      port: admin.port,
+      method,
+      path,
+      agent: false as const,
+      ...(signal === undefined ? {} : { signal }),
+      headers: {
+        accept: 'application/json',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }),
+        ...(text === undefined
+          ? {}
+          : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
       },
-      resolve,
-    )
+    }
+    const outgoing =
+      authorities === undefined
+        ? requestPlain(options, resolve)
+        : requestTls({ ...options, ca: [...authorities] }, resolve)
     outgoing.setTimeout(SILENCE_TIMEOUT_MS, () => outgoing.destroy(new Error('timeout')))
     outgoing.on('error', (cause) => reject(unreachable(admin, cause, alternative)))
     outgoing.end(text)
@@ -139,7 +144,7 @@ function unreachable(
       ? `no response within ${SILENCE_TIMEOUT_MS / 1000} s`
       : (cause.code ?? 'no HTTP response')
   return new CommandError(
-    `the agent at ${where} cannot be reached (${why}); check that this is its --admin address`,
+    `the agent at ${where} cannot be reached (${why}); check that this is its --admin address, and with TLS its --admin-ca`,
     {
       cause,
     },

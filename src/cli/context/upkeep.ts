@@ -5,17 +5,18 @@ import { Failure } from '../../ports/failure.ts'
 import * as report from '../../schemas/upkeep-report.ts'
 import { type GcLine, PinsReport } from '../../schemas/upkeep-report.ts'
 import type { Upkeep } from '../../upkeep/upkeep.ts'
+import { adminFlags, adminTarget } from './admin-target.ts'
 import { type ApiRequest, callApi, interrupted, streamApi } from './client.ts'
 import { CommandError, DATA_FLAG, type Flag, type Invocation, type Terminal } from './command.ts'
-import { givenSettings, settingFlags } from './settings.ts'
+import { givenSettings } from './settings.ts'
 
 /** The upkeep operations, which a running agent or this process carries out. */
-export type UpkeepOperations = Pick<Upkeep, 'gc' | 'verify' | 'pin' | 'unpin' | 'remove'>
+export type UpkeepOperations = Pick<Upkeep, 'gc' | 'collectHosted' | 'verify' | 'pin' | 'unpin' | 'remove'>
 
 export const DATA_ALTERNATIVE = 'give the data folder with --data to work without an agent'
 
 export function upkeepFlags(): readonly Flag[] {
-  return [DATA_FLAG, ...settingFlags('admin', 'config')]
+  return [DATA_FLAG, ...adminFlags()]
 }
 
 /**
@@ -38,7 +39,7 @@ export async function withUpkeep(
 }
 
 async function agentUpkeep(settings: SettingSources): Promise<UpkeepOperations> {
-  const admin = await loadSetting('admin', settings)
+  const admin = await adminTarget(settings)
   const lines = <Schema extends v.GenericSchema>(request: Omit<ApiRequest, 'alternative'>, schema: Schema) =>
     streamApi(admin, { ...request, alternative: DATA_ALTERNATIVE }, schema)
   const pins = (method: 'POST' | 'DELETE') => (subjects: readonly string[]) =>
@@ -50,6 +51,8 @@ async function agentUpkeep(settings: SettingSources): Promise<UpkeepOperations> 
   return {
     gc: ({ toBytes, signal }): AsyncGenerator<GcLine> =>
       lines({ method: 'POST', path: '/api/v1/gc', body: { toBytes }, signal }, report.GcLine),
+    collectHosted: ({ isDryRun, signal }) =>
+      lines({ method: 'POST', path: '/api/v1/hosted/gc', body: { isDryRun }, signal }, report.HostedGcLine),
     verify: ({ bytesPerSecond, signal }) =>
       lines({ method: 'POST', path: '/api/v1/verify', body: { bytesPerSecond }, signal }, report.VerifyLine),
     pin: pins('POST'),
@@ -68,14 +71,21 @@ async function withFolder(
   hasLimit: boolean,
 ): Promise<0 | 1> {
   // Loaded here only, as commands that ask the agent need no database.
-  const [{ withStore }, { Upkeep }] = await Promise.all([
+  const [{ withStore }, { Upkeep }, { garbageOf }] = await Promise.all([
     import('./offline-store.ts'),
     import('../../upkeep/upkeep.ts'),
+    import('../../hosted/open-hosted.ts'),
   ])
   const path = await loadSetting('data', settings)
   const maxBytes = hasLimit ? await loadSetting('maxBytes', settings) : undefined
   const defaultNamespace = await loadSetting('defaultNamespace', settings)
-  return withStore(path, (store) => work(new Upkeep(store, defaultNamespace)), { maxBytes })
+  const graceMs = await loadSetting('hostedGrace', settings)
+  const retention = await loadSetting('hostedRetention', settings)
+  return withStore(
+    path,
+    (store) => work(new Upkeep(store, defaultNamespace, garbageOf({ graceMs, retention }, store))),
+    { maxBytes },
+  )
 }
 
 /** Turns expected failures into a `CommandError`. */

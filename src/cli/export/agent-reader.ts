@@ -1,7 +1,7 @@
 import * as v from 'valibot'
-import type { SocketAddress } from '../../config/values/address.ts'
 import { RegistryReader } from '../../export/readers/registry-reader.ts'
 import { StatusReport } from '../../schemas/status-report.ts'
+import type { AdminTarget } from '../context/admin-target.ts'
 import { callApi } from '../context/client.ts'
 import { CommandError } from '../context/command.ts'
 import { DATA_ALTERNATIVE } from '../context/upkeep.ts'
@@ -9,7 +9,7 @@ import { DATA_ALTERNATIVE } from '../context/upkeep.ts'
 const Addresses = v.object({ addresses: StatusReport.entries.addresses })
 
 /** Reads images from the running agent whose admin API is at this address. The caller closes the reader. */
-export async function openAgentReader(admin: SocketAddress, signal: AbortSignal): Promise<RegistryReader> {
+export async function openAgentReader(admin: AdminTarget, signal: AbortSignal): Promise<RegistryReader> {
   const { addresses } = await callApi(
     admin,
     { method: 'GET', path: '/api/v1/status', signal, alternative: DATA_ALTERNATIVE },

@@ -3,6 +3,7 @@ import type { ImageReader } from '../../export/readers/image-reader.ts'
 import { ResolverReader } from '../../export/readers/resolver-reader.ts'
 import { plain } from '../../observe/text.ts'
 import { parseReference, type Reference } from '../../oci/names/reference.ts'
+import { adminTarget } from '../context/admin-target.ts'
 import { agentOptions } from '../context/agent-options.ts'
 import { type Invocation, type Terminal, usageError } from '../context/command.ts'
 import { givenSettings } from '../context/settings.ts'
@@ -43,7 +44,7 @@ export async function withImages(
     return work({ reader: files.reader, references, isOneNamed })
   }
   if (given.values['data'] === undefined) {
-    const admin = await loadSetting('admin', settings)
+    const admin = await adminTarget(settings)
     const registry = await loadSetting('defaultNamespace', settings)
     const reader = await openAgentReader(admin, signal)
     try {

@@ -2,8 +2,8 @@ import * as v from 'valibot'
 import { agoText, plain } from '../../observe/text.ts'
 import { SourceReport, StatusReport } from '../../schemas/status-report.ts'
 import { type Finding, ok, problem, warning } from '../tools/finding.ts'
-import { failureText, get } from '../tools/http-get.ts'
-import { type Address, addressText, localAddress } from '../tools/node-settings.ts'
+import { failureText, getAdmin } from '../tools/http-get.ts'
+import { type Address, type AdminAddress, addressText } from '../tools/node-settings.ts'
 
 /** The part of the status that the checks need. It is small, so that agents of other versions have it too. */
 const Status = v.object({
@@ -35,10 +35,13 @@ export type AgentAnswer =
   | { readonly kind: 'other-program' }
   | { readonly kind: 'no-answer'; readonly why: string }
 
-export async function queryAgent(admin: Address, options: { signal: AbortSignal }): Promise<AgentAnswer> {
+export async function queryAgent(
+  admin: AdminAddress,
+  { signal }: { signal: AbortSignal },
+): Promise<AgentAnswer> {
   try {
-    const url = new URL('/api/v1/status', `http://${addressText(localAddress(admin))}`)
-    const { status, text, date } = await get(url, options)
+    const { status, text, date } = await getAdmin(admin, '/api/v1/status', signal)
+    if (status === 401) return { kind: 'no-answer', why: 'it asks for a token; give --admin-token-file' }
     const report = v.safeParse(v.pipe(v.string(), v.parseJson(), Status), text)
     if (status !== 200 || !report.success) return { kind: 'other-program' }
     return {

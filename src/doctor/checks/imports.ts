@@ -2,8 +2,8 @@ import * as v from 'valibot'
 import { plain, plural } from '../../observe/text.ts'
 import { ImageReport } from '../../schemas/content-report.ts'
 import { type Finding, notChecked, ok, warning } from '../tools/finding.ts'
-import { failureText, get } from '../tools/http-get.ts'
-import { type Address, addressText, localAddress } from '../tools/node-settings.ts'
+import { failureText, getAdmin } from '../tools/http-get.ts'
+import type { AdminAddress } from '../tools/node-settings.ts'
 
 const ImageLine = v.pipe(
   v.string(),
@@ -17,12 +17,12 @@ const MAX_NAMED = 3
 
 /** Whether images that `agent import` has stored can still be pulled without a registry. */
 export async function checkImports(
-  admin: Address,
-  options: { signal: AbortSignal },
+  admin: AdminAddress,
+  { signal }: { signal: AbortSignal },
 ): Promise<readonly Finding[]> {
   let text: string
   try {
-    const answer = await get(new URL('/api/v1/images', `http://${addressText(localAddress(admin))}`), options)
+    const answer = await getAdmin(admin, '/api/v1/images', signal)
     text = answer.status === 200 ? answer.text : ''
   } catch (error) {
     return [notChecked(`the agent cannot be asked for its images (${failureText(error)})`)]

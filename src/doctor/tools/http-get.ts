@@ -1,5 +1,6 @@
 import { type IncomingMessage, request as requestPlain } from 'node:http'
 import { request as requestTls } from 'node:https'
+import { type AdminAddress, addressText, localAddress } from './node-settings.ts'
 
 const MAX_BODY_CHARACTERS = 4 * 1024 * 1024
 
@@ -10,13 +11,25 @@ export interface Answer {
   readonly date: number | undefined
 }
 
-/** Requests one of the agent's own addresses. Every certificate is accepted. */
-export async function get(url: URL, { signal }: { signal: AbortSignal }): Promise<Answer> {
+interface GetOptions {
+  readonly signal: AbortSignal
+  readonly token?: string | undefined
+  /** Default: every certificate is accepted. */
+  readonly authorities?: readonly string[] | undefined
+}
+
+/** Requests one of the agent's own addresses. */
+export async function get(url: URL, { signal, token, authorities }: GetOptions): Promise<Answer> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const options = { agent: false as const, signal, headers: { accept: 'application/json' } }
+    const headers = {
+      accept: 'application/json',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    }
+    const options = { agent: false as const, signal, headers }
+    const trust = authorities === undefined ? { rejectUnauthorized: false } : { ca: [...authorities] }
     const request =
       url.protocol === 'https:'
-        ? requestTls(url, { ...options, rejectUnauthorized: false }, resolve)
+        ? requestTls(url, { ...options, ...trust }, resolve)
         : requestPlain(url, options, resolve)
     request.on('error', reject)
     request.end()
@@ -32,6 +45,13 @@ export async function get(url: URL, { signal }: { signal: AbortSignal }): Promis
   }
   const date = Date.parse(response.headers.date ?? '')
   return { status: response.statusCode ?? 0, text, date: Number.isNaN(date) ? undefined : date }
+}
+
+/** Requests what the agent says at its admin address. */
+export function getAdmin(admin: AdminAddress, path: string, signal: AbortSignal): Promise<Answer> {
+  const { token, authorities } = admin
+  const scheme = authorities === undefined ? 'http' : 'https'
+  return get(new URL(path, `${scheme}://${addressText(localAddress(admin))}`), { signal, token, authorities })
 }
 
 /** Why there was no answer, in a few words. */

@@ -7,11 +7,18 @@ export interface Address {
   readonly port: number
 }
 
+/** The admin address, and what it takes to be answered there. */
+export interface AdminAddress extends Address {
+  readonly token?: string | undefined
+  /** The authorities of its certificate; undefined: the address has none. */
+  readonly authorities?: readonly string[] | undefined
+}
+
 /** The settings of the checked node, as the doctor was given them. */
 export interface NodeSettings {
   /** The version of the command that runs the doctor. */
   readonly version: string
-  readonly admin: Address
+  readonly admin: AdminAddress
   readonly listen: Address
   /** Whether the registry API speaks TLS. */
   readonly isTls: boolean

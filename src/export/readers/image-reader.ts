@@ -6,6 +6,8 @@ import type { Repository } from '../../oci/names/repository.ts'
 export interface ReadManifest {
   readonly bytes: Uint8Array
   readonly mediaType: string | undefined
+  /** The digest by which the reader knows it; undefined: the reader does not say. */
+  readonly digest: Digest | undefined
 }
 
 type Options = { readonly signal: AbortSignal }

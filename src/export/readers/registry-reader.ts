@@ -2,7 +2,7 @@ import { type IncomingMessage, Agent as PlainAgent, request as requestPlain } fr
 import { request as requestTls, Agent as TlsAgent } from 'node:https'
 import { pause } from '../../lib/async/abort.ts'
 import { errorCode } from '../../lib/error-code.ts'
-import type { Digest } from '../../oci/digest.ts'
+import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { type Descriptor, MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import { ACCEPT_MANIFESTS, OCI_INDEX } from '../../oci/media-types.ts'
 import type { Repository } from '../../oci/names/repository.ts'
@@ -48,7 +48,8 @@ export class RegistryReader implements ImageReader {
     const path = `manifests/${reference}`
     const response = await this.#get({ path, repository, signal, headers: { accept: ACCEPT_MANIFESTS } })
     const bytes = await this.#whole(response, MAX_MANIFEST_BYTES)
-    return { bytes, mediaType: response.headers['content-type'] }
+    const { 'content-type': mediaType, 'docker-content-digest': digest } = response.headers
+    return { bytes, mediaType, digest: typeof digest === 'string' ? parseDigest(digest) : undefined }
   }
 
   /** Continues after the last byte when the agent or a source of it breaks off. */

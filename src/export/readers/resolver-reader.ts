@@ -18,12 +18,12 @@ export class ResolverReader implements ImageReader {
   }
 
   async manifest(repository: Repository, reference: string, { signal }: Options): Promise<ReadManifest> {
-    const digest = parseDigest(reference)
-    const { body, mediaType } = await (digest === undefined
+    const asked = parseDigest(reference)
+    const { body, mediaType, digest } = await (asked === undefined
       ? this.#resolver.manifestByTag(repository, reference, { signal })
-      : this.#resolver.manifestByDigest(repository, digest, { signal }))
+      : this.#resolver.manifestByDigest(repository, asked, { signal }))
     const bytes = body instanceof Uint8Array ? body : await contentBytes(body, MAX_MANIFEST_BYTES, signal)
-    return { bytes, mediaType }
+    return { bytes, mediaType, digest }
   }
 
   async *blob(

@@ -38,7 +38,8 @@ export class SourceReader implements ImageReader {
       throw new Failure('absent', `${this.#source.name} has no ${repositoryKey(repository)}:${reference}`)
     }
     const content = await this.#open('manifest', repository, digest, signal)
-    return { bytes: await contentBytes(content, MAX_MANIFEST_BYTES, signal), mediaType: content.mediaType }
+    const { mediaType } = content
+    return { bytes: await contentBytes(content, MAX_MANIFEST_BYTES, signal), mediaType, digest }
   }
 
   async *blob(

@@ -36,6 +36,8 @@ const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
 
 interface ArchiveOptions {
   readonly path: string
+  /** Where the bytes are: at `path`, or in a decompressed copy. */
+  readonly file: string
   readonly wanted: string | undefined
   readonly names: ImageNames
 }
@@ -43,8 +45,8 @@ interface ArchiveOptions {
 /** Opens an archive of `docker save`. One of Docker's containerd store has compressed layers, and is an OCI layout too. */
 export async function openArchive(options: ArchiveOptions): Promise<ImportSource> {
   const { path } = options
-  const tree = new PathTree(path)
-  await checkUncompressed(path)
+  const tree = new PathTree(path, options.file)
+  await checkUncompressed(options.file, path)
   const file = await tree.find(MANIFEST_FILE)
   if (file === undefined) {
     throw new Failure('unavailable', `${path} is no archive of docker save: it has no ${MANIFEST_FILE}.`)
@@ -163,9 +165,12 @@ async function isCompressed(range: FileRange): Promise<boolean> {
   return [GZIP, ZSTD].some((magic) => magic.equals(start.subarray(0, magic.length)))
 }
 
-async function checkUncompressed(path: string): Promise<void> {
-  const file = await fileAt(path)
+async function checkUncompressed(at: string, path: string): Promise<void> {
+  const file = await fileAt(at)
   if (file === undefined) throw new Failure('unavailable', `${path} is not a file.`)
   if (!(await isCompressed(file))) return
-  throw new Failure('unsupported', `${path} is compressed. Decompress it first, as with gunzip or zstd -d.`)
+  throw new Failure(
+    'unsupported',
+    `${path} is compressed with zstd, or twice. Decompress it first, as with zstd -d.`,
+  )
 }

@@ -22,6 +22,8 @@ const MAX_BUNDLE_BYTES = 64 * 1024 * 1024
 interface LayoutOptions {
   readonly kind: 'oci' | 'oci-archive' | 'docker-archive'
   readonly path: string
+  /** Where the bytes are: at `path`, or in a decompressed copy. */
+  readonly file: string
   /** The name or the tag of the only image that is wanted. */
   readonly wanted: string | undefined
   readonly names: ImageNames
@@ -40,7 +42,7 @@ export class LayoutImages implements ImportSource {
   constructor(options: LayoutOptions) {
     this.name = `${options.kind}:${options.path}`
     this.#options = options
-    this.#tree = new PathTree(options.path)
+    this.#tree = new PathTree(options.path, options.file)
   }
 
   async images(): Promise<{ readonly images: readonly FoundImage[]; readonly leftOut: readonly LeftOut[] }> {

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { inputFromChunks } from '../../lib/tar/inputs.ts'
 import type { ByteInput } from '../../lib/tar/tar-reader.ts'
-import { type Digest, digestFrom, digestOf } from '../../oci/digest.ts'
+import { type Algorithm, algorithmOf, type Digest, digestFrom, digestOf } from '../../oci/digest.ts'
 import { childrenOf, type Manifest, parseManifest } from '../../oci/manifest.ts'
 import { Failure } from '../../ports/failure.ts'
 import { type ClassicParts, type Compression, classicManifest, createCompressor } from './classic-image.ts'
@@ -84,11 +84,15 @@ export class ImageImport {
           read,
           size,
           (found) => digest === undefined || found === digest,
+          algorithmIn(digest),
         )
         if (digest !== undefined && written.digest !== digest) throw wrongContent(digest, written.digest)
       },
-      manifest: async (bytes, type, manifest) => {
-        await this.#target.writer.writeManifest(bytes, type, manifest)
+      manifest: async ({ digest, bytes, mediaType: type, manifest }) => {
+        const isWanted = (found: Digest): boolean => found === digest
+        const { writer } = this.#target
+        const written = await writer.writeManifest(bytes, type, manifest, isWanted, algorithmIn(digest))
+        if (written.digest !== digest) throw wrongContent(digest, written.digest)
       },
     })
     if ((await this.#target.facts(root)) !== undefined) return { digest: root, mediaType, contents }
@@ -110,6 +114,7 @@ export class ImageImport {
             read,
             size,
             (one) => wanted.has(one) && !found.has(one),
+            algorithmIn(digest),
           )
           found.set(written.digest, written)
           return
@@ -188,6 +193,11 @@ class CompressedLayer {
     this.#rawDigest ??= digestFrom('sha256', this.#hash.digest('hex'))
     return this.#rawDigest
   }
+}
+
+/** Of a layer whose name says no digest, the config has the digest by SHA-256. */
+function algorithmIn(digest: Digest | undefined): Algorithm {
+  return digest === undefined ? 'sha256' : algorithmOf(digest)
 }
 
 function wrongContent(expected: Digest, found: Digest): Failure {

@@ -13,10 +13,12 @@ export interface ArchiveListener {
   /** Takes a content that may be large. `digest`: what its name says, if that says something. */
   blob(read: ReadBytes, size: number, digest: Digest | undefined): Promise<void>
   /** Takes a manifest, once all blobs of the archive were given. */
-  manifest(bytes: Uint8Array, mediaType: string, manifest: Manifest): Promise<void>
+  manifest(found: FoundManifest): Promise<void>
 }
 
-interface FoundManifest {
+export interface FoundManifest {
+  /** What its name says. */
+  readonly digest: Digest
   readonly bytes: Uint8Array
   readonly mediaType: string
   readonly manifest: Manifest
@@ -41,7 +43,7 @@ export async function readArchive(input: ByteInput, listener: ArchiveListener): 
       const digest = digestInName(entry.path)
       if (digest === undefined && !isLayer(entry.path)) continue
       if (digest !== undefined && !(await listener.isNeeded(digest))) continue
-      const small = digest === undefined ? undefined : await readSmall(reader, entry)
+      const small = digest === undefined ? undefined : await readSmall(reader, entry, digest)
       if (small === undefined) await listener.blob((target) => reader.read(target), entry.size, digest)
       else if (small.found === undefined) await listener.blob(fromMemory(small.bytes), entry.size, digest)
       else {
@@ -56,7 +58,7 @@ export async function readArchive(input: ByteInput, listener: ArchiveListener): 
       cause,
     })
   }
-  for (const { bytes, mediaType, manifest } of manifests) await listener.manifest(bytes, mediaType, manifest)
+  for (const manifest of manifests) await listener.manifest(manifest)
 }
 
 function digestInName(path: string): Digest | undefined {
@@ -74,20 +76,22 @@ function isLayer(path: string): boolean {
 async function readSmall(
   reader: TarReader,
   { size }: TarEntry,
+  digest: Digest,
 ): Promise<{ readonly bytes: Uint8Array; readonly found: FoundManifest | undefined } | undefined> {
   if (size > MAX_MANIFEST_BYTES) return undefined
   const bytes = await reader.readAll(MAX_MANIFEST_BYTES)
   // A layer begins with a name or with the mark of its compression, and JSON with a brace.
   const parsed = bytes[0] === 0x7b ? parseManifest(bytes) : undefined
-  return { bytes, found: parsed?.ok === true ? foundManifest(bytes, parsed.value) : undefined }
+  return { bytes, found: parsed?.ok === true ? foundManifest(digest, bytes, parsed.value) : undefined }
 }
 
 /** undefined for JSON that is no manifest, such as a config. */
-function foundManifest(bytes: Uint8Array, manifest: Manifest): FoundManifest | undefined {
+function foundManifest(digest: Digest, bytes: Uint8Array, manifest: Manifest): FoundManifest | undefined {
   const { mediaType, kind, config } = manifest
-  if (mediaType !== undefined) return isManifestType(mediaType) ? { bytes, mediaType, manifest } : undefined
-  if (kind === 'index') return { bytes, mediaType: OCI_INDEX, manifest }
-  return config === undefined ? undefined : { bytes, mediaType: OCI_MANIFEST, manifest }
+  const found = { digest, bytes, manifest }
+  if (mediaType !== undefined) return isManifestType(mediaType) ? { ...found, mediaType } : undefined
+  if (kind === 'index') return { ...found, mediaType: OCI_INDEX }
+  return config === undefined ? undefined : { ...found, mediaType: OCI_MANIFEST }
 }
 
 function fromMemory(bytes: Uint8Array): ReadBytes {

@@ -13,6 +13,8 @@ import { Failure } from '../../ports/failure.ts'
 export interface FileRange {
   /** The path of the file or archive. */
   readonly path: string
+  /** The path that users know, if `path` is a copy for the time of an import. */
+  readonly shownAs?: string
   readonly start: number
   readonly size: number
   /** The version of the file or archive: another one when it was written again. */
@@ -32,23 +34,26 @@ const MOST_ENTRIES = 200_000
 /** Opens the tree at `path`, which may be a folder or a tar archive, and may become the other. */
 export class PathTree implements FileTree {
   readonly path: string
+  readonly #file: string
   readonly #indexing = new SharedWork<ReadonlyMap<string, FileRange>>()
   #archive: { readonly version: string; readonly files: ReadonlyMap<string, FileRange> } | undefined
 
-  constructor(path: string) {
+  /** `file`: a copy of what is at `path`, which is read instead. */
+  constructor(path: string, file = path) {
     this.path = path
+    this.#file = file
   }
 
   async find(name: string): Promise<FileRange | undefined> {
-    const root = await status(this.path)
+    const root = await status(this.#file)
     if (root === undefined) throw new Failure('unavailable', `${this.path} does not exist.`)
-    if (root.isDirectory()) return fileAt(join(this.path, name))
+    if (root.isDirectory()) return fileAt(join(this.#file, name))
     return (await this.#filesOf(versionOf(root))).get(name)
   }
 
   async #filesOf(version: string): Promise<ReadonlyMap<string, FileRange>> {
     if (this.#archive?.version === version) return this.#archive.files
-    const files = await this.#indexing.run(version, () => indexOf(this.path, version)).promise
+    const files = await this.#indexing.run(version, () => indexOf(this.path, this.#file, version)).promise
     this.#archive = { version, files }
     return files
   }
@@ -62,18 +67,21 @@ export async function fileAt(path: string): Promise<FileRange | undefined> {
 }
 
 /** Reads a small file whole; what is larger than `most` bytes is refused. */
-export async function readRange({ path, start, size }: FileRange, most: number): Promise<Uint8Array> {
+export async function readRange(
+  { path, shownAs = path, start, size }: FileRange,
+  most: number,
+): Promise<Uint8Array> {
   if (size > most)
     throw new Failure(
       'unavailable',
-      `${path} holds a file of ${size} bytes where at most ${most} are expected.`,
+      `${shownAs} holds a file of ${size} bytes where at most ${most} are expected.`,
     )
   const file = await open(path)
   try {
     const bytes = new Uint8Array(size)
     for (let at = 0; at < size; ) {
       const { bytesRead } = await file.read(bytes, at, size - at, start + at)
-      if (bytesRead === 0) throw new Failure('unavailable', `${path} has become shorter.`)
+      if (bytesRead === 0) throw new Failure('unavailable', `${shownAs} has become shorter.`)
       at += bytesRead
     }
     return bytes
@@ -121,7 +129,11 @@ async function status(path: string): Promise<BigIntStats | undefined> {
   }
 }
 
-async function indexOf(path: string, version: string): Promise<ReadonlyMap<string, FileRange>> {
+async function indexOf(
+  shownAs: string,
+  path: string,
+  version: string,
+): Promise<ReadonlyMap<string, FileRange>> {
   const file = await open(path)
   try {
     const reader = new TarReader(inputFromFile(file))
@@ -131,7 +143,7 @@ async function indexOf(path: string, version: string): Promise<ReadonlyMap<strin
       const { kind, size, start } = entry
       if (files.size + links.size === MOST_ENTRIES)
         throw new TarError(`it has more than ${MOST_ENTRIES} files`)
-      if (kind === 'file') files.set(entry.path, { path, start, size, version })
+      if (kind === 'file') files.set(entry.path, { path, shownAs, start, size, version })
       else if (kind === 'symlink' || kind === 'hard link') links.set(entry.path, targetOf(entry))
       else if (kind !== 'directory') throw new TarError(`${JSON.stringify(entry.path)} is a ${kind}`)
     }
@@ -142,7 +154,7 @@ async function indexOf(path: string, version: string): Promise<ReadonlyMap<strin
     return files
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
-    throw new Failure('unavailable', `${path} cannot be read as a tar archive: ${why}.`, { cause })
+    throw new Failure('unavailable', `${shownAs} cannot be read as a tar archive: ${why}.`, { cause })
   } finally {
     await file.close()
   }

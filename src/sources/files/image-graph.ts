@@ -43,6 +43,15 @@ export class ImageGraph {
     return manifest.value
   }
 
+  /** Why a manifest that the layout has cannot be used; undefined: there is none, or it can be used. */
+  async problem(digest: Digest, locate: Locate, mediaType?: string): Promise<string | undefined> {
+    const range = await locate(digest)
+    if (range === undefined) return undefined
+    if (range.size > MAX_MANIFEST_BYTES) return `a manifest has ${range.size} bytes`
+    const manifest = parseManifest(await readRange(range, MAX_MANIFEST_BYTES), mediaType)
+    return manifest.ok ? undefined : manifest.problem
+  }
+
   /** Everything that these images consist of, the roots included. What an index lists and the layout lacks is left out. */
   async parts(roots: readonly Descriptor[], locate: Locate): Promise<ReadonlyMap<Digest, Part>> {
     const parts = new Map<Digest, Part>()

@@ -4,6 +4,7 @@ import { covers, type NameRules, repositoryOf, splitTag } from '../../oci/names/
 import { isTag } from '../../oci/names/names.ts'
 import { isSameRepository, type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { Content } from '../../ports/content.ts'
+import { Failure } from '../../ports/failure.ts'
 import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
 import type { Want } from '../../ports/source.ts'
 import { FileContent } from './file-content.ts'
@@ -51,8 +52,12 @@ export class OciLayoutSource implements LocalSource {
   async tag(repository: Repository, tag: string): Promise<LocalTag | undefined> {
     const descriptor = (await this.#imagesOf(repository))?.tags.get(tag)
     if (descriptor === undefined) return undefined
-    const part = (await this.#partsOf(repository)).get(descriptor.digest)
-    return part && { digest: descriptor.digest, mediaType: part.descriptor.mediaType }
+    const { digest, mediaType } = descriptor
+    const part = (await this.#partsOf(repository)).get(digest)
+    if (part !== undefined) return { digest, mediaType: part.descriptor.mediaType }
+    const problem = await this.#graph.problem(digest, this.#locate, mediaType)
+    if (problem === undefined) return undefined
+    throw new Failure('unsupported', `${this.#tree.path}: ${repositoryKey(repository)}:${tag}: ${problem}.`)
   }
 
   async tags(repository: Repository): Promise<readonly string[]> {

@@ -2,6 +2,7 @@ import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '../../lib/error-code.ts'
+import { jsonObject } from '../../lib/json.ts'
 import { type Digest, digestOf } from '../../oci/digest.ts'
 import {
   childrenOf,
@@ -13,6 +14,7 @@ import {
 } from '../../oci/manifest.ts'
 import { covers, type NameRules, repositoryOf } from '../../oci/names/name-rules.ts'
 import { isTag } from '../../oci/names/names.ts'
+import { looksLikeHost } from '../../oci/names/registry-host.ts'
 import { isSameRepository, type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
@@ -51,7 +53,7 @@ export class SkopeoFolderSource implements LocalSource {
   readonly name: string
   readonly #options: SkopeoFolderOptions
   readonly #graph = new ImageGraph()
-  readonly #read = new PerVersion<Omit<Image, 'folder' | 'manifestFile'>>(MOST_IMAGES)
+  readonly #read = new PerVersion<Omit<Image, 'folder' | 'manifestFile'> | undefined>(MOST_IMAGES)
 
   constructor(options: SkopeoFolderOptions) {
     this.name = `dir ${options.path}`
@@ -63,7 +65,7 @@ export class SkopeoFolderSource implements LocalSource {
   }
 
   async tag(repository: Repository, tag: string): Promise<LocalTag | undefined> {
-    for (const folder of this.#foldersOf(repository)) {
+    for (const folder of await this.#foldersOf(repository)) {
       const image = await this.#image(join(folder, tag))
       if (image !== undefined && (await this.#isWhole(image))) return image
     }
@@ -122,13 +124,17 @@ export class SkopeoFolderSource implements LocalSource {
   async close(): Promise<void> {}
 
   /** The folders that may have images of a repository: names are written with and without registry, `library/` and prefix. */
-  #foldersOf(repository: Repository): readonly string[] {
+  async #foldersOf(repository: Repository): Promise<readonly string[]> {
     const { path, rules } = this.#options
     const { registry, name } = repository
+    // With the setting `registry`, images may have any registry in their own names.
+    const entries = rules.registry === undefined ? [] : ((await listFolder(path)) ?? [])
+    const registries = [registry, ...entries.map((entry) => entry.name).filter(looksLikeHost)]
     const prefix = rules.namePrefix === undefined ? '' : `${rules.namePrefix.replace(/\/+$/, '')}/`
     const bare = [name, name.replace(/^library\//, '')]
     const unprefixed = bare.map((one) => (one.startsWith(prefix) ? one.slice(prefix.length) : one))
-    return [...new Set([...unprefixed, ...unprefixed.map((one) => `${registry}/${one}`)])]
+    const onRegistries = registries.flatMap((host) => unprefixed.map((one) => `${host}/${one}`))
+    return [...new Set([...unprefixed, ...onRegistries])]
       .filter((one) => {
         const served = repositoryOf(one, rules)
         return served !== undefined && isSameRepository(served, repository)
@@ -138,36 +144,30 @@ export class SkopeoFolderSource implements LocalSource {
 
   async #imagesOf(repository: Repository): Promise<readonly (Image & { readonly tag: string })[]> {
     const found: (Image & { readonly tag: string })[] = []
-    for (const folder of this.#foldersOf(repository)) {
+    for (const folder of await this.#foldersOf(repository)) {
       for (const { name: tag } of (await listFolder(folder)) ?? []) {
         if (!isTag(tag)) continue
-        const image = await this.#image(join(folder, tag))
+        const image = await this.#image(join(folder, tag)).catch(unlessUnsupported)
         if (image !== undefined && (await this.#isWhole(image))) found.push({ ...image, tag })
       }
     }
     return found
   }
 
-  /** undefined while there is no manifest, or one that is still being written. */
+  /** undefined while there is no manifest, or one that is still being written. Rejects when it is one of another kind. */
   async #image(folder: string): Promise<Image | undefined> {
     const manifestFile = await fileAt(join(folder, MANIFEST_FILE))
     if (manifestFile === undefined || manifestFile.size > MAX_MANIFEST_BYTES) return undefined
-    const read = await this.#read
-      .get(manifestFile, async () => {
-        const bytes = await readRange(manifestFile, MAX_MANIFEST_BYTES)
-        const manifest = parseManifest(bytes)
-        if (!manifest.ok) throw new Failure('unsupported', `${manifestFile.path}: ${manifest.problem}.`)
-        const digest = digestOf(bytes)
-        return {
-          digest,
-          manifest: manifest.value,
-          mediaType: manifestTypeOf(undefined, manifest.value),
-        }
-      })
-      .catch((error: unknown) => {
-        if (error instanceof Failure && error.code === 'unsupported') return undefined
-        throw error
-      })
+    const read = await this.#read.get(manifestFile, async () => {
+      const bytes = await readRange(manifestFile, MAX_MANIFEST_BYTES)
+      const manifest = parseManifest(bytes)
+      if (manifest.ok) {
+        const mediaType = manifestTypeOf(undefined, manifest.value)
+        return { digest: digestOf(bytes), manifest: manifest.value, mediaType }
+      }
+      if (jsonObject(bytes) === undefined) return undefined
+      throw new Failure('unsupported', `${manifestFile.path}: ${manifest.problem}.`)
+    })
     return read && { ...read, folder, manifestFile }
   }
 
@@ -210,6 +210,11 @@ export class SkopeoFolderSource implements LocalSource {
     if (wanted === digest) return manifestFile
     return contentFile(folder, wanted)
   }
+}
+
+function unlessUnsupported(error: unknown): undefined {
+  if (error instanceof Failure && error.code === 'unsupported') return undefined
+  throw error
 }
 
 /** undefined: there is no such folder. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { truncate, writeFile } from 'node:fs/promises'
+import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { gunzipSync, gzipSync } from 'node:zlib'
@@ -61,12 +61,24 @@ test('the image of an archive has the same digest each time, and all its tags', 
   for (const { bytes } of layers) assert.ok(await lab.isStored(`sha256:${hexOf(gunzipSync(bytes))}`))
 })
 
+test('an archive may be gzipped', async (t) => {
+  const lab = await startLab(t)
+  const rest = join(lab.folder, 'saved.tar.gz')
+  await writeArchive(rest, savedFiles(['acme/app:v1']))
+  await writeFile(rest, gzipSync(await readFile(rest)))
+  const { done, images } = await lab.run({ transport: 'docker-archive', rest })
+  assert.equal(done.failed, 0)
+  assert.equal(images[0]?.image, 'docker.io/acme/app:v1')
+  const other = await startLab(t)
+  await importOf(other, savedFiles(['acme/app:v1']))
+  assert.equal(await other.tagOf(hub('acme/app'), 'v1'), await lab.tagOf(hub('acme/app'), 'v1'))
+})
+
 test('a layer may be a link to another one', async (t) => {
   const lab = await startLab(t)
   const files = savedFiles(['acme/app:v1'])
   const rest = join(lab.folder, 'linked.tar')
   await writeArchive(rest, files)
-  const { readFile } = await import('node:fs/promises')
   const archive = await readFile(rest)
   const linked = JSON.parse(Buffer.from(files.get('manifest.json') ?? '').toString())
   linked[0].Layers[0] = 'linked/layer.tar'
@@ -133,7 +145,8 @@ test('archives that are damaged, compressed or hostile are refused with one sent
     [Buffer.concat([entry('long', 'x', 10_000_000), end]), /a header has 10000000 bytes/],
     [Buffer.alloc(700, 'x'), /malformed number/],
     [Buffer.alloc(100, 'x'), /cut short/],
-    [gzipSync(end), /is compressed\. Decompress it first/],
+    [gzipSync(gzipSync(end)), /cut short/],
+    [Buffer.from('28b52ffd00', 'hex'), /compressed with zstd, or twice\. Decompress it first/],
     [end, /no archive of docker save/],
   ] as const) {
     await writeFile(rest, bytes)

@@ -35,7 +35,7 @@ async function take(archive: Uint8Array, needed = (_: Digest) => true): Promise<
       for (let at = 0; at < size; ) at += await read(bytes.subarray(at))
       taken.blobs.set(digest ?? 'unknown', bytes)
     },
-    manifest: async (bytes, mediaType) => {
+    manifest: async ({ bytes, mediaType }) => {
       taken.manifests.set(Buffer.from(bytes).toString(), mediaType)
     },
   })

@@ -3,6 +3,7 @@ import { contentViewOf } from '../../../observe/reports/content-view.ts'
 import { listBlobs, listImages } from '../../../observe/reports/listing.ts'
 import { agoText, plain, plural, sizeText } from '../../../observe/text.ts'
 import { BlobReport, ImageReport } from '../../../schemas/content-report.ts'
+import { adminFlags, adminTarget } from '../../context/admin-target.ts'
 import { streamApi } from '../../context/client.ts'
 import {
   type Command,
@@ -12,7 +13,7 @@ import {
   type Terminal,
   usageError,
 } from '../../context/command.ts'
-import { givenSettings, settingFlags } from '../../context/settings.ts'
+import { givenSettings } from '../../context/settings.ts'
 import { DATA_ALTERNATIVE } from '../../context/upkeep.ts'
 import { digestText, table } from '../../terminal/table.ts'
 
@@ -55,7 +56,7 @@ export const ls: Command = {
       defaultText: 'name',
     },
     DATA_FLAG,
-    ...settingFlags('admin', 'config'),
+    ...adminFlags(),
     JSON_FLAG,
   ],
   examples: [
@@ -76,7 +77,7 @@ export const ls: Command = {
       })
       return 0
     }
-    const admin = await loadSetting('admin', settings)
+    const admin = await adminTarget(settings)
     const apiRequest = (path: string) => ({ method: 'GET', path, alternative: DATA_ALTERNATIVE }) as const
     await print(
       {
