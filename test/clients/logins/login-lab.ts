@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -29,7 +29,8 @@ export async function startLoginLab(
   // Short, because the path of a Unix socket has at most 107 bytes.
   const folder = await mkdtemp(join(tmpdir(), 'leat-'))
   addCleanup(t, () => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
-  const auth = way === 'htpasswd' ? await htpasswd(folder) : await tokens(t, folder)
+  const { auth, close } = await authSettings(folder, way)
+  addCleanup(t, close)
   const settings = { hosted: ['team/**'], auth: { loopback: 'login', ...auth } }
   // JSON is YAML.
   const agent = await AgentProcess.start(join(folder, 'agent'), JSON.stringify(settings))
@@ -39,22 +40,29 @@ export async function startLoginLab(
   return { folder, layout, registry: agent.address }
 }
 
-async function htpasswd(folder: string): Promise<object> {
+/** The setting `auth` with alice and bob, and what ends the service that it names. */
+export async function authSettings(
+  folder: string,
+  way: (typeof WAYS)[number],
+): Promise<{ readonly auth: object; readonly close: () => Promise<void> }> {
+  return way === 'htpasswd' ? htpasswd(folder) : tokens(folder)
+}
+
+async function htpasswd(folder: string) {
   const file = join(folder, 'users')
   const [alice, bob] = await Promise.all([hash(PASSWORD, 5), hash(PASSWORD, 5)])
   await writeFile(file, `alice:${alice}\nbob:${bob}\n`)
-  return { htpasswd: file, rules: [{ who: ['alice'], names: ['team/app'], actions: ['pull', 'push'] }] }
+  const rules = [{ who: ['alice'], names: ['team/app'], actions: ['pull', 'push'] }]
+  return { auth: { htpasswd: file, rules }, close: () => Promise.resolve() }
 }
 
-async function tokens(t: TestContext, folder: string): Promise<object> {
+async function tokens(folder: string) {
   const access = { 'team/app': ['pull', 'push'] }
   const { realm, service, issuer, pem, close } = await startTokenService({
     alice: { password: PASSWORD, access },
     bob: { password: PASSWORD, access: {} },
   })
-  addCleanup(t, close)
-  await mkdir(folder, { recursive: true })
   const key = join(folder, 'key.pem')
   await writeFile(key, pem)
-  return { token: { realm, service, issuer, key } }
+  return { auth: { token: { realm, service, issuer, key } }, close }
 }
