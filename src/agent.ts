@@ -115,6 +115,7 @@ class NodeAgent implements Agent {
     const { scrubRate = 0 } = this.#options
     if (scrubRate > 0)
       store.scrub.start({ bytesPerSecond: scrubRate, isQuiet: () => isQuiet(store, resolver) })
+    parts.collecting?.start()
     warming.start()
   }
 }

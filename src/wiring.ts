@@ -4,14 +4,15 @@ import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION }
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
+import { Daily } from './hosted/garbage/daily.ts'
 import { type Hosted, openHosted } from './hosted/open-hosted.ts'
 import { type ControlServer, createControlServer } from './import/control/control-server.ts'
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
 import { type AgentState, nodeViewOf } from './node-view.ts'
+import { Savings } from './observe/records/savings.ts'
 import { Reporter } from './observe/reports/reporter.ts'
-import type { Repository } from './oci/names/repository.ts'
 import { repositoryFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
@@ -28,7 +29,9 @@ import { type LocalSources, openSources } from './sources/sources.ts'
 import { StoringResolver } from './sources/storing-resolver.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
+import { collectAndTell } from './upkeep/hosted-garbage.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
+import { costPerGiB } from './upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 import type { WarmTarget } from './warm/content/warm-target.ts'
 import { Warming } from './warm/warming.ts'
@@ -45,8 +48,7 @@ export interface Core {
   readonly peers: PeerNetwork | undefined
   readonly upstreams: Upstreams
   readonly resolver: CachingResolver
-  /** Undefined: no repository is hosted. */
-  readonly hosted: Hosted | undefined
+  readonly hosted: Hosted
   readonly sources: LocalSources
   /** Answers clients: from hosted repositories, the store, the local sources, and then the registry. */
   readonly clientResolver: Resolver
@@ -62,6 +64,8 @@ export interface AgentParts extends Core {
   readonly registryServer: RegistryServer
   readonly adminServer: AdminServer | undefined
   readonly controlServer: ControlServer
+  /** Collects the garbage of hosted repositories once a day; undefined without rules. */
+  readonly collecting: Daily | undefined
 }
 
 /**
@@ -129,7 +133,7 @@ export async function wireAgent(
   const localNode: LocalNode = {
     localContent: resolver.localContent,
     // What is hosted is on this node alone.
-    isAllowed: (repository) => isAllowed(repository) && hosted?.registry.isHosted(repository) !== true,
+    isAllowed: (repository) => isAllowed(repository) && !hosted.isHosted(repository),
     tag: (repository, tag, tagOptions) => resolver.tagHead(repository, tag, tagOptions),
     warm: (request, { signal }) => warming.warm({ ...request, signal }),
   }
@@ -150,17 +154,28 @@ export async function wireAgent(
     listen,
     defaultNamespace,
     resolver: clientResolver,
-    hosted: hosted?.registry,
-    hostedNames: hosted?.names,
+    hosted: hosted.isServing ? hosted.registry : undefined,
+    hostedNames: hosted.isServing ? hosted.names : undefined,
   })
   cleanup.add(({ drainMs }) =>
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 11. The reports, and what an operator may do to the stored content.
-  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer, sources, webhooks }))
+  // 11. What did not have to come from upstream, the reports, and what an operator may do to the stored content.
+  const savings = new Savings({
+    ledger: store.savings,
+    zone: options.peers?.zone,
+    isHosted: (repository) => hosted?.registry.isHosted(repository) === true,
+    costPerGiB: (registry) => costPerGiB(options.upstreams ?? {}, registry),
+  })
+  cleanup.add(() => savings.close())
+  await savings.open()
+  const view = nodeViewOf(options, state, { ...core, registryServer, sources, webhooks, savings })
+  const reporter = new Reporter(view)
   cleanup.add(() => reporter.close())
-  const upkeep = new Upkeep(store, defaultNamespace)
+  const upkeep = new Upkeep(store, defaultNamespace, hosted.garbage)
+  const collecting = hosted.hasRules ? new Daily((limits) => collectAndTell(upkeep, limits)) : undefined
+  cleanup.add(() => collecting?.stop())
 
   // 12. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
   const adminServer =
@@ -180,7 +195,7 @@ export async function wireAgent(
   const controlServer = createControlServer(controlSocket(options.data), new StoreTarget(store))
   cleanup.add(() => controlServer.stop())
 
-  return { ...core, localNode, registryServer, adminServer, controlServer }
+  return { ...core, localNode, registryServer, adminServer, controlServer, collecting }
 }
 
 /**
@@ -188,33 +203,36 @@ export async function wireAgent(
  * local sources between the store and the registry.
  */
 async function openClientResolver(
-  { sources: given = [], defaultNamespace = DEFAULT_NAMESPACE, hosted: hostedOptions }: AgentOptions,
+  {
+    sources: given = [],
+    defaultNamespace = DEFAULT_NAMESPACE,
+    hosted: hostedOptions = { names: [] },
+  }: AgentOptions,
   { store, resolver }: Pick<Core, 'store' | 'resolver'>,
   cleanup: CleanupStack,
 ): Promise<{
-  readonly hosted: Hosted | undefined
+  readonly hosted: Hosted
   readonly sources: LocalSources
   readonly clientResolver: Resolver
 }> {
-  const hosted = hostedOptions && openHosted(hostedOptions, store, resolver.localContent)
-  cleanup.add(() => hosted?.close())
+  const hosted = openHosted(hostedOptions, store, resolver.localContent)
+  cleanup.add(() => hosted.close())
   const sources = await openSources(given, store, defaultNamespace)
   cleanup.add(() => sources.close())
   const cacheResolver =
     sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
-  return { hosted, sources, clientResolver: hosted?.resolver(cacheResolver) ?? cacheResolver }
+  return { hosted, sources, clientResolver: hosted.resolver(cacheResolver) }
 }
 
 /** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */
 async function accessParts(
   { auth, tls }: AgentOptions,
-  hosted: Hosted | undefined,
+  { isHosted }: Hosted,
 ): Promise<Pick<RegistryServerOptions, 'access' | 'tls'>> {
   if (auth === undefined) return {}
   const clientCaFile = auth.clientCertificates?.caFile
   if (clientCaFile !== undefined && tls === undefined)
     throw new Error('client certificates need TLS: give the agent a certificate of its own')
-  const isHosted = (repository: Repository): boolean => hosted?.registry.isHosted(repository) === true
   const access = await openAccess(auth, { isHosted })
   return { access, ...(tls === undefined ? {} : { tls: { ...tls, clientCaFile } }) }
 }

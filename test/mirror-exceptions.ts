@@ -35,6 +35,10 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/import/output.ts',
     'import/open-import.ts',
   ],
+  'hosted/garbage/garbage-collection.test.ts': [
+    'hosted/garbage/marking.ts',
+    'hosted/garbage/repository-sweep.ts',
+  ],
   'hosted/hosted-images.test.ts': ['store/hosted/hosted-store.ts', 'store/index/hosted/hosted-catalog.ts'],
   'hosted/uploads/hosted-uploads.test.ts': [
     'hosted/uploads/upload-writer.ts',

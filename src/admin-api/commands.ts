@@ -4,6 +4,8 @@ import { onAbort } from '../lib/async/abort.ts'
 import {
   type GcLine,
   GcRequest,
+  type HostedGcLine,
+  HostedGcRequest,
   type PinsReport,
   PinsRequest,
   type RemovalLine,
@@ -22,6 +24,7 @@ import type { AdminCommand } from './route.ts'
  */
 export interface Upkeep {
   gc(options: { toBytes: number | undefined; signal: AbortSignal }): AsyncIterable<GcLine>
+  collectHosted(options: { isDryRun: boolean; signal: AbortSignal }): AsyncIterable<HostedGcLine>
   verify(options: { bytesPerSecond: number | undefined; signal: AbortSignal }): AsyncIterable<VerifyLine>
   pin(subjects: readonly string[]): Promise<PinsReport>
   unpin(subjects: readonly string[]): Promise<PinsReport>
@@ -90,6 +93,10 @@ async function startCommand(
     case 'gc':
       return withBody(body, GcRequest, ({ toBytes }) =>
         progressAnswer(upkeep.gc({ toBytes, signal }), signal),
+      )
+    case 'collect':
+      return withBody(body, HostedGcRequest, ({ isDryRun }) =>
+        progressAnswer(upkeep.collectHosted({ isDryRun, signal }), signal),
       )
     case 'verify':
       return withBody(body, VerifyRequest, ({ bytesPerSecond }) =>

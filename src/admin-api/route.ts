@@ -10,7 +10,7 @@ export type ReadRoute =
   | { readonly kind: 'invalid'; readonly problem: string }
 
 /** A request that changes what is stored. */
-export type AdminCommand = 'gc' | 'verify' | 'warm' | 'pin' | 'unpin' | 'remove'
+export type AdminCommand = 'gc' | 'collect' | 'verify' | 'warm' | 'pin' | 'unpin' | 'remove'
 
 export type AdminRoute =
   | ReadRoute
@@ -21,6 +21,7 @@ export type AdminRoute =
 /** The command of each path and method. */
 const COMMANDS: Readonly<Record<string, Readonly<Record<string, AdminCommand>>>> = {
   '/api/v1/gc': { POST: 'gc' },
+  '/api/v1/hosted/gc': { POST: 'collect' },
   '/api/v1/verify': { POST: 'verify' },
   '/api/v1/warm': { POST: 'warm' },
   '/api/v1/pins': { POST: 'pin', DELETE: 'unpin' },

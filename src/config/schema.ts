@@ -4,6 +4,7 @@ import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { adminAuth, adminTls } from './access/admin.ts'
 import { auth } from './access/auth.ts'
+import { type RetentionSettings, retention } from './retention.ts'
 import { parseAddress, parseHostName, type SocketAddress } from './values/address.ts'
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, oneOf, path, text, yesOrNo } from './values/format.ts'
@@ -172,6 +173,22 @@ export const SETTINGS = Object.freeze({
     help: 'repositories that clients push to; they are kept here, and never fetched from elsewhere',
     example: 'team/**',
     repeatable: true,
+  }),
+  hostedGrace: setting({
+    flag: 'hosted-grace',
+    format: text(parseDuration, 'a duration such as 24h', DURATION_SCHEMA),
+    defaultValue: 24 * 60 * 60 * 1000,
+    defaultText: '24h',
+    help: 'how long pushed content stays that no tag needs',
+    example: '2h',
+  }),
+  hostedRetention: setting<readonly RetentionSettings[]>({
+    flag: undefined,
+    format: retention,
+    defaultValue: Object.freeze([]),
+    defaultText: 'tags stay',
+    help: 'which tags of hosted repositories stay; the others are removed about once a day',
+    example: '[{ names: [team/**], keepTags: [v*], keepLast: 10 }]',
   }),
   hostedDelete: setting({
     flag: 'hosted-delete',

@@ -158,6 +158,17 @@ export interface Events extends PeerEvents {
   }
   /** A content of hosted repositories is not what was pushed, or is gone: somebody has to push it again. */
   'hosted.lost': { readonly digest: Digest; readonly repositories: readonly Repository[] }
+  /**
+   * The agent has collected the garbage of hosted repositories: `links` contents left a repository, and `blobs` the store.
+   * `error`: why the collection, or one repository, was given up.
+   */
+  'hosted.collected': {
+    readonly tags: number
+    readonly links: number
+    readonly blobs: number
+    readonly bytes: number
+    readonly error: string | undefined
+  }
   'tag.revalidated': {
     readonly repository: Repository
     readonly tag: string

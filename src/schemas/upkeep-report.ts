@@ -17,6 +17,44 @@ export const GcLine = v.variant('is', [
 ])
 export type GcLine = v.InferOutput<typeof GcLine>
 
+const kind = v.picklist(['manifest', 'blob'])
+
+/** What a garbage collection of hosted repositories removes, or would remove. */
+const Collected = v.variant('is', [
+  v.object({
+    is: v.literal('tag'),
+    repository: v.string(),
+    tag: v.string(),
+    digest: v.string(),
+    why: v.string(),
+  }),
+  /** The content does not belong to the repository any more. */
+  v.object({
+    is: v.literal('unlinked'),
+    repository: v.string(),
+    digest: v.string(),
+    kind,
+    size: bytes,
+    why: v.string(),
+  }),
+  /** Nothing needs the content any more, so it is not stored any more. */
+  v.object({ is: v.literal('freed'), digest: v.string(), kind, size: bytes, why: v.string() }),
+  /** Nothing is removed from the repository. */
+  v.object({ is: v.literal('skipped'), repository: v.string(), why: v.string() }),
+])
+export type Collected = v.InferOutput<typeof Collected>
+
+const collectedTotals = { tags: count, links: count, blobs: count, bytes }
+
+export const HostedGcLine = v.variant('is', [
+  v.object({ is: v.literal('progress'), ...collectedTotals }),
+  Collected,
+  /** `links`: contents that left a repository. `blobs`: contents that left the store, with `bytes` in all. */
+  v.object({ is: v.literal('done'), ...collectedTotals }),
+  Failed,
+])
+export type HostedGcLine = v.InferOutput<typeof HostedGcLine>
+
 const Rotten = v.object({
   is: v.literal('rotten'),
   digest: v.string(),
@@ -64,6 +102,7 @@ const Subjects = v.pipe(v.array(v.pipe(v.string(), v.maxLength(600))), v.minLeng
 export const GcRequest = v.strictObject({
   toBytes: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
 })
+export const HostedGcRequest = v.strictObject({ isDryRun: v.optional(v.boolean(), false) })
 export const VerifyRequest = v.strictObject({
   bytesPerSecond: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(1))),
 })

@@ -1,6 +1,7 @@
-import type { GcLine, PinsReport, RemovalLine, VerifyLine } from '../schemas/upkeep-report.ts'
+import type { GcLine, HostedGcLine, PinsReport, RemovalLine, VerifyLine } from '../schemas/upkeep-report.ts'
 import { evict } from './eviction.ts'
 import { ExclusiveTask } from './exclusive-task.ts'
+import { collectHosted, type GarbageCollector, NOTHING_HOSTED } from './hosted-garbage.ts'
 import { pin, unpin } from './pins.ts'
 import { remove } from './removal.ts'
 import { findUpkeepSubject, type UpkeepSubject } from './subject.ts'
@@ -14,15 +15,22 @@ import { verify } from './verification.ts'
 export class Upkeep {
   readonly #store: UpkeepStore
   readonly #defaultNamespace: string
+  readonly #garbage: GarbageCollector
   readonly #task = new ExclusiveTask()
 
-  constructor(store: UpkeepStore, defaultNamespace: string) {
+  constructor(store: UpkeepStore, defaultNamespace: string, garbage: GarbageCollector = NOTHING_HOSTED) {
     this.#store = store
+    this.#garbage = garbage
     this.#defaultNamespace = defaultNamespace
   }
 
   gc(options: { toBytes: number | undefined; signal: AbortSignal }): AsyncGenerator<GcLine> {
     return this.#task.run('an eviction', () => evict(this.#store, options))
+  }
+
+  /** Removes what no tag of a hosted repository needs, and the tags that no rule keeps. */
+  collectHosted(options: { isDryRun: boolean; signal: AbortSignal }): AsyncGenerator<HostedGcLine> {
+    return this.#task.run('a collection of hosted content', () => collectHosted(this.#garbage, options))
   }
 
   verify(options: { bytesPerSecond: number | undefined; signal: AbortSignal }): AsyncGenerator<VerifyLine> {

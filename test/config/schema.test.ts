@@ -23,6 +23,8 @@ test('without sources the settings are the defaults', async () => {
     defaultNamespace: 'docker.io',
     drainTimeout: 25_000,
     hosted: [],
+    hostedGrace: 24 * 60 * 60 * 1000,
+    hostedRetention: [],
     hostedDelete: true,
     peersSecretFile: undefined,
     bootstrap: [],

@@ -8,6 +8,8 @@ import { StatusReport } from '../../src/schemas/status-report.ts'
 import {
   GcLine,
   GcRequest,
+  HostedGcLine,
+  HostedGcRequest,
   PinsReport,
   PinsRequest,
   RemovalLine,
@@ -29,6 +31,8 @@ const API: Readonly<Record<string, ValibotSchema>> = {
   why: WhyReport,
   'gc.request': GcRequest,
   'gc.line': GcLine,
+  'hosted-gc.request': HostedGcRequest,
+  'hosted-gc.line': HostedGcLine,
   'verify.request': VerifyRequest,
   'verify.line': VerifyLine,
   'pins.request': PinsRequest,

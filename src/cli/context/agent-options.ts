@@ -41,13 +41,21 @@ export function agentOptions(
     ...(allow === undefined ? {} : { allow }),
     ...adminOptions(settings),
     ...(settings.auth === undefined ? {} : { auth: settings.auth }),
-    ...(settings.hosted.length === 0 ? {} : { hosted: { names: settings.hosted } }),
+    hosted: hostedOptions(settings),
     hostedDelete: settings.hostedDelete,
     ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { certFile: tlsCert, keyFile: tlsKey } }),
     ...(settings.peersSecretFile === undefined
       ? {}
       : { peers: peerOptions(settings, settings.peersSecretFile) }),
   }
+}
+
+function hostedOptions({
+  hosted,
+  hostedGrace,
+  hostedRetention,
+}: Pick<Settings, 'hosted' | 'hostedGrace' | 'hostedRetention'>): NonNullable<AgentOptions['hosted']> {
+  return { names: hosted, graceMs: hostedGrace, retention: hostedRetention }
 }
 
 /** `agent serve --admin-token-file` asks for the token that the same flag makes other commands send. */
@@ -96,11 +104,12 @@ function peerOptions(settings: Settings, secretFile: string): PeerOptions {
 }
 
 function upstreamEntry(settings: UpstreamSettings): UpstreamEntry {
-  const { caFile, credentials, prefix, userAgent, ...rest } = settings
+  const { caFile, credentials, prefix, userAgent, costPerGiB, ...rest } = settings
   return {
     ...rest,
     ...(caFile === undefined ? {} : { caFile }),
     ...(prefix === undefined ? {} : { prefix }),
+    ...(costPerGiB === undefined ? {} : { costPerGiB }),
     ...(userAgent === undefined ? {} : { userAgent }),
     ...(credentials === undefined ? {} : credentialOptions(credentials)),
   }

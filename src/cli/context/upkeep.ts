@@ -11,7 +11,7 @@ import { CommandError, DATA_FLAG, type Flag, type Invocation, type Terminal } fr
 import { givenSettings } from './settings.ts'
 
 /** The upkeep operations, which a running agent or this process carries out. */
-export type UpkeepOperations = Pick<Upkeep, 'gc' | 'verify' | 'pin' | 'unpin' | 'remove'>
+export type UpkeepOperations = Pick<Upkeep, 'gc' | 'collectHosted' | 'verify' | 'pin' | 'unpin' | 'remove'>
 
 export const DATA_ALTERNATIVE = 'give the data folder with --data to work without an agent'
 
@@ -51,6 +51,8 @@ async function agentUpkeep(settings: SettingSources): Promise<UpkeepOperations> 
   return {
     gc: ({ toBytes, signal }): AsyncGenerator<GcLine> =>
       lines({ method: 'POST', path: '/api/v1/gc', body: { toBytes }, signal }, report.GcLine),
+    collectHosted: ({ isDryRun, signal }) =>
+      lines({ method: 'POST', path: '/api/v1/hosted/gc', body: { isDryRun }, signal }, report.HostedGcLine),
     verify: ({ bytesPerSecond, signal }) =>
       lines({ method: 'POST', path: '/api/v1/verify', body: { bytesPerSecond }, signal }, report.VerifyLine),
     pin: pins('POST'),
@@ -69,14 +71,21 @@ async function withFolder(
   hasLimit: boolean,
 ): Promise<0 | 1> {
   // Loaded here only, as commands that ask the agent need no database.
-  const [{ withStore }, { Upkeep }] = await Promise.all([
+  const [{ withStore }, { Upkeep }, { garbageOf }] = await Promise.all([
     import('./offline-store.ts'),
     import('../../upkeep/upkeep.ts'),
+    import('../../hosted/open-hosted.ts'),
   ])
   const path = await loadSetting('data', settings)
   const maxBytes = hasLimit ? await loadSetting('maxBytes', settings) : undefined
   const defaultNamespace = await loadSetting('defaultNamespace', settings)
-  return withStore(path, (store) => work(new Upkeep(store, defaultNamespace)), { maxBytes })
+  const graceMs = await loadSetting('hostedGrace', settings)
+  const retention = await loadSetting('hostedRetention', settings)
+  return withStore(
+    path,
+    (store) => work(new Upkeep(store, defaultNamespace, garbageOf({ graceMs, retention }, store))),
+    { maxBytes },
+  )
 }
 
 /** Turns expected failures into a `CommandError`. */

@@ -73,8 +73,11 @@ function logPeers(logger: Logger): readonly (() => void)[] {
   return [
     subscribe('peer.joined', (event) => logger.info(event, 'peer joined')),
     subscribe('peer.left', (event) => logger.info(event, 'peer left')),
-    subscribe('peer.served', ({ error, ...rest }) =>
-      logger.debug({ ...rest, error: errorText(error) }, 'sent to peer'),
+    subscribe('peer.served', ({ error, repository, ...rest }) =>
+      logger.debug(
+        { ...rest, repository: repositoryText(repository), error: errorText(error) },
+        'sent to peer',
+      ),
     ),
     subscribe('peer.taken', ({ error, ...rest }) =>
       logger.debug({ ...rest, error: errorText(error) }, 'received from peer'),
@@ -157,6 +160,10 @@ function logProblems(logger: Logger): readonly (() => void)[] {
       logger.warn(event, 'too many wrong logins: the address has to wait'),
     ),
     summarizeRejections((reasons) => logger.warn({ reasons }, 'clients were refused or disconnected')),
+    subscribe('hosted.collected', ({ error, ...totals }) => {
+      if (error === undefined) logger.info(totals, 'garbage of hosted repositories was collected')
+      else logger.warn({ error: redact(error) }, 'garbage of hosted repositories cannot be collected')
+    }),
     subscribe('hosted.lost', ({ digest, repositories }) =>
       logger.error(
         { digest, repositories: repositories.map(repositoryKey) },

@@ -51,10 +51,12 @@ export interface HostedCatalog {
   tagNames(repository: Repository): Promise<readonly string[]>
   /** Lists the tags of one repository, or of all. */
   tags(repository?: Repository): AsyncIterable<HostedTag>
-  /** Makes a link now, as `linkedAt` says from then on. Not synced, and false if there is no link. */
+  /** Sets `linkedAt` to now, without a sync. False: there is no such link. */
   renewLink(repository: Repository, digest: Digest): Promise<boolean>
   /** Removes a link, and all tags of the repository that refer to its content. False: there is no such link. */
   removeLink(repository: Repository, digest: Digest): Promise<boolean>
+  /** Removes a link to which no tag refers. False: there is no such link, or its `linkedAt` is after `before`. */
+  removeOldLink(repository: Repository, digest: Digest, before: number): Promise<boolean>
   /** False: there is no such tag. */
   removeTag(repository: Repository, tag: string): Promise<boolean>
   /** Writes that a client has pulled a tag. Not synced. */

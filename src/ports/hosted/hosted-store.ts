@@ -3,6 +3,9 @@ import type { Repository } from '../../oci/names/repository.ts'
 import type { Incoming } from '../blob-store.ts'
 import type { HostedCatalog, LinkToMake } from './hosted-catalog.ts'
 
+/** The `origin` of a blob that a client has pushed. */
+export const PUSHED = 'push'
+
 /** An upload in the store, by its provisional digest. */
 export interface StoredUpload {
   readonly digest: Digest

@@ -4,15 +4,17 @@ import { type Algorithm, algorithmOf, type Digest, digestFrom } from '../../oci/
 import type { Repository } from '../../oci/names/repository.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { LinkToMake } from '../../ports/hosted/hosted-catalog.ts'
-import type { StoredUpload, UploadContent, UploadStore } from '../../ports/hosted/hosted-store.ts'
+import {
+  PUSHED,
+  type StoredUpload,
+  type UploadContent,
+  type UploadStore,
+} from '../../ports/hosted/hosted-store.ts'
 import { diskFailure, ignore, READ_PLAIN_FILE } from '../files/layout.ts'
 import { OpenFile } from '../files/open-file.ts'
 import { hashOf } from '../writing/file-adoption.ts'
 import type { DiskIncoming } from '../writing/incoming.ts'
 import type { StoreParts } from '../writing/store-parts.ts'
-
-/** Who has brought a pushed content, as reports show it. */
-export const PUSHED = 'push'
 
 /** Uploads as partials, each under a provisional digest. */
 export class DiskUploads implements UploadStore {

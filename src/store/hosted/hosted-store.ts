@@ -2,11 +2,15 @@ import { lstat } from 'node:fs/promises'
 import type { Digest } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { HostedCatalog, LinkToMake } from '../../ports/hosted/hosted-catalog.ts'
-import type { HostedStore, ManifestToStore, UploadStore } from '../../ports/hosted/hosted-store.ts'
+import {
+  type HostedStore,
+  type ManifestToStore,
+  PUSHED,
+  type UploadStore,
+} from '../../ports/hosted/hosted-store.ts'
 import { diskFailure, ignore } from '../files/layout.ts'
 import type { PublishAs } from '../writing/publish-as.ts'
 import type { StoreParts } from '../writing/store-parts.ts'
-import { PUSHED } from './disk-uploads.ts'
 
 /** Stores and links what clients push. `claim` keeps a digest from being dropped while a link to it is made. */
 export class DiskHostedStore implements HostedStore {

@@ -1,6 +1,7 @@
 import { parseSize } from '../../../config/values/size.ts'
-import { plural, sizeText } from '../../../observe/text.ts'
-import { type Command, JSON_FLAG, usageError } from '../../context/command.ts'
+import { plain, plural, sizeText } from '../../../observe/text.ts'
+import type { Collected, HostedGcLine } from '../../../schemas/upkeep-report.ts'
+import { type Command, type Invocation, JSON_FLAG, type Terminal, usageError } from '../../context/command.ts'
 import { resultOf, type UpkeepOperations, upkeepFlags, withUpkeep } from '../../context/upkeep.ts'
 import { Progress } from '../../terminal/progress.ts'
 
@@ -14,18 +15,33 @@ export const gc: Command = {
       help: 'evict until at most this much is left, such as 20GiB',
       defaultText: '90% of --max-bytes',
     },
+    {
+      name: 'hosted',
+      kind: 'switch',
+      help: 'remove what no tag of a hosted repository needs, and the tags that no rule of hostedRetention keeps',
+      defaultText: undefined,
+    },
+    {
+      name: 'dry-run',
+      kind: 'switch',
+      help: 'with --hosted: only name what would be removed, and why',
+      defaultText: undefined,
+    },
     ...upkeepFlags(),
     JSON_FLAG,
   ],
   examples: [
     { line: 'agent gc', what: 'evict least recently used content down to the low-water mark' },
     { line: 'agent gc --to 20GiB', what: 'evict until at most 20 GiB are left' },
+    { line: 'agent gc --hosted --dry-run', what: 'name what of the hosted repositories nobody needs' },
     {
       line: 'agent gc --to 0 --data /var/lib/leat',
-      what: 'evict all content that is not pinned, while no agent is running',
+      what: 'evict all content that is neither pinned nor hosted, while no agent is running',
     },
   ],
   async run(given, terminal) {
+    if (given.switches.has('hosted')) return collectHosted(given, terminal)
+    if (given.switches.has('dry-run')) throw usageError('--dry-run is for --hosted')
     const toBytes = parseLimit(given.values['to'])
     const isJson = given.switches.has('json')
     const signal = terminal.stopped()
@@ -52,6 +68,56 @@ export const gc: Command = {
     }
     return withUpkeep(given, terminal, work, { hasLimit: true })
   },
+}
+
+async function collectHosted(given: Invocation, terminal: Terminal): Promise<0 | 1> {
+  if (given.values['to'] !== undefined) throw usageError('--to is not for --hosted')
+  const isJson = given.switches.has('json')
+  const isDryRun = given.switches.has('dry-run')
+  const signal = terminal.stopped()
+  return withUpkeep(given, terminal, async (upkeep) => {
+    const progress = new Progress(terminal, { isSilent: isJson })
+    try {
+      const done = await resultOf(upkeep.collectHosted({ isDryRun, signal }), async (line) => {
+        if (line.is === 'progress') {
+          await progress.show(`${totalsText(line)} so far`)
+          return
+        }
+        await progress.clear()
+        await terminal.out(isJson ? `${JSON.stringify(line)}\n` : `${collectedText(line)}\n`)
+      })
+      await progress.clear()
+      const { is: _, ...totals } = done
+      const verb = isDryRun ? 'Would remove' : 'Removed'
+      await terminal.out(isJson ? `${JSON.stringify(totals)}\n` : `${verb} ${totalsText(done)}.\n`)
+      return 0
+    } finally {
+      await progress.clear()
+    }
+  })
+}
+
+function collectedText(line: Collected): string {
+  switch (line.is) {
+    case 'tag':
+      return plain(`tag ${line.repository}:${line.tag}: ${line.why}`)
+    case 'unlinked':
+      return plain(`${line.kind} ${line.digest} of ${line.repository}, ${sizeText(line.size)}: ${line.why}`)
+    case 'freed':
+      return plain(`stored ${line.kind} ${line.digest}, ${sizeText(line.size)}: ${line.why}`)
+    case 'skipped':
+      return plain(`${line.repository} is left as it is: ${line.why}`)
+  }
+}
+
+function totalsText({
+  tags,
+  links,
+  blobs,
+  bytes,
+}: Omit<Extract<HostedGcLine, { is: 'done' }>, 'is'>): string {
+  const named = `${plural(tags, 'tag')}, and ${plural(links, 'content')} of repositories`
+  return `${named}; ${amount({ blobs, bytes })} of the store`
 }
 
 function amount({ blobs, bytes }: { readonly blobs: number; readonly bytes: number }): string {

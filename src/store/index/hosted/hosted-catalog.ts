@@ -108,6 +108,10 @@ export class LevelHostedCatalog implements HostedCatalog {
     return this.#links.remove(repository, digest, keys)
   }
 
+  removeOldLink(repository: Repository, digest: Digest, before: number): Promise<boolean> {
+    return this.#links.remove(repository, digest, [], before)
+  }
+
   async removeTag(repository: Repository, tag: string): Promise<boolean> {
     if ((await this.tag(repository, tag)) === undefined) return false
     const batch = this.#database.batch()

@@ -160,11 +160,20 @@ export class Links {
     return isRenewed
   }
 
-  /** Removes a link, and other keys with it. Durable when the call resolves; false: there is no such link. */
-  async remove(repository: Repository, digest: Digest, keys: readonly string[]): Promise<boolean> {
+  /**
+   * Removes a link, and other keys with it. Durable when the call resolves; false: there is no such link, or it was made or
+   * renewed after `before`.
+   */
+  async remove(
+    repository: Repository,
+    digest: Digest,
+    keys: readonly string[],
+    before = Number.POSITIVE_INFINITY,
+  ): Promise<boolean> {
     let isRemoved = false
     await this.#entries.inTurn(digest, async () => {
-      if ((await this.get(repository, digest)) === undefined) return
+      const link = await this.get(repository, digest)
+      if (link === undefined || link.linkedAt > before) return
       const batch = this.#database.batch()
       batch.del(linkKey(repository, digest)).del(linkedKey(digest, repository))
       for (const key of keys) batch.del(key)
