@@ -2,6 +2,7 @@ import { type AgentOptions, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-o
 import type { Flight } from './fetch/flight/flight.ts'
 import type { CachingResolver } from './fetch/resolver.ts'
 import type { Hosted } from './hosted/open-hosted.ts'
+import type { Savings } from './observe/records/savings.ts'
 import { contentViewOf } from './observe/reports/content-view.ts'
 import type { FlightView, NodeView } from './observe/reports/view.ts'
 import { repositoryFilter } from './oci/names/repository-filter.ts'
@@ -31,13 +32,14 @@ export interface ReportedParts {
   readonly hosted: Pick<Hosted, 'isHosted'>
   readonly sources: LocalSources
   readonly webhooks: Webhooks
+  readonly savings: Savings
 }
 
 /** Shows the reports what they read of a node. */
 export function nodeViewOf(
   options: AgentOptions,
   state: AgentState,
-  { store, peers, upstreams, resolver, registryServer, hosted, sources, webhooks }: ReportedParts,
+  { store, peers, upstreams, resolver, registryServer, hosted, sources, webhooks, savings }: ReportedParts,
 ): NodeView {
   const isAllowed = repositoryFilter(options.allow)
   const content = contentViewOf(store)
@@ -76,6 +78,7 @@ export function nodeViewOf(
     hosts: (repository) => (isAllowed(repository) ? upstreams.hosts(repository) : []),
     isAllowed,
     sources: () => sources.states(),
+    saved: () => savings.view(),
     webhooks: () => webhooks.states(),
     peers: () => peers?.report(),
     whoHas: async (digest) => peers?.whoHas(digest),

@@ -11,6 +11,7 @@ import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
 import { type AgentState, nodeViewOf } from './node-view.ts'
+import { Savings } from './observe/records/savings.ts'
 import { Reporter } from './observe/reports/reporter.ts'
 import { repositoryFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
@@ -30,6 +31,7 @@ import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { collectAndTell } from './upkeep/hosted-garbage.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
+import { costPerGiB } from './upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 import type { WarmTarget } from './warm/content/warm-target.ts'
 import { Warming } from './warm/warming.ts'
@@ -159,8 +161,17 @@ export async function wireAgent(
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 11. The reports, and what an operator may do to the stored content.
-  const reporter = new Reporter(nodeViewOf(options, state, { ...core, registryServer, sources, webhooks }))
+  // 11. What did not have to come from upstream, the reports, and what an operator may do to the stored content.
+  const savings = new Savings({
+    ledger: store.savings,
+    zone: options.peers?.zone,
+    isHosted: (repository) => hosted?.registry.isHosted(repository) === true,
+    costPerGiB: (registry) => costPerGiB(options.upstreams ?? {}, registry),
+  })
+  cleanup.add(() => savings.close())
+  await savings.open()
+  const view = nodeViewOf(options, state, { ...core, registryServer, sources, webhooks, savings })
+  const reporter = new Reporter(view)
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace, hosted.garbage)
   const collecting = hosted.hasRules ? new Daily((limits) => collectAndTell(upkeep, limits)) : undefined

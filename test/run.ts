@@ -1,9 +1,10 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { killAll, runFile } from './runner/file-process.ts'
+import { killAll, runFiles } from './runner/file-process.ts'
 import { noTotals, SuiteReport, type Totals } from './runner/report.ts'
+import { inProcesses } from './runner/sharing.ts'
 import { SUITES, type Suite, suiteOf } from './runner/suites.ts'
 
 const USAGE = `npm test -- [WORD...] [--suite NAME]... [--require-all]
@@ -76,18 +77,27 @@ function testFiles(): string[] {
     .sort()
 }
 
+function readSource(file: string): string {
+  return readFileSync(join(sources, '..', file), 'utf8')
+}
+
+function compiledPath(file: string): string {
+  return join(compiled, file.replace(/\.ts$/, '.js'))
+}
+
 async function runSuite(suite: Suite, files: readonly string[], totals: Totals): Promise<void> {
   console.log(`\n${suite.name}: ${files.length} files`)
   const startedAt = performance.now()
   const before = { passed: totals.passed, failed: totals.failures.length }
   const report = new SuiteReport(totals, { isLive: suite.concurrency === 1 })
-  const waiting = files.values()
+  const waiting = inProcesses(files, readSource).values()
   const runWaiting = async (): Promise<void> => {
-    for (const file of waiting) {
-      const fileReport = report.file(file)
-      const { silenceMs } = suite
-      const path = join(compiled, file.replace(/\.ts$/, '.js'))
-      fileReport.end(await runFile(path, { silenceMs, onEvent: fileReport.event }))
+    for (const group of waiting) {
+      await runFiles(group, {
+        silenceMs: suite.silenceMs,
+        pathOf: compiledPath,
+        listen: (file) => report.file(file),
+      })
     }
   }
   await Promise.all(Array.from({ length: suite.concurrency }, runWaiting))

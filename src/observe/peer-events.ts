@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/names/repository.ts'
 import type { InstructionReport, OwnerReport } from '../schemas/peer-report.ts'
 
 /** The events of the swarm, and of the transfers between its agents. */
@@ -34,6 +35,8 @@ export interface PeerEvents {
 
 interface PeerTransferEnded {
   readonly digest: Digest
+  /** The repository in which a peer has asked for it; undefined for what this node takes. */
+  readonly repository: Repository | undefined
   readonly id: string | undefined
   readonly name: string
   readonly bytes: number

@@ -34,3 +34,16 @@ export function plain(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to replace
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '?')
 }
+
+/** Which share of what clients got did not come from upstream for their requests. */
+export function savedShareText({
+  toClients,
+  fromUpstream,
+}: {
+  readonly toClients: number
+  readonly fromUpstream: number
+}): string {
+  const total = toClients + fromUpstream
+  const percent = total === 0 ? 0 : Math.floor((100 * toClients) / total)
+  return `${percent}% of what clients got was not downloaded for them`
+}

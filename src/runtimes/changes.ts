@@ -15,6 +15,8 @@ export type FileState = 'created' | 'changed' | 'current' | 'restored' | 'remove
 export interface Change {
   readonly path: string
   readonly state: FileState
+  /** The bytes before the change; undefined if there is no file. */
+  readonly before: Buffer | undefined
   /** The new bytes; undefined if the file is removed. */
   readonly bytes: Buffer | undefined
   /** The new entry of the install record; undefined if the file has none any more. */
@@ -54,17 +56,18 @@ async function planEdit(
   const isCurrent = current?.equals(bytes) === true
   const state = isCurrent ? 'current' : current === undefined ? 'created' : 'changed'
   // Others have written the same text. It is theirs, and an uninstall must not remove it.
-  if (original?.equals(bytes) === true) return { path, state, bytes, entry: undefined }
+  if (original?.equals(bytes) === true) return { path, state, before: current, bytes, entry: undefined }
   const entry = {
     runtime: kind.runtime,
     path,
     url: urlOf(mirror),
-    registries: mirror.registries === undefined ? null : [...mirror.registries],
+    registries: mirror.only === undefined ? null : [...mirror.only],
+    alsoFor: [...mirror.alsoFor],
     ca: mirror.tls?.ca ?? null,
     original: original?.toString('base64') ?? null,
     written: [hashOf(bytes)],
   }
-  return { path, state, bytes, entry }
+  return { path, state, before: current, bytes, entry }
 }
 
 /** The change that undoes an install; undefined if the file has no own part. */
@@ -78,7 +81,7 @@ export async function planRestoration(
   const isOriginal = bytes !== undefined && originalOf(entry)?.equals(bytes) === true
   const state =
     current === undefined ? 'gone' : bytes === undefined ? 'removed' : isOriginal ? 'restored' : 'cut'
-  return { path, state, bytes, entry: undefined }
+  return { path, state, before: current, bytes, entry: undefined }
 }
 
 /**

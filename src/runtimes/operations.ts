@@ -18,6 +18,8 @@ export interface Options {
   readonly runtimes: readonly Runtime[] | undefined
   /** Nothing is written; the report says what would be. */
   readonly isDryRun: boolean
+  /** The report has the lines that change. */
+  readonly withDiff?: boolean
 }
 
 /** Makes the runtimes of a host ask the agent first. A repeated install changes only what is no longer current. */
@@ -34,7 +36,14 @@ export async function install(mirror: MirrorSettings, options: Options): Promise
     const { todo, notes, byOthers = [] } = plan
     const isDone = !options.isDryRun || changes.every(({ state }) => state === 'current')
     const pointsHere = isDone && todo.length === 0 && plan.edits.length + byOthers.length > 0
-    return await reportOf(kind, changes, { originals, todo, notes, pointsHere, byOthers })
+    return await reportOf(kind, changes, {
+      originals,
+      todo,
+      notes,
+      pointsHere,
+      byOthers,
+      withDiff: options.withDiff === true,
+    })
   })
 }
 
@@ -45,9 +54,10 @@ export async function show(
 ): Promise<readonly RuntimeReport[]> {
   const record = await InstallRecord.open(new HostFiles(options.root))
   const entry = RUNTIMES.flatMap((runtime) => record.entriesOf(runtime))[0]
-  const registries = mirror.registries ?? entry?.registries ?? undefined
+  const only = mirror.only ?? entry?.registries ?? undefined
+  const alsoFor = [...new Set([...mirror.alsoFor, ...(entry?.alsoFor ?? [])])]
   const tls = mirror.tls && { ca: mirror.tls.ca ?? entry?.ca ?? undefined }
-  return await install({ ...mirror, registries, tls }, { ...options, isDryRun: true })
+  return await install({ ...mirror, only, alsoFor, tls }, { ...options, isDryRun: true })
 }
 
 /** Restores the settings. */
@@ -87,6 +97,7 @@ export async function uninstall(mirror: MirrorSettings, options: Options): Promi
       notes: [],
       byOthers: [],
       pointsHere: undefined,
+      withDiff: options.withDiff === true,
     })
     return failures.length === 0 ? report : { ...report, failure: [...new Set(failures)].join('; ') }
   })

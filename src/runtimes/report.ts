@@ -2,10 +2,13 @@ import type { Change, FileState } from './changes.ts'
 import type { OriginalFiles } from './files/original-files.ts'
 import type { Runtime } from './files/plan.ts'
 import type { RuntimeKind } from './files/runtime-kind.ts'
+import { lineDiff } from './line-diff.ts'
 
 export interface FileReport {
   readonly path: string
   readonly state: FileState
+  /** The lines that would be removed and added; only in the report of a dry run. */
+  readonly diff?: string
 }
 
 export interface RuntimeReport {
@@ -30,20 +33,26 @@ export async function reportOf(
   changes: readonly Change[],
   options: Pick<RuntimeReport, 'todo' | 'notes' | 'pointsHere' | 'byOthers'> & {
     readonly originals: OriginalFiles
+    readonly withDiff: boolean
   },
 ): Promise<RuntimeReport> {
-  const { originals, ...rest } = options
+  const { originals, withDiff, ...rest } = options
   const changed = changes
     .filter(({ state }) => state !== 'current' && state !== 'gone')
     .map(({ path }) => path)
   return {
     runtime: kind.runtime,
     name: kind.name,
-    files: changes.map(({ path, state }) => ({ path, state })),
+    files: changes.map((change) => fileReport(change, withDiff)),
     ...rest,
     followUp: await kind.followUp(changed, originals),
     failure: undefined,
   }
+}
+
+function fileReport({ path, state, before, bytes }: Change, withDiff: boolean): FileReport {
+  const diff = withDiff ? lineDiff(String(before ?? ''), String(bytes ?? '')) : ''
+  return { path, state, ...(diff === '' ? {} : { diff }) }
 }
 
 export function failureReport({ runtime, name }: RuntimeKind, failure: string): RuntimeReport {

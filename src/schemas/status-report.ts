@@ -27,6 +27,17 @@ export const SourceReport = v.object({
 })
 export type SourceReport = v.InferOutput<typeof SourceReport>
 
+const savedAmounts = {
+  /** What clients and peers got without a transfer from upstream for their request. */
+  bytes,
+  toClients: bytes,
+  toPeers: bytes,
+  /** What clients got because upstream has sent it for their request. */
+  fromUpstream: bytes,
+  /** The price of `bytes` by the settings; null without a price. */
+  cost: v.nullable(v.number()),
+}
+
 /** A webhook; its name is the host of its URL. */
 const WebhookReport = v.object({
   name: v.string(),
@@ -92,6 +103,13 @@ export const StatusReport = v.object({
     files: v.number(),
   }),
   fetched: v.object({ peer: bytes, upstream: bytes }),
+  /** Kept across restarts. */
+  saved: v.object({
+    ...savedAmounts,
+    /** The first day that is counted, such as `2026-01-31`; null while nothing is. */
+    since: v.nullable(v.string()),
+    registries: v.array(v.object({ registry: v.string(), ...savedAmounts })),
+  }),
   upstreams: v.array(
     v.object({
       host: v.string(),

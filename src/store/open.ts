@@ -20,6 +20,7 @@ import { LevelCatalog } from './index/catalog.ts'
 import { FirstUse } from './index/first-use.ts'
 import { LevelHostedCatalog } from './index/hosted/hosted-catalog.ts'
 import { LastUse } from './index/last-use.ts'
+import { IndexSavingsLedger } from './index/savings-ledger.ts'
 import { DiskBudget } from './space/disk-budget.ts'
 import { Eviction } from './space/evict.ts'
 import { measureDisk } from './space/measure.ts'
@@ -174,6 +175,7 @@ export async function openStore({
     tags: (repository) => allTags(catalog.tags(repository), hosted.catalog.tags(repository)),
     repositoriesOf: async (digest) =>
       (await index.repositoriesOf(digest)).flatMap((key) => repositoryFromKey(key) ?? []),
+    savings: new IndexSavingsLedger(database),
     markUsed: (digest) => firstUse.mark(digest),
     references: (manifest) => index.references(manifest),
     referrersOf: (subject) => index.referrersOf(subject),

@@ -99,7 +99,7 @@ test('the page shows the store, the savings, the pulls and the upstreams, and fo
   await pull(lab, 'v1')
   // On a slow machine the two pulls are far apart, and the page shows them separately.
   await pulls.getByText(/2\.0 MiB from the store/).waitFor()
-  await page.getByText('50% of the served bytes were not downloaded again').waitFor()
+  await page.getByText('50% of what clients got was not downloaded for them').waitFor()
   await page.locator('#served').getByText('2.0 MiB from the store (50%)').waitFor()
   const row = page.getByRole('row', { name: /up\.test\/team\/app:v1/ })
   await row.getByText('whole').waitFor()

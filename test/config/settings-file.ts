@@ -1,21 +1,16 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before } from 'node:test'
 import { loadSettings, type SettingSources } from '../../src/config/load.ts'
 import { SettingsError } from '../../src/config/values/format.ts'
 
-/** The folder of the settings file. */
-export let folder: string
-let file: string
+/** The folder of the settings file. It is the process's, because several test files may share one. */
+export const folder = mkdtempSync(join(tmpdir(), 'leat-config-'))
+const file = join(folder, 'config.yaml')
 
-before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'leat-config-'))
-  file = join(folder, 'config.yaml')
-})
-
-after(() => rm(folder, { recursive: true }))
+process.once('exit', () => rmSync(folder, { recursive: true }))
 
 /** Sources of settings, with this text in the settings file. */
 export async function given(

@@ -79,6 +79,7 @@ test('the dashboard uses only metrics that exist', async () => {
     storeBlobs: 0,
     evictedBytes: 0,
     peersConnected: 0,
+    savedBytes: { clients: 5, peers: 6 },
   }
   const metrics = new Metrics({ version: '0', gauges: () => levels })
   try {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { SavingsView } from '../../src/observe/records/savings.ts'
 import type {
   BlobView,
   FlightView,
@@ -39,6 +40,12 @@ export class MemoryNode implements NodeView {
   swarm: SwarmReport | undefined
   readonly localSources: SourceView[] = []
   readonly availability = new Map<Digest, AvailabilityReport>()
+  savings: SavingsView = {
+    since: undefined,
+    total: { clients: 0, peers: 0, upstream: 0 },
+    cost: undefined,
+    registries: [],
+  }
   readonly webhookStates: WebhookView[] = []
   owner: OwnerReport | undefined
   registry: string | undefined = '127.0.0.1:5050'
@@ -75,6 +82,10 @@ export class MemoryNode implements NodeView {
 
   tagAs(tag: string, digest: Digest, ageMs = 20_000, repository: Repository = ALPINE): void {
     this.tagRecords.push({ repository, tag, digest, checkedAt: Date.now() - ageMs })
+  }
+
+  saved(): SavingsView {
+    return this.savings
   }
 
   webhooks(): readonly WebhookView[] {

@@ -42,6 +42,7 @@ export function flightAttempted(
 export function peerTransfer(overrides: Partial<Events['peer.taken']> = {}): Events['peer.taken'] {
   return {
     digest: digestOf('layer'),
+    repository: ALPINE,
     id: 'f00d',
     name: 'node-3',
     bytes: 1000,

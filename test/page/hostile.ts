@@ -83,6 +83,12 @@ function status(): StatusReport {
       resting: text,
       quota: { remaining: 1, limit: null, windowSeconds: 60 },
     })),
+    saved: {
+      ...{ bytes: 2, toClients: 1, toPeers: 1, fromUpstream: 1, cost: 1, since: HOSTILE_TEXTS[0] },
+      registries: HOSTILE_TEXTS.map((registry) => ({
+        ...{ registry, bytes: 2, toClients: 1, toPeers: 1, fromUpstream: 1, cost: null },
+      })),
+    },
     webhooks: HOSTILE_TEXTS.map((text) => ({
       name: text,
       waiting: 1,

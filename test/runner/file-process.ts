@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { isOfSuite, type TestEvent } from './test-event.ts'
+import { END_OF_FILE, isOfSuite, type TestEvent } from './test-event.ts'
 
+const SHARED_PROCESS = fileURLToPath(new URL('./shared-process.js', import.meta.url))
 const REPORTER = fileURLToPath(new URL('./reporter.js', import.meta.url))
 /** After the process of a file has ended, its last events come within this time, however busy the machine is. */
 const EVENTS_MS = 60_000
@@ -15,47 +16,70 @@ export interface FileResult {
   readonly ms: number
 }
 
+/** Receives what happens in one test file. */
+export interface FileListener {
+  event(event: TestEvent): void
+  end(result: FileResult): void
+}
+
+export interface RunOptions {
+  readonly silenceMs: number
+  /** Where the compiled file is. */
+  readonly pathOf: (file: string) => string
+  readonly listen: (file: string) => FileListener
+}
+
 const running = new Set<ChildProcess>()
 
 /**
- * Runs one test file in a process group of its own, and gives each event to `onEvent` as it comes. The whole group is
- * killed when the file's process has ended, so no child of a test outlives its file. A file in which no test ends for
- * `silenceMs` is killed too: the result names the tests that were under way.
+ * Runs test files, one after another, in a process group of their own. The whole group is killed when its process has ended,
+ * so no child of a test outlives it. A file in which no test ends for `silenceMs` is killed too: the result names the tests
+ * that were under way. The files after one that ends the process, or is killed, run in another process.
  */
-export async function runFile(
-  file: string,
-  { silenceMs, onEvent }: { readonly silenceMs: number; readonly onEvent: (event: TestEvent) => void },
-): Promise<FileResult> {
-  const startedAt = performance.now()
+export async function runFiles(files: readonly string[], options: RunOptions): Promise<void> {
+  for (let next = 0; next < files.length; ) next += await runProcess(files.slice(next), options)
+}
+
+/** Returns how many of the files have ended: at least one. */
+async function runProcess(
+  files: readonly string[],
+  { silenceMs, pathOf, listen }: RunOptions,
+): Promise<number> {
+  const paths = files.map(pathOf)
+  const program = paths.length === 1 ? paths : [SHARED_PROCESS, ...paths]
   const child = spawn(
     process.execPath,
-    [`--test-reporter=${REPORTER}`, '--test-reporter-destination=stdout', file],
+    [`--test-reporter=${REPORTER}`, '--test-reporter-destination=stdout', ...program],
     { detached: true, serialization: 'advanced', stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
   )
   running.add(child)
-  const open = new OpenTests()
+  const runs = files.map((file) => new FileRun(listen(file)))
+  let current = 0
+  const run = (): FileRun => runs[current] as FileRun
+  run().start()
   let silence: string | undefined
   const watchdog = setTimeout(() => {
-    silence = `no test of the file ended for ${silenceMs / 1000} s; under way: ${open.names().join(', ') || 'nothing, but the process did not end'}`
+    silence = `no test of the file ended for ${silenceMs / 1000} s; under way: ${run().open.names().join(', ') || 'nothing, but the process did not end'}`
     killGroup(child)
   }, silenceMs)
-  let failed = 0
-  let ended = 0
   child.on('message', (event: TestEvent) => {
-    open.note(event)
-    if ((event.type === 'test:pass' || event.type === 'test:fail') && !isOfSuite(event)) {
-      ended += 1
-      if (event.type === 'test:fail') failed += 1
-    }
     if (OpenTests.isEnd(event)) watchdog.refresh()
-    onEvent(event)
+    run().note(event)
+    const { check } = run()
+    // What a file has left behind would reach the next one.
+    if (check === 'failed') killGroup(child)
+    if (check === 'passed' && current < files.length - 1) {
+      run().end(undefined)
+      current += 1
+      run().start()
+    }
   })
   for (const [type, output] of [
     ['test:stdout', child.stdout],
     ['test:stderr', child.stderr],
   ] as const) {
     output?.setEncoding('utf8')
-    output?.on('data', (message: string) => onEvent({ type, data: { nesting: 0, message } }))
+    output?.on('data', (message: string) => run().note({ type, data: { nesting: 0, message } }))
   }
   const disconnected = once(child, 'disconnect')
   const closed = once(child, 'close')
@@ -65,14 +89,53 @@ export async function runFile(
     killGroup(child)
     await within(EVENTS_MS, disconnected)
     await within(OUTPUT_MS, closed)
-    const failure = silence ?? failureOf({ code, signal, failed, ended })
-    return { failure, ms: performance.now() - startedAt }
+    const hasFailed = runs.some(({ failed }) => failed > 0)
+    const { check } = run()
+    const isCut = files.length > 1 && check === undefined
+    run().end(silence ?? (check === 'failed' ? undefined : failureOf({ code, signal, hasFailed, isCut })))
+    return current + 1
   } finally {
     clearTimeout(watchdog)
     killGroup(child)
     running.delete(child)
     child.stdout?.destroy()
     child.stderr?.destroy()
+  }
+}
+
+/** One of the files of a process. */
+class FileRun {
+  readonly open = new OpenTests()
+  readonly #listener: FileListener
+  #startedAt = 0
+  #ended = 0
+  failed = 0
+  /** How the check after the tests of one of several files has ended. */
+  check: 'passed' | 'failed' | undefined
+
+  constructor(listener: FileListener) {
+    this.#listener = listener
+  }
+
+  start(): void {
+    this.#startedAt = performance.now()
+  }
+
+  note(event: TestEvent): void {
+    this.open.note(event)
+    const isCheck = event.data.name === END_OF_FILE && event.data.nesting === 0
+    if ((event.type === 'test:pass' || event.type === 'test:fail') && !isOfSuite(event)) {
+      if (isCheck) this.check = event.type === 'test:pass' ? 'passed' : 'failed'
+      else this.#ended += 1
+      if (event.type === 'test:fail') this.failed += 1
+    }
+    // The check is news only if it fails.
+    if (!isCheck || event.type === 'test:fail') this.#listener.event(event)
+  }
+
+  end(failure: string | undefined): void {
+    const ms = performance.now() - this.#startedAt
+    this.#listener.end({ failure: failure ?? (this.#ended === 0 ? 'the file holds no test' : undefined), ms })
   }
 }
 
@@ -93,12 +156,15 @@ export function killAll(): void {
 function failureOf(end: {
   readonly code: number | null
   readonly signal: string | null
-  readonly failed: number
-  readonly ended: number
+  readonly hasFailed: boolean
+  /** The process has ended before the file. */
+  readonly isCut: boolean
 }): string | undefined {
   if (end.signal !== null) return `the process was ended by ${end.signal}`
-  if (end.code !== 0 && end.failed === 0) return `the process ended with ${end.code}, though no test failed`
-  return end.ended === 0 ? 'the file holds no test' : undefined
+  if (end.isCut) return `the process ended with ${end.code} before the tests of the file`
+  return end.code !== 0 && !end.hasFailed
+    ? `the process ended with ${end.code}, though no test failed`
+    : undefined
 }
 
 function killGroup({ pid }: ChildProcess): void {

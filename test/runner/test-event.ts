@@ -19,3 +19,6 @@ export interface TestEvent {
 export function isOfSuite({ data }: TestEvent): boolean {
   return data.details?.type === 'suite'
 }
+
+/** The name of the check that follows each of several files in one process. */
+export const END_OF_FILE = 'the file leaves nothing behind'

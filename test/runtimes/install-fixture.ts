@@ -11,7 +11,8 @@ export const MIRROR: MirrorSettings = {
   address: '127.0.0.1:5050',
   isLoopback: true,
   tls: undefined,
-  registries: undefined,
+  only: undefined,
+  alsoFor: [],
   containerdConfig: '/etc/containerd/config.toml',
   writeConfig: false,
 }
@@ -21,6 +22,8 @@ export const CERTS = '/etc/containerd/certs.d'
 export const DEFAULT_HOSTS = `${CERTS}/_default/hosts.toml`
 export const DROP_IN = '/etc/containers/registries.conf.d/50-leat.conf'
 export const DAEMON = '/etc/docker/daemon.json'
+/** For Docker with images in containerd. */
+export const DOCKER_HOSTS = '/etc/docker/certs.d/_default/hosts.toml'
 /** A configuration of containerd that looks for mirrors in `CERTS`. */
 export const CONFIG_2 = `version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "${CERTS}"\n`
 

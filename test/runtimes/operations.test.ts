@@ -11,6 +11,7 @@ import {
   CONFIG_2,
   DAEMON,
   DEFAULT_HOSTS,
+  DOCKER_HOSTS,
   DROP_IN,
   hostsIn,
   MIRROR,
@@ -23,7 +24,12 @@ test('an install of three runtimes is repeated without a change, and an uninstal
   const host = await Host.make(t, { [CONFIG]: CONFIG_2, '/etc/docker/key.json': '{}' })
   const before = await host.snapshot()
   const first = await install(MIRROR, optionsFor(host))
-  assert.deepEqual(statesOf(first), { [DEFAULT_HOSTS]: 'created', [DROP_IN]: 'created', [DAEMON]: 'created' })
+  assert.deepEqual(statesOf(first), {
+    [DEFAULT_HOSTS]: 'created',
+    [DROP_IN]: 'created',
+    [DAEMON]: 'created',
+    [DOCKER_HOSTS]: 'created',
+  })
   assert.ok(first.every(({ pointsHere, todo }) => pointsHere === true && todo.length === 0))
   assert.match(first[2]?.followUp ?? '', /systemctl reload docker/)
   const installed = await host.snapshot()
@@ -66,6 +72,7 @@ test('a mirror that others have written themselves is neither recorded nor remov
     [CONFIG]: CONFIG_2,
     [DEFAULT_HOSTS]: `[host."${MIRROR_URL}"]\n  capabilities = ["pull", "resolve"]\n`,
     [DAEMON]: `{ "registry-mirrors": ["${MIRROR_URL}"] }\n`,
+    [DOCKER_HOSTS]: `[host."${MIRROR_URL}"]\n  capabilities = ["pull", "resolve"]\n`,
   }
   const host = await Host.make(t, files)
   const before = await host.snapshot()
@@ -159,6 +166,7 @@ test('a dry run and show write nothing', async (t) => {
     [DEFAULT_HOSTS]: 'created',
     [DROP_IN]: 'created',
     [DAEMON]: 'changed',
+    [DOCKER_HOSTS]: 'created',
   })
   assert.ok((await show(MIRROR, optionsFor(host))).every(({ pointsHere }) => pointsHere === false))
   assert.deepEqual(await host.snapshot(), before)

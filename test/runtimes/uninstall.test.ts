@@ -10,6 +10,7 @@ import {
   CONFIG_2,
   DAEMON,
   DEFAULT_HOSTS,
+  DOCKER_HOSTS,
   DROP_IN,
   MIRROR,
   MIRROR_URL,
@@ -25,6 +26,7 @@ test('after others have changed the files, only the own part is removed, and the
   }
   const host = await Host.make(t, files)
   await install({ ...MIRROR, writeConfig: true }, optionsFor(host))
+  await appendFile(host.at(DOCKER_HOSTS), '[host."https://other"]\n')
   await appendFile(host.at(CONFIG), '[debug]\n  level = "debug"\n')
   await appendFile(host.at(`${CERTS}/docker.io/hosts.toml`), '\n[host."https://new"]\n')
   await appendFile(host.at(DEFAULT_HOSTS), '[host."https://other"]\n')
@@ -58,6 +60,7 @@ test('files that others have restored, deleted or damaged are reported as such',
     [`${CERTS}/a/hosts.toml`]: 'restored',
     [DROP_IN]: 'gone',
     [DAEMON]: 'restored',
+    [DOCKER_HOSTS]: 'removed',
   })
   assert.match(reports[0]?.failure ?? '', /_default\/hosts\.toml lacks some of the comments/)
   assert.equal(await host.read(DEFAULT_HOSTS), damaged)

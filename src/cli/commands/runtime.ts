@@ -42,8 +42,15 @@ export const runtime: Command = {
     {
       name: 'registry',
       kind: 'list',
-      help: 'registry whose images the runtimes ask the agent for, such as ghcr.io; may be given several times',
-      defaultText: 'all; for crio, which needs a list, well-known registries and those in its files',
+      help: 'registry that runtimes need to be told, such as reg.corp.example; may be given several times',
+      defaultText:
+        'none; podman and CRI-O, which need a list, also get well-known registries, those in their files, and the upstreams of the settings',
+    },
+    {
+      name: 'only',
+      kind: 'list',
+      help: 'ask the agent for images of this registry only; may be given several times',
+      defaultText: 'all registries',
     },
     {
       name: 'write-config',
@@ -66,7 +73,7 @@ export const runtime: Command = {
     {
       name: 'dry-run',
       kind: 'switch',
-      help: 'show what would be written without writing it',
+      help: 'show the lines that would change, without writing them',
       defaultText: undefined,
     },
     ...settingFlags('listen', 'tlsCert', 'config'),
@@ -140,6 +147,7 @@ function optionsOf(action: Action, given: Invocation): Options {
     root: singleValue(given, 'root') ?? '/',
     runtimes: runtimes.length === 0 ? undefined : runtimes,
     isDryRun: action === 'show' || given.switches.has('dry-run'),
+    withDiff: given.switches.has('dry-run'),
   }
 }
 
@@ -155,23 +163,38 @@ async function mirrorSettingsOf(
     )
   // An agent that listens on all addresses is reached through the loopback address.
   const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listen.host] ?? listen.host
-  const registries = valuesOf(given, 'registry').map((name) => {
-    const registry = parseRegistryHost(name)
-    if (registry === undefined) {
-      throw usageError(
-        `--registry is ${JSON.stringify(name)}; expected a registry such as docker.io or localhost:5000`,
-      )
-    }
-    return registry
-  })
+  const only = registriesOf(given, 'only')
+  const upstreams = await upstreamsOf(action, given, terminal)
   return {
     address: formatAddress({ host, port: listen.port }),
     isLoopback: isLoopback(host),
     tls: await tlsOf(action, host, { given, terminal }),
-    registries: registries.length === 0 ? undefined : registries,
+    only: only.length === 0 ? undefined : only,
+    alsoFor: [...new Set([...registriesOf(given, 'registry'), ...upstreams])],
     containerdConfig: absolute(singleValue(given, 'containerd-config') ?? DEFAULT_CONFIG),
     writeConfig: given.switches.has('write-config'),
   }
+}
+
+/** The registries that the settings name. `show` and `uninstall` also work for users who may not read the settings. */
+async function upstreamsOf(
+  action: Action,
+  given: Invocation,
+  terminal: Terminal,
+): Promise<readonly string[]> {
+  const loading = loadSetting('upstreams', givenSettings(given, terminal))
+  const entries = await (action === 'install' ? loading : loading.catch(() => []))
+  return entries.map(({ namespace }) => namespace)
+}
+
+function registriesOf(given: Invocation, flag: string): readonly string[] {
+  return valuesOf(given, flag).map((name) => {
+    const registry = parseRegistryHost(name)
+    if (registry !== undefined) return registry
+    throw usageError(
+      `--${flag} is ${JSON.stringify(name)}; expected a registry such as docker.io or localhost:5000`,
+    )
+  })
 }
 
 async function tlsOf(

@@ -1,4 +1,4 @@
-import { agoText, plain, plural, sizeText, spanText } from '../../observe/text.ts'
+import { agoText, plain, plural, savedShareText, sizeText, spanText } from '../../observe/text.ts'
 import { StatusReport } from '../../schemas/status-report.ts'
 import { adminFlags, adminTarget } from '../context/admin-target.ts'
 import { callApi } from '../context/client.ts'
@@ -85,11 +85,11 @@ function servedText({ served: from }: StatusReport): string {
   return `${local}, ${sizeText(from.upstream)} from upstream, ${sizeText(from.peer)} from peers`
 }
 
-function savedText({ served: given, fetched }: StatusReport): string {
-  const total = given.local + given.inflight + given.peer + given.upstream
-  if (total === 0) return 'nothing yet'
-  const savedBytes = Math.max(0, total - fetched.upstream)
-  return `${sizeText(savedBytes)}: ${Math.round((100 * savedBytes) / total)}% of the served bytes were not downloaded again`
+function savedText({ saved }: StatusReport): string {
+  if (saved.bytes + saved.fromUpstream === 0) return 'nothing yet'
+  const peers = saved.toPeers === 0 ? '' : `, ${sizeText(saved.toPeers)} of it for peers`
+  const cost = saved.cost === null ? '' : `, worth ${saved.cost.toFixed(2)}`
+  return `${sizeText(saved.bytes)}${peers}${cost}; ${savedShareText(saved)}, since ${plain(saved.since ?? '')}`
 }
 
 function flightTable({ flights: all }: StatusReport, now: number, isInteractive: boolean): string {

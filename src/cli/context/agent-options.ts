@@ -104,11 +104,12 @@ function peerOptions(settings: Settings, secretFile: string): PeerOptions {
 }
 
 function upstreamEntry(settings: UpstreamSettings): UpstreamEntry {
-  const { caFile, credentials, prefix, userAgent, ...rest } = settings
+  const { caFile, credentials, prefix, userAgent, costPerGiB, ...rest } = settings
   return {
     ...rest,
     ...(caFile === undefined ? {} : { caFile }),
     ...(prefix === undefined ? {} : { prefix }),
+    ...(costPerGiB === undefined ? {} : { costPerGiB }),
     ...(userAgent === undefined ? {} : { userAgent }),
     ...(credentials === undefined ? {} : credentialOptions(credentials)),
   }

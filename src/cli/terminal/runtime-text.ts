@@ -37,7 +37,15 @@ function section(report: RuntimeReport, context: TextContext): string {
   const stateTexts = context.isDryRun ? DRY_RUN_TEXTS : DONE_TEXTS
   const lines = [
     `${report.name}${headline(report, context)}`,
-    ...report.files.map(({ path, state }) => `  ${path}: ${stateTexts[state]}`),
+    ...report.files.flatMap(({ path, state, diff }) => [
+      `  ${path}: ${stateTexts[state]}`,
+      ...(diff === undefined
+        ? []
+        : diff
+            .trimEnd()
+            .split('\n')
+            .map((line) => `    ${line}`)),
+    ]),
     ...report.todo.map((text) => `  to do: ${text}`),
     ...(report.followUp === undefined
       ? []

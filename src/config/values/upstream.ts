@@ -39,6 +39,8 @@ export interface UpstreamSettings {
   readonly allowPrivateTargets: boolean
   /** Hosts outside the registry's own domain that may issue its tokens. */
   readonly realms: readonly string[]
+  /** What a GiB from the registry costs, for the report of what was saved. */
+  readonly costPerGiB: number | undefined
 }
 
 /** The settings of a registry without an entry, and the values that an entry leaves out. */
@@ -54,6 +56,7 @@ export const UPSTREAM_DEFAULTS = Object.freeze({
   prefix: undefined,
   allowPrivateTargets: false,
   realms: Object.freeze([]) as readonly string[],
+  costPerGiB: undefined,
 }) satisfies Omit<UpstreamSettings, 'namespace'>
 
 const REPOSITORY_PREFIX =
@@ -83,6 +86,10 @@ const fields = {
   prefix: text((given) => (REPOSITORY_PREFIX.test(given) ? given : undefined), 'a path such as mirror/team'),
   allowPrivateTargets: yesOrNo,
   realms: listOf(text(parseHost, 'a host such as auth.example.com, without https://')),
+  costPerGiB: text(
+    (given) => (/^\d{1,6}(?:\.\d{1,6})?$/.test(given) ? Number(given) : undefined),
+    'a price such as 0.09, in a currency of your choice',
+  ),
 }
 const entry = record(fields, ['namespace'])
 
@@ -105,6 +112,7 @@ function readUpstream(item: GivenValue): UpstreamSettings {
     prefix: given.prefix,
     allowPrivateTargets: given.allowPrivateTargets ?? UPSTREAM_DEFAULTS.allowPrivateTargets,
     realms: given.realms ?? UPSTREAM_DEFAULTS.realms,
+    costPerGiB: given.costPerGiB,
   })
 }
 

@@ -22,7 +22,8 @@ export async function checkRuntimes(
     address: addressText(local),
     isLoopback: LOOPBACK.test(local.host),
     tls: isTls ? { ca: undefined } : undefined,
-    registries: undefined,
+    only: undefined,
+    alsoFor: [],
     containerdConfig,
     writeConfig: false,
   } satisfies MirrorSettings

@@ -68,9 +68,9 @@ function convertRegistries(values: Table, draft: Draft): void {
     url.replace(/^https?:\/\//, '').replace(/\/.*$/, ''),
   )
   if (registries.length > 0) {
-    const flags = registries.map((registry) => `--registry ${registry}`).join(' ')
+    const flags = registries.map((registry) => `--only ${registry}`).join(' ')
     draft.note(
-      `Only some registries go through the mirror: agent runtime install ${flags}, or runtime.registries of the chart of Leat.`,
+      `Only some registries go through the mirror: agent runtime install ${flags}, or runtime.only of the chart of Leat.`,
     )
   }
   const names = registries.length > 0 ? registries : ['docker.io']

@@ -73,8 +73,11 @@ function logPeers(logger: Logger): readonly (() => void)[] {
   return [
     subscribe('peer.joined', (event) => logger.info(event, 'peer joined')),
     subscribe('peer.left', (event) => logger.info(event, 'peer left')),
-    subscribe('peer.served', ({ error, ...rest }) =>
-      logger.debug({ ...rest, error: errorText(error) }, 'sent to peer'),
+    subscribe('peer.served', ({ error, repository, ...rest }) =>
+      logger.debug(
+        { ...rest, repository: repositoryText(repository), error: errorText(error) },
+        'sent to peer',
+      ),
     ),
     subscribe('peer.taken', ({ error, ...rest }) =>
       logger.debug({ ...rest, error: errorText(error) }, 'received from peer'),

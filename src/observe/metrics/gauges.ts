@@ -1,5 +1,5 @@
 import { readWhenScraped } from './instruments.ts'
-import type { Metric } from './text-format.ts'
+import { type Metric, sample } from './text-format.ts'
 
 /** Current values, which are read when Prometheus scrapes the agent. */
 export interface GaugeValues {
@@ -9,6 +9,8 @@ export interface GaugeValues {
   readonly storeBlobs: number
   readonly evictedBytes: number
   readonly peersConnected: number
+  /** Since the first start of the agent on this data folder. */
+  readonly savedBytes: { readonly clients: number; readonly peers: number }
 }
 
 export function gaugeMetrics(gauges: () => GaugeValues): readonly Metric[] {
@@ -38,5 +40,15 @@ export function gaugeMetrics(gauges: () => GaugeValues): readonly Metric[] {
       'Bytes evicted to keep the store below its limit.',
       () => gauges().evictedBytes,
     ),
+    {
+      name: 'leat_saved_bytes_total',
+      help: 'Bytes that clients and peers got without a transfer from upstream for their request.',
+      type: 'counter',
+      *samples() {
+        const { clients, peers } = gauges().savedBytes
+        yield sample(this.name, 'to="clients"', clients)
+        yield sample(this.name, 'to="peers"', peers)
+      },
+    },
   ]
 }

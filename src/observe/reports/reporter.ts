@@ -77,6 +77,7 @@ function gaugeValues(view: NodeView): GaugeValues {
     storeBytes: store.bytes,
     storeBlobs: store.blobs,
     evictedBytes: store.evictedBytes,
+    savedBytes: view.saved().total,
     get peersConnected() {
       return view.peers()?.members.length ?? 0
     },

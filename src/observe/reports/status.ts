@@ -2,6 +2,7 @@ import { repositoryKey } from '../../oci/names/repository.ts'
 import type { FlightReport, SourceReport, StatusReport } from '../../schemas/status-report.ts'
 import type { CounterTotals } from '../metrics/metrics.ts'
 import type { HostRecord, HostRecords } from '../records/hosts.ts'
+import type { SavingsView } from '../records/savings.ts'
 import { rfc3339 } from './listing.ts'
 import { peersReport } from './peers.ts'
 import type { FlightView, NodeView, ScrubView, SourceView } from './view.ts'
@@ -37,10 +38,37 @@ export async function statusReport(
     served: totals.served,
     clients: view.clients(),
     fetched: totals.fetched,
+    saved: savedReport(view.saved()),
     upstreams: hosts.all().map(hostReport),
     webhooks: view.webhooks().map(({ problem, ...rest }) => ({ ...rest, problem: problem ?? null })),
     sources: (await view.sources()).map(sourceReport),
     peers: peers === undefined ? null : peersReport(peers, totals.peers),
+  }
+}
+
+function savedReport({ since, total, cost, registries }: SavingsView): StatusReport['saved'] {
+  return {
+    ...amountsOf({ ...total, cost }),
+    since: since ?? null,
+    registries: registries.map(({ registry, ...sums }) => ({ registry, ...amountsOf(sums) })),
+  }
+}
+
+function amountsOf({
+  clients,
+  peers,
+  upstream,
+  cost,
+}: SavingsView['total'] & { readonly cost: number | undefined }): Omit<
+  StatusReport['saved'],
+  'since' | 'registries'
+> {
+  return {
+    bytes: clients + peers,
+    toClients: clients,
+    toPeers: peers,
+    fromUpstream: upstream,
+    cost: cost ?? null,
   }
 }
 

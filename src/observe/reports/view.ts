@@ -2,6 +2,7 @@ import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../schemas/peer-report.ts'
 import type { StatusReport } from '../../schemas/status-report.ts'
+import type { SavingsView } from '../records/savings.ts'
 
 /** A stored blob or manifest. Times are in milliseconds since the epoch. */
 export interface BlobView {
@@ -124,6 +125,7 @@ export interface NodeView extends ContentView {
   isAllowed(repository: Repository): boolean
   /** The local sources, in the order in which they are asked. */
   sources(): Promise<readonly SourceView[]>
+  saved(): SavingsView
   webhooks(): readonly WebhookView[]
   /** undefined while this node is in no swarm. */
   peers(): SwarmReport | undefined

@@ -1,6 +1,6 @@
-import { agoText, plural, sizeText } from '../../observe/text.js'
+import { agoText, plural, savedShareText, sizeText } from '../../observe/text.js'
 import { byId, createElement, setOptionalText, setText } from '../dom.js'
-import { createSourcesBar, createSourcesLegend, totalBytes } from './byte-sources.js'
+import { createSourcesBar, createSourcesLegend } from './byte-sources.js'
 
 /** @typedef {import('../../schemas/status-report.ts').StatusReport} StatusReport */
 
@@ -52,12 +52,10 @@ function showStore({ blobs, bytes, limitBytes, evictedBytes, hosted }) {
  * @param {StatusReport} status
  * @returns {[string, string]}
  */
-function savedTexts({ served, fetched: from }) {
-  const total = totalBytes(served)
-  if (total === 0) return ['0 B', 'Nothing served yet']
-  const savedBytes = Math.max(0, total - from.upstream)
-  const percent = Math.round((100 * savedBytes) / total)
-  return [sizeText(savedBytes), `${percent}% of the served bytes were not downloaded again`]
+function savedTexts({ saved: amounts }) {
+  if (amounts.bytes + amounts.fromUpstream === 0) return ['0 B', 'Nothing served yet']
+  const cost = amounts.cost === null ? '' : `; worth ${amounts.cost.toFixed(2)}`
+  return [sizeText(amounts.bytes), `${savedShareText(amounts)}, since ${amounts.since}${cost}`]
 }
 
 /**

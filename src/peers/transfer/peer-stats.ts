@@ -1,5 +1,6 @@
 import { publish } from '../../observe/events.ts'
 import type { Digest } from '../../oci/digest.ts'
+import type { Repository } from '../../oci/names/repository.ts'
 import type { Member, MemberId } from '../identity/member.ts'
 import type { Membership } from '../membership/membership.ts'
 
@@ -18,6 +19,8 @@ export interface PeerStatsEntry {
 export interface RecordedTransfer {
   readonly direction: 'taken' | 'served'
   readonly digest: Digest
+  /** The repository in which a peer has asked for it. */
+  readonly repository?: Repository
   /** undefined when membership does not know the peer (yet). */
   readonly id: MemberId | undefined
   readonly name: string
@@ -49,7 +52,7 @@ export class PeerStats {
 
   /** Runs a transfer and records it. */
   async record(transfer: RecordedTransfer, work: () => Promise<void>): Promise<void> {
-    const { direction, digest, id, name } = transfer
+    const { direction, digest, repository, id, name } = transfer
     const startedAt = performance.now()
     let error: Error | undefined
     try {
@@ -61,7 +64,8 @@ export class PeerStats {
       const bytes = transfer.bytes()
       const entry = id === undefined ? undefined : this.#entries.get(id)
       if (entry !== undefined) entry[direction === 'taken' ? 'takenBytes' : 'givenBytes'] += bytes
-      publish(`peer.${direction}`, { digest, id, name, bytes, ms: performance.now() - startedAt, error })
+      const ms = performance.now() - startedAt
+      publish(`peer.${direction}`, { digest, repository, id, name, bytes, ms, error })
     }
   }
 

@@ -36,6 +36,7 @@ export async function serveContent(
   const transfer = {
     direction: 'served' as const,
     digest,
+    repository,
     id: member?.id,
     name: member?.name ?? peerName,
     bytes: () => sentBytes,

@@ -15,8 +15,10 @@ const FileEntry = v.strictObject({
   path: v.pipe(v.string(), v.startsWith('/')),
   /** The URL of the mirror that was written. */
   url: v.string(),
-  /** The registries for which the mirror was requested; null for all. */
+  /** The only registries for which the mirror was requested; null for all. */
   registries: v.nullable(v.array(v.string())),
+  /** Registries that were named besides the well-known ones. */
+  alsoFor: v.optional(v.array(v.string()), []),
   /** The CA of the agent's certificate, in PEM; null if none was needed. */
   ca: v.optional(v.nullable(v.string()), null),
   /** The file before the install, in base64; null if there was none. */

@@ -9,8 +9,10 @@ export interface MirrorSettings {
   readonly isLoopback: boolean
   /** Undefined if the agent speaks plain HTTP. */
   readonly tls: Tls | undefined
-  /** The registries for which the mirror is used; undefined for all. */
-  readonly registries: readonly string[] | undefined
+  /** The only registries for which the mirror is used; undefined for all. */
+  readonly only: readonly string[] | undefined
+  /** Registries to name where a runtime needs a list, besides the well-known ones. */
+  readonly alsoFor: readonly string[]
   /** The path of containerd's own configuration. */
   readonly containerdConfig: string
   /** Whether `config_path` may be added to that configuration. */

@@ -3,7 +3,7 @@ import type { OriginalFiles } from '../files/original-files.ts'
 import { type Edit, type MirrorSettings, urlOf } from '../files/plan.ts'
 
 /** The file with the CA of the agent's certificate, in a folder that the runtime reads. */
-const NAME = 'leat-ca.crt'
+export const CA_NAME = 'leat-ca.crt'
 
 /** No edits if no CA is needed. PEM allows any text between its parts, also markers (RFC 7468, section 2). */
 export async function caEdits(
@@ -23,7 +23,7 @@ export async function caPaths(certificates: string, originals: OriginalFiles): P
 }
 
 export function caPath(folder: string): string {
-  return `${folder}/${NAME}`
+  return `${folder}/${CA_NAME}`
 }
 
 export function trustNotes({ tls, ...mirror }: Pick<MirrorSettings, 'tls' | 'address'>): readonly string[] {

@@ -3,7 +3,7 @@ import { RuntimeFailure } from '../files/failure.ts'
 import type { OriginalFiles } from '../files/original-files.ts'
 import { type Edit, type MirrorSettings, type Plan, urlOf } from '../files/plan.ts'
 import { readToml } from '../files/toml.ts'
-import { caPath } from './certificates.ts'
+import { CA_NAME, caPath } from './certificates.ts'
 import { DEFAULT_FOLDER } from './containerd-config.ts'
 import { certificatesIn, withMirror } from './hosts-toml.ts'
 
@@ -32,9 +32,9 @@ export async function planHosts(
   const todo: string[] = []
   const notes: string[] = []
   const hostFolders =
-    mirror.registries === undefined
+    mirror.only === undefined
       ? await hostFoldersForAll(places, originals)
-      : await hostFoldersFor(mirror.registries, places, originals)
+      : await hostFoldersFor(mirror.only, places, originals)
   for (const hostFolder of hostFolders) {
     try {
       edits.push(await hostsEdit(hostFolder, places.target, mirror, originals))
@@ -77,7 +77,7 @@ export async function folderForNew(folders: readonly string[], originals: Origin
 
 /** Whether the host folder would exist without an install. */
 async function isOfOthers(hostFolder: string, originals: OriginalFiles): Promise<boolean> {
-  const names = await originals.files.names(hostFolder)
+  const names = (await originals.files.names(hostFolder)).filter((name) => name !== CA_NAME)
   if (names.some((name) => name !== 'hosts.toml')) return true
   if (!names.includes('hosts.toml')) return !originals.isOwnFolder(hostFolder)
   return (
@@ -114,7 +114,7 @@ async function hostFoldersFor(
     const found = await firstOfOthers(folders, hostNames(registry), originals)
     if (found?.endsWith(`/${DEFAULT_HOST}`) === true) {
       throw new RuntimeFailure(
-        `containerd uses ${found} for ${registry} now, and a folder for ${registry} would hide it; leave out --registry to add the mirror to ${found}`,
+        `containerd uses ${found} for ${registry} now, and a folder for ${registry} would hide it; leave out --only to add the mirror to ${found}`,
       )
     }
     hostFolders.push(found ?? `${target}/${hostNames(registry)[0]}`)

@@ -19,11 +19,12 @@ export const crio: RuntimeKind = {
 
   async plan(mirror, originals) {
     const files = await registryFiles(originals)
-    const { address, isLoopback, tls, registries } = mirror
+    const { address, isLoopback, tls, only, alsoFor } = mirror
     const isPlain = tls === undefined
     const { text, replaced, notes, byOthers } = mirrorsFor(files, {
       address,
-      registries,
+      only,
+      alsoFor,
       isInsecure: isPlain && isLoopback,
     })
     const path = `${FOLDER}/${nameAfter(replaced)}`

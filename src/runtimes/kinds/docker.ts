@@ -1,11 +1,13 @@
 import type { OriginalFiles } from '../files/original-files.ts'
-import { urlOf } from '../files/plan.ts'
+import { type MirrorSettings, type Plan, urlOf } from '../files/plan.ts'
 import type { RuntimeKind } from '../files/runtime-kind.ts'
-import { caEdits, caPaths, trustNotes } from './certificates.ts'
+import { caEdits, caPath, caPaths, trustNotes } from './certificates.ts'
+import { planHosts } from './containerd-hosts.ts'
 import { readSettings, withDockerMirror, withoutDockerMirror } from './daemon-json.ts'
 import { removeMarkedPart } from './remove-marked-part.ts'
 
 const PATH = '/etc/docker/daemon.json'
+/** Certificates, and mirrors for a dockerd that keeps images in containerd. */
 const CERTIFICATES = '/etc/docker/certs.d'
 /** Files in which distributions and operators set the command line of dockerd. */
 const COMMAND_LINE_FILES = [
@@ -22,26 +24,28 @@ export const docker: RuntimeKind = {
   name: 'Docker',
   detectionPaths: () => ['/etc/docker', '/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd'],
 
+  /**
+   * Docker 28 and later with images in containerd reads hosts.toml files at every pull, for all registries. Otherwise Docker
+   * reads daemon.json at its start, for docker.io only. That may change with an upgrade, so both are written.
+   */
   async plan(mirror, originals) {
-    if (mirror.registries !== undefined && !mirror.registries.includes('docker.io')) {
-      const note = 'Docker has mirrors only for docker.io, which --registry does not name'
-      return { edits: [], todo: [], notes: [note] }
+    const daemon = await planDaemonJson(mirror, originals)
+    const hosts = await planHosts({ folders: [CERTIFICATES], target: CERTIFICATES }, mirror, originals)
+    return {
+      edits: [...daemon.edits, ...(await caEdits(CERTIFICATES, mirror, originals)), ...hosts.edits],
+      todo: [...daemon.todo, ...hosts.todo],
+      notes: [...daemon.notes, ...hosts.notes, ...trustNotes(mirror)],
     }
-    const file = await fileWithMirrorFlag(originals)
-    if (file !== undefined) {
-      const todo = `dockerd is started with --registry-mirror (${file}) and would not start with mirrors in ${PATH} as well: move them to ${PATH}, and run this command again`
-      return { edits: [], todo: [todo], notes: [] }
-    }
-    const text = withDockerMirror(await originals.text(PATH), urlOf(mirror), PATH)
-    const edits = [
-      { path: PATH, text },
-      ...(await caEdits(`${CERTIFICATES}/${mirror.address}`, mirror, originals)),
-    ]
-    return { edits, todo: [], notes: trustNotes(mirror) }
   },
 
   async candidatePaths(_mirror, originals) {
-    return [PATH, ...(await caPaths(CERTIFICATES, originals))]
+    const folders = await originals.files.folders(CERTIFICATES)
+    return [
+      PATH,
+      caPath(CERTIFICATES),
+      ...(await caPaths(CERTIFICATES, originals)),
+      ...folders.map((name) => `${CERTIFICATES}/${name}/hosts.toml`),
+    ]
   },
 
   removeOwnPart(text, options) {
@@ -55,6 +59,22 @@ export const docker: RuntimeKind = {
   async followUp(changed) {
     return changed.includes(PATH) ? 'reload Docker: systemctl reload docker' : undefined
   },
+}
+
+/** Mirrors of docker.io, for a dockerd that keeps images in graph drivers. */
+async function planDaemonJson(mirror: MirrorSettings, originals: OriginalFiles): Promise<Plan> {
+  if (mirror.only !== undefined && !mirror.only.includes('docker.io')) {
+    const note = `${PATH} has mirrors only for docker.io, which --only does not name`
+    return { edits: [], todo: [], notes: [note] }
+  }
+  const file = await fileWithMirrorFlag(originals)
+  if (file !== undefined) {
+    const todo = `dockerd is started with --registry-mirror (${file}) and would not start with mirrors in ${PATH} as well: move them to ${PATH}, and run this command again`
+    return { edits: [], todo: [todo], notes: [] }
+  }
+  const text = withDockerMirror(await originals.text(PATH), urlOf(mirror), PATH)
+  const ca = await caEdits(`${CERTIFICATES}/${mirror.address}`, mirror, originals)
+  return { edits: [{ path: PATH, text }, ...ca], todo: [], notes: [] }
 }
 
 async function fileWithMirrorFlag(originals: OriginalFiles): Promise<string | undefined> {

@@ -1,6 +1,7 @@
 import { registryInPath } from '../../oci/names/registry-host.ts'
 import { RuntimeFailure } from '../files/failure.ts'
 import { withMarkers } from '../files/markers.ts'
+import type { MirrorSettings } from '../files/plan.ts'
 import { isTable, readToml, strings, type Table, tableAt, tomlString } from '../files/toml.ts'
 
 /** Public registries. These files have no entry for all registries. */
@@ -55,15 +56,17 @@ export function mirrorsFor(
   {
     address,
     isInsecure,
-    registries,
-  }: { address: string; isInsecure: boolean; registries: readonly string[] | undefined },
+    only,
+    alsoFor,
+  }: Pick<MirrorSettings, 'address' | 'only' | 'alsoFor'> & { readonly isInsecure: boolean },
 ): Mirrored {
   const documents = files.map(({ name, text }) => ({ name, table: readToml(text, name) }))
   const entries = entriesOf(documents)
-  const named = registries ?? [...WELL_KNOWN, ...documents.flatMap(({ table }) => searchRegistries(table))]
+  const searched = documents.flatMap(({ table }) => searchRegistries(table))
+  const named = only ?? [...WELL_KNOWN, ...searched, ...alsoFor]
   const prefixes = new Set(named.filter((prefix) => entries.has(prefix) || !isCovered(prefix, entries)))
   for (const prefix of entries.keys()) {
-    if (registries === undefined || registries.includes(hostOf(prefix))) prefixes.add(prefix)
+    if (only === undefined || only.includes(hostOf(prefix))) prefixes.add(prefix)
   }
   const blocks: string[] = []
   const replaced = new Set<string>()
@@ -77,7 +80,7 @@ export function mirrorsFor(
     const path = pathOf(location)
     if (prefix.startsWith('*.') || path === undefined) {
       notes.push(
-        `${prefix} gets no mirror, because it does not correspond to one path at the agent; name its registries with --registry`,
+        `${prefix} gets no mirror, because it does not correspond to one path at the agent; name its registries with --only`,
       )
       continue
     }
@@ -130,7 +133,7 @@ function line(key: string, value: unknown): string {
   if (typeof value === 'boolean' || typeof value === 'number') return `${name} = ${value}\n`
   if (Array.isArray(value)) return `${name} = [${strings(value).map(tomlString).join(', ')}]\n`
   throw new RuntimeFailure(
-    `a [[registry]] has a value of ${key} that cannot be copied; exclude that registry with --registry`,
+    `a [[registry]] has a value of ${key} that cannot be copied; exclude that registry with --only`,
   )
 }
 

@@ -26,6 +26,8 @@ export interface UpstreamEntry {
   readonly allowPrivateTargets?: boolean
   /** Hosts outside the registry's own domain that may be its token service. */
   readonly realms?: readonly string[]
+  /** What a GiB from the registry costs, in any currency; for the report of what was saved. */
+  readonly costPerGiB?: number
 }
 
 export interface BasicCredentials {
@@ -155,4 +157,10 @@ export function describeUpstream(options: UpstreamOptions, registry: string): Up
 /** The name of a repository in requests to the hosts of its upstream. */
 export function repositoryNameAtHosts({ prefix }: Upstream, name: string): string {
   return prefix === '' ? name : `${prefix}/${name}`
+}
+
+/** Gives what a GiB from a registry costs; undefined without a price. */
+export function costPerGiB({ entries = [] }: UpstreamOptions, registry: string): number | undefined {
+  const namespace = canonicalNamespace(registry)
+  return entries.find((entry) => canonicalNamespace(entry.namespace) === namespace)?.costPerGiB
 }

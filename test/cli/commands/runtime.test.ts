@@ -30,13 +30,13 @@ test('install, show and uninstall report what they do to each file', async () =>
     [shown.code, shown.out],
     [
       0,
-      'Docker: does not ask 127.0.0.1:5050\n  /etc/docker/daemon.json: would be created\n  after that: reload Docker: systemctl reload docker\n',
+      'Docker: does not ask 127.0.0.1:5050\n  /etc/docker/daemon.json: would be created\n  /etc/docker/certs.d/_default/hosts.toml: would be created\n  after that: reload Docker: systemctl reload docker\n',
     ],
   )
   const installed = await runAgent(['runtime', 'install', '--root', root, '--listen', '0.0.0.0:6000'])
   assert.match(
     installed.out,
-    /^Docker: asks 127\.0\.0\.1:6000 first\n {2}\/etc\/docker\/daemon\.json: created\n {2}now: /,
+    /^Docker: asks 127\.0\.0\.1:6000 first\n {2}\/etc\/docker\/daemon\.json: created\n {2}\/etc\/docker\/certs\.d\/_default\/hosts\.toml: created\n {2}now: /,
   )
   assert.deepEqual(JSON.parse(await readFile(daemon, 'utf8')), {
     'registry-mirrors': ['http://127.0.0.1:6000'],
@@ -51,7 +51,10 @@ test('install, show and uninstall report what they do to each file', async () =>
       {
         runtime: 'docker',
         name: 'Docker',
-        files: [{ path: '/etc/docker/daemon.json', state: 'current' }],
+        files: [
+          { path: '/etc/docker/daemon.json', state: 'current' },
+          { path: '/etc/docker/certs.d/_default/hosts.toml', state: 'current' },
+        ],
         todo: [],
         notes: [],
         pointsHere: true,
@@ -142,7 +145,7 @@ test('show lists the registries for which others have configured the agent as a 
   await writeFile(join(root, 'etc/containers/registries.conf'), mirror)
   const all = await runInProcess(['runtime', 'show', '--root', root])
   assert.match(all.out, /^CRI-O and podman: asks 127\.0\.0\.1:5050 first, but only for ghcr\.io\n/)
-  const one = await runInProcess(['runtime', 'show', '--root', root, '--registry', 'ghcr.io'])
+  const one = await runInProcess(['runtime', 'show', '--root', root, '--only', 'ghcr.io'])
   assert.equal(one.out, 'CRI-O and podman: asks 127.0.0.1:5050 first\n')
 })
 
@@ -168,4 +171,26 @@ test('with --best-effort a runtime that cannot be configured is told, and is no 
   const tolerant = await runInProcess(['runtime', 'install', '--root', root, '--best-effort'])
   assert.equal(tolerant.code, 0)
   assert.match(tolerant.err, /^agent: .*daemon\.json/)
+})
+
+test('a dry run prints the lines that would change', async () => {
+  const root = await host('dry', 'etc/docker')
+  await writeFile(join(root, 'etc/docker/daemon.json'), '{\n  "debug": true\n}\n')
+  const { out } = await runInProcess(['runtime', 'install', '--root', root, '--dry-run'])
+  assert.match(
+    out,
+    / {4}@@ line 2 @@\n {4}- {3}"debug": true\n {4}\+ {3}"debug": true,\n {4}\+ {3}"registry-mirrors"/,
+  )
+  assert.match(out, / {4}\+ \[host\."http:\/\/127\.0\.0\.1:5050"\]\n/)
+})
+
+test('podman and CRI-O are told the upstreams of the settings, and what is named besides', async () => {
+  const root = await host('upstreams', 'etc/containers')
+  const config = join(folder, 'upstreams.yaml')
+  await writeFile(config, 'upstreams:\n  - namespace: reg.corp.example:5000\n')
+  const flags = ['--root', root, '--config', config, '--registry', 'other.example']
+  assert.equal((await runInProcess(['runtime', 'install', ...flags])).code, 0)
+  const text = await readFile(join(root, 'etc/containers/registries.conf.d/50-leat.conf'), 'utf8')
+  for (const registry of ['docker.io', 'reg.corp.example:5000', 'other.example'])
+    assert.match(text, new RegExp(`prefix = "${registry}"`))
 })

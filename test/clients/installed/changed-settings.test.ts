@@ -46,7 +46,7 @@ test('skopeo and podman pull through the agent after an install, and an uninstal
     [CORP.path]: CORP.text,
   })
   const copy = copyWithSkopeo(lab, host)
-  await runRuntimeCommand('install', host, agent.address, ...PODMAN_FLAGS, '--registry', CORP.registry)
+  await runRuntimeCommand('install', host, agent.address, ...PODMAN_FLAGS, '--only', CORP.registry)
   await assertPulledThroughAgent(lab, () => copy(image))
   await podman('pull', '--quiet', REF)
 

@@ -92,7 +92,7 @@ export async function enableHostsFiles(host: Host): Promise<void> {
 }
 
 /** The flags of an install for podman and skopeo. */
-export const PODMAN_FLAGS = ['--runtime', 'crio', '--registry', REGISTRY] as const
+export const PODMAN_FLAGS = ['--runtime', 'crio', '--only', REGISTRY] as const
 
 /** A file of another owner that podman reads after the agent's, whose settings must stay. */
 export const CORP = {

@@ -62,7 +62,7 @@ test('podman pulls through the agent after an install, and no longer after an un
   const lab = await startInstallLab(t, ['podman'])
   if (lab === undefined) return
   const { host, before, podman } = await setUpPodman(t, lab, { [CORP.path]: CORP.text })
-  await runRuntimeCommand('install', host, lab.agent.address, ...PODMAN_FLAGS, '--registry', CORP.registry)
+  await runRuntimeCommand('install', host, lab.agent.address, ...PODMAN_FLAGS, '--only', CORP.registry)
   await assertPulledThroughAgent(lab, () => podman('pull', '--quiet', REF))
   await podman('rmi', '--all', '--force')
   await podman('pull', '--quiet', CORP.ref)

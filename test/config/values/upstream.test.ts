@@ -55,6 +55,7 @@ upstreams:
     prefix: undefined,
     allowPrivateTargets: false,
     realms: [],
+    costPerGiB: undefined,
   })
   assert.deepEqual(github?.hosts, ['ghcr.io'])
   assert.deepEqual(github.credentials, { kind: 'docker-config', file: '/root/.docker/config.json' })

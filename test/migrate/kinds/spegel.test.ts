@@ -26,7 +26,7 @@ spegel:
   const text = notes.join('\n')
   for (const expected of [
     /Agents share content only if they know one secret/,
-    /agent runtime install --registry docker\.io --registry ghcr\.io/,
+    /agent runtime install --only docker\.io --only ghcr\.io/,
     /basicAuthSecretName has no counterpart/,
     /prependExisting is not needed/,
     /registryFilters has no counterpart/,

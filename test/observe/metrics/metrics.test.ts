@@ -14,6 +14,7 @@ const GAUGES = {
   storeBlobs: 3,
   evictedBytes: 11,
   peersConnected: 0,
+  savedBytes: { clients: 5, peers: 6 },
 }
 
 function withMetrics(use: (metrics: Metrics, read: () => ReturnType<typeof parseExposition>) => void): void {

@@ -56,15 +56,18 @@ test('a mirror for some registries is added to their host folders only', async (
     [`${CERTS}/quay.io/hosts.toml`]: 'server = "https://quay.io"\n',
   })
   const before = await host.snapshot()
-  const some: MirrorSettings = { ...MIRROR, registries: ['ghcr.io', 'localhost:5000', 'quay.io'] }
+  const some: MirrorSettings = { ...MIRROR, only: ['ghcr.io', 'localhost:5000', 'quay.io'] }
   const only = { ...optionsFor(host), runtimes: ['containerd', 'docker'] as const }
   const reports = await install(some, only)
   assert.deepEqual(statesOf(reports), {
     [`${CERTS}/ghcr.io/hosts.toml`]: 'created',
     [`${CERTS}/localhost_5000_/hosts.toml`]: 'created',
     [`${CERTS}/quay.io/hosts.toml`]: 'changed',
+    '/etc/docker/certs.d/ghcr.io/hosts.toml': 'created',
+    '/etc/docker/certs.d/localhost_5000_/hosts.toml': 'created',
+    '/etc/docker/certs.d/quay.io/hosts.toml': 'created',
   })
-  assert.match(reports[1]?.notes.join() ?? '', /Docker has mirrors only for docker\.io/)
+  assert.match(reports[1]?.notes.join() ?? '', /daemon\.json has mirrors only for docker\.io/)
   assert.equal(
     (await show(MIRROR, only))[0]?.pointsHere,
     true,
@@ -84,7 +87,7 @@ test('a host folder for one registry would hide the default, so it is refused', 
   const host = await Host.make(t, { [CONFIG]: CONFIG_2, [DEFAULT_HOSTS]: '[host."https://near"]\n' })
   const before = await host.snapshot()
   const [report] = await install(
-    { ...MIRROR, registries: ['ghcr.io'] },
+    { ...MIRROR, only: ['ghcr.io'] },
     { ...optionsFor(host), runtimes: ['containerd'] },
   )
   assert.match(report?.failure ?? '', /containerd uses .*_default for ghcr\.io now/)

@@ -52,6 +52,6 @@ test('mirrors that others have added are reported, for all registries or for som
   const [some] = await show(MIRROR, only)
   assert.deepEqual([some?.pointsHere, some?.byOthers], [false, ['ghcr.io']])
   await host.write('/etc/containers/registries.conf', mirror('ghcr.io').replaceAll(':5050', ':5055'))
-  const [none] = await show({ ...MIRROR, registries: ['ghcr.io'] }, only)
+  const [none] = await show({ ...MIRROR, only: ['ghcr.io'] }, only)
   assert.deepEqual([none?.pointsHere, none?.byOthers], [false, []])
 })

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { mirrorsFor, WELL_KNOWN } from '../../../src/runtimes/kinds/registries-conf.ts'
 import { parseDocument } from '../toml-document.ts'
 
-const OPTIONS = { address: '127.0.0.1:5050', isInsecure: true, registries: undefined }
+const OPTIONS = { address: '127.0.0.1:5050', isInsecure: true, only: undefined, alsoFor: [] }
 
 function file(text: string, name = '/etc/containers/registries.conf') {
   return { name, text }
@@ -23,12 +23,24 @@ test('every well-known registry gets the agent as its mirror, over HTTP only on 
     mirror: [{ location: '127.0.0.1:5050/docker.io', insecure: true }],
   })
   assert.deepEqual([replaced, notes], [[], []])
-  const remote = mirrorsFor([], { address: '10.0.0.7:5050', isInsecure: false, registries: ['docker.io'] })
+  const remote = mirrorsFor([], {
+    address: '10.0.0.7:5050',
+    isInsecure: false,
+    only: ['docker.io'],
+    alsoFor: [],
+  })
   assert.deepEqual(entries(remote.text)['docker.io'], {
     prefix: 'docker.io',
     location: 'docker.io',
     mirror: [{ location: '10.0.0.7:5050/docker.io' }],
   })
+})
+
+test('registries of the settings are added to the well-known ones', () => {
+  const { text } = mirrorsFor([], { ...OPTIONS, alsoFor: ['reg.corp:5000', 'docker.io'] })
+  assert.deepEqual(Object.keys(entries(text)), [...WELL_KNOWN, 'reg.corp:5000'])
+  const only = mirrorsFor([], { ...OPTIONS, only: ['ghcr.io'], alsoFor: ['reg.corp:5000'] })
+  assert.deepEqual(Object.keys(entries(only.text)), ['ghcr.io'])
 })
 
 test('an own entry copies the entry that it replaces', () => {
@@ -83,7 +95,11 @@ test('of several entries for one prefix the last is effective', () => {
 
 test('the requested registries get a mirror, and so do prefixes in them that have an entry', () => {
   const othersFile = '[[registry]]\nlocation = "ghcr.io/acme"\n[[registry]]\nlocation = "quay.io/x"\n'
-  const some = mirrorsFor([file(othersFile)], { ...OPTIONS, registries: ['ghcr.io', 'localhost:5000'] })
+  const some = mirrorsFor([file(othersFile)], {
+    ...OPTIONS,
+    only: ['ghcr.io', 'localhost:5000'],
+    alsoFor: [],
+  })
   assert.deepEqual(Object.keys(entries(some.text)), ['ghcr.io', 'localhost:5000', 'ghcr.io/acme'])
   assert.equal((entries(some.text)['localhost:5000'] as { mirror: object[] }).mirror.length, 1)
 })
@@ -105,6 +121,6 @@ test('version 1 of the format is read too', () => {
 test('an entry that has the agent already is not replaced, and without entries the text is empty', () => {
   const othersFile =
     '[[registry]]\nlocation = "ghcr.io"\n[[registry.mirror]]\nlocation = "127.0.0.1:5050/ghcr.io"\ninsecure = true\n'
-  const { text, byOthers } = mirrorsFor([file(othersFile)], { ...OPTIONS, registries: ['ghcr.io'] })
+  const { text, byOthers } = mirrorsFor([file(othersFile)], { ...OPTIONS, only: ['ghcr.io'], alsoFor: [] })
   assert.deepEqual([text, byOthers], ['', ['ghcr.io']])
 })
