@@ -17,7 +17,11 @@ export interface ReadableStore {
     | undefined
   >
   references(manifest: Digest): Promise<readonly Digest[]>
-  pins(): AsyncIterable<{ readonly digest: Digest; readonly pinnedAt: number }>
+  pins(): AsyncIterable<{
+    readonly digest: Digest
+    readonly pinnedAt: number
+    readonly names: readonly string[]
+  }>
   list(): AsyncIterable<BlobView>
   tags(): AsyncIterable<TagView>
 }
