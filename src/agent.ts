@@ -1,6 +1,6 @@
 import type { AgentOptions } from './agent-options.ts'
 import type { CachingResolver } from './fetch/resolver.ts'
-import { CleanupStack } from './lib/async/cleanup-stack.ts'
+import { CleanupStack, StoppedWhileStarting } from './lib/async/cleanup-stack.ts'
 import type { AgentState } from './node-view.ts'
 import type { Resolver } from './ports/resolver.ts'
 import type { ListenAddress } from './registry-api/server.ts'
@@ -13,7 +13,10 @@ export type { AgentOptions }
 export interface Agent {
   /** Resolves when the agent answers clients. */
   start(): Promise<void>
-  /** Accepts no more clients, lets bodies under way end for `drainMs`, and closes the store. */
+  /**
+   * Accepts no more clients, lets bodies under way end for `drainMs`, and closes the store. An agent that is starting opens
+   * no further part: `start` closes the part that it was opening, and rejects.
+   */
   stop(options?: { drainMs?: number }): Promise<void>
   /** Where the agent listens. Throws before the agent has started. */
   readonly addresses: { readonly registry: ListenAddress; readonly admin: ListenAddress | undefined }
@@ -70,6 +73,8 @@ class NodeAgent implements Agent {
   #adminAddress: ListenAddress | undefined
   #warnings: readonly string[] = []
   #stopping: Promise<void> | undefined
+  /** The server that begins to listen. It can be stopped only once it listens. */
+  #listening: Promise<unknown> | undefined
 
   constructor(options: AgentOptions) {
     this.#options = options
@@ -94,29 +99,49 @@ class NodeAgent implements Agent {
       await this.#start()
     } catch (error) {
       await this.stop({ drainMs: 0 })
+      // Of a part that was being opened when the agent was stopped.
+      await this.#cleanup.run({ drainMs: 0 })
       throw error
     }
   }
 
   stop({ drainMs = DRAIN_MS }: { drainMs?: number } = {}): Promise<void> {
-    this.#stopping ??= this.#cleanup.run({ drainMs })
+    this.#stopping ??= this.#stop(drainMs)
     return this.#stopping
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    await this.#listening
+    await this.#cleanup.run({ drainMs })
   }
 
   async #start(): Promise<void> {
     const parts = await wireAgent(this.#options, this.#state, this.#cleanup)
     const { store, peers, resolver, warming, localNode, registryServer, adminServer, controlServer } = parts
-    const noImports = await controlServer.start()
+    const noImports = await this.#listen(() => controlServer.start())
     this.#warnings = noImports === undefined ? parts.warnings : [...parts.warnings, noImports]
     await peers?.join(localNode)
-    this.#adminAddress = await adminServer?.start()
+    this.#adminAddress = await this.#listen(async () => adminServer?.start())
     // The registry API starts last, so that a client that is answered here is answered everywhere.
-    this.#registryAddress = await registryServer.start()
+    this.#registryAddress = await this.#listen(() => registryServer.start())
     const { scrubRate = 0 } = this.#options
     if (scrubRate > 0)
       store.scrub.start({ bytesPerSecond: scrubRate, isQuiet: () => isQuiet(store, resolver) })
     parts.collecting?.start()
     warming.start()
+  }
+
+  async #listen<Address>(start: () => Promise<Address>): Promise<Address> {
+    this.#assertNotStopping()
+    const listening = start()
+    this.#listening = listening.catch(() => undefined)
+    const address = await listening
+    this.#assertNotStopping()
+    return address
+  }
+
+  #assertNotStopping(): void {
+    if (this.#stopping !== undefined) throw new StoppedWhileStarting()
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
+import { Server } from 'node:net'
 import { describe, it } from 'node:test'
 import { createAgent } from '../src/index.ts'
 import { subscribe } from '../src/observe/events.ts'
@@ -112,6 +113,36 @@ describe('an agent', () => {
     await startAgent(t, { upstream, data })
     assert.ok((await readdir(data)).includes('index'))
   })
+
+  for (const [servers, moment] of [
+    [0, 'as soon as it starts'],
+    [1, 'while its control socket begins to listen'],
+    [2, 'while its admin server begins to listen'],
+    [3, 'while its registry server begins to listen'],
+  ] as const) {
+    it(`that is stopped ${moment} leaves nothing open`, async (t) => {
+      const data = await folder(t)
+      const agent = createAgent({ data, listen: ANY_PORT, admin: ANY_PORT })
+      const listening: Server[] = []
+      let stopping: Promise<void> | undefined
+      const { listen } = Server.prototype
+      t.mock.method(Server.prototype, 'listen', function (this: Server, ...given: Parameters<typeof listen>) {
+        listening.push(this)
+        if (listening.length === servers) stopping = agent.stop({ drainMs: 0 })
+        return listen.apply(this, given)
+      })
+      const starting = agent.start()
+      if (servers === 0) stopping = agent.stop({ drainMs: 0 })
+      await assert.rejects(starting, /was stopped before it had started/)
+      await stopping
+      assert.equal(listening.length, servers)
+      assert.ok(listening.every((server) => !server.listening))
+      t.mock.restoreAll()
+      const next = createAgent({ data, listen: ANY_PORT })
+      await next.start()
+      await next.stop({ drainMs: 0 })
+    })
+  }
 
   it('lets a body under way end before it stops', async (t) => {
     const upstream = await startUpstream(t)

@@ -9,6 +9,7 @@ const PACKAGES: Record<string, string> = {
   chromium: 'chromium',
   containerd: 'containerd',
   ctr: 'containerd',
+  curl: 'curl',
   docker: 'docker.io',
   'docker-registry': 'docker-registry',
   dockerd: 'docker.io',

@@ -95,13 +95,15 @@ class HttpAdminServer implements AdminServer {
   }
 
   async #createTlsServer(tls: CertificateFiles): Promise<Server> {
+    const certificate = await readCertificate(tls)
     const server = createTlsServer({
       ...SERVER_OPTIONS,
-      ...(await readCertificate(tls)),
+      ...certificate,
       minVersion: 'TLSv1.2',
       handshakeTimeout: SERVER_OPTIONS.headersTimeout,
     })
-    this.#certificateWatch = watchCertificate(tls, (certificate) => server.setSecureContext(certificate), {
+    this.#certificateWatch = watchCertificate(tls, (changed) => server.setSecureContext(changed), {
+      inUse: certificate,
       intervalMs: CERTIFICATE_MS,
       onProblem: (problem) => publish('file.checked', { file: tls.certFile, problem }),
     })

@@ -52,20 +52,23 @@ async function readAuthorities(path: string): Promise<Buffer> {
 }
 
 interface WatchOptions {
+  /** What the server has. Applied again, it would end the sessions that clients can resume. */
+  readonly inUse: Certificate
   readonly intervalMs: number
   /** Called when files that have changed cannot be used, and with undefined once they can be. */
   readonly onProblem: (problem: string | undefined) => void
 }
 
 /**
- * Calls `apply` when the files have changed. The files are polled, not watched, because Kubernetes swaps a symlink two
+ * Calls `apply` when the files have other content. The files are polled, not watched, because Kubernetes swaps a symlink two
  * folders above them. While only one of the two files is new, the pair does not match and the old pair stays in use.
  */
 export function watchCertificate(
   files: CertificateFiles,
   apply: (certificate: Certificate) => void,
-  { intervalMs, onProblem }: WatchOptions,
+  { inUse, intervalMs, onProblem }: WatchOptions,
 ): { stop(): void } {
+  let applied = inUse
   let appliedVersion: string | undefined
   let isChecking = false
   let problem: string | undefined
@@ -79,7 +82,9 @@ export function watchCertificate(
     try {
       const version = await versionOf(files)
       if (version === appliedVersion) return
-      apply(await readCertificate(files))
+      const certificate = await readCertificate(files)
+      if (!isSame(certificate, applied)) apply(certificate)
+      applied = certificate
       appliedVersion = version
       note(undefined)
     } catch (error) {
@@ -93,6 +98,14 @@ export function watchCertificate(
   const timer = setInterval(check, intervalMs)
   timer.unref()
   return { stop: () => clearInterval(timer) }
+}
+
+function isSame(one: Certificate, other: Certificate): boolean {
+  return (
+    one.cert.equals(other.cert) &&
+    one.key.equals(other.key) &&
+    (one.ca === undefined || other.ca === undefined ? one.ca === other.ca : one.ca.equals(other.ca))
+  )
 }
 
 async function versionOf({ certFile, keyFile, clientCaFile }: CertificateFiles): Promise<string> {

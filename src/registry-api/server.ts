@@ -171,10 +171,11 @@ class HttpRegistryServer implements RegistryServer {
         resolve()
       })
     })
-    if (tls !== undefined) {
+    if (tls !== undefined && certificate !== undefined) {
       const apply = (certificate: Parameters<NonNullable<typeof server.setSecureContext>>[0]) =>
         server.setSecureContext?.(certificate)
       this.#certificateWatch = watchCertificate(tls, apply, {
+        inUse: certificate,
         intervalMs: this.#limits.certificateMs,
         onProblem: (problem) => publish('file.checked', { file: tls.certFile, problem }),
       })

@@ -133,7 +133,10 @@ export function requestHttp2(
       signal?.removeEventListener('abort', end)
       reject(new Error('the connection was closed before an answer'))
     })
-    const stream = session.request({ ':path': path, ':method': method, ...headers })
+    const stream = session.request(
+      { ':path': path, ':method': method, ...headers },
+      { endStream: body === undefined },
+    )
     const chunks: Buffer[] = []
     let status = 0
     let received: IncomingHttpHeaders = {}
@@ -147,7 +150,7 @@ export function requestHttp2(
       session.close()
       resolve({ status, headers: received, body: Buffer.concat(chunks), cut: stream.rstCode !== 0 })
     })
-    stream.end(body)
+    if (body !== undefined) stream.end(body)
   })
 }
 

@@ -1,5 +1,6 @@
 /** Rooms of many small test files: to load one of them in a process of its own costs more than most of its tests. */
 const ROOMS = [
+  'access',
   'admin-api',
   'config',
   'doctor',
@@ -15,6 +16,7 @@ const ROOMS = [
   'sources',
   'upkeep',
   'upstream',
+  'webhooks',
 ].map((room) => `test/${room}/`)
 /** Files of these rooms that need a process of their own. */
 const ALONE = [

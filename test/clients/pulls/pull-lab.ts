@@ -21,6 +21,8 @@ export interface PullLab {
 export async function startPullLab(
   t: TestContext,
   kinds: readonly ClientKind[],
+  /** More settings of the agent, as lines of YAML. */
+  more = '',
 ): Promise<PullLab | undefined> {
   const names = ['docker-registry', ...kinds.flatMap((kind) => kind.programs)]
   const programs: Record<string, string> | undefined = requirePrograms(t, names)
@@ -34,7 +36,10 @@ export async function startPullLab(
   const upstream = await UpstreamRegistry.start(programs['docker-registry'] ?? '', join(folder, 'upstream'))
   addCleanup(t, () => upstream.stop())
   const registries = [...new Set(kinds.map((kind) => kind.registry))]
-  const agent = await AgentProcess.start(join(folder, 'agent'), configOf(registries, upstream.port, '1h'))
+  const agent = await AgentProcess.start(
+    join(folder, 'agent'),
+    `${configOf(registries, upstream.port, '1h')}${more}`,
+  )
   addCleanup(t, () => agent.stop())
   const clients: Client[] = []
   for (const [at, kind] of kinds.entries()) {
@@ -48,7 +53,7 @@ export async function startPullLab(
     clients,
     async restartAgent(tagTtl) {
       const code = await agent.stop()
-      await agent.start(configOf(registries, upstream.port, tagTtl))
+      await agent.start(`${configOf(registries, upstream.port, tagTtl)}${more}`)
       return code
     },
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { CleanupStack } from '../../../src/lib/async/cleanup-stack.ts'
+import { CleanupStack, StoppedWhileStarting } from '../../../src/lib/async/cleanup-stack.ts'
 
 test('the steps run one after the other, the last one first, and each once', async () => {
   const cleanup = new CleanupStack()
@@ -32,14 +32,12 @@ test('a step that fails does not keep the others from running, and its failure i
   assert.ok(hasRun)
 })
 
-test('a step that is added while the steps run is run as well', async () => {
+test('a step that is added after the cleanup has begun ends the start, and is part of the next cleanup', async () => {
   const cleanup = new CleanupStack()
-  let hasRun = false
-  cleanup.add(() => {
-    cleanup.add(() => {
-      hasRun = true
-    })
-  })
   await cleanup.run({ drainMs: 0 })
-  assert.ok(hasRun)
+  let runs = 0
+  assert.throws(() => cleanup.add(() => (runs += 1)), StoppedWhileStarting)
+  assert.equal(runs, 0)
+  await cleanup.run({ drainMs: 0 })
+  assert.equal(runs, 1)
 })
