@@ -63,6 +63,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'agent-options.ts',
     'registry-api',
     'fetch',
+    'hosted/open-hosted.ts',
     'store',
     'upstream',
     'peers/network.ts',

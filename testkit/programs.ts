@@ -18,9 +18,11 @@ const PACKAGES: Record<string, string> = {
   nginx: 'nginx-light',
   npm: 'npm',
   podman: 'podman',
+  setpriv: 'util-linux',
   skopeo: 'skopeo',
   tc: 'iproute2',
   tmux: 'tmux',
+  wget: 'wget',
 }
 
 /** Folders of daemons, which the PATH of an ordinary user does not have. */

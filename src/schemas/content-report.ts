@@ -23,6 +23,8 @@ export const ImageReport = v.object({
   checkedAt: time,
   /** When an import set the tag, if one did. Equal to `checkedAt` until upstream has confirmed it. */
   importedAt: v.optional(time),
+  /** The tag is one of a hosted repository, and was pushed at `checkedAt`. */
+  hosted: v.optional(v.boolean()),
   /** The stored bytes of the image: `uniqueBytes` belong to this tag alone, `sharedBytes` to other tags too. */
   bytesHere: bytes,
   uniqueBytes: bytes,

@@ -8,6 +8,14 @@ export interface UpkeepStore {
     tag(repository: Repository, tag: string): Promise<{ readonly digest: Digest } | undefined>
     forgetTag(repository: Repository, tag: string): Promise<void>
   }
+  readonly hosted: {
+    readonly catalog: {
+      tag(repository: Repository, tag: string): Promise<{ readonly digest: Digest } | undefined>
+      removeTag(repository: Repository, tag: string): Promise<boolean>
+      /** Lists the contents that belong to a hosted repository. */
+      links(repository: Repository): AsyncIterable<unknown>
+    }
+  }
   usage(): { readonly bytes: number; readonly blobs: number }
   list(): AsyncIterable<{ readonly digest: Digest; readonly kind: 'manifest' | 'blob' }>
   tags(): AsyncIterable<{ readonly repository: Repository; readonly tag: string; readonly digest: Digest }>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -244,4 +244,52 @@ test('the page sends no requests while it is hidden, and says that the agent doe
   await lab.agent.stop({ drainMs: 0 })
   await page.clock.runFor(10_000)
   await page.getByText('The agent does not respond. The values below are out of date.').first().waitFor()
+})
+
+test('the page asks for the token once, keeps it for its tab, and asks again when it is wrong', async (t) => {
+  const browser = await startBrowser(t)
+  if (browser === undefined) return
+  const folder = await mkdtemp(join(tmpdir(), 'leat-page-'))
+  const tokenFile = join(folder, 'token')
+  await writeFile(tokenFile, 'a-token-for-everything')
+  const local = { host: '127.0.0.1', port: 0 }
+  const agent = createAgent({
+    data: join(folder, 'data'),
+    listen: local,
+    admin: local,
+    adminAuth: { tokenFile },
+  })
+  t.after(async () => {
+    await agent.stop({ drainMs: 0 })
+    await rm(folder, { recursive: true, force: true })
+  })
+  await agent.start()
+  const origin = `http://127.0.0.1:${agent.addresses.admin?.port}`
+  const context = await browser.newContext()
+  await context.addInitScript({ path: AUDIT })
+  const page = await context.newPage()
+  page.setDefaultTimeout(DEADLINE_MS)
+  const violations = recordViolations(page, origin)
+  await page.goto(origin)
+  await page.getByText('Enter the token to see what this agent does.').first().waitFor()
+  const token = page.getByLabel('Token of this agent')
+  await token.fill('a-wrong-token-for-it')
+  await page.getByRole('button', { name: 'Log in' }).click()
+  await token.waitFor({ state: 'visible' })
+  assert.deepEqual(await page.evaluate('audit()'), [])
+  await token.fill('a-token-for-everything')
+  await page.getByRole('button', { name: 'Log in' }).click()
+  await page.getByText('Ready to serve clients.').first().waitFor()
+  await page.reload()
+  await page.getByText('Ready to serve clients.').first().waitFor()
+  assert.equal(await token.isVisible(), false)
+  assert.deepEqual(await context.cookies(), [])
+  const other = await context.newPage()
+  await other.goto(origin)
+  await other.getByText('Enter the token to see what this agent does.').first().waitFor()
+  // The browser itself logs that a response was 401.
+  assert.deepEqual(
+    violations.filter((one) => !one.includes('401 (Unauthorized)')),
+    [],
+  )
 })

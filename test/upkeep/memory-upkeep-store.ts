@@ -46,6 +46,14 @@ export class MemoryUpkeepStore implements UpkeepStore {
     },
   }
 
+  readonly hosted = {
+    catalog: {
+      tag: async () => undefined,
+      removeTag: async () => false,
+      links: async function* () {},
+    },
+  }
+
   usage(): { bytes: number; blobs: number } {
     const bytes = [...this.stored.values()].reduce((sum, { size }) => sum + size, 0)
     return { bytes, blobs: this.stored.size }

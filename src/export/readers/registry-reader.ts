@@ -98,7 +98,8 @@ export class RegistryReader implements ImageReader {
     try {
       const response = await this.#send(new URL('/v2/', this.#origin), {}, signal)
       response.destroy()
-      return response.statusCode === 200
+      // 401: the registry asks for a login, and may give images without one all the same.
+      return response.statusCode === 200 || response.statusCode === 401
     } catch {
       signal.throwIfAborted()
       return false

@@ -136,7 +136,7 @@ function imageTable(images: readonly ImageReport[], now: number, isInteractive: 
     image.state,
     image.pinned ? pinText(image) : '',
     image.lastUsedAt === null ? '' : agoText(image.lastUsedAt, now),
-    image.checkedAt === image.importedAt ? 'imported' : agoText(image.checkedAt, now),
+    confirmedText(image, now),
     image.platforms.join(' '),
     othersText(image.sharesWith),
   ])
@@ -161,6 +161,11 @@ function pinText(image: ImageReport): string {
   return other === undefined || image.pinnedBy.includes(imageName(image)) ? 'pinned' : `by ${plain(other)}`
 }
 
+function confirmedText({ checkedAt, importedAt, hosted }: ImageReport, now: number): string {
+  if (hosted === true) return 'hosted'
+  return checkedAt === importedAt ? 'imported' : agoText(checkedAt, now)
+}
+
 function othersText(names: readonly string[]): string {
   const more = names.length - MAX_SHARED_WITH
   return `${names.slice(0, MAX_SHARED_WITH).map(plain).join(' ')}${more > 0 ? ` and ${more} more` : ''}`
@@ -181,8 +186,10 @@ function blobTable(blobs: readonly BlobReport[], now: number, isInteractive: boo
   return `${table(['DIGEST', 'SIZE', 'KIND', 'PIN', 'LAST USED', 'FROM'], rows, [1])}${summary}`
 }
 
-function imageName({ repository, tag }: ImageReport): string {
-  return `${repository}:${tag}`
+/** A hosted image is named without the agent's own registry, as clients name it after the agent's address. */
+function imageName({ repository, tag, hosted }: ImageReport): string {
+  const name = hosted === true ? repository.replace(/^localhost\//, '') : repository
+  return `${name}:${tag}`
 }
 
 function compare(one: string, other: string): number {
