@@ -19,6 +19,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'access/options',
     'agent.ts',
     'fetch',
+    'hosted',
     'lib',
     'peers/peer-options.ts',
     'registry-api',
