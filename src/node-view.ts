@@ -1,6 +1,7 @@
 import { type AgentOptions, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
 import type { Flight } from './fetch/flight/flight.ts'
 import type { CachingResolver } from './fetch/resolver.ts'
+import type { Hosted } from './hosted/open-hosted.ts'
 import type { Savings } from './observe/records/savings.ts'
 import { contentViewOf } from './observe/reports/content-view.ts'
 import type { FlightView, NodeView } from './observe/reports/view.ts'
@@ -28,6 +29,7 @@ export interface ReportedParts {
   readonly upstreams: Upstreams
   readonly resolver: CachingResolver
   readonly registryServer: RegistryServer
+  readonly hosted: Pick<Hosted, 'isHosted'>
   readonly sources: LocalSources
   readonly webhooks: Webhooks
   readonly savings: Savings
@@ -37,11 +39,12 @@ export interface ReportedParts {
 export function nodeViewOf(
   options: AgentOptions,
   state: AgentState,
-  { store, peers, upstreams, resolver, registryServer, sources, webhooks, savings }: ReportedParts,
+  { store, peers, upstreams, resolver, registryServer, hosted, sources, webhooks, savings }: ReportedParts,
 ): NodeView {
   const isAllowed = repositoryFilter(options.allow)
+  const content = contentViewOf(store)
   return {
-    ...contentViewOf(store),
+    ...content,
     version: options.version ?? UNKNOWN_VERSION,
     startedAt: state.startedAt,
     data: options.data,
@@ -50,7 +53,7 @@ export function nodeViewOf(
       const { registry, admin } = state.addresses()
       return { registry: registry && addressText(registry), admin: admin && addressText(admin) }
     },
-    store: () => ({ ...store.usage(), ...store.room() }),
+    store: () => ({ ...store.usage(), ...store.room(), hosted: store.hostedUsage() }),
     clients: () => ({ ...registryServer.usage(), files: store.openBlobs() }),
     scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: options.scrubRate ?? 0 }),
     notReadyReasons: () => {
@@ -63,9 +66,13 @@ export function nodeViewOf(
       return flight && flightView(flight)
     },
     tag: async (repository, tag) => {
+      const pushed = await store.hosted.catalog.tag(repository, tag)
+      if (pushed !== undefined) return { ...pushed, checkedAt: pushed.pushedAt, isHosted: true }
       const record = await store.catalog.tag(repository, tag)
       return record && { repository, tag, ...record }
     },
+    isHosted: async (repository) => hosted.isHosted(repository) || (await content.isHosted(repository)),
+    hostedIn: (digest) => store.hosted.catalog.repositoriesOf(digest),
     seenIn: (digest) => store.repositoriesOf(digest),
     freshness: (repository) => upstreams.freshness(repository),
     hosts: (repository) => (isAllowed(repository) ? upstreams.hosts(repository) : []),

@@ -29,14 +29,14 @@ async function runCheck(check: Check, deadlineMs: number): Promise<readonly Find
   let timer: NodeJS.Timeout | undefined
   const timedOut = new Promise<readonly Finding[]>((resolve) => {
     timer = setTimeout(() => {
-      resolve([notChecked(`the check took longer than ${deadlineMs / 1000} s`)])
+      resolve([notChecked('check-timed-out', `the check took longer than ${deadlineMs / 1000} s`)])
       deadline.abort()
     }, deadlineMs)
   })
   try {
     return await Promise.race([check.run({ signal: deadline.signal }), timedOut])
   } catch (error) {
-    return [notChecked(error instanceof Error ? error.message : String(error))]
+    return [notChecked('check-failed', error instanceof Error ? error.message : String(error))]
   } finally {
     clearTimeout(timer)
   }

@@ -40,6 +40,7 @@ export function whyFacts(report: WhyReport, now: number): WhyFact[] {
   }
   if (report.tag !== null) add('tag', { text: tagText(report, now) })
   if (digest !== null) add('digest', { text: digest })
+  if (report.hostedIn.length > 0) add('hosted', { text: report.hostedIn.join(', ') })
   if (seenIn.length > 0) add('seen in', { text: seenIn.join(', ') })
   if (stored !== null) add('stored', { text: storedText(stored, now) })
   else if (flight === null && digest !== null) add('stored', { text: 'no' })
@@ -57,7 +58,8 @@ export function whyFacts(report: WhyReport, now: number): WhyFact[] {
   return facts
 }
 
-function tagText({ tagRecord }: WhyReport, now: number): string {
+function tagText({ tagRecord, pushedAt }: WhyReport, now: number): string {
+  if (pushedAt !== null) return `pushed ${agoText(pushedAt, now)}, hosted on this node`
   if (tagRecord === null) return 'unknown'
   const { checkedAt, importedAt, state, tagTtlMs, staleIfErrorMs } = tagRecord
   if (importedAt !== undefined) {
@@ -72,7 +74,9 @@ function tagText({ tagRecord }: WhyReport, now: number): string {
 function storedText(stored: NonNullable<WhyReport['stored']>, now: number): string {
   const { size, kind, mediaType, storedAt, lastUsedAt, origin } = stored
   const type = mediaType === null ? kind : `${kind}, ${mediaType}`
-  return `${sizeText(size)} (${type}), fetched ${agoText(storedAt, now)} from ${origin}, last used ${agoText(lastUsedAt, now)}`
+  const came = origin === 'push' ? 'pushed' : 'fetched'
+  const from = origin === 'push' ? '' : ` from ${origin}`
+  return `${sizeText(size)} (${type}), ${came} ${agoText(storedAt, now)}${from}, last used ${agoText(lastUsedAt, now)}`
 }
 
 function transferText(flight: NonNullable<WhyReport['flight']>, now: number): string {

@@ -28,6 +28,7 @@ export async function install(mirror: MirrorSettings, options: Options): Promise
   const record = await InstallRecord.open(files)
   return await forEachKind(await selectKinds(files, record, mirror, options), async (kind) => {
     const originals = new OriginalFiles(files, record, kind)
+    const isInstalled = record.entriesOf(kind.runtime).length > 0
     const writeConfig = mirror.writeConfig || hasWrittenConfig(record.entriesOf(kind.runtime))
     const settings = { ...mirror, writeConfig }
     const plan = await kind.plan(settings, originals)
@@ -42,6 +43,7 @@ export async function install(mirror: MirrorSettings, options: Options): Promise
       notes,
       pointsHere,
       byOthers,
+      isInstalled: isInstalled || record.entriesOf(kind.runtime).length > 0,
       withDiff: options.withDiff === true,
     })
   })
@@ -96,6 +98,7 @@ export async function uninstall(mirror: MirrorSettings, options: Options): Promi
       todo: [],
       notes: [],
       byOthers: [],
+      isInstalled: record.entriesOf(kind.runtime).length > 0,
       pointsHere: undefined,
       withDiff: options.withDiff === true,
     })

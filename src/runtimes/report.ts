@@ -15,6 +15,8 @@ export interface RuntimeReport {
   readonly runtime: Runtime
   readonly name: string
   readonly files: readonly FileReport[]
+  /** Whether an install has written settings of the runtime, for this address or another. */
+  readonly isInstalled: boolean
   /** Whether the runtime asks the agent first; undefined after an uninstall. */
   readonly pointsHere: boolean | undefined
   /** The registries for which others have added the agent as a mirror. */
@@ -31,7 +33,7 @@ export interface RuntimeReport {
 export async function reportOf(
   kind: RuntimeKind,
   changes: readonly Change[],
-  options: Pick<RuntimeReport, 'todo' | 'notes' | 'pointsHere' | 'byOthers'> & {
+  options: Pick<RuntimeReport, 'todo' | 'notes' | 'pointsHere' | 'byOthers' | 'isInstalled'> & {
     readonly originals: OriginalFiles
     readonly withDiff: boolean
   },
@@ -60,6 +62,7 @@ export function failureReport({ runtime, name }: RuntimeKind, failure: string): 
     runtime,
     name,
     files: [],
+    isInstalled: false,
     todo: [],
     notes: [],
     byOthers: [],

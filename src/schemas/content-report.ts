@@ -23,6 +23,8 @@ export const ImageReport = v.object({
   checkedAt: time,
   /** When an import set the tag, if one did. Equal to `checkedAt` until upstream has confirmed it. */
   importedAt: v.optional(time),
+  /** The tag is one of a hosted repository, and was pushed at `checkedAt`. */
+  hosted: v.optional(v.boolean()),
   /** The stored bytes of the image: `uniqueBytes` belong to this tag alone, `sharedBytes` to other tags too. */
   bytesHere: bytes,
   uniqueBytes: bytes,
@@ -32,6 +34,8 @@ export const ImageReport = v.object({
   /** When one of its manifests was last used; null when none is stored. */
   lastUsedAt: v.nullable(time),
   pinned: v.boolean(),
+  /** The first 10 tags by which its digest is pinned; the digest, if it was pinned by that. */
+  pinnedBy: v.array(v.string()),
   /** `whole`: it can be pulled without upstream, for these `platforms` if it is an index. */
   state: v.picklist(['whole', 'partial', 'absent']),
   platforms: v.array(v.string()),

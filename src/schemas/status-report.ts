@@ -70,6 +70,8 @@ export const StatusReport = v.object({
     bytes,
     limitBytes: v.nullable(bytes),
     evictedBytes: bytes,
+    /** What of that belongs to hosted repositories. */
+    hosted: v.object({ blobs: v.number(), bytes }),
     scrub: v.object({
       /** The limit of the reading rate; 0 turns the scrub off, so that only `agent verify` re-hashes. */
       bytesPerSecond: bytes,

@@ -64,6 +64,10 @@ export const WhyReport = v.object({
       state: v.picklist(['fresh', 'stale', 'expired']),
     }),
   ),
+  /** Hosted repositories to which it belongs. */
+  hostedIn: v.array(v.string()),
+  /** When the tag was pushed; null for a tag that is not hosted. */
+  pushedAt: v.nullable(time),
   stored: v.nullable(v.omit(BlobReport, ['digest', 'pinned'])),
   flight: v.nullable(FlightReport),
   seenIn: v.array(v.string()),

@@ -14,6 +14,7 @@ import { Partials } from './files/partials.ts'
 import { Quarantine } from './files/quarantine.ts'
 import { DiskUploads } from './hosted/disk-uploads.ts'
 import { DiskHostedStore } from './hosted/hosted-store.ts'
+import { allTags } from './index/all-tags.ts'
 import { BlobIndex } from './index/blob-index.ts'
 import { LevelCatalog } from './index/catalog.ts'
 import { FirstUse } from './index/first-use.ts'
@@ -153,13 +154,14 @@ export async function openStore({
     hosted,
     recovered,
     usage: () => index.usage,
+    hostedUsage: () => index.links.usage,
     room: () => ({ limitBytes: budget.limitBytes, evictedBytes: eviction.evictedBytes }),
     peek: (digest) => blobs.peek(digest),
     onDropped: (listener) => blobs.onDropped(listener),
     gc: (options) => budget.collect(options),
-    pin: (digest) => index.pins.pin(digest, (manifest) => index.references(manifest)),
-    unpin: async (digest) => {
-      await index.pins.unpin(digest)
+    pin: (digest, name) => index.pins.pin(digest, name, (manifest) => index.references(manifest)),
+    unpin: async (digest, name) => {
+      await index.pins.unpin(digest, name)
       index.evictionOrder.rewind()
     },
     isPinned: (digest) => index.pins.isPinned(digest),
@@ -170,7 +172,7 @@ export async function openStore({
     scrub,
     verify: (options) => scrub.verify(options),
     list: () => blobs.list(),
-    tags: (repository) => catalog.tags(repository),
+    tags: (repository) => allTags(catalog.tags(repository), hosted.catalog.tags(repository)),
     repositoriesOf: async (digest) =>
       (await index.repositoriesOf(digest)).flatMap((key) => repositoryFromKey(key) ?? []),
     savings: new IndexSavingsLedger(database),

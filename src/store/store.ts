@@ -6,7 +6,7 @@ import type { Content } from '../ports/content.ts'
 import type { ContentReceiver, FileToAdopt } from '../ports/content-receiver.ts'
 import type { HostedStore } from '../ports/hosted/hosted-store.ts'
 import type { Scrub, Verified, VerifyOptions } from './care/scrub.ts'
-import type { KnownTag } from './index/catalog.ts'
+import type { ListedTag } from './index/all-tags.ts'
 import type { Pin } from './index/pins.ts'
 import type { IndexSavingsLedger } from './index/savings-ledger.ts'
 import type { Freed } from './space/budget-types.ts'
@@ -27,6 +27,8 @@ export interface Store {
   /** Resolves when all files that the index did not know have been hashed; until then such a blob is not found. */
   readonly recovered: Promise<void>
   usage(): { readonly bytes: number; readonly blobs: number }
+  /** How much of that belongs to hosted repositories. */
+  hostedUsage(): { readonly bytes: number; readonly blobs: number }
   /** Gives the high mark, undefined without a limit, and how much was evicted since the start. */
   room(): { readonly limitBytes: number | undefined; readonly evictedBytes: number }
   /** Opens a blob for reading without marking it as used. */
@@ -40,10 +42,12 @@ export interface Store {
   gc(options: { toBytes?: number; signal: AbortSignal }): Promise<Freed>
   /**
    * Protects content from eviction: the blob and, if it is a manifest, all that it references. It need not be stored yet.
-   * The pin is durable when the call resolves.
+   * The pin is durable when the call resolves. `name`: by which name, such as `docker.io/library/alpine:3`, it is set;
+   * without one it is set by the digest.
    */
-  pin(digest: Digest): Promise<void>
-  unpin(digest: Digest): Promise<void>
+  pin(digest: Digest, name?: string): Promise<void>
+  /** Ends the pin for a name; without one, for all. */
+  unpin(digest: Digest, name?: string): Promise<void>
   isPinned(digest: Digest): Promise<boolean>
   /** All pins, in the order of digests. */
   pins(): AsyncIterable<Pin>
@@ -58,8 +62,8 @@ export interface Store {
   /** Hashes everything stored again. Rotted blobs go to the quarantine, and are fetched again at the next request. */
   verify(options: VerifyOptions): AsyncIterable<Verified>
   list(): AsyncIterable<BlobFacts>
-  /** Known tags of one repository, or of all. */
-  tags(repository?: Repository): AsyncIterable<KnownTag>
+  /** Known and hosted tags of one repository, or of all. */
+  tags(repository?: Repository): AsyncIterable<ListedTag>
   /** The repositories under which this node may serve the content. */
   repositoriesOf(digest: Digest): Promise<readonly Repository[]>
   /** How many bytes did not have to come from upstream, by day and image. */

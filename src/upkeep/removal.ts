@@ -65,7 +65,10 @@ async function* execute(
   const plan = await planning
   signal.throwIfAborted()
   for (const digest of released) await store.unpin(digest)
-  for (const { repository, tag } of [...tags.values()].flat()) await store.catalog.forgetTag(repository, tag)
+  for (const { repository, tag } of [...tags.values()].flat()) {
+    if (!(await store.hosted.catalog.removeTag(repository, tag)))
+      await store.catalog.forgetTag(repository, tag)
+  }
   for (const digest of plan.removed) {
     signal.throwIfAborted()
     const facts = await store.blobs.facts(digest)

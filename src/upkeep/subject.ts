@@ -1,4 +1,4 @@
-import { resolveSubject } from '../observe/reports/subject.ts'
+import { hasAny, resolveSubject } from '../observe/reports/subject.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { RequestError } from './request-error.ts'
@@ -25,14 +25,26 @@ export async function findUpkeepSubject(
   subject: string,
   defaultNamespace: string,
 ): Promise<UpkeepSubject> {
-  const found = await resolveSubject({ blobs: () => store.list() }, subject, defaultNamespace)
+  const view = {
+    blobs: () => store.list(),
+    isHosted: (repository: Repository) => hasAny(store.hosted.catalog.links(repository)),
+  }
+  const found = await resolveSubject(view, subject, defaultNamespace)
   if (!found.ok) throw new RequestError('malformed', found.problem)
   const { repository, tag, digest: written } = found.value
   const named = repository === undefined || tag === undefined ? undefined : { repository, tag }
-  const digest = written ?? (named && (await store.catalog.tag(named.repository, named.tag))?.digest)
+  const digest = written ?? (named && (await digestOfTag(store, named)))
   if (digest === undefined) throw notStoredError(subject)
   const isStored = (await store.blobs.facts(digest)) !== undefined
   return { subject, digest, tag: written === undefined ? named : undefined, isStored }
+}
+
+async function digestOfTag(
+  { hosted, catalog }: UpkeepStore,
+  { repository, tag }: Tag,
+): Promise<Digest | undefined> {
+  const record = (await hosted.catalog.tag(repository, tag)) ?? (await catalog.tag(repository, tag))
+  return record?.digest
 }
 
 export function notStoredError(subject: string): RequestError {

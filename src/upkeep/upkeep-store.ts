@@ -8,6 +8,14 @@ export interface UpkeepStore {
     tag(repository: Repository, tag: string): Promise<{ readonly digest: Digest } | undefined>
     forgetTag(repository: Repository, tag: string): Promise<void>
   }
+  readonly hosted: {
+    readonly catalog: {
+      tag(repository: Repository, tag: string): Promise<{ readonly digest: Digest } | undefined>
+      removeTag(repository: Repository, tag: string): Promise<boolean>
+      /** Lists the contents that belong to a hosted repository. */
+      links(repository: Repository): AsyncIterable<unknown>
+    }
+  }
   usage(): { readonly bytes: number; readonly blobs: number }
   list(): AsyncIterable<{ readonly digest: Digest; readonly kind: 'manifest' | 'blob' }>
   tags(): AsyncIterable<{ readonly repository: Repository; readonly tag: string; readonly digest: Digest }>
@@ -18,9 +26,10 @@ export interface UpkeepStore {
     readonly toBytes?: number
     readonly signal: AbortSignal
   }): Promise<{ readonly blobs: number; readonly bytes: number }>
-  pin(digest: Digest): Promise<unknown>
-  unpin(digest: Digest): Promise<unknown>
-  pins(): AsyncIterable<{ readonly digest: Digest }>
+  pin(digest: Digest, name?: string): Promise<unknown>
+  unpin(digest: Digest, name?: string): Promise<unknown>
+  /** `names`: by which tags the digest is pinned, or by itself. */
+  pins(): AsyncIterable<{ readonly digest: Digest; readonly names: readonly string[] }>
   isPinned(digest: Digest): Promise<boolean>
   /** Gives the pins that protect a digest: the digest itself, or manifests that need it. */
   pinsOf(digest: Digest): Promise<readonly Digest[]>

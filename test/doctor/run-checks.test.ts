@@ -16,7 +16,7 @@ test('checks run at once, and their findings are in the order of the checks', as
       run: async () => {
         await secondRan
         ended.push('first')
-        return [ok('one'), ok('two')]
+        return [ok('first', 'one'), ok('second', 'two')]
       },
     },
     {
@@ -24,7 +24,7 @@ test('checks run at once, and their findings are in the order of the checks', as
       run: async () => {
         ended.push('second')
         release()
-        return [ok('three')]
+        return [ok('third', 'three')]
       },
     },
   ]
@@ -51,19 +51,27 @@ test('a check that hangs is aborted, one that throws is reported, and the others
       },
     },
     { name: 'throws', run: () => Promise.reject(new Error('no such thing')) },
-    { name: 'works', run: async () => [ok('fine')] },
+    { name: 'works', run: async () => [ok('works', 'fine')] },
   ]
   const findings = await runChecks(checks, { deadlineMs: 50 })
   await aborted
   assert.deepEqual(findings, [
     {
       check: 'hangs',
+      id: 'check-timed-out',
       state: 'not-checked',
       found: 'the check took longer than 0.05 s',
       means: null,
       todo: null,
     },
-    { check: 'throws', state: 'not-checked', found: 'no such thing', means: null, todo: null },
-    { check: 'works', state: 'ok', found: 'fine', means: null, todo: null },
+    {
+      check: 'throws',
+      id: 'check-failed',
+      state: 'not-checked',
+      found: 'no such thing',
+      means: null,
+      todo: null,
+    },
+    { check: 'works', id: 'works', state: 'ok', found: 'fine', means: null, todo: null },
   ])
 })

@@ -36,7 +36,13 @@ test('a manifest is taken with all its tags when the repository has what it need
     linkedAt: (await lab.store.hosted.catalog.link(TEAM, image))?.linkedAt,
   })
   assert.deepEqual(await lab.store.catalog.repositories(), [])
-  assert.deepEqual(await all(lab.store.tags()), [])
+  assert.deepEqual(
+    (await all(lab.store.tags())).map(({ tag, isHosted }) => [tag, isHosted]),
+    [
+      ['latest', true],
+      ['v1', true],
+    ],
+  )
 })
 
 test('a manifest whose parts are missing, or only in another repository, is refused with their names', async (t) => {

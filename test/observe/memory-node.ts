@@ -34,6 +34,8 @@ export class MemoryNode implements NodeView {
   readonly tagRecords: TagView[] = []
   readonly seenInRepositories = new Map<Digest, Repository[]>()
   readonly disallowed = new Set<string>()
+  readonly hosted = { blobs: 0, bytes: 0 }
+  readonly hostedRepositories: string[] = []
   readonly pinned = new Set<Digest>()
   swarm: SwarmReport | undefined
   readonly localSources: SourceView[] = []
@@ -112,9 +114,9 @@ export class MemoryNode implements NodeView {
     return { bytesPerSecond: 16 * 2 ** 20, isVerifying: false, isRunning: true, found: 1, lastRound }
   }
 
-  store(): { blobs: number; bytes: number; limitBytes: number; evictedBytes: number } {
+  store(): ReturnType<NodeView['store']> {
     const bytes = [...this.#blobs.values()].reduce((sum, blob) => sum + blob.size, 0)
-    return { blobs: this.#blobs.size, bytes, limitBytes: 50 * 2 ** 30, evictedBytes: 7 }
+    return { blobs: this.#blobs.size, bytes, limitBytes: 50 * 2 ** 30, evictedBytes: 7, hosted: this.hosted }
   }
 
   notReadyReasons(): readonly string[] {
@@ -143,12 +145,20 @@ export class MemoryNode implements NodeView {
     return parsed?.ok === true ? childrenOf(parsed.value).map((child) => child.digest) : []
   }
 
-  async *pins(): AsyncGenerator<{ digest: Digest; pinnedAt: number }> {
-    for (const digest of this.pinned) yield { digest, pinnedAt: Date.now() }
+  async *pins(): AsyncGenerator<{ digest: Digest; pinnedAt: number; names: readonly string[] }> {
+    for (const digest of this.pinned) yield { digest, pinnedAt: Date.now(), names: [digest] }
   }
 
   async *blobs(): AsyncGenerator<BlobView> {
     yield* [...this.#blobs.values()].sort((a, b) => (a.digest < b.digest ? -1 : 1))
+  }
+
+  async isHosted(repository: Repository): Promise<boolean> {
+    return this.hostedRepositories.includes(repositoryKey(repository))
+  }
+
+  async hostedIn(): Promise<readonly Repository[]> {
+    return []
   }
 
   async *tags(): AsyncGenerator<TagView> {

@@ -18,6 +18,7 @@ import {
   type Terminal,
   usageError,
 } from '../context/command.ts'
+import { runtimesOf } from '../context/runtimes.ts'
 import { allSettingFlags, givenSettings } from '../context/settings.ts'
 import { doctorText } from '../terminal/doctor-text.ts'
 
@@ -42,7 +43,14 @@ export const doctor: Command = {
       help: 'path of the configuration of containerd',
       defaultText: DEFAULT_CONFIG,
     },
+    {
+      name: 'runtime',
+      kind: 'list',
+      help: 'containerd, crio or docker: a runtime that has to use the agent; may be given several times',
+      defaultText: 'the runtimes that are found, none of which has to',
+    },
     ...allSettingFlags(),
+    { name: 'quiet', kind: 'switch', help: 'print problems and warnings only', defaultText: undefined },
     JSON_FLAG,
   ],
   examples: [
@@ -69,10 +77,14 @@ export const doctor: Command = {
     await terminal.out(
       given.switches.has('json')
         ? `${JSON.stringify({ healthy, findings: all }, undefined, 2)}\n`
-        : doctorText(all),
+        : doctorText(given.switches.has('quiet') ? all.filter(needsAttention) : all),
     )
     return healthy ? 0 : 1
   },
+}
+
+function needsAttention({ state }: Diagnosis): boolean {
+  return state === 'problem' || state === 'warning'
 }
 
 /** A configuration file that cannot be used is a finding; the other checks run without its settings. */
@@ -95,9 +107,13 @@ async function settingsOf(
 function settingsFinding(error: SettingsError) {
   const { cause } = error
   if (errorCode(cause) === 'EACCES') {
-    return notChecked(`${plain(error.message)}; the other checks ran without this file`, AS_ROOT)
+    return notChecked(
+      'settings-unreadable',
+      `${plain(error.message)}; the other checks ran without this file`,
+      AS_ROOT,
+    )
   }
-  return problem(plain(error.message), {
+  return problem('settings-invalid', plain(error.message), {
     means: 'the agent does not start with this file; the other checks ran without it',
     todo: 'correct the file, then start the agent again',
   })
@@ -125,5 +141,6 @@ function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Termina
     peers,
     root: singleValue(given, 'root') ?? '/',
     containerdConfig,
+    runtimes: runtimesOf(given),
   }
 }

@@ -3,7 +3,7 @@ import { formatAddress, isLoopback } from '../../config/values/address.ts'
 import { nearest } from '../../config/values/nearest.ts'
 import { parseRegistryHost } from '../../oci/names/registry-host.ts'
 import { RuntimeFailure } from '../../runtimes/files/failure.ts'
-import { type MirrorSettings, RUNTIMES, type Runtime, type Tls, urlOf } from '../../runtimes/files/plan.ts'
+import { type MirrorSettings, type Tls, urlOf } from '../../runtimes/files/plan.ts'
 import { DEFAULT_CONFIG } from '../../runtimes/kinds/containerd-config.ts'
 import { install, type Options, show, uninstall } from '../../runtimes/operations.ts'
 import type { RuntimeReport } from '../../runtimes/report.ts'
@@ -17,6 +17,7 @@ import {
   usageError,
 } from '../context/command.ts'
 import { agentTls } from '../context/runtime-tls.ts'
+import { runtimesOf } from '../context/runtimes.ts'
 import { givenSettings, settingFlags } from '../context/settings.ts'
 import { type Action, runtimeText } from '../terminal/runtime-text.ts'
 
@@ -136,16 +137,9 @@ function actionOf({ positionals: [name = ''] }: Invocation): Action {
 }
 
 function optionsOf(action: Action, given: Invocation): Options {
-  const names = valuesOf(given, 'runtime')
-  const runtimes = names.map((name): Runtime => {
-    const known = RUNTIMES.find((each) => each === name)
-    if (known === undefined)
-      throw usageError(`--runtime is ${JSON.stringify(name)}; expected ${RUNTIMES.join(', ')}`)
-    return known
-  })
   return {
     root: singleValue(given, 'root') ?? '/',
-    runtimes: runtimes.length === 0 ? undefined : runtimes,
+    runtimes: runtimesOf(given),
     isDryRun: action === 'show' || given.switches.has('dry-run'),
     withDiff: given.switches.has('dry-run'),
   }

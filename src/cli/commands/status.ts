@@ -40,6 +40,9 @@ export function statusText(report: StatusReport, now: number, isInteractive: boo
     `ready     ${ready ? 'yes' : `no: ${plain(reasons.join('; '))}`}`,
     ...report.problems.map((text) => `problem   ${plain(text)}`),
     `store     ${sizeText(store.bytes)}${limit} in ${plural(store.blobs, 'blob')}, in ${plain(data)}`,
+    ...(store.hosted.blobs === 0
+      ? []
+      : [`hosted    ${sizeText(store.hosted.bytes)} in ${plural(store.hosted.blobs, 'blob')}`]),
     ...(store.evictedBytes === 0 ? [] : [`evicted   ${sizeText(store.evictedBytes)} to make room`]),
     `scrub     ${scrubText(store.scrub, now)}`,
     `requests  ${requests}`,

@@ -4,6 +4,7 @@ import { plural } from '../../observe/text.ts'
 
 const STATE_TEXTS: Readonly<Record<FindingState, string>> = {
   ok: 'ok',
+  note: 'note',
   warning: 'warning',
   problem: 'problem',
   'not-checked': 'not checked',
@@ -18,7 +19,7 @@ export function doctorText(diagnoses: readonly Diagnosis[]): string {
     ...(means === null ? [] : [`${indent}effect: ${means}`]),
     ...(todo === null ? [] : [`${indent}action: ${todo}`]),
   ])
-  return `${lines.join('\n')}\n\n${summary(diagnoses)}\n`
+  return [...(lines.length === 0 ? [] : [...lines, '']), summary(diagnoses), ''].join('\n')
 }
 
 function summary(diagnoses: readonly Diagnosis[]): string {

@@ -61,7 +61,7 @@ export function judgeAgent(
   const where = addressText(admin)
   if (answer.kind === 'no-answer') {
     return [
-      problem(`no agent answers at ${where} (${answer.why})`, {
+      problem('agent-absent', `no agent answers at ${where} (${answer.why})`, {
         means: 'unless the agent listens elsewhere, every pull of this node goes directly to the registry',
         todo: 'start the agent with agent serve, or give its admin address with --admin',
       }),
@@ -69,7 +69,7 @@ export function judgeAgent(
   }
   if (answer.kind === 'other-program') {
     return [
-      problem(`the program that answers at ${where} is not an agent`, {
+      problem('agent-other-program', `the program that answers at ${where} is not an agent`, {
         means: 'another program uses the port of the agent, or --admin is not the address of the agent',
         todo: 'find the program that listens there (ss -ltnp), or give the admin address of the agent with --admin',
       }),
@@ -82,10 +82,11 @@ export function judgeAgent(
 function judgeReadiness({ ready, reasons, version, startedAt }: Status, where: string, now: number): Finding {
   if (ready) {
     return ok(
+      'agent-ready',
       `the agent at ${where} is ready (version ${plain(version)}, started ${agoText(startedAt, now)})`,
     )
   }
-  return problem(`the agent at ${where} is not ready: ${plain(reasons.join('; '))}`, {
+  return problem('agent-not-ready', `the agent at ${where} is not ready: ${plain(reasons.join('; '))}`, {
     means: 'until it is ready, pulls go directly to the registry',
     todo: 'wait; if the agent does not become ready, read its log',
   })
@@ -94,9 +95,13 @@ function judgeReadiness({ ready, reasons, version, startedAt }: Status, where: s
 function judgeVersion({ version }: Status, own: string): readonly Finding[] {
   if (version === own) return []
   return [
-    warning(`the agent has version ${plain(version)}, this command has version ${own}`, {
-      means: 'one of them was not updated, or the agent was not restarted after an update',
-      todo: 'restart the agent, or run the doctor of the same version',
-    }),
+    warning(
+      'agent-version-differs',
+      `the agent has version ${plain(version)}, this command has version ${own}`,
+      {
+        means: 'one of them was not updated, or the agent was not restarted after an update',
+        todo: 'restart the agent, or run the doctor of the same version',
+      },
+    ),
   ]
 }

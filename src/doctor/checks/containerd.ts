@@ -51,6 +51,7 @@ function judgeDump(dump: ProgramResult, config: string): readonly Finding[] {
   if (dump.kind === 'failed') {
     return [
       notChecked(
+        'containerd-unknown',
         `containerd does not print its effective configuration: ${plain(dump.why)}`,
         `run containerd --config ${config} config dump`,
       ),
@@ -60,14 +61,17 @@ function judgeDump(dump: ProgramResult, config: string): readonly Finding[] {
     return [judgeTable(readToml(dump.text, 'containerd config dump'), config)]
   } catch (error) {
     if (!(error instanceof RuntimeFailure)) throw error
-    return [notChecked(error.message)]
+    return [notChecked('containerd-unknown', error.message)]
   }
 }
 
 function judgeTable(table: Table, config: string): Finding {
   const name = CRI_PLUGINS.find((plugin) => tableAt(table, 'plugins', plugin) !== undefined)
   if (name === undefined)
-    return notChecked('containerd has no CRI plugin, so Kubernetes does not pull with it')
+    return notChecked(
+      'containerd-without-cri',
+      'containerd has no CRI plugin, so Kubernetes does not pull with it',
+    )
   const plugin = tableAt(table, 'plugins', name)
   const path = tableAt(plugin, 'registry')?.['config_path']
   const folders = typeof path === 'string' ? path.split(':').filter((folder) => folder !== '') : []
@@ -78,7 +82,7 @@ function judgeTable(table: Table, config: string): Finding {
       other === undefined
         ? 'the effective configuration of containerd has no config_path'
         : `containerd has a config_path under [plugins.${JSON.stringify(other)}], which is not the plugin that pulls for Kubernetes`
-    return problem(found, {
+    return problem('containerd-no-config-path', found, {
       means: 'containerd reads no hosts.toml: every pull goes directly to the registry, without an error',
       todo: `set config_path = "/etc/containerd/certs.d" under ${section} in ${config} (agent runtime install --write-config does this), and restart containerd`,
     })
@@ -86,6 +90,7 @@ function judgeTable(table: Table, config: string): Finding {
   const isList = typeof path === 'string' && path.includes(':')
   if (isList && isSince2(table) && localPullSettingIn(plugin ?? {}) === undefined) {
     return problem(
+      'containerd-config-path-list',
       `the effective configuration of containerd has a list of folders in config_path (${plain(path)})`,
       {
         means:
@@ -94,7 +99,7 @@ function judgeTable(table: Table, config: string): Finding {
       },
     )
   }
-  return ok(`containerd looks for mirrors in ${plain(folders.join(' and '))}`)
+  return ok('containerd-looks-for-mirrors', `containerd looks for mirrors in ${plain(folders.join(' and '))}`)
 }
 
 function isSince2(table: Table): boolean {
@@ -119,7 +124,7 @@ function isPath(value: unknown): boolean {
 function judgeStart({ changedAt, startedAt }: ContainerdState, config: string): readonly Finding[] {
   if (changedAt === undefined || startedAt === undefined || changedAt <= startedAt) return []
   return [
-    warning(`${config} was changed after containerd was started`, {
+    warning('containerd-not-restarted', `${config} was changed after containerd was started`, {
       means: 'containerd has not read the change yet',
       todo: 'systemctl restart containerd',
     }),

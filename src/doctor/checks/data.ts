@@ -67,10 +67,10 @@ export function judgeData(folder: FolderState, { path, agent, maxBytes }: DataCo
     case 'absent':
       return [judgeAbsence(where, agent)]
     case 'inaccessible':
-      return [notChecked(`this user may not access ${where}`, AS_ROOT)]
+      return [notChecked('data-inaccessible', `this user may not access ${where}`, AS_ROOT)]
     case 'file':
       return [
-        problem(`${where} is not a folder`, {
+        problem('data-no-folder', `${where} is not a folder`, {
           means: 'the agent cannot start with it',
           todo: 'set --data to a folder',
         }),
@@ -83,24 +83,29 @@ export function judgeData(folder: FolderState, { path, agent, maxBytes }: DataCo
 function judgeAbsence(where: string, agent: AgentAnswer): Finding {
   if (agent.kind === 'agent') {
     return notChecked(
+      'data-unknown',
       `${where} does not exist, but the agent runs, and reports ${plain(agent.status.data)} as its data folder`,
       'set --data to the path of that folder on this machine',
     )
   }
-  return notChecked(`${where} does not exist yet; agent serve creates it`)
+  return notChecked('data-absent', `${where} does not exist yet; agent serve creates it`)
 }
 
 function judgeAccess(found: 'writable' | 'read-only' | 'unknown', where: string): Finding {
   if (found === 'read-only') {
-    return problem(`${where} is on a read-only filesystem`, {
+    return problem('data-read-only', `${where} is on a read-only filesystem`, {
       means: 'nothing can be stored; stored content may still be served',
       todo: 'find the reason (dmesg; disk errors make the kernel remount a filesystem read-only), mount it writable, restart the agent',
     })
   }
   if (found === 'unknown') {
-    return notChecked(`this user cannot tell whether the agent can write to ${where}`, AS_ROOT)
+    return notChecked(
+      'data-unknown',
+      `this user cannot tell whether the agent can write to ${where}`,
+      AS_ROOT,
+    )
   }
-  return ok(`the data folder ${where} is writable`)
+  return ok('data-writable', `the data folder ${where} is writable`)
 }
 
 function judgeSpace(
@@ -114,24 +119,29 @@ function judgeSpace(
     means: 'little can be stored: content that does not fit is sent to clients without being stored',
     todo: 'free space on that filesystem, or lower --max-bytes; agent gc --to SIZE evicts now',
   }
-  if (free < MIN_FREE_BYTES) return [problem(`the disk is full: ${room}`, advice)]
+  if (free < MIN_FREE_BYTES) return [problem('disk-full', `the disk is full: ${room}`, advice)]
   if (hasFewInodes && freeInodes < MIN_FREE_INODES)
-    return [problem(`the filesystem of ${where} has no inodes left`, advice)]
+    return [problem('disk-no-inodes', `the filesystem of ${where} has no inodes left`, advice)]
   const findings: Finding[] = []
-  if (free < total * NEARLY_FULL) findings.push(warning(`the disk is nearly full: ${room}`, advice))
+  if (free < total * NEARLY_FULL)
+    findings.push(warning('disk-nearly-full', `the disk is nearly full: ${room}`, advice))
   if (hasFewInodes)
-    findings.push(warning(`the filesystem of ${where} has few inodes left (${freeInodes})`, advice))
+    findings.push(
+      warning('disk-few-inodes', `the filesystem of ${where} has few inodes left (${freeInodes})`, advice),
+    )
   const store = agent.kind === 'agent' ? agent.status.store : undefined
   const limit = store?.limitBytes ?? ('bytes' in maxBytes ? maxBytes.bytes : (total * maxBytes.percent) / 100)
   const stored = store?.bytes ?? 0
   // A share is an upper bound for every kind of node. An amount is expected to be available.
   if (store !== undefined && 'bytes' in maxBytes && limit - stored > free) {
     findings.push(
-      warning(`the store may grow to ${sizeText(limit)}, but only ${room}`, {
+      warning('disk-limit-too-large', `the store may grow to ${sizeText(limit)}, but only ${room}`, {
         means: 'the disk becomes full, and the store evicts content, before it has reached --max-bytes',
         todo: `set --max-bytes to less than ${sizeText(stored + free)}, or put the data folder on a filesystem of its own`,
       }),
     )
   }
-  return findings.length > 0 ? findings : [ok(`${room}; the store may hold up to ${sizeText(limit)}`)]
+  return findings.length > 0
+    ? findings
+    : [ok('disk-has-room', `${room}; the store may hold up to ${sizeText(limit)}`)]
 }

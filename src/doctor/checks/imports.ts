@@ -25,7 +25,7 @@ export async function checkImports(
     const answer = await getAdmin(admin, '/api/v1/images', signal)
     text = answer.status === 200 ? answer.text : ''
   } catch (error) {
-    return [notChecked(`the agent cannot be asked for its images (${failureText(error)})`)]
+    return [notChecked('imports-unknown', `the agent cannot be asked for its images (${failureText(error)})`)]
   }
   const images = text.split('\n').flatMap((line) => {
     const image = line === '' ? undefined : v.safeParse(ImageLine, line)
@@ -41,16 +41,21 @@ export function judgeImports(images: readonly ListedImage[]): readonly Finding[]
   const broken = imported.filter(({ state }) => state !== 'whole')
   if (broken.length > 0) {
     return [
-      warning(`parts of ${namesText(broken)} were evicted or removed after the import`, {
-        means: 'such an image cannot be pulled while its registry cannot be reached',
-        todo: 'import it again with agent import --pin, or raise --max-bytes',
-      }),
+      warning(
+        'imports-incomplete',
+        `parts of ${namesText(broken)} were evicted or removed after the import`,
+        {
+          means: 'such an image cannot be pulled while its registry cannot be reached',
+          todo: 'import it again with agent import --pin, or raise --max-bytes',
+        },
+      ),
     ]
   }
   const unconfirmed = imported.filter(({ checkedAt, importedAt }) => checkedAt === importedAt).length
   const confirmed = unconfirmed === 0 ? '' : `; no registry has confirmed ${unconfirmed} of them`
   return [
     ok(
+      'imports-whole',
       `${plural(imported.length, 'imported tag')} can be pulled for as long as no registry names another digest${confirmed}`,
     ),
   ]

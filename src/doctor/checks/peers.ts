@@ -33,9 +33,11 @@ export async function checkPeers(
 function judgeMissingSecret(agent: AgentAnswer): readonly Finding[] {
   const why = 'no peer secret is given here (--peers-secret-file)'
   const peers = agent.kind === 'agent' ? agent.status.peers : undefined
-  if (peers === undefined || peers === null) return [notChecked(`${why}, so the agent runs without peers`)]
+  if (peers === undefined || peers === null)
+    return [notChecked('peers-off', `${why}, so the agent runs without peers`)]
   return [
     notChecked(
+      'peers-secret-missing',
       `${why}, but the agent is a member of a swarm, and sees ${plural(peers.count, 'peer')}`,
       'give the doctor the settings of the agent: the same flags, variables and --config',
     ),
@@ -76,9 +78,13 @@ function advertisedAddress(agent: AgentAnswer, { advertise, listen = LISTEN }: P
 function judgeUnreadable(failure: Failure): Finding {
   const { cause } = failure
   if (errorCode(cause) === 'EACCES') {
-    return notChecked('this user may not read the file with the peer secret', AS_ROOT)
+    return notChecked(
+      'peers-secret-unreadable',
+      'this user may not read the file with the peer secret',
+      AS_ROOT,
+    )
   }
-  return problem(failure.message, {
+  return problem('peers-secret-unusable', failure.message, {
     means: 'the agent does not start with this file',
     todo: 'create a secret with openssl rand -hex 32, and put the same file on every node',
   })
@@ -93,18 +99,18 @@ function judgeSecret(path: string, fileWarning: string | undefined, isGuessable:
   const replacement =
     'put a new secret (openssl rand -hex 32) into the first line, and keep the old one in the second until all agents have the new one'
   if (isGuessable) {
-    return problem(`the secret in ${path} can be guessed`, {
+    return problem('peers-secret-weak', `the secret in ${path} can be guessed`, {
       means: 'anyone who guesses it can join the swarm and read the cached content',
       todo: replacement,
     })
   }
   if (fileWarning !== undefined) {
-    return warning(fileWarning, {
+    return warning('peers-secret-readable-by-others', fileWarning, {
       means: 'every user of this machine can join the swarm and read the cached content',
       todo: `chmod 640 ${path}, with the group of the agent; ${replacement}`,
     })
   }
-  return ok(`the secret in ${path} is strong, and not readable by others`)
+  return ok('peers-secret-strong', `the secret in ${path} is strong, and not readable by others`)
 }
 
 function judgePort(
@@ -113,8 +119,8 @@ function judgePort(
   { isGuessed }: { isGuessed: boolean },
 ): Finding {
   const where = `${addressText(address)}${isGuessed ? ' (guessed, because --advertise is not set)' : ''}`
-  if (answer === undefined) return ok(`the agent answers peers at ${where}`)
-  return problem(`peers cannot connect to the agent at ${where}: ${answer}`, {
+  if (answer === undefined) return ok('peers-listener-answers', `the agent answers peers at ${where}`)
+  return problem('peers-listener-unreachable', `peers cannot connect to the agent at ${where}: ${answer}`, {
     means: 'peers cannot take content from this node; it may still take content from them',
     todo: `set --advertise to an address of this node that other nodes reach, open TCP ${address.port} in the firewall, and check that the agent runs with this secret`,
   })
@@ -132,7 +138,7 @@ function judgeBootstrap(
 ): readonly Finding[] {
   const anyAnswers = nodes.some(({ why }) => why === undefined)
   return nodes.map(({ node, why }) => {
-    if (why === undefined) return ok(`the bootstrap node ${node} answers`)
+    if (why === undefined) return ok('peers-bootstrap-answers', `the bootstrap node ${node} answers`)
     const advice = {
       means: anyAnswers
         ? 'none for now, because another bootstrap node answers'
@@ -140,18 +146,21 @@ function judgeBootstrap(
       todo: 'check that agent dht or an agent runs there and that the name is right, and open UDP in the firewall, in both directions',
     }
     const found = `the bootstrap node ${node} does not answer: ${why}`
-    return anyAnswers ? warning(found, advice) : problem(found, advice)
+    return anyAnswers
+      ? warning('peers-bootstrap-silent', found, advice)
+      : problem('peers-bootstrap-silent', found, advice)
   })
 }
 
 export function judgeMembers(agent: AgentAnswer, { dht, listen }: PeerOptions): readonly Finding[] {
-  if (agent.kind !== 'agent') return [notChecked('the peers are unknown, because no agent answers')]
+  if (agent.kind !== 'agent')
+    return [notChecked('peers-unknown', 'the peers are unknown, because no agent answers')]
   const { peers } = agent.status
   if (peers === undefined)
-    return [notChecked('the peers are unknown, because the agent does not report them')]
+    return [notChecked('peers-unknown', 'the peers are unknown, because the agent does not report them')]
   if (peers === null) {
     return [
-      problem('the agent runs without peers, though a peer secret is given here', {
+      problem('peers-not-running', 'the agent runs without peers, though a peer secret is given here', {
         means: 'the agent was started with other settings',
         todo: 'restart the agent, and check that its unit or pod has --peers-secret-file',
       }),
@@ -160,10 +169,11 @@ export function judgeMembers(agent: AgentAnswer, { dht, listen }: PeerOptions): 
   const { count, members } = peers
   if (count === 0) return [noPeers(dht?.port ?? DHT_PORT, listen?.port ?? LISTEN.port)]
   const incompatible = members.filter(({ understood }) => !understood)
-  if (incompatible.length === 0) return [ok(`the agent sees ${plural(count, 'peer')}`)]
+  if (incompatible.length === 0) return [ok('peers-connected', `the agent sees ${plural(count, 'peer')}`)]
   const names = incompatible.slice(0, MAX_NAMES).map(({ name, version }) => `${name} (${version})`)
   return [
     warning(
+      'peers-incompatible',
       `the protocol of ${incompatible.length} of ${plural(count, 'peer')} is incompatible: ${plain(names.join(', '))}`,
       {
         means: 'the agent exchanges no content with them',
@@ -174,7 +184,7 @@ export function judgeMembers(agent: AgentAnswer, { dht, listen }: PeerOptions): 
 }
 
 function noPeers(dhtPort: number, port: number): Finding {
-  return warning('the agent sees no peers', {
+  return warning('peers-none', 'the agent sees no peers', {
     means: 'the agent fetches everything from the registry',
     todo: `if there are other agents: give all of them the same secret and a --bootstrap node that all reach, and open UDP ${dhtPort} and TCP ${port} between the nodes, in both directions`,
   })

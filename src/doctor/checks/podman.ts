@@ -19,7 +19,7 @@ export function judgePodman(result: ProgramResult, { address }: { address: strin
   const registries = v.safeParse(Registries, result.kind === 'output' ? result.text : '')
   if (result.kind === 'failed' || !registries.success) {
     const why = result.kind === 'failed' ? `: ${plain(result.why)}` : ''
-    return [notChecked(`podman does not report its mirrors${why}`, 'run podman info')]
+    return [notChecked('podman-unknown', `podman does not report its mirrors${why}`, 'run podman info')]
   }
   const mirrored = Object.entries(registries.output ?? {}).filter(([, value]) => {
     const registry = v.safeParse(Registry, value)
@@ -30,13 +30,17 @@ export function judgePodman(result: ProgramResult, { address }: { address: strin
   })
   if (mirrored.length > 0) {
     const prefixes = plain(mirrored.map(([prefix]) => prefix).join(', '))
-    return [ok(`podman uses ${address} as a mirror (${prefixes})`)]
+    return [ok('podman-uses-agent', `podman uses ${address} as a mirror (${prefixes})`)]
   }
   return [
-    problem(`podman does not use ${address} as a mirror, though the settings of the host do`, {
-      means:
-        'podman reads another file: that of the user (~/.config/containers/registries.conf), or the one in CONTAINERS_REGISTRIES_CONF',
-      todo: 'remove that file, or add the mirrors to it',
-    }),
+    problem(
+      'podman-reads-other-file',
+      `podman does not use ${address} as a mirror, though the settings of the host do`,
+      {
+        means:
+          'podman reads another file: that of the user (~/.config/containers/registries.conf), or the one in CONTAINERS_REGISTRIES_CONF',
+        todo: 'remove that file, or add the mirrors to it',
+      },
+    ),
   ]
 }

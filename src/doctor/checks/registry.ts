@@ -47,20 +47,24 @@ export function judgeRegistry(
     const what =
       answer.kind === 'no-answer' ? `does not answer (${answer.why})` : `answers ${answer.status} to /v2/`
     return [
-      problem(`the registry address ${where} ${what}`, {
+      problem('registry-no-answer', `the registry address ${where} ${what}`, {
         means: 'nothing can be pulled through the agent',
         todo: 'start the agent, or give its registry address with --listen',
       }),
     ]
   }
   return [
-    ok(`the registry address ${where} answers /v2/ over ${answer.isTls ? 'TLS' : 'HTTP'}`),
+    ok(
+      'registry-answers',
+      `the registry address ${where} answers /v2/ over ${answer.isTls ? 'TLS' : 'HTTP'}`,
+    ),
     ...(listen.port === address.port && answer.isTls === isTls ? [] : [otherSettings(where, listen)]),
   ]
 }
 
 function otherSettings(where: string, listen: Address): Finding {
   return warning(
+    'registry-not-loopback',
     `the agent serves ${where} with other settings than those given here (${addressText(listen)})`,
     {
       means:

@@ -4,7 +4,7 @@ import { PERMISSION_DENIED } from '../../runtimes/files/file-failure.ts'
 import { type MirrorSettings, urlOf } from '../../runtimes/files/plan.ts'
 import { show } from '../../runtimes/operations.ts'
 import type { RuntimeReport } from '../../runtimes/report.ts'
-import { AS_ROOT, type Finding, notChecked, ok, problem, warning } from '../tools/finding.ts'
+import { AS_ROOT, type Finding, notChecked, note, ok, problem, warning } from '../tools/finding.ts'
 import { type Address, addressText, localAddress, type NodeSettings } from '../tools/node-settings.ts'
 import { inspectContainerd, judgeContainerd } from './containerd.ts'
 import { judgeDocker, queryDocker } from './docker.ts'
@@ -14,7 +14,7 @@ const LOOPBACK = /^(?:localhost|::1|127\.[\d.]+)$/
 
 /** Checks whether the runtimes use the agent: by their settings and, if a runtime reports its state, by that. */
 export async function checkRuntimes(
-  { root, containerdConfig }: Pick<NodeSettings, 'root' | 'containerdConfig'>,
+  { root, containerdConfig, runtimes }: Pick<NodeSettings, 'root' | 'containerdConfig' | 'runtimes'>,
   { address, isTls, signal }: { address: Address; isTls: boolean; signal: AbortSignal },
 ): Promise<readonly Finding[]> {
   const local = localAddress(address)
@@ -29,22 +29,20 @@ export async function checkRuntimes(
   } satisfies MirrorSettings
   let reports: readonly RuntimeReport[]
   try {
-    reports = await show(mirror, { root, runtimes: undefined })
+    reports = await show(mirror, { root, runtimes })
   } catch (error) {
     if (!(error instanceof RuntimeFailure)) throw error
-    return [notChecked(plain(error.message))]
+    return [notChecked('runtimes-none', plain(error.message))]
   }
-  const context = {
-    address: isTls ? urlOf(mirror) : mirror.address,
-    isAgentUsed: reports.some((report) => installedPart(report) !== 'none'),
-  }
+  const context = { address: isTls ? urlOf(mirror) : mirror.address, isExpected: runtimes !== undefined }
   const findings: Finding[] = []
   for (const report of reports) {
     findings.push(...judgeRuntime(report, context))
     if (installedPart(report) === 'none') continue
     findings.push(...(await judgeEffectiveState(report, { ...mirror, root, signal })))
   }
-  return findings
+  const isAgentUsed = reports.some((report) => installedPart(report) !== 'none')
+  return isAgentUsed || runtimes !== undefined ? findings : [...findings, noRuntime(context.address)]
 }
 
 async function judgeEffectiveState(
@@ -78,41 +76,57 @@ function installedPart({
 
 function judgeRuntime(
   report: RuntimeReport,
-  { address, isAgentUsed }: { address: string; isAgentUsed: boolean },
+  { address, isExpected }: { address: string; isExpected: boolean },
 ): readonly Finding[] {
   const { name, failure, todo } = report
   if (failure !== undefined) return [judgeFailure(name, plain(failure))]
   const part = installedPart(report)
-  if (part === 'none') return [judgeUnused(report, { address, isAgentUsed })]
+  if (part === 'none') return [judgeUnused(report, { address, isExpected })]
   const findings: Finding[] = todo.map((text) =>
-    problem(`the settings of ${name} use ${address} as a mirror, but are ignored`, {
-      means: 'its pulls go directly to the registry, without an error',
-      todo: plain(text),
-    }),
+    problem(
+      'runtime-ignores-settings',
+      `the settings of ${name} use ${address} as a mirror, but are ignored`,
+      {
+        means: 'its pulls go directly to the registry, without an error',
+        todo: plain(text),
+      },
+    ),
   )
   findings.push(...judgeOtherFiles(report, address))
-  return findings.length > 0 ? findings : [ok(`the settings of ${name} use ${address} as the first mirror`)]
+  return findings.length > 0
+    ? findings
+    : [ok('runtime-settings-use-agent', `the settings of ${name} use ${address} as the first mirror`)]
 }
 
 function judgeFailure(name: string, failure: string): Finding {
-  if (failure.includes(PERMISSION_DENIED)) return notChecked(`${name}: ${failure}`, AS_ROOT)
-  return problem(`the settings of ${name} cannot be read: ${failure}`, {
+  if (failure.includes(PERMISSION_DENIED))
+    return notChecked('runtime-settings-unreadable', `${name}: ${failure}`, AS_ROOT)
+  return problem('runtime-settings-broken', `the settings of ${name} cannot be read: ${failure}`, {
     means: 'the runtime may not be able to read them either',
     todo: 'correct the file; agent runtime show checks it',
   })
 }
 
+function noRuntime(address: string): Finding {
+  return warning('runtimes-unused', `no runtime of this machine uses ${address} as a mirror`, {
+    means: 'all pulls go directly to the registries',
+    todo: 'agent runtime install',
+  })
+}
+
+/** A runtime may be installed without being used. */
 function judgeUnused(
-  { name, todo, notes }: RuntimeReport,
-  { address, isAgentUsed }: { address: string; isAgentUsed: boolean },
+  { name, todo, notes, isInstalled }: RuntimeReport,
+  { address, isExpected }: { address: string; isExpected: boolean },
 ): Finding {
   const found = `the settings of ${name} do not use ${address} as a mirror`
   const advice = {
     means: 'its pulls go directly to the registry',
     todo: ['agent runtime install', ...todo, ...notes].map(plain).join('; '),
   }
-  // If another runtime uses the agent, this one may be installed without being used.
-  return isAgentUsed ? warning(found, advice) : problem(found, advice)
+  return isExpected || isInstalled
+    ? problem('runtime-unused', found, advice)
+    : note('runtime-unused', found, advice)
 }
 
 /** Files that the runtime reads instead of the one that names the agent. */
@@ -127,7 +141,7 @@ function judgeOtherFiles({ name, runtime, files }: RuntimeReport, address: strin
           : `${plain(path)} does not use ${address} as a mirror, and hides the file that does`
       const affected =
         host === undefined || host === '_default' ? 'some' : plain(host.replace(/_(\d+)_$/, ':$1'))
-      return problem(found, {
+      return problem('runtime-file-bypasses-agent', found, {
         means: `pulls of ${affected} images bypass the agent`,
         todo: 'run agent runtime install, which adds the agent to this file and keeps the rest of it',
       })

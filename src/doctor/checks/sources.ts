@@ -40,16 +40,17 @@ export function judgeSources({
     const name = plain(source.name)
     if (source.repositories !== 0) {
       return ok(
+        'source-readable',
         `the source ${name} is readable, and has ${plural(source.repositories ?? 0, 'repository', 'repositories')}`,
       )
     }
     if (!source.exclusive) {
-      return warning(`the source ${name} has no images`, {
+      return warning('source-empty', `the source ${name} has no images`, {
         means: 'it answers no pull; peers and registries are asked instead',
         todo: `${whereToPut(source.name)}, or correct prefixes in the settings`,
       })
     }
-    return problem(`the exclusive source ${name} has no images`, {
+    return problem('source-empty', `the exclusive source ${name} has no images`, {
       means: 'every pull of an image that only this source may have gets 404',
       todo: `${whereToPut(source.name)}, correct prefixes, or remove exclusive from the settings`,
     })
@@ -58,12 +59,16 @@ export function judgeSources({
 
 function judgePermission({ name }: SourceReport): Finding {
   const group = name.startsWith('docker ') ? ', which has to be in the group of the socket' : ''
-  return notChecked(`this user may not read the source ${plain(name)}`, `${AS_ROOT}${group}`)
+  return notChecked(
+    'source-unreadable',
+    `this user may not read the source ${plain(name)}`,
+    `${AS_ROOT}${group}`,
+  )
 }
 
 function judgeProblem({ name, exclusive }: SourceReport, why: string): Finding {
   const sentence = plain(why).replace(/\.$/, '')
-  return problem(`the source ${plain(name)} cannot be read: ${sentence}`, {
+  return problem('source-broken', `the source ${plain(name)} cannot be read: ${sentence}`, {
     means: exclusive
       ? 'every pull of an image that only this source may have fails'
       : 'its images are not served; peers and registries are asked instead',
@@ -72,10 +77,14 @@ function judgeProblem({ name, exclusive }: SourceReport, why: string): Finding {
 }
 
 function judgeFailed({ name }: SourceReport, why: string): Finding {
-  return warning(`the source ${plain(name)} has failed: ${plain(why).replace(/\.$/, '')}`, {
-    means: 'requests for the image get 503; it is tried again at a later request, after a pause',
-    todo: 'see whether the data folder of the agent and that of Docker have room, and what the log of Docker says',
-  })
+  return warning(
+    'source-has-failed',
+    `the source ${plain(name)} has failed: ${plain(why).replace(/\.$/, '')}`,
+    {
+      means: 'requests for the image get 503; it is tried again at a later request, after a pause',
+      todo: 'see whether the data folder of the agent and that of Docker have room, and what the log of Docker says',
+    },
+  )
 }
 
 function actionFor(name: string, why: string): string {

@@ -35,7 +35,9 @@ function judgeFailure(
     todo: `check the connection from this node: curl -v ${url} (name resolution, firewall, HTTPS_PROXY, caFile)`,
   }
   const found = `${name} ${what}`
-  return isConfigured && !hasAnother ? problem(found, advice) : warning(found, advice)
+  return isConfigured && !hasAnother
+    ? problem('upstream-unreachable', found, advice)
+    : warning('upstream-unreachable', found, advice)
 }
 
 function judgeCredentials({ namespace, host, credentialCheck, why, isConfigured }: HostExamination): Finding {
@@ -43,29 +45,41 @@ function judgeCredentials({ namespace, host, credentialCheck, why, isConfigured 
   const because = why === undefined ? '' : `: ${plain(why)}`
   switch (credentialCheck) {
     case 'open':
-      return ok(`${name} answers, and needs no credentials`)
+      return ok('upstream-open', `${name} answers, and needs no credentials`)
     case 'anonymous':
-      return ok(`${name} answers, and allows anonymous access`)
+      return ok('upstream-anonymous', `${name} answers, and allows anonymous access`)
     case 'accepted':
-      return ok(`${name} answers, and accepts the credentials`)
+      return ok('upstream-credentials-accepted', `${name} answers, and accepts the credentials`)
     case 'refused':
-      return problem(`${name} refuses the credentials${because}`, {
+      return problem('upstream-credentials-refused', `${name} refuses the credentials${because}`, {
         means: 'private images cannot be pulled through the agent, and public ones perhaps not either',
         todo: `correct username, password, passwordFile or dockerConfig of ${namespace} in the settings`,
       })
     case 'wanted':
-      return warning(`${name} requires credentials, and none are set${because}`, {
-        means:
-          'its images cannot be pulled through the agent; runtimes pull them directly, with their own credentials',
-        todo: `add ${isConfigured ? '' : 'an entry with '}credentials for ${namespace} under upstreams`,
-      })
+      return warning(
+        'upstream-credentials-missing',
+        `${name} requires credentials, and none are set${because}`,
+        {
+          means:
+            'its images cannot be pulled through the agent; runtimes pull them directly, with their own credentials',
+          todo: `add ${isConfigured ? '' : 'an entry with '}credentials for ${namespace} under upstreams`,
+        },
+      )
     case 'unknown':
       return isNotAllowed(why)
-        ? notChecked(`${name} answers, but this user may not read the credentials${because}`, AS_ROOT)
-        : problem(`${name} answers, but the credentials could not be checked${because}`, {
-            means: ONLY_CACHED,
-            todo: 'check that the file with the credentials is readable and that the token service is reachable',
-          })
+        ? notChecked(
+            'upstream-credentials-unreadable',
+            `${name} answers, but this user may not read the credentials${because}`,
+            AS_ROOT,
+          )
+        : problem(
+            'upstream-credentials-unknown',
+            `${name} answers, but the credentials could not be checked${because}`,
+            {
+              means: ONLY_CACHED,
+              todo: 'check that the file with the credentials is readable and that the token service is reachable',
+            },
+          )
   }
 }
 
@@ -87,9 +101,9 @@ function judgeQuota({ namespace, host, quota, credentialCheck }: HostExamination
         ? 'spread the pulls over time, or upgrade the plan'
         : 'add credentials under upstreams, which raise the limit',
   }
-  if (remaining === 0) return [problem(found, advice)]
-  if (limit !== undefined && remaining < limit * LOW_QUOTA) return [warning(found, advice)]
-  return [ok(found)]
+  if (remaining === 0) return [problem('upstream-quota', found, advice)]
+  if (limit !== undefined && remaining < limit * LOW_QUOTA) return [warning('upstream-quota', found, advice)]
+  return [ok('upstream-quota', found)]
 }
 
 function nameOf(namespace: string, host: string): string {

@@ -1,4 +1,5 @@
 import type { PeerOptions } from '../../peers/peer-options.ts'
+import type { Runtime } from '../../runtimes/files/plan.ts'
 import type { SourceOptions } from '../../sources/sources.ts'
 import type { UpstreamOptions } from '../../upstream/options/options.ts'
 
@@ -33,6 +34,8 @@ export interface NodeSettings {
   /** The prefix of the paths of the runtimes' settings. */
   readonly root: string
   readonly containerdConfig: string
+  /** The runtimes that are expected to use the agent; undefined: those that are found may use it. */
+  readonly runtimes: readonly Runtime[] | undefined
 }
 
 /** A server that listens on all addresses is reached on its own machine at the loopback address. */

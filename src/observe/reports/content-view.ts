@@ -1,5 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
+import type { Repository } from '../../oci/names/repository.ts'
+import { hasAny } from './subject.ts'
 import type { BlobView, ContentView, TagView } from './view.ts'
 
 /** The part of a store that reports read. */
@@ -17,7 +19,12 @@ export interface ReadableStore {
     | undefined
   >
   references(manifest: Digest): Promise<readonly Digest[]>
-  pins(): AsyncIterable<{ readonly digest: Digest; readonly pinnedAt: number }>
+  pins(): AsyncIterable<{
+    readonly digest: Digest
+    readonly pinnedAt: number
+    readonly names: readonly string[]
+  }>
+  readonly hosted: { readonly catalog: { links(repository: Repository): AsyncIterable<unknown> } }
   list(): AsyncIterable<BlobView>
   tags(): AsyncIterable<TagView>
 }
@@ -29,6 +36,7 @@ export function contentViewOf(store: ReadableStore): ContentView {
     pins: () => store.pins(),
     blobs: () => store.list(),
     tags: () => store.tags(),
+    isHosted: (repository) => hasAny(store.hosted.catalog.links(repository)),
     async manifest(digest) {
       const facts = await store.blobs.facts(digest)
       if (facts === undefined || facts.kind !== 'manifest' || facts.size > MAX_MANIFEST_BYTES)

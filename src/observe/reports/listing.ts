@@ -19,16 +19,20 @@ export async function* listBlobs(view: ContentView): AsyncGenerator<BlobReport> 
 
 export async function* listImages(view: ContentView): AsyncGenerator<ImageReport> {
   const [pinned, sharing] = [await pinnedBy(view), await SharedParts.of(view)]
+  const pinNames = new Map<Digest, readonly string[]>()
+  for await (const { digest, names } of view.pins()) pinNames.set(digest, names)
   for await (const tag of view.tags()) {
-    const { repository, digest, checkedAt, importedAt } = tag
+    const { repository, digest, checkedAt, importedAt, isHosted } = tag
     yield {
       repository: repositoryKey(repository),
       tag: tag.tag,
       digest,
       checkedAt: rfc3339(checkedAt),
       ...(importedAt === undefined ? {} : { importedAt: rfc3339(importedAt) }),
+      ...(isHosted === undefined ? {} : { hosted: true }),
       ...(await inspect(view, tag, sharing)),
       pinned: pinned.has(digest),
+      pinnedBy: [...(pinNames.get(digest) ?? [])].slice(0, MAX_SHARED_WITH),
     }
   }
 }
@@ -63,7 +67,10 @@ export async function readManifest(view: ContentView, digest: Digest): Promise<M
   return manifest?.ok === true ? manifest.value : undefined
 }
 
-type ImageState = Omit<ImageReport, 'repository' | 'tag' | 'digest' | 'checkedAt' | 'importedAt' | 'pinned'>
+type ImageState = Omit<
+  ImageReport,
+  'repository' | 'tag' | 'digest' | 'checkedAt' | 'importedAt' | 'hosted' | 'pinned' | 'pinnedBy'
+>
 
 /** An index counts as `whole` when at least one platform is complete, as hardly any node stores all platforms. */
 async function inspect(view: ContentView, tag: TagView, sharing: SharedParts): Promise<ImageState> {

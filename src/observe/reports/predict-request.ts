@@ -15,6 +15,8 @@ export interface RequestFacts {
   readonly tag: string | undefined
   readonly digest: Digest | undefined
   readonly tagRecord: WhyReport['tagRecord']
+  /** What is asked for is in a hosted repository. */
+  readonly isHosted: boolean
   readonly isStored: boolean
   readonly flight: FlightView | undefined
   /** The owner of the digest. */
@@ -24,6 +26,10 @@ export interface RequestFacts {
 /** Says in one sentence what would happen to a request for this content now. */
 export function predictRequest(facts: RequestFacts): string {
   const { repository, tag, view } = facts
+  if (facts.isHosted)
+    return facts.isStored
+      ? 'A request is served what was pushed.'
+      : 'A request gets 404: nothing of it was pushed, or it is lost.'
   if (repository !== undefined && !view.isAllowed(repository)) {
     return `A request gets 404: ${repositoryKey(repository)} is not on the allow list.`
   }

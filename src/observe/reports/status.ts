@@ -14,7 +14,7 @@ export async function statusReport(
   problems: readonly string[],
 ): Promise<StatusReport> {
   const { registry, admin } = view.addresses()
-  const { blobs, bytes, limitBytes, evictedBytes } = view.store()
+  const { blobs, bytes, limitBytes, evictedBytes, hosted } = view.store()
   const reasons = [...view.notReadyReasons()]
   const peers = view.peers()
   return {
@@ -30,6 +30,7 @@ export async function statusReport(
       bytes,
       limitBytes: limitBytes ?? null,
       evictedBytes,
+      hosted,
       scrub: scrubReport(await view.scrub()),
     },
     flights: view.flights().map(flightReport),

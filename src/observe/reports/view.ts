@@ -23,6 +23,8 @@ export interface TagView {
   readonly checkedAt: number
   /** When an import set the tag. Equal to `checkedAt` until upstream has confirmed it. */
   readonly importedAt?: number
+  /** A client has pushed the tag; `checkedAt` says when. */
+  readonly isHosted?: true
 }
 
 export interface ScrubView {
@@ -43,11 +45,17 @@ export interface ContentView {
   /** The digests that this manifest refers to, whether they are stored or not. */
   references(manifest: Digest): Promise<readonly Digest[]>
   /** The pinned digests, without the parts that a pinned manifest protects. */
-  pins(): AsyncIterable<{ readonly digest: Digest; readonly pinnedAt: number }>
+  pins(): AsyncIterable<{
+    readonly digest: Digest
+    readonly pinnedAt: number
+    readonly names: readonly string[]
+  }>
   /** Sorted by digest. */
   blobs(): AsyncIterable<BlobView>
   /** Sorted by `registry/name`, then by tag. */
   tags(): AsyncIterable<TagView>
+  /** Clients push to this repository, or have pushed to it. */
+  isHosted(repository: Repository): Promise<boolean>
 }
 
 export interface FlightView {
@@ -100,6 +108,8 @@ export interface NodeView extends ContentView {
     readonly bytes: number
     readonly limitBytes: number | undefined
     readonly evictedBytes: number
+    /** What belongs to hosted repositories. */
+    readonly hosted: { readonly blobs: number; readonly bytes: number }
   }
   /** What clients of the registry API use of the limited resources now. */
   clients(): StatusReport['clients']
@@ -109,6 +119,8 @@ export interface NodeView extends ContentView {
   flights(): readonly FlightView[]
   flight(digest: Digest): FlightView | undefined
   tag(repository: Repository, tag: string): Promise<TagView | undefined>
+  /** Hosted repositories to which this digest belongs. */
+  hostedIn(digest: Digest): Promise<readonly Repository[]>
   /** Repositories in which clients have requested this digest. */
   seenIn(digest: Digest): Promise<readonly Repository[]>
   freshness(repository: Repository): { readonly tagTtlMs: number; readonly staleIfErrorMs: number }

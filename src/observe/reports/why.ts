@@ -32,7 +32,8 @@ export async function whyReport(
   const digest = subject.value.digest ?? record?.digest
   const facts = digest === undefined ? undefined : await view.facts(digest)
   const flight = digest === undefined ? undefined : view.flight(digest)
-  const tagRecord = record === undefined ? null : tagReport(view, record, now)
+  const isHosted = repository !== undefined && (await view.isHosted(repository))
+  const tagRecord = record === undefined || record.isHosted === true ? null : tagReport(view, record, now)
   const peers = digest === undefined ? null : ((await view.whoHas(digest)) ?? null)
   const references = [tag, digest].filter((reference) => reference !== undefined)
   return parsed({
@@ -41,6 +42,8 @@ export async function whyReport(
     tag: tag ?? null,
     digest: digest ?? null,
     tagRecord,
+    hostedIn: digest === undefined ? [] : (await view.hostedIn(digest)).map(repositoryKey),
+    pushedAt: record?.isHosted === true ? rfc3339(record.checkedAt) : null,
     stored: facts === undefined ? null : blobFacts(facts),
     flight: flight === undefined ? null : flightReport(flight),
     seenIn: digest === undefined ? [] : (await view.seenIn(digest)).map(repositoryKey),
@@ -56,6 +59,7 @@ export async function whyReport(
       ...subject.value,
       tagRecord,
       digest,
+      isHosted,
       isStored: facts !== undefined,
       flight,
       owner: peers?.owner,

@@ -38,10 +38,11 @@ export function showOverview(status) {
 }
 
 /** @param {StatusReport['store']} store */
-function showStore({ blobs, bytes, limitBytes, evictedBytes }) {
+function showStore({ blobs, bytes, limitBytes, evictedBytes, hosted }) {
   const limit = limitBytes === null ? '' : `, limit ${sizeText(limitBytes)}`
   const evicted = evictedBytes === 0 ? '' : `; ${sizeText(evictedBytes)} evicted`
-  cached.show(sizeText(bytes), `${plural(blobs, 'blob')}${limit}${evicted}`)
+  const pushed = hosted.blobs === 0 ? '' : `; ${sizeText(hosted.bytes)} hosted`
+  cached.show(sizeText(bytes), `${plural(blobs, 'blob')}${limit}${evicted}${pushed}`)
   usage.hidden = limitBytes === null
   if (limitBytes !== null) usage.max = Math.max(1, limitBytes)
   usage.value = bytes

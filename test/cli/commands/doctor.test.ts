@@ -55,7 +55,15 @@ test('agent doctor reports a healthy node, and for a problem its effect and the 
       '--root',
       root,
     ]
-    const before = await withoutTimeouts(() => runAgent(['doctor', ...settings]))
+    const unused = await withoutTimeouts(() => runInProcess(['doctor', ...settings]))
+    assert.equal(unused.code, 0, 'a runtime that is not used is no problem')
+    assert.match(unused.out, /\nnote {9}runtimes {3}the settings of Docker do not use /)
+    const quiet = await withoutTimeouts(() => runInProcess(['doctor', '--quiet', ...settings]))
+    assert.match(
+      quiet.out,
+      /^warning +runtimes +no runtime of this machine uses .*\n.*\n.*\n\nno problems found, 1 warning\n$/,
+    )
+    const before = await withoutTimeouts(() => runAgent(['doctor', '--runtime', 'docker', ...settings]))
     assert.equal(before.code, 1)
     assert.match(before.out, /^ok {11}agent {6}the agent at 127\.0\.0\.1:\d+ is ready/)
     assert.match(
@@ -73,10 +81,11 @@ test('agent doctor reports a healthy node, and for a problem its effect and the 
       (await withoutTimeouts(() => runInProcess(['doctor', '--json', ...settings]))).out,
     )
     assert.equal(healthy, true)
+    assert.ok(findings.every(({ id }: { id: string }) => /^[a-z]+(-[a-z]+)+$/.test(id)))
     const order = ['agent', 'registry', 'runtimes', 'data', 'clock', 'peers', 'upstreams']
     assert.deepEqual([...new Set(findings.map(({ check }: { check: string }) => check))], order)
     for (const finding of findings)
-      assert.deepEqual(Object.keys(finding), ['check', 'state', 'found', 'means', 'todo'])
+      assert.deepEqual(Object.keys(finding), ['check', 'id', 'state', 'found', 'means', 'todo'])
     assert.ok(!`${before.out}${healthyRun.out}${JSON.stringify(findings)}`.includes(PASSWORD))
   } finally {
     await running.kill()

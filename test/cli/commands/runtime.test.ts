@@ -55,6 +55,7 @@ test('install, show and uninstall report what they do to each file', async () =>
           { path: '/etc/docker/daemon.json', state: 'current' },
           { path: '/etc/docker/certs.d/_default/hosts.toml', state: 'current' },
         ],
+        isInstalled: true,
         todo: [],
         notes: [],
         pointsHere: true,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { judgeDocker } from '../../../src/doctor/checks/docker.ts'
 import { judgePodman } from '../../../src/doctor/checks/podman.ts'
 import { checkRuntimes } from '../../../src/doctor/checks/runtimes.ts'
+import type { Runtime } from '../../../src/runtimes/files/plan.ts'
 import { install } from '../../../src/runtimes/operations.ts'
 import { makeAuthority } from '../../../testkit/certificates.ts'
 import { Host } from '../../runtimes/host.ts'
@@ -17,9 +17,9 @@ async function host(t: TestContext, files: Readonly<Record<string, string>>) {
   return {
     made,
     install: () => install(MIRROR, { root: made.root, runtimes: undefined, isDryRun: false }),
-    find: ({ isTls = false } = {}) =>
+    find: ({ isTls = false, runtimes = undefined as readonly Runtime[] | undefined } = {}) =>
       checkRuntimes(
-        { root: made.root, containerdConfig: CONFIG },
+        { root: made.root, containerdConfig: CONFIG, runtimes },
         { address: AGENT, isTls, signal: new AbortController().signal },
       ),
   }
@@ -32,11 +32,15 @@ test('a host without a runtime is not checked', async (t) => {
   assert.match(found.found, /^no container runtime was found below/)
 })
 
-test('a runtime that does not use the agent is a problem, or a warning if another runtime does', async (t) => {
+test('a runtime that does not use the agent is a note, and a problem if it is expected to', async (t) => {
   const { find, made, install: all } = await host(t, { [CONFIG]: CONFIG_2 })
-  const [found] = await find()
+  assert.deepEqual(findingLines(await find()), [
+    `note: the settings of containerd do not use ${ADDRESS} as a mirror`,
+    `warning: no runtime of this machine uses ${ADDRESS} as a mirror`,
+  ])
+  const [found] = await find({ runtimes: ['containerd'] })
   assert.equal(found?.state, 'problem')
-  assert.equal(found.found, `the settings of containerd do not use ${ADDRESS} as a mirror`)
+  assert.equal(found.id, 'runtime-unused')
   assert.equal(found.todo, 'agent runtime install')
   await all()
   assert.deepEqual(findingLines(await find()), [
@@ -45,7 +49,7 @@ test('a runtime that does not use the agent is a problem, or a warning if anothe
   await made.write('/etc/docker/daemon.json', '{}')
   assert.deepEqual(findingLines(await find()), [
     `ok: the settings of containerd use ${ADDRESS} as the first mirror`,
-    `warning: the settings of Docker do not use ${ADDRESS} as a mirror`,
+    `note: the settings of Docker do not use ${ADDRESS} as a mirror`,
   ])
 })
 
@@ -93,6 +97,7 @@ test('a runtime that speaks HTTP to an agent with TLS is a problem until the nex
   assert.deepEqual(findingLines(await find({ isTls: true })), [
     `problem: the settings of containerd do not use https://${ADDRESS} as a mirror`,
     `problem: the settings of Docker do not use https://${ADDRESS} as a mirror`,
+    `warning: no runtime of this machine uses https://${ADDRESS} as a mirror`,
   ])
   const tls = { ca: makeAuthority().ca }
   await install({ ...MIRROR, tls }, { root: made.root, runtimes: undefined, isDryRun: false })
@@ -115,22 +120,6 @@ test('settings that are not valid are a problem', async (t) => {
   const [found] = await find()
   assert.equal(found?.state, 'problem')
   assert.match(found.found, /^the settings of containerd cannot be read: \/etc\/containerd\/config\.toml:2 /)
-})
-
-test('the mirrors of the running dockerd are judged', () => {
-  const judged = (text: string) => findingLines(judgeDocker({ kind: 'output', text }, { address: ADDRESS }))
-  assert.deepEqual(judged(`["http://${ADDRESS}/"]\n`), [
-    `ok: the running dockerd has ${ADDRESS} among its mirrors`,
-  ])
-  const missing = [`problem: the running dockerd does not have ${ADDRESS} among its mirrors`]
-  assert.deepEqual(judged('null\n'), missing)
-  assert.deepEqual(judged(`["http://1${ADDRESS}/"]`), missing)
-  assert.deepEqual(judged('what'), ['not-checked: dockerd does not report its mirrors'])
-  assert.deepEqual(
-    findingLines(judgeDocker({ kind: 'failed', why: 'permission denied' }, { address: ADDRESS })),
-    ['not-checked: dockerd does not report its mirrors: permission denied'],
-  )
-  assert.deepEqual(judgeDocker({ kind: 'absent' }, { address: ADDRESS }), [])
 })
 
 test('the mirrors that podman reports are judged', () => {

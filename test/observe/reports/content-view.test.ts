@@ -31,6 +31,7 @@ test('a content view reads manifests completely, and no blobs', async () => {
     }),
     references: async () => [],
     pins: () => new MemoryNode().pins(),
+    hosted: { catalog: { links: async function* () {} } },
     list: () => new MemoryNode().blobs(),
     tags: () => new MemoryNode().tags(),
   })

@@ -34,7 +34,8 @@ test('a status has the store, the transfers, the upstreams and the readiness of 
     assert.equal(status.ready, false)
     assert.deepEqual(status.reasons, ['the store is recovering'])
     const { scrub, ...store } = status.store
-    assert.deepEqual(store, { blobs: 1, bytes: 5, limitBytes: 50 * 2 ** 30, evictedBytes: 7 })
+    const hosted = { blobs: 0, bytes: 0 }
+    assert.deepEqual(store, { blobs: 1, bytes: 5, limitBytes: 50 * 2 ** 30, evictedBytes: 7, hosted })
     assert.deepEqual([scrub.state, scrub.found, scrub.lastRound?.found], ['under-way', 1, 2])
     assert.equal(status.flights[0]?.repository, 'docker.io/library/alpine')
     assert.equal(status.flights[0]?.size, null)

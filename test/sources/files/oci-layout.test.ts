@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { rename, truncate, writeFile } from 'node:fs/promises'
+import { rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { formatHeader } from '../../../src/lib/tar/header.ts'
 import { buildImage, buildIndex, type Image, type Index } from '../../../testkit/registries/image.ts'
 import { layoutFiles, partsOf, writeArchive, writeFiles } from '../../../testkit/registries/image-folders.ts'
 import { hub, open, openSource, readWhole, tagOf, temporaryFolder } from './files.ts'
@@ -10,6 +11,17 @@ import { hub, open, openSource, readWhole, tagOf, temporaryFolder } from './file
 const signal = new AbortController().signal
 const app = buildImage('app')
 const list = buildIndex('list')
+
+/** The header of one entry of any type, without its content. */
+function tarHeader(entry: { path: string; type?: string; size?: number; link?: string }): Buffer {
+  const { path, type = '0', size = 0, link = '' } = entry
+  const header = Buffer.from(formatHeader(path, type, size))
+  header.write(link, 157)
+  header.fill(' ', 148, 156)
+  const sum = header.reduce((total, byte) => total + byte, 0)
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+  return header
+}
 
 type Images = Readonly<Record<string, Image | Index>>
 
@@ -151,6 +163,51 @@ test('a path at which nothing is, and an archive that is cut short, are unavaila
     tagOf(cut, hub('acme/app'), 'v1'),
     /cut\.tar cannot be read as a tar archive: the archive is cut short\.$/,
   )
+})
+
+test('archives with names and links that lead out, devices and huge headers are unavailable', async (t) => {
+  const path = join(await temporaryFolder(t), 'hostile.tar')
+  const source = openSource(t, { from: { kind: 'oci', path } })
+  const end = Buffer.alloc(1024)
+  for (const [header, message] of [
+    [tarHeader({ path: '../index.json' }), /the name "\.\.\/index\.json" leads out of the archive/],
+    [tarHeader({ path: '/etc/passwd' }), /the name "\/etc\/passwd" leads out of the archive/],
+    [tarHeader({ path: 'index.json', type: '2', link: '/etc/passwd' }), /the link "index\.json" leads out/],
+    [tarHeader({ path: 'a/index.json', type: '2', link: '../../passwd' }), /leads out of the archive/],
+    [tarHeader({ path: 'index.json', type: '4' }), /"index\.json" is a device/],
+    [tarHeader({ path: 'x', type: 'x', size: 10_000_000 }), /a header has 10000000 bytes/],
+    [tarHeader({ path: 'index.json', size: 8 ** 11 - 1 }), /the archive is cut short/],
+  ] as const) {
+    await writeFile(path, Buffer.concat([header, end]))
+    await assert.rejects(tagOf(source, hub('acme/app'), 'v1'), { code: 'unavailable', message })
+  }
+})
+
+test('what a manifest or an index names and a layout lacks is not there, and all else is', async (t) => {
+  const path = await layoutAt(t, 'folder', { 'acme/app:v1': app, 'acme/list:v1': list })
+  const [config, layer] = app.blobs
+  assert.ok(config && layer)
+  await rm(join(path, 'blobs', layer.digest.replace(':', '/')))
+  await rm(join(path, 'blobs', list.manifest.digest.replace(':', '/')))
+  const source = openSource(t, { from: { kind: 'oci', path } })
+  assert.equal(await tagOf(source, hub('acme/app'), 'v1'), app.manifest.digest)
+  assert.equal(await open(source, hub('acme/app'), layer.digest), undefined)
+  assert.deepEqual(await readWhole(await open(source, hub('acme/app'), config.digest)), config.bytes)
+  assert.equal(await tagOf(source, hub('acme/list'), 'v1'), undefined)
+})
+
+test('a manifest of schema 1 is told from one that is not there', async (t) => {
+  const bytes = Buffer.from('{"schemaVersion":1,"fsLayers":[]}')
+  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+  const mediaType = 'application/vnd.docker.distribution.manifest.v1+prettyjws'
+  const old: Image = { manifest: { digest, bytes, mediaType }, blobs: [], files: new Map() }
+  const path = await layoutAt(t, 'folder', { 'acme/old:v1': old, 'acme/app:v1': app })
+  const source = openSource(t, { from: { kind: 'oci', path } })
+  await assert.rejects(tagOf(source, hub('acme/old'), 'v1'), {
+    code: 'unsupported',
+    message: /acme\/old:v1: this is a schema 1 manifest/,
+  })
+  assert.equal(await tagOf(source, hub('acme/app'), 'v1'), app.manifest.digest)
 })
 
 test('manifests that name a subject are its referrers', async (t) => {

@@ -66,6 +66,19 @@ test('a manifest that is no manifest is passed over, and the other tags are serv
   await writeFile(join(path, 'acme/app/README'), 'no image')
   const source = openSource(t, { from: { kind: 'dir', path } })
   assert.deepEqual(await source.tags(hub('acme/app'), { signal }), ['v1'])
+  await assert.rejects(source.tag(hub('acme/app'), 'v2', { signal }), {
+    code: 'unsupported',
+    message: /v2\/manifest\.json: this is a schema 1 manifest/,
+  })
+})
+
+test('names with any registry are served under the registry of the settings', async (t) => {
+  const path = await temporaryFolder(t)
+  await writeFiles(join(path, 'ghcr.io/acme/app/v1'), skopeoFiles(app))
+  const source = openSource(t, { from: { kind: 'dir', path }, registry: 'images.test' })
+  const repository = { registry: 'images.test', name: 'acme/app' }
+  assert.deepEqual(await source.repositories({ signal }), [repository])
+  assert.equal((await source.tag(repository, 'v1', { signal }))?.digest, app.manifest.digest)
 })
 
 test('names get a registry and a prefix, and only those with certain beginnings are served', async (t) => {

@@ -134,9 +134,9 @@ function imageTable(images: readonly ImageReport[], now: number, isInteractive: 
     sizeText(image.bytesHere),
     sizeText(image.uniqueBytes),
     image.state,
-    image.pinned ? 'pinned' : '',
+    image.pinned ? pinText(image) : '',
     image.lastUsedAt === null ? '' : agoText(image.lastUsedAt, now),
-    image.checkedAt === image.importedAt ? 'imported' : agoText(image.checkedAt, now),
+    confirmedText(image, now),
     image.platforms.join(' '),
     othersText(image.sharesWith),
   ])
@@ -153,6 +153,17 @@ function imageTable(images: readonly ImageReport[], now: number, isInteractive: 
     'SHARES WITH',
   ]
   return table(head, rows, [2, 3])
+}
+
+/** Says by which other tag, or by which digest, an image is pinned. */
+function pinText(image: ImageReport): string {
+  const [other] = image.pinnedBy
+  return other === undefined || image.pinnedBy.includes(imageName(image)) ? 'pinned' : `by ${plain(other)}`
+}
+
+function confirmedText({ checkedAt, importedAt, hosted }: ImageReport, now: number): string {
+  if (hosted === true) return 'hosted'
+  return checkedAt === importedAt ? 'imported' : agoText(checkedAt, now)
 }
 
 function othersText(names: readonly string[]): string {
@@ -175,8 +186,10 @@ function blobTable(blobs: readonly BlobReport[], now: number, isInteractive: boo
   return `${table(['DIGEST', 'SIZE', 'KIND', 'PIN', 'LAST USED', 'FROM'], rows, [1])}${summary}`
 }
 
-function imageName({ repository, tag }: ImageReport): string {
-  return `${repository}:${tag}`
+/** A hosted image is named without the agent's own registry, as clients name it after the agent's address. */
+function imageName({ repository, tag, hosted }: ImageReport): string {
+  const name = hosted === true ? repository.replace(/^localhost\//, '') : repository
+  return `${name}:${tag}`
 }
 
 function compare(one: string, other: string): number {

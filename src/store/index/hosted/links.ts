@@ -50,6 +50,11 @@ export class Links {
     return this.#bytes
   }
 
+  /** `blobs` counts linked blobs that are lost, too. */
+  get usage(): { readonly bytes: number; readonly blobs: number } {
+    return { bytes: this.#bytes, blobs: this.#count }
+  }
+
   /** Counts the links once, at the start. `lost` is called with linked digests that are not stored. */
   async load(
     sizesOf: (digests: readonly Digest[]) => Promise<readonly (number | undefined)[]>,
