@@ -134,7 +134,7 @@ function imageTable(images: readonly ImageReport[], now: number, isInteractive: 
     sizeText(image.bytesHere),
     sizeText(image.uniqueBytes),
     image.state,
-    image.pinned ? 'pinned' : '',
+    image.pinned ? pinText(image) : '',
     image.lastUsedAt === null ? '' : agoText(image.lastUsedAt, now),
     confirmedText(image, now),
     image.platforms.join(' '),
@@ -153,6 +153,12 @@ function imageTable(images: readonly ImageReport[], now: number, isInteractive: 
     'SHARES WITH',
   ]
   return table(head, rows, [2, 3])
+}
+
+/** Says by which other tag, or by which digest, an image is pinned. */
+function pinText(image: ImageReport): string {
+  const [other] = image.pinnedBy
+  return other === undefined || image.pinnedBy.includes(imageName(image)) ? 'pinned' : `by ${plain(other)}`
 }
 
 function confirmedText({ checkedAt, importedAt, hosted }: ImageReport, now: number): string {
