@@ -72,6 +72,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'cli/commands/stored/agent-and-folder.test.ts': [
     'cli/commands/stored/gc.ts',
     'cli/commands/stored/ls.ts',
+    'cli/ls/tables.ts',
     'cli/commands/stored/pin.ts',
     'cli/commands/stored/verify.ts',
     'cli/context/client.ts',
