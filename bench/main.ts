@@ -12,6 +12,7 @@ import { cold } from './rows/cold.ts'
 import { concurrent } from './rows/concurrent.ts'
 import { hits } from './rows/hits.ts'
 import { memory } from './rows/memory.ts'
+import { push } from './rows/push.ts'
 import { small } from './rows/small.ts'
 import { sources } from './rows/sources.ts'
 import { store } from './rows/store.ts'
@@ -22,6 +23,7 @@ const GROUPS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   cold,
   concurrent,
   small,
+  push,
   store,
   sources,
   cluster,

@@ -19,6 +19,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'access/options',
     'agent.ts',
     'fetch',
+    'hosted',
     'lib',
     'peers/peer-options.ts',
     'registry-api',
@@ -167,7 +168,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   access: ['options', 'logins', 'passwords', 'tokens', 'rules', '.'],
-  cli: ['context', 'terminal', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
+  cli: ['context', 'terminal', 'ls', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
   config: ['values', 'access', '.'],
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { digestOf } from '../../../../testkit/memory/digests.ts'
+import { FIRST } from '../../certificate-pairs.ts'
 import { beginUpload, PROTOCOLS, pushBlob, startHostedServer, withQuery } from '../../hosted-server.ts'
 import { errorCodeOf, requestHttp1, sendRaw } from '../../test-server.ts'
 
@@ -227,5 +231,39 @@ test('a body that nobody will read gets its refusal without 100 Continue', async
       `${method} ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n`,
     )
     assert.match(text, /^HTTP\/1\.1 40[45] [\s\S]*\r\nConnection: close\r\n/)
+  }
+})
+
+test('bodies that are pipelined on one connection go to their uploads in order', async (t) => {
+  const { port } = await startHostedServer(t)
+  const location = await beginUpload(port, 'team/app')
+  const parts = [randomBytes(200_000), randomBytes(300_000)]
+  const body = Buffer.concat(parts)
+  const head = (method: string, path: string, length: number, more = ''): Buffer =>
+    Buffer.from(`${method} ${path} HTTP/1.1\r\nHost: x\r\n${more}Content-Length: ${length}\r\n\r\n`)
+  const text = await sendRaw(
+    port,
+    Buffer.concat([
+      ...parts.flatMap((part) => [head('PATCH', location, part.length), part]),
+      head('PUT', withQuery(location, `digest=${digestOf(body)}`), 0, 'Connection: close\r\n'),
+    ]),
+  )
+  assert.deepEqual(text.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 202', 'HTTP/1.1 202', 'HTTP/1.1 201'])
+  assert.deepEqual((await requestHttp1(port, `/v2/team/app/blobs/${digestOf(body)}`)).body, body)
+})
+
+test('a blob is pushed over TLS', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'leat-tls-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const tls = { certFile: join(folder, 'tls.crt'), keyFile: join(folder, 'tls.key') }
+  await writeFile(tls.certFile, FIRST.cert)
+  await writeFile(tls.keyFile, FIRST.key)
+  const { port } = await startHostedServer(t, { tls })
+  for (const [protocol, send] of PROTOCOLS) {
+    const body = randomBytes(2 * MIB)
+    const location = await beginUpload(port, 'team/app', { send, ca: FIRST.cert })
+    const path = withQuery(location, `digest=${digestOf(body)}`)
+    const put = await send(port, path, { method: 'PUT', body, ca: FIRST.cert })
+    assert.equal(put.status, 201, `${protocol}: ${put.body}`)
   }
 })
