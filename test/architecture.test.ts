@@ -172,7 +172,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   config: ['values', 'access', '.'],
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
-  import: ['target', 'control', 'formats', 'caches', '.'],
+  import: ['target', 'formats', 'control', 'caches', '.'],
   hosted: ['uploads', 'garbage', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'log', 'metrics', 'records', 'reports'],
