@@ -3,6 +3,8 @@ export type { AccessOptions, RuleOptions, TokenOptions } from './access/options/
 export type { AdminAuth } from './admin-api/admin-access.ts'
 export { type Agent, type AgentOptions, createAgent } from './agent.ts'
 export type { FlightPolicy } from './fetch/flight/flight-policy.ts'
+export type { RetentionRule } from './hosted/garbage/retention.ts'
+export type { HostedOptions } from './hosted/open-hosted.ts'
 export type { CertificateFiles } from './lib/certificate-files.ts'
 export type { DiskLimit } from './lib/disk-limit.ts'
 export type { Address, PeerOptions } from './peers/peer-options.ts'

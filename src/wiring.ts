@@ -257,7 +257,7 @@ function warmTargetOf(
     tag: (repository, tag) => store.catalog.tag(repository, tag),
     tagTtlMs: (repository) => upstreams.freshness(repository).tagTtlMs,
     limitBytes: () => store.room().limitBytes,
-    pin: (digest) => store.pin(digest),
-    unpin: (digest) => store.unpin(digest),
+    pin: (digest, name) => store.pin(digest, name),
+    unpin: (digest, name) => store.unpin(digest, name),
   }
 }

@@ -19,6 +19,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'access/options',
     'agent.ts',
     'fetch',
+    'hosted',
     'lib',
     'peers/peer-options.ts',
     'registry-api',
@@ -146,7 +147,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch/manifests/manifest-body.ts',
   ],
   export: ['lib', 'oci', 'ports'],
-  hosted: ['lib', 'oci', 'ports', 'schemas/upkeep-report.ts'],
+  hosted: ['lib', 'oci', 'ports', EVENTS, 'schemas/upkeep-report.ts'],
   // An import reads what local sources read.
   import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],
   store: ['lib', 'oci', 'ports', EVENTS],
@@ -167,11 +168,11 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   access: ['options', 'logins', 'passwords', 'tokens', 'rules', '.'],
-  cli: ['context', 'terminal', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
+  cli: ['context', 'terminal', 'ls', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
   config: ['values', 'access', '.'],
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
-  import: ['target', 'control', 'formats', 'caches', '.'],
+  import: ['target', 'formats', 'control', 'caches', '.'],
   hosted: ['uploads', 'garbage', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'log', 'metrics', 'records', 'reports'],

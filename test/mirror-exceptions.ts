@@ -16,6 +16,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'fetch/flight/pass-through.test.ts': 'content that is sent to clients without being stored',
   'fetch/known-names/manifest-references.test.ts': 'the names under which a manifest makes content known',
   'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
+  'hosted/hosted-model.test.ts': 'any order of pushes, deletes and collections, against a plain model',
   'registry-api/upstream-failures.test.ts': 'what clients learn of failures of upstream',
   'runtimes/round-trip.test.ts': 'an install and an uninstall together change nothing',
   'runtimes/tls.test.ts': 'an install for an agent with TLS',
@@ -52,7 +53,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   ],
   'import/import-run.test.ts': [
     'import/content-transfer.ts',
-    'import/file-reader.ts',
+    'import/formats/file-reader.ts',
     'import/image-plan.ts',
   ],
   'import/target/store-target.test.ts': ['import/target/imported-lists.ts', 'import/target/whole-image.ts'],
@@ -71,6 +72,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'cli/commands/stored/agent-and-folder.test.ts': [
     'cli/commands/stored/gc.ts',
     'cli/commands/stored/ls.ts',
+    'cli/ls/tables.ts',
     'cli/commands/stored/pin.ts',
     'cli/commands/stored/verify.ts',
     'cli/context/client.ts',

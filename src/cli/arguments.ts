@@ -31,7 +31,7 @@ export async function readArguments(
   )
   try {
     await parser.parseAsync(
-      [...argv],
+      [...withHelpFlag(argv)],
       {},
       (error: Error | undefined | null, _given: unknown, text: string) => {
         problem = error ?? undefined
@@ -49,6 +49,15 @@ export async function readArguments(
     : { kind: 'run', ...chosen }
 }
 
+/** `agent help warm` is `agent warm --help`. */
+function withHelpFlag(argv: readonly string[]): readonly string[] {
+  const [first, command] = argv
+  if (first !== 'help') return argv
+  if (command === undefined) return ['--help']
+  // yargs would print the help of all commands for a name that it does not know.
+  return COMMANDS.some(({ name }) => name === command) ? [command, '--help'] : [command]
+}
+
 function newParser(version: string, width: number): Argv {
   return yargs()
     .scriptName('agent')
@@ -57,7 +66,9 @@ function newParser(version: string, width: number): Argv {
     .example('agent serve', 'serve images on 127.0.0.1:5050 until Ctrl-C')
     .example('agent serve --help', 'options and examples of a command')
     .version(version)
+    .alias('version', 'V')
     .help()
+    .alias('help', 'h')
     .wrap(width)
     .exitProcess(false)
     .strict()
@@ -136,13 +147,14 @@ function invocation(command: Command, given: Record<string, unknown>, name: stri
 /** Turns an error of yargs into one sentence, with the command or option that was probably meant. */
 async function asUsageError(problem: Error, argv: readonly string[]): Promise<Error> {
   if (problem.name !== 'YError') return problem
-  const entry = COMMANDS.find(({ name }) => name === argv[0])
+  const [first] = withHelpFlag(argv)
+  const entry = COMMANDS.find(({ name }) => name === first)
   const help = entry === undefined ? 'agent --help' : `agent ${entry.name} --help`
   const unknown = /^Unknown arguments?: ([^,]+)/.exec(problem.message)?.[1]
   const withoutValue = /^Not enough arguments following: (.+)$/.exec(problem.message)?.[1]
   return new CommandError(
     unknown !== undefined
-      ? `${await unknownArgument(unknown, entry)}; see ${help}`
+      ? `${await unknownArgument(unknown, entry, argv)}; see ${help}`
       : withoutValue !== undefined
         ? `--${withoutValue} needs a value; see ${help}`
         : `${problem.message}; see ${help}`,
@@ -150,7 +162,12 @@ async function asUsageError(problem: Error, argv: readonly string[]): Promise<Er
   )
 }
 
-async function unknownArgument(argument: string, entry: CommandEntry | undefined): Promise<string> {
+async function unknownArgument(
+  argument: string,
+  entry: CommandEntry | undefined,
+  argv: readonly string[],
+): Promise<string> {
+  if (entry === undefined && argv[0]?.startsWith('-') === true) return `unknown option ${argv[0]}`
   if (entry === undefined) {
     const suggestion = nearest(
       argument,

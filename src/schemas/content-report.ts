@@ -34,6 +34,8 @@ export const ImageReport = v.object({
   /** When one of its manifests was last used; null when none is stored. */
   lastUsedAt: v.nullable(time),
   pinned: v.boolean(),
+  /** The first 10 tags by which its digest is pinned; the digest, if it was pinned by that. */
+  pinnedBy: v.array(v.string()),
   /** `whole`: it can be pulled without upstream, for these `platforms` if it is an index. */
   state: v.picklist(['whole', 'partial', 'absent']),
   platforms: v.array(v.string()),

@@ -92,7 +92,15 @@ export type RemovalLine = v.InferOutput<typeof RemovalLine>
 
 export const PinsReport = v.object({
   /** `changed` is false when the subject was pinned, or not pinned, already. */
-  pins: v.array(v.object({ subject: v.string(), digest: v.string(), changed: v.boolean() })),
+  pins: v.array(
+    v.object({
+      subject: v.string(),
+      digest: v.string(),
+      changed: v.boolean(),
+      /** By which tags the digest is pinned now; itself, if it was pinned by that. */
+      pinnedBy: v.array(v.string()),
+    }),
+  ),
 })
 export type PinsReport = v.InferOutput<typeof PinsReport>
 

@@ -159,9 +159,9 @@ export async function openStore({
     peek: (digest) => blobs.peek(digest),
     onDropped: (listener) => blobs.onDropped(listener),
     gc: (options) => budget.collect(options),
-    pin: (digest) => index.pins.pin(digest, (manifest) => index.references(manifest)),
-    unpin: async (digest) => {
-      await index.pins.unpin(digest)
+    pin: (digest, name) => index.pins.pin(digest, name, (manifest) => index.references(manifest)),
+    unpin: async (digest, name) => {
+      await index.pins.unpin(digest, name)
       index.evictionOrder.rewind()
     },
     isPinned: (digest) => index.pins.isPinned(digest),

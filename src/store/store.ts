@@ -42,10 +42,12 @@ export interface Store {
   gc(options: { toBytes?: number; signal: AbortSignal }): Promise<Freed>
   /**
    * Protects content from eviction: the blob and, if it is a manifest, all that it references. It need not be stored yet.
-   * The pin is durable when the call resolves.
+   * The pin is durable when the call resolves. `name`: by which name, such as `docker.io/library/alpine:3`, it is set;
+   * without one it is set by the digest.
    */
-  pin(digest: Digest): Promise<void>
-  unpin(digest: Digest): Promise<void>
+  pin(digest: Digest, name?: string): Promise<void>
+  /** Ends the pin for a name; without one, for all. */
+  unpin(digest: Digest, name?: string): Promise<void>
   isPinned(digest: Digest): Promise<boolean>
   /** All pins, in the order of digests. */
   pins(): AsyncIterable<Pin>

@@ -26,9 +26,10 @@ export interface UpkeepStore {
     readonly toBytes?: number
     readonly signal: AbortSignal
   }): Promise<{ readonly blobs: number; readonly bytes: number }>
-  pin(digest: Digest): Promise<unknown>
-  unpin(digest: Digest): Promise<unknown>
-  pins(): AsyncIterable<{ readonly digest: Digest }>
+  pin(digest: Digest, name?: string): Promise<unknown>
+  unpin(digest: Digest, name?: string): Promise<unknown>
+  /** `names`: by which tags the digest is pinned, or by itself. */
+  pins(): AsyncIterable<{ readonly digest: Digest; readonly names: readonly string[] }>
   isPinned(digest: Digest): Promise<boolean>
   /** Gives the pins that protect a digest: the digest itself, or manifests that need it. */
   pinsOf(digest: Digest): Promise<readonly Digest[]>

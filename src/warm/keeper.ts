@@ -3,6 +3,7 @@ import { backoffMs } from '../lib/async/backoff.ts'
 import { Deferred } from '../lib/async/deferred.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
+import { referenceText } from '../oci/names/reference.ts'
 import type { ContentLoader } from './content/content-loader.ts'
 import { Patience } from './content/patience.ts'
 import { WarmParts } from './content/warm-parts.ts'
@@ -80,7 +81,8 @@ export class Keeper {
       const [target, loader] = [this.#target, this.#loader]
       const warmer = new ImageWarmer({ target, loader, parts, request, patience, signal })
       const { digest } = await warmer.run()
-      if (request.pin && before !== undefined && before !== digest) await this.#target.unpin(before)
+      if (request.pin && before !== undefined && before !== digest)
+        await this.#target.unpin(before, referenceText(request.reference))
       const { bytes, hereBytes } = parts.totals()
       if (bytes > hereBytes || this.#error !== undefined || this.#digest !== digest) {
         const ms = Math.round(performance.now() - startedAt)

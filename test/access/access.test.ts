@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
+import { request as requestTls } from 'node:https'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { hash } from 'bcrypt'
 import { AgentProcess } from '../../testkit/agent-process.ts'
+import { makeAuthority, makeCertificates } from '../../testkit/certificates.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { startAgent, startUpstream } from '../agent/running-agent.ts'
 import { folder } from '../store/folder.ts'
@@ -92,6 +94,55 @@ test('on loopback, pulls and lists are open by default, and nothing else is', as
     ['DELETE', '/v2/up.test/team/app/manifests/v1'],
   ] as const)
     assert.equal((await ask(port, path, { method })).status, 401, `${method} ${path}`)
+})
+
+test('a client is who its certificate says, if an authority of the settings has issued it', async (t) => {
+  const upstream = await startUpstream(t)
+  upstream.addImage('team/app', 'v1', [Buffer.from('layer')])
+  const path = await folder(t)
+  const own = makeCertificates()
+  const [authority, foreign] = [makeAuthority(), makeAuthority()]
+  const files = { cert: own.cert, key: own.key, clients: authority.ca }
+  for (const [name, text] of Object.entries(files)) await writeFile(join(path, name), text)
+  const { agent } = await startAgent(t, {
+    upstream,
+    tls: { certFile: join(path, 'cert'), keyFile: join(path, 'key') },
+    auth: {
+      clientCertificates: { caFile: join(path, 'clients') },
+      loopback: 'login',
+      rules: [{ who: ['spiffe://example.org/ns/*/sa/puller'], actions: ['pull'] }],
+    },
+  })
+  const { port } = agent.addresses.registry
+  const statusFor = (pair: { cert?: string; key?: string }): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const options = {
+        host: '127.0.0.1',
+        port,
+        path: '/v2/up.test/team/app/manifests/v1',
+        ca: own.ca,
+        agent: false,
+      }
+      requestTls({ ...options, ...pair }, (response) => {
+        response.resume()
+        resolve(response.statusCode)
+      })
+        .on('error', reject)
+        .end()
+    })
+  const names = { commonName: 'x', uris: ['spiffe://example.org/ns/prod/sa/puller'] }
+  assert.equal(await statusFor(authority.issueToClient(names)), 200)
+  assert.equal(await statusFor(foreign.issueToClient(names)), 403)
+  assert.equal(await statusFor(authority.issueToClient({ commonName: 'puller' })), 403)
+  assert.equal(await statusFor({}), 403)
+})
+
+test('client certificates without TLS stop the start', async (t) => {
+  const auth = { clientCertificates: { caFile: '/unused' } }
+  await assert.rejects(
+    startAgent(t, { upstream: await startUpstream(t), auth }),
+    /client certificates need TLS/,
+  )
 })
 
 const NAMES = [

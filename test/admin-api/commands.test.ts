@@ -42,7 +42,14 @@ test('stored content can be pinned, evicted, verified and removed', async () => 
   const port = await fixture.startServer()
   const pinned = await sendCommand(port, 'POST', '/api/v1/pins', { subjects: ['alpine:3'] })
   assert.deepEqual(JSON.parse(pinned.body), {
-    pins: [{ subject: 'alpine:3', digest: digestOf('image'), changed: true }],
+    pins: [
+      {
+        subject: 'alpine:3',
+        digest: digestOf('image'),
+        changed: true,
+        pinnedBy: ['docker.io/library/alpine:3'],
+      },
+    ],
   })
   const evicted = await sendCommand(port, 'POST', '/api/v1/gc', { toBytes: 0 })
   assert.equal(evicted.headers['content-type'], 'application/x-ndjson')

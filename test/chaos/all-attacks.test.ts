@@ -161,8 +161,10 @@ async function assertRecovered(
     const { rss, descriptors } = await sampleOf(agent)
     const used = await usedBy(agent)
     const isBack =
-      descriptors <= before.descriptors + SPARE_DESCRIPTORS && rss <= before.rss + MAX_KEPT_RSS && used === 0
-    const now = `${descriptors} descriptors and ${Math.round(rss / MIB)} MiB, ${used} resources in use`
+      descriptors <= before.descriptors + SPARE_DESCRIPTORS &&
+      rss <= before.rss + MAX_KEPT_RSS &&
+      used.length === 0
+    const now = `${descriptors} descriptors and ${Math.round(rss / MIB)} MiB, in use: ${used.join(', ') || 'nothing'}`
     if (isBack) {
       t.diagnostic(`afterwards: ${now}`)
       return
@@ -173,10 +175,11 @@ async function assertRecovered(
   }
 }
 
-async function usedBy({ admin }: AttackedAgent): Promise<number> {
+/** What clients hold, such as `seats 3`. */
+async function usedBy({ admin }: AttackedAgent): Promise<string[]> {
   const response = await fetch(`${admin}/api/v1/status`, { signal: AbortSignal.timeout(HANG_MS) })
   const { clients } = v.parse(StatusReport, await response.json())
-  return Object.values(clients).reduce((sum, count) => sum + count, 0)
+  return Object.entries(clients).flatMap(([name, count]) => (count === 0 ? [] : [`${name} ${count}`]))
 }
 
 function summary({ times, rejected, cut, mostRss }: PullCounts): string {

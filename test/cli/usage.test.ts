@@ -59,6 +59,22 @@ test('every command has help with an example, which ends with exit code 0', asyn
   }
 })
 
+test('help and version have the short forms that other programs have', async () => {
+  const same = async (one: readonly string[], other: readonly string[]): Promise<void> => {
+    const [first, second] = [await runInProcess(one), await runInProcess(other)]
+    assert.deepEqual([first.code, first.out], [0, second.out], one.join(' '))
+  }
+  await same(['-h'], ['--help'])
+  await same(['help'], ['--help'])
+  await same(['help', 'warm'], ['warm', '--help'])
+  await same(['warm', '-h'], ['warm', '--help'])
+  await same(['-V'], ['--version'])
+  const unknown = await runInProcess(['help', 'nope'])
+  assert.deepEqual([unknown.code, unknown.err], [2, 'agent: unknown command "nope"; see agent --help\n'])
+  const option = await runInProcess(['-v'])
+  assert.deepEqual([option.code, option.err], [2, 'agent: unknown option -v; see agent --help\n'])
+})
+
 test('without an agent, a command fails and says which address it tried and what to do', async () => {
   const at = ['--admin', '127.0.0.1:1']
   const ended = await Promise.all([

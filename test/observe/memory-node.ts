@@ -145,8 +145,8 @@ export class MemoryNode implements NodeView {
     return parsed?.ok === true ? childrenOf(parsed.value).map((child) => child.digest) : []
   }
 
-  async *pins(): AsyncGenerator<{ digest: Digest; pinnedAt: number }> {
-    for (const digest of this.pinned) yield { digest, pinnedAt: Date.now() }
+  async *pins(): AsyncGenerator<{ digest: Digest; pinnedAt: number; names: readonly string[] }> {
+    for (const digest of this.pinned) yield { digest, pinnedAt: Date.now(), names: [digest] }
   }
 
   async *blobs(): AsyncGenerator<BlobView> {

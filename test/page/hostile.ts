@@ -147,6 +147,7 @@ function image(text: string): ImageReport {
     sharesWith: [text],
     lastUsedAt: AT,
     pinned: true,
+    pinnedBy: [text],
     state: 'whole',
     platforms: [text, text],
   }

@@ -13,6 +13,7 @@ interface StoredBlob {
 export class MemoryUpkeepStore implements UpkeepStore {
   readonly stored = new Map<Digest, StoredBlob>()
   readonly pinned = new Set<Digest>()
+  readonly #pinNames = new Map<Digest, readonly string[]>()
   readonly rotten = new Map<Digest, string>()
   readonly tagRecords = new Map<string, { repository: Repository; tag: string; digest: Digest }>()
   readonly seenIn = new Map<Digest, Repository[]>()
@@ -88,16 +89,21 @@ export class MemoryUpkeepStore implements UpkeepStore {
     return evicted
   }
 
-  async pin(digest: Digest): Promise<void> {
+  async pin(digest: Digest, name: string = digest): Promise<void> {
     this.pinned.add(digest)
+    this.#pinNames.set(digest, [...new Set([...(this.#pinNames.get(digest) ?? []), name])])
   }
 
-  async unpin(digest: Digest): Promise<void> {
+  async unpin(digest: Digest, name?: string): Promise<void> {
+    const names = (this.#pinNames.get(digest) ?? []).filter((one) => one !== name)
+    this.#pinNames.set(digest, names)
+    if (name !== undefined && names.length > 0) return
     this.pinned.delete(digest)
+    this.#pinNames.delete(digest)
   }
 
-  async *pins(): AsyncGenerator<{ digest: Digest }> {
-    for (const digest of this.pinned) yield { digest }
+  async *pins(): AsyncGenerator<{ digest: Digest; names: readonly string[] }> {
+    for (const digest of this.pinned) yield { digest, names: this.#pinNames.get(digest) ?? [digest] }
   }
 
   async isPinned(digest: Digest): Promise<boolean> {

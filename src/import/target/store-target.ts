@@ -1,7 +1,7 @@
 import { Semaphore } from '../../lib/async/semaphore.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { MAX_MANIFEST_BYTES, manifestTypeOf, parseManifest } from '../../oci/manifest.ts'
-import type { Repository } from '../../oci/names/repository.ts'
+import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { BlobStore } from '../../ports/blob-store.ts'
 import type { Catalog } from '../../ports/catalog.ts'
 import type { ContentReceiver, FileToAdopt } from '../../ports/content-receiver.ts'
@@ -18,7 +18,7 @@ export interface ImportStore {
   readonly receiver: ContentReceiver
   readonly catalog: Catalog
   adoptFile(file: FileToAdopt, options: { signal: AbortSignal }): Promise<boolean>
-  pin(digest: Digest): Promise<void>
+  pin(digest: Digest, name?: string): Promise<void>
 }
 
 /** How many manifests are read at a time, because each is in memory whole then. */
@@ -83,7 +83,10 @@ export class StoreTarget implements ImportTarget {
     }
     for (const digest of contents) await catalog.rememberKnownName(repository, digest)
     await rememberReferrers(this.#store, repository, referrers)
-    if (pin) for (const digest of [root, ...referrers]) await this.#store.pin(digest)
+    if (pin) {
+      const name = tag === undefined ? undefined : `${repositoryKey(repository)}:${tag}`
+      for (const digest of [root, ...referrers]) await this.#store.pin(digest, name)
+    }
     if (tag !== undefined) await this.#setTag(repository, tag, root)
     return []
   }

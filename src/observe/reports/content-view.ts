@@ -19,7 +19,11 @@ export interface ReadableStore {
     | undefined
   >
   references(manifest: Digest): Promise<readonly Digest[]>
-  pins(): AsyncIterable<{ readonly digest: Digest; readonly pinnedAt: number }>
+  pins(): AsyncIterable<{
+    readonly digest: Digest
+    readonly pinnedAt: number
+    readonly names: readonly string[]
+  }>
   readonly hosted: { readonly catalog: { links(repository: Repository): AsyncIterable<unknown> } }
   list(): AsyncIterable<BlobView>
   tags(): AsyncIterable<TagView>

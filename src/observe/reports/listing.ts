@@ -19,6 +19,8 @@ export async function* listBlobs(view: ContentView): AsyncGenerator<BlobReport> 
 
 export async function* listImages(view: ContentView): AsyncGenerator<ImageReport> {
   const [pinned, sharing] = [await pinnedBy(view), await SharedParts.of(view)]
+  const pinNames = new Map<Digest, readonly string[]>()
+  for await (const { digest, names } of view.pins()) pinNames.set(digest, names)
   for await (const tag of view.tags()) {
     const { repository, digest, checkedAt, importedAt, isHosted } = tag
     yield {
@@ -30,6 +32,7 @@ export async function* listImages(view: ContentView): AsyncGenerator<ImageReport
       ...(isHosted === undefined ? {} : { hosted: true }),
       ...(await inspect(view, tag, sharing)),
       pinned: pinned.has(digest),
+      pinnedBy: [...(pinNames.get(digest) ?? [])].slice(0, MAX_SHARED_WITH),
     }
   }
 }
@@ -66,7 +69,7 @@ export async function readManifest(view: ContentView, digest: Digest): Promise<M
 
 type ImageState = Omit<
   ImageReport,
-  'repository' | 'tag' | 'digest' | 'checkedAt' | 'importedAt' | 'hosted' | 'pinned'
+  'repository' | 'tag' | 'digest' | 'checkedAt' | 'importedAt' | 'hosted' | 'pinned' | 'pinnedBy'
 >
 
 /** An index counts as `whole` when at least one platform is complete, as hardly any node stores all platforms. */

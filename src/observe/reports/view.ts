@@ -45,7 +45,11 @@ export interface ContentView {
   /** The digests that this manifest refers to, whether they are stored or not. */
   references(manifest: Digest): Promise<readonly Digest[]>
   /** The pinned digests, without the parts that a pinned manifest protects. */
-  pins(): AsyncIterable<{ readonly digest: Digest; readonly pinnedAt: number }>
+  pins(): AsyncIterable<{
+    readonly digest: Digest
+    readonly pinnedAt: number
+    readonly names: readonly string[]
+  }>
   /** Sorted by digest. */
   blobs(): AsyncIterable<BlobView>
   /** Sorted by `registry/name`, then by tag. */

@@ -76,13 +76,23 @@ function nameOf({ repository, tag }) {
   return `${repository}:${tag}`
 }
 
+/**
+ * Says by which other tag, or by which digest, an image is pinned.
+ * @param {ImageReport} image
+ */
+function pinText(image) {
+  const [other] = image.pinnedBy
+  return other === undefined || image.pinnedBy.includes(nameOf(image)) ? 'yes' : `by ${other}`
+}
+
 /** @param {ImageReport} image */
 function createImageRow(image) {
   const { element, setTexts } = createRow(createWhyLink(nameOf(image)), ['number', '', '', '', ''])
   return {
     element,
     /** @param {ImageReport} image */
-    update({ bytesHere, state, platforms, lastUsedAt, pinned }) {
+    update(image) {
+      const { bytesHere, state, platforms, lastUsedAt, pinned } = image
       const [first = '', ...others] = platforms
       const rest = others.length === 0 ? '' : ` and ${plural(others.length, 'other')}`
       setTexts([
@@ -90,7 +100,7 @@ function createImageRow(image) {
         state,
         `${first}${rest}`,
         lastUsedAt === null ? 'never' : agoText(lastUsedAt, Date.now()),
-        pinned ? 'yes' : 'no',
+        pinned ? pinText(image) : 'no',
       ])
     },
   }

@@ -1,10 +1,13 @@
 import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { type Database, keysUnder, SEPARATOR } from '../database/database.ts'
+import { decodePin, type PinRecord, withName, withoutName } from './pin-record.ts'
 
 export interface Pin {
   readonly digest: Digest
   /** When the pin was set, in milliseconds since the epoch. */
   readonly pinnedAt: number
+  /** By which tags it was set; the digest, if it was set by that. */
+  readonly names: readonly string[]
 }
 
 interface BatchChanges {
@@ -31,29 +34,38 @@ export class Pins {
     this.#database = database
   }
 
-  /** Sets a pin. It is durable when the call resolves. */
-  pin(digest: Digest, childrenOf: ReferencesOf): Promise<void> {
+  /** Sets a pin by a name, or by the digest. It is durable when the call resolves. */
+  pin(digest: Digest, name: string | undefined, childrenOf: ReferencesOf): Promise<void> {
     return this.#inTurn(async () => {
-      if (await this.isPinned(digest)) return
-      const batch = this.#database.batch().put(pinKey(digest), String(Date.now()))
-      await this.#retainAll(digest, digest, new Set(), childrenOf, batch)
+      const before = await this.#record(digest)
+      const record = withName(before, name)
+      if (record === undefined) return
+      const batch = this.#database.batch().put(pinKey(digest), JSON.stringify(record))
+      if (before === undefined) await this.#retainAll(digest, digest, new Set(), childrenOf, batch)
+      else await batch.write({ sync: true })
     })
   }
 
-  /** Removes a pin. The change is durable when the call resolves. */
-  unpin(digest: Digest): Promise<void> {
-    return this.#inTurn(() => this.#removePin(digest))
+  /** Ends a pin for a name: the pins of other names stay. Without a name, all end. Durable when the call resolves. */
+  unpin(digest: Digest, name?: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const before = await this.#record(digest)
+      const record = before && withoutName(before, name)
+      if (record === undefined) await this.#removePin(digest)
+      else await this.#database.batch().put(pinKey(digest), JSON.stringify(record)).write({ sync: true })
+    })
   }
 
   async isPinned(digest: Digest): Promise<boolean> {
-    const text: string | undefined = await this.#database.get(pinKey(digest))
-    return text !== undefined
+    return (await this.#record(digest)) !== undefined
   }
 
   async *list(): AsyncGenerator<Pin> {
     for (const [key, text] of await this.#database.iterator(keysUnder('pin')).all()) {
       const digest = parseDigest(key.slice(key.indexOf(SEPARATOR) + 1))
-      if (digest !== undefined) yield { digest, pinnedAt: Number(text) }
+      if (digest === undefined) continue
+      const { at, names, byDigest } = decodePin(text)
+      yield { digest, pinnedAt: at, names: byDigest ? [digest, ...names] : names }
     }
   }
 
@@ -145,6 +157,11 @@ export class Pins {
     await batch.write({ sync: true })
     this.#forgetCount()
     await this.#retainAll(pin, from, known, childrenOf)
+  }
+
+  async #record(digest: Digest): Promise<PinRecord | undefined> {
+    const text: string | undefined = await this.#database.get(pinKey(digest))
+    return text === undefined ? undefined : decodePin(text)
   }
 
   async #removePin(pin: Digest): Promise<void> {

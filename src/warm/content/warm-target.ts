@@ -22,8 +22,9 @@ export interface WarmTarget {
   /** How many bytes may be stored; undefined without a limit, or while it is unknown. */
   limitBytes(): number | undefined
   /** The pin is durable when the promise resolves. */
-  pin(digest: Digest): Promise<void>
-  unpin(digest: Digest): Promise<void>
+  pin(digest: Digest, name: string): Promise<void>
+  /** Ends the pin that was set by this name. */
+  unpin(digest: Digest, name: string): Promise<void>
 }
 
 /** The kind of source that content comes from. */

@@ -51,7 +51,10 @@ export class ImageWarmer {
       this.#isPlanned = true
       this.#checkLimit()
       await this.#loadBlobs(content)
-      if (pin) for (const digest of [content.digest, ...content.referrers]) await target.pin(digest)
+      if (pin)
+        for (const digest of [content.digest, ...content.referrers]) {
+          await target.pin(digest, referenceText(reference))
+        }
       return content
     } catch (error) {
       signal.throwIfAborted()

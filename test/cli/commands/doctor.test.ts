@@ -85,7 +85,7 @@ test('agent doctor reports a healthy node, and for a problem its effect and the 
     const order = ['agent', 'registry', 'runtimes', 'data', 'clock', 'peers', 'upstreams']
     assert.deepEqual([...new Set(findings.map(({ check }: { check: string }) => check))], order)
     for (const finding of findings)
-      assert.deepEqual(Object.keys(finding), ['check', 'state', 'found', 'means', 'todo'])
+      assert.deepEqual(Object.keys(finding), ['check', 'id', 'state', 'found', 'means', 'todo'])
     assert.ok(!`${before.out}${healthyRun.out}${JSON.stringify(findings)}`.includes(PASSWORD))
   } finally {
     await running.kill()

@@ -5,6 +5,7 @@ import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { ResilientLevel } from '../../../src/store/database/resilient-level.ts'
 import { BlobIndex } from '../../../src/store/index/blob-index.ts'
+import { decodePin } from '../../../src/store/index/pin-record.ts'
 import { openStore } from '../../../src/store/open.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
@@ -36,7 +37,7 @@ function store(entries: BlobIndex, digest: Digest, ...references: Digest[]): Pro
 }
 
 function pin(entries: BlobIndex, digest: Digest): Promise<void> {
-  return entries.pins.pin(digest, (manifest) => entries.references(manifest))
+  return entries.pins.pin(digest, undefined, (manifest) => entries.references(manifest))
 }
 
 /** Waits for so many turns of the event loop. */
@@ -175,4 +176,27 @@ it('a pin on content that is stored later retains all that the content reference
   await incoming.close()
   await store.gc({ toBytes: 0, signal })
   assert.deepEqual(await listed(store), [layer, image, digestOf(bytes)].sort())
+})
+
+it('a pin belongs to the names by which it was set, also after a restart, and an older entry to its digest', async (t) => {
+  const path = await folder(t)
+  const first = await openStore({ path })
+  const image = await keepManifest(first.blobs)
+  await first.pin(image, 'r.io/app:1')
+  await first.pin(image, 'r.io/app:2')
+  await first.pin(image)
+  await first.close()
+  const store = await opened(t, { path })
+  const names = async () => (await all(store.pins())).flatMap((pin) => pin.names)
+  assert.deepEqual(await names(), [image, 'r.io/app:1', 'r.io/app:2'])
+  await store.unpin(image, 'r.io/app:1')
+  await store.unpin(image, 'r.io/none:1')
+  assert.deepEqual(await names(), [image, 'r.io/app:2'])
+  assert.deepEqual(await store.pinsOf(image), [image])
+  await store.unpin(image)
+  assert.deepEqual(await names(), [])
+  await store.pin(image, 'r.io/app:1')
+  await store.unpin(image, 'r.io/app:1')
+  assert.equal(await store.isPinned(image), false)
+  assert.deepEqual(decodePin('1700000000000'), { at: 1_700_000_000_000, names: [], byDigest: true })
 })

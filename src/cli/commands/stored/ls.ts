@@ -1,7 +1,7 @@
 import { loadSetting } from '../../../config/load.ts'
 import { contentViewOf } from '../../../observe/reports/content-view.ts'
 import { listBlobs, listImages } from '../../../observe/reports/listing.ts'
-import { agoText, plain, plural, sizeText } from '../../../observe/text.ts'
+import { plain } from '../../../observe/text.ts'
 import { BlobReport, ImageReport } from '../../../schemas/content-report.ts'
 import { adminFlags, adminTarget } from '../../context/admin-target.ts'
 import { streamApi } from '../../context/client.ts'
@@ -10,12 +10,14 @@ import {
   DATA_FLAG,
   type Invocation,
   JSON_FLAG,
+  singleValue,
   type Terminal,
   usageError,
 } from '../../context/command.ts'
 import { givenSettings } from '../../context/settings.ts'
 import { DATA_ALTERNATIVE } from '../../context/upkeep.ts'
-import { digestText, table } from '../../terminal/table.ts'
+import { fillTemplate, IMAGE_FILTERS, imageMatcher } from '../../ls/selection.ts'
+import { blobTable, imageName, imageTable } from '../../ls/tables.ts'
 
 interface Lists {
   blobs(): AsyncIterable<BlobReport>
@@ -36,13 +38,35 @@ const BLOB_ORDERS: Readonly<Record<string, Order<BlobReport>>> = {
   size: (one, other) => other.size - one.size,
   used: (one, other) => compare(other.lastUsedAt, one.lastUsedAt),
 }
-/** How many of the images that share parts with one are named; the JSON has more. */
-const MAX_SHARED_WITH = 2
-
 /** `agent ls`. */
 export const ls: Command = {
-  positionals: [],
+  positionals: [
+    {
+      name: 'pattern',
+      help: 'images to list, such as alpine, alpine:3 or reg.test/team/*; * is any text without a slash, ** any text',
+      isMany: true,
+      isOptional: true,
+    },
+  ],
   flags: [
+    {
+      name: 'filter',
+      kind: 'list',
+      help: 'list only images that are whole, partial, pinned, unpinned, hosted or cached; may be given several times',
+      defaultText: undefined,
+    },
+    {
+      name: 'quiet',
+      kind: 'switch',
+      help: 'print names only, or digests with --blobs',
+      defaultText: undefined,
+    },
+    {
+      name: 'format',
+      kind: 'text',
+      help: 'a line for each item, with the fields of --json in braces, such as "{name} {bytesHere}"',
+      defaultText: undefined,
+    },
     {
       name: 'blobs',
       kind: 'switch',
@@ -61,12 +85,14 @@ export const ls: Command = {
   ],
   examples: [
     { line: 'agent ls', what: 'list images by tag, with their stored bytes and what they share' },
+    { line: "agent ls 'reg.test/team/*' --filter unpinned --quiet", what: 'print the names of some images' },
     { line: 'agent ls --sort unique', what: 'list first the images whose removal frees most' },
     { line: 'agent ls --blobs --json', what: 'print one line of JSON per blob' },
     { line: 'agent ls --data /var/lib/leat', what: 'list a data folder while no agent is running' },
   ],
   async run(given, terminal) {
     checkOrder(given)
+    checkSelection(given)
     const settings = givenSettings(given, terminal)
     if (given.values['data'] !== undefined) {
       // Loaded here only, as commands that ask the agent need no database.
@@ -91,6 +117,17 @@ export const ls: Command = {
   },
 }
 
+function checkSelection({ values, switches, positionals }: Invocation): void {
+  const filters = [values['filter'] ?? []].flat()
+  const unknown = filters.find((name) => IMAGE_FILTERS[name] === undefined)
+  if (unknown !== undefined) {
+    const known = Object.keys(IMAGE_FILTERS).join(', ')
+    throw usageError(`--filter is ${JSON.stringify(unknown)}; expected one of ${known}`)
+  }
+  if (switches.has('blobs') && (positionals.length > 0 || filters.length > 0))
+    throw usageError('patterns and --filter are for images; leave out --blobs')
+}
+
 function checkOrder({ values, switches }: Invocation): void {
   const { sort } = values
   const known = Object.keys(switches.has('blobs') ? BLOB_ORDERS : IMAGE_ORDERS)
@@ -100,90 +137,85 @@ function checkOrder({ values, switches }: Invocation): void {
 }
 
 async function print(lists: Lists, given: Invocation, terminal: Terminal): Promise<void> {
-  const { isInteractive } = terminal
-  const now = Date.now()
+  const { isInteractive, columns } = terminal
+  const options = {
+    now: Date.now(),
+    isInteractive,
+    width: isInteractive ? columns : Number.POSITIVE_INFINITY,
+  }
   if (given.switches.has('blobs')) {
-    await printItems(lists.blobs(), BLOB_ORDERS, given, terminal, (all) => blobTable(all, now, isInteractive))
-  } else {
-    await printItems(lists.images(), IMAGE_ORDERS, given, terminal, (all) =>
-      imageTable(all, now, isInteractive),
-    )
+    const shown = {
+      nameOf: ({ digest }: BlobReport) => digest,
+      table: (all: readonly BlobReport[]) => blobTable(all, options),
+      none: 'Nothing is cached.\n',
+    }
+    return printItems(lists.blobs(), BLOB_ORDERS, given, terminal, shown)
+  }
+  const isAll = given.positionals.length === 0 && given.values['filter'] === undefined
+  await printItems(selected(lists.images(), given), IMAGE_ORDERS, given, terminal, {
+    nameOf: imageName,
+    table: (all) => imageTable(all, options),
+    none: isAll
+      ? 'No image with a tag is cached; agent ls --blobs lists all blobs.\n'
+      : 'No cached image matches; agent ls lists all.\n',
+  })
+}
+
+/** The images that the patterns and filters mean. A tag of which nothing is stored is no image. */
+async function* selected(
+  images: AsyncIterable<ImageReport>,
+  { positionals, values }: Invocation,
+): AsyncGenerator<ImageReport> {
+  const isMeant = imageMatcher(positionals)
+  const filters = [values['filter'] ?? []].flat().map((name) => IMAGE_FILTERS[name])
+  for await (const image of images) {
+    if (image.state === 'absent' || !isMeant(image)) continue
+    if (filters.every((filter) => filter?.(image) !== false)) yield image
   }
 }
 
-/** Items arrive sorted by name. JSON is streamed, unless another order needs all items first. */
-async function printItems<Item>(
+interface Shown<Item> {
+  readonly nameOf: (item: Item) => string
+  readonly table: (items: readonly Item[]) => string
+  /** What is printed for people when there is no item. */
+  readonly none: string
+}
+
+/** Items arrive sorted by name. Lines are streamed, unless another order needs all items first. */
+async function printItems<Item extends object>(
   items: AsyncIterable<Item>,
   orders: Readonly<Record<string, Order<Item>>>,
-  { switches, values }: Invocation,
+  given: Invocation,
   terminal: Terminal,
-  show: (items: readonly Item[]) => string,
+  { nameOf, table, none }: Shown<Item>,
 ): Promise<void> {
-  const order = typeof values['sort'] === 'string' ? orders[values['sort']] : undefined
-  const isJson = switches.has('json')
-  const all = isJson && order === undefined ? items : await collect(items, order)
-  if (isJson) for await (const item of all) await terminal.out(`${JSON.stringify(item)}\n`)
-  else await terminal.out(show(await collect(all)))
+  const sort = singleValue(given, 'sort')
+  const order = sort === undefined ? undefined : orders[sort]
+  const lineOf = lineFormat(given, nameOf)
+  const all = lineOf !== undefined && order === undefined ? items : await collect(items, order)
+  if (lineOf !== undefined) {
+    for await (const item of all) await terminal.out(`${lineOf(item)}\n`)
+    return
+  }
+  const collected = await collect(all)
+  await terminal.out(collected.length === 0 ? none : table(collected))
 }
 
-function imageTable(images: readonly ImageReport[], now: number, isInteractive: boolean): string {
-  if (images.length === 0) return 'No image with a tag is cached; agent ls --blobs lists all blobs.\n'
-  const rows = images.map((image) => [
-    imageName(image),
-    digestText(image.digest, isInteractive),
-    sizeText(image.bytesHere),
-    sizeText(image.uniqueBytes),
-    image.state,
-    image.pinned ? 'pinned' : '',
-    image.lastUsedAt === null ? '' : agoText(image.lastUsedAt, now),
-    confirmedText(image, now),
-    image.platforms.join(' '),
-    othersText(image.sharesWith),
-  ])
-  const head = [
-    'IMAGE',
-    'DIGEST',
-    'STORED',
-    'UNIQUE',
-    'STATE',
-    'PIN',
-    'LAST USED',
-    'CONFIRMED',
-    'PLATFORMS',
-    'SHARES WITH',
-  ]
-  return table(head, rows, [2, 3])
-}
-
-function confirmedText({ checkedAt, importedAt, hosted }: ImageReport, now: number): string {
-  if (hosted === true) return 'hosted'
-  return checkedAt === importedAt ? 'imported' : agoText(checkedAt, now)
-}
-
-function othersText(names: readonly string[]): string {
-  const more = names.length - MAX_SHARED_WITH
-  return `${names.slice(0, MAX_SHARED_WITH).map(plain).join(' ')}${more > 0 ? ` and ${more} more` : ''}`
-}
-
-function blobTable(blobs: readonly BlobReport[], now: number, isInteractive: boolean): string {
-  if (blobs.length === 0) return 'Nothing is cached.\n'
-  const rows = blobs.map((blob) => [
-    digestText(blob.digest, isInteractive),
-    sizeText(blob.size),
-    blob.kind,
-    blob.pinned ? 'pinned' : '',
-    agoText(blob.lastUsedAt, now),
-    blob.origin,
-  ])
-  const total = blobs.reduce((sum, blob) => sum + blob.size, 0)
-  const summary = isInteractive ? `\n${plural(blobs.length, 'blob')}, ${sizeText(total)}\n` : ''
-  return `${table(['DIGEST', 'SIZE', 'KIND', 'PIN', 'LAST USED', 'FROM'], rows, [1])}${summary}`
-}
-
-/** A hosted image is named without the agent's own registry, as clients name it after the agent's address. */
-function imageName({ repository, tag, hosted }: ImageReport): string {
-  const name = hosted === true ? repository.replace(/^localhost\//, '') : repository
-  return `${name}:${tag}`
+/** How an item becomes a line for programs; undefined: people get a table. */
+function lineFormat<Item extends object>(
+  given: Invocation,
+  nameOf: (item: Item) => string,
+): ((item: Item) => string) | undefined {
+  if (given.switches.has('json')) return (item) => JSON.stringify(item)
+  if (given.switches.has('quiet')) return (item) => plain(nameOf(item))
+  const template = singleValue(given, 'format')
+  if (template === undefined) return undefined
+  return (item) => {
+    const filled = fillTemplate(template, { name: nameOf(item), ...item })
+    if ('text' in filled) return plain(filled.text)
+    const known = ['name', ...Object.keys(item)].join(', ')
+    throw usageError(`--format has the unknown field ${JSON.stringify(filled.unknown)}; known are ${known}`)
+  }
 }
 
 function compare(one: string, other: string): number {

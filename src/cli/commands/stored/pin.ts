@@ -57,11 +57,12 @@ function setPins(
 
 function resultText({ pins }: PinsReport, done: string, already: string): string {
   return pins
-    .map(({ subject, digest, changed }) =>
-      changed
-        ? `${done} ${subjectText(subject, digest)}.\n`
-        : `${subjectText(subject, digest)} ${already}.\n`,
-    )
+    .map(({ subject, digest, changed, pinnedBy }) => {
+      const what = subjectText(subject, digest)
+      const others = pinnedBy.map(plain).filter((name) => name !== subject)
+      const still = others.length === 0 ? '' : ` It is pinned by ${others.join(', ')}.`
+      return changed ? `${done} ${what}.${still}\n` : `${what} ${already}.${still}\n`
+    })
     .join('')
 }
 
