@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { agoText, plain } from '../../observe/text.ts'
 import { SourceReport, StatusReport } from '../../schemas/status-report.ts'
-import { type Finding, ok, problem, warning } from '../tools/finding.ts'
+import { type Finding, notChecked, ok, problem, warning } from '../tools/finding.ts'
 import { failureText, getAdmin } from '../tools/http-get.ts'
 import { type Address, type AdminAddress, addressText } from '../tools/node-settings.ts'
 
@@ -33,6 +33,8 @@ export type AgentAnswer =
       readonly aheadMs: number | undefined
     }
   | { readonly kind: 'other-program' }
+  /** The agent wants a token that the doctor has not been given. */
+  | { readonly kind: 'locked' }
   | { readonly kind: 'no-answer'; readonly why: string }
 
 export async function queryAgent(
@@ -41,7 +43,7 @@ export async function queryAgent(
 ): Promise<AgentAnswer> {
   try {
     const { status, text, date } = await getAdmin(admin, '/api/v1/status', signal)
-    if (status === 401) return { kind: 'no-answer', why: 'it asks for a token; give --admin-token-file' }
+    if (status === 401) return { kind: 'locked' }
     const report = v.safeParse(v.pipe(v.string(), v.parseJson(), Status), text)
     if (status !== 200 || !report.success) return { kind: 'other-program' }
     return {
@@ -65,6 +67,15 @@ export function judgeAgent(
         means: 'unless the agent listens elsewhere, every pull of this node goes directly to the registry',
         todo: 'start the agent with agent serve, or give its admin address with --admin',
       }),
+    ]
+  }
+  if (answer.kind === 'locked') {
+    return [
+      notChecked(
+        'agent-locked',
+        `the agent at ${where} asks for a token`,
+        'give the file of the token with --admin-token-file',
+      ),
     ]
   }
   if (answer.kind === 'other-program') {

@@ -75,6 +75,11 @@ test('no answer, another program and an agent that is not ready are different pr
     const [found] = judgeAgent(otherProgram, { ...context, admin })
     assert.equal(found?.found, `the program that answers at 127.0.0.1:${admin.port} is not an agent`)
   }
+  const locked = await startServer(t, 401, '{"error": "this needs a token"}')
+  assert.deepEqual(
+    findingLines(judgeAgent(await queryAgent(locked, { signal }), { ...context, admin: locked })),
+    [`not-checked: the agent at 127.0.0.1:${locked.port} asks for a token`],
+  )
   const status = agentStatus({ ready: false, reasons: ['The agent is shutting down.'] })
   assert.deepEqual(findingLines(judgeAgent({ kind: 'agent', status, aheadMs: 0 }, context)), [
     'problem: the agent at 127.0.0.1:1 is not ready: The agent is shutting down.',
