@@ -91,6 +91,7 @@ async function copyFile(
   target: ImportTarget,
   signal: AbortSignal,
 ): Promise<boolean> {
+  if (digest === undefined) throw malformed()
   const reader = await FileReader.open(file, () => {}).catch(() => undefined)
   if (reader === undefined) return false
   const read = (buffer: Uint8Array): Promise<number> => {
