@@ -147,7 +147,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch/manifests/manifest-body.ts',
   ],
   export: ['lib', 'oci', 'ports'],
-  hosted: ['lib', 'oci', 'ports', 'schemas/upkeep-report.ts'],
+  hosted: ['lib', 'oci', 'ports', EVENTS, 'schemas/upkeep-report.ts'],
   // An import reads what local sources read.
   import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],
   store: ['lib', 'oci', 'ports', EVENTS],
@@ -172,7 +172,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   config: ['values', 'access', '.'],
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
-  import: ['target', 'control', 'formats', 'caches', '.'],
+  import: ['target', 'formats', 'control', 'caches', '.'],
   hosted: ['uploads', 'garbage', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'log', 'metrics', 'records', 'reports'],

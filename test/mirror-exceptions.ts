@@ -53,7 +53,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   ],
   'import/import-run.test.ts': [
     'import/content-transfer.ts',
-    'import/file-reader.ts',
+    'import/formats/file-reader.ts',
     'import/image-plan.ts',
   ],
   'import/target/store-target.test.ts': ['import/target/imported-lists.ts', 'import/target/whole-image.ts'],

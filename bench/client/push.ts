@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { Agent, request } from 'node:http'
 import { promisify } from 'node:util'
-import { type Blob, MANIFEST_TYPE } from '../content.ts'
+import type { Blob } from '../content.ts'
 import { findProgram } from '../program.ts'
 
 const run = promisify(execFile)
@@ -39,13 +39,14 @@ export async function pushManifests(
   repository: string,
   manifests: readonly Buffer[],
   connections: number,
+  authorization?: string,
 ): Promise<number> {
   const agent = new Agent({ keepAlive: true, maxSockets: connections })
   const waiting = manifests.map((bytes, at) => ({ bytes, tag: `v${at}` }))
   const startedAt = performance.now()
   const pushOne = async (): Promise<void> => {
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
-      await putManifest(agent, port, `/v2/${repository}/manifests/${next.tag}`, next.bytes)
+      await putManifest(agent, port, `/v2/${repository}/manifests/${next.tag}`, next.bytes, authorization)
   }
   try {
     await Promise.all(Array.from({ length: connections }, pushOne))
@@ -55,9 +56,17 @@ export async function pushManifests(
   }
 }
 
-function putManifest(agent: Agent, port: number, path: string, bytes: Buffer): Promise<void> {
+function putManifest(
+  agent: Agent,
+  port: number,
+  path: string,
+  bytes: Buffer,
+  authorization: string | undefined,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const headers = { 'content-type': MANIFEST_TYPE, 'content-length': bytes.length }
+    const login = authorization === undefined ? {} : { authorization }
+    const { mediaType } = JSON.parse(bytes.toString())
+    const headers = { 'content-type': mediaType, 'content-length': bytes.length, ...login }
     const call = request({ agent, host: '127.0.0.1', port, method: 'PUT', path, headers }, (response) => {
       response.resume()
       response.on('end', () => {

@@ -7,6 +7,7 @@ import { withResources } from '../resources.ts'
 import { DockerRegistry, MISSING } from '../servers/docker-registry.ts'
 import { type MeasuredServer, REPOSITORY } from '../servers/measured-server.ts'
 import { ratios } from '../stats.ts'
+import { logins } from './logins.ts'
 
 const MIB = 1 << 20
 const AT_ONCE = 16
@@ -22,8 +23,13 @@ interface Pushed {
   push(side: MeasuredServer, blobs: readonly Blob[]): Promise<number>
 }
 
+export async function push(context: Context): Promise<void> {
+  await pushes(context)
+  await logins(context)
+}
+
 /** How fast clients push, until the answer says that the content is stored. */
-export function push(context: Context): Promise<void> {
+function pushes(context: Context): Promise<void> {
   return withResources(async (resources) => {
     const folder = resources.add(context.folder('data'))
     const content = context.content(folder.path)

@@ -97,16 +97,11 @@ export class HostedImages implements HostedRegistry {
     })
   }
 
-  async #exclusive(
+  #exclusive(
     repository: Repository,
     remove: (catalog: HostedStore['catalog']) => Promise<boolean>,
   ): Promise<boolean> {
     const { store, locks } = this.#options
-    try {
-      return await locks.exclusive(repositoryKey(repository), () => remove(store.catalog))
-    } catch (cause) {
-      if (cause instanceof Failure) throw cause
-      throw new Failure('disk', `cannot change the index: ${String(cause)}`, { cause })
-    }
+    return locks.exclusive(repositoryKey(repository), () => remove(store.catalog))
   }
 }

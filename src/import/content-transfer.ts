@@ -2,7 +2,8 @@ import { resolve } from 'node:path'
 import { algorithmOf, type Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
-import { FileReader } from './file-reader.ts'
+import type { FileRange } from '../sources/files/file-tree.ts'
+import { FileReader } from './formats/file-reader.ts'
 import type { ImportSource, LeftOut, Located } from './formats/import-source.ts'
 import { fileOf, type PlannedContent } from './image-plan.ts'
 import type { ImportTarget } from './target/import-target.ts'
@@ -92,16 +93,25 @@ export class ContentTransfer {
         return
       }
     }
+    const content = { kind, repository, digest, algorithm: algorithmOf(digest), size, mediaType, origin }
+    if ('path' in located && (await this.#target.copy?.(content, fileRange(located), { signal }))) {
+      this.#bytes += size
+      return
+    }
     const reader = await FileReader.open(located, (count) => {
       this.#bytes += count
     })
     try {
-      const content = { kind, repository, digest, algorithm: algorithmOf(digest), size, mediaType, origin }
       await this.#target.put(content, reader.read, { signal })
     } finally {
       await reader.close()
     }
   }
+}
+
+/** The agent runs in another folder. */
+function fileRange({ path, start, size, version }: FileRange): FileRange {
+  return { path: resolve(path), start, size, version }
 }
 
 /** Who has brought a content, as reports show it. */

@@ -1,6 +1,8 @@
 import { withTicks } from '../lib/async/with-ticks.ts'
+import { publish } from '../observe/events.ts'
 import { tagText } from '../observe/reports/sharing.ts'
 import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/names/repository.ts'
 import type { RemovalLine } from '../schemas/upkeep-report.ts'
 import { findPinsToRelease } from './pins.ts'
 import { PROGRESS_INTERVAL_MS, type Totals } from './progress.ts'
@@ -66,8 +68,8 @@ async function* execute(
   signal.throwIfAborted()
   for (const digest of released) await store.unpin(digest)
   for (const { repository, tag } of [...tags.values()].flat()) {
-    if (!(await store.hosted.catalog.removeTag(repository, tag)))
-      await store.catalog.forgetTag(repository, tag)
+    if (await store.hosted.catalog.removeTag(repository, tag)) publishDeletion(repository, tag)
+    else await store.catalog.forgetTag(repository, tag)
   }
   for (const digest of plan.removed) {
     signal.throwIfAborted()
@@ -102,4 +104,9 @@ async function findTagsToForget(
     tags.get(byDigest.get(digest) ?? '')?.push({ repository, tag })
   }
   return tags
+}
+
+function publishDeletion(repository: Repository, tag: string): void {
+  const unknown = { digest: undefined, mediaType: undefined, size: undefined, client: undefined }
+  publish('hosted.deleted', { repository, kind: 'tag', tags: [tag], ...unknown })
 }

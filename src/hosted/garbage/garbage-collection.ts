@@ -1,4 +1,5 @@
 import type { SharedLocks } from '../../lib/async/shared-locks.ts'
+import { type Events, publish } from '../../observe/events.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { HostedTag } from '../../ports/hosted/hosted-catalog.ts'
@@ -66,6 +67,7 @@ export class GarbageCollection {
       signal.throwIfAborted()
       if (!isDryRun && !(await sweep.removeTag(expired))) continue
       tags.delete(tag)
+      if (!isDryRun) publishDeletion(repository, { kind: 'tag', tags: [tag], digest })
       yield { is: 'tag', repository: name, tag, digest, why }
     }
     const before = (kind: 'manifest' | 'blob') => now - this.#retention.unneededMs(repository, kind)
@@ -87,6 +89,7 @@ export class GarbageCollection {
     )) {
       const size = (await this.#store.blobs.facts(digest))?.size ?? 0
       run.unlinked.set(digest, (run.unlinked.get(digest) ?? 0) + 1)
+      if (!isDryRun) publishDeletion(repository, { kind, tags: [], digest })
       yield { is: 'unlinked', repository: name, digest, kind, size, why: UNNEEDED }
     }
   }
@@ -140,4 +143,12 @@ export class GarbageCollection {
       yield { is: 'freed', digest, kind, size, why: 'no repository has it' }
     }
   }
+}
+
+function publishDeletion(
+  repository: Repository,
+  deletion: Pick<Events['hosted.deleted'], 'kind' | 'tags' | 'digest'>,
+): void {
+  const unknown = { mediaType: undefined, size: undefined, client: undefined }
+  publish('hosted.deleted', { repository, ...deletion, ...unknown })
 }

@@ -24,7 +24,7 @@ export class HostedUploads implements Uploads {
     this.#locks = locks
     this.#limits = { ...UPLOAD_LIMITS, ...limits }
     for (const stored of store.takeLeft()) this.#add(stored)
-    this.#timer = setInterval(() => void this.sweep().catch(() => {}), this.#limits.sweepMs).unref()
+    this.#timer = setInterval(() => void this.sweep(), this.#limits.sweepMs).unref()
   }
 
   /** How many uploads there are. */
@@ -95,11 +95,15 @@ export class HostedUploads implements Uploads {
   async sweep(): Promise<void> {
     for (const [id, upload] of this.#uploads) {
       if (upload.isBusy) continue
-      const modifiedAt = await upload.modifiedAt()
-      if (upload.isBusy || (modifiedAt !== undefined && Date.now() - modifiedAt < this.#limits.idleMs))
-        continue
-      await upload.remove()
-      this.#uploads.delete(id)
+      try {
+        const modifiedAt = await upload.modifiedAt()
+        const isYoung = modifiedAt !== undefined && Date.now() - modifiedAt < this.#limits.idleMs
+        if (upload.isBusy || isYoung) continue
+        await upload.remove()
+        this.#uploads.delete(id)
+      } catch {
+        // The disk has failed, or a request writes again: the next sweep looks again.
+      }
     }
   }
 

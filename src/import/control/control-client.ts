@@ -8,6 +8,7 @@ import type { Digest } from '../../oci/digest.ts'
 import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { ReadBytes, WrittenContent } from '../../sources/docker/content-writer.ts'
+import type { FileRange } from '../../sources/files/file-tree.ts'
 import type {
   ContentToStore,
   FileToMove,
@@ -18,6 +19,7 @@ import type {
 import {
   CONTROL_VERSION,
   ContentAnswer,
+  CopyAnswer,
   FailureAnswer,
   FileAnswer,
   HEAD_HEADER,
@@ -100,6 +102,14 @@ export class ControlClient implements ImportTarget {
     } finally {
       if (!outgoing.writableFinished) outgoing.destroy()
     }
+  }
+
+  async copy(
+    content: ContentToStore,
+    file: FileRange,
+    { signal }: { signal: AbortSignal },
+  ): Promise<boolean> {
+    return (await this.#json('POST', ROUTES.copy, { content, file }, CopyAnswer, signal)).copied
   }
 
   async move(file: FileToMove, { signal }: { signal: AbortSignal }): Promise<boolean> {

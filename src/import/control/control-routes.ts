@@ -5,10 +5,12 @@ import { inputFromChunks } from '../../lib/tar/inputs.ts'
 import { parseDigest } from '../../oci/digest.ts'
 import { isTag } from '../../oci/names/names.ts'
 import { Failure } from '../../ports/failure.ts'
+import { FileReader } from '../formats/file-reader.ts'
 import type { ImportTarget } from '../target/import-target.ts'
 import {
   CONTROL_VERSION,
   ContentHead,
+  CopyRequest,
   FileRequest,
   HEAD_HEADER,
   ImageRequest,
@@ -43,6 +45,8 @@ export async function answerTo(
     }
     case `PUT ${ROUTES.content}`:
       return putContent(request, target, signal)
+    case `POST ${ROUTES.copy}`:
+      return { copied: await copyFile(checked(CopyRequest, await readJson(request)), target, signal) }
     case `POST ${ROUTES.file}`:
       return { moved: await target.move(checked(FileRequest, await readJson(request)), { signal }) }
     case `POST ${ROUTES.image}`: {
@@ -79,6 +83,27 @@ async function putContent(
   }
   const written = await target.put({ ...head, digest, mediaType }, read, { signal })
   return { digest: written.digest, size: written.size }
+}
+
+/** False: this agent sees another file at the path, or none, or may not read it. Then the command sends the bytes. */
+async function copyFile(
+  { content: { digest, mediaType, ...head }, file }: v.InferOutput<typeof CopyRequest>,
+  target: ImportTarget,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (digest === undefined) throw malformed()
+  const reader = await FileReader.open(file, () => {}).catch(() => undefined)
+  if (reader === undefined) return false
+  const read = (buffer: Uint8Array): Promise<number> => {
+    signal.throwIfAborted()
+    return reader.read(buffer)
+  }
+  try {
+    await target.put({ ...head, digest, mediaType }, read, { signal })
+    return true
+  } finally {
+    await reader.close()
+  }
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {

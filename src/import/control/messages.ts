@@ -19,6 +19,7 @@ export const ROUTES = {
   stored: '/v1/stored',
   manifest: '/v1/manifest',
   content: '/v1/content',
+  copy: '/v1/copy',
   file: '/v1/file',
   image: '/v1/image',
 } as const
@@ -54,6 +55,13 @@ export const ContentHead = v.object({
   origin,
 })
 export const ContentAnswer = v.object({ digest, size })
+
+/** A content in a file, which the agent reads itself if it sees the file in this version. */
+export const CopyRequest = v.object({
+  content: ContentHead,
+  file: v.object({ path: v.string(), start: size, size, version: v.string() }),
+})
+export const CopyAnswer = v.object({ copied: v.boolean() })
 
 export const FileRequest = v.object({ path: v.string(), digest, repository, origin })
 export const FileAnswer = v.object({ moved: v.boolean() })

@@ -1,6 +1,7 @@
 import type { Algorithm, Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { ReadBytes, WrittenContent } from '../../sources/docker/content-writer.ts'
+import type { FileRange } from '../../sources/files/file-tree.ts'
 
 export interface ContentToStore {
   readonly kind: 'manifest' | 'blob'
@@ -49,6 +50,11 @@ export interface ImportTarget {
   manifest(digest: Digest): Promise<Uint8Array | undefined>
   /** Stores a content once its digest is verified. */
   put(content: ContentToStore, read: ReadBytes, options: { signal: AbortSignal }): Promise<WrittenContent>
+  /**
+   * Does as `put`, and reads the file itself, for a target in another process. False: it does not see the same file, or may
+   * not read it.
+   */
+  copy?(content: ContentToStore, file: FileRange, options: { signal: AbortSignal }): Promise<boolean>
   /** Moves a file into the store, where its digest is right. False: it cannot be moved, and must be copied. */
   move(file: FileToMove, options: { signal: AbortSignal }): Promise<boolean>
   /** Names the image, and pins it. Gives the contents that the store lacks; then the image gets no name and no pin. */

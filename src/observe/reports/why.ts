@@ -10,8 +10,8 @@ import { blobFacts, platformText, readManifest, rfc3339 } from './listing.ts'
 import { peerSteps } from './peers.ts'
 import { predictRequest } from './predict-request.ts'
 import { flightReport } from './status.ts'
-import { resolveSubject } from './subject.ts'
 import type { NodeView, TagView } from './view.ts'
+import { whySubject } from './why-subject.ts'
 
 const MAX_REQUESTS = 10
 const MAX_FLIGHTS = 5
@@ -24,7 +24,7 @@ export async function whyReport(
   hosts: HostRecords,
   text: string,
 ): Promise<Parsed<WhyReport>> {
-  const subject = await resolveSubject(view, text, view.defaultNamespace)
+  const subject = await whySubject(view, text)
   if (!subject.ok) return subject
   const { repository, tag } = subject.value
   const now = Date.now()

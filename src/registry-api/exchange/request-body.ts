@@ -75,6 +75,8 @@ export class RequestBody {
     const stream = this.#stream
     return new Promise((resolve, reject) => {
       let isSettled = false
+      let isDraining = false
+      let hasEnded = false
       let stallTimer: NodeJS.Timeout
       const onStalled = () =>
         settle(new BrokenBody(`no byte of the body has come for ${Math.round(stallMs / 1000)} s`))
@@ -99,6 +101,7 @@ export class RequestBody {
           else {
             clearTimeout(stallTimer)
             stream.pause()
+            isDraining = true
             drain(rest).catch(settle)
           }
         } catch (error) {
@@ -112,10 +115,16 @@ export class RequestBody {
           if (isSettled) return
           rest = fill(sink, rest)
         }
+        isDraining = false
+        if (hasEnded) return settle()
         stallTimer = setTimeout(onStalled, stallMs)
         stream.resume()
       }
-      const onEnd = () => settle()
+      const onEnd = () => {
+        // A stream ends as soon as its last part is read, although it is paused then.
+        hasEnded = true
+        if (!isDraining) settle()
+      }
       const stopListening = onAbort(signal, () => settle(signal.reason))
       stallTimer = setTimeout(onStalled, stallMs)
       this.#settle = settle

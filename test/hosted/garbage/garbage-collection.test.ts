@@ -9,7 +9,7 @@ import { type Digest, hexOf } from '../../../src/oci/digest.ts'
 import { OCI_INDEX } from '../../../src/oci/media-types.ts'
 import type { Collected } from '../../../src/schemas/upkeep-report.ts'
 import { keep } from '../../conformance/blob-steps.ts'
-import { all } from '../../store/folder.ts'
+import { all, published } from '../../store/folder.ts'
 import { listed, tick } from '../../store/stored-blobs.ts'
 import {
   type HostedLab,
@@ -65,10 +65,20 @@ test('a dry run names the same and removes nothing', async (t) => {
   await pushImage(lab.registry, 'dead', { repository: OTHER })
   const rules = [{ names: ['team/**'], keepTags: ['v*'] }]
   const before = await listed(lab.store)
+  const told = published(t, 'hosted.deleted')
   const dry = await collect(lab, { rules, isDryRun: true })
   assert.deepEqual(await listed(lab.store), before)
   assert.deepEqual((await lab.store.hosted.catalog.tagNames(TEAM)).length, 3)
+  assert.deepEqual(told, [])
   assert.deepEqual(await collect(lab, { rules }), dry)
+  assert.deepEqual(
+    told.flatMap(({ kind, tags }) => (kind === 'tag' ? tags : [])),
+    ['pr-1', 'pr-2'],
+  )
+  assert.deepEqual(
+    told.filter(({ kind }) => kind !== 'tag').map(({ digest }) => digest),
+    digestsIn(dry, 'unlinked'),
+  )
   assert.deepEqual(await lab.store.hosted.catalog.tagNames(TEAM), ['v1'])
   assert.deepEqual(digestsIn(dry, 'freed').length, 3)
 })

@@ -7,6 +7,8 @@ import { type TestContext, test } from 'node:test'
 import { ControlClient } from '../../../src/import/control/control-client.ts'
 import { createControlServer } from '../../../src/import/control/control-server.ts'
 import { controlSocket } from '../../../src/import/control/socket-path.ts'
+import { digestOf } from '../../../src/oci/digest.ts'
+import { fileAt } from '../../../src/sources/files/file-tree.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import { buildImage, buildIndex } from '../../../testkit/registries/image.ts'
 import { layoutFiles, partsOf, writeFiles } from '../../../testkit/registries/image-folders.ts'
@@ -55,6 +57,30 @@ test('images are imported through the socket', async (t) => {
   assert.ok(await lab.store.isPinned(asDigest(app.manifest.digest)))
   const again = await importLayout(lab, client)
   assert.equal(again.done.hereBytes, again.done.bytes)
+})
+
+test('the agent reads a file itself if it sees the same one, and tells its right digest', async (t) => {
+  const { lab, client } = await startServer(t)
+  const path = join(lab.folder, 'layer')
+  const bytes = Buffer.alloc(300_000, 'a layer ')
+  await writeFile(path, bytes)
+  const file = (await fileAt(path)) ?? assert.fail('no file')
+  const content = {
+    kind: 'blob',
+    repository: hub('acme/app'),
+    digest: digestOf(bytes),
+    algorithm: 'sha256',
+    size: bytes.length,
+    mediaType: undefined,
+    origin: 'a test',
+  } as const
+  assert.equal(await client.copy(content, { ...file, version: 'another' }, { signal }), false)
+  assert.equal(await client.copy(content, { ...file, path: `${path}-none` }, { signal }), false)
+  assert.equal(await lab.isStored(content.digest), false)
+  const wrong = { ...content, digest: digestOf(Buffer.from('another')) }
+  await assert.rejects(client.copy(wrong, file, { signal }), { code: 'corrupt' })
+  assert.equal(await client.copy(content, file, { signal }), true)
+  assert.ok(await lab.isStored(content.digest))
 })
 
 test('a file is moved through the socket, unless it cannot be or is wrong', async (t) => {

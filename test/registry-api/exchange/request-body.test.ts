@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { PassThrough } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { test } from 'node:test'
 import {
   type BodySink,
@@ -165,4 +165,23 @@ test('a body without bytes is whole at once, also when its stream has ended befo
   const ended = new RequestBody(stream, undefined, () => {})
   await ended.receive(new NarrowSink(1), options())
   assert.equal(ended.isWhole, true)
+})
+
+test('the end of a stream does not cut off what its sink has no room for yet', async () => {
+  const stream = new Readable({ read() {} })
+  stream.push('0123456789')
+  stream.push(null)
+  const sink = new NarrowSink(4)
+  const body = new RequestBody(stream, 10, () => {})
+  const ended = once(stream, 'end')
+  const received = body.receive(sink, options())
+  await sink.asked.promise
+  // Node ends a stream whose last part was read, although it is paused.
+  await ended
+  assert.equal(body.isWhole, false)
+  sink.drain()
+  await sink.asked.promise
+  sink.drain()
+  await received
+  assert.equal(sink.text, '0123456789')
 })

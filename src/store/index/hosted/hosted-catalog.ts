@@ -2,6 +2,7 @@ import type { Digest } from '../../../oci/digest.ts'
 import { type Repository, repositoryFromKey } from '../../../oci/names/repository.ts'
 import type { HostedCatalog, HostedLink, HostedTag } from '../../../ports/hosted/hosted-catalog.ts'
 import { type Database, keysUnder, pages, SEPARATOR } from '../../database/database.ts'
+import { diskFailure } from '../../files/layout.ts'
 import { decodeTag } from './hosted-tag.ts'
 import {
   digestIn,
@@ -32,19 +33,23 @@ export class LevelHostedCatalog implements HostedCatalog {
     this.#entries = entries
   }
 
-  async link(repository: Repository, digest: Digest): Promise<HostedLink | undefined> {
-    const link = await this.#links.get(repository, digest)
-    if (link === undefined) return undefined
-    const [entry] = await this.#entries.getMany([digest])
-    return entry === undefined ? undefined : link
+  link(repository: Repository, digest: Digest): Promise<HostedLink | undefined> {
+    return failingAsDisk(async () => {
+      const link = await this.#links.get(repository, digest)
+      if (link === undefined) return undefined
+      const [entry] = await this.#entries.getMany([digest])
+      return entry === undefined ? undefined : link
+    })
   }
 
-  async filterLinked(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
-    if (digests.length === 0) return []
-    const links = await this.#database.getMany(digests.map((digest) => linkKey(repository, digest)))
-    const linked = digests.filter((_, at) => links[at] !== undefined)
-    const entries = await this.#entries.getMany(linked)
-    return linked.filter((_, at) => entries[at] !== undefined)
+  filterLinked(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
+    if (digests.length === 0) return Promise.resolve([])
+    return failingAsDisk(async () => {
+      const links = await this.#database.getMany(digests.map((digest) => linkKey(repository, digest)))
+      const linked = digests.filter((_, at) => links[at] !== undefined)
+      const entries = await this.#entries.getMany(linked)
+      return linked.filter((_, at) => entries[at] !== undefined)
+    })
   }
 
   async *links(repository: Repository): AsyncGenerator<HostedLink> {
@@ -73,17 +78,18 @@ export class LevelHostedCatalog implements HostedCatalog {
     }
   }
 
-  async tag(repository: Repository, tag: string): Promise<HostedTag | undefined> {
-    const [text, pulled] = await this.#database.getMany([
-      hostedTagKey(repository, tag),
-      pulledKey(repository, tag),
-    ])
-    return text === undefined ? undefined : hostedTag(repository, tag, text, pulled)
+  tag(repository: Repository, tag: string): Promise<HostedTag | undefined> {
+    return failingAsDisk(async () => {
+      const keys = [hostedTagKey(repository, tag), pulledKey(repository, tag)]
+      const [text, pulled] = await this.#database.getMany(keys)
+      return text === undefined ? undefined : hostedTag(repository, tag, text, pulled)
+    })
   }
 
-  async tagNames(repository: Repository): Promise<readonly string[]> {
-    const keys = await this.#database.keys(hostedTagsOf(repository)).all()
-    return keys.map(lastPart)
+  tagNames(repository: Repository): Promise<readonly string[]> {
+    return failingAsDisk(async () =>
+      (await this.#database.keys(hostedTagsOf(repository)).all()).map(lastPart),
+    )
   }
 
   async *tags(repository?: Repository): AsyncGenerator<HostedTag> {
@@ -100,27 +106,41 @@ export class LevelHostedCatalog implements HostedCatalog {
     return this.#links.renew(repository, digest)
   }
 
-  async removeLink(repository: Repository, digest: Digest): Promise<boolean> {
-    const keys: string[] = []
-    for await (const tag of this.tags(repository)) {
-      if (tag.digest === digest) keys.push(hostedTagKey(repository, tag.tag), pulledKey(repository, tag.tag))
-    }
-    return this.#links.remove(repository, digest, keys)
+  removeLink(repository: Repository, digest: Digest): Promise<boolean> {
+    return failingAsDisk(async () => {
+      const keys: string[] = []
+      for await (const tag of this.tags(repository)) {
+        if (tag.digest === digest)
+          keys.push(hostedTagKey(repository, tag.tag), pulledKey(repository, tag.tag))
+      }
+      return this.#links.remove(repository, digest, keys)
+    })
   }
 
   removeOldLink(repository: Repository, digest: Digest, before: number): Promise<boolean> {
-    return this.#links.remove(repository, digest, [], before)
+    return failingAsDisk(() => this.#links.remove(repository, digest, [], before))
   }
 
-  async removeTag(repository: Repository, tag: string): Promise<boolean> {
-    if ((await this.tag(repository, tag)) === undefined) return false
-    const batch = this.#database.batch()
-    await batch.del(hostedTagKey(repository, tag)).del(pulledKey(repository, tag)).write({ sync: true })
-    return true
+  removeTag(repository: Repository, tag: string): Promise<boolean> {
+    return failingAsDisk(async () => {
+      if ((await this.tag(repository, tag)) === undefined) return false
+      const batch = this.#database.batch()
+      await batch.del(hostedTagKey(repository, tag)).del(pulledKey(repository, tag)).write({ sync: true })
+      return true
+    })
   }
 
   async markPulled(repository: Repository, tag: string): Promise<void> {
     await this.#database.put(pulledKey(repository, tag), String(Date.now()))
+  }
+}
+
+/** Clients are told of a failure of the index as of one of the disk. */
+async function failingAsDisk<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work()
+  } catch (cause) {
+    throw diskFailure('cannot use the index of hosted repositories', cause)
   }
 }
 

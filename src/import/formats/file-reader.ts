@@ -1,9 +1,9 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { errorCode } from '../lib/error-code.ts'
-import { Failure } from '../ports/failure.ts'
-import type { ReadBytes } from '../sources/docker/content-writer.ts'
-import { type FileRange, versionOf } from '../sources/files/file-tree.ts'
-import type { Located } from './formats/import-source.ts'
+import { errorCode } from '../../lib/error-code.ts'
+import { Failure } from '../../ports/failure.ts'
+import type { ReadBytes } from '../../sources/docker/content-writer.ts'
+import { type FileRange, versionOf } from '../../sources/files/file-tree.ts'
+import type { Located } from './import-source.ts'
 
 /** Reads a content from its first byte to its last, and says how many bytes it has read. */
 export class FileReader {
