@@ -180,7 +180,7 @@ for (const name of ['SIGINT', 'SIGKILL'] as const) {
     const [code] = await once(child, 'close')
     assert.deepEqual(
       [code, err],
-      name === 'SIGINT' ? [1, 'agent: interrupted; completed work is kept\n'] : [null, ''],
+      name === 'SIGINT' ? [130, 'agent: interrupted; completed work is kept\n'] : [null, ''],
     )
     assert.ok(!(await filesIn(work)).includes('images.tar'), 'the archive is there only when it is whole')
     upstream.release()
