@@ -17,7 +17,8 @@ const openBefore = process.getActiveResourcesInfo()
 const environmentBefore = { ...process.env }
 const folderBefore = process.cwd()
 
-for (const file of process.argv.slice(2)) {
+// A file that is a program, too, looks at the arguments.
+for (const file of process.argv.splice(2)) {
   await import(pathToFileURL(file).href)
   // The tests of a process run in the order in which they are defined.
   await test(END_OF_FILE, leavesNothingBehind)

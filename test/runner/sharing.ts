@@ -6,6 +6,7 @@ const ROOMS = [
   'doctor',
   'export',
   'fetch',
+  'hosted',
   'lib',
   'migrate',
   'observe',
@@ -14,6 +15,7 @@ const ROOMS = [
   'registry-api',
   'runtimes',
   'sources',
+  'store',
   'upkeep',
   'upstream',
   'webhooks',
@@ -31,9 +33,8 @@ const MOST_FILES = 12
 const OWN_HOOK = /^(?:before|after)(?:Each)?\(/m
 
 /**
- * Which test files run in one process, one after another: those of a room of small files, unless a file
- * needs a process of its own.
- * `read` gives the text of a file.
+ * Which test files run in one process, one after another: those of a room of small files, unless a file needs a process of
+ * its own. `read` gives the text of a file.
  */
 export function inProcesses(files: readonly string[], read: (file: string) => string): string[][] {
   const processes: string[][] = []
@@ -50,5 +51,6 @@ export function inProcesses(files: readonly string[], read: (file: string) => st
       if (canShare) sharing.set(room, group)
     }
   }
-  return processes
+  // The largest ones first, because nothing should run alone at the end.
+  return processes.sort((one, other) => other.length - one.length)
 }
