@@ -192,7 +192,10 @@ export async function wireAgent(
   cleanup.add(() => warming.stop())
 
   // 13. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
-  const controlServer = createControlServer(controlSocket(options.data), new StoreTarget(store))
+  const controlServer = createControlServer(
+    controlSocket(options.data),
+    new StoreTarget(store, hosted.isHosted),
+  )
   cleanup.add(() => controlServer.stop())
 
   return { ...core, localNode, registryServer, adminServer, controlServer, collecting }

@@ -38,7 +38,7 @@ export async function startLab(t: TestContext, maxBytes?: number): Promise<Impor
   const limit = maxBytes === undefined ? {} : { maxBytes: { bytes: maxBytes } }
   const store = await openStore({ path: join(folder, 'data'), ...limit })
   addCleanup(t, () => store.close())
-  const target = new StoreTarget(store)
+  const target = new StoreTarget(store, ({ name }) => name.startsWith('hosted/'))
   return {
     folder,
     store,

@@ -5,6 +5,7 @@ import { ControlClient } from '../../import/control/control-client.ts'
 import { controlSocket } from '../../import/control/socket-path.ts'
 import type { ImportTarget } from '../../import/target/import-target.ts'
 import { errorCode } from '../../lib/error-code.ts'
+import { HostedNames } from '../../oci/names/hosted-names.ts'
 import { Failure } from '../../ports/failure.ts'
 import { CommandError } from '../context/command.ts'
 
@@ -27,13 +28,14 @@ export async function withImportTarget<Result>(
     import('../../import/target/store-target.ts'),
   ])
   const maxBytes = await loadSetting('maxBytes', settings)
+  const hosted = new HostedNames((await loadSetting('hosted', settings)) ?? [])
   const store = await openStore({ path, ...(maxBytes === undefined ? {} : { maxBytes }) }).catch(
     (cause: unknown) => {
       throw openError(cause, path)
     },
   )
   try {
-    return await work(new StoreTarget(store))
+    return await work(new StoreTarget(store, (repository) => hosted.isHosted(repository)))
   } finally {
     await store.close()
   }

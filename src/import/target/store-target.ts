@@ -27,10 +27,13 @@ const MAX_PARALLEL_MANIFESTS = 2
 /** Imports into a store that this process has open. The owner of the store closes it. */
 export class StoreTarget implements ImportTarget {
   readonly #store: ImportStore
+  readonly #isHosted: (repository: Repository) => boolean
   readonly #manifests = new Semaphore(MAX_PARALLEL_MANIFESTS)
 
-  constructor(store: ImportStore) {
+  /** `isHosted`: what the cache knows of such a repository, no client would see. */
+  constructor(store: ImportStore, isHosted: (repository: Repository) => boolean) {
     this.#store = store
+    this.#isHosted = isHosted
   }
 
   async stored(digests: readonly Digest[]): Promise<ReadonlyMap<Digest, StoredFacts>> {
@@ -52,6 +55,7 @@ export class StoreTarget implements ImportTarget {
     { signal }: { signal: AbortSignal },
   ): Promise<WrittenContent> {
     const { kind, repository, digest: expected, algorithm, size, origin } = content
+    this.#refuseHosted(repository)
     const writer = new ContentWriter(this.#store.receiver, repository, origin)
     const isWanted = (found: Digest): boolean => expected === undefined || found === expected
     const written =
@@ -66,10 +70,12 @@ export class StoreTarget implements ImportTarget {
   }
 
   async move(file: FileToMove, options: { signal: AbortSignal }): Promise<boolean> {
+    this.#refuseHosted(file.repository)
     return this.#store.adoptFile(file, options)
   }
 
   async name({ repository, tag, root, referrers, pin }: ImageToName): Promise<readonly Digest[]> {
+    this.#refuseHosted(repository)
     const { blobs, catalog } = this.#store
     const stored = {
       has: async (digest: Digest) => (await blobs.facts(digest)) !== undefined,
@@ -92,6 +98,14 @@ export class StoreTarget implements ImportTarget {
   }
 
   async close(): Promise<void> {}
+
+  #refuseHosted(repository: Repository): void {
+    if (!this.#isHosted(repository)) return
+    throw new Failure(
+      'unsupported',
+      `${repositoryKey(repository)} is a hosted repository: push the image to the agent instead, for example with skopeo copy`,
+    )
+  }
 
   async #putManifest(
     { size, mediaType, algorithm }: ContentToStore,

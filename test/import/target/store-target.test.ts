@@ -112,3 +112,17 @@ test('a file is moved into the store', async (t) => {
   assert.equal(await lab.target.move(file, { signal }), true)
   assert.ok(await lab.isStored(layer.digest))
 })
+
+test('nothing is imported into a hosted repository, where no client would see it', async (t) => {
+  const lab = await startLab(t)
+  const hosted = hub('hosted/app')
+  const refused = {
+    code: 'unsupported',
+    message: /^docker\.io\/hosted\/app is a hosted repository: push the image/,
+  }
+  const { bytes, digest } = app.blobs[0] ?? assert.fail()
+  await assert.rejects(put(lab, bytes, digest, { repository: hosted }), refused)
+  assert.deepEqual(await lab.target.stored([asDigest(digest)]), new Map())
+  await putImage(lab)
+  await assert.rejects(lab.target.name(nameOf(app.manifest.digest, { repository: hosted })), refused)
+})
