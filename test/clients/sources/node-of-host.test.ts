@@ -3,6 +3,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { withoutSettings } from '../../../testkit/agent-process.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import { Daemon } from '../../../testkit/daemon.ts'
 import { type LabMachine, Network } from '../../../testkit/lab/network.ts'
@@ -53,7 +54,7 @@ test('a node with containerd pulls what only the Docker of its host has, as kind
     ],
     {
       env: {
-        PATH: process.env['PATH'],
+        ...withoutSettings(),
         DOCKER_HOST: docker.socket,
         REGISTRY_LISTEN_ADDR: address,
         REGISTRY_PREFIXES: 'acme/',
