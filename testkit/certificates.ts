@@ -47,8 +47,9 @@ function altNames(hosts: readonly string[]): Buffer {
   )
 }
 
-/** Names of a client: URIs, and host names that may hold anything. */
-function clientNames({ uris = [], hosts = [] }: Pick<ClientNames, 'uris' | 'hosts'>): Buffer {
+/** Names of a client: URIs, and host names that may hold anything. Undefined: there are none. */
+function clientNames({ uris = [], hosts = [] }: Pick<ClientNames, 'uris' | 'hosts'>): Buffer | undefined {
+  if (uris.length + hosts.length === 0) return undefined
   return altNamesOf([
     ...hosts.map((host) => der(0x82, Buffer.from(host))),
     ...uris.map((uri) => der(0x86, Buffer.from(uri))),
@@ -64,7 +65,7 @@ function certificate(options: {
   issuer: string
   publicKey: KeyObject
   signer: KeyObject
-  extension: Buffer
+  extension: Buffer | undefined
 }): string {
   const algorithm = sequence(oid(OID.ecdsaWithSha256))
   const now = Date.now()
@@ -78,7 +79,7 @@ function certificate(options: {
     sequence(time(new Date(now - 86_400_000)), time(new Date(now + 86_400_000))),
     nameOf(options.subject),
     options.publicKey.export({ type: 'spki', format: 'der' }),
-    der(0xa3, sequence(options.extension)),
+    ...(options.extension === undefined ? [] : [der(0xa3, sequence(options.extension))]),
   )
   const whole = sequence(toBeSigned, algorithm, bits(sign('sha256', toBeSigned, options.signer)))
   const lines = whole.toString('base64').match(/.{1,64}/g) ?? []

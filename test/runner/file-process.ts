@@ -72,6 +72,8 @@ async function runProcess(
       run().end(undefined)
       current += 1
       run().start()
+      // It may have ended meanwhile.
+      child.send('next file', () => {})
     }
   })
   for (const [type, output] of [

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
@@ -18,10 +19,13 @@ const environmentBefore = { ...process.env }
 const folderBefore = process.cwd()
 
 // A file that is a program, too, looks at the arguments.
-for (const file of process.argv.splice(2)) {
+const files = process.argv.splice(2)
+for (const [at, file] of files.entries()) {
   await import(pathToFileURL(file).href)
   // The tests of a process run in the order in which they are defined.
   await test(END_OF_FILE, leavesNothingBehind)
+  // The next file may end the process: what this one has reported must have arrived before.
+  if (at < files.length - 1) await once(process, 'message')
 }
 
 async function leavesNothingBehind(): Promise<void> {

@@ -8,12 +8,15 @@ const COMMON_NAME = /^[\x20-\x7e]{1,255}$/
 /** Who a certificate belongs to: its SPIFFE name, or else its common name; undefined if it has neither, or several. */
 export function certificateName(der: Uint8Array): string | undefined {
   let certificate: X509Certificate
+  let alternativeNames: string | undefined
   try {
     certificate = new X509Certificate(der)
+    // Node 24 throws for a list of names that is empty or malformed.
+    alternativeNames = certificate.subjectAltName
   } catch {
     return undefined
   }
-  const spiffe = urisOf(certificate.subjectAltName).filter((uri) => uri.startsWith('spiffe:'))
+  const spiffe = urisOf(alternativeNames).filter((uri) => uri.startsWith('spiffe:'))
   if (spiffe.length > 0) {
     const [only = ''] = spiffe
     return spiffe.length === 1 && SPIFFE.test(only) ? only : undefined
