@@ -3,6 +3,7 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type CertificateFiles, readCertificate, watchCertificate } from '../lib/certificate-files.ts'
+import { stopServer } from '../lib/stop-server.ts'
 import { publish } from '../observe/events.ts'
 import { AdminAccess, type AdminAuth } from './admin-access.ts'
 import { type AdminAnswer, answerRead, errorAnswer, type Reports, type WarmReadiness } from './answer.ts'
@@ -32,7 +33,6 @@ export interface AdminServer {
 }
 
 const DEFAULT_TIMEOUT_MS = 15_000
-const STOP_GRACE_MS = 2_000
 const MAX_CONNECTIONS = 128
 const MAX_HEADER_BYTES = 16 * 1024
 /** How often the files of the certificate are looked at. */
@@ -91,7 +91,7 @@ class HttpAdminServer implements AdminServer {
 
   async stop(): Promise<void> {
     this.#certificateWatch?.stop()
-    if (this.#server !== undefined) await stop(this.#server)
+    if (this.#server !== undefined) await stopServer(this.#server)
   }
 
   async #createTlsServer(tls: CertificateFiles): Promise<Server> {
@@ -231,17 +231,4 @@ async function start(
   })
   const { address, port } = server.address() as AddressInfo
   return { host: address, port }
-}
-
-async function stop(server: Server): Promise<void> {
-  if (!server.listening) return
-  const timer = setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS)
-  try {
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve())
-      server.closeIdleConnections()
-    })
-  } finally {
-    clearTimeout(timer)
-  }
 }

@@ -1,3 +1,4 @@
+import { readContent } from '../fetch/manifests/manifest-body.ts'
 import { mapConcurrently } from '../lib/async/map-concurrently.ts'
 import { BoundedMap } from '../lib/bounded-map.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -60,7 +61,7 @@ export class HostedResolver implements Resolver {
     if (!this.#isHosted(repository)) return this.#next.manifestByDigest(repository, digest, options)
     const link = await this.#manifestLink(repository, digest)
     await this.#renew(repository, link)
-    return this.#manifest(repository, digest, link.mediaType)
+    return this.#manifest(repository, digest, link.mediaType, options)
   }
 
   async manifestByTag(repository: Repository, tag: string, options: Options): Promise<ManifestAnswer> {
@@ -69,7 +70,7 @@ export class HostedResolver implements Resolver {
     if (found === undefined)
       throw new Failure('absent', `there is no tag ${tag} in ${repositoryKey(repository)}`)
     const { mediaType } = await this.#manifestLink(repository, found.digest)
-    const answer = await this.#manifest(repository, found.digest, mediaType)
+    const answer = await this.#manifest(repository, found.digest, mediaType, options)
     this.#markPulled(repository, tag)
     return answer
   }
@@ -155,12 +156,17 @@ export class HostedResolver implements Resolver {
     return content
   }
 
-  async #manifest(repository: Repository, digest: Digest, mediaType: string): Promise<ManifestAnswer> {
+  async #manifest(
+    repository: Repository,
+    digest: Digest,
+    mediaType: string,
+    options: Options,
+  ): Promise<ManifestAnswer> {
     const content = await this.#open(repository, digest)
     const { size } = content
     if (size > IN_MEMORY_BYTES) return { digest, mediaType, size, body: content, cacheResult: HIT }
     try {
-      return { digest, mediaType, size, body: await bytesOf(content), cacheResult: HIT }
+      return { digest, mediaType, size, body: await readContent(content, options), cacheResult: HIT }
     } finally {
       await content.close()
     }
@@ -169,14 +175,14 @@ export class HostedResolver implements Resolver {
   async #describe(
     repository: Repository,
     digest: Digest,
-    { signal }: Options,
+    options: Options,
   ): Promise<ReferrerDescriptor | undefined> {
-    signal.throwIfAborted()
+    options.signal.throwIfAborted()
     const link = await this.#options.catalog.link(repository, digest)
     const content = link?.mediaType === undefined ? undefined : await this.#options.store.open(digest)
     if (link?.mediaType === undefined || content === undefined) return undefined
     try {
-      return describeReferrer(digest, link.mediaType, await bytesOf(content))
+      return describeReferrer(digest, link.mediaType, await readContent(content, options))
     } finally {
       await content.close()
     }
@@ -193,14 +199,4 @@ export class HostedResolver implements Resolver {
 
 function absent(repository: Repository, digest: Digest): Failure {
   return new Failure('absent', `${repositoryKey(repository)} does not have ${digest}`)
-}
-
-async function bytesOf(content: Content): Promise<Uint8Array> {
-  const bytes = new Uint8Array(content.size)
-  for (let position = 0; position < bytes.length; ) {
-    const count = await content.read(bytes.subarray(position), position)
-    if (count === 0) throw new Failure('disk', `the file ended after ${position} of ${bytes.length} bytes`)
-    position += count
-  }
-  return bytes
 }

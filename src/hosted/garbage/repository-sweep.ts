@@ -1,3 +1,4 @@
+import { readAll } from '../../fetch/manifests/manifest-body.ts'
 import type { SharedLocks } from '../../lib/async/shared-locks.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { parseManifest } from '../../oci/manifest.ts'
@@ -60,12 +61,7 @@ export class RepositorySweep {
     const content = await this.#store.peek(manifest)
     if (content === undefined) return undefined
     try {
-      const bytes = new Uint8Array(content.size)
-      for (let at = 0; at < bytes.length; ) {
-        const count = await content.read(bytes.subarray(at), at)
-        if (count === 0) return undefined
-        at += count
-      }
+      const bytes = await readAll((target, position) => content.read(target, position), content.size)
       const parsed = parseManifest(bytes)
       return parsed.ok ? parsed.value.subject?.digest : undefined
     } finally {

@@ -1,11 +1,11 @@
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
+import { stopServer } from '../../lib/stop-server.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { ImportTarget } from '../target/import-target.ts'
 import { answerTo } from './control-routes.ts'
 
-const STOP_GRACE_MS = 2_000
 const MAX_CONNECTIONS = 32
 /** What `sockaddr_un` holds (unix(7)), without the zero at its end. */
 const MAX_PATH_BYTES = 107
@@ -30,7 +30,7 @@ export function createControlServer(path: string, target: ImportTarget): Control
     start: () => start(server, path),
     async stop() {
       stopping.abort(new Failure('stopping', 'the agent is shutting down'))
-      await stop(server)
+      await stopServer(server)
       if (Buffer.byteLength(path) <= MAX_PATH_BYTES) await rm(path, { force: true }).catch(() => {})
     },
   }
@@ -58,22 +58,9 @@ async function start(server: Server, path: string): Promise<string | undefined> 
     await chmod(path, 0o600)
     return undefined
   } catch (error) {
-    await stop(server)
+    await stopServer(server)
     const why = error instanceof Error ? error.message : String(error)
     return `agent import needs the agent to be stopped, because no socket can be made in ${folder} (${why})`
-  }
-}
-
-async function stop(server: Server): Promise<void> {
-  if (!server.listening) return
-  const timer = setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS)
-  try {
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve())
-      server.closeIdleConnections()
-    })
-  } finally {
-    clearTimeout(timer)
   }
 }
 

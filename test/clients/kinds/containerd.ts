@@ -18,6 +18,36 @@ const REGISTRY = 'registry.test'
 /** Overlay may not be mountable where tests run, and the native snapshotter copies. */
 const SNAPSHOTTER = ['--snapshotter', 'native']
 
+/** A containerd of its own in a folder, and the flags with which `ctr` reaches it. The caller stops the daemon. */
+export async function startContainerd(
+  { containerd, ctr }: { readonly containerd: string; readonly ctr: string },
+  folder: string,
+): Promise<{ readonly daemon: Daemon; readonly common: readonly string[] }> {
+  const socket = join(folder, 'containerd.sock')
+  const config = join(folder, 'config.toml')
+  await writeFile(
+    config,
+    `version = 2
+root = "${join(folder, 'root')}"
+state = "${join(folder, 'state')}"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.tracing"]
+[grpc]
+  address = "${socket}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${join(folder, 'opt')}"
+`,
+  )
+  const daemon = new Daemon('containerd', containerd, ['--config', config, '--log-level', 'warn'])
+  const common = ['--address', socket, '--namespace', 'leat']
+  try {
+    await daemon.ready(async () => (await tryRun(ctr, [...common, 'version'])).code === 0)
+  } catch (error) {
+    await daemon.stop()
+    throw error
+  }
+  return { daemon, common }
+}
+
 export const containerd: ClientKind = {
   name: 'containerd',
   programs: ['containerd', 'ctr'],
@@ -28,27 +58,11 @@ export const containerd: ClientKind = {
     await mkdir(join(hosts, REGISTRY), { recursive: true })
     // The fallback https://registry.test does not exist, so everything comes from the agent.
     await writeFile(join(hosts, REGISTRY, 'hosts.toml'), await deployText('containerd/hosts.toml', address))
-    const socket = join(folder, 'containerd.sock')
-    const config = join(folder, 'config.toml')
-    await writeFile(
-      config,
-      `version = 2
-root = "${join(folder, 'root')}"
-state = "${join(folder, 'state')}"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.tracing"]
-[grpc]
-  address = "${socket}"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "${join(folder, 'opt')}"
-`,
-    )
-    const daemon = new Daemon('containerd', programs['containerd'] ?? '', [
-      ...['--config', config],
-      ...['--log-level', 'warn'],
-    ])
     const ctr = programs['ctr'] ?? ''
-    const common = ['--address', socket, '--namespace', 'leat']
-    await daemon.ready(async () => (await tryRun(ctr, [...common, 'version'])).code === 0)
+    const { daemon, common } = await startContainerd(
+      { containerd: programs['containerd'] ?? '', ctr },
+      folder,
+    )
     return new Containerd(daemon, ctr, common, hosts, join(folder, 'root'))
   },
 }

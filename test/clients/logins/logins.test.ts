@@ -4,9 +4,9 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { addCleanup } from '../../../testkit/cleanup.ts'
-import { Daemon } from '../../../testkit/daemon.ts'
-import { findProgram, requirePrograms, requireRoot, run, tryRun } from '../../../testkit/programs.ts'
+import { findProgram, requirePrograms, requireRoot, run } from '../../../testkit/programs.ts'
 import { buildImage } from '../../../testkit/registries/image.ts'
+import { startContainerd } from '../kinds/containerd.ts'
 import { POLICY, podmanOptions } from '../kinds/podman.ts'
 import { assertCopied } from '../kinds/skopeo.ts'
 import { DockerDaemon } from '../sources/docker-daemon.ts'
@@ -95,24 +95,8 @@ for (const way of WAYS) {
     const lab = await startLoginLab(t, image, way)
     const folder = join(lab.folder, 'containerd')
     await mkdir(folder)
-    const socket = join(folder, 'containerd.sock')
-    const config = join(folder, 'config.toml')
-    await writeFile(
-      config,
-      `version = 2
-root = "${join(folder, 'root')}"
-state = "${join(folder, 'state')}"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.tracing"]
-[grpc]
-  address = "${socket}"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "${join(folder, 'opt')}"
-`,
-    )
-    const daemon = new Daemon('containerd', programs.containerd, ['--config', config, '--log-level', 'warn'])
+    const { daemon, common } = await startContainerd(programs, folder)
     addCleanup(t, () => daemon.stop())
-    const common = ['--address', socket, '--namespace', 'leat']
-    await daemon.ready(async () => (await tryRun(programs.ctr, [...common, 'version'])).code === 0)
     const images = (...args: string[]) => run(programs.ctr, [...common, 'images', ...args])
     const archive = join(lab.folder, 'oci.tar')
     const name = `${lab.registry}/team/app:v1`
