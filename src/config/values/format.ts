@@ -1,11 +1,33 @@
 import { nearest } from './nearest.ts'
 
-/** A setting that cannot be used. Its message is one sentence that names the location and the allowed values. */
+/** Settings that cannot be used. The message is one sentence that names the location and the allowed values. */
 export class SettingsError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
+  /** All mistakes that were found at once, each a sentence; the first one is the message. */
+  readonly mistakes: readonly string[]
+
+  constructor(message: string, options?: ErrorOptions & { readonly others?: readonly string[] }) {
     super(message, options)
     this.name = 'SettingsError'
+    this.mistakes = [message, ...(options?.others ?? [])]
   }
+}
+
+/** Calls each of `reads`, and throws one `SettingsError` with the mistakes of all. */
+export function readAll<Value>(reads: readonly (() => Value)[]): Value[] {
+  const values: Value[] = []
+  const found: SettingsError[] = []
+  for (const read of reads) {
+    try {
+      values.push(read())
+    } catch (error) {
+      if (!(error instanceof SettingsError)) throw error
+      found.push(error)
+    }
+  }
+  const [first] = found
+  if (first === undefined) return values
+  const [, ...others] = found.flatMap(({ mistakes }) => mistakes)
+  throw new SettingsError(first.message, { cause: first.cause, others })
 }
 
 /** A value as it is written on the command line, in the environment or in a file. */
@@ -31,7 +53,13 @@ export interface Format<Value> {
   readonly read: (given: GivenValue) => Value
   /** The same rule for editors; it may allow more than `read`, never less. */
   readonly jsonSchema: JsonSchema
+  /** The given value as a file would have it, with secrets hidden; `read` has accepted the value. */
+  readonly show: (given: GivenValue) => ShownValue
 }
+
+export type ShownValue = string | readonly ShownValue[] | { readonly [key: string]: ShownValue }
+
+export const HIDDEN = '***'
 
 export function refuse(at: Pick<GivenValue, 'location' | 'name'>, problem: string): never {
   const subject =
@@ -59,7 +87,11 @@ export function text<Value>(
         : `is ${nounFor(given)}; expected ${allowed}`,
     )
   }
-  return { read, jsonSchema: { description: `Expected: ${allowed}.`, ...jsonSchema } }
+  return { read, jsonSchema: { description: `Expected: ${allowed}.`, ...jsonSchema }, show: asGiven }
+}
+
+function asGiven({ value }: GivenValue): ShownValue {
+  return typeof value === 'string' ? value : HIDDEN
 }
 
 /** A text that no error repeats. */
@@ -69,20 +101,26 @@ export function secretText<Value>(wrap: (text: string) => Value): Format<Value> 
     if (given.value === '') return refuse(given, 'has no value; expected a text')
     return wrap(given.value)
   }
-  return { read, jsonSchema: SCALAR }
+  return { read, jsonSchema: SCALAR, show: () => HIDDEN }
 }
 
 /** A list. A single text stands for its parts between commas, so that the environment can give lists, too. */
 export function listOf<Value>(item: Format<Value>): Format<readonly Value[]> {
   const read = (given: GivenValue): readonly Value[] => {
     if (given.value instanceof Map) return refuse(given, 'is a map; expected a list')
-    if (typeof given.value !== 'string')
-      return Object.freeze((given.value as readonly GivenValue[]).map(item.read))
     if (given.value === '') return refuse(given, 'has no value; expected a list')
-    const parts = given.value.split(',').map((part) => part.trim())
-    return Object.freeze(parts.map((value) => item.read({ ...given, value })))
+    return Object.freeze(readAll(itemsOf(given).map((one) => () => item.read(one))))
   }
-  return { read, jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, SCALAR] } }
+  return {
+    read,
+    jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, SCALAR] },
+    show: (given) => itemsOf(given).map(item.show),
+  }
+}
+
+function itemsOf(given: GivenValue): readonly GivenValue[] {
+  if (typeof given.value !== 'string') return given.value as readonly GivenValue[]
+  return given.value.split(',').map((part) => ({ ...given, value: part.trim() }))
 }
 
 /** A map with these keys and no others. The caller of the format checks that the map has the `required` ones. */
@@ -95,16 +133,26 @@ export function record<Fields extends Readonly<Record<string, Format<unknown>>>>
     if (!(given.value instanceof Map)) {
       return refuse(given, `is ${nounFor(given)}; expected a map with keys out of ${known.join(', ')}`)
     }
-    const values: Record<string, unknown> = {}
-    for (const [key, entry] of given.value as ReadonlyMap<string, GivenEntry>) {
+    const entries = [...(given.value as ReadonlyMap<string, GivenEntry>)]
+    const readEntry = ([key, entry]: readonly [string, GivenEntry]): readonly [string, unknown] => {
       const format = Object.hasOwn(fields, key) ? fields[key] : undefined
       if (format === undefined) return refuseUnknown(entry.keyLocation, key, known)
-      values[key] = format.read(entry.given)
+      return [key, format.read(entry.given)]
     }
+    const values = Object.fromEntries(readAll(entries.map((entry) => () => readEntry(entry))))
     return values as { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }
   }
+  const show = ({ value }: GivenValue): ShownValue =>
+    value instanceof Map
+      ? Object.fromEntries(
+          [...(value as ReadonlyMap<string, GivenEntry>)].map(([key, { given }]) => [
+            key,
+            fields[key]?.show(given) ?? HIDDEN,
+          ]),
+        )
+      : HIDDEN
   const properties = Object.fromEntries(known.map((key) => [key, fields[key]?.jsonSchema]))
-  return { read, jsonSchema: { type: 'object', properties, required, additionalProperties: false } }
+  return { read, jsonSchema: { type: 'object', properties, required, additionalProperties: false }, show }
 }
 
 export function refuseUnknown(location: string | undefined, key: string, known: readonly string[]): never {
