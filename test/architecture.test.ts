@@ -177,7 +177,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   hosted: ['uploads', 'garbage', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'log', 'metrics', 'records', 'reports'],
-  lib: ['.', 'async', 'http1', 'tar', 'hashing'],
+  lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing'],
   migrate: ['input', 'output', 'kinds', '.'],
   oci: ['.', 'names'],
   peers: [
