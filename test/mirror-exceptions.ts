@@ -27,6 +27,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
 
 /** Files of src that have logic and no test file of their own, by the test file that tests them. */
 export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
+  'testkit/schemas/documents.test.ts': ['config/json-schema.ts'],
   'access/access-control.test.ts': ['access/challenges.ts'],
   'access/passwords/password-logins.test.ts': ['access/passwords/password-users.ts'],
   'admin-api/answer.test.ts': ['admin-api/route.ts'],
