@@ -147,8 +147,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch/manifests/manifest-body.ts',
   ],
   export: ['lib', 'oci', 'ports'],
-  // A manifest is read into memory as elsewhere.
-  hosted: ['fetch/manifests/manifest-body.ts', 'lib', 'oci', 'ports', EVENTS, 'schemas/upkeep-report.ts'],
+  // A manifest is read, and kept in memory, as elsewhere.
+  hosted: ['fetch/manifests', 'lib', 'oci', 'ports', EVENTS, 'schemas/upkeep-report.ts'],
   // An import reads what local sources read.
   import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],
   store: ['lib', 'oci', 'ports', EVENTS],
