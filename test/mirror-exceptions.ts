@@ -222,11 +222,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'upkeep/pins.test.ts': ['upkeep/subject.ts'],
   'upkeep/removal.test.ts': ['upkeep/removal-plan.ts'],
   'upstream/auth/credentials.test.ts': ['upstream/auth/credential-helper.ts'],
-  'upstream/host.test.ts': [
-    'upstream/http/http-failure.ts',
-    'upstream/http/messages.ts',
-    'upstream/http/read-whole.ts',
-  ],
+  'upstream/host.test.ts': ['upstream/http/http-failure.ts', 'upstream/http/read-whole.ts'],
   'upstream/transport/transport.test.ts': ['upstream/transport/undici-client.ts'],
   'warm/images/image-warmer.test.ts': ['warm/images/platform-check.ts'],
   'warm/images/manifest-walk.test.ts': ['warm/images/referrers.ts'],
