@@ -27,6 +27,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
 
 /** Files of src that have logic and no test file of their own, by the test file that tests them. */
 export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
+  'testkit/schemas/documents.test.ts': ['config/json-schema.ts'],
   'access/access-control.test.ts': ['access/challenges.ts'],
   'access/passwords/password-logins.test.ts': ['access/passwords/password-users.ts'],
   'admin-api/answer.test.ts': ['admin-api/route.ts'],
@@ -123,6 +124,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'fetch/manifest-lookup.test.ts': ['fetch/manifests/manifest-body.ts'],
   'fetch/resolver.test.ts': ['fetch/manifests/large-manifests.ts'],
   'fetch/tag-lookup.test.ts': ['fetch/freshness.ts'],
+  'lanes/lane-pool.test.ts': ['lanes/lane-file.ts', 'lanes/lane.ts', 'lanes/thread/lane-thread.ts'],
   'lib/tar/tar.test.ts': [
     'lib/tar/header.ts',
     'lib/tar/inputs.ts',
@@ -217,10 +219,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'store/writing/partial-file.ts',
     'store/writing/progress-signal.ts',
     'store/writing/received-bytes.ts',
-  ],
-  'store/writing/threads/writer-pool.test.ts': [
-    'store/writing/threads/writer-file.ts',
-    'store/writing/threads/writer-thread.ts',
   ],
   'upkeep/pins.test.ts': ['upkeep/subject.ts'],
   'upkeep/removal.test.ts': ['upkeep/removal-plan.ts'],
