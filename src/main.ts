@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { readArguments } from './cli/arguments.ts'
 import { CommandError, type Terminal } from './cli/context/command.ts'
-import { SettingsError } from './config/values/format.ts'
+import { SettingsError } from './config/values/settings-error.ts'
 
 /** The only file that touches the process: its arguments, streams, signals and exit code. */
 

@@ -1,7 +1,8 @@
 import { readFile, stat } from 'node:fs/promises'
 import { errorCode } from '../lib/error-code.ts'
 import { SERVICE_LINK, SETTINGS, type Setting, type SettingName } from './schema.ts'
-import { type GivenEntry, type GivenValue, readAll, refuseUnknown, SettingsError } from './values/format.ts'
+import { type GivenEntry, type GivenValue, refuseUnknown } from './values/format.ts'
+import { readAll, SettingsError } from './values/settings-error.ts'
 import { readYaml } from './yaml-file.ts'
 
 /** The sources of the settings. */

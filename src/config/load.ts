@@ -9,7 +9,8 @@ import {
   type SettingSources,
 } from './given-settings.ts'
 import { SETTINGS, type Setting, type SettingName, type Settings } from './schema.ts'
-import { type GivenEntry, type GivenValue, readAll, SettingsError } from './values/format.ts'
+import type { GivenEntry, GivenValue } from './values/format.ts'
+import { readAll, SettingsError } from './values/settings-error.ts'
 
 export type { SettingSources }
 

@@ -1,5 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument } from 'yaml'
-import { type GivenEntry, type GivenValue, quote, readAll, SettingsError } from './values/format.ts'
+import { type GivenEntry, type GivenValue, quote } from './values/format.ts'
+import { readAll, SettingsError } from './values/settings-error.ts'
 
 /** Messages of these errors quote the file, and so perhaps a password that begins with a reserved character of YAML. */
 const QUOTING_ERRORS = new Set([

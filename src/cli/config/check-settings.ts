@@ -1,6 +1,6 @@
 import { settingsFile } from '../../config/given-settings.ts'
 import { loadSettings } from '../../config/load.ts'
-import { SettingsError } from '../../config/values/format.ts'
+import { SettingsError } from '../../config/values/settings-error.ts'
 import { plain, plural } from '../../observe/text.ts'
 import type { Invocation, Terminal } from '../context/command.ts'
 import { sourcesWithFile } from './given-file.ts'

@@ -1,6 +1,6 @@
 import type { AgentOptions } from '../../agent.ts'
+import { readProxies } from '../../config/proxies.ts'
 import type { Settings } from '../../config/schema.ts'
-import { readProxies } from '../../config/values/proxies.ts'
 import type { SourceSettings } from '../../config/values/sources.ts'
 import type { UpstreamCredentials, UpstreamSettings } from '../../config/values/upstream.ts'
 import type { WebhookSettings } from '../../config/values/webhooks.ts'

@@ -1,34 +1,5 @@
 import { nearest } from './nearest.ts'
-
-/** Settings that cannot be used. The message is one sentence that names the location and the allowed values. */
-export class SettingsError extends Error {
-  /** All mistakes that were found at once, each a sentence; the first one is the message. */
-  readonly mistakes: readonly string[]
-
-  constructor(message: string, options?: ErrorOptions & { readonly others?: readonly string[] }) {
-    super(message, options)
-    this.name = 'SettingsError'
-    this.mistakes = [message, ...(options?.others ?? [])]
-  }
-}
-
-/** Calls each of `reads`, and throws one `SettingsError` with the mistakes of all. */
-export function readAll<Value>(reads: readonly (() => Value)[]): Value[] {
-  const values: Value[] = []
-  const found: SettingsError[] = []
-  for (const read of reads) {
-    try {
-      values.push(read())
-    } catch (error) {
-      if (!(error instanceof SettingsError)) throw error
-      found.push(error)
-    }
-  }
-  const [first] = found
-  if (first === undefined) return values
-  const [, ...others] = found.flatMap(({ mistakes }) => mistakes)
-  throw new SettingsError(first.message, { cause: first.cause, others })
-}
+import { readAll, SettingsError } from './settings-error.ts'
 
 /** A value as it is written on the command line, in the environment or in a file. */
 export interface GivenValue {
@@ -68,7 +39,7 @@ export function refuse(at: Pick<GivenValue, 'location' | 'name'>, problem: strin
 }
 
 /** An editor reads `1073741824` and `true` as a number and a boolean, `readYaml` as the text in the file. */
-const SCALAR: JsonSchema = { type: ['string', 'number', 'boolean'] }
+const SCALAR: JsonSchema = { type: ['string', 'number', 'boolean'], minLength: 1 }
 
 /** A text. `parse` returns undefined for a text that is not allowed; `allowed` completes "expected …". */
 export function text<Value>(
@@ -94,6 +65,21 @@ function asGiven({ value }: GivenValue): ShownValue {
   return typeof value === 'string' ? value : HIDDEN
 }
 
+/**
+ * The schema of texts that match the pattern, which holds for all that is allowed and perhaps for more. The pattern may use
+ * only what RE2 has, because Helm checks the values of the chart by it.
+ */
+export function textLike(pattern: RegExp, maxLength?: number): JsonSchema {
+  return { ...SCALAR, pattern: pattern.source, ...(maxLength === undefined ? {} : { maxLength }) }
+}
+
+/** A text that matches the pattern, which may use only what RE2 has. */
+export function matching(pattern: RegExp, allowed: string, maxLength?: number): Format<string> {
+  const isAllowed = (given: string): boolean =>
+    pattern.test(given) && given.length <= (maxLength ?? Number.POSITIVE_INFINITY)
+  return text((given) => (isAllowed(given) ? given : undefined), allowed, textLike(pattern, maxLength))
+}
+
 /** A text that no error repeats. */
 export function secretText<Value>(wrap: (text: string) => Value): Format<Value> {
   const read = (given: GivenValue): Value => {
@@ -113,7 +99,7 @@ export function listOf<Value>(item: Format<Value>): Format<readonly Value[]> {
   }
   return {
     read,
-    jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, SCALAR] },
+    jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, betweenCommas(item)] },
     show: (given) => itemsOf(given).map(item.show),
   }
 }
@@ -123,10 +109,21 @@ function itemsOf(given: GivenValue): readonly GivenValue[] {
   return given.value.split(',').map((part) => ({ ...given, value: part.trim() }))
 }
 
-/** A map with these keys and no others. The caller of the format checks that the map has the `required` ones. */
+/** The schema of a text with parts between commas. */
+function betweenCommas({ jsonSchema: { pattern, description } }: Format<unknown>): JsonSchema {
+  if (typeof pattern !== 'string') return SCALAR
+  const part = ` *(?:${pattern.replace(/^\^|\$$/g, '')}) *`
+  return { ...SCALAR, pattern: `^${part}(?:,${part})*$`, description }
+}
+
+/**
+ * A map with these keys and no others. The caller of the format checks that the map has the `required` ones, and that the
+ * `rules` for editors hold.
+ */
 export function record<Fields extends Readonly<Record<string, Format<unknown>>>>(
   fields: Fields,
   required: readonly (keyof Fields & string)[] = [],
+  rules: readonly JsonSchema[] = [],
 ): Format<{ readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }> {
   const known = Object.keys(fields)
   const read = (given: GivenValue): { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> } => {
@@ -152,7 +149,17 @@ export function record<Fields extends Readonly<Record<string, Format<unknown>>>>
         )
       : HIDDEN
   const properties = Object.fromEntries(known.map((key) => [key, fields[key]?.jsonSchema]))
-  return { read, jsonSchema: { type: 'object', properties, required, additionalProperties: false }, show }
+  const allOf = rules.length === 0 ? {} : { allOf: rules }
+  return {
+    read,
+    jsonSchema: { type: 'object', properties, required, additionalProperties: false, ...allOf },
+    show,
+  }
+}
+
+/** The rule of a map in which one key needs one of the others. */
+export function needs(key: string, ...others: readonly string[]): JsonSchema {
+  return { anyOf: [{ not: { required: [key] } }, ...others.map((other) => ({ required: [other] }))] }
 }
 
 export function refuseUnknown(location: string | undefined, key: string, known: readonly string[]): never {
