@@ -129,6 +129,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'lib/tar/tar-reader.ts',
     'lib/tar/tar-writer.ts',
   ],
+  'registry-api/dispatch.test.ts': ['registry-api/read.ts', 'registry-api/wishes.ts'],
   'migrate/convert.test.ts': ['migrate/input/document.ts', 'migrate/input/tree.ts'],
   'observe/log/log.test.ts': ['observe/events.ts'],
   'observe/metrics/metrics.test.ts': ['observe/metrics/gauges.ts', 'observe/metrics/process-metrics.ts'],
