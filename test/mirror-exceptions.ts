@@ -133,7 +133,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   ],
   'migrate/convert.test.ts': ['migrate/input/document.ts', 'migrate/input/tree.ts'],
   'observe/log/log.test.ts': ['observe/events.ts'],
-  'observe/metrics/metrics.test.ts': ['observe/metrics/gauges.ts', 'observe/metrics/process-metrics.ts'],
+  'observe/metrics/metrics.test.ts': ['observe/metrics/gauges.ts'],
   'observe/reports/listing.test.ts': ['observe/reports/sharing.ts'],
   'observe/reports/status.test.ts': ['observe/reports/reporter.ts'],
   'observe/reports/why.test.ts': ['observe/why-facts.ts', 'observe/reports/peers.ts'],
