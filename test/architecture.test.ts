@@ -180,7 +180,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'log', 'metrics', 'records', 'reports'],
   lanes: ['thread', '.'],
-  lib: ['.', 'async', 'http1', 'tar', 'hashing'],
+  lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing'],
   migrate: ['input', 'output', 'kinds', '.'],
   oci: ['.', 'names'],
   peers: [
