@@ -1,6 +1,6 @@
 import { parseRegistryUrl } from '../oci/names/registry-url.ts'
 import { parseHostName } from './values/address.ts'
-import { type Format, type GivenValue, listOf, oneOf, record, refuse, text } from './values/format.ts'
+import { type Format, type GivenValue, listOf, oneOf, record, refuse, text, textLike } from './values/format.ts'
 
 /** A domain that stands before a registry. */
 export interface RedirectSettings {
@@ -15,10 +15,12 @@ const EXAMPLE = 'https://us-docker.pkg.dev/v2/project/repo/'
 export const registryUrl = text(
   (given) => (parseRegistryUrl(given) === undefined ? undefined : given),
   `an https URL with /v2/ and a final slash, such as ${EXAMPLE}`,
+  textLike(/^[Hh][Tt][Tt][Pp][Ss]:.*\/$/),
 )
 const host = text(
   (given) => (given === '*' ? given : parseHostName(given)?.toLowerCase()),
   'a host without a port, such as images.example.dev, or * for every host',
+  textLike(/^(?:\*|[A-Za-z0-9.-]+|[0-9A-Fa-f:.]+)$/),
 )
 const entry = record({ host, to: registryUrl, mode: oneOf('redirect', 'serve') }, ['host', 'to'])
 
