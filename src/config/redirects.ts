@@ -1,6 +1,15 @@
 import { parseRegistryUrl } from '../oci/names/registry-url.ts'
 import { parseHostName } from './values/address.ts'
-import { type Format, type GivenValue, listOf, oneOf, record, refuse, text, textLike } from './values/format.ts'
+import {
+  type Format,
+  type GivenValue,
+  listOf,
+  oneOf,
+  record,
+  refuse,
+  text,
+  textLike,
+} from './values/format.ts'
 
 /** A domain that stands before a registry. */
 export interface RedirectSettings {
