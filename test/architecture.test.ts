@@ -177,7 +177,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   hosted: ['uploads', 'garbage', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'log', 'metrics', 'records', 'reports'],
-  lib: ['.', 'async', 'tar', 'hashing'],
+  lib: ['.', 'async', 'tar', 'hashing', 'watchdog'],
   migrate: ['input', 'output', 'kinds', '.'],
   oci: ['.', 'names'],
   peers: [
@@ -248,7 +248,7 @@ const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */
-const ENTRIES = ['main.ts', 'store/writing/threads/writer-thread.ts']
+const ENTRIES = ['main.ts', 'store/writing/threads/writer-thread.ts', 'lib/watchdog/watchdog-thread.ts']
 
 interface Import {
   readonly from: string
