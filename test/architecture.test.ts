@@ -153,6 +153,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],
   store: ['lib', 'oci', 'ports', EVENTS],
   upstream: ['lib', 'oci', 'ports', EVENTS],
+  'object-store': ['lib', 'ports'],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
   peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/peer-report.ts', 'schemas/warm-report.ts'],
   observe: ['lib', 'oci', 'ports/failure.ts', 'schemas'],
@@ -179,6 +180,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   observe: ['.', 'log', 'metrics', 'records', 'reports'],
   lib: ['.', 'async', 'tar', 'hashing'],
   migrate: ['input', 'output', 'kinds', '.'],
+  'object-store': ['options', 'format', 'credentials', 'client'],
   oci: ['.', 'names'],
   peers: [
     'identity',
@@ -208,7 +210,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'endpoints/push',
     '.',
   ],
-  ports: ['.', 'hosted'],
+  ports: ['.', 'hosted', 'object-store'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
   store: [
@@ -234,10 +236,11 @@ const MOST_WITHOUT_README = 8
 
 /** Packages that stand behind a seam, and the rooms that know them. */
 const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
+  aws4fetch: 'object-store',
   bcrypt: 'access',
   jose: 'access',
   level: 'store',
-  undici: ['upstream', 'sources', 'webhooks'],
+  undici: ['upstream', 'sources', 'webhooks', 'object-store'],
   tldts: 'upstream',
   hyperdht: 'peers',
   hyperswarm: 'peers',
