@@ -1,9 +1,9 @@
 import { createHash, type Hash } from 'node:crypto'
 import { readSync, writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { errorCode } from '../../../lib/error-code.ts'
-import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES } from '../../../oci/checkpoints.ts'
-import type { WriterCommand, WriterData, WriterReport } from './writer-messages.ts'
+import { errorCode } from '../../lib/error-code.ts'
+import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES } from '../../oci/checkpoints.ts'
+import type { LaneCommand, LaneData, LaneReport } from './messages.ts'
 
 // The program of a writer thread: it hashes and writes what the main thread has put into the shared memory. The thread
 // uses synchronous calls on purpose: it has nothing else to do, and a write into the page cache takes less time than a trip
@@ -21,12 +21,12 @@ interface ThreadFile {
 }
 
 const port = parentPort
-if (port === null) throw new Error('this file is the program of a writer thread')
-const { memory } = workerData as WriterData
+if (port === null) throw new Error('this file is the program of a lane')
+const { memory } = workerData as LaneData
 const files = new Map<number, ThreadFile>()
 let readBuffer = Buffer.alloc(0)
 
-port.on('message', (command: WriterCommand) => {
+port.on('message', (command: LaneCommand) => {
   const { file: number } = command
   if (command.do === 'open') {
     const hash = createHash(command.algorithm)
@@ -75,7 +75,7 @@ function describeError(error: unknown): { code: string | undefined; message: str
   return { code, message }
 }
 
-function report(message: WriterReport): void {
+function report(message: LaneReport): void {
   port?.postMessage(message)
 }
 

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import { test } from 'node:test'
-import type { Rejection } from '../../../../src/observe/events.ts'
-import { SessionGuard } from '../../../../src/registry-api/connections/http2/session-guard.ts'
+import { type SessionFault, SessionGuard } from '../../../src/lib/http2/session-guard.ts'
 
 const KIB = 1024
 
@@ -19,7 +18,7 @@ class FakeSocket {
 
 function createGuard(maxStreams = 10) {
   const socket = new FakeSocket()
-  const rejected: Rejection[] = []
+  const rejected: SessionFault[] = []
   const guard = new SessionGuard(socket as unknown as Socket, { maxStreams }, (reason) =>
     rejected.push(reason),
   )

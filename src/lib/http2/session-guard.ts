@@ -1,10 +1,11 @@
 import type { Socket } from 'node:net'
-import type { Rejection } from '../../../observe/events.ts'
-import type { ReportRejection } from '../rejections.ts'
 
 export interface SessionGuardLimits {
   readonly maxStreams: number
 }
+
+/** Of what a client has sent too much. */
+export type SessionFault = 'streams' | 'resets' | 'frames'
 
 /** Bytes that a client may send besides its requests: SETTINGS, PING, WINDOW_UPDATE, PRIORITY. */
 const CREDIT_BYTES = 256 * 1024
@@ -29,7 +30,7 @@ const STREAMS_BEFORE_HALVING = 1000
 export class SessionGuard {
   readonly #socket: Socket
   readonly #limits: SessionGuardLimits
-  readonly #reportRejection: ReportRejection
+  readonly #onFault: (fault: SessionFault) => void
   #openedInTurn = 0
   #streams = 0
   #resets = 0
@@ -41,10 +42,10 @@ export class SessionGuard {
   #bytesWritten: number
   #isClosed = false
 
-  constructor(socket: Socket, limits: SessionGuardLimits, reportRejection: ReportRejection) {
+  constructor(socket: Socket, limits: SessionGuardLimits, onFault: (fault: SessionFault) => void) {
     this.#socket = socket
     this.#limits = limits
-    this.#reportRejection = reportRejection
+    this.#onFault = onFault
     this.#bytesRead = socket.bytesRead
     this.#bytesWritten = socket.bytesWritten
   }
@@ -91,10 +92,10 @@ export class SessionGuard {
     return this.#creditBytes >= 0 || this.#close('frames')
   }
 
-  #close(reason: Rejection): false {
+  #close(fault: SessionFault): false {
     if (this.#isClosed) return false
     this.#isClosed = true
-    this.#reportRejection(reason)
+    this.#onFault(fault)
     // GOAWAY would wait until the client reads, so the connection is destroyed instead.
     this.#socket.destroy()
     return false

@@ -1,5 +1,5 @@
-import type { ServerHttp2Session } from 'node:http2'
-import { BoundedMap } from '../../../lib/bounded-map.ts'
+import type { Http2Session } from 'node:http2'
+import { BoundedMap } from '../bounded-map.ts'
 
 /** Only clients that reconnect at once, again and again, reach this bound. */
 const MAX_PARTS = 256
@@ -14,7 +14,7 @@ export class NativeParts {
   readonly #parts = new BoundedMap<object, true>(MAX_PARTS)
 
   /** Keeps the session's native part for a while after the session is closed. */
-  keepFrom(session: ServerHttp2Session): void {
+  keepFrom(session: Http2Session): void {
     const part = nativePartOf(session)
     if (part === undefined) return
     session.once('close', () => {
@@ -25,7 +25,7 @@ export class NativeParts {
 }
 
 /** The native part of a session; undefined if Node does not store it under the known name. */
-function nativePartOf(session: ServerHttp2Session): object | undefined {
+function nativePartOf(session: Http2Session): object | undefined {
   const symbol = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'kHandle')
   const handle: unknown = symbol === undefined ? undefined : Reflect.get(session, symbol)
   return typeof handle === 'object' && handle !== null ? handle : undefined

@@ -1,12 +1,12 @@
-import type { Algorithm } from '../../../oci/digest.ts'
+import type { Algorithm } from '../../oci/digest.ts'
 
-/** What a writer thread is started with. */
-export interface WriterData {
+/** What a lane is started with. */
+export interface LaneData {
   readonly memory: SharedArrayBuffer
 }
 
-/** Messages to a writer thread. `file` numbers the open files of the thread, which obeys commands for a file in order. */
-export type WriterCommand =
+/** Messages to a lane. `file` numbers the open files of the lane, which obeys commands for a file in order. */
+export type LaneCommand =
   /** The main thread stays the owner of `fd`. Without `fd`, bytes are only hashed. */
   | {
       readonly do: 'open'
@@ -24,8 +24,8 @@ export type WriterCommand =
   /** The thread answers with `ended`, and no longer touches `fd` after that. */
   | { readonly do: 'end'; readonly file: number }
 
-/** Messages from a writer thread. */
-export type WriterReport =
+/** Messages from a lane. */
+export type LaneReport =
   /** All bytes up to `position` are hashed, and are in the file as far as the file was not `full` before. */
   | {
       readonly is: 'written'

@@ -1,10 +1,10 @@
-import { Failure } from '../../../ports/failure.ts'
+import { Failure } from '../ports/failure.ts'
 
 /** Memory is lent and counted in units of 64 KiB, which is also the smallest slot. */
 export const UNIT_BYTES = 65536
 /** A slot has at most 16 units, 1 MiB: larger slots do not make a transfer faster. */
 const LARGEST_SLOT_UNITS = 16
-/** Every borrower can always have two units: the source fills one while the thread writes the other. */
+/** Every borrower can always have two units: the source fills one while the lane writes the other. */
 const GUARANTEED_UNITS = 2
 /** A borrower's share is divided into at least four slots: one is filled, one is ready, the others are being written. */
 const SLOTS_PER_SHARE = 4
@@ -34,7 +34,7 @@ interface QueuedBorrower {
 }
 
 /**
- * The memory into which sockets write and from which writer threads read. All incoming contents share one buffer, so that
+ * The memory into which sockets write and from which lanes read. All incoming contents share one buffer, so that
  * the configuration bounds the memory whatever their number. The share of a borrower is computed anew with every slot: one
  * transfer alone gets large slots and all of the memory, many transfers get small slots, and each can always have two.
  */

@@ -1,4 +1,4 @@
-import { HttpHeaders } from '../http/messages.ts'
+import { HttpHeaders } from './headers.ts'
 
 /** A response head that is not HTTP/1.1, or is outside the strict subset that this parser accepts. */
 export class InvalidHeadError extends Error {

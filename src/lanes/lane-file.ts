@@ -1,13 +1,13 @@
-import { Deferred } from '../../../lib/async/deferred.ts'
-import { algorithmOf, type Digest, parseDigest } from '../../../oci/digest.ts'
-import { Failure } from '../../../ports/failure.ts'
-import type { WriterCommand, WriterReport } from './writer-messages.ts'
+import { Deferred } from '../lib/async/deferred.ts'
+import { algorithmOf, type Digest, parseDigest } from '../oci/digest.ts'
+import { Failure } from '../ports/failure.ts'
+import type { LaneCommand, LaneReport } from './thread/messages.ts'
 
 /** How much of a partial is hashed by one command: between two commands the thread serves its other files. */
 const CATCH_UP_BYTES = 4 * 1024 * 1024
 
 /** Hears how the writing of one file progresses. */
-export interface WriterListener {
+export interface LaneFileListener {
   /** All up to `position` is hashed, and in the file as far as it is not full. `checkpoints`: those since the last call. */
   written(position: number, checkpoints: Uint8Array | undefined): void
   /**
@@ -19,12 +19,12 @@ export interface WriterListener {
   failed(failure: Failure): void
 }
 
-/** The main thread's side of one file that a writer thread hashes and writes. `WriterPool.open` makes it. */
-export class WriterFile {
+/** The main thread's side of one file that a lane hashes and writes. `LanePool.open` makes it. */
+export class LaneFile {
   readonly #number: number
   readonly #wanted: Digest
-  readonly #post: (command: WriterCommand) => void
-  readonly #listener: WriterListener
+  readonly #post: (command: LaneCommand) => void
+  readonly #listener: LaneFileListener
   readonly #onEnded: () => void
   /** Requests for a digest that the thread has not answered, in the order in which they were sent. */
   readonly #digests: Deferred<Digest>[] = []
@@ -32,7 +32,7 @@ export class WriterFile {
   #unhashedBytes: number
   #catchUpBytes = 0
   /** Commands that wait until all of the partial is hashed. */
-  readonly #waiting: WriterCommand[] = []
+  readonly #waiting: LaneCommand[] = []
   #failure: Failure | undefined
   #ended: Promise<void> | undefined
   #resolveEnded: (() => void) | undefined
@@ -42,8 +42,8 @@ export class WriterFile {
     number: number,
     wanted: Digest,
     from: number,
-    post: (command: WriterCommand) => void,
-    listener: WriterListener,
+    post: (command: LaneCommand) => void,
+    listener: LaneFileListener,
     onEnded: () => void,
   ) {
     this.#number = number
@@ -87,7 +87,7 @@ export class WriterFile {
     return this.#ended
   }
 
-  receive(report: WriterReport): void {
+  receive(report: LaneReport): void {
     if (report.is === 'written') {
       if (this.#catchUpBytes > 0) this.#onCaughtUp()
       const { position, checkpoints } = report
@@ -107,7 +107,7 @@ export class WriterFile {
     this.#onReleased()
   }
 
-  #send(command: WriterCommand): void {
+  #send(command: LaneCommand): void {
     if (this.#failure !== undefined) return
     if (this.#unhashedBytes > 0) this.#waiting.push(command)
     else this.#post(command)

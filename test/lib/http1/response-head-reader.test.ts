@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { Failure } from '../../../src/ports/failure.ts'
-import { startServer } from './scripted-server.ts'
+import { startServer } from '../../upstream/transport/scripted-server.ts'
 
 const failure = (message: RegExp) => (error: unknown) =>
   error instanceof Failure && message.test(error.message)

@@ -5,13 +5,13 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import type { Worker } from 'node:worker_threads'
-import { SharedMemory, type Slot } from '../../../../src/store/writing/threads/shared-memory.ts'
-import { WriterPool } from '../../../../src/store/writing/threads/writer-pool.ts'
-import { addCleanup } from '../../../../testkit/cleanup.ts'
-import { checkpointsOf, digestOf } from '../../../../testkit/memory/digests.ts'
-import { feed, keep, stored, wanted, writtenTo } from '../../../conformance/blob-steps.ts'
-import { folder, opened, smallDisk } from '../../folder.ts'
-import { failureOf } from '../failure-of.ts'
+import { LanePool } from '../../src/lanes/lane-pool.ts'
+import { SharedMemory, type Slot } from '../../src/lanes/shared-memory.ts'
+import { addCleanup } from '../../testkit/cleanup.ts'
+import { checkpointsOf, digestOf } from '../../testkit/memory/digests.ts'
+import { feed, keep, stored, wanted, writtenTo } from '../conformance/blob-steps.ts'
+import { folder, opened, smallDisk } from '../store/folder.ts'
+import { failureOf } from '../store/writing/failure-of.ts'
 
 const MIB = 1024 * 1024
 const DIGEST = digestOf(Buffer.from('x'))
@@ -28,7 +28,7 @@ async function memoryWithRandomSlot(bytes: number): Promise<{ memory: SharedMemo
 
 it('bytes are written in order, hashed, and reported', async (t) => {
   const { memory, slot } = await memoryWithRandomSlot(1000)
-  const pool = new WriterPool(memory, 1)
+  const pool = new LanePool(memory, 1)
   addCleanup(t, () => pool.stop())
   const path = join(await folder(t), 'file')
   const fd = openSync(path, 'w+')
@@ -45,7 +45,7 @@ it('bytes are written in order, hashed, and reported', async (t) => {
 
 it('bytes that are in the file already are hashed before appended bytes', async (t) => {
   const { memory, slot } = await memoryWithRandomSlot(10)
-  const pool = new WriterPool(memory, 1)
+  const pool = new LanePool(memory, 1)
   addCleanup(t, () => pool.stop())
   const path = join(await folder(t), 'file')
   const existing = randomBytes(9 * MIB + 1)
@@ -62,7 +62,7 @@ it('bytes that are in the file already are hashed before appended bytes', async 
 
 it('each checkpoint is reported with the bytes that complete it, also for bytes that are in the file already', async (t) => {
   const { memory, slot } = await memoryWithRandomSlot(500_000)
-  const pool = new WriterPool(memory, 1)
+  const pool = new LanePool(memory, 1)
   addCleanup(t, () => pool.stop())
   const path = join(await folder(t), 'file')
   const existing = randomBytes(4 * MIB + 65536 + 5)
@@ -90,7 +90,7 @@ it('each checkpoint is reported with the bytes that complete it, also for bytes 
 
 it('a file that became shorter fails the digest', async (t) => {
   const { memory } = await memoryWithRandomSlot(10)
-  const pool = new WriterPool(memory, 1)
+  const pool = new LanePool(memory, 1)
   addCleanup(t, () => pool.stop())
   const path = join(await folder(t), 'file')
   writeFileSync(path, 'short')
@@ -103,7 +103,7 @@ it('a file that became shorter fails the digest', async (t) => {
 
 it('a write error is reported once, hashing continues, and another file of the thread is not affected', async (t) => {
   const { memory, slot } = await memoryWithRandomSlot(30)
-  const pool = new WriterPool(memory, 1)
+  const pool = new LanePool(memory, 1)
   addCleanup(t, () => pool.stop())
   const path = join(await folder(t), 'file')
   const good = openSync(path, 'w+')
@@ -135,7 +135,7 @@ it('a write error is reported once, hashing continues, and another file of the t
 
 it('a file on a full disk takes what fits, and the rest is only hashed', async (t) => {
   const { memory, slot } = await memoryWithRandomSlot(3000)
-  const pool = new WriterPool(memory, 1)
+  const pool = new LanePool(memory, 1)
   addCleanup(t, () => pool.stop())
   const path = await smallDisk(t, 4096)
   if (path === undefined) return
@@ -154,7 +154,7 @@ it('a file on a full disk takes what fits, and the rest is only hashed', async (
 
 it('after hashOnly, and without a file, bytes are only hashed', async (t) => {
   const { memory, slot } = await memoryWithRandomSlot(20)
-  const pool = new WriterPool(memory, 1)
+  const pool = new LanePool(memory, 1)
   addCleanup(t, () => pool.stop())
   const path = join(await folder(t), 'file')
   const fd = openSync(path, 'w+')
@@ -179,7 +179,7 @@ it('a second thread starts only when the first is busy, and idle threads end', a
   process.on('worker', remember)
   addCleanup(t, () => process.off('worker', remember))
   const { memory, slot } = await memoryWithRandomSlot(10)
-  const pool = new WriterPool(memory, 2, { idleMs: 20 })
+  const pool = new LanePool(memory, 2, { idleMs: 20 })
   addCleanup(t, () => pool.stop())
   const fd = openSync(join(await folder(t), 'file'), 'w+')
   addCleanup(t, () => closeSync(fd))
@@ -203,7 +203,7 @@ it('a second thread starts only when the first is busy, and idle threads end', a
   await again.end()
 })
 
-it('a writer thread that dies fails its incoming contents, and the next one gets a new thread', async (t) => {
+it('a lane that dies fails its incoming contents, and the next one gets a new lane', async (t) => {
   const threads: Worker[] = []
   const remember = (thread: Worker): number => threads.push(thread)
   process.on('worker', remember)
@@ -215,7 +215,7 @@ it('a writer thread that dies fails its incoming contents, and the next one gets
   const failed = failureOf(incoming)
   assert.equal(threads.length, 1)
   await threads[0]?.terminate()
-  assert.match((await failed).message, /writer thread has died/)
+  assert.match((await failed).message, /lane has died/)
   await assert.rejects(incoming.digest(), { code: 'disk' })
   await assert.rejects(incoming.drained(), { code: 'disk' })
   await incoming.close()

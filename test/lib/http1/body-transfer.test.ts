@@ -3,7 +3,14 @@ import { test } from 'node:test'
 import { Failure } from '../../../src/ports/failure.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
 
-import { ALL, BYTES, CLIENTS, isFailure, same, startTransport } from './transport-server.ts'
+import {
+  ALL,
+  BYTES,
+  CLIENTS,
+  isFailure,
+  same,
+  startTransport,
+} from '../../upstream/transport/transport-server.ts'
 
 for (const { name, tls, who } of CLIENTS) {
   test(`${who}: reads a body completely`, async (t) => {

@@ -8,7 +8,7 @@ import { ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import { BlobClient } from '../../../src/upstream/transport/blob-client.ts'
 import { makeCertificates } from '../../../testkit/certificates.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
-import { startServer } from './scripted-server.ts'
+import { startServer } from '../../upstream/transport/scripted-server.ts'
 
 const ALL = { skip: 0, limit: Number.POSITIVE_INFINITY }
 

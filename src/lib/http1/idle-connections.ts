@@ -1,12 +1,12 @@
-import type { BlobConnection } from './blob-connection.ts'
+import type { Http1Connection } from './http1-connection.ts'
 
 /** Bounds the idle connections of one key. Pulls of several layers reuse them; more would only occupy sockets. */
 const MOST_PER_KEY = 8
-/** Bounds the idle connections of all keys, because clients may name any number of registries. */
+/** Bounds the idle connections of all keys, because clients may name any number of servers. */
 const MOST_IDLE = 64
 
 interface IdleConnection {
-  readonly connection: BlobConnection
+  readonly connection: Http1Connection
   readonly timer: NodeJS.Timeout
 }
 
@@ -21,7 +21,7 @@ export class IdleConnections {
   }
 
   /** Removes and returns the connection of this key that was used last. */
-  take(key: string): BlobConnection | undefined {
+  take(key: string): Http1Connection | undefined {
     const entry = this.#byKey.get(key)?.at(-1)
     if (entry === undefined) return undefined
     this.#remove(key, entry)
@@ -29,7 +29,7 @@ export class IdleConnections {
   }
 
   /** Keeps a connection until `take`, until it has been idle for too long, or until its server closes it. */
-  add(key: string, connection: BlobConnection): void {
+  add(key: string, connection: Http1Connection): void {
     const list = this.#byKey.get(key) ?? []
     if (list.length >= MOST_PER_KEY || this.#count >= MOST_IDLE) {
       connection.destroy()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
-import { startServer } from './scripted-server.ts'
+import { startServer } from '../../upstream/transport/scripted-server.ts'
 
 test('unrequested bytes close an idle connection', async (t) => {
   const { get, body, sockets } = await startServer(t, (socket) => {
