@@ -11,6 +11,7 @@ import type { ListenAddress, RegistryServer } from './registry-api/server.ts'
 import type { LocalSources } from './sources/sources.ts'
 import type { Store } from './store/store.ts'
 import type { Upstreams } from './upstream/upstreams.ts'
+import type { Warming } from './warm/warming.ts'
 import type { Webhooks } from './webhooks/webhooks.ts'
 
 /** How far the agent is in its life. */
@@ -33,13 +34,25 @@ export interface ReportedParts {
   readonly sources: LocalSources
   readonly webhooks: Webhooks
   readonly savings: Savings
+  readonly warming: Warming
 }
 
 /** Shows the reports what they read of a node. */
 export function nodeViewOf(
   options: AgentOptions,
   state: AgentState,
-  { store, peers, upstreams, resolver, registryServer, hosted, sources, webhooks, savings }: ReportedParts,
+  {
+    store,
+    peers,
+    upstreams,
+    resolver,
+    registryServer,
+    hosted,
+    sources,
+    webhooks,
+    savings,
+    warming,
+  }: ReportedParts,
 ): NodeView {
   const isAllowed = repositoryFilter(options.allow)
   const content = contentViewOf(store)
@@ -56,6 +69,8 @@ export function nodeViewOf(
     store: () => ({ ...store.usage(), ...store.room(), hosted: store.hostedUsage() }),
     clients: () => ({ ...registryServer.usage(), files: store.openBlobs() }),
     scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: options.scrubRate ?? 0 }),
+    pinnedBytes: () => store.pinnedBytes(),
+    warm: () => warming.progress(),
     notReadyReasons: () => {
       if (state.isStopping()) return ['The agent is shutting down.']
       return state.addresses().registry === undefined ? ['The registry listener is not up yet.'] : []

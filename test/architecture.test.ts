@@ -147,12 +147,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch/manifests/manifest-body.ts',
   ],
   export: ['lib', 'oci', 'ports'],
-  // A manifest is read into memory as elsewhere.
-  hosted: ['fetch/manifests/manifest-body.ts', 'lib', 'oci', 'ports', EVENTS, 'schemas/upkeep-report.ts'],
+  // A manifest is read, and kept in memory, as elsewhere.
+  hosted: ['fetch/manifests', 'lib', 'oci', 'ports', EVENTS, 'schemas/upkeep-report.ts'],
   // An import reads what local sources read.
   import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],
-  store: ['lib', 'oci', 'ports', EVENTS],
+  // Below the rooms whose bytes the lanes carry, so that those need not know each other.
+  lanes: ['lib', 'oci', 'ports/failure.ts'],
+  store: ['lanes', 'lib', 'oci', 'ports', EVENTS],
   upstream: ['lib', 'oci', 'ports', EVENTS],
+  'object-store': ['lib', 'ports'],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
   peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/peer-report.ts', 'schemas/warm-report.ts'],
   observe: ['lib', 'oci', 'ports/failure.ts', 'schemas'],
@@ -177,8 +180,10 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   hosted: ['uploads', 'garbage', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'log', 'metrics', 'records', 'reports'],
-  lib: ['.', 'async', 'tar', 'hashing', 'watchdog'],
+  lanes: ['thread', '.'],
+  lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing', 'watchdog'],
   migrate: ['input', 'output', 'kinds', '.'],
+  'object-store': ['options', 'format', 'credentials', 'client'],
   oci: ['.', 'names'],
   peers: [
     'identity',
@@ -208,21 +213,10 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'endpoints/push',
     '.',
   ],
-  ports: ['.', 'hosted'],
+  ports: ['.', 'hosted', 'object-store'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
-  store: [
-    'files',
-    'database',
-    'index/hosted',
-    'index',
-    'space',
-    'writing/threads',
-    'writing',
-    'hosted',
-    'care',
-    '.',
-  ],
+  store: ['files', 'database', 'index/hosted', 'index', 'space', 'writing', 'hosted', 'care', '.'],
   upstream: ['options', 'headers', 'http', 'transport', 'auth', 'limits', 'requests', '.'],
   warm: ['content', 'images', '.'],
 }
@@ -234,10 +228,11 @@ const MOST_WITHOUT_README = 8
 
 /** Packages that stand behind a seam, and the rooms that know them. */
 const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
+  aws4fetch: 'object-store',
   bcrypt: 'access',
   jose: 'access',
   level: 'store',
-  undici: ['upstream', 'sources', 'webhooks'],
+  undici: ['upstream', 'sources', 'webhooks', 'object-store'],
   tldts: 'upstream',
   hyperdht: 'peers',
   hyperswarm: 'peers',
@@ -248,7 +243,7 @@ const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */
-const ENTRIES = ['main.ts', 'store/writing/threads/writer-thread.ts', 'lib/watchdog/watchdog-thread.ts']
+const ENTRIES = ['main.ts', 'lanes/thread/lane-thread.ts', 'lib/watchdog/watchdog-thread.ts']
 
 interface Import {
   readonly from: string

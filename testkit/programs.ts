@@ -18,6 +18,7 @@ const PACKAGES: Record<string, string> = {
   nginx: 'nginx-light',
   npm: 'npm',
   podman: 'podman',
+  promtool: 'prometheus',
   setpriv: 'util-linux',
   skopeo: 'skopeo',
   tc: 'iproute2',
@@ -81,12 +82,16 @@ export interface Ended {
   readonly stderr: string
 }
 
+interface RunOptions {
+  readonly env?: Record<string, string | undefined>
+  readonly cwd?: string
+  readonly deadlineMs?: number
+  /** What the program reads from its standard input. */
+  readonly input?: string
+}
+
 /** Runs a program to its end. Throws with its output when it fails or takes longer than `deadlineMs`. */
-export async function run(
-  path: string,
-  args: readonly string[],
-  options: { env?: Record<string, string | undefined>; cwd?: string; deadlineMs?: number } = {},
-): Promise<Ended> {
+export async function run(path: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const ended = await tryRun(path, args, options)
   if (ended.code === 0) return ended
   throw new Error(`${[path, ...args].join(' ')}\nexit code ${ended.code}\n${ended.stdout}${ended.stderr}`)
@@ -96,13 +101,15 @@ export async function run(
 export async function tryRun(
   path: string,
   args: readonly string[],
-  options: { env?: Record<string, string | undefined>; cwd?: string; deadlineMs?: number } = {},
+  options: RunOptions = {},
 ): Promise<Ended> {
   const child = spawn(path, args, {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  // A program that does not read its input closes the pipe.
+  child.stdin.on('error', () => undefined).end(options.input ?? '')
   // The `timeout` option of `spawn` keeps this process alive if the program does not exist.
   const late = setTimeout(() => {
     child.kill('SIGKILL')

@@ -1,4 +1,6 @@
 import { availableParallelism } from 'node:os'
+import { LanePool } from '../lanes/lane-pool.ts'
+import { SharedMemory } from '../lanes/shared-memory.ts'
 import type { DiskLimit } from '../lib/disk-limit.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -26,8 +28,6 @@ import { Eviction } from './space/evict.ts'
 import { measureDisk } from './space/measure.ts'
 import type { Store } from './store.ts'
 import type { StoreParts } from './writing/store-parts.ts'
-import { SharedMemory } from './writing/threads/shared-memory.ts'
-import { WriterPool } from './writing/threads/writer-pool.ts'
 
 export interface StoreOptions {
   readonly path: string
@@ -70,7 +70,7 @@ export async function openStore({
     memory,
     budget,
     index,
-    writerPool: new WriterPool(memory, writers),
+    lanes: new LanePool(memory, writers),
     blobFiles: new BlobFiles(layout),
     partials: new Partials(layout),
     quarantine: new Quarantine(layout, () => budget.limitBytes),
@@ -140,7 +140,7 @@ export async function openStore({
     await budget.stop()
     await indexCompleted
     await blobs.close()
-    await parts.writerPool.stop()
+    await parts.lanes.stop()
     // A full disk takes no more writes: then the order of eviction follows from earlier uses.
     await lastUse.stop().catch(() => {})
     await database.close()
@@ -155,6 +155,7 @@ export async function openStore({
     recovered,
     usage: () => index.usage,
     hostedUsage: () => index.links.usage,
+    pinnedBytes: () => eviction.pinnedBytes(),
     room: () => ({ limitBytes: budget.limitBytes, evictedBytes: eviction.evictedBytes }),
     peek: (digest) => blobs.peek(digest),
     onDropped: (listener) => blobs.onDropped(listener),

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { HttpHeaders } from '../../src/lib/http1/headers.ts'
 import { UpstreamHost } from '../../src/upstream/host.ts'
-import {
-  HttpHeaders,
-  type HttpRequest,
-  type HttpResponse,
-  type SendRequest,
-} from '../../src/upstream/http/messages.ts'
+import type { HttpRequest, HttpResponse, SendRequest } from '../../src/upstream/http/messages.ts'
 import { isWithinScope } from '../../src/upstream/options/address-scope.ts'
 import {
   DEFAULT_BACKOFF_MS,

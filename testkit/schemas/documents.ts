@@ -19,6 +19,7 @@ import {
 } from '../../src/schemas/upkeep-report.ts'
 import { WarmLine, WarmRequest } from '../../src/schemas/warm-report.ts'
 import { WhyReport } from '../../src/schemas/why-report.ts'
+import { chartValuesSchema } from './chart-values.ts'
 
 type ValibotSchema = Parameters<typeof toJsonSchema>[0]
 
@@ -60,6 +61,11 @@ export function schemaDocuments(): ReadonlyMap<string, string> {
     documents.set(`${name}.json`, written(jsonSchema))
   }
   return documents
+}
+
+/** The contents of the chart's values.schema.json. */
+export function chartValuesText(): string {
+  return written(chartValuesSchema())
 }
 
 function written(schema: unknown): string {

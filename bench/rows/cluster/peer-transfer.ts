@@ -18,7 +18,7 @@ import { BareTls, type Moved } from '../../tls/bare-tls.ts'
 import { startPeer, untilKnown } from './agents.ts'
 
 const MIB = 1 << 20
-/** The thread of the sending agent, that of the receiving one, its writer thread, and the client. */
+/** The thread of the sending agent, that of the receiving one, its lane, and the client. */
 const THREADS = 4
 const EVICTED_MS = 5000
 /** The headers of a client that makes the receiving agent fetch the blob, and does not read it itself. */

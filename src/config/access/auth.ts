@@ -5,13 +5,23 @@ import {
   type TokenOptions,
 } from '../../access/options/access-options.ts'
 import { parseNetwork } from '../../lib/client-address.ts'
-import { type Format, type GivenValue, listOf, oneOf, path, record, refuse, text } from '../values/format.ts'
+import {
+  type Format,
+  type GivenValue,
+  listOf,
+  matching,
+  oneOf,
+  path,
+  record,
+  refuse,
+  text,
+} from '../values/format.ts'
 
-const NAMES = /^(?=.{1,255}$)[a-z0-9._*-]+(?::\d{1,5})?(?:\/[a-z0-9._*-]+)*$/
+const NAMES = /^[a-z0-9._*-]+(?::\d{1,5})?(?:\/[a-z0-9._*-]+)*$/
 
 /** A quotation mark or a backslash would end the text in the header that names it. */
-const headerText = text(
-  (given) => (/^[\x20\x21\x23-\x5b\x5d-\x7e]{1,200}$/.test(given) ? given : undefined),
+const headerText = matching(
+  /^[\x20\x21\x23-\x5b\x5d-\x7e]{1,200}$/,
   'printable ASCII without quotation marks and backslashes',
 )
 const claim = text((given) => (given.length <= 500 ? given : undefined), 'a text of at most 500 characters')
@@ -41,9 +51,10 @@ const rule = record(
       ),
     ),
     names: listOf(
-      text(
-        (given) => (NAMES.test(given) ? given : undefined),
+      matching(
+        NAMES,
         'a repository with * for one part and ** for any, such as team/** or docker.io/library/*',
+        255,
       ),
     ),
     actions: listOf(oneOf('pull', 'push', 'delete', 'list')),

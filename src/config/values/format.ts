@@ -40,7 +40,7 @@ export function refuse(at: Pick<GivenValue, 'location' | 'name'>, problem: strin
 }
 
 /** An editor reads `1073741824` and `true` as a number and a boolean, `readYaml` as the text in the file. */
-const SCALAR: JsonSchema = { type: ['string', 'number', 'boolean'] }
+const SCALAR: JsonSchema = { type: ['string', 'number', 'boolean'], minLength: 1 }
 
 /** A text. `parse` returns undefined for a text that is not allowed; `allowed` completes "expected …". */
 export function text<Value>(
@@ -60,6 +60,21 @@ export function text<Value>(
     )
   }
   return { read, jsonSchema: { description: `Expected: ${allowed}.`, ...jsonSchema } }
+}
+
+/**
+ * The schema of texts that match the pattern, which holds for all that is allowed and perhaps for more. The pattern may use
+ * only what RE2 has, because Helm checks the values of the chart by it.
+ */
+export function textLike(pattern: RegExp, maxLength?: number): JsonSchema {
+  return { ...SCALAR, pattern: pattern.source, ...(maxLength === undefined ? {} : { maxLength }) }
+}
+
+/** A text that matches the pattern, which may use only what RE2 has. */
+export function matching(pattern: RegExp, allowed: string, maxLength?: number): Format<string> {
+  const isAllowed = (given: string): boolean =>
+    pattern.test(given) && given.length <= (maxLength ?? Number.POSITIVE_INFINITY)
+  return text((given) => (isAllowed(given) ? given : undefined), allowed, textLike(pattern, maxLength))
 }
 
 /** A text that no error repeats. */
@@ -82,13 +97,24 @@ export function listOf<Value>(item: Format<Value>): Format<readonly Value[]> {
     const parts = given.value.split(',').map((part) => part.trim())
     return Object.freeze(parts.map((value) => item.read({ ...given, value })))
   }
-  return { read, jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, SCALAR] } }
+  return { read, jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, betweenCommas(item)] } }
 }
 
-/** A map with these keys and no others. The caller of the format checks that the map has the `required` ones. */
+/** The schema of a text with parts between commas. */
+function betweenCommas({ jsonSchema: { pattern, description } }: Format<unknown>): JsonSchema {
+  if (typeof pattern !== 'string') return SCALAR
+  const part = ` *(?:${pattern.replace(/^\^|\$$/g, '')}) *`
+  return { ...SCALAR, pattern: `^${part}(?:,${part})*$`, description }
+}
+
+/**
+ * A map with these keys and no others. The caller of the format checks that the map has the `required` ones, and that the
+ * `rules` for editors hold.
+ */
 export function record<Fields extends Readonly<Record<string, Format<unknown>>>>(
   fields: Fields,
   required: readonly (keyof Fields & string)[] = [],
+  rules: readonly JsonSchema[] = [],
 ): Format<{ readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }> {
   const known = Object.keys(fields)
   const read = (given: GivenValue): { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> } => {
@@ -104,7 +130,13 @@ export function record<Fields extends Readonly<Record<string, Format<unknown>>>>
     return values as { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }
   }
   const properties = Object.fromEntries(known.map((key) => [key, fields[key]?.jsonSchema]))
-  return { read, jsonSchema: { type: 'object', properties, required, additionalProperties: false } }
+  const allOf = rules.length === 0 ? {} : { allOf: rules }
+  return { read, jsonSchema: { type: 'object', properties, required, additionalProperties: false, ...allOf } }
+}
+
+/** The rule of a map in which one key needs one of the others. */
+export function needs(key: string, ...others: readonly string[]): JsonSchema {
+  return { anyOf: [{ not: { required: [key] } }, ...others.map((other) => ({ required: [other] }))] }
 }
 
 export function refuseUnknown(location: string | undefined, key: string, known: readonly string[]): never {

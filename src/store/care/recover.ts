@@ -84,7 +84,7 @@ export async function adopt(
 }
 
 async function adoptNow(digest: Digest, parts: StoreParts, signal: AbortSignal): Promise<boolean> {
-  const { index, blobFiles, writerPool, quarantine } = parts
+  const { index, blobFiles, lanes, quarantine } = parts
   signal.throwIfAborted()
   // The blob may have been fetched meanwhile, and was verified then.
   if ((await index.get(digest)) !== undefined) return false
@@ -93,7 +93,7 @@ async function adoptNow(digest: Digest, parts: StoreParts, signal: AbortSignal):
   try {
     const stats = await file.stat()
     if (!stats.isFile()) return false
-    const found = await hashOf(file, digest, stats.size, writerPool, signal)
+    const found = await hashOf(file, digest, stats.size, lanes, signal)
     if (found !== digest) {
       await quarantine.moveFile(digest, blobFiles.path(digest))
       publish('verify.failed', { digest, found, source: 'disk', sourceKind: 'disk' })

@@ -105,14 +105,14 @@ class DiskUploadContent implements UploadContent {
 
   /** A client may name the digest by another algorithm than the upload was begun with. */
   async #hashAgain(wanted: Digest, signal: AbortSignal): Promise<Digest> {
-    const { partials, writerPool } = this.#parts
+    const { partials, lanes } = this.#parts
     const file = await OpenFile.open(partials.dataPath(this.#upload.digest), READ_PLAIN_FILE).catch(
       (cause: unknown) => {
         throw diskFailure('cannot read an upload', cause)
       },
     )
     try {
-      return await hashOf(file, wanted, this.incoming.position, writerPool, signal)
+      return await hashOf(file, wanted, this.incoming.position, lanes, signal)
     } finally {
       await file.close()
     }

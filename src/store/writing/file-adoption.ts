@@ -1,4 +1,5 @@
 import { chmod, lstat, rename } from 'node:fs/promises'
+import type { LanePool } from '../../lanes/lane-pool.ts'
 import { onAbort } from '../../lib/async/abort.ts'
 import { errorCode } from '../../lib/error-code.ts'
 import { publish } from '../../observe/events.ts'
@@ -9,7 +10,6 @@ import { diskFailure, FILE_MODE, READ_PLAIN_FILE } from '../files/layout.ts'
 import { OpenFile } from '../files/open-file.ts'
 import type { PublishAs } from './publish-as.ts'
 import type { StoreParts } from './store-parts.ts'
-import type { WriterPool } from './threads/writer-pool.ts'
 
 /** Errors of a file that can be copied although it cannot be moved. */
 const UNMOVABLE = ['EXDEV', 'EPERM', 'EACCES', 'EROFS', 'ENOENT', 'ELOOP', 'EBUSY']
@@ -36,7 +36,7 @@ export async function adoptFile(
 
 async function adopt(
   { path, digest, origin, repository }: FileToAdopt,
-  { index, blobFiles, budget, writerPool }: StoreParts,
+  { index, blobFiles, budget, lanes }: StoreParts,
   claim: PublishAs,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -49,7 +49,7 @@ async function adopt(
     const reservation = await budget.reserve(digest, size)
     if (reservation === undefined) throw new Failure('disk', `there is no room for ${size} bytes`)
     try {
-      const found = await hashOf(file, digest, size, writerPool, signal)
+      const found = await hashOf(file, digest, size, lanes, signal)
       if (found !== digest) throw wrongContent(path, digest, found)
       await chmod(path, FILE_MODE)
       await file.sync()
@@ -81,16 +81,16 @@ async function adopt(
   }
 }
 
-/** Hashes a file in a writer thread: it may be large, and the main thread serves clients. */
+/** Hashes a file in a lane: it may be large, and the main thread serves clients. */
 export async function hashOf(
   file: OpenFile,
   wanted: Digest,
   size: number,
-  writerPool: WriterPool,
+  lanes: LanePool,
   signal: AbortSignal,
 ): Promise<Digest> {
   signal.throwIfAborted()
-  const hashing = writerPool.open(file.fd, wanted, size, { written: () => {}, failed: () => {} })
+  const hashing = lanes.open(file.fd, wanted, size, { written: () => {}, failed: () => {} })
   const stop = onAbort(signal, () => void hashing.end())
   try {
     return await hashing.digest()

@@ -1,3 +1,4 @@
+import type { Borrower } from '../../lanes/shared-memory.ts'
 import { CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../oci/checkpoints.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
@@ -13,7 +14,6 @@ import type { PublishAs } from './publish-as.ts'
 import { type IncomingContext, ReceivedBytes } from './received-bytes.ts'
 import { RoomReservation } from './room-reservation.ts'
 import type { StoreParts } from './store-parts.ts'
-import type { Borrower } from './threads/shared-memory.ts'
 
 /**
  * One content on its way into the store. Each part of it with a shorter life is an object of its own, which the incoming
@@ -46,7 +46,7 @@ export class DiskIncoming implements Incoming {
     const borrower = await parts.memory.join(() => begun?.wake())
     try {
       const partial = await (isUpload ? openUpload(want, parts) : parts.partials.resume(want.digest))
-      if (want.kind === 'blob') parts.writerPool.prepare()
+      if (want.kind === 'blob') parts.lanes.prepare()
       const keepsPartial = isUpload || publishAs === undefined
       begun = new DiskIncoming({ want, parts, borrower, publishAs, keepsPartial }, partial, onClosed)
       return begun

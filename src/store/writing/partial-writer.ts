@@ -1,3 +1,4 @@
+import type { LaneFile } from '../../lanes/lane-file.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Want } from '../../ports/source.ts'
@@ -7,7 +8,6 @@ import type { ProgressSignal } from './progress-signal.ts'
 import type { PublishAs } from './publish-as.ts'
 import type { RoomReservation } from './room-reservation.ts'
 import type { StoreParts } from './store-parts.ts'
-import type { WriterFile } from './threads/writer-file.ts'
 import type { WindowPiece, WriteWindow } from './write-window.ts'
 
 /** Slow connections bring hundreds of small pieces a second: less than 64 KiB is not worth waking both threads at once. */
@@ -29,7 +29,7 @@ export interface PartialOwner {
 }
 
 /**
- * Hands the pieces of one write window to a writer thread, which hashes them and appends them to the partial. Pieces wait in
+ * Hands the pieces of one write window to a lane, which hashes them and appends them to the partial. Pieces wait in
  * the window until the file exists and its room is granted. From where the file takes no more, bytes are only hashed, and
  * stay in the window for readers. A writer lives as long as its window: from when the content outgrows memory, or a partial
  * is resumed, until `end` or `cutFile`.
@@ -39,7 +39,7 @@ export class PartialWriter {
   readonly #window: WriteWindow
   readonly #opening: Promise<void> | undefined
   #file: PartialFile | undefined
-  #thread: WriterFile | undefined
+  #thread: LaneFile | undefined
   /** Handed over by the window, and not sent to the thread yet. */
   #queued: WindowPiece[] = []
   #handOverTimer: NodeJS.Timeout | undefined
@@ -204,9 +204,9 @@ export class PartialWriter {
     this.sendQueued()
   }
 
-  #startThread(from: number): WriterFile {
+  #startThread(from: number): LaneFile {
     const { parts, signal, want } = this.#owner
-    return parts.writerPool.open(this.#file?.fd, want.digest, from, {
+    return parts.lanes.open(this.#file?.fd, want.digest, from, {
       written: (position, checkpoints) => this.#onWritten(position, checkpoints),
       full: (position, failure) => this.#onFull(position, failure),
       failed: (failure) => signal.fail(failure),

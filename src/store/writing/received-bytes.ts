@@ -1,3 +1,4 @@
+import { type Borrower, UNIT_BYTES } from '../../lanes/shared-memory.ts'
 import { CHECKPOINT_BYTES, CHECKPOINT_INTERVAL_BYTES, type Checkpoints } from '../../oci/checkpoints.ts'
 import { algorithmOf, type Digest, digestOf } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
@@ -8,7 +9,6 @@ import type { ProgressSignal } from './progress-signal.ts'
 import type { PublishAs } from './publish-as.ts'
 import type { RoomReservation } from './room-reservation.ts'
 import type { StoreParts } from './store-parts.ts'
-import { type Borrower, UNIT_BYTES } from './threads/shared-memory.ts'
 import { WriteWindow } from './write-window.ts'
 
 /** After a failure the source may still bring bytes: they go into a buffer of 64 KiB that no reader gets. */

@@ -1,16 +1,16 @@
+import type { LanePool } from '../../lanes/lane-pool.ts'
+import type { SharedMemory } from '../../lanes/shared-memory.ts'
 import type { BlobFiles } from '../files/blob-files.ts'
 import type { Partials } from '../files/partials.ts'
 import type { Quarantine } from '../files/quarantine.ts'
 import type { BlobIndex } from '../index/blob-index.ts'
 import type { DiskBudget } from '../space/disk-budget.ts'
-import type { SharedMemory } from './threads/shared-memory.ts'
-import type { WriterPool } from './threads/writer-pool.ts'
 
 /** The parts of the store that all incoming contents share. */
 export interface StoreParts {
   readonly memory: SharedMemory
   readonly budget: DiskBudget
-  readonly writerPool: WriterPool
+  readonly lanes: LanePool
   readonly partials: Partials
   readonly blobFiles: BlobFiles
   readonly quarantine: Quarantine

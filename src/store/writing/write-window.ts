@@ -1,7 +1,7 @@
+import { type Borrower, type SharedMemory, type Slot, UNIT_BYTES } from '../../lanes/shared-memory.ts'
 import { Failure } from '../../ports/failure.ts'
-import { type Borrower, type SharedMemory, type Slot, UNIT_BYTES } from './threads/shared-memory.ts'
 
-/** A range of the shared memory that the writer thread has to hash and write. */
+/** A range of the shared memory that the lane has to hash and write. */
 export interface WindowPiece {
   readonly offset: number
   readonly length: number

@@ -1,3 +1,4 @@
+import type { HttpHeaders } from '../../lib/http1/headers.ts'
 import type { Intake } from '../../ports/source.ts'
 import type { AddressScope } from '../options/address-scope.ts'
 
@@ -41,25 +42,3 @@ export interface HttpResponseBody {
  * a `Failure` when there is no answer in time, and the signal's reason when the signal is aborted.
  */
 export type SendRequest = (request: HttpRequest) => Promise<HttpResponse>
-
-export class HttpHeaders {
-  readonly #values = new Map<string, string[]>()
-
-  constructor(pairs: Iterable<readonly [string, string]>) {
-    for (const [name, value] of pairs) {
-      const key = name.toLowerCase()
-      const known = this.#values.get(key)
-      if (known === undefined) this.#values.set(key, [value])
-      else known.push(value)
-    }
-  }
-
-  /** Gives the value of a header, or the first of several. */
-  get(name: string): string | undefined {
-    return this.#values.get(name)?.[0]
-  }
-
-  all(name: string): readonly string[] {
-    return this.#values.get(name) ?? []
-  }
-}

@@ -1,4 +1,4 @@
-import type { HttpHeaders } from '../http/messages.ts'
+import type { HttpHeaders } from '../../lib/http1/headers.ts'
 
 /** How many requests a registry still allows, such as Docker Hub's pulls per six hours. */
 export interface Quota {

@@ -1,14 +1,15 @@
 import type { SecureContext } from 'node:tls'
 import { onAbort } from '../../lib/async/abort.ts'
 import { BoundedMap } from '../../lib/bounded-map.ts'
+import { Http1Connection } from '../../lib/http1/http1-connection.ts'
+import { IdleConnections } from '../../lib/http1/idle-connections.ts'
+import type { ResponseHead } from '../../lib/http1/response-head.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake } from '../../ports/source.ts'
 import { failureOf, tooLate, tooLong } from '../http/http-failure.ts'
 import type { HttpRequest, HttpResponse, HttpResponseBody, SendRequest } from '../http/messages.ts'
 import type { Lookup } from '../options/scoped-lookup.ts'
-import { BlobConnection, type ConnectionTarget } from './blob-connection.ts'
-import { IdleConnections } from './idle-connections.ts'
-import type { ResponseHead } from './response-head.ts'
+import { type ConnectionTarget, connectSocket } from './connect-socket.ts'
 
 const IDLE_MS = 30_000
 const MOST_UNDECLARED_ORIGINS = 256
@@ -24,11 +25,11 @@ export interface BlobClientOptions {
   readonly idleMs?: number
 }
 
-/** Sends GET requests for blobs over its own sockets; `BlobConnection` says why. */
+/** Sends GET requests for blobs over its own sockets; `Http1Connection` says why. */
 export class BlobClient {
   readonly #options: BlobClientOptions
   readonly #idle: IdleConnections
-  readonly #busy = new Set<BlobConnection>()
+  readonly #busy = new Set<Http1Connection>()
   /** Origins that do not declare the length of their bodies. */
   readonly #undeclared = new BoundedMap<string, true>(MOST_UNDECLARED_ORIGINS)
   #isClosed = false
@@ -58,7 +59,7 @@ export class BlobClient {
     for (const connection of this.#busy) connection.destroy()
   }
 
-  async #request(request: HttpRequest): Promise<{ connection: BlobConnection; head: ResponseHead }> {
+  async #request(request: HttpRequest): Promise<{ connection: Http1Connection; head: ResponseHead }> {
     const text = textOfHead(request)
     const key = keyOf(request)
     for (;;) {
@@ -81,20 +82,22 @@ export class BlobClient {
     }
   }
 
-  async #connect({ url, scopeLimit, signal }: HttpRequest): Promise<BlobConnection> {
+  async #connect({ url, scopeLimit, signal }: HttpRequest): Promise<Http1Connection> {
     if (this.#isClosed) throw new Failure('stopping', 'the agent is stopping')
     const { secureContext, rejectUnauthorized, connectMs, lookup } = this.#options
     const target: ConnectionTarget = { url, scopeLimit, lookup, secureContext, rejectUnauthorized }
     const deadline = AbortSignal.timeout(connectMs)
     try {
-      return await BlobConnection.open(target, { signal: AbortSignal.any([signal, deadline]) })
+      return await Http1Connection.open(connectSocket(target), {
+        signal: AbortSignal.any([signal, deadline]),
+      })
     } catch (error) {
       if (!deadline.aborted || signal.aborted) throw error
       throw tooLate(url, 'no connection', connectMs)
     }
   }
 
-  async #awaitHead(connection: BlobConnection, text: string, request: HttpRequest): Promise<ResponseHead> {
+  async #awaitHead(connection: Http1Connection, text: string, request: HttpRequest): Promise<ResponseHead> {
     const { headerMs } = this.#options
     connection.onClosed = () => this.#busy.delete(connection)
     const timer = setTimeout(() => connection.abort(tooLate(request.url, 'no answer', headerMs)), headerMs)
@@ -112,7 +115,7 @@ export class BlobClient {
     }
   }
 
-  #release(connection: BlobConnection, request: HttpRequest): void {
+  #release(connection: Http1Connection, request: HttpRequest): void {
     this.#busy.delete(connection)
     if (connection.isReusable && !this.#isClosed) this.#idle.add(keyOf(request), connection)
     else connection.destroy()
@@ -136,12 +139,12 @@ function textOfHead({ method, url, headers }: HttpRequest): string {
 
 class BlobResponseBody implements HttpResponseBody {
   readonly length: number | undefined
-  readonly #connection: BlobConnection
+  readonly #connection: Http1Connection
   readonly #request: HttpRequest
   readonly #release: () => void
   #isUsed = false
 
-  constructor(connection: BlobConnection, head: ResponseHead, request: HttpRequest, release: () => void) {
+  constructor(connection: Http1Connection, head: ResponseHead, request: HttpRequest, release: () => void) {
     this.length = head.length === 'undeclared' ? undefined : head.length
     this.#connection = connection
     this.#request = request

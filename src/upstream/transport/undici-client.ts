@@ -1,16 +1,11 @@
 import type { SecureContext } from 'node:tls'
 import { Agent, type Dispatcher, EnvHttpProxyAgent, errors, request as sendWithUndici } from 'undici'
 import { unlessAborted } from '../../lib/async/abort.ts'
+import { HttpHeaders } from '../../lib/http1/headers.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake } from '../../ports/source.ts'
 import { failureOf, tooLate, tooLong } from '../http/http-failure.ts'
-import {
-  HttpHeaders,
-  type HttpRequest,
-  type HttpResponse,
-  type HttpResponseBody,
-  type SendRequest,
-} from '../http/messages.ts'
+import type { HttpRequest, HttpResponse, HttpResponseBody, SendRequest } from '../http/messages.ts'
 import type { AddressScope } from '../options/address-scope.ts'
 import type { Proxies } from '../options/options.ts'
 import { type Lookup, lookupWithin } from '../options/scoped-lookup.ts'

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { it, type TestContext } from 'node:test'
 import { Level } from 'level'
+import { LanePool } from '../../../src/lanes/lane-pool.ts'
+import { SharedMemory } from '../../../src/lanes/shared-memory.ts'
 import { type Digest, parseDigest } from '../../../src/oci/digest.ts'
 import { DiskBlobStore } from '../../../src/store/disk-blob-store.ts'
 import { BlobFiles } from '../../../src/store/files/blob-files.ts'
@@ -14,8 +16,6 @@ import { openStore } from '../../../src/store/open.ts'
 import { DiskBudget } from '../../../src/store/space/disk-budget.ts'
 import { Eviction } from '../../../src/store/space/evict.ts'
 import { measureDisk } from '../../../src/store/space/measure.ts'
-import { SharedMemory } from '../../../src/store/writing/threads/shared-memory.ts'
-import { WriterPool } from '../../../src/store/writing/threads/writer-pool.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import { runs } from '../../../testkit/property-runs.ts'
 import { keep } from '../../conformance/blob-steps.ts'
@@ -67,7 +67,7 @@ async function evictionOver(t: TestContext, level: Level<string, string>) {
     memory,
     budget: room,
     index: entries,
-    writerPool: new WriterPool(memory, 1),
+    lanes: new LanePool(memory, 1),
     blobFiles: new BlobFiles(layout),
     partials: new Partials(layout),
     quarantine: new Quarantine(layout),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HttpHeaders } from '../../../src/upstream/http/messages.ts'
+import { HttpHeaders } from '../../../src/lib/http1/headers.ts'
 import { parseQuota } from '../../../src/upstream/limits/quota.ts'
 
 const parse = (headers: Record<string, string>) => parseQuota(new HttpHeaders(Object.entries(headers)))

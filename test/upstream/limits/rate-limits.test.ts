@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HttpHeaders } from '../../../src/upstream/http/messages.ts'
+import { HttpHeaders } from '../../../src/lib/http1/headers.ts'
 import type { RateLimitNotice } from '../../../src/upstream/limits/rate-limit-notices.ts'
 import { RateLimits } from '../../../src/upstream/limits/rate-limits.ts'
 
