@@ -155,6 +155,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   lanes: ['lib', 'oci', 'ports/failure.ts'],
   store: ['lanes', 'lib', 'oci', 'ports', EVENTS],
   upstream: ['lib', 'oci', 'ports', EVENTS],
+  'object-store': ['lib', 'ports'],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
   peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/peer-report.ts', 'schemas/warm-report.ts'],
   observe: ['lib', 'oci', 'ports/failure.ts', 'schemas'],
@@ -182,6 +183,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   lanes: ['thread', '.'],
   lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing'],
   migrate: ['input', 'output', 'kinds', '.'],
+  'object-store': ['options', 'format', 'credentials', 'client'],
   oci: ['.', 'names'],
   peers: [
     'identity',
@@ -211,7 +213,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'endpoints/push',
     '.',
   ],
-  ports: ['.', 'hosted'],
+  ports: ['.', 'hosted', 'object-store'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
   store: ['files', 'database', 'index/hosted', 'index', 'space', 'writing', 'hosted', 'care', '.'],
@@ -226,10 +228,11 @@ const MOST_WITHOUT_README = 8
 
 /** Packages that stand behind a seam, and the rooms that know them. */
 const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
+  aws4fetch: 'object-store',
   bcrypt: 'access',
   jose: 'access',
   level: 'store',
-  undici: ['upstream', 'sources', 'webhooks'],
+  undici: ['upstream', 'sources', 'webhooks', 'object-store'],
   tldts: 'upstream',
   hyperdht: 'peers',
   hyperswarm: 'peers',
