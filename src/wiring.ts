@@ -172,7 +172,14 @@ export async function wireAgent(
   })
   cleanup.add(() => savings.close())
   await savings.open()
-  const view = nodeViewOf(options, state, { ...core, registryServer, sources, webhooks, savings })
+  const view = nodeViewOf(options, state, {
+    ...core,
+    registryServer,
+    sources,
+    webhooks,
+    savings,
+    warm: () => warming.progress(),
+  })
   const reporter = new Reporter(view)
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace, hosted.garbage)

@@ -159,6 +159,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   lanes: ['lib', 'oci', 'ports/failure.ts'],
   store: ['lanes', 'lib', 'oci', 'ports', EVENTS],
   upstream: ['lib', 'oci', 'ports', EVENTS],
+  'object-store': ['lib', 'ports'],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
   peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/peer-report.ts', 'schemas/warm-report.ts'],
   observe: ['lib', 'oci', 'ports/failure.ts', 'schemas'],
@@ -184,8 +185,9 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'log', 'metrics', 'records', 'reports'],
   lanes: ['thread', '.'],
-  lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing'],
+  lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing', 'watchdog'],
   migrate: ['input', 'output', 'kinds', '.'],
+  'object-store': ['options', 'format', 'credentials', 'client'],
   oci: ['.', 'names'],
   peers: [
     'identity',
@@ -215,7 +217,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'endpoints/push',
     '.',
   ],
-  ports: ['.', 'hosted', 'redirects'],
+  ports: ['.', 'hosted', 'object-store', 'redirects'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
   store: ['files', 'database', 'index/hosted', 'index', 'space', 'writing', 'hosted', 'care', '.'],
@@ -230,10 +232,11 @@ const MOST_WITHOUT_README = 8
 
 /** Packages that stand behind a seam, and the rooms that know them. */
 const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
+  aws4fetch: 'object-store',
   bcrypt: 'access',
   jose: 'access',
   level: 'store',
-  undici: ['upstream', 'sources', 'webhooks'],
+  undici: ['upstream', 'sources', 'webhooks', 'object-store'],
   tldts: 'upstream',
   hyperdht: 'peers',
   hyperswarm: 'peers',
@@ -244,7 +247,7 @@ const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */
-const ENTRIES = ['main.ts', 'lanes/thread/lane-thread.ts']
+const ENTRIES = ['main.ts', 'lanes/thread/lane-thread.ts', 'lib/watchdog/watchdog-thread.ts']
 
 interface Import {
   readonly from: string

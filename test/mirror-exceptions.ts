@@ -37,6 +37,19 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/import/output.ts',
     'import/open-import.ts',
   ],
+  'object-store/client/bucket.test.ts': [
+    'object-store/client/answer-failure.ts',
+    'object-store/client/bucket-requests.ts',
+    'object-store/client/multipart.ts',
+    'object-store/client/signer.ts',
+    'object-store/client/small-intake.ts',
+  ],
+  'object-store/credentials/credential-chain.test.ts': [
+    'object-store/credentials/instance-metadata.ts',
+    'object-store/credentials/shared-file.ts',
+    'object-store/credentials/small-request.ts',
+    'object-store/credentials/web-identity.ts',
+  ],
   'hosted/garbage/garbage-collection.test.ts': [
     'hosted/garbage/marking.ts',
     'hosted/garbage/repository-sweep.ts',
