@@ -33,13 +33,25 @@ export interface ReportedParts {
   readonly sources: LocalSources
   readonly webhooks: Webhooks
   readonly savings: Savings
+  readonly warm: NodeView['warm']
 }
 
 /** Shows the reports what they read of a node. */
 export function nodeViewOf(
   options: AgentOptions,
   state: AgentState,
-  { store, peers, upstreams, resolver, registryServer, hosted, sources, webhooks, savings }: ReportedParts,
+  {
+    store,
+    peers,
+    upstreams,
+    resolver,
+    registryServer,
+    hosted,
+    sources,
+    webhooks,
+    savings,
+    warm,
+  }: ReportedParts,
 ): NodeView {
   const isAllowed = repositoryFilter(options.allow)
   const content = contentViewOf(store)
@@ -56,6 +68,8 @@ export function nodeViewOf(
     store: () => ({ ...store.usage(), ...store.room(), hosted: store.hostedUsage() }),
     clients: () => ({ ...registryServer.usage(), files: store.openBlobs() }),
     scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: options.scrubRate ?? 0 }),
+    pinnedBytes: () => store.pinnedBytes(),
+    warm,
     notReadyReasons: () => {
       if (state.isStopping()) return ['The agent is shutting down.']
       return state.addresses().registry === undefined ? ['The registry listener is not up yet.'] : []

@@ -19,6 +19,7 @@ import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
 import type { Resolver } from './ports/resolver.ts'
+import { ConfiguredRedirects } from './redirects/redirects.ts'
 import {
   createRegistryServer,
   type RegistryServer,
@@ -153,6 +154,7 @@ export async function wireAgent(
     ...(await accessParts(options, hosted)),
     listen,
     defaultNamespace,
+    redirects: redirectsOf(options),
     resolver: clientResolver,
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
@@ -170,7 +172,14 @@ export async function wireAgent(
   })
   cleanup.add(() => savings.close())
   await savings.open()
-  const view = nodeViewOf(options, state, { ...core, registryServer, sources, webhooks, savings })
+  const view = nodeViewOf(options, state, {
+    ...core,
+    registryServer,
+    sources,
+    webhooks,
+    savings,
+    warm: () => warming.progress(),
+  })
   const reporter = new Reporter(view)
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace, hosted.garbage)
@@ -225,6 +234,10 @@ async function openClientResolver(
   const cacheResolver =
     sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
   return { hosted, sources, clientResolver: hosted.resolver(cacheResolver) }
+}
+
+function redirectsOf({ redirects = [] }: AgentOptions): ConfiguredRedirects | undefined {
+  return redirects.length === 0 ? undefined : new ConfiguredRedirects(redirects)
 }
 
 /** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */

@@ -15,7 +15,7 @@ export interface Reports {
   /** Refused when the subject is neither an image nor a digest. */
   why(subject: string): Promise<Parsed<WhyReport>>
   /** Metrics in the Prometheus text format. */
-  metrics(): string
+  metrics(): Promise<string>
   /** Each reason is a sentence that says why the agent cannot serve. */
   ready(): {
     readonly ready: boolean
@@ -57,7 +57,7 @@ export async function answerRead(
     case 'page':
       return { status: 200, ...(await pageFile(route.path)) }
     case 'metrics':
-      return { status: 200, contentType: PROMETHEUS, body: reports.metrics() }
+      return { status: 200, contentType: PROMETHEUS, body: await reports.metrics() }
     case 'healthz':
       return { status: 200, contentType: TEXT, body: 'ok\n' }
     case 'readyz':

@@ -155,6 +155,7 @@ export async function openStore({
     recovered,
     usage: () => index.usage,
     hostedUsage: () => index.links.usage,
+    pinnedBytes: () => eviction.pinnedBytes(),
     room: () => ({ limitBytes: budget.limitBytes, evictedBytes: eviction.evictedBytes }),
     peek: (digest) => blobs.peek(digest),
     onDropped: (listener) => blobs.onDropped(listener),

@@ -29,6 +29,8 @@ export interface Store {
   usage(): { readonly bytes: number; readonly blobs: number }
   /** How much of that belongs to hosted repositories. */
   hostedUsage(): { readonly bytes: number; readonly blobs: number }
+  /** Stored bytes that pins protect from eviction, without what hosted repositories need. */
+  pinnedBytes(): Promise<number>
   /** Gives the high mark, undefined without a limit, and how much was evicted since the start. */
   room(): { readonly limitBytes: number | undefined; readonly evictedBytes: number }
   /** Opens a blob for reading without marking it as used. */

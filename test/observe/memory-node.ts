@@ -114,6 +114,14 @@ export class MemoryNode implements NodeView {
     return { bytesPerSecond: 16 * 2 ** 20, isVerifying: false, isRunning: true, found: 1, lastRound }
   }
 
+  async pinnedBytes(): Promise<number> {
+    return 1024
+  }
+
+  async warm(): Promise<{ stored: number; missing: number }> {
+    return { stored: 2, missing: 1 }
+  }
+
   store(): ReturnType<NodeView['store']> {
     const bytes = [...this.#blobs.values()].reduce((sum, blob) => sum + blob.size, 0)
     return { blobs: this.#blobs.size, bytes, limitBytes: 50 * 2 ** 30, evictedBytes: 7, hosted: this.hosted }

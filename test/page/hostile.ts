@@ -38,7 +38,7 @@ export function hostileReports(): Reports {
       for (const text of HOSTILE_TEXTS) yield image(text)
     },
     why: async (subject) => ({ ok: true, value: why(subject) }),
-    metrics: () => '',
+    metrics: async () => '',
     ready: () => ({ ready: false, reasons: [...HOSTILE_TEXTS], problems: [...HOSTILE_TEXTS] }),
   }
 }

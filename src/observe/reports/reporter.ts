@@ -24,7 +24,7 @@ export class Reporter {
 
   constructor(view: NodeView) {
     this.#view = view
-    this.#metrics = new Metrics({ version: view.version, gauges: () => gaugeValues(view) })
+    this.#metrics = new Metrics({ version: view.version })
   }
 
   async status(): Promise<StatusReport> {
@@ -47,8 +47,8 @@ export class Reporter {
     return whyReport(this.#view, this.#journal, this.#hosts, subject)
   }
 
-  metrics(): string {
-    return this.#metrics.text()
+  async metrics(): Promise<string> {
+    return this.#metrics.text(await gaugeValues(this.#view))
   }
 
   ready(): {
@@ -68,18 +68,22 @@ export class Reporter {
   }
 }
 
-function gaugeValues(view: NodeView): GaugeValues {
+async function gaugeValues(view: NodeView): Promise<GaugeValues> {
+  const [pinnedBytes, scrub, warmImages] = await Promise.all([view.pinnedBytes(), view.scrub(), view.warm()])
   const flights = view.flights()
   const store = view.store()
   return {
+    isReady: view.notReadyReasons().length === 0,
+    warmImages,
+    storeLimitBytes: store.limitBytes,
+    pinnedBytes,
+    scrub: { isRunning: scrub.isRunning, found: scrub.found, lastEndedAt: scrub.lastRound?.endedAt },
     flightsActive: flights.length,
     flightWaiters: flights.reduce((sum, flight) => sum + flight.waiters, 0),
     storeBytes: store.bytes,
     storeBlobs: store.blobs,
     evictedBytes: store.evictedBytes,
     savedBytes: view.saved().total,
-    get peersConnected() {
-      return view.peers()?.members.length ?? 0
-    },
+    peersConnected: view.peers()?.members.length ?? 0,
   }
 }

@@ -114,6 +114,10 @@ export interface NodeView extends ContentView {
   /** What clients of the registry API use of the limited resources now. */
   clients(): StatusReport['clients']
   scrub(): Promise<ScrubView>
+  /** Stored bytes that pins protect, without what is hosted. */
+  pinnedBytes(): Promise<number>
+  /** How many of the images that the settings keep warm are completely stored, and how many are not. */
+  warm(): Promise<{ readonly stored: number; readonly missing: number }>
   /** Why this node does not serve yet, each a sentence; empty when it is ready. */
   notReadyReasons(): readonly string[]
   flights(): readonly FlightView[]
