@@ -33,6 +33,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'admin-api/answer.test.ts': ['admin-api/route.ts'],
   'admin-api/commands.test.ts': ['admin-api/request-body.ts'],
   'cli/completion/completion.test.ts': ['cli/completion/zsh.ts'],
+  'cli/commands/serve.test.ts': ['cli/serve/announce.ts'],
   'cli/commands/config.test.ts': ['cli/config/import-settings.ts'],
   'config/load.test.ts': ['config/given-settings.ts'],
   'cli/commands/import.test.ts': [

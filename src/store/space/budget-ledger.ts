@@ -10,7 +10,7 @@ const FRESH_MS = 1000
 /** Counts what uses the disk: stored blobs, partials, quarantine and reservations. It decides nothing. */
 export class BudgetLedger {
   readonly #store: BudgetedStore
-  readonly #limit: DiskLimit | undefined
+  #limit: DiskLimit | undefined
   readonly #reservations = new Map<Digest, BudgetReservation>()
   #reservedBytes = 0
   #measured: DiskMeasurement = { totalBytes: 0, freeBytes: 0, quarantineBytes: 0, partials: new Map() }
@@ -20,6 +20,10 @@ export class BudgetLedger {
 
   constructor(store: BudgetedStore, limit: DiskLimit | undefined) {
     this.#store = store
+    this.#limit = limit
+  }
+
+  limitTo(limit: DiskLimit | undefined): void {
     this.#limit = limit
   }
 

@@ -37,9 +37,10 @@ interface CollectionRequest {
  */
 export class DiskBudget {
   readonly #store: BudgetedStore
-  readonly #hasLimit: boolean
+  readonly #everyMs: number
+  #hasLimit = false
   readonly #ledger: BudgetLedger
-  readonly #timer: NodeJS.Timeout | undefined
+  #timer: NodeJS.Timeout | undefined
   readonly #requests: RoomRequest[] = []
   readonly #collections: CollectionRequest[] = []
   /** The high mark was crossed, and the low mark is not reached yet. */
@@ -54,9 +55,24 @@ export class DiskBudget {
 
   constructor({ store, limit, everyMs = 60_000 }: DiskBudgetOptions) {
     this.#store = store
-    this.#hasLimit = limit !== undefined
+    this.#everyMs = everyMs
     this.#ledger = new BudgetLedger(store, limit)
-    if (limit !== undefined) this.#timer = setInterval(() => this.#wake(), everyMs).unref()
+    this.#setLimit(limit)
+  }
+
+  /** Changes the limit, and starts an eviction if the store is above the new one. */
+  limitTo(limit: DiskLimit | undefined): void {
+    this.#setLimit(limit)
+    if (this.#hasLimit) this.#wake()
+  }
+
+  #setLimit(limit: DiskLimit | undefined): void {
+    this.#ledger.limitTo(limit)
+    this.#hasLimit = limit !== undefined
+    clearInterval(this.#timer)
+    if (limit !== undefined && !this.#isStopped) {
+      this.#timer = setInterval(() => this.#wake(), this.#everyMs).unref()
+    }
   }
 
   /** The high mark; undefined without a limit, and while the size of the filesystem is not known. */
