@@ -36,7 +36,9 @@ export interface StoreOptions {
   /** The memory for all incoming contents together. */
   readonly memoryBytes?: number
   /** How much the store may hold; without a limit nothing is evicted. */
-  readonly maxBytes?: DiskLimit
+  readonly maxBytes?: DiskLimit | undefined
+  /** How much of the filesystem stays free; the store shrinks where other programs fill it. Default: nothing. */
+  readonly minFree?: DiskLimit | undefined
 }
 
 const MEMORY_BYTES = 16 * 1024 * 1024
@@ -50,6 +52,7 @@ export async function openStore({
   writers = Math.min(2, availableParallelism()),
   memoryBytes = MEMORY_BYTES,
   maxBytes,
+  minFree,
 }: StoreOptions): Promise<Store> {
   const started = performance.now()
   const layout = await prepareLayout(path).catch((cause: unknown) => {
@@ -59,6 +62,7 @@ export async function openStore({
   const memory = new SharedMemory(memoryBytes)
   const budget: DiskBudget = new DiskBudget({
     limit: maxBytes,
+    minFree,
     store: {
       storedBytes: () => index.usage.bytes,
       unevictableBytes: () => eviction.unevictableBytes(),
