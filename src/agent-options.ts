@@ -42,6 +42,8 @@ export interface AgentOptions {
   readonly warm?: readonly WarmEntry[]
   /** Joins the agents that know the same secret, which are then asked before upstream; default: no peers. */
   readonly peers?: PeerOptions
+  /** How reports and peers name this node; default: the name of the machine. */
+  readonly nodeName?: string
   /** Repositories that may be pulled, such as `docker.io/library/*`; default: all. */
   readonly allow?: readonly string[]
   /** The registry of requests that name none; default docker.io. */

@@ -289,6 +289,14 @@ export const SETTINGS = Object.freeze({
     help: 'host under which peers reach this agent; in Kubernetes the IP of the pod or the node',
     example: '10.0.0.7',
   }),
+  nodeName: setting<string | undefined>({
+    flag: 'node-name',
+    format: matching(/^[\w.:-]{1,253}$/, 'up to 253 letters, digits and . _ : -'),
+    defaultValue: undefined,
+    defaultText: 'name of the machine',
+    help: 'how reports, the page and peers name this node',
+    example: 'worker-7',
+  }),
   zone: setting<string | undefined>({
     flag: 'zone',
     format: matching(/^[\w.:/-]{1,63}$/, 'up to 63 letters, digits and . _ : / -'),

@@ -38,6 +38,7 @@ export function agentOptions(
       userAgent: `leat/${version}`,
       ...(proxies === undefined ? {} : { proxies }),
     },
+    ...(settings.nodeName === undefined ? {} : { nodeName: settings.nodeName }),
     ...(allow === undefined ? {} : { allow }),
     ...adminOptions(settings),
     ...(settings.auth === undefined ? {} : { auth: settings.auth }),
