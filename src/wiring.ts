@@ -20,6 +20,7 @@ import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
 import type { Resolver } from './ports/resolver.ts'
+import { ConfiguredRedirects } from './redirects/redirects.ts'
 import {
   createRegistryServer,
   type RegistryServer,
@@ -155,6 +156,7 @@ export async function wireAgent(
     ...(await accessParts(options, hosted)),
     listen,
     defaultNamespace,
+    redirects: redirectsOf(options),
     resolver: clientResolver,
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
@@ -238,6 +240,10 @@ async function openClientResolver(
   const cacheResolver =
     sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
   return { hosted, sources, clientResolver: hosted.resolver(cacheResolver) }
+}
+
+function redirectsOf({ redirects = [] }: AgentOptions): ConfiguredRedirects | undefined {
+  return redirects.length === 0 ? undefined : new ConfiguredRedirects(redirects)
 }
 
 /** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */

@@ -42,6 +42,7 @@ test('without sources the settings are the defaults', async () => {
     logFormat: 'auto',
     upstreams: [],
     warm: [],
+    redirects: [],
     webhooks: [],
   })
 })
