@@ -17,6 +17,7 @@ export const CHART_SETTINGS: readonly SettingName[] = [
   'dht',
   'peerListen',
   'advertise',
+  'nodeName',
   'zone',
   'maxUpload',
   'maxDownload',
