@@ -10,6 +10,7 @@ import { Failure } from '../../ports/failure.ts'
 import { agentOptions } from '../context/agent-options.ts'
 import { type Command, CommandError, type Terminal } from '../context/command.ts'
 import { withRegistryVariables } from '../context/docker-mode.ts'
+import { withPortVariable } from '../context/redirect-mode.ts'
 import { allSettingFlags, givenSettings } from '../context/settings.ts'
 
 /** `agent serve`: runs until SIGINT or SIGTERM. */
@@ -28,7 +29,7 @@ export const serve: Command = {
   ],
   async run(given, terminal) {
     const stopped = terminal.stopped()
-    const sources = withRegistryVariables(givenSettings(given, terminal))
+    const sources = withPortVariable(withRegistryVariables(givenSettings(given, terminal)))
     const settings = await loadSettings(sources)
     const format = logFormat(settings, terminal)
     const log = startLog({ level: settings.logLevel, ...format })
@@ -154,6 +155,11 @@ async function announce(agent: Agent, settings: Settings, log: Log, terminal: Te
   })
   if (!isLoopback(registry.host) && !tls) {
     log.warn('the registry API is reachable from other machines without TLS; give --tls-cert and --tls-key', {
+      registry: where,
+    })
+  }
+  if (!isLoopback(registry.host) && settings.redirects.length > 0 && settings.allow === undefined) {
+    log.warn('clients that name no redirected host can pull from any registry; set allow', {
       registry: where,
     })
   }
