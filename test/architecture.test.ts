@@ -214,7 +214,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   ports: ['.', 'hosted'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
-  store: ['files', 'database', 'index/hosted', 'index', 'space', 'writing', 'hosted', 'care', '.'],
+  store: ['files', 'database', 'journal', 'index/hosted', 'index', 'space', 'writing', 'hosted', 'care', '.'],
   upstream: ['options', 'headers', 'http', 'transport', 'auth', 'limits', 'requests', '.'],
   warm: ['content', 'images', '.'],
 }
