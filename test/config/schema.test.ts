@@ -34,6 +34,7 @@ test('without sources the settings are the defaults', async () => {
     dht: { host: '0.0.0.0', port: 49_737 },
     peerListen: { host: '0.0.0.0', port: 5052 },
     advertise: undefined,
+    nodeName: undefined,
     zone: undefined,
     maxUpload: undefined,
     maxDownload: undefined,
@@ -41,6 +42,7 @@ test('without sources the settings are the defaults', async () => {
     logFormat: 'auto',
     upstreams: [],
     warm: [],
+    redirects: [],
     webhooks: [],
   })
 })
