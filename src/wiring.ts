@@ -76,8 +76,8 @@ export interface AgentParts extends Core {
  */
 export async function openCore(options: AgentOptions, cleanup: CleanupStack): Promise<Core> {
   // 1. The store. Only one agent can open a data folder, so nothing else is begun before.
-  const { data, maxBytes, version = UNKNOWN_VERSION } = options
-  const store = await openStore({ path: data, ...(maxBytes === undefined ? {} : { maxBytes }) })
+  const { data, maxBytes, minFree, version = UNKNOWN_VERSION } = options
+  const store = await openStore({ path: data, maxBytes, minFree })
   cleanup.add(() => store.close())
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.

@@ -190,7 +190,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     '.',
   ],
   config: ['values', 'access', '.'],
-  doctor: ['tools', 'checks', '.'],
+  doctor: ['tools', 'checks/kubelet', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
   hosted: ['uploads', 'garbage', '.'],
@@ -267,7 +267,7 @@ const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   pino: 'observe',
   'smol-toml': ['migrate', 'runtimes'],
   yargs: 'cli',
-  yaml: ['config', 'migrate'],
+  yaml: ['config', 'migrate', 'doctor'],
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */

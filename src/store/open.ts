@@ -19,14 +19,10 @@ import { LevelCatalog } from './index/catalog.ts'
 import { FirstUse } from './index/first-use.ts'
 import { LevelHostedCatalog } from './index/hosted/hosted-catalog.ts'
 import { LastUse } from './index/last-use.ts'
-<<<<<<< HEAD
-import { IndexSavingsLedger } from './index/savings-ledger.ts'
-import { HostedJournal } from './journal/journal.ts'
-import { openIndex, tellLost } from './open-index.ts'
-=======
 import { IndexHistoryLog } from './index/statistics/history-log.ts'
 import { IndexSavingsLedger } from './index/statistics/savings-ledger.ts'
->>>>>>> main
+import { HostedJournal } from './journal/journal.ts'
+import { openIndex, tellLost } from './open-index.ts'
 import { DiskBudget } from './space/disk-budget.ts'
 import { Eviction } from './space/evict.ts'
 import { measureDisk } from './space/measure.ts'
@@ -40,7 +36,9 @@ export interface StoreOptions {
   /** The memory for all incoming contents together. */
   readonly memoryBytes?: number
   /** How much the store may hold; without a limit nothing is evicted. */
-  readonly maxBytes?: DiskLimit
+  readonly maxBytes?: DiskLimit | undefined
+  /** How much of the filesystem stays free; the store shrinks where other programs fill it. Default: nothing. */
+  readonly minFree?: DiskLimit | undefined
 }
 
 const MEMORY_BYTES = 16 * 1024 * 1024
@@ -54,6 +52,7 @@ export async function openStore({
   writers = Math.min(2, availableParallelism()),
   memoryBytes = MEMORY_BYTES,
   maxBytes,
+  minFree,
 }: StoreOptions): Promise<Store> {
   const started = performance.now()
   const layout = await prepareLayout(path).catch((cause: unknown) => {
@@ -64,6 +63,7 @@ export async function openStore({
   const memory = new SharedMemory(memoryBytes)
   const budget: DiskBudget = new DiskBudget({
     limit: maxBytes,
+    minFree,
     store: {
       storedBytes: () => index.usage.bytes,
       unevictableBytes: () => eviction.unevictableBytes(),
