@@ -238,6 +238,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   store: [
     'files',
     'database',
+    'journal',
     'index/hosted',
     'index/statistics',
     'index',

@@ -58,7 +58,9 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'hosted/garbage/marking.ts',
     'hosted/garbage/repository-sweep.ts',
   ],
-  'hosted/hosted-images.test.ts': ['store/hosted/hosted-store.ts', 'store/index/hosted/hosted-catalog.ts'],
+  'hosted/hosted-images.test.ts': ['store/index/hosted/hosted-catalog.ts'],
+  'store/hosted/hosted-store.test.ts': ['store/index/blob-entry.ts'],
+  'store/care/restore-hosted.test.ts': ['store/care/journal-care.ts', 'store/open-index.ts'],
   'hosted/uploads/hosted-uploads.test.ts': [
     'hosted/uploads/upload-writer.ts',
     'hosted/uploads/upload.ts',
@@ -233,7 +235,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'store/database/reserve-file.test.ts': ['store/database/database.ts'],
   'store/files/layout.test.ts': ['store/files/blob-files.ts', 'store/files/stored-content.ts'],
   'store/index/catalog.test.ts': ['store/index/known-names.ts'],
-  'store/index/hosted/links.test.ts': ['store/index/hosted/keys.ts'],
+  'store/index/hosted/links.test.ts': ['store/index/hosted/keys.ts', 'store/index/hosted/name-memory.ts'],
   'store/space/disk-budget.test.ts': ['store/space/budget-ledger.ts'],
   'store/space/evict.test.ts': ['store/blob-removal.ts'],
   'store/writing/incoming.test.ts': [

@@ -184,6 +184,9 @@ function logProblems(logger: Logger): readonly (() => void)[] {
       else logger.warn({ file, problem }, 'a file of the settings cannot be used; its last good content is')
     }),
     subscribe('verify.failed', (event) => logger.warn(event, 'content does not match its digest')),
+    subscribe('store.journalFailed', (event) =>
+      logger.warn(event, 'the journal of hosted images could not be written; it is tried again'),
+    ),
     subscribe('store.repaired', (event) => logger.warn(event, 'the damaged store index was repaired')),
     subscribe('store.recovered', (event) => {
       const { adopted, dropped } = event
