@@ -23,6 +23,7 @@ export function agentOptions(
   return {
     data,
     maxBytes: settings.maxBytes,
+    minFree: settings.minFree,
     scrubRate: settings.scrubRate,
     listen,
     admin,
