@@ -1,6 +1,7 @@
 import { openAccess } from './access/open-access.ts'
 import { type AdminServer, createAdminServer } from './admin-api/server.ts'
 import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
+import { CheckResolver } from './check-image/check-resolver.ts'
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
@@ -10,9 +11,11 @@ import { type ControlServer, createControlServer } from './import/control/contro
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
-import { type AgentState, nodeViewOf } from './node-view.ts'
+import { type AgentState, nodeNameOf, nodeViewOf } from './node-view.ts'
+import { History } from './observe/records/history/history.ts'
 import { Savings } from './observe/records/savings.ts'
 import { Reporter } from './observe/reports/reporter.ts'
+import { isCheckRepository } from './oci/names/check-repository.ts'
 import { ReplaceableFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
@@ -78,12 +81,13 @@ export interface AgentParts extends Core {
  */
 export async function openCore(options: AgentOptions, cleanup: CleanupStack): Promise<Core> {
   // 1. The store. Only one agent can open a data folder, so nothing else is begun before.
-  const { data, maxBytes, version = UNKNOWN_VERSION } = options
-  const store = await openStore({ path: data, ...(maxBytes === undefined ? {} : { maxBytes }) })
+  const { data, maxBytes, minFree, version = UNKNOWN_VERSION } = options
+  const store = await openStore({ path: data, maxBytes, minFree })
   cleanup.add(() => store.close())
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
-  const opened = options.peers && (await openPeers(options.peers, { data, version }))
+  const opened =
+    options.peers && (await openPeers(options.peers, { data, version, name: nodeNameOf(options) }))
   const peers = opened?.network
   cleanup.add(() => peers?.close())
 
@@ -165,7 +169,7 @@ export async function wireAgent(
     defaultNamespace,
     redirects: redirectsOf(options),
     isAllowed,
-    resolver: clientResolver,
+    resolver: new CheckResolver(clientResolver),
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
   })
@@ -173,21 +177,25 @@ export async function wireAgent(
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 11. What did not have to come from upstream, the reports, and what an operator may do to the stored content.
+  // 11. What did not have to come from upstream, what this node has done lately, the reports, and what an operator may do to the stored content.
   const savings = new Savings({
     ledger: store.savings,
     zone: options.peers?.zone,
-    isHosted: (repository) => hosted?.registry.isHosted(repository) === true,
+    isHosted: (repository) => isCheckRepository(repository) || hosted?.registry.isHosted(repository) === true,
     costPerGiB: (registry) => upstreams.costPerGiB(registry),
   })
   cleanup.add(() => savings.close())
   await savings.open()
+  const history = new History({ log: store.history, storeBytes: () => store.usage().bytes })
+  cleanup.add(() => history.close())
+  await history.open()
   const view = nodeViewOf(options, state, {
     ...core,
     registryServer,
     sources,
     webhooks,
     savings,
+    history,
     warm: () => warming.progress(),
   })
   const reporter = new Reporter(view)

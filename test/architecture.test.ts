@@ -13,22 +13,9 @@ const TEXT = 'observe/text.ts'
  */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli', 'config'],
-  // The library exports the types of its options from the rooms that they belong to.
-  'index.ts': [
-    'admin-api/admin-access.ts',
-    'access/options',
-    'agent.ts',
-    'fetch',
-    'hosted',
-    'lib',
-    'peers/peer-options.ts',
-    'redirects/options.ts',
-    'registry-api',
-    'sources',
-    'upstream/options',
-    'warm',
-    'webhooks/options.ts',
-  ],
+  // The library turns settings into options as the commands do.
+  'index.ts': ['agent.ts', 'config', 'fetch', 'library.ts', 'registry-api'],
+  'library.ts': ['agent.ts', 'cli/context/agent-options.ts', 'config'],
   'agent.ts': [
     'agent-options.ts',
     'node-view.ts',
@@ -44,6 +31,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'wiring.ts': [
     'access/open-access.ts',
     'agent-options.ts',
+    'check-image',
     'node-view.ts',
     'registry-api',
     'admin-api',
@@ -112,6 +100,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // Each check looks at one part of a node, through what that part exports for it.
   doctor: [
     'lib',
+    'oci/names',
     'runtimes',
     'schemas/content-report.ts',
     'schemas/status-report.ts',
@@ -141,6 +130,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // The settings of upstreams say what a proxy is, and what an address is.
   webhooks: ['lib', 'oci', EVENTS, 'upstream/options'],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
+  'check-image': ['lib', 'oci', 'ports'],
   fetch: ['lib', 'oci', 'ports', EVENTS],
   // What leaves the agent before it is verified is one rule for all, and so is how a manifest is read.
   sources: [
@@ -192,12 +182,12 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     '.',
   ],
   config: ['values', 'access', '.'],
-  doctor: ['tools', 'checks', '.'],
+  doctor: ['tools', 'checks/kubelet', 'checks/runtimes', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
   hosted: ['uploads', 'garbage', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
-  observe: ['.', 'log', 'metrics', 'records', 'reports'],
+  observe: ['.', 'log', 'metrics', 'records/history', 'records', 'reports/recent', 'reports'],
   lanes: ['thread', '.'],
   lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing', 'watchdog'],
   migrate: ['input', 'output', 'kinds', '.'],
@@ -234,7 +224,19 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   ports: ['.', 'hosted', 'object-store', 'redirects'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
-  store: ['files', 'database', 'index/hosted', 'index', 'space', 'writing', 'hosted', 'care', '.'],
+  store: [
+    'files',
+    'database',
+    'journal',
+    'index/hosted',
+    'index/statistics',
+    'index',
+    'space',
+    'writing',
+    'hosted',
+    'care',
+    '.',
+  ],
   upstream: ['options', 'headers', 'http', 'transport', 'auth', 'limits', 'requests', '.'],
   warm: ['content', 'images', '.'],
 }
@@ -257,7 +259,7 @@ const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   pino: 'observe',
   'smol-toml': ['migrate', 'runtimes'],
   yargs: 'cli',
-  yaml: ['config', 'migrate'],
+  yaml: ['config', 'migrate', 'doctor'],
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */

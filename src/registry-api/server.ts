@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { type CertificateFiles, readCertificate, watchCertificate } from '../lib/certificate-files.ts'
 import { publish } from '../observe/events.ts'
+import { isCheckRepository } from '../oci/names/check-repository.ts'
 import type { HostedNames } from '../oci/names/hosted-names.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import type { AccessControl } from '../ports/access.ts'
@@ -66,14 +67,13 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
   return new HttpRegistryServer(options)
 }
 
-/** What is hosted is named by settings of its own, so `allow` does not limit it. */
+/** What is hosted is named by settings of its own, so `allow` does not limit it, nor does it limit the check image. */
 function allowedBy({
   isAllowed = () => true,
   hosted,
 }: RegistryServerOptions): (repository: Repository) => boolean {
-  return hosted === undefined
-    ? isAllowed
-    : (repository) => hosted.isHosted(repository) || isAllowed(repository)
+  return (repository) =>
+    isAllowed(repository) || hosted?.isHosted(repository) === true || isCheckRepository(repository)
 }
 
 /** How long `drain` waits, after the last answer, for connections to send their last bytes and close. */

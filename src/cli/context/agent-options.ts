@@ -23,6 +23,7 @@ export function agentOptions(
   return {
     data,
     maxBytes: settings.maxBytes,
+    minFree: settings.minFree,
     scrubRate: settings.scrubRate,
     listen,
     admin,
@@ -39,6 +40,7 @@ export function agentOptions(
       userAgent: `leat/${version}`,
       ...(proxies === undefined ? {} : { proxies }),
     },
+    ...(settings.nodeName === undefined ? {} : { nodeName: settings.nodeName }),
     ...redirectOptions(settings, env),
     ...adminOptions(settings),
     ...(settings.auth === undefined ? {} : { auth: settings.auth }),
