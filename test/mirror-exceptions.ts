@@ -54,6 +54,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/credentials/small-request.ts',
     'object-store/credentials/web-identity.ts',
   ],
+  'export/readers/registry-reader.test.ts': ['export/readers/agent-requests.ts'],
   'hosted/garbage/garbage-collection.test.ts': [
     'hosted/garbage/marking.ts',
     'hosted/garbage/repository-sweep.ts',
