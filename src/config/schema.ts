@@ -14,6 +14,7 @@ import {
 } from './values/address.ts'
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, matching, oneOf, path, text, yesOrNo } from './values/format.ts'
+import { type ObjectStoreSettings, objectStore } from './object-store.ts'
 import { hostedPattern, repositoryPattern } from './values/repository-pattern.ts'
 import { DISK_LIMIT_SCHEMA, parseDiskLimit, parseSize, SIZE_SCHEMA } from './values/size.ts'
 import { type SourceSettings, sources } from './values/sources.ts'
@@ -354,6 +355,14 @@ export const SETTINGS = Object.freeze({
     defaultText: 'none',
     help: 'images on this machine that are served without being pulled: Docker, OCI layouts, folders of skopeo',
     example: '[{ ociLayout: /srv/images }]',
+  }),
+  objectStore: setting<ObjectStoreSettings | undefined>({
+    flag: undefined,
+    format: objectStore,
+    defaultValue: undefined,
+    defaultText: 'none',
+    help: 'a bucket of S3, or of a server that speaks it, which is asked before upstream and filled with what came from there',
+    example: '{ url: s3://bucket/prefix, region: eu-central-1 }',
   }),
   warm: setting<readonly WarmSettings[]>({
     flag: undefined,

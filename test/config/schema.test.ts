@@ -41,6 +41,7 @@ test('without sources the settings are the defaults', async () => {
     logFormat: 'auto',
     upstreams: [],
     warm: [],
+    objectStore: undefined,
     webhooks: [],
   })
 })

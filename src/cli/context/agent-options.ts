@@ -39,6 +39,9 @@ export function agentOptions(
       ...(proxies === undefined ? {} : { proxies }),
     },
     ...(allow === undefined ? {} : { allow }),
+    ...(settings.objectStore === undefined
+      ? {}
+      : { objectStore: { ...settings.objectStore, environment: env } }),
     ...adminOptions(settings),
     ...(settings.auth === undefined ? {} : { auth: settings.auth }),
     hosted: hostedOptions(settings),

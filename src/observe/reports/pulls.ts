@@ -45,7 +45,7 @@ function newPull(repository: string, { at, reference }: RequestRecord): Pull {
     endedAt: at,
     requests: 0,
     failed: 0,
-    bytes: { local: 0, inflight: 0, peer: 0, upstream: 0 },
+    bytes: { local: 0, inflight: 0, peer: 0, objectStore: 0, upstream: 0 },
     tags: new Set(),
     firstReference: reference,
   }
@@ -57,7 +57,7 @@ function addRequest(pull: Pull, request: RequestRecord): void {
   pull.startedAt = Math.min(pull.startedAt, firstAt - ms)
   pull.requests += times
   if (code >= 400 || aborted || error !== undefined) pull.failed += times
-  if (source !== undefined) pull.bytes[source] += bytes * times
+  if (source !== undefined) pull.bytes[source === 'object-store' ? 'objectStore' : source] += bytes * times
   pull.firstReference = reference
   if (parseDigest(reference) === undefined && pull.tags.size < MAX_REFERENCES) pull.tags.add(reference)
 }

@@ -25,7 +25,7 @@ export function showOverview(status) {
   saved.show(...savedTexts(status))
   fetched.show(
     sizeText(status.fetched.upstream),
-    `from upstream; ${sizeText(status.fetched.peer)} from peers`,
+    `from upstream; ${sizeText(status.fetched.peer)} from peers${fromObjectStore(status.fetched)}`,
   )
   requests.show(
     String(status.requests),
@@ -35,6 +35,11 @@ export function showOverview(status) {
   agent.show(version, `started ${agoText(startedAt, now)}, data in ${status.data}`)
   updateBar(served)
   updateLegend(served)
+}
+
+/** @param {StatusReport['fetched']} fetched */
+function fromObjectStore({ objectStore }) {
+  return objectStore === 0 ? '' : `, ${sizeText(objectStore)} from the object store`
 }
 
 /** @param {StatusReport['store']} store */

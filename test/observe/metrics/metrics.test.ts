@@ -132,8 +132,8 @@ test('published events change the metrics', () => {
     assert.equal(value('leat_tag_revalidations_total', 'outcome="moved"'), 1)
     assert.deepEqual(metrics.totals(), {
       requests: 3,
-      served: { local: 1000, inflight: 500, peer: 0, upstream: 0 },
-      fetched: { peer: 0, upstream: 1000 },
+      served: { local: 1000, inflight: 500, peer: 0, objectStore: 0, upstream: 0 },
+      fetched: { peer: 0, objectStore: 0, upstream: 1000 },
       peers: { in: 0, out: 0 },
     })
   })

@@ -39,7 +39,7 @@ test('requests for one repository in close succession are one pull', () => {
       endedAt: '2024-05-01T10:00:40.000Z',
       requests: 5,
       failed: 1,
-      bytes: { local: 500, inflight: 0, peer: 70, upstream: 10 },
+      bytes: { local: 500, inflight: 0, peer: 70, objectStore: 0, upstream: 10 },
     },
     {
       repository: 'ghcr.io/acme/app',
@@ -48,7 +48,7 @@ test('requests for one repository in close succession are one pull', () => {
       endedAt: '2024-05-01T10:00:03.000Z',
       requests: 1,
       failed: 0,
-      bytes: { local: 0, inflight: 0, peer: 0, upstream: 0 },
+      bytes: { local: 0, inflight: 0, peer: 0, objectStore: 0, upstream: 0 },
     },
   ])
 })
