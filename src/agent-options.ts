@@ -6,6 +6,7 @@ import type { CertificateFiles } from './lib/certificate-files.ts'
 import type { DiskLimit } from './lib/disk-limit.ts'
 import type { ObjectStoreOptions } from './object-store/options/store-options.ts'
 import type { PeerOptions } from './peers/peer-options.ts'
+import type { RedirectOptions } from './redirects/options.ts'
 import type { ListenAddress } from './registry-api/server.ts'
 import type { SourceOptions } from './sources/sources.ts'
 import type { UpstreamOptions } from './upstream/options/options.ts'
@@ -49,6 +50,8 @@ export interface AgentOptions {
   readonly allow?: readonly string[]
   /** The registry of requests that name none; default docker.io. */
   readonly defaultNamespace?: string
+  /** Hosts that lead to a registry elsewhere; default: none. */
+  readonly redirects?: readonly RedirectOptions[]
   /** URLs that are told of pulls, pushes, deletions and the first use of images. */
   readonly webhooks?: readonly WebhookOptions[]
   /** How long the agent waits for sources, and how often it asks them. */

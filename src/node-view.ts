@@ -11,7 +11,6 @@ import type { ListenAddress, RegistryServer } from './registry-api/server.ts'
 import type { LocalSources } from './sources/sources.ts'
 import type { Store } from './store/store.ts'
 import type { Upstreams } from './upstream/upstreams.ts'
-import type { Warming } from './warm/warming.ts'
 import type { Webhooks } from './webhooks/webhooks.ts'
 
 /** How far the agent is in its life. */
@@ -34,7 +33,7 @@ export interface ReportedParts {
   readonly sources: LocalSources
   readonly webhooks: Webhooks
   readonly savings: Savings
-  readonly warming: Warming
+  readonly warm: NodeView['warm']
 }
 
 /** Shows the reports what they read of a node. */
@@ -51,7 +50,7 @@ export function nodeViewOf(
     sources,
     webhooks,
     savings,
-    warming,
+    warm,
   }: ReportedParts,
 ): NodeView {
   const isAllowed = repositoryFilter(options.allow)
@@ -70,7 +69,7 @@ export function nodeViewOf(
     clients: () => ({ ...registryServer.usage(), files: store.openBlobs() }),
     scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: options.scrubRate ?? 0 }),
     pinnedBytes: () => store.pinnedBytes(),
-    warm: () => warming.progress(),
+    warm,
     notReadyReasons: () => {
       if (state.isStopping()) return ['The agent is shutting down.']
       return state.addresses().registry === undefined ? ['The registry listener is not up yet.'] : []

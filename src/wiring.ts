@@ -20,6 +20,7 @@ import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
 import type { Resolver } from './ports/resolver.ts'
+import { ConfiguredRedirects } from './redirects/redirects.ts'
 import {
   createRegistryServer,
   type RegistryServer,
@@ -157,6 +158,7 @@ export async function wireAgent(
     ...(await accessParts(options, hosted)),
     listen,
     defaultNamespace,
+    redirects: redirectsOf(options),
     resolver: clientResolver,
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
@@ -174,7 +176,14 @@ export async function wireAgent(
   })
   cleanup.add(() => savings.close())
   await savings.open()
-  const view = nodeViewOf(options, state, { ...core, registryServer, sources, webhooks, savings })
+  const view = nodeViewOf(options, state, {
+    ...core,
+    registryServer,
+    sources,
+    webhooks,
+    savings,
+    warm: () => warming.progress(),
+  })
   const reporter = new Reporter(view)
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace, hosted.garbage)
@@ -245,6 +254,10 @@ async function openObjectStore(
   const opened = new ObjectStore(objectStore, { userAgent: `leat/${version}`, proxies, bodies })
   cleanup.add(() => opened.close())
   return opened
+}
+
+function redirectsOf({ redirects = [] }: AgentOptions): ConfiguredRedirects | undefined {
+  return redirects.length === 0 ? undefined : new ConfiguredRedirects(redirects)
 }
 
 /** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */

@@ -23,6 +23,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'lib',
     'object-store/options',
     'peers/peer-options.ts',
+    'redirects/options.ts',
     'registry-api',
     'sources',
     'upstream/options',
@@ -57,6 +58,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'observe',
     'oci',
     'ports/resolver.ts',
+    'redirects',
     'sources',
     'upkeep',
     'warm',
@@ -83,6 +85,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'hosted/open-hosted.ts',
     'lib',
     'object-store/options',
+    'redirects/options.ts',
     'sources/sources.ts',
     'upstream/options',
     'peers/peer-options.ts',
@@ -136,6 +139,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'upkeep/request-error.ts',
     'fetch/manifests',
   ],
+  redirects: ['oci', 'ports/redirects/redirected-host.ts', EVENTS],
   // The settings of upstreams say what a proxy is, and what an address is.
   webhooks: ['lib', 'oci', EVENTS, 'upstream/options'],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
@@ -176,7 +180,19 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   access: ['options', 'logins', 'passwords', 'tokens', 'rules', '.'],
-  cli: ['context', 'terminal', 'ls', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
+  cli: [
+    'context',
+    'terminal',
+    'ls',
+    'warm',
+    'export',
+    'import',
+    'config',
+    'completion',
+    'commands/stored',
+    'commands',
+    '.',
+  ],
   config: ['values', 'access', '.'],
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
@@ -185,7 +201,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
   observe: ['.', 'log', 'metrics', 'records', 'reports'],
   lanes: ['thread', '.'],
-  lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing'],
+  lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing', 'watchdog'],
   migrate: ['input', 'output', 'kinds', '.'],
   'object-store': ['options', 'format', 'credentials', 'client', 'layout', 'reading', '.'],
   oci: ['.', 'names'],
@@ -217,7 +233,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'endpoints/push',
     '.',
   ],
-  ports: ['.', 'hosted', 'object-store'],
+  ports: ['.', 'hosted', 'object-store', 'redirects'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
   store: ['files', 'database', 'index/hosted', 'index', 'space', 'writing', 'hosted', 'care', '.'],
@@ -247,7 +263,7 @@ const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */
-const ENTRIES = ['main.ts', 'lanes/thread/lane-thread.ts']
+const ENTRIES = ['main.ts', 'lanes/thread/lane-thread.ts', 'lib/watchdog/watchdog-thread.ts']
 
 interface Import {
   readonly from: string
@@ -403,9 +419,9 @@ test('a package behind a seam is known only to its rooms', () => {
   assert.deepEqual(told(wrong), [])
 })
 
-test('testkit and bench import nothing of test', () => {
+test('testkit, bench and release import nothing of test', () => {
   const ROOT = join(SRC, '..')
-  const wrong = ['testkit', 'bench'].flatMap((folder) =>
+  const wrong = ['testkit', 'bench', 'release'].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
       .filter((file) => file.endsWith('.ts'))
       .map((file) => posix.join(folder, file.split(sep).join('/')))

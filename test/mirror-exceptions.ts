@@ -32,6 +32,9 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'access/passwords/password-logins.test.ts': ['access/passwords/password-users.ts'],
   'admin-api/answer.test.ts': ['admin-api/route.ts'],
   'admin-api/commands.test.ts': ['admin-api/request-body.ts'],
+  'cli/completion/completion.test.ts': ['cli/completion/zsh.ts'],
+  'cli/commands/config.test.ts': ['cli/config/import-settings.ts'],
+  'config/load.test.ts': ['config/given-settings.ts'],
   'cli/commands/import.test.ts': [
     'cli/import/open-target.ts',
     'cli/import/output.ts',
@@ -153,6 +156,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'lib/tar/tar-reader.ts',
     'lib/tar/tar-writer.ts',
   ],
+  'registry-api/dispatch.test.ts': ['registry-api/read.ts', 'registry-api/wishes.ts'],
   'migrate/convert.test.ts': ['migrate/input/document.ts', 'migrate/input/tree.ts'],
   'observe/log/log.test.ts': ['observe/events.ts'],
   'observe/metrics/metrics.test.ts': ['observe/metrics/gauges.ts'],

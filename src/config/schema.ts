@@ -4,6 +4,7 @@ import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { adminAuth, adminTls } from './access/admin.ts'
 import { auth } from './access/auth.ts'
+import { type RedirectSettings, redirects } from './redirects.ts'
 import { type RetentionSettings, retention } from './retention.ts'
 import {
   ADDRESS_SCHEMA,
@@ -371,6 +372,14 @@ export const SETTINGS = Object.freeze({
     defaultText: 'none',
     help: 'images that the agent stores before they are pulled',
     example: '[docker.io/library/alpine:3]',
+  }),
+  redirects: setting<readonly RedirectSettings[]>({
+    flag: undefined,
+    format: redirects,
+    defaultValue: Object.freeze([]),
+    defaultText: 'none',
+    help: 'hosts that lead to a registry elsewhere, by redirects or from the cache',
+    example: '[{ host: images.example.dev, to: https://us-docker.pkg.dev/v2/project/repo/ }]',
   }),
   webhooks: setting<readonly WebhookSettings[]>({
     flag: undefined,

@@ -42,6 +42,7 @@ test('without sources the settings are the defaults', async () => {
     upstreams: [],
     warm: [],
     objectStore: undefined,
+    redirects: [],
     webhooks: [],
   })
 })

@@ -101,6 +101,11 @@ export class Metrics {
     help: 'Content that did not match its digest, by source.',
     labels: ['source'],
   })
+  readonly #redirects = new Counter({
+    name: 'leat_redirects_total',
+    help: 'Redirects sent to clients of redirected hosts, by where they lead: upstream, or a bucket.',
+    labels: ['host', 'target'],
+  })
   readonly #tagRevalidations = new Counter({
     name: 'leat_tag_revalidations_total',
     help: 'Tag revalidations against upstream, by outcome.',
@@ -191,6 +196,7 @@ export class Metrics {
       this.#peerBytes,
       this.#peerTakes,
       this.#webhookEvents,
+      this.#redirects,
     ]
   }
 
@@ -227,6 +233,7 @@ export class Metrics {
       }),
       subscribe('peer.served', ({ bytes }) => this.#peerBytes.add(bytes, { direction: 'out' })),
       subscribe('webhook.ended', ({ webhook, outcome }) => this.#webhookEvents.add(1, { webhook, outcome })),
+      subscribe('redirect.answered', ({ host, target }) => this.#redirects.add(1, { host, target })),
       subscribe('tag.revalidated', ({ outcome }) => this.#tagRevalidations.add(1, { outcome })),
     ]
   }
