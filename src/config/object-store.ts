@@ -1,7 +1,17 @@
 import type { ObjectStoreOptions } from '../object-store/options/store-options.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
-import { type Format, type GivenValue, listOf, oneOf, path, record, refuse, text, yesOrNo } from './values/format.ts'
+import {
+  type Format,
+  type GivenValue,
+  listOf,
+  oneOf,
+  path,
+  record,
+  refuse,
+  text,
+  yesOrNo,
+} from './values/format.ts'
 import { repositoryPattern } from './values/repository-pattern.ts'
 import { parseSize, SIZE_SCHEMA } from './values/size.ts'
 
@@ -96,4 +106,5 @@ export const objectStore: Format<ObjectStoreSettings> = {
     })
   },
   jsonSchema: entry.jsonSchema,
+  show: entry.show,
 }

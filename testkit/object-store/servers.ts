@@ -42,7 +42,7 @@ export async function startVersitygw(
 ): Promise<(S3Server & { readonly files: string; readonly daemon: Daemon }) | undefined> {
   const program = findProgram('versitygw')
   if (program === undefined) {
-    skipTest(t, 'missing: versitygw (go install github.com/versity/versitygw/cmd/versitygw@latest)')
+    skipTest(t, 'missing: versitygw (go install github.com/versity/versitygw/cmd/versitygw@v1.8.0)')
     return undefined
   }
   const files = join(root, 'images')

@@ -85,7 +85,7 @@ test('with upstream down everything that the bucket has is pulled, tags too', as
   assert.deepEqual(JSON.parse(tags.body.toString()).tags, ['1'])
 })
 
-test('a large blob is read by several ranges at a time, in order', async (t) => {
+test('a large blob is read by several ranges at a time', async (t) => {
   const { fake, running } = await setUp(t)
   const image = makeImage([11 * MIB + 17])
   fillBucket(fake, 'up.test/app', '1', image)
@@ -94,7 +94,9 @@ test('a large blob is read by several ranges at a time, in order', async (t) => 
   assert.equal(sha256((await running.getBlob(layer.digest)).body), layer.digest)
   const ranges = fake.requests
     .filter(({ method, key }) => method === 'GET' && key === dataKey(layer.digest))
-    .map(({ headers }) => headers.range)
+    .map(({ headers }) => String(headers.range))
+    // Requests that are sent at the same time arrive in any order.
+    .sort((one, other) => Number(/\d+/.exec(one)) - Number(/\d+/.exec(other)))
   assert.deepEqual(
     ranges,
     [0, 2, 4, 6, 8, 10].map((start) => {
