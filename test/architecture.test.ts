@@ -194,12 +194,12 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     '.',
   ],
   config: ['values', 'access', '.'],
-  doctor: ['tools', 'checks', '.'],
+  doctor: ['tools', 'checks/kubelet', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
   hosted: ['uploads', 'garbage', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
-  observe: ['.', 'log', 'metrics', 'records', 'reports'],
+  observe: ['.', 'log', 'metrics', 'records/history', 'records', 'reports/recent', 'reports'],
   lanes: ['thread', '.'],
   lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing', 'watchdog'],
   migrate: ['input', 'output', 'kinds', '.'],
@@ -236,7 +236,18 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   ports: ['.', 'hosted', 'object-store', 'redirects'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
-  store: ['files', 'database', 'index/hosted', 'index', 'space', 'writing', 'hosted', 'care', '.'],
+  store: [
+    'files',
+    'database',
+    'index/hosted',
+    'index/statistics',
+    'index',
+    'space',
+    'writing',
+    'hosted',
+    'care',
+    '.',
+  ],
   upstream: ['options', 'headers', 'http', 'transport', 'auth', 'limits', 'requests', '.'],
   warm: ['content', 'images', '.'],
 }
@@ -259,7 +270,7 @@ const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   pino: 'observe',
   'smol-toml': ['migrate', 'runtimes'],
   yargs: 'cli',
-  yaml: ['config', 'migrate'],
+  yaml: ['config', 'migrate', 'doctor'],
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */

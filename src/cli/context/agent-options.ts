@@ -23,6 +23,7 @@ export function agentOptions(
   return {
     data,
     maxBytes: settings.maxBytes,
+    minFree: settings.minFree,
     scrubRate: settings.scrubRate,
     listen,
     admin,
@@ -42,6 +43,7 @@ export function agentOptions(
     ...(settings.objectStore === undefined
       ? {}
       : { objectStore: { ...settings.objectStore, environment: env } }),
+    ...(settings.nodeName === undefined ? {} : { nodeName: settings.nodeName }),
     ...redirectOptions(settings, env),
     ...adminOptions(settings),
     ...(settings.auth === undefined ? {} : { auth: settings.auth }),
