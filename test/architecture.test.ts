@@ -13,23 +13,9 @@ const TEXT = 'observe/text.ts'
  */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli', 'config'],
-  // The library exports the types of its options from the rooms that they belong to.
-  'index.ts': [
-    'admin-api/admin-access.ts',
-    'access/options',
-    'agent.ts',
-    'fetch',
-    'hosted',
-    'lib',
-    'object-store/options',
-    'peers/peer-options.ts',
-    'redirects/options.ts',
-    'registry-api',
-    'sources',
-    'upstream/options',
-    'warm',
-    'webhooks/options.ts',
-  ],
+  // The library turns settings into options as the commands do.
+  'index.ts': ['agent.ts', 'config', 'fetch', 'library.ts', 'registry-api'],
+  'library.ts': ['agent.ts', 'cli/context/agent-options.ts', 'config'],
   'agent.ts': [
     'agent-options.ts',
     'node-view.ts',
@@ -44,6 +30,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'wiring.ts': [
     'access/open-access.ts',
     'agent-options.ts',
+    'check-image',
     'node-view.ts',
     'registry-api',
     'admin-api',
@@ -114,6 +101,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // Each check looks at one part of a node, through what that part exports for it.
   doctor: [
     'lib',
+    'oci/names',
     'runtimes',
     'schemas/content-report.ts',
     'schemas/status-report.ts',
@@ -143,6 +131,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // The settings of upstreams say what a proxy is, and what an address is.
   webhooks: ['lib', 'oci', EVENTS, 'upstream/options'],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
+  'check-image': ['lib', 'oci', 'ports'],
   fetch: ['lib', 'oci', 'ports', EVENTS],
   // What leaves the agent before it is verified is one rule for all, and so is how a manifest is read.
   sources: [
@@ -194,7 +183,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     '.',
   ],
   config: ['values', 'access', '.'],
-  doctor: ['tools', 'checks/kubelet', 'checks', '.'],
+  doctor: ['tools', 'checks/kubelet', 'checks/runtimes', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
   hosted: ['uploads', 'garbage', '.'],
@@ -239,6 +228,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   store: [
     'files',
     'database',
+    'journal',
     'index/hosted',
     'index/statistics',
     'index',
