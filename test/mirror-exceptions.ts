@@ -48,12 +48,19 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
+  'object-store/reading/bucket-source.test.ts': [
+    'object-store/object-store.ts',
+    'object-store/reading/bucket-names.ts',
+    'object-store/reading/object-store-registry.ts',
+  ],
+  'object-store/reading/read-ranges.test.ts': ['object-store/reading/range-in-memory.ts'],
   'object-store/credentials/credential-chain.test.ts': [
     'object-store/credentials/instance-metadata.ts',
     'object-store/credentials/shared-file.ts',
     'object-store/credentials/small-request.ts',
     'object-store/credentials/web-identity.ts',
   ],
+  'export/readers/registry-reader.test.ts': ['export/readers/agent-requests.ts'],
   'hosted/garbage/garbage-collection.test.ts': [
     'hosted/garbage/marking.ts',
     'hosted/garbage/repository-sweep.ts',
@@ -156,6 +163,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'registry-api/dispatch.test.ts': ['registry-api/read.ts', 'registry-api/wishes.ts'],
   'migrate/convert.test.ts': ['migrate/input/document.ts', 'migrate/input/tree.ts'],
   'observe/log/log.test.ts': ['observe/events.ts'],
+  'library.test.ts': ['config/settings-object.ts'],
   'observe/metrics/metrics.test.ts': ['observe/metrics/gauges.ts'],
   'observe/reports/listing.test.ts': ['observe/reports/sharing.ts'],
   'observe/reports/status.test.ts': ['observe/reports/reporter.ts'],
