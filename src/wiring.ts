@@ -154,7 +154,7 @@ export async function wireAgent(
     ...(await accessParts(options, hosted)),
     listen,
     defaultNamespace,
-    redirects: redirectsOf(options),
+    redirects: await openRedirects(options, cleanup),
     resolver: clientResolver,
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
@@ -236,8 +236,19 @@ async function openClientResolver(
   return { hosted, sources, clientResolver: hosted.resolver(cacheResolver) }
 }
 
-function redirectsOf({ redirects = [] }: AgentOptions): ConfiguredRedirects | undefined {
-  return redirects.length === 0 ? undefined : new ConfiguredRedirects(redirects)
+/** The redirected hosts, whose files are read. Undefined without `redirects`. */
+async function openRedirects(
+  { redirects = [], upstreams, version = UNKNOWN_VERSION }: AgentOptions,
+  cleanup: CleanupStack,
+): Promise<ConfiguredRedirects | undefined> {
+  if (redirects.length === 0) return undefined
+  const opened = new ConfiguredRedirects(redirects, {
+    userAgent: upstreams?.userAgent ?? `leat/${version}`,
+    proxies: upstreams?.proxies,
+  })
+  cleanup.add(() => opened.close())
+  await opened.open()
+  return opened
 }
 
 /** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */

@@ -136,7 +136,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'upkeep/request-error.ts',
     'fetch/manifests',
   ],
-  redirects: ['oci', 'ports/redirects/redirected-host.ts', EVENTS],
+  // A bucket that clients are sent to is asked as one that the agent itself reads.
+  redirects: ['lib', 'object-store', 'oci', 'ports/redirects', EVENTS],
   // The settings of upstreams say what a proxy is, and what an address is.
   webhooks: ['lib', 'oci', EVENTS, 'upstream/options'],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
@@ -166,7 +167,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   runtimes: ['lib', 'oci'],
   // Checks the settings that it makes by the settings table.
   migrate: ['lib', 'oci', 'config'],
-  config: ['access/options', 'admin-api/admin-access.ts', 'lib', 'oci'],
+  config: ['access/options', 'admin-api/admin-access.ts', 'lib', 'object-store/options', 'oci'],
   ports: ['oci'],
   schemas: [],
   oci: ['lib'],
@@ -177,7 +178,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   access: ['options', 'logins', 'passwords', 'tokens', 'rules', '.'],
   cli: ['context', 'terminal', 'ls', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
-  config: ['values', 'access', '.'],
+  config: ['values', 'buckets', 'access', '.'],
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
@@ -218,6 +219,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     '.',
   ],
   ports: ['.', 'hosted', 'object-store', 'redirects'],
+  redirects: ['buckets', 'clients', '.'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
   store: ['files', 'database', 'index/hosted', 'index', 'space', 'writing', 'hosted', 'care', '.'],
