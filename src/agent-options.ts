@@ -19,6 +19,8 @@ export interface AgentOptions {
   readonly scrubRate?: number
   /** How much the store may hold, in bytes or as a share of the filesystem; default: no limit. */
   readonly maxBytes?: DiskLimit
+  /** How much of the filesystem stays free, whoever fills it: the store then shrinks, down to what is in use; default: nothing. */
+  readonly minFree?: DiskLimit
   /** The address of the registry API; default 127.0.0.1:5050, port 0 for any. */
   readonly listen?: ListenAddress
   /** The address of metrics, health and the API of the other commands; without it the agent does not serve them. */
@@ -43,6 +45,8 @@ export interface AgentOptions {
   readonly warm?: readonly WarmEntry[]
   /** Joins the agents that know the same secret, which are then asked before upstream; default: no peers. */
   readonly peers?: PeerOptions
+  /** How reports and peers name this node; default: the name of the machine. */
+  readonly nodeName?: string
   /** Repositories that may be pulled, such as `docker.io/library/*`; default: all. */
   readonly allow?: readonly string[]
   /** The registry of requests that name none; default docker.io. */

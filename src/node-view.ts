@@ -1,7 +1,9 @@
+import { hostname } from 'node:os'
 import { type AgentOptions, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
 import type { Flight } from './fetch/flight/flight.ts'
 import type { CachingResolver } from './fetch/resolver.ts'
 import type { Hosted } from './hosted/open-hosted.ts'
+import type { History } from './observe/records/history/history.ts'
 import type { Savings } from './observe/records/savings.ts'
 import { contentViewOf } from './observe/reports/content-view.ts'
 import type { FlightView, NodeView } from './observe/reports/view.ts'
@@ -33,7 +35,13 @@ export interface ReportedParts {
   readonly sources: LocalSources
   readonly webhooks: Webhooks
   readonly savings: Savings
+  readonly history: History
   readonly warm: NodeView['warm']
+}
+
+/** How reports and peers name this node. */
+export function nodeNameOf({ nodeName }: Pick<AgentOptions, 'nodeName'>): string {
+  return nodeName ?? hostname()
 }
 
 /** Shows the reports what they read of a node. */
@@ -50,6 +58,7 @@ export function nodeViewOf(
     sources,
     webhooks,
     savings,
+    history,
     warm,
   }: ReportedParts,
 ): NodeView {
@@ -58,6 +67,7 @@ export function nodeViewOf(
   return {
     ...content,
     version: options.version ?? UNKNOWN_VERSION,
+    name: nodeNameOf(options),
     startedAt: state.startedAt,
     data: options.data,
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
@@ -93,6 +103,7 @@ export function nodeViewOf(
     isAllowed,
     sources: () => sources.states(),
     saved: () => savings.view(),
+    history: () => ({ hour: history.hour(), day: history.day() }),
     webhooks: () => webhooks.states(),
     peers: () => peers?.report(),
     whoHas: async (digest) => peers?.whoHas(digest),

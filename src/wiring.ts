@@ -10,7 +10,8 @@ import { type ControlServer, createControlServer } from './import/control/contro
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
-import { type AgentState, nodeViewOf } from './node-view.ts'
+import { type AgentState, nodeNameOf, nodeViewOf } from './node-view.ts'
+import { History } from './observe/records/history/history.ts'
 import { Savings } from './observe/records/savings.ts'
 import { Reporter } from './observe/reports/reporter.ts'
 import { repositoryFilter } from './oci/names/repository-filter.ts'
@@ -75,12 +76,13 @@ export interface AgentParts extends Core {
  */
 export async function openCore(options: AgentOptions, cleanup: CleanupStack): Promise<Core> {
   // 1. The store. Only one agent can open a data folder, so nothing else is begun before.
-  const { data, maxBytes, version = UNKNOWN_VERSION } = options
-  const store = await openStore({ path: data, ...(maxBytes === undefined ? {} : { maxBytes }) })
+  const { data, maxBytes, minFree, version = UNKNOWN_VERSION } = options
+  const store = await openStore({ path: data, maxBytes, minFree })
   cleanup.add(() => store.close())
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
-  const opened = options.peers && (await openPeers(options.peers, { data, version }))
+  const opened =
+    options.peers && (await openPeers(options.peers, { data, version, name: nodeNameOf(options) }))
   const peers = opened?.network
   cleanup.add(() => peers?.close())
 
@@ -163,7 +165,7 @@ export async function wireAgent(
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 11. What did not have to come from upstream, the reports, and what an operator may do to the stored content.
+  // 11. What did not have to come from upstream, what this node has done lately, the reports, and what an operator may do to the stored content.
   const savings = new Savings({
     ledger: store.savings,
     zone: options.peers?.zone,
@@ -172,12 +174,16 @@ export async function wireAgent(
   })
   cleanup.add(() => savings.close())
   await savings.open()
+  const history = new History({ log: store.history, storeBytes: () => store.usage().bytes })
+  cleanup.add(() => history.close())
+  await history.open()
   const view = nodeViewOf(options, state, {
     ...core,
     registryServer,
     sources,
     webhooks,
     savings,
+    history,
     warm: () => warming.progress(),
   })
   const reporter = new Reporter(view)

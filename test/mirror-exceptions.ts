@@ -21,6 +21,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'runtimes/round-trip.test.ts': 'an install and an uninstall together change nothing',
   'runtimes/tls.test.ts': 'an install for an agent with TLS',
   'runtimes/uninstall.test.ts': 'an uninstall after other programs have changed the files',
+  'store/space/min-free.test.ts': 'a store on a filesystem that others fill',
   'store/writing/receive.test.ts': 'content from the first byte until it is stored',
   'upstream/unlisted-registries.test.ts': 'registries without an entry in the configuration',
 }
@@ -32,6 +33,9 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'access/passwords/password-logins.test.ts': ['access/passwords/password-users.ts'],
   'admin-api/answer.test.ts': ['admin-api/route.ts'],
   'admin-api/commands.test.ts': ['admin-api/request-body.ts'],
+  'cli/completion/completion.test.ts': ['cli/completion/zsh.ts'],
+  'cli/commands/config.test.ts': ['cli/config/import-settings.ts'],
+  'config/load.test.ts': ['config/given-settings.ts'],
   'cli/commands/import.test.ts': [
     'cli/import/open-target.ts',
     'cli/import/output.ts',
@@ -108,6 +112,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'config/values/warm.test.ts': ['config/values/format.ts'],
   'doctor/checks/agent.test.ts': ['doctor/checks/registry.ts'],
   'doctor/checks/data.test.ts': ['doctor/tools/http-get.ts', 'doctor/tools/node-settings.ts'],
+  'doctor/checks/kubelet/kubelet.test.ts': ['doctor/checks/kubelet/thresholds.ts'],
   'doctor/checks/peers.test.ts': ['peers/probe.ts', 'peers/dht/ping.ts'],
   'doctor/checks/runtimes.test.ts': ['doctor/checks/podman.ts'],
   'doctor/run-checks.test.ts': ['doctor/tools/finding.ts'],

@@ -90,4 +90,5 @@ export const redirectClients: Format<readonly RedirectClientSettings[]> = {
     return listOf({ ...entry, read: readItem }).read(given)
   },
   jsonSchema: { type: 'array', items: entry.jsonSchema },
+  show: listOf(entry).show,
 }

@@ -62,4 +62,5 @@ export const redirects: Format<readonly RedirectSettings[]> = {
     return twice === undefined ? entries : refuse(given, `has two entries for the host ${twice}; keep one`)
   },
   jsonSchema: { type: 'array', items: entry.jsonSchema },
+  show: listOf(entry).show,
 }

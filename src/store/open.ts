@@ -22,7 +22,8 @@ import { LevelCatalog } from './index/catalog.ts'
 import { FirstUse } from './index/first-use.ts'
 import { LevelHostedCatalog } from './index/hosted/hosted-catalog.ts'
 import { LastUse } from './index/last-use.ts'
-import { IndexSavingsLedger } from './index/savings-ledger.ts'
+import { IndexHistoryLog } from './index/statistics/history-log.ts'
+import { IndexSavingsLedger } from './index/statistics/savings-ledger.ts'
 import { DiskBudget } from './space/disk-budget.ts'
 import { Eviction } from './space/evict.ts'
 import { measureDisk } from './space/measure.ts'
@@ -36,7 +37,9 @@ export interface StoreOptions {
   /** The memory for all incoming contents together. */
   readonly memoryBytes?: number
   /** How much the store may hold; without a limit nothing is evicted. */
-  readonly maxBytes?: DiskLimit
+  readonly maxBytes?: DiskLimit | undefined
+  /** How much of the filesystem stays free; the store shrinks where other programs fill it. Default: nothing. */
+  readonly minFree?: DiskLimit | undefined
 }
 
 const MEMORY_BYTES = 16 * 1024 * 1024
@@ -50,6 +53,7 @@ export async function openStore({
   writers = Math.min(2, availableParallelism()),
   memoryBytes = MEMORY_BYTES,
   maxBytes,
+  minFree,
 }: StoreOptions): Promise<Store> {
   const started = performance.now()
   const layout = await prepareLayout(path).catch((cause: unknown) => {
@@ -59,6 +63,7 @@ export async function openStore({
   const memory = new SharedMemory(memoryBytes)
   const budget: DiskBudget = new DiskBudget({
     limit: maxBytes,
+    minFree,
     store: {
       storedBytes: () => index.usage.bytes,
       unevictableBytes: () => eviction.unevictableBytes(),
@@ -177,6 +182,7 @@ export async function openStore({
     repositoriesOf: async (digest) =>
       (await index.repositoriesOf(digest)).flatMap((key) => repositoryFromKey(key) ?? []),
     savings: new IndexSavingsLedger(database),
+    history: new IndexHistoryLog(database),
     markUsed: (digest) => firstUse.mark(digest),
     references: (manifest) => index.references(manifest),
     referrersOf: (subject) => index.referrersOf(subject),

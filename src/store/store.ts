@@ -8,7 +8,8 @@ import type { HostedStore } from '../ports/hosted/hosted-store.ts'
 import type { Scrub, Verified, VerifyOptions } from './care/scrub.ts'
 import type { ListedTag } from './index/all-tags.ts'
 import type { Pin } from './index/pins.ts'
-import type { IndexSavingsLedger } from './index/savings-ledger.ts'
+import type { IndexHistoryLog } from './index/statistics/history-log.ts'
+import type { IndexSavingsLedger } from './index/statistics/savings-ledger.ts'
 import type { Freed } from './space/budget-types.ts'
 
 /** The verified content of this node, with its index. `openStore` makes it. */
@@ -70,6 +71,8 @@ export interface Store {
   repositoriesOf(digest: Digest): Promise<readonly Repository[]>
   /** How many bytes did not have to come from upstream, by day and image. */
   readonly savings: Pick<IndexSavingsLedger, 'add' | 'entries'>
+  /** What this node has done in the last day. */
+  readonly history: Pick<IndexHistoryLog, 'write' | 'entries'>
   /** Notes that a client has used a manifest. False: one has used it before, since it was stored. */
   markUsed(digest: Digest): Promise<boolean>
   /** All digests that a stored manifest references. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { HistoryView } from '../../src/observe/records/history/history.ts'
 import type { SavingsView } from '../../src/observe/records/savings.ts'
 import type {
   BlobView,
@@ -26,6 +27,7 @@ export function digestOf(content: string | Uint8Array): Digest {
 /** A node that holds what a test puts into it. Reports read it as they read a running agent. */
 export class MemoryNode implements NodeView {
   readonly version = '1.2.3'
+  readonly name = 'node-a'
   readonly startedAt = Date.now() - 60_000
   readonly data = '/var/lib/leat'
   readonly defaultNamespace = 'docker.io'
@@ -82,6 +84,10 @@ export class MemoryNode implements NodeView {
 
   tagAs(tag: string, digest: Digest, ageMs = 20_000, repository: Repository = ALPINE): void {
     this.tagRecords.push({ repository, tag, digest, checkedAt: Date.now() - ageMs })
+  }
+
+  history(): Record<'hour' | 'day', HistoryView> {
+    return { hour: { everyMs: 60_000, points: [] }, day: { everyMs: 900_000, points: [] } }
   }
 
   saved(): SavingsView {

@@ -1,6 +1,6 @@
 import type { AgentOptions } from '../../agent.ts'
+import { readProxies } from '../../config/proxies.ts'
 import type { Settings } from '../../config/schema.ts'
-import { readProxies } from '../../config/values/proxies.ts'
 import type { SourceSettings } from '../../config/values/sources.ts'
 import type { UpstreamCredentials, UpstreamSettings } from '../../config/values/upstream.ts'
 import type { WebhookSettings } from '../../config/values/webhooks.ts'
@@ -23,6 +23,7 @@ export function agentOptions(
   return {
     data,
     maxBytes: settings.maxBytes,
+    minFree: settings.minFree,
     scrubRate: settings.scrubRate,
     listen,
     admin,
@@ -39,6 +40,7 @@ export function agentOptions(
       userAgent: `leat/${version}`,
       ...(proxies === undefined ? {} : { proxies }),
     },
+    ...(settings.nodeName === undefined ? {} : { nodeName: settings.nodeName }),
     ...redirectOptions(settings, env),
     ...adminOptions(settings),
     ...(settings.auth === undefined ? {} : { auth: settings.auth }),

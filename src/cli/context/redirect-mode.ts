@@ -2,7 +2,7 @@ import type { AgentOptions } from '../../agent.ts'
 import type { SettingSources } from '../../config/load.ts'
 import { registryUrl } from '../../config/redirects.ts'
 import type { Settings } from '../../config/schema.ts'
-import { SettingsError } from '../../config/values/format.ts'
+import { SettingsError } from '../../config/values/settings-error.ts'
 import { parseRegistryUrl } from '../../oci/names/registry-url.ts'
 
 type Environment = SettingSources['env']

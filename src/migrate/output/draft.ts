@@ -1,5 +1,6 @@
 import { SETTINGS, type Setting } from '../../config/schema.ts'
-import { type GivenEntry, type GivenValue, SettingsError } from '../../config/values/format.ts'
+import type { GivenEntry, GivenValue } from '../../config/values/format.ts'
+import { SettingsError } from '../../config/values/settings-error.ts'
 import type { FileSettings, RedirectEntry, SourceEntry, UpstreamEntry } from './file-settings.ts'
 
 /** Where the passwords of registries belong that stood in clear in the settings of another tool. */

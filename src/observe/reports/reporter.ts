@@ -1,5 +1,6 @@
 import type { Parsed } from '../../lib/parsed.ts'
 import type { BlobReport, ImageReport } from '../../schemas/content-report.ts'
+import type { HistoryReport } from '../../schemas/history-report.ts'
 import type { PullsReport } from '../../schemas/pull-report.ts'
 import type { StatusReport } from '../../schemas/status-report.ts'
 import type { WhyReport } from '../../schemas/why-report.ts'
@@ -9,7 +10,8 @@ import { FileProblems } from '../records/file-problems.ts'
 import { HostRecords } from '../records/hosts.ts'
 import { Journal } from '../records/journal.ts'
 import { listBlobs, listImages } from './listing.ts'
-import { pullsOf } from './pulls.ts'
+import { historyReport } from './recent/history.ts'
+import { pullsOf } from './recent/pulls.ts'
 import { statusReport } from './status.ts'
 import type { NodeView } from './view.ts'
 import { whyReport } from './why.ts'
@@ -32,7 +34,11 @@ export class Reporter {
   }
 
   pulls(): PullsReport {
-    return { pulls: pullsOf(this.#journal.lastRequests()) }
+    return { pulls: pullsOf(this.#journal.lastRequests(), this.#journal.lastFlights()) }
+  }
+
+  history(): HistoryReport {
+    return historyReport(this.#view.history())
   }
 
   blobs(): AsyncIterable<BlobReport> {

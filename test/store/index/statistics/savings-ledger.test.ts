@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { openDatabase } from '../../../src/store/database/open-database.ts'
-import { prepareLayout } from '../../../src/store/files/layout.ts'
-import { IndexSavingsLedger, type LedgerEntry } from '../../../src/store/index/savings-ledger.ts'
-import { addCleanup } from '../../../testkit/cleanup.ts'
-import { all, folder } from '../folder.ts'
+import { openDatabase } from '../../../../src/store/database/open-database.ts'
+import { prepareLayout } from '../../../../src/store/files/layout.ts'
+import {
+  IndexSavingsLedger,
+  type LedgerEntry,
+} from '../../../../src/store/index/statistics/savings-ledger.ts'
+import { addCleanup } from '../../../../testkit/cleanup.ts'
+import { all, folder } from '../../folder.ts'
 
 test('bytes are added up by day, image, zone and kind; old days and foreign keys are removed', async (t) => {
   const database = await openDatabase(await prepareLayout(await folder(t)))

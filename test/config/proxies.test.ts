@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { SettingsError } from '../../../src/config/values/format.ts'
-import { readProxies } from '../../../src/config/values/proxies.ts'
+import { readProxies } from '../../src/config/proxies.ts'
+import { SettingsError } from '../../src/config/values/settings-error.ts'
 
 test('proxies come from the environment, and the lower-case variable wins', () => {
   assert.equal(readProxies({}), undefined)

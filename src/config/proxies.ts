@@ -1,4 +1,4 @@
-import { SettingsError } from './format.ts'
+import { SettingsError } from './values/settings-error.ts'
 
 /** URLs of the proxies for requests to upstream; a URL may contain credentials. */
 export interface Proxies {

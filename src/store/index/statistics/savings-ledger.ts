@@ -1,4 +1,4 @@
-import { type Database, keysUnder, pages, SEPARATOR } from '../database/database.ts'
+import { type Database, keysUnder, pages, SEPARATOR } from '../../database/database.ts'
 
 /** Older days are removed at the start. */
 const MOST_DAYS = 400
