@@ -1,6 +1,7 @@
 import { openAccess } from './access/open-access.ts'
 import { type AdminServer, createAdminServer } from './admin-api/server.ts'
 import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
+import { CheckResolver } from './check-image/check-resolver.ts'
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
@@ -14,6 +15,7 @@ import { type AgentState, nodeNameOf, nodeViewOf } from './node-view.ts'
 import { History } from './observe/records/history/history.ts'
 import { Savings } from './observe/records/savings.ts'
 import { Reporter } from './observe/reports/reporter.ts'
+import { isCheckRepository } from './oci/names/check-repository.ts'
 import { repositoryFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
@@ -157,7 +159,7 @@ export async function wireAgent(
     listen,
     defaultNamespace,
     redirects: await openRedirects(options, cleanup),
-    resolver: clientResolver,
+    resolver: new CheckResolver(clientResolver),
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
   })
@@ -169,7 +171,7 @@ export async function wireAgent(
   const savings = new Savings({
     ledger: store.savings,
     zone: options.peers?.zone,
-    isHosted: (repository) => hosted?.registry.isHosted(repository) === true,
+    isHosted: (repository) => isCheckRepository(repository) || hosted?.registry.isHosted(repository) === true,
     costPerGiB: (registry) => costPerGiB(options.upstreams ?? {}, registry),
   })
   cleanup.add(() => savings.close())

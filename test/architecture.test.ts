@@ -43,6 +43,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'wiring.ts': [
     'access/open-access.ts',
     'agent-options.ts',
+    'check-image',
     'node-view.ts',
     'registry-api',
     'admin-api',
@@ -111,6 +112,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // Each check looks at one part of a node, through what that part exports for it.
   doctor: [
     'lib',
+    'oci/names',
     'runtimes',
     'schemas/content-report.ts',
     'schemas/status-report.ts',
@@ -141,6 +143,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // The settings of upstreams say what a proxy is, and what an address is.
   webhooks: ['lib', 'oci', EVENTS, 'upstream/options'],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
+  'check-image': ['lib', 'oci', 'ports'],
   fetch: ['lib', 'oci', 'ports', EVENTS],
   // What leaves the agent before it is verified is one rule for all, and so is how a manifest is read.
   sources: [
@@ -191,7 +194,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     '.',
   ],
   config: ['values', 'buckets', 'access', '.'],
-  doctor: ['tools', 'checks/kubelet', 'checks', '.'],
+  doctor: ['tools', 'checks/kubelet', 'checks/runtimes', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
   hosted: ['uploads', 'garbage', '.'],
@@ -237,6 +240,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   store: [
     'files',
     'database',
+    'journal',
     'index/hosted',
     'index/statistics',
     'index',

@@ -193,6 +193,8 @@ export interface Events extends PeerEvents {
     readonly how: 'repaired' | 'rebuilt'
     readonly reason: string
   }
+  /** The journal of what is hosted could not be written; it is tried again within a minute. */
+  'store.journalFailed': { readonly path: string; readonly why: string }
   'store.committed': { readonly digest: Digest; readonly size: number }
   /** A blob left the store: to make room, because of `agent gc`, or because of `agent rm`. */
   'store.evicted': {

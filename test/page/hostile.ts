@@ -80,6 +80,7 @@ function status(): StatusReport {
     },
     flights: HOSTILE_TEXTS.map(flight),
     requests: 1,
+    lastPullAt: null,
     served: { local: 1, inflight: 1, peer: 1, upstream: 1 },
     clients: {
       connections: 1,

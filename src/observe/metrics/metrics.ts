@@ -1,13 +1,15 @@
 import { Failure } from '../../ports/failure.ts'
 import { REJECTIONS, subscribe } from '../events.ts'
 import { type GaugeValues, gaugeMetrics } from './gauges.ts'
-import { Counter, Gauge, Histogram, infoMetric } from './instruments.ts'
+import { Counter, Gauge, Histogram, infoMetric, readWhenScraped } from './instruments.ts'
 import { ProcessMetrics } from './process-metrics.ts'
 import { exposition, type Metric } from './text-format.ts'
 
 /** Counts since the start of the agent: requests, and bytes by where they came from or went to. */
 export interface CounterTotals {
   readonly requests: number
+  /** When a client last asked for a manifest or a blob, in milliseconds since the epoch; undefined while none has. */
+  readonly lastPullAt: number | undefined
   readonly served: {
     readonly local: number
     readonly inflight: number
@@ -134,6 +136,7 @@ export class Metrics {
   readonly #eventMetrics: readonly Metric[]
   readonly #subscriptions: readonly (() => void)[]
   #requestCount = 0
+  #lastPullAt: number | undefined
 
   constructor(options: { readonly version: string }) {
     for (const reason of REJECTIONS) this.#rejected.add(0, { reason })
@@ -168,6 +171,7 @@ export class Metrics {
     const peers = (direction: string): number => this.#peerBytes.value({ direction })
     return {
       requests: this.#requestCount,
+      lastPullAt: this.#lastPullAt,
       served: {
         local: served('local'),
         inflight: served('inflight'),
@@ -182,6 +186,12 @@ export class Metrics {
   #allEventMetrics(version: string): readonly Metric[] {
     return [
       infoMetric('leat_build_info', 'The version of the agent, as a label.', { version }),
+      readWhenScraped(
+        'gauge',
+        'leat_last_pull_timestamp_seconds',
+        'When a client last asked for a manifest or a blob, in seconds since the Unix epoch; 0 while none has since the start.',
+        () => (this.#lastPullAt ?? 0) / 1000,
+      ),
       this.#requests,
       this.#requestSeconds,
       this.#rejected,
@@ -206,8 +216,9 @@ export class Metrics {
 
   #subscribe(): readonly (() => void)[] {
     return [
-      subscribe('request.ended', ({ route, method, code, ms, bytes, source }) => {
+      subscribe('request.ended', ({ route, method, code, ms, bytes, source, reference }) => {
         this.#requestCount += 1
+        if (reference !== undefined) this.#lastPullAt = Date.now()
         this.#requests.add(1, { route, method: METHODS.has(method) ? method : 'other', code: String(code) })
         this.#requestSeconds.observe(ms / 1000, { route })
         if (source === undefined) return
