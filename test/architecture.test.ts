@@ -13,22 +13,9 @@ const TEXT = 'observe/text.ts'
  */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli', 'config'],
-  // The library exports the types of its options from the rooms that they belong to.
-  'index.ts': [
-    'admin-api/admin-access.ts',
-    'access/options',
-    'agent.ts',
-    'fetch',
-    'hosted',
-    'lib',
-    'peers/peer-options.ts',
-    'redirects/options.ts',
-    'registry-api',
-    'sources',
-    'upstream/options',
-    'warm',
-    'webhooks/options.ts',
-  ],
+  // The library turns settings into options as the commands do.
+  'index.ts': ['agent.ts', 'config', 'fetch', 'library.ts', 'registry-api'],
+  'library.ts': ['agent.ts', 'cli/context/agent-options.ts', 'config'],
   'agent.ts': [
     'agent-options.ts',
     'node-view.ts',

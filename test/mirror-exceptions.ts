@@ -156,6 +156,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'registry-api/dispatch.test.ts': ['registry-api/read.ts', 'registry-api/wishes.ts'],
   'migrate/convert.test.ts': ['migrate/input/document.ts', 'migrate/input/tree.ts'],
   'observe/log/log.test.ts': ['observe/events.ts'],
+  'library.test.ts': ['config/settings-object.ts'],
   'observe/metrics/metrics.test.ts': ['observe/metrics/gauges.ts'],
   'observe/reports/listing.test.ts': ['observe/reports/sharing.ts'],
   'observe/reports/status.test.ts': ['observe/reports/reporter.ts'],
