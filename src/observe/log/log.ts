@@ -58,15 +58,12 @@ export function startLog({ level, format = 'json', hasColor = false, stream: giv
       logger[pull.status === 404 ? 'info' : 'warn']({ ...pull, times }, 'pull failed')
     }),
     ...logStaleTags(logger),
-<<<<<<< HEAD
     ...logFailedBuckets(logger),
-=======
     whenNothingIsPulled(() =>
       logger.warn(
         'no client has asked for an image in the hour since the start: if pods have started on this node, its runtime does not ask this agent; agent doctor says why',
       ),
     ),
->>>>>>> main
   ]
   return {
     info: (message, fields = {}) => logger.info(fields, redact(message)),
