@@ -1,5 +1,5 @@
 import { parseRegistryUrl } from '../oci/names/registry-url.ts'
-import { network, type RedirectClientSettings, redirectClients } from './redirect-clients.ts'
+import { network, type RedirectClientSettings, redirectClients } from './buckets/redirect-clients.ts'
 import { parseHostName } from './values/address.ts'
 import {
   type Format,

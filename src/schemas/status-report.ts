@@ -106,7 +106,7 @@ export const StatusReport = v.object({
     /** Open files of stored blobs. */
     files: v.number(),
   }),
-  fetched: v.object({ peer: bytes, upstream: bytes }),
+  fetched: v.object({ peer: bytes, objectStore: bytes, upstream: bytes }),
   /** Kept across restarts. */
   saved: v.object({
     ...savedAmounts,

@@ -176,6 +176,12 @@ function logProblems(logger: Logger): readonly (() => void)[] {
       if (open) logger.warn(fields, 'circuit breaker opened: upstream is not asked for a while')
       else logger.info(fields, 'circuit breaker closed: upstream is asked again')
     }),
+    subscribe('object-store.paused', ({ bucket, isPaused, reason }) => {
+      const fields = { bucket, reason: redact(reason) }
+      if (isPaused)
+        logger.warn(fields, 'the object store is not asked for a while: content comes from upstream')
+      else logger.info(fields, 'the object store is asked again')
+    }),
     subscribe('source.failed', ({ source, error }) =>
       logger.warn({ source, error: errorText(error) }, 'a local source cannot be read'),
     ),

@@ -1,6 +1,5 @@
-import { parseNetwork } from '../lib/client-address.ts'
-import type { BucketOptions } from '../object-store/options/options.ts'
-import { BUCKET_FIELDS, parseBucketUrl, parseServerUrl } from './buckets/bucket-fields.ts'
+import { parseNetwork } from '../../lib/client-address.ts'
+import type { BucketOptions } from '../../object-store/options/options.ts'
 import {
   type Format,
   type GivenValue,
@@ -10,7 +9,8 @@ import {
   record,
   refuse,
   text,
-} from './values/format.ts'
+} from '../values/format.ts'
+import { BUCKET_FIELDS, parseBucketUrl, parseServerUrl } from './bucket-fields.ts'
 
 /** Where some clients of a redirected host are, and the bucket near them. */
 export interface RedirectClientSettings {

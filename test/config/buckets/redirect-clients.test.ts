@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { loadSettings } from '../../src/config/load.ts'
-import { given, problem } from './settings-file.ts'
+import { loadSettings } from '../../../src/config/load.ts'
+import { given, problem } from '../settings-file.ts'
 
 const HEAD = 'redirects:\n  - host: x.test\n    to: https://ghcr.io/v2/\n'
 
