@@ -1,6 +1,6 @@
-import type { ObjectStoreOptions } from '../object-store/options/store-options.ts'
-import { parseRegistryHost } from '../oci/names/registry-host.ts'
-import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
+import type { ObjectStoreOptions } from '../../object-store/options/store-options.ts'
+import { parseRegistryHost } from '../../oci/names/registry-host.ts'
+import { DURATION_SCHEMA, parseDuration } from '../values/duration.ts'
 import {
   type Format,
   type GivenValue,
@@ -11,9 +11,9 @@ import {
   refuse,
   text,
   yesOrNo,
-} from './values/format.ts'
-import { repositoryPattern } from './values/repository-pattern.ts'
-import { parseSize, SIZE_SCHEMA } from './values/size.ts'
+} from '../values/format.ts'
+import { repositoryPattern } from '../values/repository-pattern.ts'
+import { parseSize, SIZE_SCHEMA } from '../values/size.ts'
 
 /** A bucket that is asked before upstream. */
 export type ObjectStoreSettings = Omit<ObjectStoreOptions, 'environment'>
