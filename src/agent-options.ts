@@ -18,6 +18,8 @@ export interface AgentOptions {
   readonly scrubRate?: number
   /** How much the store may hold, in bytes or as a share of the filesystem; default: no limit. */
   readonly maxBytes?: DiskLimit
+  /** How many threads receive, hash and write; default: one less than there are processors, at most 8. */
+  readonly lanes?: number
   /** The address of the registry API; default 127.0.0.1:5050, port 0 for any. */
   readonly listen?: ListenAddress
   /** The address of metrics, health and the API of the other commands; without it the agent does not serve them. */

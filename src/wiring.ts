@@ -9,6 +9,7 @@ import { type Hosted, openHosted } from './hosted/open-hosted.ts'
 import { type ControlServer, createControlServer } from './import/control/control-server.ts'
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
+import { openLanes } from './lanes/lane-pool.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
 import { type AgentState, nodeViewOf } from './node-view.ts'
 import { Savings } from './observe/records/savings.ts'
@@ -75,7 +76,8 @@ export interface AgentParts extends Core {
 export async function openCore(options: AgentOptions, cleanup: CleanupStack): Promise<Core> {
   // 1. The store. Only one agent can open a data folder, so nothing else is begun before.
   const { data, maxBytes, version = UNKNOWN_VERSION } = options
-  const store = await openStore({ path: data, ...(maxBytes === undefined ? {} : { maxBytes }) })
+  const lanes = openLanes({ lanes: options.lanes })
+  const store = await openStore({ path: data, lanes, ...(maxBytes === undefined ? {} : { maxBytes }) })
   cleanup.add(() => store.close())
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
@@ -85,7 +87,7 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
 
   // 3. The upstreams, which exchange notices about rate limits with the peers.
   const rateLimits = peers?.client.rateLimits
-  const upstreams = createUpstreams(options.upstreams ?? {}, rateLimits)
+  const upstreams = createUpstreams(options.upstreams ?? {}, { notices: rateLimits, lanes })
   rateLimits?.onReceived((host) => upstreams.readRateLimitNotices(host))
   cleanup.add(() => upstreams.close())
 

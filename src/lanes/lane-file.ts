@@ -1,7 +1,7 @@
 import { Deferred } from '../lib/async/deferred.ts'
 import { algorithmOf, type Digest, parseDigest } from '../oci/digest.ts'
 import { Failure } from '../ports/failure.ts'
-import type { LaneCommand, LaneReport } from './thread/messages.ts'
+import type { FileCommand, FileReport } from './thread/messages.ts'
 
 /** How much of a partial is hashed by one command: between two commands the thread serves its other files. */
 const CATCH_UP_BYTES = 4 * 1024 * 1024
@@ -23,7 +23,7 @@ export interface LaneFileListener {
 export class LaneFile {
   readonly #number: number
   readonly #wanted: Digest
-  readonly #post: (command: LaneCommand) => void
+  readonly #post: (command: FileCommand) => void
   readonly #listener: LaneFileListener
   readonly #onEnded: () => void
   /** Requests for a digest that the thread has not answered, in the order in which they were sent. */
@@ -32,7 +32,7 @@ export class LaneFile {
   #unhashedBytes: number
   #catchUpBytes = 0
   /** Commands that wait until all of the partial is hashed. */
-  readonly #waiting: LaneCommand[] = []
+  readonly #waiting: FileCommand[] = []
   #failure: Failure | undefined
   #ended: Promise<void> | undefined
   #resolveEnded: (() => void) | undefined
@@ -42,7 +42,7 @@ export class LaneFile {
     number: number,
     wanted: Digest,
     from: number,
-    post: (command: LaneCommand) => void,
+    post: (command: FileCommand) => void,
     listener: LaneFileListener,
     onEnded: () => void,
   ) {
@@ -87,7 +87,7 @@ export class LaneFile {
     return this.#ended
   }
 
-  receive(report: LaneReport): void {
+  receive(report: FileReport): void {
     if (report.is === 'written') {
       if (this.#catchUpBytes > 0) this.#onCaughtUp()
       const { position, checkpoints } = report
@@ -107,7 +107,7 @@ export class LaneFile {
     this.#onReleased()
   }
 
-  #send(command: LaneCommand): void {
+  #send(command: FileCommand): void {
     if (this.#failure !== undefined) return
     if (this.#unhashedBytes > 0) this.#waiting.push(command)
     else this.#post(command)

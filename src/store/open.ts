@@ -1,6 +1,4 @@
-import { availableParallelism } from 'node:os'
-import { LanePool } from '../lanes/lane-pool.ts'
-import { SharedMemory } from '../lanes/shared-memory.ts'
+import { type LanePool, openLanes } from '../lanes/lane-pool.ts'
 import type { DiskLimit } from '../lib/disk-limit.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -31,15 +29,12 @@ import type { StoreParts } from './writing/store-parts.ts'
 
 export interface StoreOptions {
   readonly path: string
-  /** How many threads hash and write. A thread starts when it is needed. */
-  readonly writers?: number
-  /** The memory for all incoming contents together. */
-  readonly memoryBytes?: number
+  /** The lanes of the agent, with the memory for all incoming contents; without them the store has lanes of its own. Closing the store ends them. */
+  readonly lanes?: LanePool
   /** How much the store may hold; without a limit nothing is evicted. */
   readonly maxBytes?: DiskLimit
 }
 
-const MEMORY_BYTES = 16 * 1024 * 1024
 /** A partial that was not resumed for a day is removed at the next start. */
 const PARTIAL_MAX_AGE_MS = 24 * 60 * 60 * 1000
 /** A start waits at most 2 s for unknown files to be hashed. After a crash there are few, and that is long enough. */
@@ -47,8 +42,7 @@ const ADOPTION_WAIT_MS = 2000
 
 export async function openStore({
   path,
-  writers = Math.min(2, availableParallelism()),
-  memoryBytes = MEMORY_BYTES,
+  lanes = openLanes(),
   maxBytes,
 }: StoreOptions): Promise<Store> {
   const started = performance.now()
@@ -56,7 +50,6 @@ export async function openStore({
     throw diskFailure(`cannot keep data in ${path}`, cause)
   })
   const { database, index, reconciled } = await openIndex(layout)
-  const memory = new SharedMemory(memoryBytes)
   const budget: DiskBudget = new DiskBudget({
     limit: maxBytes,
     store: {
@@ -67,10 +60,10 @@ export async function openStore({
     },
   })
   const parts: StoreParts = {
-    memory,
+    memory: lanes.memory,
     budget,
     index,
-    lanes: new LanePool(memory, writers),
+    lanes,
     blobFiles: new BlobFiles(layout),
     partials: new Partials(layout),
     quarantine: new Quarantine(layout, () => budget.limitBytes),

@@ -5,7 +5,7 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import type { Worker } from 'node:worker_threads'
-import { LanePool } from '../../src/lanes/lane-pool.ts'
+import { LanePool, openLanes } from '../../src/lanes/lane-pool.ts'
 import { SharedMemory, type Slot } from '../../src/lanes/shared-memory.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { checkpointsOf, digestOf } from '../../testkit/memory/digests.ts'
@@ -208,7 +208,7 @@ it('a lane that dies fails its incoming contents, and the next one gets a new la
   const remember = (thread: Worker): number => threads.push(thread)
   process.on('worker', remember)
   addCleanup(t, () => process.off('worker', remember))
-  const store = await opened(t, { path: await folder(t), writers: 1 })
+  const store = await opened(t, { path: await folder(t), lanes: openLanes({ lanes: 1 }) })
   const incoming = await store.blobs.begin(wanted(digestOf(Buffer.from('x'))))
   await feed(incoming, randomBytes(MIB))
   await writtenTo(incoming, MIB)

@@ -29,6 +29,7 @@ class ScriptedTransport extends Transport {
       proxies: undefined,
       lookup: undefined,
       deadlines: DEFAULT_DEADLINES,
+      lanes: undefined,
     })
     this.#answer = answer
     this.send = (request) => this.#response(request)
