@@ -17,6 +17,8 @@ export interface LaneFileListener {
   full?(position: number, failure: Failure | undefined): void
   /** Called at most once; nothing is hashed or written after that. */
   failed(failure: Failure): void
+  /** Called in place of `failed` when the lane has died: another lane may do the work. */
+  died?(failure: Failure): void
 }
 
 /** The main thread's side of one file that a lane hashes and writes. `LanePool.open` makes it. */
@@ -103,7 +105,7 @@ export class LaneFile {
   }
 
   threadDied(failure: Failure): void {
-    this.#fail(failure)
+    this.#fail(failure, (listener) => (listener.died ?? listener.failed)(failure))
     this.#onReleased()
   }
 
@@ -124,11 +126,11 @@ export class LaneFile {
     if (this.#unhashedBytes === 0) for (const command of this.#waiting.splice(0)) this.#post(command)
   }
 
-  #fail(failure: Failure): void {
+  #fail(failure: Failure, tell = (listener: LaneFileListener): void => listener.failed(failure)): void {
     if (this.#failure !== undefined) return
     this.#failure = failure
     for (const { reject } of this.#digests.splice(0)) reject(failure)
-    this.#listener.failed(failure)
+    tell(this.#listener)
   }
 
   #onReleased(): void {

@@ -76,10 +76,12 @@ export class LentBody {
   #continue(): void {
     if (this.#isOver || this.#isWaiting) return
     try {
-      if (!this.#take()) return this.#wait()
-      if (this.isComplete) return this.#onTaken()
-      const pieces = this.pieces()
-      if (pieces.length > 0) this.#lend(pieces)
+      if (!this.#take()) this.#wait()
+      else if (this.isComplete) this.#onTaken()
+      else {
+        const pieces = this.pieces()
+        if (pieces.length > 0) this.#lend(pieces)
+      }
     } catch (error) {
       this.#onError(error)
     }
@@ -87,7 +89,11 @@ export class LentBody {
 
   /** Passes what was filled to the sink. False: the sink is full, and the body is not complete. */
   #take(): boolean {
-    for (let [lent] = this.#lentBytes; lent !== undefined && this.#filledBytes > 0; [lent] = this.#lentBytes) {
+    for (
+      let [lent] = this.#lentBytes;
+      lent !== undefined && this.#filledBytes > 0;
+      [lent] = this.#lentBytes
+    ) {
       const length = Math.min(lent, this.#filledBytes)
       if (length === lent) this.#lentBytes.shift()
       else this.#lentBytes[0] = lent - length

@@ -40,11 +40,7 @@ const PARTIAL_MAX_AGE_MS = 24 * 60 * 60 * 1000
 /** A start waits at most 2 s for unknown files to be hashed. After a crash there are few, and that is long enough. */
 const ADOPTION_WAIT_MS = 2000
 
-export async function openStore({
-  path,
-  lanes = openLanes(),
-  maxBytes,
-}: StoreOptions): Promise<Store> {
+export async function openStore({ path, lanes = openLanes(), maxBytes }: StoreOptions): Promise<Store> {
   const started = performance.now()
   const layout = await prepareLayout(path).catch((cause: unknown) => {
     throw diskFailure(`cannot keep data in ${path}`, cause)

@@ -76,7 +76,14 @@ async function examineUpstream(
   const { caFile, acceptInvalidCerts } = upstream
   const { proxies, lookup } = options
   const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines }
-  const transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines, lanes: undefined })
+  const transport = new Transport({
+    caFile,
+    acceptInvalidCerts,
+    proxies,
+    lookup,
+    deadlines,
+    lanes: undefined,
+  })
   try {
     const examined = upstream.hosts.map(async (host): Promise<HostResult> => {
       const examination = new Examination({

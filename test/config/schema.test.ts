@@ -16,6 +16,7 @@ test('without sources the settings are the defaults', async () => {
     data: './.leat',
     maxBytes: { percent: 80 },
     scrubRate: 16 * 1024 * 1024,
+    lanes: undefined,
     tlsCert: undefined,
     tlsKey: undefined,
     auth: undefined,

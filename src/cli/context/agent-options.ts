@@ -23,6 +23,7 @@ export function agentOptions(
     data,
     maxBytes: settings.maxBytes,
     scrubRate: settings.scrubRate,
+    ...(settings.lanes === undefined ? {} : { lanes: settings.lanes }),
     listen,
     admin,
     defaultNamespace,

@@ -2,7 +2,7 @@ import { Deferred } from '../../lib/async/deferred.ts'
 import type { BodySink } from '../../lib/http1/body-transfer.ts'
 
 /** So many bytes are worth a message at once. */
-const REPORT_BYTES = 256 * 1024
+const REPORT_BYTES = 512 * 1024
 /** Fewer bytes are reported after this time, which readers do not notice. */
 const REPORT_MS = 4
 

@@ -22,6 +22,8 @@ export class HttpHeaders {
 
   /** All headers as pairs of name and value, which can be posted to another thread. */
   pairs(): [string, string][] {
-    return [...this.#values].flatMap(([name, values]) => values.map((value): [string, string] => [name, value]))
+    return [...this.#values].flatMap(([name, values]) =>
+      values.map((value): [string, string] => [name, value]),
+    )
   }
 }

@@ -92,10 +92,7 @@ export class BlobClient {
     const either = AbortSignal.any([signal, deadline])
     try {
       const addresses = await unlessAborted(resolveWithin(host, scopeLimit, lookup), either)
-      return await lanes.connect(
-        { host, port, addresses, tls: isTls ? tls : undefined },
-        { signal: either },
-      )
+      return await lanes.connect({ host, port, addresses, tls: isTls ? tls : undefined }, { signal: either })
     } catch (error) {
       if (!deadline.aborted || signal.aborted) throw error
       throw tooLate(url, 'no connection', connectMs)

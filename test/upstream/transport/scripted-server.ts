@@ -5,8 +5,8 @@ import { Failure } from '../../../src/ports/failure.ts'
 import type { HttpResponse, SendRequest } from '../../../src/upstream/http/messages.ts'
 import { ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import { BlobClient } from '../../../src/upstream/transport/blob-client.ts'
-import { openedLanes } from '../../lanes/opened-lanes.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
+import { openedLanes } from '../../lanes/opened-lanes.ts'
 
 const ALL = { skip: 0, limit: Number.POSITIVE_INFINITY }
 

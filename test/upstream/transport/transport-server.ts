@@ -10,8 +10,8 @@ import type { SendRequest } from '../../../src/upstream/http/messages.ts'
 import { type AddressScope, ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import type { Deadlines } from '../../../src/upstream/options/options.ts'
 import { Transport } from '../../../src/upstream/transport/transport.ts'
-import { openedLanes } from '../../lanes/opened-lanes.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
+import { openedLanes } from '../../lanes/opened-lanes.ts'
 
 /** Both clients of a transport, each without and with TLS: they must behave alike. */
 export const CLIENTS = [

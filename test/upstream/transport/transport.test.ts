@@ -7,8 +7,8 @@ import { Failure } from '../../../src/ports/failure.ts'
 import { ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import { Transport } from '../../../src/upstream/transport/transport.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
-import { openedLanes } from '../../lanes/opened-lanes.ts'
 import { startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
+import { openedLanes } from '../../lanes/opened-lanes.ts'
 
 import {
   ALL,
