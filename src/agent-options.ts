@@ -5,6 +5,7 @@ import type { HostedOptions } from './hosted/open-hosted.ts'
 import type { CertificateFiles } from './lib/certificate-files.ts'
 import type { DiskLimit } from './lib/disk-limit.ts'
 import type { PeerOptions } from './peers/peer-options.ts'
+import type { RedirectOptions } from './redirects/options.ts'
 import type { ListenAddress } from './registry-api/server.ts'
 import type { SourceOptions } from './sources/sources.ts'
 import type { UpstreamOptions } from './upstream/options/options.ts'
@@ -44,10 +45,14 @@ export interface AgentOptions {
   readonly warm?: readonly WarmEntry[]
   /** Joins the agents that know the same secret, which are then asked before upstream; default: no peers. */
   readonly peers?: PeerOptions
+  /** How reports and peers name this node; default: the name of the machine. */
+  readonly nodeName?: string
   /** Repositories that may be pulled, such as `docker.io/library/*`; default: all. */
   readonly allow?: readonly string[]
   /** The registry of requests that name none; default docker.io. */
   readonly defaultNamespace?: string
+  /** Hosts that lead to a registry elsewhere; default: none. */
+  readonly redirects?: readonly RedirectOptions[]
   /** URLs that are told of pulls, pushes, deletions and the first use of images. */
   readonly webhooks?: readonly WebhookOptions[]
   /** How long the agent waits for sources, and how often it asks them. */

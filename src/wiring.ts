@@ -11,7 +11,8 @@ import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
 import { openLanes } from './lanes/lane-pool.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
-import { type AgentState, nodeViewOf } from './node-view.ts'
+import { type AgentState, nodeNameOf, nodeViewOf } from './node-view.ts'
+import { History } from './observe/records/history/history.ts'
 import { Savings } from './observe/records/savings.ts'
 import { Reporter } from './observe/reports/reporter.ts'
 import { repositoryFilter } from './oci/names/repository-filter.ts'
@@ -20,6 +21,7 @@ import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
 import type { Resolver } from './ports/resolver.ts'
+import { ConfiguredRedirects } from './redirects/redirects.ts'
 import {
   createRegistryServer,
   type RegistryServer,
@@ -81,7 +83,8 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   cleanup.add(() => store.close())
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
-  const opened = options.peers && (await openPeers(options.peers, { data, version }))
+  const opened =
+    options.peers && (await openPeers(options.peers, { data, version, name: nodeNameOf(options) }))
   const peers = opened?.network
   cleanup.add(() => peers?.close())
 
@@ -155,6 +158,7 @@ export async function wireAgent(
     ...(await accessParts(options, hosted)),
     listen,
     defaultNamespace,
+    redirects: redirectsOf(options),
     resolver: clientResolver,
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
@@ -163,7 +167,7 @@ export async function wireAgent(
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 11. What did not have to come from upstream, the reports, and what an operator may do to the stored content.
+  // 11. What did not have to come from upstream, what this node has done lately, the reports, and what an operator may do to the stored content.
   const savings = new Savings({
     ledger: store.savings,
     zone: options.peers?.zone,
@@ -172,7 +176,18 @@ export async function wireAgent(
   })
   cleanup.add(() => savings.close())
   await savings.open()
-  const view = nodeViewOf(options, state, { ...core, registryServer, sources, webhooks, savings })
+  const history = new History({ log: store.history, storeBytes: () => store.usage().bytes })
+  cleanup.add(() => history.close())
+  await history.open()
+  const view = nodeViewOf(options, state, {
+    ...core,
+    registryServer,
+    sources,
+    webhooks,
+    savings,
+    history,
+    warm: () => warming.progress(),
+  })
   const reporter = new Reporter(view)
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace, hosted.garbage)
@@ -227,6 +242,10 @@ async function openClientResolver(
   const cacheResolver =
     sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
   return { hosted, sources, clientResolver: hosted.resolver(cacheResolver) }
+}
+
+function redirectsOf({ redirects = [] }: AgentOptions): ConfiguredRedirects | undefined {
+  return redirects.length === 0 ? undefined : new ConfiguredRedirects(redirects)
 }
 
 /** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */

@@ -22,6 +22,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'hosted',
     'lib',
     'peers/peer-options.ts',
+    'redirects/options.ts',
     'registry-api',
     'sources',
     'upstream/options',
@@ -55,6 +56,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'observe',
     'oci',
     'ports/resolver.ts',
+    'redirects',
     'sources',
     'upkeep',
     'warm',
@@ -80,6 +82,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch',
     'hosted/open-hosted.ts',
     'lib',
+    'redirects/options.ts',
     'sources/sources.ts',
     'upstream/options',
     'peers/peer-options.ts',
@@ -133,6 +136,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'upkeep/request-error.ts',
     'fetch/manifests',
   ],
+  redirects: ['oci', 'ports/redirects/redirected-host.ts', EVENTS],
   // The settings of upstreams say what a proxy is, and what an address is.
   webhooks: ['lib', 'oci', EVENTS, 'upstream/options'],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
@@ -147,14 +151,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch/manifests/manifest-body.ts',
   ],
   export: ['lib', 'oci', 'ports'],
-  // A manifest is read into memory as elsewhere.
-  hosted: ['fetch/manifests/manifest-body.ts', 'lib', 'oci', 'ports', EVENTS, 'schemas/upkeep-report.ts'],
+  // A manifest is read, and kept in memory, as elsewhere.
+  hosted: ['fetch/manifests', 'lib', 'oci', 'ports', EVENTS, 'schemas/upkeep-report.ts'],
   // An import reads what local sources read.
   import: ['lib', 'oci', 'ports', 'schemas/import-report.ts', 'sources/docker', 'sources/files'],
   // Below the rooms whose bytes the lanes carry, so that those need not know each other.
   lanes: ['lib', 'oci', 'ports/failure.ts'],
   store: ['lanes', 'lib', 'oci', 'ports', EVENTS],
   upstream: ['lib', 'oci', 'ports', EVENTS],
+  'object-store': ['lib', 'ports'],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
   peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/peer-report.ts', 'schemas/warm-report.ts'],
   observe: ['lib', 'oci', 'ports/failure.ts', 'schemas'],
@@ -171,17 +176,30 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   access: ['options', 'logins', 'passwords', 'tokens', 'rules', '.'],
-  cli: ['context', 'terminal', 'ls', 'warm', 'export', 'import', 'commands/stored', 'commands', '.'],
+  cli: [
+    'context',
+    'terminal',
+    'ls',
+    'warm',
+    'export',
+    'import',
+    'config',
+    'completion',
+    'commands/stored',
+    'commands',
+    '.',
+  ],
   config: ['values', 'access', '.'],
   doctor: ['tools', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
   hosted: ['uploads', 'garbage', '.'],
   fetch: ['flight/bytes', 'flight/readers', 'flight/attempts', 'flight', 'manifests', 'known-names', '.'],
-  observe: ['.', 'log', 'metrics', 'records', 'reports'],
+  observe: ['.', 'log', 'metrics', 'records/history', 'records', 'reports/recent', 'reports'],
   lanes: ['thread', '.'],
-  lib: ['.', 'async', 'http1', 'tar', 'hashing'],
+  lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing', 'watchdog'],
   migrate: ['input', 'output', 'kinds', '.'],
+  'object-store': ['options', 'format', 'credentials', 'client'],
   oci: ['.', 'names'],
   peers: [
     'identity',
@@ -211,10 +229,21 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'endpoints/push',
     '.',
   ],
-  ports: ['.', 'hosted'],
+  ports: ['.', 'hosted', 'object-store', 'redirects'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
-  store: ['files', 'database', 'index/hosted', 'index', 'space', 'writing', 'hosted', 'care', '.'],
+  store: [
+    'files',
+    'database',
+    'index/hosted',
+    'index/statistics',
+    'index',
+    'space',
+    'writing',
+    'hosted',
+    'care',
+    '.',
+  ],
   upstream: ['options', 'headers', 'http', 'transport', 'auth', 'limits', 'requests', '.'],
   warm: ['content', 'images', '.'],
 }
@@ -226,10 +255,11 @@ const MOST_WITHOUT_README = 8
 
 /** Packages that stand behind a seam, and the rooms that know them. */
 const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
+  aws4fetch: 'object-store',
   bcrypt: 'access',
   jose: 'access',
   level: 'store',
-  undici: ['upstream', 'sources', 'webhooks'],
+  undici: ['upstream', 'sources', 'webhooks', 'object-store'],
   tldts: 'upstream',
   hyperdht: 'peers',
   hyperswarm: 'peers',
@@ -240,7 +270,7 @@ const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */
-const ENTRIES = ['main.ts', 'lanes/thread/lane-thread.ts']
+const ENTRIES = ['main.ts', 'lanes/thread/lane-thread.ts', 'lib/watchdog/watchdog-thread.ts']
 
 interface Import {
   readonly from: string
@@ -396,9 +426,9 @@ test('a package behind a seam is known only to its rooms', () => {
   assert.deepEqual(told(wrong), [])
 })
 
-test('testkit and bench import nothing of test', () => {
+test('testkit, bench and release import nothing of test', () => {
   const ROOT = join(SRC, '..')
-  const wrong = ['testkit', 'bench'].flatMap((folder) =>
+  const wrong = ['testkit', 'bench', 'release'].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
       .filter((file) => file.endsWith('.ts'))
       .map((file) => posix.join(folder, file.split(sep).join('/')))

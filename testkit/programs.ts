@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test'
 
 /** The Debian package of each program that tests use. */
 const PACKAGES: Record<string, string> = {
+  bash: 'bash',
   caddy: 'caddy',
   chromium: 'chromium',
   containerd: 'containerd',
@@ -13,16 +14,20 @@ const PACKAGES: Record<string, string> = {
   docker: 'docker.io',
   'docker-registry': 'docker-registry',
   dockerd: 'docker.io',
+  fish: 'fish',
   git: 'git',
+  groff: 'groff-base',
   ip: 'iproute2',
   nginx: 'nginx-light',
   npm: 'npm',
   podman: 'podman',
+  promtool: 'prometheus',
   setpriv: 'util-linux',
   skopeo: 'skopeo',
   tc: 'iproute2',
   tmux: 'tmux',
   wget: 'wget',
+  zsh: 'zsh',
 }
 
 /** Folders of daemons, which the PATH of an ordinary user does not have. */
@@ -81,12 +86,16 @@ export interface Ended {
   readonly stderr: string
 }
 
+interface RunOptions {
+  readonly env?: Record<string, string | undefined>
+  readonly cwd?: string
+  readonly deadlineMs?: number
+  /** What the program reads from its standard input. */
+  readonly input?: string
+}
+
 /** Runs a program to its end. Throws with its output when it fails or takes longer than `deadlineMs`. */
-export async function run(
-  path: string,
-  args: readonly string[],
-  options: { env?: Record<string, string | undefined>; cwd?: string; deadlineMs?: number } = {},
-): Promise<Ended> {
+export async function run(path: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const ended = await tryRun(path, args, options)
   if (ended.code === 0) return ended
   throw new Error(`${[path, ...args].join(' ')}\nexit code ${ended.code}\n${ended.stdout}${ended.stderr}`)
@@ -96,13 +105,15 @@ export async function run(
 export async function tryRun(
   path: string,
   args: readonly string[],
-  options: { env?: Record<string, string | undefined>; cwd?: string; deadlineMs?: number } = {},
+  options: RunOptions = {},
 ): Promise<Ended> {
   const child = spawn(path, args, {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  // A program that does not read its input closes the pipe.
+  child.stdin.on('error', () => undefined).end(options.input ?? '')
   // The `timeout` option of `spawn` keeps this process alive if the program does not exist.
   const late = setTimeout(() => {
     child.kill('SIGKILL')

@@ -1,16 +1,39 @@
-import { SETTINGS, type Setting } from './schema.ts'
-import type { JsonSchema } from './values/format.ts'
+import { SETTINGS, type Setting, type SettingName } from './schema.ts'
+import { type JsonSchema, needs } from './values/format.ts'
+
+/** Rules for several settings of the file, which `load.ts` checks. */
+const RULES: readonly JsonSchema[] = [
+  needs('tlsCert', 'tlsKey'),
+  needs('tlsKey', 'tlsCert'),
+  {
+    anyOf: [
+      {
+        not: {
+          required: ['auth'],
+          properties: { auth: { type: 'object', required: ['clientCertificates'] } },
+        },
+      },
+      { required: ['tlsCert'] },
+    ],
+  },
+]
 
 /** The JSON Schema of the configuration file, for editors; it follows from the table of settings. */
 export function configFileSchema(): JsonSchema {
-  const settings: [string, Setting<unknown>][] = Object.entries(SETTINGS)
-  const inFile = settings.filter(([, setting]) => setting.inFile)
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'Configuration file of Leat',
+    ...settingsSchema((Object.keys(SETTINGS) as SettingName[]).filter((name) => SETTINGS[name].inFile)),
+  }
+}
+
+/** The JSON Schema of a map with these settings and no others. */
+export function settingsSchema(names: readonly SettingName[]): JsonSchema {
+  return {
     type: 'object',
-    properties: Object.fromEntries(inFile.map(([name, setting]) => [name, propertyOf(setting)])),
+    properties: Object.fromEntries(names.map((name) => [name, propertyOf(SETTINGS[name])])),
     additionalProperties: false,
+    allOf: RULES,
   }
 }
 

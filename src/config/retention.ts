@@ -1,5 +1,14 @@
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
-import { type Format, type GivenValue, listOf, record, refuse, text } from './values/format.ts'
+import {
+  type Format,
+  type GivenValue,
+  listOf,
+  matching,
+  record,
+  refuse,
+  text,
+  textLike,
+} from './values/format.ts'
 import { hostedPattern } from './values/repository-pattern.ts'
 
 /** Which tags of some hosted repositories stay; durations are in milliseconds. */
@@ -13,13 +22,12 @@ export interface RetentionSettings {
 }
 
 const duration = text(parseDuration, 'a duration such as 30d or 12h', DURATION_SCHEMA)
-const tags = listOf(
-  text(
-    (given) => (/^[\w.*-]{1,128}$/.test(given) ? given : undefined),
-    'a tag, with * for any text, such as v*',
-  ),
+const tags = listOf(matching(/^[\w.*-]{1,128}$/, 'a tag, with * for any text, such as v*'))
+const number = text(
+  (given) => (/^\d{1,9}$/.test(given) ? Number(given) : undefined),
+  'a number such as 10',
+  textLike(/^\d{1,9}$/),
 )
-const number = text((given) => (/^\d{1,9}$/.test(given) ? Number(given) : undefined), 'a number such as 10')
 const rule = record(
   {
     names: listOf(hostedPattern),
@@ -54,4 +62,5 @@ export const retention: Format<readonly RetentionSettings[]> = {
     return listOf({ ...rule, read: readRule }).read(given)
   },
   jsonSchema: { type: 'array', items: rule.jsonSchema },
+  show: listOf(rule).show,
 }

@@ -4,12 +4,19 @@ import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { adminAuth, adminTls } from './access/admin.ts'
 import { auth } from './access/auth.ts'
+import { type RedirectSettings, redirects } from './redirects.ts'
 import { type RetentionSettings, retention } from './retention.ts'
-import { parseAddress, parseHostName, type SocketAddress } from './values/address.ts'
+import {
+  ADDRESS_SCHEMA,
+  HOST_SCHEMA,
+  parseAddress,
+  parseHostName,
+  type SocketAddress,
+} from './values/address.ts'
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
-import { type Format, listOf, oneOf, path, text, yesOrNo } from './values/format.ts'
+import { type Format, listOf, matching, oneOf, path, text, yesOrNo } from './values/format.ts'
 import { hostedPattern, repositoryPattern } from './values/repository-pattern.ts'
-import { parseDiskLimit, parseSize } from './values/size.ts'
+import { DISK_LIMIT_SCHEMA, parseDiskLimit, parseSize, SIZE_SCHEMA } from './values/size.ts'
 import { type SourceSettings, sources } from './values/sources.ts'
 import { type UpstreamSettings, upstreams } from './values/upstream.ts'
 import { type WarmSettings, warm } from './values/warm.ts'
@@ -34,11 +41,19 @@ export interface Setting<Value> {
   readonly isSwitch: boolean
 }
 
-const address = text(parseAddress, 'host:port, such as 127.0.0.1:5050, 0.0.0.0:5050 or [::1]:5050')
-const rate = text((given) => {
-  const bytes = parseSize(given)
-  return bytes !== undefined && bytes >= LEAST_RATE ? bytes : undefined
-}, 'bytes per second such as 100MiB, at least 64KiB')
+const address = text(
+  parseAddress,
+  'host:port, such as 127.0.0.1:5050, 0.0.0.0:5050 or [::1]:5050',
+  ADDRESS_SCHEMA,
+)
+const rate = text(
+  (given) => {
+    const bytes = parseSize(given)
+    return bytes !== undefined && bytes >= LEAST_RATE ? bytes : undefined
+  },
+  'bytes per second such as 100MiB, at least 64KiB',
+  SIZE_SCHEMA,
+)
 const LEAST_RATE = 64 * 1024
 const DRAIN_LIMIT_MS = 3_600_000
 
@@ -118,7 +133,11 @@ export const SETTINGS = Object.freeze({
   }),
   maxBytes: setting<DiskLimit>({
     flag: 'max-bytes',
-    format: text(parseDiskLimit, 'a size such as 50GiB or a share of the filesystem such as 80%'),
+    format: text(
+      parseDiskLimit,
+      'a size such as 50GiB or a share of the filesystem such as 80%',
+      DISK_LIMIT_SCHEMA,
+    ),
     defaultValue: Object.freeze({ percent: 80 }),
     defaultText: '80%',
     help: 'maximum size of the store, as a size or a share of its filesystem',
@@ -126,7 +145,7 @@ export const SETTINGS = Object.freeze({
   }),
   scrubRate: setting({
     flag: 'scrub-rate',
-    format: text(parseSize, 'bytes per second such as 16MiB, or 0 for none'),
+    format: text(parseSize, 'bytes per second such as 16MiB, or 0 for none', SIZE_SCHEMA),
     defaultValue: 16 * 1024 * 1024,
     defaultText: '16MiB',
     help: 'bytes per second to re-hash stored content while no transfer is under way; 0: only agent verify re-hashes',
@@ -208,7 +227,7 @@ export const SETTINGS = Object.freeze({
   }),
   defaultNamespace: setting({
     flag: 'default-namespace',
-    format: text(parseRegistryHost, 'a registry such as docker.io or localhost:5000'),
+    format: text(parseRegistryHost, 'a registry such as docker.io or localhost:5000', HOST_SCHEMA),
     defaultValue: 'docker.io',
     defaultText: 'docker.io',
     help: 'registry for requests that name none',
@@ -279,12 +298,17 @@ export const SETTINGS = Object.freeze({
     help: 'host under which peers reach this agent; in Kubernetes the IP of the pod or the node',
     example: '10.0.0.7',
   }),
+  nodeName: setting<string | undefined>({
+    flag: 'node-name',
+    format: matching(/^[\w.:-]{1,253}$/, 'up to 253 letters, digits and . _ : -'),
+    defaultValue: undefined,
+    defaultText: 'name of the machine',
+    help: 'how reports, the page and peers name this node',
+    example: 'worker-7',
+  }),
   zone: setting<string | undefined>({
     flag: 'zone',
-    format: text(
-      (given) => (/^[\w.:/-]{1,63}$/.test(given) ? given : undefined),
-      'up to 63 letters, digits and . _ : / -',
-    ),
+    format: matching(/^[\w.:/-]{1,63}$/, 'up to 63 letters, digits and . _ : / -'),
     defaultValue: undefined,
     defaultText: 'none',
     help: 'peers in the same zone are preferred; one copy crosses to each other zone',
@@ -355,6 +379,14 @@ export const SETTINGS = Object.freeze({
     defaultText: 'none',
     help: 'images that the agent stores before they are pulled',
     example: '[docker.io/library/alpine:3]',
+  }),
+  redirects: setting<readonly RedirectSettings[]>({
+    flag: undefined,
+    format: redirects,
+    defaultValue: Object.freeze([]),
+    defaultText: 'none',
+    help: 'hosts that lead to a registry elsewhere, by redirects or from the cache',
+    example: '[{ host: images.example.dev, to: https://us-docker.pkg.dev/v2/project/repo/ }]',
   }),
   webhooks: setting<readonly WebhookSettings[]>({
     flag: undefined,

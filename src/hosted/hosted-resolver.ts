@@ -1,20 +1,20 @@
-import { readContent } from '../fetch/manifests/manifest-body.ts'
+import { readManifestBody } from '../fetch/manifests/manifest-body.ts'
 import { mapConcurrently } from '../lib/async/map-concurrently.ts'
 import { BoundedMap } from '../lib/bounded-map.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import type { BlobStore } from '../ports/blob-store.ts'
-import type { Content } from '../ports/content.ts'
 import { Failure } from '../ports/failure.ts'
 import type { HostedCatalog, HostedLink } from '../ports/hosted/hosted-catalog.ts'
 import type { BlobAnswer, CacheResult, HeadAnswer, ManifestAnswer, Resolver } from '../ports/resolver.ts'
+import { PushedManifests } from './pushed-manifests.ts'
 import { describeReferrer, indexOfReferrers, type ReferrerDescriptor } from './referrers-index.ts'
 import type { YoungLinks } from './young-links.ts'
 
 type Options = { readonly signal: AbortSignal }
 
 interface HostedResolverOptions {
-  readonly store: Pick<BlobStore, 'open' | 'facts'>
+  readonly store: Pick<BlobStore, 'open' | 'facts' | 'touch'>
   readonly referrersOf: (subject: Digest) => Promise<readonly Digest[]>
   readonly catalog: HostedCatalog
   readonly isHosted: (repository: Repository) => boolean
@@ -23,8 +23,6 @@ interface HostedResolverOptions {
 }
 
 const HIT: CacheResult = { kind: 'hit' }
-/** A larger manifest is sent from its file, as a blob is. */
-const IN_MEMORY_BYTES = 64 * 1024
 const MAX_PARALLEL_READS = 4
 /** When a tag was pulled is written at most once in five minutes. */
 const PULL_MARK_MS = 5 * 60 * 1000
@@ -34,17 +32,21 @@ const PULL_MARKS = 4096
 export class HostedResolver implements Resolver {
   readonly #options: HostedResolverOptions
   readonly #next: Resolver
+  readonly #manifests: PushedManifests
   readonly #pulls = new BoundedMap<string, true>(PULL_MARKS, { ttlMs: PULL_MARK_MS })
 
   constructor(options: HostedResolverOptions, next: Resolver) {
     this.#options = options
     this.#next = next
+    this.#manifests = new PushedManifests(options.store)
   }
 
   async blob(repository: Repository, digest: Digest, options: Options): Promise<BlobAnswer> {
     if (!this.#isHosted(repository)) return this.#next.blob(repository, digest, options)
     await this.#link(repository, digest)
-    return { content: await this.#open(repository, digest), cacheResult: HIT }
+    const content = await this.#options.store.open(digest)
+    if (content === undefined) throw absent(repository, digest)
+    return { content, cacheResult: HIT }
   }
 
   async blobHead(repository: Repository, digest: Digest, options: Options): Promise<HeadAnswer> {
@@ -66,11 +68,11 @@ export class HostedResolver implements Resolver {
 
   async manifestByTag(repository: Repository, tag: string, options: Options): Promise<ManifestAnswer> {
     if (!this.#isHosted(repository)) return this.#next.manifestByTag(repository, tag, options)
-    const found = await this.#options.catalog.tag(repository, tag)
-    if (found === undefined)
+    const digest = await this.#options.catalog.tagDigest(repository, tag)
+    if (digest === undefined)
       throw new Failure('absent', `there is no tag ${tag} in ${repositoryKey(repository)}`)
-    const { mediaType } = await this.#manifestLink(repository, found.digest)
-    const answer = await this.#manifest(repository, found.digest, mediaType, options)
+    const { mediaType } = await this.#manifestLink(repository, digest)
+    const answer = await this.#manifest(repository, digest, mediaType, options)
     this.#markPulled(repository, tag)
     return answer
   }
@@ -150,26 +152,16 @@ export class HostedResolver implements Resolver {
     if (!(await this.#options.youngLinks.renew(repository, link))) throw absent(repository, link.digest)
   }
 
-  async #open(repository: Repository, digest: Digest): Promise<Content> {
-    const content = await this.#options.store.open(digest)
-    if (content === undefined) throw absent(repository, digest)
-    return content
-  }
-
   async #manifest(
     repository: Repository,
     digest: Digest,
     mediaType: string,
     options: Options,
   ): Promise<ManifestAnswer> {
-    const content = await this.#open(repository, digest)
-    const { size } = content
-    if (size > IN_MEMORY_BYTES) return { digest, mediaType, size, body: content, cacheResult: HIT }
-    try {
-      return { digest, mediaType, size, body: await readContent(content, options), cacheResult: HIT }
-    } finally {
-      await content.close()
-    }
+    const body = await this.#manifests.body(digest, mediaType, options)
+    if (body === undefined) throw absent(repository, digest)
+    const size = body instanceof Uint8Array ? body.length : body.size
+    return { digest, mediaType, size, body, cacheResult: HIT }
   }
 
   async #describe(
@@ -179,13 +171,9 @@ export class HostedResolver implements Resolver {
   ): Promise<ReferrerDescriptor | undefined> {
     options.signal.throwIfAborted()
     const link = await this.#options.catalog.link(repository, digest)
-    const content = link?.mediaType === undefined ? undefined : await this.#options.store.open(digest)
-    if (link?.mediaType === undefined || content === undefined) return undefined
-    try {
-      return describeReferrer(digest, link.mediaType, await readContent(content, options))
-    } finally {
-      await content.close()
-    }
+    if (link?.mediaType === undefined) return undefined
+    const body = await this.#manifests.body(digest, link.mediaType, options)
+    return body && describeReferrer(digest, link.mediaType, await readManifestBody({ body }, options))
   }
 
   #markPulled(repository: Repository, tag: string): void {

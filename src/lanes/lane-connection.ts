@@ -1,5 +1,6 @@
 import { HttpHeaders } from '../lib/http1/headers.ts'
 import type { ResponseHead } from '../lib/http1/response-head.ts'
+import { asSharedSink } from './copying-sink.ts'
 import { LentBody, type SharedSink } from './lent-body.ts'
 import type { ConnectionCommand, ConnectionReport, LaneTarget, PostedError } from './thread/messages.ts'
 
@@ -105,7 +106,7 @@ export class LaneConnection {
     const length = this.#head?.length
     if (length === undefined || length === 'undeclared') throw new Error('there is no body to read')
     const connection = this.#number
-    const body = new LentBody(sink, Math.max(0, length - skip), {
+    const body = new LentBody(asSharedSink(sink), Math.max(0, length - skip), {
       lend: (memory) => this.#lane.post({ do: 'lend', connection, memory }),
       onTaken: () => this.#endBody(),
       onError: (error) => this.abort(error),

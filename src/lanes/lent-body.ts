@@ -1,9 +1,9 @@
 import type { BodySink } from '../lib/http1/body-transfer.ts'
 
-/** A sink whose memory is shared, so that a lane can fill it. */
+/** A sink that a lane can fill: its memory is shared. */
 export interface SharedSink extends BodySink {
   /** Memory for the bytes after those of `buffer`, which it becomes when that is full; undefined: there is none yet. */
-  nextBuffer(): Uint8Array | undefined
+  nextBuffer?(): Uint8Array | undefined
 }
 
 /**
@@ -51,7 +51,7 @@ export class LentBody {
     const lent = this.#lentBytes.reduce((sum, bytes) => sum + bytes, 0)
     const pieces: Uint8Array[] = []
     let missing = this.#remainingBytes - lent
-    for (const memory of [this.#sink.buffer(), this.#sink.nextBuffer()].slice(this.#lentBytes.length)) {
+    for (const memory of [this.#sink.buffer(), this.#sink.nextBuffer?.()].slice(this.#lentBytes.length)) {
       if (memory === undefined || missing <= 0) break
       if (!(memory.buffer instanceof SharedArrayBuffer)) throw new Error('a lane can fill only shared memory')
       const piece = memory.subarray(0, missing)

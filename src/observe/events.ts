@@ -84,6 +84,13 @@ export interface Events extends PeerEvents {
     /** As in `ManifestEvent`. */
     readonly client: string | undefined
   }
+  /** A client of a redirected host was sent on. `target`: `upstream`, or the bucket as the settings name it. */
+  'redirect.answered': {
+    readonly host: string
+    readonly target: string
+    readonly kind: 'manifest' | 'blob' | 'referrers' | 'tags'
+    readonly repository: Repository
+  }
   'flight.started': {
     readonly digest: Digest
     readonly kind: 'manifest' | 'blob'

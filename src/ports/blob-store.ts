@@ -68,7 +68,7 @@ export interface Incoming {
   discardBefore(position: number): void
   /** `buffer`, `nextBuffer`, `filled` and `drained` are those of `Intake`. */
   buffer(): Uint8Array
-  nextBuffer(): Uint8Array | undefined
+  nextBuffer?(): Uint8Array | undefined
   filled(length: number): boolean
   drained(): Promise<void>
   /** `listener` is called when `written` has grown or `isStorable` has changed, and once with an error if writing has failed. */

@@ -6,6 +6,7 @@ import type { Repository } from '../oci/names/repository.ts'
 import { repositoryFilter } from '../oci/names/repository-filter.ts'
 import type { AccessControl } from '../ports/access.ts'
 import type { HostedRegistry } from '../ports/hosted.ts'
+import type { Redirects } from '../ports/redirects/redirected-host.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import type { StatusReport } from '../schemas/status-report.ts'
 import { BufferPool } from './answer/buffer-pool.ts'
@@ -37,6 +38,8 @@ export interface RegistryServerOptions {
   readonly hostedNames?: HostedNames | undefined
   /** Decides who may do what; without it every client may do everything. */
   readonly access?: AccessControl | undefined
+  /** The hosts that lead to a registry elsewhere; without it there are none. */
+  readonly redirects?: Redirects | undefined
   readonly limits?: Partial<Limits> | undefined
   /** Decides which clients are local; by default those that connect over the loopback. */
   readonly clientOf?: ((remoteAddress: string | undefined) => Client) | undefined
@@ -115,6 +118,7 @@ class HttpRegistryServer implements RegistryServer {
       },
       hostedNames: options.hostedNames,
       access: options.access,
+      redirects: options.redirects,
     }
     this.#connections = new Connections(connectionLimits(limits), {
       clientOf: options.clientOf ?? clientOf,

@@ -57,6 +57,8 @@ const WebhookReport = v.object({
  */
 export const StatusReport = v.object({
   version: v.string(),
+  /** The name of the node, by `nodeName` or else of the machine. */
+  name: v.string(),
   startedAt: time,
   /** `registry` is null until the registry API listens. */
   addresses: v.object({ registry: v.nullable(v.string()), admin: v.nullable(v.string()) }),

@@ -20,7 +20,8 @@ import { LevelCatalog } from './index/catalog.ts'
 import { FirstUse } from './index/first-use.ts'
 import { LevelHostedCatalog } from './index/hosted/hosted-catalog.ts'
 import { LastUse } from './index/last-use.ts'
-import { IndexSavingsLedger } from './index/savings-ledger.ts'
+import { IndexHistoryLog } from './index/statistics/history-log.ts'
+import { IndexSavingsLedger } from './index/statistics/savings-ledger.ts'
 import { DiskBudget } from './space/disk-budget.ts'
 import { Eviction } from './space/evict.ts'
 import { measureDisk } from './space/measure.ts'
@@ -144,6 +145,7 @@ export async function openStore({ path, lanes = openLanes(), maxBytes }: StoreOp
     recovered,
     usage: () => index.usage,
     hostedUsage: () => index.links.usage,
+    pinnedBytes: () => eviction.pinnedBytes(),
     room: () => ({ limitBytes: budget.limitBytes, evictedBytes: eviction.evictedBytes }),
     peek: (digest) => blobs.peek(digest),
     onDropped: (listener) => blobs.onDropped(listener),
@@ -165,6 +167,7 @@ export async function openStore({ path, lanes = openLanes(), maxBytes }: StoreOp
     repositoriesOf: async (digest) =>
       (await index.repositoriesOf(digest)).flatMap((key) => repositoryFromKey(key) ?? []),
     savings: new IndexSavingsLedger(database),
+    history: new IndexHistoryLog(database),
     markUsed: (digest) => firstUse.mark(digest),
     references: (manifest) => index.references(manifest),
     referrersOf: (subject) => index.referrersOf(subject),

@@ -82,7 +82,6 @@ async function examineUpstream(
     proxies,
     lookup,
     deadlines,
-    lanes: undefined,
   })
   try {
     const examined = upstream.hosts.map(async (host): Promise<HostResult> => {

@@ -35,6 +35,7 @@ test('without sources the settings are the defaults', async () => {
     dht: { host: '0.0.0.0', port: 49_737 },
     peerListen: { host: '0.0.0.0', port: 5052 },
     advertise: undefined,
+    nodeName: undefined,
     zone: undefined,
     maxUpload: undefined,
     maxDownload: undefined,
@@ -42,6 +43,7 @@ test('without sources the settings are the defaults', async () => {
     logFormat: 'auto',
     upstreams: [],
     warm: [],
+    redirects: [],
     webhooks: [],
   })
 })

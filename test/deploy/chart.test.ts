@@ -6,6 +6,9 @@ import * as v from 'valibot'
 import { parse } from 'yaml'
 import { SETTINGS, type SettingName } from '../../src/config/schema.ts'
 import { Metrics } from '../../src/observe/metrics/metrics.ts'
+import { CHART_SETTINGS } from '../../testkit/schemas/chart-values.ts'
+import { chartValuesText } from '../../testkit/schemas/documents.ts'
+import { GAUGES } from '../observe/gauge-values.ts'
 import { CHART, openChart, VALUE_SETS } from './support/helm.ts'
 import { containersOf, DEPLOY, named, resourcesIn, workloadsOf } from './support/manifests.ts'
 import { assertSound, settingsOf } from './support/soundness.ts'
@@ -32,31 +35,17 @@ function compare(values: unknown, schema: unknown, path: string): void {
   for (const key of known) compare(given[key], shape.output.properties[key], `${path}.${key}`)
 }
 
+test('the schema of the values is that of the code; npm run schemas writes it', async () => {
+  assert.equal(await readFile(join(CHART, 'values.schema.json'), 'utf8'), chartValuesText())
+})
+
 test('`config` of the chart accepts exactly the settings for which the chart has no value', async () => {
   const schema: unknown = JSON.parse(await readFile(join(CHART, 'values.schema.json'), 'utf8'))
   const config = v.parse(Shape, v.parse(Shape, schema).properties['config'])
-  const chartValues: readonly SettingName[] = [
-    'listen',
-    'admin',
-    'adminAuth',
-    'adminTls',
-    'data',
-    'maxBytes',
-    'drainTimeout',
-    'peersSecretFile',
-    'bootstrap',
-    'dht',
-    'peerListen',
-    'advertise',
-    'zone',
-    'maxUpload',
-    'maxDownload',
-    'logLevel',
-  ]
   const names = (Object.keys(SETTINGS) as SettingName[]).filter((name) => SETTINGS[name].inFile)
   assert.deepEqual(
     Object.keys(config.properties).sort(),
-    names.filter((name) => !chartValues.includes(name)).sort(),
+    names.filter((name) => !CHART_SETTINGS.includes(name)).sort(),
   )
 })
 
@@ -70,27 +59,36 @@ test('the chart and the changelog have the version of the program', async () => 
   assert.equal(/^## (\S+)/m.exec(changelog)?.[1], version)
 })
 
-test('the dashboard uses only metrics that exist', async () => {
+test('the dashboard and the alert rules use only metrics that exist', async () => {
   const dashboard = await readFile(join(CHART, 'files/dashboard.json'), 'utf8')
-  const levels = {
-    flightsActive: 0,
-    flightWaiters: 0,
-    storeBytes: 0,
-    storeBlobs: 0,
-    evictedBytes: 0,
-    peersConnected: 0,
-    savedBytes: { clients: 5, peers: 6 },
-  }
-  const metrics = new Metrics({ version: '0', gauges: () => levels })
+  const alerts = await readFile(join(CHART, 'files/alerts.yaml'), 'utf8')
+  const metrics = new Metrics({ version: '0' })
   try {
-    const text = metrics.text()
-    const names = new Set(dashboard.match(/\b(?:leat|process)_[a-z_]+/g))
+    const text = metrics.text(GAUGES)
+    const names = new Set(`${dashboard}${alerts}`.match(/\b(?:leat|process)_[a-z_]+/g))
     assert.ok(names.size > 15)
     for (const name of names)
       assert.match(text, new RegExp(`^# TYPE ${name.replace(/_bucket$/, '')} `, 'm'), name)
   } finally {
     metrics.close()
   }
+})
+
+test('the share of saved bytes leaves out what is hosted, which never comes from upstream', async () => {
+  const dashboard = await readFile(join(CHART, 'files/dashboard.json'), 'utf8')
+  const { panels } = v.parse(
+    v.looseObject({
+      panels: v.array(
+        v.looseObject({ title: v.string(), targets: v.array(v.looseObject({ expr: v.string() })) }),
+      ),
+    }),
+    JSON.parse(dashboard),
+  )
+  const expression = panels.find(({ title }) => title === 'Bytes saved')?.targets[0]?.expr ?? assert.fail()
+  const parts = [...expression.matchAll(/leat_(?:served|saved)_bytes_total\{(\w+="\w+"),/g)].map(
+    ([, label]) => label,
+  )
+  assert.deepEqual(parts, ['to="clients"', 'to="clients"', 'source="upstream"'])
 })
 
 test('the rendered chart is sound, and the manifests are current', async (t) => {
@@ -152,8 +150,8 @@ test('the rendered chart is sound, and the manifests are current', async (t) => 
       const { env } = named(template.spec.containers, 'startup-taint')
       const variables = Object.fromEntries(env.map(({ name, value }) => [name, value]))
       assert.deepEqual(
-        [variables['TAINT_KEY'], variables['MOST_SECONDS'], variables['LEAT_ADMIN']],
-        ['corp/x', '60', '127.0.0.1:5051'],
+        [variables['TAINT_KEY'], variables['MOST_SECONDS'], variables['ADMIN_URL']],
+        ['corp/x', '60', 'http://127.0.0.1:5051'],
       )
       assert.match(text, /request\.userInfo\.username == "system:serviceaccount:leat:leat"\n/)
       assert.match(text, /filter\(taint, taint\.key != "corp\/x"\)/)
@@ -190,6 +188,26 @@ test('the rendered chart is sound, and the manifests are current', async (t) => 
     },
   )
 
+  await t.test('an image can be named by its digest, and resources by another name', async () => {
+    const digest = `sha256:${'0a'.repeat(32)}`
+    const values = `fullnameOverride: mirror\nnameOverride: cache\nimage: { tag: "9", digest: "${digest}" }\n`
+    const workloads = workloadsOf(resourcesIn(await render(values)))
+    const { template } = named(workloads, 'mirror')
+    assert.equal(template.metadata.labels['app.kubernetes.io/name'], 'cache')
+    const text = await render(values)
+    const images = new Set([...text.matchAll(/^ *image: (.*)$/gm)].map(([, image]) => image))
+    assert.deepEqual([...images], [`"registry.example.com/leat@${digest}"`])
+    assert.doesNotMatch(text, /name: leat\b/)
+  })
+
+  await t.test('the values that the schema takes from the settings reach the agent as they are', async () => {
+    const values =
+      'config: { scrubRate: 16777216, warm: [alpine:3], upstreams: [{ namespace: a.example, username: a, password: 12345678, tagTtl: 0 }] }\n'
+    const text = await render(values)
+    assert.match(text, /scrubRate: 16777216\n/)
+    assert.match(text, /password: 12345678\n/)
+  })
+
   const refused: Readonly<Record<string, RegExp>> = {
     'registri: { port: 1 }': /additional propert/i,
     'peers: { secret: short }': /peers\/secret|peers\.secret/,
@@ -200,6 +218,23 @@ test('the rendered chart is sound, and the manifests are current', async (t) => 
     'runtime: { caFile: /ca.crt }': /config\.tlsCert/,
     'startupTaint: { key: "no key" }': /startupTaint/,
     'peers: { secret: 0123456789abcdef, existingSecret: x }': /exclude each other/,
+    'image: { repository: "" }': /image\.repository is empty/,
+    'image: { digest: abc }': /image\/digest|image\.digest/,
+    'registry: { port: 5051 }': /registry\.port and admin\.port are both 5051/,
+    'peers: { port: 5050 }': /registry\.port and peers\.port are both 5050/,
+    'peers: { dhtPort: 49740 }': /peers\.dhtPort and dht\.port are both 49740/,
+    'peers: { maxUpload: fast }': /maxUpload/,
+    'peers: { bootstrap: [nowhere] }': /bootstrap/,
+    'data: { maxBytes: 50G }': /maxBytes/,
+    'config: { tlsCert: /tls/a }': /tlsKey/,
+    'config: { tlsKey: /tls/a }': /tlsCert/,
+    'config: { auth: { clientCertificates: { caFile: /ca } } }': /tlsCert/,
+    'config: { allow: ["https://x"] }': /allow/,
+    'config: { warm: ["https://x"] }': /warm/,
+    'config: { warm: [{ image: alpine, platforms: [linux] }] }': /warm/,
+    'config: { upstreams: [{ namespace: a.example, tagTtl: 60 }] }': /tagTtl/,
+    'config: { upstreams: [{ namespace: a.example, tagTtl: "60" }] }': /tagTtl/,
+    'config: { upstreams: [{ namespace: a.example, password: x }] }': /username/,
   }
   for (const [values, why] of Object.entries(refused)) {
     await t.test(`${values} is refused`, async () => {

@@ -4,10 +4,13 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
+import { makeCertificates } from '../../testkit/certificates.ts'
 import { startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../warm/node.ts'
 import { ApiServer, type Taint } from './support/api-server.ts'
@@ -46,7 +49,7 @@ class TaintRemoval {
       env: {
         PATH: process.env['PATH'],
         ...api.env,
-        LEAT_ADMIN: new URL(admin).host,
+        ADMIN_URL: admin,
         TAINT_KEY: 'leat/warming',
         MOST_SECONDS: '0',
         // Only a server that never answers exceeds this timeout, however slow the machine is.
@@ -153,6 +156,25 @@ async function warmNode(t: TestContext): Promise<Node> {
   return await Node.start(t, upstream)
 }
 
+test('an agent whose admin address speaks TLS is asked over TLS, whatever its certificate', async (t) => {
+  const { cert, key } = makeCertificates()
+  const server = createServer({ cert, key }, (request, response) => {
+    const isWarm = request.url === '/readyz?warm=1'
+    response.writeHead(isWarm ? 200 : 404).end()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const api = await ApiServer.start(t, [WARMING, OTHER])
+  const { port } = server.address() as AddressInfo
+  const removal = await TaintRemoval.start(t, api, { admin: `https://127.0.0.1:${port}` })
+  await removal.prints(DONE_LINE)
+  assert.deepEqual(api.taints, [OTHER])
+})
+
 test('a request that the API server does not answer is repeated', async (t) => {
   const { admin } = await warmNode(t)
   const api = await ApiServer.start(t, [WARMING, OTHER])
@@ -200,7 +222,7 @@ test('a node without the taint is not changed', async (t) => {
 test('a node that is never warm loses the taint after the limit', async (t) => {
   const api = await ApiServer.start(t, [WARMING])
   const removal = await TaintRemoval.start(t, api, { admin: REFUSING, MOST_SECONDS: '1' })
-  await removal.prints(/not yet: fetch failed: connect ECONNREFUSED/)
+  await removal.prints(/not yet: connect ECONNREFUSED/)
   const output = await removal.prints(DONE_LINE)
   assert.match(output, /the node is not warm after 1 s\n/)
   assert.match(output, WARM_LINE)

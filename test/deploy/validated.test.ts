@@ -30,7 +30,7 @@ test('the rendered chart and the manifests are valid for several versions of Kub
       }
       if (version === LATEST) assert.equal(Object.keys(files).length, 3 + Object.keys(VALUE_SETS).length)
       const all = resourcesIn(Object.values(files).join('\n---\n'))
-      const prometheus = all.filter(({ kind }) => kind === 'ServiceMonitor').length
+      const prometheus = all.filter(({ kind }) => /^(?:ServiceMonitor|PrometheusRule)$/.test(kind)).length
       assert.ok(prometheus > 0)
       const { resources, summary } = await kubeconform.validate(files, version)
       assert.deepEqual(resources, [])

@@ -50,6 +50,30 @@ test('a pushed image is pulled by tag and by digest', async (t) => {
   assert.equal(await resolver.isPrivate(TEAM), false)
 })
 
+test('a tag that has moved or gone is answered so from the moment on at which that is done', async (t) => {
+  const lab = await hostedLab(t)
+  const resolver = lab.resolver(nobody())
+  const images = [await pushImage(lab.registry, 'a', { tags: ['v1'] }), await pushImage(lab.registry, 'b')]
+  const digestOfTag = async () => (await resolver.manifestByTag(TEAM, 'v1', options)).digest
+  const contents = images.map(({ config, layer }) => imageOf({ config, layers: [layer] }))
+  for (let move = 0; move < 20; move++) {
+    const bytes = contents[move % 2] ?? assert.fail()
+    // Pulls are under way while the tag moves.
+    const pulls = [digestOfTag(), digestOfTag()]
+    const pushing = pushManifest(lab.registry, bytes, { tags: ['v1'] })
+    pulls.push(digestOfTag())
+    const digest = await pushing
+    assert.equal(await digestOfTag(), digest)
+    await Promise.all(pulls)
+    assert.equal(await digestOfTag(), digest)
+  }
+  const pulls = [digestOfTag().catch(() => {}), digestOfTag().catch(() => {})]
+  assert.equal(await lab.registry.deleteTag(TEAM, 'v1'), true)
+  await assert.rejects(digestOfTag(), { code: 'absent' })
+  await Promise.all(pulls)
+  await assert.rejects(digestOfTag(), { code: 'absent' })
+})
+
 test('a large manifest is sent from its file', async (t) => {
   const lab = await hostedLab(t)
   const config = await pushBlob(lab.registry, Buffer.from('{}'))

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { it, type TestContext } from 'node:test'
+import { it } from 'node:test'
 import type { Worker } from 'node:worker_threads'
 import { LanePool, openLanes } from '../../src/lanes/lane-pool.ts'
 import { SharedMemory, type Slot } from '../../src/lanes/shared-memory.ts'
@@ -12,6 +12,7 @@ import { checkpointsOf, digestOf } from '../../testkit/memory/digests.ts'
 import { FACTS, feed, stored, wanted, writtenTo } from '../conformance/blob-steps.ts'
 import { folder, opened, smallDisk } from '../store/folder.ts'
 import { failureOf } from '../store/writing/failure-of.ts'
+import { startedThreads } from './started-threads.ts'
 
 const MIB = 1024 * 1024
 const DIGEST = digestOf(Buffer.from('x'))
@@ -249,12 +250,3 @@ it('a content that is only hashed fails with its lane, because its bytes are gon
   await assert.rejects(incoming.drained(), { code: 'disk' })
   await incoming.close()
 })
-
-/** The threads that start until the test is over. */
-function startedThreads(t: TestContext): Worker[] {
-  const threads: Worker[] = []
-  const remember = (thread: Worker): number => threads.push(thread)
-  process.on('worker', remember)
-  addCleanup(t, () => process.off('worker', remember))
-  return threads
-}

@@ -12,7 +12,7 @@ export interface Suite {
   readonly silenceMs: number
 }
 
-/** The fast suite has what no other suite names. */
+/** The fast suite has what no other suite names: the rooms of the source, each tested by itself. */
 const FAST: Suite = {
   name: 'fast',
   about: 'needs no program but Node',
@@ -24,6 +24,13 @@ const FAST: Suite = {
 
 export const SUITES: readonly Suite[] = [
   FAST,
+  {
+    name: 'commands',
+    about: 'whole agents, the command line, and what is deployed',
+    paths: ['agent', 'cli/', 'deploy/'],
+    concurrency: 2 * availableParallelism(),
+    silenceMs: 120_000,
+  },
   {
     name: 'attacks',
     about: 'hostile clients against one agent',

@@ -29,7 +29,6 @@ class ScriptedTransport extends Transport {
       proxies: undefined,
       lookup: undefined,
       deadlines: DEFAULT_DEADLINES,
-      lanes: undefined,
     })
     this.#answer = answer
     this.send = (request) => this.#response(request)

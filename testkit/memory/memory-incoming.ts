@@ -82,8 +82,6 @@ export class MemoryIncoming implements Incoming {
     return this.#buffer
   }
 
-  nextBuffer(): undefined {}
-
   filled(length: number): boolean {
     if (length > this.#buffer.length) throw new RangeError('more filled than there was room')
     if (this.#isClosed || this.#failure !== undefined) return false

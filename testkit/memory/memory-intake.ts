@@ -57,8 +57,6 @@ export class MemoryIntake implements VouchedIntake {
     return this.#window.subarray(this.#filled)
   }
 
-  nextBuffer(): undefined {}
-
   filled(length: number): boolean {
     const { length: free } = this.buffer()
     if (length > free || length < 1) throw new RangeError(`filled(${length})`)

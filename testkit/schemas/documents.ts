@@ -2,6 +2,7 @@ import { toJsonSchema } from '@valibot/to-json-schema'
 import { configFileSchema } from '../../src/config/json-schema.ts'
 import { Bundle } from '../../src/oci/bundle.ts'
 import { BlobReport, ImageReport } from '../../src/schemas/content-report.ts'
+import { HistoryReport } from '../../src/schemas/history-report.ts'
 import { ImportLine } from '../../src/schemas/import-report.ts'
 import { PullsReport } from '../../src/schemas/pull-report.ts'
 import { StatusReport } from '../../src/schemas/status-report.ts'
@@ -19,6 +20,7 @@ import {
 } from '../../src/schemas/upkeep-report.ts'
 import { WarmLine, WarmRequest } from '../../src/schemas/warm-report.ts'
 import { WhyReport } from '../../src/schemas/why-report.ts'
+import { chartValuesSchema } from './chart-values.ts'
 
 type ValibotSchema = Parameters<typeof toJsonSchema>[0]
 
@@ -28,6 +30,7 @@ const API: Readonly<Record<string, ValibotSchema>> = {
   'blobs.line': BlobReport,
   'images.line': ImageReport,
   pulls: PullsReport,
+  history: HistoryReport,
   why: WhyReport,
   'gc.request': GcRequest,
   'gc.line': GcLine,
@@ -60,6 +63,11 @@ export function schemaDocuments(): ReadonlyMap<string, string> {
     documents.set(`${name}.json`, written(jsonSchema))
   }
   return documents
+}
+
+/** The contents of the chart's values.schema.json. */
+export function chartValuesText(): string {
+  return written(chartValuesSchema())
 }
 
 function written(schema: unknown): string {

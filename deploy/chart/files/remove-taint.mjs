@@ -1,8 +1,11 @@
 // Removes one taint from this node once its agent is warm.
 import { readFileSync } from 'node:fs'
+import { get as getPlain } from 'node:http'
+import { get as getEncrypted } from 'node:https'
+import { text as textOf } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 
-const { KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, TOKEN_FILE, NODE_NAME, TAINT_KEY, LEAT_ADMIN } =
+const { KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, TOKEN_FILE, NODE_NAME, TAINT_KEY, ADMIN_URL } =
   process.env
 const host = KUBERNETES_SERVICE_HOST.includes(':') ? `[${KUBERNETES_SERVICE_HOST}]` : KUBERNETES_SERVICE_HOST
 const node = `https://${host}:${KUBERNETES_SERVICE_PORT}/api/v1/nodes/${NODE_NAME}`
@@ -15,11 +18,8 @@ const started = Date.now()
 await retryUntil('the node may get pods', async () => {
   if (maxSeconds > 0 && Date.now() - started >= maxSeconds * 1000)
     return console.log(`the node is not warm after ${maxSeconds} s`)
-  const response = await fetch(`http://${LEAT_ADMIN}/readyz?warm=1`, {
-    signal: AbortSignal.timeout(requestTimeoutMs),
-  })
-  const text = (await response.text()).trim()
-  if (!response.ok) throw new Error(text)
+  const { status, text } = await requestReadiness()
+  if (status !== 200) throw new Error(text.trim())
 })
 await retryUntil(`removed the taint ${TAINT_KEY} from ${NODE_NAME}`, async () => {
   const taints = (await requestNode('GET')).spec.taints ?? []
@@ -49,6 +49,18 @@ async function retryUntil(goal, attempt) {
     }
     await delay(pauseMs)
   }
+}
+
+/** Like the kubelet's probes it takes any certificate: only a program of this node can answer at this address. */
+async function requestReadiness() {
+  const url = new URL('/readyz?warm=1', ADMIN_URL)
+  const get = url.protocol === 'https:' ? getEncrypted : getPlain
+  const options = { rejectUnauthorized: false, agent: false, signal: AbortSignal.timeout(requestTimeoutMs) }
+  return await new Promise((resolve, reject) => {
+    get(url, options, (response) => {
+      textOf(response).then((text) => resolve({ status: response.statusCode, text }), reject)
+    }).on('error', reject)
+  })
 }
 
 async function requestNode(method, steps) {

@@ -1,10 +1,10 @@
 {{- define "leat.name" -}}
-{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{ .Values.fullnameOverride | default .Release.Name | trunc 40 | trimSuffix "-" }}
 {{- end }}
 
 {{/* (list . "agent") */}}
 {{- define "leat.selector" -}}
-app.kubernetes.io/name: leat
+app.kubernetes.io/name: {{ (index . 0).Values.nameOverride | default "leat" }}
 app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
@@ -15,7 +15,8 @@ app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
 {{- end }}
 
 {{- define "leat.image" -}}
-image: {{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) | quote }}
+{{- $version := printf ":%s" (.Values.image.tag | default .Chart.AppVersion) -}}
+image: {{ .Values.image.digest | empty | ternary $version (printf "@%s" .Values.image.digest) | printf "%s%s" .Values.image.repository | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- end }}
 
@@ -161,7 +162,31 @@ dnsPolicy: Default
 {{- end }}
 {{- end }}
 
+{{/* (list first second …), each a pair of name and port: two of them must not be equal. */}}
+{{- define "leat.differentPorts" -}}
+{{- $seen := dict }}
+{{- range . }}
+{{- $name := index . 0 }}
+{{- $port := index . 1 | toString }}
+{{- with get $seen $port }}
+{{- fail (printf "%s and %s are both %s: give each a port of its own, because they are all ports of the node" . $name $port) }}
+{{- end }}
+{{- $_ := set $seen $port $name }}
+{{- end }}
+{{- end }}
+
 {{- define "leat.check" -}}
+{{- if not .Values.image.repository }}
+{{- fail "image.repository is empty: set it to the repository that has the image of this chart, such as registry.example.com/leat" }}
+{{- end }}
+{{- $tcp := list (list "registry.port" .Values.registry.port) (list "admin.port" .Values.admin.port) }}
+{{- if .Values.peers.enabled }}
+{{- $tcp = append $tcp (list "peers.port" .Values.peers.port) }}
+{{- end }}
+{{- include "leat.differentPorts" $tcp }}
+{{- if and .Values.peers.enabled .Values.dht.enabled }}
+{{- include "leat.differentPorts" (list (list "peers.dhtPort" .Values.peers.dhtPort) (list "dht.port" .Values.dht.port)) }}
+{{- end }}
 {{- if and .Values.startupTaint.enabled (semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version) }}
 {{- fail "startupTaint.enabled needs Kubernetes 1.30: before that, an agent cannot be kept from changing other nodes than its own" }}
 {{- end }}
@@ -170,9 +195,6 @@ dnsPolicy: Default
 {{- end }}
 {{- if and .Values.serviceMonitor.enabled (ne .Values.admin.listen "node") }}
 {{- fail "serviceMonitor.enabled needs admin.listen: node, because Prometheus cannot reach the loopback of a node" }}
-{{- end }}
-{{- if and .Values.startupTaint.enabled .Values.admin.tlsSecret }}
-{{- fail "startupTaint.enabled asks the admin port without TLS: leave out admin.tlsSecret" }}
 {{- end }}
 {{- if and .Values.peers.secret .Values.peers.existingSecret }}
 {{- fail "peers.secret and peers.existingSecret exclude each other" }}

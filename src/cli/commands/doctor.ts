@@ -1,6 +1,6 @@
 import { loadSettings, type SettingSources } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
-import { SettingsError } from '../../config/values/format.ts'
+import { SettingsError } from '../../config/values/settings-error.ts'
 import { checksOf } from '../../doctor/check-list.ts'
 import { type Diagnosis, runChecks } from '../../doctor/run-checks.ts'
 import { AS_ROOT, notChecked, problem } from '../../doctor/tools/finding.ts'

@@ -5,13 +5,23 @@ import {
   type TokenOptions,
 } from '../../access/options/access-options.ts'
 import { parseNetwork } from '../../lib/client-address.ts'
-import { type Format, type GivenValue, listOf, oneOf, path, record, refuse, text } from '../values/format.ts'
+import {
+  type Format,
+  type GivenValue,
+  listOf,
+  matching,
+  oneOf,
+  path,
+  record,
+  refuse,
+  text,
+} from '../values/format.ts'
 
-const NAMES = /^(?=.{1,255}$)[a-z0-9._*-]+(?::\d{1,5})?(?:\/[a-z0-9._*-]+)*$/
+const NAMES = /^[a-z0-9._*-]+(?::\d{1,5})?(?:\/[a-z0-9._*-]+)*$/
 
 /** A quotation mark or a backslash would end the text in the header that names it. */
-const headerText = text(
-  (given) => (/^[\x20\x21\x23-\x5b\x5d-\x7e]{1,200}$/.test(given) ? given : undefined),
+const headerText = matching(
+  /^[\x20\x21\x23-\x5b\x5d-\x7e]{1,200}$/,
   'printable ASCII without quotation marks and backslashes',
 )
 const claim = text((given) => (given.length <= 500 ? given : undefined), 'a text of at most 500 characters')
@@ -41,9 +51,10 @@ const rule = record(
       ),
     ),
     names: listOf(
-      text(
-        (given) => (NAMES.test(given) ? given : undefined),
+      matching(
+        NAMES,
         'a repository with * for one part and ** for any, such as team/** or docker.io/library/*',
+        255,
       ),
     ),
     actions: listOf(oneOf('pull', 'push', 'delete', 'list')),
@@ -59,6 +70,7 @@ const rules: Format<readonly RuleOptions[]> = {
       ? refuse(given, 'has no value; expected a list of rules')
       : listOf({ ...rule, read: readRule }).read(given),
   jsonSchema: { type: 'array', items: rule.jsonSchema },
+  show: listOf(rule).show,
 }
 const fields = record({
   htpasswd: path,
@@ -77,6 +89,7 @@ export const auth: Format<AccessOptions | undefined> = {
     return refuse(given, 'has no way to log in; give htpasswd, token or clientCertificates')
   },
   jsonSchema: fields.jsonSchema,
+  show: fields.show,
 }
 
 function readToken(item: GivenValue): TokenOptions {

@@ -1,4 +1,5 @@
 import { isIP, isIPv6 } from 'node:net'
+import { textLike } from './format.ts'
 
 /** An address to listen at, or to connect to. */
 export interface SocketAddress {
@@ -11,6 +12,9 @@ const HOST_NAME =
   /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i
 /** A text that looks like an IPv4 address and is not one is a typing error, not a host name. */
 const DOTTED_NUMBERS = /^[\d.]+$/
+
+export const ADDRESS_SCHEMA = textLike(/^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/)
+export const HOST_SCHEMA = textLike(/^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?$/)
 
 /** Parses `127.0.0.1:5050`, `[::1]:5050` or `localhost:5050`. Port 0 means any free one. */
 export function parseAddress(text: string): SocketAddress | undefined {

@@ -1,12 +1,5 @@
 import { nearest } from './nearest.ts'
-
-/** A setting that cannot be used. Its message is one sentence that names the location and the allowed values. */
-export class SettingsError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.name = 'SettingsError'
-  }
-}
+import { readAll, SettingsError } from './settings-error.ts'
 
 /** A value as it is written on the command line, in the environment or in a file. */
 export interface GivenValue {
@@ -31,7 +24,13 @@ export interface Format<Value> {
   readonly read: (given: GivenValue) => Value
   /** The same rule for editors; it may allow more than `read`, never less. */
   readonly jsonSchema: JsonSchema
+  /** The given value as a file would have it, with secrets hidden; `read` has accepted the value. */
+  readonly show: (given: GivenValue) => ShownValue
 }
+
+export type ShownValue = string | readonly ShownValue[] | { readonly [key: string]: ShownValue }
+
+export const HIDDEN = '***'
 
 export function refuse(at: Pick<GivenValue, 'location' | 'name'>, problem: string): never {
   const subject =
@@ -40,7 +39,7 @@ export function refuse(at: Pick<GivenValue, 'location' | 'name'>, problem: strin
 }
 
 /** An editor reads `1073741824` and `true` as a number and a boolean, `readYaml` as the text in the file. */
-const SCALAR: JsonSchema = { type: ['string', 'number', 'boolean'] }
+const SCALAR: JsonSchema = { type: ['string', 'number', 'boolean'], minLength: 1 }
 
 /** A text. `parse` returns undefined for a text that is not allowed; `allowed` completes "expected …". */
 export function text<Value>(
@@ -59,7 +58,26 @@ export function text<Value>(
         : `is ${nounFor(given)}; expected ${allowed}`,
     )
   }
-  return { read, jsonSchema: { description: `Expected: ${allowed}.`, ...jsonSchema } }
+  return { read, jsonSchema: { description: `Expected: ${allowed}.`, ...jsonSchema }, show: asGiven }
+}
+
+function asGiven({ value }: GivenValue): ShownValue {
+  return typeof value === 'string' ? value : HIDDEN
+}
+
+/**
+ * The schema of texts that match the pattern, which holds for all that is allowed and perhaps for more. The pattern may use
+ * only what RE2 has, because Helm checks the values of the chart by it.
+ */
+export function textLike(pattern: RegExp, maxLength?: number): JsonSchema {
+  return { ...SCALAR, pattern: pattern.source, ...(maxLength === undefined ? {} : { maxLength }) }
+}
+
+/** A text that matches the pattern, which may use only what RE2 has. */
+export function matching(pattern: RegExp, allowed: string, maxLength?: number): Format<string> {
+  const isAllowed = (given: string): boolean =>
+    pattern.test(given) && given.length <= (maxLength ?? Number.POSITIVE_INFINITY)
+  return text((given) => (isAllowed(given) ? given : undefined), allowed, textLike(pattern, maxLength))
 }
 
 /** A text that no error repeats. */
@@ -69,42 +87,79 @@ export function secretText<Value>(wrap: (text: string) => Value): Format<Value> 
     if (given.value === '') return refuse(given, 'has no value; expected a text')
     return wrap(given.value)
   }
-  return { read, jsonSchema: SCALAR }
+  return { read, jsonSchema: SCALAR, show: () => HIDDEN }
 }
 
 /** A list. A single text stands for its parts between commas, so that the environment can give lists, too. */
 export function listOf<Value>(item: Format<Value>): Format<readonly Value[]> {
   const read = (given: GivenValue): readonly Value[] => {
     if (given.value instanceof Map) return refuse(given, 'is a map; expected a list')
-    if (typeof given.value !== 'string')
-      return Object.freeze((given.value as readonly GivenValue[]).map(item.read))
     if (given.value === '') return refuse(given, 'has no value; expected a list')
-    const parts = given.value.split(',').map((part) => part.trim())
-    return Object.freeze(parts.map((value) => item.read({ ...given, value })))
+    return Object.freeze(readAll(itemsOf(given).map((one) => () => item.read(one))))
   }
-  return { read, jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, SCALAR] } }
+  return {
+    read,
+    jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, betweenCommas(item)] },
+    show: (given) => itemsOf(given).map(item.show),
+  }
 }
 
-/** A map with these keys and no others. The caller of the format checks that the map has the `required` ones. */
+function itemsOf(given: GivenValue): readonly GivenValue[] {
+  if (typeof given.value !== 'string') return given.value as readonly GivenValue[]
+  return given.value.split(',').map((part) => ({ ...given, value: part.trim() }))
+}
+
+/** The schema of a text with parts between commas. */
+function betweenCommas({ jsonSchema: { pattern, description } }: Format<unknown>): JsonSchema {
+  if (typeof pattern !== 'string') return SCALAR
+  const part = ` *(?:${pattern.replace(/^\^|\$$/g, '')}) *`
+  return { ...SCALAR, pattern: `^${part}(?:,${part})*$`, description }
+}
+
+/**
+ * A map with these keys and no others. The caller of the format checks that the map has the `required` ones, and that the
+ * `rules` for editors hold.
+ */
 export function record<Fields extends Readonly<Record<string, Format<unknown>>>>(
   fields: Fields,
   required: readonly (keyof Fields & string)[] = [],
+  rules: readonly JsonSchema[] = [],
 ): Format<{ readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }> {
   const known = Object.keys(fields)
   const read = (given: GivenValue): { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> } => {
     if (!(given.value instanceof Map)) {
       return refuse(given, `is ${nounFor(given)}; expected a map with keys out of ${known.join(', ')}`)
     }
-    const values: Record<string, unknown> = {}
-    for (const [key, entry] of given.value as ReadonlyMap<string, GivenEntry>) {
+    const entries = [...(given.value as ReadonlyMap<string, GivenEntry>)]
+    const readEntry = ([key, entry]: readonly [string, GivenEntry]): readonly [string, unknown] => {
       const format = Object.hasOwn(fields, key) ? fields[key] : undefined
       if (format === undefined) return refuseUnknown(entry.keyLocation, key, known)
-      values[key] = format.read(entry.given)
+      return [key, format.read(entry.given)]
     }
+    const values = Object.fromEntries(readAll(entries.map((entry) => () => readEntry(entry))))
     return values as { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }
   }
+  const show = ({ value }: GivenValue): ShownValue =>
+    value instanceof Map
+      ? Object.fromEntries(
+          [...(value as ReadonlyMap<string, GivenEntry>)].map(([key, { given }]) => [
+            key,
+            fields[key]?.show(given) ?? HIDDEN,
+          ]),
+        )
+      : HIDDEN
   const properties = Object.fromEntries(known.map((key) => [key, fields[key]?.jsonSchema]))
-  return { read, jsonSchema: { type: 'object', properties, required, additionalProperties: false } }
+  const allOf = rules.length === 0 ? {} : { allOf: rules }
+  return {
+    read,
+    jsonSchema: { type: 'object', properties, required, additionalProperties: false, ...allOf },
+    show,
+  }
+}
+
+/** The rule of a map in which one key needs one of the others. */
+export function needs(key: string, ...others: readonly string[]): JsonSchema {
+  return { anyOf: [{ not: { required: [key] } }, ...others.map((other) => ({ required: [other] }))] }
 }
 
 export function refuseUnknown(location: string | undefined, key: string, known: readonly string[]): never {

@@ -1,4 +1,5 @@
 import type { DiskLimit } from '../../lib/disk-limit.ts'
+import { textLike } from './format.ts'
 
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -16,6 +17,11 @@ const UNITS: Readonly<Record<string, number>> = {
   gib: 2 ** 30,
   tib: 2 ** 40,
 }
+
+export const SIZE_SCHEMA = textLike(/^\d{1,16}(?:\.\d{1,6})? ?(?:[KkMmGgTt](?:[Ii][Bb]?|[Bb])|[Bb])?$/)
+export const DISK_LIMIT_SCHEMA = textLike(
+  /^\d{1,16}(?:\.\d{1,6})? ?(?:[KkMmGgTt](?:[Ii][Bb]?|[Bb])|[Bb]|%)?$/,
+)
 
 /**
  * Parses a size such as `50GiB`, `1.5TB` or `1073741824` into bytes. A bare `50G` is refused, because some tools mean

@@ -1,5 +1,17 @@
 import { parseRegistryHost } from '../../oci/names/registry-host.ts'
-import { type Format, type GivenValue, listOf, oneOf, path, record, refuse, text, yesOrNo } from './format.ts'
+import { HOST_SCHEMA } from './address.ts'
+import {
+  type Format,
+  type GivenValue,
+  listOf,
+  matching,
+  oneOf,
+  path,
+  record,
+  refuse,
+  text,
+  yesOrNo,
+} from './format.ts'
 
 /** Images on this machine that are served without being pulled. */
 export interface SourceSettings {
@@ -15,21 +27,18 @@ export interface SourceSettings {
 }
 
 const KINDS = ['docker', 'ociLayout', 'dir'] as const
-const NAME_PREFIX = /^(?=.{1,200}$)[a-z0-9]+(?:[._/-]+[a-z0-9]+)*\/?$/
+const NAME_PREFIX = /^[a-z0-9]+(?:[._/-]+[a-z0-9]+)*\/?$/
 /** `env`: what the variables of Docker's own client say. */
-const dockerHost = text(
-  (given) => (/^(?:env|unix:\/\/\/.+|tcp:\/\/[^/\s]+)$/.test(given) ? given : undefined),
+const dockerHost = matching(
+  /^(?:env|unix:\/\/\/.+|tcp:\/\/[^/\s]+)$/,
   'env, unix:///var/run/docker.sock or tcp://host:2376',
 )
 const entry = record({
   docker: dockerHost,
   ociLayout: path,
   dir: path,
-  registry: text(parseRegistryHost, 'a registry such as docker.io or localhost:5000'),
-  namePrefix: text(
-    (given) => (NAME_PREFIX.test(given) ? given : undefined),
-    'the first part of a name such as acme/base',
-  ),
+  registry: text(parseRegistryHost, 'a registry such as docker.io or localhost:5000', HOST_SCHEMA),
+  namePrefix: matching(NAME_PREFIX, 'the first part of a name such as acme/base', 200),
   prefixes: listOf(text((given) => given, 'the first letters of names such as acme/')),
   exclusive: yesOrNo,
   compress: oneOf('gzip', 'zstd'),
@@ -73,4 +82,5 @@ export const sources: Format<readonly SourceSettings[]> = {
     return listOf({ ...entry, read: readItem }).read(given)
   },
   jsonSchema: { type: 'array', items: entry.jsonSchema },
+  show: listOf(entry).show,
 }

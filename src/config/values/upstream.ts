@@ -1,15 +1,18 @@
 import { parseRegistryHost } from '../../oci/names/registry-host.ts'
-import { parseHost } from './address.ts'
+import { HOST_SCHEMA, parseHost } from './address.ts'
 import { DURATION_SCHEMA, parseDuration } from './duration.ts'
 import {
   type Format,
   type GivenValue,
   listOf,
+  matching,
+  needs,
   path,
   record,
   refuse,
   secretText,
   text,
+  textLike,
   yesOrNo,
 } from './format.ts'
 import { Secret } from './secret.ts'
@@ -60,19 +63,22 @@ export const UPSTREAM_DEFAULTS = Object.freeze({
 }) satisfies Omit<UpstreamSettings, 'namespace'>
 
 const REPOSITORY_PREFIX =
-  /^(?=.{1,200}$)[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
+  /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 
 const anyText = text((given) => given, 'a text')
 /** A line break in the value of a request header would start another header. */
-const headerText = text(
-  (given) => (/^[\x20-\x7e]{1,200}$/.test(given) ? given : undefined),
-  'printable ASCII',
-)
+const headerText = matching(/^[\x20-\x7e]{1,200}$/, 'printable ASCII')
 const duration = text(parseDuration, 'a duration such as 60s, 1h30m or 7d', DURATION_SCHEMA)
 
 const fields = {
-  namespace: text(parseRegistryHost, 'a registry as clients name it, such as docker.io or localhost:5000'),
-  host: listOf(text(parseHost, 'host or host:port, such as registry-1.docker.io, without https://')),
+  namespace: text(
+    parseRegistryHost,
+    'a registry as clients name it, such as docker.io or localhost:5000',
+    HOST_SCHEMA,
+  ),
+  host: listOf(
+    text(parseHost, 'host or host:port, such as registry-1.docker.io, without https://', HOST_SCHEMA),
+  ),
   tls: yesOrNo,
   acceptInvalidCerts: yesOrNo,
   caFile: path,
@@ -83,15 +89,24 @@ const fields = {
   dockerConfig: path,
   tagTtl: duration,
   staleIfError: duration,
-  prefix: text((given) => (REPOSITORY_PREFIX.test(given) ? given : undefined), 'a path such as mirror/team'),
+  prefix: matching(REPOSITORY_PREFIX, 'a path such as mirror/team', 200),
   allowPrivateTargets: yesOrNo,
-  realms: listOf(text(parseHost, 'a host such as auth.example.com, without https://')),
+  realms: listOf(text(parseHost, 'a host such as auth.example.com, without https://', HOST_SCHEMA)),
   costPerGiB: text(
     (given) => (/^\d{1,6}(?:\.\d{1,6})?$/.test(given) ? Number(given) : undefined),
     'a price such as 0.09, in a currency of your choice',
+    textLike(/^\d{1,6}(?:\.\d{1,6})?$/),
   ),
 }
-const entry = record(fields, ['namespace'])
+const entry = record(
+  fields,
+  ['namespace'],
+  [
+    needs('username', 'password', 'passwordFile'),
+    needs('password', 'username'),
+    needs('passwordFile', 'username'),
+  ],
+)
 
 function readUpstream(item: GivenValue): UpstreamSettings {
   const given = entry.read(item)
@@ -156,4 +171,5 @@ export const upstreams: Format<readonly UpstreamSettings[]> = {
     return entries
   },
   jsonSchema: { type: 'array', items: entry.jsonSchema },
+  show: listOf(entry).show,
 }

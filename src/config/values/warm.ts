@@ -1,6 +1,6 @@
 import { parseReference } from '../../oci/names/reference.ts'
 import { parsePlatform, platformText } from '../../oci/platform.ts'
-import { type Format, type GivenValue, listOf, record, refuse, text, yesOrNo } from './format.ts'
+import { type Format, type GivenValue, listOf, record, refuse, text, textLike, yesOrNo } from './format.ts'
 
 /** An image that the agent keeps warm. */
 export interface WarmSettings {
@@ -14,12 +14,20 @@ export interface WarmSettings {
 const image = text(
   (given) => (parseReference(given).ok ? given : undefined),
   'an image such as docker.io/library/alpine:3 or ghcr.io/acme/app:v1',
+  // The first part may be a registry, which may have capitals and a port.
+  textLike(
+    /^(?:[A-Za-z0-9.-]+(?::\d{1,5})?\/)?[a-z0-9._-]+(?:\/[a-z0-9._-]+)*(?::\w[\w.-]{0,127})?(?:@sha(?:256|512):[0-9a-f]{64,128})?$/,
+  ),
 )
-const platform = text((given) => {
-  if (given === 'all') return given
-  const found = parsePlatform(given)
-  return found.ok ? platformText(found.value) : undefined
-}, 'os/architecture such as linux/arm64, or all')
+const platform = text(
+  (given) => {
+    if (given === 'all') return given
+    const found = parsePlatform(given)
+    return found.ok ? platformText(found.value) : undefined
+  },
+  'os/architecture such as linux/arm64, or all',
+  textLike(/^(?:all|[\w.-]{1,32}(?:\/[\w.-]{1,32}){1,2})$/),
+)
 const entry = record({ image, platforms: listOf(platform), referrers: yesOrNo, pin: yesOrNo }, ['image'])
 
 function readItem(item: GivenValue): WarmSettings {
@@ -41,4 +49,6 @@ export const warm: Format<readonly WarmSettings[]> = {
     return listOf({ ...entry, read: readItem }).read(given)
   },
   jsonSchema: { type: 'array', items: { anyOf: [image.jsonSchema, entry.jsonSchema] } },
+  show: listOf({ ...entry, show: (item) => (typeof item.value === 'string' ? item.value : entry.show(item)) })
+    .show,
 }

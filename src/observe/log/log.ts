@@ -121,6 +121,9 @@ function logTransfers(logger: Logger): readonly (() => void)[] {
     subscribe('upstream.answered', (event) => logger.debug(event, 'upstream request')),
     subscribe('upstream.quota', (event) => logger.debug(event, 'upstream quota')),
     subscribe('upstream.limited', (event) => logger.warn(event, 'upstream rate limit reached')),
+    subscribe('redirect.answered', ({ repository, ...rest }) =>
+      logger.debug({ ...rest, repository: repositoryText(repository) }, 'redirected'),
+    ),
     subscribe('tag.revalidated', ({ repository, ...rest }) =>
       logger.debug({ ...rest, repository: repositoryText(repository) }, 'tag revalidated'),
     ),

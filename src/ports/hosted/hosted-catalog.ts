@@ -47,6 +47,8 @@ export interface HostedCatalog {
   /** Lists all repositories that have links, in ASCII order of `repositoryKey`. */
   repositories(): Promise<readonly Repository[]>
   tag(repository: Repository, tag: string): Promise<HostedTag | undefined>
+  /** Gives the digest to which a tag refers, from memory if it is asked for often. */
+  tagDigest(repository: Repository, tag: string): Promise<Digest | undefined>
   /** Lists the tags of a repository in ASCII order. */
   tagNames(repository: Repository): Promise<readonly string[]>
   /** Lists the tags of one repository, or of all. */

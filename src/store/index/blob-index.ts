@@ -106,8 +106,9 @@ export class BlobIndex {
         batch.put<string, Uint8Array>(checkpointsKey(digest), relations.checkpoints, {
           valueEncoding: 'view',
         })
-      if (relations.link !== undefined) await this.links.add(batch, digest, relations.link)
-      await batch.write({ sync: true })
+      const write = (): Promise<void> => batch.write({ sync: true })
+      if (relations.link === undefined) await write()
+      else await this.links.add(batch, digest, relations.link, write)
       this.#hidden.delete(digest)
       this.#cache.set(entry.digest, entry)
       const sizeBefore = before?.size ?? 0

@@ -24,8 +24,6 @@ class BufferIntake implements Intake {
     return this.#memory.subarray(this.position)
   }
 
-  nextBuffer(): undefined {}
-
   filled(length: number): boolean {
     this.position += length
     return true

@@ -19,7 +19,9 @@ export interface TransportOptions {
   readonly lookup: Lookup | undefined
   readonly deadlines: Deadlines
   /** Read the bodies of blobs; without them undici does. */
-  readonly lanes: LanePool | undefined
+  readonly lanes?: LanePool | undefined
+  /** Whether the answers are counted as those of registries; default: they are. */
+  readonly isCounted?: boolean
 }
 
 interface Clients {
@@ -39,11 +41,11 @@ export class Transport {
 
   /** Sends all requests but those for blobs, with undici. */
   readonly send: SendRequest = (request) =>
-    checked(request, async () => (await this.#clientsFor()).undici.send(request))
+    this.#checked(request, async () => (await this.#clientsFor()).undici.send(request))
 
   /** Sends requests for blobs. Lanes read the bodies, except through a proxy. */
   readonly sendForBlob: SendRequest = (request) =>
-    checked(request, async () => {
+    this.#checked(request, async () => {
       const { undici, blobs } = await this.#clientsFor()
       return (blobs ?? undici).send(request)
     })
@@ -58,6 +60,17 @@ export class Transport {
     const clients = await this.#clients?.catch(() => undefined)
     clients?.blobs?.close()
     await clients?.undici.close()
+  }
+
+  /** Sends a request after checking its host name, and publishes the outcome as an event. */
+  async #checked(request: HttpRequest, send: () => Promise<HttpResponse>): Promise<HttpResponse> {
+    const { url, scopeLimit } = request
+    try {
+      checkHostname(url.hostname, scopeLimit)
+    } catch (error) {
+      throw failureOf(error, url)
+    }
+    return this.#options.isCounted === false ? send() : published(request, send)
   }
 
   async #clientsFor(): Promise<Clients> {
@@ -99,17 +112,6 @@ export class Transport {
 async function authoritiesOf(caFile: string): Promise<string[]> {
   const file = new WatchedFile(caFile, { parse: (text) => authoritiesWith(text, caFile) })
   return file.read()
-}
-
-/** Sends a request after checking its host name, and publishes the outcome as an event. */
-async function checked(request: HttpRequest, send: () => Promise<HttpResponse>): Promise<HttpResponse> {
-  const { url, scopeLimit } = request
-  try {
-    checkHostname(url.hostname, scopeLimit)
-  } catch (error) {
-    throw failureOf(error, url)
-  }
-  return published(request, send)
 }
 
 async function published(

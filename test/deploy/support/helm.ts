@@ -16,9 +16,11 @@ export const VALUE_SETS: Readonly<Record<string, string>> = {
     'runtime: { folder: /var/lib/rancher/k3s/agent/etc/containerd, config: /var/lib/rancher/k3s/agent/etc/containerd/config.toml, writeConfig: true }',
   'without the settings of the runtime': 'runtime: { install: false }',
   'with monitoring':
-    'admin: { listen: node }\nserviceMonitor: { enabled: true, labels: { a: b } }\ndashboard: { enabled: true }',
+    'admin: { listen: node }\nserviceMonitor: { enabled: true, labels: { a: b } }\nprometheusRule: { enabled: true, labels: { a: b } }\ndashboard: { enabled: true }',
+  'with other names, and an image by its digest':
+    'nameOverride: mirror\nfullnameOverride: image-mirror\nimage: { repository: r.corp/leat, digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }',
   'with a startup taint':
-    'startupTaint: { enabled: true, key: corp/x }\nconfig: { warm: [alpine:3] }\ntolerations: []\nadmin: { listen: node }',
+    'startupTaint: { enabled: true, key: corp/x }\nconfig: { warm: [alpine:3] }\ntolerations: []\nadmin: { listen: node, tlsSecret: leat-tls }',
   'with TLS':
     'config: { tlsCert: /tls/tls.crt, tlsKey: /tls/tls.key }\nruntime: { caFile: /tls/ca.crt }\nextraVolumes: [{ name: tls, secret: { secretName: tls } }]\nextraVolumeMounts: [{ name: tls, mountPath: /tls }]',
   'with many settings':
@@ -47,7 +49,10 @@ export async function openChart(t: TestContext): Promise<Chart | undefined> {
   const folder = await mkdtemp(join(tmpdir(), 'leat-chart-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const file = join(folder, 'values.yaml')
-  const options = ['--namespace', 'leat', '--values', file]
+  const image = join(folder, 'image.yaml')
+  // The chart has no default image, because its name would lead elsewhere.
+  await writeFile(image, 'image: { repository: registry.example.com/leat }\n')
+  const options = ['--namespace', 'leat', '--values', image, '--values', file]
   const commandLine = async (values: string, { version = '1.31.0', flags = [] }: RenderOptions) => {
     await writeFile(file, values)
     return ['template', 'leat', CHART, ...options, '--kube-version', version, ...flags]

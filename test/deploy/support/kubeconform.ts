@@ -8,8 +8,8 @@ import { findProgram, tryRun } from '../../../testkit/programs.ts'
 /** Where kubeconform finds the schema of each kind of resource. */
 const LOCATION =
   '{{ .NormalizedKubernetesVersion }}{{ .StrictSuffix }}/{{ .ResourceKind }}{{ .KindSuffix }}.json'
-/** A kind of the Prometheus operator, for which Kubernetes has no schema. */
-const PROMETHEUS_KIND = 'monitoring.coreos.com/v1/ServiceMonitor'
+/** The kinds of the Prometheus operator, for which Kubernetes has no schemas. */
+const PROMETHEUS_KINDS = 'monitoring.coreos.com/v1/ServiceMonitor,monitoring.coreos.com/v1/PrometheusRule'
 
 const Report = v.object({
   resources: v.optional(
@@ -50,7 +50,7 @@ export async function openKubeconform(
       const at = await mkdtemp(join(folder, 'files-'))
       for (const [name, text] of Object.entries(files)) await writeFile(join(at, `${name}.yaml`), text)
       const options = ['-strict', '-summary', '-output', 'json', '-kubernetes-version', version]
-      const schemaFlags = ['-schema-location', join(folder, LOCATION), '-skip', PROMETHEUS_KIND]
+      const schemaFlags = ['-schema-location', join(folder, LOCATION), '-skip', PROMETHEUS_KINDS]
       const { stdout, stderr } = await tryRun(program, [...options, ...schemaFlags, at])
       if (stdout === '') throw new Error(stderr)
       return v.parse(Report, JSON.parse(stdout))

@@ -38,7 +38,10 @@ test('the schema of the configuration file accepts the examples of the README', 
 })
 
 test('the schema of the configuration file accepts values that YAML reads as numbers', () => {
-  const file = { maxBytes: 1073741824, upstreams: [{ namespace: 'a.example', password: 123, tagTtl: 0 }] }
+  const file = {
+    maxBytes: 1073741824,
+    upstreams: [{ namespace: 'a.example', username: 'a', password: 123, tagTtl: 0 }],
+  }
   assert.ok(isConfigFile(file), JSON.stringify(isConfigFile.errors))
 })
 
@@ -49,6 +52,13 @@ test('the schema of the configuration file refuses what the agent refuses', () =
     { logLevel: 'loud' },
     { publicDht: 'yes' },
     { drainTimeout: '25' },
+    { maxBytes: '50G' },
+    { allow: ['https://a.example'] },
+    { allow: 'docker.io/library/*, x' },
+    { tlsCert: '/a' },
+    { auth: { clientCertificates: { caFile: '/a' } } },
+    { warm: ['https://a.example'] },
+    { upstreams: [{ namespace: 'a.example', username: 'a' }] },
     { upstreams: [{ host: 'a.example' }] },
     { upstreams: [{ namespace: 'a.example', tag: '60s' }] },
     { warm: [{ platforms: 'all' }] },

@@ -6,11 +6,11 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { Socket } from 'node:net'
+import { NativeParts } from '../../../lib/http2/native-parts.ts'
+import { SessionGuard } from '../../../lib/http2/session-guard.ts'
 import type { Client } from '../client.ts'
 import { FairShare, type ShareLimits, type ShareUser } from '../fair-share.ts'
 import type { ReportRejection } from '../rejections.ts'
-import { NativeParts } from './native-parts.ts'
-import { SessionGuard } from './session-guard.ts'
 
 /** How often the traffic of every session is checked. */
 const CHECK_INTERVAL_MS = 250

@@ -18,6 +18,8 @@ import { decodeLink, type Links } from './links.ts'
 
 /** Tells which contents are stored. */
 interface StoredEntries {
+  /** Remembers what is asked for often. */
+  get(digest: Digest): Promise<unknown>
   getMany(digests: readonly Digest[]): Promise<readonly unknown[]>
 }
 
@@ -37,8 +39,7 @@ export class LevelHostedCatalog implements HostedCatalog {
     return failingAsDisk(async () => {
       const link = await this.#links.get(repository, digest)
       if (link === undefined) return undefined
-      const [entry] = await this.#entries.getMany([digest])
-      return entry === undefined ? undefined : link
+      return (await this.#entries.get(digest)) === undefined ? undefined : link
     })
   }
 
@@ -86,6 +87,10 @@ export class LevelHostedCatalog implements HostedCatalog {
     })
   }
 
+  tagDigest(repository: Repository, tag: string): Promise<Digest | undefined> {
+    return failingAsDisk(async () => (await this.#links.tag(repository, tag))?.digest)
+  }
+
   tagNames(repository: Repository): Promise<readonly string[]> {
     return failingAsDisk(async () =>
       (await this.#database.keys(hostedTagsOf(repository)).all()).map(lastPart),
@@ -108,12 +113,9 @@ export class LevelHostedCatalog implements HostedCatalog {
 
   removeLink(repository: Repository, digest: Digest): Promise<boolean> {
     return failingAsDisk(async () => {
-      const keys: string[] = []
-      for await (const tag of this.tags(repository)) {
-        if (tag.digest === digest)
-          keys.push(hostedTagKey(repository, tag.tag), pulledKey(repository, tag.tag))
-      }
-      return this.#links.remove(repository, digest, keys)
+      const tags: string[] = []
+      for await (const tag of this.tags(repository)) if (tag.digest === digest) tags.push(tag.tag)
+      return this.#links.remove(repository, digest, tags)
     })
   }
 
@@ -124,8 +126,7 @@ export class LevelHostedCatalog implements HostedCatalog {
   removeTag(repository: Repository, tag: string): Promise<boolean> {
     return failingAsDisk(async () => {
       if ((await this.tag(repository, tag)) === undefined) return false
-      const batch = this.#database.batch()
-      await batch.del(hostedTagKey(repository, tag)).del(pulledKey(repository, tag)).write({ sync: true })
+      await this.#links.removeTag(repository, tag)
       return true
     })
   }

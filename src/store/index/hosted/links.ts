@@ -4,8 +4,9 @@ import type { Digest } from '../../../oci/digest.ts'
 import { type Repository, repositoryFromKey } from '../../../oci/names/repository.ts'
 import type { HostedLink, LinkToMake } from '../../../ports/hosted/hosted-catalog.ts'
 import { type Database, keysUnder } from '../../database/database.ts'
-import { encodeTag } from './hosted-tag.ts'
-import { digestIn, hostedTagKey, lastPart, linkedKey, linkKey } from './keys.ts'
+import { decodeTag, encodeTag, type TagValue } from './hosted-tag.ts'
+import { KeyMemory } from './key-memory.ts'
+import { digestIn, hostedTagKey, lastPart, linkedKey, linkKey, pulledKey } from './keys.ts'
 
 const StoredLink = v.object({
   kind: v.picklist(['manifest', 'blob']),
@@ -36,6 +37,8 @@ interface LinkedEntries {
 export class Links {
   readonly #database: Database
   readonly #entries: LinkedEntries
+  readonly #links = new KeyMemory<HostedLink>()
+  readonly #tags = new KeyMemory<TagValue>()
   /** How many digests have links. Without any, nothing else needs to be looked up. */
   #count = 0
   #bytes = 0
@@ -115,8 +118,7 @@ export class Links {
       if (size === undefined) return
       const wasLinked = await this.isLinked(digest)
       const batch = this.#database.batch()
-      await this.add(batch, digest, link)
-      await batch.write({ sync: true })
+      await this.add(batch, digest, link, () => batch.write({ sync: true }))
       isMade = true
       if (wasLinked) return
       this.#count += 1
@@ -126,16 +128,24 @@ export class Links {
     return isMade
   }
 
-  /** Adds a link and its tags to a batch, in the turn of the digest. What was pushed as a manifest stays one. */
-  async add(changes: BatchChanges, digest: Digest, link: LinkToMake): Promise<void> {
+  /**
+   * Adds a link and its tags to a batch and writes it, in the turn of the digest. What was pushed as a manifest stays one.
+   */
+  async add(
+    changes: BatchChanges,
+    digest: Digest,
+    link: LinkToMake,
+    write: () => Promise<void>,
+  ): Promise<void> {
     const { repository, tags } = link
     const now = Date.now()
     const before = await this.get(repository, digest)
     const { kind, mediaType } = before?.kind === 'manifest' && link.kind === 'blob' ? before : link
     changes.put(linkKey(repository, digest), encodeLink({ kind, mediaType, linkedAt: now }))
     changes.put(linkedKey(digest, repository), '')
-    for (const tag of tags)
-      changes.put(hostedTagKey(repository, tag), encodeTag({ digest, mediaType, pushedAt: now }))
+    const tagKeys = tags.map((tag) => hostedTagKey(repository, tag))
+    for (const key of tagKeys) changes.put(key, encodeTag({ digest, mediaType, pushedAt: now }))
+    await this.#change([linkKey(repository, digest), ...tagKeys], write)
   }
 
   /** Counts a blob whose entry was just written; to be called in the turn of the digest. */
@@ -159,20 +169,22 @@ export class Links {
     await this.#entries.inTurn(digest, async () => {
       const link = await this.get(repository, digest)
       if (link === undefined) return
-      await this.#database.put(linkKey(repository, digest), encodeLink({ ...link, linkedAt: Date.now() }))
+      const key = linkKey(repository, digest)
+      const renewed = encodeLink({ ...link, linkedAt: Date.now() })
+      await this.#change([key], () => this.#database.put(key, renewed))
       isRenewed = true
     })
     return isRenewed
   }
 
   /**
-   * Removes a link, and other keys with it. Durable when the call resolves; false: there is no such link, or it was made or
+   * Removes a link, and `tags` with it. Durable when the call resolves; false: there is no such link, or it was made or
    * renewed after `before`.
    */
   async remove(
     repository: Repository,
     digest: Digest,
-    keys: readonly string[],
+    tags: readonly string[],
     before = Number.POSITIVE_INFINITY,
   ): Promise<boolean> {
     let isRemoved = false
@@ -181,8 +193,9 @@ export class Links {
       if (link === undefined || link.linkedAt > before) return
       const batch = this.#database.batch()
       batch.del(linkKey(repository, digest)).del(linkedKey(digest, repository))
-      for (const key of keys) batch.del(key)
-      await batch.write({ sync: true })
+      for (const tag of tags) batch.del(hostedTagKey(repository, tag)).del(pulledKey(repository, tag))
+      const tagKeys = tags.map((tag) => hostedTagKey(repository, tag))
+      await this.#change([linkKey(repository, digest), ...tagKeys], () => batch.write({ sync: true }))
       isRemoved = true
       if (await this.isLinked(digest)) return
       this.#count -= 1
@@ -192,9 +205,31 @@ export class Links {
     return isRemoved
   }
 
-  async get(repository: Repository, digest: Digest): Promise<HostedLink | undefined> {
-    const text: string | undefined = await this.#database.get(linkKey(repository, digest))
-    return text === undefined ? undefined : decodeLink(digest, text)
+  /** Removes a tag. Durable when the call resolves. */
+  async removeTag(repository: Repository, tag: string): Promise<void> {
+    const key = hostedTagKey(repository, tag)
+    const batch = this.#database.batch().del(key).del(pulledKey(repository, tag))
+    await this.#change([key], () => batch.write({ sync: true }))
+  }
+
+  get(repository: Repository, digest: Digest): Promise<HostedLink | undefined> {
+    const key = linkKey(repository, digest)
+    return this.#links.read(key, async () => {
+      const text: string | undefined = await this.#database.get(key)
+      return text === undefined ? undefined : decodeLink(digest, text)
+    })
+  }
+
+  tag(repository: Repository, tag: string): Promise<TagValue | undefined> {
+    const key = hostedTagKey(repository, tag)
+    return this.#tags.read(key, async () => {
+      const text: string | undefined = await this.#database.get(key)
+      return text === undefined ? undefined : decodeTag(text)
+    })
+  }
+
+  #change(keys: readonly string[], write: () => Promise<void>): Promise<void> {
+    return this.#links.change(keys, () => this.#tags.change(keys, write))
   }
 }
 
