@@ -49,6 +49,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch',
     'hosted',
     'import',
+    'lanes/lane-pool.ts',
     'store',
     'upstream',
     'peers',
@@ -158,7 +159,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // Below the rooms whose bytes the lanes carry, so that those need not know each other.
   lanes: ['lib', 'oci', 'ports/failure.ts'],
   store: ['lanes', 'lib', 'oci', 'ports', EVENTS],
-  upstream: ['lib', 'oci', 'ports', EVENTS],
+  upstream: ['lanes', 'lib', 'oci', 'ports', EVENTS],
   'object-store': ['lib', 'ports'],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
   peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/peer-report.ts', 'schemas/warm-report.ts'],
