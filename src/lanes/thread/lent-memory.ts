@@ -3,19 +3,21 @@ import type { BodySink } from '../../lib/http1/body-transfer.ts'
 
 /** So many bytes are worth a message at once. */
 const REPORT_BYTES = 512 * 1024
-/** Fewer bytes are reported after this time, which readers do not notice. */
-const REPORT_MS = 4
+/** Fewer bytes are reported no more often than this, which readers do not notice. */
+const REPORT_MS = 8
 
 /**
  * The memory that the main thread has lent for one body. The thread fills the pieces in order, each to its end, and reports how
- * many bytes it has filled: the first ones at once, then as soon as they are many, and whenever no memory is left.
+ * many bytes it has filled: the first ones at once, then when they are many or some time has passed, and whenever no memory
+ * is left.
  */
 export class LentMemory implements BodySink {
   readonly #pieces: Uint8Array[]
   readonly #report: (length: number) => void
   #unreported = 0
-  #hasReported = false
+  #reportedAt = Number.NEGATIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
+  #immediate: NodeJS.Immediate | undefined
   #lent: Deferred<void> | undefined
 
   constructor(pieces: readonly Uint8Array[], report: (length: number) => void) {
@@ -41,8 +43,8 @@ export class LentMemory implements BodySink {
     else this.#pieces.shift()
     this.#unreported += length
     const isFull = this.#pieces.length === 0
-    if (isFull || !this.#hasReported || this.#unreported >= REPORT_BYTES) this.flush()
-    else this.#timer ??= setTimeout(() => this.flush(), REPORT_MS)
+    if (isFull || this.#unreported >= REPORT_BYTES) this.flush()
+    else this.#flushSoon()
     return !isFull
   }
 
@@ -55,11 +57,21 @@ export class LentMemory implements BodySink {
   /** Reports what was filled and not reported yet. */
   flush(): void {
     clearTimeout(this.#timer)
+    clearImmediate(this.#immediate)
     this.#timer = undefined
+    this.#immediate = undefined
     if (this.#unreported === 0) return
-    this.#hasReported = true
+    this.#reportedAt = performance.now()
     const length = this.#unreported
     this.#unreported = 0
     this.#report(length)
+  }
+
+  /** Bytes that have gathered in the kernel come in one turn of the event loop: all of them are worth one report. */
+  #flushSoon(): void {
+    if (this.#timer !== undefined || this.#immediate !== undefined) return
+    const waitMs = this.#reportedAt + REPORT_MS - performance.now()
+    if (waitMs > 0) this.#timer = setTimeout(() => this.flush(), waitMs)
+    else this.#immediate = setImmediate(() => this.flush())
   }
 }
